@@ -1,0 +1,121 @@
+// Compile-time reading of the bit strings in the instruction tables.
+//
+// A pattern is 32 characters, most significant bit first: '0' and '1' must match, '-' is ignored, a run of one letter is
+// a field. "sf" bits and the like are fields too. A handler takes one argument per run, in order from the left:
+//     INST(ADD_imm, "ADD (immediate)", "z0010001hiiiiiiiiiiiinnnnnddddd")
+//     bool ADD_imm(Translator& t, bool sf, Imm<1> shift, Imm<12> imm12, Reg n, Reg d);
+// so a wrong number of arguments, or a field too wide for its type, does not build.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <tuple>
+#include <utility>
+
+namespace arclight::frontend::a64 {
+
+enum class Reg : uint8_t {};  ///< 0..31; whether 31 is SP or ZR is for the handler to say
+enum class Vec : uint8_t {};  ///< 0..31
+
+constexpr unsigned index(Reg r) { return static_cast<unsigned>(r); }
+constexpr unsigned index(Vec v) { return static_cast<unsigned>(v); }
+
+/// An N-bit field.
+template <unsigned N>
+struct Imm {
+    static constexpr unsigned bits = N;
+    uint32_t value;
+    constexpr operator uint32_t() const { return value; }
+    constexpr int64_t sign_extend() const {
+        return static_cast<int64_t>(static_cast<uint64_t>(value) << (64 - N)) >> (64 - N);
+    }
+    constexpr bool bit(unsigned n) const { return (value >> n & 1) != 0; }
+};
+/// Two fields put together, `hi` above `lo`.
+template <unsigned H, unsigned L>
+constexpr Imm<H + L> concat(Imm<H> hi, Imm<L> lo) {
+    return {hi.value << L | lo.value};
+}
+
+struct FixedPattern {
+    char text[33];
+    consteval FixedPattern(const char (&s)[33]) {
+        for (int i = 0; i < 33; ++i) text[i] = s[i];
+    }
+};
+
+struct FieldRun {
+    unsigned lo, width;
+};
+
+namespace detail {
+constexpr bool is_field(char c) { return c != '0' && c != '1' && c != '-'; }
+
+template <FixedPattern P>
+consteval unsigned count_fields() {
+    unsigned n = 0;
+    for (int i = 0; i < 32; ++i)
+        if (is_field(P.text[i]) && (i == 0 || P.text[i] != P.text[i - 1])) ++n;
+    return n;
+}
+
+template <FixedPattern P>
+consteval auto field_runs() {
+    std::array<FieldRun, count_fields<P>()> runs{};
+    unsigned n = 0;
+    for (int i = 0; i < 32;) {
+        if (!is_field(P.text[i])) {
+            ++i;
+            continue;
+        }
+        int j = i;
+        while (j < 32 && P.text[j] == P.text[i]) ++j;
+        runs[n++] = {static_cast<unsigned>(32 - j), static_cast<unsigned>(j - i)};
+        i = j;
+    }
+    return runs;
+}
+
+constexpr uint32_t extract(uint32_t insn, FieldRun f) {
+    return insn >> f.lo & (f.width == 32 ? ~0u : (1u << f.width) - 1);
+}
+
+template <typename T>
+struct FieldType;
+template <>
+struct FieldType<bool> {
+    static constexpr unsigned bits = 1;
+    static constexpr bool make(uint32_t v) { return v != 0; }
+};
+template <>
+struct FieldType<Reg> {
+    static constexpr unsigned bits = 5;
+    static constexpr Reg make(uint32_t v) { return static_cast<Reg>(v); }
+};
+template <>
+struct FieldType<Vec> {
+    static constexpr unsigned bits = 5;
+    static constexpr Vec make(uint32_t v) { return static_cast<Vec>(v); }
+};
+template <unsigned N>
+struct FieldType<Imm<N>> {
+    static constexpr unsigned bits = N;
+    static constexpr Imm<N> make(uint32_t v) { return {v}; }
+};
+
+template <auto Fn, FixedPattern P, typename Ctx, typename... Args, size_t... I>
+bool invoke(bool (*)(Ctx&, Args...), Ctx& ctx, uint32_t insn, std::index_sequence<I...>) {
+    constexpr auto runs = field_runs<P>();
+    static_assert(sizeof...(Args) == runs.size(), "handler arguments do not match the pattern's fields");
+    static_assert(((FieldType<Args>::bits == runs[I].width) && ...), "a field's width does not match its argument");
+    return Fn(ctx, FieldType<Args>::make(extract(insn, runs[I]))...);
+}
+}  // namespace detail
+
+/// Calls handler Fn(ctx, fields...) for `insn`, which must match P.
+template <auto Fn, FixedPattern P, typename Ctx>
+bool call_handler(Ctx& ctx, uint32_t insn) {
+    return detail::invoke<Fn, P>(Fn, ctx, insn, std::make_index_sequence<detail::count_fields<P>()>());
+}
+
+}  // namespace arclight::frontend::a64
