@@ -1,0 +1,72 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace arclight::devices {
+
+class FdtWriter;
+
+namespace detail {
+inline thread_local unsigned current_cpu = 0;
+}
+// Which virtual CPU the calling thread is acting for. Registers banked by CPU (GICv2) depend on it.
+inline unsigned current_cpu() { return detail::current_cpu; }
+inline void set_current_cpu(unsigned cpu) { detail::current_cpu = cpu; }
+
+// A block of memory-mapped registers. Calls arrive from any thread; each device does its own locking. Any
+// offset inside the mapping, aligned or not, and any size of 1, 2, 4 or 8 must be survived.
+class Device {
+  public:
+    virtual ~Device() = default;
+    virtual uint64_t read(uint64_t offset, unsigned size) = 0;
+    virtual void write(uint64_t offset, uint64_t value, unsigned size) = 0;
+    virtual void reset() {}
+    // Writes the device's own node, so that the machine description cannot drift from the device.
+    virtual void add_to_device_tree(FdtWriter&) const {}
+};
+
+// The physical address map of everything that is not RAM. Filled at set-up, immutable while CPUs run.
+class Bus {
+  public:
+    struct Stats {
+        std::string name;
+        uint64_t reads;
+        uint64_t writes;
+    };
+
+    // Ranges must not overlap; false if this one does, or is empty, or wraps.
+    bool map(uint64_t base, uint64_t size, Device& device, std::string_view name);
+
+    // False: nothing answers there, or size is not 1, 2, 4 or 8 (the CPU takes an external abort).
+    bool read(uint64_t pa, unsigned size, uint64_t& out);
+    bool write(uint64_t pa, unsigned size, uint64_t value);
+
+    // The device at pa and the offset inside it, or nullptr. Calls made on it directly are not counted.
+    Device* find(uint64_t pa, uint64_t* offset) const;
+
+    void reset();
+    // Nodes appear in the order of map() calls.
+    void add_to_device_tree(FdtWriter& fdt) const;
+    std::vector<Stats> stats() const;
+
+  private:
+    struct Mapping {
+        uint64_t base;
+        uint64_t size;
+        Device* device;
+        std::string name;
+        unsigned order;
+        std::atomic<uint64_t> reads{0};
+        std::atomic<uint64_t> writes{0};
+    };
+    Mapping* lookup(uint64_t pa, unsigned size) const;
+
+    std::vector<std::unique_ptr<Mapping>> mappings_;  // sorted by base
+};
+
+}  // namespace arclight::devices

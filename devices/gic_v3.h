@@ -1,0 +1,109 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <mutex>
+
+#include "devices/bus.h"
+#include "devices/gic_common.h"
+#include "devices/irq.h"
+
+namespace arclight::devices {
+
+// GICv3 (ARM IHI 0069) as QEMU's virt board has it without EL3 and EL2: affinity routing always on, one
+// security state (GICD_CTLR.DS reads as one), no LPIs. CPU n has affinity 0.0.0.n.
+class GicV3 final : public InterruptController {
+  public:
+    GicV3(unsigned cpus, CpuInterruptSink& sink);
+
+    void map(Bus& bus);
+    Device& distributor() { return distributor_; }
+    Device& redistributors() { return redistributors_; }
+
+    void set_spi(unsigned spi, bool level) override;
+    void set_ppi(unsigned cpu, unsigned ppi, bool level) override;
+    void reset() override;
+
+    // The CPU interface, ICC_*_EL1. The encoding is op0 << 14 | op1 << 11 | CRn << 7 | CRm << 3 | op2.
+    // False: no such register, or not readable or writable (the CPU takes UNDEFINED).
+    bool read_sysreg(unsigned cpu, uint32_t encoding, uint64_t& value);
+    bool write_sysreg(unsigned cpu, uint32_t encoding, uint64_t value);
+
+  private:
+    class Distributor final : public Device {
+      public:
+        explicit Distributor(GicV3& gic) : gic_(gic) {}
+        uint64_t read(uint64_t offset, unsigned size) override;
+        void write(uint64_t offset, uint64_t value, unsigned size) override;
+        void reset() override { gic_.reset(); }
+        void add_to_device_tree(FdtWriter& fdt) const override;
+
+      private:
+        GicV3& gic_;
+    };
+    class Redistributors final : public Device {
+      public:
+        explicit Redistributors(GicV3& gic) : gic_(gic) {}
+        uint64_t read(uint64_t offset, unsigned size) override;
+        void write(uint64_t offset, uint64_t value, unsigned size) override;
+
+      private:
+        GicV3& gic_;
+    };
+
+    struct Cpu {
+        IrqBank bank;  // SGIs and PPIs
+        uint32_t waker = 0;
+        uint32_t redistributor_ctlr = 0;
+
+        uint8_t priority_mask = 0;
+        bool end_of_interrupt_mode =
+            false;  // ICC_CTLR_EL1.EOImode: priority drop and deactivation are separate
+        bool common_binary_point = false;  // ICC_CTLR_EL1.CBPR
+        bool mask_hint = false;            // ICC_CTLR_EL1.PMHE
+        std::array<uint8_t, 2> binary_point{};
+        std::array<bool, 2> group_enabled{};
+        std::array<ActivePriorities, 2> active_priorities{};
+
+        GicCandidate best;  // most urgent deliverable interrupt, whatever the mask and running priority say
+        bool irq = false;
+        bool fiq = false;
+    };
+
+    uint32_t distributor_read(uint64_t offset) const;
+    void distributor_write(uint64_t offset, uint32_t value, uint32_t mask);
+    uint32_t redistributor_read(unsigned cpu, uint64_t offset) const;
+    void redistributor_write(unsigned cpu, uint64_t offset, uint32_t value, uint32_t mask);
+
+    IrqBank& bank_of(unsigned cpu, unsigned intid);
+    uint8_t running_priority(const Cpu& cpu) const;
+    uint8_t group_priority_mask(const Cpu& cpu, bool group1) const;
+    bool signalled(const Cpu& cpu) const;
+    uint32_t spi_candidates(unsigned bank) const;
+    bool participates(const Cpu& cpu, bool group1) const;
+    int target_of(unsigned spi, bool group1) const;
+    void consider(Cpu& cpu, const IrqBank& bank, unsigned bit, unsigned intid) const;
+
+    void update(unsigned cpu);
+    void update_all();
+    void drive(unsigned cpu);
+
+    uint32_t acknowledge(unsigned cpu, bool group1);
+    void end_of_interrupt(unsigned cpu, bool group1, uint32_t intid);
+    void deactivate(unsigned cpu, uint32_t intid);
+    uint32_t highest_pending(const Cpu& cpu, bool group1) const;
+    void send_sgi(unsigned cpu, uint64_t value, bool group1);
+
+    CpuInterruptSink& sink_;
+    const unsigned cpu_count_;
+    Distributor distributor_{*this};
+    Redistributors redistributors_{*this};
+
+    mutable std::mutex lock_;
+    std::array<bool, 2> group_enabled_{};       // GICD_CTLR
+    std::array<IrqBank, gic_banks> spi_banks_;  // [0] unused
+    std::array<uint64_t, gic_intids> router_{};
+    std::array<Cpu, layout::max_cpus> cpus_;
+};
+
+}  // namespace arclight::devices

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+
+#include "devices/bus.h"
+#include "devices/irq.h"
+
+namespace arclight::devices {
+
+// Where a serial port's output goes. Called on the writing CPU's thread.
+class CharBackend {
+  public:
+    virtual ~CharBackend() = default;
+    virtual void write(std::span<const uint8_t> bytes) = 0;
+};
+
+// PrimeCell UART PL011 (ARM DDI 0183). The wire is infinitely fast: transmission completes at once, and a
+// receive timeout follows at once on input that stays below the FIFO's trigger level.
+class Pl011 final : public Device {
+  public:
+    Pl011(CharBackend& backend, IrqLine line);
+
+    uint64_t read(uint64_t offset, unsigned size) override;
+    void write(uint64_t offset, uint64_t value, unsigned size) override;
+    void reset() override;
+    void add_to_device_tree(FdtWriter& fdt) const override;
+
+    // Offers one byte of input. False: no room; the space callback will say when to offer again.
+    bool receive(uint8_t byte);
+    // How many bytes receive() would take now. Zero likewise asks for the space callback.
+    size_t space();
+    // Called with no lock held, on whatever thread made room. Set before CPUs run.
+    void set_space_callback(std::function<void()> callback) { on_space_ = std::move(callback); }
+
+  private:
+    static constexpr size_t fifo_depth = 16;
+
+    uint32_t read_register(uint64_t offset, bool& made_room);
+    void write_register(uint64_t offset, uint32_t value, uint32_t mask, bool& made_room);
+    size_t depth() const;
+    size_t trigger() const;
+    void push(uint8_t byte);
+    void update();
+    bool take_made_room();
+
+    CharBackend& backend_;
+    std::function<void()> on_space_;
+
+    std::mutex lock_;
+    IrqLine line_;
+    std::array<uint8_t, fifo_depth> fifo_{};
+    size_t head_ = 0;
+    size_t count_ = 0;
+    bool refused_ = false;
+    uint32_t receive_status_ = 0;
+    uint32_t low_power_ = 0;
+    uint32_t integer_baud_ = 0;
+    uint32_t fractional_baud_ = 0;
+    uint32_t line_control_ = 0;
+    uint32_t control_ = 0;
+    uint32_t fifo_levels_ = 0;
+    uint32_t mask_ = 0;
+    uint32_t raw_ = 0;
+    uint32_t dma_control_ = 0;
+};
+
+}  // namespace arclight::devices

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mmu/guest_memory.h"
+
+namespace arclight::devices::virtio {
+
+// One request: host views of the guest's buffers, all checked to lie in RAM. The guest may change the bytes
+// behind them at any time: read each once.
+struct Chain {
+    uint16_t head = 0;
+    std::vector<std::span<uint8_t>> readable;  // device reads
+    std::vector<std::span<uint8_t>> writable;  // device writes
+
+    uint64_t readable_size() const;
+    uint64_t writable_size() const;
+};
+
+// Copies up to out.size() bytes from the front of the buffers; returns how many there were.
+size_t gather(std::span<const std::span<uint8_t>> from, std::span<uint8_t> out);
+size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t>> to);
+
+// A split virtqueue (virtio 1.2 section 2.7), device side. Not locked: the transport's lock covers it.
+class Queue {
+  public:
+    enum class Pop : uint8_t { none, chain, malformed };
+
+    static constexpr uint16_t max_size = 256;
+    static constexpr unsigned max_chain = 1024;  // buffers in one request, whatever the guest's tables say
+
+    explicit Queue(uint16_t limit = max_size) : limit_(limit) {}
+
+    // Set up by the driver. enable() checks every address and size; false leaves the queue unusable.
+    uint16_t limit() const { return limit_; }
+    uint32_t size = 0;
+    uint64_t descriptors = 0;
+    uint64_t available = 0;
+    uint64_t used = 0;
+    bool enable(const mmu::GuestMemory& memory, bool event_index, bool indirect);
+    void reset();
+    bool ready() const { return ready_; }
+    void disable() { ready_ = false; }
+
+    // Takes the next request. malformed: the driver broke the rules, the device needs a reset.
+    Pop pop(Chain& chain);
+    // Hands a request back with the number of bytes written to it.
+    void push(uint16_t head, uint32_t written);
+    // Whether the driver wants an interrupt for what push() added since the last call.
+    bool should_interrupt();
+    // Asks the driver to notify about the next request. True: one arrived meanwhile, pop again.
+    bool enable_notification();
+
+  private:
+    struct Descriptor {
+        uint64_t address;
+        uint32_t length;
+        uint16_t flags;
+        uint16_t next;
+    };
+    bool add_buffer(Chain& chain, const Descriptor& descriptor) const;
+    bool walk(Chain& chain, const uint8_t* table, uint32_t entries, uint32_t first, bool nested) const;
+    uint16_t available_index() const;
+
+    const mmu::GuestMemory* memory_ = nullptr;
+    uint8_t* descriptors_ = nullptr;
+    uint8_t* available_ = nullptr;
+    uint8_t* used_ = nullptr;
+    uint16_t limit_;
+    uint16_t mask_ = 0;
+    uint16_t next_available_ = 0;
+    uint16_t next_used_ = 0;
+    uint16_t signalled_used_ = 0;
+    bool signalled_valid_ = false;
+    bool ready_ = false;
+    bool event_index_ = false;
+    bool indirect_ = false;
+};
+
+}  // namespace arclight::devices::virtio
