@@ -27,7 +27,8 @@ struct Buckets {
     std::array<std::vector<uint16_t>, 1u << (32 - kBucketShift)> lists;
     Buckets() {
         for (size_t e = 0; e < std::size(kEncodings); ++e) {
-            const uint32_t mask = kEncodings[e].mask >> kBucketShift, value = kEncodings[e].value >> kBucketShift;
+            const uint32_t mask = kEncodings[e].mask >> kBucketShift,
+                           value = kEncodings[e].value >> kBucketShift;
             for (uint32_t b = 0; b < lists.size(); ++b)
                 if ((b & mask) == value) lists[b].push_back(static_cast<uint16_t>(e));
         }

@@ -44,12 +44,21 @@ enum class Helper : uint64_t {
     Count
 };
 
+/// How far a block goes on past conditional branches.
+inline constexpr unsigned kMaxBlockInsns = 48;
+inline constexpr unsigned kMaxSideExits = 4;
+
+/// GuestState::exit_info of ExitReason::Undefined when it is not an undefined instruction.
+inline constexpr uint32_t kUndefinedIllegalState = 1u << 16;  ///< PSTATE.IL is set
+inline constexpr uint32_t kUndefinedFpTrap = 1u << 17;        ///< trapped by CPACR_EL1.FPEN
+
 struct Translator {
     ir::Builder& ir;
     uint32_t mode;
     uint32_t offset = 0;     ///< of the current instruction in its page; PC = PcRel(offset)
     uint32_t insn = 0;
     bool ended = false;      ///< a handler emitted a terminator
+    unsigned side_exits = 0; ///< conditional exits of the block so far
 
     bool el1() const { return (mode & mode::kEl1) != 0; }
 };

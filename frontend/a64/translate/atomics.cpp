@@ -1,0 +1,1 @@
+#include "frontend/a64/translate/common.h"

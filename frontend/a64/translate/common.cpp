@@ -1,0 +1,99 @@
+#include "frontend/a64/translate/common.h"
+
+namespace arclight::frontend::a64::translate {
+
+Ref truncate(Translator& t, Type type, Ref v) {
+    if (type == Type::I64 || t.ir.block()[v].type == Type::I32) return v;
+    if (t.ir.is_const(v)) return t.ir.i32(static_cast<uint32_t>(t.ir.const_value(v)));
+    return t.ir.un(Op::ZExt32, Type::I64, v);
+}
+
+bool raise(Translator& t, jit::ExitReason reason, uint32_t info) {
+    t.ir.emit(Op::ExitRuntime, Type::Void, {}, static_cast<uint64_t>(reason) | uint64_t{info} << 32);
+    t.ended = true;
+    return false;
+}
+
+bool undefined(Translator& t) { return raise(t, jit::ExitReason::Undefined); }
+
+bool exit_to(Translator& t, int64_t target) {
+    t.ir.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target));
+    t.ended = true;
+    return false;
+}
+
+bool exit_if(Translator& t, Ref condition, int64_t target) {
+    t.ir.emit(Op::ExitIf, Type::Void, {condition}, static_cast<uint64_t>(target));
+    ++t.side_exits;
+    return true;
+}
+
+bool check_fp_enabled(Translator& t) {
+    if ((t.mode & mode::kFpTrap) == 0) return true;
+    return raise(t, jit::ExitReason::Undefined, kUndefinedFpTrap);
+}
+
+uint32_t mem_aux(const Translator& t, unsigned size, uint32_t flags) {
+    return size | flags | ((t.mode & mode::kAlignCheck) != 0 ? ir::kMemAligned : 0);
+}
+
+uint32_t mem_aux(const Translator& t, unsigned size, Reg base, uint32_t flags) {
+    const bool sp_check = index(base) == 31 && (t.mode & mode::kSpAlignCheck) != 0;
+    return mem_aux(t, size, flags | (sp_check ? ir::kMemSpBase : 0));
+}
+
+// SCTLR_EL1.A asks that each register of a pair be aligned, but kMemAligned speaks of the whole access. That
+// mode is rare, so a pair is then two accesses; if the first is aligned, so is the second.
+Pair load_pair(Translator& t, Type type, Ref address, uint32_t aux) {
+    if (aux & ir::kMemAligned) {
+        const Ref first = load(t, type, address, aux);
+        return {first, load(t, type, offset_by(t, address, 1 << ir::mem_size_log2(aux)), aux)};
+    }
+    const Ref first = t.ir.emit(Op::LoadPair, type, {address}, 0, aux);
+    return {first, t.ir.emit(Op::PairSecond, type, {first})};
+}
+
+void store_pair(Translator& t, Ref address, Pair values, uint32_t aux) {
+    if (aux & ir::kMemAligned) {
+        store(t, address, values.first, aux);
+        store(t, offset_by(t, address, 1 << ir::mem_size_log2(aux)), values.second, aux);
+        return;
+    }
+    t.ir.emit(Op::StorePair, Type::Void, {address, values.first, values.second}, 0, aux);
+}
+
+Pair load_pair_v(Translator& t, Ref address, uint32_t aux) {
+    if (aux & ir::kMemAligned) {
+        const Ref first = load_v(t, address, aux);
+        return {first, load_v(t, offset_by(t, address, 1 << ir::mem_size_log2(aux)), aux)};
+    }
+    const Ref first = t.ir.emit(Op::LoadPairV, Type::V128, {address}, 0, aux);
+    return {first, t.ir.emit(Op::PairSecond, Type::V128, {first})};
+}
+
+void store_pair_v(Translator& t, Ref address, Pair values, uint32_t aux) {
+    if (aux & ir::kMemAligned) {
+        store_v(t, address, values.first, aux);
+        store_v(t, offset_by(t, address, 1 << ir::mem_size_log2(aux)), values.second, aux);
+        return;
+    }
+    t.ir.emit(Op::StorePairV, Type::Void, {address, values.first, values.second}, 0, aux);
+}
+
+Ref extend(Translator& t, Type type, Reg m, unsigned option, unsigned shift) {
+    const bool wide = type == Type::I64;
+    Ref v = x(t, m);
+    if (t.ir.is_const(v) && t.ir.const_value(v) == 0) return v;
+    switch (option) {
+        case 0: v = t.ir.un(Op::ZExt8, type, v); break;
+        case 1: v = t.ir.un(Op::ZExt16, type, v); break;
+        case 2: v = wide ? truncate(t, Type::I32, v) : v; break;
+        case 4: v = t.ir.un(Op::SExt8, type, v); break;
+        case 5: v = t.ir.un(Op::SExt16, type, v); break;
+        case 6: v = wide ? t.ir.un(Op::SExt32, type, v) : v; break;
+        default: break;  // UXTX and SXTX
+    }
+    return shift == 0 ? v : t.ir.bin(Op::Shl, type, v, t.ir.i64(shift));
+}
+
+}  // namespace arclight::frontend::a64::translate

@@ -1,0 +1,39 @@
+#include "frontend/a64/translate/translator.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "frontend/a64/translate/common.h"
+#include "frontend/a64/translate/dispatch.h"
+
+namespace arclight::frontend::a64 {
+
+void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset, uint32_t mode,
+                     unsigned max_insns) {
+    assert(!code.empty() && offset % 4 == 0 && offset + code.size_bytes() <= jit::kPageSize);
+    block.clear();
+    block.mode = mode;
+    ir::Builder builder(block);
+    Translator t{.ir = builder, .mode = mode, .offset = offset};
+
+    size_t limit = std::clamp(max_insns, 1u, kMaxBlockInsns);
+    if (mode & mode::kSingleStep) limit = 1;
+    limit = std::min(limit, code.size());
+
+    for (size_t i = 0; i < limit; ++i) {
+        t.offset = offset + static_cast<uint32_t>(i) * 4;
+        t.insn = code[i];
+        ++block.guest_insns;
+        block.guest_bytes += 4;
+        builder.insn_start(t.offset, t.insn);
+        if (mode & mode::kIllegal) {
+            translate::raise(t, jit::ExitReason::Undefined, kUndefinedIllegalState);
+            return;
+        }
+        if (!dispatch(t)) return;
+        if (t.side_exits >= kMaxSideExits) break;
+    }
+    translate::exit_to_next(t);
+}
+
+}  // namespace arclight::frontend::a64
