@@ -1,0 +1,109 @@
+#include "guestos/boot.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "guestos/session.h"
+
+namespace arclight::guestos {
+
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kTreeAlignment = 2 * kMiB;
+constexpr uint64_t kMaxInitrd = uint64_t(8) << 30;
+
+uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) & ~(alignment - 1); }
+
+Session make_session(const RunOptions& options) {
+    Session session{.command = options.command};
+    session.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    if (const char* term = std::getenv("TERM"); term && *term) session.term = term;
+    winsize size{};
+    if (session.terminal && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row != 0 &&
+        size.ws_col != 0) {
+        session.rows = size.ws_row;
+        session.columns = size.ws_col;
+    }
+    if (!options.drives.empty()) session.modules = {"virtio_mmio", "virtio_blk"};
+    return session;
+}
+
+Result<Bytes> read_initrd(const RunOptions& options) {
+    Bytes initrd;
+    if (!options.initrd.empty()) {
+        auto file = read_file("initrd", options.initrd, kMaxInitrd);
+        if (!file) return file;
+        if (file->empty()) return failure("initrd '{}' is empty", options.initrd);
+        initrd = std::move(*file);
+    }
+    if (options.session) {
+        // Archives one after the other start at multiples of four bytes.
+        initrd.resize(align_up(initrd.size(), 4));
+        const Bytes more = session_archive(make_session(options));
+        initrd.insert(initrd.end(), more.begin(), more.end());
+    }
+    return initrd;
+}
+
+}  // namespace
+
+Result<BootState> load_guest(const RunOptions& options, Ram ram, const devices::Bus& bus) {
+    auto kernel = load_kernel(options.kernel, ram);
+    if (!kernel) return std::unexpected(kernel.error());
+    BootState state{.kernel = *kernel, .entry = kernel->entry, .x0 = 0};
+
+    uint64_t free = kernel->end;
+    if (kernel->is_linux) {
+        const auto initrd = read_initrd(options);
+        if (!initrd) return std::unexpected(initrd.error());
+        const uint64_t usual = ram.base + std::min<uint64_t>(ram.bytes.size() / 2, 128 * kMiB);
+        const uint64_t start = align_up(std::max(usual, kernel->end), kPage);
+        if (!ram.contains(start, initrd->size()))
+            return failure("initrd '{}' ({} MiB) does not fit into {} MiB of memory", options.initrd,
+                           (initrd->size() + kMiB - 1) / kMiB, ram.bytes.size() / kMiB);
+        ram.write(start, *initrd);
+        if (!initrd->empty()) {
+            state.initrd_start = start;
+            state.initrd_end = start + initrd->size();
+        }
+        free = start + initrd->size();
+    } else if (!options.initrd.empty()) {
+        return failure("--initrd needs a Linux kernel, '{}' is a bare-metal ELF", options.kernel);
+    }
+
+    const BoardDescription board{
+        .cpus = options.cpus, .gic = options.gic, .memory_base = ram.base, .memory_size = ram.bytes.size()};
+    const BootArguments arguments{.command_line = options.append,
+                                  .initrd_start = state.initrd_start,
+                                  .initrd_end = state.initrd_end,
+                                  .kaslr_seed = options.kaslr_seed,
+                                  .rng_seed = options.rng_seed};
+    auto tree = options.dtb.empty() ? make_device_tree(board, arguments, bus)
+                                    : adapt_device_tree(options.dtb, board, arguments);
+    if (!tree) return std::unexpected(tree.error());
+
+    if (kernel->is_linux) {
+        state.dtb_start = align_up(free, kTreeAlignment);
+        if (!ram.contains(state.dtb_start, tree->size()))
+            return failure("the device tree does not fit behind kernel and initrd in {} MiB of memory",
+                           ram.bytes.size() / kMiB);
+        state.x0 = state.dtb_start;
+    } else {
+        state.dtb_start = ram.base;
+        // A program linked to the very start of RAM has no use for a tree there: leave it out, as QEMU does.
+        if (kernel->low < ram.base + tree->size() || !ram.contains(ram.base, tree->size())) {
+            state.dtb = std::move(*tree);
+            return state;
+        }
+    }
+    ram.write(state.dtb_start, *tree);
+    state.dtb = std::move(*tree);
+    return state;
+}
+
+}  // namespace arclight::guestos

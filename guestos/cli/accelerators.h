@@ -1,0 +1,17 @@
+// Which ways of running guest code this host offers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace arclight::guestos::cli {
+
+struct Accelerator {
+    std::string name;
+    bool usable;
+    std::string detail;
+};
+
+std::vector<Accelerator> find_accelerators();
+
+}  // namespace arclight::guestos::cli

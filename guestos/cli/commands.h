@@ -1,0 +1,33 @@
+// The subcommands. Each adds itself to the parser and returns what runs when it was chosen.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "guestos/options.h"
+
+namespace arclight::guestos::cli {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 2;
+
+// One line on stderr.
+int complain(std::string_view message, int code = kExitFailure);
+
+// The words after a bare "--": the guest's command, which the parser never sees.
+struct GuestCommand {
+    bool given = false;
+    std::vector<std::string> words;
+};
+
+using RunFunction = std::function<int(const RunOptions&)>;
+
+std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFunction run);
+std::function<int()> add_initramfs(CLI::App& app, const GuestCommand& guest);
+
+// Parses and runs a whole command line; returns the exit code. `run` carries out `arclight run`.
+int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run);
+
+}  // namespace arclight::guestos::cli

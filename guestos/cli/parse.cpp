@@ -1,0 +1,122 @@
+#include "guestos/cli/parse.h"
+
+#include <charconv>
+#include <vector>
+
+namespace arclight::guestos::cli {
+
+namespace {
+
+constexpr uint64_t kMiB = 1 << 20;
+// Below 1 MiB nothing boots; above 255 GiB QEMU's board has no room either.
+constexpr uint64_t kMinMemory = kMiB;
+constexpr uint64_t kMaxMemory = 255 * 1024 * kMiB;
+
+// Splits at single commas; a doubled one stands for itself.
+std::vector<std::string> split_commas(std::string_view text) {
+    std::vector<std::string> parts(1);
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != ',') {
+            parts.back() += text[i];
+        } else if (i + 1 < text.size() && text[i + 1] == ',') {
+            parts.back() += ',';
+            ++i;
+        } else {
+            parts.emplace_back();
+        }
+    }
+    return parts;
+}
+
+Result<bool> parse_switch(std::string_view key, std::string_view value) {
+    if (value == "on") return true;
+    if (value == "off") return false;
+    return failure("{} is on or off, not '{}'", key, value);
+}
+
+}  // namespace
+
+Result<uint64_t> parse_memory(std::string_view text) {
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view suffix = text.substr(size_t(end - text.data()));
+    if (error == std::errc::result_out_of_range) return failure("'{}' is more than 255 GiB", text);
+    if (error != std::errc() || suffix.size() > 1)
+        return failure("'{}' is not a memory size (examples: 256M, 4G)", text);
+    unsigned shift = 20;
+    if (!suffix.empty()) {
+        switch (suffix[0] | 0x20) {
+            case 'k': shift = 10; break;
+            case 'm': shift = 20; break;
+            case 'g': shift = 30; break;
+            case 't': shift = 40; break;
+            default: return failure("'{}' is not a memory size (examples: 256M, 4G)", text);
+        }
+    }
+    if (number > kMaxMemory >> shift) return failure("'{}' is more than 255 GiB", text);
+    const uint64_t bytes = number << shift;
+    if (bytes < kMinMemory) return failure("'{}' is less than 1 MiB", text);
+    // Whole pages on any host, and large pages throughout.
+    if (bytes % kMiB != 0) return failure("'{}' is not a whole number of MiB", text);
+    return bytes;
+}
+
+Result<DriveOptions> parse_drive(std::string_view text) {
+    DriveOptions drive;
+    for (const std::string& part : split_commas(text)) {
+        const size_t equals = part.find('=');
+        if (equals == std::string::npos) return failure("'{}' is not of the form key=value", part);
+        const std::string_view key = std::string_view(part).substr(0, equals);
+        const std::string_view value = std::string_view(part).substr(equals + 1);
+        if (key == "file") {
+            drive.file = value;
+        } else if (key == "format") {
+            if (value != "raw") return failure("format '{}' is not supported, only raw", value);
+        } else if (key == "if") {
+            if (value != "virtio" && value != "none")
+                return failure("if '{}' is not supported, only virtio", value);
+        } else if (key == "id") {
+            // QEMU's name for -device to refer to; every drive is attached here.
+        } else if (key == "readonly" || key == "read-only" || key == "snapshot") {
+            const auto on = parse_switch(key, value);
+            if (!on) return std::unexpected(on.error());
+            (key == "snapshot" ? drive.snapshot : drive.readonly) = *on;
+        } else if (key == "serial") {
+            if (value.size() > 20) return failure("serial '{}' is longer than 20 characters", value);
+            drive.serial = value;
+        } else {
+            return failure("unknown key '{}' (known: file, format, if, id, readonly, snapshot, serial)", key);
+        }
+    }
+    if (drive.file.empty()) return failure("file=PATH is missing");
+    return drive;
+}
+
+Result<TraceOptions> parse_trace(std::string_view text) {
+    TraceOptions trace;
+    for (const std::string& word : split_commas(text)) {
+        if (word == "blocks")
+            trace.blocks = true;
+        else if (word == "ir")
+            trace.ir = true;
+        else if (word == "host")
+            trace.host = true;
+        else if (word == "exceptions")
+            trace.exceptions = true;
+        else if (word == "mmu")
+            trace.mmu = true;
+        else
+            return failure("unknown kind '{}' (known: blocks, ir, host, exceptions, mmu)", word);
+    }
+    return trace;
+}
+
+Result<InitramfsOptions::Addition> parse_addition(std::string_view text) {
+    const size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos || colon == 0 || !text.substr(colon + 1).starts_with('/'))
+        return failure("'{}' is not of the form HOST:/GUEST", text);
+    return InitramfsOptions::Addition{.host = std::string(text.substr(0, colon)),
+                                      .guest = std::string(text.substr(colon + 1))};
+}
+
+}  // namespace arclight::guestos::cli

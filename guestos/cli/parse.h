@@ -1,0 +1,24 @@
+// The words of the command line, checked. Errors are one line, without the option's name in front.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "guestos/initramfs.h"
+#include "guestos/options.h"
+#include "guestos/result.h"
+
+namespace arclight::guestos::cli {
+
+// QEMU's way: a plain number counts MiB; K, M, G, T as suffix, in either case.
+Result<uint64_t> parse_memory(std::string_view text);
+// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; a comma in a value is
+// written twice.
+Result<DriveOptions> parse_drive(std::string_view text);
+// A comma-separated list; the result keeps `file` empty.
+Result<TraceOptions> parse_trace(std::string_view text);
+// HOST:GUEST; the guest's path starts with a slash.
+Result<InitramfsOptions::Addition> parse_addition(std::string_view text);
+
+}  // namespace arclight::guestos::cli

@@ -1,0 +1,149 @@
+#include <memory>
+
+#include "guestos/cli/commands.h"
+#include "guestos/cli/parse.h"
+
+namespace arclight::guestos::cli {
+
+namespace {
+
+// What CLI11 fills in before the words are checked.
+struct Words {
+    RunOptions options;
+    std::string memory;
+    std::string accel = "auto";
+    std::string jit = "tier1";
+    std::string trace;
+    std::vector<std::string> drives;
+    bool shell = false;
+    bool no_kaslr_seed = false;
+    bool no_rng_seed = false;
+    bool no_rng = false;
+    std::string stats;
+};
+
+// A parser function for CLI11: the error text becomes the option's message.
+template <typename Parse>
+std::function<std::string(std::string&)> checker(Parse parse) {
+    return [parse](std::string& text) -> std::string {
+        const auto result = parse(text);
+        return result ? std::string() : result.error();
+    };
+}
+
+}  // namespace
+
+std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFunction run) {
+    auto* command =
+        app.add_subcommand("run", "Boot an AArch64 kernel; stdin and stdout are its serial console");
+    command->footer(
+        "Usage with a guest command: arclight run --kernel FILE --initrd FILE [OPTIONS] -- COMMAND "
+        "ARGUMENTS...\n\n"
+        "Ctrl-A X leaves, Ctrl-A H helps. With -- COMMAND, or with --shell, the initrd is one made by\n"
+        "'arclight initramfs': COMMAND runs in the guest, its output is all that is printed, and its exit "
+        "status is\n"
+        "arclight's own.\n\n"
+        "Example: arclight run --kernel vmlinuz --initrd guest.cpio --append console=ttyAMA0 -m 1G --smp 2");
+    auto words = std::make_shared<Words>();
+    RunOptions& o = words->options;
+
+    const auto boot = "Boot";
+    command->add_option("--kernel", o.kernel, "arm64 Linux Image (plain or gzip) or bare-metal AArch64 ELF")
+        ->type_name("FILE")
+        ->required()
+        ->group(boot);
+    command->add_option("--initrd", o.initrd, "initial RAM disk")->type_name("FILE")->group(boot);
+    command->add_option("--append", o.append, "kernel command line")->type_name("TEXT")->group(boot);
+    command->add_option("--dtb", o.dtb, "device tree to use instead of the machine's own")
+        ->type_name("FILE")
+        ->group(boot);
+    command->add_option("--dump-dtb", o.dump_dtb, "write the device tree to FILE and leave")
+        ->type_name("FILE")
+        ->group(boot);
+    command
+        ->add_flag("--no-kaslr-seed", words->no_kaslr_seed,
+                   "no /chosen/kaslr-seed: the kernel stays where it is linked")
+        ->group(boot);
+    command->add_flag("--no-rng-seed", words->no_rng_seed, "no /chosen/rng-seed")->group(boot);
+    command
+        ->add_flag("--shell", words->shell,
+                   "the initrd is 'arclight initramfs''s: give a shell sized like this terminal")
+        ->group(boot);
+
+    const auto machine = "Machine";
+    command->add_option("-m,--memory", words->memory, "RAM: a number of MiB, or with suffix K, M, G [512M]")
+        ->type_name("SIZE")
+        ->check(CLI::Validator(checker(parse_memory), ""))
+        ->group(machine);
+    command->add_option("--smp", o.cpus, "virtual CPUs, 1 to 8 [1]")
+        ->type_name("N")
+        ->check(CLI::Range(1u, 8u).description(""))
+        ->group(machine);
+    command->add_option("--gic", o.gic, "interrupt controller version, 2 or 3 [3]")
+        ->type_name("N")
+        ->check(CLI::IsMember({2u, 3u}).description(""))
+        ->group(machine);
+    command
+        ->add_option("--drive", words->drives,
+                     "virtio disk from a raw image: "
+                     "file=PATH[,format=raw][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; repeatable")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_drive), ""))
+        ->group(machine);
+    command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
+    command->add_flag("--no-reboot", o.no_reboot, "leave instead of restarting when the guest resets")
+        ->group(machine);
+
+    const auto execution = "Execution";
+    command->add_option("--accel", words->accel, "where guest code runs: auto, kvm or process [auto]")
+        ->type_name("NAME")
+        ->check(CLI::IsMember({"auto", "kvm", "process"}).description(""))
+        ->group(execution);
+    command->add_option("--jit", words->jit, "highest tier of the translator: tier1 [tier1]")
+        ->type_name("TIER")
+        ->check(CLI::IsMember({"tier1"}).description(""))
+        ->group(execution);
+
+    const auto insight = "Insight";
+    command
+        ->add_option("--trace", words->trace,
+                     "print what happens: a comma-separated list of blocks, ir, host, exceptions, mmu")
+        ->type_name("LIST")
+        ->check(CLI::Validator(checker(parse_trace), ""))
+        ->group(insight);
+    command->add_option("--trace-file", o.trace.file, "where traces go [stderr]")
+        ->type_name("FILE")
+        ->group(insight);
+    command->add_flag("--stats", o.stats, "print counters at the end, on stderr")->group(insight);
+    command->add_option("--stats-json", o.stats_file, "write counters at the end as JSON")
+        ->type_name("FILE")
+        ->group(insight);
+
+    return [words, &guest, run = std::move(run)] {
+        RunOptions options = words->options;
+        // The checkers above have accepted these texts already.
+        if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
+        for (const auto& text : words->drives) options.drives.push_back(*parse_drive(text));
+        if (!words->trace.empty()) {
+            const std::string file = options.trace.file;
+            options.trace = *parse_trace(words->trace);
+            options.trace.file = file;
+        }
+        options.accel = words->accel == "kvm"       ? Accel::kvm
+                        : words->accel == "process" ? Accel::process
+                                                    : Accel::automatic;
+        options.kaslr_seed = !words->no_kaslr_seed;
+        options.rng_seed = !words->no_rng_seed;
+        options.rng = !words->no_rng;
+        if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
+        options.command = guest.words;
+        options.session = guest.given || words->shell;
+        if (options.session && options.initrd.empty())
+            return complain("a guest command and --shell need --initrd", kExitUsage);
+        return run(options);
+    };
+}
+
+}  // namespace arclight::guestos::cli

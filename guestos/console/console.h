@@ -1,0 +1,94 @@
+// The guest's serial console on the host's stdin and stdout.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "devices/event_loop.h"
+#include "devices/pl011.h"
+#include "guestos/console/escape_keys.h"
+#include "guestos/console/input_frame.h"
+#include "guestos/console/terminal.h"
+#include "guestos/exit_status.h"
+
+namespace arclight::guestos {
+
+class Console final : public devices::CharBackend {
+  public:
+    enum class End : uint8_t {
+        quit,    // Ctrl-A X
+        hangup,  // the terminal or the reader of the output is gone
+    };
+
+    struct Options {
+        int input = 0;
+        int output = 1;
+        // Whether to hold input back until the guest says what it should look like (set_input).
+        bool wait_for_guest = false;
+    };
+
+    // Stop the loop before destroying the console. `on_end` is called at most once for each reason, on the
+    // loop's thread.
+    Console(devices::EventLoop& loop, Options options, std::function<void(End)> on_end);
+    ~Console() override;
+
+    // Starts to read. `receive` takes one byte of input or says false; then input_space() must be called when
+    // there is room again. Any thread.
+    void start(std::function<bool(uint8_t)> receive);
+    void attach(devices::Pl011& uart);
+    void input_space();
+
+    // Guest output. Collected for up to a millisecond, so that a line is one write.
+    // Waits for a slow reader once a few pages are due, which slows the guest down instead of losing
+    // anything.
+    void write(std::span<const uint8_t> bytes) override;
+    // Waits until everything is written.
+    void flush();
+    // The machine is being ended against the guest's will: waits for no reader any more.
+    void abandon_output() { abandoned_ = true; }
+
+    void set_input(ConsoleInput input);
+
+  private:
+    void on_readable();
+    void take(std::span<const uint8_t> bytes);
+    void pump();
+    void watch_input();
+    void flush_some();
+    void write_out(bool wait);
+    void show_help();
+    void end(End reason);
+
+    devices::EventLoop& loop_;
+    const Options options_;
+    std::function<void(End)> on_end_;
+    const bool terminal_;  // input and output are both terminals: key presses
+    std::function<bool(uint8_t)> receive_;
+    std::optional<RawTerminal> raw_;
+
+    // Input, touched on the loop's thread only.
+    enum class Mode : uint8_t { waiting, plain, framed };
+    Mode mode_;
+    EscapeKeys keys_;
+    InputFramer framer_;
+    std::deque<uint8_t> received_;  // read from the host, escape keys taken out, not yet framed
+    std::deque<uint8_t> ready_;     // for the UART as it is
+    bool input_ended_ = false;
+    bool end_sent_ = false;
+    bool watched_ = false;
+    bool watching_ = false;
+
+    std::mutex output_lock_;
+    std::vector<uint8_t> output_;
+    bool output_broken_ = false;
+    std::atomic<bool> abandoned_{false};
+    bool ended_[2] = {};
+    devices::EventLoop::Timer flush_timer_;
+};
+
+}  // namespace arclight::guestos

@@ -1,0 +1,23 @@
+// Signals that end, stop or continue the process, turned into calls on the event loop's thread.
+#pragma once
+
+#include <functional>
+
+#include "devices/event_loop.h"
+
+namespace arclight::guestos {
+
+class SignalWatch {
+  public:
+    // `on_end` hears of SIGINT, SIGTERM, SIGHUP and SIGQUIT. A second one while the first is being served
+    // ends the process at once, so that a stuck machine can always be left.
+    SignalWatch(devices::EventLoop& loop, std::function<void(int signal)> on_end);
+    ~SignalWatch();
+    SignalWatch(const SignalWatch&) = delete;
+    SignalWatch& operator=(const SignalWatch&) = delete;
+
+  private:
+    devices::EventLoop& loop_;
+};
+
+}  // namespace arclight::guestos

@@ -1,0 +1,20 @@
+// The host's terminal in raw mode, given back as it was on every way out of the process.
+#pragma once
+
+namespace arclight::guestos {
+
+class RawTerminal {
+  public:
+    // Does nothing if fd is not a terminal. One at a time in a process.
+    explicit RawTerminal(int fd);
+    ~RawTerminal();
+    RawTerminal(const RawTerminal&) = delete;
+    RawTerminal& operator=(const RawTerminal&) = delete;
+
+    // For handlers of fatal signals: gives the terminal back. Async-signal-safe, harmless without a terminal.
+    static void restore();
+    // Raw again, after the process was stopped and continued. Async-signal-safe.
+    static void reenter();
+};
+
+}  // namespace arclight::guestos

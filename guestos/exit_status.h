@@ -1,0 +1,47 @@
+// A page of registers with which the default guest's /init reports how its command ended, outside the console
+// whose bytes are all the command's own. QEMU's virt board has nothing at this address; a guest looks for the
+// device-tree node (compatible "arclight,exit-status") before it touches the page.
+//
+//   0x0  STATUS   write: the exit status, low 8 bits. read: the last one written.
+//   0x4  CONSOLE  write: what the console's input should look like from now on (ConsoleInput).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+
+#include "devices/bus.h"
+#include "devices/layout.h"
+
+namespace arclight::guestos {
+
+enum class ConsoleInput : uint32_t {
+    plain = 1,   // key presses as they are
+    framed = 2,  // pieces for a canonical-mode terminal, see guestos/console/input_frame.h
+};
+
+class ExitStatus final : public devices::Device {
+  public:
+    static constexpr devices::layout::Range range{0x090c'0000, 0x1000};
+
+    // `on_console` is called on the writing CPU's thread.
+    explicit ExitStatus(std::function<void(ConsoleInput)> on_console = {})
+        : on_console_(std::move(on_console)) {}
+
+    uint64_t read(uint64_t offset, unsigned size) override;
+    void write(uint64_t offset, uint64_t value, unsigned size) override;
+    void reset() override { status_ = -1; }
+    void add_to_device_tree(devices::FdtWriter& fdt) const override;
+
+    // Nothing until the guest reports.
+    std::optional<int> status() const {
+        const int value = status_;
+        return value < 0 ? std::nullopt : std::optional(value);
+    }
+
+  private:
+    std::function<void(ConsoleInput)> on_console_;
+    std::atomic<int> status_{-1};
+};
+
+}  // namespace arclight::guestos

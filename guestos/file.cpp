@@ -1,0 +1,72 @@
+#include "guestos/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace arclight::guestos {
+
+namespace {
+
+struct FileDescriptor {
+    int fd = -1;
+    ~FileDescriptor() {
+        if (fd >= 0) close(fd);
+    }
+};
+
+}  // namespace
+
+Result<Bytes> read_file(std::string_view what, const std::filesystem::path& path, uint64_t max_size) {
+    FileDescriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (file.fd < 0) {
+        if (errno == ENOENT) return failure("{} '{}' does not exist", what, path.native());
+        return failure("cannot open {} '{}': {}", what, path.native(), std::strerror(errno));
+    }
+    struct stat info {};
+    if (fstat(file.fd, &info) != 0)
+        return failure("cannot read {} '{}': {}", what, path.native(), std::strerror(errno));
+    if (S_ISDIR(info.st_mode)) return failure("{} '{}' is a directory", what, path.native());
+
+    // st_size is only a first guess: pipes and /proc files report none.
+    Bytes bytes;
+    bytes.resize(info.st_size > 0 && uint64_t(info.st_size) <= max_size ? size_t(info.st_size) + 1 : 65536);
+    size_t used = 0;
+    for (;;) {
+        if (used == bytes.size()) bytes.resize(bytes.size() * 2);
+        const ssize_t got = read(file.fd, bytes.data() + used, bytes.size() - used);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return failure("cannot read {} '{}': {}", what, path.native(), std::strerror(errno));
+        if (got == 0) break;
+        used += size_t(got);
+        if (used > max_size)
+            return failure("{} '{}' is larger than {} MiB", what, path.native(), max_size >> 20);
+    }
+    bytes.resize(used);
+    return bytes;
+}
+
+Result<void> write_file(std::string_view what, const std::filesystem::path& path,
+                        std::span<const uint8_t> bytes) {
+    const std::filesystem::path temporary = path.native() + fmt::format(".{}.part", getpid());
+    FileDescriptor file{open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    const auto fail = [&] {
+        const int error = errno;
+        unlink(temporary.c_str());
+        return failure("cannot write {} '{}': {}", what, path.native(), std::strerror(error));
+    };
+    if (file.fd < 0) return fail();
+    while (!bytes.empty()) {
+        const ssize_t done = write(file.fd, bytes.data(), bytes.size());
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return fail();
+        bytes = bytes.subspan(size_t(done));
+    }
+    if (rename(temporary.c_str(), path.c_str()) != 0) return fail();
+    return {};
+}
+
+}  // namespace arclight::guestos

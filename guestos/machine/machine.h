@@ -1,0 +1,10 @@
+#pragma once
+
+#include "guestos/options.h"
+
+namespace arclight::guestos {
+
+// Builds the machine, runs it to its end, and returns the process's exit code.
+int run_machine(const RunOptions& options);
+
+}  // namespace arclight::guestos

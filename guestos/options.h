@@ -1,0 +1,57 @@
+// What a user can ask of `arclight run`, after checking.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace arclight::guestos {
+
+enum class Accel : uint8_t { automatic, kvm, process };
+enum class JitTier : uint8_t { tier1 };
+
+struct DriveOptions {
+    std::string file;
+    bool readonly = false;
+    bool snapshot = false;  // writes are forgotten at the end
+    std::string serial;
+};
+
+struct TraceOptions {
+    bool blocks = false;
+    bool ir = false;
+    bool host = false;
+    bool exceptions = false;
+    bool mmu = false;
+    std::string file;  // empty: stderr
+
+    bool any() const { return blocks || ir || host || exceptions || mmu; }
+};
+
+struct RunOptions {
+    std::string kernel;
+    std::string initrd;  // empty: none
+    std::string append;
+    std::string dtb;       // empty: made from the machine
+    std::string dump_dtb;  // write the device tree there and leave
+    uint64_t memory = uint64_t(512) << 20;
+    unsigned cpus = 1;
+    std::vector<DriveOptions> drives;
+    bool rng = true;  // a virtio entropy device
+    unsigned gic = 3;
+    Accel accel = Accel::automatic;
+    JitTier jit = JitTier::tier1;
+    TraceOptions trace;
+    bool kaslr_seed = true;
+    bool rng_seed = true;
+    bool no_reboot = false;
+    bool stats = false;
+    std::string stats_file;  // JSON; empty: a table on stderr
+
+    // The default guest's session (guestos/session.h): none for a foreign initrd.
+    bool session = false;
+    std::vector<std::string> command;  // empty with session: an interactive shell
+};
+
+}  // namespace arclight::guestos
