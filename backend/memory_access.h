@@ -1,0 +1,84 @@
+// How emitted code describes one guest memory access to the slow path.
+//
+// The address is in GuestState::access_addr (for ZeroBlock not yet aligned down). Operands and results are in
+// access_value[]: integers one an element ([0], [1]), vectors two an element ([0..1], [2..3]).
+//   Load, LoadPair, LoadEx(Pair)    results: zero- or (kMemSigned) sign-extended to 64 bits
+//   LoadV, LoadPairV                results: zero-extended to 128 bits
+//   Store(V), StorePair(V)          operands: the low bytes count
+//   StoreEx(Pair)                   operands: value(s); result [0]: 0 stored, 1 not
+//   AtomicRmw                       operand [0]; result [0] = old value, zero-extended
+//   Cas                             operands [0] expected, [1] new; result [0] = old value, zero-extended
+#pragma once
+
+#include <cstdint>
+
+#include "jit/ir/ir.h"
+
+namespace arclight::backend {
+
+enum class MemoryKind : uint8_t {
+    Load,
+    Store,
+    LoadV,
+    StoreV,
+    LoadPair,
+    LoadPairV,
+    StorePair,
+    StorePairV,
+    LoadEx,
+    LoadExPair,
+    StoreEx,
+    StoreExPair,
+    AtomicRmw,
+    Cas,
+    ZeroBlock,
+};
+
+struct MemoryAccess {
+    MemoryKind kind = MemoryKind::Load;
+    uint32_t aux = 0;  ///< as in the IR: log2 of a unit's bytes, kMemSigned, kMemAcquire ...
+    jit::ir::AtomicKind atomic = jit::ir::AtomicKind::Add;
+
+    constexpr uint32_t pack() const {
+        return static_cast<uint32_t>(kind) | (aux & 0xfff) << 8 | static_cast<uint32_t>(atomic) << 20;
+    }
+    static constexpr MemoryAccess unpack(uint64_t d) {
+        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0xfff),
+                static_cast<jit::ir::AtomicKind>(d >> 20 & 0xf)};
+    }
+
+    constexpr unsigned unit_bytes() const { return 1u << jit::ir::mem_size_log2(aux); }
+    constexpr bool is_pair() const {
+        using enum MemoryKind;
+        return kind == LoadPair || kind == LoadPairV || kind == StorePair || kind == StorePairV ||
+               kind == LoadExPair || kind == StoreExPair;
+    }
+    /// Bytes touched; the whole access lies at [addr, addr + bytes), ZeroBlock at addr & ~63.
+    constexpr unsigned bytes() const {
+        return kind == MemoryKind::ZeroBlock ? 64 : unit_bytes() << (is_pair() ? 1 : 0);
+    }
+    constexpr bool reads() const {
+        using enum MemoryKind;
+        return kind == Load || kind == LoadV || kind == LoadPair || kind == LoadPairV || kind == LoadEx ||
+               kind == LoadExPair || kind == AtomicRmw || kind == Cas;
+    }
+    constexpr bool writes() const {
+        using enum MemoryKind;
+        return !(kind == Load || kind == LoadV || kind == LoadPair || kind == LoadPairV || kind == LoadEx ||
+                 kind == LoadExPair);
+    }
+    constexpr bool is_vector() const {
+        using enum MemoryKind;
+        return kind == LoadV || kind == StoreV || kind == LoadPairV || kind == StorePairV;
+    }
+    /// Must be aligned to bytes() whatever SCTLR_ELx.A says: exclusives, atomics, and plain accesses marked
+    /// so.
+    constexpr bool must_be_aligned() const {
+        using enum MemoryKind;
+        return (aux & jit::ir::kMemAligned) != 0 || kind == LoadEx || kind == LoadExPair || kind == StoreEx ||
+               kind == StoreExPair || kind == AtomicRmw || kind == Cas;
+    }
+    constexpr bool is_unprivileged() const { return (aux & jit::ir::kMemUnprivileged) != 0; }
+};
+
+}  // namespace arclight::backend

@@ -1,0 +1,37 @@
+// The C++ functions that translated code reaches through GuestState::runtime. Whoever owns the virtual CPU
+// fills the table; emitted code contains no C++ address.
+//
+// While one of them runs, the host's MXCSR is loaded and GuestState::mxcsr holds the guest's.
+#pragma once
+
+#include "jit/guest_state.h"
+
+namespace arclight::backend {
+
+enum RuntimeEntry : unsigned {
+    /// void fn(GuestState&, uint64_t descriptor, const void* host_return_pc): a guest access that missed the
+    /// soft
+    /// TLB; see memory_access.h for the descriptor, the operands and the results. To raise a guest exception:
+    /// recover_state(), describe it, set exit_reason and exit_request, return.
+    kMemorySlow,
+    /// const void* fn(GuestState&, uint64_t site): a direct exit that is not linked (or not for this view's
+    /// epoch)
+    /// to state.pc. Returns the code to go on with, having linked the site if it wants to, or null to leave
+    /// with
+    /// ExitReason::Lookup, state.pc and exit_info = site. page_base is set from state.pc after it returns
+    /// code.
+    kLookupDirect,
+    /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the view's jump cache.
+    kLookupIndirect,
+    /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call.
+    kVectorCall,
+    /// uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c): IR CallRuntime with id 0; others follow.
+    kFirstHelper = 8,
+};
+
+using MemorySlowFn = void (*)(jit::GuestState&, uint64_t descriptor, const void* host_return_pc);
+using LookupFn = const void* (*)(jit::GuestState&, uint64_t site_or_pc);
+using VectorCallFn = void (*)(jit::GuestState&, uint64_t op);
+using HelperFn = uint64_t (*)(jit::GuestState&, uint64_t, uint64_t, uint64_t);
+
+}  // namespace arclight::backend

@@ -1,0 +1,152 @@
+// Tier 1: IR to x86-64 in one pass, microseconds a block. The public face of backend/x64.
+//
+// Nothing here is synchronised: one thread at a time compiles into, links in and resets a CodeBuffer. Linking
+// and unlinking are safe while other threads execute the code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "jit/guest_state.h"
+#include "jit/ir/ir.h"
+
+namespace arclight::backend {
+
+using EnterFn = uint32_t (*)(jit::GuestState*, const void* code);
+
+/// Code shared by all blocks, at the start of a CodeBuffer. Only `enter` and `leave` are for others to use.
+struct Thunks {
+    EnterFn enter;         ///< C++ to translated code; returns state.exit_reason
+    const uint8_t* leave;  ///< jumped to from translated code: back to the caller of enter
+    const uint8_t* memory_slow;
+    const uint8_t* lookup_direct;
+    const uint8_t* lookup_cross;
+    const uint8_t* lookup_indirect;
+    const uint8_t* interrupted;
+    const uint8_t* exit_runtime;
+    const uint8_t* call_helper;
+    const uint8_t* call_helper_check;
+    const uint8_t* call_helper_leave;
+    const uint8_t* vector_call;
+};
+
+class BlockEmitter;
+struct CompiledBlock;
+
+/// The code cache: hot paths in the first half, cold stubs in the second, both filled upwards. Always at the
+/// same preferred address if it is free, so that all worlds can map it there.
+class CodeBuffer {
+  public:
+    static constexpr size_t kDefaultSize = size_t{256} << 20;
+    static constexpr uint64_t kPreferredAddress = 0x5a00'0000'0000;
+
+    explicit CodeBuffer(
+        size_t size = kDefaultSize);  ///< throws std::system_error when the host has no memory
+    ~CodeBuffer();
+    CodeBuffer(const CodeBuffer&) = delete;
+    CodeBuffer& operator=(const CodeBuffer&) = delete;
+
+    uint8_t* base() const { return base_; }
+    size_t size() const { return size_; }
+    const Thunks& thunks() const { return thunks_; }
+    size_t hot_used() const { return hot_; }
+    size_t cold_used() const { return cold_ - size_ / 2; }
+    bool contains(const void* p) const {
+        return static_cast<const uint8_t*>(p) >= base_ && static_cast<const uint8_t*>(p) < base_ + size_;
+    }
+    /// Forgets all blocks. No thread may be running any of them.
+    void reset();
+
+  private:
+    friend class BlockEmitter;
+    friend CompiledBlock compile(const jit::ir::Block&, CodeBuffer&, uint32_t);
+    uint8_t* base_ = nullptr;
+    size_t size_ = 0;
+    size_t hot_ = 0, cold_ = 0;  ///< next free byte of each half, as offsets from base_
+    size_t first_hot_ = 0;
+    Thunks thunks_{};
+    std::unique_ptr<BlockEmitter> emitter_;
+};
+
+/// A direct exit of a block. Its site id is the first_site_id given to compile() plus its index.
+struct ExitSite {
+    uint8_t* jump = nullptr;   ///< the rel32 to patch, 4-byte aligned
+    uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that View::epoch is compared with, 4-byte aligned
+    uint8_t* stub = nullptr;   ///< where the jump leads while it is not linked
+    int32_t target = 0;        ///< offset from the block's page; outside 0..4095 when cross_page
+    bool cross_page = false;
+};
+
+/// Where the newest value of a guest register is at a point where its slot in GuestState is stale.
+struct SavedLocation {
+    enum Kind : uint8_t { Gpr, Xmm128, Xmm64, Xmm32, Constant, PageRelative };
+    uint8_t slot;  ///< 0..31 x0..x30 and sp; 32..63 v0..v31
+    Kind kind;
+    uint8_t reg;        ///< x86 encoding
+    int64_t value = 0;  ///< Constant, or PageRelative to page_base
+};
+
+/// A host instruction at which a guest access may fault, or the return address of its slow path.
+struct FaultPoint {
+    uint32_t access;     ///< of the access instruction, from CompiledBlock::entry
+    uint32_t return_pc;  ///< of the slow path call's return address, from CompiledBlock::cold
+    uint32_t first;      ///< its locations: FaultMap::locations[first .. first + count)
+    uint16_t count;
+    uint16_t insn_offset;  ///< of the guest instruction in its page
+};
+
+struct FaultMap {
+    std::vector<FaultPoint> points;
+    std::vector<SavedLocation> locations;
+};
+
+enum class CompileStatus : uint8_t {
+    Ok,
+    BufferFull,  ///< reset the buffer, or make a bigger one
+    TooComplex,  ///< out of spill slots: translate a shorter block
+};
+
+struct CompiledBlock {
+    CompileStatus status = CompileStatus::Ok;
+    const uint8_t* entry = nullptr;
+    uint32_t hot_bytes = 0;  ///< from entry
+    const uint8_t* cold = nullptr;
+    uint32_t cold_bytes = 0;  ///< from cold
+    std::vector<ExitSite> exits;
+    FaultMap faults;
+
+    explicit operator bool() const { return status == CompileStatus::Ok; }
+    bool contains(const void* p) const {
+        const auto* b = static_cast<const uint8_t*>(p);
+        return (b >= entry && b < entry + hot_bytes) || (b >= cold && b <= cold + cold_bytes);
+    }
+};
+
+CompiledBlock compile(const jit::ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id);
+
+/// Makes the exit go straight to `target`, a block's entry; cross-page, only while View::epoch equals
+/// `epoch`. While other threads run the code, a linked cross-page exit may be linked again only to the same
+/// target (another epoch is fine): a thread may stand between the compare and the jump.
+void link(const ExitSite& site, const void* target, uint32_t epoch);
+/// Makes the exit ask kLookupDirect again. A thread that is past the compare may still take the old jump
+/// once.
+void unlink(const ExitSite& site);
+/// Never the epoch of a View.
+inline constexpr uint32_t kUnlinkedEpoch = ~uint32_t{0};
+
+/// Rebuilds guest registers in `state` for a fault at host_pc: the return address passed to kMemorySlow, or
+/// the address of the faulting access itself. saved_gpr and saved_xmm must hold the host registers at that
+/// point. Returns the guest instruction's offset in its page, or nothing if host_pc is not a fault point of
+/// this block.
+std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc,
+                                      jit::GuestState& state);
+
+/// One line an instruction, Intel syntax, without addresses for jumps inside the span.
+std::string disassemble(std::span<const uint8_t> code);
+
+}  // namespace arclight::backend
