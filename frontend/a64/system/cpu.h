@@ -1,0 +1,49 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "frontend/a64/system/environment.h"
+#include "frontend/a64/system/id_registers.h"
+#include "frontend/a64/system/sysregs.h"
+#include "jit/guest_state.h"
+#include "mmu/guest_memory.h"
+#include "mmu/walk.h"
+
+namespace arclight::frontend::a64 {
+
+/// One CPU as the ARM ARM describes it: GuestState (what emitted code touches) and everything else. PSTATE is
+/// spread over both: NZCV, DAIF and the stack pointers are in GuestState, the rest here; GuestState::mode is
+/// derived.
+struct Cpu {
+    Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,
+        const CpuConfig& config);
+
+    jit::GuestState& state;
+    Environment& environment;
+    const mmu::GuestMemory& memory;
+    const CpuConfig config;
+
+    // PSTATE
+    uint8_t el = 1;
+    bool sp_elx = true;  ///< PSTATE.SP: EL1 uses SP_EL1
+    bool pan = false;
+    bool il = false;
+    bool ss = false;
+
+    SystemRegisters registers;
+    mmu::TranslationRegs translation;  ///< SCTLR, TCR, TTBRs and MAIR live here
+
+    /// The event register of WFE and SEV; other CPUs set it.
+    std::atomic<bool> event_register{false};
+
+    /// Cold reset: EL1h, all interrupts masked, MMU off, execution at `pc`, all else zero. Keeps the bits of
+    /// GuestState that belong to the machine (view, runtime table, mode::kSerial).
+    void reset(uint64_t pc);
+};
+
+/// The CPU that translated code with this state belongs to. The machine sets GuestState::cpu as it likes;
+/// this one is for code that set it to a Cpu.
+inline Cpu& cpu_of(jit::GuestState& state) { return *static_cast<Cpu*>(state.cpu); }
+
+}  // namespace arclight::frontend::a64

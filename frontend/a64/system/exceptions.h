@@ -1,0 +1,64 @@
+// The exception model at EL1 and EL0 (ARM ARM D1): entry, return, PSTATE, and the translation mode that
+// follows from it.
+#pragma once
+
+#include <cstdint>
+
+#include "frontend/a64/system/sysregs.h"
+
+namespace arclight::frontend::a64 {
+
+struct Cpu;
+
+enum class ExceptionKind : uint32_t { Synchronous = 0x000, Irq = 0x080, Fiq = 0x100, SError = 0x180 };
+
+/// Takes an exception to EL1: SPSR, ELR, ESR (not for IRQ and FIQ), PSTATE, stack pointer bank, state.pc,
+/// mode. FAR is untouched. `return_address` is the preferred return address.
+void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_address);
+
+// Synchronous exceptions; `pc` is the instruction's address.
+void take_svc(Cpu& cpu, uint32_t imm16, uint64_t pc);
+void take_brk(Cpu& cpu, uint32_t imm16, uint64_t pc);
+void take_undefined(Cpu& cpu, uint64_t pc);
+void take_fp_trap(Cpu& cpu, uint64_t pc);
+void take_illegal_state(Cpu& cpu, uint64_t pc);
+void take_pc_alignment(Cpu& cpu, uint64_t pc);
+void take_sp_alignment(Cpu& cpu, uint64_t pc);
+void take_data_abort(Cpu& cpu, uint64_t address, uint8_t fsc, bool write, uint64_t pc);
+void take_instruction_abort(Cpu& cpu, uint64_t address, uint8_t fsc, uint64_t pc);
+/// What a system instruction asked for; not for Ok.
+void take_system_result(Cpu& cpu, const SystemResult& result, uint64_t pc);
+
+/// HVC: the firmware call at EL1, else undefined. True: done, go on behind the instruction (x0 is the
+/// result).
+bool execute_hvc(Cpu& cpu);
+/// WFI and WFE at EL0 may be trapped (SCTLR_EL1.nTWI, nTWE); call before waiting.
+SystemResult check_wait(const Cpu& cpu, bool wfe);
+
+/// ERET: sets PSTATE from SPSR_EL1 and state.pc from ELR_EL1, legal or not (then PSTATE.IL is set). The CPU
+/// must be at EL1; at EL0 ERET is undefined.
+void eret(Cpu& cpu);
+
+/// Recomputes GuestState::mode from PSTATE, SCTLR, CPACR, MDSCR and FPCR.
+void update_mode(Cpu& cpu);
+
+/// PSTATE in the layout of SPSR_EL1.
+uint64_t pstate_to_spsr(const Cpu& cpu);
+void set_pan(Cpu& cpu, bool pan);
+void set_sp_elx(Cpu& cpu, bool sp_elx);
+/// Puts the current stack pointer into its bank, where a debugger looks for both.
+void sync_stack_pointers(Cpu& cpu);
+
+/// The PC after a branch to `target`: without the tag, where address tagging is on.
+uint64_t branch_address(const Cpu& cpu, uint64_t target);
+
+inline constexpr uint64_t kDaifD = 1u << 9, kDaifA = 1u << 8, kDaifI = 1u << 7, kDaifF = 1u << 6;
+inline constexpr uint64_t kDaifAll = kDaifD | kDaifA | kDaifI | kDaifF;
+
+// ---- Software step (D2.11). While it is enabled, mode::kSingleStep is set and the machine does, before each
+// instruction: if step_pending(), take_step(); else execute it; if it completed, step_done().
+bool step_pending(const Cpu& cpu);
+void take_step(Cpu& cpu, bool exclusive = false);
+void step_done(Cpu& cpu);
+
+}  // namespace arclight::frontend::a64

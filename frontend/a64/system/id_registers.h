@@ -1,0 +1,32 @@
+// What this CPU says it is. One source for the ID registers: a feature is announced here when it is
+// implemented.
+#pragma once
+
+#include <cstdint>
+
+namespace arclight::frontend::a64 {
+
+struct CpuConfig {
+    unsigned index = 0;       ///< MPIDR_EL1.Aff0
+    bool gic_sysregs = true;  ///< GICv3: ICC_*_EL1 exist
+};
+
+/// Cache lines and the DC ZVA block.
+inline constexpr unsigned kCacheLineBytes = 64;
+
+/// MIDR_EL1: implementer 0x00 is reserved for software; architecture 0xF says "see the ID registers". No
+/// erratum of any real part may be inferred from it.
+inline constexpr uint64_t kMidr = 0x000f'a640;
+
+/// MPIDR_EL1 of a CPU, and the affinity value that PSCI and the device tree use.
+constexpr uint64_t mpidr(unsigned cpu) { return uint64_t{1} << 31 | cpu; }
+
+/// The register 3, 0, c0, crm, op2 with crm in 1..7: the ID space, RAZ where nothing is allocated.
+uint64_t id_register(const CpuConfig& config, unsigned crm, unsigned op2);
+
+uint64_t ctr_el0();
+uint64_t clidr_el1();
+/// CCSIDR_EL1 for a value of CSSELR_EL1; zero for a cache that is not there.
+uint64_t ccsidr_el1(uint64_t csselr);
+
+}  // namespace arclight::frontend::a64

@@ -1,0 +1,92 @@
+// System registers and system instructions (ARM ARM C5, D19): MRS, MSR, SYS.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace arclight::frontend::a64 {
+
+struct Cpu;
+
+/// How encodings are written everywhere: op0:op1:CRn:CRm:op2, 16 bits.
+constexpr uint32_t sysreg_encoding(unsigned op0, unsigned op1, unsigned crn, unsigned crm, unsigned op2) {
+    return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2;
+}
+
+/// Outcome of an instruction that may raise an exception.
+struct [[nodiscard]] SystemResult {
+    enum class Kind : uint8_t {
+        Ok,
+        Undefined,  ///< EC 0
+        Trap,       ///< synchronous exception with `esr`
+        Abort,      ///< data abort with `esr` and `far`
+    };
+    Kind kind = Kind::Ok;
+    uint32_t esr = 0;
+    uint64_t far = 0;
+
+    bool ok() const { return kind == Kind::Ok; }
+    static SystemResult undefined() { return {Kind::Undefined}; }
+};
+
+/// Storage of the EL1 and EL0 registers that are neither in GuestState nor in mmu::TranslationRegs.
+struct SystemRegisters {
+    uint64_t actlr = 0, cpacr = 0, amair = 0, vbar = 0, esr = 0, far = 0, afsr0 = 0, afsr1 = 0, par = 0;
+    uint64_t csselr = 0, cntkctl = 0, scxtnum_el0 = 0, scxtnum_el1 = 0, cntfrq = 0;
+
+    // Debug (D19.3)
+    uint64_t mdscr = 0, mdccint = 0, osdtrrx = 0, osdtrtx = 0, oseccr = 0, osdlr = 0, dbgclaim = 0,
+             dbgprcr = 0;
+    bool os_lock = true;
+    static constexpr unsigned kBreakpoints = 2, kWatchpoints = 2;  // the architecture's minimum
+    std::array<uint64_t, kBreakpoints> dbgbvr{}, dbgbcr{};
+    std::array<uint64_t, kWatchpoints> dbgwvr{}, dbgwcr{};
+
+    // Performance monitors (D19.5): the cycle counter only. It counts nanoseconds, as if the CPU ran at 1
+    // GHz.
+    struct Pmu {
+        uint64_t pmcr = 0;  // E, D, DP, LC
+        uint64_t ccfiltr = 0, selr = 0, userenr = 0;
+        bool cycle_enabled = false;    // PMCNTENSET.C
+        bool cycle_interrupt = false;  // PMINTENSET.C
+        bool cycle_overflow = false;   // PMOVSSET.C
+        bool counting = false;         // now, at the current EL
+        bool follows_el = false;       // PMCCFILTR tells EL0 and EL1 apart
+        uint64_t count = 0;            // at `since`
+        uint64_t since = 0;
+    } pmu;
+};
+
+/// One row of sysregs.inc.
+struct SysregRow {
+    uint16_t encoding;
+    const char* name;
+    uint8_t access;  ///< bits below
+    uint8_t flags;
+    SystemResult (*check)(Cpu& cpu, const SysregRow& row, bool write);  ///< traps; null: none
+    uint64_t (*read)(Cpu& cpu, const SysregRow& row);
+    void (*write)(Cpu& cpu, const SysregRow& row, uint64_t value);
+};
+namespace sysreg_access {
+inline constexpr uint8_t kRead0 = 1, kWrite0 = 2, kRead1 = 4, kWrite1 = 8;
+}
+namespace sysreg_flags {
+inline constexpr uint8_t kEndsBlock =
+    1;  ///< a write may change GuestState::mode, the view or pending interrupts
+}
+
+/// The row of an allocated register, or null.
+const SysregRow* find_sysreg(uint32_t encoding);
+
+/// MRS and MSR (register) at the current EL. FPCR and FPSR work on GuestState::mxcsr: the caller brings it up
+/// to date before and loads it afterwards.
+SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value);
+SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value);
+
+/// MSR (immediate): `field` = op1 << 3 | op2.
+SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm);
+
+/// SYS: cache maintenance, address translation, TLB invalidation. DC ZVA only checks for its trap here.
+SystemResult execute_sys(Cpu& cpu, uint32_t encoding, uint64_t xt);
+
+}  // namespace arclight::frontend::a64

@@ -1,0 +1,134 @@
+// Stage 1 translation at EL1&0, 4 KiB granule (ARM ARM D8): tables in guest memory to a physical address.
+//
+// A walk has no effect but the hardware update of AF and the dirty state in the descriptor (FEAT_HAFDBS), and
+// a fault is a value. Who raises it, and what is cached, is the caller's business.
+#pragma once
+
+#include <cstdint>
+
+#include "mmu/guest_memory.h"
+
+namespace arclight::mmu {
+
+/// ID_AA64MMFR0_EL1.PARange of 0b0010: 1 TiB, far above the end of any RAM the board can have.
+inline constexpr unsigned kPhysicalAddressBits = 40;
+
+/// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1, and what a walk needs decoded from them. Write the raw
+/// values and call update() (or update_tables() if only a TTBR changed); nothing is decoded during a walk.
+struct TranslationRegs {
+    uint64_t sctlr = 0, tcr = 0, ttbr0 = 0, ttbr1 = 0, mair = 0;
+
+    /// One half of the address space: bit 55 of the address chooses it.
+    struct Half {
+        uint64_t table = 0;      ///< physical address of the first table
+        uint64_t sign_mask = 0;  ///< address bits that must all equal bit 55
+        uint8_t start_level = 0;
+        uint8_t va_bits = 48;
+        bool disabled = false;               ///< EPDn: every miss is a level 0 translation fault
+        bool unprivileged_disabled = false;  ///< E0PDn
+        bool tbi = false;
+        bool hierarchy_disabled = false;  ///< HPDn: APTable, UXNTable and PXNTable are ignored
+        bool bad_base = false;            ///< the TTBR's address exceeds the output size
+    };
+    Half half[2];
+    uint8_t output_bits = 32;  ///< physical address size: TCR.IPS, at most kPhysicalAddressBits
+    bool enabled = false;      ///< SCTLR.M
+    bool wxn = false;
+    bool hardware_af = false;     ///< TCR.HA
+    bool hardware_dirty = false;  ///< TCR.HA and TCR.HD
+    uint16_t asid = 0;            ///< of the TTBR that TCR.A1 selects, in the size TCR.AS selects
+    uint8_t device_mask = 0;      ///< bit n: MAIR attribute n is a Device type
+
+    void update();
+    void update_tables();
+
+    bool tbi(uint64_t va) const { return half[va >> 55 & 1].tbi; }
+    /// The address without its tag, where the half it belongs to ignores the top byte (BranchAddr, FAR of a
+    /// fetch).
+    uint64_t without_tag(uint64_t va) const {
+        return tbi(va) ? static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8) : va;
+    }
+};
+
+enum class AccessKind : uint8_t { Read, Write, Execute };
+
+struct Access {
+    AccessKind kind = AccessKind::Read;
+    bool privileged = true;  ///< false at EL0 and for LDTR and STTR
+    bool pan = false;        ///< PSTATE.PAN, for privileged data accesses
+    bool update = true;      ///< let hardware set AF and the dirty state (false: AT, debuggers)
+};
+
+enum class FaultKind : uint8_t {
+    None,
+    AddressSize,
+    Translation,
+    AccessFlag,
+    Permission,
+    ExternalOnWalk,  ///< a descriptor lies outside RAM
+};
+
+/// The fault status code as in ESR_ELx.{I,D}FSC and PAR_EL1.FST.
+constexpr uint8_t fault_status_code(FaultKind kind, unsigned level) {
+    switch (kind) {
+        case FaultKind::None: break;
+        case FaultKind::AddressSize: return static_cast<uint8_t>(0b000000 | level);
+        case FaultKind::Translation: return static_cast<uint8_t>(0b000100 | level);
+        case FaultKind::AccessFlag: return static_cast<uint8_t>(0b001000 | level);
+        case FaultKind::Permission: return static_cast<uint8_t>(0b001100 | level);
+        case FaultKind::ExternalOnWalk: return static_cast<uint8_t>(0b010100 | level);
+    }
+    return 0;
+}
+inline constexpr uint8_t kFscSynchronousExternal = 0b010000;
+inline constexpr uint8_t kFscAlignment = 0b100001;
+
+namespace permission {
+inline constexpr uint8_t kEl0Read = 1, kEl0Write = 2, kEl0Execute = 4;
+inline constexpr uint8_t kEl1Read = 8, kEl1Write = 16, kEl1Execute = 32;
+inline constexpr uint8_t kAll = 63;
+}  // namespace permission
+
+enum class MemoryType : uint8_t { Normal, Device };
+
+struct WalkResult {
+    uint64_t pa = 0;  ///< of the address asked for, not of its page
+    FaultKind fault = FaultKind::None;
+    uint8_t level = 0;        ///< of the fault, or of the leaf descriptor
+    uint8_t page_bits = 12;   ///< log2 of the mapping: 12, 21 or 30
+    uint8_t permissions = 0;  ///< before PAN; a clean page that hardware may make dirty counts as writable
+    MemoryType memory = MemoryType::Normal;
+    uint8_t attributes = 0;    ///< the MAIR byte
+    uint8_t shareability = 0;  ///< SH
+    bool non_global = false;
+    bool contiguous = false;  ///< one of 16 adjacent entries that map 16 adjacent pages or blocks
+    bool clean = false;  ///< writable, but the first write must set the dirty state: do not cache as writable
+    bool stage1_off = false;  ///< SCTLR.M is 0: flat
+
+    bool ok() const { return fault == FaultKind::None; }
+    uint8_t fsc() const { return fault_status_code(fault, level); }
+
+    // What may be cached for later accesses of this kind, PAN included.
+    bool readable(bool privileged, bool pan) const {
+        if (!privileged) return (permissions & permission::kEl0Read) != 0;
+        return (permissions & permission::kEl1Read) != 0 &&
+               !(pan && (permissions & permission::kEl0Read) != 0);
+    }
+    bool writable(bool privileged, bool pan) const {
+        if (clean) return false;
+        if (!privileged) return (permissions & permission::kEl0Write) != 0;
+        return (permissions & permission::kEl1Write) != 0 &&
+               !(pan && (permissions & permission::kEl0Read) != 0);
+    }
+    bool executable(bool privileged) const {
+        return (permissions & (privileged ? permission::kEl1Execute : permission::kEl0Execute)) != 0;
+    }
+    /// Device accesses are checked for alignment by the slow path, so they must reach it. With stage 1 off
+    /// all data is Device; there the translation mode checks alignment (see update_mode), so RAM may be
+    /// cached.
+    bool may_cache() const { return memory == MemoryType::Normal || stage1_off; }
+};
+
+WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t va, Access access);
+
+}  // namespace arclight::mmu
