@@ -58,7 +58,7 @@ uint32_t read_bank(const IrqBank& bank, BankRegister reg);
 void write_bank(IrqBank& bank, BankRegister reg, uint32_t value, uint32_t mask, uint32_t writable = ~0u);
 
 uint32_t read_priority_word(const IrqBank& bank, unsigned word);  // word 0..7
-void write_priority_word(IrqBank& bank, unsigned word, uint32_t value, uint32_t mask, uint8_t implemented);
+void write_priority_word(IrqBank& bank, unsigned word, uint32_t value, uint32_t mask);
 
 uint32_t read_config_word(const IrqBank& bank, unsigned word);  // word 0..1
 void write_config_word(IrqBank& bank, unsigned word, uint32_t value, uint32_t mask, uint32_t writable);

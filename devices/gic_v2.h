@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <mutex>
@@ -25,6 +26,8 @@ class GicV2 final : public InterruptController {
     void reset() override;
 
   private:
+    static constexpr std::array<uint8_t, 2> minimum_binary_point{0, 1};  // with eight priority bits
+
     class Distributor final : public Device {
       public:
         explicit Distributor(GicV2& gic) : gic_(gic) {}
@@ -65,18 +68,23 @@ class GicV2 final : public InterruptController {
 
     unsigned accessing_cpu() const;
     uint32_t all_cpus() const { return (1u << cpu_count_) - 1; }
-    IrqBank& bank_of(unsigned cpu, unsigned intid);
-    const IrqBank& bank_at(unsigned cpu, unsigned index) const;
+    IrqBank& bank_at(unsigned cpu, unsigned index) {
+        return index == 0 ? cpus_[cpu].bank : spi_banks_[index];
+    }
+    const IrqBank& bank_at(unsigned cpu, unsigned index) const {
+        return index == 0 ? cpus_[cpu].bank : spi_banks_[index];
+    }
+    bool targets(unsigned cpu, unsigned intid) const;
     uint8_t running_priority(const Cpu& cpu) const;
     uint8_t group_priority_mask(const Cpu& cpu, bool group1) const;
     bool signalled(const Cpu& cpu) const;
-    void consider(Cpu& cpu, const IrqBank& bank, unsigned bit, unsigned intid) const;
     void update(unsigned cpu);
+    void update_for(unsigned cpu, unsigned intid);
     void update_all();
     void drive(unsigned cpu);
 
-    void set_sgi(unsigned target, unsigned sgi, uint8_t sources);
-    void clear_sgi(unsigned target, unsigned sgi, uint8_t sources);
+    static void set_sgi_sources(Cpu& cpu, unsigned sgi, uint8_t sources);
+    unsigned lowest_source(const Cpu& cpu, unsigned intid) const;
     void send_sgi(unsigned cpu, uint32_t value);
     // The alias registers (AIAR, AEOIR, AHPPIR) look at group 1 only.
     uint32_t highest_pending(unsigned cpu, bool alias) const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <mutex>
@@ -30,6 +31,8 @@ class GicV3 final : public InterruptController {
     bool write_sysreg(unsigned cpu, uint32_t encoding, uint64_t value);
 
   private:
+    static constexpr std::array<uint8_t, 2> minimum_binary_point{2, 3};  // with five priority bits
+
     class Distributor final : public Device {
       public:
         explicit Distributor(GicV3& gic) : gic_(gic) {}
@@ -54,13 +57,11 @@ class GicV3 final : public InterruptController {
     struct Cpu {
         IrqBank bank;  // SGIs and PPIs
         uint32_t waker = 0;
-        uint32_t redistributor_ctlr = 0;
 
         uint8_t priority_mask = 0;
         bool end_of_interrupt_mode =
             false;  // ICC_CTLR_EL1.EOImode: priority drop and deactivation are separate
         bool common_binary_point = false;  // ICC_CTLR_EL1.CBPR
-        bool mask_hint = false;            // ICC_CTLR_EL1.PMHE
         std::array<uint8_t, 2> binary_point{};
         std::array<bool, 2> group_enabled{};
         std::array<ActivePriorities, 2> active_priorities{};
@@ -79,13 +80,13 @@ class GicV3 final : public InterruptController {
     uint8_t running_priority(const Cpu& cpu) const;
     uint8_t group_priority_mask(const Cpu& cpu, bool group1) const;
     bool signalled(const Cpu& cpu) const;
-    uint32_t spi_candidates(unsigned bank) const;
     bool participates(const Cpu& cpu, bool group1) const;
-    int target_of(unsigned spi, bool group1) const;
+    int target_of(unsigned intid, bool group1) const;
     void consider(Cpu& cpu, const IrqBank& bank, unsigned bit, unsigned intid) const;
 
     void update(unsigned cpu);
     void update_all();
+    void select(unsigned cpu);
     void drive(unsigned cpu);
 
     uint32_t acknowledge(unsigned cpu, bool group1);
@@ -103,6 +104,7 @@ class GicV3 final : public InterruptController {
     std::array<bool, 2> group_enabled_{};       // GICD_CTLR
     std::array<IrqBank, gic_banks> spi_banks_;  // [0] unused
     std::array<uint64_t, gic_intids> router_{};
+    unsigned one_of_n_ = 0;  // how many SPIs have IROUTER.Interrupt_Routing_Mode set
     std::array<Cpu, layout::max_cpus> cpus_;
 };
 

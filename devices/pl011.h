@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include "devices/bus.h"
@@ -40,13 +41,15 @@ class Pl011 final : public Device {
   private:
     static constexpr size_t fifo_depth = 16;
 
-    uint32_t read_register(uint64_t offset, bool& made_room);
-    void write_register(uint64_t offset, uint32_t value, uint32_t mask, bool& made_room);
+    uint32_t read_register(uint64_t offset);
+    void write_register(uint64_t offset, uint32_t value, uint32_t mask, std::optional<uint8_t>& sent);
     size_t depth() const;
     size_t trigger() const;
-    void push(uint8_t byte);
+    bool push(uint8_t byte);
+    uint8_t pop();
+    bool transmit(uint8_t byte);
     void update();
-    bool take_made_room();
+    bool take_refusal();
 
     CharBackend& backend_;
     std::function<void()> on_space_;
@@ -57,7 +60,6 @@ class Pl011 final : public Device {
     size_t head_ = 0;
     size_t count_ = 0;
     bool refused_ = false;
-    uint32_t receive_status_ = 0;
     uint32_t low_power_ = 0;
     uint32_t integer_baud_ = 0;
     uint32_t fractional_baud_ = 0;

@@ -1,11 +1,12 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <expected>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -42,9 +43,9 @@ class Blk final : public Backend {
   private:
     void work();
     void drain(Mmio& transport);
-    uint32_t serve(const Chain& chain, bool& malformed);
-    uint8_t transfer(const Chain& chain, uint64_t sector, bool to_guest, uint32_t& written);
-    uint8_t discard(const Chain& chain, bool zero);
+    std::optional<uint32_t> serve(Chain& chain);
+    uint8_t transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest);
+    uint8_t discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes);
 
     DiskImage image_;
     const Options options_;

@@ -34,7 +34,8 @@ class DiskImage {
     DiskImage() = default;
     bool overlay_has(uint64_t cluster) const { return (present_[cluster / 64] >> (cluster % 64) & 1) != 0; }
     bool prepare_cluster(uint64_t cluster);
-    bool overlay_write(uint64_t offset, std::span<const uint8_t> bytes);
+    template <typename Piece>
+    static bool for_each_piece(uint64_t offset, std::span<const std::span<uint8_t>> buffers, Piece&& piece);
 
     int file_ = -1;
     int overlay_ = -1;  // snapshot only

@@ -60,10 +60,14 @@ class Mmio final : public Device {
     void fail();
 
   private:
-    uint32_t read_register(uint64_t offset);
-    void write_register(uint64_t offset, uint32_t value);
-    void write_status(uint32_t value);
-    void do_reset(std::unique_lock<std::mutex>& held);
+    uint32_t read_register(uint64_t offset) const;
+    void write_register(uint64_t offset, uint32_t value, std::unique_lock<std::mutex>& held);
+    void write_status(uint32_t value, std::unique_lock<std::mutex>& held);
+    void enable_queue(uint32_t value);
+    void quiesce(std::unique_lock<std::mutex>& held);
+    void reset_locked(std::unique_lock<std::mutex>& held);
+    Queue* selected();
+    const Queue* selected() const;
     void update();
     uint64_t offered_features() const;
 

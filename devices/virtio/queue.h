@@ -69,7 +69,7 @@ class Queue {
     uint8_t* available_ = nullptr;
     uint8_t* used_ = nullptr;
     uint16_t limit_;
-    uint16_t mask_ = 0;
+    uint16_t entries_ = 0;  // size as enable() checked it; the driver may write size again
     uint16_t next_available_ = 0;
     uint16_t next_used_ = 0;
     uint16_t signalled_used_ = 0;

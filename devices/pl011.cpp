@@ -1,0 +1,226 @@
+#include "devices/pl011.h"
+
+#include "devices/fdt_writer.h"
+#include "devices/layout.h"
+#include "devices/register_access.h"
+
+// Section numbers are those of ARM DDI 0183.
+namespace arclight::devices {
+
+namespace {
+
+constexpr uint64_t reg_dr = 0x00;
+constexpr uint64_t reg_fr = 0x18;
+constexpr uint64_t reg_ilpr = 0x20;
+constexpr uint64_t reg_ibrd = 0x24;
+constexpr uint64_t reg_fbrd = 0x28;
+constexpr uint64_t reg_lcr_h = 0x2c;
+constexpr uint64_t reg_cr = 0x30;
+constexpr uint64_t reg_ifls = 0x34;
+constexpr uint64_t reg_imsc = 0x38;
+constexpr uint64_t reg_ris = 0x3c;
+constexpr uint64_t reg_mis = 0x40;
+constexpr uint64_t reg_icr = 0x44;
+constexpr uint64_t reg_dmacr = 0x48;
+constexpr uint64_t reg_ids = 0xfe0;
+
+constexpr std::array<uint8_t, 8> id_registers = {0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
+
+constexpr uint32_t fr_receive_empty = 1u << 4;
+constexpr uint32_t fr_receive_full = 1u << 6;
+constexpr uint32_t fr_transmit_empty = 1u << 7;
+
+constexpr uint32_t lcr_fifo_enable = 1u << 4;
+constexpr uint32_t cr_loopback = 1u << 7;
+constexpr uint32_t cr_reset = 0x300;  // transmitter and receiver enabled, UART not
+constexpr uint32_t ifls_reset = 0x12;
+
+constexpr uint32_t interrupt_receive = 1u << 4;
+constexpr uint32_t interrupt_transmit = 1u << 5;
+constexpr uint32_t interrupt_timeout = 1u << 6;
+constexpr uint32_t interrupt_all = 0x7ff;
+
+}  // namespace
+
+Pl011::Pl011(CharBackend& backend, IrqLine line) : backend_(backend), line_(line) { reset(); }
+
+void Pl011::reset() {
+    const std::lock_guard guard(lock_);
+    head_ = 0;
+    count_ = 0;
+    low_power_ = 0;
+    integer_baud_ = 0;
+    fractional_baud_ = 0;
+    line_control_ = 0;
+    control_ = cr_reset;
+    fifo_levels_ = ifls_reset;
+    mask_ = 0;
+    raw_ = 0;
+    dma_control_ = 0;
+    update();
+}
+
+// ---- the receive FIFO
+
+size_t Pl011::depth() const { return (line_control_ & lcr_fifo_enable) != 0 ? fifo_depth : 1; }
+
+// 3.3.10: 1/8, 1/4, 1/2, 3/4, 7/8 of the FIFO; the other encodings are reserved.
+size_t Pl011::trigger() const {
+    constexpr std::array<uint8_t, 8> eighths = {1, 2, 4, 6, 7, 7, 7, 7};
+    if ((line_control_ & lcr_fifo_enable) == 0) return 1;
+    return fifo_depth * eighths[fifo_levels_ >> 3 & 7] / 8;
+}
+
+bool Pl011::push(uint8_t byte) {
+    if (count_ >= depth()) return false;
+    fifo_[(head_ + count_) % fifo_depth] = byte;
+    count_++;
+    raw_ |= count_ >= trigger() ? interrupt_receive : interrupt_timeout;
+    return true;
+}
+
+uint8_t Pl011::pop() {
+    if (count_ == 0) return 0;
+    const uint8_t byte = fifo_[head_];
+    head_ = (head_ + 1) % fifo_depth;
+    count_--;
+    if (count_ < trigger()) {
+        raw_ &= ~interrupt_receive;
+        raw_ |= interrupt_timeout;  // what is left stays below the trigger and so times out
+    }
+    if (count_ == 0) raw_ &= ~interrupt_timeout;
+    return byte;
+}
+
+bool Pl011::receive(uint8_t byte) {
+    const std::lock_guard guard(lock_);
+    const bool taken = push(byte);
+    if (!taken) refused_ = true;
+    update();
+    return taken;
+}
+
+size_t Pl011::space() {
+    const std::lock_guard guard(lock_);
+    const size_t room = depth() > count_ ? depth() - count_ : 0;
+    if (room == 0) refused_ = true;
+    return room;
+}
+
+// Asking for more on every byte read would wake the back end for each; half a FIFO is worth waking it.
+bool Pl011::take_refusal() {
+    if (!refused_ || count_ > depth() / 2) return false;
+    refused_ = false;
+    return true;
+}
+
+void Pl011::update() { line_.set((raw_ & mask_) != 0); }
+
+// ---- registers
+
+// True if the byte leaves by the wire.
+bool Pl011::transmit(uint8_t byte) {
+    // Sent at once: the FIFO fell through its trigger level.
+    raw_ |= interrupt_transmit;
+    if ((control_ & cr_loopback) == 0) return true;
+    push(byte);  // a full FIFO overruns, as on the wire
+    return false;
+}
+
+uint32_t Pl011::read_register(uint64_t offset) {
+    if (offset >= reg_ids && offset < reg_ids + id_registers.size() * 4)
+        return id_registers[(offset - reg_ids) / 4];
+    switch (offset) {
+        case reg_dr: {
+            const uint8_t byte = pop();
+            update();
+            return byte;
+        }
+        // RSR (0x04): no receive errors ever happen.
+        case reg_fr:
+            return fr_transmit_empty | (count_ == 0 ? fr_receive_empty : 0) |
+                   (count_ >= depth() ? fr_receive_full : 0);
+        case reg_ilpr: return low_power_;
+        case reg_ibrd: return integer_baud_;
+        case reg_fbrd: return fractional_baud_;
+        case reg_lcr_h: return line_control_;
+        case reg_cr: return control_;
+        case reg_ifls: return fifo_levels_;
+        case reg_imsc: return mask_;
+        case reg_ris: return raw_;
+        case reg_mis: return raw_ & mask_;
+        case reg_dmacr: return dma_control_;
+        default: return 0;
+    }
+}
+
+void Pl011::write_register(uint64_t offset, uint32_t value, uint32_t mask, std::optional<uint8_t>& sent) {
+    const auto store = [&](uint32_t& field, uint32_t implemented) {
+        field = merge(field, value, mask) & implemented;
+    };
+    switch (offset) {
+        case reg_dr:
+            if ((mask & 0xff) != 0 && transmit(static_cast<uint8_t>(value)))
+                sent = static_cast<uint8_t>(value);
+            break;
+        case reg_ilpr: store(low_power_, 0xff); break;
+        case reg_ibrd: store(integer_baud_, 0xffff); break;
+        case reg_fbrd: store(fractional_baud_, 0x3f); break;
+        case reg_lcr_h: {
+            const uint32_t old = line_control_;
+            store(line_control_, 0xff);
+            // 3.3.7: turning the FIFOs on or off empties them.
+            if (((old ^ line_control_) & lcr_fifo_enable) != 0) {
+                count_ = 0;
+                raw_ &= ~(interrupt_receive | interrupt_timeout);
+            }
+            break;
+        }
+        case reg_cr: store(control_, 0xff87); break;
+        case reg_ifls: store(fifo_levels_, 0x3f); break;
+        case reg_imsc: store(mask_, interrupt_all); break;
+        case reg_icr: raw_ &= ~(value & mask); break;
+        case reg_dmacr: store(dma_control_, 7); break;
+        default: return;
+    }
+    update();
+}
+
+uint64_t Pl011::read(uint64_t offset, unsigned size) {
+    uint64_t value = 0;
+    bool offer_again = false;
+    {
+        const std::lock_guard guard(lock_);
+        value = read_by_words(offset, size, [&](uint64_t word) { return read_register(word); });
+        offer_again = take_refusal();
+    }
+    if (offer_again && on_space_) on_space_();
+    return value;
+}
+
+void Pl011::write(uint64_t offset, uint64_t value, unsigned size) {
+    bool offer_again = false;
+    std::optional<uint8_t> sent;
+    {
+        const std::lock_guard guard(lock_);
+        write_by_words(offset, value, size, [&](uint64_t word, uint32_t data, uint32_t mask) {
+            write_register(word, data, mask, sent);
+        });
+        offer_again = take_refusal();
+    }
+    // Without the lock: a terminal that does not take output must not hold up input.
+    if (sent) backend_.write({&*sent, 1});
+    if (offer_again && on_space_) on_space_();
+}
+
+void Pl011::add_to_device_tree(FdtWriter& fdt) const {
+    fdt.begin_node("pl011@9000000");
+    fdt.property_strings("compatible", {"arm,pl011", "arm,primecell"});
+    fdt.property_u64s("reg", {layout::uart.base, layout::uart.size});
+    fdt.property_cells("interrupts", {0, layout::spi_uart, 4});
+    fdt.property_cells("clocks", {layout::phandle_clock, layout::phandle_clock});
+    fdt.property_strings("clock-names", {"uartclk", "apb_pclk"});
+    fdt.end_node();
+}
+
+}  // namespace arclight::devices

@@ -1,0 +1,279 @@
+#include "devices/virtio/blk.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "devices/host_thread.h"
+
+// Section 5.2 of virtio 1.2.
+namespace arclight::devices::virtio {
+
+namespace {
+
+constexpr uint64_t feature_seg_max = 1ull << 2;
+constexpr uint64_t feature_readonly = 1ull << 5;
+constexpr uint64_t feature_block_size = 1ull << 6;
+constexpr uint64_t feature_flush = 1ull << 9;
+constexpr uint64_t feature_config_wce = 1ull << 11;
+constexpr uint64_t feature_discard = 1ull << 13;
+constexpr uint64_t feature_write_zeroes = 1ull << 14;
+
+constexpr uint32_t type_in = 0;
+constexpr uint32_t type_out = 1;
+constexpr uint32_t type_flush = 4;
+constexpr uint32_t type_get_id = 8;
+constexpr uint32_t type_discard = 11;
+constexpr uint32_t type_write_zeroes = 13;
+
+constexpr uint8_t status_ok = 0;
+constexpr uint8_t status_error = 1;
+constexpr uint8_t status_unsupported = 2;
+
+struct Header {
+    uint32_t type;
+    uint32_t reserved;
+    uint64_t sector;
+};
+
+struct Range {
+    uint64_t sector;
+    uint32_t sectors;
+    uint32_t flags;
+};
+constexpr uint32_t range_unmap = 1;
+constexpr uint32_t max_ranges = 16;
+constexpr uint32_t max_range_sectors = 1u << 22;
+
+constexpr size_t id_size = 20;
+
+// 5.2.4
+struct [[gnu::packed]] Config {
+    uint64_t capacity;
+    uint32_t size_max;
+    uint32_t seg_max;
+    uint16_t cylinders;
+    uint8_t heads;
+    uint8_t sectors;
+    uint32_t block_size;
+    uint8_t physical_block_exponent;
+    uint8_t alignment_offset;
+    uint16_t minimum_io_size;
+    uint32_t optimum_io_size;
+    uint8_t write_back;
+    uint8_t unused;
+    uint16_t queues;
+    uint32_t max_discard_sectors;
+    uint32_t max_discard_ranges;
+    uint32_t discard_alignment;
+    uint32_t max_write_zeroes_sectors;
+    uint32_t max_write_zeroes_ranges;
+    uint8_t write_zeroes_may_unmap;
+};
+constexpr uint64_t write_back_offset = 32;
+static_assert(offsetof(Config, write_back) == write_back_offset &&
+              offsetof(Config, max_discard_sectors) == 36);
+
+void drop_front(std::vector<std::span<uint8_t>>& buffers, size_t count) {
+    for (auto& buffer : buffers) {
+        const size_t take = std::min(buffer.size(), count);
+        buffer = buffer.subspan(take);
+        count -= take;
+    }
+}
+
+uint64_t total_size(const std::vector<std::span<uint8_t>>& buffers) {
+    uint64_t total = 0;
+    for (const auto& buffer : buffers) total += buffer.size();
+    return total;
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<Blk>, std::string> Blk::open(const std::string& path, Options options) {
+    auto image = DiskImage::open(path, options.readonly, options.snapshot);
+    if (!image) return std::unexpected(image.error());
+    return std::make_unique<Blk>(std::move(*image), std::move(options));
+}
+
+Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {
+    worker_ = start_host_thread("virtio-blk", [this] { work(); });
+}
+
+Blk::~Blk() {
+    {
+        const std::lock_guard guard(lock_);
+        quit_ = true;
+    }
+    wake_.notify_all();
+    worker_.join();
+}
+
+// ---- configuration
+
+uint64_t Blk::features() const {
+    const uint64_t common = feature_seg_max | feature_block_size | feature_flush;
+    if (image_.readonly()) return common | feature_readonly;
+    return common | feature_config_wce | feature_discard | feature_write_zeroes;
+}
+
+// 5.2.5.2: without CONFIG_WCE the cache is write-back exactly when the driver can flush it. No features at
+// all is a device in reset.
+void Blk::set_features(uint64_t features) {
+    write_back_ = features == 0 || (features & (feature_flush | feature_config_wce)) != 0;
+}
+
+uint8_t Blk::read_config(uint64_t offset) {
+    Config config{};
+    config.capacity = image_.size() / DiskImage::sector_size;
+    config.seg_max = Queue::max_size - 2;  // header and status take one descriptor each
+    config.block_size = DiskImage::sector_size;
+    config.write_back = write_back_ ? 1 : 0;
+    config.queues = 1;
+    config.max_discard_sectors = max_range_sectors;
+    config.max_discard_ranges = max_ranges;
+    config.discard_alignment = 1;
+    config.max_write_zeroes_sectors = max_range_sectors;
+    config.max_write_zeroes_ranges = max_ranges;
+    config.write_zeroes_may_unmap = 1;
+    if (offset >= sizeof config) return 0;
+    uint8_t value;
+    std::memcpy(&value, reinterpret_cast<const uint8_t*>(&config) + offset, 1);
+    return value;
+}
+
+void Blk::write_config(uint64_t offset, uint8_t value) {
+    if (offset == write_back_offset && !image_.readonly()) write_back_ = (value & 1) != 0;
+}
+
+// ---- the worker
+
+void Blk::notify(Mmio& transport, unsigned) {
+    {
+        const std::lock_guard guard(lock_);
+        requested_ = &transport;
+    }
+    wake_.notify_one();
+}
+
+void Blk::stop() {
+    std::unique_lock held(lock_);
+    requested_ = nullptr;
+    idle_.wait(held, [this] { return !busy_; });
+}
+
+void Blk::work() {
+    std::unique_lock held(lock_);
+    for (;;) {
+        wake_.wait(held, [this] { return quit_ || requested_ != nullptr; });
+        if (quit_) return;
+        Mmio& transport = *std::exchange(requested_, nullptr);
+        busy_ = true;
+        held.unlock();
+        drain(transport);
+        held.lock();
+        busy_ = false;
+        idle_.notify_all();
+    }
+}
+
+void Blk::drain(Mmio& transport) {
+    Chain chain;
+    std::unique_lock held(transport.lock());
+    while (transport.running()) {
+        Queue& queue = transport.queue(0);
+        const Queue::Pop got = queue.pop(chain);
+        if (got == Queue::Pop::none) {
+            if (queue.enable_notification()) continue;
+            return;
+        }
+        if (got == Queue::Pop::malformed) {
+            transport.fail();
+            return;
+        }
+        held.unlock();
+        const std::optional<uint32_t> written = serve(chain);
+        held.lock();
+        if (!transport.running()) return;  // reset meanwhile: the request is forgotten
+        if (!written) {
+            transport.fail();
+            return;
+        }
+        transport.complete(0, chain.head, *written);
+    }
+}
+
+// 5.2.6: a header the device reads, data, and one status byte at the very end. Nothing if the request has no
+// room for those; else how many bytes were written.
+std::optional<uint32_t> Blk::serve(Chain& chain) {
+    Header header{};
+    std::array<uint8_t, sizeof header> raw{};
+    if (gather(chain.readable, raw) != raw.size() || chain.writable.empty()) return std::nullopt;
+    std::memcpy(&header, raw.data(), sizeof header);
+    drop_front(chain.readable, sizeof header);
+    std::span<uint8_t>& last = chain.writable.back();
+    uint8_t& status = last.back();
+    last = last.first(last.size() - 1);
+
+    uint64_t written = 1;
+    switch (header.type) {
+        case type_in:
+            status = transfer(chain.writable, header.sector, true);
+            if (status == status_ok) written += total_size(chain.writable);
+            break;
+        case type_out: status = transfer(chain.readable, header.sector, false); break;
+        case type_flush: status = image_.flush() ? status_ok : status_error; break;
+        case type_get_id: {
+            std::array<uint8_t, id_size> id{};
+            std::memcpy(id.data(), options_.serial.data(), std::min(options_.serial.size(), id_size));
+            written += scatter(id, chain.writable);
+            status = status_ok;
+            break;
+        }
+        case type_discard: status = discard(chain.readable, false); break;
+        case type_write_zeroes: status = discard(chain.readable, true); break;
+        default: status = status_unsupported; break;
+    }
+    return static_cast<uint32_t>(std::min<uint64_t>(written, ~0u));
+}
+
+uint8_t Blk::transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest) {
+    const uint64_t bytes = total_size(buffers);
+    const uint64_t sectors = image_.size() / DiskImage::sector_size;
+    if (bytes % DiskImage::sector_size != 0) return status_error;
+    if (sector > sectors || bytes / DiskImage::sector_size > sectors - sector) return status_error;
+    const uint64_t offset = sector * DiskImage::sector_size;
+    if (to_guest) return image_.read(offset, buffers) ? status_ok : status_error;
+    if (image_.readonly() || !image_.write(offset, buffers)) return status_error;
+    if (!write_back_ && !image_.flush()) return status_error;
+    return status_ok;
+}
+
+uint8_t Blk::discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes) {
+    if (image_.readonly()) return status_error;
+    std::array<Range, max_ranges> list{};
+    const uint64_t size = total_size(ranges);
+    if (size == 0 || size % sizeof(Range) != 0 || size > sizeof list) return status_error;
+    std::array<uint8_t, sizeof list> raw{};
+    gather(ranges, raw);
+    std::memcpy(list.data(), raw.data(), sizeof list);
+    const uint64_t sectors = image_.size() / DiskImage::sector_size;
+    for (const Range& range : std::span(list).first(size / sizeof(Range))) {
+        // 5.2.6.2: unknown flags, and any flag on a discard, are unsupported.
+        if ((range.flags & ~(write_zeroes ? range_unmap : 0)) != 0) return status_unsupported;
+        if (range.sectors > max_range_sectors || range.sector > sectors ||
+            range.sectors > sectors - range.sector) {
+            return status_error;
+        }
+        if (range.sectors == 0) continue;
+        const uint64_t offset = range.sector * DiskImage::sector_size;
+        const uint64_t length = static_cast<uint64_t>(range.sectors) * DiskImage::sector_size;
+        const bool done = write_zeroes ? image_.write_zeroes(offset, length, (range.flags & range_unmap) != 0)
+                                       : image_.discard(offset, length);
+        if (!done) return status_error;
+    }
+    return !write_back_ && !image_.flush() ? status_error : status_ok;
+}
+
+}  // namespace arclight::devices::virtio

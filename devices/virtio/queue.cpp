@@ -1,0 +1,175 @@
+#include "devices/virtio/queue.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstring>
+
+// Section numbers are those of virtio 1.2. The rings are shared with running CPUs: each field is read once,
+// and indices go through atomics.
+namespace arclight::devices::virtio {
+
+namespace {
+
+constexpr uint16_t flag_next = 1;
+constexpr uint16_t flag_write = 2;
+constexpr uint16_t flag_indirect = 4;
+constexpr uint64_t descriptor_size = 16;
+
+// 2.7.6 and 2.7.8: flags, index, the ring, and the event field at its end.
+constexpr uint64_t ring_index = 2;
+constexpr uint64_t ring_entries = 4;
+constexpr uint16_t available_no_interrupt = 1;
+constexpr uint64_t used_entry_size = 8;
+
+// Callers pass addresses that enable() has checked to be in RAM and aligned to two bytes.
+std::atomic_ref<uint16_t> field16(uint8_t* ring, uint64_t offset) {
+    return std::atomic_ref<uint16_t>(*reinterpret_cast<uint16_t*>(ring + offset));
+}
+
+}  // namespace
+
+uint64_t Chain::readable_size() const {
+    uint64_t total = 0;
+    for (const auto& buffer : readable) total += buffer.size();
+    return total;
+}
+
+uint64_t Chain::writable_size() const {
+    uint64_t total = 0;
+    for (const auto& buffer : writable) total += buffer.size();
+    return total;
+}
+
+size_t gather(std::span<const std::span<uint8_t>> from, std::span<uint8_t> out) {
+    size_t done = 0;
+    for (const auto& buffer : from) {
+        const size_t take = std::min(buffer.size(), out.size() - done);
+        if (take != 0) std::memcpy(out.data() + done, buffer.data(), take);
+        done += take;
+    }
+    return done;
+}
+
+size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t>> to) {
+    size_t done = 0;
+    for (const auto& buffer : to) {
+        const size_t take = std::min(buffer.size(), bytes.size() - done);
+        if (take != 0) std::memcpy(buffer.data(), bytes.data() + done, take);
+        done += take;
+    }
+    return done;
+}
+
+bool Queue::enable(const mmu::GuestMemory& memory, bool event_index, bool indirect) {
+    // 2.7: a power of two; the alignments are those of the table there.
+    if (size == 0 || size > limit_ || !std::has_single_bit(size)) return false;
+    if (descriptors % 16 != 0 || available % 2 != 0 || used % 4 != 0) return false;
+    descriptors_ = memory.host(descriptors, size * descriptor_size);
+    available_ = memory.host(available, ring_entries + size * 2ull + 2);
+    used_ = memory.host(used, ring_entries + size * used_entry_size + 2);
+    if (descriptors_ == nullptr || available_ == nullptr || used_ == nullptr) return false;
+    memory_ = &memory;
+    entries_ = static_cast<uint16_t>(size);
+    next_available_ = 0;
+    next_used_ = 0;
+    signalled_valid_ = false;
+    event_index_ = event_index;
+    indirect_ = indirect;
+    ready_ = true;
+    return true;
+}
+
+void Queue::reset() { *this = Queue(limit_); }
+
+uint16_t Queue::available_index() const {
+    return field16(available_, ring_index).load(std::memory_order_acquire);
+}
+
+bool Queue::add_buffer(Chain& chain, const Descriptor& descriptor) const {
+    if (descriptor.length == 0) return true;
+    uint8_t* host = memory_->host(descriptor.address, descriptor.length);
+    if (host == nullptr) return false;
+    if ((descriptor.flags & flag_write) != 0) {
+        chain.writable.emplace_back(host, descriptor.length);
+        return true;
+    }
+    // 2.7.4.2: what the device writes comes after what it reads.
+    if (!chain.writable.empty()) return false;
+    chain.readable.emplace_back(host, descriptor.length);
+    return true;
+}
+
+// Follows one table of descriptors, the queue's own or an indirect one. Each entry is visited once at most,
+// so a loop ends as malformed when the count exceeds what the table holds.
+bool Queue::walk(Chain& chain, const uint8_t* table, uint32_t entries, uint32_t first, bool nested) const {
+    uint32_t index = first;
+    for (uint32_t visited = 0; visited < std::min<uint32_t>(entries, max_chain); visited++) {
+        if (index >= entries) return false;
+        Descriptor descriptor;
+        std::memcpy(&descriptor, table + index * descriptor_size, sizeof descriptor);
+        if ((descriptor.flags & flag_indirect) != 0) {
+            // 2.7.5.3.1: negotiated, not inside another, alone at its place in the chain.
+            if (nested || !indirect_ || (descriptor.flags & flag_next) != 0) return false;
+            if (descriptor.length == 0 || descriptor.length % descriptor_size != 0) return false;
+            const uint8_t* inner = memory_->host(descriptor.address, descriptor.length);
+            if (inner == nullptr) return false;
+            return walk(chain, inner, descriptor.length / descriptor_size, 0, true);
+        }
+        if (!add_buffer(chain, descriptor)) return false;
+        if ((descriptor.flags & flag_next) == 0) return true;
+        index = descriptor.next;
+    }
+    return false;
+}
+
+Queue::Pop Queue::pop(Chain& chain) {
+    if (!ready_) return Pop::none;
+    const auto waiting = static_cast<uint16_t>(available_index() - next_available_);
+    if (waiting == 0) return Pop::none;
+    if (waiting > entries_) return Pop::malformed;
+    chain.readable.clear();
+    chain.writable.clear();
+    const uint64_t slot = ring_entries + (next_available_ & (entries_ - 1)) * 2ull;
+    chain.head = field16(available_, slot).load(std::memory_order_relaxed);
+    next_available_++;
+    return walk(chain, descriptors_, entries_, chain.head, false) ? Pop::chain : Pop::malformed;
+}
+
+void Queue::push(uint16_t head, uint32_t written) {
+    if (!ready_) return;
+    const uint32_t entry[2] = {head, written};
+    std::memcpy(used_ + ring_entries + (next_used_ & (entries_ - 1)) * used_entry_size, entry, sizeof entry);
+    next_used_++;
+    field16(used_, ring_index).store(next_used_, std::memory_order_release);
+}
+
+// 2.7.7.2 and 2.7.10. The fence orders the store of the index before the load of what the driver wants; the
+// driver does the opposite, so one of the two sees the other.
+bool Queue::should_interrupt() {
+    if (!ready_) return false;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!event_index_)
+        return (field16(available_, 0).load(std::memory_order_relaxed) & available_no_interrupt) == 0;
+    const uint16_t event =
+        field16(available_, ring_entries + entries_ * 2ull).load(std::memory_order_relaxed);
+    const uint16_t old = signalled_used_;
+    const bool first = !signalled_valid_;
+    signalled_used_ = next_used_;
+    signalled_valid_ = true;
+    return first || static_cast<uint16_t>(next_used_ - event - 1) < static_cast<uint16_t>(next_used_ - old);
+}
+
+bool Queue::enable_notification() {
+    if (!ready_) return false;
+    if (event_index_) {
+        field16(used_, ring_entries + entries_ * used_entry_size)
+            .store(next_available_, std::memory_order_relaxed);
+    } else {
+        field16(used_, 0).store(0, std::memory_order_relaxed);
+    }
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return available_index() != next_available_;
+}
+
+}  // namespace arclight::devices::virtio
