@@ -1,7 +1,8 @@
 // Compile-time reading of the bit strings in the instruction tables.
 //
-// A pattern is 32 characters, most significant bit first: '0' and '1' must match, '-' is ignored, a run of one letter is
-// a field. "sf" bits and the like are fields too. A handler takes one argument per run, in order from the left:
+// A pattern is 32 characters, most significant bit first: '0' and '1' must match, '-' is ignored, a run of
+// one letter is a field. "sf" bits and the like are fields too. A handler takes one argument per run, in
+// order from the left:
 //     INST(ADD_imm, "ADD (immediate)", "z0010001hiiiiiiiiiiiinnnnnddddd")
 //     bool ADD_imm(Translator& t, bool sf, Imm<1> shift, Imm<12> imm12, Reg n, Reg d);
 // so a wrong number of arguments, or a field too wide for its type, does not build.
@@ -104,10 +105,11 @@ struct FieldType<Imm<N>> {
 };
 
 template <auto Fn, FixedPattern P, typename Ctx, typename... Args, size_t... I>
-bool invoke(bool (*)(Ctx&, Args...), Ctx& ctx, uint32_t insn, std::index_sequence<I...>) {
+bool invoke(bool (*)(Ctx&, Args...), Ctx& ctx, [[maybe_unused]] uint32_t insn, std::index_sequence<I...>) {
     constexpr auto runs = field_runs<P>();
     static_assert(sizeof...(Args) == runs.size(), "handler arguments do not match the pattern's fields");
-    static_assert(((FieldType<Args>::bits == runs[I].width) && ...), "a field's width does not match its argument");
+    static_assert(((FieldType<Args>::bits == runs[I].width) && ...),
+                  "a field's width does not match its argument");
     return Fn(ctx, FieldType<Args>::make(extract(insn, runs[I]))...);
 }
 }  // namespace detail

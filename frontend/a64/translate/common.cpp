@@ -16,8 +16,8 @@ bool raise(Translator& t, jit::ExitReason reason, uint32_t info) {
 
 bool undefined(Translator& t) { return raise(t, jit::ExitReason::Undefined); }
 
-bool exit_to(Translator& t, int64_t target) {
-    t.ir.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target));
+bool exit_to(Translator& t, int64_t target, ir::BranchKind kind) {
+    t.ir.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target), static_cast<uint32_t>(kind));
     t.ended = true;
     return false;
 }

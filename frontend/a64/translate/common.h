@@ -33,7 +33,8 @@ bool undefined(Translator& t);
 /// Ends the block with an exception or other event at this instruction. False.
 bool raise(Translator& t, jit::ExitReason reason, uint32_t info = 0);
 /// Ends the block with a jump to `target`, relative to the page. False.
-bool exit_to(Translator& t, int64_t target);
+/// The kind is a hint in Exit's aux, for return prediction.
+bool exit_to(Translator& t, int64_t target, ir::BranchKind kind = ir::BranchKind::Jump);
 /// Ends the block before the next instruction. False.
 inline bool exit_to_next(Translator& t) { return exit_to(t, int64_t{t.offset} + 4); }
 /// Leaves to `target` if `condition` holds, else goes on. True.

@@ -1,1 +1,29 @@
+// Exception generation and return (ARM ARM C4.1.93).
 #include "frontend/a64/translate/common.h"
+#include "frontend/a64/translate/handlers_integer.h"
+
+namespace arclight::frontend::a64::translate {
+
+using jit::ExitReason;
+
+bool SVC(Translator& t, Imm<16> imm16) { return raise(t, ExitReason::Svc, imm16); }
+
+bool HVC(Translator& t, Imm<16> imm16) { return t.el1() ? raise(t, ExitReason::Hvc, imm16) : undefined(t); }
+
+// Without EL3 it is undefined at every exception level.
+bool SMC(Translator& t, Imm<16>) { return undefined(t); }
+
+bool BRK(Translator& t, Imm<16> imm16) { return raise(t, ExitReason::Brk, imm16); }
+
+// Halting debug is not there.
+bool HLT(Translator& t, Imm<16>) { return undefined(t); }
+bool DCPS(Translator& t, Imm<16>, Imm<2>) { return undefined(t); }
+
+bool ERET(Translator& t) {
+    if (!t.el1()) return undefined(t);
+    call(t, Helper::Eret, {}, ir::kCallSystem | ir::kCallEndsBlock);
+    t.ended = true;
+    return false;
+}
+
+}  // namespace arclight::frontend::a64::translate
