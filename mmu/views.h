@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "jit/guest_state.h"
+#include "mmu/page_set.h"
 #include "mmu/tlbi.h"
 
 namespace arclight::mmu {
@@ -58,50 +59,63 @@ class ViewSet {
 
   private:
     // Bitmaps say what a view holds, so that emptying it costs what was filled, not its size.
+    static constexpr unsigned kSlots = 2 + kEl0Views;  // EL1 PAN=0, EL1 PAN=1, EL0...
     static constexpr unsigned kTlbWords = jit::kTlbEntries / 64;
     static constexpr unsigned kJumpWords = jit::kJumpCacheEntries / 64;
-    static constexpr unsigned kBlockFilterBits = 512;
+    static constexpr unsigned kBlockFilterLog2 = 12;                          // as block_hash()
+    using BlockFilter = std::array<uint64_t, (1u << kBlockFilterLog2) / 64>;  // of block numbers, hashed
 
     struct Slot {
         jit::View* view = nullptr;
         uint64_t last_used = 0;
-        uint16_t asid = 0;
-        bool in_use = false;       // an EL0 view that has an ASID
-        bool has_entries = false;  // since the last flush
+        unsigned number = 0;
+        bool initialised = false;
+        bool has_entries = false;  // these since the last flush
         bool has_global = false;
         bool has_non_global = false;
-        bool has_code = false;
-        bool has_non_global_code = false;
-        bool has_giant_code = false;  // code was fetched through a 2 MiB or 1 GiB block
-        bool has_jumps = false;
-        bool has_1g = false;
         bool has_2m = false;
+        bool has_jumps = false;
+        bool has_global_code = false;
+        bool has_non_global_code = false;
+        bool has_2m_code = false;
+        uint64_t blocks_1g = 0;  // filters like blocks_2m
+        uint64_t code_blocks_1g = 0;
         std::array<uint64_t, kTlbWords> valid{};
         std::array<uint64_t, kTlbWords> non_global{};
-        std::array<uint64_t, kTlbWords> block{};  // entry comes from a 2 MiB or 1 GiB block
+        std::array<uint64_t, kTlbWords> block{};  // the entry comes from a 2 MiB or 1 GiB block
         std::array<uint64_t, kTlbWords / 64> non_global_summary{};
-        std::array<uint64_t, kTlbWords> code_pages{};  // hashed
+        PageSet code;
         std::array<uint64_t, kJumpWords> jumps{};
-        std::array<uint64_t, kBlockFilterBits / 64> blocks_2m{};  // hashed
+        BlockFilter blocks_2m{};
+
+        bool has_code() const { return has_global_code || has_non_global_code; }
     };
 
     Slot& slot_of(jit::View* view);
     Slot& el0_slot(uint16_t asid);
-    void set_el1_asid(Slot& slot, uint16_t asid);
+    void initialise(Slot& slot);
+    void mark(Slot& slot, bool non_global);
     void flush(Slot& slot);
     void drop_non_global(Slot& slot);
-    void drop_page(Slot& slot, uint64_t va, bool globals, bool non_globals);
+    void drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals);
     void drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals);
     void drop_entry(Slot& slot, unsigned index);
-    void drop_jumps(Slot& slot, uint64_t va, unsigned range_bits);
+    void drop_code(Slot& slot, uint64_t va, unsigned range_bits);
     void clear_jumps(Slot& slot);
     void renew_epoch(Slot& slot);
+    uint32_t slots_of_asid(uint16_t asid) const;
 
     // One anonymous mapping holds all views in slot order: a view's address gives its slot.
-    void* region_ = nullptr;
-    std::array<Slot, 2 + kEl0Views> slots_;  // EL1 PAN=0, EL1 PAN=1, EL0...
-    Slot* last_el0_ = nullptr;
+    void* mapping_ = nullptr;
+    jit::View* views_ = nullptr;
+
+    // What TLBI looks at first, close together: one bit or element a slot.
+    uint32_t filled_ = 0;         // has entries, or ran code
+    uint32_t filled_global_ = 0;  // with global pages among them
+    std::array<uint16_t, kSlots> asids_{};
+    unsigned last_el0_ = 2;
     uint64_t clock_ = 0;
+    std::array<Slot, kSlots> slots_;
 };
 
 }  // namespace arclight::mmu

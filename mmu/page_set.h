@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace arclight::mmu {
+
+/// A set of mappings (page or block addresses with their size) that code was fetched through. Exact, so that
+/// a TLBI of any other address, of which there are very many, has no effect on code.
+class PageSet {
+  public:
+    PageSet() : keys_(kFirstCapacity, kEmpty) {}
+
+    static uint64_t key(uint64_t va, unsigned bits) {
+        return (va & kAddressBits & ~((uint64_t{1} << bits) - 1)) | bits;
+    }
+
+    bool empty() const { return size_ == 0; }
+
+    void insert(uint64_t key, bool non_global) {
+        const size_t at = find(key);
+        if (keys_[at] != kEmpty) {
+            // Both kinds of mapping were seen for this address: keep the one that more invalidations reach.
+            if (!non_global) keys_[at] &= ~kNonGlobal;
+            return;
+        }
+        keys_[at] = key | (non_global ? kNonGlobal : 0);
+        if (++size_ * 2 > keys_.size()) grow();
+    }
+
+    /// Removes the mapping if it is there and of a kind asked for.
+    bool erase(uint64_t key, bool globals, bool non_globals) {
+        size_t at = find(key);
+        if (keys_[at] == kEmpty || !((keys_[at] & kNonGlobal) != 0 ? non_globals : globals)) return false;
+        // Linear probing without tombstones: move later members of the run into the hole where their place
+        // allows.
+        const size_t mask = keys_.size() - 1;
+        for (size_t next = (at + 1) & mask; keys_[next] != kEmpty; next = (next + 1) & mask) {
+            const size_t home = hash(keys_[next] & ~kNonGlobal);
+            if (((next - home) & mask) >= ((next - at) & mask)) {
+                keys_[at] = keys_[next];
+                at = next;
+            }
+        }
+        keys_[at] = kEmpty;
+        --size_;
+        return true;
+    }
+
+    void erase_non_global() {
+        std::vector<uint64_t> old = std::exchange(keys_, std::vector<uint64_t>(keys_.size(), kEmpty));
+        size_ = 0;
+        for (uint64_t key : old)
+            if (key != kEmpty && (key & kNonGlobal) == 0) insert(key, false);
+    }
+
+    void clear() {
+        if (size_ == 0) return;
+        keys_.assign(keys_.size(), kEmpty);
+        size_ = 0;
+    }
+
+  private:
+    static constexpr size_t kFirstCapacity = 64;
+    static constexpr uint64_t kEmpty = 0;  // no key: the size is in the low bits
+    static constexpr uint64_t kNonGlobal = uint64_t{1} << 63;
+    static constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;
+
+    size_t hash(uint64_t key) const { return (key * 0x9e37'79b9'7f4a'7c15 >> 32) & (keys_.size() - 1); }
+    size_t find(uint64_t key) const {
+        size_t at = hash(key);
+        while (keys_[at] != kEmpty && (keys_[at] & ~kNonGlobal) != key) at = (at + 1) & (keys_.size() - 1);
+        return at;
+    }
+    void grow() {
+        std::vector<uint64_t> old = std::exchange(keys_, std::vector<uint64_t>(keys_.size() * 2, kEmpty));
+        for (uint64_t key : old)
+            if (key != kEmpty) keys_[find(key & ~kNonGlobal)] = key;
+    }
+
+    std::vector<uint64_t> keys_;
+    size_t size_ = 0;
+};
+
+}  // namespace arclight::mmu

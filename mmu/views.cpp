@@ -1,0 +1,344 @@
+#include "mmu/views.h"
+
+#include <fmt/core.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+
+namespace arclight::mmu {
+namespace {
+
+using jit::JumpCacheEntry;
+using jit::TlbEntry;
+using jit::View;
+
+constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;  // what is left of an address without its tag
+
+bool same_range(uint64_t a, uint64_t b, unsigned range_bits) {
+    return ((a ^ b) & kAddressBits) >> range_bits == 0;
+}
+
+unsigned hash(uint64_t number, unsigned bits) {
+    return static_cast<unsigned>(number * 0x9e37'79b9'7f4a'7c15 >> (64 - bits));
+}
+constexpr unsigned kBlock2M = 21, kBlock1G = 30;
+unsigned block_hash(uint64_t va) { return hash((va & kAddressBits) >> kBlock2M, 12); }
+uint64_t giant_bit(uint64_t va) { return uint64_t{1} << hash((va & kAddressBits) >> kBlock1G, 6); }
+
+/// The page of an entry that is valid for reads or writes.
+uint64_t page_of(const TlbEntry& entry) {
+    return entry.read_tag != TlbEntry::kInvalidTag ? entry.read_tag : entry.write_tag;
+}
+
+template <size_t N>
+bool test(const std::array<uint64_t, N>& map, unsigned n) {
+    return (map[n / 64] >> (n % 64) & 1) != 0;
+}
+template <size_t N>
+void set(std::array<uint64_t, N>& map, unsigned n) {
+    map[n / 64] |= uint64_t{1} << (n % 64);
+}
+template <size_t N>
+void clear(std::array<uint64_t, N>& map, unsigned n) {
+    map[n / 64] &= ~(uint64_t{1} << (n % 64));
+}
+
+/// Calls fn with the number of each set bit of map[first .. last).
+template <size_t N, typename Fn>
+void for_each(const std::array<uint64_t, N>& map, unsigned first, unsigned last, Fn fn) {
+    for (unsigned w = first; w < last; ++w)
+        for (uint64_t bits = map[w]; bits != 0; bits &= bits - 1) fn(w * 64 + std::countr_zero(bits));
+}
+
+uint32_t next_epoch() {
+    static std::atomic<uint32_t> counter{0};
+    uint32_t epoch = 0;
+    while (epoch == 0) epoch = counter.fetch_add(1, std::memory_order_relaxed) + 1;
+    return epoch;
+}
+
+// Views lie in one region of the host's 2 MiB pages, if it has them: the soft TLB is itself looked up through
+// the host's TLB.
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kRegionBytes =
+    (sizeof(View) * (2 + ViewSet::kEl0Views) + kHugePage - 1) / kHugePage * kHugePage;
+constexpr size_t kMappingBytes = kRegionBytes + kHugePage;
+
+}  // namespace
+
+ViewSet::ViewSet() {
+    mapping_ = mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapping_ == MAP_FAILED) {
+        fmt::print(stderr, "arclight: cannot map {} bytes for the soft TLBs of a virtual CPU\n",
+                   kMappingBytes);
+        std::exit(1);
+    }
+    const auto start = (reinterpret_cast<uintptr_t>(mapping_) + kHugePage - 1) & ~(kHugePage - 1);
+    views_ = reinterpret_cast<View*>(start);             // zero bytes are a valid View, but see initialise()
+    (void)madvise(views_, kRegionBytes, MADV_HUGEPAGE);  // advice only
+    for (unsigned i = 0; i < kSlots; ++i) {
+        slots_[i].view = views_ + i;
+        slots_[i].number = i;
+    }
+    initialise(slots_[0]);
+    initialise(slots_[1]);
+}
+
+ViewSet::~ViewSet() { munmap(mapping_, kMappingBytes); }
+
+// An entry of all zeros can match only an address in page 0, which has entry 0. So the zero pages that mmap
+// gives are an empty TLB but for these two entries, and are not touched before they are used.
+void ViewSet::initialise(Slot& slot) {
+    slot.view->tlb[0].read_tag = slot.view->tlb[0].write_tag = TlbEntry::kInvalidTag;
+    slot.view->jump_cache[0] = {};
+    renew_epoch(slot);
+    slot.initialised = true;
+}
+
+ViewSet::Slot& ViewSet::slot_of(View* view) { return slots_[static_cast<size_t>(view - views_)]; }
+
+View* ViewSet::select(unsigned el, bool pan, uint16_t asid) {
+    if (el == 0) return el0_slot(asid).view;
+    Slot& slot = slots_[pan ? 1 : 0];
+    if (asids_[slot.number] != asid) {
+        drop_non_global(slot);
+        asids_[slot.number] = asid;
+    }
+    return slot.view;
+}
+
+ViewSet::Slot& ViewSet::el0_slot(uint16_t asid) {
+    if (asids_[last_el0_] == asid && slots_[last_el0_].initialised) return slots_[last_el0_];
+    Slot* oldest = &slots_[2];
+    Slot* found = nullptr;
+    for (unsigned i = 2; i < kSlots; ++i) {
+        Slot& slot = slots_[i];
+        if (asids_[i] == asid && slot.initialised) {
+            found = &slot;
+            break;
+        }
+        if (slot.last_used < oldest->last_used) oldest = &slot;
+    }
+    if (found == nullptr) {
+        found = oldest;
+        flush(*found);
+        if (!found->initialised) initialise(*found);
+        asids_[found->number] = asid;
+    }
+    found->last_used = ++clock_;
+    last_el0_ = found->number;
+    return *found;
+}
+
+void ViewSet::mark(Slot& slot, bool non_global) {
+    filled_ |= 1u << slot.number;
+    if (!non_global) filled_global_ |= 1u << slot.number;
+}
+
+uint32_t ViewSet::slots_of_asid(uint16_t asid) const {
+    uint32_t mask = 0;
+    for (unsigned i = 0; i < kSlots; ++i) mask |= static_cast<uint32_t>(asids_[i] == asid) << i;
+    return mask;
+}
+
+bool ViewSet::fill(View* view, const Mapping& m) {
+    if (m.host == nullptr || !m.may_cache || !(m.readable || m.writable)) return false;
+    Slot& slot = slot_of(view);
+    const auto index = static_cast<unsigned>(jit::tlb_index(m.va));
+    const uint64_t page = m.va & jit::kPageMask;
+
+    TlbEntry& entry = view->tlb[index];
+    entry.read_tag = m.readable ? page : TlbEntry::kInvalidTag;
+    entry.write_tag = m.writable ? page : TlbEntry::kInvalidTag;
+    entry.addend = reinterpret_cast<uint64_t>(m.host) - m.va;
+    entry.pa = m.pa & jit::kPageMask;
+
+    mark(slot, m.non_global);
+    slot.has_entries = true;
+    set(slot.valid, index);
+    if (m.non_global) {
+        slot.has_non_global = true;
+        set(slot.non_global, index);
+        set(slot.non_global_summary, index / 64);
+    } else {
+        slot.has_global = true;
+        clear(slot.non_global, index);
+    }
+    if (m.page_bits == jit::kPageBits) {
+        clear(slot.block, index);
+        return true;
+    }
+    set(slot.block, index);
+    if (m.page_bits == kBlock1G) {
+        slot.blocks_1g |= giant_bit(m.va);
+    } else {
+        slot.has_2m = true;
+        set(slot.blocks_2m, block_hash(m.va));
+    }
+    return true;
+}
+
+void ViewSet::note_code_page(View* view, uint64_t va, uint8_t page_bits, bool non_global) {
+    Slot& slot = slot_of(view);
+    mark(slot, non_global);
+    (non_global ? slot.has_non_global_code : slot.has_global_code) = true;
+    slot.has_2m_code |= page_bits == kBlock2M;
+    slot.has_1g_code |= page_bits == kBlock1G;
+    slot.code.insert(PageSet::key(va, page_bits), non_global);
+}
+
+void ViewSet::fill_jump(View* view, uint64_t pc, const void* code) {
+    Slot& slot = slot_of(view);
+    const auto index = static_cast<unsigned>(jit::jump_cache_index(pc));
+    view->jump_cache[index] = {pc, code};
+    slot.has_jumps = true;
+    set(slot.jumps, index);
+}
+
+void ViewSet::clear_jump_caches() {
+    for (Slot& slot : slots_) clear_jumps(slot);
+}
+
+void ViewSet::renew_epochs() {
+    for (Slot& slot : slots_)
+        if (slot.has_code()) renew_epoch(slot);
+}
+
+void ViewSet::renew_epoch(Slot& slot) { slot.view->epoch = next_epoch(); }
+
+void ViewSet::clear_jumps(Slot& slot) {
+    if (!slot.has_jumps) return;
+    for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) { slot.view->jump_cache[i] = {}; });
+    slot.jumps.fill(0);
+    slot.has_jumps = false;
+}
+
+/// Code at these addresses may be elsewhere now: no jump finds it without a look-up.
+void ViewSet::drop_code(Slot& slot, uint64_t va, unsigned range_bits) {
+    renew_epoch(slot);
+    if (!slot.has_jumps) return;
+    // The lines of one page are a quarter of the cache.
+    constexpr unsigned kWordsPerPage = (jit::kPageSize / 4) / 64;
+    static_assert(kWordsPerPage <= kJumpWords);
+    unsigned first = 0, last = kJumpWords;
+    if (range_bits == jit::kPageBits) {
+        first = static_cast<unsigned>(jit::jump_cache_index(va & jit::kPageMask)) / 64;
+        last = first + kWordsPerPage;
+    }
+    for_each(slot.jumps, first, last, [&](unsigned i) {
+        JumpCacheEntry& line = slot.view->jump_cache[i];
+        if (!same_range(line.pc, va, range_bits)) return;
+        line = {};
+        clear(slot.jumps, i);
+    });
+}
+
+void ViewSet::drop_entry(Slot& slot, unsigned index) {
+    TlbEntry& entry = slot.view->tlb[index];
+    entry.read_tag = entry.write_tag = TlbEntry::kInvalidTag;
+    clear(slot.valid, index);
+    clear(slot.non_global, index);
+}
+
+void ViewSet::flush(Slot& slot) {
+    if (slot.has_entries) {
+        for_each(slot.valid, 0, kTlbWords, [&](unsigned i) {
+            slot.view->tlb[i].read_tag = slot.view->tlb[i].write_tag = TlbEntry::kInvalidTag;
+        });
+        slot.valid.fill(0);
+        slot.non_global.fill(0);
+        slot.block.fill(0);
+        slot.non_global_summary.fill(0);
+        if (slot.has_2m) slot.blocks_2m.fill(0);
+        slot.blocks_1g = 0;
+        slot.has_entries = slot.has_global = slot.has_non_global = slot.has_2m = false;
+    }
+    clear_jumps(slot);
+    if (slot.has_code()) {
+        slot.code.clear();
+        slot.has_global_code = slot.has_non_global_code = slot.has_2m_code = slot.has_1g_code = false;
+        renew_epoch(slot);
+    }
+    filled_ &= ~(1u << slot.number);
+    filled_global_ &= ~(1u << slot.number);
+}
+
+void ViewSet::drop_non_global(Slot& slot) {
+    if (!slot.has_global && !slot.has_global_code) return flush(slot);
+    if (slot.has_non_global) {
+        for_each(slot.non_global_summary, 0, static_cast<unsigned>(slot.non_global_summary.size()),
+                 [&](unsigned w) {
+                     for_each(slot.non_global, w, w + 1, [&](unsigned i) { drop_entry(slot, i); });
+                 });
+        slot.non_global_summary.fill(0);
+        slot.has_non_global = false;
+    }
+    if (slot.has_non_global_code) {
+        // Which lines are non-global is not recorded, so all go. The filter cannot forget single pages:
+        // theirs stay, as if they were global.
+        clear_jumps(slot);
+        slot.has_non_global_code = false;
+        slot.has_global_code = true;
+        renew_epoch(slot);
+    }
+}
+
+void ViewSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals) {
+    if ((slot.blocks_1g & giant_bit(va)) != 0) drop_block(slot, va, kBlock1G, globals, non_globals);
+    if (slot.has_2m && test(slot.blocks_2m, block_hash(va)))
+        drop_block(slot, va, kBlock2M, globals, non_globals);
+
+    const auto index = static_cast<unsigned>(jit::tlb_index(va));
+    if (test(slot.valid, index) && (test(slot.non_global, index) ? non_globals : globals) &&
+        same_range(page_of(slot.view->tlb[index]), va, jit::kPageBits)) {
+        drop_entry(slot, index);
+    }
+
+    if (slot.code.empty()) return;
+    const auto drop_mapping = [&](unsigned bits) {
+        if (slot.code.erase(PageSet::key(va, bits), globals, non_globals)) drop_code(slot, va, bits);
+    };
+    drop_mapping(jit::kPageBits);
+    if (slot.has_2m_code) drop_mapping(kBlock2M);
+    if (slot.has_1g_code) drop_mapping(kBlock1G);
+}
+
+void ViewSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals) {
+    unsigned first = 0, last = kTlbWords;
+    if (block_bits == kBlock2M) {
+        first = static_cast<unsigned>(jit::tlb_index(va & ~((uint64_t{1} << kBlock2M) - 1))) / 64;
+        last = first + (1u << (kBlock2M - jit::kPageBits)) / 64;
+    }
+    for (unsigned w = first; w < last; ++w) {
+        uint64_t bits = slot.valid[w] & slot.block[w];
+        if (!globals) bits &= slot.non_global[w];
+        if (!non_globals) bits &= ~slot.non_global[w];
+        for (; bits != 0; bits &= bits - 1) {
+            const unsigned index = w * 64 + static_cast<unsigned>(std::countr_zero(bits));
+            if (same_range(page_of(slot.view->tlb[index]), va, block_bits)) drop_entry(slot, index);
+        }
+    }
+}
+
+void ViewSet::apply(const TlbiRequest& request) {
+    using Kind = TlbiRequest::Kind;
+    const uint32_t own = slots_of_asid(request.asid);
+    const auto each = [&](uint32_t slots, auto fn) {
+        for (uint32_t rest = slots; rest != 0; rest &= rest - 1) fn(slots_[std::countr_zero(rest)]);
+    };
+    switch (request.kind) {
+        case Kind::All: return each(filled_, [&](Slot& slot) { flush(slot); });
+        case Kind::Asid: return each(filled_ & own, [&](Slot& slot) { drop_non_global(slot); });
+        case Kind::Va:
+            return each((filled_ & own) | filled_global_, [&](Slot& slot) {
+                drop_address(slot, request.va, true, (own >> slot.number & 1) != 0);
+            });
+        case Kind::VaAllAsids:
+            return each(filled_, [&](Slot& slot) { drop_address(slot, request.va, true, true); });
+    }
+}
+
+}  // namespace arclight::mmu

@@ -1,0 +1,207 @@
+#include "mmu/walk.h"
+
+#include <algorithm>
+
+namespace arclight::mmu {
+namespace {
+
+constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
+constexpr uint64_t low_bits(unsigned n) { return bit(n) - 1; }
+
+// TCR_EL1 (D19.2.139)
+constexpr unsigned kTcrEpd0 = 7, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36, kTcrTbi0 = 37, kTcrTbi1 = 38,
+                   kTcrHa = 39, kTcrHd = 40, kTcrHpd0 = 41, kTcrHpd1 = 42, kTcrE0pd0 = 55, kTcrE0pd1 = 56;
+constexpr uint64_t kSctlrM = bit(0), kSctlrI = bit(12), kSctlrWxn = bit(19);
+
+// Descriptors (D8.3)
+constexpr uint64_t kValid = bit(0), kTableOrPage = bit(1), kAp1El0 = bit(6), kAp2ReadOnly = bit(7),
+                   kAf = bit(10), kNotGlobal = bit(11), kDbm = bit(51), kContiguous = bit(52), kPxn = bit(53),
+                   kUxn = bit(54), kPxnTable = bit(59), kUxnTable = bit(60), kApTableNoEl0 = bit(61),
+                   kApTableReadOnly = bit(62);
+constexpr uint64_t kAddressMask = low_bits(48) & ~low_bits(12);
+
+constexpr unsigned kLevelBits = 9;
+constexpr unsigned level_shift(unsigned level) { return 12 + kLevelBits * (3 - level); }
+
+// MAIR attributes: 0b0000dd00 is Device. (0b0000ddxx with xx != 0 is UNPREDICTABLE without FEAT_XS; treated
+// alike.)
+constexpr bool is_device_attribute(uint8_t attribute) { return (attribute & 0xf0) == 0; }
+
+WalkResult fault(FaultKind kind, unsigned level) {
+    WalkResult r;
+    r.fault = kind;
+    r.level = static_cast<uint8_t>(level);
+    return r;
+}
+
+// Permissions at EL0 and EL1 from AP, UXN, PXN and WXN (D8.4.1).
+uint8_t permissions_of(uint64_t descriptor, uint64_t tables, const TranslationRegs& regs) {
+    bool read_only = (descriptor & kAp2ReadOnly) != 0;
+    if (regs.hardware_dirty && (descriptor & kDbm) != 0) read_only = false;
+    read_only |= (tables & kApTableReadOnly) != 0;
+    const bool el0 = (descriptor & kAp1El0) != 0 && (tables & kApTableNoEl0) == 0;
+    const bool uxn = ((descriptor & kUxn) | (tables & kUxnTable)) != 0;
+    const bool pxn = ((descriptor & kPxn) | (tables & kPxnTable)) != 0;
+
+    const bool el0_write = el0 && !read_only;
+    uint8_t p = permission::kEl1Read;
+    if (!read_only) p |= permission::kEl1Write;
+    if (el0) p |= permission::kEl0Read;
+    if (el0_write) p |= permission::kEl0Write;
+    if (!uxn && !(regs.wxn && el0_write)) p |= permission::kEl0Execute;
+    // What EL0 can write, EL1 does not execute.
+    if (!pxn && !el0_write && !(regs.wxn && !read_only)) p |= permission::kEl1Execute;
+    return p;
+}
+
+bool permitted(uint8_t permissions, const Access& access) {
+    using namespace permission;
+    switch (access.kind) {
+        case AccessKind::Execute: return (permissions & (access.privileged ? kEl1Execute : kEl0Execute)) != 0;
+        case AccessKind::Read:
+        case AccessKind::Write: break;
+    }
+    const bool write = access.kind == AccessKind::Write;
+    if (!access.privileged) return (permissions & (write ? kEl0Write : kEl0Read)) != 0;
+    if (access.pan && (permissions & kEl0Read) != 0) return false;
+    return (permissions & (write ? kEl1Write : kEl1Read)) != 0;
+}
+
+// Stage 1 off (D8.2.12): flat, data is Device-nGnRnE, fetches are Normal.
+WalkResult flat(const TranslationRegs& regs, uint64_t va, const Access& access) {
+    const uint64_t pa = regs.without_tag(va);
+    if (pa >> kPhysicalAddressBits != 0) return fault(FaultKind::AddressSize, 0);
+    WalkResult r;
+    r.pa = pa;
+    r.stage1_off = true;
+    r.permissions = permission::kAll;
+    r.shareability = 0b10;
+    if (access.kind == AccessKind::Execute) {
+        r.attributes = (regs.sctlr & kSctlrI) != 0 ? 0xaa : 0x44;  // write-through cacheable or non-cacheable
+    } else {
+        r.memory = MemoryType::Device;
+    }
+    return r;
+}
+
+}  // namespace
+
+void TranslationRegs::update() {
+    enabled = (sctlr & kSctlrM) != 0;
+    wxn = (sctlr & kSctlrWxn) != 0;
+    hardware_af = (tcr & bit(kTcrHa)) != 0;
+    hardware_dirty = hardware_af && (tcr & bit(kTcrHd)) != 0;
+
+    static constexpr uint8_t kOutputBits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
+    output_bits = std::min<uint8_t>(kOutputBits[tcr >> 32 & 7], kPhysicalAddressBits);
+
+    device_mask = 0;
+    for (unsigned i = 0; i < 8; ++i)
+        if (is_device_attribute(static_cast<uint8_t>(mair >> (8 * i))))
+            device_mask |= static_cast<uint8_t>(1u << i);
+
+    for (unsigned i = 0; i < 2; ++i) {
+        Half& h = half[i];
+        // TxSZ outside 16..39 is CONSTRAINED UNPREDICTABLE: behaves as the nearest legal value (D8.2.1).
+        const uint64_t size = std::clamp<uint64_t>(tcr >> (16 * i) & 63, 16, 39);
+        h.va_bits = static_cast<uint8_t>(64 - size);
+        h.start_level = static_cast<uint8_t>(3 - (h.va_bits - 12 - 1) / kLevelBits);
+        h.disabled = (tcr & bit(i == 0 ? kTcrEpd0 : kTcrEpd1)) != 0;
+        h.tbi = (tcr & bit(i == 0 ? kTcrTbi0 : kTcrTbi1)) != 0;
+        h.hierarchy_disabled = (tcr & bit(i == 0 ? kTcrHpd0 : kTcrHpd1)) != 0;
+        h.unprivileged_disabled = (tcr & bit(i == 0 ? kTcrE0pd0 : kTcrE0pd1)) != 0;
+        h.sign_mask = ~low_bits(h.va_bits);
+        if (h.tbi) h.sign_mask &= low_bits(56);
+    }
+    update_tables();
+}
+
+void TranslationRegs::update_tables() {
+    for (unsigned i = 0; i < 2; ++i) {
+        Half& h = half[i];
+        // Bits below the first table's size are RES0, CnP included (D19.2.147).
+        const unsigned entries_bits = h.va_bits - level_shift(h.start_level);
+        h.table = (i == 0 ? ttbr0 : ttbr1) & low_bits(48) & ~low_bits(entries_bits + 3);
+        h.bad_base = h.table >> output_bits != 0;
+    }
+    const uint64_t selected = (tcr & bit(kTcrA1)) != 0 ? ttbr1 : ttbr0;
+    asid = static_cast<uint16_t>(selected >> 48);
+    if ((tcr & bit(kTcrAs)) == 0) asid &= 0xff;
+}
+
+WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t va, Access access) {
+    if (!regs.enabled) return flat(regs, va, access);
+
+    const TranslationRegs::Half& half = regs.half[va >> 55 & 1];
+    const uint64_t expected = (va >> 55 & 1) != 0 ? half.sign_mask : 0;
+    if ((va & half.sign_mask) != expected || half.disabled ||
+        (half.unprivileged_disabled && !access.privileged))
+        return fault(FaultKind::Translation, 0);
+    if (half.bad_base) return fault(FaultKind::AddressSize, 0);
+
+    unsigned level = half.start_level;
+    uint64_t table = half.table;
+    uint64_t tables = 0;  // bits 62:59 of the table descriptors passed, combined
+    uint64_t offset = (va & low_bits(half.va_bits)) >> level_shift(level);
+
+    for (;;) {
+        uint8_t* host = memory.host(table + offset * 8, 8);
+        if (host == nullptr) return fault(FaultKind::ExternalOnWalk, level);
+        // Tables are naturally aligned in RAM, whose host mapping is page aligned; other CPUs write them at
+        // any time.
+        auto* slot = reinterpret_cast<uint64_t*>(host);
+        uint64_t descriptor = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+
+        if ((descriptor & kValid) == 0) return fault(FaultKind::Translation, level);
+        if (level < 3 && (descriptor & kTableOrPage) != 0) {
+            table = descriptor & kAddressMask;
+            if (table >> regs.output_bits != 0) return fault(FaultKind::AddressSize, level);
+            tables |= descriptor;
+            ++level;
+            offset = va >> level_shift(level) & low_bits(kLevelBits);
+            continue;
+        }
+        // A block at level 0 and 0b01 at level 3 are reserved.
+        if (level == 0 || (level == 3 && (descriptor & kTableOrPage) == 0))
+            return fault(FaultKind::Translation, level);
+
+        const unsigned shift = level_shift(level);
+        const uint64_t base = descriptor & low_bits(48) & ~low_bits(shift);
+        if (base >> regs.output_bits != 0) return fault(FaultKind::AddressSize, level);
+        if ((descriptor & kAf) == 0 && !regs.hardware_af) return fault(FaultKind::AccessFlag, level);
+
+        WalkResult r;
+        r.level = static_cast<uint8_t>(level);
+        r.permissions = permissions_of(descriptor, half.hierarchy_disabled ? 0 : tables, regs);
+        if (!permitted(r.permissions, access)) return fault(FaultKind::Permission, level);
+
+        // FEAT_HAFDBS (D8.4.6): AF, and on a write AP[2] of a page with DBM. The update holds only for the
+        // descriptor the decision was made on; if another observer changed it meanwhile, look at it again.
+        uint64_t updated = descriptor | kAf;
+        const bool dirty_managed = regs.hardware_dirty && (descriptor & kDbm) != 0;
+        if (dirty_managed && access.kind == AccessKind::Write) updated &= ~kAp2ReadOnly;
+        if (updated != descriptor && access.update) {
+            if (!__atomic_compare_exchange_n(slot, &descriptor, updated, false, __ATOMIC_ACQ_REL,
+                                             __ATOMIC_ACQUIRE))
+                continue;
+            descriptor = updated;
+        }
+
+        r.clean =
+            dirty_managed && (descriptor & kAp2ReadOnly) != 0 && (r.permissions & permission::kEl1Write) != 0;
+        r.page_bits = static_cast<uint8_t>(shift);
+        r.pa = base | (va & low_bits(shift));
+        r.non_global = (descriptor & kNotGlobal) != 0;
+        r.contiguous = (descriptor & kContiguous) != 0;
+        r.shareability = static_cast<uint8_t>(descriptor >> 8 & 3);
+        const unsigned attribute = descriptor >> 2 & 7;
+        r.attributes = static_cast<uint8_t>(regs.mair >> (8 * attribute));
+        if ((regs.device_mask >> attribute & 1) != 0) {
+            r.memory = MemoryType::Device;
+            r.shareability = 0b10;
+        }
+        return r;
+    }
+}
+
+}  // namespace arclight::mmu
