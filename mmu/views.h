@@ -78,8 +78,8 @@ class ViewSet {
         bool has_global_code = false;
         bool has_non_global_code = false;
         bool has_2m_code = false;
-        uint64_t blocks_1g = 0;  // filters like blocks_2m
-        uint64_t code_blocks_1g = 0;
+        bool has_1g_code = false;
+        uint64_t blocks_1g = 0;  // a filter like blocks_2m
         std::array<uint64_t, kTlbWords> valid{};
         std::array<uint64_t, kTlbWords> non_global{};
         std::array<uint64_t, kTlbWords> block{};  // the entry comes from a 2 MiB or 1 GiB block
