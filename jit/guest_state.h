@@ -108,7 +108,8 @@ struct VectorCall {
     uint64_t imm;
     uint8_t esize;  ///< element size: 0..3 = 8, 16, 32, 64 bits; for scalar FP 2 = single, 3 = double
     uint8_t q;      ///< 1: 128-bit operation, 0: only the low 64 bits take part
-    uint8_t reserved[6];
+    uint8_t reserved[2];
+    uint32_t aux;   ///< Inst::aux, for the operations that need more of it (jit/reference/reference.h)
 };
 
 struct GuestState;
