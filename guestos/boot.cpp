@@ -1,10 +1,13 @@
 #include "guestos/boot.h"
 
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <optional>
 
 #include "guestos/session.h"
 
@@ -19,6 +22,25 @@ constexpr uint64_t kMaxInitrd = uint64_t(8) << 30;
 
 uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) & ~(alignment - 1); }
 
+// The rest of a regular file on stdin, if it is small enough to travel in RAM. What is larger, or is no file,
+// is left for the console to read.
+std::optional<Bytes> read_input_file(uint64_t limit) {
+    struct stat info {};
+    if (fstat(STDIN_FILENO, &info) != 0 || !S_ISREG(info.st_mode)) return {};
+    const off_t position = lseek(STDIN_FILENO, 0, SEEK_CUR);
+    if (position < 0 || (info.st_size > position && uint64_t(info.st_size - position) > limit)) return {};
+    Bytes bytes(info.st_size > position ? size_t(info.st_size - position) : 0);
+    size_t used = 0;
+    while (used < bytes.size()) {
+        const ssize_t got = read(STDIN_FILENO, bytes.data() + used, bytes.size() - used);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;  // it shrank, or is damaged from here on: the end of input, as for any reader
+        used += size_t(got);
+    }
+    bytes.resize(used);
+    return bytes;
+}
+
 Session make_session(const RunOptions& options) {
     Session session{.command = options.command};
     session.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
@@ -29,6 +51,7 @@ Session make_session(const RunOptions& options) {
         session.rows = size.ws_row;
         session.columns = size.ws_col;
     }
+    if (!session.terminal) session.input = read_input_file(options.memory / 8);
     if (!options.drives.empty()) session.modules = {"virtio_mmio", "virtio_blk"};
     return session;
 }

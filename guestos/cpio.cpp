@@ -70,6 +70,8 @@ Bytes CpioArchive::encode() const {
         pad(out);
     };
     uint32_t inode = 1;
+    // The root itself: the kernel would leave it writable to all.
+    write_entry(".", inode++, {.mode = S_IFDIR | 0755});
     for (const auto& [name, entry] : entries_) write_entry(name, inode++, entry);
     write_entry("TRAILER!!!", 0, {});
     return out;

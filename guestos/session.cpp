@@ -35,6 +35,7 @@ Bytes session_archive(const Session& session) {
     const std::string script = session_script(session);
     CpioArchive archive;
     archive.add_file(".arclight/session", Bytes(script.begin(), script.end()));
+    if (session.input) archive.add_file(".arclight/stdin", *session.input);
     return archive.encode();
 }
 

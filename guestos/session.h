@@ -3,6 +3,7 @@
 // it (under another emulator, say) gives the shell.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,9 @@ struct Session {
     std::string term = "linux";
     unsigned rows = 24;
     unsigned columns = 80;
+    // The command's whole input, where it is known beforehand (a file on stdin): the console is slow.
+    // Otherwise the input comes over the console.
+    std::optional<Bytes> input;
     // Kernel modules that this machine's devices need; loading is slow (each module's signature is checked).
     std::vector<std::string> modules;
 };

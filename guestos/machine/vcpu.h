@@ -1,0 +1,149 @@
+// One virtual CPU: the architectural CPU, its soft TLBs, and the loop that runs translated code for it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "backend/memory_access.h"
+#include "backend/world.h"
+#include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/environment.h"
+#include "jit/engine/engine.h"
+#include "mmu/views.h"
+
+namespace arclight::guestos {
+
+class Board;
+
+/// Counted by the owning thread, read by anybody: slightly stale.
+struct VcpuStats {
+    uint64_t exits[16] = {};       ///< by jit::ExitReason
+    uint64_t memory_slow = 0, tlb_fills = 0, mmio = 0, data_aborts = 0, instruction_aborts = 0;
+    uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
+};
+
+class Vcpu final : public frontend::a64::Environment {
+  public:
+    Vcpu(Board& board, unsigned index);
+    ~Vcpu() override;
+    Vcpu(const Vcpu&) = delete;
+    Vcpu& operator=(const Vcpu&) = delete;
+
+    /// The thread's function: waits to be powered on, runs, until the machine stops.
+    void thread_main();
+
+    // ---- From any thread
+    void power_on(uint64_t entry, uint64_t x0);  ///< no effect unless powered_off()
+    bool powered_off() const { return power_ == Power::Off; }
+    void set_irq_line(bool irq, bool fiq);
+    /// Makes the CPU look at its requests before it goes on.
+    void kick();
+    void signal_event();  ///< SEV
+
+    /// Power off, on this CPU's own thread: takes effect after the current instruction.
+    void request_power_off() { power_off_requested_ = true; }
+
+    unsigned index() const { return index_; }
+    const VcpuStats& stats() const { return stats_; }
+    frontend::a64::Cpu& cpu() { return cpu_; }
+    mmu::ViewSet& views() { return views_; }
+
+    // ---- frontend::a64::Environment
+    void context_changed() override;
+    void translation_changed() override;
+    void tlbi(const mmu::TlbiRequest& request, bool broadcast) override;
+    void ic_ivau(uint64_t va, uint64_t pa) override;
+    void ic_iallu(bool broadcast) override;
+    void interrupts_unmasked() override;
+    bool icc_read(uint32_t encoding, uint64_t& value) override;
+    bool icc_write(uint32_t encoding, uint64_t value) override;
+    uint64_t timer_read(uint32_t encoding) override;
+    void timer_write(uint32_t encoding, uint64_t value) override;
+    uint64_t counter() override;
+    uint64_t counter_frequency() override;
+    uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) override;
+    uint32_t current_instruction() override;
+
+  private:
+    friend struct RuntimeHelpers;  // the functions behind RuntimeTable, runtime_helpers.cpp
+
+    struct Request {
+        enum class Kind : uint8_t { Tlbi, ClearJumps } kind;
+        mmu::TlbiRequest tlbi;
+    };
+    enum class Power : uint8_t { Off, On };
+
+    void fill_runtime_table();
+    void run();
+    void handle_exit(jit::ExitReason reason);
+    bool take_pending_interrupt();
+    bool interrupt_deliverable() const;
+    void wait_for_interrupt();
+    void finish_step(uint64_t pc_before);
+
+    // Requests of other CPUs
+    void post(const Request& request);
+    void process_requests();
+    /// Returns once the other CPUs have carried out what this one posted (DSB).
+    void wait_for_broadcasts();
+    friend class Board;
+
+    // Code
+    const void* code_at(uint64_t pc);
+    const void* linked_code_at(uint64_t pc, uint32_t site);
+    bool translate_fetch(uint64_t pc, uint64_t& pa);
+
+    // Memory: vcpu_memory.cpp
+    struct Target {
+        uint8_t* host = nullptr;  ///< null: a device at pa
+        uint64_t pa = 0;
+    };
+    void memory_slow(uint64_t descriptor, const void* host_pc);
+    bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
+    void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
+    bool access_device(const backend::MemoryAccess& access, uint64_t pa);
+    void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes, uint8_t* second);
+    void raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write);
+
+    uint64_t helper_pc() const { return state_.page_base + state_.insn_offset; }
+    /// Leaves translated code after the current helper, to go on at `pc`.
+    void leave(jit::ExitReason reason, uint64_t pc);
+    void leave_redirected() { leave(jit::ExitReason::Redirect, state_.pc); }
+
+    Board& board_;
+    const unsigned index_;
+    jit::GuestState& state_;
+    frontend::a64::Cpu cpu_;
+    mmu::ViewSet views_;
+    VcpuStats stats_;
+
+    struct FetchEntry {
+        uint64_t va_page = 1;
+        const jit::View* view = nullptr;
+        uint32_t epoch = 0;
+        uint64_t pa_page = 0;
+    };
+    static constexpr size_t kFetchEntries = 256;
+    std::array<FetchEntry, kFetchEntries> fetch_{};
+
+    std::atomic<bool> irq_line_{false}, fiq_line_{false};
+
+    std::mutex request_lock_;
+    std::vector<Request> requests_;
+    uint64_t posted_ = 0;                  // under request_lock_
+    std::atomic<uint64_t> completed_{0};   // requests carried out
+    bool broadcasts_outstanding_ = false;  // own thread
+
+    std::mutex wait_lock_;
+    std::condition_variable wait_;
+    std::atomic<bool> halted_{false};  ///< not in guest code and will look at requests before it is again
+    std::atomic<Power> power_{Power::Off};
+    bool power_off_requested_ = false;
+    uint64_t entry_ = 0, entry_x0_ = 0;
+};
+
+}  // namespace arclight::guestos

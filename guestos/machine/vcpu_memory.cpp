@@ -1,0 +1,286 @@
+// The memory slow path: everything the inline TLB compare did not settle.
+#include <bit>
+#include <cstring>
+
+#include "frontend/a64/system/exceptions.h"
+#include "guestos/machine/board.h"
+#include "guestos/machine/vcpu.h"
+
+namespace arclight::guestos {
+
+using backend::MemoryAccess;
+using backend::MemoryKind;
+using jit::ir::AtomicKind;
+using jit::kPageMask;
+using jit::kPageSize;
+
+namespace {
+constexpr uint8_t kFscUnsupportedExclusive = 0b110101;
+
+template <typename T>
+T apply(AtomicKind kind, T old, T operand) {
+    using S = std::make_signed_t<T>;
+    switch (kind) {
+        case AtomicKind::Add: return static_cast<T>(old + operand);
+        case AtomicKind::Clear: return static_cast<T>(old & ~operand);
+        case AtomicKind::Xor: return static_cast<T>(old ^ operand);
+        case AtomicKind::Set: return static_cast<T>(old | operand);
+        case AtomicKind::MaxS: return static_cast<S>(old) > static_cast<S>(operand) ? old : operand;
+        case AtomicKind::MinS: return static_cast<S>(old) < static_cast<S>(operand) ? old : operand;
+        case AtomicKind::MaxU: return old > operand ? old : operand;
+        case AtomicKind::MinU: return old < operand ? old : operand;
+        case AtomicKind::Swap: return operand;
+    }
+    return old;
+}
+
+/// `host` is aligned to T: the alignment check came first.
+template <typename T>
+uint64_t atomic_rmw(uint8_t* host, AtomicKind kind, uint64_t operand) {
+    std::atomic_ref<T> cell(*reinterpret_cast<T*>(host));
+    T old = cell.load();
+    while (!cell.compare_exchange_weak(old, apply<T>(kind, old, static_cast<T>(operand)))) {
+    }
+    return old;
+}
+
+template <typename T>
+uint64_t compare_and_swap(uint8_t* host, uint64_t expected, uint64_t desired) {
+    std::atomic_ref<T> cell(*reinterpret_cast<T*>(host));
+    T old = static_cast<T>(expected);
+    cell.compare_exchange_strong(old, static_cast<T>(desired));
+    return old;
+}
+
+template <typename F>
+uint64_t by_size(unsigned size_log2, F&& f) {
+    switch (size_log2) {
+        case 0: return f(uint8_t{});
+        case 1: return f(uint16_t{});
+        case 2: return f(uint32_t{});
+        default: return f(uint64_t{});
+    }
+}
+
+uint64_t extend(uint64_t value, const MemoryAccess& access) {
+    const unsigned bits = access.unit_bytes() * 8;
+    if (bits == 64 || (access.aux & jit::ir::kMemSigned) == 0) return value;
+    return static_cast<uint64_t>(static_cast<int64_t>(value << (64 - bits)) >> (64 - bits));
+}
+
+/// Between a run of bytes in memory order and access_value[], by the layout in backend/memory_access.h.
+void scatter(const MemoryAccess& access, const uint8_t* bytes, uint64_t* values) {
+    const unsigned unit = access.unit_bytes(), units = access.is_pair() ? 2 : 1;
+    for (unsigned i = 0; i < units; ++i) {
+        if (access.is_vector()) {
+            uint64_t v[2] = {};
+            std::memcpy(v, bytes + i * unit, unit);
+            values[2 * i] = v[0], values[2 * i + 1] = v[1];
+        } else {
+            uint64_t v = 0;
+            std::memcpy(&v, bytes + i * unit, unit);
+            values[i] = extend(v, access);
+        }
+    }
+}
+
+void gather(const MemoryAccess& access, const uint64_t* values, uint8_t* bytes) {
+    const unsigned unit = access.unit_bytes(), units = access.is_pair() ? 2 : 1;
+    for (unsigned i = 0; i < units; ++i)
+        std::memcpy(bytes + i * unit, values + (access.is_vector() ? 2 * i : i), unit);
+}
+}  // namespace
+
+bool compare_and_swap_16(uint8_t* host, uint64_t expected[2], const uint64_t desired[2]) {
+    bool done;
+    // The operand is 16-byte aligned (checked by the caller), which CMPXCHG16B needs.
+    asm volatile("lock cmpxchg16b %1"
+                 : "=@ccz"(done), "+m"(*reinterpret_cast<unsigned __int128*>(host)), "+a"(expected[0]),
+                   "+d"(expected[1])
+                 : "b"(desired[0]), "c"(desired[1])
+                 : "memory");
+    return done;
+}
+
+/// Translates one address; on success also enters the page into the soft TLB.
+bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device) {
+    const bool privileged = cpu_.el != 0 && !unprivileged;
+    const mmu::WalkResult walk =
+        mmu::walk(cpu_.translation, cpu_.memory, va,
+                  {.kind = write ? mmu::AccessKind::Write : mmu::AccessKind::Read,
+                   .privileged = privileged,
+                   .pan = cpu_.pan});
+    if (!walk.ok()) {
+        fsc = walk.fsc();
+        return false;
+    }
+    out.pa = walk.pa;
+    out.host = cpu_.memory.host(walk.pa, 1);
+    device = walk.memory == mmu::MemoryType::Device;
+    if (out.host != nullptr && !unprivileged) {
+        ++stats_.tlb_fills;
+        views_.fill(state_.view, {.va = va,
+                                  .pa = walk.pa,
+                                  .host = out.host,
+                                  .page_bits = walk.page_bits,
+                                  .readable = walk.readable(privileged, cpu_.pan),
+                                  .writable = walk.writable(privileged, cpu_.pan),
+                                  .non_global = walk.non_global,
+                                  .may_cache = walk.may_cache()});
+    }
+    return true;
+}
+
+void Vcpu::raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write) {
+    ++stats_.data_aborts;
+    const std::optional<uint32_t> offset = board_.engine().recover(host_pc, state_);
+    const uint64_t pc = state_.page_base + offset.value_or(state_.insn_offset);
+    frontend::a64::take_data_abort(cpu_, va, fsc, write, pc);
+    leave_redirected();
+}
+
+void Vcpu::access_ram(const MemoryAccess& access, uint64_t va, uint8_t* host) {
+    uint64_t* values = state_.access_value;
+    const unsigned size = jit::ir::mem_size_log2(access.aux);
+    switch (access.kind) {
+        case MemoryKind::LoadEx:
+        case MemoryKind::LoadExPair:
+            std::atomic_thread_fence(std::memory_order_seq_cst);
+            state_.exclusive_addr = va;
+            state_.exclusive_value[0] = state_.exclusive_value[1] = 0;
+            if (access.bytes() == 16) {
+                // A torn pair would make the store fail, never succeed wrongly; but the pair is single-copy atomic.
+                uint64_t pair[2] = {};
+                const uint64_t same[2] = {};
+                compare_and_swap_16(host, pair, same);
+                std::memcpy(state_.exclusive_value, pair, 16);
+            } else {
+                const uint64_t v = by_size(std::countr_zero(access.bytes()), [&](auto t) -> uint64_t {
+                    return std::atomic_ref(*reinterpret_cast<decltype(t)*>(host)).load();
+                });
+                state_.exclusive_value[0] = v;
+            }
+            scatter(access, reinterpret_cast<const uint8_t*>(state_.exclusive_value), values);
+            return;
+        case MemoryKind::StoreEx:
+        case MemoryKind::StoreExPair: {
+            uint64_t desired[2] = {};
+            gather(access, values, reinterpret_cast<uint8_t*>(desired));
+            bool stored = false;
+            if (state_.exclusive_addr == va) {
+                uint64_t expected[2] = {state_.exclusive_value[0], state_.exclusive_value[1]};
+                if (access.bytes() == 16)
+                    stored = compare_and_swap_16(host, expected, desired);
+                else
+                    stored = by_size(std::countr_zero(access.bytes()), [&](auto t) -> uint64_t {
+                                 using T = decltype(t);
+                                 return compare_and_swap<T>(host, expected[0], desired[0]) ==
+                                        static_cast<T>(expected[0]);
+                             }) != 0;
+            }
+            state_.exclusive_addr = jit::kNoExclusive;
+            values[0] = stored ? 0 : 1;
+            return;
+        }
+        case MemoryKind::AtomicRmw:
+            values[0] = by_size(size, [&](auto t) { return atomic_rmw<decltype(t)>(host, access.atomic, values[0]); });
+            return;
+        case MemoryKind::Cas:
+            values[0] =
+                by_size(size, [&](auto t) { return compare_and_swap<decltype(t)>(host, values[0], values[1]); });
+            return;
+        case MemoryKind::ZeroBlock: std::memset(host, 0, 64); return;
+        default: break;
+    }
+    uint8_t bytes[32];
+    const unsigned n = access.bytes();
+    if (access.reads()) {
+        std::memcpy(bytes, host, n);
+        scatter(access, bytes, values);
+    } else {
+        gather(access, values, bytes);
+        std::memcpy(host, bytes, n);
+        if (access.aux & jit::ir::kMemRelease) std::atomic_thread_fence(std::memory_order_seq_cst);
+    }
+}
+
+/// A plain access whose bytes lie in two pages.
+void Vcpu::access_split(const MemoryAccess& access, uint8_t* first, unsigned first_bytes, uint8_t* second) {
+    uint8_t bytes[32];
+    const unsigned n = access.bytes();
+    if (access.reads()) {
+        std::memcpy(bytes, first, first_bytes);
+        std::memcpy(bytes + first_bytes, second, n - first_bytes);
+        scatter(access, bytes, state_.access_value);
+    } else {
+        gather(access, state_.access_value, bytes);
+        std::memcpy(first, bytes, first_bytes);
+        std::memcpy(second, bytes + first_bytes, n - first_bytes);
+    }
+}
+
+/// False: nothing answers at pa.
+bool Vcpu::access_device(const MemoryAccess& access, uint64_t pa) {
+    ++stats_.mmio;
+    uint8_t bytes[64] = {};
+    const unsigned n = access.bytes();
+    // A device sees one access a unit; vector registers arrive as doublewords.
+    const unsigned step = std::min(access.unit_bytes(), 8u);
+    if (access.reads()) {
+        for (unsigned i = 0; i < n; i += step) {
+            uint64_t v = 0;
+            if (!board_.bus().read(pa + i, step, v)) return false;
+            std::memcpy(bytes + i, &v, step);
+        }
+        scatter(access, bytes, state_.access_value);
+        return true;
+    }
+    gather(access, state_.access_value, bytes);
+    for (unsigned i = 0; i < n; i += step) {
+        uint64_t v = 0;
+        std::memcpy(&v, bytes + i, step);
+        if (!board_.bus().write(pa + i, step, v)) return false;
+    }
+    return true;
+}
+
+void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
+    ++stats_.memory_slow;
+    const MemoryAccess access = MemoryAccess::unpack(descriptor);
+    const bool write = access.writes();
+    const bool unprivileged = access.is_unprivileged();
+    uint64_t va = state_.access_addr;
+    const unsigned bytes = access.bytes();
+    if (access.kind == MemoryKind::ZeroBlock) va &= ~uint64_t{63};
+
+    const unsigned alignment = access.must_be_aligned()                           ? bytes
+                               : state_.mode & frontend::a64::mode::kAlignCheck ? access.unit_bytes()
+                                                                                : 1;
+    if ((va & (alignment - 1)) != 0) return raise_data_abort(host_pc, va, mmu::kFscAlignment, write);
+
+    Target target;
+    uint8_t fsc = 0;
+    bool device = false;
+    if (!translate(va, write, unprivileged, target, fsc, device)) return raise_data_abort(host_pc, va, fsc, write);
+    const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
+    // Device memory wants aligned accesses, and none of DC ZVA (ARM ARM B2.7.2).
+    if (device && ((va & (access.unit_bytes() - 1)) != 0 || access.kind == MemoryKind::ZeroBlock))
+        return raise_data_abort(host_pc, va, mmu::kFscAlignment, write);
+    if (target.host == nullptr) {
+        if (exclusive_or_atomic) return raise_data_abort(host_pc, va, kFscUnsupportedExclusive, write);
+        if (access.kind == MemoryKind::ZeroBlock || !access_device(access, target.pa))
+            return raise_data_abort(host_pc, va, mmu::kFscSynchronousExternal, write);
+        return;
+    }
+    const uint64_t room = kPageSize - (va & ~kPageMask);
+    if (bytes <= room) return access_ram(access, va, target.host);
+
+    Target second;
+    const uint64_t next = (va & kPageMask) + kPageSize;
+    if (!translate(next, write, unprivileged, second, fsc, device))
+        return raise_data_abort(host_pc, next, fsc, write);
+    if (second.host == nullptr) return raise_data_abort(host_pc, next, mmu::kFscSynchronousExternal, write);
+    access_split(access, target.host, static_cast<unsigned>(room), second.host);
+}
+
+}  // namespace arclight::guestos
