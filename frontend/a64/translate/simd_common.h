@@ -1,0 +1,149 @@
+// What the handlers of scalar floating point and Advanced SIMD share.
+//
+// Every handler first refuses reserved encodings, then checks that FP is enabled, then emits. The templates
+// below keep that order: they take what is allowed, and a function that emits the result.
+#pragma once
+
+#include <bit>
+
+#include "frontend/a64/translate/common.h"
+#include "frontend/a64/translate/handlers_simd.h"
+
+namespace arclight::frontend::a64::translate {
+
+using ir::RoundMode;
+
+// ---- register access
+inline Ref v(Translator& t, Vec r) { return t.ir.get_v(Type::V128, index(r)); }
+/// The low lane as a scalar; `dbl` chooses F64.
+constexpr Type fp_type(bool dbl) { return dbl ? Type::F64 : Type::F32; }
+inline Ref fp(Translator& t, bool dbl, Vec r) { return t.ir.get_v(fp_type(dbl), index(r)); }
+inline bool write(Translator& t, Vec d, Ref value) {
+    t.ir.set_v(index(d), value);
+    return true;
+}
+
+/// The lowest element of 8 << size bits, all above it zero.
+inline Ref zext(Translator& t, unsigned size, Ref value) {
+    constexpr Op ops[] = {Op::VZext8, Op::VZext16, Op::VZext32, Op::VZext64};
+    return t.ir.emit(ops[size], Type::V128, {value});
+}
+inline Ref zero(Translator& t) { return t.ir.emit(Op::VConst, Type::V128, {}, 0, ir::vec_aux(3)); }
+
+// ---- element sizes that an encoding allows: bit n for 8 << n bits
+inline constexpr unsigned kB = 1, kH = 2, kS = 4, kD = 8;
+inline constexpr unsigned kBHS = kB | kH | kS, kHS = kH | kS, kBHSD = kBHS | kD;
+constexpr bool size_allowed(unsigned sizes, unsigned size) { return (sizes >> size & 1) != 0; }
+
+/// Emits vector operations of one arrangement.
+struct Lanes {
+    Translator& t;
+    unsigned size;  ///< elements of 8 << size bits
+    bool q;         ///< 128-bit; else only the low half may raise flags
+
+    Ref operator()(Op op, std::initializer_list<Ref> args, uint64_t imm = 0) const {
+        return t.ir.emit(op, Type::V128, args, imm, ir::vec_aux(size, q));
+    }
+    /// The same with elements twice or half as wide, on all of the 128 bits: widening operations make 128
+    /// bits from one half, narrowing ones take 128 bits.
+    Lanes wide() const { return {t, size + 1, true}; }
+    Lanes full() const { return {t, size, true}; }
+    Ref operator[](Vec r) const { return v(t, r); }
+};
+
+/// A vector operation: `emit(Lanes)` gives the result, whose upper half is cleared for a 64-bit arrangement.
+template <typename Emit>
+bool vector_op(Translator& t, bool q, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+    // 1D is no arrangement.
+    if (!size_allowed(sizes, size) || (size == 3 && !q)) return undefined(t);
+    if (!check_fp_enabled(t)) return false;
+    const Ref result = emit(Lanes{t, size, q});
+    return write(t, d, q ? result : zext(t, 3, result));
+}
+
+/// The half of a register that a widening instruction reads: the upper for the "2" forms.
+inline Ref half(Translator& t, bool upper, Vec r) {
+    return upper ? t.ir.emit(Op::VHighToLow, Type::V128, {v(t, r)}) : v(t, r);
+}
+
+/// A widening or wide operation: reads halves, writes 128 bits; `size` is that of the narrow elements.
+template <typename Emit>
+bool widening_op(Translator& t, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+    if (!size_allowed(sizes, size)) return undefined(t);
+    if (!check_fp_enabled(t)) return false;
+    return write(t, d, emit(Lanes{t, size, true}));
+}
+
+/// A narrowing operation: 128 bits to one half; the "2" form keeps the lower half of the destination.
+template <typename Emit>
+bool narrowing_op(Translator& t, bool upper, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+    return widening_op(t, size, sizes, d, [&](const Lanes& o) {
+        const Ref narrow = emit(o);
+        return upper ? o(Op::VCombine, {o[d], narrow}) : narrow;
+    });
+}
+
+/// A scalar operation on doublewords without FPSR effects.
+template <typename Emit>
+bool scalar_d(Translator& t, Vec d, Emit&& emit) {
+    if (!check_fp_enabled(t)) return false;
+    return write(t, d, zext(t, 3, emit(Lanes{t, 3, false})));
+}
+
+/// A scalar integer operation that may saturate: the operands' elements above the lowest must not raise QC,
+/// so the inputs come zero-extended (`in`). All these operations give zero for zeros, so the result is right
+/// as it is.
+struct ScalarLanes : Lanes {
+    Ref in(Vec r) const { return zext(t, size, v(t, r)); }
+};
+template <typename Emit>
+bool scalar_sat(Translator& t, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+    if (!size_allowed(sizes, size)) return undefined(t);
+    if (!check_fp_enabled(t)) return false;
+    return write(t, d, emit(ScalarLanes{{t, size, true}}));
+}
+
+/// A scalar floating-point operation.
+struct Scalar {
+    Translator& t;
+    bool dbl;
+
+    Ref operator()(Op op, std::initializer_list<Ref> args, uint64_t imm = 0, uint32_t aux = 0) const {
+        return t.ir.emit(op, fp_type(dbl), args, imm, aux);
+    }
+    Ref operator[](Vec r) const { return fp(t, dbl, r); }
+};
+template <typename Emit>
+bool scalar_fp(Translator& t, bool dbl, Vec d, Emit&& emit) {
+    if (!check_fp_enabled(t)) return false;
+    return write(t, d, emit(Scalar{t, dbl}));
+}
+
+/// The lane an "indexed element" instruction names.
+struct Element {
+    Vec m;
+    unsigned lane;
+};
+constexpr Element element_h(bool l, bool m_bit, Imm<4> m, bool h) {
+    return {static_cast<Vec>(m.value), unsigned{h} << 2 | unsigned{l} << 1 | unsigned{m_bit}};
+}
+constexpr Element element_s(bool l, bool m_bit, Imm<4> m, bool h) {
+    return {static_cast<Vec>(unsigned{m_bit} << 4 | m.value), unsigned{h} << 1 | unsigned{l}};
+}
+constexpr Element element_d(bool m_bit, Imm<4> m, bool h) {
+    return {static_cast<Vec>(unsigned{m_bit} << 4 | m.value), unsigned{h}};
+}
+inline Ref all_lanes(const Lanes& o, Element e) { return o.full()(Op::VDupLane, {o[e.m]}, e.lane); }
+
+/// FToSInt and FToUInt name their rounding and source in aux.
+constexpr uint32_t to_int_aux(RoundMode mode, bool dbl) {
+    return static_cast<uint32_t>(mode) | (dbl ? 3u : 2u) << 4;
+}
+/// VFPExpandImm
+constexpr uint64_t expand_fp_imm(bool dbl, uint32_t imm8) {
+    const uint64_t sign = imm8 >> 7 & 1, b = imm8 >> 6 & 1, low = imm8 & 0x3f;
+    if (dbl) return sign << 63 | (b ^ 1) << 62 | (b ? uint64_t{0xff} : 0) << 54 | low << 48;
+    return sign << 31 | (b ^ 1) << 30 | (b ? uint64_t{0x1f} : 0) << 25 | low << 19;
+}
+
+}  // namespace arclight::frontend::a64::translate
