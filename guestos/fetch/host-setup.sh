@@ -1,0 +1,46 @@
+# Shared by ./run and ./test: installs what is missing on the host and builds. Sourced by bash, from the project's root.
+
+say() { echo "$program: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+build_packages=(g++ cmake ninja-build ccache make libxbyak-dev libfmt-dev libfdt-dev libcli11-dev nlohmann-json3-dev
+    libzydis-dev zlib1g-dev)
+test_packages=(libgtest-dev libvixl-dev libbenchmark-dev qemu-user qemu-system-arm gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
+    e2fsprogs cpio device-tree-compiler tmux python3)
+
+# A stamp names the packages last seen installed, so that a repeated start asks dpkg nothing.
+install_missing() { # STAMP PACKAGE...
+    local stamp=$1 missing=() package as_root=
+    shift
+    [ "$(cat "$stamp" 2>/dev/null)" = "$*" ] && return
+    command -v dpkg-query > /dev/null || die "needs a Debian host (dpkg and apt-get)"
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        if [ "$(id -u)" != 0 ]; then
+            command -v sudo > /dev/null || die "please install as root: apt-get install ${missing[*]}"
+            as_root=sudo
+        fi
+        say "installing ${missing[*]}"
+        local log=$build/apt.log
+        if ! { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
+            { $as_root apt-get update &&
+                $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }; } \
+            > "$log" 2>&1 < /dev/null; then
+            grep -E '^E:' "$log" | tail -1 >&2 || true
+            die "cannot install ${missing[*]} (see $log)"
+        fi
+    fi
+    echo "$*" > "$stamp"
+}
+
+run_logged() { # MESSAGE COMMAND...
+    local log=$build/build.log
+    say "$1"
+    shift
+    if ! "$@" > "$log" 2>&1 < /dev/null; then
+        grep -E 'error|Error|FAILED' "$log" | head -10 >&2 || tail -5 "$log" >&2
+        die "the build failed (see $log)"
+    fi
+}

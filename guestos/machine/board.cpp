@@ -1,0 +1,222 @@
+#include "guestos/machine/board.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "backend/process_world.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/rng.h"
+#include "frontend/a64/system/sysregs.h"
+#include "guestos/machine/vcpu.h"
+
+namespace arclight::guestos {
+
+namespace layout = devices::layout;
+using devices::GenericTimer;
+
+Result<std::unique_ptr<RamMapping>> RamMapping::allocate(uint64_t bytes) {
+    constexpr uint64_t kHuge = uint64_t{2} << 20;
+    // Room to start at a multiple of 2 MiB, so that the host can use huge pages throughout.
+    const uint64_t reserve = bytes + kHuge;
+    void* p = mmap(nullptr, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return failure("cannot get {} MiB of memory for the guest: {}", bytes >> 20, strerror(errno));
+    auto* start = static_cast<uint8_t*>(p);
+    auto* aligned = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(start) + kHuge - 1) & ~(kHuge - 1));
+    if (aligned != start) munmap(start, static_cast<size_t>(aligned - start));
+    const size_t tail = static_cast<size_t>(start + reserve - (aligned + bytes));
+    if (tail != 0) munmap(aligned + bytes, tail);
+    madvise(aligned, bytes, MADV_HUGEPAGE);
+    return std::unique_ptr<RamMapping>(new RamMapping(aligned, bytes));
+}
+
+RamMapping::~RamMapping() { munmap(host_, size_); }
+
+Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
+    : options_(options),
+      loop_(loop),
+      ram_(std::move(ram)),
+      memory_(ram_->host(), layout::ram_base, ram_->size()) {}
+
+Board::~Board() {
+    if (trace_file_ != nullptr && trace_file_ != stderr) std::fclose(trace_file_);
+}
+
+Result<std::unique_ptr<Board>> Board::create(const RunOptions& options, devices::EventLoop& loop,
+                                             devices::CharBackend& console, ExitStatus* exit_status) {
+    auto ram = RamMapping::allocate(options.memory);
+    if (!ram) return std::unexpected(ram.error());
+    std::unique_ptr<Board> board(new Board(options, loop, std::move(*ram)));
+    if (auto built = board->build(console, exit_status); !built) return std::unexpected(built.error());
+    return board;
+}
+
+Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status) {
+    if (options_.accel == Accel::kvm) return failure("--accel kvm is not available in this version; use process or auto");
+    if (options_.trace.any()) {
+        trace_file_ = options_.trace.file.empty() ? stderr : std::fopen(options_.trace.file.c_str(), "w");
+        if (trace_file_ == nullptr)
+            return failure("cannot write trace file '{}': {}", options_.trace.file, strerror(errno));
+    }
+    engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.concurrent = options_.cpus > 1,
+                                                                       .trace_blocks = options_.trace.blocks,
+                                                                       .trace_ir = options_.trace.ir,
+                                                                       .trace_host = options_.trace.host,
+                                                                       .trace_file = trace_file_});
+    world_ = std::make_unique<backend::ProcessWorld>(engine_->code());
+
+    for (unsigned i = 0; i < options_.cpus; ++i) vcpus_.push_back(std::make_unique<Vcpu>(*this, i));
+    devices::InterruptController* gic;
+    if (options_.gic == 3) {
+        gic3_ = std::make_unique<devices::GicV3>(options_.cpus, *this);
+        gic3_->map(bus_);
+        gic = gic3_.get();
+    } else {
+        gic2_ = std::make_unique<devices::GicV2>(options_.cpus, *this);
+        gic2_->map(bus_);
+        gic = gic2_.get();
+    }
+    for (unsigned i = 0; i < options_.cpus; ++i)
+        timers_.push_back(std::make_unique<GenericTimer>(loop_, *gic, i));
+
+    const auto spi = [&](unsigned n) { return devices::IrqLine(*gic, layout::first_spi_intid + n); };
+    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::spi_uart));
+    bus_.map(layout::uart.base, layout::uart.size, *uart_, "pl011");
+    rtc_ = std::make_unique<devices::Pl031>(loop_, spi(layout::spi_rtc));
+    bus_.map(layout::rtc.base, layout::rtc.size, *rtc_, "pl031");
+    if (exit_status != nullptr) bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
+
+    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::virtio_slots);
+    unsigned nth = 0;
+    for (const DriveOptions& drive : options_.drives) {
+        auto blk = devices::virtio::Blk::open(
+            drive.file, {.readonly = drive.readonly, .snapshot = drive.snapshot, .serial = drive.serial});
+        if (!blk) return std::unexpected(blk.error());
+        if (nth >= layout::virtio_slots) return failure("more than {} virtio devices", layout::virtio_slots);
+        backends[layout::virtio_slot_of_device(nth++)] = std::move(*blk);
+    }
+    if (options_.rng && nth < layout::virtio_slots)
+        backends[layout::virtio_slot_of_device(nth++)] = std::make_unique<devices::virtio::Rng>();
+    for (unsigned slot = 0; slot < layout::virtio_slots; ++slot) {
+        virtio_.push_back(std::make_unique<devices::virtio::Mmio>(slot, memory_, spi(layout::spi_virtio + slot),
+                                                                  std::move(backends[slot])));
+        bus_.map(layout::virtio_slot_base(slot), layout::virtio_slot_size, *virtio_.back(),
+                 fmt::format("virtio-mmio{}", slot));
+    }
+    return {};
+}
+
+Board::End Board::run(const BootState& boot) {
+    vcpus_[0]->power_on(boot.entry, boot.x0);
+    std::vector<std::thread> threads;
+    for (auto& v : vcpus_) threads.emplace_back([&v] { v->thread_main(); });
+    for (std::thread& t : threads) t.join();
+    return end_;
+}
+
+void Board::stop(End why) {
+    bool expected = false;
+    if (stopping_.compare_exchange_strong(expected, true)) end_ = why;
+    for (auto& v : vcpus_) v->stop_waiting();
+    const std::lock_guard guard(exclusive_lock_);
+    exclusive_changed_.notify_all();
+}
+
+bool Board::icc_read(unsigned cpu, uint32_t encoding, uint64_t& value) {
+    return gic3_ != nullptr && gic3_->read_sysreg(cpu, encoding, value);
+}
+bool Board::icc_write(unsigned cpu, uint32_t encoding, uint64_t value) {
+    return gic3_ != nullptr && gic3_->write_sysreg(cpu, encoding, value);
+}
+
+namespace {
+// CNTP_* is CRm 2, CNTV_* CRm 3; op2 0 is TVAL, 1 CTL, 2 CVAL (ARM ARM D19.12).
+GenericTimer::Kind timer_kind(uint32_t encoding) {
+    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::physical : GenericTimer::Kind::virtual_;
+}
+}  // namespace
+
+uint64_t Board::timer_read(unsigned cpu, uint32_t encoding) {
+    GenericTimer& timer = *timers_[cpu];
+    switch (encoding & 7) {
+        case 0: return timer.read_tval(timer_kind(encoding));
+        case 1: return timer.read_ctl(timer_kind(encoding));
+        default: return timer.read_cval(timer_kind(encoding));
+    }
+}
+
+void Board::timer_write(unsigned cpu, uint32_t encoding, uint64_t value) {
+    GenericTimer& timer = *timers_[cpu];
+    switch (encoding & 7) {
+        case 0: return timer.write_tval(timer_kind(encoding), value);
+        case 1: return timer.write_ctl(timer_kind(encoding), value);
+        default: return timer.write_cval(timer_kind(encoding), value);
+    }
+}
+
+void Board::set_irq_line(unsigned cpu, bool irq, bool fiq) {
+    if (cpu < vcpus_.size()) vcpus_[cpu]->set_irq_line(irq, fiq);
+}
+
+devices::PsciResult Board::cpu_on(uint64_t target, uint64_t entry, uint64_t context) {
+    if (target >= vcpus_.size()) return devices::PsciResult::invalid_parameters;
+    Vcpu& vcpu = *vcpus_[target];
+    if (!vcpu.powered_off()) return devices::PsciResult::already_on;
+    vcpu.power_on(entry, context);
+    return devices::PsciResult::success;
+}
+
+void Board::cpu_off(unsigned cpu) {
+    if (cpu < vcpus_.size()) vcpus_[cpu]->request_power_off();
+}
+
+int32_t Board::affinity_info(uint64_t target, unsigned level) {
+    if (target >= vcpus_.size() || level > 3) return static_cast<int32_t>(devices::PsciResult::invalid_parameters);
+    return vcpus_[target]->powered_off() ? 1 : 0;
+}
+
+void Board::yield(Vcpu&) {
+    if (vcpus_.size() > 1) sched_yield();
+}
+
+void Board::park_if_asked(Vcpu& self) {
+    if (!exclusive_) return;
+    std::unique_lock guard(exclusive_lock_);
+    ++parked_;
+    exclusive_changed_.notify_all();
+    exclusive_changed_.wait(guard, [&] { return !exclusive_ || stopping(); });
+    --parked_;
+    guard.unlock();
+    self.views().clear_jump_caches();
+    self.views().renew_epochs();
+}
+
+void Board::flush_code(Vcpu& self) {
+    std::unique_lock guard(exclusive_lock_);
+    if (exclusive_) {  // another one is at it: take part, then look again
+        guard.unlock();
+        park_if_asked(self);
+        return;
+    }
+    exclusive_ = true;
+    for_each_other(self, [](Vcpu& v) { v.kick(); });
+    const auto others_are_out = [&] {
+        bool out = true;
+        unsigned halted = 0;
+        for_each_other(self, [&](Vcpu& v) { halted += v.halted() ? 1 : 0; });
+        out = halted + parked_ >= vcpus_.size() - 1;
+        return out || stopping();
+    };
+    // A CPU that halts meanwhile does not notify.
+    while (!others_are_out()) exclusive_changed_.wait_for(guard, std::chrono::milliseconds(1));
+    if (!stopping()) {
+        engine_->flush();
+        for (auto& v : vcpus_) v->forget_code();
+    }
+    exclusive_ = false;
+    exclusive_changed_.notify_all();
+}
+
+}  // namespace arclight::guestos

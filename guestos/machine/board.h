@@ -1,0 +1,138 @@
+// The whole machine: RAM, devices, translation engine and virtual CPUs, wired as QEMU's virt board.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backend/world.h"
+#include "devices/bus.h"
+#include "devices/event_loop.h"
+#include "devices/gic_v2.h"
+#include "devices/gic_v3.h"
+#include "devices/pl011.h"
+#include "devices/pl031.h"
+#include "devices/psci.h"
+#include "devices/timer.h"
+#include "devices/virtio/mmio.h"
+#include "guestos/boot.h"
+#include "guestos/exit_status.h"
+#include "guestos/options.h"
+#include "guestos/result.h"
+#include "jit/engine/engine.h"
+#include "mmu/guest_memory.h"
+
+namespace arclight::guestos {
+
+class Vcpu;
+
+/// Guest RAM: anonymous memory, huge pages where the host gives them.
+class RamMapping {
+  public:
+    /// An error is one line for the user.
+    static Result<std::unique_ptr<RamMapping>> allocate(uint64_t bytes);
+    ~RamMapping();
+    uint8_t* host() const { return host_; }
+    uint64_t size() const { return size_; }
+
+  private:
+    RamMapping(uint8_t* host, uint64_t size) : host_(host), size_(size) {}
+    uint8_t* host_;
+    uint64_t size_;
+};
+
+class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
+  public:
+    enum class End : uint8_t { PowerOff, Reset, Quit };
+
+    static Result<std::unique_ptr<Board>> create(const RunOptions& options, devices::EventLoop& loop,
+                                                 devices::CharBackend& console, ExitStatus* exit_status);
+    ~Board() override;
+
+    devices::Pl011& uart() { return *uart_; }
+    devices::Bus& bus() { return bus_; }
+    RamMapping& ram() { return *ram_; }
+
+    /// Starts the first CPU and returns when the machine has stopped.
+    End run(const BootState& boot);
+    /// Stops the machine; any thread.
+    void stop(End why);
+    bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+    void print_stats(std::FILE* out) const;
+    std::string stats_json() const;
+
+    // ---- For virtual CPUs
+    const RunOptions& options() const { return options_; }
+    const mmu::GuestMemory& memory() const { return memory_; }
+    jit::Engine& engine() { return *engine_; }
+    backend::World& world() { return *world_; }
+    bool icc_read(unsigned cpu, uint32_t encoding, uint64_t& value);
+    bool icc_write(unsigned cpu, uint32_t encoding, uint64_t value);
+    uint64_t timer_read(unsigned cpu, uint32_t encoding);
+    void timer_write(unsigned cpu, uint32_t encoding, uint64_t value);
+    uint64_t psci(unsigned cpu, uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
+        return psci_.call(cpu, x0, x1, x2, x3);
+    }
+    template <typename F>
+    void for_each_other(const Vcpu& self, F&& f) {
+        for (auto& v : vcpus_)
+            if (v.get() != &self) f(*v);
+    }
+    /// Lets another virtual CPU of this machine have the host CPU, if there are more than one.
+    void yield(Vcpu& self);
+    /// Something that a waiting CPU must look at: the machine stops, or another CPU wants it parked.
+    bool attention() const { return stopping() || exclusive_.load(std::memory_order_relaxed); }
+    /// Blocks while another CPU works alone (flush_code).
+    void park_if_asked(Vcpu& self);
+    /// Empties the code cache while no other CPU is in translated code.
+    void flush_code(Vcpu& self);
+    void trace_exception(Vcpu& cpu, const char* what);
+
+    // ---- devices::CpuInterruptSink, devices::CpuPower
+    void set_irq_line(unsigned cpu, bool irq, bool fiq) override;
+    devices::PsciResult cpu_on(uint64_t target, uint64_t entry, uint64_t context) override;
+    void cpu_off(unsigned cpu) override;
+    int32_t affinity_info(uint64_t target, unsigned level) override;
+    void suspend(unsigned) override {}
+    void system_off() override { stop(End::PowerOff); }
+    void system_reset() override { stop(End::Reset); }
+
+  private:
+    Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
+    Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
+
+    const RunOptions& options_;
+    devices::EventLoop& loop_;
+    std::unique_ptr<RamMapping> ram_;
+    const mmu::GuestMemory memory_;
+    devices::Bus bus_;
+    std::unique_ptr<jit::Engine> engine_;
+    std::unique_ptr<backend::World> world_;
+    std::vector<std::unique_ptr<Vcpu>> vcpus_;
+    std::unique_ptr<devices::GicV2> gic2_;
+    std::unique_ptr<devices::GicV3> gic3_;
+    devices::Psci psci_{*this};
+    std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
+    std::unique_ptr<devices::Device> timer_node_;
+    std::unique_ptr<devices::Pl011> uart_;
+    std::unique_ptr<devices::Pl031> rtc_;
+    std::vector<std::unique_ptr<devices::virtio::Mmio>> virtio_;
+
+    std::atomic<bool> stopping_{false};
+    std::atomic<End> end_{End::PowerOff};
+
+    std::mutex exclusive_lock_;
+    std::condition_variable exclusive_changed_;
+    std::atomic<bool> exclusive_{false};
+    unsigned parked_ = 0;
+
+    std::mutex trace_lock_;
+    std::FILE* trace_file_ = nullptr;
+};
+
+}  // namespace arclight::guestos

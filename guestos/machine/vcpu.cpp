@@ -1,0 +1,367 @@
+#include "guestos/machine/vcpu.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+
+#include <new>
+#include <system_error>
+
+#include "devices/timer.h"
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/translate/translator.h"
+#include "guestos/machine/board.h"
+
+namespace arclight::guestos {
+
+namespace a64 = frontend::a64;
+using jit::ExitReason;
+using jit::GuestState;
+using jit::kPageMask;
+
+namespace {
+GuestState& map_state() {
+    void* p = mmap(nullptr, sizeof(GuestState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "cannot map a virtual CPU's state");
+    return *new (p) GuestState();
+}
+}  // namespace
+
+Vcpu::Vcpu(Board& board, unsigned index)
+    : board_(board),
+      index_(index),
+      state_(map_state()),
+      cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}) {
+    state_.cpu = this;
+    state_.exclusive_addr = jit::kNoExclusive;
+    if (board.options().cpus == 1) state_.mode |= a64::mode::kSerial;
+    fill_runtime_table();
+}
+
+Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }
+
+// ---- Power, waiting, requests -----------------------------------------------------------------------------------
+
+void Vcpu::power_on(uint64_t entry, uint64_t x0) {
+    const std::lock_guard guard(wait_lock_);
+    if (power_ == Power::On) return;
+    entry_ = entry;
+    entry_x0_ = x0;
+    power_ = Power::On;
+    wait_.notify_all();
+}
+
+void Vcpu::kick() {
+    state_.interrupt.store(1);
+    if (halted_) {
+        const std::lock_guard guard(wait_lock_);
+        wait_.notify_all();
+    }
+}
+
+void Vcpu::set_irq_line(bool irq, bool fiq) {
+    irq_line_ = irq;
+    fiq_line_ = fiq;
+    if (irq || fiq) kick();
+}
+
+void Vcpu::signal_event() {
+    cpu_.event_register = true;
+    if (halted_) {
+        const std::lock_guard guard(wait_lock_);
+        wait_.notify_all();
+    }
+}
+
+void Vcpu::thread_main() {
+    devices::set_current_cpu(index_);
+    while (!board_.stopping()) {
+        {
+            std::unique_lock guard(wait_lock_);
+            halted_ = true;
+            wait_.wait(guard, [&] { return power_ == Power::On || board_.stopping(); });
+            halted_ = false;
+        }
+        if (board_.stopping()) break;
+        cpu_.reset(entry_);
+        views_.flush_all();
+        state_.x[0] = entry_x0_;
+        state_.exclusive_addr = jit::kNoExclusive;
+        power_off_requested_ = false;
+        a64::update_mode(cpu_);
+        context_changed();
+        run();
+        halted_ = true;
+        power_ = Power::Off;
+    }
+    halted_ = true;
+}
+
+void Vcpu::wait_for_interrupt() {
+    ++stats_.halts;
+    std::unique_lock guard(wait_lock_);
+    halted_ = true;
+    // Requests need no wake-up: they are carried out before guest code runs again. `interrupt` is set for all else.
+    wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || board_.attention(); });
+    halted_ = false;
+}
+
+void Vcpu::post(const Request& request) {
+    {
+        const std::lock_guard guard(request_lock_);
+        requests_.push_back(request);
+        ++posted_;
+    }
+    state_.interrupt.store(1);
+}
+
+void Vcpu::process_requests() {
+    std::vector<Request> work;
+    uint64_t upto;
+    {
+        const std::lock_guard guard(request_lock_);
+        work.swap(requests_);
+        upto = posted_;
+    }
+    for (const Request& r : work) {
+        if (r.kind == Request::Kind::Tlbi)
+            views_.apply(r.tlbi);
+        else
+            views_.clear_jump_caches();
+    }
+    completed_.store(upto);
+}
+
+void Vcpu::wait_for_broadcasts() {
+    if (!broadcasts_outstanding_) return;
+    broadcasts_outstanding_ = false;
+    board_.for_each_other(*this, [&](Vcpu& other) {
+        uint64_t target;
+        {
+            const std::lock_guard guard(other.request_lock_);
+            target = other.posted_;
+        }
+        for (unsigned spins = 0; other.completed_ < target && !other.halted_ && !board_.stopping(); ++spins) {
+            // The other one may be waiting for this one.
+            process_requests();
+            if (spins > 100) sched_yield();
+        }
+    });
+}
+
+// ---- Environment ------------------------------------------------------------------------------------------------
+
+void Vcpu::context_changed() {
+    state_.view = views_.select(cpu_.el, cpu_.pan, cpu_.translation.asid);
+    views_.use_for_mode(state_.view, state_.mode);
+}
+
+void Vcpu::translation_changed() {
+    views_.flush_all();
+    context_changed();
+}
+
+void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
+    ++stats_.tlbi;
+    views_.apply(request);
+    if (!broadcast || board_.options().cpus == 1) return;
+    broadcasts_outstanding_ = true;
+    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::Tlbi, request}); });
+}
+
+void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
+    ++stats_.ic;
+    if (!board_.engine().line_has_code(pa) || !board_.engine().invalidate(pa & ~uint64_t{63}, 64)) return;
+    views_.clear_jump_caches();
+    if (board_.options().cpus == 1) return;
+    broadcasts_outstanding_ = true;
+    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}}); });
+}
+
+void Vcpu::ic_iallu(bool) {
+    ++stats_.ic;
+    // Blocks are shared, so the local form drops them for all as well.
+    if (!board_.engine().invalidate_all()) return;
+    views_.clear_jump_caches();
+    if (board_.options().cpus == 1) return;
+    broadcasts_outstanding_ = true;
+    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}}); });
+}
+
+bool Vcpu::interrupt_deliverable() const {
+    return (irq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifI) == 0) ||
+           (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0);
+}
+
+void Vcpu::interrupts_unmasked() {
+    if (interrupt_deliverable()) state_.interrupt.store(1, std::memory_order_relaxed);
+}
+
+bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) { return board_.icc_read(index_, encoding, value); }
+bool Vcpu::icc_write(uint32_t encoding, uint64_t value) { return board_.icc_write(index_, encoding, value); }
+uint64_t Vcpu::timer_read(uint32_t encoding) { return board_.timer_read(index_, encoding); }
+void Vcpu::timer_write(uint32_t encoding, uint64_t value) { board_.timer_write(index_, encoding, value); }
+uint64_t Vcpu::counter() { return devices::GenericTimer::count(); }
+uint64_t Vcpu::counter_frequency() { return devices::GenericTimer::frequency; }
+uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) { return board_.psci(index_, x0, x1, x2, x3); }
+
+uint32_t Vcpu::current_instruction() {
+    uint64_t pa;
+    const uint64_t pc = helper_pc();
+    const mmu::WalkResult walk = mmu::walk(
+        cpu_.translation, cpu_.memory, pc,
+        {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = false, .update = false});
+    if (!walk.ok()) return 0;
+    pa = walk.pa;
+    const uint8_t* host = cpu_.memory.host(pa & ~uint64_t{3}, 4);
+    return host != nullptr ? *reinterpret_cast<const uint32_t*>(host) : 0;
+}
+
+// ---- Code -------------------------------------------------------------------------------------------------------
+
+/// False: an instruction abort was taken.
+bool Vcpu::translate_fetch(uint64_t pc, uint64_t& pa) {
+    FetchEntry& e = fetch_[pc >> jit::kPageBits & (kFetchEntries - 1)];
+    jit::View* view = state_.view;
+    if (e.va_page == (pc & kPageMask) && e.view == view && e.epoch == view->epoch) {
+        pa = e.pa_page | (pc & ~kPageMask);
+        return true;
+    }
+    const mmu::WalkResult walk =
+        mmu::walk(cpu_.translation, cpu_.memory, pc,
+                  {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
+    uint8_t fsc = walk.fsc();
+    if (walk.ok() && cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) == nullptr)
+        fsc = mmu::kFscSynchronousExternal;
+    if (!walk.ok() || fsc != 0) {
+        ++stats_.instruction_aborts;
+        a64::take_instruction_abort(cpu_, pc, fsc, pc);
+        return false;
+    }
+    views_.note_code_page(view, pc, walk.page_bits, walk.non_global);
+    e = {pc & kPageMask, view, view->epoch, walk.pa & kPageMask};
+    pa = walk.pa;
+    return true;
+}
+
+/// Null: an exception was taken, or the code cache was flushed; look again.
+const void* Vcpu::code_at(uint64_t pc) {
+    const jit::JumpCacheEntry& cached = state_.view->jump_cache[jit::jump_cache_index(pc)];
+    if (cached.pc == pc) return cached.code;
+    if ((pc & 3) != 0) {
+        a64::take_pc_alignment(cpu_, pc);
+        return nullptr;
+    }
+    uint64_t pa;
+    if (!translate_fetch(pc, pa)) return nullptr;
+    const void* code = board_.engine().entry(pa, state_.mode);
+    if (code == nullptr) {
+        board_.flush_code(*this);
+        return nullptr;
+    }
+    views_.fill_jump(state_.view, pc, code);
+    return code;
+}
+
+/// For a direct exit in translated code. Null: leave, and let the run loop find out why.
+const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
+    FetchEntry& e = fetch_[pc >> jit::kPageBits & (kFetchEntries - 1)];
+    jit::View* view = state_.view;
+    uint64_t pa;
+    if (e.va_page == (pc & kPageMask) && e.view == view && e.epoch == view->epoch) {
+        pa = e.pa_page | (pc & ~kPageMask);
+    } else {
+        const mmu::WalkResult walk =
+            mmu::walk(cpu_.translation, cpu_.memory, pc,
+                      {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
+        if (!walk.ok() || cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) == nullptr) return nullptr;
+        views_.note_code_page(view, pc, walk.page_bits, walk.non_global);
+        e = {pc & kPageMask, view, view->epoch, walk.pa & kPageMask};
+        pa = walk.pa;
+    }
+    return board_.engine().entry_and_link(pa, state_.mode, site, view->epoch);
+}
+
+// ---- The loop ---------------------------------------------------------------------------------------------------
+
+bool Vcpu::take_pending_interrupt() {
+    if (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0) {
+        a64::take_exception(cpu_, a64::ExceptionKind::Fiq, 0, state_.pc);
+    } else if (irq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifI) == 0) {
+        a64::take_exception(cpu_, a64::ExceptionKind::Irq, 0, state_.pc);
+    } else {
+        return false;
+    }
+    ++stats_.interrupts;
+    board_.trace_exception(*this, "interrupt");
+    return true;
+}
+
+void Vcpu::run() {
+    for (;;) {
+        if (state_.interrupt.load(std::memory_order_relaxed) != 0) {
+            // Cleared before the causes are looked at: one that comes later sets it again.
+            state_.interrupt.store(0);
+            process_requests();
+            board_.park_if_asked(*this);
+        }
+        if (board_.stopping() || power_off_requested_) return;
+        if (interrupt_deliverable()) take_pending_interrupt();
+
+        const bool stepping = (state_.mode & a64::mode::kSingleStep) != 0;
+        if (stepping && a64::step_pending(cpu_)) {
+            a64::take_step(cpu_);
+            continue;
+        }
+        const uint64_t pc = state_.pc;
+        const void* code = code_at(pc);
+        if (code == nullptr) continue;
+        state_.exit_request = 0;
+        const ExitReason reason = board_.world().run(state_, code);
+        ++stats_.exits[static_cast<unsigned>(reason) & 15];
+        handle_exit(reason);
+        if (stepping && (reason == ExitReason::Lookup || reason == ExitReason::Redirect)) a64::step_done(cpu_);
+    }
+}
+
+void Vcpu::handle_exit(ExitReason reason) {
+    const uint64_t pc = state_.pc;
+    switch (reason) {
+        case ExitReason::None:
+        case ExitReason::Lookup:
+        case ExitReason::Interrupt:
+        case ExitReason::Exception:
+        case ExitReason::Stop: return;
+        case ExitReason::Redirect: board_.trace_exception(*this, "redirect"); return;
+        case ExitReason::Halt:
+            if (!interrupt_deliverable()) wait_for_interrupt();
+            return;
+        case ExitReason::Svc: a64::take_svc(cpu_, state_.exit_info, pc); break;
+        case ExitReason::Brk: a64::take_brk(cpu_, state_.exit_info, pc); break;
+        case ExitReason::Hvc:
+            state_.insn_offset = static_cast<uint32_t>(pc & ~kPageMask);
+            if (a64::execute_hvc(cpu_))
+                state_.pc = pc + 4;
+            else
+                a64::take_undefined(cpu_, pc);
+            break;
+        case ExitReason::Smc: a64::take_undefined(cpu_, pc); break;
+        case ExitReason::Undefined:
+            if (state_.exit_info & a64::kUndefinedIllegalState)
+                a64::take_illegal_state(cpu_, pc);
+            else if (state_.exit_info & a64::kUndefinedFpTrap)
+                a64::take_fp_trap(cpu_, pc);
+            else
+                a64::take_undefined(cpu_, pc);
+            break;
+    }
+    board_.trace_exception(*this, "synchronous");
+}
+
+void Vcpu::leave(ExitReason reason, uint64_t pc) {
+    state_.pc = pc;
+    state_.exit_reason = reason;
+    state_.exit_request = 1;
+}
+
+}  // namespace arclight::guestos
