@@ -209,6 +209,12 @@ void ViewSet::renew_epochs() {
 
 void ViewSet::renew_epoch(Slot& slot) { slot.view->epoch = next_epoch(); }
 
+void ViewSet::change_mode(Slot& slot, uint32_t mode) {
+    clear_jumps(slot);
+    renew_epoch(slot);
+    slot.mode = mode;
+}
+
 void ViewSet::clear_jumps(Slot& slot) {
     if (!slot.has_jumps) return;
     for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) { slot.view->jump_cache[i] = {}; });

@@ -47,6 +47,11 @@ class ViewSet {
     void note_code_page(jit::View* view, uint64_t va, uint8_t page_bits, bool non_global);
     /// Enters a jump-cache line. The page of pc must have been noted.
     void fill_jump(jit::View* view, uint64_t pc, const void* code);
+    /// Says which translation mode (GuestState::mode) code runs in in this view from now on. Code for another mode is
+    /// forgotten: jump caches and epochs know addresses only.
+    void use_for_mode(jit::View* view, uint32_t mode) {
+        if (Slot& slot = slot_of(view); slot.mode != mode) change_mode(slot, mode);
+    }
     /// Forgets all host code addresses, in all views (the code cache is about to be emptied or a block
     /// removed).
     void clear_jump_caches();
@@ -66,6 +71,7 @@ class ViewSet {
     using BlockFilter = std::array<uint64_t, (1u << kBlockFilterLog2) / 64>;  // of block numbers, hashed
 
     struct Slot {
+        uint32_t mode = 0;  // of the code in the jump cache and behind the epoch
         jit::View* view = nullptr;
         uint64_t last_used = 0;
         unsigned number = 0;
@@ -102,6 +108,7 @@ class ViewSet {
     void drop_entry(Slot& slot, unsigned index);
     void drop_code(Slot& slot, uint64_t va, unsigned range_bits);
     void clear_jumps(Slot& slot);
+    void change_mode(Slot& slot, uint32_t mode);
     void renew_epoch(Slot& slot);
     uint32_t slots_of_asid(uint16_t asid) const;
 

@@ -189,8 +189,7 @@ void Board::park_if_asked(Vcpu& self) {
     exclusive_changed_.wait(guard, [&] { return !exclusive_ || stopping(); });
     --parked_;
     guard.unlock();
-    self.views().clear_jump_caches();
-    self.views().renew_epochs();
+    self.forget_code();
 }
 
 void Board::flush_code(Vcpu& self) {

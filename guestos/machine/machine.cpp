@@ -1,12 +1,98 @@
+// One run of `arclight run`: builds the board, boots it, and turns its end into an exit code.
 #include "guestos/machine/machine.h"
 
 #include <cstdio>
+#include <cstring>
+
+#include "devices/event_loop.h"
+#include "guestos/boot.h"
+#include "guestos/console/console.h"
+#include "guestos/console/signals.h"
+#include "guestos/exit_status.h"
+#include "guestos/machine/board.h"
 
 namespace arclight::guestos {
 
-int run_machine(const RunOptions&) {
-    std::fputs("arclight: no machine in this build\n", stderr);
+namespace {
+
+int complain(const std::string& text) {
+    std::fprintf(stderr, "arclight: %s\n", text.c_str());
     return 1;
+}
+
+Result<void> write_file(const std::string& path, const void* data, size_t size) {
+    std::FILE* f = std::fopen(path.c_str(), "wb");
+    if (f == nullptr) return failure("cannot write '{}': {}", path, strerror(errno));
+    const bool written = std::fwrite(data, 1, size, f) == size;
+    const bool closed = std::fclose(f) == 0;
+    if (!written || !closed) return failure("cannot write '{}': {}", path, strerror(errno));
+    return {};
+}
+
+/// The console exists before the board, which writes to it, and outlives boards that the guest resets.
+struct ConsoleProxy final : devices::CharBackend {
+    Console* console = nullptr;
+    void write(std::span<const uint8_t> bytes) override {
+        if (console != nullptr) console->write(bytes);
+    }
+};
+
+}  // namespace
+
+int run_machine(const RunOptions& options) {
+    devices::EventLoop loop;
+    for (;;) {
+        ConsoleProxy proxy;
+        Console* console_for_status = nullptr;
+        ExitStatus status([&](ConsoleInput input) {
+            if (console_for_status != nullptr) console_for_status->set_input(input);
+        });
+        auto created = Board::create(options, loop, proxy, &status);
+        if (!created) return complain(created.error());
+        Board& board = **created;
+        auto boot = load_guest(options, Ram{devices::layout::ram_base, {board.ram().host(), board.ram().size()}},
+                               board.bus());
+        if (!boot) return complain(boot.error());
+        if (!options.dump_dtb.empty()) {
+            const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
+            return written ? 0 : complain(written.error());
+        }
+
+        int signal_number = 0;
+        SignalWatch signals(loop, [&](int s) {
+            signal_number = s;
+            board.stop(Board::End::Quit);
+        });
+        bool hangup = false;
+        Board::End end;
+        {
+            Console console(loop, {.wait_for_guest = options.session}, [&](Console::End why) {
+                hangup = why == Console::End::hangup;
+                board.stop(Board::End::Quit);
+            });
+            proxy.console = console_for_status = &console;
+            console.attach(board.uart());
+            loop.start();
+            end = board.run(*boot);
+            console.flush();
+            loop.stop();
+            proxy.console = console_for_status = nullptr;
+        }
+        if (options.stats) board.print_stats(stderr);
+        if (!options.stats_file.empty()) {
+            const std::string json = board.stats_json() + "\n";
+            if (const auto written = write_file(options.stats_file, json.data(), json.size()); !written)
+                return complain(written.error());
+        }
+        if (signal_number != 0) return 128 + signal_number;
+        if (hangup) return complain("the console's terminal is gone");
+        if (end == Board::End::Reset && !options.no_reboot) continue;
+        if (options.session && !options.command.empty()) {
+            if (const auto code = status.status()) return *code;
+            return complain("the guest stopped before the command ended");
+        }
+        return 0;
+    }
 }
 
 }  // namespace arclight::guestos

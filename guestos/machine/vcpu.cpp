@@ -73,6 +73,17 @@ void Vcpu::signal_event() {
     }
 }
 
+void Vcpu::stop_waiting() {
+    kick();
+    const std::lock_guard guard(wait_lock_);
+    wait_.notify_all();
+}
+
+void Vcpu::forget_code() {
+    views_.clear_jump_caches();
+    views_.renew_epochs();
+}
+
 void Vcpu::thread_main() {
     devices::set_current_cpu(index_);
     while (!board_.stopping()) {

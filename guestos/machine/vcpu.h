@@ -43,6 +43,10 @@ class Vcpu final : public frontend::a64::Environment {
     /// Makes the CPU look at its requests before it goes on.
     void kick();
     void signal_event();  ///< SEV
+    void stop_waiting();  ///< wakes it, halted or powered off, to see that the machine stops
+    bool halted() const { return halted_; }
+    /// After the code cache was emptied, while this CPU is not in translated code.
+    void forget_code();
 
     /// Power off, on this CPU's own thread: takes effect after the current instruction.
     void request_power_off() { power_off_requested_ = true; }

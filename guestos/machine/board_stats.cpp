@@ -1,0 +1,79 @@
+// Traces and counters of a machine.
+#include <nlohmann/json.hpp>
+
+#include "frontend/a64/system/exceptions.h"
+#include "guestos/machine/board.h"
+#include "guestos/machine/vcpu.h"
+
+namespace arclight::guestos {
+
+namespace {
+constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exception", "halt", "svc",
+                                        "hvc",  "smc",    "brk",       "undefined", "redirect", "stop"};
+}
+
+void Board::trace_exception(Vcpu& vcpu, const char* what) {
+    if (!options_.trace.exceptions) return;
+    const frontend::a64::Cpu& cpu = vcpu.cpu();
+    const std::lock_guard guard(trace_lock_);
+    fmt::print(trace_file_, "cpu {} {} -> pc {:#x} el {} elr {:#x} esr {:#x} far {:#x} spsr {:#x}\n", vcpu.index(), what,
+               cpu.state.pc, cpu.el, cpu.state.elr_el1, cpu.registers.esr, cpu.registers.far, cpu.state.spsr_el1);
+}
+
+std::string Board::stats_json() const {
+    nlohmann::ordered_json j;
+    const jit::EngineStats e = engine_->stats();
+    j["translation"] = {{"blocks", e.blocks},
+                        {"guest_instructions", e.guest_insns},
+                        {"host_bytes", e.host_bytes},
+                        {"nanoseconds", e.translate_ns},
+                        {"lookups", e.lookups},
+                        {"links", e.links},
+                        {"invalidated_blocks", e.invalidated},
+                        {"flushes", e.flushes}};
+    for (const auto& v : vcpus_) {
+        const VcpuStats& s = v->stats();
+        nlohmann::ordered_json c;
+        for (unsigned i = 0; i < 16; ++i)
+            if (kExitNames[i] != nullptr) c["exits"][kExitNames[i]] = s.exits[i];
+        c["memory_slow"] = s.memory_slow;
+        c["tlb_fills"] = s.tlb_fills;
+        c["mmio"] = s.mmio;
+        c["data_aborts"] = s.data_aborts;
+        c["instruction_aborts"] = s.instruction_aborts;
+        c["interrupts"] = s.interrupts;
+        c["lookups_direct"] = s.lookups_direct;
+        c["lookups_indirect"] = s.lookups_indirect;
+        c["tlbi"] = s.tlbi;
+        c["ic"] = s.ic;
+        c["halts"] = s.halts;
+        j["cpus"].push_back(c);
+    }
+    for (const auto& d : bus_.stats())
+        if (d.reads + d.writes != 0) j["mmio"][d.name] = {{"reads", d.reads}, {"writes", d.writes}};
+    return j.dump(2);
+}
+
+void Board::print_stats(std::FILE* out) const {
+    const jit::EngineStats e = engine_->stats();
+    fmt::print(out, "translation: {} blocks, {} guest instructions, {} host bytes ({:.1f} a guest instruction), {:.3f} s ({:.2f} us a guest instruction)\n",
+               e.blocks, e.guest_insns, e.host_bytes, double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
+               double(e.translate_ns) / 1e9, double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
+    fmt::print(out, "             {} lookups, {} links, {} blocks invalidated, {} flushes\n", e.lookups, e.links,
+               e.invalidated, e.flushes);
+    for (const auto& v : vcpus_) {
+        const VcpuStats& s = v->stats();
+        fmt::print(out, "cpu {}: exits", v->index());
+        for (unsigned i = 0; i < 16; ++i)
+            if (s.exits[i] != 0 && kExitNames[i] != nullptr) fmt::print(out, " {}={}", kExitNames[i], s.exits[i]);
+        fmt::print(out,
+                   "\n       memory slow paths {}, TLB fills {}, MMIO {}, data aborts {}, instruction aborts {}\n"
+                   "       interrupts {}, lookups direct {} indirect {}, TLBI {}, IC {}, halts {}\n",
+                   s.memory_slow, s.tlb_fills, s.mmio, s.data_aborts, s.instruction_aborts, s.interrupts,
+                   s.lookups_direct, s.lookups_indirect, s.tlbi, s.ic, s.halts);
+    }
+    for (const auto& d : bus_.stats())
+        if (d.reads + d.writes != 0) fmt::print(out, "mmio {}: {} reads, {} writes\n", d.name, d.reads, d.writes);
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,78 @@
+// Translation blocks by physical address and mode, and what has to be undone when guest code changes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "backend/tier1.h"
+#include "mmu/guest_memory.h"
+
+namespace arclight::jit {
+
+struct TranslationBlock {
+    uint64_t pa = 0;
+    uint32_t mode = 0;
+    uint32_t guest_bytes = 0;
+    uint32_t guest_insns = 0;
+    uint32_t first_site = 0;          ///< site id of code.exits[0]
+    bool valid = true;                ///< still findable; an invalid block may be running until it leaves
+    backend::CompiledBlock code;
+    std::vector<uint32_t> incoming;   ///< sites of other blocks that may be linked to this one
+    std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
+    TranslationBlock* next_in_page = nullptr;
+};
+
+/// Not synchronised: the engine's lock is held.
+class BlockCache {
+  public:
+    explicit BlockCache(const mmu::GuestMemory& memory);
+
+    TranslationBlock* find(uint64_t pa, uint32_t mode) const;
+    /// The block's `code` must be filled in. Addresses of code must grow from one call to the next.
+    TranslationBlock* insert(std::unique_ptr<TranslationBlock> block);
+    uint32_t next_site() const { return static_cast<uint32_t>(site_owner_.size()); }
+
+    struct Site {
+        TranslationBlock* block;
+        unsigned exit;
+    };
+    /// False for a site id that is not of this generation of blocks.
+    bool site(uint32_t id, Site& out) const;
+
+    /// The block whose code contains host_pc, valid or not.
+    const TranslationBlock* owner_of(const void* host_pc, bool cold) const;
+
+    /// Takes out the blocks that overlap [pa, pa + bytes), which must not cross a page; unlinks what jumps to them.
+    /// Returns how many there were.
+    unsigned invalidate(uint64_t pa, uint64_t bytes);
+    unsigned invalidate_all();
+    void clear();
+
+    /// Whether the 64-byte line at pa may have been translated; any thread, no lock.
+    bool line_has_code(uint64_t pa) const;
+    size_t size() const { return live_; }
+
+  private:
+    static uint64_t key(uint64_t pa, uint32_t mode) { return pa >> 2 | uint64_t{mode} << 46; }
+    size_t page_of(uint64_t pa) const { return (pa - base_) >> kPageBits; }
+    size_t slot_of(uint64_t key) const;
+    void retire(TranslationBlock& block);
+    void grow();
+
+    struct Entry {
+        uint64_t key = kEmpty;
+        TranslationBlock* block = nullptr;
+    };
+    static constexpr uint64_t kEmpty = ~uint64_t{0};
+
+    uint64_t base_, size_;
+    std::vector<Entry> table_;  // open addressing, power of two; removed entries keep their key, block null
+    size_t used_ = 0, live_ = 0;
+    std::vector<std::unique_ptr<TranslationBlock>> blocks_;  // in order of code address
+    std::vector<TranslationBlock*> site_owner_;
+    std::vector<TranslationBlock*> page_head_;
+    std::vector<uint64_t> lines_;  // a bit for each 64-byte line of each page
+};
+
+}  // namespace arclight::jit

@@ -1,0 +1,129 @@
+#include "jit/engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "frontend/a64/decode/disassemble.h"
+#include "frontend/a64/translate/translator.h"
+
+namespace arclight::jit {
+
+namespace a64 = frontend::a64;
+
+Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
+    : memory_(memory), options_(options), code_(options.code_bytes), cache_(memory_) {}
+
+TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
+    const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
+    const uint64_t room = kPageSize - (pa & ~kPageMask);
+    const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(pa, room));
+    unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : a64::kMaxBlockInsns;
+    if (mode & a64::mode::kSingleStep) limit = 1;
+    auto block = std::make_unique<TranslationBlock>();
+    for (;;) {
+        ir_.clear();
+        ir_.pa = pa;
+        ir_.mode = mode;
+        a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask), mode, limit);
+        block->first_site = cache_.next_site();
+        block->code = backend::compile(ir_, code_, block->first_site);
+        if (block->code.status != backend::CompileStatus::TooComplex || limit <= 1) break;
+        limit /= 2;
+    }
+    if (!block->code) return nullptr;
+    block->pa = pa;
+    block->mode = mode;
+    block->guest_bytes = ir_.guest_bytes;
+    block->guest_insns = ir_.guest_insns;
+    TranslationBlock* inserted = cache_.insert(std::move(block));
+    ++stats_.blocks;
+    stats_.guest_insns += inserted->guest_insns;
+    stats_.host_bytes += inserted->code.hot_bytes + inserted->code.cold_bytes;
+    stats_.translate_ns += std::chrono::steady_clock::now().time_since_epoch().count() - start;
+    if (options_.trace_file != nullptr) trace(*inserted);
+    return inserted;
+}
+
+void Engine::trace(const TranslationBlock& block) {
+    std::FILE* out = options_.trace_file;
+    if (options_.trace_blocks) {
+        fmt::print(out, "block pa {:#x} mode {:#x} insns {} host {}\n", block.pa, block.mode, block.guest_insns,
+                   static_cast<const void*>(block.code.entry));
+        for (uint32_t i = 0; i < block.guest_insns; ++i) {
+            const uint32_t word = *reinterpret_cast<const uint32_t*>(memory_.host(block.pa + 4 * i, 4));
+            fmt::print(out, "  {:#x}: {:08x} {}\n", block.pa + 4 * i, word, a64::describe(word));
+        }
+    }
+    if (options_.trace_ir) fmt::print(out, "{}", ir::print(ir_));
+    if (options_.trace_host) {
+        fmt::print(out, "{}", backend::disassemble({block.code.entry, block.code.hot_bytes}));
+        fmt::print(out, "  cold:\n{}", backend::disassemble({block.code.cold, block.code.cold_bytes}));
+    }
+}
+
+TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t mode) {
+    ++stats_.lookups;
+    if (TranslationBlock* block = cache_.find(pa, mode)) return block;
+    return translate(pa, mode);
+}
+
+const void* Engine::entry(uint64_t pa, uint32_t mode) {
+    const std::lock_guard guard(lock_);
+    const TranslationBlock* block = find_or_translate(pa, mode);
+    return block != nullptr ? block->code.entry : nullptr;
+}
+
+const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id, uint32_t epoch) {
+    const std::lock_guard guard(lock_);
+    TranslationBlock* target = find_or_translate(pa, mode);
+    if (target == nullptr) return nullptr;
+    BlockCache::Site s;
+    if (!cache_.site(site_id, s) || !s.block->valid || s.block->mode != mode) return target->code.entry;
+    const backend::ExitSite& exit = s.block->code.exits[s.exit];
+    // The guest may have moved the page under the running block and not yet synchronised.
+    if (!exit.cross_page && ((s.block->pa ^ pa) & kPageMask) != 0) return target->code.entry;
+    const TranslationBlock*& linked = s.block->linked[s.exit];
+    // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine cannot
+    // turn a cross-page exit to another block; that exit then asks each time.
+    if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
+    backend::link(exit, target->code.entry, epoch);
+    if (linked != target) {
+        linked = target;
+        target->incoming.push_back(site_id);
+    }
+    ++stats_.links;
+    return target->code.entry;
+}
+
+void Engine::flush() {
+    const std::lock_guard guard(lock_);
+    cache_.clear();
+    code_.reset();
+    ++stats_.flushes;
+}
+
+bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
+    const std::lock_guard guard(lock_);
+    const unsigned count = cache_.invalidate(pa, bytes);
+    stats_.invalidated += count;
+    return count != 0;
+}
+
+bool Engine::invalidate_all() {
+    const std::lock_guard guard(lock_);
+    const unsigned count = cache_.invalidate_all();
+    stats_.invalidated += count;
+    return count != 0;
+}
+
+std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) {
+    const std::lock_guard guard(lock_);
+    const bool cold = static_cast<const uint8_t*>(host_pc) >= code_.base() + code_.size() / 2;
+    const TranslationBlock* block = cache_.owner_of(host_pc, cold);
+    if (block == nullptr) return std::nullopt;
+    return backend::recover_state(block->code, host_pc, state);
+}
+
+}  // namespace arclight::jit

@@ -1,0 +1,67 @@
+// The translation engine: one for a machine, shared by its virtual CPUs. Finds, makes, links and forgets blocks.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+
+#include "backend/tier1.h"
+#include "jit/engine/block_cache.h"
+#include "mmu/guest_memory.h"
+
+namespace arclight::jit {
+
+struct EngineOptions {
+    size_t code_bytes = backend::CodeBuffer::kDefaultSize;
+    unsigned max_block_insns = 0;  ///< 0: the frontend's default
+    bool concurrent = false;       ///< several virtual CPUs run the code at once
+    bool trace_blocks = false, trace_ir = false, trace_host = false;
+    std::FILE* trace_file = nullptr;
+};
+
+/// Counted since start; read without a lock, so slightly stale.
+struct EngineStats {
+    uint64_t blocks = 0, guest_insns = 0, host_bytes = 0, translate_ns = 0, lookups = 0, links = 0;
+    uint64_t invalidated = 0, flushes = 0;
+};
+
+class Engine {
+  public:
+    Engine(const mmu::GuestMemory& memory, const EngineOptions& options);
+
+    backend::CodeBuffer& code() { return code_; }
+
+    /// The entry of the block for this physical address, which is in RAM and 4-byte aligned. Null: the code cache is
+    /// full; stop all virtual CPUs and call flush().
+    const void* entry(uint64_t pa, uint32_t mode);
+    /// The same, and links `site` (see backend::ExitSite) to it; `epoch` is the running view's.
+    const void* entry_and_link(uint64_t pa, uint32_t mode, uint32_t site, uint32_t epoch);
+
+    /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after it.
+    void flush();
+
+    bool line_has_code(uint64_t pa) const { return cache_.line_has_code(pa); }
+    /// Guest code in [pa, pa + bytes) may have changed. True: jump caches may hold entries of forgotten blocks.
+    bool invalidate(uint64_t pa, uint64_t bytes);
+    bool invalidate_all();
+
+    /// See backend::recover_state.
+    std::optional<uint32_t> recover(const void* host_pc, GuestState& state);
+
+    EngineStats stats() const { return stats_; }
+
+  private:
+    TranslationBlock* find_or_translate(uint64_t pa, uint32_t mode);
+    TranslationBlock* translate(uint64_t pa, uint32_t mode);
+    void trace(const TranslationBlock& block);
+
+    std::mutex lock_;
+    const mmu::GuestMemory memory_;
+    const EngineOptions options_;
+    backend::CodeBuffer code_;
+    BlockCache cache_;
+    ir::Block ir_;  // reused: no allocation for most blocks
+    EngineStats stats_;
+};
+
+}  // namespace arclight::jit
