@@ -1,0 +1,56 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "devices/irq.h"
+#include "devices/pl011.h"
+
+namespace arclight::devices::test {
+
+// Remembers the level of each wire.
+class FakeController final : public InterruptController {
+  public:
+    void set_spi(unsigned spi, bool level) override { spis.at(spi) = level; }
+    void set_ppi(unsigned cpu, unsigned ppi, bool level) override { ppis.at(cpu).at(ppi) = level; }
+    void reset() override {}
+
+    std::array<std::atomic<bool>, layout::spi_count> spis{};
+    std::array<std::array<std::atomic<bool>, 32>, layout::max_cpus> ppis{};
+};
+
+class FakeSink final : public CpuInterruptSink {
+  public:
+    void set_irq_line(unsigned cpu, bool irq, bool fiq) override {
+        irqs.at(cpu) = irq;
+        fiqs.at(cpu) = fiq;
+        changes++;
+    }
+    std::array<std::atomic<bool>, layout::max_cpus> irqs{};
+    std::array<std::atomic<bool>, layout::max_cpus> fiqs{};
+    std::atomic<unsigned> changes{0};
+};
+
+class FakeTerminal final : public CharBackend {
+  public:
+    void write(std::span<const uint8_t> bytes) override { text.append(bytes.begin(), bytes.end()); }
+    std::string text;
+};
+
+// Polls until condition() holds; false after the time is up. Generous, for a busy machine.
+template <typename Condition>
+bool eventually(Condition&& condition, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    return true;
+}
+
+}  // namespace arclight::devices::test

@@ -1,0 +1,126 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "devices/gic_v2.h"
+#include "devices/gic_v3.h"
+#include "devices/pl031.h"
+#include "devices/timer.h"
+#include "devices/virtio/rng.h"
+#include "tests/devices/fakes.h"
+
+namespace arclight::devices {
+namespace {
+
+// A whole board under random accesses of every size and alignment, from two threads.
+struct Board {
+    explicit Board(bool v2) : v2(v2) {
+        if (v2) {
+            gic2.map(bus);
+        } else {
+            gic3.map(bus);
+        }
+        bus.map(layout::uart.base, layout::uart.size, uart, "uart");
+        bus.map(layout::rtc.base, layout::rtc.size, rtc, "rtc");
+        for (unsigned i = 0; i < 4; i++) {
+            slots.push_back(
+                std::make_unique<virtio::Mmio>(i, memory, IrqLine(controller(), 48 + i),
+                                               i == 0 ? nullptr : std::make_unique<virtio::Rng>()));
+            bus.map(layout::virtio_slot_base(i), layout::virtio_slot_size, *slots.back(), "virtio");
+        }
+        loop.start();
+    }
+    InterruptController& controller() {
+        if (v2) return gic2;
+        return gic3;
+    }
+
+    bool v2;
+    test::FakeSink sink;
+    test::FakeTerminal terminal;
+    std::vector<uint8_t> ram = std::vector<uint8_t>(1 << 16);
+    mmu::GuestMemory memory{ram.data(), layout::ram_base, ram.size()};
+    EventLoop loop;
+    Bus bus;
+    GicV3 gic3{8, sink};
+    GicV2 gic2{8, sink};
+    Pl011 uart{terminal, IrqLine(controller(), 33)};
+    Pl031 rtc{loop, IrqLine(controller(), 34)};
+    std::vector<std::unique_ptr<virtio::Mmio>> slots;
+    GenericTimer timer{loop, controller(), 0};
+};
+
+void hammer(Board& board, uint64_t seed, int accesses) {
+    static const std::pair<uint64_t, uint64_t> regions[] = {{0x0800'0000, 0x1'0000},
+                                                            {0x0801'0000, 0x1'0000},
+                                                            {0x080a'0000, 0x10'0000},
+                                                            {0x0900'0000, 0x1000},
+                                                            {0x0901'0000, 0x1000},
+                                                            {0x0a00'0000, 0x800},
+                                                            {0x0800'0000, 0x1000},
+                                                            {0x0801'0000, 0x100},
+                                                            {0x080b'0000, 0x1000},
+                                                            {0x0900'0000, 0x50},
+                                                            {0, ~0ull}};
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < accesses; i++) {
+        set_current_cpu(static_cast<unsigned>(random() % 10));
+        const auto& [base, size] = regions[random() % std::size(regions)];
+        const uint64_t pa = base + random() % size;
+        const auto width = static_cast<unsigned>(1u << random() % 4);
+        uint64_t value = random() >> random() % 64;
+        switch (random() % 8) {
+            case 0:
+            case 1:
+            case 2: board.bus.read(pa, width, value); break;
+            case 3:
+            case 4: board.bus.write(pa, width, value); break;
+            case 5: board.bus.write(pa & ~7ull, 4, value); break;
+            case 6: {
+                const auto encoding = static_cast<uint32_t>(3u << 14 | 12u << 7 | random() % 0x80);
+                const auto cpu = static_cast<unsigned>(random() % 9);
+                if (random() % 2 != 0) {
+                    board.gic3.read_sysreg(cpu, encoding, value);
+                } else {
+                    board.gic3.write_sysreg(cpu, encoding, value);
+                }
+                break;
+            }
+            default: {
+                const auto kind =
+                    random() % 2 != 0 ? GenericTimer::Kind::physical : GenericTimer::Kind::virtual_;
+                if (random() % 2 != 0) {
+                    board.timer.write_cval(kind, value);
+                } else {
+                    board.timer.write_ctl(kind, value);
+                }
+                board.timer.read_tval(kind);
+                board.uart.receive(static_cast<uint8_t>(value));
+                board.controller().set_spi(static_cast<unsigned>(random() % 300), random() % 2 != 0);
+            }
+        }
+    }
+    set_current_cpu(0);
+}
+
+class Fuzz : public testing::TestWithParam<bool> {};
+
+TEST_P(Fuzz, RandomAccessesAreSurvived) {
+    Board board(GetParam());
+    std::thread other([&] { hammer(board, 1, 300'000); });
+    hammer(board, 2, 300'000);
+    other.join();
+    // Still alive and sane.
+    board.bus.reset();
+    uint64_t value = 0;
+    ASSERT_TRUE(board.bus.read(layout::uart.base + 0x18, 4, value));
+    EXPECT_EQ(value & 0x80, 0x80u);
+    ASSERT_TRUE(board.bus.read(layout::gic_distributor.base + 8, 4, value));
+    EXPECT_EQ(value, 0x43bu);
+}
+
+INSTANTIATE_TEST_SUITE_P(Gic, Fuzz, testing::Bool(),
+                         [](const auto& info) { return info.param ? "v2" : "v3"; });
+
+}  // namespace
+}  // namespace arclight::devices

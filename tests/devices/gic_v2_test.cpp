@@ -1,0 +1,196 @@
+#include "devices/gic_v2.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/devices/fakes.h"
+
+namespace arclight::devices {
+namespace {
+
+constexpr uint64_t ctlr = 0, pmr = 4, bpr = 8, iar = 0xc, eoir = 0x10, rpr = 0x14, hppir = 0x18, abpr = 0x1c,
+                   aiar = 0x20, aeoir = 0x24, ahppir = 0x28, dir = 0x1000;
+constexpr unsigned none = 1023;
+
+struct GicV2Test : testing::Test {
+    // As Linux: group 0 delivered as IRQ.
+    GicV2Test() {
+        dist(0, 1);
+        for (unsigned i = 32; i < 288; i += 4) dist(0x400 + i, 0xa0a0a0a0);
+        for (unsigned cpu = 0; cpu < 4; cpu++) {
+            set_current_cpu(cpu);
+            for (unsigned i = 0; i < 32; i += 4) dist(0x400 + i, 0xa0a0a0a0);
+            dist(0x100, ~0u);
+            set(cpu, pmr, 0xf0);
+            set(cpu, ctlr, 1);
+        }
+        set_current_cpu(0);
+    }
+    ~GicV2Test() override { set_current_cpu(0); }
+
+    void dist(uint64_t offset, uint64_t value, unsigned size = 4) {
+        gic.distributor().write(offset, value, size);
+    }
+    uint64_t dist_get(uint64_t offset, unsigned size = 4) { return gic.distributor().read(offset, size); }
+    uint64_t get(unsigned cpu, uint64_t offset) {
+        set_current_cpu(cpu);
+        return gic.cpu_interface().read(offset, 4);
+    }
+    void set(unsigned cpu, uint64_t offset, uint64_t value) {
+        set_current_cpu(cpu);
+        gic.cpu_interface().write(offset, value, 4);
+    }
+    void enable_spi(unsigned intid, uint8_t priority, uint8_t targets = 1) {
+        dist(0x400 + intid, priority, 1);
+        dist(0x800 + intid, targets, 1);
+        dist(0x100 + intid / 32 * 4, 1u << (intid % 32));
+    }
+    test::FakeSink sink;
+    GicV2 gic{4, sink};
+};
+
+// Read out of QEMU 7.2's virt board with two CPUs by a bare-metal program.
+TEST(GicV2Reset, Values) {
+    test::FakeSink sink;
+    GicV2 gic(2, sink);
+    const std::pair<uint64_t, uint32_t> distributor[] = {
+        {0x000, 0},          {0x004, 0x28}, {0x008, 0x43b}, {0x080, 0}, {0x100, 0xffff},
+        {0xc00, 0xaaaaaaaa}, {0xc04, 0},    {0x400, 0},     {0x820, 0}, {0x800, 0x01010101},
+        {0xfe0, 0x90},       {0xfe8, 0x2b}, {0xfd0, 4}};
+    for (const auto& [offset, value] : distributor) {
+        EXPECT_EQ(gic.distributor().read(offset, 4), value) << std::hex << offset;
+    }
+    const std::pair<uint64_t, uint32_t> interface[] = {{ctlr, 0},   {pmr, 0},        {bpr, 0},
+                                                       {abpr, 1},   {rpr, 0xff},     {hppir, none},
+                                                       {iar, none}, {0xfc, 0x2043b}, {0xd0, 0}};
+    for (const auto& [offset, value] : interface) {
+        EXPECT_EQ(gic.cpu_interface().read(offset, 4), value) << std::hex << offset;
+    }
+    gic.cpu_interface().write(ctlr, ~0u, 4);
+    EXPECT_EQ(gic.cpu_interface().read(ctlr, 4), 0x21fu);
+    gic.distributor().write(0, ~0u, 4);
+    EXPECT_EQ(gic.distributor().read(0, 4), 3u);
+}
+
+TEST_F(GicV2Test, LevelInterrupt) {
+    enable_spi(33, 0xa0, 0b0010);
+    gic.set_spi(1, true);
+    EXPECT_FALSE(sink.irqs[0]);
+    EXPECT_TRUE(sink.irqs[1]);
+    EXPECT_EQ(get(0, iar), none);
+    EXPECT_EQ(get(1, iar), 33u);
+    EXPECT_EQ(get(1, rpr), 0xa0u);
+    EXPECT_FALSE(sink.irqs[1]);
+    set(1, eoir, 33);
+    EXPECT_TRUE(sink.irqs[1]);
+    gic.set_spi(1, false);
+    EXPECT_FALSE(sink.irqs[1]);
+}
+
+TEST_F(GicV2Test, FirstTakerWins) {
+    enable_spi(33, 0xa0, 0b1111);
+    gic.set_spi(1, true);
+    for (unsigned cpu = 0; cpu < 4; cpu++) EXPECT_TRUE(sink.irqs[cpu]);
+    EXPECT_EQ(get(2, iar), 33u);
+    for (unsigned cpu = 0; cpu < 4; cpu++) EXPECT_FALSE(sink.irqs[cpu]) << cpu;
+    EXPECT_EQ(get(0, iar), none);
+}
+
+TEST_F(GicV2Test, SgiPerSource) {
+    set_current_cpu(2);
+    dist(0xf00, 0b0010u << 16 | 6);
+    set_current_cpu(3);
+    dist(0xf00, 0b0010u << 16 | 6);
+    set_current_cpu(1);
+    EXPECT_EQ(dist_get(0xf24, 4), 0b1100u << 16) << "SPENDSGIR shows both senders";
+    EXPECT_EQ(get(1, hppir), 2u << 10 | 6);
+    EXPECT_EQ(get(1, iar), 2u << 10 | 6);
+    set(1, eoir, 2u << 10 | 6);
+    EXPECT_EQ(get(1, iar), 3u << 10 | 6) << "one interrupt for each sender";
+    set(1, eoir, 3u << 10 | 6);
+    EXPECT_EQ(get(1, iar), none);
+    set_current_cpu(0);
+    dist(0xf00, 1u << 24 | 2);
+    EXPECT_FALSE(sink.irqs[0]);
+    EXPECT_TRUE(sink.irqs[1] && sink.irqs[2] && sink.irqs[3]);
+    dist(0xf00, 2u << 24 | 2);
+    EXPECT_TRUE(sink.irqs[0]);
+    EXPECT_EQ(get(0, iar), 2u);
+    set_current_cpu(1);
+    dist(0xf12, 1, 1);  // CPENDSGIR: drop what CPU 0 sent
+    EXPECT_FALSE(sink.irqs[1]);
+}
+
+TEST_F(GicV2Test, PreemptionAndSeparateDeactivation) {
+    for (unsigned cpu = 0; cpu < 1; cpu++) set(cpu, ctlr, 0x201);
+    enable_spi(33, 0xa0);
+    enable_spi(34, 0x40);
+    gic.set_spi(1, true);
+    EXPECT_EQ(get(0, iar), 33u);
+    gic.set_spi(2, true);
+    EXPECT_TRUE(sink.irqs[0]);
+    EXPECT_EQ(get(0, iar), 34u);
+    EXPECT_EQ(get(0, rpr), 0x40u);
+    set(0, eoir, 34);
+    EXPECT_EQ(get(0, rpr), 0xa0u);
+    EXPECT_EQ(dist_get(0x304), 6u);
+    EXPECT_FALSE(sink.irqs[0]);
+    set(0, dir, 34);
+    EXPECT_TRUE(sink.irqs[0]);
+    EXPECT_EQ(dist_get(0x304), 2u);
+}
+
+TEST_F(GicV2Test, Groups) {
+    dist(0, 3);
+    set(0, ctlr, 0b1011);  // both groups, group 0 as FIQ
+    enable_spi(33, 0xa0);
+    dist(0x84, 2);
+    gic.set_spi(1, true);
+    EXPECT_TRUE(sink.irqs[0]);
+    EXPECT_FALSE(sink.fiqs[0]);
+    EXPECT_EQ(get(0, hppir), 1022u) << "group 1 needs the alias or AckCtl";
+    EXPECT_EQ(get(0, iar), 1022u);
+    EXPECT_EQ(get(0, ahppir), 33u);
+    EXPECT_EQ(get(0, aiar), 33u);
+    gic.set_spi(1, false);
+    set(0, aeoir, 33);
+    EXPECT_EQ(get(0, rpr), 0xffu);
+    enable_spi(34, 0xa0);
+    gic.set_spi(2, true);
+    EXPECT_TRUE(sink.fiqs[0]);
+    EXPECT_FALSE(sink.irqs[0]);
+    EXPECT_EQ(get(0, aiar), none);
+    EXPECT_EQ(get(0, iar), 34u);
+}
+
+TEST_F(GicV2Test, BankedRegisters) {
+    for (unsigned cpu = 0; cpu < 4; cpu++) {
+        set_current_cpu(cpu);
+        EXPECT_EQ(dist_get(0x800), 0x01010101u << cpu);
+        dist(0x41c, 0x10u * cpu, 1);
+    }
+    for (unsigned cpu = 0; cpu < 4; cpu++) {
+        set_current_cpu(cpu);
+        EXPECT_EQ(dist_get(0x41c, 1), 0x10u * cpu);
+    }
+    dist(0x820, ~0u);
+    EXPECT_EQ(dist_get(0x820), 0x0f0f0f0fu) << "no more targets than CPUs";
+    dist(0x180, ~0u);
+    EXPECT_EQ(dist_get(0x100), 0xffffu) << "SGIs stay enabled";
+    dist(0x200, ~0u);
+    EXPECT_EQ(dist_get(0x200), 0xffff0000u) << "and are not pended here";
+}
+
+TEST(GicV2OneCpu, EverythingTargetsIt) {
+    test::FakeSink sink;
+    GicV2 gic(1, sink);
+    gic.distributor().write(0, 1, 4);
+    gic.distributor().write(0x104, 2, 4);
+    gic.cpu_interface().write(pmr, 0xff, 4);
+    gic.cpu_interface().write(ctlr, 1, 4);
+    EXPECT_EQ(gic.distributor().read(0x800, 4), 0u);
+    gic.set_spi(1, true);
+    EXPECT_TRUE(sink.irqs[0]);
+}
+
+}  // namespace
+}  // namespace arclight::devices

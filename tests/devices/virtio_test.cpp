@@ -1,0 +1,294 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "devices/virtio/rng.h"
+#include "tests/devices/virtio_driver.h"
+
+namespace arclight::devices {
+namespace {
+
+using test::VirtioDriver;
+using namespace virtio;
+
+constexpr uint16_t next = VirtioDriver::next, write = VirtioDriver::write, indirect = VirtioDriver::indirect;
+constexpr uint64_t ram_end = layout::ram_base + VirtioDriver::ram_size;
+
+// The entropy device serves requests at once, which makes it the simplest device to drive the queue code by.
+struct VirtioTest : testing::Test {
+    VirtioDriver driver{std::make_unique<Rng>()};
+};
+
+TEST(GuestMemory, NeverReachesOutside) {
+    std::vector<uint8_t> ram(0x1000);
+    uint8_t* const byte = ram.data();
+    const mmu::GuestMemory memory(byte, 0x4000'0000, 0x1000);
+    EXPECT_EQ(memory.host(0x4000'0000, 0x1000), byte);
+    EXPECT_EQ(memory.host(0x4000'0fff, 1), byte + 0xfff);
+    EXPECT_EQ(memory.host(0x4000'0fff, 2), nullptr);
+    EXPECT_EQ(memory.host(0x3fff'ffff, 2), nullptr);
+    EXPECT_EQ(memory.host(0x4000'1001, 0), nullptr);
+    EXPECT_EQ(memory.host(0x4000'0000, ~0ull), nullptr);
+    EXPECT_EQ(memory.host(~0ull, 2), nullptr);
+    EXPECT_EQ(memory.host(0x4000'0800, ~0ull - 0x100), nullptr);
+}
+
+TEST(VirtioEmptySlot, ShowsNoDevice) {
+    mmu::GuestMemory memory(nullptr, layout::ram_base, 0);
+    Mmio slot(0, memory, IrqLine());
+    EXPECT_EQ(slot.read(0, 4), 0x74726976u);
+    EXPECT_EQ(slot.read(4, 4), 2u);
+    EXPECT_EQ(slot.read(8, 4), 0u);
+    slot.write(0x70, 1, 4);
+    EXPECT_EQ(slot.read(0x70, 4), 0u);
+    slot.reset();
+}
+
+TEST_F(VirtioTest, Identity) {
+    EXPECT_EQ(driver.get(0), 0x74726976u);
+    EXPECT_EQ(driver.get(4), 2u);
+    EXPECT_EQ(driver.get(8), 4u);
+    EXPECT_EQ(driver.get(0x34), 8u);
+    driver.set(0x30, 1);
+    EXPECT_EQ(driver.get(0x34), 0u) << "no second queue";
+    driver.set(0x14, 1);
+    EXPECT_EQ(driver.get(0x10), 1u) << "VERSION_1";
+    driver.set(0x14, 2);
+    EXPECT_EQ(driver.get(0x10), 0u);
+    EXPECT_EQ(driver.get(0xb0), ~0u) << "no shared memory";
+}
+
+TEST_F(VirtioTest, FeatureNegotiation) {
+    driver.negotiate(0);
+    EXPECT_EQ(driver.get(0x70), 3u) << "legacy drivers are refused";
+    driver.set(0x70, 7);
+    EXPECT_EQ(driver.get(0x70), 3u) << "and cannot start";
+    driver.negotiate(feature_version_1 | 1ull << 40);
+    EXPECT_EQ(driver.get(0x70), 3u) << "not offered";
+    driver.negotiate(feature_version_1);
+    EXPECT_EQ(driver.get(0x70), 0xbu);
+}
+
+TEST_F(VirtioTest, ServesRequests) {
+    driver.start();
+    driver.describe(driver.descriptors, 0, driver.data, 100, write | next, 1);
+    driver.describe(driver.descriptors, 1, driver.data + 0x1000, 28, write);
+    driver.offer(0);
+    ASSERT_EQ(driver.used_index(), 1);
+    EXPECT_EQ(driver.used_id(0), 0u);
+    EXPECT_EQ(driver.used_length(0), 128u);
+    EXPECT_TRUE(driver.wire());
+    EXPECT_EQ(driver.get(0x60), 1u);
+    driver.set(0x64, 1);
+    EXPECT_FALSE(driver.wire());
+    const uint8_t* bytes = &driver.at<uint8_t>(driver.data);
+    EXPECT_NE(std::count(bytes, bytes + 100, 0), 100);
+    EXPECT_EQ(bytes[100], 0);
+    for (int i = 0; i < 100; i++) driver.offer(0);  // the indices wrap round the ring
+    EXPECT_EQ(driver.used_index(), 101);
+    EXPECT_FALSE(driver.broken());
+}
+
+TEST_F(VirtioTest, Indirect) {
+    driver.start(feature_version_1 | feature_indirect);
+    const uint64_t table = driver.data + 0x8000;
+    for (unsigned i = 0; i < 20; i++) {
+        driver.describe(table, i, driver.data + i * 64, 64, write | (i < 19 ? next : 0),
+                        static_cast<uint16_t>(i + 1));
+    }
+    driver.describe(driver.descriptors, 3, table, 20 * 16, indirect);
+    driver.offer(3);
+    ASSERT_EQ(driver.used_index(), 1);
+    EXPECT_EQ(driver.used_id(0), 3u);
+    EXPECT_EQ(driver.used_length(0), 1280u);
+}
+
+TEST_F(VirtioTest, InterruptSuppression) {
+    driver.start();
+    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    driver.at<uint16_t>(driver.available) = 1;
+    driver.offer(0);
+    EXPECT_EQ(driver.used_index(), 1);
+    EXPECT_FALSE(driver.wire());
+    driver.at<uint16_t>(driver.available) = 0;
+    driver.offer(0);
+    EXPECT_TRUE(driver.wire());
+}
+
+TEST_F(VirtioTest, EventIndex) {
+    driver.start(feature_version_1 | feature_event_index);
+    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    uint16_t& used_event = driver.at<uint16_t>(driver.available + 4 + driver.size * 2);
+    const auto round = [&](uint16_t event) {
+        driver.set(0x64, 1);
+        used_event = event;
+        driver.offer(0);
+        return driver.wire();
+    };
+    EXPECT_TRUE(round(0));
+    EXPECT_FALSE(round(5)) << "used index 2, wanted past 5";
+    EXPECT_TRUE(round(2));
+    EXPECT_FALSE(round(0xfff0));
+    EXPECT_EQ(driver.at<uint16_t>(driver.used + 4 + driver.size * 8), 4) << "avail_event asks for the next";
+}
+
+struct Malformed {
+    const char* name;
+    void (*prepare)(VirtioDriver&);
+};
+
+class VirtioMalformed : public testing::TestWithParam<Malformed> {};
+
+TEST_P(VirtioMalformed, NeedsReset) {
+    VirtioDriver driver(std::make_unique<Rng>());
+    driver.start(feature_version_1 | feature_indirect);
+    GetParam().prepare(driver);
+    EXPECT_TRUE(driver.broken());
+    EXPECT_EQ(driver.get(0x60) & 2, 2u) << "configuration interrupt";
+    EXPECT_EQ(driver.used_index(), 0);
+    // Nothing more is served until the reset; then all is well again.
+    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    driver.offer(0);
+    EXPECT_EQ(driver.used_index(), 0);
+    driver.start();
+    EXPECT_FALSE(driver.broken());
+    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    driver.offer(0);
+    EXPECT_EQ(driver.used_index(), 1);
+}
+
+const Malformed malformed[] = {
+    {"head_outside", [](VirtioDriver& d) { d.offer(8); }},
+    {"next_outside",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, d.data, 8, write | next, 8);
+         d.offer(0);
+     }},
+    {"loop",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, d.data, 8, write | next, 1);
+         d.describe(d.descriptors, 1, d.data, 8, write | next, 0);
+         d.offer(0);
+     }},
+    {"below_ram",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, layout::ram_base - 4, 8, write);
+         d.offer(0);
+     }},
+    {"across_the_end",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, ram_end - 4, 8, write);
+         d.offer(0);
+     }},
+    {"wrapping",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, ~0ull - 3, 0xffffffff, write);
+         d.offer(0);
+     }},
+    {"read_after_write",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, d.data, 8, write | next, 1);
+         d.describe(d.descriptors, 1, d.data, 8, 0);
+         d.offer(0);
+     }},
+    {"available_index_too_far",
+     [](VirtioDriver& d) {
+         d.at<uint16_t>(d.available + 2) = 9;
+         d.set(0x50, 0);
+     }},
+    {"indirect_length",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, d.data, 17, indirect);
+         d.offer(0);
+     }},
+    {"indirect_empty",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, d.data, 0, indirect);
+         d.offer(0);
+     }},
+    {"indirect_outside",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, ram_end - 16, 32, indirect);
+         d.offer(0);
+     }},
+    {"indirect_and_next",
+     [](VirtioDriver& d) {
+         d.describe(d.descriptors, 0, d.data, 16, indirect | next, 1);
+         d.offer(0);
+     }},
+    {"indirect_in_indirect",
+     [](VirtioDriver& d) {
+         d.describe(d.data, 0, d.data + 0x100, 16, indirect);
+         d.describe(d.descriptors, 0, d.data, 16, indirect);
+         d.offer(0);
+     }},
+    {"indirect_loop",
+     [](VirtioDriver& d) {
+         d.describe(d.data, 0, d.data + 0x100, 16, write | next, 0);
+         d.describe(d.descriptors, 0, d.data, 0x8000, indirect);
+         d.offer(0);
+     }},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, VirtioMalformed, testing::ValuesIn(malformed),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_F(VirtioTest, IndirectMustBeNegotiated) {
+    driver.start();
+    driver.describe(driver.data, 0, driver.data + 0x100, 16, write);
+    driver.describe(driver.descriptors, 0, driver.data, 16, indirect);
+    driver.offer(0);
+    EXPECT_TRUE(driver.broken());
+}
+
+TEST_F(VirtioTest, BadQueuePlacement) {
+    const auto refused = [&](uint16_t size, uint64_t desc, uint64_t avail, uint64_t used) {
+        driver.negotiate(feature_version_1);
+        driver.size = size;
+        driver.place_queue(desc, avail, used);
+        const bool ready = driver.get(0x44) != 0;
+        EXPECT_EQ(ready, !driver.broken());
+        driver.size = 8;
+        return !ready;
+    };
+    using D = VirtioDriver;
+    EXPECT_FALSE(refused(8, D::descriptors, D::available, D::used));
+    for (uint16_t size : {0, 3, 16, 0x8000})
+        EXPECT_TRUE(refused(size, D::descriptors, D::available, D::used)) << size;
+    EXPECT_TRUE(refused(8, D::descriptors + 8, D::available, D::used));
+    EXPECT_TRUE(refused(8, D::descriptors, D::available + 1, D::used));
+    EXPECT_TRUE(refused(8, D::descriptors, D::available, D::used + 2));
+    EXPECT_TRUE(refused(8, ram_end - 64, D::available, D::used));
+    EXPECT_TRUE(refused(8, D::descriptors, ram_end - 4, D::used));
+    EXPECT_TRUE(refused(8, D::descriptors, D::available, 0x1000));
+    EXPECT_TRUE(refused(8, ~0ull << 4, D::available, D::used));
+}
+
+TEST_F(VirtioTest, RunningQueueKeepsItsPlace) {
+    driver.start();
+    driver.set(0x38, 0xffff);
+    driver.set(0x80, 0);
+    driver.set(0xa4, 0x7fff);
+    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    driver.offer(0);
+    EXPECT_EQ(driver.used_index(), 1);
+}
+
+// Random rings: whatever is in RAM, the device neither crashes nor writes outside (the sanitizers watch).
+TEST_F(VirtioTest, RandomRings) {
+    std::mt19937_64 random(20240131);
+    for (int round = 0; round < 3000; round++) {
+        driver.start(feature_version_1 | (random() & (feature_indirect | feature_event_index)));
+        for (unsigned i = 0; i < 8; i++) {
+            const uint64_t address =
+                random() % 8 == 0 ? random() : layout::ram_base + random() % (VirtioDriver::ram_size + 64);
+            const auto length = static_cast<uint32_t>(random() % 4 == 0 ? random() : random() % 512);
+            driver.describe(driver.descriptors, i, address, length, static_cast<uint16_t>(random() % 8),
+                            static_cast<uint16_t>(random() % 9));
+        }
+        for (int i = 0; i < 4; i++) driver.offer(static_cast<uint16_t>(random() % 9));
+    }
+}
+
+}  // namespace
+}  // namespace arclight::devices
