@@ -1,8 +1,9 @@
 // The state of one virtual CPU as translated code sees it.
 //
 // Translated code keeps a pointer to this structure in a host register (see backend/x64), biased by
-// kStateBias so that x0..x30 and sp lie within signed 8-bit displacements. Everything that emitted code touches is
-// plain memory at fixed offsets; everything else about a virtual CPU lives outside (frontend/a64/system, guestos).
+// kStateBias so that x0..x30 and sp lie within signed 8-bit displacements. Everything that emitted code
+// touches is plain memory at fixed offsets; everything else about a virtual CPU lives outside
+// (frontend/a64/system, guestos).
 #pragma once
 
 #include <atomic>
@@ -24,9 +25,9 @@ union alignas(16) V128 {
     bool operator==(const V128& o) const { return d[0] == o.d[0] && d[1] == o.d[1]; }
 };
 
-// ---- Condition flags as stored in GuestState::flags -------------------------------------------------------------
-// The format is what x86 LAHF and SETO leave in AX: cheap to make, cheap to reload. The carry has the ARM sense
-// (1 = no borrow after a subtraction).
+// ---- Condition flags as stored in GuestState::flags
+// ------------------------------------------------------------- The format is what x86 LAHF and SETO leave in
+// AX: cheap to make, cheap to reload. The carry has the ARM sense (1 = no borrow after a subtraction).
 inline constexpr unsigned kFlagVBit = 0;   // AL
 inline constexpr unsigned kFlagCBit = 8;   // AH bit 0
 inline constexpr unsigned kFlagZBit = 14;  // AH bit 6
@@ -44,13 +45,14 @@ constexpr uint64_t flags_from_nzcv(uint32_t nzcv) {
            uint64_t{nzcv >> 29 & 1} << kFlagCBit | uint64_t{nzcv >> 28 & 1} << kFlagVBit;
 }
 
-// ---- Soft TLB and jump cache: one View per (EL, PAN, ASID) -------------------------------------------------------
+// ---- Soft TLB and jump cache: one View per (EL, PAN, ASID)
+// -------------------------------------------------------
 inline constexpr unsigned kPageBits = 12;
 inline constexpr uint64_t kPageSize = uint64_t{1} << kPageBits;
 inline constexpr uint64_t kPageMask = ~(kPageSize - 1);
 
-/// An entry matches an access when (va & (kPageMask | align-1)) equals the tag, that is, a misaligned access that
-/// must be aligned and any access to an invalid entry miss by the same compare. Then host = va + addend.
+/// An entry matches an access when (va & (kPageMask | align-1)) equals the tag, that is, a misaligned access
+/// that must be aligned and any access to an invalid entry miss by the same compare. Then host = va + addend.
 struct TlbEntry {
     uint64_t read_tag = kInvalidTag;
     uint64_t write_tag = kInvalidTag;
@@ -64,7 +66,8 @@ inline constexpr unsigned kTlbBits = 14;
 inline constexpr uint64_t kTlbEntries = uint64_t{1} << kTlbBits;
 constexpr uint64_t tlb_index(uint64_t va) { return va >> kPageBits & (kTlbEntries - 1); }
 
-/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Only 4-byte aligned PCs occur.
+/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Only 4-byte aligned PCs
+/// occur.
 struct JumpCacheEntry {
     uint64_t pc = 1;  ///< an odd value never matches
     const void* code = nullptr;
@@ -76,15 +79,16 @@ constexpr uint64_t jump_cache_index(uint64_t pc) { return pc >> 2 & (kJumpCacheE
 /// What translated code needs to translate addresses in one translation context. A context switch changes one
 /// pointer (GuestState::view and the host register that mirrors it) and flushes nothing.
 struct alignas(64) View {
-    /// Unique over all views and over time; changes whenever a translation of a page that code was fetched through
-    /// in this view may have changed. Cross-page chained jumps compare it (see backend/x64 exits).
+    /// Unique over all views and over time; changes whenever a translation of a page that code was fetched
+    /// through in this view may have changed. Cross-page chained jumps compare it (see backend/x64 exits).
     uint32_t epoch = 0;
     uint32_t reserved[15] = {};
     TlbEntry tlb[kTlbEntries];
     JumpCacheEntry jump_cache[kJumpCacheEntries];
 };
 
-// ---- The virtual CPU --------------------------------------------------------------------------------------------
+// ---- The virtual CPU
+// --------------------------------------------------------------------------------------------
 inline constexpr int kStateBias = 128;
 inline constexpr unsigned kSpillSlots = 64;   ///< 8-byte spill slots for one block
 inline constexpr unsigned kSpillVSlots = 48;  ///< 16-byte spill slots for one block
@@ -92,16 +96,21 @@ inline constexpr unsigned kSpillVSlots = 48;  ///< 16-byte spill slots for one b
 /// Why translated code returned to C++ (World::run).
 enum class ExitReason : uint32_t {
     None = 0,
-    Lookup,      ///< no translation known for state.pc: find or make one, and go on
-    Interrupt,   ///< state.interrupt was seen set at a block boundary
-    Exception,   ///< a helper or a memory access raised an ARM exception: already described in `exception`
-    Halt,        ///< WFI/WFE: wait for an event, then go on at state.pc
-    Svc, Hvc, Smc, Brk, Undefined, ///< the instruction at state.pc (see `exit_info`: its imm16)
-    Redirect,    ///< state.pc was changed by a helper (ERET, exception entry): look up and go on
-    Stop,        ///< leave the run loop (power off, reset, debugger)
+    Lookup,     ///< no translation known for state.pc: find or make one, and go on
+    Interrupt,  ///< state.interrupt was seen set at a block boundary
+    Exception,  ///< a helper or a memory access raised an ARM exception: already described in `exception`
+    Halt,       ///< WFI/WFE: wait for an event, then go on at state.pc
+    Svc,
+    Hvc,
+    Smc,
+    Brk,
+    Undefined,  ///< the instruction at state.pc (see `exit_info`: its imm16)
+    Redirect,   ///< state.pc was changed by a helper (ERET, exception entry): look up and go on
+    Stop,       ///< leave the run loop (power off, reset, debugger)
 };
 
-/// One guest memory access or vector operation described in memory for the slow paths; see backend/x64 thunks.
+/// One guest memory access or vector operation described in memory for the slow paths; see backend/x64
+/// thunks.
 struct VectorCall {
     V128 out;
     V128 a, b, c;
@@ -109,59 +118,59 @@ struct VectorCall {
     uint8_t esize;  ///< element size: 0..3 = 8, 16, 32, 64 bits; for scalar FP 2 = single, 3 = double
     uint8_t q;      ///< 1: 128-bit operation, 0: only the low 64 bits take part
     uint8_t reserved[2];
-    uint32_t aux;   ///< Inst::aux, for the operations that need more of it (jit/reference/reference.h)
+    uint32_t aux;  ///< Inst::aux, for the operations that need more of it (jit/reference/reference.h)
 };
 
 struct GuestState;
 using VectorFn = void (*)(GuestState&, VectorCall&);
 
-/// C++ entry points that emitted code reaches through memory, so that code is position independent and the same in
-/// both worlds. Filled by the world.
+/// C++ entry points that emitted code reaches through memory, so that code is position independent and the
+/// same in both worlds. Filled by the world.
 struct RuntimeTable {
     const void* entry[96];
 };
 
 struct alignas(64) GuestState {
     uint64_t x[31];
-    uint64_t sp;            ///< the current stack pointer (the bank that PSTATE.SP selects)
-    uint64_t flags;         ///< condition flags, format above; only the low 16 bits are written by emitted code
-    uint64_t page_base;     ///< virtual address of the page the running block was entered at
+    uint64_t sp;         ///< the current stack pointer (the bank that PSTATE.SP selects)
+    uint64_t flags;      ///< condition flags, format above; only the low 16 bits are written by emitted code
+    uint64_t page_base;  ///< virtual address of the page the running block was entered at
     std::atomic<uint32_t> interrupt;  ///< non-zero: leave at the next block boundary (set by any thread)
-    uint32_t exit_request;  ///< set by a slow path or helper: the thunk leaves instead of returning
-    View* view;             ///< current view; mirrored in a host register while translated code runs
-    uint64_t exclusive_addr;   ///< monitor: virtual address, or kNoExclusive
+    uint32_t exit_request;            ///< set by a slow path or helper: the thunk leaves instead of returning
+    View* view;               ///< current view; mirrored in a host register while translated code runs
+    uint64_t exclusive_addr;  ///< monitor: virtual address, or kNoExclusive
     uint64_t exclusive_value[2];
-    uint32_t insn_offset;   ///< offset in the page of the instruction that called a helper (for its PC)
-    uint32_t mxcsr;         ///< guest MXCSR while outside translated code
-    uint32_t host_mxcsr;    ///< host MXCSR while inside
-    uint32_t fpcr;          ///< architectural FPCR
-    uint32_t fpsr;          ///< FPSR bits not held in MXCSR: QC, IDC, and cumulative flags raised by reference code
-    uint32_t mode;          ///< translation mode bits, the part of a block's key that is not its address
-    uint64_t pc;            ///< valid outside translated code
+    uint32_t insn_offset;  ///< offset in the page of the instruction that called a helper (for its PC)
+    uint32_t mxcsr;        ///< guest MXCSR while outside translated code
+    uint32_t host_mxcsr;   ///< host MXCSR while inside
+    uint32_t fpcr;         ///< architectural FPCR
+    uint32_t fpsr;  ///< FPSR bits not held in MXCSR: QC, IDC, and cumulative flags raised by reference code
+    uint32_t mode;  ///< translation mode bits, the part of a block's key that is not its address
+    uint64_t pc;    ///< valid outside translated code
     ExitReason exit_reason;
     uint32_t exit_info;
     V128 v[32];
 
     // Read or written inline by MRS/MSR.
     uint64_t tpidr_el0, tpidrro_el0, tpidr_el1;
-    uint64_t sp_el0, sp_el1;     ///< banked stack pointers; the selected one is stale while it is in `sp`
+    uint64_t sp_el0, sp_el1;  ///< banked stack pointers; the selected one is stale while it is in `sp`
     uint64_t elr_el1, spsr_el1;
-    uint64_t daif;               ///< bits 9:6, as MRS DAIF reads them
+    uint64_t daif;  ///< bits 9:6, as MRS DAIF reads them
     uint64_t contextidr_el1;
-    uint64_t cntvct_scale;       ///< reserved for an inline counter read
+    uint64_t cntvct_scale;  ///< reserved for an inline counter read
 
     // Filled while leaving, read by C++.
-    uint64_t saved_rsp;          ///< host stack pointer at entry: an exit from any depth restores it
-    uint64_t saved_gpr[16];      ///< host registers at a slow-path call, by x86 encoding; see the fault map
+    uint64_t saved_rsp;      ///< host stack pointer at entry: an exit from any depth restores it
+    uint64_t saved_gpr[16];  ///< host registers at a slow-path call, by x86 encoding; see the fault map
     V128 saved_xmm[16];
-    uint64_t access_addr;        ///< arguments and results of a memory slow path
+    uint64_t access_addr;  ///< arguments and results of a memory slow path
     uint64_t access_value[8];
     VectorCall vector_call;
     RuntimeTable runtime;
     uint64_t spill[kSpillSlots];
     V128 spill_v[kSpillVSlots];
 
-    void* cpu;                   ///< the owning virtual CPU object, opaque here
+    void* cpu;  ///< the owning virtual CPU object, opaque here
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};
 

@@ -21,10 +21,13 @@ Result<std::unique_ptr<RamMapping>> RamMapping::allocate(uint64_t bytes) {
     constexpr uint64_t kHuge = uint64_t{2} << 20;
     // Room to start at a multiple of 2 MiB, so that the host can use huge pages throughout.
     const uint64_t reserve = bytes + kHuge;
-    void* p = mmap(nullptr, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) return failure("cannot get {} MiB of memory for the guest: {}", bytes >> 20, strerror(errno));
+    void* p =
+        mmap(nullptr, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return failure("cannot get {} MiB of memory for the guest: {}", bytes >> 20, strerror(errno));
     auto* start = static_cast<uint8_t*>(p);
-    auto* aligned = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(start) + kHuge - 1) & ~(kHuge - 1));
+    auto* aligned =
+        reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(start) + kHuge - 1) & ~(kHuge - 1));
     if (aligned != start) munmap(start, static_cast<size_t>(aligned - start));
     const size_t tail = static_cast<size_t>(start + reserve - (aligned + bytes));
     if (tail != 0) munmap(aligned + bytes, tail);
@@ -54,17 +57,18 @@ Result<std::unique_ptr<Board>> Board::create(const RunOptions& options, devices:
 }
 
 Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status) {
-    if (options_.accel == Accel::kvm) return failure("--accel kvm is not available in this version; use process or auto");
+    if (options_.accel == Accel::kvm)
+        return failure("--accel kvm is not available in this version; use process or auto");
     if (options_.trace.any()) {
         trace_file_ = options_.trace.file.empty() ? stderr : std::fopen(options_.trace.file.c_str(), "w");
         if (trace_file_ == nullptr)
             return failure("cannot write trace file '{}': {}", options_.trace.file, strerror(errno));
     }
     engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.concurrent = options_.cpus > 1,
-                                                                       .trace_blocks = options_.trace.blocks,
-                                                                       .trace_ir = options_.trace.ir,
-                                                                       .trace_host = options_.trace.host,
-                                                                       .trace_file = trace_file_});
+                                                                        .trace_blocks = options_.trace.blocks,
+                                                                        .trace_ir = options_.trace.ir,
+                                                                        .trace_host = options_.trace.host,
+                                                                        .trace_file = trace_file_});
     world_ = std::make_unique<backend::ProcessWorld>(engine_->code());
 
     for (unsigned i = 0; i < options_.cpus; ++i) vcpus_.push_back(std::make_unique<Vcpu>(*this, i));
@@ -86,7 +90,8 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     bus_.map(layout::uart.base, layout::uart.size, *uart_, "pl011");
     rtc_ = std::make_unique<devices::Pl031>(loop_, spi(layout::spi_rtc));
     bus_.map(layout::rtc.base, layout::rtc.size, *rtc_, "pl031");
-    if (exit_status != nullptr) bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
+    if (exit_status != nullptr)
+        bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
 
     std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::virtio_slots);
     unsigned nth = 0;
@@ -100,8 +105,8 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     if (options_.rng && nth < layout::virtio_slots)
         backends[layout::virtio_slot_of_device(nth++)] = std::make_unique<devices::virtio::Rng>();
     for (unsigned slot = 0; slot < layout::virtio_slots; ++slot) {
-        virtio_.push_back(std::make_unique<devices::virtio::Mmio>(slot, memory_, spi(layout::spi_virtio + slot),
-                                                                  std::move(backends[slot])));
+        virtio_.push_back(std::make_unique<devices::virtio::Mmio>(
+            slot, memory_, spi(layout::spi_virtio + slot), std::move(backends[slot])));
         bus_.map(layout::virtio_slot_base(slot), layout::virtio_slot_size, *virtio_.back(),
                  fmt::format("virtio-mmio{}", slot));
     }
@@ -173,7 +178,8 @@ void Board::cpu_off(unsigned cpu) {
 }
 
 int32_t Board::affinity_info(uint64_t target, unsigned level) {
-    if (target >= vcpus_.size() || level > 3) return static_cast<int32_t>(devices::PsciResult::invalid_parameters);
+    if (target >= vcpus_.size() || level > 3)
+        return static_cast<int32_t>(devices::PsciResult::invalid_parameters);
     return vcpus_[target]->powered_off() ? 1 : 0;
 }
 

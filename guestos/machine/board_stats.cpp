@@ -8,7 +8,7 @@
 namespace arclight::guestos {
 
 namespace {
-constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exception", "halt", "svc",
+constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exception", "halt",     "svc",
                                         "hvc",  "smc",    "brk",       "undefined", "redirect", "stop"};
 }
 
@@ -16,8 +16,9 @@ void Board::trace_exception(Vcpu& vcpu, const char* what) {
     if (!options_.trace.exceptions) return;
     const frontend::a64::Cpu& cpu = vcpu.cpu();
     const std::lock_guard guard(trace_lock_);
-    fmt::print(trace_file_, "cpu {} {} -> pc {:#x} el {} elr {:#x} esr {:#x} far {:#x} spsr {:#x}\n", vcpu.index(), what,
-               cpu.state.pc, cpu.el, cpu.state.elr_el1, cpu.registers.esr, cpu.registers.far, cpu.state.spsr_el1);
+    fmt::print(trace_file_, "cpu {} {} -> pc {:#x} el {} elr {:#x} esr {:#x} far {:#x} spsr {:#x}\n",
+               vcpu.index(), what, cpu.state.pc, cpu.el, cpu.state.elr_el1, cpu.registers.esr,
+               cpu.registers.far, cpu.state.spsr_el1);
 }
 
 std::string Board::stats_json() const {
@@ -56,24 +57,31 @@ std::string Board::stats_json() const {
 
 void Board::print_stats(std::FILE* out) const {
     const jit::EngineStats e = engine_->stats();
-    fmt::print(out, "translation: {} blocks, {} guest instructions, {} host bytes ({:.1f} a guest instruction), {:.3f} s ({:.2f} us a guest instruction)\n",
-               e.blocks, e.guest_insns, e.host_bytes, double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
-               double(e.translate_ns) / 1e9, double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
-    fmt::print(out, "             {} lookups, {} links, {} blocks invalidated, {} flushes\n", e.lookups, e.links,
-               e.invalidated, e.flushes);
+    fmt::print(out,
+               "translation: {} blocks, {} guest instructions, {} host bytes ({:.1f} a guest instruction), "
+               "{:.3f} s ({:.2f} us a guest instruction)\n",
+               e.blocks, e.guest_insns, e.host_bytes,
+               double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
+               double(e.translate_ns) / 1e9,
+               double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
+    fmt::print(out, "             {} lookups, {} links, {} blocks invalidated, {} flushes\n", e.lookups,
+               e.links, e.invalidated, e.flushes);
     for (const auto& v : vcpus_) {
         const VcpuStats& s = v->stats();
         fmt::print(out, "cpu {}: exits", v->index());
         for (unsigned i = 0; i < 16; ++i)
-            if (s.exits[i] != 0 && kExitNames[i] != nullptr) fmt::print(out, " {}={}", kExitNames[i], s.exits[i]);
-        fmt::print(out,
-                   "\n       memory slow paths {}, TLB fills {}, MMIO {}, data aborts {}, instruction aborts {}\n"
-                   "       interrupts {}, lookups direct {} indirect {}, TLBI {}, IC {}, halts {}\n",
-                   s.memory_slow, s.tlb_fills, s.mmio, s.data_aborts, s.instruction_aborts, s.interrupts,
-                   s.lookups_direct, s.lookups_indirect, s.tlbi, s.ic, s.halts);
+            if (s.exits[i] != 0 && kExitNames[i] != nullptr)
+                fmt::print(out, " {}={}", kExitNames[i], s.exits[i]);
+        fmt::print(
+            out,
+            "\n       memory slow paths {}, TLB fills {}, MMIO {}, data aborts {}, instruction aborts {}\n"
+            "       interrupts {}, lookups direct {} indirect {}, TLBI {}, IC {}, halts {}\n",
+            s.memory_slow, s.tlb_fills, s.mmio, s.data_aborts, s.instruction_aborts, s.interrupts,
+            s.lookups_direct, s.lookups_indirect, s.tlbi, s.ic, s.halts);
     }
     for (const auto& d : bus_.stats())
-        if (d.reads + d.writes != 0) fmt::print(out, "mmio {}: {} reads, {} writes\n", d.name, d.reads, d.writes);
+        if (d.reads + d.writes != 0)
+            fmt::print(out, "mmio {}: {} reads, {} writes\n", d.name, d.reads, d.writes);
 }
 
 }  // namespace arclight::guestos

@@ -1,4 +1,5 @@
-// The C++ side of translated code's calls: RuntimeTable, by backend/runtime_entries.h and frontend Helper ids.
+// The C++ side of translated code's calls: RuntimeTable, by backend/runtime_entries.h and frontend Helper
+// ids.
 #include <cstring>
 
 #include "backend/process_world.h"
@@ -37,7 +38,8 @@ struct RuntimeHelpers {
         const auto walkable = [&] {
             // A fault is the run loop's to take: it sees state.pc.
             const auto& e = v.fetch_[pc >> jit::kPageBits & (Vcpu::kFetchEntries - 1)];
-            if (e.va_page != (pc & jit::kPageMask) || e.view != s.view || e.epoch != s.view->epoch) return false;
+            if (e.va_page != (pc & jit::kPageMask) || e.view != s.view || e.epoch != s.view->epoch)
+                return false;
             pa = e.pa_page | (pc & ~jit::kPageMask);
             return true;
         };
@@ -47,8 +49,8 @@ struct RuntimeHelpers {
         return code;
     }
 
-    /// After an operation that may have changed how code is translated: what is linked to this block is for the old
-    /// mode, so go through the run loop. Likewise when an interrupt became deliverable.
+    /// After an operation that may have changed how code is translated: what is linked to this block is for
+    /// the old mode, so go through the run loop. Likewise when an interrupt became deliverable.
     static void settle(Vcpu& v, GuestState& s, uint32_t mode_before) {
         if (s.exit_request != 0) return;
         if (s.mode != mode_before) {
@@ -119,8 +121,8 @@ struct RuntimeHelpers {
         if (!wfe) {
             v.leave(ExitReason::Halt, next);
         } else {
-            // Most events that end a WFE (a monitor lost to another CPU's store) are not seen here, so it only lets
-            // others run; the architecture allows WFE to end early at any time.
+            // Most events that end a WFE (a monitor lost to another CPU's store) are not seen here, so it
+            // only lets others run; the architecture allows WFE to end early at any time.
             if (!v.cpu_.event_register.exchange(false)) v.board_.yield(v);
             v.leave(ExitReason::Redirect, next);
         }
@@ -148,7 +150,9 @@ struct RuntimeHelpers {
         vcpu(s).wait_for_broadcasts();
         return 0;
     }
-    static uint64_t read_counter(GuestState&, uint64_t, uint64_t, uint64_t) { return devices::GenericTimer::count(); }
+    static uint64_t read_counter(GuestState&, uint64_t, uint64_t, uint64_t) {
+        return devices::GenericTimer::count();
+    }
 
     static uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
         Vcpu& v = vcpu(s);
@@ -190,7 +194,9 @@ struct RuntimeHelpers {
 };
 
 void Vcpu::fill_runtime_table() {
-    const auto set = [&](unsigned entry, auto* fn) { state_.runtime.entry[entry] = reinterpret_cast<const void*>(fn); };
+    const auto set = [&](unsigned entry, auto* fn) {
+        state_.runtime.entry[entry] = reinterpret_cast<const void*>(fn);
+    };
     set(backend::kMemorySlow, &RuntimeHelpers::memory_slow);
     set(backend::kLookupDirect, &RuntimeHelpers::lookup_direct);
     set(backend::kLookupIndirect, &RuntimeHelpers::lookup_indirect);

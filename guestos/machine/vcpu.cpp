@@ -22,7 +22,8 @@ using jit::kPageMask;
 namespace {
 GuestState& map_state() {
     void* p = mmap(nullptr, sizeof(GuestState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "cannot map a virtual CPU's state");
+    if (p == MAP_FAILED)
+        throw std::system_error(errno, std::generic_category(), "cannot map a virtual CPU's state");
     return *new (p) GuestState();
 }
 }  // namespace
@@ -40,7 +41,8 @@ Vcpu::Vcpu(Board& board, unsigned index)
 
 Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }
 
-// ---- Power, waiting, requests -----------------------------------------------------------------------------------
+// ---- Power, waiting, requests
+// -----------------------------------------------------------------------------------
 
 void Vcpu::power_on(uint64_t entry, uint64_t x0) {
     const std::lock_guard guard(wait_lock_);
@@ -112,7 +114,8 @@ void Vcpu::wait_for_interrupt() {
     ++stats_.halts;
     std::unique_lock guard(wait_lock_);
     halted_ = true;
-    // Requests need no wake-up: they are carried out before guest code runs again. `interrupt` is set for all else.
+    // Requests need no wake-up: they are carried out before guest code runs again. `interrupt` is set for all
+    // else.
     wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || board_.attention(); });
     halted_ = false;
 }
@@ -160,7 +163,8 @@ void Vcpu::wait_for_broadcasts() {
     });
 }
 
-// ---- Environment ------------------------------------------------------------------------------------------------
+// ---- Environment
+// ------------------------------------------------------------------------------------------------
 
 void Vcpu::context_changed() {
     state_.view = views_.select(cpu_.el, cpu_.pan, cpu_.translation.asid);
@@ -214,7 +218,9 @@ uint64_t Vcpu::timer_read(uint32_t encoding) { return board_.timer_read(index_, 
 void Vcpu::timer_write(uint32_t encoding, uint64_t value) { board_.timer_write(index_, encoding, value); }
 uint64_t Vcpu::counter() { return devices::GenericTimer::count(); }
 uint64_t Vcpu::counter_frequency() { return devices::GenericTimer::frequency; }
-uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) { return board_.psci(index_, x0, x1, x2, x3); }
+uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
+    return board_.psci(index_, x0, x1, x2, x3);
+}
 
 uint32_t Vcpu::current_instruction() {
     uint64_t pa;
@@ -228,7 +234,8 @@ uint32_t Vcpu::current_instruction() {
     return host != nullptr ? *reinterpret_cast<const uint32_t*>(host) : 0;
 }
 
-// ---- Code -------------------------------------------------------------------------------------------------------
+// ---- Code
+// -------------------------------------------------------------------------------------------------------
 
 /// False: an instruction abort was taken.
 bool Vcpu::translate_fetch(uint64_t pc, uint64_t& pa) {
@@ -293,7 +300,8 @@ const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
     return board_.engine().entry_and_link(pa, state_.mode, site, view->epoch);
 }
 
-// ---- The loop ---------------------------------------------------------------------------------------------------
+// ---- The loop
+// ---------------------------------------------------------------------------------------------------
 
 bool Vcpu::take_pending_interrupt() {
     if (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0) {
@@ -331,7 +339,8 @@ void Vcpu::run() {
         const ExitReason reason = board_.world().run(state_, code);
         ++stats_.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);
-        if (stepping && (reason == ExitReason::Lookup || reason == ExitReason::Redirect)) a64::step_done(cpu_);
+        if (stepping && (reason == ExitReason::Lookup || reason == ExitReason::Redirect))
+            a64::step_done(cpu_);
     }
 }
 

@@ -21,7 +21,7 @@ class Board;
 
 /// Counted by the owning thread, read by anybody: slightly stale.
 struct VcpuStats {
-    uint64_t exits[16] = {};       ///< by jit::ExitReason
+    uint64_t exits[16] = {};  ///< by jit::ExitReason
     uint64_t memory_slow = 0, tlb_fills = 0, mmio = 0, data_aborts = 0, instruction_aborts = 0;
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
 };
@@ -110,7 +110,8 @@ class Vcpu final : public frontend::a64::Environment {
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
     void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
     bool access_device(const backend::MemoryAccess& access, uint64_t pa);
-    void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes, uint8_t* second);
+    void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes,
+                      uint8_t* second);
     void raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write);
 
     uint64_t helper_pc() const { return state_.page_base + state_.insn_offset; }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"
 #include "guestos/machine/vcpu.h"
 
@@ -10,9 +11,9 @@ namespace arclight::guestos {
 
 using backend::MemoryAccess;
 using backend::MemoryKind;
-using jit::ir::AtomicKind;
 using jit::kPageMask;
 using jit::kPageSize;
+using jit::ir::AtomicKind;
 
 namespace {
 constexpr uint8_t kFscUnsupportedExclusive = 0b110101;
@@ -105,11 +106,10 @@ bool compare_and_swap_16(uint8_t* host, uint64_t expected[2], const uint64_t des
 /// Translates one address; on success also enters the page into the soft TLB.
 bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device) {
     const bool privileged = cpu_.el != 0 && !unprivileged;
-    const mmu::WalkResult walk =
-        mmu::walk(cpu_.translation, cpu_.memory, va,
-                  {.kind = write ? mmu::AccessKind::Write : mmu::AccessKind::Read,
-                   .privileged = privileged,
-                   .pan = cpu_.pan});
+    const mmu::WalkResult walk = mmu::walk(cpu_.translation, cpu_.memory, va,
+                                           {.kind = write ? mmu::AccessKind::Write : mmu::AccessKind::Read,
+                                            .privileged = privileged,
+                                            .pan = cpu_.pan});
     if (!walk.ok()) {
         fsc = walk.fsc();
         return false;
@@ -149,7 +149,8 @@ void Vcpu::access_ram(const MemoryAccess& access, uint64_t va, uint8_t* host) {
             state_.exclusive_addr = va;
             state_.exclusive_value[0] = state_.exclusive_value[1] = 0;
             if (access.bytes() == 16) {
-                // A torn pair would make the store fail, never succeed wrongly; but the pair is single-copy atomic.
+                // A torn pair would make the store fail, never succeed wrongly; but the pair is single-copy
+                // atomic.
                 uint64_t pair[2] = {};
                 const uint64_t same[2] = {};
                 compare_and_swap_16(host, pair, same);
@@ -183,11 +184,12 @@ void Vcpu::access_ram(const MemoryAccess& access, uint64_t va, uint8_t* host) {
             return;
         }
         case MemoryKind::AtomicRmw:
-            values[0] = by_size(size, [&](auto t) { return atomic_rmw<decltype(t)>(host, access.atomic, values[0]); });
+            values[0] = by_size(
+                size, [&](auto t) { return atomic_rmw<decltype(t)>(host, access.atomic, values[0]); });
             return;
         case MemoryKind::Cas:
-            values[0] =
-                by_size(size, [&](auto t) { return compare_and_swap<decltype(t)>(host, values[0], values[1]); });
+            values[0] = by_size(
+                size, [&](auto t) { return compare_and_swap<decltype(t)>(host, values[0], values[1]); });
             return;
         case MemoryKind::ZeroBlock: std::memset(host, 0, 64); return;
         default: break;
@@ -253,7 +255,7 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const unsigned bytes = access.bytes();
     if (access.kind == MemoryKind::ZeroBlock) va &= ~uint64_t{63};
 
-    const unsigned alignment = access.must_be_aligned()                           ? bytes
+    const unsigned alignment = access.must_be_aligned()                         ? bytes
                                : state_.mode & frontend::a64::mode::kAlignCheck ? access.unit_bytes()
                                                                                 : 1;
     if ((va & (alignment - 1)) != 0) return raise_data_abort(host_pc, va, mmu::kFscAlignment, write);
@@ -261,7 +263,8 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     Target target;
     uint8_t fsc = 0;
     bool device = false;
-    if (!translate(va, write, unprivileged, target, fsc, device)) return raise_data_abort(host_pc, va, fsc, write);
+    if (!translate(va, write, unprivileged, target, fsc, device))
+        return raise_data_abort(host_pc, va, fsc, write);
     const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
     // Device memory wants aligned accesses, and none of DC ZVA (ARM ARM B2.7.2).
     if (device && ((va & (access.unit_bytes() - 1)) != 0 || access.kind == MemoryKind::ZeroBlock))

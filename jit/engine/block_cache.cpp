@@ -27,7 +27,9 @@ size_t BlockCache::slot_of(uint64_t key) const {
     return i;
 }
 
-TranslationBlock* BlockCache::find(uint64_t pa, uint32_t mode) const { return table_[slot_of(key(pa, mode))].block; }
+TranslationBlock* BlockCache::find(uint64_t pa, uint32_t mode) const {
+    return table_[slot_of(key(pa, mode))].block;
+}
 
 void BlockCache::grow() {
     std::vector<Entry> old(table_.size() * 2);
@@ -113,7 +115,8 @@ unsigned BlockCache::invalidate(uint64_t pa, uint64_t bytes) {
 unsigned BlockCache::invalidate_all() {
     unsigned count = 0;
     for (size_t page = 0; page < page_head_.size(); ++page)
-        if (page_head_[page] != nullptr) count += invalidate(base_ + (uint64_t{page} << kPageBits), kPageSize);
+        if (page_head_[page] != nullptr)
+            count += invalidate(base_ + (uint64_t{page} << kPageBits), kPageSize);
     return count;
 }
 

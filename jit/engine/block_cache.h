@@ -15,10 +15,10 @@ struct TranslationBlock {
     uint32_t mode = 0;
     uint32_t guest_bytes = 0;
     uint32_t guest_insns = 0;
-    uint32_t first_site = 0;          ///< site id of code.exits[0]
-    bool valid = true;                ///< still findable; an invalid block may be running until it leaves
+    uint32_t first_site = 0;  ///< site id of code.exits[0]
+    bool valid = true;        ///< still findable; an invalid block may be running until it leaves
     backend::CompiledBlock code;
-    std::vector<uint32_t> incoming;   ///< sites of other blocks that may be linked to this one
+    std::vector<uint32_t> incoming;               ///< sites of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };
@@ -43,8 +43,8 @@ class BlockCache {
     /// The block whose code contains host_pc, valid or not.
     const TranslationBlock* owner_of(const void* host_pc, bool cold) const;
 
-    /// Takes out the blocks that overlap [pa, pa + bytes), which must not cross a page; unlinks what jumps to them.
-    /// Returns how many there were.
+    /// Takes out the blocks that overlap [pa, pa + bytes), which must not cross a page; unlinks what jumps to
+    /// them. Returns how many there were.
     unsigned invalidate(uint64_t pa, uint64_t bytes);
     unsigned invalidate_all();
     void clear();

@@ -49,8 +49,8 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
 void Engine::trace(const TranslationBlock& block) {
     std::FILE* out = options_.trace_file;
     if (options_.trace_blocks) {
-        fmt::print(out, "block pa {:#x} mode {:#x} insns {} host {}\n", block.pa, block.mode, block.guest_insns,
-                   static_cast<const void*>(block.code.entry));
+        fmt::print(out, "block pa {:#x} mode {:#x} insns {} host {}\n", block.pa, block.mode,
+                   block.guest_insns, static_cast<const void*>(block.code.entry));
         for (uint32_t i = 0; i < block.guest_insns; ++i) {
             const uint32_t word = *reinterpret_cast<const uint32_t*>(memory_.host(block.pa + 4 * i, 4));
             fmt::print(out, "  {:#x}: {:08x} {}\n", block.pa + 4 * i, word, a64::describe(word));
@@ -85,8 +85,8 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id,
     // The guest may have moved the page under the running block and not yet synchronised.
     if (!exit.cross_page && ((s.block->pa ^ pa) & kPageMask) != 0) return target->code.entry;
     const TranslationBlock*& linked = s.block->linked[s.exit];
-    // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine cannot
-    // turn a cross-page exit to another block; that exit then asks each time.
+    // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
+    // cannot turn a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
     backend::link(exit, target->code.entry, epoch);
     if (linked != target) {

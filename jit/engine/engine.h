@@ -1,4 +1,5 @@
-// The translation engine: one for a machine, shared by its virtual CPUs. Finds, makes, links and forgets blocks.
+// The translation engine: one for a machine, shared by its virtual CPUs. Finds, makes, links and forgets
+// blocks.
 #pragma once
 
 #include <cstdint>
@@ -31,17 +32,19 @@ class Engine {
 
     backend::CodeBuffer& code() { return code_; }
 
-    /// The entry of the block for this physical address, which is in RAM and 4-byte aligned. Null: the code cache is
-    /// full; stop all virtual CPUs and call flush().
+    /// The entry of the block for this physical address, which is in RAM and 4-byte aligned. Null: the code
+    /// cache is full; stop all virtual CPUs and call flush().
     const void* entry(uint64_t pa, uint32_t mode);
     /// The same, and links `site` (see backend::ExitSite) to it; `epoch` is the running view's.
     const void* entry_and_link(uint64_t pa, uint32_t mode, uint32_t site, uint32_t epoch);
 
-    /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after it.
+    /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after
+    /// it.
     void flush();
 
     bool line_has_code(uint64_t pa) const { return cache_.line_has_code(pa); }
-    /// Guest code in [pa, pa + bytes) may have changed. True: jump caches may hold entries of forgotten blocks.
+    /// Guest code in [pa, pa + bytes) may have changed. True: jump caches may hold entries of forgotten
+    /// blocks.
     bool invalidate(uint64_t pa, uint64_t bytes);
     bool invalidate_all();
 

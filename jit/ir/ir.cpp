@@ -105,7 +105,8 @@ Ref Builder::get_v(Type t, unsigned index) {
     if (known != kNoRef) {
         const Type have = block_[known].type;
         if (have == t || have == Type::V128 || (have == Type::F64 && t == Type::F32)) return known;
-        if (t == Type::V128) return v_[index] = emit(have == Type::F64 ? Op::VZext64 : Op::VZext32, Type::V128, {known});
+        if (t == Type::V128)
+            return v_[index] = emit(have == Type::F64 ? Op::VZext64 : Op::VZext32, Type::V128, {known});
         // F64 of a register that holds a single: its upper half is zero.
         return emit(Op::VZext32, Type::V128, {known});
     }

@@ -1,14 +1,14 @@
 // Arclight's intermediate representation: typed SSA for one translation block.
 //
-// A block is a straight line with one entry and several exits (ExitIf leaves in the middle), so SSA needs no phis.
-// An instruction is its own result; operands are indices of earlier instructions.
+// A block is a straight line with one entry and several exits (ExitIf leaves in the middle), so SSA needs no
+// phis. An instruction is its own result; operands are indices of earlier instructions.
 //
-// Integer typing rule. Every integer value is 64 bits wide. An I32 operation reads the low 32 bits of its integer
-// operands and its result is zero-extended. So an I64 value may stand as an operand of an I32 operation (truncation)
-// and the other way round (zero extension) with no conversion: exactly how A64 W registers and x86 32-bit
-// instructions behave.
-// Floating point: an F32/F64 value has undefined bits above its width. A V128 may stand where an fp operand is asked
-// for (its lane 0); the other direction needs VZext32/VZext64, except in SetV, which zero-extends.
+// Integer typing rule. Every integer value is 64 bits wide. An I32 operation reads the low 32 bits of its
+// integer operands and its result is zero-extended. So an I64 value may stand as an operand of an I32
+// operation (truncation) and the other way round (zero extension) with no conversion: exactly how A64 W
+// registers and x86 32-bit instructions behave. Floating point: an F32/F64 value has undefined bits above its
+// width. A V128 may stand where an fp operand is asked for (its lane 0); the other direction needs
+// VZext32/VZext64, except in SetV, which zero-extends.
 #pragma once
 
 #include <cstdint>
@@ -40,15 +40,17 @@ struct Inst {
 };
 static_assert(sizeof(Inst) == 32);
 
-// ---- aux encodings ---------------------------------------------------------------------------------------------
-// MemAux: bits 3:0 log2 bytes of one unit, then flags.
+// ---- aux encodings
+// --------------------------------------------------------------------------------------------- MemAux: bits
+// 3:0 log2 bytes of one unit, then flags.
 inline constexpr uint32_t kMemSizeMask = 0xf;
 inline constexpr uint32_t kMemSigned = 1u << 4;
 inline constexpr uint32_t kMemAcquire = 1u << 5;
 inline constexpr uint32_t kMemRelease = 1u << 6;
 inline constexpr uint32_t kMemUnprivileged = 1u << 7;  ///< LDTR/STTR executed at EL1
-inline constexpr uint32_t kMemAligned = 1u << 8;       ///< must be aligned to the whole access, else an alignment fault
-inline constexpr uint32_t kMemSpBase = 1u << 9;        ///< the base is SP, which must be 16-byte aligned
+inline constexpr uint32_t kMemAligned =
+    1u << 8;  ///< must be aligned to the whole access, else an alignment fault
+inline constexpr uint32_t kMemSpBase = 1u << 9;  ///< the base is SP, which must be 16-byte aligned
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
 
 enum class AtomicKind : uint64_t { Add, Clear, Xor, Set, MaxS, MinS, MaxU, MinU, Swap };
@@ -58,10 +60,11 @@ enum class BranchKind : uint32_t { Jump, Call, Return };
 enum class RoundMode : uint32_t { TieEven, Up, Down, Zero, TieAway, Current, Exact, Odd };
 
 // CallAux
-inline constexpr uint32_t kCallMayRaise = 1u << 0;    ///< may set exit_request: checked after the call
-inline constexpr uint32_t kCallReadsState = 1u << 1;  ///< registers are written back before the call
-inline constexpr uint32_t kCallWritesState = 1u << 2; ///< cached registers are dropped after the call
-inline constexpr uint32_t kCallEndsBlock = 1u << 3;   ///< the helper set state.pc and a reason: leave after it, always
+inline constexpr uint32_t kCallMayRaise = 1u << 0;     ///< may set exit_request: checked after the call
+inline constexpr uint32_t kCallReadsState = 1u << 1;   ///< registers are written back before the call
+inline constexpr uint32_t kCallWritesState = 1u << 2;  ///< cached registers are dropped after the call
+inline constexpr uint32_t kCallEndsBlock =
+    1u << 3;  ///< the helper set state.pc and a reason: leave after it, always
 inline constexpr uint32_t kCallSystem = kCallMayRaise | kCallReadsState | kCallWritesState;
 
 // VecAux
@@ -69,7 +72,8 @@ constexpr uint32_t vec_aux(unsigned esize, bool q = true) { return esize | (q ? 
 constexpr unsigned vec_esize(uint32_t aux) { return aux & 3; }
 constexpr bool vec_q(uint32_t aux) { return (aux & 16) != 0; }
 
-// ---- opcode properties -----------------------------------------------------------------------------------------
+// ---- opcode properties
+// -----------------------------------------------------------------------------------------
 struct OpInfo {
     const char* name;
     const char* result;
@@ -81,9 +85,9 @@ inline bool is_pure(Op op) { return info(op).effects == 'P'; }
 
 struct Block {
     std::vector<Inst> insts;
-    uint64_t pa = 0;             ///< physical address of the first instruction
-    uint32_t mode = 0;           ///< translation mode bits (part of the key)
-    uint32_t guest_bytes = 0;    ///< length of the guest code covered
+    uint64_t pa = 0;           ///< physical address of the first instruction
+    uint32_t mode = 0;         ///< translation mode bits (part of the key)
+    uint32_t guest_bytes = 0;  ///< length of the guest code covered
     uint32_t guest_insns = 0;
 
     void clear() { insts.clear(), guest_bytes = guest_insns = 0; }
@@ -94,13 +98,14 @@ struct Block {
 std::string print(const Block& block);
 /// Empty when the block is well formed, else what is wrong and where.
 std::string verify(const Block& block);
-/// Removes pure instructions without users and overwritten SetX/SetV/SetFlags between faulting points, in place
-/// (they become Op::Const with type Void and no users are left dangling; the backend skips them).
+/// Removes pure instructions without users and overwritten SetX/SetV/SetFlags between faulting points, in
+/// place (they become Op::Const with type Void and no users are left dangling; the backend skips them).
 void eliminate_dead(Block& block);
 
-// ---- Builder ---------------------------------------------------------------------------------------------------
-/// Appends instructions, folds constants and forwards guest registers: GetX after SetX yields the value, repeated
-/// GetX yields the first one.
+// ---- Builder
+// ---------------------------------------------------------------------------------------------------
+/// Appends instructions, folds constants and forwards guest registers: GetX after SetX yields the value,
+/// repeated GetX yields the first one.
 class Builder {
   public:
     explicit Builder(Block& block) : block_(block) { reset(); }
@@ -125,15 +130,17 @@ class Builder {
     void set_x(unsigned index, Ref value);
     Ref get_flags();
     void set_flags(Ref flags);
-    /// FlagsOf must follow its operation immediately; call this right after bin(). Never folded away when v is a
-    /// constant: `raw` emission is used by add_with_flags and friends.
+    /// FlagsOf must follow its operation immediately; call this right after bin(). Never folded away when v
+    /// is a constant: `raw` emission is used by add_with_flags and friends.
     Ref flags_of(Ref v) { return emit(Op::FlagsOf, Type::Flags, {v}); }
     Ref bin_raw(Op op, Type t, Ref a, Ref b) { return emit(op, t, {a, b}); }
     Ref cond(unsigned cc) { return emit(Op::Cond, Type::I1, {get_flags()}, cc); }
     Ref get_v(Type t, unsigned index);
     void set_v(unsigned index, Ref value);
     Ref load_field(Type t, size_t offset) { return emit(Op::LoadField, t, {}, offset); }
-    void store_field(Ref v, size_t offset, unsigned bytes) { emit(Op::StoreField, Type::Void, {v}, offset, bytes); }
+    void store_field(Ref v, size_t offset, unsigned bytes) {
+        emit(Op::StoreField, Type::Void, {v}, offset, bytes);
+    }
 
     /// Marks the start of a guest instruction at `offset` in its page.
     void insn_start(uint32_t offset, uint32_t encoding);

@@ -7,10 +7,10 @@
 namespace arclight::frontend::a64 {
 
 struct Encoding {
-    const char* name;     ///< handler and identifier, such as "ADD_imm"
-    const char* title;    ///< as in the manual: "ADD (immediate)"
-    const char* pattern;  ///< 32 characters, see fields.h
-    uint32_t mask, value; ///< insn & mask == value
+    const char* name;      ///< handler and identifier, such as "ADD_imm"
+    const char* title;     ///< as in the manual: "ADD (immediate)"
+    const char* pattern;   ///< 32 characters, see fields.h
+    uint32_t mask, value;  ///< insn & mask == value
 };
 
 /// All encodings in table order: where two match, the earlier one wins.
