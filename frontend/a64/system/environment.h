@@ -30,6 +30,8 @@ class Environment {
     // ---- Interrupts
     /// PSTATE.DAIF may have been opened: look for deliverable interrupts before the next instruction.
     virtual void interrupts_unmasked() = 0;
+    /// ISR_EL1: pending SError (bit 8), IRQ (bit 7), FIQ (bit 6), masked or not.
+    virtual uint64_t pending_interrupts() = 0;
     /// ICC_*_EL1 by encoding (see sysregs.h). False: no such register, or not with this access.
     virtual bool icc_read(uint32_t encoding, uint64_t& value) = 0;
     virtual bool icc_write(uint32_t encoding, uint64_t value) = 0;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 namespace arclight::frontend::a64 {
 
@@ -32,7 +33,7 @@ struct [[nodiscard]] SystemResult {
 /// Storage of the EL1 and EL0 registers that are neither in GuestState nor in mmu::TranslationRegs.
 struct SystemRegisters {
     uint64_t actlr = 0, cpacr = 0, amair = 0, vbar = 0, esr = 0, far = 0, afsr0 = 0, afsr1 = 0, par = 0;
-    uint64_t csselr = 0, cntkctl = 0, scxtnum_el0 = 0, scxtnum_el1 = 0, cntfrq = 0;
+    uint64_t csselr = 0, cntkctl = 0, scxtnum_el0 = 0, scxtnum_el1 = 0, cntfrq = 0, rvbar = 0;
 
     // Debug (D19.3)
     uint64_t mdscr = 0, mdccint = 0, osdtrrx = 0, osdtrtx = 0, oseccr = 0, osdlr = 0, dbgclaim = 0,
@@ -45,7 +46,7 @@ struct SystemRegisters {
     // Performance monitors (D19.5): the cycle counter only. It counts nanoseconds, as if the CPU ran at 1
     // GHz.
     struct Pmu {
-        uint64_t pmcr = 0;  // E, D, DP, LC
+        uint64_t pmcr = 0;
         uint64_t ccfiltr = 0, selr = 0, userenr = 0;
         bool cycle_enabled = false;    // PMCNTENSET.C
         bool cycle_interrupt = false;  // PMINTENSET.C
@@ -61,21 +62,19 @@ struct SystemRegisters {
 struct SysregRow {
     uint16_t encoding;
     const char* name;
-    uint8_t access;  ///< bits below
-    uint8_t flags;
-    SystemResult (*check)(Cpu& cpu, const SysregRow& row, bool write);  ///< traps; null: none
-    uint64_t (*read)(Cpu& cpu, const SysregRow& row);
-    void (*write)(Cpu& cpu, const SysregRow& row, uint64_t value);
+    uint8_t access;    ///< sysreg_access bits; what is missing is UNDEFINED
+    bool gic = false;  ///< forwarded to Environment::icc_read() and icc_write()
+    SystemResult (*check)(const Cpu& cpu, const SysregRow& row, bool write) = nullptr;  ///< traps
+    uint64_t (*read)(Cpu& cpu, const SysregRow& row) = nullptr;
+    void (*write)(Cpu& cpu, const SysregRow& row, uint64_t value) = nullptr;
 };
 namespace sysreg_access {
 inline constexpr uint8_t kRead0 = 1, kWrite0 = 2, kRead1 = 4, kWrite1 = 8;
 }
-namespace sysreg_flags {
-inline constexpr uint8_t kEndsBlock =
-    1;  ///< a write may change GuestState::mode, the view or pending interrupts
-}
 
-/// The row of an allocated register, or null.
+/// All allocated registers, for tests, traces and the debugger.
+std::span<const SysregRow> sysreg_rows();
+/// The row of an allocated register (op0 2 or 3), or null.
 const SysregRow* find_sysreg(uint32_t encoding);
 
 /// MRS and MSR (register) at the current EL. FPCR and FPSR work on GuestState::mxcsr: the caller brings it up

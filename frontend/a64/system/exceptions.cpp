@@ -1,0 +1,210 @@
+#include "frontend/a64/system/exceptions.h"
+
+#include <utility>
+
+#include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/pmu.h"
+#include "frontend/a64/system/syndrome.h"
+#include "frontend/a64/translate/translator.h"
+
+namespace arclight::frontend::a64 {
+namespace {
+
+constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
+
+// SCTLR_EL1
+constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),
+                   kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(23);
+// MDSCR_EL1
+constexpr uint64_t kMdscrSs = bit(0), kMdscrKde = bit(13);
+// SPSR_EL1
+constexpr uint64_t kSpsrIl = bit(20), kSpsrSs = bit(21), kSpsrPan = bit(22), kSpsrAArch32 = bit(4);
+constexpr unsigned kModeEl0t = 0, kModeEl1t = 4, kModeEl1h = 5;
+
+uint64_t& stack_bank(Cpu& cpu) { return cpu.el == 1 && cpu.sp_elx ? cpu.state.sp_el1 : cpu.state.sp_el0; }
+
+/// Changes the EL and PSTATE.SP together: the current stack pointer goes to its bank, the new one comes from
+/// its.
+void switch_stack(Cpu& cpu, uint8_t el, bool sp_elx) {
+    stack_bank(cpu) = cpu.state.sp;
+    cpu.el = el;
+    cpu.sp_elx = sp_elx;
+    cpu.state.sp = stack_bank(cpu);
+}
+
+// AArch64.GenerateDebugExceptionsFrom: would a step at this EL, with this PSTATE.D, raise an exception?
+bool debug_enabled_from(const Cpu& cpu, unsigned el, bool masked) {
+    if (cpu.registers.os_lock || (cpu.registers.osdlr & 1) != 0) return false;
+    return el == 0 || ((cpu.registers.mdscr & kMdscrKde) != 0 && !masked);
+}
+
+bool step_enabled(const Cpu& cpu) {
+    return (cpu.registers.mdscr & kMdscrSs) != 0 &&
+           debug_enabled_from(cpu, cpu.el, (cpu.state.daif & kDaifD) != 0);
+}
+
+void synchronous(Cpu& cpu, uint32_t esr, uint64_t return_address) {
+    take_exception(cpu, ExceptionKind::Synchronous, esr, return_address);
+}
+
+}  // namespace
+
+void update_mode(Cpu& cpu) {
+    jit::GuestState& s = cpu.state;
+    const uint64_t sctlr = cpu.translation.sctlr;
+    uint32_t m = s.mode & mode::kSerial;
+    // CPACR_EL1.FPEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
+    const unsigned fpen = cpu.registers.cpacr >> 20 & 3;
+    if (cpu.el == 1) {
+        m |= mode::kEl1;
+        if (cpu.sp_elx) m |= mode::kSpElx;
+        if ((sctlr & kSctlrSa) != 0) m |= mode::kSpAlignCheck;
+        if ((fpen & 1) == 0) m |= mode::kFpTrap;
+    } else {
+        if ((sctlr & kSctlrSa0) != 0) m |= mode::kSpAlignCheck;
+        if (fpen != 3) m |= mode::kFpTrap;
+    }
+    // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
+    if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= mode::kAlignCheck;
+    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= mode::kFpSlow;
+    if (cpu.il) m |= mode::kIllegal;
+    if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= mode::kSingleStep;
+    s.mode = m;
+}
+
+uint64_t pstate_to_spsr(const Cpu& cpu) {
+    uint64_t v = jit::nzcv_from_flags(cpu.state.flags) | (cpu.state.daif & kDaifAll);
+    if (cpu.el == 1) v |= cpu.sp_elx ? kModeEl1h : kModeEl1t;
+    if (cpu.ss) v |= kSpsrSs;
+    if (cpu.pan) v |= kSpsrPan;
+    if (cpu.il) v |= kSpsrIl;
+    return v;
+}
+
+// AArch64.TakeException (D1.3.1)
+void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_address) {
+    jit::GuestState& s = cpu.state;
+    s.spsr_el1 = pstate_to_spsr(cpu);
+    s.elr_el1 = return_address;
+    if (kind == ExceptionKind::Synchronous || kind == ExceptionKind::SError) cpu.registers.esr = esr;
+
+    uint64_t offset = std::to_underlying(kind);
+    if (cpu.el == 0) {
+        offset += 0x400;
+    } else if (cpu.sp_elx) {
+        offset += 0x200;
+    }
+    const bool el_changes = cpu.el != 1;
+    switch_stack(cpu, 1, true);
+    s.daif = kDaifAll;
+    cpu.il = false;
+    cpu.ss = false;
+    if ((cpu.translation.sctlr & kSctlrSpan) == 0) cpu.pan = true;
+    s.pc = cpu.registers.vbar + offset;
+    if (el_changes && cpu.registers.pmu.follows_el) pmu_update(cpu);
+    update_mode(cpu);
+    cpu.environment.context_changed();
+}
+
+void take_svc(Cpu& cpu, uint32_t imm16, uint64_t pc) {
+    step_done(cpu);  // SSAdvance: the step is of the SVC itself
+    synchronous(cpu, syndrome::svc(imm16), pc + 4);
+}
+void take_brk(Cpu& cpu, uint32_t imm16, uint64_t pc) { synchronous(cpu, syndrome::brk(imm16), pc); }
+void take_undefined(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::undefined(), pc); }
+void take_fp_trap(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::fp_trap(), pc); }
+void take_illegal_state(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::illegal_state(), pc); }
+void take_sp_alignment(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::sp_alignment(), pc); }
+
+void take_pc_alignment(Cpu& cpu, uint64_t pc) {
+    cpu.registers.far = pc;
+    synchronous(cpu, syndrome::pc_alignment(), pc);
+}
+
+void take_data_abort(Cpu& cpu, uint64_t address, uint8_t fsc, bool write, uint64_t pc) {
+    cpu.registers.far = address;
+    synchronous(cpu, syndrome::data_abort(cpu.el, fsc, write), pc);
+}
+
+void take_instruction_abort(Cpu& cpu, uint64_t address, uint8_t fsc, uint64_t pc) {
+    cpu.registers.far = address;
+    synchronous(cpu, syndrome::instruction_abort(cpu.el, fsc), pc);
+}
+
+void take_system_result(Cpu& cpu, const SystemResult& result, uint64_t pc) {
+    switch (result.kind) {
+        case SystemResult::Kind::Ok: return;
+        case SystemResult::Kind::Undefined: return take_undefined(cpu, pc);
+        case SystemResult::Kind::Abort: cpu.registers.far = result.far; [[fallthrough]];
+        case SystemResult::Kind::Trap: return synchronous(cpu, result.esr, pc);
+    }
+}
+
+bool execute_hvc(Cpu& cpu) {
+    if (cpu.el == 0) return false;
+    auto& x = cpu.state.x;
+    x[0] = cpu.environment.hvc(x[0], x[1], x[2], x[3]);
+    return true;
+}
+
+SystemResult check_wait(const Cpu& cpu, bool wfe) {
+    if (cpu.el != 0 || (cpu.translation.sctlr & (wfe ? kSctlrNtwe : kSctlrNtwi)) != 0) return {};
+    return {SystemResult::Kind::Trap, syndrome::wait_trap(wfe)};
+}
+
+// AArch64.ExceptionReturn and SetPSTATEFromPSR (D1.4)
+void eret(Cpu& cpu) {
+    jit::GuestState& s = cpu.state;
+    const uint64_t spsr = s.spsr_el1;
+    const unsigned m = spsr & 0xf;
+    const bool illegal = (spsr & kSpsrAArch32) != 0 || (m != kModeEl0t && m != kModeEl1t && m != kModeEl1h);
+    const uint8_t el = illegal ? cpu.el : static_cast<uint8_t>(m >> 2);
+
+    // DebugExceptionReturnSS: a step begins with the return, unless this EL is itself being stepped.
+    cpu.ss = (cpu.registers.mdscr & kMdscrSs) != 0 && (spsr & kSpsrSs) != 0 && !step_enabled(cpu) &&
+             debug_enabled_from(cpu, el, (spsr & kDaifD) != 0);
+
+    const bool el_changes = el != cpu.el;
+    if (illegal) {
+        cpu.il = true;
+    } else {
+        cpu.il = (spsr & kSpsrIl) != 0;
+        switch_stack(cpu, el, m == kModeEl1h);
+    }
+    s.flags = jit::flags_from_nzcv(static_cast<uint32_t>(spsr));
+    s.daif = spsr & kDaifAll;
+    cpu.pan = (spsr & kSpsrPan) != 0;
+    s.pc = branch_address(cpu, s.elr_el1);
+    s.exclusive_addr = jit::kNoExclusive;
+    cpu.event_register.store(true, std::memory_order_relaxed);
+    if (el_changes && cpu.registers.pmu.follows_el) pmu_update(cpu);
+    update_mode(cpu);
+    cpu.environment.context_changed();
+    cpu.environment.interrupts_unmasked();
+}
+
+void set_pan(Cpu& cpu, bool pan) {
+    if (cpu.pan == pan) return;
+    cpu.pan = pan;
+    cpu.environment.context_changed();
+}
+
+void set_sp_elx(Cpu& cpu, bool sp_elx) {
+    switch_stack(cpu, cpu.el, sp_elx);
+    update_mode(cpu);
+}
+
+void sync_stack_pointers(Cpu& cpu) { stack_bank(cpu) = cpu.state.sp; }
+
+uint64_t branch_address(const Cpu& cpu, uint64_t target) { return cpu.translation.without_tag(target); }
+
+bool step_pending(const Cpu& cpu) { return !cpu.ss && step_enabled(cpu); }
+
+void take_step(Cpu& cpu, bool exclusive) {
+    synchronous(cpu, syndrome::software_step(cpu.el, exclusive), cpu.state.pc);
+}
+
+void step_done(Cpu& cpu) { cpu.ss = false; }
+
+}  // namespace arclight::frontend::a64

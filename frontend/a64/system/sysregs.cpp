@@ -1,0 +1,430 @@
+#include "frontend/a64/system/sysregs.h"
+
+#include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/pmu.h"
+#include "frontend/a64/system/syndrome.h"
+#include "frontend/a64/translate/translator.h"
+
+namespace arclight::frontend::a64 {
+namespace {
+
+using jit::GuestState;
+using Pmu = SystemRegisters::Pmu;
+
+constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
+
+SystemResult trap(const Cpu& cpu, const SysregRow& row, bool write) {
+    const unsigned rt = cpu.environment.current_instruction() & 31;
+    return {SystemResult::Kind::Trap, syndrome::system_trap(row.encoding, rt, !write)};
+}
+SystemResult trap_unless(bool allowed, const Cpu& cpu, const SysregRow& row, bool write) {
+    return cpu.el != 0 || allowed ? SystemResult{} : trap(cpu, row, write);
+}
+
+// ---- Plain registers
+
+template <uint64_t SystemRegisters::*Member>
+uint64_t read_register(Cpu& cpu, const SysregRow&) {
+    return cpu.registers.*Member;
+}
+template <uint64_t SystemRegisters::*Member>
+void write_register(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.*Member = value;
+}
+template <uint64_t GuestState::*Member>
+uint64_t read_state(Cpu& cpu, const SysregRow&) {
+    return cpu.state.*Member;
+}
+template <uint64_t GuestState::*Member>
+void write_state(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.state.*Member = value;
+}
+uint64_t read_zero(Cpu&, const SysregRow&) { return 0; }
+void write_ignored(Cpu&, const SysregRow&, uint64_t) {}
+
+// ---- Identification
+
+uint64_t read_id(Cpu& cpu, const SysregRow& row) {
+    return id_register(cpu.config, row.encoding >> 3 & 15, row.encoding & 7);
+}
+uint64_t read_ctr(Cpu&, const SysregRow&) { return ctr_el0(); }
+
+constexpr uint64_t kSctlrUma = bit(9), kSctlrDze = bit(14), kSctlrUct = bit(15), kSctlrTscxt = bit(20);
+
+SystemResult trap_uct(const Cpu& cpu, const SysregRow& row, bool write) {
+    return trap_unless((cpu.translation.sctlr & kSctlrUct) != 0, cpu, row, write);
+}
+SystemResult trap_tscxt(const Cpu& cpu, const SysregRow& row, bool write) {
+    return trap_unless((cpu.translation.sctlr & kSctlrTscxt) == 0, cpu, row, write);
+}
+uint64_t read_dczid(Cpu& cpu, const SysregRow&) {
+    constexpr uint64_t kBlockWordsLog2 = 4, kProhibited = bit(4);
+    const bool allowed = cpu.el != 0 || (cpu.translation.sctlr & kSctlrDze) != 0;
+    return kBlockWordsLog2 | (allowed ? 0 : kProhibited);
+}
+
+// ---- Control and translation
+
+// M, A, C, SA, SA0, UMA, I, DZE, UCT, nTWI, nTWE, WXN, TSCXT, SPAN, UCI. EE and E0E are RES0: no big-endian
+// data.
+constexpr uint64_t kSctlrWritable = bit(0) | bit(1) | bit(2) | bit(3) | bit(4) | bit(9) | bit(12) | bit(14) |
+                                    bit(15) | bit(16) | bit(18) | bit(19) | bit(20) | bit(23) | bit(26);
+// LSMAOE, nTLSMD, EIS, EOS and, as EL0 has no AArch32, SED and ITD.
+constexpr uint64_t kSctlrRes1 = bit(29) | bit(28) | bit(22) | bit(11) | bit(8) | bit(7);
+constexpr uint64_t kSctlrTranslation = bit(0) | bit(19);  // M, WXN
+constexpr uint64_t kSctlrReset = kSctlrRes1 | bit(23) | bit(18) | bit(16) | bit(4) | bit(3);
+
+uint64_t read_sctlr(Cpu& cpu, const SysregRow&) { return cpu.translation.sctlr; }
+void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    const uint64_t changed = cpu.translation.sctlr;
+    cpu.translation.sctlr = (value & kSctlrWritable) | kSctlrRes1;
+    cpu.translation.update();
+    update_mode(cpu);
+    if (((changed ^ cpu.translation.sctlr) & kSctlrTranslation) != 0) cpu.environment.translation_changed();
+}
+
+void write_cpacr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.cpacr = value & (bit(20) | bit(21) | bit(28));  // FPEN, TTA
+    update_mode(cpu);
+}
+
+uint64_t read_ttbr0(Cpu& cpu, const SysregRow&) { return cpu.translation.ttbr0; }
+uint64_t read_ttbr1(Cpu& cpu, const SysregRow&) { return cpu.translation.ttbr1; }
+uint64_t read_tcr(Cpu& cpu, const SysregRow&) { return cpu.translation.tcr; }
+uint64_t read_mair(Cpu& cpu, const SysregRow&) { return cpu.translation.mair; }
+
+// A new table flushes nothing: software changes the ASID or invalidates, as it must on any CPU with a TLB.
+void write_ttbr0(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.translation.ttbr0 = value;
+    cpu.translation.update_tables();
+    cpu.environment.context_changed();
+}
+void write_ttbr1(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.translation.ttbr1 = value;
+    cpu.translation.update_tables();
+    cpu.environment.context_changed();
+}
+void write_tcr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    // Bits 42:0 but 6 and 35, and E0PD; what belongs to features that are not announced is RES0.
+    constexpr uint64_t kWritable = ((bit(43) - 1) & ~(bit(6) | bit(35))) | bit(55) | bit(56);
+    value &= kWritable;
+    if (value == cpu.translation.tcr) return;
+    cpu.translation.tcr = value;
+    cpu.translation.update();
+    cpu.environment.translation_changed();
+}
+void write_mair(Cpu& cpu, const SysregRow&, uint64_t value) {
+    if (value == cpu.translation.mair) return;
+    cpu.translation.mair = value;
+    cpu.translation.update();
+    cpu.environment.translation_changed();
+}
+
+// ---- PSTATE and exceptions
+
+uint64_t read_isr(Cpu& cpu, const SysregRow&) { return cpu.environment.pending_interrupts(); }
+
+SystemResult check_sp_el0(const Cpu& cpu, const SysregRow&, bool) {
+    return cpu.sp_elx ? SystemResult{} : SystemResult::undefined();
+}
+uint64_t read_spsel(Cpu& cpu, const SysregRow&) { return cpu.sp_elx ? 1 : 0; }
+void write_spsel(Cpu& cpu, const SysregRow&, uint64_t value) { set_sp_elx(cpu, (value & 1) != 0); }
+uint64_t read_current_el(Cpu& cpu, const SysregRow&) { return uint64_t{cpu.el} << 2; }
+uint64_t read_pan(Cpu& cpu, const SysregRow&) { return cpu.pan ? bit(22) : 0; }
+void write_pan(Cpu& cpu, const SysregRow&, uint64_t value) { set_pan(cpu, (value & bit(22)) != 0); }
+uint64_t read_nzcv(Cpu& cpu, const SysregRow&) { return jit::nzcv_from_flags(cpu.state.flags); }
+void write_nzcv(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.state.flags = jit::flags_from_nzcv(static_cast<uint32_t>(value));
+}
+
+SystemResult trap_uma(const Cpu& cpu, const SysregRow& row, bool write) {
+    return trap_unless((cpu.translation.sctlr & kSctlrUma) != 0, cpu, row, write);
+}
+void set_daif(Cpu& cpu, uint64_t value) {
+    const uint64_t opened = cpu.state.daif & ~value;
+    cpu.state.daif = value & kDaifAll;
+    update_mode(cpu);  // PSTATE.D decides on software step at EL1
+    if (opened != 0) cpu.environment.interrupts_unmasked();
+}
+void write_daif(Cpu& cpu, const SysregRow&, uint64_t value) { set_daif(cpu, value); }
+
+SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
+    if ((cpu.state.mode & mode::kFpTrap) == 0) return {};
+    return {SystemResult::Kind::Trap, syndrome::fp_trap()};
+}
+uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
+void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
+    write_fpcr(cpu.state, static_cast<uint32_t>(value), cpu.state.mxcsr);
+    update_mode(cpu);
+}
+uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state, cpu.state.mxcsr); }
+void write_fpsr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
+    write_fpsr(cpu.state, static_cast<uint32_t>(value), cpu.state.mxcsr);
+}
+
+// ---- Generic timer
+
+/// Bit N of CNTKCTL_EL1 lets EL0 in.
+template <unsigned N>
+SystemResult trap_cntkctl(const Cpu& cpu, const SysregRow& row, bool write) {
+    return trap_unless((cpu.registers.cntkctl & bit(N)) != 0, cpu, row, write);
+}
+SystemResult trap_counter_frequency(const Cpu& cpu, const SysregRow& row, bool write) {
+    return trap_unless((cpu.registers.cntkctl & 3) != 0, cpu, row, write);
+}
+uint64_t read_counter(Cpu& cpu, const SysregRow&) { return cpu.environment.counter(); }
+void write_cntfrq(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.cntfrq = value & 0xffff'ffff; }
+uint64_t read_timer(Cpu& cpu, const SysregRow& row) { return cpu.environment.timer_read(row.encoding); }
+void write_timer(Cpu& cpu, const SysregRow& row, uint64_t value) {
+    cpu.environment.timer_write(row.encoding, value);
+}
+
+// ---- Performance monitors
+
+/// EL0 needs PMUSERENR_EL0.EN, or for reads and writes the further bit named (0: none).
+template <unsigned ReadBit, unsigned WriteBit>
+SystemResult trap_pmu(const Cpu& cpu, const SysregRow& row, bool write) {
+    const uint64_t enough = bit(0) | bit(write ? WriteBit : ReadBit);
+    return trap_unless((cpu.registers.pmu.userenr & enough) != 0, cpu, row, write);
+}
+
+constexpr uint64_t kPmuCycle = bit(31);
+
+template <bool Pmu::*Flag>
+uint64_t read_pmu_flag(Cpu& cpu, const SysregRow&) {
+    if (Flag == &Pmu::cycle_overflow) (void)pmu_overflow(cpu);
+    return cpu.registers.pmu.*Flag ? kPmuCycle : 0;
+}
+template <bool Pmu::*Flag>
+void change_pmu_flag(Cpu& cpu, uint64_t selected, bool value) {
+    if ((selected & kPmuCycle) == 0) return;
+    if (Flag == &Pmu::cycle_overflow) (void)pmu_overflow(cpu);
+    cpu.registers.pmu.*Flag = value;
+    pmu_update(cpu);
+}
+template <bool Pmu::*Flag>
+void set_pmu_flag(Cpu& cpu, const SysregRow&, uint64_t value) {
+    change_pmu_flag<Flag>(cpu, value, true);
+}
+template <bool Pmu::*Flag>
+void clear_pmu_flag(Cpu& cpu, const SysregRow&, uint64_t value) {
+    change_pmu_flag<Flag>(cpu, value, false);
+}
+
+constexpr uint64_t kPmcrE = bit(0), kPmcrC = bit(2), kPmcrDp = bit(5), kPmcrLc = bit(6);
+uint64_t read_pmcr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.pmcr | kPmcrLc; }  // N = 0
+void write_pmcr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.pmu.pmcr = value & (kPmcrE | kPmcrDp | bit(3) | bit(4));
+    if ((value & kPmcrC) != 0) pmu_set_cycles(cpu, 0);
+    pmu_update(cpu);
+}
+uint64_t read_pmselr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.selr; }
+void write_pmselr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.selr = value & 31; }
+uint64_t read_pmceid0(Cpu&, const SysregRow&) { return bit(0x11); }  // CPU_CYCLES
+uint64_t read_pmccntr(Cpu& cpu, const SysregRow&) { return pmu_cycles(cpu); }
+void write_pmccntr(Cpu& cpu, const SysregRow&, uint64_t value) { pmu_set_cycles(cpu, value); }
+uint64_t read_pmccfiltr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.ccfiltr; }
+void write_pmccfiltr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.pmu.ccfiltr = value & (bit(31) | bit(30));  // P, U
+    pmu_update(cpu);
+}
+// PMSELR_EL0.SEL of 31 is the cycle counter; others select nothing, since there are no event counters.
+uint64_t read_pmxevtyper(Cpu& cpu, const SysregRow& row) {
+    return cpu.registers.pmu.selr == 31 ? read_pmccfiltr(cpu, row) : 0;
+}
+void write_pmxevtyper(Cpu& cpu, const SysregRow& row, uint64_t value) {
+    if (cpu.registers.pmu.selr == 31) write_pmccfiltr(cpu, row, value);
+}
+uint64_t read_pmuserenr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.userenr; }
+void write_pmuserenr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.userenr = value & 15; }
+
+// ---- Debug
+
+void write_mdscr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    // SS, TDCC, KDE, HDE, MDE; the bits that mirror the external debug interface are writable under the OS
+    // lock.
+    constexpr uint64_t kAlways = bit(0) | bit(12) | bit(13) | bit(14) | bit(15);
+    constexpr uint64_t kLocked = bit(6) | bit(21) | bit(22) | bit(23) | bit(26) | bit(27) | bit(29) | bit(30);
+    const uint64_t writable = kAlways | (cpu.registers.os_lock ? kLocked : 0);
+    cpu.registers.mdscr = (cpu.registers.mdscr & ~writable) | (value & writable);
+    update_mode(cpu);
+}
+void write_oslar(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.os_lock = (value & 1) != 0;
+    update_mode(cpu);
+}
+uint64_t read_oslsr(Cpu& cpu, const SysregRow&) { return bit(3) | (cpu.registers.os_lock ? bit(1) : 0); }
+void write_osdlr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.osdlr = value & 1;
+    update_mode(cpu);
+}
+uint64_t read_claim_set(Cpu&, const SysregRow&) { return 0xff; }
+void write_claim_set(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.dbgclaim |= value & 0xff; }
+void write_claim_clear(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.dbgclaim &= ~(value & 0xff);
+}
+
+SystemResult trap_tdcc(const Cpu& cpu, const SysregRow& row, bool write) {
+    return trap_unless((cpu.registers.mdscr & bit(12)) == 0, cpu, row, write);
+}
+
+// ---- The table
+
+constexpr uint8_t RO1 = sysreg_access::kRead1, WO1 = sysreg_access::kWrite1, RW1 = RO1 | WO1;
+constexpr uint8_t RO0 = RO1 | sysreg_access::kRead0, WO0 = WO1 | sysreg_access::kWrite0, RW0 = RO0 | WO0;
+constexpr uint8_t RO0_RW1 = RO0 | WO1;
+
+constexpr uint16_t E(unsigned op0, unsigned op1, unsigned crn, unsigned crm, unsigned op2) {
+    return static_cast<uint16_t>(sysreg_encoding(op0, op1, crn, crm, op2));
+}
+
+constexpr SysregRow kListed[] = {
+#define REGISTER(name, encoding, access, member, mask)                            \
+    {encoding,                                                                    \
+     #name,                                                                       \
+     access,                                                                      \
+     false,                                                                       \
+     nullptr,                                                                     \
+     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.registers.member; }, \
+     [](Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.member = value & (mask); }},
+#define STATE(name, encoding, access, member, mask)                           \
+    {encoding,                                                                \
+     #name,                                                                   \
+     access,                                                                  \
+     false,                                                                   \
+     nullptr,                                                                 \
+     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.state.member; }, \
+     [](Cpu& cpu, const SysregRow&, uint64_t value) { cpu.state.member = value & (mask); }},
+#define CONSTANT(name, encoding, access, value)                                          \
+    {encoding, #name,   access,                                                          \
+     false,    nullptr, []([[maybe_unused]] Cpu& cpu, const SysregRow&) -> uint64_t { return value; }, \
+     nullptr},
+#define SPECIAL(name, encoding, access, check, read, write) \
+    {encoding, #name, access, false, check, read, write},
+#define GIC(name, encoding, access) {encoding, #name, access, true, nullptr, nullptr, nullptr},
+#include "frontend/a64/system/sysregs.inc"
+#undef REGISTER
+#undef STATE
+#undef CONSTANT
+#undef SPECIAL
+#undef GIC
+};
+
+constexpr size_t kIdRegisters = 7 * 8;
+
+constexpr auto kRows = [] {
+    std::array<SysregRow, std::size(kListed) + kIdRegisters> rows{};
+    size_t n = 0;
+    for (const SysregRow& row : kListed) rows[n++] = row;
+    for (unsigned crm = 1; crm <= 7; ++crm)
+        for (unsigned op2 = 0; op2 < 8; ++op2)
+            rows[n++] = {E(3, 0, 0, crm, op2), "ID register", RO1, false, nullptr, read_id, nullptr};
+    return rows;
+}();
+
+// By the 15 bits below op0's upper bit, which is 1 for MRS and MSR: number of the row, counted from 1.
+constexpr auto kIndex = [] {
+    std::array<uint16_t, 0x8000> index{};
+    for (size_t i = 0; i < kRows.size(); ++i) {
+        uint16_t& slot = index[kRows[i].encoding & 0x7fff];
+        if (slot != 0) throw "two system registers have one encoding";
+        slot = static_cast<uint16_t>(i + 1);
+    }
+    return index;
+}();
+
+}  // namespace
+
+std::span<const SysregRow> sysreg_rows() { return kRows; }
+
+const SysregRow* find_sysreg(uint32_t encoding) {
+    const uint16_t row = encoding >> 15 == 1 ? kIndex[encoding & 0x7fff] : 0;
+    return row == 0 ? nullptr : &kRows[row - 1];
+}
+
+SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
+    const SysregRow* row = find_sysreg(encoding);
+    const uint8_t needed = cpu.el == 0 ? sysreg_access::kRead0 : sysreg_access::kRead1;
+    if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
+    if (row->gic) {
+        const bool ok = cpu.config.gic_sysregs && cpu.environment.icc_read(encoding, value);
+        return ok ? SystemResult{} : SystemResult::undefined();
+    }
+    if (row->check != nullptr)
+        if (const SystemResult result = row->check(cpu, *row, false); !result.ok()) return result;
+    value = row->read(cpu, *row);
+    return {};
+}
+
+SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value) {
+    const SysregRow* row = find_sysreg(encoding);
+    const uint8_t needed = cpu.el == 0 ? sysreg_access::kWrite0 : sysreg_access::kWrite1;
+    if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
+    if (row->gic) {
+        const bool ok = cpu.config.gic_sysregs && cpu.environment.icc_write(encoding, value);
+        return ok ? SystemResult{} : SystemResult::undefined();
+    }
+    if (row->check != nullptr)
+        if (const SystemResult result = row->check(cpu, *row, true); !result.ok()) return result;
+    row->write(cpu, *row, value);
+    return {};
+}
+
+// MSR (immediate), C6.2.233
+SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm) {
+    constexpr unsigned kPan = 0 << 3 | 4, kSpSel = 0 << 3 | 5, kDaifSet = 3 << 3 | 6, kDaifClr = 3 << 3 | 7;
+    switch (field) {
+        case kPan:
+        case kSpSel:
+            if (cpu.el == 0) return SystemResult::undefined();
+            field == kPan ? set_pan(cpu, (imm & 1) != 0) : set_sp_elx(cpu, (imm & 1) != 0);
+            return {};
+        case kDaifSet:
+        case kDaifClr: {
+            if (cpu.el == 0 && (cpu.translation.sctlr & kSctlrUma) == 0) {
+                const uint32_t encoding = sysreg_encoding(0, 3, 4, imm & 15, field & 7);
+                return {SystemResult::Kind::Trap, syndrome::system_trap(encoding, 31, false)};
+            }
+            const uint64_t bits = uint64_t{imm & 15} << 6;
+            set_daif(cpu, field == kDaifSet ? cpu.state.daif | bits : cpu.state.daif & ~bits);
+            return {};
+        }
+        default: return SystemResult::undefined();
+    }
+}
+
+Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,
+         const CpuConfig& config)
+    : state(state), environment(environment), memory(memory), config(config) {}
+
+void Cpu::reset(uint64_t pc) {
+    el = 1;
+    sp_elx = true;
+    pan = il = ss = false;
+    registers = {};
+    registers.rvbar = pc;
+    registers.cntfrq = environment.counter_frequency();
+    translation = {};
+    translation.sctlr = kSctlrReset;
+    translation.update();
+    event_register.store(false, std::memory_order_relaxed);
+
+    jit::GuestState& s = state;
+    for (uint64_t& x : s.x) x = 0;
+    for (jit::V128& v : s.v) v = {};
+    s.sp = s.sp_el0 = s.sp_el1 = 0;
+    s.flags = 0;
+    s.daif = kDaifAll;
+    s.tpidr_el0 = s.tpidrro_el0 = s.tpidr_el1 = s.contextidr_el1 = 0;
+    s.elr_el1 = s.spsr_el1 = 0;
+    s.fpcr = s.fpsr = 0;
+    s.mxcsr = kMxcsrReset;
+    s.exclusive_addr = jit::kNoExclusive;
+    s.pc = pc;
+    update_mode(*this);
+    environment.translation_changed();
+}
+
+}  // namespace arclight::frontend::a64
