@@ -59,7 +59,7 @@ bool fp_compare(Translator& t, Op op, bool sz, Vec d, auto&& first, auto&& secon
     return write(t, d, zext(t, size, o(op, {a, b})));
 }
 auto low(bool sz, Vec r) {
-    return [=](const Lanes& o) { return sz ? fp(o.t, true, r) : zext(o.t, 2, fp(o.t, false, r)); };
+    return [=](const Lanes& o) { return sz ? o[r] : zext(o.t, 2, fp(o.t, false, r)); };
 }
 auto low_abs(bool sz, Vec r) {
     return [=](const Lanes& o) { return o(Op::VFAbs, {low(sz, r)(o)}); };
