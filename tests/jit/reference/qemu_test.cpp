@@ -1,0 +1,106 @@
+// Reference functions against QEMU's user emulation: results and FPSR, in all modes of FPCR.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "tests/jit/reference/cases.h"
+
+namespace arclight::tests {
+namespace {
+
+/// A file that is removed again.
+struct TemporaryFile {
+    TemporaryFile() { ::close(::mkstemp(path)); }
+    ~TemporaryFile() { ::unlink(path); }
+    char path[32] = "/tmp/arclight-XXXXXX";
+};
+
+/// Why the oracle cannot run, or "".
+std::string missing() {
+#ifndef REFERENCE_RUNNER
+    return "no aarch64-linux-gnu-g++ when the build was configured";
+#else
+    if (std::system("command -v qemu-aarch64 >/dev/null 2>&1") != 0) return "no qemu-aarch64";
+    return "";
+#endif
+}
+
+#ifdef REFERENCE_RUNNER
+std::vector<RunnerResult> run_qemu(const std::vector<Form>& forms, const std::vector<RunnerCase>& cases) {
+    TemporaryFile in, out;
+    {
+        std::ofstream file(in.path, std::ios::binary);
+        const auto put = [&](const void* data, size_t size) {
+            file.write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
+        };
+        const RunnerHeader header{static_cast<uint32_t>(forms.size()), static_cast<uint32_t>(cases.size())};
+        put(&header, sizeof(header));
+        std::vector<uint32_t> encodings;
+        for (const Form& f : forms) encodings.push_back(f.encoding);
+        encodings.resize((encodings.size() + 1) / 2 * 2);
+        put(encodings.data(), encodings.size() * 4);
+        put(cases.data(), cases.size() * sizeof(RunnerCase));
+    }
+    const std::string command =
+        std::string("qemu-aarch64 -cpu max,sve=off " REFERENCE_RUNNER " ") + in.path + " " + out.path;
+    const int status = std::system(command.c_str());
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << command << ": status " << status;
+    std::vector<RunnerResult> results(cases.size());
+    std::ifstream file(out.path, std::ios::binary);
+    file.read(reinterpret_cast<char*>(results.data()),
+              static_cast<std::streamsize>(results.size() * sizeof(RunnerResult)));
+    EXPECT_TRUE(file.good()) << "the runner wrote too few results";
+    return results;
+}
+
+/// All rounding modes, FZ, DN and, where it matters, AHP.
+uint32_t fpcr_mode(const Form& form, unsigned i) {
+    if (form.operands != OperandKind::Fp && form.inst.op != jit::ir::Op::VSIntToF &&
+        form.inst.op != jit::ir::Op::VUIntToF)
+        return 0;
+    const uint32_t modes = i % (form.alternative_half ? 32 : 16);
+    return modes << 22;
+}
+
+void compare(const std::vector<Form>& forms, unsigned cases_per_form) {
+    std::vector<RunnerCase> cases;
+    Rng rng(2);
+    for (uint32_t f = 0; f < forms.size(); ++f) {
+        for (unsigned i = 0; i < cases_per_form; ++i) {
+            cases.push_back(make_case(forms[f], rng, fpcr_mode(forms[f], i)));
+            cases.back().instruction = f;
+        }
+    }
+    const std::vector<RunnerResult> results = run_qemu(forms, cases);
+    if (::testing::Test::HasFailure()) return;
+    std::vector<unsigned> wrong(forms.size());
+    for (size_t i = 0; i < cases.size(); ++i) {
+        const Form& form = forms[cases[i].instruction];
+        const RunnerResult mine = run_reference(form, cases[i]), other = mask_result(form, results[i]);
+        const std::string text = difference(form, cases[i], mine, other, true);
+        if (!text.empty() && wrong[cases[i].instruction]++ < 2) ADD_FAILURE() << text;
+    }
+}
+#else
+void compare(const std::vector<Form>&, unsigned) {}
+#endif
+
+class ReferenceQemu : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        if (const std::string why = missing(); !why.empty()) GTEST_SKIP() << why;
+    }
+};
+
+TEST_F(ReferenceQemu, ScalarFp) { compare(scalar_fp_forms(), 3200); }
+TEST_F(ReferenceQemu, VectorFp) { compare(vector_fp_forms(), 640); }
+TEST_F(ReferenceQemu, VectorInteger) { compare(vector_integer_forms(), 200); }
+TEST_F(ReferenceQemu, Saturating) { compare(vector_saturating_forms(), 300); }
+TEST_F(ReferenceQemu, Moves) { compare(vector_move_forms(), 100); }
+TEST_F(ReferenceQemu, Crypto) { compare(crypto_forms(), 300); }
+
+}  // namespace
+}  // namespace arclight::tests

@@ -1,0 +1,103 @@
+// The table itself, the two versions of host-accelerated functions, and what no instruction can show.
+#include "jit/reference/reference.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+
+#include "jit/reference/aes.h"
+#include "jit/reference/host_features.h"
+#include "jit/reference/polynomial.h"
+#include "jit/reference/sha.h"
+#include "jit/softfloat/environment.h"
+#include "tests/jit/reference/cases.h"
+
+namespace arclight::tests {
+namespace {
+
+using jit::GuestState;
+using jit::VectorCall;
+using jit::VectorFn;
+using jit::ir::Op;
+
+TEST(ReferenceTable, HasEveryFpAndVectorOperation) {
+    for (auto i = static_cast<unsigned>(Op::FAdd); i < static_cast<unsigned>(Op::Count); ++i) {
+        EXPECT_NE(jit::reference_function(static_cast<Op>(i)), nullptr)
+            << jit::ir::info(static_cast<Op>(i)).name;
+    }
+    EXPECT_NE(jit::reference_function(Op::Crc32), nullptr);
+    for (const Op op : {Op::Const, Op::Add, Op::GetV, Op::Load, Op::Exit})
+        EXPECT_EQ(jit::reference_function(op), nullptr);
+}
+
+TEST(ReferenceTable, FormsCoverEveryOperation) {
+    std::vector<bool> seen(static_cast<size_t>(Op::Count));
+    for (const auto& forms : {scalar_fp_forms(), vector_fp_forms(), vector_integer_forms(),
+                              vector_saturating_forms(), vector_move_forms(), crypto_forms()}) {
+        for (const Form& f : forms) seen[static_cast<size_t>(f.inst.op)] = true;
+    }
+    seen[static_cast<size_t>(Op::VConst)] = true;  // tested below
+    for (auto i = static_cast<unsigned>(Op::FAdd); i < static_cast<unsigned>(Op::Count); ++i) {
+        EXPECT_TRUE(seen[i]) << jit::ir::info(static_cast<Op>(i)).name;
+    }
+}
+
+TEST(ReferenceTable, ConstantsFillOneOrBothHalves) {
+    const auto state = std::make_unique<GuestState>();
+    for (const bool q : {false, true}) {
+        VectorCall call{};
+        jit::describe(
+            call,
+            {.op = Op::VConst, .type = jit::ir::Type::V128, .aux = jit::ir::vec_aux(0, q), .imm = 0x1234});
+        jit::reference_function(Op::VConst)(*state, call);
+        EXPECT_EQ(call.out.d[0], 0x1234u);
+        EXPECT_EQ(call.out.d[1], q ? 0x1234u : 0u);
+    }
+}
+
+/// Flags accumulate, and with q = 0 the upper half neither raises nor shows.
+TEST(ReferenceTable, UpperHalfIsSilentWithoutQ) {
+    const auto state = std::make_unique<GuestState>();
+    for (const bool q : {false, true}) {
+        VectorCall call{};
+        call.a.s[3] = 0x7fa00000;  // a signalling NaN
+        state->fpsr = jit::softfloat::kIdc;
+        jit::describe(call, {.op = Op::VFAdd, .type = jit::ir::Type::V128, .aux = jit::ir::vec_aux(2, q)});
+        jit::reference_function(Op::VFAdd)(*state, call);
+        EXPECT_EQ(state->fpsr, jit::softfloat::kIdc | (q ? jit::softfloat::kIoc : 0u));
+        EXPECT_EQ(call.out.s[3], q ? 0x7fe00000u : 0u);
+    }
+}
+
+void same(VectorFn plain, VectorFn host) {
+    const auto state = std::make_unique<GuestState>();
+    Rng rng(6);
+    for (unsigned i = 0; i < 2000; ++i) {
+        VectorCall a{}, b{};
+        for (jit::V128* v : {&a.a, &a.b, &a.c}) v->d[0] = rng(), v->d[1] = rng();
+        b = a;
+        plain(*state, a);
+        host(*state, b);
+        ASSERT_EQ(a.out, b.out);
+    }
+}
+TEST(ReferenceCrypto, PlainAndHostVersionsAgree) {
+    namespace r = jit::reference;
+    const r::HostFeatures host = r::detect_host_features();
+    if (host.aes) {
+        same(r::aes_encrypt_plain, r::aes_encrypt_host);
+        same(r::aes_decrypt_plain, r::aes_decrypt_host);
+        same(r::aes_mix_plain, r::aes_mix_host);
+        same(r::aes_inverse_mix_plain, r::aes_inverse_mix_host);
+    }
+    if (host.pclmul) same(r::polynomial_multiply64_plain, r::polynomial_multiply64_host);
+    if (host.sha) {
+        same(r::sha256_hash_plain, r::sha256_hash_host);
+        same(r::sha256_hash2_plain, r::sha256_hash2_host);
+    }
+    if (!host.aes || !host.pclmul || !host.sha) GTEST_SKIP() << "this host lacks some of the instructions";
+}
+
+}  // namespace
+}  // namespace arclight::tests
