@@ -81,10 +81,8 @@ void Console::on_readable() {
         take({buffer.data(), size_t(got)});
     } else {
         input_ended_ = true;
-        if (isatty(options_.input) || got < 0) {
-            // A terminal has no other end than a hangup (^D in cooked mode aside, which is the end of input).
-            if (terminal_ || got < 0) end(End::hangup);
-        }
+        // Raw, a terminal has no other end than a hangup; cooked, it has ^D.
+        if (terminal_ || got < 0) end(End::hangup);
     }
     pump();
 }

@@ -1,0 +1,437 @@
+#include "guestos/console/console.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+#include <atomic>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "guestos/console/signals.h"
+#include "guestos/file.h"
+
+namespace arclight::guestos {
+namespace {
+
+using namespace std::chrono_literals;
+
+bool eventually(auto condition) {
+    for (int i = 0; i < 2000; ++i) {
+        if (condition()) return true;
+        std::this_thread::sleep_for(5ms);
+    }
+    return false;
+}
+
+// A terminal line in canonical mode, as far as /init's settings leave it one.
+class LineModel {
+  public:
+    void take(uint8_t byte) {
+        if (literal_) {
+            line_.push_back(byte);
+            literal_ = false;
+        } else if (byte == 0x16) {
+            literal_ = true;
+        } else if (byte == 0x04) {
+            if (line_.empty()) ends++;
+            longest = std::max(longest, line_.size());
+            received.insert(received.end(), line_.begin(), line_.end());
+            line_.clear();
+        } else {
+            EXPECT_NE(byte, '\n');
+            line_.push_back(byte);
+        }
+    }
+    Bytes received;
+    size_t longest = 0;
+    unsigned ends = 0;
+
+  private:
+    Bytes line_;
+    bool literal_ = false;
+};
+
+TEST(InputFramer, AnyBytesArriveAndEndOnce) {
+    std::mt19937 random(5);
+    for (size_t size : {0, 1, 1020, 1021, 1022, 5000, 100'000}) {
+        Bytes input(size);
+        for (auto& byte : input)
+            byte = random() % 4 == 0 ? "\x04\x16\n\x00"[random() % 4] : uint8_t(random());
+        InputFramer framer;
+        std::deque<uint8_t> wire;
+        for (size_t at = 0; at < size;) {
+            const size_t length = std::min<size_t>(1 + random() % 3000, size - at);
+            framer.add(std::span(input).subspan(at, length), wire);
+            at += length;
+        }
+        framer.end(wire);
+        LineModel line;
+        for (uint8_t byte : wire) line.take(byte);
+        EXPECT_EQ(line.received, input);
+        EXPECT_EQ(line.ends, 1u);
+        EXPECT_LT(line.longest, 4095u);
+    }
+}
+
+TEST(EscapeKeys, CtrlAIsTheConsoles) {
+    EscapeKeys keys;
+    std::deque<uint8_t> out;
+    size_t used = 0;
+    const auto type = [&](std::string_view text) {
+        return keys.filter({reinterpret_cast<const uint8_t*>(text.data()), text.size()}, out, used);
+    };
+    EXPECT_EQ(type("ab\x01\x01"
+                   "c\x01q"),
+              EscapeKeys::Action::none);
+    EXPECT_EQ(std::string(out.begin(), out.end()),
+              "ab\x01"
+              "c\x01q");
+    EXPECT_EQ(type("\x01"), EscapeKeys::Action::none);
+    EXPECT_EQ(type("hxyz"), EscapeKeys::Action::help);
+    EXPECT_EQ(used, 1u);
+    EXPECT_EQ(type("\x01X"), EscapeKeys::Action::quit);
+}
+
+struct Pipes {
+    int in[2];
+    int out[2];
+    Pipes() {
+        EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
+        EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+        signal(SIGPIPE, SIG_IGN);
+    }
+    ~Pipes() {
+        for (int fd : {in[0], in[1], out[0], out[1]})
+            if (fd >= 0) close(fd);
+    }
+    void close_end(int& fd) {
+        close(fd);
+        fd = -1;
+    }
+    Console::Options options(bool wait = false) const {
+        return {.input = in[0], .output = out[1], .wait_for_guest = wait};
+    }
+};
+
+std::string read_all(int fd, size_t size) {
+    std::string text(size, 0);
+    size_t used = 0;
+    while (used < size) {
+        const ssize_t got = read(fd, text.data() + used, size - used);
+        if (got <= 0) break;
+        used += size_t(got);
+    }
+    text.resize(used);
+    return text;
+}
+
+TEST(Console, OutputArrivesWhole) {
+    Pipes pipes;
+    std::string expected;
+    for (int i = 0; i < 50'000; ++i) expected += char(i * 7);
+    std::string got;
+    std::thread reader([&] { got = read_all(pipes.out[0], expected.size()); });
+    {
+        devices::EventLoop loop;
+        Console console(loop, pipes.options(), {});
+        loop.start();
+        for (const char c : expected) {
+            const auto byte = uint8_t(c);
+            console.write({&byte, 1});
+        }
+        loop.stop();
+    }
+    reader.join();
+    EXPECT_EQ(got, expected);
+}
+
+TEST(Console, APromptDoesNotWaitForMore) {
+    Pipes pipes;
+    devices::EventLoop loop;
+    Console console(loop, pipes.options(), {});
+    loop.start();
+    const uint8_t prompt[] = {'#', ' '};
+    console.write(prompt);
+    pollfd readable{.fd = pipes.out[0], .events = POLLIN, .revents = 0};
+    EXPECT_EQ(poll(&readable, 1, 5000), 1);
+    EXPECT_EQ(read_all(pipes.out[0], 2), "# ");
+    loop.stop();
+}
+
+TEST(Console, ASlowReaderDoesNotStopTheLoop) {
+    Pipes pipes;
+    devices::EventLoop loop;
+    Console console(loop, pipes.options(), {});
+    loop.start();
+    std::atomic<bool> finished{false};
+    std::thread guest([&] {
+        const Bytes much(1 << 20, 'x');
+        for (size_t at = 0; at < much.size(); at += 16) console.write(std::span(much).subspan(at, 16));
+        finished = true;
+    });
+    std::this_thread::sleep_for(100ms);
+    EXPECT_FALSE(finished);  // nobody reads: the guest waits
+    std::atomic<bool> alive{false};
+    loop.post([&] { alive = true; });
+    EXPECT_TRUE(eventually([&] { return alive.load(); }));
+    console.abandon_output();
+    EXPECT_TRUE(eventually([&] { return finished.load(); }));
+    guest.join();
+    loop.stop();
+}
+
+TEST(Console, AGoneReaderEndsTheMachine) {
+    Pipes pipes;
+    pipes.close_end(pipes.out[0]);
+    devices::EventLoop loop;
+    std::atomic<int> ends{0};
+    Console console(loop, pipes.options(), [&](Console::End reason) {
+        EXPECT_EQ(reason, Console::End::hangup);
+        ends++;
+    });
+    loop.start();
+    const uint8_t byte = 'x';
+    for (int i = 0; i < 10'000; ++i) console.write({&byte, 1});
+    console.flush();
+    EXPECT_TRUE(eventually([&] { return ends == 1; }));
+    loop.stop();
+    EXPECT_EQ(ends, 1);
+}
+
+// Feeds 100 kB through a UART that takes 16 bytes and then says no for a while.
+TEST(Console, FlowControlLosesNothing) {
+    Pipes pipes;
+    devices::EventLoop loop;
+    Console console(loop, pipes.options(), {});
+    std::mutex lock;
+    Bytes received;
+    unsigned room = 16;
+    bool refused = false;
+    loop.start();
+    console.start([&](uint8_t byte) {
+        const std::lock_guard hold(lock);
+        if (room == 0) {
+            refused = true;
+            return false;
+        }
+        room--;
+        received.push_back(byte);
+        return true;
+    });
+    Bytes input(100'000);
+    std::mt19937 random(9);
+    for (auto& byte : input) byte = uint8_t(random());
+    std::thread writer([&] {
+        size_t at = 0;
+        while (at < input.size()) at += size_t(::write(pipes.in[1], input.data() + at, input.size() - at));
+    });
+    EXPECT_TRUE(eventually([&] {
+        for (int i = 0; i < 50; ++i) {
+            bool tell = false;
+            {
+                const std::lock_guard hold(lock);
+                tell = std::exchange(refused, false);
+                room = 16;
+            }
+            if (tell) console.input_space();
+            std::this_thread::sleep_for(20us);
+        }
+        const std::lock_guard hold(lock);
+        return received.size() == input.size();
+    }));
+    writer.join();
+    loop.stop();
+    EXPECT_EQ(received, input);
+}
+
+TEST(Console, InputWaitsForTheGuestAndIsFramed) {
+    Pipes pipes;
+    devices::EventLoop loop;
+    Console console(loop, pipes.options(true), {});
+    std::mutex lock;
+    LineModel line;
+    loop.start();
+    console.start([&](uint8_t byte) {
+        const std::lock_guard hold(lock);
+        line.take(byte);
+        return true;
+    });
+    ASSERT_EQ(::write(pipes.in[1], "one\ntwo\x04", 8), 8);
+    pipes.close_end(pipes.in[1]);
+    std::this_thread::sleep_for(50ms);
+    {
+        const std::lock_guard hold(lock);
+        EXPECT_TRUE(line.received.empty() && line.ends == 0);
+    }
+    console.set_input(ConsoleInput::framed);
+    EXPECT_TRUE(eventually([&] {
+        const std::lock_guard hold(lock);
+        return line.ends == 1;
+    }));
+    EXPECT_EQ(std::string(line.received.begin(), line.received.end()), "one\ntwo\x04");
+    loop.stop();
+}
+
+TEST(Console, ARegularFileAsInput) {
+    char path[] = "/tmp/arclight-test-XXXXXX";
+    const int file = mkstemp(path);
+    unlink(path);
+    Bytes content(30'000, 'f');
+    ASSERT_EQ(::write(file, content.data(), content.size()), ssize_t(content.size()));
+    lseek(file, 0, SEEK_SET);
+    devices::EventLoop loop;
+    Console console(loop, {.input = file, .output = 2, .wait_for_guest = true}, {});
+    std::mutex lock;
+    LineModel line;
+    loop.start();
+    console.set_input(ConsoleInput::framed);
+    console.start([&](uint8_t byte) {
+        const std::lock_guard hold(lock);
+        line.take(byte);
+        return true;
+    });
+    EXPECT_TRUE(eventually([&] {
+        const std::lock_guard hold(lock);
+        return line.ends == 1;
+    }));
+    EXPECT_EQ(line.received, content);
+    loop.stop();
+    close(file);
+}
+
+// The following use a pseudo-terminal as the host's terminal.
+struct Pty {
+    int master = -1;
+    int slave = -1;
+    Pty() { EXPECT_EQ(openpty(&master, &slave, nullptr, nullptr, nullptr), 0); }
+    ~Pty() {
+        if (master >= 0) close(master);
+        close(slave);
+    }
+    bool canonical() const {
+        termios mode{};
+        tcgetattr(slave, &mode);
+        return (mode.c_lflag & ICANON) != 0;
+    }
+};
+
+TEST(Console, TerminalIsRawMeanwhileAndCtrlAXLeaves) {
+    Pty pty;
+    devices::EventLoop loop;
+    std::atomic<bool> quit{false};
+    {
+        Console console(loop, {.input = pty.slave, .output = pty.slave},
+                        [&](Console::End reason) { quit = reason == Console::End::quit; });
+        std::mutex lock;
+        std::string typed;
+        loop.start();
+        console.start([&](uint8_t byte) {
+            const std::lock_guard hold(lock);
+            typed += char(byte);
+            return true;
+        });
+        EXPECT_FALSE(pty.canonical());
+        ASSERT_EQ(::write(pty.master, "ls\r\x03\x01\x01", 6), 6);
+        EXPECT_TRUE(eventually([&] {
+            const std::lock_guard hold(lock);
+            return typed == "ls\r\x03\x01";
+        }));
+        ASSERT_EQ(::write(pty.master, "\x01x", 2), 2);
+        EXPECT_TRUE(eventually([&] { return quit.load(); }));
+        loop.stop();
+    }
+    EXPECT_TRUE(pty.canonical());
+}
+
+TEST(Console, AClosedTerminalEndsTheMachine) {
+    Pty pty;
+    devices::EventLoop loop;
+    std::atomic<bool> hangup{false};
+    Console console(loop, {.input = pty.slave, .output = pty.slave},
+                    [&](Console::End reason) { hangup = reason == Console::End::hangup; });
+    loop.start();
+    console.start([](uint8_t) { return true; });
+    close(pty.master);
+    pty.master = -1;
+    EXPECT_TRUE(eventually([&] { return hangup.load(); }));
+    loop.stop();
+}
+
+// However the process ends, the terminal is as before. The child is a fresh process image of this test's
+// making.
+class TerminalRestored : public testing::TestWithParam<int> {};
+
+TEST_P(TerminalRestored, AfterSignal) {
+    Pty pty;
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        devices::EventLoop loop;
+        SignalWatch watch(loop, [](int signal) { std::exit(100 + signal); });
+        RawTerminal raw(pty.slave);
+        loop.start();
+        if (::write(ready[1], "r", 1) != 1) _exit(1);
+        if (GetParam() == SIGABRT) std::abort();
+        if (GetParam() == 0) std::exit(100);
+        for (;;) pause();
+    }
+    char byte;
+    ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    if (GetParam() != 0 && GetParam() != SIGABRT) {
+        EXPECT_FALSE(pty.canonical());
+        kill(child, GetParam());
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    if (GetParam() == SIGABRT) {
+        EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    } else {
+        EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 100 + GetParam()) << status;
+    }
+    EXPECT_TRUE(pty.canonical());
+    close(ready[0]);
+    close(ready[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryWayOut, TerminalRestored,
+                         testing::Values(0, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT));
+
+TEST(Terminal, StopGivesItBackAndContinueTakesItAgain) {
+    Pty pty;
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        devices::EventLoop loop;
+        SignalWatch watch(loop, [](int) { std::exit(0); });
+        RawTerminal raw(pty.slave);
+        loop.start();
+        if (::write(ready[1], "r", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    char byte;
+    ASSERT_EQ(read(ready[0], &byte, 1), 1);
+    EXPECT_FALSE(pty.canonical());
+    kill(child, SIGTSTP);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, WUNTRACED), child);
+    EXPECT_TRUE(WIFSTOPPED(status));
+    EXPECT_TRUE(pty.canonical());
+    kill(child, SIGCONT);
+    EXPECT_TRUE(eventually([&] { return !pty.canonical(); }));
+    kill(child, SIGTERM);
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(pty.canonical());
+    close(ready[0]);
+    close(ready[1]);
+}
+
+}  // namespace
+}  // namespace arclight::guestos
