@@ -141,11 +141,6 @@ struct RuntimeHelpers {
         v.board_.yield(v);
         return 0;
     }
-    static uint64_t instruction_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {
-        Vcpu& v = vcpu(s);
-        v.leave(ExitReason::Redirect, v.helper_pc() + 4);
-        return 0;
-    }
     static uint64_t data_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {
         vcpu(s).wait_for_broadcasts();
         return 0;
@@ -213,7 +208,6 @@ void Vcpu::fill_runtime_table() {
     helper(Helper::WaitForEvent, &RuntimeHelpers::wfe);
     helper(Helper::SendEvent, &RuntimeHelpers::send_event);
     helper(Helper::Yield, &RuntimeHelpers::yield);
-    helper(Helper::InstructionBarrier, &RuntimeHelpers::instruction_barrier);
     helper(Helper::DataBarrier, &RuntimeHelpers::data_barrier);
     helper(Helper::ReadCounter, &RuntimeHelpers::read_counter);
     helper(Helper::CompareAndSwapPair, &RuntimeHelpers::compare_and_swap_pair);

@@ -129,9 +129,13 @@ bool DSB(Translator& t, Imm<4> crm) {
     return true;
 }
 
+// What it orders has taken effect already: TLBI and IC drop jump-cache lines at once. Only the rest of this block was
+// fetched too early, and a direct exit would not look the page up again.
 bool ISB(Translator& t) {
-    call(t, Helper::InstructionBarrier, {});
-    return exit_to_next(t);
+    const Ref next = t.ir.emit(Op::PcRel, Type::I64, {}, t.offset + 4);
+    t.ir.emit(Op::ExitIndirect, Type::Void, {next}, 0, static_cast<uint32_t>(ir::BranchKind::Jump));
+    t.ended = true;
+    return false;
 }
 
 // ---- PSTATE

@@ -35,7 +35,6 @@ enum class Helper : uint64_t {
     MsrImmediate,  ///< MSR (immediate) that is not translated inline: a = op1 << 3 | op2, b = CRm
     Eret,          ///< exception return: ends the block
     WaitForInterrupt, WaitForEvent, SendEvent, Yield,  ///< hints; WFI and WFE end the block
-    InstructionBarrier, ///< ISB: ends the block
     DataBarrier,   ///< DSB: waits for broadcast TLBI and IC to finish: a = CRm
     ReadCounter,   ///< CNTVCT_EL0 / CNTPCT_EL0 -> value
     CompareAndSwapPair, ///< CASP: a = address, b = log2 unit bytes | acquire etc.; operands in access_value[0..3],

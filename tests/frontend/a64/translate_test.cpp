@@ -159,7 +159,7 @@ TEST(System, Barriers) {
     EXPECT_EQ(all_of(dsb, Op::Fence)[0].imm, static_cast<uint64_t>(ir::FenceKind::Full));
     EXPECT_EQ(dsb.guest_insns, 2u);
     const ir::Block isb = translate({0xd5033fdf, kNop});
-    EXPECT_TRUE(calls(isb, Helper::InstructionBarrier, ir::kCallSystem));
+    EXPECT_EQ(all_of(isb, Op::ExitIndirect).size(), 1u);
     EXPECT_EQ(isb.guest_insns, 1u);
     EXPECT_EQ(all_of(translate({0xd50339bf}), Op::Fence)[0].imm, static_cast<uint64_t>(ir::FenceKind::Load));
     EXPECT_EQ(all_of(translate({0xd5033abf}), Op::Fence)[0].imm, static_cast<uint64_t>(ir::FenceKind::Store));
