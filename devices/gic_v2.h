@@ -78,6 +78,7 @@ class GicV2 final : public InterruptController {
     uint8_t running_priority(const Cpu& cpu) const;
     uint8_t group_priority_mask(const Cpu& cpu, bool group1) const;
     bool signalled(const Cpu& cpu) const;
+    static bool unmasked(const Cpu& cpu) { return cpu.best.valid() && cpu.best.priority < cpu.priority_mask; }
     void update(unsigned cpu);
     void update_for(unsigned cpu, unsigned intid);
     void update_all();

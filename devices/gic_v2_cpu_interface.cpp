@@ -55,12 +55,10 @@ uint8_t GicV2::group_priority_mask(const Cpu& cpu, bool group1) const {
     return static_cast<uint8_t>(0xffu << (point + 1));
 }
 
+// The running priority is a group priority, its low bits clear, so comparing it with a whole priority is
+// comparing group priorities.
 bool GicV2::signalled(const Cpu& cpu) const {
-    if (!cpu.best.valid() || cpu.best.priority >= cpu.priority_mask) return false;
-    const uint8_t running = running_priority(cpu);
-    if (running == gic_idle_priority) return true;
-    const uint8_t mask = group_priority_mask(cpu, cpu.best.group1);
-    return (cpu.best.priority & mask) < (running & mask);
+    return unmasked(cpu) && cpu.best.priority < running_priority(cpu);
 }
 
 void GicV2::drive(unsigned index) {
@@ -76,7 +74,7 @@ void GicV2::drive(unsigned index) {
 
 uint32_t GicV2::highest_pending(unsigned index, bool alias) const {
     const Cpu& cpu = cpus_[index];
-    if (!cpu.best.valid()) return gic_spurious;
+    if (!unmasked(cpu)) return gic_spurious;
     if (alias && !cpu.best.group1) return gic_spurious;
     if (!alias && cpu.best.group1 && (cpu.control & ctlr_ack) == 0) return other_group;
     return cpu.best.intid | lowest_source(cpu, cpu.best.intid) << 10;
@@ -84,10 +82,10 @@ uint32_t GicV2::highest_pending(unsigned index, bool alias) const {
 
 uint32_t GicV2::acknowledge(unsigned index, bool alias) {
     Cpu& cpu = cpus_[index];
-    if (!signalled(cpu)) return gic_spurious;
     const uint32_t result = highest_pending(index, alias);
     const unsigned intid = cpu.best.intid;
-    if ((result & 0x3ff) != intid) return result;
+    if ((result & 0x3ff) != intid) return result;  // 1022 does not depend on priorities, as in QEMU
+    if (!signalled(cpu)) return gic_spurious;
     const uint8_t level = cpu.best.priority & group_priority_mask(cpu, cpu.best.group1);
     cpu.active_priorities[cpu.best.group1].set(level >> priority_shift);
     IrqBank& bank = bank_at(index, intid / 32);
@@ -106,6 +104,7 @@ void GicV2::end_of_interrupt(unsigned index, uint32_t value, bool alias) {
     const unsigned intid = value & 0x3ff;
     if (intid >= gic_intids) return;
     Cpu& cpu = cpus_[index];
+    if (running_priority(cpu) == gic_idle_priority) return;  // nothing to end (4.4.5: unpredictable; as QEMU)
     IrqBank& bank = bank_at(index, intid / 32);
     const uint32_t bit = 1u << (intid % 32);
     const bool group1 = (bank.group1 & bit) != 0;
