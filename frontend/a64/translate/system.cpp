@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "frontend/a64/system/sysregs.h"
 #include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/handlers_integer.h"
 
@@ -9,25 +10,23 @@ namespace arclight::frontend::a64::translate {
 
 namespace {
 
-constexpr uint32_t sysreg(uint32_t op0, uint32_t op1, uint32_t crn, uint32_t crm, uint32_t op2) {
-    return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2;
-}
-
-constexpr uint32_t kNzcv = sysreg(3, 3, 4, 2, 0), kDaif = sysreg(3, 3, 4, 2, 1),
-                   kCurrentEl = sysreg(3, 0, 4, 2, 2);
-constexpr uint32_t kSpEl0 = sysreg(3, 0, 4, 1, 0);
-constexpr uint32_t kFpcr = sysreg(3, 3, 4, 4, 0), kFpsr = sysreg(3, 3, 4, 4, 1);
-constexpr uint32_t kTpidrEl0 = sysreg(3, 3, 13, 0, 2), kTpidrroEl0 = sysreg(3, 3, 13, 0, 3);
-constexpr uint32_t kTpidrEl1 = sysreg(3, 0, 13, 0, 4), kContextidrEl1 = sysreg(3, 0, 13, 0, 1);
-constexpr uint32_t kElrEl1 = sysreg(3, 0, 4, 0, 1), kSpsrEl1 = sysreg(3, 0, 4, 0, 0);
-constexpr uint32_t kCntvctEl0 = sysreg(3, 3, 14, 0, 2);
-constexpr uint32_t kDcZva = sysreg(1, 3, 7, 4, 1);
+constexpr uint32_t kNzcv = sysreg_encoding(3, 3, 4, 2, 0), kDaif = sysreg_encoding(3, 3, 4, 2, 1),
+                   kCurrentEl = sysreg_encoding(3, 0, 4, 2, 2);
+constexpr uint32_t kSpEl0 = sysreg_encoding(3, 0, 4, 1, 0);
+constexpr uint32_t kFpcr = sysreg_encoding(3, 3, 4, 4, 0), kFpsr = sysreg_encoding(3, 3, 4, 4, 1);
+constexpr uint32_t kTpidrEl0 = sysreg_encoding(3, 3, 13, 0, 2), kTpidrroEl0 = sysreg_encoding(3, 3, 13, 0, 3);
+constexpr uint32_t kTpidrEl1 = sysreg_encoding(3, 0, 13, 0, 4),
+                   kContextidrEl1 = sysreg_encoding(3, 0, 13, 0, 1);
+constexpr uint32_t kElrEl1 = sysreg_encoding(3, 0, 4, 0, 1), kSpsrEl1 = sysreg_encoding(3, 0, 4, 0, 0);
+constexpr uint32_t kCntvctEl0 = sysreg_encoding(3, 3, 14, 0, 2);
+constexpr uint32_t kDcZva = sysreg_encoding(1, 3, 7, 4, 1);
 
 /// A register that is a plain field of the state, with no side effect.
 struct FieldRegister {
     uint32_t encoding;
     size_t offset;
     bool read_at_el0, write_at_el0;
+    Type writable = Type::I64;
 };
 constexpr FieldRegister kFieldRegisters[] = {
     {kTpidrEl0, offsetof(jit::GuestState, tpidr_el0), true, true},
@@ -35,7 +34,7 @@ constexpr FieldRegister kFieldRegisters[] = {
     {kTpidrEl1, offsetof(jit::GuestState, tpidr_el1), false, false},
     {kElrEl1, offsetof(jit::GuestState, elr_el1), false, false},
     {kSpsrEl1, offsetof(jit::GuestState, spsr_el1), false, false},
-    {kContextidrEl1, offsetof(jit::GuestState, contextidr_el1), false, false},
+    {kContextidrEl1, offsetof(jit::GuestState, contextidr_el1), false, false, Type::I32},
 };
 
 const FieldRegister* field_register(uint32_t encoding) {
@@ -49,12 +48,12 @@ bool write_goes_on(uint32_t encoding) {
     const uint32_t op1 = encoding >> 11 & 7, crn = encoding >> 7 & 15, crm = encoding >> 3 & 15;
     if (encoding >> 14 != 3) return false;
     if (encoding == kFpsr) return true;
-    if (crn == 14) return true;                            // generic timer
-    if (crn == 12 && (crm >= 8 || crm == 0)) return true;  // ICC_*, VBAR_EL1
-    if (encoding == sysreg(3, 0, 4, 6, 0)) return true;    // ICC_PMR_EL1
-    if (op1 == 0 && crn == 5) return crm <= 2;             // AFSR0_EL1, AFSR1_EL1, ESR_EL1
-    if (op1 == 0 && crn == 6) return true;                 // FAR_EL1
-    if (op1 == 0 && crn == 7) return true;                 // PAR_EL1
+    if (crn == 14) return true;                                   // generic timer
+    if (crn == 12 && (crm >= 8 || crm == 0)) return true;         // ICC_*, VBAR_EL1
+    if (encoding == sysreg_encoding(3, 0, 4, 6, 0)) return true;  // ICC_PMR_EL1
+    if (op1 == 0 && crn == 5) return crm <= 2;                    // AFSR0_EL1, AFSR1_EL1, ESR_EL1
+    if (op1 == 0 && crn == 6) return true;                        // FAR_EL1
+    if (op1 == 0 && crn == 7) return true;                        // PAR_EL1
     return crn == 13 && (op1 == 0 || op1 == 3) && crm == 0 && encoding != kContextidrEl1;  // TPIDR*
 }
 
@@ -129,8 +128,8 @@ bool DSB(Translator& t, Imm<4> crm) {
     return true;
 }
 
-// What it orders has taken effect already: TLBI and IC drop jump-cache lines at once. Only the rest of this block was
-// fetched too early, and a direct exit would not look the page up again.
+// What it orders has taken effect already: TLBI and IC drop jump-cache lines at once. Only the rest of this
+// block was fetched too early, and a direct exit would not look the page up again.
 bool ISB(Translator& t) {
     const Ref next = t.ir.emit(Op::PcRel, Type::I64, {}, t.offset + 4);
     t.ir.emit(Op::ExitIndirect, Type::Void, {next}, 0, static_cast<uint32_t>(ir::BranchKind::Jump));
@@ -152,6 +151,12 @@ bool MSR_imm(Translator& t, Imm<3> op1, Imm<4> crm, Imm<3> op2) {
         case kDaifClr: break;  // at EL0 the helper looks at SCTLR_EL1.UMA
         default: return undefined(t);
     }
+    if (field == kDaifSet && t.el1()) {
+        constexpr size_t kDaifField = offsetof(jit::GuestState, daif);
+        const Ref daif = t.ir.load_field(Type::I64, kDaifField);
+        t.ir.store_field(t.ir.bin(Op::Or, Type::I64, daif, t.ir.i64(uint64_t{crm} << 6)), kDaifField, 8);
+        return true;
+    }
     const Ref a = t.ir.i64(field), b = t.ir.i64(crm);
     call(t, Helper::MsrImmediate, {a, b});
     // Only more masking lets the block go on: an interrupt that was just unmasked is taken at the block's
@@ -162,7 +167,7 @@ bool MSR_imm(Translator& t, Imm<3> op1, Imm<4> crm, Imm<3> op2) {
 // ---- System registers
 
 bool MRS(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
-    const uint32_t encoding = sysreg(2 + o0, op1, crn, crm, op2);
+    const uint32_t encoding = sysreg_encoding(2 + o0, op1, crn, crm, op2);
     if (const FieldRegister* field = field_register(encoding); field && (t.el1() || field->read_at_el0)) {
         set_x(t, r, t.ir.load_field(Type::I64, field->offset));
         return true;
@@ -198,9 +203,9 @@ bool MRS(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op
 }
 
 bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
-    const uint32_t encoding = sysreg(2 + o0, op1, crn, crm, op2);
+    const uint32_t encoding = sysreg_encoding(2 + o0, op1, crn, crm, op2);
     if (const FieldRegister* field = field_register(encoding); field && (t.el1() || field->write_at_el0)) {
-        t.ir.store_field(x(t, r), field->offset, 8);
+        t.ir.store_field(truncate(t, field->writable, x(t, r)), field->offset, 8);
         return true;
     }
     switch (encoding) {
@@ -223,7 +228,7 @@ bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3
 // ---- System instructions
 
 bool SYS(Translator& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
-    const uint32_t encoding = sysreg(1, op1, crn, crm, op2);
+    const uint32_t encoding = sysreg_encoding(1, op1, crn, crm, op2);
     if (encoding == kDcZva) {
         // SCTLR_EL1.DZE = 0, which traps it at EL0, is not in the mode: Linux always sets the bit.
         constexpr unsigned kBlockLog2 = 6;  // DCZID_EL0.BS: 64 bytes

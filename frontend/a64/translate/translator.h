@@ -12,34 +12,40 @@ namespace arclight::frontend::a64 {
 
 namespace ir = jit::ir;
 
-/// The part of a translation block's key that is not its physical address (GuestState::mode). Translated code may
-/// depend on nothing else of the CPU's state.
+/// The part of a translation block's key that is not its physical address (GuestState::mode). Translated code
+/// may depend on nothing else of the CPU's state.
 namespace mode {
-inline constexpr uint32_t kEl1 = 1u << 0;          ///< executes at EL1, else EL0
-inline constexpr uint32_t kSpElx = 1u << 1;        ///< PSTATE.SP
-inline constexpr uint32_t kFpTrap = 1u << 2;       ///< CPACR_EL1.FPEN traps FP and SIMD at this EL
-inline constexpr uint32_t kFpSlow = 1u << 3;       ///< FPCR has FZ, DN or AHP set: FP goes to the reference functions
-inline constexpr uint32_t kAlignCheck = 1u << 4;   ///< SCTLR_EL1.A
-inline constexpr uint32_t kSpAlignCheck = 1u << 5; ///< SCTLR_EL1.SA or SA0 for this EL
-inline constexpr uint32_t kIllegal = 1u << 6;      ///< PSTATE.IL: every instruction raises Illegal Execution state
-inline constexpr uint32_t kSingleStep = 1u << 7;   ///< one instruction a block (software step or a debugger)
-inline constexpr uint32_t kSerial = 1u << 8;       ///< one virtual CPU only: atomics need no lock prefix
+inline constexpr uint32_t kEl1 = 1u << 0;     ///< executes at EL1, else EL0
+inline constexpr uint32_t kSpElx = 1u << 1;   ///< PSTATE.SP
+inline constexpr uint32_t kFpTrap = 1u << 2;  ///< CPACR_EL1.FPEN traps FP and SIMD at this EL
+inline constexpr uint32_t kFpSlow = 1u
+                                    << 3;  ///< FPCR has FZ, DN or AHP set: FP goes to the reference functions
+inline constexpr uint32_t kAlignCheck = 1u << 4;    ///< SCTLR_EL1.A
+inline constexpr uint32_t kSpAlignCheck = 1u << 5;  ///< SCTLR_EL1.SA or SA0 for this EL
+inline constexpr uint32_t kIllegal = 1u
+                                     << 6;  ///< PSTATE.IL: every instruction raises Illegal Execution state
+inline constexpr uint32_t kSingleStep = 1u << 7;  ///< one instruction a block (software step or a debugger)
+inline constexpr uint32_t kSerial = 1u << 8;      ///< one virtual CPU only: atomics need no lock prefix
 }  // namespace mode
 
-/// Runtime helpers that translated code calls (IR CallRuntime); the machine fills RuntimeTable::entry with functions
-/// `uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c)`. One that raises an exception sets exit_request.
+/// Runtime helpers that translated code calls (IR CallRuntime); the machine fills RuntimeTable::entry with
+/// functions `uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c)`. One that raises an exception
+/// sets exit_request.
 enum class Helper : uint64_t {
     ReadSysreg,    ///< a = encoding op0:op1:CRn:CRm:op2 -> value
     WriteSysreg,   ///< a = encoding, b = value
     SystemInsn,    ///< SYS: DC, IC, AT, TLBI: a = encoding, b = Xt
     MsrImmediate,  ///< MSR (immediate) that is not translated inline: a = op1 << 3 | op2, b = CRm
     Eret,          ///< exception return: ends the block
-    WaitForInterrupt, WaitForEvent, SendEvent, Yield,  ///< hints; WFI and WFE end the block
-    DataBarrier,   ///< DSB: waits for broadcast TLBI and IC to finish: a = CRm
-    ReadCounter,   ///< CNTVCT_EL0 / CNTPCT_EL0 -> value
-    CompareAndSwapPair, ///< CASP: a = address, b = log2 unit bytes | acquire etc.; operands in access_value[0..3],
-                        ///< old values come back in access_value[0..1]
-    AlignmentFault,     ///< SP or address alignment: a = address, b = kind
+    WaitForInterrupt,
+    WaitForEvent,
+    SendEvent,
+    Yield,               ///< hints; WFI and WFE end the block
+    DataBarrier,         ///< DSB: waits for broadcast TLBI and IC to finish: a = CRm
+    ReadCounter,         ///< CNTVCT_EL0 / CNTPCT_EL0 -> value
+    CompareAndSwapPair,  ///< CASP: a = address, b = log2 unit bytes | acquire etc.; operands in
+                         ///< access_value[0..3], old values come back in access_value[0..1]
+    AlignmentFault,  ///< SP or address alignment: a = address, b = kind
     Count
 };
 
@@ -54,17 +60,17 @@ inline constexpr uint32_t kUndefinedFpTrap = 1u << 17;        ///< trapped by CP
 struct Translator {
     ir::Builder& ir;
     uint32_t mode;
-    uint32_t offset = 0;     ///< of the current instruction in its page; PC = PcRel(offset)
+    uint32_t offset = 0;  ///< of the current instruction in its page; PC = PcRel(offset)
     uint32_t insn = 0;
-    bool ended = false;      ///< a handler emitted a terminator
-    unsigned side_exits = 0; ///< conditional exits of the block so far
+    bool ended = false;       ///< a handler emitted a terminator
+    unsigned side_exits = 0;  ///< conditional exits of the block so far
 
     bool el1() const { return (mode & mode::kEl1) != 0; }
 };
 
-/// Translates from `code` (guest words from the first instruction to at most the end of its page) into `block`;
-/// `offset` is the first instruction's offset in its page. Always produces at least one instruction: an
-/// unallocated one raises the Undefined exception when it is reached. `max_insns` bounds the block.
+/// Translates from `code` (guest words from the first instruction to at most the end of its page) into
+/// `block`; `offset` is the first instruction's offset in its page. Always produces at least one instruction:
+/// an unallocated one raises the Undefined exception when it is reached. `max_insns` bounds the block.
 void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset, uint32_t mode,
                      unsigned max_insns);
 

@@ -194,6 +194,8 @@ TEST(System, RegistersInlineOrThroughTheHelper) {
     expect_raises(0xd50041bf, 0, ExitReason::Undefined);
     EXPECT_TRUE(goes_on(0xd508871f));  // tlbi vmalle1
     EXPECT_EQ(all_of(translate({0xd50b7421}), Op::ZeroBlock).size(), 1u);
+    EXPECT_TRUE(calls(translate({0xd50342df}, 0), Helper::MsrImmediate, ir::kCallSystem));  // daifset at EL0
+    EXPECT_TRUE(all_of(translate({0xd50342df}, kKernel), Op::CallRuntime).empty());
 }
 
 TEST(Memory, AuxSaysWhatTheModeAsks) {
