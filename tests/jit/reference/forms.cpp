@@ -56,7 +56,7 @@ std::vector<Form> vector_move_forms() {
             const Unary revs[] = {&A::rev16, &A::rev32, &A::rev64};
             for (unsigned container = e; container < 3; ++container) {
                 list.add(arranged("rev", e, q), Op::VRev, Type::V128, vec_aux(e, q), 16u << container, "1",
-                         [&](A& a) { (a.*revs[container])(vec(0, e, q), vec(1, e, q)); })
+                         [&, f = revs[container]](A& a) { (a.*f)(vec(0, e, q), vec(1, e, q)); })
                     .result = kind;
             }
         }
@@ -158,8 +158,8 @@ std::vector<Form> crypto_forms() {
                         &A::crc32cb, &A::crc32ch, &A::crc32cw, &A::crc32cx};
     for (uint32_t i = 0; i < 8; ++i) {
         list.add("crc32", Op::Crc32, Type::I32, (i & 3) | (i & 4 ? 8 : 0), 0, "xy",
-                 [&](A& a) {
-                     (a.*crcs[i])(va::w0, va::w1, (i & 3) == 3 ? va::Register(va::x2) : va::Register(va::w2));
+                 [&, f = crcs[i]](A& a) {
+                     (a.*f)(va::w0, va::w1, (i & 3) == 3 ? va::Register(va::x2) : va::Register(va::w2));
                  })
             .result = ResultKind::Integer;
     }

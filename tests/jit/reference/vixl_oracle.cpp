@@ -33,9 +33,10 @@ RunnerResult VixlOracle::run(const Form& form, const RunnerCase& test) {
     RunnerResult result{};
     const va::Simulator::qreg_t q = sim.ReadQRegister(0);
     std::memcpy(result.v0, q.val, 16);
-    // VIXL 5.1 forgets that a 64-bit SCVTF or UCVTF (vector) clears the upper half of its destination.
-    const bool converts = form.inst.op == jit::ir::Op::VSIntToF || form.inst.op == jit::ir::Op::VUIntToF;
-    if (converts && !jit::ir::vec_q(form.inst.aux)) result.v0[1] = 0;
+    // VIXL 5.1 forgets that SCVTF, UCVTF and FCVTN clear the upper half of a destination that they fill half.
+    const jit::ir::Op op = form.inst.op;
+    const bool converts = op == jit::ir::Op::VSIntToF || op == jit::ir::Op::VUIntToF;
+    if (op == jit::ir::Op::VFCvtN || (converts && !jit::ir::vec_q(form.inst.aux))) result.v0[1] = 0;
     result.x0 = static_cast<uint64_t>(sim.ReadXRegister(0));
     result.nzcv = sim.ReadNzcv().GetRawValue() & 0xf0000000;
     return mask_result(form, result);
