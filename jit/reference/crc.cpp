@@ -8,16 +8,21 @@
 namespace arclight::jit::reference {
 
 namespace {
-/// x86 has only the Castagnoli polynomial; the other one goes byte by byte.
-constexpr auto kTable = [] {
-    std::array<uint32_t, 256> table{};
+/// x86 has only the Castagnoli polynomial; the other one goes by tables. kTables[k][b] is what byte b
+/// contributes to the remainder when k more bytes follow it.
+constexpr auto kTables = [] {
+    std::array<std::array<uint32_t, 256>, 8> tables{};
     for (uint32_t i = 0; i < 256; ++i) {
         uint32_t r = i;
         for (unsigned bit = 0; bit < 8; ++bit)
             r = r >> 1 ^ (r & 1 ? 0xedb88320u : 0u);  // 0x04c11db7 reflected
-        table[i] = r;
+        tables[0][i] = r;
     }
-    return table;
+    for (unsigned k = 1; k < 8; ++k) {
+        for (uint32_t i = 0; i < 256; ++i)
+            tables[k][i] = tables[k - 1][i] >> 8 ^ tables[0][tables[k - 1][i] & 0xff];
+    }
+    return tables;
 }();
 
 void crc32(GuestState&, VectorCall& c) {
@@ -32,8 +37,10 @@ void crc32(GuestState&, VectorCall& c) {
             default: crc = static_cast<uint32_t>(_mm_crc32_u64(crc, value)); break;
         }
     } else {
-        for (unsigned i = 0; i < 1u << size_log2; ++i, value >>= 8)
-            crc = crc >> 8 ^ kTable[(crc ^ value) & 0xff];
+        const unsigned bytes = 1u << size_log2;
+        value ^= crc;
+        crc = bytes < 4 ? crc >> 8 * bytes : 0;
+        for (unsigned k = bytes; k-- > 0; value >>= 8) crc ^= kTables[k][value & 0xff];
     }
     c.out.d[0] = crc;
     c.out.d[1] = 0;
