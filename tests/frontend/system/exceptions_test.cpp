@@ -1,0 +1,317 @@
+#include "frontend/a64/system/exceptions.h"
+
+#include "frontend/a64/system/syndrome.h"
+#include "tests/frontend/system/test_cpu.h"
+
+namespace arclight::frontend::a64 {
+namespace {
+
+using namespace test;
+constexpr uint64_t kVectors = 0xffff'0000'1234'5800;
+
+class Exceptions : public SystemTest {
+  protected:
+    Exceptions() { write(reg::vbar, kVectors); }
+};
+
+TEST_F(Exceptions, ResetState) {
+    EXPECT_EQ(pstate_to_spsr(cpu), 0x3c5u);  // EL1h, DAIF
+    EXPECT_EQ(state->pc, 0x4000'0000u);
+    // MMU off: every access must be aligned; FP trapped; SP checked.
+    EXPECT_EQ(state->mode,
+              mode::kEl1 | mode::kSpElx | mode::kFpTrap | mode::kAlignCheck | mode::kSpAlignCheck);
+    EXPECT_EQ(state->mxcsr, 0x1f80u);
+}
+
+TEST_F(Exceptions, VectorOffsets) {
+    struct {
+        unsigned mode;
+        ExceptionKind kind;
+        uint64_t offset;
+    } const rows[] = {
+        {4, ExceptionKind::Synchronous, 0x000}, {4, ExceptionKind::Irq, 0x080},
+        {4, ExceptionKind::Fiq, 0x100},         {4, ExceptionKind::SError, 0x180},
+        {5, ExceptionKind::Synchronous, 0x200}, {5, ExceptionKind::Irq, 0x280},
+        {5, ExceptionKind::Fiq, 0x300},         {5, ExceptionKind::SError, 0x380},
+        {0, ExceptionKind::Synchronous, 0x400}, {0, ExceptionKind::Irq, 0x480},
+        {0, ExceptionKind::Fiq, 0x500},         {0, ExceptionKind::SError, 0x580},
+    };
+    for (const auto& row : rows) {
+        state->spsr_el1 = row.mode;
+        state->elr_el1 = 0x7000;
+        eret(cpu);
+        cpu.registers.esr = 0x55;
+        take_exception(cpu, row.kind, 0x1234'5678, 0x7777);
+        EXPECT_EQ(state->pc, kVectors + row.offset);
+        EXPECT_EQ(state->spsr_el1, row.mode);
+        EXPECT_EQ(state->elr_el1, 0x7777u);
+        const bool has_syndrome = row.kind == ExceptionKind::Synchronous || row.kind == ExceptionKind::SError;
+        EXPECT_EQ(read(reg::esr), has_syndrome ? 0x1234'5678u : 0x55u);
+        EXPECT_EQ(state->daif, 0x3c0u);
+        EXPECT_EQ(cpu.el, 1);
+        EXPECT_TRUE(cpu.sp_elx);
+    }
+}
+
+TEST_F(Exceptions, StackPointersAreBanked) {
+    state->sp = 0x1111;  // SP_EL1
+    state->sp_el0 = 0x2222;
+    enter_el0();
+    EXPECT_EQ(state->sp, 0x2222u);
+    state->sp = 0x3333;
+    take_svc(cpu, 0, state->pc);
+    EXPECT_EQ(state->sp, 0x1111u);
+    EXPECT_EQ(read(reg::sp_el0), 0x3333u);
+    write(reg::spsel, 0);
+    EXPECT_EQ(state->sp, 0x3333u);
+    EXPECT_EQ(state->mode & mode::kSpElx, 0u);
+    uint64_t value;
+    EXPECT_EQ(read_sysreg(cpu, reg::sp_el0, value).kind, SystemResult::Kind::Undefined)
+        << "it is the current one";
+    state->sp = 0x4444;
+    EXPECT_TRUE(write_pstate_field(cpu, 5, 1).ok());
+    EXPECT_EQ(state->sp, 0x1111u);
+    EXPECT_EQ(state->sp_el0, 0x4444u);
+    state->sp = 0x5555;
+    sync_stack_pointers(cpu);
+    EXPECT_EQ(state->sp_el1, 0x5555u);
+}
+
+TEST_F(Exceptions, RoundTripKeepsPstate) {
+    for (unsigned m : {0u, 4u, 5u})
+        for (uint64_t nzcv = 0; nzcv < 16; ++nzcv)
+            for (uint64_t rest :
+                 {uint64_t{0}, uint64_t{0x3c0}, uint64_t{1} << 22, uint64_t{1} << 20, uint64_t{0x240}}) {
+                const uint64_t spsr = m | nzcv << 28 | rest;
+                state->spsr_el1 = spsr;
+                state->elr_el1 = 0x8888'0000;
+                eret(cpu);
+                EXPECT_EQ(state->pc, 0x8888'0000u);
+                EXPECT_EQ(pstate_to_spsr(cpu), spsr);
+                EXPECT_EQ((state->mode & mode::kIllegal) != 0, (rest >> 20 & 1) != 0);
+                take_exception(cpu, ExceptionKind::Irq, 0, state->pc + 4);
+                EXPECT_EQ(state->spsr_el1, spsr);
+                EXPECT_FALSE(cpu.il);
+            }
+}
+
+TEST_F(Exceptions, IllegalReturns) {
+    for (unsigned m = 0; m < 32; ++m) {
+        const bool legal = m == 0 || m == 4 || m == 5;
+        cpu.reset(0);
+        state->sp = 0x123;
+        state->spsr_el1 = uint64_t{5} << 28 | 0x40 | m;
+        state->elr_el1 = 0x9000;
+        eret(cpu);
+        EXPECT_EQ(cpu.il, !legal) << m;
+        if (legal) continue;
+        EXPECT_EQ(cpu.el, 1);
+        EXPECT_TRUE(cpu.sp_elx);
+        EXPECT_EQ(state->sp, 0x123u);
+        EXPECT_EQ(state->pc, 0x9000u);
+        EXPECT_EQ(state->daif, 0x40u);
+        EXPECT_EQ(read(reg::nzcv), uint64_t{5} << 28);
+        EXPECT_TRUE(state->mode & mode::kIllegal);
+        take_illegal_state(cpu, state->pc);
+        EXPECT_EQ(read(reg::esr), 0x3a00'0000u);
+        EXPECT_EQ(state->spsr_el1 >> 20 & 1, 1u);
+        EXPECT_FALSE(state->mode & mode::kIllegal);
+    }
+}
+
+TEST_F(Exceptions, PanOnEntry) {
+    enter_el0();
+    take_svc(cpu, 0, 0);
+    EXPECT_FALSE(cpu.pan) << "SPAN is 1 after reset";
+    write(reg::sctlr, read(reg::sctlr) & ~(uint64_t{1} << 23));
+    enter_el0();
+    const unsigned before = environment.context_changes;
+    take_svc(cpu, 0, 0);
+    EXPECT_TRUE(cpu.pan);
+    EXPECT_EQ(read(reg::pan), uint64_t{1} << 22);
+    EXPECT_GT(environment.context_changes, before);
+    EXPECT_TRUE(write_pstate_field(cpu, 4, 0).ok());
+    EXPECT_FALSE(cpu.pan);
+}
+
+TEST_F(Exceptions, SyndromesAsLinuxAndQemuKnowThem) {
+    const uint64_t pc = 0x40'0000;
+    struct {
+        const char* what;
+        unsigned el;
+        std::function<void()> raise;
+        uint64_t esr, elr;
+    } const rows[] = {
+        {"svc #0", 0, [&] { take_svc(cpu, 0, pc); }, 0x5600'0000, pc + 4},
+        {"svc #0xffff at EL1", 1, [&] { take_svc(cpu, 0xffff, pc); }, 0x5600'ffff, pc + 4},
+        {"brk #1", 0, [&] { take_brk(cpu, 1, pc); }, 0xf200'0001, pc},
+        {"undefined", 0, [&] { take_undefined(cpu, pc); }, 0x0200'0000, pc},
+        {"fp", 0, [&] { take_fp_trap(cpu, pc); }, 0x1fe0'0000, pc},
+        {"pc alignment", 0, [&] { take_pc_alignment(cpu, pc + 2); }, 0x8a00'0000, pc + 2},
+        {"sp alignment", 0, [&] { take_sp_alignment(cpu, pc); }, 0x9a00'0000, pc},
+        {"EL0 write, permission 3", 0, [&] { take_data_abort(cpu, 0x1234, 0x0f, true, pc); }, 0x9200'004f,
+         pc},
+        {"EL1 read, translation 0", 1, [&] { take_data_abort(cpu, 0x1234, 0x04, false, pc); }, 0x9600'0004,
+         pc},
+        {"EL0 fetch, translation 3", 0, [&] { take_instruction_abort(cpu, pc, 0x07, pc); }, 0x8200'0007, pc},
+        {"EL1 fetch, permission 3", 1, [&] { take_instruction_abort(cpu, pc, 0x0f, pc); }, 0x8600'000f, pc},
+    };
+    for (const auto& row : rows) {
+        if (row.el == 0) enter_el0();
+        row.raise();
+        EXPECT_EQ(read(reg::esr), row.esr) << row.what;
+        EXPECT_EQ(state->elr_el1, row.elr) << row.what;
+    }
+    EXPECT_EQ(read(reg::far), pc);
+    EXPECT_EQ(syndrome::hvc(0), 0x5a00'0000u);
+    EXPECT_EQ(syndrome::wait_trap(false), 0x07e0'0000u);
+    EXPECT_EQ(syndrome::wait_trap(true), 0x07e0'0001u);
+    EXPECT_EQ(syndrome::software_step(0, false), 0xcb00'0022u);
+    EXPECT_EQ(syndrome::software_step(1, true), 0xcf00'0062u);
+}
+
+TEST_F(Exceptions, FaultAddress) {
+    take_data_abort(cpu, 0xdead'beef'0000, 0x07, false, 0x10);
+    EXPECT_EQ(read(reg::far), 0xdead'beef'0000u);
+    take_undefined(cpu, 0x10);
+    EXPECT_EQ(read(reg::far), 0xdead'beef'0000u) << "not an address fault";
+}
+
+TEST_F(Exceptions, EretClearsTheMonitorAndSetsTheEvent) {
+    state->exclusive_addr = 0x1000;
+    enter_el0();
+    EXPECT_EQ(state->exclusive_addr, jit::kNoExclusive);
+    EXPECT_TRUE(cpu.event_register);
+    EXPECT_EQ(environment.unmaskings, 1u);
+}
+
+TEST_F(Exceptions, EretStripsTheTag) {
+    enable_mmu();
+    cpu.translation.tcr |= uint64_t{1} << 37;
+    cpu.translation.update();
+    enter_el0(0x5500'0000'0000'4000);
+    EXPECT_EQ(state->pc, 0x4000u);
+    EXPECT_EQ(branch_address(cpu, 0x5aff'ffff'ffff'0000), 0x5aff'ffff'ffff'0000u) << "TBI1 is off";
+}
+
+TEST_F(Exceptions, ModeFollowsTheControls) {
+    enable_mmu();
+    const uint32_t base = mode::kEl1 | mode::kSpElx | mode::kSpAlignCheck;
+    EXPECT_EQ(state->mode, base | mode::kFpTrap);
+    for (unsigned fpen = 0; fpen < 4; ++fpen) {
+        write(reg::cpacr, fpen << 20);
+        EXPECT_EQ((state->mode & mode::kFpTrap) == 0, fpen == 1 || fpen == 3);
+        enter_el0();
+        EXPECT_EQ((state->mode & mode::kFpTrap) == 0, fpen == 3);
+        take_svc(cpu, 0, 0);
+    }
+    EXPECT_EQ(state->mode, base);
+    write(reg::sctlr, (read(reg::sctlr) | 2) & ~uint64_t{8});
+    EXPECT_EQ(state->mode, mode::kEl1 | mode::kSpElx | mode::kAlignCheck);
+    enter_el0();
+    EXPECT_EQ(state->mode, mode::kAlignCheck | mode::kSpAlignCheck);
+    write(reg::fpcr, 1 << 24);
+    EXPECT_TRUE(state->mode & mode::kFpSlow);
+    write(reg::fpcr, 3 << 22);
+    EXPECT_FALSE(state->mode & mode::kFpSlow);
+    state->mode |= mode::kSerial;
+    update_mode(cpu);
+    EXPECT_TRUE(state->mode & mode::kSerial);
+}
+
+TEST_F(Exceptions, Hvc) {
+    state->x[0] = 1;
+    state->x[1] = 20;
+    state->x[2] = 300;
+    state->x[3] = 4000;
+    EXPECT_TRUE(execute_hvc(cpu));
+    EXPECT_EQ(state->x[0], 4321u);
+    enter_el0();
+    EXPECT_FALSE(execute_hvc(cpu));
+}
+
+TEST_F(Exceptions, WaitTraps) {
+    write(reg::sctlr, read(reg::sctlr) & ~(uint64_t{1} << 16 | uint64_t{1} << 18));
+    EXPECT_TRUE(check_wait(cpu, false).ok());
+    enter_el0();
+    EXPECT_EQ(check_wait(cpu, false).esr, 0x07e0'0000u);
+    EXPECT_EQ(check_wait(cpu, true).esr, 0x07e0'0001u);
+    take_svc(cpu, 0, 0);
+    write(reg::sctlr, read(reg::sctlr) | uint64_t{1} << 16);
+    enter_el0();
+    EXPECT_TRUE(check_wait(cpu, false).ok());
+    EXPECT_FALSE(check_wait(cpu, true).ok());
+}
+
+class SoftwareStep : public Exceptions {
+  protected:
+    SoftwareStep() {
+        write(reg::oslar, 0);
+        write(reg::mdscr, 1);
+    }
+    void step_el0(bool ss) {
+        state->spsr_el1 = ss ? 1 << 21 : 0;
+        state->elr_el1 = 0x1000;
+        eret(cpu);
+    }
+};
+
+TEST_F(SoftwareStep, OneInstructionAtEl0) {
+    EXPECT_FALSE(state->mode & mode::kSingleStep) << "not at EL1 without KDE";
+    step_el0(true);
+    EXPECT_TRUE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(step_pending(cpu));
+    step_done(cpu);
+    state->pc = 0x1004;
+    ASSERT_TRUE(step_pending(cpu));
+    take_step(cpu);
+    EXPECT_EQ(read(reg::esr), 0xcb00'0022u);
+    EXPECT_EQ(state->elr_el1, 0x1004u);
+    EXPECT_EQ(state->spsr_el1 >> 21 & 1, 0u);
+    EXPECT_FALSE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(step_pending(cpu));
+}
+
+TEST_F(SoftwareStep, PendingAtOnceWithoutSpsrSs) {
+    step_el0(false);
+    EXPECT_TRUE(step_pending(cpu));
+}
+
+TEST_F(SoftwareStep, SvcIsTheStep) {
+    step_el0(true);
+    take_svc(cpu, 0, 0x1000);
+    EXPECT_EQ(state->spsr_el1 >> 21 & 1, 0u)
+        << "the return from the system call is followed by the step exception";
+    step_el0(true);
+    take_undefined(cpu, 0x1000);
+    EXPECT_EQ(state->spsr_el1 >> 21 & 1, 1u) << "the instruction was not executed";
+}
+
+TEST_F(SoftwareStep, NotWithTheOsLockOrWithoutMdscr) {
+    write(reg::oslar, 1);
+    step_el0(true);
+    EXPECT_FALSE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(cpu.ss);
+    take_svc(cpu, 0, 0);
+    write(reg::oslar, 0);
+    write(reg::mdscr, 0);
+    step_el0(true);
+    EXPECT_FALSE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(step_pending(cpu));
+}
+
+TEST_F(SoftwareStep, KernelDebug) {
+    write(reg::mdscr, 1 | 1 << 13);
+    EXPECT_FALSE(state->mode & mode::kSingleStep) << "PSTATE.D masks it";
+    state->spsr_el1 = 5 | 1 << 21;
+    state->elr_el1 = 0x2000;
+    eret(cpu);
+    EXPECT_TRUE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(step_pending(cpu));
+    step_done(cpu);
+    take_step(cpu);
+    EXPECT_EQ(read(reg::esr), 0xcf00'0022u);
+}
+
+}  // namespace
+}  // namespace arclight::frontend::a64
