@@ -6,7 +6,7 @@ namespace arclight::frontend::a64::translate {
 namespace {
 bool emit(Translator& t, Vec d, Op op, auto... operands) {
     if (!check_fp_enabled(t)) return false;
-    return write(t, d, t.ir.emit(op, Type::V128, {v(t, operands)...}));
+    return write(t, d, t.ir.emit(op, Type::V128, {v(t, operands)...}, 0, ir::vec_aux(0)));
 }
 }  // namespace
 
@@ -23,7 +23,7 @@ bool SHA256H2(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha25
 bool SHA256SU1(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha256Su1, d, n, m); }
 bool SHA1H(Translator& t, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
-    return write(t, d, zext(t, 2, t.ir.emit(Op::VSha1H, Type::V128, {v(t, n)})));
+    return write(t, d, zext(t, 2, t.ir.emit(Op::VSha1H, Type::V128, {v(t, n)}, 0, ir::vec_aux(0))));
 }
 bool SHA1SU1(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VSha1Su1, d, n); }
 bool SHA256SU0(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VSha256Su0, d, n); }
