@@ -28,10 +28,10 @@ struct Thunks {
     const uint8_t* lookup_cross;
     const uint8_t* lookup_indirect;
     const uint8_t* interrupted;
+    const uint8_t* interrupted_at;
     const uint8_t* exit_runtime;
     const uint8_t* call_helper;
     const uint8_t* call_helper_check;
-    const uint8_t* call_helper_leave;
     const uint8_t* vector_call;
 };
 

@@ -1,0 +1,129 @@
+// The backward pass: which instructions are live, where each value is used next, and how long each write of a
+// guest register may be seen by somebody.
+#include <algorithm>
+
+#include "backend/x64/emitter.h"
+
+namespace arclight::backend {
+
+namespace {
+bool is_bool_expression(Op op) {
+    return op == Op::Cond || op == Op::IsZero || op == Op::IsNotZero || op == Op::TestBit || op == Op::Not1;
+}
+/// State that is only read: dead when unused.
+bool is_read(Op op) {
+    return op == Op::GetX || op == Op::GetFlags || op == Op::GetV || op == Op::LoadField ||
+           op == Op::PairSecond;
+}
+}  // namespace
+
+Ref BlockEmitter::leaf(Ref r) const {
+    while (is_bool_expression(inst(r).op)) {
+        const bool last = inst(r).op != Op::Not1;
+        r = inst(r).args[0];
+        if (last) break;
+    }
+    return r;
+}
+
+void BlockEmitter::mark_use(uint32_t index, Ref ref) {
+    Uses& uses = uses_[index];
+    Value& v = values_[ref];
+    uint32_t after = v.next_use;
+    if (after == index) {  // used twice by this instruction
+        for (unsigned k = 0; k < uses.count; ++k)
+            if (uses.use[k].ref == ref) after = uses.use[k].after;
+    }
+    uses.use[uses.count++] = {ref, after};
+    v.next_use = index;
+    v.last_need = std::max(v.last_need, index);
+}
+
+/// a + (b << 1..3) is one lea. The shift stays a value of its own if somebody else uses it.
+bool BlockEmitter::fold_shift(uint32_t index, const Inst& i) {
+    if (i.op != Op::Add || values_[index].flags_live) return false;
+    const Inst& shift = inst(i.args[1]);
+    if (shift.op != Op::Shl || !is_const(shift.args[1]) || is_const(i.args[0])) return false;
+    const uint64_t count = inst(shift.args[1]).imm;
+    // A 32-bit shift drops bits that a 64-bit lea would keep.
+    if (count == 0 || count > 3 || (i.type == Type::I64 && shift.type == Type::I32)) return false;
+    values_[index].folded = true;
+    mark_use(index, i.args[0]);
+    mark_use(index, shift.args[0]);
+    return true;
+}
+
+void BlockEmitter::analyse() {
+    const auto& insts = block_->insts;
+    const uint32_t count = static_cast<uint32_t>(insts.size());
+    values_.assign(count, Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false});
+    uses_.resize(count);
+
+    // For the nearest write of each slot above the current point: the last instruction below it that may see
+    // it.
+    std::array<uint32_t, kSlots> seen{};
+    uint64_t unseen = ~uint64_t{0};
+    bool flags_unseen = true;
+    const auto observe = [&](uint32_t index) {
+        for (uint64_t m = unseen; m != 0; m &= m - 1) seen[static_cast<unsigned>(__builtin_ctzll(m))] = index;
+        if (flags_unseen) seen[kFlagsSlot] = index;
+        unseen = 0, flags_unseen = false;
+    };
+    const auto observe_slot = [&](unsigned slot, uint32_t index) {
+        if (slot == kFlagsSlot) {
+            if (flags_unseen) seen[slot] = index;
+            flags_unseen = false;
+        } else {
+            if (unseen >> slot & 1) seen[slot] = index;
+            unseen &= ~(uint64_t{1} << slot);
+        }
+    };
+
+    for (uint32_t index = count; index-- > 0;) {
+        const Inst& i = insts[index];
+        uses_[index].count = 0;
+        Value& v = values_[index];
+        const char effects = ir::info(i.op).effects;
+        if (is_bool_expression(i.op)) continue;
+        switch (i.op) {
+            case Op::SetX:
+            case Op::SetV:
+            case Op::SetFlags: {
+                const unsigned slot = i.op == Op::SetX   ? static_cast<unsigned>(i.imm)
+                                      : i.op == Op::SetV ? kVSlot + static_cast<unsigned>(i.imm)
+                                                         : kFlagsSlot;
+                const bool dead = slot == kFlagsSlot ? flags_unseen : (unseen >> slot & 1) != 0;
+                if (dead) continue;
+                v.live = true;
+                mark_use(index, i.args[0]);
+                v.last_need = seen[slot];
+                Value& source = values_[i.args[0]];
+                source.last_need = std::max(source.last_need, seen[slot]);
+                if (slot == kFlagsSlot) {
+                    flags_unseen = true;
+                } else {
+                    unseen |= uint64_t{1} << slot;
+                }
+                continue;
+            }
+            case Op::FlagsOf:
+                if (v.next_use == kNever) continue;
+                v.live = true;
+                values_[i.args[0]].flags_live = true;
+                continue;
+            case Op::InsnStart: v.live = true; continue;
+            default: break;
+        }
+        const bool wanted = v.next_use != kNever || v.flags_live;
+        if ((effects == 'P' || is_read(i.op)) && !wanted) continue;
+        v.live = true;
+        if (i.op == Op::GetX) observe_slot(static_cast<unsigned>(i.imm), index);
+        if (i.op == Op::GetV) observe_slot(kVSlot + static_cast<unsigned>(i.imm), index);
+        if (i.op == Op::GetFlags) observe_slot(kFlagsSlot, index);
+        if (effects == 'M' || effects == 'X') observe(index);
+        if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
+        for (unsigned k = 0; k < i.nargs; ++k) mark_use(index, leaf(i.args[k]));
+    }
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,58 @@
+#include <sys/mman.h>
+
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+
+#include "backend/x64/emitter.h"
+
+namespace arclight::backend {
+
+CodeBuffer::CodeBuffer(size_t size) : size_(size) {
+    constexpr int kProtection = PROT_READ | PROT_WRITE | PROT_EXEC;
+    constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    // Several buffers in one process (tests) cannot all be at the preferred address.
+    void* p = mmap(reinterpret_cast<void*>(kPreferredAddress), size, kProtection,
+                   kFlags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (p == MAP_FAILED) p = mmap(nullptr, size, kProtection, kFlags, -1, 0);
+    if (p == MAP_FAILED)
+        throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");
+    base_ = static_cast<uint8_t*>(p);
+    emitter_ = std::make_unique<BlockEmitter>(*this, size);
+    thunks_ = emitter_->emit_thunks();
+    first_hot_ = emitter_->getSize();
+    reset();
+}
+
+CodeBuffer::~CodeBuffer() { munmap(base_, size_); }
+
+void CodeBuffer::reset() {
+    hot_ = first_hot_;
+    cold_ = size_ / 2;
+}
+
+CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id) {
+    return buffer.emitter_->compile(block, first_site_id);
+}
+
+namespace {
+/// One store that other CPUs may be fetching around (Intel SDM 3A 9.1.3; aligned, so never torn).
+void patch(uint8_t* field, uint32_t value) {
+    std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(field)).store(value, std::memory_order_release);
+}
+uint32_t relative(const uint8_t* field, const void* target) {
+    return static_cast<uint32_t>(static_cast<const uint8_t*>(target) - (field + 4));
+}
+}  // namespace
+
+void link(const ExitSite& site, const void* target, uint32_t epoch) {
+    patch(site.jump, relative(site.jump, target));
+    if (site.epoch != nullptr) patch(site.epoch, epoch);
+}
+
+void unlink(const ExitSite& site) {
+    if (site.epoch != nullptr) patch(site.epoch, kUnlinkedEpoch);
+    patch(site.jump, relative(site.jump, site.stub));
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,349 @@
+// Plain loads and stores through the soft TLB (design.md, "Memory accesses"; guest_state.h, TlbEntry).
+//
+//     rorx eax, addr, 7            index of the entry, times its size
+//     and  eax, (entries - 1) * 32
+//     lea  t, [addr + bytes - 1]   a page crossing misses, since the entry of the first page has its own tag;
+//     and  t, page mask            accesses that must be aligned keep the low bits of addr instead
+//     cmp  t, [r14 + rax + tag]
+//     jne  slow path
+//     mov  rax, [r14 + rax + addend]
+//     mov  result, [rax + addr]
+#include "backend/x64/emitter.h"
+
+namespace arclight::backend {
+
+using namespace Xbyak::util;
+
+namespace {
+constexpr int kAccessAddr = ARCLIGHT_STATE_DISP(access_addr);
+constexpr int access_value(unsigned k) { return ARCLIGHT_STATE_DISP(access_value) + 8 * static_cast<int>(k); }
+constexpr int kEntry = static_cast<int>(offsetof(jit::View, tlb));
+constexpr uint8_t kImmediate = 0xfe;  ///< in ColdArgs::reg: the stored value is the constant operand
+}  // namespace
+
+bool BlockEmitter::emit_memory(const Inst& i) {
+    switch (i.op) {
+        case Op::Load:
+        case Op::LoadPair: emit_load(i); return true;
+        case Op::LoadV:
+        case Op::LoadPairV: emit_load_vector(i); return true;
+        case Op::Store:
+        case Op::StorePair: emit_store(i); return true;
+        case Op::StoreV:
+        case Op::StorePairV: emit_store_vector(i); return true;
+        case Op::LoadEx:
+        case Op::LoadExPair: emit_load_exclusive(i); return true;
+        case Op::StoreEx:
+        case Op::StoreExPair: emit_store_exclusive(i); return true;
+        case Op::AtomicRmw: emit_rmw(i); return true;
+        case Op::Cas: emit_cas(i); return true;
+        case Op::ZeroBlock: emit_zero_block(i); return true;
+        default: return false;
+    }
+}
+
+MemoryAccess BlockEmitter::describe_access(const Inst& i) {
+    using enum MemoryKind;
+    MemoryAccess access{Load, i.aux, ir::AtomicKind::Add};
+    switch (i.op) {
+        case Op::Load: access.kind = Load; break;
+        case Op::Store: access.kind = Store; break;
+        case Op::LoadV: access.kind = LoadV; break;
+        case Op::StoreV: access.kind = StoreV; break;
+        case Op::LoadPair: access.kind = LoadPair; break;
+        case Op::LoadPairV: access.kind = LoadPairV; break;
+        case Op::StorePair: access.kind = StorePair; break;
+        case Op::StorePairV: access.kind = StorePairV; break;
+        case Op::LoadEx: access.kind = LoadEx; break;
+        case Op::LoadExPair: access.kind = LoadExPair; break;
+        case Op::StoreEx: access.kind = StoreEx; break;
+        case Op::StoreExPair: access.kind = StoreExPair; break;
+        case Op::AtomicRmw:
+            access.kind = AtomicRmw;
+            access.atomic = static_cast<ir::AtomicKind>(i.imm);
+            break;
+        case Op::Cas: access.kind = Cas; break;
+        default: access.kind = ZeroBlock; break;
+    }
+    return access;
+}
+
+void BlockEmitter::prepare_access() {
+    flags_to_memory();
+    clobber_flags();
+}
+
+size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp,
+                                  ColdArgs args) {
+    const unsigned bytes = access.bytes();
+    rorx(eax, addr.cvt32(), jit::kPageBits - 5);
+    and_(eax, static_cast<uint32_t>((jit::kTlbEntries - 1) << 5));
+    if (access.kind == MemoryKind::ZeroBlock || bytes == 1) {
+        mov(temp, addr);
+        and_(temp, static_cast<uint32_t>(jit::kPageMask));
+    } else if (access.must_be_aligned()) {
+        mov(temp, addr);
+        and_(temp, static_cast<uint32_t>(jit::kPageMask | (bytes - 1)));
+    } else {
+        lea(temp, ptr[addr + (bytes - 1)]);
+        and_(temp, static_cast<uint32_t>(jit::kPageMask));
+    }
+    const size_t tag =
+        access.writes() ? offsetof(jit::TlbEntry, write_tag) : offsetof(jit::TlbEntry, read_tag);
+    cmp(temp, qword[r14 + rax + kEntry + tag]);
+    args.inst = cur_;
+    args.reg[0] = static_cast<uint8_t>(addr.getIdx());
+    snapshot(args.first, args.count);
+    args.imm = static_cast<int64_t>(points_.size());
+    points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_)});
+    const size_t cold = jump_cold(kNe, &BlockEmitter::cold_memory, args);
+    mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+    return cold;
+}
+
+bool BlockEmitter::has_second() const {
+    return cur_ + 1 < block_->insts.size() && inst(cur_ + 1).op == Op::PairSecond && values_[cur_ + 1].live;
+}
+
+// ---- The slow path
+// -----------------------------------------------------------------------------------------------
+
+/// reg[0] = address, reg[1], reg[2] = operands or results (kNone: not there), reg[3], reg[4] further
+/// operands.
+void BlockEmitter::cold_memory(const ColdArgs& args) {
+    using enum MemoryKind;
+    const Inst& i = inst(args.inst);
+    const MemoryAccess access = describe_access(i);
+    mov(qword[at(kAccessAddr)], Reg64(args.reg[0]));
+    const auto pass = [&](unsigned k, unsigned arg) {
+        if (args.reg[k + 1] == kImmediate) {
+            mov(qword[at(access_value(k))], static_cast<int32_t>(inst(i.args[arg]).imm));
+        } else if (access.is_vector()) {
+            vmovups(ptr[at(access_value(2 * k))], Xmm(args.reg[k + 1]));
+        } else {
+            mov(qword[at(access_value(k))], Reg64(args.reg[k + 1]));
+        }
+    };
+    if (access.writes() && access.kind != ZeroBlock) {
+        pass(0, 1);
+        if (access.is_pair() || access.kind == Cas) pass(1, 2);
+    }
+    mov(eax, access.pack());
+    call_thunk(thunks_->memory_slow);
+    points_[static_cast<size_t>(args.imm)].return_pc = static_cast<uint32_t>(here() - cold_start_);
+    const auto result = [&](uint8_t reg, unsigned k) {
+        if (reg == kNone) return;
+        if (access.is_vector()) {
+            vmovups(Xmm(reg), ptr[at(access_value(2 * k))]);
+        } else if (i.type == Type::I32) {
+            mov(Reg64(reg).cvt32(), dword[at(access_value(k))]);
+        } else {
+            mov(Reg64(reg), qword[at(access_value(k))]);
+        }
+    };
+    switch (access.kind) {
+        case Load:
+        case LoadEx:
+        case LoadV: result(args.reg[1], 0); break;
+        case LoadPair:
+        case LoadExPair:
+        case LoadPairV:
+            result(args.reg[1], 0);
+            result(args.reg[2], 1);
+            break;
+        case StoreEx:
+        case StoreExPair:
+        case AtomicRmw:
+        case Cas: result(args.reg[3], 0); break;
+        default: break;
+    }
+    jump_back(args);
+}
+
+// ---- Access by size
+// ----------------------------------------------------------------------------------------------
+
+Reg BlockEmitter::sized_log2(const Reg64& r, unsigned log2) {
+    switch (log2) {
+        case 0: return r.cvt8();
+        case 1: return r.cvt16();
+        case 2: return r.cvt32();
+        default: return r;
+    }
+}
+
+Address BlockEmitter::memory_log2(const Xbyak::RegExp& where, unsigned log2) const {
+    switch (log2) {
+        case 0: return byte[where];
+        case 1: return word[where];
+        case 2: return dword[where];
+        default: return qword[where];
+    }
+}
+
+void BlockEmitter::load_sized(const Reg64& dst, const Xbyak::RegExp& from, unsigned log2, bool sign, Type t) {
+    switch (log2) {
+        case 0:
+            if (sign) {
+                movsx(sized(dst, t), byte[from]);
+            } else {
+                movzx(dst.cvt32(), byte[from]);
+            }
+            break;
+        case 1:
+            if (sign) {
+                movsx(sized(dst, t), word[from]);
+            } else {
+                movzx(dst.cvt32(), word[from]);
+            }
+            break;
+        case 2:
+            if (sign && t == Type::I64) {
+                movsxd(dst, dword[from]);
+            } else {
+                mov(dst.cvt32(), dword[from]);
+            }
+            break;
+        default: mov(dst, qword[from]); break;
+    }
+}
+
+void BlockEmitter::store_sized(const Xbyak::RegExp& to, const Reg64& src, unsigned log2) {
+    mov(memory_log2(to, log2), sized_log2(src, log2));
+}
+
+void BlockEmitter::load_vector_sized(const Xmm& dst, const Xbyak::RegExp& from, unsigned log2) {
+    switch (log2) {
+        case 0:
+            vpxor(xmm15, xmm15, xmm15);
+            vpinsrb(dst, xmm15, byte[from], 0);
+            break;
+        case 1:
+            vpxor(xmm15, xmm15, xmm15);
+            vpinsrw(dst, xmm15, word[from], 0);
+            break;
+        case 2: vmovd(dst, dword[from]); break;
+        case 3: vmovq(dst, qword[from]); break;
+        default: vmovups(dst, ptr[from]); break;
+    }
+}
+
+void BlockEmitter::store_vector_sized(const Xbyak::RegExp& to, const Xmm& src, unsigned log2) {
+    switch (log2) {
+        case 0: vpextrb(byte[to], src, 0); break;
+        case 1: vpextrw(word[to], src, 0); break;
+        case 2: vmovd(dword[to], src); break;
+        case 3: vmovq(qword[to], src); break;
+        default: vmovups(ptr[to], src); break;
+    }
+}
+
+void BlockEmitter::zero_extend(const Reg64& dst, const Reg64& src, unsigned log2) {
+    switch (log2) {
+        case 0: movzx(dst.cvt32(), src.cvt8()); break;
+        case 1: movzx(dst.cvt32(), src.cvt16()); break;
+        case 2: mov(dst.cvt32(), src.cvt32()); break;
+        default:
+            if (dst.getIdx() != src.getIdx()) mov(dst, src);
+            break;
+    }
+}
+
+// ---- Loads and stores
+// --------------------------------------------------------------------------------------------
+
+void BlockEmitter::emit_load(const Inst& i) {
+    prepare_access();
+    const MemoryAccess access = describe_access(i);
+    const unsigned log2 = ir::mem_size_log2(i.aux);
+    const bool sign = (i.aux & ir::kMemSigned) != 0, second = access.is_pair() && has_second();
+    const Reg64 addr = use(i.args[0]);
+    const Reg64 d = def(cur_);
+    ColdArgs args;
+    args.reg[1] = static_cast<uint8_t>(d.getIdx());
+    args.reg[2] = kNone;
+    Reg64 d2;
+    if (second) {
+        d2 = def(cur_ + 1);
+        args.reg[2] = static_cast<uint8_t>(d2.getIdx());
+    }
+    const size_t cold = check_access(access, addr, d, args);
+    mark_access();
+    load_sized(d, rax + addr, log2, sign, i.type);
+    if (second) load_sized(d2, rax + addr + access.unit_bytes(), log2, sign, i.type);
+    resume_here(cold);
+}
+
+void BlockEmitter::emit_load_vector(const Inst& i) {
+    prepare_access();
+    const MemoryAccess access = describe_access(i);
+    const unsigned log2 = ir::mem_size_log2(i.aux);
+    const bool second = access.is_pair() && has_second();
+    const Reg64 addr = use(i.args[0]);
+    ScratchGpr temp(*this);
+    const Xmm d = def_xmm(cur_);
+    ColdArgs args;
+    args.reg[1] = static_cast<uint8_t>(d.getIdx());
+    args.reg[2] = kNone;
+    Xmm d2;
+    if (second) {
+        d2 = def_xmm(cur_ + 1);
+        args.reg[2] = static_cast<uint8_t>(d2.getIdx());
+    }
+    const size_t cold = check_access(access, addr, temp, args);
+    mark_access();
+    load_vector_sized(d, rax + addr, log2);
+    if (second) load_vector_sized(d2, rax + addr + access.unit_bytes(), log2);
+    resume_here(cold);
+}
+
+void BlockEmitter::emit_store(const Inst& i) {
+    prepare_access();
+    const MemoryAccess access = describe_access(i);
+    const unsigned log2 = ir::mem_size_log2(i.aux);
+    const bool release = (i.aux & ir::kMemRelease) != 0 && !serial_;
+    const Reg64 addr = use(i.args[0]);
+    ColdArgs args;
+    const unsigned count = access.is_pair() ? 2 : 1;
+    int32_t imm[2] = {};
+    for (unsigned k = 0; k < count; ++k) {
+        const Ref r = i.args[k + 1];
+        const bool immediate = !release && values_[r].reg == kNone && imm32(r, Type::I64, imm[k]);
+        args.reg[k + 1] = immediate ? kImmediate : static_cast<uint8_t>(use(r).getIdx());
+    }
+    ScratchGpr temp(*this);
+    const size_t cold = check_access(access, addr, temp, args);
+    if (release) mov(temp, Reg64(args.reg[1]));
+    mark_access();
+    for (unsigned k = 0; k < count; ++k) {
+        const Xbyak::RegExp where = rax + addr + k * access.unit_bytes();
+        if (args.reg[k + 1] == kImmediate) {
+            const uint64_t value = static_cast<uint64_t>(static_cast<int64_t>(imm[k]));
+            mov(memory_log2(where, log2), log2 == 3 ? value : value & ((uint64_t{1} << (8 << log2)) - 1));
+        } else if (release) {
+            xchg(memory_log2(where, log2), sized_log2(temp, log2));  // RCsc: a full barrier follows the store
+        } else {
+            store_sized(where, Reg64(args.reg[k + 1]), log2);
+        }
+    }
+    resume_here(cold);
+}
+
+void BlockEmitter::emit_store_vector(const Inst& i) {
+    prepare_access();
+    const MemoryAccess access = describe_access(i);
+    const unsigned log2 = ir::mem_size_log2(i.aux);
+    const Reg64 addr = use(i.args[0]);
+    ColdArgs args;
+    const unsigned count = access.is_pair() ? 2 : 1;
+    for (unsigned k = 0; k < count; ++k)
+        args.reg[k + 1] = static_cast<uint8_t>(use_xmm(i.args[k + 1]).getIdx());
+    ScratchGpr temp(*this);
+    const size_t cold = check_access(access, addr, temp, args);
+    mark_access();
+    for (unsigned k = 0; k < count; ++k)
+        store_vector_sized(rax + addr + k * access.unit_bytes(), Xmm(args.reg[k + 1]), log2);
+    resume_here(cold);
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,45 @@
+// From a host PC back to precise guest state.
+#include <algorithm>
+
+#include "backend/tier1.h"
+
+namespace arclight::backend {
+
+namespace {
+void restore(const SavedLocation& from, jit::GuestState& state) {
+    jit::V128 value{};
+    switch (from.kind) {
+        case SavedLocation::Gpr: value.d[0] = state.saved_gpr[from.reg]; break;
+        case SavedLocation::Xmm128: value = state.saved_xmm[from.reg]; break;
+        case SavedLocation::Xmm64: value.d[0] = state.saved_xmm[from.reg].d[0]; break;
+        case SavedLocation::Xmm32: value.s[0] = state.saved_xmm[from.reg].s[0]; break;
+        case SavedLocation::Constant: value.d[0] = static_cast<uint64_t>(from.value); break;
+        case SavedLocation::PageRelative:
+            value.d[0] = state.page_base + static_cast<uint64_t>(from.value);
+            break;
+    }
+    if (from.slot < 31) {
+        state.x[from.slot] = value.d[0];
+    } else if (from.slot == 31) {
+        state.sp = value.d[0];
+    } else {
+        state.v[from.slot - 32] = value;
+    }
+}
+}  // namespace
+
+std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc,
+                                      jit::GuestState& state) {
+    const auto* pc = static_cast<const uint8_t*>(host_pc);
+    const auto& points = block.faults.points;
+    // Both addresses grow with the points.
+    const bool cold = pc >= block.cold && pc <= block.cold + block.cold_bytes;
+    const uint32_t offset = static_cast<uint32_t>(pc - (cold ? block.cold : block.entry));
+    const auto field = cold ? &FaultPoint::return_pc : &FaultPoint::access;
+    const auto it = std::ranges::lower_bound(points, offset, {}, field);
+    if (it == points.end() || (*it).*field != offset) return std::nullopt;
+    for (uint32_t k = 0; k < it->count; ++k) restore(block.faults.locations[it->first + k], state);
+    return it->insn_offset;
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,183 @@
+// Code shared by all blocks: the way in and out, and the calls of C++.
+#include "backend/x64/emitter.h"
+
+namespace arclight::backend {
+
+using namespace Xbyak::util;
+
+namespace {
+constexpr int disp_of_entry(unsigned entry) {
+    return ARCLIGHT_STATE_DISP(runtime) + 8 * static_cast<int>(entry);
+}
+constexpr unsigned kCallerSaved[] = {1, 2, 6, 7, 8, 9, 10, 11};
+constexpr unsigned kCalleeSaved[] = {3, 12, 13, 15};  // the allocatable ones
+constexpr int kXmmCount = 15;
+}  // namespace
+
+Thunks BlockEmitter::emit_thunks() {
+    Thunks t{};
+    const auto enter_host_fp = [&] {
+        stmxcsr(dword[at(ARCLIGHT_STATE_DISP(mxcsr))]);
+        ldmxcsr(dword[at(ARCLIGHT_STATE_DISP(host_mxcsr))]);
+    };
+    const auto leave_host_fp = [&] { ldmxcsr(dword[at(ARCLIGHT_STATE_DISP(mxcsr))]); };
+    const auto state_to_rdi = [&] { lea(rdi, ptr[rbp - jit::kStateBias]); };
+    const auto reload_view = [&] { mov(r14, qword[at(ARCLIGHT_STATE_DISP(view))]); };
+    const auto set_reason = [&](jit::ExitReason r) {
+        mov(dword[at(ARCLIGHT_STATE_DISP(exit_reason))], static_cast<uint32_t>(r));
+    };
+    const auto gpr_slot = [&](unsigned r) {
+        return qword[at(ARCLIGHT_STATE_DISP(saved_gpr) + 8 * static_cast<int>(r))];
+    };
+    const auto xmm_slot = [&](int x) { return ptr[at(ARCLIGHT_STATE_DISP(saved_xmm) + 16 * x)]; };
+    const auto save = [&](bool all) {
+        for (const unsigned r : kCallerSaved) mov(gpr_slot(r), Reg64(static_cast<int>(r)));
+        if (all)
+            for (const unsigned r : kCalleeSaved) mov(gpr_slot(r), Reg64(static_cast<int>(r)));
+        for (int x = 0; x < kXmmCount; ++x) vmovaps(xmm_slot(x), Xmm(x));
+    };
+    const auto restore = [&] {
+        for (const unsigned r : kCallerSaved) mov(Reg64(static_cast<int>(r)), gpr_slot(r));
+        for (int x = 0; x < kXmmCount; ++x) vmovaps(Xmm(x), xmm_slot(x));
+    };
+
+    // enter(state, code)
+    align(16);
+    t.enter = reinterpret_cast<EnterFn>(here());
+    for (const Reg64& r : {rbx, rbp, r12, r13, r14, r15}) push(r);
+    sub(rsp, 8);
+    lea(rbp, ptr[rdi + jit::kStateBias]);
+    mov(qword[at(ARCLIGHT_STATE_DISP(saved_rsp))], rsp);
+    reload_view();
+    mov(dword[at(ARCLIGHT_STATE_DISP(exit_request))], 0);
+    set_reason(jit::ExitReason::None);
+    stmxcsr(dword[at(ARCLIGHT_STATE_DISP(host_mxcsr))]);
+    leave_host_fp();
+    jmp(rsi);
+
+    align(16);
+    t.leave = here();
+    enter_host_fp();
+    mov(rsp, qword[at(ARCLIGHT_STATE_DISP(saved_rsp))]);
+    mov(eax, dword[at(ARCLIGHT_STATE_DISP(exit_reason))]);
+    add(rsp, 8);
+    for (const Reg64& r : {r15, r14, r13, r12, rbp, rbx}) pop(r);
+    ret();
+
+    const auto leave_if_requested = [&] {
+        cmp(dword[at(ARCLIGHT_STATE_DISP(exit_request))], 0);
+        jump_to_if(kNe, t.leave);
+    };
+
+    // eax = descriptor; all registers are kept, and can be seen in the saved state meanwhile.
+    align(16);
+    t.memory_slow = here();
+    save(true);
+    enter_host_fp();
+    mov(esi, eax);
+    mov(rdx, qword[rsp]);
+    state_to_rdi();
+    sub(rsp, 8);
+    call(qword[at(disp_of_entry(kMemorySlow))]);
+    add(rsp, 8);
+    leave_host_fp();
+    reload_view();
+    leave_if_requested();
+    restore();
+    ret();
+
+    // eax = ir::Op. The reference functions are integer code: the guest's MXCSR stays.
+    align(16);
+    t.vector_call = here();
+    save(false);
+    mov(esi, eax);
+    state_to_rdi();
+    sub(rsp, 8);
+    call(qword[at(disp_of_entry(kVectorCall))]);
+    add(rsp, 8);
+    restore();
+    ret();
+
+    // eax = entry << 16 | page offset of the instruction; rsi, rdx, rcx = arguments. Result in rax.
+    const auto helper = [&](bool check) {
+        align(16);
+        const uint8_t* start = here();
+        movzx(edi, ax);
+        mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
+        shr(eax, 16);
+        enter_host_fp();
+        state_to_rdi();
+        sub(rsp, 8);
+        call(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)]);
+        add(rsp, 8);
+        leave_host_fp();
+        reload_view();
+        if (check) leave_if_requested();
+        ret();
+        return start;
+    };
+    t.call_helper = helper(false);
+    t.call_helper_check = helper(true);
+
+    // rcx = page offset, or address, to go on at
+    align(16);
+    t.interrupted = here();
+    add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    t.interrupted_at = here();
+    mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    set_reason(jit::ExitReason::Interrupt);
+    jump_to(t.leave);
+
+    // eax = reason, edx = info, ecx = page offset
+    align(16);
+    t.exit_runtime = here();
+    add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    mov(dword[at(ARCLIGHT_STATE_DISP(exit_reason))], eax);
+    mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], edx);
+    jump_to(t.leave);
+
+    // rcx = page offset, eax = site; the page is right already. Another view may know the way.
+    constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
+    align(16);
+    t.lookup_cross = here();
+    add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    lea(edx, ptr[rcx * 4]);
+    and_(edx, static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry)));
+    cmp(rcx, qword[r14 + rdx + kCache + offsetof(jit::JumpCacheEntry, pc)]);
+    const Jump miss = jump_if(kNe, true);
+    jmp(qword[r14 + rdx + kCache + offsetof(jit::JumpCacheEntry, code)]);
+
+    t.lookup_direct = here();
+    add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    land(miss);
+    mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    mov(esi, eax);
+    const auto look_up = [&](unsigned entry) {
+        set_reason(jit::ExitReason::Lookup);
+        enter_host_fp();
+        state_to_rdi();
+        call(qword[at(disp_of_entry(entry))]);
+        leave_host_fp();
+        reload_view();
+        test(rax, rax);
+        jump_to_if(kE, t.leave);
+        mov(rcx, qword[at(ARCLIGHT_STATE_DISP(pc))]);
+        and_(rcx, static_cast<uint32_t>(jit::kPageMask));
+        mov(qword[at(ARCLIGHT_STATE_DISP(page_base))], rcx);
+        jmp(rax);
+    };
+    mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], eax);
+    look_up(kLookupDirect);
+
+    // rcx = address
+    align(16);
+    t.lookup_indirect = here();
+    mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    mov(rsi, rcx);
+    mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], kNoSite);
+    look_up(kLookupIndirect);
+    return t;
+}
+
+}  // namespace arclight::backend

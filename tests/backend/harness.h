@@ -1,0 +1,276 @@
+// A guest for tests of emitted code: a little memory behind a soft TLB, and C++ entry points that record what
+// happens.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/memory_access.h"
+#include "backend/process_world.h"
+#include "backend/runtime_entries.h"
+#include "backend/tier1.h"
+#include "jit/guest_state.h"
+#include "jit/ir/ir.h"
+
+namespace arclight::backend::testing {
+
+using jit::GuestState;
+using jit::V128;
+using jit::View;
+namespace ir = jit::ir;
+using ir::Op;
+using ir::Ref;
+using ir::Type;
+
+/// Guest memory: pages [kBase, kBase + kPages * 4096). The last page is read-only, everything else outside
+/// faults.
+struct Memory {
+    static constexpr uint64_t kBase = 0x7fff'0000'3000;
+    static constexpr unsigned kPages = 4;
+    alignas(4096) uint8_t bytes[kPages * 4096] = {};
+
+    static bool allowed(uint64_t addr, unsigned size, bool write) {
+        const uint64_t end = kBase + (write ? kPages - 1 : kPages) * uint64_t{4096};
+        return addr >= kBase && addr < end && size <= end - addr;
+    }
+    uint8_t* at(uint64_t addr) { return bytes + (addr - kBase); }
+};
+
+/// What the slow path does, on state.access_addr and access_value. False: the access faults.
+inline bool perform(GuestState& s, MemoryAccess access, Memory& m) {
+    using enum MemoryKind;
+    using ir::AtomicKind;
+    uint64_t addr = s.access_addr;
+    const unsigned unit = access.unit_bytes(), size = access.bytes();
+    if (access.kind == ZeroBlock) addr &= ~uint64_t{63};
+    if (access.must_be_aligned() && (addr & (size - 1)) != 0) return false;
+    if (!Memory::allowed(addr, size, access.writes())) return false;
+    uint8_t* p = m.at(addr);
+    const auto load = [&](unsigned k) {
+        uint64_t v = 0;
+        std::memcpy(&v, p + k * unit, unit);
+        if ((access.aux & ir::kMemSigned) != 0) {
+            const unsigned shift = 64 - 8 * unit;
+            v = static_cast<uint64_t>(static_cast<int64_t>(v << shift) >> shift);
+        }
+        return v;
+    };
+    const uint64_t mask = unit >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * unit)) - 1;
+    switch (access.kind) {
+        case Load:
+        case LoadEx: s.access_value[0] = load(0); break;
+        case LoadPair:
+        case LoadExPair: s.access_value[0] = load(0), s.access_value[1] = load(1); break;
+        case LoadV:
+        case LoadPairV:
+            for (unsigned k = 0; k < (access.kind == LoadV ? 1u : 2u); ++k) {
+                std::memset(&s.access_value[2 * k], 0, 16);
+                std::memcpy(&s.access_value[2 * k], p + k * unit, unit);
+            }
+            break;
+        case Store:
+        case StorePair:
+            for (unsigned k = 0; k < (access.kind == Store ? 1u : 2u); ++k)
+                std::memcpy(p + k * unit, &s.access_value[k], unit);
+            break;
+        case StoreV:
+        case StorePairV:
+            for (unsigned k = 0; k < (access.kind == StoreV ? 1u : 2u); ++k)
+                std::memcpy(p + k * unit, &s.access_value[2 * k], unit);
+            break;
+        case StoreEx:
+        case StoreExPair: {
+            const unsigned count = access.kind == StoreEx ? 1 : 2;
+            bool same = true;
+            for (unsigned k = 0; k < count; ++k) same &= load(k) == (s.exclusive_value[k] & mask);
+            if (same)
+                for (unsigned k = 0; k < count; ++k) std::memcpy(p + k * unit, &s.access_value[k], unit);
+            s.access_value[0] = same ? 0 : 1;
+            break;
+        }
+        case AtomicRmw: {
+            const uint64_t old = load(0), v = s.access_value[0] & mask;
+            const unsigned shift = 64 - 8 * unit;
+            const auto sign = [&](uint64_t x) { return static_cast<int64_t>(x << shift) >> shift; };
+            uint64_t next = v;
+            switch (access.atomic) {
+                case AtomicKind::Add: next = old + v; break;
+                case AtomicKind::Clear: next = old & ~v; break;
+                case AtomicKind::Xor: next = old ^ v; break;
+                case AtomicKind::Set: next = old | v; break;
+                case AtomicKind::MaxS: next = sign(old) >= sign(v) ? old : v; break;
+                case AtomicKind::MinS: next = sign(old) <= sign(v) ? old : v; break;
+                case AtomicKind::MaxU: next = std::max(old, v); break;
+                case AtomicKind::MinU: next = std::min(old, v); break;
+                case AtomicKind::Swap: break;
+            }
+            std::memcpy(p, &next, unit);
+            s.access_value[0] = old;
+            break;
+        }
+        case Cas: {
+            const uint64_t old = load(0);
+            if (old == (s.access_value[0] & mask)) std::memcpy(p, &s.access_value[1], unit);
+            s.access_value[0] = old;
+            break;
+        }
+        case ZeroBlock: std::memset(p, 0, 64); break;
+    }
+    return true;
+}
+
+// Helpers that IR under test may call, by id.
+enum HelperId : uint64_t { kHash, kSystem, kMaybeRaise, kEnd };
+
+inline uint64_t helper_hash(GuestState&, uint64_t a, uint64_t b, uint64_t c) {
+    return a * 3 + (b ^ (c << 1));
+}
+/// Reads and writes guest registers.
+inline uint64_t helper_system(GuestState& s, uint64_t a, uint64_t b, uint64_t c) {
+    const uint64_t sum =
+        s.x[0] + s.x[1] * 3 + s.x[2] * 5 + s.sp + jit::nzcv_from_flags(s.flags) + s.v[1].d[0] + s.v[1].d[1];
+    s.x[0] = sum ^ a;
+    s.x[3] += b;
+    s.sp ^= c;
+    s.v[2].d[0] += sum, s.v[2].d[1] ^= sum;
+    s.flags = jit::flags_from_nzcv(static_cast<uint32_t>(sum) & 0xf000'0000);
+    return sum + s.insn_offset;
+}
+inline uint64_t helper_maybe_raise(GuestState& s, uint64_t a, uint64_t, uint64_t) {
+    if ((a & 3) == 0) {
+        s.exit_request = 1;
+        s.exit_reason = jit::ExitReason::Exception;
+        s.pc = s.page_base + s.insn_offset;
+        s.exit_info = 77;
+    }
+    return a + 1;
+}
+inline uint64_t helper_end(GuestState& s, uint64_t a, uint64_t, uint64_t) {
+    s.exit_reason = jit::ExitReason::Redirect;
+    s.pc = a;
+    return 0;
+}
+
+class Harness {
+  public:
+    static constexpr uint64_t kPage = 0x40'2000;
+
+    explicit Harness(size_t code_size = size_t{8} << 20) : code(code_size), world(code) {
+        view = std::make_unique<View>();
+        other_view = std::make_unique<View>();
+        view->epoch = 5, other_view->epoch = 6;
+        state_ = std::make_unique<GuestState>();
+        reset();
+    }
+
+    void reset() {
+        std::memset(static_cast<void*>(state_.get()), 0, sizeof(GuestState));
+        GuestState& s = *state_;
+        s.view = view.get();
+        s.mxcsr = 0x1f80;
+        s.exclusive_addr = jit::kNoExclusive;
+        s.cpu = this;
+        s.pc = kPage;
+        const auto put = [&](unsigned entry, const void* fn) { s.runtime.entry[entry] = fn; };
+        put(kMemorySlow, reinterpret_cast<const void*>(MemorySlowFn{memory_slow}));
+        put(kLookupDirect, reinterpret_cast<const void*>(LookupFn{lookup_direct}));
+        put(kLookupIndirect, reinterpret_cast<const void*>(LookupFn{lookup_indirect}));
+        put(kVectorCall, reinterpret_cast<const void*>(VectorCallFn{vector_call}));
+        const HelperFn helpers[] = {helper_hash, helper_system, helper_maybe_raise, helper_end};
+        for (unsigned k = 0; k < std::size(helpers); ++k)
+            put(kFirstHelper + k, reinterpret_cast<const void*>(helpers[k]));
+        slow_calls = lookups = 0;
+        flush_tlb();
+    }
+
+    GuestState& state() { return *state_; }
+
+    void flush_tlb() {
+        for (unsigned p = 0; p < Memory::kPages; ++p)
+            view->tlb[jit::tlb_index(Memory::kBase + p * uint64_t{4096})] = jit::TlbEntry{};
+    }
+    void fill_tlb() {
+        for (unsigned p = 0; p < Memory::kPages; ++p) fill_page(Memory::kBase + p * uint64_t{4096});
+    }
+    void fill_page(uint64_t va) {
+        va &= jit::kPageMask;
+        jit::TlbEntry& e = view->tlb[jit::tlb_index(va)];
+        if (!Memory::allowed(va, 1, false)) return;
+        e.read_tag = va;
+        if (Memory::allowed(va, 1, true)) e.write_tag = va;
+        e.addend = reinterpret_cast<uint64_t>(memory.at(va)) - va;
+    }
+
+    CompiledBlock compile(const ir::Block& block, uint32_t first_site = 100) {
+        const std::string wrong = ir::verify(block);
+        EXPECT_EQ(wrong, "") << ir::print(block);
+        CompiledBlock compiled = backend::compile(block, code, first_site);
+        EXPECT_EQ(compiled.status, CompileStatus::Ok);
+        return compiled;
+    }
+    jit::ExitReason run(const CompiledBlock& block) {
+        current = &block;
+        return world.run(state(), block.entry);
+    }
+    std::string listing(const CompiledBlock& b) {
+        return disassemble({b.entry, b.hot_bytes}) + "--- cold\n" + disassemble({b.cold, b.cold_bytes});
+    }
+
+    CodeBuffer code;
+    ProcessWorld world;
+    Memory memory;
+    std::unique_ptr<View> view, other_view;
+    const CompiledBlock* current = nullptr;
+    unsigned slow_calls = 0, lookups = 0;
+    MemoryAccess last_access;
+    bool fill_on_miss = false;
+    const void* next_code = nullptr;  ///< what the lookups answer, once
+    uint64_t last_lookup = 0;
+
+  private:
+    static Harness& of(GuestState& s) { return *static_cast<Harness*>(s.cpu); }
+    static void memory_slow(GuestState& s, uint64_t descriptor, const void* host_pc) {
+        Harness& h = of(s);
+        ++h.slow_calls;
+        h.last_access = MemoryAccess::unpack(descriptor);
+        if (perform(s, h.last_access, h.memory)) {
+            if (h.fill_on_miss) h.fill_page(s.access_addr);
+            // Whatever a C++ function may do to host registers must not matter.
+            asm volatile(
+                "vpcmpeqd %%xmm0,%%xmm0,%%xmm0; vmovaps %%xmm0,%%xmm7; vmovaps %%xmm0,%%xmm14; mov "
+                "$-1,%%r11" ::
+                    : "xmm0", "xmm7", "xmm14", "r11");
+            return;
+        }
+        const auto offset = recover_state(*h.current, host_pc, s);
+        EXPECT_TRUE(offset.has_value());
+        s.pc = s.page_base + offset.value_or(0);
+        s.exit_reason = jit::ExitReason::Exception;
+        s.exit_info = 1;
+        s.exit_request = 1;
+    }
+    static const void* answer(Harness& h, uint64_t what) {
+        ++h.lookups;
+        h.last_lookup = what;
+        return std::exchange(h.next_code, nullptr);
+    }
+    static const void* lookup_direct(GuestState& s, uint64_t site) { return answer(of(s), site); }
+    static const void* lookup_indirect(GuestState& s, uint64_t pc) { return answer(of(s), pc); }
+
+    std::unique_ptr<GuestState> state_;
+};
+
+inline ir::Block block_at(uint32_t offset = 0, uint32_t mode = 0) {
+    ir::Block b;
+    b.pa = 0x4100'0000 + offset;
+    b.mode = mode;
+    return b;
+}
+
+}  // namespace arclight::backend::testing
