@@ -11,7 +11,7 @@ expect() { # CODE PATTERN ARGUMENTS...
     timeout 60 "$ARCLIGHT" "$@" > "$work/out" 2> "$work/err" < /dev/null
     status=$?
     [ $status = "$code" ] || fail "arclight $*: status $status, not $code"
-    grep -qE "$pattern" "$work/err" "$work/out" || fail "arclight $*: no '$pattern' in: $(cat "$work/out" "$work/err")"
+    grep -qE -- "$pattern" "$work/err" "$work/out" || fail "arclight $*: no '$pattern' in: $(cat "$work/out" "$work/err")"
     [ "$code" = 0 ] || [ "$(wc -l < "$work/err")" = 1 ] || fail "arclight $*: not one line: $(cat "$work/err")"
 }
 

@@ -13,7 +13,7 @@ using namespace test;
 Bytes fake_busybox() {
     Bytes elf = bare_metal_elf(0, 0);
     const std::string_view applets("\0[\0[[\0ash\0cat\0ls\0sh\0\0other\0", 27);
-    elf.insert(elf.end(), applets.begin(), applets.end());
+    append(elf, applets.data(), applets.size());
     return elf;
 }
 
@@ -29,12 +29,11 @@ Bytes fake_module(std::string_view modinfo) {
     header.e_shstrndx = 2;
     Elf64_Shdr sections[3]{};
     sections[1] = {.sh_name = 1, .sh_type = SHT_PROGBITS, .sh_offset = elf.size(), .sh_size = modinfo.size()};
-    elf.insert(elf.end(), modinfo.begin(), modinfo.end());
+    append(elf, modinfo.data(), modinfo.size());
     sections[2] = {.sh_name = 10, .sh_type = SHT_STRTAB, .sh_offset = elf.size(), .sh_size = names.size()};
-    elf.insert(elf.end(), names.begin(), names.end());
+    append(elf, names.data(), names.size());
     header.e_shoff = elf.size();
-    const auto* raw = reinterpret_cast<const uint8_t*>(sections);
-    elf.insert(elf.end(), raw, raw + sizeof sections);
+    append(elf, sections, sizeof sections);
     put(elf, 0, header);
     return elf;
 }

@@ -53,6 +53,13 @@ void put(Bytes& bytes, size_t offset, T value) {
     std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
+// Grows by hand: GCC 12 sees an overflow in vector's insert of a range behind a small vector.
+inline void append(Bytes& bytes, const void* data, size_t size) {
+    const size_t at = bytes.size();
+    bytes.resize(at + size);
+    std::memcpy(bytes.data() + at, data, size);
+}
+
 // An arm64 Image whose body counts up from 1.
 inline Bytes linux_image(uint64_t text_offset, uint64_t image_size, size_t file_size = 4096,
                          uint64_t flags = 0xa) {
