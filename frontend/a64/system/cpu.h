@@ -42,8 +42,4 @@ struct Cpu {
     void reset(uint64_t pc);
 };
 
-/// The CPU that translated code with this state belongs to. The machine sets GuestState::cpu as it likes;
-/// this one is for code that set it to a Cpu.
-inline Cpu& cpu_of(jit::GuestState& state) { return *static_cast<Cpu*>(state.cpu); }
-
 }  // namespace arclight::frontend::a64
