@@ -47,8 +47,8 @@ class ViewSet {
     void note_code_page(jit::View* view, uint64_t va, uint8_t page_bits, bool non_global);
     /// Enters a jump-cache line. The page of pc must have been noted.
     void fill_jump(jit::View* view, uint64_t pc, const void* code);
-    /// Says which translation mode (GuestState::mode) code runs in in this view from now on. Code for another mode is
-    /// forgotten: jump caches and epochs know addresses only.
+    /// Says which translation mode (GuestState::mode) code runs in in this view from now on. Code for another
+    /// mode is forgotten: jump caches and epochs know addresses only.
     void use_for_mode(jit::View* view, uint32_t mode) {
         if (Slot& slot = slot_of(view); slot.mode != mode) change_mode(slot, mode);
     }
