@@ -118,7 +118,8 @@ std::string KernelModules::dep_text(std::span<const std::string> names) const {
         if (order.empty()) continue;
         std::ranges::reverse(order);
         text += modules_.at(order.front()).path + ":";
-        for (const auto& dependency : std::span(order).subspan(1)) text += " " + modules_.at(dependency).path;
+        for (const auto& dependency : std::span(order).subspan(1))
+            text += fmt::format(" {}", modules_.at(dependency).path);
         text += "\n";
     }
     return text;

@@ -18,14 +18,17 @@ std::string shell_quote(std::string_view word) {
 
 std::string session_script(const Session& session) {
     std::string modules;
-    for (const auto& module : session.modules) modules += (modules.empty() ? "" : " ") + module;
+    for (const auto& module : session.modules) {
+        if (!modules.empty()) modules += ' ';
+        modules += module;
+    }
     std::string script =
         fmt::format("console={}\nTERM={}\nrows={}\ncolumns={}\nmodules={}\nmode={}\n",
                     session.terminal ? "terminal" : "exact", shell_quote(session.term), session.rows,
                     session.columns, shell_quote(modules), session.command.empty() ? "shell" : "command");
     if (!session.command.empty()) {
         script += "set --";
-        for (const auto& word : session.command) script += " " + shell_quote(word);
+        for (const auto& word : session.command) script += fmt::format(" {}", shell_quote(word));
         script += "\n";
     }
     return script;
