@@ -36,3 +36,8 @@ expect 1 "kernel '$work/random' is neither" run --kernel "$work/random"
 expect 1 "is for x86" run --kernel "$ARCLIGHT"
 expect 1 "is a directory" run --kernel "$work"
 
+expect 1 "is not an AArch64 program" initramfs --busybox "$work/random" --output "$work/out.cpio"
+[ ! -e "$work/out.cpio" ] || fail "a failed build left a file"
+
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))
