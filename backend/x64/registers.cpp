@@ -155,7 +155,7 @@ void BlockEmitter::load_value(unsigned reg, Ref r) {
     const Reg64 g(static_cast<int>(reg));
     if (i.op == Op::Const) {
         move_imm(g, i.imm);
-    } else if (i.op == Op::PcRel) {
+    } else if (rematerialisable(r)) {
         mov(g, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
         if (i.imm != 0) lea(g, ptr[g + static_cast<int32_t>(i.imm)]);
     } else if (i.type == Type::I32) {

@@ -1,0 +1,83 @@
+// Random blocks against the interpreter: the allocator, the flags and the fault map in all their
+// combinations. ARCLIGHT_SEED=n runs that one block; ARCLIGHT_BLOCKS=n runs so many.
+#include "tests/backend/random_block.h"
+
+#include <cstdlib>
+
+#include "tests/backend/ir_interpreter.h"
+
+namespace arclight::backend::testing {
+namespace {
+
+class RandomBlock {
+  public:
+    /// Empty, or what differs.
+    std::string run(uint64_t seed, bool eliminate) {
+        BlockGenerator g(seed);
+        ir::Block block = g.make();
+        if (eliminate) ir::eliminate_dead(block);
+        const CompiledBlock compiled = compile(block, h_.code, 0);
+        if (compiled.status == CompileStatus::BufferFull) {
+            h_.code.reset();
+            return run(seed, eliminate);
+        }
+        if (compiled.status == CompileStatus::TooComplex) {
+            ++too_complex;
+            return {};
+        }
+        const std::string invalid = ir::verify(block);
+        if (!invalid.empty()) return invalid + "\n" + ir::print(block);
+        for (unsigned round = 0; round < 3; ++round) {
+            h_.reset();
+            GuestState& s = h_.state();
+            for (uint64_t& x : s.x) x = g.register_value();
+            s.sp = g.register_value();
+            s.flags = jit::flags_from_nzcv(static_cast<uint32_t>(g.bits()));
+            for (V128& v : s.v) v.d[0] = vector_half(g), v.d[1] = vector_half(g);
+            s.tpidr_el0 = g.bits();
+            s.interrupt = g.pick(8) == 0;
+            s.pc = Harness::kPage;
+            for (uint8_t& byte : h_.memory.bytes)
+                byte = static_cast<uint8_t>(g.pick(16) == 0 ? g.bits() : 0x11);
+            h_.fill_on_miss = g.pick(2) == 0;
+            if (g.pick(2) == 0) h_.fill_tlb();
+            const std::string wrong = Comparison(h_).run(block, compiled);
+            if (!wrong.empty()) return "seed " + std::to_string(seed) + "\n" + wrong;
+            if (s.exit_reason == jit::ExitReason::Exception) ++faults;
+        }
+        return {};
+    }
+    unsigned too_complex = 0, faults = 0;
+
+  private:
+    static uint64_t vector_half(BlockGenerator& g) {
+        static constexpr uint64_t kNumbers[] = {
+            0x7ff0'0000'0000'0000, 0x7ff8'0000'0000'0001, 0x7ff4'0000'0000'0001, 0x3ff0'0000'3f80'0000,
+            0x0000'0000'7fc0'0001, 0x0000'0000'7f80'0001, 0x8000'0000'8000'0000};
+        return g.pick(2) == 0 ? g.bits() : kNumbers[g.pick(std::size(kNumbers))];
+    }
+    Harness h_;
+};
+
+uint64_t setting(const char* name, uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+TEST(RandomBlockTest, EmittedCodeDoesWhatTheIrSays) {
+    RandomBlock blocks;
+    const uint64_t only = setting("ARCLIGHT_SEED", 0), count = setting("ARCLIGHT_BLOCKS", 6000);
+    const uint64_t first = only != 0 ? only : 1, last = only != 0 ? only : count;
+    for (uint64_t seed = first; seed <= last; ++seed) {
+        const std::string wrong = blocks.run(seed, seed % 3 == 0);
+        ASSERT_TRUE(wrong.empty()) << wrong;
+    }
+    // The generator must reach what it is for.
+    if (only == 0) {
+        EXPECT_LT(blocks.too_complex, count / 20);
+        EXPECT_GT(blocks.faults, count / 20);
+    }
+}
+
+}  // namespace
+}  // namespace arclight::backend::testing
