@@ -1,0 +1,27 @@
+// Where two outcomes differ, and which comparisons with an oracle are left out because the oracle is known
+// not to model the architecture there.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/differential/case.h"
+
+namespace arclight::differential {
+
+/// Why this case is not run on VIXL at all; null when it is.
+const char* why_not_vixl(const Case& c);
+const char* why_not_qemu(const Case& c);
+
+/// One line a difference, empty when the outcomes agree.
+std::vector<std::string> differences(const Outcome& subject, const Outcome& oracle, bool with_vixl);
+
+struct OracleLimit {
+    const char* oracle;
+    const char* rows;  ///< space-separated row names, or a description in brackets
+    const char* reason;
+};
+/// All of them, for --list-limits and the coverage check.
+const std::vector<OracleLimit>& oracle_limits();
+
+}  // namespace arclight::differential

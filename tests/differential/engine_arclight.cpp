@@ -1,0 +1,459 @@
+// The subject: translate_block, tier 1 and the process world around a CPU at EL0, with the smallest possible
+// machine. Guest pages lie in host memory in another order and with gaps, so that an access that crosses a
+// page on the fast path is noticed.
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+#include "backend/memory_access.h"
+#include "backend/process_world.h"
+#include "backend/runtime_entries.h"
+#include "backend/tier1.h"
+#include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/translate/translator.h"
+#include "tests/differential/case.h"
+#include "tests/differential/guest_access.h"
+#include "tests/differential/random.h"
+
+namespace arclight::differential {
+namespace {
+
+namespace a64 = frontend::a64;
+namespace ir = jit::ir;
+using a64::Helper;
+using jit::ExitReason;
+using jit::GuestState;
+
+constexpr size_t kBufferBytes = size_t{32} << 20;
+constexpr uint32_t kEpoch = 7;
+constexpr unsigned kArenaPages = DIFF_ARENA_BYTES / jit::kPageSize;
+
+/// Nothing outside the CPU reacts to what EL0 does.
+class QuietEnvironment final : public a64::Environment {
+  public:
+    void context_changed() override {}
+    void translation_changed() override {}
+    void tlbi(const mmu::TlbiRequest&, bool) override {}
+    void ic_ivau(uint64_t, uint64_t) override {}
+    void ic_iallu(bool) override {}
+    void interrupts_unmasked() override {}
+    uint64_t pending_interrupts() override { return 0; }
+    bool icc_read(uint32_t, uint64_t&) override { return false; }
+    bool icc_write(uint32_t, uint64_t) override { return false; }
+    uint64_t timer_read(uint32_t) override { return 0; }
+    void timer_write(uint32_t, uint64_t) override {}
+    uint64_t counter() override { return 0; }
+    uint64_t counter_frequency() override { return 1; }
+    uint64_t hvc(uint64_t, uint64_t, uint64_t, uint64_t) override { return 0; }
+    uint32_t current_instruction() override { return 0; }
+};
+
+template <typename T>
+T* map_zeroed() {
+    void* p = mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) throw std::bad_alloc();
+    return new (p) T();
+}
+
+/// How a case is run, by its number: every path through the backend gets its share, and --case finds it
+/// again.
+struct Variant {
+    unsigned max_insns;
+    bool no_tlb;      ///< all accesses take the slow path
+    bool interrupts;  ///< leave at every block boundary
+    bool serial;
+
+    explicit Variant(uint64_t index) {
+        Rng rng(index ^ 0x5eed);
+        max_insns = rng.chance(70) ? a64::kMaxBlockInsns : 1 + static_cast<unsigned>(rng.below(4));
+        no_tlb = rng.chance(12);
+        interrupts = rng.chance(12);
+        serial = rng.chance(50);
+    }
+};
+
+class ArclightEngine final : public Engine {
+  public:
+    ArclightEngine()
+        : buffer_(kBufferBytes),
+          world_(buffer_),
+          state_(*map_zeroed<GuestState>()),
+          view_(*map_zeroed<jit::View>()),
+          memory_(host_pages_, DIFF_ARENA_VA, DIFF_ARENA_BYTES),
+          cpu_(state_, environment_, memory_, {}) {
+        state_.cpu = this;
+        view_.epoch = kEpoch;
+        state_.view = &view_;
+        fill_runtime_table();
+    }
+
+    ~ArclightEngine() override {
+        munmap(&state_, sizeof state_);
+        munmap(&view_, sizeof view_);
+    }
+    const char* name() const override { return "arclight"; }
+
+    std::vector<Outcome> run(const Batch& batch, const std::vector<bool>& wanted) override {
+        std::vector<Outcome> out(batch.cases.size());
+        for (size_t i = 0; i < out.size(); ++i)
+            if (wanted[i]) run_case(batch, batch.cases[i], out[i]);
+        return out;
+    }
+
+    std::string explain(const Batch& batch, size_t i) override {
+        explain_ = true;
+        explanation_.clear();
+        Outcome ignored;
+        run_case(batch, batch.cases[i], ignored);
+        explain_ = false;
+        return explanation_;
+    }
+
+  private:
+    struct Block {
+        uint64_t pc;
+        uint32_t mode;
+        backend::CompiledBlock code;
+        uint32_t first_site;
+    };
+    struct Site {
+        size_t block;
+        size_t exit;
+    };
+
+    static ArclightEngine& self(GuestState& s) { return *static_cast<ArclightEngine*>(s.cpu); }
+
+    // ---- one case
+    void load(const Case& c) {
+        const DiffState& s = c.initial;
+        std::copy(std::begin(s.x), std::end(s.x), state_.x);
+        state_.sp = s.sp;
+        state_.pc = s.pc;
+        state_.flags = jit::flags_from_nzcv(s.nzcv);
+        state_.tpidr_el0 = s.tpidr;
+        std::memcpy(state_.v, s.v, sizeof s.v);
+        state_.mxcsr = a64::kMxcsrReset;
+        a64::write_fpsr(state_, s.fpsr, state_.mxcsr);
+        a64::write_fpcr(state_, s.fpcr, state_.mxcsr);
+        state_.exclusive_addr = jit::kNoExclusive;
+        state_.interrupt = variant_.interrupts;
+        cpu_.el = 0;
+        cpu_.sp_elx = false;
+        cpu_.registers.cpacr = 3u << 20;            // FPEN: no trap
+        cpu_.translation.sctlr = 0xffffffff & ~3u;  // everything allowed at EL0; M and A off
+        state_.mode = variant_.serial ? a64::mode::kSerial : 0;
+        a64::update_mode(cpu_);
+    }
+
+    void save(DiffState& s) const {
+        std::copy(std::begin(state_.x), std::end(state_.x), s.x);
+        s.sp = state_.sp;
+        s.pc = state_.pc;
+        s.nzcv = jit::nzcv_from_flags(state_.flags);
+        s.tpidr = state_.tpidr_el0;
+        s.fpcr = state_.fpcr;
+        s.fpsr = a64::read_fpsr(state_, state_.mxcsr);
+        std::memcpy(s.v, state_.v, sizeof s.v);
+    }
+
+    uint8_t* host_page(unsigned page) { return host_pages_ + 2 * (kArenaPages - 1 - page) * jit::kPageSize; }
+
+    void load_memory(const Batch& batch) {
+        for (unsigned p = 0; p < kArenaPages; ++p) {
+            std::memcpy(host_page(p), batch.arena + p * jit::kPageSize, jit::kPageSize);
+            const uint64_t va = DIFF_ARENA_VA + p * jit::kPageSize;
+            jit::TlbEntry& e = view_.tlb[jit::tlb_index(va)];
+            e = {};
+            if (variant_.no_tlb) continue;
+            e.read_tag = e.write_tag = va;
+            e.addend = reinterpret_cast<uint64_t>(host_page(p)) - va;
+        }
+    }
+
+    void run_case(const Batch& batch, const Case& c, Outcome& out) {
+        variant_ = Variant(c.index);
+        case_ = &c;
+        outcome_ = &out;
+        out = {};
+        if (buffer_.hot_used() > kBufferBytes / 4 || buffer_.cold_used() > kBufferBytes / 4) buffer_.reset();
+        for (const Block& b : blocks_) view_.jump_cache[jit::jump_cache_index(b.pc)] = {};
+        blocks_.clear();
+        sites_.clear();
+        load(c);
+        load_memory(batch);
+
+        for (unsigned leaves = 0; out.stop == Stop::NotRun; ++leaves) {
+            if (leaves > 2'000'000) {
+                out.stop = Stop::Limit;
+                break;
+            }
+            if (!c.in_slot(state_.pc) || state_.pc % 4 != 0) {
+                out.stop = Stop::End;
+                break;
+            }
+            const Block* block = block_at(state_.pc);
+            if (!block) break;
+            switch (world_.run(state_, block->code.entry)) {
+                case ExitReason::Lookup:
+                case ExitReason::Interrupt:
+                case ExitReason::Redirect:
+                case ExitReason::Halt: break;
+                case ExitReason::Brk: out.stop = Stop::End; break;
+                case ExitReason::Undefined: out.stop = Stop::Undefined; break;
+                case ExitReason::Svc: out.stop = Stop::Svc; break;
+                case ExitReason::Exception:
+                    if (out.stop == Stop::NotRun) broken("an exception that nothing raised");
+                    break;
+                default:
+                    broken(fmt::format("exit reason {}", static_cast<unsigned>(state_.exit_reason)));
+                    break;
+            }
+        }
+        save(out.state);
+        std::vector<uint8_t> after(DIFF_ARENA_BYTES);
+        for (unsigned p = 0; p < kArenaPages; ++p)
+            std::memcpy(after.data() + p * jit::kPageSize, host_page(p), jit::kPageSize);
+        out.memory = changed_granules(batch.arena, after.data());
+    }
+
+    void broken(std::string why) {
+        outcome_->stop = Stop::Broken;
+        outcome_->problem = std::move(why);
+    }
+
+    // ---- translation
+    const Block* block_at(uint64_t pc) {
+        for (const Block& b : blocks_)
+            if (b.pc == pc && b.mode == state_.mode) return &b;
+        const uint64_t end =
+            std::min((pc & jit::kPageMask) + jit::kPageSize, case_->slot_va() + case_->slot_bytes);
+        std::vector<uint32_t> words;
+        for (uint64_t at = pc; at < end; at += 4) words.push_back(case_->word_at(at));
+        ir::Block block;
+        const auto offset = static_cast<uint32_t>(pc & ~jit::kPageMask);
+        unsigned limit = variant_.max_insns;
+        for (;;) {
+            a64::translate_block(block, words, offset, state_.mode, limit);
+            block.pa = pc;
+            const std::string raw = explain_ ? ir::print(block) : std::string();
+            if (const std::string bad = ir::verify(block); !bad.empty()) {
+                broken("IR: " + bad);
+                return nullptr;
+            }
+            ir::eliminate_dead(block);
+            if (const std::string bad = ir::verify(block); !bad.empty()) {
+                broken("IR after eliminate_dead: " + bad);
+                return nullptr;
+            }
+            const auto first_site = static_cast<uint32_t>(sites_.size());
+            backend::CompiledBlock code = backend::compile(block, buffer_, first_site);
+            if (code.status == backend::CompileStatus::TooComplex && limit > 1) {
+                limit = std::min<unsigned>(limit, block.guest_insns) / 2;
+                continue;
+            }
+            if (!code) {
+                broken(fmt::format("compile: status {}", static_cast<unsigned>(code.status)));
+                return nullptr;
+            }
+            if (explain_) describe(pc, raw, block, code);
+            for (size_t i = 0; i < code.exits.size(); ++i) sites_.push_back({blocks_.size(), i});
+            blocks_.push_back({pc, state_.mode, std::move(code), first_site});
+            return &blocks_.back();
+        }
+    }
+
+    void describe(uint64_t pc, const std::string& raw, const ir::Block& block,
+                  const backend::CompiledBlock& code) {
+        explanation_ += fmt::format(
+            "block at {:x}, mode {:#x}\nIR:\n{}IR without dead code:\n{}host:\n{}cold:\n{}", pc, state_.mode,
+            raw, ir::print(block), backend::disassemble({code.entry, code.hot_bytes}),
+            backend::disassemble({code.cold, code.cold_bytes}));
+    }
+
+    const Block* block_of(const void* host_pc) const {
+        for (const Block& b : blocks_)
+            if (b.code.contains(host_pc)) return &b;
+        return nullptr;
+    }
+
+    // ---- entry points of translated code
+    static const void* lookup_direct(GuestState& s, uint64_t site) {
+        ArclightEngine& e = self(s);
+        if (!e.case_->in_slot(s.pc)) return nullptr;
+        const Site from = e.sites_[site];  // block_at may add sites
+        const Block* target = e.block_at(s.pc);
+        if (!target) return nullptr;
+        backend::link(e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
+        return target->code.entry;
+    }
+
+    static const void* lookup_indirect(GuestState& s, uint64_t pc) {
+        ArclightEngine& e = self(s);
+        if (!e.case_->in_slot(pc) || pc % 4 != 0) return nullptr;
+        const Block* target = e.block_at(pc);
+        if (!target) return nullptr;
+        s.view->jump_cache[jit::jump_cache_index(pc)] = {pc, target->code.entry};
+        return target->code.entry;
+    }
+
+    void leave(ExitReason reason, uint64_t pc) {
+        state_.exit_reason = reason;
+        state_.exit_request = 1;
+        state_.pc = pc;
+    }
+    void raise(Stop stop, uint64_t pc) {
+        outcome_->stop = stop;
+        leave(ExitReason::Exception, pc);
+    }
+    uint64_t helper_pc() const { return state_.page_base + state_.insn_offset; }
+
+    bool access(uint64_t va, void* data, unsigned bytes, bool write) {
+        auto* p = static_cast<uint8_t*>(data);
+        if (va - DIFF_ARENA_VA > DIFF_ARENA_BYTES - bytes || va < DIFF_ARENA_VA) return false;
+        for (unsigned i = 0; i < bytes; ++i) {
+            const uint64_t at = va + i - DIFF_ARENA_VA;
+            uint8_t& host = host_page(static_cast<unsigned>(at / jit::kPageSize))[at % jit::kPageSize];
+            if (write)
+                host = p[i];
+            else
+                p[i] = host;
+        }
+        return true;
+    }
+
+    static void memory_slow(GuestState& s, uint64_t descriptor, const void* host_pc) {
+        ArclightEngine& e = self(s);
+        const auto perform = [&](uint64_t va, void* data, unsigned bytes, bool write) {
+            return e.access(va, data, bytes, write);
+        };
+        const AccessResult result = perform_access(s, backend::MemoryAccess::unpack(descriptor), perform);
+        if (result == AccessResult::Done) return;
+        const Block* block = e.block_of(host_pc);
+        const auto offset = block ? backend::recover_state(block->code, host_pc, s) : std::nullopt;
+        if (!offset) {
+            e.broken("no fault map entry for a memory access");
+            e.leave(ExitReason::Exception, s.page_base);
+            return;
+        }
+        e.raise(result == AccessResult::Unaligned ? Stop::Align : Stop::Fault, s.page_base + *offset);
+    }
+
+    void finish_system(const a64::SystemResult& result, uint32_t mode_before) {
+        if (!result.ok()) {
+            raise(result.kind == a64::SystemResult::Kind::Undefined ? Stop::Undefined : Stop::Fault,
+                  helper_pc());
+        } else if (state_.mode != mode_before) {
+            leave(ExitReason::Redirect, helper_pc() + 4);
+        }
+    }
+    static uint64_t read_sysreg(GuestState& s, uint64_t encoding, uint64_t, uint64_t) {
+        uint64_t value = 0;
+        self(s).finish_system(a64::read_sysreg(self(s).cpu_, static_cast<uint32_t>(encoding), value), s.mode);
+        return value;
+    }
+    static uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t) {
+        const uint32_t mode = s.mode;
+        self(s).finish_system(a64::write_sysreg(self(s).cpu_, static_cast<uint32_t>(encoding), value), mode);
+        return 0;
+    }
+    static uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
+        // Cache maintenance translates its address, and there is no translation here: an abort means nothing.
+        const a64::SystemResult result = a64::execute_sys(self(s).cpu_, static_cast<uint32_t>(encoding), xt);
+        if (result.kind != a64::SystemResult::Kind::Abort) self(s).finish_system(result, s.mode);
+        return 0;
+    }
+    static uint64_t msr_immediate(GuestState& s, uint64_t field, uint64_t imm, uint64_t) {
+        const uint32_t mode = s.mode;
+        self(s).finish_system(
+            a64::write_pstate_field(self(s).cpu_, static_cast<unsigned>(field), static_cast<unsigned>(imm)),
+            mode);
+        return 0;
+    }
+    static uint64_t wait(GuestState& s, uint64_t, uint64_t, uint64_t) {
+        self(s).leave(ExitReason::Halt, self(s).helper_pc() + 4);
+        return 0;
+    }
+    static uint64_t nothing(GuestState&, uint64_t, uint64_t, uint64_t) { return 0; }
+    static uint64_t unexpected(GuestState& s, uint64_t, uint64_t, uint64_t) {
+        self(s).broken("a helper that EL0 has no use for");
+        self(s).leave(ExitReason::Exception, self(s).helper_pc());
+        return 0;
+    }
+    static uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
+        ArclightEngine& e = self(s);
+        const unsigned unit = 1u << (info & 15);
+        if (address % (2 * unit) != 0) {
+            e.raise(Stop::Align, e.helper_pc());
+            return 0;
+        }
+        uint64_t old[2] = {0, 0}, *values = s.access_value;
+        const uint64_t mask = unit == 8 ? ~uint64_t{0} : 0xffffffff;
+        for (unsigned i = 0; i < 2; ++i) {
+            if (e.access(address + i * unit, &old[i], unit, false)) continue;
+            e.raise(Stop::Fault, e.helper_pc());
+            return 0;
+        }
+        if (old[0] == (values[0] & mask) && old[1] == (values[1] & mask))
+            for (unsigned i = 0; i < 2; ++i) e.access(address + i * unit, &values[2 + i], unit, true);
+        values[0] = old[0], values[1] = old[1];
+        return 0;
+    }
+    static uint64_t alignment_fault(GuestState& s, uint64_t, uint64_t, uint64_t) {
+        self(s).raise(Stop::Align, self(s).helper_pc());
+        return 0;
+    }
+
+    void fill_runtime_table() {
+        auto set = [&](unsigned entry, auto* fn) {
+            state_.runtime.entry[entry] = reinterpret_cast<const void*>(fn);
+        };
+        set(backend::kMemorySlow, &memory_slow);
+        set(backend::kLookupDirect, &lookup_direct);
+        set(backend::kLookupIndirect, &lookup_indirect);
+        set(backend::kVectorCall, &backend::vector_call);
+        const std::pair<Helper, backend::HelperFn> helpers[] = {
+            {Helper::ReadSysreg, read_sysreg},
+            {Helper::WriteSysreg, write_sysreg},
+            {Helper::SystemInsn, system_insn},
+            {Helper::MsrImmediate, msr_immediate},
+            {Helper::Eret, unexpected},
+            {Helper::WaitForInterrupt, wait},
+            {Helper::WaitForEvent, wait},
+            {Helper::SendEvent, nothing},
+            {Helper::Yield, nothing},
+            {Helper::DataBarrier, nothing},
+            {Helper::ReadCounter, unexpected},
+            {Helper::CompareAndSwapPair, compare_and_swap_pair},
+            {Helper::AlignmentFault, alignment_fault},
+        };
+        for (const auto& [id, fn] : helpers) set(backend::kFirstHelper + static_cast<unsigned>(id), fn);
+    }
+
+    alignas(4096) uint8_t host_pages_[2 * kArenaPages * jit::kPageSize] = {};
+    backend::CodeBuffer buffer_;
+    backend::ProcessWorld world_;
+    GuestState& state_;
+    jit::View& view_;
+    QuietEnvironment environment_;
+    mmu::GuestMemory memory_;
+    a64::Cpu cpu_;
+    Variant variant_{0};
+    const Case* case_ = nullptr;
+    Outcome* outcome_ = nullptr;
+    std::vector<Block> blocks_;
+    std::vector<Site> sites_;
+    bool explain_ = false;
+    std::string explanation_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_arclight_engine() { return std::make_unique<ArclightEngine>(); }
+
+}  // namespace arclight::differential

@@ -1,0 +1,195 @@
+// arclight_differential: random instruction sequences through Arclight and through independent
+// implementations.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <map>
+
+#include "frontend/a64/decode/encoding.h"
+#include "tests/differential/compare.h"
+#include "tests/differential/generator.h"
+#include "tests/differential/report.h"
+
+namespace {
+
+using namespace arclight::differential;
+using arclight::frontend::a64::encodings;
+
+struct Options {
+    uint64_t seed = 1;
+    uint64_t count = 30'000;
+    int64_t only_case = -1;
+    std::string row;
+    std::string subject = "arclight";
+    std::vector<std::string> oracles = {"vixl", "qemu"};
+    bool keep_going = false;
+    bool coverage = false;
+    bool list_limits = false;
+};
+
+struct Oracle {
+    std::unique_ptr<Engine> engine;
+    const char* (*why_not)(const Case&);
+    std::vector<uint64_t> covered;  ///< by row: instructions compared
+};
+
+/// How many instructions at the start of the case were certainly reached.
+size_t reached(const Case& c, const Outcome& o) {
+    if (o.stop == Stop::End && !c.in_slot(o.state.pc)) return c.words.size();
+    const uint64_t n = (o.state.pc - c.code_va()) / 4;
+    return o.stop == Stop::End || n < c.words.size() ? std::min<size_t>(n, c.words.size()) : 0;
+}
+
+class Run {
+  public:
+    explicit Run(const Options& options) : options_(options) {}
+
+    bool prepare() {
+        if (!options_.row.empty()) {
+            for (size_t i = 0; i < encodings().size(); ++i)
+                if (options_.row == encodings()[i].name) row_ = static_cast<int>(i);
+            if (row_ < 0) {
+                fmt::print(stderr, "no row named {} in the instruction table\n", options_.row);
+                return false;
+            }
+        }
+        if (options_.subject == "vixl")
+            subject_ = make_vixl_engine();
+        else if (options_.subject == "arclight")
+            subject_ = make_arclight_engine();
+        for (const std::string& name : options_.oracles) {
+            std::string problem;
+            Oracle o{name == "vixl" ? make_vixl_engine() : make_qemu_engine(problem),
+                     name == "vixl" ? why_not_vixl : why_not_qemu, std::vector<uint64_t>(encodings().size())};
+            if (o.engine)
+                oracles_.push_back(std::move(o));
+            else
+                fmt::print("SKIPPED: comparison with {}: {}\n", name, problem);
+        }
+        return subject_ && !oracles_.empty();
+    }
+
+    int run() {
+        const auto start = std::chrono::steady_clock::now();
+        uint64_t first = 0, end = options_.count;
+        if (options_.only_case >= 0) first = static_cast<uint64_t>(options_.only_case), end = first + 1;
+        for (uint64_t k = first; k < end; k += kSlots) {
+            Batch batch;
+            generate_batch(batch, options_.seed, k,
+                           static_cast<unsigned>(std::min<uint64_t>(kSlots, end - k)), row_);
+            run_batch(batch);
+            if (failures_ > 0 && !options_.keep_going) break;
+        }
+        const double seconds =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        fmt::print("{} sequences, {} instructions compared, {} failures, {:.1f} s\n", sequences_,
+                   instructions_, failures_, seconds);
+        for (const auto& [what, n] : groups_) fmt::print("{:6}  {}\n", n, what);
+        bool good = failures_ == 0;
+        if (options_.coverage) good &= check_coverage();
+        return good ? 0 : 1;
+    }
+
+  private:
+    void run_batch(const Batch& batch) {
+        const std::vector<Outcome> mine = subject_->run(batch, std::vector<bool>(batch.cases.size(), true));
+        for (Oracle& oracle : oracles_) {
+            std::vector<bool> wanted(batch.cases.size());
+            for (size_t i = 0; i < wanted.size(); ++i) {
+                const Case& c = batch.cases[i];
+                const bool with_vixl = oracle.engine->is_vixl() || subject_->is_vixl();
+                // VIXL has no UNDEFINED exception: it aborts. The other oracle judges these.
+                wanted[i] = !oracle.why_not(c) &&
+                            !(with_vixl && (why_not_vixl(c) || mine[i].stop == Stop::Undefined));
+            }
+            const std::vector<Outcome> theirs = oracle.engine->run(batch, wanted);
+            for (size_t i = 0; i < wanted.size(); ++i) {
+                if (!wanted[i]) continue;
+                const Case& c = batch.cases[i];
+                const size_t n = reached(c, mine[i]);
+                instructions_ += n;
+                for (size_t w = 0; w < n; ++w) {
+                    const int row = arclight::frontend::a64::find_encoding(c.words[w]);
+                    if (row >= 0) ++oracle.covered[static_cast<size_t>(row)];
+                }
+                const bool with_vixl = oracle.engine->is_vixl() || subject_->is_vixl();
+                if (!differences(mine[i], theirs[i], with_vixl).empty()) fail(oracle, batch, i);
+                if (failures_ > 0 && !options_.keep_going) return;
+            }
+        }
+        sequences_ += batch.cases.size();
+    }
+
+    void fail(Oracle& oracle, const Batch& batch, size_t i) {
+        ++failures_;
+        Batch one;
+        std::copy(std::begin(batch.arena), std::end(batch.arena), one.arena);
+        one.cases = {batch.cases[i]};
+        if (failures_ > 2000) return;
+        if (run_pair(*subject_, *oracle.engine, one).empty()) {
+            ++groups_[std::string(oracle.engine->name()) + ": only in company of other cases"];
+            fmt::print("--seed {} --case {}: {} differs, but not alone\n", options_.seed, one.cases[0].index,
+                       oracle.engine->name());
+            return;
+        }
+        minimise(*subject_, *oracle.engine, one);
+        const std::string what = std::string(oracle.engine->name()) + ": " + signature(one.cases[0]);
+        if (groups_[what]++ == 0)
+            fmt::print("{}\n",
+                       failure_report(*subject_, *oracle.engine, one, options_.seed, !options_.keep_going));
+    }
+
+    /// Every row must have been compared with some oracle, but for those listed with a reason.
+    bool check_coverage() const {
+        bool good = true;
+        for (size_t row = 0; row < encodings().size(); ++row) {
+            uint64_t n = 0;
+            for (const Oracle& o : oracles_) n += o.covered[row];
+            if (n > 0) continue;
+            const char* reason = why_not_generated(encodings()[row].name);
+            if (!reason) reason = why_not_completed(encodings()[row].name);
+            fmt::print("{} {}: {}\n", reason ? "not exercised:" : "NOT COVERED:", encodings()[row].name,
+                       reason ? reason : "no sequence got past it");
+            good &= reason != nullptr;
+        }
+        return good;
+    }
+
+    const Options& options_;
+    int row_ = -1;
+    std::unique_ptr<Engine> subject_;
+    std::vector<Oracle> oracles_;
+    uint64_t sequences_ = 0, instructions_ = 0, failures_ = 0;
+    std::map<std::string, uint64_t> groups_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    if (const char* count = std::getenv("ARCLIGHT_DIFFERENTIAL_COUNT"))
+        options.count = std::strtoull(count, nullptr, 0);
+    if (const char* seed = std::getenv("ARCLIGHT_DIFFERENTIAL_SEED"))
+        options.seed = std::strtoull(seed, nullptr, 0);
+    CLI::App app("Random instruction sequences through Arclight and through independent implementations");
+    app.add_option("--seed", options.seed, "of the run");
+    app.add_option("--count", options.count, "sequences to run");
+    app.add_option("--case", options.only_case, "run only this one of them, and print everything about it");
+    app.add_option("--row", options.row, "only this row of the instruction table");
+    app.add_option("--subject", options.subject, "arclight, or vixl to check the oracles against each other");
+    app.add_option("--oracle", options.oracles, "vixl, qemu");
+    app.add_flag("--keep-going", options.keep_going, "do not stop at the first failure; group them");
+    app.add_flag("--coverage", options.coverage, "fail when a row of the table was not exercised");
+    app.add_flag("--list-limits", options.list_limits, "print what is not compared, and why");
+    CLI11_PARSE(app, argc, argv);
+    if (options.list_limits) {
+        for (const OracleLimit& l : oracle_limits())
+            fmt::print("{:<5} {}\n      {}\n", l.oracle, l.rows, l.reason);
+        return 0;
+    }
+    Run run(options);
+    if (!run.prepare()) return 2;
+    return run.run();
+}

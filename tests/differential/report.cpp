@@ -1,0 +1,86 @@
+#include "tests/differential/report.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "frontend/a64/decode/encoding.h"
+#include "tests/differential/compare.h"
+
+namespace arclight::differential {
+namespace {
+
+constexpr uint32_t kNop = 0xd503201f;
+
+}  // namespace
+
+std::vector<std::string> run_pair(Engine& subject, Engine& oracle, const Batch& batch) {
+    const std::vector<bool> all(batch.cases.size(), true);
+    const auto a = subject.run(batch, all);
+    const auto b = oracle.run(batch, all);
+    return differences(a[0], b[0], subject.is_vixl() || oracle.is_vixl());
+}
+
+void minimise(Engine& subject, Engine& oracle, Batch& batch) {
+    Case& c = batch.cases[0];
+    const auto first = run_pair(subject, oracle, batch);
+    if (first.empty()) return;
+    // A change must keep the kind of failure, or a wild pointer made by the change would take over.
+    const std::string kind = first[0].substr(0, first[0].find(' '));
+    auto try_change = [&](auto&& change) {
+        const Case saved = c;
+        change();
+        const auto now = run_pair(subject, oracle, batch);
+        if (now.empty() || now[0].substr(0, now[0].find(' ')) != kind) c = saved;
+    };
+    for (size_t i = c.words.size(); i-- > 0;) try_change([&] { c.words[i] = kNop; });
+    while (!c.words.empty() && c.words.back() == kNop) {
+        const size_t before = c.words.size();
+        try_change([&] { c.words.pop_back(); });
+        if (c.words.size() == before) break;
+    }
+    try_change([&] { c.initial.fpcr = 0; });
+    try_change([&] { c.initial.fpsr = 0; });
+    try_change([&] { c.initial.nzcv = 0; });
+    for (unsigned i = 0; i < 31; ++i)
+        if (c.initial.x[i] != 0) try_change([&] { c.initial.x[i] = 0; });
+    for (unsigned i = 0; i < 32; ++i) try_change([&] { std::memset(c.initial.v[i], 0, 16); });
+}
+
+std::string signature(const Case& c) {
+    std::string text;
+    for (const uint32_t word : c.words) {
+        if (word == kNop) continue;
+        const int row = frontend::a64::find_encoding(word);
+        text += text.empty() ? "" : " ";
+        text += row < 0 ? "?" : frontend::a64::encodings()[static_cast<size_t>(row)].name;
+    }
+    return text;
+}
+
+std::string failure_report(Engine& subject, Engine& oracle, const Batch& batch, uint64_t seed, bool verbose) {
+    const Case& c = batch.cases[0];
+    std::string text =
+        fmt::format("--seed {} --case {}: {} and {} differ\n", seed, c.index, subject.name(), oracle.name());
+    for (size_t i = 0; i < c.words.size(); ++i) {
+        const uint64_t pc = c.code_va() + 4 * i;
+        const int row = frontend::a64::find_encoding(c.words[i]);
+        text +=
+            fmt::format("  {:x}: {:08x}  {:<40} {}\n", pc, c.words[i], disassemble(c.words[i], pc),
+                        row < 0 ? "unallocated" : frontend::a64::encodings()[static_cast<size_t>(row)].name);
+    }
+    const DiffState& s = c.initial;
+    text += fmt::format("initial: fpcr {:#x} fpsr {:#x} nzcv {:#x} sp {:#x}, registers that are not zero:\n",
+                        s.fpcr, s.fpsr, s.nzcv, s.sp);
+    for (unsigned i = 0; i < 31; ++i)
+        if (s.x[i] != 0) text += fmt::format("  x{:<3} {:#018x}\n", i, s.x[i]);
+    for (unsigned i = 0; i < 32; ++i)
+        if (s.v[i][0] != 0 || s.v[i][1] != 0)
+            text += fmt::format("  v{:<3} {:016x}'{:016x}\n", i, s.v[i][1], s.v[i][0]);
+    text += fmt::format("different at the end ({}, {}):\n", subject.name(), oracle.name());
+    for (const std::string& line : run_pair(subject, oracle, batch)) text += "  " + line + "\n";
+    if (verbose) text += subject.explain(batch, 0);
+    return text;
+}
+
+}  // namespace arclight::differential
