@@ -75,8 +75,8 @@ class CodeBuffer {
 
 /// A direct exit of a block. Its site id is the first_site_id given to compile() plus its index.
 struct ExitSite {
-    uint8_t* jump = nullptr;   ///< the rel32 to patch, 4-byte aligned
-    uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that View::epoch is compared with, 4-byte aligned
+    uint8_t* jump = nullptr;   ///< the rel32 to patch, within an aligned quadword
+    uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that View::epoch is compared with, likewise
     uint8_t* stub = nullptr;   ///< where the jump leads while it is not linked
     int32_t target = 0;        ///< offset from the block's page; outside 0..4095 when cross_page
     bool cross_page = false;

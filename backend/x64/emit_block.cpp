@@ -191,8 +191,8 @@ void BlockEmitter::call_thunk(const uint8_t* target) {
 }
 
 void BlockEmitter::align_field(unsigned offset) {
-    const unsigned misaligned = static_cast<unsigned>(reinterpret_cast<uintptr_t>(here()) + offset) & 3;
-    if (misaligned != 0) nop(4 - misaligned);
+    const unsigned at = static_cast<unsigned>(reinterpret_cast<uintptr_t>(here()) + offset) & 7;
+    if (at > 4) nop(8 - at);
 }
 
 void BlockEmitter::set_if(Cc cc, const Xbyak::Reg8& r) {

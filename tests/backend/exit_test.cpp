@@ -1,0 +1,278 @@
+// Leaving blocks: linking, interrupts, the jump cache, helpers, the host's floating point state.
+#include <immintrin.h>
+
+#include <thread>
+
+#include "tests/backend/ir_interpreter.h"
+
+namespace arclight::backend::testing {
+namespace {
+
+using jit::ExitReason;
+
+class ExitTest : public ::testing::Test {
+  protected:
+    template <typename F>
+    CompiledBlock make(uint32_t offset, F build, uint32_t first_site = 100) {
+        ir::Block block = block_at(offset);
+        ir::Builder b(block);
+        b.insn_start(offset, 0);
+        build(b);
+        return h_.compile(block, first_site);
+    }
+    /// Adds `n` to x0, then exits to `target`.
+    CompiledBlock adder(uint32_t offset, uint64_t n, int64_t target, uint32_t first_site = 100) {
+        return make(
+            offset,
+            [&](ir::Builder& b) {
+                b.set_x(0, b.add(Type::I64, b.get_x(0), b.i64(n)));
+                b.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target));
+            },
+            first_site);
+    }
+    ExitReason run(const CompiledBlock& c, uint64_t pc = Harness::kPage) {
+        h_.state().pc = pc;
+        return h_.run(c);
+    }
+
+    Harness h_;
+    GuestState& s_ = h_.state();
+};
+
+constexpr uint64_t kPage = Harness::kPage;
+
+TEST_F(ExitTest, UnlinkedExitNamesItsSite) {
+    const CompiledBlock c = make(
+        0x10,
+        [](ir::Builder& b) {
+            b.emit(Op::ExitIf, Type::Void, {b.emit(Op::IsZero, Type::I1, {b.get_x(1)}, 0, 64)}, 0x40);
+            b.emit(Op::Exit, Type::Void, {}, 0x14);
+        },
+        700);
+    ASSERT_EQ(c.exits.size(), 2u);
+    EXPECT_EQ(c.exits[0].target, 0x40);
+    EXPECT_EQ(c.exits[1].target, 0x14);
+    EXPECT_EQ(run(c, kPage + 0x10), ExitReason::Lookup);
+    EXPECT_EQ(s_.pc, kPage + 0x40);
+    EXPECT_EQ(s_.exit_info, 700u);
+    EXPECT_EQ(h_.last_lookup, 700u);
+    s_.x[1] = 1;
+    run(c, kPage + 0x10);
+    EXPECT_EQ(s_.pc, kPage + 0x14);
+    EXPECT_EQ(s_.exit_info, 701u);
+}
+
+TEST_F(ExitTest, LookupMayGoStraightOn) {
+    const CompiledBlock a = adder(0, 1, 0x3010), b = adder(0x10, 100, 0x14);
+    h_.next_code = b.entry;
+    EXPECT_EQ(run(a), ExitReason::Lookup);
+    EXPECT_EQ(s_.x[0], 101u);
+    EXPECT_EQ(s_.page_base, kPage + 0x3000);
+    EXPECT_EQ(s_.pc, kPage + 0x3014);
+}
+
+TEST_F(ExitTest, LinkAndUnlinkWithinThePage) {
+    const CompiledBlock a = adder(0, 1, 0x10), b = adder(0x10, 100, 0x14);
+    const ExitSite& site = a.exits.at(0);
+    EXPECT_LE(reinterpret_cast<uintptr_t>(site.jump) % 8, 4u);
+    EXPECT_FALSE(site.cross_page);
+    link(site, b.entry, 0);
+    run(a);
+    EXPECT_EQ(s_.x[0], 101u);
+    EXPECT_EQ(h_.lookups, 1u);
+    unlink(site);
+    run(a);
+    EXPECT_EQ(s_.x[0], 102u);
+    EXPECT_EQ(s_.pc, kPage + 0x10);
+}
+
+TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
+    const CompiledBlock to = adder(0x100, 1000, 0x104);
+    for (const bool dirty : {false, true}) {
+        for (const bool ends : {false, true}) {
+            for (const int64_t target : {0x200, 0x100 - 0x80, 0x5000, -0x2000}) {
+                const CompiledBlock c = make(0x100, [&](ir::Builder& b) {
+                    if (dirty) b.set_x(2, b.add(Type::I64, b.get_x(2), b.i64(1)));
+                    const Ref r = b.bin_raw(Op::Sub, Type::I64, b.get_x(1), b.i64(7));
+                    b.set_flags(b.flags_of(r));
+                    b.emit(Op::ExitIf, Type::Void, {b.cond(0)}, static_cast<uint64_t>(target));
+                    if (!ends) b.set_x(3, b.i64(9));
+                    b.emit(Op::Exit, Type::Void, {}, 0x104);
+                });
+                const auto taken = std::ranges::find(c.exits, target, &ExitSite::target);
+                ASSERT_NE(taken, c.exits.end());
+                EXPECT_LE(reinterpret_cast<uintptr_t>(taken->jump) % 8, 4u);
+                EXPECT_EQ(taken->cross_page, target < 0 || target > 4095);
+                h_.reset();
+                s_.x[1] = 7;
+                run(c, kPage + 0x100);
+                EXPECT_EQ(s_.pc, kPage + static_cast<uint64_t>(target));
+                EXPECT_EQ(s_.x[2], dirty ? 1u : 0u);
+                EXPECT_EQ(jit::nzcv_from_flags(s_.flags), 0x6000'0000u);
+                link(*taken, to.entry, h_.view->epoch);
+                run(c, kPage + 0x100);
+                EXPECT_EQ(s_.x[0], 1000u) << "linked";
+                EXPECT_EQ(s_.page_base, (kPage + static_cast<uint64_t>(target)) & jit::kPageMask);
+                EXPECT_EQ(jit::nzcv_from_flags(s_.flags), 0x6000'0000u);
+                s_.x[1] = 8;
+                run(c, kPage + 0x100);
+                EXPECT_EQ(s_.pc, kPage + 0x104);
+                EXPECT_EQ(s_.x[3], ends ? 0u : 9u);
+                EXPECT_EQ(jit::nzcv_from_flags(s_.flags), 0x2000'0000u);
+            }
+        }
+    }
+}
+
+TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
+    const CompiledBlock a = adder(0, 1, 0x1010), b = adder(0x10, 100, 0x14), other = adder(0x10, 10000, 0x18);
+    const ExitSite& site = a.exits.at(0);
+    ASSERT_TRUE(site.cross_page);
+    EXPECT_LE(reinterpret_cast<uintptr_t>(site.epoch) % 8, 4u);
+    link(site, b.entry, h_.view->epoch);
+    run(a);
+    EXPECT_EQ(s_.x[0], 101u);
+    EXPECT_EQ(s_.page_base, kPage + 0x1000);
+    EXPECT_EQ(s_.pc, kPage + 0x1014);
+    // Another view asks, unless its jump cache knows.
+    s_.view = h_.other_view.get();
+    run(a);
+    EXPECT_EQ(s_.x[0], 102u);
+    EXPECT_EQ(s_.pc, kPage + 0x1010);
+    h_.other_view->jump_cache[jit::jump_cache_index(kPage + 0x1010)] = {kPage + 0x1010, other.entry};
+    run(a);
+    EXPECT_EQ(s_.x[0], 10103u);
+    EXPECT_EQ(s_.pc, kPage + 0x1018);
+    // A changed epoch asks too.
+    s_.view = h_.view.get();
+    ++h_.view->epoch;
+    run(a);
+    EXPECT_EQ(s_.x[0], 10104u);
+    unlink(site);
+    run(a);
+    EXPECT_EQ(s_.pc, kPage + 0x1010);
+}
+
+TEST_F(ExitTest, InterruptIsSeenWhereCodeCouldLoop) {
+    s_.interrupt = 1;
+    const CompiledBlock forward = adder(0x20, 1, 0x24), self = adder(0x20, 1, 0x20),
+                        across = adder(0x20, 1, 0x1024);
+    EXPECT_EQ(run(forward, kPage + 0x20), ExitReason::Lookup);
+    EXPECT_EQ(run(self, kPage + 0x20), ExitReason::Interrupt);
+    EXPECT_EQ(s_.pc, kPage + 0x20);
+    EXPECT_EQ(run(across, kPage + 0x20), ExitReason::Interrupt);
+    EXPECT_EQ(s_.pc, kPage + 0x1024);
+    EXPECT_EQ(s_.x[0], 3u);
+    const CompiledBlock indirect =
+        make(0, [](ir::Builder& b) { b.emit(Op::ExitIndirect, Type::Void, {b.get_x(5)}); });
+    s_.x[5] = 0x9000;
+    EXPECT_EQ(run(indirect), ExitReason::Interrupt);
+    EXPECT_EQ(s_.pc, 0x9000u);
+    EXPECT_EQ(h_.lookups, 1u);
+}
+
+TEST_F(ExitTest, LinkedLoopLeavesWhenAnotherThreadAsks) {
+    const CompiledBlock loop = adder(0x20, 1, 0x20);
+    link(loop.exits.at(0), loop.entry, 0);
+    std::thread other([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        s_.interrupt = 1;
+    });
+    EXPECT_EQ(run(loop, kPage + 0x20), ExitReason::Interrupt);
+    other.join();
+    EXPECT_GT(s_.x[0], 1000u);
+}
+
+TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
+    const CompiledBlock c = make(0, [](ir::Builder& b) {
+        b.set_x(1, b.i64(5));
+        b.emit(Op::ExitIndirect, Type::Void, {b.get_x(5)}, 0, static_cast<uint32_t>(ir::BranchKind::Return));
+    });
+    const CompiledBlock to = adder(0x30, 50, 0x34);
+    const uint64_t pc = 0xffff'8000'1234'5030;
+    s_.x[5] = pc;
+    EXPECT_EQ(run(c), ExitReason::Lookup);
+    EXPECT_EQ(s_.pc, pc);
+    EXPECT_EQ(s_.x[1], 5u);
+    EXPECT_EQ(h_.last_lookup, pc);
+    h_.view->jump_cache[jit::jump_cache_index(pc)] = {pc, to.entry};
+    h_.lookups = 0;
+    run(c);
+    EXPECT_EQ(s_.x[0], 50u);
+    EXPECT_EQ(s_.page_base, pc & jit::kPageMask);
+    EXPECT_EQ(h_.lookups, 1u) << "only the target's own exit";
+    // Invalid entries hold an odd address, which a guest may well jump to.
+    s_.x[5] = jit::JumpCacheEntry{}.pc;
+    EXPECT_EQ(run(c), ExitReason::Lookup);
+    EXPECT_EQ(s_.pc, 1u);
+}
+
+TEST_F(ExitTest, RuntimeExitDescribesItself) {
+    const CompiledBlock c = make(0x44, [](ir::Builder& b) {
+        b.set_x(1, b.i64(5));
+        b.emit(Op::ExitRuntime, Type::Void, {},
+               static_cast<uint64_t>(ExitReason::Svc) | uint64_t{0x1234} << 32);
+    });
+    EXPECT_EQ(run(c, kPage + 0x44), ExitReason::Svc);
+    EXPECT_EQ(s_.exit_info, 0x1234u);
+    EXPECT_EQ(s_.pc, kPage + 0x44);
+    EXPECT_EQ(s_.x[1], 5u);
+}
+
+uint64_t change_view(GuestState& s, uint64_t a, uint64_t, uint64_t) {
+    s.view = reinterpret_cast<View*>(a);
+    return 0;
+}
+
+TEST_F(ExitTest, ViewIsReloadedAfterAHelper) {
+    s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(change_view);
+    const CompiledBlock to = adder(0x30, 50, 0x34);
+    const CompiledBlock c = make(0, [&](ir::Builder& b) {
+        b.call(Type::Void, 9, {b.i64(reinterpret_cast<uint64_t>(h_.other_view.get()))}, ir::kCallSystem);
+        b.emit(Op::ExitIndirect, Type::Void, {b.i64(0x7030)});
+    });
+    h_.other_view->jump_cache[jit::jump_cache_index(0x7030)] = {0x7030, to.entry};
+    run(c);
+    EXPECT_EQ(s_.x[0], 50u);
+}
+
+uint64_t read_mxcsr(GuestState& s, uint64_t, uint64_t, uint64_t) {
+    return uint64_t{s.mxcsr} << 32 | _mm_getcsr();
+}
+
+TEST_F(ExitTest, FloatingPointControlIsTheGuests) {
+    s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(read_mxcsr);
+    const unsigned host = _mm_getcsr();
+    s_.mxcsr = 0x7f80;  // round towards zero
+    s_.v[1].d[0] = 0x3ff0'0000'0000'0000;
+    s_.v[2].d[0] = 0xbc00'0000'0000'0000;  // a little less than nothing
+    const CompiledBlock c = make(0, [](ir::Builder& b) {
+        b.set_v(0, b.emit(Op::FAdd, Type::F64, {b.get_v(Type::F64, 1), b.get_v(Type::F64, 2)}));
+        b.set_x(0, b.call(Type::I64, 9, {}, 0));
+        b.emit(Op::Exit, Type::Void, {}, 4);
+    });
+    run(c);
+    EXPECT_EQ(s_.v[0].d[0], 0x3fef'ffff'ffff'ffffu);
+    EXPECT_EQ(s_.v[0].d[1], 0u);
+    EXPECT_EQ(s_.x[0] & 0xffff'ffff, host & ~0x3fu);
+    EXPECT_EQ(s_.x[0] >> 32, 0x7fa0u) << "inexact";
+    EXPECT_EQ(s_.mxcsr, 0x7fa0u);
+    EXPECT_EQ(_mm_getcsr() & ~0x3fu, host & ~0x3fu);
+}
+
+TEST_F(ExitTest, FullBufferIsAResult) {
+    CodeBuffer small(64 << 10);
+    ir::Block block = block_at();
+    ir::Builder b(block);
+    for (unsigned k = 0; k < 31; ++k) b.set_x(k, b.i64(0x1234'5678'9abc'def0 + k));
+    b.emit(Op::Exit, Type::Void, {}, 4);
+    unsigned made = 0;
+    while (compile(block, small, 0)) ASSERT_LT(++made, 1000u);
+    EXPECT_EQ(compile(block, small, 0).status, CompileStatus::BufferFull);
+    EXPECT_GT(made, 10u);
+    small.reset();
+    EXPECT_TRUE(compile(block, small, 0));
+}
+
+}  // namespace
+}  // namespace arclight::backend::testing

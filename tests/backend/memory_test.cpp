@@ -1,0 +1,194 @@
+// The soft TLB's hit and miss paths, and precise state after a fault.
+#include "tests/backend/ir_interpreter.h"
+
+namespace arclight::backend::testing {
+namespace {
+
+class MemoryTest : public ::testing::Test {
+  protected:
+    template <typename F>
+    CompiledBlock make(F build, uint32_t mode = 0) {
+        block_ = block_at(0, mode);
+        ir::Builder b(block_);
+        b.insn_start(0, 0);
+        build(b);
+        b.emit(Op::Exit, Type::Void, {}, 4);
+        return h_.compile(block_);
+    }
+    CompiledBlock load(unsigned log2, uint32_t flags = 0) {
+        return make(
+            [&](ir::Builder& b) { b.set_x(0, b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, log2 | flags)); });
+    }
+    CompiledBlock store(unsigned log2, uint32_t flags = 0, uint32_t mode = 0) {
+        return make(
+            [&](ir::Builder& b) {
+                b.emit(Op::Store, Type::Void, {b.get_x(1), b.get_x(2)}, 0, log2 | flags);
+            },
+            mode);
+    }
+    unsigned slow_calls(const CompiledBlock& c, uint64_t addr) {
+        h_.slow_calls = 0;
+        h_.state().x[1] = addr;
+        h_.state().pc = Harness::kPage;
+        h_.run(c);
+        return h_.slow_calls;
+    }
+
+    Harness h_;
+    ir::Block block_;
+};
+
+constexpr uint64_t kBase = Memory::kBase;
+
+TEST_F(MemoryTest, HitsStayInline) {
+    h_.fill_tlb();
+    std::memcpy(h_.memory.at(kBase + 40), "\x88\x77\x66\x55\x44\x33\x22\xf1", 8);
+    EXPECT_EQ(slow_calls(load(3), kBase + 40), 0u);
+    EXPECT_EQ(h_.state().x[0], 0xf122'3344'5566'7788u);
+    EXPECT_EQ(slow_calls(load(0, ir::kMemSigned), kBase + 47), 0u);
+    EXPECT_EQ(h_.state().x[0], 0xffff'ffff'ffff'fff1u);
+    EXPECT_EQ(slow_calls(load(3), kBase + 41), 0u) << "unaligned within the page";
+    h_.state().x[2] = 0x1234;
+    EXPECT_EQ(slow_calls(store(1), kBase + 4095 - 1), 0u);
+    EXPECT_EQ(h_.memory.at(kBase + 4094)[0], 0x34);
+    EXPECT_EQ(h_.memory.at(kBase + 4094)[1], 0x12);
+}
+
+TEST_F(MemoryTest, WhatMustMissMisses) {
+    h_.fill_tlb();
+    const uint64_t last = kBase + (Memory::kPages - 1) * 4096;
+    EXPECT_EQ(slow_calls(load(3), kBase + 4089), 1u) << "crosses a page";
+    EXPECT_EQ(slow_calls(load(3), kBase + 4088), 0u);
+    EXPECT_EQ(slow_calls(load(3, ir::kMemAligned), kBase + 4), 1u) << "misaligned";
+    EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Exception);
+    EXPECT_EQ(slow_calls(load(3), last + 8), 0u);
+    EXPECT_EQ(slow_calls(store(3), last + 8), 1u) << "read-only page";
+    EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Exception);
+    // The same entry of the TLB, another page.
+    EXPECT_EQ(slow_calls(load(3), kBase + (jit::kTlbEntries << jit::kPageBits)), 1u);
+    EXPECT_EQ(slow_calls(load(3), ~uint64_t{0} - 3), 1u) << "wraps around";
+    EXPECT_EQ(slow_calls(load(0), ~uint64_t{0}), 1u) << "the invalid tag is no address";
+    h_.flush_tlb();
+    EXPECT_EQ(slow_calls(load(3), kBase), 1u);
+    EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Lookup);
+}
+
+TEST_F(MemoryTest, SlowPathIsToldTheAccess) {
+    h_.flush_tlb();
+    h_.state().x[2] = 0xabcd;
+    slow_calls(store(1, ir::kMemRelease | ir::kMemUnprivileged), kBase + 2);
+    EXPECT_EQ(h_.last_access.kind, MemoryKind::Store);
+    EXPECT_EQ(h_.last_access.aux, 1u | ir::kMemRelease | ir::kMemUnprivileged);
+    EXPECT_EQ(h_.memory.at(kBase + 2)[0], 0xcd);
+    const CompiledBlock rmw = make([](ir::Builder& b) {
+        b.set_x(0, b.emit(Op::AtomicRmw, Type::I64, {b.get_x(1), b.get_x(2)},
+                          static_cast<uint64_t>(ir::AtomicKind::MinS), 3));
+    });
+    slow_calls(rmw, kBase + 16);
+    EXPECT_EQ(h_.last_access.kind, MemoryKind::AtomicRmw);
+    EXPECT_EQ(h_.last_access.atomic, ir::AtomicKind::MinS);
+}
+
+TEST_F(MemoryTest, ReleaseStoresAreBarriersUnlessSerial) {
+    EXPECT_NE(h_.listing(store(3, ir::kMemRelease)).find("xchg"), std::string::npos);
+    EXPECT_EQ(h_.listing(store(3, ir::kMemRelease, 1u << 8)).find("xchg"), std::string::npos);
+    const auto rmw = [](ir::Builder& b) {
+        b.set_x(0, b.emit(Op::AtomicRmw, Type::I64, {b.get_x(1), b.get_x(2)}, 0, 3));
+    };
+    EXPECT_NE(h_.listing(make(rmw)).find("lock xadd"), std::string::npos);
+    EXPECT_EQ(h_.listing(make(rmw, 1u << 8)).find("lock"), std::string::npos);
+}
+
+TEST_F(MemoryTest, FaultFindsEveryKindOfDirtyRegister) {
+    const CompiledBlock c = make([](ir::Builder& b) {
+        b.set_x(2, b.bin_raw(Op::Add, Type::I64, b.get_x(3), b.get_x(4)));  // a register
+        b.set_x(5, b.bin_raw(Op::Add, Type::I32, b.get_x(3), b.get_x(4)));  // zero-extended
+        b.set_x(6, b.i64(0x1234'5678'9abc'def0));                           // a constant
+        b.set_x(7, b.emit(Op::PcRel, Type::I64, {}, 0x5000));               // relative to the page
+        b.set_x(31, b.get_x(8));  // sp, from another register's home
+        b.set_v(1, b.emit(Op::VXor, Type::V128, {b.get_v(Type::V128, 2), b.get_v(Type::V128, 3)}));
+        b.set_v(4, b.emit(Op::VAdd, Type::V128, {b.get_v(Type::V128, 2), b.get_v(Type::V128, 3)}, 0,
+                          ir::vec_aux(3)));
+        b.set_v(5, b.emit(Op::IntToF, Type::F64, {b.get_x(3)}));
+        b.set_v(6, b.emit(Op::IntToF, Type::F32, {b.get_x(3)}));
+        const Ref r = b.bin_raw(Op::Sub, Type::I64, b.get_x(3), b.get_x(4));
+        b.set_flags(b.flags_of(r));
+        b.insn_start(0x24, 0);
+        b.set_x(9, b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, 3));
+        b.insn_start(0x28, 0);
+        b.set_x(2, b.get_x(9));
+    });
+    GuestState& s = h_.state();
+    for (unsigned k = 0; k < 31; ++k) s.x[k] = uint64_t{0x1111'2222'3333'4444} * (k + 1);
+    for (unsigned k = 0; k < 32; ++k) s.v[k].d[0] = s.v[k].d[1] = uint64_t{0x0102'0304'0506'0708} * (k + 1);
+    s.x[1] = 0x1234;  // faults
+    s.pc = Harness::kPage;
+    const std::string wrong = Comparison(h_).run(block_, c);
+    EXPECT_TRUE(wrong.empty()) << wrong;
+    EXPECT_EQ(s.exit_reason, jit::ExitReason::Exception);
+    EXPECT_EQ(s.pc, Harness::kPage + 0x24);
+    EXPECT_EQ(s.x[6], 0x1234'5678'9abc'def0u);
+    EXPECT_EQ(s.v[6].d[1], 0u);
+}
+
+TEST_F(MemoryTest, FaultMapKnowsTheAccessInstructionItself) {
+    const CompiledBlock c = make([](ir::Builder& b) {
+        b.set_x(2, b.bin_raw(Op::Add, Type::I64, b.get_x(3), b.i64(1)));
+        b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, 3);
+    });
+    ASSERT_EQ(c.faults.points.size(), 1u);
+    const FaultPoint& p = c.faults.points[0];
+    ASSERT_EQ(p.count, 1u);
+    GuestState& s = h_.state();
+    const SavedLocation where = c.faults.locations[p.first];
+    EXPECT_EQ(where.slot, 2);
+    s.saved_gpr[where.reg] = 4711;
+    EXPECT_EQ(recover_state(c, c.entry + p.access, s), std::optional<uint32_t>(0));
+    EXPECT_EQ(s.x[2], 4711u);
+    EXPECT_EQ(recover_state(c, c.entry + p.access + 1, s), std::nullopt);
+    EXPECT_EQ(recover_state(c, c.entry, s), std::nullopt);
+}
+
+TEST_F(MemoryTest, ExclusivesSucceedAndFail) {
+    const auto pair_of = [&](unsigned log2, bool pair, bool disturb) {
+        return make([&](ir::Builder& b) {
+            const Ref a = b.get_x(1);
+            b.set_x(3, b.emit(pair ? Op::LoadExPair : Op::LoadEx, Type::I64, {a}, 0, log2));
+            if (disturb) b.emit(Op::Store, Type::Void, {a, b.get_x(5)}, 0, log2);
+            b.set_x(4, pair ? b.emit(Op::StoreExPair, Type::I32, {a, b.get_x(6), b.get_x(7)}, 0, log2)
+                            : b.emit(Op::StoreEx, Type::I32, {a, b.get_x(6)}, 0, log2));
+        });
+    };
+    for (const bool hit : {true, false}) {
+        for (const bool pair : {false, true}) {
+            for (unsigned log2 = pair ? 2 : 0; log2 < 4; ++log2) {
+                for (const bool disturb : {false, true}) {
+                    const CompiledBlock c = pair_of(log2, pair, disturb);
+                    h_.reset();
+                    if (hit) h_.fill_tlb();
+                    std::memset(h_.memory.bytes, 0x77, sizeof h_.memory.bytes);
+                    GuestState& s = h_.state();
+                    s.x[1] = kBase + 32, s.x[5] = 1, s.x[6] = 0x0102'0304'0506'0708,
+                    s.x[7] = 0x1112'1314'1516'1718;
+                    const std::string wrong = Comparison(h_).run(block_, c);
+                    ASSERT_TRUE(wrong.empty()) << wrong;
+                    EXPECT_EQ(s.x[4], disturb ? 1u : 0u);
+                    EXPECT_EQ(h_.slow_calls == 0, hit);
+                }
+            }
+        }
+    }
+}
+
+TEST_F(MemoryTest, DescriptorSurvivesPacking) {
+    for (unsigned kind = 0; kind <= static_cast<unsigned>(MemoryKind::ZeroBlock); ++kind) {
+        for (unsigned atomic = 0; atomic < 9; ++atomic) {
+            const MemoryAccess a{static_cast<MemoryKind>(kind), 0x1f3, static_cast<ir::AtomicKind>(atomic)};
+            const MemoryAccess u = MemoryAccess::unpack(a.pack());
+            EXPECT_TRUE(u.kind == a.kind && u.aux == a.aux && u.atomic == a.atomic);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace arclight::backend::testing
