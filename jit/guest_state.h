@@ -66,15 +66,20 @@ inline constexpr unsigned kTlbBits = 14;
 inline constexpr uint64_t kTlbEntries = uint64_t{1} << kTlbBits;
 constexpr uint64_t tlb_index(uint64_t va) { return va >> kPageBits & (kTlbEntries - 1); }
 
-/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Only 4-byte aligned PCs
-/// occur.
-struct JumpCacheEntry {
-    uint64_t pc = 1;  ///< an odd value never matches
-    const void* code = nullptr;
-};
-inline constexpr unsigned kJumpCacheBits = 12;
+inline constexpr unsigned kJumpCacheBits = 14;
 inline constexpr uint64_t kJumpCacheEntries = uint64_t{1} << kJumpCacheBits;
-constexpr uint64_t jump_cache_index(uint64_t pc) { return pc >> 2 & (kJumpCacheEntries - 1); }
+/// The page number is added so that the same offsets of different pages do not collide.
+constexpr uint64_t jump_cache_index(uint64_t pc) { return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1); }
+
+/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares whole
+/// addresses and nothing else, so an empty line must hold an address that never leads to that line: a misaligned PC
+/// equals no entry's.
+struct JumpCacheEntry {
+    uint64_t pc = 0;
+    const void* code = nullptr;
+    static constexpr JumpCacheEntry empty(uint64_t index) { return {index == 0 ? 4u : 0u, nullptr}; }
+};
+static_assert(jump_cache_index(0) == 0 && jump_cache_index(4) != 0);
 
 /// What translated code needs to translate addresses in one translation context. A context switch changes one
 /// pointer (GuestState::view and the host register that mirrors it) and flushes nothing.
@@ -138,6 +143,7 @@ struct alignas(64) GuestState {
     std::atomic<uint32_t> interrupt;  ///< non-zero: leave at the next block boundary (set by any thread)
     uint32_t exit_request;            ///< set by a slow path or helper: the thunk leaves instead of returning
     View* view;               ///< current view; mirrored in a host register while translated code runs
+    View* user_view;        ///< EL0's view of the current ASID, for LDTR and STTR at EL1
     uint64_t exclusive_addr;  ///< monitor: virtual address, or kNoExclusive
     uint64_t exclusive_value[2];
     uint32_t insn_offset;  ///< offset in the page of the instruction that called a helper (for its PC)

@@ -93,7 +93,7 @@ ViewSet::~ViewSet() { munmap(mapping_, kMappingBytes); }
 // gives are an empty TLB but for these two entries, and are not touched before they are used.
 void ViewSet::initialise(Slot& slot) {
     slot.view->tlb[0].read_tag = slot.view->tlb[0].write_tag = TlbEntry::kInvalidTag;
-    slot.view->jump_cache[0] = {};
+    slot.view->jump_cache[0] = JumpCacheEntry::empty(0);
     renew_epoch(slot);
     slot.initialised = true;
 }
@@ -217,7 +217,7 @@ void ViewSet::change_mode(Slot& slot, uint32_t mode) {
 
 void ViewSet::clear_jumps(Slot& slot) {
     if (!slot.has_jumps) return;
-    for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) { slot.view->jump_cache[i] = {}; });
+    for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) { slot.view->jump_cache[i] = JumpCacheEntry::empty(i); });
     slot.jumps.fill(0);
     slot.has_jumps = false;
 }
@@ -226,18 +226,10 @@ void ViewSet::clear_jumps(Slot& slot) {
 void ViewSet::drop_code(Slot& slot, uint64_t va, unsigned range_bits) {
     renew_epoch(slot);
     if (!slot.has_jumps) return;
-    // The lines of one page are a quarter of the cache.
-    constexpr unsigned kWordsPerPage = (jit::kPageSize / 4) / 64;
-    static_assert(kWordsPerPage <= kJumpWords);
-    unsigned first = 0, last = kJumpWords;
-    if (range_bits == jit::kPageBits) {
-        first = static_cast<unsigned>(jit::jump_cache_index(va & jit::kPageMask)) / 64;
-        last = first + kWordsPerPage;
-    }
-    for_each(slot.jumps, first, last, [&](unsigned i) {
+    for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) {
         JumpCacheEntry& line = slot.view->jump_cache[i];
         if (!same_range(line.pc, va, range_bits)) return;
-        line = {};
+        line = JumpCacheEntry::empty(i);
         clear(slot.jumps, i);
     });
 }

@@ -158,14 +158,13 @@ void BlockEmitter::emit_indirect_exit(const Inst& i) {
     const Reg64 pc = use(i.args[0]);
     ColdArgs args;
     args.reg[0] = static_cast<uint8_t>(pc.getIdx());
-    // One branch for both rare cases: an interrupt, and a misaligned target, which could match an invalid entry.
-    mov(eax, pc.cvt32());
-    and_(eax, 3);
-    or_(eax, dword[at(kInterrupt)]);
+    cmp(dword[at(kInterrupt)], 0);
     args.flag = 1;
     jump_cold(kNe, &BlockEmitter::cold_indirect, args);
     constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
-    lea(eax, ptr[pc * 4]);
+    // jump_cache_index() times the size of a line.
+    rorx(eax, pc.cvt32(), jit::kPageBits - 4);
+    lea(eax, ptr[rax + pc * 4]);
     and_(eax, static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry)));
     cmp(pc, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
     args.flag = 0;
@@ -178,11 +177,7 @@ void BlockEmitter::emit_indirect_exit(const Inst& i) {
 
 void BlockEmitter::cold_indirect(const ColdArgs& args) {
     if (args.reg[0] != Operand::RCX) mov(rcx, Reg64(args.reg[0]));
-    if (args.flag != 0) {
-        cmp(dword[at(kInterrupt)], 0);
-        jump_to_if(kNe, thunks_->interrupted_at);
-    }
-    jump_to(thunks_->lookup_indirect);
+    jump_to(args.flag != 0 ? thunks_->interrupted_at : thunks_->lookup_indirect);
 }
 
 // ---- C++

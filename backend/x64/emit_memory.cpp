@@ -90,14 +90,22 @@ size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr,
     }
     const size_t tag =
         access.writes() ? offsetof(jit::TlbEntry, write_tag) : offsetof(jit::TlbEntry, read_tag);
-    cmp(temp, qword[r14 + rax + kEntry + tag]);
+    if (access.is_unprivileged()) {  // another view's entries, so one more register to add
+        add(rax, qword[at(field(offsetof(jit::GuestState, user_view)))]);
+        cmp(temp, qword[rax + kEntry + tag]);
+    } else {
+        cmp(temp, qword[r14 + rax + kEntry + tag]);
+    }
     args.inst = cur_;
     args.reg[0] = static_cast<uint8_t>(addr.getIdx());
     snapshot(args.first, args.count);
     args.imm = static_cast<int64_t>(points_.size());
     points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_)});
     const size_t cold = jump_cold(kNe, &BlockEmitter::cold_memory, args);
-    mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+    if (access.is_unprivileged())
+        mov(rax, qword[rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+    else
+        mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
     return cold;
 }
 

@@ -74,6 +74,7 @@ int run_machine(const RunOptions& options) {
             console.attach(board.uart());
             loop.start();
             end = board.run(*boot);
+            if (signal_number != 0 || hangup || end == Board::End::Quit) console.abandon_output();
             console.flush();
             loop.stop();
             proxy.console = console_for_status = nullptr;
@@ -87,9 +88,9 @@ int run_machine(const RunOptions& options) {
         if (signal_number != 0) return 128 + signal_number;
         if (hangup) return complain("the console's terminal is gone");
         if (end == Board::End::Reset && !options.no_reboot) continue;
-        if (options.session && !options.command.empty()) {
+        if (options.session) {
             if (const auto code = status.status()) return *code;
-            return complain("the guest stopped before the command ended");
+            if (!options.command.empty()) return complain("the guest stopped before the command ended");
         }
         return 0;
     }

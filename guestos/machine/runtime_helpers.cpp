@@ -33,17 +33,8 @@ struct RuntimeHelpers {
     static const void* lookup_indirect(GuestState& s, uint64_t pc) {
         Vcpu& v = vcpu(s);
         ++v.stats_.lookups_indirect;
-        if ((pc & 3) != 0) return nullptr;
         uint64_t pa;
-        const auto walkable = [&] {
-            // A fault is the run loop's to take: it sees state.pc.
-            const auto& e = v.fetch_[pc >> jit::kPageBits & (Vcpu::kFetchEntries - 1)];
-            if (e.va_page != (pc & jit::kPageMask) || e.view != s.view || e.epoch != s.view->epoch)
-                return false;
-            pa = e.pa_page | (pc & ~jit::kPageMask);
-            return true;
-        };
-        if (!walkable()) return nullptr;
+        if (!v.find_fetch(pc, pa)) return nullptr;
         const void* code = v.board_.engine().entry(pa, s.mode);
         if (code != nullptr) v.views_.fill_jump(s.view, pc, code);
         return code;

@@ -117,9 +117,9 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
     out.pa = walk.pa;
     out.host = cpu_.memory.host(walk.pa, 1);
     device = walk.memory == mmu::MemoryType::Device;
-    if (out.host != nullptr && !unprivileged) {
+    if (out.host != nullptr) {
         ++stats_.tlb_fills;
-        views_.fill(state_.view, {.va = va,
+        views_.fill(unprivileged ? state_.user_view : state_.view, {.va = va,
                                   .pa = walk.pa,
                                   .host = out.host,
                                   .page_bits = walk.page_bits,

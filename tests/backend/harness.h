@@ -173,6 +173,7 @@ class Harness {
         std::memset(static_cast<void*>(state_.get()), 0, sizeof(GuestState));
         GuestState& s = *state_;
         s.view = view.get();
+        s.user_view = view.get();
         s.mxcsr = 0x1f80;
         s.exclusive_addr = jit::kNoExclusive;
         s.cpu = this;
