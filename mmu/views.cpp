@@ -217,7 +217,8 @@ void ViewSet::change_mode(Slot& slot, uint32_t mode) {
 
 void ViewSet::clear_jumps(Slot& slot) {
     if (!slot.has_jumps) return;
-    for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) { slot.view->jump_cache[i] = JumpCacheEntry::empty(i); });
+    for_each(slot.jumps, 0, kJumpWords,
+             [&](unsigned i) { slot.view->jump_cache[i] = JumpCacheEntry::empty(i); });
     slot.jumps.fill(0);
     slot.has_jumps = false;
 }

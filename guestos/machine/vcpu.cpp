@@ -238,8 +238,9 @@ uint32_t Vcpu::current_instruction() {
 // ---- Code
 // -------------------------------------------------------------------------------------------------------
 
-/// False: an instruction abort was taken.
-bool Vcpu::translate_fetch(uint64_t pc, uint64_t& pa) {
+/// The physical address to fetch pc from. False: it faults; `fault_code` says how.
+bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
+    if ((pc & 3) != 0) return false;
     FetchEntry& e = fetch_[pc >> jit::kPageBits & (kFetchEntries - 1)];
     jit::View* view = state_.view;
     if (e.va_page == (pc & kPageMask) && e.view == view && e.epoch == view->epoch) {
@@ -249,12 +250,9 @@ bool Vcpu::translate_fetch(uint64_t pc, uint64_t& pa) {
     const mmu::WalkResult walk =
         mmu::walk(cpu_.translation, cpu_.memory, pc,
                   {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
-    uint8_t fsc = walk.fsc();
-    if (walk.ok() && cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) == nullptr)
-        fsc = mmu::kFscSynchronousExternal;
-    if (!walk.ok() || fsc != 0) {
-        ++stats_.instruction_aborts;
-        a64::take_instruction_abort(cpu_, pc, fsc, pc);
+    const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) != nullptr;
+    if (!in_ram) {
+        if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
         return false;
     }
     views_.note_code_page(view, pc, walk.page_bits, walk.non_global);
@@ -272,7 +270,12 @@ const void* Vcpu::code_at(uint64_t pc) {
         return nullptr;
     }
     uint64_t pa;
-    if (!translate_fetch(pc, pa)) return nullptr;
+    uint8_t fault_code = 0;
+    if (!find_fetch(pc, pa, &fault_code)) {
+        ++stats_.instruction_aborts;
+        a64::take_instruction_abort(cpu_, pc, fault_code, pc);
+        return nullptr;
+    }
     const void* code = board_.engine().entry(pa, state_.mode);
     if (code == nullptr) {
         board_.flush_code(*this);
@@ -284,21 +287,9 @@ const void* Vcpu::code_at(uint64_t pc) {
 
 /// For a direct exit in translated code. Null: leave, and let the run loop find out why.
 const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
-    FetchEntry& e = fetch_[pc >> jit::kPageBits & (kFetchEntries - 1)];
-    jit::View* view = state_.view;
     uint64_t pa;
-    if (e.va_page == (pc & kPageMask) && e.view == view && e.epoch == view->epoch) {
-        pa = e.pa_page | (pc & ~kPageMask);
-    } else {
-        const mmu::WalkResult walk =
-            mmu::walk(cpu_.translation, cpu_.memory, pc,
-                      {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
-        if (!walk.ok() || cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) == nullptr) return nullptr;
-        views_.note_code_page(view, pc, walk.page_bits, walk.non_global);
-        e = {pc & kPageMask, view, view->epoch, walk.pa & kPageMask};
-        pa = walk.pa;
-    }
-    return board_.engine().entry_and_link(pa, state_.mode, site, view->epoch);
+    if (!find_fetch(pc, pa)) return nullptr;
+    return board_.engine().entry_and_link(pa, state_.mode, site, state_.view->epoch);
 }
 
 // ---- The loop

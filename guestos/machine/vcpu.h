@@ -100,7 +100,7 @@ class Vcpu final : public frontend::a64::Environment {
     // Code
     const void* code_at(uint64_t pc);
     const void* linked_code_at(uint64_t pc, uint32_t site);
-    bool translate_fetch(uint64_t pc, uint64_t& pa);
+    bool find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code = nullptr);
 
     // Memory: vcpu_memory.cpp
     struct Target {

@@ -119,14 +119,15 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
     device = walk.memory == mmu::MemoryType::Device;
     if (out.host != nullptr) {
         ++stats_.tlb_fills;
-        views_.fill(unprivileged ? state_.user_view : state_.view, {.va = va,
-                                  .pa = walk.pa,
-                                  .host = out.host,
-                                  .page_bits = walk.page_bits,
-                                  .readable = walk.readable(privileged, cpu_.pan),
-                                  .writable = walk.writable(privileged, cpu_.pan),
-                                  .non_global = walk.non_global,
-                                  .may_cache = walk.may_cache()});
+        views_.fill(unprivileged ? state_.user_view : state_.view,
+                    {.va = va,
+                     .pa = walk.pa,
+                     .host = out.host,
+                     .page_bits = walk.page_bits,
+                     .readable = walk.readable(privileged, cpu_.pan),
+                     .writable = walk.writable(privileged, cpu_.pan),
+                     .non_global = walk.non_global,
+                     .may_cache = walk.may_cache()});
     }
     return true;
 }
