@@ -142,7 +142,8 @@ Thunks BlockEmitter::emit_thunks() {
     align(16);
     t.lookup_cross = here();
     add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
-    lea(edx, ptr[rcx * 4]);
+    rorx(edx, ecx, jit::kPageBits - 4);
+    lea(edx, ptr[rdx + rcx * 4]);
     and_(edx, static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry)));
     cmp(rcx, qword[r14 + rdx + kCache + offsetof(jit::JumpCacheEntry, pc)]);
     const Jump miss = jump_if(kNe, true);
