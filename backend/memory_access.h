@@ -2,10 +2,13 @@
 //
 // The address is in GuestState::access_addr (for ZeroBlock not yet aligned down). Operands and results are in
 // access_value[]: integers one an element ([0], [1]), vectors two an element ([0..1], [2..3]).
-//   Load, LoadPair, LoadEx(Pair)    results: zero- or (kMemSigned) sign-extended to 64 bits
+//   Load(Ex), Load(Ex)Pair          results: zero- or (kMemSigned) sign-extended to 64 bits
 //   LoadV, LoadPairV                results: zero-extended to 128 bits
 //   Store(V), StorePair(V)          operands: the low bytes count
-//   StoreEx(Pair)                   operands: value(s); result [0]: 0 stored, 1 not
+//   LoadEx(Pair)                    emitted code sets the monitor itself
+//   StoreEx(Pair)                   operands: value(s); result [0]: 0 stored, 1 not. Emitted code has compared the
+//                                   monitor's address and will clear the monitor: compare memory with
+//                                   exclusive_value[] and swap, atomically
 //   AtomicRmw                       operand [0]; result [0] = old value, zero-extended
 //   Cas                             operands [0] expected, [1] new; result [0] = old value, zero-extended
 #pragma once

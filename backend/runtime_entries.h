@@ -1,7 +1,7 @@
 // The C++ functions that translated code reaches through GuestState::runtime. Whoever owns the virtual CPU
 // fills the table; emitted code contains no C++ address.
 //
-// While one of them runs, the host's MXCSR is loaded and GuestState::mxcsr holds the guest's.
+// While one of them runs, the host's MXCSR is loaded and GuestState::mxcsr holds the guest's (except kVectorCall's).
 #pragma once
 
 #include "jit/guest_state.h"
@@ -23,7 +23,8 @@ enum RuntimeEntry : unsigned {
     kLookupDirect,
     /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the view's jump cache.
     kLookupIndirect,
-    /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call.
+    /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call. The
+    /// guest's MXCSR stays loaded: reference functions do no host floating point.
     kVectorCall,
     /// uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c): IR CallRuntime with id 0; others follow.
     kFirstHelper = 8,

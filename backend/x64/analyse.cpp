@@ -1,6 +1,8 @@
 // The backward pass: which instructions are live, where each value is used next, and how long each write of a
 // guest register may be seen by somebody.
 #include <algorithm>
+#include <stdexcept>
+#include <utility>
 
 #include "backend/x64/emitter.h"
 
@@ -42,13 +44,15 @@ void BlockEmitter::mark_use(uint32_t index, Ref ref) {
 /// a + (b << 1..3) is one lea. The shift stays a value of its own if somebody else uses it.
 bool BlockEmitter::fold_shift(uint32_t index, const Inst& i) {
     if (i.op != Op::Add || values_[index].flags_live) return false;
-    const Inst& shift = inst(i.args[1]);
-    if (shift.op != Op::Shl || !is_const(shift.args[1]) || is_const(i.args[0])) return false;
+    Ref base = i.args[0], shifted = i.args[1];
+    if (inst(shifted).op != Op::Shl) std::swap(base, shifted);
+    const Inst& shift = inst(shifted);
+    if (shift.op != Op::Shl || !is_const(shift.args[1]) || is_const(base)) return false;
     const uint64_t count = inst(shift.args[1]).imm;
     // A 32-bit shift drops bits that a 64-bit lea would keep.
     if (count == 0 || count > 3 || (i.type == Type::I64 && shift.type == Type::I32)) return false;
     values_[index].folded = true;
-    mark_use(index, i.args[0]);
+    mark_use(index, base);
     mark_use(index, shift.args[0]);
     return true;
 }
@@ -108,6 +112,8 @@ void BlockEmitter::analyse() {
             }
             case Op::FlagsOf:
                 if (v.next_use == kNever) continue;
+                if (i.args[0] + 1 != index)
+                    throw std::logic_error("IR: FlagsOf does not follow its operation");
                 v.live = true;
                 values_[i.args[0]].flags_live = true;
                 continue;

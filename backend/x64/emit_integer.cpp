@@ -1,5 +1,6 @@
 // Integer arithmetic, logic, shifts and selection.
 #include <limits>
+#include <utility>
 
 #include "backend/x64/emitter.h"
 
@@ -43,6 +44,7 @@ void BlockEmitter::emit_add(const Inst& i) {
     Ref a = i.args[0], b = i.args[1];
     const Value& v = values_[cur_];
     if (v.folded) {
+        if (inst(b).op != Op::Shl) std::swap(a, b);
         const Inst& shift = inst(b);
         const Reg64 x = use(a), y = use(shift.args[0]);
         const Reg d = def_over(cur_, i.type, {a, shift.args[0]});
@@ -79,8 +81,8 @@ void BlockEmitter::emit_add(const Inst& i) {
         set_eflags(cur_ + 1, Sense::Add);
         return;
     }
-    if (!has_imm && dies(b) && !dies(a)) std::swap(a, b);
-    const bool in_place = dies(a) && !flags_busy() && values_[a].reg != kNone;
+    if (!has_imm && dies(b) && (!dies(a) || values_[a].reg == kNone)) std::swap(a, b);
+    const bool in_place = dies(a) && !flags_busy();
     if (in_place) {
         if (has_imm) {
             const Reg d = def_copy(cur_, a, i.type);
