@@ -201,10 +201,13 @@ TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
     EXPECT_EQ(s_.x[0], 50u);
     EXPECT_EQ(s_.page_base, pc & jit::kPageMask);
     EXPECT_EQ(h_.lookups, 1u) << "only the target's own exit";
-    // Invalid entries hold an odd address, which a guest may well jump to.
-    s_.x[5] = jit::JumpCacheEntry{}.pc;
-    EXPECT_EQ(run(c), ExitReason::Lookup);
-    EXPECT_EQ(s_.pc, 1u);
+    // No guest address may equal that of an empty line.
+    for (const uint64_t wild :
+         {uint64_t{0}, uint64_t{1}, uint64_t{4}, uint64_t{5}, pc + 1, pc + 2, ~uint64_t{0}}) {
+        s_.x[5] = wild;
+        EXPECT_EQ(run(c), ExitReason::Lookup);
+        EXPECT_EQ(s_.pc, wild);
+    }
 }
 
 TEST_F(ExitTest, RuntimeExitDescribesItself) {

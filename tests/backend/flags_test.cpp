@@ -59,7 +59,9 @@ class FlagsTest : public ::testing::Test {
             case Between::Memory:
                 b.set_x(5, b.emit(Op::Load, Type::I64, {b.i64(Memory::kBase + 8)}, 0, 3));
                 break;
-            case Between::Call: b.set_x(5, b.call(Type::I64, kHash, {b.get_x(5), b.get_x(6), b.get_x(7)}, 0)); break;
+            case Between::Call:
+                b.set_x(5, b.call(Type::I64, kHash, {b.get_x(5), b.get_x(6), b.get_x(7)}, 0));
+                break;
             case Between::OtherFlags: {
                 const Ref r = b.bin_raw(Op::Sub, Type::I64, b.get_x(5), b.get_x(6));
                 b.set_flags(b.flags_of(r));

@@ -165,6 +165,8 @@ class Harness {
         view = std::make_unique<View>();
         other_view = std::make_unique<View>();
         view->epoch = 5, other_view->epoch = 6;
+        for (uint64_t k = 0; k < jit::kJumpCacheEntries; ++k)
+            view->jump_cache[k] = other_view->jump_cache[k] = jit::JumpCacheEntry::empty(k);
         state_ = std::make_unique<GuestState>();
         reset();
     }

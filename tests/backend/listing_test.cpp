@@ -243,12 +243,11 @@ TEST(ListingTest, Return) {
                          static_cast<uint32_t>(ir::BranchKind::Return));
               }),
               "mov rbx, [rbp+0x70]\n"
-              "mov eax, ebx\n"
-              "and eax, 0x03\n"
-              "or eax, [rbp+0x90]\n"
+              "cmp dword ptr [rbp+0x90], 0x00\n"
               "jnz out\n"
-              "lea eax, [rbx*4]\n"
-              "and eax, 0xFFF0\n"
+              "rorx eax, ebx, 0x08\n"
+              "lea eax, [rax+rbx*4]\n"
+              "and eax, 0x3FFF0\n"
               "cmp rbx, [r14+rax*1+0x80040]\n"
               "jnz out\n"
               "and rbx, 0xFFFFFFFFFFFFF000\n"

@@ -73,6 +73,16 @@ TEST_F(MemoryTest, WhatMustMissMisses) {
     EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Lookup);
 }
 
+TEST_F(MemoryTest, UnprivilegedAccessesUseTheUsersView) {
+    h_.fill_tlb();
+    h_.state().user_view = h_.other_view.get();
+    EXPECT_EQ(slow_calls(load(3, ir::kMemUnprivileged), kBase + 8), 1u);
+    std::swap(h_.state().view, h_.state().user_view);
+    EXPECT_EQ(slow_calls(load(3, ir::kMemUnprivileged), kBase + 8), 0u);
+    EXPECT_EQ(slow_calls(load(3), kBase + 8), 1u);
+    EXPECT_EQ(slow_calls(store(3, ir::kMemUnprivileged), kBase + 8), 0u);
+}
+
 TEST_F(MemoryTest, SlowPathIsToldTheAccess) {
     h_.flush_tlb();
     h_.state().x[2] = 0xabcd;
