@@ -18,8 +18,9 @@ std::vector<std::string> differences(const Outcome& subject, const Outcome& orac
 
 struct OracleLimit {
     const char* oracle;
-    const char* rows;  ///< space-separated row names, or a description in brackets
+    const char* rows;  ///< space-separated row names, or * for any
     const char* reason;
+    bool (*only)(uint32_t word) = nullptr;  ///< of these rows, the words that it applies to
 };
 /// All of them, for --list-limits and the coverage check.
 const std::vector<OracleLimit>& oracle_limits();

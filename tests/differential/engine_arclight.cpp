@@ -32,6 +32,7 @@ using jit::GuestState;
 
 constexpr size_t kBufferBytes = size_t{32} << 20;
 constexpr uint32_t kEpoch = 7;
+constexpr uint64_t kSctlrA = 1u << 1;
 constexpr unsigned kArenaPages = DIFF_ARENA_BYTES / jit::kPageSize;
 
 /// Nothing outside the CPU reacts to what EL0 does.
@@ -90,6 +91,9 @@ class ArclightEngine final : public Engine {
         state_.cpu = this;
         view_.epoch = kEpoch;
         state_.view = &view_;
+        state_.user_view = &view_;
+        for (uint64_t i = 0; i < jit::kJumpCacheEntries; ++i)
+            view_.jump_cache[i] = jit::JumpCacheEntry::empty(i);
         fill_runtime_table();
     }
 
@@ -145,8 +149,10 @@ class ArclightEngine final : public Engine {
         state_.interrupt = variant_.interrupts;
         cpu_.el = 0;
         cpu_.sp_elx = false;
-        cpu_.registers.cpacr = 3u << 20;            // FPEN: no trap
-        cpu_.translation.sctlr = 0xffffffff & ~3u;  // everything allowed at EL0; M and A off
+        cpu_.registers.cpacr = 3u << 20;  // FPEN: no trap
+        // Everything is allowed at EL0. M is set, or all memory would be Device memory, where misaligned
+        // accesses fault.
+        cpu_.translation.sctlr = 0xffffffff & ~kSctlrA;
         state_.mode = variant_.serial ? a64::mode::kSerial : 0;
         a64::update_mode(cpu_);
     }
@@ -182,7 +188,10 @@ class ArclightEngine final : public Engine {
         outcome_ = &out;
         out = {};
         if (buffer_.hot_used() > kBufferBytes / 4 || buffer_.cold_used() > kBufferBytes / 4) buffer_.reset();
-        for (const Block& b : blocks_) view_.jump_cache[jit::jump_cache_index(b.pc)] = {};
+        for (const Block& b : blocks_) {
+            const uint64_t line = jit::jump_cache_index(b.pc);
+            view_.jump_cache[line] = jit::JumpCacheEntry::empty(line);
+        }
         blocks_.clear();
         sites_.clear();
         load(c);

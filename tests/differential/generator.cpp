@@ -221,7 +221,9 @@ bool SequenceBuilder::fix_memory(uint32_t& word) {
 }
 
 bool SequenceBuilder::is_possible_target(uint64_t va) const {
-    if (va % 4 != 0) return false;
+    // User space has address tagging, whose effect on the PC is the machine's business, not translated
+    // code's.
+    if (va % 4 != 0 || va >> 47 != 0) return false;
     if (case_.in_slot(va)) return va > pc();
     return va < DIFF_CODE_VA || va >= DIFF_ARENA_VA + DIFF_ARENA_BYTES;
 }

@@ -35,11 +35,13 @@ struct Oracle {
     std::vector<uint64_t> covered;  ///< by row: instructions compared
 };
 
-/// How many instructions at the start of the case were certainly reached.
-size_t reached(const Case& c, const Outcome& o) {
-    if (o.stop == Stop::End && !c.in_slot(o.state.pc)) return c.words.size();
-    const uint64_t n = (o.state.pc - c.code_va()) / 4;
-    return o.stop == Stop::End || n < c.words.size() ? std::min<size_t>(n, c.words.size()) : 0;
+/// How many instructions at the start of the case were certainly executed: up to where it stopped, or the
+/// first branch.
+size_t executed(const Case& c, const Outcome& o) {
+    const size_t stopped = c.in_slot(o.state.pc) ? (o.state.pc - c.code_va()) / 4 : c.words.size();
+    for (size_t i = 0; i < c.words.size() && i < stopped; ++i)
+        if ((c.words[i] & 0x1c000000) == 0x14000000 && (c.words[i] & 0xff000000) != 0xd5000000) return i + 1;
+    return std::min(stopped, c.words.size());
 }
 
 class Run {
@@ -108,7 +110,7 @@ class Run {
             for (size_t i = 0; i < wanted.size(); ++i) {
                 if (!wanted[i]) continue;
                 const Case& c = batch.cases[i];
-                const size_t n = reached(c, mine[i]);
+                const size_t n = executed(c, mine[i]);
                 instructions_ += n;
                 for (size_t w = 0; w < n; ++w) {
                     const int row = arclight::frontend::a64::find_encoding(c.words[w]);
@@ -186,7 +188,7 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
     if (options.list_limits) {
         for (const OracleLimit& l : oracle_limits())
-            fmt::print("{:<5} {}\n      {}\n", l.oracle, l.rows, l.reason);
+            fmt::print("{:<5} {}\n      {}\n", l.oracle, l.reason, l.rows);
         return 0;
     }
     Run run(options);

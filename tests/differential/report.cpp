@@ -14,24 +14,26 @@ constexpr uint32_t kNop = 0xd503201f;
 
 }  // namespace
 
-std::vector<std::string> run_pair(Engine& subject, Engine& oracle, const Batch& batch) {
+std::vector<std::string> run_pair(Engine& subject, Engine& oracle, const Batch& batch, Stop* stop) {
     const std::vector<bool> all(batch.cases.size(), true);
     const auto a = subject.run(batch, all);
     const auto b = oracle.run(batch, all);
+    if (stop != nullptr) *stop = a[0].stop;
     return differences(a[0], b[0], subject.is_vixl() || oracle.is_vixl());
 }
 
 void minimise(Engine& subject, Engine& oracle, Batch& batch) {
     Case& c = batch.cases[0];
-    const auto first = run_pair(subject, oracle, batch);
+    Stop first_stop, stop;
+    const auto first = run_pair(subject, oracle, batch, &first_stop);
     if (first.empty()) return;
     // A change must keep the kind of failure, or a wild pointer made by the change would take over.
     const std::string kind = first[0].substr(0, first[0].find(' '));
     auto try_change = [&](auto&& change) {
         const Case saved = c;
         change();
-        const auto now = run_pair(subject, oracle, batch);
-        if (now.empty() || now[0].substr(0, now[0].find(' ')) != kind) c = saved;
+        const auto now = run_pair(subject, oracle, batch, &stop);
+        if (now.empty() || stop != first_stop || now[0].substr(0, now[0].find(' ')) != kind) c = saved;
     };
     for (size_t i = c.words.size(); i-- > 0;) try_change([&] { c.words[i] = kNop; });
     while (!c.words.empty() && c.words.back() == kNop) {

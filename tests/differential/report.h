@@ -8,7 +8,8 @@
 namespace arclight::differential {
 
 /// Runs one case on both engines and returns what differs, line by line; empty when they agree.
-std::vector<std::string> run_pair(Engine& subject, Engine& oracle, const Batch& batch);
+std::vector<std::string> run_pair(Engine& subject, Engine& oracle, const Batch& batch,
+                                  Stop* subject_stop = nullptr);
 
 /// Replaces words by NOP, and clears FPCR, FPSR and registers, as long as the engines still disagree.
 void minimise(Engine& subject, Engine& oracle, Batch& one_case);
