@@ -46,6 +46,7 @@ struct RunOptions {
     bool kaslr_seed = true;
     bool rng_seed = true;
     bool no_reboot = false;
+    bool count_instructions = false;
     bool stats = false;
     std::string stats_file;  // JSON; empty: a table on stderr
 

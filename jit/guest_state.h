@@ -163,7 +163,7 @@ struct alignas(64) GuestState {
     uint64_t elr_el1, spsr_el1;
     uint64_t daif;  ///< bits 9:6, as MRS DAIF reads them
     uint64_t contextidr_el1;
-    uint64_t cntvct_scale;  ///< reserved for an inline counter read
+    uint64_t instructions;  ///< started so far, in translation modes that count
 
     // Filled while leaving, read by C++.
     uint64_t saved_rsp;      ///< host stack pointer at entry: an exit from any depth restores it

@@ -116,6 +116,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command->add_option("--trace-file", o.trace.file, "where traces go [stderr]")
         ->type_name("FILE")
         ->group(insight);
+    command
+        ->add_flag("--count-instructions", o.count_instructions,
+                   "count guest instructions exactly, for --stats (slow)")
+        ->group(insight);
     command->add_flag("--stats", o.stats, "print counters at the end, on stderr")->group(insight);
     command->add_option("--stats-json", o.stats_file, "write counters at the end as JSON")
         ->type_name("FILE")

@@ -64,6 +64,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void stop(End why);
     bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
     void print_stats(std::FILE* out) const;
+    uint64_t instructions() const;  ///< guest instructions of all CPUs, if they are counted
     std::string stats_json() const;
 
     // ---- For virtual CPUs
@@ -91,7 +92,13 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void park_if_asked(Vcpu& self);
     /// Empties the code cache while no other CPU is in translated code.
     void flush_code(Vcpu& self);
-    void trace_exception(Vcpu& cpu, const char* what);
+    void trace_exception(Vcpu& cpu, const char* what) {
+        if (options_.trace.exceptions) print_exception(cpu, what);
+    }
+    /// `detail`: the physical address of a walk, a fault status code, or the kind of a TLBI.
+    void trace_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
+        if (options_.trace.mmu) print_mmu(cpu, what, va, asid, detail);
+    }
 
     // ---- devices::CpuInterruptSink, devices::CpuPower
     void set_irq_line(unsigned cpu, bool irq, bool fiq) override;
@@ -104,6 +111,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
 
   private:
     Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
+    void print_exception(Vcpu& cpu, const char* what);
+    void print_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail);
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
 
     const RunOptions& options_;

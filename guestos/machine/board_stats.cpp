@@ -1,4 +1,6 @@
 // Traces and counters of a machine.
+#include <sys/resource.h>
+
 #include <nlohmann/json.hpp>
 
 #include "frontend/a64/system/exceptions.h"
@@ -8,12 +10,16 @@
 namespace arclight::guestos {
 
 namespace {
-constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exception", "halt",     "svc",
-                                        "hvc",  "smc",    "brk",       "undefined", "redirect", "stop"};
+double cpu_seconds(const rusage& u) {
+    return double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-void Board::trace_exception(Vcpu& vcpu, const char* what) {
-    if (!options_.trace.exceptions) return;
+constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exception", "halt",     "svc",
+                                        "hvc",  "smc",    "brk",       "undefined", "redirect", "stop"};
+}  // namespace
+
+void Board::print_exception(Vcpu& vcpu, const char* what) {
     const frontend::a64::Cpu& cpu = vcpu.cpu();
     const std::lock_guard guard(trace_lock_);
     fmt::print(trace_file_, "cpu {} {} -> pc {:#x} el {} elr {:#x} esr {:#x} far {:#x} spsr {:#x}\n",
@@ -21,8 +27,19 @@ void Board::trace_exception(Vcpu& vcpu, const char* what) {
                cpu.registers.far, cpu.state.spsr_el1);
 }
 
+void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
+    const std::lock_guard guard(trace_lock_);
+    fmt::print(trace_file_, "cpu {} mmu {} va {:#x} asid {:#x} {:#x} pc {:#x}\n", vcpu.index(), what, va,
+               asid, detail, vcpu.cpu().state.page_base);
+}
+
 std::string Board::stats_json() const {
     nlohmann::ordered_json j;
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    j["cpu_seconds"] = cpu_seconds(usage);
+    j["peak_memory_bytes"] = usage.ru_maxrss * 1024;
+    if (options_.count_instructions) j["guest_instructions"] = instructions();
     const jit::EngineStats e = engine_->stats();
     j["translation"] = {{"blocks", e.blocks},
                         {"guest_instructions", e.guest_insns},
@@ -55,7 +72,20 @@ std::string Board::stats_json() const {
     return j.dump(2);
 }
 
+uint64_t Board::instructions() const {
+    uint64_t sum = 0;
+    for (const auto& v : vcpus_) sum += v->cpu().state.instructions;
+    return sum;
+}
+
 void Board::print_stats(std::FILE* out) const {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    fmt::print(out, "host: {:.2f} CPU seconds, {} MiB of memory at most\n", cpu_seconds(usage),
+               usage.ru_maxrss >> 10);
+    if (options_.count_instructions)
+        fmt::print(out, "guest: {} instructions (counting slows the run: take its time from another)\n",
+                   instructions());
     const jit::EngineStats e = engine_->stats();
     fmt::print(out,
                "translation: {} blocks, {} guest instructions, {} host bytes ({:.1f} a guest instruction), "

@@ -144,16 +144,17 @@ struct RuntimeHelpers {
         Vcpu& v = vcpu(s);
         const unsigned unit = 1u << (info & 15), bytes = 2 * unit;
         uint64_t* values = s.access_value;
-        const auto abort = [&](uint8_t fsc) {
-            a64::take_data_abort(v.cpu_, address, fsc, true, v.helper_pc());
+        const auto abort = [&](uint8_t fsc, bool write = true) {
+            a64::take_data_abort(v.cpu_, address, fsc, write, v.helper_pc());
             v.leave_redirected();
             return uint64_t{0};
         };
-        if ((address & (bytes - 1)) != 0) return abort(mmu::kFscAlignment);
+        if ((address & (bytes - 1)) != 0) return abort(mmu::kFscAlignment, false);
         Vcpu::Target target;
         uint8_t fsc = 0;
         bool device = false;
-        if (!v.translate(address, true, false, target, fsc, device)) return abort(fsc);
+        if (!v.translate(address, true, false, target, fsc, device))
+            return abort(fsc, !v.read_faults(address, fsc));
         if (target.host == nullptr) return abort(0b110101);  // unsupported atomic
         if (unit == 8) {
             uint64_t expected[2] = {values[0], values[1]};

@@ -36,6 +36,7 @@ Vcpu::Vcpu(Board& board, unsigned index)
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
     if (board.options().cpus == 1) state_.mode |= a64::mode::kSerial;
+    if (board.options().count_instructions) state_.mode |= a64::mode::kCount;
     fill_runtime_table();
 }
 
@@ -179,6 +180,7 @@ void Vcpu::translation_changed() {
 
 void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
     ++stats_.tlbi;
+    board_.trace_mmu(*this, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
     views_.apply(request);
     if (!broadcast || board_.options().cpus == 1) return;
     broadcasts_outstanding_ = true;

@@ -54,6 +54,7 @@ class Vcpu final : public frontend::a64::Environment {
     unsigned index() const { return index_; }
     const VcpuStats& stats() const { return stats_; }
     frontend::a64::Cpu& cpu() { return cpu_; }
+    const frontend::a64::Cpu& cpu() const { return cpu_; }
     mmu::ViewSet& views() { return views_; }
 
     // ---- frontend::a64::Environment
@@ -109,6 +110,7 @@ class Vcpu final : public frontend::a64::Environment {
     };
     void memory_slow(uint64_t descriptor, const void* host_pc);
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
+    bool read_faults(uint64_t va, uint8_t fsc) const;
     void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
     bool access_device(const backend::MemoryAccess& access, uint64_t pa);
     void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes,

@@ -112,8 +112,10 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                                             .pan = cpu_.pan});
     if (!walk.ok()) {
         fsc = walk.fsc();
+        board_.trace_mmu(*this, write ? "write fault" : "read fault", va, cpu_.translation.asid, fsc);
         return false;
     }
+    board_.trace_mmu(*this, write ? "write" : "read", va, cpu_.translation.asid, walk.pa);
     out.pa = walk.pa;
     out.host = cpu_.memory.host(walk.pa, 1);
     device = walk.memory == mmu::MemoryType::Device;
@@ -130,6 +132,12 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                      .may_cache = walk.may_cache()});
     }
     return true;
+}
+
+/// Would a read at the current EL have the same fault?
+bool Vcpu::read_faults(uint64_t va, uint8_t fsc) const {
+    const mmu::Access read{.privileged = cpu_.el != 0, .pan = cpu_.pan, .update = false};
+    return mmu::walk(cpu_.translation, cpu_.memory, va, read).fsc() == fsc;
 }
 
 void Vcpu::raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write) {
@@ -252,28 +260,32 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const MemoryAccess access = MemoryAccess::unpack(descriptor);
     const bool write = access.writes();
     const bool unprivileged = access.is_unprivileged();
-    uint64_t va = state_.access_addr;
+    // DC ZVA names its block by any address in it, and a fault reports that one (FAR_EL1, D19.2.40).
+    const uint64_t given = state_.access_addr;
+    const uint64_t va = access.kind == MemoryKind::ZeroBlock ? given & ~uint64_t{63} : given;
     const unsigned bytes = access.bytes();
-    if (access.kind == MemoryKind::ZeroBlock) va &= ~uint64_t{63};
 
     const unsigned alignment = access.must_be_aligned()                         ? bytes
                                : state_.mode & frontend::a64::mode::kAlignCheck ? access.unit_bytes()
                                                                                 : 1;
-    if ((va & (alignment - 1)) != 0) return raise_data_abort(host_pc, va, mmu::kFscAlignment, write);
+    // ESR_EL1.WnR: an atomic's fault counts as a read's if a read would have had it (D19.2.37, and
+    // TranslateAddressForAtomicAccess for alignment).
+    const bool rmw = access.kind == MemoryKind::AtomicRmw || access.kind == MemoryKind::Cas;
+    if ((va & (alignment - 1)) != 0) return raise_data_abort(host_pc, va, mmu::kFscAlignment, write && !rmw);
 
     Target target;
     uint8_t fsc = 0;
     bool device = false;
     if (!translate(va, write, unprivileged, target, fsc, device))
-        return raise_data_abort(host_pc, va, fsc, write);
+        return raise_data_abort(host_pc, given, fsc, write && !(rmw && read_faults(va, fsc)));
     const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
     // Device memory wants aligned accesses, and none of DC ZVA (ARM ARM B2.7.2).
     if (device && ((va & (access.unit_bytes() - 1)) != 0 || access.kind == MemoryKind::ZeroBlock))
-        return raise_data_abort(host_pc, va, mmu::kFscAlignment, write);
+        return raise_data_abort(host_pc, given, mmu::kFscAlignment, write);
     if (target.host == nullptr) {
         if (exclusive_or_atomic) return raise_data_abort(host_pc, va, kFscUnsupportedExclusive, write);
         if (access.kind == MemoryKind::ZeroBlock || !access_device(access, target.pa))
-            return raise_data_abort(host_pc, va, mmu::kFscSynchronousExternal, write);
+            return raise_data_abort(host_pc, given, mmu::kFscSynchronousExternal, write);
         return;
     }
     const uint64_t room = kPageSize - (va & ~kPageMask);

@@ -53,7 +53,7 @@ void synchronous(Cpu& cpu, uint32_t esr, uint64_t return_address) {
 void update_mode(Cpu& cpu) {
     jit::GuestState& s = cpu.state;
     const uint64_t sctlr = cpu.translation.sctlr;
-    uint32_t m = s.mode & mode::kSerial;
+    uint32_t m = s.mode & mode::kMachineMask;
     // CPACR_EL1.FPEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
     const unsigned fpen = cpu.registers.cpacr >> 20 & 3;
     if (cpu.el == 1) {

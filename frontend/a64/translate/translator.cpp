@@ -26,6 +26,11 @@ void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t 
         ++block.guest_insns;
         block.guest_bytes += 4;
         builder.insn_start(t.offset, t.insn);
+        if (mode & mode::kCount) {
+            constexpr size_t kCounter = offsetof(jit::GuestState, instructions);
+            const ir::Ref count = builder.load_field(ir::Type::I64, kCounter);
+            builder.store_field(builder.add(ir::Type::I64, count, builder.i64(1)), kCounter, 8);
+        }
         if (mode & mode::kIllegal) {
             translate::raise(t, jit::ExitReason::Undefined, kUndefinedIllegalState);
             return;
