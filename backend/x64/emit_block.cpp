@@ -196,23 +196,32 @@ void BlockEmitter::align_field(unsigned offset) {
 }
 
 void BlockEmitter::set_if(Cc cc, const Xbyak::Reg8& r) {
-    using Fn = void (CodeGenerator::*)(const Operand&);
-    static constexpr Fn kSet[16] = {
-        &CodeGenerator::seto, &CodeGenerator::setno, &CodeGenerator::setb,  &CodeGenerator::setae,
-        &CodeGenerator::sete, &CodeGenerator::setne, &CodeGenerator::setbe, &CodeGenerator::seta,
-        &CodeGenerator::sets, &CodeGenerator::setns, &CodeGenerator::setp,  &CodeGenerator::setnp,
-        &CodeGenerator::setl, &CodeGenerator::setge, &CodeGenerator::setle, &CodeGenerator::setg};
-    (this->*kSet[cc])(r);
+    const int index = r.getIdx();
+    if (index >= 8 || r.isExt8bit()) db(0x40 | index >> 3);
+    db(0x0f);
+    db(0x90 | cc);
+    db(0xc0 | (index & 7));
 }
 
 void BlockEmitter::move_if(Cc cc, const Reg& dst, const Operand& src) {
-    using Fn = void (CodeGenerator::*)(const Reg&, const Operand&);
-    static constexpr Fn kMove[16] = {
-        &CodeGenerator::cmovo, &CodeGenerator::cmovno, &CodeGenerator::cmovb,  &CodeGenerator::cmovae,
-        &CodeGenerator::cmove, &CodeGenerator::cmovne, &CodeGenerator::cmovbe, &CodeGenerator::cmova,
-        &CodeGenerator::cmovs, &CodeGenerator::cmovns, &CodeGenerator::cmovp,  &CodeGenerator::cmovnp,
-        &CodeGenerator::cmovl, &CodeGenerator::cmovge, &CodeGenerator::cmovle, &CodeGenerator::cmovg};
-    (this->*kMove[cc])(dst, src);
+    switch (cc) {
+        case kO: cmovo(dst, src); break;
+        case kNo: cmovno(dst, src); break;
+        case kB: cmovb(dst, src); break;
+        case kAe: cmovae(dst, src); break;
+        case kE: cmove(dst, src); break;
+        case kNe: cmovne(dst, src); break;
+        case kBe: cmovbe(dst, src); break;
+        case kA: cmova(dst, src); break;
+        case kS: cmovs(dst, src); break;
+        case kNs: cmovns(dst, src); break;
+        case kP: cmovp(dst, src); break;
+        case kNp: cmovnp(dst, src); break;
+        case kL: cmovl(dst, src); break;
+        case kGe: cmovge(dst, src); break;
+        case kLe: cmovle(dst, src); break;
+        case kG: cmovg(dst, src); break;
+    }
 }
 
 size_t BlockEmitter::jump_cold(Cc cc, ColdFn fn, const ColdArgs& args) {
