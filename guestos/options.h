@@ -42,6 +42,7 @@ struct RunOptions {
     unsigned gic = 3;
     Accel accel = Accel::automatic;
     JitTier jit = JitTier::tier1;
+    uint64_t code_cache = uint64_t(256) << 20;
     TraceOptions trace;
     bool kaslr_seed = true;
     bool rng_seed = true;

@@ -11,6 +11,8 @@ constexpr uint64_t kMiB = 1 << 20;
 // Below 1 MiB nothing boots; above 255 GiB QEMU's board has no room either.
 constexpr uint64_t kMinMemory = kMiB;
 constexpr uint64_t kMaxMemory = 255 * 1024 * kMiB;
+// Jumps within it reach 2 GiB.
+constexpr uint64_t kMaxCodeCache = 1024 * kMiB;
 
 // Splits at single commas; a doubled one stands for itself.
 std::vector<std::string> split_commas(std::string_view text) {
@@ -58,6 +60,12 @@ Result<uint64_t> parse_memory(std::string_view text) {
     if (bytes < kMinMemory) return failure("'{}' is less than 1 MiB", text);
     // Whole pages on any host, and large pages throughout.
     if (bytes % kMiB != 0) return failure("'{}' is not a whole number of MiB", text);
+    return bytes;
+}
+
+Result<uint64_t> parse_code_cache(std::string_view text) {
+    const auto bytes = parse_memory(text);
+    if (bytes && *bytes > kMaxCodeCache) return failure("'{}' is more than 1 GiB", text);
     return bytes;
 }
 

@@ -13,6 +13,8 @@ namespace arclight::guestos::cli {
 
 // QEMU's way: a plain number counts MiB; K, M, G, T as suffix, in either case.
 Result<uint64_t> parse_memory(std::string_view text);
+// As a memory size; up to 1 GiB.
+Result<uint64_t> parse_code_cache(std::string_view text);
 // file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; a comma in a value is
 // written twice.
 Result<DriveOptions> parse_drive(std::string_view text);

@@ -11,6 +11,7 @@ namespace {
 struct Words {
     RunOptions options;
     std::string memory;
+    std::string code_cache;
     std::string accel = "auto";
     std::string jit = "tier1";
     std::string trace;
@@ -106,6 +107,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::IsMember({"tier1"}).description(""))
         ->group(execution);
 
+    command->add_option("--code-cache", words->code_cache, "room for translated code, 1M to 1G [256M]")
+        ->type_name("SIZE")
+        ->check(CLI::Validator(checker(parse_code_cache), ""))
+        ->group(execution);
+
     const auto insight = "Insight";
     command
         ->add_option("--trace", words->trace,
@@ -129,6 +135,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         RunOptions options = words->options;
         // The checkers above have accepted these texts already.
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
+        if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
         for (const auto& text : words->drives) options.drives.push_back(*parse_drive(text));
         if (!words->trace.empty()) {
             const std::string file = options.trace.file;

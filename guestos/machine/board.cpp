@@ -64,7 +64,8 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         if (trace_file_ == nullptr)
             return failure("cannot write trace file '{}': {}", options_.trace.file, strerror(errno));
     }
-    engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.concurrent = options_.cpus > 1,
+    engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.code_bytes = options_.code_cache,
+                                                                        .concurrent = options_.cpus > 1,
                                                                         .trace_blocks = options_.trace.blocks,
                                                                         .trace_ir = options_.trace.ir,
                                                                         .trace_host = options_.trace.host,
@@ -187,15 +188,16 @@ void Board::yield(Vcpu&) {
     if (vcpus_.size() > 1) sched_yield();
 }
 
+// While a CPU waits here it counts as halted: it looks at requests before it runs guest code again. So nobody
+// who waits for its answer to a broadcast waits for the end of the exclusive work, which may itself wait for
+// him.
 void Board::park_if_asked(Vcpu& self) {
     if (!exclusive_) return;
     std::unique_lock guard(exclusive_lock_);
-    ++parked_;
+    self.halted_ = true;
     exclusive_changed_.notify_all();
     exclusive_changed_.wait(guard, [&] { return !exclusive_ || stopping(); });
-    --parked_;
-    guard.unlock();
-    self.forget_code();
+    self.halted_ = false;
 }
 
 void Board::flush_code(Vcpu& self) {
@@ -206,21 +208,23 @@ void Board::flush_code(Vcpu& self) {
         return;
     }
     exclusive_ = true;
+    self.halted_ = true;
     for_each_other(self, [](Vcpu& v) { v.kick(); });
     const auto others_are_out = [&] {
         bool out = true;
-        unsigned halted = 0;
-        for_each_other(self, [&](Vcpu& v) { halted += v.halted() ? 1 : 0; });
-        out = halted + parked_ >= vcpus_.size() - 1;
+        for_each_other(self, [&](Vcpu& v) { out = out && v.halted(); });
         return out || stopping();
     };
-    // A CPU that halts meanwhile does not notify.
+    // A CPU that halts meanwhile does not notify. One that wakes up was kicked and parks before it runs guest
+    // code.
     while (!others_are_out()) exclusive_changed_.wait_for(guard, std::chrono::milliseconds(1));
     if (!stopping()) {
         engine_->flush();
-        for (auto& v : vcpus_) v->forget_code();
+        self.forget_code();
+        for_each_other(self, [](Vcpu& v) { v.post({Vcpu::Request::Kind::ForgetCode, {}}); });
     }
     exclusive_ = false;
+    self.halted_ = false;
     exclusive_changed_.notify_all();
 }
 

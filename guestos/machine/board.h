@@ -138,7 +138,6 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     std::mutex exclusive_lock_;
     std::condition_variable exclusive_changed_;
     std::atomic<bool> exclusive_{false};
-    unsigned parked_ = 0;
 
     std::mutex trace_lock_;
     std::FILE* trace_file_ = nullptr;

@@ -20,6 +20,8 @@ using jit::GuestState;
 using jit::kPageMask;
 
 namespace {
+constexpr size_t kMostRequests = 1024;
+
 GuestState& map_state() {
     void* p = mmap(nullptr, sizeof(GuestState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -124,7 +126,13 @@ void Vcpu::wait_for_interrupt() {
 void Vcpu::post(const Request& request) {
     {
         const std::lock_guard guard(request_lock_);
-        requests_.push_back(request);
+        // A CPU that sleeps for long must not collect requests without end.
+        if (requests_.size() >= kMostRequests) {
+            requests_ = {{Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}},
+                         {Request::Kind::ForgetCode, {}}};
+        } else {
+            requests_.push_back(request);
+        }
         ++posted_;
     }
     state_.interrupt.store(1);
@@ -139,10 +147,11 @@ void Vcpu::process_requests() {
         upto = posted_;
     }
     for (const Request& r : work) {
-        if (r.kind == Request::Kind::Tlbi)
-            views_.apply(r.tlbi);
-        else
-            views_.clear_jump_caches();
+        switch (r.kind) {
+            case Request::Kind::Tlbi: views_.apply(r.tlbi); break;
+            case Request::Kind::ClearJumps: views_.clear_jump_caches(); break;
+            case Request::Kind::ForgetCode: forget_code(); break;
+        }
     }
     completed_.store(upto);
 }
@@ -312,8 +321,8 @@ bool Vcpu::take_pending_interrupt() {
 
 void Vcpu::run() {
     for (;;) {
-        if (state_.interrupt.load(std::memory_order_relaxed) != 0) {
-            // Cleared before the causes are looked at: one that comes later sets it again.
+        while (state_.interrupt.load(std::memory_order_relaxed) != 0) {
+            // Cleared before the causes are looked at: one that comes later, or while parked, sets it again.
             state_.interrupt.store(0);
             process_requests();
             board_.park_if_asked(*this);

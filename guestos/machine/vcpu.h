@@ -45,8 +45,6 @@ class Vcpu final : public frontend::a64::Environment {
     void signal_event();  ///< SEV
     void stop_waiting();  ///< wakes it, halted or powered off, to see that the machine stops
     bool halted() const { return halted_; }
-    /// After the code cache was emptied, while this CPU is not in translated code.
-    void forget_code();
 
     /// Power off, on this CPU's own thread: takes effect after the current instruction.
     void request_power_off() { power_off_requested_ = true; }
@@ -78,7 +76,7 @@ class Vcpu final : public frontend::a64::Environment {
     friend struct RuntimeHelpers;  // the functions behind RuntimeTable, runtime_helpers.cpp
 
     struct Request {
-        enum class Kind : uint8_t { Tlbi, ClearJumps } kind;
+        enum class Kind : uint8_t { Tlbi, ClearJumps, ForgetCode } kind;
         mmu::TlbiRequest tlbi;
     };
     enum class Power : uint8_t { Off, On };
@@ -94,6 +92,8 @@ class Vcpu final : public frontend::a64::Environment {
     // Requests of other CPUs
     void post(const Request& request);
     void process_requests();
+    /// After the code cache was emptied.
+    void forget_code();
     /// Returns once the other CPUs have carried out what this one posted (DSB).
     void wait_for_broadcasts();
     friend class Board;

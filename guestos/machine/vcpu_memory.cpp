@@ -1,4 +1,6 @@
 // The memory slow path: everything the inline TLB compare did not settle.
+#include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 
@@ -67,6 +69,38 @@ uint64_t extend(uint64_t value, const MemoryAccess& access) {
     const unsigned bits = access.unit_bytes() * 8;
     if (bits == 64 || (access.aux & jit::ir::kMemSigned) == 0) return value;
     return static_cast<uint64_t>(static_cast<int64_t>(value << (64 - bits)) >> (64 - bits));
+}
+
+/// Single-copy atomic where the address is aligned (ARM ARM B2.2.1). Not memcpy with a size that only the run
+/// knows: it may write a byte twice, and the second time undo what another CPU has stored since.
+template <typename T>
+void copy_in(uint8_t* bytes, uint8_t* host) {
+    T v;
+    if ((reinterpret_cast<uintptr_t>(host) & (sizeof(T) - 1)) == 0)
+        v = std::atomic_ref(*reinterpret_cast<T*>(host)).load(std::memory_order_relaxed);
+    else
+        std::memcpy(&v, host, sizeof v);
+    std::memcpy(bytes, &v, sizeof v);
+}
+template <typename T>
+void copy_out(uint8_t* host, const uint8_t* bytes) {
+    T v;
+    std::memcpy(&v, bytes, sizeof v);
+    if ((reinterpret_cast<uintptr_t>(host) & (sizeof(T) - 1)) == 0)
+        std::atomic_ref(*reinterpret_cast<T*>(host)).store(v, std::memory_order_relaxed);
+    else
+        std::memcpy(host, &v, sizeof v);
+}
+
+/// Vector registers go by doublewords, which is all the atomicity they have.
+template <typename F>
+void each_unit(const MemoryAccess& access, F&& f) {
+    const unsigned step = std::min(access.unit_bytes(), 8u);
+    for (unsigned i = 0; i < access.bytes(); i += step)
+        by_size(static_cast<unsigned>(std::countr_zero(step)), [&](auto t) {
+            f(i, t);
+            return 0;
+        });
 }
 
 /// Between a run of bytes in memory order and access_value[], by the layout in backend/memory_access.h.
@@ -204,13 +238,12 @@ void Vcpu::access_ram(const MemoryAccess& access, uint64_t va, uint8_t* host) {
         default: break;
     }
     uint8_t bytes[32];
-    const unsigned n = access.bytes();
     if (access.reads()) {
-        std::memcpy(bytes, host, n);
+        each_unit(access, [&](unsigned i, auto t) { copy_in<decltype(t)>(bytes + i, host + i); });
         scatter(access, bytes, values);
     } else {
         gather(access, values, bytes);
-        std::memcpy(host, bytes, n);
+        each_unit(access, [&](unsigned i, auto t) { copy_out<decltype(t)>(host + i, bytes + i); });
         if (access.aux & jit::ir::kMemRelease) std::atomic_thread_fence(std::memory_order_seq_cst);
     }
 }

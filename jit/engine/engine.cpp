@@ -66,7 +66,10 @@ void Engine::trace(const TranslationBlock& block) {
 TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t mode) {
     ++stats_.lookups;
     if (TranslationBlock* block = cache_.find(pa, mode)) return block;
-    return translate(pa, mode);
+    translating_page_.store(pa & kPageMask);  // before the guest's code is read, see line_has_code()
+    TranslationBlock* made = translate(pa, mode);
+    translating_page_.store(kNoPage, std::memory_order_release);
+    return made;
 }
 
 const void* Engine::entry(uint64_t pa, uint32_t mode) {

@@ -2,6 +2,7 @@
 // blocks.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -42,7 +43,14 @@ class Engine {
     /// it.
     void flush();
 
-    bool line_has_code(uint64_t pa) const { return cache_.line_has_code(pa); }
+    /// False only if no block was made from this line as it was before the caller's last store.
+    bool line_has_code(uint64_t pa) const {
+        // In this order: a block that is being made may have read the line before the store, and is not in
+        // the cache yet.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        return translating_page_.load(std::memory_order_acquire) == (pa & kPageMask) ||
+               cache_.line_has_code(pa);
+    }
     /// Guest code in [pa, pa + bytes) may have changed. True: jump caches may hold entries of forgotten
     /// blocks.
     bool invalidate(uint64_t pa, uint64_t bytes);
@@ -54,11 +62,13 @@ class Engine {
     EngineStats stats() const { return stats_; }
 
   private:
+    static constexpr uint64_t kNoPage = ~uint64_t{0};
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t mode);
     TranslationBlock* translate(uint64_t pa, uint32_t mode);
     void trace(const TranslationBlock& block);
 
     std::mutex lock_;
+    std::atomic<uint64_t> translating_page_{kNoPage};
     const mmu::GuestMemory memory_;
     const EngineOptions options_;
     backend::CodeBuffer code_;
