@@ -84,14 +84,12 @@ const std::vector<OracleLimit>& oracle_limits() {
          "FCVTN_vector SCVTF_fix_scalar SCVTF_fix_vector SCVTF_int_scalar SCVTF_int_vector UCVTF_fix_scalar "
          "UCVTF_fix_vector UCVTF_int_scalar UCVTF_int_vector",
          "results shorter than 128 bits keep the rest of the register (C1.2.4: it becomes zero)"},
-        {"vixl", "PMULL_vector", "the 64-bit forms take 8-bit elements",
-         [](uint32_t w) { return (w >> 22 & 3) == 3; }},
+        {"vixl", "PMULL_vector",
+         "the 64-bit forms take 8-bit elements; a destination that is a source is overwritten early"},
         {"vixl",
          "FMUL_element FMULX_element FMLA_element FMLS_element FMUL_element_scalar FMULX_element_scalar "
          "FMLA_element_scalar FMLS_element_scalar",
-         "single precision forms take the register and index that the half precision forms would (C7.2.159: "
-         "M:Rm, H:L)",
-         [](uint32_t w) { return (w >> 22 & 3) == 2; }},
+         "the register and the index are taken as the half precision forms have them (C7.2.159: M:Rm, H:L)"},
         {"vixl", "PRFUM PRFM_uimm PRFM_reg",
          "prefetches check the alignment of SP (shared/functions: no check if memop is "
          "MemOp_PREFETCH)",
