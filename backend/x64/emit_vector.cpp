@@ -7,24 +7,10 @@ namespace arclight::backend {
 using namespace Xbyak::util;
 
 bool BlockEmitter::emit_vector(const Inst& i) {
-    switch (i.op) {
-        case Op::VAdd: emit_vadd(i); return true;
-        default: return false;
-    }
-}
-
-/// The worked example: three-operand VEX code, whose second operand may be in memory and whose result may
-/// take the place of an operand that dies here. EFLAGS are not touched, so nothing needs to be said of them.
-void BlockEmitter::emit_vadd(const Inst& i) {
-    const Xmm a = use_xmm(i.args[0]);
-    const Operand& b = use_xmm_rm(i.args[1]);
-    const Xmm d = def_xmm_over(cur_, {i.args[0], i.args[1]});
-    switch (ir::vec_esize(i.aux)) {
-        case 0: vpaddb(d, a, b); break;
-        case 1: vpaddw(d, a, b); break;
-        case 2: vpaddd(d, a, b); break;
-        default: vpaddq(d, a, b); break;
-    }
+    return emit_vector_logic(i) || emit_vector_arithmetic(i) || emit_vector_compare(i) ||
+           emit_vector_shift(i) || emit_vector_lanes(i) || emit_vector_permute(i) || emit_vector_widen(i) ||
+           emit_vector_reduce(i) || emit_vector_saturate(i) || emit_vector_fp(i) || emit_vector_convert(i) ||
+           emit_vector_crypto(i);
 }
 
 /// Any operation, slowly: operands and result through GuestState::vector_call.

@@ -33,6 +33,8 @@
 
 #include <array>
 #include <cstring>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "backend/memory_access.h"
@@ -151,9 +153,6 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     bool emit_vector(const Inst& i);  ///< false: not done inline
     void emit_reference_call(const Inst& i);
     void call_reference(const Inst& i);
-    bool emit_fadd(const Inst& i);
-    void cold_fp_binary(const ColdArgs& args);
-    void emit_vadd(const Inst& i);
 
     // ---- registers.cpp: values in registers
     const Inst& inst(Ref r) const { return (*block_)[r]; }
@@ -315,6 +314,96 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     void cold_interrupted(const ColdArgs& args);
     void cold_indirect(const ColdArgs& args);
 
+    // ---- simd.cpp: what the floating point and vector emitters share
+    /// Sixteen bytes of read-only data at the start of the code buffer; equal ones are stored once.
+    Address constant(uint64_t low, uint64_t high);
+    Address constant(uint64_t both) { return constant(both, both); }
+    bool fp_slow() const { return (block_->mode & kModeFpSlow) != 0; }
+    /// Whether the upper half of a vector is known to be zero.
+    bool upper_is_zero(Ref r) const;
+    /// Jumps to a cold path that knows the registers of the result and of all operands. They must have been fetched
+    /// by use() or use_xmm(), and the result may not have taken the place of an operand.
+    size_t cold_if(Cc cc, ColdFn fn = &BlockEmitter::cold_reference, uint16_t flag = 0);
+    /// The operation again, by its reference function.
+    void cold_reference(const ColdArgs& args);
+    /// The same unless the result is zero or subnormal, see check_scalar().
+    void cold_unless_subnormal(const ColdArgs& args);
+    /// Sets FPSR.QC.
+    void cold_saturated(const ColdArgs& args);
+    /// Goes on with the next cold path: for several jumps to one.
+    void cold_join(const ColdArgs&) {}
+
+    // ---- emit_fp*.cpp, emit_vector*.cpp: false: not done inline
+    bool emit_fp_convert(const Inst& i);
+    bool emit_vector_logic(const Inst& i);
+    bool emit_vector_arithmetic(const Inst& i);
+    bool emit_vector_compare(const Inst& i);
+    bool emit_vector_shift(const Inst& i);
+    bool emit_vector_saturate(const Inst& i);
+    bool emit_vector_widen(const Inst& i);
+    bool emit_vector_reduce(const Inst& i);
+    bool emit_vector_permute(const Inst& i);
+    bool emit_vector_lanes(const Inst& i);
+    bool emit_vector_fp(const Inst& i);
+    bool emit_vector_convert(const Inst& i);
+    bool emit_vector_crypto(const Inst& i);
+
+    using Vex3 = void (CodeGenerator::*)(const Xmm&, const Xmm&, const Operand&);
+    using VexFp3 = void (CodeGenerator::*)(const Xmm&, const Operand&, const Operand&);
+    using VexShift = void (CodeGenerator::*)(const Xmm&, const Operand&, uint8_t);
+    /// One instruction d = a op b that raises no flags.
+    void emit_vex(const Inst& i, Vex3 op);
+    /// What can go wrong with a result: it is a NaN, or it is tiny (the smallest normal number, inexact).
+    enum class FpRisk : uint8_t { Nan, NanOrTiny };
+    void check_scalar(const Xmm& d, bool is_double, FpRisk risk);
+    void emit_fp_binary(const Inst& i, VexFp3 single, VexFp3 dbl, FpRisk risk);
+    void emit_fp_extremum(const Inst& i, bool maximum);
+    void emit_fmuladd(const Inst& i);
+    void emit_fp_sign(const Inst& i);
+    void emit_frecpstep(const Inst& i);
+    void emit_frint(const Inst& i);
+    /// x rounded to an integral value as FRINT* does, without signalling Inexact; xmm15 is clobbered. For TieAway,
+    /// which jumps to a cold path for large numbers and NaNs, `t` is clobbered too.
+    void round_scalar(const Xmm& d, const Xmm& x, bool is_double, ir::RoundMode mode, const Xmm& t);
+    void emit_fcondcompare(const Inst& i);
+    void emit_f_to_int(const Inst& i);
+    void emit_int_to_f(const Inst& i);
+    void cold_large_unsigned(const ColdArgs& args);
+
+    size_t check_infinite(const Xmm& a, const Xmm& b, bool is_double, const Xmm& t);
+    void check_vector(const Xmm& d, bool is_double, FpRisk risk, const Xmm& t);
+    /// The operand, its upper half cleared into `t` if it must not raise flags.
+    Xmm quiet_upper(const Inst& i, unsigned arg, const Xmm& t);
+    void emit_vfp_binary(const Inst& i, VexFp3 single, VexFp3 dbl, FpRisk risk);
+    void emit_vfp_compare(const Inst& i, uint8_t predicate);
+    void emit_vfp_extremum(const Inst& i, bool maximum);
+    void emit_vfp_pairwise_extremum(const Inst& i, bool maximum);
+    void emit_vfp_extremum_across(const Inst& i, bool maximum);
+    void extremum(const Xmm& d, const Xmm& a, const Xmm& b, bool is_double, bool maximum);
+    void emit_vfmuladd(const Inst& i);
+    bool emit_vf_to_int(const Inst& i);
+    bool emit_vint_to_f(const Inst& i);
+
+    void emit_vmul(const Inst& i);
+    void emit_vhalving(const Inst& i);
+    void emit_vcompare(const Inst& i);
+    void shift_right(const Xmm& d, const Xmm& a, unsigned esize, unsigned count, bool is_signed);
+    void shift_left(const Xmm& d, const Xmm& a, unsigned esize, unsigned count);
+    void emit_vshift_insert(const Inst& i);
+    bool emit_vshift_by_register(const Inst& i);
+    void jump_if_saturated(const Inst& i, const Xmm& equal);
+    bool emit_vqadd(const Inst& i);
+    void emit_vqnarrow(const Inst& i);
+    void emit_vmull(const Inst& i);
+    void add_long_pairs(const Xmm& d, const Xmm& a, unsigned esize, bool is_signed, const Xmm& t);
+    bool emit_vpairwise(const Inst& i);
+    bool emit_vacross(const Inst& i);
+    void emit_vextract(const Inst& i);
+    void emit_vinsert_lane(const Inst& i);
+    void emit_aes(const Inst& i);
+    void emit_sha1_hash(const Inst& i);
+    void emit_sha256_hash(const Inst& i);
+
     // ---- emission helpers
     static Xbyak::RegExp at(int disp) { return Xbyak::util::rbp + disp; }
     static int field(size_t offset) { return static_cast<int>(offset) - jit::kStateBias; }
@@ -326,7 +415,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     void jump_to(const uint8_t* target);
     void jump_to_if(Cc cc, const uint8_t* target);
     void call_thunk(const uint8_t* target);
-    /// nops such that a 4-byte field `offset` bytes ahead is aligned.
+    /// nops such that a 4-byte field `offset` bytes ahead lies within an aligned quadword.
     void align_field(unsigned offset);
     void set_if(Cc cc, const Xbyak::Reg8& r);
     void move_if(Cc cc, const Reg& dst, const Operand& src);
@@ -344,6 +433,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     };
 
     CodeBuffer& buffer_;
+    static constexpr unsigned kConstants = 1024;
+    std::map<std::pair<uint64_t, uint64_t>, unsigned> constants_;
     const Thunks* thunks_ = nullptr;
     const ir::Block* block_ = nullptr;
     uint32_t cur_ = 0;

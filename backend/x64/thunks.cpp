@@ -41,6 +41,8 @@ Thunks BlockEmitter::emit_thunks() {
         for (int x = 0; x < kXmmCount; ++x) vmovaps(Xmm(x), xmm_slot(x));
     };
 
+    setSize(16 * kConstants);  // simd.cpp fills it
+
     // enter(state, code)
     align(16);
     t.enter = reinterpret_cast<EnterFn>(here());
