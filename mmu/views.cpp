@@ -89,10 +89,12 @@ ViewSet::ViewSet() {
 
 ViewSet::~ViewSet() { munmap(mapping_, kMappingBytes); }
 
-// An entry of all zeros can match only an address in page 0, which has entry 0. So the zero pages that mmap
-// gives are an empty TLB but for these two entries, and are not touched before they are used.
+// An entry of all zeros can match only an address in page 0, which has entry 0, and a misaligned access that
+// begins in the last page, whose end emitted code compares with the last page's entry. So the zero pages that
+// mmap gives are an empty TLB but for these entries, and are not touched before they are used.
 void ViewSet::initialise(Slot& slot) {
-    slot.view->tlb[0].read_tag = slot.view->tlb[0].write_tag = TlbEntry::kInvalidTag;
+    for (TlbEntry* entry : {&slot.view->tlb[0], &slot.view->tlb[jit::kTlbEntries - 1]})
+        entry->read_tag = entry->write_tag = TlbEntry::kInvalidTag;
     slot.view->jump_cache[0] = JumpCacheEntry::empty(0);
     renew_epoch(slot);
     slot.initialised = true;
