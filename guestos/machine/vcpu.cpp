@@ -249,9 +249,10 @@ uint32_t Vcpu::current_instruction() {
 // ---- Code
 // -------------------------------------------------------------------------------------------------------
 
-/// The physical address to fetch pc from. False: it faults; `fault_code` says how.
+/// The physical address to fetch pc from. False: it faults, and `fault_code` says how; or it is misaligned or has
+/// a tag, which the run loop sees to.
 bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
-    if ((pc & 3) != 0) return false;
+    if ((pc & 3) != 0 || a64::branch_address(cpu_, pc) != pc) return false;
     FetchEntry& e = fetch_[pc >> jit::kPageBits & (kFetchEntries - 1)];
     jit::View* view = state_.view;
     if (e.va_page == (pc & kPageMask) && e.view == view && e.epoch == view->epoch) {
@@ -335,7 +336,9 @@ void Vcpu::run() {
             a64::take_step(cpu_);
             continue;
         }
-        const uint64_t pc = state_.pc;
+        // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is entered in
+        // the jump cache without it: a tagged address is found nowhere, and comes here.
+        const uint64_t pc = state_.pc = a64::branch_address(cpu_, state_.pc);
         const void* code = code_at(pc);
         if (code == nullptr) continue;
         state_.exit_request = 0;

@@ -14,7 +14,7 @@ namespace {
 constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
 
 // SCTLR_EL1
-constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),
+constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4), kSctlrDze = bit(14),
                    kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(23);
 // MDSCR_EL1
 constexpr uint64_t kMdscrSs = bit(0), kMdscrKde = bit(13);
@@ -64,7 +64,9 @@ void update_mode(Cpu& cpu) {
     } else {
         if ((sctlr & kSctlrSa0) != 0) m |= mode::kSpAlignCheck;
         if (fpen != 3) m |= mode::kFpTrap;
+        if ((sctlr & kSctlrDze) == 0) m |= mode::kZeroTrap;
     }
+    if ((sctlr & kSctlrM) == 0) m |= mode::kZeroTrap;
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= mode::kAlignCheck;
     if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= mode::kFpSlow;
@@ -150,6 +152,9 @@ bool execute_hvc(Cpu& cpu) {
 
 SystemResult check_wait(const Cpu& cpu, bool wfe) {
     if (cpu.el != 0 || (cpu.translation.sctlr & (wfe ? kSctlrNtwe : kSctlrNtwi)) != 0) return {};
+    // What would not wait is not trapped.
+    if (wfe ? cpu.event_register.load(std::memory_order_relaxed) : cpu.environment.pending_interrupts() != 0)
+        return {};
     return {SystemResult::Kind::Trap, syndrome::wait_trap(wfe)};
 }
 

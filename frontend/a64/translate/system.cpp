@@ -230,7 +230,7 @@ bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3
 bool SYS(Translator& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(1, op1, crn, crm, op2);
     if (encoding == kDcZva) {
-        // SCTLR_EL1.DZE = 0, which traps it at EL0, is not in the mode: Linux always sets the bit.
+        if ((t.mode & mode::kZeroTrap) != 0) call(t, Helper::SystemInsn, {t.ir.i64(encoding), x(t, r)});
         constexpr unsigned kBlockLog2 = 6;  // DCZID_EL0.BS: 64 bytes
         t.ir.emit(Op::ZeroBlock, Type::Void, {x(t, r)}, 0, kBlockLog2);
         return true;
