@@ -11,13 +11,15 @@
 
 namespace arclight::differential {
 
+inline constexpr int kProgramRow = -2;  ///< Case::row of a random program
+
 /// Each sequence has a slot of the code region to itself; branches that stay in the slot meet BRK.
 inline constexpr unsigned kSlotWords = 64;
 inline constexpr unsigned kSlots = DIFF_CODE_BYTES / 4 / kSlotWords;
 
 struct Case {
     uint64_t index = 0;        ///< K of --case K
-    int row = -1;              ///< row of the instruction table, -1 for a mixture, -2 for a program
+    int row = -1;              ///< row of the instruction table, -1 for a mixture, or kProgramRow
     uint32_t code_offset = 0;  ///< bytes from DIFF_CODE_VA of the first word
     uint32_t slot_offset = 0;  ///< of the code this case owns: leaving it ends the case
     uint32_t slot_bytes = kSlotWords * 4;

@@ -35,19 +35,23 @@ bool lists(const char* rows, const char* row) {
 }
 
 const char* limit_of(const char* oracle, const Case& c) {
-    for (const uint32_t word : c.words) {
-        const int row = frontend::a64::find_encoding(word);
-        if (row < 0) continue;
-        for (const OracleLimit& limit : oracle_limits())
-            if (std::strcmp(limit.oracle, oracle) == 0 &&
-                lists(limit.rows, frontend::a64::encodings()[static_cast<size_t>(row)].name) &&
-                (!limit.only || limit.only(word)))
-                return limit.reason;
-    }
+    for (const uint32_t word : c.words)
+        if (const char* reason = word_limit(oracle, word)) return reason;
     return nullptr;
 }
 
 }  // namespace
+
+const char* word_limit(const char* oracle, uint32_t word) {
+    const int row = frontend::a64::find_encoding(word);
+    if (row < 0) return nullptr;
+    for (const OracleLimit& limit : oracle_limits())
+        if (std::strcmp(limit.oracle, oracle) == 0 &&
+            lists(limit.rows, frontend::a64::encodings()[static_cast<size_t>(row)].name) &&
+            (!limit.only || limit.only(word)))
+            return limit.reason;
+    return nullptr;
+}
 
 const std::vector<OracleLimit>& oracle_limits() {
     static const std::vector<OracleLimit> kLimits = {

@@ -12,6 +12,8 @@ namespace arclight::differential {
 /// Why this case is not run on VIXL at all; null when it is.
 const char* why_not_vixl(const Case& c);
 const char* why_not_qemu(const Case& c);
+/// What keeps this word from the oracle, whatever is around it.
+const char* word_limit(const char* oracle, uint32_t word);
 
 /// One line a difference, empty when the outcomes agree.
 std::vector<std::string> differences(const Outcome& subject, const Outcome& oracle, bool with_vixl);

@@ -188,10 +188,7 @@ class ArclightEngine final : public Engine {
         outcome_ = &out;
         out = {};
         if (buffer_.hot_used() > kBufferBytes / 4 || buffer_.cold_used() > kBufferBytes / 4) buffer_.reset();
-        for (const Block& b : blocks_) {
-            const uint64_t line = jit::jump_cache_index(b.pc);
-            view_.jump_cache[line] = jit::JumpCacheEntry::empty(line);
-        }
+        clear_jump_cache();
         blocks_.clear();
         sites_.clear();
         load(c);
@@ -229,6 +226,13 @@ class ArclightEngine final : public Engine {
         for (unsigned p = 0; p < kArenaPages; ++p)
             std::memcpy(after.data() + p * jit::kPageSize, host_page(p), jit::kPageSize);
         out.memory = changed_granules(batch.arena, after.data());
+    }
+
+    void clear_jump_cache() {
+        for (const Block& b : blocks_) {
+            const uint64_t line = jit::jump_cache_index(b.pc);
+            view_.jump_cache[line] = jit::JumpCacheEntry::empty(line);
+        }
     }
 
     void broken(std::string why) {
@@ -358,6 +362,7 @@ class ArclightEngine final : public Engine {
             raise(result.kind == a64::SystemResult::Kind::Undefined ? Stop::Undefined : Stop::Fault,
                   helper_pc());
         } else if (state_.mode != mode_before) {
+            clear_jump_cache();  // it does not know of modes
             leave(ExitReason::Redirect, helper_pc() + 4);
         }
     }

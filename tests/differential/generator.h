@@ -60,6 +60,7 @@ class SequenceBuilder {
 uint32_t random_word(Rng& rng, int row, const std::vector<unsigned>& register_pool);
 
 void random_state(Rng& rng, DiffState& state);
+void generate_arena(Batch& batch, uint64_t seed);
 /// Fills `batch` with `count` sequences, number `first` of the run and up. `only_row` >= 0 restricts to a
 /// row.
 void generate_batch(Batch& batch, uint64_t seed, uint64_t first, unsigned count, int only_row);

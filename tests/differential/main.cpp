@@ -10,6 +10,7 @@
 #include "frontend/a64/decode/encoding.h"
 #include "tests/differential/compare.h"
 #include "tests/differential/generator.h"
+#include "tests/differential/program_generator.h"
 #include "tests/differential/report.h"
 
 namespace {
@@ -20,7 +21,8 @@ using arclight::frontend::a64::encodings;
 struct Options {
     uint64_t seed = 1;
     uint64_t count = 30'000;
-    int64_t only_case = -1;
+    uint64_t programs = 200;
+    int64_t only_case = -1, only_program = -1;
     std::string row;
     std::string subject = "arclight";
     std::vector<std::string> oracles = {"vixl", "qemu"};
@@ -77,17 +79,29 @@ class Run {
         const auto start = std::chrono::steady_clock::now();
         uint64_t first = 0, end = options_.count;
         if (options_.only_case >= 0) first = static_cast<uint64_t>(options_.only_case), end = first + 1;
-        for (uint64_t k = first; k < end; k += kSlots) {
+        if (options_.only_program >= 0) end = first;
+        for (uint64_t k = first; k < end && going_on(); k += kSlots) {
             Batch batch;
             generate_batch(batch, options_.seed, k,
                            static_cast<unsigned>(std::min<uint64_t>(kSlots, end - k)), row_);
             run_batch(batch);
-            if (failures_ > 0 && !options_.keep_going) break;
+        }
+        sequences_ = end - first;
+        first = 0, end = options_.programs;
+        if (options_.only_program >= 0)
+            first = static_cast<uint64_t>(options_.only_program), end = first + 1;
+        else if (options_.only_case >= 0 || row_ >= 0)
+            end = 0;
+        for (uint64_t k = first; k < end && going_on(); k += kProgramsPerBatch) {
+            Batch batch;
+            generate_programs(batch, options_.seed, k,
+                              static_cast<unsigned>(std::min<uint64_t>(kProgramsPerBatch, end - k)));
+            run_batch(batch);
         }
         const double seconds =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        fmt::print("{} sequences, {} instructions compared, {} failures, {:.1f} s\n", sequences_,
-                   instructions_, failures_, seconds);
+        fmt::print("{} sequences, {} programs, {} instructions compared, {} failures, {:.1f} s\n", sequences_,
+                   end - first, instructions_, failures_, seconds);
         for (const auto& [what, n] : groups_) fmt::print("{:6}  {}\n", n, what);
         bool good = failures_ == 0;
         if (options_.coverage) good &= check_coverage();
@@ -95,6 +109,8 @@ class Run {
     }
 
   private:
+    bool going_on() const { return failures_ == 0 || options_.keep_going; }
+
     void run_batch(const Batch& batch) {
         const std::vector<Outcome> mine = subject_->run(batch, std::vector<bool>(batch.cases.size(), true));
         for (Oracle& oracle : oracles_) {
@@ -102,9 +118,9 @@ class Run {
             for (size_t i = 0; i < wanted.size(); ++i) {
                 const Case& c = batch.cases[i];
                 const bool with_vixl = oracle.engine->is_vixl() || subject_->is_vixl();
-                // VIXL has no UNDEFINED exception: it aborts. The other oracle judges these.
-                wanted[i] = !oracle.why_not(c) &&
-                            !(with_vixl && (why_not_vixl(c) || mine[i].stop == Stop::Undefined));
+                // VIXL has no exceptions: it aborts. The other oracle judges these.
+                wanted[i] =
+                    !oracle.why_not(c) && !(with_vixl && (why_not_vixl(c) || mine[i].stop != Stop::End));
             }
             const std::vector<Outcome> theirs = oracle.engine->run(batch, wanted);
             for (size_t i = 0; i < wanted.size(); ++i) {
@@ -121,7 +137,6 @@ class Run {
                 if (failures_ > 0 && !options_.keep_going) return;
             }
         }
-        sequences_ += batch.cases.size();
     }
 
     void fail(Oracle& oracle, const Batch& batch, size_t i) {
@@ -138,9 +153,11 @@ class Run {
         }
         minimise(*subject_, *oracle.engine, one);
         const std::string what = std::string(oracle.engine->name()) + ": " + signature(one.cases[0]);
-        if (groups_[what]++ == 0)
-            fmt::print("{}\n",
-                       failure_report(*subject_, *oracle.engine, one, options_.seed, !options_.keep_going));
+        // The IR and host code of a whole program is much to read: only when asked for that one.
+        const bool is_program = one.cases[0].row == kProgramRow;
+        const bool verbose = is_program ? options_.only_program >= 0 : !options_.keep_going;
+        if (groups_[what]++ == 0 || is_program)
+            fmt::print("{}\n", failure_report(*subject_, *oracle.engine, one, options_.seed, verbose));
     }
 
     /// Every row must have been compared with some oracle, but for those listed with a reason.
@@ -173,12 +190,15 @@ int main(int argc, char** argv) {
     Options options;
     if (const char* count = std::getenv("ARCLIGHT_DIFFERENTIAL_COUNT"))
         options.count = std::strtoull(count, nullptr, 0);
+    if (std::getenv("ARCLIGHT_DIFFERENTIAL_COUNT")) options.programs = options.count / 100;
     if (const char* seed = std::getenv("ARCLIGHT_DIFFERENTIAL_SEED"))
         options.seed = std::strtoull(seed, nullptr, 0);
     CLI::App app("Random instruction sequences through Arclight and through independent implementations");
     app.add_option("--seed", options.seed, "of the run");
     app.add_option("--count", options.count, "sequences to run");
     app.add_option("--case", options.only_case, "run only this one of them, and print everything about it");
+    app.add_option("--programs", options.programs, "random programs to run");
+    app.add_option("--program", options.only_program, "run only this one of them");
     app.add_option("--row", options.row, "only this row of the instruction table");
     app.add_option("--subject", options.subject, "arclight, or vixl to check the oracles against each other");
     app.add_option("--oracle", options.oracles, "vixl, qemu");

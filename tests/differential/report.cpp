@@ -12,6 +12,13 @@ namespace {
 
 constexpr uint32_t kNop = 0xd503201f;
 
+/// What keeps a random program finite: branches, counters, addresses, exclusives.
+constexpr bool is_skeleton(uint32_t w) {
+    const bool branch = (w & 0x1c000000) == 0x14000000, exclusive = (w & 0x3f000000) == 0x08000000;
+    const bool integer = (w >> 26 & 7) == 4 || (w >> 25 & 7) == 5;
+    return branch || exclusive || (integer && (w & 31) >= 24);
+}
+
 }  // namespace
 
 std::vector<std::string> run_pair(Engine& subject, Engine& oracle, const Batch& batch, Stop* stop) {
@@ -35,7 +42,8 @@ void minimise(Engine& subject, Engine& oracle, Batch& batch) {
         const auto now = run_pair(subject, oracle, batch, &stop);
         if (now.empty() || stop != first_stop || now[0].substr(0, now[0].find(' ')) != kind) c = saved;
     };
-    for (size_t i = c.words.size(); i-- > 0;) try_change([&] { c.words[i] = kNop; });
+    for (size_t i = c.words.size(); i-- > 0;)
+        if (c.row != kProgramRow || !is_skeleton(c.words[i])) try_change([&] { c.words[i] = kNop; });
     while (!c.words.empty() && c.words.back() == kNop) {
         const size_t before = c.words.size();
         try_change([&] { c.words.pop_back(); });
@@ -50,6 +58,7 @@ void minimise(Engine& subject, Engine& oracle, Batch& batch) {
 }
 
 std::string signature(const Case& c) {
+    if (c.row == kProgramRow) return "program";
     std::string text;
     for (const uint32_t word : c.words) {
         if (word == kNop) continue;
@@ -63,8 +72,10 @@ std::string signature(const Case& c) {
 std::string failure_report(Engine& subject, Engine& oracle, const Batch& batch, uint64_t seed, bool verbose) {
     const Case& c = batch.cases[0];
     std::string text =
-        fmt::format("--seed {} --case {}: {} and {} differ\n", seed, c.index, subject.name(), oracle.name());
+        fmt::format("--seed {} --{} {}: {} and {} differ\n", seed, c.row == kProgramRow ? "program" : "case",
+                    c.index, subject.name(), oracle.name());
     for (size_t i = 0; i < c.words.size(); ++i) {
+        if (c.row == kProgramRow && c.words[i] == kNop) continue;
         const uint64_t pc = c.code_va() + 4 * i;
         const int row = frontend::a64::find_encoding(c.words[i]);
         text +=
