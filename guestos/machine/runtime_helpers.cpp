@@ -34,7 +34,8 @@ struct RuntimeHelpers {
         Vcpu& v = vcpu(s);
         ++v.stats_.lookups_indirect;
         uint64_t pa;
-        if (!v.find_fetch(pc, pa)) return nullptr;
+        // While stepping the run loop wants to see every instruction.
+        if ((s.mode & a64::mode::kSingleStep) != 0 || !v.find_fetch(pc, pa)) return nullptr;
         const void* code = v.board_.engine().entry(pa, s.mode);
         if (code != nullptr) v.views_.fill_jump(s.view, pc, code);
         return code;

@@ -293,14 +293,14 @@ const void* Vcpu::code_at(uint64_t pc) {
         board_.flush_code(*this);
         return nullptr;
     }
-    views_.fill_jump(state_.view, pc, code);
+    if ((state_.mode & a64::mode::kSingleStep) == 0) views_.fill_jump(state_.view, pc, code);
     return code;
 }
 
 /// For a direct exit in translated code. Null: leave, and let the run loop find out why.
 const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
     uint64_t pa;
-    if (!find_fetch(pc, pa)) return nullptr;
+    if ((state_.mode & a64::mode::kSingleStep) != 0 || !find_fetch(pc, pa)) return nullptr;
     return board_.engine().entry_and_link(pa, state_.mode, site, state_.view->epoch);
 }
 
@@ -345,8 +345,9 @@ void Vcpu::run() {
         const ExitReason reason = board_.world().run(state_, code);
         ++stats_.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);
-        if (stepping && (reason == ExitReason::Lookup || reason == ExitReason::Redirect))
-            a64::step_done(cpu_);
+        // Whatever ended the block, its one instruction completed or raised an exception, which clears PSTATE.SS too;
+        // unless an interrupt came first.
+        if (stepping && (reason != ExitReason::Interrupt || state_.pc != pc)) a64::step_done(cpu_);
     }
 }
 
