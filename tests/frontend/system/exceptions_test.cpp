@@ -235,10 +235,13 @@ TEST_F(Exceptions, WaitTraps) {
     EXPECT_TRUE(check_wait(cpu, false).ok());
     enter_el0();
     EXPECT_EQ(check_wait(cpu, false).esr, 0x07e0'0000u);
+    EXPECT_TRUE(check_wait(cpu, true).ok());  // ERET is an event, so that it would not wait
+    cpu.event_register = false;
     EXPECT_EQ(check_wait(cpu, true).esr, 0x07e0'0001u);
     take_svc(cpu, 0, 0);
     write(reg::sctlr, read(reg::sctlr) | uint64_t{1} << 16);
     enter_el0();
+    cpu.event_register = false;
     EXPECT_TRUE(check_wait(cpu, false).ok());
     EXPECT_FALSE(check_wait(cpu, true).ok());
 }
