@@ -46,7 +46,9 @@ bool BlockEmitter::emit_fp(const Inst& i) {
         case Op::FMul:
         case Op::FMulX: emit_fp_binary(i, &Cg::vmulss, &Cg::vmulsd, FpRisk::NanOrTiny); return true;
         case Op::FRecpStep: emit_frecpstep(i); return true;
-        case Op::FDiv: emit_fp_binary(i, &Cg::vdivss, &Cg::vdivsd, FpRisk::NanOrTiny); return true;
+        // A quotient less than a power of two is so by 1 part in 2^p at least (p bits of precision), and thus
+        // never rounded up to it: it cannot be tiny in the sense of check_scalar().
+        case Op::FDiv: emit_fp_binary(i, &Cg::vdivss, &Cg::vdivsd, FpRisk::Nan); return true;
         case Op::FSqrt: {
             const Xmm x = use_xmm(i.args[0]);
             clobber_flags();
@@ -190,8 +192,7 @@ void BlockEmitter::round_scalar(const Xmm& d, const Xmm& x, bool dbl, ir::RoundM
     }
     vandps(t, t, constant(one(dbl)));
     vorps(t, t, xmm15);
-    dbl ? vaddsd(d, d, t) : vaddss(d, d, t);
-    vorps(d, d, xmm15);
+    dbl ? vaddsd(d, d, t) : vaddss(d, d, t);  // zeros have the sign of x, too
 }
 
 /// ARM: less N, equal ZC, greater C, unordered CV. ucomis gives CF, ZF, none, ZF PF CF. Some ARM conditions

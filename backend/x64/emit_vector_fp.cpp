@@ -38,7 +38,7 @@ bool BlockEmitter::emit_vector_fp(const Inst& i) {
         case Op::VFSub: emit_vfp_binary(i, &Cg::vsubps, &Cg::vsubpd, FpRisk::Nan); return true;
         case Op::VFMul:
         case Op::VFMulX: emit_vfp_binary(i, &Cg::vmulps, &Cg::vmulpd, FpRisk::NanOrTiny); return true;
-        case Op::VFDiv: emit_vfp_binary(i, &Cg::vdivps, &Cg::vdivpd, FpRisk::NanOrTiny); return true;
+        case Op::VFDiv: emit_vfp_binary(i, &Cg::vdivps, &Cg::vdivpd, FpRisk::Nan); return true;
         case Op::VFSqrt: {
             const Xmm x = use_xmm(i.args[0]);
             clobber_flags();

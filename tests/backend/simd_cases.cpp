@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
-#include <cstring>
+#include <limits>
 
 namespace arclight::backend::testing {
 
@@ -463,7 +463,7 @@ uint64_t float_bits(std::mt19937_64& random, unsigned esize) {
             default: return random() & frac_mask;
         }
     };
-    switch (random() % 16) {
+    switch (random() % 18) {
         case 0: return sign;
         case 1: return sign | max_exp << fraction;
         case 2: return sign | max_exp << fraction | uint64_t{1} << (fraction - 1) | (random() & frac_mask);
@@ -481,6 +481,10 @@ uint64_t float_bits(std::mt19937_64& random, unsigned esize) {
         case 11: return sign | (1 + random() % 3) << fraction | sparse();
         case 12: return sign | (max_exp - 1 - random() % 3) << fraction | sparse();
         case 13: return sign | (random() % max_exp) << fraction | sparse();
+        case 14:  // around the smallest normal number of the next narrower format
+            if (esize == 1) return sign;
+            return sign | ((esize == 3 ? 0x3810'0000'0000'0000 + random() % (1 << 30) - (1 << 29)
+                                       : 0x3880'0000 + random() % (1 << 14) - (1 << 13)));
         default: return sign | (bias - 3 + random() % 7) << fraction | sparse();
     }
 }
@@ -514,6 +518,14 @@ uint64_t near_integer(std::mt19937_64& random, unsigned esize) {
 }
 
 }  // namespace
+
+/// What makes the product with `a` (for a division: the quotient) about the smallest normal number.
+template <typename F, typename U>
+uint64_t tiny_partner(uint64_t bits, bool division, uint64_t nudge) {
+    const F a = std::bit_cast<F>(static_cast<U>(bits)), smallest = std::numeric_limits<F>::min();
+    const F b = division ? a / smallest : smallest / a;
+    return std::bit_cast<U>(b) + static_cast<U>(nudge % 3 - 1);
+}
 
 uint64_t SimdOperands::element(unsigned esize, Values values) {
     const unsigned width = 8u << esize;
@@ -550,11 +562,23 @@ V128 SimdOperands::next(const SimdCase& c, unsigned arg) {
         v.d[half] = 0;
         for (unsigned k = 0; k < 64; k += 8u << c.esize) {
             const uint64_t ordinary_bits = ordinary(c, arg).d[half] >> k;
-            const uint64_t bits = calm && random_() % 8 != 0 ? ordinary_bits : element(c.esize, values);
+            uint64_t bits = calm && random_() % 8 != 0 ? ordinary_bits : element(c.esize, values);
+            if (values == Values::Floats && c.esize >= 2 && random_() % 8 == 0) {
+                const bool fused = c.op == Op::FMulAdd || c.op == Op::VFMulAdd;
+                const bool division = c.op == Op::FDiv || c.op == Op::VFDiv;
+                const uint64_t partner = last_.d[half] >> k;
+                if (fused && arg == 0) {
+                    bits = random_() % 2 << ((8u << c.esize) - 1);
+                } else if (arg == (fused ? 2 : 1)) {
+                    bits = c.esize == 3 ? tiny_partner<double, uint64_t>(partner, division, random_())
+                                        : tiny_partner<float, uint32_t>(partner, division, random_());
+                }
+            }
             const uint64_t mask = c.esize == 3 ? ~uint64_t{0} : (uint64_t{1} << (8u << c.esize)) - 1;
             v.d[half] |= (bits & mask) << k;
         }
     }
+    last_ = v;
     return v;
 }
 

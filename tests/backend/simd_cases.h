@@ -50,6 +50,7 @@ class SimdOperands {
   private:
     uint64_t element(unsigned esize, Values values);
     std::mt19937_64 random_;
+    jit::V128 last_{};  ///< the operand before
 };
 
 }  // namespace arclight::backend::testing
