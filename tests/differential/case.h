@@ -11,7 +11,10 @@
 
 namespace arclight::differential {
 
-inline constexpr int kProgramRow = -2;  ///< Case::row of a random program
+// Values of Case::row that are no row of the table.
+inline constexpr int kMixedRow = -1;    ///< a random row for each instruction
+inline constexpr int kProgramRow = -2;  ///< a whole program
+inline constexpr int kAnyWordRow = -3;  ///< random words, allocated or not
 
 /// Each sequence has a slot of the code region to itself; branches that stay in the slot meet BRK.
 inline constexpr unsigned kSlotWords = 64;
@@ -19,7 +22,7 @@ inline constexpr unsigned kSlots = DIFF_CODE_BYTES / 4 / kSlotWords;
 
 struct Case {
     uint64_t index = 0;        ///< K of --case K
-    int row = -1;              ///< row of the instruction table, -1 for a mixture, or kProgramRow
+    int row = -1;              ///< of the instruction table, or one of the above
     uint32_t code_offset = 0;  ///< bytes from DIFF_CODE_VA of the first word
     uint32_t slot_offset = 0;  ///< of the code this case owns: leaving it ends the case
     uint32_t slot_bytes = kSlotWords * 4;

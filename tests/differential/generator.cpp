@@ -326,7 +326,7 @@ bool SequenceBuilder::fix(uint32_t& word, int row) {
         good = fix_branch(word);
     else
         good = true;
-    return good && find_encoding(word) == row;
+    return good && (row == kAnyWordRow || find_encoding(word) == row);
 }
 
 void SequenceBuilder::note_effects(uint32_t word) {
@@ -374,15 +374,25 @@ void SequenceBuilder::pair_with_exclusive_load(uint32_t store) {
     }
 }
 
+/// A word that no row was asked for: that what is not allocated is UNDEFINED, and that no row is missing.
+/// Branches and system instructions apart, a word can do no harm once its memory operand is in order.
+uint32_t any_word(Rng& rng) {
+    for (;;) {
+        const auto word = static_cast<uint32_t>(rng.next());
+        if ((word & 0x1c000000) != 0x14000000) return word;
+    }
+}
+
 bool SequenceBuilder::append(int row) {
+    const bool any = row == kAnyWordRow;
     for (unsigned tries = 0; tries < 40; ++tries) {
-        const int r = row >= 0 ? row : static_cast<int>(rng_.below(encodings().size()));
-        if (why_not_generated(encodings()[static_cast<size_t>(r)].name)) continue;
-        uint32_t word = random_word(rng_, r, pool_);
-        if (find_encoding(word) != r) continue;
+        const int r = row != kMixedRow ? row : static_cast<int>(rng_.below(encodings().size()));
+        if (!any && why_not_generated(encodings()[static_cast<size_t>(r)].name)) continue;
+        uint32_t word = any ? any_word(rng_) : random_word(rng_, r, pool_);
+        if (!any && find_encoding(word) != r) continue;
         // Mostly instructions that are allocated in full, or every long sequence would end at its second
         // word.
-        if (rng_.chance(tries < 30 ? 93 : 50) && looks_unallocated(word)) continue;
+        if (!any && rng_.chance(tries < 30 ? 93 : 50) && looks_unallocated(word)) continue;
         const auto touched = touched_;
         const auto known = known_;
         const DiffState initial = case_.initial;
@@ -408,7 +418,7 @@ void SequenceBuilder::build(int row) {
     pool_ = {31, 0};
     for (unsigned i = 0; i < 5; ++i) pool_.push_back(static_cast<unsigned>(rng_.below(32)));
     static constexpr unsigned kLengths[] = {1, 1, 1, 2, 2, 3, 4, 6, 8, 10};
-    length_ = kLengths[rng_.below(10)];
+    length_ = row == kAnyWordRow ? 2 : kLengths[rng_.below(10)];
     case_.code_offset = case_.slot_offset + 4 * static_cast<uint32_t>(rng_.below(kSlotWords - 24));
     case_.row = row;
     for (unsigned i = 0; i < length_; ++i)
@@ -437,8 +447,11 @@ void generate_batch(Batch& batch, uint64_t seed, uint64_t first, unsigned count,
         c.index = k;
         c.slot_offset = static_cast<uint32_t>(k % kSlots) * kSlotWords * 4;
         int row = only_row;
-        if (row < 0) row = k % 5 == 4 ? -1 : static_cast<int>((k * 2654435761u + seed) % rows);
-        if (row >= 0 && why_not_generated(encodings()[static_cast<size_t>(row)].name)) row = -1;
+        if (row < 0)
+            row = k % 10 == 9  ? kAnyWordRow
+                  : k % 5 == 4 ? kMixedRow
+                               : static_cast<int>((k * 2654435761u + seed) % rows);
+        if (row >= 0 && why_not_generated(encodings()[static_cast<size_t>(row)].name)) row = kMixedRow;
         SequenceBuilder(rng, c).build(row);
         batch.cases.push_back(std::move(c));
     }

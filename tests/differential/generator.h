@@ -22,7 +22,7 @@ const char* why_not_completed(const char* row_name);
 class SequenceBuilder {
   public:
     SequenceBuilder(Rng& rng, Case& out) : rng_(rng), case_(out) {}
-    /// `row` of the table, or -1 for a new random row each instruction.
+    /// `row` of the table, kMixedRow or kAnyWordRow.
     void build(int row);
 
   private:

@@ -102,6 +102,10 @@ class Run {
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         fmt::print("{} sequences, {} programs, {} instructions compared, {} failures, {:.1f} s\n", sequences_,
                    end - first, instructions_, failures_, seconds);
+        for (unsigned i = 0; i < std::size(stops_); ++i)
+            if (stops_[i][0] + stops_[i][1] != 0)
+                fmt::print("  {} sequences and {} programs ended by: {}\n", stops_[i][0], stops_[i][1],
+                           arclight::differential::name(static_cast<Stop>(i)));
         for (const auto& [what, n] : groups_) fmt::print("{:6}  {}\n", n, what);
         bool good = failures_ == 0;
         if (options_.coverage) good &= check_coverage();
@@ -113,6 +117,8 @@ class Run {
 
     void run_batch(const Batch& batch) {
         const std::vector<Outcome> mine = subject_->run(batch, std::vector<bool>(batch.cases.size(), true));
+        for (size_t i = 0; i < mine.size(); ++i)
+            ++stops_[static_cast<unsigned>(mine[i].stop)][batch.cases[i].row == kProgramRow ? 1 : 0];
         for (Oracle& oracle : oracles_) {
             std::vector<bool> wanted(batch.cases.size());
             for (size_t i = 0; i < wanted.size(); ++i) {
@@ -182,6 +188,7 @@ class Run {
     std::vector<Oracle> oracles_;
     uint64_t sequences_ = 0, instructions_ = 0, failures_ = 0;
     std::map<std::string, uint64_t> groups_;
+    uint64_t stops_[static_cast<unsigned>(Stop::Broken) + 1][2] = {};
 };
 
 }  // namespace
