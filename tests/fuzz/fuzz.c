@@ -261,7 +261,7 @@ static void firmware(void) {
     const u64 f = 0x84000000 | (below(2) << 30) | below(0x20);
     const u64 number = f & 0xffff;
     if (number == 8 || number == 9 || number == 0x12 || (number == 2 && cpu_number() == 0)) return;
-    hvc(f, below(2) ? below(5) : random(), below(2) ? (u64)bm_secondary_entry : address(), below(4));
+    hvc(f, below(8) ? below(4) : random(), below(8) ? (u64)bm_secondary_entry : address(), below(4));
 }
 
 __attribute__((noreturn)) void fuzz_next(void) {
