@@ -17,9 +17,9 @@ class Exceptions : public SystemTest {
 TEST_F(Exceptions, ResetState) {
     EXPECT_EQ(pstate_to_spsr(cpu), 0x3c5u);  // EL1h, DAIF
     EXPECT_EQ(state->pc, 0x4000'0000u);
-    // MMU off: every access must be aligned; FP trapped; SP checked.
-    EXPECT_EQ(state->mode,
-              mode::kEl1 | mode::kSpElx | mode::kFpTrap | mode::kAlignCheck | mode::kSpAlignCheck);
+    // MMU off: every access must be aligned, and DC ZVA faults; FP trapped; SP checked.
+    EXPECT_EQ(state->mode, mode::kEl1 | mode::kSpElx | mode::kFpTrap | mode::kAlignCheck |
+                               mode::kSpAlignCheck | mode::kZeroTrap);
     EXPECT_EQ(state->mxcsr, 0x1f80u);
 }
 
@@ -208,6 +208,10 @@ TEST_F(Exceptions, ModeFollowsTheControls) {
     EXPECT_EQ(state->mode, base);
     write(reg::sctlr, (read(reg::sctlr) | 2) & ~uint64_t{8});
     EXPECT_EQ(state->mode, mode::kEl1 | mode::kSpElx | mode::kAlignCheck);
+    enter_el0();
+    EXPECT_EQ(state->mode, mode::kAlignCheck | mode::kSpAlignCheck | mode::kZeroTrap);  // DZE is 0
+    take_svc(cpu, 0, 0);
+    write(reg::sctlr, read(reg::sctlr) | 1 << 14);
     enter_el0();
     EXPECT_EQ(state->mode, mode::kAlignCheck | mode::kSpAlignCheck);
     write(reg::fpcr, 1 << 24);
