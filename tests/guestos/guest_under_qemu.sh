@@ -15,7 +15,7 @@ boot() {
     shift
     "$ARCLIGHT" initramfs --busybox "$busybox" --modules "$kernel/modules" --kernel-version "$(cat "$kernel/version")" \
         --add "$work/words:/words" --output "$work/guest.cpio" -- "$@" || fail "initramfs"
-    timeout --foreground 100 qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a76 -m 256 -nodefaults -display none \
+    timeout --foreground 250 qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a76 -m 256 -nodefaults -display none \
         -chardev stdio,id=c,signal=off -serial chardev:c -no-reboot -kernel "$kernel/vmlinuz" -initrd "$work/guest.cpio" \
         -append "console=ttyAMA0 quiet loglevel=0 panic=-1" > "$output" 2> "$work/qemu.err" || fail "qemu: $(cat "$work/qemu.err")"
 }
