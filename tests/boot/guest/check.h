@@ -1,0 +1,24 @@
+// Reporting and timing for the guest programs: each prints its trouble and ends with 1, or with "ok".
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+#define FAIL(...)                      \
+    do {                               \
+        fflush(stdout);                \
+        printf("FAIL %s: ", __func__); \
+        printf(__VA_ARGS__);           \
+        putchar('\n');                 \
+        fflush(stdout);                \
+        _exit(1);                      \
+    } while (0)
