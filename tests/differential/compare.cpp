@@ -108,6 +108,8 @@ const std::vector<OracleLimit>& oracle_limits() {
          "prefetches check the alignment of SP (shared/functions: no check if memop is "
          "MemOp_PREFETCH)",
          [](uint32_t w) { return (w >> 5 & 31) == 31; }},
+        {"vixl", "FRSQRTS_vector FRSQRTS_scalar",
+         "halves an operand before multiplying, which loses a bit of the smallest normal numbers"},
         // ---- qemu 7.2
         {"qemu", "SVC", "it would make a Linux system call"},
         {"qemu",
