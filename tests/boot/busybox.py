@@ -22,8 +22,10 @@ awk '{ n[$3] += $1; c[$3]++ } END { for (k = 0; k < 1000; k++) printf "%d %.3f %
 awk 'BEGIN { for (x = 0.1; x < 20; x += 0.37) printf "%.12g %.12g %.12g %e\n", x * x, 1 / x, (x - 7) / 3 % 2, x * 1e300 }' | md5sum
 say sort; sort -n table | md5sum; sort -k3,3n -k1,1nr table | md5sum; sort -u -k3,3 table | wc -l; sort -R table > /dev/null && echo shuffled
 say sed; sed -e 's/\([0-9]\)\([0-9]*\) /\2\1-/;/7$/d;y/0123456789/abcdefghij/' table | md5sum; sed -n '$=' table
-say text; cut -d' ' -f1 table | tr 0-9 a-j | uniq | rev | md5sum; grep -c '99' table; grep -E '^(1|2).*5 ' table | head -n 500 | md5sum; od -A d -t x1 copy | md5sum
-tac table | nl | tail -n 100 | md5sum; fold -w 13 table | paste - - - | md5sum; xxd copy | md5sum; base64 copy | md5sum; split -l 1000 table part. && cat part.* | cmp - table && echo split
+say text; cut -d' ' -f1 table | tr 0-9 a-j | uniq | rev | md5sum; grep -c '99' table; grep -E '^(1|2).*5 ' table | head -n 500 | md5sum
+od -A d -t x1 copy | md5sum
+tac table | nl | tail -n 100 | md5sum; fold -w 13 table | paste - - - | md5sum; xxd copy | md5sum; base64 copy | md5sum
+split -l 1000 table part. && cat part.* | cmp - table && echo split
 say tar; mkdir -p tree; i=0; while [ $i -lt 200 ]; do mkdir -p tree/$((i % 7))/$((i % 3)); echo $i > tree/$((i % 7))/$((i % 3))/f$i; i=$((i + 1)); done
 tar cf tree.tar $(find tree -type f | sort); tar tf tree.tar | md5sum; rm -r tree; tar xf tree.tar; find tree -type f | sort | xargs cat | md5sum
 find tree -name 'f*5' -exec wc -c {} + | tail -n 1; find tree -type d | wc -l; find / -xdev -name 'virtio*' -maxdepth 3 | sort

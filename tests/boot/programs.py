@@ -46,34 +46,45 @@ with open(os.path.join(root, "w/run.sh"), "w") as f:
 cd /w; export PATH=/usr/bin:/bin LC_ALL=C HOME=/w OPENSSL_CONF=/dev/null PYTHONHASHSEED=0
 B=/bin/busybox
 say() { echo "== $1"; }
-say perl; perl bench.pl 600; perl -e 'printf "%.15g %s\n", atan2(1, 1) * 4, join ",", map { $_ ** 0.5 } 1 .. 20; $_ = "abc" x 1000; print tr/a//, " ", length, "\n"; print join(" ", sort { $a <=> $b } map { ($_ * 7919) % 1009 } 1 .. 200), "\n"'
+say perl; perl bench.pl 600
+perl -e 'printf "%.15g %s\n", atan2(1, 1) * 4, join ",", map { $_ ** 0.5 } 1 .. 20; $_ = "abc" x 1000;
+    print tr/a//, " ", length, "\n", join(" ", sort { $a <=> $b } map { ($_ * 7919) % 1009 } 1 .. 200), "\n"'
 say python; python3.11 -I -S more.py
-say sqlite; sqlite3 :memory: < bench.sql; sqlite3 :memory: "with recursive c(x) as (select 1 union all select x + 1 from c where x < 20000) select count(*), sum(x * x), avg(x / 3.0), group_concat(x % 7) from c where x % 1000 = 1"
+say sqlite; sqlite3 :memory: < bench.sql
+sqlite3 :memory: "with recursive c(x) as (select 1 union all select x + 1 from c where x < 20000)
+    select count(*), sum(x * x), avg(x / 3.0), group_concat(x % 7) from c where x % 1000 = 1"
 say cc1; /usr/lib/gcc/aarch64-linux-gnu/12/cc1 -fpreprocessed -quiet -O1 -o out.s cc1in.i; echo $?; $B wc -l < out.s; $B md5sum < out.s
 say digests; for d in md5 sha1 sha256 sha512 sha3-256 blake2s256 sm3; do openssl dgst -$d cc1in.i; done
-say ciphers; for c in aes-128-cbc aes-256-ctr chacha20 camellia-128-cbc aes-192-cfb; do openssl enc -$c -pbkdf2 -iter 1000 -S 0011223344556677 -k secret -in cc1in.i | $B md5sum; done
+say ciphers
+for c in aes-128-cbc aes-256-ctr chacha20 camellia-128-cbc aes-192-cfb; do
+    openssl enc -$c -pbkdf2 -iter 1000 -S 0011223344556677 -k secret -in cc1in.i | $B md5sum
+done
 say primes; openssl prime 170141183460469231731687303715884105727; openssl prime 170141183460469231731687303715884105729
-say tls
+say tls; printf '[req]\ndistinguished_name=dn\n[dn]\n' > c
 for kind in "rsa:2048" "ec -pkeyopt ec_paramgen_curve:P-256" "ed25519"; do
-    openssl req -x509 -newkey $kind -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=guest -config /dev/null 2> /dev/null || { printf '[req]\ndistinguished_name=dn\n[dn]\n' > c; openssl req -x509 -newkey $kind -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=guest -config c 2> err || $B cat err; }
+    openssl req -x509 -newkey $kind -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=guest -config c 2> err ||
+        $B cat err
     for version in tls1_3 tls1_2; do
         openssl s_server -accept 4433 -cert cert.pem -key key.pem -quiet -rev -naccept 1 > /dev/null 2>&1 &
         n=0; until $B netstat -lnt | $B grep -q :4433 || [ $n = 200 ]; do $B sleep 0.1; n=$((n + 1)); done
         # The line stays open until the answer has come: a slow machine takes its time.
         : > log
-        { echo "hello over $version"; n=0; until $B grep -q 'revo olleh' log || [ $n = 300 ]; do $B sleep 0.1; n=$((n + 1)); done; } |
+        { echo "hello over $version"; n=0
+          until $B grep -q 'revo olleh' log || [ $n = 300 ]; do $B sleep 0.1; n=$((n + 1)); done; } |
             openssl s_client -connect 127.0.0.1:4433 -CAfile cert.pem -verify_return_error -$version > log 2>&1
         $B grep -E '^(New, |Verification|Verify return)|revo olleh' log | $B sort -u
         $B kill %1 2> /dev/null; wait
     done
 done
-say speed; openssl speed -seconds 1 -bytes 8192 -evp aes-128-gcm > speed 2> err; echo $?; openssl speed -seconds 1 sha256 ecdsap256 >> speed 2> err; echo $?; $B grep -cE 'AES-128-GCM|sha256|ecdsa' speed
+say speed; openssl speed -seconds 1 -bytes 8192 -evp aes-128-gcm > speed 2> err; echo $?
+openssl speed -seconds 1 sha256 ecdsap256 >> speed 2> err; echo $?; $B grep -cE 'AES-128-GCM|sha256|ecdsa' speed
 exit 42
 """)
 
 failures = Failures()
 debian = Guest(add={root: "/debian"})
-prepare = ("cd /debian && mkdir -p proc dev tmp && mount --bind /proc proc && mount --bind /dev dev && mount -t tmpfs tmp tmp && "
+prepare = ("cd /debian && mkdir -p proc dev tmp && mount --bind /proc proc && mount --bind /dev dev && "
+           "mount -t tmpfs tmp tmp && "
            "cp /bin/busybox bin/busybox && exec chroot /debian /bin/busybox sh /w/run.sh")
 command = ["sh", "-c", prepare]
 result = debian.run(command, limit=600, options=["-m", "1G"])
