@@ -6,11 +6,13 @@
 //   LoadV, LoadPairV                results: zero-extended to 128 bits
 //   Store(V), StorePair(V)          operands: the low bytes count
 //   LoadEx(Pair)                    emitted code sets the monitor itself
-//   StoreEx(Pair)                   operands: value(s); result [0]: 0 stored, 1 not. Emitted code has compared the
+//   StoreEx(Pair)                   operands: value(s); result [0]: 0 stored, 1 not. Emitted code has
+//   compared the
 //                                   monitor's address and will clear the monitor: compare memory with
 //                                   exclusive_value[] and swap, atomically
 //   AtomicRmw                       operand [0]; result [0] = old value, zero-extended
 //   Cas                             operands [0] expected, [1] new; result [0] = old value, zero-extended
+//   CheckStack                      no access: the address is a misaligned SP
 #pragma once
 
 #include <cstdint>
@@ -35,6 +37,7 @@ enum class MemoryKind : uint8_t {
     AtomicRmw,
     Cas,
     ZeroBlock,
+    CheckStack,
 };
 
 struct MemoryAccess {
@@ -43,11 +46,11 @@ struct MemoryAccess {
     jit::ir::AtomicKind atomic = jit::ir::AtomicKind::Add;
 
     constexpr uint32_t pack() const {
-        return static_cast<uint32_t>(kind) | (aux & 0xfff) << 8 | static_cast<uint32_t>(atomic) << 20;
+        return static_cast<uint32_t>(kind) | (aux & 0x3fff) << 8 | static_cast<uint32_t>(atomic) << 22;
     }
     static constexpr MemoryAccess unpack(uint64_t d) {
-        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0xfff),
-                static_cast<jit::ir::AtomicKind>(d >> 20 & 0xf)};
+        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0x3fff),
+                static_cast<jit::ir::AtomicKind>(d >> 22 & 0xf)};
     }
 
     constexpr unsigned unit_bytes() const { return 1u << jit::ir::mem_size_log2(aux); }
@@ -68,7 +71,7 @@ struct MemoryAccess {
     constexpr bool writes() const {
         using enum MemoryKind;
         return !(kind == Load || kind == LoadV || kind == LoadPair || kind == LoadPairV || kind == LoadEx ||
-                 kind == LoadExPair);
+                 kind == LoadExPair || kind == CheckStack);
     }
     constexpr bool is_vector() const {
         using enum MemoryKind;
@@ -80,6 +83,11 @@ struct MemoryAccess {
         using enum MemoryKind;
         return (aux & jit::ir::kMemAligned) != 0 || kind == LoadEx || kind == LoadExPair || kind == StoreEx ||
                kind == StoreExPair || kind == AtomicRmw || kind == Cas;
+    }
+    /// A stack alignment fault, which comes before all others (AArch64.CheckSPAlignment).
+    constexpr bool misaligns_stack(uint64_t addr) const {
+        return kind == MemoryKind::CheckStack ||
+               ((aux & jit::ir::kMemSpBase) != 0 && ((addr - jit::ir::mem_sp_offset(aux)) & 15) != 0);
     }
     constexpr bool is_unprivileged() const { return (aux & jit::ir::kMemUnprivileged) != 0; }
 };

@@ -3,7 +3,9 @@
 //     rorx eax, addr, 7            index of the entry, times its size
 //     and  eax, (entries - 1) * 32
 //     lea  t, [addr + bytes - 1]   a page crossing misses, since the entry of the first page has its own tag;
-//     and  t, page mask            accesses that must be aligned keep the low bits of addr instead
+//     and  t, page mask            accesses that must be aligned keep the low bits of addr instead; accesses
+//     by
+//                                  SP, those of an address in the last 16 bytes that is aligned if SP is
 //     cmp  t, [r14 + rax + tag]
 //     jne  slow path
 //     mov  rax, [r14 + rax + addend]
@@ -38,6 +40,7 @@ bool BlockEmitter::emit_memory(const Inst& i) {
         case Op::AtomicRmw: emit_rmw(i); return true;
         case Op::Cas: emit_cas(i); return true;
         case Op::ZeroBlock: emit_zero_block(i); return true;
+        case Op::CheckStack: emit_check_stack(i); return true;
         default: return false;
     }
 }
@@ -63,6 +66,7 @@ MemoryAccess BlockEmitter::describe_access(const Inst& i) {
             access.atomic = static_cast<ir::AtomicKind>(i.imm);
             break;
         case Op::Cas: access.kind = Cas; break;
+        case Op::CheckStack: access.kind = CheckStack; break;
         default: access.kind = ZeroBlock; break;
     }
     return access;
@@ -78,7 +82,17 @@ size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr,
     const unsigned bytes = access.bytes();
     rorx(eax, addr.cvt32(), jit::kPageBits - 5);
     and_(eax, static_cast<uint32_t>((jit::kTlbEntries - 1) << 5));
-    if (access.kind == MemoryKind::ZeroBlock || bytes == 1) {
+    if ((access.aux & ir::kMemSpBase) != 0) {
+        // The last byte's 16 bytes, whose page is the one of addr if nothing crosses.
+        const unsigned offset = ir::mem_sp_offset(access.aux);
+        const int back = static_cast<int>((offset + bytes - 1) & ~15u) - static_cast<int>(offset);
+        if (back == 0) {
+            mov(temp, addr);
+        } else {
+            lea(temp, ptr[addr + back]);
+        }
+        and_(temp, static_cast<uint32_t>(jit::kPageMask | 15));
+    } else if (access.kind == MemoryKind::ZeroBlock || bytes == 1) {
         mov(temp, addr);
         and_(temp, static_cast<uint32_t>(jit::kPageMask));
     } else if (access.must_be_aligned()) {
@@ -96,17 +110,30 @@ size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr,
     } else {
         cmp(temp, qword[r14 + rax + kEntry + tag]);
     }
-    args.inst = cur_;
-    args.reg[0] = static_cast<uint8_t>(addr.getIdx());
-    snapshot(args.first, args.count);
-    args.imm = static_cast<int64_t>(points_.size());
-    points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_)});
-    const size_t cold = jump_cold(kNe, &BlockEmitter::cold_memory, args);
+    const size_t cold = miss_if(kNe, addr, args);
     if (access.is_unprivileged())
         mov(rax, qword[rax + kEntry + offsetof(jit::TlbEntry, addend)]);
     else
         mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
     return cold;
+}
+
+size_t BlockEmitter::miss_if(Cc cc, const Reg64& addr, ColdArgs args) {
+    args.inst = cur_;
+    args.reg[0] = static_cast<uint8_t>(addr.getIdx());
+    snapshot(args.first, args.count);
+    args.imm = static_cast<int64_t>(points_.size());
+    points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_)});
+    return jump_cold(cc, &BlockEmitter::cold_memory, args);
+}
+
+void BlockEmitter::emit_check_stack(const Inst& i) {
+    prepare_access();
+    const Reg64 sp = use(i.args[0]);
+    test(sp.cvt8(), 15);
+    const size_t cold = miss_if(kNe, sp, {});
+    mark_access();
+    resume_here(cold);
 }
 
 bool BlockEmitter::has_second() const {

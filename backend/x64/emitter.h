@@ -275,6 +275,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see cold_memory(). Returns the
     /// cold path's index.
     size_t check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, ColdArgs args);
+    /// Goes to the slow path of the current instruction if cc holds.
+    size_t miss_if(Cc cc, const Reg64& addr, ColdArgs args);
     /// The next instruction emitted is the access that the last check_access was for.
     void mark_access() { points_.back().access = static_cast<uint32_t>(here() - entry_); }
     bool has_second() const;
@@ -287,6 +289,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     void emit_rmw(const Inst& i);
     void emit_cas(const Inst& i);
     void emit_zero_block(const Inst& i);
+    void emit_check_stack(const Inst& i);
     void cold_memory(const ColdArgs& args);
     void load_sized(const Reg64& dst, const Xbyak::RegExp& from, unsigned log2, bool sign, Type t);
     void load_vector_sized(const Xmm& dst, const Xbyak::RegExp& from, unsigned log2);

@@ -170,15 +170,6 @@ struct RuntimeHelpers {
         }
         return 0;
     }
-    static uint64_t alignment_fault(GuestState& s, uint64_t address, uint64_t stack, uint64_t) {
-        Vcpu& v = vcpu(s);
-        if (stack != 0)
-            a64::take_sp_alignment(v.cpu_, v.helper_pc());
-        else
-            a64::take_data_abort(v.cpu_, address, mmu::kFscAlignment, false, v.helper_pc());
-        v.leave_redirected();
-        return 0;
-    }
 };
 
 void Vcpu::fill_runtime_table() {
@@ -204,7 +195,6 @@ void Vcpu::fill_runtime_table() {
     helper(Helper::DataBarrier, &RuntimeHelpers::data_barrier);
     helper(Helper::ReadCounter, &RuntimeHelpers::read_counter);
     helper(Helper::CompareAndSwapPair, &RuntimeHelpers::compare_and_swap_pair);
-    helper(Helper::AlignmentFault, &RuntimeHelpers::alignment_fault);
 }
 
 }  // namespace arclight::guestos

@@ -115,6 +115,8 @@ class Vcpu final : public frontend::a64::Environment {
     bool access_device(const backend::MemoryAccess& access, uint64_t pa);
     void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes,
                       uint8_t* second);
+    uint64_t recover_pc(const void* host_pc);
+    void raise_sp_alignment(const void* host_pc);
     void raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write);
 
     uint64_t helper_pc() const { return state_.page_base + state_.insn_offset; }

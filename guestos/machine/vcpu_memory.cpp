@@ -174,11 +174,20 @@ bool Vcpu::read_faults(uint64_t va, uint8_t fsc) const {
     return mmu::walk(cpu_.translation, cpu_.memory, va, read).fsc() == fsc;
 }
 
+/// Brings the guest registers up to date; the address of the instruction whose slow path returns to host_pc.
+uint64_t Vcpu::recover_pc(const void* host_pc) {
+    const std::optional<uint32_t> offset = board_.engine().recover(host_pc, state_);
+    return state_.page_base + offset.value_or(state_.insn_offset);
+}
+
 void Vcpu::raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write) {
     ++stats_.data_aborts;
-    const std::optional<uint32_t> offset = board_.engine().recover(host_pc, state_);
-    const uint64_t pc = state_.page_base + offset.value_or(state_.insn_offset);
-    frontend::a64::take_data_abort(cpu_, va, fsc, write, pc);
+    frontend::a64::take_data_abort(cpu_, va, fsc, write, recover_pc(host_pc));
+    leave_redirected();
+}
+
+void Vcpu::raise_sp_alignment(const void* host_pc) {
+    frontend::a64::take_sp_alignment(cpu_, recover_pc(host_pc));
     leave_redirected();
 }
 
@@ -298,6 +307,7 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const uint64_t va = access.kind == MemoryKind::ZeroBlock ? given & ~uint64_t{63} : given;
     const unsigned bytes = access.bytes();
 
+    if (access.misaligns_stack(given)) return raise_sp_alignment(host_pc);
     const unsigned alignment = access.must_be_aligned()                         ? bytes
                                : state_.mode & frontend::a64::mode::kAlignCheck ? access.unit_bytes()
                                                                                 : 1;

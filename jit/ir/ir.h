@@ -50,7 +50,11 @@ inline constexpr uint32_t kMemRelease = 1u << 6;
 inline constexpr uint32_t kMemUnprivileged = 1u << 7;  ///< LDTR/STTR executed at EL1
 inline constexpr uint32_t kMemAligned =
     1u << 8;  ///< must be aligned to the whole access, else an alignment fault
-inline constexpr uint32_t kMemSpBase = 1u << 9;  ///< the base is SP, which must be 16-byte aligned
+/// The address is SP plus mem_sp_offset() modulo 16, and SP must be 16-byte aligned, else a stack alignment fault.
+/// For plain accesses without kMemAligned; others come after a CheckStack.
+inline constexpr uint32_t kMemSpBase = 1u << 9;
+inline constexpr unsigned kMemSpOffsetShift = 10;  ///< 4 bits
+constexpr unsigned mem_sp_offset(uint32_t aux) { return aux >> kMemSpOffsetShift & 15; }
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
 
 enum class AtomicKind : uint64_t { Add, Clear, Xor, Set, MaxS, MinS, MaxU, MinU, Swap };

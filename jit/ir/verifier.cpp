@@ -108,6 +108,24 @@ const char* check(const Block& block, Ref index) {
             if (!ok) return "operand type does not fit the operation";
             break;
         }
+        case Op::Load:
+        case Op::Store:
+        case Op::LoadV:
+        case Op::StoreV:
+        case Op::LoadPair:
+        case Op::StorePair:
+        case Op::LoadPairV:
+        case Op::StorePairV:
+            if ((i.aux & kMemSpBase) != 0 && (i.aux & kMemAligned) != 0) return "kMemSpBase with kMemAligned";
+            break;
+        case Op::LoadEx:
+        case Op::LoadExPair:
+        case Op::StoreEx:
+        case Op::StoreExPair:
+        case Op::AtomicRmw:
+        case Op::Cas:
+            if ((i.aux & kMemSpBase) != 0) return "kMemSpBase without a plain access";
+            break;
         case Op::StoreField:
             if (i.aux != 4 && i.aux != 8 && i.aux != 16) return "size is not 4, 8 or 16";
             [[fallthrough]];

@@ -49,6 +49,7 @@ inline bool perform(GuestState& s, MemoryAccess access, Memory& m) {
     uint64_t addr = s.access_addr;
     const unsigned unit = access.unit_bytes(), size = access.bytes();
     if (access.kind == ZeroBlock) addr &= ~uint64_t{63};
+    if (access.misaligns_stack(addr)) return false;
     if (access.must_be_aligned() && (addr & (size - 1)) != 0) return false;
     if (!Memory::allowed(addr, size, access.writes())) return false;
     uint8_t* p = m.at(addr);
@@ -121,6 +122,7 @@ inline bool perform(GuestState& s, MemoryAccess access, Memory& m) {
             break;
         }
         case ZeroBlock: std::memset(p, 0, 64); break;
+        case CheckStack: break;
     }
     return true;
 }

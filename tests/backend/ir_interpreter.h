@@ -266,6 +266,7 @@ class Interpreter {
             case Op::AtomicRmw: return access(i, MemoryKind::AtomicRmw);
             case Op::Cas: return access(i, MemoryKind::Cas);
             case Op::ZeroBlock: return access(i, MemoryKind::ZeroBlock);
+            case Op::CheckStack: return (arg(0) & 15) != 0 && access(i, MemoryKind::CheckStack);
             case Op::Fence: return false;
             case Op::InsnStart: offset_ = static_cast<uint32_t>(i.imm); return false;
             case Op::ExitIf: return arg(0) != 0 && exit_to(i.imm);

@@ -73,6 +73,36 @@ TEST_F(MemoryTest, WhatMustMissMisses) {
     EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Lookup);
 }
 
+// Every offset, misalignment and size, near the end of a page: what lies in it by an aligned SP is a hit, and
+// nothing else.
+TEST_F(MemoryTest, AccessesByTheStackPointerCheckIt) {
+    h_.fill_tlb();
+    const auto pair = [&](uint32_t aux) {
+        return make([&](ir::Builder& b) {
+            const Ref r = b.emit(Op::LoadPairV, Type::V128, {b.get_x(1)}, 0, aux);
+            const Ref second = b.emit(Op::PairSecond, Type::V128, {r});
+            b.set_v(0, r);
+            b.set_v(1, second);
+        });
+    };
+    for (unsigned log2 = 0; log2 <= 4; ++log2) {
+        for (unsigned offset = 0; offset < 16; ++offset) {
+            const uint32_t aux = log2 | ir::kMemSpBase | offset << ir::kMemSpOffsetShift;
+            const CompiledBlock c = log2 == 4 ? pair(aux) : load(log2, aux & ~ir::kMemSizeMask);
+            const unsigned bytes = log2 == 4 ? 32 : 1u << log2;
+            for (uint64_t addr = kBase + 4096 - 48; addr < kBase + 4096; ++addr) {
+                const bool aligned = (addr - offset) % 16 == 0, crosses = addr + bytes > kBase + 4096;
+                ASSERT_EQ(slow_calls(c, addr), aligned && !crosses ? 0u : 1u) << addr << ' ' << aux;
+                ASSERT_EQ(h_.state().exit_reason == jit::ExitReason::Exception, !aligned);
+            }
+        }
+    }
+    const CompiledBlock check =
+        make([](ir::Builder& b) { b.emit(Op::CheckStack, Type::Void, {b.get_x(1)}); });
+    for (uint64_t sp = 0; sp < 32; ++sp) EXPECT_EQ(slow_calls(check, sp), sp % 16 == 0 ? 0u : 1u);
+    EXPECT_EQ(h_.last_access.kind, MemoryKind::CheckStack);
+}
+
 TEST_F(MemoryTest, UnprivilegedAccessesUseTheUsersView) {
     h_.fill_tlb();
     h_.state().user_view = h_.other_view.get();
@@ -191,9 +221,9 @@ TEST_F(MemoryTest, ExclusivesSucceedAndFail) {
 }
 
 TEST_F(MemoryTest, DescriptorSurvivesPacking) {
-    for (unsigned kind = 0; kind <= static_cast<unsigned>(MemoryKind::ZeroBlock); ++kind) {
+    for (unsigned kind = 0; kind <= static_cast<unsigned>(MemoryKind::CheckStack); ++kind) {
         for (unsigned atomic = 0; atomic < 9; ++atomic) {
-            const MemoryAccess a{static_cast<MemoryKind>(kind), 0x1f3, static_cast<ir::AtomicKind>(atomic)};
+            const MemoryAccess a{static_cast<MemoryKind>(kind), 0x25f3, static_cast<ir::AtomicKind>(atomic)};
             const MemoryAccess u = MemoryAccess::unpack(a.pack());
             EXPECT_TRUE(u.kind == a.kind && u.aux == a.aux && u.atomic == a.atomic);
         }

@@ -243,8 +243,13 @@ class BlockGenerator {
         ir::Builder& b = *b_;
         const Type t = int_type();
         const unsigned log2 = pick(t == Type::I32 ? 3 : 4), pair_log2 = t == Type::I32 ? 2 : 3;
-        const uint32_t aligned = pick(4) == 0 ? ir::kMemAligned : 0;
-        const auto at = [&](unsigned bytes, bool must) { return address(bytes, must || aligned != 0); };
+        const unsigned sp_offset = pick(16);
+        const uint32_t sp_base = ir::kMemSpBase | sp_offset << ir::kMemSpOffsetShift;
+        const uint32_t aligned = pick(4) == 0 ? ir::kMemAligned : pick(4) == 0 ? sp_base : 0;
+        const auto at = [&](unsigned bytes, bool must) {
+            if (aligned == sp_base) return b.add(Type::I64, address(16, true), b.i64(sp_offset));
+            return address(bytes, must || aligned != 0);
+        };
         switch (pick(14)) {
             case 0:
             case 1: {
@@ -307,6 +312,8 @@ class BlockGenerator {
             default:
                 if (pick(2) == 0) {
                     b.emit(Op::ZeroBlock, Type::Void, {at(1, false)});
+                } else if (pick(2) == 0) {
+                    b.emit(Op::CheckStack, Type::Void, {address(16, true)});
                 } else {
                     b.emit(Op::Fence, Type::Void, {}, pick(4));
                 }

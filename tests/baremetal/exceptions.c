@@ -76,9 +76,10 @@ static int remember_daif(struct frame* f) {
     }
 #define EL0_LIST(X)                                                                                          \
     X(svc, "svc #7")                                                                                         \
-    X(hvc, "hvc #0") X(smc, "smc #0") X(brk, "brk #9") X(udf, "udf #1") X(eret, "eret") X(wfi, "wfi")        \
-        X(wfe, "sevl\n wfe") X(read_daif, "mrs x2, daif") X(write_daif, "msr daif, x3")                      \
-            X(spsel, "msr spsel, #0") X(pan, "msr pan, #1") X(ctr, "mrs x2, ctr_el0\n mov x2, #1") X(        \
+    X(hvc, "hvc #0")                                                                                         \
+    X(smc, "smc #0") X(brk, "brk #9") X(udf, "udf #1") X(eret, "eret") X(wfi, "wfi") X(wfe, "sevl\n wfe")    \
+        X(read_daif, "mrs x2, daif") X(write_daif, "msr daif, x3") X(spsel, "msr spsel, #0")                 \
+            X(pan, "msr pan, #1") X(ctr, "mrs x2, ctr_el0\n mov x2, #1") X(                                  \
                 dczid, "mrs x2, dczid_el0\n and x2, x2, #0x10") X(cntvct, "mrs x2, cntvct_el0\n mov x2, #1") \
                 X(cntpct, "mrs x2, cntpct_el0\n mov x2, #1") X(cntfrq, "mrs x2, cntfrq_el0")                 \
                     X(cntv_ctl, "mrs x2, cntv_ctl_el0") X(cntp_cval, "msr cntp_cval_el0, xzr")               \
@@ -248,8 +249,52 @@ static void modes(void) {
     show("loads by an aligned SP");
 }
 
-// With SCTLR.SA: what uses an aligned SP, or a misaligned one not as a base, works. (QEMU checks no SP at
-// all, so that the faults themselves have nothing to be compared with.)
+// A stack alignment fault and nothing else: no register has changed. QEMU 7.2 checks no SP at all.
+#define STACK_FAULT(text, stack)                                                                        \
+    do {                                                                                                \
+        u64 sp_ = (stack), sum_;                                                                        \
+        expect();                                                                                       \
+        __asm__ volatile(                                                                               \
+            "msr sp_el0, %0\n mov x4, #8\n mov x5, #5\n mov x6, #6\n mov x7, #7\n msr spsel, #0\n" text \
+            "\n msr spsel, #1\n mrs %0, sp_el0\n add %1, x4, x5\n add %1, %1, x6\n add %1, %1, x7\n"    \
+            : "+r"(sp_), "=r"(sum_)::"x4", "x5", "x6", "x7", "memory");                                 \
+        judge(text, this_cpu()->count == 1 ? this_cpu()->esr : this_cpu()->count, 0x9a000000);          \
+        judge("  registers", sum_ + sp_, 26 + (stack));                                                 \
+    } while (0)
+
+static void stack_faults(u64 stack) {
+    STACK_FAULT("ldr x4, [sp]", stack);
+    STACK_FAULT("ldrb w4, [sp]", stack);
+    STACK_FAULT("ldr w4, [sp, #4]", stack);
+    STACK_FAULT("ldr x4, [sp, #8]", stack);
+    STACK_FAULT("ldrsh x4, [sp, #14]", stack);
+    STACK_FAULT("ldur x4, [sp, #-8]", stack);
+    STACK_FAULT("ldtr x4, [sp, #-16]", stack);
+    STACK_FAULT("ldr x4, [sp], #16", stack);
+    STACK_FAULT("str x4, [sp, #-16]!", stack);
+    STACK_FAULT("ldr x5, [sp, x4]", stack);
+    STACK_FAULT("strb w5, [sp, x4]", stack);
+    STACK_FAULT("stp x4, x5, [sp, #-16]!", stack);
+    STACK_FAULT("ldp x4, x5, [sp], #16", stack);
+    STACK_FAULT("ldpsw x4, x5, [sp, #8]", stack);
+    STACK_FAULT("stp q0, q1, [sp, #-32]!", stack);
+    STACK_FAULT("ldr q0, [sp, #16]", stack);
+    STACK_FAULT("ldr d0, [sp, x4]", stack);
+    STACK_FAULT("ld1 {v0.16b-v3.16b}, [sp], #64", stack);
+    STACK_FAULT("ld3 {v0.4h-v2.4h}, [sp]", stack);
+    STACK_FAULT("st1 {v0.s}[1], [sp]", stack);
+    STACK_FAULT("ld1r {v0.2d}, [sp]", stack);
+    STACK_FAULT("ldaxr x4, [sp]", stack);
+    STACK_FAULT("clrex\n stlxr w4, x5, [sp]", stack);
+    STACK_FAULT("ldxp x4, x5, [sp]", stack);
+    STACK_FAULT("ldar x4, [sp]", stack);
+    STACK_FAULT("stlr x4, [sp]", stack);
+    STACK_FAULT("ldaddal x4, x5, [sp]", stack);
+    STACK_FAULT("cas x4, x5, [sp]", stack);
+    STACK_FAULT("casp x4, x5, x6, x7, [sp]", stack);
+}
+
+// With SCTLR.SA: what uses an aligned SP, or a misaligned one not as a base, works.
 static void sp_alignment(void) {
     say("SP alignment\n");
     set_sctlr(1 << 3 | 1 << 4, 0);
@@ -275,7 +320,23 @@ static void sp_alignment(void) {
         AT_EL1T("prfm pldl1keep, [sp]", stack);
         AT_EL1T("mov x4, sp\n and sp, x4, #-16\n ldr x4, [sp]", sp);
     }
+    for (u64 sp = stack + 1; sp < stack + 16; sp += 7) AT_EL1T("prfm pldl1keep, [sp]", sp);
+    stack_faults(stack + 8);
+    stack_faults(stack + 3);
+    stack_faults(stack - 4);       // the access crosses a page, the 16 bytes before it do not
+    stack_faults(0x7f8000000008);  // comes before what translation finds
+    set_sctlr(1 << 1, 0);          // and before the alignment that SCTLR_EL1.A asks for
+    stack_faults(stack + 4);
+    set_sctlr(0, 1 << 1);
     el0_one("at EL0", el0_sp, el0_stack_va - 64);
+    expect();
+    at_el0(el0_sp, 0, el0_stack_va - 60);
+    judge("at EL0, misaligned", this_cpu()->esr + this_cpu()->last_vector, 0x9a000400);
+    // Each bit is for its EL alone.
+    set_sctlr(0, 1 << 3);
+    AT_EL1T("ldr x4, [sp]", stack + 4);
+    set_sctlr(1 << 3, 1 << 4);
+    stack_faults(stack + 4);
     set_sctlr(0, 1 << 3 | 1 << 4);
     for (u64 sp = stack + 1; sp < stack + 16; sp += 7) AT_EL1T("ldr x4, [sp]", sp);
     el0_one("at EL0, SA0 off", el0_sp, el0_stack_va - 60);

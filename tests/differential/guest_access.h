@@ -26,6 +26,7 @@ AccessResult perform_access(jit::GuestState& s, backend::MemoryAccess access, Tr
         return transfer(va & ~uint64_t{63}, const_cast<uint8_t*>(zeros), 64, true) ? AccessResult::Done
                                                                                    : AccessResult::Fault;
     }
+    if (access.misaligns_stack(va)) return AccessResult::Unaligned;
     if (access.must_be_aligned() && va % total != 0) return AccessResult::Unaligned;
 
     uint8_t bytes[32] = {};

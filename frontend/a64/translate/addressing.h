@@ -15,14 +15,22 @@ struct Address {
     Ref address;
     Reg base;
     Ref written_back = ir::kNoRef;
+    std::optional<uint64_t> offset;  ///< of the address from the base, if it is known
 };
+
+/// MemAux of a plain access there.
+inline uint32_t mem_aux(Translator& t, unsigned size, const Address& a, uint32_t flags = 0) {
+    if (a.offset) return mem_aux(t, size, a.base, *a.offset, flags);
+    check_sp(t, a.base);
+    return mem_aux(t, size, flags);
+}
 
 /// [Xn|SP, #offset], or with writeback for the two index modes.
 inline Address address_imm(Translator& t, Reg n, int64_t offset, unsigned mode) {
     const Ref base = xsp(t, n);
-    if (mode == kPostIndex) return {base, n, offset_by(t, base, offset)};
+    if (mode == kPostIndex) return {base, n, offset_by(t, base, offset), 0};
     const Ref address = offset_by(t, base, offset);
-    return {address, n, mode == kPreIndex ? address : ir::kNoRef};
+    return {address, n, mode == kPreIndex ? address : ir::kNoRef, static_cast<uint64_t>(offset)};
 }
 
 /// [Xn|SP, Rm, extend #amount]; nothing when the extension is a reserved one.

@@ -8,8 +8,9 @@ namespace {
 
 Type register_type(unsigned size) { return int_type(size == 3); }
 
-uint32_t atomic_aux(const Translator& t, unsigned size, Reg n, bool acquire, bool release) {
-    return mem_aux(t, size, n,
+uint32_t atomic_aux(Translator& t, unsigned size, Reg n, bool acquire, bool release) {
+    check_sp(t, n);
+    return mem_aux(t, size,
                    ir::kMemAligned | (acquire ? ir::kMemAcquire : 0) | (release ? ir::kMemRelease : 0));
 }
 

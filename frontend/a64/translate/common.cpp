@@ -33,13 +33,28 @@ bool check_fp_enabled(Translator& t) {
     return raise(t, jit::ExitReason::Undefined, kUndefinedFpTrap);
 }
 
+namespace {
+bool checks_sp(const Translator& t, Reg base) {
+    return index(base) == 31 && (t.mode & mode::kSpAlignCheck) != 0;
+}
+}  // namespace
+
 uint32_t mem_aux(const Translator& t, unsigned size, uint32_t flags) {
     return size | flags | ((t.mode & mode::kAlignCheck) != 0 ? ir::kMemAligned : 0);
 }
 
-uint32_t mem_aux(const Translator& t, unsigned size, Reg base, uint32_t flags) {
-    const bool sp_check = index(base) == 31 && (t.mode & mode::kSpAlignCheck) != 0;
-    return mem_aux(t, size, flags | (sp_check ? ir::kMemSpBase : 0));
+uint32_t mem_aux(Translator& t, unsigned size, Reg base, uint64_t offset, uint32_t flags) {
+    const uint32_t aux = mem_aux(t, size, flags);
+    if ((aux & ir::kMemAligned) != 0) {
+        check_sp(t, base);
+        return aux;
+    }
+    if (!checks_sp(t, base)) return aux;
+    return aux | ir::kMemSpBase | static_cast<uint32_t>(offset & 15) << ir::kMemSpOffsetShift;
+}
+
+void check_sp(Translator& t, Reg base) {
+    if (checks_sp(t, base)) t.ir.emit(Op::CheckStack, Type::Void, {xsp(t, base)});
 }
 
 // SCTLR_EL1.A asks that each register of a pair be aligned, but kMemAligned speaks of the whole access. That

@@ -50,10 +50,13 @@ inline Ref call(Translator& t, Helper helper, std::initializer_list<Ref> args, u
 }
 
 // ---- memory
-/// MemAux of an access of 1 << size bytes based on `base`, with the alignment checks that the mode asks for.
-uint32_t mem_aux(const Translator& t, unsigned size, Reg base, uint32_t flags = 0);
-/// As above, for an address that is not based on a register (literals).
+/// MemAux of a plain access of 1 << size bytes at `base` + `offset`, with the alignment checks that the mode asks
+/// for. May emit the one of SP, so it comes before the access.
+uint32_t mem_aux(Translator& t, unsigned size, Reg base, uint64_t offset, uint32_t flags);
+/// The same without a check of SP: the base is another register, or check_sp() came before.
 uint32_t mem_aux(const Translator& t, unsigned size, uint32_t flags = 0);
+/// AArch64.CheckSPAlignment (D1.3.8.2), if `base` is SP and the mode asks for it.
+void check_sp(Translator& t, Reg base);
 inline Ref load(Translator& t, Type type, Ref address, uint32_t aux) {
     return t.ir.emit(Op::Load, type, {address}, 0, aux);
 }

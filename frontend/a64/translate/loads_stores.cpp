@@ -12,13 +12,13 @@ constexpr bool kWord = true;                        ///< as the `w` field: the r
 Type register_type(unsigned size) { return int_type(size == 3); }
 
 bool load_to(Translator& t, Type type, unsigned size, const Address& a, Reg r, uint32_t flags) {
-    set_x(t, r, load(t, type, a.address, mem_aux(t, size, a.base, flags)));
+    set_x(t, r, load(t, type, a.address, mem_aux(t, size, a, flags)));
     write_back(t, a);
     return true;
 }
 
 bool store_from(Translator& t, unsigned size, const Address& a, Reg r, uint32_t flags) {
-    store(t, a.address, x(t, r), mem_aux(t, size, a.base, flags));
+    store(t, a.address, x(t, r), mem_aux(t, size, a, flags));
     write_back(t, a);
     return true;
 }

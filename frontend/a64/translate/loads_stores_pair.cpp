@@ -14,7 +14,7 @@ Address pair_address(Translator& t, unsigned size, Imm<2> mode, Imm<7> offset, R
 bool load_pair_to(Translator& t, Type type, unsigned size, uint32_t flags, Imm<2> mode, Imm<7> offset, Reg r2,
                   Reg n, Reg r) {
     const Address a = pair_address(t, size, mode, offset, n);
-    const Pair v = load_pair(t, type, a.address, mem_aux(t, size, n, flags));
+    const Pair v = load_pair(t, type, a.address, mem_aux(t, size, a, flags));
     set_x(t, r, v.first);
     set_x(t, r2, v.second);
     write_back(t, a);
@@ -29,7 +29,7 @@ bool STP(Translator& t, bool sf, Imm<2> mode, Imm<7> offset, Reg r2, Reg n, Reg 
     const unsigned size = sf ? 3 : 2;
     const Address a = pair_address(t, size, mode, offset, n);
     const Pair values{x(t, r), x(t, r2)};
-    store_pair(t, a.address, values, mem_aux(t, size, n));
+    store_pair(t, a.address, values, mem_aux(t, size, a));
     write_back(t, a);
     return true;
 }
@@ -49,7 +49,7 @@ bool STP_fp(Translator& t, Imm<2> opc, Imm<2> mode, Imm<7> offset, Vec r2, Reg n
     const unsigned size = 2 + opc;
     const Address a = pair_address(t, size, mode, offset, n);
     const Pair values{t.ir.get_v(Type::V128, index(r)), t.ir.get_v(Type::V128, index(r2))};
-    store_pair_v(t, a.address, values, mem_aux(t, size, n));
+    store_pair_v(t, a.address, values, mem_aux(t, size, a));
     write_back(t, a);
     return true;
 }
@@ -59,7 +59,7 @@ bool LDP_fp(Translator& t, Imm<2> opc, Imm<2> mode, Imm<7> offset, Vec r2, Reg n
     if (!check_fp_enabled(t)) return false;
     const unsigned size = 2 + opc;
     const Address a = pair_address(t, size, mode, offset, n);
-    const Pair v = load_pair_v(t, a.address, mem_aux(t, size, n));
+    const Pair v = load_pair_v(t, a.address, mem_aux(t, size, a));
     t.ir.set_v(index(r), v.first);
     t.ir.set_v(index(r2), v.second);
     write_back(t, a);

@@ -13,13 +13,13 @@ constexpr unsigned kMaxSize = 4;                       ///< Q
 unsigned access_size(Imm<2> size, Imm<1> opc) { return concat(opc, size); }
 
 bool load_to(Translator& t, unsigned size, const Address& a, Vec r) {
-    t.ir.set_v(index(r), load_v(t, a.address, mem_aux(t, size, a.base)));
+    t.ir.set_v(index(r), load_v(t, a.address, mem_aux(t, size, a)));
     write_back(t, a);
     return true;
 }
 
 bool store_from(Translator& t, unsigned size, const Address& a, Vec r) {
-    store_v(t, a.address, t.ir.get_v(Type::V128, index(r)), mem_aux(t, size, a.base));
+    store_v(t, a.address, t.ir.get_v(Type::V128, index(r)), mem_aux(t, size, a));
     write_back(t, a);
     return true;
 }

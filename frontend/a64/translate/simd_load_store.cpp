@@ -28,8 +28,8 @@ void post_index(Translator& t, const Structures& s, Ref base, unsigned bytes) {
 }
 
 /// MemAux for an access at the base itself (which checks SP) or after it.
-uint32_t access_aux(const Translator& t, unsigned size, const Structures& s, unsigned offset) {
-    return offset == 0 ? mem_aux(t, size, s.n) : mem_aux(t, size);
+uint32_t access_aux(Translator& t, unsigned size, const Structures& s, unsigned offset) {
+    return offset == 0 ? mem_aux(t, size, s.n, 0, 0) : mem_aux(t, size);
 }
 
 /// With alignment checking each element must be aligned to its own size, so whole registers cannot be
@@ -37,7 +37,7 @@ uint32_t access_aux(const Translator& t, unsigned size, const Structures& s, uns
 bool by_element(const Translator& t, const Structures& s) {
     return (t.mode & mode::kAlignCheck) != 0 && s.size != 0;
 }
-uint32_t whole_aux(const Translator& t, const Structures& s, unsigned offset) {
+uint32_t whole_aux(Translator& t, const Structures& s, unsigned offset) {
     return access_aux(t, s.q ? 4 : 3, s, offset) & ~ir::kMemAligned;
 }
 

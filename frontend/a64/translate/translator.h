@@ -49,7 +49,6 @@ enum class Helper : uint64_t {
     ReadCounter,         ///< CNTVCT_EL0 / CNTPCT_EL0 -> value
     CompareAndSwapPair,  ///< CASP: a = address, b = log2 unit bytes | acquire etc.; operands in
                          ///< access_value[0..3], old values come back in access_value[0..1]
-    AlignmentFault,  ///< SP or address alignment: a = address, b = kind
     Count
 };
 

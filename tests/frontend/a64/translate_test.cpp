@@ -202,7 +202,29 @@ TEST(Memory, AuxSaysWhatTheModeAsks) {
     const auto aux = [](uint32_t insn, Op op, uint32_t mode) {
         return all_of(translate({insn}, mode), op).at(0).aux;
     };
-    EXPECT_EQ(aux(0xf94003e0, Op::Load, mode::kSpAlignCheck), 3 | ir::kMemSpBase);  // ldr x0, [sp]
+    constexpr uint32_t kCheck = mode::kSpAlignCheck;
+    const auto sp_base = [](uint32_t offset) { return ir::kMemSpBase | offset << ir::kMemSpOffsetShift; };
+    EXPECT_EQ(aux(0xf94003e0, Op::Load, kCheck), 3 | sp_base(0));       // ldr x0, [sp]
+    EXPECT_EQ(aux(0xf94007e0, Op::Load, kCheck), 3 | sp_base(8));       // ldr x0, [sp, #8]
+    EXPECT_EQ(aux(0x39408fe0, Op::Load, kCheck), sp_base(3));           // ldrb w0, [sp, #35]
+    EXPECT_EQ(aux(0xf85f83e0, Op::Load, kCheck), 3 | sp_base(8));       // ldur x0, [sp, #-8]
+    EXPECT_EQ(aux(0xf84087e0, Op::Load, kCheck), 3 | sp_base(0));       // ldr x0, [sp], #8
+    EXPECT_EQ(aux(0xf8408fe0, Op::Load, kCheck), 3 | sp_base(8));       // ldr x0, [sp, #8]!
+    EXPECT_EQ(aux(0xa9be7bfd, Op::StorePair, kCheck), 3 | sp_base(0));  // stp x29, x30, [sp, #-32]!
+    EXPECT_EQ(aux(0xad4087e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ldp q0, q1, [sp, #16]
+    EXPECT_EQ(aux(0x4c40a3e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ld1 {v0.16b, v1.16b}, [sp]
+    EXPECT_EQ(aux(0xf94003e0, Op::Load, 0), 3u);
+    const auto checks = [](uint32_t insn, uint32_t mode) {
+        return all_of(translate({insn}, mode), Op::CheckStack).size();
+    };
+    EXPECT_EQ(checks(0xf94003e0, kCheck), 0u);  // ldr x0, [sp]
+    EXPECT_EQ(checks(0xf94003e0, kCheck | mode::kAlignCheck), 1u);
+    EXPECT_EQ(checks(0xf8616be0, kCheck), 1u);  // ldr x0, [sp, x1]
+    EXPECT_EQ(checks(0xf8616be0, 0), 0u);
+    EXPECT_EQ(checks(0xf8616800, kCheck), 0u);  // ldr x0, [x0, x1]
+    for (const uint32_t insn : {0xc85fffe0u, 0xc802ffe0u, 0xc89fffe0u, 0xf82103e0u, 0xc8a17fe0u, 0x48207fe2u})
+        EXPECT_EQ(checks(insn, kCheck), 1u) << std::hex << insn;  // ldaxr, stlxr, stlr, ldadd, cas, casp
+    EXPECT_EQ(checks(0xf98003e0, kCheck), 0u);                    // prfm
     EXPECT_EQ(aux(0xf9400020, Op::Load, mode::kSpAlignCheck), 3u);
     EXPECT_EQ(aux(0xf9400020, Op::Load, mode::kAlignCheck), 3 | ir::kMemAligned);
     EXPECT_EQ(aux(0xf8400820, Op::Load, kKernel), 3 | ir::kMemUnprivileged);  // ldtr x0, [x1]
