@@ -1,17 +1,45 @@
 // Where translated code runs: a host process or a virtual machine (design.md, "One contract, two worlds").
 #pragma once
 
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "jit/guest_state.h"
+#include "mmu/host_tables.h"
 
 namespace arclight::backend {
+
+/// Named counters for --stats.
+using WorldCounts = std::vector<std::pair<std::string, uint64_t>>;
 
 class World {
   public:
     virtual ~World() = default;
+
+    /// Carries out `body`, a virtual CPU's whole life, on the calling thread in the place where translated code runs.
+    /// run() and host_tables() are for use in there. The error is one line: the world stopped before the body ended,
+    /// and whatever it was doing is lost.
+    virtual std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) {
+        (void)cpu;
+        body();
+        return {};
+    }
     /// Runs from `code` (translated for state.pc) until it leaves. Sets page_base from state.pc. Returns
     /// state.exit_reason; state.pc and exit_info are as the reason says.
     virtual jit::ExitReason run(jit::GuestState& state, const void* code) = 0;
+
+    /// The page tables that windows of this CPU are made of; null where code uses the soft TLB alone.
+    virtual mmu::HostTables* host_tables(unsigned cpu) {
+        (void)cpu;
+        return nullptr;
+    }
     virtual const char* name() const = 0;
+    /// Of all CPUs, since start; slightly stale.
+    virtual WorldCounts counts() const { return {}; }
 };
 
 }  // namespace arclight::backend

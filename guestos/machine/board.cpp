@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "backend/kvm/kvm_world.h"
+#include "backend/kvm/probe.h"
 #include "backend/process_world.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/rng.h"
@@ -57,8 +59,6 @@ Result<std::unique_ptr<Board>> Board::create(const RunOptions& options, devices:
 }
 
 Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status) {
-    if (options_.accel == Accel::kvm)
-        return failure("--accel kvm is not available in this version; use process or auto");
     if (options_.trace.any()) {
         trace_file_ = options_.trace.file.empty() ? stderr : std::fopen(options_.trace.file.c_str(), "w");
         if (trace_file_ == nullptr)
@@ -70,7 +70,7 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
                                                                         .trace_ir = options_.trace.ir,
                                                                         .trace_host = options_.trace.host,
                                                                         .trace_file = trace_file_});
-    world_ = std::make_unique<backend::ProcessWorld>(engine_->code());
+    if (auto chosen = choose_world(); !chosen) return chosen;
 
     for (unsigned i = 0; i < options_.cpus; ++i) vcpus_.push_back(std::make_unique<Vcpu>(*this, i));
     devices::InterruptController* gic;
@@ -114,10 +114,42 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     return {};
 }
 
+Result<void> Board::choose_world() {
+    backend::kvm::Probe probe;
+    if (options_.accel != Accel::process) {
+        probe = backend::kvm::probe();
+        if (options_.accel == Accel::kvm && !probe.usable) return failure("--accel kvm: {}", probe.why_not);
+    }
+    world_reason_ = options_.accel == Accel::automatic ? probe.reason() : "as asked for";
+    if (options_.accel == Accel::kvm || (options_.accel == Accel::automatic && probe.preferred())) {
+        auto world = backend::KvmWorld::create(engine_->code(), {.cpus = options_.cpus, .native_ring0 = probe.native_ring0});
+        if (world) {
+            world_ = std::move(*world);
+            return {};
+        }
+        if (options_.accel == Accel::kvm) return failure("--accel kvm: {}", world.error());
+        world_reason_ = fmt::format("process: {}", world.error());
+    }
+    world_ = std::make_unique<backend::ProcessWorld>(engine_->code());
+    return {};
+}
+
+void Board::fail(const std::string& why) {
+    {
+        const std::lock_guard guard(exclusive_lock_);
+        if (failure_.empty()) failure_ = why;
+    }
+    stop(End::Failure);
+}
+
 Board::End Board::run(const BootState& boot) {
     vcpus_[0]->power_on(boot.entry, boot.x0);
     std::vector<std::thread> threads;
-    for (auto& v : vcpus_) threads.emplace_back([&v] { v->thread_main(); });
+    for (auto& v : vcpus_)
+        threads.emplace_back([this, &v] {
+            const auto ran = world_->run_thread(v->index(), [&v] { v->thread_main(); });
+            if (!ran) fail(ran.error());
+        });
     for (std::thread& t : threads) t.join();
     return end_;
 }

@@ -48,7 +48,7 @@ class RamMapping {
 
 class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
   public:
-    enum class End : uint8_t { PowerOff, Reset, Quit };
+    enum class End : uint8_t { PowerOff, Reset, Quit, Failure };
 
     static Result<std::unique_ptr<Board>> create(const RunOptions& options, devices::EventLoop& loop,
                                                  devices::CharBackend& console, ExitStatus* exit_status);
@@ -62,6 +62,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     End run(const BootState& boot);
     /// Stops the machine; any thread.
     void stop(End why);
+    /// Why the machine ended with End::Failure: one line.
+    const std::string& failure_text() const { return failure_; }
     bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
     void print_stats(std::FILE* out) const;
     uint64_t instructions() const;  ///< guest instructions of all CPUs, if they are counted
@@ -113,6 +115,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
     void print_exception(Vcpu& cpu, const char* what);
     void print_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail);
+    Result<void> choose_world();
+    void fail(const std::string& why);
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
 
     const RunOptions& options_;
@@ -122,6 +126,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     devices::Bus bus_;
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::World> world_;
+    std::string world_reason_;
+    std::string failure_;  // under exclusive_lock_ until all CPUs have ended
     std::vector<std::unique_ptr<Vcpu>> vcpus_;
     std::unique_ptr<devices::GicV2> gic2_;
     std::unique_ptr<devices::GicV3> gic3_;

@@ -38,6 +38,8 @@ std::string Board::stats_json() const {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     j["cpu_seconds"] = cpu_seconds(usage);
+    j["accel"] = {{"world", world_->name()}, {"reason", world_reason_}};
+    for (const auto& [name, count] : world_->counts()) j["accel"]["exits"][name] = count;
     j["peak_memory_bytes"] = usage.ru_maxrss * 1024;
     if (options_.count_instructions) j["guest_instructions"] = instructions();
     const jit::EngineStats e = engine_->stats();

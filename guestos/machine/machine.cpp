@@ -85,6 +85,7 @@ int run_machine(const RunOptions& options) {
             if (const auto written = write_file(options.stats_file, json.data(), json.size()); !written)
                 return complain(written.error());
         }
+        if (end == Board::End::Failure) return complain(board.failure_text());
         if (signal_number != 0) return 128 + signal_number;
         if (hangup) return complain("the console's terminal is gone");
         if (end == Board::End::Reset && !options.no_reboot) continue;

@@ -1,0 +1,122 @@
+#include "backend/kvm/kvm_device.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <immintrin.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace arclight::backend::kvm {
+
+namespace {
+std::unexpected<std::string> failure(const char* what) {
+    return std::unexpected(fmt::format("{}: {}", what, strerror(errno)));
+}
+
+constexpr unsigned kCpuidEntries = 256;
+/// kvm_cpuid2, whose flexible array <linux/kvm.h> declares such that C++ gives it another size, and with it the two
+/// requests another number.
+struct Cpuid {
+    uint32_t count = kCpuidEntries;
+    uint32_t padding = 0;
+    kvm_cpuid_entry2 entries[kCpuidEntries] = {};
+
+    /// What KVM can give a guest.
+    explicit Cpuid(int device) {
+        if (ioctl(device, _IOWR(KVMIO, 0x05, uint64_t), this) < 0) count = 0;
+    }
+    int give_to(int processor) const { return ioctl(processor, _IOW(KVMIO, 0x90, uint64_t), this); }
+};
+}  // namespace
+
+FileDescriptor::~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+}
+
+Processor::Processor(Processor&& other) noexcept
+    : fd_(std::move(other.fd_)), run_(std::exchange(other.run_, nullptr)), run_bytes_(other.run_bytes_) {}
+
+Processor::~Processor() {
+    if (run_ != nullptr) munmap(run_, run_bytes_);
+}
+
+Result<VirtualMachine> VirtualMachine::create() {
+    VirtualMachine vm;
+    vm.device_ = FileDescriptor(open("/dev/kvm", O_RDWR | O_CLOEXEC));
+    if (vm.device_.get() < 0) return failure("/dev/kvm cannot be opened");
+    const int device = vm.device_.get();
+    if (ioctl(device, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+        return std::unexpected("/dev/kvm speaks another version of its interface");
+    constexpr int kNeeded = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    if ((ioctl(device, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & kNeeded) != kNeeded)
+        return std::unexpected("/dev/kvm lacks KVM_CAP_SYNC_REGS");
+    vm.most_slots_ = static_cast<unsigned>(std::max(0, ioctl(device, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS)));
+    const int run_bytes = ioctl(device, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (run_bytes < static_cast<int>(sizeof(kvm_run))) return failure("KVM_GET_VCPU_MMAP_SIZE");
+    vm.run_bytes_ = static_cast<size_t>(run_bytes);
+    vm.vm_ = FileDescriptor(ioctl(device, KVM_CREATE_VM, 0));
+    if (vm.vm_.get() < 0) return failure("KVM_CREATE_VM");
+    // Intel processors want these pages out of the way (api.rst 4.37, 4.41); others ignore them.
+    uint64_t identity_map = 0xffff'c000;
+    (void)ioctl(vm.vm_.get(), KVM_SET_TSS_ADDR, 0xfffb'd000);
+    (void)ioctl(vm.vm_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+    vm.read_cpuid();
+    return vm;
+}
+
+void VirtualMachine::read_cpuid() {
+    const Cpuid cpuid(device_.get());
+    for (unsigned i = 0; i < cpuid.count; ++i) {
+        const kvm_cpuid_entry2& e = cpuid.entries[i];
+        if (e.function == 0x8000'0008) physical_bits_ = std::clamp(e.eax & 0xff, 36u, 46u);
+        if (e.function == 1) has_xsave_ = (e.ecx >> 26 & 1) != 0;
+    }
+}
+
+Result<Processor> VirtualMachine::create_processor() {
+    FileDescriptor fd(ioctl(vm_.get(), KVM_CREATE_VCPU, processors_));
+    if (fd.get() < 0) return failure("KVM_CREATE_VCPU");
+    ++processors_;
+    void* run = mmap(nullptr, run_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (run == MAP_FAILED) return failure("cannot map a virtual processor's page");
+    Processor processor(std::move(fd), static_cast<kvm_run*>(run), run_bytes_);
+
+    const Cpuid cpuid(device_.get());
+    if (cpuid.count != 0 && cpuid.give_to(processor.fd()) < 0) return failure("KVM_SET_CPUID2");
+    // Code that this process chose for its own processor runs inside, AVX and AVX-512 among it.
+    kvm_xcrs xcrs{};
+    xcrs.nr_xcrs = 1;
+    constexpr uint64_t kVectorState = 0xe7;
+    xcrs.xcrs[0].value = _xgetbv(0) & kVectorState;
+    (void)ioctl(processor.fd(), KVM_SET_XCRS, &xcrs);  // where it is refused, the probe finds out what works
+    // One time base inside and outside: the clock's parameters, which the process shares, are for the host's TSC.
+    uint64_t no_offset = 0;
+    kvm_device_attr attr{};
+    attr.group = KVM_VCPU_TSC_CTRL;
+    attr.attr = KVM_VCPU_TSC_OFFSET;
+    attr.addr = reinterpret_cast<uint64_t>(&no_offset);
+    (void)ioctl(processor.fd(), KVM_SET_DEVICE_ATTR, &attr);
+
+    if (ioctl(processor.fd(), KVM_GET_SREGS, &processor.sregs()) < 0) return failure("KVM_GET_SREGS");
+    processor.run().kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    return processor;
+}
+
+Result<void> VirtualMachine::add_memory(uint64_t gpa, uint64_t host, uint64_t bytes) {
+    if (slots_ >= most_slots_) return std::unexpected("KVM has no memory slot left");
+    kvm_userspace_memory_region region{};
+    region.slot = slots_;
+    region.guest_phys_addr = gpa;
+    region.memory_size = bytes;
+    region.userspace_addr = host;
+    if (ioctl(vm_.get(), KVM_SET_USER_MEMORY_REGION, &region) < 0) return failure("KVM_SET_USER_MEMORY_REGION");
+    ++slots_;
+    return {};
+}
+
+}  // namespace arclight::backend::kvm

@@ -1,0 +1,142 @@
+#include "backend/kvm/kvm_world.h"
+
+#include <sys/syscall.h>
+
+#include <bit>
+#include <cstring>
+
+namespace arclight::backend {
+
+using kvm::Arena;
+using kvm::ProcessMap;
+using kvm::ProcessorThread;
+
+namespace {
+/// The program's own memory needs a page of tables a GiB that it touches, and little else.
+constexpr size_t kProcessTableBytes = size_t{16} << 20;
+constexpr size_t kArenaUnit = size_t{2} << 20;
+
+size_t arena_bytes(const KvmWorld::Options& options) {
+    const size_t windows = options.windows ? options.cpus * options.table_bytes : 0;
+    return Arena::kSystemBytes + (kProcessTableBytes + windows + kArenaUnit - 1) / kArenaUnit * kArenaUnit;
+}
+}  // namespace
+
+/// The part of one processor's page tables that windows may use.
+class KvmWorld::Tables final : public mmu::HostTables {
+  public:
+    Tables(ProcessorThread& thread, ProcessMap& process, Arena& arena, uint8_t* first, size_t count, unsigned entries)
+        : thread_(thread), process_(process), arena_(arena), next_(first), end_(first + count * 4096), entries_(entries) {}
+
+    uint64_t* root() override { return thread_.root(); }
+    bool may_use_root_entry(unsigned index) override {
+        // The program's memory lies at both ends and in the middle of user space. What it might still grow into is
+        // left alone: the entries next to its own.
+        return index >= 1 && index <= entries_ && !process_.uses_root_entry(index - 1) &&
+               !process_.uses_root_entry(index) && !process_.uses_root_entry(index + 1);
+    }
+    uint64_t* take_table() override {
+        if (!free_.empty()) {
+            uint64_t* table = free_.back();
+            free_.pop_back();
+            std::memset(table, 0, 4096);
+            return table;
+        }
+        if (next_ == end_) return nullptr;
+        auto* table = reinterpret_cast<uint64_t*>(next_);
+        next_ += 4096;
+        return table;
+    }
+    void give_back_table(uint64_t* table) override { free_.push_back(table); }
+    uint64_t physical_of_table(const uint64_t* table) override { return arena_.gpa_of(table); }
+    uint64_t* table_at(uint64_t physical) override { return arena_.at(physical); }
+    uint64_t physical_of_page(const uint8_t* host) override {
+        const auto address = reinterpret_cast<uint64_t>(host);
+        if (address >> 30 != known_chunk_) {
+            // Guest RAM is touched before any page of it is mapped, but perhaps by another processor only. From inside
+            // nobody can make KVM add memory, so touch it here: the exit does that.
+            (void)*static_cast<const volatile uint8_t*>(host);
+            known_gpa_ = process_.known(address).value_or(0);
+            known_chunk_ = address >> 30;
+        }
+        return known_gpa_ + (address & ((uint64_t{1} << 30) - 1));
+    }
+    void invalidate(std::span<const uint64_t> addresses) override { thread_.invalidate(addresses); }
+
+  private:
+    ProcessorThread& thread_;
+    ProcessMap& process_;
+    Arena& arena_;
+    uint8_t* next_;
+    uint8_t* end_;
+    const unsigned entries_;
+    std::vector<uint64_t*> free_;
+    uint64_t known_chunk_ = ~uint64_t{0}, known_gpa_ = 0;
+};
+
+KvmWorld::KvmWorld(kvm::VirtualMachine vm, const CodeBuffer& code, const Options& options)
+    : options_(options),
+      enter_(code.thunks().enter),
+      vm_(std::move(vm)),
+      arena_(arena_bytes(options)),
+      process_(vm_, arena_) {}
+
+KvmWorld::~KvmWorld() = default;
+
+kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const CodeBuffer& code, const Options& options) {
+    auto vm = kvm::VirtualMachine::create();
+    if (!vm) return std::unexpected(vm.error());
+    std::unique_ptr<KvmWorld> world(new KvmWorld(std::move(*vm), code, options));
+    const kvm::CodeRange range{reinterpret_cast<uint64_t>(code.base()),
+                               static_cast<unsigned>(std::bit_width(code.size() - 1))};
+    for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
+        auto thread = ProcessorThread::create(world->vm_, world->arena_, world->process_, options.native_ring0, range,
+                                              options.window_fault);
+        if (!thread) return std::unexpected(thread.error());
+        world->threads_.push_back(std::move(*thread));
+    }
+    if (!options.windows) return world;
+    for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
+        const size_t count = options.table_bytes / 4096;
+        uint8_t* pages = world->arena_.take_pages(count);
+        if (pages == nullptr) return std::unexpected("no memory for page tables");
+        world->tables_.push_back(std::make_unique<Tables>(*world->threads_[cpu], world->process_, world->arena_, pages,
+                                                          count, options.most_root_entries));
+    }
+    return world;
+}
+
+std::expected<void, std::string> KvmWorld::run_thread(unsigned cpu, const std::function<void()>& body) {
+    return threads_[cpu]->run(body);
+}
+
+jit::ExitReason KvmWorld::run(jit::GuestState& state, const void* code) {
+    state.page_base = state.pc & jit::kPageMask;
+    return static_cast<jit::ExitReason>(enter_(&state, code));
+}
+
+mmu::HostTables* KvmWorld::host_tables(unsigned cpu) { return tables_.empty() ? nullptr : tables_[cpu].get(); }
+
+WorldCounts KvmWorld::counts() const {
+    kvm::ExitCounts sum;
+    for (const auto& thread : threads_) {
+        const kvm::ExitCounts& c = thread->counts();
+        sum.system_calls += c.system_calls;
+        sum.first_touches += c.first_touches;
+        sum.window_faults += c.window_faults;
+        sum.invalidations += c.invalidations;
+        sum.interrupted += c.interrupted;
+        for (unsigned i = 0; i < 512; ++i) sum.system_call[i] += c.system_call[i];
+    }
+    const uint64_t wait = sum.system_call[SYS_futex], io = sum.system_call[SYS_read] + sum.system_call[SYS_write];
+    return {{"total", sum.total()},
+            {"wait_and_wake", wait},
+            {"read_and_write", io},
+            {"other_system_calls", sum.system_calls - wait - io},
+            {"first_touches", sum.first_touches},
+            {"window_faults", sum.window_faults},
+            {"invalidations", sum.invalidations},
+            {"interrupted", sum.interrupted}};
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,292 @@
+#include "backend/kvm/processor_thread.h"
+
+#include <asm/prctl.h>
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <system_error>
+
+#include "jit/guest_state.h"
+
+namespace arclight::backend::kvm {
+
+namespace {
+constexpr size_t kStackBytes = size_t{8} << 20, kGuardBytes = 4096;
+constexpr uint64_t kFlagsAlwaysSet = 2;
+constexpr uint16_t kSyscallInstruction = 0x050f;
+
+uint8_t* map_stack() {
+    void* p = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        throw std::system_error(errno, std::generic_category(), "cannot map a virtual processor's stack");
+    mprotect(p, kGuardBytes, PROT_NONE);
+    return static_cast<uint8_t*>(p);
+}
+
+/// Calls that would change the calling thread's own context, which is not where the caller thinks it is.
+bool changes_the_thread(uint64_t number) {
+    switch (number) {
+        case SYS_clone:
+        case SYS_clone3:
+        case SYS_fork:
+        case SYS_vfork:
+        case SYS_execve:
+        case SYS_execveat:
+        case SYS_rt_sigreturn:
+        case SYS_sigaltstack:
+        case SYS_arch_prctl:
+        case SYS_exit: return true;
+        default: return false;
+    }
+}
+
+uint64_t call_host(const kvm_regs& r) {
+    uint64_t result;
+    register uint64_t r10 asm("r10") = r.r10;
+    register uint64_t r8 asm("r8") = r.r8;
+    register uint64_t r9 asm("r9") = r.r9;
+    asm volatile("syscall"
+                 : "=a"(result)
+                 : "a"(r.rax), "D"(r.rdi), "S"(r.rsi), "d"(r.rdx), "r"(r10), "r"(r8), "r"(r9)
+                 : "rcx", "r11", "memory");
+    return result;
+}
+
+/// Reads two bytes that may not be mapped.
+bool read_code(uint64_t address, uint16_t& out) {
+    unsigned char resident[2];
+    const uint64_t page = address & ~uint64_t{4095};
+    if (address >= ProcessMap::kEnd ||
+        mincore(reinterpret_cast<void*>(page), (address + 2) - page, resident) != 0)
+        return false;
+    std::memcpy(&out, reinterpret_cast<const void*>(address), 2);
+    return true;
+}
+}  // namespace
+
+ProcessorThread::ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native, CodeRange code,
+                                 WindowFaultFn handler, Table* root)
+    : processor_(std::move(processor)),
+      arena_(arena),
+      process_(process),
+      native_(native),
+      code_(code),
+      handler_(handler),
+      root_(root),
+      ring0_(arena, native, code, handler),
+      stack_(map_stack()) {}
+
+ProcessorThread::~ProcessorThread() { munmap(stack_, kStackBytes); }
+
+Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine& vm, Arena& arena, ProcessMap& process,
+                                                                 bool native, CodeRange code, WindowFaultFn handler) {
+    auto root = process.add_root();
+    if (!root) return std::unexpected(root.error());
+    auto processor = vm.create_processor();
+    if (!processor) return std::unexpected(processor.error());
+    std::unique_ptr<ProcessorThread> thread(
+        new ProcessorThread(std::move(*processor), arena, process, native, code, handler, *root));
+    thread->has_xsave_ = vm.has_xsave();
+    return thread;
+}
+
+// ---- Inside
+// -----------------------------------------------------------------------------------------------------
+
+void ProcessorThread::inside_main(ProcessorThread* self) {
+    (*self->body_)();
+    self->call_outside(Service::Return, 0, 0);
+}
+
+void ProcessorThread::call_outside(Service service, uint64_t argument, uint64_t argument2) {
+    reinterpret_cast<void (*)(Service, uint64_t, uint64_t)>(ring0_.leave())(service, argument, argument2);
+}
+
+void ProcessorThread::invalidate(std::span<const uint64_t> pages) {
+    const uint64_t count = pages.size() <= Ring0::kMostPages ? pages.size() : 0;
+    if (native_) {
+        ring0_.invalidate_inside()(pages.data(), count);
+    } else {
+        call_outside(Service::Invalidate, reinterpret_cast<uint64_t>(pages.data()), count);
+    }
+}
+
+// ---- Outside
+// ----------------------------------------------------------------------------------------------------
+
+Result<void> ProcessorThread::run(const std::function<void()>& body) {
+    body_ = &body;
+    uint64_t fs_base = 0;
+    if (syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base) != 0)
+        return std::unexpected(fmt::format("arch_prctl: {}", strerror(errno)));
+    kvm_run& run = processor_.run();
+    kvm_regs& regs = processor_.regs();
+    regs = {};
+    // As after a call: 8 less than a multiple of 16. The return address is never used.
+    regs.rsp = reinterpret_cast<uint64_t>(stack_ + kStackBytes) - 64 - 8;
+    regs.rip = reinterpret_cast<uint64_t>(&ProcessorThread::inside_main);
+    regs.rdi = reinterpret_cast<uint64_t>(this);
+    regs.rflags = kFlagsAlwaysSet;
+    ring0_.load(processor_.sregs(), arena_, root_, fs_base, has_xsave_);
+    run.kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    for (;;) {
+        if (auto entered = enter(); !entered) return entered;
+        auto going_on = handle_exit();
+        if (!going_on) return std::unexpected(going_on.error());
+        if (!*going_on) return {};
+    }
+}
+
+/// Until the next exit that is one.
+Result<void> ProcessorThread::enter() {
+    while (ioctl(processor_.fd(), KVM_RUN, 0) < 0) {
+        processor_.run().kvm_dirty_regs = 0;
+        if (errno == EINTR || errno == EAGAIN) {
+            ++counts_.interrupted;
+            continue;
+        }
+        return std::unexpected(
+            fmt::format("the virtual machine touched memory that the process does not have, at {:#x} ({})",
+                        processor_.regs().rip, strerror(errno)));
+    }
+    processor_.run().kvm_dirty_regs = 0;
+    return {};
+}
+
+std::string ProcessorThread::describe(const ExceptionFrame& frame) {
+    return fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}", frame.vector, frame.error, frame.rip,
+                       processor_.sregs().cr2);
+}
+
+Result<bool> ProcessorThread::handle_exit() {
+    kvm_run& run = processor_.run();
+    switch (run.exit_reason) {
+        case KVM_EXIT_IO:
+            if (run.io.port == static_cast<uint16_t>(Port::Exception))
+                return handle_exception(*reinterpret_cast<ExceptionFrame*>(processor_.regs().rsp));
+            break;
+        case KVM_EXIT_SHUTDOWN: return std::unexpected("the virtual machine stopped with a triple fault");
+        case KVM_EXIT_INTERNAL_ERROR:
+            return std::unexpected(fmt::format("KVM cannot run the virtual machine (internal error {}, at {:#x})",
+                                               run.internal.suberror, processor_.regs().rip));
+        case KVM_EXIT_FAIL_ENTRY:
+            return std::unexpected(fmt::format("KVM cannot enter the virtual machine (reason {:#x})",
+                                               uint64_t{run.fail_entry.hardware_entry_failure_reason}));
+        default: break;
+    }
+    return std::unexpected(fmt::format("the virtual machine stopped (exit {}, at {:#x})", run.exit_reason,
+                                       processor_.regs().rip));
+}
+
+/// False: the body has ended.
+Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
+    kvm_regs& regs = processor_.regs();
+    uint16_t code = 0;
+    switch (frame.vector) {
+        case kInvalidOpcode:
+            if (frame.rip == ring0_.leave()) {
+                if (static_cast<Service>(regs.rdi) == Service::Return) return false;
+                ++counts_.invalidations;
+                ExceptionFrame saved = frame;
+                const kvm_regs saved_regs = regs;
+                if (auto done = run_ring0(ring0_.invalidate_outside(), regs.rsi, regs.rdx); !done)
+                    return std::unexpected(done.error());
+                regs = saved_regs;
+                frame = saved;
+                frame.rip += 2;  // past the ud2
+                resume(frame);
+                return true;
+            }
+            if (read_code(frame.rip, code) && code == kSyscallInstruction) {
+                system_call(frame, frame.rip + 2);
+                return true;
+            }
+            break;
+        case kPageFault: {
+            // Where the kernel beneath is paravirtual, SYSCALL arrives as a jump to the entry point that nobody set,
+            // with RCX and R11 as the instruction leaves them.
+            if (frame.rip == 0 && read_code(regs.rcx - 2, code) && code == kSyscallInstruction) {
+                frame.rflags = regs.r11;
+                system_call(frame, regs.rcx);
+                return true;
+            }
+            if (code_.contains(frame.rip)) break;
+            ++counts_.first_touches;
+            if (auto added = process_.add(processor_.sregs().cr2); !added)
+                return std::unexpected(fmt::format("{}; {}", describe(frame), added.error()));
+            resume(frame);
+            return true;
+        }
+        default: break;
+    }
+    if ((frame.vector == kPageFault || frame.vector == kGeneralProtection) && handler_ != nullptr &&
+        code_.contains(frame.rip)) {
+        ++counts_.window_faults;
+        auto* state = reinterpret_cast<jit::GuestState*>(regs.rbp - jit::kStateBias);
+        const void* next = handler_(*state, reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);
+        if (next != nullptr) {
+            frame.rip = reinterpret_cast<uint64_t>(next);
+            resume(frame);
+            return true;
+        }
+    }
+    return std::unexpected(describe(frame));
+}
+
+void ProcessorThread::system_call(ExceptionFrame& frame, uint64_t next) {
+    kvm_regs& regs = processor_.regs();
+    ++counts_.system_calls;
+    ++counts_.system_call[regs.rax & 511];
+    regs.rax = changes_the_thread(regs.rax) ? static_cast<uint64_t>(-ENOSYS) : call_host(regs);
+    regs.rcx = next;
+    regs.r11 = frame.rflags;
+    frame.rip = next;
+    resume(frame);
+}
+
+/// Goes back to ring 3 by the frame of the exception.
+void ProcessorThread::resume(ExceptionFrame& frame) {
+    processor_.regs().rip = ring0_.return_to_user();
+    processor_.regs().rsp = reinterpret_cast<uint64_t>(&frame.rip);
+    processor_.regs().rflags = kFlagsAlwaysSet;
+    processor_.run().kvm_dirty_regs = KVM_SYNC_X86_REGS;
+}
+
+/// Runs a stub that ends with Port::Done. The processor is in ring 0.
+Result<void> ProcessorThread::run_ring0(uint64_t rip, uint64_t rdi, uint64_t rsi) {
+    kvm_regs& regs = processor_.regs();
+    regs.rip = rip;
+    regs.rdi = rdi;
+    regs.rsi = rsi;
+    regs.rsp = ring0_.stack_top();
+    regs.rflags = kFlagsAlwaysSet;
+    processor_.run().kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    if (auto entered = enter(); !entered) return entered;
+    if (processor_.run().exit_reason != KVM_EXIT_IO ||
+        processor_.run().io.port != static_cast<uint16_t>(Port::Done))
+        return std::unexpected(fmt::format("ring 0 stopped with exit {}", processor_.run().exit_reason));
+    return {};
+}
+
+Result<double> ProcessorThread::time_ring0(uint64_t count) {
+    const auto now = [] {
+        timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+    };
+    // After run() the processor is in ring 0 still, where the last exception left it.
+    if (auto warm = run_ring0(ring0_.spin_outside(), 0, 1); !warm) return std::unexpected(warm.error());
+    const double t0 = now();
+    if (auto warm = run_ring0(ring0_.spin_outside(), 0, 1); !warm) return std::unexpected(warm.error());
+    const double t1 = now();
+    if (auto done = run_ring0(ring0_.spin_outside(), 0, 1 + count / 2); !done) return std::unexpected(done.error());
+    return now() - t1 - (t1 - t0);
+}
+
+}  // namespace arclight::backend::kvm

@@ -1,0 +1,79 @@
+// One thread of this process running inside the virtual machine.
+//
+// The thread is moved there whole: same code, same data, same thread-local storage, a stack of its own. System calls
+// and first touches of memory leave the machine, are carried out here, and the thread goes on inside; everything else
+// runs without an exit.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "backend/kvm/kvm_device.h"
+#include "backend/kvm/process_map.h"
+#include "backend/kvm/ring0.h"
+
+namespace arclight::backend::kvm {
+
+/// Counted by the owning thread, read by anybody: slightly stale.
+struct ExitCounts {
+    uint64_t system_calls = 0;
+    uint64_t first_touches = 0;   ///< of a GiB of the process's memory
+    uint64_t window_faults = 0;   ///< handed over from outside
+    uint64_t invalidations = 0;   ///< asked for from outside
+    uint64_t interrupted = 0;     ///< by a signal of the host
+    uint64_t system_call[512] = {};  ///< by number
+    uint64_t total() const { return system_calls + first_touches + window_faults + invalidations + interrupted; }
+};
+
+class ProcessorThread {
+  public:
+    static Result<std::unique_ptr<ProcessorThread>> create(VirtualMachine& vm, Arena& arena, ProcessMap& process,
+                                                           bool native, CodeRange code, WindowFaultFn handler);
+    ~ProcessorThread();
+
+    /// Runs `body` inside, on the calling thread. An error if the machine stopped before it ended: what the body was
+    /// doing is then lost, whatever it was.
+    Result<void> run(const std::function<void()>& body);
+
+    /// From inside: forgets the translations of these pages, of all if there are none or more than Ring0::kMostPages.
+    void invalidate(std::span<const uint64_t> pages);
+
+    /// From outside: seconds that `count` ring-0 instructions take.
+    Result<double> time_ring0(uint64_t count);
+
+    Table* root() const { return root_; }
+    const ExitCounts& counts() const { return counts_; }
+
+  private:
+    enum class Service : uint64_t { Return, Invalidate };
+    ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native, CodeRange code,
+                    WindowFaultFn handler, Table* root);
+    static void inside_main(ProcessorThread* self);
+    void call_outside(Service service, uint64_t argument, uint64_t argument2);
+    Result<void> enter();
+    Result<bool> handle_exit();
+    Result<bool> handle_exception(ExceptionFrame& frame);
+    Result<void> run_ring0(uint64_t rip, uint64_t rdi, uint64_t rsi);
+    void system_call(ExceptionFrame& frame, uint64_t next);
+    void resume(ExceptionFrame& frame);
+    std::string describe(const ExceptionFrame& frame);
+
+    Processor processor_;
+    Arena& arena_;
+    ProcessMap& process_;
+    const bool native_;
+    const CodeRange code_;
+    const WindowFaultFn handler_;
+    Table* root_;
+    Ring0 ring0_;
+    bool has_xsave_ = false;
+    uint8_t* stack_ = nullptr;
+    const std::function<void()>* body_ = nullptr;
+    ExitCounts counts_;
+};
+
+}  // namespace arclight::backend::kvm

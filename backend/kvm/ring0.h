@@ -1,0 +1,72 @@
+// What runs in ring 0 of the virtual machine: descriptor tables and a page of stubs for each processor, no more.
+// Everything else, the program itself included, runs in ring 3, which is native on every kind of /dev/kvm; where ring 0
+// is emulated each of its instructions costs about a microsecond.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <cstdint>
+
+#include "backend/kvm/page_tables.h"
+#include "jit/guest_state.h"
+
+namespace arclight::backend::kvm {
+
+/// The I/O port of each reason for which ring 0 leaves the machine.
+enum class Port : uint8_t {
+    Exception = 0x10,  ///< ExceptionFrame at rsp
+    Done = 0x11,       ///< the work of invalidate_outside is done
+};
+
+/// As the stubs leave it (Intel SDM vol. 3, 6.14.2), the vector pushed last.
+struct ExceptionFrame {
+    uint64_t vector, error, rip, cs, rflags, rsp, ss;
+};
+
+inline constexpr unsigned kInvalidOpcode = 6, kGeneralProtection = 13, kPageFault = 14;
+
+/// A fault of translated code handed to ring 3 without leaving the machine.
+struct WindowFault {
+    uint64_t host_pc;
+    uint64_t address;  ///< CR2, of a page fault
+    uint64_t vector;
+    uint64_t resume;  ///< where ring 3 goes on
+};
+
+/// Translated code: [base, base + 2^log2).
+struct CodeRange {
+    uint64_t base;
+    unsigned log2;
+    bool contains(uint64_t pc) const { return (pc - base) >> log2 == 0; }
+};
+
+/// Where to go on after a fault of translated code.
+using WindowFaultFn = const void* (*)(jit::GuestState& state, const void* host_pc, uint64_t address);
+
+class Ring0 {
+  public:
+    /// `native`: ring 0 runs natively, so faults of translated code are handed over inside, and ring 3 may ask for
+    /// invalidation by a software interrupt. Else both leave the machine.
+    Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler);
+
+    void load(kvm_sregs& sregs, const Arena& arena, const Table* root, uint64_t fs_base, bool xsave) const;
+
+    uint64_t stack_top() const { return stack_top_; }
+    uint64_t return_to_user() const { return return_to_user_; }          ///< ring 0: iretq
+    uint64_t invalidate_outside() const { return invalidate_outside_; }  ///< ring 0: rdi = pages, rsi = how many
+    uint64_t spin_outside() const { return spin_outside_; }              ///< ring 0: 2 * rsi instructions
+    uint64_t leave() const { return leave_; }                            ///< ring 3: leaves, rdi and rsi as arguments
+    void (*invalidate_inside() const)(const uint64_t* pages, uint64_t count) {
+        return reinterpret_cast<void (*)(const uint64_t*, uint64_t)>(invalidate_inside_);
+    }
+
+    static constexpr uint16_t kKernelCode = 0x08, kUserData = 0x23, kUserCode = 0x2b, kTask = 0x30;
+    /// More pages than these are not worth single invalidations.
+    static constexpr uint64_t kMostPages = 32;
+
+  private:
+    uint64_t gdt_, tss_, idt_, stack_top_;
+    uint64_t return_to_user_ = 0, invalidate_outside_ = 0, invalidate_inside_ = 0, leave_ = 0, spin_outside_ = 0;
+};
+
+}  // namespace arclight::backend::kvm
