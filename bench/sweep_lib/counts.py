@@ -1,0 +1,49 @@
+"""Exact guest instruction counts, by a small QEMU plugin that counts every instruction executed between the guest's marks.
+
+The counts belong to the guest's programs, not to an emulator: Arclight's own --count-instructions agrees
+(tests/bench/counts.py). They are kept beside the guest, and made again when the guest changes.
+"""
+import json, os, subprocess
+from . import variants
+
+
+def cache_path(guest, inputs):
+    return os.path.join(guest, f"counts-{inputs}.json")
+
+
+def cached(guest, inputs):
+    try:
+        with open(cache_path(guest, inputs)) as f:
+            counts = json.load(f)
+        with open(os.path.join(guest, "stamp")) as f:
+            return counts["programs"] if counts["stamp"] == f.read().strip() else {}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def build_plugin(directory):
+    source = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "programs", "count.c")
+    plugin = os.path.join(directory, "count.so")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", plugin, source], check=True)
+    return plugin
+
+
+def count(guest, settings, names, directory, timeout):
+    """Counts these programs in one boot; returns {name: instructions} and keeps it, or raises OSError and the like."""
+    out = os.path.join(directory, "counts.txt")
+    variant = variants.qemu_variant("neoverse-n1")
+    command = variant.command(guest, settings, names, settings.inputs)
+    command += ["-plugin", f"{build_plugin(directory)},out={out}"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout, check=True)
+    counts, open_mark = dict(cached(guest, settings.inputs)), None
+    with open(out) as f:
+        for line in f:
+            mark, instructions = map(int, line.split())
+            if mark == 0 and open_mark:
+                counts[names[open_mark[0] - 1]] = instructions - open_mark[1]
+            open_mark = (mark, instructions) if mark else None
+    with open(os.path.join(guest, "stamp")) as f:
+        stamp = f.read().strip()
+    with open(cache_path(guest, settings.inputs), "w") as f:
+        json.dump({"stamp": stamp, "programs": counts}, f)
+    return counts

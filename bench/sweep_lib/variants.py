@@ -1,0 +1,102 @@
+"""What can run the guest: Arclight's combinations, as its own --help lists them, QEMU's CPU models, and the host itself."""
+import os, re, shutil, subprocess
+from dataclasses import dataclass, field
+
+QEMU_CPUS = ["cortex-a57", "cortex-a76", "neoverse-n1", "max,pauth-impdef=on"]
+
+
+@dataclass
+class Variant:
+    name: str           # "arclight process/tier1", "qemu cortex-a76", "native"
+    kind: str           # arclight, qemu, native
+    options: list       # what tells it from its siblings on the command line
+    kaslr: bool = True
+    labels: dict = field(default_factory=dict)
+
+    def command(self, guest, settings, programs, inputs, stats=None, spec=None):
+        """The command that boots the guest and runs these programs."""
+        words = f"console=ttyAMA0 panic=-1 quiet inputs={inputs} disks={2 if spec else 1} programs={','.join(programs)}"
+        disks = [f"{guest}/root.ext4"] + ([spec] if spec else [])
+        if self.kind == "arclight":
+            command = [settings.arclight, "run", "--kernel", f"{guest}/vmlinuz", "--initrd", f"{guest}/init.cpio",
+                       "-m", f"{settings.memory}M", "--no-reboot", "--append", words]
+            for disk in disks:
+                command += ["--drive", f"file={disk},format=raw,snapshot=on"]
+            if stats:
+                command += ["--stats-json", stats]
+            return command + self.options + settings.arclight_options
+        # Without dtb-randomness there is no kaslr-seed in the device tree, so the kernel stays where it is linked and,
+        # on CPUs without E0PD, does without page-table isolation.
+        machine = "virt,gic-version=3" + ("" if self.kaslr else ",dtb-randomness=off")
+        command = [settings.qemu, "-M", machine, *self.options, "-smp", "1", "-m", str(settings.memory), "-nodefaults",
+                   "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", f"{guest}/vmlinuz",
+                   "-initrd", f"{guest}/init.cpio", "-append", words]
+        for n, disk in enumerate(disks):
+            command += ["-drive", f"if=none,id=d{n},file={disk},format=raw,snapshot=on", "-device", f"virtio-blk-device,drive=d{n}"]
+        return command + settings.qemu_options
+
+
+def option_values(help_text, option, candidates):
+    """Which of the candidates the description of an option names; empty if there is no such option."""
+    match = re.search(rf"^\s+(?:-\w,)?{option}\b(.*?)(?=^\s+-|^\S|\Z)", help_text, re.MULTILINE | re.DOTALL)
+    if not match:
+        return []
+    return [c for c in candidates if re.search(rf"(?<![\w-]){c}(?![\w-])", match.group(1))]
+
+
+def arclight_version(settings):
+    out = subprocess.run([settings.arclight, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return out.stdout.strip()
+
+
+def discover_arclight(settings):
+    """(variants, remarks): every --accel and --jit combination that this binary offers and this host can run."""
+    if not os.access(settings.arclight, os.X_OK):
+        return [], [f"no Arclight at {settings.arclight} (./run --setup builds it; --arclight names another)"]
+    out = subprocess.run([settings.arclight, "run", "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    accels = option_values(out.stdout, "--accel", ["process", "kvm"]) or [None]
+    tiers = option_values(out.stdout, "--jit", ["tier1", "tier2", "tiered"]) or [None]
+    version, remarks = arclight_version(settings), []
+    for accel in list(accels):
+        if accel and re.search(rf"^\s*{accel}\s+no\b.*", version, re.MULTILINE):
+            remarks.append(re.search(rf"^\s*{accel}\s+no\b.*", version, re.MULTILINE).group(0).strip() + ": left out")
+            accels.remove(accel)
+    variants = []
+    for accel in accels:
+        for tier in tiers:
+            options = (["--accel", accel] if accel else []) + (["--jit", tier] if tier else [])
+            name = "arclight " + ("/".join(w for w in (accel, tier) if w) or "default")
+            variants.append(Variant(name, "arclight", options, labels={"accel": accel, "jit": tier}))
+    return variants, remarks
+
+
+def qemu_version(settings):
+    try:
+        out = subprocess.run([settings.qemu, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return out.stdout.splitlines()[0] if out.returncode == 0 and out.stdout else None
+
+
+def qemu_variant(cpu, kaslr=True, threads="single"):
+    name = f"qemu {cpu.split(',')[0]}" + ("" if kaslr else " nokaslr") + ("" if threads == "single" else " mttcg")
+    return Variant(name, "qemu", ["-cpu", cpu, "-accel", f"tcg,thread={threads}"], kaslr, {"cpu": cpu, "kaslr": kaslr, "thread": threads})
+
+
+def discover_qemu(settings):
+    if qemu_version(settings) is None:
+        return [], [f"no QEMU ({settings.qemu}; Debian: package qemu-system-arm): its columns stay empty"]
+    if settings.cpus != "all":
+        return [qemu_variant(cpu) for cpu in settings.cpus.split(";")], []
+    variants = [qemu_variant(cpu, kaslr) for cpu in QEMU_CPUS for kaslr in (True, False)]
+    return variants + [qemu_variant("cortex-a76", True, "multi"), qemu_variant("max,pauth-impdef=on", True, "multi")], []
+
+
+def discover_native(settings):
+    if not settings.native:
+        return [], []
+    if os.uname().machine != "x86_64":
+        return [], ["native programs are x86-64, this host is not: left out"]
+    if not shutil.which("unshare"):
+        return [], ["no unshare (Debian: util-linux): native runs are left out"]
+    return [Variant("native", "native", [])], []
