@@ -43,6 +43,7 @@ def parser():
     p.add_argument("--out", help="directory for state, result and page [build/sweep/quick or full]")
     p.add_argument("--fresh", action="store_true", help="do not resume an interrupted sweep")
     p.add_argument("--count", action="store_true", help="count guest instructions (for MIPS) even if that takes a while")
+    p.add_argument("--guest", help="a directory that bench/programs/prepare made, instead of the cache's")
     p.add_argument("--spec", metavar="DIR", help="a SPEC CPU2006 or CPU2017 installation with arm64 binaries and run directories")
     p.add_argument("--spec-size", choices=["test", "train", "ref"], default="ref", help="which of its inputs [ref]")
     p.add_argument("--executor", choices=["local", "slurm"], default="local", help="where the jobs run [local]")
@@ -154,10 +155,12 @@ def sweep(o):
     found = find_variants(o, settings)
     if not any(v.kind != "native" for v in found):
         raise UserError("nothing to run: neither Arclight nor QEMU is here")
-    guest = prepare([])
+    guest = o.guest or prepare([])
     if guest is None:
         raise UserError("the guest could not be prepared (see above)")
-    if any(v.kind == "native" for v in found) and prepare(["--native"]) is None:
+    if not os.path.exists(os.path.join(guest, "stamp")):
+        raise UserError(f"{guest} holds no prepared guest")
+    if any(v.kind == "native" for v in found) and not o.guest and prepare(["--native"]) is None:
         say("the native programs could not be prepared: left out")
         found = [v for v in found if v.kind != "native"]
     spec_disk, names, about, groups = None, [(p.name, p.quick_cpu) for p in chosen], {}, {p.name: p.group for p in chosen}
@@ -218,7 +221,7 @@ def sweep(o):
                 stopped = f"the time of --budget is over: {rep} of {reps} repetitions are complete"
                 break
             if rep == 0 and not o.spec and any(v.kind == "qemu" for v in usable):
-                count_instructions(o, settings, guest, [n for n, _ in names], began)
+                count_instructions(o, settings, guest, state, began)
     except KeyboardInterrupt:
         progress.clear()
         state.save()
@@ -246,15 +249,19 @@ def file_sum(path):
         return ""
 
 
-def count_instructions(o, settings, guest, names, began):
-    """MIPS need counts; the quick form makes them only while there is time."""
-    missing = [n for n in names if n not in counts.cached(guest, o.inputs)]
-    if not missing or (o.quick and not o.count and time.monotonic() - began > 200):
+def count_instructions(o, settings, guest, state, began):
+    """MIPS need counts; the quick form makes them only while there is time. Counting costs about three times the run."""
+    known = counts.cached(guest, o.inputs)
+    seconds = {s["program"]: s["wall"] for s in state.samples() if results.kind_of(s["variant"]) == "qemu" and s["program"] not in known}
+    seconds.pop("boot", None)
+    for failure in state.failures():
+        seconds.pop(failure["program"], None)
+    if not seconds or (o.quick and not o.count and time.monotonic() - began + 3 * sum(seconds.values()) > 480):
         return
-    say(f"counting the guest instructions of {len(missing)} programs (once for this guest)")
+    say(f"counting the guest instructions of {len(seconds)} programs (once for this guest)")
     with tempfile.TemporaryDirectory() as directory:
         try:
-            counts.count(guest, settings, missing, directory, 60 + 30 * len(missing) * (10 if o.inputs == "long" else 1))
+            counts.count(guest, settings, list(seconds), directory, 60 + 10 * sum(seconds.values()))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             say(f"no instruction counts, so no MIPS: {error}")
 

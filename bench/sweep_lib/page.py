@@ -6,9 +6,11 @@ from .results import kind_of, mips, spread
 
 STYLE = """
 :root{--bg:#fbfbf9;--card:#fff;--ink:#1d2129;--soft:#646b78;--line:#e3e4e0;--grid:#eceded;--one:#8b919c;--int:#2f6fb3;--fp:#c0662c;
---system:#4b8b5a;--bad:#b3363e;--plain:#7386a3;--ours:#2f6fb3;--theirs:#b9bec8;--translate:#d39a3c;--mark:#1d2129}
+--system:#4b8b5a;--bad:#b3363e;--plain:#7386a3;--ours:#2f6fb3;--theirs:#b9bec8;--translate:#d39a3c;--mark:#1d2129;
+--v0:#3c5a99;--v1:#8fa8d6;--v2:#7a4f9e;--v3:#bb9ad2;--v4:#2f8a86;--v5:#8fc7c3}
 @media (prefers-color-scheme:dark){:root{--bg:#15181d;--card:#1c2027;--ink:#e6e8ec;--soft:#98a0ad;--line:#2d323b;--grid:#262b33;--one:#7b8494;
---int:#5b9bdd;--fp:#e08b52;--system:#6cb57e;--bad:#e0646c;--plain:#7f93b3;--ours:#5b9bdd;--theirs:#6a7280;--translate:#d9a650;--mark:#e6e8ec}}
+--int:#5b9bdd;--fp:#e08b52;--system:#6cb57e;--bad:#e0646c;--plain:#7f93b3;--ours:#5b9bdd;--theirs:#6a7280;--translate:#d9a650;--mark:#e6e8ec;
+--v0:#6d8cd0;--v1:#a9bde6;--v2:#a67fc9;--v3:#cdb4e0;--v4:#57b3ae;--v5:#a5d8d4}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:1080px;margin:0 auto;padding:36px 24px 60px}h1{font-size:27px;margin:0 0 4px;letter-spacing:-.01em}h2{font-size:18px;margin:44px 0 4px}
 p{margin:4px 0 12px;max-width:78ch}.soft,.note{color:var(--soft)}.note{font-size:13.5px}
@@ -20,12 +22,12 @@ p{margin:4px 0 12px;max-width:78ch}.soft,.note{color:var(--soft)}.note{font-size
 svg{display:block;width:100%;min-width:620px;height:auto;font-size:12px;font-family:inherit}svg text{fill:var(--ink)}svg .tick{fill:var(--soft);font-size:11px}svg .group{font-weight:650;font-size:13px}
 svg .value{font-size:11.5px;font-variant-numeric:tabular-nums}svg .inside{fill:#fff;font-size:11.5px}.grid{stroke:var(--grid)}.grid.one{stroke:var(--one);stroke-width:1.4}
 .bar.int{fill:var(--int)}.bar.fp{fill:var(--fp)}.bar.system{fill:var(--system)}.bar.slow{fill:var(--bad)}.bar.plain,.bar.run{fill:var(--plain)}.bar.translate{fill:var(--translate)}
-.bar.v0{fill:var(--int)}.bar.v1{fill:var(--fp)}.bar.v2{fill:var(--system)}.bar.v3{fill:var(--plain)}.bar.v4{fill:var(--translate)}.bar.v5{fill:var(--bad)}
+.bar.v0{fill:var(--v0)}.bar.v1{fill:var(--v1)}.bar.v2{fill:var(--v2)}.bar.v3{fill:var(--v3)}.bar.v4{fill:var(--v4)}.bar.v5{fill:var(--v5)}
 .mark{fill:var(--card);stroke:var(--mark);stroke-width:1.4}.ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.link{stroke:var(--theirs);stroke-width:2.5}
 .key{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:13px;color:var(--soft);margin:2px 0 10px}.key i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px}
-table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}th,td{padding:4px 9px;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}th,td{padding:4px 8px;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
 th{color:var(--soft);font-weight:550;border-bottom-color:var(--line);position:sticky;top:0;background:var(--card)}td:first-child,th:first-child,td.text,th.text{text-align:left}td.text{color:var(--soft);white-space:normal}
-tr.group td{font-weight:650;padding-top:14px}td.slow{color:var(--bad)}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:13.5px}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+.about{display:block;color:var(--soft);font-size:11.5px;line-height:1.25}tr.group td{font-weight:650;padding-top:14px}td.slow{color:var(--bad)}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:13.5px}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 code{font:12.5px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}
 """
 
@@ -116,8 +118,7 @@ def tiers_chart(result):
         return ""
     labels = [*GROUPS.values(), "all"]
     series = [(table.short_name(v), f"v{n % 6}", [result["means"][v][g] for g in (*GROUPS, "all")]) for n, v in enumerate(variants)]
-    colors = ["int", "fp", "system", "plain", "translate", "bad"]
-    return key([(colors[n % 6], name) for n, (name, _, _) in enumerate(series)]) + \
+    return key([(f"v{n % 6}", name) for n, (name, _, _) in enumerate(series)]) + \
         f'<div class="box">{charts.grouped_bars(labels, series, "geometric means by configuration", baseline=1)}</div>'
 
 
@@ -147,7 +148,7 @@ def full_table(result):
     ours = sorted(result["means"], key=lambda v: v != result["headline"])
     native, counted = any("native" in e["seconds"] for e in result["programs"].values()), bool(result.get("instructions"))
     head = "<th>program</th><th>QEMU s</th>" + "".join(f"<th>{esc(table.short_name(v))} s</th><th>ratio</th>" for v in ours)
-    head += ("<th>MIPS</th>" if counted else "") + ("<th>native s</th><th>to native</th>" if native else "") + '<th>spread</th><th class="text">QEMU\'s fastest</th><th class="text">what it is</th>'
+    head += ("<th>MIPS</th>" if counted else "") + ("<th>native s</th><th>to native</th>" if native else "") + '<th>spread</th><th class="text">QEMU\'s fastest</th>'
     body = []
     for group, title in GROUPS.items():
         names = names_of(result, group)
@@ -156,7 +157,7 @@ def full_table(result):
         for n in names:
             e = result["programs"][n]
             s = e["seconds"]
-            cells = [f"<td>{esc(n)}</td>", f"<td>{e['qemu']['seconds']:.2f}</td>" if e["qemu"] else "<td>&ndash;</td>"]
+            cells = [f'<td>{esc(n)}<span class="about">{esc(e["about"])}</span></td>', f"<td>{e['qemu']['seconds']:.2f}</td>" if e["qemu"] else "<td>&ndash;</td>"]
             for v in ours:
                 cells.append(f"<td>{s[v]['median']:.2f}</td>" if v in s else "<td>&ndash;</td>")
                 r = e["ratios"].get(v)
@@ -169,7 +170,7 @@ def full_table(result):
                 cells.append(f"<td>{s['native']['median']:.2f}</td>" if "native" in s else "<td>&ndash;</td>")
                 cells.append(f"<td>{mine['median'] / s['native']['median']:.1f}&times;</td>" if mine and "native" in s else "<td>&ndash;</td>")
             noise = max((spread(x) for v, x in s.items() if kind_of(v) != "native"), default=0)
-            cells.append(f"<td>{100 * noise:.0f} %</td><td class=\"text\">{esc(table.short_name(e['qemu']['variant'])) if e['qemu'] else ''}</td><td class=\"text\">{esc(e['about'])}</td>")
+            cells.append(f"<td>{100 * noise:.0f} %</td><td class=\"text\">{esc(table.short_name(e['qemu']['variant'])) if e['qemu'] else ''}</td>")
             body.append("<tr>" + "".join(cells) + "</tr>")
     return f'<div class="box"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 

@@ -51,7 +51,7 @@ class Lines:
 
 def run_boot(variant, guest, settings, programs, inputs, spec, emit):
     """One boot. Emits a sample or a failure for each program it got to; returns the programs it did not get to."""
-    waiting, current, start, why, tail = list(programs), None, None, "", []
+    waiting, current, start, finished, tail = list(programs), None, None, False, []
     with tempfile.NamedTemporaryFile(prefix="sweep-stats-") as stats_file:
         command = variant.command(guest, settings, programs, inputs, stats_file.name, spec)
         try:
@@ -71,9 +71,9 @@ def run_boot(variant, guest, settings, programs, inputs, spec, emit):
                 except TimeoutError:
                     limit = settings.limit if current else BOOT_LIMIT
                     what = "no end" if current else ("did not boot" if len(waiting) == len(programs) else "stopped between programs")
-                    name = current or waiting[0]
+                    name = current or (waiting + ["boot"])[0]
                     emit("failure", program=name, why=f"{what} within {limit:.0f} s (time limit)")
-                    return waiting[waiting.index(name) + 1:] if current or len(waiting) < len(programs) else []
+                    return waiting[waiting.index(name) + 1:] if current or 0 < len(waiting) < len(programs) else []
                 if line is None:
                     break
                 now, cpu = time.monotonic(), cpu_seconds(process.pid)
@@ -81,13 +81,13 @@ def run_boot(variant, guest, settings, programs, inputs, spec, emit):
                 words = line[at:].split() if at >= 0 else [""]
                 if words[0] == "@@UP" and cpu is not None:
                     emit("sample", program="boot", cpu=cpu, wall=now - began, status=0, sum="", load=machine.load(), others=0)
-                elif words[0] == "@@START" and len(words) == 2:
-                    current, start, why = words[1], (cpu, now, machine.busy_seconds()), ""
+                elif words[0] == "@@START" and len(words) == 2 and words[1] in waiting:
+                    sample, current, start = None, words[1], (cpu, now, machine.busy_seconds())
                     deadline = now + settings.limit
                 elif words[0] == "@@END" and current:
                     end, busy = (cpu, now), machine.busy_seconds()
                     deadline = now + 60
-                elif words[0] == "@@RESULT" and len(words) == 4 and words[1] == current and end and None not in (end[0], start[0]):
+                elif words[0] == "@@RESULT" and len(words) == 4 and words[1] == current and words[2].isdigit() and end and None not in (end[0], start[0]):
                     wall, used = end[1] - start[1], end[0] - start[0]
                     sample = {"program": current, "cpu": used, "wall": wall, "status": int(words[2]), "sum": words[3],
                               "load": round(machine.load(), 2),
@@ -97,24 +97,29 @@ def run_boot(variant, guest, settings, programs, inputs, spec, emit):
                         waiting.remove(current)
                         current, end = None, None
                     deadline = now + 60
-                elif words[0] == "@@WHY" and current:
+                elif words[0] == "@@WHY" and current and sample:
                     emit("failure", program=current, why=f"exit status {sample['status']} in the guest: {' '.join(words[1:])}")
                     waiting.remove(current)
                     current, end = None, None
                 elif words[0] == "@@WHY":
                     tail.append(" ".join(words[1:]))
                 elif words[0] == "@@DONE":
+                    finished = True
                     deadline = now + 60
                 else:
                     tail = (tail + [line])[-4:]
-            status = process.wait()
-            if waiting:
-                name = current or waiting[0]
+            try:
+                status = process.wait(60)
+            except subprocess.TimeoutExpired:
+                status = "unknown (it closed its output and stays)"
+            if waiting or not finished:
+                name = current or (waiting + ["boot"])[0]
                 text = " | ".join(t for t in tail if t)[-300:]
                 emit("failure", program=name, why=f"the emulator ended early with status {status}: {text}")
-                if current is None and len(waiting) == len(programs):
+                if current is None and len(waiting) in (0, len(programs)):
                     for other in waiting[1:]:
                         emit("failure", program=other, why=f"the emulator ended early with status {status}")
+                if name not in waiting or (current is None and len(waiting) == len(programs)):
                     return []
                 return waiting[waiting.index(name) + 1:]
             if variant.kind == "arclight":
