@@ -46,11 +46,11 @@ struct MemoryAccess {
     jit::ir::AtomicKind atomic = jit::ir::AtomicKind::Add;
 
     constexpr uint32_t pack() const {
-        return static_cast<uint32_t>(kind) | (aux & 0x3fff) << 8 | static_cast<uint32_t>(atomic) << 22;
+        return static_cast<uint32_t>(kind) | (aux & 0x7fff) << 8 | static_cast<uint32_t>(atomic) << 23;
     }
     static constexpr MemoryAccess unpack(uint64_t d) {
-        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0x3fff),
-                static_cast<jit::ir::AtomicKind>(d >> 22 & 0xf)};
+        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0x7fff),
+                static_cast<jit::ir::AtomicKind>(d >> 23 & 0xf)};
     }
 
     constexpr unsigned unit_bytes() const { return 1u << jit::ir::mem_size_log2(aux); }

@@ -68,7 +68,8 @@ constexpr size_t kMappingBytes = kRegionBytes + kHugePage;
 
 }  // namespace
 
-ViewSet::ViewSet() {
+ViewSet::ViewSet(HostTables* host_tables) {
+    if (host_tables != nullptr) windows_ = std::make_unique<WindowSet>(*host_tables);
     mapping_ = mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapping_ == MAP_FAILED) {
@@ -98,6 +99,7 @@ void ViewSet::initialise(Slot& slot) {
     slot.view->jump_cache[0] = JumpCacheEntry::empty(0);
     renew_epoch(slot);
     slot.initialised = true;
+    if (windows_ != nullptr) windows_->initialise(slot.number, slot.view);
 }
 
 ViewSet::Slot& ViewSet::slot_of(View* view) { return slots_[static_cast<size_t>(view - views_)]; }
@@ -157,6 +159,7 @@ bool ViewSet::fill(View* view, const Mapping& m) {
     entry.write_tag = m.writable ? page : TlbEntry::kInvalidTag;
     entry.addend = reinterpret_cast<uint64_t>(m.host) - m.va;
     entry.pa = m.pa & jit::kPageMask;
+    fill_window(view, m);
 
     mark(slot, m.non_global);
     slot.has_entries = true;
@@ -181,6 +184,20 @@ bool ViewSet::fill(View* view, const Mapping& m) {
         set(slot.blocks_2m, block_hash(m.va));
     }
     return true;
+}
+
+void ViewSet::fill_window(View* view, const Mapping& m) {
+    if (windows_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return;
+    Slot& slot = slot_of(view);
+    (void)windows_->fill(slot.number, {.va = m.va,
+                                       .host = m.host,
+                                       .page_bits = m.page_bits,
+                                       .writable = m.writable,
+                                       .non_global = m.non_global,
+                                       .large = m.large && m.page_bits >= kBlock2M});
+    (m.non_global ? slot.has_non_global : slot.has_global) = true;
+    slot.has_entries = true;
+    mark(slot, m.non_global);
 }
 
 void ViewSet::note_code_page(View* view, uint64_t va, uint8_t page_bits, bool non_global) {
@@ -245,6 +262,7 @@ void ViewSet::drop_entry(Slot& slot, unsigned index) {
 }
 
 void ViewSet::flush(Slot& slot) {
+    if (windows_ != nullptr) windows_->drop_all(slot.number);
     if (slot.has_entries) {
         for_each(slot.valid, 0, kTlbWords, [&](unsigned i) {
             slot.view->tlb[i].read_tag = slot.view->tlb[i].write_tag = TlbEntry::kInvalidTag;
@@ -270,6 +288,7 @@ void ViewSet::flush(Slot& slot) {
 void ViewSet::drop_non_global(Slot& slot) {
     if (!slot.has_global && !slot.has_global_code) return flush(slot);
     if (slot.has_non_global) {
+        if (windows_ != nullptr) windows_->drop_non_global(slot.number);
         for_each(slot.non_global_summary, 0, static_cast<unsigned>(slot.non_global_summary.size()),
                  [&](unsigned w) {
                      for_each(slot.non_global, w, w + 1, [&](unsigned i) { drop_entry(slot, i); });
@@ -288,6 +307,7 @@ void ViewSet::drop_non_global(Slot& slot) {
 }
 
 void ViewSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals) {
+    if (windows_ != nullptr) windows_->drop_address(slot.number, va, globals, non_globals);
     if ((slot.blocks_1g & giant_bit(va)) != 0) drop_block(slot, va, kBlock1G, globals, non_globals);
     if (slot.has_2m && test(slot.blocks_2m, block_hash(va)))
         drop_block(slot, va, kBlock2M, globals, non_globals);

@@ -7,10 +7,12 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "jit/guest_state.h"
 #include "mmu/page_set.h"
 #include "mmu/tlbi.h"
+#include "mmu/windows.h"
 
 namespace arclight::mmu {
 
@@ -19,7 +21,8 @@ class ViewSet {
   public:
     static constexpr unsigned kEl0Views = 16;
 
-    ViewSet();
+    /// With `host_tables`, pages are entered into windows too.
+    explicit ViewSet(HostTables* host_tables = nullptr);
     ~ViewSet();
     ViewSet(const ViewSet&) = delete;
     ViewSet& operator=(const ViewSet&) = delete;
@@ -38,9 +41,18 @@ class ViewSet {
         bool writable = false;
         bool non_global = false;
         bool may_cache = true;  ///< WalkResult::may_cache()
+        bool large = false;     ///< all of the 2 MiB around pa is RAM
     };
     /// Enters the 4 KiB page around va. False if nothing was entered.
     bool fill(jit::View* view, const Mapping& mapping);
+
+    /// Enters a page into the view's windows alone: one that was not asked for, but lies next to one that was.
+    void fill_window(jit::View* view, const Mapping& mapping);
+    /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a view that was given to another ASID.
+    void finish_invalidation() {
+        if (windows_ != nullptr) windows_->finish();
+    }
+    const WindowSet* windows() const { return windows_.get(); }
 
     /// Remembers that code was fetched through this page in this view. Until it is called, invalidating the
     /// page does not change the view's epoch.
@@ -111,6 +123,8 @@ class ViewSet {
     void change_mode(Slot& slot, uint32_t mode);
     void renew_epoch(Slot& slot);
     uint32_t slots_of_asid(uint16_t asid) const;
+
+    std::unique_ptr<WindowSet> windows_;
 
     // One anonymous mapping holds all views in slot order: a view's address gives its slot.
     void* mapping_ = nullptr;

@@ -225,8 +225,9 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
         }
         default: break;
     }
-    if ((frame.vector == kPageFault || frame.vector == kGeneralProtection) && handler_ != nullptr &&
-        code_.contains(frame.rip)) {
+    // A paravirtual kernel tries to emulate what met a non-canonical address, and where it cannot, reports that the
+    // instruction is unknown. Translated code has no such instructions, so the handler decides.
+    if (handler_ != nullptr && code_.contains(frame.rip)) {
         ++counts_.window_faults;
         auto* state = reinterpret_cast<jit::GuestState*>(regs.rbp - jit::kStateBias);
         const void* next = handler_(*state, reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);

@@ -79,6 +79,7 @@ void BlockEmitter::prepare_access() {
 
 size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp,
                                   ColdArgs args) {
+    if (windows_) return check_window(access, addr, args);
     const unsigned bytes = access.bytes();
     rorx(eax, addr.cvt32(), jit::kPageBits - 5);
     and_(eax, static_cast<uint32_t>((jit::kTlbEntries - 1) << 5));
@@ -118,13 +119,65 @@ size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr,
     return cold;
 }
 
+//     rorx rax, addr, 36           the guest slot, times 8
+//     and  eax, 1023 * 8
+//     mov  rax, [r14 + rax + window]
+//     mov  result, [rax + addr]    faults unless the page is mapped
+//
+// before which accesses that must be aligned are tested. Nothing else needs to be: see mmu/windows.h.
+size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args) {
+    size_t cold;
+    if ((access.aux & ir::kMemDevice) != 0) {
+        cold = miss(jump_always(false), addr, args);
+    } else if ((access.aux & ir::kMemSpBase) != 0) {
+        const int offset = static_cast<int>(ir::mem_sp_offset(access.aux));
+        if (offset == 0) {
+            test(addr.cvt8(), 15);
+        } else {
+            lea(eax, ptr[addr - offset]);
+            test(al, 15);
+        }
+        cold = miss(jump_if(kNe, false), addr, args);
+    } else if (access.must_be_aligned() && access.bytes() > 1) {
+        test(addr.cvt8(), access.bytes() - 1);
+        cold = miss(jump_if(kNe, false), addr, args);
+    } else {
+        cold = miss(Jump{}, addr, args);
+    }
+    constexpr int kWindow = static_cast<int>(offsetof(jit::View, window));
+    rorx(rax, addr, jit::kWindowSlotBits - 3);
+    and_(eax, (jit::kWindowSlots - 1) * 8);
+    if (access.is_unprivileged()) {
+        add(rax, qword[at(field(offsetof(jit::GuestState, user_view)))]);
+        mov(rax, qword[rax + kWindow]);
+    } else {
+        mov(rax, qword[r14 + rax + kWindow]);
+    }
+    points_.back().window_start = static_cast<uint32_t>(here() - entry_);
+    return cold;
+}
+
+void BlockEmitter::resume_here(size_t cold) {
+    ColdArgs& args = cold_[cold].args;
+    args.resume = here();
+    if (windows_ && cold_[cold].fn == &BlockEmitter::cold_memory)
+        points_[static_cast<size_t>(args.imm)].window_end = static_cast<uint32_t>(here() - entry_);
+}
+
 size_t BlockEmitter::miss_if(Cc cc, const Reg64& addr, ColdArgs args) {
+    return miss(jump_if(cc, false), addr, args);
+}
+
+size_t BlockEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args) {
     args.inst = cur_;
     args.reg[0] = static_cast<uint8_t>(addr.getIdx());
     snapshot(args.first, args.count);
     args.imm = static_cast<int64_t>(points_.size());
-    points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_)});
-    return jump_cold(cc, &BlockEmitter::cold_memory, args);
+    // Where windows are not used, or an access has none, the range of instructions that may fault is empty.
+    const auto start = static_cast<uint32_t>(here() - entry_);
+    points_.push_back(
+        {0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_), 0, start, start});
+    return add_cold(jump, &BlockEmitter::cold_memory, args);
 }
 
 void BlockEmitter::emit_check_stack(const Inst& i) {
@@ -149,6 +202,7 @@ void BlockEmitter::cold_memory(const ColdArgs& args) {
     using enum MemoryKind;
     const Inst& i = inst(args.inst);
     const MemoryAccess access = describe_access(i);
+    points_[static_cast<size_t>(args.imm)].cold = static_cast<uint32_t>(here() - cold_start_);
     mov(qword[at(kAccessAddr)], Reg64(args.reg[0]));
     const auto pass = [&](unsigned k, unsigned arg) {
         if (args.reg[k + 1] == kImmediate) {

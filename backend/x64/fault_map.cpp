@@ -28,8 +28,8 @@ void restore(const SavedLocation& from, jit::GuestState& state) {
 }
 }  // namespace
 
-std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc,
-                                      jit::GuestState& state) {
+namespace {
+const FaultPoint* find_point(const CompiledBlock& block, const void* host_pc) {
     const auto* pc = static_cast<const uint8_t*>(host_pc);
     const auto& points = block.faults.points;
     // Both addresses grow with the points.
@@ -37,9 +37,29 @@ std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* ho
     const uint32_t offset = static_cast<uint32_t>(pc - (cold ? block.cold : block.entry));
     const auto field = cold ? &FaultPoint::return_pc : &FaultPoint::access;
     const auto it = std::ranges::lower_bound(points, offset, {}, field);
-    if (it == points.end() || (*it).*field != offset) return std::nullopt;
-    for (uint32_t k = 0; k < it->count; ++k) restore(block.faults.locations[it->first + k], state);
-    return it->insn_offset;
+    return it == points.end() || (*it).*field != offset ? nullptr : &*it;
+}
+}  // namespace
+
+std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc) {
+    const FaultPoint* point = find_point(block, host_pc);
+    return point != nullptr ? std::optional<uint32_t>(point->insn_offset) : std::nullopt;
+}
+
+std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc,
+                                      jit::GuestState& state) {
+    const FaultPoint* point = find_point(block, host_pc);
+    if (point == nullptr) return std::nullopt;
+    for (uint32_t k = 0; k < point->count; ++k) restore(block.faults.locations[point->first + k], state);
+    return point->insn_offset;
+}
+
+WindowFault window_fault(const CompiledBlock& block, const void* host_pc) {
+    const auto& points = block.faults.points;
+    const auto offset = static_cast<uint32_t>(static_cast<const uint8_t*>(host_pc) - block.entry);
+    auto it = std::ranges::upper_bound(points, offset, {}, &FaultPoint::window_start);
+    if (it == points.begin() || offset >= (--it)->window_end) return {};
+    return {block.cold + it->cold, it->insn_offset};
 }
 
 }  // namespace arclight::backend

@@ -1,32 +1,36 @@
 #include "guestos/cli/accelerators.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/kvm.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include "backend/kvm/probe.h"
 
 namespace arclight::guestos::cli {
 
-namespace {
-
-Accelerator find_kvm() {
-    const int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    if (fd < 0) return {"kvm", false, fmt::format("/dev/kvm: {}", std::strerror(errno))};
-    const int version = ioctl(fd, KVM_GET_API_VERSION, 0);
-    close(fd);
-    if (version != KVM_API_VERSION)
-        return {"kvm", false, fmt::format("API version {} is not known", version)};
-    return {"kvm", true, fmt::format("/dev/kvm, API version {}", version)};
+std::vector<Accelerator> find_accelerators() {
+    const backend::kvm::Probe kvm = backend::kvm::probe();
+    return {{"process", true, "guest code runs in the host process"},
+            {"kvm", kvm.usable,
+             !kvm.usable         ? kvm.why_not
+             : kvm.native_ring0 ? "/dev/kvm, ring 0 native"
+                                : "/dev/kvm, ring 0 emulated"}};
 }
 
-}  // namespace
-
-std::vector<Accelerator> find_accelerators() {
-    return {{"process", true, "guest code runs in the host process"}, find_kvm()};
+int print_probe() {
+    const backend::kvm::Probe p = backend::kvm::probe();
+    if (!p.usable) {
+        fmt::print("kvm                 not usable: {}\n", p.why_not);
+    } else {
+        fmt::print("kvm                 usable\n");
+        fmt::print("ring 0              {}, {:.1f} ns an instruction\n", p.native_ring0 ? "native" : "emulated", p.ring0_ns);
+        fmt::print("exit and return     {:.1f} us\n", p.exit_us);
+        fmt::print("clock inside        {}\n", p.same_clock ? "the host's" : "another");
+        fmt::print("vector registers    {}\n", p.full_vectors ? "as outside" : "fewer than outside");
+        fmt::print("physical addresses  {} bits\n", p.physical_bits);
+        fmt::print("memory slots        {}\n", p.memory_slots);
+    }
+    fmt::print("probe               {:.1f} ms\n", p.probe_ms);
+    fmt::print("--accel auto        {}\n", p.reason());
+    return 0;
 }
 
 }  // namespace arclight::guestos::cli

@@ -13,5 +13,7 @@ struct Accelerator {
 };
 
 std::vector<Accelerator> find_accelerators();
+/// `arclight probe`: all that is known of /dev/kvm, and what --accel auto makes of it.
+int print_probe();
 
 }  // namespace arclight::guestos::cli

@@ -28,6 +28,7 @@ int main_with(std::vector<std::string> arguments, const std::string& version, Ru
     const auto run_command = add_run(app, guest, std::move(run));
     const auto initramfs_command = add_initramfs(app, guest);
     app.add_subcommand("version", "Print the version and the accelerators found on this host");
+    app.add_subcommand("probe", "Print what /dev/kvm offers on this host, and what --accel auto makes of it");
 
     std::ranges::reverse(arguments);  // CLI11 takes a vector from its end
     try {
@@ -42,6 +43,7 @@ int main_with(std::vector<std::string> arguments, const std::string& version, Ru
 
     if (app.got_subcommand("run")) return run_command();
     if (app.got_subcommand("initramfs")) return initramfs_command();
+    if (app.got_subcommand("probe")) return print_probe();
     fmt::print("arclight {}\n", version);
     for (const auto& accelerator : find_accelerators())
         fmt::print("  {:<8} {} ({})\n", accelerator.name, accelerator.usable ? "yes" : "no",

@@ -55,6 +55,7 @@ inline constexpr uint32_t kMemAligned =
 inline constexpr uint32_t kMemSpBase = 1u << 9;
 inline constexpr unsigned kMemSpOffsetShift = 10;  ///< 4 bits
 constexpr unsigned mem_sp_offset(uint32_t aux) { return aux >> kMemSpOffsetShift & 15; }
+inline constexpr uint32_t kMemDevice = 1u << 14;  ///< a device was found there: no use trying RAM first
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
 
 enum class AtomicKind : uint64_t { Add, Clear, Xor, Set, MaxS, MinS, MaxU, MinU, Swap };

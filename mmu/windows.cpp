@@ -1,0 +1,245 @@
+#include "mmu/windows.h"
+
+#include <algorithm>
+
+namespace arclight::mmu {
+
+namespace {
+// Entries of x86-64 page tables (Intel SDM vol. 3, 4.5).
+constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6, kLarge = 1 << 7;
+constexpr uint64_t kNoExecute = uint64_t{1} << 63;
+constexpr uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
+// Bits that the processor leaves to software.
+constexpr uint64_t kNonGlobal = 1 << 9;  ///< of a leaf: the guest's mapping belongs to an ASID
+constexpr uint64_t kBlock = 1 << 10;     ///< of a table's entry: leaves below are parts of one larger guest mapping
+constexpr uint64_t kListed = 1 << 11;    ///< of a table's entry: in Windows::non_global
+constexpr unsigned kEntries = 512;
+constexpr unsigned kSlotBits = 39;
+constexpr size_t kMostAddresses = 32;
+
+constexpr unsigned index(uint64_t address, unsigned level) { return address >> (12 + 9 * level) & 511; }
+constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
+constexpr unsigned guest_slot(uint64_t va) { return va >> kSlotBits & (jit::kWindowSlots - 1); }
+
+/// The address without its tag: bit 55 says which half it is of.
+constexpr uint64_t canonical(uint64_t va) {
+    constexpr uint64_t kBits = (uint64_t{1} << 49) - 1;
+    return (va >> 55 & 1) != 0 ? va | ~kBits : va & kBits;
+}
+constexpr uint64_t slot_base(unsigned guest) {
+    const uint64_t base = uint64_t{guest} << kSlotBits;
+    return guest >= jit::kWindowSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
+}
+/// A sum with bit 47 set and bit 48 clear, whatever else.
+constexpr uint64_t poison(unsigned guest) { return (uint64_t{1} << 47) - slot_base(guest); }
+static_assert(((poison(0x155) + 0x0000'aaaa'1234'5678) >> 47 & 3) == 1);
+static_assert(((poison(0x3ff) + 0xffff'ffff'ffff'fff8) >> 47 & 3) == 1);
+static_assert(((poison(0x155) + 0xb400'aaaa'1234'5678) >> 47 & 3) == 1);
+}  // namespace
+
+void WindowSet::initialise(unsigned number, jit::View* view) {
+    views_[number].view = view;
+    for (unsigned guest = 0; guest < jit::kWindowSlots; ++guest) view->window[guest] = poison(guest);
+}
+
+// ---- Filling
+// ----------------------------------------------------------------------------------------------------
+
+bool WindowSet::fill(unsigned number, const Page& page) {
+    Windows& w = views_[number];
+    w.last_used = ++clock_;
+    // The end of a slot is never mapped: see the head of windows.h.
+    if ((page.va >> 12 & ((uint64_t{1} << (kSlotBits - 12)) - 1)) == (uint64_t{1} << (kSlotBits - 12)) - 1) return false;
+    while (!try_fill(w, page))
+        if (!evict()) return false;
+    return true;
+}
+
+WindowSet::Slot* WindowSet::find_slot(Windows& w, unsigned guest) {
+    for (Slot& s : w.slots)
+        if (s.guest == guest) return &s;
+    return nullptr;
+}
+
+WindowSet::Slot* WindowSet::take_slot(Windows& w, unsigned guest) {
+    unsigned entry = 0;
+    while (entry < taken_.size() && (taken_[entry] || !host_.may_use_root_entry(entry))) ++entry;
+    if (entry == taken_.size()) return nullptr;
+    uint64_t* table = host_.take_table();
+    if (table == nullptr) return nullptr;
+    taken_[entry] = true;
+    ++stats_.root_entries;
+    host_.root()[entry] = host_.physical_of_table(table) | kPresent | kWritable | kUser | kAccessed;
+    w.slots.push_back({static_cast<uint16_t>(guest), static_cast<uint16_t>(entry), table});
+    w.view->window[guest] = (uint64_t{entry} << kSlotBits) - slot_base(guest);
+    return &w.slots.back();
+}
+
+/// The table below, made if there is none; null if there is no room or a large page is in the way.
+uint64_t* WindowSet::descend(uint64_t& entry, uint64_t mark) {
+    if ((entry & kPresent) == 0) {
+        uint64_t* table = host_.take_table();
+        if (table == nullptr) return nullptr;
+        entry = host_.physical_of_table(table) | kPresent | kWritable | kUser | kAccessed;
+    }
+    entry |= mark;
+    return host_.table_at(entry & kAddressMask);
+}
+
+/// False: no room.
+bool WindowSet::try_fill(Windows& w, const Page& page) {
+    const uint64_t va = canonical(page.va);
+    const unsigned guest = guest_slot(va);
+    Slot* slot = find_slot(w, guest);
+    if (slot == nullptr) slot = take_slot(w, guest);
+    if (slot == nullptr) return false;
+    const uint64_t host_va = va + w.view->window[guest];
+    uint64_t& top = slot->level2[index(host_va, 2)];
+    uint64_t* level1 = descend(top, page.page_bits == 30 ? kBlock : 0);
+    if (level1 == nullptr) return false;
+    uint64_t& middle = level1[index(host_va, 1)];
+
+    const auto enter = [&](uint64_t* table, uint64_t& parent, unsigned level, uint64_t physical, uint64_t extra) {
+        uint64_t& entry = table[index(host_va, level)];
+        const uint64_t value = physical | kPresent | kUser | kAccessed | kNoExecute | extra |
+                               (page.writable ? kWritable | kDirty : 0) | (page.non_global ? kNonGlobal : 0);
+        const uint64_t old = entry;
+        if (page.non_global && (parent & kListed) == 0) {
+            parent |= kListed;
+            w.non_global.push_back({table, &parent, host_va & ~(span_of(level + 1) - 1), level});
+        }
+        entry = value;
+        // More rights need no invalidation, a fault looks again; anything else does, before it is relied on.
+        if ((old & kPresent) != 0 && (((old ^ value) & kAddressMask) != 0 || (old & ~value & kWritable) != 0)) {
+            pend(host_va);
+            invalidate();
+        }
+    };
+    constexpr uint64_t kLargeMask = (uint64_t{2} << 20) - 1;
+    const bool ends_slot = (va | kLargeMask) == ((va | ((uint64_t{1} << kSlotBits) - 1)));
+    const bool fits = page.large && !ends_slot && ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
+    if (fits && ((middle & kPresent) == 0 || (middle & kLarge) != 0)) {
+        ++stats_.large_fills;
+        enter(level1, top, 1, host_.physical_of_page(page.host) & ~kLargeMask, kLarge);
+        return true;
+    }
+    if ((middle & kLarge) != 0) {  // the guest has split the block
+        drop_entry(middle, 1, host_va);
+        invalidate();
+    }
+    uint64_t* level0 = descend(middle, page.page_bits != 12 ? kBlock : 0);
+    if (level0 == nullptr) return false;
+    ++stats_.fills;
+    enter(level0, middle, 0, host_.physical_of_page(page.host) & kAddressMask, 0);
+    return true;
+}
+
+/// Makes room by emptying the view that was filled longest ago: the needy one last, since it was just now. False if nothing was there to empty.
+bool WindowSet::evict() {
+    Windows* victim = nullptr;
+    for (Windows& w : views_)
+        if (!w.slots.empty() && (victim == nullptr || w.last_used < victim->last_used)) victim = &w;
+    if (victim == nullptr) return false;
+    ++stats_.evictions;
+    drop_all(static_cast<unsigned>(victim - views_.data()));
+    invalidate();
+    return true;
+}
+
+// ---- Dropping
+// ---------------------------------------------------------------------------------------------------
+
+void WindowSet::pend(uint64_t host_address) {
+    pending_ = true;
+    ++stats_.dropped_pages;
+    if (addresses_.size() >= kMostAddresses)
+        pending_all_ = true;
+    else
+        addresses_.push_back(host_address);
+}
+
+void WindowSet::invalidate() {
+    if (!pending_) return;
+    ++stats_.invalidations;
+    host_.invalidate(pending_all_ ? std::span<const uint64_t>() : addresses_);
+    addresses_.clear();
+    pending_ = pending_all_ = false;
+    for (uint64_t* table : old_tables_) host_.give_back_table(table);
+    for (const uint16_t entry : old_entries_) taken_[entry] = false;
+    old_tables_.clear();
+    old_entries_.clear();
+}
+
+/// The table and all below it; they are free when the processor has forgotten them.
+void WindowSet::drop_tree(uint64_t* table, unsigned level) {
+    if (level != 0)
+        for (unsigned i = 0; i < kEntries; ++i)
+            if ((table[i] & kPresent) != 0 && (table[i] & kLarge) == 0)
+                drop_tree(host_.table_at(table[i] & kAddressMask), level - 1);
+    old_tables_.push_back(table);
+    pending_ = pending_all_ = true;
+}
+
+/// An entry of a table of this level, with whatever it leads to.
+void WindowSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_address) {
+    const uint64_t old = entry;
+    entry = 0;
+    if (level != 0 && (old & kLarge) == 0)
+        drop_tree(host_.table_at(old & kAddressMask), level - 1);
+    else
+        pend(host_address);
+}
+
+void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals) {
+    Windows& w = views_[number];
+    const uint64_t va = canonical(any_va);
+    Slot* slot = find_slot(w, guest_slot(va));
+    if (slot == nullptr) return;
+    const uint64_t host_va = va + w.view->window[slot->guest];
+    uint64_t* table = slot->level2;
+    for (unsigned level = 2;; --level) {
+        uint64_t& entry = table[index(host_va, level)];
+        if ((entry & kPresent) == 0) return;
+        const bool leaf = level == 0 || (entry & kLarge) != 0;
+        if (leaf) {
+            if ((entry & kNonGlobal) != 0 ? non_globals : globals) drop_entry(entry, level, host_va);
+            return;
+        }
+        // Part of a guest block, whose every address stands for the whole.
+        if ((entry & kBlock) != 0) {
+            // Its tables go too, so what is remembered of their non-global leaves must: the cheap way is all of them.
+            if (!w.non_global.empty()) return drop_all(number);
+            return drop_entry(entry, level, host_va);
+        }
+        table = host_.table_at(entry & kAddressMask);
+    }
+}
+
+void WindowSet::drop_non_global(unsigned number) {
+    Windows& w = views_[number];
+    for (const Leaves& leaves : w.non_global) {
+        for (unsigned i = 0; i < kEntries; ++i) {
+            uint64_t& entry = leaves.table[i];
+            const bool leaf = leaves.level == 0 || (entry & kLarge) != 0;
+            if ((entry & kPresent) == 0 || !leaf || (entry & kNonGlobal) == 0) continue;
+            entry = 0;
+            pend(leaves.host_address + i * span_of(leaves.level));
+        }
+        *leaves.parent &= ~kListed;
+    }
+    w.non_global.clear();
+}
+
+void WindowSet::drop_all(unsigned number) {
+    Windows& w = views_[number];
+    for (const Slot& slot : w.slots) {
+        host_.root()[slot.entry] = 0;
+        w.view->window[slot.guest] = poison(slot.guest);
+        old_entries_.push_back(slot.entry);
+        drop_tree(slot.level2, 2);
+    }
+    w.slots.clear();
+    w.non_global.clear();
+}
+
+}  // namespace arclight::mmu
