@@ -6,6 +6,7 @@
 #include "backend/runtime_entries.h"
 #include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"
 #include "guestos/machine/vcpu.h"
@@ -34,8 +35,7 @@ struct RuntimeHelpers {
         Vcpu& v = vcpu(s);
         ++v.stats_.lookups_indirect;
         uint64_t pa;
-        // While stepping the run loop wants to see every instruction.
-        if ((s.mode & a64::mode::kSingleStep) != 0 || !v.find_fetch(pc, pa)) return nullptr;
+        if (v.steps_through(pc) || !v.find_fetch(pc, pa)) return nullptr;
         const void* code = v.board_.engine().entry(pa, s.mode);
         if (code != nullptr) v.views_.fill_jump(s.view, pc, code);
         return code;
@@ -156,6 +156,11 @@ struct RuntimeHelpers {
         bool device = false;
         if (!v.translate(address, true, false, target, fsc, device))
             return abort(fsc, !v.read_faults(address, fsc));
+        if (const auto hit = a64::watchpoint_hit(v.cpu_, {address, bytes, true, true, false})) {
+            a64::take_watchpoint(v.cpu_, hit->far, hit->write, v.helper_pc());
+            v.leave_redirected();
+            return 0;
+        }
         if (target.host == nullptr) return abort(0b110101);  // unsupported atomic
         if (unit == 8) {
             uint64_t expected[2] = {values[0], values[1]};

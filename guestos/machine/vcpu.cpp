@@ -9,6 +9,7 @@
 #include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"
 
@@ -273,6 +274,13 @@ bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     return true;
 }
 
+/// The run loop wants to see every instruction at pc and behind it in its page: nothing may jump there.
+bool Vcpu::steps_through(uint64_t pc) const {
+    constexpr uint32_t kAny = a64::mode::kSingleStep | a64::mode::kBreakpoints;
+    if ((state_.mode & kAny) == 0) return false;
+    return (state_.mode & a64::mode::kSingleStep) != 0 || a64::breakpoint_in_page(cpu_, pc);
+}
+
 /// Null: an exception was taken, or the code cache was flushed; look again.
 const void* Vcpu::code_at(uint64_t pc) {
     const jit::JumpCacheEntry& cached = state_.view->jump_cache[jit::jump_cache_index(pc)];
@@ -288,19 +296,24 @@ const void* Vcpu::code_at(uint64_t pc) {
         a64::take_instruction_abort(cpu_, pc, fault_code, pc);
         return nullptr;
     }
-    const void* code = board_.engine().entry(pa, state_.mode);
+    const bool stepping = steps_through(pc);
+    if (stepping && (state_.mode & a64::mode::kBreakpoints) != 0 && a64::breakpoint_matches(cpu_, pc)) {
+        a64::take_breakpoint(cpu_, pc);
+        return nullptr;
+    }
+    const void* code = board_.engine().entry(pa, state_.mode | (stepping ? a64::mode::kSingleStep : 0));
     if (code == nullptr) {
         board_.flush_code(*this);
         return nullptr;
     }
-    if ((state_.mode & a64::mode::kSingleStep) == 0) views_.fill_jump(state_.view, pc, code);
+    if (!stepping) views_.fill_jump(state_.view, pc, code);
     return code;
 }
 
 /// For a direct exit in translated code. Null: leave, and let the run loop find out why.
 const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
     uint64_t pa;
-    if ((state_.mode & a64::mode::kSingleStep) != 0 || !find_fetch(pc, pa)) return nullptr;
+    if (steps_through(pc) || !find_fetch(pc, pa)) return nullptr;
     return board_.engine().entry_and_link(pa, state_.mode, site, state_.view->epoch);
 }
 

@@ -101,6 +101,7 @@ class Vcpu final : public frontend::a64::Environment {
     // Code
     const void* code_at(uint64_t pc);
     const void* linked_code_at(uint64_t pc, uint32_t site);
+    bool steps_through(uint64_t pc) const;
     bool find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code = nullptr);
 
     // Memory: vcpu_memory.cpp
@@ -117,6 +118,7 @@ class Vcpu final : public frontend::a64::Environment {
                       uint8_t* second);
     uint64_t recover_pc(const void* host_pc);
     void raise_sp_alignment(const void* host_pc);
+    bool raise_watchpoint(const backend::MemoryAccess& access, uint64_t va, const void* host_pc);
     void raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write);
 
     uint64_t helper_pc() const { return state_.page_base + state_.insn_offset; }

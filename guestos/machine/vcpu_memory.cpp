@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"
 #include "guestos/machine/vcpu.h"
@@ -163,7 +164,7 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                      .readable = walk.readable(privileged, cpu_.pan),
                      .writable = walk.writable(privileged, cpu_.pan),
                      .non_global = walk.non_global,
-                     .may_cache = walk.may_cache()});
+                     .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va)});
     }
     return true;
 }
@@ -189,6 +190,16 @@ void Vcpu::raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool 
 void Vcpu::raise_sp_alignment(const void* host_pc) {
     frontend::a64::take_sp_alignment(cpu_, recover_pc(host_pc));
     leave_redirected();
+}
+
+/// After all faults but external ones (D1.3.5.5). True: taken.
+bool Vcpu::raise_watchpoint(const MemoryAccess& access, uint64_t va, const void* host_pc) {
+    const auto hit = frontend::a64::watchpoint_hit(
+        cpu_, {va, access.bytes(), access.reads(), access.writes(), access.is_unprivileged()});
+    if (!hit) return false;
+    frontend::a64::take_watchpoint(cpu_, hit->far, hit->write, recover_pc(host_pc));
+    leave_redirected();
+    return true;
 }
 
 void Vcpu::access_ram(const MemoryAccess& access, uint64_t va, uint8_t* host) {
@@ -325,19 +336,19 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     // Device memory wants aligned accesses, and none of DC ZVA (ARM ARM B2.7.2).
     if (device && ((va & (access.unit_bytes() - 1)) != 0 || access.kind == MemoryKind::ZeroBlock))
         return raise_data_abort(host_pc, given, mmu::kFscAlignment, write);
+    const uint64_t room = kPageSize - (va & ~kPageMask);
+    Target second;
+    const uint64_t next = (va & kPageMask) + kPageSize;
+    if (bytes > room && !translate(next, write, unprivileged, second, fsc, device))
+        return raise_data_abort(host_pc, next, fsc, write);
+    if (raise_watchpoint(access, va, host_pc)) return;
     if (target.host == nullptr) {
         if (exclusive_or_atomic) return raise_data_abort(host_pc, va, kFscUnsupportedExclusive, write);
         if (access.kind == MemoryKind::ZeroBlock || !access_device(access, target.pa))
             return raise_data_abort(host_pc, given, mmu::kFscSynchronousExternal, write);
         return;
     }
-    const uint64_t room = kPageSize - (va & ~kPageMask);
     if (bytes <= room) return access_ram(access, va, target.host);
-
-    Target second;
-    const uint64_t next = (va & kPageMask) + kPageSize;
-    if (!translate(next, write, unprivileged, second, fsc, device))
-        return raise_data_abort(host_pc, next, fsc, write);
     if (second.host == nullptr) return raise_data_abort(host_pc, next, mmu::kFscSynchronousExternal, write);
     access_split(access, target.host, static_cast<unsigned>(room), second.host);
 }

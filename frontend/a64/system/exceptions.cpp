@@ -4,6 +4,7 @@
 
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/syndrome.h"
 #include "frontend/a64/translate/translator.h"
@@ -17,7 +18,7 @@ constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
 constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4), kSctlrDze = bit(14),
                    kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(23);
 // MDSCR_EL1
-constexpr uint64_t kMdscrSs = bit(0), kMdscrKde = bit(13);
+constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
 // SPSR_EL1
 constexpr uint64_t kSpsrIl = bit(20), kSpsrSs = bit(21), kSpsrPan = bit(22), kSpsrAArch32 = bit(4);
 constexpr unsigned kModeEl0t = 0, kModeEl1t = 4, kModeEl1h = 5;
@@ -31,12 +32,6 @@ void switch_stack(Cpu& cpu, uint8_t el, bool sp_elx) {
     cpu.el = el;
     cpu.sp_elx = sp_elx;
     cpu.state.sp = stack_bank(cpu);
-}
-
-// AArch64.GenerateDebugExceptionsFrom: would a step at this EL, with this PSTATE.D, raise an exception?
-bool debug_enabled_from(const Cpu& cpu, unsigned el, bool masked) {
-    if (cpu.registers.os_lock || (cpu.registers.osdlr & 1) != 0) return false;
-    return el == 0 || ((cpu.registers.mdscr & kMdscrKde) != 0 && !masked);
 }
 
 bool step_enabled(const Cpu& cpu) {
@@ -72,6 +67,7 @@ void update_mode(Cpu& cpu) {
     if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= mode::kFpSlow;
     if (cpu.il) m |= mode::kIllegal;
     if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= mode::kSingleStep;
+    if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= mode::kBreakpoints;
     s.mode = m;
 }
 
@@ -118,6 +114,13 @@ void take_undefined(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::undefine
 void take_fp_trap(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::fp_trap(), pc); }
 void take_illegal_state(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::illegal_state(), pc); }
 void take_sp_alignment(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::sp_alignment(), pc); }
+
+void take_breakpoint(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::breakpoint(cpu.el), pc); }
+
+void take_watchpoint(Cpu& cpu, uint64_t address, bool write, uint64_t pc) {
+    cpu.registers.far = address;
+    synchronous(cpu, syndrome::watchpoint(cpu.el, write), pc);
+}
 
 void take_pc_alignment(Cpu& cpu, uint64_t pc) {
     cpu.registers.far = pc;

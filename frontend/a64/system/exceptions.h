@@ -24,6 +24,8 @@ void take_fp_trap(Cpu& cpu, uint64_t pc);
 void take_illegal_state(Cpu& cpu, uint64_t pc);
 void take_pc_alignment(Cpu& cpu, uint64_t pc);
 void take_sp_alignment(Cpu& cpu, uint64_t pc);
+void take_breakpoint(Cpu& cpu, uint64_t pc);
+void take_watchpoint(Cpu& cpu, uint64_t address, bool write, uint64_t pc);
 void take_data_abort(Cpu& cpu, uint64_t address, uint8_t fsc, bool write, uint64_t pc);
 void take_instruction_abort(Cpu& cpu, uint64_t address, uint8_t fsc, uint64_t pc);
 /// What a system instruction asked for; not for Ok.

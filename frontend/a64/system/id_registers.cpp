@@ -1,5 +1,7 @@
 #include "frontend/a64/system/id_registers.h"
 
+#include "frontend/a64/system/sysregs.h"
+
 namespace arclight::frontend::a64 {
 namespace {
 
@@ -13,10 +15,11 @@ uint64_t pfr0(const CpuConfig& config) {
            field(60, 1);   // CSV3: no page-table isolation
 }
 
-constexpr uint64_t kDfr0 = field(0, 6) |   // debug: ARMv8
-                           field(8, 1) |   // PMUv3
-                           field(12, 1) |  // 2 breakpoints,
-                           field(20, 1);   // 2 watchpoints: the fewest allowed
+constexpr uint64_t kDfr0 = field(0, 6) |  // debug: ARMv8
+                           field(8, 1) |  // PMUv3
+                           field(12, SystemRegisters::kBreakpoints - 1) |
+                           field(20, SystemRegisters::kWatchpoints - 1) |
+                           field(28, SystemRegisters::kContextBreakpoints - 1);
 
 constexpr uint64_t kIsar0 = field(4, 2) |   // AES and PMULL
                             field(8, 1) |   // SHA1

@@ -62,6 +62,12 @@ constexpr uint32_t data_abort(unsigned el, uint8_t fsc, bool write, bool mainten
 constexpr uint32_t instruction_abort(unsigned el, uint8_t fsc) {
     return make(el == 0 ? Class::InstructionAbortLower : Class::InstructionAbort, fsc);
 }
+constexpr uint32_t breakpoint(unsigned el) {
+    return make(el == 0 ? Class::BreakpointLower : Class::Breakpoint, 0x22);
+}
+constexpr uint32_t watchpoint(unsigned el, bool write) {
+    return make(el == 0 ? Class::WatchpointLower : Class::Watchpoint, (write ? 1u << 6 : 0) | 0x22);
+}
 /// ISV = 1; `exclusive`: the stepped instruction was a load-exclusive.
 constexpr uint32_t software_step(unsigned el, bool exclusive) {
     return make(el == 0 ? Class::StepLower : Class::Step, 1u << 24 | (exclusive ? 1u << 6 : 0) | 0x22);

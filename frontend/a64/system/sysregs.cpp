@@ -1,5 +1,7 @@
 #include "frontend/a64/system/sysregs.h"
 
+#include <algorithm>
+
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
@@ -242,14 +244,34 @@ void write_pmuserenr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers
 
 // ---- Debug
 
+constexpr uint64_t kMdscrMde = bit(15);
+
+/// Any breakpoint or watchpoint.
+bool breakpoints_enabled(const Cpu& cpu) {
+    const auto enabled = [](uint64_t control) { return (control & 1) != 0; };
+    return std::ranges::any_of(cpu.registers.dbgbcr, enabled) ||
+           std::ranges::any_of(cpu.registers.dbgwcr, enabled);
+}
+
 void write_mdscr(Cpu& cpu, const SysregRow&, uint64_t value) {
     // SS, TDCC, KDE, HDE, MDE; the bits that mirror the external debug interface are writable under the OS
     // lock.
     constexpr uint64_t kAlways = bit(0) | bit(12) | bit(13) | bit(14) | bit(15);
     constexpr uint64_t kLocked = bit(6) | bit(21) | bit(22) | bit(23) | bit(26) | bit(27) | bit(29) | bit(30);
-    const uint64_t writable = kAlways | (cpu.registers.os_lock ? kLocked : 0);
-    cpu.registers.mdscr = (cpu.registers.mdscr & ~writable) | (value & writable);
+    const uint64_t writable = kAlways | (cpu.registers.os_lock ? kLocked : 0), before = cpu.registers.mdscr;
+    cpu.registers.mdscr = (before & ~writable) | (value & writable);
     update_mode(cpu);
+    if (((before ^ cpu.registers.mdscr) & kMdscrMde) != 0 && breakpoints_enabled(cpu))
+        cpu.environment.translation_changed();
+}
+/// Of what is disabled before and after, nobody has to hear.
+void write_breakpoint(Cpu& cpu, uint64_t& reg, uint64_t value) {
+    if (reg == value) return;
+    const bool enabled = breakpoints_enabled(cpu);
+    reg = value;
+    if (!enabled && !breakpoints_enabled(cpu)) return;
+    update_mode(cpu);
+    cpu.environment.translation_changed();
 }
 void write_oslar(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.os_lock = (value & 1) != 0;
@@ -303,12 +325,23 @@ constexpr SysregRow kListed[] = {
      nullptr},
 #define SPECIAL(name, encoding, access, check, read, write) \
     {encoding, #name, access, false, check, read, write},
+#define BREAKPOINT(name, encoding, array, n, mask)                                  \
+    {encoding,                                                                      \
+     #name,                                                                         \
+     RW1,                                                                           \
+     false,                                                                         \
+     nullptr,                                                                       \
+     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.registers.array[n]; }, \
+     [](Cpu& cpu, const SysregRow&, uint64_t value) {                               \
+         write_breakpoint(cpu, cpu.registers.array[n], (value) & (mask));           \
+     }},
 #define GIC(name, encoding, access) {encoding, #name, access, true, nullptr, nullptr, nullptr},
 #include "frontend/a64/system/sysregs.inc"
 #undef REGISTER
 #undef STATE
 #undef CONSTANT
 #undef SPECIAL
+#undef BREAKPOINT
 #undef GIC
 };
 

@@ -39,7 +39,8 @@ struct SystemRegisters {
     uint64_t mdscr = 0, mdccint = 0, osdtrrx = 0, osdtrtx = 0, oseccr = 0, osdlr = 0, dbgclaim = 0,
              dbgprcr = 0;
     bool os_lock = true;
-    static constexpr unsigned kBreakpoints = 2, kWatchpoints = 2;  // the architecture's minimum
+    static constexpr unsigned kBreakpoints = 6, kWatchpoints = 4;
+    static constexpr unsigned kContextBreakpoints = 2;  // the last of them
     std::array<uint64_t, kBreakpoints> dbgbvr{}, dbgbcr{};
     std::array<uint64_t, kWatchpoints> dbgwvr{}, dbgwcr{};
 

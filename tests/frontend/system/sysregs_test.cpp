@@ -268,7 +268,9 @@ TEST_F(Sysregs, PlainStorageAndMasks) {
     write(sysreg_encoding(2, 0, 0, 1, 4), 0x1234'5678);
     EXPECT_EQ(read(sysreg_encoding(2, 0, 0, 1, 4)), 0x1234'5678u);
     EXPECT_EQ(read(sysreg_encoding(2, 0, 0, 0, 4)), 0u);
-    EXPECT_EQ(try_read(sysreg_encoding(2, 0, 0, 2, 4)), Kind::Undefined) << "two breakpoints";
+    EXPECT_EQ(try_read(sysreg_encoding(2, 0, 0, 5, 5)), Kind::Ok);
+    EXPECT_EQ(try_read(sysreg_encoding(2, 0, 0, 6, 5)), Kind::Undefined) << "six breakpoints";
+    EXPECT_EQ(try_read(sysreg_encoding(2, 0, 0, 4, 7)), Kind::Undefined) << "four watchpoints";
     // The claim tags: a set of bits.
     write(sysreg_encoding(2, 0, 7, 8, 6), 0x0f);
     write(sysreg_encoding(2, 0, 7, 9, 6), 0x05);
