@@ -26,6 +26,12 @@ enum RuntimeEntry : unsigned {
     /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call. The
     /// guest's MXCSR stays loaded: reference functions do no host floating point.
     kVectorCall,
+    /// const void* fn(GuestState&, uint64_t counter): a block's counter ran out. Returns the code to go on with: the
+    /// block itself without its counter, or what replaces it.
+    kPromote,
+    /// const void* fn(GuestState&, uint64_t guard): a region that spans pages is entered in a view, or an epoch of it,
+    /// that it was not checked for. Returns the code to go on with, the region's or the block's.
+    kRegionGuard,
     /// uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c): IR CallRuntime with id 0; others follow.
     kFirstHelper = 8,
 };

@@ -33,6 +33,8 @@ struct Thunks {
     const uint8_t* call_helper;
     const uint8_t* call_helper_check;
     const uint8_t* vector_call;
+    const uint8_t* promote;
+    const uint8_t* region_guard;
 };
 
 class BlockEmitter;
@@ -54,6 +56,9 @@ class CodeBuffer {
     uint8_t* base() const { return base_; }
     size_t size() const { return size_; }
     const Thunks& thunks() const { return thunks_; }
+    /// Counters of blocks, beside the code so that it reaches them: see compile().
+    uint32_t* counters() const { return reinterpret_cast<uint32_t*>(base_ + size_); }
+    static constexpr uint32_t kCounters = 1u << 20;
     size_t hot_used() const { return hot_; }
     size_t cold_used() const { return cold_ - size_ / 2; }
     bool contains(const void* p) const {
@@ -64,7 +69,8 @@ class CodeBuffer {
 
   private:
     friend class BlockEmitter;
-    friend CompiledBlock compile(const jit::ir::Block&, CodeBuffer&, uint32_t);
+    friend CompiledBlock compile(const jit::ir::Block&, CodeBuffer&, uint32_t, uint32_t);
+    friend const uint8_t* emit_region_stub(CodeBuffer&, const struct RegionStub&);
     uint8_t* base_ = nullptr;
     size_t size_ = 0;
     size_t hot_ = 0, cold_ = 0;  ///< next free byte of each half, as offsets from base_
@@ -114,7 +120,8 @@ enum class CompileStatus : uint8_t {
 struct CompiledBlock {
     CompileStatus status = CompileStatus::Ok;
     const uint8_t* entry = nullptr;
-    uint32_t hot_bytes = 0;  ///< from entry
+    const uint8_t* body = nullptr;  ///< entry, but for the counter
+    uint32_t hot_bytes = 0;         ///< from entry
     const uint8_t* cold = nullptr;
     uint32_t cold_bytes = 0;  ///< from cold
     std::vector<ExitSite> exits;
@@ -127,7 +134,26 @@ struct CompiledBlock {
     }
 };
 
-CompiledBlock compile(const jit::ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id);
+inline constexpr uint32_t kNoCounter = ~uint32_t{0};
+/// With a counter, every run of the block takes one from it; the run that finds it at zero calls kPromote first.
+CompiledBlock compile(const jit::ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id,
+                      uint32_t counter = kNoCounter);
+
+/// The way from a block's entry into tier 2's code and back (jit/llvm/region_compiler.h), in the code cache's cold
+/// half.
+struct RegionStub {
+    const void* region;
+    const void* body;  ///< of the block that it is entered from
+    uint32_t guard;    ///< kNoCounter, or the index in GuestState::region_epochs that must hold the view's epoch
+};
+/// Null: the code cache is full.
+const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub);
+/// The way in behind the guard.
+const uint8_t* after_guard(const uint8_t* stub);
+/// Makes a block that has a counter go to `stub` when it is entered, or run itself again. Other threads may be
+/// running it.
+void divert(const CompiledBlock& block, const uint8_t* stub);
+void restore(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter);
 
 /// Makes the exit go straight to `target`, a block's entry; cross-page, only while View::epoch equals
 /// `epoch`. While other threads run the code, a linked cross-page exit may be linked again only to the same

@@ -9,7 +9,7 @@
 namespace arclight::guestos {
 
 enum class Accel : uint8_t { automatic, kvm, process };
-enum class JitTier : uint8_t { tier1 };
+enum class JitTier : uint8_t { tier1, tier2, tiered };
 
 struct DriveOptions {
     std::string file;
@@ -42,6 +42,9 @@ struct RunOptions {
     unsigned gic = 3;
     Accel accel = Accel::automatic;
     JitTier jit = JitTier::tier1;
+    std::optional<uint32_t> jit_threshold;
+    std::string jit_dump;  // a directory; empty: none
+    bool perf_map = false;
     uint64_t code_cache = uint64_t(256) << 20;
     TraceOptions trace;
     bool kaslr_seed = true;

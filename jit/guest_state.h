@@ -81,6 +81,10 @@ struct JumpCacheEntry {
 };
 static_assert(jump_cache_index(0) == 0 && jump_cache_index(4) != 0);
 
+/// Guest addresses by 512 GiB: 1,024 slots of the two halves' 2^48 bytes (mmu/windows.h).
+inline constexpr unsigned kWindowSlotBits = 39;
+inline constexpr unsigned kWindowSlots = 1024;
+
 /// What translated code needs to translate addresses in one translation context. A context switch changes one
 /// pointer (GuestState::view and the host register that mirrors it) and flushes nothing.
 struct alignas(64) View {
@@ -90,6 +94,7 @@ struct alignas(64) View {
     uint32_t reserved[15] = {};
     TlbEntry tlb[kTlbEntries];
     JumpCacheEntry jump_cache[kJumpCacheEntries];
+    uint64_t window[kWindowSlots];  ///< by guest slot: host address minus guest virtual address, or a poison
 };
 
 // ---- The virtual CPU
@@ -177,6 +182,7 @@ struct alignas(64) GuestState {
     V128 spill_v[kSpillVSlots];
 
     void* cpu;  ///< the owning virtual CPU object, opaque here
+    uint32_t* region_epochs;  ///< by region: the View::epoch for which its pages are known to be where it takes them
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};
 

@@ -1,5 +1,6 @@
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cerrno>
 #include <system_error>
 
@@ -11,9 +12,10 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     constexpr int kProtection = PROT_READ | PROT_WRITE | PROT_EXEC;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     // Several buffers in one process (tests) cannot all be at the preferred address.
-    void* p = mmap(reinterpret_cast<void*>(kPreferredAddress), size, kProtection,
+    const size_t mapped = size + kCounters * sizeof(uint32_t);
+    void* p = mmap(reinterpret_cast<void*>(kPreferredAddress), mapped, kProtection,
                    kFlags | MAP_FIXED_NOREPLACE, -1, 0);
-    if (p == MAP_FAILED) p = mmap(nullptr, size, kProtection, kFlags, -1, 0);
+    if (p == MAP_FAILED) p = mmap(nullptr, mapped, kProtection, kFlags, -1, 0);
     if (p == MAP_FAILED)
         throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");
     base_ = static_cast<uint8_t*>(p);
@@ -23,15 +25,19 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     reset();
 }
 
-CodeBuffer::~CodeBuffer() { munmap(base_, size_); }
+CodeBuffer::~CodeBuffer() { munmap(base_, size_ + kCounters * sizeof(uint32_t)); }
 
 void CodeBuffer::reset() {
     hot_ = first_hot_;
     cold_ = size_ / 2;
 }
 
-CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id) {
-    return buffer.emitter_->compile(block, first_site_id);
+CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id, uint32_t counter) {
+    return buffer.emitter_->compile(block, first_site_id, counter);
+}
+
+const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub) {
+    return buffer.emitter_->emit_region_stub(stub);
 }
 
 namespace {
@@ -41,7 +47,33 @@ void patch(uint8_t* field, uint32_t value) { asm volatile("movl %1, (%0)" : : "r
 uint32_t relative(const uint8_t* field, const void* target) {
     return static_cast<uint32_t>(static_cast<const uint8_t*>(target) - (field + 4));
 }
+
+/// The counter's instruction is seven bytes at an aligned address, so that a thread is before it or behind it.
+constexpr size_t kCounterBytes = 7, kJumpBytes = 5;
+void patch_entry(const CompiledBlock& block, const uint8_t (&bytes)[kCounterBytes]) {
+    uint64_t word;
+    std::memcpy(&word, block.entry, sizeof word);
+    std::memcpy(&word, bytes, kCounterBytes);
+    std::atomic_ref(*reinterpret_cast<uint64_t*>(const_cast<uint8_t*>(block.entry))).store(word);
+}
 }  // namespace
+
+void divert(const CompiledBlock& block, const uint8_t* stub) {
+    uint8_t bytes[kCounterBytes];
+    std::memcpy(bytes, block.entry, kCounterBytes);
+    bytes[0] = 0xe9;
+    const uint32_t to = static_cast<uint32_t>(stub - (block.entry + kJumpBytes));
+    std::memcpy(bytes + 1, &to, sizeof to);
+    patch_entry(block, bytes);
+}
+
+void restore(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter) {
+    uint8_t bytes[kCounterBytes] = {0x83, 0x2d, 0, 0, 0, 0, 1};  // sub dword [rip + to], 1
+    const auto* where = reinterpret_cast<const uint8_t*>(buffer.counters() + counter);
+    const uint32_t to = static_cast<uint32_t>(where - (block.entry + kCounterBytes));
+    std::memcpy(bytes + 2, &to, sizeof to);
+    patch_entry(block, bytes);
+}
 
 void link(const ExitSite& site, const void* target, uint32_t epoch) {
     patch(site.jump, relative(site.jump, target));

@@ -13,7 +13,7 @@ BlockEmitter::BlockEmitter(CodeBuffer& buffer, size_t size)
     observed_.fill(0);
 }
 
-CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_id) {
+CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_id, uint32_t counter) {
     // A generous bound for one block, so that running out in the middle of one is the exception.
     const size_t wanted = 256 + block.insts.size() * 64;
     CompiledBlock out;
@@ -40,6 +40,8 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
         align(16);
         entry_ = here();
         cold_start_ = buffer_.base_ + buffer_.cold_;
+        if (counter != kNoCounter) emit_counter(counter);
+        const uint8_t* body = here();
         analyse();
         const uint32_t count = static_cast<uint32_t>(block.insts.size());
         for (cur_ = 0; cur_ < count; ++cur_) {
@@ -57,6 +59,7 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
             (this->*cold.fn)(cold.args);
         }
         out.entry = entry_;
+        out.body = body;
         out.hot_bytes = static_cast<uint32_t>(buffer_.base_ + hot_end - entry_);
         out.cold = cold_start_;
         out.cold_bytes = static_cast<uint32_t>(here() - cold_start_);

@@ -180,6 +180,65 @@ void BlockEmitter::cold_indirect(const ColdArgs& args) {
     jump_to(args.flag != 0 ? thunks_->interrupted_at : thunks_->lookup_indirect);
 }
 
+// ---- Tier 2
+// --------------------------------------------------------------------------------------------------------
+
+void BlockEmitter::emit_counter(uint32_t counter) {
+    sub(dword[rip + static_cast<const void*>(buffer_.counters() + counter)], 1);
+    ColdArgs args;
+    args.imm = counter;
+    jump_cold(kS, &BlockEmitter::cold_promote, args);
+}
+
+void BlockEmitter::cold_promote(const ColdArgs& args) {
+    mov(eax, static_cast<uint32_t>(args.imm));
+    jump_to(thunks_->promote);
+}
+
+namespace {
+constexpr size_t kGuardBytes = 32, kStubBytes = 192;
+}  // namespace
+
+const uint8_t* after_guard(const uint8_t* stub) { return stub + kGuardBytes; }
+
+const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub) {
+    if (buffer_.cold_ + kStubBytes > buffer_.size_) return nullptr;
+    thunks_ = &buffer_.thunks_;
+    setSize(buffer_.cold_);
+    align(16);
+    const uint8_t* start = here();
+    if (stub.guard != kNoCounter) {
+        mov(rax, qword[at(ARCLIGHT_STATE_DISP(region_epochs))]);
+        mov(ecx, dword[rax + 4 * static_cast<int>(stub.guard)]);
+        mov(eax, stub.guard);
+        cmp(ecx, dword[r14]);
+        jump_to_if(kNe, thunks_->region_guard);
+    }
+    nop(kGuardBytes - static_cast<size_t>(here() - start));
+    // LLVM's preserve_none: the first arguments are in r12 and r13, and nothing survives but rsp and rbp.
+    lea(r12, ptr[rbp - jit::kStateBias]);
+    mov(r13, r14);
+    mov(rax, reinterpret_cast<uint64_t>(stub.region));
+    call(rax);
+    mov(r14, qword[at(ARCLIGHT_STATE_DISP(view))]);
+    mov(rcx, rax);
+    test(cl, 1);
+    jump_to_if(kNe, static_cast<const uint8_t*>(stub.body));
+    cmp(dword[at(kInterrupt)], 0);
+    jump_to_if(kNe, thunks_->interrupted_at);
+    constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
+    rorx(eax, ecx, jit::kPageBits - 4);
+    lea(eax, ptr[rax + rcx * 4]);
+    and_(eax, static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry)));
+    cmp(rcx, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
+    jump_to_if(kNe, thunks_->lookup_indirect);
+    and_(rcx, static_cast<uint32_t>(jit::kPageMask));
+    mov(qword[at(kPageBase)], rcx);
+    jmp(qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, code)]);
+    buffer_.cold_ = getSize();
+    return start;
+}
+
 // ---- C++
 // ---------------------------------------------------------------------------------------------------------
 

@@ -119,7 +119,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     using Type = ir::Type;  // not Xbyak's
     BlockEmitter(CodeBuffer& buffer, size_t size);
     Thunks emit_thunks();
-    CompiledBlock compile(const ir::Block& block, uint32_t first_site_id);
+    CompiledBlock compile(const ir::Block& block, uint32_t first_site_id, uint32_t counter);
+    const uint8_t* emit_region_stub(const RegionStub& stub);
 
   private:
     friend class ScratchGpr;
@@ -315,6 +316,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     void cold_side_exit(const ColdArgs& args);
     void cold_site_stub(const ColdArgs& args);
     void cold_interrupted(const ColdArgs& args);
+    void emit_counter(uint32_t counter);
+    void cold_promote(const ColdArgs& args);
     void cold_indirect(const ColdArgs& args);
 
     // ---- simd.cpp: what the floating point and vector emitters share

@@ -180,6 +180,22 @@ Thunks BlockEmitter::emit_thunks() {
     mov(rsi, rcx);
     mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], kNoSite);
     look_up(kLookupIndirect);
+
+    // eax = counter or guard; a block's entry, so nothing is in registers. page_base is right.
+    const auto ask = [&](unsigned entry) {
+        align(16);
+        const uint8_t* start = here();
+        mov(esi, eax);
+        enter_host_fp();
+        state_to_rdi();
+        call(qword[at(disp_of_entry(entry))]);
+        leave_host_fp();
+        reload_view();
+        jmp(rax);
+        return start;
+    };
+    t.promote = ask(kPromote);
+    t.region_guard = ask(kRegionGuard);
     return t;
 }
 

@@ -102,9 +102,16 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("NAME")
         ->check(CLI::IsMember({"auto", "kvm", "process"}).description(""))
         ->group(execution);
-    command->add_option("--jit", words->jit, "highest tier of the translator: tier1 [tier1]")
+    command
+        ->add_option("--jit", words->jit,
+                     "the translator: tier1, tiered (hot code again by LLVM, on another thread), or tier2 (all code "
+                     "by LLVM at once; slow, for tests) [tier1]")
         ->type_name("TIER")
-        ->check(CLI::IsMember({"tier1"}).description(""))
+        ->check(CLI::IsMember({"tier1", "tiered", "tier2"}).description(""))
+        ->group(execution);
+    command->add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")
+        ->type_name("N")
+        ->check(CLI::Range(1u, 1'000'000'000u).description(""))
         ->group(execution);
 
     command->add_option("--code-cache", words->code_cache, "room for translated code, 1M to 1G [256M]")
@@ -113,6 +120,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(execution);
 
     const auto insight = "Insight";
+    command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")
+        ->type_name("DIR")
+        ->check(CLI::ExistingDirectory)
+        ->group(insight);
+    command->add_flag("--perf-map", o.perf_map, "name compiled regions for perf, in /tmp/perf-PID.map")
+        ->group(insight);
     command
         ->add_option("--trace", words->trace,
                      "print what happens: a comma-separated list of blocks, ir, host, exceptions, mmu")
@@ -145,6 +158,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.accel = words->accel == "kvm"       ? Accel::kvm
                         : words->accel == "process" ? Accel::process
                                                     : Accel::automatic;
+        options.jit = words->jit == "tier2"    ? JitTier::tier2
+                      : words->jit == "tiered" ? JitTier::tiered
+                                               : JitTier::tier1;
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         options.rng = !words->no_rng;

@@ -64,8 +64,15 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         if (trace_file_ == nullptr)
             return failure("cannot write trace file '{}': {}", options_.trace.file, strerror(errno));
     }
+    jit::Tier2Options tier2{.enabled = options_.jit != JitTier::tier1,
+                            .synchronous = options_.jit == JitTier::tier2,
+                            .dump_directory = options_.jit_dump,
+                            .perf_map = options_.perf_map};
+    if (tier2.synchronous) tier2.threshold = 1;
+    if (options_.jit_threshold) tier2.threshold = *options_.jit_threshold;
     engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                         .concurrent = options_.cpus > 1,
+                                                                        .tier2 = tier2,
                                                                         .trace_blocks = options_.trace.blocks,
                                                                         .trace_ir = options_.trace.ir,
                                                                         .trace_host = options_.trace.host,

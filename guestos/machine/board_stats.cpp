@@ -98,6 +98,16 @@ void Board::print_stats(std::FILE* out) const {
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
     fmt::print(out, "             {} lookups, {} links, {} blocks invalidated, {} flushes\n", e.lookups,
                e.links, e.invalidated, e.flushes);
+    if (options_.jit != JitTier::tier1) {
+        const jit::Tier2Stats t = engine_->tier2_stats();
+        fmt::print(out,
+                   "tier 2: {} blocks promoted, {} regions compiled ({} guest instructions, {} host bytes), {} "
+                   "rejected, {} dropped, {} live ({} bytes)\n"
+                   "        {:.3f} s of compilation, p50 {:.1f} ms, p99 {:.1f} ms\n",
+                   t.promoted, t.compiled, t.guest_insns, t.code_bytes, t.rejected, t.dropped, t.live,
+                   t.live_bytes, double(t.compile_ns) / 1e9, double(t.compile_p50_ns) / 1e6,
+                   double(t.compile_p99_ns) / 1e6);
+    }
     for (const auto& v : vcpus_) {
         const VcpuStats& s = v->stats();
         fmt::print(out, "cpu {}: exits", v->index());

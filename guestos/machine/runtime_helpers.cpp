@@ -41,6 +41,21 @@ struct RuntimeHelpers {
         return code;
     }
 
+    static const void* promote(GuestState& s, uint64_t counter) {
+        return vcpu(s).board_.engine().promote(static_cast<uint32_t>(counter));
+    }
+    static const void* region_guard(GuestState& s, uint64_t guard) {
+        Vcpu& v = vcpu(s);
+        const jit::Tier2::Guarded region = v.board_.engine().guarded(static_cast<uint32_t>(guard));
+        for (const jit::RegionPage& page : region.pages) {
+            uint64_t pa;
+            if (!v.find_fetch(s.page_base + static_cast<uint64_t>(page.offset), pa) || pa != page.pa)
+                return region.outside;
+        }
+        v.region_epochs_[guard] = s.view->epoch;
+        return region.inside;
+    }
+
     /// After an operation that may have changed how code is translated: what is linked to this block is for
     /// the old mode, so go through the run loop. Likewise when an interrupt became deliverable.
     static void settle(Vcpu& v, GuestState& s, uint32_t mode_before) {
@@ -185,6 +200,8 @@ void Vcpu::fill_runtime_table() {
     set(backend::kLookupDirect, &RuntimeHelpers::lookup_direct);
     set(backend::kLookupIndirect, &RuntimeHelpers::lookup_indirect);
     set(backend::kVectorCall, &backend::vector_call);
+    set(backend::kPromote, &RuntimeHelpers::promote);
+    set(backend::kRegionGuard, &RuntimeHelpers::region_guard);
     const auto helper = [&](Helper id, backend::HelperFn fn) {
         set(backend::kFirstHelper + static_cast<unsigned>(id), fn);
     };

@@ -41,6 +41,9 @@ Vcpu::Vcpu(Board& board, unsigned index)
     if (board.options().cpus == 1) state_.mode |= a64::mode::kSerial;
     if (board.options().count_instructions) state_.mode |= a64::mode::kCount;
     fill_runtime_table();
+    region_epochs_.assign(jit::Tier2::kGuards, backend::kUnlinkedEpoch);
+    state_.region_epochs = region_epochs_.data();
+    board.engine().add_cpu({&passes_, region_epochs_.data()});
 }
 
 Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }
@@ -355,7 +358,9 @@ void Vcpu::run() {
         const void* code = code_at(pc);
         if (code == nullptr) continue;
         state_.exit_request = 0;
+        passes_.fetch_add(1);
         const ExitReason reason = board_.world().run(state_, code);
+        passes_.fetch_add(1);
         ++stats_.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);
         // Whatever ended the block, its one instruction completed or raised an exception, which clears PSTATE.SS too;

@@ -142,6 +142,9 @@ class Vcpu final : public frontend::a64::Environment {
     static constexpr size_t kFetchEntries = 256;
     std::array<FetchEntry, kFetchEntries> fetch_{};
 
+    std::atomic<uint64_t> passes_{0};  ///< odd while in translated code
+    std::vector<uint32_t> region_epochs_;
+
     std::atomic<bool> irq_line_{false}, fiq_line_{false};
 
     std::mutex request_lock_;

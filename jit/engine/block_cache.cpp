@@ -90,6 +90,7 @@ void BlockCache::retire(TranslationBlock& block) {
         s.block->linked[s.exit] = nullptr;
     }
     block.incoming.clear();
+    if (on_retire) on_retire(block);
 }
 
 unsigned BlockCache::invalidate(uint64_t pa, uint64_t bytes) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -17,6 +18,11 @@ struct TranslationBlock {
     uint32_t guest_insns = 0;
     uint32_t first_site = 0;  ///< site id of code.exits[0]
     bool valid = true;        ///< still findable; an invalid block may be running until it leaves
+    bool indirect = false;    ///< was asked for by other means than a direct exit
+    bool tripped = false;     ///< tier 2 was asked for it
+    uint32_t counter = backend::kNoCounter;
+    uint64_t runs_when_tripped = 0;
+    std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
     backend::CompiledBlock code;
     std::vector<uint32_t> incoming;               ///< sites of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
@@ -29,6 +35,10 @@ class BlockCache {
     explicit BlockCache(const mmu::GuestMemory& memory);
 
     TranslationBlock* find(uint64_t pa, uint32_t mode) const;
+    /// The first block of the page at pa; the others by next_in_page.
+    const TranslationBlock* blocks_of(uint64_t pa) const { return page_head_[page_of(pa)]; }
+    /// Called for each block that is taken out, but for clear().
+    std::function<void(TranslationBlock&)> on_retire;
     /// The block's `code` must be filled in. Addresses of code must grow from one call to the next.
     TranslationBlock* insert(std::unique_ptr<TranslationBlock> block);
     uint32_t next_site() const { return static_cast<uint32_t>(site_owner_.size()); }

@@ -13,7 +13,13 @@ namespace arclight::jit {
 namespace a64 = frontend::a64;
 
 Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
-    : memory_(memory), options_(options), code_(options.code_bytes), cache_(memory_) {}
+    : memory_(memory),
+      options_(options),
+      code_(options.code_bytes),
+      cache_(memory_),
+      tier2_(lock_, memory_, code_, cache_, options_.tier2) {
+    if (tier2_.enabled()) cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
+}
 
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
     const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
@@ -22,13 +28,14 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
     unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : a64::kMaxBlockInsns;
     if (mode & a64::mode::kSingleStep) limit = 1;
     auto block = std::make_unique<TranslationBlock>();
+    const uint32_t counter = tier2_.new_counter(mode);
     for (;;) {
         ir_.clear();
         ir_.pa = pa;
         ir_.mode = mode;
         a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask), mode, limit);
         block->first_site = cache_.next_site();
-        block->code = backend::compile(ir_, code_, block->first_site);
+        block->code = backend::compile(ir_, code_, block->first_site, counter);
         if (block->code.status != backend::CompileStatus::TooComplex || limit <= 1) break;
         limit /= 2;
     }
@@ -37,7 +44,9 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
     block->mode = mode;
     block->guest_bytes = ir_.guest_bytes;
     block->guest_insns = ir_.guest_insns;
+    block->counter = counter;
     TranslationBlock* inserted = cache_.insert(std::move(block));
+    tier2_.attach(*inserted);
     ++stats_.blocks;
     stats_.guest_insns += inserted->guest_insns;
     stats_.host_bytes += inserted->code.hot_bytes + inserted->code.cold_bytes;
@@ -74,8 +83,10 @@ TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t mode) {
 
 const void* Engine::entry(uint64_t pa, uint32_t mode) {
     const std::lock_guard guard(lock_);
-    const TranslationBlock* block = find_or_translate(pa, mode);
-    return block != nullptr ? block->code.entry : nullptr;
+    TranslationBlock* block = find_or_translate(pa, mode);
+    if (block == nullptr) return nullptr;
+    block->indirect = true;
+    return block->code.entry;
 }
 
 const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id, uint32_t epoch) {
@@ -102,6 +113,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id,
 
 void Engine::flush() {
     const std::lock_guard guard(lock_);
+    tier2_.flush();
     cache_.clear();
     code_.reset();
     ++stats_.flushes;
@@ -119,6 +131,26 @@ bool Engine::invalidate_all() {
     const unsigned count = cache_.invalidate_all();
     stats_.invalidated += count;
     return count != 0;
+}
+
+const void* Engine::promote(uint32_t counter) {
+    const std::lock_guard guard(lock_);
+    return tier2_.promote(counter);
+}
+
+Tier2::Guarded Engine::guarded(uint32_t guard) {
+    const std::lock_guard lock(lock_);
+    return tier2_.guarded(guard);
+}
+
+void Engine::add_cpu(const Tier2::CpuLink& cpu) {
+    const std::lock_guard guard(lock_);
+    tier2_.add_cpu(cpu);
+}
+
+Tier2Stats Engine::tier2_stats() {
+    const std::lock_guard guard(lock_);
+    return tier2_.stats();
 }
 
 std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) {

@@ -9,6 +9,7 @@
 
 #include "backend/tier1.h"
 #include "jit/engine/block_cache.h"
+#include "jit/engine/tier2.h"
 #include "mmu/guest_memory.h"
 
 namespace arclight::jit {
@@ -17,6 +18,7 @@ struct EngineOptions {
     size_t code_bytes = backend::CodeBuffer::kDefaultSize;
     unsigned max_block_insns = 0;  ///< 0: the frontend's default
     bool concurrent = false;       ///< several virtual CPUs run the code at once
+    Tier2Options tier2;
     bool trace_blocks = false, trace_ir = false, trace_host = false;
     std::FILE* trace_file = nullptr;
 };
@@ -59,6 +61,13 @@ class Engine {
     /// See backend::recover_state.
     std::optional<uint32_t> recover(const void* host_pc, GuestState& state);
 
+    /// A block's counter ran out: where to go on.
+    const void* promote(uint32_t counter);
+    /// See Tier2.
+    Tier2::Guarded guarded(uint32_t guard);
+    void add_cpu(const Tier2::CpuLink& cpu);
+    Tier2Stats tier2_stats();
+
     EngineStats stats() const { return stats_; }
 
   private:
@@ -75,6 +84,7 @@ class Engine {
     BlockCache cache_;
     ir::Block ir_;  // reused: no allocation for most blocks
     EngineStats stats_;
+    Tier2 tier2_;  // the last: its thread uses the others
 };
 
 }  // namespace arclight::jit

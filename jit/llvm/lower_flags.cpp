@@ -1,0 +1,235 @@
+// NZCV: computed where it is read, from the operands of what set it.
+#include "jit/llvm/lowering.h"
+
+namespace arclight::jit::tier2 {
+
+using P = llvm::CmpInst::Predicate;
+
+Flags Lowering::flags_of(Ref arg) {
+    const Inst& p = inst(arg);
+    Flags f;
+    f.wide = p.type == Type::I64;
+    switch (p.op) {
+        case Op::Add:
+        case Op::Sub:
+            f.kind = p.op == Op::Add ? (f.wide ? Flags::Add64 : Flags::Add32)
+                                     : (f.wide ? Flags::Sub64 : Flags::Sub32);
+            f.a = i64(p.args[0]);
+            f.b = i64(p.args[1]);
+            return f;
+        case Op::And:
+        case Op::AndNot:
+            f.kind = f.wide ? Flags::Logic64 : Flags::Logic32;
+            f.a = i64(arg);
+            f.b = c64(0);
+            return f;
+        case Op::Adc:
+        case Op::Sbc:
+            f.kind = Flags::Carry;
+            f.a = integer(p.args[0], p.type);
+            f.b = integer(p.args[1], p.type);
+            if (p.op == Op::Sbc) f.b = b_.CreateNot(f.b);
+            f.c = carry(flags(p.args[2]));
+            return f;
+        default: throw Unsupported{};
+    }
+}
+
+namespace {
+bool holds(unsigned nzcv, unsigned cc) {
+    const bool n = nzcv & 8, z = nzcv & 4, c = nzcv & 2, v = nzcv & 1;
+    bool r = false;
+    switch (cc >> 1) {
+        case 0: r = z; break;
+        case 1: r = c; break;
+        case 2: r = n; break;
+        case 3: r = v; break;
+        case 4: r = c && !z; break;
+        case 5: r = n == v; break;
+        case 6: r = n == v && !z; break;
+        default: return true;
+    }
+    return r != ((cc & 1) != 0);
+}
+
+/// For a - b; BAD: not one comparison of a and b.
+constexpr P kSubPredicate[14] = {P::ICMP_EQ,  P::ICMP_NE,  P::ICMP_UGE, P::ICMP_ULT, P::BAD_ICMP_PREDICATE,
+                                 P::BAD_ICMP_PREDICATE, P::BAD_ICMP_PREDICATE, P::BAD_ICMP_PREDICATE,
+                                 P::ICMP_UGT, P::ICMP_ULE, P::ICMP_SGE, P::ICMP_SLT, P::ICMP_SGT, P::ICMP_SLE};
+/// After a comparison of numbers: less N, equal ZC, greater C, unordered CV.
+constexpr P kFpPredicate[14] = {P::FCMP_OEQ, P::FCMP_UNE, P::FCMP_UGE, P::FCMP_OLT, P::FCMP_OLT,
+                                P::FCMP_UGE, P::FCMP_UNO, P::FCMP_ORD, P::FCMP_UGT, P::FCMP_OLE,
+                                P::FCMP_OGE, P::FCMP_ULT, P::FCMP_OGT, P::FCMP_ULE};
+}  // namespace
+
+Lowering::Bits Lowering::bits(const Flags& f) {
+    const auto narrow = [&](Value* v, bool wide) {
+        return wide || v->getType()->isIntegerTy(32) ? v : b_.CreateTrunc(v, b_.getInt32Ty());
+    };
+    const auto zero = [](Value* v) { return llvm::Constant::getNullValue(v->getType()); };
+    const auto sum = [&](Value* a, Value* b, Value* r, Value* c) {
+        Value* overflow = b_.CreateAnd(b_.CreateNot(b_.CreateXor(a, b)), b_.CreateXor(a, r));
+        return Bits{b_.CreateICmpSLT(r, zero(r)), b_.CreateICmpEQ(r, zero(r)), c,
+                    b_.CreateICmpSLT(overflow, zero(r))};
+    };
+    switch (f.kind) {
+        case Flags::Packed: {
+            const auto bit = [&](unsigned n) {
+                return b_.CreateICmpNE(b_.CreateAnd(f.a, c64(uint64_t{1} << n)), c64(0));
+            };
+            return {bit(kFlagNBit), bit(kFlagZBit), bit(kFlagCBit), bit(kFlagVBit)};
+        }
+        case Flags::Add32:
+        case Flags::Add64: {
+            Value *a = narrow(f.a, f.kind == Flags::Add64), *b = narrow(f.b, f.kind == Flags::Add64);
+            Value* r = b_.CreateAdd(a, b);
+            return sum(a, b, r, b_.CreateICmpULT(r, a));
+        }
+        case Flags::Sub32:
+        case Flags::Sub64: {
+            Value *a = narrow(f.a, f.kind == Flags::Sub64), *b = narrow(f.b, f.kind == Flags::Sub64);
+            Value* r = b_.CreateSub(a, b);
+            Value* overflow = b_.CreateAnd(b_.CreateXor(a, b), b_.CreateXor(a, r));
+            return {b_.CreateICmpSLT(r, zero(r)), b_.CreateICmpEQ(a, b), b_.CreateICmpUGE(a, b),
+                    b_.CreateICmpSLT(overflow, zero(r))};
+        }
+        case Flags::Logic32:
+        case Flags::Logic64: {
+            Value* r = narrow(f.a, f.kind == Flags::Logic64);
+            return {b_.CreateICmpSLT(r, zero(r)), b_.CreateICmpEQ(r, zero(r)), b_.getFalse(), b_.getFalse()};
+        }
+        case Flags::FCmp32:
+        case Flags::FCmp64:
+            return {condition(f, 4), condition(f, 0), condition(f, 2), condition(f, 6)};
+        case Flags::Carry: {
+            Value* extra = b_.CreateZExt(f.c, f.a->getType());
+            Value* part = b_.CreateAdd(f.a, f.b);
+            Value* r = b_.CreateAdd(part, extra);
+            return sum(f.a, f.b, r, b_.CreateOr(b_.CreateICmpULT(part, f.a), b_.CreateICmpULT(r, part)));
+        }
+        case Flags::CondCompare:
+        case Flags::CondFCmp:
+            return {condition(f, 4), condition(f, 0), condition(f, 2), condition(f, 6)};
+        case Flags::Dynamic: return bits(dynamic_flags());
+    }
+    return {};
+}
+
+Value* Lowering::carry(const Flags& f) { return condition(f, 2); }
+
+Value* Lowering::condition(const Flags& f, unsigned cc) {
+    switch (f.kind) {
+        case Flags::Sub32:
+        case Flags::Sub64:
+            if (kSubPredicate[cc] != P::BAD_ICMP_PREDICATE) {
+                Value *a = f.a, *b = f.b;
+                if (f.kind == Flags::Sub32)
+                    a = b_.CreateTrunc(a, b_.getInt32Ty()), b = b_.CreateTrunc(b, b_.getInt32Ty());
+                return b_.CreateICmp(kSubPredicate[cc], a, b);
+            }
+            break;
+        case Flags::FCmp32:
+        case Flags::FCmp64: {
+            llvm::Type* t = f.kind == Flags::FCmp64 ? b_.getDoubleTy() : b_.getFloatTy();
+            const auto number = [&](Value* v) {
+                return b_.CreateBitCast(f.kind == Flags::FCmp64 ? v : b_.CreateTrunc(v, b_.getInt32Ty()), t);
+            };
+            return b_.CreateFCmp(kFpPredicate[cc], number(f.a), number(f.b));
+        }
+        case Flags::CondCompare:
+        case Flags::CondFCmp: {
+            Flags inner = f;
+            inner.c = nullptr;
+            if (f.kind == Flags::CondFCmp) {
+                inner.kind = f.wide ? Flags::FCmp64 : Flags::FCmp32;
+            } else if (f.add) {
+                inner.kind = f.wide ? Flags::Add64 : Flags::Add32;
+            } else {
+                inner.kind = f.wide ? Flags::Sub64 : Flags::Sub32;
+            }
+            return b_.CreateSelect(f.c, condition(inner, cc), b_.getInt1(holds(f.imm, cc)));
+        }
+        case Flags::Dynamic: return condition(dynamic_flags(), cc);
+        default: break;
+    }
+    const Bits x = bits(f);
+    Value* r = nullptr;
+    switch (cc >> 1) {
+        case 0: r = x.z; break;
+        case 1: r = x.c; break;
+        case 2: r = x.n; break;
+        case 3: r = x.v; break;
+        case 4: r = b_.CreateAnd(x.c, b_.CreateNot(x.z)); break;
+        case 5: r = b_.CreateICmpEQ(x.n, x.v); break;
+        case 6: r = b_.CreateAnd(b_.CreateICmpEQ(x.n, x.v), b_.CreateNot(x.z)); break;
+        default: return b_.getTrue();
+    }
+    return (cc & 1) != 0 ? b_.CreateNot(r) : r;
+}
+
+Value* Lowering::pack(const Flags& f) {
+    if (f.kind == Flags::Packed) return f.a;
+    if (f.kind == Flags::Dynamic) return dynamic_flags().a;
+    const Bits x = bits(f);
+    const auto place = [&](Value* bit, unsigned n) {
+        return b_.CreateShl(b_.CreateZExt(bit, b_.getInt64Ty()), c64(n));
+    };
+    return b_.CreateOr(b_.CreateOr(place(x.n, kFlagNBit), place(x.z, kFlagZBit)),
+                       b_.CreateOr(place(x.c, kFlagCBit), place(x.v, kFlagVBit)));
+}
+
+/// What the variables hold, packed, by a function that tells the kinds apart.
+Flags Lowering::dynamic_flags() {
+    Value* kind = b_.CreateLoad(b_.getInt32Ty(), flag_kind_);
+    Value* a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
+    Value* b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
+    Flags f;
+    f.kind = Flags::Packed;
+    f.a = b_.CreateCall(pack_function(), {kind, a, b});
+    return f;
+}
+
+llvm::Function* Lowering::pack_function() {
+    if (llvm::Function* known = module_.getFunction("pack_flags")) return known;
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    auto* type = llvm::FunctionType::get(
+        b_.getInt64Ty(), {b_.getInt32Ty(), b_.getInt64Ty(), b_.getInt64Ty()}, false);
+    auto* f = llvm::Function::Create(type, llvm::Function::InternalLinkage, "pack_flags", module_);
+    f->addFnAttr(llvm::Attribute::NoInline);
+    f->addFnAttr(llvm::Attribute::NoUnwind);
+    f->addFnAttr(llvm::Attribute::WillReturn);
+    f->setMemoryEffects(llvm::MemoryEffects::none());
+    auto* entry = BasicBlock::Create(context_, "", f);
+    auto* packed = BasicBlock::Create(context_, "", f);
+    b_.SetInsertPoint(packed);
+    b_.CreateRet(f->getArg(1));
+    b_.SetInsertPoint(entry);
+    auto* choice = b_.CreateSwitch(f->getArg(0), packed);
+    for (unsigned kind = Flags::Add32; kind <= Flags::kLastDynamic; ++kind) {
+        auto* block = BasicBlock::Create(context_, "", f);
+        choice->addCase(b_.getInt32(kind), block);
+        b_.SetInsertPoint(block);
+        Flags flags;
+        flags.kind = static_cast<Flags::Kind>(kind);
+        flags.a = f->getArg(1);
+        flags.b = f->getArg(2);
+        b_.CreateRet(pack(flags));
+    }
+    return f;
+}
+
+/// Before a jump to another block of the region.
+void Lowering::store_flags(const Flags& f) {
+    if (f.kind == Flags::Dynamic) return;
+    Flags g = f;
+    if (f.kind > Flags::kLastDynamic) {
+        g.kind = Flags::Packed;
+        g.a = pack(f);
+        g.b = c64(0);
+    }
+    b_.CreateStore(b_.getInt32(g.kind), flag_kind_);
+    b_.CreateStore(g.a, flag_a_);
+    b_.CreateStore(g.b != nullptr ? g.b : c64(0), flag_b_);
+}
+
+}  // namespace arclight::jit::tier2

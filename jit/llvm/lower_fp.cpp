@@ -1,0 +1,291 @@
+// Floating point. x86 computes as tier 1 has it (backend/x64/emit_fp.cpp), and where x86 and ARM might disagree, that
+// is for NaNs and results at the edge of underflow, the region is left before the instruction. LLVM's constrained
+// operations keep the sticky flags right: they are neither removed nor executed where the guest would not.
+#include <llvm/IR/Intrinsics.h>
+
+#include "jit/llvm/lowering.h"
+
+namespace arclight::jit::tier2 {
+
+namespace intrinsic = llvm::Intrinsic;
+using P = llvm::CmpInst::Predicate;
+
+Value* Lowering::strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializer_list<Value*> args) {
+    std::vector<Value*> all(args);
+    const auto word = [&](const char* text) {
+        return llvm::MetadataAsValue::get(context_, llvm::MDString::get(context_, text));
+    };
+    std::vector<llvm::Type*> types{type};
+    switch (id) {
+        case intrinsic::experimental_constrained_fptosi:
+        case intrinsic::experimental_constrained_fpext: types.push_back(all[0]->getType()); break;
+        case intrinsic::experimental_constrained_ceil:
+        case intrinsic::experimental_constrained_floor:
+        case intrinsic::experimental_constrained_trunc:
+        case intrinsic::experimental_constrained_roundeven: break;
+        case intrinsic::experimental_constrained_fptrunc:
+        case intrinsic::experimental_constrained_sitofp:
+            types.push_back(all[0]->getType());
+            [[fallthrough]];
+        default: all.push_back(word("round.dynamic")); break;
+    }
+    all.push_back(word("fpexcept.strict"));
+    return b_.CreateIntrinsic(id, types, all);
+}
+
+Value* Lowering::strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling) {
+    const auto word = [&](llvm::StringRef text) {
+        return llvm::MetadataAsValue::get(context_, llvm::MDString::get(context_, text));
+    };
+    return b_.CreateIntrinsic(
+        signalling ? intrinsic::experimental_constrained_fcmps : intrinsic::experimental_constrained_fcmp,
+        {a->getType()}, {a, b, word(llvm::CmpInst::getPredicateName(p)), word("fpexcept.strict")});
+}
+
+namespace {
+bool is_double(llvm::Type* t) { return t->getScalarType()->isDoubleTy(); }
+}  // namespace
+
+/// A NaN that comes out is quiet: comparing it signals nothing.
+Value* Lowering::check_nan(Value* v) {
+    Value* bad = b_.CreateFCmpUNO(v, v);
+    if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(v->getType()))
+        bad = b_.CreateICmpNE(b_.CreateBitCast(bad, b_.getIntNTy(t->getNumElements())),
+                              llvm::ConstantInt::get(b_.getIntNTy(t->getNumElements()), 0));
+    guard(b_.CreateNot(bad));
+    return v;
+}
+
+/// x86 detects underflow after rounding, ARM before: they differ only where the result is the smallest normal number.
+Value* Lowering::check_nan_or_tiny(Value* v) {
+    const bool dbl = is_double(v->getType());
+    auto* t = llvm::dyn_cast<llvm::FixedVectorType>(v->getType());
+    if (t == nullptr) {
+        // As tier 1's check_scalar(), on the upper half of a double. Zeros and subnormals are right as they are but
+        // leave, too, when they are not +-0: rare.
+        llvm::Type* type = dbl ? b_.getInt64Ty() : b_.getInt32Ty();
+        Value* bits = b_.CreateBitCast(v, type);
+        Value* twice = b_.CreateShl(bits, 1);
+        const uint64_t smallest = dbl ? uint64_t{0x0020'0000'0000'0000} : 0x0100'0000;
+        Value* tiny = b_.CreateICmpEQ(twice, llvm::ConstantInt::get(type, smallest));
+        guard(b_.CreateNot(b_.CreateOr(b_.CreateFCmpUNO(v, v), tiny)));
+        return v;
+    }
+    llvm::Type* type = int_vector(dbl ? 3 : 2);
+    Value* bits = b_.CreateBitCast(v, type);
+    Value* tiny = b_.CreateICmpEQ(b_.CreateShl(bits, 1), splat(dbl ? 3 : 2, dbl ? uint64_t{0x0020'0000'0000'0000}
+                                                                                : 0x0100'0000));
+    Value* bad = b_.CreateOr(b_.CreateFCmpUNO(v, v), tiny);
+    llvm::Type* lanes = b_.getIntNTy(t->getNumElements());
+    guard(b_.CreateICmpEQ(b_.CreateBitCast(bad, lanes), llvm::ConstantInt::get(lanes, 0)));
+    return v;
+}
+
+/// x rounded to an integral value without signalling Inexact.
+Value* Lowering::integral(Value* x, ir::RoundMode mode) {
+    switch (mode) {
+        case ir::RoundMode::TieEven:
+            return strict(intrinsic::experimental_constrained_roundeven, x->getType(), {x});
+        case ir::RoundMode::Up: return strict(intrinsic::experimental_constrained_ceil, x->getType(), {x});
+        case ir::RoundMode::Down: return strict(intrinsic::experimental_constrained_floor, x->getType(), {x});
+        case ir::RoundMode::Zero: return strict(intrinsic::experimental_constrained_trunc, x->getType(), {x});
+        case ir::RoundMode::Current:
+            return strict(intrinsic::experimental_constrained_nearbyint, x->getType(), {x});
+        case ir::RoundMode::Exact: return strict(intrinsic::experimental_constrained_rint, x->getType(), {x});
+        default: throw Unsupported{};
+    }
+}
+
+/// Only what needs no saturation and no rounding other than towards zero.
+void Lowering::to_integer(const Inst& i, Ref index) {
+    const auto mode = static_cast<ir::RoundMode>(i.aux & 7);
+    const bool dbl = (i.aux >> 4 & 3) == 3, wide = i.type == Type::I64;
+    if (mode != ir::RoundMode::Zero || (i.imm & 0xff) != 0) throw Unsupported{};
+    Value* x = fp(i.args[0], dbl ? Type::F64 : Type::F32);
+    if (i.op == Op::FToSInt) {
+        // x86 answers with the smallest integer whatever does not fit, and raises Invalid as ARM does.
+        llvm::Type* type = wide ? b_.getInt64Ty() : b_.getInt32Ty();
+        Value* v = strict(intrinsic::experimental_constrained_fptosi, type, {x});
+        guard(b_.CreateICmpNE(v, llvm::ConstantInt::get(type, wide ? uint64_t{1} << 63 : uint64_t{1} << 31)));
+        def(index, v);
+        return;
+    }
+    // Out of range must raise Invalid alone, so the range comes first. A NaN fails the comparison.
+    const auto number = [&](double v) { return llvm::ConstantFP::get(x->getType(), v); };
+    guard(b_.CreateAnd(b_.CreateFCmpOGT(x, number(-1)), b_.CreateFCmpOLT(x, number(wide ? 0x1p63 : 0x1p32))));
+    Value* v = strict(intrinsic::experimental_constrained_fptosi, b_.getInt64Ty(), {x});
+    def(index, wide ? v : b_.CreateTrunc(v, b_.getInt32Ty()));
+}
+
+bool Lowering::lower_fp(const Inst& i, Ref index) {
+    const bool dbl = i.type == Type::F64;
+    llvm::Type* type = dbl ? b_.getDoubleTy() : b_.getFloatTy();
+    const auto arg = [&](unsigned k) { return fp(i.args[k], i.type); };
+    switch (i.op) {
+        case Op::FNeg:
+        case Op::FAbs: {
+            llvm::Type* bits = dbl ? b_.getInt64Ty() : b_.getInt32Ty();
+            const uint64_t sign = dbl ? uint64_t{1} << 63 : 0x8000'0000;
+            Value* v = b_.CreateBitCast(arg(0), bits);
+            v = i.op == Op::FNeg ? b_.CreateXor(v, llvm::ConstantInt::get(bits, sign))
+                                 : b_.CreateAnd(v, llvm::ConstantInt::get(bits, sign - 1));
+            def(index, b_.CreateBitCast(v, type));
+            return true;
+        }
+        case Op::IntToF:
+            def(index, b_.CreateBitCast(dbl ? i64(i.args[0]) : i32(i.args[0]), type));
+            return true;
+        case Op::FToInt:
+            def(index, i.type == Type::I32 ? b_.CreateBitCast(fp(i.args[0], Type::F32), b_.getInt32Ty())
+                                           : b_.CreateBitCast(fp(i.args[0], Type::F64), b_.getInt64Ty()));
+            return true;
+        default: break;
+    }
+    if ((region_.mode & kModeFpSlow) != 0) return false;
+    switch (i.op) {
+        case Op::FAdd:
+            def(index, check_nan(strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)})));
+            return true;
+        case Op::FSub:
+            def(index, check_nan(strict(intrinsic::experimental_constrained_fsub, type, {arg(0), arg(1)})));
+            return true;
+        case Op::FMul:
+            def(index,
+                check_nan_or_tiny(strict(intrinsic::experimental_constrained_fmul, type, {arg(0), arg(1)})));
+            return true;
+        case Op::FDiv:
+            def(index, check_nan(strict(intrinsic::experimental_constrained_fdiv, type, {arg(0), arg(1)})));
+            return true;
+        case Op::FSqrt:
+            def(index, check_nan(strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)})));
+            return true;
+        case Op::FMulAdd:
+            def(index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fma, type,
+                                                {arg(1), arg(2), arg(0)})));
+            return true;
+        case Op::FMax:
+        case Op::FMaxNum:
+        case Op::FMin:
+        case Op::FMinNum: {
+            // x86 gives the second operand for equal ones: both orders, combined bit by bit, give ARM's zero.
+            Value *a = arg(0), *b = arg(1);
+            guard(b_.CreateFCmpORD(a, b));
+            const bool max = i.op == Op::FMax || i.op == Op::FMaxNum;
+            llvm::Type* bits = dbl ? b_.getInt64Ty() : b_.getInt32Ty();
+            const auto pick = [&](Value* x, Value* y) {
+                Value* c = max ? b_.CreateFCmpOGT(x, y) : b_.CreateFCmpOLT(x, y);
+                return b_.CreateBitCast(b_.CreateSelect(c, x, y), bits);
+            };
+            Value *p = pick(a, b), *q = pick(b, a);
+            def(index, b_.CreateBitCast(max ? b_.CreateAnd(p, q) : b_.CreateOr(p, q), type));
+            return true;
+        }
+        case Op::FRint: def(index, check_nan(integral(arg(0), static_cast<ir::RoundMode>(i.aux & 7)))); return true;
+        case Op::FCmp: {
+            const Type t = (i.aux & 3) == 3 ? Type::F64 : Type::F32;
+            Value *a = fp(i.args[0], t), *b = fp(i.args[1], t);
+            guard(b_.CreateFCmpORD(a, b));  // NaNs may signal
+            Flags f;
+            f.kind = t == Type::F64 ? Flags::FCmp64 : Flags::FCmp32;
+            const auto bits = [&](Value* v) -> Value* {
+                if (t == Type::F64) return b_.CreateBitCast(v, b_.getInt64Ty());
+                return b_.CreateZExt(b_.CreateBitCast(v, b_.getInt32Ty()), b_.getInt64Ty());
+            };
+            f.a = bits(a);
+            f.b = bits(b);
+            flags(index) = f;
+            return true;
+        }
+        case Op::FCvt32To64:
+            def(index, check_nan(strict(intrinsic::experimental_constrained_fpext, b_.getDoubleTy(),
+                                        {fp(i.args[0], Type::F32)})));
+            return true;
+        case Op::FCvt64To32:
+            def(index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fptrunc, b_.getFloatTy(),
+                                                {fp(i.args[0], Type::F64)})));
+            return true;
+        case Op::FToSInt:
+        case Op::FToUInt: to_integer(i, index); return true;
+        case Op::SIntToF:
+        case Op::UIntToF: {
+            if ((i.imm & 0xff) != 0) return false;
+            Value* v = i.aux == 64 ? i64(i.args[0]) : i32(i.args[0]);
+            if (i.op == Op::UIntToF) {
+                v = b_.CreateZExt(v, b_.getInt64Ty());
+                if (i.aux == 64) guard(b_.CreateICmpSGE(v, c64(0)));
+            }
+            def(index, strict(intrinsic::experimental_constrained_sitofp, type, {v}));
+            return true;
+        }
+        default: return false;
+    }
+}
+
+// ---- Vectors
+// -----------------------------------------------------------------------------------------------------
+
+/// An operand whose upper half, if it takes no part, is one: no operation on ones raises a flag.
+Value* Lowering::quiet(const Inst& i, unsigned arg) {
+    const unsigned esize = ir::vec_esize(i.aux);
+    Value* v = fvec(i.args[arg], esize);
+    if (ir::vec_q(i.aux)) return v;
+    auto* t = fp_vector(esize);
+    Value* ones = llvm::ConstantFP::get(t, 1.0);
+    return esize == 3 ? shuffle(v, ones, {0, 2}) : shuffle(v, ones, {0, 1, 4, 5});
+}
+
+void Lowering::define_vector_fp(const Inst& i, Ref index, Value* v) {
+    def_vec(index, ir::vec_q(i.aux) ? v : clear_upper(b_.CreateBitCast(v, v128_)));
+}
+
+bool Lowering::lower_vector_fp(const Inst& i, Ref index) {
+    const unsigned esize = ir::vec_esize(i.aux);
+    if (i.op == Op::VFNeg || i.op == Op::VFAbs) {
+        if (esize < 2) return false;
+        const uint64_t sign = esize == 3 ? uint64_t{1} << 63 : 0x8000'0000;
+        Value* v = vec(i.args[0], esize);
+        def_vec(index, i.op == Op::VFNeg ? b_.CreateXor(v, splat(esize, sign))
+                                         : b_.CreateAnd(v, splat(esize, sign - 1)));
+        return true;
+    }
+    if ((region_.mode & kModeFpSlow) != 0 || esize < 2) return false;
+    llvm::Type* type = fp_vector(esize);
+    const auto arg = [&](unsigned k) { return quiet(i, k); };
+    switch (i.op) {
+        case Op::VFAdd:
+            define_vector_fp(i, index, check_nan(strict(intrinsic::experimental_constrained_fadd, type,
+                                                        {arg(0), arg(1)})));
+            return true;
+        case Op::VFSub:
+            define_vector_fp(i, index, check_nan(strict(intrinsic::experimental_constrained_fsub, type,
+                                                        {arg(0), arg(1)})));
+            return true;
+        case Op::VFMul:
+            define_vector_fp(i, index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fmul, type,
+                                                                {arg(0), arg(1)})));
+            return true;
+        case Op::VFDiv:
+            define_vector_fp(i, index, check_nan(strict(intrinsic::experimental_constrained_fdiv, type,
+                                                        {arg(0), arg(1)})));
+            return true;
+        case Op::VFSqrt:
+            define_vector_fp(i, index,
+                             check_nan(strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)})));
+            return true;
+        case Op::VFMulAdd:
+            define_vector_fp(i, index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fma, type,
+                                                                {arg(1), arg(2), arg(0)})));
+            return true;
+        case Op::VFCmpEq:
+        case Op::VFCmpGe:
+        case Op::VFCmpGt: {
+            const P p = i.op == Op::VFCmpEq ? P::FCMP_OEQ : i.op == Op::VFCmpGe ? P::FCMP_OGE : P::FCMP_OGT;
+            Value* c = strict_compare(p, arg(0), arg(1), i.op != Op::VFCmpEq);
+            define_vector_fp(i, index, b_.CreateSExt(c, int_vector(esize)));
+            return true;
+        }
+        default: return false;
+    }
+}
+
+}  // namespace arclight::jit::tier2

@@ -1,0 +1,483 @@
+// Blocks, guest registers and the ways out of a region.
+#include "jit/llvm/lowering.h"
+
+#include <llvm/IR/Intrinsics.h>
+
+#include <functional>
+#include <set>
+
+namespace arclight::jit::tier2 {
+
+Lowering::Lowering(llvm::Module& module, const Region& region)
+    : module_(module), context_(module.getContext()), region_(region), b_(context_), md_(context_) {
+    v128_ = llvm::FixedVectorType::get(b_.getDoubleTy(), 2);
+    // Guest memory is never GuestState or a View, so that guest stores keep nothing out of registers.
+    llvm::MDNode* domain = md_.createAnonymousAliasScopeDomain("arclight");
+    guest_scope_ = llvm::MDNode::get(context_, {md_.createAnonymousAliasScope(domain, "guest")});
+    state_scope_ = llvm::MDNode::get(context_, {md_.createAnonymousAliasScope(domain, "state")});
+    unlikely_ = md_.createBranchWeights(1, 4000);
+    likely_ = md_.createBranchWeights(4000, 1);
+    for (size_t k = 0; k < region.blocks.size(); ++k) by_offset_.emplace(region.blocks[k].offset, k);
+}
+
+namespace {
+unsigned slot_of(const Inst& i) {
+    switch (i.op) {
+        case Op::SetX:
+        case Op::GetX: return static_cast<unsigned>(i.imm);
+        case Op::SetV:
+        case Op::GetV: return 32 + static_cast<unsigned>(i.imm);
+        default: return 64;
+    }
+}
+
+/// The kind of flags value that a SetFlags stores; Dynamic: the one from before.
+Flags::Kind static_kind(const ir::Block& block, Ref r) {
+    const Inst& i = block[r];
+    switch (i.op) {
+        case Op::GetFlags: return Flags::Dynamic;
+        case Op::FCmp: return (i.aux & 3) == 3 ? Flags::FCmp64 : Flags::FCmp32;
+        case Op::FlagsOf: {
+            const Inst& p = block[i.args[0]];
+            const bool wide = p.type == Type::I64;
+            switch (p.op) {
+                case Op::Add: return wide ? Flags::Add64 : Flags::Add32;
+                case Op::Sub: return wide ? Flags::Sub64 : Flags::Sub32;
+                case Op::And:
+                case Op::AndNot: return wide ? Flags::Logic64 : Flags::Logic32;
+                default: return Flags::Packed;
+            }
+        }
+        default: return Flags::Packed;
+    }
+}
+}  // namespace
+
+/// Which guest registers may differ from GuestState at the start of each block, what the flags are there, and which
+/// edges close a cycle.
+void Lowering::find_dirty() {
+    const size_t n = region_.blocks.size();
+    info_.resize(n);
+    struct Edge {
+        size_t from, to;
+        Flags::Kind kind;
+    };
+    std::vector<Edge> edges;
+    for (size_t k = 0; k < n; ++k) {
+        BlockInfo& info = info_[k];
+        const RegionBlock& rb = region_.blocks[k];
+        Flags::Kind kind = Flags::Dynamic;
+        const auto edge = [&](int64_t offset) {
+            if (const auto it = by_offset_.find(offset); it != by_offset_.end()) {
+                info.successors.push_back(it->second);
+                edges.push_back({k, it->second, kind});
+            }
+        };
+        for (const Inst& i : rb.ir.insts) {
+            switch (i.op) {
+                case Op::SetFlags:
+                    kind = static_kind(rb.ir, i.args[0]) == Flags::Dynamic ? kind : static_kind(rb.ir, i.args[0]);
+                    [[fallthrough]];
+                case Op::SetX:
+                case Op::SetV: info.written.set(slot_of(i)); [[fallthrough]];
+                case Op::GetX:
+                case Op::GetV:
+                case Op::GetFlags: used_.set(slot_of(i)); break;
+                case Op::Exit:
+                case Op::ExitIf: edge(rb.page() + static_cast<int64_t>(i.imm)); break;
+                case Op::ExitIndirect: {
+                    const bool ret = i.aux == static_cast<uint32_t>(ir::BranchKind::Return);
+                    for (const int64_t o : ret ? region_.return_sites : region_.indirect_targets) edge(o);
+                    break;
+                }
+                default: break;
+            }
+        }
+        written_ |= info.written;
+    }
+    info_[0].flags_in = Flags::Packed;
+    info_[0].flags_known = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (const Edge& e : edges) {
+            BlockInfo &from = info_[e.from], &to = info_[e.to];
+            const Slots dirty = from.dirty_in | from.written;
+            if ((dirty & ~to.dirty_in).any()) {
+                to.dirty_in |= dirty;
+                changed = true;
+            }
+            if (e.kind == Flags::Dynamic && !from.flags_known) continue;
+            const Flags::Kind kind = e.kind == Flags::Dynamic ? from.flags_in : e.kind;
+            if (!to.flags_known) {
+                to.flags_in = kind;
+                to.flags_known = changed = true;
+            } else if (to.flags_in != kind && to.flags_in != Flags::Dynamic) {
+                to.flags_in = Flags::Dynamic;
+                changed = true;
+            }
+        }
+    }
+    // Depth first: an edge to a block on the path closes a cycle.
+    back_edge_.assign(n, std::vector<bool>(n));
+    std::vector<uint8_t> mark(n);
+    const std::function<void(size_t)> walk = [&](size_t k) {
+        mark[k] = 1;
+        for (const size_t to : info_[k].successors) {
+            if (mark[to] == 1) back_edge_[k][to] = true;
+            if (mark[to] == 0) walk(to);
+        }
+        mark[k] = 2;
+    };
+    walk(0);
+}
+
+void Lowering::declare_variables() {
+    for (unsigned slot = 0; slot < kFlagsSlot; ++slot) {
+        if (!used_[slot]) continue;
+        llvm::Type* type = slot < kVSlot ? static_cast<llvm::Type*>(b_.getInt64Ty()) : v128_;
+        variable_[slot] = b_.CreateAlloca(type);
+        const size_t offset = slot < kVSlot ? offsetof(GuestState, x) + 8 * slot
+                                            : offsetof(GuestState, v) + 16 * (slot - kVSlot);
+        b_.CreateStore(load_state(offset, type, slot < kVSlot ? 8 : 16), variable_[slot]);
+    }
+    flag_kind_ = b_.CreateAlloca(b_.getInt32Ty());
+    flag_a_ = b_.CreateAlloca(b_.getInt64Ty());
+    flag_b_ = b_.CreateAlloca(b_.getInt64Ty());
+    b_.CreateStore(b_.getInt32(Flags::Packed), flag_kind_);
+    b_.CreateStore(b_.CreateZExt(load_state(offsetof(GuestState, flags), b_.getInt16Ty(), 2), b_.getInt64Ty()),
+                   flag_a_);
+    b_.CreateStore(c64(0), flag_b_);
+}
+
+llvm::Function* Lowering::run() {
+    find_dirty();
+    auto* type = llvm::FunctionType::get(b_.getInt64Ty(), {b_.getPtrTy(), b_.getPtrTy()}, false);
+    function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "region", module_);
+    function_->setCallingConv(llvm::CallingConv::PreserveNone);
+    function_->addFnAttr(llvm::Attribute::NoUnwind);
+    function_->addFnAttr("no-jump-tables", "false");
+    state_ = function_->getArg(0);
+    view_ = function_->getArg(1);
+    for (unsigned k = 0; k < 2; ++k) {
+        function_->addParamAttr(k, llvm::Attribute::NoAlias);
+        function_->addParamAttr(k, llvm::Attribute::NonNull);
+        function_->addParamAttr(k, llvm::Attribute::getWithAlignment(context_, llvm::Align(64)));
+        function_->addDereferenceableParamAttr(k, k == 0 ? sizeof(GuestState) : sizeof(View));
+    }
+    b_.SetInsertPoint(new_block("entry"));
+    declare_variables();
+    for (BlockInfo& info : info_) info.head = new_block();
+    b_.CreateBr(info_[0].head);
+    try {
+        for (size_t k = 0; k < region_.blocks.size(); ++k) lower_block(k);
+    } catch (const Unsupported&) {
+        return nullptr;
+    }
+    return function_;
+}
+
+BasicBlock* Lowering::new_block(const char* name) { return BasicBlock::Create(context_, name, function_); }
+
+void Lowering::lower_block(size_t index) {
+    const RegionBlock& rb = region_.blocks[index];
+    const BlockInfo& info = info_[index];
+    current_ = index;
+    block_ = &rb.ir;
+    values_.assign(rb.ir.insts.size(), nullptr);
+    flags_.assign(rb.ir.insts.size(), {});
+    dirty_ = info.dirty_in;
+    pending_.clear();
+    side_exit_ = nullptr;
+    insn_offset_ = rb.offset;
+    b_.SetInsertPoint(info.head);
+    now_ = {};
+    if (info.flags_known && info.flags_in != Flags::Dynamic) {
+        now_.kind = info.flags_in;
+        now_.a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
+        now_.b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
+    }
+    for (Ref k = 0; k < rb.ir.insts.size(); ++k) {
+        try {
+            lower(rb.ir.insts[k], k);
+        } catch (const Unsupported&) {
+            if (index == 0 && insn_offset_ == rb.offset) throw;
+            b_.CreateBr(side_exit());
+            return;
+        }
+    }
+}
+
+// ---- Guest registers
+// ---------------------------------------------------------------------------------------------
+
+Value* Lowering::state_field(size_t offset, llvm::Type*, unsigned) {
+    return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), state_, offset);
+}
+Value* Lowering::load_state(size_t offset, llvm::Type* type, unsigned align) {
+    auto* load = b_.CreateAlignedLoad(type, state_field(offset, type, align), llvm::Align(align));
+    load->setMetadata(llvm::LLVMContext::MD_alias_scope, state_scope_);
+    load->setMetadata(llvm::LLVMContext::MD_noalias, guest_scope_);
+    return load;
+}
+void Lowering::store_state(size_t offset, Value* v, unsigned align) {
+    auto* store = b_.CreateAlignedStore(v, state_field(offset, v->getType(), align), llvm::Align(align));
+    store->setMetadata(llvm::LLVMContext::MD_alias_scope, state_scope_);
+    store->setMetadata(llvm::LLVMContext::MD_noalias, guest_scope_);
+}
+
+Value* Lowering::slot_value(unsigned slot) {
+    return b_.CreateLoad(variable_[slot]->getAllocatedType(), variable_[slot]);
+}
+
+void Lowering::set_slot(unsigned slot, Value* v) {
+    b_.CreateStore(v, variable_[slot]);
+    dirty_.set(slot);
+}
+
+void Lowering::commit() {
+    for (const Pending& p : pending_) {
+        if (p.slot == kFlagsSlot) {
+            now_ = p.flags;
+            dirty_.set(kFlagsSlot);
+        } else {
+            set_slot(p.slot, p.value);
+        }
+    }
+    pending_.clear();
+    side_exit_ = nullptr;
+}
+
+void Lowering::store_dirty() {
+    for (unsigned slot = 0; slot < kFlagsSlot; ++slot) {
+        if (!dirty_[slot]) continue;
+        if (slot < kVSlot) {
+            store_state(offsetof(GuestState, x) + 8 * slot, slot_value(slot));
+        } else {
+            store_state(offsetof(GuestState, v) + 16 * (slot - kVSlot), slot_value(slot), 16);
+        }
+    }
+    if (dirty_[kFlagsSlot])
+        store_state(offsetof(GuestState, flags), b_.CreateTrunc(pack(now_), b_.getInt16Ty()), 2);
+}
+
+Value* Lowering::page_base() {
+    auto* load = llvm::cast<llvm::LoadInst>(load_state(offsetof(GuestState, page_base), b_.getInt64Ty()));
+    load->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(context_, {}));
+    return load;
+}
+
+// ---- Leaving, and going from block to block
+// ----------------------------------------------------------------------
+
+void Lowering::emit_exit(Value* pc) {
+    store_dirty();
+    b_.CreateRet(pc);
+}
+
+BasicBlock* Lowering::exit_to(int64_t offset) {
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    BasicBlock* block = new_block();
+    b_.SetInsertPoint(block);
+    emit_exit(b_.CreateAdd(page_base(), c64(static_cast<uint64_t>(offset))));
+    return block;
+}
+
+BasicBlock* Lowering::side_exit() {
+    if (side_exit_ != nullptr) return side_exit_;
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    side_exit_ = new_block();
+    b_.SetInsertPoint(side_exit_);
+    const bool stuck = insn_offset_ == region_.blocks[0].offset;
+    emit_exit(b_.CreateAdd(page_base(), c64(static_cast<uint64_t>(insn_offset_) | (stuck ? 1 : 0))));
+    return side_exit_;
+}
+
+void Lowering::guard(Value* ok) {
+    BasicBlock* next = new_block();
+    b_.CreateCondBr(ok, next, side_exit(), likely_);
+    b_.SetInsertPoint(next);
+}
+
+/// The block to jump to for `offset`, in the region or on the way out. NZCV must have been stored.
+BasicBlock* Lowering::edge_to(int64_t offset) {
+    const auto it = by_offset_.find(offset);
+    if (it == by_offset_.end()) return exit_to(offset);
+    BasicBlock* head = info_[it->second].head;
+    if (!back_edge_[current_][it->second]) return head;
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    BasicBlock* poll = new_block();
+    b_.SetInsertPoint(poll);
+    // Acquire: what guest code waits for in a loop must be read again each time round.
+    auto* flag = b_.CreateAlignedLoad(
+        b_.getInt32Ty(), state_field(offsetof(GuestState, interrupt), b_.getInt32Ty()), llvm::Align(4));
+    flag->setAtomic(llvm::AtomicOrdering::Acquire);
+    b_.CreateCondBr(b_.CreateICmpEQ(flag, b_.getInt32(0)), head, exit_to(offset), likely_);
+    return poll;
+}
+
+void Lowering::jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc) {
+    Value* offset = b_.CreateSub(pc, page_base());
+    BasicBlock* out = new_block();
+    auto* choice = b_.CreateSwitch(offset, out, static_cast<unsigned>(offsets.size()));
+    std::set<int64_t> done;
+    for (const int64_t o : offsets)
+        if (by_offset_.contains(o) && done.insert(o).second)
+            choice->addCase(b_.getInt64(static_cast<uint64_t>(o)), edge_to(o));
+    b_.SetInsertPoint(out);
+    emit_exit(pc);
+}
+
+void Lowering::exit_instruction(const Inst& i) {
+    const int64_t page = region_.blocks[current_].page();
+    const auto leads_back_in = [&](int64_t offset) { return by_offset_.contains(offset); };
+    switch (i.op) {
+        case Op::Exit: {
+            commit();
+            const int64_t target = page + static_cast<int64_t>(i.imm);
+            if (leads_back_in(target)) store_flags(now_);
+            b_.CreateBr(edge_to(target));
+            return;
+        }
+        case Op::ExitIf: {
+            commit();
+            const int64_t target = page + static_cast<int64_t>(i.imm);
+            const bool inside = leads_back_in(target);
+            if (inside) store_flags(now_);
+            BasicBlock* next = new_block();
+            b_.CreateCondBr(boolean(i.args[0]), edge_to(target), next, inside ? nullptr : unlikely_);
+            b_.SetInsertPoint(next);
+            return;
+        }
+        case Op::ExitIndirect: {
+            commit();
+            Value* pc = i64(i.args[0]);
+            const bool ret = i.aux == static_cast<uint32_t>(ir::BranchKind::Return);
+            const auto& targets = ret ? region_.return_sites : region_.indirect_targets;
+            // A tagged or misaligned address is nobody's; the way in sorts it out, but not kRegionStuck.
+            guard(b_.CreateICmpEQ(b_.CreateAnd(pc, c64(3)), c64(0)));
+            if (targets.empty()) {
+                emit_exit(pc);
+            } else {
+                store_flags(now_);
+                jump_to_one_of(targets, pc);
+            }
+            return;
+        }
+        default: throw Unsupported{};
+    }
+}
+
+// ---- Values
+// ------------------------------------------------------------------------------------------------------
+
+Value* Lowering::i64(Ref r) {
+    Value* v = values_[r];
+    llvm::Type* t = v->getType();
+    if (t->isIntegerTy(64)) return v;
+    if (t->isIntegerTy()) return b_.CreateZExt(v, b_.getInt64Ty());
+    throw Unsupported{};
+}
+
+Value* Lowering::i32(Ref r) {
+    Value* v = values_[r];
+    llvm::Type* t = v->getType();
+    if (t->isIntegerTy(32)) return v;
+    if (t->isIntegerTy(64)) return b_.CreateTrunc(v, b_.getInt32Ty());
+    throw Unsupported{};
+}
+
+Value* Lowering::fp(Ref r, Type t) {
+    Value* v = values_[r];
+    llvm::Type* want = t == Type::F64 ? b_.getDoubleTy() : b_.getFloatTy();
+    if (v->getType() == want) return v;
+    if (v->getType() == v128_) {
+        if (t == Type::F64) return b_.CreateExtractElement(v, uint64_t{0});
+        return b_.CreateExtractElement(b_.CreateBitCast(v, fp_vector(2)), uint64_t{0});
+    }
+    // A single out of a double register and the other way round: bits.
+    if (t == Type::F32 && v->getType()->isDoubleTy())
+        return b_.CreateBitCast(b_.CreateTrunc(b_.CreateBitCast(v, b_.getInt64Ty()), b_.getInt32Ty()), want);
+    if (t == Type::F64 && v->getType()->isFloatTy())
+        return b_.CreateBitCast(b_.CreateZExt(b_.CreateBitCast(v, b_.getInt32Ty()), b_.getInt64Ty()), want);
+    throw Unsupported{};
+}
+
+Value* Lowering::zext_lane(Value* scalar) {
+    const unsigned lanes = 128 / scalar->getType()->getScalarSizeInBits();
+    auto* type = llvm::FixedVectorType::get(scalar->getType(), lanes);
+    return b_.CreateBitCast(
+        b_.CreateInsertElement(llvm::Constant::getNullValue(type), scalar, uint64_t{0}), v128_);
+}
+
+Value* Lowering::as_v128(Value* v, Type) {
+    if (v->getType() == v128_) return v;
+    if (v->getType()->isFloatingPointTy() || v->getType()->isIntegerTy()) return zext_lane(v);
+    return b_.CreateBitCast(v, v128_);
+}
+
+void Lowering::lower(const Inst& i, Ref index) {
+    if (i.type == Type::Void && i.op == Op::Const) return;
+    switch (i.op) {
+        case Op::InsnStart:
+            commit();
+            insn_offset_ = region_.blocks[current_].page() + static_cast<int64_t>(i.imm);
+            return;
+        case Op::Const:
+            def(index, i.type == Type::I32 ? static_cast<Value*>(b_.getInt32(static_cast<uint32_t>(i.imm)))
+                                           : b_.getInt64(i.imm));
+            return;
+        case Op::PcRel: {
+            const uint64_t offset = static_cast<uint64_t>(region_.blocks[current_].page()) + i.imm;
+            def(index, b_.CreateAdd(page_base(), c64(offset)));
+            return;
+        }
+        case Op::GetX: def(index, slot_value(static_cast<unsigned>(i.imm))); return;
+        case Op::GetV: {
+            Value* v = slot_value(kVSlot + static_cast<unsigned>(i.imm));
+            def(index, v);
+            if (i.type != Type::V128) def(index, fp(index, i.type));
+            return;
+        }
+        case Op::GetFlags: flags(index) = now_.kind == Flags::Dynamic ? dynamic_flags() : now_; return;
+        case Op::SetX: pending_.push_back({static_cast<unsigned>(i.imm), i64(i.args[0]), {}}); return;
+        case Op::SetV:
+            pending_.push_back({kVSlot + static_cast<unsigned>(i.imm), vec(i.args[0]), {}});
+            return;
+        case Op::SetFlags: pending_.push_back({kFlagsSlot, nullptr, flags(i.args[0])}); return;
+        case Op::LoadField: {
+            llvm::Type* t = i.type == Type::I32    ? static_cast<llvm::Type*>(b_.getInt32Ty())
+                            : i.type == Type::V128 ? static_cast<llvm::Type*>(v128_)
+                                                   : b_.getInt64Ty();
+            def(index, load_state(i.imm, t, i.type == Type::I32 ? 4 : 8));
+            return;
+        }
+        case Op::StoreField:
+            if (i.aux == 16) {
+                store_state(i.imm, vec(i.args[0]), 8);
+            } else {
+                store_state(i.imm, i.aux == 4 ? i32(i.args[0]) : i64(i.args[0]), i.aux);
+            }
+            return;
+        case Op::Select: {
+            Value* c = boolean(i.args[0]);
+            if (i.type == Type::I32 || i.type == Type::I64) {
+                def(index, b_.CreateSelect(c, integer(i.args[1], i.type), integer(i.args[2], i.type)));
+            } else if (i.type == Type::F32 || i.type == Type::F64) {
+                def(index, b_.CreateSelect(c, fp(i.args[1], i.type), fp(i.args[2], i.type)));
+            } else {
+                def(index, b_.CreateSelect(c, vec(i.args[1]), vec(i.args[2])));
+            }
+            return;
+        }
+        case Op::Exit:
+        case Op::ExitIf:
+        case Op::ExitIndirect: exit_instruction(i); return;
+        default: break;
+    }
+    if (lower_integer(i, index) || lower_memory(i, index) || lower_vector(i, index) || lower_fp(i, index) ||
+        lower_vector_fp(i, index))
+        return;
+    throw Unsupported{};
+}
+
+}  // namespace arclight::jit::tier2

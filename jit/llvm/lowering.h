@@ -1,0 +1,217 @@
+// Internal to jit/llvm: from a region's IR to one LLVM function.
+#pragma once
+
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/MDBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <array>
+#include <bitset>
+#include <map>
+#include <vector>
+
+#include "jit/guest_state.h"
+#include "jit/llvm/region.h"
+
+namespace arclight::jit::tier2 {
+
+using ir::Inst;
+using ir::Op;
+using ir::Ref;
+using ir::Type;
+using llvm::BasicBlock;
+using llvm::Value;
+
+// The translation mode bits that change code (frontend/a64/translate/translator.h).
+inline constexpr uint32_t kModeFpSlow = 1u << 3;
+inline constexpr uint32_t kModeSerial = 1u << 8;
+
+/// NZCV, not computed before somebody asks. The kinds up to kLastDynamic may be a block's last word and then are held
+/// as (kind, a, b) in three variables.
+struct Flags {
+    enum Kind : uint8_t {
+        Packed,  ///< a: as in GuestState::flags
+        Add32,
+        Add64,
+        Sub32,
+        Sub64,
+        Logic32,  ///< a is the result
+        Logic64,
+        FCmp32,  ///< a, b: bits of the numbers
+        FCmp64,
+        kLastDynamic = FCmp64,
+        Carry,        ///< a + b + c, where b is inverted already for a subtraction
+        CondCompare,  ///< c ? a - b : imm
+        CondFCmp,
+        Dynamic,  ///< in the variables
+    };
+    Kind kind = Dynamic;
+    bool wide = true, add = false;
+    Value* a = nullptr;
+    Value* b = nullptr;
+    Value* c = nullptr;
+    unsigned imm = 0;
+};
+
+struct Unsupported {};
+
+class Lowering {
+  public:
+    Lowering(llvm::Module& module, const Region& region);
+    /// Null: the entry's first instruction is not supported.
+    llvm::Function* run();
+
+  private:
+    static constexpr unsigned kVSlot = 32, kFlagsSlot = 64, kSlots = 65;
+    using Slots = std::bitset<kSlots>;
+
+    // ---- lowering.cpp: blocks, guest registers, ways out
+    void declare_variables();
+    void find_dirty();
+    void lower_block(size_t index);
+    void lower(const Inst& i, Ref index);
+    void exit_instruction(const Inst& i);
+    void commit();
+    BasicBlock* new_block(const char* name = "");
+    /// The way out to `offset`, with the guest's registers as they are now.
+    BasicBlock* exit_to(int64_t offset);
+    void emit_exit(Value* pc);
+    /// The way out before the current instruction.
+    BasicBlock* side_exit();
+    /// Goes on if `ok`, else leaves before the current instruction.
+    void guard(Value* ok);
+    BasicBlock* edge_to(int64_t offset);
+    void jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc);
+    Value* page_base();
+    Value* slot_value(unsigned slot);
+    void set_slot(unsigned slot, Value* v);
+    Value* state_field(size_t offset, llvm::Type* type, unsigned align = 8);
+    Value* load_state(size_t offset, llvm::Type* type, unsigned align = 8);
+    void store_state(size_t offset, Value* v, unsigned align = 8);
+    void store_dirty();
+
+    // ---- values
+    const Inst& inst(Ref r) const { return (*block_)[r]; }
+    Value* get(Ref r) const { return values_[r]; }
+    Value* i64(Ref r);
+    Value* i32(Ref r);
+    Value* integer(Ref r, Type t) { return t == Type::I32 ? i32(r) : i64(r); }
+    Value* boolean(Ref r) { return values_[r]; }
+    Value* fp(Ref r, Type t);
+    Value* vec(Ref r) { return as_v128(values_[r], inst(r).type); }
+    Value* vec(Ref r, unsigned esize) { return b_.CreateBitCast(vec(r), int_vector(esize)); }
+    Value* fvec(Ref r, unsigned esize) { return b_.CreateBitCast(vec(r), fp_vector(esize)); }
+    Value* as_v128(Value* v, Type t);
+    Value* zext_lane(Value* scalar);
+    llvm::FixedVectorType* int_vector(unsigned esize) {
+        return llvm::FixedVectorType::get(b_.getIntNTy(8u << esize), 16u >> esize);
+    }
+    llvm::FixedVectorType* fp_vector(unsigned esize) {
+        return llvm::FixedVectorType::get(esize == 3 ? b_.getDoubleTy() : b_.getFloatTy(), 16u >> esize);
+    }
+    Value* splat(unsigned esize, uint64_t v) {
+        return llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(16u >> esize),
+                                              llvm::ConstantInt::get(b_.getIntNTy(8u << esize), v));
+    }
+    Value* c64(uint64_t v) { return b_.getInt64(v); }
+    void def(Ref r, Value* v) { values_[r] = v; }
+
+    // ---- lower_flags.cpp
+    Flags flags_of(Ref arg);
+    Flags& flags(Ref r) { return flags_[r]; }
+    Value* condition(const Flags& f, unsigned cc);
+    Value* carry(const Flags& f);
+    Value* pack(const Flags& f);
+    Flags dynamic_flags();
+    void store_flags(const Flags& f);
+    llvm::Function* pack_function();
+    struct Bits {
+        Value *n, *z, *c, *v;
+    };
+    Bits bits(const Flags& f);
+
+    // ---- lower_integer.cpp
+    bool lower_integer(const Inst& i, Ref index);
+    Value* bit_field(const Inst& i, bool is_signed);
+    Value* crc32(const Inst& i);
+
+    // ---- lower_memory.cpp
+    bool lower_memory(const Inst& i, Ref index);
+    Value* host_address(Value* address, unsigned bytes, bool write, uint32_t aux, bool aligned);
+    Value* guest_load(Value* host, llvm::Type* type, unsigned offset = 0);
+    void guest_store(Value* host, Value* v, unsigned offset = 0);
+    Value* load_integer(Value* host, const Inst& i, unsigned offset);
+    void atomic_rmw(const Inst& i, Ref index);
+    void store_exclusive(const Inst& i, Ref index);
+    void load_exclusive(const Inst& i, Ref index);
+
+    // ---- lower_fp.cpp
+    bool lower_fp(const Inst& i, Ref index);
+    bool lower_vector_fp(const Inst& i, Ref index);
+    Value* strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializer_list<Value*> args);
+    Value* strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling);
+    Value* check_nan(Value* v);
+    Value* check_nan_or_tiny(Value* v);
+    Value* quiet(const Inst& i, unsigned arg);
+    void define_vector_fp(const Inst& i, Ref index, Value* v);
+    void to_integer(const Inst& i, Ref index);
+    Value* integral(Value* x, ir::RoundMode mode);
+
+    // ---- lower_vector.cpp
+    bool lower_vector(const Inst& i, Ref index);
+    Value* shuffle(Value* a, Value* b, const std::vector<int>& mask) { return b_.CreateShuffleVector(a, b, mask); }
+    void def_vec(Ref r, Value* v) { def(r, b_.CreateBitCast(v, v128_)); }
+    Value* low_half(Value* v);
+    Value* clear_upper(Value* v);
+    void note_saturation(Value* saturated, Value* exact);
+    Value* shift_by_register(Value* x, Value* by, unsigned esize, bool is_signed);
+    bool lower_vector_shift(const Inst& i, Ref index);
+    bool lower_vector_permute(const Inst& i, Ref index);
+    bool lower_vector_widen(const Inst& i, Ref index);
+    bool lower_vector_reduce(const Inst& i, Ref index);
+    bool lower_vector_crypto(const Inst& i, Ref index);
+
+    llvm::Module& module_;
+    llvm::LLVMContext& context_;
+    const Region& region_;
+    llvm::IRBuilder<> b_;
+    llvm::MDBuilder md_;
+    llvm::FixedVectorType* v128_;
+    llvm::Function* function_ = nullptr;
+    Value* state_ = nullptr;
+    Value* view_ = nullptr;
+    llvm::MDNode *guest_scope_, *state_scope_, *unlikely_, *likely_;
+
+    std::array<llvm::AllocaInst*, kFlagsSlot> variable_{};
+    llvm::AllocaInst *flag_kind_ = nullptr, *flag_a_ = nullptr, *flag_b_ = nullptr;
+    Slots used_, written_;
+
+    struct BlockInfo {
+        BasicBlock* head = nullptr;
+        Slots dirty_in, written;
+        std::vector<size_t> successors;
+        Flags::Kind flags_in = Flags::Dynamic;
+        bool flags_known = false;
+    };
+    std::vector<BlockInfo> info_;
+    std::map<int64_t, size_t> by_offset_;
+    std::vector<std::vector<bool>> back_edge_;  ///< [from][nth successor]
+
+    // The block that is being lowered
+    size_t current_ = 0;
+    const ir::Block* block_ = nullptr;
+    std::vector<Value*> values_;
+    std::vector<Flags> flags_;
+    Flags now_;  ///< NZCV after the instructions committed so far
+    Slots dirty_;
+    int64_t insn_offset_ = 0;  ///< as RegionBlock::offset
+    BasicBlock* side_exit_ = nullptr;
+    struct Pending {
+        unsigned slot;
+        Value* value;
+        Flags flags;
+    };
+    std::vector<Pending> pending_;  ///< the current instruction's results: side exits do not see them
+};
+
+}  // namespace arclight::jit::tier2

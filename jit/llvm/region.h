@@ -1,0 +1,36 @@
+// A piece of hot guest code that tier 2 compiles as one function.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "jit/ir/ir.h"
+
+namespace arclight::jit {
+
+struct RegionBlock {
+    /// Of the first instruction, from the start of the page that the region is entered in: addresses are virtual,
+    /// so a block of another page has an offset outside 0..4095.
+    int64_t offset = 0;
+    ir::Block ir;
+
+    /// Of the block's page, likewise.
+    int64_t page() const { return offset & ~int64_t{4095}; }
+};
+
+/// blocks[0] is the entry. Control may go from block to block wherever the IR's exits name another one's offset.
+struct Region {
+    uint64_t pa = 0;
+    uint32_t mode = 0;
+    std::vector<RegionBlock> blocks;
+    std::vector<int64_t> return_sites;      ///< blocks that a RET may go to, by offset
+    std::vector<int64_t> indirect_targets;  ///< blocks that BR and BLR may go to
+
+    uint32_t guest_insns() const {
+        uint32_t n = 0;
+        for (const RegionBlock& b : blocks) n += b.ir.guest_insns;
+        return n;
+    }
+};
+
+}  // namespace arclight::jit
