@@ -263,7 +263,9 @@ def count_instructions(o, settings, guest, state, began):
         try:
             counts.count(guest, settings, list(seconds), directory, 60 + 10 * sum(seconds.values()))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            say(f"no instruction counts, so no MIPS: {error}")
+            why = f"{error.cmd[0]} ended with status {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else \
+                "QEMU took too long" if isinstance(error, subprocess.TimeoutExpired) else str(error)
+            say(f"no instruction counts, so no MIPS: {why}")
 
 
 def command_report(arguments):

@@ -54,7 +54,8 @@ def parse_commands(path):
             while words and words[0].startswith("-"):
                 option = words.pop(0)
                 if option == "-E" and len(words) >= 2:
-                    environment[words.pop(0)] = words.pop(0)
+                    name = words.pop(0)
+                    environment[name] = words.pop(0)
                 elif option in ("-i", "-o", "-e", "-C", "-N", "-S", "-b", "-u", "-c", "-k") and words:
                     value = words.pop(0)
                     stdin, stdout = (value, stdout) if option == "-i" else (stdin, value) if option == "-o" else (stdin, stdout)

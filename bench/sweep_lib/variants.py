@@ -55,7 +55,7 @@ def discover_arclight(settings):
         return [], [f"no Arclight at {settings.arclight} (./run --setup builds it; --arclight names another)"]
     out = subprocess.run([settings.arclight, "run", "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
     accels = option_values(out.stdout, "--accel", ["process", "kvm"]) or [None]
-    tiers = option_values(out.stdout, "--jit", ["tier1", "tier2", "tiered"]) or [None]
+    tiers = option_values(out.stdout, "--jit", ["tier1", "tiered"]) or [None]
     version, remarks = arclight_version(settings), []
     for accel in list(accels):
         if accel and re.search(rf"^\s*{accel}\s+no\b.*", version, re.MULTILINE):

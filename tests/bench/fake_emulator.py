@@ -2,22 +2,14 @@
 """Plays arclight or qemu-system-aarch64 for the sweep: prints the guest's markers, burns a little time, and misbehaves as told.
 
 The name it is called by says which it plays. FAKE holds words: hang=PROGRAM, fail=PROGRAM, wrong=PROGRAM (as arclight),
-die=PROGRAM, noboot, babble, slow (0.3 s more a program), once=FILE:WORD (WORD applies while FILE is not there; it is made then).
+die=PROGRAM, noboot, babble, kill-job, slow (0.3 s more a program), once=FILE:WORD (WORD applies while FILE is not there; it is made then).
 """
 import hashlib, json, os, sys, time
 
 name = os.path.basename(sys.argv[0])
 words = os.environ.get("FAKE", "").split()
-for word in list(words):
-    if word.startswith("once="):
-        path, inner = word[5:].split(":", 1)
-        if not os.path.exists(path):
-            open(path, "w").close()
-            words.append(inner)
-
-
 def told(kind, program):
-    return f"{kind}={program}" in words
+    return f"{kind}={program}" in words or f"{kind}=*" in words
 
 
 def say(text):
@@ -38,6 +30,12 @@ if "-plugin" in sys.argv:  # counts are of the real QEMU only
     sys.exit(1)
 append = sys.argv[sys.argv.index("--append" if name == "arclight" else "-append") + 1]
 settings = dict(word.split("=", 1) for word in append.split() if "=" in word)
+for word in list(words):
+    if word.startswith("once=") and settings["programs"]:  # not for the warm-up
+        path, inner = word[5:].split(":", 1)
+        if not os.path.exists(path):
+            open(path, "w").close()
+            words.append(inner)
 if "noboot" in words:
     say("no such accelerator")
     sys.exit(3)
@@ -48,6 +46,9 @@ if "babble" in words:  # what only a mad guest says
 say("@@UP")
 for program in filter(None, settings["programs"].split(",")):
     say(f"@@START {program}")
+    if "kill-job" in words:  # the job that runs the sweep's cell dies without a word
+        os.kill(os.getppid(), 9)
+        sys.exit(1)
     if told("hang", program):
         time.sleep(1000)
     if told("die", program):

@@ -58,7 +58,7 @@ def sweep(out, *arguments, fake="", **more):
 
 
 def tool(*arguments):
-    done = subprocess.run([sys.executable, SWEEP, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), timeout=60)
+    done = subprocess.run([sys.executable, SWEEP, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), timeout=240)
     return done.returncode, done.stdout
 
 
