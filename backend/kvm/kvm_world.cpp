@@ -1,5 +1,6 @@
 #include "backend/kvm/kvm_world.h"
 
+#include <fmt/format.h>
 #include <sys/syscall.h>
 
 #include <bit>
@@ -128,15 +129,32 @@ WorldCounts KvmWorld::counts() const {
         sum.interrupted += c.interrupted;
         for (unsigned i = 0; i < 512; ++i) sum.system_call[i] += c.system_call[i];
     }
-    const uint64_t wait = sum.system_call[SYS_futex], io = sum.system_call[SYS_read] + sum.system_call[SYS_write];
-    return {{"total", sum.total()},
-            {"wait_and_wake", wait},
-            {"read_and_write", io},
-            {"other_system_calls", sum.system_calls - wait - io},
-            {"first_touches", sum.first_touches},
-            {"window_faults", sum.window_faults},
-            {"invalidations", sum.invalidations},
-            {"interrupted", sum.interrupted}};
+    WorldCounts out{{"total", sum.total()},
+                    {"first_touches", sum.first_touches},
+                    {"window_faults", sum.window_faults},
+                    {"invalidations", sum.invalidations},
+                    {"interrupted", sum.interrupted}};
+    // The ones that are expected have names: waiting and waking, devices, the event loop's wake-up.
+    constexpr std::pair<unsigned, const char*> kNames[] = {{SYS_futex, "futex"},
+                                                           {SYS_read, "read"},
+                                                           {SYS_write, "write"},
+                                                           {SYS_pread64, "pread"},
+                                                           {SYS_pwrite64, "pwrite"},
+                                                           {SYS_fdatasync, "fdatasync"},
+                                                           {SYS_mmap, "mmap"},
+                                                           {SYS_munmap, "munmap"},
+                                                           {SYS_brk, "brk"},
+                                                           {SYS_madvise, "madvise"},
+                                                           {SYS_mprotect, "mprotect"},
+                                                           {SYS_sched_yield, "sched_yield"},
+                                                           {SYS_clock_gettime, "clock_gettime"}};
+    for (const auto& [number, name] : kNames) {
+        out.emplace_back(name, sum.system_call[number]);
+        sum.system_call[number] = 0;
+    }
+    for (unsigned n = 0; n < 512; ++n)
+        if (sum.system_call[n] != 0) out.emplace_back(fmt::format("system_call_{}", n), sum.system_call[n]);
+    return out;
 }
 
 }  // namespace arclight::backend
