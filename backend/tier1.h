@@ -104,6 +104,10 @@ struct FaultPoint {
     uint32_t first;      ///< its locations: FaultMap::locations[first .. first + count)
     uint16_t count;
     uint16_t insn_offset;  ///< of the guest instruction in its page
+    uint32_t cold = 0;     ///< of the slow path, from CompiledBlock::cold
+    /// With windows: from CompiledBlock::entry, the host instructions that may fault for this access. One that does
+    /// goes on at the slow path, with all registers as they are.
+    uint32_t window_start = 0, window_end = 0;
 };
 
 struct FaultMap {
@@ -171,6 +175,17 @@ inline constexpr uint32_t kUnlinkedEpoch = ~uint32_t{0};
 /// this block.
 std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc,
                                       jit::GuestState& state);
+
+/// The same without touching any state.
+std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc);
+
+/// The slow path of the access whose host instruction at host_pc faulted, and the guest instruction's offset in its
+/// page; null if the block has no access there.
+struct WindowFault {
+    const uint8_t* cold = nullptr;
+    uint32_t insn_offset = 0;
+};
+WindowFault window_fault(const CompiledBlock& block, const void* host_pc);
 
 /// One line an instruction, Intel syntax, without addresses for jumps inside the span.
 std::string disassemble(std::span<const uint8_t> code);

@@ -9,6 +9,7 @@
 namespace arclight::guestos {
 
 enum class Accel : uint8_t { automatic, kvm, process };
+enum class Windows : uint8_t { automatic, on, off };
 enum class JitTier : uint8_t { tier1, tier2, tiered };
 
 struct DriveOptions {
@@ -41,6 +42,7 @@ struct RunOptions {
     bool rng = true;  // a virtio entropy device
     unsigned gic = 3;
     Accel accel = Accel::automatic;
+    Windows windows = Windows::automatic;  // guest memory through the virtual machine's page tables
     JitTier jit = JitTier::tier1;
     std::optional<uint32_t> jit_threshold;
     std::string jit_dump;  // a directory; empty: none

@@ -26,6 +26,7 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
     first_site_ = first_site_id;
     block_offset_ = insn_offset_ = static_cast<uint32_t>(block.pa & (jit::kPageSize - 1));
     serial_ = (block.mode & kModeSerial) != 0;
+    windows_ = (block.mode & kModeWindows) != 0;
     owner_.fill(kNoRef);
     home_head_.fill(kNoRef);
     pinned_ = 0;

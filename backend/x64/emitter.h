@@ -61,6 +61,8 @@ using Xbyak::Xmm;
 inline constexpr uint32_t kModeFpSlow = 1u << 3;  ///< FPCR has FZ, DN or AHP set: FP by reference functions
 inline constexpr uint32_t kModeSerial = 1u << 8;  ///< one virtual CPU: no lock prefixes, no fences
 
+inline constexpr uint32_t kModeWindows = 1u << 11;  ///< accesses go through View::window
+
 inline constexpr uint32_t kNoSite = ~uint32_t{0};  ///< exit_info of an indirect exit
 inline constexpr uint32_t kNever = ~uint32_t{0};
 inline constexpr unsigned kVSlot = 32;      ///< slots 0..31 are x0..x30 and sp, 32..63 v0..v31
@@ -277,7 +279,11 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// cold path's index.
     size_t check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, ColdArgs args);
     /// Goes to the slow path of the current instruction if cc holds.
+    /// The same through the windows: what is not mapped faults, see FaultPoint::window_start.
+    size_t check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
     size_t miss_if(Cc cc, const Reg64& addr, ColdArgs args);
+    /// `jump` leads to the slow path; none if only a fault does.
+    size_t miss(Jump jump, const Reg64& addr, ColdArgs args);
     /// The next instruction emitted is the access that the last check_access was for.
     void mark_access() { points_.back().access = static_cast<uint32_t>(here() - entry_); }
     bool has_second() const;
@@ -428,7 +434,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// jcc to a cold path; returns its index for cold_[].
     size_t jump_cold(Cc cc, ColdFn fn, const ColdArgs& args = {});
     size_t add_cold(Jump j, ColdFn fn, const ColdArgs& args);
-    void resume_here(size_t cold) { cold_[cold].args.resume = here(); }
+    void resume_here(size_t cold);
     void jump_back(const ColdArgs& args) { jump_to(args.resume); }
     void load_target(int64_t target);
 
@@ -448,6 +454,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     uint32_t block_offset_ = 0;  ///< of the first instruction in its page
     uint32_t insn_offset_ = 0;
     bool serial_ = false;
+    bool windows_ = false;
 
     std::vector<Value> values_;
     std::vector<Uses> uses_;

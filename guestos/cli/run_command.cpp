@@ -13,6 +13,7 @@ struct Words {
     std::string memory;
     std::string code_cache;
     std::string accel = "auto";
+    std::string windows = "auto";
     std::string jit = "tier1";
     std::string trace;
     std::vector<std::string> drives;
@@ -103,6 +104,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::IsMember({"auto", "kvm", "process"}).description(""))
         ->group(execution);
     command
+        ->add_option("--windows", words->windows,
+                     "guest memory through the virtual machine's page tables (kvm): on, off or auto [auto]")
+        ->type_name("WHEN")
+        ->check(CLI::IsMember({"auto", "on", "off"}).description(""))
+        ->group(execution);
+    command
         ->add_option("--jit", words->jit,
                      "the translator: tier1, tiered (hot code again by LLVM, on another thread), or tier2 (all code "
                      "by LLVM at once; slow, for tests) [tier1]")
@@ -155,6 +162,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.trace = *parse_trace(words->trace);
             options.trace.file = file;
         }
+        options.windows = words->windows == "on"    ? Windows::on
+                          : words->windows == "off" ? Windows::off
+                                                    : Windows::automatic;
         options.accel = words->accel == "kvm"       ? Accel::kvm
                         : words->accel == "process" ? Accel::process
                                                     : Accel::automatic;

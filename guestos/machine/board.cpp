@@ -122,6 +122,8 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
 }
 
 Result<void> Board::choose_world() {
+    if (options_.windows == Windows::on && options_.accel == Accel::process)
+        return failure("--windows on needs the virtual machine's page tables: --accel kvm");
     backend::kvm::Probe probe;
     if (options_.accel != Accel::process) {
         probe = backend::kvm::probe();
@@ -129,7 +131,13 @@ Result<void> Board::choose_world() {
     }
     world_reason_ = options_.accel == Accel::automatic ? probe.reason() : "as asked for";
     if (options_.accel == Accel::kvm || (options_.accel == Accel::automatic && probe.preferred())) {
-        auto world = backend::KvmWorld::create(engine_->code(), {.cpus = options_.cpus, .native_ring0 = probe.native_ring0});
+        // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB fills elsewhere.
+        const bool windows = options_.windows == Windows::on ||
+                             (options_.windows == Windows::automatic && probe.native_ring0);
+        auto world = backend::KvmWorld::create(engine_->code(), {.cpus = options_.cpus,
+                                                                 .native_ring0 = probe.native_ring0,
+                                                                 .windows = windows,
+                                                                 .window_fault = &Vcpu::window_fault});
         if (world) {
             world_ = std::move(*world);
             return {};

@@ -67,6 +67,13 @@ std::string Board::stats_json() const {
         c["tlbi"] = s.tlbi;
         c["ic"] = s.ic;
         c["halts"] = s.halts;
+        if (const mmu::WindowSet* windows = v->windows()) {
+            const mmu::WindowStats& w = windows->stats();
+            c["windows"] = {{"faults", s.window_faults},       {"fills", w.fills},
+                            {"large_fills", w.large_fills},    {"host_slots", w.root_entries},
+                            {"evictions", w.evictions},        {"dropped_pages", w.dropped_pages},
+                            {"invalidations", w.invalidations}, {"device_sites", s.device_sites}};
+        }
         j["cpus"].push_back(c);
     }
     for (const auto& d : bus_.stats())
@@ -85,6 +92,12 @@ void Board::print_stats(std::FILE* out) const {
     getrusage(RUSAGE_SELF, &usage);
     fmt::print(out, "host: {:.2f} CPU seconds, {} MiB of memory at most\n", cpu_seconds(usage),
                usage.ru_maxrss >> 10);
+    fmt::print(out, "world: {} ({})", world_->name(), world_reason_);
+    const char* separator = ": exits ";
+    for (const auto& [name, count] : world_->counts()) {
+        if (count != 0) fmt::print(out, "{}{}={}", std::exchange(separator, " "), name, count);
+    }
+    fmt::print(out, "\n");
     if (options_.count_instructions)
         fmt::print(out, "guest: {} instructions (counting slows the run: take its time from another)\n",
                    instructions());
@@ -120,6 +133,14 @@ void Board::print_stats(std::FILE* out) const {
             "       interrupts {}, lookups direct {} indirect {}, TLBI {}, IC {}, halts {}\n",
             s.memory_slow, s.tlb_fills, s.mmio, s.data_aborts, s.instruction_aborts, s.interrupts,
             s.lookups_direct, s.lookups_indirect, s.tlbi, s.ic, s.halts);
+        if (const mmu::WindowSet* windows = v->windows()) {
+            const mmu::WindowStats& w = windows->stats();
+            fmt::print(out,
+                       "       window faults {}, fills {} and {} of 2 MiB, host slots {}, evictions {}\n"
+                       "       dropped pages {}, invalidations {}, device instructions {}\n",
+                       s.window_faults, w.fills, w.large_fills, w.root_entries, w.evictions, w.dropped_pages,
+                       w.invalidations, s.device_sites);
+        }
     }
     for (const auto& d : bus_.stats())
         if (d.reads + d.writes != 0)

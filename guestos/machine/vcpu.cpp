@@ -35,10 +35,12 @@ Vcpu::Vcpu(Board& board, unsigned index)
     : board_(board),
       index_(index),
       state_(map_state()),
-      cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}) {
+      cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}),
+      views_(board.world().host_tables(index)) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
     if (board.options().cpus == 1) state_.mode |= a64::mode::kSerial;
+    if (views_.windows() != nullptr) state_.mode |= a64::mode::kWindows;
     if (board.options().count_instructions) state_.mode |= a64::mode::kCount;
     fill_runtime_table();
     region_epochs_.assign(jit::Tier2::kGuards, backend::kUnlinkedEpoch);
@@ -157,10 +159,12 @@ void Vcpu::process_requests() {
             case Request::Kind::ForgetCode: forget_code(); break;
         }
     }
+    views_.finish_invalidation();
     completed_.store(upto);
 }
 
 void Vcpu::wait_for_broadcasts() {
+    views_.finish_invalidation();
     if (!broadcasts_outstanding_) return;
     broadcasts_outstanding_ = false;
     board_.for_each_other(*this, [&](Vcpu& other) {
@@ -184,6 +188,7 @@ void Vcpu::context_changed() {
     state_.user_view = views_.select(0, false, cpu_.translation.asid);
     state_.view = cpu_.el == 0 ? state_.user_view : views_.select(cpu_.el, cpu_.pan, cpu_.translation.asid);
     views_.use_for_mode(state_.view, state_.mode);
+    views_.finish_invalidation();
 }
 
 void Vcpu::translation_changed() {
@@ -200,23 +205,22 @@ void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
     board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::Tlbi, request}); });
 }
 
-void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
-    ++stats_.ic;
-    if (!board_.engine().line_has_code(pa) || !board_.engine().invalidate(pa & ~uint64_t{63}, 64)) return;
+void Vcpu::clear_all_jumps() {
     views_.clear_jump_caches();
     if (board_.options().cpus == 1) return;
     broadcasts_outstanding_ = true;
     board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}}); });
 }
 
+void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
+    ++stats_.ic;
+    if (board_.engine().line_has_code(pa) && board_.engine().invalidate(pa & ~uint64_t{63}, 64)) clear_all_jumps();
+}
+
 void Vcpu::ic_iallu(bool) {
     ++stats_.ic;
     // Blocks are shared, so the local form drops them for all as well.
-    if (!board_.engine().invalidate_all()) return;
-    views_.clear_jump_caches();
-    if (board_.options().cpus == 1) return;
-    broadcasts_outstanding_ = true;
-    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}}); });
+    if (board_.engine().invalidate_all()) clear_all_jumps();
 }
 
 bool Vcpu::interrupt_deliverable() const {

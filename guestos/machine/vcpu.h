@@ -23,6 +23,7 @@ class Board;
 struct VcpuStats {
     uint64_t exits[16] = {};  ///< by jit::ExitReason
     uint64_t memory_slow = 0, tlb_fills = 0, mmio = 0, data_aborts = 0, instruction_aborts = 0;
+    uint64_t window_faults = 0, device_sites = 0;
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
 };
 
@@ -51,6 +52,9 @@ class Vcpu final : public frontend::a64::Environment {
 
     unsigned index() const { return index_; }
     const VcpuStats& stats() const { return stats_; }
+    const mmu::WindowSet* windows() const { return views_.windows(); }
+    /// For backend::KvmWorld.
+    static const void* window_fault(jit::GuestState& state, const void* host_pc, uint64_t address);
     frontend::a64::Cpu& cpu() { return cpu_; }
     const frontend::a64::Cpu& cpu() const { return cpu_; }
     mmu::ViewSet& views() { return views_; }
@@ -99,6 +103,7 @@ class Vcpu final : public frontend::a64::Environment {
     friend class Board;
 
     // Code
+    void clear_all_jumps();  ///< of all CPUs: blocks were forgotten
     const void* code_at(uint64_t pc);
     const void* linked_code_at(uint64_t pc, uint32_t site);
     bool steps_through(uint64_t pc) const;
@@ -111,6 +116,7 @@ class Vcpu final : public frontend::a64::Environment {
     };
     void memory_slow(uint64_t descriptor, const void* host_pc);
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
+    bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
     bool read_faults(uint64_t va, uint8_t fsc) const;
     void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
     bool access_device(const backend::MemoryAccess& access, uint64_t pa);

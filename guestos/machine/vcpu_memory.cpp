@@ -19,6 +19,7 @@ using jit::kPageSize;
 using jit::ir::AtomicKind;
 
 namespace {
+constexpr uint64_t kLargeBytes = uint64_t{2} << 20;
 constexpr uint8_t kFscUnsupportedExclusive = 0b110101;
 
 template <typename T>
@@ -164,9 +165,28 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                      .readable = walk.readable(privileged, cpu_.pan),
                      .writable = walk.writable(privileged, cpu_.pan),
                      .non_global = walk.non_global,
-                     .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va)});
+                     .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va),
+                     .large = large_page(walk, va)});
     }
     return true;
+}
+
+/// Whether the 2 MiB around the address can be entered at once.
+bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
+    if (views_.windows() == nullptr || walk.page_bits == jit::kPageBits ||
+        cpu_.memory.host(walk.pa & ~(kLargeBytes - 1), kLargeBytes) == nullptr)
+        return false;
+    const uint64_t first = va & ~(kLargeBytes - 1);
+    for (uint64_t offset = 0; offset < kLargeBytes; offset += kPageSize)
+        if (frontend::a64::watches_page(cpu_, first + offset)) return false;
+    return true;
+}
+
+/// Runs inside the virtual machine or, where that cannot be, beside it.
+const void* Vcpu::window_fault(jit::GuestState& state, const void* host_pc, uint64_t) {
+    Vcpu& self = *static_cast<Vcpu*>(state.cpu);
+    ++self.stats_.window_faults;
+    return self.board_.engine().window_fault(host_pc);
 }
 
 /// Would a read at the current EL have the same fault?
@@ -346,6 +366,12 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
         if (exclusive_or_atomic) return raise_data_abort(host_pc, va, kFscUnsupportedExclusive, write);
         if (access.kind == MemoryKind::ZeroBlock || !access_device(access, target.pa))
             return raise_data_abort(host_pc, given, mmu::kFscSynchronousExternal, write);
+        // With windows every access would fault first.
+        if ((state_.mode & frontend::a64::mode::kWindows) != 0 && (access.aux & jit::ir::kMemDevice) == 0 &&
+            board_.engine().mark_device(host_pc)) {
+            ++stats_.device_sites;
+            clear_all_jumps();
+        }
         return;
     }
     if (bytes <= room) return access_ram(access, va, target.host);

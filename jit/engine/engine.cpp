@@ -12,6 +12,23 @@ namespace arclight::jit {
 
 namespace a64 = frontend::a64;
 
+namespace {
+bool is_access(ir::Op op) {
+    using enum ir::Op;
+    switch (op) {
+        case Load:
+        case LoadPair:
+        case LoadV:
+        case LoadPairV:
+        case Store:
+        case StorePair:
+        case StoreV:
+        case StorePairV: return true;
+        default: return false;
+    }
+}
+}  // namespace
+
 Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
     : memory_(memory),
       options_(options),
@@ -34,6 +51,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
         ir_.pa = pa;
         ir_.mode = mode;
         a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask), mode, limit);
+        if (!devices_.empty()) mark_devices(ir_);
         block->first_site = cache_.next_site();
         block->code = backend::compile(ir_, code_, block->first_site, counter);
         if (block->code.status != backend::CompileStatus::TooComplex || limit <= 1) break;
@@ -121,6 +139,7 @@ void Engine::flush() {
 
 bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
     const std::lock_guard guard(lock_);
+    devices_.erase(devices_.lower_bound(pa), devices_.lower_bound(pa + bytes));
     const unsigned count = cache_.invalidate(pa, bytes);
     stats_.invalidated += count;
     return count != 0;
@@ -159,6 +178,35 @@ std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) 
     const TranslationBlock* block = cache_.owner_of(host_pc, cold);
     if (block == nullptr) return std::nullopt;
     return backend::recover_state(block->code, host_pc, state);
+}
+
+const void* Engine::window_fault(const void* host_pc) {
+    const std::lock_guard guard(lock_);
+    const TranslationBlock* block = cache_.owner_of(host_pc, false);
+    return block != nullptr ? backend::window_fault(block->code, host_pc).cold : nullptr;
+}
+
+bool Engine::mark_device(const void* return_pc) {
+    const std::lock_guard guard(lock_);
+    const TranslationBlock* block = cache_.owner_of(return_pc, true);
+    if (block == nullptr) return false;
+    const auto offset = backend::guest_offset(block->code, return_pc);
+    if (!offset) return false;
+    const uint64_t pa = (block->pa & kPageMask) | *offset;
+    if (!devices_.insert(pa).second) return false;
+    const unsigned count = cache_.invalidate(pa, 4);
+    stats_.invalidated += count;
+    return count != 0;
+}
+
+void Engine::mark_devices(ir::Block& block) const {
+    uint64_t pa = block.pa;
+    for (ir::Inst& i : block.insts) {
+        if (i.op == ir::Op::InsnStart)
+            pa = (block.pa & kPageMask) | static_cast<uint64_t>(i.imm);
+        else if (is_access(i.op) && devices_.contains(pa))
+            i.aux |= ir::kMemDevice;
+    }
 }
 
 }  // namespace arclight::jit

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "backend/tier1.h"
 #include "jit/engine/block_cache.h"
@@ -68,6 +69,12 @@ class Engine {
     void add_cpu(const Tier2::CpuLink& cpu);
     Tier2Stats tier2_stats();
 
+    /// Where to go on after the host instruction at host_pc faulted: the slow path of its access. Null: it is none's.
+    const void* window_fault(const void* host_pc);
+    /// The access whose slow path returns to host_pc met a device: from now on it is translated into a call of the slow
+    /// path at once. As invalidate().
+    bool mark_device(const void* return_pc);
+
     EngineStats stats() const { return stats_; }
 
   private:
@@ -75,6 +82,7 @@ class Engine {
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t mode);
     TranslationBlock* translate(uint64_t pa, uint32_t mode);
     void trace(const TranslationBlock& block);
+    void mark_devices(ir::Block& block) const;
 
     std::mutex lock_;
     std::atomic<uint64_t> translating_page_{kNoPage};
@@ -83,6 +91,7 @@ class Engine {
     backend::CodeBuffer code_;
     BlockCache cache_;
     ir::Block ir_;  // reused: no allocation for most blocks
+    std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };
