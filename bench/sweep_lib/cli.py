@@ -8,6 +8,7 @@ from .state import State
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 USAGE = """./bench/sweep [--quick] [OPTIONS]          run, show the table, write result.json and report.html
+       ./bench/sweep --simbench                  SimBench's categories in a bare-metal guest instead
        ./bench/sweep compare OLD.json NEW.json   what became slower beyond noise (exit status 1 if anything did)
        ./bench/sweep report RESULT.json [HTML]   show a result again, and make its page"""
 
@@ -44,6 +45,7 @@ def parser():
     p.add_argument("--fresh", action="store_true", help="do not resume an interrupted sweep")
     p.add_argument("--count", action="store_true", help="count guest instructions (for MIPS) even if that takes a while")
     p.add_argument("--guest", help="a directory that bench/programs/prepare made, instead of the cache's")
+    p.add_argument("--simbench", nargs="?", const="", metavar="ELF", help="SimBench's categories [ELF: beside the Arclight binary, or build/release]")
     p.add_argument("--spec", metavar="DIR", help="a SPEC CPU2006 or CPU2017 installation with arm64 binaries and run directories")
     p.add_argument("--spec-size", choices=["test", "train", "ref"], default="ref", help="which of its inputs [ref]")
     p.add_argument("--executor", choices=["local", "slurm"], default="local", help="where the jobs run [local]")
@@ -54,7 +56,7 @@ def parser():
 def settings_of(o):
     limit = o.limit or (600 if o.inputs == "long" or o.spec else 60)
     return SimpleNamespace(arclight=os.path.abspath(o.arclight), arclight_options=o.arclight_options.split(), qemu=o.qemu,
-                           qemu_options=o.qemu_options.split(), memory=o.memory, limit=limit, inputs=o.inputs, native=o.native,
+                           qemu_options=o.qemu_options.split(), memory=o.memory, limit=limit, bare=simbench_program(o), inputs=o.inputs, native=o.native,
                            cpus=o.cpus or "all")
 
 
@@ -71,7 +73,7 @@ def find_variants(o, settings):
     groups = [(found, remarks)]
     if o.use_qemu:
         groups.append(variants.discover_qemu(settings))
-    if not o.spec:
+    if not o.spec and not o.simbench_given:
         groups.append(variants.discover_native(settings))
     all_variants = [v for g, _ in groups for v in g]
     for _, lines in groups:
@@ -141,10 +143,10 @@ def write_output(result, out, quiet=False):
 def sweep(o):
     settings = settings_of(o)
     try:
-        chosen = programs.select(o.only) if not o.spec else []
+        chosen = programs.select(o.only) if not o.spec and not o.simbench_given else []
     except ValueError as error:
         raise UserError(str(error)) from None
-    out = os.path.abspath(o.out or os.path.join(TOP, "build/sweep", "spec" if o.spec else "quick" if o.quick else "full"))
+    out = os.path.abspath(o.out or os.path.join(TOP, "build/sweep", "simbench" if o.simbench_given else "spec" if o.spec else "quick" if o.quick else "full"))
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
@@ -155,30 +157,22 @@ def sweep(o):
     found = find_variants(o, settings)
     if not any(v.kind != "native" for v in found):
         raise UserError("nothing to run: neither Arclight nor QEMU is here")
-    guest = o.guest or prepare([])
+    guest = o.guest or (prepare([]) if not o.simbench_given else os.path.dirname(settings.bare))
     if guest is None:
         raise UserError("the guest could not be prepared (see above)")
-    if not os.path.exists(os.path.join(guest, "stamp")):
+    if not o.simbench_given and not os.path.exists(os.path.join(guest, "stamp")):
         raise UserError(f"{guest} holds no prepared guest")
     if any(v.kind == "native" for v in found) and not o.guest and prepare(["--native"]) is None:
         say("the native programs could not be prepared: left out")
         found = [v for v in found if v.kind != "native"]
-    spec_disk, names, about, groups = None, [(p.name, p.quick_cpu) for p in chosen], {}, {p.name: p.group for p in chosen}
-    if o.spec:
-        suite = spec.find(o.spec, o.spec_size, o.only)
-        spec_disk = spec.make_disk(suite, os.path.join(out, "spec.ext4"), settings.inputs)
-        names = [(b.name, programs.MAX) for b in suite]
-        about, groups = {b.name: b.about for b in suite}, {b.name: b.group for b in suite}
+    load = workload(o, settings, chosen, guest, out)
+    names, spec_disk = load.names, load.disk
     quick = o.quick and o.cpus is None
-    if quick and not o.spec:
+    if quick:
         used = {cpu for _, cpu in names}
         found = [v for v in found if v.kind != "qemu" or (v.labels["cpu"] in used and v.labels["kaslr"] and v.labels["thread"] == "single")]
-    elif quick:
-        found = [v for v in found if v.kind != "qemu" or v.name == "qemu max"]
-    with open(os.path.join(guest, "stamp")) as f:
-        stamp = f.read().strip()
     info = {"arclight": variants.arclight_version(settings) if any(v.kind == "arclight" for v in found) else "",
-            "binary": file_sum(settings.arclight), "qemu": variants.qemu_version(settings) if o.use_qemu else None, "guest": stamp,
+            "binary": file_sum(settings.arclight), "qemu": variants.qemu_version(settings) if o.use_qemu else None, "guest": load.stamp,
             "inputs": o.inputs, "memory": o.memory, "options": " ".join(settings.arclight_options + settings.qemu_options),
             "spec": f"{os.path.abspath(o.spec)} {o.spec_size}" if o.spec else "", "programs": [n for n, _ in names],
             "variants": [v.name for v in found]}
@@ -186,7 +180,7 @@ def sweep(o):
     usable = warm_up(found, guest, settings, spec_disk, state)
     if not any(v.kind != "native" for v in usable):
         raise UserError("nothing could boot the guest")
-    info |= {"machine": machine.describe(), "metric": o.metric, "about": about, "groups": groups, "command": "./bench/sweep " + " ".join(sys.argv[1:]),
+    info |= {"machine": machine.describe(), "metric": o.metric, "about": load.about, "groups": load.groups, "command": "./bench/sweep " + " ".join(sys.argv[1:]),
              "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "qemu_command": next((" ".join(v.command("GUEST", settings, ["PROGRAMS"], o.inputs)) for v in usable if v.kind == "qemu"), ""),
              "arclight_command": next((" ".join(["arclight"] + v.command("GUEST", settings, ["PROGRAMS"], o.inputs, None)[1:]) for v in usable if v.kind == "arclight"), "")}
     progress = Progress(len(names))
@@ -194,7 +188,7 @@ def sweep(o):
         Slurm(settings, usable, guest, spec_disk, state, progress, out, o.slurm_options, say)
 
     def current():
-        info["instructions"] = {n: c for n, c in counts.cached(guest, o.inputs).items() if n in info["programs"]} if not o.spec else {}
+        info["instructions"] = {n: c for n, c in counts.cached(guest, o.inputs).items() if n in info["programs"]} if load.counted else {}
         return results.build(state, info)
 
     stopped, shown = None, [None]
@@ -213,14 +207,14 @@ def sweep(o):
 
     try:
         for rep in range(reps):
-            cells = plan.cells(names, usable, rep, o.batch, quick, state.samples(), o.metric)
+            cells = plan.cells(names, usable, rep, load.batch or o.batch, quick, state.samples(), o.metric)
             # Later repetitions are like the first, as far as one can tell.
             later = [(v, ns) for _ in range(rep + 1, reps) for c in cells for v, ns in c["runs"]]
             # The first repetition is always finished: a table without it would have holes.
             if not executor.run(cells, later, lambda: rep > 0 and time.monotonic() - began > budget, after_cell):
                 stopped = f"the time of --budget is over: {rep} of {reps} repetitions are complete"
                 break
-            if rep == 0 and not o.spec and any(v.kind == "qemu" for v in usable):
+            if rep == 0 and load.counted and any(v.kind == "qemu" for v in usable):
                 count_instructions(o, settings, guest, state, began)
     except KeyboardInterrupt:
         progress.clear()
@@ -238,6 +232,38 @@ def sweep(o):
     for f in result["failures"]:
         say(f"FAILED: {f['program']}: {f['variant']}: {f['why']}")
     return 1 if result["failures"] or state.unsaved else 0
+
+
+def simbench_program(o):
+    if not o.simbench_given:
+        return None
+    places = [o.simbench] if o.simbench else [os.path.join(os.path.dirname(os.path.abspath(o.arclight)), "bench/simbench/simbench.elf"),
+                                              os.path.join(TOP, "build/release/bench/simbench/simbench.elf")]
+    found = next((p for p in places if os.path.exists(p)), None)
+    if not found:
+        raise UserError(f"no SimBench program at {places[0]} (./test builds it, or ninja simbench in a build directory)")
+    return os.path.abspath(found)
+
+
+def workload(o, settings, chosen, guest, out):
+    """What is to run: names with QEMU's CPU for the quick form, groups and descriptions, and what identifies the guest."""
+    load = SimpleNamespace(disk=None, batch=None, counted=False)
+    if o.simbench_given:
+        # One boot runs them all, in its own order.
+        load.names, load.batch = [(n, "cortex-a76") for n in programs.SIMBENCH], len(programs.SIMBENCH)
+        load.about, load.groups, load.stamp = programs.SIMBENCH, {n: "system" for n in programs.SIMBENCH}, file_sum(settings.bare)
+        return load
+    with open(os.path.join(guest, "stamp")) as f:
+        load.stamp = f.read().strip()
+    if o.spec:
+        suite = spec.find(o.spec, o.spec_size, o.only)
+        load.disk = spec.make_disk(suite, os.path.join(out, "spec.ext4"), settings.inputs)
+        load.names, load.about = [(b.name, programs.MAX) for b in suite], {b.name: b.about for b in suite}
+        load.groups = {b.name: b.group for b in suite}
+        return load
+    load.names, load.about, load.groups = [(p.name, p.quick_cpu) for p in chosen], {}, {p.name: p.group for p in chosen}
+    load.counted = True
+    return load
 
 
 def file_sum(path):
@@ -309,6 +335,7 @@ def main(arguments):
         if arguments and arguments[0] in commands:
             return commands[arguments[0]](arguments[1:])
         o = parser().parse_args(arguments)
+        o.simbench_given = o.simbench is not None
         if o.list:
             for p in programs.PROGRAMS:
                 print(f"{p.name:11} {programs.GROUPS[p.group]:7} {p.about}")

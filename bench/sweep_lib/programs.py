@@ -127,6 +127,18 @@ PROGRAMS = [
             "n=0; for i in $($B seq 1 1500); do n=$((n + $(echo $i | $B wc -c))); done; "
             "s=x; for i in $($B seq 1 150000); do case $s in x*) s=y$i ;; *) s=x ;; esac; done; echo $n $s", MAX),
 ]
+# The categories of SimBench, in the order in which bench/simbench/simbench.c runs them.
+SIMBENCH = {
+    "small-blocks": "code generation: 16 functions of two instructions", "large-blocks": "code generation: a function of 512 instructions",
+    "intra-direct": "64 direct branches within a page", "intra-indirect": "64 indirect branches within a page",
+    "inter-direct": "64 direct branches from page to page", "inter-indirect": "64 indirect branches from page to page",
+    "data-fault": "data abort, handler, return", "fetch-fault": "instruction abort, handler, return",
+    "undefined": "undefined instruction, handler, return", "system-call": "SVC, handler, return",
+    "interrupt": "software-generated interrupt to itself", "device": "read of a device register",
+    "system-register": "write and read of a system register", "hot-memory": "512 loads and stores in one page",
+    "cold-memory": "2048 pages after a TLB flush", "unprivileged": "64 unprivileged loads",
+    "tlb-evict": "TLB invalidation of a page, and a load from it", "tlb-flush": "TLB flush, and 16 loads"}
+
 # Measured in every run of an emulator: from its start to the first line of the guest's init.
 BOOT = Program("boot", "system", "Debian's kernel to its init", "", "")
 BY_NAME = {p.name: p for p in PROGRAMS + [BOOT]}
@@ -143,6 +155,10 @@ def select(names):
 
 def write_scripts(directory):
     os.makedirs(directory, exist_ok=True)
+    # What running any program costs besides itself, for the test of the instruction counts.
+    for size in ("short", "long"):
+        with open(os.path.join(directory, f"none.{size}"), "w") as f:
+            f.write("echo nothing\n")
     for p in PROGRAMS:
         for size, command in (("short", p.short), ("long", p.long)):
             with open(os.path.join(directory, f"{p.name}.{size}"), "w") as f:

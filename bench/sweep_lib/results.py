@@ -35,7 +35,7 @@ def build(state, info):
     for r in state.failures():
         failures.append({k: r.get(k) for k in ("program", "variant", "rep", "why")})
     programs = {}
-    for name in [p for p in info["programs"]] + ["boot"]:
+    for name in info["programs"] + (["boot"] if "boot" in table else []):
         runs = table.get(name, {})
         known = BY_NAME.get(name)
         entry = {"group": info["groups"].get(name) or (known.group if known else "int"),

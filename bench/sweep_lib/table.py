@@ -16,7 +16,7 @@ def columns(result):
 
 def header(result):
     ours, native, counted = columns(result)
-    text = f"{'program':11} {'QEMU s':>7} "
+    text = f"{'program':15} {'QEMU s':>7} "
     for v in ours:
         text += f"{short_name(v):>15} {'ratio':>6} "
     return text + (f"{'MIPS':>6} " if counted else "") + (f"{'native s':>8} {'x':>5} " if native else "") + " spread  QEMU's CPU"
@@ -26,7 +26,7 @@ def row(result, name):
     ours, native, counted = columns(result)
     entry = result["programs"][name]
     seconds = entry["seconds"]
-    text = f"{name:11} " + (f"{entry['qemu']['seconds']:7.2f} " if entry["qemu"] else f"{'-':>7} ")
+    text = f"{name:15} " + (f"{entry['qemu']['seconds']:7.2f} " if entry["qemu"] else f"{'-':>7} ")
     for v in ours:
         text += f"{seconds[v]['median']:15.2f} " if v in seconds else f"{'-':>15} "
         text += f"{entry['ratios'][v]:6.2f} " if v in entry["ratios"] else f"{'-':>6} "
@@ -46,7 +46,7 @@ def means(result):
     ours, *_ = columns(result)
     lines = []
     for group, title in list(GROUPS.items()) + [("all", "all")]:
-        text = f"{'mean ' + title:11} {'':7} "
+        text = f"{'mean ' + title:15} {'':7} "
         for v in ours:
             m = result["means"][v][group]
             text += f"{'':15} " + (f"{m:6.2f} " if m else f"{'-':>6} ")

@@ -15,6 +15,8 @@ class Variant:
 
     def command(self, guest, settings, programs, inputs, stats=None, spec=None):
         """The command that boots the guest and runs these programs."""
+        if settings.bare:
+            return self.bare_command(settings, stats)
         words = f"console=ttyAMA0 panic=-1 quiet inputs={inputs} disks={2 if spec else 1} programs={','.join(programs)}"
         disks = [f"{guest}/root.ext4"] + ([spec] if spec else [])
         if self.kind == "arclight":
@@ -34,6 +36,15 @@ class Variant:
         for n, disk in enumerate(disks):
             command += ["-drive", f"if=none,id=d{n},file={disk},format=raw,snapshot=on", "-device", f"virtio-blk-device,drive=d{n}"]
         return command + settings.qemu_options
+
+
+    def bare_command(self, settings, stats):
+        """A bare-metal program instead of the guest (SimBench)."""
+        if self.kind == "arclight":
+            return [settings.arclight, "run", "-m", "128", "--no-reboot", "--kernel", settings.bare, *(["--stats-json", stats] if stats else []),
+                    *self.options, *settings.arclight_options]
+        return [settings.qemu, "-M", "virt,gic-version=3", *self.options, "-smp", "1", "-m", "128", "-nodefaults", "-display", "none",
+                "-serial", "stdio", "-no-reboot", "-kernel", settings.bare, *settings.qemu_options]
 
 
 def option_values(help_text, option, candidates):
