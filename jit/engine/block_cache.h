@@ -20,6 +20,7 @@ struct TranslationBlock {
     bool valid = true;        ///< still findable; an invalid block may be running until it leaves
     bool indirect = false;    ///< was asked for by other means than a direct exit
     bool tripped = false;     ///< tier 2 was asked for it
+    bool covered = false;     ///< and found that a region has it already
     uint32_t counter = backend::kNoCounter;
     uint64_t runs_when_tripped = 0;
     std::vector<void*> regions;  ///< of tier 2, that hold a copy of it

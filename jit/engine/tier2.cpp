@@ -18,7 +18,10 @@ namespace arclight::jit {
 namespace a64 = frontend::a64;
 
 namespace {
-constexpr uint32_t kRefused = ~uint32_t{0} >> 1;  ///< a counter that will not run out again soon
+/// What the counter starts at again when a block was promoted: what is gone from it says how hot the block is.
+constexpr uint32_t kPromoted = ~uint32_t{0} >> 1;
+/// A block that a live region covers is executed by tier 1 this many thresholds before it gets one of its own.
+constexpr uint32_t kCovered = 50;
 constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
 
 uint64_t thread_cpu_ns() {
@@ -64,7 +67,7 @@ void Tier2::attach(TranslationBlock& block) {
 
 uint64_t Tier2::runs(const TranslationBlock& block) const {
     if (block.counter == backend::kNoCounter) return 0;
-    if (block.tripped) return block.runs_when_tripped;
+    if (block.tripped || block.covered) return block.runs_when_tripped;
     const uint32_t left = std::atomic_ref(code_.counters()[block.counter]).load(std::memory_order_relaxed);
     return left < options_.threshold ? options_.threshold - 1 - left : 0;
 }
@@ -74,7 +77,7 @@ uint64_t Tier2::runs(const TranslationBlock& block) const {
 
 /// From the entry along whatever ran at least a small share as often, the most frequent first.
 bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
-    const uint64_t enough = options_.synchronous ? 1 : std::max<uint64_t>(options_.threshold / 64, 1);
+    const uint64_t enough = options_.synchronous ? 1 : std::max<uint64_t>(options_.threshold / 32, 1);
     region.pa = entry.pa;
     region.mode = entry.mode;
     std::map<int64_t, uint64_t> pages{{0, entry.pa & kPageMask}};  // by offset
@@ -201,7 +204,7 @@ void Tier2::drop(HotRegion& hot) {
     if (hot.live) {
         backend::restore(hot.entry->code, code_, hot.entry->counter);
         std::atomic_ref(code_.counters()[hot.entry->counter]).store(options_.threshold - 1);
-        hot.entry->tripped = false;
+        hot.entry->tripped = hot.entry->covered = false;
         --stats_.live;
         stats_.live_bytes -= hot.code.bytes;
     }
@@ -260,12 +263,21 @@ Tier2::Guarded Tier2::guarded(uint32_t guard) const {
 
 const void* Tier2::promote(uint32_t counter) {
     TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
-    std::atomic_ref(code_.counters()[counter]).store(kRefused);
+    const auto count_from = [&](uint32_t n) { std::atomic_ref(code_.counters()[counter]).store(n); };
     if (block == nullptr) return nullptr;
     const void* body = block->code.body;
-    if (!block->valid || block->tripped) return body;
-    block->tripped = true;
     block->runs_when_tripped = options_.threshold;
+    if (!block->valid || block->tripped) {
+        count_from(kPromoted);
+        return body;
+    }
+    if (!options_.synchronous && !block->covered && covered(*block)) {
+        block->covered = true;
+        count_from(kCovered * options_.threshold);
+        return body;
+    }
+    count_from(kPromoted);
+    block->tripped = true;
     ++stats_.promoted;
     if (options_.synchronous) return compile(nullptr, *block) ? block->code.entry : body;
     queue_.push_back(counter);
@@ -332,6 +344,33 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     return hot.live;
 }
 
+bool Tier2::covered(const TranslationBlock& block) const {
+    return std::any_of(block.regions.begin(), block.regions.end(),
+                       [](const void* r) { return static_cast<const HotRegion*>(r)->live; });
+}
+
+/// By guest instructions executed since the block was promoted.
+TranslationBlock* Tier2::take_hottest() {
+    TranslationBlock* best = nullptr;
+    uint64_t most = 0;
+    std::erase_if(queue_, [&](uint32_t counter) {
+        TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
+        if (block == nullptr || !block->valid) return true;
+        if (!block->covered && covered(*block)) {
+            block->covered = true;
+            block->tripped = false;
+            std::atomic_ref(code_.counters()[counter]).store(kCovered * options_.threshold);
+            return true;
+        }
+        const uint64_t left = std::atomic_ref(code_.counters()[counter]).load(std::memory_order_relaxed);
+        const uint64_t heat = (left < kPromoted ? kPromoted - left : 0) * block->guest_insns;
+        if (best == nullptr || heat > most) best = block, most = heat;
+        return false;
+    });
+    if (best != nullptr) std::erase(queue_, best->counter);
+    return best;
+}
+
 void Tier2::work() {
     const auto begin = std::chrono::steady_clock::now();
     std::unique_lock lock(lock_);
@@ -341,14 +380,12 @@ void Tier2::work() {
             continue;
         }
         const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-        if (double(stats_.compile_ns) / 1e9 > options_.budget * elapsed + 0.1) {
+        if (double(stats_.compile_ns) / 1e9 > options_.budget * elapsed + 0.05) {
             wake_.wait_for(lock, std::chrono::milliseconds(2));
             continue;
         }
-        const uint32_t counter = queue_.front();
-        queue_.pop_front();
-        TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
-        if (block != nullptr && block->valid) compile(&lock, *block);
+        TranslationBlock* block = take_hottest();
+        if (block != nullptr) compile(&lock, *block);
         collect();
     }
 }

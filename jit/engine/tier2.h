@@ -26,8 +26,8 @@ struct Tier2Options {
     bool enabled = false;
     bool synchronous = false;         ///< compile where the counter runs out, and take every region
     uint32_t threshold = 20'000;      ///< runs of a block before it is promoted
-    unsigned max_insns = 400;         ///< guest instructions of a region
-    double budget = 0.3;              ///< compile time as a share of run time
+    unsigned max_insns = 200;         ///< guest instructions of a region
+    double budget = 0.15;             ///< compile time as a share of run time
     size_t code_bytes = 64u << 20;    ///< of live regions
     std::string dump_directory;       ///< empty: none
     bool perf_map = false;            ///< /tmp/perf-PID.map
@@ -89,6 +89,8 @@ class Tier2 {
 
     uint64_t runs(const TranslationBlock& block) const;
     bool form(TranslationBlock& entry, Region& region, HotRegion& hot);
+    bool covered(const TranslationBlock& block) const;
+    TranslationBlock* take_hottest();
     bool worthwhile(const Region& region) const;
     void publish(HotRegion& hot);
     void drop(HotRegion& hot);

@@ -169,7 +169,7 @@ Value* Lowering::condition(const Flags& f, unsigned cc) {
 
 Value* Lowering::pack(const Flags& f) {
     if (f.kind == Flags::Packed) return f.a;
-    if (f.kind == Flags::Dynamic) return dynamic_flags().a;
+    if (f.kind == Flags::Dynamic) return (f.c != nullptr ? pack_dynamic(f) : dynamic_flags()).a;
     const Bits x = bits(f);
     const auto place = [&](Value* bit, unsigned n) {
         return b_.CreateShl(b_.CreateZExt(bit, b_.getInt64Ty()), c64(n));
@@ -179,13 +179,19 @@ Value* Lowering::pack(const Flags& f) {
 }
 
 /// What the variables hold, packed, by a function that tells the kinds apart.
-Flags Lowering::dynamic_flags() {
-    Value* kind = b_.CreateLoad(b_.getInt32Ty(), flag_kind_);
-    Value* a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
-    Value* b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
+Flags Lowering::pack_dynamic(const Flags& read) {
     Flags f;
     f.kind = Flags::Packed;
-    f.a = b_.CreateCall(pack_function(), {kind, a, b});
+    f.a = b_.CreateCall(pack_function(), {read.c, read.a, read.b});
+    return f;
+}
+
+Flags Lowering::read_dynamic() {
+    Flags f;
+    f.kind = Flags::Dynamic;
+    f.c = b_.CreateLoad(b_.getInt32Ty(), flag_kind_);
+    f.a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
+    f.b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
     return f;
 }
 

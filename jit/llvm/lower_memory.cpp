@@ -4,8 +4,28 @@
 
 namespace arclight::jit::tier2 {
 
-/// The host address of an access that lies in one page, which the soft TLB has.
-Value* Lowering::host_address(Value* address, unsigned bytes, bool write, uint32_t aux, bool aligned) {
+/// A register that is never loaded from memory, but counted up or left alone.
+void Lowering::find_stable() {
+    stable_.set();
+    for (const RegionBlock& rb : region_.blocks) {
+        for (const Inst& i : rb.ir.insts) {
+            if (i.op != Op::SetX) continue;
+            Ref r = i.args[0];
+            while (rb.ir[r].op == Op::Add || rb.ir[r].op == Op::Sub) r = rb.ir[r].args[0];
+            const Op op = rb.ir[r].op;
+            if (op != Op::GetX && op != Op::Const && op != Op::PcRel) stable_.reset(i.imm);
+        }
+    }
+}
+
+unsigned Lowering::base_register(Ref address, Ref& root) const {
+    root = address;
+    while (register_of_[root] == 32 && (inst(root).op == Op::Add || inst(root).op == Op::Sub))
+        root = inst(root).args[0];
+    return inst(root).op == Op::GetX ? static_cast<unsigned>(inst(root).imm) : register_of_[root];
+}
+
+Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux) {
     llvm::MDNode* nothing = llvm::MDNode::get(context_, {});
     const auto invariant = [&](Value* from, size_t offset) {
         auto* load = b_.CreateAlignedLoad(b_.getInt64Ty(), b_.CreateConstGEP1_64(b_.getInt8Ty(), from, offset),
@@ -13,7 +33,6 @@ Value* Lowering::host_address(Value* address, unsigned bytes, bool write, uint32
         load->setMetadata(llvm::LLVMContext::MD_invariant_load, nothing);
         return load;
     };
-    if ((aux & ir::kMemSpBase) != 0) guard(b_.CreateICmpEQ(b_.CreateAnd(slot_value(31), c64(15)), c64(0)));
     Value* view = view_;
     if ((aux & ir::kMemUnprivileged) != 0) {
         auto* load = llvm::cast<llvm::LoadInst>(load_state(offsetof(GuestState, user_view), b_.getPtrTy()));
@@ -24,15 +43,47 @@ Value* Lowering::host_address(Value* address, unsigned bytes, bool write, uint32
     Value* entry = b_.CreateGEP(b_.getInt8Ty(), view, index);
     const size_t at = offsetof(View, tlb);
     Value* tag = invariant(entry, at + (write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)));
+    guard(b_.CreateICmpEQ(tag, wanted));
+    return {tag, invariant(entry, at + offsetof(TlbEntry, addend))};
+}
+
+/// The host address of an access that lies in one page, which the soft TLB has. Most accesses by way of one register
+/// are to the page that the last one was to; then the address does not wait for the soft TLB's answer.
+Value* Lowering::host_address(Ref ref, unsigned bytes, bool write, uint32_t aux, bool aligned) {
+    if ((aux & ir::kMemSpBase) != 0) guard(b_.CreateICmpEQ(b_.CreateAnd(slot_value(31), c64(15)), c64(0)));
+    Value* address = i64(ref);
     Value* wanted;
     if (aligned && bytes > 1) {
         wanted = b_.CreateAnd(address, c64(kPageMask | (bytes - 1)));
     } else {
         wanted = b_.CreateAnd(b_.CreateAdd(address, c64(bytes - 1)), c64(kPageMask));
     }
-    guard(b_.CreateICmpEQ(tag, wanted));
-    Value* addend = invariant(entry, at + offsetof(TlbEntry, addend));
-    return b_.CreateIntToPtr(b_.CreateAdd(addend, address), b_.getPtrTy());
+    const auto host = [&](Value* addend) {
+        return b_.CreateIntToPtr(b_.CreateAdd(addend, address), b_.getPtrTy());
+    };
+    Ref root;
+    const unsigned base = base_register(ref, root);
+    if (base == 32 || (aux & ir::kMemUnprivileged) != 0) return host(look_up(address, wanted, write, aux).addend);
+    LastPage& last = last_page_[base][write ? 1 : 0];
+    const auto remember = [&](const Page& page) {
+        b_.CreateStore(page.tag, last.tag);
+        b_.CreateStore(page.addend, last.addend);
+    };
+    if (last.root != root && !stable_[base]) {
+        last.root = root;
+        const Page page = look_up(address, wanted, write, aux);
+        remember(page);
+        return host(page.addend);
+    }
+    last.root = root;
+    BasicBlock *other = new_block(), *next = new_block();
+    Value* same = b_.CreateICmpEQ(b_.CreateLoad(b_.getInt64Ty(), last.tag), wanted);
+    b_.CreateCondBr(same, next, other, likely_);
+    b_.SetInsertPoint(other);
+    remember(look_up(address, wanted, write, aux));
+    b_.CreateBr(next);
+    b_.SetInsertPoint(next);
+    return host(b_.CreateLoad(b_.getInt64Ty(), last.addend));
 }
 
 Value* Lowering::guest_load(Value* host, llvm::Type* type, unsigned offset) {
@@ -63,7 +114,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
                       i.op == Op::StorePairV;
     const unsigned bytes = pair ? 2 * unit : unit;
     const auto address = [&](bool write) {
-        return host_address(i64(i.args[0]), bytes, write, i.aux, aligned);
+        return host_address(i.args[0], bytes, write, i.aux, aligned);
     };
     const auto fence = [&](llvm::AtomicOrdering order) {
         // To other threads' eyes x86 orders plain accesses well enough but for a store and a later load.
@@ -133,7 +184,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         case Op::StoreEx: store_exclusive(i, index); return true;
         case Op::AtomicRmw: atomic_rmw(i, index); return true;
         case Op::Cas: {
-            Value* host = host_address(i64(i.args[0]), unit, true, i.aux, true);
+            Value* host = host_address(i.args[0], unit, true, i.aux, true);
             llvm::Type* type = b_.getIntNTy(8u * unit);
             Value* expected = b_.CreateZExtOrTrunc(i64(i.args[1]), type);
             Value* desired = b_.CreateZExtOrTrunc(i64(i.args[2]), type);
@@ -144,7 +195,9 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             return true;
         }
         case Op::ZeroBlock: {
-            Value* host = host_address(b_.CreateAnd(i64(i.args[0]), c64(~uint64_t{63})), 64, true, i.aux, true);
+            Value* host = host_address(i.args[0], 1, true, i.aux, true);
+            host = b_.CreateIntToPtr(b_.CreateAnd(b_.CreatePtrToInt(host, b_.getInt64Ty()), c64(~uint64_t{63})),
+                                     b_.getPtrTy());
             auto* type = llvm::FixedVectorType::get(b_.getInt64Ty(), 4);
             guest_store(host, llvm::Constant::getNullValue(type), 0);
             guest_store(host, llvm::Constant::getNullValue(type), 32);
@@ -168,7 +221,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
 void Lowering::load_exclusive(const Inst& i, Ref index) {
     const unsigned unit = 1u << ir::mem_size_log2(i.aux);
     Value* address = i64(i.args[0]);
-    Value* host = host_address(address, unit, false, i.aux, true);
+    Value* host = host_address(i.args[0], unit, false, i.aux, true);
     auto* load = b_.CreateAlignedLoad(b_.getIntNTy(8u * unit), host, llvm::Align(unit));
     load->setAtomic(llvm::AtomicOrdering::Acquire);
     Value* v = b_.CreateZExtOrTrunc(load, b_.getInt64Ty());
@@ -185,7 +238,7 @@ void Lowering::store_exclusive(const Inst& i, Ref index) {
     BasicBlock *try_it = new_block(), *done = new_block(), *before = b_.GetInsertBlock();
     b_.CreateCondBr(b_.CreateICmpEQ(held, address), try_it, done, likely_);
     b_.SetInsertPoint(try_it);
-    Value* host = host_address(address, unit, true, i.aux, true);
+    Value* host = host_address(i.args[0], unit, true, i.aux, true);
     Value* expected = b_.CreateZExtOrTrunc(
         load_state(offsetof(GuestState, exclusive_value), b_.getInt64Ty()), type);
     Value* desired = b_.CreateZExtOrTrunc(i64(i.args[1]), type);
@@ -205,7 +258,7 @@ void Lowering::store_exclusive(const Inst& i, Ref index) {
 void Lowering::atomic_rmw(const Inst& i, Ref index) {
     using Rmw = llvm::AtomicRMWInst;
     const unsigned unit = 1u << ir::mem_size_log2(i.aux);
-    Value* host = host_address(i64(i.args[0]), unit, true, i.aux, true);
+    Value* host = host_address(i.args[0], unit, true, i.aux, true);
     Value* v = b_.CreateZExtOrTrunc(i64(i.args[1]), b_.getIntNTy(8u * unit));
     Rmw::BinOp op = Rmw::Xchg;
     switch (static_cast<ir::AtomicKind>(i.imm)) {

@@ -140,6 +140,14 @@ void Lowering::declare_variables() {
                                             : offsetof(GuestState, v) + 16 * (slot - kVSlot);
         b_.CreateStore(load_state(offset, type, slot < kVSlot ? 8 : 16), variable_[slot]);
     }
+    for (auto& both : last_page_) {
+        for (LastPage& page : both) {
+            page.tag = b_.CreateAlloca(b_.getInt64Ty());
+            page.addend = b_.CreateAlloca(b_.getInt64Ty());
+            b_.CreateStore(c64(1), page.tag);  // no page's
+            b_.CreateStore(c64(0), page.addend);
+        }
+    }
     flag_kind_ = b_.CreateAlloca(b_.getInt32Ty());
     flag_a_ = b_.CreateAlloca(b_.getInt64Ty());
     flag_b_ = b_.CreateAlloca(b_.getInt64Ty());
@@ -151,6 +159,7 @@ void Lowering::declare_variables() {
 
 llvm::Function* Lowering::run() {
     find_dirty();
+    find_stable();
     auto* type = llvm::FunctionType::get(b_.getInt64Ty(), {b_.getPtrTy(), b_.getPtrTy()}, false);
     function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "region", module_);
     function_->setCallingConv(llvm::CallingConv::PreserveNone);
@@ -188,6 +197,10 @@ void Lowering::lower_block(size_t index) {
     dirty_ = info.dirty_in;
     pending_.clear();
     side_exit_ = nullptr;
+    effects_ = true;
+    register_of_.assign(rb.ir.insts.size(), 32);
+    for (auto& both : last_page_)
+        for (LastPage& page : both) page.root = ir::kNoRef;
     insn_offset_ = rb.offset;
     b_.SetInsertPoint(info.head);
     now_ = {};
@@ -201,6 +214,9 @@ void Lowering::lower_block(size_t index) {
             lower(rb.ir.insts[k], k);
         } catch (const Unsupported&) {
             if (index == 0 && insn_offset_ == rb.offset) throw;
+            // Exactly here, not at the checkpoint: it happens every time.
+            pending_.clear();
+            take_checkpoint();
             b_.CreateBr(side_exit());
             return;
         }
@@ -244,20 +260,73 @@ void Lowering::commit() {
         }
     }
     pending_.clear();
-    side_exit_ = nullptr;
+}
+
+void Lowering::store_slot(unsigned slot, Value* v) {
+    if (slot < kVSlot) {
+        store_state(offsetof(GuestState, x) + 8 * slot, v);
+    } else {
+        store_state(offsetof(GuestState, v) + 16 * (slot - kVSlot), v, 16);
+    }
+}
+
+void Lowering::store_packed(const Flags& f) {
+    store_state(offsetof(GuestState, flags), b_.CreateTrunc(pack(f), b_.getInt16Ty()), 2);
 }
 
 void Lowering::store_dirty() {
-    for (unsigned slot = 0; slot < kFlagsSlot; ++slot) {
-        if (!dirty_[slot]) continue;
-        if (slot < kVSlot) {
-            store_state(offsetof(GuestState, x) + 8 * slot, slot_value(slot));
-        } else {
-            store_state(offsetof(GuestState, v) + 16 * (slot - kVSlot), slot_value(slot), 16);
-        }
+    for (unsigned slot = 0; slot < kFlagsSlot; ++slot)
+        if (dirty_[slot]) store_slot(slot, slot_value(slot));
+    if (dirty_[kFlagsSlot]) store_packed(now_);
+}
+
+// ---- Checkpoints
+// -------------------------------------------------------------------------------------------------
+
+namespace {
+constexpr unsigned kCheckpointAge = 16;
+
+bool has_effects(Op op) {
+    switch (op) {
+        case Op::Store:
+        case Op::StorePair:
+        case Op::StoreV:
+        case Op::StorePairV:
+        case Op::StoreEx:
+        case Op::StoreExPair:
+        case Op::LoadEx:
+        case Op::LoadExPair:
+        case Op::AtomicRmw:
+        case Op::Cas:
+        case Op::ZeroBlock:
+        case Op::StoreField: return true;
+        default: return false;
     }
-    if (dirty_[kFlagsSlot])
-        store_state(offsetof(GuestState, flags), b_.CreateTrunc(pack(now_), b_.getInt16Ty()), 2);
+}
+}  // namespace
+
+/// An instruction with several effects must be done again whole, and alone: a load before it might see the first.
+void Lowering::start_instruction(Ref index) {
+    unsigned effects = 0;
+    for (Ref k = index + 1; k < block_->insts.size() && inst(k).op != Op::InsnStart; ++k) {
+        if (has_effects(inst(k).op)) ++effects;
+    }
+    if (effects_ || effects > 1 || ++checkpoint_.age > kCheckpointAge) take_checkpoint();
+    effects_ = effects != 0;
+}
+
+void Lowering::take_checkpoint() {
+    checkpoint_ = {};
+    checkpoint_.offset = insn_offset_;
+    for (unsigned slot = 0; slot < kFlagsSlot; ++slot)
+        if (dirty_[slot]) checkpoint_.dirty.emplace_back(slot, slot_value(slot));
+    checkpoint_.flags_dirty = dirty_[kFlagsSlot];
+    if (checkpoint_.flags_dirty) {
+        checkpoint_.flags = now_;
+        // The variables change at the next jump; what they are now must be told at the way out.
+        if (now_.kind == Flags::Dynamic) checkpoint_.flags = read_dynamic();
+    }
+    side_exit_ = nullptr;
 }
 
 Value* Lowering::page_base() {
@@ -287,8 +356,11 @@ BasicBlock* Lowering::side_exit() {
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     side_exit_ = new_block();
     b_.SetInsertPoint(side_exit_);
-    const bool stuck = insn_offset_ == region_.blocks[0].offset;
-    emit_exit(b_.CreateAdd(page_base(), c64(static_cast<uint64_t>(insn_offset_) | (stuck ? 1 : 0))));
+    for (const auto& [slot, value] : checkpoint_.dirty) store_slot(slot, value);
+    if (checkpoint_.flags_dirty) store_packed(checkpoint_.flags);
+    const bool stuck = checkpoint_.offset == region_.blocks[0].offset;
+    const uint64_t offset = static_cast<uint64_t>(checkpoint_.offset) | (stuck ? 1 : 0);
+    b_.CreateRet(b_.CreateAdd(page_base(), c64(offset)));
     return side_exit_;
 }
 
@@ -421,6 +493,7 @@ void Lowering::lower(const Inst& i, Ref index) {
         case Op::InsnStart:
             commit();
             insn_offset_ = region_.blocks[current_].page() + static_cast<int64_t>(i.imm);
+            start_instruction(index);
             return;
         case Op::Const:
             def(index, i.type == Type::I32 ? static_cast<Value*>(b_.getInt32(static_cast<uint32_t>(i.imm)))
@@ -439,7 +512,10 @@ void Lowering::lower(const Inst& i, Ref index) {
             return;
         }
         case Op::GetFlags: flags(index) = now_.kind == Flags::Dynamic ? dynamic_flags() : now_; return;
-        case Op::SetX: pending_.push_back({static_cast<unsigned>(i.imm), i64(i.args[0]), {}}); return;
+        case Op::SetX:
+            register_of_[i.args[0]] = static_cast<uint8_t>(i.imm);
+            pending_.push_back({static_cast<unsigned>(i.imm), i64(i.args[0]), {}});
+            return;
         case Op::SetV:
             pending_.push_back({kVSlot + static_cast<unsigned>(i.imm), vec(i.args[0]), {}});
             return;

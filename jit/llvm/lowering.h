@@ -76,10 +76,13 @@ class Lowering {
     /// The way out to `offset`, with the guest's registers as they are now.
     BasicBlock* exit_to(int64_t offset);
     void emit_exit(Value* pc);
-    /// The way out before the current instruction.
+    /// The way out at the last checkpoint: tier 1 executes again what came since, which has no effects but on
+    /// registers.
     BasicBlock* side_exit();
-    /// Goes on if `ok`, else leaves before the current instruction.
+    /// Goes on if `ok`, else takes the side exit.
     void guard(Value* ok);
+    void start_instruction(Ref index);
+    void take_checkpoint();
     BasicBlock* edge_to(int64_t offset);
     void jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc);
     Value* page_base();
@@ -89,6 +92,8 @@ class Lowering {
     Value* load_state(size_t offset, llvm::Type* type, unsigned align = 8);
     void store_state(size_t offset, Value* v, unsigned align = 8);
     void store_dirty();
+    void store_slot(unsigned slot, Value* v);
+    void store_packed(const Flags& f);
 
     // ---- values
     const Inst& inst(Ref r) const { return (*block_)[r]; }
@@ -122,7 +127,9 @@ class Lowering {
     Value* condition(const Flags& f, unsigned cc);
     Value* carry(const Flags& f);
     Value* pack(const Flags& f);
-    Flags dynamic_flags();
+    Flags dynamic_flags() { return pack_dynamic(read_dynamic()); }
+    Flags read_dynamic();
+    Flags pack_dynamic(const Flags& read);
     void store_flags(const Flags& f);
     llvm::Function* pack_function();
     struct Bits {
@@ -137,7 +144,15 @@ class Lowering {
 
     // ---- lower_memory.cpp
     bool lower_memory(const Inst& i, Ref index);
-    Value* host_address(Value* address, unsigned bytes, bool write, uint32_t aux, bool aligned);
+    Value* host_address(Ref address, unsigned bytes, bool write, uint32_t aux, bool aligned);
+    /// What the soft TLB has for the page, or the side exit.
+    struct Page {
+        Value *tag, *addend;
+    };
+    Page look_up(Value* address, Value* wanted, bool write, uint32_t aux);
+    void find_stable();
+    /// The guest register that an address is an offset from, or 32; and the value that was in it.
+    unsigned base_register(Ref address, Ref& root) const;
     Value* guest_load(Value* host, llvm::Type* type, unsigned offset = 0);
     void guest_store(Value* host, Value* v, unsigned offset = 0);
     Value* load_integer(Value* host, const Inst& i, unsigned offset);
@@ -197,15 +212,32 @@ class Lowering {
     std::map<int64_t, size_t> by_offset_;
     std::vector<std::vector<bool>> back_edge_;  ///< [from][nth successor]
 
+    /// The last page accessed by way of each guest register, for reading and for writing.
+    struct LastPage {
+        llvm::AllocaInst *tag = nullptr, *addend = nullptr;
+        Ref root = ir::kNoRef;  ///< in this block, known to have been looked up
+    };
+    std::array<std::array<LastPage, 2>, 32> last_page_{};
+    std::bitset<32> stable_;  ///< registers that go from page to page seldom
+
     // The block that is being lowered
     size_t current_ = 0;
     const ir::Block* block_ = nullptr;
     std::vector<Value*> values_;
     std::vector<Flags> flags_;
+    std::vector<uint8_t> register_of_;  ///< by value: the register it was put in, 32 for none
     Flags now_;  ///< NZCV after the instructions committed so far
     Slots dirty_;
     int64_t insn_offset_ = 0;  ///< as RegionBlock::offset
     BasicBlock* side_exit_ = nullptr;
+    struct Checkpoint {
+        int64_t offset = 0;
+        unsigned age = 0;  ///< in instructions
+        std::vector<std::pair<unsigned, Value*>> dirty;
+        Flags flags;
+        bool flags_dirty = false;
+    } checkpoint_;
+    bool effects_ = true;  ///< something since the checkpoint may not be done twice
     struct Pending {
         unsigned slot;
         Value* value;
