@@ -1,11 +1,24 @@
+#include <malloc.h>
+
 #include <exception>
 #include <vector>
 
 #include "guestos/cli/commands.h"
 #include "guestos/machine/machine.h"
 
+namespace {
+// The translator allocates many small things on threads for which a system call is dear (backend/kvm): one heap, which
+// grows and shrinks by megabytes. Threads' own heaps grow by one mprotect a page.
+void set_up_heap() {
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TOP_PAD, 8 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+}  // namespace
+
 int main(int argc, char** argv) {
     using namespace arclight::guestos;
+    set_up_heap();
     try {
         return cli::main_with({argv + 1, argv + argc}, ARCLIGHT_VERSION, run_machine);
     } catch (const std::exception& error) {  // out of memory, out of file descriptors

@@ -52,8 +52,9 @@ Tier2::~Tier2() {
 }
 
 uint32_t Tier2::new_counter(uint32_t mode) {
-    if (!options_.enabled || (mode & (a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal)) != 0)
-        return backend::kNoCounter;
+    // Regions look addresses up in the soft TLB, which code that uses windows does not fill.
+    constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal | a64::mode::kWindows;
+    if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
     if (by_counter_.size() >= backend::CodeBuffer::kCounters) return backend::kNoCounter;
     const auto counter = static_cast<uint32_t>(by_counter_.size());
     by_counter_.push_back(nullptr);
