@@ -48,9 +48,9 @@ struct RuntimeHelpers {
         Vcpu& v = vcpu(s);
         const jit::Tier2::Guarded region = v.board_.engine().guarded(static_cast<uint32_t>(guard));
         for (const jit::RegionPage& page : region.pages) {
+            const uint64_t pc = s.page_base + static_cast<uint64_t>(page.offset);
             uint64_t pa;
-            if (!v.find_fetch(s.page_base + static_cast<uint64_t>(page.offset), pa) || pa != page.pa)
-                return region.outside;
+            if (v.steps_through(pc) || !v.find_fetch(pc, pa) || pa != page.pa) return region.outside;
         }
         v.region_epochs_[guard] = s.view->epoch;
         return region.inside;
