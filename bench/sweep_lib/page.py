@@ -52,7 +52,8 @@ def cards(result):
             f'<div class="card"><b>{times(means.get("worst"))}</b><span>the slowest program</span></div></div>')
 
 
-def ratio_chart(result):
+def ratio_rows(result):
+    """Rows by group for the chart of ratios, and the other configurations' marks."""
     head = result["headline"]
     groups, others = [], {}
     for group, title in GROUPS.items():
@@ -67,6 +68,12 @@ def ratio_chart(result):
         if rows:
             rows.sort(key=lambda r: -r[1])
             groups.append((title, group, rows))
+    return groups, others
+
+
+def ratio_chart(result):
+    head = result["headline"]
+    groups, others = ratio_rows(result)
     if not groups:
         return '<p class="note">There is no ratio to show: Arclight or QEMU did not run.</p>'
     legend = [("int", "integer"), ("fp", "floating point"), ("system", "system")]
@@ -210,6 +217,17 @@ def render(result):
             f"<title>Arclight against QEMU TCG</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n")
 
 
+def chart(result):
+    """The chart of ratios alone, as an SVG file."""
+    drawing = charts.ratio_bars(*ratio_rows(result), "times faster than QEMU, by program")
+    drawing = drawing.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return drawing.replace(">", f"><style>{STYLE}svg{{background:var(--card);font-family:system-ui,sans-serif}}</style>", 1)
+
+
 def save(result, path):
+    if path.endswith((".svg", ".svg.new")):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(chart(result))
+        return
     with open(path, "w", encoding="utf-8") as f:
         f.write(render(result))

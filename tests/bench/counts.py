@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Guest instruction counts: Arclight's --count-instructions against QEMU's, taken by the comparison's own plugin.
 
-Bare-metal programs run the same instructions on both, so their counts must agree to within a few; ARCLIGHT_NIGHTLY adds three
-programs of the comparison under Linux, whose boots differ a little, within 0.1 %."""
+Bare-metal programs run the same instructions on both: within 0.1 % (they agree to the instruction). ARCLIGHT_NIGHTLY adds three
+programs of the comparison under Linux, where the boot that is subtracted and the timer ticks vary: within 0.5 %."""
 import json, os, shutil, statistics, subprocess, sys, tempfile
 from types import SimpleNamespace
 import harness
@@ -60,5 +60,5 @@ if os.environ.get("ARCLIGHT_NIGHTLY", "") not in ("", "0"):
         for name in names:
             mine, right = boot(name) - nothing, theirs[name] - theirs["none"]
             print(f"{name} under Linux: Arclight {mine:.0f}, QEMU {right}: {100 * abs(mine - right) / right:.3f} %")
-            check(abs(mine - right) / right < 0.001, f"{name}: more than 0.1 %")
+            check(abs(mine - right) / right < 0.005, f"{name}: more than 0.5 %")
 harness.end()
