@@ -12,7 +12,7 @@ STYLE = """
 --int:#5b9bdd;--fp:#e08b52;--system:#6cb57e;--bad:#e0646c;--plain:#7f93b3;--ours:#5b9bdd;--theirs:#6a7280;--translate:#d9a650;--mark:#e6e8ec;
 --v0:#6d8cd0;--v1:#a9bde6;--v2:#a67fc9;--v3:#cdb4e0;--v4:#57b3ae;--v5:#a5d8d4}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1080px;margin:0 auto;padding:36px 24px 60px}h1{font-size:27px;margin:0 0 4px;letter-spacing:-.01em}h2{font-size:18px;margin:44px 0 4px}
+main{max-width:1160px;margin:0 auto;padding:36px 24px 60px}h1{font-size:27px;margin:0 0 4px;letter-spacing:-.01em}h2{font-size:18px;margin:44px 0 4px}
 p{margin:4px 0 12px;max-width:78ch}.soft,.note{color:var(--soft)}.note{font-size:13.5px}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:22px 0 8px}
 .card{background:var(--card);border:1px solid var(--line);border-radius:9px;padding:13px 16px}.card b{display:block;font-size:29px;line-height:1.15;font-weight:650;letter-spacing:-.02em}
@@ -27,7 +27,7 @@ svg .value{font-size:11.5px;font-variant-numeric:tabular-nums}svg .inside{fill:#
 .key{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:13px;color:var(--soft);margin:2px 0 10px}.key i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}th,td{padding:4px 8px;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
 th{color:var(--soft);font-weight:550;border-bottom-color:var(--line);position:sticky;top:0;background:var(--card)}td:first-child,th:first-child,td.text,th.text{text-align:left}td.text{color:var(--soft);white-space:normal}
-.about{display:block;color:var(--soft);font-size:11.5px;line-height:1.25}tr.group td{font-weight:650;padding-top:14px}td.slow{color:var(--bad)}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:13.5px}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+.about{display:block;color:var(--soft);font-size:11.5px;line-height:1.25;white-space:normal;max-width:210px}tr.group td{font-weight:650;padding-top:14px}td.slow{color:var(--bad)}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:13.5px}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 code{font:12.5px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}
 """
 
