@@ -353,7 +353,7 @@ bool Tier2::covered(const TranslationBlock& block) const {
 /// By guest instructions executed since the block was promoted.
 TranslationBlock* Tier2::take_hottest() {
     TranslationBlock* best = nullptr;
-    uint64_t most = 0;
+    uint64_t most = options_.heat;
     std::erase_if(queue_, [&](uint32_t counter) {
         TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
         if (block == nullptr || !block->valid) return true;
@@ -365,7 +365,7 @@ TranslationBlock* Tier2::take_hottest() {
         }
         const uint64_t left = std::atomic_ref(code_.counters()[counter]).load(std::memory_order_relaxed);
         const uint64_t heat = (left < kPromoted ? kPromoted - left : 0) * block->guest_insns;
-        if (best == nullptr || heat > most) best = block, most = heat;
+        if (heat >= most) best = block, most = heat;
         return false;
     });
     if (best != nullptr) std::erase(queue_, best->counter);
@@ -385,8 +385,10 @@ void Tier2::work() {
             wake_.wait_for(lock, std::chrono::milliseconds(2));
             continue;
         }
-        TranslationBlock* block = take_hottest();
-        if (block != nullptr) compile(&lock, *block);
+        if (TranslationBlock* block = take_hottest())
+            compile(&lock, *block);
+        else
+            wake_.wait_for(lock, std::chrono::milliseconds(3));
         collect();
     }
 }

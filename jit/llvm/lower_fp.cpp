@@ -42,43 +42,29 @@ Value* Lowering::strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, 
         {a->getType()}, {a, b, word(llvm::CmpInst::getPredicateName(p)), word("fpexcept.strict")});
 }
 
-namespace {
-bool is_double(llvm::Type* t) { return t->getScalarType()->isDoubleTy(); }
-}  // namespace
-
 /// A NaN that comes out is quiet: comparing it signals nothing.
 Value* Lowering::check_nan(Value* v) {
-    Value* bad = b_.CreateFCmpUNO(v, v);
-    if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(v->getType()))
-        bad = b_.CreateICmpNE(b_.CreateBitCast(bad, b_.getIntNTy(t->getNumElements())),
-                              llvm::ConstantInt::get(b_.getIntNTy(t->getNumElements()), 0));
-    guard(b_.CreateNot(bad));
+    leave_if_any(b_.CreateFCmpUNO(v, v));
     return v;
 }
 
 /// x86 detects underflow after rounding, ARM before: they differ only where the result is the smallest normal number.
+/// One comparison finds that, and NaNs: "equal or unordered".
 Value* Lowering::check_nan_or_tiny(Value* v) {
-    const bool dbl = is_double(v->getType());
-    auto* t = llvm::dyn_cast<llvm::FixedVectorType>(v->getType());
-    if (t == nullptr) {
-        // As tier 1's check_scalar(), on the upper half of a double. Zeros and subnormals are right as they are but
-        // leave, too, when they are not +-0: rare.
-        llvm::Type* type = dbl ? b_.getInt64Ty() : b_.getInt32Ty();
-        Value* bits = b_.CreateBitCast(v, type);
-        Value* twice = b_.CreateShl(bits, 1);
-        const uint64_t smallest = dbl ? uint64_t{0x0020'0000'0000'0000} : 0x0100'0000;
-        Value* tiny = b_.CreateICmpEQ(twice, llvm::ConstantInt::get(type, smallest));
-        guard(b_.CreateNot(b_.CreateOr(b_.CreateFCmpUNO(v, v), tiny)));
-        return v;
-    }
-    llvm::Type* type = int_vector(dbl ? 3 : 2);
-    Value* bits = b_.CreateBitCast(v, type);
-    Value* tiny = b_.CreateICmpEQ(b_.CreateShl(bits, 1), splat(dbl ? 3 : 2, dbl ? uint64_t{0x0020'0000'0000'0000}
-                                                                                : 0x0100'0000));
-    Value* bad = b_.CreateOr(b_.CreateFCmpUNO(v, v), tiny);
-    llvm::Type* lanes = b_.getIntNTy(t->getNumElements());
-    guard(b_.CreateICmpEQ(b_.CreateBitCast(bad, lanes), llvm::ConstantInt::get(lanes, 0)));
+    llvm::Type* t = v->getType();
+    const llvm::APFloat smallest = llvm::APFloat::getSmallestNormalized(t->getScalarType()->getFltSemantics());
+    Value* magnitude = b_.CreateIntrinsic(intrinsic::fabs, {t}, {v});
+    leave_if_any(b_.CreateFCmpUEQ(magnitude, llvm::ConstantFP::get(t, smallest)));
     return v;
+}
+
+void Lowering::leave_if_any(Value* bad) {
+    if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(bad->getType())) {
+        llvm::Type* lanes = b_.getIntNTy(t->getNumElements());
+        guard(b_.CreateICmpEQ(b_.CreateBitCast(bad, lanes), llvm::ConstantInt::get(lanes, 0)));
+    } else {
+        guard(b_.CreateNot(bad));
+    }
 }
 
 /// x rounded to an integral value without signalling Inexact.

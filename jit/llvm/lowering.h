@@ -167,6 +167,7 @@ class Lowering {
     Value* strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling);
     Value* check_nan(Value* v);
     Value* check_nan_or_tiny(Value* v);
+    void leave_if_any(Value* bad);
     Value* quiet(const Inst& i, unsigned arg);
     void define_vector_fp(const Inst& i, Ref index, Value* v);
     void to_integer(const Inst& i, Ref index);
