@@ -50,8 +50,15 @@ bool WindowSet::fill(unsigned number, const Page& page) {
     w.last_used = ++clock_;
     // The end of a slot is never mapped: see the head of windows.h.
     if ((page.va >> 12 & ((uint64_t{1} << (kSlotBits - 12)) - 1)) == (uint64_t{1} << (kSlotBits - 12)) - 1) return false;
-    while (!try_fill(w, page))
-        if (!evict()) return false;
+    while (!try_fill(w, page)) {
+        if (pending_) {  // what was dropped already may be room enough
+            invalidate();
+            continue;
+        }
+        // Last of all goes this view itself. If that was not enough, nothing is.
+        const Windows* victim = evict();
+        if (victim == nullptr || victim == &w) return try_fill(w, page);
+    }
     return true;
 }
 
@@ -134,16 +141,17 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
     return true;
 }
 
-/// Makes room by emptying the view that was filled longest ago: the needy one last, since it was just now. False if nothing was there to empty.
-bool WindowSet::evict() {
+/// Makes room by emptying the view that was filled longest ago: the needy one last, since it was just now. Null if
+/// nothing was there to empty.
+const WindowSet::Windows* WindowSet::evict() {
     Windows* victim = nullptr;
     for (Windows& w : views_)
         if (!w.slots.empty() && (victim == nullptr || w.last_used < victim->last_used)) victim = &w;
-    if (victim == nullptr) return false;
+    if (victim == nullptr) return nullptr;
     ++stats_.evictions;
     drop_all(static_cast<unsigned>(victim - views_.data()));
     invalidate();
-    return true;
+    return victim;
 }
 
 // ---- Dropping

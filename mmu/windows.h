@@ -83,7 +83,7 @@ class WindowSet {
     Slot* take_slot(Windows& w, unsigned guest);
     uint64_t* descend(uint64_t& entry, uint64_t mark);
     bool try_fill(Windows& w, const Page& page);
-    bool evict();
+    const Windows* evict();
     void drop_tree(uint64_t* table, unsigned level);
     void drop_entry(uint64_t& entry, unsigned level, uint64_t host_address);
     void pend(uint64_t host_address);
