@@ -1,7 +1,7 @@
 """The command line of ./bench/sweep."""
-import argparse, json, os, shutil, subprocess, sys, tempfile, time
+import argparse, hashlib, json, os, signal, subprocess, sys, tempfile, time
 from types import SimpleNamespace
-from . import compare, counts, machine, page, plan, programs, results, spec, table, variants
+from . import compare, counts, machine, page, plan, programs, results, runner, spec, table, variants
 from .executor import Local, clock_text, run_cell
 from .slurm import Slurm
 from .state import State
@@ -85,8 +85,8 @@ def find_variants(o, settings):
 class Progress:
     """Rows as programs get through a repetition, and one line that says how far it is."""
 
-    def __init__(self, total):
-        self.tty, self.total, self.began, self.done = sys.stderr.isatty(), total, time.monotonic(), 0
+    def __init__(self):
+        self.tty, self.began = sys.stderr.isatty(), time.monotonic()
 
     def __call__(self, record, left):
         if record["type"] == "failure":
@@ -117,7 +117,6 @@ def warm_up(all_variants, guest, settings, spec_disk, state):
             if kind == "failure":
                 trouble.append(fields["why"])
 
-        from . import runner
         runner.run_boot(v, guest, settings, [], settings.inputs, spec_disk, emit)
         if trouble:
             say(f"{v.name}: {trouble[0]}: left out")
@@ -127,7 +126,8 @@ def warm_up(all_variants, guest, settings, spec_disk, state):
     return usable
 
 
-def write_output(result, out, quiet=False):
+def write_output(result, out):
+    quiet = False
     path, html = os.path.join(out, "result.json"), os.path.join(out, "report.html")
     for target, write in ((path, results.save), (html, page.save)):
         try:
@@ -140,7 +140,12 @@ def write_output(result, out, quiet=False):
         print(f"\nresult: {path}\npage:   {html}")
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def sweep(o):
+    signal.signal(signal.SIGTERM, interrupted)  # so that no emulator is left behind
     settings = settings_of(o)
     try:
         chosen = programs.select(o.only) if not o.spec and not o.simbench_given else []
@@ -183,7 +188,7 @@ def sweep(o):
     info |= {"machine": machine.describe(), "metric": o.metric, "about": load.about, "groups": load.groups, "command": "./bench/sweep " + " ".join(sys.argv[1:]),
              "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "qemu_command": next((" ".join(v.command("GUEST", settings, ["PROGRAMS"], o.inputs)) for v in usable if v.kind == "qemu"), ""),
              "arclight_command": next((" ".join(["arclight"] + v.command("GUEST", settings, ["PROGRAMS"], o.inputs, None)[1:]) for v in usable if v.kind == "arclight"), "")}
-    progress = Progress(len(names))
+    progress = Progress()
     executor = Local(settings, usable, guest, spec_disk, state, progress) if o.executor == "local" else \
         Slurm(settings, usable, guest, spec_disk, state, progress, out, o.slurm_options, say)
 
@@ -267,7 +272,6 @@ def workload(o, settings, chosen, guest, out):
 
 
 def file_sum(path):
-    import hashlib
     try:
         with open(path, "rb") as f:
             return hashlib.sha256(f.read()).hexdigest()[:16]

@@ -53,4 +53,21 @@ with open(os.path.join(work, "b", "state.jsonl"), "w") as f:
     f.write("this is\nno state\nat all\n")
 status, text, result = sweep("b")
 check(status == 0 and "not a line of a sweep's state" in text, f"garbage: status {status}:\n{text}")
+
+# The full form: every CPU model once, then only those near the fastest; and --budget, which always leaves a whole table.
+arguments = [a for a in command("full", "--reps", "2", only="perl,fft") if a != "--quick"]
+done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), timeout=120)
+check(done.returncode == 0, f"full: status {done.returncode}:\n{done.stdout}")
+with open(os.path.join(work, "full", "result.json")) as f:
+    result = json.load(f)
+for name in "perl", "fft":
+    seconds = {v: s["n"] for v, s in result["programs"][name]["seconds"].items()}
+    models = {v: n for v, n in seconds.items() if v.startswith("qemu")}
+    check(len(models) == 10 and 2 in models.values(), f"full: {name}: {models}")
+    check(all(n == 2 for v, n in seconds.items() if v.startswith("arclight")), f"full: {name}: {seconds}")
+    first = {s["variant"]: s["cpu"] for s in samples("full") if s["program"] == name and s["rep"] == 0}
+    near = {v for v, s in first.items() if v.startswith("qemu") and s <= 1.1 * min(t for u, t in first.items() if u.startswith("qemu"))}
+    check({v for v, n in models.items() if n == 2} == near, f"full: {name}: repeated {models}, near {near}")
+status, text, result = sweep("budget", "--reps", "50", "--budget", "0.001")
+check(status == 0 and "1 of 50 repetitions" in text and len(result["programs"]["getpid"]["seconds"]) == 3, f"budget: status {status}:\n{text}")
 harness.end()
