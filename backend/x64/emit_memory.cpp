@@ -20,6 +20,21 @@ namespace {
 constexpr int kAccessAddr = ARCLIGHT_STATE_DISP(access_addr);
 constexpr int access_value(unsigned k) { return ARCLIGHT_STATE_DISP(access_value) + 8 * static_cast<int>(k); }
 constexpr int kEntry = static_cast<int>(offsetof(jit::View, tlb));
+constexpr int kWindow = static_cast<int>(offsetof(jit::View, window));
+/// Those whose Inst::imm may foretell the slot.
+bool is_plain(Op op) {
+    switch (op) {
+        case Op::Load:
+        case Op::LoadPair:
+        case Op::LoadV:
+        case Op::LoadPairV:
+        case Op::Store:
+        case Op::StorePair:
+        case Op::StoreV:
+        case Op::StorePairV: return true;
+        default: return false;
+    }
+}
 constexpr uint8_t kImmediate = 0xfe;  ///< in ColdArgs::reg: the stored value is the constant operand
 }  // namespace
 
@@ -119,12 +134,15 @@ size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr,
     return cold;
 }
 
-//     rorx rax, addr, 36           the guest slot, times 8
-//     and  eax, 1023 * 8
-//     mov  rax, [r14 + rax + window]
+//     mov  rax, addr               the guest slot is the one foreseen, so the base does not depend on the address
+//     shr  rax, 39
+//     cmp  eax, slot
+//     jne  look the slot up
+//     mov  rax, [r14 + window of slot]
 //     mov  result, [rax + addr]    faults unless the page is mapped
 //
-// before which accesses that must be aligned are tested. Nothing else needs to be: see mmu/windows.h.
+// or, where nothing was foreseen, the slot is looked up at once. Before it, accesses that must be aligned are tested.
+// Nothing else needs to be: see mmu/windows.h.
 size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args) {
     size_t cold;
     if ((access.aux & ir::kMemDevice) != 0) {
@@ -144,17 +162,38 @@ size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr,
     } else {
         cold = miss(Jump{}, addr, args);
     }
-    constexpr int kWindow = static_cast<int>(offsetof(jit::View, window));
+    const uint64_t foreseen = is_plain(inst(cur_).op) && !access.is_unprivileged() ? inst(cur_).imm : 0;
+    size_t other = 0;
+    if (foreseen != 0) {
+        mov(rax, addr);
+        shr(rax, jit::kWindowSlotBits);
+        cmp(eax, static_cast<uint32_t>(foreseen - 1));
+        ColdArgs lookup;
+        lookup.reg[0] = static_cast<uint8_t>(addr.getIdx());
+        other = jump_cold(kNe, &BlockEmitter::cold_window, lookup);
+        mov(rax, qword[r14 + kWindow + static_cast<int>((foreseen - 1) % jit::kWindowSlots) * 8]);
+        resume_here(other);
+    } else {
+        look_up_window(addr, access.is_unprivileged());
+    }
+    points_.back().window_start = static_cast<uint32_t>(here() - entry_);
+    return cold;
+}
+
+void BlockEmitter::look_up_window(const Reg64& addr, bool unprivileged) {
     rorx(rax, addr, jit::kWindowSlotBits - 3);
     and_(eax, (jit::kWindowSlots - 1) * 8);
-    if (access.is_unprivileged()) {
+    if (unprivileged) {
         add(rax, qword[at(field(offsetof(jit::GuestState, user_view)))]);
         mov(rax, qword[rax + kWindow]);
     } else {
         mov(rax, qword[r14 + rax + kWindow]);
     }
-    points_.back().window_start = static_cast<uint32_t>(here() - entry_);
-    return cold;
+}
+
+void BlockEmitter::cold_window(const ColdArgs& args) {
+    look_up_window(Reg64(args.reg[0]), false);
+    jump_back(args);
 }
 
 void BlockEmitter::resume_here(size_t cold) {

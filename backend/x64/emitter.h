@@ -282,6 +282,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// The same through the windows: what is not mapped faults, see FaultPoint::window_start.
     size_t check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
     size_t miss_if(Cc cc, const Reg64& addr, ColdArgs args);
+    void look_up_window(const Reg64& addr, bool unprivileged);
+    void cold_window(const ColdArgs& args);
     /// `jump` leads to the slow path; none if only a fault does.
     size_t miss(Jump jump, const Reg64& addr, ColdArgs args);
     /// The next instruction emitted is the access that the last check_access was for.

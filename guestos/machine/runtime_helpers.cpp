@@ -36,7 +36,7 @@ struct RuntimeHelpers {
         ++v.stats_.lookups_indirect;
         uint64_t pa;
         if (v.steps_through(pc) || !v.find_fetch(pc, pa)) return nullptr;
-        const void* code = v.board_.engine().entry(pa, s.mode);
+        const void* code = v.board_.engine().entry(pa, s.mode, &s);
         if (code != nullptr) v.views_.fill_jump(s.view, pc, code);
         return code;
     }

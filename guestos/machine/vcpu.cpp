@@ -308,7 +308,7 @@ const void* Vcpu::code_at(uint64_t pc) {
         a64::take_breakpoint(cpu_, pc);
         return nullptr;
     }
-    const void* code = board_.engine().entry(pa, state_.mode | (stepping ? a64::mode::kSingleStep : 0));
+    const void* code = board_.engine().entry(pa, state_.mode | (stepping ? a64::mode::kSingleStep : 0), &state_);
     if (code == nullptr) {
         board_.flush_code(*this);
         return nullptr;
@@ -321,7 +321,7 @@ const void* Vcpu::code_at(uint64_t pc) {
 const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
     uint64_t pa;
     if (steps_through(pc) || !find_fetch(pc, pa)) return nullptr;
-    return board_.engine().entry_and_link(pa, state_.mode, site, state_.view->epoch);
+    return board_.engine().entry_and_link(pa, state_.mode, site, state_.view->epoch, &state_);
 }
 
 // ---- The loop

@@ -7,6 +7,7 @@
 
 #include "frontend/a64/decode/disassemble.h"
 #include "frontend/a64/translate/translator.h"
+#include "jit/engine/predict.h"
 
 namespace arclight::jit {
 
@@ -38,7 +39,7 @@ Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
     if (tier2_.enabled()) cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
 }
 
-TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
+TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode, const GuestState* state) {
     const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
     const uint64_t room = kPageSize - (pa & ~kPageMask);
     const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(pa, room));
@@ -52,6 +53,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode) {
         ir_.mode = mode;
         a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask), mode, limit);
         if (!devices_.empty()) mark_devices(ir_);
+        if (state != nullptr && (mode & a64::mode::kWindows) != 0) predict_slots(ir_, *state);
         block->first_site = cache_.next_site();
         block->code = backend::compile(ir_, code_, block->first_site, counter);
         if (block->code.status != backend::CompileStatus::TooComplex || limit <= 1) break;
@@ -90,26 +92,27 @@ void Engine::trace(const TranslationBlock& block) {
     }
 }
 
-TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t mode) {
+TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t mode, const GuestState* state) {
     ++stats_.lookups;
     if (TranslationBlock* block = cache_.find(pa, mode)) return block;
     translating_page_.store(pa & kPageMask);  // before the guest's code is read, see line_has_code()
-    TranslationBlock* made = translate(pa, mode);
+    TranslationBlock* made = translate(pa, mode, state);
     translating_page_.store(kNoPage, std::memory_order_release);
     return made;
 }
 
-const void* Engine::entry(uint64_t pa, uint32_t mode) {
+const void* Engine::entry(uint64_t pa, uint32_t mode, const GuestState* state) {
     const std::lock_guard guard(lock_);
-    TranslationBlock* block = find_or_translate(pa, mode);
+    TranslationBlock* block = find_or_translate(pa, mode, state);
     if (block == nullptr) return nullptr;
     block->indirect = true;
     return block->code.entry;
 }
 
-const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id, uint32_t epoch) {
+const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id, uint32_t epoch,
+                                   const GuestState* state) {
     const std::lock_guard guard(lock_);
-    TranslationBlock* target = find_or_translate(pa, mode);
+    TranslationBlock* target = find_or_translate(pa, mode, state);
     if (target == nullptr) return nullptr;
     BlockCache::Site s;
     if (!cache_.site(site_id, s) || !s.block->valid || s.block->mode != mode) return target->code.entry;

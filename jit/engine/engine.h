@@ -38,9 +38,11 @@ class Engine {
 
     /// The entry of the block for this physical address, which is in RAM and 4-byte aligned. Null: the code
     /// cache is full; stop all virtual CPUs and call flush().
-    const void* entry(uint64_t pa, uint32_t mode);
+    /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
+    const void* entry(uint64_t pa, uint32_t mode, const GuestState* state = nullptr);
     /// The same, and links `site` (see backend::ExitSite) to it; `epoch` is the running view's.
-    const void* entry_and_link(uint64_t pa, uint32_t mode, uint32_t site, uint32_t epoch);
+    const void* entry_and_link(uint64_t pa, uint32_t mode, uint32_t site, uint32_t epoch,
+                               const GuestState* state = nullptr);
 
     /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after
     /// it.
@@ -79,8 +81,8 @@ class Engine {
 
   private:
     static constexpr uint64_t kNoPage = ~uint64_t{0};
-    TranslationBlock* find_or_translate(uint64_t pa, uint32_t mode);
-    TranslationBlock* translate(uint64_t pa, uint32_t mode);
+    TranslationBlock* find_or_translate(uint64_t pa, uint32_t mode, const GuestState* state);
+    TranslationBlock* translate(uint64_t pa, uint32_t mode, const GuestState* state);
     void trace(const TranslationBlock& block);
     void mark_devices(ir::Block& block) const;
 

@@ -1,0 +1,42 @@
+#include "jit/engine/predict.h"
+
+#include <optional>
+#include <vector>
+
+namespace arclight::jit {
+
+void predict_slots(ir::Block& block, const GuestState& state) {
+    using enum ir::Op;
+    static thread_local std::vector<std::optional<uint64_t>> value;
+    value.assign(block.insts.size(), std::nullopt);
+    const auto of = [&](ir::Ref r) { return r == ir::kNoRef ? std::nullopt : value[r]; };
+    for (size_t n = 0; n < block.insts.size(); ++n) {
+        ir::Inst& i = block.insts[n];
+        switch (i.op) {
+            case Const: value[n] = i.imm; break;
+            // The builder hands on what the block itself has set, so what is read is the entry's.
+            case GetX: value[n] = i.imm < 31 ? state.x[i.imm] : state.sp; break;
+            case Add:
+                if (i.type != ir::Type::I64) break;
+                if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a + *b;
+                break;
+            case Sub:
+                if (i.type != ir::Type::I64) break;
+                if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a - *b;
+                break;
+            case Load:
+            case LoadPair:
+            case LoadV:
+            case LoadPairV:
+            case Store:
+            case StorePair:
+            case StoreV:
+            case StorePairV:
+                if (const auto address = of(i.args[0])) i.imm = (*address >> kWindowSlotBits) + 1;
+                break;
+            default: break;
+        }
+    }
+}
+
+}  // namespace arclight::jit
