@@ -147,6 +147,7 @@ WorldCounts KvmWorld::counts() const {
                                                            {SYS_madvise, "madvise"},
                                                            {SYS_mprotect, "mprotect"},
                                                            {SYS_sched_yield, "sched_yield"},
+                                                           {SYS_timerfd_settime, "timerfd_settime"},
                                                            {SYS_clock_gettime, "clock_gettime"}};
     for (const auto& [number, name] : kNames) {
         out.emplace_back(name, sum.system_call[number]);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -127,6 +128,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::World> world_;
     std::string world_reason_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::string failure_;  // under exclusive_lock_ until all CPUs have ended
     std::vector<std::unique_ptr<Vcpu>> vcpus_;
     std::unique_ptr<devices::GicV2> gic2_;

@@ -1,6 +1,7 @@
 // Traces and counters of a machine.
 #include <sys/resource.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "frontend/a64/system/exceptions.h"
@@ -13,6 +14,39 @@ namespace {
 double cpu_seconds(const rusage& u) {
     return double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
            double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+using Json = nlohmann::ordered_json;
+
+/// Adds up counters of the same name.
+void add_to(Json& sum, const Json& counters) {
+    if (sum.is_null()) sum = Json::object();
+    for (const auto& [name, value] : counters.items()) {
+        if (value.is_object())
+            add_to(sum[name], value);
+        else
+            sum[name] = sum.value(name, uint64_t{0}) + value.get<uint64_t>();
+    }
+}
+
+Json per_second(const Json& counters, double seconds) {
+    Json out;
+    for (const auto& [name, value] : counters.items())
+        out[name] = value.is_object() ? per_second(value, seconds) : Json(double(value.get<uint64_t>()) / seconds);
+    return out;
+}
+
+void print_counters(std::FILE* out, const Json& counters, const std::string& prefix, double seconds) {
+    for (const auto& [name, value] : counters.items()) {
+        if (value.is_object())
+            print_counters(out, value, prefix + name + ".", seconds);
+        else if (const auto count = value.get<uint64_t>(); count != 0)
+            fmt::print(out, "{:<40}{:>14}{:>14.0f}\n", prefix + name, count, double(count) / seconds);
+    }
 }
 
 constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exception", "halt",     "svc",
@@ -33,51 +67,66 @@ void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, 
                asid, detail, vcpu.cpu().state.page_base);
 }
 
-std::string Board::stats_json() const {
-    nlohmann::ordered_json j;
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    j["cpu_seconds"] = cpu_seconds(usage);
-    j["accel"] = {{"world", world_->name()}, {"reason", world_reason_}};
-    for (const auto& [name, count] : world_->counts()) j["accel"]["exits"][name] = count;
-    j["peak_memory_bytes"] = usage.ru_maxrss * 1024;
-    if (options_.count_instructions) j["guest_instructions"] = instructions();
-    const jit::EngineStats e = engine_->stats();
+/// What is counted, by name: the world's exits, the translator's work, all CPUs together, devices.
+static Json counters_of(const backend::World& world, const jit::EngineStats& e, const Json& cpus, const devices::Bus& bus) {
+    Json j;
+    for (const auto& [name, count] : world.counts()) j["world_exits"][name] = count;
     j["translation"] = {{"blocks", e.blocks},
                         {"guest_instructions", e.guest_insns},
                         {"host_bytes", e.host_bytes},
-                        {"nanoseconds", e.translate_ns},
                         {"lookups", e.lookups},
                         {"links", e.links},
                         {"invalidated_blocks", e.invalidated},
                         {"flushes", e.flushes}};
-    for (const auto& v : vcpus_) {
-        const VcpuStats& s = v->stats();
-        nlohmann::ordered_json c;
-        for (unsigned i = 0; i < 16; ++i)
-            if (kExitNames[i] != nullptr) c["exits"][kExitNames[i]] = s.exits[i];
-        c["memory_slow"] = s.memory_slow;
-        c["tlb_fills"] = s.tlb_fills;
-        c["mmio"] = s.mmio;
-        c["data_aborts"] = s.data_aborts;
-        c["instruction_aborts"] = s.instruction_aborts;
-        c["interrupts"] = s.interrupts;
-        c["lookups_direct"] = s.lookups_direct;
-        c["lookups_indirect"] = s.lookups_indirect;
-        c["tlbi"] = s.tlbi;
-        c["ic"] = s.ic;
-        c["halts"] = s.halts;
-        if (const mmu::WindowSet* windows = v->windows()) {
-            const mmu::WindowStats& w = windows->stats();
-            c["windows"] = {{"faults", s.window_faults},       {"fills", w.fills},
-                            {"large_fills", w.large_fills},    {"host_slots", w.root_entries},
-                            {"evictions", w.evictions},        {"dropped_pages", w.dropped_pages},
-                            {"invalidations", w.invalidations}, {"device_sites", s.device_sites}};
-        }
-        j["cpus"].push_back(c);
-    }
-    for (const auto& d : bus_.stats())
+    for (const Json& cpu : cpus) add_to(j["cpu"], cpu);
+    for (const auto& d : bus.stats())
         if (d.reads + d.writes != 0) j["mmio"][d.name] = {{"reads", d.reads}, {"writes", d.writes}};
+    return j;
+}
+
+static Json cpu_counters(const Vcpu& v) {
+    const VcpuStats& s = v.stats();
+    Json c;
+    for (unsigned i = 0; i < 16; ++i)
+        if (kExitNames[i] != nullptr) c["exits"][kExitNames[i]] = s.exits[i];
+    c["el_switches"] = s.el_switches;
+    c["memory_slow"] = s.memory_slow;
+    c["tlb_fills"] = s.tlb_fills;
+    c["mmio"] = s.mmio;
+    c["data_aborts"] = s.data_aborts;
+    c["instruction_aborts"] = s.instruction_aborts;
+    c["interrupts"] = s.interrupts;
+    c["lookups_direct"] = s.lookups_direct;
+    c["lookups_indirect"] = s.lookups_indirect;
+    c["tlbi"] = s.tlbi;
+    c["ic"] = s.ic;
+    c["halts"] = s.halts;
+    if (const mmu::WindowSet* windows = v.windows()) {
+        const mmu::WindowStats& w = windows->stats();
+        c["windows"] = {{"faults", s.window_faults},        {"fills", w.fills},
+                        {"large_fills", w.large_fills},     {"host_slots", w.root_entries},
+                        {"evictions", w.evictions},         {"dropped_pages", w.dropped_pages},
+                        {"invalidations", w.invalidations}, {"device_sites", s.device_sites}};
+    }
+    return c;
+}
+
+std::string Board::stats_json() const {
+    Json j;
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const double seconds = seconds_since(started_);
+    j["seconds"] = seconds;
+    j["cpu_seconds"] = cpu_seconds(usage);
+    j["accel"] = {{"world", world_->name()}, {"reason", world_reason_}};
+    j["peak_memory_bytes"] = usage.ru_maxrss * 1024;
+    if (options_.count_instructions) j["guest_instructions"] = instructions();
+    const jit::EngineStats e = engine_->stats();
+    for (const auto& v : vcpus_) j["cpus"].push_back(cpu_counters(*v));
+    const Json counters = counters_of(*world_, e, j["cpus"], bus_);
+    j.update(counters);
+    j["translation"]["nanoseconds"] = e.translate_ns;
+    j["per_second"] = per_second(counters, seconds);
     return j.dump(2);
 }
 
@@ -92,12 +141,7 @@ void Board::print_stats(std::FILE* out) const {
     getrusage(RUSAGE_SELF, &usage);
     fmt::print(out, "host: {:.2f} CPU seconds, {} MiB of memory at most\n", cpu_seconds(usage),
                usage.ru_maxrss >> 10);
-    fmt::print(out, "world: {} ({})", world_->name(), world_reason_);
-    const char* separator = ": exits ";
-    for (const auto& [name, count] : world_->counts()) {
-        if (count != 0) fmt::print(out, "{}{}={}", std::exchange(separator, " "), name, count);
-    }
-    fmt::print(out, "\n");
+    fmt::print(out, "world: {} ({})\n", world_->name(), world_reason_);
     if (options_.count_instructions)
         fmt::print(out, "guest: {} instructions (counting slows the run: take its time from another)\n",
                    instructions());
@@ -109,8 +153,6 @@ void Board::print_stats(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
-    fmt::print(out, "             {} lookups, {} links, {} blocks invalidated, {} flushes\n", e.lookups,
-               e.links, e.invalidated, e.flushes);
     if (options_.jit != JitTier::tier1) {
         const jit::Tier2Stats t = engine_->tier2_stats();
         fmt::print(out,
@@ -121,30 +163,10 @@ void Board::print_stats(std::FILE* out) const {
                    t.live_bytes, double(t.compile_ns) / 1e9, double(t.compile_p50_ns) / 1e6,
                    double(t.compile_p99_ns) / 1e6);
     }
-    for (const auto& v : vcpus_) {
-        const VcpuStats& s = v->stats();
-        fmt::print(out, "cpu {}: exits", v->index());
-        for (unsigned i = 0; i < 16; ++i)
-            if (s.exits[i] != 0 && kExitNames[i] != nullptr)
-                fmt::print(out, " {}={}", kExitNames[i], s.exits[i]);
-        fmt::print(
-            out,
-            "\n       memory slow paths {}, TLB fills {}, MMIO {}, data aborts {}, instruction aborts {}\n"
-            "       interrupts {}, lookups direct {} indirect {}, TLBI {}, IC {}, halts {}\n",
-            s.memory_slow, s.tlb_fills, s.mmio, s.data_aborts, s.instruction_aborts, s.interrupts,
-            s.lookups_direct, s.lookups_indirect, s.tlbi, s.ic, s.halts);
-        if (const mmu::WindowSet* windows = v->windows()) {
-            const mmu::WindowStats& w = windows->stats();
-            fmt::print(out,
-                       "       window faults {}, fills {} and {} of 2 MiB, host slots {}, evictions {}\n"
-                       "       dropped pages {}, invalidations {}, device instructions {}\n",
-                       s.window_faults, w.fills, w.large_fills, w.root_entries, w.evictions, w.dropped_pages,
-                       w.invalidations, s.device_sites);
-        }
-    }
-    for (const auto& d : bus_.stats())
-        if (d.reads + d.writes != 0)
-            fmt::print(out, "mmio {}: {} reads, {} writes\n", d.name, d.reads, d.writes);
+    Json cpus;
+    for (const auto& v : vcpus_) cpus.push_back(cpu_counters(*v));
+    fmt::print(out, "{:<40}{:>14}{:>14}\n", "counters of all CPUs", "total", "per second");
+    print_counters(out, counters_of(*world_, e, cpus, bus_), "", seconds_since(started_));
 }
 
 }  // namespace arclight::guestos

@@ -185,6 +185,8 @@ void Vcpu::wait_for_broadcasts() {
 // ------------------------------------------------------------------------------------------------
 
 void Vcpu::context_changed() {
+    stats_.el_switches += cpu_.el != last_el_;
+    last_el_ = cpu_.el;
     state_.user_view = views_.select(0, false, cpu_.translation.asid);
     state_.view = cpu_.el == 0 ? state_.user_view : views_.select(cpu_.el, cpu_.pan, cpu_.translation.asid);
     views_.use_for_mode(state_.view, state_.mode);

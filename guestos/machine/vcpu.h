@@ -23,7 +23,7 @@ class Board;
 struct VcpuStats {
     uint64_t exits[16] = {};  ///< by jit::ExitReason
     uint64_t memory_slow = 0, tlb_fills = 0, mmio = 0, data_aborts = 0, instruction_aborts = 0;
-    uint64_t window_faults = 0, device_sites = 0;
+    uint64_t window_faults = 0, device_sites = 0, el_switches = 0;
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
 };
 
@@ -157,6 +157,7 @@ class Vcpu final : public frontend::a64::Environment {
     std::vector<Request> requests_;
     uint64_t posted_ = 0;                  // under request_lock_
     std::atomic<uint64_t> completed_{0};   // requests carried out
+    unsigned last_el_ = 1;
     bool broadcasts_outstanding_ = false;  // own thread
 
     std::mutex wait_lock_;
