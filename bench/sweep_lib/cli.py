@@ -10,7 +10,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 USAGE = """./bench/sweep [--quick] [OPTIONS]          run, show the table, write result.json and report.html
        ./bench/sweep --simbench                  SimBench's categories in a bare-metal guest instead
        ./bench/sweep compare OLD.json NEW.json   what became slower beyond noise (exit status 1 if anything did)
-       ./bench/sweep report RESULT.json [FILE]   show a result again, and make its page (FILE.html) or chart (FILE.svg)"""
+       ./bench/sweep report RESULT.json [FILE]   show a result again, and make its page (FILE.html), chart (.svg) or table (.md)"""
 
 
 class UserError(Exception):
@@ -308,7 +308,7 @@ def command_report(arguments):
         page.save(result, target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}") from None
-    print(f"\npage: {target}")
+    print(f"\nwritten: {target}")
     return 0
 
 

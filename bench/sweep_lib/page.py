@@ -2,7 +2,7 @@
 from . import charts, table
 from .charts import esc
 from .programs import GROUPS
-from .results import kind_of, mips, spread
+from .results import mips, spread
 
 STYLE = """
 :root{--bg:#fbfbf9;--card:#fff;--ink:#1d2129;--soft:#646b78;--line:#e3e4e0;--grid:#eceded;--one:#8b919c;--int:#2f6fb3;--fp:#c0662c;
@@ -176,8 +176,7 @@ def full_table(result):
                 mine = s.get(result["headline"])
                 cells.append(f"<td>{s['native']['median']:.2f}</td>" if "native" in s else "<td>&ndash;</td>")
                 cells.append(f"<td>{mine['median'] / s['native']['median']:.1f}&times;</td>" if mine and "native" in s else "<td>&ndash;</td>")
-            noise = max((spread(x) for v, x in s.items() if kind_of(v) != "native"), default=0)
-            cells.append(f"<td>{100 * noise:.0f} %</td><td class=\"text\">{esc(table.short_name(e['qemu']['variant'])) if e['qemu'] else ''}</td>")
+            cells.append(f"<td>{table.noise_text(s)}</td><td class=\"text\">{esc(table.short_name(e['qemu']['variant'])) if e['qemu'] else ''}</td>")
             body.append("<tr>" + "".join(cells) + "</tr>")
     return f'<div class="box"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
@@ -225,9 +224,9 @@ def chart(result):
 
 
 def save(result, path):
-    if path.endswith((".svg", ".svg.new")):
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(chart(result))
-        return
+    """A page, or by the file's name only the chart (.svg) or the table (.md)."""
+    name = path.removesuffix(".new")
+    make = chart if name.endswith(".svg") else table.markdown if name.endswith(".md") else render
+    text = make(result)
     with open(path, "w", encoding="utf-8") as f:
-        f.write(render(result))
+        f.write(text)

@@ -7,6 +7,12 @@ def short_name(variant):
     return variant.split(" ", 1)[1] if " " in variant else variant
 
 
+def noise_text(seconds):
+    """The largest spread of the emulators' repetitions; one repetition has none."""
+    spreads = [spread(s) for v, s in seconds.items() if kind_of(v) != "native" and s["n"] > 1]
+    return f"{100 * max(spreads):.0f} %" if spreads else "-"
+
+
 def columns(result):
     ours = sorted(result["means"], key=lambda v: v != result["headline"])
     native = any("native" in e["seconds"] for e in result["programs"].values())
@@ -37,8 +43,7 @@ def row(result, name):
         head = seconds.get(result["headline"])
         text += f"{seconds['native']['median']:8.2f} " if "native" in seconds else f"{'-':>8} "
         text += f"{head['median'] / seconds['native']['median']:5.1f} " if head and "native" in seconds else f"{'-':>5} "
-    noise = max((spread(s) for v, s in seconds.items() if kind_of(v) != "native"), default=0)
-    text += f" {100 * noise:4.0f} %  "
+    text += f" {noise_text(seconds):>6}  "
     return text + (short_name(entry["qemu"]["variant"]) if entry["qemu"] else "")
 
 
@@ -63,3 +68,24 @@ def whole(result):
             lines += [row(result, n) for n in names]
     lines += means(result) if any(m["all"] for m in result["means"].values()) else []
     return lines
+
+
+def markdown(result):
+    """The whole table for a README or an issue, with what made it."""
+    head, m = result["headline"], result["machine"]
+    lines = [f"`{result['command']}`, {result['started']}, on {m['cpu']}, {m['cores']} cores, Linux {m['kernel']}; {result['qemu']}; "
+             f"Arclight {short_name(head) if head else '-'}; medians of {result['metric']} seconds.", "",
+             "| program | what it is | Arclight s | QEMU s | QEMU's CPU | times faster | spread | native s |", "|---|---|---|---|---|---|---|---|"]
+    for group in GROUPS:
+        for name, e in result["programs"].items():
+            s = e["seconds"]
+            if e["group"] != group or head not in s:
+                continue
+            qemu = f"{e['qemu']['seconds']:.2f} | {short_name(e['qemu']['variant'])} | {e['ratios'][head]:.2f}" if e["qemu"] else " | | "
+            lines.append(f"| {name} | {e['about']} | {s[head]['median']:.2f} | {qemu} | {noise_text(s)} | " +
+                         (f"{s['native']['median']:.2f} |" if "native" in s else "|"))
+    for v, means in result["means"].items():
+        if means["all"]:
+            lines.append(f"| **mean, {short_name(v)}** | {means['n']} programs; INT {means['int'] or 0:.2f}, FP {means['fp'] or 0:.2f}, "
+                         f"system {means['system'] or 0:.2f} | | | | **{means['all']:.2f}** | | |")
+    return "\n".join(lines) + "\n"
