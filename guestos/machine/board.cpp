@@ -78,6 +78,7 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
                                                                         .trace_host = options_.trace.host,
                                                                         .trace_file = trace_file_});
     if (auto chosen = choose_world(); !chosen) return chosen;
+    tell_world();
 
     for (unsigned i = 0; i < options_.cpus; ++i) vcpus_.push_back(std::make_unique<Vcpu>(*this, i));
     devices::InterruptController* gic;
@@ -147,6 +148,12 @@ Result<void> Board::choose_world() {
     }
     world_ = std::make_unique<backend::ProcessWorld>(engine_->code());
     return {};
+}
+
+/// For a person who watches; a command's output stays the command's.
+void Board::tell_world() const {
+    if (options_.accel == Accel::automatic && options_.command.empty() && isatty(STDERR_FILENO) != 0)
+        fmt::print(stderr, "arclight: --accel auto chose {}\n", world_reason_);
 }
 
 void Board::fail(const std::string& why) {

@@ -117,6 +117,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void print_exception(Vcpu& cpu, const char* what);
     void print_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail);
     Result<void> choose_world();
+    void tell_world() const;
     void fail(const std::string& why);
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
 

@@ -1,12 +1,13 @@
 """Boots Debian's guest under Arclight and under QEMU, for the tests of this folder.
 
 The environment says where things are: ARCLIGHT (the program), ARCLIGHT_SOURCE (the tree), ARCLIGHT_NIGHTLY (do
-everything). A test that cannot run here calls skip(), which ctest shows as skipped; one that fails calls Failures.end().
+everything), ARCLIGHT_OPTIONS (further ones for 'arclight run'). A test that cannot run here calls skip(), which ctest shows as skipped; one that fails calls Failures.end().
 """
 import atexit, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 ARCLIGHT = os.environ["ARCLIGHT"]
 SOURCE = os.environ["ARCLIGHT_SOURCE"]
+OPTIONS = os.environ.get("ARCLIGHT_OPTIONS", "").split()  # for every 'arclight run', such as --accel kvm
 NIGHTLY = os.environ.get("ARCLIGHT_NIGHTLY", "") not in ("", "0")
 QEMU = shutil.which("qemu-system-aarch64")
 QEMU_CPU = "neoverse-n1"
@@ -80,7 +81,7 @@ class Guest:
 
     def arclight(self, command=None, append="quiet loglevel=0", options=()):
         """The command line that runs `command` in this guest."""
-        return [ARCLIGHT, "run", "--kernel", self.kernel, "--initrd", self.initrd, "--no-reboot", "--append",
+        return [ARCLIGHT, "run", *OPTIONS, "--kernel", self.kernel, "--initrd", self.initrd, "--no-reboot", "--append",
                 f"console=ttyAMA0 panic=-1 {append}", *options] + (["--", *command] if command else [])
 
     def run(self, command, limit=120, append="quiet loglevel=0", options=(), stdin=None):
