@@ -173,6 +173,10 @@ def sweep(o):
     load = workload(o, settings, chosen, guest, out)
     names, spec_disk = load.names, load.disk
     quick = o.quick and o.cpus is None
+    if o.quick and not o.variants:
+        # Of the virtual-machine world the quick form runs the highest tier only.
+        last = max((n for n, v in enumerate(found) if v.labels.get("accel") == "kvm"), default=-1)
+        found = [v for n, v in enumerate(found) if v.labels.get("accel") != "kvm" or n == last]
     if quick:
         used = {cpu for _, cpu in names}
         found = [v for v in found if v.kind != "qemu" or (v.labels["cpu"] in used and v.labels["kaslr"] and v.labels["thread"] == "single")]

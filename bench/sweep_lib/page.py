@@ -96,9 +96,18 @@ def mips_chart(result):
     return key([("ours", "Arclight"), ("theirs", "QEMU, its fastest")]) + f'<div class="box">{charts.dumbbells(rows, "million guest instructions a second")}</div>'
 
 
+def add_counts(sums, counts, prefix=""):
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            add_counts(sums, value, f"{prefix}{name} ")
+        elif isinstance(value, int):
+            sums[prefix + name] = sums.get(prefix + name, 0) + value
+
+
 def totals(result, variant):
-    """Counters of all boots of a variant, added up: (cpu seconds, translation seconds by tier, {exit cause: n}, {other: n})."""
-    cpu, translation, exits, other = 0.0, {}, {}, {}
+    """Counters of all boots of a variant, added up: CPU seconds, translation seconds by section, exits of translated code by
+    cause, exits of the world (a virtual machine's) by cause, other events."""
+    cpu, translation, exits, world, other = 0.0, {}, {}, {}, {}
     for record in result["stats"]:
         if record["variant"] != variant:
             continue
@@ -106,17 +115,14 @@ def totals(result, variant):
         cpu += stats.get("cpu_seconds", 0)
         for section, values in stats.items():
             if isinstance(values, dict):
-                for name, value in values.items():
-                    if name == "nanoseconds":
-                        translation[section] = translation.get(section, 0) + value / 1e9
+                for name in ("nanoseconds", "compile_nanoseconds"):
+                    if name in values:
+                        translation[section] = translation.get(section, 0) + values[name] / 1e9
+        add_counts(world, stats.get("world_exits", {}))
         for vcpu in stats.get("cpus", []):
-            for name, value in vcpu.items():
-                if name == "exits":
-                    for cause, n in value.items():
-                        exits[cause] = exits.get(cause, 0) + n
-                elif isinstance(value, int):
-                    other[name] = other.get(name, 0) + value
-    return cpu, translation, exits, other
+            add_counts(exits, vcpu.get("exits", {}))
+            add_counts(other, {k: v for k, v in vcpu.items() if k != "exits"})
+    return cpu, translation, exits, world, other
 
 
 def tiers_chart(result):
@@ -140,15 +146,18 @@ def time_chart(result):
 
 
 def exits_chart(result):
+    """The headline's exits and events, then what virtual machines were left for."""
+    def box(counts, title):
+        rows = sorted(((k.replace("_", " "), n) for k, n in counts.items() if n), key=lambda r: -r[1])
+        return f'<p class="note">{esc(title)}</p><div class="box">{charts.count_bars(rows, title)}</div>' if rows else ""
+
     if not result["headline"]:
         return ""
-    _, _, exits, other = totals(result, result["headline"])
-    rows = sorted(((k, v) for k, v in exits.items() if v), key=lambda r: -r[1])
-    more = sorted(((k.replace("_", " "), v) for k, v in other.items() if v), key=lambda r: -r[1])
-    if not rows:
-        return '<p class="note">No statistics.</p>'
-    return (f'<div class="box">{charts.count_bars(rows, "exits by cause")}</div><p class="note">Other events, same runs:</p>'
-            f'<div class="box">{charts.count_bars(more, "other events")}</div>')
+    _, _, exits, _, other = totals(result, result["headline"])
+    parts = [box(exits, f"Exits of translated code, {table.short_name(result['headline'])}:"), box(other, "Other events, same runs:")]
+    for v in result["means"]:
+        parts.append(box(totals(result, v)[3], f"Exits of the virtual machine, {table.short_name(v)}:"))
+    return "".join(parts) or '<p class="note">No statistics.</p>'
 
 
 def full_table(result):
@@ -210,7 +219,7 @@ def render(result):
              "<h2>Times faster than QEMU</h2>", ratio_chart(result), "<h2>Guest instructions a second</h2><p class='soft'>Millions, exact counts (see bench/README.md), logarithmic.</p>", mips_chart(result),
              "<h2>Tiers and worlds</h2><p class='soft'>Geometric means over the programs, by configuration of Arclight; the line is QEMU.</p>", tiers_chart(result),
              "<p class='soft'>CPU seconds of all runs and boots, and the share that went into translating:</p>", time_chart(result),
-             "<h2>Exits by cause</h2><p class='soft'>How often translated code was left, and why: all runs of the configuration above. Logarithmic.</p>", exits_chart(result),
+             "<h2>Exits by cause</h2><p class='soft'>How often translated code was left, and why: all runs together. Logarithmic.</p>", exits_chart(result),
              "<h2>All figures</h2>", full_table(result), "<h2>How it was measured</h2>", how(result)]
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
             f"<title>Arclight against QEMU TCG</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n")

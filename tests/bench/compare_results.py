@@ -82,7 +82,7 @@ with open(os.path.join(work, "page.html")) as f:
     source = f.read()
 page.feed(source)
 check(not page.open and not page.outside and "<script" not in source and "url(" not in source, "the page is whole and self-contained")
-for words in ("Times faster than QEMU", "perl", "fft", "getpid", "Exits by cause", "svc", "Tiers and worlds", "What failed", "QEMU emulator version 7.2.0 (a fake)"):
+for words in ("Times faster than QEMU", "perl", "fft", "getpid", "Exits by cause", "svc", "io port", "windows faults", "Tiers and worlds", "What failed", "QEMU emulator version 7.2.0 (a fake)"):
     check(words in page.texts or any(words in t for t in page.texts), f"page: no '{words}'")
 # What a result says is text in the page, never markup.
 evil = json.load(open(old))
