@@ -14,7 +14,7 @@
 namespace arclight::backend::kvm {
 
 namespace {
-std::unexpected<std::string> failure(const char* what) {
+std::unexpected<std::string> failure(std::string_view what) {
     return std::unexpected(fmt::format("{}: {}", what, strerror(errno)));
 }
 
@@ -45,17 +45,18 @@ Processor::~Processor() {
     if (run_ != nullptr) munmap(run_, run_bytes_);
 }
 
-Result<VirtualMachine> VirtualMachine::create() {
+Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned most_slots) {
     VirtualMachine vm;
-    vm.device_ = FileDescriptor(open("/dev/kvm", O_RDWR | O_CLOEXEC));
-    if (vm.device_.get() < 0) return failure("/dev/kvm cannot be opened");
+    vm.device_ = FileDescriptor(open(device_path, O_RDWR | O_CLOEXEC));
+    if (vm.device_.get() < 0) return failure(fmt::format("{} cannot be opened", device_path));
     const int device = vm.device_.get();
     if (ioctl(device, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
-        return std::unexpected("/dev/kvm speaks another version of its interface");
+        return std::unexpected(fmt::format("{} speaks another version of its interface", device_path));
     constexpr int kNeeded = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
     if ((ioctl(device, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & kNeeded) != kNeeded)
-        return std::unexpected("/dev/kvm lacks KVM_CAP_SYNC_REGS");
-    vm.most_slots_ = static_cast<unsigned>(std::max(0, ioctl(device, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS)));
+        return std::unexpected(fmt::format("{} lacks KVM_CAP_SYNC_REGS", device_path));
+    const int slots = ioctl(device, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+    vm.most_slots_ = std::min(most_slots, static_cast<unsigned>(std::max(0, slots)));
     const int run_bytes = ioctl(device, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (run_bytes < static_cast<int>(sizeof(kvm_run))) return failure("KVM_GET_VCPU_MMAP_SIZE");
     vm.run_bytes_ = static_cast<size_t>(run_bytes);

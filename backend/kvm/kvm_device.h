@@ -52,8 +52,11 @@ class Processor {
 
 class VirtualMachine {
   public:
-    /// Opens /dev/kvm and makes an empty machine; says what is missing if that does not work.
-    static Result<VirtualMachine> create();
+    static constexpr const char* kDevice = "/dev/kvm";
+
+    /// Opens the device and makes an empty machine; says what is missing if that does not work. Of the memory slots
+    /// that KVM has it takes no more than these.
+    static Result<VirtualMachine> create(const char* device_path = kDevice, unsigned most_slots = ~0u);
 
     /// The general registers and the system registers travel in the shared page.
     Result<Processor> create_processor();

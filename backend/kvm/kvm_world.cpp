@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -96,6 +97,10 @@ kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const CodeBuffer& code, 
         if (!thread) return std::unexpected(thread.error());
         world->threads_.push_back(std::move(*thread));
     }
+    // A fault of translated code is taken for an access of the guest's, so its own first touch must not be one.
+    constexpr uint64_t kGib = uint64_t{1} << 30;
+    for (uint64_t at = range.base & ~(kGib - 1); at < range.base + code.size(); at += kGib)
+        if (auto added = world->process_.add(std::max(at, range.base)); !added) return std::unexpected(added.error());
     if (!options.windows) return world;
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         const size_t count = options.table_bytes / 4096;

@@ -8,24 +8,19 @@
 namespace arclight::backend::kvm {
 
 Arena::Arena(size_t bytes) : size_(bytes) {
-    constexpr size_t kLarge = size_t{2} << 20;
-    const auto map = [](uint64_t address, size_t size, int flags) {
-        return mmap(reinterpret_cast<void*>(address), size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
-    };
-    void* p = map(kPreferredAddress, bytes, MAP_FIXED_NOREPLACE);
-    if (p == MAP_FAILED) {
-        // Another machine of this process has the place: any multiple of 2 MiB does.
-        p = map(0, bytes + kLarge, 0);
-        if (p == MAP_FAILED)
-            throw std::system_error(errno, std::generic_category(), "cannot map the virtual machine's page tables");
-        const uint64_t start = reinterpret_cast<uint64_t>(p), aligned = (start + kLarge - 1) & ~(kLarge - 1);
-        if (aligned != start) munmap(p, aligned - start);
-        if (const uint64_t tail = start + kLarge - aligned; tail != 0)
-            munmap(reinterpret_cast<void*>(aligned + bytes), tail);
-        p = reinterpret_cast<void*>(aligned);
+    // Other machines of this process have arenas too, each in a GiB of its own: ProcessMap goes by GiB.
+    constexpr uint64_t kGib = uint64_t{1} << 30;
+    constexpr unsigned kPlaces = 64;
+    for (unsigned i = 0; i < kPlaces; ++i) {
+        void* p = mmap(reinterpret_cast<void*>(kPreferredAddress + i * kGib), bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        if (p != MAP_FAILED) {
+            base_ = static_cast<uint8_t*>(p);
+            return;
+        }
+        if (errno != EEXIST) break;
     }
-    base_ = static_cast<uint8_t*>(p);
+    throw std::system_error(errno, std::generic_category(), "cannot map the virtual machine's page tables");
 }
 
 Arena::~Arena() { munmap(base_, size_); }

@@ -20,6 +20,7 @@ namespace {
 constexpr size_t kStackBytes = size_t{8} << 20, kGuardBytes = 4096;
 constexpr uint64_t kFlagsAlwaysSet = 2;
 constexpr uint16_t kSyscallInstruction = 0x050f;
+constexpr uint64_t kFaultOfPresentPage = 1;  ///< of a page fault's error code (SDM vol. 3, 4.7)
 
 uint8_t* map_stack() {
     void* p = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -216,7 +217,8 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
                 system_call(frame, regs.rcx);
                 return true;
             }
-            if (code_.contains(frame.rip)) break;
+            // What is there but not for ring 3 stays so.
+            if (code_.contains(frame.rip) || (frame.error & kFaultOfPresentPage) != 0) break;
             ++counts_.first_touches;
             if (auto added = process_.add(processor_.sregs().cr2); !added)
                 return std::unexpected(fmt::format("{}; {}", describe(frame), added.error()));

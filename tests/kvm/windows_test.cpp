@@ -1,0 +1,322 @@
+// Edits of the page tables as code inside sees them, and faults that it has there: what windows live on.
+#include <sys/mman.h>
+#include <xbyak/xbyak.h>
+
+#include <cstring>
+#include <optional>
+
+#include "backend/kvm/kvm_world.h"
+#include "tests/kvm/machine.h"
+
+namespace arclight::backend::kvm::testing {
+namespace {
+
+constexpr uint64_t kP = 1, kW = 2, kU = 4, kA = 1 << 5, kD = 1 << 6, kNx = uint64_t{1} << 63;
+constexpr size_t kPages = 16;
+
+/// "Translated code": x0 is an address; load() reads x1 from there, store() writes it. Each ends with
+/// ExitReason::Lookup, or with Exception when it faulted and the handler sent it to faulted().
+struct Code : Xbyak::CodeGenerator {
+    Code(uint8_t* at, const uint8_t* leave) : CodeGenerator(4096, at) {
+        using namespace Xbyak::util;
+        const auto slot = [&](unsigned n) {
+            return qword[rbp + ARCLIGHT_STATE_DISP(x) + 8 * static_cast<int>(n)];
+        };
+        const auto end = [&](jit::ExitReason reason) {
+            mov(dword[rbp + ARCLIGHT_STATE_DISP(exit_reason)], static_cast<uint32_t>(reason));
+            jmp(leave, T_NEAR);
+        };
+        load = getCurr();
+        mov(rax, slot(0));
+        load_access = getCurr();
+        mov(rcx, qword[rax]);
+        mov(slot(1), rcx);
+        end(jit::ExitReason::Lookup);
+        store = getCurr();
+        mov(rax, slot(0));
+        mov(rcx, slot(1));
+        store_access = getCurr();
+        mov(qword[rax], rcx);
+        end(jit::ExitReason::Lookup);
+        faulted = getCurr();
+        mov(slot(2), rax);  // registers are as they were
+        end(jit::ExitReason::Exception);
+    }
+    const uint8_t *load, *load_access, *store, *store_access, *faulted;
+};
+
+struct LastFault {
+    unsigned count = 0;
+    const void* pc = nullptr;
+    uint64_t address = 0;
+    const void* answer = nullptr;
+} last;
+
+const void* on_fault(jit::GuestState&, const void* pc, uint64_t address) {
+    ++last.count;
+    last.pc = pc;
+    last.address = address;
+    return last.answer;
+}
+
+class Tables : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        if (!the_probe().usable) GTEST_SKIP() << the_probe().why_not;
+        auto world = KvmWorld::create(buffer_, {.cpus = 2,
+                                                .native_ring0 = the_probe().native_ring0,
+                                                .windows = true,
+                                                .window_fault = on_fault,
+                                                .table_bytes = size_t{1} << 20});
+        ASSERT_TRUE(world) << world.error();
+        world_ = std::move(*world);
+        code_.emplace(buffer_.base() + buffer_.size() / 2 - 4096, buffer_.thunks().leave);
+        state_.mxcsr = 0x1f80;
+        last = {.answer = code_->faulted};
+        ram_ = static_cast<uint8_t*>(
+            mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        for (uint64_t i = 0; i < kPages; ++i) std::memcpy(ram_ + i * 4096, &i, 8);
+    }
+    ~Tables() override {
+        if (ram_ != nullptr) munmap(ram_, kPages * 4096);
+    }
+
+    void inside(const std::function<void()>& body, unsigned cpu = 0) {
+        const auto ran = world_->run_thread(cpu, body);
+        ASSERT_TRUE(ran) << ran.error();
+    }
+
+    // ---- Inside
+    /// Takes a root entry with one path of tables; leaf() is then its first page's entry.
+    void make_path(unsigned cpu = 0) {
+        mmu::HostTables& t = *world_->host_tables(cpu);
+        unsigned entry = 0;
+        while (!t.may_use_root_entry(entry)) ++entry;
+        ASSERT_LT(entry, 256u);
+        base_ = uint64_t{entry} << 39;
+        uint64_t* table = t.root();
+        uint64_t* at = &table[entry];
+        for (unsigned level = 3; level > 0; --level) {
+            uint64_t* below = t.take_table();
+            ASSERT_NE(below, nullptr);
+            *at = t.physical_of_table(below) | kP | kW | kU | kA;
+            at = below;
+        }
+        leaves_ = at;
+    }
+    void set(unsigned page, unsigned ram_page, bool writable = true, unsigned cpu = 0) {
+        leaves_[page] = world_->host_tables(cpu)->physical_of_page(ram_ + ram_page * 4096) | kP | kU | kA |
+                        kNx | (writable ? kW | kD : 0);
+    }
+    void forget(std::initializer_list<unsigned> pages) {
+        std::vector<uint64_t> addresses;
+        for (const unsigned p : pages) addresses.push_back(base_ + p * 4096);
+        world_->host_tables(0)->invalidate(addresses);
+    }
+    /// What is read at this page's first word; nothing if that faults.
+    std::optional<uint64_t> load(unsigned page) { return load_at(base_ + page * 4096); }
+    std::optional<uint64_t> load_at(uint64_t address) {
+        state_.x[0] = address;
+        const unsigned before = last.count;
+        const jit::ExitReason reason = world_->run(state_, code_->load);
+        if (reason == jit::ExitReason::Lookup) {
+            EXPECT_EQ(last.count, before);
+            return state_.x[1];
+        }
+        EXPECT_EQ(last.count, before + 1);
+        EXPECT_EQ(last.pc, code_->load_access);
+        EXPECT_EQ(state_.x[2], address);
+        return std::nullopt;
+    }
+    bool store(unsigned page, uint64_t value) {
+        state_.x[0] = base_ + page * 4096;
+        state_.x[1] = value;
+        const bool done = world_->run(state_, code_->store) == jit::ExitReason::Lookup;
+        if (!done) {
+            EXPECT_EQ(last.pc, code_->store_access);
+        }
+        return done;
+    }
+
+    CodeBuffer buffer_{size_t{4} << 20};
+    std::unique_ptr<KvmWorld> world_;
+    std::optional<Code> code_;
+    jit::GuestState state_{};
+    uint8_t* ram_ = nullptr;
+    uint64_t base_ = 0;
+    uint64_t* leaves_ = nullptr;
+};
+
+TEST_F(Tables, NotPresentFaultsAndMadePresentIsSeen) {
+    inside([&] {
+        make_path();
+        for (unsigned round = 0; round < 3; ++round) {
+            EXPECT_FALSE(load(5 + round));
+            EXPECT_EQ(last.address, base_ + (5 + round) * 4096);
+            set(5 + round, 3);
+            EXPECT_EQ(load(5 + round), 3u);
+        }
+    });
+    EXPECT_EQ(last.count, 3u);
+}
+
+TEST_F(Tables, AChangedEntryIsSeenAfterInvalidation) {
+    inside([&] {
+        make_path();
+        for (unsigned i = 0; i < 8; ++i) {
+            set(0, i);
+            forget({0});
+            EXPECT_EQ(load(0), i);
+        }
+        // Several at once, and all.
+        for (unsigned p = 0; p < kPages; ++p) {
+            set(p, p);
+            EXPECT_EQ(load(p), p == 0 ? 7 : p) << "no invalidation yet, but only page 0 was there";
+            if (p == 0) forget({0});
+        }
+        for (unsigned p = 0; p < kPages; ++p) set(p, kPages - 1 - p);
+        forget({0, 1, 2, 3});
+        for (unsigned p = 0; p < 4; ++p) EXPECT_EQ(load(p), kPages - 1 - p);
+        forget({});
+        for (unsigned p = 0; p < kPages; ++p) EXPECT_EQ(load(p), kPages - 1 - p);
+    });
+}
+
+TEST_F(Tables, ARemovedEntryFaultsAfterInvalidation) {
+    inside([&] {
+        make_path();
+        for (unsigned p = 0; p < kPages; ++p) {
+            set(p, p);
+            EXPECT_EQ(load(p), p);
+        }
+        leaves_[3] = 0;
+        forget({3});
+        EXPECT_FALSE(load(3));
+        EXPECT_EQ(load(4), 4u);
+        for (unsigned p = 0; p < kPages; ++p) leaves_[p] = 0;
+        forget({});
+        for (unsigned p = 0; p < kPages; ++p) EXPECT_FALSE(load(p)) << p;
+        // More than Ring0::kMostPages of them at once.
+        set(9, 9);
+        EXPECT_EQ(load(9), 9u);
+        leaves_[9] = 0;
+        std::vector<uint64_t> many(Ring0::kMostPages + 1, base_);
+        many.back() = base_ + 9 * 4096;
+        world_->host_tables(0)->invalidate(many);
+        EXPECT_FALSE(load(9));
+    });
+}
+
+TEST_F(Tables, WritingNeedsTheRight) {
+    inside([&] {
+        make_path();
+        set(0, 2, false);
+        EXPECT_EQ(load(0), 2u);
+        EXPECT_FALSE(store(0, 77));
+        EXPECT_EQ(last.address, base_);
+        set(0, 2, true);  // more rights need no invalidation
+        EXPECT_TRUE(store(0, 77));
+        set(0, 2, false);
+        forget({0});
+        EXPECT_FALSE(store(0, 78));
+        EXPECT_EQ(load(0), 77u);
+    });
+    EXPECT_EQ(ram_[2 * 4096], 77);
+}
+
+TEST_F(Tables, ARemovedTableTakesItsPagesAlong) {
+    inside([&] {
+        make_path();
+        set(0, 1);
+        EXPECT_EQ(load(0), 1u);
+        mmu::HostTables& t = *world_->host_tables(0);
+        uint64_t& root = t.root()[base_ >> 39];
+        const uint64_t old = root;
+        root = 0;
+        t.invalidate({});
+        EXPECT_FALSE(load(0));
+        root = old;
+        EXPECT_EQ(load(0), 1u);
+    });
+}
+
+TEST_F(Tables, LargePagesWork) {
+    constexpr size_t k2M = size_t{2} << 20;
+    auto* block = static_cast<uint8_t*>(
+        mmap(nullptr, 2 * k2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(block, MAP_FAILED);
+    auto* aligned = reinterpret_cast<uint8_t*>((reinterpret_cast<uint64_t>(block) + k2M - 1) & ~(k2M - 1));
+    for (uint64_t i = 0; i < 512; ++i) std::memcpy(aligned + i * 4096, &i, 8);
+    inside([&] {
+        make_path();
+        mmu::HostTables& t = *world_->host_tables(0);
+        uint64_t* level2 = t.table_at(t.root()[base_ >> 39] & kAddressMask);
+        uint64_t* level1 = t.table_at(level2[0] & kAddressMask);
+        level1[7] = t.physical_of_page(aligned) | kP | kW | kU | kA | kD | kNx | kLarge;
+        for (unsigned p : {0u, 1u, 100u, 511u}) EXPECT_EQ(load(7 * 512 + p), p);
+        EXPECT_FALSE(load(8 * 512));
+        level1[7] = 0;
+        forget({7 * 512 + 100});
+        EXPECT_FALSE(load(7 * 512 + 511));
+    });
+    munmap(block, 2 * k2M);
+}
+
+TEST_F(Tables, ProcessorsHaveTablesOfTheirOwn) {
+    inside([&] {
+        make_path();
+        set(0, 1);
+        EXPECT_EQ(load(0), 1u);
+    });
+    inside([&] { EXPECT_FALSE(load(0)); }, 1);
+}
+
+TEST_F(Tables, WhatIsNoAddressFaultsToo) {
+    inside([&] {
+        for (const uint64_t a : {0x0000'8000'0000'0000, 0x1234'0000'0000'1000, 0x4000'0000'0000'0000,
+                                 static_cast<long>(0xffff'7fff'ffff'fff0), 0x0000'ffff'0000'0000})
+            EXPECT_FALSE(load_at(a)) << std::hex << a;
+    });
+}
+
+TEST_F(Tables, NativeRingZeroNeedsNoExit) {
+    if (!the_probe().native_ring0) GTEST_SKIP() << the_probe().reason();
+    const auto exits = [&](const char* name) {
+        for (const auto& [n, count] : world_->counts())
+            if (n == name) return count;
+        return uint64_t{0};
+    };
+    uint64_t before = 0, after = 0;
+    inside([&] {
+        make_path();
+        (void)load(0);
+        set(0, 0);
+        (void)load(0);
+        leaves_[0] = 0;
+        forget({0});
+        before = exits("total");
+        for (unsigned i = 0; i < 100; ++i) {
+            EXPECT_FALSE(load(0));
+            set(0, i % kPages);
+            EXPECT_EQ(load(0), i % kPages);
+            leaves_[0] = 0;
+            forget({0});
+        }
+        after = exits("total");
+    });
+    EXPECT_EQ(after, before) << "300 faults, fills and invalidations";
+}
+
+TEST_F(Tables, AFaultThatNobodyKnowsStopsTheMachine) {
+    last.answer = nullptr;
+    const auto ran = world_->run_thread(0, [&] {
+        make_path();
+        (void)load(1);
+    });
+    ASSERT_FALSE(ran);
+    EXPECT_NE(ran.error().find("exception 14"), std::string::npos) << ran.error();
+    EXPECT_EQ(last.count, 1u);
+}
+
+}  // namespace
+}  // namespace arclight::backend::kvm::testing
