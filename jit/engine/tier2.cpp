@@ -18,9 +18,11 @@ namespace arclight::jit {
 namespace a64 = frontend::a64;
 
 namespace {
-/// What the counter starts at again when a block was promoted: what is gone from it says how hot the block is.
+/// What the counter starts at again when a block was promoted: what is gone from it says how hot the block
+/// is.
 constexpr uint32_t kPromoted = ~uint32_t{0} >> 1;
-/// A block that a live region covers is executed by tier 1 this many thresholds before it gets one of its own.
+/// A block that a live region covers is executed by tier 1 this many thresholds before it gets one of its
+/// own.
 constexpr uint32_t kCovered = 50;
 constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
 
@@ -53,7 +55,8 @@ Tier2::~Tier2() {
 
 uint32_t Tier2::new_counter(uint32_t mode) {
     // Regions look addresses up in the soft TLB, which code that uses windows does not fill.
-    constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal | a64::mode::kWindows;
+    constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal |
+                              a64::mode::kWindows | a64::mode::kBreakpoints;
     if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
     if (by_counter_.size() >= backend::CodeBuffer::kCounters) return backend::kNoCounter;
     const auto counter = static_cast<uint32_t>(by_counter_.size());
@@ -124,8 +127,8 @@ bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         rb.ir.mode = block.mode;
         const uint64_t room = kPageSize - (block.pa & ~kPageMask);
         const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(block.pa, room));
-        a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask), block.mode,
-                             block.guest_insns);
+        a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
+                             block.mode, block.guest_insns);
         hot.members.push_back(&block);
         const int64_t page = rb.page(), end = rb.offset + block.guest_bytes;
         for (const ir::Inst& i : rb.ir.insts) {
@@ -135,11 +138,13 @@ bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
                 if (to == nullptr) {  // another page: known if it was gone to
                     for (size_t k = 0; k < block.code.exits.size(); ++k)
                         if (block.code.exits[k].cross_page && block.linked[k] != nullptr &&
-                            block.code.exits[k].target == static_cast<int64_t>(i.imm) && pages.size() < kMaxPages)
+                            block.code.exits[k].target == static_cast<int64_t>(i.imm) &&
+                            pages.size() < kMaxPages)
                             to = const_cast<TranslationBlock*>(block.linked[k]);
                 }
                 offer(target, to);
-                if (i.op == ir::Op::Exit && i.aux == static_cast<uint32_t>(ir::BranchKind::Call) && known.contains(target)) {
+                if (i.op == ir::Op::Exit && i.aux == static_cast<uint32_t>(ir::BranchKind::Call) &&
+                    known.contains(target)) {
                     return_sites.insert(end);
                     if (returns) offer(end, find(end));
                 }
@@ -148,7 +153,8 @@ bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
                     returns = true;
                     for (const int64_t site : return_sites) offer(site, find(site));
                 } else {
-                    for (const TranslationBlock* t = cache_.blocks_of(block.pa); t != nullptr; t = t->next_in_page) {
+                    for (const TranslationBlock* t = cache_.blocks_of(block.pa); t != nullptr;
+                         t = t->next_in_page) {
                         if (!t->indirect || t->mode != entry.mode) continue;
                         const int64_t offset = page + static_cast<int64_t>(t->pa & ~kPageMask);
                         offer(offset, const_cast<TranslationBlock*>(t));
@@ -177,7 +183,8 @@ bool Tier2::worthwhile(const Region& region) const {
     const int64_t entry = region.blocks[0].offset;
     for (const RegionBlock& b : region.blocks)
         for (const ir::Inst& i : b.ir.insts)
-            if ((i.op == ir::Op::Exit || i.op == ir::Op::ExitIf) && b.page() + static_cast<int64_t>(i.imm) == entry)
+            if ((i.op == ir::Op::Exit || i.op == ir::Op::ExitIf) &&
+                b.page() + static_cast<int64_t>(i.imm) == entry)
                 return true;
     return region.blocks.size() >= 4 && region.guest_insns() >= 32;
 }
@@ -210,7 +217,8 @@ void Tier2::drop(HotRegion& hot) {
         stats_.live_bytes -= hot.code.bytes;
     }
     for (const CpuLink& cpu : cpus_) hot.passes_at_death.push_back(cpu.passes->load());
-    const auto it = std::find_if(regions_.begin(), regions_.end(), [&](const auto& r) { return r.get() == &hot; });
+    const auto it =
+        std::find_if(regions_.begin(), regions_.end(), [&](const auto& r) { return r.get() == &hot; });
     if (it != regions_.end()) {
         graves_.push_back(std::move(*it));
         regions_.erase(it);
@@ -336,8 +344,8 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     if (hot.dead) return false;  // the guest changed its code meanwhile; collect() frees it
     if (options_.perf_map) {
         if (std::FILE* map = std::fopen(fmt::format("/tmp/perf-{}.map", getpid()).c_str(), "a")) {
-            fmt::print(map, "{:x} {:x} guest_pa_{:x}\n", reinterpret_cast<uintptr_t>(code->entry), code->bytes,
-                       region.pa);
+            fmt::print(map, "{:x} {:x} guest_pa_{:x}\n", reinterpret_cast<uintptr_t>(code->entry),
+                       code->bytes, region.pa);
             std::fclose(map);
         }
     }
@@ -380,7 +388,8 @@ void Tier2::work() {
             wake_.wait(lock);
             continue;
         }
-        const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        const double elapsed =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         if (double(stats_.compile_ns) / 1e9 > options_.budget * elapsed + 0.05) {
             wake_.wait_for(lock, std::chrono::milliseconds(2));
             continue;
@@ -395,7 +404,8 @@ void Tier2::work() {
 
 void Tier2::dump(const Region& region, const RegionDump& text, uint64_t number) {
     const auto write = [&](const char* ending, const std::string& what) {
-        const std::string name = fmt::format("{}/{:05}-{:x}.{}", options_.dump_directory, number, region.pa, ending);
+        const std::string name =
+            fmt::format("{}/{:05}-{:x}.{}", options_.dump_directory, number, region.pa, ending);
         if (std::FILE* f = std::fopen(name.c_str(), "w")) {
             std::fwrite(what.data(), 1, what.size(), f);
             std::fclose(f);

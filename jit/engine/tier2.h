@@ -1,9 +1,9 @@
 // Which guest code tier 2 compiles, when, and what becomes of it when guest code changes.
 //
-// A block that has run often enough (its counter, backend::compile) asks for a region to be made with it as the way
-// in. A worker thread, or in the synchronous form the asking one, picks the blocks that ran often enough along with
-// it, compiles them as one function and diverts the block's entry there. Everything here but the compilation itself
-// happens under the engine's lock.
+// A block that has run often enough (its counter, backend::compile) asks for a region to be made with it as
+// the way in. A worker thread, or in the synchronous form the asking one, picks the blocks that ran often
+// enough along with it, compiles them as one function and diverts the block's entry there. Everything here
+// but the compilation itself happens under the engine's lock.
 #pragma once
 
 #include <atomic>
@@ -24,16 +24,16 @@ namespace arclight::jit {
 
 struct Tier2Options {
     bool enabled = false;
-    bool synchronous = false;         ///< compile where the counter runs out, and take every region
-    uint32_t threshold = 20'000;      ///< runs of a block before it is promoted
-    /// Guest instructions that a promoted block must have executed since before its region is compiled: about as long
-    /// in tier 1 as the compilation takes, so that at worst the time is spent twice.
+    bool synchronous = false;     ///< compile where the counter runs out, and take every region
+    uint32_t threshold = 20'000;  ///< runs of a block before it is promoted
+    /// Guest instructions that a promoted block must have executed since before its region is compiled: about
+    /// as long in tier 1 as the compilation takes, so that at worst the time is spent twice.
     uint64_t heat = 5'000'000;
-    unsigned max_insns = 200;         ///< guest instructions of a region
-    double budget = 0.5;             ///< compile time as a share of run time
-    size_t code_bytes = 64u << 20;    ///< of live regions
-    std::string dump_directory;       ///< empty: none
-    bool perf_map = false;            ///< /tmp/perf-PID.map
+    unsigned max_insns = 200;       ///< guest instructions of a region
+    double budget = 0.5;            ///< compile time as a share of run time
+    size_t code_bytes = 64u << 20;  ///< of live regions
+    std::string dump_directory;     ///< empty: none
+    bool perf_map = false;          ///< /tmp/perf-PID.map
 };
 
 struct Tier2Stats {
@@ -61,8 +61,8 @@ class Tier2 {
     const void* promote(uint32_t counter);
     void forget(TranslationBlock& block);
     void flush();
-    /// What must be at which physical page for the region behind this guard to be entered; and where to go on then,
-    /// or else.
+    /// What must be at which physical page for the region behind this guard to be entered; and where to go on
+    /// then, or else.
     struct Guarded {
         std::vector<RegionPage> pages;
         const void* inside = nullptr;
@@ -71,8 +71,9 @@ class Tier2 {
     Guarded guarded(uint32_t guard) const;
 
     struct CpuLink {
-        const std::atomic<uint64_t>* passes;  ///< grows when the CPU enters or leaves translated code; odd inside
-        uint32_t* epochs;                     ///< GuestState::region_epochs, kGuards of them
+        const std::atomic<uint64_t>*
+            passes;        ///< grows when the CPU enters or leaves translated code; odd inside
+        uint32_t* epochs;  ///< GuestState::region_epochs, kGuards of them
     };
     void add_cpu(const CpuLink& cpu) { cpus_.push_back(cpu); }
     Tier2Stats stats() const;

@@ -53,9 +53,20 @@ bool holds(unsigned nzcv, unsigned cc) {
 }
 
 /// For a - b; BAD: not one comparison of a and b.
-constexpr P kSubPredicate[14] = {P::ICMP_EQ,  P::ICMP_NE,  P::ICMP_UGE, P::ICMP_ULT, P::BAD_ICMP_PREDICATE,
-                                 P::BAD_ICMP_PREDICATE, P::BAD_ICMP_PREDICATE, P::BAD_ICMP_PREDICATE,
-                                 P::ICMP_UGT, P::ICMP_ULE, P::ICMP_SGE, P::ICMP_SLT, P::ICMP_SGT, P::ICMP_SLE};
+constexpr P kSubPredicate[14] = {P::ICMP_EQ,
+                                 P::ICMP_NE,
+                                 P::ICMP_UGE,
+                                 P::ICMP_ULT,
+                                 P::BAD_ICMP_PREDICATE,
+                                 P::BAD_ICMP_PREDICATE,
+                                 P::BAD_ICMP_PREDICATE,
+                                 P::BAD_ICMP_PREDICATE,
+                                 P::ICMP_UGT,
+                                 P::ICMP_ULE,
+                                 P::ICMP_SGE,
+                                 P::ICMP_SLT,
+                                 P::ICMP_SGT,
+                                 P::ICMP_SLE};
 /// After a comparison of numbers: less N, equal ZC, greater C, unordered CV.
 constexpr P kFpPredicate[14] = {P::FCMP_OEQ, P::FCMP_UNE, P::FCMP_UGE, P::FCMP_OLT, P::FCMP_OLT,
                                 P::FCMP_UGE, P::FCMP_UNO, P::FCMP_ORD, P::FCMP_UGT, P::FCMP_OLE,
@@ -99,8 +110,7 @@ Lowering::Bits Lowering::bits(const Flags& f) {
             return {b_.CreateICmpSLT(r, zero(r)), b_.CreateICmpEQ(r, zero(r)), b_.getFalse(), b_.getFalse()};
         }
         case Flags::FCmp32:
-        case Flags::FCmp64:
-            return {condition(f, 4), condition(f, 0), condition(f, 2), condition(f, 6)};
+        case Flags::FCmp64: return {condition(f, 4), condition(f, 0), condition(f, 2), condition(f, 6)};
         case Flags::Carry: {
             Value* extra = b_.CreateZExt(f.c, f.a->getType());
             Value* part = b_.CreateAdd(f.a, f.b);
@@ -108,8 +118,7 @@ Lowering::Bits Lowering::bits(const Flags& f) {
             return sum(f.a, f.b, r, b_.CreateOr(b_.CreateICmpULT(part, f.a), b_.CreateICmpULT(r, part)));
         }
         case Flags::CondCompare:
-        case Flags::CondFCmp:
-            return {condition(f, 4), condition(f, 0), condition(f, 2), condition(f, 6)};
+        case Flags::CondFCmp: return {condition(f, 4), condition(f, 0), condition(f, 2), condition(f, 6)};
         case Flags::Dynamic: return bits(dynamic_flags());
     }
     return {};
@@ -198,8 +207,8 @@ Flags Lowering::read_dynamic() {
 llvm::Function* Lowering::pack_function() {
     if (llvm::Function* known = module_.getFunction("pack_flags")) return known;
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
-    auto* type = llvm::FunctionType::get(
-        b_.getInt64Ty(), {b_.getInt32Ty(), b_.getInt64Ty(), b_.getInt64Ty()}, false);
+    auto* type =
+        llvm::FunctionType::get(b_.getInt64Ty(), {b_.getInt32Ty(), b_.getInt64Ty(), b_.getInt64Ty()}, false);
     auto* f = llvm::Function::Create(type, llvm::Function::InternalLinkage, "pack_flags", module_);
     f->addFnAttr(llvm::Attribute::NoInline);
     f->addFnAttr(llvm::Attribute::NoUnwind);

@@ -1,6 +1,7 @@
-// Floating point. x86 computes as tier 1 has it (backend/x64/emit_fp.cpp), and where x86 and ARM might disagree, that
-// is for NaNs and results at the edge of underflow, the region is left before the instruction. LLVM's constrained
-// operations keep the sticky flags right: they are neither removed nor executed where the guest would not.
+// Floating point. x86 computes as tier 1 has it (backend/x64/emit_fp.cpp), and where x86 and ARM might
+// disagree, that is for NaNs and results at the edge of underflow, the region is left before the instruction.
+// LLVM's constrained operations keep the sticky flags right: they are neither removed nor executed where the
+// guest would not.
 #include <llvm/IR/Intrinsics.h>
 
 #include "jit/llvm/lowering.h"
@@ -24,9 +25,7 @@ Value* Lowering::strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializ
         case intrinsic::experimental_constrained_trunc:
         case intrinsic::experimental_constrained_roundeven: break;
         case intrinsic::experimental_constrained_fptrunc:
-        case intrinsic::experimental_constrained_sitofp:
-            types.push_back(all[0]->getType());
-            [[fallthrough]];
+        case intrinsic::experimental_constrained_sitofp: types.push_back(all[0]->getType()); [[fallthrough]];
         default: all.push_back(word("round.dynamic")); break;
     }
     all.push_back(word("fpexcept.strict"));
@@ -48,11 +47,12 @@ Value* Lowering::check_nan(Value* v) {
     return v;
 }
 
-/// x86 detects underflow after rounding, ARM before: they differ only where the result is the smallest normal number.
-/// One comparison finds that, and NaNs: "equal or unordered".
+/// x86 detects underflow after rounding, ARM before: they differ only where the result is the smallest normal
+/// number. One comparison finds that, and NaNs: "equal or unordered".
 Value* Lowering::check_nan_or_tiny(Value* v) {
     llvm::Type* t = v->getType();
-    const llvm::APFloat smallest = llvm::APFloat::getSmallestNormalized(t->getScalarType()->getFltSemantics());
+    const llvm::APFloat smallest =
+        llvm::APFloat::getSmallestNormalized(t->getScalarType()->getFltSemantics());
     Value* magnitude = b_.CreateIntrinsic(intrinsic::fabs, {t}, {v});
     leave_if_any(b_.CreateFCmpUEQ(magnitude, llvm::ConstantFP::get(t, smallest)));
     return v;
@@ -146,8 +146,8 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             def(index, check_nan(strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)})));
             return true;
         case Op::FMulAdd:
-            def(index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fma, type,
-                                                {arg(1), arg(2), arg(0)})));
+            def(index, check_nan_or_tiny(
+                           strict(intrinsic::experimental_constrained_fma, type, {arg(1), arg(2), arg(0)})));
             return true;
         case Op::FMax:
         case Op::FMaxNum:
@@ -166,7 +166,9 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             def(index, b_.CreateBitCast(max ? b_.CreateAnd(p, q) : b_.CreateOr(p, q), type));
             return true;
         }
-        case Op::FRint: def(index, check_nan(integral(arg(0), static_cast<ir::RoundMode>(i.aux & 7)))); return true;
+        case Op::FRint:
+            def(index, check_nan(integral(arg(0), static_cast<ir::RoundMode>(i.aux & 7))));
+            return true;
         case Op::FCmp: {
             const Type t = (i.aux & 3) == 3 ? Type::F64 : Type::F32;
             Value *a = fp(i.args[0], t), *b = fp(i.args[1], t);
@@ -239,28 +241,33 @@ bool Lowering::lower_vector_fp(const Inst& i, Ref index) {
     const auto arg = [&](unsigned k) { return quiet(i, k); };
     switch (i.op) {
         case Op::VFAdd:
-            define_vector_fp(i, index, check_nan(strict(intrinsic::experimental_constrained_fadd, type,
-                                                        {arg(0), arg(1)})));
+            define_vector_fp(
+                i, index,
+                check_nan(strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)})));
             return true;
         case Op::VFSub:
-            define_vector_fp(i, index, check_nan(strict(intrinsic::experimental_constrained_fsub, type,
-                                                        {arg(0), arg(1)})));
+            define_vector_fp(
+                i, index,
+                check_nan(strict(intrinsic::experimental_constrained_fsub, type, {arg(0), arg(1)})));
             return true;
         case Op::VFMul:
-            define_vector_fp(i, index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fmul, type,
-                                                                {arg(0), arg(1)})));
+            define_vector_fp(
+                i, index,
+                check_nan_or_tiny(strict(intrinsic::experimental_constrained_fmul, type, {arg(0), arg(1)})));
             return true;
         case Op::VFDiv:
-            define_vector_fp(i, index, check_nan(strict(intrinsic::experimental_constrained_fdiv, type,
-                                                        {arg(0), arg(1)})));
+            define_vector_fp(
+                i, index,
+                check_nan(strict(intrinsic::experimental_constrained_fdiv, type, {arg(0), arg(1)})));
             return true;
         case Op::VFSqrt:
             define_vector_fp(i, index,
                              check_nan(strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)})));
             return true;
         case Op::VFMulAdd:
-            define_vector_fp(i, index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fma, type,
-                                                                {arg(1), arg(2), arg(0)})));
+            define_vector_fp(i, index,
+                             check_nan_or_tiny(strict(intrinsic::experimental_constrained_fma, type,
+                                                      {arg(1), arg(2), arg(0)})));
             return true;
         case Op::VFCmpEq:
         case Op::VFCmpGe:

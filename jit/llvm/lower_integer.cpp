@@ -25,7 +25,9 @@ Value* Lowering::crc32(const Inst& i) {
         case 1:
             return b_.CreateIntrinsic(b_.getInt32Ty(), intrinsic::x86_sse42_crc32_32_16,
                                       {crc, b_.CreateTrunc(v, b_.getInt16Ty())});
-        case 2: return b_.CreateIntrinsic(b_.getInt32Ty(), intrinsic::x86_sse42_crc32_32_32, {crc, i32(i.args[1])});
+        case 2:
+            return b_.CreateIntrinsic(b_.getInt32Ty(), intrinsic::x86_sse42_crc32_32_32,
+                                      {crc, i32(i.args[1])});
         default:
             return b_.CreateTrunc(b_.CreateIntrinsic(b_.getInt64Ty(), intrinsic::x86_sse42_crc32_64_64,
                                                      {b_.CreateZExt(crc, b_.getInt64Ty()), v}),
@@ -82,7 +84,9 @@ bool Lowering::lower_integer(const Inst& i, Ref index) {
         case Op::Shl: def(index, b_.CreateShl(arg(0), count())); return true;
         case Op::Shr: def(index, b_.CreateLShr(arg(0), count())); return true;
         case Op::Sar: def(index, b_.CreateAShr(arg(0), count())); return true;
-        case Op::Ror: def(index, b_.CreateIntrinsic(intrinsic::fshr, {type}, {arg(0), arg(0), arg(1)})); return true;
+        case Op::Ror:
+            def(index, b_.CreateIntrinsic(intrinsic::fshr, {type}, {arg(0), arg(0), arg(1)}));
+            return true;
         case Op::SExt8: def(index, extend(8, true)); return true;
         case Op::SExt16: def(index, extend(16, true)); return true;
         case Op::SExt32: def(index, b_.CreateSExt(i32(i.args[0]), type)); return true;

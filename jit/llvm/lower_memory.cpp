@@ -1,5 +1,6 @@
-// Guest memory through the soft TLB. Nothing changes a View while the region runs: whatever does (a fill, a TLBI) is
-// done outside, so that what was read there may be kept as long as it is of use. What misses leaves the region.
+// Guest memory through the soft TLB. Nothing changes a View while the region runs: whatever does (a fill, a
+// TLBI) is done outside, so that what was read there may be kept as long as it is of use. What misses leaves
+// the region.
 #include "jit/llvm/lowering.h"
 
 namespace arclight::jit::tier2 {
@@ -28,8 +29,8 @@ unsigned Lowering::base_register(Ref address, Ref& root) const {
 Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux) {
     llvm::MDNode* nothing = llvm::MDNode::get(context_, {});
     const auto invariant = [&](Value* from, size_t offset) {
-        auto* load = b_.CreateAlignedLoad(b_.getInt64Ty(), b_.CreateConstGEP1_64(b_.getInt8Ty(), from, offset),
-                                          llvm::Align(8));
+        auto* load = b_.CreateAlignedLoad(
+            b_.getInt64Ty(), b_.CreateConstGEP1_64(b_.getInt8Ty(), from, offset), llvm::Align(8));
         load->setMetadata(llvm::LLVMContext::MD_invariant_load, nothing);
         return load;
     };
@@ -42,13 +43,15 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint
     Value* index = b_.CreateAnd(b_.CreateLShr(address, kPageBits - 5), c64((kTlbEntries - 1) << 5));
     Value* entry = b_.CreateGEP(b_.getInt8Ty(), view, index);
     const size_t at = offsetof(View, tlb);
-    Value* tag = invariant(entry, at + (write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)));
+    Value* tag =
+        invariant(entry, at + (write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)));
     guard(b_.CreateICmpEQ(tag, wanted));
     return {tag, invariant(entry, at + offsetof(TlbEntry, addend))};
 }
 
-/// The host address of an access that lies in one page, which the soft TLB has. Most accesses by way of one register
-/// are to the page that the last one was to; then the address does not wait for the soft TLB's answer.
+/// The host address of an access that lies in one page, which the soft TLB has. Most accesses by way of one
+/// register are to the page that the last one was to; then the address does not wait for the soft TLB's
+/// answer.
 Value* Lowering::host_address(Ref ref, unsigned bytes, bool write, uint32_t aux, bool aligned) {
     if ((aux & ir::kMemSpBase) != 0) guard(b_.CreateICmpEQ(b_.CreateAnd(slot_value(31), c64(15)), c64(0)));
     Value* address = i64(ref);
@@ -63,7 +66,8 @@ Value* Lowering::host_address(Ref ref, unsigned bytes, bool write, uint32_t aux,
     };
     Ref root;
     const unsigned base = base_register(ref, root);
-    if (base == 32 || (aux & ir::kMemUnprivileged) != 0) return host(look_up(address, wanted, write, aux).addend);
+    if (base == 32 || (aux & ir::kMemUnprivileged) != 0)
+        return host(look_up(address, wanted, write, aux).addend);
     LastPage& last = last_page_[base][write ? 1 : 0];
     const auto remember = [&](const Page& page) {
         b_.CreateStore(page.tag, last.tag);
@@ -87,14 +91,16 @@ Value* Lowering::host_address(Ref ref, unsigned bytes, bool write, uint32_t aux,
 }
 
 Value* Lowering::guest_load(Value* host, llvm::Type* type, unsigned offset) {
-    auto* load = b_.CreateAlignedLoad(type, b_.CreateConstGEP1_64(b_.getInt8Ty(), host, offset), llvm::Align(1));
+    auto* load =
+        b_.CreateAlignedLoad(type, b_.CreateConstGEP1_64(b_.getInt8Ty(), host, offset), llvm::Align(1));
     load->setMetadata(llvm::LLVMContext::MD_alias_scope, guest_scope_);
     load->setMetadata(llvm::LLVMContext::MD_noalias, state_scope_);
     return load;
 }
 
 void Lowering::guest_store(Value* host, Value* v, unsigned offset) {
-    auto* store = b_.CreateAlignedStore(v, b_.CreateConstGEP1_64(b_.getInt8Ty(), host, offset), llvm::Align(1));
+    auto* store =
+        b_.CreateAlignedStore(v, b_.CreateConstGEP1_64(b_.getInt8Ty(), host, offset), llvm::Align(1));
     store->setMetadata(llvm::LLVMContext::MD_alias_scope, guest_scope_);
     store->setMetadata(llvm::LLVMContext::MD_noalias, state_scope_);
 }
@@ -110,12 +116,10 @@ Value* Lowering::load_integer(Value* host, const Inst& i, unsigned offset) {
 bool Lowering::lower_memory(const Inst& i, Ref index) {
     const unsigned log2 = ir::mem_size_log2(i.aux), unit = 1u << log2;
     const bool aligned = (i.aux & ir::kMemAligned) != 0, serial = (region_.mode & kModeSerial) != 0;
-    const bool pair = i.op == Op::LoadPair || i.op == Op::LoadPairV || i.op == Op::StorePair ||
-                      i.op == Op::StorePairV;
+    const bool pair =
+        i.op == Op::LoadPair || i.op == Op::LoadPairV || i.op == Op::StorePair || i.op == Op::StorePairV;
     const unsigned bytes = pair ? 2 * unit : unit;
-    const auto address = [&](bool write) {
-        return host_address(i.args[0], bytes, write, i.aux, aligned);
-    };
+    const auto address = [&](bool write) { return host_address(i.args[0], bytes, write, i.aux, aligned); };
     const auto fence = [&](llvm::AtomicOrdering order) {
         // To other threads' eyes x86 orders plain accesses well enough but for a store and a later load.
         b_.CreateFence(order, serial ? llvm::SyncScope::SingleThread : llvm::SyncScope::System);
@@ -196,8 +200,8 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         }
         case Op::ZeroBlock: {
             Value* host = host_address(i.args[0], 1, true, i.aux, true);
-            host = b_.CreateIntToPtr(b_.CreateAnd(b_.CreatePtrToInt(host, b_.getInt64Ty()), c64(~uint64_t{63})),
-                                     b_.getPtrTy());
+            host = b_.CreateIntToPtr(
+                b_.CreateAnd(b_.CreatePtrToInt(host, b_.getInt64Ty()), c64(~uint64_t{63})), b_.getPtrTy());
             auto* type = llvm::FixedVectorType::get(b_.getInt64Ty(), 4);
             guest_store(host, llvm::Constant::getNullValue(type), 0);
             guest_store(host, llvm::Constant::getNullValue(type), 32);
@@ -239,8 +243,8 @@ void Lowering::store_exclusive(const Inst& i, Ref index) {
     b_.CreateCondBr(b_.CreateICmpEQ(held, address), try_it, done, likely_);
     b_.SetInsertPoint(try_it);
     Value* host = host_address(i.args[0], unit, true, i.aux, true);
-    Value* expected = b_.CreateZExtOrTrunc(
-        load_state(offsetof(GuestState, exclusive_value), b_.getInt64Ty()), type);
+    Value* expected =
+        b_.CreateZExtOrTrunc(load_state(offsetof(GuestState, exclusive_value), b_.getInt64Ty()), type);
     Value* desired = b_.CreateZExtOrTrunc(i64(i.args[1]), type);
     const auto order = llvm::AtomicOrdering::SequentiallyConsistent;
     Value* r = b_.CreateAtomicCmpXchg(host, expected, desired, llvm::Align(unit), order, order);
@@ -275,7 +279,8 @@ void Lowering::atomic_rmw(const Inst& i, Ref index) {
         case ir::AtomicKind::MinU: op = Rmw::UMin; break;
         case ir::AtomicKind::Swap: op = Rmw::Xchg; break;
     }
-    Value* old = b_.CreateAtomicRMW(op, host, v, llvm::Align(unit), llvm::AtomicOrdering::SequentiallyConsistent);
+    Value* old =
+        b_.CreateAtomicRMW(op, host, v, llvm::Align(unit), llvm::AtomicOrdering::SequentiallyConsistent);
     def(index, b_.CreateZExtOrTrunc(old, i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty()));
 }
 

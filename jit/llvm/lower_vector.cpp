@@ -40,7 +40,8 @@ void Lowering::note_saturation(Value* saturated, Value* exact) {
 Value* Lowering::shift_by_register(Value* x, Value* by, unsigned esize, bool is_signed) {
     const unsigned bits = 8u << esize;
     llvm::Type* t = x->getType();
-    Value* n = bits == 8 ? by : b_.CreateAShr(b_.CreateShl(by, splat(esize, bits - 8)), splat(esize, bits - 8));
+    Value* n =
+        bits == 8 ? by : b_.CreateAShr(b_.CreateShl(by, splat(esize, bits - 8)), splat(esize, bits - 8));
     Value *zero = llvm::Constant::getNullValue(t), *most = splat(esize, bits - 1), *size = splat(esize, bits);
     const auto at_most = [&](Value* v) { return b_.CreateIntrinsic(intrinsic::umin, {t}, {v, most}); };
     Value* left = b_.CreateShl(x, at_most(n));
@@ -78,7 +79,8 @@ bool Lowering::lower_vector_shift(const Inst& i, Ref index) {
         }
         case Op::VSliImm: {
             const uint64_t keep = n == 0 ? 0 : (uint64_t{1} << n) - 1;
-            def_vec(index, b_.CreateOr(b_.CreateShl(b(), splat(esize, n)), b_.CreateAnd(a(), splat(esize, keep))));
+            def_vec(index,
+                    b_.CreateOr(b_.CreateShl(b(), splat(esize, n)), b_.CreateAnd(a(), splat(esize, keep))));
             return true;
         }
         case Op::VSriImm: {
@@ -222,7 +224,8 @@ bool Lowering::lower_vector_widen(const Inst& i, Ref index) {
         case Op::VMullS:
         case Op::VMullU: {
             const bool s = i.op == Op::VMullS;
-            Value *a = wide(low_half(vec(i.args[0], esize)), s), *b = wide(low_half(vec(i.args[1], esize)), s);
+            Value *a = wide(low_half(vec(i.args[0], esize)), s),
+                  *b = wide(low_half(vec(i.args[1], esize)), s);
             def_vec(index, b_.CreateMul(a, b));
             return true;
         }
@@ -313,7 +316,8 @@ bool Lowering::lower_vector_crypto(const Inst& i, Ref index) {
         case Op::VAesD: {
             Value* v = b_.CreateXor(vec(i.args[0], 3), vec(i.args[1], 3));
             const bool e = i.op == Op::VAesE;
-            def_vec(index, call(e ? intrinsic::x86_aesni_aesenclast : intrinsic::x86_aesni_aesdeclast, {v, zero}));
+            def_vec(index,
+                    call(e ? intrinsic::x86_aesni_aesenclast : intrinsic::x86_aesni_aesdeclast, {v, zero}));
             return true;
         }
         case Op::VAesMc:
@@ -322,7 +326,8 @@ bool Lowering::lower_vector_crypto(const Inst& i, Ref index) {
             return true;
         case Op::VAesImc: def_vec(index, call(intrinsic::x86_aesni_aesimc, {vec(i.args[0], 3)})); return true;
         case Op::VPMull64:
-            def_vec(index, call(intrinsic::x86_pclmulqdq, {vec(i.args[0], 3), vec(i.args[1], 3), b_.getInt8(0)}));
+            def_vec(index,
+                    call(intrinsic::x86_pclmulqdq, {vec(i.args[0], 3), vec(i.args[1], 3), b_.getInt8(0)}));
             return true;
         default: return false;
     }
@@ -369,8 +374,9 @@ bool Lowering::lower_vector(const Inst& i, Ref index) {
     using P = llvm::CmpInst::Predicate;
     switch (i.op) {
         case Op::VConst:
-            def(index, b_.CreateBitCast(
-                           llvm::ConstantVector::get({b_.getInt64(i.imm), b_.getInt64(q ? i.imm : 0)}), v128_));
+            def(index,
+                b_.CreateBitCast(llvm::ConstantVector::get({b_.getInt64(i.imm), b_.getInt64(q ? i.imm : 0)}),
+                                 v128_));
             return true;
         case Op::VAnd: def_vec(index, b_.CreateAnd(bits(0), bits(1))); return true;
         case Op::VOr: def_vec(index, b_.CreateOr(bits(0), bits(1))); return true;

@@ -53,8 +53,8 @@ Flags::Kind static_kind(const ir::Block& block, Ref r) {
 }
 }  // namespace
 
-/// Which guest registers may differ from GuestState at the start of each block, what the flags are there, and which
-/// edges close a cycle.
+/// Which guest registers may differ from GuestState at the start of each block, what the flags are there, and
+/// which edges close a cycle.
 void Lowering::find_dirty() {
     const size_t n = region_.blocks.size();
     info_.resize(n);
@@ -76,7 +76,8 @@ void Lowering::find_dirty() {
         for (const Inst& i : rb.ir.insts) {
             switch (i.op) {
                 case Op::SetFlags:
-                    kind = static_kind(rb.ir, i.args[0]) == Flags::Dynamic ? kind : static_kind(rb.ir, i.args[0]);
+                    kind = static_kind(rb.ir, i.args[0]) == Flags::Dynamic ? kind
+                                                                           : static_kind(rb.ir, i.args[0]);
                     [[fallthrough]];
                 case Op::SetX:
                 case Op::SetV: info.written.set(slot_of(i)); [[fallthrough]];
@@ -152,8 +153,8 @@ void Lowering::declare_variables() {
     flag_a_ = b_.CreateAlloca(b_.getInt64Ty());
     flag_b_ = b_.CreateAlloca(b_.getInt64Ty());
     b_.CreateStore(b_.getInt32(Flags::Packed), flag_kind_);
-    b_.CreateStore(b_.CreateZExt(load_state(offsetof(GuestState, flags), b_.getInt16Ty(), 2), b_.getInt64Ty()),
-                   flag_a_);
+    b_.CreateStore(
+        b_.CreateZExt(load_state(offsetof(GuestState, flags), b_.getInt16Ty(), 2), b_.getInt64Ty()), flag_a_);
     b_.CreateStore(c64(0), flag_b_);
 }
 
@@ -305,7 +306,8 @@ bool has_effects(Op op) {
 }
 }  // namespace
 
-/// An instruction with several effects must be done again whole, and alone: a load before it might see the first.
+/// An instruction with several effects must be done again whole, and alone: a load before it might see the
+/// first.
 void Lowering::start_instruction(Ref index) {
     unsigned effects = 0;
     for (Ref k = index + 1; k < block_->insts.size() && inst(k).op != Op::InsnStart; ++k) {
@@ -477,8 +479,8 @@ Value* Lowering::fp(Ref r, Type t) {
 Value* Lowering::zext_lane(Value* scalar) {
     const unsigned lanes = 128 / scalar->getType()->getScalarSizeInBits();
     auto* type = llvm::FixedVectorType::get(scalar->getType(), lanes);
-    return b_.CreateBitCast(
-        b_.CreateInsertElement(llvm::Constant::getNullValue(type), scalar, uint64_t{0}), v128_);
+    return b_.CreateBitCast(b_.CreateInsertElement(llvm::Constant::getNullValue(type), scalar, uint64_t{0}),
+                            v128_);
 }
 
 Value* Lowering::as_v128(Value* v, Type) {

@@ -26,8 +26,8 @@ using llvm::Value;
 inline constexpr uint32_t kModeFpSlow = 1u << 3;
 inline constexpr uint32_t kModeSerial = 1u << 8;
 
-/// NZCV, not computed before somebody asks. The kinds up to kLastDynamic may be a block's last word and then are held
-/// as (kind, a, b) in three variables.
+/// NZCV, not computed before somebody asks. The kinds up to kLastDynamic may be a block's last word and then
+/// are held as (kind, a, b) in three variables.
 struct Flags {
     enum Kind : uint8_t {
         Packed,  ///< a: as in GuestState::flags
@@ -175,7 +175,9 @@ class Lowering {
 
     // ---- lower_vector.cpp
     bool lower_vector(const Inst& i, Ref index);
-    Value* shuffle(Value* a, Value* b, const std::vector<int>& mask) { return b_.CreateShuffleVector(a, b, mask); }
+    Value* shuffle(Value* a, Value* b, const std::vector<int>& mask) {
+        return b_.CreateShuffleVector(a, b, mask);
+    }
     void def_vec(Ref r, Value* v) { def(r, b_.CreateBitCast(v, v128_)); }
     Value* low_half(Value* v);
     Value* clear_upper(Value* v);
@@ -227,7 +229,7 @@ class Lowering {
     std::vector<Value*> values_;
     std::vector<Flags> flags_;
     std::vector<uint8_t> register_of_;  ///< by value: the register it was put in, 32 for none
-    Flags now_;  ///< NZCV after the instructions committed so far
+    Flags now_;                         ///< NZCV after the instructions committed so far
     Slots dirty_;
     int64_t insn_offset_ = 0;  ///< as RegionBlock::offset
     BasicBlock* side_exit_ = nullptr;

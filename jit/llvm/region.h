@@ -9,8 +9,8 @@
 namespace arclight::jit {
 
 struct RegionBlock {
-    /// Of the first instruction, from the start of the page that the region is entered in: addresses are virtual,
-    /// so a block of another page has an offset outside 0..4095.
+    /// Of the first instruction, from the start of the page that the region is entered in: addresses are
+    /// virtual, so a block of another page has an offset outside 0..4095.
     int64_t offset = 0;
     ir::Block ir;
 
@@ -18,7 +18,8 @@ struct RegionBlock {
     int64_t page() const { return offset & ~int64_t{4095}; }
 };
 
-/// blocks[0] is the entry. Control may go from block to block wherever the IR's exits name another one's offset.
+/// blocks[0] is the entry. Control may go from block to block wherever the IR's exits name another one's
+/// offset.
 struct Region {
     uint64_t pa = 0;
     uint32_t mode = 0;

@@ -27,7 +27,9 @@ else
     against="the expected log, since there is no QEMU"
 fi
 
-timeout 120 "$ARCLIGHT" run -m 128 --gic "$gic" --smp "$cpus" --kernel "$elf" < /dev/null > "$work/log" 2> "$work/err"
+# The options are words.
+# shellcheck disable=SC2086
+timeout 120 "$ARCLIGHT" run ${ARCLIGHT_OPTIONS:-} -m 128 --gic "$gic" --smp "$cpus" --kernel "$elf" < /dev/null > "$work/log" 2> "$work/err"
 status=$?
 [ $status = 0 ] || { echo "arclight ended with $status: $(cat "$work/err")"; tail -3 "$work/log"; exit 1; }
 # The program's own judgements are normalised away in QEMU's log only.

@@ -5,7 +5,9 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <stdexcept>
 
@@ -17,6 +19,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/translate/translator.h"
+#include "jit/llvm/region_compiler.h"
 #include "tests/differential/case.h"
 #include "tests/differential/guest_access.h"
 #include "tests/differential/random.h"
@@ -65,10 +68,16 @@ T* map_zeroed() {
 /// How a case is run, by its number: every path through the backend gets its share, and --case finds it
 /// again.
 struct Variant {
+    /// In 10,000. LLVM takes milliseconds a block; ARCLIGHT_DIFFERENTIAL_TIER2=10000 is for long runs.
+    static uint64_t tier2_share() {
+        static const char* text = std::getenv("ARCLIGHT_DIFFERENTIAL_TIER2");
+        return text != nullptr ? std::strtoull(text, nullptr, 10) : 50;
+    }
     unsigned max_insns;
     bool no_tlb;      ///< all accesses take the slow path
     bool interrupts;  ///< leave at every block boundary
     bool serial;
+    bool tier2;  ///< every block is also the entry of a region, with the blocks translated before it
 
     explicit Variant(uint64_t index) {
         Rng rng(index ^ 0x5eed);
@@ -76,6 +85,7 @@ struct Variant {
         no_tlb = rng.chance(12);
         interrupts = rng.chance(12);
         serial = rng.chance(50);
+        tier2 = rng.below(10'000) < tier2_share();
     }
 };
 
@@ -125,6 +135,7 @@ class ArclightEngine final : public Engine {
         uint32_t mode;
         backend::CompiledBlock code;
         uint32_t first_site;
+        ir::Block ir;  ///< for regions: with all its writes of registers
     };
     struct Site {
         size_t block;
@@ -190,6 +201,8 @@ class ArclightEngine final : public Engine {
         if (buffer_.hot_used() > kBufferBytes / 4 || buffer_.cold_used() > kBufferBytes / 4) buffer_.reset();
         clear_jump_cache();
         blocks_.clear();
+        for (const uint64_t handle : loaded_) regions_->unload(handle);
+        loaded_.clear();
         sites_.clear();
         load(c);
         load_memory(batch);
@@ -259,13 +272,16 @@ class ArclightEngine final : public Engine {
                 broken("IR: " + bad);
                 return nullptr;
             }
+            const ir::Block whole = block;
             ir::eliminate_dead(block);
             if (const std::string bad = ir::verify(block); !bad.empty()) {
                 broken("IR after eliminate_dead: " + bad);
                 return nullptr;
             }
             const auto first_site = static_cast<uint32_t>(sites_.size());
-            backend::CompiledBlock code = backend::compile(block, buffer_, first_site);
+            const uint32_t counter = variant_.tier2 ? 0 : backend::kNoCounter;
+            buffer_.counters()[0] = ~uint32_t{0} >> 1;
+            backend::CompiledBlock code = backend::compile(block, buffer_, first_site, counter);
             if (code.status == backend::CompileStatus::TooComplex && limit > 1) {
                 limit = std::min<unsigned>(limit, block.guest_insns) / 2;
                 continue;
@@ -276,9 +292,34 @@ class ArclightEngine final : public Engine {
             }
             if (explain_) describe(pc, raw, block, code);
             for (size_t i = 0; i < code.exits.size(); ++i) sites_.push_back({blocks_.size(), i});
-            blocks_.push_back({pc, state_.mode, std::move(code), first_site});
+            blocks_.push_back({pc, state_.mode, std::move(code), first_site, whole});
+            if (variant_.tier2) make_region(blocks_.back());
             return &blocks_.back();
         }
+    }
+
+    void make_region(const Block& entry) {
+        jit::Region region;
+        region.pa = entry.pc;
+        region.mode = entry.mode;
+        const auto add = [&](const Block& b) {
+            region.blocks.push_back({static_cast<int64_t>(b.pc - (entry.pc & jit::kPageMask)), b.ir});
+            region.indirect_targets.push_back(region.blocks.back().offset);
+            region.return_sites.push_back(region.blocks.back().offset);
+        };
+        add(entry);
+        for (const Block& b : blocks_)
+            if (&b != &entry && b.mode == entry.mode && region.blocks.size() < 4) add(b);
+        if (!regions_) regions_ = std::make_unique<jit::RegionCompiler>();
+        jit::RegionDump text;
+        const std::string object = regions_->compile(region, explain_ ? &text : nullptr);
+        explanation_ += text.llvm + text.assembly;
+        if (object.empty()) return;
+        const auto loaded = regions_->load(object);
+        if (!loaded) return broken("a region's object file does not load");
+        loaded_.push_back(loaded->handle);
+        backend::divert(entry.code, backend::emit_region_stub(
+                                        buffer_, {loaded->entry, entry.code.body, backend::kNoCounter}));
     }
 
     void describe(uint64_t pc, const std::string& raw, const ir::Block& block,
@@ -418,10 +459,6 @@ class ArclightEngine final : public Engine {
         values[0] = old[0], values[1] = old[1];
         return 0;
     }
-    static uint64_t alignment_fault(GuestState& s, uint64_t, uint64_t, uint64_t) {
-        self(s).raise(Stop::Align, self(s).helper_pc());
-        return 0;
-    }
 
     void fill_runtime_table() {
         auto set = [&](unsigned entry, auto* fn) {
@@ -432,19 +469,12 @@ class ArclightEngine final : public Engine {
         set(backend::kLookupIndirect, &lookup_indirect);
         set(backend::kVectorCall, &backend::vector_call);
         const std::pair<Helper, backend::HelperFn> helpers[] = {
-            {Helper::ReadSysreg, read_sysreg},
-            {Helper::WriteSysreg, write_sysreg},
-            {Helper::SystemInsn, system_insn},
-            {Helper::MsrImmediate, msr_immediate},
-            {Helper::Eret, unexpected},
-            {Helper::WaitForInterrupt, wait},
-            {Helper::WaitForEvent, wait},
-            {Helper::SendEvent, nothing},
-            {Helper::Yield, nothing},
-            {Helper::DataBarrier, nothing},
-            {Helper::ReadCounter, unexpected},
-            {Helper::CompareAndSwapPair, compare_and_swap_pair},
-            {Helper::AlignmentFault, alignment_fault},
+            {Helper::ReadSysreg, read_sysreg}, {Helper::WriteSysreg, write_sysreg},
+            {Helper::SystemInsn, system_insn}, {Helper::MsrImmediate, msr_immediate},
+            {Helper::Eret, unexpected},        {Helper::WaitForInterrupt, wait},
+            {Helper::WaitForEvent, wait},      {Helper::SendEvent, nothing},
+            {Helper::Yield, nothing},          {Helper::DataBarrier, nothing},
+            {Helper::ReadCounter, unexpected}, {Helper::CompareAndSwapPair, compare_and_swap_pair},
         };
         for (const auto& [id, fn] : helpers) set(backend::kFirstHelper + static_cast<unsigned>(id), fn);
     }
@@ -461,6 +491,8 @@ class ArclightEngine final : public Engine {
     const Case* case_ = nullptr;
     Outcome* outcome_ = nullptr;
     std::vector<Block> blocks_;
+    std::unique_ptr<jit::RegionCompiler> regions_;
+    std::vector<uint64_t> loaded_;
     std::vector<Site> sites_;
     bool explain_ = false;
     std::string explanation_;
