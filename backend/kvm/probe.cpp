@@ -5,7 +5,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 #include <optional>
 
 #include "backend/kvm/processor_thread.h"
@@ -14,6 +16,7 @@ namespace arclight::backend::kvm {
 
 namespace {
 constexpr uint64_t kRing0Instructions = 1000;
+constexpr unsigned kRing0Rounds = 4;
 constexpr double kNativeNs = 100;  ///< slower than any processor, faster than any emulation of ring 0
 constexpr unsigned kExits = 20;
 constexpr size_t kArenaBytes = size_t{8} << 20;
@@ -53,9 +56,18 @@ std::optional<std::string> measure(Probe& p) {
     if (auto ran = (*thread)->run(leave_often); !ran) return ran.error();
     p.exit_us = exit_seconds / kExits * 1e6;
 
-    auto ring0 = (*thread)->time_ring0(kRing0Instructions);
-    if (!ring0) return ring0.error();
-    p.ring0_ns = std::max(0.0, *ring0 / kRing0Instructions * 1e9);
+    // The best of some, with and without the instructions: on a busy host something else may have run in
+    // between.
+    double exit_alone = std::numeric_limits<double>::infinity(), with_work = exit_alone;
+    for (unsigned i = 0; i < kRing0Rounds; ++i) {
+        for (const auto& [count, best] :
+             {std::pair(uint64_t{0}, &exit_alone), {kRing0Instructions, &with_work}}) {
+            const auto seconds = (*thread)->time_ring0(count);
+            if (!seconds) return seconds.error();
+            *best = std::min(*best, *seconds);
+        }
+    }
+    p.ring0_ns = std::max(0.0, (with_work - exit_alone) / kRing0Instructions * 1e9);
     p.native_ring0 = p.ring0_ns < kNativeNs;
     if (!p.same_clock) return "the time-stamp counter differs inside the virtual machine";
     if (!p.full_vectors) return "the virtual machine lacks vector registers that the host's code uses";
@@ -81,8 +93,8 @@ Probe probe() {
 std::string Probe::reason() const {
     if (!usable) return fmt::format("process: {}", why_not);
     if (native_ring0) return fmt::format("kvm: ring 0 is native, an exit costs {:.1f} us", exit_us);
-    return fmt::format("process: /dev/kvm emulates ring 0 ({:.0f} ns an instruction, {:.0f} us an exit)", ring0_ns,
-                       exit_us);
+    return fmt::format("process: /dev/kvm emulates ring 0 ({:.0f} ns an instruction, {:.0f} us an exit)",
+                       ring0_ns, exit_us);
 }
 
 }  // namespace arclight::backend::kvm

@@ -42,7 +42,7 @@ class ProcessorThread {
     /// From inside: forgets the translations of these pages, of all if there are none or more than Ring0::kMostPages.
     void invalidate(std::span<const uint64_t> pages);
 
-    /// From outside: seconds that `count` ring-0 instructions take.
+    /// From outside: seconds that `count` ring-0 instructions take, with the way in and out.
     Result<double> time_ring0(uint64_t count);
 
     Table* root() const { return root_; }

@@ -5,8 +5,8 @@ die() { say "$*"; exit 1; }
 
 build_packages=(g++ cmake ninja-build ccache make libxbyak-dev libfmt-dev libfdt-dev libcli11-dev nlohmann-json3-dev
     libzydis-dev zlib1g-dev llvm-19-dev)
-test_packages=(libgtest-dev pkg-config libvixl-dev libbenchmark-dev qemu-user qemu-system-arm gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
-    e2fsprogs cpio device-tree-compiler tmux python3 slurm-wlm munge)
+test_packages=(libgtest-dev pkg-config libvixl-dev libbenchmark-dev qemu-user qemu-system-arm qemu-system-x86 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
+    e2fsprogs cpio xz-utils device-tree-compiler tmux python3 slurm-wlm munge)
 
 # A stamp names the packages last seen installed, so that a repeated start asks dpkg nothing.
 install_missing() { # STAMP PACKAGE...

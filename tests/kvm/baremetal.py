@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""The bare-metal programs in the KVM world: what they print is what they print in the process world. On the rig all in one
+boot, and here, where /dev/kvm works, with windows and without."""
+import os, re, subprocess, sys
+import rig
+
+PROGRAMS = [("hello", 1)] if os.path.exists(os.path.join(rig.guests(), "hello.elf")) else []
+PROGRAMS += [(n, 1) for n in ("mmu", "exceptions", "tlbi", "gic", "timer", "debug")] + [(n, 4) for n in ("smp", "psci")]
+ONE_CPU = [name for name, cpus in PROGRAMS if cpus == 1]
+failures = 0
+
+if not os.path.isdir(rig.guests()):
+    rig.skip("no bare-metal guests: no aarch64-linux-gnu-gcc")
+
+
+def elf(name):
+    return os.path.join(rig.guests(), name + ".elf")
+
+
+def arguments(path, cpus, *accel):
+    return ["--kernel", path, "-m", "128", "--smp", str(cpus), *accel]
+
+
+def here(name, cpus, *accel):
+    try:
+        done = subprocess.run([rig.ARCLIGHT, "run", *arguments(elf(name), cpus, *accel)], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60)
+        return rig.Result(done.returncode, done.stdout.replace("\r", ""), 0)
+    except subprocess.TimeoutExpired as e:
+        return rig.Result(124, (e.stdout or b"").decode(errors="replace"), 60)
+
+
+def compare(where, name, got, right):
+    """By run.sh's rules: the program's own verdict, and the log line by line."""
+    global failures
+    got_lines, right_lines = got.output.strip().splitlines(), right.output.strip().splitlines()
+    if got.status == 0 and got_lines == right_lines and "WRONG" not in got.output and got_lines[-1:] == ["done"]:
+        return
+    failures += 1
+    print(f"FAIL: {name} {where}: {len(got_lines)} lines for {len(right_lines)}, status {got.status}")
+    for a, b in [(a, b) for a, b in zip(got_lines, right_lines) if a != b][:5]:
+        print(f"  has   {a}\n  wants {b}")
+    print("  ends with:", got_lines[-3:])
+
+
+right = {name: here(name, cpus, "--accel", "process") for name, cpus in PROGRAMS}
+
+usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
+if re.search(r"^kvm +usable", usable, re.M):
+    for name, cpus in PROGRAMS:
+        for windows in ("on", "off"):
+            compare(f"here, --windows {windows}", name, here(name, cpus, "--accel", "kvm", "--windows", windows), right[name])
+    print(f"here: {len(PROGRAMS)} programs")
+else:
+    print("here:", usable.splitlines()[0])
+
+for nested in (1, 0) if rig.NIGHTLY else (1,):
+    runs = [(name, windows) for name in ONE_CPU for windows in ("on", "off")]
+    results = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--windows", windows) for name, windows in runs],
+                           [elf(name) for name in ONE_CPU], limit=200, nested=nested)
+    for (name, windows), got in zip(runs, results):
+        compare(f"on the rig, npt={nested}, --windows {windows}", name, got, right[name])
+    print(f"on the rig, npt={nested}: {len(runs)} runs in {results[0].seconds:.1f} s")
+sys.exit(failures != 0)
