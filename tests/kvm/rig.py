@@ -1,6 +1,6 @@
 """The rig (tests/kvm/rig) for the tests of this folder. The environment says where things are: ARCLIGHT_SOURCE, and
 ARCLIGHT_BUILD, which has the static programs and the bare-metal guests."""
-import atexit, os, shutil, subprocess, sys, tempfile, time
+import atexit, json, os, shutil, subprocess, sys, tempfile, time
 
 SOURCE = os.environ["ARCLIGHT_SOURCE"]
 BUILD = os.environ["ARCLIGHT_BUILD"]
@@ -54,11 +54,13 @@ def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1):
 
 
 def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1):
-    """`arclight run` with each of these lists of arguments, in one boot of the rig: its Results, without times."""
+    """`arclight run` with each of these lists of arguments, in one boot of the rig: its Results, with the
+    whole boot's time and `counters`, what --stats-json wrote."""
     script = ["#!/bin/busybox sh"]
     for n, arguments in enumerate(arclight_arguments):
         words = " ".join("'" + a + "'" for a in arguments)
-        script.append(f"/t/arclight run {words} 2>&1; echo; echo \"=== {n} ended with $?\"")
+        script.append(f"/t/arclight run {words} --stats-json /tmp/stats 2>&1; r=$?")
+        script.append(f"echo; echo '=== counters'; /bin/busybox cat /tmp/stats; echo; echo \"=== {n} ended with $r\"")
     path = os.path.join(work, "each")
     with open(path, "w") as f:
         f.write("\n".join(script) + "\n")
@@ -73,5 +75,7 @@ def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1):
             print(f"the rig lost run {n}: {output[-2000:]}")
             sys.exit(1)
         status, _, rest = rest.partition("\n")
+        output, _, counters = output.partition("\n=== counters\n")
         results.append(Result(int(status), output.replace("\r", ""), whole.seconds))
+        results[-1].counters = json.loads(counters) if counters.strip() else None
     return results

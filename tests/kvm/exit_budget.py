@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""The exit budget: where ring 0 is native, what a kernel does all day leaves the virtual machine only for real I/O and
+timers. Two runs that differ in the number of system calls, page faults or address space switches alone; the difference
+of their exits, by cause, is what those cost."""
+import os, re, sys
+import rig
+
+WHAT = {"system_calls": "system calls", "faults": "page faults", "switches": "address space switches"}
+SHORT, LONG = 3200, 32000  # tests/kvm/CMakeLists.txt
+MORE = LONG - SHORT
+# Output, the event loop, timers and a CPU that waits.
+REAL = {"futex", "read", "write", "timerfd_settime", "pread", "pwrite", "fdatasync"}
+failures = 0
+
+
+def elf(name):
+    path = os.path.join(rig.BUILD, f"tests/kvm/budget_{name}.elf")
+    if not os.path.exists(path):
+        rig.skip("no bare-metal guests: no aarch64-linux-gnu-gcc")
+    return path
+
+
+def fail(text):
+    global failures
+    failures += 1
+    print("FAIL:", text)
+
+
+names = ["base", *WHAT]
+results = rig.run_each([["--accel", "kvm", "--windows", "on", "-m", "128", "--kernel", f"/t/budget_{n}.elf"] for n in names],
+                       [elf(n) for n in names], limit=200)
+exits = {}
+for name, result in zip(names, results):
+    said = re.search(r"system calls (\d+), faults (\d+), increments (\d+), wrong reads 0\ndone", result.output)
+    if result.status != 0 or not said or not result.counters:
+        print("the guest did not do its work:", name, result)
+        sys.exit(1)
+    counts = dict(zip(("system_calls", "faults"), map(int, said.groups())))
+    for what in counts:
+        if counts[what] != (LONG if what == name else SHORT) or said.group(2) != said.group(3):
+            fail(f"{name}: {counts[what]} {what}: {said.group(0)}")
+    exits[name] = result.counters["world_exits"]
+    windows = result.counters["cpus"][0]["windows"]
+    print(f"{name}: {exits[name]['total']} exits, {windows['faults']} faults of windows, {windows['fills']} fills, "
+          f"{windows['invalidations']} invalidations, {result.counters['seconds']:.2f} s")
+    # Without the work that is to be free, nothing would be shown.
+    if windows["faults"] < 1000 or windows["invalidations"] < 100:
+        fail(f"{name}: windows were hardly used")
+
+for name, words in WHAT.items():
+    causes = sorted(set(exits["base"]) | set(exits[name]))
+    cost = {c: exits[name].get(c, 0) - exits["base"].get(c, 0) for c in causes}
+    shown = ", ".join(f"{c} {n * 1000 / MORE:.2f}" for c, n in cost.items() if n != 0 and c != "total")
+    print(f"exits per thousand {words}: {cost['total'] * 1000 / MORE:.2f}" + (f" ({shown})" if shown else ""))
+    for cause, n in cost.items():
+        if cause not in REAL and cause != "total" and n > 0:
+            fail(f"{n} more exits by {cause} for {MORE} more {words}")
+    if cost["total"] > MORE / 1000:
+        fail(f"{cost['total']} more exits for {MORE} more {words}")
+print(f"rig: {results[0].seconds:.1f} s")
+sys.exit(failures != 0)
