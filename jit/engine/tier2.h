@@ -28,7 +28,7 @@ struct Tier2Options {
     uint32_t threshold = 20'000;  ///< runs of a block before it is promoted
     /// Guest instructions that a promoted block must have executed since before its region is compiled: about
     /// as long in tier 1 as the compilation takes, so that at worst the time is spent twice.
-    uint64_t heat = 5'000'000;
+    uint64_t heat = 20'000'000;
     unsigned max_insns = 200;       ///< guest instructions of a region
     double budget = 0.5;            ///< compile time as a share of run time
     size_t code_bytes = 64u << 20;  ///< of live regions

@@ -19,11 +19,34 @@ void Lowering::find_stable() {
     }
 }
 
-unsigned Lowering::base_register(Ref address, Ref& root) const {
-    root = address;
-    while (register_of_[root] == 32 && (inst(root).op == Op::Add || inst(root).op == Op::Sub))
+Lowering::AddressParts Lowering::address_parts(Ref address) const {
+    AddressParts parts;
+    Ref root = address;
+    while (register_of_[root] == kNoRegister && (inst(root).op == Op::Add || inst(root).op == Op::Sub)) {
+        Ref added = inst(root).args[1];
+        while (inst(added).nargs != 0 && inst(added).op != Op::Load) added = inst(added).args[0];
+        if (inst(added).op == Op::GetX) {
+            parts.index = static_cast<unsigned>(inst(added).imm);
+        } else if (inst(added).op != Op::Const) {
+            parts.index = kOtherIndex;
+        }
         root = inst(root).args[0];
-    return inst(root).op == Op::GetX ? static_cast<unsigned>(inst(root).imm) : register_of_[root];
+    }
+    parts.root = root;
+    parts.base = inst(root).op == Op::GetX ? static_cast<unsigned>(inst(root).imm) : register_of_[root];
+    return parts;
+}
+
+Lowering::LastPage& Lowering::last_page(const AddressParts& parts, bool write) {
+    LastPage& page = last_pages_[{parts.base, parts.index, write}];
+    if (page.tag == nullptr) {
+        llvm::IRBuilder<> at(entry_->getTerminator());
+        page.tag = at.CreateAlloca(b_.getInt64Ty());
+        page.addend = at.CreateAlloca(b_.getInt64Ty());
+        at.CreateStore(c64(1), page.tag);  // no page's
+        at.CreateStore(c64(0), page.addend);
+    }
+    return page;
 }
 
 Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux) {
@@ -64,11 +87,12 @@ Value* Lowering::host_address(Ref ref, unsigned bytes, bool write, uint32_t aux,
     const auto host = [&](Value* addend) {
         return b_.CreateIntToPtr(b_.CreateAdd(addend, address), b_.getPtrTy());
     };
-    Ref root;
-    const unsigned base = base_register(ref, root);
-    if (base == 32 || (aux & ir::kMemUnprivileged) != 0)
+    const AddressParts parts = address_parts(ref);
+    const unsigned base = parts.base;
+    const Ref root = parts.root;
+    if (base == kNoRegister || (aux & ir::kMemUnprivileged) != 0)
         return host(look_up(address, wanted, write, aux).addend);
-    LastPage& last = last_page_[base][write ? 1 : 0];
+    LastPage& last = last_page(parts, write);
     const auto remember = [&](const Page& page) {
         b_.CreateStore(page.tag, last.tag);
         b_.CreateStore(page.addend, last.addend);

@@ -141,14 +141,6 @@ void Lowering::declare_variables() {
                                             : offsetof(GuestState, v) + 16 * (slot - kVSlot);
         b_.CreateStore(load_state(offset, type, slot < kVSlot ? 8 : 16), variable_[slot]);
     }
-    for (auto& both : last_page_) {
-        for (LastPage& page : both) {
-            page.tag = b_.CreateAlloca(b_.getInt64Ty());
-            page.addend = b_.CreateAlloca(b_.getInt64Ty());
-            b_.CreateStore(c64(1), page.tag);  // no page's
-            b_.CreateStore(c64(0), page.addend);
-        }
-    }
     flag_kind_ = b_.CreateAlloca(b_.getInt32Ty());
     flag_a_ = b_.CreateAlloca(b_.getInt64Ty());
     flag_b_ = b_.CreateAlloca(b_.getInt64Ty());
@@ -174,7 +166,8 @@ llvm::Function* Lowering::run() {
         function_->addParamAttr(k, llvm::Attribute::getWithAlignment(context_, llvm::Align(64)));
         function_->addDereferenceableParamAttr(k, k == 0 ? sizeof(GuestState) : sizeof(View));
     }
-    b_.SetInsertPoint(new_block("entry"));
+    entry_ = new_block("entry");
+    b_.SetInsertPoint(entry_);
     declare_variables();
     for (BlockInfo& info : info_) info.head = new_block();
     b_.CreateBr(info_[0].head);
@@ -200,8 +193,7 @@ void Lowering::lower_block(size_t index) {
     side_exit_ = nullptr;
     effects_ = true;
     register_of_.assign(rb.ir.insts.size(), 32);
-    for (auto& both : last_page_)
-        for (LastPage& page : both) page.root = ir::kNoRef;
+    for (auto& [key, page] : last_pages_) page.root = ir::kNoRef;
     insn_offset_ = rb.offset;
     b_.SetInsertPoint(info.head);
     now_ = {};

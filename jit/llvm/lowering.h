@@ -8,6 +8,7 @@
 #include <array>
 #include <bitset>
 #include <map>
+#include <tuple>
 #include <vector>
 
 #include "jit/guest_state.h"
@@ -151,8 +152,14 @@ class Lowering {
     };
     Page look_up(Value* address, Value* wanted, bool write, uint32_t aux);
     void find_stable();
-    /// The guest register that an address is an offset from, or 32; and the value that was in it.
-    unsigned base_register(Ref address, Ref& root) const;
+    /// What an address is made of: the guest register that it is an offset from, or kNoRegister, with the
+    /// value that was in it; and the register that was added, or kNoRegister.
+    static constexpr unsigned kNoRegister = 32, kOtherIndex = 33;
+    struct AddressParts {
+        unsigned base = kNoRegister, index = kNoRegister;
+        Ref root = ir::kNoRef;
+    };
+    AddressParts address_parts(Ref address) const;
     Value* guest_load(Value* host, llvm::Type* type, unsigned offset = 0);
     void guest_store(Value* host, Value* v, unsigned offset = 0);
     Value* load_integer(Value* host, const Inst& i, unsigned offset);
@@ -215,12 +222,15 @@ class Lowering {
     std::map<int64_t, size_t> by_offset_;
     std::vector<std::vector<bool>> back_edge_;  ///< [from][nth successor]
 
-    /// The last page accessed by way of each guest register, for reading and for writing.
+    /// The last page accessed by way of a base register alone, or with an index: arrays are walked in several
+    /// places.
     struct LastPage {
         llvm::AllocaInst *tag = nullptr, *addend = nullptr;
         Ref root = ir::kNoRef;  ///< in this block, known to have been looked up
     };
-    std::array<std::array<LastPage, 2>, 32> last_page_{};
+    LastPage& last_page(const AddressParts& parts, bool write);
+    std::map<std::tuple<unsigned, unsigned, bool>, LastPage> last_pages_;  ///< by base, index, writing
+    BasicBlock* entry_ = nullptr;
     std::bitset<32> stable_;  ///< registers that go from page to page seldom
 
     // The block that is being lowered
