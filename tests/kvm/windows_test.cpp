@@ -169,10 +169,11 @@ TEST_F(Tables, AChangedEntryIsSeenAfterInvalidation) {
             EXPECT_EQ(load(0), i);
         }
         // Several at once, and all.
+        set(0, 0);
+        forget({0});
         for (unsigned p = 0; p < kPages; ++p) {
-            set(p, p);
-            EXPECT_EQ(load(p), p == 0 ? 7 : p) << "no invalidation yet, but only page 0 was there";
-            if (p == 0) forget({0});
+            if (p != 0) set(p, p);
+            EXPECT_EQ(load(p), p);
         }
         for (unsigned p = 0; p < kPages; ++p) set(p, kPages - 1 - p);
         forget({0, 1, 2, 3});
