@@ -189,6 +189,7 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
 
         r.clean =
             dirty_managed && (descriptor & kAp2ReadOnly) != 0 && (r.permissions & permission::kEl1Write) != 0;
+        r.accessed = (descriptor & kAf) != 0;
         r.page_bits = static_cast<uint8_t>(shift);
         r.pa = base | (va & low_bits(shift));
         r.non_global = (descriptor & kNotGlobal) != 0;

@@ -103,6 +103,7 @@ struct WalkResult {
     bool non_global = false;
     bool contiguous = false;  ///< one of 16 adjacent entries that map 16 adjacent pages or blocks
     bool clean = false;  ///< writable, but the first write must set the dirty state: do not cache as writable
+    bool accessed = true;  ///< the access flag is set: without Access::update this walk may be the first to look
     bool stage1_off = false;  ///< SCTLR.M is 0: flat
 
     bool ok() const { return fault == FaultKind::None; }

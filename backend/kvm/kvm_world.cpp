@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 
 namespace arclight::backend {
@@ -58,7 +59,9 @@ class KvmWorld::Tables final : public mmu::HostTables {
             // Guest RAM is touched before any page of it is mapped, but perhaps by another processor only. From inside
             // nobody can make KVM add memory, so touch it here: the exit does that.
             (void)*static_cast<const volatile uint8_t*>(host);
-            known_gpa_ = process_.known(address).value_or(0);
+            const auto gpa = process_.known(address);
+            if (!gpa) std::abort();  // it was just read
+            known_gpa_ = *gpa;
             known_chunk_ = address >> 30;
         }
         return known_gpa_ + (address & ((uint64_t{1} << 30) - 1));

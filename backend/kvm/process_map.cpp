@@ -20,6 +20,9 @@ bool is_mapped(uint64_t address) {
 }
 }  // namespace
 
+ProcessMap::ProcessMap(VirtualMachine& vm, Arena& arena)
+    : vm_(vm), arena_(arena), chunks_((kEnd >> kChunkBits) + 1) {}
+
 Result<Table*> ProcessMap::add_root() {
     const std::lock_guard guard(lock_);
     if (roots_.empty()) {
@@ -32,7 +35,7 @@ Result<Table*> ProcessMap::add_root() {
         for (uint64_t i = 0; i < arena_.size() / kLargePage; ++i)
             level1[first + i] = (Arena::gpa() + i * kLargePage) | kPresent | kWritable | kAccessed | kDirty | kLarge |
                                 (i == 0 ? 0 : kUser);
-        chunks_.emplace(arena_.base() >> kChunkBits, 0);
+        chunks_[arena_.base() >> kChunkBits] = Arena::gpa() | kKnown;
     }
     auto* root = reinterpret_cast<Table*>(arena_.take_pages(1));
     if (root == nullptr) return std::unexpected("no memory for page tables");
@@ -49,7 +52,6 @@ Result<void> ProcessMap::map_chunk(uint64_t chunk) {
     const uint64_t bytes = std::min(uint64_t{1} << kChunkBits, kEnd - start);
     if (auto added = vm_.add_memory(gpa, start, bytes); !added) return added;
     next_gpa_ += uint64_t{1} << kChunkBits;
-    chunks_.emplace(chunk, gpa);
 
     // From the leaves up, so that a processor that walks meanwhile finds nothing or everything. Not present to present
     // needs no invalidation.
@@ -60,6 +62,7 @@ Result<void> ProcessMap::map_chunk(uint64_t chunk) {
     for (unsigned i = start == 0 ? 1 : 0; i < kTableEntries; ++i) level1[i] = (gpa + i * kLargePage) | kOurs | kDirty | kLarge;
     level2[table_index(start, 2)] = arena_.gpa_of(level1) | kOurs;
     for (Table* root : roots_) root[table_index(start, 3)] = shared_[table_index(start, 3)];
+    chunks_[chunk] = gpa | kKnown;
     return {};
 }
 
@@ -67,14 +70,14 @@ Result<void> ProcessMap::add(uint64_t address) {
     const std::lock_guard guard(lock_);
     if (address >= kEnd || !is_mapped(address))
         return std::unexpected(fmt::format("nothing is mapped at {:#x}", address));
-    if (chunks_.contains(address >> kChunkBits)) return {};  // another processor was faster
+    if (chunks_[address >> kChunkBits] != 0) return {};  // another processor was faster
     return map_chunk(address >> kChunkBits);
 }
 
-std::optional<uint64_t> ProcessMap::known(uint64_t address) {
-    const std::lock_guard guard(lock_);
-    const auto found = chunks_.find(address >> kChunkBits);
-    return found == chunks_.end() ? std::nullopt : std::optional(found->second);
+std::optional<uint64_t> ProcessMap::known(uint64_t address) const {
+    if (address >= kEnd) return std::nullopt;
+    const uint64_t chunk = chunks_[address >> kChunkBits];
+    return chunk != 0 ? std::optional(chunk & ~kKnown) : std::nullopt;
 }
 
 }  // namespace arclight::backend::kvm

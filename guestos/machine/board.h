@@ -102,6 +102,9 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void trace_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
         if (options_.trace.mmu) print_mmu(cpu, what, va, asid, detail);
     }
+    void trace_window_fault(Vcpu& cpu, const void* host_pc) {
+        if (options_.trace.mmu) print_window_fault(cpu, host_pc);
+    }
 
     // ---- devices::CpuInterruptSink, devices::CpuPower
     void set_irq_line(unsigned cpu, bool irq, bool fiq) override;
@@ -116,6 +119,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
     void print_exception(Vcpu& cpu, const char* what);
     void print_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail);
+    void print_window_fault(Vcpu& cpu, const void* host_pc);
     Result<void> choose_world();
     void tell_world() const;
     void fail(const std::string& why);

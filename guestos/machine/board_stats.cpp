@@ -4,6 +4,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "backend/tier1.h"
 #include "frontend/a64/system/exceptions.h"
 #include "guestos/machine/board.h"
 #include "guestos/machine/vcpu.h"
@@ -15,6 +16,8 @@ double cpu_seconds(const rusage& u) {
     return double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
            double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
+
+constexpr size_t kLongestInstruction = 15;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -65,6 +68,13 @@ void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, 
     const std::lock_guard guard(trace_lock_);
     fmt::print(trace_file_, "cpu {} mmu {} va {:#x} asid {:#x} {:#x} pc {:#x}\n", vcpu.index(), what, va,
                asid, detail, vcpu.cpu().state.page_base);
+}
+
+void Board::print_window_fault(Vcpu& vcpu, const void* host_pc) {
+    const std::string text = backend::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
+    const std::lock_guard guard(trace_lock_);
+    fmt::print(trace_file_, "cpu {} mmu window fault pc {:#x} host {} {}\n", vcpu.index(), vcpu.cpu().state.page_base,
+               host_pc, text.substr(0, text.find('\n')));
 }
 
 /// What is counted, by name: the world's exits, the translator's work, all CPUs together, devices.

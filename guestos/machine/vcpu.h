@@ -116,6 +116,7 @@ class Vcpu final : public frontend::a64::Environment {
     };
     void memory_slow(uint64_t descriptor, const void* host_pc);
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
+    void fill_ahead(jit::View* view, uint64_t va, bool privileged);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
     bool read_faults(uint64_t va, uint8_t fsc) const;
     void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
@@ -158,6 +159,7 @@ class Vcpu final : public frontend::a64::Environment {
     uint64_t posted_ = 0;                  // under request_lock_
     std::atomic<uint64_t> completed_{0};   // requests carried out
     unsigned last_el_ = 1;
+    uint64_t last_fault_ = 0;  ///< page; where fill_ahead() stopped
     bool broadcasts_outstanding_ = false;  // own thread
 
     std::mutex wait_lock_;

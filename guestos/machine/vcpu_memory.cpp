@@ -3,6 +3,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
@@ -20,6 +21,7 @@ using jit::ir::AtomicKind;
 
 namespace {
 constexpr uint64_t kLargeBytes = uint64_t{2} << 20;
+constexpr uint64_t kAheadBytes = 16 * kPageSize;
 constexpr uint8_t kFscUnsupportedExclusive = 0b110101;
 
 template <typename T>
@@ -157,7 +159,8 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
     device = walk.memory == mmu::MemoryType::Device;
     if (out.host != nullptr) {
         ++stats_.tlb_fills;
-        views_.fill(unprivileged ? state_.user_view : state_.view,
+        jit::View* view = unprivileged ? state_.user_view : state_.view;
+        views_.fill(view,
                     {.va = va,
                      .pa = walk.pa,
                      .host = out.host,
@@ -167,8 +170,30 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                      .non_global = walk.non_global,
                      .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va),
                      .large = large_page(walk, va)});
+        if (views_.windows() != nullptr && walk.page_bits == jit::kPageBits) fill_ahead(view, va, privileged);
     }
     return true;
+}
+
+/// After faults in two pages that follow each other, enters the next ones that the guest has used before. Whatever lies
+/// around a single fault is not worth entering: of the pages of a boot one in forty would be used.
+void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged) {
+    const uint64_t here = va & kPageMask, first = here + kPageSize;
+    if (std::exchange(last_fault_, here) + kPageSize != here) return;
+    last_fault_ = here + kAheadBytes;
+    for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
+        if (frontend::a64::watches_page(cpu_, page)) continue;
+        const mmu::WalkResult walk = mmu::walk(cpu_.translation, cpu_.memory, page,
+                                               {.privileged = privileged, .pan = cpu_.pan, .update = false});
+        if (!walk.ok() || !walk.accessed || walk.page_bits != jit::kPageBits) continue;
+        views_.fill_window(view, {.va = page,
+                                  .pa = walk.pa,
+                                  .host = cpu_.memory.host(walk.pa, kPageSize),
+                                  .readable = walk.readable(privileged, cpu_.pan),
+                                  .writable = walk.writable(privileged, cpu_.pan),
+                                  .non_global = walk.non_global,
+                                  .may_cache = walk.may_cache()});
+    }
 }
 
 /// Whether the 2 MiB around the address can be entered at once.
@@ -186,6 +211,7 @@ bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
 const void* Vcpu::window_fault(jit::GuestState& state, const void* host_pc, uint64_t) {
     Vcpu& self = *static_cast<Vcpu*>(state.cpu);
     ++self.stats_.window_faults;
+    self.board_.trace_window_fault(self, host_pc);
     return self.board_.engine().window_fault(host_pc);
 }
 
