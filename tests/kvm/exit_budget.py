@@ -9,6 +9,8 @@ WHAT = {"system_calls": "system calls", "faults": "page faults", "switches": "ad
 SHORT, LONG = 3200, 32000  # tests/kvm/CMakeLists.txt
 MORE = LONG - SHORT
 # Output, the event loop, timers and a CPU that waits.
+# The heap of a longer run may grow once more, into a GiB not touched before: that is no part of the steady state.
+GROWTH, ONCE = ("first_touches", "brk", "mmap", "munmap"), 3
 REAL = {"futex", "read", "write", "timerfd_settime", "pread", "pwrite", "fdatasync"}
 failures = 0
 
@@ -53,7 +55,7 @@ for name, words in WHAT.items():
     shown = ", ".join(f"{c} {n * 1000 / MORE:.2f}" for c, n in cost.items() if n != 0 and c != "total")
     print(f"exits per thousand {words}: {cost['total'] * 1000 / MORE:.2f}" + (f" ({shown})" if shown else ""))
     for cause, n in cost.items():
-        if cause not in REAL and cause != "total" and n > 0:
+        if cause not in REAL and cause != "total" and n > (ONCE if cause in GROWTH else 0):
             fail(f"{n} more exits by {cause} for {MORE} more {words}")
     if cost["total"] > MORE / 1000:
         fail(f"{cost['total']} more exits for {MORE} more {words}")
