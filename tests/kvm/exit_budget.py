@@ -9,9 +9,9 @@ WHAT = {"system_calls": "system calls", "faults": "page faults", "switches": "ad
 SHORT, LONG = 3200, 32000  # tests/kvm/CMakeLists.txt
 MORE = LONG - SHORT
 # Output, the event loop, timers and a CPU that waits.
+REAL = {"futex", "read", "write", "timerfd_settime", "pread", "pwrite", "fdatasync"}
 # The heap of a longer run may grow once more, into a GiB not touched before: that is no part of the steady state.
 GROWTH, ONCE = ("first_touches", "brk", "mmap", "munmap"), 3
-REAL = {"futex", "read", "write", "timerfd_settime", "pread", "pwrite", "fdatasync"}
 failures = 0
 
 
