@@ -105,8 +105,8 @@ struct FaultPoint {
     uint16_t count;
     uint16_t insn_offset;  ///< of the guest instruction in its page
     uint32_t cold = 0;     ///< of the slow path, from CompiledBlock::cold
-    /// With windows: from CompiledBlock::entry, the host instructions that may fault for this access. One that does
-    /// goes on at the slow path, with all registers as they are.
+    /// With windows: from CompiledBlock::entry, the host instructions that may fault for this access. One
+    /// that does goes on at the slow path, with all registers as they are.
     uint32_t window_start = 0, window_end = 0;
 };
 
@@ -139,23 +139,25 @@ struct CompiledBlock {
 };
 
 inline constexpr uint32_t kNoCounter = ~uint32_t{0};
-/// With a counter, every run of the block takes one from it; the run that finds it at zero calls kPromote first.
+/// With a counter, every run of the block takes one from it; the run that finds it at zero calls kPromote
+/// first.
 CompiledBlock compile(const jit::ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id,
                       uint32_t counter = kNoCounter);
 
-/// The way from a block's entry into tier 2's code and back (jit/llvm/region_compiler.h), in the code cache's cold
-/// half.
+/// The way from a block's entry into tier 2's code and back (jit/llvm/region_compiler.h), in the code cache's
+/// cold half.
 struct RegionStub {
     const void* region;
     const void* body;  ///< of the block that it is entered from
-    uint32_t guard;    ///< kNoCounter, or the index in GuestState::region_epochs that must hold the view's epoch
+    uint32_t
+        guard;  ///< kNoCounter, or the index in GuestState::region_epochs that must hold the view's epoch
 };
 /// Null: the code cache is full.
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub);
 /// The way in behind the guard.
 const uint8_t* after_guard(const uint8_t* stub);
-/// Makes a block that has a counter go to `stub` when it is entered, or run itself again. Other threads may be
-/// running it.
+/// Makes a block that has a counter go to `stub` when it is entered, or run itself again. Other threads may
+/// be running it.
 void divert(const CompiledBlock& block, const uint8_t* stub);
 void restore(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter);
 
@@ -179,8 +181,8 @@ std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* ho
 /// The same without touching any state.
 std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc);
 
-/// The slow path of the access whose host instruction at host_pc faulted, and the guest instruction's offset in its
-/// page; null if the block has no access there.
+/// The slow path of the access whose host instruction at host_pc faulted, and the guest instruction's offset
+/// in its page; null if the block has no access there.
 struct WindowFault {
     const uint8_t* cold = nullptr;
     uint32_t insn_offset = 0;

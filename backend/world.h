@@ -20,9 +20,9 @@ class World {
   public:
     virtual ~World() = default;
 
-    /// Carries out `body`, a virtual CPU's whole life, on the calling thread in the place where translated code runs.
-    /// run() and host_tables() are for use in there. The error is one line: the world stopped before the body ended,
-    /// and whatever it was doing is lost.
+    /// Carries out `body`, a virtual CPU's whole life, on the calling thread in the place where translated
+    /// code runs. run() and host_tables() are for use in there. The error is one line: the world stopped
+    /// before the body ended, and whatever it was doing is lost.
     virtual std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) {
         (void)cpu;
         body();

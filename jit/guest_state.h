@@ -69,11 +69,13 @@ constexpr uint64_t tlb_index(uint64_t va) { return va >> kPageBits & (kTlbEntrie
 inline constexpr unsigned kJumpCacheBits = 14;
 inline constexpr uint64_t kJumpCacheEntries = uint64_t{1} << kJumpCacheBits;
 /// The page number is added so that the same offsets of different pages do not collide.
-constexpr uint64_t jump_cache_index(uint64_t pc) { return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1); }
+constexpr uint64_t jump_cache_index(uint64_t pc) {
+    return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1);
+}
 
-/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares whole
-/// addresses and nothing else, so an empty line must hold an address that never leads to that line: a misaligned PC
-/// equals no entry's.
+/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares
+/// whole addresses and nothing else, so an empty line must hold an address that never leads to that line: a
+/// misaligned PC equals no entry's.
 struct JumpCacheEntry {
     uint64_t pc = 0;
     const void* code = nullptr;
@@ -148,7 +150,7 @@ struct alignas(64) GuestState {
     std::atomic<uint32_t> interrupt;  ///< non-zero: leave at the next block boundary (set by any thread)
     uint32_t exit_request;            ///< set by a slow path or helper: the thunk leaves instead of returning
     View* view;               ///< current view; mirrored in a host register while translated code runs
-    View* user_view;        ///< EL0's view of the current ASID, for LDTR and STTR at EL1
+    View* user_view;          ///< EL0's view of the current ASID, for LDTR and STTR at EL1
     uint64_t exclusive_addr;  ///< monitor: virtual address, or kNoExclusive
     uint64_t exclusive_value[2];
     uint32_t insn_offset;  ///< offset in the page of the instruction that called a helper (for its PC)
@@ -181,8 +183,9 @@ struct alignas(64) GuestState {
     uint64_t spill[kSpillSlots];
     V128 spill_v[kSpillVSlots];
 
-    void* cpu;  ///< the owning virtual CPU object, opaque here
-    uint32_t* region_epochs;  ///< by region: the View::epoch for which its pages are known to be where it takes them
+    void* cpu;                ///< the owning virtual CPU object, opaque here
+    uint32_t* region_epochs;  ///< by region: the View::epoch for which its pages are known to be where it
+                              ///< takes them
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};
 

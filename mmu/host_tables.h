@@ -1,4 +1,5 @@
-// What windows (mmu/windows.h) need of the world they are made in: x86-64 page tables that guest accesses go through.
+// What windows (mmu/windows.h) need of the world they are made in: x86-64 page tables that guest accesses go
+// through.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ class HostTables {
 
     /// The root: 512 entries, 512 GiB of host addresses each.
     virtual uint64_t* root() = 0;
-    /// Root entries that may be used for windows: those below 256 that are nobody else's, with room between them.
+    /// Root entries that may be used for windows: those below 256 that are nobody else's, with room between
+    /// them.
     virtual bool may_use_root_entry(unsigned index) = 0;
     /// A zeroed page of 512 entries; null if none is left.
     virtual uint64_t* take_table() = 0;
@@ -22,8 +24,8 @@ class HostTables {
     virtual uint64_t physical_of_table(const uint64_t* table) = 0;
     virtual uint64_t* table_at(uint64_t physical) = 0;
     virtual uint64_t physical_of_page(const uint8_t* host) = 0;
-    /// Forgets what the processor remembers of these host addresses (of all, if there are none). Entries that were
-    /// not present need no such call.
+    /// Forgets what the processor remembers of these host addresses (of all, if there are none). Entries that
+    /// were not present need no such call.
     virtual void invalidate(std::span<const uint64_t> addresses) = 0;
 };
 

@@ -6,13 +6,15 @@ namespace arclight::mmu {
 
 namespace {
 // Entries of x86-64 page tables (Intel SDM vol. 3, 4.5).
-constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6, kLarge = 1 << 7;
+constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6,
+                   kLarge = 1 << 7;
 constexpr uint64_t kNoExecute = uint64_t{1} << 63;
 constexpr uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
 // Bits that the processor leaves to software.
 constexpr uint64_t kNonGlobal = 1 << 9;  ///< of a leaf: the guest's mapping belongs to an ASID
-constexpr uint64_t kBlock = 1 << 10;     ///< of a table's entry: leaves below are parts of one larger guest mapping
-constexpr uint64_t kListed = 1 << 11;    ///< of a table's entry: in Windows::non_global
+constexpr uint64_t kBlock =
+    1 << 10;  ///< of a table's entry: leaves below are parts of one larger guest mapping
+constexpr uint64_t kListed = 1 << 11;  ///< of a table's entry: in Windows::non_global
 constexpr unsigned kEntries = 512;
 constexpr unsigned kSlotBits = 39;
 constexpr size_t kMostAddresses = 32;
@@ -49,7 +51,8 @@ bool WindowSet::fill(unsigned number, const Page& page) {
     Windows& w = views_[number];
     w.last_used = ++clock_;
     // The end of a slot is never mapped: see the head of windows.h.
-    if ((page.va >> 12 & ((uint64_t{1} << (kSlotBits - 12)) - 1)) == (uint64_t{1} << (kSlotBits - 12)) - 1) return false;
+    if ((page.va >> 12 & ((uint64_t{1} << (kSlotBits - 12)) - 1)) == (uint64_t{1} << (kSlotBits - 12)) - 1)
+        return false;
     while (!try_fill(w, page)) {
         if (pending_) {  // what was dropped already may be room enough
             invalidate();
@@ -106,7 +109,8 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
     if (level1 == nullptr) return false;
     uint64_t& middle = level1[index(host_va, 1)];
 
-    const auto enter = [&](uint64_t* table, uint64_t& parent, unsigned level, uint64_t physical, uint64_t extra) {
+    const auto enter = [&](uint64_t* table, uint64_t& parent, unsigned level, uint64_t physical,
+                           uint64_t extra) {
         uint64_t& entry = table[index(host_va, level)];
         const uint64_t value = physical | kPresent | kUser | kAccessed | kNoExecute | extra |
                                (page.writable ? kWritable | kDirty : 0) | (page.non_global ? kNonGlobal : 0);
@@ -117,14 +121,16 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
         }
         entry = value;
         // More rights need no invalidation, a fault looks again; anything else does, before it is relied on.
-        if ((old & kPresent) != 0 && (((old ^ value) & kAddressMask) != 0 || (old & ~value & kWritable) != 0)) {
+        if ((old & kPresent) != 0 &&
+            (((old ^ value) & kAddressMask) != 0 || (old & ~value & kWritable) != 0)) {
             pend(host_va);
             invalidate();
         }
     };
     constexpr uint64_t kLargeMask = (uint64_t{2} << 20) - 1;
     const bool ends_slot = (va | kLargeMask) == ((va | ((uint64_t{1} << kSlotBits) - 1)));
-    const bool fits = page.large && !ends_slot && ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
+    const bool fits =
+        page.large && !ends_slot && ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
     if (fits && ((middle & kPresent) == 0 || (middle & kLarge) != 0)) {
         ++stats_.large_fills;
         enter(level1, top, 1, host_.physical_of_page(page.host) & ~kLargeMask, kLarge);
@@ -141,8 +147,8 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
     return true;
 }
 
-/// Makes room by emptying the view that was filled longest ago: the needy one last, since it was just now. Null if
-/// nothing was there to empty.
+/// Makes room by emptying the view that was filled longest ago: the needy one last, since it was just now.
+/// Null if nothing was there to empty.
 const WindowSet::Windows* WindowSet::evict() {
     Windows* victim = nullptr;
     for (Windows& w : views_)
@@ -215,7 +221,8 @@ void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, boo
         }
         // Part of a guest block, whose every address stands for the whole.
         if ((entry & kBlock) != 0) {
-            // Its tables go too, so what is remembered of their non-global leaves must: the cheap way is all of them.
+            // Its tables go too, so what is remembered of their non-global leaves must: the cheap way is all
+            // of them.
             if (!w.non_global.empty()) return drop_all(number);
             return drop_entry(entry, level, host_va);
         }

@@ -1,14 +1,17 @@
-// Windows: guest virtual addresses mapped by the host processor's own page tables (design.md, "Memory accesses").
+// Windows: guest virtual addresses mapped by the host processor's own page tables (design.md, "Memory
+// accesses").
 //
-// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. View::window holds,
-// for each guest slot, what has to be added to a guest address to get the host's, or a poison that makes the sum
-// non-canonical; an access that is not mapped faults, and the slow path finishes it and fills the page in. Pages are
-// entered when they are touched and leave at TLBI, as Swift Shadow Paging does: guest tables are not write-protected.
+// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. View::window
+// holds, for each guest slot, what has to be added to a guest address to get the host's, or a poison that
+// makes the sum non-canonical; an access that is not mapped faults, and the slow path finishes it and fills
+// the page in. Pages are entered when they are touched and leave at TLBI, as Swift Shadow Paging does: guest
+// tables are not write-protected.
 //
 // Why a sum never leads astray: a mapped slot's windows gives a host address below 2^47 for its own canonical
-// addresses, so with other bits 63:49, which the table's index ignores, bits 63:47 of the sum are neither all zero nor
-// all one; a poisoned one gives a sum with bit 47 set and bit 48 clear whatever the address. Neither is canonical. What
-// begins in a slot and ends in the next one meets the last page of a slot, which is never mapped.
+// addresses, so with other bits 63:49, which the table's index ignores, bits 63:47 of the sum are neither all
+// zero nor all one; a poisoned one gives a sum with bit 47 set and bit 48 clear whatever the address. Neither
+// is canonical. What begins in a slot and ends in the next one meets the last page of a slot, which is never
+// mapped.
 #pragma once
 
 #include <array>
@@ -22,14 +25,14 @@ namespace arclight::mmu {
 
 struct WindowStats {
     uint64_t fills = 0, large_fills = 0;
-    uint64_t root_entries = 0;     ///< host slots taken
-    uint64_t evictions = 0;        ///< views emptied for want of host slots or tables
-    uint64_t dropped_pages = 0;    ///< by TLBI
-    uint64_t invalidations = 0;    ///< calls of HostTables::invalidate
+    uint64_t root_entries = 0;   ///< host slots taken
+    uint64_t evictions = 0;      ///< views emptied for want of host slots or tables
+    uint64_t dropped_pages = 0;  ///< by TLBI
+    uint64_t invalidations = 0;  ///< calls of HostTables::invalidate
 };
 
-/// The windows of one virtual CPU's views; all members run on its thread. What is dropped may still be used by the
-/// processor until finish().
+/// The windows of one virtual CPU's views; all members run on its thread. What is dropped may still be used
+/// by the processor until finish().
 class WindowSet {
   public:
     static constexpr unsigned kViews = 32;
@@ -40,12 +43,12 @@ class WindowSet {
     void initialise(unsigned number, jit::View* view);
 
     struct Page {
-        uint64_t va = 0;           ///< any address in it, tag and all
-        uint8_t* host = nullptr;   ///< of va
-        uint8_t page_bits = 12;    ///< of the guest's mapping: 12, 21 or 30
-        bool writable = false;     ///< it is readable
+        uint64_t va = 0;          ///< any address in it, tag and all
+        uint8_t* host = nullptr;  ///< of va
+        uint8_t page_bits = 12;   ///< of the guest's mapping: 12, 21 or 30
+        bool writable = false;    ///< it is readable
         bool non_global = false;
-        bool large = false;        ///< the 2 MiB around va are one mapping, all of it RAM
+        bool large = false;  ///< the 2 MiB around va are one mapping, all of it RAM
     };
     /// False: not entered, because it cannot be or there is no room.
     bool fill(unsigned number, const Page& page);

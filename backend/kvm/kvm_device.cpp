@@ -19,8 +19,8 @@ std::unexpected<std::string> failure(std::string_view what) {
 }
 
 constexpr unsigned kCpuidEntries = 256;
-/// kvm_cpuid2, whose flexible array <linux/kvm.h> declares such that C++ gives it another size, and with it the two
-/// requests another number.
+/// kvm_cpuid2, whose flexible array <linux/kvm.h> declares such that C++ gives it another size, and with it
+/// the two requests another number.
 struct Cpuid {
     uint32_t count = kCpuidEntries;
     uint32_t padding = 0;
@@ -95,7 +95,8 @@ Result<Processor> VirtualMachine::create_processor() {
     constexpr uint64_t kVectorState = 0xe7;
     xcrs.xcrs[0].value = _xgetbv(0) & kVectorState;
     (void)ioctl(processor.fd(), KVM_SET_XCRS, &xcrs);  // where it is refused, the probe finds out what works
-    // One time base inside and outside: the clock's parameters, which the process shares, are for the host's TSC.
+    // One time base inside and outside: the clock's parameters, which the process shares, are for the host's
+    // TSC.
     uint64_t no_offset = 0;
     kvm_device_attr attr{};
     attr.group = KVM_VCPU_TSC_CTRL;
@@ -115,7 +116,8 @@ Result<void> VirtualMachine::add_memory(uint64_t gpa, uint64_t host, uint64_t by
     region.guest_phys_addr = gpa;
     region.memory_size = bytes;
     region.userspace_addr = host;
-    if (ioctl(vm_.get(), KVM_SET_USER_MEMORY_REGION, &region) < 0) return failure("KVM_SET_USER_MEMORY_REGION");
+    if (ioctl(vm_.get(), KVM_SET_USER_MEMORY_REGION, &region) < 0)
+        return failure("KVM_SET_USER_MEMORY_REGION");
     ++slots_;
     return {};
 }

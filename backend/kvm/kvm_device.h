@@ -54,8 +54,8 @@ class VirtualMachine {
   public:
     static constexpr const char* kDevice = "/dev/kvm";
 
-    /// Opens the device and makes an empty machine; says what is missing if that does not work. Of the memory slots
-    /// that KVM has it takes no more than these.
+    /// Opens the device and makes an empty machine; says what is missing if that does not work. Of the memory
+    /// slots that KVM has it takes no more than these.
     static Result<VirtualMachine> create(const char* device_path = kDevice, unsigned most_slots = ~0u);
 
     /// The general registers and the system registers travel in the shared page.

@@ -28,13 +28,19 @@ size_t arena_bytes(const KvmWorld::Options& options) {
 /// The part of one processor's page tables that windows may use.
 class KvmWorld::Tables final : public mmu::HostTables {
   public:
-    Tables(ProcessorThread& thread, ProcessMap& process, Arena& arena, uint8_t* first, size_t count, unsigned entries)
-        : thread_(thread), process_(process), arena_(arena), next_(first), end_(first + count * 4096), entries_(entries) {}
+    Tables(ProcessorThread& thread, ProcessMap& process, Arena& arena, uint8_t* first, size_t count,
+           unsigned entries)
+        : thread_(thread),
+          process_(process),
+          arena_(arena),
+          next_(first),
+          end_(first + count * 4096),
+          entries_(entries) {}
 
     uint64_t* root() override { return thread_.root(); }
     bool may_use_root_entry(unsigned index) override {
-        // The program's memory lies at both ends and in the middle of user space. What it might still grow into is
-        // left alone: the entries next to its own.
+        // The program's memory lies at both ends and in the middle of user space. What it might still grow
+        // into is left alone: the entries next to its own.
         return index >= 1 && index <= entries_ && !process_.uses_root_entry(index - 1) &&
                !process_.uses_root_entry(index) && !process_.uses_root_entry(index + 1);
     }
@@ -56,8 +62,8 @@ class KvmWorld::Tables final : public mmu::HostTables {
     uint64_t physical_of_page(const uint8_t* host) override {
         const auto address = reinterpret_cast<uint64_t>(host);
         if (address >> 30 != known_chunk_) {
-            // Guest RAM is touched before any page of it is mapped, but perhaps by another processor only. From inside
-            // nobody can make KVM add memory, so touch it here: the exit does that.
+            // Guest RAM is touched before any page of it is mapped, but perhaps by another processor only.
+            // From inside nobody can make KVM add memory, so touch it here: the exit does that.
             (void)*static_cast<const volatile uint8_t*>(host);
             const auto gpa = process_.known(address);
             if (!gpa) std::abort();  // it was just read
@@ -95,22 +101,24 @@ kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const CodeBuffer& code, 
     const kvm::CodeRange range{reinterpret_cast<uint64_t>(code.base()),
                                static_cast<unsigned>(std::bit_width(code.size() - 1))};
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
-        auto thread = ProcessorThread::create(world->vm_, world->arena_, world->process_, options.native_ring0, range,
-                                              options.window_fault);
+        auto thread = ProcessorThread::create(world->vm_, world->arena_, world->process_,
+                                              options.native_ring0, range, options.window_fault);
         if (!thread) return std::unexpected(thread.error());
         world->threads_.push_back(std::move(*thread));
     }
-    // A fault of translated code is taken for an access of the guest's, so its own first touch must not be one.
+    // A fault of translated code is taken for an access of the guest's, so its own first touch must not be
+    // one.
     constexpr uint64_t kGib = uint64_t{1} << 30;
     for (uint64_t at = range.base & ~(kGib - 1); at < range.base + code.size(); at += kGib)
-        if (auto added = world->process_.add(std::max(at, range.base)); !added) return std::unexpected(added.error());
+        if (auto added = world->process_.add(std::max(at, range.base)); !added)
+            return std::unexpected(added.error());
     if (!options.windows) return world;
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         const size_t count = options.table_bytes / 4096;
         uint8_t* pages = world->arena_.take_pages(count);
         if (pages == nullptr) return std::unexpected("no memory for page tables");
-        world->tables_.push_back(std::make_unique<Tables>(*world->threads_[cpu], world->process_, world->arena_, pages,
-                                                          count, options.most_root_entries));
+        world->tables_.push_back(std::make_unique<Tables>(
+            *world->threads_[cpu], world->process_, world->arena_, pages, count, options.most_root_entries));
     }
     return world;
 }
@@ -124,7 +132,9 @@ jit::ExitReason KvmWorld::run(jit::GuestState& state, const void* code) {
     return static_cast<jit::ExitReason>(enter_(&state, code));
 }
 
-mmu::HostTables* KvmWorld::host_tables(unsigned cpu) { return tables_.empty() ? nullptr : tables_[cpu].get(); }
+mmu::HostTables* KvmWorld::host_tables(unsigned cpu) {
+    return tables_.empty() ? nullptr : tables_[cpu].get();
+}
 
 WorldCounts KvmWorld::counts() const {
     kvm::ExitCounts sum;

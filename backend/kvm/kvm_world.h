@@ -18,7 +18,7 @@ class KvmWorld final : public World {
         bool native_ring0 = false;  ///< as kvm::Probe found it
         bool windows = false;
         kvm::WindowFaultFn window_fault = nullptr;
-        unsigned most_root_entries = 128;      ///< host slots for windows, a CPU
+        unsigned most_root_entries = 128;       ///< host slots for windows, a CPU
         size_t table_bytes = size_t{64} << 20;  ///< for the page tables of windows, a CPU
     };
     static constexpr unsigned kMostCpus = 8;

@@ -11,15 +11,16 @@ namespace arclight::backend::kvm {
 using Table = uint64_t;  ///< the first of 512 entries of a page
 
 inline constexpr unsigned kTableEntries = 512;
-inline constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6, kLarge = 1 << 7;
+inline constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6,
+                          kLarge = 1 << 7;
 inline constexpr uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
 
 /// Levels count from the leaf: 0 a page's, 3 the root's.
 constexpr unsigned table_index(uint64_t address, unsigned level) { return address >> (12 + 9 * level) & 511; }
 
-/// One range of this process's memory that the machine sees at guest physical address 0. Its first part, for ring 0
-/// alone, holds descriptor tables and ring-0 code; the rest holds page tables, which code inside writes like
-/// any other memory.
+/// One range of this process's memory that the machine sees at guest physical address 0. Its first part, for
+/// ring 0 alone, holds descriptor tables and ring-0 code; the rest holds page tables, which code inside
+/// writes like any other memory.
 class Arena {
   public:
     static constexpr size_t kSystemBytes = size_t{2} << 20;
@@ -33,12 +34,15 @@ class Arena {
     uint64_t base() const { return reinterpret_cast<uint64_t>(base_); }
     size_t size() const { return size_; }
     static constexpr uint64_t gpa() { return 0; }
-    uint64_t gpa_of(const void* p) const { return static_cast<uint64_t>(static_cast<const uint8_t*>(p) - base_); }
+    uint64_t gpa_of(const void* p) const {
+        return static_cast<uint64_t>(static_cast<const uint8_t*>(p) - base_);
+    }
     template <typename T = uint64_t>
     T* at(uint64_t gpa) const {
         return reinterpret_cast<T*>(base_ + gpa);
     }
-    /// A page of the ring-0 part, of the table part: zeroed, never given back. Null: none left. Not synchronised.
+    /// A page of the ring-0 part, of the table part: zeroed, never given back. Null: none left. Not
+    /// synchronised.
     uint8_t* take_system_page();
     uint8_t* take_pages(size_t count);
     /// The table below `entry`, made if there is none. Null: no page left.

@@ -16,7 +16,8 @@ constexpr uint64_t kOurs = kPresent | kWritable | kUser | kAccessed;
 
 bool is_mapped(uint64_t address) {
     unsigned char resident;
-    return mincore(reinterpret_cast<void*>(address & ~uint64_t{4095}), 4096, &resident) == 0 || errno != ENOMEM;
+    return mincore(reinterpret_cast<void*>(address & ~uint64_t{4095}), 4096, &resident) == 0 ||
+           errno != ENOMEM;
 }
 }  // namespace
 
@@ -33,8 +34,8 @@ Result<Table*> ProcessMap::add_root() {
         Table* level1 = arena_.descend(level2[table_index(arena_.base(), 2)]);
         const unsigned first = table_index(arena_.base(), 1);
         for (uint64_t i = 0; i < arena_.size() / kLargePage; ++i)
-            level1[first + i] = (Arena::gpa() + i * kLargePage) | kPresent | kWritable | kAccessed | kDirty | kLarge |
-                                (i == 0 ? 0 : kUser);
+            level1[first + i] = (Arena::gpa() + i * kLargePage) | kPresent | kWritable | kAccessed | kDirty |
+                                kLarge | (i == 0 ? 0 : kUser);
         chunks_[arena_.base() >> kChunkBits] = Arena::gpa() | kKnown;
     }
     auto* root = reinterpret_cast<Table*>(arena_.take_pages(1));
@@ -53,13 +54,14 @@ Result<void> ProcessMap::map_chunk(uint64_t chunk) {
     if (auto added = vm_.add_memory(gpa, start, bytes); !added) return added;
     next_gpa_ += uint64_t{1} << kChunkBits;
 
-    // From the leaves up, so that a processor that walks meanwhile finds nothing or everything. Not present to present
-    // needs no invalidation.
+    // From the leaves up, so that a processor that walks meanwhile finds nothing or everything. Not present
+    // to present needs no invalidation.
     Table* level2 = arena_.descend(shared_[table_index(start, 3)]);
     auto* level1 = reinterpret_cast<Table*>(arena_.take_pages(1));
     if (level2 == nullptr || level1 == nullptr) return std::unexpected("no memory for page tables");
     // The first 2 MiB, where no program has anything, stay out: a jump to 0 has to be seen (ProcessorThread).
-    for (unsigned i = start == 0 ? 1 : 0; i < kTableEntries; ++i) level1[i] = (gpa + i * kLargePage) | kOurs | kDirty | kLarge;
+    for (unsigned i = start == 0 ? 1 : 0; i < kTableEntries; ++i)
+        level1[i] = (gpa + i * kLargePage) | kOurs | kDirty | kLarge;
     level2[table_index(start, 2)] = arena_.gpa_of(level1) | kOurs;
     for (Table* root : roots_) root[table_index(start, 3)] = shared_[table_index(start, 3)];
     chunks_[chunk] = gpa | kKnown;

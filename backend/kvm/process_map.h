@@ -1,12 +1,13 @@
-// This process's own memory as the virtual machine sees it: at the same addresses, so that the program's code, data,
-// heap and stacks serve inside as they do outside.
+// This process's own memory as the virtual machine sees it: at the same addresses, so that the program's
+// code, data, heap and stacks serve inside as they do outside.
 //
-// It is mapped by GiB when something in it is first touched: one memory slot of KVM, which may cover holes and follows
-// whatever the process maps there later, and one page of 2 MiB entries. What may be done with a page is the host's
-// mapping to say; KVM asks it.
+// It is mapped by GiB when something in it is first touched: one memory slot of KVM, which may cover holes
+// and follows whatever the process maps there later, and one page of 2 MiB entries. What may be done with a
+// page is the host's mapping to say; KVM asks it.
 //
-// The thread that left the machine for a first touch may have done so anywhere, in malloc() with the heap's lock held
-// among other places. So what add() does on success allocates nothing and takes no lock that is taken inside.
+// The thread that left the machine for a first touch may have done so anywhere, in malloc() with the heap's
+// lock held among other places. So what add() does on success allocates nothing and takes no lock that is
+// taken inside.
 #pragma once
 
 #include <atomic>
@@ -42,7 +43,7 @@ class ProcessMap {
 
     VirtualMachine& vm_;
     Arena& arena_;
-    std::mutex lock_;  // outside only
+    std::mutex lock_;                            // outside only
     std::vector<std::atomic<uint64_t>> chunks_;  // guest physical address and kKnown, or 0
     uint64_t next_gpa_ = uint64_t{1} << kChunkBits;
     uint64_t shared_[kTableEntries] = {};

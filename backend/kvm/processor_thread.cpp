@@ -23,7 +23,8 @@ constexpr uint16_t kSyscallInstruction = 0x050f;
 constexpr uint64_t kFaultOfPresentPage = 1;  ///< of a page fault's error code (SDM vol. 3, 4.7)
 
 uint8_t* map_stack() {
-    void* p = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
     if (p == MAP_FAILED)
         throw std::system_error(errno, std::generic_category(), "cannot map a virtual processor's stack");
     mprotect(p, kGuardBytes, PROT_NONE);
@@ -71,8 +72,8 @@ bool read_code(uint64_t address, uint16_t& out) {
 }
 }  // namespace
 
-ProcessorThread::ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native, CodeRange code,
-                                 WindowFaultFn handler, Table* root)
+ProcessorThread::ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native,
+                                 CodeRange code, WindowFaultFn handler, Table* root)
     : processor_(std::move(processor)),
       arena_(arena),
       process_(process),
@@ -85,8 +86,9 @@ ProcessorThread::ProcessorThread(Processor processor, Arena& arena, ProcessMap& 
 
 ProcessorThread::~ProcessorThread() { munmap(stack_, kStackBytes); }
 
-Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine& vm, Arena& arena, ProcessMap& process,
-                                                                 bool native, CodeRange code, WindowFaultFn handler) {
+Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine& vm, Arena& arena,
+                                                                 ProcessMap& process, bool native,
+                                                                 CodeRange code, WindowFaultFn handler) {
     auto root = process.add_root();
     if (!root) return std::unexpected(root.error());
     auto processor = vm.create_processor();
@@ -161,8 +163,8 @@ Result<void> ProcessorThread::enter() {
 }
 
 std::string ProcessorThread::describe(const ExceptionFrame& frame) {
-    return fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}", frame.vector, frame.error, frame.rip,
-                       processor_.sregs().cr2);
+    return fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}", frame.vector, frame.error,
+                       frame.rip, processor_.sregs().cr2);
 }
 
 Result<bool> ProcessorThread::handle_exit() {
@@ -174,8 +176,9 @@ Result<bool> ProcessorThread::handle_exit() {
             break;
         case KVM_EXIT_SHUTDOWN: return std::unexpected("the virtual machine stopped with a triple fault");
         case KVM_EXIT_INTERNAL_ERROR:
-            return std::unexpected(fmt::format("KVM cannot run the virtual machine (internal error {}, at {:#x})",
-                                               run.internal.suberror, processor_.regs().rip));
+            return std::unexpected(
+                fmt::format("KVM cannot run the virtual machine (internal error {}, at {:#x})",
+                            run.internal.suberror, processor_.regs().rip));
         case KVM_EXIT_FAIL_ENTRY:
             return std::unexpected(fmt::format("KVM cannot enter the virtual machine (reason {:#x})",
                                                uint64_t{run.fail_entry.hardware_entry_failure_reason}));
@@ -210,8 +213,8 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             }
             break;
         case kPageFault: {
-            // Where the kernel beneath is paravirtual, SYSCALL arrives as a jump to the entry point that nobody set,
-            // with RCX and R11 as the instruction leaves them.
+            // Where the kernel beneath is paravirtual, SYSCALL arrives as a jump to the entry point that
+            // nobody set, with RCX and R11 as the instruction leaves them.
             if (frame.rip == 0 && read_code(regs.rcx - 2, code) && code == kSyscallInstruction) {
                 frame.rflags = regs.r11;
                 system_call(frame, regs.rcx);
@@ -227,8 +230,8 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
         }
         default: break;
     }
-    // A paravirtual kernel tries to emulate what met a non-canonical address, and where it cannot, reports that the
-    // instruction is unknown. Translated code has no such instructions, so the handler decides.
+    // A paravirtual kernel tries to emulate what met a non-canonical address, and where it cannot, reports
+    // that the instruction is unknown. Translated code has no such instructions, so the handler decides.
     if (handler_ != nullptr && code_.contains(frame.rip)) {
         ++counts_.window_faults;
         auto* state = reinterpret_cast<jit::GuestState*>(regs.rbp - jit::kStateBias);
@@ -285,7 +288,8 @@ Result<double> ProcessorThread::time_ring0(uint64_t count) {
     };
     // After run() the processor is in ring 0 still, where the last exception left it.
     const double start = now();
-    if (auto done = run_ring0(ring0_.spin_outside(), 0, 1 + count / 2); !done) return std::unexpected(done.error());
+    if (auto done = run_ring0(ring0_.spin_outside(), 0, 1 + count / 2); !done)
+        return std::unexpected(done.error());
     return now() - start;
 }
 

@@ -1,8 +1,8 @@
 // One thread of this process running inside the virtual machine.
 //
-// The thread is moved there whole: same code, same data, same thread-local storage, a stack of its own. System calls
-// and first touches of memory leave the machine, are carried out here, and the thread goes on inside; everything else
-// runs without an exit.
+// The thread is moved there whole: same code, same data, same thread-local storage, a stack of its own.
+// System calls and first touches of memory leave the machine, are carried out here, and the thread goes on
+// inside; everything else runs without an exit.
 #pragma once
 
 #include <atomic>
@@ -21,25 +21,29 @@ namespace arclight::backend::kvm {
 /// Counted by the owning thread, read by anybody: slightly stale.
 struct ExitCounts {
     uint64_t system_calls = 0;
-    uint64_t first_touches = 0;   ///< of a GiB of the process's memory
-    uint64_t window_faults = 0;   ///< handed over from outside
-    uint64_t invalidations = 0;   ///< asked for from outside
-    uint64_t interrupted = 0;     ///< by a signal of the host
+    uint64_t first_touches = 0;      ///< of a GiB of the process's memory
+    uint64_t window_faults = 0;      ///< handed over from outside
+    uint64_t invalidations = 0;      ///< asked for from outside
+    uint64_t interrupted = 0;        ///< by a signal of the host
     uint64_t system_call[512] = {};  ///< by number
-    uint64_t total() const { return system_calls + first_touches + window_faults + invalidations + interrupted; }
+    uint64_t total() const {
+        return system_calls + first_touches + window_faults + invalidations + interrupted;
+    }
 };
 
 class ProcessorThread {
   public:
-    static Result<std::unique_ptr<ProcessorThread>> create(VirtualMachine& vm, Arena& arena, ProcessMap& process,
-                                                           bool native, CodeRange code, WindowFaultFn handler);
+    static Result<std::unique_ptr<ProcessorThread>> create(VirtualMachine& vm, Arena& arena,
+                                                           ProcessMap& process, bool native, CodeRange code,
+                                                           WindowFaultFn handler);
     ~ProcessorThread();
 
-    /// Runs `body` inside, on the calling thread. An error if the machine stopped before it ended: what the body was
-    /// doing is then lost, whatever it was.
+    /// Runs `body` inside, on the calling thread. An error if the machine stopped before it ended: what the
+    /// body was doing is then lost, whatever it was.
     Result<void> run(const std::function<void()>& body);
 
-    /// From inside: forgets the translations of these pages, of all if there are none or more than Ring0::kMostPages.
+    /// From inside: forgets the translations of these pages, of all if there are none or more than
+    /// Ring0::kMostPages.
     void invalidate(std::span<const uint64_t> pages);
 
     /// From outside: seconds that `count` ring-0 instructions take, with the way in and out.

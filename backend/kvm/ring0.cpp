@@ -17,11 +17,13 @@ constexpr unsigned kInvalidateVector = 0x81;
 constexpr size_t kPageBytes = 4096;
 
 // Segment descriptors (SDM vol. 3, 3.4.5): flat, present; 64-bit code has L set.
-constexpr uint64_t kKernelCodeDescriptor = 0x00af'9b00'0000'ffff, kKernelDataDescriptor = 0x00cf'9300'0000'ffff;
+constexpr uint64_t kKernelCodeDescriptor = 0x00af'9b00'0000'ffff,
+                   kKernelDataDescriptor = 0x00cf'9300'0000'ffff;
 constexpr uint64_t kUserDataDescriptor = 0x00cf'f300'0000'ffff, kUserCodeDescriptor = 0x00af'fb00'0000'ffff;
 
 bool pushes_error_code(unsigned vector) {
-    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30;
+    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 ||
+           vector == 30;
 }
 
 /// An interrupt gate (SDM vol. 3, 6.14.1).
@@ -61,18 +63,18 @@ class Stubs : public Xbyak::CodeGenerator {
         return start;
     }
 
-    /// A page or protection fault: of translated code it becomes a jump to `handler` in ring 3, with all registers as
-    /// they were; else as exception().
+    /// A page or protection fault: of translated code it becomes a jump to `handler` in ring 3, with all
+    /// registers as they were; else as exception().
     const uint8_t* access_fault(unsigned vector, CodeRange code, WindowFault* cell, const uint8_t* handler) {
         align(16);
         const uint8_t* start = here();
         Xbyak::Label other;
-        push(rax);                     // below the error code: [rsp + 8] error, + 16 rip, + 24 cs ...
-        push(rcx);                     // now + 16 error, + 24 rip
-        mov(rax, qword[rsp + 24]);     // the faulting instruction
+        push(rax);                  // below the error code: [rsp + 8] error, + 16 rip, + 24 cs ...
+        push(rcx);                  // now + 16 error, + 24 rip
+        mov(rax, qword[rsp + 24]);  // the faulting instruction
         mov(rcx, code.base);
         sub(rax, rcx);
-        shr(rax, code.log2);           // zero within the code cache; flags are iretq's to restore
+        shr(rax, code.log2);  // zero within the code cache; flags are iretq's to restore
         jnz(other);
         mov(rcx, reinterpret_cast<uint64_t>(cell));
         mov(rax, qword[rsp + 24]);
@@ -81,10 +83,10 @@ class Stubs : public Xbyak::CodeGenerator {
         mov(qword[rcx + offsetof(WindowFault, address)], rax);
         mov(qword[rcx + offsetof(WindowFault, vector)], vector);
         mov(rax, reinterpret_cast<uint64_t>(handler));
-        mov(qword[rsp + 24], rax);     // return there instead
+        mov(qword[rsp + 24], rax);  // return there instead
         pop(rcx);
         pop(rax);
-        add(rsp, 8);                   // the error code
+        add(rsp, 8);  // the error code
         iretq();
         L(other);
         pop(rcx);
@@ -129,8 +131,8 @@ class Stubs : public Xbyak::CodeGenerator {
     }
 };
 
-/// Ring 3, jumped to with all registers of translated code: asks the handler where to go on. EFLAGS need no keeping,
-/// they are dead at every access (backend/x64, prepare_access).
+/// Ring 3, jumped to with all registers of translated code: asks the handler where to go on. EFLAGS need no
+/// keeping, they are dead at every access (backend/x64, prepare_access).
 const uint8_t* emit_window_fault(Stubs& s, WindowFault* cell, WindowFaultFn handler) {
     const Xbyak::Reg64 saved[] = {rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11};
     constexpr int kFrame = 16 * 16 + 10 * 8;  // keeps rsp a multiple of 16
@@ -193,8 +195,10 @@ Ring0::Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler) {
     Stubs ring0(kPageBytes, ring0_code);
     for (unsigned vector = 0; vector < 32; ++vector) {
         const bool access = vector == kPageFault || vector == kGeneralProtection;
-        set_gate(idt, vector,
-                 access && native ? ring0.access_fault(vector, code, cell, window_fault) : ring0.exception(vector), 0);
+        set_gate(
+            idt, vector,
+            access && native ? ring0.access_fault(vector, code, cell, window_fault) : ring0.exception(vector),
+            0);
     }
     ring0.align(8);
     return_to_user_ = reinterpret_cast<uint64_t>(ring0.here());

@@ -1,6 +1,6 @@
-// What runs in ring 0 of the virtual machine: descriptor tables and a page of stubs for each processor, no more.
-// Everything else, the program itself included, runs in ring 3, which is native on every kind of /dev/kvm; where ring 0
-// is emulated each of its instructions costs about a microsecond.
+// What runs in ring 0 of the virtual machine: descriptor tables and a page of stubs for each processor, no
+// more. Everything else, the program itself included, runs in ring 3, which is native on every kind of
+// /dev/kvm; where ring 0 is emulated each of its instructions costs about a microsecond.
 #pragma once
 
 #include <linux/kvm.h>
@@ -45,17 +45,19 @@ using WindowFaultFn = const void* (*)(jit::GuestState& state, const void* host_p
 
 class Ring0 {
   public:
-    /// `native`: ring 0 runs natively, so faults of translated code are handed over inside, and ring 3 may ask for
-    /// invalidation by a software interrupt. Else both leave the machine.
+    /// `native`: ring 0 runs natively, so faults of translated code are handed over inside, and ring 3 may
+    /// ask for invalidation by a software interrupt. Else both leave the machine.
     Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler);
 
     void load(kvm_sregs& sregs, const Arena& arena, const Table* root, uint64_t fs_base, bool xsave) const;
 
     uint64_t stack_top() const { return stack_top_; }
-    uint64_t return_to_user() const { return return_to_user_; }          ///< ring 0: iretq
-    uint64_t invalidate_outside() const { return invalidate_outside_; }  ///< ring 0: rdi = pages, rsi = how many
-    uint64_t spin_outside() const { return spin_outside_; }              ///< ring 0: 2 * rsi instructions
-    uint64_t leave() const { return leave_; }                            ///< ring 3: leaves, rdi and rsi as arguments
+    uint64_t return_to_user() const { return return_to_user_; }  ///< ring 0: iretq
+    uint64_t invalidate_outside() const {
+        return invalidate_outside_;
+    }                                                        ///< ring 0: rdi = pages, rsi = how many
+    uint64_t spin_outside() const { return spin_outside_; }  ///< ring 0: 2 * rsi instructions
+    uint64_t leave() const { return leave_; }                ///< ring 3: leaves, rdi and rsi as arguments
     void (*invalidate_inside() const)(const uint64_t* pages, uint64_t count) {
         return reinterpret_cast<void (*)(const uint64_t*, uint64_t)>(invalidate_inside_);
     }
@@ -66,7 +68,8 @@ class Ring0 {
 
   private:
     uint64_t gdt_, tss_, idt_, stack_top_;
-    uint64_t return_to_user_ = 0, invalidate_outside_ = 0, invalidate_inside_ = 0, leave_ = 0, spin_outside_ = 0;
+    uint64_t return_to_user_ = 0, invalidate_outside_ = 0, invalidate_inside_ = 0, leave_ = 0,
+             spin_outside_ = 0;
 };
 
 }  // namespace arclight::backend::kvm

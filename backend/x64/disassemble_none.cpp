@@ -6,6 +6,8 @@
 
 namespace arclight::backend {
 
-std::string disassemble(std::span<const uint8_t> code) { return fmt::format("db {:02x}\n", fmt::join(code, " ")); }
+std::string disassemble(std::span<const uint8_t> code) {
+    return fmt::format("db {:02x}\n", fmt::join(code, " "));
+}
 
 }  // namespace arclight::backend

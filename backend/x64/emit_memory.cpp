@@ -134,15 +134,12 @@ size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr,
     return cold;
 }
 
-//     mov  rax, addr               the guest slot is the one foreseen, so the base does not depend on the address
-//     shr  rax, 39
-//     cmp  eax, slot
-//     jne  look the slot up
-//     mov  rax, [r14 + window of slot]
-//     mov  result, [rax + addr]    faults unless the page is mapped
+//     mov  rax, addr               the guest slot is the one foreseen, so the base does not depend on the
+//     address shr  rax, 39 cmp  eax, slot jne  look the slot up mov  rax, [r14 + window of slot] mov  result,
+//     [rax + addr]    faults unless the page is mapped
 //
-// or, where nothing was foreseen, the slot is looked up at once. Before it, accesses that must be aligned are tested.
-// Nothing else needs to be: see mmu/windows.h.
+// or, where nothing was foreseen, the slot is looked up at once. Before it, accesses that must be aligned are
+// tested. Nothing else needs to be: see mmu/windows.h.
 size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args) {
     size_t cold;
     if ((access.aux & ir::kMemDevice) != 0) {
@@ -214,8 +211,7 @@ size_t BlockEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args) {
     args.imm = static_cast<int64_t>(points_.size());
     // Where windows are not used, or an access has none, the range of instructions that may fault is empty.
     const auto start = static_cast<uint32_t>(here() - entry_);
-    points_.push_back(
-        {0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_), 0, start, start});
+    points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_), 0, start, start});
     return add_cold(jump, &BlockEmitter::cold_memory, args);
 }
 

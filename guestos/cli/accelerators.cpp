@@ -10,7 +10,7 @@ std::vector<Accelerator> find_accelerators() {
     const backend::kvm::Probe kvm = backend::kvm::probe();
     return {{"process", true, "guest code runs in the host process"},
             {"kvm", kvm.usable,
-             !kvm.usable         ? kvm.why_not
+             !kvm.usable        ? kvm.why_not
              : kvm.native_ring0 ? "/dev/kvm, ring 0 native"
                                 : "/dev/kvm, ring 0 emulated"}};
 }
@@ -21,7 +21,8 @@ int print_probe() {
         fmt::print("kvm                 not usable: {}\n", p.why_not);
     } else {
         fmt::print("kvm                 usable\n");
-        fmt::print("ring 0              {}, {:.1f} ns an instruction\n", p.native_ring0 ? "native" : "emulated", p.ring0_ns);
+        fmt::print("ring 0              {}, {:.1f} ns an instruction\n",
+                   p.native_ring0 ? "native" : "emulated", p.ring0_ns);
         fmt::print("exit and return     {:.1f} us\n", p.exit_us);
         fmt::print("clock inside        {}\n", p.same_clock ? "the host's" : "another");
         fmt::print("vector registers    {}\n", p.full_vectors ? "as outside" : "fewer than outside");

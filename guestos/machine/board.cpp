@@ -132,9 +132,10 @@ Result<void> Board::choose_world() {
     }
     world_reason_ = options_.accel == Accel::automatic ? probe.reason() : "as asked for";
     if (options_.accel == Accel::kvm || (options_.accel == Accel::automatic && probe.preferred())) {
-        // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB fills elsewhere.
-        const bool windows = options_.windows == Windows::on ||
-                             (options_.windows == Windows::automatic && probe.native_ring0);
+        // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB
+        // fills elsewhere.
+        const bool windows =
+            options_.windows == Windows::on || (options_.windows == Windows::automatic && probe.native_ring0);
         auto world = backend::KvmWorld::create(engine_->code(), {.cpus = options_.cpus,
                                                                  .native_ring0 = probe.native_ring0,
                                                                  .windows = windows,

@@ -39,7 +39,8 @@ void add_to(Json& sum, const Json& counters) {
 Json per_second(const Json& counters, double seconds) {
     Json out;
     for (const auto& [name, value] : counters.items())
-        out[name] = value.is_object() ? per_second(value, seconds) : Json(double(value.get<uint64_t>()) / seconds);
+        out[name] =
+            value.is_object() ? per_second(value, seconds) : Json(double(value.get<uint64_t>()) / seconds);
     return out;
 }
 
@@ -71,22 +72,21 @@ void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, 
 }
 
 void Board::print_window_fault(Vcpu& vcpu, const void* host_pc) {
-    const std::string text = backend::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
+    const std::string text =
+        backend::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
     const std::lock_guard guard(trace_lock_);
-    fmt::print(trace_file_, "cpu {} mmu window fault pc {:#x} host {} {}\n", vcpu.index(), vcpu.cpu().state.page_base,
-               host_pc, text.substr(0, text.find('\n')));
+    fmt::print(trace_file_, "cpu {} mmu window fault pc {:#x} host {} {}\n", vcpu.index(),
+               vcpu.cpu().state.page_base, host_pc, text.substr(0, text.find('\n')));
 }
 
 /// What is counted, by name: the world's exits, the translator's work, all CPUs together, devices.
-static Json counters_of(const backend::World& world, const jit::EngineStats& e, const Json& cpus, const devices::Bus& bus) {
+static Json counters_of(const backend::World& world, const jit::EngineStats& e, const Json& cpus,
+                        const devices::Bus& bus) {
     Json j;
     for (const auto& [name, count] : world.counts()) j["world_exits"][name] = count;
-    j["translation"] = {{"blocks", e.blocks},
-                        {"guest_instructions", e.guest_insns},
-                        {"host_bytes", e.host_bytes},
-                        {"lookups", e.lookups},
-                        {"links", e.links},
-                        {"invalidated_blocks", e.invalidated},
+    j["translation"] = {{"blocks", e.blocks},         {"guest_instructions", e.guest_insns},
+                        {"host_bytes", e.host_bytes}, {"lookups", e.lookups},
+                        {"links", e.links},           {"invalidated_blocks", e.invalidated},
                         {"flushes", e.flushes}};
     for (const Json& cpu : cpus) add_to(j["cpu"], cpu);
     for (const auto& d : bus.stats())
@@ -165,13 +165,13 @@ void Board::print_stats(std::FILE* out) const {
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
     if (options_.jit != JitTier::tier1) {
         const jit::Tier2Stats t = engine_->tier2_stats();
-        fmt::print(out,
-                   "tier 2: {} blocks promoted, {} regions compiled ({} guest instructions, {} host bytes), {} "
-                   "rejected, {} dropped, {} live ({} bytes)\n"
-                   "        {:.3f} s of compilation, p50 {:.1f} ms, p99 {:.1f} ms\n",
-                   t.promoted, t.compiled, t.guest_insns, t.code_bytes, t.rejected, t.dropped, t.live,
-                   t.live_bytes, double(t.compile_ns) / 1e9, double(t.compile_p50_ns) / 1e6,
-                   double(t.compile_p99_ns) / 1e6);
+        fmt::print(
+            out,
+            "tier 2: {} blocks promoted, {} regions compiled ({} guest instructions, {} host bytes), {} "
+            "rejected, {} dropped, {} live ({} bytes)\n"
+            "        {:.3f} s of compilation, p50 {:.1f} ms, p99 {:.1f} ms\n",
+            t.promoted, t.compiled, t.guest_insns, t.code_bytes, t.rejected, t.dropped, t.live, t.live_bytes,
+            double(t.compile_ns) / 1e9, double(t.compile_p50_ns) / 1e6, double(t.compile_p99_ns) / 1e6);
     }
     Json cpus;
     for (const auto& v : vcpus_) cpus.push_back(cpu_counters(*v));

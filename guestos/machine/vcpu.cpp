@@ -216,7 +216,8 @@ void Vcpu::clear_all_jumps() {
 
 void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
     ++stats_.ic;
-    if (board_.engine().line_has_code(pa) && board_.engine().invalidate(pa & ~uint64_t{63}, 64)) clear_all_jumps();
+    if (board_.engine().line_has_code(pa) && board_.engine().invalidate(pa & ~uint64_t{63}, 64))
+        clear_all_jumps();
 }
 
 void Vcpu::ic_iallu(bool) {
@@ -259,8 +260,8 @@ uint32_t Vcpu::current_instruction() {
 // ---- Code
 // -------------------------------------------------------------------------------------------------------
 
-/// The physical address to fetch pc from. False: it faults, and `fault_code` says how; or it is misaligned or has
-/// a tag, which the run loop sees to.
+/// The physical address to fetch pc from. False: it faults, and `fault_code` says how; or it is misaligned or
+/// has a tag, which the run loop sees to.
 bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     if ((pc & 3) != 0 || a64::branch_address(cpu_, pc) != pc) return false;
     FetchEntry& e = fetch_[pc >> jit::kPageBits & (kFetchEntries - 1)];
@@ -310,7 +311,8 @@ const void* Vcpu::code_at(uint64_t pc) {
         a64::take_breakpoint(cpu_, pc);
         return nullptr;
     }
-    const void* code = board_.engine().entry(pa, state_.mode | (stepping ? a64::mode::kSingleStep : 0), &state_);
+    const void* code =
+        board_.engine().entry(pa, state_.mode | (stepping ? a64::mode::kSingleStep : 0), &state_);
     if (code == nullptr) {
         board_.flush_code(*this);
         return nullptr;
@@ -358,8 +360,8 @@ void Vcpu::run() {
             a64::take_step(cpu_);
             continue;
         }
-        // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is entered in
-        // the jump cache without it: a tagged address is found nowhere, and comes here.
+        // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is
+        // entered in the jump cache without it: a tagged address is found nowhere, and comes here.
         const uint64_t pc = state_.pc = a64::branch_address(cpu_, state_.pc);
         const void* code = code_at(pc);
         if (code == nullptr) continue;
@@ -369,8 +371,8 @@ void Vcpu::run() {
         passes_.fetch_add(1);
         ++stats_.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);
-        // Whatever ended the block, its one instruction completed or raised an exception, which clears PSTATE.SS too;
-        // unless an interrupt came first.
+        // Whatever ended the block, its one instruction completed or raised an exception, which clears
+        // PSTATE.SS too; unless an interrupt came first.
         if (stepping && (reason != ExitReason::Interrupt || state_.pc != pc)) a64::step_done(cpu_);
     }
 }

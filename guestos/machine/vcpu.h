@@ -156,10 +156,10 @@ class Vcpu final : public frontend::a64::Environment {
 
     std::mutex request_lock_;
     std::vector<Request> requests_;
-    uint64_t posted_ = 0;                  // under request_lock_
-    std::atomic<uint64_t> completed_{0};   // requests carried out
+    uint64_t posted_ = 0;                 // under request_lock_
+    std::atomic<uint64_t> completed_{0};  // requests carried out
     unsigned last_el_ = 1;
-    uint64_t last_fault_ = 0;  ///< page; where fill_ahead() stopped
+    uint64_t last_fault_ = 0;              ///< page; where fill_ahead() stopped
     bool broadcasts_outstanding_ = false;  // own thread
 
     std::mutex wait_lock_;

@@ -160,23 +160,23 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
     if (out.host != nullptr) {
         ++stats_.tlb_fills;
         jit::View* view = unprivileged ? state_.user_view : state_.view;
-        views_.fill(view,
-                    {.va = va,
-                     .pa = walk.pa,
-                     .host = out.host,
-                     .page_bits = walk.page_bits,
-                     .readable = walk.readable(privileged, cpu_.pan),
-                     .writable = walk.writable(privileged, cpu_.pan),
-                     .non_global = walk.non_global,
-                     .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va),
-                     .large = large_page(walk, va)});
+        views_.fill(view, {.va = va,
+                           .pa = walk.pa,
+                           .host = out.host,
+                           .page_bits = walk.page_bits,
+                           .readable = walk.readable(privileged, cpu_.pan),
+                           .writable = walk.writable(privileged, cpu_.pan),
+                           .non_global = walk.non_global,
+                           .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va),
+                           .large = large_page(walk, va)});
         if (views_.windows() != nullptr && walk.page_bits == jit::kPageBits) fill_ahead(view, va, privileged);
     }
     return true;
 }
 
-/// After faults in two pages that follow each other, enters the next ones that the guest has used before. Whatever lies
-/// around a single fault is not worth entering: of the pages of a boot one in forty would be used.
+/// After faults in two pages that follow each other, enters the next ones that the guest has used before.
+/// Whatever lies around a single fault is not worth entering: of the pages of a boot one in forty would be
+/// used.
 void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged) {
     const uint64_t here = va & kPageMask, first = here + kPageSize;
     if (std::exchange(last_fault_, here) + kPageSize != here) return;

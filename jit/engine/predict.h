@@ -1,5 +1,5 @@
-// Which 512 GiB slot of the guest's address space an access will fall in, guessed from the registers at the time when
-// its block is translated (design.md, "Memory accesses": a site predicts its slot).
+// Which 512 GiB slot of the guest's address space an access will fall in, guessed from the registers at the
+// time when its block is translated (design.md, "Memory accesses": a site predicts its slot).
 #pragma once
 
 #include "jit/guest_state.h"
@@ -7,8 +7,8 @@
 
 namespace arclight::jit {
 
-/// Sets Inst::imm of plain loads and stores whose address is a register of the block's entry, plus a constant, to
-/// address bits 63:39 plus one. Other accesses keep 0: no guess.
+/// Sets Inst::imm of plain loads and stores whose address is a register of the block's entry, plus a
+/// constant, to address bits 63:39 plus one. Other accesses keep 0: no guess.
 void predict_slots(ir::Block& block, const GuestState& state);
 
 }  // namespace arclight::jit
