@@ -30,7 +30,17 @@ static void run_threads(void* (*body)(void*)) {
     }
     printf("%d threads, %llu steps\n", thread_count, (unsigned long long)sum);
 }
-static int time_left(void) { return now() < until; }
+// A busy host may leave a thread without a turn for a while, which is no fault of the guest's locks.
+enum { kGraceSeconds = 30 };
+static int everybody_got_somewhere(void) {
+    for (int i = 0; i < thread_count; ++i)
+        if (__atomic_load_n(&progress[i], __ATOMIC_RELAXED) == 0) return 0;
+    return 1;
+}
+static int time_left(void) {
+    const double t = now();
+    return t < until || (t < until + kGraceSeconds && !everybody_got_somewhere());
+}
 
 // ---- A mutex, a spin lock of exclusives, one of LSE, all around plain counters
 
