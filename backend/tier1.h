@@ -181,13 +181,8 @@ std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* ho
 /// The same without touching any state.
 std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc);
 
-/// The slow path of the access whose host instruction at host_pc faulted, and the guest instruction's offset
-/// in its page; null if the block has no access there.
-struct WindowFault {
-    const uint8_t* cold = nullptr;
-    uint32_t insn_offset = 0;
-};
-WindowFault window_fault(const CompiledBlock& block, const void* host_pc);
+/// The slow path of the access whose host instruction at host_pc faulted; null if the block has no access there.
+const uint8_t* window_fault(const CompiledBlock& block, const void* host_pc);
 
 /// One line an instruction, Intel syntax, without addresses for jumps inside the span.
 std::string disassemble(std::span<const uint8_t> code);

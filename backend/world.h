@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/tier1.h"
 #include "jit/guest_state.h"
 #include "mmu/host_tables.h"
 
@@ -18,6 +19,7 @@ using WorldCounts = std::vector<std::pair<std::string, uint64_t>>;
 
 class World {
   public:
+    explicit World(const CodeBuffer& code) : enter_(code.thunks().enter) {}
     virtual ~World() = default;
 
     /// Carries out `body`, a virtual CPU's whole life, on the calling thread in the place where translated
@@ -30,7 +32,10 @@ class World {
     }
     /// Runs from `code` (translated for state.pc) until it leaves. Sets page_base from state.pc. Returns
     /// state.exit_reason; state.pc and exit_info are as the reason says.
-    virtual jit::ExitReason run(jit::GuestState& state, const void* code) = 0;
+    jit::ExitReason run(jit::GuestState& state, const void* code) {
+        state.page_base = state.pc & jit::kPageMask;
+        return static_cast<jit::ExitReason>(enter_(&state, code));
+    }
 
     /// The page tables that windows of this CPU are made of; null where code uses the soft TLB alone.
     virtual mmu::HostTables* host_tables(unsigned cpu) {
@@ -40,6 +45,9 @@ class World {
     virtual const char* name() const = 0;
     /// Of all CPUs, since start; slightly stale.
     virtual WorldCounts counts() const { return {}; }
+
+  private:
+    EnterFn enter_;
 };
 
 }  // namespace arclight::backend

@@ -7,6 +7,17 @@
 
 namespace arclight::mmu {
 
+/// Entries of x86-64 page tables (Intel SDM vol. 3, 4.5; AMD APM vol. 2, 5.3).
+namespace host_entry {
+inline constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6;
+inline constexpr uint64_t kLarge = 1 << 7;  ///< of an entry above the lowest level: a page, not a table
+inline constexpr uint64_t kNoExecute = uint64_t{1} << 63;
+inline constexpr uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
+inline constexpr unsigned kTableEntries = 512;
+/// Levels count from the leaf: 0 a page's, 3 the root's.
+constexpr unsigned table_index(uint64_t address, unsigned level) { return address >> (12 + 9 * level) & 511; }
+}  // namespace host_entry
+
 /// For one virtual CPU; all members run on its thread.
 class HostTables {
   public:

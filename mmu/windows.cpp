@@ -5,23 +5,17 @@
 namespace arclight::mmu {
 
 namespace {
-// Entries of x86-64 page tables (Intel SDM vol. 3, 4.5).
-constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6,
-                   kLarge = 1 << 7;
-constexpr uint64_t kNoExecute = uint64_t{1} << 63;
-constexpr uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
+using namespace host_entry;
+using jit::kWindowSlotBits;
 // Bits that the processor leaves to software.
 constexpr uint64_t kNonGlobal = 1 << 9;  ///< of a leaf: the guest's mapping belongs to an ASID
 constexpr uint64_t kBlock =
     1 << 10;  ///< of a table's entry: leaves below are parts of one larger guest mapping
 constexpr uint64_t kListed = 1 << 11;  ///< of a table's entry: in Windows::non_global
-constexpr unsigned kEntries = 512;
-constexpr unsigned kSlotBits = 39;
 constexpr size_t kMostAddresses = 32;
 
-constexpr unsigned index(uint64_t address, unsigned level) { return address >> (12 + 9 * level) & 511; }
 constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
-constexpr unsigned guest_slot(uint64_t va) { return va >> kSlotBits & (jit::kWindowSlots - 1); }
+constexpr unsigned guest_slot(uint64_t va) { return va >> kWindowSlotBits & (jit::kWindowSlots - 1); }
 
 /// The address without its tag: bit 55 says which half it is of.
 constexpr uint64_t canonical(uint64_t va) {
@@ -29,7 +23,7 @@ constexpr uint64_t canonical(uint64_t va) {
     return (va >> 55 & 1) != 0 ? va | ~kBits : va & kBits;
 }
 constexpr uint64_t slot_base(unsigned guest) {
-    const uint64_t base = uint64_t{guest} << kSlotBits;
+    const uint64_t base = uint64_t{guest} << kWindowSlotBits;
     return guest >= jit::kWindowSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
 }
 /// A sum with bit 47 set and bit 48 clear, whatever else.
@@ -51,7 +45,8 @@ bool WindowSet::fill(unsigned number, const Page& page) {
     Windows& w = views_[number];
     w.last_used = ++clock_;
     // The end of a slot is never mapped: see the head of windows.h.
-    if ((page.va >> 12 & ((uint64_t{1} << (kSlotBits - 12)) - 1)) == (uint64_t{1} << (kSlotBits - 12)) - 1)
+    if ((page.va >> 12 & ((uint64_t{1} << (kWindowSlotBits - 12)) - 1)) ==
+        (uint64_t{1} << (kWindowSlotBits - 12)) - 1)
         return false;
     while (!try_fill(w, page)) {
         if (pending_) {  // what was dropped already may be room enough
@@ -81,7 +76,7 @@ WindowSet::Slot* WindowSet::take_slot(Windows& w, unsigned guest) {
     ++stats_.root_entries;
     host_.root()[entry] = host_.physical_of_table(table) | kPresent | kWritable | kUser | kAccessed;
     w.slots.push_back({static_cast<uint16_t>(guest), static_cast<uint16_t>(entry), table});
-    w.view->window[guest] = (uint64_t{entry} << kSlotBits) - slot_base(guest);
+    w.view->window[guest] = (uint64_t{entry} << kWindowSlotBits) - slot_base(guest);
     return &w.slots.back();
 }
 
@@ -104,14 +99,14 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
     if (slot == nullptr) slot = take_slot(w, guest);
     if (slot == nullptr) return false;
     const uint64_t host_va = va + w.view->window[guest];
-    uint64_t& top = slot->level2[index(host_va, 2)];
+    uint64_t& top = slot->level2[table_index(host_va, 2)];
     uint64_t* level1 = descend(top, page.page_bits == 30 ? kBlock : 0);
     if (level1 == nullptr) return false;
-    uint64_t& middle = level1[index(host_va, 1)];
+    uint64_t& middle = level1[table_index(host_va, 1)];
 
     const auto enter = [&](uint64_t* table, uint64_t& parent, unsigned level, uint64_t physical,
                            uint64_t extra) {
-        uint64_t& entry = table[index(host_va, level)];
+        uint64_t& entry = table[table_index(host_va, level)];
         const uint64_t value = physical | kPresent | kUser | kAccessed | kNoExecute | extra |
                                (page.writable ? kWritable | kDirty : 0) | (page.non_global ? kNonGlobal : 0);
         const uint64_t old = entry;
@@ -128,7 +123,7 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
         }
     };
     constexpr uint64_t kLargeMask = (uint64_t{2} << 20) - 1;
-    const bool ends_slot = (va | kLargeMask) == ((va | ((uint64_t{1} << kSlotBits) - 1)));
+    const bool ends_slot = (va | kLargeMask) == ((va | ((uint64_t{1} << kWindowSlotBits) - 1)));
     const bool fits =
         page.large && !ends_slot && ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
     if (fits && ((middle & kPresent) == 0 || (middle & kLarge) != 0)) {
@@ -187,7 +182,7 @@ void WindowSet::invalidate() {
 /// The table and all below it; they are free when the processor has forgotten them.
 void WindowSet::drop_tree(uint64_t* table, unsigned level) {
     if (level != 0)
-        for (unsigned i = 0; i < kEntries; ++i)
+        for (unsigned i = 0; i < kTableEntries; ++i)
             if ((table[i] & kPresent) != 0 && (table[i] & kLarge) == 0)
                 drop_tree(host_.table_at(table[i] & kAddressMask), level - 1);
     old_tables_.push_back(table);
@@ -212,7 +207,7 @@ void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, boo
     const uint64_t host_va = va + w.view->window[slot->guest];
     uint64_t* table = slot->level2;
     for (unsigned level = 2;; --level) {
-        uint64_t& entry = table[index(host_va, level)];
+        uint64_t& entry = table[table_index(host_va, level)];
         if ((entry & kPresent) == 0) return;
         const bool leaf = level == 0 || (entry & kLarge) != 0;
         if (leaf) {
@@ -233,7 +228,7 @@ void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, boo
 void WindowSet::drop_non_global(unsigned number) {
     Windows& w = views_[number];
     for (const Leaves& leaves : w.non_global) {
-        for (unsigned i = 0; i < kEntries; ++i) {
+        for (unsigned i = 0; i < kTableEntries; ++i) {
             uint64_t& entry = leaves.table[i];
             const bool leaf = leaves.level == 0 || (entry & kLarge) != 0;
             if ((entry & kPresent) == 0 || !leaf || (entry & kNonGlobal) == 0) continue;

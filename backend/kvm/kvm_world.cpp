@@ -86,8 +86,8 @@ class KvmWorld::Tables final : public mmu::HostTables {
 };
 
 KvmWorld::KvmWorld(kvm::VirtualMachine vm, const CodeBuffer& code, const Options& options)
-    : options_(options),
-      enter_(code.thunks().enter),
+    : World(code),
+      options_(options),
       vm_(std::move(vm)),
       arena_(arena_bytes(options)),
       process_(vm_, arena_) {}
@@ -125,11 +125,6 @@ kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const CodeBuffer& code, 
 
 std::expected<void, std::string> KvmWorld::run_thread(unsigned cpu, const std::function<void()>& body) {
     return threads_[cpu]->run(body);
-}
-
-jit::ExitReason KvmWorld::run(jit::GuestState& state, const void* code) {
-    state.page_base = state.pc & jit::kPageMask;
-    return static_cast<jit::ExitReason>(enter_(&state, code));
 }
 
 mmu::HostTables* KvmWorld::host_tables(unsigned cpu) {

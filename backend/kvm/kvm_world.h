@@ -2,11 +2,9 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "backend/kvm/processor_thread.h"
-#include "backend/tier1.h"
 #include "backend/world.h"
 
 namespace arclight::backend {
@@ -21,14 +19,12 @@ class KvmWorld final : public World {
         unsigned most_root_entries = 128;       ///< host slots for windows, a CPU
         size_t table_bytes = size_t{64} << 20;  ///< for the page tables of windows, a CPU
     };
-    static constexpr unsigned kMostCpus = 8;
 
     /// An error is one line for the user.
     static kvm::Result<std::unique_ptr<KvmWorld>> create(const CodeBuffer& code, const Options& options);
     ~KvmWorld() override;
 
     std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) override;
-    jit::ExitReason run(jit::GuestState& state, const void* code) override;
     mmu::HostTables* host_tables(unsigned cpu) override;
     const char* name() const override { return "kvm"; }
     WorldCounts counts() const override;
@@ -38,7 +34,6 @@ class KvmWorld final : public World {
     KvmWorld(kvm::VirtualMachine vm, const CodeBuffer& code, const Options& options);
 
     const Options options_;
-    EnterFn enter_;
     kvm::VirtualMachine vm_;
     kvm::Arena arena_;
     kvm::ProcessMap process_;

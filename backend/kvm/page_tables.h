@@ -1,22 +1,16 @@
-// x86-64 page-table entries (Intel SDM vol. 3, 4.5; AMD APM vol. 2, 5.3) and the memory they lie in.
+// The memory that the virtual machine's page tables lie in.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
-#include <vector>
+
+#include "mmu/host_tables.h"
 
 namespace arclight::backend::kvm {
 
 using Table = uint64_t;  ///< the first of 512 entries of a page
 
-inline constexpr unsigned kTableEntries = 512;
-inline constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6,
-                          kLarge = 1 << 7;
-inline constexpr uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
-
-/// Levels count from the leaf: 0 a page's, 3 the root's.
-constexpr unsigned table_index(uint64_t address, unsigned level) { return address >> (12 + 9 * level) & 511; }
+using namespace mmu::host_entry;
 
 /// One range of this process's memory that the machine sees at guest physical address 0. Its first part, for
 /// ring 0 alone, holds descriptor tables and ring-0 code; the rest holds page tables, which code inside

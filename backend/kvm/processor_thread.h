@@ -5,7 +5,6 @@
 // inside; everything else runs without an exit.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>

@@ -81,7 +81,6 @@ class Stubs : public Xbyak::CodeGenerator {
         mov(qword[rcx + offsetof(WindowFault, host_pc)], rax);
         mov(rax, cr2);
         mov(qword[rcx + offsetof(WindowFault, address)], rax);
-        mov(qword[rcx + offsetof(WindowFault, vector)], vector);
         mov(rax, reinterpret_cast<uint64_t>(handler));
         mov(qword[rsp + 24], rax);  // return there instead
         pop(rcx);

@@ -29,8 +29,7 @@ inline constexpr unsigned kInvalidOpcode = 6, kGeneralProtection = 13, kPageFaul
 struct WindowFault {
     uint64_t host_pc;
     uint64_t address;  ///< CR2, of a page fault
-    uint64_t vector;
-    uint64_t resume;  ///< where ring 3 goes on
+    uint64_t resume;   ///< where ring 3 goes on
 };
 
 /// Translated code: [base, base + 2^log2).

@@ -21,20 +21,6 @@ constexpr int kAccessAddr = ARCLIGHT_STATE_DISP(access_addr);
 constexpr int access_value(unsigned k) { return ARCLIGHT_STATE_DISP(access_value) + 8 * static_cast<int>(k); }
 constexpr int kEntry = static_cast<int>(offsetof(jit::View, tlb));
 constexpr int kWindow = static_cast<int>(offsetof(jit::View, window));
-/// Those whose Inst::imm may foretell the slot.
-bool is_plain(Op op) {
-    switch (op) {
-        case Op::Load:
-        case Op::LoadPair:
-        case Op::LoadV:
-        case Op::LoadPairV:
-        case Op::Store:
-        case Op::StorePair:
-        case Op::StoreV:
-        case Op::StorePairV: return true;
-        default: return false;
-    }
-}
 constexpr uint8_t kImmediate = 0xfe;  ///< in ColdArgs::reg: the stored value is the constant operand
 }  // namespace
 
@@ -159,7 +145,7 @@ size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr,
     } else {
         cold = miss(Jump{}, addr, args);
     }
-    const uint64_t foreseen = is_plain(inst(cur_).op) && !access.is_unprivileged() ? inst(cur_).imm : 0;
+    const uint64_t foreseen = ir::is_plain_access(inst(cur_).op) && !access.is_unprivileged() ? inst(cur_).imm : 0;
     size_t other = 0;
     if (foreseen != 0) {
         mov(rax, addr);

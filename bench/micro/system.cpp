@@ -5,33 +5,16 @@
 
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/quiet_environment.h"
 
 namespace arclight::frontend::a64 {
 namespace {
-
-struct NoWorld final : Environment {
-    void context_changed() override {}
-    void translation_changed() override {}
-    void tlbi(const mmu::TlbiRequest&, bool) override {}
-    void ic_ivau(uint64_t, uint64_t) override {}
-    void ic_iallu(bool) override {}
-    void interrupts_unmasked() override {}
-    uint64_t pending_interrupts() override { return 0; }
-    bool icc_read(uint32_t, uint64_t&) override { return false; }
-    bool icc_write(uint32_t, uint64_t) override { return false; }
-    uint64_t timer_read(uint32_t) override { return 0; }
-    void timer_write(uint32_t, uint64_t) override {}
-    uint64_t counter() override { return 0; }
-    uint64_t counter_frequency() override { return 62'500'000; }
-    uint64_t hvc(uint64_t, uint64_t, uint64_t, uint64_t) override { return 0; }
-    uint32_t current_instruction() override { return 0; }
-};
 
 struct Fixture {
     std::vector<uint8_t> ram = std::vector<uint8_t>(4096);
     mmu::GuestMemory memory{ram.data(), 0x4000'0000, 4096};
     jit::GuestState state{};
-    NoWorld world;
+    QuietEnvironment world;
     Cpu cpu{state, world, memory, CpuConfig{}};
     Fixture() { cpu.reset(0x4000'0000); }
 };

@@ -20,7 +20,7 @@ using jit::kPageSize;
 using jit::ir::AtomicKind;
 
 namespace {
-constexpr uint64_t kLargeBytes = uint64_t{2} << 20;
+constexpr unsigned kLargeBits = 21;
 constexpr uint64_t kAheadBytes = 16 * kPageSize;
 constexpr uint8_t kFscUnsupportedExclusive = 0b110101;
 
@@ -198,13 +198,9 @@ void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged) {
 
 /// Whether the 2 MiB around the address can be entered at once.
 bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
-    if (views_.windows() == nullptr || walk.page_bits == jit::kPageBits ||
-        cpu_.memory.host(walk.pa & ~(kLargeBytes - 1), kLargeBytes) == nullptr)
-        return false;
-    const uint64_t first = va & ~(kLargeBytes - 1);
-    for (uint64_t offset = 0; offset < kLargeBytes; offset += kPageSize)
-        if (frontend::a64::watches_page(cpu_, first + offset)) return false;
-    return true;
+    return views_.windows() != nullptr && walk.page_bits >= kLargeBits &&
+           cpu_.memory.host(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) != nullptr &&
+           !frontend::a64::watches_page(cpu_, va, kLargeBits);
 }
 
 /// Runs inside the virtual machine or, where that cannot be, beside it.

@@ -13,23 +13,6 @@ namespace arclight::jit {
 
 namespace a64 = frontend::a64;
 
-namespace {
-bool is_access(ir::Op op) {
-    using enum ir::Op;
-    switch (op) {
-        case Load:
-        case LoadPair:
-        case LoadV:
-        case LoadPairV:
-        case Store:
-        case StorePair:
-        case StoreV:
-        case StorePairV: return true;
-        default: return false;
-    }
-}
-}  // namespace
-
 Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
     : memory_(memory),
       options_(options),
@@ -186,7 +169,7 @@ std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) 
 const void* Engine::window_fault(const void* host_pc) {
     const std::lock_guard guard(lock_);
     const TranslationBlock* block = cache_.owner_of(host_pc, false);
-    return block != nullptr ? backend::window_fault(block->code, host_pc).cold : nullptr;
+    return block != nullptr ? backend::window_fault(block->code, host_pc) : nullptr;
 }
 
 bool Engine::mark_device(const void* return_pc) {
@@ -207,7 +190,7 @@ void Engine::mark_devices(ir::Block& block) const {
     for (ir::Inst& i : block.insts) {
         if (i.op == ir::Op::InsnStart)
             pa = (block.pa & kPageMask) | static_cast<uint64_t>(i.imm);
-        else if (is_access(i.op) && devices_.contains(pa))
+        else if (ir::is_plain_access(i.op) && devices_.contains(pa))
             i.aux |= ir::kMemDevice;
     }
 }

@@ -24,17 +24,10 @@ void predict_slots(ir::Block& block, const GuestState& state) {
                 if (i.type != ir::Type::I64) break;
                 if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a - *b;
                 break;
-            case Load:
-            case LoadPair:
-            case LoadV:
-            case LoadPairV:
-            case Store:
-            case StorePair:
-            case StoreV:
-            case StorePairV:
-                if (const auto address = of(i.args[0])) i.imm = (*address >> kWindowSlotBits) + 1;
+            default:
+                if (const auto address = of(i.args[0]); address && ir::is_plain_access(i.op))
+                    i.imm = (*address >> kWindowSlotBits) + 1;
                 break;
-            default: break;
         }
     }
 }

@@ -1,7 +1,8 @@
 """Boots Debian's guest under Arclight and under QEMU, for the tests of this folder.
 
 The environment says where things are: ARCLIGHT (the program), ARCLIGHT_SOURCE (the tree), ARCLIGHT_NIGHTLY (do
-everything), ARCLIGHT_OPTIONS (further ones for 'arclight run'). A test that cannot run here calls skip(), which ctest shows as skipped; one that fails calls Failures.end().
+everything), ARCLIGHT_OPTIONS (further ones for 'arclight run'). A test that cannot run here calls skip(), which ctest
+shows as skipped; one that fails calls Failures.end().
 """
 import atexit, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 

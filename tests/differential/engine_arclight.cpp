@@ -18,6 +18,7 @@
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/quiet_environment.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/llvm/region_compiler.h"
 #include "tests/differential/case.h"
@@ -37,26 +38,6 @@ constexpr size_t kBufferBytes = size_t{32} << 20;
 constexpr uint32_t kEpoch = 7;
 constexpr uint64_t kSctlrA = 1u << 1;
 constexpr unsigned kArenaPages = DIFF_ARENA_BYTES / jit::kPageSize;
-
-/// Nothing outside the CPU reacts to what EL0 does.
-class QuietEnvironment final : public a64::Environment {
-  public:
-    void context_changed() override {}
-    void translation_changed() override {}
-    void tlbi(const mmu::TlbiRequest&, bool) override {}
-    void ic_ivau(uint64_t, uint64_t) override {}
-    void ic_iallu(bool) override {}
-    void interrupts_unmasked() override {}
-    uint64_t pending_interrupts() override { return 0; }
-    bool icc_read(uint32_t, uint64_t&) override { return false; }
-    bool icc_write(uint32_t, uint64_t) override { return false; }
-    uint64_t timer_read(uint32_t) override { return 0; }
-    void timer_write(uint32_t, uint64_t) override {}
-    uint64_t counter() override { return 0; }
-    uint64_t counter_frequency() override { return 1; }
-    uint64_t hvc(uint64_t, uint64_t, uint64_t, uint64_t) override { return 0; }
-    uint32_t current_instruction() override { return 0; }
-};
 
 template <typename T>
 T* map_zeroed() {
@@ -484,7 +465,7 @@ class ArclightEngine final : public Engine {
     backend::ProcessWorld world_;
     GuestState& state_;
     jit::View& view_;
-    QuietEnvironment environment_;
+    a64::QuietEnvironment environment_;
     mmu::GuestMemory memory_;
     a64::Cpu cpu_;
     Variant variant_{0};

@@ -114,12 +114,13 @@ bool breakpoint_in_page(const Cpu& cpu, uint64_t pc) { return any_matches(cpu, p
 
 bool breakpoint_matches(const Cpu& cpu, uint64_t pc) { return any_matches(cpu, pc, 0); }
 
-bool watches_page(const Cpu& cpu, uint64_t va) {
+bool watches_page(const Cpu& cpu, uint64_t va, unsigned page_bits) {
     if ((cpu.registers.mdscr & kMde) == 0) return false;
-    const uint64_t page = va & kAddressBits & ~kPage;
+    const uint64_t last = (va & kAddressBits) | ((uint64_t{1} << page_bits) - 1),
+                   first = last >> page_bits << page_bits;
     for (unsigned n = 0; n < Registers::kWatchpoints; ++n) {
         const auto range = watched(cpu, n);
-        if (range && (range->first & ~kPage) <= page && page <= range->last) return true;
+        if (range && range->first <= last && first <= range->last) return true;
     }
     return false;
 }

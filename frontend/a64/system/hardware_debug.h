@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "jit/guest_state.h"
+
 namespace arclight::frontend::a64 {
 
 struct Cpu;
@@ -23,8 +25,8 @@ bool breakpoints_armed(const Cpu& cpu);
 bool breakpoint_in_page(const Cpu& cpu, uint64_t pc);
 bool breakpoint_matches(const Cpu& cpu, uint64_t pc);
 
-/// Whatever the EL: the page has a byte with an enabled watchpoint.
-bool watches_page(const Cpu& cpu, uint64_t va);
+/// Whatever the EL: the page, of 2^page_bits bytes, has a byte with an enabled watchpoint.
+bool watches_page(const Cpu& cpu, uint64_t va, unsigned page_bits = jit::kPageBits);
 
 struct WatchedAccess {
     uint64_t va;

@@ -1,0 +1,28 @@
+// A CPU with nothing around it, for tests and measurements of the CPU alone.
+#pragma once
+
+#include "frontend/a64/system/environment.h"
+
+namespace arclight::frontend::a64 {
+
+/// Nothing reacts.
+class QuietEnvironment final : public Environment {
+  public:
+    void context_changed() override {}
+    void translation_changed() override {}
+    void tlbi(const mmu::TlbiRequest&, bool) override {}
+    void ic_ivau(uint64_t, uint64_t) override {}
+    void ic_iallu(bool) override {}
+    void interrupts_unmasked() override {}
+    uint64_t pending_interrupts() override { return 0; }
+    bool icc_read(uint32_t, uint64_t&) override { return false; }
+    bool icc_write(uint32_t, uint64_t) override { return false; }
+    uint64_t timer_read(uint32_t) override { return 0; }
+    void timer_write(uint32_t, uint64_t) override {}
+    uint64_t counter() override { return 0; }
+    uint64_t counter_frequency() override { return 1; }
+    uint64_t hvc(uint64_t, uint64_t, uint64_t, uint64_t) override { return 0; }
+    uint32_t current_instruction() override { return 0; }
+};
+
+}  // namespace arclight::frontend::a64
