@@ -37,7 +37,7 @@ Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuff
              const Tier2Options& options)
     : lock_(lock), memory_(memory), code_(code), cache_(cache), options_(options) {
     if (!options_.enabled) return;
-    compiler_ = std::make_unique<RegionCompiler>();
+    compiler_ = make_region_compiler();
     by_guard_.resize(kGuards);
     for (uint32_t k = kGuards; k-- > 0;) free_guards_.push_back(k);
     if (!options_.synchronous) worker_ = std::thread([this] { work(); });

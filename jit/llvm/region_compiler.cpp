@@ -8,6 +8,7 @@
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Object/ObjectFile.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Host.h>
@@ -21,35 +22,54 @@
 #include <llvm/Transforms/Utils/LCSSA.h>
 #include <llvm/Transforms/Utils/LoopSimplify.h>
 
+#include <atomic>
 #include <mutex>
 #include <system_error>
 #include <unordered_map>
 
 #include "jit/llvm/lowering.h"
+#include "jit/llvm/region_module.h"
 
 namespace arclight::jit {
 
 namespace orc = llvm::orc;
 
-struct RegionCompiler::Impl {
-    std::unique_ptr<llvm::TargetMachine> target;
-    std::unique_ptr<orc::LLJIT> jit;
-    llvm::LoopAnalysisManager loops;
-    llvm::FunctionAnalysisManager functions;
-    llvm::CGSCCAnalysisManager sccs;
-    llvm::ModuleAnalysisManager modules;
-    llvm::FunctionPassManager passes;
-    std::string fingerprint;
+namespace {
+class LlvmRegionCompiler final : public RegionCompiler {
+  public:
+    LlvmRegionCompiler();
+    std::string compile(const Region& region, RegionDump* dump) override;
+    std::optional<RegionCode> load(const std::string& object) override;
+    void unload(uint64_t handle) override;
+    const std::string& fingerprint() const override { return fingerprint_; }
+    bool broken() const override;
+    void give_up() override;
 
-    std::mutex lock;
-    std::unordered_map<uint64_t, orc::ResourceTrackerSP> loaded;
-    uint64_t next_handle = 1;
-
-    Impl();
+  private:
     void optimise(llvm::Function& f);
+
+    std::unique_ptr<llvm::TargetMachine> target_;
+    std::unique_ptr<orc::LLJIT> jit_;
+    llvm::LoopAnalysisManager loops_;
+    llvm::FunctionAnalysisManager functions_;
+    llvm::CGSCCAnalysisManager sccs_;
+    llvm::ModuleAnalysisManager modules_;
+    llvm::FunctionPassManager passes_;
+    std::string fingerprint_;
+
+    std::mutex lock_;
+    std::unordered_map<uint64_t, orc::ResourceTrackerSP> loaded_;
+    uint64_t next_handle_ = 1;
 };
 
-namespace {
+/// LLVM's way to give up ends the process. Its frames have unwind tables but no clean-up, so the exception
+/// leaves it in the middle of what it did, with its locks held: see RegionCompiler::broken().
+std::atomic<bool> gave_up{false};
+void on_fatal_error(void*, const char* reason, bool) {
+    gave_up = true;
+    throw std::runtime_error(std::string("LLVM gave up: ") + reason);
+}
+
 [[noreturn]] void fail(llvm::Error error) {
     throw std::runtime_error("LLVM: " + llvm::toString(std::move(error)));
 }
@@ -62,13 +82,14 @@ T take(llvm::Expected<T> value) {
 void initialise_once() {
     static std::once_flag once;
     std::call_once(once, [] {
+        llvm::install_fatal_error_handler(on_fatal_error);
+        llvm::install_bad_alloc_error_handler(on_fatal_error);
         llvm::InitializeNativeTarget();
         llvm::InitializeNativeTargetAsmPrinter();
     });
 }
-}  // namespace
 
-RegionCompiler::Impl::Impl() {
+LlvmRegionCompiler::LlvmRegionCompiler() {
     initialise_once();
     orc::JITTargetMachineBuilder builder = take(orc::JITTargetMachineBuilder::detectHost());
     builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
@@ -76,47 +97,47 @@ RegionCompiler::Impl::Impl() {
     builder.setCodeModel(llvm::CodeModel::Small);
     // Regions use what tier 1 asks for, and no vectors wider than the guest's.
     builder.getFeatures().AddFeature("avx512f", false);
-    target = take(builder.createTargetMachine());
-    jit = take(orc::LLJITBuilder().setJITTargetMachineBuilder(builder).create());
-    fingerprint = builder.getTargetTriple().str() + "/" + builder.getCPU() + "/" +
-                  builder.getFeatures().getString() + "/" LLVM_VERSION_STRING;
+    target_ = take(builder.createTargetMachine());
+    jit_ = take(orc::LLJITBuilder().setJITTargetMachineBuilder(builder).create());
+    // It comes back as the result too, where it is counted.
+    jit_->getExecutionSession().setErrorReporter([](llvm::Error e) { llvm::consumeError(std::move(e)); });
+    fingerprint_ = builder.getTargetTriple().str() + "/" + builder.getCPU() + "/" +
+                   builder.getFeatures().getString() + "/" LLVM_VERSION_STRING;
 
-    llvm::PassBuilder pb(target.get());
-    pb.registerModuleAnalyses(modules);
-    pb.registerCGSCCAnalyses(sccs);
-    pb.registerFunctionAnalyses(functions);
-    pb.registerLoopAnalyses(loops);
-    pb.crossRegisterProxies(loops, functions, sccs, modules);
+    llvm::PassBuilder pb(target_.get());
+    pb.registerModuleAnalyses(modules_);
+    pb.registerCGSCCAnalyses(sccs_);
+    pb.registerFunctionAnalyses(functions_);
+    pb.registerLoopAnalyses(loops_);
+    pb.crossRegisterProxies(loops_, functions_, sccs_, modules_);
 
-    passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-    passes.addPass(llvm::EarlyCSEPass(true));
-    passes.addPass(llvm::InstCombinePass());
-    passes.addPass(llvm::SimplifyCFGPass());
+    passes_.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+    passes_.addPass(llvm::EarlyCSEPass(true));
+    passes_.addPass(llvm::InstCombinePass());
+    passes_.addPass(llvm::SimplifyCFGPass());
     llvm::LoopPassManager loop_passes;
     loop_passes.addPass(llvm::LICMPass(llvm::LICMOptions()));
-    passes.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loop_passes), /*UseMemorySSA=*/true));
-    passes.addPass(llvm::EarlyCSEPass(true));
-    passes.addPass(llvm::SimplifyCFGPass());
+    passes_.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loop_passes), /*UseMemorySSA=*/true));
+    passes_.addPass(llvm::EarlyCSEPass(true));
+    passes_.addPass(llvm::SimplifyCFGPass());
 }
 
-void RegionCompiler::Impl::optimise(llvm::Function& f) {
-    passes.run(f, functions);
-    functions.clear();
-    loops.clear();
-    sccs.clear();
-    modules.clear();
+void LlvmRegionCompiler::optimise(llvm::Function& f) {
+    passes_.run(f, functions_);
+    functions_.clear();
+    loops_.clear();
+    sccs_.clear();
+    modules_.clear();
 }
 
-RegionCompiler::RegionCompiler() : impl_(std::make_unique<Impl>()) {}
-RegionCompiler::~RegionCompiler() = default;
+bool LlvmRegionCompiler::broken() const { return gave_up; }
+void LlvmRegionCompiler::give_up() { llvm::report_fatal_error("as asked for", /*gen_crash_diag=*/false); }
 
-const std::string& RegionCompiler::fingerprint() const { return impl_->fingerprint; }
-
-std::string RegionCompiler::compile(const Region& region, RegionDump* dump) {
+std::string LlvmRegionCompiler::compile(const Region& region, RegionDump* dump) {
     llvm::LLVMContext context;
     llvm::Module module("region", context);
-    module.setDataLayout(impl_->target->createDataLayout());
-    module.setTargetTriple(impl_->target->getTargetTriple().str());
+    module.setDataLayout(target_->createDataLayout());
+    module.setTargetTriple(target_->getTargetTriple().str());
     tier2::Lowering lowering(module, region);
     llvm::Function* function = lowering.run();
     if (function == nullptr) return {};
@@ -128,7 +149,7 @@ std::string RegionCompiler::compile(const Region& region, RegionDump* dump) {
     if (dump != nullptr)
         for (const RegionBlock& b : region.blocks)
             dump->ir += "block at offset " + std::to_string(b.offset) + "\n" + ir::print(b.ir);
-    impl_->optimise(*function);
+    optimise(*function);
     if (dump != nullptr) {
         llvm::raw_string_ostream out(dump->llvm);
         module.print(out, nullptr);
@@ -137,7 +158,7 @@ std::string RegionCompiler::compile(const Region& region, RegionDump* dump) {
         llvm::SmallVector<char, 0> bytes;
         llvm::raw_svector_ostream out(bytes);
         llvm::legacy::PassManager codegen;
-        if (impl_->target->addPassesToEmitFile(codegen, out, nullptr, type))
+        if (target_->addPassesToEmitFile(codegen, out, nullptr, type))
             throw std::runtime_error("LLVM has no code generator for this host");
         codegen.run(module);
         return std::string(bytes.begin(), bytes.end());
@@ -147,14 +168,14 @@ std::string RegionCompiler::compile(const Region& region, RegionDump* dump) {
         llvm::SmallVector<char, 0> bytes;
         llvm::raw_svector_ostream out(bytes);
         llvm::legacy::PassManager codegen;
-        if (!impl_->target->addPassesToEmitFile(codegen, out, nullptr, llvm::CodeGenFileType::AssemblyFile))
+        if (!target_->addPassesToEmitFile(codegen, out, nullptr, llvm::CodeGenFileType::AssemblyFile))
             codegen.run(*copy);
         dump->assembly.assign(bytes.begin(), bytes.end());
     }
     return emit(llvm::CodeGenFileType::ObjectFile);
 }
 
-std::optional<RegionCode> RegionCompiler::load(const std::string& object) {
+std::optional<RegionCode> LlvmRegionCompiler::load(const std::string& object) {
     auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, "region");
     RegionCode code;
     auto file = llvm::object::ObjectFile::createObjectFile(buffer->getMemBufferRef());
@@ -164,32 +185,43 @@ std::optional<RegionCode> RegionCompiler::load(const std::string& object) {
     }
     for (const auto& section : (*file)->sections())
         if (section.isText()) code.bytes += section.getSize();
-    const std::lock_guard guard(impl_->lock);
-    code.handle = impl_->next_handle++;
+    const std::lock_guard guard(lock_);
+    code.handle = next_handle_++;
     // A library each: every region's function has the same name.
-    auto library = impl_->jit->createJITDylib("region" + std::to_string(code.handle));
+    auto library = jit_->createJITDylib("region" + std::to_string(code.handle));
     if (!library) fail(library.takeError());
     orc::ResourceTrackerSP tracker = library->createResourceTracker();
-    if (llvm::Error error = impl_->jit->addObjectFile(tracker, std::move(buffer))) fail(std::move(error));
-    auto address = impl_->jit->lookup(*library, "region");
+    if (llvm::Error error = jit_->addObjectFile(tracker, std::move(buffer))) fail(std::move(error));
+    auto address = jit_->lookup(*library, "region");
     if (!address) {
         llvm::consumeError(address.takeError());
         return std::nullopt;
     }
     code.entry = address->toPtr<const void*>();
-    impl_->loaded.emplace(code.handle, std::move(tracker));
+    loaded_.emplace(code.handle, std::move(tracker));
     return code;
 }
 
-void RegionCompiler::unload(uint64_t handle) {
-    const std::lock_guard guard(impl_->lock);
-    const auto it = impl_->loaded.find(handle);
-    if (it == impl_->loaded.end()) return;
+void LlvmRegionCompiler::unload(uint64_t handle) {
+    const std::lock_guard guard(lock_);
+    const auto it = loaded_.find(handle);
+    if (it == loaded_.end()) return;
     orc::JITDylib& library = it->second->getJITDylib();
     if (llvm::Error error = it->second->remove()) llvm::consumeError(std::move(error));
-    impl_->loaded.erase(it);
-    if (llvm::Error error = impl_->jit->getExecutionSession().removeJITDylib(library))
+    loaded_.erase(it);
+    if (llvm::Error error = jit_->getExecutionSession().removeJITDylib(library))
         llvm::consumeError(std::move(error));
 }
 
+}  // namespace
+
 }  // namespace arclight::jit
+
+/// The module's two symbols, see region_module.cpp.
+extern "C" {
+[[gnu::visibility("default")]] extern const uint64_t arclight_tier2_interface =
+    arclight::jit::kRegionInterface;
+[[gnu::visibility("default")]] arclight::jit::RegionCompiler* arclight_tier2_create() {
+    return new arclight::jit::LlvmRegionCompiler;
+}
+}

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,23 +31,30 @@ struct RegionDump {
     std::string ir, llvm, assembly;
 };
 
-/// One thread at a time uses it, but for unload().
+/// One thread at a time uses it, but for unload(). Whatever fails throws std::runtime_error or
+/// std::bad_alloc.
 class RegionCompiler {
   public:
-    RegionCompiler();
-    ~RegionCompiler();
+    virtual ~RegionCompiler() = default;
 
     /// An object file; empty when the region's first instruction is not one that tier 2 knows.
-    std::string compile(const Region& region, RegionDump* dump = nullptr);
-    std::optional<RegionCode> load(const std::string& object);
+    virtual std::string compile(const Region& region, RegionDump* dump = nullptr) = 0;
+    virtual std::optional<RegionCode> load(const std::string& object) = 0;
     /// No thread may be in the code any more.
-    void unload(uint64_t handle);
+    virtual void unload(uint64_t handle) = 0;
     /// Names the host CPU and LLVM's version: object files of another one are of no use.
-    const std::string& fingerprint() const;
-
-  private:
-    struct Impl;
-    std::unique_ptr<Impl> impl_;
+    virtual const std::string& fingerprint() const = 0;
+    /// LLVM gave up in the middle of something: what was loaded still runs, but nothing else may be asked,
+    /// and the compiler must not even be destroyed.
+    virtual bool broken() const { return false; }
+    /// For tests: LLVM gives up.
+    virtual void give_up() {}
 };
+
+/// Loads LLVM, a hundred megabytes of library that programs without tier 2 do without.
+std::unique_ptr<RegionCompiler> make_region_compiler();
+/// Names the program's and the module's build, on which a region's code depends too. 0: not known. Needs no
+/// LLVM.
+uint64_t region_build();
 
 }  // namespace arclight::jit

@@ -1,18 +1,13 @@
 // For builds without LLVM: nothing can be compiled, so all code stays in tier 1.
+#include <stdexcept>
+
 #include "jit/llvm/region_compiler.h"
 
 namespace arclight::jit {
 
-struct RegionCompiler::Impl {};
-
-RegionCompiler::RegionCompiler() = default;
-RegionCompiler::~RegionCompiler() = default;
-std::string RegionCompiler::compile(const Region&, RegionDump*) { return {}; }
-std::optional<RegionCode> RegionCompiler::load(const std::string&) { return std::nullopt; }
-void RegionCompiler::unload(uint64_t) {}
-const std::string& RegionCompiler::fingerprint() const {
-    static const std::string none;
-    return none;
+std::unique_ptr<RegionCompiler> make_region_compiler() {
+    throw std::runtime_error("this program was built without LLVM");
 }
+uint64_t region_build() { return 0; }
 
 }  // namespace arclight::jit

@@ -291,7 +291,7 @@ class ArclightEngine final : public Engine {
         add(entry);
         for (const Block& b : blocks_)
             if (&b != &entry && b.mode == entry.mode && region.blocks.size() < 4) add(b);
-        if (!regions_) regions_ = std::make_unique<jit::RegionCompiler>();
+        if (!regions_) regions_ = jit::make_region_compiler();
         jit::RegionDump text;
         const std::string object = regions_->compile(region, explain_ ? &text : nullptr);
         explanation_ += text.llvm + text.assembly;

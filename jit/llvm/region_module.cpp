@@ -1,0 +1,80 @@
+// Finds LLVM when tier 2 is first used: linking it costs every start of a program some ten milliseconds.
+#include "jit/llvm/region_module.h"
+
+#define XXH_INLINE_ALL
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <array>
+#include <climits>
+#include <mutex>
+#include <stdexcept>
+
+namespace arclight::jit {
+
+namespace {
+/// Beside the program, or empty.
+std::string module_beside_program() {
+    std::array<char, PATH_MAX> path;
+    const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
+    if (length <= 0) return {};
+    const std::string program(path.data(), static_cast<size_t>(length));
+    const std::string module = program.substr(0, program.rfind('/') + 1) + kRegionModule;
+    return access(module.c_str(), R_OK) == 0 ? module : std::string();
+}
+
+[[noreturn]] void refuse(const std::string& why) { throw std::runtime_error(why); }
+
+CreateRegionCompiler open_module() {
+    std::string path = module_beside_program();
+    if (path.empty()) path = kRegionModule;  // where the program's RUNPATH and the system say
+    void* module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (module == nullptr) refuse(dlerror());
+    const auto* version = static_cast<const uint64_t*>(dlsym(module, kInterfaceSymbol));
+    void* create = dlsym(module, kCreateSymbol);
+    if (version == nullptr || create == nullptr || *version != kRegionInterface) {
+        dlclose(module);
+        refuse(path + " belongs to another build of this program");
+    }
+    return reinterpret_cast<CreateRegionCompiler>(create);
+}
+
+/// Of a file's content; 0: it cannot be read.
+uint64_t hash_of(const char* path) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    struct stat about {};
+    void* text = MAP_FAILED;
+    if (fstat(fd, &about) == 0 && about.st_size > 0)
+        text =
+            mmap(nullptr, static_cast<size_t>(about.st_size), PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+    close(fd);
+    if (text == MAP_FAILED) return 0;
+    const uint64_t hash = XXH3_64bits(text, static_cast<size_t>(about.st_size));
+    munmap(text, static_cast<size_t>(about.st_size));
+    return hash;
+}
+}  // namespace
+
+uint64_t region_build() {
+    const std::string module = module_beside_program();
+    if (module.empty()) return 0;
+    const std::array<uint64_t, 2> parts{hash_of("/proc/self/exe"), hash_of(module.c_str())};
+    return parts[0] == 0 || parts[1] == 0 ? 0 : XXH3_64bits(parts.data(), sizeof parts);
+}
+
+std::unique_ptr<RegionCompiler> make_region_compiler() {
+    static std::mutex lock;
+    static CreateRegionCompiler create = nullptr;
+    {
+        const std::lock_guard guard(lock);
+        if (create == nullptr) create = open_module();
+    }
+    return std::unique_ptr<RegionCompiler>(create());
+}
+
+}  // namespace arclight::jit
