@@ -12,15 +12,51 @@ constexpr int disp_of_entry(unsigned entry) {
 constexpr unsigned kCallerSaved[] = {1, 2, 6, 7, 8, 9, 10, 11};
 constexpr unsigned kCalleeSaved[] = {3, 12, 13, 15};  // the allocatable ones
 constexpr int kXmmCount = 15;
+/// Of MXCSR: all but the sticky flags.
+constexpr uint32_t kMxcsrControl = 0xffc0;
 }  // namespace
 
 Thunks BlockEmitter::emit_thunks() {
     Thunks t{};
+    const auto guest_mxcsr = dword[at(ARCLIGHT_STATE_DISP(mxcsr))];
+    const auto host_mxcsr = dword[at(ARCLIGHT_STATE_DISP(host_mxcsr))];
+    // LDMXCSR and STMXCSR in turn take up to 80 ns, and the guest's control bits are nearly always the
+    // host's. So these load it only if something would change that somebody minds. Both use edi;
+    // enter_host_fp leaves in it the control bits that differ.
     const auto enter_host_fp = [&] {
-        stmxcsr(dword[at(ARCLIGHT_STATE_DISP(mxcsr))]);
-        ldmxcsr(dword[at(ARCLIGHT_STATE_DISP(host_mxcsr))]);
+        stmxcsr(guest_mxcsr);
+        mov(edi, guest_mxcsr);
+        xor_(edi, host_mxcsr);
+        and_(edi, kMxcsrControl);
+        const Jump same = jump_if(kE, true);
+        ldmxcsr(host_mxcsr);
+        land(same);
     };
-    const auto leave_host_fp = [&] { ldmxcsr(dword[at(ARCLIGHT_STATE_DISP(mxcsr))]); };
+    const auto load_guest_mxcsr = [&](const Address& now) {
+        mov(edi, now);
+        cmp(edi, guest_mxcsr);
+        const Jump same = jump_if(kE, true);
+        ldmxcsr(guest_mxcsr);
+        land(same);
+    };
+    // A call of C++ with the host's MXCSR; `bytes` align the stack and hold what differed, and then what is
+    // left.
+    const auto call_host = [&](const Address& function, int bytes) {
+        enter_host_fp();
+        sub(rsp, bytes);
+        mov(dword[rsp], edi);
+        lea(rdi, ptr[rbp - jit::kStateBias]);
+        call(function);
+        cmp(dword[rsp], 0);
+        const Jump differed = jump_if(kNe, true);
+        stmxcsr(dword[rsp]);
+        load_guest_mxcsr(dword[rsp]);
+        const Jump done = jump_always(true);
+        land(differed);
+        ldmxcsr(guest_mxcsr);
+        land(done);
+        add(rsp, bytes);
+    };
     const auto state_to_rdi = [&] { lea(rdi, ptr[rbp - jit::kStateBias]); };
     const auto reload_view = [&] { mov(r14, qword[at(ARCLIGHT_STATE_DISP(view))]); };
     const auto set_reason = [&](jit::ExitReason r) {
@@ -53,8 +89,8 @@ Thunks BlockEmitter::emit_thunks() {
     reload_view();
     mov(dword[at(ARCLIGHT_STATE_DISP(exit_request))], 0);
     set_reason(jit::ExitReason::None);
-    stmxcsr(dword[at(ARCLIGHT_STATE_DISP(host_mxcsr))]);
-    leave_host_fp();
+    stmxcsr(host_mxcsr);
+    load_guest_mxcsr(host_mxcsr);
     jmp(rsi);
 
     align(16);
@@ -75,14 +111,9 @@ Thunks BlockEmitter::emit_thunks() {
     align(16);
     t.memory_slow = here();
     save(true);
-    enter_host_fp();
     mov(esi, eax);
     mov(rdx, qword[rsp]);
-    state_to_rdi();
-    sub(rsp, 8);
-    call(qword[at(disp_of_entry(kMemorySlow))]);
-    add(rsp, 8);
-    leave_host_fp();
+    call_host(qword[at(disp_of_entry(kMemorySlow))], 8);
     reload_view();
     leave_if_requested();
     restore();
@@ -107,12 +138,7 @@ Thunks BlockEmitter::emit_thunks() {
         movzx(edi, ax);
         mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
         shr(eax, 16);
-        enter_host_fp();
-        state_to_rdi();
-        sub(rsp, 8);
-        call(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)]);
-        add(rsp, 8);
-        leave_host_fp();
+        call_host(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
         reload_view();
         if (check) leave_if_requested();
         ret();
@@ -158,10 +184,7 @@ Thunks BlockEmitter::emit_thunks() {
     mov(esi, eax);
     const auto look_up = [&](unsigned entry) {
         set_reason(jit::ExitReason::Lookup);
-        enter_host_fp();
-        state_to_rdi();
-        call(qword[at(disp_of_entry(entry))]);
-        leave_host_fp();
+        call_host(qword[at(disp_of_entry(entry))], 16);
         reload_view();
         test(rax, rax);
         jump_to_if(kE, t.leave);
@@ -186,10 +209,7 @@ Thunks BlockEmitter::emit_thunks() {
         align(16);
         const uint8_t* start = here();
         mov(esi, eax);
-        enter_host_fp();
-        state_to_rdi();
-        call(qword[at(disp_of_entry(entry))]);
-        leave_host_fp();
+        call_host(qword[at(disp_of_entry(entry))], 16);
         reload_view();
         jmp(rax);
         return start;

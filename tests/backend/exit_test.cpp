@@ -263,6 +263,31 @@ TEST_F(ExitTest, FloatingPointControlIsTheGuests) {
     EXPECT_EQ(_mm_getcsr() & ~0x3fu, host & ~0x3fu);
 }
 
+/// Raises flags of its own in the host's MXCSR; `bits` are set in the guest's.
+uint64_t raise_flags(GuestState& s, uint64_t bits, uint64_t, uint64_t) {
+    _mm_setcsr(_mm_getcsr() | 0x3f);
+    s.mxcsr |= static_cast<uint32_t>(bits);
+    return 0;
+}
+
+TEST_F(ExitTest, FlagsThatAHelperRaisesAreNotTheGuests) {
+    s_.runtime.entry[kFirstHelper + 8] = reinterpret_cast<const void*>(raise_flags);
+    s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(read_mxcsr);
+    for (const uint32_t guest : {0x1f80u, 0x1f84u, 0x3f80u, 0x9fc0u})
+        for (const uint32_t change : {0u, 1u, 0x6000u}) {
+            s_.mxcsr = guest;
+            const CompiledBlock c = make(0, [&](ir::Builder& b) {
+                b.call(Type::Void, 8, {b.i64(change)}, 0);
+                b.set_x(0, b.call(Type::I64, 9, {}, 0));
+                b.emit(Op::Exit, Type::Void, {}, 4);
+            });
+            run(c);
+            EXPECT_EQ(s_.x[0] >> 32, guest | change);
+            EXPECT_EQ(s_.mxcsr, guest | change);
+            EXPECT_EQ(_mm_getcsr() & ~0x3fu, 0x1f80u);
+        }
+}
+
 TEST_F(ExitTest, FullBufferIsAResult) {
     CodeBuffer small(64 << 10);
     ir::Block block = block_at();
