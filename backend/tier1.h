@@ -70,7 +70,7 @@ class CodeBuffer {
   private:
     friend class BlockEmitter;
     friend CompiledBlock compile(const jit::ir::Block&, CodeBuffer&, uint32_t, uint32_t);
-    friend const uint8_t* emit_region_stub(CodeBuffer&, const struct RegionStub&);
+    friend const uint8_t* emit_region_stub(CodeBuffer&, const struct RegionStub&, const uint8_t*);
     uint8_t* base_ = nullptr;
     size_t size_ = 0;
     size_t hot_ = 0, cold_ = 0;  ///< next free byte of each half, as offsets from base_
@@ -151,9 +151,10 @@ struct RegionStub {
     const void* body;  ///< of the block that it is entered from
     uint32_t
         guard;  ///< kNoCounter, or the index in GuestState::region_epochs that must hold the view's epoch
+    uint32_t entries = kNoCounter;  ///< the counter that grows when the region is entered
 };
-/// Null: the code cache is full.
-const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub);
+/// Null: the code cache is full. `reuse`: an earlier stub that nobody needs or executes any more.
+const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse = nullptr);
 /// The way in behind the guard.
 const uint8_t* after_guard(const uint8_t* stub);
 /// Makes a block that has a counter go to `stub` when it is entered, or run itself again. Other threads may

@@ -45,7 +45,11 @@ struct RunOptions {
     Windows windows = Windows::automatic;  // guest memory through the virtual machine's page tables
     JitTier jit = JitTier::tier1;
     std::optional<uint32_t> jit_threshold;
-    std::string jit_dump;  // a directory; empty: none
+    std::string jit_dump;   // a directory; empty: none
+    std::string jit_cache;  // of compiled regions, a directory; empty: none
+    uint64_t jit_cache_bytes = uint64_t(256) << 20;
+    uint64_t jit_code_bytes = uint64_t(64) << 20;  // of tier 2
+    unsigned jit_faults = 0;                       // for tests: every so manyth compilation fails
     bool perf_map = false;
     uint64_t code_cache = uint64_t(256) << 20;
     TraceOptions trace;

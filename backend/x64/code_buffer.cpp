@@ -36,8 +36,8 @@ CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first
     return buffer.emitter_->compile(block, first_site_id, counter);
 }
 
-const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub) {
-    return buffer.emitter_->emit_region_stub(stub);
+const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse) {
+    return buffer.emitter_->emit_region_stub(stub, reuse);
 }
 
 namespace {

@@ -6,6 +6,8 @@
 //                                               cmp dword [r14 + epoch], imm ; jne stub ; jmp target
 // A patched field lies within an aligned quadword: stores to it are atomic (Intel SDM 3A 9.1.1, AMD APM 2 7.3.2), so
 // other CPUs see the old or the new value.
+#include <cassert>
+
 #include "backend/x64/emitter.h"
 
 namespace arclight::backend {
@@ -201,12 +203,13 @@ constexpr size_t kGuardBytes = 32, kStubBytes = 192;
 
 const uint8_t* after_guard(const uint8_t* stub) { return stub + kGuardBytes; }
 
-const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub) {
-    if (buffer_.cold_ + kStubBytes > buffer_.size_) return nullptr;
+const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint8_t* reuse) {
+    if (reuse == nullptr && buffer_.cold_ + kStubBytes + 15 > buffer_.size_) return nullptr;
     thunks_ = &buffer_.thunks_;
-    setSize(buffer_.cold_);
+    setSize(reuse != nullptr ? static_cast<size_t>(reuse - buffer_.base_) : buffer_.cold_);
     align(16);
     const uint8_t* start = here();
+    if (reuse == nullptr) buffer_.cold_ = getSize() + kStubBytes;
     if (stub.guard != kNoCounter) {
         mov(rax, qword[at(ARCLIGHT_STATE_DISP(region_epochs))]);
         mov(ecx, dword[rax + 4 * static_cast<int>(stub.guard)]);
@@ -215,6 +218,8 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub) {
         jump_to_if(kNe, thunks_->region_guard);
     }
     nop(kGuardBytes - static_cast<size_t>(here() - start));
+    if (stub.entries != kNoCounter)
+        inc(dword[rip + static_cast<const void*>(buffer_.counters() + stub.entries)]);
     // LLVM's preserve_none: the first arguments are in r12 and r13, and nothing survives but rsp and rbp.
     lea(r12, ptr[rbp - jit::kStateBias]);
     mov(r13, r14);
@@ -235,7 +240,7 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub) {
     and_(rcx, static_cast<uint32_t>(jit::kPageMask));
     mov(qword[at(kPageBase)], rcx);
     jmp(qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, code)]);
-    buffer_.cold_ = getSize();
+    assert(here() <= start + kStubBytes);
     return start;
 }
 

@@ -122,7 +122,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     BlockEmitter(CodeBuffer& buffer, size_t size);
     Thunks emit_thunks();
     CompiledBlock compile(const ir::Block& block, uint32_t first_site_id, uint32_t counter);
-    const uint8_t* emit_region_stub(const RegionStub& stub);
+    const uint8_t* emit_region_stub(const RegionStub& stub, const uint8_t* reuse);
 
   private:
     friend class ScratchGpr;

@@ -13,6 +13,8 @@ constexpr uint64_t kMinMemory = kMiB;
 constexpr uint64_t kMaxMemory = 255 * 1024 * kMiB;
 // Jumps within it reach 2 GiB.
 constexpr uint64_t kMaxCodeCache = 1024 * kMiB;
+// A few regions.
+constexpr uint64_t kMinJitRoom = kMiB / 16;
 
 // Splits at single commas; a doubled one stands for itself.
 std::vector<std::string> split_commas(std::string_view text) {
@@ -36,9 +38,7 @@ Result<bool> parse_switch(std::string_view key, std::string_view value) {
     return failure("{} is on or off, not '{}'", key, value);
 }
 
-}  // namespace
-
-Result<uint64_t> parse_memory(std::string_view text) {
+Result<uint64_t> parse_size(std::string_view text) {
     uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     const std::string_view suffix = text.substr(size_t(end - text.data()));
@@ -56,10 +56,23 @@ Result<uint64_t> parse_memory(std::string_view text) {
         }
     }
     if (number > kMaxMemory >> shift) return failure("'{}' is more than 255 GiB", text);
-    const uint64_t bytes = number << shift;
-    if (bytes < kMinMemory) return failure("'{}' is less than 1 MiB", text);
+    return number << shift;
+}
+
+}  // namespace
+
+Result<uint64_t> parse_memory(std::string_view text) {
+    const auto bytes = parse_size(text);
+    if (!bytes) return bytes;
+    if (*bytes < kMinMemory) return failure("'{}' is less than 1 MiB", text);
     // Whole pages on any host, and large pages throughout.
-    if (bytes % kMiB != 0) return failure("'{}' is not a whole number of MiB", text);
+    if (*bytes % kMiB != 0) return failure("'{}' is not a whole number of MiB", text);
+    return bytes;
+}
+
+Result<uint64_t> parse_jit_room(std::string_view text) {
+    const auto bytes = parse_size(text);
+    if (bytes && *bytes < kMinJitRoom) return failure("'{}' is less than 64 KiB", text);
     return bytes;
 }
 

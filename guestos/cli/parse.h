@@ -15,6 +15,8 @@ namespace arclight::guestos::cli {
 Result<uint64_t> parse_memory(std::string_view text);
 // As a memory size; up to 1 GiB.
 Result<uint64_t> parse_code_cache(std::string_view text);
+// Likewise; from 64 KiB.
+Result<uint64_t> parse_jit_room(std::string_view text);
 // file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; a comma in a value is
 // written twice.
 Result<DriveOptions> parse_drive(std::string_view text);

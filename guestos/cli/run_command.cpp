@@ -1,4 +1,6 @@
+#include <cstdlib>
 #include <memory>
+#include <utility>
 
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
@@ -15,6 +17,7 @@ struct Words {
     std::string accel = "auto";
     std::string windows = "auto";
     std::string jit = "tier1";
+    std::string jit_cache, jit_cache_size, jit_code;
     std::string trace;
     std::vector<std::string> drives;
     bool shell = false;
@@ -31,6 +34,16 @@ std::function<std::string(std::string&)> checker(Parse parse) {
         const auto result = parse(text);
         return result ? std::string() : result.error();
     };
+}
+
+// As the guest's files (guestos/fetch/fetch-guest). Empty: there is no home.
+std::string default_jit_cache() {
+    for (const auto& [name, below] :
+         {std::pair("ARCLIGHT_CACHE", "/regions"), std::pair("XDG_CACHE_HOME", "/arclight/regions"),
+          std::pair("HOME", "/.cache/arclight/regions")})
+        if (const char* directory = std::getenv(name); directory != nullptr && *directory != '\0')
+            return std::string(directory) + below;
+    return {};
 }
 
 }  // namespace
@@ -121,6 +134,23 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::Range(1u, 1'000'000'000u).description(""))
         ->group(execution);
 
+    command
+        ->add_option("--jit-cache", words->jit_cache,
+                     "keep what LLVM compiled in DIR for the next run, or off [~/.cache/arclight/regions]")
+        ->type_name("DIR|off")
+        ->group(execution);
+    command->add_option("--jit-cache-size", words->jit_cache_size, "room in there [256M]")
+        ->type_name("SIZE")
+        ->check(CLI::Validator(checker(parse_jit_room), ""))
+        ->group(execution);
+    command->add_option("--jit-code", words->jit_code, "room for code that LLVM compiled [64M]")
+        ->type_name("SIZE")
+        ->check(CLI::Validator(checker(parse_jit_room), ""))
+        ->group(execution);
+    command->add_option("--jit-faults", o.jit_faults, "for tests: every Nth compilation fails or takes long")
+        ->type_name("N")
+        ->group("");
+
     command->add_option("--code-cache", words->code_cache, "room for translated code, 1M to 1G [256M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_code_cache), ""))
@@ -155,6 +185,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         RunOptions options = words->options;
         // The checkers above have accepted these texts already.
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
+        if (words->jit_cache != "off")
+            options.jit_cache = words->jit_cache.empty() ? default_jit_cache() : words->jit_cache;
+        if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
+        if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
         for (const auto& text : words->drives) options.drives.push_back(*parse_drive(text));
         if (!words->trace.empty()) {

@@ -66,8 +66,12 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     }
     jit::Tier2Options tier2{.enabled = options_.jit != JitTier::tier1,
                             .synchronous = options_.jit == JitTier::tier2,
+                            .code_bytes = options_.jit_code_bytes,
                             .dump_directory = options_.jit_dump,
-                            .perf_map = options_.perf_map};
+                            .perf_map = options_.perf_map,
+                            .cache_directory = options_.jit_cache,
+                            .cache_bytes = options_.jit_cache_bytes,
+                            .faults = options_.jit_faults};
     if (tier2.synchronous) tier2.threshold = 1;
     if (options_.jit_threshold) tier2.threshold = *options_.jit_threshold;
     engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.code_bytes = options_.code_cache,

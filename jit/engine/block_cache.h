@@ -23,7 +23,11 @@ struct TranslationBlock {
     bool covered = false;     ///< and found that a region has it already
     uint32_t counter = backend::kNoCounter;
     uint64_t runs_when_tripped = 0;
-    std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
+    bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
+    uint8_t warm_tries = 0;     ///< since then, without all of a region's blocks being there
+    uint32_t counted_from = 0;  ///< what the counter was started at
+    uint64_t counted_before = 0;  ///< runs until then
+    std::vector<void*> regions;   ///< of tier 2, that hold a copy of it
     backend::CompiledBlock code;
     std::vector<uint32_t> incoming;               ///< sites of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to

@@ -1,15 +1,12 @@
 #include "jit/engine/tier2.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <map>
-#include <queue>
-#include <set>
+#include <system_error>
 
 #include "frontend/a64/translate/translator.h"
 
@@ -24,33 +21,57 @@ constexpr uint32_t kPromoted = ~uint32_t{0} >> 1;
 /// A block that a live region covers is executed by tier 1 this many thresholds before it gets one of its
 /// own.
 constexpr uint32_t kCovered = 50;
-constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
+/// After so many failures in a row there is no reason to expect another end.
+constexpr unsigned kFailuresToStop = 5;
+/// How often a block asks for its regions from the cache, each time after four times as many runs.
+constexpr unsigned kWarmTries = 5;
+constexpr size_t kMaxCandidates = 1024;
+constexpr size_t kMaxTimes = 65536;
 
 uint64_t thread_cpu_ns() {
     timespec t{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
+
+/// What a region's code takes of memory: whole pages, one for the constants.
+uint64_t footprint(const RegionCode& code) { return ((code.bytes + kPageSize - 1) & kPageMask) + kPageSize; }
 }  // namespace
 
 Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuffer& code, BlockCache& cache,
              const Tier2Options& options)
     : lock_(lock), memory_(memory), code_(code), cache_(cache), options_(options) {
     if (!options_.enabled) return;
-    compiler_ = make_region_compiler();
     by_guard_.resize(kGuards);
     for (uint32_t k = kGuards; k-- > 0;) free_guards_.push_back(k);
-    if (!options_.synchronous) worker_ = std::thread([this] { work(); });
+    for (uint32_t k = 0; k < kEntryCounters; ++k)
+        free_entries_.push_back(backend::CodeBuffer::kCounters - 1 - k);
+    if (options_.synchronous) return;
+    const uint64_t build = options_.cache_directory.empty() ? 0 : region_build();
+    if (build != 0) {
+        std::string why;
+        store_ = RegionStore::open(
+            {.directory = options_.cache_directory, .max_bytes = options_.cache_bytes, .build = build}, why);
+        if (store_ == nullptr) fmt::print(stderr, "arclight: no compiled regions are kept: {}\n", why);
+    }
+    try {
+        worker_ = std::thread([this] { work(); });
+    } catch (const std::system_error& e) {
+        stop(fmt::format("no thread for it: {}", e.what()));
+    }
 }
 
 Tier2::~Tier2() {
-    if (!worker_.joinable()) return;
-    {
-        const std::lock_guard guard(lock_);
-        stop_ = true;
+    if (worker_.joinable()) {
+        {
+            const std::lock_guard guard(lock_);
+            quit_ = true;
+        }
+        wake_.notify_all();
+        worker_.join();
     }
-    wake_.notify_all();
-    worker_.join();
+    // It cannot even be destroyed, see there.
+    if (compiler_ != nullptr && compiler_->broken()) static_cast<void>(compiler_.release());
 }
 
 uint32_t Tier2::new_counter(uint32_t mode) {
@@ -58,150 +79,137 @@ uint32_t Tier2::new_counter(uint32_t mode) {
     constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal |
                               a64::mode::kWindows | a64::mode::kBreakpoints;
     if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
-    if (by_counter_.size() >= backend::CodeBuffer::kCounters) return backend::kNoCounter;
+    if (by_counter_.size() >= backend::CodeBuffer::kCounters - kEntryCounters) return backend::kNoCounter;
     const auto counter = static_cast<uint32_t>(by_counter_.size());
     by_counter_.push_back(nullptr);
-    code_.counters()[counter] = options_.threshold - 1;
     return counter;
 }
 
 void Tier2::attach(TranslationBlock& block) {
-    if (block.counter != backend::kNoCounter) by_counter_[block.counter] = &block;
+    if (block.counter == backend::kNoCounter) return;
+    by_counter_[block.counter] = &block;
+    block.warm = store_ != nullptr && !stopped_ && store_->knows(entry_key(block));
+    count_from(block, block.warm ? options_.warm_threshold : options_.threshold);
 }
 
-uint64_t Tier2::runs(const TranslationBlock& block) const {
-    if (block.counter == backend::kNoCounter) return 0;
-    if (block.tripped || block.covered) return block.runs_when_tripped;
+// ---- Counters
+// --------------------------------------------------------------------------------------------------------------
+
+/// The block asks again after n runs.
+void Tier2::count_from(TranslationBlock& block, uint32_t n) {
+    if (block.counted_from != 0) block.counted_before = counted(block);
+    block.counted_from = n;
+    std::atomic_ref(code_.counters()[block.counter]).store(n - 1);
+}
+
+uint64_t Tier2::counted(const TranslationBlock& block) const {
     const uint32_t left = std::atomic_ref(code_.counters()[block.counter]).load(std::memory_order_relaxed);
-    return left < options_.threshold ? options_.threshold - 1 - left : 0;
+    return block.counted_before +
+           (left < block.counted_from ? block.counted_from - 1 - left : block.counted_from);
 }
 
-// ---- Formation
-// ---------------------------------------------------------------------------------------------------
+TranslationBlock* Tier2::block_of(uint32_t counter) const {
+    TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
+    return block != nullptr && block->valid ? block : nullptr;
+}
 
-/// From the entry along whatever ran at least a small share as often, the most frequent first.
-bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
-    const uint64_t enough = options_.synchronous ? 1 : std::max<uint64_t>(options_.threshold / 32, 1);
-    region.pa = entry.pa;
-    region.mode = entry.mode;
-    std::map<int64_t, uint64_t> pages{{0, entry.pa & kPageMask}};  // by offset
-    std::set<int64_t> known;
-    struct Candidate {
-        uint64_t runs;
-        int64_t offset;
-        TranslationBlock* block;
-        bool operator<(const Candidate& o) const { return runs < o.runs; }
-    };
-    std::priority_queue<Candidate> open;
-    std::vector<std::pair<int64_t, int64_t>> calls;  // target, return site
-    std::set<int64_t> return_sites, indirect;
-    const auto offer = [&](int64_t offset, TranslationBlock* block) {
-        if (block == nullptr || !block->valid || block->mode != entry.mode || known.contains(offset)) return;
-        const uint64_t n = runs(*block);
-        if (n < enough) return;
-        const int64_t page = offset & ~int64_t{4095};
-        const auto [it, is_new] = pages.try_emplace(page, block->pa & kPageMask);
-        if (it->second != (block->pa & kPageMask)) return;
-        known.insert(offset);
-        open.push({n, offset, block});
-    };
-    const auto find = [&](int64_t offset) -> TranslationBlock* {
-        const auto it = pages.find(offset & ~int64_t{4095});
-        if (it == pages.end()) return nullptr;
-        return cache_.find(it->second | (static_cast<uint64_t>(offset) & 4095), entry.mode);
-    };
-    const auto first_offset = static_cast<int64_t>(entry.pa & ~kPageMask);
-    known.insert(first_offset);
-    open.push({~uint64_t{0}, first_offset, &entry});
-    unsigned insns = 0;
-    bool returns = false;
-    while (!open.empty() && region.blocks.size() < kMaxBlocks) {
-        const Candidate c = open.top();
-        open.pop();
-        TranslationBlock& block = *c.block;
-        if (insns + block.guest_insns > options_.max_insns && !region.blocks.empty()) continue;
-        insns += block.guest_insns;
-        RegionBlock& rb = region.blocks.emplace_back();
-        rb.offset = c.offset;
-        rb.ir.pa = block.pa;
-        rb.ir.mode = block.mode;
-        const uint64_t room = kPageSize - (block.pa & ~kPageMask);
-        const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(block.pa, room));
-        a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
-                             block.mode, block.guest_insns);
-        hot.members.push_back(&block);
-        const int64_t page = rb.page(), end = rb.offset + block.guest_bytes;
-        for (const ir::Inst& i : rb.ir.insts) {
-            if (i.op == ir::Op::Exit || i.op == ir::Op::ExitIf) {
-                const int64_t target = page + static_cast<int64_t>(i.imm);
-                TranslationBlock* to = find(target);
-                if (to == nullptr) {  // another page: known if it was gone to
-                    for (size_t k = 0; k < block.code.exits.size(); ++k)
-                        if (block.code.exits[k].cross_page && block.linked[k] != nullptr &&
-                            block.code.exits[k].target == static_cast<int64_t>(i.imm) &&
-                            pages.size() < kMaxPages)
-                            to = const_cast<TranslationBlock*>(block.linked[k]);
-                }
-                offer(target, to);
-                if (i.op == ir::Op::Exit && i.aux == static_cast<uint32_t>(ir::BranchKind::Call) &&
-                    known.contains(target)) {
-                    return_sites.insert(end);
-                    if (returns) offer(end, find(end));
-                }
-            } else if (i.op == ir::Op::ExitIndirect) {
-                if (i.aux == static_cast<uint32_t>(ir::BranchKind::Return)) {
-                    returns = true;
-                    for (const int64_t site : return_sites) offer(site, find(site));
-                } else {
-                    for (const TranslationBlock* t = cache_.blocks_of(block.pa); t != nullptr;
-                         t = t->next_in_page) {
-                        if (!t->indirect || t->mode != entry.mode) continue;
-                        const int64_t offset = page + static_cast<int64_t>(t->pa & ~kPageMask);
-                        offer(offset, const_cast<TranslationBlock*>(t));
-                        if (known.contains(offset)) indirect.insert(offset);
-                    }
-                }
-            }
-        }
+bool Tier2::covered(const TranslationBlock& block) const {
+    return std::any_of(block.regions.begin(), block.regions.end(),
+                       [](const void* r) { return static_cast<const HotRegion*>(r)->live; });
+}
+
+const void* Tier2::promote(uint32_t counter) {
+    TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
+    if (block == nullptr) return nullptr;
+    const void* body = block->code.body;
+    block->runs_when_tripped = options_.threshold;
+    if (!block->valid || block->tripped || stopped_) {
+        count_from(*block, kPromoted);
+        return body;
     }
-    std::set<int64_t> inside;
-    for (const RegionBlock& b : region.blocks) inside.insert(b.offset);
-    for (const int64_t o : return_sites)
-        if (inside.contains(o)) region.return_sites.push_back(o);
-    for (const int64_t o : indirect)
-        if (inside.contains(o)) region.indirect_targets.push_back(o);
-    std::set<int64_t> used_pages;
-    for (const RegionBlock& b : region.blocks) used_pages.insert(b.page());
-    for (const int64_t page : used_pages)
-        if (page != 0) hot.pages.push_back({page, pages[page]});
-    return true;
-}
-
-/// Going in and out costs about as much as a few blocks: a region should be a loop, or long.
-bool Tier2::worthwhile(const Region& region) const {
-    if (options_.synchronous) return true;
-    const int64_t entry = region.blocks[0].offset;
-    for (const RegionBlock& b : region.blocks)
-        for (const ir::Inst& i : b.ir.insts)
-            if ((i.op == ir::Op::Exit || i.op == ir::Op::ExitIf) &&
-                b.page() + static_cast<int64_t>(i.imm) == entry)
-                return true;
-    return region.blocks.size() >= 4 && region.guest_insns() >= 32;
+    if (block->warm) {
+        block->warm = false;
+        count_from(*block, options_.threshold);
+        warm_queue_.push_back(counter);
+        wake_.notify_one();
+        return body;
+    }
+    if (!options_.synchronous && !block->covered && covered(*block)) {
+        block->covered = true;
+        count_from(*block, kCovered * options_.threshold);
+        return body;
+    }
+    count_from(*block, kPromoted);
+    block->tripped = true;
+    ++stats_.promoted;
+    if (options_.synchronous) return compile(nullptr, *block) ? block->code.entry : body;
+    queue_.push_back(counter);
+    wake_.notify_one();
+    return body;
 }
 
 // ---- Life of a region
 // --------------------------------------------------------------------------------------------
 
+/// Links it with its blocks, so that it goes with them. Null: there are too many.
+Tier2::HotRegion* Tier2::admit(std::unique_ptr<HotRegion> owned) {
+    HotRegion& hot = *owned;
+    if (!hot.pages.empty()) {
+        if (free_guards_.empty()) return nullptr;
+        hot.guard = free_guards_.back();
+        free_guards_.pop_back();
+        by_guard_[hot.guard] = &hot;
+        for (const CpuLink& cpu : cpus_)
+            std::atomic_ref(cpu.epochs[hot.guard]).store(backend::kUnlinkedEpoch, std::memory_order_relaxed);
+    }
+    if (!free_entries_.empty()) {
+        hot.entries = free_entries_.back();
+        free_entries_.pop_back();
+        code_.counters()[hot.entries] = 0;
+    }
+    for (TranslationBlock* m : hot.members) m->regions.push_back(&hot);
+    regions_.push_back(std::move(owned));
+    return &hot;
+}
+
+/// Drops regions until this one has room, those first that were entered least recently.
+bool Tier2::make_room(const HotRegion& hot) {
+    const uint64_t needed = footprint(hot.code);
+    if (needed > options_.code_bytes) return false;
+    while (stats_.live_bytes + needed > options_.code_bytes) {
+        HotRegion* oldest = nullptr;
+        for (const auto& r : regions_) {
+            if (!r->live) continue;
+            if (r->entries != backend::kNoCounter) {
+                const uint32_t now = code_.counters()[r->entries];
+                if (now != r->entered) r->entered = now, r->used = clock_;
+            }
+            if (oldest == nullptr || r->used < oldest->used) oldest = r.get();
+        }
+        if (oldest == nullptr) return false;
+        ++stats_.evicted;
+        drop(*oldest);
+    }
+    return true;
+}
+
 void Tier2::publish(HotRegion& hot) {
-    hot.stub = backend::emit_region_stub(code_, {hot.code.entry, hot.entry->code.body, hot.guard});
+    collect();
+    if (make_room(hot)) {
+        const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
+        hot.stub = backend::emit_region_stub(
+            code_, {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries}, reuse);
+        if (reuse != nullptr) free_stubs_.pop_back();
+    }
     if (hot.stub == nullptr) {
         drop(hot);
         return;
     }
     hot.live = true;
+    hot.used = ++clock_;
     backend::divert(hot.entry->code, hot.stub);
     ++stats_.live;
-    stats_.live_bytes += hot.code.bytes;
+    stats_.live_bytes += footprint(hot.code);
 }
 
 void Tier2::drop(HotRegion& hot) {
@@ -211,10 +219,12 @@ void Tier2::drop(HotRegion& hot) {
     for (TranslationBlock* m : hot.members) std::erase(m->regions, static_cast<void*>(&hot));
     if (hot.live) {
         backend::restore(hot.entry->code, code_, hot.entry->counter);
-        std::atomic_ref(code_.counters()[hot.entry->counter]).store(options_.threshold - 1);
+        hot.entry->counted_from = 0;
+        hot.entry->counted_before = 0;
+        count_from(*hot.entry, options_.threshold);
         hot.entry->tripped = hot.entry->covered = false;
         --stats_.live;
-        stats_.live_bytes -= hot.code.bytes;
+        stats_.live_bytes -= footprint(hot.code);
     }
     for (const CpuLink& cpu : cpus_) hot.passes_at_death.push_back(cpu.passes->load());
     const auto it =
@@ -225,6 +235,19 @@ void Tier2::drop(HotRegion& hot) {
     }
 }
 
+void Tier2::free_parts(HotRegion& hot) {
+    if (hot.code.handle != 0 && !compiler_->broken()) compiler_->unload(hot.code.handle);
+    if (hot.guard != backend::kNoCounter) {
+        by_guard_[hot.guard] = nullptr;
+        free_guards_.push_back(hot.guard);
+    }
+    if (hot.entries != backend::kNoCounter) {
+        stats_.entered += code_.counters()[hot.entries];
+        free_entries_.push_back(hot.entries);
+    }
+    if (hot.stub != nullptr) free_stubs_.push_back(hot.stub);
+}
+
 /// Frees what no virtual CPU can be in any more: it was outside since, or is outside.
 void Tier2::collect() {
     std::erase_if(graves_, [&](const std::unique_ptr<HotRegion>& hot) {
@@ -233,11 +256,7 @@ void Tier2::collect() {
             const uint64_t then = hot->passes_at_death[k];
             if ((then & 1) != 0 && cpus_[k].passes->load() == then) return false;
         }
-        if (hot->code.handle != 0) compiler_->unload(hot->code.handle);
-        if (hot->guard != backend::kNoCounter) {
-            by_guard_[hot->guard] = nullptr;
-            free_guards_.push_back(hot->guard);
-        }
+        free_parts(*hot);
         return true;
     });
 }
@@ -250,7 +269,6 @@ void Tier2::forget(TranslationBlock& block) {
 /// The code cache is about to be emptied: no virtual CPU is inside.
 void Tier2::flush() {
     if (!options_.enabled) return;
-    ++generation_;
     while (!regions_.empty()) {
         regions_.back()->live = false;  // the block is gone: nothing to restore
         regions_.back()->members.clear();
@@ -259,8 +277,10 @@ void Tier2::flush() {
     stats_.live = stats_.live_bytes = 0;
     by_counter_.clear();
     queue_.clear();
+    warm_queue_.clear();
     for (auto& grave : graves_) grave->passes_at_death.clear();
     collect();
+    free_stubs_.clear();
 }
 
 Tier2::Guarded Tier2::guarded(uint32_t guard) const {
@@ -270,82 +290,86 @@ Tier2::Guarded Tier2::guarded(uint32_t guard) const {
     return {hot.pages, hot.dead ? body : backend::after_guard(hot.stub), body};
 }
 
-const void* Tier2::promote(uint32_t counter) {
-    TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
-    const auto count_from = [&](uint32_t n) { std::atomic_ref(code_.counters()[counter]).store(n); };
-    if (block == nullptr) return nullptr;
-    const void* body = block->code.body;
-    block->runs_when_tripped = options_.threshold;
-    if (!block->valid || block->tripped) {
-        count_from(kPromoted);
-        return body;
-    }
-    if (!options_.synchronous && !block->covered && covered(*block)) {
-        block->covered = true;
-        count_from(kCovered * options_.threshold);
-        return body;
-    }
-    count_from(kPromoted);
-    block->tripped = true;
-    ++stats_.promoted;
-    if (options_.synchronous) return compile(nullptr, *block) ? block->code.entry : body;
-    queue_.push_back(counter);
-    wake_.notify_one();
-    return body;
+// ---- Making one
+// --------------------------------------------------------------------------------------------
+
+void Tier2::stop(const std::string& why) {
+    if (stopped_) return;
+    stopped_ = stats_.stopped = true;
+    queue_.clear();
+    warm_queue_.clear();
+    candidates_.clear();
+    fmt::print(stderr, "arclight: tier 2 has stopped, the guest goes on in tier 1: {}\n", why);
 }
 
-bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block) {
-    Region region;
-    auto owned = std::make_unique<HotRegion>();
-    HotRegion& hot = *owned;
-    hot.entry = &block;
-    form(block, region, hot);
-    if (!worthwhile(region)) {
-        ++stats_.rejected;
-        return false;
-    }
-    if (!hot.pages.empty()) {
-        if (free_guards_.empty()) return false;
-        hot.guard = free_guards_.back();
-        free_guards_.pop_back();
-        by_guard_[hot.guard] = &hot;
-        for (const CpuLink& cpu : cpus_)
-            std::atomic_ref(cpu.epochs[hot.guard]).store(backend::kUnlinkedEpoch, std::memory_order_relaxed);
-    }
-    for (TranslationBlock* m : hot.members) m->regions.push_back(&hot);
-    regions_.push_back(std::move(owned));
+void Tier2::note_failure(const std::string& why) {
+    ++stats_.failed;
+    ++failures_in_a_row_;
+    if (compiler_ != nullptr && compiler_->broken())
+        stop(why);
+    else if (failures_in_a_row_ >= kFailuresToStop)
+        stop(fmt::format("{} failures in a row, the last: {}", failures_in_a_row_, why));
+}
 
-    const uint64_t number = stats_.compiled;
-    compiling_ = &hot;
+/// LLVM is loaded when it is needed first.
+bool Tier2::have_compiler(std::unique_lock<std::mutex>* lock) {
+    if (compiler_ != nullptr) return true;
     if (lock != nullptr) lock->unlock();
-    const uint64_t start = thread_cpu_ns();
-    RegionDump text;
-    const bool wants_text = !options_.dump_directory.empty();
-    std::optional<RegionCode> code;
-    const std::string object = compiler_->compile(region, wants_text ? &text : nullptr);
-    if (!object.empty()) code = compiler_->load(object);
-    const uint64_t spent = thread_cpu_ns() - start;
-    if (wants_text) dump(region, text, number);
+    std::unique_ptr<RegionCompiler> made;
+    std::string why;
+    try {
+        made = options_.make_compiler();
+        if (store_ != nullptr) store_->set_fingerprint(made->fingerprint());
+    } catch (const std::exception& e) {
+        why = e.what();
+    }
     if (lock != nullptr) lock->lock();
-    compiling_ = nullptr;
+    if (made == nullptr)
+        stop(why);
+    else
+        compiler_ = std::move(made);
+    return compiler_ != nullptr;
+}
 
-    stats_.compile_ns += spent;
-    if (!code) {
-        ++stats_.rejected;
+void Tier2::fault() {
+    if (options_.faults == 0 || ++attempts_ % options_.faults != 0) return;
+    if (attempts_ / options_.faults % 2 == 0) throw std::runtime_error("as asked for");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+}
+
+/// Without a lock. `region`: to be compiled; null: made.object is loaded.
+void Tier2::make(const Region* region, RegionDump* text, Made& made) {
+    const uint64_t start = thread_cpu_ns();
+    try {
+        fault();
+        if (region != nullptr) made.object = compiler_->compile(*region, text);
+        if (!made.object.empty()) {
+            made.code = compiler_->load(made.object);
+            if (!made.code) made.failure = "a region's object file does not load";
+        }
+    } catch (const std::exception& e) {
+        made.failure = e.what();
+    }
+    made.ns = thread_cpu_ns() - start;
+}
+
+/// With the lock again: the guest may have changed its code meanwhile.
+bool Tier2::finish(HotRegion& hot, Made& made, uint64_t pa) {
+    if (made.failure.empty())
+        failures_in_a_row_ = 0;
+    else
+        note_failure(made.failure);
+    if (!made.code) {
+        if (!hot.dead) hot.entry->tripped = true;
         drop(hot);
-        block.tripped = true;
         return false;
     }
-    hot.code = *code;
-    ++stats_.compiled;
-    stats_.guest_insns += region.guest_insns();
-    stats_.code_bytes += code->bytes;
-    compile_us_.push_back(static_cast<uint32_t>(spent / 1000));
-    if (hot.dead) return false;  // the guest changed its code meanwhile; collect() frees it
+    hot.code = *made.code;
+    if (hot.dead) return false;  // collect() frees it
     if (options_.perf_map) {
         if (std::FILE* map = std::fopen(fmt::format("/tmp/perf-{}.map", getpid()).c_str(), "a")) {
-            fmt::print(map, "{:x} {:x} guest_pa_{:x}\n", reinterpret_cast<uintptr_t>(code->entry),
-                       code->bytes, region.pa);
+            fmt::print(map, "{:x} {:x} guest_pa_{:x}\n", reinterpret_cast<uintptr_t>(hot.code.entry),
+                       hot.code.bytes, pa);
             std::fclose(map);
         }
     }
@@ -353,9 +377,107 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     return hot.live;
 }
 
-bool Tier2::covered(const TranslationBlock& block) const {
-    return std::any_of(block.regions.begin(), block.regions.end(),
-                       [](const void* r) { return static_cast<const HotRegion*>(r)->live; });
+bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block) {
+    const uint32_t counter = block.counter;
+    if (!have_compiler(lock) || block_of(counter) != &block) return false;
+    Region region;
+    auto owned = std::make_unique<HotRegion>();
+    owned->entry = &block;
+    form(block, region, *owned);
+    if (!worthwhile(region)) {
+        ++stats_.rejected;
+        return false;
+    }
+    RegionStore::Stored stored;
+    RegionStore::Key key{};
+    if (store_ != nullptr) {
+        stored.shape = shape_of(region, *owned).bytes();
+        key = entry_key(block);
+    }
+    HotRegion* hot = admit(std::move(owned));
+    if (hot == nullptr) return false;
+
+    const uint64_t number = stats_.compiled;
+    compiling_ = hot;
+    if (lock != nullptr) lock->unlock();
+    RegionDump text;
+    const bool wants_text = !options_.dump_directory.empty();
+    Made made;
+    make(&region, wants_text ? &text : nullptr, made);
+    if (wants_text) dump(region, text, number);
+    if (store_ != nullptr && made.code) {
+        stored.object = std::move(made.object);
+        store_->save(key, stored);
+    }
+    if (lock != nullptr) lock->lock();
+    compiling_ = nullptr;
+
+    stats_.compile_ns += made.ns;
+    if (made.code) {
+        ++stats_.compiled;
+        stats_.guest_insns += region.guest_insns();
+        stats_.code_bytes += made.code->bytes;
+        if (compile_us_.size() == kMaxTimes)
+            compile_us_.erase(compile_us_.begin(), compile_us_.begin() + kMaxTimes / 2);
+        compile_us_.push_back(static_cast<uint32_t>(made.ns / 1000));
+    } else if (made.failure.empty()) {
+        ++stats_.rejected;
+    }
+    return finish(*hot, made, region.pa);
+}
+
+/// A block has asked that had regions in an earlier run.
+void Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter) {
+    TranslationBlock* block = block_of(counter);
+    if (block == nullptr || block->tripped || !have_compiler(&lock)) return;
+    if (block_of(counter) != block) return;
+    const RegionStore::Key key = entry_key(*block);
+    if (!candidates_.contains(key)) {
+        lock.unlock();
+        std::vector<Candidate> read;
+        for (RegionStore::Stored& stored : store_->load(key)) {
+            if (auto shape = RegionShape::parse(stored.shape))
+                read.push_back({std::move(*shape), std::move(stored)});
+            else
+                store_->remove(key, stored);
+        }
+        lock.lock();
+        if (candidates_.size() >= kMaxCandidates) candidates_.clear();
+        candidates_[key] = std::move(read);
+        if (block_of(counter) != block || block->tripped) return;
+    }
+    bool later = false;
+    for (Candidate& c : candidates_[key]) {
+        auto owned = std::make_unique<HotRegion>();
+        const Fit fit = form_as(c.shape, *block, *owned);
+        later |= fit == Fit::NotYet;
+        if (fit != Fit::Yes) continue;
+        HotRegion* hot = admit(std::move(owned));
+        if (hot == nullptr) return;
+        const RegionStore::Stored stored = std::move(c.stored);
+        const uint64_t pa = block->pa;
+        candidates_.erase(key);
+        block->tripped = true;
+        compiling_ = hot;
+        lock.unlock();
+        Made made;
+        made.object = stored.object;
+        make(nullptr, nullptr, made);
+        if (!made.code) store_->remove(key, stored);
+        lock.lock();
+        compiling_ = nullptr;
+        stats_.cache_ns += made.ns;
+        if (made.code) ++stats_.cache_hits;
+        finish(*hot, made, pa);
+        return;
+    }
+    if (later && ++block->warm_tries < kWarmTries) {
+        block->warm = true;
+        count_from(*block, std::min(options_.warm_threshold << 2 * block->warm_tries, options_.threshold));
+        return;
+    }
+    ++stats_.cache_misses;
+    candidates_.erase(key);
 }
 
 /// By guest instructions executed since the block was promoted.
@@ -363,12 +485,12 @@ TranslationBlock* Tier2::take_hottest() {
     TranslationBlock* best = nullptr;
     uint64_t most = options_.heat;
     std::erase_if(queue_, [&](uint32_t counter) {
-        TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
-        if (block == nullptr || !block->valid) return true;
+        TranslationBlock* block = block_of(counter);
+        if (block == nullptr) return true;
         if (!block->covered && covered(*block)) {
             block->covered = true;
             block->tripped = false;
-            std::atomic_ref(code_.counters()[counter]).store(kCovered * options_.threshold);
+            count_from(*block, kCovered * options_.threshold);
             return true;
         }
         const uint64_t left = std::atomic_ref(code_.counters()[counter]).load(std::memory_order_relaxed);
@@ -383,7 +505,14 @@ TranslationBlock* Tier2::take_hottest() {
 void Tier2::work() {
     const auto begin = std::chrono::steady_clock::now();
     std::unique_lock lock(lock_);
-    while (!stop_) {
+    while (!quit_ && !stopped_) {
+        collect();
+        if (!warm_queue_.empty()) {
+            const uint32_t counter = warm_queue_.front();
+            warm_queue_.pop_front();
+            warm_start(lock, counter);
+            continue;
+        }
         if (queue_.empty()) {
             wake_.wait(lock);
             continue;
@@ -398,7 +527,6 @@ void Tier2::work() {
             compile(&lock, *block);
         else
             wake_.wait_for(lock, std::chrono::milliseconds(3));
-        collect();
     }
 }
 
@@ -423,6 +551,13 @@ Tier2Stats Tier2::stats() const {
         std::sort(times.begin(), times.end());
         s.compile_p50_ns = uint64_t{times[times.size() / 2]} * 1000;
         s.compile_p99_ns = uint64_t{times[times.size() * 99 / 100]} * 1000;
+    }
+    for (const auto& r : regions_)
+        if (r->live && r->entries != backend::kNoCounter) s.entered += code_.counters()[r->entries];
+    if (store_ != nullptr) {
+        const RegionStore::Stats kept = store_->stats();
+        s.cache_rejects = kept.rejected;
+        s.cache_saved = kept.saved;
     }
     return s;
 }

@@ -3,13 +3,20 @@
 // A block that has run often enough (its counter, backend::compile) asks for a region to be made with it as
 // the way in. A worker thread, or in the synchronous form the asking one, picks the blocks that ran often
 // enough along with it, compiles them as one function and diverts the block's entry there. Everything here
-// but the compilation itself happens under the engine's lock.
+// but the compilation itself and the reading and writing of files happens under the engine's lock.
+//
+// Regions are kept on disk (region_store.h). A block at which an earlier run has left some asks after a few
+// runs already, and if the same guest code is there, they are loaded instead of compiled.
+//
+// Nothing here can fail the guest: what cannot be compiled stays in tier 1, and if nothing can, tier 2 stops.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +24,8 @@
 #include <vector>
 
 #include "jit/engine/block_cache.h"
+#include "jit/engine/region_shape.h"
+#include "jit/engine/region_store.h"
 #include "jit/llvm/region_compiler.h"
 #include "mmu/guest_memory.h"
 
@@ -34,11 +43,25 @@ struct Tier2Options {
     size_t code_bytes = 64u << 20;  ///< of live regions
     std::string dump_directory;     ///< empty: none
     bool perf_map = false;          ///< /tmp/perf-PID.map
+    std::string cache_directory;    ///< of compiled regions; empty: none
+    uint64_t cache_bytes = uint64_t{256} << 20;
+    uint32_t warm_threshold =
+        64;  ///< runs of a block that has regions in the cache before they are looked at
+    /// For tests: each so manyth compilation fails, or takes long; 0: none.
+    unsigned faults = 0;
+    std::function<std::unique_ptr<RegionCompiler>()> make_compiler = make_region_compiler;
 };
 
 struct Tier2Stats {
     uint64_t promoted = 0, compiled = 0, rejected = 0, dropped = 0, guest_insns = 0, code_bytes = 0;
     uint64_t live = 0, live_bytes = 0, compile_ns = 0, compile_p50_ns = 0, compile_p99_ns = 0;
+    uint64_t failed = 0;   ///< compilations that threw, or whose result did not load
+    uint64_t evicted = 0;  ///< for Tier2Options::code_bytes
+    uint64_t entered = 0;  ///< how often guest code went from tier 1 into a region, about
+    /// Regions loaded instead of compiled, and how long that took; blocks for which the cache had regions of
+    /// other code; files that were damaged or stale; files written.
+    uint64_t cache_hits = 0, cache_ns = 0, cache_misses = 0, cache_rejects = 0, cache_saved = 0;
+    bool stopped = false;
 };
 
 struct RegionPage {
@@ -78,6 +101,7 @@ class Tier2 {
     void add_cpu(const CpuLink& cpu) { cpus_.push_back(cpu); }
     Tier2Stats stats() const;
     static constexpr uint32_t kGuards = 4096;
+    static constexpr uint32_t kEntryCounters = 4096;  ///< the last of CodeBuffer::counters()
 
   private:
     struct HotRegion {
@@ -87,19 +111,51 @@ class Tier2 {
         RegionCode code;
         const uint8_t* stub = nullptr;
         uint32_t guard = backend::kNoCounter;
+        uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub
+        uint32_t entered = 0;                    ///< what it was last
+        uint64_t used = 0;                       ///< when that was
         bool dead = false, live = false;
         std::vector<uint64_t> passes_at_death;
     };
+    /// What comes of a region outside the lock.
+    struct Made {
+        std::optional<RegionCode> code;
+        std::string object, failure;
+        uint64_t ns = 0;
+    };
+    enum class Fit : uint8_t { Yes, NotYet, Never };
 
+    // ---- tier2_form.cpp
     uint64_t runs(const TranslationBlock& block) const;
     bool form(TranslationBlock& entry, Region& region, HotRegion& hot);
-    bool covered(const TranslationBlock& block) const;
-    TranslationBlock* take_hottest();
+    Fit form_as(const RegionShape& shape, TranslationBlock& entry, HotRegion& hot) const;
     bool worthwhile(const Region& region) const;
+    RegionShape shape_of(const Region& region, const HotRegion& hot) const;
+    RegionStore::Key entry_key(const TranslationBlock& block) const;
+    const uint32_t* words_of(const TranslationBlock& block) const {
+        return reinterpret_cast<const uint32_t*>(memory_.host(block.pa, block.guest_bytes));
+    }
+
+    // ---- tier2.cpp
+    void count_from(TranslationBlock& block, uint32_t n);
+    uint64_t counted(const TranslationBlock& block) const;
+    bool covered(const TranslationBlock& block) const;
+    TranslationBlock* block_of(uint32_t counter) const;
+    TranslationBlock* take_hottest();
+    HotRegion* admit(std::unique_ptr<HotRegion> hot);
+    bool finish(HotRegion& hot, Made& made, uint64_t pa);
     void publish(HotRegion& hot);
+    bool make_room(const HotRegion& hot);
     void drop(HotRegion& hot);
     void collect();
+    void free_parts(HotRegion& hot);
     bool compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block);
+    void warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter);
+    bool have_compiler(std::unique_lock<std::mutex>* lock);
+    void make(const Region* region, RegionDump* text, Made& made);
+    void fault();
+    void note_failure(const std::string& why);
+    void stop(const std::string& why);
     void work();
     void dump(const Region& region, const RegionDump& text, uint64_t number);
 
@@ -109,21 +165,32 @@ class Tier2 {
     BlockCache& cache_;
     const Tier2Options options_;
     std::unique_ptr<RegionCompiler> compiler_;
+    std::unique_ptr<RegionStore> store_;  ///< null: none
 
     std::vector<TranslationBlock*> by_counter_;
     std::vector<std::unique_ptr<HotRegion>> regions_;
     std::vector<std::unique_ptr<HotRegion>> graves_;
     std::vector<HotRegion*> by_guard_;
     std::vector<uint32_t> free_guards_;
-    std::deque<uint32_t> queue_;  ///< counters
+    std::vector<uint32_t> free_entries_;
+    std::vector<const uint8_t*> free_stubs_;
+    std::deque<uint32_t> queue_, warm_queue_;  ///< counters
+    struct Candidate {
+        RegionShape shape;
+        RegionStore::Stored stored;
+    };
+    /// Of blocks that have asked once, until their regions are made.
+    std::map<RegionStore::Key, std::vector<Candidate>> candidates_;
     HotRegion* compiling_ = nullptr;
-    uint64_t generation_ = 0;  ///< of the code cache
+    uint64_t clock_ = 0;  ///< grows with every region that is published
+    unsigned failures_in_a_row_ = 0, attempts_ = 0;
+    bool stopped_ = false;
     std::vector<CpuLink> cpus_;
     std::vector<uint32_t> compile_us_;
     Tier2Stats stats_;
 
     std::condition_variable wake_;
-    bool stop_ = false;
+    bool quit_ = false;
     std::thread worker_;
 };
 

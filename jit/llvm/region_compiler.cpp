@@ -47,6 +47,7 @@ class LlvmRegionCompiler final : public RegionCompiler {
 
   private:
     void optimise(llvm::Function& f);
+    void remove(uint64_t handle);
 
     std::unique_ptr<llvm::TargetMachine> target_;
     std::unique_ptr<orc::LLJIT> jit_;
@@ -191,19 +192,26 @@ std::optional<RegionCode> LlvmRegionCompiler::load(const std::string& object) {
     auto library = jit_->createJITDylib("region" + std::to_string(code.handle));
     if (!library) fail(library.takeError());
     orc::ResourceTrackerSP tracker = library->createResourceTracker();
-    if (llvm::Error error = jit_->addObjectFile(tracker, std::move(buffer))) fail(std::move(error));
-    auto address = jit_->lookup(*library, "region");
+    llvm::Error added = jit_->addObjectFile(tracker, std::move(buffer));
+    auto address =
+        added ? llvm::Expected<orc::ExecutorAddr>(std::move(added)) : jit_->lookup(*library, "region");
+    loaded_.emplace(code.handle, std::move(tracker));
     if (!address) {
         llvm::consumeError(address.takeError());
+        remove(code.handle);
         return std::nullopt;
     }
     code.entry = address->toPtr<const void*>();
-    loaded_.emplace(code.handle, std::move(tracker));
     return code;
 }
 
 void LlvmRegionCompiler::unload(uint64_t handle) {
     const std::lock_guard guard(lock_);
+    remove(handle);
+}
+
+/// With the lock held.
+void LlvmRegionCompiler::remove(uint64_t handle) {
     const auto it = loaded_.find(handle);
     if (it == loaded_.end()) return;
     orc::JITDylib& library = it->second->getJITDylib();
