@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "mmu/shadow.h"
+
 namespace arclight::guestos {
 
 enum class Accel : uint8_t { automatic, kvm, process };
@@ -43,6 +45,7 @@ struct RunOptions {
     unsigned gic = 3;
     Accel accel = Accel::automatic;
     Windows windows = Windows::automatic;  // guest memory through the virtual machine's page tables
+    mmu::ShadowOptions shadow;
     JitTier jit = JitTier::tier1;
     std::optional<uint32_t> jit_threshold;
     std::string jit_dump;   // a directory; empty: none

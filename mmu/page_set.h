@@ -49,6 +49,19 @@ class PageSet {
         return true;
     }
 
+    /// Removes the mappings of a range of 2^bits addresses. True: there were any.
+    bool erase_range(uint64_t va, unsigned bits) {
+        const auto inside = [&](uint64_t key) { return ((key ^ va) & kAddressBits) >> bits == 0; };
+        bool any = false;
+        for (const uint64_t key : keys_) any |= key != kEmpty && inside(key);
+        if (!any) return false;
+        std::vector<uint64_t> old = std::exchange(keys_, std::vector<uint64_t>(keys_.size(), kEmpty));
+        size_ = 0;
+        for (const uint64_t key : old)
+            if (key != kEmpty && !inside(key)) insert(key & ~kNonGlobal, (key & kNonGlobal) != 0);
+        return true;
+    }
+
     void erase_non_global() {
         std::vector<uint64_t> old = std::exchange(keys_, std::vector<uint64_t>(keys_.size(), kEmpty));
         size_ = 0;

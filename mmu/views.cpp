@@ -25,6 +25,9 @@ unsigned hash(uint64_t number, unsigned bits) {
 }
 constexpr unsigned kBlock2M = 21, kBlock1G = 30;
 unsigned block_hash(uint64_t va) { return hash((va & kAddressBits) >> kBlock2M, 12); }
+/// A WriterMap's address, with the bits it leaves out.
+uint64_t extended(uint64_t va) { return static_cast<uint64_t>(static_cast<int64_t>(va << 15) >> 15); }
+bool is_lower_half(uint64_t va) { return (va >> 55 & 1) == 0; }
 uint64_t giant_bit(uint64_t va) { return uint64_t{1} << hash((va & kAddressBits) >> kBlock1G, 6); }
 
 /// The page of an entry that is valid for reads or writes.
@@ -62,13 +65,16 @@ uint32_t next_epoch() {
 // Views lie in one region of the host's 2 MiB pages, if it has them: the soft TLB is itself looked up through
 // the host's TLB.
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kRegionBytes =
-    (sizeof(View) * (2 + ViewSet::kEl0Views) + kHugePage - 1) / kHugePage * kHugePage;
+constexpr size_t kRegionBytes = (sizeof(View) * (2 + kMostRoots) + kHugePage - 1) / kHugePage * kHugePage;
 constexpr size_t kMappingBytes = kRegionBytes + kHugePage;
 
 }  // namespace
 
-ViewSet::ViewSet(HostTables* host_tables) {
+ViewSet::ViewSet(HostTables* host_tables, const ShadowOptions& options, const GuestMemory* memory)
+    : options_(options), slots_used_(2 + options.el0_views()) {
+    if (options.policy == ShadowPolicy::tsp && memory != nullptr)
+        writers_.emplace(memory->base(), WriterMap(memory->size() >> jit::kPageBits),
+                         WriterMap((memory->size() >> kBlock2M) + 1));
     if (host_tables != nullptr) windows_ = std::make_unique<WindowSet>(*host_tables);
     mapping_ = mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -104,23 +110,38 @@ void ViewSet::initialise(Slot& slot) {
 
 ViewSet::Slot& ViewSet::slot_of(View* view) { return slots_[static_cast<size_t>(view - views_)]; }
 
-View* ViewSet::select(unsigned el, bool pan, uint16_t asid) {
-    if (el == 0) return el0_slot(asid).view;
-    Slot& slot = slots_[pan ? 1 : 0];
-    if (asids_[slot.number] != asid) {
-        drop_non_global(slot);
-        asids_[slot.number] = asid;
+uint64_t ViewSet::key_of(const Root& root) const {
+    switch (options_.policy) {
+        case ShadowPolicy::ssp: break;
+        case ShadowPolicy::ssp_nocache: return uint64_t{root.asid} << 48 | root.table0;
+        case ShadowPolicy::tsp: return root.table0;
     }
+    return root.asid;
+}
+
+View* ViewSet::select(unsigned el, bool pan, const Root& root) {
+    const uint64_t key = key_of(root);
+    if (writers_ && root.table1 != table1_) {
+        table1_ = root.table1;
+        flush_all();
+    }
+    if (el == 0) return el0_slot(key, root.asid).view;
+    Slot& slot = slots_[pan ? 1 : 0];
+    if (keys_[slot.number] != key) {
+        drop_non_global(slot);
+        keys_[slot.number] = key;
+    }
+    asids_[slot.number] = root.asid;
     return slot.view;
 }
 
-ViewSet::Slot& ViewSet::el0_slot(uint16_t asid) {
-    if (asids_[last_el0_] == asid && slots_[last_el0_].initialised) return slots_[last_el0_];
+ViewSet::Slot& ViewSet::el0_slot(uint64_t key, uint16_t asid) {
+    if (keys_[last_el0_] == key && slots_[last_el0_].initialised) return slots_[last_el0_];
     Slot* oldest = &slots_[2];
     Slot* found = nullptr;
-    for (unsigned i = 2; i < kSlots; ++i) {
+    for (unsigned i = 2; i < slots_used_; ++i) {
         Slot& slot = slots_[i];
-        if (asids_[i] == asid && slot.initialised) {
+        if (keys_[i] == key && slot.initialised) {
             found = &slot;
             break;
         }
@@ -130,16 +151,32 @@ ViewSet::Slot& ViewSet::el0_slot(uint16_t asid) {
         found = oldest;
         flush(*found);
         if (!found->initialised) initialise(*found);
-        asids_[found->number] = asid;
+        keys_[found->number] = key;
+        fresh_views_ |= 1u << found->number;
     }
+    asids_[found->number] = asid;
     found->last_used = ++clock_;
     last_el0_ = found->number;
     return *found;
 }
 
+void ViewSet::count_switch(const View* view) {
+    const uint32_t bit = 1u << static_cast<unsigned>(view - views_);
+    ++((fresh_views_ & bit) != 0 ? stats_.root_misses : stats_.root_hits);
+    fresh_views_ &= ~bit;
+    running_ = view;
+    ++switches_;
+}
+
 void ViewSet::mark(Slot& slot, bool non_global) {
     filled_ |= 1u << slot.number;
     if (!non_global) filled_global_ |= 1u << slot.number;
+}
+
+uint32_t ViewSet::slots_of_key(uint64_t key) const {
+    uint32_t mask = 0;
+    for (unsigned i = 0; i < kSlots; ++i) mask |= static_cast<uint32_t>(keys_[i] == key) << i;
+    return mask;
 }
 
 uint32_t ViewSet::slots_of_asid(uint16_t asid) const {
@@ -148,9 +185,14 @@ uint32_t ViewSet::slots_of_asid(uint16_t asid) const {
     return mask;
 }
 
-bool ViewSet::fill(View* view, const Mapping& m) {
+bool ViewSet::fill(View* view, const Mapping& mapping) {
+    Mapping m = mapping;
     if (m.host == nullptr || !m.may_cache || !(m.readable || m.writable)) return false;
     Slot& slot = slot_of(view);
+    if (writers_) {
+        m.non_global = is_lower_half(m.va);
+        if (m.writable) note_writer(slot.number, m);
+    }
     const auto index = static_cast<unsigned>(jit::tlb_index(m.va));
     const uint64_t page = m.va & jit::kPageMask;
 
@@ -159,11 +201,17 @@ bool ViewSet::fill(View* view, const Mapping& m) {
     entry.write_tag = m.writable ? page : TlbEntry::kInvalidTag;
     entry.addend = reinterpret_cast<uint64_t>(m.host) - m.va;
     entry.pa = m.pa & jit::kPageMask;
-    fill_window(view, m);
+    enter_window(slot, m);
 
     mark(slot, m.non_global);
     slot.has_entries = true;
     set(slot.valid, index);
+    ++stats_.fills;
+    if (slot.recent_since != switches_) {
+        slot.recent.fill(0);
+        slot.recent_since = switches_;
+    }
+    set(slot.recent, index);
     if (m.non_global) {
         slot.has_non_global = true;
         set(slot.non_global, index);
@@ -186,9 +234,18 @@ bool ViewSet::fill(View* view, const Mapping& m) {
     return true;
 }
 
-void ViewSet::fill_window(View* view, const Mapping& m) {
-    if (windows_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return;
+void ViewSet::fill_window(View* view, const Mapping& mapping) {
+    Mapping m = mapping;
     Slot& slot = slot_of(view);
+    if (writers_) {
+        m.non_global = is_lower_half(m.va);
+        if (m.writable && m.host != nullptr) note_writer(slot.number, m);
+    }
+    enter_window(slot, m);
+}
+
+void ViewSet::enter_window(Slot& slot, const Mapping& m) {
+    if (windows_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return;
     (void)windows_->fill(slot.number, {.va = m.va,
                                        .host = m.host,
                                        .page_bits = m.page_bits,
@@ -202,6 +259,7 @@ void ViewSet::fill_window(View* view, const Mapping& m) {
 
 void ViewSet::note_code_page(View* view, uint64_t va, uint8_t page_bits, bool non_global) {
     Slot& slot = slot_of(view);
+    if (writers_) non_global = is_lower_half(va);
     mark(slot, non_global);
     (non_global ? slot.has_non_global_code : slot.has_global_code) = true;
     slot.has_2m_code |= page_bits == kBlock2M;
@@ -255,6 +313,8 @@ void ViewSet::drop_code(Slot& slot, uint64_t va, unsigned range_bits) {
 }
 
 void ViewSet::drop_entry(Slot& slot, unsigned index) {
+    ++stats_.dropped;
+    stats_.wasted_fills += slot.recent_since == switches_ && test(slot.recent, index);
     TlbEntry& entry = slot.view->tlb[index];
     entry.read_tag = entry.write_tag = TlbEntry::kInvalidTag;
     clear(slot.valid, index);
@@ -264,6 +324,12 @@ void ViewSet::drop_entry(Slot& slot, unsigned index) {
 void ViewSet::flush(Slot& slot) {
     if (windows_ != nullptr) windows_->drop_all(slot.number);
     if (slot.has_entries) {
+        for (unsigned w = 0; w < kTlbWords; ++w) {
+            if (slot.valid[w] == 0) continue;
+            stats_.dropped += static_cast<unsigned>(std::popcount(slot.valid[w]));
+            if (slot.recent_since == switches_)
+                stats_.wasted_fills += static_cast<unsigned>(std::popcount(slot.valid[w] & slot.recent[w]));
+        }
         for_each(slot.valid, 0, kTlbWords, [&](unsigned i) {
             slot.view->tlb[i].read_tag = slot.view->tlb[i].write_tag = TlbEntry::kInvalidTag;
         });
@@ -359,6 +425,78 @@ void ViewSet::apply(const TlbiRequest& request) {
             });
         case Kind::VaAllAsids:
             return each(filled_, [&](Slot& slot) { drop_address(slot, request.va, true, true); });
+    }
+}
+
+// ---- Traditional shadow paging
+// --------------------------------------------------------------------------------------------------
+
+void ViewSet::drop_range(Slot& slot, uint64_t va, unsigned bits) {
+    if (bits == jit::kPageBits) return drop_address(slot, va, true, true);
+    if (windows_ != nullptr) windows_->drop_range(slot.number, va, bits);
+    unsigned first = 0, last = kTlbWords;
+    if (bits == kBlock2M) {
+        first = static_cast<unsigned>(jit::tlb_index(va)) / 64;
+        last = first + (1u << (kBlock2M - jit::kPageBits)) / 64;
+    }
+    for_each(slot.valid, first, last, [&](unsigned i) {
+        if (same_range(page_of(slot.view->tlb[i]), va, bits)) drop_entry(slot, i);
+    });
+    if (slot.code.erase_range(va, bits)) drop_code(slot, va, bits);
+}
+
+void ViewSet::drop(const Derived& derived) {
+    if (derived.bits >= 56) return flush_all();
+    const uint32_t views = is_lower_half(derived.va) && derived.root != Derived::kAnyRoot
+                               ? slots_of_key(derived.root)
+                               : ~uint32_t{0};
+    for (uint32_t rest = filled_ & views; rest != 0; rest &= rest - 1)
+        drop_range(slots_[std::countr_zero(rest)], derived.va, derived.bits);
+}
+
+void ViewSet::note_writer(unsigned number, const Mapping& m) {
+    const uint64_t offset = m.pa - writers_->base;
+    const WriterMap::Place place{number, m.va};
+    writers_->pages.insert(offset >> jit::kPageBits, place,
+                           [&](WriterMap::Place there) { return is_writer(there, m, false); });
+    if (windows_ != nullptr && m.large)
+        writers_->blocks.insert(offset >> kBlock2M, place,
+                                [&](WriterMap::Place there) { return is_writer(there, m, true); });
+}
+
+bool ViewSet::is_writer(WriterMap::Place place, const Mapping& m, bool large) {
+    const TlbEntry& entry = slots_[place.view].view->tlb[jit::tlb_index(place.va)];
+    if (!large && entry.write_tag != TlbEntry::kInvalidTag && entry.pa == (m.pa & jit::kPageMask))
+        return true;
+    return windows_ != nullptr && windows_->is_writable(place.view, extended(place.va), m.host);
+}
+
+void ViewSet::write_protect(uint64_t pa) {
+    const uint64_t offset = pa - writers_->base;
+    const auto search = [&] { protect_everywhere(pa); };
+    writers_->pages.take(
+        offset >> jit::kPageBits,
+        [&](WriterMap::Place place) {
+            TlbEntry& entry = slots_[place.view].view->tlb[jit::tlb_index(place.va)];
+            if (entry.pa == (pa & jit::kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
+            if (windows_ != nullptr) windows_->write_protect(place.view, extended(place.va));
+        },
+        search);
+    if (windows_ == nullptr) return;
+    writers_->blocks.take(
+        offset >> kBlock2M,
+        [&](WriterMap::Place place) { windows_->write_protect(place.view, extended(place.va)); }, search);
+}
+
+/// Where a page is mapped is not known any more.
+void ViewSet::protect_everywhere(uint64_t pa) {
+    for (uint32_t rest = filled_; rest != 0; rest &= rest - 1) {
+        Slot& slot = slots_[std::countr_zero(rest)];
+        for_each(slot.valid, 0, kTlbWords, [&](unsigned i) {
+            TlbEntry& entry = slot.view->tlb[i];
+            if (entry.pa == (pa & jit::kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
+        });
+        if (windows_ != nullptr) windows_->drop_all(slot.number);
     }
 }
 

@@ -3,34 +3,44 @@
 //
 // Views are per (EL, PAN) and, at EL0, per ASID, so that system calls and context switches flush nothing. The
 // two EL1 views hold global entries and the non-global ones of one ASID; an EL0 view belongs to its ASID.
+// Other shadow policies (mmu/shadow.h) tell address spaces apart by TTBR0 too, or instead: where TLBI does
+// nothing, an ASID may come to mean other tables at any time.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "jit/guest_state.h"
+#include "mmu/guest_memory.h"
 #include "mmu/page_set.h"
+#include "mmu/shadow.h"
 #include "mmu/tlbi.h"
 #include "mmu/windows.h"
+#include "mmu/writer_map.h"
 
 namespace arclight::mmu {
 
 /// All members run on the owning virtual CPU's thread.
 class ViewSet {
   public:
-    static constexpr unsigned kEl0Views = 16;
-
-    /// With `host_tables`, pages are entered into windows too.
-    explicit ViewSet(HostTables* host_tables = nullptr);
+    /// With `host_tables`, pages are entered into windows too. Traditional shadow paging needs `memory`.
+    explicit ViewSet(HostTables* host_tables = nullptr, const ShadowOptions& options = {},
+                     const GuestMemory* memory = nullptr);
     ~ViewSet();
     ViewSet(const ViewSet&) = delete;
     ViewSet& operator=(const ViewSet&) = delete;
 
     /// The view for code that runs at `el` with this PSTATE.PAN and ASID. Pointers stay valid, but a later
-    /// call may give an EL0 view to another ASID: select again after the EL, PAN or the ASID changed. LDTR
-    /// and STTR at EL1 use select(0, false, asid).
-    jit::View* select(unsigned el, bool pan, uint16_t asid);
+    /// call may give an EL0 view to another ASID: select again after the EL, PAN or the root changed. LDTR
+    /// and STTR at EL1 use select(0, false, root).
+    jit::View* select(unsigned el, bool pan, const Root& root);
+    jit::View* select(unsigned el, bool pan, uint16_t asid) { return select(el, pan, Root{.asid = asid}); }
+    /// EL0 runs in this view from now on (for the counters).
+    void note_user(const jit::View* view) {
+        if (view != running_ || (fresh_views_ >> (view - views_) & 1) != 0) count_switch(view);
+    }
 
     struct Mapping {
         uint64_t va = 0;          ///< as accessed, with any tag
@@ -46,9 +56,11 @@ class ViewSet {
     /// Enters the 4 KiB page around va. False if nothing was entered.
     bool fill(jit::View* view, const Mapping& mapping);
 
-    /// Enters a page into the view's windows alone: one that was not asked for, but lies next to one that was.
+    /// Enters a page into the view's windows alone: one that was not asked for, but lies next to one that
+    /// was.
     void fill_window(jit::View* view, const Mapping& mapping);
-    /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a view that was given to another ASID.
+    /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a view that was given to
+    /// another ASID.
     void finish_invalidation() {
         if (windows_ != nullptr) windows_->finish();
     }
@@ -71,12 +83,18 @@ class ViewSet {
     void renew_epochs();
 
     void apply(const TlbiRequest& request);
+    // ---- Traditional shadow paging
+    void drop(const Derived& derived);
+    /// Takes back every writable translation of the page of RAM at pa.
+    void write_protect(uint64_t pa);
+
+    const ShadowStats& shadow_stats() const { return stats_; }
     /// Everything, for changes of SCTLR, TCR or MAIR.
     void flush_all() { apply({.kind = TlbiRequest::Kind::All}); }
 
   private:
     // Bitmaps say what a view holds, so that emptying it costs what was filled, not its size.
-    static constexpr unsigned kSlots = 2 + kEl0Views;  // EL1 PAN=0, EL1 PAN=1, EL0...
+    static constexpr unsigned kSlots = 2 + kMostRoots;  // EL1 PAN=0, EL1 PAN=1, EL0...
     static constexpr unsigned kTlbWords = jit::kTlbEntries / 64;
     static constexpr unsigned kJumpWords = jit::kJumpCacheEntries / 64;
     static constexpr unsigned kBlockFilterLog2 = 12;                          // as block_hash()
@@ -102,6 +120,8 @@ class ViewSet {
         std::array<uint64_t, kTlbWords> non_global{};
         std::array<uint64_t, kTlbWords> block{};  // the entry comes from a 2 MiB or 1 GiB block
         std::array<uint64_t, kTlbWords / 64> non_global_summary{};
+        std::array<uint64_t, kTlbWords> recent{};  // filled during switch `recent_since`
+        uint64_t recent_since = 0;
         PageSet code;
         std::array<uint64_t, kJumpWords> jumps{};
         BlockFilter blocks_2m{};
@@ -110,7 +130,15 @@ class ViewSet {
     };
 
     Slot& slot_of(jit::View* view);
-    Slot& el0_slot(uint16_t asid);
+    uint64_t key_of(const Root& root) const;
+    Slot& el0_slot(uint64_t key, uint16_t asid);
+    void count_switch(const jit::View* view);
+    void enter_window(Slot& slot, const Mapping& mapping);
+    uint32_t slots_of_key(uint64_t key) const;
+    void note_writer(unsigned number, const Mapping& mapping);
+    bool is_writer(WriterMap::Place place, const Mapping& mapping, bool large);
+    void drop_range(Slot& slot, uint64_t va, unsigned bits);
+    void protect_everywhere(uint64_t pa);
     void initialise(Slot& slot);
     void mark(Slot& slot, bool non_global);
     void flush(Slot& slot);
@@ -124,7 +152,19 @@ class ViewSet {
     void renew_epoch(Slot& slot);
     uint32_t slots_of_asid(uint16_t asid) const;
 
+    const ShadowOptions options_;
+    const unsigned slots_used_;
     std::unique_ptr<WindowSet> windows_;
+    struct Writers {
+        uint64_t base;
+        WriterMap pages, blocks;
+    };
+    std::optional<Writers> writers_;  // traditional shadow paging's
+    uint64_t table1_ = 0;             // its upper half
+    const jit::View* running_ = nullptr;
+    uint32_t fresh_views_ = 0;  // given to another root, in which EL0 did not run since
+    uint64_t switches_ = 1;     // of address spaces
+    ShadowStats stats_;
 
     // One anonymous mapping holds all views in slot order: a view's address gives its slot.
     void* mapping_ = nullptr;
@@ -134,6 +174,7 @@ class ViewSet {
     uint32_t filled_ = 0;         // has entries, or ran code
     uint32_t filled_global_ = 0;  // with global pages among them
     std::array<uint16_t, kSlots> asids_{};
+    std::array<uint64_t, kSlots> keys_{};  // key_of() the root
     unsigned last_el0_ = 2;
     uint64_t clock_ = 0;
     std::array<Slot, kSlots> slots_;

@@ -129,7 +129,8 @@ void TranslationRegs::update_tables() {
     if ((tcr & bit(kTcrAs)) == 0) asid &= 0xff;
 }
 
-WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t va, Access access) {
+WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t va, Access access,
+                WalkPath* path) {
     if (!regs.enabled) return flat(regs, va, access);
 
     const TranslationRegs::Half& half = regs.half[va >> 55 & 1];
@@ -143,6 +144,8 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
     uint64_t table = half.table;
     uint64_t tables = 0;  // bits 62:59 of the table descriptors passed, combined
     uint64_t offset = (va & low_bits(half.va_bits)) >> level_shift(level);
+    if (path != nullptr)
+        *path = {.table = {table}, .count = 1, .first_level = half.start_level, .va_bits = half.va_bits};
 
     for (;;) {
         uint8_t* host = memory.host(table + offset * 8, 8);
@@ -158,6 +161,7 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
             if (table >> regs.output_bits != 0) return fault(FaultKind::AddressSize, level);
             tables |= descriptor;
             ++level;
+            if (path != nullptr) path->table[path->count++] = table;
             offset = va >> level_shift(level) & low_bits(kLevelBits);
             continue;
         }

@@ -103,7 +103,8 @@ struct WalkResult {
     bool non_global = false;
     bool contiguous = false;  ///< one of 16 adjacent entries that map 16 adjacent pages or blocks
     bool clean = false;  ///< writable, but the first write must set the dirty state: do not cache as writable
-    bool accessed = true;  ///< the access flag is set: without Access::update this walk may be the first to look
+    bool accessed =
+        true;  ///< the access flag is set: without Access::update this walk may be the first to look
     bool stage1_off = false;  ///< SCTLR.M is 0: flat
 
     bool ok() const { return fault == FaultKind::None; }
@@ -130,6 +131,16 @@ struct WalkResult {
     bool may_cache() const { return memory == MemoryType::Normal || stage1_off; }
 };
 
-WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t va, Access access);
+/// The tables that a walk went through.
+struct WalkPath {
+    uint64_t table[4] = {};  ///< physical addresses
+    uint8_t count = 0;
+    uint8_t first_level = 0;
+    uint8_t va_bits = 48;  ///< that the first table covers
+};
+
+/// `path`: filled in, if it is given and stage 1 is on.
+WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t va, Access access,
+                WalkPath* path = nullptr);
 
 }  // namespace arclight::mmu

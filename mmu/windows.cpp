@@ -225,6 +225,63 @@ void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, boo
     }
 }
 
+/// Tables stay where they are, so that what is remembered of their non-global leaves holds.
+void WindowSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address) {
+    if ((entry & kPresent) == 0) return;
+    if (level == 0 || (entry & kLarge) != 0) {
+        entry = 0;
+        pend(host_address);
+        return;
+    }
+    uint64_t* table = host_.table_at(entry & kAddressMask);
+    for (unsigned i = 0; i < kTableEntries; ++i)
+        clear_leaves(table[i], level - 1, host_address + i * span_of(level - 1));
+}
+
+void WindowSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
+    Windows& w = views_[number];
+    const uint64_t va = canonical(any_va);
+    if (bits >= kWindowSlotBits) return drop_all(number);
+    Slot* slot = find_slot(w, guest_slot(va));
+    if (slot == nullptr) return;
+    const uint64_t host_va = (va + w.view->window[slot->guest]) >> bits << bits;
+    uint64_t& top = slot->level2[table_index(host_va, 2)];
+    if (bits >= 30) return clear_leaves(top, 2, host_va);
+    if ((top & kPresent) != 0)
+        clear_leaves(host_.table_at(top & kAddressMask)[table_index(host_va, 1)], 1, host_va);
+}
+
+/// The entry that maps va, or null.
+uint64_t* WindowSet::leaf(Windows& w, uint64_t va, unsigned& level, uint64_t& host_va) {
+    Slot* slot = find_slot(w, guest_slot(va));
+    if (slot == nullptr) return nullptr;
+    host_va = va + w.view->window[slot->guest];
+    uint64_t* table = slot->level2;
+    for (level = 2;; --level) {
+        uint64_t& entry = table[table_index(host_va, level)];
+        if ((entry & kPresent) == 0) return nullptr;
+        if (level == 0 || (entry & kLarge) != 0) return &entry;
+        table = host_.table_at(entry & kAddressMask);
+    }
+}
+
+void WindowSet::write_protect(unsigned number, uint64_t va) {
+    unsigned level;
+    uint64_t host_va;
+    uint64_t* entry = leaf(views_[number], canonical(va), level, host_va);
+    if (entry == nullptr || (*entry & kWritable) == 0) return;
+    *entry = level == 0 ? *entry & ~(kWritable | kDirty) : 0;
+    pend(host_va);
+}
+
+bool WindowSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) {
+    unsigned level;
+    uint64_t host_va;
+    const uint64_t* entry = leaf(views_[number], canonical(va), level, host_va);
+    return entry != nullptr && (*entry & kWritable) != 0 &&
+           ((*entry ^ host_.physical_of_page(host)) & kAddressMask) >> (12 + 9 * level) == 0;
+}
+
 void WindowSet::drop_non_global(unsigned number) {
     Windows& w = views_[number];
     for (const Leaves& leaves : w.non_global) {

@@ -54,6 +54,12 @@ class WindowSet {
     bool fill(unsigned number, const Page& page);
 
     void drop_address(unsigned number, uint64_t va, bool globals, bool non_globals);
+    /// All pages of an aligned range of 2^bits addresses, 21 or more.
+    void drop_range(unsigned number, uint64_t va, unsigned bits);
+    /// What is mapped at va can be read only from now on, or is not mapped.
+    void write_protect(unsigned number, uint64_t va);
+    /// Is the page of RAM at `host` mapped writable at va?
+    bool is_writable(unsigned number, uint64_t va, const uint8_t* host);
     void drop_non_global(unsigned number);
     void drop_all(unsigned number);
     /// Makes the processor forget what was dropped.
@@ -88,6 +94,8 @@ class WindowSet {
     bool try_fill(Windows& w, const Page& page);
     const Windows* evict();
     void drop_tree(uint64_t* table, unsigned level);
+    void clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address);
+    uint64_t* leaf(Windows& w, uint64_t va, unsigned& level, uint64_t& host_va);
     void drop_entry(uint64_t& entry, unsigned level, uint64_t host_address);
     void pend(uint64_t host_address);
     void invalidate();

@@ -16,6 +16,7 @@ struct Words {
     std::string code_cache;
     std::string accel = "auto";
     std::string windows = "auto";
+    std::string mmu = "ssp";
     std::string jit = "tier1";
     std::string jit_cache, jit_cache_size, jit_code;
     std::string trace;
@@ -123,6 +124,18 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::IsMember({"auto", "on", "off"}).description(""))
         ->group(execution);
     command
+        ->add_option(
+            "--mmu", words->mmu,
+            "how translations follow the guest's tables: ssp (TLB invalidations; recent address spaces are "
+            "kept), ssp-nocache, or tsp (tables are write-protected) [ssp]")
+        ->type_name("POLICY")
+        ->check(CLI::IsMember({"ssp", "ssp-nocache", "tsp"}).description(""))
+        ->group(execution);
+    command->add_option("--mmu-roots", o.shadow.roots, "address spaces that are kept, 1 to 30 [16]")
+        ->type_name("N")
+        ->check(CLI::Range(1u, mmu::kMostRoots).description(""))
+        ->group(execution);
+    command
         ->add_option("--jit", words->jit,
                      "the translator: tier1, tiered (hot code again by LLVM, on another thread), or tier2 (all code "
                      "by LLVM at once; slow, for tests) [tier1]")
@@ -202,6 +215,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.accel = words->accel == "kvm"       ? Accel::kvm
                         : words->accel == "process" ? Accel::process
                                                     : Accel::automatic;
+        options.shadow.policy = words->mmu == "tsp"           ? mmu::ShadowPolicy::tsp
+                                : words->mmu == "ssp-nocache" ? mmu::ShadowPolicy::ssp_nocache
+                                                              : mmu::ShadowPolicy::ssp;
         options.jit = words->jit == "tier2"    ? JitTier::tier2
                       : words->jit == "tiered" ? JitTier::tiered
                                                : JitTier::tier1;

@@ -84,6 +84,8 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     if (auto chosen = choose_world(); !chosen) return chosen;
     tell_world();
 
+    if (options_.shadow.policy == mmu::ShadowPolicy::tsp)
+        table_pages_ = std::make_unique<mmu::TablePages>(memory_);
     for (unsigned i = 0; i < options_.cpus; ++i) vcpus_.push_back(std::make_unique<Vcpu>(*this, i));
     devices::InterruptController* gic;
     if (options_.gic == 3) {
@@ -280,7 +282,7 @@ void Board::flush_code(Vcpu& self) {
     if (!stopping()) {
         engine_->flush();
         self.forget_code();
-        for_each_other(self, [](Vcpu& v) { v.post({Vcpu::Request::Kind::ForgetCode, {}}); });
+        for_each_other(self, [](Vcpu& v) { v.post({Vcpu::Request::Kind::ForgetCode, {}, {}}); });
     }
     exclusive_ = false;
     self.halted_ = false;

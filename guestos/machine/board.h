@@ -27,6 +27,7 @@
 #include "guestos/result.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
+#include "mmu/table_pages.h"
 
 namespace arclight::guestos {
 
@@ -73,6 +74,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     // ---- For virtual CPUs
     const RunOptions& options() const { return options_; }
     const mmu::GuestMemory& memory() const { return memory_; }
+    /// Null but for traditional shadow paging.
+    mmu::TablePages* table_pages() { return table_pages_.get(); }
     jit::Engine& engine() { return *engine_; }
     backend::World& world() { return *world_; }
     bool icc_read(unsigned cpu, uint32_t encoding, uint64_t& value);
@@ -129,6 +132,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
     const mmu::GuestMemory memory_;
+    std::unique_ptr<mmu::TablePages> table_pages_;
     devices::Bus bus_;
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::World> world_;

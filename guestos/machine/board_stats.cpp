@@ -111,6 +111,17 @@ static Json cpu_counters(const Vcpu& v) {
     c["tlbi"] = s.tlbi;
     c["ic"] = s.ic;
     c["halts"] = s.halts;
+    const mmu::ShadowStats& shadow = v.shadow_stats();
+    c["shadow"] = {{"fills", shadow.fills},
+                   {"entries_dropped", shadow.dropped},
+                   {"wasted_fills", shadow.wasted_fills},
+                   {"root_hits", shadow.root_hits},
+                   {"root_misses", shadow.root_misses},
+                   {"table_writes", s.table_writes},
+                   {"synchronisations", s.table_synchronisations + s.tlbi - s.tlbi_ignored},
+                   {"tables_protected", s.tables_protected},
+                   {"tables_left", s.tables_left},
+                   {"tlbi_ignored", s.tlbi_ignored}};
     if (const mmu::WindowSet* windows = v.windows()) {
         const mmu::WindowStats& w = windows->stats();
         c["windows"] = {{"faults", s.window_faults},        {"fills", w.fills},

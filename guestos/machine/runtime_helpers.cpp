@@ -46,13 +46,15 @@ struct RuntimeHelpers {
     }
     static const void* region_guard(GuestState& s, uint64_t guard) {
         Vcpu& v = vcpu(s);
+        // Carrying out requests in a walk may change it, and then the pages before must be looked at again.
+        const uint32_t epoch = s.view->epoch;
         const jit::Tier2::Guarded region = v.board_.engine().guarded(static_cast<uint32_t>(guard));
         for (const jit::RegionPage& page : region.pages) {
             const uint64_t pc = s.page_base + static_cast<uint64_t>(page.offset);
             uint64_t pa;
             if (v.steps_through(pc) || !v.find_fetch(pc, pa) || pa != page.pa) return region.outside;
         }
-        v.region_epochs_[guard] = s.view->epoch;
+        v.region_epochs_[guard] = epoch;
         return region.inside;
     }
 
@@ -177,17 +179,19 @@ struct RuntimeHelpers {
             return 0;
         }
         if (target.host == nullptr) return abort(0b110101);  // unsupported atomic
-        if (unit == 8) {
-            uint64_t expected[2] = {values[0], values[1]};
-            compare_and_swap_16(target.host, expected, values + 2);
-            values[0] = expected[0], values[1] = expected[1];
-        } else {
-            const auto join = [](uint64_t lo, uint64_t hi) { return (lo & 0xffff'ffff) | hi << 32; };
-            uint64_t expected = join(values[0], values[1]);
-            std::atomic_ref(*reinterpret_cast<uint64_t*>(target.host))
-                .compare_exchange_strong(expected, join(values[2], values[3]));
-            values[0] = expected & 0xffff'ffff, values[1] = expected >> 32;
-        }
+        v.store_to_ram(target.pa, bytes, 0, 0, [&] {
+            if (unit == 8) {
+                uint64_t expected[2] = {values[0], values[1]};
+                compare_and_swap_16(target.host, expected, values + 2);
+                values[0] = expected[0], values[1] = expected[1];
+            } else {
+                const auto join = [](uint64_t lo, uint64_t hi) { return (lo & 0xffff'ffff) | hi << 32; };
+                uint64_t expected = join(values[0], values[1]);
+                std::atomic_ref(*reinterpret_cast<uint64_t*>(target.host))
+                    .compare_exchange_strong(expected, join(values[2], values[3]));
+                values[0] = expected & 0xffff'ffff, values[1] = expected >> 32;
+            }
+        });
         return 0;
     }
 };

@@ -36,7 +36,7 @@ Vcpu::Vcpu(Board& board, unsigned index)
       index_(index),
       state_(map_state()),
       cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}),
-      views_(board.world().host_tables(index)) {
+      views_(board.world().host_tables(index), board.options().shadow, &board.memory()) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
     if (board.options().cpus == 1) state_.mode |= a64::mode::kSerial;
@@ -134,8 +134,8 @@ void Vcpu::post(const Request& request) {
         const std::lock_guard guard(request_lock_);
         // A CPU that sleeps for long must not collect requests without end.
         if (requests_.size() >= kMostRequests) {
-            requests_ = {{Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}},
-                         {Request::Kind::ForgetCode, {}}};
+            requests_ = {{Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}, {}},
+                         {Request::Kind::ForgetCode, {}, {}}};
         } else {
             requests_.push_back(request);
         }
@@ -157,6 +157,8 @@ void Vcpu::process_requests() {
             case Request::Kind::Tlbi: views_.apply(r.tlbi); break;
             case Request::Kind::ClearJumps: views_.clear_jump_caches(); break;
             case Request::Kind::ForgetCode: forget_code(); break;
+            case Request::Kind::DropDerived: views_.drop(r.derived); break;
+            case Request::Kind::WriteProtect: views_.write_protect(r.derived.va); break;
         }
     }
     views_.finish_invalidation();
@@ -187,8 +189,9 @@ void Vcpu::wait_for_broadcasts() {
 void Vcpu::context_changed() {
     stats_.el_switches += cpu_.el != last_el_;
     last_el_ = cpu_.el;
-    state_.user_view = views_.select(0, false, cpu_.translation.asid);
-    state_.view = cpu_.el == 0 ? state_.user_view : views_.select(cpu_.el, cpu_.pan, cpu_.translation.asid);
+    state_.user_view = views_.select(0, false, root());
+    state_.view = cpu_.el == 0 ? state_.user_view : views_.select(cpu_.el, cpu_.pan, root());
+    if (cpu_.el == 0) views_.note_user(state_.view);
     views_.use_for_mode(state_.view, state_.mode);
     views_.finish_invalidation();
 }
@@ -201,17 +204,23 @@ void Vcpu::translation_changed() {
 void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
     ++stats_.tlbi;
     board_.trace_mmu(*this, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
+    // Single pages and address spaces are up to date already. All of it is done even so: a device may have
+    // written the tables.
+    if (board_.table_pages() != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
+        ++stats_.tlbi_ignored;
+        return;
+    }
     views_.apply(request);
     if (!broadcast || board_.options().cpus == 1) return;
     broadcasts_outstanding_ = true;
-    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::Tlbi, request}); });
+    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::Tlbi, request, {}}); });
 }
 
 void Vcpu::clear_all_jumps() {
     views_.clear_jump_caches();
     if (board_.options().cpus == 1) return;
     broadcasts_outstanding_ = true;
-    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}}); });
+    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}, {}}); });
 }
 
 void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
@@ -270,9 +279,8 @@ bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
         pa = e.pa_page | (pc & ~kPageMask);
         return true;
     }
-    const mmu::WalkResult walk =
-        mmu::walk(cpu_.translation, cpu_.memory, pc,
-                  {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
+    const mmu::WalkResult walk = walk_to_cache(
+        pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
     const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) != nullptr;
     if (!in_ram) {
         if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();

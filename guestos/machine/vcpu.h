@@ -13,6 +13,7 @@
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
 #include "jit/engine/engine.h"
+#include "mmu/table_pages.h"
 #include "mmu/views.h"
 
 namespace arclight::guestos {
@@ -24,6 +25,10 @@ struct VcpuStats {
     uint64_t exits[16] = {};  ///< by jit::ExitReason
     uint64_t memory_slow = 0, tlb_fills = 0, mmio = 0, data_aborts = 0, instruction_aborts = 0;
     uint64_t window_faults = 0, device_sites = 0, el_switches = 0;
+    // Traditional shadow paging: stores to tables, those that undid translations, pages found to be tables
+    // and no longer so, invalidations that had nothing to do.
+    uint64_t table_writes = 0, table_synchronisations = 0, tables_protected = 0, tables_left = 0;
+    uint64_t tlbi_ignored = 0;
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
 };
 
@@ -52,6 +57,7 @@ class Vcpu final : public frontend::a64::Environment {
 
     unsigned index() const { return index_; }
     const VcpuStats& stats() const { return stats_; }
+    const mmu::ShadowStats& shadow_stats() const { return views_.shadow_stats(); }
     const mmu::WindowSet* windows() const { return views_.windows(); }
     /// For backend::KvmWorld.
     static const void* window_fault(jit::GuestState& state, const void* host_pc, uint64_t address);
@@ -80,8 +86,9 @@ class Vcpu final : public frontend::a64::Environment {
     friend struct RuntimeHelpers;  // the functions behind RuntimeTable, runtime_helpers.cpp
 
     struct Request {
-        enum class Kind : uint8_t { Tlbi, ClearJumps, ForgetCode } kind;
+        enum class Kind : uint8_t { Tlbi, ClearJumps, ForgetCode, DropDerived, WriteProtect } kind;
         mmu::TlbiRequest tlbi;
+        mmu::Derived derived;  ///< WriteProtect: the page's physical address in `va`
     };
     enum class Power : uint8_t { Off, On };
 
@@ -108,6 +115,26 @@ class Vcpu final : public frontend::a64::Environment {
     const void* linked_code_at(uint64_t pc, uint32_t site);
     bool steps_through(uint64_t pc) const;
     bool find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code = nullptr);
+
+    // Shadow policies: vcpu_shadow.cpp
+    mmu::Root root() const {
+        const mmu::TranslationRegs& t = cpu_.translation;
+        return {t.asid, t.half[0].table, t.half[1].table};
+    }
+    mmu::WalkResult walk_to_cache(uint64_t va, const mmu::Access& access);
+    bool walk_known(uint64_t va, const mmu::Access& access, mmu::WalkResult& walk);
+    uint64_t root_of(uint64_t va) const { return cpu_.translation.half[va >> 55 & 1].table; }
+    void protect_tables(const mmu::WalkPath& path, uint64_t va);
+    void drop_derived(const std::vector<mmu::Derived>& derived);
+    bool is_table(uint64_t pa) const;
+    /// `store()`, of `bytes` at pa and, across the end of its page, `more` at next_pa.
+    template <typename Store>
+    void store_to_ram(uint64_t pa, unsigned bytes, uint64_t next_pa, unsigned more, Store store) {
+        if (!is_table(pa) && (more == 0 || !is_table(next_pa))) return store();
+        finish_table_write(board_tables().write(pa, bytes, next_pa, more, store));
+    }
+    mmu::TablePages& board_tables();
+    void finish_table_write(const mmu::TablePages::Write& write);
 
     // Memory: vcpu_memory.cpp
     struct Target {
@@ -160,6 +187,7 @@ class Vcpu final : public frontend::a64::Environment {
     std::atomic<uint64_t> completed_{0};  // requests carried out
     unsigned last_el_ = 1;
     uint64_t last_fault_ = 0;              ///< page; where fill_ahead() stopped
+    uint64_t table_waits_ = 0;             ///< requests were carried out in a walk, so often
     bool broadcasts_outstanding_ = false;  // own thread
 
     std::mutex wait_lock_;

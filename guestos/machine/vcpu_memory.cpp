@@ -144,10 +144,10 @@ bool compare_and_swap_16(uint8_t* host, uint64_t expected[2], const uint64_t des
 /// Translates one address; on success also enters the page into the soft TLB.
 bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device) {
     const bool privileged = cpu_.el != 0 && !unprivileged;
-    const mmu::WalkResult walk = mmu::walk(cpu_.translation, cpu_.memory, va,
-                                           {.kind = write ? mmu::AccessKind::Write : mmu::AccessKind::Read,
-                                            .privileged = privileged,
-                                            .pan = cpu_.pan});
+    const mmu::WalkResult walk =
+        walk_to_cache(va, {.kind = write ? mmu::AccessKind::Write : mmu::AccessKind::Read,
+                           .privileged = privileged,
+                           .pan = cpu_.pan});
     if (!walk.ok()) {
         fsc = walk.fsc();
         board_.trace_mmu(*this, write ? "write fault" : "read fault", va, cpu_.translation.asid, fsc);
@@ -165,7 +165,7 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                            .host = out.host,
                            .page_bits = walk.page_bits,
                            .readable = walk.readable(privileged, cpu_.pan),
-                           .writable = walk.writable(privileged, cpu_.pan),
+                           .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa),
                            .non_global = walk.non_global,
                            .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va),
                            .large = large_page(walk, va)});
@@ -183,14 +183,14 @@ void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged) {
     last_fault_ = here + kAheadBytes;
     for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
         if (frontend::a64::watches_page(cpu_, page)) continue;
-        const mmu::WalkResult walk = mmu::walk(cpu_.translation, cpu_.memory, page,
-                                               {.privileged = privileged, .pan = cpu_.pan, .update = false});
-        if (!walk.ok() || !walk.accessed || walk.page_bits != jit::kPageBits) continue;
+        mmu::WalkResult walk;
+        if (!walk_known(page, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk)) continue;
+        if (!walk.accessed || walk.page_bits != jit::kPageBits) continue;
         views_.fill_window(view, {.va = page,
                                   .pa = walk.pa,
                                   .host = cpu_.memory.host(walk.pa, kPageSize),
                                   .readable = walk.readable(privileged, cpu_.pan),
-                                  .writable = walk.writable(privileged, cpu_.pan),
+                                  .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa),
                                   .non_global = walk.non_global,
                                   .may_cache = walk.may_cache()});
     }
@@ -198,7 +198,9 @@ void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged) {
 
 /// Whether the 2 MiB around the address can be entered at once.
 bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
+    const mmu::TablePages* tables = board_.table_pages();
     return views_.windows() != nullptr && walk.page_bits >= kLargeBits &&
+           (tables == nullptr || tables->block_is_free(walk.pa)) &&
            cpu_.memory.host(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) != nullptr &&
            !frontend::a64::watches_page(cpu_, va, kLargeBits);
 }
@@ -381,8 +383,11 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const uint64_t room = kPageSize - (va & ~kPageMask);
     Target second;
     const uint64_t next = (va & kPageMask) + kPageSize;
+    const uint64_t waits = table_waits_;
     if (bytes > room && !translate(next, write, unprivileged, second, fsc, device))
         return raise_data_abort(host_pc, next, fsc, write);
+    // The second walk let other CPUs change what the first one found: from the beginning.
+    if (table_waits_ != waits) return memory_slow(descriptor, host_pc);
     if (raise_watchpoint(access, va, host_pc)) return;
     if (target.host == nullptr) {
         if (exclusive_or_atomic) return raise_data_abort(host_pc, va, kFscUnsupportedExclusive, write);
@@ -396,9 +401,15 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
         }
         return;
     }
-    if (bytes <= room) return access_ram(access, va, target.host);
+    if (bytes <= room) {
+        if (!write) return access_ram(access, va, target.host);
+        return store_to_ram(target.pa, bytes, 0, 0, [&] { access_ram(access, va, target.host); });
+    }
     if (second.host == nullptr) return raise_data_abort(host_pc, next, mmu::kFscSynchronousExternal, write);
-    access_split(access, target.host, static_cast<unsigned>(room), second.host);
+    const auto first_bytes = static_cast<unsigned>(room);
+    if (!write) return access_split(access, target.host, first_bytes, second.host);
+    store_to_ram(target.pa, first_bytes, second.pa, bytes - first_bytes,
+                 [&] { access_split(access, target.host, first_bytes, second.host); });
 }
 
 }  // namespace arclight::guestos

@@ -103,13 +103,13 @@ TEST_F(Views, LeastRecentlyUsedAsidIsReplaced) {
     View* first = user(100);
     fill(first, 0x1000, true);
     std::set<View*> seen{first};
-    for (uint16_t i = 1; i < ViewSet::kEl0Views; ++i) seen.insert(user(static_cast<uint16_t>(100 + i)));
-    EXPECT_EQ(seen.size(), ViewSet::kEl0Views);
+    for (uint16_t i = 1; i < ShadowOptions{}.roots; ++i) seen.insert(user(static_cast<uint16_t>(100 + i)));
+    EXPECT_EQ(seen.size(), ShadowOptions{}.roots);
     user(100);  // now 101 is the oldest
     View* stolen = user(500);
     EXPECT_NE(stolen, first);
     EXPECT_TRUE(reads(user(100), 0x1000));
-    for (uint16_t i = 0; i < ViewSet::kEl0Views; ++i) user(static_cast<uint16_t>(600 + i));
+    for (uint16_t i = 0; i < ShadowOptions{}.roots; ++i) user(static_cast<uint16_t>(600 + i));
     EXPECT_FALSE(reads(first, 0x1000)) << "a view given away is empty";
 }
 

@@ -1,0 +1,144 @@
+#include "mmu/table_pages.h"
+
+#include <algorithm>
+
+namespace arclight::mmu {
+
+namespace {
+constexpr uint64_t kPageMask = ~uint64_t{0xfff};
+/// log2 of what an entry of a table of this level covers.
+constexpr uint8_t entry_bits(unsigned level) { return static_cast<uint8_t>(12 + 9 * (3 - level)); }
+constexpr uint64_t without_low(uint64_t va, unsigned bits) { return va >> bits << bits; }
+/// The address without its tag.
+constexpr uint64_t canonical(uint64_t va) {
+    return static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8);
+}
+uint64_t table_start(const WalkPath& path, unsigned step, uint64_t va) {
+    const unsigned bits = entry_bits(path.first_level + step) + 9u;
+    return without_low(canonical(va), step == 0 ? std::min<unsigned>(bits, path.va_bits) : bits);
+}
+uint64_t load(const uint8_t* host) {
+    return __atomic_load_n(reinterpret_cast<const uint64_t*>(host), __ATOMIC_RELAXED);
+}
+}  // namespace
+
+TablePages::TablePages(const GuestMemory& memory)
+    : memory_(memory),
+      base_(memory.base()),
+      pages_count_(memory.size() >> 12),
+      blocks_count_((memory.size() >> 21) + 1),
+      states_(new std::atomic<State>[pages_count_]()),
+      blocks_(new std::atomic<uint32_t>[blocks_count_]()) {}
+
+void TablePages::set_state(uint64_t page, State state) {
+    const uint64_t number = (page - base_) >> 12;
+    const State old = states_[number].exchange(state);
+    if ((old == State::None) == (state == State::None)) return;
+    auto& block = blocks_[(page - base_) >> 21];
+    if (state == State::None)
+        --block, --count_;
+    else
+        ++block, ++count_;
+}
+
+bool TablePages::is_at(const Info& info, const WalkPath& path, unsigned step, uint64_t va, uint64_t root) {
+    const unsigned level = path.first_level + step;
+    return info.level == level && info.va == table_start(path, step, va) && info.root == root;
+}
+
+Derived TablePages::all_of(const Info& info) {
+    if (info.anywhere) return {};
+    return {info.va, info.root, static_cast<uint8_t>(std::min(entry_bits(info.level) + 9, 48))};
+}
+
+bool TablePages::in_use(const WalkPath& path, uint64_t va, uint64_t root) {
+    const std::lock_guard guard(lock_);
+    for (unsigned step = 0; step < path.count; ++step) {
+        const uint64_t page = path.table[step] & kPageMask;
+        if (state(page) != State::Table) return false;
+        const Info& info = infos_[page];
+        if (!info.anywhere && !is_at(info, path, step, va, root)) return false;
+    }
+    for (unsigned step = 0; step < path.count; ++step) infos_[path.table[step] & kPageMask].writes = 0;
+    return true;
+}
+
+TablePages::Change TablePages::begin(const WalkPath& path, uint64_t va, uint64_t root) {
+    const std::lock_guard guard(lock_);
+    Change change;
+    for (unsigned step = 0; step < path.count; ++step) {
+        const uint64_t page = path.table[step] & kPageMask;
+        const State now = state(page);
+        Info& info = infos_[page];
+        const bool elsewhere = now != State::None && !info.anywhere && !is_at(info, path, step, va, root);
+        // Another CPU may be at it already: its turn to finish.
+        if ((now == State::Table || now == State::Preparing) && !elsewhere) continue;
+        if (elsewhere) {
+            change.drop.push_back(all_of(info));
+            info.anywhere = ++info.places > kMostPlaces;
+        }
+        info.level = static_cast<uint8_t>(path.first_level + step);
+        info.va = table_start(path, step, va);
+        // A small first table: what else its page holds is not told apart.
+        info.anywhere |= (path.table[step] & ~kPageMask) != 0;
+        info.root = root;
+        info.writes = 0;
+        ++info.preparing;
+        set_state(page, State::Preparing);
+        change.protect.push_back(page);
+        change.pages.push_back(page);
+    }
+    return change;
+}
+
+void TablePages::finish(const Change& change) {
+    const std::lock_guard guard(lock_);
+    for (const uint64_t page : change.pages) {
+        const auto found = infos_.find(page);
+        if (found == infos_.end() || found->second.preparing == 0) continue;
+        if (--found->second.preparing == 0 && state(page) == State::Preparing) set_state(page, State::Table);
+    }
+    ++generation_;
+}
+
+TablePages::Watched TablePages::watch(uint64_t pa, unsigned bytes) const {
+    Watched w;
+    if (bytes == 0 || state(pa) == State::None) return w;
+    w.page = pa & kPageMask;
+    w.first = static_cast<unsigned>(pa & 0xfff) / 8;
+    w.count = static_cast<unsigned>((pa & 0xfff) + bytes - 1) / 8 - w.first + 1;
+    w.count = std::min<unsigned>(w.count, std::size(w.old));
+    const uint8_t* host = memory_.host(w.page, 4096);
+    for (unsigned i = 0; i < w.count; ++i) w.old[i] = load(host + (w.first + i) * 8);
+    return w;
+}
+
+void TablePages::compare(const Watched& w, Write& result) {
+    if (w.page == kNoPage) return;
+    Info& info = infos_[w.page];
+    const uint8_t* host = memory_.host(w.page, 4096);
+    for (unsigned i = 0; i < w.count; ++i) {
+        // Nothing is derived from an entry that was not valid.
+        if ((w.old[i] & 1) == 0 || load(host + (w.first + i) * 8) == w.old[i]) continue;
+        ++result.changed;
+        if (info.anywhere) {
+            result.drop.assign(1, {});
+            continue;
+        }
+        const uint8_t bits = entry_bits(info.level);
+        result.drop.push_back({info.va + (uint64_t{w.first + i} << bits), info.root, bits});
+    }
+    if (++info.writes < kFlood || state(w.page) != State::Table || result.leaving != kNoPage) return;
+    set_state(w.page, State::Leaving);
+    result.leaving = w.page;
+    result.drop.push_back(all_of(info));
+}
+
+void TablePages::left(uint64_t page) {
+    const std::lock_guard guard(lock_);
+    if (state(page) != State::Leaving) return;  // found to be a table again meanwhile
+    infos_.erase(page);
+    set_state(page, State::None);
+}
+
+}  // namespace arclight::mmu
