@@ -1,11 +1,14 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "devices/layout.h"
 
 namespace arclight::devices {
 
@@ -39,12 +42,51 @@ class Bus {
         uint64_t writes;
     };
 
+    // What answers in one range; for whoever accesses it again and again. Accesses are counted like all
+    // others.
+    class Mapping {
+      public:
+        bool contains(uint64_t pa, unsigned size) const {
+            const uint64_t offset = pa - base_;
+            return offset < size_ && size <= size_ - offset;
+        }
+        // All of the access is inside.
+        uint64_t read(uint64_t pa, unsigned size) {
+            count(&Counters::reads);
+            return device_->read(pa - base_, size);
+        }
+        void write(uint64_t pa, unsigned size, uint64_t value) {
+            count(&Counters::writes);
+            device_->write(pa - base_, value, size);
+        }
+
+      private:
+        friend class Bus;
+        // By CPU, since a locked addition costs as much as a register's access. Each has one writer.
+        struct alignas(64) Counters {
+            std::atomic<uint64_t> reads{0}, writes{0};
+        };
+        void count(std::atomic<uint64_t> Counters::*which) {
+            auto& counter = counters_[current_cpu() % layout::max_cpus].*which;
+            counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        }
+        uint64_t base_ = 0;
+        uint64_t size_ = 0;
+        Device* device_ = nullptr;
+        std::string name_;
+        unsigned order_ = 0;
+        std::array<Counters, layout::max_cpus> counters_;
+    };
+
     // Ranges must not overlap; false if this one does, or is empty, or wraps.
     bool map(uint64_t base, uint64_t size, Device& device, std::string_view name);
 
     // False: nothing answers there, or size is not 1, 2, 4 or 8 (the CPU takes an external abort).
     bool read(uint64_t pa, unsigned size, uint64_t& out);
     bool write(uint64_t pa, unsigned size, uint64_t value);
+
+    // The mapping that holds all of the access, or nullptr. It lives as long as the bus.
+    Mapping* lookup(uint64_t pa, unsigned size) const;
 
     // The device at pa and the offset inside it, or nullptr. Calls made on it directly are not counted.
     Device* find(uint64_t pa, uint64_t* offset) const;
@@ -55,17 +97,6 @@ class Bus {
     std::vector<Stats> stats() const;
 
   private:
-    struct Mapping {
-        uint64_t base;
-        uint64_t size;
-        Device* device;
-        std::string name;
-        unsigned order;
-        std::atomic<uint64_t> reads{0};
-        std::atomic<uint64_t> writes{0};
-    };
-    Mapping* lookup(uint64_t pa, unsigned size) const;
-
     std::vector<std::unique_ptr<Mapping>> mappings_;  // sorted by base
 };
 

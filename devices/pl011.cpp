@@ -114,7 +114,12 @@ bool Pl011::take_refusal() {
     return true;
 }
 
-void Pl011::update() { line_.set((raw_ & mask_) != 0); }
+void Pl011::update() {
+    flags_.store(
+        fr_transmit_empty | (count_ == 0 ? fr_receive_empty : 0) | (count_ >= depth() ? fr_receive_full : 0),
+        std::memory_order_relaxed);
+    line_.set((raw_ & mask_) != 0);
+}
 
 // ---- registers
 
@@ -137,9 +142,7 @@ uint32_t Pl011::read_register(uint64_t offset) {
             return byte;
         }
         // RSR (0x04): no receive errors ever happen.
-        case reg_fr:
-            return fr_transmit_empty | (count_ == 0 ? fr_receive_empty : 0) |
-                   (count_ >= depth() ? fr_receive_full : 0);
+        case reg_fr: return flags_.load(std::memory_order_relaxed);
         case reg_ilpr: return low_power_;
         case reg_ibrd: return integer_baud_;
         case reg_fbrd: return fractional_baud_;
@@ -187,6 +190,7 @@ void Pl011::write_register(uint64_t offset, uint32_t value, uint32_t mask, std::
 }
 
 uint64_t Pl011::read(uint64_t offset, unsigned size) {
+    if (offset == reg_fr && size == 4) return flags_.load(std::memory_order_relaxed);
     uint64_t value = 0;
     bool offer_again = false;
     {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -55,6 +56,8 @@ class Pl011 final : public Device {
     std::function<void()> on_space_;
 
     std::mutex lock_;
+    std::atomic<uint32_t> flags_{
+        0};  // the flag register as update() left it: drivers poll it, without the lock
     IrqLine line_;
     std::array<uint8_t, fifo_depth> fifo_{};
     size_t head_ = 0;

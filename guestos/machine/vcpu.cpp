@@ -106,6 +106,7 @@ void Vcpu::thread_main() {
         }
         if (board_.stopping()) break;
         cpu_.reset(entry_);
+        ++translation_changes_;
         views_.flush_all();
         state_.x[0] = entry_x0_;
         state_.exclusive_addr = jit::kNoExclusive;
@@ -145,6 +146,7 @@ void Vcpu::post(const Request& request) {
 }
 
 void Vcpu::process_requests() {
+    ++translation_changes_;
     std::vector<Request> work;
     uint64_t upto;
     {
@@ -189,6 +191,7 @@ void Vcpu::wait_for_broadcasts() {
 void Vcpu::context_changed() {
     stats_.el_switches += cpu_.el != last_el_;
     last_el_ = cpu_.el;
+    note_tables();
     state_.user_view = views_.select(0, false, root());
     state_.view = cpu_.el == 0 ? state_.user_view : views_.select(cpu_.el, cpu_.pan, root());
     if (cpu_.el == 0) views_.note_user(state_.view);
@@ -196,13 +199,24 @@ void Vcpu::context_changed() {
     views_.finish_invalidation();
 }
 
+/// What was found through other tables, or for another ASID, holds no longer.
+void Vcpu::note_tables() {
+    const mmu::TranslationRegs& t = cpu_.translation;
+    const std::array<uint64_t, 3> tables{t.half[0].table, t.half[1].table, t.asid};
+    if (tables == tables_) return;
+    tables_ = tables;
+    ++translation_changes_;
+}
+
 void Vcpu::translation_changed() {
+    ++translation_changes_;
     views_.flush_all();
     context_changed();
 }
 
 void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
     ++stats_.tlbi;
+    ++translation_changes_;
     board_.trace_mmu(*this, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
     // Single pages and address spaces are up to date already. All of it is done even so: a device may have
     // written the tables.

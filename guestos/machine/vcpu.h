@@ -10,6 +10,7 @@
 
 #include "backend/memory_access.h"
 #include "backend/world.h"
+#include "devices/bus.h"
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
 #include "jit/engine/engine.h"
@@ -155,6 +156,10 @@ class Vcpu final : public frontend::a64::Environment {
     bool raise_watchpoint(const backend::MemoryAccess& access, uint64_t va, const void* host_pc);
     void raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write);
 
+    // Devices: vcpu_device.cpp
+    void remember_device(const backend::MemoryAccess& access, uint64_t va, uint64_t pa);
+    bool access_known_device(const backend::MemoryAccess& access, uint64_t va);
+
     uint64_t helper_pc() const { return state_.page_base + state_.insn_offset; }
     /// Leaves translated code after the current helper, to go on at `pc`.
     void leave(jit::ExitReason reason, uint64_t pc);
@@ -175,6 +180,20 @@ class Vcpu final : public frontend::a64::Environment {
     };
     static constexpr size_t kFetchEntries = 256;
     std::array<FetchEntry, kFetchEntries> fetch_{};
+
+    struct DevicePage {
+        uint64_t va = 1, pa = 0;
+        const jit::View* view = nullptr;
+        uint64_t changes = 0;
+        bool readable = false, writable = false;
+        devices::Bus::Mapping* mapping = nullptr;  ///< what was accessed last
+    };
+    static constexpr unsigned kDevicePagesLog2 = 4;
+    DevicePage& device_page(uint64_t va);
+    std::array<DevicePage, 1 << kDevicePagesLog2> device_pages_{};
+    std::array<uint64_t, 3> tables_{};
+    void note_tables();
+    uint64_t translation_changes_ = 0;  ///< moments when an address may have got another meaning in its view
 
     std::atomic<uint64_t> passes_{0};  ///< odd while in translated code
     std::vector<uint32_t> region_epochs_;

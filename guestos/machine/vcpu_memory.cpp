@@ -355,6 +355,7 @@ bool Vcpu::access_device(const MemoryAccess& access, uint64_t pa) {
 void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     ++stats_.memory_slow;
     const MemoryAccess access = MemoryAccess::unpack(descriptor);
+    if (access_known_device(access, state_.access_addr)) return;
     const bool write = access.writes();
     const bool unprivileged = access.is_unprivileged();
     // DC ZVA names its block by any address in it, and a fault reports that one (FAR_EL1, D19.2.40).
@@ -393,6 +394,7 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
         if (exclusive_or_atomic) return raise_data_abort(host_pc, va, kFscUnsupportedExclusive, write);
         if (access.kind == MemoryKind::ZeroBlock || !access_device(access, target.pa))
             return raise_data_abort(host_pc, given, mmu::kFscSynchronousExternal, write);
+        remember_device(access, va, target.pa);
         // With windows every access would fault first.
         if ((state_.mode & frontend::a64::mode::kWindows) != 0 && (access.aux & jit::ir::kMemDevice) == 0 &&
             board_.engine().mark_device(host_pc)) {

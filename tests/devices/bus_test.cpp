@@ -77,5 +77,26 @@ TEST(Bus, FindAndStats) {
     EXPECT_EQ(a.resets, 1u);
 }
 
+TEST(Bus, MappingsAreForRepeatedUse) {
+    Bus bus;
+    Recorder a;
+    ASSERT_TRUE(bus.map(0x1000, 0x200, a, "a"));
+    EXPECT_EQ(bus.lookup(0x11fe, 4), nullptr);
+    Bus::Mapping* mapping = bus.lookup(0x1010, 4);
+    ASSERT_NE(mapping, nullptr);
+    EXPECT_TRUE(mapping->contains(0x1000, 8));
+    EXPECT_TRUE(mapping->contains(0x11fc, 4));
+    for (const uint64_t pa : {0xfffull, 0x11fdull, 0x1200ull, ~0ull})
+        EXPECT_FALSE(mapping->contains(pa, 4)) << pa;
+    EXPECT_EQ(mapping->read(0x1020, 2), 0x2002u);
+    set_current_cpu(5);
+    EXPECT_EQ(mapping->read(0x1020, 2), 0x2002u);
+    mapping->write(0x1024, 4, 9);
+    set_current_cpu(0);
+    EXPECT_EQ(a.last_offset, 0x24u);
+    EXPECT_EQ(bus.stats()[0].reads, 2u) << "of all CPUs";
+    EXPECT_EQ(bus.stats()[0].writes, 1u);
+}
+
 }  // namespace
 }  // namespace arclight::devices

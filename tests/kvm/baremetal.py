@@ -4,7 +4,7 @@ boot, and here, where /dev/kvm works, with windows and without."""
 import os, re, subprocess, sys
 import rig
 
-PROGRAMS = [(n, 1) for n in ("mmu", "exceptions", "tlbi", "gic", "timer", "debug")] + [(n, 4) for n in ("smp", "psci")]
+PROGRAMS = [(n, 1) for n in ("mmu", "mmio", "exceptions", "tlbi", "gic", "timer", "debug")] + [(n, 4) for n in ("smp", "psci")]
 ONE_CPU = [name for name, cpus in PROGRAMS if cpus == 1]
 failures = 0
 

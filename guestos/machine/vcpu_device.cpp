@@ -1,0 +1,60 @@
+// Accesses to devices by a translation that an earlier one found: no walk, no search of the bus.
+#include "frontend/a64/system/hardware_debug.h"
+#include "frontend/a64/translate/translator.h"
+#include "guestos/machine/board.h"
+#include "guestos/machine/vcpu.h"
+
+namespace arclight::guestos {
+
+using backend::MemoryAccess;
+using backend::MemoryKind;
+
+Vcpu::DevicePage& Vcpu::device_page(uint64_t va) {
+    return device_pages_[(va >> jit::kPageBits) * 0x9e37'79b9'7f4a'7c15 >> (64 - kDevicePagesLog2)];
+}
+
+/// The walk for this access found a device. What happens on other paths for the other kinds of accesses
+/// happens there still.
+void Vcpu::remember_device(const MemoryAccess& access, uint64_t va, uint64_t pa) {
+    if ((access.kind != MemoryKind::Load && access.kind != MemoryKind::Store) || access.is_unprivileged() ||
+        frontend::a64::watches_page(cpu_, va))
+        return;
+    DevicePage& page = device_page(va);
+    const uint64_t start = va & jit::kPageMask;
+    if (page.va != start || page.view != state_.view || page.changes != translation_changes_)
+        page = {.va = start, .pa = pa & jit::kPageMask, .view = state_.view, .changes = translation_changes_};
+    (access.writes() ? page.writable : page.readable) = true;
+    page.mapping = board_.bus().lookup(pa, access.bytes());
+}
+
+/// Carries out a plain access if an earlier one of its kind was to the same page and nothing has changed
+/// since.
+bool Vcpu::access_known_device(const MemoryAccess& access, uint64_t va) {
+    const bool write = access.kind == MemoryKind::Store;
+    if (!write && access.kind != MemoryKind::Load) return false;
+    const DevicePage& page = device_page(va);
+    const unsigned bytes = access.unit_bytes();
+    if (page.va != (va & jit::kPageMask) || page.view != state_.view ||
+        page.changes != translation_changes_ || !(write ? page.writable : page.readable) ||
+        (va & (bytes - 1)) != 0 || access.is_unprivileged() || access.misaligns_stack(va))
+        return false;
+    const uint64_t pa = page.pa | (va & ~jit::kPageMask);
+    if (page.mapping == nullptr || !page.mapping->contains(pa, bytes)) return false;
+    // With windows an instruction that is not known to access devices is to become one that is.
+    if ((state_.mode & frontend::a64::mode::kWindows) != 0 && (access.aux & jit::ir::kMemDevice) == 0)
+        return false;
+    ++stats_.mmio;
+    uint64_t& value = state_.access_value[0];
+    if (write) {
+        page.mapping->write(pa, bytes, bytes == 8 ? value : value & ((uint64_t{1} << bytes * 8) - 1));
+        return true;
+    }
+    value = page.mapping->read(pa, bytes);
+    const unsigned unused = 64 - bytes * 8;
+    value = (access.aux & jit::ir::kMemSigned) != 0
+                ? static_cast<uint64_t>(static_cast<int64_t>(value << unused) >> unused)
+                : value << unused >> unused;
+    return true;
+}
+
+}  // namespace arclight::guestos
