@@ -26,6 +26,12 @@ def skip(reason):
     sys.exit(SKIPPED)
 
 
+if "kvm" in OPTIONS:
+    _probe = subprocess.run([ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
+    if not re.search(r"^kvm +usable", _probe, re.M):
+        skip(_probe.splitlines()[0] if _probe else "arclight probe says nothing")
+
+
 class Failures:
     """Collects what went wrong, so that one run shows all of it."""
 
