@@ -5,50 +5,19 @@
 
 namespace arclight::jit::tier2 {
 
-/// A register that is never loaded from memory, but counted up or left alone.
-void Lowering::find_stable() {
-    stable_.set();
-    for (const RegionBlock& rb : region_.blocks) {
-        for (const Inst& i : rb.ir.insts) {
-            if (i.op != Op::SetX) continue;
-            Ref r = i.args[0];
-            while (rb.ir[r].op == Op::Add || rb.ir[r].op == Op::Sub) r = rb.ir[r].args[0];
-            const Op op = rb.ir[r].op;
-            if (op != Op::GetX && op != Op::Const && op != Op::PcRel) stable_.reset(i.imm);
-        }
-    }
-}
-
-Lowering::AddressParts Lowering::address_parts(Ref address) const {
-    AddressParts parts;
-    Ref root = address;
-    while (register_of_[root] == kNoRegister && (inst(root).op == Op::Add || inst(root).op == Op::Sub)) {
-        Ref added = inst(root).args[1];
-        while (inst(added).nargs != 0 && inst(added).op != Op::Load) added = inst(added).args[0];
-        if (inst(added).op == Op::GetX) {
-            parts.index = static_cast<unsigned>(inst(added).imm);
-        } else if (inst(added).op != Op::Const) {
-            parts.index = kOtherIndex;
-        }
-        root = inst(root).args[0];
-    }
-    parts.root = root;
-    parts.base = inst(root).op == Op::GetX ? static_cast<unsigned>(inst(root).imm) : register_of_[root];
-    return parts;
-}
-
-Lowering::LastPage& Lowering::last_page(const AddressParts& parts, bool write) {
-    LastPage& page = last_pages_[{parts.base, parts.index, write}];
+Lowering::LastPage& Lowering::last_page(unsigned number) {
+    LastPage& page = last_pages_[number];
     if (page.tag == nullptr) {
         llvm::IRBuilder<> at(entry_->getTerminator());
-        page.tag = at.CreateAlloca(b_.getInt64Ty());
-        page.addend = at.CreateAlloca(b_.getInt64Ty());
-        at.CreateStore(c64(1), page.tag);  // no page's
-        at.CreateStore(c64(0), page.addend);
+        for (llvm::AllocaInst** v : {&page.tag, &page.host, &page.limit}) {
+            *v = at.CreateAlloca(b_.getInt64Ty());
+            at.CreateStore(c64(0), *v);  // limit 0: nothing lies in it
+        }
     }
     return page;
 }
 
+/// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
 Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux) {
     llvm::MDNode* nothing = llvm::MDNode::get(context_, {});
     const auto invariant = [&](Value* from, size_t offset) {
@@ -72,11 +41,8 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint
     return {tag, invariant(entry, at + offsetof(TlbEntry, addend))};
 }
 
-/// The host address of an access that lies in one page, which the soft TLB has. Most accesses by way of one
-/// register are to the page that the last one was to; then the address does not wait for the soft TLB's
-/// answer.
-Value* Lowering::host_address(Ref ref, unsigned bytes, bool write, uint32_t aux, bool aligned) {
-    if ((aux & ir::kMemSpBase) != 0) guard(b_.CreateICmpEQ(b_.CreateAnd(slot_value(31), c64(15)), c64(0)));
+/// The host address of an access that shares its check with no other one.
+Value* Lowering::host_address_alone(Ref ref, unsigned bytes, bool write, uint32_t aux, bool aligned) {
     Value* address = i64(ref);
     Value* wanted;
     if (aligned && bytes > 1) {
@@ -84,34 +50,86 @@ Value* Lowering::host_address(Ref ref, unsigned bytes, bool write, uint32_t aux,
     } else {
         wanted = b_.CreateAnd(b_.CreateAdd(address, c64(bytes - 1)), c64(kPageMask));
     }
-    const auto host = [&](Value* addend) {
-        return b_.CreateIntToPtr(b_.CreateAdd(addend, address), b_.getPtrTy());
+    return b_.CreateIntToPtr(b_.CreateAdd(look_up(address, wanted, write, aux).addend, address),
+                             b_.getPtrTy());
+}
+
+/// Checks a group, and says where its lowest byte is. Most groups by way of one register are in the page that
+/// the last one was in: whether all of it is, one comparison with the distance from the page's start tells.
+void Lowering::check_group(Group& g) {
+    Value* address = i64(g.root);
+    if (g.lo != 0) address = b_.CreateAdd(address, c64(static_cast<uint64_t>(g.lo)));
+    const auto span = static_cast<uint64_t>(g.hi - g.lo);
+    const auto wanted = [&] {
+        return b_.CreateAnd(span > 1 ? b_.CreateAdd(address, c64(span - 1)) : address, c64(kPageMask));
     };
-    const AddressParts parts = address_parts(ref);
-    const unsigned base = parts.base;
-    const Ref root = parts.root;
-    if (base == kNoRegister || (aux & ir::kMemUnprivileged) != 0)
-        return host(look_up(address, wanted, write, aux).addend);
-    LastPage& last = last_page(parts, write);
-    const auto remember = [&](const Page& page) {
-        b_.CreateStore(page.tag, last.tag);
-        b_.CreateStore(page.addend, last.addend);
+    const auto pointer = [&](Value* base, Value* offset) {
+        return b_.CreateIntToPtr(b_.CreateAdd(base, offset), b_.getPtrTy());
     };
-    if (last.root != root && !stable_[base]) {
-        last.root = root;
-        const Page page = look_up(address, wanted, write, aux);
-        remember(page);
-        return host(page.addend);
+    if (g.page == kNoPage) {
+        g.host = pointer(look_up(address, wanted(), g.write, 0).addend, address);
+        return;
     }
-    last.root = root;
+    LastPage& last = last_page(g.page);
+    const auto remember = [&](const Page& page) {
+        Value* host = b_.CreateAdd(page.addend, page.tag);
+        b_.CreateStore(page.tag, last.tag);
+        b_.CreateStore(host, last.host);
+        b_.CreateStore(c64(kPageSize - (last.span - 1)), last.limit);
+        return host;
+    };
+    if (last.root != g.root && !last.stable) {
+        last.root = g.root;
+        const Page page = look_up(address, wanted(), g.write, 0);
+        remember(page);
+        g.host = pointer(page.addend, address);
+        return;
+    }
+    last.root = g.root;
     BasicBlock *other = new_block(), *next = new_block();
-    Value* same = b_.CreateICmpEQ(b_.CreateLoad(b_.getInt64Ty(), last.tag), wanted);
+    Value* offset = b_.CreateSub(address, b_.CreateLoad(b_.getInt64Ty(), last.tag));
+    Value* host = b_.CreateLoad(b_.getInt64Ty(), last.host);
+    Value* same = b_.CreateICmpULT(offset, b_.CreateLoad(b_.getInt64Ty(), last.limit));
+    BasicBlock* here = b_.GetInsertBlock();
+    Value* sum = g.accesses > 1 ? b_.CreateAdd(host, offset) : nullptr;
     b_.CreateCondBr(same, next, other, likely_);
     b_.SetInsertPoint(other);
-    remember(look_up(address, wanted, write, aux));
+    const Page page = look_up(address, wanted(), g.write, 0);
+    Value* other_host = remember(page);
+    Value* other_offset = b_.CreateSub(address, page.tag);
+    Value* other_sum = sum != nullptr ? b_.CreateAdd(page.addend, address) : nullptr;
+    BasicBlock* found = b_.GetInsertBlock();
     b_.CreateBr(next);
     b_.SetInsertPoint(next);
-    return host(b_.CreateLoad(b_.getInt64Ty(), last.addend));
+    const auto either = [&](Value* a, Value* b) {
+        auto* phi = b_.CreatePHI(b_.getInt64Ty(), 2);
+        phi->addIncoming(a, here);
+        phi->addIncoming(b, found);
+        return phi;
+    };
+    if (sum != nullptr) {
+        g.host = b_.CreateIntToPtr(either(sum, other_sum), b_.getPtrTy());
+    } else {
+        Value* base = either(host, other_host);
+        g.host = pointer(base, either(offset, other_offset));
+    }
+}
+
+/// The host address of an access that lies in one page, which the soft TLB has.
+Value* Lowering::host_address(const Inst& i, Ref index, unsigned bytes, bool write, bool aligned) {
+    if ((i.aux & ir::kMemSpBase) != 0) guard(b_.CreateICmpEQ(b_.CreateAnd(slot_value(31), c64(15)), c64(0)));
+    BlockInfo& info = info_[current_];
+    const uint32_t number = info.group_of[index];
+    if (number == kNoGroup) return host_address_alone(i.args[0], bytes, write, i.aux, aligned);
+    Group& g = info.groups[number];
+    if (g.host == nullptr) check_group(g);
+    int64_t at = -g.lo;
+    for (Ref r = i.args[0]; inst(r).op == Op::Add || inst(r).op == Op::Sub; r = inst(r).args[0]) {
+        const Inst& by = inst(inst(r).args[1]);
+        if (by.op != Op::Const) break;
+        at += inst(r).op == Op::Add ? static_cast<int64_t>(by.imm) : -static_cast<int64_t>(by.imm);
+    }
+    return b_.CreateConstGEP1_64(b_.getInt8Ty(), g.host, static_cast<uint64_t>(at));
 }
 
 Value* Lowering::guest_load(Value* host, llvm::Type* type, unsigned offset) {
@@ -143,7 +161,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
     const bool pair =
         i.op == Op::LoadPair || i.op == Op::LoadPairV || i.op == Op::StorePair || i.op == Op::StorePairV;
     const unsigned bytes = pair ? 2 * unit : unit;
-    const auto address = [&](bool write) { return host_address(i.args[0], bytes, write, i.aux, aligned); };
+    const auto address = [&](bool write) { return host_address(i, index, bytes, write, aligned); };
     const auto fence = [&](llvm::AtomicOrdering order) {
         // To other threads' eyes x86 orders plain accesses well enough but for a store and a later load.
         b_.CreateFence(order, serial ? llvm::SyncScope::SingleThread : llvm::SyncScope::System);
@@ -212,7 +230,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         case Op::StoreEx: store_exclusive(i, index); return true;
         case Op::AtomicRmw: atomic_rmw(i, index); return true;
         case Op::Cas: {
-            Value* host = host_address(i.args[0], unit, true, i.aux, true);
+            Value* host = host_address(i, index, unit, true, true);
             llvm::Type* type = b_.getIntNTy(8u * unit);
             Value* expected = b_.CreateZExtOrTrunc(i64(i.args[1]), type);
             Value* desired = b_.CreateZExtOrTrunc(i64(i.args[2]), type);
@@ -223,7 +241,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             return true;
         }
         case Op::ZeroBlock: {
-            Value* host = host_address(i.args[0], 1, true, i.aux, true);
+            Value* host = host_address(i, index, 1, true, true);
             host = b_.CreateIntToPtr(
                 b_.CreateAnd(b_.CreatePtrToInt(host, b_.getInt64Ty()), c64(~uint64_t{63})), b_.getPtrTy());
             auto* type = llvm::FixedVectorType::get(b_.getInt64Ty(), 4);
@@ -249,7 +267,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
 void Lowering::load_exclusive(const Inst& i, Ref index) {
     const unsigned unit = 1u << ir::mem_size_log2(i.aux);
     Value* address = i64(i.args[0]);
-    Value* host = host_address(i.args[0], unit, false, i.aux, true);
+    Value* host = host_address(i, index, unit, false, true);
     auto* load = b_.CreateAlignedLoad(b_.getIntNTy(8u * unit), host, llvm::Align(unit));
     load->setAtomic(llvm::AtomicOrdering::Acquire);
     Value* v = b_.CreateZExtOrTrunc(load, b_.getInt64Ty());
@@ -266,7 +284,7 @@ void Lowering::store_exclusive(const Inst& i, Ref index) {
     BasicBlock *try_it = new_block(), *done = new_block(), *before = b_.GetInsertBlock();
     b_.CreateCondBr(b_.CreateICmpEQ(held, address), try_it, done, likely_);
     b_.SetInsertPoint(try_it);
-    Value* host = host_address(i.args[0], unit, true, i.aux, true);
+    Value* host = host_address(i, index, unit, true, true);
     Value* expected =
         b_.CreateZExtOrTrunc(load_state(offsetof(GuestState, exclusive_value), b_.getInt64Ty()), type);
     Value* desired = b_.CreateZExtOrTrunc(i64(i.args[1]), type);
@@ -286,7 +304,7 @@ void Lowering::store_exclusive(const Inst& i, Ref index) {
 void Lowering::atomic_rmw(const Inst& i, Ref index) {
     using Rmw = llvm::AtomicRMWInst;
     const unsigned unit = 1u << ir::mem_size_log2(i.aux);
-    Value* host = host_address(i.args[0], unit, true, i.aux, true);
+    Value* host = host_address(i, index, unit, true, true);
     Value* v = b_.CreateZExtOrTrunc(i64(i.args[1]), b_.getIntNTy(8u * unit));
     Rmw::BinOp op = Rmw::Xchg;
     switch (static_cast<ir::AtomicKind>(i.imm)) {

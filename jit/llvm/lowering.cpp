@@ -152,7 +152,7 @@ void Lowering::declare_variables() {
 
 llvm::Function* Lowering::run() {
     find_dirty();
-    find_stable();
+    plan_accesses();
     auto* type = llvm::FunctionType::get(b_.getInt64Ty(), {b_.getPtrTy(), b_.getPtrTy()}, false);
     function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "region", module_);
     function_->setCallingConv(llvm::CallingConv::PreserveNone);
@@ -192,8 +192,7 @@ void Lowering::lower_block(size_t index) {
     pending_.clear();
     side_exit_ = nullptr;
     effects_ = true;
-    register_of_.assign(rb.ir.insts.size(), 32);
-    for (auto& [key, page] : last_pages_) page.root = ir::kNoRef;
+    for (LastPage& page : last_pages_) page.root = ir::kNoRef;
     insn_offset_ = rb.offset;
     b_.SetInsertPoint(info.head);
     now_ = {};
@@ -507,7 +506,6 @@ void Lowering::lower(const Inst& i, Ref index) {
         }
         case Op::GetFlags: flags(index) = now_.kind == Flags::Dynamic ? dynamic_flags() : now_; return;
         case Op::SetX:
-            register_of_[i.args[0]] = static_cast<uint8_t>(i.imm);
             pending_.push_back({static_cast<unsigned>(i.imm), i64(i.args[0]), {}});
             return;
         case Op::SetV:

@@ -145,21 +145,26 @@ class Lowering {
 
     // ---- lower_memory.cpp
     bool lower_memory(const Inst& i, Ref index);
-    Value* host_address(Ref address, unsigned bytes, bool write, uint32_t aux, bool aligned);
+    Value* host_address(const Inst& i, Ref index, unsigned bytes, bool write, bool aligned);
+    Value* host_address_alone(Ref address, unsigned bytes, bool write, uint32_t aux, bool aligned);
     /// What the soft TLB has for the page, or the side exit.
     struct Page {
         Value *tag, *addend;
     };
     Page look_up(Value* address, Value* wanted, bool write, uint32_t aux);
-    void find_stable();
-    /// What an address is made of: the guest register that it is an offset from, or kNoRegister, with the
-    /// value that was in it; and the register that was added, or kNoRegister.
-    static constexpr unsigned kNoRegister = 32, kOtherIndex = 33;
-    struct AddressParts {
-        unsigned base = kNoRegister, index = kNoRegister;
-        Ref root = ir::kNoRef;
-    };
-    AddressParts address_parts(Ref address) const;
+    struct Group;
+    void check_group(Group& g);
+    struct LastPage;
+    LastPage& last_page(unsigned number);
+    // ---- plan_accesses.cpp
+    static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;
+    static constexpr uint32_t kNoGroup = ~uint32_t{0};
+    void plan_accesses();
+    std::bitset<32> stable_registers() const;
+    unsigned page_for(const ir::Block& block, const std::vector<uint8_t>& registers, Ref root, bool write,
+                      const std::bitset<32>& stable);
+
+    // ---- lower_memory.cpp
     Value* guest_load(Value* host, llvm::Type* type, unsigned offset = 0);
     void guest_store(Value* host, Value* v, unsigned offset = 0);
     Value* load_integer(Value* host, const Inst& i, unsigned offset);
@@ -211,8 +216,19 @@ class Lowering {
     llvm::AllocaInst *flag_kind_ = nullptr, *flag_a_ = nullptr, *flag_b_ = nullptr;
     Slots used_, written_;
 
+    /// Accesses at root + lo .. root + hi that are checked together.
+    struct Group {
+        Ref root = ir::kNoRef;
+        int64_t lo = 0, hi = 0;
+        bool write = false;
+        unsigned accesses = 0;
+        unsigned page = kNoPage;  ///< in last_pages_
+        Value* host = nullptr;    ///< of root + lo, once checked
+    };
     struct BlockInfo {
         BasicBlock* head = nullptr;
+        std::vector<Group> groups;
+        std::vector<uint32_t> group_of;  ///< by instruction
         Slots dirty_in, written;
         std::vector<size_t> successors;
         Flags::Kind flags_in = Flags::Dynamic;
@@ -222,24 +238,23 @@ class Lowering {
     std::map<int64_t, size_t> by_offset_;
     std::vector<std::vector<bool>> back_edge_;  ///< [from][nth successor]
 
-    /// The last page accessed by way of a base register alone, or with an index: arrays are walked in several
-    /// places.
+    /// A page, and how far from its start an access may begin: 0 while none is known.
     struct LastPage {
-        llvm::AllocaInst *tag = nullptr, *addend = nullptr;
+        bool stable = false;  ///< worth looking at in a block that did not look it up itself
+        unsigned span = 0;    ///< bytes of the widest group that uses it
+        llvm::AllocaInst *tag = nullptr, *host = nullptr, *limit = nullptr;
         Ref root = ir::kNoRef;  ///< in this block, known to have been looked up
     };
-    LastPage& last_page(const AddressParts& parts, bool write);
-    std::map<std::tuple<unsigned, unsigned, bool>, LastPage> last_pages_;  ///< by base, index, writing
+    std::vector<LastPage> last_pages_;
+    std::map<std::tuple<unsigned, unsigned, bool>, unsigned> page_numbers_;  ///< by base, index, writing
     BasicBlock* entry_ = nullptr;
-    std::bitset<32> stable_;  ///< registers that go from page to page seldom
 
     // The block that is being lowered
     size_t current_ = 0;
     const ir::Block* block_ = nullptr;
     std::vector<Value*> values_;
     std::vector<Flags> flags_;
-    std::vector<uint8_t> register_of_;  ///< by value: the register it was put in, 32 for none
-    Flags now_;                         ///< NZCV after the instructions committed so far
+    Flags now_;  ///< NZCV after the instructions committed so far
     Slots dirty_;
     int64_t insn_offset_ = 0;  ///< as RegionBlock::offset
     BasicBlock* side_exit_ = nullptr;

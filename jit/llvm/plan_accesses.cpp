@@ -1,0 +1,162 @@
+// Which accesses of a block share one look at the soft TLB.
+//
+// Accesses at small displacements from one value lie in one page nearly always: they are a group, checked
+// once as the span from the lowest byte to the highest one. A group that a page's end cuts, or of which a
+// part may not be written, leaves the region, though each of its accesses alone might have gone on; so a
+// group's span is small, and it ends at a conditional way out, behind which a write may never come.
+#include <map>
+#include <tuple>
+
+#include "jit/llvm/lowering.h"
+
+namespace arclight::jit::tier2 {
+
+namespace {
+
+constexpr int64_t kMaxSpan = 128;
+
+unsigned bytes_of(const Inst& i) {
+    const unsigned unit = 1u << ir::mem_size_log2(i.aux);
+    const bool pair =
+        i.op == Op::LoadPair || i.op == Op::LoadPairV || i.op == Op::StorePair || i.op == Op::StorePairV;
+    return pair ? 2 * unit : unit;
+}
+
+bool is_write(Op op) {
+    return op == Op::Store || op == Op::StorePair || op == Op::StoreV || op == Op::StorePairV;
+}
+
+/// One name for values that are computed twice: `ldr x0, [x1, x2]` and a store to the same place.
+class Names {
+  public:
+    explicit Names(const ir::Block& block) : block_(block), name_(block.insts.size()) {
+        for (Ref r = 0; r < block.insts.size(); ++r) name_[r] = find(r);
+    }
+    Ref operator()(Ref r) const { return name_[r]; }
+
+  private:
+    Ref find(Ref r) {
+        const Inst& i = block_[r];
+        switch (i.op) {
+            case Op::Const:
+            case Op::PcRel:
+            case Op::Add:
+            case Op::Sub:
+            case Op::Shl:
+            case Op::SExt32:
+            case Op::ZExt32: break;
+            default: return r;
+        }
+        if (i.nargs > 2) return r;
+        const Ref a = i.nargs > 0 ? name_[i.args[0]] : ir::kNoRef,
+                  b = i.nargs > 1 ? name_[i.args[1]] : ir::kNoRef;
+        return known_.try_emplace({i.op, i.type, i.aux, i.imm, a, b}, r).first->second;
+    }
+
+    const ir::Block& block_;
+    std::vector<Ref> name_;
+    std::map<std::tuple<Op, Type, uint32_t, uint64_t, Ref, Ref>, Ref> known_;
+};
+
+/// By value: the guest register that it ends up in, or kNoRegister.
+std::vector<uint8_t> registers_of(const ir::Block& block, unsigned none) {
+    std::vector<uint8_t> r(block.insts.size(), static_cast<uint8_t>(none));
+    for (const Inst& i : block.insts)
+        if (i.op == Op::SetX) r[i.args[0]] = static_cast<uint8_t>(i.imm);
+    return r;
+}
+
+}  // namespace
+
+/// Registers that are never loaded from memory, but counted up or left alone.
+std::bitset<32> Lowering::stable_registers() const {
+    std::bitset<32> stable;
+    stable.set();
+    for (const RegionBlock& rb : region_.blocks) {
+        for (const Inst& i : rb.ir.insts) {
+            if (i.op != Op::SetX) continue;
+            Ref r = i.args[0];
+            while (rb.ir[r].op == Op::Add || rb.ir[r].op == Op::Sub) r = rb.ir[r].args[0];
+            const Op op = rb.ir[r].op;
+            if (op != Op::GetX && op != Op::Const && op != Op::PcRel) stable.reset(i.imm);
+        }
+    }
+    return stable;
+}
+
+/// The last page accessed by way of the registers that the address is made of: arrays are walked in several
+/// places, each by its own registers.
+unsigned Lowering::page_for(const ir::Block& block, const std::vector<uint8_t>& registers, Ref root,
+                            bool write, const std::bitset<32>& stable) {
+    unsigned index = kNoRegister;
+    while (registers[root] == kNoRegister && (block[root].op == Op::Add || block[root].op == Op::Sub)) {
+        Ref added = block[root].args[1];
+        while (block[added].nargs != 0 && block[added].op != Op::Load) added = block[added].args[0];
+        if (block[added].op == Op::GetX) {
+            index = static_cast<unsigned>(block[added].imm);
+        } else if (block[added].op != Op::Const) {
+            index = kOtherIndex;
+        }
+        root = block[root].args[0];
+    }
+    const unsigned base =
+        block[root].op == Op::GetX ? static_cast<unsigned>(block[root].imm) : registers[root];
+    if (base == kNoRegister) return kNoPage;
+    const auto [it, is_new] =
+        page_numbers_.try_emplace({base, index, write}, static_cast<unsigned>(last_pages_.size()));
+    if (is_new) last_pages_.push_back({.stable = stable[base]});
+    return it->second;
+}
+
+void Lowering::plan_accesses() {
+    const std::bitset<32> stable = stable_registers();
+    for (size_t k = 0; k < region_.blocks.size(); ++k) {
+        const ir::Block& block = region_.blocks[k].ir;
+        BlockInfo& info = info_[k];
+        const Names name(block);
+        const std::vector<uint8_t> registers = registers_of(block, kNoRegister);
+        std::map<Ref, size_t> open;  // the last group by way of a root
+        info.group_of.assign(block.insts.size(), kNoGroup);
+        for (Ref r = 0; r < block.insts.size(); ++r) {
+            const Inst& i = block[r];
+            if (i.op == Op::ExitIf) open.clear();
+            if (!ir::is_plain_access(i.op) || (i.aux & (ir::kMemUnprivileged | ir::kMemAligned)) != 0)
+                continue;
+            Ref root = i.args[0];
+            int64_t at = 0;
+            for (;;) {
+                const Inst& sum = block[root];
+                if ((sum.op != Op::Add && sum.op != Op::Sub) || block[sum.args[1]].op != Op::Const) break;
+                const auto by = static_cast<int64_t>(block[sum.args[1]].imm);
+                at += sum.op == Op::Add ? by : -by;
+                root = sum.args[0];
+            }
+            root = name(root);
+            const int64_t end = at + bytes_of(i);
+            if (const auto it = open.find(root); it != open.end()) {
+                Group& g = info.groups[it->second];
+                const int64_t lo = std::min(g.lo, at), hi = std::max(g.hi, end);
+                if (hi - lo <= kMaxSpan) {
+                    g.lo = lo;
+                    g.hi = hi;
+                    g.write |= is_write(i.op);
+                    ++g.accesses;
+                    info.group_of[r] = static_cast<uint32_t>(it->second);
+                    continue;
+                }
+            }
+            open[root] = info.groups.size();
+            info.group_of[r] = static_cast<uint32_t>(info.groups.size());
+            info.groups.push_back(
+                {.root = root, .lo = at, .hi = end, .write = is_write(i.op), .accesses = 1});
+        }
+        for (Group& g : info.groups) {
+            g.page = page_for(block, registers, g.root, g.write, stable);
+            if (g.page != kNoPage)
+                last_pages_[g.page].span =
+                    std::max(last_pages_[g.page].span, static_cast<unsigned>(g.hi - g.lo));
+        }
+    }
+}
+
+}  // namespace arclight::jit::tier2
