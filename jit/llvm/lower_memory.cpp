@@ -9,7 +9,7 @@ Lowering::LastPage& Lowering::last_page(unsigned number) {
     LastPage& page = last_pages_[number];
     if (page.tag == nullptr) {
         llvm::IRBuilder<> at(entry_->getTerminator());
-        for (llvm::AllocaInst** v : {&page.tag, &page.host, &page.limit}) {
+        for (llvm::AllocaInst** v : {&page.tag, &page.addend, &page.limit}) {
             *v = at.CreateAlloca(b_.getInt64Ty());
             at.CreateStore(c64(0), *v);  // limit 0: nothing lies in it
         }
@@ -72,11 +72,9 @@ void Lowering::check_group(Group& g) {
     }
     LastPage& last = last_page(g.page);
     const auto remember = [&](const Page& page) {
-        Value* host = b_.CreateAdd(page.addend, page.tag);
         b_.CreateStore(page.tag, last.tag);
-        b_.CreateStore(host, last.host);
+        b_.CreateStore(page.addend, last.addend);
         b_.CreateStore(c64(kPageSize - (last.span - 1)), last.limit);
-        return host;
     };
     if (last.root != g.root && !last.stable) {
         last.root = g.root;
@@ -88,31 +86,14 @@ void Lowering::check_group(Group& g) {
     last.root = g.root;
     BasicBlock *other = new_block(), *next = new_block();
     Value* offset = b_.CreateSub(address, b_.CreateLoad(b_.getInt64Ty(), last.tag));
-    Value* host = b_.CreateLoad(b_.getInt64Ty(), last.host);
     Value* same = b_.CreateICmpULT(offset, b_.CreateLoad(b_.getInt64Ty(), last.limit));
-    BasicBlock* here = b_.GetInsertBlock();
-    Value* sum = g.accesses > 1 ? b_.CreateAdd(host, offset) : nullptr;
     b_.CreateCondBr(same, next, other, likely_);
     b_.SetInsertPoint(other);
-    const Page page = look_up(address, wanted(), g.write, 0);
-    Value* other_host = remember(page);
-    Value* other_offset = b_.CreateSub(address, page.tag);
-    Value* other_sum = sum != nullptr ? b_.CreateAdd(page.addend, address) : nullptr;
-    BasicBlock* found = b_.GetInsertBlock();
+    remember(look_up(address, wanted(), g.write, 0));
     b_.CreateBr(next);
     b_.SetInsertPoint(next);
-    const auto either = [&](Value* a, Value* b) {
-        auto* phi = b_.CreatePHI(b_.getInt64Ty(), 2);
-        phi->addIncoming(a, here);
-        phi->addIncoming(b, found);
-        return phi;
-    };
-    if (sum != nullptr) {
-        g.host = b_.CreateIntToPtr(either(sum, other_sum), b_.getPtrTy());
-    } else {
-        Value* base = either(host, other_host);
-        g.host = pointer(base, either(offset, other_offset));
-    }
+    // Not by way of the offset: the access need not wait for the check.
+    g.host = pointer(b_.CreateLoad(b_.getInt64Ty(), last.addend), address);
 }
 
 /// The host address of an access that lies in one page, which the soft TLB has.

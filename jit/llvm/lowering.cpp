@@ -381,13 +381,22 @@ BasicBlock* Lowering::edge_to(int64_t offset) {
 }
 
 void Lowering::jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc) {
-    Value* offset = b_.CreateSub(pc, page_base());
-    BasicBlock* out = new_block();
-    auto* choice = b_.CreateSwitch(offset, out, static_cast<unsigned>(offsets.size()));
-    std::set<int64_t> done;
+    std::set<int64_t> inside;
     for (const int64_t o : offsets)
-        if (by_offset_.contains(o) && done.insert(o).second)
-            choice->addCase(b_.getInt64(static_cast<uint64_t>(o)), edge_to(o));
+        if (by_offset_.contains(o)) inside.insert(o);
+    BasicBlock* out = new_block();
+    if (inside.empty()) {
+        b_.CreateBr(out);
+    } else {
+        // In words from the first one, so that LLVM finds a table dense enough. A misaligned pc becomes a
+        // large number.
+        const int64_t first = *inside.begin();
+        Value* offset = b_.CreateSub(b_.CreateSub(pc, page_base()), c64(static_cast<uint64_t>(first)));
+        offset = b_.CreateIntrinsic(llvm::Intrinsic::fshr, {b_.getInt64Ty()}, {offset, offset, c64(2)});
+        auto* choice = b_.CreateSwitch(offset, out, static_cast<unsigned>(inside.size()));
+        for (const int64_t o : inside)
+            choice->addCase(b_.getInt64(static_cast<uint64_t>(o - first) / 4), edge_to(o));
+    }
     b_.SetInsertPoint(out);
     emit_exit(pc);
 }
@@ -505,9 +514,7 @@ void Lowering::lower(const Inst& i, Ref index) {
             return;
         }
         case Op::GetFlags: flags(index) = now_.kind == Flags::Dynamic ? dynamic_flags() : now_; return;
-        case Op::SetX:
-            pending_.push_back({static_cast<unsigned>(i.imm), i64(i.args[0]), {}});
-            return;
+        case Op::SetX: pending_.push_back({static_cast<unsigned>(i.imm), i64(i.args[0]), {}}); return;
         case Op::SetV:
             pending_.push_back({kVSlot + static_cast<unsigned>(i.imm), vec(i.args[0]), {}});
             return;

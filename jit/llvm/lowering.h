@@ -242,7 +242,7 @@ class Lowering {
     struct LastPage {
         bool stable = false;  ///< worth looking at in a block that did not look it up itself
         unsigned span = 0;    ///< bytes of the widest group that uses it
-        llvm::AllocaInst *tag = nullptr, *host = nullptr, *limit = nullptr;
+        llvm::AllocaInst *tag = nullptr, *addend = nullptr, *limit = nullptr;
         Ref root = ir::kNoRef;  ///< in this block, known to have been looked up
     };
     std::vector<LastPage> last_pages_;
