@@ -132,6 +132,45 @@ static Json cpu_counters(const Vcpu& v) {
     return c;
 }
 
+static void print_tier2(std::FILE* out, const jit::Tier2Stats& t, double cpu) {
+    fmt::print(out,
+               "tier 2: {} blocks promoted, {} regions compiled ({} guest instructions, {} host bytes), {} "
+               "rejected, {} failed, {} dropped, {} evicted, {} live ({} bytes), entered {} times{}\n",
+               t.promoted, t.compiled, t.guest_insns, t.code_bytes, t.rejected, t.failed, t.dropped,
+               t.evicted, t.live, t.live_bytes, t.entered, t.stopped ? ", stopped" : "");
+    fmt::print(out,
+               "        {:.3f} s of compilation ({:.1f} % of CPU time), p50 {:.1f} ms, p99 {:.1f} ms\n"
+               "        cache: {} regions loaded in {:.3f} s, {} missed, {} files rejected, {} saved\n",
+               double(t.compile_ns) / 1e9, 100 * double(t.compile_ns + t.cache_ns) / 1e9 / cpu,
+               double(t.compile_p50_ns) / 1e6, double(t.compile_p99_ns) / 1e6, t.cache_hits,
+               double(t.cache_ns) / 1e9, t.cache_misses, t.cache_rejects, t.cache_saved);
+}
+
+static Json tier2_json(const jit::Tier2Stats& t, double cpu) {
+    return {{"promoted", t.promoted},
+            {"compiled", t.compiled},
+            {"guest_instructions", t.guest_insns},
+            {"host_bytes", t.code_bytes},
+            {"rejected", t.rejected},
+            {"failed", t.failed},
+            {"stopped", t.stopped},
+            {"dropped", t.dropped},
+            {"evicted", t.evicted},
+            {"live", t.live},
+            {"live_bytes", t.live_bytes},
+            {"entered", t.entered},
+            {"nanoseconds", t.compile_ns},
+            {"compile_p50_ns", t.compile_p50_ns},
+            {"compile_p99_ns", t.compile_p99_ns},
+            {"cpu_share", double(t.compile_ns + t.cache_ns) / 1e9 / cpu},
+            {"cache",
+             {{"hits", t.cache_hits},
+              {"nanoseconds", t.cache_ns},
+              {"misses", t.cache_misses},
+              {"rejects", t.cache_rejects},
+              {"saved", t.cache_saved}}}};
+}
+
 std::string Board::stats_json() const {
     Json j;
     rusage usage{};
@@ -147,6 +186,7 @@ std::string Board::stats_json() const {
     const Json counters = counters_of(*world_, e, j["cpus"], bus_);
     j.update(counters);
     j["translation"]["nanoseconds"] = e.translate_ns;
+    if (options_.jit != JitTier::tier1) j["tier2"] = tier2_json(engine_->tier2_stats(), cpu_seconds(usage));
     j["per_second"] = per_second(counters, seconds);
     return j.dump(2);
 }
@@ -174,16 +214,7 @@ void Board::print_stats(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
-    if (options_.jit != JitTier::tier1) {
-        const jit::Tier2Stats t = engine_->tier2_stats();
-        fmt::print(
-            out,
-            "tier 2: {} blocks promoted, {} regions compiled ({} guest instructions, {} host bytes), {} "
-            "rejected, {} dropped, {} live ({} bytes)\n"
-            "        {:.3f} s of compilation, p50 {:.1f} ms, p99 {:.1f} ms\n",
-            t.promoted, t.compiled, t.guest_insns, t.code_bytes, t.rejected, t.dropped, t.live, t.live_bytes,
-            double(t.compile_ns) / 1e9, double(t.compile_p50_ns) / 1e6, double(t.compile_p99_ns) / 1e6);
-    }
+    if (options_.jit != JitTier::tier1) print_tier2(out, engine_->tier2_stats(), cpu_seconds(usage));
     Json cpus;
     for (const auto& v : vcpus_) cpus.push_back(cpu_counters(*v));
     fmt::print(out, "{:<40}{:>14}{:>14}\n", "counters of all CPUs", "total", "per second");

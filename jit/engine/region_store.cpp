@@ -144,6 +144,11 @@ void RegionStore::set_fingerprint(const std::string& fingerprint) {
     identity_ = fmt::format("{:016x} {}", seed_, fingerprint);
 }
 
+bool RegionStore::empty() const {
+    const std::lock_guard guard(index_lock_);
+    return entries_.empty();
+}
+
 bool RegionStore::knows(const Key& entry) const {
     const std::lock_guard guard(index_lock_);
     return entries_.contains(entry);

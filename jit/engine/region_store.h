@@ -40,6 +40,7 @@ class RegionStore {
     /// RegionCompiler::fingerprint(). Nothing is read or written before it is known.
     void set_fingerprint(const std::string& fingerprint);
 
+    bool empty() const;
     bool knows(const Key& entry) const;
     struct Stored {
         std::string shape, object;

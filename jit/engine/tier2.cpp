@@ -426,11 +426,17 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     return finish(*hot, made, region.pa);
 }
 
-/// A block has asked that had regions in an earlier run.
-void Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter) {
+bool Tier2::has_region(const TranslationBlock& block) const {
+    return std::any_of(block.regions.begin(), block.regions.end(),
+                       [&](const void* r) { return static_cast<const HotRegion*>(r)->entry == &block; });
+}
+
+/// A block has asked that had regions in an earlier run; `last`: or else it is compiled now. False: nothing
+/// came of it.
+bool Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, bool last) {
     TranslationBlock* block = block_of(counter);
-    if (block == nullptr || block->tripped || !have_compiler(&lock)) return;
-    if (block_of(counter) != block) return;
+    if (block == nullptr || has_region(*block) || !have_compiler(&lock)) return false;
+    if (block_of(counter) != block) return false;
     const RegionStore::Key key = entry_key(*block);
     if (!candidates_.contains(key)) {
         lock.unlock();
@@ -444,7 +450,7 @@ void Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter) {
         lock.lock();
         if (candidates_.size() >= kMaxCandidates) candidates_.clear();
         candidates_[key] = std::move(read);
-        if (block_of(counter) != block || block->tripped) return;
+        if (block_of(counter) != block) return false;
     }
     bool later = false;
     for (Candidate& c : candidates_[key]) {
@@ -453,11 +459,12 @@ void Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter) {
         later |= fit == Fit::NotYet;
         if (fit != Fit::Yes) continue;
         HotRegion* hot = admit(std::move(owned));
-        if (hot == nullptr) return;
+        if (hot == nullptr) return false;
         const RegionStore::Stored stored = std::move(c.stored);
         const uint64_t pa = block->pa;
         candidates_.erase(key);
         block->tripped = true;
+        std::erase(queue_, counter);
         compiling_ = hot;
         lock.unlock();
         Made made;
@@ -468,16 +475,18 @@ void Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter) {
         compiling_ = nullptr;
         stats_.cache_ns += made.ns;
         if (made.code) ++stats_.cache_hits;
-        finish(*hot, made, pa);
-        return;
+        return finish(*hot, made, pa);
     }
-    if (later && ++block->warm_tries < kWarmTries) {
+    // Tripped: looked at once more when its turn to be compiled comes.
+    if (later && block->tripped && !last) return false;
+    if (later && !last && ++block->warm_tries < kWarmTries) {
         block->warm = true;
         count_from(*block, std::min(options_.warm_threshold << 2 * block->warm_tries, options_.threshold));
-        return;
+        return false;
     }
     ++stats_.cache_misses;
     candidates_.erase(key);
+    return false;
 }
 
 /// By guest instructions executed since the block was promoted.
@@ -505,12 +514,13 @@ TranslationBlock* Tier2::take_hottest() {
 void Tier2::work() {
     const auto begin = std::chrono::steady_clock::now();
     std::unique_lock lock(lock_);
+    if (store_ != nullptr && !store_->empty()) have_compiler(&lock);  // it will be needed soon
     while (!quit_ && !stopped_) {
         collect();
         if (!warm_queue_.empty()) {
             const uint32_t counter = warm_queue_.front();
             warm_queue_.pop_front();
-            warm_start(lock, counter);
+            warm_start(lock, counter, false);
             continue;
         }
         if (queue_.empty()) {
@@ -523,10 +533,15 @@ void Tier2::work() {
             wake_.wait_for(lock, std::chrono::milliseconds(2));
             continue;
         }
-        if (TranslationBlock* block = take_hottest())
-            compile(&lock, *block);
-        else
+        if (TranslationBlock* block = take_hottest()) {
+            const uint32_t counter = block->counter;
+            if (store_ != nullptr && store_->knows(entry_key(*block)) && warm_start(lock, counter, true))
+                continue;
+            block = block_of(counter);
+            if (block != nullptr && !stopped_) compile(&lock, *block);
+        } else {
             wake_.wait_for(lock, std::chrono::milliseconds(3));
+        }
     }
 }
 

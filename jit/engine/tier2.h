@@ -150,7 +150,8 @@ class Tier2 {
     void collect();
     void free_parts(HotRegion& hot);
     bool compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block);
-    void warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter);
+    bool has_region(const TranslationBlock& block) const;
+    bool warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, bool last);
     bool have_compiler(std::unique_lock<std::mutex>* lock);
     void make(const Region* region, RegionDump* text, Made& made);
     void fault();

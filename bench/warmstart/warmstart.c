@@ -1,0 +1,94 @@
+// warmstart SECONDS WINDOW_MS: does the same mixed work over and over, a little of every loop in turn, and
+// prints at the end how fast it was in each window of time since the start.
+#include <time.h>
+
+#include "../programs/loops/loops.h"
+
+double scale;
+char* self_path;
+static u64 state;
+
+long N(long n) {
+    const long scaled = (long)((double)n * scale);
+    return scaled < 1 ? 1 : scaled;
+}
+u64 rnd(void) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+// With shares of the short form, in percent, that take some milliseconds at most.
+static const struct {
+    const char* name;
+    double percent;
+} parts[] = {{"nbody", 0.02}, {"alu", 0.03},    {"crc", 0.005}, {"interp", 0.03},
+             {"coremk", 0.1}, {"sha256", 0.01}, {"lbm", 0.01},  {"regex", 0.01}};
+enum { kParts = sizeof parts / sizeof *parts };
+
+static const struct loop* find(const char* name) {
+    static const struct loop* const tables[] = {integer_loops, data_loops, floating_loops, memory_loops};
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (const struct loop* l = tables[t]; l->name; l++)
+            if (strcmp(l->name, name) == 0) return l;
+    fprintf(stderr, "warmstart: no loop named %s\n", name);
+    exit(2);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+int main(int argc, char** argv) {
+    static struct {
+        double end;
+        int part;
+    } done[1 << 20];
+    static double work[1 << 16];
+    const struct loop* loops[kParts];
+    u64 sums[kParts];
+    double cost[kParts];
+    self_path = argv[0];
+    if (argc != 3) return 2;
+    const double length = atof(argv[1]) * 1e3, window = atof(argv[2]);
+    const int windows = (int)(length / window);
+    if (windows < 1 || windows > (int)(sizeof work / sizeof *work)) return 2;
+    for (int p = 0; p < kParts; p++) loops[p] = find(parts[p].name), cost[p] = 1e9;
+    const double start = now();
+    long count = 0;
+    for (double at = 0; at < length && count < (long)(sizeof done / sizeof *done) - kParts;) {
+        for (int p = 0; p < kParts; p++) {
+            scale = parts[p].percent / 100;
+            state = 88172645463325252ull;
+            const u64 sum = loops[p]->run();
+            if (count < kParts) sums[p] = sum;
+            if (sums[p] != sum) {
+                printf("wrong: %s: %016llx, was %016llx\n", parts[p].name, (unsigned long long)sum,
+                       (unsigned long long)sums[p]);
+                return 1;
+            }
+            const double then = at;
+            at = now() - start;
+            if (at - then < cost[p]) cost[p] = at - then;
+            done[count].end = at;
+            done[count++].part = p;
+        }
+    }
+    // Each part counts as the time that it took at best, spread over the windows in which it was done: so a
+    // window's value is its speed, 1 being the highest that was seen of every part.
+    double then = 0;
+    for (long d = 0; d < count; d++) {
+        const double end = done[d].end, rate = cost[done[d].part] / (end > then ? end - then : 1e-6);
+        while (then < end) {
+            const int k = (int)(then / window);
+            const double until = (k + 1) * window < end ? (k + 1) * window : end;
+            if (k < windows) work[k] += (until - then) * rate / window;
+            then = until > then ? until : end;
+        }
+    }
+    for (int k = 0; k < windows; k++) printf("%.3f\n", work[k]);
+    return 0;
+}
