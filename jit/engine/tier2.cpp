@@ -190,11 +190,11 @@ bool Tier2::make_room(const HotRegion& hot) {
         ++stats_.evicted;
         drop(*oldest);
     }
+    collect();
     return true;
 }
 
 void Tier2::publish(HotRegion& hot) {
-    collect();
     if (make_room(hot)) {
         const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
         hot.stub = backend::emit_region_stub(

@@ -1,0 +1,230 @@
+// Tier 2's policy with compilers that fail, and with code that is never run.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <stdexcept>
+#include <thread>
+
+#include "frontend/a64/translate/translator.h"
+#include "jit/engine/engine.h"
+
+namespace arclight::jit {
+namespace {
+
+struct Behaviour {
+    std::function<std::string()> compile = [] { return std::string("object"); };
+    size_t bytes = 1000;
+    bool loads = true, broken = false;
+    std::atomic<unsigned> compiled{0}, loaded{0}, unloaded{0}, destroyed{0};
+};
+
+class FakeCompiler final : public RegionCompiler {
+  public:
+    explicit FakeCompiler(Behaviour& behaviour) : is_(behaviour) {}
+    ~FakeCompiler() override { ++is_.destroyed; }
+    std::string compile(const Region&, RegionDump*) override {
+        ++is_.compiled;
+        return is_.compile();
+    }
+    std::optional<RegionCode> load(const std::string&) override {
+        if (!is_.loads) return std::nullopt;
+        return RegionCode{.entry = this, .bytes = is_.bytes, .handle = ++is_.loaded};
+    }
+    void unload(uint64_t) override { ++is_.unloaded; }
+    const std::string& fingerprint() const override { return name_; }
+    bool broken() const override { return is_.broken; }
+
+  private:
+    Behaviour& is_;
+    const std::string name_ = "fake";
+};
+
+class Tier2Test : public testing::Test {
+  protected:
+    static constexpr uint64_t kBase = 0x4000'0000, kBytes = 1 << 20;
+    static constexpr unsigned kLoops = 64;
+
+    Tier2Test() : ram_(kBytes), memory_(ram_.data(), kBase, kBytes) {
+        // Loops that count x0 down, each its own block.
+        auto* words = reinterpret_cast<uint32_t*>(ram_.data());
+        for (unsigned k = 0; k < kLoops; ++k) {
+            words[4 * k] = 0xd100'0400 | k << 10;  // sub x0, x0, #k
+            words[4 * k + 1] = 0xb5ff'ffe0;        // cbnz x0, -4
+            words[4 * k + 2] = 0x1400'0000;        // b .
+        }
+    }
+
+    Engine& start(Tier2Options options) {
+        options.enabled = true;
+        options.heat = 0;
+        if (!options.make_compiler || made_by_us_)
+            options.make_compiler = [this] { return std::make_unique<FakeCompiler>(is_); };
+        engine_ = std::make_unique<Engine>(memory_, EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
+        return *engine_;
+    }
+    /// Translates the nth loop, and says that it ran often enough. Counters are given out in order.
+    void promote(unsigned nth) {
+        ASSERT_NE(engine_->entry(kBase + 16 * nth, a64_mode()), nullptr);
+        ASSERT_NE(engine_->promote(nth), nullptr);
+    }
+    static uint32_t a64_mode() { return frontend::a64::mode::kEl1; }
+
+    template <typename F>
+    bool eventually(F&& holds) {
+        for (unsigned k = 0; k < 2000; ++k) {
+            if (holds(engine_->tier2_stats())) return true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        return false;
+    }
+
+    std::vector<uint8_t> ram_;
+    mmu::GuestMemory memory_;
+    Behaviour is_;
+    bool made_by_us_ = true;
+    std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(Tier2Test, ARegionIsMadeAndGoesWithItsCode) {
+    start({.synchronous = true, .threshold = 1});
+    promote(0);
+    EXPECT_EQ(engine_->tier2_stats().live, 1u);
+    EXPECT_TRUE(engine_->invalidate(kBase, 4));
+    EXPECT_EQ(engine_->tier2_stats().live, 0u);
+    EXPECT_EQ(engine_->tier2_stats().live_bytes, 0u);
+    EXPECT_EQ(is_.unloaded, 1u);
+}
+
+TEST_F(Tier2Test, FailuresInARowStopItAndNothingElse) {
+    is_.compile = []() -> std::string { throw std::runtime_error("no such luck"); };
+    start({.synchronous = true, .threshold = 1});
+    testing::internal::CaptureStderr();
+    for (unsigned k = 0; k < 10; ++k) promote(k);
+    const std::string said = testing::internal::GetCapturedStderr();
+    const Tier2Stats stats = engine_->tier2_stats();
+    EXPECT_TRUE(stats.stopped);
+    EXPECT_EQ(stats.failed, 5u);
+    EXPECT_EQ(is_.compiled, 5u);
+    EXPECT_EQ(stats.live, 0u);
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+    EXPECT_NE(said.find("no such luck"), std::string::npos) << said;
+}
+
+TEST_F(Tier2Test, FailuresNowAndThenDoNot) {
+    unsigned n = 0;
+    is_.compile = [&]() -> std::string {
+        if (n++ % 2 != 0) throw std::bad_alloc();
+        return "object";
+    };
+    start({.synchronous = true, .threshold = 1});
+    for (unsigned k = 0; k < kLoops; ++k) promote(k);
+    EXPECT_FALSE(engine_->tier2_stats().stopped);
+    EXPECT_EQ(engine_->tier2_stats().failed, kLoops / 2);
+    EXPECT_EQ(engine_->tier2_stats().live, kLoops / 2);
+}
+
+TEST_F(Tier2Test, CodeThatDoesNotLoadIsAFailure) {
+    is_.loads = false;
+    start({.synchronous = true, .threshold = 1});
+    promote(0);
+    EXPECT_EQ(engine_->tier2_stats().failed, 1u);
+    EXPECT_EQ(engine_->tier2_stats().live, 0u);
+}
+
+TEST_F(Tier2Test, ABrokenCompilerIsLeftAlone) {
+    start({.synchronous = true, .threshold = 1});
+    promote(0);
+    is_.compile = [&]() -> std::string {
+        is_.broken = true;
+        throw std::runtime_error("LLVM gave up");
+    };
+    promote(1);
+    promote(2);
+    EXPECT_TRUE(engine_->tier2_stats().stopped);
+    EXPECT_EQ(is_.compiled, 2u);
+    EXPECT_EQ(engine_->tier2_stats().live, 1u);
+    EXPECT_TRUE(engine_->invalidate(kBase, 4));
+    EXPECT_EQ(engine_->tier2_stats().live, 0u);
+    engine_.reset();
+    EXPECT_EQ(is_.unloaded, 0u);
+    EXPECT_EQ(is_.destroyed, 0u);
+}
+
+TEST_F(Tier2Test, WithoutACompilerTheGuestGoesOn) {
+    made_by_us_ = false;
+    for (const bool synchronous : {true, false}) {
+        start({.synchronous = synchronous,
+               .threshold = 1,
+               .make_compiler = []() -> std::unique_ptr<RegionCompiler> {
+                   throw std::runtime_error("no module");
+               }});
+        promote(0);
+        EXPECT_TRUE(eventually([](const Tier2Stats& s) { return s.stopped; }));
+        promote(1);
+    }
+}
+
+TEST_F(Tier2Test, AWorkerThatFailsIsStoppedToo) {
+    is_.compile = []() -> std::string { throw std::runtime_error("never"); };
+    start({.threshold = 1, .budget = 100});
+    for (unsigned k = 0; k < 10; ++k) promote(k);
+    EXPECT_TRUE(eventually([](const Tier2Stats& s) { return s.stopped; }));
+    EXPECT_EQ(engine_->tier2_stats().failed, 5u);
+}
+
+TEST_F(Tier2Test, TheCodeLimitHoldsAndWhatIsEnteredStays) {
+    is_.bytes = 4096;  // two pages with its constants
+    start({.synchronous = true, .threshold = 1, .code_bytes = 10 * 8192});
+    const uint32_t first = backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    uint32_t* counters = engine_->code().counters();
+    promote(0);
+    // The counter that the stub of loop 0 counts in: the only one that was given out.
+    const uint32_t of_loop0 = first;
+    for (unsigned k = 1; k < kLoops; ++k) {
+        ++counters[of_loop0];
+        promote(k);
+        ASSERT_LE(engine_->tier2_stats().live_bytes, 10u * 8192);
+    }
+    const Tier2Stats stats = engine_->tier2_stats();
+    EXPECT_EQ(stats.live, 10u);
+    EXPECT_EQ(stats.evicted, kLoops - 10);
+    EXPECT_EQ(is_.unloaded, kLoops - 10);
+    EXPECT_GT(stats.entered, kLoops / 2);  // loop 0 is there still
+    // An evicted one may come back.
+    promote(1);
+    EXPECT_EQ(engine_->tier2_stats().compiled, kLoops + 1u);
+}
+
+TEST_F(Tier2Test, ARegionLargerThanTheLimitIsNotKept) {
+    is_.bytes = 1 << 20;
+    start({.synchronous = true, .threshold = 1, .code_bytes = 65536});
+    for (unsigned k = 0; k < 5; ++k) promote(k);
+    EXPECT_EQ(engine_->tier2_stats().live, 0u);
+    EXPECT_GE(is_.unloaded + 1, is_.loaded);
+}
+
+TEST_F(Tier2Test, StubsAreUsedAgain) {
+    is_.bytes = 4096;
+    start({.synchronous = true, .threshold = 1, .code_bytes = 65536});
+    for (unsigned k = 0; k < kLoops; ++k) promote(k);
+    const size_t used = engine_->code().cold_used();
+    for (unsigned round = 0; round < 50; ++round)
+        for (unsigned k = 0; k < kLoops; ++k) promote(k);
+    EXPECT_GT(engine_->tier2_stats().compiled, 2000u);
+    EXPECT_LE(engine_->code().cold_used(), used + 4096);
+}
+
+/// The real one, when LLVM itself gives up.
+TEST(RegionCompilerTest, FatalErrorsOfLlvmAreExceptions) {
+    auto compiler = make_region_compiler();
+    EXPECT_FALSE(compiler->fingerprint().empty());
+    EXPECT_FALSE(compiler->load("this is no object file"));
+    EXPECT_FALSE(compiler->broken());
+    EXPECT_THROW(compiler->give_up(), std::runtime_error);
+    EXPECT_TRUE(compiler->broken());
+    static_cast<void>(compiler.release());
+}
+
+}  // namespace
+}  // namespace arclight::jit
