@@ -174,6 +174,7 @@ Tier2::HotRegion* Tier2::admit(std::unique_ptr<HotRegion> owned) {
 
 /// Drops regions until this one has room, those first that were entered least recently.
 bool Tier2::make_room(const HotRegion& hot) {
+    collect();
     const uint64_t needed = footprint(hot.code);
     if (needed > options_.code_bytes) return false;
     while (stats_.live_bytes + needed > options_.code_bytes) {
