@@ -72,6 +72,24 @@ bool read_code(uint64_t address, uint16_t& out) {
 }
 }  // namespace
 
+std::string stop_reason(const kvm_run& run, uint64_t rip) {
+    switch (run.exit_reason) {
+        case KVM_EXIT_SHUTDOWN:
+            return fmt::format("the virtual machine stopped with a triple fault, at {:#x}", rip);
+        case KVM_EXIT_INTERNAL_ERROR:
+            return fmt::format("KVM cannot run the virtual machine (internal error {}, at {:#x})",
+                               run.internal.suberror, rip);
+        case KVM_EXIT_FAIL_ENTRY:
+            return fmt::format("KVM cannot enter the virtual machine (reason {:#x})",
+                               uint64_t{run.fail_entry.hardware_entry_failure_reason});
+        case KVM_EXIT_MMIO:
+            return fmt::format(
+                "the virtual machine touched physical memory that it does not have, {:#x}, at {:#x}",
+                uint64_t{run.mmio.phys_addr}, rip);
+        default: return fmt::format("the virtual machine stopped (exit {}, at {:#x})", run.exit_reason, rip);
+    }
+}
+
 ProcessorThread::ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native,
                                  CodeRange code, WindowFaultFn handler, Table* root)
     : processor_(std::move(processor)),
@@ -169,23 +187,9 @@ std::string ProcessorThread::describe(const ExceptionFrame& frame) {
 
 Result<bool> ProcessorThread::handle_exit() {
     kvm_run& run = processor_.run();
-    switch (run.exit_reason) {
-        case KVM_EXIT_IO:
-            if (run.io.port == static_cast<uint16_t>(Port::Exception))
-                return handle_exception(*reinterpret_cast<ExceptionFrame*>(processor_.regs().rsp));
-            break;
-        case KVM_EXIT_SHUTDOWN: return std::unexpected("the virtual machine stopped with a triple fault");
-        case KVM_EXIT_INTERNAL_ERROR:
-            return std::unexpected(
-                fmt::format("KVM cannot run the virtual machine (internal error {}, at {:#x})",
-                            run.internal.suberror, processor_.regs().rip));
-        case KVM_EXIT_FAIL_ENTRY:
-            return std::unexpected(fmt::format("KVM cannot enter the virtual machine (reason {:#x})",
-                                               uint64_t{run.fail_entry.hardware_entry_failure_reason}));
-        default: break;
-    }
-    return std::unexpected(fmt::format("the virtual machine stopped (exit {}, at {:#x})", run.exit_reason,
-                                       processor_.regs().rip));
+    if (run.exit_reason == KVM_EXIT_IO && run.io.port == static_cast<uint16_t>(Port::Exception))
+        return handle_exception(*reinterpret_cast<ExceptionFrame*>(processor_.regs().rsp));
+    return std::unexpected(stop_reason(run, processor_.regs().rip));
 }
 
 /// False: the body has ended.

@@ -30,6 +30,9 @@ struct ExitCounts {
     }
 };
 
+/// One line that says why the machine stopped: an exit that is none of those that are expected.
+std::string stop_reason(const kvm_run& run, uint64_t rip);
+
 class ProcessorThread {
   public:
     static Result<std::unique_ptr<ProcessorThread>> create(VirtualMachine& vm, Arena& arena,

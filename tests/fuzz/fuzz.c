@@ -8,12 +8,11 @@
 #define SCRATCH 0x44000000ul  // 16 MiB that anything may write
 #define SCRATCH_SIZE 0x1000000ul
 #define USER_CODE_VA 0x3000000000ul
-#define ROUNDS 5000
 #define TIMER_INTID 27
 
-// run.sh finds this word in the ELF file and puts the seed behind them.
-__attribute__((used, section(".data"))) volatile u64 fuzz_seed[3] = {0x6465657366757a7a, 0x41726c4172634c41,
-                                                                     1};
+// run.sh finds the first word in the ELF file and puts the seed and the number of rounds behind the second.
+__attribute__((used, section(".data"))) volatile u64 fuzz_seed[4] = {0x6465657366757a7a, 0x41726c4172634c41,
+                                                                     1, 5000};
 
 void fuzz_start(void);
 void fuzz_next(void);
@@ -266,9 +265,9 @@ static void firmware(void) {
 
 __attribute__((noreturn)) void fuzz_next(void) {
     struct fuzz_cpu* const me = self();
-    if (me->round++ >= ROUNDS && cpu_number() == 0) {
+    if (me->round++ >= fuzz_seed[3] && cpu_number() == 0) {
         for (unsigned i = 0; i < 9; ++i) say("%d ", me->kinds[i]);
-        say("\nall %d rounds\n", (u64)ROUNDS);
+        say("\nall %d rounds\n", fuzz_seed[3]);
         bm_off();
     }
     // The timer ends a round that does not end itself. Rounds before may have done anything to the

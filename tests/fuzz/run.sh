@@ -2,10 +2,14 @@
 # Runs the fuzz guest from many seeds. Arclight may end by itself or be told to by SIGTERM at the time limit; it must not
 # die of a signal of its own, report a sanitizer's finding, or not react.
 #   run.sh ELF [FIRST_SEED]
-# The environment: ARCLIGHT; FUZZ_SECONDS (25; with ARCLIGHT_NIGHTLY=1: 600) is how long to go on starting runs.
+# The environment: ARCLIGHT; ARCLIGHT_OPTIONS, words; FUZZ_SECONDS (25; with ARCLIGHT_NIGHTLY=1: 600) is how long to
+# go on starting runs; FUZZ_ROUNDS (5000) is how long one run is.
 set -u
 elf=$1 seed=${2:-1}
 seconds=${FUZZ_SECONDS:-25}
+case " ${ARCLIGHT_OPTIONS:-} " in
+    *' kvm '*) "$ARCLIGHT" probe | grep -Eq '^kvm +usable' || { echo "skipped: no /dev/kvm that can be used"; exit 77; } ;;
+esac
 [ "${ARCLIGHT_NIGHTLY:-}" = 1 ] && seconds=${FUZZ_SECONDS:-600} seed=${2:-$(date +%s)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -13,16 +17,22 @@ at=$(grep -abo zzufseed "$elf" | head -1 | cut -d: -f1)
 [ -n "$at" ] || { echo "no place for the seed in $elf"; exit 1; }
 truncate -s 1M "$work/disk"
 
+# A word of eight bytes behind the mark.
+put() {
+    bytes=$(printf '%016x' "$2" | sed -E 's/(..)/\1 /g' | tr ' ' '\n' | grep . | tac | sed 's/^/\\x/' | tr -d '\n')
+    # shellcheck disable=SC2059 # the bytes are the format
+    printf "$bytes" | dd of="$work/guest" bs=1 seek=$((at + $1)) conv=notrunc status=none
+}
+
 runs=0 ended=0 stopped=0
 limit=$((SECONDS + seconds))
 while [ $SECONDS -lt $limit ]; do
     cp "$elf" "$work/guest"
-    bytes=$(printf '%016x' "$seed" | sed -E 's/(..)/\1 /g' | tr ' ' '\n' | grep . | tac | sed 's/^/\\x/' | tr -d '\n')
-    # shellcheck disable=SC2059 # the bytes are the format
-    printf "$bytes" | dd of="$work/guest" bs=1 seek=$((at + 16)) conv=notrunc status=none
+    put 16 "$seed"
+    put 24 "${FUZZ_ROUNDS:-5000}"
     cpus=$((seed % 3 == 0 ? 4 : 1))
     # A guest that is still running after this is stuck, as guests may be.
-    timeout -k 15 8 "$ARCLIGHT" run -m 128 --smp $cpus --drive "file=$work/disk,format=raw" --kernel "$work/guest" \
+    timeout -k 15 8 "$ARCLIGHT" run ${ARCLIGHT_OPTIONS:-} -m 128 --smp $cpus --drive "file=$work/disk,format=raw" --kernel "$work/guest" \
         < /dev/null > "$work/out" 2> "$work/err"
     status=$?
     runs=$((runs + 1))

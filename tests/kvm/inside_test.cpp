@@ -402,6 +402,77 @@ TEST_F(Stops, StackOverflow) {
         "0x");
 }
 
+/// Without descriptor tables no exception arrives, nor the one that says so.
+TEST_F(Stops, TripleFault) {
+    VirtualMachine vm = VirtualMachine::create().value();
+    Arena arena(size_t{8} << 20);
+    ProcessMap process(vm, arena);
+    auto thread =
+        ProcessorThread::create(vm, arena, process, the_probe().native_ring0, CodeRange{0, 12}, nullptr);
+    ASSERT_TRUE(thread) << thread.error();
+    int first = 0;
+    ASSERT_TRUE((*thread)->run([&] { first = 1; }));
+    std::memset(reinterpret_cast<void*>(arena.base()), 0, Arena::kSystemBytes);
+    const auto ran = (*thread)->run([] { touch(0x18); });
+    ASSERT_FALSE(ran);
+    EXPECT_NE(ran.error().find("triple fault"), std::string::npos) << ran.error();
+    EXPECT_EQ(first, 1);
+    EXPECT_EQ(run([&] { first = 2; }), "") << "another machine goes on";
+    EXPECT_EQ(first, 2);
+}
+
+/// The page tables that code inside can write lead to memory that the machine does not have.
+TEST_F(Stops, PhysicalMemoryThatIsNotThere) {
+    const auto stop = [&](const std::function<void(uint64_t)>& use) {
+        ProcessorThread& p = processor();
+        Table* table = p.root();
+        unsigned entry = 1;
+        while (table[entry] != 0) ++entry;
+        const uint64_t address = uint64_t{entry} << 39;
+        table = arena_->descend(table[entry]);
+        table = arena_->descend(table[0]);
+        table = arena_->descend(table[0]);
+        const uint64_t far = uint64_t{1} << (vm_->physical_bits() - 2);
+        table[0] = far | mmu::host_entry::kPresent | mmu::host_entry::kWritable | mmu::host_entry::kUser |
+                   mmu::host_entry::kAccessed | mmu::host_entry::kDirty;
+        const auto ran = p.run([&] { use(address); });
+        EXPECT_FALSE(ran);
+        return ran ? std::string() : ran.error();
+    };
+    for (const auto& error :
+         {stop([](uint64_t a) { touch(a); }), stop([](uint64_t a) { reinterpret_cast<void (*)()>(a)(); })}) {
+        // Fetched from nowhere, some hosts' bytes are an unknown instruction.
+        EXPECT_TRUE(error.find("virtual machine") != std::string::npos || error.starts_with("exception 6 "))
+            << error;
+        EXPECT_EQ(error.find('\n'), std::string::npos);
+    }
+    int after = 0;
+    EXPECT_EQ(run([&] { after = 1; }), "");
+    EXPECT_EQ(after, 1);
+}
+
+TEST(StopReason, SaysWhatHappenedInOneLine) {
+    const auto says = [](kvm_run& run, const char* with) {
+        const std::string text = stop_reason(run, 0x1234);
+        EXPECT_NE(text.find(with), std::string::npos) << text;
+        EXPECT_EQ(text.find('\n'), std::string::npos);
+    };
+    const auto run = std::make_unique<kvm_run>();
+    run->exit_reason = KVM_EXIT_SHUTDOWN;
+    says(*run, "triple fault, at 0x1234");
+    run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+    run->fail_entry.hardware_entry_failure_reason = 0x8000'0021;
+    says(*run, "cannot enter the virtual machine (reason 0x80000021)");
+    run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+    run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+    says(*run, "internal error 1, at 0x1234");
+    run->exit_reason = KVM_EXIT_MMIO;
+    run->mmio.phys_addr = 0x7000;
+    says(*run, "does not have, 0x7000");
+    run->exit_reason = KVM_EXIT_HLT;
+    says(*run, "exit 5, at 0x1234");
+}
+
 // ---- Machines that cannot be made
 // -----------------------------------------------------------------------------------
 
