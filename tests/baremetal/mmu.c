@@ -533,6 +533,16 @@ static void mmu_off(void) {
     }
 }
 
+// Both at once, with the code that does it running in that half: so without translation in between.
+static void set_lower_half(u64* table, u64 tcr) {
+    set_sctlr(0, 1);
+    write_sysreg(ttbr0_el1, table);
+    write_sysreg(tcr_el1, tcr);
+    isb();
+    tlbi(vmalle1);
+    set_sctlr(1, 0);
+}
+
 // Sizes of both halves. TTBR0 must keep the runtime reachable, so its small sizes start at its level 1 table.
 static void sizes(void) {
     say("T1SZ\n");
@@ -557,17 +567,11 @@ static void sizes(void) {
     u64* const level1 = (u64*)(bm_root[0][0] & 0xfffffffff000);
     for (unsigned size = 25; size <= 32; ++size) {
         const unsigned bits = 64 - size;
-        write_sysreg(ttbr0_el1, level1);
-        write_sysreg(tcr_el1, (TCR_DEFAULT & ~63ul) | size);
-        isb();
-        tlbi(vmalle1);
+        set_lower_half(level1, (TCR_DEFAULT & ~63ul) | size);
         TRY("ldr x2, [x3]", page, 1);
         TRY("ldr x2, [x3]", 1ul << bits | page, 1);
         TRY("ldr x2, [x3]", (1ul << bits) - 0x1000, 1);
-        write_sysreg(ttbr0_el1, bm_root[0]);
-        write_sysreg(tcr_el1, TCR_DEFAULT);
-        isb();
-        tlbi(vmalle1);
+        set_lower_half(bm_root[0], TCR_DEFAULT);
     }
     say("EPD1\n");
     write_sysreg(ttbr1_el1, bm_root[1]);

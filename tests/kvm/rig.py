@@ -53,13 +53,13 @@ def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1):
     return Result(done.returncode, done.stdout, time.monotonic() - start)
 
 
-def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1):
-    """`arclight run` with each of these lists of arguments, in one boot of the rig: its Results, with the
+def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=()):
+    """`arclight run` with each of these lists of arguments, and then the `last`, in one boot of the rig: its Results, with the
     whole boot's time and `counters`, what --stats-json wrote."""
     script = ["#!/bin/busybox sh"]
     for n, arguments in enumerate(arclight_arguments):
-        words = " ".join("'" + a + "'" for a in arguments)
-        script.append(f"/t/arclight run {words} --stats-json /tmp/stats 2>&1; r=$?")
+        words = " ".join("'" + a + "'" for a in [*arguments, "--stats-json", "/tmp/stats", *last])
+        script.append(f"/t/arclight run {words} 2>&1; r=$?")
         script.append(f"echo; echo '=== counters'; /bin/busybox cat /tmp/stats; echo; echo \"=== {n} ended with $r\"")
     path = os.path.join(work, "each")
     with open(path, "w") as f:

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 namespace arclight::mmu {
@@ -39,6 +40,15 @@ TEST(PageSet, AgreesWithAMap) {
         if (i % 5000 == 0) {
             set.erase_non_global();
             std::erase_if(model, [](const auto& e) { return e.second; });
+        }
+        if (i % 1'700 == 0) {
+            const unsigned bits = i % 2 == 0 ? 21 : 13;
+            const uint64_t from = random() & 0x3f'f000;
+            const auto inside = [&](const auto& e) {
+                return ((e.first ^ from) & ((uint64_t{1} << 56) - 1)) >> bits == 0;
+            };
+            ASSERT_EQ(set.erase_range(from, bits), std::any_of(model.begin(), model.end(), inside));
+            std::erase_if(model, inside);
         }
         if (i % 30'000 == 0) {
             set.clear();

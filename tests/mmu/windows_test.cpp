@@ -534,6 +534,46 @@ TEST(Windows, TheViewFilledLongestAgoMakesRoom) {
     EXPECT_EQ(m.windows.stats().evictions, 1u);
 }
 
+TEST(Windows, WriteProtectionTakesOneMappingBack) {
+    Model m(2, 20, 4);
+    const auto writable = [&](unsigned view, uint64_t va) {
+        return m.windows.is_writable(view, va, page_at(va).host);
+    };
+    ASSERT_TRUE(m.fill(0, page_at(0x5000)));
+    ASSERT_TRUE(m.fill(0, page_at(0x6000)));
+    ASSERT_TRUE(m.fill(1, page_at(0x5000)));
+    EXPECT_TRUE(writable(0, 0x5000));
+    EXPECT_FALSE(m.windows.is_writable(0, 0x5000, page_at(0x5000).host + 0x1000)) << "another page of RAM";
+    m.windows.write_protect(0, 0x5000);
+    m.windows.write_protect(0, 0x9000);
+    m.windows.write_protect(1, uint64_t{1} << 40);
+    EXPECT_FALSE(writable(0, 0x5000));
+    EXPECT_TRUE(m.host.walk(0x5000 + m.view(0).window[0])) << "it can be read";
+    EXPECT_TRUE(writable(0, 0x6000));
+    EXPECT_TRUE(writable(1, 0x5000));
+    const uint64_t before = m.windows.stats().invalidations;
+    m.windows.finish();
+    EXPECT_EQ(m.windows.stats().invalidations, before + 1);
+}
+
+TEST(Windows, RangesGoWhole) {
+    for (const unsigned bits : {21u, 30u, 39u}) {
+        Model m(1, 40, 4);
+        const uint64_t base = uint64_t{1} << bits, size = base;
+        const bool one_slot = bits < 39;
+        const uint64_t inside[] = {base, base + 0x3000, base + size / 2};
+        for (const uint64_t va : inside) ASSERT_TRUE(m.fill(0, page_at(va)));
+        ASSERT_TRUE(m.fill(0, page_at(base - 0x2000)));
+        m.windows.drop_range(0, base, bits);
+        for (const uint64_t va : inside) EXPECT_FALSE(m.windows.is_writable(0, va, page_at(va).host)) << bits;
+        EXPECT_EQ(m.windows.is_writable(0, base - 0x2000, page_at(base - 0x2000).host), one_slot)
+            << "beyond a slot's size, everything";
+        m.windows.finish();
+        m.windows.drop_all(0);
+        m.windows.finish();
+    }
+}
+
 TEST(Windows, ReadOnlyAfterWritableIsBelieved) {
     Model m(1, 10, 2);
     WindowSet::Page page = page_at(0x5000);
