@@ -73,7 +73,10 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
                             .cache_bytes = options_.jit_cache_bytes,
                             .faults = options_.jit_faults};
     if (tier2.synchronous) tier2.threshold = 1;
-    if (options_.jit_threshold) tier2.threshold = *options_.jit_threshold;
+    if (options_.jit_threshold) {
+        tier2.heat = tier2.heat / tier2.threshold * *options_.jit_threshold;
+        tier2.threshold = *options_.jit_threshold;
+    }
     engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                         .concurrent = options_.cpus > 1,
                                                                         .tier2 = tier2,

@@ -346,7 +346,8 @@ void Tier2::make(const Region* region, RegionDump* text, Made& made) {
         if (region != nullptr) made.object = compiler_->compile(*region, text);
         if (!made.object.empty()) {
             made.code = compiler_->load(made.object);
-            if (!made.code) made.failure = "a region's object file does not load";
+            made.useless = !made.code;
+            if (made.useless) made.failure = "a region's object file does not load";
         }
     } catch (const std::exception& e) {
         made.failure = e.what();
@@ -471,7 +472,7 @@ bool Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, boo
         Made made;
         made.object = stored.object;
         make(nullptr, nullptr, made);
-        if (!made.code) store_->remove(key, stored);
+        if (made.useless) store_->remove(key, stored);
         lock.lock();
         compiling_ = nullptr;
         stats_.cache_ns += made.ns;

@@ -122,6 +122,7 @@ class Tier2 {
         std::optional<RegionCode> code;
         std::string object, failure;
         uint64_t ns = 0;
+        bool useless = false;  ///< the object file does not load
     };
     enum class Fit : uint8_t { Yes, NotYet, Never };
 
