@@ -126,6 +126,16 @@ def warm_up(all_variants, guest, settings, spec_disk, state):
     return usable
 
 
+def shadow_result(out):
+    """What bench/shadow left beside the sweep's directories, or None."""
+    try:
+        with open(os.path.join(os.path.dirname(out), "shadow.json")) as f:
+            found = json.load(f)
+        return found if found.get("kind") == "arclight-shadow" else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 def write_output(result, out):
     quiet = False
     path, html = os.path.join(out, "result.json"), os.path.join(out, "report.html")
@@ -231,6 +241,7 @@ def sweep(o):
         say(f"stopped; nothing is lost: the same command goes on from {len(state.samples())} measurements")
         return 130
     info["stopped"] = stopped
+    info["shadow"] = shadow_result(out)
     state.append({"type": "finished"})
     result = current()
     progress.clear()

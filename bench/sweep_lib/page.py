@@ -160,6 +160,33 @@ def exits_chart(result):
     return "".join(parts) or '<p class="note">No statistics.</p>'
 
 
+SHADOW_CAUSES = [("translations", "plain", "translations that are not there"), ("TLBI", "v0", "TLB invalidations"),
+                 ("table stores", "slow", "stores to tables"), ("switches", "translate", "switches of address spaces")]
+
+
+def shadow_section(result):
+    """What bench/shadow measured: exits by cause under each policy."""
+    parts = ["<h2>Shadow policies</h2><p class='soft'>Exits of bench/shadow's workloads, in percent of traditional shadow paging's (T); "
+             "S: Swift Shadow Paging with its cache of roots, N: without. The paper has 23 to 56 % fewer exits for S than for T.</p>",
+             key([(c if c != "slow" else "bad", text) for _, c, text in SHADOW_CAUSES])]
+    names = {"ssp": "S", "ssp-nocache": "N", "tsp": "T"}
+    for world, rows in result["worlds"].items():
+        groups = []
+        for name, row in rows.items():
+            whole = max(row["tsp"]["exits"], 1)
+            groups.append((name, [(short, [(cause, css, 100 * row[policy]["causes"][cause] / whole) for cause, css, _ in SHADOW_CAUSES])
+                                  for policy, short in names.items()]))
+        title = "Process world, soft TLB" if world == "process" else "KVM world with nested paging, emulated (the rig)"
+        lines = "".join(f"<tr><td>{esc(name)}<span class='about'>{esc(result['about'].get(name, ''))}</span></td>" + "".join(f"<td>{row[p]['exits']:.0f}</td>" for p in names) +
+                        "".join(f"<td>{row[p]['synchronisations']:.0f}</td>" for p in names) +
+                        "".join(f"<td>{100 * row[p]['wasted fills'] / max(row[p]['fills'], 1):.0f} %</td>" for p in names) +
+                        "".join(f"<td>{row[p]['seconds']:.2f}</td>" for p in names) + "</tr>" for name, row in rows.items())
+        head = "".join(f"<th>{esc(what)} {short}</th>" for what in ("exits", "syncs", "wasted", "s") for short in names.values())
+        parts.append(f"<p class='note'>{title}:</p><div class='box'>{charts.stacked_groups(groups, 'exits in percent of traditional shadow paging')}</div>"
+                     f"<div class='box'><table><thead><tr><th>workload</th>{head}</tr></thead><tbody>{lines}</tbody></table></div>")
+    return "".join(parts)
+
+
 def full_table(result):
     ours = sorted(result["means"], key=lambda v: v != result["headline"])
     native, counted = any("native" in e["seconds"] for e in result["programs"].values()), bool(result.get("instructions"))
@@ -220,9 +247,13 @@ def render(result):
              "<h2>Tiers and worlds</h2><p class='soft'>Geometric means over the programs, by configuration of Arclight; the line is QEMU.</p>", tiers_chart(result),
              "<p class='soft'>CPU seconds of all runs and boots, and the share that went into translating:</p>", time_chart(result),
              "<h2>Exits by cause</h2><p class='soft'>How often translated code was left, and why: all runs together. Logarithmic.</p>", exits_chart(result),
-             "<h2>All figures</h2>", full_table(result), "<h2>How it was measured</h2>", how(result)]
+             shadow_section(result["shadow"]) if result.get("shadow") else "", "<h2>All figures</h2>", full_table(result), "<h2>How it was measured</h2>", how(result)]
+    return document("Arclight against QEMU TCG", "".join(parts))
+
+
+def document(title, body):
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>Arclight against QEMU TCG</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n")
+            f"<title>{esc(title)}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n")
 
 
 def chart(result):
