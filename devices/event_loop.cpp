@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "devices/host_thread.h"
 
@@ -105,9 +106,28 @@ EventLoop::Timer::~Timer() {
 // path.
 void EventLoop::Timer::arm(int64_t deadline_ns) {
     deadline_.store(deadline_ns);
-    if (deadline_ns >= loop_.programmed_.load()) return;
+    if (deadline_ns >= loop_.programmed_.load() - slack_ns) return;
     const std::lock_guard guard(loop_.lock_);
-    if (deadline_ns < loop_.programmed_.load()) loop_.program(deadline_ns);
+    if (deadline_ns >= loop_.programmed_.load() - slack_ns) return;
+    if (!loop_.on_loop_thread()) loop_.armed_from_outside_.fetch_add(1, std::memory_order_relaxed);
+    loop_.program(deadline_ns);
+}
+
+// When a timer whose deadline was just met will be wanted again, or never if it has shown no period: two
+// intervals that were the same, and after that whole multiples of it, as after a late tick. In the middle of
+// the slack, so that a deadline computed a little earlier or later is covered.
+int64_t EventLoop::Timer::expected_next(int64_t met) {
+    constexpr int64_t longest = 20'000'000;  // waking up in vain must be rare: one tick of 50 Hz
+    constexpr int64_t near = slack_ns / 2;
+    const int64_t interval = met - std::exchange(last_, met), before = std::exchange(interval_, interval);
+    if (interval <= slack_ns || interval > longest) return never;
+    if (std::abs(interval - before) < near) {
+        period_ = interval;
+    } else if (period_ != 0) {
+        const int64_t off = interval % period_;
+        if (std::min(off, period_ - off) >= near) period_ = 0;
+    }
+    return period_ != 0 ? met + period_ + near : never;
 }
 
 void EventLoop::program(int64_t deadline_ns) {
@@ -134,6 +154,8 @@ void EventLoop::run_due_timers() {
             // Fails if it was armed anew meanwhile; then the new deadline counts.
             if (timer->deadline_.compare_exchange_strong(deadline, never)) {
                 due.push_back(timer);
+                if (const int64_t expected = timer->expected_next(deadline); expected > now)
+                    next = std::min(next, expected);
                 continue;
             }
         }

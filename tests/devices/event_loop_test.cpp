@@ -87,6 +87,50 @@ TEST(EventLoop, NoDeadlineIsLost) {
     EXPECT_FALSE(failed);
 }
 
+// As an operating system's tick does, on a host that may be late.
+TEST(EventLoop, RegularDeadlinesCostTheCallerNothing) {
+    EventLoop loop;
+    std::atomic<int64_t> fired{0};
+    EventLoop::Timer timer(loop, [&] { fired = EventLoop::now_ns(); });
+    loop.start();
+    constexpr int64_t period = 2'000'000;
+    constexpr unsigned rounds = 300;
+    int64_t deadline = EventLoop::now_ns() + period;
+    for (unsigned i = 0; i < rounds; ++i) {
+        // Each time computed anew, and so a little off.
+        const int64_t asked = deadline + static_cast<int64_t>(i * 7919 % 3000);
+        fired = 0;
+        timer.arm(asked);
+        ASSERT_TRUE(eventually([&] { return fired != 0; }));
+        ASSERT_GE(fired, asked) << i;
+        while (deadline <= EventLoop::now_ns()) deadline += period;
+    }
+    EXPECT_LT(loop.armed_from_outside(), rounds / 2);
+    // What comes before the expected time still does, and what comes after it is not early.
+    for (const int64_t after : {period / 8, period * 3}) {
+        fired = 0;
+        const int64_t asked = EventLoop::now_ns() + after;
+        timer.arm(asked);
+        ASSERT_TRUE(eventually([&] { return fired != 0; }));
+        EXPECT_GE(fired, asked);
+    }
+}
+
+TEST(EventLoop, IrregularDeadlinesAreToldAtOnce) {
+    EventLoop loop;
+    std::atomic<int64_t> fired{0};
+    EventLoop::Timer timer(loop, [&] { fired = EventLoop::now_ns(); });
+    loop.start();
+    for (unsigned i = 0; i < 50; ++i) {
+        fired = 0;
+        const int64_t asked = EventLoop::now_ns() + 1'000'000 + static_cast<int64_t>(i * i % 17) * 100'000;
+        timer.arm(asked);
+        ASSERT_TRUE(eventually([&] { return fired != 0; }));
+        ASSERT_GE(fired, asked);
+    }
+    EXPECT_GT(loop.armed_from_outside(), 25u);
+}
+
 TEST(EventLoop, DescriptorsPauseAndResume) {
     EventLoop loop;
     int ends[2];
