@@ -17,7 +17,7 @@ bool Bus::map(uint64_t base, uint64_t size, Device& device, std::string_view nam
     auto mapping = std::make_unique<Mapping>();
     mapping->base_ = base;
     mapping->size_ = size;
-    mapping->device_ = &device;
+    mapping->device_ = mapping->own_ = &device;
     mapping->name_ = name;
     mapping->order_ = static_cast<unsigned>(mappings_.size());
     mappings_.insert(after, std::move(mapping));
@@ -37,14 +37,14 @@ static bool valid_size(unsigned size) { return size <= 8 && std::has_single_bit(
 
 bool Bus::read(uint64_t pa, unsigned size, uint64_t& out) {
     Mapping* mapping = valid_size(size) ? lookup(pa, size) : nullptr;
-    if (mapping == nullptr) return false;
+    if (mapping == nullptr || !mapping->answers()) return false;
     out = mapping->read(pa, size);
     return true;
 }
 
 bool Bus::write(uint64_t pa, unsigned size, uint64_t value) {
     Mapping* mapping = valid_size(size) ? lookup(pa, size) : nullptr;
-    if (mapping == nullptr) return false;
+    if (mapping == nullptr || !mapping->answers()) return false;
     mapping->write(pa, size, value);
     return true;
 }
@@ -56,8 +56,26 @@ Device* Bus::find(uint64_t pa, uint64_t* offset) const {
     return mapping->device_;
 }
 
+Bus::Mapping* Bus::named(std::string_view name) const {
+    const auto found =
+        std::ranges::find_if(mappings_, [&](const auto& mapping) { return mapping->name_ == name; });
+    return found != mappings_.end() ? found->get() : nullptr;
+}
+
+bool Bus::steer(std::string_view name, Device* device) {
+    Mapping* mapping = named(name);
+    if (mapping != nullptr) mapping->device_ = device;
+    return mapping != nullptr;
+}
+
+bool Bus::restore(std::string_view name) {
+    Mapping* mapping = named(name);
+    if (mapping != nullptr) mapping->device_ = mapping->own_;
+    return mapping != nullptr;
+}
+
 void Bus::reset() {
-    for (const auto& mapping : mappings_) mapping->device_->reset();
+    for (const auto& mapping : mappings_) mapping->own_->reset();
 }
 
 void Bus::add_to_device_tree(FdtWriter& fdt) const {
@@ -65,7 +83,7 @@ void Bus::add_to_device_tree(FdtWriter& fdt) const {
     for (const auto& mapping : mappings_) ordered.push_back(mapping.get());
     std::sort(ordered.begin(), ordered.end(),
               [](const auto* a, const auto* b) { return a->order_ < b->order_; });
-    for (const Mapping* mapping : ordered) mapping->device_->add_to_device_tree(fdt);
+    for (const Mapping* mapping : ordered) mapping->own_->add_to_device_tree(fdt);
 }
 
 std::vector<Bus::Stats> Bus::stats() const {

@@ -33,7 +33,8 @@ class Device {
     virtual void add_to_device_tree(FdtWriter&) const {}
 };
 
-// The physical address map of everything that is not RAM. Filled at set-up, immutable while CPUs run.
+// The physical address map of everything that is not RAM. Filled at set-up; while CPUs run, only which device
+// answers in a mapping may change.
 class Bus {
   public:
     struct Stats {
@@ -50,14 +51,17 @@ class Bus {
             const uint64_t offset = pa - base_;
             return offset < size_ && size <= size_ - offset;
         }
+        // False: accesses fail (steer()).
+        bool answers() const { return device_.load(std::memory_order_relaxed) != nullptr; }
         // All of the access is inside.
         uint64_t read(uint64_t pa, unsigned size) {
             count(&Counters::reads);
-            return device_->read(pa - base_, size);
+            Device* device = device_.load(std::memory_order_acquire);
+            return device != nullptr ? device->read(pa - base_, size) : ~uint64_t{0};
         }
         void write(uint64_t pa, unsigned size, uint64_t value) {
             count(&Counters::writes);
-            device_->write(pa - base_, value, size);
+            if (Device* device = device_.load(std::memory_order_acquire)) device->write(pa - base_, value, size);
         }
 
       private:
@@ -72,7 +76,8 @@ class Bus {
         }
         uint64_t base_ = 0;
         uint64_t size_ = 0;
-        Device* device_ = nullptr;
+        std::atomic<Device*> device_{nullptr};
+        Device* own_ = nullptr;  // as mapped
         std::string name_;
         unsigned order_ = 0;
         std::array<Counters, layout::max_cpus> counters_;
@@ -91,12 +96,20 @@ class Bus {
     // The device at pa and the offset inside it, or nullptr. Calls made on it directly are not counted.
     Device* find(uint64_t pa, uint64_t* offset) const;
 
+    // Lets another device answer at the mapping of this name; none (nullptr): accesses fail. An access that
+    // has begun ends where it began. False: there is no such mapping.
+    bool steer(std::string_view name, Device* device);
+    // Back to the device that was mapped.
+    bool restore(std::string_view name);
+
     void reset();
     // Nodes appear in the order of map() calls.
     void add_to_device_tree(FdtWriter& fdt) const;
     std::vector<Stats> stats() const;
 
   private:
+    Mapping* named(std::string_view name) const;
+
     std::vector<std::unique_ptr<Mapping>> mappings_;  // sorted by base
 };
 

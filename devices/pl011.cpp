@@ -118,7 +118,36 @@ void Pl011::update() {
     flags_.store(
         fr_transmit_empty | (count_ == 0 ? fr_receive_empty : 0) | (count_ >= depth() ? fr_receive_full : 0),
         std::memory_order_relaxed);
-    line_.set((raw_ & mask_) != 0);
+    line_.set(connected_ && (raw_ & mask_) != 0);
+}
+
+void Pl011::take_over(Pl011& other) {
+    if (&other == this) return;
+    const std::scoped_lock guard(lock_, other.lock_);
+    constexpr uint32_t received = interrupt_receive | interrupt_timeout;
+    low_power_ = other.low_power_;
+    integer_baud_ = other.integer_baud_;
+    fractional_baud_ = other.fractional_baud_;
+    if (((line_control_ ^ other.line_control_) & lcr_fifo_enable) != 0) {
+        count_ = 0;
+        raw_ &= ~received;
+    }
+    line_control_ = other.line_control_;
+    control_ = other.control_;
+    fifo_levels_ = other.fifo_levels_;
+    mask_ = other.mask_;
+    raw_ = (raw_ & received) | (other.raw_ & ~received);
+    dma_control_ = other.dma_control_;
+    other.connected_ = false;
+    other.update();
+    connected_ = true;
+    update();
+}
+
+void Pl011::disconnect() {
+    const std::lock_guard guard(lock_);
+    connected_ = false;
+    update();
 }
 
 // ---- registers

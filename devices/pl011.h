@@ -32,6 +32,12 @@ class Pl011 final : public Device {
     void reset() override;
     void add_to_device_tree(FdtWriter& fdt) const override;
 
+    // Goes on where another one is: as it was programmed, and with its interrupt, which the other one loses.
+    // What either has received stays where it is.
+    void take_over(Pl011& other);
+    // Without an interrupt until it takes over.
+    void disconnect();
+
     // Offers one byte of input. False: no room; the space callback will say when to offer again.
     bool receive(uint8_t byte);
     // How many bytes receive() would take now. Zero likewise asks for the space callback.
@@ -63,6 +69,7 @@ class Pl011 final : public Device {
     size_t head_ = 0;
     size_t count_ = 0;
     bool refused_ = false;
+    bool connected_ = true;  // to the interrupt controller
     uint32_t low_power_ = 0;
     uint32_t integer_baud_ = 0;
     uint32_t fractional_baud_ = 0;

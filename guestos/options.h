@@ -62,6 +62,9 @@ struct RunOptions {
     bool count_instructions = false;
     bool stats = false;
     std::string stats_file;  // JSON; empty: a table on stderr
+    std::string lightv;      // policy file; empty: none
+    std::string control;     // path of the control socket; empty: none
+    std::string symbols;     // the kernel's symbols; empty: none
 
     // The default guest's session (guestos/session.h): none for a foreign initrd.
     bool session = false;

@@ -67,6 +67,25 @@ bool permitted(uint8_t permissions, const Access& access) {
     return (permissions & (write ? kEl1Write : kEl1Read)) != 0;
 }
 
+enum class Replaced : uint8_t { Yes, Changed, Refused };
+
+/// Takes `desired` for `expected`; Changed: it was another, which is now `expected`.
+Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t* slot, uint64_t& expected,
+                 uint64_t desired) {
+    const auto exchange = [&] {
+        return __atomic_compare_exchange_n(slot, &expected, desired, false, __ATOMIC_ACQ_REL,
+                                           __ATOMIC_ACQUIRE)
+                   ? Replaced::Yes
+                   : Replaced::Changed;
+    };
+    if (!memory.targets_pages()) return exchange();
+    // The page of the table may be on its way to another place.
+    const SecondStage::Access guard(memory.stage());
+    if ((memory.page_flags(pa) & page_flag::kNoWrite) != 0) return Replaced::Refused;
+    slot = reinterpret_cast<uint64_t*>(memory.host(pa, 8));
+    return exchange();
+}
+
 // Stage 1 off (D8.2.12): flat, data is Device-nGnRnE, fetches are Normal.
 WalkResult flat(const TranslationRegs& regs, uint64_t va, const Access& access) {
     const uint64_t pa = regs.without_tag(va);
@@ -148,8 +167,10 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         *path = {.table = {table}, .count = 1, .first_level = half.start_level, .va_bits = half.va_bits};
 
     for (;;) {
-        uint8_t* host = memory.host(table + offset * 8, 8);
-        if (host == nullptr) return fault(FaultKind::ExternalOnWalk, level);
+        const uint64_t place = table + offset * 8;
+        uint8_t* host = memory.host(place, 8);
+        if (host == nullptr || (memory.page_flags(place) & page_flag::kNoRead) != 0)
+            return fault(FaultKind::ExternalOnWalk, level);
         // Tables are naturally aligned in RAM, whose host mapping is page aligned; other CPUs write them at
         // any time.
         auto* slot = reinterpret_cast<uint64_t*>(host);
@@ -185,9 +206,9 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         const bool dirty_managed = regs.hardware_dirty && (descriptor & kDbm) != 0;
         if (dirty_managed && access.kind == AccessKind::Write) updated &= ~kAp2ReadOnly;
         if (updated != descriptor && access.update) {
-            if (!__atomic_compare_exchange_n(slot, &descriptor, updated, false, __ATOMIC_ACQ_REL,
-                                             __ATOMIC_ACQUIRE))
-                continue;
+            const Replaced done = replace(memory, place, slot, descriptor, updated);
+            if (done == Replaced::Refused) return fault(FaultKind::ExternalOnWalk, level);
+            if (done == Replaced::Changed) continue;
             descriptor = updated;
         }
 

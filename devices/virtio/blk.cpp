@@ -182,6 +182,7 @@ void Blk::drain(Mmio& transport) {
     Chain chain;
     std::unique_lock held(transport.lock());
     while (transport.running()) {
+        const auto dma = transport.memory().dma();
         Queue& queue = transport.queue(0);
         const Queue::Pop got = queue.pop(chain);
         if (got == Queue::Pop::none) {

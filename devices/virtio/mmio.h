@@ -51,6 +51,7 @@ class Mmio final : public Device {
 
     // For backends. The lock orders all access to queues.
     std::mutex& lock() { return lock_; }
+    const mmu::GuestMemory& memory() const { return memory_; }
     Queue& queue(unsigned index) { return queues_[index]; }
     // May the backend take requests: DRIVER_OK, not broken, not being reset. Lock held.
     bool running() const;

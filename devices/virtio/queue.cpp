@@ -22,11 +22,6 @@ constexpr uint64_t ring_entries = 4;
 constexpr uint16_t available_no_interrupt = 1;
 constexpr uint64_t used_entry_size = 8;
 
-// Callers pass addresses that enable() has checked to be in RAM and aligned to two bytes.
-std::atomic_ref<uint16_t> field16(uint8_t* ring, uint64_t offset) {
-    return std::atomic_ref<uint16_t>(*reinterpret_cast<uint16_t*>(ring + offset));
-}
-
 }  // namespace
 
 uint64_t Chain::readable_size() const {
@@ -65,10 +60,13 @@ bool Queue::enable(const mmu::GuestMemory& memory, bool event_index, bool indire
     // 2.7: a power of two; the alignments are those of the table there.
     if (size == 0 || size > limit_ || !std::has_single_bit(size)) return false;
     if (descriptors % 16 != 0 || available % 2 != 0 || used % 4 != 0) return false;
-    descriptors_ = memory.host(descriptors, size * descriptor_size);
-    available_ = memory.host(available, ring_entries + size * 2ull + 2);
-    used_ = memory.host(used, ring_entries + size * used_entry_size + 2);
-    if (descriptors_ == nullptr || available_ == nullptr || used_ == nullptr) return false;
+    if (!memory.contains(descriptors, size * descriptor_size) ||
+        !memory.contains(available, ring_entries + size * 2ull + 2) ||
+        !memory.contains(used, ring_entries + size * used_entry_size + 2))
+        return false;
+    descriptors_ = descriptors;
+    available_ = available;
+    used_ = used;
     memory_ = &memory;
     entries_ = static_cast<uint16_t>(size);
     next_available_ = 0;
@@ -82,39 +80,43 @@ bool Queue::enable(const mmu::GuestMemory& memory, bool event_index, bool indire
 
 void Queue::reset() { *this = Queue(limit_); }
 
+// The rings are in RAM and aligned to two bytes: no field crosses a page.
+std::atomic_ref<uint16_t> Queue::field16(uint64_t ring, uint64_t offset) const {
+    return std::atomic_ref<uint16_t>(*reinterpret_cast<uint16_t*>(memory_->host(ring + offset, 2)));
+}
+
 uint16_t Queue::available_index() const {
     return field16(available_, ring_index).load(std::memory_order_acquire);
 }
 
 bool Queue::add_buffer(Chain& chain, const Descriptor& descriptor) const {
     if (descriptor.length == 0) return true;
-    uint8_t* host = memory_->host(descriptor.address, descriptor.length);
-    if (host == nullptr) return false;
-    if ((descriptor.flags & flag_write) != 0) {
-        chain.writable.emplace_back(host, descriptor.length);
-        return true;
-    }
+    const bool write = (descriptor.flags & flag_write) != 0;
     // 2.7.4.2: what the device writes comes after what it reads.
-    if (!chain.writable.empty()) return false;
-    chain.readable.emplace_back(host, descriptor.length);
-    return true;
+    if (!write && !chain.writable.empty()) return false;
+    auto& buffers = write ? chain.writable : chain.readable;
+    return memory_->pieces(descriptor.address, descriptor.length, write,
+                           [&](uint8_t* host, uint64_t bytes) { buffers.emplace_back(host, bytes); });
 }
 
 // Follows one table of descriptors, the queue's own or an indirect one. Each entry is visited once at most,
 // so a loop ends as malformed when the count exceeds what the table holds.
-bool Queue::walk(Chain& chain, const uint8_t* table, uint32_t entries, uint32_t first, bool nested) const {
+bool Queue::walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first, bool nested) const {
     uint32_t index = first;
     for (uint32_t visited = 0; visited < std::min<uint32_t>(entries, max_chain); visited++) {
         if (index >= entries) return false;
         Descriptor descriptor;
-        std::memcpy(&descriptor, table + index * descriptor_size, sizeof descriptor);
+        uint8_t raw[sizeof descriptor], *to = raw;
+        if (!memory_->pieces(table + index * descriptor_size, sizeof raw, false,
+                             [&](const uint8_t* host, uint64_t bytes) { to = std::copy_n(host, bytes, to); }))
+            return false;
+        std::memcpy(&descriptor, raw, sizeof descriptor);
         if ((descriptor.flags & flag_indirect) != 0) {
             // 2.7.5.3.1: negotiated, not inside another, alone at its place in the chain.
             if (nested || !indirect_ || (descriptor.flags & flag_next) != 0) return false;
             if (descriptor.length == 0 || descriptor.length % descriptor_size != 0) return false;
-            const uint8_t* inner = memory_->host(descriptor.address, descriptor.length);
-            if (inner == nullptr) return false;
-            return walk(chain, inner, descriptor.length / descriptor_size, 0, true);
+            if (!memory_->contains(descriptor.address, descriptor.length)) return false;
+            return walk(chain, descriptor.address, descriptor.length / descriptor_size, 0, true);
         }
         if (!add_buffer(chain, descriptor)) return false;
         if ((descriptor.flags & flag_next) == 0) return true;
@@ -139,7 +141,13 @@ Queue::Pop Queue::pop(Chain& chain) {
 void Queue::push(uint16_t head, uint32_t written) {
     if (!ready_) return;
     const uint32_t entry[2] = {head, written};
-    std::memcpy(used_ + ring_entries + (next_used_ & (entries_ - 1)) * used_entry_size, entry, sizeof entry);
+    const auto* from = reinterpret_cast<const uint8_t*>(entry);
+    // A ring that must not be written loses the answer.
+    memory_->pieces(used_ + ring_entries + (next_used_ & (entries_ - 1)) * used_entry_size, sizeof entry,
+                    true, [&](uint8_t* host, uint64_t bytes) {
+                        std::copy_n(from, bytes, host);
+                        from += bytes;
+                    });
     next_used_++;
     field16(used_, ring_index).store(next_used_, std::memory_order_release);
 }

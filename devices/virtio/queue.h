@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -9,7 +10,7 @@
 namespace arclight::devices::virtio {
 
 // One request: host views of the guest's buffers, all checked to lie in RAM. The guest may change the bytes
-// behind them at any time: read each once.
+// behind them at any time: read each once. They are valid while the thread holds GuestMemory::dma().
 struct Chain {
     uint16_t head = 0;
     std::vector<std::span<uint8_t>> readable;  // device reads
@@ -61,13 +62,15 @@ class Queue {
         uint16_t next;
     };
     bool add_buffer(Chain& chain, const Descriptor& descriptor) const;
-    bool walk(Chain& chain, const uint8_t* table, uint32_t entries, uint32_t first, bool nested) const;
+    bool walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first, bool nested) const;
     uint16_t available_index() const;
+    std::atomic_ref<uint16_t> field16(uint64_t ring, uint64_t offset) const;
 
     const mmu::GuestMemory* memory_ = nullptr;
-    uint8_t* descriptors_ = nullptr;
-    uint8_t* available_ = nullptr;
-    uint8_t* used_ = nullptr;
+    // As enable() checked them. Host addresses are not kept: pages may move (mmu/second_stage.h).
+    uint64_t descriptors_ = 0;
+    uint64_t available_ = 0;
+    uint64_t used_ = 0;
     uint16_t limit_;
     uint16_t entries_ = 0;  // size as enable() checked it; the driver may write size again
     uint16_t next_available_ = 0;

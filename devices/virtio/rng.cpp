@@ -29,6 +29,7 @@ uint32_t fill(const Chain& chain) {
 }  // namespace
 
 void Rng::notify(Mmio& transport, unsigned index) {
+    const auto dma = transport.memory().dma();
     Queue& queue = transport.queue(index);
     Chain chain;
     do {

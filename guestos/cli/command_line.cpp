@@ -27,6 +27,7 @@ int main_with(std::vector<std::string> arguments, const std::string& version, Ru
     app.footer("'arclight COMMAND --help' tells more about a command.");
     const auto run_command = add_run(app, guest, std::move(run));
     const auto initramfs_command = add_initramfs(app, guest);
+    const auto lightv_command = add_lightv(app);
     app.add_subcommand("version", "Print the version and the accelerators found on this host");
     app.add_subcommand("probe", "Print what /dev/kvm offers on this host, and what --accel auto makes of it");
 
@@ -43,6 +44,7 @@ int main_with(std::vector<std::string> arguments, const std::string& version, Ru
 
     if (app.got_subcommand("run")) return run_command();
     if (app.got_subcommand("initramfs")) return initramfs_command();
+    if (app.got_subcommand("lightv")) return lightv_command();
     if (app.got_subcommand("probe")) return print_probe();
     fmt::print("arclight {}\n", version);
     for (const auto& accelerator : find_accelerators())

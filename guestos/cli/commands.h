@@ -27,6 +27,8 @@ using RunFunction = std::function<int(const RunOptions&)>;
 std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFunction run);
 std::function<int()> add_initramfs(CLI::App& app, const GuestCommand& guest);
 
+std::function<int()> add_lightv(CLI::App& app);
+
 // Parses and runs a whole command line; returns the exit code. `run` carries out `arclight run`.
 int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run);
 

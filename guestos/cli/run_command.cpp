@@ -142,7 +142,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("TIER")
         ->check(CLI::IsMember({"tier1", "tiered", "tier2"}).description(""))
         ->group(execution);
-    command->add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")
+    command
+        ->add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")
         ->type_name("N")
         ->check(CLI::Range(1u, 1'000'000'000u).description(""))
         ->group(execution);
@@ -168,6 +169,21 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_code_cache), ""))
         ->group(execution);
+
+    const auto lightv = "LightV (mmu/lightv/README.md)";
+    command->add_option("--lightv", o.lightv, "attach modules to pages as this policy says")
+        ->type_name("FILE")
+        ->check(CLI::ExistingFile)
+        ->group(lightv);
+    command->add_option("--control", o.control, "take commands of 'arclight lightv' on this Unix socket")
+        ->type_name("PATH")
+        ->group(lightv);
+    command
+        ->add_option("--symbols", o.symbols,
+                     "the kernel's System.map or /proc/kallsyms, to pick pages by symbol")
+        ->type_name("FILE")
+        ->check(CLI::ExistingFile)
+        ->group(lightv);
 
     const auto insight = "Insight";
     command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")

@@ -43,7 +43,8 @@ Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_pt
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
-      memory_(ram_->host(), layout::ram_base, ram_->size()) {}
+      stage_(ram_->host(), layout::ram_base, ram_->size()),
+      memory_(ram_->host(), layout::ram_base, ram_->size(), &stage_) {}
 
 Board::~Board() {
     if (trace_file_ != nullptr && trace_file_ != stderr) std::fclose(trace_file_);
@@ -250,6 +251,24 @@ int32_t Board::affinity_info(uint64_t target, unsigned level) {
 
 void Board::yield(Vcpu&) {
     if (vcpus_.size() > 1) sched_yield();
+}
+
+devices::IrqLine Board::uart_line() {
+    devices::InterruptController* gic =
+        gic3_ ? static_cast<devices::InterruptController*>(gic3_.get()) : gic2_.get();
+    return {*gic, layout::first_spi_intid + layout::spi_uart};
+}
+
+void Board::forget_pages(std::span<const uint64_t> pages, bool content) {
+    if (content)
+        for (const uint64_t pa : pages) engine_->invalidate(pa, jit::kPageSize);
+    std::vector<uint64_t> posted;
+    for (auto& v : vcpus_)
+        posted.push_back(v->post({Vcpu::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}, {}}));
+    // One that is halted or off looks at its requests before it runs guest code again.
+    for (size_t i = 0; i < vcpus_.size(); ++i)
+        for (unsigned spins = 0; !vcpus_[i]->carried_out(posted[i]) && !stopping(); ++spins)
+            if (spins > 1000) sched_yield();
 }
 
 // While a CPU waits here it counts as halted: it looks at requests before it runs guest code again. So nobody

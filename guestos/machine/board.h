@@ -71,11 +71,20 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     uint64_t instructions() const;  ///< guest instructions of all CPUs, if they are counted
     std::string stats_json() const;
 
+    // ---- For LightV (guestos/lightv)
+    /// Returns when no CPU has anything of these pages in a soft TLB or window any more, nor, with `content`,
+    /// in translated code. Not on a virtual CPU's thread.
+    void forget_pages(std::span<const uint64_t> pages, bool content);
+    unsigned cpus() const { return static_cast<unsigned>(vcpus_.size()); }
+    const Vcpu& vcpu(unsigned index) const { return *vcpus_[index]; }
+    devices::IrqLine uart_line();
+
     // ---- For virtual CPUs
     const RunOptions& options() const { return options_; }
     const mmu::GuestMemory& memory() const { return memory_; }
     /// Null but for traditional shadow paging.
     mmu::TablePages* table_pages() { return table_pages_.get(); }
+    mmu::SecondStage& second_stage() { return stage_; }
     jit::Engine& engine() { return *engine_; }
     backend::World& world() { return *world_; }
     bool icc_read(unsigned cpu, uint32_t encoding, uint64_t& value);
@@ -131,6 +140,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     const RunOptions& options_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
+    mmu::SecondStage stage_;
     const mmu::GuestMemory memory_;
     std::unique_ptr<mmu::TablePages> table_pages_;
     devices::Bus bus_;

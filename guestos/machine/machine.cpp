@@ -9,6 +9,7 @@
 #include "guestos/console/console.h"
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
+#include "guestos/lightv/control.h"
 #include "guestos/machine/board.h"
 
 namespace arclight::guestos {
@@ -58,6 +59,9 @@ int run_machine(const RunOptions& options) {
             return written ? 0 : complain(written.error());
         }
 
+        auto lightv = LightvControl::create(board, options);
+        if (!lightv) return complain(lightv.error());
+
         int signal_number = 0;
         SignalWatch signals(loop, [&](int s) {
             signal_number = s;
@@ -74,6 +78,7 @@ int run_machine(const RunOptions& options) {
             console.attach(board.uart());
             loop.start();
             end = board.run(*boot);
+            lightv->reset();
             if (signal_number != 0 || hangup || end == Board::End::Quit) console.abandon_output();
             console.flush();
             loop.stop();

@@ -179,7 +179,13 @@ struct RuntimeHelpers {
             return 0;
         }
         if (target.host == nullptr) return abort(0b110101);  // unsupported atomic
+        bool refused = false;
         v.store_to_ram(target.pa, bytes, 0, 0, [&] {
+            std::optional<mmu::SecondStage::Access> guard;
+            if (target.flags != 0 && !v.settle_targeted(guard, target, address, bytes, fsc)) [[unlikely]] {
+                refused = true;
+                return;
+            }
             if (unit == 8) {
                 uint64_t expected[2] = {values[0], values[1]};
                 compare_and_swap_16(target.host, expected, values + 2);
@@ -192,7 +198,7 @@ struct RuntimeHelpers {
                 values[0] = expected & 0xffff'ffff, values[1] = expected >> 32;
             }
         });
-        return 0;
+        return refused ? abort(fsc) : 0;
     }
 };
 

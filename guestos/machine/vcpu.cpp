@@ -130,7 +130,8 @@ void Vcpu::wait_for_interrupt() {
     halted_ = false;
 }
 
-void Vcpu::post(const Request& request) {
+uint64_t Vcpu::post(const Request& request) {
+    uint64_t number;
     {
         const std::lock_guard guard(request_lock_);
         // A CPU that sleeps for long must not collect requests without end.
@@ -140,9 +141,10 @@ void Vcpu::post(const Request& request) {
         } else {
             requests_.push_back(request);
         }
-        ++posted_;
+        number = ++posted_;
     }
     state_.interrupt.store(1);
+    return number;
 }
 
 void Vcpu::process_requests() {
@@ -300,6 +302,8 @@ bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
         if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
         return false;
     }
+    if (cpu_.memory.page_flags(walk.pa) != 0 && !fetch_targeted(walk, pc, fault_code)) [[unlikely]]
+        return false;
     views_.note_code_page(view, pc, walk.page_bits, walk.non_global);
     e = {pc & kPageMask, view, view->epoch, walk.pa & kPageMask};
     pa = walk.pa;

@@ -102,7 +102,8 @@ class Vcpu final : public frontend::a64::Environment {
     void finish_step(uint64_t pc_before);
 
     // Requests of other CPUs
-    void post(const Request& request);
+    uint64_t post(const Request& request);  ///< its number
+    bool carried_out(uint64_t number) const { return completed_ >= number || halted_ || powered_off(); }
     void process_requests();
     /// After the code cache was emptied.
     void forget_code();
@@ -141,6 +142,7 @@ class Vcpu final : public frontend::a64::Environment {
     struct Target {
         uint8_t* host = nullptr;  ///< null: a device at pa
         uint64_t pa = 0;
+        uint8_t flags = 0;  ///< mmu::page_flag
     };
     void memory_slow(uint64_t descriptor, const void* host_pc);
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
@@ -151,6 +153,12 @@ class Vcpu final : public frontend::a64::Environment {
     bool access_device(const backend::MemoryAccess& access, uint64_t pa);
     void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes,
                       uint8_t* second);
+    void access_targeted(const backend::MemoryAccess& access, uint64_t va, const void* host_pc, Target first,
+                         unsigned first_bytes, Target second);
+    bool settle_targeted(std::optional<mmu::SecondStage::Access>& guard, Target& target, uint64_t va,
+                         unsigned bytes, uint8_t& fsc);
+    bool enter_targeted(const mmu::WalkResult& walk, bool write, uint8_t flags, uint8_t& fsc);
+    bool fetch_targeted(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
     uint64_t recover_pc(const void* host_pc);
     void raise_sp_alignment(const void* host_pc);
     bool raise_watchpoint(const backend::MemoryAccess& access, uint64_t va, const void* host_pc);

@@ -158,6 +158,9 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
     out.host = cpu_.memory.host(walk.pa, 1);
     device = walk.memory == mmu::MemoryType::Device;
     if (out.host != nullptr) {
+        out.flags = cpu_.memory.page_flags(walk.pa);
+        if (out.flags != 0 && !enter_targeted(walk, write, out.flags, fsc)) [[unlikely]]
+            return false;
         ++stats_.tlb_fills;
         jit::View* view = unprivileged ? state_.user_view : state_.view;
         views_.fill(view, {.va = va,
@@ -165,9 +168,11 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                            .host = out.host,
                            .page_bits = walk.page_bits,
                            .readable = walk.readable(privileged, cpu_.pan),
-                           .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa),
+                           .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa) &&
+                                       mmu::may_cache_writable(out.flags, write),
                            .non_global = walk.non_global,
-                           .may_cache = walk.may_cache() && !frontend::a64::watches_page(cpu_, va),
+                           .may_cache = walk.may_cache() && mmu::may_cache(out.flags) &&
+                                        !frontend::a64::watches_page(cpu_, va),
                            .large = large_page(walk, va)});
         if (views_.windows() != nullptr && walk.page_bits == jit::kPageBits) fill_ahead(view, va, privileged);
     }
@@ -186,6 +191,7 @@ void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged) {
         mmu::WalkResult walk;
         if (!walk_known(page, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk)) continue;
         if (!walk.accessed || walk.page_bits != jit::kPageBits) continue;
+        if (!cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0) continue;
         views_.fill_window(view, {.va = page,
                                   .pa = walk.pa,
                                   .host = cpu_.memory.host(walk.pa, kPageSize),
@@ -201,7 +207,8 @@ bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
     const mmu::TablePages* tables = board_.table_pages();
     return views_.windows() != nullptr && walk.page_bits >= kLargeBits &&
            (tables == nullptr || tables->block_is_free(walk.pa)) &&
-           cpu_.memory.host(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) != nullptr &&
+           cpu_.memory.contains(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
+           cpu_.memory.none_targeted(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
            !frontend::a64::watches_page(cpu_, va, kLargeBits);
 }
 
@@ -403,6 +410,9 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
         }
         return;
     }
+    if ((target.flags | second.flags) != 0) [[unlikely]]
+        return access_targeted(access, va, host_pc, target,
+                               static_cast<unsigned>(std::min<uint64_t>(bytes, room)), second);
     if (bytes <= room) {
         if (!write) return access_ram(access, va, target.host);
         return store_to_ram(target.pa, bytes, 0, 0, [&] { access_ram(access, va, target.host); });

@@ -1,0 +1,182 @@
+#include "guestos/lightv/control.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "devices/host_thread.h"
+#include "devices/timer.h"
+#include "guestos/lightv/policy.h"
+#include "guestos/machine/board.h"
+#include "mmu/lightv/parameters.h"
+
+namespace arclight::guestos {
+
+using devices::GenericTimer;
+using mmu::lightv::Json;
+using mmu::lightv::Parameters;
+
+namespace {
+constexpr size_t kLongestLine = 1 << 20;
+constexpr size_t kMostClients = 64;
+}  // namespace
+
+mmu::SecondStage& LightvControl::board_stage() { return board_.second_stage(); }
+
+Result<std::unique_ptr<LightvControl>> LightvControl::create(Board& board, const RunOptions& options) {
+    std::unique_ptr<LightvControl> control;
+    if (options.lightv.empty() && options.control.empty()) return control;
+    control.reset(new LightvControl(board));
+    if (!options.symbols.empty()) {
+        auto symbols = Symbols::read(options.symbols);
+        if (!symbols) return std::unexpected(symbols.error());
+        control->symbols_ = std::move(*symbols);
+    }
+    if (!options.lightv.empty()) {
+        auto requests = read_policy(board, control->symbols_.get(), options.lightv);
+        if (!requests) return std::unexpected(requests.error());
+        if (auto done = control->controller_.attach_all(std::move(*requests)); !done)
+            return failure("policy '{}': {}", options.lightv, done.error());
+    }
+    if (!options.control.empty())
+        if (auto listening = control->listen(options.control); !listening)
+            return std::unexpected(listening.error());
+    return control;
+}
+
+LightvControl::~LightvControl() {
+    if (thread_.joinable()) {
+        const uint64_t one = 1;
+        (void)!write(quit_, &one, sizeof one);
+        thread_.join();
+        unlink(path_.c_str());
+    }
+    for (const auto& [fd, text] : clients_) close(fd);
+    if (listener_ >= 0) close(listener_);
+    if (quit_ >= 0) close(quit_);
+}
+
+Result<void> LightvControl::listen(const std::string& path) {
+    sockaddr_un address{.sun_family = AF_UNIX};
+    if (path.size() >= sizeof address.sun_path)
+        return failure("--control: '{}' is longer than a socket's path may be", path);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    struct stat status {};
+    // One that a dead run has left.
+    if (stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
+        const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const bool alive = connect(probe, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+        close(probe);
+        if (alive) return failure("--control: another run listens at '{}'", path);
+        unlink(path.c_str());
+    }
+    listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    quit_ = eventfd(0, EFD_CLOEXEC);
+    const mode_t old = umask(0077);  // whoever may write to it may do anything to the guest
+    const bool bound = listener_ >= 0 && quit_ >= 0 &&
+                       bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    const int error = errno;
+    umask(old);
+    if (!bound || ::listen(listener_, 16) != 0)
+        return failure("--control: cannot listen at '{}': {}", path, strerror(bound ? errno : error));
+    path_ = path;
+    thread_ = devices::start_host_thread("lightv", [this] { serve(); });
+    return {};
+}
+
+void LightvControl::serve() {
+    for (;;) {
+        std::vector<pollfd> fds = {{quit_, POLLIN, 0}, {listener_, POLLIN, 0}};
+        for (const auto& [fd, text] : clients_) fds.push_back({fd, POLLIN, 0});
+        if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
+        if (fds[0].revents != 0) return;
+        if (fds[1].revents != 0) {
+            const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+            if (client >= 0 && clients_.size() < kMostClients)
+                clients_[client];
+            else if (client >= 0)
+                close(client);
+        }
+        for (const pollfd& f : std::span(fds).subspan(2)) {
+            if (f.revents == 0) continue;
+            std::string& text = clients_[f.fd];
+            char buffer[4096];
+            const ssize_t got = recv(f.fd, buffer, sizeof buffer, 0);
+            bool open = got > 0;
+            if (open) text.append(buffer, static_cast<size_t>(got));
+            for (size_t end; open && (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+                const std::string reply = answer(text.substr(0, end)) + "\n";
+                // Short, and to somebody who waits for it: one that does not read loses the connection.
+                const timeval limit{.tv_sec = 5};
+                setsockopt(f.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+                open = send(f.fd, reply.data(), reply.size(), MSG_NOSIGNAL) ==
+                       static_cast<ssize_t>(reply.size());
+            }
+            if (!open || text.size() > kLongestLine) {
+                close(f.fd);
+                clients_.erase(f.fd);
+            }
+        }
+    }
+}
+
+Result<Json> LightvControl::carry_out(const Json& json) {
+    if (!json.is_object()) return failure("not a JSON object");
+    Json request = json;
+    const std::string what =
+        request.contains("do") && request["do"].is_string() ? request["do"].get<std::string>() : "";
+    request.erase("do");
+    if (what == "attach") {
+        auto parsed = parse_request(board_, symbols_.get(), request);
+        if (!parsed) return std::unexpected(parsed.error());
+        const size_t pages = parsed->pages.size();
+        if (auto done = controller_.attach(std::move(*parsed)); !done) return std::unexpected(done.error());
+        return Json{{"pages", pages}};
+    }
+    Parameters p(request, what);
+    if (what == "list") {
+        if (auto good = p.finish(); !good) return std::unexpected(good.error());
+        return controller_.list();
+    }
+    if (what == "kinds") {
+        if (auto good = p.finish(); !good) return std::unexpected(good.error());
+        Json all = Json::object();
+        for (const auto& kind : mmu::lightv::kinds()) all[kind.name] = kind.help;
+        return all;
+    }
+    if (what == "stats") {
+        const std::string name = p.text("name", "");
+        if (auto good = p.finish(); !good) return std::unexpected(good.error());
+        return controller_.stats(name);
+    }
+    if (what == "detach" || what == "command") {
+        const std::string owner = p.text("controller", "default"), name = p.text("name");
+        const Json with = what == "command" ? p.object("with", true) : Json();
+        if (auto good = p.finish(); !good) return std::unexpected(good.error());
+        if (what == "command") return controller_.command(owner, name, with);
+        if (auto done = controller_.detach(owner, name); !done) return std::unexpected(done.error());
+        return Json::object();
+    }
+    return failure("'{}' is nothing to do; there are list, kinds, stats, attach, detach, command", what);
+}
+
+std::string LightvControl::answer(const std::string& line) {
+    const uint64_t began = GenericTimer::count();
+    const Json request = Json::parse(line, nullptr, false);
+    const Result<Json> result = request.is_discarded() ? failure("not JSON") : carry_out(request);
+    // Texts come from outside: what is no UTF-8 must not throw.
+    const auto dump = [](const Json& json) {
+        return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    };
+    if (!result) return dump({{"ok", false}, {"error", result.error()}});
+    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", GenericTimer::count()}});
+}
+
+}  // namespace arclight::guestos

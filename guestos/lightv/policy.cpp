@@ -1,0 +1,55 @@
+#include "guestos/lightv/policy.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "guestos/lightv/selectors.h"
+#include "mmu/lightv/parameters.h"
+
+namespace arclight::guestos {
+
+using mmu::lightv::Json;
+using mmu::lightv::Parameters;
+using mmu::lightv::Request;
+
+Result<Request> parse_request(Board& board, const Symbols* symbols, const Json& json) {
+    // Pages may be one selector or several.
+    Json rest = json;
+    Json selectors = Json::array();
+    if (rest.is_object() && rest.contains("pages")) {
+        selectors = rest["pages"].is_array() ? rest["pages"] : Json::array({rest["pages"]});
+        rest.erase("pages");
+    }
+    Parameters p(rest, "attachment");
+    Request r{.owner = p.text("controller", "default"), .name = p.text("name"), .kind = p.text("module")};
+    r.device = p.text("device", "");
+    if (Json with = p.object("with", false); !with.is_null()) r.parameters = std::move(with);
+    if (auto good = p.finish(); !good) return std::unexpected(good.error());
+    for (const Json& selector : selectors) {
+        const auto pages = select_pages(board, symbols, selector);
+        if (!pages) return failure("'{}': {}", r.name, pages.error());
+        r.pages.insert(r.pages.end(), pages->begin(), pages->end());
+    }
+    return r;
+}
+
+Result<std::vector<Request>> read_policy(Board& board, const Symbols* symbols, const std::string& path) {
+    std::ifstream in(path);
+    std::stringstream text;
+    if (!in || !(text << in.rdbuf())) return failure("cannot read policy '{}'", path);
+    const Json json = Json::parse(text.str(), nullptr, false, true);
+    if (json.is_discarded()) return failure("policy '{}' is not JSON", path);
+    if (!json.is_object() || json.size() != 1 || !json.contains("attach") || !json["attach"].is_array())
+        return failure("policy '{}': it must be {{\"attach\": [...]}}", path);
+    std::vector<Request> requests;
+    for (const Json& one : json["attach"]) {
+        auto request = parse_request(board, symbols, one);
+        if (!request) return failure("policy '{}': {}", path, request.error());
+        requests.push_back(std::move(*request));
+    }
+    return requests;
+}
+
+}  // namespace arclight::guestos

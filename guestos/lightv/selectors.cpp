@@ -1,0 +1,97 @@
+#include "guestos/lightv/selectors.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "guestos/machine/board.h"
+#include "guestos/machine/vcpu.h"
+#include "mmu/lightv/parameters.h"
+#include "mmu/walk.h"
+
+namespace arclight::guestos {
+
+using mmu::lightv::Json;
+using mmu::lightv::Parameters;
+
+namespace {
+constexpr uint64_t kPage = mmu::SecondStage::kPage;
+constexpr uint64_t kMostBytes = uint64_t{1} << 40;
+
+/// What a CPU runs with at some moment between the call and its return. It goes on meanwhile: a copy is good
+/// when two in a row are the same.
+mmu::TranslationRegs translation_of(const Vcpu& vcpu) {
+    mmu::TranslationRegs regs[2];
+    const auto copy = [&](mmu::TranslationRegs& to) {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        std::memcpy(static_cast<void*>(&to), static_cast<const void*>(&vcpu.cpu().translation), sizeof to);
+    };
+    do {
+        copy(regs[0]);
+        copy(regs[1]);
+    } while (std::memcmp(static_cast<void*>(&regs[0]), static_cast<void*>(&regs[1]), sizeof regs[0]) != 0);
+    return regs[0];
+}
+
+Result<std::vector<uint64_t>> walk_pages(Board& board, unsigned cpu, uint64_t va, uint64_t bytes) {
+    const mmu::TranslationRegs regs = translation_of(board.vcpu(cpu));
+    if (!regs.enabled)
+        return failure("CPU {} has not turned its MMU on: pick pages by physical address", cpu);
+    std::vector<uint64_t> pages;
+    for (uint64_t at = va & ~(kPage - 1);; at += kPage) {
+        const mmu::WalkResult walk =
+            mmu::walk(regs, board.memory(), at, {.kind = mmu::AccessKind::Read, .update = false});
+        if (!walk.ok()) return failure("nothing is mapped at {:#x} in what CPU {} runs now", at, cpu);
+        pages.push_back(walk.pa & ~(kPage - 1));
+        if (at + (kPage - 1) >= va + (bytes - 1)) return pages;
+    }
+}
+
+/// KASLR moves all symbols alike; the vectors say by how much.
+Result<uint64_t> slide(Board& board, const Symbols& symbols) {
+    const auto vectors = symbols.find("vectors");
+    const uint64_t vbar = board.vcpu(0).cpu().registers.vbar;
+    if (!vectors)
+        return failure("the symbols have no 'vectors', from which the kernel's place would be known");
+    if (vbar == 0) return failure("the kernel is not up yet: it has set no vectors");
+    if (((vbar - *vectors) & (kPage - 1)) != 0)
+        return failure("the symbols are of another kernel: its vectors are at {:#x}, not {:#x} and a slide",
+                       vbar, *vectors);
+    return vbar - *vectors;
+}
+}  // namespace
+
+Result<std::vector<uint64_t>> select_pages(Board& board, const Symbols* symbols, const Json& selector) {
+    Parameters p(selector, "pages");
+    const uint64_t bytes = p.number("bytes", 1);
+    if (bytes == 0 || bytes > kMostBytes) p.wrong("'bytes' must be 1 to 1T");
+    const int ways = p.has("physical") + p.has("virtual") + p.has("symbol");
+    if (ways != 1) p.wrong("one of 'physical', 'virtual' and 'symbol'");
+    if (p.has("physical")) {
+        const uint64_t pa = p.number("physical");
+        if (auto good = p.finish(); !good) return std::unexpected(good.error());
+        if (!board.memory().contains(pa, bytes))
+            return failure("pages: there is no memory at {:#x}, {} bytes; RAM is {:#x} to {:#x}", pa, bytes,
+                           board.memory().base(), board.memory().base() + board.memory().size() - 1);
+        std::vector<uint64_t> pages;
+        for (uint64_t at = pa & ~(kPage - 1); at < pa + bytes; at += kPage) pages.push_back(at);
+        return pages;
+    }
+    if (p.has("virtual")) {
+        const uint64_t va = p.number("virtual"), cpu = p.number("cpu", 0);
+        if (cpu >= board.cpus()) p.wrong(fmt::format("there are {} CPUs", board.cpus()));
+        if (va + bytes < va) p.wrong("the range wraps");
+        if (auto good = p.finish(); !good) return std::unexpected(good.error());
+        return walk_pages(board, static_cast<unsigned>(cpu), va, bytes);
+    }
+    const std::string name = p.text("symbol");
+    if (auto good = p.finish(); !good) return std::unexpected(good.error());
+    if (symbols == nullptr) return failure("pages: symbols need 'arclight run --symbols FILE'");
+    const auto address = symbols->find(name);
+    if (!address) return failure("pages: the kernel has no symbol '{}'", name);
+    const auto moved = slide(board, *symbols);
+    if (!moved) return std::unexpected(moved.error());
+    return walk_pages(board, 0, *address + *moved, bytes);
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,20 @@
+// Which guest physical pages a person means.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "guestos/lightv/symbols.h"
+#include "mmu/lightv/module.h"
+
+namespace arclight::guestos {
+
+class Board;
+
+/// {"physical": ADDRESS, "bytes": N}; {"virtual": ADDRESS, "bytes": N, "cpu": N}, in what that CPU runs now;
+/// or
+/// {"symbol": NAME, "bytes": N}, the kernel's. All pages that the bytes touch.
+Result<std::vector<uint64_t>> select_pages(Board& board, const Symbols* symbols,
+                                           const mmu::lightv::Json& selector);
+
+}  // namespace arclight::guestos

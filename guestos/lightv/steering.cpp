@@ -1,0 +1,113 @@
+#include "guestos/lightv/steering.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "guestos/machine/board.h"
+
+namespace arclight::guestos {
+
+using mmu::lightv::Result;
+
+namespace {
+constexpr const char* kUart = "pl011";
+
+class FileBackend final : public devices::CharBackend {
+  public:
+    explicit FileBackend(std::FILE* file) : file_(file) { std::setvbuf(file_, nullptr, _IOLBF, 4096); }
+    ~FileBackend() override { std::fclose(file_); }
+    FileBackend(const FileBackend&) = delete;
+    FileBackend& operator=(const FileBackend&) = delete;
+    void write(std::span<const uint8_t> bytes) override {
+        (void)std::fwrite(bytes.data(), 1, bytes.size(), file_);
+    }
+
+  private:
+    std::FILE* file_;
+};
+}  // namespace
+
+/// Stands on the bus where the UART was and lets one of several answer. A switch waits for accesses that have
+/// begun, so that the next instance goes on exactly where the last one was left.
+class Steering::Uarts final : public devices::Device {
+  public:
+    explicit Uarts(devices::Pl011& own) : selected_(&own) { instances_.push_back(&own); }
+
+    uint64_t read(uint64_t offset, unsigned size) override {
+        const std::shared_lock guard(lock_);
+        return selected_->read(offset, size);
+    }
+    void write(uint64_t offset, uint64_t value, unsigned size) override {
+        const std::shared_lock guard(lock_);
+        selected_->write(offset, value, size);
+    }
+    unsigned add(std::FILE* file, devices::IrqLine line) {
+        backends_.push_back(std::make_unique<FileBackend>(file));
+        further_.push_back(std::make_unique<devices::Pl011>(*backends_.back(), line));
+        further_.back()->disconnect();
+        instances_.push_back(further_.back().get());
+        return static_cast<unsigned>(instances_.size() - 1);
+    }
+    bool select(unsigned instance) {
+        if (instance >= instances_.size()) return false;
+        const std::unique_lock guard(lock_);
+        instances_[instance]->take_over(*selected_);
+        selected_ = instances_[instance];
+        return true;
+    }
+
+  private:
+    std::shared_mutex lock_;
+    devices::Pl011* selected_;
+    std::vector<devices::Pl011*> instances_;
+    std::vector<std::unique_ptr<FileBackend>> backends_;
+    std::vector<std::unique_ptr<devices::Pl011>> further_;
+};
+
+Steering::Steering(Board& board) : board_(board) {}
+Steering::~Steering() = default;
+
+void Steering::forget(std::span<const uint64_t> pages, bool content) { board_.forget_pages(pages, content); }
+
+bool Steering::has_device(const std::string& device) {
+    const auto all = board_.bus().stats();
+    return std::ranges::any_of(all, [&](const auto& mapping) { return mapping.name == device; });
+}
+
+Result<unsigned> Steering::add_instance(const std::string& device, const std::string& backend) {
+    if (device != kUart)
+        return std::unexpected(fmt::format("'{}' has no further instances; {} can have them", device, kUart));
+    if (!backend.starts_with("file:"))
+        return std::unexpected(fmt::format("'{}': a {} writes to own or file:PATH", backend, kUart));
+    std::FILE* file = std::fopen(backend.substr(5).c_str(), "wbe");
+    if (file == nullptr)
+        return std::unexpected(fmt::format("cannot write '{}': {}", backend.substr(5), strerror(errno)));
+    if (!uarts_) {
+        uarts_ = std::make_unique<Uarts>(board_.uart());
+        board_.bus().steer(kUart, uarts_.get());
+    }
+    return uarts_->add(file, board_.uart_line());
+}
+
+Result<void> Steering::select_instance(const std::string& device, unsigned instance) {
+    if (instance == 0 && !uarts_) return {};
+    if (device != kUart || !uarts_->select(instance))
+        return std::unexpected(fmt::format("'{}' has no instance {}", device, instance));
+    return {};
+}
+
+void Steering::refuse_device(const std::string& device, bool refuse) {
+    if (refuse) {
+        board_.bus().steer(device, nullptr);
+    } else if (device == kUart && uarts_) {
+        board_.bus().steer(device, uarts_.get());
+    } else {
+        board_.bus().restore(device);
+    }
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,34 @@
+// What LightV needs of a board: CPUs that forget pages, and devices with several instances.
+#pragma once
+
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "devices/pl011.h"
+#include "mmu/lightv/controller.h"
+
+namespace arclight::guestos {
+
+class Board;
+
+class Steering final : public mmu::lightv::Machine {
+  public:
+    explicit Steering(Board& board);
+    ~Steering() override;
+
+    void forget(std::span<const uint64_t> pages, bool content) override;
+    bool has_device(const std::string& device) override;
+    mmu::lightv::Result<unsigned> add_instance(const std::string& device,
+                                               const std::string& backend) override;
+    mmu::lightv::Result<void> select_instance(const std::string& device, unsigned instance) override;
+    void refuse_device(const std::string& device, bool refuse) override;
+
+  private:
+    class Uarts;
+    Board& board_;
+    std::unique_ptr<Uarts> uarts_;
+};
+
+}  // namespace arclight::guestos

@@ -1,0 +1,33 @@
+// Host memory to put behind guest pages.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "mmu/lightv/module.h"
+
+namespace arclight::mmu::lightv {
+
+/// A run of pages, unmapped at its end.
+class Backing {
+  public:
+    /// `spec`: "anonymous", "file:PATH" (made or extended, shared with whoever else maps it) or "node:N"
+    /// (memory of that NUMA node).
+    static Result<std::unique_ptr<Backing>> open(const std::string& spec, uint64_t pages);
+    ~Backing();
+    Backing(const Backing&) = delete;
+    Backing& operator=(const Backing&) = delete;
+
+    uint8_t* page(uint64_t index) const { return host_ + index * SecondStage::kPage; }
+    const std::string& spec() const { return spec_; }
+
+  private:
+    Backing(uint8_t* host, uint64_t bytes, std::string spec)
+        : host_(host), bytes_(bytes), spec_(std::move(spec)) {}
+    uint8_t* host_;
+    uint64_t bytes_;
+    std::string spec_;
+};
+
+}  // namespace arclight::mmu::lightv

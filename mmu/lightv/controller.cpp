@@ -1,0 +1,260 @@
+#include "mmu/lightv/controller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace arclight::mmu::lightv {
+
+namespace {
+using Clock = std::chrono::steady_clock;
+template <typename... Args>
+std::unexpected<std::string> failure(fmt::format_string<Args...> format, Args&&... args) {
+    return std::unexpected(fmt::format(format, std::forward<Args>(args)...));
+}
+}  // namespace
+
+class Controller::Attachment final : public Host {
+  public:
+    Attachment(Controller& controller, Request r, std::unique_ptr<Module> m)
+        : request(std::move(r)), module(std::move(m)), controller_(controller) {}
+
+    const Request request;
+    std::unique_ptr<Module> module;
+    Clock::time_point next_tick = Clock::now();
+
+    std::span<const uint64_t> pages() const override { return request.pages; }
+    const std::string& device() const override { return request.device; }
+    bool owns(uint64_t pa) const { return std::ranges::binary_search(request.pages, pa); }
+
+    SecondStage::Page page(uint64_t pa) const override {
+        return owns(pa) ? stage().page(pa) : SecondStage::Page{};
+    }
+    uint8_t* content(uint64_t pa) const override { return owns(pa) ? stage().host(pa, 1) : nullptr; }
+    uint8_t* ram(uint64_t pa) const override {
+        return stage().contains(pa, SecondStage::kPage) ? stage().own(pa) : nullptr;
+    }
+    void set(uint64_t pa, const SecondStage::Page& page) override {
+        if (!owns(pa)) return;
+        SecondStage::Page owned = page;
+        owned.flags |= page_flag::kTargeted;
+        const SecondStage::Exclusive guard(stage());
+        stage().set(pa, owned);
+    }
+    void commit(std::span<const uint64_t> pages, bool content) override {
+        controller_.machine_.forget(pages, content);
+    }
+    void move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) override {
+        if (!std::ranges::all_of(pages, [&](uint64_t pa) { return owns(pa); })) return;
+        std::vector<SecondStage::Page> old;
+        for (const uint64_t pa : pages) {
+            SecondStage::Page page = stage().page(pa);
+            old.push_back(page);
+            page.flags |= page_flag::kUncached;
+            stage().set(pa, page);
+        }
+        // From here on nobody writes but with a lock that the copy excludes.
+        controller_.machine_.forget(pages, false);
+        const SecondStage::Exclusive guard(stage());
+        for (size_t i = 0; i < pages.size(); ++i) {
+            uint8_t* const backing = to(i);
+            uint8_t* const place = backing != nullptr ? backing : stage().own(pages[i]);
+            uint8_t* const from = stage().host(pages[i], 1);
+            if (from != place) std::memcpy(place, from, SecondStage::kPage);
+            old[i].backing = backing;
+            stage().set(pages[i], old[i]);
+        }
+    }
+    uint8_t take_marks(uint64_t pa) override { return owns(pa) ? stage().take_marks(pa) : 0; }
+    Result<unsigned> add_instance(const std::string& backend) override {
+        return controller_.machine_.add_instance(request.device, backend);
+    }
+    Result<void> select_instance(unsigned instance) override {
+        return controller_.machine_.select_instance(request.device, instance);
+    }
+    void refuse_device(bool refuse) override { controller_.machine_.refuse_device(request.device, refuse); }
+
+  private:
+    SecondStage& stage() const { return controller_.stage_; }
+    Controller& controller_;
+};
+
+Controller::Controller(SecondStage& stage, Machine& machine) : stage_(stage), machine_(machine) {}
+
+Controller::~Controller() {
+    {
+        const std::lock_guard guard(lock_);
+        quit_ = true;
+    }
+    wake_.notify_all();
+    if (ticker_.joinable()) ticker_.join();
+    // The machine has stopped: nobody looks at the pages any more.
+}
+
+Result<void> Controller::check(Request& request) const {
+    if (request.name.empty()) return failure("an attachment needs a name");
+    if (attachments_.contains(request.name))
+        return failure("there is an attachment '{}' already", request.name);
+    if (!request.device.empty()) {
+        if (!request.pages.empty()) return failure("'{}': pages or a device, not both", request.name);
+        if (!machine_.has_device(request.device))
+            return failure("'{}': there is no device '{}' that can be steered", request.name, request.device);
+        for (const auto& [name, other] : attachments_)
+            if (other->request.device == request.device)
+                return failure("'{}': device '{}' belongs to '{}' of controller '{}'", request.name,
+                               request.device, name, other->request.owner);
+        return {};
+    }
+    if (request.pages.empty()) return failure("'{}': no pages", request.name);
+    std::ranges::sort(request.pages);
+    request.pages.erase(std::ranges::unique(request.pages).begin(), request.pages.end());
+    for (const uint64_t pa : request.pages) {
+        if (pa % SecondStage::kPage != 0) return failure("'{}': {:#x} is no page", request.name, pa);
+        if (!stage_.contains(pa, SecondStage::kPage))
+            return failure("'{}': there is no memory at {:#x}; RAM is {:#x} to {:#x}", request.name, pa,
+                           stage_.base(), stage_.base() + stage_.size() - 1);
+        if (stage_.page(pa).flags == 0) continue;
+        for (const auto& [name, other] : attachments_)
+            if (other->owns(pa))
+                return failure("'{}': page {:#x} belongs to '{}' of controller '{}'", request.name, pa, name,
+                               other->request.owner);
+    }
+    return {};
+}
+
+Result<void> Controller::attach_locked(Request request) {
+    if (auto checked = check(request); !checked) return checked;
+    const auto kind = std::ranges::find(kinds(), request.kind, &ModuleKind::name);
+    if (kind == kinds().end()) {
+        std::string names;
+        for (const ModuleKind& k : kinds()) names += (names.empty() ? "" : ", ") + k.name;
+        return failure("'{}': there is no module '{}'; there are {}", request.name, request.kind, names);
+    }
+    if (!request.device.empty() && !kind->devices)
+        return failure("'{}': module '{}' is for pages, not for devices", request.name, request.kind);
+    auto module = kind->make(request.parameters);
+    if (!module) return failure("'{}': {}", request.name, module.error());
+    if (!stage_.prepare()) return failure("'{}': no memory for the tables of the second stage", request.name);
+    const std::string name = request.name;
+    auto attachment = std::make_unique<Attachment>(*this, std::move(request), std::move(*module));
+    for (const uint64_t pa : attachment->pages()) attachment->set(pa, {});
+    if (auto done = attachment->module->attach(*attachment); !done) {
+        release(*attachment);
+        return failure("'{}': {}", name, done.error());
+    }
+    if (attachment->module->interval_ms() != 0 && !ticker_.joinable())
+        ticker_ = std::thread([this] { tick(); });
+    attachments_[name] = std::move(attachment);
+    wake_.notify_all();
+    return {};
+}
+
+Result<void> Controller::attach(Request request) {
+    const std::lock_guard guard(lock_);
+    return attach_locked(std::move(request));
+}
+
+Result<void> Controller::attach_all(std::vector<Request> requests) {
+    const std::lock_guard guard(lock_);
+    std::vector<std::string> done;
+    for (Request& request : requests) {
+        std::string name = request.name;
+        if (auto attached = attach_locked(std::move(request)); !attached) {
+            for (const std::string& earlier : done) {
+                attachments_.at(earlier)->module->detach(*attachments_.at(earlier));
+                release(*attachments_.at(earlier));
+                attachments_.erase(earlier);
+            }
+            return attached;
+        }
+        done.push_back(std::move(name));
+    }
+    return {};
+}
+
+/// The pages become ordinary ones. The module may go afterwards.
+void Controller::release(Attachment& attachment) {
+    {
+        const SecondStage::Exclusive guard(stage_);
+        for (const uint64_t pa : attachment.pages()) stage_.set(pa, {});
+    }
+    machine_.forget(attachment.pages(), true);
+    for (const uint64_t pa : attachment.pages()) stage_.take_marks(pa);
+}
+
+Result<Controller::Attachment*> Controller::find(const std::string& owner, const std::string& name) {
+    const auto found = attachments_.find(name);
+    if (found == attachments_.end()) return failure("there is no attachment '{}'", name);
+    if (found->second->request.owner != owner)
+        return failure("'{}' belongs to controller '{}', not '{}'", name, found->second->request.owner,
+                       owner);
+    return found->second.get();
+}
+
+Result<void> Controller::detach(const std::string& owner, const std::string& name) {
+    const std::lock_guard guard(lock_);
+    auto found = find(owner, name);
+    if (!found) return std::unexpected(found.error());
+    (*found)->module->detach(**found);
+    release(**found);
+    attachments_.erase(name);
+    return {};
+}
+
+Result<Json> Controller::command(const std::string& owner, const std::string& name, const Json& words) {
+    const std::lock_guard guard(lock_);
+    auto found = find(owner, name);
+    if (!found) return std::unexpected(found.error());
+    auto answer = (*found)->module->command(**found, words);
+    if (!answer) return failure("'{}': {}", name, answer.error());
+    return answer;
+}
+
+Json Controller::list() {
+    const std::lock_guard guard(lock_);
+    Json all = Json::array();
+    for (const auto& [name, attachment] : attachments_) {
+        const Request& r = attachment->request;
+        Json one = {{"name", name}, {"controller", r.owner}, {"module", r.kind}};
+        if (!r.device.empty()) {
+            one["device"] = r.device;
+        } else {
+            one["pages"] = r.pages.size();
+            one["first"] = fmt::format("{:#x}", r.pages.front());
+            one["last"] = fmt::format("{:#x}", r.pages.back());
+        }
+        all.push_back(std::move(one));
+    }
+    return all;
+}
+
+Result<Json> Controller::stats(const std::string& name) {
+    const std::lock_guard guard(lock_);
+    if (!name.empty() && !attachments_.contains(name)) return failure("there is no attachment '{}'", name);
+    Json all = Json::object();
+    for (const auto& [key, attachment] : attachments_)
+        if (name.empty() || key == name) all[key] = attachment->module->stats(*attachment);
+    return all;
+}
+
+void Controller::tick() {
+    std::unique_lock held(lock_);
+    while (!quit_) {
+        auto next = Clock::now() + std::chrono::seconds(1);
+        for (auto& [name, attachment] : attachments_) {
+            const std::chrono::milliseconds interval(attachment->module->interval_ms());
+            if (interval.count() == 0) continue;
+            const auto now = Clock::now();
+            if (attachment->next_tick <= now) {
+                attachment->module->tick(*attachment);
+                attachment->next_tick = now + interval;
+            }
+            next = std::min(next, attachment->next_tick);
+        }
+        wake_.wait_until(held, next);
+    }
+}
+
+}  // namespace arclight::mmu::lightv

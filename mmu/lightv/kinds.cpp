@@ -1,0 +1,16 @@
+#include "mmu/lightv/kinds.h"
+
+namespace arclight::mmu::lightv {
+
+namespace {
+std::vector<ModuleKind>& all() {
+    static std::vector<ModuleKind> list = {observe_kind(), remap_kind(),   migrate_kind(),
+                                           share_kind(),   protect_kind(), fault_inject_kind()};
+    return list;
+}
+}  // namespace
+
+const std::vector<ModuleKind>& kinds() { return all(); }
+void add_kind(ModuleKind kind) { all().push_back(std::move(kind)); }
+
+}  // namespace arclight::mmu::lightv

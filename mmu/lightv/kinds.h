@@ -1,0 +1,15 @@
+// The modules that come with Arclight.
+#pragma once
+
+#include "mmu/lightv/module.h"
+
+namespace arclight::mmu::lightv {
+
+ModuleKind observe_kind();
+ModuleKind remap_kind();
+ModuleKind migrate_kind();
+ModuleKind share_kind();
+ModuleKind protect_kind();
+ModuleKind fault_inject_kind();
+
+}  // namespace arclight::mmu::lightv

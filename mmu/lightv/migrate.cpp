@@ -1,0 +1,94 @@
+// migrate: moves what is in its pages to other memory, a few pages at a time, while the guest runs; no write
+// is lost. At the end it all comes home.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "mmu/lightv/backing.h"
+#include "mmu/lightv/kinds.h"
+#include "mmu/lightv/parameters.h"
+
+namespace arclight::mmu::lightv {
+namespace {
+
+struct Target {
+    std::string to;
+    size_t batch = 0;
+};
+
+Result<Target> parse(const Json& json) {
+    Parameters p(json, "migrate");
+    Target t{.to = p.text("to"), .batch = p.number("batch", 64)};
+    if (t.batch == 0 || t.batch > 65536) p.wrong("'batch' must be 1 to 65536 pages");
+    if (auto good = p.finish(); !good) return std::unexpected(good.error());
+    return t;
+}
+
+class Migrate final : public Module {
+  public:
+    explicit Migrate(Target target) : first_(std::move(target)) {}
+
+    Result<void> attach(Host& host) override { return go(host, first_); }
+    void detach(Host& host) override { (void)go(host, {"own", first_.batch}); }
+
+    Result<Json> command(Host& host, const Json& words) override {
+        const auto target = parse(words);
+        if (!target) return std::unexpected(target.error());
+        if (auto done = go(host, *target); !done) return std::unexpected(done.error());
+        return stats(host);
+    }
+
+    Json stats(Host& host) override {
+        return {{"pages", host.pages().size()}, {"to", to_},       {"moved", moved_},
+                {"seconds", seconds_},          {"batch", batch_}, {"longest_batch_us", longest_us_}};
+    }
+
+  private:
+    Result<void> go(Host& host, const Target& target) {
+        using Clock = std::chrono::steady_clock;
+        const auto micros = [](auto d) { return std::chrono::duration<double, std::micro>(d).count(); };
+        const auto pages = host.pages();
+        std::unique_ptr<Backing> backing;
+        if (target.to != "own") {
+            auto opened = Backing::open(target.to, pages.size());
+            if (!opened) return std::unexpected("migrate: " + opened.error());
+            backing = std::move(*opened);
+        }
+        const auto start = Clock::now();
+        longest_us_ = 0;
+        for (size_t at = 0; at < pages.size(); at += target.batch) {
+            const size_t count = std::min(target.batch, pages.size() - at);
+            const auto begin = Clock::now();
+            host.move(pages.subspan(at, count),
+                      [&](size_t i) { return backing ? backing->page(at + i) : nullptr; });
+            longest_us_ = std::max(longest_us_, micros(Clock::now() - begin));
+        }
+        seconds_ = micros(Clock::now() - start) / 1e6;
+        backing_ = std::move(backing);
+        to_ = target.to;
+        batch_ = target.batch;
+        moved_ += pages.size();
+        return {};
+    }
+
+    const Target first_;
+    std::unique_ptr<Backing> backing_;
+    std::string to_ = "own";
+    size_t batch_ = 0;
+    uint64_t moved_ = 0;
+    double seconds_ = 0, longest_us_ = 0;
+};
+
+}  // namespace
+
+ModuleKind migrate_kind() {
+    return {"migrate", "move the content elsewhere: to anonymous|file:PATH|node:N|own, batch PAGES",
+            [](const Json& json) -> Result<std::unique_ptr<Module>> {
+                auto target = parse(json);
+                if (!target) return std::unexpected(target.error());
+                return std::make_unique<Migrate>(std::move(*target));
+            }};
+}
+
+}  // namespace arclight::mmu::lightv

@@ -1,0 +1,96 @@
+// remap: steers its pages to other memory, and back, while the guest runs. What the guest sees changes at
+// once, to what is there already ("content": "keep") or by taking its bytes along ("copy").
+#include <fmt/format.h>
+
+#include "mmu/lightv/backing.h"
+#include "mmu/lightv/kinds.h"
+#include "mmu/lightv/parameters.h"
+
+namespace arclight::mmu::lightv {
+namespace {
+
+constexpr size_t kBatch = 64;
+
+struct Target {
+    std::string to;
+    bool copy = false;
+};
+
+Result<Target> parse(const Json& json) {
+    Parameters p(json, "remap");
+    Target t{.to = p.text("to")};
+    t.copy = p.word("content", {"keep", "copy"}, "keep") == "copy";
+    if (auto good = p.finish(); !good) return std::unexpected(good.error());
+    return t;
+}
+
+class Remap final : public Module {
+  public:
+    explicit Remap(Target target) : first_(std::move(target)) {}
+
+    Result<void> attach(Host& host) override { return steer(host, first_); }
+
+    Result<Json> command(Host& host, const Json& words) override {
+        const auto target = parse(words);
+        if (!target) return std::unexpected(target.error());
+        if (auto done = steer(host, *target); !done) return std::unexpected(done.error());
+        return stats(host);
+    }
+
+    Json stats(Host& host) override {
+        return {{"pages", host.pages().size()}, {"to", to_}, {"remaps", remaps_}};
+    }
+
+  private:
+    Result<void> steer(Host& host, const Target& target) {
+        const auto pages = host.pages();
+        std::unique_ptr<Backing> backing;
+        std::vector<uint8_t*> places(pages.size(), nullptr);
+        if (target.to.starts_with("page:")) {
+            const auto first = parse_number(target.to.substr(5));
+            if (!first || *first % SecondStage::kPage != 0)
+                return std::unexpected(fmt::format("remap: '{}' is no page", target.to));
+            for (size_t i = 0; i < pages.size(); ++i)
+                if ((places[i] = host.ram(*first + i * SecondStage::kPage)) == nullptr)
+                    return std::unexpected(
+                        fmt::format("remap: there is no memory at {:#x}", *first + i * SecondStage::kPage));
+        } else if (target.to != "own") {
+            auto opened = Backing::open(target.to, pages.size());
+            if (!opened) return std::unexpected("remap: " + opened.error());
+            backing = std::move(*opened);
+            for (size_t i = 0; i < pages.size(); ++i) places[i] = backing->page(i);
+        }
+        if (target.copy) {
+            for (size_t at = 0; at < pages.size(); at += kBatch) {
+                const size_t count = std::min(kBatch, pages.size() - at);
+                host.move(pages.subspan(at, count), [&](size_t i) { return places[at + i]; });
+            }
+        } else {
+            for (size_t i = 0; i < pages.size(); ++i) host.set(pages[i], {.backing = places[i]});
+            host.commit(pages, true);
+        }
+        backing_ = std::move(backing);  // nobody uses the old one any more
+        to_ = target.to;
+        ++remaps_;
+        return {};
+    }
+
+    const Target first_;
+    std::unique_ptr<Backing> backing_;
+    std::string to_ = "own";
+    uint64_t remaps_ = 0;
+};
+
+}  // namespace
+
+ModuleKind remap_kind() {
+    return {"remap",
+            "steer to other memory: to anonymous|file:PATH|node:N|page:ADDRESS|own, content keep|copy",
+            [](const Json& json) -> Result<std::unique_ptr<Module>> {
+                auto target = parse(json);
+                if (!target) return std::unexpected(target.error());
+                return std::make_unique<Remap>(std::move(*target));
+            }};
+}
+
+}  // namespace arclight::mmu::lightv
