@@ -1,6 +1,12 @@
 // The MMU: table walks, filling the soft TLB, and TLBI by kind with a full TLB.
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "mmu/table_pages.h"
 #include "mmu/views.h"
 #include "tests/mmu/page_tables.h"
 
@@ -47,6 +53,124 @@ void soft_tlb_fill(benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(views.fill(view, mapping((i++ % 4096) << 12, true)));
 }
 BENCHMARK(soft_tlb_fill);
+
+/// x86 page tables in plain memory, which no processor looks at: what the world does at an invalidation costs
+/// extra.
+class PlainTables final : public HostTables {
+  public:
+    uint64_t* root() override { return at(0); }
+    bool may_use_root_entry(unsigned index) override { return index < 256; }
+    uint64_t* take_table() override {
+        if (free_.empty()) {
+            if (used_ == kTables) return nullptr;
+            free_.push_back(used_++);
+        }
+        uint64_t* table = at(free_.back());
+        free_.pop_back();
+        std::memset(table, 0, 4096);
+        return table;
+    }
+    void give_back_table(uint64_t* table) override {
+        free_.push_back(static_cast<size_t>(table - at(0)) / host_entry::kTableEntries);
+    }
+    uint64_t physical_of_table(const uint64_t* table) override { return reinterpret_cast<uint64_t>(table); }
+    uint64_t* table_at(uint64_t physical) override { return reinterpret_cast<uint64_t*>(physical); }
+    uint64_t physical_of_page(const uint8_t* host) override { return reinterpret_cast<uint64_t>(host); }
+    void invalidate(std::span<const uint64_t>) override {}
+
+  private:
+    static constexpr size_t kTables = 512;
+    uint64_t* at(size_t n) { return memory_.get() + n * host_entry::kTableEntries; }
+    struct Free {
+        void operator()(uint64_t* p) const { std::free(p); }
+    };
+    std::unique_ptr<uint64_t[], Free> memory_{
+        static_cast<uint64_t*>(std::aligned_alloc(4096, kTables * 4096))};
+    size_t used_ = 1;
+    std::vector<size_t> free_;
+};
+
+constexpr uint64_t kWindowPages = 4096;
+
+void window_fill(benchmark::State& state) {  // of a page that is not mapped, as after a window fault
+    PlainTables tables;
+    WindowSet windows(tables);
+    auto view = std::make_unique<jit::View>();
+    windows.initialise(2, view.get());
+    uint64_t i = 0;
+    for (auto _ : state) {
+        if (i % kWindowPages == 0) {
+            state.PauseTiming();
+            windows.drop_all(2);
+            windows.finish();
+            state.ResumeTiming();
+        }
+        benchmark::DoNotOptimize(windows.fill(
+            2, {.va = i++ % kWindowPages << 12, .host = host_page, .writable = true, .non_global = true}));
+    }
+}
+BENCHMARK(window_fill);
+
+void window_fill_large(benchmark::State& state) {  // 2 MiB at once
+    PlainTables tables;
+    WindowSet windows(tables);
+    auto view = std::make_unique<jit::View>();
+    windows.initialise(0, view.get());
+    auto* const block = reinterpret_cast<uint8_t*>(uint64_t{1} << 30);  // an address only
+    uint64_t i = 0;
+    for (auto _ : state) {
+        if (i % 512 == 0) {
+            state.PauseTiming();
+            windows.drop_all(0);
+            windows.finish();
+            state.ResumeTiming();
+        }
+        benchmark::DoNotOptimize(windows.fill(
+            0, {.va = i++ % 512 << 21, .host = block, .page_bits = 21, .writable = true, .large = true}));
+    }
+}
+BENCHMARK(window_fill_large);
+
+void window_drop(benchmark::State& state) {  // a TLBI of one page, and the page again
+    PlainTables tables;
+    WindowSet windows(tables);
+    auto view = std::make_unique<jit::View>();
+    windows.initialise(2, view.get());
+    const auto fill = [&](uint64_t page) {
+        return windows.fill(2, {.va = page << 12, .host = host_page, .writable = true, .non_global = true});
+    };
+    for (uint64_t page = 0; page < kPages; ++page) fill(page);
+    uint64_t i = 0;
+    for (auto _ : state) {
+        const uint64_t page = i++ % kPages;
+        windows.drop_address(2, page << 12, true, true);
+        windows.finish();
+        benchmark::DoNotOptimize(fill(page));
+    }
+}
+BENCHMARK(window_drop);
+
+/// A store to a table under traditional shadow paging: what it undoes, and the entry again.
+void table_store(benchmark::State& state) {
+    test::PageTables ram;
+    ViewSet views(nullptr, {.policy = ShadowPolicy::tsp}, &ram.memory());
+    TablePages pages(ram.memory());
+    const uint64_t root = ram.regs.half[0].table, va = 0x40'0000;
+    const uint64_t leaf = test::kRamBase | d::attribute(0) | d::kAf | d::sh(3) | d::kPage;
+    const uint64_t entry = ram.map(va, 3, leaf);
+    jit::View* view = views.select(0, false, Root{1, root, 0});
+    WalkPath path;
+    (void)walk(ram.regs, ram.memory(), va, {}, &path);
+    pages.finish(pages.begin(path, va, root));
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(pages.in_use(path, va, root));
+        views.fill(view, mapping(va, true));
+        for (const Derived& derived : pages.write(entry, 8, 0, 0, [&] { ram.write(entry, 0); }).drop)
+            views.drop(derived);
+        pages.write(entry, 8, 0, 0, [&] { ram.write(entry, leaf); });
+    }
+}
+BENCHMARK(table_store);
 
 void context_switch(benchmark::State& state) {  // selecting the view of another ASID, as after a TTBR write
     ViewSet views;

@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include "backend/tier1.h"
@@ -9,6 +10,7 @@
 #include "frontend/a64/decode/encoding.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/engine.h"
+#include "jit/llvm/region_compiler.h"
 
 namespace arclight {
 namespace {
@@ -132,6 +134,69 @@ void tier1_translate(benchmark::State& state) {  // all of it: decode to cached 
     per_instruction(state, n);
 }
 BENCHMARK(tier1_translate);
+
+/// Regions as tier 2 would form them: what can be reached from a block within its page, about as many
+/// instructions as asked for.
+std::vector<jit::Region> make_regions(uint32_t instructions) {
+    const auto code = bench::guest_code();
+    std::vector<jit::Region> regions;
+    for_each_block([&](auto, uint32_t first, size_t at) {
+        const auto page =
+            code.subspan(at - first / 4, std::min<size_t>(1024, code.size() - (at - first / 4)));
+        jit::Region region{.pa = kRam + at * 4, .mode = kMode};
+        std::vector<int64_t> next{first};
+        std::set<int64_t> seen{first};
+        const auto reach = [&](int64_t offset) {
+            if (offset >= 0 && offset < static_cast<int64_t>(page.size() * 4) && seen.insert(offset).second)
+                next.push_back(offset);
+        };
+        for (size_t i = 0; i < next.size() && region.guest_insns() < instructions; ++i) {
+            jit::RegionBlock& block = region.blocks.emplace_back();
+            block.offset = next[i];
+            const auto offset = static_cast<uint32_t>(block.offset);
+            a64::translate_block(block.ir, page.subspan(offset / 4), offset, kMode, a64::kMaxBlockInsns);
+            for (const jit::ir::Inst& inst : block.ir.insts)
+                if (inst.op == jit::ir::Op::Exit || inst.op == jit::ir::Op::ExitIf)
+                    reach(static_cast<int64_t>(inst.imm));
+        }
+        const uint32_t length = region.blocks[0].ir.guest_insns;
+        if (region.guest_insns() >= instructions) regions.push_back(std::move(region));
+        return length;
+    });
+    return regions;
+}
+
+void tier2_compile(benchmark::State& state) {  // without forming the region: LLVM, the linker, unloading
+    if (no_code(state)) return;
+    std::unique_ptr<jit::RegionCompiler> compiler;
+    try {
+        compiler = jit::make_region_compiler();
+    } catch (const std::exception& e) {
+        return state.SkipWithError(e.what());
+    }
+    const std::vector<jit::Region> regions = make_regions(static_cast<uint32_t>(state.range(0)));
+    uint64_t n = 0, bytes = 0, failed = 0;
+    if (regions.empty()) return state.SkipWithError("no region of that size");
+    size_t next = 0;
+    for (auto _ : state) {
+        const jit::Region& region = regions[next++ % regions.size()];
+        try {
+            const std::string object = compiler->compile(region);
+            const auto code = object.empty() ? std::nullopt : compiler->load(object);
+            if (!code) continue;
+            n += region.guest_insns();
+            bytes += code->bytes;
+            compiler->unload(code->handle);
+        } catch (const std::exception&) {
+            ++failed;
+        }
+    }
+    if (n == 0) return state.SkipWithError("no region compiled");
+    per_instruction(state, n);
+    state.counters["host_bytes_per_insn"] = static_cast<double>(bytes) / static_cast<double>(n);
+    state.counters["failed"] = static_cast<double>(failed);
+}
+BENCHMARK(tier2_compile)->Arg(20)->Arg(100)->Arg(400)->ArgName("insns")->Unit(benchmark::kMillisecond);
 
 void block_lookup(benchmark::State& state) {  // of blocks that are there, by physical address
     if (no_code(state)) return;

@@ -79,14 +79,14 @@ def grouped_bars(labels, series, caption, unit="x", baseline=None):
     return svg(height, "".join(body), caption)
 
 
-def stacked_groups(groups, caption, unit=" %"):
-    """groups: [(label, [(bar's name, [(part, css class, value)])])]: bars side by side, each a stack."""
-    top = max([sum(v for _, _, v in parts) for _, bars in groups for _, parts in bars] + [1]) * 1.1
+def stacked_groups(groups, caption, unit=" %", limit=200):
+    """groups: [(label, [(bar's name, [(part, css class, value)])])]: bars side by side, each a stack, cut off at the limit."""
+    top = min(max([sum(v for _, _, v in parts) for _, bars in groups for _, parts in bars] + [1]), limit) * 1.1
     height, bottom, left = 270, 226, 40
     step = (WIDTH - left) / len(groups)
     y = lambda v: bottom - v / top * (bottom - 20)
     body = []
-    for t in range(0, int(top) + 1, 25 if top < 160 else 50):
+    for t in range(0, int(top) + 1, 50):
         body.append(f'<line class="grid{" one" if t == 100 else ""}" x1="{left}" x2="{WIDTH}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
                     f'<text class="tick" x="{left - 6}" y="{y(t) + 4:.1f}" text-anchor="end">{t}</text>')
     for n, (label, bars) in enumerate(groups):
@@ -95,10 +95,10 @@ def stacked_groups(groups, caption, unit=" %"):
         for name, parts in bars:
             base, total = 0, sum(v for _, _, v in parts)
             for part, css, value in parts:
-                body.append(f'<rect class="bar {css}" x="{x + 2:.1f}" y="{y(base + value):.1f}" width="{width - 4:.1f}" height="{y(base) - y(base + value):.1f}">'
+                body.append(f'<rect class="bar {css}" x="{x + 2:.1f}" y="{y(min(base + value, limit)):.1f}" width="{width - 4:.1f}" height="{y(base) - y(min(base + value, limit)):.1f}">'
                             f'<title>{esc(label)}, {esc(name)}: {esc(part)} {value:.1f}{unit} of {total:.1f}{unit}</title></rect>')
-                base += value
-            body.append(f'<text class="value" x="{x + width / 2:.1f}" y="{y(base) - 4:.1f}" text-anchor="middle">{total:.0f}</text>'
+                base = min(base + value, limit)
+            body.append(f'<text class="value" x="{x + width / 2:.1f}" y="{y(base) - 4:.1f}" text-anchor="middle">{total:.0f}{"&#8593;" if total > limit else ""}</text>'
                         f'<text class="tick" x="{x + width / 2:.1f}" y="{bottom + 13}" text-anchor="middle">{esc(name)}</text>')
             x += width
         body.append(f'<text class="name" x="{left + step * (n + 0.5):.1f}" y="{bottom + 32}" text-anchor="middle">{esc(label)}</text>')

@@ -28,14 +28,14 @@ def build_plugin(directory):
     return plugin
 
 
-def measure(guest, settings, names, directory, timeout):
-    """Counts these programs in one boot: {name: instructions}. Raises OSError and the like."""
+def measure(guest, settings, names, directory, timeout, shift=0):
+    """Counts these programs in one boot: {name: instructions}. Raises OSError and the like. An instruction takes 2^shift ns."""
     out = os.path.join(directory, "counts.txt")
-    # A CPU for which libc chooses the same functions as for Arclight's. Guest time follows the instructions (1 ns each), so the
+    # A CPU for which libc chooses the same functions as for Arclight's. Guest time follows the instructions, so the
     # number of timer ticks, and with it the kernel's share, does not depend on how fast the host counts.
     variant = variants.qemu_variant("cortex-a76")
     command = variant.command(guest, settings, names, settings.inputs)
-    command += ["-icount", "shift=0,sleep=off", "-plugin", f"{build_plugin(directory)},out={out}"]
+    command += ["-icount", f"shift={shift},sleep=off", "-plugin", f"{build_plugin(directory)},out={out}"]
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout, check=True)
     counts, open_mark = {}, None
     with open(out) as f:
