@@ -35,8 +35,8 @@ static uint8_t* take_pages(size_t bytes, int protection) {
     madvise(p, bytes, MADV_NOHUGEPAGE);
     return p;
 }
-static void introduce(uint8_t* page) {
-    printf("page pa=0x%llx va=0x%llx pid=%d\n", (unsigned long long)physical(page),
+static void introduce(const char* mode, uint8_t* page) {
+    printf("%s page pa=0x%llx va=0x%llx pid=%d\n", mode, (unsigned long long)physical(page),
            (unsigned long long)(uintptr_t)page, (int)getpid());
     fflush(stdout);
 }
@@ -45,7 +45,7 @@ static void watch(double seconds) {
     uint8_t* page = take_pages(kPage, PROT_READ | PROT_WRITE);
     volatile uint64_t* cell = (volatile uint64_t*)page;
     uint64_t last = *cell = 1;
-    introduce(page);
+    introduce("watch", page);
     for (const double until = now() + seconds; now() < until;)
         for (int i = 0; i < 100000; ++i) {
             const uint64_t value = *cell;
@@ -73,7 +73,7 @@ static void touch(double seconds) {
     sigaction(SIGBUS, &action, 0);
     uint8_t* page = take_pages(kPage, PROT_READ | PROT_WRITE);
     memset(page, 1, kPage);
-    introduce(page);
+    introduce("touch", page);
     uint64_t sum = 0;
     for (const double until = now() + seconds; now() < until;)
         for (int i = 0; i < 1000; ++i) sum += ++*(volatile uint64_t*)(page + i % kWords * 8);
@@ -90,7 +90,7 @@ static void checksum(double seconds, size_t mib) {
     uint64_t checked = 0;
     for (size_t p = 0; p < pages; ++p)
         for (int i = 0; i < kWords; ++i) ((uint64_t*)(base + p * kPage))[i] = word(p, 0, i);
-    introduce(base);
+    introduce("checksum", base);
     for (const double until = now() + seconds; now() < until;)
         for (size_t p = 0; p < pages; ++p) {
             volatile uint64_t* words = (volatile uint64_t*)(base + p * kPage);
@@ -112,7 +112,7 @@ static void code(double seconds) {
     page[0] = 0xd2800020;  // mov x0, 1
     page[1] = 0xd65f03c0;  // ret
     __builtin___clear_cache((char*)page, (char*)page + 8);
-    introduce((uint8_t*)page);
+    introduce("code", (uint8_t*)page);
     uint64_t last = 1;
     for (const double until = now() + seconds; now() < until;)
         for (int i = 0; i < 100000; ++i) {

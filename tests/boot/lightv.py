@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""LightV on a running Debian: pages are watched, steered, moved, shared and protected while programs use them
+(guest/lightv.c, guest/mappings.c), by two controllers at once; what makes no sense is refused and changes nothing."""
+import json, os, random, re, socket, struct, subprocess, time
+import guest
+from guest import ARCLIGHT, Failures, Guest, KERNEL_TROUBLE, build_program
+
+failures = Failures()
+debian = Guest(add={build_program("lightv"): "/bin/lightv", build_program("mappings"): "/bin/mappings"})
+SOCKET = os.path.join(guest.work, "control")
+seconds = 20 if guest.NIGHTLY else 4
+
+
+class Machine:
+    """A guest that runs a command, with its control socket."""
+
+    def __init__(self, command, options=()):
+        words = debian.arclight(["sh", "-c", command], options=["--control", SOCKET, *options])
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.lines = []
+
+    def line(self, pattern):
+        """Reads on to a line that matches."""
+        for raw in self.process.stdout:
+            self.lines.append(raw.decode(errors="replace").strip())
+            if match := re.search(pattern, self.lines[-1]):
+                return match
+        raise RuntimeError(f"no '{pattern}' in {self.lines[-20:]}: {self.process.stderr.read().decode(errors='replace')}")
+
+    def pages(self, count=1):
+        """Of so many programs, physical and virtual address by what they do."""
+        return {m[1]: (m[2], m[3]) for m in (self.line(r"(\w+) page pa=(0x[0-9a-f]+) va=(0x[0-9a-f]+)") for _ in range(count))}
+
+    def page(self):
+        return next(iter(self.pages().values()))
+
+    def end(self):
+        """Everything it printed, when it has ended by itself."""
+        output, error = self.process.communicate(timeout=240)
+        self.lines += output.decode(errors="replace").splitlines()
+        return failures.check(self.process.returncode == 0, f"status {self.process.returncode}: {self.lines[-5:]} {error}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def ask(**request):
+    with socket.socket(socket.AF_UNIX) as s:
+        for _ in range(200):
+            try:
+                s.connect(SOCKET)
+                break
+            except OSError:
+                time.sleep(0.05)
+        s.sendall((json.dumps(request) + "\n").encode())
+        return json.loads(s.makefile().readline())
+
+
+def good(what, **request):
+    answer = ask(**request)
+    failures.check(answer.get("ok"), f"{what}: {answer}")
+    return answer.get("result", {})
+
+
+def refused(what, fragment, **request):
+    answer = ask(**request)
+    failures.check(not answer["ok"] and fragment in answer["error"] and "\n" not in answer["error"],
+                   f"{what}: expected '{fragment}', got {answer}")
+
+
+def attach(name, module, pages, controller="default", **with_):
+    return {"do": "attach", "name": name, "module": module, "controller": controller, "pages": pages, "with": with_}
+
+
+def at(pa, size=1):
+    return {"physical": pa, "bytes": size}
+
+
+def test_remap():
+    """A page of a running process is steered to a file and back; two controllers; what overlaps is refused."""
+    shown = os.path.join(guest.work, "shown")
+    with open(shown, "wb") as f:
+        f.write(b"\x42" * 4096)
+    m = Machine("lightv watch 60 & lightv code 60 & wait", options=["--smp", "2"])
+    found = m.pages(2)
+    pa, code_pa = found["watch"][0], found["code"][0]
+    good("remap", **attach("seen", "remap", at(pa), "red", to=f"file:{shown}"))
+    m.line("saw 0x4242424242424242")
+    refused("overlap", "belongs to 'seen' of controller 'red'", **attach("other", "observe", at(pa), "blue"))
+    refused("foreign detach", "belongs to controller 'red'", do="detach", controller="blue", name="seen")
+    good("disjoint", **attach("counted", "observe", at(int(pa, 16) ^ 4096), "blue"))
+    names = {one["name"]: one["controller"] for one in good("list", do="list")}
+    failures.check(names == {"seen": "red", "counted": "blue"}, f"list: {names}")
+    with open(shown, "r+b") as f:  # the guest's memory is the file
+        f.write(struct.pack("<Q", 0x77))
+    m.line("saw 0x77$|saw 0x77 ")
+    good("steered home", do="command", controller="red", name="seen", **{"with": {"to": "own"}})
+    m.line("saw 0x1 ")
+    good("detach", do="detach", controller="red", name="seen")
+    good("detach", do="detach", controller="blue", name="counted")
+    # Other code behind the same address.
+    with open(shown, "wb") as f:
+        f.write(struct.pack("<II", 0xd28000a0, 0xd65f03c0).ljust(4096, b"\0"))  # mov x0, 5; ret
+    good("code", **attach("code", "remap", at(code_pa), to=f"file:{shown}"))
+    m.line("returned 5")
+    good("code back", do="detach", name="code")
+    m.line("returned 1")
+    # A page shared by memories in turn.
+    good("share", **attach("turns", "share", at(pa), backings=["own", f"file:{shown}"], select=0))
+    good("switch", do="command", name="turns", **{"with": {"select": 1}})
+    m.line("saw 0xd65f03c0d28000a0")
+    good("switch", do="command", name="turns", **{"with": {"select": 0}})
+    m.line("saw 0x1 ")
+    refused("switch", "below 2", do="command", name="turns", **{"with": {"select": 2}})
+    good("detach", do="detach", name="turns")
+    m.kill()
+
+
+def test_observe():
+    m = Machine("lightv watch 60", options=["--symbols", symbols])
+    pa, va = m.page()
+    good("observe", **attach("exact", "observe", {"virtual": va, "cpu": 0}, trace=5))
+    good("sample", **attach("sampled", "observe", {"symbol": "update_process_times", "bytes": 8}, mode="sampled", interval_ms=20))
+    time.sleep(1)
+    stats = good("stats", do="stats")
+    one = stats.get("exact", {})
+    failures.check(one.get("reads", 0) > 1000 and one.get("writes") == 0 and len(one.get("trace", [])) == 5
+                   and one["trace"][0]["va"] == va and one["hottest"][0]["page"] == pa, f"observe: {one}")
+    failures.check(stats.get("sampled", {}).get("used_only_for_reading", 0) >= 5, f"sampled: {stats}")
+    good("detach", do="detach", name="exact")
+    refused("no such symbol", "no symbol", **attach("x", "observe", {"symbol": "no_such_thing"}))
+    refused("not mapped", "nothing is mapped", **attach("x", "observe", {"virtual": "0x1000"}))
+    m.kill()
+
+
+def migrations(m, ranges, end):
+    """Moves the ranges about until a line matches; how many pages were moved."""
+    numbers = random.Random(4)
+    file = os.path.join(guest.work, "moved")
+    moved, stop = 0, time.monotonic() + seconds
+    while time.monotonic() < stop:
+        base, size = numbers.choice(ranges)
+        good("migrate", **attach("moving", "migrate", at(base, size), to=numbers.choice(["anonymous", f"file:{file}", "node:0"]),
+                                 batch=numbers.choice([1, 7, 64, 1024])))
+        if numbers.random() < 0.5:
+            good("again", do="command", name="moving", **{"with": {"to": "anonymous"}})
+        moved += good("stats", do="stats", name="moving").get("moving", {}).get("moved", 0)
+        good("home", do="detach", name="moving")
+    m.line(end)
+    return moved
+
+
+def test_migrate():
+    """All of a guest's memory moves about while programs check every word of theirs."""
+    whole = (0x40000000, 256 << 20)
+    parts = [(0x40000000 + (i << 23), 8 << 20) for i in range(32)]
+    m = Machine(f"lightv checksum {seconds * 2} 48", options=["--smp", "2", "-m", "256M"])
+    m.page()
+    moved = migrations(m, [whole] + parts, "ok")
+    m.end()
+    print(f"{moved} pages moved under a checksum")
+    m = Machine(f"mappings {seconds * 2} 11 & mappings {seconds * 2} 12; r=$?; wait; echo end $r", options=["--smp", "2", "-m", "256M"])
+    time.sleep(1.5)
+    moved = migrations(m, parts * 4 + [whole], "end 0")
+    m.end()
+    failures.check(m.lines.count("ok") == 2, f"mappings under migrations: {m.lines}")
+    failures.check(not KERNEL_TROUBLE.search("\n".join(m.lines)), f"the kernel complains: {m.lines}")
+    print(f"{moved} pages moved under mappings")
+
+
+def test_protect():
+    for module, with_ in (("protect", {}), ("protect", {"deny": "write"}), ("fault_inject", {"every": 1000}),
+                          ("fault_inject", {"probability": 0.001, "seed": 3, "on": "write"})):
+        m = Machine("lightv touch 60")
+        pa, _ = m.page()
+        good(module, **attach("p", module, at(pa), **with_))
+        m.line("signal 7 code")  # SIGBUS
+        if module == "fault_inject":
+            failures.check(good("stats", do="stats")["p"]["faults"] == 1, "fault_inject counts")
+        good("detach", do="detach", name="p")
+        m.process.stdin.close()
+        m.process.stdin = None
+        m.end()
+    m = Machine("lightv code 60")
+    pa, _ = m.page()
+    good("no execute", **attach("p", "protect", at(pa), deny="execute"))
+    m.process.wait(timeout=60)  # SIGBUS without a handler
+    failures.check(m.process.returncode == 128 + 7, f"no execute: status {m.process.returncode}")
+    m.kill()
+
+
+def test_uart():
+    """Lines go to two back ends in turn: together they have every byte once, in order."""
+    count = 20000
+    other = os.path.join(guest.work, "uart")
+    m = Machine(f"read go; i=0; while [ $i -lt {count} ]; do echo line $i; i=$((i+1)); done; read gone")
+    good("share", do="attach", name="uart", module="share", device="pl011",
+         **{"with": {"backings": ["own", f"file:{other}"], "select": 0}})
+    refused("twice", "belongs to 'uart'", do="attach", name="uart2", module="protect", device="pl011")
+    m.process.stdin.write(b"go\n")
+    m.process.stdin.flush()
+    own = m.process.stdout.readline()  # it prints
+    for turn in range(40):
+        time.sleep(0.01)
+        good("switch", do="command", name="uart", **{"with": {"select": (turn + 1) % 2}})
+    time.sleep(0.2)
+    good("detach", do="detach", name="uart")
+    m.process.stdin.write(b"gone\n")
+    m.process.stdin.flush()
+    own += m.process.stdout.read()
+    m.process.wait(timeout=120)
+    with open(other, "rb") as f:
+        there = f.read()
+    own = own.replace(b"\r", b"")
+    there = there.replace(b"\r", b"")
+    expected = b"".join(b"line %d\n" % i for i in range(count))
+    # Each switch falls between two bytes: both are subsequences, and together as long.
+    def within(part):
+        position = iter(expected)
+        return all(byte in position for byte in part)
+    print(f"uart: {len(own)} bytes here, {len(there)} there")
+    failures.check(len(own) + len(there) == len(expected) and within(own) and within(there) and there and own,
+                   f"uart: {len(own)} + {len(there)} bytes instead of {len(expected)}: {own[:60]} {there[:60]}")
+
+
+def test_policies():
+    """At the start: one that holds, and many that do not."""
+    path = os.path.join(guest.work, "policy.json")
+
+    def boot(text):
+        with open(path, "w") as f:
+            f.write(text)
+        return debian.run(["true"], options=["--lightv", path])
+
+    page = {"name": "a", "module": "observe", "pages": at("0x48000000", "64K")}
+    result = boot(json.dumps({"attach": [page, dict(page, name="b", module="migrate", pages=at("0x50000000", "4M"),
+                                                    **{"with": {"to": "anonymous"}})]}))
+    failures.check(result.status == 0 and not result.error, f"policy: {result}")
+    wrong = [("{", "not JSON"), ("[]", "must be"), ('{"attach": [{}]}', "'name' is missing"),
+             (json.dumps({"attach": [page, page]}), "already"),
+             (json.dumps({"attach": [page, dict(page, name="b")]}), "belongs to 'a'"),
+             (json.dumps({"attach": [dict(page, module="steal")]}), "no module 'steal'"),
+             (json.dumps({"attach": [dict(page, colour="red")]}), "'colour' means nothing"),
+             (json.dumps({"attach": [dict(page, pages=at("0x1000"))]}), "no memory at 0x1000"),
+             (json.dumps({"attach": [dict(page, pages=at("0x40000000", "1024G"))]}), "no memory"),
+             (json.dumps({"attach": [dict(page, pages=at("0x4000000q"))]}), "not a number"),
+             (json.dumps({"attach": [dict(page, pages=[])]}), "no pages"),
+             (json.dumps({"attach": [dict(page, pages={"virtual": "0x1000"})]}), "has not turned its MMU on"),
+             (json.dumps({"attach": [dict(page, pages={"symbol": "jiffies"})]}), "--symbols"),
+             (json.dumps({"attach": [{"name": "d", "module": "observe", "device": "pl011"}]}), "not for devices"),
+             (json.dumps({"attach": [{"name": "d", "module": "protect", "device": "toaster"}]}), "no device 'toaster'"),
+             (json.dumps({"attach": [dict(page, **{"with": {"mode": "fuzzy"}})]}), "not one of exact, sampled"),
+             (json.dumps({"attach": [dict(page, module="remap", **{"with": {"to": "file:/no/such/place"}})]}), "cannot open"),
+             (json.dumps({"attach": [dict(page, module="fault_inject", **{"with": {"probability": 2}})]}), "0 to 1")]
+    for text, fragment in wrong:
+        result = boot(text)
+        lines = result.error.decode().strip().splitlines()
+        failures.check(result.status == 1 and len(lines) == 1 and fragment in lines[0] and lines[0].startswith("arclight: "),
+                       f"policy {text}: expected '{fragment}': {result}")
+    # The command line's side of the socket.
+    done = subprocess.run([ARCLIGHT, "lightv", "list", "--control", "/no/such/socket"], capture_output=True, text=True)
+    failures.check(done.returncode == 1 and "no run of arclight" in done.stderr, f"list without a run: {done}")
+    done = subprocess.run([ARCLIGHT, "lightv", "attach", "--control", "/x", "--name", "x", "--module", "y", "--with", "{"],
+                          capture_output=True, text=True)
+    failures.check(done.returncode == 2 and "not JSON" in done.stderr, f"attach without JSON: {done}")
+    failures.check("observe" in subprocess.run([ARCLIGHT, "lightv", "--help"], capture_output=True, text=True).stdout, "--help")
+
+
+symbols = os.path.join(guest.work, "kallsyms")
+with open(symbols, "wb") as f:
+    f.write(debian.run(["cat", "/proc/kallsyms"]).output)
+for test in (test_remap, test_observe, test_protect, test_uart, test_migrate, test_policies):
+    start = time.monotonic()
+    test()
+    print(f"{test.__name__}: {time.monotonic() - start:.1f} s", flush=True)
+failures.end()
