@@ -47,7 +47,8 @@ Json Parameters::take(const char* key, bool needed) {
 uint64_t Parameters::number(const char* key, std::optional<uint64_t> otherwise) {
     const Json value = take(key, !otherwise);
     if (value.is_null()) return otherwise.value_or(0);
-    if (value.is_number_unsigned()) return value.get<uint64_t>();
+    if (value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0))
+        return value.get<uint64_t>();
     if (value.is_string())
         if (const auto number = parse_number(value.get<std::string>())) return *number;
     wrong(fmt::format("'{}' is not a number such as 4096, \"0x1000\" or \"4K\"", key));
