@@ -170,7 +170,7 @@ void test_main(void) {
 
     RUN("small-blocks", 9000, small_blocks(i));
     RUN("large-blocks", 3600, large_blocks(i));
-    RUN("intra-direct", 9000000, events += run_chain(chain_intra_direct, 16));
+    RUN("intra-direct", 20000000, events += run_chain(chain_intra_direct, 16));
     RUN("intra-indirect", 1800000, events += run_chain(chain_intra_indirect, 16));
     RUN("inter-direct", 1500000, events += run_chain(chain_inter_direct, 4096 + 16));
     RUN("inter-indirect", 1800000, events += run_chain(chain_inter_indirect, 4096 + 16));

@@ -45,7 +45,8 @@ def parser():
     p.add_argument("--fresh", action="store_true", help="do not resume an interrupted sweep")
     p.add_argument("--count", action="store_true", help="count guest instructions (for MIPS) even if that takes a while")
     p.add_argument("--guest", help="a directory that bench/programs/prepare made, instead of the cache's")
-    p.add_argument("--simbench", nargs="?", const="", metavar="ELF", help="SimBench's categories [ELF: beside the Arclight binary, or build/release]")
+    p.add_argument("--simbench", nargs="?", const="", metavar="ELF", help="SimBench's categories, or 'chase': a pointer chase over 256 MiB [ELF: beside the Arclight binary, or build/release]")
+    p.add_argument("--windows", action="store_true", help="the KVM world with --windows on too, whatever a fault costs on this host")
     p.add_argument("--spec", metavar="DIR", help="a SPEC CPU2006 or CPU2017 installation with arm64 binaries and run directories")
     p.add_argument("--spec-size", choices=["test", "train", "ref"], default="ref", help="which of its inputs [ref]")
     p.add_argument("--executor", choices=["local", "slurm"], default="local", help="where the jobs run [local]")
@@ -57,7 +58,7 @@ def settings_of(o):
     limit = o.limit or (600 if o.inputs == "long" or o.spec else 60)
     return SimpleNamespace(arclight=os.path.abspath(o.arclight), arclight_options=o.arclight_options.split(), qemu=o.qemu,
                            qemu_options=o.qemu_options.split(), memory=o.memory, limit=limit, bare=simbench_program(o), inputs=o.inputs, native=o.native,
-                           cpus=o.cpus or "all")
+                           cpus=o.cpus or "all", windows=o.windows)
 
 
 def prepare(arguments):
@@ -161,7 +162,7 @@ def sweep(o):
         chosen = programs.select(o.only) if not o.spec and not o.simbench_given else []
     except ValueError as error:
         raise UserError(str(error)) from None
-    out = os.path.abspath(o.out or os.path.join(TOP, "build/sweep", "simbench" if o.simbench_given else "spec" if o.spec else "quick" if o.quick else "full"))
+    out = os.path.abspath(o.out or os.path.join(TOP, "build/sweep", (o.simbench if o.simbench == "chase" else "simbench") if o.simbench_given else "spec" if o.spec else "quick" if o.quick else "full"))
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
@@ -257,8 +258,9 @@ def sweep(o):
 def simbench_program(o):
     if not o.simbench_given:
         return None
-    places = [o.simbench] if o.simbench else [os.path.join(os.path.dirname(os.path.abspath(o.arclight)), "bench/simbench/simbench.elf"),
-                                              os.path.join(TOP, "build/release/bench/simbench/simbench.elf")]
+    name = f"bench/simbench/{'chase' if o.simbench == 'chase' else 'simbench'}.elf"
+    places = [o.simbench] if o.simbench not in ("", "chase") else [os.path.join(os.path.dirname(os.path.abspath(o.arclight)), name),
+                                                                   os.path.join(TOP, "build/release", name)]
     found = next((p for p in places if os.path.exists(p)), None)
     if not found:
         raise UserError(f"no SimBench program at {places[0]} (./test builds it, or ninja simbench in a build directory)")
@@ -270,8 +272,9 @@ def workload(o, settings, chosen, guest, out):
     load = SimpleNamespace(disk=None, batch=None, counted=False)
     if o.simbench_given:
         # One boot runs them all, in its own order.
-        load.names, load.batch = [(n, "cortex-a76") for n in programs.SIMBENCH], len(programs.SIMBENCH)
-        load.about, load.groups, load.stamp = programs.SIMBENCH, {n: "system" for n in programs.SIMBENCH}, file_sum(settings.bare)
+        names, _ = programs.bare(settings.bare)
+        load.names, load.batch = [(n, "cortex-a76") for n in names], len(names)
+        load.about, load.groups, load.stamp = names, {n: "system" for n in names}, file_sum(settings.bare)
         return load
     with open(os.path.join(guest, "stamp")) as f:
         load.stamp = f.read().strip()

@@ -138,6 +138,15 @@ SIMBENCH = {
     "system-register": "write and read of a system register", "hot-memory": "512 loads and stores in one page",
     "cold-memory": "2048 pages after a TLB flush", "unprivileged": "64 unprivileged loads",
     "tlb-evict": "TLB invalidation of a page, and a load from it", "tlb-flush": "TLB flush, and 16 loads"}
+# And those of bench/simbench/chase.c.
+CHASE = {"chase-4k": "pointer chase over 256 MiB, pages of 4 KiB", "chase-2m": "pointer chase over 256 MiB, blocks of 2 MiB",
+         "chase-hot": "pointer chase over 1 MiB"}
+
+
+def bare(path):
+    """A bare-metal program's categories, and the MiB of memory that it needs."""
+    return (CHASE, 1024) if os.path.basename(path) == "chase.elf" else (SIMBENCH, 128)
+
 
 # Measured in every run of an emulator: from its start to the first line of the guest's init.
 BOOT = Program("boot", "system", "Debian's kernel to its init", "", "")

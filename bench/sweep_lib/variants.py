@@ -2,6 +2,8 @@
 import os, re, shutil, subprocess
 from dataclasses import dataclass, field
 
+from . import programs
+
 QEMU_CPUS = ["cortex-a57", "cortex-a76", "neoverse-n1", "max,pauth-impdef=on"]
 
 
@@ -40,10 +42,11 @@ class Variant:
 
     def bare_command(self, settings, stats):
         """A bare-metal program instead of the guest (SimBench)."""
+        memory = str(programs.bare(settings.bare)[1])
         if self.kind == "arclight":
-            return [settings.arclight, "run", "-m", "128", "--no-reboot", "--kernel", settings.bare, *(["--stats-json", stats] if stats else []),
+            return [settings.arclight, "run", "-m", memory, "--no-reboot", "--kernel", settings.bare, *(["--stats-json", stats] if stats else []),
                     *self.options, *settings.arclight_options]
-        return [settings.qemu, "-M", "virt,gic-version=3", *self.options, "-smp", "1", "-m", "128", "-nodefaults", "-display", "none",
+        return [settings.qemu, "-M", "virt,gic-version=3", *self.options, "-smp", "1", "-m", memory, "-nodefaults", "-display", "none",
                 "-serial", "stdio", "-no-reboot", "-kernel", settings.bare, *settings.qemu_options]
 
 
@@ -78,6 +81,8 @@ def discover_arclight(settings):
             options = (["--accel", accel] if accel else []) + (["--jit", tier] if tier else [])
             name = "arclight " + ("/".join(w for w in (accel, tier) if w) or "default")
             variants.append(Variant(name, "arclight", options, labels={"accel": accel, "jit": tier}))
+            if accel == "kvm" and getattr(settings, "windows", False):
+                variants.append(Variant(name + "+windows", "arclight", options + ["--windows", "on"], labels={"accel": accel, "jit": tier}))
     return variants, remarks
 
 
