@@ -2,6 +2,7 @@
 //   lightv watch SECONDS          one page: each new first word, with CNTVCT_EL0 of the moment
 //   lightv touch SECONDS          one page, read and written; what signal ends it
 //   lightv checksum SECONDS MIB   many pages, written and compared in turn: a lost write is found
+//   lightv add SECONDS            one page: what a load and store of it cost
 //   lightv code SECONDS           one page of code, called again and again: each new answer
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -80,6 +81,21 @@ static void touch(double seconds) {
     printf("no signal, %llu\n", (unsigned long long)sum);
 }
 
+static void add(double seconds) {
+    uint8_t* page = take_pages(kPage, PROT_READ | PROT_WRITE);
+    volatile uint64_t* cells = (volatile uint64_t*)page;
+    introduce("add", page);
+    // Half of the time for whoever wants to do something to the page.
+    double start = now() + seconds / 2;
+    uint64_t steps = 0, base = 0;
+    for (double t; (t = now()) < start + seconds / 2;) {
+        if (t < start) base = steps;
+        for (int i = 0; i < 1000; ++i) cells[i % 64]++;
+        steps += 1000;
+    }
+    printf("%.3f ns\n", seconds / 2 * 1e9 / (double)(steps - base));
+}
+
 static uint64_t word(uint64_t page, uint64_t version, int i) {
     return (page * 0x9e3779b97f4a7c15 + version * 0xd1342543de82ef95 + (uint64_t)i) * 0xff51afd7ed558ccd;
 }
@@ -133,6 +149,8 @@ int main(int argc, char** argv) {
         touch(seconds);
     else if (strcmp(argv[1], "checksum") == 0 && argc == 4)
         checksum(seconds, (size_t)atol(argv[3]));
+    else if (strcmp(argv[1], "add") == 0)
+        add(seconds);
     else if (strcmp(argv[1], "code") == 0)
         code(seconds);
     else
