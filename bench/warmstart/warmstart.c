@@ -1,5 +1,6 @@
 // warmstart SECONDS WINDOW_MS: does the same mixed work over and over, a little of every loop in turn, and
-// prints at the end how fast it was in each window of time since the start.
+// prints at the end the least time that each part of it took (milliseconds), and how many of each were done
+// in each window.
 #include <time.h>
 
 #include "../programs/loops/loops.h"
@@ -23,8 +24,7 @@ u64 rnd(void) {
 static const struct {
     const char* name;
     double percent;
-} parts[] = {{"nbody", 0.02}, {"alu", 0.03},    {"crc", 0.005}, {"interp", 0.03},
-             {"coremk", 0.1}, {"sha256", 0.01}, {"lbm", 0.01},  {"regex", 0.01}};
+} parts[] = {{"nbody", 0.1}, {"alu", 0.2}, {"interp", 0.2}, {"coremk", 0.5}, {"hmm", 0.01}, {"md", 0.01}};
 enum { kParts = sizeof parts / sizeof *parts };
 
 static const struct loop* find(const char* name) {
@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
         double end;
         int part;
     } done[1 << 20];
-    static double work[1 << 16];
+    static double work[1 << 13][kParts];
     const struct loop* loops[kParts];
     u64 sums[kParts];
     double cost[kParts];
@@ -77,18 +77,19 @@ int main(int argc, char** argv) {
             done[count++].part = p;
         }
     }
-    // Each part counts as the time that it took at best, spread over the windows in which it was done: so a
-    // window's value is its speed, 1 being the highest that was seen of every part.
+    // How much of each part was done in each window: a part that takes longer is spread over several.
+    for (int p = 0; p < kParts; p++) printf("%.4f%c", cost[p], p == kParts - 1 ? '\n' : ' ');
     double then = 0;
     for (long d = 0; d < count; d++) {
-        const double end = done[d].end, rate = cost[done[d].part] / (end > then ? end - then : 1e-6);
+        const double end = done[d].end, rate = 1 / (end > then ? end - then : 1e-6);
         while (then < end) {
             const int k = (int)(then / window);
             const double until = (k + 1) * window < end ? (k + 1) * window : end;
-            if (k < windows) work[k] += (until - then) * rate / window;
+            if (k < windows) work[k][done[d].part] += (until - then) * rate;
             then = until > then ? until : end;
         }
     }
-    for (int k = 0; k < windows; k++) printf("%.3f\n", work[k]);
+    for (int k = 0; k < windows; k++)
+        for (int p = 0; p < kParts; p++) printf("%.4f%c", work[k][p], p == kParts - 1 ? '\n' : ' ');
     return 0;
 }
