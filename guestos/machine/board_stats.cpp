@@ -109,6 +109,8 @@ static Json cpu_counters(const Vcpu& v) {
     c["lookups_direct"] = s.lookups_direct;
     c["lookups_indirect"] = s.lookups_indirect;
     c["tlbi"] = s.tlbi;
+    constexpr const char* kTlbiKinds[] = {"all", "asid", "address", "address_of_all_asids"};
+    for (unsigned i = 0; i < std::size(kTlbiKinds); ++i) c["tlbi_kinds"][kTlbiKinds[i]] = s.tlbi_kinds[i];
     c["ic"] = s.ic;
     c["halts"] = s.halts;
     const mmu::ShadowStats& shadow = v.shadow_stats();

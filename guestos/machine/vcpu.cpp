@@ -218,6 +218,7 @@ void Vcpu::translation_changed() {
 
 void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
     ++stats_.tlbi;
+    ++stats_.tlbi_kinds[static_cast<unsigned>(request.kind)];
     ++translation_changes_;
     board_.trace_mmu(*this, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
     // Single pages and address spaces are up to date already. All of it is done even so: a device may have
@@ -295,8 +296,8 @@ bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
         pa = e.pa_page | (pc & ~kPageMask);
         return true;
     }
-    const mmu::WalkResult walk = walk_to_cache(
-        pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
+    const mmu::WalkResult walk =
+        walk_to_cache(pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
     const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) != nullptr;
     if (!in_ram) {
         if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();

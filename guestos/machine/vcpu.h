@@ -31,6 +31,7 @@ struct VcpuStats {
     uint64_t table_writes = 0, table_synchronisations = 0, tables_protected = 0, tables_left = 0;
     uint64_t tlbi_ignored = 0;
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
+    uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
 };
 
 class Vcpu final : public frontend::a64::Environment {
