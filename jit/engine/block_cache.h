@@ -22,7 +22,6 @@ struct TranslationBlock {
     bool tripped = false;     ///< tier 2 was asked for it
     bool covered = false;     ///< and found that a region has it already
     uint32_t counter = backend::kNoCounter;
-    uint64_t runs_when_tripped = 0;
     bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
     uint8_t warm_tries = 0;     ///< since then, without all of a region's blocks being there
     uint32_t counted_from = 0;  ///< what the counter was started at

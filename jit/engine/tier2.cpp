@@ -122,7 +122,6 @@ const void* Tier2::promote(uint32_t counter) {
     TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
     if (block == nullptr) return nullptr;
     const void* body = block->code.body;
-    block->runs_when_tripped = options_.threshold;
     if (!block->valid || block->tripped || stopped_) {
         count_from(*block, kPromoted);
         return body;
@@ -386,7 +385,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     auto owned = std::make_unique<HotRegion>();
     owned->entry = &block;
     form(block, region, *owned);
-    if (!worthwhile(region)) {
+    if (!worthwhile(region, *owned)) {
         ++stats_.rejected;
         return false;
     }

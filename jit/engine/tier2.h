@@ -37,7 +37,8 @@ struct Tier2Options {
     uint32_t threshold = 20'000;  ///< runs of a block before it is promoted
     /// Guest instructions that a promoted block must have executed since before its region is compiled: about
     /// as long in tier 1 as the compilation takes, so that at worst the time is spent twice.
-    uint64_t heat = 20'000'000;
+    uint64_t heat = 80'000'000;
+    double least_stay = 1000;  ///< guest instructions from a region's entry to its end, to be worth the way in
     unsigned max_insns = 200;       ///< guest instructions of a region
     double budget = 0.5;            ///< compile time as a share of run time
     size_t code_bytes = 64u << 20;  ///< of live regions
@@ -130,7 +131,8 @@ class Tier2 {
     uint64_t runs(const TranslationBlock& block) const;
     bool form(TranslationBlock& entry, Region& region, HotRegion& hot);
     Fit form_as(const RegionShape& shape, TranslationBlock& entry, HotRegion& hot) const;
-    bool worthwhile(const Region& region) const;
+    double stay(const Region& region, const HotRegion& hot) const;
+    bool worthwhile(const Region& region, const HotRegion& hot) const;
     RegionShape shape_of(const Region& region, const HotRegion& hot) const;
     RegionStore::Key entry_key(const TranslationBlock& block) const;
     const uint32_t* words_of(const TranslationBlock& block) const {

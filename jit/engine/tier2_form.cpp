@@ -14,17 +14,20 @@ namespace a64 = frontend::a64;
 
 namespace {
 constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
+constexpr uint64_t kSeldom = 500;  ///< a member runs at least once in so many runs of the entry
 }  // namespace
 
 uint64_t Tier2::runs(const TranslationBlock& block) const {
-    if (block.counter == backend::kNoCounter) return 0;
-    if (block.tripped || block.covered) return block.runs_when_tripped;
-    return counted(block);
+    return block.counter != backend::kNoCounter ? counted(block) : 0;
 }
 
 /// From the entry along whatever ran at least a small share as often, the most frequent first.
 bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
-    const uint64_t enough = options_.synchronous ? 1 : std::max<uint64_t>(options_.threshold / 32, 1);
+    // What runs seldom is left by the side.
+    const uint64_t enough =
+        options_.synchronous
+            ? 1
+            : std::max({uint64_t{options_.threshold} / 32, runs(entry) / kSeldom, uint64_t{1}});
     region.pa = entry.pa;
     region.mode = entry.mode;
     std::map<int64_t, uint64_t> pages{{0, entry.pa & kPageMask}};  // by offset
@@ -120,16 +123,53 @@ bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
     return true;
 }
 
-/// Going in and out costs about as much as a few blocks: a region should be a loop, or long.
-bool Tier2::worthwhile(const Region& region) const {
-    if (options_.synchronous) return true;
-    const int64_t entry = region.blocks[0].offset;
-    for (const RegionBlock& b : region.blocks)
-        for (const ir::Inst& i : b.ir.insts)
-            if ((i.op == ir::Op::Exit || i.op == ir::Op::ExitIf) &&
-                b.page() + static_cast<int64_t>(i.imm) == entry)
-                return true;
-    return region.blocks.size() >= 4 && region.guest_insns() >= 32;
+/// How many guest instructions are executed from the way in to a way out, on the average. Blocks are counted,
+/// not edges: of a block's exits each is taken as often as its target runs, compared with the others'
+/// targets.
+double Tier2::stay(const Region& region, const HotRegion& hot) const {
+    struct Edge {
+        double share;
+        size_t to;
+    };
+    const size_t n = hot.members.size();
+    std::map<int64_t, size_t> by_offset;
+    for (size_t k = 0; k < n; ++k) by_offset.emplace(region.blocks[k].offset, k);
+    std::vector<std::vector<Edge>> edges(n);
+    for (size_t k = 0; k < n; ++k) {
+        const TranslationBlock& block = *hot.members[k];
+        const double times = std::max(1.0, double(runs(block)));
+        double all = 0;
+        const auto add = [&](int64_t offset, const TranslationBlock& target) {
+            const double share = std::min(times, double(runs(target)));
+            all += share;
+            if (const auto it = by_offset.find(offset); it != by_offset.end())
+                edges[k].push_back({share, it->second});
+        };
+        for (size_t e = 0; e < block.code.exits.size(); ++e)
+            if (block.linked[e] != nullptr)
+                add(region.blocks[k].page() + block.code.exits[e].target, *block.linked[e]);
+        if (const ir::Inst& last = region.blocks[k].ir.insts.back(); last.op == ir::Op::ExitIndirect) {
+            const bool returns = last.aux == static_cast<uint32_t>(ir::BranchKind::Return);
+            for (const int64_t o : returns ? region.return_sites : region.indirect_targets)
+                add(o, *hot.members[by_offset.at(o)]);
+            all = std::max(all, times);  // the other targets are unknown
+        }
+        for (Edge& e : edges[k]) e.share /= std::max(all, 1.0);
+    }
+    constexpr unsigned kSweeps = 500;
+    std::vector<double> length(n);
+    for (unsigned sweep = 0; sweep < kSweeps && length[0] < options_.least_stay; ++sweep)
+        for (size_t k = n; k-- > 0;) {
+            double sum = hot.members[k]->guest_insns;
+            for (const Edge& e : edges[k]) sum += e.share * length[e.to];
+            length[k] = sum;
+        }
+    return length[0];
+}
+
+/// Going in and out moves all registers, and leaves what the block's own translation kept in host registers.
+bool Tier2::worthwhile(const Region& region, const HotRegion& hot) const {
+    return options_.synchronous || stay(region, hot) >= options_.least_stay;
 }
 
 RegionStore::Key Tier2::entry_key(const TranslationBlock& block) const {
