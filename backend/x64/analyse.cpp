@@ -60,7 +60,9 @@ bool BlockEmitter::fold_shift(uint32_t index, const Inst& i) {
 void BlockEmitter::analyse() {
     const auto& insts = block_->insts;
     const uint32_t count = static_cast<uint32_t>(insts.size());
-    values_.assign(count, Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false});
+    group_accesses();
+    values_.assign(count + groups_.size(),
+                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false});
     uses_.resize(count);
 
     // For the nearest write of each slot above the current point: the last instruction below it that may see
@@ -129,6 +131,8 @@ void BlockEmitter::analyse() {
         if (effects == 'M' || effects == 'X') observe(index);
         if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
         for (unsigned k = 0; k < i.nargs; ++k) mark_use(index, leaf(i.args[k]));
+        if (const uint16_t g = grouped_[index].group; g != kNoGroup && groups_[g].accesses > 1)
+            mark_use(index, addend_of(g));
     }
 }
 

@@ -78,46 +78,85 @@ void BlockEmitter::prepare_access() {
     clobber_flags();
 }
 
-size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp,
-                                  ColdArgs args) {
-    if (windows_) return check_window(access, addr, args);
-    const unsigned bytes = access.bytes();
-    rorx(eax, addr.cvt32(), jit::kPageBits - 5);
+/// Compares the tag of the entry for addr + back with the page of addr + last, the last byte that must be in
+/// it.
+void BlockEmitter::compare_tag(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back,
+                               int last, bool write) {
+    if (back == 0) {
+        rorx(eax, addr.cvt32(), jit::kPageBits - 5);
+    } else {
+        lea(eax, ptr[addr + back]);
+        rorx(eax, eax, jit::kPageBits - 5);
+    }
     and_(eax, static_cast<uint32_t>((jit::kTlbEntries - 1) << 5));
+    uint64_t mask = jit::kPageMask;
     if ((access.aux & ir::kMemSpBase) != 0) {
         // The last byte's 16 bytes, whose page is the one of addr if nothing crosses.
-        const unsigned offset = ir::mem_sp_offset(access.aux);
-        const int back = static_cast<int>((offset + bytes - 1) & ~15u) - static_cast<int>(offset);
-        if (back == 0) {
-            mov(temp, addr);
-        } else {
-            lea(temp, ptr[addr + back]);
-        }
-        and_(temp, static_cast<uint32_t>(jit::kPageMask | 15));
-    } else if (access.kind == MemoryKind::ZeroBlock || bytes == 1) {
-        mov(temp, addr);
-        and_(temp, static_cast<uint32_t>(jit::kPageMask));
+        const int offset = static_cast<int>(ir::mem_sp_offset(access.aux));
+        last = ((offset + last) & ~15) - offset;
+        mask |= 15;
+    } else if (access.kind == MemoryKind::ZeroBlock) {
+        last = 0;
     } else if (access.must_be_aligned()) {
-        mov(temp, addr);
-        and_(temp, static_cast<uint32_t>(jit::kPageMask | (bytes - 1)));
-    } else {
-        lea(temp, ptr[addr + (bytes - 1)]);
-        and_(temp, static_cast<uint32_t>(jit::kPageMask));
+        last = 0;
+        mask |= access.bytes() - 1;
     }
-    const size_t tag =
-        access.writes() ? offsetof(jit::TlbEntry, write_tag) : offsetof(jit::TlbEntry, read_tag);
+    if (last == 0) {
+        mov(temp, addr);
+    } else {
+        lea(temp, ptr[addr + last]);
+    }
+    and_(temp, static_cast<uint32_t>(mask));
+    const size_t tag = write ? offsetof(jit::TlbEntry, write_tag) : offsetof(jit::TlbEntry, read_tag);
     if (access.is_unprivileged()) {  // another view's entries, so one more register to add
         add(rax, qword[at(field(offsetof(jit::GuestState, user_view)))]);
         cmp(temp, qword[rax + kEntry + tag]);
     } else {
         cmp(temp, qword[r14 + rax + kEntry + tag]);
     }
+}
+
+size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp,
+                                  ColdArgs args) {
+    if (windows_) return check_window(access, addr, args);
+    compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const size_t cold = miss_if(kNe, addr, args);
     if (access.is_unprivileged())
         mov(rax, qword[rax + kEntry + offsetof(jit::TlbEntry, addend)]);
     else
         mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
     return cold;
+}
+
+BlockEmitter::Checked BlockEmitter::check_grouped(const MemoryAccess& access, const Reg64& addr,
+                                                  ColdArgs args) {
+    const Grouped grouped = grouped_[cur_];
+    const bool in_group = grouped.group != kNoGroup && groups_[grouped.group].accesses > 1;
+    const Ref value = in_group ? addend_of(grouped.group) : kNoRef;
+    if (in_group && values_[value].reg != kNone) {
+        const Reg64 addend(values_[value].reg);
+        args.reg[4] = values_[value].reg;
+        test(addend, addend);
+        return {miss(jump_if(kE, false), addr, args, &BlockEmitter::cold_grouped), addend};
+    }
+    // A load's result may be clobbered before it is there.
+    const bool has_result = access.kind == MemoryKind::Load || access.kind == MemoryKind::LoadPair;
+    const unsigned reg = has_result ? args.reg[1] : allocate(false);
+    const Reg64 temp(static_cast<int>(reg));
+    Checked checked{0, rax};
+    if (in_group && values_[value].last_need > cur_) {
+        const Group& g = groups_[grouped.group];
+        checked.addend = def(value);
+        args.reg[4] = values_[value].reg;
+        compare_tag(access, addr, temp, static_cast<int>(g.lo) - grouped.at,
+                    static_cast<int>(g.hi) - grouped.at - 1, g.write);
+        checked.cold = miss(jump_if(kNe, false), addr, args, &BlockEmitter::cold_grouped);
+        mov(checked.addend, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+    } else {
+        checked.cold = check_access(access, addr, temp, args);
+    }
+    if (!has_result) pinned_ &= ~(1u << reg);
+    return checked;
 }
 
 //     mov  rax, addr               the guest slot is the one foreseen, so the base does not depend on the
@@ -145,7 +184,8 @@ size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr,
     } else {
         cold = miss(Jump{}, addr, args);
     }
-    const uint64_t foreseen = ir::is_plain_access(inst(cur_).op) && !access.is_unprivileged() ? inst(cur_).imm : 0;
+    const uint64_t foreseen =
+        ir::is_plain_access(inst(cur_).op) && !access.is_unprivileged() ? inst(cur_).imm : 0;
     size_t other = 0;
     if (foreseen != 0) {
         mov(rax, addr);
@@ -190,7 +230,7 @@ size_t BlockEmitter::miss_if(Cc cc, const Reg64& addr, ColdArgs args) {
     return miss(jump_if(cc, false), addr, args);
 }
 
-size_t BlockEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args) {
+size_t BlockEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args, ColdFn fn) {
     args.inst = cur_;
     args.reg[0] = static_cast<uint8_t>(addr.getIdx());
     snapshot(args.first, args.count);
@@ -198,7 +238,7 @@ size_t BlockEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args) {
     // Where windows are not used, or an access has none, the range of instructions that may fault is empty.
     const auto start = static_cast<uint32_t>(here() - entry_);
     points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_), 0, start, start});
-    return add_cold(jump, &BlockEmitter::cold_memory, args);
+    return add_cold(jump, fn, args);
 }
 
 void BlockEmitter::emit_check_stack(const Inst& i) {
@@ -217,9 +257,32 @@ bool BlockEmitter::has_second() const {
 // ---- The slow path
 // -----------------------------------------------------------------------------------------------
 
+/// An access of a group that is not in one page or not all there: it alone may be. reg[4] = the group's
+/// addend.
+void BlockEmitter::cold_grouped(const ColdArgs& args) {
+    const Inst& i = inst(args.inst);
+    const MemoryAccess access = describe_access(i);
+    const Reg64 addr(args.reg[0]), addend(args.reg[4]);
+    compare_tag(access, addr, addend, 0, static_cast<int>(access.bytes()) - 1, access.writes());
+    const Jump slow = jump_if(kNe, false);
+    mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+    access_memory(i, args, rax + addr);
+    xor_(addend.cvt32(), addend.cvt32());
+    jump_back(args);
+    land(slow);
+    slow_memory(args);
+    xor_(addend.cvt32(), addend.cvt32());
+    jump_back(args);
+}
+
+void BlockEmitter::cold_memory(const ColdArgs& args) {
+    slow_memory(args);
+    jump_back(args);
+}
+
 /// reg[0] = address, reg[1], reg[2] = operands or results (kNone: not there), reg[3], reg[4] further
 /// operands.
-void BlockEmitter::cold_memory(const ColdArgs& args) {
+void BlockEmitter::slow_memory(const ColdArgs& args) {
     using enum MemoryKind;
     const Inst& i = inst(args.inst);
     const MemoryAccess access = describe_access(i);
@@ -267,7 +330,6 @@ void BlockEmitter::cold_memory(const ColdArgs& args) {
         case Cas: result(args.reg[3], 0); break;
         default: break;
     }
-    jump_back(args);
 }
 
 // ---- Access by size
@@ -362,98 +424,99 @@ void BlockEmitter::zero_extend(const Reg64& dst, const Reg64& src, unsigned log2
 // ---- Loads and stores
 // --------------------------------------------------------------------------------------------
 
+/// The access itself; registers as in slow_memory().
+void BlockEmitter::access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where) {
+    const MemoryAccess access = describe_access(i);
+    const unsigned log2 = ir::mem_size_log2(i.aux);
+    for (unsigned k = 0; k < (access.is_pair() ? 2u : 1u); ++k) {
+        const Xbyak::RegExp to = where + k * access.unit_bytes();
+        const uint8_t reg = args.reg[k + 1];
+        if (reg == kNone) continue;
+        if (reg == kImmediate) {
+            const auto value =
+                static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(inst(i.args[k + 1]).imm)));
+            mov(memory_log2(to, log2), log2 == 3 ? value : value & ((uint64_t{1} << (8 << log2)) - 1));
+        } else if (access.is_vector()) {
+            if (access.writes()) {
+                store_vector_sized(to, Xmm(reg), log2);
+            } else {
+                load_vector_sized(Xmm(reg), to, log2);
+            }
+        } else if (access.writes()) {
+            store_sized(to, Reg64(reg), log2);
+        } else {
+            load_sized(Reg64(reg), to, log2, (i.aux & ir::kMemSigned) != 0, i.type);
+        }
+    }
+}
+
 void BlockEmitter::emit_load(const Inst& i) {
     prepare_access();
     const MemoryAccess access = describe_access(i);
-    const unsigned log2 = ir::mem_size_log2(i.aux);
-    const bool sign = (i.aux & ir::kMemSigned) != 0, second = access.is_pair() && has_second();
     const Reg64 addr = use(i.args[0]);
     const Reg64 d = def(cur_);
     ColdArgs args;
     args.reg[1] = static_cast<uint8_t>(d.getIdx());
-    args.reg[2] = kNone;
-    Reg64 d2;
-    if (second) {
-        d2 = def(cur_ + 1);
-        args.reg[2] = static_cast<uint8_t>(d2.getIdx());
-    }
-    const size_t cold = check_access(access, addr, d, args);
+    args.reg[2] = access.is_pair() && has_second() ? static_cast<uint8_t>(def(cur_ + 1).getIdx()) : kNone;
+    const Checked checked = check_grouped(access, addr, args);
     mark_access();
-    load_sized(d, rax + addr, log2, sign, i.type);
-    if (second) load_sized(d2, rax + addr + access.unit_bytes(), log2, sign, i.type);
-    resume_here(cold);
+    access_memory(i, args, checked.addend + addr);
+    resume_here(checked.cold);
 }
 
 void BlockEmitter::emit_load_vector(const Inst& i) {
     prepare_access();
     const MemoryAccess access = describe_access(i);
-    const unsigned log2 = ir::mem_size_log2(i.aux);
-    const bool second = access.is_pair() && has_second();
     const Reg64 addr = use(i.args[0]);
-    ScratchGpr temp(*this);
-    const Xmm d = def_xmm(cur_);
     ColdArgs args;
-    args.reg[1] = static_cast<uint8_t>(d.getIdx());
-    args.reg[2] = kNone;
-    Xmm d2;
-    if (second) {
-        d2 = def_xmm(cur_ + 1);
-        args.reg[2] = static_cast<uint8_t>(d2.getIdx());
-    }
-    const size_t cold = check_access(access, addr, temp, args);
+    args.reg[1] = static_cast<uint8_t>(def_xmm(cur_).getIdx());
+    args.reg[2] = access.is_pair() && has_second() ? static_cast<uint8_t>(def_xmm(cur_ + 1).getIdx()) : kNone;
+    const Checked checked = check_grouped(access, addr, args);
     mark_access();
-    load_vector_sized(d, rax + addr, log2);
-    if (second) load_vector_sized(d2, rax + addr + access.unit_bytes(), log2);
-    resume_here(cold);
+    access_memory(i, args, checked.addend + addr);
+    resume_here(checked.cold);
 }
 
 void BlockEmitter::emit_store(const Inst& i) {
     prepare_access();
     const MemoryAccess access = describe_access(i);
     const unsigned log2 = ir::mem_size_log2(i.aux);
-    const bool release = (i.aux & ir::kMemRelease) != 0 && !serial_;
     const Reg64 addr = use(i.args[0]);
     ColdArgs args;
-    const unsigned count = access.is_pair() ? 2 : 1;
-    int32_t imm[2] = {};
-    for (unsigned k = 0; k < count; ++k) {
+    if ((i.aux & ir::kMemRelease) != 0 && !serial_) {
+        args.reg[1] = static_cast<uint8_t>(use(i.args[1]).getIdx());
+        const ScratchGpr temp(*this);
+        const size_t cold = check_access(access, addr, temp, args);
+        mov(temp, Reg64(args.reg[1]));
+        mark_access();
+        xchg(memory_log2(rax + addr, log2),
+             sized_log2(temp, log2));  // RCsc: a full barrier follows the store
+        resume_here(cold);
+        return;
+    }
+    for (unsigned k = 0; k < (access.is_pair() ? 2u : 1u); ++k) {
         const Ref r = i.args[k + 1];
-        const bool immediate = !release && values_[r].reg == kNone && imm32(r, Type::I64, imm[k]);
+        int32_t imm;
+        const bool immediate = values_[r].reg == kNone && imm32(r, Type::I64, imm);
         args.reg[k + 1] = immediate ? kImmediate : static_cast<uint8_t>(use(r).getIdx());
     }
-    ScratchGpr temp(*this);
-    const size_t cold = check_access(access, addr, temp, args);
-    if (release) mov(temp, Reg64(args.reg[1]));
+    const Checked checked = check_grouped(access, addr, args);
     mark_access();
-    for (unsigned k = 0; k < count; ++k) {
-        const Xbyak::RegExp where = rax + addr + k * access.unit_bytes();
-        if (args.reg[k + 1] == kImmediate) {
-            const uint64_t value = static_cast<uint64_t>(static_cast<int64_t>(imm[k]));
-            mov(memory_log2(where, log2), log2 == 3 ? value : value & ((uint64_t{1} << (8 << log2)) - 1));
-        } else if (release) {
-            xchg(memory_log2(where, log2), sized_log2(temp, log2));  // RCsc: a full barrier follows the store
-        } else {
-            store_sized(where, Reg64(args.reg[k + 1]), log2);
-        }
-    }
-    resume_here(cold);
+    access_memory(i, args, checked.addend + addr);
+    resume_here(checked.cold);
 }
 
 void BlockEmitter::emit_store_vector(const Inst& i) {
     prepare_access();
     const MemoryAccess access = describe_access(i);
-    const unsigned log2 = ir::mem_size_log2(i.aux);
     const Reg64 addr = use(i.args[0]);
     ColdArgs args;
-    const unsigned count = access.is_pair() ? 2 : 1;
-    for (unsigned k = 0; k < count; ++k)
+    for (unsigned k = 0; k < (access.is_pair() ? 2u : 1u); ++k)
         args.reg[k + 1] = static_cast<uint8_t>(use_xmm(i.args[k + 1]).getIdx());
-    ScratchGpr temp(*this);
-    const size_t cold = check_access(access, addr, temp, args);
+    const Checked checked = check_grouped(access, addr, args);
     mark_access();
-    for (unsigned k = 0; k < count; ++k)
-        store_vector_sized(rax + addr + k * access.unit_bytes(), Xmm(args.reg[k + 1]), log2);
-    resume_here(cold);
+    access_memory(i, args, checked.addend + addr);
+    resume_here(checked.cold);
 }
 
 }  // namespace arclight::backend

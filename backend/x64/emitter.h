@@ -135,7 +135,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
         uint32_t after;  ///< next use of ref after this one
     };
     struct Uses {
-        Use use[3];
+        Use use[4];
         uint32_t count = 0;
     };
     void analyse();
@@ -144,6 +144,23 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// used.
     Ref leaf(Ref r) const;
     bool fold_shift(uint32_t index, const Inst& inst);
+
+    // ---- access_groups.cpp
+    struct Group {
+        int64_t lo, hi;  ///< bytes accessed, relative to the value that the addresses are made from
+        bool write;      ///< one of them is a store
+        uint32_t accesses;
+    };
+    static constexpr uint16_t kNoGroup = 0xffff;
+    struct Grouped {
+        uint16_t group = kNoGroup;
+        int32_t at = 0;  ///< where the access begins, as lo
+    };
+    void group_accesses();
+    /// The group's addend is a value like an instruction's result, but that it is dropped, not spilled.
+    Ref addend_of(uint16_t group) const { return static_cast<Ref>(block_->insts.size() + group); }
+    bool is_addend(Ref r) const { return r != kNoRef && r >= block_->insts.size(); }
+    inline static const Inst kGroupInst{.op = Op::Add, .type = Type::I64};
 
     // ---- emit_block.cpp
     void emit(const Inst& i);
@@ -158,7 +175,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     void call_reference(const Inst& i);
 
     // ---- registers.cpp: values in registers
-    const Inst& inst(Ref r) const { return (*block_)[r]; }
+    const Inst& inst(Ref r) const { return r < block_->insts.size() ? (*block_)[r] : kGroupInst; }
     static bool is_vec(Type t) { return t == Type::F32 || t == Type::F64 || t == Type::V128; }
     bool is_const(Ref r) const { return inst(r).op == Op::Const; }
     /// Constants, also relative to the page: they occupy a register only while it suits.
@@ -281,11 +298,23 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// Goes to the slow path of the current instruction if cc holds.
     /// The same through the windows: what is not mapped faults, see FaultPoint::window_start.
     size_t check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
+    /// The same for one that may be of a group. The register to be added to the address.
+    struct Checked {
+        size_t cold;
+        Reg64 addend;
+    };
+    Checked check_grouped(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
+    /// Jumps if ZF is not set; the addend is at rax + kEntryAddend then.
+    void compare_tag(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back, int last,
+                     bool write);
+    void access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where);
+    void slow_memory(const ColdArgs& args);
+    void cold_grouped(const ColdArgs& args);
     size_t miss_if(Cc cc, const Reg64& addr, ColdArgs args);
     void look_up_window(const Reg64& addr, bool unprivileged);
     void cold_window(const ColdArgs& args);
     /// `jump` leads to the slow path; none if only a fault does.
-    size_t miss(Jump jump, const Reg64& addr, ColdArgs args);
+    size_t miss(Jump jump, const Reg64& addr, ColdArgs args, ColdFn fn = &BlockEmitter::cold_memory);
     /// The next instruction emitted is the access that the last check_access was for.
     void mark_access() { points_.back().access = static_cast<uint32_t>(here() - entry_); }
     bool has_second() const;
@@ -335,8 +364,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     bool fp_slow() const { return (block_->mode & kModeFpSlow) != 0; }
     /// Whether the upper half of a vector is known to be zero.
     bool upper_is_zero(Ref r) const;
-    /// Jumps to a cold path that knows the registers of the result and of all operands. They must have been fetched
-    /// by use() or use_xmm(), and the result may not have taken the place of an operand.
+    /// Jumps to a cold path that knows the registers of the result and of all operands. They must have been
+    /// fetched by use() or use_xmm(), and the result may not have taken the place of an operand.
     size_t cold_if(Cc cc, ColdFn fn = &BlockEmitter::cold_reference, uint16_t flag = 0);
     /// The operation again, by its reference function.
     void cold_reference(const ColdArgs& args);
@@ -376,8 +405,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     void emit_fp_sign(const Inst& i);
     void emit_frecpstep(const Inst& i);
     void emit_frint(const Inst& i);
-    /// x rounded to an integral value as FRINT* does, without signalling Inexact; xmm15 is clobbered. For TieAway,
-    /// which jumps to a cold path for large numbers and NaNs, `t` is clobbered too.
+    /// x rounded to an integral value as FRINT* does, without signalling Inexact; xmm15 is clobbered. For
+    /// TieAway, which jumps to a cold path for large numbers and NaNs, `t` is clobbered too.
     void round_scalar(const Xmm& d, const Xmm& x, bool is_double, ir::RoundMode mode, const Xmm& t);
     void emit_fcondcompare(const Inst& i);
     void emit_f_to_int(const Inst& i);
@@ -458,7 +487,9 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     bool serial_ = false;
     bool windows_ = false;
 
-    std::vector<Value> values_;
+    std::vector<Group> groups_;
+    std::vector<Grouped> grouped_;  ///< by instruction
+    std::vector<Value> values_;     ///< by instruction, then by group
     std::vector<Uses> uses_;
     std::array<Ref, 32> owner_;  ///< by register number
     uint32_t pinned_ = 0;        ///< registers not to be taken within this instruction

@@ -60,6 +60,7 @@ void BlockEmitter::release(unsigned reg) {
 void BlockEmitter::evict(unsigned reg) {
     const Ref r = owner_[reg];
     if (r == kNoRef) return;
+    if (is_addend(r)) return release(reg);
     Value& v = values_[r];
     if (v.last_need >= cur_ && !rematerialisable(r)) {
         for (uint64_t m = dirty_; m != 0; m &= m - 1) {

@@ -1,0 +1,74 @@
+// Which accesses of a block share one look at the soft TLB: those at small displacements from one value, such
+// as a stack frame's or a structure's. The first one checks the whole span and keeps what has to be added to
+// a guest address in a register; where that fails the register is zero, and each access of the group looks
+// for itself.
+#include <algorithm>
+
+#include "backend/x64/emitter.h"
+
+namespace arclight::backend {
+
+namespace {
+constexpr int64_t kMaxSpan = 256;
+constexpr size_t kMaxOpen = 6;
+constexpr uint32_t kAlone =
+    ir::kMemUnprivileged | ir::kMemAligned | ir::kMemAcquire | ir::kMemRelease | ir::kMemDevice;
+}  // namespace
+
+void BlockEmitter::group_accesses() {
+    const auto& insts = block_->insts;
+    groups_.clear();
+    grouped_.assign(insts.size(), Grouped{});
+    if (windows_) return;
+    struct Open {
+        Ref root;
+        bool sp_base;
+        uint16_t group;
+    };
+    std::array<Open, kMaxOpen> open;
+    size_t open_count = 0, next = 0;
+    for (Ref r = 0; r < insts.size(); ++r) {
+        const Inst& i = insts[r];
+        // What comes behind a way out may never be done; what a helper does may change translations.
+        if (i.op == Op::ExitIf || i.op == Op::CallRuntime) open_count = 0;
+        if (!ir::is_plain_access(i.op) || (i.aux & kAlone) != 0) continue;
+        Ref root = i.args[0];
+        int64_t at = 0;
+        for (;;) {
+            const Inst& sum = inst(root);
+            if ((sum.op != Op::Add && sum.op != Op::Sub) || !is_const(sum.args[1])) break;
+            const auto by = static_cast<int64_t>(inst(sum.args[1]).imm);
+            if (by < -(1 << 20) || by > 1 << 20) break;
+            at += sum.op == Op::Add ? by : -by;
+            root = sum.args[0];
+        }
+        const MemoryAccess access = describe_access(i);
+        const int64_t end = at + access.bytes();
+        const bool sp_base = (i.aux & ir::kMemSpBase) != 0;
+        Open* found = nullptr;
+        for (size_t k = 0; k < open_count; ++k)
+            if (open[k].root == root && open[k].sp_base == sp_base) found = &open[k];
+        if (found != nullptr) {
+            Group& g = groups_[found->group];
+            const int64_t lo = std::min(g.lo, at), hi = std::max(g.hi, end);
+            if (hi - lo <= kMaxSpan) {
+                g.lo = lo;
+                g.hi = hi;
+                g.write |= access.writes();
+                ++g.accesses;
+                grouped_[r] = {found->group, static_cast<int32_t>(at)};
+                continue;
+            }
+        } else if (open_count < kMaxOpen) {
+            found = &open[open_count++];
+        } else {
+            found = &open[next++ % kMaxOpen];
+        }
+        if (groups_.size() == kNoGroup) return;
+        *found = {root, sp_base, static_cast<uint16_t>(groups_.size())};
+        grouped_[r] = {found->group, static_cast<int32_t>(at)};
+        groups_.push_back({.lo = at, .hi = end, .write = access.writes(), .accesses = 1});
+    }
+}
+
+}  // namespace arclight::backend
