@@ -95,7 +95,8 @@ class Slurm:
             if not os.path.exists(path):
                 continue
             for record in parse_lines(path):
-                if record["type"] != "end":
+                # A Ctrl-C may have come in the middle of this: what was taken already is not taken twice.
+                if record["type"] != "end" and record not in self.state.records:
                     self.state.append(record)
                     self.progress(record, 0)
             waiting.discard(number)

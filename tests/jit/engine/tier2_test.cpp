@@ -58,6 +58,7 @@ class Tier2Test : public testing::Test {
     Engine& start(Tier2Options options) {
         options.enabled = true;
         options.heat = 0;
+        options.least_stay = 0;
         if (!options.make_compiler || made_by_us_)
             options.make_compiler = [this] { return std::make_unique<FakeCompiler>(is_); };
         engine_ = std::make_unique<Engine>(memory_, EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
