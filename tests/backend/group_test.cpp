@@ -1,0 +1,143 @@
+// Accesses that share one look at the soft TLB (backend/x64/access_groups.cpp): what one check covers, and
+// what each of them does where it fails.
+#include "tests/backend/harness.h"
+
+namespace arclight::backend::testing {
+namespace {
+
+constexpr uint64_t kBase = Memory::kBase;
+
+class GroupTest : public ::testing::Test {
+  protected:
+    GroupTest() {
+        h_.fill_tlb();
+        for (size_t k = 0; k < sizeof h_.memory.bytes; ++k)
+            h_.memory.bytes[k] = static_cast<uint8_t>(k * 7 + (k >> 8));
+    }
+    template <typename F>
+    CompiledBlock make(F build) {
+        block_ = block_at();
+        ir::Builder b(block_);
+        build(b);
+        b.emit(Op::Exit, Type::Void, {}, 64);
+        return h_.compile(block_);
+    }
+    /// x2.. = the words at x1 + each displacement, one instruction each.
+    CompiledBlock loads(std::initializer_list<int64_t> displacements) {
+        return make([&](ir::Builder& b) {
+            const Ref x1 = b.get_x(1);
+            unsigned n = 0;
+            for (const int64_t d : displacements) {
+                b.insn_start(4 * n, 0);
+                const Ref at = b.emit(Op::Add, Type::I64, {x1, b.i64(static_cast<uint64_t>(d))});
+                b.set_x(2 + n++, b.emit(Op::Load, Type::I64, {at}, 0, 3));
+            }
+        });
+    }
+    void run(const CompiledBlock& c, uint64_t x1) {
+        h_.slow_calls = 0;
+        h_.state().x[1] = x1;
+        h_.state().pc = Harness::kPage;
+        h_.run(c);
+    }
+    uint64_t word(uint64_t va) {
+        uint64_t v;
+        std::memcpy(&v, h_.memory.at(va), 8);
+        return v;
+    }
+
+    Harness h_;
+    ir::Block block_;
+};
+
+TEST_F(GroupTest, OneCheckIsEnough) {
+    const CompiledBlock one = loads({16}), four = loads({16, 0, 40, 24});
+    EXPECT_LT(four.hot_bytes, 3 * one.hot_bytes);
+    run(four, kBase + 100);
+    EXPECT_EQ(h_.slow_calls, 0u);
+    const int64_t at[] = {16, 0, 40, 24};
+    for (unsigned k = 0; k < 4; ++k) EXPECT_EQ(h_.state().x[2 + k], word(kBase + 100 + at[k]));
+}
+
+// Wherever the page ends: an access that crosses takes the slow path, the others do not.
+TEST_F(GroupTest, AcrossPagesEachLooksForItself) {
+    const CompiledBlock four = loads({16, 0, 40, 24});
+    const int64_t at[] = {16, 0, 40, 24};
+    // The second page is elsewhere on the host.
+    jit::TlbEntry& second = h_.view->tlb[jit::tlb_index(kBase + 4096)];
+    second.addend += 4096;
+    for (int64_t end = -8; end <= 56; ++end) {
+        const uint64_t x1 = kBase + 4096 - static_cast<uint64_t>(end);
+        run(four, x1);
+        unsigned crossing = 0;
+        for (unsigned k = 0; k < 4; ++k) {
+            const uint64_t va = x1 + static_cast<uint64_t>(at[k]), page_end = kBase + 4096;
+            if (va < page_end && va + 8 > page_end) {
+                ++crossing;
+            } else {
+                EXPECT_EQ(h_.state().x[2 + k], word(va < page_end ? va : va + 4096)) << end << " " << k;
+            }
+        }
+        EXPECT_EQ(h_.slow_calls, crossing) << end;
+    }
+}
+
+TEST_F(GroupTest, AFaultInTheMiddleIsPrecise) {
+    const CompiledBlock three = loads({0, 8, 16});
+    for (unsigned k = 2; k < 5; ++k) h_.state().x[k] = 0xdead;
+    run(three, kBase + Memory::kPages * 4096 - 16);  // the third is outside
+    EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Exception);
+    EXPECT_EQ(h_.state().pc, Harness::kPage + 8);
+    EXPECT_EQ(h_.state().x[2], word(kBase + Memory::kPages * 4096 - 16));
+    EXPECT_EQ(h_.state().x[3], word(kBase + Memory::kPages * 4096 - 8));
+    EXPECT_EQ(h_.state().x[4], 0xdeadu);
+}
+
+// A store makes the check one for writing; where that fails the loads go on without the slow path.
+TEST_F(GroupTest, ReadOnlyPagesCanBeRead) {
+    const CompiledBlock c = make([&](ir::Builder& b) {
+        const Ref x1 = b.get_x(1);
+        b.insn_start(0, 0);
+        b.set_x(2, b.emit(Op::Load, Type::I64, {x1}, 0, 3));
+        b.insn_start(4, 0);
+        const Ref at = b.emit(Op::Add, Type::I64, {x1, b.i64(8)});
+        b.emit(Op::Store, Type::Void, {at, b.get_x(3)}, 0, 3);
+    });
+    const uint64_t last = kBase + (Memory::kPages - 1) * 4096;
+    h_.state().x[3] = 0x1122'3344'5566'7788;
+    const uint64_t before = word(last + 8);
+    run(c, last);
+    EXPECT_EQ(h_.slow_calls, 1u);
+    EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Exception);
+    EXPECT_EQ(h_.state().pc, Harness::kPage + 4);
+    EXPECT_EQ(h_.state().x[2], word(last));
+    EXPECT_EQ(word(last + 8), before);
+    run(c, kBase);
+    EXPECT_EQ(h_.slow_calls, 0u);
+    EXPECT_EQ(word(kBase + 8), 0x1122'3344'5566'7788u);
+}
+
+// After a way out a store may never come, and after a helper the page may be another one's.
+TEST_F(GroupTest, WaysOutAndHelpersEndAGroup) {
+    const auto with = [&](auto between) {
+        return make([&](ir::Builder& b) {
+                   const Ref x1 = b.get_x(1);
+                   b.insn_start(0, 0);
+                   b.set_x(2, b.emit(Op::Load, Type::I64, {x1}, 0, 3));
+                   b.insn_start(4, 0);
+                   between(b);
+                   b.insn_start(8, 0);
+                   const Ref at = b.emit(Op::Add, Type::I64, {x1, b.i64(8)});
+                   b.set_x(3, b.emit(Op::Load, Type::I64, {at}, 0, 3));
+               })
+            .hot_bytes;
+    };
+    const uint32_t plain = with([](ir::Builder&) {});
+    const uint32_t helper = with([](ir::Builder& b) {
+        b.emit(Op::CallRuntime, Type::I64, {b.i64(1), b.i64(2), b.i64(3)}, kHash);
+    });
+    EXPECT_GT(helper, plain + 30);
+}
+
+}  // namespace
+}  // namespace arclight::backend::testing
