@@ -59,6 +59,11 @@ class CodeBuffer {
     /// Counters of blocks, beside the code so that it reaches them: see compile().
     uint32_t* counters() const { return reinterpret_cast<uint32_t*>(base_ + size_); }
     static constexpr uint32_t kCounters = 1u << 20;
+    /// Whether the blocks compiled from now on may keep a translation from one access to the next ones of the
+    /// block, slow paths between them included. Not where those may carry out other CPUs' requests. At first
+    /// they may.
+    void set_grouping(bool on) { grouping_ = on; }
+    bool grouping() const { return grouping_; }
     size_t hot_used() const { return hot_; }
     size_t cold_used() const { return cold_ - size_ / 2; }
     bool contains(const void* p) const {
@@ -75,6 +80,7 @@ class CodeBuffer {
     size_t size_ = 0;
     size_t hot_ = 0, cold_ = 0;  ///< next free byte of each half, as offsets from base_
     size_t first_hot_ = 0;
+    bool grouping_ = true;
     Thunks thunks_{};
     std::unique_ptr<BlockEmitter> emitter_;
 };
@@ -182,7 +188,8 @@ std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* ho
 /// The same without touching any state.
 std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc);
 
-/// The slow path of the access whose host instruction at host_pc faulted; null if the block has no access there.
+/// The slow path of the access whose host instruction at host_pc faulted; null if the block has no access
+/// there.
 const uint8_t* window_fault(const CompiledBlock& block, const void* host_pc);
 
 /// One line an instruction, Intel syntax, without addresses for jumps inside the span.

@@ -88,8 +88,11 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     if (auto chosen = choose_world(); !chosen) return chosen;
     tell_world();
 
-    if (options_.shadow.policy == mmu::ShadowPolicy::tsp)
+    if (options_.shadow.policy == mmu::ShadowPolicy::tsp) {
         table_pages_ = std::make_unique<mmu::TablePages>(memory_);
+        engine_->code().set_grouping(
+            false);  // a slow path may wait for the other CPUs, and answers them meanwhile
+    }
     for (unsigned i = 0; i < options_.cpus; ++i) vcpus_.push_back(std::make_unique<Vcpu>(*this, i));
     devices::InterruptController* gic;
     if (options_.gic == 3) {

@@ -59,6 +59,12 @@ TEST_F(GroupTest, OneCheckIsEnough) {
     for (unsigned k = 0; k < 4; ++k) EXPECT_EQ(h_.state().x[2 + k], word(kBase + 100 + at[k]));
 }
 
+TEST_F(GroupTest, NoneWhereSlowPathsMayChangeTranslations) {
+    const uint32_t grouped = loads({16, 0, 40, 24}).hot_bytes;
+    h_.code.set_grouping(false);
+    EXPECT_GT(loads({16, 0, 40, 24}).hot_bytes, grouped + 60);
+}
+
 // Wherever the page ends: an access that crosses takes the slow path, the others do not.
 TEST_F(GroupTest, AcrossPagesEachLooksForItself) {
     const CompiledBlock four = loads({16, 0, 40, 24});
