@@ -1,7 +1,8 @@
 // The C++ functions that translated code reaches through GuestState::runtime. Whoever owns the virtual CPU
 // fills the table; emitted code contains no C++ address.
 //
-// While one of them runs, the host's MXCSR is loaded and GuestState::mxcsr holds the guest's (except kVectorCall's).
+// While one of them runs, the host's MXCSR is loaded and GuestState::mxcsr holds the guest's (except
+// kVectorCall's).
 #pragma once
 
 #include "jit/guest_state.h"
@@ -23,13 +24,16 @@ enum RuntimeEntry : unsigned {
     kLookupDirect,
     /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the view's jump cache.
     kLookupIndirect,
-    /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call. The
+    /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call.
+    /// The
     /// guest's MXCSR stays loaded: reference functions do no host floating point.
     kVectorCall,
-    /// const void* fn(GuestState&, uint64_t counter): a block's counter ran out. Returns the code to go on with: the
+    /// const void* fn(GuestState&, uint64_t counter): a block's counter ran out. Returns the code to go on
+    /// with: the
     /// block itself without its counter, or what replaces it.
     kPromote,
-    /// const void* fn(GuestState&, uint64_t guard): a region that spans pages is entered in a view, or an epoch of it,
+    /// const void* fn(GuestState&, uint64_t guard): a region that spans pages is entered in a view, or an
+    /// epoch of it,
     /// that it was not checked for. Returns the code to go on with, the region's or the block's.
     kRegionGuard,
     /// uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c): IR CallRuntime with id 0; others follow.

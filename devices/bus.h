@@ -61,7 +61,8 @@ class Bus {
         }
         void write(uint64_t pa, unsigned size, uint64_t value) {
             count(&Counters::writes);
-            if (Device* device = device_.load(std::memory_order_acquire)) device->write(pa - base_, value, size);
+            if (Device* device = device_.load(std::memory_order_acquire))
+                device->write(pa - base_, value, size);
         }
 
       private:

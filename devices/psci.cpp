@@ -69,11 +69,12 @@ uint32_t base_function(uint32_t function) {
 uint64_t Psci::call(unsigned cpu, uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
     const auto function = static_cast<uint32_t>(x0);
     if (function == smccc_version) return version_1_1;
-    // No workaround is needed, since nothing here speculates as an Arm core does. Saying so keeps Linux from assuming
-    // the worst (Speculative Store Bypass: vulnerable).
+    // No workaround is needed, since nothing here speculates as an Arm core does. Saying so keeps Linux from
+    // assuming the worst (Speculative Store Bypass: vulnerable).
     if (function == smccc_arch_features) {
         const auto asked = static_cast<uint32_t>(x1);
-        if (asked == smccc_arch_workaround_1 || asked == smccc_arch_workaround_2 || asked == smccc_arch_workaround_3)
+        if (asked == smccc_arch_workaround_1 || asked == smccc_arch_workaround_2 ||
+            asked == smccc_arch_workaround_3)
             return workaround_not_required;
         return asked == smccc_version || asked == smccc_arch_features ? 0 : result(PsciResult::not_supported);
     }

@@ -41,14 +41,18 @@ const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, cons
 }
 
 namespace {
-/// One store that other CPUs may be fetching around (Intel SDM 3A 9.1.3). The field may be misaligned, but lies within
-/// an aligned quadword, so it is never torn; the language has no name for that, the instruction does it.
-void patch(uint8_t* field, uint32_t value) { asm volatile("movl %1, (%0)" : : "r"(field), "r"(value) : "memory"); }
+/// One store that other CPUs may be fetching around (Intel SDM 3A 9.1.3). The field may be misaligned, but
+/// lies within an aligned quadword, so it is never torn; the language has no name for that, the instruction
+/// does it.
+void patch(uint8_t* field, uint32_t value) {
+    asm volatile("movl %1, (%0)" : : "r"(field), "r"(value) : "memory");
+}
 uint32_t relative(const uint8_t* field, const void* target) {
     return static_cast<uint32_t>(static_cast<const uint8_t*>(target) - (field + 4));
 }
 
-/// The counter's instruction is seven bytes at an aligned address, so that a thread is before it or behind it.
+/// The counter's instruction is seven bytes at an aligned address, so that a thread is before it or behind
+/// it.
 constexpr size_t kCounterBytes = 7, kJumpBytes = 5;
 void patch_entry(const CompiledBlock& block, const uint8_t (&bytes)[kCounterBytes]) {
     uint64_t word;

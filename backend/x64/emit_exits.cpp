@@ -4,8 +4,8 @@
 // to an earlier block of the page, first:       cmp dword [interrupt], 0 ; jne ...
 // to another page, linked:                      (interrupt test) ; add qword [page_base], delta
 //                                               cmp dword [r14 + epoch], imm ; jne stub ; jmp target
-// A patched field lies within an aligned quadword: stores to it are atomic (Intel SDM 3A 9.1.1, AMD APM 2 7.3.2), so
-// other CPUs see the old or the new value.
+// A patched field lies within an aligned quadword: stores to it are atomic (Intel SDM 3A 9.1.1, AMD APM
+// 2 7.3.2), so other CPUs see the old or the new value.
 #include <cassert>
 
 #include "backend/x64/emitter.h"

@@ -7,8 +7,8 @@
 #include "guestos/machine/machine.h"
 
 namespace {
-// The translator allocates many small things on threads for which a system call is dear (backend/kvm): one heap, which
-// grows and shrinks by megabytes. Threads' own heaps grow by one mprotect a page.
+// The translator allocates many small things on threads for which a system call is dear (backend/kvm): one
+// heap, which grows and shrinks by megabytes. Threads' own heaps grow by one mprotect a page.
 void set_up_heap() {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TOP_PAD, 8 << 20);

@@ -136,9 +136,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::Range(1u, mmu::kMostRoots).description(""))
         ->group(execution);
     command
-        ->add_option("--jit", words->jit,
-                     "the translator: tier1, tiered (hot code again by LLVM, on another thread), or tier2 (all code "
-                     "by LLVM at once; slow, for tests) [tier1]")
+        ->add_option(
+            "--jit", words->jit,
+            "the translator: tier1, tiered (hot code again by LLVM, on another thread), or tier2 (all code "
+            "by LLVM at once; slow, for tests) [tier1]")
         ->type_name("TIER")
         ->check(CLI::IsMember({"tier1", "tiered", "tier2"}).description(""))
         ->group(execution);

@@ -39,7 +39,8 @@ bool Vcpu::access_known_device(const MemoryAccess& access, uint64_t va) {
         (va & (bytes - 1)) != 0 || access.is_unprivileged() || access.misaligns_stack(va))
         return false;
     const uint64_t pa = page.pa | (va & ~jit::kPageMask);
-    if (page.mapping == nullptr || !page.mapping->contains(pa, bytes) || !page.mapping->answers()) return false;
+    if (page.mapping == nullptr || !page.mapping->contains(pa, bytes) || !page.mapping->answers())
+        return false;
     // With windows an instruction that is not known to access devices is to become one that is.
     if ((state_.mode & frontend::a64::mode::kWindows) != 0 && (access.aux & jit::ir::kMemDevice) == 0)
         return false;

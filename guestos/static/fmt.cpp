@@ -1,4 +1,5 @@
-// {fmt} for the static program: Debian has its header and a shared library only. What fmt 9's own src/format.cc holds.
+// {fmt} for the static program: Debian has its header and a shared library only. What fmt 9's own
+// src/format.cc holds.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE
@@ -10,6 +11,7 @@ template FMT_API auto locale_ref::get<std::locale>() const -> std::locale;
 template FMT_API auto thousands_sep_impl(locale_ref) -> thousands_sep_result<char>;
 template FMT_API auto decimal_point_impl(locale_ref) -> char;
 template FMT_API void buffer<char>::append(const char*, const char*);
-template FMT_API void vformat_to(buffer<char>&, string_view, basic_format_args<FMT_BUFFER_CONTEXT(char)>, locale_ref);
+template FMT_API void vformat_to(buffer<char>&, string_view, basic_format_args<FMT_BUFFER_CONTEXT(char)>,
+                                 locale_ref);
 }  // namespace detail
 FMT_END_NAMESPACE

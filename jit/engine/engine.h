@@ -71,10 +71,11 @@ class Engine {
     void add_cpu(const Tier2::CpuLink& cpu);
     Tier2Stats tier2_stats();
 
-    /// Where to go on after the host instruction at host_pc faulted: the slow path of its access. Null: it is none's.
+    /// Where to go on after the host instruction at host_pc faulted: the slow path of its access. Null: it is
+    /// none's.
     const void* window_fault(const void* host_pc);
-    /// The access whose slow path returns to host_pc met a device: from now on it is translated into a call of the slow
-    /// path at once. As invalidate().
+    /// The access whose slow path returns to host_pc met a device: from now on it is translated into a call
+    /// of the slow path at once. As invalidate().
     bool mark_device(const void* return_pc);
 
     EngineStats stats() const { return stats_; }
@@ -92,7 +93,7 @@ class Engine {
     const EngineOptions options_;
     backend::CodeBuffer code_;
     BlockCache cache_;
-    ir::Block ir_;  // reused: no allocation for most blocks
+    ir::Block ir_;                // reused: no allocation for most blocks
     std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others

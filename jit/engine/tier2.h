@@ -38,7 +38,8 @@ struct Tier2Options {
     /// Guest instructions that a promoted block must have executed since before its region is compiled: about
     /// as long in tier 1 as the compilation takes, so that at worst the time is spent twice.
     uint64_t heat = 80'000'000;
-    double least_stay = 1000;  ///< guest instructions from a region's entry to its end, to be worth the way in
+    double least_stay =
+        1000;  ///< guest instructions from a region's entry to its end, to be worth the way in
     unsigned max_insns = 200;       ///< guest instructions of a region
     double budget = 0.5;            ///< compile time as a share of run time
     size_t code_bytes = 64u << 20;  ///< of live regions

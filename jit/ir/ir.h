@@ -50,15 +50,15 @@ inline constexpr uint32_t kMemRelease = 1u << 6;
 inline constexpr uint32_t kMemUnprivileged = 1u << 7;  ///< LDTR/STTR executed at EL1
 inline constexpr uint32_t kMemAligned =
     1u << 8;  ///< must be aligned to the whole access, else an alignment fault
-/// The address is SP plus mem_sp_offset() modulo 16, and SP must be 16-byte aligned, else a stack alignment fault.
-/// For plain accesses without kMemAligned; others come after a CheckStack.
+/// The address is SP plus mem_sp_offset() modulo 16, and SP must be 16-byte aligned, else a stack alignment
+/// fault. For plain accesses without kMemAligned; others come after a CheckStack.
 inline constexpr uint32_t kMemSpBase = 1u << 9;
 inline constexpr unsigned kMemSpOffsetShift = 10;  ///< 4 bits
 constexpr unsigned mem_sp_offset(uint32_t aux) { return aux >> kMemSpOffsetShift & 15; }
 inline constexpr uint32_t kMemDevice = 1u << 14;  ///< a device was found there: no use trying RAM first
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
-/// Loads and stores that are neither exclusive nor atomic. Where windows are used, Inst::imm of one may foretell the
-/// slot that its address falls in (jit/engine/predict.h).
+/// Loads and stores that are neither exclusive nor atomic. Where windows are used, Inst::imm of one may
+/// foretell the slot that its address falls in (jit/engine/predict.h).
 constexpr bool is_plain_access(Op op) {
     switch (op) {
         case Op::Load:

@@ -53,8 +53,8 @@ TEST_F(Views, StartEmpty) {
             EXPECT_EQ(jump(v, va), nullptr);
         }
     }
-    // A misaligned access that wraps around from the last page to page 0: emitted code looks up its first byte and
-    // compares the page of its last one.
+    // A misaligned access that wraps around from the last page to page 0: emitted code looks up its first
+    // byte and compares the page of its last one.
     EXPECT_NE(user(0)->tlb[jit::tlb_index(~uint64_t{3})].read_tag, 0u);
     EXPECT_NE(user(0)->tlb[jit::tlb_index(~uint64_t{3})].write_tag, 0u);
     // pc 0 must not match an untouched line.

@@ -15,8 +15,8 @@ namespace {
 constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
 
 // SCTLR_EL1
-constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4), kSctlrDze = bit(14),
-                   kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(23);
+constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),
+                   kSctlrDze = bit(14), kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(23);
 // MDSCR_EL1
 constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
 // SPSR_EL1

@@ -101,7 +101,8 @@ SystemResult execute_sys(Cpu& cpu, uint32_t encoding, uint64_t xt) {
             if (cpu.el == 0 && (cpu.translation.sctlr & kSctlrDze) == 0) return trap(cpu, encoding);
             // With the MMU off all data is Device memory, where it is an alignment fault (C5.3.15).
             if (!cpu.translation.enabled)
-                return {SystemResult::Kind::Abort, syndrome::data_abort(cpu.el, mmu::kFscAlignment, true), xt};
+                return {SystemResult::Kind::Abort, syndrome::data_abort(cpu.el, mmu::kFscAlignment, true),
+                        xt};
             return {};
         case 0x51:  // IC IVAU
         case 0xa1:  // DC CVAC

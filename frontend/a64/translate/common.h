@@ -50,8 +50,8 @@ inline Ref call(Translator& t, Helper helper, std::initializer_list<Ref> args, u
 }
 
 // ---- memory
-/// MemAux of a plain access of 1 << size bytes at `base` + `offset`, with the alignment checks that the mode asks
-/// for. May emit the one of SP, so it comes before the access.
+/// MemAux of a plain access of 1 << size bytes at `base` + `offset`, with the alignment checks that the mode
+/// asks for. May emit the one of SP, so it comes before the access.
 uint32_t mem_aux(Translator& t, unsigned size, Reg base, uint64_t offset, uint32_t flags);
 /// The same without a check of SP: the base is another register, or check_sp() came before.
 uint32_t mem_aux(const Translator& t, unsigned size, uint32_t flags = 0);

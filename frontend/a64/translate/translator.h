@@ -25,13 +25,13 @@ inline constexpr uint32_t kSpAlignCheck = 1u << 5;  ///< SCTLR_EL1.SA or SA0 for
 inline constexpr uint32_t kIllegal = 1u
                                      << 6;  ///< PSTATE.IL: every instruction raises Illegal Execution state
 inline constexpr uint32_t kSingleStep = 1u << 7;  ///< one instruction a block (software step or a debugger)
-inline constexpr uint32_t kCount = 1u << 9;        ///< count every instruction in GuestState::instructions
-inline constexpr uint32_t kZeroTrap = 1u << 10;    ///< DC ZVA may trap: SCTLR_EL1.DZE at EL0, or the MMU is off
+inline constexpr uint32_t kCount = 1u << 9;       ///< count every instruction in GuestState::instructions
+inline constexpr uint32_t kZeroTrap = 1u << 10;  ///< DC ZVA may trap: SCTLR_EL1.DZE at EL0, or the MMU is off
 inline constexpr uint32_t kBreakpoints = 1u << 12;  ///< some may match at this EL; system/hardware_debug.h
 /// What the machine decides once, not PSTATE or system registers.
 inline constexpr uint32_t kMachineMask = 1u << 8 | 1u << 9 | 1u << 11;
-inline constexpr uint32_t kWindows = 1u << 11;      ///< memory is accessed through windows, not the soft TLB
-inline constexpr uint32_t kSerial = 1u << 8;      ///< one virtual CPU only: atomics need no lock prefix
+inline constexpr uint32_t kWindows = 1u << 11;  ///< memory is accessed through windows, not the soft TLB
+inline constexpr uint32_t kSerial = 1u << 8;    ///< one virtual CPU only: atomics need no lock prefix
 }  // namespace mode
 
 /// Runtime helpers that translated code calls (IR CallRuntime); the machine fills RuntimeTable::entry with
