@@ -152,6 +152,7 @@ class Vcpu final : public frontend::a64::Environment {
     bool read_faults(uint64_t va, uint8_t fsc) const;
     void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
     bool access_device(const backend::MemoryAccess& access, uint64_t pa);
+    bool access_across(const backend::MemoryAccess& access, uint64_t va);
     void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes,
                       uint8_t* second);
     void access_targeted(const backend::MemoryAccess& access, uint64_t va, const void* host_pc, Target first,

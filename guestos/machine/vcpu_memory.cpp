@@ -359,6 +359,22 @@ bool Vcpu::access_device(const MemoryAccess& access, uint64_t pa) {
     return true;
 }
 
+/// An access across two pages that the soft TLB has both, such as those of a stack frame that a page's end
+/// cuts: a loop may do nothing else. What must be looked at each time is not there.
+bool Vcpu::access_across(const MemoryAccess& access, uint64_t va) {
+    const jit::View& view = access.is_unprivileged() ? *state_.user_view : *state_.view;
+    const uint64_t next = (va & kPageMask) + kPageSize;
+    const auto find = [&](uint64_t at) -> uint8_t* {
+        const jit::TlbEntry& e = view.tlb[jit::tlb_index(at)];
+        const uint64_t tag = access.writes() ? e.write_tag : e.read_tag;
+        return tag == (at & kPageMask) ? reinterpret_cast<uint8_t*>(e.addend + at) : nullptr;
+    };
+    uint8_t *first = find(va), *second = find(next);
+    if (first == nullptr || second == nullptr) return false;
+    access_split(access, first, static_cast<unsigned>(next - va), second);
+    return true;
+}
+
 void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     ++stats_.memory_slow;
     const MemoryAccess access = MemoryAccess::unpack(descriptor);
@@ -379,12 +395,13 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const bool rmw = access.kind == MemoryKind::AtomicRmw || access.kind == MemoryKind::Cas;
     if ((va & (alignment - 1)) != 0) return raise_data_abort(host_pc, va, mmu::kFscAlignment, write && !rmw);
 
+    const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
+    if (bytes > kPageSize - (va & ~kPageMask) && !exclusive_or_atomic && access_across(access, va)) return;
     Target target;
     uint8_t fsc = 0;
     bool device = false;
     if (!translate(va, write, unprivileged, target, fsc, device))
         return raise_data_abort(host_pc, given, fsc, write && !(rmw && read_faults(va, fsc)));
-    const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
     // Device memory wants aligned accesses, and none of DC ZVA (ARM ARM B2.7.2).
     if (device && ((va & (access.unit_bytes() - 1)) != 0 || access.kind == MemoryKind::ZeroBlock))
         return raise_data_abort(host_pc, given, mmu::kFscAlignment, write);
