@@ -5,21 +5,6 @@
 
 #include "../programs/loops/loops.h"
 
-double scale;
-char* self_path;
-static u64 state;
-
-long N(long n) {
-    const long scaled = (long)((double)n * scale);
-    return scaled < 1 ? 1 : scaled;
-}
-u64 rnd(void) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
 // With shares of the short form, in percent, that take some milliseconds at most.
 static const struct {
     const char* name;
@@ -29,9 +14,8 @@ enum { kParts = sizeof parts / sizeof *parts };
 
 static const struct loop* find(const char* name) {
     static const struct loop* const tables[] = {integer_loops, data_loops, floating_loops, memory_loops};
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        for (const struct loop* l = tables[t]; l->name; l++)
-            if (strcmp(l->name, name) == 0) return l;
+    const struct loop* loop = find_loop(tables, sizeof tables / sizeof *tables, name);
+    if (loop != NULL) return loop;
     fprintf(stderr, "warmstart: no loop named %s\n", name);
     exit(2);
 }
@@ -62,7 +46,7 @@ int main(int argc, char** argv) {
     for (double at = 0; at < length && count < (long)(sizeof done / sizeof *done) - kParts;) {
         for (int p = 0; p < kParts; p++) {
             scale = parts[p].percent / 100;
-            state = 88172645463325252ull;
+            restart_rnd();
             const u64 sum = loops[p]->run();
             if (count < kParts) sums[p] = sum;
             if (sums[p] != sum) {

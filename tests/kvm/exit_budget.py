@@ -2,7 +2,6 @@
 """The exit budget: where ring 0 is native, what a kernel does all day leaves the virtual machine only for real I/O and
 timers. Two runs that differ in the number of system calls, page faults or address space switches alone; the difference
 of their exits, by cause, is what those cost."""
-import os, re, sys
 import rig
 
 WHAT = {"system_calls": "system calls", "faults": "page faults", "switches": "address space switches"}
@@ -15,13 +14,6 @@ GROWTH, ONCE = ("first_touches", "brk", "mmap", "munmap"), 3
 failures = 0
 
 
-def elf(name):
-    path = os.path.join(rig.BUILD, f"tests/kvm/budget_{name}.elf")
-    if not os.path.exists(path):
-        rig.skip("no bare-metal guests: no aarch64-linux-gnu-gcc")
-    return path
-
-
 def fail(text):
     global failures
     failures += 1
@@ -30,7 +22,7 @@ def fail(text):
 
 names = ["base", *WHAT]
 results = rig.run_each([["--accel", "kvm", "--windows", "on", "-m", "128", "--kernel", f"/t/budget_{n}.elf"] for n in names],
-                       [elf(n) for n in names], limit=200)
+                       [rig.elf(f"budget_{n}") for n in names], limit=200)
 exits = {}
 for name, result in zip(names, results):
     said = re.search(r"system calls (\d+), faults (\d+), increments (\d+), wrong reads 0\ndone", result.output)

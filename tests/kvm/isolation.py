@@ -11,16 +11,9 @@ PROCESS = ["-m", "128", "--accel", "process"]
 failures = 0
 
 
-def elf(name):
-    path = os.path.join(rig.BUILD, f"tests/kvm/{name}.elf")
-    if not os.path.exists(path):
-        rig.skip("no bare-metal guests: no aarch64-linux-gnu-gcc")
-    return path
-
-
 def local(name, options):
     counters = os.path.join(rig.work, "counters")
-    done = subprocess.run([rig.ARCLIGHT, "run", "--stats-json", counters, "--kernel", elf(name), *options],
+    done = subprocess.run([rig.ARCLIGHT, "run", "--stats-json", counters, "--kernel", rig.elf(name), *options],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=150)
     result = rig.Result(done.returncode, done.stdout.replace("\r", ""), 0)
     if done.returncode == 0:
@@ -48,7 +41,7 @@ if re.search(r"^kvm +usable", usable, re.M):
     check("here", local(HERE, WINDOWS), local(HERE, PROCESS), 50)
 else:
     print("here:", usable.splitlines()[0])
-few, many = rig.run_each([["--kernel", f"/t/{name}.elf", *WINDOWS] for name in (HERE, RIG)], [elf(HERE), elf(RIG)], limit=300)
+few, many = rig.run_each([["--kernel", f"/t/{name}.elf", *WINDOWS] for name in (HERE, RIG)], [rig.elf(HERE), rig.elf(RIG)], limit=300)
 check("on the rig", few, local(HERE, PROCESS), 50)
 # The rest of the difference is tables: the slots are the same.
 check("on the rig, tables too", many, local(RIG, PROCESS), few.counters["cpus"][0]["windows"]["evictions"] + 1)

@@ -32,6 +32,14 @@ def guests():
     return os.path.join(BUILD, "tests/baremetal")
 
 
+def elf(name):
+    """A bare-metal guest of this folder."""
+    path = os.path.join(BUILD, f"tests/kvm/{name}.elf")
+    if not os.path.exists(path):
+        skip("no bare-metal guests: no aarch64-linux-gnu-gcc")
+    return path
+
+
 class Result:
     def __init__(self, status, output, seconds):
         self.status, self.output, self.seconds = status, output, seconds

@@ -8,21 +8,6 @@
 
 #include "../../bench/programs/loops/loops.h"
 
-double scale;
-char* self_path;
-static u64 state;
-
-long N(long n) {
-    const long scaled = (long)((double)n * scale);
-    return scaled < 1 ? 1 : scaled;
-}
-u64 rnd(void) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
 static const struct {
     const char* name;
     double percent;
@@ -103,15 +88,14 @@ static u64 written(u32 value) {
 
 static const struct loop* find(const char* name) {
     static const struct loop* const tables[] = {integer_loops, data_loops, floating_loops, memory_loops};
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        for (const struct loop* l = tables[t]; l->name; l++)
-            if (strcmp(l->name, name) == 0) return l;
+    const struct loop* loop = find_loop(tables, sizeof tables / sizeof *tables, name);
+    if (loop != NULL) return loop;
     exit(2);
 }
 
 static u64 run(int part) {
     scale = parts[part].percent / 100;
-    state = 88172645463325252ull;
+    restart_rnd();
     return find(parts[part].name)->run();
 }
 

@@ -19,7 +19,7 @@ here = os.path.dirname(os.path.realpath(__file__))
 program = os.path.join(guest.work, "soak")
 loops = os.path.join(guest.SOURCE, "bench/programs/loops")
 subprocess.run([guest.CROSS_CC, "-O2", "-static", "-o", program, os.path.join(here, "soak.c"),
-                *(os.path.join(loops, f"{name}.c") for name in ("integer", "data", "floating", "memory")), "-lm"],
+                *(os.path.join(loops, f"{name}.c") for name in ("runtime", "integer", "data", "floating", "memory")), "-lm"],
                check=True)
 debian = Guest(add={program: "/soak"})
 cache = os.path.join(guest.work, "regions")

@@ -21,6 +21,8 @@ extern char* self_path;  // this program's own file
 long N(long n);
 /// Deterministic pseudo-random numbers: every process starts with the same seed.
 u64 rnd(void);
+/// From the seed again, for a program that runs a loop more than once.
+void restart_rnd(void);
 
 struct loop {
     const char* name;
@@ -28,3 +30,5 @@ struct loop {
 };
 // Each ends with an empty entry.
 extern const struct loop integer_loops[], data_loops[], floating_loops[], memory_loops[], system_loops[];
+/// NULL: none of the `count` tables has it.
+const struct loop* find_loop(const struct loop* const* tables, size_t count, const char* name);

@@ -4,22 +4,6 @@
 
 #include "loops.h"
 
-double scale = 1.0;
-char* self_path;
-
-long N(long n) {
-    const long scaled = (long)((double)n * scale);
-    return scaled < 1 ? 1 : scaled;
-}
-
-u64 rnd(void) {
-    static u64 state = 88172645463325252ull;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
 static void mark(int n) {
 #ifdef __aarch64__
     // The immediate is part of the instruction, so each number needs its own.
@@ -66,12 +50,11 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (argc > 2) scale = atof(argv[2]) / 100;
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        for (const struct loop* l = tables[t]; l->name; l++)
-            if (strcmp(l->name, argv[1]) == 0) {
-                printf("%016llx\n", (unsigned long long)l->run());
-                return 0;
-            }
-    fprintf(stderr, "loops: no loop named %s\n", argv[1]);
-    return 2;
+    const struct loop* loop = find_loop(tables, sizeof tables / sizeof *tables, argv[1]);
+    if (loop == NULL) {
+        fprintf(stderr, "loops: no loop named %s\n", argv[1]);
+        return 2;
+    }
+    printf("%016llx\n", (unsigned long long)loop->run());
+    return 0;
 }

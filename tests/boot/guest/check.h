@@ -13,6 +13,9 @@ static inline double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/// Whoever runs a program that works until a moment may end it before, with a file.
+static inline int still_time(double until) { return now() < until && access("/stop", F_OK) != 0; }
+
 #define FAIL(...)                      \
     do {                               \
         fflush(stdout);                \

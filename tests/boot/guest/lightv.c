@@ -1,7 +1,7 @@
 // A guest under LightV: says where its pages are and what it sees in them.
 //   lightv watch SECONDS          one page: each new first word, with CNTVCT_EL0 of the moment
 //   lightv touch SECONDS          one page, read and written; what signal ends it
-//   lightv checksum SECONDS MIB   many pages, written and compared in turn: a lost write is found
+//   lightv checksum SECONDS MIB   many pages, written and compared in turn until /stop is there: a lost write is found
 //   lightv add SECONDS            one page: what a load and store of it cost
 //   lightv code SECONDS           one page of code, called again and again: each new answer
 #define _GNU_SOURCE
@@ -107,7 +107,7 @@ static void checksum(double seconds, size_t mib) {
     for (size_t p = 0; p < pages; ++p)
         for (int i = 0; i < kWords; ++i) ((uint64_t*)(base + p * kPage))[i] = word(p, 0, i);
     introduce("checksum", base);
-    for (const double until = now() + seconds; now() < until;)
+    for (const double until = now() + seconds; still_time(until);)
         for (size_t p = 0; p < pages; ++p) {
             volatile uint64_t* words = (volatile uint64_t*)(base + p * kPage);
             const uint64_t old = version[p]++;

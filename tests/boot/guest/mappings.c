@@ -247,7 +247,7 @@ int main(int argc, char** argv) {
     must(window != MAP_FAILED, "mmap");
     do
         for (int i = 0; i < 50; ++i) random_step();
-    while (now() < until);
+    while (still_time(until));
     compare_all();
     printf("%llu steps, %llu pages compared, %llu faults, %llu forks\nok\n", (unsigned long long)steps,
            (unsigned long long)compared, (unsigned long long)faults, (unsigned long long)forks);
