@@ -52,6 +52,8 @@ struct RunOptions {
     std::string jit_cache;  // of compiled regions, a directory; empty: none
     uint64_t jit_cache_bytes = uint64_t(256) << 20;
     uint64_t jit_code_bytes = uint64_t(64) << 20;  // of tier 2
+    unsigned jit_sample = 1, jit_sample_seed = 0;  // for tests: one block in so many may become a region
+    unsigned jit_region = 200;                     // guest instructions of a region at most
     unsigned jit_faults = 0;                       // for tests: every so manyth compilation fails
     bool perf_map = false;
     uint64_t code_cache = uint64_t(256) << 20;

@@ -162,6 +162,16 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_jit_room), ""))
         ->group(execution);
+    command->add_option("--jit-region", o.jit_region, "guest instructions that LLVM compiles together [200]")
+        ->type_name("N")
+        ->check(CLI::Range(1u, 1000u).description(""))
+        ->group(execution);
+    command->add_option("--jit-sample", o.jit_sample, "for tests: LLVM compiles one block in N")
+        ->type_name("N")
+        ->group("");
+    command->add_option("--jit-sample-seed", o.jit_sample_seed, "and others of them with another number")
+        ->type_name("N")
+        ->group("");
     command->add_option("--jit-faults", o.jit_faults, "for tests: every Nth compilation fails or takes long")
         ->type_name("N")
         ->group("");

@@ -67,12 +67,15 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     }
     jit::Tier2Options tier2{.enabled = options_.jit != JitTier::tier1,
                             .synchronous = options_.jit == JitTier::tier2,
+                            .max_insns = options_.jit_region,
                             .code_bytes = options_.jit_code_bytes,
                             .dump_directory = options_.jit_dump,
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
                             .cache_bytes = options_.jit_cache_bytes,
-                            .faults = options_.jit_faults};
+                            .faults = options_.jit_faults,
+                            .sample = options_.jit_sample,
+                            .sample_seed = options_.jit_sample_seed};
     if (tier2.synchronous) tier2.threshold = 1;
     if (options_.jit_threshold) {
         tier2.heat = tier2.heat / tier2.threshold * *options_.jit_threshold;

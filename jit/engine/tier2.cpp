@@ -25,6 +25,7 @@ constexpr uint32_t kCovered = 50;
 constexpr unsigned kFailuresToStop = 5;
 /// How often a block asks for its regions from the cache, each time after four times as many runs.
 constexpr unsigned kWarmTries = 5;
+constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 constexpr size_t kMaxCandidates = 1024;
 constexpr size_t kMaxTimes = 65536;
 
@@ -88,6 +89,12 @@ uint32_t Tier2::new_counter(uint32_t mode) {
 void Tier2::attach(TranslationBlock& block) {
     if (block.counter == backend::kNoCounter) return;
     by_counter_[block.counter] = &block;
+    if (options_.sample > 1 &&
+        ((block.pa >> 2 ^ options_.sample_seed) * kMixer >> 32) % options_.sample != 0) {
+        block.tripped = true;
+        count_from(block, kPromoted);
+        return;
+    }
     block.warm = store_ != nullptr && !stopped_ && store_->knows(entry_key(block));
     count_from(block, block.warm ? options_.warm_threshold : options_.threshold);
 }

@@ -51,6 +51,9 @@ struct Tier2Options {
         64;  ///< runs of a block that has regions in the cache before they are looked at
     /// For tests: each so manyth compilation fails, or takes long; 0: none.
     unsigned faults = 0;
+    /// For tests: only about one block in so many is ever promoted, which ones by the seed.
+    unsigned sample = 1;
+    uint64_t sample_seed = 0;
     std::function<std::unique_ptr<RegionCompiler>()> make_compiler = make_region_compiler;
 };
 

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Linux with tier 2 forced: regions are made of blocks at their first run, while the guest waits, in both worlds.
+
+All blocks of a boot would take LLVM many minutes. So each boot takes one block in so many, and the next boot others; the
+long form takes all of them in the end.
+"""
+import os
+import guest
+from guest import Failures, Guest
+
+SHARE = 20 if guest.NIGHTLY else 100  # one block in so many
+WORLDS = [["--accel", "process"], ["--accel", "process", "--smp", "2"]]
+if os.access("/dev/kvm", os.W_OK):
+    WORLDS += [["--accel", "kvm"], ["--accel", "kvm", "--windows", "off"]]
+BOOTS = 3 * SHARE if guest.NIGHTLY else len(WORLDS)
+COMMAND = ["sh", "-c", "uname -r; seq 1 4000 | sort -n | md5sum; seq 1 9 | awk '{ s += $1 / 7 } END { print s }'; "
+           "dd if=/bin/busybox bs=64k 2> /dev/null | gzip -c | gunzip -c | sha256sum"]
+
+failures = Failures()
+debian = Guest()
+expected = debian.run(COMMAND, options=["--jit", "tier1"])
+failures.check(expected.status == 0, f"tier 1: {expected}")
+for seed in range(BOOTS):
+    world = WORLDS[seed % len(WORLDS)]
+    result = debian.run(COMMAND, limit=300, append="loglevel=4", options=[
+        *world, "--jit", "tier2", "--jit-region", "60", "--jit-sample", str(SHARE), "--jit-sample-seed", str(seed), "--stats"])
+    name = f"seed {seed} {' '.join(world)}"
+    output = "".join(line for line in result.text.splitlines(True) if not line.startswith("["))
+    failures.check(result.status == 0 and output == expected.text, f"{name}: {result}")
+    troubles = guest.KERNEL_TROUBLE.findall(result.text)
+    failures.check(not troubles, f"{name}: the kernel complains: {result}")
+    regions = [line for line in result.error.decode().splitlines() if line.startswith("tier 2:")]
+    failures.check(regions and "stopped" not in regions[0], f"{name}: {regions}")
+    print(f"{name}: {result.seconds:.1f} s, {regions[0] if regions else ''}", flush=True)
+failures.end()
