@@ -14,7 +14,7 @@ using Json = nlohmann::ordered_json;
 struct Words {
     std::string control, controller = "default", name, module, with, json, device, symbol, physical,
                          virtual_address, bytes;
-    unsigned cpu = 0;
+    unsigned cpu = 0, pid = 0;
 };
 
 int ask(const Words& words, const Json& request) {
@@ -53,8 +53,13 @@ int attach(const Words& words) {
     if (!words.device.empty()) request["device"] = words.device;
     Json pages = Json::object();
     if (!words.physical.empty()) pages["physical"] = words.physical;
-    if (!words.virtual_address.empty())
-        pages.update({{"virtual", words.virtual_address}, {"cpu", words.cpu}});
+    if (!words.virtual_address.empty()) {
+        pages["virtual"] = words.virtual_address;
+        if (words.pid != 0)
+            pages["pid"] = words.pid;
+        else
+            pages["cpu"] = words.cpu;
+    }
     if (!words.symbol.empty()) pages["symbol"] = words.symbol;
     if (!words.bytes.empty()) pages["bytes"] = words.bytes;
     if (!pages.empty()) request["pages"] = pages;
@@ -94,9 +99,12 @@ std::function<int()> add_lightv(CLI::App& app) {
         ->type_name("ADDRESS");
     attaching
         ->add_option("--virtual", words->virtual_address,
-                     "pages by guest virtual address, in what --cpu runs now")
+                     "pages by guest virtual address: of process --pid, or in what --cpu runs now")
         ->type_name("ADDRESS");
-    attaching->add_option("--cpu", words->cpu, "for --virtual [0]")->type_name("N");
+    auto* cpu = attaching->add_option("--cpu", words->cpu, "for --virtual [0]")->type_name("N");
+    attaching->add_option("--pid", words->pid, "for --virtual: a process or thread, when next it runs")
+        ->type_name("N")
+        ->excludes(cpu);
     attaching->add_option("--symbol", words->symbol, "pages of a kernel symbol (run --symbols)")
         ->type_name("NAME");
     attaching->add_option("--bytes", words->bytes, "how much from there, 4096, 64K, 1G [1]")

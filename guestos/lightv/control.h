@@ -27,6 +27,8 @@ class LightvControl {
     ~LightvControl();
 
     std::string answer(const std::string& line);
+    /// Of all modules.
+    mmu::lightv::Json stats() { return controller_.stats("").value(); }
 
   private:
     explicit LightvControl(Board& board)

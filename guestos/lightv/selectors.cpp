@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstring>
 
 #include "guestos/machine/board.h"
+#include "guestos/machine/process_watch.h"
 #include "guestos/machine/vcpu.h"
 #include "mmu/lightv/parameters.h"
 #include "mmu/walk.h"
@@ -17,6 +19,7 @@ using mmu::lightv::Parameters;
 namespace {
 constexpr uint64_t kPage = mmu::SecondStage::kPage;
 constexpr uint64_t kMostBytes = uint64_t{1} << 40;
+constexpr uint64_t kLongestWait = 600'000;  // ms
 
 /// What a CPU runs with at some moment between the call and its return. It goes on meanwhile: a copy is good
 /// when two in a row are the same.
@@ -33,18 +36,42 @@ mmu::TranslationRegs translation_of(const Vcpu& vcpu) {
     return regs[0];
 }
 
-Result<std::vector<uint64_t>> walk_pages(Board& board, unsigned cpu, uint64_t va, uint64_t bytes) {
-    const mmu::TranslationRegs regs = translation_of(board.vcpu(cpu));
-    if (!regs.enabled)
-        return failure("CPU {} has not turned its MMU on: pick pages by physical address", cpu);
+/// What `va` to `va + bytes` is in these tables; `whose` for people.
+Result<std::vector<uint64_t>> walk_pages(Board& board, const mmu::TranslationRegs& regs,
+                                         const std::string& whose, uint64_t va, uint64_t bytes) {
     std::vector<uint64_t> pages;
     for (uint64_t at = va & ~(kPage - 1);; at += kPage) {
         const mmu::WalkResult walk =
             mmu::walk(regs, board.memory(), at, {.kind = mmu::AccessKind::Read, .update = false});
-        if (!walk.ok()) return failure("nothing is mapped at {:#x} in what CPU {} runs now", at, cpu);
+        if (!walk.ok()) return failure("nothing is mapped at {:#x} in {}", at, whose);
         pages.push_back(walk.pa & ~(kPage - 1));
         if (at + (kPage - 1) >= va + (bytes - 1)) return pages;
     }
+}
+
+Result<std::vector<uint64_t>> walk_as_cpu(Board& board, unsigned cpu, uint64_t va, uint64_t bytes) {
+    const mmu::TranslationRegs regs = translation_of(board.vcpu(cpu));
+    if (!regs.enabled)
+        return failure("CPU {} has not turned its MMU on: pick pages by physical address", cpu);
+    return walk_pages(board, regs, fmt::format("what CPU {} runs now", cpu), va, bytes);
+}
+
+Result<std::vector<uint64_t>> walk_as_process(Board& board, uint32_t pid, std::chrono::milliseconds limit,
+                                              uint64_t va, uint64_t bytes) {
+    if ((va >> 55 & 1) != 0)
+        return failure("pages: {:#x} is the kernel's, and no process's: leave 'pid' out", va);
+    bool on = false;
+    for (unsigned cpu = 0; cpu < board.cpus(); ++cpu) on |= !board.vcpu(cpu).powered_off();
+    if (!on) return failure("pages: the guest has not started: 'pid' is for the control socket");
+    const ProcessWatch::Answer answer = board.process_watch().wait_for(pid, limit);
+    if (answer.translation && answer.translation->enabled)
+        return walk_pages(board, *answer.translation, fmt::format("process {}", pid), va, bytes);
+    if (!answer.kernel_tells)
+        return failure(
+            "pages: in {} ms the guest's kernel did not say which process runs: 'pid' needs a guest "
+            "that is up, and Linux with CONFIG_PID_IN_CONTEXTIDR",
+            limit.count());
+    return failure("pages: no process {} has run in {} ms", pid, limit.count());
 }
 
 /// KASLR moves all symbols alike; the vectors say by how much.
@@ -78,11 +105,20 @@ Result<std::vector<uint64_t>> select_pages(Board& board, const Symbols* symbols,
         return pages;
     }
     if (p.has("virtual")) {
-        const uint64_t va = p.number("virtual"), cpu = p.number("cpu", 0);
-        if (cpu >= board.cpus()) p.wrong(fmt::format("there are {} CPUs", board.cpus()));
+        const uint64_t va = p.number("virtual");
         if (va + bytes < va) p.wrong("the range wraps");
+        if (p.has("pid")) {
+            const uint64_t pid = p.number("pid"), limit = p.number("wait_ms", 10'000);
+            if (pid == 0 || pid > UINT32_MAX) p.wrong("'pid' must be a number of a process");
+            if (limit > kLongestWait) p.wrong(fmt::format("'wait_ms' must be at most {}", kLongestWait));
+            if (auto good = p.finish(); !good) return std::unexpected(good.error());
+            return walk_as_process(board, static_cast<uint32_t>(pid), std::chrono::milliseconds(limit), va,
+                                   bytes);
+        }
+        const uint64_t cpu = p.number("cpu", 0);
+        if (cpu >= board.cpus()) p.wrong(fmt::format("there are {} CPUs", board.cpus()));
         if (auto good = p.finish(); !good) return std::unexpected(good.error());
-        return walk_pages(board, static_cast<unsigned>(cpu), va, bytes);
+        return walk_as_cpu(board, static_cast<unsigned>(cpu), va, bytes);
     }
     const std::string name = p.text("symbol");
     if (auto good = p.finish(); !good) return std::unexpected(good.error());
@@ -91,7 +127,7 @@ Result<std::vector<uint64_t>> select_pages(Board& board, const Symbols* symbols,
     if (!address) return failure("pages: the kernel has no symbol '{}'", name);
     const auto moved = slide(board, *symbols);
     if (!moved) return std::unexpected(moved.error());
-    return walk_pages(board, 0, *address + *moved, bytes);
+    return walk_as_cpu(board, 0, *address + *moved, bytes);
 }
 
 }  // namespace arclight::guestos

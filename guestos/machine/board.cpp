@@ -197,6 +197,7 @@ void Board::stop(End why) {
     bool expected = false;
     if (stopping_.compare_exchange_strong(expected, true)) end_ = why;
     for (auto& v : vcpus_) v->stop_waiting();
+    process_watch_.stop();
     const std::lock_guard guard(exclusive_lock_);
     exclusive_changed_.notify_all();
 }

@@ -23,10 +23,12 @@
 #include "devices/virtio/mmio.h"
 #include "guestos/boot.h"
 #include "guestos/exit_status.h"
+#include "guestos/machine/process_watch.h"
 #include "guestos/options.h"
 #include "guestos/result.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
+#include "mmu/lightv/module.h"
 #include "mmu/table_pages.h"
 
 namespace arclight::guestos {
@@ -69,7 +71,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
     void print_stats(std::FILE* out) const;
     uint64_t instructions() const;  ///< guest instructions of all CPUs, if they are counted
-    std::string stats_json() const;
+    /// `lightv`: what its modules say, or null.
+    std::string stats_json(const mmu::lightv::Json& lightv) const;
 
     // ---- For LightV (guestos/lightv)
     /// Returns when no CPU has anything of these pages in a soft TLB or window any more, nor, with `content`,
@@ -78,6 +81,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     unsigned cpus() const { return static_cast<unsigned>(vcpus_.size()); }
     const Vcpu& vcpu(unsigned index) const { return *vcpus_[index]; }
     devices::IrqLine uart_line();
+    ProcessWatch& process_watch() { return process_watch_; }
 
     // ---- For virtual CPUs
     const RunOptions& options() const { return options_; }
@@ -138,6 +142,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
 
     const RunOptions& options_;
+    ProcessWatch process_watch_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
     mmu::SecondStage stage_;

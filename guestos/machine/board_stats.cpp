@@ -173,7 +173,7 @@ static Json tier2_json(const jit::Tier2Stats& t, double cpu) {
               {"saved", t.cache_saved}}}};
 }
 
-std::string Board::stats_json() const {
+std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
     Json j;
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -190,6 +190,7 @@ std::string Board::stats_json() const {
     j["translation"]["nanoseconds"] = e.translate_ns;
     if (options_.jit != JitTier::tier1) j["tier2"] = tier2_json(engine_->tier2_stats(), cpu_seconds(usage));
     j["per_second"] = per_second(counters, seconds);
+    if (!lightv.is_null()) j["lightv"] = lightv;
     return j.dump(2);
 }
 

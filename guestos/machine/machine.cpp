@@ -62,6 +62,7 @@ int run_machine(const RunOptions& options) {
         auto lightv = LightvControl::create(board, options);
         if (!lightv) return complain(lightv.error());
 
+        mmu::lightv::Json lightv_stats;
         int signal_number = 0;
         SignalWatch signals(loop, [&](int s) {
             signal_number = s;
@@ -78,6 +79,7 @@ int run_machine(const RunOptions& options) {
             console.attach(board.uart());
             loop.start();
             end = board.run(*boot);
+            if (*lightv) lightv_stats = (*lightv)->stats();
             lightv->reset();
             if (signal_number != 0 || hangup || end == Board::End::Quit) console.abandon_output();
             console.flush();
@@ -86,7 +88,7 @@ int run_machine(const RunOptions& options) {
         }
         if (options.stats) board.print_stats(stderr);
         if (!options.stats_file.empty()) {
-            const std::string json = board.stats_json() + "\n";
+            const std::string json = board.stats_json(lightv_stats) + "\n";
             if (const auto written = write_file(options.stats_file, json.data(), json.size()); !written)
                 return complain(written.error());
         }

@@ -196,7 +196,10 @@ void Vcpu::context_changed() {
     note_tables();
     state_.user_view = views_.select(0, false, root());
     state_.view = cpu_.el == 0 ? state_.user_view : views_.select(cpu_.el, cpu_.pan, root());
-    if (cpu_.el == 0) views_.note_user(state_.view);
+    if (cpu_.el == 0) {
+        views_.note_user(state_.view);
+        board_.process_watch().running(state_.contextidr_el1, cpu_.translation);
+    }
     views_.use_for_mode(state_.view, state_.mode);
     views_.finish_invalidation();
 }

@@ -246,10 +246,10 @@ void Controller::tick() {
         for (auto& [name, attachment] : attachments_) {
             const std::chrono::milliseconds interval(attachment->module->interval_ms());
             if (interval.count() == 0) continue;
-            const auto now = Clock::now();
-            if (attachment->next_tick <= now) {
+            if (attachment->next_tick <= Clock::now()) {
                 attachment->module->tick(*attachment);
-                attachment->next_tick = now + interval;
+                // Others must come to their turn, however long that took.
+                attachment->next_tick = Clock::now() + interval;
             }
             next = std::min(next, attachment->next_tick);
         }

@@ -6,8 +6,9 @@ namespace arclight::mmu::lightv {
 
 namespace {
 std::vector<ModuleKind>& all() {
-    static std::vector<ModuleKind> list = {observe_kind(), remap_kind(),        migrate_kind(), share_kind(),
-                                           protect_kind(), fault_inject_kind(), heatmap_kind()};
+    static std::vector<ModuleKind> list = {observe_kind(), remap_kind(),   migrate_kind(),
+                                           share_kind(),   protect_kind(), fault_inject_kind(),
+                                           churn_kind(),   heatmap_kind()};
     return list;
 }
 }  // namespace

@@ -11,5 +11,6 @@ ModuleKind migrate_kind();
 ModuleKind share_kind();
 ModuleKind protect_kind();
 ModuleKind fault_inject_kind();
+ModuleKind churn_kind();
 
 }  // namespace arclight::mmu::lightv

@@ -2,6 +2,7 @@
 """The exit budget: where ring 0 is native, what a kernel does all day leaves the virtual machine only for real I/O and
 timers. Two runs that differ in the number of system calls, page faults or address space switches alone; the difference
 of their exits, by cause, is what those cost."""
+import re, sys
 import rig
 
 WHAT = {"system_calls": "system calls", "faults": "page faults", "switches": "address space switches"}

@@ -61,13 +61,13 @@ def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1):
     return Result(done.returncode, done.stdout, time.monotonic() - start)
 
 
-def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=()):
+def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true"):
     """`arclight run` with each of these lists of arguments, and then the `last`, in one boot of the rig: its Results, with the
-    whole boot's time and `counters`, what --stats-json wrote."""
+    whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each."""
     script = ["#!/bin/busybox sh"]
     for n, arguments in enumerate(arclight_arguments):
         words = " ".join("'" + a + "'" for a in [*arguments, "--stats-json", "/tmp/stats", *last])
-        script.append(f"/t/arclight run {words} 2>&1; r=$?")
+        script.append(f"{before}; /bin/busybox rm -f /tmp/stats; /t/arclight run {words} 2>&1; r=$?")
         script.append(f"echo; echo '=== counters'; /bin/busybox cat /tmp/stats; echo; echo \"=== {n} ended with $r\"")
     path = os.path.join(work, "each")
     with open(path, "w") as f:

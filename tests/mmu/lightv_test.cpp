@@ -206,5 +206,38 @@ TEST_F(LightvTest, Heatmap) {
     EXPECT_GT(machine.forgotten, 0u);
 }
 
+TEST_F(LightvTest, ChurnLosesNothingAndComesHome) {
+    std::vector<uint64_t> numbers;
+    for (uint64_t n = 1; n < 40; ++n) numbers.push_back(n);
+    std::memset(ram->bytes.data(), 0x11, ram->bytes.size());
+    ASSERT_TRUE(controller.attach(request("x", "churn", numbers, {{"interval_ms", 1}, {"pages", 8}})));
+    // A guest that reads what it wrote, with the lock of one access, wherever its pages are just now.
+    uint64_t version = 0, away = 0;
+    for (uint64_t moves = 0; moves < 50 || away == 0; ++version) {
+        for (uint64_t n = 0; n < kPages; ++n) {
+            const SecondStage::Access guard(stage);
+            uint8_t* const host = stage.host(page(n), kPage);
+            uint64_t old;
+            std::memcpy(&old, host + 8 * (n % 512), sizeof old);
+            ASSERT_EQ(old, version == 0 ? 0x1111'1111'1111'1111 : version * kPages + n);
+            const uint64_t mine = (version + 1) * kPages + n;
+            std::memcpy(host + 8 * (n % 512), &mine, sizeof mine);
+        }
+        const Json stats = controller.stats("x").value()["x"];
+        moves = stats["moves"];
+        away = stats["away"];
+    }
+    ASSERT_TRUE(controller.detach("a", "x"));
+    EXPECT_EQ(stage.targeted(), 0u);
+    for (uint64_t n = 0; n < kPages; ++n) {
+        uint64_t last;
+        std::memcpy(&last, ram->bytes.data() + n * kPage + 8 * (n % 512), sizeof last);
+        EXPECT_EQ(last, version * kPages + n);
+        EXPECT_EQ(ram->bytes[n * kPage + 4095], 0x11);
+    }
+    EXPECT_NE(error_of(request("x", "churn", {1}, {{"pages", 0}})).find("'pages' must be"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace arclight::mmu::lightv
