@@ -269,6 +269,8 @@ devices::IrqLine Board::uart_line() {
 void Board::forget_pages(std::span<const uint64_t> pages, bool content) {
     if (content)
         for (const uint64_t pa : pages) engine_->invalidate(pa, jit::kPageSize);
+    else
+        engine_->wait_for_readers();
     std::vector<uint64_t> posted;
     for (auto& v : vcpus_)
         posted.push_back(v->post({Vcpu::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}, {}}));

@@ -155,10 +155,12 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
     }
     board_.trace_mmu(*this, write ? "write" : "read", va, cpu_.translation.asid, walk.pa);
     out.pa = walk.pa;
+    // The flags first: a page that may be remembered stays where it is until this CPU looks at its requests,
+    // but one that may not be may be in the middle of a move, which ends with both.
+    if (cpu_.memory.contains(walk.pa, 1)) out.flags = cpu_.memory.page_flags(walk.pa);
     out.host = cpu_.memory.host(walk.pa, 1);
     device = walk.memory == mmu::MemoryType::Device;
     if (out.host != nullptr) {
-        out.flags = cpu_.memory.page_flags(walk.pa);
         if (out.flags != 0 && !enter_targeted(walk, write, out.flags, fsc)) [[unlikely]]
             return false;
         ++stats_.tlb_fills;

@@ -60,6 +60,8 @@ class Engine {
     /// blocks.
     bool invalidate(uint64_t pa, uint64_t bytes);
     bool invalidate_all();
+    /// Returns when nobody reads code from where guest memory was before the call.
+    void wait_for_readers() { const std::lock_guard guard(lock_); }
 
     /// See backend::recover_state.
     std::optional<uint32_t> recover(const void* host_pc, GuestState& state);

@@ -65,6 +65,7 @@ class Migrate final : public Module {
             longest_us_ = std::max(longest_us_, micros(Clock::now() - begin));
         }
         seconds_ = micros(Clock::now() - start) / 1e6;
+        if (backing_) host.commit(pages, false);  // a walk, a fetch may be in the middle of the old one
         backing_ = std::move(backing);
         to_ = target.to;
         batch_ = target.batch;

@@ -65,6 +65,7 @@ class Remap final : public Module {
                 const size_t count = std::min(kBatch, pages.size() - at);
                 host.move(pages.subspan(at, count), [&](size_t i) { return places[at + i]; });
             }
+            if (backing_) host.commit(pages, false);  // a walk, a fetch may be in the middle of the old one
         } else {
             for (size_t i = 0; i < pages.size(); ++i) host.set(pages[i], {.backing = places[i]});
             host.commit(pages, true);
