@@ -115,13 +115,13 @@ class Steered:
                 return True
         raise RuntimeError(f"{self.what}: no '{pattern}' in {self.said[-10:]}")
 
-    def ask(self, **request):
+    def ask(self, well=True, **request):
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(self.path)
             s.sendall((json.dumps(request) + "\n").encode())
             answer = json.loads(s.makefile().readline())
-        check(answer["ok"], f"{self.what}: {request}: {answer}")
-        return answer.get("result", {})
+        check(answer["ok"] == well, f"{self.what}: {request}: {answer}")
+        return answer.get("result" if well else "error", {})
 
     def attach(self, module, controller="default", **with_):
         self.ask(do="attach", name="x", module=module, controller=controller, pages=target(STEERED), **{"with": with_})
@@ -138,6 +138,9 @@ def while_it_looks(*options):
     m = Steered(*options)
     try:
         m.line("looking")
+        # It runs nothing at EL0, and has no processes' numbers.
+        refused = m.ask(False, do="attach", name="y", module="observe", pages={"virtual": "0x40200000", "pid": 1, "wait_ms": 100})
+        check("did not say which process runs" in refused, f"{m.what}: pid: {refused}")
         m.attach("observe")
         until = time.monotonic() + 60
         while m.ask(do="stats", name="x")["x"]["reads"] < 1000 and check(time.monotonic() < until, f"{m.what}: not observed"):
