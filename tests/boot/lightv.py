@@ -166,7 +166,7 @@ def test_process():
     refused("both", "'cpu' means nothing", **attach("x", "observe", {"virtual": va, "pid": 1, "cpu": 0}))
     done = subprocess.run([ARCLIGHT, "lightv", "attach", "--control", SOCKET, "--name", "y", "--module", "observe", "--virtual", va, "--pid", str(pid)],
                           capture_output=True, text=True)
-    failures.check(done.returncode == 1 and "belongs to 'touch'" in done.stderr, f"--pid: {done}")
+    failures.check(done.returncode == 1 and f"belongs to '{what}'" in done.stderr, f"--pid: {done}")
     m.kill()
 
 
