@@ -1,8 +1,13 @@
 // Floating point. x86 computes as tier 1 has it (backend/x64/emit_fp.cpp), and where x86 and ARM might
-// disagree, that is for NaNs and results at the edge of underflow, the region is left before the instruction.
+// disagree, that is for NaNs and results at the edge of underflow, the region is left before the instruction:
+// results are looked at together, before anything happens that cannot be done again. A NaN that goes into
+// another sum or product comes out of it as one, and need not be looked at itself.
 // LLVM's constrained operations keep the sticky flags right: they are neither removed nor executed where the
 // guest would not.
 #include <llvm/IR/Intrinsics.h>
+
+#include <algorithm>
+#include <numeric>
 
 #include "jit/llvm/lowering.h"
 
@@ -41,30 +46,85 @@ Value* Lowering::strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, 
         {a->getType()}, {a, b, word(llvm::CmpInst::getPredicateName(p)), word("fpexcept.strict")});
 }
 
-/// A NaN that comes out is quiet: comparing it signals nothing.
-Value* Lowering::check_nan(Value* v) {
-    leave_if_any(b_.CreateFCmpUNO(v, v));
-    return v;
-}
-
 /// x86 detects underflow after rounding, ARM before: they differ only where the result is the smallest normal
-/// number. One comparison finds that, and NaNs: "equal or unordered".
-Value* Lowering::check_nan_or_tiny(Value* v) {
-    llvm::Type* t = v->getType();
-    const llvm::APFloat smallest =
-        llvm::APFloat::getSmallestNormalized(t->getScalarType()->getFltSemantics());
-    Value* magnitude = b_.CreateIntrinsic(intrinsic::fabs, {t}, {v});
-    leave_if_any(b_.CreateFCmpUEQ(magnitude, llvm::ConstantFP::get(t, smallest)));
-    return v;
+/// number, which only products can round to. One comparison finds that, and NaNs: "equal or unordered". That
+/// a sum may be that number too costs a needless way out at most.
+void Lowering::check_lanes(llvm::Type* type, const std::vector<Value*>& lanes, bool tiny) {
+    const auto leave_if_any = [&](Value* bad) {
+        if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(bad->getType())) {
+            llvm::Type* bits = b_.getIntNTy(t->getNumElements());
+            bad = b_.CreateICmpNE(b_.CreateBitCast(bad, bits), llvm::ConstantInt::get(bits, 0));
+        }
+        guard(b_.CreateNot(bad));
+    };
+    const auto is_bad = [&](Value* v) {
+        const llvm::APFloat least =
+            llvm::APFloat::getSmallestNormalized(v->getType()->getScalarType()->getFltSemantics());
+        Value* magnitude = b_.CreateIntrinsic(llvm::Intrinsic::fabs, {v->getType()}, {v});
+        return b_.CreateFCmpUEQ(magnitude, llvm::ConstantFP::get(v->getType(), least));
+    };
+    // Comparing quiet NaNs signals nothing, and what comes out of an operation is quiet.
+    if (!tiny) {
+        for (size_t k = 0; k < lanes.size(); k += 2)
+            leave_if_any(b_.CreateFCmpUNO(lanes[k], lanes[std::min(k + 1, lanes.size() - 1)]));
+        return;
+    }
+    const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
+    for (size_t k = 0; k < lanes.size();) {
+        const size_t left = lanes.size() - k;
+        if (vector != nullptr && left >= 2) {
+            std::vector<int> all(2 * vector->getNumElements());
+            std::iota(all.begin(), all.end(), 0);
+            leave_if_any(is_bad(shuffle(lanes[k], lanes[k + 1], all)));
+            k += 2;
+        } else if (vector == nullptr && left >= 3) {
+            // A full one: an empty lane would be computed with, too.
+            Value* four = llvm::PoisonValue::get(llvm::FixedVectorType::get(type, 4));
+            for (size_t n = 0; n < 4; ++n)
+                four = b_.CreateInsertElement(four, lanes[k + std::min(n, left - 1)], n);
+            leave_if_any(is_bad(four));
+            k += std::min<size_t>(left, 4);
+        } else {
+            leave_if_any(is_bad(lanes[k]));
+            ++k;
+        }
+    }
 }
 
-void Lowering::leave_if_any(Value* bad) {
-    if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(bad->getType())) {
-        llvm::Type* lanes = b_.getIntNTy(t->getNumElements());
-        guard(b_.CreateICmpEQ(b_.CreateBitCast(bad, lanes), llvm::ConstantInt::get(lanes, 0)));
-    } else {
-        guard(b_.CreateNot(bad));
+/// Before anything that cannot be done again.
+void Lowering::check_results() {
+    while (!unchecked_.empty()) {
+        llvm::Type* type = unchecked_.front().value->getType();
+        std::vector<Value*> tiny, others;
+        std::erase_if(unchecked_, [&](const Unchecked& u) {
+            if (u.value->getType() != type) return false;
+            (u.tiny ? tiny : others).push_back(u.value);
+            return true;
+        });
+        // Into what is computed with anyway.
+        const size_t room = type->isVectorTy() ? tiny.size() % 2 : (4 - tiny.size() % 4) % 4;
+        for (size_t n = 0; n < room && !tiny.empty() && !others.empty(); ++n) {
+            tiny.push_back(others.back());
+            others.pop_back();
+        }
+        check_lanes(type, tiny, true);
+        check_lanes(type, others, false);
     }
+}
+
+/// The result of an instruction whose result is a NaN if one of its operands is.
+void Lowering::define_checked(const Inst& i, Ref index, Value* v, bool may_be_tiny) {
+    // A NaN in an operand shows here too.
+    const bool all_lanes = !v->getType()->isVectorTy() || ir::vec_q(i.aux);
+    std::erase_if(unchecked_, [&](const Unchecked& u) {
+        return all_lanes && !u.tiny && u.value->getType() == v->getType() &&
+               std::find(i.args, i.args + i.nargs, u.ref) != i.args + i.nargs;
+    });
+    unchecked_.push_back({index, v, may_be_tiny});
+    if (v->getType()->isVectorTy())
+        define_vector_fp(i, index, v);
+    else
+        def(index, v);
 }
 
 /// x rounded to an integral value without signalling Inexact.
@@ -130,24 +190,28 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
     if ((region_.mode & kModeFpSlow) != 0) return false;
     switch (i.op) {
         case Op::FAdd:
-            def(index, check_nan(strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)}),
+                           false);
             return true;
         case Op::FSub:
-            def(index, check_nan(strict(intrinsic::experimental_constrained_fsub, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fsub, type, {arg(0), arg(1)}),
+                           false);
             return true;
         case Op::FMul:
-            def(index,
-                check_nan_or_tiny(strict(intrinsic::experimental_constrained_fmul, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fmul, type, {arg(0), arg(1)}),
+                           true);
             return true;
         case Op::FDiv:
-            def(index, check_nan(strict(intrinsic::experimental_constrained_fdiv, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fdiv, type, {arg(0), arg(1)}),
+                           false);
             return true;
         case Op::FSqrt:
-            def(index, check_nan(strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)}), false);
             return true;
         case Op::FMulAdd:
-            def(index, check_nan_or_tiny(
-                           strict(intrinsic::experimental_constrained_fma, type, {arg(1), arg(2), arg(0)})));
+            define_checked(i, index,
+                           strict(intrinsic::experimental_constrained_fma, type, {arg(1), arg(2), arg(0)}),
+                           true);
             return true;
         case Op::FMax:
         case Op::FMaxNum:
@@ -159,7 +223,8 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             const bool max = i.op == Op::FMax || i.op == Op::FMaxNum;
             llvm::Type* bits = dbl ? b_.getInt64Ty() : b_.getInt32Ty();
             const auto pick = [&](Value* x, Value* y) {
-                Value* c = max ? b_.CreateFCmpOGT(x, y) : b_.CreateFCmpOLT(x, y);
+                // A plain comparison might be made before the guard, and signal what is quiet.
+                Value* c = strict_compare(max ? P::FCMP_OGT : P::FCMP_OLT, x, y, /*signalling=*/false);
                 return b_.CreateBitCast(b_.CreateSelect(c, x, y), bits);
             };
             Value *p = pick(a, b), *q = pick(b, a);
@@ -167,7 +232,7 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             return true;
         }
         case Op::FRint:
-            def(index, check_nan(integral(arg(0), static_cast<ir::RoundMode>(i.aux & 7))));
+            define_checked(i, index, integral(arg(0), static_cast<ir::RoundMode>(i.aux & 7)), false);
             return true;
         case Op::FCmp: {
             const Type t = (i.aux & 3) == 3 ? Type::F64 : Type::F32;
@@ -185,12 +250,16 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             return true;
         }
         case Op::FCvt32To64:
-            def(index, check_nan(strict(intrinsic::experimental_constrained_fpext, b_.getDoubleTy(),
-                                        {fp(i.args[0], Type::F32)})));
+            define_checked(i, index,
+                           strict(intrinsic::experimental_constrained_fpext, b_.getDoubleTy(),
+                                  {fp(i.args[0], Type::F32)}),
+                           false);
             return true;
         case Op::FCvt64To32:
-            def(index, check_nan_or_tiny(strict(intrinsic::experimental_constrained_fptrunc, b_.getFloatTy(),
-                                                {fp(i.args[0], Type::F64)})));
+            define_checked(i, index,
+                           strict(intrinsic::experimental_constrained_fptrunc, b_.getFloatTy(),
+                                  {fp(i.args[0], Type::F64)}),
+                           true);
             return true;
         case Op::FToSInt:
         case Op::FToUInt: to_integer(i, index); return true;
@@ -241,33 +310,28 @@ bool Lowering::lower_vector_fp(const Inst& i, Ref index) {
     const auto arg = [&](unsigned k) { return quiet(i, k); };
     switch (i.op) {
         case Op::VFAdd:
-            define_vector_fp(
-                i, index,
-                check_nan(strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)}),
+                           false);
             return true;
         case Op::VFSub:
-            define_vector_fp(
-                i, index,
-                check_nan(strict(intrinsic::experimental_constrained_fsub, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fsub, type, {arg(0), arg(1)}),
+                           false);
             return true;
         case Op::VFMul:
-            define_vector_fp(
-                i, index,
-                check_nan_or_tiny(strict(intrinsic::experimental_constrained_fmul, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fmul, type, {arg(0), arg(1)}),
+                           true);
             return true;
         case Op::VFDiv:
-            define_vector_fp(
-                i, index,
-                check_nan(strict(intrinsic::experimental_constrained_fdiv, type, {arg(0), arg(1)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_fdiv, type, {arg(0), arg(1)}),
+                           false);
             return true;
         case Op::VFSqrt:
-            define_vector_fp(i, index,
-                             check_nan(strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)})));
+            define_checked(i, index, strict(intrinsic::experimental_constrained_sqrt, type, {arg(0)}), false);
             return true;
         case Op::VFMulAdd:
-            define_vector_fp(i, index,
-                             check_nan_or_tiny(strict(intrinsic::experimental_constrained_fma, type,
-                                                      {arg(1), arg(2), arg(0)})));
+            define_checked(i, index,
+                           strict(intrinsic::experimental_constrained_fma, type, {arg(1), arg(2), arg(0)}),
+                           true);
             return true;
         case Op::VFCmpEq:
         case Op::VFCmpGe:

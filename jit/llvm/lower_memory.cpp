@@ -5,16 +5,25 @@
 
 namespace arclight::jit::tier2 {
 
+void Lowering::declare_page(LastPage& page) {
+    llvm::IRBuilder<> at(entry_->getTerminator());
+    for (llvm::AllocaInst** v : {&page.minus_tag, &page.addend, &page.limit}) {
+        *v = at.CreateAlloca(b_.getInt64Ty());
+        at.CreateStore(c64(0), *v);  // limit 0: nothing lies in it
+    }
+}
+
 Lowering::LastPage& Lowering::last_page(unsigned number) {
     LastPage& page = last_pages_[number];
-    if (page.tag == nullptr) {
-        llvm::IRBuilder<> at(entry_->getTerminator());
-        for (llvm::AllocaInst** v : {&page.tag, &page.addend, &page.limit}) {
-            *v = at.CreateAlloca(b_.getInt64Ty());
-            at.CreateStore(c64(0), *v);  // limit 0: nothing lies in it
-        }
-    }
+    if (page.minus_tag == nullptr) declare_page(page);
     return page;
+}
+
+/// For accesses to `span` bytes at most.
+void Lowering::remember(const LastPage& last, const Page& page, unsigned span) {
+    b_.CreateStore(b_.CreateNeg(page.tag), last.minus_tag);
+    b_.CreateStore(page.addend, last.addend);
+    b_.CreateStore(c64(kPageSize - (span - 1)), last.limit);
 }
 
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
@@ -71,25 +80,20 @@ void Lowering::check_group(Group& g) {
         return;
     }
     LastPage& last = last_page(g.page);
-    const auto remember = [&](const Page& page) {
-        b_.CreateStore(page.tag, last.tag);
-        b_.CreateStore(page.addend, last.addend);
-        b_.CreateStore(c64(kPageSize - (last.span - 1)), last.limit);
-    };
     if (last.root != g.root && !last.stable) {
         last.root = g.root;
         const Page page = look_up(address, wanted(), g.write, 0);
-        remember(page);
+        remember(last, page, last.span);
         g.host = pointer(page.addend, address);
         return;
     }
     last.root = g.root;
     BasicBlock *other = new_block(), *next = new_block();
-    Value* offset = b_.CreateSub(address, b_.CreateLoad(b_.getInt64Ty(), last.tag));
+    Value* offset = b_.CreateAdd(address, b_.CreateLoad(b_.getInt64Ty(), last.minus_tag));
     Value* same = b_.CreateICmpULT(offset, b_.CreateLoad(b_.getInt64Ty(), last.limit));
     b_.CreateCondBr(same, next, other, likely_);
     b_.SetInsertPoint(other);
-    remember(look_up(address, wanted(), g.write, 0));
+    remember(last, look_up(address, wanted(), g.write, 0), last.span);
     b_.CreateBr(next);
     b_.SetInsertPoint(next);
     // Not by way of the offset: the access need not wait for the check.

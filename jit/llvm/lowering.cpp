@@ -57,7 +57,8 @@ Flags::Kind static_kind(const ir::Block& block, Ref r) {
 /// which edges close a cycle.
 void Lowering::find_dirty() {
     const size_t n = region_.blocks.size();
-    info_.resize(n);
+    info_.assign(n, {});
+    used_ = written_ = {};
     struct Edge {
         size_t from, to;
         Flags::Kind kind;
@@ -69,8 +70,9 @@ void Lowering::find_dirty() {
         Flags::Kind kind = Flags::Dynamic;
         const auto edge = [&](int64_t offset) {
             if (const auto it = by_offset_.find(offset); it != by_offset_.end()) {
-                info.successors.push_back(it->second);
-                edges.push_back({k, it->second, kind});
+                const size_t to = target_of(k, it->second);
+                info.successors.push_back(to);
+                edges.push_back({k, to, kind});
             }
         };
         for (const Inst& i : rb.ir.insts) {
@@ -153,6 +155,7 @@ void Lowering::declare_variables() {
 llvm::Function* Lowering::run() {
     find_dirty();
     plan_accesses();
+    peel_loops();
     auto* type = llvm::FunctionType::get(b_.getInt64Ty(), {b_.getPtrTy(), b_.getPtrTy()}, false);
     function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "region", module_);
     function_->setCallingConv(llvm::CallingConv::PreserveNone);
@@ -169,7 +172,10 @@ llvm::Function* Lowering::run() {
     entry_ = new_block("entry");
     b_.SetInsertPoint(entry_);
     declare_variables();
-    for (BlockInfo& info : info_) info.head = new_block();
+    for (BlockInfo& info : info_) {
+        info.head = new_block();
+        info.again = info.checks_turns ? new_block() : info.head;
+    }
     b_.CreateBr(info_[0].head);
     try {
         for (size_t k = 0; k < region_.blocks.size(); ++k) lower_block(k);
@@ -190,17 +196,15 @@ void Lowering::lower_block(size_t index) {
     flags_.assign(rb.ir.insts.size(), {});
     dirty_ = info.dirty_in;
     pending_.clear();
+    unchecked_.clear();
     side_exit_ = nullptr;
     effects_ = true;
     for (LastPage& page : last_pages_) page.root = ir::kNoRef;
     insn_offset_ = rb.offset;
     b_.SetInsertPoint(info.head);
     now_ = {};
-    if (info.flags_known && info.flags_in != Flags::Dynamic) {
-        now_.kind = info.flags_in;
-        now_.a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
-        now_.b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
-    }
+    load_known_flags();
+    check_at_head();
     for (Ref k = 0; k < rb.ir.insts.size(); ++k) {
         try {
             lower(rb.ir.insts[k], k);
@@ -213,6 +217,15 @@ void Lowering::lower_block(size_t index) {
             return;
         }
     }
+}
+
+/// What the blocks that lead here have left.
+void Lowering::load_known_flags() {
+    const BlockInfo& info = info_[current_];
+    if (!info.flags_known || info.flags_in == Flags::Dynamic) return;
+    now_.kind = info.flags_in;
+    now_.a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
+    now_.b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
 }
 
 // ---- Guest registers
@@ -309,6 +322,7 @@ void Lowering::start_instruction(Ref index) {
 }
 
 void Lowering::take_checkpoint() {
+    check_results();
     checkpoint_ = {};
     checkpoint_.offset = insn_offset_;
     for (unsigned slot = 0; slot < kFlagsSlot; ++slot)
@@ -363,21 +377,32 @@ void Lowering::guard(Value* ok) {
     b_.SetInsertPoint(next);
 }
 
+void Lowering::poll(int64_t offset) {
+    // What guest code waits for in a loop must be read again each time round. As an atomic one, LLVM would
+    // keep the load apart from the comparison.
+    auto* flag = b_.CreateAlignedLoad(
+        b_.getInt32Ty(), state_field(offsetof(GuestState, interrupt), b_.getInt32Ty()), llvm::Align(4),
+        /*isVolatile=*/true);
+    b_.CreateFence(llvm::AtomicOrdering::Acquire, llvm::SyncScope::SingleThread);
+    BasicBlock* next = new_block();
+    b_.CreateCondBr(b_.CreateICmpEQ(flag, b_.getInt32(0)), next, exit_to(offset), likely_);
+    b_.SetInsertPoint(next);
+}
+
 /// The block to jump to for `offset`, in the region or on the way out. NZCV must have been stored.
 BasicBlock* Lowering::edge_to(int64_t offset) {
     const auto it = by_offset_.find(offset);
     if (it == by_offset_.end()) return exit_to(offset);
-    BasicBlock* head = info_[it->second].head;
-    if (!back_edge_[current_][it->second]) return head;
+    const size_t to = target_of(current_, it->second);
+    const BlockInfo& info = info_[to];
+    if (to == current_ && info.checks_turns) return info.again;
+    if (!back_edge_[current_][to]) return info.head;
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
-    BasicBlock* poll = new_block();
-    b_.SetInsertPoint(poll);
-    // Acquire: what guest code waits for in a loop must be read again each time round.
-    auto* flag = b_.CreateAlignedLoad(
-        b_.getInt32Ty(), state_field(offsetof(GuestState, interrupt), b_.getInt32Ty()), llvm::Align(4));
-    flag->setAtomic(llvm::AtomicOrdering::Acquire);
-    b_.CreateCondBr(b_.CreateICmpEQ(flag, b_.getInt32(0)), head, exit_to(offset), likely_);
-    return poll;
+    BasicBlock* block = new_block();
+    b_.SetInsertPoint(block);
+    poll(offset);
+    b_.CreateBr(info.head);
+    return block;
 }
 
 void Lowering::jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc) {
@@ -491,6 +516,8 @@ Value* Lowering::as_v128(Value* v, Type) {
 
 void Lowering::lower(const Inst& i, Ref index) {
     if (i.type == Type::Void && i.op == Op::Const) return;
+    if (has_effects(i.op) || i.op == Op::Exit || i.op == Op::ExitIf || i.op == Op::ExitIndirect)
+        check_results();
     switch (i.op) {
         case Op::InsnStart:
             commit();

@@ -68,6 +68,10 @@ class Lowering {
 
     // ---- lowering.cpp: blocks, guest registers, ways out
     void declare_variables();
+    void load_known_flags();
+    int64_t block_offset() const { return region_.blocks[current_].offset; }
+    /// Goes on unless interrupted, else leaves to go on at `offset`.
+    void poll(int64_t offset);
     void find_dirty();
     void lower_block(size_t index);
     void lower(const Inst& i, Ref index);
@@ -156,6 +160,12 @@ class Lowering {
     void check_group(Group& g);
     struct LastPage;
     LastPage& last_page(unsigned number);
+    void declare_page(LastPage& page);
+    void remember(const LastPage& last, const Page& page, unsigned span);
+    // ---- loop_checks.cpp
+    void peel_loops();
+    bool plan_loop_checks(size_t block);
+    void check_at_head();
     // ---- plan_accesses.cpp
     static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;
     static constexpr uint32_t kNoGroup = ~uint32_t{0};
@@ -177,9 +187,9 @@ class Lowering {
     bool lower_vector_fp(const Inst& i, Ref index);
     Value* strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializer_list<Value*> args);
     Value* strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling);
-    Value* check_nan(Value* v);
-    Value* check_nan_or_tiny(Value* v);
-    void leave_if_any(Value* bad);
+    void define_checked(const Inst& i, Ref index, Value* v, bool may_be_tiny);
+    void check_results();
+    void check_lanes(llvm::Type* type, const std::vector<Value*>& lanes, bool tiny);
     Value* quiet(const Inst& i, unsigned arg);
     void define_vector_fp(const Inst& i, Ref index, Value* v);
     void to_integer(const Inst& i, Ref index);
@@ -203,7 +213,7 @@ class Lowering {
 
     llvm::Module& module_;
     llvm::LLVMContext& context_;
-    const Region& region_;
+    Region region_;  ///< with the first turns of loops (loop_checks.cpp)
     llvm::IRBuilder<> b_;
     llvm::MDBuilder md_;
     llvm::FixedVectorType* v128_;
@@ -224,9 +234,13 @@ class Lowering {
         unsigned accesses = 0;
         unsigned page = kNoPage;  ///< in last_pages_
         Value* host = nullptr;    ///< of root + lo, once checked
+        bool at_head = false;     ///< checked at the block's head, for many turns of its loop
+        int64_t stride = 0;       ///< then: bytes from turn to turn
     };
     struct BlockInfo {
         BasicBlock* head = nullptr;
+        BasicBlock* again = nullptr;  ///< where the next turn of the block's own loop begins
+        bool checks_turns = false;    ///< loop_checks.cpp
         std::vector<Group> groups;
         std::vector<uint32_t> group_of;  ///< by instruction
         Slots dirty_in, written;
@@ -236,13 +250,16 @@ class Lowering {
     };
     std::vector<BlockInfo> info_;
     std::map<int64_t, size_t> by_offset_;
+    /// By block: the one that is the further turns of its loop.
+    std::map<size_t, size_t> further_turns_;
+    size_t target_of(size_t from, size_t to) const;
     std::vector<std::vector<bool>> back_edge_;  ///< [from][nth successor]
 
     /// A page, and how far from its start an access may begin: 0 while none is known.
     struct LastPage {
         bool stable = false;  ///< worth looking at in a block that did not look it up itself
         unsigned span = 0;    ///< bytes of the widest group that uses it
-        llvm::AllocaInst *tag = nullptr, *addend = nullptr, *limit = nullptr;
+        llvm::AllocaInst *minus_tag = nullptr, *addend = nullptr, *limit = nullptr;
         Ref root = ir::kNoRef;  ///< in this block, known to have been looked up
     };
     std::vector<LastPage> last_pages_;
@@ -272,6 +289,13 @@ class Lowering {
         Flags flags;
     };
     std::vector<Pending> pending_;  ///< the current instruction's results: side exits do not see them
+    /// Floating-point results since the checkpoint that x86 may have got wrong.
+    struct Unchecked {
+        Ref ref;
+        Value* value;  ///< a number, or two or four
+        bool tiny;
+    };
+    std::vector<Unchecked> unchecked_;
 };
 
 }  // namespace arclight::jit::tier2

@@ -110,6 +110,8 @@ unsigned Lowering::page_for(const ir::Block& block, const std::vector<uint8_t>& 
 
 void Lowering::plan_accesses() {
     const std::bitset<32> stable = stable_registers();
+    last_pages_.clear();
+    page_numbers_.clear();
     for (size_t k = 0; k < region_.blocks.size(); ++k) {
         const ir::Block& block = region_.blocks[k].ir;
         BlockInfo& info = info_[k];

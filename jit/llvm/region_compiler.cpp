@@ -17,6 +17,7 @@
 #include <llvm/Transforms/Scalar/LICM.h>
 #include <llvm/Transforms/Scalar/LoopPassManager.h>
 #include <llvm/Transforms/Scalar/SROA.h>
+#include <llvm/Transforms/Scalar/SimpleLoopUnswitch.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 #include <llvm/Transforms/Utils/Cloning.h>
 #include <llvm/Transforms/Utils/LCSSA.h>
@@ -118,6 +119,7 @@ LlvmRegionCompiler::LlvmRegionCompiler() {
     passes_.addPass(llvm::SimplifyCFGPass());
     llvm::LoopPassManager loop_passes;
     loop_passes.addPass(llvm::LICMPass(llvm::LICMOptions()));
+    loop_passes.addPass(llvm::SimpleLoopUnswitchPass(/*NonTrivial=*/false));
     passes_.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loop_passes), /*UseMemorySSA=*/true));
     passes_.addPass(llvm::EarlyCSEPass(true));
     passes_.addPass(llvm::SimplifyCFGPass());
