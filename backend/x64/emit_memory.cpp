@@ -116,15 +116,20 @@ void BlockEmitter::compare_tag(const MemoryAccess& access, const Reg64& addr, co
     }
 }
 
+void BlockEmitter::load_addend(const Reg64& addend, bool unprivileged) {
+    const int at = static_cast<int>(kEntry + offsetof(jit::TlbEntry, addend));
+    if (unprivileged)
+        mov(addend, qword[rax + at]);
+    else
+        mov(addend, qword[r14 + rax + at]);
+}
+
 size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp,
                                   ColdArgs args) {
     if (windows_) return check_window(access, addr, args);
     compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const size_t cold = miss_if(kNe, addr, args);
-    if (access.is_unprivileged())
-        mov(rax, qword[rax + kEntry + offsetof(jit::TlbEntry, addend)]);
-    else
-        mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+    load_addend(rax, access.is_unprivileged());
     return cold;
 }
 
@@ -151,7 +156,7 @@ BlockEmitter::Checked BlockEmitter::check_grouped(const MemoryAccess& access, co
         compare_tag(access, addr, temp, static_cast<int>(g.lo) - grouped.at,
                     static_cast<int>(g.hi) - grouped.at - 1, g.write);
         checked.cold = miss(jump_if(kNe, false), addr, args, &BlockEmitter::cold_grouped);
-        mov(checked.addend, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+        load_addend(checked.addend, false);
     } else {
         checked.cold = check_access(access, addr, temp, args);
     }
@@ -265,7 +270,7 @@ void BlockEmitter::cold_grouped(const ColdArgs& args) {
     const Reg64 addr(args.reg[0]), addend(args.reg[4]);
     compare_tag(access, addr, addend, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const Jump slow = jump_if(kNe, false);
-    mov(rax, qword[r14 + rax + kEntry + offsetof(jit::TlbEntry, addend)]);
+    load_addend(rax, false);
     access_memory(i, args, rax + addr);
     xor_(addend.cvt32(), addend.cvt32());
     jump_back(args);

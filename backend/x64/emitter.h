@@ -295,21 +295,22 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see cold_memory(). Returns the
     /// cold path's index.
     size_t check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, ColdArgs args);
-    /// Goes to the slow path of the current instruction if cc holds.
     /// The same through the windows: what is not mapped faults, see FaultPoint::window_start.
     size_t check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
-    /// The same for one that may be of a group. The register to be added to the address.
     struct Checked {
         size_t cold;
-        Reg64 addend;
+        Reg64 addend;  ///< to be added to the address
     };
+    /// The same as check_access for an access that may be of a group.
     Checked check_grouped(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
-    /// Jumps if ZF is not set; the addend is at rax + kEntryAddend then.
+    /// Leaves ZF set if the soft TLB has the page, and the entry's place for load_addend in rax.
     void compare_tag(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back, int last,
                      bool write);
+    void load_addend(const Reg64& addend, bool unprivileged);
     void access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where);
     void slow_memory(const ColdArgs& args);
     void cold_grouped(const ColdArgs& args);
+    /// Goes to the slow path of the current instruction if cc holds.
     size_t miss_if(Cc cc, const Reg64& addr, ColdArgs args);
     void look_up_window(const Reg64& addr, bool unprivileged);
     void cold_window(const ColdArgs& args);

@@ -398,7 +398,8 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     if ((va & (alignment - 1)) != 0) return raise_data_abort(host_pc, va, mmu::kFscAlignment, write && !rmw);
 
     const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
-    if (bytes > kPageSize - (va & ~kPageMask) && !exclusive_or_atomic && access_across(access, va)) return;
+    const uint64_t next = (va & kPageMask) + kPageSize, room = next - va;
+    if (bytes > room && !exclusive_or_atomic && access_across(access, va)) return;
     Target target;
     uint8_t fsc = 0;
     bool device = false;
@@ -407,9 +408,7 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     // Device memory wants aligned accesses, and none of DC ZVA (ARM ARM B2.7.2).
     if (device && ((va & (access.unit_bytes() - 1)) != 0 || access.kind == MemoryKind::ZeroBlock))
         return raise_data_abort(host_pc, given, mmu::kFscAlignment, write);
-    const uint64_t room = kPageSize - (va & ~kPageMask);
     Target second;
-    const uint64_t next = (va & kPageMask) + kPageSize;
     const uint64_t waits = table_waits_;
     if (bytes > room && !translate(next, write, unprivileged, second, fsc, device))
         return raise_data_abort(host_pc, next, fsc, write);
