@@ -105,6 +105,26 @@ def stacked_groups(groups, caption, unit=" %", limit=200):
     return svg(height, "".join(body), caption)
 
 
+def error_bars(rows, caption, unit=" %"):
+    """rows: [(name, value, error)]: bars from zero, each with its error on both sides."""
+    low = min([v - e for _, v, e in rows] + [-1]) * 1.05
+    high = max([v + e for _, v, e in rows] + [1]) * 1.05
+    x = lambda v: LEFT + 40 + (v - low) / (high - low) * (WIDTH - LEFT - 110)
+    step = next(s for s in (0.5, 1, 2, 5, 10, 20, 50, 100, 1000) if (high - low) / s <= 12)
+    body, y = [], 24
+    for n in range(math.ceil(low / step), math.floor(high / step) + 1):
+        body.append(f'<line class="grid{"" if n else " one"}" x1="{x(n * step):.1f}" x2="{x(n * step):.1f}" y1="18" y2="{26 + 24 * len(rows)}"/>'
+                    f'<text class="tick" x="{x(n * step):.1f}" y="12" text-anchor="middle">{f"{n * step:+g}" if n else 0}{unit}</text>')
+    for name, value, error in rows:
+        x0, x1 = sorted((x(0), x(value)))
+        body.append(f'<g><title>{esc(name)}: {value:+.2f} &#177; {error:.2f}{unit}</title><text class="name" x="{LEFT + 30}" y="{y + 14}" text-anchor="end">{esc(name)}</text>'
+                    f'<rect class="bar plain" x="{x0:.1f}" y="{y + 3}" width="{max(x1 - x0, 1):.1f}" height="15" rx="2"/>'
+                    f'<path d="M{x(value - error):.1f} {y + 10.5}H{x(value + error):.1f}M{x(value - error):.1f} {y + 6}v9M{x(value + error):.1f} {y + 6}v9" stroke="var(--mark)" fill="none"/>'
+                    f'<text class="value" x="{max(x(value + error), x(0)) + 7:.1f}" y="{y + 14.5}">{value:+.1f}</text></g>')
+        y += 24
+    return svg(y + 8, "".join(body), caption)
+
+
 def dumbbells(rows, caption):
     """rows: [(name, ours, theirs or None)], MIPS on a logarithmic axis."""
     values = [v for _, a, b in rows for v in (a, b) if v]

@@ -127,12 +127,12 @@ def warm_up(all_variants, guest, settings, spec_disk, state):
     return usable
 
 
-def shadow_result(out):
-    """What bench/shadow left beside the sweep's directories, or None."""
+def beside(out, what):
+    """What bench/shadow or bench/overhead left beside the sweep's directories, or None."""
     try:
-        with open(os.path.join(os.path.dirname(out), "shadow.json")) as f:
+        with open(os.path.join(os.path.dirname(out), what + ".json")) as f:
             found = json.load(f)
-        return found if found.get("kind") == "arclight-shadow" else None
+        return found if found.get("kind") == f"arclight-{what}" else None
     except (OSError, ValueError, AttributeError):
         return None
 
@@ -242,7 +242,7 @@ def sweep(o):
         say(f"stopped; nothing is lost: the same command goes on from {len(state.samples())} measurements")
         return 130
     info["stopped"] = stopped
-    info["shadow"] = shadow_result(out)
+    info["shadow"], info["overhead"] = beside(out, "shadow"), beside(out, "overhead")
     state.append({"type": "finished"})
     result = current()
     progress.clear()

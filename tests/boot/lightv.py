@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """LightV on a running Debian: pages are watched, steered, moved, shared and protected while programs use them
 (guest/lightv.c, guest/mappings.c), by two controllers at once; what makes no sense is refused and changes nothing."""
-import json, os, random, re, socket, struct, subprocess, sys, threading, time
+import hashlib, json, os, random, re, socket, struct, subprocess, sys, threading, time
 import guest
 from guest import ARCLIGHT, Failures, Guest, KERNEL_TROUBLE, build_program
 
@@ -211,6 +211,32 @@ def test_migrate():
     print(f"{moved} pages moved under mappings")
 
 
+def test_devices():
+    """What disks read and write by themselves, while all memory moves about."""
+    size = 16 << 20
+    data = random.Random(5).randbytes(size)
+    disks = [os.path.join(guest.work, name) for name in ("from", "to")]
+    for path, content in zip(disks, (data, bytes(size + (1 << 20)))):  # told apart by their sizes
+        with open(path, "wb") as f:
+            f.write(content)
+    policy, stats = os.path.join(guest.work, "churn"), os.path.join(guest.work, "stats")
+    with open(policy, "w") as f:
+        json.dump({"attach": [{"name": "c", "module": "churn", "pages": at(0x40000000, 128 << 20), "with": {"interval_ms": 1, "pages": 256}}]}, f)
+    copy = (f"for d in /dev/vda /dev/vdb; do [ $(cat /sys/block/${{d#/dev/}}/size) = {size // 512} ] && from=$d || to=$d; done; i=0; "
+            "while [ $i -lt 4 ]; do dd if=$from of=$to bs=256k 2>/dev/null; sync; echo 3 > /proc/sys/vm/drop_caches; "
+            f"head -c {size} $to | md5sum; i=$((i+1)); done")
+    drives = [w for path in disks for w in ("--drive", f"file={path},format=raw")]
+    result = debian.run(["sh", "-c", copy], limit=LIMIT, options=["-m", "128M", "--smp", "2", "--lightv", policy, "--stats-json", stats, *drives])
+    right = hashlib.md5(data).hexdigest()
+    failures.check(result.status == 0 and re.findall(r"[0-9a-f]{32}", result.text) == [right] * 4, f"disks under moves: {result}, not {right}")
+    with open(disks[1], "rb") as f:
+        failures.check(f.read(size) == data, "disks under moves: the copy differs")
+    with open(stats) as f:
+        moved = json.load(f)["lightv"]["c"]["moved"]
+    print(f"{moved} pages moved under disks")
+    failures.check(moved > 1000, f"{moved} pages moved under disks")
+
+
 def test_protect():
     for module, with_ in (("protect", {}), ("protect", {"deny": "write"}), ("fault_inject", {"every": 1000}),
                           ("fault_inject", {"probability": 0.001, "seed": 3, "on": "write"})):
@@ -325,7 +351,7 @@ def test_policies():
 symbols = os.path.join(guest.work, "kallsyms")
 with open(symbols, "wb") as f:
     f.write(debian.run(["cat", "/proc/kallsyms"]).output)
-for test in [globals()["test_" + n] for n in sys.argv[1:]] or (test_remap, test_observe, test_process, test_protect, test_uart, test_migrate, test_policies):
+for test in [globals()["test_" + n] for n in sys.argv[1:]] or (test_remap, test_observe, test_process, test_protect, test_uart, test_migrate, test_devices, test_policies):
     start = time.monotonic()
     test()
     print(f"{test.__name__}: {time.monotonic() - start:.1f} s", flush=True)

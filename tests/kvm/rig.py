@@ -1,6 +1,6 @@
 """The rig (tests/kvm/rig) for the tests of this folder. The environment says where things are: ARCLIGHT_SOURCE, and
 ARCLIGHT_BUILD, which has the static programs and the bare-metal guests."""
-import atexit, json, os, shutil, subprocess, sys, tempfile, time
+import atexit, json, os, shlex, shutil, subprocess, sys, tempfile, time
 
 SOURCE = os.environ["ARCLIGHT_SOURCE"]
 BUILD = os.environ["ARCLIGHT_BUILD"]
@@ -66,7 +66,7 @@ def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, las
     whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each."""
     script = ["#!/bin/busybox sh"]
     for n, arguments in enumerate(arclight_arguments):
-        words = " ".join("'" + a + "'" for a in [*arguments, "--stats-json", "/tmp/stats", *last])
+        words = " ".join(shlex.quote(a) for a in [*arguments, "--stats-json", "/tmp/stats", *last])
         script.append(f"{before}; /bin/busybox rm -f /tmp/stats; /t/arclight run {words} 2>&1; r=$?")
         script.append(f"echo; echo '=== counters'; /bin/busybox cat /tmp/stats; echo; echo \"=== {n} ended with $r\"")
     path = os.path.join(work, "each")

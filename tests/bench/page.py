@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""What bench/shadow and bench/overhead leave, on the sweep's page: their charts are well-formed, and show the figures."""
+import os, re, sys
+import xml.etree.ElementTree as xml
+sys.path.insert(0, os.path.join(os.environ["ARCLIGHT_SOURCE"], "bench"))
+from sweep_lib import page  # noqa: E402
+
+causes = lambda *n: dict(zip(("translations", "TLBI", "table stores", "switches"), n))
+policy = lambda *n: {"causes": causes(*n), "exits": sum(n), "synchronisations": 7, "wasted fills": 1, "fills": 4, "seconds": 1.5}
+shadow = {"about": {"fork": "fork & <exit>"}, "worlds": {w: {"fork": {"ssp": policy(20, 9, 0, 1), "ssp-nocache": policy(20, 9, 0, 471), "tsp": policy(40, 0, 50, 10)}}
+                                                         for w in ("process", "rig")}}
+overhead = {"samples": {"sort": {}, "fork": {}}, "rows": {"off": {"all": [0, 0], "system": [0, 0]}, "1 hot page": {"all": [0.84, 0.5], "system": [-12.5, 20]}}}
+text = page.document("Both", page.shadow_section(shadow) + page.overhead_section(overhead))
+drawings = re.findall(r"<svg.*?</svg>", text, re.S)
+trees = [xml.fromstring(d) for d in drawings]
+shown = [{"".join(t.itertext()) for t in tree.iter("text")} for tree in trees]
+assert len(trees) == 4, len(trees)
+assert {"30", "500\u2191", "100", "fork"} <= shown[0] == shown[1], shown[0]
+assert {"1 hot page", "+0.8", "0 %"} <= shown[2], shown[2]
+assert {"1 hot page", "-12.5", "-20 %"} <= shown[3], shown[3]
+assert "fork &amp; &lt;exit&gt;" in text and "2 programs" in text
+for tree in trees:
+    width, height = map(float, tree.get("viewBox").split()[2:])
+    for r in tree.iter("rect"):
+        x, y, w, h = (float(r.get(k)) for k in ("x", "y", "width", "height"))
+        assert 0 <= x and x + w <= width and 0 <= y and y + h <= height, (x, y, w, h)
+print("four charts")
