@@ -177,8 +177,10 @@ def migrations(m, ranges):
     moved, stop = 0, time.monotonic() + seconds
     while time.monotonic() < stop:
         base, size = numbers.choice(ranges)
-        good("migrate", **attach("moving", "migrate", at(base, size), to=numbers.choice(["anonymous", f"file:{file}", "node:0"]),
-                                 batch=numbers.choice([1, 7, 64, 1024])))
+        # On a busy machine each batch may wait for a CPU's turn: not too many of them.
+        batch = numbers.choice([1, 7, 64, 1024])
+        size = min(size, batch * 64 * 4096)
+        good("migrate", **attach("moving", "migrate", at(base, size), to=numbers.choice(["anonymous", f"file:{file}", "node:0"]), batch=batch))
         if numbers.random() < 0.5:
             good("again", do="command", name="moving", **{"with": {"to": "anonymous"}})
         moved += good("stats", do="stats", name="moving").get("moving", {}).get("moved", 0)
