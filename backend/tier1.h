@@ -157,7 +157,8 @@ struct RegionStub {
     const void* body;  ///< of the block that it is entered from
     uint32_t
         guard;  ///< kNoCounter, or the index in GuestState::region_epochs that must hold the view's epoch
-    uint32_t entries = kNoCounter;  ///< the counter that grows when the region is entered
+    uint32_t entries = kNoCounter;     ///< the counter that grows when the region is entered
+    uint32_t side_exits = kNoCounter;  ///< and when it is left by a side exit
 };
 /// Null: the code cache is full. `reuse`: an earlier stub that nobody needs or executes any more.
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse = nullptr);

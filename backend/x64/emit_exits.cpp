@@ -9,6 +9,7 @@
 #include <cassert>
 
 #include "backend/x64/emitter.h"
+#include "jit/region_abi.h"
 
 namespace arclight::backend {
 
@@ -227,8 +228,9 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint
     call(rax);
     mov(r14, qword[at(ARCLIGHT_STATE_DISP(view))]);
     mov(rcx, rax);
-    test(cl, 1);
-    jump_to_if(kNe, static_cast<const uint8_t*>(stub.body));
+    test(cl, jit::kRegionStuck | jit::kRegionSideExit);
+    const Jump special = jump_if(kNe, true);
+    const uint8_t* go_on = here();
     cmp(dword[at(kInterrupt)], 0);
     jump_to_if(kNe, thunks_->interrupted_at);
     constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
@@ -240,6 +242,13 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint
     and_(rcx, static_cast<uint32_t>(jit::kPageMask));
     mov(qword[at(kPageBase)], rcx);
     jmp(qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, code)]);
+    land(special);
+    if (stub.side_exits != kNoCounter)
+        inc(dword[rip + static_cast<const void*>(buffer_.counters() + stub.side_exits)]);
+    test(cl, jit::kRegionStuck);
+    jump_to_if(kNe, static_cast<const uint8_t*>(stub.body));
+    and_(rcx, -static_cast<int>(jit::kRegionSideExit) - 1);
+    jump_to(go_on);
     assert(here() <= start + kStubBytes);
     return start;
 }

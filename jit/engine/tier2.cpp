@@ -80,7 +80,8 @@ uint32_t Tier2::new_counter(uint32_t mode) {
     constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal |
                               a64::mode::kWindows | a64::mode::kBreakpoints;
     if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
-    if (by_counter_.size() >= backend::CodeBuffer::kCounters - kEntryCounters) return backend::kNoCounter;
+    if (by_counter_.size() >= backend::CodeBuffer::kCounters - kEntryCounters - kSideExitCounters)
+        return backend::kNoCounter;
     const auto counter = static_cast<uint32_t>(by_counter_.size());
     by_counter_.push_back(nullptr);
     return counter;
@@ -171,7 +172,7 @@ Tier2::HotRegion* Tier2::admit(std::unique_ptr<HotRegion> owned) {
     if (!free_entries_.empty()) {
         hot.entries = free_entries_.back();
         free_entries_.pop_back();
-        code_.counters()[hot.entries] = 0;
+        code_.counters()[hot.entries] = code_.counters()[hot.side_exits()] = 0;
     }
     for (TranslationBlock* m : hot.members) m->regions.push_back(&hot);
     regions_.push_back(std::move(owned));
@@ -205,7 +206,7 @@ void Tier2::publish(HotRegion& hot) {
     if (make_room(hot)) {
         const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
         hot.stub = backend::emit_region_stub(
-            code_, {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries}, reuse);
+            code_, {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries, hot.side_exits()}, reuse);
         if (reuse != nullptr) free_stubs_.pop_back();
     }
     if (hot.stub == nullptr) {
@@ -250,6 +251,7 @@ void Tier2::free_parts(HotRegion& hot) {
     }
     if (hot.entries != backend::kNoCounter) {
         stats_.entered += code_.counters()[hot.entries];
+        stats_.side_exits += code_.counters()[hot.side_exits()];
         free_entries_.push_back(hot.entries);
     }
     if (hot.stub != nullptr) free_stubs_.push_back(hot.stub);
@@ -575,8 +577,11 @@ Tier2Stats Tier2::stats() const {
         s.compile_p50_ns = uint64_t{times[times.size() / 2]} * 1000;
         s.compile_p99_ns = uint64_t{times[times.size() * 99 / 100]} * 1000;
     }
-    for (const auto& r : regions_)
-        if (r->live && r->entries != backend::kNoCounter) s.entered += code_.counters()[r->entries];
+    for (const auto& r : regions_) {
+        if (!r->live || r->entries == backend::kNoCounter) continue;
+        s.entered += code_.counters()[r->entries];
+        s.side_exits += code_.counters()[r->side_exits()];
+    }
     if (store_ != nullptr) {
         const RegionStore::Stats kept = store_->stats();
         s.cache_rejects = kept.rejected;

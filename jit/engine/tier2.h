@@ -60,9 +60,10 @@ struct Tier2Options {
 struct Tier2Stats {
     uint64_t promoted = 0, compiled = 0, rejected = 0, dropped = 0, guest_insns = 0, code_bytes = 0;
     uint64_t live = 0, live_bytes = 0, compile_ns = 0, compile_p50_ns = 0, compile_p99_ns = 0;
-    uint64_t failed = 0;   ///< compilations that threw, or whose result did not load
-    uint64_t evicted = 0;  ///< for Tier2Options::code_bytes
-    uint64_t entered = 0;  ///< how often guest code went from tier 1 into a region, about
+    uint64_t failed = 0;      ///< compilations that threw, or whose result did not load
+    uint64_t evicted = 0;     ///< for Tier2Options::code_bytes
+    uint64_t entered = 0;     ///< how often guest code went from tier 1 into a region, about
+    uint64_t side_exits = 0;  ///< and back because the region could not go on
     /// Regions loaded instead of compiled, and how long that took; blocks for which the cache had regions of
     /// other code; files that were damaged or stale; files written.
     uint64_t cache_hits = 0, cache_ns = 0, cache_misses = 0, cache_rejects = 0, cache_saved = 0;
@@ -106,7 +107,8 @@ class Tier2 {
     void add_cpu(const CpuLink& cpu) { cpus_.push_back(cpu); }
     Tier2Stats stats() const;
     static constexpr uint32_t kGuards = 4096;
-    static constexpr uint32_t kEntryCounters = 4096;  ///< the last of CodeBuffer::counters()
+    static constexpr uint32_t kEntryCounters = 4096;               ///< the last of CodeBuffer::counters()
+    static constexpr uint32_t kSideExitCounters = kEntryCounters;  ///< those before them, one for each
 
   private:
     struct HotRegion {
@@ -117,8 +119,12 @@ class Tier2 {
         const uint8_t* stub = nullptr;
         uint32_t guard = backend::kNoCounter;
         uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub
-        uint32_t entered = 0;                    ///< what it was last
-        uint64_t used = 0;                       ///< when that was
+        /// Counts how often it was left because it could not go on, not because the guest went elsewhere.
+        uint32_t side_exits() const {
+            return entries == backend::kNoCounter ? entries : entries - kEntryCounters;
+        }
+        uint32_t entered = 0;  ///< what it was last
+        uint64_t used = 0;     ///< when that was
         bool dead = false, live = false;
         std::vector<uint64_t> passes_at_death;
     };

@@ -187,6 +187,36 @@ Value* Lowering::pack(const Flags& f) {
                        b_.CreateOr(place(x.c, kFlagCBit), place(x.v, kFlagVBit)));
 }
 
+/// The rare kinds are packed here, the others where the way out is written.
+FlagsAtExit Lowering::flags_at_exit(const Flags& f, std::vector<Value*>& operands) {
+    const auto wide = [&](Value* v) {
+        return v->getType()->isIntegerTy(64) ? v : b_.CreateZExt(v, b_.getInt64Ty());
+    };
+    static_assert(static_cast<unsigned>(Flags::FCmp64) == static_cast<unsigned>(FlagsAtExit::FCmp64) &&
+                  static_cast<unsigned>(Flags::Packed) == static_cast<unsigned>(FlagsAtExit::Packed));
+    switch (f.kind) {
+        case Flags::Logic32:
+        case Flags::Logic64: operands.push_back(wide(f.a)); break;
+        case Flags::Add32:
+        case Flags::Add64:
+        case Flags::Sub32:
+        case Flags::Sub64:
+        case Flags::FCmp32:
+        case Flags::FCmp64:
+            operands.push_back(wide(f.a));
+            operands.push_back(wide(f.b));
+            break;
+        case Flags::Dynamic:
+            for (Value* v : {f.c, f.a, f.b}) operands.push_back(wide(v));
+            return FlagsAtExit::Dynamic;
+        case Flags::Packed:
+        case Flags::Carry:
+        case Flags::CondCompare:
+        case Flags::CondFCmp: operands.push_back(pack(f)); return FlagsAtExit::Packed;
+    }
+    return static_cast<FlagsAtExit>(f.kind);
+}
+
 /// What the variables hold, packed, by a function that tells the kinds apart.
 Flags Lowering::pack_dynamic(const Flags& read) {
     Flags f;

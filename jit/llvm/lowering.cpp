@@ -2,6 +2,7 @@
 #include "jit/llvm/lowering.h"
 
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/Statepoint.h>
 
 #include <functional>
 #include <set>
@@ -160,6 +161,7 @@ llvm::Function* Lowering::run() {
     function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "region", module_);
     function_->setCallingConv(llvm::CallingConv::PreserveNone);
     function_->addFnAttr(llvm::Attribute::NoUnwind);
+    function_->setGC("statepoint-example");
     function_->addFnAttr("no-jump-tables", "false");
     state_ = function_->getArg(0);
     view_ = function_->getArg(1);
@@ -267,22 +269,11 @@ void Lowering::commit() {
     pending_.clear();
 }
 
-void Lowering::store_slot(unsigned slot, Value* v) {
-    if (slot < kVSlot) {
-        store_state(offsetof(GuestState, x) + 8 * slot, v);
-    } else {
-        store_state(offsetof(GuestState, v) + 16 * (slot - kVSlot), v, 16);
-    }
-}
-
-void Lowering::store_packed(const Flags& f) {
-    store_state(offsetof(GuestState, flags), b_.CreateTrunc(pack(f), b_.getInt16Ty()), 2);
-}
-
-void Lowering::store_dirty() {
+Lowering::SlotValues Lowering::dirty_values() {
+    SlotValues values;
     for (unsigned slot = 0; slot < kFlagsSlot; ++slot)
-        if (dirty_[slot]) store_slot(slot, slot_value(slot));
-    if (dirty_[kFlagsSlot]) store_packed(now_);
+        if (dirty_[slot]) values.emplace_back(slot, slot_value(slot));
+    return values;
 }
 
 // ---- Checkpoints
@@ -325,8 +316,7 @@ void Lowering::take_checkpoint() {
     check_results();
     checkpoint_ = {};
     checkpoint_.offset = insn_offset_;
-    for (unsigned slot = 0; slot < kFlagsSlot; ++slot)
-        if (dirty_[slot]) checkpoint_.dirty.emplace_back(slot, slot_value(slot));
+    checkpoint_.dirty = dirty_values();
     checkpoint_.flags_dirty = dirty_[kFlagsSlot];
     if (checkpoint_.flags_dirty) {
         checkpoint_.flags = now_;
@@ -345,16 +335,51 @@ Value* Lowering::page_base() {
 // ---- Leaving, and going from block to block
 // ----------------------------------------------------------------------
 
-void Lowering::emit_exit(Value* pc) {
-    store_dirty();
-    b_.CreateRet(pc);
+void Lowering::leave(const SlotValues& slots, bool flags_dirty, const Flags& flags, Value* pc, int64_t offset,
+                     uint64_t how) {
+    WayOut way;
+    std::vector<Value*> operands{state_};
+    for (const auto& [slot, value] : slots) {
+        way.slots.push_back(static_cast<uint8_t>(slot));
+        operands.push_back(value);
+    }
+    if (flags_dirty) way.flags = flags_at_exit(flags, operands);
+    const auto told = static_cast<int64_t>(static_cast<uint64_t>(offset) | how);
+    way.pc_known = pc == nullptr && told == static_cast<int32_t>(told);
+    if (way.pc_known) {
+        way.offset = static_cast<int32_t>(told);
+    } else {
+        operands.push_back(pc != nullptr ? pc : b_.CreateAdd(page_base(), c64(static_cast<uint64_t>(told))));
+    }
+
+    auto* nothing = llvm::FunctionType::get(b_.getVoidTy(), false);
+    llvm::Function* statepoint = llvm::Intrinsic::getDeclaration(
+        &module_, llvm::Intrinsic::experimental_gc_statepoint, {b_.getPtrTy()});
+    Value* outside = module_.getOrInsertFunction("outside", nothing).getCallee();
+    constexpr auto kLiveIn = static_cast<uint32_t>(llvm::StatepointFlags::DeoptLiveIn);
+    llvm::CallInst* call =
+        b_.CreateCall(statepoint,
+                      {c64(ways_out_.size()), b_.getInt32(kWayOutBytes), outside, b_.getInt32(0),
+                       b_.getInt32(kLiveIn), b_.getInt32(0), b_.getInt32(0)},
+                      {llvm::OperandBundleDef("deopt", operands)});
+    call->addParamAttr(2, llvm::Attribute::get(context_, llvm::Attribute::ElementType, nothing));
+    call->setDoesNotThrow();
+    call->setDoesNotReturn();
+    b_.CreateUnreachable();
+    ways_out_.push_back(std::move(way));
+}
+
+void Lowering::emit_exit(Value* pc, int64_t offset) {
+    const bool flags_dirty = dirty_[kFlagsSlot];
+    leave(dirty_values(), flags_dirty, flags_dirty && now_.kind == Flags::Dynamic ? read_dynamic() : now_, pc,
+          offset, 0);
 }
 
 BasicBlock* Lowering::exit_to(int64_t offset) {
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     BasicBlock* block = new_block();
     b_.SetInsertPoint(block);
-    emit_exit(b_.CreateAdd(page_base(), c64(static_cast<uint64_t>(offset))));
+    emit_exit(nullptr, offset);
     return block;
 }
 
@@ -363,11 +388,9 @@ BasicBlock* Lowering::side_exit() {
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     side_exit_ = new_block();
     b_.SetInsertPoint(side_exit_);
-    for (const auto& [slot, value] : checkpoint_.dirty) store_slot(slot, value);
-    if (checkpoint_.flags_dirty) store_packed(checkpoint_.flags);
     const bool stuck = checkpoint_.offset == region_.blocks[0].offset;
-    const uint64_t offset = static_cast<uint64_t>(checkpoint_.offset) | (stuck ? 1 : 0);
-    b_.CreateRet(b_.CreateAdd(page_base(), c64(offset)));
+    leave(checkpoint_.dirty, checkpoint_.flags_dirty, checkpoint_.flags, nullptr, checkpoint_.offset,
+          kRegionSideExit | (stuck ? kRegionStuck : 0));
     return side_exit_;
 }
 

@@ -13,6 +13,8 @@
 
 #include "jit/guest_state.h"
 #include "jit/llvm/region.h"
+#include "jit/llvm/ways_out.h"
+#include "jit/region_abi.h"
 
 namespace arclight::jit::tier2 {
 
@@ -61,6 +63,8 @@ class Lowering {
     Lowering(llvm::Module& module, const Region& region);
     /// Null: the entry's first instruction is not supported.
     llvm::Function* run();
+    /// By the numbers of the function's statepoints.
+    const std::vector<WayOut>& ways_out() const { return ways_out_; }
 
   private:
     static constexpr unsigned kVSlot = 32, kFlagsSlot = 64, kSlots = 65;
@@ -80,7 +84,12 @@ class Lowering {
     BasicBlock* new_block(const char* name = "");
     /// The way out to `offset`, with the guest's registers as they are now.
     BasicBlock* exit_to(int64_t offset);
-    void emit_exit(Value* pc);
+    void emit_exit(Value* pc, int64_t offset = 0);
+    using SlotValues = std::vector<std::pair<unsigned, Value*>>;
+    /// Leaves with these values in guest registers, going on at `pc`, or at `offset` if that is null.
+    /// `how`: kRegionStuck and the like.
+    void leave(const SlotValues& slots, bool flags_dirty, const Flags& flags, Value* pc, int64_t offset,
+               uint64_t how);
     /// The way out at the last checkpoint: tier 1 executes again what came since, which has no effects but on
     /// registers.
     BasicBlock* side_exit();
@@ -96,9 +105,7 @@ class Lowering {
     Value* state_field(size_t offset, llvm::Type* type, unsigned align = 8);
     Value* load_state(size_t offset, llvm::Type* type, unsigned align = 8);
     void store_state(size_t offset, Value* v, unsigned align = 8);
-    void store_dirty();
-    void store_slot(unsigned slot, Value* v);
-    void store_packed(const Flags& f);
+    SlotValues dirty_values();
 
     // ---- values
     const Inst& inst(Ref r) const { return (*block_)[r]; }
@@ -127,6 +134,7 @@ class Lowering {
     void def(Ref r, Value* v) { values_[r] = v; }
 
     // ---- lower_flags.cpp
+    FlagsAtExit flags_at_exit(const Flags& f, std::vector<Value*>& operands);
     Flags flags_of(Ref arg);
     Flags& flags(Ref r) { return flags_[r]; }
     Value* condition(const Flags& f, unsigned cc);
@@ -278,7 +286,7 @@ class Lowering {
     struct Checkpoint {
         int64_t offset = 0;
         unsigned age = 0;  ///< in instructions
-        std::vector<std::pair<unsigned, Value*>> dirty;
+        SlotValues dirty;
         Flags flags;
         bool flags_dirty = false;
     } checkpoint_;
@@ -288,6 +296,7 @@ class Lowering {
         Value* value;
         Flags flags;
     };
+    std::vector<WayOut> ways_out_;
     std::vector<Pending> pending_;  ///< the current instruction's results: side exits do not see them
     /// Floating-point results since the checkpoint that x86 may have got wrong.
     struct Unchecked {

@@ -175,7 +175,7 @@ std::string LlvmRegionCompiler::compile(const Region& region, RegionDump* dump) 
             codegen.run(*copy);
         dump->assembly.assign(bytes.begin(), bytes.end());
     }
-    return emit(llvm::CodeGenFileType::ObjectFile);
+    return tier2::add_ways_out(emit(llvm::CodeGenFileType::ObjectFile), lowering.ways_out());
 }
 
 std::optional<RegionCode> LlvmRegionCompiler::load(const std::string& object) {

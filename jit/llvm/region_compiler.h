@@ -2,10 +2,10 @@
 //
 // A region is a function `uint64_t region(GuestState*, View*)` with LLVM's preserve_none convention: it gets
 // its arguments in kRegionStateReg and kRegionViewReg, keeps rsp and rbp, and returns the virtual address of
-// the guest instruction to go on at, with the guest's registers in GuestState. Everything that is rare (a
-// soft TLB miss, a NaN, an instruction that is not lowered) leaves the region before the instruction in
-// question: tier 1 executes it, and faults are raised there. So a region calls nothing and needs no tables to
-// be precise.
+// the guest instruction to go on at (jit/region_abi.h), with the guest's registers in GuestState. Everything
+// that is rare (a soft TLB miss, a NaN, an instruction that is not lowered) leaves the region before the
+// instruction in question: tier 1 executes it, and faults are raised there. So a region calls nothing and
+// needs no tables to be precise.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,9 @@
 #include <string>
 
 #include "jit/llvm/region.h"
+#include "jit/region_abi.h"
 
 namespace arclight::jit {
-
-/// Bit 0 of the value returned: the instruction is the region's own first one and must be executed by tier 1,
-/// or the region would be entered again at once.
-inline constexpr uint64_t kRegionStuck = 1;
 
 struct RegionCode {
     const void* entry = nullptr;

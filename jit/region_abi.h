@@ -1,0 +1,15 @@
+// What a region of tier 2 returns to the code that called it: the virtual address of the guest instruction to
+// go on at, and why, in the bits that are zero there.
+#pragma once
+
+#include <cstdint>
+
+namespace arclight::jit {
+
+/// The instruction is the region's own first one and must be executed by tier 1, or the region would be
+/// entered again at once.
+inline constexpr uint64_t kRegionStuck = 1;
+/// Not one of the guest's own ways out: tier 1 is to do what the region cannot.
+inline constexpr uint64_t kRegionSideExit = 2;
+
+}  // namespace arclight::jit
