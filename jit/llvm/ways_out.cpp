@@ -369,10 +369,11 @@ class Writer : public Xbyak::CodeGenerator {
     std::map<unsigned, size_t> written_;
 };
 
-size_t room_for(const std::vector<WayOut>& ways) {
-    constexpr size_t kPerSlot = 20, kPerWay = 200, kShared = 1024;
+/// By statepoints, not by ways: LLVM may have made several of one.
+size_t room_for(const StackMaps& maps) {
+    constexpr size_t kPerPlace = 20, kPerWay = 200, kShared = 1024;
     size_t n = kShared;
-    for (const WayOut& w : ways) n += kPerWay + kPerSlot * w.slots.size();
+    for (const auto& record : maps.records()) n += kPerWay + kPerPlace * record.getNumLocations();
     return n;
 }
 template <typename T>
@@ -417,7 +418,7 @@ std::string add_ways_out(const std::string& object, const std::vector<WayOut>& w
     const llvm::ArrayRef<uint8_t> old_text = take(file.getSectionContents(*text));
     constexpr size_t kAlignment = 16;
     const size_t first = (old_text.size() + kAlignment - 1) & ~(kAlignment - 1);
-    std::string code(first + room_for(ways), '\xcc');
+    std::string code(first + room_for(maps), '\xcc');
     std::memcpy(code.data(), old_text.data(), old_text.size());
     Writer writer(code.size() - first, code.data() + first);
     std::vector<Place> places;
