@@ -76,6 +76,8 @@ class CodeBuffer {
     friend class BlockEmitter;
     friend CompiledBlock compile(const jit::ir::Block&, CodeBuffer&, uint32_t, uint32_t);
     friend const uint8_t* emit_region_stub(CodeBuffer&, const struct RegionStub&, const uint8_t*);
+    friend const uint8_t* emit_counted_jump(CodeBuffer&, uint32_t, const void*);
+    friend const uint8_t* emit_sampler(CodeBuffer&, const CompiledBlock&, uint32_t);
     uint8_t* base_ = nullptr;
     size_t size_ = 0;
     size_t hot_ = 0, cold_ = 0;  ///< next free byte of each half, as offsets from base_
@@ -135,6 +137,8 @@ struct CompiledBlock {
     const uint8_t* cold = nullptr;
     uint32_t cold_bytes = 0;  ///< from cold
     std::vector<ExitSite> exits;
+    uint8_t* indirect = nullptr;  ///< its indirect branch, where sample() has it go another way
+    uint8_t indirect_register = 0;
     FaultMap faults;
 
     explicit operator bool() const { return status == CompileStatus::Ok; }
@@ -169,10 +173,28 @@ const uint8_t* after_guard(const uint8_t* stub);
 void divert(const CompiledBlock& block, const uint8_t* stub);
 void restore(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter);
 
+/// Code that adds one to a counter and goes on at `target`. Null: the code cache is full.
+const uint8_t* emit_counted_jump(CodeBuffer& buffer, uint32_t counter, const void* target);
+
+/// Where an indirect branch went: a ring in the counters, of which the first word says how many entries were
+/// ever written. Entries begin at the word kRingHead.
+struct RingEntry {
+    int64_t offset;    ///< of the target, from the page of the branch
+    const void* code;  ///< entry of its block
+};
+inline constexpr uint32_t kRingEntries = 128, kRingHead = 4;
+inline constexpr uint32_t kRingWords = kRingHead + kRingEntries * sizeof(RingEntry) / 4;
+/// The block's indirect branch once more, that also writes to the ring at this counter. Null: as above.
+const uint8_t* emit_sampler(CodeBuffer& buffer, const CompiledBlock& block, uint32_t ring);
+/// Makes the block's indirect branch, which it must have, go through the sampler, or through none (null).
+void sample(const CompiledBlock& block, const uint8_t* sampler);
+
 /// Makes the exit go straight to `target`, a block's entry; cross-page, only while View::epoch equals
 /// `epoch`. While other threads run the code, a linked cross-page exit may be linked again only to the same
 /// target (another epoch is fine): a thread may stand between the compare and the jump.
 void link(const ExitSite& site, const void* target, uint32_t epoch);
+/// The same for an exit that is linked, within its page or not: to go to `target`'s place by another way.
+void redirect(const ExitSite& site, const void* way);
 /// Makes the exit ask kLookupDirect again. A thread that is past the compare may still take the old jump
 /// once.
 void unlink(const ExitSite& site);

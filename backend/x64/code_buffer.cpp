@@ -40,6 +40,14 @@ const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, cons
     return buffer.emitter_->emit_region_stub(stub, reuse);
 }
 
+const uint8_t* emit_counted_jump(CodeBuffer& buffer, uint32_t counter, const void* target) {
+    return buffer.emitter_->emit_counted_jump(counter, target);
+}
+
+const uint8_t* emit_sampler(CodeBuffer& buffer, const CompiledBlock& block, uint32_t ring) {
+    return buffer.emitter_->emit_sampler(block, ring);
+}
+
 namespace {
 /// One store that other CPUs may be fetching around (Intel SDM 3A 9.1.3). The field may be misaligned, but
 /// lies within an aligned quadword, so it is never torn; the language has no name for that, the instruction
@@ -82,6 +90,26 @@ void restore(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t coun
 void link(const ExitSite& site, const void* target, uint32_t epoch) {
     patch(site.jump, relative(site.jump, target));
     if (site.epoch != nullptr) patch(site.epoch, epoch);
+}
+
+void redirect(const ExitSite& site, const void* way) { patch(site.jump, relative(site.jump, way)); }
+
+void sample(const CompiledBlock& block, const uint8_t* sampler) {
+    // As patch_entry(); there are other instructions in the quadword.
+    auto* start = reinterpret_cast<uint8_t*>(reinterpret_cast<uintptr_t>(block.indirect) & ~uintptr_t{7});
+    uint8_t bytes[8];
+    std::memcpy(bytes, start, sizeof bytes);
+    constexpr uint8_t kAndEax = 0x25, kJump = 0xe9;
+    uint8_t* at = bytes + (block.indirect - start);
+    at[0] = sampler != nullptr ? kJump : kAndEax;
+    const uint32_t field =
+        sampler != nullptr
+            ? static_cast<uint32_t>(sampler - (block.indirect + kIndirectBytes))
+            : static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry));
+    std::memcpy(at + 1, &field, sizeof field);
+    uint64_t word;
+    std::memcpy(&word, bytes, sizeof word);
+    std::atomic_ref(*reinterpret_cast<uint64_t*>(start)).store(word);
 }
 
 void unlink(const ExitSite& site) {

@@ -35,6 +35,7 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
     flags_dirty_ = raw_flags_ = false;
     eflags_ = kNoRef;
     cold_.clear(), exits_.clear(), points_.clear(), locations_.clear();
+    indirect_ = nullptr;
 
     try {
         setSize(buffer_.hot_);
@@ -75,6 +76,8 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
         return out;
     }
     out.exits = exits_;
+    out.indirect = indirect_;
+    out.indirect_register = indirect_register_;
     out.faults.points = points_;
     out.faults.locations = locations_;
     return out;

@@ -18,6 +18,9 @@ using namespace Xbyak::util;
 namespace {
 constexpr int kInterrupt = ARCLIGHT_STATE_DISP(interrupt);
 constexpr int kPageBase = ARCLIGHT_STATE_DISP(page_base);
+constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
+constexpr uint32_t kJumpCacheMask =
+    static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry));
 }  // namespace
 
 bool BlockEmitter::emit_exit(const Inst& i) {
@@ -164,11 +167,15 @@ void BlockEmitter::emit_indirect_exit(const Inst& i) {
     cmp(dword[at(kInterrupt)], 0);
     args.flag = 1;
     jump_cold(kNe, &BlockEmitter::cold_indirect, args);
-    constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
     // jump_cache_index() times the size of a line.
     rorx(eax, pc.cvt32(), jit::kPageBits - 4);
     lea(eax, ptr[rax + pc * 4]);
-    and_(eax, static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry)));
+    // sample() replaces this instruction, within an aligned quadword.
+    if (const size_t at = reinterpret_cast<uintptr_t>(here()) & 7; at + kIndirectBytes > 8) nop(8 - at);
+    indirect_ = here();
+    indirect_register_ = static_cast<uint8_t>(pc.getIdx());
+    and_(eax, kJumpCacheMask);
+    assert(here() == indirect_ + kIndirectBytes);
     cmp(pc, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
     args.flag = 0;
     jump_cold(kNe, &BlockEmitter::cold_indirect, args);
@@ -196,6 +203,57 @@ void BlockEmitter::emit_counter(uint32_t counter) {
 void BlockEmitter::cold_promote(const ColdArgs& args) {
     mov(eax, static_cast<uint32_t>(args.imm));
     jump_to(thunks_->promote);
+}
+
+const uint8_t* BlockEmitter::emit_counted_jump(uint32_t counter, const void* target) {
+    constexpr size_t kBytes = 16;
+    if (buffer_.cold_ + kBytes > buffer_.size_) return nullptr;
+    setSize(buffer_.cold_);
+    const uint8_t* start = here();
+    inc(dword[rip + static_cast<const void*>(buffer_.counters() + counter)]);
+    jump_to(static_cast<const uint8_t*>(target));
+    assert(here() <= start + kBytes);
+    buffer_.cold_ = getSize();
+    return start;
+}
+
+const uint8_t* BlockEmitter::emit_sampler(const CompiledBlock& block, uint32_t ring) {
+    constexpr size_t kBytes = 128;
+    if (buffer_.cold_ + kBytes > buffer_.size_) return nullptr;
+    thunks_ = &buffer_.thunks_;
+    setSize(buffer_.cold_);
+    const uint8_t* start = here();
+    const Reg64 pc(block.indirect_register);
+    // Any but the one with the address.
+    const auto other = [&](unsigned nth) {
+        for (const int r : {Operand::RCX, Operand::RDX, Operand::RSI, Operand::RDI})
+            if (r != pc.getIdx() && nth-- == 0) return Reg64(r);
+        return rax;
+    };
+    const Reg64 index = other(0), value = other(1), where = other(2);
+    and_(eax, kJumpCacheMask);
+    cmp(pc, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
+    const Jump miss = jump_if(kNe, true);
+    lea(where, ptr[rip + static_cast<const void*>(buffer_.counters() + ring)]);
+    mov(index.cvt32(), 1);
+    xadd(dword[where], index.cvt32());
+    static_assert((kRingEntries & (kRingEntries - 1)) == 0 && sizeof(RingEntry) == 16);
+    and_(index.cvt32(), kRingEntries - 1);
+    shl(index.cvt32(), 4);
+    mov(value, pc);
+    and_(pc, static_cast<uint32_t>(jit::kPageMask));
+    sub(value, qword[at(kPageBase)]);
+    mov(qword[where + index + 4 * kRingHead], value);
+    mov(value, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, code)]);
+    mov(qword[where + index + 4 * kRingHead + 8], value);
+    mov(qword[at(kPageBase)], pc);
+    jmp(value);
+    land(miss);
+    if (pc.getIdx() != Operand::RCX) mov(rcx, pc);
+    jump_to(thunks_->lookup_indirect);
+    assert(here() <= start + kBytes);
+    buffer_.cold_ = getSize();
+    return start;
 }
 
 namespace {
@@ -233,10 +291,9 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint
     const uint8_t* go_on = here();
     cmp(dword[at(kInterrupt)], 0);
     jump_to_if(kNe, thunks_->interrupted_at);
-    constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
     rorx(eax, ecx, jit::kPageBits - 4);
     lea(eax, ptr[rax + rcx * 4]);
-    and_(eax, static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry)));
+    and_(eax, kJumpCacheMask);
     cmp(rcx, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
     jump_to_if(kNe, thunks_->lookup_indirect);
     and_(rcx, static_cast<uint32_t>(jit::kPageMask));

@@ -116,6 +116,9 @@ struct ColdArgs {
 };
 using ColdFn = void (BlockEmitter::*)(const ColdArgs&);
 
+/// Of the instruction of an indirect branch that sample() replaces by a jump.
+inline constexpr size_t kIndirectBytes = 5;
+
 class BlockEmitter : public Xbyak::CodeGenerator {
   public:
     using Type = ir::Type;  // not Xbyak's
@@ -123,6 +126,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     Thunks emit_thunks();
     CompiledBlock compile(const ir::Block& block, uint32_t first_site_id, uint32_t counter);
     const uint8_t* emit_region_stub(const RegionStub& stub, const uint8_t* reuse);
+    const uint8_t* emit_counted_jump(uint32_t counter, const void* target);
+    const uint8_t* emit_sampler(const CompiledBlock& block, uint32_t ring);
 
   private:
     friend class ScratchGpr;
@@ -512,6 +517,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
 
     std::vector<Cold> cold_;
     std::vector<ExitSite> exits_;
+    uint8_t* indirect_ = nullptr;  ///< as in CompiledBlock
+    uint8_t indirect_register_ = 0;
     std::vector<FaultPoint> points_;
     std::vector<SavedLocation> locations_;
     const uint8_t* entry_ = nullptr;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "jit/engine/edge_profile.h"
+
 namespace arclight::jit {
 
 namespace {
@@ -12,6 +14,9 @@ uint64_t line_mask(uint64_t offset, uint64_t bytes) {
     return (~uint64_t{0} >> (63 - (last - first))) << first;
 }
 }  // namespace
+
+TranslationBlock::TranslationBlock() = default;
+TranslationBlock::~TranslationBlock() = default;
 
 BlockCache::BlockCache(const mmu::GuestMemory& memory)
     : base_(memory.base()),

@@ -11,7 +11,11 @@
 
 namespace arclight::jit {
 
+struct EdgeProfile;
+
 struct TranslationBlock {
+    TranslationBlock();
+    ~TranslationBlock();
     uint64_t pa = 0;
     uint32_t mode = 0;
     uint32_t guest_bytes = 0;
@@ -26,7 +30,9 @@ struct TranslationBlock {
     uint8_t warm_tries = 0;     ///< since then, without all of a region's blocks being there
     uint32_t counted_from = 0;  ///< what the counter was started at
     uint64_t counted_before = 0;  ///< runs until then
-    std::vector<void*> regions;   ///< of tier 2, that hold a copy of it
+    uint64_t promoted_at = 0;     ///< runs when it was promoted
+    std::unique_ptr<EdgeProfile> profile;
+    std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
     backend::CompiledBlock code;
     std::vector<uint32_t> incoming;               ///< sites of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to

@@ -106,7 +106,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id,
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot turn a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    backend::link(exit, target->code.entry, epoch);
+    backend::link(exit, tier2_.way(*s.block, s.exit, *target), epoch);
     if (linked != target) {
         linked = target;
         target->incoming.push_back(site_id);

@@ -25,6 +25,8 @@ constexpr uint32_t kCovered = 50;
 constexpr unsigned kFailuresToStop = 5;
 /// How often a block asks for its regions from the cache, each time after four times as many runs.
 constexpr unsigned kWarmTries = 5;
+/// Runs of a promoted block for which its ways out are counted.
+constexpr uint32_t kLeastProfile = 64, kMostProfile = 4096;
 constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 constexpr size_t kMaxCandidates = 1024;
 constexpr size_t kMaxTimes = 65536;
@@ -41,7 +43,12 @@ uint64_t footprint(const RegionCode& code) { return ((code.bytes + kPageSize - 1
 
 Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuffer& code, BlockCache& cache,
              const Tier2Options& options)
-    : lock_(lock), memory_(memory), code_(code), cache_(cache), options_(options) {
+    : lock_(lock),
+      memory_(memory),
+      code_(code),
+      cache_(cache),
+      options_(options),
+      edges_(code, cache, kEntryCounters + kSideExitCounters) {
     if (!options_.enabled) return;
     by_guard_.resize(kGuards);
     for (uint32_t k = kGuards; k-- > 0;) free_guards_.push_back(k);
@@ -80,8 +87,8 @@ uint32_t Tier2::new_counter(uint32_t mode) {
     constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal |
                               a64::mode::kWindows | a64::mode::kBreakpoints;
     if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
-    if (by_counter_.size() >= backend::CodeBuffer::kCounters - kEntryCounters - kSideExitCounters)
-        return backend::kNoCounter;
+    constexpr size_t kMost = backend::CodeBuffer::kCounters - kEntryCounters - kSideExitCounters - EdgeProfiler::kCounters;
+    if (by_counter_.size() >= kMost) return backend::kNoCounter;
     const auto counter = static_cast<uint32_t>(by_counter_.size());
     by_counter_.push_back(nullptr);
     return counter;
@@ -131,6 +138,7 @@ const void* Tier2::promote(uint32_t counter) {
     if (block == nullptr) return nullptr;
     const void* body = block->code.body;
     if (!block->valid || block->tripped || stopped_) {
+        edges_.finish(*block, counted(*block));
         count_from(*block, kPromoted);
         return body;
     }
@@ -146,10 +154,15 @@ const void* Tier2::promote(uint32_t counter) {
         count_from(*block, kCovered * options_.threshold);
         return body;
     }
-    count_from(*block, kPromoted);
     block->tripped = true;
+    block->promoted_at = counted(*block);
     ++stats_.promoted;
-    if (options_.synchronous) return compile(nullptr, *block) ? block->code.entry : body;
+    if (options_.synchronous) {
+        count_from(*block, kPromoted);
+        return compile(nullptr, *block) ? block->code.entry : body;
+    }
+    edges_.start(*block, block->promoted_at);
+    count_from(*block, std::clamp(options_.threshold / 4, kLeastProfile, kMostProfile));
     queue_.push_back(counter);
     wake_.notify_one();
     return body;
@@ -271,6 +284,7 @@ void Tier2::collect() {
 }
 
 void Tier2::forget(TranslationBlock& block) {
+    edges_.finish(block, 0);
     while (!block.regions.empty()) drop(*static_cast<HotRegion*>(block.regions.back()));
     collect();
 }
@@ -285,6 +299,7 @@ void Tier2::flush() {
     }
     stats_.live = stats_.live_bytes = 0;
     by_counter_.clear();
+    edges_.reset();
     queue_.clear();
     warm_queue_.clear();
     for (auto& grave : graves_) grave->passes_at_death.clear();
@@ -394,7 +409,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     auto owned = std::make_unique<HotRegion>();
     owned->entry = &block;
     form(block, region, *owned);
-    if (!worthwhile(region, *owned)) {
+    if (!worthwhile(*owned)) {
         ++stats_.rejected;
         return false;
     }
@@ -512,8 +527,7 @@ TranslationBlock* Tier2::take_hottest() {
             count_from(*block, kCovered * options_.threshold);
             return true;
         }
-        const uint64_t left = std::atomic_ref(code_.counters()[counter]).load(std::memory_order_relaxed);
-        const uint64_t heat = (left < kPromoted ? kPromoted - left : 0) * block->guest_insns;
+        const uint64_t heat = (counted(*block) - block->promoted_at) * block->guest_insns;
         if (heat >= most) best = block, most = heat;
         return false;
     });

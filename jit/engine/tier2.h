@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "jit/engine/block_cache.h"
+#include "jit/engine/edge_profile.h"
 #include "jit/engine/region_shape.h"
 #include "jit/engine/region_store.h"
 #include "jit/llvm/region_compiler.h"
@@ -87,6 +88,10 @@ class Tier2 {
     void attach(TranslationBlock& block);
 
     // ---- With the lock held
+    /// Where an exit is to lead that is being linked.
+    const void* way(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
+        return edges_.way(from, exit, to);
+    }
     const void* promote(uint32_t counter);
     void forget(TranslationBlock& block);
     void flush();
@@ -125,6 +130,7 @@ class Tier2 {
         }
         uint32_t entered = 0;  ///< what it was last
         uint64_t used = 0;     ///< when that was
+        double stay = 0;  ///< guest instructions from the way in to a way out, as the profiles say
         bool dead = false, live = false;
         std::vector<uint64_t> passes_at_death;
     };
@@ -139,10 +145,22 @@ class Tier2 {
 
     // ---- tier2_form.cpp
     uint64_t runs(const TranslationBlock& block) const;
-    bool form(TranslationBlock& entry, Region& region, HotRegion& hot);
+    /// A block that goes on to another one, in so many of its runs (of 1).
+    struct Way {
+        int64_t offset;  ///< as RegionBlock::offset
+        TranslationBlock* to;
+        double share;
+        bool counted;   ///< by a profile
+        bool indirect;  ///< by its last branch, whose target varies
+    };
+    struct Node;
+    struct Forming;
+    std::vector<Way> ways_of(const Forming& forming, const Node& node) const;
+    void form(TranslationBlock& entry, Region& region, HotRegion& hot);
+    static double count_visits(std::vector<Node>& nodes, double most = 0);
+    static void describe_edges(const Forming& forming, Region& region);
     Fit form_as(const RegionShape& shape, TranslationBlock& entry, HotRegion& hot) const;
-    double stay(const Region& region, const HotRegion& hot) const;
-    bool worthwhile(const Region& region, const HotRegion& hot) const;
+    bool worthwhile(const HotRegion& hot) const;
     RegionShape shape_of(const Region& region, const HotRegion& hot) const;
     RegionStore::Key entry_key(const TranslationBlock& block) const;
     const uint32_t* words_of(const TranslationBlock& block) const {
@@ -180,6 +198,8 @@ class Tier2 {
     const Tier2Options options_;
     std::unique_ptr<RegionCompiler> compiler_;
     std::unique_ptr<RegionStore> store_;  ///< null: none
+
+    EdgeProfiler edges_;
 
     std::vector<TranslationBlock*> by_counter_;
     std::vector<std::unique_ptr<HotRegion>> regions_;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <queue>
 #include <set>
 
 #include "frontend/a64/translate/translator.h"
@@ -14,61 +13,112 @@ namespace a64 = frontend::a64;
 
 namespace {
 constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
-constexpr uint64_t kSeldom = 500;  ///< a member runs at least once in so many runs of the entry
+/// Without a profile: a member runs at least once in so many runs of the entry.
+constexpr uint64_t kSeldom = 500;
+/// Runs of a block from which on its profile is believed.
+constexpr uint32_t kEnoughRuns = 32;
+/// To leave a region and to come back costs about as much as so many guest instructions inside; a way out
+/// that adds less than this part to the time is not worth its place.
+constexpr double kLeaveCost = 200, kNoLoss = 0.003;
 }  // namespace
+
+struct Tier2::Node {
+    TranslationBlock* block;
+    int64_t offset;
+    ir::BranchKind branch = ir::BranchKind::Jump;
+    bool ends_indirect = false;
+    std::vector<Way> ways{};
+    double visits = 0;  ///< for each time that the region is entered
+
+    int64_t page() const { return offset & ~int64_t{4095}; }
+};
+
+/// A region that is being made.
+struct Tier2::Forming {
+    uint32_t mode;
+    uint64_t enough;  ///< runs of a block without a profile of the way to it
+    std::vector<Node> nodes{};
+    std::map<int64_t, uint64_t> pages{};            ///< by offset
+    std::set<int64_t> known{};                      ///< offsets of nodes
+    std::set<std::pair<int64_t, int64_t>> calls{};  ///< direct ones: where to, and where they return to
+};
 
 uint64_t Tier2::runs(const TranslationBlock& block) const {
     return block.counter != backend::kNoCounter ? counted(block) : 0;
 }
 
-/// From the entry along whatever ran at least a small share as often, the most frequent first.
-bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
-    // What runs seldom is left by the side.
-    const uint64_t enough =
-        options_.synchronous
-            ? 1
-            : std::max({uint64_t{options_.threshold} / 32, runs(entry) / kSeldom, uint64_t{1}});
+/// Where a profile is missing, blocks are counted, not edges: of a block's exits each is taken as often as
+/// its target runs, compared with the others' targets.
+std::vector<Tier2::Way> Tier2::ways_of(const Forming& forming, const Node& node) const {
+    const TranslationBlock& block = *node.block;
+    const EdgeProfile* profile = block.profile.get();
+    const bool counted = profile != nullptr && !profile->counting && profile->runs >= kEnoughRuns;
+    const double times = std::max(1.0, counted ? double(profile->runs) : double(runs(block)));
+    std::vector<Way> ways;
+    double all = 0;
+    const auto find = [&](int64_t offset) -> TranslationBlock* {
+        const auto it = forming.pages.find(offset & ~int64_t{4095});
+        if (it == forming.pages.end()) return nullptr;
+        return cache_.find(it->second | (static_cast<uint64_t>(offset) & 4095), forming.mode);
+    };
+    const auto guess = [&](int64_t offset, TranslationBlock* to, bool indirect) {
+        if (to == nullptr) return;
+        const double share = std::min(times, double(runs(*to)));
+        all += share;
+        ways.push_back({offset, to, share, false, indirect});
+    };
+    for (size_t e = 0; e < block.code.exits.size(); ++e) {
+        const int64_t offset = node.page() + block.code.exits[e].target;
+        auto* to = const_cast<TranslationBlock*>(block.linked[e]);
+        if (counted) {
+            all += profile->taken[e];
+            if (to != nullptr && profile->taken[e] != 0)
+                ways.push_back({offset, to, double(profile->taken[e]), true, false});
+        } else {
+            guess(offset, to != nullptr ? to : find(offset), false);
+        }
+    }
+    if (node.ends_indirect) {
+        if (counted && profile->samples != 0) {
+            const double rest = std::max(0.0, times - all);
+            for (const EdgeProfile::Target& t : profile->targets) {
+                TranslationBlock* to = t.block->valid ? t.block : cache_.find(t.block->pa, forming.mode);
+                const double share = rest * t.count / profile->samples;
+                if (to != nullptr && t.count > 1)
+                    ways.push_back({node.page() + t.offset, to, share, true, true});
+            }
+        } else if (node.branch == ir::BranchKind::Return) {
+            for (const auto& [target, site] : forming.calls)
+                if (forming.known.contains(target)) guess(site, find(site), true);
+        } else {
+            for (const TranslationBlock* t = cache_.blocks_of(block.pa); t != nullptr; t = t->next_in_page)
+                if (t->indirect && t->mode == forming.mode)
+                    guess(node.page() + static_cast<int64_t>(t->pa & ~kPageMask),
+                          const_cast<TranslationBlock*>(t), true);
+        }
+        all = std::max(all, times);  // the other targets are unknown
+    }
+    for (Way& w : ways) w.share /= std::max(all, 1.0);
+    return ways;
+}
+
+/// From the entry along whatever is gone to often enough, the most frequent first.
+void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
+    Forming forming{.mode = entry.mode,
+                    .enough = options_.synchronous ? 1
+                                                   : std::max({uint64_t{options_.threshold} / 32,
+                                                               runs(entry) / kSeldom, uint64_t{1}})};
     region.pa = entry.pa;
     region.mode = entry.mode;
-    std::map<int64_t, uint64_t> pages{{0, entry.pa & kPageMask}};  // by offset
-    std::set<int64_t> known;
-    struct Candidate {
-        uint64_t runs;
-        int64_t offset;
-        TranslationBlock* block;
-        bool operator<(const Candidate& o) const { return runs < o.runs; }
-    };
-    std::priority_queue<Candidate> open;
-    std::vector<std::pair<int64_t, int64_t>> calls;  // target, return site
-    std::set<int64_t> return_sites, indirect;
-    const auto offer = [&](int64_t offset, TranslationBlock* block) {
-        if (block == nullptr || !block->valid || block->mode != entry.mode || known.contains(offset)) return;
-        const uint64_t n = runs(*block);
-        if (n < enough) return;
-        const int64_t page = offset & ~int64_t{4095};
-        const auto [it, is_new] = pages.try_emplace(page, block->pa & kPageMask);
-        if (it->second != (block->pa & kPageMask)) return;
-        known.insert(offset);
-        open.push({n, offset, block});
-    };
-    const auto find = [&](int64_t offset) -> TranslationBlock* {
-        const auto it = pages.find(offset & ~int64_t{4095});
-        if (it == pages.end()) return nullptr;
-        return cache_.find(it->second | (static_cast<uint64_t>(offset) & 4095), entry.mode);
-    };
-    const auto first_offset = static_cast<int64_t>(entry.pa & ~kPageMask);
-    known.insert(first_offset);
-    open.push({~uint64_t{0}, first_offset, &entry});
+    forming.pages[0] = entry.pa & kPageMask;
+    std::set<int64_t> too_long;
     unsigned insns = 0;
-    bool returns = false;
-    while (!open.empty() && region.blocks.size() < kMaxBlocks) {
-        const Candidate c = open.top();
-        open.pop();
-        TranslationBlock& block = *c.block;
-        if (insns + block.guest_insns > options_.max_insns && !region.blocks.empty()) continue;
+    const auto add = [&](int64_t offset, TranslationBlock& block) {
         insns += block.guest_insns;
+        if (block.profile != nullptr && counted(block) - block.profile->first_run >= kEnoughRuns)
+            edges_.finish(block, counted(block));
         RegionBlock& rb = region.blocks.emplace_back();
-        rb.offset = c.offset;
+        rb.offset = offset;
         rb.ir.pa = block.pa;
         rb.ir.mode = block.mode;
         const uint64_t room = kPageSize - (block.pa & ~kPageMask);
@@ -76,100 +126,113 @@ bool Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
                              block.mode, block.guest_insns);
         hot.members.push_back(&block);
-        const int64_t page = rb.page(), end = rb.offset + block.guest_bytes;
-        for (const ir::Inst& i : rb.ir.insts) {
-            if (i.op == ir::Op::Exit || i.op == ir::Op::ExitIf) {
-                const int64_t target = page + static_cast<int64_t>(i.imm);
-                TranslationBlock* to = find(target);
-                if (to == nullptr) {  // another page: known if it was gone to
-                    for (size_t k = 0; k < block.code.exits.size(); ++k)
-                        if (block.code.exits[k].cross_page && block.linked[k] != nullptr &&
-                            block.code.exits[k].target == static_cast<int64_t>(i.imm) &&
-                            pages.size() < kMaxPages)
-                            to = const_cast<TranslationBlock*>(block.linked[k]);
-                }
-                offer(target, to);
-                if (i.op == ir::Op::Exit && i.aux == static_cast<uint32_t>(ir::BranchKind::Call) &&
-                    known.contains(target)) {
-                    return_sites.insert(end);
-                    if (returns) offer(end, find(end));
-                }
-            } else if (i.op == ir::Op::ExitIndirect) {
-                if (i.aux == static_cast<uint32_t>(ir::BranchKind::Return)) {
-                    returns = true;
-                    for (const int64_t site : return_sites) offer(site, find(site));
-                } else {
-                    for (const TranslationBlock* t = cache_.blocks_of(block.pa); t != nullptr;
-                         t = t->next_in_page) {
-                        if (!t->indirect || t->mode != entry.mode) continue;
-                        const int64_t offset = page + static_cast<int64_t>(t->pa & ~kPageMask);
-                        offer(offset, const_cast<TranslationBlock*>(t));
-                        if (known.contains(offset)) indirect.insert(offset);
-                    }
-                }
+        forming.pages.try_emplace(rb.page(), block.pa & kPageMask);
+        forming.known.insert(offset);
+        Node& node = forming.nodes.emplace_back(Node{.block = &block, .offset = offset});
+        const ir::Inst& last = rb.ir.insts.back();
+        if (last.op == ir::Op::ExitIndirect) {
+            node.ends_indirect = true;
+            node.branch = static_cast<ir::BranchKind>(last.aux);
+        }
+        if (last.op == ir::Op::Exit && last.aux == static_cast<uint32_t>(ir::BranchKind::Call))
+            forming.calls.emplace(rb.page() + static_cast<int64_t>(last.imm), offset + block.guest_bytes);
+        for (Node& n : forming.nodes)  // a call may have given returns a place to go to
+            if (n.ways.empty() || n.branch == ir::BranchKind::Return) n.ways = ways_of(forming, n);
+    };
+    add(static_cast<int64_t>(entry.pa & ~kPageMask), entry);
+    while (region.blocks.size() < kMaxBlocks) {
+        const double executed = count_visits(forming.nodes);
+        // Where the ways out lead, and how often they are taken.
+        std::map<int64_t, std::pair<double, TranslationBlock*>> next;
+        for (const Node& n : forming.nodes) {
+            for (const Way& w : n.ways) {
+                if (forming.known.contains(w.offset) || too_long.contains(w.offset)) continue;
+                if (!w.to->valid || w.to->mode != entry.mode) continue;
+                if (runs(*w.to) < (w.counted ? std::min(forming.enough, uint64_t{options_.threshold} / 32)
+                                             : forming.enough))
+                    continue;
+                const auto page = forming.pages.find(w.offset & ~int64_t{4095});
+                if (page == forming.pages.end() ? forming.pages.size() >= kMaxPages
+                                                : page->second != (w.to->pa & kPageMask))
+                    continue;
+                auto& [visits, to] = next[w.offset];
+                visits += n.visits * w.share;
+                to = w.to;
             }
         }
+        const auto best = std::max_element(next.begin(), next.end(), [](const auto& a, const auto& b) {
+            return a.second.first < b.second.first;
+        });
+        if (best == next.end()) break;
+        const auto& [visits, to] = best->second;
+        if (!options_.synchronous && visits * kLeaveCost < kNoLoss * executed) break;
+        if (insns + to->guest_insns > options_.max_insns)
+            too_long.insert(best->first);
+        else
+            add(best->first, *to);
     }
-    std::set<int64_t> inside;
-    for (const RegionBlock& b : region.blocks) inside.insert(b.offset);
-    for (const int64_t o : return_sites)
-        if (inside.contains(o)) region.return_sites.push_back(o);
-    for (const int64_t o : indirect)
-        if (inside.contains(o)) region.indirect_targets.push_back(o);
+    hot.stay = options_.synchronous ? 0 : count_visits(forming.nodes, options_.least_stay);
+    describe_edges(forming, region);
     std::set<int64_t> used_pages;
     for (const RegionBlock& b : region.blocks) used_pages.insert(b.page());
     for (const int64_t page : used_pages)
-        if (page != 0) hot.pages.push_back({page, pages[page]});
-    return true;
+        if (page != 0) hot.pages.push_back({page, forming.pages[page]});
 }
 
-/// How many guest instructions are executed from the way in to a way out, on the average. Blocks are counted,
-/// not edges: of a block's exits each is taken as often as its target runs, compared with the others'
-/// targets.
-double Tier2::stay(const Region& region, const HotRegion& hot) const {
-    struct Edge {
-        double share;
-        size_t to;
-    };
-    const size_t n = hot.members.size();
+/// How often each block is executed for each time that the region is entered. Returns the guest instructions
+/// of all of them, and goes on until they are more than `most`, or little is added.
+double Tier2::count_visits(std::vector<Node>& nodes, double most) {
     std::map<int64_t, size_t> by_offset;
-    for (size_t k = 0; k < n; ++k) by_offset.emplace(region.blocks[k].offset, k);
-    std::vector<std::vector<Edge>> edges(n);
-    for (size_t k = 0; k < n; ++k) {
-        const TranslationBlock& block = *hot.members[k];
-        const double times = std::max(1.0, double(runs(block)));
-        double all = 0;
-        const auto add = [&](int64_t offset, const TranslationBlock& target) {
-            const double share = std::min(times, double(runs(target)));
-            all += share;
-            if (const auto it = by_offset.find(offset); it != by_offset.end())
-                edges[k].push_back({share, it->second});
-        };
-        for (size_t e = 0; e < block.code.exits.size(); ++e)
-            if (block.linked[e] != nullptr)
-                add(region.blocks[k].page() + block.code.exits[e].target, *block.linked[e]);
-        if (const ir::Inst& last = region.blocks[k].ir.insts.back(); last.op == ir::Op::ExitIndirect) {
-            const bool returns = last.aux == static_cast<uint32_t>(ir::BranchKind::Return);
-            for (const int64_t o : returns ? region.return_sites : region.indirect_targets)
-                add(o, *hot.members[by_offset.at(o)]);
-            all = std::max(all, times);  // the other targets are unknown
+    for (size_t k = 0; k < nodes.size(); ++k) by_offset.emplace(nodes[k].offset, k);
+    struct In {
+        size_t from;
+        double share;
+    };
+    std::vector<std::vector<In>> in(nodes.size());
+    for (size_t k = 0; k < nodes.size(); ++k)
+        for (const Way& w : nodes[k].ways)
+            if (const auto it = by_offset.find(w.offset); it != by_offset.end())
+                in[it->second].push_back({k, w.share});
+    const unsigned sweeps = most != 0 ? 1000 : 24;
+    double executed = 0;
+    for (unsigned sweep = 0; sweep < sweeps; ++sweep) {
+        const double before = executed;
+        executed = 0;
+        for (size_t k = 0; k < nodes.size(); ++k) {
+            double visits = k == 0 ? 1 : 0;
+            for (const In& i : in[k]) visits += i.share * nodes[i.from].visits;
+            nodes[k].visits = visits;
+            executed += visits * nodes[k].block->guest_insns;
         }
-        for (Edge& e : edges[k]) e.share /= std::max(all, 1.0);
+        if ((most != 0 && executed >= most) || executed - before < 1e-3 * before) break;
     }
-    constexpr unsigned kSweeps = 500;
-    std::vector<double> length(n);
-    for (unsigned sweep = 0; sweep < kSweeps && length[0] < options_.least_stay; ++sweep)
-        for (size_t k = n; k-- > 0;) {
-            double sum = hot.members[k]->guest_insns;
-            for (const Edge& e : edges[k]) sum += e.share * length[e.to];
-            length[k] = sum;
+    return executed;
+}
+
+/// What the compiler may know of it.
+void Tier2::describe_edges(const Forming& forming, Region& region) {
+    std::set<int64_t> return_sites, indirect_targets;
+    for (size_t k = 0; k < forming.nodes.size(); ++k) {
+        const Node& node = forming.nodes[k];
+        RegionBlock& rb = region.blocks[k];
+        constexpr double kRuns = 1 << 16;
+        for (const Way& w : node.ways) {
+            if (w.counted) {
+                rb.runs = static_cast<uint32_t>(kRuns);
+                rb.edges.push_back({w.offset, static_cast<uint32_t>(w.share * kRuns)});
+            }
+            if (!w.indirect || !forming.known.contains(w.offset)) continue;
+            (node.branch == ir::BranchKind::Return ? return_sites : indirect_targets).insert(w.offset);
+            rb.targets.push_back(w.offset);
         }
-    return length[0];
+    }
+    region.return_sites.assign(return_sites.begin(), return_sites.end());
+    region.indirect_targets.assign(indirect_targets.begin(), indirect_targets.end());
 }
 
 /// Going in and out moves all registers, and leaves what the block's own translation kept in host registers.
-bool Tier2::worthwhile(const Region& region, const HotRegion& hot) const {
-    return options_.synchronous || stay(region, hot) >= options_.least_stay;
+bool Tier2::worthwhile(const HotRegion& hot) const {
+    return options_.synchronous || hot.stay >= options_.least_stay;
 }
 
 RegionStore::Key Tier2::entry_key(const TranslationBlock& block) const {

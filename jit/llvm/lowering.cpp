@@ -90,8 +90,7 @@ void Lowering::find_dirty() {
                 case Op::Exit:
                 case Op::ExitIf: edge(rb.page() + static_cast<int64_t>(i.imm)); break;
                 case Op::ExitIndirect: {
-                    const bool ret = i.aux == static_cast<uint32_t>(ir::BranchKind::Return);
-                    for (const int64_t o : ret ? region_.return_sites : region_.indirect_targets) edge(o);
+                    for (const int64_t o : targets_of(rb, i)) edge(o);
                     break;
                 }
                 default: break;
@@ -412,6 +411,21 @@ void Lowering::poll(int64_t offset) {
     b_.SetInsertPoint(next);
 }
 
+/// Where an indirect branch may go within the region.
+const std::vector<int64_t>& Lowering::targets_of(const RegionBlock& block, const Inst& i) const {
+    if (!block.targets.empty()) return block.targets;
+    const bool ret = i.aux == static_cast<uint32_t>(ir::BranchKind::Return);
+    return ret ? region_.return_sites : region_.indirect_targets;
+}
+
+/// How often the current block went to `offset`, in its `runs` runs.
+uint32_t Lowering::taken(int64_t offset) const {
+    uint32_t n = 0;
+    for (const RegionBlock::Edge& e : region_.blocks[current_].edges)
+        if (e.offset == offset) n += e.count;
+    return n;
+}
+
 /// The block to jump to for `offset`, in the region or on the way out. NZCV must have been stored.
 BasicBlock* Lowering::edge_to(int64_t offset) {
     const auto it = by_offset_.find(offset);
@@ -442,8 +456,17 @@ void Lowering::jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc) {
         Value* offset = b_.CreateSub(b_.CreateSub(pc, page_base()), c64(static_cast<uint64_t>(first)));
         offset = b_.CreateIntrinsic(llvm::Intrinsic::fshr, {b_.getInt64Ty()}, {offset, offset, c64(2)});
         auto* choice = b_.CreateSwitch(offset, out, static_cast<unsigned>(inside.size()));
-        for (const int64_t o : inside)
+        std::vector<uint32_t> weights{1};
+        for (const int64_t o : inside) {
             choice->addCase(b_.getInt64(static_cast<uint64_t>(o - first) / 4), edge_to(o));
+            weights.push_back(taken(o) + 1);
+        }
+        if (const RegionBlock& rb = region_.blocks[current_]; rb.runs != 0) {
+            uint64_t known = 0;
+            for (const RegionBlock::Edge& e : rb.edges) known += e.count;
+            weights[0] += rb.runs - static_cast<uint32_t>(std::min<uint64_t>(known, rb.runs));
+            choice->setMetadata(llvm::LLVMContext::MD_prof, md_.createBranchWeights(weights));
+        }
     }
     b_.SetInsertPoint(out);
     emit_exit(pc);
@@ -466,15 +489,19 @@ void Lowering::exit_instruction(const Inst& i) {
             const bool inside = leads_back_in(target);
             if (inside) store_flags(now_);
             BasicBlock* next = new_block();
-            b_.CreateCondBr(boolean(i.args[0]), edge_to(target), next, inside ? nullptr : unlikely_);
+            llvm::MDNode* weights = inside ? nullptr : unlikely_;
+            if (const uint32_t runs = region_.blocks[current_].runs; runs != 0) {
+                const uint32_t times = std::min(taken(target), runs);
+                weights = md_.createBranchWeights(times + 1, runs - times + 1);
+            }
+            b_.CreateCondBr(boolean(i.args[0]), edge_to(target), next, weights);
             b_.SetInsertPoint(next);
             return;
         }
         case Op::ExitIndirect: {
             commit();
             Value* pc = i64(i.args[0]);
-            const bool ret = i.aux == static_cast<uint32_t>(ir::BranchKind::Return);
-            const auto& targets = ret ? region_.return_sites : region_.indirect_targets;
+            const auto& targets = targets_of(region_.blocks[current_], i);
             // A tagged or misaligned address is nobody's; the way in sorts it out, but not kRegionStuck.
             guard(b_.CreateICmpEQ(b_.CreateAnd(pc, c64(3)), c64(0)));
             if (targets.empty()) {

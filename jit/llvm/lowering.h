@@ -98,6 +98,8 @@ class Lowering {
     void start_instruction(Ref index);
     void take_checkpoint();
     BasicBlock* edge_to(int64_t offset);
+    const std::vector<int64_t>& targets_of(const RegionBlock& block, const Inst& i) const;
+    uint32_t taken(int64_t offset) const;
     void jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc);
     Value* page_base();
     Value* slot_value(unsigned slot);

@@ -13,6 +13,15 @@ struct RegionBlock {
     /// virtual, so a block of another page has an offset outside 0..4095.
     int64_t offset = 0;
     ir::Block ir;
+    /// How often it went where while that was counted, in `runs` runs; 0: not known.
+    struct Edge {
+        int64_t offset;
+        uint32_t count;
+    };
+    std::vector<Edge> edges;
+    uint32_t runs = 0;
+    /// Blocks that its indirect branch may go to, the most frequent first. Empty: as the region says.
+    std::vector<int64_t> targets;
 
     /// Of the block's page, likewise.
     int64_t page() const { return offset & ~int64_t{4095}; }

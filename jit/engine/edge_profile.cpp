@@ -1,0 +1,91 @@
+#include "jit/engine/edge_profile.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace arclight::jit {
+
+EdgeProfiler::EdgeProfiler(backend::CodeBuffer& code, const BlockCache& cache, uint32_t kept)
+    : code_(code), cache_(cache), first_(backend::CodeBuffer::kCounters - kept - kCounters) {
+    reset();
+}
+
+void EdgeProfiler::reset() {
+    free_rings_.resize(kRings);
+    for (uint32_t k = 0; k < kRings; ++k) free_rings_[k] = first_ + k * backend::kRingWords;
+    free_edges_.resize(kEdges);
+    std::iota(free_edges_.begin(), free_edges_.end(), first_ + kRings * backend::kRingWords);
+}
+
+void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
+    const size_t exits = block.code.exits.size();
+    if (free_edges_.size() < exits) return;
+    block.profile = std::make_unique<EdgeProfile>();
+    EdgeProfile& p = *block.profile;
+    p.counting = true;
+    p.first_run = runs;
+    for (size_t k = 0; k < exits; ++k) {
+        p.counters.push_back(free_edges_.back());
+        free_edges_.pop_back();
+        code_.counters()[p.counters[k]] = 0;
+        if (block.linked[k] == nullptr) continue;
+        backend::redirect(block.code.exits[k], way(block, k, *block.linked[k]));
+    }
+    if (block.code.indirect == nullptr || free_rings_.empty()) return;
+    std::memset(code_.counters() + free_rings_.back(), 0, 4 * backend::kRingWords);
+    const uint8_t* sampler = backend::emit_sampler(code_, block.code, free_rings_.back());
+    if (sampler == nullptr) return;
+    p.ring = free_rings_.back();
+    free_rings_.pop_back();
+    backend::sample(block.code, sampler);
+}
+
+const void* EdgeProfiler::way(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
+    if (from.profile == nullptr || !from.profile->counting) return to.code.entry;
+    const void* counted = backend::emit_counted_jump(code_, from.profile->counters[exit], to.code.entry);
+    return counted != nullptr ? counted : to.code.entry;
+}
+
+void EdgeProfiler::finish(TranslationBlock& block, uint64_t runs) {
+    if (block.profile == nullptr || !block.profile->counting) return;
+    EdgeProfile& p = *block.profile;
+    p.counting = false;
+    p.runs = static_cast<uint32_t>(runs - p.first_run);
+    for (size_t k = 0; k < p.counters.size(); ++k) {
+        p.taken.push_back(code_.counters()[p.counters[k]]);
+        if (block.linked[k] != nullptr) backend::redirect(block.code.exits[k], block.linked[k]->code.entry);
+    }
+    free_edges_.insert(free_edges_.end(), p.counters.begin(), p.counters.end());
+    p.counters.clear();
+    if (p.ring == backend::kNoCounter) return;
+    backend::sample(block.code, nullptr);
+    read_ring(p);
+    free_rings_.push_back(p.ring);
+    p.ring = backend::kNoCounter;
+}
+
+void EdgeProfiler::read_ring(EdgeProfile& p) {
+    const uint32_t* words = code_.counters() + p.ring;
+    const uint32_t used = std::min(words[0], backend::kRingEntries);
+    for (uint32_t k = 0; k < used; ++k) {
+        backend::RingEntry entry;
+        std::memcpy(&entry, words + backend::kRingHead + k * (sizeof entry / 4), sizeof entry);
+        ++p.samples;
+        auto it = std::find_if(p.targets.begin(), p.targets.end(),
+                               [&](const EdgeProfile::Target& t) { return t.offset == entry.offset; });
+        if (it == p.targets.end()) {
+            const TranslationBlock* to = cache_.owner_of(entry.code, false);
+            if (to == nullptr || !to->valid || to->code.entry != entry.code ||
+                ((to->pa ^ static_cast<uint64_t>(entry.offset)) & ~kPageMask) != 0)
+                continue;
+            p.targets.push_back({entry.offset, const_cast<TranslationBlock*>(to), 0});
+            it = std::prev(p.targets.end());
+        }
+        ++it->count;
+    }
+    std::sort(p.targets.begin(), p.targets.end(),
+              [](const auto& a, const auto& b) { return a.count > b.count; });
+}
+
+}  // namespace arclight::jit
