@@ -163,6 +163,7 @@ struct RegionStub {
         guard;  ///< kNoCounter, or the index in GuestState::region_epochs that must hold the view's epoch
     uint32_t entries = kNoCounter;     ///< the counter that grows when the region is entered
     uint32_t side_exits = kNoCounter;  ///< and when it is left by a side exit
+    uint32_t cycles = kNoCounter;  ///< and the one that adds up the time stamp counter's ticks in the region
 };
 /// Null: the code cache is full. `reuse`: an earlier stub that nobody needs or executes any more.
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse = nullptr);

@@ -257,7 +257,7 @@ const uint8_t* BlockEmitter::emit_sampler(const CompiledBlock& block, uint32_t r
 }
 
 namespace {
-constexpr size_t kGuardBytes = 32, kStubBytes = 192;
+constexpr size_t kGuardBytes = 32, kStubBytes = 256;
 }  // namespace
 
 const uint8_t* after_guard(const uint8_t* stub) { return stub + kGuardBytes; }
@@ -279,6 +279,13 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint
     nop(kGuardBytes - static_cast<size_t>(here() - start));
     if (stub.entries != kNoCounter)
         inc(dword[rip + static_cast<const void*>(buffer_.counters() + stub.entries)]);
+    const bool timed = stub.cycles != kNoCounter;
+    const auto cycles = dword[rip + static_cast<const void*>(buffer_.counters() + (timed ? stub.cycles : 0))];
+    if (timed) {
+        // Of the low half, so that what is added up wraps as one does.
+        rdtsc();
+        sub(cycles, eax);
+    }
     // LLVM's preserve_none: the first arguments are in r12 and r13, and nothing survives but rsp and rbp.
     lea(r12, ptr[rbp - jit::kStateBias]);
     mov(r13, r14);
@@ -286,6 +293,10 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint
     call(rax);
     mov(r14, qword[at(ARCLIGHT_STATE_DISP(view))]);
     mov(rcx, rax);
+    if (timed) {
+        rdtsc();
+        add(cycles, eax);
+    }
     test(cl, jit::kRegionStuck | jit::kRegionSideExit);
     const Jump special = jump_if(kNe, true);
     const uint8_t* go_on = here();

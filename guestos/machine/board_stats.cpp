@@ -135,12 +135,14 @@ static Json cpu_counters(const Vcpu& v) {
 }
 
 static void print_tier2(std::FILE* out, const jit::Tier2Stats& t, double cpu) {
-    fmt::print(out,
-               "tier 2: {} blocks promoted, {} regions compiled ({} guest instructions, {} host bytes), {} "
-               "rejected, {} failed, {} dropped, {} evicted, {} live ({} bytes), entered {} times, {} side "
-               "exits{}\n",
-               t.promoted, t.compiled, t.guest_insns, t.code_bytes, t.rejected, t.failed, t.dropped,
-               t.evicted, t.live, t.live_bytes, t.entered, t.side_exits, t.stopped ? ", stopped" : "");
+    fmt::print(
+        out,
+        "tier 2: {} blocks promoted, {} regions compiled ({} guest instructions, {} host bytes), {} "
+        "rejected, {} failed, {} dropped, {} evicted, {} deoptimised, {} recompiled, {} live ({} bytes), "
+        "entered {} times, {} side exits{}\n",
+        t.promoted, t.compiled, t.guest_insns, t.code_bytes, t.rejected, t.failed, t.dropped, t.evicted,
+        t.deoptimised, t.recompiled, t.live, t.live_bytes, t.entered, t.side_exits,
+        t.stopped ? ", stopped" : "");
     fmt::print(out,
                "        {:.3f} s of compilation ({:.1f} % of CPU time), p50 {:.1f} ms, p99 {:.1f} ms\n"
                "        cache: {} regions loaded in {:.3f} s, {} missed, {} files rejected, {} saved\n",
@@ -159,6 +161,8 @@ static Json tier2_json(const jit::Tier2Stats& t, double cpu) {
             {"stopped", t.stopped},
             {"dropped", t.dropped},
             {"evicted", t.evicted},
+            {"deoptimised", t.deoptimised},
+            {"recompiled", t.recompiled},
             {"live", t.live},
             {"live_bytes", t.live_bytes},
             {"entered", t.entered},

@@ -23,8 +23,12 @@ struct TranslationBlock {
     uint32_t first_site = 0;  ///< site id of code.exits[0]
     bool valid = true;        ///< still findable; an invalid block may be running until it leaves
     bool indirect = false;    ///< was asked for by other means than a direct exit
-    bool tripped = false;     ///< tier 2 was asked for it
-    bool covered = false;     ///< and found that a region has it already
+    /// What tier 2 waits for: that it is hot; that its ways out have been counted; that it has executed
+    /// enough to be worth a compilation; for the compiler; for nothing.
+    enum class Stage : uint8_t { Cold, Profiled, Waiting, Queued, Done };
+    Stage stage = Stage::Cold;
+    bool covered = false;  ///< a region of another block was found to have it already
+    uint8_t tries = 0;     ///< regions entered here that were given up, or not worth while
     uint32_t counter = backend::kNoCounter;
     bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
     uint8_t warm_tries = 0;     ///< since then, without all of a region's blocks being there

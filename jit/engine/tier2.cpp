@@ -15,19 +15,12 @@ namespace arclight::jit {
 namespace a64 = frontend::a64;
 
 namespace {
-/// What the counter starts at again when a block was promoted: what is gone from it says how hot the block
-/// is.
-constexpr uint32_t kPromoted = ~uint32_t{0} >> 1;
-/// A block that a live region covers is executed by tier 1 this many thresholds before it gets one of its
-/// own.
-constexpr uint32_t kCovered = 50;
 /// After so many failures in a row there is no reason to expect another end.
 constexpr unsigned kFailuresToStop = 5;
 /// How often a block asks for its regions from the cache, each time after four times as many runs.
 constexpr unsigned kWarmTries = 5;
-/// Runs of a promoted block for which its ways out are counted.
-constexpr uint32_t kLeastProfile = 64, kMostProfile = 4096;
-constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
+/// Guest instructions of a region for which Tier2Options::heat is right.
+constexpr unsigned kUsualRegion = 30;
 constexpr size_t kMaxCandidates = 1024;
 constexpr size_t kMaxTimes = 65536;
 
@@ -52,8 +45,8 @@ Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuff
     if (!options_.enabled) return;
     by_guard_.resize(kGuards);
     for (uint32_t k = kGuards; k-- > 0;) free_guards_.push_back(k);
-    for (uint32_t k = 0; k < kEntryCounters; ++k)
-        free_entries_.push_back(backend::CodeBuffer::kCounters - 1 - k);
+    for (uint32_t k = 2; k <= kEntryCounters; k += 2)
+        free_entries_.push_back(backend::CodeBuffer::kCounters - k);
     if (options_.synchronous) return;
     const uint64_t build = options_.cache_directory.empty() ? 0 : region_build();
     if (build != 0) {
@@ -80,92 +73,6 @@ Tier2::~Tier2() {
     }
     // It cannot even be destroyed, see there.
     if (compiler_ != nullptr && compiler_->broken()) static_cast<void>(compiler_.release());
-}
-
-uint32_t Tier2::new_counter(uint32_t mode) {
-    // Regions look addresses up in the soft TLB, which code that uses windows does not fill.
-    constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal |
-                              a64::mode::kWindows | a64::mode::kBreakpoints;
-    if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
-    constexpr size_t kMost = backend::CodeBuffer::kCounters - kEntryCounters - kSideExitCounters - EdgeProfiler::kCounters;
-    if (by_counter_.size() >= kMost) return backend::kNoCounter;
-    const auto counter = static_cast<uint32_t>(by_counter_.size());
-    by_counter_.push_back(nullptr);
-    return counter;
-}
-
-void Tier2::attach(TranslationBlock& block) {
-    if (block.counter == backend::kNoCounter) return;
-    by_counter_[block.counter] = &block;
-    if (options_.sample > 1 &&
-        ((block.pa >> 2 ^ options_.sample_seed) * kMixer >> 32) % options_.sample != 0) {
-        block.tripped = true;
-        count_from(block, kPromoted);
-        return;
-    }
-    block.warm = store_ != nullptr && !stopped_ && store_->knows(entry_key(block));
-    count_from(block, block.warm ? options_.warm_threshold : options_.threshold);
-}
-
-// ---- Counters
-// --------------------------------------------------------------------------------------------------------------
-
-/// The block asks again after n runs.
-void Tier2::count_from(TranslationBlock& block, uint32_t n) {
-    if (block.counted_from != 0) block.counted_before = counted(block);
-    block.counted_from = n;
-    std::atomic_ref(code_.counters()[block.counter]).store(n - 1);
-}
-
-uint64_t Tier2::counted(const TranslationBlock& block) const {
-    const uint32_t left = std::atomic_ref(code_.counters()[block.counter]).load(std::memory_order_relaxed);
-    return block.counted_before +
-           (left < block.counted_from ? block.counted_from - 1 - left : block.counted_from);
-}
-
-TranslationBlock* Tier2::block_of(uint32_t counter) const {
-    TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
-    return block != nullptr && block->valid ? block : nullptr;
-}
-
-bool Tier2::covered(const TranslationBlock& block) const {
-    return std::any_of(block.regions.begin(), block.regions.end(),
-                       [](const void* r) { return static_cast<const HotRegion*>(r)->live; });
-}
-
-const void* Tier2::promote(uint32_t counter) {
-    TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
-    if (block == nullptr) return nullptr;
-    const void* body = block->code.body;
-    if (!block->valid || block->tripped || stopped_) {
-        edges_.finish(*block, counted(*block));
-        count_from(*block, kPromoted);
-        return body;
-    }
-    if (block->warm) {
-        block->warm = false;
-        count_from(*block, options_.threshold);
-        warm_queue_.push_back(counter);
-        wake_.notify_one();
-        return body;
-    }
-    if (!options_.synchronous && !block->covered && covered(*block)) {
-        block->covered = true;
-        count_from(*block, kCovered * options_.threshold);
-        return body;
-    }
-    block->tripped = true;
-    block->promoted_at = counted(*block);
-    ++stats_.promoted;
-    if (options_.synchronous) {
-        count_from(*block, kPromoted);
-        return compile(nullptr, *block) ? block->code.entry : body;
-    }
-    edges_.start(*block, block->promoted_at);
-    count_from(*block, std::clamp(options_.threshold / 4, kLeastProfile, kMostProfile));
-    queue_.push_back(counter);
-    wake_.notify_one();
-    return body;
 }
 
 // ---- Life of a region
@@ -240,10 +147,7 @@ void Tier2::drop(HotRegion& hot) {
     for (TranslationBlock* m : hot.members) std::erase(m->regions, static_cast<void*>(&hot));
     if (hot.live) {
         backend::restore(hot.entry->code, code_, hot.entry->counter);
-        hot.entry->counted_from = 0;
-        hot.entry->counted_before = 0;
-        count_from(*hot.entry, options_.threshold);
-        hot.entry->tripped = hot.entry->covered = false;
+        start_over(*hot.entry);
         --stats_.live;
         stats_.live_bytes -= footprint(hot.code);
     }
@@ -267,7 +171,8 @@ void Tier2::free_parts(HotRegion& hot) {
         stats_.side_exits += code_.counters()[hot.side_exits()];
         free_entries_.push_back(hot.entries);
     }
-    if (hot.stub != nullptr) free_stubs_.push_back(hot.stub);
+    for (const uint8_t* stub : {hot.stub, hot.timed_stub})
+        if (stub != nullptr) free_stubs_.push_back(stub);
 }
 
 /// Frees what no virtual CPU can be in any more: it was outside since, or is outside.
@@ -385,7 +290,7 @@ bool Tier2::finish(HotRegion& hot, Made& made, uint64_t pa) {
     else
         note_failure(made.failure);
     if (!made.code) {
-        if (!hot.dead) hot.entry->tripped = true;
+        if (!hot.dead) never_again(*hot.entry);
         drop(hot);
         return false;
     }
@@ -411,6 +316,15 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     form(block, region, *owned);
     if (!worthwhile(*owned)) {
         ++stats_.rejected;
+        give_up_for_now(block);
+        return false;
+    }
+    // The longer it takes to compile, the more it must have been executed.
+    const double needed = double(options_.heat) / kUsualRegion * region.guest_insns();
+    const double done = double(counted(block) - block.promoted_at) * owned->heat;
+    if (!options_.synchronous && done < needed) {
+        block.stage = TranslationBlock::Stage::Waiting;
+        count_runs(block, (needed - done) / owned->heat);
         return false;
     }
     RegionStore::Stored stored;
@@ -440,6 +354,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     stats_.compile_ns += made.ns;
     if (made.code) {
         ++stats_.compiled;
+        if (block.tries != 0) ++stats_.recompiled;
         stats_.guest_insns += region.guest_insns();
         stats_.code_bytes += made.code->bytes;
         if (compile_us_.size() == kMaxTimes)
@@ -488,7 +403,7 @@ bool Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, boo
         const RegionStore::Stored stored = std::move(c.stored);
         const uint64_t pa = block->pa;
         candidates_.erase(key);
-        block->tripped = true;
+        block->stage = TranslationBlock::Stage::Done;
         std::erase(queue_, counter);
         compiling_ = hot;
         lock.unlock();
@@ -502,8 +417,8 @@ bool Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, boo
         if (made.code) ++stats_.cache_hits;
         return finish(*hot, made, pa);
     }
-    // Tripped: looked at once more when its turn to be compiled comes.
-    if (later && block->tripped && !last) return false;
+    // It is looked at once more when its turn to be compiled comes.
+    if (later && block->stage != TranslationBlock::Stage::Cold && !last) return false;
     if (later && !last && ++block->warm_tries < kWarmTries) {
         block->warm = true;
         count_from(*block, std::min(options_.warm_threshold << 2 * block->warm_tries, options_.threshold));
@@ -512,27 +427,6 @@ bool Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, boo
     ++stats_.cache_misses;
     candidates_.erase(key);
     return false;
-}
-
-/// By guest instructions executed since the block was promoted.
-TranslationBlock* Tier2::take_hottest() {
-    TranslationBlock* best = nullptr;
-    uint64_t most = options_.heat;
-    std::erase_if(queue_, [&](uint32_t counter) {
-        TranslationBlock* block = block_of(counter);
-        if (block == nullptr) return true;
-        if (!block->covered && covered(*block)) {
-            block->covered = true;
-            block->tripped = false;
-            count_from(*block, kCovered * options_.threshold);
-            return true;
-        }
-        const uint64_t heat = (counted(*block) - block->promoted_at) * block->guest_insns;
-        if (heat >= most) best = block, most = heat;
-        return false;
-    });
-    if (best != nullptr) std::erase(queue_, best->counter);
-    return best;
 }
 
 void Tier2::work() {
@@ -547,8 +441,13 @@ void Tier2::work() {
             warm_start(lock, counter, false);
             continue;
         }
+        watch();
         if (queue_.empty()) {
-            wake_.wait(lock);
+            // Regions are watched; where there are none, nothing is to be done.
+            if (stats_.live != 0)
+                wake_.wait_for(lock, kWatch);
+            else
+                wake_.wait(lock);
             continue;
         }
         const double elapsed =
@@ -563,8 +462,6 @@ void Tier2::work() {
                 continue;
             block = block_of(counter);
             if (block != nullptr && !stopped_) compile(&lock, *block);
-        } else {
-            wake_.wait_for(lock, std::chrono::milliseconds(3));
         }
     }
 }

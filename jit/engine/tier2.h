@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -45,8 +46,10 @@ struct Tier2Options {
     double budget = 0.5;            ///< compile time as a share of run time
     size_t code_bytes = 64u << 20;  ///< of live regions
     std::string dump_directory;     ///< empty: none
-    bool perf_map = false;          ///< /tmp/perf-PID.map
-    std::string cache_directory;    ///< of compiled regions; empty: none
+    /// Regions that are often left after fewer host cycles than this are given up.
+    uint32_t least_cycles = 250;
+    bool perf_map = false;        ///< /tmp/perf-PID.map
+    std::string cache_directory;  ///< of compiled regions; empty: none
     uint64_t cache_bytes = uint64_t{256} << 20;
     uint32_t warm_threshold =
         64;  ///< runs of a block that has regions in the cache before they are looked at
@@ -61,10 +64,12 @@ struct Tier2Options {
 struct Tier2Stats {
     uint64_t promoted = 0, compiled = 0, rejected = 0, dropped = 0, guest_insns = 0, code_bytes = 0;
     uint64_t live = 0, live_bytes = 0, compile_ns = 0, compile_p50_ns = 0, compile_p99_ns = 0;
-    uint64_t failed = 0;      ///< compilations that threw, or whose result did not load
-    uint64_t evicted = 0;     ///< for Tier2Options::code_bytes
-    uint64_t entered = 0;     ///< how often guest code went from tier 1 into a region, about
-    uint64_t side_exits = 0;  ///< and back because the region could not go on
+    uint64_t failed = 0;       ///< compilations that threw, or whose result did not load
+    uint64_t deoptimised = 0;  ///< left too soon, and dropped for it
+    uint64_t recompiled = 0;   ///< compiled where such a one was entered
+    uint64_t evicted = 0;      ///< for Tier2Options::code_bytes
+    uint64_t entered = 0;      ///< how often guest code went from tier 1 into a region, about
+    uint64_t side_exits = 0;   ///< and back because the region could not go on
     /// Regions loaded instead of compiled, and how long that took; blocks for which the cache had regions of
     /// other code; files that were damaged or stale; files written.
     uint64_t cache_hits = 0, cache_ns = 0, cache_misses = 0, cache_rejects = 0, cache_saved = 0;
@@ -123,13 +128,19 @@ class Tier2 {
         RegionCode code;
         const uint8_t* stub = nullptr;
         uint32_t guard = backend::kNoCounter;
-        uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub
+        uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub; the next: of cycles
         /// Counts how often it was left because it could not go on, not because the guest went elsewhere.
         uint32_t side_exits() const {
             return entries == backend::kNoCounter ? entries : entries - kEntryCounters;
         }
         uint32_t entered = 0;  ///< what it was last
         uint64_t used = 0;     ///< when that was
+        // tier2_watch.cpp
+        const uint8_t* timed_stub = nullptr;
+        bool timed = false;
+        uint32_t watched_entries = 0;  ///< at the last look
+        unsigned looks = 0, rest = 0;  ///< until it is timed again
+        double heat = 0;               ///< guest instructions of the region for each run of its entry
         double stay = 0;  ///< guest instructions from the way in to a way out, as the profiles say
         bool dead = false, live = false;
         std::vector<uint64_t> passes_at_death;
@@ -167,12 +178,26 @@ class Tier2 {
         return reinterpret_cast<const uint32_t*>(memory_.host(block.pa, block.guest_bytes));
     }
 
-    // ---- tier2.cpp
+    // ---- tier2_counters.cpp
     void count_from(TranslationBlock& block, uint32_t n);
+    void count_runs(TranslationBlock& block, double n);
+    void enqueue(TranslationBlock& block);
+    void start_over(TranslationBlock& block);
+    void never_again(TranslationBlock& block);
     uint64_t counted(const TranslationBlock& block) const;
     bool covered(const TranslationBlock& block) const;
     TranslationBlock* block_of(uint32_t counter) const;
     TranslationBlock* take_hottest();
+
+    // ---- tier2_watch.cpp
+    void watch();
+    void watch(HotRegion& hot, double seconds);
+    void set_timed(HotRegion& hot, bool timed);
+    void give_up(HotRegion& hot);
+    void give_up_for_now(TranslationBlock& block);
+    static constexpr std::chrono::milliseconds kWatch{50};
+
+    // ---- tier2.cpp
     HotRegion* admit(std::unique_ptr<HotRegion> hot);
     bool finish(HotRegion& hot, Made& made, uint64_t pa);
     void publish(HotRegion& hot);
@@ -216,6 +241,7 @@ class Tier2 {
     /// Of blocks that have asked once, until their regions are made.
     std::map<RegionStore::Key, std::vector<Candidate>> candidates_;
     HotRegion* compiling_ = nullptr;
+    std::chrono::steady_clock::time_point watched_{};
     uint64_t clock_ = 0;  ///< grows with every region that is published
     unsigned failures_in_a_row_ = 0, attempts_ = 0;
     bool stopped_ = false;

@@ -17,9 +17,10 @@ constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
 constexpr uint64_t kSeldom = 500;
 /// Runs of a block from which on its profile is believed.
 constexpr uint32_t kEnoughRuns = 32;
-/// To leave a region and to come back costs about as much as so many guest instructions inside; a way out
-/// that adds less than this part to the time is not worth its place.
-constexpr double kLeaveCost = 200, kNoLoss = 0.003;
+/// To leave a region and to come back costs about as much as so many guest instructions inside. A block is
+/// taken in if without it that would take this share of the time for each of its instructions: about what it
+/// takes to compile them, if the guest goes on for a few times as long as it did before.
+constexpr double kLeaveCost = 200, kCompileCost = 0.002;
 }  // namespace
 
 struct Tier2::Node {
@@ -160,17 +161,21 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
                 to = w.to;
             }
         }
-        const auto best = std::max_element(next.begin(), next.end(), [](const auto& a, const auto& b) {
-            return a.second.first < b.second.first;
-        });
+        auto best = next.end();
+        for (auto it = next.begin(); it != next.end(); ++it) {
+            const auto& [visits, to] = it->second;
+            const double worth = kCompileCost * executed * to->guest_insns;
+            if (!options_.synchronous && visits * kLeaveCost < worth) continue;
+            if (best == next.end() || visits > best->second.first) best = it;
+        }
         if (best == next.end()) break;
-        const auto& [visits, to] = best->second;
-        if (!options_.synchronous && visits * kLeaveCost < kNoLoss * executed) break;
-        if (insns + to->guest_insns > options_.max_insns)
+        TranslationBlock& to = *best->second.second;
+        if (insns + to.guest_insns > options_.max_insns)
             too_long.insert(best->first);
         else
-            add(best->first, *to);
+            add(best->first, to);
     }
+    hot.heat = std::max(count_visits(forming.nodes) / std::max(forming.nodes[0].visits, 1.0), 1.0);
     hot.stay = options_.synchronous ? 0 : count_visits(forming.nodes, options_.least_stay);
     describe_edges(forming, region);
     std::set<int64_t> used_pages;

@@ -210,6 +210,73 @@ TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
     }
 }
 
+TEST_F(ExitTest, WaysAreCounted) {
+    const CompiledBlock to = adder(0x10, 100, 0x14);
+    for (const int64_t target : {0x10, 0x1010}) {
+        const CompiledBlock from = adder(0, 1, target);
+        const ExitSite& site = from.exits.at(0);
+        link(site, to.entry, h_.view->epoch);
+        const uint8_t* counted = emit_counted_jump(h_.code, 17, to.entry);
+        ASSERT_NE(counted, nullptr);
+        h_.code.counters()[17] = 0;
+        for (const void* way : {static_cast<const void*>(counted), static_cast<const void*>(to.entry)}) {
+            redirect(site, way);
+            s_.x[0] = 0;
+            for (unsigned k = 1; k <= 3; ++k) {
+                run(from);
+                EXPECT_EQ(s_.x[0], 101u * k);
+            }
+            EXPECT_EQ(h_.code.counters()[17], 3u);
+        }
+    }
+}
+
+TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
+    constexpr uint32_t kRing = 64;
+    for (unsigned live = 0; live < 10; ++live) {
+        const CompiledBlock c = make(0, [&](ir::Builder& b) {
+            // Other values in registers, so that the address comes to be in another one.
+            std::vector<Ref> values;
+            for (unsigned k = 0; k < live; ++k) values.push_back(b.add(Type::I64, b.get_x(6 + k), b.i64(k)));
+            const Ref pc = b.add(Type::I64, b.get_x(5), b.i64(0));
+            for (unsigned k = 0; k < live; ++k) b.set_x(6 + k, values[k]);
+            b.emit(Op::ExitIndirect, Type::Void, {pc}, 0, static_cast<uint32_t>(ir::BranchKind::Jump));
+        });
+        ASSERT_NE(c.indirect, nullptr);
+        const CompiledBlock to = adder(0x30, 50, 0x34);
+        const uint64_t pc = 0xffff'8000'1234'5030;
+        h_.view->jump_cache[jit::jump_cache_index(pc)] = {pc, to.entry};
+        uint32_t* ring = h_.code.counters() + kRing;
+        std::memset(ring, 0, 4 * kRingWords);
+        sample(c, emit_sampler(h_.code, c, kRing));
+        const unsigned runs = kRingEntries + 5;
+        for (unsigned k = 1; k <= runs; ++k) {
+            s_.x[5] = pc;
+            s_.x[0] = 0;
+            run(c);
+            ASSERT_EQ(s_.x[0], 50u);
+            ASSERT_EQ(s_.page_base, pc & jit::kPageMask);
+            ASSERT_EQ(ring[0], k);
+        }
+        for (uint32_t k = 0; k < kRingEntries; ++k) {
+            RingEntry entry;
+            std::memcpy(&entry, ring + kRingHead + 4 * k, sizeof entry);
+            EXPECT_EQ(entry.offset, static_cast<int64_t>(pc - kPage));
+            EXPECT_EQ(entry.code, to.entry);
+        }
+        // A target that the cache does not have is asked for, and not written down.
+        s_.x[5] = pc + 0x1000;
+        EXPECT_EQ(run(c), ExitReason::Lookup);
+        EXPECT_EQ(s_.pc, pc + 0x1000);
+        EXPECT_EQ(ring[0], runs);
+        sample(c, nullptr);
+        s_.x[5] = pc;
+        run(c);
+        EXPECT_EQ(s_.page_base, pc & jit::kPageMask);
+        EXPECT_EQ(ring[0], runs);
+    }
+}
+
 TEST_F(ExitTest, RuntimeExitDescribesItself) {
     const CompiledBlock c = make(0x44, [](ir::Builder& b) {
         b.set_x(1, b.i64(5));

@@ -4,9 +4,9 @@
 All blocks of a boot would take LLVM many minutes. So each boot takes one block in so many, and the next boot others; the
 long form takes all of them in the end.
 """
-import os
+import json, os
 import guest
-from guest import Failures, Guest
+from guest import Failures, Guest, build_program
 
 SHARE = 20 if guest.NIGHTLY else 100  # one block in so many
 WORLDS = [["--accel", "process"], ["--accel", "process", "--smp", "2"]]
@@ -17,7 +17,7 @@ COMMAND = ["sh", "-c", "uname -r; seq 1 4000 | sort -n | md5sum; seq 1 9 | awk '
            "dd if=/bin/busybox bs=64k 2> /dev/null | gzip -c | gunzip -c | sha256sum"]
 
 failures = Failures()
-debian = Guest()
+debian = Guest(add={build_program("phases"): "/phases"})
 expected = debian.run(COMMAND, options=["--jit", "tier1"])
 failures.check(expected.status == 0, f"tier 1: {expected}")
 for seed in range(BOOTS):
@@ -32,4 +32,15 @@ for seed in range(BOOTS):
     regions = [line for line in result.error.decode().splitlines() if line.startswith("tier 2:")]
     failures.check(regions and "stopped" not in regions[0], f"{name}: {regions}")
     print(f"{name}: {result.seconds:.1f} s, {regions[0] if regions else ''}", flush=True)
+
+# A program that changes its ways: what was compiled for the old ones is given up.
+expected = debian.run(["sh", "-c", "/phases 40000000 2> /dev/null"], options=["--jit", "tier1"])
+file = os.path.join(guest.work, "stats.json")
+result = debian.run(["sh", "-c", "/phases 40000000 2> /dev/null"], options=[
+    "--jit", "tiered", "--jit-cache", "off", "--stats-json", file])
+failures.check(result.status == 0 and result.text == expected.text, f"phases: {result}, but with tier 1 {expected}")
+with open(file) as f:
+    tier2 = json.load(f)["tier2"]
+print(f"phases: {expected.cpu_seconds:.1f} CPU s with tier 1, {result.cpu_seconds:.1f} tiered: {tier2}")
+failures.check(tier2["deoptimised"] > 0 and tier2["compiled"] > 0, f"phases: {tier2}")
 failures.end()

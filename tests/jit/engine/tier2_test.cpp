@@ -216,6 +216,48 @@ TEST_F(Tier2Test, StubsAreUsedAgain) {
     EXPECT_LE(engine_->code().cold_used(), used + 4096);
 }
 
+/// As if guest code entered the newest region `times` times for so many cycles, until `holds` or for `looks`
+/// looks at it.
+template <typename F>
+bool entered(uint32_t* counters, uint32_t times, uint32_t cycles, unsigned looks, F&& holds) {
+    for (unsigned k = 0; k < looks * 10; ++k) {
+        counters[0] += times;
+        counters[1] += times * cycles;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        if (holds()) return true;
+    }
+    return false;
+}
+
+TEST_F(Tier2Test, ARegionThatIsLeftAtOnceIsGivenUpAndMadeAgainAFewTimes) {
+    start({.threshold = 1, .budget = 100});
+    uint32_t* counters = engine_->code().counters() + backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    const auto stats = [&] { return engine_->tier2_stats(); };
+    for (unsigned round = 1; round <= 3; ++round) {
+        promote(0);
+        ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; })) << round;
+        EXPECT_TRUE(entered(counters, 10'000, 100, 200, [&] { return stats().deoptimised == round; }));
+        EXPECT_EQ(stats().live, 0u);
+    }
+    promote(0);
+    promote(1);  // another one is made still
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
+    EXPECT_EQ(stats().compiled, 4u);
+    EXPECT_EQ(stats().recompiled, 2u);
+    EXPECT_EQ(stats().dropped, 3u);
+}
+
+TEST_F(Tier2Test, ARegionThatStaysOrIsSeldomEnteredIsKept) {
+    start({.threshold = 1, .budget = 100});
+    uint32_t* counters = engine_->code().counters() + backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    const auto given_up = [&] { return engine_->tier2_stats().deoptimised != 0; };
+    promote(0);
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
+    EXPECT_FALSE(entered(counters, 10'000, 1000, 10, given_up));
+    EXPECT_FALSE(entered(counters, 100, 10, 10, given_up));
+    EXPECT_EQ(engine_->tier2_stats().live, 1u);
+}
+
 /// The real one, when LLVM itself gives up.
 TEST(RegionCompilerTest, FatalErrorsOfLlvmAreExceptions) {
     auto compiler = make_region_compiler();

@@ -1,0 +1,90 @@
+// Whether a region keeps what its profile promised. One that is entered often is timed for a while, from the
+// way in to the way out: a guest that has changed its ways leaves it at once, and pays for moving all
+// registers each time. It is dropped then, and its blocks are counted afresh.
+#include <algorithm>
+
+#include "jit/engine/tier2.h"
+
+namespace arclight::jit {
+
+namespace {
+/// Entries a second below which it does not matter how long it stays.
+constexpr double kOften = 100'000;
+constexpr uint32_t kEnoughEntries = 500;
+/// Looks between one timing and the next of a region that was found good.
+constexpr unsigned kRest = 20;
+/// After so many regions that came to nothing none is entered there any more.
+constexpr unsigned kTries = 3;
+/// Thresholds that a block runs before it may be tried again.
+constexpr double kAgain = 1000;
+}  // namespace
+
+void Tier2::watch() {
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - watched_).count();
+    if (now - watched_ < kWatch) return;
+    watched_ = now;
+    for (size_t k = regions_.size(); k-- > 0;)  // it may be dropped
+        if (HotRegion& hot = *regions_[k]; hot.live && hot.entries != backend::kNoCounter)
+            watch(hot, seconds);
+}
+
+void Tier2::watch(HotRegion& hot, double seconds) {
+    const uint32_t entries = code_.counters()[hot.entries];
+    const uint32_t since = entries - hot.watched_entries;
+    if (hot.timed) {
+        if (since < kEnoughEntries) {
+            if (++hot.looks < kRest) return;
+        } else if (code_.counters()[hot.entries + 1] / since < options_.least_cycles) {
+            give_up(hot);
+            return;
+        }
+        set_timed(hot, false);
+        hot.rest = kRest;
+    } else if (hot.rest != 0) {
+        --hot.rest;
+    } else if (since > kOften * seconds) {
+        hot.looks = 0;
+        code_.counters()[hot.entries + 1] = 0;
+        set_timed(hot, true);
+    }
+    hot.watched_entries = code_.counters()[hot.entries];
+}
+
+void Tier2::set_timed(HotRegion& hot, bool timed) {
+    if (timed && hot.timed_stub == nullptr) {
+        const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
+        hot.timed_stub = backend::emit_region_stub(
+            code_,
+            {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries, hot.side_exits(), hot.entries + 1},
+            reuse);
+        if (hot.timed_stub == nullptr) return;
+        if (reuse != nullptr) free_stubs_.pop_back();
+    }
+    hot.timed = timed;
+    backend::divert(hot.entry->code, timed ? hot.timed_stub : hot.stub);
+}
+
+/// The next one is made of what its blocks do from now on.
+void Tier2::give_up(HotRegion& hot) {
+    ++stats_.deoptimised;
+    TranslationBlock& entry = *hot.entry;
+    const std::vector<TranslationBlock*> members = hot.members;
+    drop(hot);
+    for (TranslationBlock* m : members)
+        if (m->valid && !has_region(*m)) start_over(*m);
+    if (++entry.tries >= kTries) never_again(entry);
+}
+
+/// What is not worth while may be so later.
+void Tier2::give_up_for_now(TranslationBlock& block) {
+    const unsigned tries = block.tries;
+    start_over(block);
+    block.tries = static_cast<uint8_t>(tries + 1);
+    if (block.tries >= kTries)
+        never_again(block);
+    else
+        count_runs(block, kAgain * options_.threshold);
+}
+
+}  // namespace arclight::jit
