@@ -1,6 +1,7 @@
 // Translation blocks by physical address and mode, and what has to be undone when guest code changes.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +36,8 @@ struct TranslationBlock {
     uint32_t counted_from = 0;  ///< what the counter was started at
     uint64_t counted_before = 0;  ///< runs until then
     uint64_t promoted_at = 0;     ///< runs when it was promoted
+    uint64_t queued_at = 0;       ///< runs when it was put into the compiler's queue, and when that was
+    std::chrono::steady_clock::time_point queued_when{};
     std::unique_ptr<EdgeProfile> profile;
     std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
     backend::CompiledBlock code;

@@ -18,6 +18,8 @@ constexpr uint32_t kCovered = 50;
 constexpr uint32_t kLeastProfile = 64, kMostProfile = 4096;
 /// A region is looked at for the first time when its entry alone has executed this part of the heat.
 constexpr uint64_t kFirstLook = 4;
+constexpr std::chrono::milliseconds kStale{30};
+constexpr uint32_t kAskAgain = 64;
 constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 }  // namespace
 
@@ -79,6 +81,8 @@ void Tier2::count_runs(TranslationBlock& block, double n) {
 
 void Tier2::enqueue(TranslationBlock& block) {
     block.stage = TranslationBlock::Stage::Queued;
+    block.queued_at = counted(block);
+    block.queued_when = std::chrono::steady_clock::now();
     count_from(block, kNever);
     queue_.push_back(block.counter);
     wake_.notify_one();
@@ -156,13 +160,20 @@ void Tier2::never_again(TranslationBlock& block) {
     count_from(block, kNever);
 }
 
-/// By guest instructions executed since the block was promoted.
+/// By guest instructions executed since the block was promoted. What has not run while it had to wait asks
+/// again when it does: the guest may be doing something else, or nothing, by now.
 TranslationBlock* Tier2::take_hottest() {
+    const auto now = std::chrono::steady_clock::now();
     TranslationBlock* best = nullptr;
     uint64_t most = 0;
     std::erase_if(queue_, [&](uint32_t counter) {
         TranslationBlock* block = block_of(counter);
         if (block == nullptr) return true;
+        if (options_.heat != 0 && now - block->queued_when > kStale && counted(*block) == block->queued_at) {
+            block->stage = TranslationBlock::Stage::Waiting;
+            count_from(*block, kAskAgain);
+            return true;
+        }
         const uint64_t heat = (counted(*block) - block->promoted_at) * block->guest_insns;
         if (best == nullptr || heat > most) best = block, most = heat;
         return false;

@@ -10,7 +10,7 @@ SECONDS = 3600 if guest.NIGHTLY else 30
 MIB = 1 << 20
 # What tier 2 may need beside what tier 1 needs: LLVM itself, and the code that it makes.
 ROOM = 128 * MIB
-TIGHT = ["--jit", "tiered", "--jit-threshold", "50", "--jit-code", "64K", "--code-cache", "4M"]
+TIGHT = ["--jit", "tiered", "--jit-threshold", "20", "--jit-code", "64K", "--code-cache", "4M"]
 failures = Failures()
 
 if guest.CROSS_CC is None:
