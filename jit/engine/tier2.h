@@ -66,7 +66,7 @@ struct Tier2Stats {
     uint64_t live = 0, live_bytes = 0, compile_ns = 0, compile_p50_ns = 0, compile_p99_ns = 0;
     uint64_t failed = 0;       ///< compilations that threw, or whose result did not load
     uint64_t deoptimised = 0;  ///< left too soon, and dropped for it
-    uint64_t recompiled = 0;   ///< compiled where such a one was entered
+    uint64_t recompiled = 0;   ///< compiled where one was given up, or not worth while, before
     uint64_t evicted = 0;      ///< for Tier2Options::code_bytes
     uint64_t entered = 0;      ///< how often guest code went from tier 1 into a region, about
     uint64_t side_exits = 0;   ///< and back because the region could not go on
