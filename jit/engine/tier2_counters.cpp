@@ -74,9 +74,18 @@ bool Tier2::covered(const TranslationBlock& block) const {
                        [](const void* r) { return static_cast<const HotRegion*>(r)->live; });
 }
 
-/// As count_from(), for as many runs as there are.
+/// As count_from(), for as many runs as there are, and from the compiler's thread too: a virtual CPU that is
+/// just taking one from the counter, which is not atomic, undoes what is stored meanwhile.
 void Tier2::count_runs(TranslationBlock& block, double n) {
-    count_from(block, static_cast<uint32_t>(std::clamp(n, 1.0, double(kNever))));
+    const auto from = static_cast<uint32_t>(std::clamp(n, 1.0, double(kNever)));
+    count_from(block, from);
+    const std::atomic_ref counter(code_.counters()[block.counter]);
+    for (unsigned tries = 0; tries < 20; ++tries) {
+        for (unsigned k = 0; k < 20; ++k) __builtin_ia32_pause();
+        const uint32_t left = counter.load();
+        if (left < from || static_cast<int32_t>(left) < 0) break;
+        counter.store(from - 1);
+    }
 }
 
 void Tier2::enqueue(TranslationBlock& block) {
@@ -171,7 +180,7 @@ TranslationBlock* Tier2::take_hottest() {
         if (block == nullptr) return true;
         if (options_.heat != 0 && now - block->queued_when > kStale && counted(*block) == block->queued_at) {
             block->stage = TranslationBlock::Stage::Waiting;
-            count_from(*block, kAskAgain);
+            count_runs(*block, kAskAgain);
             return true;
         }
         const uint64_t heat = (counted(*block) - block->promoted_at) * block->guest_insns;

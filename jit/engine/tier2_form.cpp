@@ -20,7 +20,7 @@ constexpr uint32_t kEnoughRuns = 32;
 /// To leave a region and to come back costs about as much as so many guest instructions inside. A block is
 /// taken in if without it that would take this share of the time for each of its instructions: about what it
 /// takes to compile them, if the guest goes on for a few times as long as it did before.
-constexpr double kLeaveCost = 200, kCompileCost = 0.002;
+constexpr double kLeaveCost = 200, kCompileCost = 0.006;
 }  // namespace
 
 struct Tier2::Node {
