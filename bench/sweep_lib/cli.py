@@ -218,9 +218,9 @@ def sweep(o):
         if cell["rep"] != 0:
             return
         result = current()
-        if shown[0] is None and result["headline"]:
-            print(table.header(result))
-        shown[0] = shown[0] or result["headline"]
+        if result["headline"] and shown[0] != result["headline"]:
+            print(table.header(result))  # the headline's column is the first
+            shown[0] = result["headline"]
         if result["headline"]:
             for name in dict.fromkeys(n for _, ns in cell["runs"] for n in ns):
                 print(table.row(result, name), flush=True)
