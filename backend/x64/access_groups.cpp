@@ -32,16 +32,7 @@ void BlockEmitter::group_accesses() {
         // What comes behind a way out may never be done; what a helper does may change translations.
         if (i.op == Op::ExitIf || i.op == Op::CallRuntime) open_count = 0;
         if (!ir::is_plain_access(i.op) || (i.aux & kAlone) != 0) continue;
-        Ref root = i.args[0];
-        int64_t at = 0;
-        for (;;) {
-            const Inst& sum = inst(root);
-            if ((sum.op != Op::Add && sum.op != Op::Sub) || !is_const(sum.args[1])) break;
-            const auto by = static_cast<int64_t>(inst(sum.args[1]).imm);
-            if (by < -(1 << 20) || by > 1 << 20) break;
-            at += sum.op == Op::Add ? by : -by;
-            root = sum.args[0];
-        }
+        const auto [root, at] = ir::displaced(*block_, i.args[0]);
         const MemoryAccess access = describe_access(i);
         const int64_t end = at + access.bytes();
         const bool sp_base = (i.aux & ir::kMemSpBase) != 0;

@@ -122,13 +122,18 @@ bool Tier2::make_room(const HotRegion& hot) {
     return true;
 }
 
+/// Null: the code cache is full.
+const uint8_t* Tier2::make_stub(const HotRegion& hot, uint32_t cycles) {
+    const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
+    const uint8_t* stub = backend::emit_region_stub(
+        code_, {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries, hot.side_exits(), cycles},
+        reuse);
+    if (stub != nullptr && reuse != nullptr) free_stubs_.pop_back();
+    return stub;
+}
+
 void Tier2::publish(HotRegion& hot) {
-    if (make_room(hot)) {
-        const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
-        hot.stub = backend::emit_region_stub(
-            code_, {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries, hot.side_exits()}, reuse);
-        if (reuse != nullptr) free_stubs_.pop_back();
-    }
+    if (make_room(hot)) hot.stub = make_stub(hot, backend::kNoCounter);
     if (hot.stub == nullptr) {
         drop(hot);
         return;

@@ -130,6 +130,7 @@ class Tier2 {
         uint32_t guard = backend::kNoCounter;
         uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub; the next: of cycles
         /// Counts how often it was left because it could not go on, not because the guest went elsewhere.
+        uint32_t cycles() const { return entries == backend::kNoCounter ? entries : entries + 1; }
         uint32_t side_exits() const {
             return entries == backend::kNoCounter ? entries : entries - kEntryCounters;
         }
@@ -200,6 +201,7 @@ class Tier2 {
     // ---- tier2.cpp
     HotRegion* admit(std::unique_ptr<HotRegion> hot);
     bool finish(HotRegion& hot, Made& made, uint64_t pa);
+    const uint8_t* make_stub(const HotRegion& hot, uint32_t cycles);
     void publish(HotRegion& hot);
     bool make_room(const HotRegion& hot);
     void drop(HotRegion& hot);

@@ -35,7 +35,7 @@ void Tier2::watch(HotRegion& hot, double seconds) {
     if (hot.timed) {
         if (since < kEnoughEntries) {
             if (++hot.looks < kRest) return;
-        } else if (code_.counters()[hot.entries + 1] / since < options_.least_cycles) {
+        } else if (code_.counters()[hot.cycles()] / since < options_.least_cycles) {
             give_up(hot);
             return;
         }
@@ -45,7 +45,7 @@ void Tier2::watch(HotRegion& hot, double seconds) {
         --hot.rest;
     } else if (since > kOften * seconds) {
         hot.looks = 0;
-        code_.counters()[hot.entries + 1] = 0;
+        code_.counters()[hot.cycles()] = 0;
         set_timed(hot, true);
     }
     hot.watched_entries = code_.counters()[hot.entries];
@@ -53,13 +53,8 @@ void Tier2::watch(HotRegion& hot, double seconds) {
 
 void Tier2::set_timed(HotRegion& hot, bool timed) {
     if (timed && hot.timed_stub == nullptr) {
-        const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
-        hot.timed_stub = backend::emit_region_stub(
-            code_,
-            {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries, hot.side_exits(), hot.entries + 1},
-            reuse);
+        hot.timed_stub = make_stub(hot, hot.cycles());
         if (hot.timed_stub == nullptr) return;
-        if (reuse != nullptr) free_stubs_.pop_back();
     }
     hot.timed = timed;
     backend::divert(hot.entry->code, timed ? hot.timed_stub : hot.stub);

@@ -17,6 +17,21 @@ uint64_t truncate(Type t, uint64_t v) { return t == Type::I32 ? static_cast<uint
 
 const OpInfo& info(Op op) { return kInfo[static_cast<size_t>(op)]; }
 
+Displaced displaced(const Block& block, Ref r) {
+    constexpr int64_t kMost = 1 << 20;
+    Displaced d{r, 0};
+    for (;;) {
+        const Inst& sum = block[d.root];
+        if ((sum.op != Op::Add && sum.op != Op::Sub) || sum.type != Type::I64) return d;
+        const Inst& constant = block[sum.args[1]];
+        if (constant.op != Op::Const) return d;
+        const auto by = static_cast<int64_t>(constant.imm);
+        if (by < -kMost || by > kMost) return d;
+        d.by += sum.op == Op::Add ? by : -by;
+        d.root = sum.args[0];
+    }
+}
+
 void Builder::reset() {
     std::fill(std::begin(x_), std::end(x_), kNoRef);
     std::fill(std::begin(v_), std::end(v_), kNoRef);

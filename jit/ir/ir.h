@@ -114,6 +114,13 @@ struct Block {
     const Inst& operator[](Ref r) const { return insts[r]; }
 };
 
+/// A value as another one plus a constant, by way of sums and differences with small constants.
+struct Displaced {
+    Ref root;
+    int64_t by;
+};
+Displaced displaced(const Block& block, Ref r);
+
 /// One line an instruction, values as %n.
 std::string print(const Block& block);
 /// Empty when the block is well formed, else what is wrong and where.

@@ -55,14 +55,7 @@ std::array<std::optional<int64_t>, 32> strides(const ir::Block& block, uint32_t 
     stride.fill(0);
     for (Ref r = 0; r < end; ++r) {
         if (block[r].op != Op::SetX) continue;
-        int64_t sum = 0;
-        Ref from = block[r].args[0];
-        while ((block[from].op == Op::Add || block[from].op == Op::Sub) && block[from].type == Type::I64 &&
-               block[block[from].args[1]].op == Op::Const) {
-            const auto by = static_cast<int64_t>(block[block[from].args[1]].imm);
-            sum += block[from].op == Op::Add ? by : -by;
-            from = block[from].args[0];
-        }
+        const auto [from, sum] = ir::displaced(block, block[r].args[0]);
         auto& s = stride[block[r].imm];
         if (block[from].op == Op::GetX && block[from].imm == block[r].imm && std::abs(sum) <= kMaxStride)
             s = sum;

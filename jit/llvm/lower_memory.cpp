@@ -108,12 +108,7 @@ Value* Lowering::host_address(const Inst& i, Ref index, unsigned bytes, bool wri
     if (number == kNoGroup) return host_address_alone(i.args[0], bytes, write, i.aux, aligned);
     Group& g = info.groups[number];
     if (g.host == nullptr) check_group(g);
-    int64_t at = -g.lo;
-    for (Ref r = i.args[0]; inst(r).op == Op::Add || inst(r).op == Op::Sub; r = inst(r).args[0]) {
-        const Inst& by = inst(inst(r).args[1]);
-        if (by.op != Op::Const) break;
-        at += inst(r).op == Op::Add ? static_cast<int64_t>(by.imm) : -static_cast<int64_t>(by.imm);
-    }
+    const int64_t at = ir::displaced(*block_, i.args[0]).by - g.lo;
     return b_.CreateConstGEP1_64(b_.getInt8Ty(), g.host, static_cast<uint64_t>(at));
 }
 

@@ -124,16 +124,8 @@ void Lowering::plan_accesses() {
             if (i.op == Op::ExitIf) open.clear();
             if (!ir::is_plain_access(i.op) || (i.aux & (ir::kMemUnprivileged | ir::kMemAligned)) != 0)
                 continue;
-            Ref root = i.args[0];
-            int64_t at = 0;
-            for (;;) {
-                const Inst& sum = block[root];
-                if ((sum.op != Op::Add && sum.op != Op::Sub) || block[sum.args[1]].op != Op::Const) break;
-                const auto by = static_cast<int64_t>(block[sum.args[1]].imm);
-                at += sum.op == Op::Add ? by : -by;
-                root = sum.args[0];
-            }
-            root = name(root);
+            const auto [base, at] = ir::displaced(block, i.args[0]);
+            const Ref root = name(base);
             const int64_t end = at + bytes_of(i);
             if (const auto it = open.find(root); it != open.end()) {
                 Group& g = info.groups[it->second];

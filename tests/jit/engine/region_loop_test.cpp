@@ -3,8 +3,8 @@
 // by step.
 #include <random>
 
-#include "jit/llvm/region_compiler.h"
 #include "tests/backend/harness.h"
+#include "tests/jit/engine/region_fixture.h"
 
 namespace arclight::jit {
 namespace {
@@ -13,6 +13,7 @@ using backend::testing::Harness;
 using backend::testing::Memory;
 using ir::Op;
 using ir::Type;
+using testing::Regions;
 
 /// One guest instruction. Registers: X0..X3 hold data, X4..X8 addresses, X9, X10 indices, X11 counts down.
 struct Step {
@@ -61,13 +62,8 @@ struct Model {
 
 class RegionLoopTest : public ::testing::Test {
   protected:
-    RegionLoopTest() : compiler_(make_region_compiler()) {}
-    ~RegionLoopTest() override {
-        for (const uint64_t handle : loaded_) compiler_->unload(handle);
-    }
-
     const uint8_t* make(const std::vector<Step>& steps) {
-        Region region{.pa = 0x4100'0000, .mode = 0, .blocks = {}, .return_sites = {}, .indirect_targets = {}};
+        Region region = Regions::empty();
         // In front of it something that never leaves: the way in goes to tier 1 where that would be in vain.
         RegionBlock& front = region.blocks.emplace_back();
         front.ir.pa = region.pa;
@@ -128,16 +124,13 @@ class RegionLoopTest : public ::testing::Test {
         }
         b.emit(Op::Exit, Type::Void, {}, 4 * steps.size() + 4);
         EXPECT_EQ(ir::verify(block.ir), "") << ir::print(block.ir);
-        const std::string object = compiler_->compile(region, nullptr);
-        const auto code = compiler_->load(object);
-        if (!code) throw std::runtime_error("no region");
-        loaded_.push_back(code->handle);
-        return backend::emit_region_stub(h_.code, {code->entry, nullptr, backend::kNoCounter});
+        const std::string object = regions_.compile(region);
+        const void* entry = regions_.load(object);
+        return backend::emit_region_stub(h_.code, {entry, nullptr, backend::kNoCounter});
     }
 
     Harness h_;
-    std::unique_ptr<RegionCompiler> compiler_;
-    std::vector<uint64_t> loaded_;
+    Regions regions_;
 };
 
 std::vector<Step> random_loop(std::mt19937_64& rng) {

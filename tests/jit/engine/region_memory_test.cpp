@@ -1,6 +1,6 @@
 // Guest memory in tier 2's regions: what a page remembered from one access says about the next one.
-#include "jit/llvm/region_compiler.h"
 #include "tests/backend/harness.h"
+#include "tests/jit/engine/region_fixture.h"
 
 namespace arclight::jit {
 namespace {
@@ -9,26 +9,24 @@ using backend::testing::Harness;
 using backend::testing::Memory;
 using ir::Op;
 using ir::Type;
+using testing::Regions;
 
 constexpr uint64_t kBase = Memory::kBase, kSecond = kBase + 4096;
 
 class RegionMemoryTest : public ::testing::Test {
   protected:
-    RegionMemoryTest() : compiler_(make_region_compiler()) {
+    RegionMemoryTest() {
         h_.fill_tlb();
         for (size_t k = 0; k < sizeof h_.memory.bytes; ++k)
             h_.memory.bytes[k] = static_cast<uint8_t>(k * 5 + (k >> 7));
         // The second page does not follow the first one on the host.
         h_.view->tlb[tlb_index(kSecond)].addend += 4096;
     }
-    ~RegionMemoryTest() override {
-        for (const uint64_t handle : loaded_) compiler_->unload(handle);
-    }
 
     /// Two blocks of an instruction each, the second one at offset 4; the region goes on to offset 8.
     template <typename F, typename G>
     const uint8_t* make(F first, G second) {
-        Region region{.pa = 0x4100'0000, .mode = 0, .blocks = {}, .return_sites = {}, .indirect_targets = {}};
+        Region region = Regions::empty();
         const auto add = [&](int64_t offset, auto build) {
             RegionBlock& b = region.blocks.emplace_back();
             b.offset = offset;
@@ -41,11 +39,9 @@ class RegionMemoryTest : public ::testing::Test {
         };
         add(0, first);
         add(4, second);
-        const std::string object = compiler_->compile(region, nullptr);
-        const auto code = compiler_->load(object);
-        if (!code) throw std::runtime_error("no region");
-        loaded_.push_back(code->handle);
-        return backend::emit_region_stub(h_.code, {code->entry, nullptr, backend::kNoCounter});
+        const std::string object = regions_.compile(region);
+        const void* entry = regions_.load(object);
+        return backend::emit_region_stub(h_.code, {entry, nullptr, backend::kNoCounter});
     }
     /// Where the region was left, as an offset in the page.
     uint64_t run(const uint8_t* stub, uint64_t x1) {
@@ -66,8 +62,7 @@ class RegionMemoryTest : public ::testing::Test {
     }
 
     Harness h_;
-    std::unique_ptr<RegionCompiler> compiler_;
-    std::vector<uint64_t> loaded_;
+    Regions regions_;
 };
 
 // The displacements are so far apart that the accesses are no group, but go by way of the same register.

@@ -7,8 +7,8 @@
 #include <random>
 
 #include "jit/engine/region_store.h"
-#include "jit/llvm/region_compiler.h"
 #include "tests/backend/harness.h"
+#include "tests/jit/engine/region_fixture.h"
 
 namespace arclight::jit {
 namespace {
@@ -19,6 +19,7 @@ using backend::testing::Memory;
 using ir::Op;
 using ir::Ref;
 using ir::Type;
+using testing::Regions;
 
 using Build = std::function<void(ir::Builder&)>;
 
@@ -28,10 +29,7 @@ constexpr unsigned kEntries = backend::CodeBuffer::kCounters - 1, kSideExits = k
 /// With `true`, the region's code goes through a file, as in a second run of the program.
 class SideExitTest : public ::testing::TestWithParam<bool> {
   protected:
-    SideExitTest() : compiler_(make_region_compiler()) { h_.fill_tlb(); }
-    ~SideExitTest() override {
-        for (const uint64_t handle : loaded_) compiler_->unload(handle);
-    }
+    SideExitTest() { h_.fill_tlb(); }
 
     /// The instruction at offset 0, a store at 4, behind which nothing before may be done again, and a load
     /// at 8 that cannot be done at all: there the region has to be left.
@@ -57,7 +55,7 @@ class SideExitTest : public ::testing::TestWithParam<bool> {
         for (const bool writing : {true, false}) {
             std::string why;
             const auto store = RegionStore::open({.directory = name, .build = 1}, why);
-            store->set_fingerprint(compiler_->fingerprint());
+            store->set_fingerprint(regions_.compiler().fingerprint());
             if (writing) {
                 store->save({1, 2}, {"shape", object});
             } else if (const auto found = store->load({1, 2}); found.size() == 1) {
@@ -70,15 +68,12 @@ class SideExitTest : public ::testing::TestWithParam<bool> {
 
     const uint8_t* region(const std::vector<std::pair<int64_t, ir::Block>>& blocks,
                           const uint8_t* body = nullptr) {
-        Region region{.pa = 0x4100'0000, .mode = 0, .blocks = {}, .return_sites = {}, .indirect_targets = {}};
+        Region region = Regions::empty();
         for (const auto& [offset, block] : blocks) region.blocks.push_back({offset, block});
-        std::string object = compiler_->compile(region, nullptr);
+        std::string object = regions_.compile(region);
         if (GetParam()) object = through_a_file(object);
-        const auto code = compiler_->load(object);
-        if (!code) throw std::runtime_error("no region");
-        loaded_.push_back(code->handle);
-        return backend::emit_region_stub(h_.code,
-                                         {code->entry, body, backend::kNoCounter, kEntries, kSideExits});
+        const void* entry = regions_.load(object);
+        return backend::emit_region_stub(h_.code, {entry, body, backend::kNoCounter, kEntries, kSideExits});
     }
 
     void start() {
@@ -134,8 +129,7 @@ class SideExitTest : public ::testing::TestWithParam<bool> {
     }
 
     Harness h_;
-    std::unique_ptr<RegionCompiler> compiler_;
-    std::vector<uint64_t> loaded_;
+    Regions regions_;
     uint64_t take_branch_ = 0;
     std::function<void(GuestState&)> tweak_ = [](GuestState&) {};
 };

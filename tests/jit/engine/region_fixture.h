@@ -1,0 +1,37 @@
+// Regions for tests: compiled, loaded, and entered by a stub.
+#pragma once
+
+#include <stdexcept>
+
+#include "jit/llvm/region_compiler.h"
+#include "tests/backend/harness.h"
+
+namespace arclight::jit::testing {
+
+class Regions {
+  public:
+    Regions() : compiler_(make_region_compiler()) {}
+    ~Regions() {
+        for (const uint64_t handle : loaded_) compiler_->unload(handle);
+    }
+    Regions(const Regions&) = delete;
+    Regions& operator=(const Regions&) = delete;
+
+    static Region empty() {
+        return {.pa = 0x4100'0000, .mode = 0, .blocks = {}, .return_sites = {}, .indirect_targets = {}};
+    }
+    RegionCompiler& compiler() { return *compiler_; }
+    std::string compile(const Region& region) { return compiler_->compile(region, nullptr); }
+    const void* load(const std::string& object) {
+        const auto code = compiler_->load(object);
+        if (!code) throw std::runtime_error("no region");
+        loaded_.push_back(code->handle);
+        return code->entry;
+    }
+
+  private:
+    std::unique_ptr<RegionCompiler> compiler_;
+    std::vector<uint64_t> loaded_;
+};
+
+}  // namespace arclight::jit::testing
