@@ -128,9 +128,9 @@ class Tier2 {
         RegionCode code;
         const uint8_t* stub = nullptr;
         uint32_t guard = backend::kNoCounter;
-        uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub; the next: of cycles
-        /// Counts how often it was left because it could not go on, not because the guest went elsewhere.
+        uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub
         uint32_t cycles() const { return entries == backend::kNoCounter ? entries : entries + 1; }
+        /// Counts how often it was left because it could not go on, not because the guest went elsewhere.
         uint32_t side_exits() const {
             return entries == backend::kNoCounter ? entries : entries - kEntryCounters;
         }
