@@ -53,6 +53,13 @@ class CodeBuffer {
     CodeBuffer(const CodeBuffer&) = delete;
     CodeBuffer& operator=(const CodeBuffer&) = delete;
 
+    /// What takes part in it, as a power of two from base(): blocks, their counters and regions().
+    unsigned range_log2() const { return range_log2_; }
+    /// Room for the code of other tiers. Nothing is there at first.
+    std::span<uint8_t> regions() const {
+        const size_t before = size_ + kCounters * sizeof(uint32_t);
+        return {base_ + before, (size_t{1} << range_log2_) - before};
+    }
     uint8_t* base() const { return base_; }
     size_t size() const { return size_; }
     const Thunks& thunks() const { return thunks_; }
@@ -80,6 +87,7 @@ class CodeBuffer {
     friend const uint8_t* emit_sampler(CodeBuffer&, const CompiledBlock&, uint32_t);
     uint8_t* base_ = nullptr;
     size_t size_ = 0;
+    unsigned range_log2_ = 0;
     size_t hot_ = 0, cold_ = 0;  ///< next free byte of each half, as offsets from base_
     size_t first_hot_ = 0;
     bool grouping_ = true;

@@ -12,4 +12,10 @@ inline constexpr uint64_t kRegionStuck = 1;
 /// Not one of the guest's own ways out: tier 1 is to do what the region cannot.
 inline constexpr uint64_t kRegionSideExit = 2;
 
+/// An instruction of a region's that may fault, and where to go on if nothing can be done about that: as
+/// offsets from the region's entry.
+struct FaultingAccess {
+    uint32_t access, side_exit;
+};
+
 }  // namespace arclight::jit

@@ -35,6 +35,8 @@ class HostTables {
     virtual uint64_t physical_of_table(const uint64_t* table) = 0;
     virtual uint64_t* table_at(uint64_t physical) = 0;
     virtual uint64_t physical_of_page(const uint8_t* host) = 0;
+    /// Can physical_of_page() tell without leaving the machine?
+    virtual bool knows_page(const uint8_t* host) = 0;
     /// Forgets what the processor remembers of these host addresses (of all, if there are none). Entries that
     /// were not present need no such call.
     virtual void invalidate(std::span<const uint64_t> addresses) = 0;

@@ -244,17 +244,24 @@ void ViewSet::fill_window(View* view, const Mapping& mapping) {
     enter_window(slot, m);
 }
 
-void ViewSet::enter_window(Slot& slot, const Mapping& m) {
-    if (windows_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return;
-    (void)windows_->fill(slot.number, {.va = m.va,
-                                       .host = m.host,
-                                       .page_bits = m.page_bits,
-                                       .writable = m.writable,
-                                       .non_global = m.non_global,
-                                       .large = m.large && m.page_bits >= kBlock2M});
+bool ViewSet::add_to_window(View* view, const Mapping& mapping) {
+    return !writers_ && enter_window(slot_of(view), mapping, true);
+}
+
+bool ViewSet::enter_window(Slot& slot, const Mapping& m, bool only_add) {
+    if (windows_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return false;
+    const WindowSet::Page page{.va = m.va,
+                               .host = m.host,
+                               .page_bits = m.page_bits,
+                               .writable = m.writable,
+                               .non_global = m.non_global,
+                               .large = m.large && m.page_bits >= kBlock2M};
+    const bool entered = only_add ? windows_->add(slot.number, page) : windows_->fill(slot.number, page);
+    if (only_add && !entered) return false;
     (m.non_global ? slot.has_non_global : slot.has_global) = true;
     slot.has_entries = true;
     mark(slot, m.non_global);
+    return entered;
 }
 
 void ViewSet::note_code_page(View* view, uint64_t va, uint8_t page_bits, bool non_global) {

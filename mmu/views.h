@@ -59,6 +59,11 @@ class ViewSet {
     /// Enters a page into the view's windows alone: one that was not asked for, but lies next to one that
     /// was.
     void fill_window(jit::View* view, const Mapping& mapping);
+    /// The same with WindowSet::add().
+    bool add_to_window(jit::View* view, const Mapping& mapping);
+    std::optional<uint64_t> window_address(jit::View* view, uint64_t host_address) {
+        return windows_->guest_address(slot_of(view).number, host_address);
+    }
     /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a view that was given to
     /// another ASID.
     void finish_invalidation() {
@@ -133,7 +138,7 @@ class ViewSet {
     uint64_t key_of(const Root& root) const;
     Slot& el0_slot(uint64_t key, uint16_t asid);
     void count_switch(const jit::View* view);
-    void enter_window(Slot& slot, const Mapping& mapping);
+    bool enter_window(Slot& slot, const Mapping& mapping, bool only_add = false);
     uint32_t slots_of_key(uint64_t key) const;
     void note_writer(unsigned number, const Mapping& mapping);
     bool is_writer(WriterMap::Place place, const Mapping& mapping, bool large);

@@ -41,23 +41,39 @@ void WindowSet::initialise(unsigned number, jit::View* view) {
 // ---- Filling
 // ----------------------------------------------------------------------------------------------------
 
+/// Whether the 2^bits bytes around va have a page of a slot that is never mapped, see the head of windows.h.
+static bool at_end_of_slot(uint64_t va, unsigned bits) {
+    constexpr uint64_t kMask = (uint64_t{1} << kWindowSlotBits) - 1;
+    const uint64_t first = (va & kMask) >> bits, last = kMask >> bits;
+    return first == 0 || first == last;
+}
+
 bool WindowSet::fill(unsigned number, const Page& page) {
     Windows& w = views_[number];
     w.last_used = ++clock_;
-    // The end of a slot is never mapped: see the head of windows.h.
-    if ((page.va >> 12 & ((uint64_t{1} << (kWindowSlotBits - 12)) - 1)) ==
-        (uint64_t{1} << (kWindowSlotBits - 12)) - 1)
-        return false;
-    while (!try_fill(w, page)) {
+    if (at_end_of_slot(page.va, 12)) return false;
+    while (!try_fill(w, page, Change::Anything)) {
         if (pending_) {  // what was dropped already may be room enough
             invalidate();
             continue;
         }
         // Last of all goes this view itself. If that was not enough, nothing is.
         const Windows* victim = evict();
-        if (victim == nullptr || victim == &w) return try_fill(w, page);
+        if (victim == nullptr || victim == &w) return try_fill(w, page, Change::Anything);
     }
     return true;
+}
+
+bool WindowSet::add(unsigned number, const Page& page) {
+    return !at_end_of_slot(page.va, 12) && host_.knows_page(page.host) &&
+           try_fill(views_[number], page, Change::OnlyAdd);
+}
+
+std::optional<uint64_t> WindowSet::guest_address(unsigned number, uint64_t host_address) const {
+    const Windows& w = views_[number];
+    for (const Slot& s : w.slots)
+        if (s.entry == host_address >> kWindowSlotBits) return host_address - w.view->window[s.guest];
+    return std::nullopt;
 }
 
 WindowSet::Slot* WindowSet::find_slot(Windows& w, unsigned guest) {
@@ -92,11 +108,11 @@ uint64_t* WindowSet::descend(uint64_t& entry, uint64_t mark) {
 }
 
 /// False: no room.
-bool WindowSet::try_fill(Windows& w, const Page& page) {
+bool WindowSet::try_fill(Windows& w, const Page& page, Change allowed) {
     const uint64_t va = canonical(page.va);
     const unsigned guest = guest_slot(va);
     Slot* slot = find_slot(w, guest);
-    if (slot == nullptr) slot = take_slot(w, guest);
+    if (slot == nullptr && allowed == Change::Anything) slot = take_slot(w, guest);
     if (slot == nullptr) return false;
     const uint64_t host_va = va + w.view->window[guest];
     uint64_t& top = slot->level2[table_index(host_va, 2)];
@@ -110,6 +126,7 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
         const uint64_t value = physical | kPresent | kUser | kAccessed | kNoExecute | extra |
                                (page.writable ? kWritable | kDirty : 0) | (page.non_global ? kNonGlobal : 0);
         const uint64_t old = entry;
+        if (allowed == Change::OnlyAdd && (old & kPresent) != 0) return false;
         if (page.non_global && (parent & kListed) == 0) {
             parent |= kListed;
             w.non_global.push_back({table, &parent, host_va & ~(span_of(level + 1) - 1), level});
@@ -121,25 +138,23 @@ bool WindowSet::try_fill(Windows& w, const Page& page) {
             pend(host_va);
             invalidate();
         }
+        ++(level != 0 ? stats_.large_fills : stats_.fills);
+        return true;
     };
     constexpr uint64_t kLargeMask = (uint64_t{2} << 20) - 1;
-    const bool ends_slot = (va | kLargeMask) == ((va | ((uint64_t{1} << kWindowSlotBits) - 1)));
-    const bool fits =
-        page.large && !ends_slot && ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
+    const bool fits = page.large && !at_end_of_slot(va, 21) &&
+                      ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
     if (fits && ((middle & kPresent) == 0 || (middle & kLarge) != 0)) {
-        ++stats_.large_fills;
-        enter(level1, top, 1, host_.physical_of_page(page.host) & ~kLargeMask, kLarge);
-        return true;
+        return enter(level1, top, 1, host_.physical_of_page(page.host) & ~kLargeMask, kLarge);
     }
     if ((middle & kLarge) != 0) {  // the guest has split the block
+        if (allowed == Change::OnlyAdd) return false;
         drop_entry(middle, 1, host_va);
         invalidate();
     }
     uint64_t* level0 = descend(middle, page.page_bits != 12 ? kBlock : 0);
     if (level0 == nullptr) return false;
-    ++stats_.fills;
-    enter(level0, middle, 0, host_.physical_of_page(page.host) & kAddressMask, 0);
-    return true;
+    return enter(level0, middle, 0, host_.physical_of_page(page.host) & kAddressMask, 0);
 }
 
 /// Makes room by emptying the view that was filled longest ago: the needy one last, since it was just now.

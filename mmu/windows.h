@@ -10,12 +10,14 @@
 // Why a sum never leads astray: a mapped slot's windows gives a host address below 2^47 for its own canonical
 // addresses, so with other bits 63:49, which the table's index ignores, bits 63:47 of the sum are neither all
 // zero nor all one; a poisoned one gives a sum with bit 47 set and bit 48 clear whatever the address. Neither
-// is canonical. What begins in a slot and ends in the next one meets the last page of a slot, which is never
-// mapped.
+// is canonical. The first and the last page of a slot are never mapped: what begins in a slot and ends in the
+// next one meets the last, and what is a little way from an address in another slot, but is added to that
+// slot's window, meets one of them.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "jit/guest_state.h"
@@ -52,6 +54,11 @@ class WindowSet {
     };
     /// False: not entered, because it cannot be or there is no room.
     bool fill(unsigned number, const Page& page);
+    /// The same where translated code stands in the middle of something: false too if anything but what is
+    /// not mapped would have to change. Leaves View::window alone.
+    bool add(unsigned number, const Page& page);
+    /// The guest address of a host address in this view's windows.
+    std::optional<uint64_t> guest_address(unsigned number, uint64_t host_address) const;
 
     void drop_address(unsigned number, uint64_t va, bool globals, bool non_globals);
     /// All pages of an aligned range of 2^bits addresses, 21 or more.
@@ -91,7 +98,8 @@ class WindowSet {
     Slot* find_slot(Windows& w, unsigned guest);
     Slot* take_slot(Windows& w, unsigned guest);
     uint64_t* descend(uint64_t& entry, uint64_t mark);
-    bool try_fill(Windows& w, const Page& page);
+    enum class Change : bool { Anything, OnlyAdd };
+    bool try_fill(Windows& w, const Page& page, Change allowed);
     const Windows* evict();
     void drop_tree(uint64_t* table, unsigned level);
     void clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address);

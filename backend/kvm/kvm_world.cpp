@@ -4,7 +4,6 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
 
@@ -72,6 +71,9 @@ class KvmWorld::Tables final : public mmu::HostTables {
         }
         return known_gpa_ + (address & ((uint64_t{1} << 30) - 1));
     }
+    bool knows_page(const uint8_t* host) override {
+        return process_.known(reinterpret_cast<uint64_t>(host)).has_value();
+    }
     void invalidate(std::span<const uint64_t> addresses) override { thread_.invalidate(addresses); }
 
   private:
@@ -98,8 +100,7 @@ kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const CodeBuffer& code, 
     auto vm = kvm::VirtualMachine::create();
     if (!vm) return std::unexpected(vm.error());
     std::unique_ptr<KvmWorld> world(new KvmWorld(std::move(*vm), code, options));
-    const kvm::CodeRange range{reinterpret_cast<uint64_t>(code.base()),
-                               static_cast<unsigned>(std::bit_width(code.size() - 1))};
+    const kvm::CodeRange range{reinterpret_cast<uint64_t>(code.base()), code.range_log2()};
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         auto thread = ProcessorThread::create(world->vm_, world->arena_, world->process_,
                                               options.native_ring0, range, options.window_fault);
@@ -109,7 +110,7 @@ kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const CodeBuffer& code, 
     // A fault of translated code is taken for an access of the guest's, so its own first touch must not be
     // one.
     constexpr uint64_t kGib = uint64_t{1} << 30;
-    for (uint64_t at = range.base & ~(kGib - 1); at < range.base + code.size(); at += kGib)
+    for (uint64_t at = range.base & ~(kGib - 1); at < range.base + (uint64_t{1} << range.log2); at += kGib)
         if (auto added = world->process_.add(std::max(at, range.base)); !added)
             return std::unexpected(added.error());
     if (!options.windows) return world;

@@ -238,8 +238,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
     // that the instruction is unknown. Translated code has no such instructions, so the handler decides.
     if (handler_ != nullptr && code_.contains(frame.rip)) {
         ++counts_.window_faults;
-        auto* state = reinterpret_cast<jit::GuestState*>(regs.rbp - jit::kStateBias);
-        const void* next = handler_(*state, reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);
+        const void* next = handler_(reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);
         if (next != nullptr) {
             frame.rip = reinterpret_cast<uint64_t>(next);
             resume(frame);

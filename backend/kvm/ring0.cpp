@@ -15,6 +15,7 @@ namespace {
 constexpr unsigned kVectors = 256;
 constexpr unsigned kInvalidateVector = 0x81;
 constexpr size_t kPageBytes = 4096;
+constexpr uint32_t kHostMxcsr = 0x1f80;  ///< as a program starts with it
 
 // Segment descriptors (SDM vol. 3, 3.4.5): flat, present; 64-bit code has L set.
 constexpr uint64_t kKernelCodeDescriptor = 0x00af'9b00'0000'ffff,
@@ -131,28 +132,29 @@ class Stubs : public Xbyak::CodeGenerator {
 };
 
 /// Ring 3, jumped to with all registers of translated code: asks the handler where to go on. EFLAGS need no
-/// keeping, they are dead at every access (backend/x64, prepare_access).
+/// keeping, they are dead at every access (backend/x64, prepare_access; jit/llvm/lower_windows.cpp). A
+/// region's rsp may be anything, with a red zone below it, and it may use whole YMM registers.
 const uint8_t* emit_window_fault(Stubs& s, WindowFault* cell, WindowFaultFn handler) {
     const Xbyak::Reg64 saved[] = {rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11};
-    constexpr int kFrame = 16 * 16 + 10 * 8;  // keeps rsp a multiple of 16
+    constexpr int kRedZone = 128, kGprs = 16 * 32, kMxcsr = kGprs + 9 * 8, kFrame = kMxcsr + 8;
+    static_assert(kFrame % 16 == 0);
     const uint8_t* start = s.here();
-    s.sub(rsp, kFrame);
-    for (int i = 0; i < 9; ++i) s.mov(qword[rsp + 256 + 8 * i], saved[i]);
-    for (int i = 0; i < 16; ++i) s.vmovaps(ptr[rsp + 16 * i], Xbyak::Xmm(i));
-    s.stmxcsr(dword[rbp + ARCLIGHT_STATE_DISP(mxcsr)]);
-    s.ldmxcsr(dword[rbp + ARCLIGHT_STATE_DISP(host_mxcsr)]);
-    s.lea(rdi, ptr[rbp - jit::kStateBias]);
-    s.mov(rax, reinterpret_cast<uint64_t>(cell));
-    s.mov(rsi, qword[rax + offsetof(WindowFault, host_pc)]);
-    s.mov(rdx, qword[rax + offsetof(WindowFault, address)]);
+    s.mov(qword[rip + &cell->rsp], rsp);
+    s.sub(rsp, kRedZone + kFrame);
+    s.and_(rsp, -16);
+    for (int i = 0; i < 9; ++i) s.mov(qword[rsp + kGprs + 8 * i], saved[i]);
+    for (int i = 0; i < 16; ++i) s.vmovups(ptr[rsp + 32 * i], Xbyak::Ymm(i));
+    s.stmxcsr(dword[rsp + kMxcsr]);
+    s.ldmxcsr(dword[rip + &cell->mxcsr]);
+    s.mov(rdi, qword[rip + &cell->host_pc]);
+    s.mov(rsi, qword[rip + &cell->address]);
     s.mov(rax, reinterpret_cast<uint64_t>(handler));
     s.call(rax);
-    s.mov(rcx, reinterpret_cast<uint64_t>(cell));
-    s.mov(qword[rcx + offsetof(WindowFault, resume)], rax);
-    s.ldmxcsr(dword[rbp + ARCLIGHT_STATE_DISP(mxcsr)]);
-    for (int i = 0; i < 9; ++i) s.mov(saved[i], qword[rsp + 256 + 8 * i]);
-    for (int i = 0; i < 16; ++i) s.vmovaps(Xbyak::Xmm(i), ptr[rsp + 16 * i]);
-    s.add(rsp, kFrame);
+    s.mov(qword[rip + &cell->resume], rax);
+    s.ldmxcsr(dword[rsp + kMxcsr]);
+    for (int i = 0; i < 9; ++i) s.mov(saved[i], qword[rsp + kGprs + 8 * i]);
+    for (int i = 0; i < 16; ++i) s.vmovups(Xbyak::Ymm(i), ptr[rsp + 32 * i]);
+    s.mov(rsp, qword[rip + &cell->rsp]);
     s.jmp(qword[rip + &cell->resume]);
     return start;
 }
@@ -166,7 +168,7 @@ Ring0::Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler) {
     auto* stack = arena.take_system_page();
     uint8_t* ring0_code = arena.take_system_page();
     uint8_t* ring3_code = arena.take_pages(1);
-    auto* cell = new (arena.take_pages(1)) WindowFault{};
+    auto* cell = new (arena.take_pages(1)) WindowFault{.mxcsr = kHostMxcsr};
     gdt_ = reinterpret_cast<uint64_t>(gdt);
     tss_ = reinterpret_cast<uint64_t>(tss);
     idt_ = reinterpret_cast<uint64_t>(idt);

@@ -30,6 +30,8 @@ struct WindowFault {
     uint64_t host_pc;
     uint64_t address;  ///< CR2, of a page fault
     uint64_t resume;   ///< where ring 3 goes on
+    uint64_t rsp;      ///< of translated code
+    uint32_t mxcsr;    ///< of the handler
 };
 
 /// Translated code: [base, base + 2^log2).
@@ -39,8 +41,10 @@ struct CodeRange {
     bool contains(uint64_t pc) const { return (pc - base) >> log2 == 0; }
 };
 
-/// Where to go on after a fault of translated code.
-using WindowFaultFn = const void* (*)(jit::GuestState& state, const void* host_pc, uint64_t address);
+/// Where to go on after a fault of translated code, at the instruction itself or elsewhere with the same
+/// registers. Called on the thread that had it. `address` is what CR2 holds, which says nothing unless it was
+/// a page fault.
+using WindowFaultFn = const void* (*)(const void* host_pc, uint64_t address);
 
 class Ring0 {
   public:

@@ -1,6 +1,7 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <system_error>
 
@@ -12,7 +13,10 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     constexpr int kProtection = PROT_READ | PROT_WRITE | PROT_EXEC;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     // Several buffers in one process (tests) cannot all be at the preferred address.
-    const size_t mapped = size + kCounters * sizeof(uint32_t);
+    constexpr size_t kLeastForRegions = size_t{96} << 20;
+    range_log2_ =
+        static_cast<unsigned>(std::bit_width(size + kCounters * sizeof(uint32_t) + kLeastForRegions - 1));
+    const size_t mapped = size_t{1} << range_log2_;
     void* p = mmap(reinterpret_cast<void*>(kPreferredAddress), mapped, kProtection,
                    kFlags | MAP_FIXED_NOREPLACE, -1, 0);
     if (p == MAP_FAILED) p = mmap(nullptr, mapped, kProtection, kFlags, -1, 0);
@@ -25,7 +29,7 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     reset();
 }
 
-CodeBuffer::~CodeBuffer() { munmap(base_, size_ + kCounters * sizeof(uint32_t)); }
+CodeBuffer::~CodeBuffer() { munmap(base_, size_t{1} << range_log2_); }
 
 void CodeBuffer::reset() {
     hot_ = first_hot_;

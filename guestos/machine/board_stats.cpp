@@ -126,10 +126,15 @@ static Json cpu_counters(const Vcpu& v) {
                    {"tlbi_ignored", s.tlbi_ignored}};
     if (const mmu::WindowSet* windows = v.windows()) {
         const mmu::WindowStats& w = windows->stats();
-        c["windows"] = {{"faults", s.window_faults},        {"fills", w.fills},
-                        {"large_fills", w.large_fills},     {"host_slots", w.root_entries},
-                        {"evictions", w.evictions},         {"dropped_pages", w.dropped_pages},
-                        {"invalidations", w.invalidations}, {"device_sites", s.device_sites}};
+        c["windows"] = {{"faults", s.window_faults},
+                        {"refills", s.window_refills},
+                        {"fills", w.fills},
+                        {"large_fills", w.large_fills},
+                        {"host_slots", w.root_entries},
+                        {"evictions", w.evictions},
+                        {"dropped_pages", w.dropped_pages},
+                        {"invalidations", w.invalidations},
+                        {"device_sites", s.device_sites}};
     }
     return c;
 }

@@ -95,7 +95,10 @@ void Vcpu::forget_code() {
     views_.renew_epochs();
 }
 
+thread_local Vcpu* Vcpu::running_ = nullptr;
+
 void Vcpu::thread_main() {
+    running_ = this;
     devices::set_current_cpu(index_);
     while (!board_.stopping()) {
         {

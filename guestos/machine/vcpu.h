@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "backend/memory_access.h"
@@ -25,7 +26,7 @@ class Board;
 struct VcpuStats {
     uint64_t exits[16] = {};  ///< by jit::ExitReason
     uint64_t memory_slow = 0, tlb_fills = 0, mmio = 0, data_aborts = 0, instruction_aborts = 0;
-    uint64_t window_faults = 0, device_sites = 0, el_switches = 0;
+    uint64_t window_faults = 0, window_refills = 0, device_sites = 0, el_switches = 0;
     // Traditional shadow paging: stores to tables, those that undid translations, pages found to be tables
     // and no longer so, invalidations that had nothing to do.
     uint64_t table_writes = 0, table_synchronisations = 0, tables_protected = 0, tables_left = 0;
@@ -62,7 +63,7 @@ class Vcpu final : public frontend::a64::Environment {
     const mmu::ShadowStats& shadow_stats() const { return views_.shadow_stats(); }
     const mmu::WindowSet* windows() const { return views_.windows(); }
     /// For backend::KvmWorld.
-    static const void* window_fault(jit::GuestState& state, const void* host_pc, uint64_t address);
+    static const void* window_fault(const void* host_pc, uint64_t address);
     frontend::a64::Cpu& cpu() { return cpu_; }
     const frontend::a64::Cpu& cpu() const { return cpu_; }
     mmu::ViewSet& views() { return views_; }
@@ -147,7 +148,9 @@ class Vcpu final : public frontend::a64::Environment {
     };
     void memory_slow(uint64_t descriptor, const void* host_pc);
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
-    void fill_ahead(jit::View* view, uint64_t va, bool privileged);
+    bool known_mapping(uint64_t va, bool privileged, mmu::ViewSet::Mapping& mapping);
+    void fill_ahead(jit::View* view, uint64_t va, bool privileged, bool only_add);
+    bool refill_window(const void* host_pc, uint64_t address);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
     bool read_faults(uint64_t va, uint8_t fsc) const;
     void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
@@ -215,6 +218,8 @@ class Vcpu final : public frontend::a64::Environment {
     uint64_t posted_ = 0;                 // under request_lock_
     std::atomic<uint64_t> completed_{0};  // requests carried out
     unsigned last_el_ = 1;
+    static thread_local Vcpu* running_;  ///< on this thread
+    std::pair<const void*, uint64_t> last_refill_{};
     uint64_t last_fault_ = 0;              ///< page; where fill_ahead() stopped
     uint64_t table_waits_ = 0;             ///< requests were carried out in a walk, so often
     bool broadcasts_outstanding_ = false;  // own thread

@@ -176,31 +176,45 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                            .may_cache = walk.may_cache() && mmu::may_cache(out.flags) &&
                                         !frontend::a64::watches_page(cpu_, va),
                            .large = large_page(walk, va)});
-        if (views_.windows() != nullptr && walk.page_bits == jit::kPageBits) fill_ahead(view, va, privileged);
+        if (views_.windows() != nullptr && walk.page_bits == jit::kPageBits)
+            fill_ahead(view, va, privileged, false);
     }
+    return true;
+}
+
+/// What the guest has used before at this address, of its first page; false: nothing that windows may have.
+bool Vcpu::known_mapping(uint64_t va, bool privileged, mmu::ViewSet::Mapping& mapping) {
+    if (frontend::a64::watches_page(cpu_, va)) return false;
+    mmu::WalkResult walk;
+    if (!walk_known(va, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk)) return false;
+    if (!walk.accessed || !cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0)
+        return false;
+    mapping = {.va = va,
+               .pa = walk.pa,
+               .host = cpu_.memory.host(walk.pa, 1),
+               .page_bits = walk.page_bits,
+               .readable = walk.readable(privileged, cpu_.pan),
+               .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa),
+               .non_global = walk.non_global,
+               .may_cache = walk.may_cache(),
+               .large = large_page(walk, va)};
     return true;
 }
 
 /// After faults in two pages that follow each other, enters the next ones that the guest has used before.
 /// Whatever lies around a single fault is not worth entering: of the pages of a boot one in forty would be
 /// used.
-void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged) {
+void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged, bool only_add) {
     const uint64_t here = va & kPageMask, first = here + kPageSize;
     if (std::exchange(last_fault_, here) + kPageSize != here) return;
     last_fault_ = here + kAheadBytes;
     for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
-        if (frontend::a64::watches_page(cpu_, page)) continue;
-        mmu::WalkResult walk;
-        if (!walk_known(page, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk)) continue;
-        if (!walk.accessed || walk.page_bits != jit::kPageBits) continue;
-        if (!cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0) continue;
-        views_.fill_window(view, {.va = page,
-                                  .pa = walk.pa,
-                                  .host = cpu_.memory.host(walk.pa, kPageSize),
-                                  .readable = walk.readable(privileged, cpu_.pan),
-                                  .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa),
-                                  .non_global = walk.non_global,
-                                  .may_cache = walk.may_cache()});
+        mmu::ViewSet::Mapping mapping;
+        if (!known_mapping(page, privileged, mapping) || mapping.page_bits != jit::kPageBits) continue;
+        if (only_add)
+            views_.add_to_window(view, mapping);
+        else
+            views_.fill_window(view, mapping);
     }
 }
 
@@ -215,11 +229,36 @@ bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
 }
 
 /// Runs inside the virtual machine or, where that cannot be, beside it.
-const void* Vcpu::window_fault(jit::GuestState& state, const void* host_pc, uint64_t) {
-    Vcpu& self = *static_cast<Vcpu*>(state.cpu);
+const void* Vcpu::window_fault(const void* host_pc, uint64_t address) {
+    Vcpu& self = *running_;
     ++self.stats_.window_faults;
     self.board_.trace_window_fault(self, host_pc);
-    return self.board_.engine().window_fault(host_pc);
+    jit::Engine& engine = self.board_.engine();
+    const void* next = engine.window_fault(host_pc);
+    return next != nullptr && engine.in_region(host_pc) && self.refill_window(host_pc, address) ? host_pc
+                                                                                                : next;
+}
+
+/// Enters the page that a region's access missed, so that it may be tried again. Only what the guest has used
+/// before, and what moves nothing else: guest registers are not where anybody could find them, and regions
+/// keep what View::window has. The rest is for tier 1.
+bool Vcpu::refill_window(const void* host_pc, uint64_t address) {
+    // It was no use the last time, or the address is not this fault's.
+    if (std::exchange(last_refill_, {host_pc, address}) == std::pair(host_pc, address)) {
+        last_refill_ = {};
+        return false;
+    }
+    for (jit::View* view : {state_.view, state_.user_view}) {
+        const auto va = views_.window_address(view, address);
+        if (!va) continue;
+        const bool privileged = cpu_.el != 0 && view == state_.view;
+        mmu::ViewSet::Mapping mapping;
+        if (!known_mapping(*va, privileged, mapping) || !views_.add_to_window(view, mapping)) return false;
+        ++stats_.window_refills;
+        if (mapping.page_bits == jit::kPageBits) fill_ahead(view, *va, privileged, true);
+        return true;
+    }
+    return false;
 }
 
 /// Would a read at the current EL have the same fault?

@@ -41,7 +41,8 @@ struct TranslationBlock {
     std::unique_ptr<EdgeProfile> profile;
     std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
     backend::CompiledBlock code;
-    std::vector<uint32_t> incoming;               ///< sites of other blocks that may be linked to this one
+    std::vector<uint32_t> slots;     ///< what predict_slots() said of each plain access; empty: nothing
+    std::vector<uint32_t> incoming;  ///< sites of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };

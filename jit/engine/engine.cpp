@@ -19,7 +19,9 @@ Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
       code_(options.code_bytes),
       cache_(memory_),
       tier2_(lock_, memory_, code_, cache_, options_.tier2) {
-    if (tier2_.enabled()) cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
+    if (!tier2_.enabled()) return;
+    cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
+    tier2_.mark_devices = [this](ir::Block& block) { mark_devices(block); };
 }
 
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode, const GuestState* state) {
@@ -36,7 +38,10 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode, const GuestState
         ir_.mode = mode;
         a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask), mode, limit);
         if (!devices_.empty()) mark_devices(ir_);
-        if (state != nullptr && (mode & a64::mode::kWindows) != 0) predict_slots(ir_, *state);
+        if (state != nullptr && (mode & a64::mode::kWindows) != 0) {
+            predict_slots(ir_, *state);
+            if (tier2_.enabled()) block->slots = predicted_slots(ir_);
+        }
         block->first_site = cache_.next_site();
         block->code = backend::compile(ir_, code_, block->first_site, counter);
         if (block->code.status != backend::CompileStatus::TooComplex || limit <= 1) break;
@@ -168,6 +173,7 @@ std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) 
 
 const void* Engine::window_fault(const void* host_pc) {
     const std::lock_guard guard(lock_);
+    if (in_region(host_pc)) return tier2_.side_exit(host_pc);
     const TranslationBlock* block = cache_.owner_of(host_pc, false);
     return block != nullptr ? backend::window_fault(block->code, host_pc) : nullptr;
 }

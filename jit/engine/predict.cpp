@@ -32,4 +32,17 @@ void predict_slots(ir::Block& block, const GuestState& state) {
     }
 }
 
+std::vector<uint32_t> predicted_slots(const ir::Block& block) {
+    std::vector<uint32_t> slots;
+    for (const ir::Inst& i : block.insts)
+        if (ir::is_plain_access(i.op)) slots.push_back(static_cast<uint32_t>(i.imm));
+    return slots;
+}
+
+void set_predicted_slots(ir::Block& block, const std::vector<uint32_t>& slots) {
+    size_t n = 0;
+    for (ir::Inst& i : block.insts)
+        if (ir::is_plain_access(i.op) && n < slots.size()) i.imm = slots[n++];
+}
+
 }  // namespace arclight::jit

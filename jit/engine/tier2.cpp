@@ -166,6 +166,8 @@ void Tier2::drop(HotRegion& hot) {
 }
 
 void Tier2::free_parts(HotRegion& hot) {
+    if (const auto it = by_entry_.find(hot.code.entry); it != by_entry_.end() && it->second == &hot)
+        by_entry_.erase(it);
     if (hot.code.handle != 0 && !compiler_->broken()) compiler_->unload(hot.code.handle);
     if (hot.guard != backend::kNoCounter) {
         by_guard_[hot.guard] = nullptr;
@@ -224,6 +226,14 @@ Tier2::Guarded Tier2::guarded(uint32_t guard) const {
     return {hot.pages, hot.dead ? body : backend::after_guard(hot.stub), body};
 }
 
+/// It cannot be gone: a virtual CPU is in it.
+const void* Tier2::side_exit(const void* pc) const {
+    const auto after = by_entry_.upper_bound(pc);
+    if (after == by_entry_.begin()) return nullptr;
+    const RegionCode& code = std::prev(after)->second->code;
+    return code.contains(pc) ? code.side_exit(pc) : nullptr;
+}
+
 // ---- Making one
 // --------------------------------------------------------------------------------------------
 
@@ -253,6 +263,7 @@ bool Tier2::have_compiler(std::unique_lock<std::mutex>* lock) {
     std::string why;
     try {
         made = options_.make_compiler();
+        made->place_code(code_.regions());
         if (store_ != nullptr) store_->set_fingerprint(made->fingerprint());
     } catch (const std::exception& e) {
         why = e.what();
@@ -300,6 +311,7 @@ bool Tier2::finish(HotRegion& hot, Made& made, uint64_t pa) {
         return false;
     }
     hot.code = *made.code;
+    by_entry_.emplace(hot.code.entry, &hot);
     if (hot.dead) return false;  // collect() frees it
     if (options_.perf_map) {
         if (std::FILE* map = std::fopen(fmt::format("/tmp/perf-{}.map", getpid()).c_str(), "a")) {

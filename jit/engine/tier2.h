@@ -91,6 +91,8 @@ class Tier2 {
     /// The counter for a new block; backend::kNoCounter: it has none.
     uint32_t new_counter(uint32_t mode);
     void attach(TranslationBlock& block);
+    /// Marks the accesses of a block that met a device. With the lock held.
+    std::function<void(ir::Block&)> mark_devices = [](ir::Block&) {};
 
     // ---- With the lock held
     /// Where an exit is to lead that is being linked.
@@ -108,6 +110,8 @@ class Tier2 {
         const void* outside = nullptr;
     };
     Guarded guarded(uint32_t guard) const;
+    /// Where a virtual CPU goes on after the instruction at `pc`, in one of the regions, has faulted.
+    const void* side_exit(const void* pc) const;
 
     struct CpuLink {
         const std::atomic<uint64_t>*
@@ -232,6 +236,7 @@ class Tier2 {
     std::vector<std::unique_ptr<HotRegion>> regions_;
     std::vector<std::unique_ptr<HotRegion>> graves_;
     std::vector<HotRegion*> by_guard_;
+    std::map<const void*, const HotRegion*> by_entry_;  ///< all that have code, the dead ones too
     std::vector<uint32_t> free_guards_;
     std::vector<uint32_t> free_entries_;
     std::vector<const uint8_t*> free_stubs_;

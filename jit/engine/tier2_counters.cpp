@@ -24,9 +24,8 @@ constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 }  // namespace
 
 uint32_t Tier2::new_counter(uint32_t mode) {
-    // Regions look addresses up in the soft TLB, which code that uses windows does not fill.
-    constexpr uint32_t kNot = a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal |
-                              a64::mode::kWindows | a64::mode::kBreakpoints;
+    constexpr uint32_t kNot =
+        a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal | a64::mode::kBreakpoints;
     if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
     constexpr size_t kMost =
         backend::CodeBuffer::kCounters - kEntryCounters - kSideExitCounters - EdgeProfiler::kCounters;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "frontend/a64/translate/translator.h"
+#include "jit/engine/predict.h"
 #include "jit/engine/tier2.h"
 
 namespace arclight::jit {
@@ -126,6 +127,8 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(block.pa, room));
         a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
                              block.mode, block.guest_insns);
+        mark_devices(rb.ir);
+        set_predicted_slots(rb.ir, block.slots);
         hot.members.push_back(&block);
         forming.pages.try_emplace(rb.page(), block.pa & kPageMask);
         forming.known.insert(offset);

@@ -176,12 +176,12 @@ void Lowering::check_at_head() {
         b_.CreateCondBr(same, next, other, likely_);
         b_.SetInsertPoint(other);
         Value* last_byte = b_.CreateAdd(start, c64(span - 1));
-        remember(page, look_up(start, b_.CreateAnd(last_byte, c64(kPageMask)), g.write, 0), span);
+        remember(page, look_up(start, b_.CreateAnd(last_byte, c64(page_mask_)), g.write, 0), span);
         b_.CreateBr(next);
         b_.SetInsertPoint(next);
         if (g.stride == 0) continue;
         const auto step = static_cast<uint64_t>(std::abs(g.stride));
-        Value* room = g.stride < 0 ? offset() : b_.CreateSub(c64(kPageSize - span), offset());
+        Value* room = g.stride < 0 ? offset() : b_.CreateSub(c64(page_size_ - span), offset());
         Value* lasts = b_.CreateAdd(b_.CreateUDiv(room, c64(step)), c64(1));
         left = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, left, lasts);
     }

@@ -1,6 +1,8 @@
 // Guest memory through the soft TLB. Nothing changes a View while the region runs: whatever does (a fill, a
 // TLBI) is done outside, so that what was read there may be kept as long as it is of use. What misses leaves
-// the region.
+// the region. Windows, where they are used, take the place of that: lower_windows.cpp.
+#include <bit>
+
 #include "jit/llvm/lowering.h"
 
 namespace arclight::jit::tier2 {
@@ -23,11 +25,16 @@ Lowering::LastPage& Lowering::last_page(unsigned number) {
 void Lowering::remember(const LastPage& last, const Page& page, unsigned span) {
     b_.CreateStore(b_.CreateNeg(page.tag), last.minus_tag);
     b_.CreateStore(page.addend, last.addend);
-    b_.CreateStore(c64(kPageSize - (span - 1)), last.limit);
+    b_.CreateStore(c64(page_size_ - (span - 1)), last.limit);
 }
 
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
 Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux) {
+    if (windows_) {
+        Value* slot = b_.CreateAnd(address, c64(page_mask_));
+        guard(b_.CreateICmpEQ(slot, wanted));
+        return {slot, window_of(address, 0, aux)};
+    }
     llvm::MDNode* nothing = llvm::MDNode::get(context_, {});
     const auto invariant = [&](Value* from, size_t offset) {
         auto* load = b_.CreateAlignedLoad(
@@ -75,6 +82,10 @@ void Lowering::check_group(Group& g) {
     const auto pointer = [&](Value* base, Value* offset) {
         return b_.CreateIntToPtr(b_.CreateAdd(base, offset), b_.getPtrTy());
     };
+    if (windows_) {
+        g.host = pointer(window_of(address, g.foreseen, 0), address);
+        return;
+    }
     if (g.page == kNoPage) {
         g.host = pointer(look_up(address, wanted(), g.write, 0).addend, address);
         return;
@@ -105,6 +116,11 @@ Value* Lowering::host_address(const Inst& i, Ref index, unsigned bytes, bool wri
     if ((i.aux & ir::kMemSpBase) != 0) guard(b_.CreateICmpEQ(b_.CreateAnd(slot_value(31), c64(15)), c64(0)));
     BlockInfo& info = info_[current_];
     const uint32_t number = info.group_of[index];
+    if (number == kNoGroup && windows_) {
+        const uint64_t foreseen =
+            ir::is_plain_access(i.op) && (i.aux & ir::kMemUnprivileged) == 0 ? i.imm : 0;
+        return window_address(i.args[0], bytes, foreseen, i.aux, aligned);
+    }
     if (number == kNoGroup) return host_address_alone(i.args[0], bytes, write, i.aux, aligned);
     Group& g = info.groups[number];
     if (g.host == nullptr) check_group(g);
@@ -128,7 +144,8 @@ void Lowering::guest_store(Value* host, Value* v, unsigned offset) {
 }
 
 Value* Lowering::load_integer(Value* host, const Inst& i, unsigned offset) {
-    const unsigned bits = 8u << ir::mem_size_log2(i.aux);
+    const unsigned log2 = ir::mem_size_log2(i.aux), bits = 8u << log2;
+    if (windows_) return window_load(host, log2, (i.aux & ir::kMemSigned) != 0, i.type != Type::I32, offset);
     llvm::Type* type = i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty();
     Value* v = guest_load(host, b_.getIntNTy(bits), offset);
     if (bits == type->getIntegerBitWidth()) return v;
@@ -147,18 +164,22 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         b_.CreateFence(order, serial ? llvm::SyncScope::SingleThread : llvm::SyncScope::System);
     };
     const auto vector_unit = [&](Value* host, unsigned offset) -> Value* {
+        if (windows_) return window_load_vector(host, log2, offset);
         if (log2 == 4) return guest_load(host, v128_, offset);
         if (log2 == 3) return zext_lane(guest_load(host, b_.getDoubleTy(), offset));
         return zext_lane(guest_load(host, b_.getIntNTy(8u << log2), offset));
     };
     const auto store_vector_unit = [&](Value* host, Value* v, unsigned offset) {
+        if (windows_) return window_store_vector(host, v, log2, offset);
         if (log2 < 4) v = b_.CreateExtractElement(b_.CreateBitCast(v, int_vector(log2)), uint64_t{0});
         guest_store(host, v, offset);
     };
     const auto store_unit = [&](Value* host, Ref r, unsigned offset) {
         Value* v = i64(r);
+        if (windows_) return window_store(host, v, log2, offset);
         guest_store(host, log2 == 3 ? v : b_.CreateTrunc(v, b_.getIntNTy(8u << log2)), offset);
     };
+    if (ir::is_plain_access(i.op) && (i.aux & ir::kMemDevice) != 0) throw Unsupported{};
     switch (i.op) {
         case Op::Load:
             def(index, load_integer(address(false), i, 0));
@@ -214,9 +235,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             llvm::Type* type = b_.getIntNTy(8u * unit);
             Value* expected = b_.CreateZExtOrTrunc(i64(i.args[1]), type);
             Value* desired = b_.CreateZExtOrTrunc(i64(i.args[2]), type);
-            const auto order = llvm::AtomicOrdering::SequentiallyConsistent;
-            Value* r = b_.CreateAtomicCmpXchg(host, expected, desired, llvm::Align(unit), order, order);
-            r = b_.CreateExtractValue(r, 0);
+            Value* r = compare_exchange(host, expected, desired, unit);
             def(index, b_.CreateZExtOrTrunc(r, i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty()));
             return true;
         }
@@ -224,6 +243,10 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             Value* host = host_address(i, index, 1, true, true);
             host = b_.CreateIntToPtr(
                 b_.CreateAnd(b_.CreatePtrToInt(host, b_.getInt64Ty()), c64(~uint64_t{63})), b_.getPtrTy());
+            if (windows_) {
+                window_zero_block(host);
+                return true;
+            }
             auto* type = llvm::FixedVectorType::get(b_.getInt64Ty(), 4);
             guest_store(host, llvm::Constant::getNullValue(type), 0);
             guest_store(host, llvm::Constant::getNullValue(type), 32);
@@ -244,13 +267,31 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
 // ---- Exclusives and atomics, as in tier 1 (backend/x64/emit_atomic.cpp)
 // ----------------------------------------------
 
+/// What was there before.
+Value* Lowering::compare_exchange(Value* host, Value* expected, Value* desired, unsigned unit) {
+    if (windows_) {
+        llvm::Type* word = b_.getInt64Ty();
+        return window_compare_exchange(host, b_.CreateZExtOrTrunc(expected, word),
+                                       b_.CreateZExtOrTrunc(desired, word),
+                                       static_cast<unsigned>(std::countr_zero(unit)));
+    }
+    const auto order = llvm::AtomicOrdering::SequentiallyConsistent;
+    Value* r = b_.CreateAtomicCmpXchg(host, expected, desired, llvm::Align(unit), order, order);
+    return b_.CreateExtractValue(r, 0);
+}
+
 void Lowering::load_exclusive(const Inst& i, Ref index) {
     const unsigned unit = 1u << ir::mem_size_log2(i.aux);
     Value* address = i64(i.args[0]);
     Value* host = host_address(i, index, unit, false, true);
-    auto* load = b_.CreateAlignedLoad(b_.getIntNTy(8u * unit), host, llvm::Align(unit));
-    load->setAtomic(llvm::AtomicOrdering::Acquire);
-    Value* v = b_.CreateZExtOrTrunc(load, b_.getInt64Ty());
+    Value* v;
+    if (windows_) {
+        v = window_load(host, ir::mem_size_log2(i.aux), false, true, 0);
+    } else {
+        auto* load = b_.CreateAlignedLoad(b_.getIntNTy(8u * unit), host, llvm::Align(unit));
+        load->setAtomic(llvm::AtomicOrdering::Acquire);
+        v = b_.CreateZExtOrTrunc(load, b_.getInt64Ty());
+    }
     store_state(offsetof(GuestState, exclusive_value), v);
     store_state(offsetof(GuestState, exclusive_addr), address);
     def(index, b_.CreateZExtOrTrunc(v, i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty()));
@@ -268,9 +309,8 @@ void Lowering::store_exclusive(const Inst& i, Ref index) {
     Value* expected =
         b_.CreateZExtOrTrunc(load_state(offsetof(GuestState, exclusive_value), b_.getInt64Ty()), type);
     Value* desired = b_.CreateZExtOrTrunc(i64(i.args[1]), type);
-    const auto order = llvm::AtomicOrdering::SequentiallyConsistent;
-    Value* r = b_.CreateAtomicCmpXchg(host, expected, desired, llvm::Align(unit), order, order);
-    Value* failed = b_.CreateZExt(b_.CreateNot(b_.CreateExtractValue(r, 1)), b_.getInt32Ty());
+    Value* found = compare_exchange(host, expected, desired, unit);
+    Value* failed = b_.CreateZExt(b_.CreateICmpNE(found, expected), b_.getInt32Ty());
     BasicBlock* tried = b_.GetInsertBlock();
     b_.CreateBr(done);
     b_.SetInsertPoint(done);
@@ -285,6 +325,13 @@ void Lowering::atomic_rmw(const Inst& i, Ref index) {
     using Rmw = llvm::AtomicRMWInst;
     const unsigned unit = 1u << ir::mem_size_log2(i.aux);
     Value* host = host_address(i, index, unit, true, true);
+    llvm::Type* result = i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty();
+    if (windows_) {
+        Value* old =
+            window_rmw(static_cast<ir::AtomicKind>(i.imm), host, i64(i.args[1]), ir::mem_size_log2(i.aux));
+        def(index, b_.CreateZExtOrTrunc(old, result));
+        return;
+    }
     Value* v = b_.CreateZExtOrTrunc(i64(i.args[1]), b_.getIntNTy(8u * unit));
     Rmw::BinOp op = Rmw::Xchg;
     switch (static_cast<ir::AtomicKind>(i.imm)) {
@@ -303,7 +350,7 @@ void Lowering::atomic_rmw(const Inst& i, Ref index) {
     }
     Value* old =
         b_.CreateAtomicRMW(op, host, v, llvm::Align(unit), llvm::AtomicOrdering::SequentiallyConsistent);
-    def(index, b_.CreateZExtOrTrunc(old, i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty()));
+    def(index, b_.CreateZExtOrTrunc(old, result));
 }
 
 }  // namespace arclight::jit::tier2

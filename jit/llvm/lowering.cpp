@@ -10,7 +10,14 @@
 namespace arclight::jit::tier2 {
 
 Lowering::Lowering(llvm::Module& module, const Region& region)
-    : module_(module), context_(module.getContext()), region_(region), b_(context_), md_(context_) {
+    : module_(module),
+      context_(module.getContext()),
+      region_(region),
+      windows_((region.mode & kModeWindows) != 0),
+      page_size_(windows_ ? uint64_t{1} << kWindowSlotBits : kPageSize),
+      page_mask_(~(page_size_ - 1)),
+      b_(context_),
+      md_(context_) {
     v128_ = llvm::FixedVectorType::get(b_.getDoubleTy(), 2);
     // Guest memory is never GuestState or a View, so that guest stores keep nothing out of registers.
     llvm::MDNode* domain = md_.createAnonymousAliasScopeDomain("arclight");
@@ -298,6 +305,16 @@ bool has_effects(Op op) {
         default: return false;
     }
 }
+
+/// What is more than one store, any of which may fault on its own where windows are used.
+bool stores_twice(Op op) {
+    switch (op) {
+        case Op::StorePair:
+        case Op::StorePairV:
+        case Op::ZeroBlock: return true;
+        default: return false;
+    }
+}
 }  // namespace
 
 /// An instruction with several effects must be done again whole, and alone: a load before it might see the
@@ -305,7 +322,7 @@ bool has_effects(Op op) {
 void Lowering::start_instruction(Ref index) {
     unsigned effects = 0;
     for (Ref k = index + 1; k < block_->insts.size() && inst(k).op != Op::InsnStart; ++k) {
-        if (has_effects(inst(k).op)) ++effects;
+        if (has_effects(inst(k).op)) effects += windows_ && stores_twice(inst(k).op) ? 2 : 1;
     }
     if (effects_ || effects > 1 || ++checkpoint_.age > kCheckpointAge) take_checkpoint();
     effects_ = effects != 0;

@@ -28,6 +28,7 @@ using llvm::Value;
 // The translation mode bits that change code (frontend/a64/translate/translator.h).
 inline constexpr uint32_t kModeFpSlow = 1u << 3;
 inline constexpr uint32_t kModeSerial = 1u << 8;
+inline constexpr uint32_t kModeWindows = 1u << 11;
 
 /// NZCV, not computed before somebody asks. The kinds up to kLastDynamic may be a block's last word and then
 /// are held as (kind, a, b) in three variables.
@@ -188,9 +189,29 @@ class Lowering {
     Value* guest_load(Value* host, llvm::Type* type, unsigned offset = 0);
     void guest_store(Value* host, Value* v, unsigned offset = 0);
     Value* load_integer(Value* host, const Inst& i, unsigned offset);
+    Value* compare_exchange(Value* host, Value* expected, Value* desired, unsigned unit);
     void atomic_rmw(const Inst& i, Ref index);
     void store_exclusive(const Inst& i, Ref index);
     void load_exclusive(const Inst& i, Ref index);
+
+    // ---- lower_windows.cpp
+    Value* window_of(Value* address, uint64_t foreseen, uint32_t aux);
+    Value* window_address(Ref ref, unsigned bytes, uint64_t foreseen, uint32_t aux, bool aligned);
+    /// How an instruction that may fault is told to LLVM: AT&T syntax, $0 and so on are its operands.
+    struct FaultingInst {
+        std::string text, constraints;
+        unsigned operands;     ///< in `constraints`, but for labels and what is clobbered
+        llvm::Type* result;    ///< void: none
+        llvm::Type* accessed;  ///< in memory
+    };
+    Value* may_fault(const FaultingInst& how, const std::vector<Value*>& args);
+    Value* window_load(Value* host, unsigned log2, bool is_signed, bool wide, unsigned offset);
+    Value* window_load_vector(Value* host, unsigned log2, unsigned offset);
+    void window_store(Value* host, Value* v, unsigned log2, unsigned offset);
+    void window_store_vector(Value* host, Value* v, unsigned log2, unsigned offset);
+    void window_zero_block(Value* host);
+    Value* window_compare_exchange(Value* host, Value* expected, Value* desired, unsigned log2);
+    Value* window_rmw(ir::AtomicKind kind, Value* host, Value* v, unsigned log2);
 
     // ---- lower_fp.cpp
     bool lower_fp(const Inst& i, Ref index);
@@ -224,6 +245,9 @@ class Lowering {
     llvm::Module& module_;
     llvm::LLVMContext& context_;
     Region region_;  ///< with the first turns of loops (loop_checks.cpp)
+    const bool windows_;
+    /// How long one addend lasts: a page of the soft TLB, or a slot of the windows.
+    const uint64_t page_size_, page_mask_;
     llvm::IRBuilder<> b_;
     llvm::MDBuilder md_;
     llvm::FixedVectorType* v128_;
@@ -243,6 +267,7 @@ class Lowering {
         bool write = false;
         unsigned accesses = 0;
         unsigned page = kNoPage;  ///< in last_pages_
+        uint64_t foreseen = 0;    ///< Inst::imm of an access, see predict_slots()
         Value* host = nullptr;    ///< of root + lo, once checked
         bool at_head = false;     ///< checked at the block's head, for many turns of its loop
         int64_t stride = 0;       ///< then: bytes from turn to turn

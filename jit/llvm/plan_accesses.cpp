@@ -134,6 +134,7 @@ void Lowering::plan_accesses() {
                     g.lo = lo;
                     g.hi = hi;
                     g.write |= is_write(i.op);
+                    if (g.foreseen == 0) g.foreseen = i.imm;
                     ++g.accesses;
                     info.group_of[r] = static_cast<uint32_t>(it->second);
                     continue;
@@ -141,8 +142,12 @@ void Lowering::plan_accesses() {
             }
             open[root] = info.groups.size();
             info.group_of[r] = static_cast<uint32_t>(info.groups.size());
-            info.groups.push_back(
-                {.root = root, .lo = at, .hi = end, .write = is_write(i.op), .accesses = 1});
+            info.groups.push_back({.root = root,
+                                   .lo = at,
+                                   .hi = end,
+                                   .write = is_write(i.op),
+                                   .accesses = 1,
+                                   .foreseen = i.imm});
         }
         for (Group& g : info.groups) {
             g.page = page_for(block, registers, g.root, g.write, stable);

@@ -2,6 +2,8 @@
 
 #include <llvm/Analysis/AliasAnalysis.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
+#include <llvm/ExecutionEngine/Orc/MapperJITLinkMemoryManager.h>
+#include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/PassManager.h>
 #include <llvm/IR/Verifier.h>
@@ -24,6 +26,7 @@
 #include <llvm/Transforms/Utils/LoopSimplify.h>
 
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <system_error>
 #include <unordered_map>
@@ -42,6 +45,7 @@ class LlvmRegionCompiler final : public RegionCompiler {
     std::string compile(const Region& region, RegionDump* dump) override;
     std::optional<RegionCode> load(const std::string& object) override;
     void unload(uint64_t handle) override;
+    void place_code(std::span<uint8_t> memory) override { memory_ = memory; }
     const std::string& fingerprint() const override { return fingerprint_; }
     bool broken() const override;
     void give_up() override;
@@ -49,9 +53,12 @@ class LlvmRegionCompiler final : public RegionCompiler {
   private:
     void optimise(llvm::Function& f);
     void remove(uint64_t handle);
+    void start_linker();
 
     std::unique_ptr<llvm::TargetMachine> target_;
-    std::unique_ptr<orc::LLJIT> jit_;
+    std::unique_ptr<orc::LLJIT> jit_;  ///< null until there is something to load
+    std::span<uint8_t> memory_;        ///< empty: anywhere
+    orc::JITTargetMachineBuilder builder_;
     llvm::LoopAnalysisManager loops_;
     llvm::FunctionAnalysisManager functions_;
     llvm::CGSCCAnalysisManager sccs_;
@@ -88,21 +95,39 @@ void initialise_once() {
         llvm::install_bad_alloc_error_handler(on_fatal_error);
         llvm::InitializeNativeTarget();
         llvm::InitializeNativeTargetAsmPrinter();
+        llvm::InitializeNativeTargetAsmParser();
     });
 }
 
-LlvmRegionCompiler::LlvmRegionCompiler() {
+/// A part of the code buffer, for as long as that lasts.
+class Placed final : public orc::InProcessMemoryMapper {
+  public:
+    Placed(std::span<uint8_t> memory, size_t page_bytes) : InProcessMemoryMapper(page_bytes), rest_(memory) {}
+    void reserve(size_t bytes, OnReservedFunction done) override {
+        if (bytes > rest_.size())
+            return done(llvm::createStringError(std::errc::not_enough_memory, "no room for regions"));
+        const std::span<uint8_t> taken = rest_.first(bytes);
+        rest_ = rest_.subspan(bytes);
+        done(orc::ExecutorAddrRange(orc::ExecutorAddr::fromPtr(taken.data()), taken.size()));
+    }
+
+  private:
+    std::span<uint8_t> rest_;
+};
+
+orc::JITTargetMachineBuilder detect_host() {
     initialise_once();
-    orc::JITTargetMachineBuilder builder = take(orc::JITTargetMachineBuilder::detectHost());
+    return take(orc::JITTargetMachineBuilder::detectHost());
+}
+
+LlvmRegionCompiler::LlvmRegionCompiler() : builder_(detect_host()) {
+    orc::JITTargetMachineBuilder& builder = builder_;
     builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
     builder.setRelocationModel(llvm::Reloc::PIC_);
     builder.setCodeModel(llvm::CodeModel::Small);
     // Regions use what tier 1 asks for, and no vectors wider than the guest's.
     builder.getFeatures().AddFeature("avx512f", false);
     target_ = take(builder.createTargetMachine());
-    jit_ = take(orc::LLJITBuilder().setJITTargetMachineBuilder(builder).create());
-    // It comes back as the result too, where it is counted.
-    jit_->getExecutionSession().setErrorReporter([](llvm::Error e) { llvm::consumeError(std::move(e)); });
     fingerprint_ = builder.getTargetTriple().str() + "/" + builder.getCPU() + "/" +
                    builder.getFeatures().getString() + "/" LLVM_VERSION_STRING;
 
@@ -123,6 +148,22 @@ LlvmRegionCompiler::LlvmRegionCompiler() {
     passes_.addPass(llvm::createFunctionToLoopPassAdaptor(std::move(loop_passes), /*UseMemorySSA=*/true));
     passes_.addPass(llvm::EarlyCSEPass(true));
     passes_.addPass(llvm::SimplifyCFGPass());
+}
+
+void LlvmRegionCompiler::start_linker() {
+    orc::LLJITBuilder builder;
+    builder.setJITTargetMachineBuilder(builder_);
+    if (!memory_.empty()) {
+        builder.setObjectLinkingLayerCreator([this](orc::ExecutionSession& session, const llvm::Triple&) {
+            constexpr size_t kUnit = size_t{1} << 20;
+            return std::make_unique<orc::ObjectLinkingLayer>(
+                session, std::make_unique<orc::MapperJITLinkMemoryManager>(
+                             kUnit, std::make_unique<Placed>(memory_, kPageSize)));
+        });
+    }
+    jit_ = take(builder.create());
+    // It comes back as the result too, where it is counted.
+    jit_->getExecutionSession().setErrorReporter([](llvm::Error e) { llvm::consumeError(std::move(e)); });
 }
 
 void LlvmRegionCompiler::optimise(llvm::Function& f) {
@@ -186,9 +227,23 @@ std::optional<RegionCode> LlvmRegionCompiler::load(const std::string& object) {
         llvm::consumeError(file.takeError());
         return std::nullopt;
     }
-    for (const auto& section : (*file)->sections())
-        if (section.isText()) code.bytes += section.getSize();
+    tier2::CodeEnd end{};
+    for (const auto& section : (*file)->sections()) {
+        if (!section.isText() || section.getSize() == 0) continue;
+        code.bytes += section.getSize();
+        auto text = section.getContents();
+        if (!text) {
+            llvm::consumeError(text.takeError());
+            return std::nullopt;
+        }
+        if (text->size() < sizeof end) return std::nullopt;
+        std::memcpy(&end, text->data() + text->size() - sizeof end, sizeof end);
+    }
+    const size_t tail = sizeof end + end.faults * sizeof(FaultingAccess);
+    if (end.magic != tier2::CodeEnd::kMagic || end.function + tail > code.bytes) return std::nullopt;
+    code.bytes -= end.function;
     const std::lock_guard guard(lock_);
+    if (jit_ == nullptr) start_linker();
     code.handle = next_handle_++;
     // A library each: every region's function has the same name.
     auto library = jit_->createJITDylib("region" + std::to_string(code.handle));
@@ -204,6 +259,8 @@ std::optional<RegionCode> LlvmRegionCompiler::load(const std::string& object) {
         return std::nullopt;
     }
     code.entry = address->toPtr<const void*>();
+    const auto* faults = static_cast<const uint8_t*>(code.entry) + code.bytes - tail;
+    code.faults = {reinterpret_cast<const FaultingAccess*>(faults), end.faults};
     return code;
 }
 

@@ -4,13 +4,15 @@
 // its arguments in kRegionStateReg and kRegionViewReg, keeps rsp and rbp, and returns the virtual address of
 // the guest instruction to go on at (jit/region_abi.h), with the guest's registers in GuestState. Everything
 // that is rare (a soft TLB miss, a NaN, an instruction that is not lowered) leaves the region before the
-// instruction in question: tier 1 executes it, and faults are raised there. So a region calls nothing and
-// needs no tables to be precise.
+// instruction in question: tier 1 executes it, and faults are raised there. So a region calls nothing.
+// Where it reaches memory through windows, what is not mapped faults; RegionCode::faults says how it is left
+// then.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "jit/llvm/region.h"
@@ -22,6 +24,14 @@ struct RegionCode {
     const void* entry = nullptr;
     size_t bytes = 0;
     uint64_t handle = 0;
+    std::span<const FaultingAccess> faults;  ///< in the code's own memory
+
+    bool contains(const void* pc) const {
+        return static_cast<size_t>(static_cast<const uint8_t*>(pc) - static_cast<const uint8_t*>(entry)) <
+               bytes;
+    }
+    /// Where to go on after the instruction at `pc` faulted; null: it is none that may.
+    const void* side_exit(const void* pc) const;
 };
 
 struct RegionDump {
@@ -37,6 +47,9 @@ class RegionCompiler {
     /// An object file; empty when the region's first instruction is not one that tier 2 knows.
     virtual std::string compile(const Region& region, RegionDump* dump = nullptr) = 0;
     virtual std::optional<RegionCode> load(const std::string& object) = 0;
+    /// Where code is put from now on; before the first load(). Else it is put anywhere. It must stay as long
+    /// as the compiler, and be readable, writable and executable.
+    virtual void place_code(std::span<uint8_t> memory) { (void)memory; }
     /// No thread may be in the code any more.
     virtual void unload(uint64_t handle) = 0;
     /// Names the host CPU and LLVM's version: object files of another one are of no use.

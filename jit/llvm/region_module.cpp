@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <mutex>
@@ -59,6 +60,13 @@ uint64_t hash_of(const char* path) {
     return hash;
 }
 }  // namespace
+
+const void* RegionCode::side_exit(const void* pc) const {
+    const auto* start = static_cast<const uint8_t*>(entry);
+    const auto offset = static_cast<uint64_t>(static_cast<const uint8_t*>(pc) - start);
+    const auto it = std::ranges::lower_bound(faults, offset, {}, &FaultingAccess::access);
+    return it != faults.end() && it->access == offset ? start + it->side_exit : nullptr;
+}
 
 uint64_t region_build() {
     const std::string module = module_beside_program();

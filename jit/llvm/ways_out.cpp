@@ -4,6 +4,7 @@
 #include <llvm/Object/StackMapParser.h>
 #include <xbyak/xbyak.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <map>
@@ -381,12 +382,35 @@ T take(llvm::Expected<T> value) {
     if (!value) throw std::runtime_error("LLVM's object file: " + llvm::toString(value.takeError()));
     return std::move(*value);
 }
+
+/// What the relocations of kFaultSection say, all of them addresses in the code.
+std::vector<FaultingAccess> faults_of(const Elf& file, const Section& relocations, size_t code_bytes,
+                                      uint64_t function) {
+    std::map<uint64_t, uint64_t> words;  // of the section: what belongs there
+    const Section* symbols = take(file.getSection(relocations.sh_link));
+    for (const llvm::object::ELF64LE::Rela& r : take(file.relas(relocations))) {
+        if (r.getType(false) != llvm::ELF::R_X86_64_64) refuse("a table that is not expected");
+        const auto* symbol = take(file.getRelocationSymbol(r, symbols));
+        const uint64_t to = (symbol != nullptr ? symbol->st_value : 0) + static_cast<uint64_t>(r.r_addend);
+        if (to < function || to >= code_bytes) refuse("a table that leads out of the code");
+        words[r.r_offset] = to - function;
+    }
+    std::vector<FaultingAccess> faults;
+    for (auto it = words.begin(); it != words.end(); ++it) {
+        const uint64_t access = it->second;
+        if (it->first % 16 != 0 || ++it == words.end() || it->first % 16 != 8)
+            refuse("a table that is not expected");
+        faults.push_back({static_cast<uint32_t>(access), static_cast<uint32_t>(it->second)});
+    }
+    std::ranges::sort(faults, {}, &FaultingAccess::access);
+    return faults;
+}
 }  // namespace
 
 std::string add_ways_out(const std::string& object, const std::vector<WayOut>& ways) {
     const Elf file = take(Elf::create(object));
     const llvm::ArrayRef<Section> sections = take(file.sections());
-    const Section *text = nullptr, *maps_at = nullptr;
+    const Section *text = nullptr, *maps_at = nullptr, *faults_at = nullptr;
     std::vector<const Section*> unwanted;
     for (const Section& s : sections) {
         const llvm::StringRef name = take(file.getSectionName(s));
@@ -396,13 +420,13 @@ std::string add_ways_out(const std::string& object, const std::vector<WayOut>& w
         } else if (name.ends_with(".llvm_stackmaps")) {
             unwanted.push_back(&s);
             if (s.sh_type == llvm::ELF::SHT_PROGBITS) maps_at = &s;
+        } else if (name.ends_with(kFaultSection)) {
+            unwanted.push_back(&s);
+            if (s.sh_type == llvm::ELF::SHT_RELA) faults_at = &s;
         }
     }
     if (text == nullptr) refuse("no code");
-    if (maps_at == nullptr) {
-        if (!ways.empty()) refuse("no stack maps");
-        return object;
-    }
+    if (maps_at == nullptr) refuse("no stack maps");  // even an endless loop can be interrupted
     uint64_t function = ~uint64_t{0};
     for (const Section& s : sections) {
         if (s.sh_type != llvm::ELF::SHT_SYMTAB) continue;
@@ -444,7 +468,12 @@ std::string add_ways_out(const std::string& object, const std::vector<WayOut>& w
         std::memcpy(code.data() + after - 4, &distance, sizeof distance);
     }
     writer.finish();
-    code.resize(first + writer.getSize());
+    code.resize((first + writer.getSize() + 7) & ~size_t{7});
+    std::vector<FaultingAccess> faults;
+    if (faults_at != nullptr) faults = faults_of(file, *faults_at, old_text.size(), function);
+    code.append(reinterpret_cast<const char*>(faults.data()), faults.size() * sizeof(FaultingAccess));
+    const CodeEnd end{static_cast<uint32_t>(function), static_cast<uint32_t>(faults.size()), CodeEnd::kMagic};
+    code.append(reinterpret_cast<const char*>(&end), sizeof end);
 
     std::string result = object;
     result.resize((result.size() + kAlignment - 1) & ~(kAlignment - 1));

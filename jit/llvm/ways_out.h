@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "jit/region_abi.h"
+
 namespace arclight::jit::tier2 {
 
 /// How NZCV is told at a way out: as in Flags::Kind up to FCmp64.
@@ -39,8 +41,21 @@ struct WayOut {
 /// The room that a statepoint takes, for a jump.
 inline constexpr unsigned kWayOutBytes = 5;
 
+/// The section in which asm gotos say where an instruction that may fault is and where to go on then: two
+/// addresses for each (lower_windows.cpp).
+inline constexpr const char* kFaultSection = ".guest_ex";
+
+/// At the very end of the code: so many FaultingAccess lie before it, by rising `access`.
+struct CodeEnd {
+    uint32_t function;  ///< where it begins in the section
+    uint32_t faults;
+    uint64_t magic;
+    static constexpr uint64_t kMagic = 0x3c6b'1f9e'52d8'a704;
+};
+
 /// Writes the ways out into an object file with the function `region`, whose statepoints' numbers are indices
-/// in `ways`, and takes its stack maps away. Throws std::runtime_error if it is not as it should be.
+/// in `ways`, and takes its stack maps away; the table of instructions
+/// that may fault goes behind the code. Throws std::runtime_error if it is not as it should be.
 std::string add_ways_out(const std::string& object, const std::vector<WayOut>& ways);
 
 }  // namespace arclight::jit::tier2

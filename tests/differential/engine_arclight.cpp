@@ -24,6 +24,7 @@
 #include "tests/differential/case.h"
 #include "tests/differential/guest_access.h"
 #include "tests/differential/random.h"
+#include "tests/jit/fault_exits.h"
 
 namespace arclight::differential {
 namespace {
@@ -58,7 +59,9 @@ struct Variant {
     bool no_tlb;      ///< all accesses take the slow path
     bool interrupts;  ///< leave at every block boundary
     bool serial;
-    bool tier2;  ///< every block is also the entry of a region, with the blocks translated before it
+    bool tier2;    ///< every block is also the entry of a region, with the blocks translated before it
+    bool windows;  ///< regions reach memory through windows
+    enum class Foreseen : uint8_t { Nothing, Right, Wrong } foreseen;
 
     explicit Variant(uint64_t index) {
         Rng rng(index ^ 0x5eed);
@@ -67,7 +70,33 @@ struct Variant {
         interrupts = rng.chance(12);
         serial = rng.chance(50);
         tier2 = rng.below(10'000) < tier2_share();
+        windows = tier2 && rng.chance(50);
+        foreseen = static_cast<Foreseen>(rng.below(3));
     }
+};
+
+/// The arena's slot of windows on the host, where all but the arena faults; and a little of its neighbours.
+class Window {
+  public:
+    Window() {
+        void* p =
+            mmap(nullptr, kSlot + 2 * kMargin, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED) throw std::bad_alloc();
+        start_ = static_cast<uint8_t*>(p);
+        if (mprotect(arena(), DIFF_ARENA_BYTES, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+    }
+    ~Window() { munmap(start_, kSlot + 2 * kMargin); }
+    Window(const Window&) = delete;
+    Window& operator=(const Window&) = delete;
+
+    static constexpr uint64_t kNumber = uint64_t{DIFF_ARENA_VA} >> jit::kWindowSlotBits;
+    static_assert(kNumber < jit::kWindowSlots / 2);
+    uint8_t* arena() { return start_ + kMargin + (DIFF_ARENA_VA & (kSlot - 1)); }
+    uint64_t sum() { return reinterpret_cast<uint64_t>(arena()) - DIFF_ARENA_VA; }
+
+  private:
+    static constexpr uint64_t kSlot = uint64_t{1} << jit::kWindowSlotBits, kMargin = jit::kPageSize;
+    uint8_t* start_;
 };
 
 class ArclightEngine final : public Engine {
@@ -85,6 +114,8 @@ class ArclightEngine final : public Engine {
         state_.user_view = &view_;
         for (uint64_t i = 0; i < jit::kJumpCacheEntries; ++i)
             view_.jump_cache[i] = jit::JumpCacheEntry::empty(i);
+        for (uint64_t i = 0; i < jit::kWindowSlots; ++i) view_.window[i] = jit::testing::window_poison(i);
+        view_.window[Window::kNumber] = window_.sum();
         fill_runtime_table();
     }
 
@@ -160,7 +191,10 @@ class ArclightEngine final : public Engine {
         std::memcpy(s.v, state_.v, sizeof s.v);
     }
 
-    uint8_t* host_page(unsigned page) { return host_pages_ + 2 * (kArenaPages - 1 - page) * jit::kPageSize; }
+    uint8_t* host_page(unsigned page) {
+        if (variant_.windows) return window_.arena() + page * jit::kPageSize;
+        return host_pages_ + 2 * (kArenaPages - 1 - page) * jit::kPageSize;
+    }
 
     void load_memory(const Batch& batch) {
         for (unsigned p = 0; p < kArenaPages; ++p) {
@@ -182,6 +216,7 @@ class ArclightEngine final : public Engine {
         if (buffer_.hot_used() > kBufferBytes / 4 || buffer_.cold_used() > kBufferBytes / 4) buffer_.reset();
         clear_jump_cache();
         blocks_.clear();
+        faults_.clear();
         for (const uint64_t handle : loaded_) regions_->unload(handle);
         loaded_.clear();
         sites_.clear();
@@ -282,11 +317,15 @@ class ArclightEngine final : public Engine {
     void make_region(const Block& entry) {
         jit::Region region;
         region.pa = entry.pc;
-        region.mode = entry.mode;
+        region.mode = entry.mode | (variant_.windows ? a64::mode::kWindows : 0);
         const auto add = [&](const Block& b) {
             region.blocks.push_back({static_cast<int64_t>(b.pc - (entry.pc & jit::kPageMask)), b.ir});
             region.indirect_targets.push_back(region.blocks.back().offset);
             region.return_sites.push_back(region.blocks.back().offset);
+            if (!variant_.windows || variant_.foreseen == Variant::Foreseen::Nothing) return;
+            for (ir::Inst& i : region.blocks.back().ir.insts)
+                if (ir::is_plain_access(i.op))
+                    i.imm = Window::kNumber + 1 + (variant_.foreseen == Variant::Foreseen::Wrong);
         };
         add(entry);
         for (const Block& b : blocks_)
@@ -299,6 +338,7 @@ class ArclightEngine final : public Engine {
         const auto loaded = regions_->load(object);
         if (!loaded) return broken("a region's object file does not load");
         loaded_.push_back(loaded->handle);
+        faults_.add(*loaded);
         backend::divert(entry.code, backend::emit_region_stub(
                                         buffer_, {loaded->entry, entry.code.body, backend::kNoCounter}));
     }
@@ -474,6 +514,8 @@ class ArclightEngine final : public Engine {
     std::vector<Block> blocks_;
     std::unique_ptr<jit::RegionCompiler> regions_;
     std::vector<uint64_t> loaded_;
+    Window window_;
+    jit::testing::FaultExits faults_;
     std::vector<Site> sites_;
     bool explain_ = false;
     std::string explanation_;

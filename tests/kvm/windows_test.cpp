@@ -52,7 +52,7 @@ struct LastFault {
     const void* answer = nullptr;
 } last;
 
-const void* on_fault(jit::GuestState&, const void* pc, uint64_t address) {
+const void* on_fault(const void* pc, uint64_t address) {
     ++last.count;
     last.pc = pc;
     last.address = address;

@@ -67,6 +67,7 @@ class FakeTables final : public HostTables {
     uint64_t physical_of_page(const uint8_t* host) override {
         return reinterpret_cast<uint64_t>(host) - kRam + kRamPhysical;
     }
+    bool knows_page(const uint8_t*) override { return true; }
     void invalidate(std::span<const uint64_t> addresses) override {
         if (addresses.empty()) {
             remembered_.clear();
@@ -230,6 +231,7 @@ class Model {
             found[{owner->second.first, owner->second.second + (at & (kSlot - 1))}] = leaf;
             if ((at & (kSlot - 1)) + (uint64_t{1} << leaf.bits) > kSlot - kSpan4K)
                 host.errors.push_back("the last page of a slot is mapped");
+            if ((at & (kSlot - 1)) < kSpan4K) host.errors.push_back("the first page of a slot is mapped");
         }
         for (const auto& [key, leaf] : found)
             if (const auto m = entries.find(key); m == entries.end() || !(m->second.leaf == leaf))

@@ -22,12 +22,13 @@ class Regions {
     }
     RegionCompiler& compiler() { return *compiler_; }
     std::string compile(const Region& region) { return compiler_->compile(region, nullptr); }
-    const void* load(const std::string& object) {
+    RegionCode load_code(const std::string& object) {
         const auto code = compiler_->load(object);
         if (!code) throw std::runtime_error("no region");
         loaded_.push_back(code->handle);
-        return code->entry;
+        return *code;
     }
+    const void* load(const std::string& object) { return load_code(object).entry; }
 
   private:
     std::unique_ptr<RegionCompiler> compiler_;

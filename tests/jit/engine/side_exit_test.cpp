@@ -6,9 +6,11 @@
 #include <limits>
 #include <random>
 
+#include "frontend/a64/translate/translator.h"
 #include "jit/engine/region_store.h"
 #include "tests/backend/harness.h"
 #include "tests/jit/engine/region_fixture.h"
+#include "tests/jit/fault_exits.h"
 
 namespace arclight::jit {
 namespace {
@@ -26,10 +28,19 @@ using Build = std::function<void(ir::Builder&)>;
 constexpr uint64_t kMapped = Memory::kBase + 64, kUnmapped = 0x1000;
 constexpr unsigned kEntries = backend::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
 
-/// With `true`, the region's code goes through a file, as in a second run of the program.
-class SideExitTest : public ::testing::TestWithParam<bool> {
+/// The region's code as it comes from the compiler; gone through a file, as in a second run of the program;
+/// or of the kind that reaches memory through windows.
+enum class Kind : uint8_t { Fresh, FromAFile, Windows };
+
+class SideExitTest : public ::testing::TestWithParam<Kind> {
   protected:
-    SideExitTest() { h_.fill_tlb(); }
+    SideExitTest() {
+        h_.fill_tlb();
+        for (uint64_t slot = 0; slot < kWindowSlots; ++slot)
+            h_.view->window[slot] = testing::window_poison(slot);
+        h_.view->window[kMapped >> kWindowSlotBits] =
+            reinterpret_cast<uint64_t>(h_.memory.bytes) - Memory::kBase;
+    }
 
     /// The instruction at offset 0, a store at 4, behind which nothing before may be done again, and a load
     /// at 8 that cannot be done at all: there the region has to be left.
@@ -66,14 +77,18 @@ class SideExitTest : public ::testing::TestWithParam<bool> {
         return read;
     }
 
+    static uint32_t mode() { return GetParam() == Kind::Windows ? frontend::a64::mode::kWindows : 0; }
     const uint8_t* region(const std::vector<std::pair<int64_t, ir::Block>>& blocks,
                           const uint8_t* body = nullptr) {
         Region region = Regions::empty();
+        region.mode = mode();
         for (const auto& [offset, block] : blocks) region.blocks.push_back({offset, block});
         std::string object = regions_.compile(region);
-        if (GetParam()) object = through_a_file(object);
-        const void* entry = regions_.load(object);
-        return backend::emit_region_stub(h_.code, {entry, body, backend::kNoCounter, kEntries, kSideExits});
+        if (GetParam() == Kind::FromAFile) object = through_a_file(object);
+        const RegionCode code = regions_.load_code(object);
+        faults_.add(code);
+        return backend::emit_region_stub(h_.code,
+                                         {code.entry, body, backend::kNoCounter, kEntries, kSideExits});
     }
 
     void start() {
@@ -130,12 +145,14 @@ class SideExitTest : public ::testing::TestWithParam<bool> {
 
     Harness h_;
     Regions regions_;
+    testing::FaultExits faults_;
     uint64_t take_branch_ = 0;
     std::function<void(GuestState&)> tweak_ = [](GuestState&) {};
 };
 
-INSTANTIATE_TEST_SUITE_P(Fresh, SideExitTest, ::testing::Values(false));
-INSTANTIATE_TEST_SUITE_P(FromAFile, SideExitTest, ::testing::Values(true));
+INSTANTIATE_TEST_SUITE_P(Fresh, SideExitTest, ::testing::Values(Kind::Fresh));
+INSTANTIATE_TEST_SUITE_P(FromAFile, SideExitTest, ::testing::Values(Kind::FromAFile));
+INSTANTIATE_TEST_SUITE_P(ThroughWindows, SideExitTest, ::testing::Values(Kind::Windows));
 
 TEST_P(SideExitTest, AFewRegisters) {
     check([](ir::Builder& b) {
