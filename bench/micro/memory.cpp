@@ -76,6 +76,7 @@ class PlainTables final : public HostTables {
     uint64_t physical_of_table(const uint64_t* table) override { return reinterpret_cast<uint64_t>(table); }
     uint64_t* table_at(uint64_t physical) override { return reinterpret_cast<uint64_t*>(physical); }
     uint64_t physical_of_page(const uint8_t* host) override { return reinterpret_cast<uint64_t>(host); }
+    bool knows_page(const uint8_t*) override { return true; }
     void invalidate(std::span<const uint64_t>) override {}
 
   private:

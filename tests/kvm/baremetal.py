@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The bare-metal programs in the KVM world: what they print is what they print in the process world. On the rig all in one
-boot, and here, where /dev/kvm works, with windows and without."""
+boot, and here, where /dev/kvm works, with windows and without, and with every block a region that uses windows."""
 import os, re, subprocess, sys
 import rig
 
@@ -49,6 +49,8 @@ if re.search(r"^kvm +usable", usable, re.M):
     for name, cpus in PROGRAMS:
         for windows in ("on", "off"):
             compare(f"here, --windows {windows}", name, here(name, cpus, "--accel", "kvm", "--windows", windows), right[name])
+        if rig.NIGHTLY or name in ("mmio", "exceptions"):
+            compare("here, tier 2 and windows", name, here(name, cpus, "--accel", "kvm", "--windows", "on", "--jit", "tier2"), right[name])
     print(f"here: {len(PROGRAMS)} programs")
 else:
     print("here:", usable.splitlines()[0])
