@@ -18,11 +18,23 @@ void predict_slots(ir::Block& block, const GuestState& state) {
             case GetX: value[n] = i.imm < 31 ? state.x[i.imm] : state.sp; break;
             case Add:
                 if (i.type != ir::Type::I64) break;
-                if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a + *b;
+                if (const auto a = of(i.args[0]), b = of(i.args[1]); a || b)
+                    value[n] = a.value_or(0) + b.value_or(0);  // an index that is not known moves it little
                 break;
             case Sub:
                 if (i.type != ir::Type::I64) break;
                 if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a - *b;
+                break;
+            case Shl:
+                if (i.type != ir::Type::I64) break;
+                if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a << (*b & 63);
+                break;
+            case ZExt32:
+                if (const auto a = of(i.args[0])) value[n] = static_cast<uint32_t>(*a);
+                break;
+            case SExt32:
+                if (const auto a = of(i.args[0]))
+                    value[n] = static_cast<uint64_t>(static_cast<int32_t>(static_cast<uint32_t>(*a)));
                 break;
             default:
                 if (const auto address = of(i.args[0]); address && ir::is_plain_access(i.op))

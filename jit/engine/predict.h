@@ -10,8 +10,8 @@
 
 namespace arclight::jit {
 
-/// Sets Inst::imm of plain loads and stores whose address is a register of the block's entry, plus a
-/// constant, to address bits 63:39 plus one. Other accesses keep 0: no guess.
+/// Sets Inst::imm of plain loads and stores whose address is made of registers of the block's entry and
+/// constants to address bits 63:39 plus one. Other accesses keep 0: no guess.
 void predict_slots(ir::Block& block, const GuestState& state);
 
 /// The guesses of a block's accesses in their order, and back into the same block translated again.
