@@ -68,4 +68,12 @@ for nested in (1, 0) if rig.NIGHTLY else (1,):
     for (name, policy), got in zip(POLICIES, results[len(runs):]):
         compare(f"on the rig, npt={nested}, --windows on --mmu {policy}", name, got, right[name])
     print(f"on the rig, npt={nested}: {len(results)} runs in {results[0].seconds:.1f} s")
+
+# Every block a region: LLVM takes its time there.
+if rig.NIGHTLY:
+    for name in ONE_CPU:
+        got, = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--windows", "on", "--jit", "tier2")], [elf(name)],
+                            limit=500, memory=2048, tier2=True)
+        compare("on the rig, tier 2 and windows", name, got, right[name])
+        print(f"on the rig, tier 2 and windows: {name} in {got.seconds:.1f} s")
 sys.exit(failures != 0)

@@ -1,6 +1,6 @@
 """The rig (tests/kvm/rig) for the tests of this folder. The environment says where things are: ARCLIGHT_SOURCE, and
 ARCLIGHT_BUILD, which has the static programs and the bare-metal guests."""
-import atexit, json, os, shlex, shutil, subprocess, sys, tempfile, time
+import atexit, json, os, re, shlex, shutil, subprocess, sys, tempfile, time
 
 SOURCE = os.environ["ARCLIGHT_SOURCE"]
 BUILD = os.environ["ARCLIGHT_BUILD"]
@@ -26,6 +26,25 @@ def static(name):
             skip(f"no {name}: not built")
         subprocess.run(["strip", "-o", path, built], check=True)
     return path
+
+
+def with_tier2():
+    """Files for the rig: the program as users have it, with LLVM, and all libraries of both (a static program has no tier 2)."""
+    module = os.path.join(os.path.dirname(ARCLIGHT), "libarclight_tier2.so")
+    if not os.path.exists(module):
+        skip("built without tier 2")
+    files = []
+    for path in (ARCLIGHT, module):
+        stripped = os.path.join(work, os.path.basename(path))
+        if not os.path.exists(stripped):
+            subprocess.run(["strip", "-o", stripped, path], check=True)
+        files.append(f"{stripped}:/t/{os.path.basename(path)}")
+    needed = subprocess.run(["ldd", ARCLIGHT, module], stdout=subprocess.PIPE, text=True, check=True).stdout
+    for library in sorted(set(re.findall(r"=> (/\S+)", needed))):
+        files.append(f"{library}:/t/lib/{os.path.basename(library)}")
+    for loader in sorted(set(re.findall(r"^\s*(/\S*ld-linux\S*)", needed, re.M))):
+        files.append(f"{loader}:{loader}")
+    return files
 
 
 def guests():
@@ -61,10 +80,10 @@ def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1):
     return Result(done.returncode, done.stdout, time.monotonic() - start)
 
 
-def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true"):
+def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true", tier2=False):
     """`arclight run` with each of these lists of arguments, and then the `last`, in one boot of the rig: its Results, with the
     whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each."""
-    script = ["#!/bin/busybox sh"]
+    script = ["#!/bin/busybox sh", "export LD_LIBRARY_PATH=/t/lib"]
     for n, arguments in enumerate(arclight_arguments):
         words = " ".join(shlex.quote(a) for a in [*arguments, "--stats-json", "/tmp/stats", *last])
         script.append(f"{before}; /bin/busybox rm -f /tmp/stats; /t/arclight run {words} 2>&1; r=$?")
@@ -72,7 +91,8 @@ def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, las
     path = os.path.join(work, "each")
     with open(path, "w") as f:
         f.write("\n".join(script) + "\n")
-    whole = run(path, files=[static("arclight_static") + ":/t/arclight", *files], limit=limit, memory=memory, nested=nested)
+    program = with_tier2() if tier2 else [static("arclight_static") + ":/t/arclight"]
+    whole = run(path, files=[*program, *files], limit=limit, memory=memory, nested=nested)
     if whole.status != 0:
         print("the rig:", whole)
         sys.exit(1)
