@@ -43,6 +43,12 @@ class World {
         return nullptr;
     }
     virtual const char* name() const = 0;
+    /// From now on `what` is called on a CPU's thread that a signal has interrupted where it runs code.
+    /// False: never, since signals' handlers see that themselves.
+    virtual bool on_interrupted(void (*what)(uint64_t pc)) {
+        (void)what;
+        return false;
+    }
     /// Of all CPUs, since start; slightly stale.
     virtual WorldCounts counts() const { return {}; }
 

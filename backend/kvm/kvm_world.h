@@ -27,6 +27,10 @@ class KvmWorld final : public World {
     std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) override;
     mmu::HostTables* host_tables(unsigned cpu) override;
     const char* name() const override { return "kvm"; }
+    bool on_interrupted(void (*what)(uint64_t pc)) override {
+        for (auto& thread : threads_) thread->on_interrupted(what);
+        return true;
+    }
     WorldCounts counts() const override;
 
   private:

@@ -170,6 +170,7 @@ Result<void> ProcessorThread::enter() {
         processor_.run().kvm_dirty_regs = 0;
         if (errno == EINTR || errno == EAGAIN) {
             ++counts_.interrupted;
+            if (on_interrupted_ != nullptr) on_interrupted_(processor_.regs().rip);
             continue;
         }
         return std::unexpected(

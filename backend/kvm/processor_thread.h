@@ -48,6 +48,8 @@ class ProcessorThread {
     /// Ring0::kMostPages.
     void invalidate(std::span<const uint64_t> pages);
 
+    void on_interrupted(void (*what)(uint64_t pc)) { on_interrupted_ = what; }
+
     /// From outside: seconds that `count` ring-0 instructions take, with the way in and out.
     Result<double> time_ring0(uint64_t count);
 
@@ -79,6 +81,7 @@ class ProcessorThread {
     bool has_xsave_ = false;
     uint8_t* stack_ = nullptr;
     const std::function<void()>* body_ = nullptr;
+    void (*on_interrupted_)(uint64_t pc) = nullptr;
     ExitCounts counts_;
 };
 

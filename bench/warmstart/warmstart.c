@@ -1,6 +1,6 @@
-// warmstart SECONDS WINDOW_MS: does the same mixed work over and over, a little of every loop in turn, and
-// prints at the end the least time that each part of it took (milliseconds), and how many of each were done
-// in each window.
+// warmstart SECONDS: does the same mixed work over and over, a little of every loop in turn. Prints at the
+// end when it began (milliseconds by the machine's counter, which starts with the machine), and each part
+// that was done: its number, when it ended (milliseconds since the beginning), and how long it took.
 #include <time.h>
 
 #include "../programs/loops/loops.h"
@@ -9,7 +9,8 @@
 static const struct {
     const char* name;
     double percent;
-} parts[] = {{"nbody", 0.1}, {"alu", 0.2}, {"interp", 0.2}, {"coremk", 0.5}, {"hmm", 0.01}, {"md", 0.01}};
+} parts[] = {{"nbody", 0.1}, {"alu", 0.2},     {"interp", 0.2}, {"coremk", 0.5}, {"hmm", 0.01},
+             {"md", 0.01},   {"sha256", 0.03}, {"fft", 0.01},   {"lbm", 0.01}};
 enum { kParts = sizeof parts / sizeof *parts };
 
 static const struct loop* find(const char* name) {
@@ -26,22 +27,25 @@ static double now(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+static double machine_time(void) {
+    u64 count, frequency;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(count));
+    __asm__ volatile("mrs %0, cntfrq_el0" : "=r"(frequency));
+    return (double)count * 1e3 / (double)frequency;
+}
+
 int main(int argc, char** argv) {
     static struct {
-        double end;
+        double end, cost;
         int part;
-    } done[1 << 20];
-    static double work[1 << 13][kParts];
+    } done[1 << 18];
     const struct loop* loops[kParts];
     u64 sums[kParts];
-    double cost[kParts];
     self_path = argv[0];
-    if (argc != 3) return 2;
-    const double length = atof(argv[1]) * 1e3, window = atof(argv[2]);
-    const int windows = (int)(length / window);
-    if (windows < 1 || windows > (int)(sizeof work / sizeof *work)) return 2;
-    for (int p = 0; p < kParts; p++) loops[p] = find(parts[p].name), cost[p] = 1e9;
-    const double start = now();
+    if (argc != 2) return 2;
+    const double length = atof(argv[1]) * 1e3;
+    for (int p = 0; p < kParts; p++) loops[p] = find(parts[p].name);
+    const double start = now(), began = machine_time();
     long count = 0;
     for (double at = 0; at < length && count < (long)(sizeof done / sizeof *done) - kParts;) {
         for (int p = 0; p < kParts; p++) {
@@ -56,24 +60,12 @@ int main(int argc, char** argv) {
             }
             const double then = at;
             at = now() - start;
-            if (at - then < cost[p]) cost[p] = at - then;
             done[count].end = at;
+            done[count].cost = at - then;
             done[count++].part = p;
         }
     }
-    // How much of each part was done in each window: a part that takes longer is spread over several.
-    for (int p = 0; p < kParts; p++) printf("%.4f%c", cost[p], p == kParts - 1 ? '\n' : ' ');
-    double then = 0;
-    for (long d = 0; d < count; d++) {
-        const double end = done[d].end, rate = 1 / (end > then ? end - then : 1e-6);
-        while (then < end) {
-            const int k = (int)(then / window);
-            const double until = (k + 1) * window < end ? (k + 1) * window : end;
-            if (k < windows) work[k][done[d].part] += (until - then) * rate;
-            then = until > then ? until : end;
-        }
-    }
-    for (int k = 0; k < windows; k++)
-        for (int p = 0; p < kParts; p++) printf("%.4f%c", work[k][p], p == kParts - 1 ? '\n' : ' ');
+    printf("%.1f\n", began);
+    for (long d = 0; d < count; d++) printf("%d %.3f %.4f\n", done[d].part, done[d].end, done[d].cost);
     return 0;
 }

@@ -47,6 +47,7 @@ Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_pt
       memory_(ram_->host(), layout::ram_base, ram_->size(), &stage_) {}
 
 Board::~Board() {
+    if (engine_ != nullptr) engine_->stop_compiling();  // it looks at the CPUs
     if (trace_file_ != nullptr && trace_file_ != stderr) std::fclose(trace_file_);
 }
 
@@ -81,6 +82,13 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         tier2.heat = tier2.heat / tier2.threshold * *options_.jit_threshold;
         tier2.threshold = *options_.jit_threshold;
     }
+    if (tier2.enabled && (options_.stats || !options_.stats_file.empty()))
+        speed_ = std::make_unique<SpeedSamples>();
+    tier2.make_compiler = [this] {
+        auto compiler = jit::make_region_compiler();
+        if (speed_ != nullptr) speed_->note_libraries();
+        return compiler;
+    };
     engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                         .concurrent = options_.cpus > 1,
                                                                         .tier2 = tier2,
@@ -184,8 +192,12 @@ void Board::fail(const std::string& why) {
 Board::End Board::run(const BootState& boot) {
     vcpus_[0]->power_on(boot.entry, boot.x0);
     std::vector<std::thread> threads;
+    if (speed_ != nullptr) speed_->set_code(engine_->code().base(), engine_->code().size());
+    const bool elsewhere = speed_ != nullptr && world_->on_interrupted(SpeedSamples::interrupted);
     for (auto& v : vcpus_)
-        threads.emplace_back([this, &v] {
+        threads.emplace_back([this, &v, elsewhere] {
+            std::optional<SpeedSamples::Thread> samples;
+            if (speed_ != nullptr) samples.emplace(*speed_, v->waits(), elsewhere);
             const auto ran = world_->run_thread(v->index(), [&v] { v->thread_main(); });
             if (!ran) fail(ran.error());
         });

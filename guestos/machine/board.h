@@ -24,6 +24,7 @@
 #include "guestos/boot.h"
 #include "guestos/exit_status.h"
 #include "guestos/machine/process_watch.h"
+#include "guestos/machine/speed_samples.h"
 #include "guestos/options.h"
 #include "guestos/result.h"
 #include "jit/engine/engine.h"
@@ -152,6 +153,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::World> world_;
     std::string world_reason_;
+    std::unique_ptr<SpeedSamples> speed_;  ///< null: nobody asks
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::string failure_;  // under exclusive_lock_ until all CPUs have ended
     std::vector<std::unique_ptr<Vcpu>> vcpus_;

@@ -139,6 +139,26 @@ static Json cpu_counters(const Vcpu& v) {
     return c;
 }
 
+/// Of a run with tier 2 whose statistics were asked for.
+static std::optional<jit::SteadySpeed> steady_speed(const SpeedSamples& samples) {
+    return jit::steady_speed(samples.slices(), SpeedSamples::kSliceSeconds);
+}
+
+static void print_steady(std::FILE* out, const std::optional<jit::SteadySpeed>& steady) {
+    if (steady)
+        fmt::print(out,
+                   "        90 % of the steady speed after {:.1f} s, {:.0f} % of the CPUs' time in regions "
+                   "since then\n",
+                   steady->seconds, 100 * steady->region_share);
+    else
+        fmt::print(out, "        time to the steady speed: not known, too short a run\n");
+}
+
+static Json steady_json(const std::optional<jit::SteadySpeed>& steady) {
+    if (!steady) return nullptr;
+    return {{"seconds_to_90_percent", steady->seconds}, {"region_share", steady->region_share}};
+}
+
 static void print_tier2(std::FILE* out, const jit::Tier2Stats& t, double cpu) {
     fmt::print(
         out,
@@ -150,10 +170,11 @@ static void print_tier2(std::FILE* out, const jit::Tier2Stats& t, double cpu) {
         t.stopped ? ", stopped" : "");
     fmt::print(out,
                "        {:.3f} s of compilation ({:.1f} % of CPU time), p50 {:.1f} ms, p99 {:.1f} ms\n"
-               "        cache: {} regions loaded in {:.3f} s, {} missed, {} files rejected, {} saved\n",
+               "        cache: {} regions loaded in {:.3f} s, {} missed, {} files rejected, {} saved, {} "
+               "withdrawn\n",
                double(t.compile_ns) / 1e9, 100 * double(t.compile_ns + t.cache_ns) / 1e9 / cpu,
                double(t.compile_p50_ns) / 1e6, double(t.compile_p99_ns) / 1e6, t.cache_hits,
-               double(t.cache_ns) / 1e9, t.cache_misses, t.cache_rejects, t.cache_saved);
+               double(t.cache_ns) / 1e9, t.cache_misses, t.cache_rejects, t.cache_saved, t.cache_withdrawn);
 }
 
 static Json tier2_json(const jit::Tier2Stats& t, double cpu) {
@@ -181,7 +202,8 @@ static Json tier2_json(const jit::Tier2Stats& t, double cpu) {
               {"nanoseconds", t.cache_ns},
               {"misses", t.cache_misses},
               {"rejects", t.cache_rejects},
-              {"saved", t.cache_saved}}}};
+              {"saved", t.cache_saved},
+              {"withdrawn", t.cache_withdrawn}}}};
 }
 
 std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
@@ -199,7 +221,10 @@ std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
     const Json counters = counters_of(*world_, e, j["cpus"], bus_);
     j.update(counters);
     j["translation"]["nanoseconds"] = e.translate_ns;
-    if (options_.jit != JitTier::tier1) j["tier2"] = tier2_json(engine_->tier2_stats(), cpu_seconds(usage));
+    if (options_.jit != JitTier::tier1) {
+        j["tier2"] = tier2_json(engine_->tier2_stats(), cpu_seconds(usage));
+        j["tier2"]["steady_speed"] = steady_json(steady_speed(*speed_));
+    }
     j["per_second"] = per_second(counters, seconds);
     if (!lightv.is_null()) j["lightv"] = lightv;
     return j.dump(2);
@@ -228,7 +253,10 @@ void Board::print_stats(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
-    if (options_.jit != JitTier::tier1) print_tier2(out, engine_->tier2_stats(), cpu_seconds(usage));
+    if (options_.jit != JitTier::tier1) {
+        print_tier2(out, engine_->tier2_stats(), cpu_seconds(usage));
+        print_steady(out, steady_speed(*speed_));
+    }
     Json cpus;
     for (const auto& v : vcpus_) cpus.push_back(cpu_counters(*v));
     fmt::print(out, "{:<40}{:>14}{:>14}\n", "counters of all CPUs", "total", "per second");

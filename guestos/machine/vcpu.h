@@ -54,6 +54,7 @@ class Vcpu final : public frontend::a64::Environment {
     void signal_event();  ///< SEV
     void stop_waiting();  ///< wakes it, halted or powered off, to see that the machine stops
     bool halted() const { return halted_; }
+    const std::atomic<bool>& waits() const { return halted_; }
 
     /// Power off, on this CPU's own thread: takes effect after the current instruction.
     void request_power_off() { power_off_requested_ = true; }

@@ -70,7 +70,9 @@ class Engine {
     const void* promote(uint32_t counter);
     /// See Tier2.
     Tier2::Guarded guarded(uint32_t guard);
+    /// What is given must stay until stop_compiling() has returned.
     void add_cpu(const Tier2::CpuLink& cpu);
+    void stop_compiling() { tier2_.quit(); }
     Tier2Stats tier2_stats();
 
     /// Where to go on after the host instruction at host_pc faulted: the slow path of its access, or the side

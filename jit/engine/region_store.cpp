@@ -38,7 +38,7 @@ struct File {
     }
 };
 
-std::string name_of(const RegionStore::Key& entry, const RegionStore::Key& whole) {
+std::string file_of(const RegionStore::Key& entry, const RegionStore::Key& whole) {
     return fmt::format("{:016x}{:016x}-{:016x}{:016x}{}", entry[1], entry[0], whole[1], whole[0], kEnding);
 }
 
@@ -155,8 +155,9 @@ bool RegionStore::knows(const Key& entry) const {
 }
 
 std::optional<RegionStore::Stored> RegionStore::read(const std::string& name, const Key& entry,
-                                                     const Key& whole) const {
+                                                     const Key& whole, bool& gone) const {
     const File file{openat(directory_, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+    gone = file.fd < 0 && errno == ENOENT;
     struct stat about {};
     if (file.fd < 0 || fstat(file.fd, &about) != 0) return std::nullopt;
     if (!S_ISREG(about.st_mode) || about.st_uid != geteuid() || (about.st_mode & 022) != 0)
@@ -198,25 +199,25 @@ std::vector<RegionStore::Stored> RegionStore::load(const Key& entry) {
         if (const auto it = entries_.find(entry); it != entries_.end()) names = it->second;
     }
     for (const Key& whole : names) {
-        const std::string name = name_of(entry, whole);
-        if (auto stored = read(name, entry, whole)) {
+        const std::string name = file_of(entry, whole);
+        bool gone = false;
+        if (auto stored = read(name, entry, whole, gone)) {
             found.push_back(std::move(*stored));
             ++stats_.loaded;
             continue;
         }
         forget(entry, whole);
-        if (faccessat(directory_, name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;  // evicted by another run
+        if (gone) continue;  // evicted by another run, which may have made it again by now
         ++stats_.rejected;
         unlinkat(directory_, name.c_str(), 0);
     }
     return found;
 }
 
-void RegionStore::save(const Key& entry, const Stored& stored) {
+RegionStore::Key RegionStore::save(const Key& entry, const Stored& stored) {
     const std::lock_guard guard(lock_);
-    if (identity_.empty() || stored.shape.size() > kMaxPart || stored.object.size() > kMaxPart) return;
-    const Key whole = hash(stored.shape, seed_);
+    const Key whole = name_of(stored);
+    if (identity_.empty() || stored.shape.size() > kMaxPart || stored.object.size() > kMaxPart) return whole;
     Header header{.magic = kMagic,
                   .version = kVersion,
                   .identity_bytes = static_cast<uint32_t>(identity_.size()),
@@ -232,14 +233,14 @@ void RegionStore::save(const Key& entry, const Stored& stored) {
     {
         const File file{openat(directory_, temporary.c_str(),
                                O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
-        if (file.fd < 0) return;
+        if (file.fd < 0) return whole;
         written = write_all(file.fd, {reinterpret_cast<const char*>(&header), sizeof header}) &&
                   write_all(file.fd, content);
     }
-    const std::string name = name_of(entry, whole);
+    const std::string name = file_of(entry, whole);
     if (!written || renameat(directory_, temporary.c_str(), directory_, name.c_str()) != 0) {
         unlinkat(directory_, temporary.c_str(), 0);
-        return;
+        return whole;
     }
     ++stats_.saved;
     {
@@ -247,20 +248,27 @@ void RegionStore::save(const Key& entry, const Stored& stored) {
         std::vector<Key>& variants = entries_[entry];
         if (std::find(variants.begin(), variants.end(), whole) == variants.end()) variants.push_back(whole);
         if (variants.size() > kVariants) {
-            unlinkat(directory_, name_of(entry, variants.front()).c_str(), 0);
+            unlinkat(directory_, file_of(entry, variants.front()).c_str(), 0);
             variants.erase(variants.begin());
         }
     }
     bytes_ += sizeof header + content.size();
     if (!sized_ || bytes_ > options_.max_bytes) evict();
+    return whole;
 }
 
 void RegionStore::remove(const Key& entry, const Stored& stored) {
     const std::lock_guard guard(lock_);
-    const Key whole = hash(stored.shape, seed_);
+    const Key whole = name_of(stored);
     forget(entry, whole);
-    unlinkat(directory_, name_of(entry, whole).c_str(), 0);
+    unlinkat(directory_, file_of(entry, whole).c_str(), 0);
     ++stats_.rejected;
+}
+
+void RegionStore::withdraw(const Key& entry, const Key& whole) {
+    const std::lock_guard guard(lock_);
+    forget(entry, whole);
+    if (unlinkat(directory_, file_of(entry, whole).c_str(), 0) == 0) ++stats_.withdrawn;
 }
 
 /// Down to nine tenths, the files used least recently first. Other runs may do the same at once.

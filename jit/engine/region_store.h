@@ -47,12 +47,16 @@ class RegionStore {
     };
     /// All regions entered there; a file that is not as it must be is removed.
     std::vector<Stored> load(const Key& entry);
-    void save(const Key& entry, const Stored& stored);
+    /// Returns what names it beside its entry.
+    Key save(const Key& entry, const Stored& stored);
+    Key name_of(const Stored& stored) const { return hash(stored.shape, seed_); }
+    /// A region turned out not to be worth while.
+    void withdraw(const Key& entry, const Key& whole);
     /// What load() returned turned out not to be code.
     void remove(const Key& entry, const Stored& stored);
 
     struct Stats {
-        uint64_t loaded = 0, saved = 0, rejected = 0, evicted = 0;
+        uint64_t loaded = 0, saved = 0, rejected = 0, evicted = 0, withdrawn = 0;
     };
     Stats stats() const;
 
@@ -65,7 +69,7 @@ class RegionStore {
     RegionStore(const Options& options, int directory);
     void list();
     void forget(const Key& entry, const Key& whole);
-    std::optional<Stored> read(const std::string& name, const Key& entry, const Key& whole) const;
+    std::optional<Stored> read(const std::string& name, const Key& entry, const Key& whole, bool& gone) const;
     void evict();
 
     const Options options_;

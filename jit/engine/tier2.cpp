@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <system_error>
+#include <utility>
 
 #include "frontend/a64/translate/translator.h"
 
@@ -57,20 +58,24 @@ Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuff
     }
     try {
         worker_ = std::thread([this] { work(); });
+        pthread_setname_np(worker_.native_handle(), "tier 2");
     } catch (const std::system_error& e) {
         stop(fmt::format("no thread for it: {}", e.what()));
     }
 }
 
-Tier2::~Tier2() {
-    if (worker_.joinable()) {
-        {
-            const std::lock_guard guard(lock_);
-            quit_ = true;
-        }
-        wake_.notify_all();
-        worker_.join();
+void Tier2::quit() {
+    if (!worker_.joinable()) return;
+    {
+        const std::lock_guard guard(lock_);
+        quit_ = true;
     }
+    wake_.notify_all();
+    worker_.join();
+}
+
+Tier2::~Tier2() {
+    quit();
     // It cannot even be destroyed, see there.
     if (compiler_ != nullptr && compiler_->broken()) static_cast<void>(compiler_.release());
 }
@@ -92,7 +97,8 @@ Tier2::HotRegion* Tier2::admit(std::unique_ptr<HotRegion> owned) {
     if (!free_entries_.empty()) {
         hot.entries = free_entries_.back();
         free_entries_.pop_back();
-        code_.counters()[hot.entries] = code_.counters()[hot.side_exits()] = 0;
+        counter(hot.entries) = 0;
+        counter(hot.side_exits()) = 0;
     }
     for (TranslationBlock* m : hot.members) m->regions.push_back(&hot);
     regions_.push_back(std::move(owned));
@@ -109,7 +115,7 @@ bool Tier2::make_room(const HotRegion& hot) {
         for (const auto& r : regions_) {
             if (!r->live) continue;
             if (r->entries != backend::kNoCounter) {
-                const uint32_t now = code_.counters()[r->entries];
+                const uint32_t now = counter(r->entries);
                 if (now != r->entered) r->entered = now, r->used = clock_;
             }
             if (oldest == nullptr || r->used < oldest->used) oldest = r.get();
@@ -174,8 +180,8 @@ void Tier2::free_parts(HotRegion& hot) {
         free_guards_.push_back(hot.guard);
     }
     if (hot.entries != backend::kNoCounter) {
-        stats_.entered += code_.counters()[hot.entries];
-        stats_.side_exits += code_.counters()[hot.side_exits()];
+        stats_.entered += counter(hot.entries);
+        stats_.side_exits += counter(hot.side_exits());
         free_entries_.push_back(hot.entries);
     }
     for (const uint8_t* stub : {hot.stub, hot.timed_stub})
@@ -214,6 +220,7 @@ void Tier2::flush() {
     edges_.reset();
     queue_.clear();
     warm_queue_.clear();
+    unsure_.clear();
     for (auto& grave : graves_) grave->passes_at_death.clear();
     collect();
     free_stubs_.clear();
@@ -354,8 +361,9 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     if (hot == nullptr) return false;
 
     const uint64_t number = stats_.compiled;
+    const bool again = block.tries != 0;
     compiling_ = hot;
-    if (lock != nullptr) lock->unlock();
+    if (lock != nullptr) lock->unlock();  // the block may go meanwhile
     RegionDump text;
     const bool wants_text = !options_.dump_directory.empty();
     Made made;
@@ -363,7 +371,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     if (wants_text) dump(region, text, number);
     if (store_ != nullptr && made.code) {
         stored.object = std::move(made.object);
-        store_->save(key, stored);
+        hot->in_store = InStore{key, store_->save(key, stored)};
     }
     if (lock != nullptr) lock->lock();
     compiling_ = nullptr;
@@ -371,7 +379,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     stats_.compile_ns += made.ns;
     if (made.code) {
         ++stats_.compiled;
-        if (block.tries != 0) ++stats_.recompiled;
+        if (again) ++stats_.recompiled;
         stats_.guest_insns += region.guest_insns();
         stats_.code_bytes += made.code->bytes;
         if (compile_us_.size() == kMaxTimes)
@@ -418,6 +426,7 @@ bool Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, boo
         HotRegion* hot = admit(std::move(owned));
         if (hot == nullptr) return false;
         const RegionStore::Stored stored = std::move(c.stored);
+        hot->in_store = InStore{key, store_->name_of(stored)};
         const uint64_t pa = block->pa;
         candidates_.erase(key);
         block->stage = TranslationBlock::Stage::Done;
@@ -438,12 +447,19 @@ bool Tier2::warm_start(std::unique_lock<std::mutex>& lock, uint32_t counter, boo
     if (later && block->stage != TranslationBlock::Stage::Cold && !last) return false;
     if (later && !last && ++block->warm_tries < kWarmTries) {
         block->warm = true;
-        count_from(*block, std::min(options_.warm_threshold << 2 * block->warm_tries, options_.threshold));
+        count_runs(*block, std::min(options_.warm_threshold << 2 * block->warm_tries, options_.threshold));
         return false;
     }
     ++stats_.cache_misses;
     candidates_.erase(key);
     return false;
+}
+
+void Tier2::withdraw(std::unique_lock<std::mutex>& lock) {
+    const std::vector<InStore> files = std::exchange(withdrawn_, {});
+    lock.unlock();
+    for (const InStore& file : files) store_->withdraw(file.entry, file.whole);
+    lock.lock();
 }
 
 void Tier2::work() {
@@ -452,6 +468,7 @@ void Tier2::work() {
     if (store_ != nullptr && !store_->empty()) have_compiler(&lock);  // it will be needed soon
     while (!quit_ && !stopped_) {
         collect();
+        make_sure();
         if (!warm_queue_.empty()) {
             const uint32_t counter = warm_queue_.front();
             warm_queue_.pop_front();
@@ -459,9 +476,15 @@ void Tier2::work() {
             continue;
         }
         watch();
+        if (!withdrawn_.empty()) {
+            withdraw(lock);
+            continue;
+        }
         if (queue_.empty()) {
             // Regions are watched; where there are none, nothing is to be done.
-            if (stats_.live != 0)
+            if (!unsure_.empty())
+                wake_.wait_for(lock, std::chrono::milliseconds(1));
+            else if (stats_.live != 0)
                 wake_.wait_for(lock, kWatch);
             else
                 wake_.wait(lock);
@@ -507,13 +530,14 @@ Tier2Stats Tier2::stats() const {
     }
     for (const auto& r : regions_) {
         if (!r->live || r->entries == backend::kNoCounter) continue;
-        s.entered += code_.counters()[r->entries];
-        s.side_exits += code_.counters()[r->side_exits()];
+        s.entered += counter(r->entries);
+        s.side_exits += counter(r->side_exits());
     }
     if (store_ != nullptr) {
         const RegionStore::Stats kept = store_->stats();
         s.cache_rejects = kept.rejected;
         s.cache_saved = kept.saved;
+        s.cache_withdrawn = kept.withdrawn;
     }
     return s;
 }

@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -73,6 +74,7 @@ struct Tier2Stats {
     /// Regions loaded instead of compiled, and how long that took; blocks for which the cache had regions of
     /// other code; files that were damaged or stale; files written.
     uint64_t cache_hits = 0, cache_ns = 0, cache_misses = 0, cache_rejects = 0, cache_saved = 0;
+    uint64_t cache_withdrawn = 0;  ///< files of regions that were given up
     bool stopped = false;
 };
 
@@ -88,6 +90,8 @@ class Tier2 {
     ~Tier2();
 
     bool enabled() const { return options_.enabled; }
+    /// The worker has ended when it returns: the virtual CPUs may go.
+    void quit();
     /// The counter for a new block; backend::kNoCounter: it has none.
     uint32_t new_counter(uint32_t mode);
     void attach(TranslationBlock& block);
@@ -125,6 +129,9 @@ class Tier2 {
     static constexpr uint32_t kSideExitCounters = kEntryCounters;  ///< those before them, one for each
 
   private:
+    struct InStore {
+        RegionStore::Key entry, whole;
+    };
     struct HotRegion {
         TranslationBlock* entry = nullptr;
         std::vector<TranslationBlock*> members;
@@ -147,6 +154,7 @@ class Tier2 {
         unsigned looks = 0, rest = 0;  ///< until it is timed again
         double heat = 0;               ///< guest instructions of the region for each run of its entry
         double stay = 0;  ///< guest instructions from the way in to a way out, as the profiles say
+        std::optional<InStore> in_store;
         bool dead = false, live = false;
         std::vector<uint64_t> passes_at_death;
     };
@@ -184,8 +192,11 @@ class Tier2 {
     }
 
     // ---- tier2_counters.cpp
+    /// Translated code counts meanwhile, each CPU as if it were alone.
+    std::atomic_ref<uint32_t> counter(uint32_t k) const { return std::atomic_ref(code_.counters()[k]); }
     void count_from(TranslationBlock& block, uint32_t n);
     void count_runs(TranslationBlock& block, double n);
+    void make_sure();
     void enqueue(TranslationBlock& block);
     void start_over(TranslationBlock& block);
     void never_again(TranslationBlock& block);
@@ -218,6 +229,7 @@ class Tier2 {
     void make(const Region* region, RegionDump* text, Made& made);
     void fault();
     void note_failure(const std::string& why);
+    void withdraw(std::unique_lock<std::mutex>& lock);
     void stop(const std::string& why);
     void work();
     void dump(const Region& region, const RegionDump& text, uint64_t number);
@@ -247,6 +259,12 @@ class Tier2 {
     };
     /// Of blocks that have asked once, until their regions are made.
     std::map<RegionStore::Key, std::vector<Candidate>> candidates_;
+    struct Unsure {
+        uint32_t counter, from;
+        std::chrono::steady_clock::time_point when;
+    };
+    std::vector<Unsure> unsure_;      ///< counters that were set, perhaps in vain
+    std::vector<InStore> withdrawn_;  ///< files that are to go
     HotRegion* compiling_ = nullptr;
     std::chrono::steady_clock::time_point watched_{};
     uint64_t clock_ = 0;  ///< grows with every region that is published

@@ -20,6 +20,8 @@ constexpr uint32_t kLeastProfile = 64, kMostProfile = 4096;
 constexpr uint64_t kFirstLook = 4;
 constexpr std::chrono::milliseconds kStale{30};
 constexpr uint32_t kAskAgain = 64;
+/// A store that is still there then has not been undone.
+constexpr std::chrono::microseconds kSettled{200};
 constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 }  // namespace
 
@@ -54,11 +56,11 @@ void Tier2::attach(TranslationBlock& block) {
 void Tier2::count_from(TranslationBlock& block, uint32_t n) {
     if (block.counted_from != 0) block.counted_before = counted(block);
     block.counted_from = n;
-    std::atomic_ref(code_.counters()[block.counter]).store(n - 1);
+    counter(block.counter) = n - 1;
 }
 
 uint64_t Tier2::counted(const TranslationBlock& block) const {
-    const uint32_t left = std::atomic_ref(code_.counters()[block.counter]).load(std::memory_order_relaxed);
+    const uint32_t left = counter(block.counter);
     return block.counted_before +
            (left < block.counted_from ? block.counted_from - 1 - left : block.counted_from);
 }
@@ -73,18 +75,28 @@ bool Tier2::covered(const TranslationBlock& block) const {
                        [](const void* r) { return static_cast<const HotRegion*>(r)->live; });
 }
 
-/// As count_from(), for as many runs as there are, and from the compiler's thread too: a virtual CPU that is
-/// just taking one from the counter, which is not atomic, undoes what is stored meanwhile.
+/// As count_from(), for as many runs as there are, and while virtual CPUs run the block. One that is just
+/// taking one from the counter, which is not atomic, undoes what is stored meanwhile; in a short loop it does
+/// so for long, since it sees its own stores before all others. So the worker looks again later.
 void Tier2::count_runs(TranslationBlock& block, double n) {
     const auto from = static_cast<uint32_t>(std::clamp(n, 1.0, double(kNever)));
     count_from(block, from);
-    const std::atomic_ref counter(code_.counters()[block.counter]);
-    for (unsigned tries = 0; tries < 20; ++tries) {
-        for (unsigned k = 0; k < 20; ++k) __builtin_ia32_pause();
-        const uint32_t left = counter.load();
-        if (left < from || static_cast<int32_t>(left) < 0) break;
-        counter.store(from - 1);
-    }
+    if (!options_.synchronous) unsure_.push_back({block.counter, from, std::chrono::steady_clock::now()});
+}
+
+void Tier2::make_sure() {
+    if (unsure_.empty()) return;
+    const auto now = std::chrono::steady_clock::now();
+    std::erase_if(unsure_, [&](Unsure& u) {
+        const TranslationBlock* block = block_of(u.counter);
+        if (block == nullptr || block->counted_from != u.from) return true;
+        if (now - u.when < kSettled) return false;
+        const uint32_t left = counter(u.counter);
+        if (left < u.from || static_cast<int32_t>(left) < 0) return true;
+        counter(u.counter) = u.from - 1;
+        u.when = now;
+        return false;
+    });
 }
 
 void Tier2::enqueue(TranslationBlock& block) {
@@ -159,7 +171,7 @@ void Tier2::start_over(TranslationBlock& block) {
     block.covered = false;
     block.stage = TranslationBlock::Stage::Cold;
     std::erase(queue_, block.counter);
-    count_from(block, options_.threshold);
+    count_runs(block, options_.threshold);
 }
 
 /// No region is entered here, whatever may come.

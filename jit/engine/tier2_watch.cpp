@@ -30,12 +30,12 @@ void Tier2::watch() {
 }
 
 void Tier2::watch(HotRegion& hot, double seconds) {
-    const uint32_t entries = code_.counters()[hot.entries];
+    const uint32_t entries = counter(hot.entries);
     const uint32_t since = entries - hot.watched_entries;
     if (hot.timed) {
         if (since < kEnoughEntries) {
             if (++hot.looks < kRest) return;
-        } else if (code_.counters()[hot.cycles()] / since < options_.least_cycles) {
+        } else if (counter(hot.cycles()) / since < options_.least_cycles) {
             give_up(hot);
             return;
         }
@@ -45,10 +45,10 @@ void Tier2::watch(HotRegion& hot, double seconds) {
         --hot.rest;
     } else if (since > kOften * seconds) {
         hot.looks = 0;
-        code_.counters()[hot.cycles()] = 0;
+        counter(hot.cycles()) = 0;
         set_timed(hot, true);
     }
-    hot.watched_entries = code_.counters()[hot.entries];
+    hot.watched_entries = counter(hot.entries);
 }
 
 void Tier2::set_timed(HotRegion& hot, bool timed) {
@@ -63,6 +63,7 @@ void Tier2::set_timed(HotRegion& hot, bool timed) {
 /// The next one is made of what its blocks do from now on.
 void Tier2::give_up(HotRegion& hot) {
     ++stats_.deoptimised;
+    if (hot.in_store) withdrawn_.push_back(*hot.in_store);
     TranslationBlock& entry = *hot.entry;
     const std::vector<TranslationBlock*> members = hot.members;
     drop(hot);

@@ -91,8 +91,8 @@ class Guest:
         return [ARCLIGHT, "run", *OPTIONS, "--kernel", self.kernel, "--initrd", self.initrd, "--no-reboot", "--append",
                 f"console=ttyAMA0 panic=-1 {append}", *options] + (["--", *command] if command else [])
 
-    def run(self, command, limit=120, append="quiet loglevel=0", options=(), stdin=None):
-        return run(self.arclight(command, append, options), limit, stdin)
+    def run(self, command, limit=120, append="quiet loglevel=0", options=(), stdin=None, started=None):
+        return run(self.arclight(command, append, options), limit, stdin, started)
 
     def run_qemu(self, command, limit=300, append="quiet loglevel=0", memory="512M", smp=1, gic=3, kaslr=True,
                  options=()):
@@ -136,13 +136,16 @@ def where_it_hangs(pid):
         return b""
 
 
-def run(command, limit, stdin=None):
-    """Runs a program to its end or to the time limit. `stdin`: bytes through a pipe, or an open file."""
+def run(command, limit, stdin=None, started=None):
+    """Runs a program to its end or to the time limit. `stdin`: bytes through a pipe, or an open file. `started` is called
+    with the process's number."""
     start = time.monotonic()
     piped = isinstance(stdin, bytes)
     process = subprocess.Popen(command, stdin=subprocess.PIPE if piped else stdin or subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     state = {"stuck": None}
+    if started:
+        started(process.pid)
 
     def too_long():
         state["stuck"] = where_it_hangs(process.pid) if command[0] == ARCLIGHT else b""

@@ -4,7 +4,7 @@
 All blocks of a boot would take LLVM many minutes. So each boot takes one block in so many, and the next boot others; the
 long form takes all of them in the end.
 """
-import json, os
+import json, os, re
 import guest
 from guest import Failures, Guest, build_program
 
@@ -36,11 +36,20 @@ for seed in range(BOOTS):
 # A program that changes its ways: what was compiled for the old ones is given up.
 expected = debian.run(["sh", "-c", "/phases 40000000 2> /dev/null"], options=["--jit", "tier1"])
 file = os.path.join(guest.work, "stats.json")
+cache = os.path.join(guest.work, "regions")
 result = debian.run(["sh", "-c", "/phases 40000000 2> /dev/null"], options=[
-    "--jit", "tiered", "--jit-cache", "off", "--stats-json", file])
+    "--jit", "tiered", "--jit-cache", cache, "--stats-json", file, "--stats"])
 failures.check(result.status == 0 and result.text == expected.text, f"phases: {result}, but with tier 1 {expected}")
 with open(file) as f:
     tier2 = json.load(f)["tier2"]
 print(f"phases: {expected.cpu_seconds:.1f} CPU s with tier 1, {result.cpu_seconds:.1f} tiered: {tier2}")
 failures.check(tier2["deoptimised"] > 0 and tier2["compiled"] > 0, f"phases: {tier2}")
+# What was given up is of no use to another run.
+failures.check(tier2["cache"]["withdrawn"] > 0, f"phases: {tier2}")
+regions = sum(name.endswith(".region") for name in os.listdir(cache))
+failures.check(regions == tier2["cache"]["saved"] - tier2["cache"]["withdrawn"], f"phases: {regions} files: {tier2}")
+steady = tier2["steady_speed"]
+failures.check(steady and 0.2 < steady["seconds_to_90_percent"] < result.seconds and 0.3 < steady["region_share"] <= 1,
+               f"phases: {steady} in {result.seconds:.1f} s")
+failures.check(re.search(rb"90 % of the steady speed after \d", result.error), f"phases: {result.error}")
 failures.end()

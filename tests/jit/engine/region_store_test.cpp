@@ -168,6 +168,25 @@ TEST_F(RegionStoreTest, AnEntryKeepsAFewRegions) {
     EXPECT_EQ(open()->load(key(1)).size(), count());
 }
 
+TEST_F(RegionStoreTest, WhatIsWithdrawnIsGoneAndOthersOfItsEntryStay) {
+    const auto store = open();
+    const RegionStore::Key first = store->save(key(1), stored(1));
+    EXPECT_EQ(first, store->name_of(stored(1)));
+    store->save(key(1), stored(2));
+    store->withdraw(key(1), first);
+    const auto other_run = open();
+    for (const auto& opened : {store.get(), other_run.get()}) {
+        const auto found = opened->load(key(1));
+        ASSERT_EQ(found.size(), 1u);
+        EXPECT_EQ(found[0].shape, stored(2).shape);
+    }
+    store->withdraw(key(1), first);  // by another run meanwhile
+    store->withdraw(key(1), store->name_of(stored(2)));
+    EXPECT_FALSE(store->knows(key(1)));
+    EXPECT_EQ(count(), 0u);
+    EXPECT_EQ(store->stats().withdrawn, 2u);
+}
+
 TEST_F(RegionStoreTest, SeveralRunsShareADirectory) {
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < 4; ++t)

@@ -55,10 +55,10 @@ class Tier2Test : public testing::Test {
         }
     }
 
-    Engine& start(Tier2Options options) {
+    Engine& start(Tier2Options options, double least_stay = 0) {
         options.enabled = true;
         options.heat = 0;
-        options.least_stay = 0;
+        options.least_stay = least_stay;
         if (!options.make_compiler || made_by_us_)
             options.make_compiler = [this] { return std::make_unique<FakeCompiler>(is_); };
         engine_ = std::make_unique<Engine>(memory_, EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
@@ -72,8 +72,8 @@ class Tier2Test : public testing::Test {
     static uint32_t a64_mode() { return frontend::a64::mode::kEl1; }
 
     template <typename F>
-    bool eventually(F&& holds) {
-        for (unsigned k = 0; k < 2000; ++k) {
+    bool eventually(F&& holds, unsigned looks = 2000) {
+        for (unsigned k = 0; k < looks; ++k) {
             if (holds(engine_->tier2_stats())) return true;
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }
@@ -256,6 +256,63 @@ TEST_F(Tier2Test, ARegionThatStaysOrIsSeldomEnteredIsKept) {
     EXPECT_FALSE(entered(counters, 10'000, 1000, 10, given_up));
     EXPECT_FALSE(entered(counters, 100, 10, 10, given_up));
     EXPECT_EQ(engine_->tier2_stats().live, 1u);
+}
+
+TEST_F(Tier2Test, NothingIsMadeOnceTheCpusMayGo) {
+    std::vector<uint32_t> epochs(Tier2::kGuards);
+    std::atomic<uint64_t> passes{0};
+    start({.threshold = 1, .budget = 100});
+    engine_->add_cpu({&passes, epochs.data()});
+    promote(0);
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
+    for (unsigned k = 1; k < 20; ++k) promote(k);
+    engine_->stop_compiling();
+    const unsigned compiled = is_.compiled;
+    for (unsigned k = 20; k < 40; ++k) promote(k);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_EQ(is_.compiled, compiled);
+    EXPECT_EQ(engine_->tier2_stats().compiled, compiled);
+    engine_->stop_compiling();  // again
+}
+
+/// Counts down as translated code does, not atomically, for as long as it lives.
+class CountingCpu {
+  public:
+    explicit CountingCpu(uint32_t* counter)
+        : thread_([this, counter] {
+              while (!end_.load(std::memory_order_relaxed)) asm volatile("subl $1, %0" : "+m"(*counter));
+          }) {}
+    ~CountingCpu() {
+        end_ = true;
+        thread_.join();
+    }
+
+  private:
+    std::atomic<bool> end_{false};
+    std::thread thread_;
+};
+
+TEST_F(Tier2Test, ACounterThatTheWorkerSetsIsSet) {
+    // A region that is not worth while: its block is to ask again after so many thresholds, which the worker
+    // says while the block runs. If a CPU undoes that, it does not ask for as good as ever.
+    constexpr uint32_t kAgain = 1000;
+    constexpr double kWorthNothing = 1e12;
+    start({.threshold = 1'000'000, .budget = 100}, kWorthNothing);
+    uint32_t* counters = engine_->code().counters();
+    for (unsigned k = 0; k < kLoops; ++k) {
+        ASSERT_NE(engine_->entry(kBase + 16 * k, a64_mode()), nullptr);
+        const CountingCpu cpu(&counters[k]);
+        ASSERT_NE(engine_->promote(k), nullptr);
+        ASSERT_TRUE(eventually([&](const Tier2Stats& s) { return s.rejected == k + 1; }));
+        // As good as ever takes some seconds here.
+        EXPECT_TRUE(eventually(
+            [&](const Tier2Stats&) {
+                const auto left = static_cast<int32_t>(std::atomic_ref(counters[k]).load());
+                return left <= int32_t{kAgain * 1'000'000};  // below zero: it asks at once
+            },
+            200))
+            << "block " << k;
+    }
 }
 
 /// The real one, when LLVM itself gives up.

@@ -1,0 +1,73 @@
+// Where the virtual CPUs' threads are, looked at some hundred times a second by a signal to each: what
+// jit::steady_speed() is told from. Only for statistics; translated code has nothing to do with it.
+#pragma once
+
+#include <signal.h>
+#include <time.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "jit/engine/steady_speed.h"
+
+namespace arclight::guestos {
+
+class SpeedSamples {
+  public:
+    /// Time begins.
+    SpeedSamples();
+    /// Tier 1's, before there are threads.
+    void set_code(const uint8_t* code, size_t bytes);
+
+    /// The calling thread is a virtual CPU's as long as this lives. `waits`: it is not, just now.
+    /// `elsewhere`: what it runs is in a virtual machine, and interrupted() says where.
+    class Thread {
+      public:
+        Thread(SpeedSamples& samples, const std::atomic<bool>& waits, bool elsewhere);
+        ~Thread();
+        Thread(const Thread&) = delete;
+        Thread& operator=(const Thread&) = delete;
+
+      private:
+        friend class SpeedSamples;
+        SpeedSamples& samples_;
+        const std::atomic<bool>& waits_;
+        const bool elsewhere_;
+        volatile sig_atomic_t due_ = 0;
+        timer_t timer_{};
+        bool armed_ = false;
+    };
+
+    /// The calling thread was interrupted there.
+    static void interrupted(uint64_t pc);
+    /// The program has loaded a library since it was started.
+    void note_libraries();
+
+    static constexpr double kSliceSeconds = 0.1;
+    std::vector<jit::SpeedSlice> slices() const;
+
+  private:
+    static constexpr size_t kSlices = 36'000;  ///< an hour
+    struct Range {
+        uint64_t begin = 0, end = 0;
+        bool contains(uint64_t pc) const { return pc - begin < end - begin; }
+    };
+    static void on_signal(int number, siginfo_t* info, void* context);
+    static thread_local Thread* current_;
+    void count(uint64_t pc);
+
+    Range code_{};
+    const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    /// The program's own code and its libraries': what is executed nowhere else is a region.
+    std::atomic<const std::vector<Range>*> text_{nullptr};
+    std::mutex text_lock_;
+    std::vector<std::unique_ptr<const std::vector<Range>>> texts_;  ///< a handler may be reading an old one
+    std::vector<std::array<std::atomic<uint16_t>, 3>> counts_;
+};
+
+}  // namespace arclight::guestos
