@@ -197,6 +197,8 @@ bool ViewSet::fill(View* view, const Mapping& mapping) {
     const uint64_t page = m.va & jit::kPageMask;
 
     TlbEntry& entry = view->tlb[index];
+    if (test(slot.valid, index) && page_of(entry) != page) push_out(slot, index);
+    if (slot.has_victims && slot.victims->at(page).page() == page) slot.victims->at(page).clear();
     entry.read_tag = m.readable ? page : TlbEntry::kInvalidTag;
     entry.write_tag = m.writable ? page : TlbEntry::kInvalidTag;
     entry.addend = reinterpret_cast<uint64_t>(m.host) - m.va;
@@ -232,6 +234,52 @@ bool ViewSet::fill(View* view, const Mapping& mapping) {
         set(slot.blocks_2m, block_hash(m.va));
     }
     return true;
+}
+
+// ---- Victims
+// --------------------------------------------------------------------------------------------------
+
+/// Code that uses windows does not look here; and traditional shadow paging knows where its writers are.
+void ViewSet::push_out(Slot& slot, unsigned index) {
+    if (windows_ != nullptr || writers_) return;
+    if (slot.victims == nullptr) slot.victims = std::make_unique<Victims>();
+    const TlbEntry& entry = slot.view->tlb[index];
+    slot.victims->at(page_of(entry)) = {entry, test(slot.non_global, index), test(slot.block, index)};
+    slot.has_victims = true;
+}
+
+void ViewSet::put(Slot& slot, unsigned index, const Victims::Entry& entry) {
+    slot.view->tlb[index] = entry.tlb;
+    set(slot.valid, index);
+    if (entry.non_global) {
+        set(slot.non_global, index);
+        set(slot.non_global_summary, index / 64);
+    } else {
+        clear(slot.non_global, index);
+    }
+    if (entry.block)
+        set(slot.block, index);
+    else
+        clear(slot.block, index);
+}
+
+uint8_t* ViewSet::recall(View* view, uint64_t va, bool write) {
+    Slot& slot = slot_of(view);
+    if (!slot.has_victims) return nullptr;
+    Victims::Entry& place = slot.victims->at(va);
+    if (!place.serves(va, write)) return nullptr;
+    const Victims::Entry entry = place;
+    place.clear();
+    const auto index = static_cast<unsigned>(jit::tlb_index(va));
+    if (test(slot.valid, index)) push_out(slot, index);
+    put(slot, index, entry);
+    return reinterpret_cast<uint8_t*>(entry.tlb.addend + va);
+}
+
+void ViewSet::drop_victims(Slot& slot) {
+    if (!slot.has_victims) return;
+    slot.victims->clear();
+    slot.has_victims = false;
 }
 
 void ViewSet::fill_window(View* view, const Mapping& mapping) {
@@ -330,6 +378,7 @@ void ViewSet::drop_entry(Slot& slot, unsigned index) {
 
 void ViewSet::flush(Slot& slot) {
     if (windows_ != nullptr) windows_->drop_all(slot.number);
+    drop_victims(slot);
     if (slot.has_entries) {
         for (unsigned w = 0; w < kTlbWords; ++w) {
             if (slot.valid[w] == 0) continue;
@@ -362,6 +411,7 @@ void ViewSet::drop_non_global(Slot& slot) {
     if (!slot.has_global && !slot.has_global_code) return flush(slot);
     if (slot.has_non_global) {
         if (windows_ != nullptr) windows_->drop_non_global(slot.number);
+        drop_victims(slot);
         for_each(slot.non_global_summary, 0, static_cast<unsigned>(slot.non_global_summary.size()),
                  [&](unsigned w) {
                      for_each(slot.non_global, w, w + 1, [&](unsigned i) { drop_entry(slot, i); });
@@ -390,6 +440,11 @@ void ViewSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globa
         same_range(page_of(slot.view->tlb[index]), va, jit::kPageBits)) {
         drop_entry(slot, index);
     }
+    if (slot.has_victims) {
+        Victims::Entry& victim = slot.victims->at(va);
+        if (same_range(victim.page(), va, jit::kPageBits) && (victim.non_global ? non_globals : globals))
+            victim.clear();
+    }
 
     if (slot.code.empty()) return;
     const auto drop_mapping = [&](unsigned bits) {
@@ -401,6 +456,7 @@ void ViewSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globa
 }
 
 void ViewSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals) {
+    drop_victims(slot);
     unsigned first = 0, last = kTlbWords;
     if (block_bits == kBlock2M) {
         first = static_cast<unsigned>(jit::tlb_index(va & ~((uint64_t{1} << kBlock2M) - 1))) / 64;

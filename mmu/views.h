@@ -17,6 +17,7 @@
 #include "mmu/page_set.h"
 #include "mmu/shadow.h"
 #include "mmu/tlbi.h"
+#include "mmu/victims.h"
 #include "mmu/windows.h"
 #include "mmu/writer_map.h"
 
@@ -55,6 +56,10 @@ class ViewSet {
     };
     /// Enters the 4 KiB page around va. False if nothing was entered.
     bool fill(jit::View* view, const Mapping& mapping);
+
+    /// The host's address of va if the page was entered for such an access and since then only pushed out by
+    /// another one; it is in its place again then. Else null.
+    uint8_t* recall(jit::View* view, uint64_t va, bool write);
 
     /// Enters a page into the view's windows alone: one that was not asked for, but lies next to one that
     /// was.
@@ -130,6 +135,8 @@ class ViewSet {
         PageSet code;
         std::array<uint64_t, kJumpWords> jumps{};
         BlockFilter blocks_2m{};
+        std::unique_ptr<Victims> victims;
+        bool has_victims = false;
 
         bool has_code() const { return has_global_code || has_non_global_code; }
     };
@@ -145,6 +152,9 @@ class ViewSet {
     void drop_range(Slot& slot, uint64_t va, unsigned bits);
     void protect_everywhere(uint64_t pa);
     void initialise(Slot& slot);
+    void push_out(Slot& slot, unsigned index);
+    void put(Slot& slot, unsigned index, const Victims::Entry& entry);
+    static void drop_victims(Slot& slot);
     void mark(Slot& slot, bool non_global);
     void flush(Slot& slot);
     void drop_non_global(Slot& slot);

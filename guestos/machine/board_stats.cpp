@@ -102,6 +102,7 @@ static Json cpu_counters(const Vcpu& v) {
     c["el_switches"] = s.el_switches;
     c["memory_slow"] = s.memory_slow;
     c["tlb_fills"] = s.tlb_fills;
+    c["tlb_recalls"] = s.tlb_recalls;
     c["mmio"] = s.mmio;
     c["data_aborts"] = s.data_aborts;
     c["instruction_aborts"] = s.instruction_aborts;

@@ -439,6 +439,13 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
     const uint64_t next = (va & kPageMask) + kPageSize, room = next - va;
     if (bytes > room && !exclusive_or_atomic && access_across(access, va)) return;
+    if (bytes <= room) {
+        jit::View* view = unprivileged ? state_.user_view : state_.view;
+        if (uint8_t* host = views_.recall(view, va, write)) {
+            ++stats_.tlb_recalls;
+            return access_ram(access, va, host);
+        }
+    }
     Target target;
     uint8_t fsc = 0;
     bool device = false;
