@@ -497,6 +497,7 @@ void Tier2::work() {
             continue;
         }
         if (TranslationBlock* block = take_hottest()) {
+            if (postpone(*block)) continue;
             const uint32_t counter = block->counter;
             if (store_ != nullptr && store_->knows(entry_key(*block)) && warm_start(lock, counter, true))
                 continue;

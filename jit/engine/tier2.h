@@ -202,6 +202,7 @@ class Tier2 {
     void never_again(TranslationBlock& block);
     uint64_t counted(const TranslationBlock& block) const;
     bool covered(const TranslationBlock& block) const;
+    bool postpone(TranslationBlock& block);
     TranslationBlock* block_of(uint32_t counter) const;
     TranslationBlock* take_hottest();
 

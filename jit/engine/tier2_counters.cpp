@@ -108,6 +108,15 @@ void Tier2::enqueue(TranslationBlock& block) {
     wake_.notify_one();
 }
 
+/// One that a region has taken in since it asked may not be executed any more but there.
+bool Tier2::postpone(TranslationBlock& block) {
+    if (block.covered || !covered(block)) return false;
+    block.covered = true;
+    block.stage = TranslationBlock::Stage::Waiting;
+    count_runs(block, double(kCovered) * options_.threshold);
+    return true;
+}
+
 const void* Tier2::promote(uint32_t counter) {
     using enum TranslationBlock::Stage;
     TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;

@@ -9,6 +9,9 @@
 //             Interrupted? then leave.
 //     again:  (and from the loop's end) another turn left? else go to refill
 //
+// All that is for loops of more than a few turns: the first turns are those of a copy of the block that
+// checks each access alone.
+//
 // So within the loop nothing is known of pages but constants, and interrupts are looked for as often as
 // pages.
 #include <array>
@@ -23,6 +26,7 @@ namespace {
 constexpr unsigned kMaxChecks = 16;
 constexpr int64_t kMaxStride = 256;    ///< bytes: with a larger one the page changes too often
 constexpr uint64_t kMostInsns = 8192;  ///< until interrupts are looked for again
+constexpr uint64_t kFirstTurns = 3;    ///< interrupts are not looked for in between
 
 /// Values that depend on nothing but the registers at the block's start, and are cheap to have twice.
 std::vector<bool> known_early(const ir::Block& block) {
@@ -137,6 +141,28 @@ bool Lowering::plan_loop_checks(size_t k) {
     return checks != 0;
 }
 
+/// From the head of a loop's first turns on.
+void Lowering::count_first_turns() {
+    BlockInfo& info = info_[current_];
+    llvm::IRBuilder<> at(entry_->getTerminator());
+    info.first_turns = at.CreateAlloca(b_.getInt64Ty());
+    b_.CreateStore(c64(kFirstTurns), info.first_turns);
+    b_.CreateBr(info.again);
+    b_.SetInsertPoint(info.again);
+}
+
+/// Where they go on.
+BasicBlock* Lowering::after_first_turn() {
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    const BlockInfo& info = info_[current_];
+    BasicBlock* block = new_block();
+    b_.SetInsertPoint(block);
+    Value* left = b_.CreateSub(b_.CreateLoad(b_.getInt64Ty(), info.first_turns), c64(1));
+    b_.CreateStore(left, info.first_turns);
+    b_.CreateCondBr(b_.CreateICmpEQ(left, c64(0)), info_[further_turns_.at(current_)].head, info.again);
+    return block;
+}
+
 /// From the block's head on.
 void Lowering::check_at_head() {
     BlockInfo& info = info_[current_];
@@ -161,6 +187,8 @@ void Lowering::check_at_head() {
     BasicBlock* refill = new_block();
     b_.CreateBr(refill);
     b_.SetInsertPoint(refill);
+    now_ = {};
+    load_known_flags();  // not those of the loop's first turn
     take_checkpoint();
     poll(block_offset());
     Value* left = c64(kMostInsns / block.guest_insns);

@@ -39,25 +39,50 @@ unsigned slot_of(const Inst& i) {
     }
 }
 
-/// The kind of flags value that a SetFlags stores; Dynamic: the one from before.
-Flags::Kind static_kind(const ir::Block& block, Ref r) {
+/// Which value each guest register holds, as far as a block's instructions have said.
+using Holders = std::array<Ref, 32>;
+
+KnownFlags::Source source_of(const ir::Block& block, Ref r, const Holders& registers) {
+    const Inst& i = block[r];
+    if (i.op == Op::Const)
+        return {KnownFlags::Source::Constant, i.type == Type::I32 ? static_cast<uint32_t>(i.imm) : i.imm};
+    const auto holder = std::find(registers.begin(), registers.end(), r);
+    if (holder == registers.end()) return {};
+    return {KnownFlags::Source::Register, static_cast<uint64_t>(holder - registers.begin())};
+}
+
+/// The flags value that a SetFlags stores; Dynamic: the one from before. `operands`: the values whose sources
+/// are asked for.
+KnownFlags static_flags(const ir::Block& block, Ref r, std::array<Ref, 2>& operands) {
+    operands = {ir::kNoRef, ir::kNoRef};
     const Inst& i = block[r];
     switch (i.op) {
-        case Op::GetFlags: return Flags::Dynamic;
-        case Op::FCmp: return (i.aux & 3) == 3 ? Flags::FCmp64 : Flags::FCmp32;
+        case Op::GetFlags: return {Flags::Dynamic};
+        case Op::FCmp: return {(i.aux & 3) == 3 ? Flags::FCmp64 : Flags::FCmp32};
         case Op::FlagsOf: {
             const Inst& p = block[i.args[0]];
             const bool wide = p.type == Type::I64;
             switch (p.op) {
-                case Op::Add: return wide ? Flags::Add64 : Flags::Add32;
-                case Op::Sub: return wide ? Flags::Sub64 : Flags::Sub32;
+                case Op::Add:
+                case Op::Sub:
+                    operands = {p.args[0], p.args[1]};
+                    if (p.op == Op::Add) return {wide ? Flags::Add64 : Flags::Add32};
+                    return {wide ? Flags::Sub64 : Flags::Sub32};
                 case Op::And:
-                case Op::AndNot: return wide ? Flags::Logic64 : Flags::Logic32;
-                default: return Flags::Packed;
+                case Op::AndNot:
+                    operands = {i.args[0], ir::kNoRef};
+                    return {wide ? Flags::Logic64 : Flags::Logic32};
+                default: return {Flags::Packed};
             }
         }
-        default: return Flags::Packed;
+        default: return {Flags::Packed};
     }
+}
+
+/// What is known where two ways meet.
+KnownFlags meet(const KnownFlags& x, const KnownFlags& y) {
+    if (x.kind != y.kind || x.kind == Flags::Dynamic) return {};
+    return {x.kind, x.a == y.a ? x.a : KnownFlags::Source{}, x.b == y.b ? x.b : KnownFlags::Source{}};
 }
 }  // namespace
 
@@ -69,25 +94,35 @@ void Lowering::find_dirty() {
     used_ = written_ = {};
     struct Edge {
         size_t from, to;
-        Flags::Kind kind;
+        KnownFlags flags;
+        Slots written;
     };
     std::vector<Edge> edges;
     for (size_t k = 0; k < n; ++k) {
         BlockInfo& info = info_[k];
         const RegionBlock& rb = region_.blocks[k];
-        Flags::Kind kind = Flags::Dynamic;
+        KnownFlags flags;
+        std::array<Ref, 2> operands{ir::kNoRef, ir::kNoRef};
+        Holders registers;
+        registers.fill(ir::kNoRef);
         const auto edge = [&](int64_t offset) {
             if (const auto it = by_offset_.find(offset); it != by_offset_.end()) {
                 const size_t to = target_of(k, it->second);
+                KnownFlags now = flags;
+                if (operands[0] != ir::kNoRef) now.a = source_of(rb.ir, operands[0], registers);
+                if (operands[1] != ir::kNoRef) now.b = source_of(rb.ir, operands[1], registers);
                 info.successors.push_back(to);
-                edges.push_back({k, to, kind});
+                edges.push_back({k, to, now, info.written});
+                if (further_turns_.contains(k) && it->second == k) edges.push_back({k, k, now, info.written});
             }
         };
-        for (const Inst& i : rb.ir.insts) {
+        for (Ref r = 0; r < rb.ir.insts.size(); ++r) {
+            const Inst& i = rb.ir.insts[r];
+            if (i.op == Op::SetX) registers[i.imm] = i.args[0];
+            if (i.op == Op::GetX && registers[i.imm] == ir::kNoRef) registers[i.imm] = r;
             switch (i.op) {
                 case Op::SetFlags:
-                    kind = static_kind(rb.ir, i.args[0]) == Flags::Dynamic ? kind
-                                                                           : static_kind(rb.ir, i.args[0]);
+                    if (rb.ir[i.args[0]].op != Op::GetFlags) flags = static_flags(rb.ir, i.args[0], operands);
                     [[fallthrough]];
                 case Op::SetX:
                 case Op::SetV: info.written.set(slot_of(i)); [[fallthrough]];
@@ -105,7 +140,7 @@ void Lowering::find_dirty() {
         }
         written_ |= info.written;
     }
-    info_[0].flags_in = Flags::Packed;
+    info_[0].flags_in = {Flags::Packed};
     info_[0].flags_known = true;
     for (bool changed = true; changed;) {
         changed = false;
@@ -116,14 +151,17 @@ void Lowering::find_dirty() {
                 to.dirty_in |= dirty;
                 changed = true;
             }
-            if (e.kind == Flags::Dynamic && !from.flags_known) continue;
-            const Flags::Kind kind = e.kind == Flags::Dynamic ? from.flags_in : e.kind;
-            if (!to.flags_known) {
-                to.flags_in = kind;
+            KnownFlags flags = e.flags;
+            if (flags.kind == Flags::Dynamic) {
+                if (!from.flags_known) continue;
+                flags = from.flags_in;
+                for (KnownFlags::Source* s : {&flags.a, &flags.b})
+                    if (s->kind == KnownFlags::Source::Register && e.written[s->what]) *s = {};
+            }
+            if (to.flags_known) flags = meet(to.flags_in, flags);
+            if (!to.flags_known || flags != to.flags_in) {
+                to.flags_in = flags;
                 to.flags_known = changed = true;
-            } else if (to.flags_in != kind && to.flags_in != Flags::Dynamic) {
-                to.flags_in = Flags::Dynamic;
-                changed = true;
             }
         }
     }
@@ -182,7 +220,11 @@ llvm::Function* Lowering::run() {
     declare_variables();
     for (BlockInfo& info : info_) {
         info.head = new_block();
-        info.again = info.checks_turns ? new_block() : info.head;
+        info.again = info.head;
+    }
+    for (const auto& [first, further] : further_turns_) {
+        info_[first].again = new_block();
+        if (info_[further].checks_turns) info_[further].again = new_block();
     }
     b_.CreateBr(info_[0].head);
     try {
@@ -210,6 +252,7 @@ void Lowering::lower_block(size_t index) {
     for (LastPage& page : last_pages_) page.root = ir::kNoRef;
     insn_offset_ = rb.offset;
     b_.SetInsertPoint(info.head);
+    if (further_turns_.contains(index)) count_first_turns();
     now_ = {};
     load_known_flags();
     check_at_head();
@@ -230,10 +273,18 @@ void Lowering::lower_block(size_t index) {
 /// What the blocks that lead here have left.
 void Lowering::load_known_flags() {
     const BlockInfo& info = info_[current_];
-    if (!info.flags_known || info.flags_in == Flags::Dynamic) return;
-    now_.kind = info.flags_in;
-    now_.a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
-    now_.b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
+    if (!info.flags_known || info.flags_in.kind == Flags::Dynamic) return;
+    const auto operand = [&](const KnownFlags::Source& s, llvm::AllocaInst* variable) -> Value* {
+        switch (s.kind) {
+            case KnownFlags::Source::Register: return slot_value(static_cast<unsigned>(s.what));
+            case KnownFlags::Source::Constant: return c64(s.what);
+            case KnownFlags::Source::Nowhere: break;
+        }
+        return b_.CreateLoad(b_.getInt64Ty(), variable);
+    };
+    now_.kind = info.flags_in.kind;
+    now_.a = operand(info.flags_in.a, flag_a_);
+    now_.b = operand(info.flags_in.b, flag_b_);
 }
 
 // ---- Guest registers
@@ -450,6 +501,7 @@ BasicBlock* Lowering::edge_to(int64_t offset) {
     const size_t to = target_of(current_, it->second);
     const BlockInfo& info = info_[to];
     if (to == current_ && info.checks_turns) return info.again;
+    if (it->second == current_ && to != current_) return after_first_turn();
     if (!back_edge_[current_][to]) return info.head;
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     BasicBlock* block = new_block();

@@ -57,6 +57,19 @@ struct Flags {
     unsigned imm = 0;
 };
 
+/// What is known of the flags where a block begins.
+struct KnownFlags {
+    /// Where an operand is to be found too: a variable of its own would change along with that register.
+    struct Source {
+        enum Kind : uint8_t { Nowhere, Register, Constant } kind = Nowhere;
+        uint64_t what = 0;  ///< the register's number, or the constant
+        bool operator==(const Source&) const = default;
+    };
+    Flags::Kind kind = Flags::Dynamic;
+    Source a{}, b{};
+    bool operator==(const KnownFlags&) const = default;
+};
+
 struct Unsupported {};
 
 class Lowering {
@@ -177,6 +190,8 @@ class Lowering {
     void peel_loops();
     bool plan_loop_checks(size_t block);
     void check_at_head();
+    void count_first_turns();
+    BasicBlock* after_first_turn();
     // ---- plan_accesses.cpp
     static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;
     static constexpr uint32_t kNoGroup = ~uint32_t{0};
@@ -274,13 +289,14 @@ class Lowering {
     };
     struct BlockInfo {
         BasicBlock* head = nullptr;
-        BasicBlock* again = nullptr;  ///< where the next turn of the block's own loop begins
-        bool checks_turns = false;    ///< loop_checks.cpp
+        BasicBlock* again = nullptr;              ///< where the next turn of the block's own loop begins
+        bool checks_turns = false;                ///< loop_checks.cpp
+        llvm::AllocaInst* first_turns = nullptr;  ///< left before the loop goes on where turns are checked
         std::vector<Group> groups;
         std::vector<uint32_t> group_of;  ///< by instruction
         Slots dirty_in, written;
         std::vector<size_t> successors;
-        Flags::Kind flags_in = Flags::Dynamic;
+        KnownFlags flags_in;
         bool flags_known = false;
     };
     std::vector<BlockInfo> info_;
