@@ -196,37 +196,27 @@ bool ViewSet::fill(View* view, const Mapping& mapping) {
     const auto index = static_cast<unsigned>(jit::tlb_index(m.va));
     const uint64_t page = m.va & jit::kPageMask;
 
-    TlbEntry& entry = view->tlb[index];
-    if (test(slot.valid, index) && page_of(entry) != page) push_out(slot, index);
+    if (test(slot.valid, index) && page_of(view->tlb[index]) != page) push_out(slot, index);
     if (slot.has_victims && slot.victims->at(page).page() == page) slot.victims->at(page).clear();
-    entry.read_tag = m.readable ? page : TlbEntry::kInvalidTag;
-    entry.write_tag = m.writable ? page : TlbEntry::kInvalidTag;
-    entry.addend = reinterpret_cast<uint64_t>(m.host) - m.va;
-    entry.pa = m.pa & jit::kPageMask;
+    put(slot, index,
+        {.tlb = {.read_tag = m.readable ? page : TlbEntry::kInvalidTag,
+                 .write_tag = m.writable ? page : TlbEntry::kInvalidTag,
+                 .addend = reinterpret_cast<uint64_t>(m.host) - m.va,
+                 .pa = m.pa & jit::kPageMask},
+         .non_global = m.non_global,
+         .block = m.page_bits != jit::kPageBits});
     enter_window(slot, m);
 
     mark(slot, m.non_global);
     slot.has_entries = true;
-    set(slot.valid, index);
     ++stats_.fills;
     if (slot.recent_since != switches_) {
         slot.recent.fill(0);
         slot.recent_since = switches_;
     }
     set(slot.recent, index);
-    if (m.non_global) {
-        slot.has_non_global = true;
-        set(slot.non_global, index);
-        set(slot.non_global_summary, index / 64);
-    } else {
-        slot.has_global = true;
-        clear(slot.non_global, index);
-    }
-    if (m.page_bits == jit::kPageBits) {
-        clear(slot.block, index);
-        return true;
-    }
-    set(slot.block, index);
+    (m.non_global ? slot.has_non_global : slot.has_global) = true;
+    if (m.page_bits == jit::kPageBits) return true;
     if (m.page_bits == kBlock1G) {
         slot.blocks_1g |= giant_bit(m.va);
     } else {
