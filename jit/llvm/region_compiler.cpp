@@ -67,7 +67,7 @@ class LlvmRegionCompiler final : public RegionCompiler {
     std::string fingerprint_;
 
     std::mutex lock_;
-    std::unordered_map<uint64_t, orc::ResourceTrackerSP> loaded_;
+    std::unordered_map<uint64_t, orc::JITDylib*> loaded_;
     uint64_t next_handle_ = 1;
 };
 
@@ -247,14 +247,15 @@ std::optional<RegionCode> LlvmRegionCompiler::load(const std::string& object) {
     const std::lock_guard guard(lock_);
     if (jit_ == nullptr) start_linker();
     code.handle = next_handle_++;
-    // A library each: every region's function has the same name.
+    // A library each: every region's function has the same name. And no resource trackers but the libraries'
+    // own: one that ends hands over what it has, and LLVM 19 may use freed memory then
+    // (ObjectLinkingLayer::handleTransferResources).
     auto library = jit_->createJITDylib("region" + std::to_string(code.handle));
     if (!library) fail(library.takeError());
-    orc::ResourceTrackerSP tracker = library->createResourceTracker();
-    llvm::Error added = jit_->addObjectFile(tracker, std::move(buffer));
+    llvm::Error added = jit_->addObjectFile(*library, std::move(buffer));
     auto address =
         added ? llvm::Expected<orc::ExecutorAddr>(std::move(added)) : jit_->lookup(*library, "region");
-    loaded_.emplace(code.handle, std::move(tracker));
+    loaded_.emplace(code.handle, &*library);
     if (!address) {
         llvm::consumeError(address.takeError());
         remove(code.handle);
@@ -275,11 +276,9 @@ void LlvmRegionCompiler::unload(uint64_t handle) {
 void LlvmRegionCompiler::remove(uint64_t handle) {
     const auto it = loaded_.find(handle);
     if (it == loaded_.end()) return;
-    orc::JITDylib& library = it->second->getJITDylib();
-    if (llvm::Error error = it->second->remove()) llvm::consumeError(std::move(error));
-    loaded_.erase(it);
-    if (llvm::Error error = jit_->getExecutionSession().removeJITDylib(library))
+    if (llvm::Error error = jit_->getExecutionSession().removeJITDylib(*it->second))
         llvm::consumeError(std::move(error));
+    loaded_.erase(it);
 }
 
 }  // namespace
