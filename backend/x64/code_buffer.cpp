@@ -9,6 +9,16 @@
 
 namespace arclight::backend {
 
+namespace {
+#ifdef __SANITIZE_THREAD__
+// ThreadSanitizer leaves programs a few ranges of addresses, and turns a request for another one into one for
+// address 0.
+constexpr uint64_t kAddress = 0x10'0000'0000;
+#else
+constexpr uint64_t kAddress = CodeBuffer::kPreferredAddress;
+#endif
+}  // namespace
+
 CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     constexpr int kProtection = PROT_READ | PROT_WRITE | PROT_EXEC;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -17,8 +27,8 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     range_log2_ =
         static_cast<unsigned>(std::bit_width(size + kCounters * sizeof(uint32_t) + kLeastForRegions - 1));
     const size_t mapped = size_t{1} << range_log2_;
-    void* p = mmap(reinterpret_cast<void*>(kPreferredAddress), mapped, kProtection,
-                   kFlags | MAP_FIXED_NOREPLACE, -1, 0);
+    void* p =
+        mmap(reinterpret_cast<void*>(kAddress), mapped, kProtection, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
     if (p == MAP_FAILED) p = mmap(nullptr, mapped, kProtection, kFlags, -1, 0);
     if (p == MAP_FAILED)
         throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");

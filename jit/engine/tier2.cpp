@@ -31,6 +31,14 @@ uint64_t thread_cpu_ns() {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
+/// It cannot even be destroyed, see RegionCompiler::broken(). It stays, where a search for leaks finds it.
+void keep_for_good(std::unique_ptr<RegionCompiler> broken) {
+    static std::mutex lock;
+    static auto& kept = *new std::vector<std::unique_ptr<RegionCompiler>>;
+    const std::lock_guard guard(lock);
+    kept.push_back(std::move(broken));
+}
+
 /// What a region's code takes of memory: whole pages, one for the constants.
 uint64_t footprint(const RegionCode& code) { return ((code.bytes + kPageSize - 1) & kPageMask) + kPageSize; }
 }  // namespace
@@ -76,8 +84,7 @@ void Tier2::quit() {
 
 Tier2::~Tier2() {
     quit();
-    // It cannot even be destroyed, see there.
-    if (compiler_ != nullptr && compiler_->broken()) static_cast<void>(compiler_.release());
+    if (compiler_ != nullptr && compiler_->broken()) keep_for_good(std::move(compiler_));
 }
 
 // ---- Life of a region
