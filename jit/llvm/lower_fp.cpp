@@ -49,66 +49,114 @@ Value* Lowering::strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, 
 /// x86 detects underflow after rounding, ARM before: they differ only where the result is the smallest normal
 /// number, which only products can round to. One comparison finds that, and NaNs: "equal or unordered". That
 /// a sum may be that number too costs a needless way out at most.
-void Lowering::check_lanes(llvm::Type* type, const std::vector<Value*>& lanes, bool tiny) {
-    const auto leave_if_any = [&](Value* bad) {
-        if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(bad->getType())) {
-            llvm::Type* bits = b_.getIntNTy(t->getNumElements());
-            bad = b_.CreateICmpNE(b_.CreateBitCast(bad, bits), llvm::ConstantInt::get(bits, 0));
-        }
-        guard(b_.CreateNot(bad));
-    };
-    const auto is_bad = [&](Value* v) {
-        const llvm::APFloat least =
-            llvm::APFloat::getSmallestNormalized(v->getType()->getScalarType()->getFltSemantics());
-        Value* magnitude = b_.CreateIntrinsic(llvm::Intrinsic::fabs, {v->getType()}, {v});
-        return b_.CreateFCmpUEQ(magnitude, llvm::ConstantFP::get(v->getType(), least));
-    };
-    // Comparing quiet NaNs signals nothing, and what comes out of an operation is quiet.
-    if (!tiny) {
-        for (size_t k = 0; k < lanes.size(); k += 2)
-            leave_if_any(b_.CreateFCmpUNO(lanes[k], lanes[std::min(k + 1, lanes.size() - 1)]));
+Value* Lowering::is_bad(Value* v) {
+    const llvm::APFloat least =
+        llvm::APFloat::getSmallestNormalized(v->getType()->getScalarType()->getFltSemantics());
+    Value* magnitude = b_.CreateIntrinsic(llvm::Intrinsic::fabs, {v->getType()}, {v});
+    return b_.CreateFCmpUEQ(magnitude, llvm::ConstantFP::get(v->getType(), least));
+}
+
+/// Takes the side exit if `bad`, or any lane of it.
+void Lowering::leave_if_any(Value* bad) {
+    if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(bad->getType())) {
+        llvm::Type* bits = b_.getIntNTy(t->getNumElements());
+        bad = b_.CreateICmpNE(b_.CreateBitCast(bad, bits), llvm::ConstantInt::get(bits, 0));
+    }
+    guard(b_.CreateNot(bad));
+}
+
+/// As many as there are to a comparison: four doubles or eight singles.
+void Lowering::check_tiny(std::vector<Value*>& scalars, std::vector<Value*>& vectors) {
+    if (scalars.size() == 1 && vectors.empty()) {
+        leave_if_any(is_bad(scalars.front()));
         return;
     }
-    const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
-    for (size_t k = 0; k < lanes.size();) {
-        const size_t left = lanes.size() - k;
-        if (vector != nullptr && left >= 2) {
-            std::vector<int> all(2 * vector->getNumElements());
-            std::iota(all.begin(), all.end(), 0);
-            leave_if_any(is_bad(shuffle(lanes[k], lanes[k + 1], all)));
-            k += 2;
-        } else if (vector == nullptr && left >= 3) {
-            // A full one: an empty lane would be computed with, too.
-            Value* four = llvm::PoisonValue::get(llvm::FixedVectorType::get(type, 4));
-            for (size_t n = 0; n < 4; ++n)
-                four = b_.CreateInsertElement(four, lanes[k + std::min(n, left - 1)], n);
-            leave_if_any(is_bad(four));
-            k += std::min<size_t>(left, 4);
-        } else {
-            leave_if_any(is_bad(lanes[k]));
-            ++k;
-        }
+    for (size_t k = 0; k < scalars.size();) {
+        const unsigned lanes = 128 / scalars[k]->getType()->getScalarSizeInBits();
+        // A full one: an empty lane would be computed with, too.
+        Value* v = llvm::PoisonValue::get(llvm::FixedVectorType::get(scalars[k]->getType(), lanes));
+        for (unsigned n = 0; n < lanes; ++n, k += k < scalars.size())
+            v = b_.CreateInsertElement(v, scalars[std::min(k, scalars.size() - 1)], n);
+        vectors.push_back(v);
     }
+    Value* any = nullptr;
+    for (size_t k = 0; k + 1 < vectors.size(); k += 2) {
+        const auto* type = llvm::cast<llvm::FixedVectorType>(vectors[k]->getType());
+        std::vector<int> all(2 * type->getNumElements());
+        std::iota(all.begin(), all.end(), 0);
+        Value* bad = is_bad(shuffle(vectors[k], vectors[k + 1], all));
+        any = any != nullptr ? b_.CreateOr(any, bad) : bad;
+    }
+    if (any != nullptr) leave_if_any(any);
+    if (vectors.size() % 2 != 0) leave_if_any(is_bad(vectors.back()));
 }
 
 /// Before anything that cannot be done again.
 void Lowering::check_results() {
-    while (!unchecked_.empty()) {
-        llvm::Type* type = unchecked_.front().value->getType();
-        std::vector<Value*> tiny, others;
-        std::erase_if(unchecked_, [&](const Unchecked& u) {
-            if (u.value->getType() != type) return false;
-            (u.tiny ? tiny : others).push_back(u.value);
-            return true;
-        });
-        // Into what is computed with anyway.
-        const size_t room = type->isVectorTy() ? tiny.size() % 2 : (4 - tiny.size() % 4) % 4;
-        for (size_t n = 0; n < room && !tiny.empty() && !others.empty(); ++n) {
-            tiny.push_back(others.back());
-            others.pop_back();
+    if (unchecked_.empty()) return;
+    struct Lanes {
+        std::vector<Value*> scalars, vectors;
+    };
+    for (llvm::Type* type : {b_.getDoubleTy(), b_.getFloatTy()}) {
+        Lanes tiny, others;
+        for (const Unchecked& u : unchecked_) {
+            if (u.value->getType()->getScalarType() != type) continue;
+            Lanes& lanes = u.tiny ? tiny : others;
+            (u.value->getType()->isVectorTy() ? lanes.vectors : lanes.scalars).push_back(u.value);
         }
-        check_lanes(type, tiny, true);
-        check_lanes(type, others, false);
+        const auto move_one = [](std::vector<Value*>& from, std::vector<Value*>& to) {
+            to.push_back(from.back());
+            from.pop_back();
+        };
+        // Into what is computed with anyway.
+        const unsigned lanes = 128 / type->getScalarSizeInBits();
+        while (tiny.scalars.size() % lanes != 0 && !others.scalars.empty())
+            move_one(others.scalars, tiny.scalars);
+        const size_t vectors = tiny.vectors.size() + (tiny.scalars.size() + lanes - 1) / lanes;
+        if (vectors % 2 != 0 && !others.vectors.empty()) move_one(others.vectors, tiny.vectors);
+        check_tiny(tiny.scalars, tiny.vectors);
+        // Comparing quiet NaNs signals nothing, and what comes out of an operation is quiet.
+        for (const auto* values : {&others.scalars, &others.vectors})
+            for (size_t k = 0; k < values->size(); k += 2)
+                leave_if_any(b_.CreateFCmpUNO((*values)[k], (*values)[std::min(k + 1, values->size() - 1)]));
+    }
+    for (const Unchecked& u : unchecked_) numbers_.insert(u.ref);
+    unchecked_.clear();
+    bits_read_ = false;
+}
+
+/// Whether a scalar operand is no NaN, or the next check of results finds out that it is.
+bool Lowering::is_number(Ref r, Value* v) const {
+    if (const auto* c = llvm::dyn_cast<llvm::ConstantFP>(v)) return !c->isNaN();
+    return v == values_[r] &&
+           (numbers_.contains(r) ||
+            std::ranges::any_of(unchecked_, [&](const Unchecked& u) { return u.ref == r; }));
+}
+
+/// Goes on if neither operand is a NaN.
+void Lowering::guard_numbers(Ref a, Value* x, Ref b, Value* y) {
+    const bool known_x = is_number(a, x), known_y = is_number(b, y);
+    if (known_x && known_y) return;
+    guard(b_.CreateFCmpORD(known_x ? y : x, known_y ? x : y));
+}
+
+/// The value that is a NaN if lane 0 of `r` is, as a number of 1 << esize bytes.
+Ref Lowering::number_of(Ref r, unsigned esize) const {
+    for (;;) {
+        const Inst& i = inst(r);
+        bool same = false;
+        switch (i.op) {
+            case Op::FNeg:
+            case Op::FAbs: same = i.type == (esize == 3 ? Type::F64 : Type::F32); break;
+            case Op::VFNeg:
+            case Op::VFAbs: same = ir::vec_esize(i.aux) == esize; break;
+            case Op::VZext32: same = esize == 2; break;
+            case Op::VZext64: same = esize == 3; break;
+            case Op::VDupLane: same = i.imm == 0 && ir::vec_esize(i.aux) == esize; break;
+            default: break;
+        }
+        if (!same) return r;
+        r = i.args[0];
     }
 }
 
@@ -116,9 +164,14 @@ void Lowering::check_results() {
 void Lowering::define_checked(const Inst& i, Ref index, Value* v, bool may_be_tiny) {
     // A NaN in an operand shows here too.
     const bool all_lanes = !v->getType()->isVectorTy() || ir::vec_q(i.aux);
+    const unsigned esize = v->getType()->getScalarType()->isDoubleTy() ? 3 : 2;
     std::erase_if(unchecked_, [&](const Unchecked& u) {
-        return all_lanes && !u.tiny && u.value->getType() == v->getType() &&
-               std::find(i.args, i.args + i.nargs, u.ref) != i.args + i.nargs;
+        if (u.tiny || u.value->getType()->getScalarType() != v->getType()->getScalarType()) return false;
+        const auto is_operand = [&](const auto& name) {
+            return std::any_of(i.args, i.args + i.nargs, [&](Ref r) { return name(r) == u.ref; });
+        };
+        if (!u.value->getType()->isVectorTy()) return is_operand([&](Ref r) { return number_of(r, esize); });
+        return all_lanes && v->getType()->isVectorTy() && is_operand([](Ref r) { return r; });
     });
     unchecked_.push_back({index, v, may_be_tiny});
     if (v->getType()->isVectorTy())
@@ -219,7 +272,7 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
         case Op::FMinNum: {
             // x86 gives the second operand for equal ones: both orders, combined bit by bit, give ARM's zero.
             Value *a = arg(0), *b = arg(1);
-            guard(b_.CreateFCmpORD(a, b));
+            guard_numbers(i.args[0], a, i.args[1], b);
             const bool max = i.op == Op::FMax || i.op == Op::FMaxNum;
             llvm::Type* bits = dbl ? b_.getInt64Ty() : b_.getInt32Ty();
             const auto pick = [&](Value* x, Value* y) {
@@ -237,7 +290,7 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
         case Op::FCmp: {
             const Type t = (i.aux & 3) == 3 ? Type::F64 : Type::F32;
             Value *a = fp(i.args[0], t), *b = fp(i.args[1], t);
-            guard(b_.CreateFCmpORD(a, b));  // NaNs may signal
+            guard_numbers(i.args[0], a, i.args[1], b);  // NaNs may signal
             Flags f;
             f.kind = t == Type::F64 ? Flags::FCmp64 : Flags::FCmp32;
             const auto bits = [&](Value* v) -> Value* {

@@ -95,6 +95,8 @@ void Lowering::lower_block(size_t index) {
     dirty_ = info.dirty_in;
     pending_.clear();
     unchecked_.clear();
+    numbers_.clear();
+    bits_read_ = false;
     side_exit_ = nullptr;
     effects_ = true;
     for (LastPage& page : last_pages_) page.root = ir::kNoRef;
@@ -185,7 +187,8 @@ Lowering::SlotValues Lowering::dirty_values() {
 // -------------------------------------------------------------------------------------------------
 
 namespace {
-constexpr unsigned kCheckpointAge = 16;
+constexpr unsigned kCheckpointAge = 16;  ///< in instructions: what goes before is done again at a way out
+constexpr unsigned kUncheckedAge = 32;   ///< the same while there are results to look at
 
 bool has_effects(Op op) {
     switch (op) {
@@ -223,7 +226,8 @@ void Lowering::start_instruction(Ref index) {
     for (Ref k = index + 1; k < block_->insts.size() && inst(k).op != Op::InsnStart; ++k) {
         if (has_effects(inst(k).op)) effects += windows_ && stores_twice(inst(k).op) ? 2 : 1;
     }
-    if (effects_ || effects > 1 || ++checkpoint_.age > kCheckpointAge) take_checkpoint();
+    const unsigned most = unchecked_.empty() ? kCheckpointAge : kUncheckedAge;
+    if (effects_ || effects > 1 || ++checkpoint_.age > most) take_checkpoint();
     effects_ = effects != 0;
 }
 
@@ -359,6 +363,21 @@ BasicBlock* Lowering::edge_to(int64_t offset) {
     return block;
 }
 
+/// The same in the middle of a block. What has to be looked at before is looked at on this way only: going
+/// on, there will be more to look at together.
+BasicBlock* Lowering::checked_edge_to(int64_t offset) {
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    BasicBlock* block = new_block();
+    b_.SetInsertPoint(block);
+    const auto unchecked = unchecked_;
+    const auto numbers = numbers_;
+    check_results();
+    b_.CreateBr(edge_to(offset));
+    unchecked_ = unchecked;
+    numbers_ = numbers;
+    return block;
+}
+
 void Lowering::jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc) {
     std::set<int64_t> inside;
     for (const int64_t o : offsets)
@@ -411,7 +430,8 @@ void Lowering::exit_instruction(const Inst& i) {
                 const uint32_t times = std::min(taken(target), runs);
                 weights = md_.createBranchWeights(times + 1, runs - times + 1);
             }
-            b_.CreateCondBr(boolean(i.args[0]), edge_to(target), next, weights);
+            b_.CreateCondBr(boolean(i.args[0]),
+                            unchecked_.empty() ? edge_to(target) : checked_edge_to(target), next, weights);
             b_.SetInsertPoint(next);
             return;
         }
@@ -483,8 +503,12 @@ Value* Lowering::as_v128(Value* v, Type) {
 
 void Lowering::lower(const Inst& i, Ref index) {
     if (i.type == Type::Void && i.op == Op::Const) return;
-    if (has_effects(i.op) || i.op == Op::Exit || i.op == Op::ExitIf || i.op == Op::ExitIndirect)
-        check_results();
+    if (has_effects(i.op) || i.op == Op::Exit || i.op == Op::ExitIndirect) check_results();
+    // Comparisons know NaNs, but which NaN it is may be wrong; and what is executed on a wrong way might
+    // leave sticky flags behind.
+    const bool reads_bits = i.op == Op::FToInt || i.op == Op::VExtractU || i.op == Op::VExtractS;
+    if (reads_bits && !unchecked_.empty()) bits_read_ = true;
+    if (i.op == Op::ExitIf && bits_read_) check_results();
     switch (i.op) {
         case Op::InsnStart:
             commit();

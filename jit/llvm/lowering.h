@@ -8,6 +8,7 @@
 #include <array>
 #include <bitset>
 #include <map>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -112,6 +113,7 @@ class Lowering {
     void start_instruction(Ref index);
     void take_checkpoint();
     BasicBlock* edge_to(int64_t offset);
+    BasicBlock* checked_edge_to(int64_t offset);
     const std::vector<int64_t>& targets_of(const RegionBlock& block, const Inst& i) const;
     uint32_t taken(int64_t offset) const;
     void jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc);
@@ -235,7 +237,12 @@ class Lowering {
     Value* strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling);
     void define_checked(const Inst& i, Ref index, Value* v, bool may_be_tiny);
     void check_results();
-    void check_lanes(llvm::Type* type, const std::vector<Value*>& lanes, bool tiny);
+    Value* is_bad(Value* v);
+    void leave_if_any(Value* bad);
+    void check_tiny(std::vector<Value*>& scalars, std::vector<Value*>& vectors);
+    bool is_number(Ref r, Value* v) const;
+    void guard_numbers(Ref a, Value* x, Ref b, Value* y);
+    Ref number_of(Ref r, unsigned esize) const;
     Value* quiet(const Inst& i, unsigned arg);
     void define_vector_fp(const Inst& i, Ref index, Value* v);
     void to_integer(const Inst& i, Ref index);
@@ -348,6 +355,8 @@ class Lowering {
         bool tiny;
     };
     std::vector<Unchecked> unchecked_;
+    bool bits_read_ = false;  ///< of one of them, as an integer
+    std::set<Ref> numbers_;   ///< results that were checked, in this block
 };
 
 }  // namespace arclight::jit::tier2

@@ -1,0 +1,260 @@
+// Results that x86 may have got wrong: a region must be left before the first of them counts for anything,
+// with everything as it was, wherever the result stands among others that are looked at together.
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <string>
+
+#include "tests/backend/harness.h"
+#include "tests/jit/engine/region_fixture.h"
+
+namespace arclight::jit {
+namespace {
+
+using backend::testing::block_at;
+using backend::testing::Harness;
+using backend::testing::Memory;
+using ir::Op;
+using ir::Ref;
+using ir::Type;
+using testing::Regions;
+
+constexpr uint64_t kMapped = Memory::kBase + 64;
+constexpr unsigned kEntries = backend::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
+constexpr uint32_t kStart = 16;  ///< of the block that is tested
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+class FpResultTest : public ::testing::Test {
+  protected:
+    FpResultTest() { h_.fill_tlb(); }
+
+    const uint8_t* region(const ir::Block& block) {
+        Region region = Regions::empty();
+        // Something in front that never leaves: the way in goes to tier 1 where that would be in vain.
+        RegionBlock& front = region.blocks.emplace_back();
+        front.ir = block_at();
+        front.ir.guest_insns = 1;
+        ir::Builder b(front.ir);
+        b.insn_start(0, 0);
+        b.emit(Op::Exit, Type::Void, {}, kStart);
+        region.blocks.push_back({.offset = kStart, .ir = block});
+        const RegionCode code = regions_.load_code(regions_.compile(region));
+        return backend::emit_region_stub(h_.code,
+                                         {code.entry, nullptr, backend::kNoCounter, kEntries, kSideExits});
+    }
+    void start() {
+        GuestState& s = h_.state();
+        for (uint64_t& x : s.x) x = 0;
+        for (V128& v : s.v) v = {};
+        s.flags = 0;
+        s.pc = s.page_base = Harness::kPage;
+        h_.code.counters()[kSideExits] = 0;
+    }
+    unsigned run(const uint8_t* stub) {
+        h_.world.run(h_.state(), stub);
+        return h_.code.counters()[kSideExits];
+    }
+    uint64_t offset() { return h_.state().pc - Harness::kPage; }
+
+    Harness h_;
+    Regions regions_;
+};
+
+/// The numbers of one kind in vector registers.
+struct Shape {
+    const char* name;
+    Op product, sum;
+    Type type;
+    uint32_t aux;
+    unsigned lanes;
+    bool wide;
+};
+constexpr Shape kShapes[] = {{"doubles", Op::FMul, Op::FAdd, Type::F64, 0, 1, true},
+                             {"singles", Op::FMul, Op::FAdd, Type::F32, 0, 1, false},
+                             {"two doubles", Op::VFMul, Op::VFAdd, Type::V128, ir::vec_aux(3), 2, true},
+                             {"four singles", Op::VFMul, Op::VFAdd, Type::V128, ir::vec_aux(2), 4, false}};
+
+void set_lane(V128& v, const Shape& shape, unsigned lane, double value) {
+    if (shape.wide) {
+        std::memcpy(reinterpret_cast<uint8_t*>(&v) + 8 * lane, &value, 8);
+    } else {
+        const auto single = static_cast<float>(value);
+        std::memcpy(reinterpret_cast<uint8_t*>(&v) + 4 * lane, &single, 4);
+    }
+}
+
+/// The smallest normal number, as x86 might have rounded a smaller one.
+double least(const Shape& shape) {
+    return shape.wide ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
+}
+
+TEST_F(FpResultTest, AnyOfSeveralProductsAndSums) {
+    for (const Shape& shape : kShapes) {
+        for (const bool sums : {false, true}) {
+            for (unsigned count = 1; count <= 7; ++count) {
+                // Every other one is a sum, or none.
+                const auto is_sum = [&](unsigned k) { return sums && k % 2 == 0; };
+                ir::Block block = block_at();
+                ir::Builder b(block);
+                for (unsigned k = 0; k < count; ++k) {
+                    b.insn_start(kStart + 4 * k, 0);
+                    b.set_v(k, b.emit(is_sum(k) ? shape.sum : shape.product, shape.type,
+                                      {b.get_v(shape.type, k), b.get_v(shape.type, is_sum(k) ? 30 : 31)}, 0,
+                                      shape.aux));
+                }
+                b.insn_start(kStart + 4 * count, 0);
+                b.emit(Op::Store, Type::Void, {b.i64(kMapped), b.i64(1)}, 0, 3);
+                b.emit(Op::Exit, Type::Void, {}, kStart + 4 * count + 4);
+                block.guest_insns = count + 1;
+                const uint8_t* stub = region(block);
+                const auto prepare = [&] {
+                    start();
+                    for (unsigned k = 0; k < 32; ++k)
+                        for (unsigned lane = 0; lane < shape.lanes; ++lane)
+                            set_lane(h_.state().v[k], shape, lane, k == 30 ? 0.0 : k == 31 ? 2.0 : 1.5);
+                    std::memset(h_.memory.at(kMapped), 0, 8);
+                };
+                SCOPED_TRACE(std::string(shape.name) + (sums ? ", sums too, " : ", ") +
+                             std::to_string(count));
+                prepare();
+                ASSERT_EQ(run(stub), 0u);
+                ASSERT_EQ(offset(), kStart + 4 * count + 4);
+                for (unsigned k = 0; k < count; ++k) {
+                    V128 expected{};
+                    for (unsigned lane = 0; lane < shape.lanes; ++lane)
+                        set_lane(expected, shape, lane, is_sum(k) ? 1.5 : 3.0);
+                    ASSERT_EQ(h_.state().v[k], expected);
+                }
+                for (unsigned bad = 0; bad < count; ++bad) {
+                    for (unsigned lane = 0; lane < shape.lanes; ++lane) {
+                        for (const double value : {kNan, least(shape) / 2, -least(shape) / 2}) {
+                            if (is_sum(bad) && !std::isnan(value)) continue;
+                            prepare();
+                            set_lane(h_.state().v[bad], shape, lane, value);
+                            const V128 before = h_.state().v[bad];
+                            ASSERT_EQ(run(stub), 1u) << bad << ", lane " << lane << ": " << value;
+                            ASSERT_EQ(offset(), kStart);
+                            ASSERT_EQ(h_.state().v[bad], before);
+                            ASSERT_EQ(*h_.memory.at(kMapped), 0) << "stored all the same";
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A result's NaN goes on into others, with the sign turned or from lane to lane.
+TEST_F(FpResultTest, ThroughOtherInstructions) {
+    ir::Block block = block_at();
+    ir::Builder b(block);
+    b.insn_start(kStart, 0);
+    const Ref difference = b.emit(Op::FSub, Type::F64, {b.get_v(Type::F64, 1), b.get_v(Type::F64, 2)});
+    b.set_v(3, difference);
+    b.insn_start(kStart + 4, 0);
+    const Ref turned = b.emit(Op::FNeg, Type::F64, {difference});
+    b.set_v(4, b.emit(Op::FAdd, Type::F64, {turned, b.get_v(Type::F64, 5)}));
+    b.insn_start(kStart + 8, 0);
+    const Ref both = b.emit(Op::VDupLane, Type::V128, {b.get_v(Type::V128, 3)}, 0, ir::vec_aux(3));
+    b.set_v(6, b.emit(Op::VFAdd, Type::V128, {both, b.get_v(Type::V128, 7)}, 0, ir::vec_aux(3)));
+    b.insn_start(kStart + 12, 0);
+    // As a single, the same register is another number, and need not be a NaN.
+    b.set_v(8, b.emit(Op::FAdd, Type::F32, {b.get_v(Type::F32, 3), b.get_v(Type::F32, 9)}));
+    b.emit(Op::Exit, Type::Void, {}, kStart + 16);
+    block.guest_insns = 4;
+    const uint8_t* stub = region(block);
+    start();
+    set_lane(h_.state().v[1], kShapes[0], 0, 4);
+    set_lane(h_.state().v[2], kShapes[0], 0, 1);
+    EXPECT_EQ(run(stub), 0u);
+    EXPECT_EQ(offset(), kStart + 16);
+    V128 expected{};
+    set_lane(expected, kShapes[0], 0, -3);
+    EXPECT_EQ(h_.state().v[4], expected);
+    start();
+    set_lane(h_.state().v[1], kShapes[0], 0, std::numeric_limits<double>::infinity());
+    set_lane(h_.state().v[2], kShapes[0], 0, std::numeric_limits<double>::infinity());
+    EXPECT_EQ(run(stub), 1u);
+    EXPECT_EQ(offset(), kStart);
+    EXPECT_EQ(h_.state().v[3], V128{});
+}
+
+TEST_F(FpResultTest, ReadAsASingleOnly) {
+    // The double is a NaN, its lower half is not.
+    ir::Block block = block_at();
+    ir::Builder b(block);
+    b.insn_start(kStart, 0);
+    b.set_v(3, b.emit(Op::FSub, Type::F64, {b.get_v(Type::F64, 1), b.get_v(Type::F64, 2)}));
+    b.insn_start(kStart + 4, 0);
+    b.set_v(3, b.emit(Op::FAdd, Type::F32, {b.get_v(Type::F32, 3), b.get_v(Type::F32, 4)}));
+    b.emit(Op::Exit, Type::Void, {}, kStart + 8);
+    block.guest_insns = 2;
+    const uint8_t* stub = region(block);
+    start();
+    set_lane(h_.state().v[1], kShapes[0], 0, std::numeric_limits<double>::infinity());
+    set_lane(h_.state().v[2], kShapes[0], 0, std::numeric_limits<double>::infinity());
+    EXPECT_EQ(run(stub), 1u);
+    EXPECT_EQ(offset(), kStart);
+}
+
+/// A way out in the middle, by a comparison with a result.
+class FpBranchTest : public FpResultTest {
+  protected:
+    /// v3 = v1 - v2; out at 4 if `condition` says so; v5 = v3 + v6; x1 = 1.
+    const uint8_t* branch(const std::function<Ref(ir::Builder&, Ref)>& condition) {
+        ir::Block block = block_at();
+        ir::Builder b(block);
+        b.insn_start(kStart, 0);
+        const Ref r = b.emit(Op::FSub, Type::F64, {b.get_v(Type::F64, 1), b.get_v(Type::F64, 2)});
+        b.set_v(3, r);
+        b.insn_start(kStart + 4, 0);
+        b.emit(Op::ExitIf, Type::Void, {condition(b, r)}, 64);
+        b.insn_start(kStart + 8, 0);
+        b.set_v(5, b.emit(Op::FAdd, Type::F64, {b.get_v(Type::F64, 3), b.get_v(Type::F64, 6)}));
+        b.set_x(1, b.i64(1));
+        b.emit(Op::Exit, Type::Void, {}, kStart + 12);
+        block.guest_insns = 3;
+        return region(block);
+    }
+    unsigned run_with(const uint8_t* stub, double v1, double v2) {
+        start();
+        set_lane(h_.state().v[1], kShapes[0], 0, v1);
+        set_lane(h_.state().v[2], kShapes[0], 0, v2);
+        return run(stub);
+    }
+    void expect_ways(const uint8_t* stub) {
+        EXPECT_EQ(run_with(stub, 1, 2), 0u);
+        EXPECT_EQ(offset(), 64u) << "less: out";
+        EXPECT_EQ(h_.state().x[1], 0u);
+        EXPECT_EQ(run_with(stub, 2, 1), 0u);
+        EXPECT_EQ(offset(), kStart + 12) << "greater: on";
+        EXPECT_EQ(h_.state().x[1], 1u);
+        const double infinity = std::numeric_limits<double>::infinity();
+        EXPECT_EQ(run_with(stub, infinity, infinity), 1u);
+        EXPECT_EQ(offset(), kStart);
+        EXPECT_EQ(h_.state().x[1], 0u);
+        EXPECT_EQ(h_.state().v[3], V128{});
+    }
+};
+
+TEST_F(FpBranchTest, ByAComparison) {
+    const auto compare = [](unsigned cc) {
+        return [=](ir::Builder& b, Ref r) {
+            b.set_flags(b.emit(Op::FCmp, Type::Flags, {r, b.get_v(Type::F64, 31)}, 0, 3));
+            return b.cond(cc);
+        };
+    };
+    expect_ways(branch(compare(11)));  // LT: also if unordered
+    expect_ways(branch(compare(4)));   // MI: only if less
+}
+
+TEST_F(FpBranchTest, ByAResultsBits) {
+    // The sign, of which x86 gives a new NaN another one.
+    expect_ways(branch([](ir::Builder& b, Ref r) {
+        return b.emit(Op::TestBit, Type::I1, {b.emit(Op::FToInt, Type::I64, {r})}, 63);
+    }));
+}
+
+}  // namespace
+}  // namespace arclight::jit
