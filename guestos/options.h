@@ -12,7 +12,7 @@ namespace arclight::guestos {
 
 enum class Accel : uint8_t { automatic, kvm, process };
 enum class Windows : uint8_t { automatic, on, off };
-enum class JitTier : uint8_t { tier1, tier2, tiered };
+enum class JitTier : uint8_t { automatic, tier1, tier2, tiered };
 
 struct DriveOptions {
     std::string file;
@@ -46,7 +46,7 @@ struct RunOptions {
     Accel accel = Accel::automatic;
     Windows windows = Windows::automatic;  // guest memory through the virtual machine's page tables
     mmu::ShadowOptions shadow;
-    JitTier jit = JitTier::tier1;
+    JitTier jit = JitTier::automatic;  // tiered, but tier1 in a program without LLVM
     std::optional<uint32_t> jit_threshold;
     std::string jit_dump;   // a directory; empty: none
     std::string jit_cache;  // of compiled regions, a directory; empty: none

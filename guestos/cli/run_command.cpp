@@ -17,7 +17,7 @@ struct Words {
     std::string accel = "auto";
     std::string windows = "auto";
     std::string mmu = "ssp";
-    std::string jit = "tier1";
+    std::string jit = "auto";
     std::string jit_cache, jit_cache_size, jit_code;
     std::string trace;
     std::vector<std::string> drives;
@@ -138,10 +138,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command
         ->add_option(
             "--jit", words->jit,
-            "the translator: tier1, tiered (hot code again by LLVM, on another thread), or tier2 (all code "
-            "by LLVM at once; slow, for tests) [tier1]")
+            "the translator: tier1, tiered (hot code again by LLVM, on another thread), tier2 (all code by "
+            "LLVM at once; slow, for tests) or auto: tiered, but tier1 in a program without LLVM [auto]")
         ->type_name("TIER")
-        ->check(CLI::IsMember({"tier1", "tiered", "tier2"}).description(""))
+        ->check(CLI::IsMember({"auto", "tier1", "tiered", "tier2"}).description(""))
         ->group(execution);
     command
         ->add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")
@@ -247,7 +247,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                                                               : mmu::ShadowPolicy::ssp;
         options.jit = words->jit == "tier2"    ? JitTier::tier2
                       : words->jit == "tiered" ? JitTier::tiered
-                                               : JitTier::tier1;
+                      : words->jit == "tier1"  ? JitTier::tier1
+                                               : JitTier::automatic;
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         options.rng = !words->no_rng;

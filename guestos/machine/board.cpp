@@ -66,8 +66,11 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         if (trace_file_ == nullptr)
             return failure("cannot write trace file '{}': {}", options_.trace.file, strerror(errno));
     }
-    jit::Tier2Options tier2{.enabled = options_.jit != JitTier::tier1,
-                            .synchronous = options_.jit == JitTier::tier2,
+    tier_ = options_.jit != JitTier::automatic ? options_.jit
+            : jit::have_region_compiler()      ? JitTier::tiered
+                                               : JitTier::tier1;
+    jit::Tier2Options tier2{.enabled = tier_ != JitTier::tier1,
+                            .synchronous = tier_ == JitTier::tier2,
                             .max_insns = options_.jit_region,
                             .code_bytes = options_.jit_code_bytes,
                             .dump_directory = options_.jit_dump,

@@ -143,6 +143,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
 
     const RunOptions& options_;
+    JitTier tier_ = JitTier::tier1;  ///< what options_ asks for, or what there is
     ProcessWatch process_watch_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;

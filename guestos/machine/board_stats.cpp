@@ -222,7 +222,7 @@ std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
     const Json counters = counters_of(*world_, e, j["cpus"], bus_);
     j.update(counters);
     j["translation"]["nanoseconds"] = e.translate_ns;
-    if (options_.jit != JitTier::tier1) {
+    if (tier_ != JitTier::tier1) {
         j["tier2"] = tier2_json(engine_->tier2_stats(), cpu_seconds(usage));
         j["tier2"]["steady_speed"] = steady_json(steady_speed(*speed_));
     }
@@ -254,7 +254,7 @@ void Board::print_stats(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
-    if (options_.jit != JitTier::tier1) {
+    if (tier_ != JitTier::tier1) {
         print_tier2(out, engine_->tier2_stats(), cpu_seconds(usage));
         print_steady(out, steady_speed(*speed_));
     }

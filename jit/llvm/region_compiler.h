@@ -61,6 +61,8 @@ class RegionCompiler {
     virtual void give_up() {}
 };
 
+/// Whether this program has one, as far as is known without loading it.
+bool have_region_compiler();
 /// Loads LLVM, a hundred megabytes of library that programs without tier 2 do without.
 std::unique_ptr<RegionCompiler> make_region_compiler();
 /// Names the program's and the module's build, on which a region's code depends too. 0: not known. Needs no

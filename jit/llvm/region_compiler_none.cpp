@@ -5,6 +5,8 @@
 
 namespace arclight::jit {
 
+bool have_region_compiler() { return false; }
+
 std::unique_ptr<RegionCompiler> make_region_compiler() {
     throw std::runtime_error("this program was built without LLVM");
 }

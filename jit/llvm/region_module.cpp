@@ -75,6 +75,8 @@ uint64_t region_build() {
     return parts[0] == 0 || parts[1] == 0 ? 0 : XXH3_64bits(parts.data(), sizeof parts);
 }
 
+bool have_region_compiler() { return !module_beside_program().empty(); }
+
 std::unique_ptr<RegionCompiler> make_region_compiler() {
     static std::mutex lock;
     static CreateRegionCompiler create = nullptr;
