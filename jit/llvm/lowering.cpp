@@ -217,17 +217,40 @@ bool stores_twice(Op op) {
         default: return false;
     }
 }
+
+/// What may have a result to look at, see lower_fp.cpp.
+bool is_arithmetic(Op op) {
+    switch (op) {
+        case Op::FAdd:
+        case Op::FSub:
+        case Op::FMul:
+        case Op::FDiv:
+        case Op::FSqrt:
+        case Op::FMulAdd:
+        case Op::VFAdd:
+        case Op::VFSub:
+        case Op::VFMul:
+        case Op::VFDiv:
+        case Op::VFSqrt:
+        case Op::VFMulAdd: return true;
+        default: return false;
+    }
+}
 }  // namespace
 
 /// An instruction with several effects must be done again whole, and alone: a load before it might see the
 /// first.
 void Lowering::start_instruction(Ref index) {
     unsigned effects = 0;
+    bool arithmetic = false;
     for (Ref k = index + 1; k < block_->insts.size() && inst(k).op != Op::InsnStart; ++k) {
+        arithmetic |= is_arithmetic(inst(k).op);
         if (has_effects(inst(k).op)) effects += windows_ && stores_twice(inst(k).op) ? 2 : 1;
     }
     const unsigned most = unchecked_.empty() ? kCheckpointAge : kUncheckedAge;
-    if (effects_ || effects > 1 || ++checkpoint_.age > most) take_checkpoint();
+    // The later the checkpoint, the fewer registers are needed as they were: what led to the numbers is not.
+    const bool first = arithmetic && unchecked_.empty();
+    if (effects_ || effects > 1 || first || ++checkpoint_.age > most) take_checkpoint();
     effects_ = effects != 0;
 }
 
