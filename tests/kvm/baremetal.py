@@ -29,10 +29,11 @@ def here(name, cpus, *accel):
         return rig.Result(124, (e.stdout or b"").decode(errors="replace"), 60)
 
 
-def compare(where, name, got, right):
-    """By run.sh's rules: the program's own verdict, and the log line by line."""
+def compare(where, name, got, right, on_time=True):
+    """By run.sh's rules: the program's own verdict, and the log line by line; without what it says of time if it may be late."""
     global failures
-    got_lines, right_lines = got.output.strip().splitlines(), right.output.strip().splitlines()
+    got_lines, right_lines = ([line for line in r.output.strip().splitlines() if on_time or "woke in time" not in line]
+                              for r in (got, right))
     if got.status == 0 and got_lines == right_lines and "WRONG" not in got.output and got_lines[-1:] == ["done"]:
         return
     failures += 1
@@ -74,6 +75,6 @@ if rig.NIGHTLY:
     for name in ONE_CPU:
         got, = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--windows", "on", "--jit", "tier2")], [elf(name)],
                             limit=500, memory=2048, tier2=True)
-        compare("on the rig, tier 2 and windows", name, got, right[name])
+        compare("on the rig, tier 2 and windows", name, got, right[name], on_time=False)  # what wakes is compiled first
         print(f"on the rig, tier 2 and windows: {name} in {got.seconds:.1f} s")
 sys.exit(failures != 0)
