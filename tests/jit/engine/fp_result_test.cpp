@@ -30,14 +30,7 @@ class FpResultTest : public ::testing::Test {
     FpResultTest() { h_.fill_tlb(); }
 
     const uint8_t* region(const ir::Block& block) {
-        Region region = Regions::empty();
-        // Something in front that never leaves: the way in goes to tier 1 where that would be in vain.
-        RegionBlock& front = region.blocks.emplace_back();
-        front.ir = block_at();
-        front.ir.guest_insns = 1;
-        ir::Builder b(front.ir);
-        b.insn_start(0, 0);
-        b.emit(Op::Exit, Type::Void, {}, kStart);
+        Region region = Regions::with_front(kStart);
         region.blocks.push_back({.offset = kStart, .ir = block});
         const RegionCode code = regions_.load_code(regions_.compile(region));
         return backend::emit_region_stub(h_.code,

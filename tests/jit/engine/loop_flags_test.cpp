@@ -73,14 +73,7 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
 
     /// A loop that sets the flags, loads from X4, which `step` moves, and counts X11 down to 0.
     void make(int64_t step) {
-        Region region = Regions::empty();
-        // Something in front that never leaves: the way in goes to tier 1 where that would be in vain.
-        RegionBlock& front = region.blocks.emplace_back();
-        front.ir.pa = region.pa;
-        front.ir.guest_insns = 1;
-        ir::Builder before(front.ir);
-        before.insn_start(0, 0);
-        before.emit(Op::Exit, Type::Void, {}, kLoop);
+        Region region = Regions::with_front(kLoop);
         RegionBlock& block = region.blocks.emplace_back();
         block.offset = kLoop;
         block.ir.pa = region.pa + kLoop;

@@ -20,6 +20,18 @@ class Regions {
     static Region empty() {
         return {.pa = 0x4100'0000, .mode = 0, .blocks = {}, .return_sites = {}, .indirect_targets = {}};
     }
+    /// With a block in front, which goes on at `offset` and never leaves the region: the way in goes to tier
+    /// 1 where that would be in vain.
+    static Region with_front(uint32_t offset) {
+        Region region = empty();
+        RegionBlock& front = region.blocks.emplace_back();
+        front.ir.pa = region.pa;
+        front.ir.guest_insns = 1;
+        ir::Builder b(front.ir);
+        b.insn_start(0, 0);
+        b.emit(ir::Op::Exit, ir::Type::Void, {}, offset);
+        return region;
+    }
     RegionCompiler& compiler() { return *compiler_; }
     std::string compile(const Region& region) { return compiler_->compile(region, nullptr); }
     RegionCode load_code(const std::string& object) {

@@ -63,14 +63,7 @@ struct Model {
 class RegionLoopTest : public ::testing::Test {
   protected:
     const uint8_t* make(const std::vector<Step>& steps) {
-        Region region = Regions::empty();
-        // In front of it something that never leaves: the way in goes to tier 1 where that would be in vain.
-        RegionBlock& front = region.blocks.emplace_back();
-        front.ir.pa = region.pa;
-        front.ir.guest_insns = 1;
-        ir::Builder before(front.ir);
-        before.insn_start(0, 0);
-        before.emit(Op::Exit, Type::Void, {}, 4);
+        Region region = Regions::with_front(4);
         RegionBlock& block = region.blocks.emplace_back();
         block.offset = 4;
         block.ir.pa = region.pa + 4;
