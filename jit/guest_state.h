@@ -184,6 +184,7 @@ struct alignas(64) GuestState {
     V128 spill_v[kSpillVSlots];
 
     void* cpu;                ///< the owning virtual CPU object, opaque here
+    uint32_t wrong_guesses;   ///< counted by regions that are left for one (jit/llvm)
     uint32_t* region_epochs;  ///< by region: the View::epoch for which its pages are known to be where it
                               ///< takes them
 };

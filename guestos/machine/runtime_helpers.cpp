@@ -42,7 +42,7 @@ struct RuntimeHelpers {
     }
 
     static const void* promote(GuestState& s, uint64_t counter) {
-        return vcpu(s).board_.engine().promote(static_cast<uint32_t>(counter));
+        return vcpu(s).board_.engine().promote(static_cast<uint32_t>(counter), &s);
     }
     static const void* region_guard(GuestState& s, uint64_t guard) {
         Vcpu& v = vcpu(s);

@@ -1,6 +1,7 @@
 // Translation blocks by physical address and mode, and what has to be undone when guest code changes.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,12 @@
 namespace arclight::jit {
 
 struct EdgeProfile;
+
+/// The guest's registers at some time.
+struct SeenRegisters {
+    std::array<uint64_t, 32> x;  ///< x0 to x30, and the stack pointer
+    uint32_t narrow;             ///< by vector register: its upper half is zero
+};
 
 struct TranslationBlock {
     TranslationBlock();
@@ -29,6 +36,7 @@ struct TranslationBlock {
     enum class Stage : uint8_t { Cold, Profiled, Waiting, Queued, Done };
     Stage stage = Stage::Cold;
     bool covered = false;  ///< a region of another block was found to have it already
+    bool careful = false;  ///< regions are to make no guesses, see Region
     uint8_t tries = 0;     ///< regions entered here that were given up, or not worth while
     uint32_t counter = backend::kNoCounter;
     bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
@@ -41,8 +49,9 @@ struct TranslationBlock {
     std::unique_ptr<EdgeProfile> profile;
     std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
     backend::CompiledBlock code;
-    std::vector<uint32_t> slots;     ///< what predict_slots() said of each plain access; empty: nothing
-    std::vector<uint32_t> incoming;  ///< sites of other blocks that may be linked to this one
+    std::vector<uint32_t> slots;      ///< what predict_slots() said of each plain access; empty: nothing
+    std::vector<SeenRegisters> seen;  ///< at its entry, when tier 2 was asked about it
+    std::vector<uint32_t> incoming;   ///< sites of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };

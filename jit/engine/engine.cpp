@@ -143,9 +143,9 @@ bool Engine::invalidate_all() {
     return count != 0;
 }
 
-const void* Engine::promote(uint32_t counter) {
+const void* Engine::promote(uint32_t counter, const GuestState* state) {
     const std::lock_guard guard(lock_);
-    return tier2_.promote(counter);
+    return tier2_.promote(counter, state);
 }
 
 Tier2::Guarded Engine::guarded(uint32_t guard) {

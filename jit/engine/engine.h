@@ -67,7 +67,7 @@ class Engine {
     std::optional<uint32_t> recover(const void* host_pc, GuestState& state);
 
     /// A block's counter ran out: where to go on.
-    const void* promote(uint32_t counter);
+    const void* promote(uint32_t counter, const GuestState* state = nullptr);
     /// See Tier2.
     Tier2::Guarded guarded(uint32_t guard);
     /// What is given must stay until stop_compiling() has returned.

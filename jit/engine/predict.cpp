@@ -1,46 +1,81 @@
 #include "jit/engine/predict.h"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
 namespace arclight::jit {
 
-void predict_slots(ir::Block& block, const GuestState& state) {
+namespace {
+/// What is known of a value that is made of registers and constants.
+struct Known {
+    uint64_t value = 0;
+    bool exact = true;  ///< but for an index
+};
+
+/// Calls found(access, address) for plain accesses.
+template <typename Found>
+void follow(ir::Block& block, const SeenRegisters& registers, const Found& found) {
     using enum ir::Op;
-    static thread_local std::vector<std::optional<uint64_t>> value;
-    value.assign(block.insts.size(), std::nullopt);
-    const auto of = [&](ir::Ref r) { return r == ir::kNoRef ? std::nullopt : value[r]; };
+    static thread_local std::vector<std::optional<Known>> known;
+    known.assign(block.insts.size(), std::nullopt);
+    const auto of = [&](ir::Ref r) { return r == ir::kNoRef ? std::nullopt : known[r]; };
     for (size_t n = 0; n < block.insts.size(); ++n) {
         ir::Inst& i = block.insts[n];
+        const auto a = of(i.args[0]), b = of(i.args[1]);
+        const bool both = a && b, exact = both && a->exact && b->exact;
+        const bool wide = i.type == ir::Type::I64;
         switch (i.op) {
-            case Const: value[n] = i.imm; break;
+            case Const: known[n] = {i.imm}; break;
             // The builder hands on what the block itself has set, so what is read is the entry's.
-            case GetX: value[n] = i.imm < 31 ? state.x[i.imm] : state.sp; break;
+            case GetX: known[n] = {registers.x[i.imm]}; break;
             case Add:
-                if (i.type != ir::Type::I64) break;
-                if (const auto a = of(i.args[0]), b = of(i.args[1]); a || b)
-                    value[n] = a.value_or(0) + b.value_or(0);  // an index that is not known moves it little
+                // An index that is not known moves it little.
+                if (wide && (a || b))
+                    known[n] = {a.value_or(Known{}).value + b.value_or(Known{}).value, exact};
                 break;
             case Sub:
-                if (i.type != ir::Type::I64) break;
-                if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a - *b;
+                if (wide && both) known[n] = {a->value - b->value, exact};
                 break;
             case Shl:
-                if (i.type != ir::Type::I64) break;
-                if (const auto a = of(i.args[0]), b = of(i.args[1]); a && b) value[n] = *a << (*b & 63);
+                if (wide && both) known[n] = {a->value << (b->value & 63), exact};
                 break;
             case ZExt32:
-                if (const auto a = of(i.args[0])) value[n] = static_cast<uint32_t>(*a);
+                if (a) known[n] = {static_cast<uint32_t>(a->value), a->exact};
                 break;
             case SExt32:
-                if (const auto a = of(i.args[0]))
-                    value[n] = static_cast<uint64_t>(static_cast<int32_t>(static_cast<uint32_t>(*a)));
+                if (a)
+                    known[n] = {static_cast<uint64_t>(static_cast<int32_t>(static_cast<uint32_t>(a->value))),
+                                a->exact};
                 break;
             default:
-                if (const auto address = of(i.args[0]); address && ir::is_plain_access(i.op))
-                    i.imm = (*address >> kWindowSlotBits) + 1;
+                if (a && ir::is_plain_access(i.op)) found(i, *a);
                 break;
         }
+    }
+}
+}  // namespace
+
+SeenRegisters registers_of(const GuestState& state) {
+    SeenRegisters r{};
+    std::ranges::copy(state.x, r.x.begin());
+    r.x[31] = state.sp;
+    for (unsigned k = 0; k < 32; ++k) r.narrow |= uint32_t{state.v[k].d[1] == 0} << k;
+    return r;
+}
+
+void predict_slots(ir::Block& block, const GuestState& state) {
+    follow(block, registers_of(state),
+           [](ir::Inst& i, const Known& address) { i.imm = (address.value >> kWindowSlotBits) + 1; });
+}
+
+void predict_pages(ir::Block& block, std::span<const SeenRegisters> seen) {
+    if (seen.empty()) return;
+    for (size_t k = 0; k < kTimesSeen; ++k) {
+        follow(block, seen[std::min(k, seen.size() - 1)], [](ir::Inst& i, const Known& address) {
+            constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
+            if (address.exact) i.imm = (i.imm + (address.value >> kPageBits) + 1) * kMixer;
+        });
     }
 }
 

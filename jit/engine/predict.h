@@ -1,21 +1,31 @@
-// Which 512 GiB slot of the guest's address space an access will fall in, guessed from the registers at the
-// time when its block is translated (design.md, "Memory accesses": a site predicts its slot).
+// Where memory accesses will fall, guessed from registers at the entry of their block. It is left in
+// Inst::imm of plain loads and stores; where nothing is known, 0 remains.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "jit/engine/block_cache.h"
 #include "jit/guest_state.h"
 #include "jit/ir/ir.h"
 
 namespace arclight::jit {
 
-/// Sets Inst::imm of plain loads and stores whose address is made of registers of the block's entry and
-/// constants to address bits 63:39 plus one. Other accesses keep 0: no guess.
+SeenRegisters registers_of(const GuestState& state);
+
+/// The 512 GiB slot of the guest's address space, at the time when the block is translated (design.md,
+/// "Memory accesses": a site predicts its slot): sets Inst::imm of accesses whose address is made of
+/// registers and constants to address bits 63:39 plus one.
 void predict_slots(ir::Block& block, const GuestState& state);
 
 /// The guesses of a block's accesses in their order, and back into the same block translated again.
 std::vector<uint32_t> predicted_slots(const ir::Block& block);
 void set_predicted_slots(ir::Block& block, const std::vector<uint32_t>& slots);
+
+/// For accesses to share one look at the soft TLB: those with the same Inst::imm were in one page both times
+/// that the registers were seen. Of nothing `seen` nothing is guessed.
+inline constexpr size_t kTimesSeen = 2;
+void predict_pages(ir::Block& block, std::span<const SeenRegisters> seen);
 
 }  // namespace arclight::jit

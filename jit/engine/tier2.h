@@ -59,7 +59,7 @@ struct Tier2Options {
     /// For tests: only about one block in so many is ever promoted, which ones by the seed.
     unsigned sample = 1;
     uint64_t sample_seed = 0;
-    std::function<std::unique_ptr<RegionCompiler>()> make_compiler = make_region_compiler;
+    std::function<std::unique_ptr<RegionCompiler>()> make_compiler = [] { return make_region_compiler(); };
 };
 
 struct Tier2Stats {
@@ -103,7 +103,8 @@ class Tier2 {
     const void* way(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
         return edges_.way(from, exit, to);
     }
-    const void* promote(uint32_t counter);
+    /// `state`, if given, is of the CPU that is about to run the block: see predict_pages().
+    const void* promote(uint32_t counter, const GuestState* state);
     void forget(TranslationBlock& block);
     void flush();
     /// What must be at which physical page for the region behind this guard to be entered; and where to go on

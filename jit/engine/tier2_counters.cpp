@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "frontend/a64/translate/translator.h"
+#include "jit/engine/predict.h"
 #include "jit/engine/tier2.h"
 
 namespace arclight::jit {
@@ -117,10 +118,14 @@ bool Tier2::postpone(TranslationBlock& block) {
     return true;
 }
 
-const void* Tier2::promote(uint32_t counter) {
+const void* Tier2::promote(uint32_t counter, const GuestState* state) {
     using enum TranslationBlock::Stage;
     TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
     if (block == nullptr) return nullptr;
+    if (state != nullptr) {
+        if (block->seen.size() == kTimesSeen) block->seen.erase(block->seen.begin());
+        block->seen.push_back(registers_of(*state));
+    }
     const void* body = block->code.body;
     if (!block->valid || stopped_) block->stage = Done;
     if (block->stage == Cold && block->warm) {

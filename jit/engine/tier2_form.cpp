@@ -112,6 +112,9 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
                                                                runs(entry) / kSeldom, uint64_t{1}})};
     region.pa = entry.pa;
     region.mode = entry.mode;
+    region.careful = entry.careful;
+    region.narrow = entry.seen.empty() ? 0 : ~uint32_t{0};
+    for (const SeenRegisters& seen : entry.seen) region.narrow &= seen.narrow;
     forming.pages[0] = entry.pa & kPageMask;
     std::set<int64_t> too_long;
     unsigned insns = 0;
@@ -128,7 +131,10 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
                              block.mode, block.guest_insns);
         mark_devices(rb.ir);
-        set_predicted_slots(rb.ir, block.slots);
+        if ((block.mode & a64::mode::kWindows) != 0)
+            set_predicted_slots(rb.ir, block.slots);
+        else
+            predict_pages(rb.ir, block.seen);
         hot.members.push_back(&block);
         forming.pages.try_emplace(rb.page(), block.pa & kPageMask);
         forming.known.insert(offset);

@@ -57,8 +57,8 @@ inline constexpr unsigned kMemSpOffsetShift = 10;  ///< 4 bits
 constexpr unsigned mem_sp_offset(uint32_t aux) { return aux >> kMemSpOffsetShift & 15; }
 inline constexpr uint32_t kMemDevice = 1u << 14;  ///< a device was found there: no use trying RAM first
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
-/// Loads and stores that are neither exclusive nor atomic. Where windows are used, Inst::imm of one may
-/// foretell the slot that its address falls in (jit/engine/predict.h).
+/// Loads and stores that are neither exclusive nor atomic. Inst::imm of one may foretell where its address
+/// falls (jit/engine/predict.h).
 constexpr bool is_plain_access(Op op) {
     switch (op) {
         case Op::Load:

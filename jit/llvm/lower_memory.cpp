@@ -1,6 +1,8 @@
 // Guest memory through the soft TLB. Nothing changes a View while the region runs: whatever does (a fill, a
 // TLBI) is done outside, so that what was read there may be kept as long as it is of use. What misses leaves
 // the region. Windows, where they are used, take the place of that: lower_windows.cpp.
+#include <llvm/IR/InlineAsm.h>
+
 #include <bit>
 
 #include "jit/llvm/lowering.h"
@@ -9,7 +11,8 @@ namespace arclight::jit::tier2 {
 
 void Lowering::declare_page(LastPage& page) {
     llvm::IRBuilder<> at(entry_->getTerminator());
-    for (llvm::AllocaInst** v : {&page.minus_tag, &page.addend, &page.limit}) {
+    for (llvm::AllocaInst** v : {&page.minus_tag, &page.addend, &page.limit, &page.write_limit}) {
+        if (v == &page.write_limit && !page.shared) continue;
         *v = at.CreateAlloca(b_.getInt64Ty());
         at.CreateStore(c64(0), *v);  // limit 0: nothing lies in it
     }
@@ -25,11 +28,22 @@ Lowering::LastPage& Lowering::last_page(unsigned number) {
 void Lowering::remember(const LastPage& last, const Page& page, unsigned span) {
     b_.CreateStore(b_.CreateNeg(page.tag), last.minus_tag);
     b_.CreateStore(page.addend, last.addend);
-    b_.CreateStore(c64(page_size_ - (span - 1)), last.limit);
+    Value* limit = c64(page_size_ - (span - 1));
+    b_.CreateStore(limit, last.limit);
+    if (last.shared)
+        b_.CreateStore(page.writable != nullptr ? b_.CreateSelect(page.writable, limit, c64(0)) : limit,
+                       last.write_limit);
+}
+
+/// The same value, from which LLVM computes nothing in advance: not outside a loop what is seldom needed
+/// inside.
+Value* Lowering::only_here(Value* v) {
+    auto* type = llvm::FunctionType::get(v->getType(), v->getType(), false);
+    return b_.CreateCall(type, llvm::InlineAsm::get(type, "", "=r,0", /*hasSideEffects=*/true), v);
 }
 
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
-Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux) {
+Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux, bool shared) {
     if (windows_) {
         Value* slot = b_.CreateAnd(address, c64(page_mask_));
         guard(b_.CreateICmpEQ(slot, wanted));
@@ -54,7 +68,10 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint
     Value* tag =
         invariant(entry, at + (write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)));
     guard(b_.CreateICmpEQ(tag, wanted));
-    return {tag, invariant(entry, at + offsetof(TlbEntry, addend))};
+    Page page{tag, invariant(entry, at + offsetof(TlbEntry, addend))};
+    if (shared && !write)
+        page.writable = b_.CreateICmpEQ(invariant(entry, at + offsetof(TlbEntry, write_tag)), wanted);
+    return page;
 }
 
 /// The host address of an access that shares its check with no other one.
@@ -100,15 +117,18 @@ void Lowering::check_group(Group& g) {
     }
     last.root = g.root;
     BasicBlock *other = new_block(), *next = new_block();
+    Value* in_place = address;
     Value* offset = b_.CreateAdd(address, b_.CreateLoad(b_.getInt64Ty(), last.minus_tag));
-    Value* same = b_.CreateICmpULT(offset, b_.CreateLoad(b_.getInt64Ty(), last.limit));
+    llvm::AllocaInst* limit = last.shared && g.write ? last.write_limit : last.limit;
+    Value* same = b_.CreateICmpULT(offset, b_.CreateLoad(b_.getInt64Ty(), limit));
     b_.CreateCondBr(same, next, other, likely_);
     b_.SetInsertPoint(other);
-    remember(last, look_up(address, wanted(), g.write, 0), last.span);
+    address = only_here(address);
+    remember(last, look_up(address, wanted(), g.write, 0, last.shared), last.span);
     b_.CreateBr(next);
     b_.SetInsertPoint(next);
     // Not by way of the offset: the access need not wait for the check.
-    g.host = pointer(b_.CreateLoad(b_.getInt64Ty(), last.addend), address);
+    g.host = pointer(b_.CreateLoad(b_.getInt64Ty(), last.addend), in_place);
 }
 
 /// The host address of an access that lies in one page, which the soft TLB has.

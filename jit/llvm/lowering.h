@@ -180,9 +180,11 @@ class Lowering {
     /// What the soft TLB has for the page, or the side exit.
     struct Page {
         Value *tag, *addend;
+        Value* writable = nullptr;  ///< of a page that may be shared, looked up to read
     };
-    Page look_up(Value* address, Value* wanted, bool write, uint32_t aux);
+    Page look_up(Value* address, Value* wanted, bool write, uint32_t aux, bool shared = false);
     struct Group;
+    Value* only_here(Value* v);
     void check_group(Group& g);
     struct LastPage;
     LastPage& last_page(unsigned number);
@@ -201,6 +203,7 @@ class Lowering {
     std::bitset<32> stable_registers() const;
     unsigned page_for(const ir::Block& block, const std::vector<uint8_t>& registers, Ref root, bool write,
                       const std::bitset<32>& stable);
+    void share_pages();
 
     // ---- lower_memory.cpp
     Value* guest_load(Value* host, llvm::Type* type, unsigned offset = 0);
@@ -289,7 +292,7 @@ class Lowering {
         bool write = false;
         unsigned accesses = 0;
         unsigned page = kNoPage;  ///< in last_pages_
-        uint64_t foreseen = 0;    ///< Inst::imm of an access, see predict_slots()
+        uint64_t foreseen = 0;    ///< Inst::imm of an access (jit/engine/predict.h)
         Value* host = nullptr;    ///< of root + lo, once checked
         bool at_head = false;     ///< checked at the block's head, for many turns of its loop
         int64_t stride = 0;       ///< then: bytes from turn to turn
@@ -316,9 +319,11 @@ class Lowering {
     /// A page, and how far from its start an access may begin: 0 while none is known.
     struct LastPage {
         bool stable = false;  ///< worth looking at in a block that did not look it up itself
+        bool shared = false;  ///< by groups of several bases, which may read and write
         unsigned span = 0;    ///< bytes of the widest group that uses it
         llvm::AllocaInst *minus_tag = nullptr, *addend = nullptr, *limit = nullptr;
-        Ref root = ir::kNoRef;  ///< in this block, known to have been looked up
+        llvm::AllocaInst* write_limit = nullptr;  ///< of a shared one
+        Ref root = ir::kNoRef;                    ///< in this block, known to have been looked up
     };
     std::vector<LastPage> last_pages_;
     std::map<std::tuple<unsigned, unsigned, bool>, unsigned> page_numbers_;  ///< by base, index, writing

@@ -5,6 +5,7 @@
 // part may not be written, leaves the region, though each of its accesses alone might have gone on; so a
 // group's span is small, and it ends at a conditional way out, behind which a write may never come.
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "jit/llvm/lowering.h"
@@ -149,13 +150,35 @@ void Lowering::plan_accesses() {
                                    .accesses = 1,
                                    .foreseen = i.imm});
         }
-        for (Group& g : info.groups) {
-            g.page = page_for(block, registers, g.root, g.write, stable);
-            if (g.page != kNoPage)
-                last_pages_[g.page].span =
-                    std::max(last_pages_[g.page].span, static_cast<unsigned>(g.hi - g.lo));
+        for (Group& g : info.groups) g.page = page_for(block, registers, g.root, g.write, stable);
+    }
+    if (!windows_) share_pages();
+    for (const BlockInfo& info : info_) {
+        for (const Group& g : info.groups) {
+            if (g.page == kNoPage) continue;
+            unsigned& span = last_pages_[g.page].span;
+            span = std::max(span, static_cast<unsigned>(g.hi - g.lo));
         }
     }
+}
+
+/// Bases whose accesses were seen in one page, such as the stack's, need but one check and the registers for
+/// that.
+void Lowering::share_pages() {
+    std::map<uint64_t, std::set<unsigned>> seen_in;  // pages by what was foreseen
+    for (const BlockInfo& info : info_)
+        for (const Group& g : info.groups)
+            if (g.foreseen != 0 && g.page != kNoPage) seen_in[g.foreseen].insert(g.page);
+    std::map<uint64_t, unsigned> shared;
+    for (const auto& [where, pages] : seen_in) {
+        if (pages.size() < 2) continue;
+        shared.emplace(where, static_cast<unsigned>(last_pages_.size()));
+        last_pages_.push_back({.stable = true, .shared = true});
+    }
+    for (BlockInfo& info : info_)
+        for (Group& g : info.groups)
+            if (const auto it = shared.find(g.foreseen); it != shared.end() && g.page != kNoPage)
+                g.page = it->second;
 }
 
 }  // namespace arclight::jit::tier2

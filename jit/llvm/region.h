@@ -33,6 +33,11 @@ struct Region {
     uint64_t pa = 0;
     uint32_t mode = 0;
     std::vector<RegionBlock> blocks;
+    /// By vector register: where the region is entered, its upper half was zero each time it was looked at.
+    uint32_t narrow = 0;
+    /// An earlier region with this entry was left again and again since what had been guessed was wrong: make
+    /// no guesses that have to be right.
+    bool careful = false;
     std::vector<int64_t> return_sites;      ///< blocks that a RET may go to, by offset
     std::vector<int64_t> indirect_targets;  ///< blocks that BR and BLR may go to
 

@@ -41,7 +41,7 @@ namespace orc = llvm::orc;
 namespace {
 class LlvmRegionCompiler final : public RegionCompiler {
   public:
-    LlvmRegionCompiler();
+    explicit LlvmRegionCompiler(bool avx512);
     std::string compile(const Region& region, RegionDump* dump) override;
     std::optional<RegionCode> load(const std::string& object) override;
     void unload(uint64_t handle) override;
@@ -120,15 +120,18 @@ orc::JITTargetMachineBuilder detect_host() {
     return take(orc::JITTargetMachineBuilder::detectHost());
 }
 
-LlvmRegionCompiler::LlvmRegionCompiler() : builder_(detect_host()) {
+LlvmRegionCompiler::LlvmRegionCompiler(bool avx512) : builder_(detect_host()) {
     orc::JITTargetMachineBuilder& builder = builder_;
     builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
     builder.setRelocationModel(llvm::Reloc::PIC_);
     builder.setCodeModel(llvm::CodeModel::Small);
     // Short loops across two lines of the decoded instructions' cache take half as long again.
     builder.getOptions().LoopAlignment = 32;
-    // Regions use what tier 1 asks for, and no vectors wider than the guest's.
-    builder.getFeatures().AddFeature("avx512f", false);
+    // No vectors of 512 bits. What came with them for shorter ones is of use: twice the registers, and
+    // operands that are one number in memory.
+    const auto host = llvm::sys::getHostCPUFeatures();
+    for (const char* needed : {"avx512vl", "avx512dq", "avx512bw"}) avx512 = avx512 && host.lookup(needed);
+    if (!avx512) builder.getFeatures().AddFeature("avx512f", false);
     target_ = take(builder.createTargetMachine());
     fingerprint_ = builder.getTargetTriple().str() + "/" + builder.getCPU() + "/" +
                    builder.getFeatures().getString() + "/" LLVM_VERSION_STRING;
@@ -289,7 +292,7 @@ void LlvmRegionCompiler::remove(uint64_t handle) {
 extern "C" {
 [[gnu::visibility("default")]] extern const uint64_t arclight_tier2_interface =
     arclight::jit::kRegionInterface;
-[[gnu::visibility("default")]] arclight::jit::RegionCompiler* arclight_tier2_create() {
-    return new arclight::jit::LlvmRegionCompiler;
+[[gnu::visibility("default")]] arclight::jit::RegionCompiler* arclight_tier2_create(bool avx512) {
+    return new arclight::jit::LlvmRegionCompiler(avx512);
 }
 }

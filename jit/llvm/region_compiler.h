@@ -64,7 +64,8 @@ class RegionCompiler {
 /// Whether this program has one, as far as is known without loading it.
 bool have_region_compiler();
 /// Loads LLVM, a hundred megabytes of library that programs without tier 2 do without.
-std::unique_ptr<RegionCompiler> make_region_compiler();
+/// `avx512`: use what the host has of it; false is for tests, as on a host without.
+std::unique_ptr<RegionCompiler> make_region_compiler(bool avx512 = true);
 /// Names the program's and the module's build, on which a region's code depends too. 0: not known. Needs no
 /// LLVM.
 uint64_t region_build();

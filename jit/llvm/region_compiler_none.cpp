@@ -7,7 +7,7 @@ namespace arclight::jit {
 
 bool have_region_compiler() { return false; }
 
-std::unique_ptr<RegionCompiler> make_region_compiler() {
+std::unique_ptr<RegionCompiler> make_region_compiler(bool) {
     throw std::runtime_error("this program was built without LLVM");
 }
 const void* RegionCode::side_exit(const void*) const { return nullptr; }

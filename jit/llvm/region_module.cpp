@@ -77,14 +77,14 @@ uint64_t region_build() {
 
 bool have_region_compiler() { return !module_beside_program().empty(); }
 
-std::unique_ptr<RegionCompiler> make_region_compiler() {
+std::unique_ptr<RegionCompiler> make_region_compiler(bool avx512) {
     static std::mutex lock;
     static CreateRegionCompiler create = nullptr;
     {
         const std::lock_guard guard(lock);
         if (create == nullptr) create = open_module();
     }
-    return std::unique_ptr<RegionCompiler>(create());
+    return std::unique_ptr<RegionCompiler>(create(avx512));
 }
 
 }  // namespace arclight::jit

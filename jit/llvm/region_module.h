@@ -27,6 +27,6 @@ inline constexpr uint64_t kRegionInterface = region_interface();
 inline constexpr const char* kRegionModule = "libarclight_tier2.so";
 inline constexpr const char* kInterfaceSymbol = "arclight_tier2_interface";
 inline constexpr const char* kCreateSymbol = "arclight_tier2_create";
-using CreateRegionCompiler = RegionCompiler* (*)();
+using CreateRegionCompiler = RegionCompiler* (*)(bool avx512);
 
 }  // namespace arclight::jit

@@ -38,7 +38,7 @@ struct Place {
 
 /// DWARF's numbers (System V ABI, AMD64 supplement, figure 3.36) to x86's.
 constexpr uint8_t kGprOfDwarf[16] = {0, 2, 1, 3, 6, 7, 5, 4, 8, 9, 10, 11, 12, 13, 14, 15};
-constexpr unsigned kFirstVectorOfDwarf = 17;
+constexpr unsigned kFirstVectorOfDwarf = 17, kFirstHighVectorOfDwarf = 67;
 
 Place place_of(const StackMaps& maps, const StackMaps::LocationAccessor& l) {
     using Kind = StackMaps::LocationKind;
@@ -51,6 +51,8 @@ Place place_of(const StackMaps& maps, const StackMaps::LocationAccessor& l) {
             const unsigned dwarf = l.getDwarfRegNum();
             if (dwarf >= kFirstVectorOfDwarf && dwarf < kFirstVectorOfDwarf + 16)
                 return {Place::Vector, static_cast<uint8_t>(dwarf - kFirstVectorOfDwarf)};
+            if (dwarf >= kFirstHighVectorOfDwarf && dwarf < kFirstHighVectorOfDwarf + 16)
+                return {Place::Vector, static_cast<uint8_t>(dwarf - kFirstHighVectorOfDwarf + 16)};
             return {Place::Gpr, gpr(dwarf)};
         }
         case Kind::Indirect: {

@@ -5,11 +5,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 #include "backend/memory_access.h"
 #include "backend/process_world.h"
@@ -61,6 +63,8 @@ struct Variant {
     bool serial;
     bool tier2;    ///< every block is also the entry of a region, with the blocks translated before it
     bool windows;  ///< regions reach memory through windows
+    bool avx512;   ///< regions use what the host has of it
+    bool careful;  ///< regions make no guesses
     enum class Foreseen : uint8_t { Nothing, Right, Wrong } foreseen;
 
     explicit Variant(uint64_t index) {
@@ -72,6 +76,8 @@ struct Variant {
         tier2 = rng.below(10'000) < tier2_share();
         windows = tier2 && rng.chance(50);
         foreseen = static_cast<Foreseen>(rng.below(3));
+        avx512 = rng.chance(50);
+        careful = rng.chance(30);
     }
 };
 
@@ -217,7 +223,7 @@ class ArclightEngine final : public Engine {
         clear_jump_cache();
         blocks_.clear();
         faults_.clear();
-        for (const uint64_t handle : loaded_) regions_->unload(handle);
+        for (const auto& [compiler, handle] : loaded_) compiler->unload(handle);
         loaded_.clear();
         sites_.clear();
         load(c);
@@ -318,11 +324,14 @@ class ArclightEngine final : public Engine {
         jit::Region region;
         region.pa = entry.pc;
         region.mode = entry.mode | (variant_.windows ? a64::mode::kWindows : 0);
+        region.careful = variant_.careful;
+        if (variant_.foreseen != Variant::Foreseen::Nothing) region.narrow = ~uint32_t{0};
         const auto add = [&](const Block& b) {
             region.blocks.push_back({static_cast<int64_t>(b.pc - (entry.pc & jit::kPageMask)), b.ir});
             region.indirect_targets.push_back(region.blocks.back().offset);
             region.return_sites.push_back(region.blocks.back().offset);
-            if (!variant_.windows || variant_.foreseen == Variant::Foreseen::Nothing) return;
+            if (variant_.foreseen == Variant::Foreseen::Nothing) return;
+            // Without windows: all in one page, which is right as often as not.
             for (ir::Inst& i : region.blocks.back().ir.insts)
                 if (ir::is_plain_access(i.op))
                     i.imm = Window::kNumber + 1 + (variant_.foreseen == Variant::Foreseen::Wrong);
@@ -330,14 +339,15 @@ class ArclightEngine final : public Engine {
         add(entry);
         for (const Block& b : blocks_)
             if (&b != &entry && b.mode == entry.mode && region.blocks.size() < 4) add(b);
-        if (!regions_) regions_ = jit::make_region_compiler();
+        auto& compiler = regions_[variant_.avx512];
+        if (!compiler) compiler = jit::make_region_compiler(variant_.avx512);
         jit::RegionDump text;
-        const std::string object = regions_->compile(region, explain_ ? &text : nullptr);
+        const std::string object = compiler->compile(region, explain_ ? &text : nullptr);
         explanation_ += text.llvm + text.assembly;
         if (object.empty()) return;
-        const auto loaded = regions_->load(object);
+        const auto loaded = compiler->load(object);
         if (!loaded) return broken("a region's object file does not load");
-        loaded_.push_back(loaded->handle);
+        loaded_.emplace_back(compiler.get(), loaded->handle);
         faults_.add(*loaded);
         backend::divert(entry.code, backend::emit_region_stub(
                                         buffer_, {loaded->entry, entry.code.body, backend::kNoCounter}));
@@ -512,8 +522,8 @@ class ArclightEngine final : public Engine {
     const Case* case_ = nullptr;
     Outcome* outcome_ = nullptr;
     std::vector<Block> blocks_;
-    std::unique_ptr<jit::RegionCompiler> regions_;
-    std::vector<uint64_t> loaded_;
+    std::array<std::unique_ptr<jit::RegionCompiler>, 2> regions_;  ///< without AVX-512, and with
+    std::vector<std::pair<jit::RegionCompiler*, uint64_t>> loaded_;
     Window window_;
     jit::testing::FaultExits faults_;
     std::vector<Site> sites_;
