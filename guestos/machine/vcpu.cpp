@@ -45,7 +45,7 @@ Vcpu::Vcpu(Board& board, unsigned index)
     fill_runtime_table();
     region_epochs_.assign(jit::Tier2::kGuards, backend::kUnlinkedEpoch);
     state_.region_epochs = region_epochs_.data();
-    board.engine().add_cpu({&passes_, region_epochs_.data()});
+    board.engine().add_cpu({&passes_, region_epochs_.data(), &state_.wrong_guesses});
 }
 
 Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }

@@ -360,7 +360,8 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     }
     RegionStore::Stored stored;
     RegionStore::Key key{};
-    if (store_ != nullptr) {
+    const bool stores = store_ != nullptr && !region.careful;
+    if (stores) {
         stored.shape = shape_of(region, *owned).bytes();
         key = entry_key(block);
     }
@@ -376,7 +377,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     Made made;
     make(&region, wants_text ? &text : nullptr, made);
     if (wants_text) dump(region, text, number);
-    if (store_ != nullptr && made.code) {
+    if (stores && made.code) {
         stored.object = std::move(made.object);
         hot->in_store = InStore{key, store_->save(key, stored)};
     }
@@ -506,7 +507,8 @@ void Tier2::work() {
         if (TranslationBlock* block = take_hottest()) {
             if (postpone(*block)) continue;
             const uint32_t counter = block->counter;
-            if (store_ != nullptr && store_->knows(entry_key(*block)) && warm_start(lock, counter, true))
+            if (store_ != nullptr && !block->careful && store_->knows(entry_key(*block)) &&
+                warm_start(lock, counter, true))
                 continue;
             block = block_of(counter);
             if (block != nullptr && !stopped_) compile(&lock, *block);

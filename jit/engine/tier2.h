@@ -122,6 +122,7 @@ class Tier2 {
         const std::atomic<uint64_t>*
             passes;        ///< grows when the CPU enters or leaves translated code; odd inside
         uint32_t* epochs;  ///< GuestState::region_epochs, kGuards of them
+        const uint32_t* wrong_guesses = nullptr;  ///< GuestState::wrong_guesses; null: there are none
     };
     void add_cpu(const CpuLink& cpu) { cpus_.push_back(cpu); }
     Tier2Stats stats() const;
@@ -152,6 +153,8 @@ class Tier2 {
         const uint8_t* timed_stub = nullptr;
         bool timed = false;
         uint32_t watched_entries = 0;  ///< at the last look
+        uint32_t watched_exits = 0;    ///< side exits, likewise
+        bool careful = false;          ///< as Region::careful
         unsigned looks = 0, rest = 0;  ///< until it is timed again
         double heat = 0;               ///< guest instructions of the region for each run of its entry
         double stay = 0;  ///< guest instructions from the way in to a way out, as the profiles say
@@ -209,7 +212,10 @@ class Tier2 {
 
     // ---- tier2_watch.cpp
     void watch();
-    void watch(HotRegion& hot, double seconds);
+    void watch(HotRegion& hot, double seconds, bool guessed_wrong);
+    uint32_t wrong_guesses() const;
+    void give_up_guesses(HotRegion& hot);
+    void make_again(HotRegion& hot);
     void set_timed(HotRegion& hot, bool timed);
     void give_up(HotRegion& hot);
     void give_up_for_now(TranslationBlock& block);
@@ -269,7 +275,8 @@ class Tier2 {
     std::vector<InStore> withdrawn_;  ///< files that are to go
     HotRegion* compiling_ = nullptr;
     std::chrono::steady_clock::time_point watched_{};
-    uint64_t clock_ = 0;  ///< grows with every region that is published
+    uint32_t wrong_guesses_ = 0;  ///< at the last look
+    uint64_t clock_ = 0;          ///< grows with every region that is published
     unsigned failures_in_a_row_ = 0, attempts_ = 0;
     bool stopped_ = false;
     std::vector<CpuLink> cpus_;

@@ -1,6 +1,7 @@
 // Whether a region keeps what its profile promised. One that is entered often is timed for a while, from the
 // way in to the way out: a guest that has changed its ways leaves it at once, and pays for moving all
-// registers each time. It is dropped then, and its blocks are counted afresh.
+// registers each time. It is dropped then, and its blocks are counted afresh. One that is left often because
+// the compiler guessed wrong, such as that a structure lies in one page, is made again without guesses.
 #include <algorithm>
 
 #include "jit/engine/tier2.h"
@@ -8,7 +9,7 @@
 namespace arclight::jit {
 
 namespace {
-/// Entries a second below which it does not matter how long it stays.
+/// Entries or ways out a second below which they do not matter.
 constexpr double kOften = 100'000;
 constexpr uint32_t kEnoughEntries = 500;
 /// Looks between one timing and the next of a region that was found good.
@@ -24,12 +25,29 @@ void Tier2::watch() {
     const double seconds = std::chrono::duration<double>(now - watched_).count();
     if (now - watched_ < kWatch) return;
     watched_ = now;
+    const uint32_t wrong = wrong_guesses();
+    const bool guessed_wrong = wrong - wrong_guesses_ > kOften * seconds;
+    wrong_guesses_ = wrong;
     for (size_t k = regions_.size(); k-- > 0;)  // it may be dropped
         if (HotRegion& hot = *regions_[k]; hot.live && hot.entries != backend::kNoCounter)
-            watch(hot, seconds);
+            watch(hot, seconds, guessed_wrong);
 }
 
-void Tier2::watch(HotRegion& hot, double seconds) {
+uint32_t Tier2::wrong_guesses() const {
+    uint32_t n = 0;
+    for (const CpuLink& cpu : cpus_)
+        if (cpu.wrong_guesses != nullptr) n += __atomic_load_n(cpu.wrong_guesses, __ATOMIC_RELAXED);
+    return n;
+}
+
+void Tier2::watch(HotRegion& hot, double seconds, bool guessed_wrong) {
+    const uint32_t exits = counter(hot.side_exits());
+    const bool often_left = exits - hot.watched_exits > kOften * seconds;
+    hot.watched_exits = exits;
+    if (guessed_wrong && often_left && !hot.careful) {
+        give_up_guesses(hot);
+        return;
+    }
     const uint32_t entries = counter(hot.entries);
     const uint32_t since = entries - hot.watched_entries;
     if (hot.timed) {
@@ -62,14 +80,24 @@ void Tier2::set_timed(HotRegion& hot, bool timed) {
 
 /// The next one is made of what its blocks do from now on.
 void Tier2::give_up(HotRegion& hot) {
-    ++stats_.deoptimised;
     if (hot.in_store) withdrawn_.push_back(*hot.in_store);
     TranslationBlock& entry = *hot.entry;
+    make_again(hot);
+    if (++entry.tries >= kTries) never_again(entry);
+}
+
+/// In another run of the guest they may be right: what the cache on disk has stays there.
+void Tier2::give_up_guesses(HotRegion& hot) {
+    for (TranslationBlock* m : hot.members) m->careful = true;
+    make_again(hot);
+}
+
+void Tier2::make_again(HotRegion& hot) {
+    ++stats_.deoptimised;
     const std::vector<TranslationBlock*> members = hot.members;
     drop(hot);
     for (TranslationBlock* m : members)
         if (m->valid && !has_region(*m)) start_over(*m);
-    if (++entry.tries >= kTries) never_again(entry);
 }
 
 /// What is not worth while may be so later.

@@ -204,7 +204,10 @@ void Lowering::check_at_head() {
         b_.CreateCondBr(same, next, other, likely_);
         b_.SetInsertPoint(other);
         Value* last_byte = b_.CreateAdd(start, c64(span - 1));
-        remember(page, look_up(start, b_.CreateAnd(last_byte, c64(page_mask_)), g.write, 0), span);
+        remember(page,
+                 look_up(start, b_.CreateAnd(last_byte, c64(page_mask_)),
+                         {.write = g.write, .guessed = guessed(g)}),
+                 span);
         b_.CreateBr(next);
         b_.SetInsertPoint(next);
         if (g.stride == 0) continue;

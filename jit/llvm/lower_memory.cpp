@@ -42,8 +42,18 @@ Value* Lowering::only_here(Value* v) {
     return b_.CreateCall(type, llvm::InlineAsm::get(type, "", "=r,0", /*hasSideEffects=*/true), v);
 }
 
+/// Whether that it lies in one page is a guess.
+bool Lowering::guessed(const Group& g) const { return !region_.careful && g.hi - g.lo > int64_t{kPartBytes}; }
+
+void Lowering::count_wrong_guess(Value* wrong) {
+    llvm::Type* type = b_.getInt32Ty();
+    const size_t at = offsetof(GuestState, wrong_guesses);
+    store_state(at, b_.CreateAdd(load_state(at, type, 4), b_.CreateZExt(wrong, type)), 4);
+}
+
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
-Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint32_t aux, bool shared) {
+Lowering::Page Lowering::look_up(Value* address, Value* wanted, const Sought& sought) {
+    const auto& [write, aux, shared, guessed] = sought;
     if (windows_) {
         Value* slot = b_.CreateAnd(address, c64(page_mask_));
         guard(b_.CreateICmpEQ(slot, wanted));
@@ -67,7 +77,17 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, bool write, uint
     const size_t at = offsetof(View, tlb);
     Value* tag =
         invariant(entry, at + (write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)));
-    guard(b_.CreateICmpEQ(tag, wanted));
+    Value* found = b_.CreateICmpEQ(tag, wanted);
+    if (guessed) {
+        BasicBlock *next = new_block(), *missed = new_block();
+        b_.CreateCondBr(found, next, missed, likely_);
+        b_.SetInsertPoint(missed);
+        count_wrong_guess(b_.CreateICmpNE(b_.CreateAnd(address, c64(kPageMask)), wanted));
+        b_.CreateBr(side_exit());
+        b_.SetInsertPoint(next);
+    } else {
+        guard(found);
+    }
     Page page{tag, invariant(entry, at + offsetof(TlbEntry, addend))};
     if (shared && !write)
         page.writable = b_.CreateICmpEQ(invariant(entry, at + offsetof(TlbEntry, write_tag)), wanted);
@@ -83,8 +103,8 @@ Value* Lowering::host_address_alone(Ref ref, unsigned bytes, bool write, uint32_
     } else {
         wanted = b_.CreateAnd(b_.CreateAdd(address, c64(bytes - 1)), c64(kPageMask));
     }
-    return b_.CreateIntToPtr(b_.CreateAdd(look_up(address, wanted, write, aux).addend, address),
-                             b_.getPtrTy());
+    return b_.CreateIntToPtr(
+        b_.CreateAdd(look_up(address, wanted, {.write = write, .aux = aux}).addend, address), b_.getPtrTy());
 }
 
 /// Checks a group, and says where its lowest byte is. Most groups by way of one register are in the page that
@@ -104,13 +124,14 @@ void Lowering::check_group(Group& g) {
         return;
     }
     if (g.page == kNoPage) {
-        g.host = pointer(look_up(address, wanted(), g.write, 0).addend, address);
+        g.host =
+            pointer(look_up(address, wanted(), {.write = g.write, .guessed = guessed(g)}).addend, address);
         return;
     }
     LastPage& last = last_page(g.page);
     if (last.root != g.root && !last.stable) {
         last.root = g.root;
-        const Page page = look_up(address, wanted(), g.write, 0);
+        const Page page = look_up(address, wanted(), {.write = g.write, .guessed = guessed(g)});
         remember(last, page, last.span);
         g.host = pointer(page.addend, address);
         return;
@@ -124,7 +145,9 @@ void Lowering::check_group(Group& g) {
     b_.CreateCondBr(same, next, other, likely_);
     b_.SetInsertPoint(other);
     address = only_here(address);
-    remember(last, look_up(address, wanted(), g.write, 0, last.shared), last.span);
+    remember(last,
+             look_up(address, wanted(), {.write = g.write, .shared = last.shared, .guessed = guessed(g)}),
+             last.span);
     b_.CreateBr(next);
     b_.SetInsertPoint(next);
     // Not by way of the offset: the access need not wait for the check.
@@ -142,9 +165,14 @@ Value* Lowering::host_address(const Inst& i, Ref index, unsigned bytes, bool wri
         return window_address(i.args[0], bytes, foreseen, i.aux, aligned);
     }
     if (number == kNoGroup) return host_address_alone(i.args[0], bytes, write, i.aux, aligned);
-    Group& g = info.groups[number];
+    return host_of_group(i, number, 0);
+}
+
+/// Where a part of an access is that belongs to this group: so many bytes from its start.
+Value* Lowering::host_of_group(const Inst& i, uint32_t number, unsigned part) {
+    Group& g = info_[current_].groups[number];
     if (g.host == nullptr) check_group(g);
-    const int64_t at = ir::displaced(*block_, i.args[0]).by - g.lo;
+    const int64_t at = ir::displaced(*block_, i.args[0]).by + part - g.lo;
     return b_.CreateConstGEP1_64(b_.getInt8Ty(), g.host, static_cast<uint64_t>(at));
 }
 
@@ -179,20 +207,45 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         i.op == Op::LoadPair || i.op == Op::LoadPairV || i.op == Op::StorePair || i.op == Op::StorePairV;
     const unsigned bytes = pair ? 2 * unit : unit;
     const auto address = [&](bool write) { return host_address(i, index, bytes, write, aligned); };
+    // What may lie in several pages is there for certain before anything of it is accessed.
+    struct Place {
+        std::vector<Value*> parts;
+        unsigned bytes;
+        Value* host(unsigned offset) const { return parts[offset / bytes]; }
+        unsigned within(unsigned offset) const { return offset % bytes; }
+    };
+    const auto place = [&](bool write) -> Place {
+        Place p{{address(write)}, bytes};
+        const auto& several = info_[current_].parts;
+        const auto it = several.find(index);
+        if (it == several.end()) return p;
+        p.bytes = part_of(i);
+        for (unsigned k = 1; k < it->second.size(); ++k)
+            p.parts.push_back(host_of_group(i, it->second[k], k * p.bytes));
+        return p;
+    };
     const auto fence = [&](llvm::AtomicOrdering order) {
         // To other threads' eyes x86 orders plain accesses well enough but for a store and a later load.
         b_.CreateFence(order, serial ? llvm::SyncScope::SingleThread : llvm::SyncScope::System);
     };
-    const auto vector_unit = [&](Value* host, unsigned offset) -> Value* {
-        if (windows_) return window_load_vector(host, log2, offset);
-        if (log2 == 4) return guest_load(host, v128_, offset);
-        if (log2 == 3) return zext_lane(guest_load(host, b_.getDoubleTy(), offset));
-        return zext_lane(guest_load(host, b_.getIntNTy(8u << log2), offset));
+    const auto vector_unit = [&](const Place& p, unsigned offset) -> Value* {
+        Value* host = p.host(offset);
+        const unsigned from = p.within(offset);
+        if (windows_) return window_load_vector(host, log2, from);
+        if (log2 < 3) return zext_lane(guest_load(host, b_.getIntNTy(8u << log2), from));
+        if (log2 == 4 && p.bytes != kPartBytes) return guest_load(host, v128_, from);
+        Value* v = zext_lane(guest_load(host, b_.getDoubleTy(), from));
+        if (log2 == 3) return v;
+        return b_.CreateInsertElement(v, guest_load(p.host(offset + kPartBytes), b_.getDoubleTy()), 1);
     };
-    const auto store_vector_unit = [&](Value* host, Value* v, unsigned offset) {
-        if (windows_) return window_store_vector(host, v, log2, offset);
-        if (log2 < 4) v = b_.CreateExtractElement(b_.CreateBitCast(v, int_vector(log2)), uint64_t{0});
-        guest_store(host, v, offset);
+    const auto store_vector_unit = [&](const Place& p, Value* v, unsigned offset) {
+        Value* host = p.host(offset);
+        const unsigned from = p.within(offset);
+        if (windows_) return window_store_vector(host, v, log2, from);
+        if (log2 == 4 && p.bytes != kPartBytes) return guest_store(host, v, from);
+        v = b_.CreateBitCast(v, int_vector(std::min(log2, 3u)));
+        guest_store(host, b_.CreateExtractElement(v, uint64_t{0}), from);
+        if (log2 == 4) guest_store(p.host(offset + kPartBytes), b_.CreateExtractElement(v, uint64_t{1}));
     };
     const auto store_unit = [&](Value* host, Ref r, unsigned offset) {
         Value* v = i64(r);
@@ -206,19 +259,19 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             if ((i.aux & ir::kMemAcquire) != 0) fence(llvm::AtomicOrdering::Acquire);
             return true;
         case Op::LoadPair: {
-            Value* host = address(false);
-            def(index, load_integer(host, i, 0));
-            def(index + 1, load_integer(host, i, unit));
+            const Place p = place(false);
+            def(index, load_integer(p.host(0), i, 0));
+            def(index + 1, load_integer(p.host(unit), i, p.within(unit)));
             return true;
         }
         case Op::PairSecond:
             if (values_[index] == nullptr) throw Unsupported{};
             return true;  // with the first
-        case Op::LoadV: def(index, vector_unit(address(false), 0)); return true;
+        case Op::LoadV: def(index, vector_unit(place(false), 0)); return true;
         case Op::LoadPairV: {
-            Value* host = address(false);
-            def(index, vector_unit(host, 0));
-            def(index + 1, vector_unit(host, unit));
+            const Place p = place(false);
+            def(index, vector_unit(p, 0));
+            def(index + 1, vector_unit(p, unit));
             return true;
         }
         case Op::Store: {
@@ -230,21 +283,21 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             return true;
         }
         case Op::StorePair: {
-            Value* host = address(true);
-            store_unit(host, i.args[1], 0);
-            store_unit(host, i.args[2], unit);
+            const Place p = place(true);
+            store_unit(p.host(0), i.args[1], 0);
+            store_unit(p.host(unit), i.args[2], p.within(unit));
             return true;
         }
         case Op::StoreV: {
             Value* v = vec(i.args[1]);
-            store_vector_unit(address(true), v, 0);
+            store_vector_unit(place(true), v, 0);
             return true;
         }
         case Op::StorePairV: {
             Value *v = vec(i.args[1]), *w = vec(i.args[2]);
-            Value* host = address(true);
-            store_vector_unit(host, v, 0);
-            store_vector_unit(host, w, unit);
+            const Place p = place(true);
+            store_vector_unit(p, v, 0);
+            store_vector_unit(p, w, unit);
             return true;
         }
         case Op::LoadEx: load_exclusive(i, index); return true;

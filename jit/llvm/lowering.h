@@ -176,13 +176,23 @@ class Lowering {
     // ---- lower_memory.cpp
     bool lower_memory(const Inst& i, Ref index);
     Value* host_address(const Inst& i, Ref index, unsigned bytes, bool write, bool aligned);
+    Value* host_of_group(const Inst& i, uint32_t number, unsigned part);
     Value* host_address_alone(Ref address, unsigned bytes, bool write, uint32_t aux, bool aligned);
     /// What the soft TLB has for the page, or the side exit.
     struct Page {
         Value *tag, *addend;
         Value* writable = nullptr;  ///< of a page that may be shared, looked up to read
     };
-    Page look_up(Value* address, Value* wanted, bool write, uint32_t aux, bool shared = false);
+    struct Sought {
+        bool write;
+        uint32_t aux = 0;
+        bool shared = false;   ///< whether it may be written is asked too
+        bool guessed = false;  ///< that all of it lies in one page
+    };
+    Page look_up(Value* address, Value* wanted, const Sought& sought);
+    struct Group;
+    bool guessed(const Group& g) const;
+    void count_wrong_guess(Value* wrong);
     struct Group;
     Value* only_here(Value* v);
     void check_group(Group& g);
@@ -199,6 +209,9 @@ class Lowering {
     // ---- plan_accesses.cpp
     static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;
     static constexpr uint32_t kNoGroup = ~uint32_t{0};
+    /// Of careful regions' accesses so much at most is taken to lie in one page.
+    static constexpr unsigned kPartBytes = 8;
+    unsigned part_of(const Inst& i) const;
     void plan_accesses();
     std::bitset<32> stable_registers() const;
     unsigned page_for(const ir::Block& block, const std::vector<uint8_t>& registers, Ref root, bool write,
@@ -303,7 +316,8 @@ class Lowering {
         bool checks_turns = false;                ///< loop_checks.cpp
         llvm::AllocaInst* first_turns = nullptr;  ///< left before the loop goes on where turns are checked
         std::vector<Group> groups;
-        std::vector<uint32_t> group_of;  ///< by instruction
+        std::vector<uint32_t> group_of;              ///< by instruction
+        std::map<Ref, std::vector<uint32_t>> parts;  ///< of those that belong to several
         Slots dirty_in, written;
         std::vector<size_t> successors;
         KnownFlags flags_in;

@@ -3,7 +3,9 @@
 // Accesses at small displacements from one value lie in one page nearly always: they are a group, checked
 // once as the span from the lowest byte to the highest one. A group that a page's end cuts, or of which a
 // part may not be written, leaves the region, though each of its accesses alone might have gone on; so a
-// group's span is small, and it ends at a conditional way out, behind which a write may never come.
+// group's span is small, and it ends at a conditional way out, behind which a write may never come. Where
+// that happens too often all the same, as with a structure on the stack across two pages, the region is made
+// again as a careful one: each access is a group, and one of more than eight bytes is several.
 #include <map>
 #include <set>
 #include <tuple>
@@ -109,6 +111,12 @@ unsigned Lowering::page_for(const ir::Block& block, const std::vector<uint8_t>& 
     return it->second;
 }
 
+/// The bytes of an access that are taken to lie in one page.
+unsigned Lowering::part_of(const Inst& i) const {
+    const unsigned unit = 1u << ir::mem_size_log2(i.aux);
+    return region_.careful && !windows_ ? std::min(unit, kPartBytes) : bytes_of(i);
+}
+
 void Lowering::plan_accesses() {
     const std::bitset<32> stable = stable_registers();
     last_pages_.clear();
@@ -118,7 +126,7 @@ void Lowering::plan_accesses() {
         BlockInfo& info = info_[k];
         const Names name(block);
         const std::vector<uint8_t> registers = registers_of(block, kNoRegister);
-        std::map<Ref, size_t> open;  // the last group by way of a root
+        std::map<Ref, uint32_t> open;  // the last group by way of a root
         info.group_of.assign(block.insts.size(), kNoGroup);
         for (Ref r = 0; r < block.insts.size(); ++r) {
             const Inst& i = block[r];
@@ -127,28 +135,36 @@ void Lowering::plan_accesses() {
                 continue;
             const auto [base, at] = ir::displaced(block, i.args[0]);
             const Ref root = name(base);
-            const int64_t end = at + bytes_of(i);
-            if (const auto it = open.find(root); it != open.end()) {
-                Group& g = info.groups[it->second];
-                const int64_t lo = std::min(g.lo, at), hi = std::max(g.hi, end);
-                if (hi - lo <= kMaxSpan) {
-                    g.lo = lo;
-                    g.hi = hi;
-                    g.write |= is_write(i.op);
-                    if (g.foreseen == 0) g.foreseen = i.imm;
-                    ++g.accesses;
-                    info.group_of[r] = static_cast<uint32_t>(it->second);
-                    continue;
+            const auto group = [&](int64_t begin, int64_t end) {
+                if (const auto it = open.find(root); it != open.end()) {
+                    Group& g = info.groups[it->second];
+                    const int64_t lo = std::min(g.lo, begin), hi = std::max(g.hi, end);
+                    if (hi - lo <= (region_.careful ? int64_t{kPartBytes} : kMaxSpan)) {
+                        g.lo = lo;
+                        g.hi = hi;
+                        g.write |= is_write(i.op);
+                        if (g.foreseen == 0) g.foreseen = i.imm;
+                        ++g.accesses;
+                        return it->second;
+                    }
                 }
-            }
-            open[root] = info.groups.size();
-            info.group_of[r] = static_cast<uint32_t>(info.groups.size());
-            info.groups.push_back({.root = root,
-                                   .lo = at,
-                                   .hi = end,
-                                   .write = is_write(i.op),
-                                   .accesses = 1,
-                                   .foreseen = i.imm});
+                const auto made = static_cast<uint32_t>(info.groups.size());
+                open[root] = made;
+                info.groups.push_back({.root = root,
+                                       .lo = begin,
+                                       .hi = end,
+                                       .write = is_write(i.op),
+                                       .accesses = 1,
+                                       .foreseen = i.imm});
+                return made;
+            };
+            const int64_t bytes = bytes_of(i), part = part_of(i);
+            info.group_of[r] = group(at, at + part);
+            if (part == bytes) continue;
+            std::vector<uint32_t>& parts = info.parts[r];
+            parts.push_back(info.group_of[r]);
+            for (int64_t from = part; from < bytes; from += part)
+                parts.push_back(group(at + from, at + from + part));
         }
         for (Group& g : info.groups) g.page = page_for(block, registers, g.root, g.write, stable);
     }

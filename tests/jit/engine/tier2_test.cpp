@@ -17,6 +17,7 @@ struct Behaviour {
     std::function<std::string()> compile = [] { return std::string("object"); };
     size_t bytes = 1000;
     bool loads = true, broken = false;
+    std::atomic<bool> careful{false};  ///< the last region was to make no guesses
     std::atomic<unsigned> compiled{0}, loaded{0}, unloaded{0}, destroyed{0};
 };
 
@@ -24,7 +25,8 @@ class FakeCompiler final : public RegionCompiler {
   public:
     explicit FakeCompiler(Behaviour& behaviour) : is_(behaviour) {}
     ~FakeCompiler() override { ++is_.destroyed; }
-    std::string compile(const Region&, RegionDump*) override {
+    std::string compile(const Region& region, RegionDump*) override {
+        is_.careful = region.careful;
         ++is_.compiled;
         return is_.compile();
     }
@@ -257,6 +259,35 @@ TEST_F(Tier2Test, ARegionThatStaysOrIsSeldomEnteredIsKept) {
     EXPECT_FALSE(entered(counters, 10'000, 1000, 10, given_up));
     EXPECT_FALSE(entered(counters, 100, 10, 10, given_up));
     EXPECT_EQ(engine_->tier2_stats().live, 1u);
+}
+
+TEST_F(Tier2Test, ARegionWhoseGuessesAreWrongIsMadeAgainWithoutAny) {
+    std::vector<uint32_t> epochs(Tier2::kGuards);
+    std::atomic<uint64_t> passes{0};
+    uint32_t wrong = 0;
+    start({.threshold = 1, .budget = 100});
+    engine_->add_cpu({&passes, epochs.data(), &wrong});
+    uint32_t* exits = engine_->code().counters() + backend::CodeBuffer::kCounters - 2 * Tier2::kEntryCounters;
+    const auto left = [&](unsigned looks, bool guessed_wrong) {
+        for (unsigned k = 0; k < looks * 10; ++k) {
+            std::atomic_ref(exits[0]) += 10'000;
+            if (guessed_wrong) std::atomic_ref(wrong) += 10'000;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            if (engine_->tier2_stats().deoptimised != 0) return true;
+        }
+        return false;
+    };
+    promote(0);
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
+    EXPECT_FALSE(left(10, false)) << "there are other reasons to leave";
+    EXPECT_TRUE(left(200, true));
+    EXPECT_FALSE(is_.careful);
+    promote(0);
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
+    EXPECT_TRUE(is_.careful);
+    promote(1);
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 2; }));
+    EXPECT_FALSE(is_.careful) << "other code may guess";
 }
 
 TEST_F(Tier2Test, NothingIsMadeOnceTheCpusMayGo) {
