@@ -140,9 +140,9 @@ void Lowering::guard_numbers(Ref a, Value* x, Ref b, Value* y) {
     guard(b_.CreateFCmpORD(known_x ? y : x, known_y ? x : y));
 }
 
-/// The value that is a NaN if lane 0 of `r` is, as a number of 1 << esize bytes.
-Ref Lowering::number_of(Ref r, unsigned esize) const {
-    for (;;) {
+/// The lane that is a NaN if lane 0 of `r` is, as a number of 1 << esize bytes.
+Lowering::Lane Lowering::number_of(Ref r, unsigned esize) const {
+    for (unsigned lane = 0;;) {
         const Inst& i = inst(r);
         bool same = false;
         switch (i.op) {
@@ -150,12 +150,15 @@ Ref Lowering::number_of(Ref r, unsigned esize) const {
             case Op::FAbs: same = i.type == (esize == 3 ? Type::F64 : Type::F32); break;
             case Op::VFNeg:
             case Op::VFAbs: same = ir::vec_esize(i.aux) == esize; break;
-            case Op::VZext32: same = esize == 2; break;
-            case Op::VZext64: same = esize == 3; break;
-            case Op::VDupLane: same = i.imm == 0 && ir::vec_esize(i.aux) == esize; break;
+            case Op::VZext32: same = lane == 0 && esize == 2; break;
+            case Op::VZext64: same = lane == 0 && esize == 3; break;
+            case Op::VDupLane:
+                same = ir::vec_esize(i.aux) == esize;
+                if (same) lane = static_cast<unsigned>(i.imm);
+                break;
             default: break;
         }
-        if (!same) return r;
+        if (!same) return {r, lane};
         r = i.args[0];
     }
 }
@@ -163,15 +166,17 @@ Ref Lowering::number_of(Ref r, unsigned esize) const {
 /// The result of an instruction whose result is a NaN if one of its operands is.
 void Lowering::define_checked(const Inst& i, Ref index, Value* v, bool may_be_tiny) {
     // A NaN in an operand shows here too.
-    const bool all_lanes = !v->getType()->isVectorTy() || ir::vec_q(i.aux);
+    const bool is_vector = v->getType()->isVectorTy(), all_lanes = !is_vector || ir::vec_q(i.aux);
     const unsigned esize = v->getType()->getScalarType()->isDoubleTy() ? 3 : 2;
-    std::erase_if(unchecked_, [&](const Unchecked& u) {
+    std::erase_if(unchecked_, [&](Unchecked& u) {
         if (u.tiny || u.value->getType()->getScalarType() != v->getType()->getScalarType()) return false;
-        const auto is_operand = [&](const auto& name) {
-            return std::any_of(i.args, i.args + i.nargs, [&](Ref r) { return name(r) == u.ref; });
-        };
-        if (!u.value->getType()->isVectorTy()) return is_operand([&](Ref r) { return number_of(r, esize); });
-        return all_lanes && v->getType()->isVectorTy() && is_operand([](Ref r) { return r; });
+        const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(u.value->getType());
+        const unsigned lanes = vector != nullptr ? vector->getNumElements() : 1;
+        for (unsigned k = 0; k < i.nargs; ++k) {
+            if (all_lanes && is_vector && vector != nullptr && i.args[k] == u.ref) u.shown = ~0u;
+            if (const Lane from = number_of(i.args[k], esize); from.ref == u.ref) u.shown |= 1u << from.lane;
+        }
+        return (~u.shown & ((1u << lanes) - 1)) == 0;
     });
     unchecked_.push_back({index, v, may_be_tiny});
     if (v->getType()->isVectorTy())

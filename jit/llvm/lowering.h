@@ -258,7 +258,11 @@ class Lowering {
     void check_tiny(std::vector<Value*>& scalars, std::vector<Value*>& vectors);
     bool is_number(Ref r, Value* v) const;
     void guard_numbers(Ref a, Value* x, Ref b, Value* y);
-    Ref number_of(Ref r, unsigned esize) const;
+    struct Lane {
+        Ref ref;
+        unsigned lane;
+    };
+    Lane number_of(Ref r, unsigned esize) const;
     Value* quiet(const Inst& i, unsigned arg);
     void define_vector_fp(const Inst& i, Ref index, Value* v);
     void to_integer(const Inst& i, Ref index);
@@ -372,6 +376,7 @@ class Lowering {
         Ref ref;
         Value* value;  ///< a number, or two or four
         bool tiny;
+        unsigned shown = 0;  ///< by lane: a NaN there comes out of a later operation as one
     };
     std::vector<Unchecked> unchecked_;
     bool bits_read_ = false;  ///< of one of them, as an integer

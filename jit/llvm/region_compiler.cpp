@@ -10,6 +10,7 @@
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Object/ObjectFile.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/CommandLine.h>
 #include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetMachine.h>
@@ -33,6 +34,7 @@
 
 #include "jit/llvm/lowering.h"
 #include "jit/llvm/region_module.h"
+#include "jit/llvm/sink_to_exits.h"
 
 namespace arclight::jit {
 
@@ -93,6 +95,9 @@ void initialise_once() {
     std::call_once(once, [] {
         llvm::install_fatal_error_handler(on_fatal_error);
         llvm::install_bad_alloc_error_handler(on_fatal_error);
+        // The guest's compiler has chosen what its loops count, for the same kind of addresses.
+        const char* options[] = {"arclight", "-disable-lsr"};
+        llvm::cl::ParseCommandLineOptions(2, options);
         llvm::InitializeNativeTarget();
         llvm::InitializeNativeTargetAsmPrinter();
         llvm::InitializeNativeTargetAsmParser();
@@ -173,6 +178,7 @@ void LlvmRegionCompiler::start_linker() {
 
 void LlvmRegionCompiler::optimise(llvm::Function& f) {
     passes_.run(f, functions_);
+    tier2::sink_to_exits(f);
     functions_.clear();
     loops_.clear();
     sccs_.clear();

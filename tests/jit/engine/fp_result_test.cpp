@@ -173,6 +173,46 @@ TEST_F(FpResultTest, ThroughOtherInstructions) {
     EXPECT_EQ(h_.state().v[3], V128{});
 }
 
+/// A vector's lanes go on one by one, all of them or not.
+TEST_F(FpResultTest, LanesOfAVectorReadAsNumbers) {
+    for (const unsigned lanes_read : {0u, 1u, 2u, 3u}) {
+        ir::Block block = block_at();
+        ir::Builder b(block);
+        b.insn_start(kStart, 0);
+        const Ref sum = b.emit(Op::VFAdd, Type::V128, {b.get_v(Type::V128, 1), b.get_v(Type::V128, 2)}, 0,
+                               ir::vec_aux(3));
+        b.set_v(1, sum);
+        for (unsigned lane = 0; lane < 2; ++lane) {
+            if ((lanes_read >> lane & 1) == 0) continue;
+            b.insn_start(kStart + 4 + 4 * lane, 0);
+            Ref number = b.emit(Op::VDupLane, Type::V128, {sum}, lane, ir::vec_aux(3));
+            number = b.emit(Op::VZext64, Type::V128, {number});
+            b.set_v(3 + lane, b.emit(Op::FMul, Type::F64, {number, b.get_v(Type::F64, 31)}));
+        }
+        b.insn_start(kStart + 12, 0);
+        b.emit(Op::Exit, Type::Void, {}, kStart + 16);
+        block.guest_insns = 4;
+        const uint8_t* stub = region(block);
+        const auto prepare = [&] {
+            start();
+            for (unsigned lane = 0; lane < 2; ++lane) set_lane(h_.state().v[1], kShapes[2], lane, 1 + lane);
+            set_lane(h_.state().v[31], kShapes[0], 0, 3);
+        };
+        SCOPED_TRACE(lanes_read);
+        prepare();
+        EXPECT_EQ(run(stub), 0u);
+        EXPECT_EQ(offset(), kStart + 16);
+        for (unsigned bad = 0; bad < 2; ++bad) {
+            prepare();
+            set_lane(h_.state().v[1], kShapes[2], bad, kNan);
+            const V128 before = h_.state().v[1];
+            EXPECT_EQ(run(stub), 1u) << "lane " << bad;
+            EXPECT_EQ(offset(), kStart);
+            EXPECT_EQ(h_.state().v[1], before);
+        }
+    }
+}
+
 TEST_F(FpResultTest, ReadAsASingleOnly) {
     // The double is a NaN, its lower half is not.
     ir::Block block = block_at();
