@@ -15,6 +15,7 @@
 // So within the loop nothing is known of pages but constants, and interrupts are looked for as often as
 // pages.
 #include <array>
+#include <map>
 #include <optional>
 
 #include "jit/llvm/lowering.h"
@@ -179,6 +180,10 @@ void Lowering::check_at_head() {
         lower(block[r], r);
     };
     std::vector<LastPage> pages;
+    // Where on the host the groups were when they were checked, and how far they have moved since: what each
+    // turn counts is one number for all with the same stride.
+    std::vector<llvm::AllocaInst*> starts;
+    std::map<int64_t, llvm::AllocaInst*> moved_by;
     const auto address = [&](const Group& g) {
         compute(compute, g.root);
         return b_.CreateAdd(i64(g.root), c64(static_cast<uint64_t>(g.lo)));
@@ -210,13 +215,17 @@ void Lowering::check_at_head() {
                  span);
         b_.CreateBr(next);
         b_.SetInsertPoint(next);
+        starts.push_back(at.CreateAlloca(word));
+        b_.CreateStore(b_.CreateAdd(start, b_.CreateLoad(word, page.addend)), starts.back());
         if (g.stride == 0) continue;
+        if (llvm::AllocaInst*& moved = moved_by[g.stride]; moved == nullptr) moved = at.CreateAlloca(word);
         const auto step = static_cast<uint64_t>(std::abs(g.stride));
         Value* room = g.stride < 0 ? offset() : b_.CreateSub(c64(page_size_ - span), offset());
         Value* lasts = b_.CreateAdd(b_.CreateUDiv(room, c64(step)), c64(1));
         left = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, left, lasts);
     }
     b_.CreateStore(left, turns);
+    for (const auto& [stride, moved] : moved_by) b_.CreateStore(c64(0), moved);
     b_.CreateBr(info.again);
 
     b_.SetInsertPoint(info.again);
@@ -233,9 +242,17 @@ void Lowering::check_at_head() {
     size_t n = 0;
     for (Group& g : info.groups) {
         if (!g.at_head) continue;
-        g.host = b_.CreateIntToPtr(b_.CreateAdd(address(g), b_.CreateLoad(word, pages[n++].addend)),
-                                   b_.getPtrTy());
+        Value* host = b_.CreateLoad(word, starts[n++]);
+        if (g.stride != 0) host = b_.CreateAdd(host, b_.CreateLoad(word, moved_by.at(g.stride)));
+        g.host = b_.CreateIntToPtr(host, b_.getPtrTy());
     }
+
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    info.next_turn = new_block();
+    b_.SetInsertPoint(info.next_turn);
+    for (const auto& [stride, moved] : moved_by)
+        b_.CreateStore(b_.CreateAdd(b_.CreateLoad(word, moved), c64(static_cast<uint64_t>(stride))), moved);
+    b_.CreateBr(info.again);
 }
 
 }  // namespace arclight::jit::tier2

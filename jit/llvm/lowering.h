@@ -318,6 +318,7 @@ class Lowering {
         BasicBlock* head = nullptr;
         BasicBlock* again = nullptr;              ///< where the next turn of the block's own loop begins
         bool checks_turns = false;                ///< loop_checks.cpp
+        BasicBlock* next_turn = nullptr;          ///< then: on the way to it
         llvm::AllocaInst* first_turns = nullptr;  ///< left before the loop goes on where turns are checked
         std::vector<Group> groups;
         std::vector<uint32_t> group_of;              ///< by instruction
