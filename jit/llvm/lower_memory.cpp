@@ -234,15 +234,19 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         if (windows_) return window_load_vector(host, log2, from);
         if (log2 < 3) return zext_lane(guest_load(host, b_.getIntNTy(8u << log2), from));
         if (log2 == 4 && p.bytes != kPartBytes) return guest_load(host, v128_, from);
-        Value* v = zext_lane(guest_load(host, b_.getDoubleTy(), from));
-        if (log2 == 3) return v;
-        return b_.CreateInsertElement(v, guest_load(p.host(offset + kPartBytes), b_.getDoubleTy()), 1);
+        Value* low = guest_load(host, b_.getDoubleTy(), from);
+        if (log2 == 3) return low;
+        return b_.CreateInsertElement(zext_lane(low), guest_load(p.host(offset + kPartBytes), b_.getDoubleTy()), 1);
+    };
+    const auto vector_to_store = [&](Ref r) {
+        return log2 == 3 && get(r)->getType()->isDoubleTy() ? get(r) : vec(r);
     };
     const auto store_vector_unit = [&](const Place& p, Value* v, unsigned offset) {
         Value* host = p.host(offset);
         const unsigned from = p.within(offset);
         if (windows_) return window_store_vector(host, v, log2, from);
         if (log2 == 4 && p.bytes != kPartBytes) return guest_store(host, v, from);
+        if (v->getType() != v128_) return guest_store(host, v, from);
         v = b_.CreateBitCast(v, int_vector(std::min(log2, 3u)));
         guest_store(host, b_.CreateExtractElement(v, uint64_t{0}), from);
         if (log2 == 4) guest_store(p.host(offset + kPartBytes), b_.CreateExtractElement(v, uint64_t{1}));
@@ -289,12 +293,12 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             return true;
         }
         case Op::StoreV: {
-            Value* v = vec(i.args[1]);
+            Value* v = vector_to_store(i.args[1]);
             store_vector_unit(place(true), v, 0);
             return true;
         }
         case Op::StorePairV: {
-            Value *v = vec(i.args[1]), *w = vec(i.args[2]);
+            Value *v = vector_to_store(i.args[1]), *w = vector_to_store(i.args[2]);
             const Place p = place(true);
             store_vector_unit(p, v, 0);
             store_vector_unit(p, w, unit);

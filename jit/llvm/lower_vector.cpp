@@ -389,7 +389,10 @@ bool Lowering::lower_vector(const Inst& i, Ref index) {
             def_vec(index, b_.CreateOr(b_.CreateAnd(mask, x), b_.CreateAnd(b_.CreateNot(mask), y)));
             return true;
         }
-        case Op::VZext64: def(index, clear_upper(vec(i.args[0]))); return true;
+        case Op::VZext64:
+            def(index,
+                get(i.args[0])->getType()->isDoubleTy() ? get(i.args[0]) : clear_upper(vec(i.args[0])));
+            return true;
         case Op::VZext32:
         case Op::VZext16:
         case Op::VZext8: {

@@ -30,11 +30,12 @@ Lowering::Lowering(llvm::Module& module, const Region& region)
 void Lowering::declare_variables() {
     for (unsigned slot = 0; slot < kFlagsSlot; ++slot) {
         if (!used_[slot]) continue;
-        llvm::Type* type = slot < kVSlot ? static_cast<llvm::Type*>(b_.getInt64Ty()) : v128_;
-        variable_[slot] = b_.CreateAlloca(type);
-        const size_t offset = slot < kVSlot ? offsetof(GuestState, x) + 8 * slot
-                                            : offsetof(GuestState, v) + 16 * (slot - kVSlot);
-        b_.CreateStore(load_state(offset, type, slot < kVSlot ? 8 : 16), variable_[slot]);
+        if (slot >= kVSlot) {
+            declare_vector(slot);
+            continue;
+        }
+        variable_[slot] = b_.CreateAlloca(b_.getInt64Ty());
+        b_.CreateStore(load_state(offsetof(GuestState, x) + 8 * slot, b_.getInt64Ty()), variable_[slot]);
     }
     flag_kind_ = b_.CreateAlloca(b_.getInt32Ty());
     flag_a_ = b_.CreateAlloca(b_.getInt64Ty());
@@ -74,7 +75,7 @@ llvm::Function* Lowering::run() {
         info_[first].again = new_block();
         if (info_[further].checks_turns) info_[further].again = new_block();
     }
-    b_.CreateBr(info_[0].head);
+    enter();
     try {
         for (size_t k = 0; k < region_.blocks.size(); ++k) lower_block(k);
     } catch (const Unsupported&) {
@@ -93,6 +94,7 @@ void Lowering::lower_block(size_t index) {
     values_.assign(rb.ir.insts.size(), nullptr);
     flags_.assign(rb.ir.insts.size(), {});
     dirty_ = info.dirty_in;
+    low_ = info.low_in;
     pending_.clear();
     unchecked_.clear();
     numbers_.clear();
@@ -159,8 +161,11 @@ Value* Lowering::slot_value(unsigned slot) {
     return b_.CreateLoad(variable_[slot]->getAllocatedType(), variable_[slot]);
 }
 
-void Lowering::set_slot(unsigned slot, Value* v) {
+/// `low`: only for vector registers with zeros above it.
+void Lowering::set_slot(unsigned slot, Value* v, Value* low) {
     b_.CreateStore(v, variable_[slot]);
+    if (low != nullptr) b_.CreateStore(low, low_variable_[slot]);
+    low_[slot] = low != nullptr;
     dirty_.set(slot);
 }
 
@@ -170,7 +175,7 @@ void Lowering::commit() {
             now_ = p.flags;
             dirty_.set(kFlagsSlot);
         } else {
-            set_slot(p.slot, p.value);
+            set_slot(p.slot, p.value, p.low);
         }
     }
     pending_.clear();
@@ -179,7 +184,7 @@ void Lowering::commit() {
 Lowering::SlotValues Lowering::dirty_values() {
     SlotValues values;
     for (unsigned slot = 0; slot < kFlagsSlot; ++slot)
-        if (dirty_[slot]) values.emplace_back(slot, slot_value(slot));
+        if (dirty_[slot]) values.emplace_back(slot, to_leave_with(slot));
     return values;
 }
 
@@ -284,6 +289,9 @@ void Lowering::leave(const SlotValues& slots, bool flags_dirty, const Flags& fla
     for (const auto& [slot, value] : slots) {
         way.slots.push_back(static_cast<uint8_t>(slot));
         operands.push_back(value);
+        if (slot < kVSlot || value->getType() == v128_) continue;
+        way.low |= 1u << (slot - kVSlot);
+        if (!guessed_low_[slot]) way.clear |= 1u << (slot - kVSlot);
     }
     if (flags_dirty) way.flags = flags_at_exit(flags, operands);
     const auto told = static_cast<int64_t>(static_cast<uint64_t>(offset) | how);
@@ -503,11 +511,13 @@ Value* Lowering::fp(Ref r, Type t) {
         if (t == Type::F64) return b_.CreateExtractElement(v, uint64_t{0});
         return b_.CreateExtractElement(b_.CreateBitCast(v, fp_vector(2)), uint64_t{0});
     }
-    // A single out of a double register and the other way round: bits.
-    if (t == Type::F32 && v->getType()->isDoubleTy())
-        return b_.CreateBitCast(b_.CreateTrunc(b_.CreateBitCast(v, b_.getInt64Ty()), b_.getInt32Ty()), want);
+    // A single out of a double register and the other way round: bits, where they are.
+    if (t == Type::F32 && v->getType()->isDoubleTy()) {
+        Value* whole = b_.CreateInsertElement(llvm::PoisonValue::get(v128_), v, uint64_t{0});
+        return b_.CreateExtractElement(b_.CreateBitCast(whole, fp_vector(2)), uint64_t{0});
+    }
     if (t == Type::F64 && v->getType()->isFloatTy())
-        return b_.CreateBitCast(b_.CreateZExt(b_.CreateBitCast(v, b_.getInt32Ty()), b_.getInt64Ty()), want);
+        return b_.CreateExtractElement(zext_lane(v), uint64_t{0});
     throw Unsupported{};
 }
 
@@ -548,17 +558,10 @@ void Lowering::lower(const Inst& i, Ref index) {
             return;
         }
         case Op::GetX: def(index, slot_value(static_cast<unsigned>(i.imm))); return;
-        case Op::GetV: {
-            Value* v = slot_value(kVSlot + static_cast<unsigned>(i.imm));
-            def(index, v);
-            if (i.type != Type::V128) def(index, fp(index, i.type));
-            return;
-        }
+        case Op::GetV: get_vector(i, index); return;
         case Op::GetFlags: flags(index) = now_.kind == Flags::Dynamic ? dynamic_flags() : now_; return;
         case Op::SetX: pending_.push_back({static_cast<unsigned>(i.imm), i64(i.args[0]), {}}); return;
-        case Op::SetV:
-            pending_.push_back({kVSlot + static_cast<unsigned>(i.imm), vec(i.args[0]), {}});
-            return;
+        case Op::SetV: set_vector(i); return;
         case Op::SetFlags: pending_.push_back({kFlagsSlot, nullptr, flags(i.args[0])}); return;
         case Op::LoadField: {
             llvm::Type* t = i.type == Type::I32    ? static_cast<llvm::Type*>(b_.getInt32Ty())

@@ -73,6 +73,8 @@ struct KnownFlags {
 
 struct Unsupported {};
 
+bool has_low_half_only(const ir::Block& block, Ref r);
+
 class Lowering {
   public:
     Lowering(llvm::Module& module, const Region& region);
@@ -91,6 +93,12 @@ class Lowering {
     int64_t block_offset() const { return region_.blocks[current_].offset; }
     /// Goes on unless interrupted, else leaves to go on at `offset`.
     void poll(int64_t offset);
+    /// From block to block, and what was written on the way from the first one's start.
+    struct Edge {
+        size_t from, to;
+        KnownFlags flags;
+        Slots written, low;  ///< low: of those, what got a double and zeros above
+    };
     void find_dirty();
     void lower_block(size_t index);
     void lower(const Inst& i, Ref index);
@@ -119,11 +127,19 @@ class Lowering {
     void jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc);
     Value* page_base();
     Value* slot_value(unsigned slot);
-    void set_slot(unsigned slot, Value* v);
+    void set_slot(unsigned slot, Value* v, Value* low);
     Value* state_field(size_t offset, llvm::Type* type, unsigned align = 8);
     Value* load_state(size_t offset, llvm::Type* type, unsigned align = 8);
     void store_state(size_t offset, Value* v, unsigned align = 8);
     SlotValues dirty_values();
+
+    // ---- vector_slots.cpp
+    void find_low_slots(const std::vector<Edge>& edges);
+    void declare_vector(unsigned slot);
+    void enter();
+    void get_vector(const Inst& i, Ref index);
+    void set_vector(const Inst& i);
+    Value* to_leave_with(unsigned slot);
 
     // ---- values
     const Inst& inst(Ref r) const { return (*block_)[r]; }
@@ -299,6 +315,9 @@ class Lowering {
     llvm::MDNode *guest_scope_, *state_scope_, *unlikely_, *likely_;
 
     std::array<llvm::AllocaInst*, kFlagsSlot> variable_{};
+    /// Of vector registers: the lower half, wherever it is all there is (vector_slots.cpp).
+    std::array<llvm::AllocaInst*, kFlagsSlot> low_variable_{};
+    Slots guessed_low_;  ///< where the region is entered, or it is left at once
     llvm::AllocaInst *flag_kind_ = nullptr, *flag_a_ = nullptr, *flag_b_ = nullptr;
     Slots used_, written_;
 
@@ -324,6 +343,7 @@ class Lowering {
         std::vector<uint32_t> group_of;              ///< by instruction
         std::map<Ref, std::vector<uint32_t>> parts;  ///< of those that belong to several
         Slots dirty_in, written;
+        Slots low_in;  ///< vector registers with zeros above a double
         std::vector<size_t> successors;
         KnownFlags flags_in;
         bool flags_known = false;
@@ -355,6 +375,7 @@ class Lowering {
     std::vector<Flags> flags_;
     Flags now_;  ///< NZCV after the instructions committed so far
     Slots dirty_;
+    Slots low_;                ///< as BlockInfo::low_in, now
     int64_t insn_offset_ = 0;  ///< as RegionBlock::offset
     BasicBlock* side_exit_ = nullptr;
     struct Checkpoint {
@@ -369,6 +390,7 @@ class Lowering {
         unsigned slot;
         Value* value;
         Flags flags;
+        Value* low = nullptr;  ///< of a vector register: the lower half, if zeros are above
     };
     std::vector<WayOut> ways_out_;
     std::vector<Pending> pending_;  ///< the current instruction's results: side exits do not see them

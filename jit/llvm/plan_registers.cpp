@@ -72,16 +72,12 @@ void Lowering::find_dirty() {
     const size_t n = region_.blocks.size();
     info_.assign(n, {});
     used_ = written_ = {};
-    struct Edge {
-        size_t from, to;
-        KnownFlags flags;
-        Slots written;
-    };
     std::vector<Edge> edges;
     for (size_t k = 0; k < n; ++k) {
         BlockInfo& info = info_[k];
         const RegionBlock& rb = region_.blocks[k];
         KnownFlags flags;
+        Slots low;
         std::array<Ref, 2> operands{ir::kNoRef, ir::kNoRef};
         Holders registers;
         registers.fill(ir::kNoRef);
@@ -92,13 +88,15 @@ void Lowering::find_dirty() {
                 if (operands[0] != ir::kNoRef) now.a = source_of(rb.ir, operands[0], registers);
                 if (operands[1] != ir::kNoRef) now.b = source_of(rb.ir, operands[1], registers);
                 info.successors.push_back(to);
-                edges.push_back({k, to, now, info.written});
-                if (further_turns_.contains(k) && it->second == k) edges.push_back({k, k, now, info.written});
+                edges.push_back({k, to, now, info.written, low});
+                if (further_turns_.contains(k) && it->second == k)
+                    edges.push_back({k, k, now, info.written, low});
             }
         };
         for (Ref r = 0; r < rb.ir.insts.size(); ++r) {
             const Inst& i = rb.ir.insts[r];
             if (i.op == Op::SetX) registers[i.imm] = i.args[0];
+            if (i.op == Op::SetV) low[slot_of(i)] = has_low_half_only(rb.ir, i.args[0]);
             if (i.op == Op::GetX && registers[i.imm] == ir::kNoRef) registers[i.imm] = r;
             switch (i.op) {
                 case Op::SetFlags:
@@ -145,6 +143,7 @@ void Lowering::find_dirty() {
             }
         }
     }
+    find_low_slots(edges);
     // Depth first: an edge to a block on the path closes a cycle.
     back_edge_.assign(n, std::vector<bool>(n));
     std::vector<uint8_t> mark(n);

@@ -75,9 +75,11 @@ Place place_of(const StackMaps& maps, const StackMaps::LocationAccessor& l) {
 
 /// One thing to do on the way out. Ways that end alike share that end.
 struct Step {
-    enum Kind : uint8_t { Store, Copy, Flags, Finish } kind;
+    /// Zero: rax, for Clear, which clears the upper half of a vector register.
+    enum Kind : uint8_t { Store, Copy, Flags, Zero, Clear, Finish } kind;
     uint8_t state;  ///< the register that holds GuestState's address
     uint8_t slot = 0;
+    bool low = false;  ///< only the lower half of a vector register
     FlagsAtExit flags = FlagsAtExit::Clean;
     bool pc_known = false;
     Place a{}, b{}, c{};
@@ -127,11 +129,14 @@ class Writer : public Xbyak::CodeGenerator {
         const auto put = [&](uint8_t slot, const Place& p) {
             if (p.kind == (is_vector(slot) ? Place::Gpr : Place::Vector))
                 refuse("a value in a wrong register");
-            if (p.kind == Place::Gpr || p.kind == Place::Vector) {
-                registers.push_back({.kind = Step::Store, .state = state, .slot = slot, .a = p});
-            } else {
-                copies.push_back({.kind = Step::Copy, .state = state, .slot = slot, .a = p});
-            }
+            const bool low = is_vector(slot) && (way.low >> (slot - 32) & 1) != 0;
+            const bool in_register = p.kind == Place::Gpr || p.kind == Place::Vector;
+            (in_register ? registers : copies)
+                .push_back({.kind = in_register ? Step::Store : Step::Copy,
+                            .state = state,
+                            .slot = slot,
+                            .low = low,
+                            .a = p});
         };
         size_t next = 1;
         for (const uint8_t slot : way.slots) put(slot, at.at(next++));
@@ -158,6 +163,12 @@ class Writer : public Xbyak::CodeGenerator {
         }
         steps.insert(steps.begin(), registers.begin(), registers.end());
         steps.insert(steps.end(), copies.begin(), copies.end());
+        // Last, as most ways have these in common.
+        if (way.clear != 0) steps.push_back({.kind = Step::Zero, .state = state});
+        for (unsigned rest = way.clear; rest != 0; rest &= rest - 1)
+            steps.push_back({.kind = Step::Clear,
+                             .state = state,
+                             .slot = static_cast<uint8_t>(32 + std::countr_zero(rest))});
         steps.push_back({.kind = Step::Finish, .state = state, .pc_known = way.pc_known});
         for (size_t k = registers.size(); k < steps.size(); ++k) steps[k].state = later;
         move_at_ = registers.size();
@@ -207,12 +218,16 @@ class Writer : public Xbyak::CodeGenerator {
             case Step::Store:
                 if (s.a.kind == Place::Gpr) {
                     mov(field(s.state, s.slot), Reg64(s.a.reg));
+                } else if (s.low) {
+                    vmovsd(field(s.state, s.slot), Xmm(s.a.reg));
                 } else {
                     vmovaps(ptr[Reg64(s.state) + offset_of(s.slot)], Xmm(s.a.reg));
                 }
                 return;
             case Step::Copy: copy(s); return;
             case Step::Flags: flags(s); return;
+            case Step::Zero: xor_(eax, eax); return;
+            case Step::Clear: mov(qword[Reg64(s.state) + offset_of(s.slot) + 8], rax); return;
             case Step::Finish:
                 if (s.pc_known) {
                     pop(rax);
@@ -255,7 +270,7 @@ class Writer : public Xbyak::CodeGenerator {
     }
 
     void copy(const Step& s) {
-        if (is_vector(s.slot)) {
+        if (is_vector(s.slot) && !s.low) {
             if (s.a.kind == Place::Stack) {
                 vmovups(xmm0, ptr[stack(s.a)]);
             } else {
@@ -374,7 +389,7 @@ class Writer : public Xbyak::CodeGenerator {
 
 /// By statepoints, not by ways: LLVM may have made several of one.
 size_t room_for(const StackMaps& maps) {
-    constexpr size_t kPerPlace = 20, kPerWay = 200, kShared = 1024;
+    constexpr size_t kPerPlace = 30, kPerWay = 200, kShared = 1024;
     size_t n = kShared;
     for (const auto& record : maps.records()) n += kPerWay + kPerPlace * record.getNumLocations();
     return n;

@@ -33,6 +33,8 @@ enum class FlagsAtExit : uint8_t {
 /// address to go on at is not known, that.
 struct WayOut {
     std::vector<uint8_t> slots;  ///< as in Lowering: 0..31 x0..x30 and sp, 32..63 v0..v31
+    uint32_t low = 0;            ///< by vector register: the value is the lower half, zeros are above
+    uint32_t clear = 0;          ///< of those: in GuestState the upper half may be something else
     FlagsAtExit flags = FlagsAtExit::Clean;
     bool pc_known = false;
     int32_t offset = 0;  ///< if it is: what is to be returned, less GuestState::page_base
