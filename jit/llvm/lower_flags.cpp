@@ -192,6 +192,12 @@ FlagsAtExit Lowering::flags_at_exit(const Flags& f, std::vector<Value*>& operand
     const auto wide = [&](Value* v) {
         return v->getType()->isIntegerTy(64) ? v : b_.CreateZExt(v, b_.getInt64Ty());
     };
+    // Numbers stay where they are.
+    const auto number = [&](Value* v) {
+        if (auto* single = llvm::dyn_cast<llvm::ZExtInst>(v)) v = single->getOperand(0);
+        auto* cast = llvm::dyn_cast<llvm::BitCastInst>(v);
+        return cast != nullptr && cast->getSrcTy()->isFloatingPointTy() ? cast->getOperand(0) : wide(v);
+    };
     static_assert(static_cast<unsigned>(Flags::FCmp64) == static_cast<unsigned>(FlagsAtExit::FCmp64) &&
                   static_cast<unsigned>(Flags::Packed) == static_cast<unsigned>(FlagsAtExit::Packed));
     switch (f.kind) {
@@ -201,10 +207,13 @@ FlagsAtExit Lowering::flags_at_exit(const Flags& f, std::vector<Value*>& operand
         case Flags::Add64:
         case Flags::Sub32:
         case Flags::Sub64:
-        case Flags::FCmp32:
-        case Flags::FCmp64:
             operands.push_back(wide(f.a));
             operands.push_back(wide(f.b));
+            break;
+        case Flags::FCmp32:
+        case Flags::FCmp64:
+            operands.push_back(number(f.a));
+            operands.push_back(number(f.b));
             break;
         case Flags::Dynamic:
             for (Value* v : {f.c, f.a, f.b}) operands.push_back(wide(v));

@@ -128,7 +128,7 @@ void Lowering::load_known_flags() {
     if (!info.flags_known || info.flags_in.kind == Flags::Dynamic) return;
     const auto operand = [&](const KnownFlags::Source& s, llvm::AllocaInst* variable) -> Value* {
         switch (s.kind) {
-            case KnownFlags::Source::Register: return slot_value(static_cast<unsigned>(s.what));
+            case KnownFlags::Source::Register: return low_bits(static_cast<unsigned>(s.what));
             case KnownFlags::Source::Constant: return c64(s.what);
             case KnownFlags::Source::Nowhere: break;
         }

@@ -63,7 +63,7 @@ struct KnownFlags {
     /// Where an operand is to be found too: a variable of its own would change along with that register.
     struct Source {
         enum Kind : uint8_t { Nowhere, Register, Constant } kind = Nowhere;
-        uint64_t what = 0;  ///< the register's number, or the constant
+        uint64_t what = 0;  ///< the register's slot, or the constant
         bool operator==(const Source&) const = default;
     };
     Flags::Kind kind = Flags::Dynamic;
@@ -90,6 +90,7 @@ class Lowering {
     // ---- lowering.cpp: blocks, guest registers, ways out
     void declare_variables();
     void load_known_flags();
+    Value* low_bits(unsigned slot);
     int64_t block_offset() const { return region_.blocks[current_].offset; }
     /// Goes on unless interrupted, else leaves to go on at `offset`.
     void poll(int64_t offset);

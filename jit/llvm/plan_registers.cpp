@@ -20,12 +20,16 @@ unsigned slot_of(const Inst& i) {
 }
 
 /// Which value each guest register holds, as far as a block's instructions have said.
-using Holders = std::array<Ref, 32>;
+using Holders = std::array<Ref, 64>;
 
 KnownFlags::Source source_of(const ir::Block& block, Ref r, const Holders& registers) {
     const Inst& i = block[r];
     if (i.op == Op::Const)
         return {KnownFlags::Source::Constant, i.type == Type::I32 ? static_cast<uint32_t>(i.imm) : i.imm};
+    if (i.op == Op::VConst) return {KnownFlags::Source::Constant, i.imm};
+    // Lower halves are read without saying anything of the whole, so often by several values.
+    if (i.op == Op::GetV && registers[slot_of(i)] == ir::kNoRef)
+        return {KnownFlags::Source::Register, slot_of(i)};
     const auto holder = std::find(registers.begin(), registers.end(), r);
     if (holder == registers.end()) return {};
     return {KnownFlags::Source::Register, static_cast<uint64_t>(holder - registers.begin())};
@@ -38,7 +42,9 @@ KnownFlags static_flags(const ir::Block& block, Ref r, std::array<Ref, 2>& opera
     const Inst& i = block[r];
     switch (i.op) {
         case Op::GetFlags: return {Flags::Dynamic};
-        case Op::FCmp: return {(i.aux & 3) == 3 ? Flags::FCmp64 : Flags::FCmp32};
+        case Op::FCmp:
+            operands = {i.args[0], i.args[1]};
+            return {(i.aux & 3) == 3 ? Flags::FCmp64 : Flags::FCmp32};
         case Op::FlagsOf: {
             const Inst& p = block[i.args[0]];
             const bool wide = p.type == Type::I64;
@@ -97,6 +103,7 @@ void Lowering::find_dirty() {
             const Inst& i = rb.ir.insts[r];
             if (i.op == Op::SetX) registers[i.imm] = i.args[0];
             if (i.op == Op::SetV) low[slot_of(i)] = has_low_half_only(rb.ir, i.args[0]);
+            if (i.op == Op::SetV) registers[slot_of(i)] = i.args[0];
             if (i.op == Op::GetX && registers[i.imm] == ir::kNoRef) registers[i.imm] = r;
             switch (i.op) {
                 case Op::SetFlags:

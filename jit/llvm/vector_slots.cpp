@@ -32,8 +32,9 @@ bool has_low_half_only(const ir::Block& block, Ref r) {
 /// Which registers have zeros above their lower halves where blocks begin, and for which of them that has to
 /// be guessed where the region is entered.
 void Lowering::find_low_slots(const std::vector<Edge>& edges) {
+    const Slots vectors = Slots(~uint32_t{0}) << kVSlot & used_;
     const auto solve = [&](const Slots& at_entry) {
-        std::vector<Slots> in(info_.size(), Slots().set());
+        std::vector<Slots> in(info_.size(), vectors);
         in[0] = at_entry;
         for (bool changed = true; changed;) {
             changed = false;
@@ -97,6 +98,14 @@ void Lowering::set_vector(const Inst& i) {
     const Ref r = i.args[0];
     const bool low = get(r)->getType()->isDoubleTy() || has_low_half_only(*block_, r);
     pending_.push_back({kVSlot + static_cast<unsigned>(i.imm), vec(r), {}, low ? fp(r, Type::F64) : nullptr});
+}
+
+/// The lower half of a vector register, or what another one holds, as an integer.
+Value* Lowering::low_bits(unsigned slot) {
+    if (slot < kVSlot) return slot_value(slot);
+    if (low_[slot])
+        return b_.CreateBitCast(b_.CreateLoad(b_.getDoubleTy(), low_variable_[slot]), b_.getInt64Ty());
+    return b_.CreateBitCast(b_.CreateExtractElement(slot_value(slot), uint64_t{0}), b_.getInt64Ty());
 }
 
 /// What a dirty register holds, as ways out are told it.

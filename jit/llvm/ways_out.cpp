@@ -265,7 +265,7 @@ class Writer : public Xbyak::CodeGenerator {
                 return;
             case Place::Stack: mov(to, qword[stack(p)]); return;
             case Place::Constant: mov(to, p.value); return;
-            case Place::Vector: refuse("an integer in a vector register");
+            case Place::Vector: vmovq(to, Xmm(p.reg)); return;  // what flags come from
         }
     }
 
