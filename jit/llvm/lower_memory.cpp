@@ -236,7 +236,8 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         if (log2 == 4 && p.bytes != kPartBytes) return guest_load(host, v128_, from);
         Value* low = guest_load(host, b_.getDoubleTy(), from);
         if (log2 == 3) return low;
-        return b_.CreateInsertElement(zext_lane(low), guest_load(p.host(offset + kPartBytes), b_.getDoubleTy()), 1);
+        return b_.CreateInsertElement(zext_lane(low),
+                                      guest_load(p.host(offset + kPartBytes), b_.getDoubleTy()), 1);
     };
     const auto vector_to_store = [&](Ref r) {
         return log2 == 3 && get(r)->getType()->isDoubleTy() ? get(r) : vec(r);
