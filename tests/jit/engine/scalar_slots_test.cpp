@@ -286,13 +286,13 @@ TEST_P(ScalarLoopTest, WrongGuess) {
     const backend::CompiledBlock tier1 = h_.compile(first);
     h_.current = &tier1;
     const uint8_t* stub = load(accumulate(kAll), tier1.body);
-    h_.state().x[1] = 10;
     for (unsigned k = 0; k < 32; ++k) v(k).d[1] = 0;
     std::array<V128, 32> before;
     for (const uint64_t above : {uint64_t{1}, uint64_t{1} << 63}) {
         v(1) = {.d = {bits(1.5), above}};
         std::copy_n(h_.state().v, 32, before.begin());
         const uint32_t guesses = h_.state().wrong_guesses;
+        h_.state().x[1] = 10;
         h_.state().x[20] = 0;
         run(stub);
         EXPECT_EQ(side_exits(), 1u);
