@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "backend/kvm/window_fault.h"
 #include "jit/guest_state.h"
 
 namespace arclight::backend::kvm {
@@ -130,34 +131,6 @@ class Stubs : public Xbyak::CodeGenerator {
         db(0x38);
     }
 };
-
-/// Ring 3, jumped to with all registers of translated code: asks the handler where to go on. EFLAGS need no
-/// keeping, they are dead at every access (backend/x64, prepare_access; jit/llvm/lower_windows.cpp). A
-/// region's rsp may be anything, with a red zone below it, and it may use whole YMM registers.
-const uint8_t* emit_window_fault(Stubs& s, WindowFault* cell, WindowFaultFn handler) {
-    const Xbyak::Reg64 saved[] = {rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11};
-    constexpr int kRedZone = 128, kGprs = 16 * 32, kMxcsr = kGprs + 9 * 8, kFrame = kMxcsr + 8;
-    static_assert(kFrame % 16 == 0);
-    const uint8_t* start = s.here();
-    s.mov(qword[rip + &cell->rsp], rsp);
-    s.sub(rsp, kRedZone + kFrame);
-    s.and_(rsp, -16);
-    for (int i = 0; i < 9; ++i) s.mov(qword[rsp + kGprs + 8 * i], saved[i]);
-    for (int i = 0; i < 16; ++i) s.vmovups(ptr[rsp + 32 * i], Xbyak::Ymm(i));
-    s.stmxcsr(dword[rsp + kMxcsr]);
-    s.ldmxcsr(dword[rip + &cell->mxcsr]);
-    s.mov(rdi, qword[rip + &cell->host_pc]);
-    s.mov(rsi, qword[rip + &cell->address]);
-    s.mov(rax, reinterpret_cast<uint64_t>(handler));
-    s.call(rax);
-    s.mov(qword[rip + &cell->resume], rax);
-    s.ldmxcsr(dword[rsp + kMxcsr]);
-    for (int i = 0; i < 9; ++i) s.mov(saved[i], qword[rsp + kGprs + 8 * i]);
-    for (int i = 0; i < 16; ++i) s.vmovups(Xbyak::Ymm(i), ptr[rsp + 32 * i]);
-    s.mov(rsp, qword[rip + &cell->rsp]);
-    s.jmp(qword[rip + &cell->resume]);
-    return start;
-}
 }  // namespace
 
 Ring0::Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler) {

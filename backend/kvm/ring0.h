@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "backend/kvm/page_tables.h"
+#include "backend/kvm/window_fault.h"
 #include "jit/guest_state.h"
 
 namespace arclight::backend::kvm {
@@ -25,26 +26,12 @@ struct ExceptionFrame {
 
 inline constexpr unsigned kInvalidOpcode = 6, kGeneralProtection = 13, kPageFault = 14;
 
-/// A fault of translated code handed to ring 3 without leaving the machine.
-struct WindowFault {
-    uint64_t host_pc;
-    uint64_t address;  ///< CR2, of a page fault
-    uint64_t resume;   ///< where ring 3 goes on
-    uint64_t rsp;      ///< of translated code
-    uint32_t mxcsr;    ///< of the handler
-};
-
 /// Translated code: [base, base + 2^log2).
 struct CodeRange {
     uint64_t base;
     unsigned log2;
     bool contains(uint64_t pc) const { return (pc - base) >> log2 == 0; }
 };
-
-/// Where to go on after a fault of translated code, at the instruction itself or elsewhere with the same
-/// registers. Called on the thread that had it. `address` is what CR2 holds, which says nothing unless it was
-/// a page fault.
-using WindowFaultFn = const void* (*)(const void* host_pc, uint64_t address);
 
 class Ring0 {
   public:
