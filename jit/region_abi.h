@@ -12,6 +12,10 @@ inline constexpr uint64_t kRegionStuck = 1;
 /// Not one of the guest's own ways out: tier 1 is to do what the region cannot.
 inline constexpr uint64_t kRegionSideExit = 2;
 
+/// What a guess that was wrong where the region is entered adds to GuestState::wrong_guesses, others add 1:
+/// the guest stays in tier 1 for as long as it would have been inside.
+inline constexpr uint32_t kWrongAtEntry = 1000;
+
 /// An instruction of a region's that may fault, and where to go on if nothing can be done about that: as
 /// offsets from the region's entry.
 struct FaultingAccess {

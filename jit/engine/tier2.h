@@ -154,6 +154,7 @@ class Tier2 {
         bool timed = false;
         uint32_t watched_entries = 0;  ///< at the last look
         uint32_t watched_exits = 0;    ///< side exits, likewise
+        uint32_t looked_entries = 0;   ///< watched_entries, also while it is timed
         bool careful = false;          ///< as Region::careful
         unsigned looks = 0, rest = 0;  ///< until it is timed again
         double heat = 0;               ///< guest instructions of the region for each run of its entry

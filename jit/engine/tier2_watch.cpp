@@ -42,13 +42,15 @@ uint32_t Tier2::wrong_guesses() const {
 
 void Tier2::watch(HotRegion& hot, double seconds, bool guessed_wrong) {
     const uint32_t exits = counter(hot.side_exits());
-    const bool often_left = exits - hot.watched_exits > kOften * seconds;
+    const uint32_t entries = counter(hot.entries);
+    const uint32_t left = exits - hot.watched_exits;
+    const bool at_entry = left > (entries - hot.looked_entries) / 2;
     hot.watched_exits = exits;
-    if (guessed_wrong && often_left && !hot.careful) {
+    hot.looked_entries = entries;
+    if (guessed_wrong && (at_entry || left > kOften * seconds) && !hot.careful) {
         give_up_guesses(hot);
         return;
     }
-    const uint32_t entries = counter(hot.entries);
     const uint32_t since = entries - hot.watched_entries;
     if (hot.timed) {
         if (since < kEnoughEntries) {

@@ -82,7 +82,7 @@ void Lowering::enter() {
     b_.CreateCondBr(b_.CreateICmpEQ(above, c64(0)), info_[0].head, wrong, likely_);
     b_.SetInsertPoint(wrong);
     const size_t count = offsetof(GuestState, wrong_guesses);
-    store_state(count, b_.CreateAdd(load_state(count, b_.getInt32Ty(), 4), b_.getInt32(1)), 4);
+    store_state(count, b_.CreateAdd(load_state(count, b_.getInt32Ty(), 4), b_.getInt32(kWrongAtEntry)), 4);
     leave({}, false, {}, nullptr, region_.blocks[0].offset, kRegionStuck | kRegionSideExit);
 }
 

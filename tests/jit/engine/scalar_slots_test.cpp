@@ -296,7 +296,7 @@ TEST_P(ScalarLoopTest, WrongGuess) {
         h_.state().x[20] = 0;
         run(stub);
         EXPECT_EQ(side_exits(), 1u);
-        EXPECT_EQ(h_.state().wrong_guesses, guesses + 1);
+        EXPECT_EQ(h_.state().wrong_guesses, guesses + kWrongAtEntry);
         EXPECT_EQ(h_.state().x[20], 99u) << "not at the first instruction";
         EXPECT_EQ(h_.state().x[1], 10u);
         EXPECT_TRUE(std::equal(before.begin(), before.end(), h_.state().v));

@@ -9,6 +9,7 @@
 
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/engine.h"
+#include "jit/region_abi.h"
 
 namespace arclight::jit {
 namespace {
@@ -288,6 +289,30 @@ TEST_F(Tier2Test, ARegionWhoseGuessesAreWrongIsMadeAgainWithoutAny) {
     promote(1);
     ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 2; }));
     EXPECT_FALSE(is_.careful) << "other code may guess";
+}
+
+TEST_F(Tier2Test, ARegionThatIsNotEnteredForAWrongGuessIsMadeAgainEvenIfThatIsSeldom) {
+    std::vector<uint32_t> epochs(Tier2::kGuards);
+    std::atomic<uint64_t> passes{0};
+    uint32_t wrong = 0;
+    start({.threshold = 1, .budget = 100});
+    engine_->add_cpu({&passes, epochs.data(), &wrong});
+    uint32_t* entries = engine_->code().counters() + backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    uint32_t* exits = entries - Tier2::kEntryCounters;
+    const auto entered = [&](uint32_t wrong_in_five) {
+        for (unsigned k = 0; k < 100; ++k) {
+            std::atomic_ref(entries[0]) += 5;
+            std::atomic_ref(exits[0]) += wrong_in_five;
+            std::atomic_ref(wrong) += wrong_in_five * kWrongAtEntry;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            if (engine_->tier2_stats().deoptimised != 0) return true;
+        }
+        return false;
+    };
+    promote(0);
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
+    EXPECT_FALSE(entered(1)) << "four of five times it is right";
+    EXPECT_TRUE(entered(5));
 }
 
 TEST_F(Tier2Test, NothingIsMadeOnceTheCpusMayGo) {
