@@ -179,7 +179,6 @@ void Lowering::check_at_head() {
         for (unsigned k = 0; k < block[r].nargs; ++k) self(self, block[r].args[k]);
         lower(block[r], r);
     };
-    std::vector<LastPage> pages;
     // Where on the host the groups were when they were checked, and how far they have moved since: what each
     // turn counts is one number for all with the same stride.
     std::vector<llvm::AllocaInst*> starts;
@@ -199,7 +198,7 @@ void Lowering::check_at_head() {
     Value* left = c64(kMostInsns / block.guest_insns);
     for (const Group& g : info.groups) {
         if (!g.at_head) continue;
-        LastPage& page = pages.emplace_back();
+        LastPage page;
         declare_page(page);
         const auto span = static_cast<unsigned>(g.hi - g.lo);
         BasicBlock *other = new_block(), *next = new_block();

@@ -45,10 +45,9 @@ Value* Lowering::only_here(Value* v) {
 /// Whether that it lies in one page is a guess.
 bool Lowering::guessed(const Group& g) const { return !region_.careful && g.hi - g.lo > int64_t{kPartBytes}; }
 
-void Lowering::count_wrong_guess(Value* wrong) {
-    llvm::Type* type = b_.getInt32Ty();
+void Lowering::count_wrong_guesses(Value* how_many) {
     const size_t at = offsetof(GuestState, wrong_guesses);
-    store_state(at, b_.CreateAdd(load_state(at, type, 4), b_.CreateZExt(wrong, type)), 4);
+    store_state(at, b_.CreateAdd(load_state(at, b_.getInt32Ty(), 4), how_many), 4);
 }
 
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
@@ -82,7 +81,8 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, const Sought& so
         BasicBlock *next = new_block(), *missed = new_block();
         b_.CreateCondBr(found, next, missed, likely_);
         b_.SetInsertPoint(missed);
-        count_wrong_guess(b_.CreateICmpNE(b_.CreateAnd(address, c64(kPageMask)), wanted));
+        count_wrong_guesses(
+            b_.CreateZExt(b_.CreateICmpNE(b_.CreateAnd(address, c64(kPageMask)), wanted), b_.getInt32Ty()));
         b_.CreateBr(side_exit());
         b_.SetInsertPoint(next);
     } else {

@@ -209,7 +209,7 @@ class Lowering {
     Page look_up(Value* address, Value* wanted, const Sought& sought);
     struct Group;
     bool guessed(const Group& g) const;
-    void count_wrong_guess(Value* wrong);
+    void count_wrong_guesses(Value* how_many);
     struct Group;
     Value* only_here(Value* v);
     void check_group(Group& g);

@@ -81,8 +81,7 @@ void Lowering::enter() {
     BasicBlock* wrong = new_block("wrong_guess");
     b_.CreateCondBr(b_.CreateICmpEQ(above, c64(0)), info_[0].head, wrong, likely_);
     b_.SetInsertPoint(wrong);
-    const size_t count = offsetof(GuestState, wrong_guesses);
-    store_state(count, b_.CreateAdd(load_state(count, b_.getInt32Ty(), 4), b_.getInt32(kWrongAtEntry)), 4);
+    count_wrong_guesses(b_.getInt32(kWrongAtEntry));
     leave({}, false, {}, nullptr, region_.blocks[0].offset, kRegionStuck | kRegionSideExit);
 }
 
@@ -103,9 +102,9 @@ void Lowering::set_vector(const Inst& i) {
 /// The lower half of a vector register, or what another one holds, as an integer.
 Value* Lowering::low_bits(unsigned slot) {
     if (slot < kVSlot) return slot_value(slot);
-    if (low_[slot])
-        return b_.CreateBitCast(b_.CreateLoad(b_.getDoubleTy(), low_variable_[slot]), b_.getInt64Ty());
-    return b_.CreateBitCast(b_.CreateExtractElement(slot_value(slot), uint64_t{0}), b_.getInt64Ty());
+    Value* v = to_leave_with(slot);
+    if (v->getType() == v128_) v = b_.CreateExtractElement(v, uint64_t{0});
+    return b_.CreateBitCast(v, b_.getInt64Ty());
 }
 
 /// What a dirty register holds, as ways out are told it.
