@@ -5,12 +5,15 @@
 // counted down in the loop:
 //
 //     head:   (from outside)
-//     refill: for each address: in the page it was in last? else look it up. How many turns?
-//             Interrupted? then leave.
-//     again:  (and from the loop's end) another turn left? else go to refill
+//     refill: Interrupted? then leave.
+//             For each address: in the page it was in last? else look it up. How many turns?
+//     again:  a turn; another one left? then go to again, else to refill
 //
-// All that is for loops of more than a few turns: the first turns are those of a copy of the block that
-// checks each access alone.
+// The first turn is that of a copy of the block, which checks each access alone: many loops have no second
+// one.
+//
+// Where a register says by how much an address moves, it often moves from page to page, as down a matrix's
+// column: such an access is looked up each turn, which costs less than to remember a page in vain.
 //
 // So within the loop nothing is known of pages but constants, and interrupts are looked for as often as
 // pages.
@@ -27,7 +30,6 @@ namespace {
 constexpr unsigned kMaxChecks = 16;
 constexpr int64_t kMaxStride = 256;    ///< bytes: with a larger one the page changes too often
 constexpr uint64_t kMostInsns = 8192;  ///< until interrupts are looked for again
-constexpr uint64_t kFirstTurns = 3;    ///< interrupts are not looked for in between
 
 /// Values that depend on nothing but the registers at the block's start, and are cheap to have twice.
 std::vector<bool> known_early(const ir::Block& block) {
@@ -54,40 +56,58 @@ std::vector<bool> known_early(const ir::Block& block) {
     return early;
 }
 
-/// By how much each turn of a block's loop, up to `end`, moves a register; nothing: not by a constant.
-std::array<std::optional<int64_t>, 32> strides(const ir::Block& block, uint32_t end) {
-    std::array<std::optional<int64_t>, 32> stride;
-    stride.fill(0);
+/// How each turn of a block's loop moves a value.
+struct Stride {
+    enum Kind : uint8_t {
+        Known,
+        Far,     ///< by much, or by what a register says
+        Unknown  ///< not from where it was, or it may wrap around
+    } kind = Unknown;
+    int64_t bytes = 0;
+
+    static Stride by(int64_t bytes) { return {std::abs(bytes) <= kMaxStride ? Known : Far, bytes}; }
+    bool stays() const { return kind == Known && bytes == 0; }
+};
+
+using Strides = std::array<Stride, 32>;
+
+/// Of the registers, in the loop that ends at `end`.
+Strides register_strides(const ir::Block& block, uint32_t end) {
+    Strides strides;
+    strides.fill(Stride::by(0));
     for (Ref r = 0; r < end; ++r) {
         if (block[r].op != Op::SetX) continue;
+        const auto is_itself = [&](Ref v) { return block[v].op == Op::GetX && block[v].imm == block[r].imm; };
+        const Inst& i = block[block[r].args[0]];
         const auto [from, sum] = ir::displaced(block, block[r].args[0]);
-        auto& s = stride[block[r].imm];
-        if (block[from].op == Op::GetX && block[from].imm == block[r].imm && std::abs(sum) <= kMaxStride)
-            s = sum;
+        Stride& s = strides[block[r].imm];
+        if (is_itself(from))
+            s = Stride::by(sum);
+        else if (i.op == Op::Add || i.op == Op::Sub)
+            s.kind = is_itself(i.args[0]) || is_itself(i.args[1]) ? Stride::Far : Stride::Unknown;
         else
-            s.reset();
+            s.kind = Stride::Unknown;
     }
-    return stride;
+    return strides;
 }
 
-/// The same of a value.
-std::optional<int64_t> stride_of(const ir::Block& block, Ref r,
-                                 const std::array<std::optional<int64_t>, 32>& strides) {
+Stride stride_of(const ir::Block& block, Ref r, const Strides& registers) {
     const Inst& i = block[r];
-    if (i.op == Op::GetX) return strides[i.imm];
-    if (i.nargs == 0) return 0;
-    const auto a = stride_of(block, i.args[0], strides);
-    const auto b = i.nargs > 1 ? stride_of(block, i.args[1], strides) : 0;
-    if (!a || !b) return {};
-    if (*a == 0 && *b == 0) return 0;
+    if (i.op == Op::GetX) return registers[i.imm];
+    if (i.nargs == 0) return Stride::by(0);
+    const Stride a = stride_of(block, i.args[0], registers);
+    const Stride b = i.nargs > 1 ? stride_of(block, i.args[1], registers) : Stride::by(0);
+    if (a.kind == Stride::Unknown || b.kind == Stride::Unknown) return {};
+    if (a.stays() && b.stays()) return a;
+    if (a.kind == Stride::Far || b.kind == Stride::Far) return {Stride::Far};
     if (i.type != Type::I64) return {};
     switch (i.op) {
-        case Op::Add: return *a + *b;
-        case Op::Sub: return *a - *b;
+        case Op::Add: return Stride::by(a.bytes + b.bytes);
+        case Op::Sub: return Stride::by(a.bytes - b.bytes);
         case Op::Shl:
             if (block[i.args[1]].op != Op::Const || block[i.args[1]].imm > 8) return {};
-            return *a << block[i.args[1]].imm;
-        default: return {};  // an extension: it may wrap around
+            return Stride::by(a.bytes << block[i.args[1]].imm);
+        default: return {};
     }
 }
 
@@ -109,8 +129,8 @@ void Lowering::peel_loops() {
     if (further_turns_.empty()) return;
     find_dirty();
     plan_accesses();
-    for (const auto& [first, further] : further_turns_)
-        info_[further].checks_turns = plan_loop_checks(further);
+    for (size_t k = 0; k < region_.blocks.size(); ++k)
+        if (!further_turns_.contains(k)) info_[k].checks_turns = plan_loop_checks(k);
 }
 
 bool Lowering::plan_loop_checks(size_t k) {
@@ -127,41 +147,52 @@ bool Lowering::plan_loop_checks(size_t k) {
     }
     if (ends != 1) return false;
     const std::vector<bool> early = known_early(rb.ir);
-    const auto register_strides = strides(rb.ir, end);
+    const Strides registers = register_strides(rb.ir, end);
     unsigned checks = 0;
     for (Ref r = 0; r < end && checks < kMaxChecks; ++r) {
         if (info.group_of[r] == kNoGroup) continue;
         Group& g = info.groups[info.group_of[r]];
         if (g.at_head || !early[g.root]) continue;
-        const auto stride = stride_of(rb.ir, g.root, register_strides);
-        if (!stride || std::abs(*stride) > kMaxStride) continue;
+        const Stride stride = stride_of(rb.ir, g.root, registers);
+        if (stride.kind == Stride::Far) g.page = kNoPage;
+        if (stride.kind != Stride::Known) continue;
         g.at_head = true;
-        g.stride = *stride;
+        g.stride = stride.bytes;
         ++checks;
     }
+    for (unsigned x = 0; x < registers.size(); ++x)
+        if (registers[x].kind == Stride::Known && !registers[x].stays()) info.moving[x] = registers[x].bytes;
     return checks != 0;
 }
 
-/// From the head of a loop's first turns on.
-void Lowering::count_first_turns() {
-    BlockInfo& info = info_[current_];
-    llvm::IRBuilder<> at(entry_->getTerminator());
-    info.first_turns = at.CreateAlloca(b_.getInt64Ty());
-    b_.CreateStore(c64(kFirstTurns), info.first_turns);
-    b_.CreateBr(info.again);
-    b_.SetInsertPoint(info.again);
-}
-
-/// Where they go on.
-BasicBlock* Lowering::after_first_turn() {
-    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
-    const BlockInfo& info = info_[current_];
-    BasicBlock* block = new_block();
-    b_.SetInsertPoint(block);
-    Value* left = b_.CreateSub(b_.CreateLoad(b_.getInt64Ty(), info.first_turns), c64(1));
-    b_.CreateStore(left, info.first_turns);
-    b_.CreateCondBr(b_.CreateICmpEQ(left, c64(0)), info_[further_turns_.at(current_)].head, info.again);
-    return block;
+/// Which register, of those that the loop moves, to tell a group's place by.
+///
+/// What a comparison needs each turn is there anyway.
+std::optional<Lowering::Carrier> Lowering::carrier_of(int64_t stride) const {
+    const auto uses = [&](unsigned x) {
+        unsigned n = 0;
+        for (const Inst& i : block_->insts) {
+            if (i.op != Op::Sub && i.op != Op::And && i.op != Op::FlagsOf) continue;
+            for (unsigned k = 0; k < i.nargs; ++k) {
+                const Inst& from = (*block_)[ir::displaced(*block_, i.args[k]).root];
+                n += from.op == Op::GetX && from.imm == x;
+            }
+        }
+        return n;
+    };
+    constexpr unsigned kMostShift = 3;  // what an x86 address has for nothing
+    std::optional<Carrier> best;
+    unsigned most = 0;
+    for (unsigned shift = 0; shift <= kMostShift; ++shift) {
+        for (const auto& [x, by] : info_[current_].moving) {
+            if (by << shift != stride) continue;
+            if (const unsigned n = uses(x) + 1; n > most) {
+                most = n;
+                best = {x, shift};
+            }
+        }
+    }
+    return best;
 }
 
 /// From the block's head on.
@@ -171,7 +202,6 @@ void Lowering::check_at_head() {
     const ir::Block& block = *block_;
     llvm::Type* word = b_.getInt64Ty();
     llvm::IRBuilder<> at(entry_->getTerminator());
-    llvm::AllocaInst* turns = at.CreateAlloca(word);
 
     // The addresses are computed twice: in the loop LLVM finds out what of them stays.
     const auto compute = [&](auto& self, Ref r) -> void {
@@ -179,22 +209,33 @@ void Lowering::check_at_head() {
         for (unsigned k = 0; k < block[r].nargs; ++k) self(self, block[r].args[k]);
         lower(block[r], r);
     };
-    // Where on the host the groups were when they were checked, and how far they have moved since: what each
-    // turn counts is one number for all with the same stride.
-    std::vector<llvm::AllocaInst*> starts;
-    std::map<int64_t, llvm::AllocaInst*> moved_by;
     const auto address = [&](const Group& g) {
         compute(compute, g.root);
         return b_.CreateAdd(i64(g.root), c64(static_cast<uint64_t>(g.lo)));
     };
 
-    BasicBlock* refill = new_block();
+    BasicBlock *refill = new_block(), *again = new_block();
     b_.CreateBr(refill);
     b_.SetInsertPoint(refill);
     now_ = {};
     load_known_flags();  // not those of the loop's first turn
     take_checkpoint();
     poll(block_offset());
+
+    // How far something has moved: by a register, or counted from here on.
+    std::map<int64_t, llvm::AllocaInst*> counted;
+    const auto moved = [&](int64_t stride) -> Value* {
+        if (const auto carrier = carrier_of(stride))
+            return b_.CreateShl(slot_value(carrier->x), c64(carrier->shift));
+        return b_.CreateLoad(word, counted.at(stride));
+    };
+    const auto count = [&](int64_t stride) {
+        const auto [it, is_new] = counted.try_emplace(stride);
+        if (!is_new) return;
+        it->second = at.CreateAlloca(word);
+        b_.CreateStore(c64(0), it->second);
+    };
+    std::vector<llvm::AllocaInst*> origins;  // where the groups would be on the host if nothing had moved
     Value* left = c64(kMostInsns / block.guest_insns);
     for (const Group& g : info.groups) {
         if (!g.at_head) continue;
@@ -214,44 +255,66 @@ void Lowering::check_at_head() {
                  span);
         b_.CreateBr(next);
         b_.SetInsertPoint(next);
-        starts.push_back(at.CreateAlloca(word));
-        b_.CreateStore(b_.CreateAdd(start, b_.CreateLoad(word, page.addend)), starts.back());
-        if (g.stride == 0) continue;
-        if (llvm::AllocaInst*& moved = moved_by[g.stride]; moved == nullptr) moved = at.CreateAlloca(word);
+        origins.push_back(at.CreateAlloca(word));
+        Value* host = b_.CreateAdd(start, b_.CreateLoad(word, page.addend));
+        if (g.stride == 0) {
+            b_.CreateStore(host, origins.back());
+            continue;
+        }
+        if (!carrier_of(g.stride)) count(g.stride);
+        b_.CreateStore(b_.CreateSub(host, moved(g.stride)), origins.back());
         const auto step = static_cast<uint64_t>(std::abs(g.stride));
         Value* room = g.stride < 0 ? offset() : b_.CreateSub(c64(page_size_ - span), offset());
         Value* lasts = b_.CreateAdd(b_.CreateUDiv(room, c64(step)), c64(1));
         left = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, left, lasts);
     }
-    b_.CreateStore(left, turns);
-    for (const auto& [stride, moved] : moved_by) b_.CreateStore(c64(0), moved);
-    b_.CreateBr(info.again);
+    // So are the turns.
+    if (info.moving.empty() && counted.empty()) count(1);
+    const auto counter = [&]() -> std::pair<int64_t, llvm::AllocaInst*> {
+        for (const Group& g : info.groups)
+            if (const auto carrier = carrier_of(g.stride); carrier && g.at_head)
+                return {info.moving.at(carrier->x), variable_[carrier->x]};
+        if (!counted.empty()) return *counted.begin();
+        const auto [x, stride] = *info.moving.begin();
+        return {stride, variable_[x]};
+    };
+    const auto [step, turns] = counter();
+    llvm::AllocaInst* end = at.CreateAlloca(word);
+    b_.CreateStore(
+        b_.CreateAdd(b_.CreateLoad(word, turns), b_.CreateMul(left, c64(static_cast<uint64_t>(step)))), end);
+    // Of registers that move alike one is enough: what the others are is seldom asked.
+    std::map<unsigned, llvm::AllocaInst*> ahead_by;
+    for (const auto& [x, stride] : info.moving) {
+        const auto carrier = carrier_of(stride);
+        if (!carrier || carrier->x == x) continue;
+        ahead_by[x] = at.CreateAlloca(word);
+        b_.CreateStore(b_.CreateSub(slot_value(x), moved(stride)), ahead_by[x]);
+    }
+    b_.CreateBr(again);
 
-    b_.SetInsertPoint(info.again);
+    b_.SetInsertPoint(again);
+    for (const auto& [x, by] : ahead_by)
+        b_.CreateStore(b_.CreateAdd(b_.CreateLoad(word, by), moved(info.moving.at(x))), variable_[x]);
     std::fill(values_.begin(), values_.end(), nullptr);
     now_ = {};
     load_known_flags();
     take_checkpoint();
     effects_ = false;
-    BasicBlock* turn = new_block();
-    Value* now = b_.CreateLoad(word, turns);
-    b_.CreateCondBr(b_.CreateICmpEQ(now, c64(0)), refill, turn, unlikely_);
-    b_.SetInsertPoint(turn);
-    b_.CreateStore(b_.CreateSub(now, c64(1)), turns);
     size_t n = 0;
     for (Group& g : info.groups) {
         if (!g.at_head) continue;
-        Value* host = b_.CreateLoad(word, starts[n++]);
-        if (g.stride != 0) host = b_.CreateAdd(host, b_.CreateLoad(word, moved_by.at(g.stride)));
+        Value* host = b_.CreateLoad(word, origins[n++]);
+        if (g.stride != 0) host = b_.CreateAdd(host, moved(g.stride));
         g.host = b_.CreateIntToPtr(host, b_.getPtrTy());
     }
 
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     info.next_turn = new_block();
     b_.SetInsertPoint(info.next_turn);
-    for (const auto& [stride, moved] : moved_by)
-        b_.CreateStore(b_.CreateAdd(b_.CreateLoad(word, moved), c64(static_cast<uint64_t>(stride))), moved);
-    b_.CreateBr(info.again);
+    for (const auto& [stride, v] : counted)
+        b_.CreateStore(b_.CreateAdd(b_.CreateLoad(word, v), c64(static_cast<uint64_t>(stride))), v);
+    Value* over = b_.CreateICmpEQ(b_.CreateLoad(word, turns), b_.CreateLoad(word, end));
+    b_.CreateCondBr(over, refill, again, unlikely_);
 }
 
 }  // namespace arclight::jit::tier2

@@ -67,14 +67,7 @@ llvm::Function* Lowering::run() {
     entry_ = new_block("entry");
     b_.SetInsertPoint(entry_);
     declare_variables();
-    for (BlockInfo& info : info_) {
-        info.head = new_block();
-        info.again = info.head;
-    }
-    for (const auto& [first, further] : further_turns_) {
-        info_[first].again = new_block();
-        if (info_[further].checks_turns) info_[further].again = new_block();
-    }
+    for (BlockInfo& info : info_) info.head = new_block();
     enter();
     try {
         for (size_t k = 0; k < region_.blocks.size(); ++k) lower_block(k);
@@ -104,7 +97,6 @@ void Lowering::lower_block(size_t index) {
     for (LastPage& page : last_pages_) page.root = ir::kNoRef;
     insn_offset_ = rb.offset;
     b_.SetInsertPoint(info.head);
-    if (further_turns_.contains(index)) count_first_turns();
     now_ = {};
     load_known_flags();
     check_at_head();
@@ -384,7 +376,6 @@ BasicBlock* Lowering::edge_to(int64_t offset) {
     const size_t to = target_of(current_, it->second);
     const BlockInfo& info = info_[to];
     if (to == current_ && info.checks_turns) return info.next_turn;
-    if (it->second == current_ && to != current_) return after_first_turn();
     if (!back_edge_[current_][to]) return info.head;
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     BasicBlock* block = new_block();

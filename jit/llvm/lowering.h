@@ -220,9 +220,11 @@ class Lowering {
     // ---- loop_checks.cpp
     void peel_loops();
     bool plan_loop_checks(size_t block);
+    struct Carrier {
+        unsigned x, shift;
+    };
+    std::optional<Carrier> carrier_of(int64_t stride) const;
     void check_at_head();
-    void count_first_turns();
-    BasicBlock* after_first_turn();
     // ---- plan_accesses.cpp
     static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;
     static constexpr uint32_t kNoGroup = ~uint32_t{0};
@@ -336,10 +338,9 @@ class Lowering {
     };
     struct BlockInfo {
         BasicBlock* head = nullptr;
-        BasicBlock* again = nullptr;              ///< where the next turn of the block's own loop begins
-        bool checks_turns = false;                ///< loop_checks.cpp
-        BasicBlock* next_turn = nullptr;          ///< then: on the way to it
-        llvm::AllocaInst* first_turns = nullptr;  ///< left before the loop goes on where turns are checked
+        bool checks_turns = false;           ///< loop_checks.cpp
+        BasicBlock* next_turn = nullptr;     ///< then: where its own loop goes on
+        std::map<unsigned, int64_t> moving;  ///< then: registers that each turn moves by so much
         std::vector<Group> groups;
         std::vector<uint32_t> group_of;              ///< by instruction
         std::map<Ref, std::vector<uint32_t>> parts;  ///< of those that belong to several

@@ -15,16 +15,17 @@ using ir::Op;
 using ir::Type;
 using testing::Regions;
 
-/// One guest instruction. Registers: X0..X3 hold data, X4..X8 addresses, X9, X10 indices, X11 counts down.
+/// One guest instruction. Registers: X0..X3 hold data, X4..X8 addresses, X9, X10 indices, X11 counts down,
+/// X12, X13 say how far to go.
 struct Step {
-    enum Kind { Load, Store, LoadIndexed, StoreIndexed, LoadPost, Move, Add, Count, Again } kind;
+    enum Kind { Load, Store, LoadIndexed, StoreIndexed, LoadPost, Move, MoveBy, Add, Count, Again } kind;
     unsigned data = 0, base = 0, index = 0, shift = 0, log2 = 3;
     int64_t by = 0;  ///< displacement or step
 };
 constexpr unsigned kCounter = 11;
 
 struct Model {
-    uint64_t x[12];
+    uint64_t x[14];
     std::vector<uint8_t> bytes;
     size_t next = 0;  ///< step
 
@@ -53,6 +54,7 @@ struct Model {
             case Step::Store:
             case Step::StoreIndexed: std::memcpy(p, &x[s.data], size); break;
             case Step::Move: x[s.base] += static_cast<uint64_t>(s.by); break;
+            case Step::MoveBy: x[s.base] += x[s.index]; break;
             case Step::Add: x[s.data] = x[s.data] * 3 + x[s.index]; break;
             case Step::Count: --x[kCounter]; break;
             case Step::Again: next = x[kCounter] != 0 ? 0 : next; break;
@@ -97,6 +99,9 @@ class RegionLoopTest : public ::testing::Test {
                 case Step::Store: store(sum(s.base, s.by)); break;
                 case Step::StoreIndexed: store(indexed()); break;
                 case Step::Move: b.set_x(s.base, sum(s.base, s.by)); break;
+                case Step::MoveBy:
+                    b.set_x(s.base, b.emit(Op::Add, Type::I64, {b.get_x(s.base), b.get_x(s.index)}));
+                    break;
                 case Step::Add: {
                     const ir::Ref three = b.emit(Op::Mul, Type::I64, {b.get_x(s.data), b.i64(3)});
                     b.set_x(s.data, b.emit(Op::Add, Type::I64, {three, b.get_x(s.index)}));
@@ -146,7 +151,8 @@ std::vector<Step> random_loop(std::mt19937_64& rng) {
         const unsigned choice = below(4);
         if (choice == 0) continue;
         const int64_t by = choice == 1 ? 8 : static_cast<int64_t>(below(41)) - 20;
-        const Step s{.kind = Step::Move, .base = reg, .by = reg > 8 ? by / 8 : by};
+        Step s{.kind = Step::Move, .base = reg, .by = reg > 8 ? by / 8 : by};
+        if (below(6) == 0) s = {.kind = Step::MoveBy, .base = reg, .index = 12 + below(2)};
         steps.insert(steps.begin() + below(static_cast<unsigned>(steps.size()) + 1), s);
     }
     steps.push_back({.kind = Step::Count});
@@ -156,7 +162,7 @@ std::vector<Step> random_loop(std::mt19937_64& rng) {
 
 TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
     unsigned inside = 0, turns = 0;
-    for (unsigned seed = 0; seed < 150; ++seed) {
+    for (unsigned seed = 0; seed < 200; ++seed) {
         std::mt19937_64 rng(seed);
         const std::vector<Step> steps = random_loop(rng);
         const uint8_t* stub = make(steps);
@@ -178,6 +184,7 @@ TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
             for (unsigned r = 0; r < 4; ++r) model.x[r] = rng();
             for (unsigned r = 4; r <= 8; ++r) model.x[r] = Memory::kBase + 64 + rng() % (4 * 4096 - 128);
             for (unsigned r = 9; r <= 10; ++r) model.x[r] = rng() % 64;
+            for (unsigned r = 12; r <= 13; ++r) model.x[r] = rng() % 512 - 256;
             model.x[kCounter] = 1 + rng() % 600;
             bool fault = false;
             while (!fault && model.next < steps.size()) {
@@ -196,7 +203,7 @@ TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
                 ASSERT_FALSE(fault) << "seed " << seed << " run " << run
                                     << ": went past a fault, or is nowhere";
                 ASSERT_TRUE(here()) << "seed " << seed << " run " << run << " left at " << left_at;
-                for (unsigned r = 0; r < 12; ++r)
+                for (unsigned r = 0; r < 14; ++r)
                     ASSERT_EQ(model.x[r], s.x[r]) << "seed " << seed << " X" << r;
                 for (size_t k = 0; k < model.bytes.size(); ++k)
                     ASSERT_EQ(model.bytes[k], h_.memory.bytes[host(k)])
