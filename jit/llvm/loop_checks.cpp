@@ -10,7 +10,7 @@
 //     again:  a turn; another one left? then go to again, else to refill
 //
 // The first turn is that of a copy of the block, which checks each access alone: many loops have no second
-// one.
+// one. So are the next ones while the loop's own condition says that only few are left.
 //
 // Where a register says by how much an address moves, it often moves from page to page, as down a matrix's
 // column: such an access is looked up each turn, which costs less than to remember a page in vain.
@@ -30,6 +30,7 @@ namespace {
 constexpr unsigned kMaxChecks = 16;
 constexpr int64_t kMaxStride = 256;    ///< bytes: with a larger one the page changes too often
 constexpr uint64_t kMostInsns = 8192;  ///< until interrupts are looked for again
+constexpr int64_t kFewTurns = 3;       ///< that cost less than to look at addresses for many
 
 /// Values that depend on nothing but the registers at the block's start, and are cheap to have twice.
 std::vector<bool> known_early(const ir::Block& block) {
@@ -111,6 +112,38 @@ Stride stride_of(const ir::Block& block, Ref r, const Strides& registers) {
     }
 }
 
+/// The only exit that leads back to the block's own start, or kNoRef.
+Ref back_edge(const RegionBlock& rb) {
+    Ref found = ir::kNoRef;
+    for (Ref r = 0; r < rb.ir.insts.size(); ++r) {
+        const Inst& i = rb.ir.insts[r];
+        if ((i.op != Op::ExitIf && i.op != Op::Exit) || rb.page() + static_cast<int64_t>(i.imm) != rb.offset)
+            continue;
+        if (found != ir::kNoRef) return ir::kNoRef;
+        found = r;
+    }
+    return found;
+}
+
+/// A loop goes on while `from`, which each turn moves by `step`, has not come to `to`.
+struct Approach {
+    Ref from, to;
+    int64_t step;
+};
+
+std::optional<Approach> approach(const ir::Block& block, Ref end) {
+    if (block[end].op != Op::ExitIf) return {};
+    const Inst& condition = block[block[end].args[0]];
+    if (condition.op != Op::Cond || block[condition.args[0]].op != Op::FlagsOf) return {};
+    const Inst& difference = block[block[condition.args[0]].args[0]];
+    if (difference.op != Op::Sub || difference.type != Type::I64) return {};
+    const Strides registers = register_strides(block, end);
+    const auto [a, b] = std::pair{difference.args[0], difference.args[1]};
+    const Stride of_a = stride_of(block, a, registers), of_b = stride_of(block, b, registers);
+    if (of_a.kind != Stride::Known || of_b.kind != Stride::Known || of_a.stays() == of_b.stays()) return {};
+    return of_a.stays() ? Approach{b, a, of_b.bytes} : Approach{a, b, of_a.bytes};
+}
+
 }  // namespace
 
 /// Where an exit of `from` to block `to` leads.
@@ -136,16 +169,8 @@ void Lowering::peel_loops() {
 bool Lowering::plan_loop_checks(size_t k) {
     BlockInfo& info = info_[k];
     const RegionBlock& rb = region_.blocks[k];
-    uint32_t end = 0;
-    unsigned ends = 0;
-    for (Ref r = 0; r < rb.ir.insts.size(); ++r) {
-        const Inst& i = rb.ir.insts[r];
-        if ((i.op != Op::ExitIf && i.op != Op::Exit) || rb.page() + static_cast<int64_t>(i.imm) != rb.offset)
-            continue;
-        end = r;
-        ++ends;
-    }
-    if (ends != 1) return false;
+    const Ref end = back_edge(rb);
+    if (end == ir::kNoRef) return false;
     const std::vector<bool> early = known_early(rb.ir);
     const Strides registers = register_strides(rb.ir, end);
     unsigned checks = 0;
@@ -163,6 +188,21 @@ bool Lowering::plan_loop_checks(size_t k) {
     for (unsigned x = 0; x < registers.size(); ++x)
         if (registers[x].kind == Stride::Known && !registers[x].stays()) info.moving[x] = registers[x].bytes;
     return checks != 0;
+}
+
+/// Where the loop of a block goes on whose first turn this was.
+BasicBlock* Lowering::after_first_turn() {
+    BasicBlock* many = info_[further_turns_.at(current_)].head;
+    const auto loop = approach(*block_, back_edge(region_.blocks[current_]));
+    if (!loop) return many;
+    const llvm::IRBuilder<>::InsertPointGuard keep(b_);
+    BasicBlock* block = new_block();
+    b_.SetInsertPoint(block);
+    Value* left = loop->step > 0 ? b_.CreateSub(i64(loop->to), i64(loop->from))
+                                 : b_.CreateSub(i64(loop->from), i64(loop->to));
+    Value* few = b_.CreateICmpULE(left, c64(static_cast<uint64_t>(kFewTurns * std::abs(loop->step))));
+    b_.CreateCondBr(few, info_[current_].head, many, unlikely_);
+    return block;
 }
 
 /// Which register, of those that the loop moves, to tell a group's place by.

@@ -376,6 +376,7 @@ BasicBlock* Lowering::edge_to(int64_t offset) {
     const size_t to = target_of(current_, it->second);
     const BlockInfo& info = info_[to];
     if (to == current_ && info.checks_turns) return info.next_turn;
+    if (it->second == current_ && to != current_) return after_first_turn();
     if (!back_edge_[current_][to]) return info.head;
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     BasicBlock* block = new_block();

@@ -224,6 +224,7 @@ class Lowering {
         unsigned x, shift;
     };
     std::optional<Carrier> carrier_of(int64_t stride) const;
+    BasicBlock* after_first_turn();
     void check_at_head();
     // ---- plan_accesses.cpp
     static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;

@@ -95,6 +95,8 @@ void Lowering::find_dirty() {
                 if (operands[1] != ir::kNoRef) now.b = source_of(rb.ir, operands[1], registers);
                 info.successors.push_back(to);
                 edges.push_back({k, to, now, info.written, low});
+                if (further_turns_.contains(k) && it->second == k)
+                    edges.push_back({k, k, now, info.written, low});
             }
         };
         for (Ref r = 0; r < rb.ir.insts.size(); ++r) {
