@@ -235,6 +235,31 @@ std::optional<Lowering::Carrier> Lowering::carrier_of(int64_t stride) const {
     return best;
 }
 
+/// Where on the host a group is that begins at `start`, and for how many turns its page lasts if it moves.
+Lowering::Placed Lowering::place(const Group& g, Value* start) {
+    llvm::Type* word = b_.getInt64Ty();
+    LastPage page;
+    declare_page(page);
+    const auto span = static_cast<unsigned>(g.hi - g.lo);
+    BasicBlock *other = new_block(), *next = new_block();
+    const auto offset = [&] { return b_.CreateAdd(start, b_.CreateLoad(word, page.minus_tag)); };
+    Value* same = b_.CreateICmpULT(offset(), b_.CreateLoad(word, page.limit));
+    b_.CreateCondBr(same, next, other, likely_);
+    b_.SetInsertPoint(other);
+    Value* last_byte = b_.CreateAdd(start, c64(span - 1));
+    remember(
+        page,
+        look_up(start, b_.CreateAnd(last_byte, c64(page_mask_)), {.write = g.write, .guessed = guessed(g)}),
+        span);
+    b_.CreateBr(next);
+    b_.SetInsertPoint(next);
+    Value* host = b_.CreateAdd(start, b_.CreateLoad(word, page.addend));
+    if (g.stride == 0) return {host, nullptr};
+    const auto step = static_cast<uint64_t>(std::abs(g.stride));
+    Value* room = g.stride < 0 ? offset() : b_.CreateSub(c64(page_size_ - span), offset());
+    return {host, b_.CreateAdd(b_.CreateUDiv(room, c64(step)), c64(1))};
+}
+
 /// From the block's head on.
 void Lowering::check_at_head() {
     BlockInfo& info = info_[current_];
@@ -279,34 +304,15 @@ void Lowering::check_at_head() {
     Value* left = c64(kMostInsns / block.guest_insns);
     for (const Group& g : info.groups) {
         if (!g.at_head) continue;
-        LastPage page;
-        declare_page(page);
-        const auto span = static_cast<unsigned>(g.hi - g.lo);
-        BasicBlock *other = new_block(), *next = new_block();
-        Value* start = address(g);
-        const auto offset = [&] { return b_.CreateAdd(start, b_.CreateLoad(word, page.minus_tag)); };
-        Value* same = b_.CreateICmpULT(offset(), b_.CreateLoad(word, page.limit));
-        b_.CreateCondBr(same, next, other, likely_);
-        b_.SetInsertPoint(other);
-        Value* last_byte = b_.CreateAdd(start, c64(span - 1));
-        remember(page,
-                 look_up(start, b_.CreateAnd(last_byte, c64(page_mask_)),
-                         {.write = g.write, .guessed = guessed(g)}),
-                 span);
-        b_.CreateBr(next);
-        b_.SetInsertPoint(next);
+        const auto [host, turns] = place(g, address(g));
         origins.push_back(at.CreateAlloca(word));
-        Value* host = b_.CreateAdd(start, b_.CreateLoad(word, page.addend));
         if (g.stride == 0) {
             b_.CreateStore(host, origins.back());
             continue;
         }
         if (!carrier_of(g.stride)) count(g.stride);
         b_.CreateStore(b_.CreateSub(host, moved(g.stride)), origins.back());
-        const auto step = static_cast<uint64_t>(std::abs(g.stride));
-        Value* room = g.stride < 0 ? offset() : b_.CreateSub(c64(page_size_ - span), offset());
-        Value* lasts = b_.CreateAdd(b_.CreateUDiv(room, c64(step)), c64(1));
-        left = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, left, lasts);
+        left = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, left, turns);
     }
     // So are the turns.
     if (info.moving.empty() && counted.empty()) count(1);
@@ -318,10 +324,11 @@ void Lowering::check_at_head() {
         const auto [x, stride] = *info.moving.begin();
         return {stride, variable_[x]};
     };
-    const auto [step, turns] = counter();
+    const auto [step, counted_by] = counter();
     llvm::AllocaInst* end = at.CreateAlloca(word);
     b_.CreateStore(
-        b_.CreateAdd(b_.CreateLoad(word, turns), b_.CreateMul(left, c64(static_cast<uint64_t>(step)))), end);
+        b_.CreateAdd(b_.CreateLoad(word, counted_by), b_.CreateMul(left, c64(static_cast<uint64_t>(step)))),
+        end);
     // Of registers that move alike one is enough: what the others are is seldom asked.
     std::map<unsigned, llvm::AllocaInst*> ahead_by;
     for (const auto& [x, stride] : info.moving) {
@@ -353,7 +360,7 @@ void Lowering::check_at_head() {
     b_.SetInsertPoint(info.next_turn);
     for (const auto& [stride, v] : counted)
         b_.CreateStore(b_.CreateAdd(b_.CreateLoad(word, v), c64(static_cast<uint64_t>(stride))), v);
-    Value* over = b_.CreateICmpEQ(b_.CreateLoad(word, turns), b_.CreateLoad(word, end));
+    Value* over = b_.CreateICmpEQ(b_.CreateLoad(word, counted_by), b_.CreateLoad(word, end));
     b_.CreateCondBr(over, refill, again, unlikely_);
 }
 

@@ -225,6 +225,10 @@ class Lowering {
     };
     std::optional<Carrier> carrier_of(int64_t stride) const;
     BasicBlock* after_first_turn();
+    struct Placed {
+        Value *host, *turns;
+    };
+    Placed place(const Group& g, Value* start);
     void check_at_head();
     // ---- plan_accesses.cpp
     static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;
