@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "jit/region_abi.h"
+
 namespace arclight::jit {
 
 /// A 128-bit SIMD register: lane 0 is the least significant.
@@ -183,8 +185,8 @@ struct alignas(64) GuestState {
     uint64_t spill[kSpillSlots];
     V128 spill_v[kSpillVSlots];
 
-    void* cpu;                ///< the owning virtual CPU object, opaque here
-    uint32_t wrong_guesses;   ///< counted by regions that are left for one (jit/llvm)
+    void* cpu;  ///< the owning virtual CPU object, opaque here
+    WrongGuesses wrong_guesses;
     uint32_t* region_epochs;  ///< by region: the View::epoch for which its pages are known to be where it
                               ///< takes them
 };

@@ -35,9 +35,9 @@ struct TranslationBlock {
     /// enough to be worth a compilation; for the compiler; for nothing.
     enum class Stage : uint8_t { Cold, Profiled, Waiting, Queued, Done };
     Stage stage = Stage::Cold;
-    bool covered = false;  ///< a region of another block was found to have it already
-    bool careful = false;  ///< regions are to make no guesses, see Region
-    uint8_t tries = 0;     ///< regions entered here that were given up, or not worth while
+    bool covered = false;     ///< a region of another block was found to have it already
+    uint64_t distrusted = 0;  ///< as Region::distrusted
+    uint8_t tries = 0;        ///< regions entered here that were given up, or not worth while
     uint32_t counter = backend::kNoCounter;
     bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
     uint8_t warm_tries = 0;     ///< since then, without all of a region's blocks being there

@@ -360,7 +360,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     }
     RegionStore::Stored stored;
     RegionStore::Key key{};
-    const bool stores = store_ != nullptr && !region.careful;
+    const bool stores = store_ != nullptr && region.distrusted == 0;
     if (stores) {
         stored.shape = shape_of(region, *owned).bytes();
         key = entry_key(block);
@@ -507,7 +507,7 @@ void Tier2::work() {
         if (TranslationBlock* block = take_hottest()) {
             if (postpone(*block)) continue;
             const uint32_t counter = block->counter;
-            if (store_ != nullptr && !block->careful && store_->knows(entry_key(*block)) &&
+            if (store_ != nullptr && block->distrusted == 0 && store_->knows(entry_key(*block)) &&
                 warm_start(lock, counter, true))
                 continue;
             block = block_of(counter);

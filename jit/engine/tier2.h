@@ -122,7 +122,7 @@ class Tier2 {
         const std::atomic<uint64_t>*
             passes;        ///< grows when the CPU enters or leaves translated code; odd inside
         uint32_t* epochs;  ///< GuestState::region_epochs, kGuards of them
-        const uint32_t* wrong_guesses = nullptr;  ///< GuestState::wrong_guesses; null: there are none
+        WrongGuesses* wrong_guesses = nullptr;  ///< of GuestState; null: there are none
     };
     void add_cpu(const CpuLink& cpu) { cpus_.push_back(cpu); }
     Tier2Stats stats() const;
@@ -155,7 +155,7 @@ class Tier2 {
         uint32_t watched_entries = 0;  ///< at the last look
         uint32_t watched_exits = 0;    ///< side exits, likewise
         uint32_t looked_entries = 0;   ///< watched_entries, also while it is timed
-        bool careful = false;          ///< as Region::careful
+        Guesses distrusted = 0;        ///< as Region::distrusted
         unsigned looks = 0, rest = 0;  ///< until it is timed again
         double heat = 0;               ///< guest instructions of the region for each run of its entry
         double stay = 0;  ///< guest instructions from the way in to a way out, as the profiles say
@@ -213,9 +213,9 @@ class Tier2 {
 
     // ---- tier2_watch.cpp
     void watch();
-    void watch(HotRegion& hot, double seconds, bool guessed_wrong);
-    uint32_t wrong_guesses() const;
-    void give_up_guesses(HotRegion& hot);
+    void watch(HotRegion& hot, double seconds, Guesses wrong);
+    WrongGuesses wrong_guesses() const;
+    void give_up_guesses(HotRegion& hot, Guesses wrong);
     void make_again(HotRegion& hot);
     void set_timed(HotRegion& hot, bool timed);
     void give_up(HotRegion& hot);

@@ -112,7 +112,7 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
                                                                runs(entry) / kSeldom, uint64_t{1}})};
     region.pa = entry.pa;
     region.mode = entry.mode;
-    region.careful = hot.careful = entry.careful;
+    region.distrusted = hot.distrusted = entry.distrusted;
     region.narrow = entry.seen.empty() ? 0 : ~uint32_t{0};
     for (const SeenRegisters& seen : entry.seen) region.narrow &= seen.narrow;
     forming.pages[0] = entry.pa & kPageMask;

@@ -1,8 +1,9 @@
 // Whether a region keeps what its profile promised. One that is entered often is timed for a while, from the
 // way in to the way out: a guest that has changed its ways leaves it at once, and pays for moving all
 // registers each time. It is dropped then, and its blocks are counted afresh. One that is left often because
-// the compiler guessed wrong, such as that a structure lies in one page, is made again without guesses.
+// the compiler guessed wrong, such as that a structure lies in one page, is made again without those guesses.
 #include <algorithm>
+#include <bit>
 
 #include "jit/engine/tier2.h"
 
@@ -12,6 +13,8 @@ namespace {
 /// Entries or ways out a second below which they do not matter.
 constexpr double kOften = 100'000;
 constexpr uint32_t kEnoughEntries = 500;
+/// Wrong ones of a region after which it makes none any more.
+constexpr int kManyGuesses = 24;
 /// Looks between one timing and the next of a region that was found good.
 constexpr unsigned kRest = 20;
 /// After so many regions that came to nothing none is entered there any more.
@@ -25,30 +28,35 @@ void Tier2::watch() {
     const double seconds = std::chrono::duration<double>(now - watched_).count();
     if (now - watched_ < kWatch) return;
     watched_ = now;
-    const uint32_t wrong = wrong_guesses();
-    const bool guessed_wrong = wrong - wrong_guesses_ > kOften * seconds;
-    wrong_guesses_ = wrong;
+    const WrongGuesses wrong = wrong_guesses();
+    const bool often = wrong.count - wrong_guesses_ > kOften * seconds;
+    wrong_guesses_ = wrong.count;
     for (size_t k = regions_.size(); k-- > 0;)  // it may be dropped
         if (HotRegion& hot = *regions_[k]; hot.live && hot.entries != backend::kNoCounter)
-            watch(hot, seconds, guessed_wrong);
+            watch(hot, seconds, often ? wrong.which : 0);
 }
 
-uint32_t Tier2::wrong_guesses() const {
-    uint32_t n = 0;
-    for (const CpuLink& cpu : cpus_)
-        if (cpu.wrong_guesses != nullptr) n += __atomic_load_n(cpu.wrong_guesses, __ATOMIC_RELAXED);
-    return n;
+/// The count of all of them, and which were wrong since the last look.
+WrongGuesses Tier2::wrong_guesses() const {
+    WrongGuesses all{};
+    for (const CpuLink& cpu : cpus_) {
+        if (cpu.wrong_guesses == nullptr) continue;
+        all.count += __atomic_load_n(&cpu.wrong_guesses->count, __ATOMIC_RELAXED);
+        // Code that the CPU executes may write it back: then it is seen twice.
+        all.which |= __atomic_exchange_n(&cpu.wrong_guesses->which, 0, __ATOMIC_RELAXED);
+    }
+    return all;
 }
 
-void Tier2::watch(HotRegion& hot, double seconds, bool guessed_wrong) {
+void Tier2::watch(HotRegion& hot, double seconds, Guesses wrong) {
     const uint32_t exits = counter(hot.side_exits());
     const uint32_t entries = counter(hot.entries);
     const uint32_t left = exits - hot.watched_exits;
     const bool at_entry = left > (entries - hot.looked_entries) / 2;
     hot.watched_exits = exits;
     hot.looked_entries = entries;
-    if (guessed_wrong && (at_entry || left > kOften * seconds) && !hot.careful) {
-        give_up_guesses(hot);
+    if (wrong != 0 && (at_entry || left > kOften * seconds) && hot.distrusted != kEveryGuess) {
+        give_up_guesses(hot, wrong);
         return;
     }
     const uint32_t since = entries - hot.watched_entries;
@@ -89,8 +97,10 @@ void Tier2::give_up(HotRegion& hot) {
 }
 
 /// In another run of the guest they may be right: what the cache on disk has stays there.
-void Tier2::give_up_guesses(HotRegion& hot) {
-    for (TranslationBlock* m : hot.members) m->careful = true;
+void Tier2::give_up_guesses(HotRegion& hot, Guesses wrong) {
+    Guesses distrusted = hot.distrusted | wrong;
+    if (distrusted == hot.distrusted || std::popcount(distrusted) > kManyGuesses) distrusted = kEveryGuess;
+    for (TranslationBlock* m : hot.members) m->distrusted |= distrusted;
     make_again(hot);
 }
 

@@ -42,12 +42,15 @@ Value* Lowering::only_here(Value* v) {
     return b_.CreateCall(type, llvm::InlineAsm::get(type, "", "=r,0", /*hasSideEffects=*/true), v);
 }
 
-/// Whether that it lies in one page is a guess.
-bool Lowering::guessed(const Group& g) const { return !region_.careful && g.hi - g.lo > int64_t{kPartBytes}; }
+/// Whether that it lies in one page is a guess, and which.
+Guesses Lowering::guessed(const Group& g) { return g.hi - g.lo > int64_t{kPartBytes} ? g.guesses : 0; }
 
-void Lowering::count_wrong_guesses(Value* how_many) {
-    const size_t at = offsetof(GuestState, wrong_guesses);
-    store_state(at, b_.CreateAdd(load_state(at, b_.getInt32Ty(), 4), how_many), 4);
+void Lowering::count_wrong_guesses(Value* how_many, Guesses which) {
+    const size_t count = offsetof(GuestState, wrong_guesses.count);
+    store_state(count, b_.CreateAdd(load_state(count, b_.getInt32Ty(), 4), how_many), 4);
+    const size_t names = offsetof(GuestState, wrong_guesses.which);
+    Value* chosen = b_.CreateSelect(b_.CreateICmpNE(how_many, b_.getInt32(0)), c64(which), c64(0));
+    store_state(names, b_.CreateOr(load_state(names, b_.getInt64Ty()), chosen));
 }
 
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
@@ -77,12 +80,13 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, const Sought& so
     Value* tag =
         invariant(entry, at + (write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)));
     Value* found = b_.CreateICmpEQ(tag, wanted);
-    if (guessed) {
+    if (guessed != 0) {
         BasicBlock *next = new_block(), *missed = new_block();
         b_.CreateCondBr(found, next, missed, likely_);
         b_.SetInsertPoint(missed);
         count_wrong_guesses(
-            b_.CreateZExt(b_.CreateICmpNE(b_.CreateAnd(address, c64(kPageMask)), wanted), b_.getInt32Ty()));
+            b_.CreateZExt(b_.CreateICmpNE(b_.CreateAnd(address, c64(kPageMask)), wanted), b_.getInt32Ty()),
+            guessed);
         b_.CreateBr(side_exit());
         b_.SetInsertPoint(next);
     } else {
@@ -219,7 +223,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
         const auto& several = info_[current_].parts;
         const auto it = several.find(index);
         if (it == several.end()) return p;
-        p.bytes = part_of(i);
+        p.bytes = std::min(unit, kPartBytes);
         for (unsigned k = 1; k < it->second.size(); ++k)
             p.parts.push_back(host_of_group(i, it->second[k], k * p.bytes));
         return p;

@@ -203,13 +203,13 @@ class Lowering {
     struct Sought {
         bool write;
         uint32_t aux = 0;
-        bool shared = false;   ///< whether it may be written is asked too
-        bool guessed = false;  ///< that all of it lies in one page
+        bool shared = false;  ///< whether it may be written is asked too
+        Guesses guessed = 0;  ///< that all of it lies in one page
     };
     Page look_up(Value* address, Value* wanted, const Sought& sought);
     struct Group;
-    bool guessed(const Group& g) const;
-    void count_wrong_guesses(Value* how_many);
+    static Guesses guessed(const Group& g);
+    void count_wrong_guesses(Value* how_many, Guesses which);
     struct Group;
     Value* only_here(Value* v);
     void check_group(Group& g);
@@ -233,9 +233,8 @@ class Lowering {
     // ---- plan_accesses.cpp
     static constexpr unsigned kNoRegister = 32, kOtherIndex = 33, kNoPage = ~0u;
     static constexpr uint32_t kNoGroup = ~uint32_t{0};
-    /// Of careful regions' accesses so much at most is taken to lie in one page.
+    /// Where guesses are not to be made so much at most is taken to lie in one page.
     static constexpr unsigned kPartBytes = 8;
-    unsigned part_of(const Inst& i) const;
     void plan_accesses();
     std::bitset<32> stable_registers() const;
     unsigned page_for(const ir::Block& block, const std::vector<uint8_t>& registers, Ref root, bool write,
@@ -336,6 +335,7 @@ class Lowering {
         bool write = false;
         unsigned accesses = 0;
         unsigned page = kNoPage;  ///< in last_pages_
+        Guesses guesses = 0;      ///< of the accesses, unless they are distrusted
         uint64_t foreseen = 0;    ///< Inst::imm of an access (jit/engine/predict.h)
         Value* host = nullptr;    ///< of root + lo, once checked
         bool at_head = false;     ///< checked at the block's head, for many turns of its loop

@@ -5,7 +5,7 @@
 // part may not be written, leaves the region, though each of its accesses alone might have gone on; so a
 // group's span is small, and it ends at a conditional way out, behind which a write may never come. Where
 // that happens too often all the same, as with a structure on the stack across two pages, the region is made
-// again as a careful one: each access is a group, and one of more than eight bytes is several.
+// again: each access that was in such a group is one of its own, and one of more than eight bytes is several.
 #include <map>
 #include <set>
 #include <tuple>
@@ -111,12 +111,6 @@ unsigned Lowering::page_for(const ir::Block& block, const std::vector<uint8_t>& 
     return it->second;
 }
 
-/// The bytes of an access that are taken to lie in one page.
-unsigned Lowering::part_of(const Inst& i) const {
-    const unsigned unit = 1u << ir::mem_size_log2(i.aux);
-    return region_.careful && !windows_ ? std::min(unit, kPartBytes) : bytes_of(i);
-}
-
 void Lowering::plan_accesses() {
     const std::bitset<32> stable = stable_registers();
     last_pages_.clear();
@@ -126,39 +120,46 @@ void Lowering::plan_accesses() {
         BlockInfo& info = info_[k];
         const Names name(block);
         const std::vector<uint8_t> registers = registers_of(block, kNoRegister);
-        std::map<Ref, uint32_t> open;  // the last group by way of a root
+        std::map<std::pair<Ref, bool>, uint32_t> open;  // the last group by way of a root, of trusted ones
+        Guesses guess = 0;
         info.group_of.assign(block.insts.size(), kNoGroup);
         for (Ref r = 0; r < block.insts.size(); ++r) {
             const Inst& i = block[r];
             if (i.op == Op::ExitIf) open.clear();
+            if (i.op == Op::InsnStart) guess = guess_at(i.imm);
             if (!ir::is_plain_access(i.op) || (i.aux & (ir::kMemUnprivileged | ir::kMemAligned)) != 0)
                 continue;
             const auto [base, at] = ir::displaced(block, i.args[0]);
             const Ref root = name(base);
+            const bool trusted = (region_.distrusted & guess) == 0;
             const auto group = [&](int64_t begin, int64_t end) {
-                if (const auto it = open.find(root); it != open.end()) {
+                if (const auto it = open.find({root, trusted}); it != open.end()) {
                     Group& g = info.groups[it->second];
                     const int64_t lo = std::min(g.lo, begin), hi = std::max(g.hi, end);
-                    if (hi - lo <= (region_.careful ? int64_t{kPartBytes} : kMaxSpan)) {
+                    if (hi - lo <= (trusted ? kMaxSpan : int64_t{kPartBytes})) {
                         g.lo = lo;
                         g.hi = hi;
                         g.write |= is_write(i.op);
                         if (g.foreseen == 0) g.foreseen = i.imm;
+                        g.guesses |= trusted ? guess : 0;
                         ++g.accesses;
                         return it->second;
                     }
                 }
                 const auto made = static_cast<uint32_t>(info.groups.size());
-                open[root] = made;
+                open[{root, trusted}] = made;
                 info.groups.push_back({.root = root,
                                        .lo = begin,
                                        .hi = end,
                                        .write = is_write(i.op),
                                        .accesses = 1,
+                                       .guesses = trusted ? guess : 0,
                                        .foreseen = i.imm});
                 return made;
             };
-            const int64_t bytes = bytes_of(i), part = part_of(i);
+            const int64_t bytes = bytes_of(i);
+            const int64_t unit = int64_t{1} << ir::mem_size_log2(i.aux);
+            const int64_t part = trusted || windows_ ? bytes : std::min(unit, int64_t{kPartBytes});
             info.group_of[r] = group(at, at + part);
             if (part == bytes) continue;
             std::vector<uint32_t>& parts = info.parts[r];

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "jit/ir/ir.h"
+#include "jit/region_abi.h"
 
 namespace arclight::jit {
 
@@ -35,9 +36,8 @@ struct Region {
     std::vector<RegionBlock> blocks;
     /// By vector register: where the region is entered, its upper half was zero each time it was looked at.
     uint32_t narrow = 0;
-    /// An earlier region with this entry was left again and again since what had been guessed was wrong: make
-    /// no guesses that have to be right.
-    bool careful = false;
+    /// Earlier regions with this entry were left again and again since these were wrong: not to be made.
+    Guesses distrusted = 0;
     std::vector<int64_t> return_sites;      ///< blocks that a RET may go to, by offset
     std::vector<int64_t> indirect_targets;  ///< blocks that BR and BLR may go to
 

@@ -48,7 +48,7 @@ void Lowering::find_low_slots(const std::vector<Edge>& edges) {
     };
     const std::vector<Slots> certain = solve({});
     guessed_low_ = {};
-    if (!region_.careful && region_.narrow != 0) {
+    if ((region_.distrusted & kGuessAtEntry) == 0 && region_.narrow != 0) {
         const Slots possible = Slots(region_.narrow) << kVSlot & written_;
         const std::vector<Slots> guessed = solve(possible);
         // What is not written is as it was, and on no way out.
@@ -81,7 +81,7 @@ void Lowering::enter() {
     BasicBlock* wrong = new_block("wrong_guess");
     b_.CreateCondBr(b_.CreateICmpEQ(above, c64(0)), info_[0].head, wrong, likely_);
     b_.SetInsertPoint(wrong);
-    count_wrong_guesses(b_.getInt32(kWrongAtEntry));
+    count_wrong_guesses(b_.getInt32(kWrongAtEntry), kGuessAtEntry);
     leave({}, false, {}, nullptr, region_.blocks[0].offset, kRegionStuck | kRegionSideExit);
 }
 

@@ -64,7 +64,7 @@ struct Variant {
     bool tier2;    ///< every block is also the entry of a region, with the blocks translated before it
     bool windows;  ///< regions reach memory through windows
     bool avx512;   ///< regions use what the host has of it
-    bool careful;  ///< regions make no guesses
+    jit::Guesses distrusted;  ///< regions do not make them
     enum class Foreseen : uint8_t { Nothing, Right, Wrong } foreseen;
 
     explicit Variant(uint64_t index) {
@@ -77,7 +77,7 @@ struct Variant {
         windows = tier2 && rng.chance(50);
         foreseen = static_cast<Foreseen>(rng.below(3));
         avx512 = rng.chance(50);
-        careful = rng.chance(30);
+        distrusted = rng.chance(50) ? 0 : rng.chance(50) ? jit::kEveryGuess : rng.next();
     }
 };
 
@@ -324,7 +324,7 @@ class ArclightEngine final : public Engine {
         jit::Region region;
         region.pa = entry.pc;
         region.mode = entry.mode | (variant_.windows ? a64::mode::kWindows : 0);
-        region.careful = variant_.careful;
+        region.distrusted = variant_.distrusted;
         if (variant_.foreseen != Variant::Foreseen::Nothing) region.narrow = ~uint32_t{0};
         const auto add = [&](const Block& b) {
             region.blocks.push_back({static_cast<int64_t>(b.pc - (entry.pc & jit::kPageMask)), b.ir});

@@ -33,9 +33,9 @@ class RegionGuessTest : public ::testing::Test {
 
     /// An instruction that goes on to the next one, and then some; left at 4 * kInstructions.
     template <typename... F>
-    const uint8_t* make(bool careful, F... build) {
+    const uint8_t* make(Guesses distrusted, F... build) {
         Region region = Regions::with_front(4);
-        region.careful = careful;
+        region.distrusted = distrusted;
         RegionBlock& block = region.blocks.emplace_back();
         block.offset = 4;
         block.ir.pa = region.pa + 4;
@@ -58,7 +58,7 @@ class RegionGuessTest : public ::testing::Test {
         h_.state().x[4] = x4;
         h_.state().pc = Harness::kPage;
         h_.state().page_base = Harness::kPage;
-        h_.state().wrong_guesses = 0;
+        h_.state().wrong_guesses = {};
         h_.world.run(h_.state(), stub);
         return h_.state().pc - Harness::kPage;
     }
@@ -84,19 +84,35 @@ TEST_F(RegionGuessTest, AStructureAcrossTwoPagesIsAWrongGuess) {
         b.set_x(7, first);
         b.set_x(8, second);
     };
-    const uint8_t* stub = make(false, pair);
+    const uint8_t* stub = make(0, pair);
     EXPECT_EQ(run(stub, kSecond - 16), 12u);
-    EXPECT_EQ(h_.state().wrong_guesses, 0u);
+    EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
     EXPECT_EQ(run(stub, kSecond - 8), 4u);
-    EXPECT_EQ(h_.state().wrong_guesses, 1u);
+    EXPECT_EQ(h_.state().wrong_guesses.count, 1u);
     h_.view->tlb[tlb_index(kFirst)].read_tag = TlbEntry::kInvalidTag;
     EXPECT_EQ(run(stub, kFirst), 4u);
-    EXPECT_EQ(h_.state().wrong_guesses, 0u) << "a page that the soft TLB does not have is no guess";
+    EXPECT_EQ(h_.state().wrong_guesses.count, 0u) << "a page that the soft TLB does not have is no guess";
+}
+
+TEST_F(RegionGuessTest, OnlyDistrustedAccessesAreDoneInParts) {
+    const auto two = [](unsigned at) {
+        return [at](ir::Builder& b) {
+            const Ref address = b.emit(Op::Add, Type::I64, {b.get_x(at), b.i64(8)});
+            b.set_x(7, b.emit(Op::Load, Type::I64, {b.get_x(at)}, 0, 3));
+            b.set_x(8, b.emit(Op::Load, Type::I64, {address}, 0, 3));
+        };
+    };
+    const uint8_t* stub = make(guess_at(4), two(1), two(4));
+    EXPECT_EQ(run(stub, kSecond - 8, kFirst), 12u);
+    EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
+    EXPECT_EQ(run(stub, kFirst, kSecond - 8), 4u);
+    EXPECT_EQ(h_.state().wrong_guesses.count, 1u);
+    EXPECT_EQ(h_.state().wrong_guesses.which, guess_at(8));
 }
 
 TEST_F(RegionGuessTest, CarefulRegionsAccessBothPages) {
     const uint8_t* loads = make(
-        true,
+        kEveryGuess,
         [](ir::Builder& b) {
             const Ref first = b.emit(Op::LoadPair, Type::I64, {b.get_x(1)}, 0, 3);
             const Ref second = b.emit(Op::PairSecond, Type::I64, {first});
@@ -111,7 +127,7 @@ TEST_F(RegionGuessTest, CarefulRegionsAccessBothPages) {
             b.set_v(9, b.emit(Op::LoadV, Type::V128, {b.get_x(1)}, 0, 4));
         });
     const uint8_t* stores = make(
-        true,
+        kEveryGuess,
         [](ir::Builder& b) {
             b.emit(Op::StorePairV, Type::Void, {b.get_x(1), b.get_v(Type::V128, 2), b.get_v(Type::V128, 3)},
                    0, 4);
@@ -139,7 +155,7 @@ TEST_F(RegionGuessTest, CarefulRegionsAccessBothPages) {
 }
 
 TEST_F(RegionGuessTest, ACarefulStoreOfWhichAPartFaultsWritesNothing) {
-    const uint8_t* stub = make(true, [](ir::Builder& b) {
+    const uint8_t* stub = make(kEveryGuess, [](ir::Builder& b) {
         b.emit(Op::StoreV, Type::Void, {b.get_x(1), b.get_v(Type::V128, 2)}, 0, 4);
     });
     const uint64_t before = word(kReadOnly - 8);
@@ -156,8 +172,8 @@ const auto kStore = [](ir::Builder& b) {
 };
 
 TEST_F(RegionGuessTest, SharedChecksAreRightWhereverTheAddressesAre) {
-    const uint8_t* load_first = make(false, kLoad, kStore);
-    const uint8_t* store_first = make(false, kStore, kLoad);
+    const uint8_t* load_first = make(0, kLoad, kStore);
+    const uint8_t* store_first = make(0, kStore, kLoad);
     for (const uint8_t* stub : {load_first, store_first}) {
         for (const uint64_t load : {kFirst + 8, kSecond - 8, kSecond, kSecond + 4088, kReadOnly}) {
             for (const uint64_t store : {kFirst + 16, kSecond - 16, kSecond + 8, kSecond + 4080}) {
@@ -173,7 +189,7 @@ TEST_F(RegionGuessTest, SharedChecksAreRightWhereverTheAddressesAre) {
 }
 
 TEST_F(RegionGuessTest, AReadThatFoundThePageDoesNotAllowWrites) {
-    const uint8_t* stub = make(false, kLoad, kStore);
+    const uint8_t* stub = make(0, kLoad, kStore);
     const uint64_t before = word(kReadOnly + 8);
     const uint64_t left_at = run(stub, kReadOnly, kReadOnly + 8);
     EXPECT_TRUE(left_at == 4 || left_at == 8) << left_at;
@@ -181,7 +197,7 @@ TEST_F(RegionGuessTest, AReadThatFoundThePageDoesNotAllowWrites) {
 }
 
 TEST_F(RegionGuessTest, WhatLiesAcrossTheSharedPagesEndIsNotInIt) {
-    const uint8_t* stub = make(false, kStore, kLoad);
+    const uint8_t* stub = make(0, kStore, kLoad);
     for (uint64_t past = 1; past < 8; ++past) {
         h_.state().x[7] = 0;
         const uint64_t left_at = run(stub, kSecond - 8 + past, kFirst);

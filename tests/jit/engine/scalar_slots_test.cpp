@@ -241,10 +241,10 @@ TEST_P(ScalarSlotsTest, WhereTwoWaysMeet) {
 class ScalarLoopTest : public ScalarSlotsTest {
   protected:
     /// v1 += v2, x1 times; in front of it v3 = v4 as a vector.
-    Region accumulate(uint32_t narrow, bool careful = false) {
+    Region accumulate(uint32_t narrow, Guesses distrusted = 0) {
         Region region = Regions::empty();
         region.narrow = narrow;
-        region.careful = careful;
+        region.distrusted = distrusted;
         region.blocks.push_back(block(
             0, [](ir::Builder& b) { b.set_v(3, b.get_v(Type::V128, 4)); }, kStart));
         region.blocks.push_back(loop([](ir::Builder& b) { b.set_v(1, sum(b, 1, 2)); }));
@@ -256,7 +256,7 @@ class ScalarLoopTest : public ScalarSlotsTest {
         EXPECT_EQ(v(1), scalar(1.5 + turns * 2.5));
         EXPECT_EQ(v(2), (V128{.d = {bits(2.5), kAbove + 2}}));
         EXPECT_EQ(v(3), v(4));
-        EXPECT_EQ(h_.state().wrong_guesses, 0u);
+        EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
     }
 };
 
@@ -291,12 +291,12 @@ TEST_P(ScalarLoopTest, WrongGuess) {
     for (const uint64_t above : {uint64_t{1}, uint64_t{1} << 63}) {
         v(1) = {.d = {bits(1.5), above}};
         std::copy_n(h_.state().v, 32, before.begin());
-        const uint32_t guesses = h_.state().wrong_guesses;
+        const uint32_t guesses = h_.state().wrong_guesses.count;
         h_.state().x[1] = 10;
         h_.state().x[20] = 0;
         run(stub);
         EXPECT_EQ(side_exits(), 1u);
-        EXPECT_EQ(h_.state().wrong_guesses, guesses + kWrongAtEntry);
+        EXPECT_EQ(h_.state().wrong_guesses.count, guesses + kWrongAtEntry);
         EXPECT_EQ(h_.state().x[20], 99u) << "not at the first instruction";
         EXPECT_EQ(h_.state().x[1], 10u);
         EXPECT_TRUE(std::equal(before.begin(), before.end(), h_.state().v));
@@ -308,7 +308,7 @@ TEST_P(ScalarLoopTest, NoGuess) {
     for (const bool careful : {false, true}) {
         v(1) = {.d = {bits(1.5), kAbove}};
         h_.state().x[1] = 10;
-        run(accumulate(careful ? kAll : kAll & ~2u, careful));
+        run(accumulate(careful ? kAll : kAll & ~2u, careful ? kGuessAtEntry : 0));
         expect_through(10);
     }
 }
@@ -344,7 +344,7 @@ TEST_P(ScalarLoopTest, InVain) {
     EXPECT_EQ(offset(), kStart + 128);
     EXPECT_EQ(v(1), scalar(1.5 + 4 * 5.5));
     EXPECT_EQ(v(6), scalar(11));
-    EXPECT_EQ(h_.state().wrong_guesses, 0u);
+    EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
 }
 
 /// What all this is for: neither is a number zero-extended in the loop, nor loaded or stored as 16 bytes.

@@ -18,7 +18,7 @@ struct Behaviour {
     std::function<std::string()> compile = [] { return std::string("object"); };
     size_t bytes = 1000;
     bool loads = true, broken = false;
-    std::atomic<bool> careful{false};  ///< the last region was to make no guesses
+    std::atomic<Guesses> distrusted{0};  ///< the last region was not to make these
     std::atomic<unsigned> compiled{0}, loaded{0}, unloaded{0}, destroyed{0};
 };
 
@@ -27,7 +27,7 @@ class FakeCompiler final : public RegionCompiler {
     explicit FakeCompiler(Behaviour& behaviour) : is_(behaviour) {}
     ~FakeCompiler() override { ++is_.destroyed; }
     std::string compile(const Region& region, RegionDump*) override {
-        is_.careful = region.careful;
+        is_.distrusted = region.distrusted;
         ++is_.compiled;
         return is_.compile();
     }
@@ -262,39 +262,50 @@ TEST_F(Tier2Test, ARegionThatStaysOrIsSeldomEnteredIsKept) {
     EXPECT_EQ(engine_->tier2_stats().live, 1u);
 }
 
-TEST_F(Tier2Test, ARegionWhoseGuessesAreWrongIsMadeAgainWithoutAny) {
+TEST_F(Tier2Test, ARegionWhoseGuessesAreWrongIsMadeAgainWithoutThem) {
     std::vector<uint32_t> epochs(Tier2::kGuards);
     std::atomic<uint64_t> passes{0};
-    uint32_t wrong = 0;
+    WrongGuesses wrong{};
     start({.threshold = 1, .budget = 100});
     engine_->add_cpu({&passes, epochs.data(), &wrong});
     uint32_t* exits = engine_->code().counters() + backend::CodeBuffer::kCounters - 2 * Tier2::kEntryCounters;
-    const auto left = [&](unsigned looks, bool guessed_wrong) {
+    const auto left = [&](unsigned looks, Guesses guesses) {
+        const uint64_t until_now = engine_->tier2_stats().deoptimised;
         for (unsigned k = 0; k < looks * 10; ++k) {
             std::atomic_ref(exits[0]) += 10'000;
-            if (guessed_wrong) std::atomic_ref(wrong) += 10'000;
+            if (guesses != 0) std::atomic_ref(wrong.count) += 10'000;
+            std::atomic_ref(wrong.which) |= guesses;
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
-            if (engine_->tier2_stats().deoptimised != 0) return true;
+            if (engine_->tier2_stats().deoptimised != until_now) return true;
         }
         return false;
     };
     promote(0);
     ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
-    EXPECT_FALSE(left(10, false)) << "there are other reasons to leave";
-    EXPECT_TRUE(left(200, true));
-    EXPECT_FALSE(is_.careful);
-    promote(0);
-    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
-    EXPECT_TRUE(is_.careful);
+    EXPECT_FALSE(left(10, 0)) << "there are other reasons to leave";
+    EXPECT_TRUE(left(200, 5));
+    EXPECT_EQ(is_.distrusted, 0u);
+    const auto again = [&] {
+        promote(0);
+        return eventually([](const Tier2Stats& s) { return s.live == 1; });
+    };
+    ASSERT_TRUE(again());
+    EXPECT_EQ(is_.distrusted, 5u);
+    EXPECT_TRUE(left(200, 8));
+    ASSERT_TRUE(again());
+    EXPECT_EQ(is_.distrusted, 13u);
+    EXPECT_TRUE(left(200, 8));
+    ASSERT_TRUE(again());
+    EXPECT_EQ(is_.distrusted, kEveryGuess) << "not those alone, or they have names of others";
     promote(1);
     ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 2; }));
-    EXPECT_FALSE(is_.careful) << "other code may guess";
+    EXPECT_EQ(is_.distrusted, 0u) << "other code may guess";
 }
 
 TEST_F(Tier2Test, ARegionThatIsNotEnteredForAWrongGuessIsMadeAgainEvenIfThatIsSeldom) {
     std::vector<uint32_t> epochs(Tier2::kGuards);
     std::atomic<uint64_t> passes{0};
-    uint32_t wrong = 0;
+    WrongGuesses wrong{};
     start({.threshold = 1, .budget = 100});
     engine_->add_cpu({&passes, epochs.data(), &wrong});
     uint32_t* entries = engine_->code().counters() + backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
@@ -303,7 +314,8 @@ TEST_F(Tier2Test, ARegionThatIsNotEnteredForAWrongGuessIsMadeAgainEvenIfThatIsSe
         for (unsigned k = 0; k < 100; ++k) {
             std::atomic_ref(entries[0]) += 5;
             std::atomic_ref(exits[0]) += wrong_in_five;
-            std::atomic_ref(wrong) += wrong_in_five * kWrongAtEntry;
+            std::atomic_ref(wrong.count) += wrong_in_five * kWrongAtEntry;
+            std::atomic_ref(wrong.which) |= kGuessAtEntry;
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
             if (engine_->tier2_stats().deoptimised != 0) return true;
         }
