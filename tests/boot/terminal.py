@@ -50,6 +50,15 @@ def prompt():
     return wait_for(rf"^ready{count}\.$", "the guest's prompt")
 
 
+def start(command, what):
+    """A shell in another guest: on an empty screen, where the last one's prompt is not to be seen any more."""
+    keys("clear", "Enter")
+    if not wait_for(r"\A\s*host\$\s*\Z", "an empty screen"):
+        return False
+    keys(command, "Enter")
+    return wait_for(r"#$", what)
+
+
 def script():
     work = guest.work
     arclight = shlex.join(debian.arclight(options=["--shell"]))
@@ -119,8 +128,7 @@ def script():
         failures.check(before == after and "icanon" in before, f"the terminal was left changed:\n{before}\n{after}")
 
     # Ended from outside: the terminal is restored as well.
-    keys(f"clear; {arclight}; echo status $?.; stty -a > {work}/after", "Enter")
-    if wait_for(r"#$", "a second shell"):
+    if start(f"{arclight}; echo status $?.; stty -a > {work}/after", "a second shell"):
         for pid in children():
             os.kill(pid, 15)
         wait_for(r"status 143\.$", "SIGTERM")
@@ -130,14 +138,12 @@ def script():
             failures.check(f.read() == before, "SIGTERM left the terminal changed")
 
     # exit powers the machine off.
-    keys(f"clear; {arclight}; echo status $?.", "Enter")
-    if wait_for(r"#$", "a third shell"):
+    if start(f"{arclight}; echo status $?.", "a third shell"):
         keys("exit 3", "Enter")
         wait_for(r"status 3\.$", "exit")
 
     # The terminal itself closes: nothing is left behind.
-    keys(f"clear; {arclight}; echo status $?.", "Enter")
-    if wait_for(r"#$", "a fourth shell"):
+    if start(f"{arclight}; echo status $?.", "a fourth shell"):
         left = children()
         failures.check(left, "no process found")
         tmux("kill-server")
