@@ -9,7 +9,7 @@ if shutil.which("aarch64-linux-gnu-gcc") is None:
 
 
 def run(*words):
-    return subprocess.run([STEADY, "--arclight", os.environ["ARCLIGHT"], "--rounds", "1", "--percent", "20", *words],
+    return subprocess.run([STEADY, "--arclight", os.environ["ARCLIGHT"], "--rounds", "1", "--percent", "2", "--passes", "10", *words],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
