@@ -15,14 +15,14 @@ enum RuntimeEntry : unsigned {
     /// TLB; see memory_access.h for the descriptor, the operands and the results. To raise a guest exception:
     /// recover_state(), describe it, set exit_reason and exit_request, return.
     kMemorySlow,
-    /// const void* fn(GuestState&, uint64_t site): a direct exit that is not linked (or not for this view's
+    /// const void* fn(GuestState&, uint64_t site): a direct exit that is not linked (or not for this soft TLB's
     /// epoch)
     /// to state.pc. Returns the code to go on with, having linked the site if it wants to, or null to leave
     /// with
     /// ExitReason::Lookup, state.pc and exit_info = site. page_base is set from state.pc after it returns
     /// code.
     kLookupDirect,
-    /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the view's jump cache.
+    /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the soft TLB's jump cache.
     kLookupIndirect,
     /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call.
     /// The
@@ -32,7 +32,7 @@ enum RuntimeEntry : unsigned {
     /// with: the
     /// block itself without its counter, or what replaces it.
     kPromote,
-    /// const void* fn(GuestState&, uint64_t guard): a region that spans pages is entered in a view, or an
+    /// const void* fn(GuestState&, uint64_t guard): a region that spans pages is entered in a soft TLB, or an
     /// epoch of it,
     /// that it was not checked for. Returns the code to go on with, the region's or the block's.
     kRegionGuard,

@@ -98,7 +98,7 @@ class CodeBuffer {
 /// A direct exit of a block. Its site id is the first_site_id given to compile() plus its index.
 struct ExitSite {
     uint8_t* jump = nullptr;   ///< the rel32 to patch, within an aligned quadword
-    uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that View::epoch is compared with, likewise
+    uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that SoftTlb::epoch is compared with, likewise
     uint8_t* stub = nullptr;   ///< where the jump leads while it is not linked
     int32_t target = 0;        ///< offset from the block's page; outside 0..4095 when cross_page
     bool cross_page = false;
@@ -168,7 +168,7 @@ struct RegionStub {
     const void* region;
     const void* body;  ///< of the block that it is entered from
     uint32_t
-        guard;  ///< kNoCounter, or the index in GuestState::region_epochs that must hold the view's epoch
+        guard;  ///< kNoCounter, or the index in GuestState::region_epochs that must hold the soft TLB's epoch
     uint32_t entries = kNoCounter;     ///< the counter that grows when the region is entered
     uint32_t side_exits = kNoCounter;  ///< and when it is left by a side exit
     uint32_t cycles = kNoCounter;  ///< and the one that adds up the time stamp counter's ticks in the region
@@ -198,7 +198,7 @@ const uint8_t* emit_sampler(CodeBuffer& buffer, const CompiledBlock& block, uint
 /// Makes the block's indirect branch, which it must have, go through the sampler, or through none (null).
 void sample(const CompiledBlock& block, const uint8_t* sampler);
 
-/// Makes the exit go straight to `target`, a block's entry; cross-page, only while View::epoch equals
+/// Makes the exit go straight to `target`, a block's entry; cross-page, only while SoftTlb::epoch equals
 /// `epoch`. While other threads run the code, a linked cross-page exit may be linked again only to the same
 /// target (another epoch is fine): a thread may stand between the compare and the jump.
 void link(const ExitSite& site, const void* target, uint32_t epoch);
@@ -207,7 +207,7 @@ void redirect(const ExitSite& site, const void* way);
 /// Makes the exit ask kLookupDirect again. A thread that is past the compare may still take the old jump
 /// once.
 void unlink(const ExitSite& site);
-/// Never the epoch of a View.
+/// Never the epoch of a SoftTlb.
 inline constexpr uint32_t kUnlinkedEpoch = ~uint32_t{0};
 
 /// Rebuilds guest registers in `state` for a fault at host_pc: the return address passed to kMemorySlow, or

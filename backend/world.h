@@ -33,7 +33,7 @@ class World {
     /// Runs from `code` (translated for state.pc) until it leaves. Sets page_base from state.pc. Returns
     /// state.exit_reason; state.pc and exit_info are as the reason says.
     jit::ExitReason run(jit::GuestState& state, const void* code) {
-        state.page_base = state.pc & jit::kPageMask;
+        state.page_base = state.pc & mmu::kPageMask;
         return static_cast<jit::ExitReason>(enter_(&state, code));
     }
 

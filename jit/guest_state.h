@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "jit/region_abi.h"
+#include "mmu/soft_tlb.h"
 
 namespace arclight::jit {
 
@@ -28,8 +29,8 @@ union alignas(16) V128 {
 };
 
 // ---- Condition flags as stored in GuestState::flags
-// ------------------------------------------------------------- The format is what x86 LAHF and SETO leave in
-// AX: cheap to make, cheap to reload. The carry has the ARM sense (1 = no borrow after a subtraction).
+// The format is what x86 LAHF and SETO leave in AX: cheap to make, cheap to reload. The carry has the ARM sense
+// (1 = no borrow after a subtraction).
 inline constexpr unsigned kFlagVBit = 0;   // AL
 inline constexpr unsigned kFlagCBit = 8;   // AH bit 0
 inline constexpr unsigned kFlagZBit = 14;  // AH bit 6
@@ -47,62 +48,11 @@ constexpr uint64_t flags_from_nzcv(uint32_t nzcv) {
            uint64_t{nzcv >> 29 & 1} << kFlagCBit | uint64_t{nzcv >> 28 & 1} << kFlagVBit;
 }
 
-// ---- Soft TLB and jump cache: one View per (EL, PAN, ASID)
-// -------------------------------------------------------
-inline constexpr unsigned kPageBits = 12;
-inline constexpr uint64_t kPageSize = uint64_t{1} << kPageBits;
-inline constexpr uint64_t kPageMask = ~(kPageSize - 1);
-
-/// An entry matches an access when (va & (kPageMask | align-1)) equals the tag, that is, a misaligned access
-/// that must be aligned and any access to an invalid entry miss by the same compare. Then host = va + addend.
-struct TlbEntry {
-    uint64_t read_tag = kInvalidTag;
-    uint64_t write_tag = kInvalidTag;
-    uint64_t addend = 0;  ///< host address minus guest virtual address
-    uint64_t pa = 0;      ///< guest physical page, for slow paths
-    static constexpr uint64_t kInvalidTag = ~uint64_t{0};
-};
-static_assert(sizeof(TlbEntry) == 32);
-
-inline constexpr unsigned kTlbBits = 14;
-inline constexpr uint64_t kTlbEntries = uint64_t{1} << kTlbBits;
-constexpr uint64_t tlb_index(uint64_t va) { return va >> kPageBits & (kTlbEntries - 1); }
-
-inline constexpr unsigned kJumpCacheBits = 14;
-inline constexpr uint64_t kJumpCacheEntries = uint64_t{1} << kJumpCacheBits;
-/// The page number is added so that the same offsets of different pages do not collide.
-constexpr uint64_t jump_cache_index(uint64_t pc) {
-    return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1);
-}
-
-/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares
-/// whole addresses and nothing else, so an empty line must hold an address that never leads to that line: a
-/// misaligned PC equals no entry's.
-struct JumpCacheEntry {
-    uint64_t pc = 0;
-    const void* code = nullptr;
-    static constexpr JumpCacheEntry empty(uint64_t index) { return {index == 0 ? 4u : 0u, nullptr}; }
-};
-static_assert(jump_cache_index(0) == 0 && jump_cache_index(4) != 0);
-
-/// Guest addresses by 512 GiB: 1,024 slots of the two halves' 2^48 bytes (mmu/windows.h).
-inline constexpr unsigned kWindowSlotBits = 39;
-inline constexpr unsigned kWindowSlots = 1024;
-
-/// What translated code needs to translate addresses in one translation context. A context switch changes one
-/// pointer (GuestState::view and the host register that mirrors it) and flushes nothing.
-struct alignas(64) View {
-    /// Unique over all views and over time; changes whenever a translation of a page that code was fetched
-    /// through in this view may have changed. Cross-page chained jumps compare it (see backend/x64 exits).
-    uint32_t epoch = 0;
-    uint32_t reserved[15] = {};
-    TlbEntry tlb[kTlbEntries];
-    JumpCacheEntry jump_cache[kJumpCacheEntries];
-    uint64_t window[kWindowSlots];  ///< by guest slot: host address minus guest virtual address, or a poison
-};
+using mmu::kPageBits;
+using mmu::kPageMask;
+using mmu::kPageSize;
 
 // ---- The virtual CPU
-// --------------------------------------------------------------------------------------------
 inline constexpr int kStateBias = 128;
 inline constexpr unsigned kSpillSlots = 64;   ///< 8-byte spill slots for one block
 inline constexpr unsigned kSpillVSlots = 48;  ///< 16-byte spill slots for one block
@@ -151,8 +101,8 @@ struct alignas(64) GuestState {
     uint64_t page_base;  ///< virtual address of the page the running block was entered at
     std::atomic<uint32_t> interrupt;  ///< non-zero: leave at the next block boundary (set by any thread)
     uint32_t exit_request;            ///< set by a slow path or helper: the thunk leaves instead of returning
-    View* view;               ///< current view; mirrored in a host register while translated code runs
-    View* user_view;          ///< EL0's view of the current ASID, for LDTR and STTR at EL1
+    mmu::SoftTlb* tlb;        ///< current soft TLB; mirrored in a host register while translated code runs
+    mmu::SoftTlb* user_tlb;   ///< EL0's soft TLB of the current ASID, for LDTR and STTR at EL1
     uint64_t exclusive_addr;  ///< monitor: virtual address, or kNoExclusive
     uint64_t exclusive_value[2];
     uint32_t insn_offset;  ///< offset in the page of the instruction that called a helper (for its PC)
@@ -187,7 +137,7 @@ struct alignas(64) GuestState {
 
     void* cpu;  ///< the owning virtual CPU object, opaque here
     WrongGuesses wrong_guesses;
-    uint32_t* region_epochs;  ///< by region: the View::epoch for which its pages are known to be where it
+    uint32_t* region_epochs;  ///< by region: the SoftTlb::epoch for which its pages are known to be where it
                               ///< takes them
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};

@@ -2,8 +2,8 @@
 //
 //   ssp          Swift Shadow Paging: tables are not watched; a translation goes when the guest says so
 //   (TLBI).
-//                The views of the last address spaces are kept, so that a switch between them costs nothing.
-//   ssp-nocache  the same with one user view, which every switch of TTBR0 or ASID empties.
+//                The soft TLBs of the last address spaces are kept, so that a switch between them costs nothing.
+//   ssp-nocache  the same with one user soft TLB, which every switch of TTBR0 or ASID empties.
 //   tsp          traditional shadow paging: pages that hold tables cannot be written but through the slow
 //                path, which drops at once what was derived from the entry. TLBI has nothing left to do.
 #pragma once
@@ -14,16 +14,16 @@ namespace arclight::mmu {
 
 enum class ShadowPolicy : uint8_t { ssp, ssp_nocache, tsp };
 
-inline constexpr unsigned kMostRoots = 30;  ///< the windows of 32 views, two of them EL1's
+inline constexpr unsigned kMostRoots = 30;  ///< the windows of 32 soft TLBs, two of them EL1's
 
 struct ShadowOptions {
     ShadowPolicy policy = ShadowPolicy::ssp;
-    unsigned roots = 16;  ///< EL0 views that are kept, 1 to kMostRoots
+    unsigned roots = 16;  ///< EL0 soft TLBs that are kept, 1 to kMostRoots
 
     unsigned el0_views() const { return policy == ShadowPolicy::ssp_nocache ? 1 : roots; }
 };
 
-/// What a view's translations belong to.
+/// What a soft TLB's translations belong to.
 struct Root {
     uint16_t asid = 0;
     uint64_t table0 = 0, table1 = 0;  ///< physical addresses of the first tables of both halves

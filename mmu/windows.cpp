@@ -6,7 +6,6 @@ namespace arclight::mmu {
 
 namespace {
 using namespace host_entry;
-using jit::kWindowSlotBits;
 // Bits that the processor leaves to software.
 constexpr uint64_t kNonGlobal = 1 << 9;  ///< of a leaf: the guest's mapping belongs to an ASID
 constexpr uint64_t kBlock =
@@ -15,7 +14,7 @@ constexpr uint64_t kListed = 1 << 11;  ///< of a table's entry: in Windows::non_
 constexpr size_t kMostAddresses = 32;
 
 constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
-constexpr unsigned guest_slot(uint64_t va) { return va >> kWindowSlotBits & (jit::kWindowSlots - 1); }
+constexpr unsigned guest_slot(uint64_t va) { return va >> kWindowSlotBits & (kWindowSlots - 1); }
 
 /// The address without its tag: bit 55 says which half it is of.
 constexpr uint64_t canonical(uint64_t va) {
@@ -24,7 +23,7 @@ constexpr uint64_t canonical(uint64_t va) {
 }
 constexpr uint64_t slot_base(unsigned guest) {
     const uint64_t base = uint64_t{guest} << kWindowSlotBits;
-    return guest >= jit::kWindowSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
+    return guest >= kWindowSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
 }
 /// A sum with bit 47 set and bit 48 clear, whatever else.
 constexpr uint64_t poison(unsigned guest) { return (uint64_t{1} << 47) - slot_base(guest); }
@@ -33,9 +32,9 @@ static_assert(((poison(0x3ff) + 0xffff'ffff'ffff'fff8) >> 47 & 3) == 1);
 static_assert(((poison(0x155) + 0xb400'aaaa'1234'5678) >> 47 & 3) == 1);
 }  // namespace
 
-void WindowSet::initialise(unsigned number, jit::View* view) {
-    views_[number].view = view;
-    for (unsigned guest = 0; guest < jit::kWindowSlots; ++guest) view->window[guest] = poison(guest);
+void WindowSet::initialise(unsigned number, SoftTlb* tlb) {
+    tlbs_[number].tlb = tlb;
+    for (unsigned guest = 0; guest < kWindowSlots; ++guest) tlb->window[guest] = poison(guest);
 }
 
 // ---- Filling
@@ -49,7 +48,7 @@ static bool at_end_of_slot(uint64_t va, unsigned bits) {
 }
 
 bool WindowSet::fill(unsigned number, const Page& page) {
-    Windows& w = views_[number];
+    Windows& w = tlbs_[number];
     w.last_used = ++clock_;
     if (at_end_of_slot(page.va, 12)) return false;
     while (!try_fill(w, page, Change::Anything)) {
@@ -57,7 +56,7 @@ bool WindowSet::fill(unsigned number, const Page& page) {
             invalidate();
             continue;
         }
-        // Last of all goes this view itself. If that was not enough, nothing is.
+        // Last of all goes this soft TLB itself. If that was not enough, nothing is.
         const Windows* victim = evict();
         if (victim == nullptr || victim == &w) return try_fill(w, page, Change::Anything);
     }
@@ -66,13 +65,13 @@ bool WindowSet::fill(unsigned number, const Page& page) {
 
 bool WindowSet::add(unsigned number, const Page& page) {
     return !at_end_of_slot(page.va, 12) && host_.knows_page(page.host) &&
-           try_fill(views_[number], page, Change::OnlyAdd);
+           try_fill(tlbs_[number], page, Change::OnlyAdd);
 }
 
 std::optional<uint64_t> WindowSet::guest_address(unsigned number, uint64_t host_address) const {
-    const Windows& w = views_[number];
+    const Windows& w = tlbs_[number];
     for (const Slot& s : w.slots)
-        if (s.entry == host_address >> kWindowSlotBits) return host_address - w.view->window[s.guest];
+        if (s.entry == host_address >> kWindowSlotBits) return host_address - w.tlb->window[s.guest];
     return std::nullopt;
 }
 
@@ -92,7 +91,7 @@ WindowSet::Slot* WindowSet::take_slot(Windows& w, unsigned guest) {
     ++stats_.root_entries;
     host_.root()[entry] = host_.physical_of_table(table) | kPresent | kWritable | kUser | kAccessed;
     w.slots.push_back({static_cast<uint16_t>(guest), static_cast<uint16_t>(entry), table});
-    w.view->window[guest] = (uint64_t{entry} << kWindowSlotBits) - slot_base(guest);
+    w.tlb->window[guest] = (uint64_t{entry} << kWindowSlotBits) - slot_base(guest);
     return &w.slots.back();
 }
 
@@ -114,7 +113,7 @@ bool WindowSet::try_fill(Windows& w, const Page& page, Change allowed) {
     Slot* slot = find_slot(w, guest);
     if (slot == nullptr && allowed == Change::Anything) slot = take_slot(w, guest);
     if (slot == nullptr) return false;
-    const uint64_t host_va = va + w.view->window[guest];
+    const uint64_t host_va = va + w.tlb->window[guest];
     uint64_t& top = slot->level2[table_index(host_va, 2)];
     uint64_t* level1 = descend(top, page.page_bits == 30 ? kBlock : 0);
     if (level1 == nullptr) return false;
@@ -157,15 +156,15 @@ bool WindowSet::try_fill(Windows& w, const Page& page, Change allowed) {
     return enter(level0, middle, 0, host_.physical_of_page(page.host) & kAddressMask, 0);
 }
 
-/// Makes room by emptying the view that was filled longest ago: the needy one last, since it was just now.
+/// Makes room by emptying the soft TLB that was filled longest ago: the needy one last, since it was just now.
 /// Null if nothing was there to empty.
 const WindowSet::Windows* WindowSet::evict() {
     Windows* victim = nullptr;
-    for (Windows& w : views_)
+    for (Windows& w : tlbs_)
         if (!w.slots.empty() && (victim == nullptr || w.last_used < victim->last_used)) victim = &w;
     if (victim == nullptr) return nullptr;
     ++stats_.evictions;
-    drop_all(static_cast<unsigned>(victim - views_.data()));
+    drop_all(static_cast<unsigned>(victim - tlbs_.data()));
     invalidate();
     return victim;
 }
@@ -215,11 +214,11 @@ void WindowSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_addres
 }
 
 void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals) {
-    Windows& w = views_[number];
+    Windows& w = tlbs_[number];
     const uint64_t va = canonical(any_va);
     Slot* slot = find_slot(w, guest_slot(va));
     if (slot == nullptr) return;
-    const uint64_t host_va = va + w.view->window[slot->guest];
+    const uint64_t host_va = va + w.tlb->window[slot->guest];
     uint64_t* table = slot->level2;
     for (unsigned level = 2;; --level) {
         uint64_t& entry = table[table_index(host_va, level)];
@@ -254,12 +253,12 @@ void WindowSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_addr
 }
 
 void WindowSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
-    Windows& w = views_[number];
+    Windows& w = tlbs_[number];
     const uint64_t va = canonical(any_va);
     if (bits >= kWindowSlotBits) return drop_all(number);
     Slot* slot = find_slot(w, guest_slot(va));
     if (slot == nullptr) return;
-    const uint64_t host_va = (va + w.view->window[slot->guest]) >> bits << bits;
+    const uint64_t host_va = (va + w.tlb->window[slot->guest]) >> bits << bits;
     uint64_t& top = slot->level2[table_index(host_va, 2)];
     if (bits >= 30) return clear_leaves(top, 2, host_va);
     if ((top & kPresent) != 0)
@@ -270,7 +269,7 @@ void WindowSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
 uint64_t* WindowSet::leaf(Windows& w, uint64_t va, unsigned& level, uint64_t& host_va) {
     Slot* slot = find_slot(w, guest_slot(va));
     if (slot == nullptr) return nullptr;
-    host_va = va + w.view->window[slot->guest];
+    host_va = va + w.tlb->window[slot->guest];
     uint64_t* table = slot->level2;
     for (level = 2;; --level) {
         uint64_t& entry = table[table_index(host_va, level)];
@@ -283,7 +282,7 @@ uint64_t* WindowSet::leaf(Windows& w, uint64_t va, unsigned& level, uint64_t& ho
 void WindowSet::write_protect(unsigned number, uint64_t va) {
     unsigned level;
     uint64_t host_va;
-    uint64_t* entry = leaf(views_[number], canonical(va), level, host_va);
+    uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
     if (entry == nullptr || (*entry & kWritable) == 0) return;
     *entry = level == 0 ? *entry & ~(kWritable | kDirty) : 0;
     pend(host_va);
@@ -292,13 +291,13 @@ void WindowSet::write_protect(unsigned number, uint64_t va) {
 bool WindowSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) {
     unsigned level;
     uint64_t host_va;
-    const uint64_t* entry = leaf(views_[number], canonical(va), level, host_va);
+    const uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
     return entry != nullptr && (*entry & kWritable) != 0 &&
            ((*entry ^ host_.physical_of_page(host)) & kAddressMask) >> (12 + 9 * level) == 0;
 }
 
 void WindowSet::drop_non_global(unsigned number) {
-    Windows& w = views_[number];
+    Windows& w = tlbs_[number];
     for (const Leaves& leaves : w.non_global) {
         for (unsigned i = 0; i < kTableEntries; ++i) {
             uint64_t& entry = leaves.table[i];
@@ -313,10 +312,10 @@ void WindowSet::drop_non_global(unsigned number) {
 }
 
 void WindowSet::drop_all(unsigned number) {
-    Windows& w = views_[number];
+    Windows& w = tlbs_[number];
     for (const Slot& slot : w.slots) {
         host_.root()[slot.entry] = 0;
-        w.view->window[slot.guest] = poison(slot.guest);
+        w.tlb->window[slot.guest] = poison(slot.guest);
         old_entries_.push_back(slot.entry);
         drop_tree(slot.level2, 2);
     }

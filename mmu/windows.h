@@ -1,7 +1,7 @@
 // Windows: guest virtual addresses mapped by the host processor's own page tables (design.md, "Memory
 // accesses").
 //
-// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. View::window
+// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. SoftTlb::window
 // holds, for each guest slot, what has to be added to a guest address to get the host's, or a poison that
 // makes the sum non-canonical; an access that is not mapped faults, and the slow path finishes it and fills
 // the page in. Pages are entered when they are touched and leave at TLBI, as Swift Shadow Paging does: guest
@@ -20,20 +20,20 @@
 #include <optional>
 #include <vector>
 
-#include "jit/guest_state.h"
 #include "mmu/host_tables.h"
+#include "mmu/soft_tlb.h"
 
 namespace arclight::mmu {
 
 struct WindowStats {
     uint64_t fills = 0, large_fills = 0;
     uint64_t root_entries = 0;   ///< host slots taken
-    uint64_t evictions = 0;      ///< views emptied for want of host slots or tables
+    uint64_t evictions = 0;      ///< soft TLBs emptied for want of host slots or tables
     uint64_t dropped_pages = 0;  ///< by TLBI
     uint64_t invalidations = 0;  ///< calls of HostTables::invalidate
 };
 
-/// The windows of one virtual CPU's views; all members run on its thread. What is dropped may still be used
+/// The windows of one virtual CPU's soft TLBs; all members run on its thread. What is dropped may still be used
 /// by the processor until finish().
 class WindowSet {
   public:
@@ -41,8 +41,8 @@ class WindowSet {
 
     explicit WindowSet(HostTables& host) : host_(host) {}
 
-    /// Poisons all of the view's windows. Before it is used, and when it starts again as another.
-    void initialise(unsigned number, jit::View* view);
+    /// Poisons all of the soft TLB's windows. Before it is used, and when it starts again as another.
+    void initialise(unsigned number, SoftTlb* tlb);
 
     struct Page {
         uint64_t va = 0;          ///< any address in it, tag and all
@@ -55,9 +55,9 @@ class WindowSet {
     /// False: not entered, because it cannot be or there is no room.
     bool fill(unsigned number, const Page& page);
     /// The same where translated code stands in the middle of something: false too if anything but what is
-    /// not mapped would have to change. Leaves View::window alone.
+    /// not mapped would have to change. Leaves SoftTlb::window alone.
     bool add(unsigned number, const Page& page);
-    /// The guest address of a host address in this view's windows.
+    /// The guest address of a host address in this soft TLB's windows.
     std::optional<uint64_t> guest_address(unsigned number, uint64_t host_address) const;
 
     void drop_address(unsigned number, uint64_t va, bool globals, bool non_globals);
@@ -89,7 +89,7 @@ class WindowSet {
         unsigned level;
     };
     struct Windows {
-        jit::View* view = nullptr;
+        SoftTlb* tlb = nullptr;
         std::vector<Slot> slots;
         std::vector<Leaves> non_global;
         uint64_t last_used = 0;
@@ -109,7 +109,7 @@ class WindowSet {
     void invalidate();
 
     HostTables& host_;
-    std::array<Windows, kViews> views_;
+    std::array<Windows, kViews> tlbs_;
     std::array<bool, 256> taken_{};
     bool pending_ = false, pending_all_ = false;
     std::vector<uint64_t> addresses_;

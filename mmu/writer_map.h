@@ -7,13 +7,13 @@
 
 namespace arclight::mmu {
 
-/// From a piece of guest RAM (a page, or 2 MiB) to the views and addresses that may have it mapped writable,
+/// From a piece of guest RAM (a page, or 2 MiB) to the soft TLBs and addresses that may have it mapped writable,
 /// so that the mappings can be taken back when the piece becomes one that must not be written. Two places are
 /// remembered; what has more is marked and has to be searched for. Places need not be there any more.
 class WriterMap {
   public:
     struct Place {
-        unsigned view = 0;
+        unsigned tlb = 0;
         uint64_t va = 0;  ///< bits 48:12
     };
 
@@ -62,7 +62,7 @@ class WriterMap {
     static constexpr uint64_t kUsed = uint64_t{1} << 62, kMore = uint64_t{1} << 63;
     static constexpr uint64_t kPageNumber = (uint64_t{1} << 37) - 1;
 
-    static uint64_t pack(Place p) { return kUsed | uint64_t{p.view} << 40 | (p.va >> 12 & kPageNumber); }
+    static uint64_t pack(Place p) { return kUsed | uint64_t{p.tlb} << 40 | (p.va >> 12 & kPageNumber); }
     static Place unpack(uint64_t v) { return {static_cast<unsigned>(v >> 40 & 31), (v & kPageNumber) << 12}; }
 
     std::unique_ptr<Cell[], Free> cells_;  // zero pages until they are used

@@ -119,7 +119,7 @@ void sample(const CompiledBlock& block, const uint8_t* sampler) {
     const uint32_t field =
         sampler != nullptr
             ? static_cast<uint32_t>(sampler - (block.indirect + kIndirectBytes))
-            : static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry));
+            : static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
     std::memcpy(at + 1, &field, sizeof field);
     uint64_t word;
     std::memcpy(&word, bytes, sizeof word);

@@ -24,7 +24,7 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
     thunks_ = &buffer_.thunks_;
     block_ = &block;
     first_site_ = first_site_id;
-    block_offset_ = insn_offset_ = static_cast<uint32_t>(block.pa & (jit::kPageSize - 1));
+    block_offset_ = insn_offset_ = static_cast<uint32_t>(block.pa & (mmu::kPageSize - 1));
     serial_ = (block.mode & kModeSerial) != 0;
     windows_ = (block.mode & kModeWindows) != 0;
     owner_.fill(kNoRef);

@@ -18,9 +18,9 @@ using namespace Xbyak::util;
 namespace {
 constexpr int kInterrupt = ARCLIGHT_STATE_DISP(interrupt);
 constexpr int kPageBase = ARCLIGHT_STATE_DISP(page_base);
-constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
+constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache));
 constexpr uint32_t kJumpCacheMask =
-    static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry));
+    static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
 }  // namespace
 
 bool BlockEmitter::emit_exit(const Inst& i) {
@@ -114,10 +114,10 @@ void BlockEmitter::emit_direct_exit(int64_t target) {
     const uint32_t site = new_site(target, cross);
     args.imm = site;
     if (cross) {
-        const int64_t delta = target & static_cast<int64_t>(jit::kPageMask);
+        const int64_t delta = target & static_cast<int64_t>(mmu::kPageMask);
         add(qword[at(kPageBase)], static_cast<int32_t>(delta));
         align_field(3);
-        static_assert(offsetof(jit::View, epoch) == 0);
+        static_assert(offsetof(mmu::SoftTlb, epoch) == 0);
         cmp(dword[r14], kUnlinkedEpoch >> 1);  // any imm32 that does not fit 8 bits: patched at once
         exits_[site].epoch = here() - 4;
         const uint32_t never = kUnlinkedEpoch;
@@ -147,7 +147,7 @@ void BlockEmitter::cold_site_stub(const ColdArgs& args) {
     site.stub = here();
     if (args.flag == 1) return;
     mov(eax, first_site_ + static_cast<uint32_t>(args.imm));
-    load_target(site.cross_page ? site.target & static_cast<int32_t>(jit::kPageSize - 1) : site.target);
+    load_target(site.cross_page ? site.target & static_cast<int32_t>(mmu::kPageSize - 1) : site.target);
     jump_to(site.cross_page ? thunks_->lookup_cross : thunks_->lookup_direct);
 }
 
@@ -168,7 +168,7 @@ void BlockEmitter::emit_indirect_exit(const Inst& i) {
     args.flag = 1;
     jump_cold(kNe, &BlockEmitter::cold_indirect, args);
     // jump_cache_index() times the size of a line.
-    rorx(eax, pc.cvt32(), jit::kPageBits - 4);
+    rorx(eax, pc.cvt32(), mmu::kPageBits - 4);
     lea(eax, ptr[rax + pc * 4]);
     // sample() replaces this instruction, within an aligned quadword.
     if (const size_t at = reinterpret_cast<uintptr_t>(here()) & 7; at + kIndirectBytes > 8) nop(8 - at);
@@ -176,13 +176,13 @@ void BlockEmitter::emit_indirect_exit(const Inst& i) {
     indirect_register_ = static_cast<uint8_t>(pc.getIdx());
     and_(eax, kJumpCacheMask);
     assert(here() == indirect_ + kIndirectBytes);
-    cmp(pc, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
+    cmp(pc, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     args.flag = 0;
     jump_cold(kNe, &BlockEmitter::cold_indirect, args);
     // Dead now, so it may become the page.
-    and_(pc, static_cast<uint32_t>(jit::kPageMask));
+    and_(pc, static_cast<uint32_t>(mmu::kPageMask));
     mov(qword[at(kPageBase)], pc);
-    jmp(qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, code)]);
+    jmp(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
 }
 
 void BlockEmitter::cold_indirect(const ColdArgs& args) {
@@ -232,7 +232,7 @@ const uint8_t* BlockEmitter::emit_sampler(const CompiledBlock& block, uint32_t r
     };
     const Reg64 index = other(0), value = other(1), where = other(2);
     and_(eax, kJumpCacheMask);
-    cmp(pc, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
+    cmp(pc, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     const Jump miss = jump_if(kNe, true);
     lea(where, ptr[rip + static_cast<const void*>(buffer_.counters() + ring)]);
     mov(index.cvt32(), 1);
@@ -241,10 +241,10 @@ const uint8_t* BlockEmitter::emit_sampler(const CompiledBlock& block, uint32_t r
     and_(index.cvt32(), kRingEntries - 1);
     shl(index.cvt32(), 4);
     mov(value, pc);
-    and_(pc, static_cast<uint32_t>(jit::kPageMask));
+    and_(pc, static_cast<uint32_t>(mmu::kPageMask));
     sub(value, qword[at(kPageBase)]);
     mov(qword[where + index + 4 * kRingHead], value);
-    mov(value, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, code)]);
+    mov(value, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
     mov(qword[where + index + 4 * kRingHead + 8], value);
     mov(qword[at(kPageBase)], pc);
     jmp(value);
@@ -291,7 +291,7 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint
     mov(r13, r14);
     mov(rax, reinterpret_cast<uint64_t>(stub.region));
     call(rax);
-    mov(r14, qword[at(ARCLIGHT_STATE_DISP(view))]);
+    mov(r14, qword[at(ARCLIGHT_STATE_DISP(tlb))]);
     mov(rcx, rax);
     if (timed) {
         rdtsc();
@@ -302,14 +302,14 @@ const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint
     const uint8_t* go_on = here();
     cmp(dword[at(kInterrupt)], 0);
     jump_to_if(kNe, thunks_->interrupted_at);
-    rorx(eax, ecx, jit::kPageBits - 4);
+    rorx(eax, ecx, mmu::kPageBits - 4);
     lea(eax, ptr[rax + rcx * 4]);
     and_(eax, kJumpCacheMask);
-    cmp(rcx, qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, pc)]);
+    cmp(rcx, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     jump_to_if(kNe, thunks_->lookup_indirect);
-    and_(rcx, static_cast<uint32_t>(jit::kPageMask));
+    and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
     mov(qword[at(kPageBase)], rcx);
-    jmp(qword[r14 + rax + kCache + offsetof(jit::JumpCacheEntry, code)]);
+    jmp(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
     land(special);
     if (stub.side_exits != kNoCounter)
         inc(dword[rip + static_cast<const void*>(buffer_.counters() + stub.side_exits)]);

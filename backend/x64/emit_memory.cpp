@@ -19,8 +19,8 @@ using namespace Xbyak::util;
 namespace {
 constexpr int kAccessAddr = ARCLIGHT_STATE_DISP(access_addr);
 constexpr int access_value(unsigned k) { return ARCLIGHT_STATE_DISP(access_value) + 8 * static_cast<int>(k); }
-constexpr int kEntry = static_cast<int>(offsetof(jit::View, tlb));
-constexpr int kWindow = static_cast<int>(offsetof(jit::View, window));
+constexpr int kEntry = static_cast<int>(offsetof(mmu::SoftTlb, entries));
+constexpr int kWindow = static_cast<int>(offsetof(mmu::SoftTlb, window));
 constexpr uint8_t kImmediate = 0xfe;  ///< in ColdArgs::reg: the stored value is the constant operand
 }  // namespace
 
@@ -83,13 +83,13 @@ void BlockEmitter::prepare_access() {
 void BlockEmitter::compare_tag(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back,
                                int last, bool write) {
     if (back == 0) {
-        rorx(eax, addr.cvt32(), jit::kPageBits - 5);
+        rorx(eax, addr.cvt32(), mmu::kPageBits - 5);
     } else {
         lea(eax, ptr[addr + back]);
-        rorx(eax, eax, jit::kPageBits - 5);
+        rorx(eax, eax, mmu::kPageBits - 5);
     }
-    and_(eax, static_cast<uint32_t>((jit::kTlbEntries - 1) << 5));
-    uint64_t mask = jit::kPageMask;
+    and_(eax, static_cast<uint32_t>((mmu::kTlbEntries - 1) << 5));
+    uint64_t mask = mmu::kPageMask;
     if ((access.aux & ir::kMemSpBase) != 0) {
         // The last byte's 16 bytes, whose page is the one of addr if nothing crosses.
         const int offset = static_cast<int>(ir::mem_sp_offset(access.aux));
@@ -107,9 +107,9 @@ void BlockEmitter::compare_tag(const MemoryAccess& access, const Reg64& addr, co
         lea(temp, ptr[addr + last]);
     }
     and_(temp, static_cast<uint32_t>(mask));
-    const size_t tag = write ? offsetof(jit::TlbEntry, write_tag) : offsetof(jit::TlbEntry, read_tag);
-    if (access.is_unprivileged()) {  // another view's entries, so one more register to add
-        add(rax, qword[at(field(offsetof(jit::GuestState, user_view)))]);
+    const size_t tag = write ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag);
+    if (access.is_unprivileged()) {  // another soft TLB's entries, so one more register to add
+        add(rax, qword[at(field(offsetof(jit::GuestState, user_tlb)))]);
         cmp(temp, qword[rax + kEntry + tag]);
     } else {
         cmp(temp, qword[r14 + rax + kEntry + tag]);
@@ -117,7 +117,7 @@ void BlockEmitter::compare_tag(const MemoryAccess& access, const Reg64& addr, co
 }
 
 void BlockEmitter::load_addend(const Reg64& addend, bool unprivileged) {
-    const int at = static_cast<int>(kEntry + offsetof(jit::TlbEntry, addend));
+    const int at = static_cast<int>(kEntry + offsetof(mmu::TlbEntry, addend));
     if (unprivileged)
         mov(addend, qword[rax + at]);
     else
@@ -194,12 +194,12 @@ size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr,
     size_t other = 0;
     if (foreseen != 0) {
         mov(rax, addr);
-        shr(rax, jit::kWindowSlotBits);
+        shr(rax, mmu::kWindowSlotBits);
         cmp(eax, static_cast<uint32_t>(foreseen - 1));
         ColdArgs lookup;
         lookup.reg[0] = static_cast<uint8_t>(addr.getIdx());
         other = jump_cold(kNe, &BlockEmitter::cold_window, lookup);
-        mov(rax, qword[r14 + kWindow + static_cast<int>((foreseen - 1) % jit::kWindowSlots) * 8]);
+        mov(rax, qword[r14 + kWindow + static_cast<int>((foreseen - 1) % mmu::kWindowSlots) * 8]);
         resume_here(other);
     } else {
         look_up_window(addr, access.is_unprivileged());
@@ -209,10 +209,10 @@ size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr,
 }
 
 void BlockEmitter::look_up_window(const Reg64& addr, bool unprivileged) {
-    rorx(rax, addr, jit::kWindowSlotBits - 3);
-    and_(eax, (jit::kWindowSlots - 1) * 8);
+    rorx(rax, addr, mmu::kWindowSlotBits - 3);
+    and_(eax, (mmu::kWindowSlots - 1) * 8);
     if (unprivileged) {
-        add(rax, qword[at(field(offsetof(jit::GuestState, user_view)))]);
+        add(rax, qword[at(field(offsetof(jit::GuestState, user_tlb)))]);
         mov(rax, qword[rax + kWindow]);
     } else {
         mov(rax, qword[r14 + rax + kWindow]);

@@ -1,6 +1,6 @@
 // Internal to backend/x64: the one object that analyses a block, allocates registers and emits code.
 //
-// Host registers: rbp = &GuestState + kStateBias, r14 = View*, rsp = host stack (16-byte aligned), rax and
+// Host registers: rbp = &GuestState + kStateBias, r14 = SoftTlb*, rsp = host stack (16-byte aligned), rax and
 // xmm15 scratch that any emission may clobber, everything else allocated. A block starts and ends with no
 // guest register in a host register.
 //
@@ -61,7 +61,7 @@ using Xbyak::Xmm;
 inline constexpr uint32_t kModeFpSlow = 1u << 3;  ///< FPCR has FZ, DN or AHP set: FP by reference functions
 inline constexpr uint32_t kModeSerial = 1u << 8;  ///< one virtual CPU: no lock prefixes, no fences
 
-inline constexpr uint32_t kModeWindows = 1u << 11;  ///< accesses go through View::window
+inline constexpr uint32_t kModeWindows = 1u << 11;  ///< accesses go through SoftTlb::window
 
 inline constexpr uint32_t kNoSite = ~uint32_t{0};  ///< exit_info of an indirect exit
 inline constexpr uint32_t kNever = ~uint32_t{0};

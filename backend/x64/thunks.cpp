@@ -58,7 +58,7 @@ Thunks BlockEmitter::emit_thunks() {
         add(rsp, bytes);
     };
     const auto state_to_rdi = [&] { lea(rdi, ptr[rbp - jit::kStateBias]); };
-    const auto reload_view = [&] { mov(r14, qword[at(ARCLIGHT_STATE_DISP(view))]); };
+    const auto reload_tlb = [&] { mov(r14, qword[at(ARCLIGHT_STATE_DISP(tlb))]); };
     const auto set_reason = [&](jit::ExitReason r) {
         mov(dword[at(ARCLIGHT_STATE_DISP(exit_reason))], static_cast<uint32_t>(r));
     };
@@ -86,7 +86,7 @@ Thunks BlockEmitter::emit_thunks() {
     sub(rsp, 8);
     lea(rbp, ptr[rdi + jit::kStateBias]);
     mov(qword[at(ARCLIGHT_STATE_DISP(saved_rsp))], rsp);
-    reload_view();
+    reload_tlb();
     mov(dword[at(ARCLIGHT_STATE_DISP(exit_request))], 0);
     set_reason(jit::ExitReason::None);
     stmxcsr(host_mxcsr);
@@ -114,7 +114,7 @@ Thunks BlockEmitter::emit_thunks() {
     mov(esi, eax);
     mov(rdx, qword[rsp]);
     call_host(qword[at(disp_of_entry(kMemorySlow))], 8);
-    reload_view();
+    reload_tlb();
     leave_if_requested();
     restore();
     ret();
@@ -139,7 +139,7 @@ Thunks BlockEmitter::emit_thunks() {
         mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
         shr(eax, 16);
         call_host(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
-        reload_view();
+        reload_tlb();
         if (check) leave_if_requested();
         ret();
         return start;
@@ -165,17 +165,17 @@ Thunks BlockEmitter::emit_thunks() {
     mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], edx);
     jump_to(t.leave);
 
-    // rcx = page offset, eax = site; the page is right already. Another view may know the way.
-    constexpr int kCache = static_cast<int>(offsetof(jit::View, jump_cache));
+    // rcx = page offset, eax = site; the page is right already. Another soft TLB may know the way.
+    constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache));
     align(16);
     t.lookup_cross = here();
     add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
-    rorx(edx, ecx, jit::kPageBits - 4);
+    rorx(edx, ecx, mmu::kPageBits - 4);
     lea(edx, ptr[rdx + rcx * 4]);
-    and_(edx, static_cast<uint32_t>((jit::kJumpCacheEntries - 1) * sizeof(jit::JumpCacheEntry)));
-    cmp(rcx, qword[r14 + rdx + kCache + offsetof(jit::JumpCacheEntry, pc)]);
+    and_(edx, static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry)));
+    cmp(rcx, qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     const Jump miss = jump_if(kNe, true);
-    jmp(qword[r14 + rdx + kCache + offsetof(jit::JumpCacheEntry, code)]);
+    jmp(qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, code)]);
 
     t.lookup_direct = here();
     add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
@@ -185,11 +185,11 @@ Thunks BlockEmitter::emit_thunks() {
     const auto look_up = [&](unsigned entry) {
         set_reason(jit::ExitReason::Lookup);
         call_host(qword[at(disp_of_entry(entry))], 16);
-        reload_view();
+        reload_tlb();
         test(rax, rax);
         jump_to_if(kE, t.leave);
         mov(rcx, qword[at(ARCLIGHT_STATE_DISP(pc))]);
-        and_(rcx, static_cast<uint32_t>(jit::kPageMask));
+        and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
         mov(qword[at(ARCLIGHT_STATE_DISP(page_base))], rcx);
         jmp(rax);
     };
@@ -210,7 +210,7 @@ Thunks BlockEmitter::emit_thunks() {
         const uint8_t* start = here();
         mov(esi, eax);
         call_host(qword[at(disp_of_entry(entry))], 16);
-        reload_view();
+        reload_tlb();
         jmp(rax);
         return start;
     };

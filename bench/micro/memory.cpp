@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "mmu/soft_tlb_set.h"
 #include "mmu/table_pages.h"
-#include "mmu/views.h"
 #include "tests/mmu/page_tables.h"
 
 namespace arclight::mmu {
@@ -36,7 +36,7 @@ BENCHMARK(table_walk)->Arg(1)->Arg(2)->Arg(3)->ArgName("level");
 
 uint8_t host_page[4096];
 
-ViewSet::Mapping mapping(uint64_t va, bool non_global) {
+SoftTlbSet::Mapping mapping(uint64_t va, bool non_global) {
     return {.va = va,
             .pa = 0x4000'0000 + va,
             .host = host_page,
@@ -47,10 +47,10 @@ ViewSet::Mapping mapping(uint64_t va, bool non_global) {
 }
 
 void soft_tlb_fill(benchmark::State& state) {
-    ViewSet views;
-    jit::View* view = views.select(0, false, 1);
+    SoftTlbSet tlbs;
+    mmu::SoftTlb* tlb = tlbs.select(0, false, 1);
     uint64_t i = 0;
-    for (auto _ : state) benchmark::DoNotOptimize(views.fill(view, mapping((i++ % 4096) << 12, true)));
+    for (auto _ : state) benchmark::DoNotOptimize(tlbs.fill(tlb, mapping((i++ % 4096) << 12, true)));
 }
 BENCHMARK(soft_tlb_fill);
 
@@ -96,8 +96,8 @@ constexpr uint64_t kWindowPages = 4096;
 void window_fill(benchmark::State& state) {  // of a page that is not mapped, as after a window fault
     PlainTables tables;
     WindowSet windows(tables);
-    auto view = std::make_unique<jit::View>();
-    windows.initialise(2, view.get());
+    auto tlb = std::make_unique<mmu::SoftTlb>();
+    windows.initialise(2, tlb.get());
     uint64_t i = 0;
     for (auto _ : state) {
         if (i % kWindowPages == 0) {
@@ -115,8 +115,8 @@ BENCHMARK(window_fill);
 void window_fill_large(benchmark::State& state) {  // 2 MiB at once
     PlainTables tables;
     WindowSet windows(tables);
-    auto view = std::make_unique<jit::View>();
-    windows.initialise(0, view.get());
+    auto tlb = std::make_unique<mmu::SoftTlb>();
+    windows.initialise(0, tlb.get());
     auto* const block = reinterpret_cast<uint8_t*>(uint64_t{1} << 30);  // an address only
     uint64_t i = 0;
     for (auto _ : state) {
@@ -135,8 +135,8 @@ BENCHMARK(window_fill_large);
 void window_drop(benchmark::State& state) {  // a TLBI of one page, and the page again
     PlainTables tables;
     WindowSet windows(tables);
-    auto view = std::make_unique<jit::View>();
-    windows.initialise(2, view.get());
+    auto tlb = std::make_unique<mmu::SoftTlb>();
+    windows.initialise(2, tlb.get());
     const auto fill = [&](uint64_t page) {
         return windows.fill(2, {.va = page << 12, .host = host_page, .writable = true, .non_global = true});
     };
@@ -154,41 +154,42 @@ BENCHMARK(window_drop);
 /// A store to a table under traditional shadow paging: what it undoes, and the entry again.
 void table_store(benchmark::State& state) {
     test::PageTables ram;
-    ViewSet views(nullptr, {.policy = ShadowPolicy::tsp}, &ram.memory());
+    SoftTlbSet tlbs(nullptr, {.policy = ShadowPolicy::tsp}, &ram.memory());
     TablePages pages(ram.memory());
     const uint64_t root = ram.regs.half[0].table, va = 0x40'0000;
     const uint64_t leaf = test::kRamBase | d::attribute(0) | d::kAf | d::sh(3) | d::kPage;
     const uint64_t entry = ram.map(va, 3, leaf);
-    jit::View* view = views.select(0, false, Root{1, root, 0});
+    mmu::SoftTlb* tlb = tlbs.select(0, false, Root{1, root, 0});
     WalkPath path;
     (void)walk(ram.regs, ram.memory(), va, {}, &path);
     pages.finish(pages.begin(path, va, root));
     for (auto _ : state) {
         benchmark::DoNotOptimize(pages.in_use(path, va, root));
-        views.fill(view, mapping(va, true));
+        tlbs.fill(tlb, mapping(va, true));
         for (const Derived& derived : pages.write(entry, 8, 0, 0, [&] { ram.write(entry, 0); }).drop)
-            views.drop(derived);
+            tlbs.drop(derived);
         pages.write(entry, 8, 0, 0, [&] { ram.write(entry, leaf); });
     }
 }
 BENCHMARK(table_store);
 
-void context_switch(benchmark::State& state) {  // selecting the view of another ASID, as after a TTBR write
-    ViewSet views;
-    for (uint16_t asid = 0; asid < 8; ++asid) views.fill(views.select(0, false, asid), mapping(0x1000, true));
+void context_switch(
+    benchmark::State& state) {  // selecting the soft TLB of another ASID, as after a TTBR write
+    SoftTlbSet tlbs;
+    for (uint16_t asid = 0; asid < 8; ++asid) tlbs.fill(tlbs.select(0, false, asid), mapping(0x1000, true));
     uint16_t asid = 0;
-    for (auto _ : state) benchmark::DoNotOptimize(views.select(0, false, asid++ % 8));
+    for (auto _ : state) benchmark::DoNotOptimize(tlbs.select(0, false, asid++ % 8));
 }
 BENCHMARK(context_switch);
 
 /// What is taken out is put back outside the measured time.
 void tlbi(benchmark::State& state, TlbiRequest request) {
-    ViewSet views;
-    jit::View* user = views.select(0, false, 1);
-    jit::View* kernel = views.select(1, true, 1);
+    SoftTlbSet tlbs;
+    mmu::SoftTlb* user = tlbs.select(0, false, 1);
+    mmu::SoftTlb* kernel = tlbs.select(1, true, 1);
     for (uint64_t i = 0; i < kPages; ++i) {
-        views.fill(kernel, mapping(0xffff'0000'0000'0000 + (i << 12), false));
-        views.fill(user, mapping(i << 12, true));
+        tlbs.fill(kernel, mapping(0xffff'0000'0000'0000 + (i << 12), false));
+        tlbs.fill(user, mapping(i << 12, true));
     }
     // Few iterations in a row need no refill: only the address forms take one entry each.
     const bool by_address =
@@ -197,14 +198,14 @@ void tlbi(benchmark::State& state, TlbiRequest request) {
     for (auto _ : state) {
         if (by_address) {
             request.va = (i++ % kPages) << 12;
-            views.apply(request);
-            views.fill(user, mapping(request.va, true));
+            tlbs.apply(request);
+            tlbs.fill(user, mapping(request.va, true));
         } else {
-            views.apply(request);
+            tlbs.apply(request);
             state.PauseTiming();
             for (uint64_t p = 0; p < kPages; ++p) {
-                views.fill(kernel, mapping(0xffff'0000'0000'0000 + (p << 12), false));
-                views.fill(user, mapping(p << 12, true));
+                tlbs.fill(kernel, mapping(0xffff'0000'0000'0000 + (p << 12), false));
+                tlbs.fill(user, mapping(p << 12, true));
             }
             state.ResumeTiming();
         }
@@ -215,10 +216,10 @@ BENCHMARK_CAPTURE(tlbi, asid, {.kind = TlbiRequest::Kind::Asid, .asid = 1})->Ite
 BENCHMARK_CAPTURE(tlbi, address_and_refill, {.kind = TlbiRequest::Kind::Va, .asid = 1});
 BENCHMARK_CAPTURE(tlbi, address_all_asids_and_refill, {.kind = TlbiRequest::Kind::VaAllAsids});
 
-void tlbi_absent(benchmark::State& state) {  // an address that is in no view: most of a kernel's
-    ViewSet views;
-    views.fill(views.select(0, false, 1), mapping(0x1000, true));
-    for (auto _ : state) views.apply({.kind = TlbiRequest::Kind::Va, .asid = 1, .va = 0x7000'0000});
+void tlbi_absent(benchmark::State& state) {  // an address that is in no soft TLB: most of a kernel's
+    SoftTlbSet tlbs;
+    tlbs.fill(tlbs.select(0, false, 1), mapping(0x1000, true));
+    for (auto _ : state) tlbs.apply({.kind = TlbiRequest::Kind::Va, .asid = 1, .va = 0x7000'0000});
 }
 BENCHMARK(tlbi_absent);
 

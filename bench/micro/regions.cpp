@@ -30,7 +30,7 @@ using jit::ir::Type;
 
 constexpr uint64_t kMost = uint64_t{32} << 20;  ///< half of what the soft TLB reaches
 constexpr uint64_t kGuest = 0x4000'0000, kCode = 0x1000, kTurns = 100'000;
-static_assert(kMost / jit::kPageSize <= jit::kTlbEntries / 2);
+static_assert(kMost / mmu::kPageSize <= mmu::kTlbEntries / 2);
 
 /// Guest memory, all of it known to the soft TLB and to the windows.
 struct Guest {
@@ -39,15 +39,15 @@ struct Guest {
         if (p == MAP_FAILED) throw std::bad_alloc();
         madvise(p, kMost, MADV_HUGEPAGE);
         memory = static_cast<uint64_t*>(p);
-        for (uint64_t at = 0; at < kMost; at += jit::kPageSize) {
-            jit::TlbEntry& e = view->tlb[jit::tlb_index(kGuest + at)];
+        for (uint64_t at = 0; at < kMost; at += mmu::kPageSize) {
+            mmu::TlbEntry& e = tlb->entries[mmu::tlb_index(kGuest + at)];
             e.read_tag = e.write_tag = kGuest + at;
             e.addend = reinterpret_cast<uint64_t>(memory) - kGuest;
         }
-        view->window[kGuest >> jit::kWindowSlotBits] = reinterpret_cast<uint64_t>(memory) - kGuest;
-        for (uint64_t k = 0; k < jit::kJumpCacheEntries; ++k)
-            view->jump_cache[k] = jit::JumpCacheEntry::empty(k);
-        state->view = state->user_view = view.get();
+        tlb->window[kGuest >> mmu::kWindowSlotBits] = reinterpret_cast<uint64_t>(memory) - kGuest;
+        for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
+            tlb->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
+        state->tlb = state->user_tlb = tlb.get();
         state->mxcsr = 0x1f80;
         state->runtime.entry[backend::kLookupIndirect] =
             reinterpret_cast<const void*>(+[](jit::GuestState&, uint64_t) -> const void* { return nullptr; });
@@ -58,7 +58,7 @@ struct Guest {
 
     backend::CodeBuffer code{size_t{1} << 20};
     backend::ProcessWorld world;
-    std::unique_ptr<jit::View> view = std::make_unique<jit::View>();
+    std::unique_ptr<mmu::SoftTlb> tlb = std::make_unique<mmu::SoftTlb>();
     std::unique_ptr<jit::GuestState> state = std::make_unique<jit::GuestState>();
     uint64_t* memory;
 };
@@ -101,7 +101,7 @@ void build(jit::ir::Builder& b, Loop loop) {
     b.emit(Op::Exit, Type::Void, {}, offset);
     b.block().guest_insns = offset / 4;
     for (jit::ir::Inst& i : b.block().insts)
-        if (jit::ir::is_plain_access(i.op)) i.imm = (kGuest >> jit::kWindowSlotBits) + 1;  // foreseen
+        if (jit::ir::is_plain_access(i.op)) i.imm = (kGuest >> mmu::kWindowSlotBits) + 1;  // foreseen
 }
 
 void region_access(benchmark::State& state) {

@@ -283,7 +283,7 @@ devices::IrqLine Board::uart_line() {
 
 void Board::forget_pages(std::span<const uint64_t> pages, bool content) {
     if (content)
-        for (const uint64_t pa : pages) engine_->invalidate(pa, jit::kPageSize);
+        for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else
         engine_->wait_for_readers();
     std::vector<uint64_t> posted;

@@ -37,7 +37,7 @@ struct RuntimeHelpers {
         uint64_t pa;
         if (v.steps_through(pc) || !v.find_fetch(pc, pa)) return nullptr;
         const void* code = v.board_.engine().entry(pa, s.mode, &s);
-        if (code != nullptr) v.views_.fill_jump(s.view, pc, code);
+        if (code != nullptr) v.tlbs_.fill_jump(s.tlb, pc, code);
         return code;
     }
 
@@ -47,7 +47,7 @@ struct RuntimeHelpers {
     static const void* region_guard(GuestState& s, uint64_t guard) {
         Vcpu& v = vcpu(s);
         // Carrying out requests in a walk may change it, and then the pages before must be looked at again.
-        const uint32_t epoch = s.view->epoch;
+        const uint32_t epoch = s.tlb->epoch;
         const jit::Tier2::Guarded region = v.board_.engine().guarded(static_cast<uint32_t>(guard));
         for (const jit::RegionPage& page : region.pages) {
             const uint64_t pc = s.page_base + static_cast<uint64_t>(page.offset);
@@ -63,7 +63,7 @@ struct RuntimeHelpers {
     static void settle(Vcpu& v, GuestState& s, uint32_t mode_before) {
         if (s.exit_request != 0) return;
         if (s.mode != mode_before) {
-            v.views_.use_for_mode(s.view, s.mode);
+            v.tlbs_.use_for_mode(s.tlb, s.mode);
             v.leave(ExitReason::Redirect, v.helper_pc() + 4);
         } else if (s.interrupt.load(std::memory_order_relaxed) != 0 && v.interrupt_deliverable()) {
             v.leave(ExitReason::Interrupt, v.helper_pc() + 4);

@@ -18,7 +18,7 @@ namespace arclight::guestos {
 namespace a64 = frontend::a64;
 using jit::ExitReason;
 using jit::GuestState;
-using jit::kPageMask;
+using mmu::kPageMask;
 
 namespace {
 constexpr size_t kMostRequests = 1024;
@@ -36,11 +36,11 @@ Vcpu::Vcpu(Board& board, unsigned index)
       index_(index),
       state_(map_state()),
       cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}),
-      views_(board.world().host_tables(index), board.options().shadow, &board.memory()) {
+      tlbs_(board.world().host_tables(index), board.options().shadow, &board.memory()) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
     if (board.options().cpus == 1) state_.mode |= a64::mode::kSerial;
-    if (views_.windows() != nullptr) state_.mode |= a64::mode::kWindows;
+    if (tlbs_.windows() != nullptr) state_.mode |= a64::mode::kWindows;
     if (board.options().count_instructions) state_.mode |= a64::mode::kCount;
     fill_runtime_table();
     region_epochs_.assign(jit::Tier2::kGuards, backend::kUnlinkedEpoch);
@@ -91,8 +91,8 @@ void Vcpu::stop_waiting() {
 }
 
 void Vcpu::forget_code() {
-    views_.clear_jump_caches();
-    views_.renew_epochs();
+    tlbs_.clear_jump_caches();
+    tlbs_.renew_epochs();
 }
 
 thread_local Vcpu* Vcpu::running_ = nullptr;
@@ -110,7 +110,7 @@ void Vcpu::thread_main() {
         if (board_.stopping()) break;
         cpu_.reset(entry_);
         ++translation_changes_;
-        views_.flush_all();
+        tlbs_.flush_all();
         state_.x[0] = entry_x0_;
         state_.exclusive_addr = jit::kNoExclusive;
         power_off_requested_ = false;
@@ -161,19 +161,19 @@ void Vcpu::process_requests() {
     }
     for (const Request& r : work) {
         switch (r.kind) {
-            case Request::Kind::Tlbi: views_.apply(r.tlbi); break;
-            case Request::Kind::ClearJumps: views_.clear_jump_caches(); break;
+            case Request::Kind::Tlbi: tlbs_.apply(r.tlbi); break;
+            case Request::Kind::ClearJumps: tlbs_.clear_jump_caches(); break;
             case Request::Kind::ForgetCode: forget_code(); break;
-            case Request::Kind::DropDerived: views_.drop(r.derived); break;
-            case Request::Kind::WriteProtect: views_.write_protect(r.derived.va); break;
+            case Request::Kind::DropDerived: tlbs_.drop(r.derived); break;
+            case Request::Kind::WriteProtect: tlbs_.write_protect(r.derived.va); break;
         }
     }
-    views_.finish_invalidation();
+    tlbs_.finish_invalidation();
     completed_.store(upto);
 }
 
 void Vcpu::wait_for_broadcasts() {
-    views_.finish_invalidation();
+    tlbs_.finish_invalidation();
     if (!broadcasts_outstanding_) return;
     broadcasts_outstanding_ = false;
     board_.for_each_other(*this, [&](Vcpu& other) {
@@ -197,14 +197,14 @@ void Vcpu::context_changed() {
     stats_.el_switches += cpu_.el != last_el_;
     last_el_ = cpu_.el;
     note_tables();
-    state_.user_view = views_.select(0, false, root());
-    state_.view = cpu_.el == 0 ? state_.user_view : views_.select(cpu_.el, cpu_.pan, root());
+    state_.user_tlb = tlbs_.select(0, false, root());
+    state_.tlb = cpu_.el == 0 ? state_.user_tlb : tlbs_.select(cpu_.el, cpu_.pan, root());
     if (cpu_.el == 0) {
-        views_.note_user(state_.view);
+        tlbs_.note_user(state_.tlb);
         board_.process_watch().running(state_.contextidr_el1, cpu_.translation);
     }
-    views_.use_for_mode(state_.view, state_.mode);
-    views_.finish_invalidation();
+    tlbs_.use_for_mode(state_.tlb, state_.mode);
+    tlbs_.finish_invalidation();
 }
 
 /// What was found through other tables, or for another ASID, holds no longer.
@@ -218,7 +218,7 @@ void Vcpu::note_tables() {
 
 void Vcpu::translation_changed() {
     ++translation_changes_;
-    views_.flush_all();
+    tlbs_.flush_all();
     context_changed();
 }
 
@@ -233,14 +233,14 @@ void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
         ++stats_.tlbi_ignored;
         return;
     }
-    views_.apply(request);
+    tlbs_.apply(request);
     if (!broadcast || board_.options().cpus == 1) return;
     broadcasts_outstanding_ = true;
     board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::Tlbi, request, {}}); });
 }
 
 void Vcpu::clear_all_jumps() {
-    views_.clear_jump_caches();
+    tlbs_.clear_jump_caches();
     if (board_.options().cpus == 1) return;
     broadcasts_outstanding_ = true;
     board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}, {}}); });
@@ -296,23 +296,23 @@ uint32_t Vcpu::current_instruction() {
 /// has a tag, which the run loop sees to.
 bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     if ((pc & 3) != 0 || a64::branch_address(cpu_, pc) != pc) return false;
-    FetchEntry& e = fetch_[pc >> jit::kPageBits & (kFetchEntries - 1)];
-    jit::View* view = state_.view;
-    if (e.va_page == (pc & kPageMask) && e.view == view && e.epoch == view->epoch) {
+    FetchEntry& e = fetch_[pc >> mmu::kPageBits & (kFetchEntries - 1)];
+    mmu::SoftTlb* tlb = state_.tlb;
+    if (e.va_page == (pc & kPageMask) && e.tlb == tlb && e.epoch == tlb->epoch) {
         pa = e.pa_page | (pc & ~kPageMask);
         return true;
     }
     const mmu::WalkResult walk =
         walk_to_cache(pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
-    const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, jit::kPageSize) != nullptr;
+    const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, mmu::kPageSize) != nullptr;
     if (!in_ram) {
         if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
         return false;
     }
     if (cpu_.memory.page_flags(walk.pa) != 0 && !fetch_targeted(walk, pc, fault_code)) [[unlikely]]
         return false;
-    views_.note_code_page(view, pc, walk.page_bits, walk.non_global);
-    e = {pc & kPageMask, view, view->epoch, walk.pa & kPageMask};
+    tlbs_.note_code_page(tlb, pc, walk.page_bits, walk.non_global);
+    e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask};
     pa = walk.pa;
     return true;
 }
@@ -326,7 +326,7 @@ bool Vcpu::steps_through(uint64_t pc) const {
 
 /// Null: an exception was taken, or the code cache was flushed; look again.
 const void* Vcpu::code_at(uint64_t pc) {
-    const jit::JumpCacheEntry& cached = state_.view->jump_cache[jit::jump_cache_index(pc)];
+    const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
     if (cached.pc == pc) return cached.code;
     if ((pc & 3) != 0) {
         a64::take_pc_alignment(cpu_, pc);
@@ -350,7 +350,7 @@ const void* Vcpu::code_at(uint64_t pc) {
         board_.flush_code(*this);
         return nullptr;
     }
-    if (!stepping) views_.fill_jump(state_.view, pc, code);
+    if (!stepping) tlbs_.fill_jump(state_.tlb, pc, code);
     return code;
 }
 
@@ -358,7 +358,7 @@ const void* Vcpu::code_at(uint64_t pc) {
 const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
     uint64_t pa;
     if (steps_through(pc) || !find_fetch(pc, pa)) return nullptr;
-    return board_.engine().entry_and_link(pa, state_.mode, site, state_.view->epoch, &state_);
+    return board_.engine().entry_and_link(pa, state_.mode, site, state_.tlb->epoch, &state_);
 }
 
 // ---- The loop

@@ -15,8 +15,8 @@
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
 #include "jit/engine/engine.h"
+#include "mmu/soft_tlb_set.h"
 #include "mmu/table_pages.h"
-#include "mmu/views.h"
 
 namespace arclight::guestos {
 
@@ -62,13 +62,13 @@ class Vcpu final : public frontend::a64::Environment {
 
     unsigned index() const { return index_; }
     const VcpuStats& stats() const { return stats_; }
-    const mmu::ShadowStats& shadow_stats() const { return views_.shadow_stats(); }
-    const mmu::WindowSet* windows() const { return views_.windows(); }
+    const mmu::ShadowStats& shadow_stats() const { return tlbs_.shadow_stats(); }
+    const mmu::WindowSet* windows() const { return tlbs_.windows(); }
     /// For backend::KvmWorld.
     static const void* window_fault(const void* host_pc, uint64_t address);
     frontend::a64::Cpu& cpu() { return cpu_; }
     const frontend::a64::Cpu& cpu() const { return cpu_; }
-    mmu::ViewSet& views() { return views_; }
+    mmu::SoftTlbSet& tlbs() { return tlbs_; }
 
     // ---- frontend::a64::Environment
     void context_changed() override;
@@ -150,8 +150,8 @@ class Vcpu final : public frontend::a64::Environment {
     };
     void memory_slow(uint64_t descriptor, const void* host_pc);
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
-    bool known_mapping(uint64_t va, bool privileged, mmu::ViewSet::Mapping& mapping);
-    void fill_ahead(jit::View* view, uint64_t va, bool privileged, bool only_add);
+    bool known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping);
+    void fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add);
     bool refill_window(const void* host_pc, uint64_t address);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
     bool read_faults(uint64_t va, uint8_t fsc) const;
@@ -184,12 +184,12 @@ class Vcpu final : public frontend::a64::Environment {
     const unsigned index_;
     jit::GuestState& state_;
     frontend::a64::Cpu cpu_;
-    mmu::ViewSet views_;
+    mmu::SoftTlbSet tlbs_;
     VcpuStats stats_;
 
     struct FetchEntry {
         uint64_t va_page = 1;
-        const jit::View* view = nullptr;
+        const mmu::SoftTlb* tlb = nullptr;
         uint32_t epoch = 0;
         uint64_t pa_page = 0;
     };
@@ -198,7 +198,7 @@ class Vcpu final : public frontend::a64::Environment {
 
     struct DevicePage {
         uint64_t va = 1, pa = 0;
-        const jit::View* view = nullptr;
+        const mmu::SoftTlb* tlb = nullptr;
         uint64_t changes = 0;
         bool readable = false, writable = false;
         devices::Bus::Mapping* mapping = nullptr;  ///< what was accessed last
@@ -208,7 +208,8 @@ class Vcpu final : public frontend::a64::Environment {
     std::array<DevicePage, 1 << kDevicePagesLog2> device_pages_{};
     std::array<uint64_t, 3> tables_{};
     void note_tables();
-    uint64_t translation_changes_ = 0;  ///< moments when an address may have got another meaning in its view
+    uint64_t translation_changes_ =
+        0;  ///< moments when an address may have got another meaning in its soft TLB
 
     std::atomic<uint64_t> passes_{0};  ///< odd while in translated code
     std::vector<uint32_t> region_epochs_;

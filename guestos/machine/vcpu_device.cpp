@@ -10,7 +10,7 @@ using backend::MemoryAccess;
 using backend::MemoryKind;
 
 Vcpu::DevicePage& Vcpu::device_page(uint64_t va) {
-    return device_pages_[(va >> jit::kPageBits) * 0x9e37'79b9'7f4a'7c15 >> (64 - kDevicePagesLog2)];
+    return device_pages_[(va >> mmu::kPageBits) * 0x9e37'79b9'7f4a'7c15 >> (64 - kDevicePagesLog2)];
 }
 
 /// The walk for this access found a device. What happens on other paths for the other kinds of accesses
@@ -20,9 +20,9 @@ void Vcpu::remember_device(const MemoryAccess& access, uint64_t va, uint64_t pa)
         frontend::a64::watches_page(cpu_, va))
         return;
     DevicePage& page = device_page(va);
-    const uint64_t start = va & jit::kPageMask;
-    if (page.va != start || page.view != state_.view || page.changes != translation_changes_)
-        page = {.va = start, .pa = pa & jit::kPageMask, .view = state_.view, .changes = translation_changes_};
+    const uint64_t start = va & mmu::kPageMask;
+    if (page.va != start || page.tlb != state_.tlb || page.changes != translation_changes_)
+        page = {.va = start, .pa = pa & mmu::kPageMask, .tlb = state_.tlb, .changes = translation_changes_};
     (access.writes() ? page.writable : page.readable) = true;
     page.mapping = board_.bus().lookup(pa, access.bytes());
 }
@@ -34,11 +34,11 @@ bool Vcpu::access_known_device(const MemoryAccess& access, uint64_t va) {
     if (!write && access.kind != MemoryKind::Load) return false;
     const DevicePage& page = device_page(va);
     const unsigned bytes = access.unit_bytes();
-    if (page.va != (va & jit::kPageMask) || page.view != state_.view ||
-        page.changes != translation_changes_ || !(write ? page.writable : page.readable) ||
-        (va & (bytes - 1)) != 0 || access.is_unprivileged() || access.misaligns_stack(va))
+    if (page.va != (va & mmu::kPageMask) || page.tlb != state_.tlb || page.changes != translation_changes_ ||
+        !(write ? page.writable : page.readable) || (va & (bytes - 1)) != 0 || access.is_unprivileged() ||
+        access.misaligns_stack(va))
         return false;
-    const uint64_t pa = page.pa | (va & ~jit::kPageMask);
+    const uint64_t pa = page.pa | (va & ~mmu::kPageMask);
     if (page.mapping == nullptr || !page.mapping->contains(pa, bytes) || !page.mapping->answers())
         return false;
     // With windows an instruction that is not known to access devices is to become one that is.

@@ -15,9 +15,9 @@ namespace arclight::guestos {
 
 using backend::MemoryAccess;
 using backend::MemoryKind;
-using jit::kPageMask;
-using jit::kPageSize;
 using jit::ir::AtomicKind;
+using mmu::kPageMask;
+using mmu::kPageSize;
 
 namespace {
 constexpr unsigned kLargeBits = 21;
@@ -164,26 +164,26 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
         if (out.flags != 0 && !enter_targeted(walk, write, out.flags, fsc)) [[unlikely]]
             return false;
         ++stats_.tlb_fills;
-        jit::View* view = unprivileged ? state_.user_view : state_.view;
-        views_.fill(view, {.va = va,
-                           .pa = walk.pa,
-                           .host = out.host,
-                           .page_bits = walk.page_bits,
-                           .readable = walk.readable(privileged, cpu_.pan),
-                           .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa) &&
-                                       mmu::may_cache_writable(out.flags, write),
-                           .non_global = walk.non_global,
-                           .may_cache = walk.may_cache() && mmu::may_cache(out.flags) &&
-                                        !frontend::a64::watches_page(cpu_, va),
-                           .large = large_page(walk, va)});
-        if (views_.windows() != nullptr && walk.page_bits == jit::kPageBits)
-            fill_ahead(view, va, privileged, false);
+        mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
+        tlbs_.fill(tlb, {.va = va,
+                         .pa = walk.pa,
+                         .host = out.host,
+                         .page_bits = walk.page_bits,
+                         .readable = walk.readable(privileged, cpu_.pan),
+                         .writable = walk.writable(privileged, cpu_.pan) && !is_table(walk.pa) &&
+                                     mmu::may_cache_writable(out.flags, write),
+                         .non_global = walk.non_global,
+                         .may_cache = walk.may_cache() && mmu::may_cache(out.flags) &&
+                                      !frontend::a64::watches_page(cpu_, va),
+                         .large = large_page(walk, va)});
+        if (tlbs_.windows() != nullptr && walk.page_bits == mmu::kPageBits)
+            fill_ahead(tlb, va, privileged, false);
     }
     return true;
 }
 
 /// What the guest has used before at this address, of its first page; false: nothing that windows may have.
-bool Vcpu::known_mapping(uint64_t va, bool privileged, mmu::ViewSet::Mapping& mapping) {
+bool Vcpu::known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping) {
     if (frontend::a64::watches_page(cpu_, va)) return false;
     mmu::WalkResult walk;
     if (!walk_known(va, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk)) return false;
@@ -204,24 +204,24 @@ bool Vcpu::known_mapping(uint64_t va, bool privileged, mmu::ViewSet::Mapping& ma
 /// After faults in two pages that follow each other, enters the next ones that the guest has used before.
 /// Whatever lies around a single fault is not worth entering: of the pages of a boot one in forty would be
 /// used.
-void Vcpu::fill_ahead(jit::View* view, uint64_t va, bool privileged, bool only_add) {
+void Vcpu::fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add) {
     const uint64_t here = va & kPageMask, first = here + kPageSize;
     if (std::exchange(last_fault_, here) + kPageSize != here) return;
     last_fault_ = here + kAheadBytes;
     for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
-        mmu::ViewSet::Mapping mapping;
-        if (!known_mapping(page, privileged, mapping) || mapping.page_bits != jit::kPageBits) continue;
+        mmu::SoftTlbSet::Mapping mapping;
+        if (!known_mapping(page, privileged, mapping) || mapping.page_bits != mmu::kPageBits) continue;
         if (only_add)
-            views_.add_to_window(view, mapping);
+            tlbs_.add_to_window(tlb, mapping);
         else
-            views_.fill_window(view, mapping);
+            tlbs_.fill_window(tlb, mapping);
     }
 }
 
 /// Whether the 2 MiB around the address can be entered at once.
 bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
     const mmu::TablePages* tables = board_.table_pages();
-    return views_.windows() != nullptr && walk.page_bits >= kLargeBits &&
+    return tlbs_.windows() != nullptr && walk.page_bits >= kLargeBits &&
            (tables == nullptr || tables->block_is_free(walk.pa)) &&
            cpu_.memory.contains(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
            cpu_.memory.none_targeted(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
@@ -241,21 +241,21 @@ const void* Vcpu::window_fault(const void* host_pc, uint64_t address) {
 
 /// Enters the page that a region's access missed, so that it may be tried again. Only what the guest has used
 /// before, and what moves nothing else: guest registers are not where anybody could find them, and regions
-/// keep what View::window has. The rest is for tier 1.
+/// keep what SoftTlb::window has. The rest is for tier 1.
 bool Vcpu::refill_window(const void* host_pc, uint64_t address) {
     // It was no use the last time, or the address is not this fault's.
     if (std::exchange(last_refill_, {host_pc, address}) == std::pair(host_pc, address)) {
         last_refill_ = {};
         return false;
     }
-    for (jit::View* view : {state_.view, state_.user_view}) {
-        const auto va = views_.window_address(view, address);
+    for (mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb}) {
+        const auto va = tlbs_.window_address(tlb, address);
         if (!va) continue;
-        const bool privileged = cpu_.el != 0 && view == state_.view;
-        mmu::ViewSet::Mapping mapping;
-        if (!known_mapping(*va, privileged, mapping) || !views_.add_to_window(view, mapping)) return false;
+        const bool privileged = cpu_.el != 0 && tlb == state_.tlb;
+        mmu::SoftTlbSet::Mapping mapping;
+        if (!known_mapping(*va, privileged, mapping) || !tlbs_.add_to_window(tlb, mapping)) return false;
         ++stats_.window_refills;
-        if (mapping.page_bits == jit::kPageBits) fill_ahead(view, *va, privileged, true);
+        if (mapping.page_bits == mmu::kPageBits) fill_ahead(tlb, *va, privileged, true);
         return true;
     }
     return false;
@@ -403,10 +403,10 @@ bool Vcpu::access_device(const MemoryAccess& access, uint64_t pa) {
 /// An access across two pages that the soft TLB has both, such as those of a stack frame that a page's end
 /// cuts: a loop may do nothing else. What must be looked at each time is not there.
 bool Vcpu::access_across(const MemoryAccess& access, uint64_t va) {
-    const jit::View& view = access.is_unprivileged() ? *state_.user_view : *state_.view;
+    const mmu::SoftTlb& tlb = access.is_unprivileged() ? *state_.user_tlb : *state_.tlb;
     const uint64_t next = (va & kPageMask) + kPageSize;
     const auto find = [&](uint64_t at) -> uint8_t* {
-        const jit::TlbEntry& e = view.tlb[jit::tlb_index(at)];
+        const mmu::TlbEntry& e = tlb.entries[mmu::tlb_index(at)];
         const uint64_t tag = access.writes() ? e.write_tag : e.read_tag;
         return tag == (at & kPageMask) ? reinterpret_cast<uint8_t*>(e.addend + at) : nullptr;
     };
@@ -440,8 +440,8 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const uint64_t next = (va & kPageMask) + kPageSize, room = next - va;
     if (bytes > room && !exclusive_or_atomic && access_across(access, va)) return;
     if (bytes <= room) {
-        jit::View* view = unprivileged ? state_.user_view : state_.view;
-        if (uint8_t* host = views_.recall(view, va, write)) {
+        mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
+        if (uint8_t* host = tlbs_.recall(tlb, va, write)) {
             ++stats_.tlb_recalls;
             return access_ram(access, va, host);
         }

@@ -40,7 +40,7 @@ void Vcpu::protect_tables(const mmu::WalkPath& path, uint64_t va) {
     const mmu::TablePages::Change change = tables.begin(path, va, root_of(va));
     for (const uint64_t page : change.protect) {
         ++stats_.tables_protected;
-        views_.write_protect(page);
+        tlbs_.write_protect(page);
         if (board_.options().cpus == 1) continue;
         broadcasts_outstanding_ = true;
         board_.for_each_other(*this, [&](Vcpu& other) {
@@ -60,7 +60,7 @@ void Vcpu::protect_tables(const mmu::WalkPath& path, uint64_t va) {
 
 void Vcpu::drop_derived(const std::vector<mmu::Derived>& derived) {
     for (const mmu::Derived& d : derived) {
-        views_.drop(d);
+        tlbs_.drop(d);
         if (board_.options().cpus == 1) continue;
         broadcasts_outstanding_ = true;
         board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::DropDerived, {}, d}); });
@@ -78,7 +78,7 @@ void Vcpu::finish_table_write(const mmu::TablePages::Write& write) {
     ++stats_.table_writes;
     stats_.table_synchronisations += write.changed != 0;
     drop_derived(write.drop);
-    if (write.leaving == mmu::TablePages::kNoPage) return views_.finish_invalidation();
+    if (write.leaving == mmu::TablePages::kNoPage) return tlbs_.finish_invalidation();
     ++stats_.tables_left;
     ++table_waits_;
     wait_for_broadcasts();

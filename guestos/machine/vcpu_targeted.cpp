@@ -7,8 +7,8 @@
 namespace arclight::guestos {
 
 using backend::MemoryAccess;
-using jit::kPageMask;
-using jit::kPageSize;
+using mmu::kPageMask;
+using mmu::kPageSize;
 using mmu::SecondStage;
 using Kind = mmu::AccessEvent::Kind;
 namespace page_flag = mmu::page_flag;

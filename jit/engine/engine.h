@@ -40,7 +40,7 @@ class Engine {
     /// cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
     const void* entry(uint64_t pa, uint32_t mode, const GuestState* state = nullptr);
-    /// The same, and links `site` (see backend::ExitSite) to it; `epoch` is the running view's.
+    /// The same, and links `site` (see backend::ExitSite) to it; `epoch` is the running soft TLB's.
     const void* entry_and_link(uint64_t pa, uint32_t mode, uint32_t site, uint32_t epoch,
                                const GuestState* state = nullptr);
 

@@ -1,4 +1,4 @@
-// Guest memory through the soft TLB. Nothing changes a View while the region runs: whatever does (a fill, a
+// Guest memory through the soft TLB. Nothing changes a SoftTlb while the region runs: whatever does (a fill, a
 // TLBI) is done outside, so that what was read there may be kept as long as it is of use. What misses leaves
 // the region. Windows, where they are used, take the place of that: lower_windows.cpp.
 #include <llvm/IR/InlineAsm.h>
@@ -68,17 +68,17 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, const Sought& so
         load->setMetadata(llvm::LLVMContext::MD_invariant_load, nothing);
         return load;
     };
-    Value* view = view_;
+    Value* tlb = tlb_;
     if ((aux & ir::kMemUnprivileged) != 0) {
-        auto* load = llvm::cast<llvm::LoadInst>(load_state(offsetof(GuestState, user_view), b_.getPtrTy()));
+        auto* load = llvm::cast<llvm::LoadInst>(load_state(offsetof(GuestState, user_tlb), b_.getPtrTy()));
         load->setMetadata(llvm::LLVMContext::MD_invariant_load, nothing);
-        view = load;
+        tlb = load;
     }
-    Value* index = b_.CreateAnd(b_.CreateLShr(address, kPageBits - 5), c64((kTlbEntries - 1) << 5));
-    Value* entry = b_.CreateGEP(b_.getInt8Ty(), view, index);
-    const size_t at = offsetof(View, tlb);
-    Value* tag =
-        invariant(entry, at + (write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)));
+    Value* index = b_.CreateAnd(b_.CreateLShr(address, kPageBits - 5), c64((mmu::kTlbEntries - 1) << 5));
+    Value* entry = b_.CreateGEP(b_.getInt8Ty(), tlb, index);
+    const size_t at = offsetof(mmu::SoftTlb, entries);
+    Value* tag = invariant(
+        entry, at + (write ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag)));
     Value* found = b_.CreateICmpEQ(tag, wanted);
     if (guessed != 0) {
         BasicBlock *next = new_block(), *missed = new_block();
@@ -92,9 +92,9 @@ Lowering::Page Lowering::look_up(Value* address, Value* wanted, const Sought& so
     } else {
         guard(found);
     }
-    Page page{tag, invariant(entry, at + offsetof(TlbEntry, addend))};
+    Page page{tag, invariant(entry, at + offsetof(mmu::TlbEntry, addend))};
     if (shared && !write)
-        page.writable = b_.CreateICmpEQ(invariant(entry, at + offsetof(TlbEntry, write_tag)), wanted);
+        page.writable = b_.CreateICmpEQ(invariant(entry, at + offsetof(mmu::TlbEntry, write_tag)), wanted);
     return page;
 }
 

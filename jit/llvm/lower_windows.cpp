@@ -15,7 +15,7 @@
 namespace arclight::jit::tier2 {
 
 namespace {
-constexpr uint64_t kSlotIndices = kWindowSlots - 1;
+constexpr uint64_t kSlotIndices = mmu::kWindowSlots - 1;
 
 /// The suffix of an instruction and of an operand's name, by log2 of the bytes.
 constexpr char kSuffix[] = {'b', 'w', 'l', 'q'};
@@ -38,14 +38,14 @@ Value* Lowering::window_of(Value* address, uint64_t foreseen, uint32_t aux) {
         return load;
     };
     const bool unprivileged = (aux & ir::kMemUnprivileged) != 0;
-    Value* view = unprivileged
-                      ? invariant(state_field(offsetof(GuestState, user_view), b_.getPtrTy()), b_.getPtrTy())
-                      : view_;
+    Value* tlb = unprivileged
+                     ? invariant(state_field(offsetof(GuestState, user_tlb), b_.getPtrTy()), b_.getPtrTy())
+                     : tlb_;
     const auto window = [&](Value* slot) {
-        Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), view, offsetof(View, window));
+        Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), tlb, offsetof(mmu::SoftTlb, window));
         return invariant(b_.CreateGEP(word, at, slot), word);
     };
-    Value* slot = b_.CreateLShr(address, kWindowSlotBits);
+    Value* slot = b_.CreateLShr(address, mmu::kWindowSlotBits);
     if (foreseen == 0) return window(b_.CreateAnd(slot, c64(kSlotIndices)));
     BasicBlock *other = new_block(), *next = new_block();
     Value* usual = window(c64((foreseen - 1) & kSlotIndices));

@@ -13,12 +13,12 @@ Lowering::Lowering(llvm::Module& module, const Region& region)
       context_(module.getContext()),
       region_(region),
       windows_((region.mode & kModeWindows) != 0),
-      page_size_(windows_ ? uint64_t{1} << kWindowSlotBits : kPageSize),
+      page_size_(windows_ ? uint64_t{1} << mmu::kWindowSlotBits : kPageSize),
       page_mask_(~(page_size_ - 1)),
       b_(context_),
       md_(context_) {
     v128_ = llvm::FixedVectorType::get(b_.getDoubleTy(), 2);
-    // Guest memory is never GuestState or a View, so that guest stores keep nothing out of registers.
+    // Guest memory is never GuestState or a SoftTlb, so that guest stores keep nothing out of registers.
     llvm::MDNode* domain = md_.createAnonymousAliasScopeDomain("arclight");
     guest_scope_ = llvm::MDNode::get(context_, {md_.createAnonymousAliasScope(domain, "guest")});
     state_scope_ = llvm::MDNode::get(context_, {md_.createAnonymousAliasScope(domain, "state")});
@@ -57,12 +57,12 @@ llvm::Function* Lowering::run() {
     function_->setGC("statepoint-example");
     function_->addFnAttr("no-jump-tables", "false");
     state_ = function_->getArg(0);
-    view_ = function_->getArg(1);
+    tlb_ = function_->getArg(1);
     for (unsigned k = 0; k < 2; ++k) {
         function_->addParamAttr(k, llvm::Attribute::NoAlias);
         function_->addParamAttr(k, llvm::Attribute::NonNull);
         function_->addParamAttr(k, llvm::Attribute::getWithAlignment(context_, llvm::Align(64)));
-        function_->addDereferenceableParamAttr(k, k == 0 ? sizeof(GuestState) : sizeof(View));
+        function_->addDereferenceableParamAttr(k, k == 0 ? sizeof(GuestState) : sizeof(mmu::SoftTlb));
     }
     entry_ = new_block("entry");
     b_.SetInsertPoint(entry_);

@@ -318,7 +318,7 @@ class Lowering {
     llvm::FixedVectorType* v128_;
     llvm::Function* function_ = nullptr;
     Value* state_ = nullptr;
-    Value* view_ = nullptr;
+    Value* tlb_ = nullptr;
     llvm::MDNode *guest_scope_, *state_scope_, *unlikely_, *likely_;
 
     std::array<llvm::AllocaInst*, kFlagsSlot> variable_{};

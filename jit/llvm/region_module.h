@@ -17,7 +17,7 @@ constexpr uint64_t region_interface() {
     for (const char c : #name #args) add(static_cast<uint64_t>(c));
 #include "jit/ir/opcodes.inc"
 #undef OP
-    for (const uint64_t size : {sizeof(GuestState), sizeof(View), sizeof(ir::Inst), sizeof(ir::Block),
+    for (const uint64_t size : {sizeof(GuestState), sizeof(mmu::SoftTlb), sizeof(ir::Inst), sizeof(ir::Block),
                                 sizeof(RegionBlock), sizeof(Region), sizeof(RegionCode), sizeof(RegionDump)})
         add(size);
     return hash;

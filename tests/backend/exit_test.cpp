@@ -109,10 +109,10 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
                 EXPECT_EQ(s_.pc, kPage + static_cast<uint64_t>(target));
                 EXPECT_EQ(s_.x[2], dirty ? 1u : 0u);
                 EXPECT_EQ(jit::nzcv_from_flags(s_.flags), 0x6000'0000u);
-                link(*taken, to.entry, h_.view->epoch);
+                link(*taken, to.entry, h_.tlb->epoch);
                 run(c, kPage + 0x100);
                 EXPECT_EQ(s_.x[0], 1000u) << "linked";
-                EXPECT_EQ(s_.page_base, (kPage + static_cast<uint64_t>(target)) & jit::kPageMask);
+                EXPECT_EQ(s_.page_base, (kPage + static_cast<uint64_t>(target)) & mmu::kPageMask);
                 EXPECT_EQ(jit::nzcv_from_flags(s_.flags), 0x6000'0000u);
                 s_.x[1] = 8;
                 run(c, kPage + 0x100);
@@ -129,23 +129,23 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     const ExitSite& site = a.exits.at(0);
     ASSERT_TRUE(site.cross_page);
     EXPECT_LE(reinterpret_cast<uintptr_t>(site.epoch) % 8, 4u);
-    link(site, b.entry, h_.view->epoch);
+    link(site, b.entry, h_.tlb->epoch);
     run(a);
     EXPECT_EQ(s_.x[0], 101u);
     EXPECT_EQ(s_.page_base, kPage + 0x1000);
     EXPECT_EQ(s_.pc, kPage + 0x1014);
-    // Another view asks, unless its jump cache knows.
-    s_.view = h_.other_view.get();
+    // Another soft TLB asks, unless its jump cache knows.
+    s_.tlb = h_.other_view.get();
     run(a);
     EXPECT_EQ(s_.x[0], 102u);
     EXPECT_EQ(s_.pc, kPage + 0x1010);
-    h_.other_view->jump_cache[jit::jump_cache_index(kPage + 0x1010)] = {kPage + 0x1010, other.entry};
+    h_.other_view->jump_cache[mmu::jump_cache_index(kPage + 0x1010)] = {kPage + 0x1010, other.entry};
     run(a);
     EXPECT_EQ(s_.x[0], 10103u);
     EXPECT_EQ(s_.pc, kPage + 0x1018);
     // A changed epoch asks too.
-    s_.view = h_.view.get();
-    ++h_.view->epoch;
+    s_.tlb = h_.tlb.get();
+    ++h_.tlb->epoch;
     run(a);
     EXPECT_EQ(s_.x[0], 10104u);
     unlink(site);
@@ -195,11 +195,11 @@ TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
     EXPECT_EQ(s_.pc, pc);
     EXPECT_EQ(s_.x[1], 5u);
     EXPECT_EQ(h_.last_lookup, pc);
-    h_.view->jump_cache[jit::jump_cache_index(pc)] = {pc, to.entry};
+    h_.tlb->jump_cache[mmu::jump_cache_index(pc)] = {pc, to.entry};
     h_.lookups = 0;
     run(c);
     EXPECT_EQ(s_.x[0], 50u);
-    EXPECT_EQ(s_.page_base, pc & jit::kPageMask);
+    EXPECT_EQ(s_.page_base, pc & mmu::kPageMask);
     EXPECT_EQ(h_.lookups, 1u) << "only the target's own exit";
     // No guest address may equal that of an empty line.
     for (const uint64_t wild :
@@ -215,7 +215,7 @@ TEST_F(ExitTest, WaysAreCounted) {
     for (const int64_t target : {0x10, 0x1010}) {
         const CompiledBlock from = adder(0, 1, target);
         const ExitSite& site = from.exits.at(0);
-        link(site, to.entry, h_.view->epoch);
+        link(site, to.entry, h_.tlb->epoch);
         const uint8_t* counted = emit_counted_jump(h_.code, 17, to.entry);
         ASSERT_NE(counted, nullptr);
         h_.code.counters()[17] = 0;
@@ -245,7 +245,7 @@ TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
         ASSERT_NE(c.indirect, nullptr);
         const CompiledBlock to = adder(0x30, 50, 0x34);
         const uint64_t pc = 0xffff'8000'1234'5030;
-        h_.view->jump_cache[jit::jump_cache_index(pc)] = {pc, to.entry};
+        h_.tlb->jump_cache[mmu::jump_cache_index(pc)] = {pc, to.entry};
         uint32_t* ring = h_.code.counters() + kRing;
         std::memset(ring, 0, 4 * kRingWords);
         sample(c, emit_sampler(h_.code, c, kRing));
@@ -255,7 +255,7 @@ TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
             s_.x[0] = 0;
             run(c);
             ASSERT_EQ(s_.x[0], 50u);
-            ASSERT_EQ(s_.page_base, pc & jit::kPageMask);
+            ASSERT_EQ(s_.page_base, pc & mmu::kPageMask);
             ASSERT_EQ(ring[0], k);
         }
         for (uint32_t k = 0; k < kRingEntries; ++k) {
@@ -272,7 +272,7 @@ TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
         sample(c, nullptr);
         s_.x[5] = pc;
         run(c);
-        EXPECT_EQ(s_.page_base, pc & jit::kPageMask);
+        EXPECT_EQ(s_.page_base, pc & mmu::kPageMask);
         EXPECT_EQ(ring[0], runs);
     }
 }
@@ -290,7 +290,7 @@ TEST_F(ExitTest, RuntimeExitDescribesItself) {
 }
 
 uint64_t change_view(GuestState& s, uint64_t a, uint64_t, uint64_t) {
-    s.view = reinterpret_cast<View*>(a);
+    s.tlb = reinterpret_cast<SoftTlb*>(a);
     return 0;
 }
 
@@ -301,7 +301,7 @@ TEST_F(ExitTest, ViewIsReloadedAfterAHelper) {
         b.call(Type::Void, 9, {b.i64(reinterpret_cast<uint64_t>(h_.other_view.get()))}, ir::kCallSystem);
         b.emit(Op::ExitIndirect, Type::Void, {b.i64(0x7030)});
     });
-    h_.other_view->jump_cache[jit::jump_cache_index(0x7030)] = {0x7030, to.entry};
+    h_.other_view->jump_cache[mmu::jump_cache_index(0x7030)] = {0x7030, to.entry};
     run(c);
     EXPECT_EQ(s_.x[0], 50u);
 }

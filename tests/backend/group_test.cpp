@@ -70,7 +70,7 @@ TEST_F(GroupTest, AcrossPagesEachLooksForItself) {
     const CompiledBlock four = loads({16, 0, 40, 24});
     const int64_t at[] = {16, 0, 40, 24};
     // The second page is elsewhere on the host.
-    jit::TlbEntry& second = h_.view->tlb[jit::tlb_index(kBase + 4096)];
+    mmu::TlbEntry& second = h_.tlb->entries[mmu::tlb_index(kBase + 4096)];
     second.addend += 4096;
     for (int64_t end = -8; end <= 56; ++end) {
         const uint64_t x1 = kBase + 4096 - static_cast<uint64_t>(end);

@@ -22,7 +22,7 @@ namespace arclight::backend::testing {
 
 using jit::GuestState;
 using jit::V128;
-using jit::View;
+using mmu::SoftTlb;
 namespace ir = jit::ir;
 using ir::Op;
 using ir::Ref;
@@ -164,11 +164,11 @@ class Harness {
     static constexpr uint64_t kPage = 0x40'2000;
 
     explicit Harness(size_t code_size = size_t{8} << 20) : code(code_size), world(code) {
-        view = std::make_unique<View>();
-        other_view = std::make_unique<View>();
-        view->epoch = 5, other_view->epoch = 6;
-        for (uint64_t k = 0; k < jit::kJumpCacheEntries; ++k)
-            view->jump_cache[k] = other_view->jump_cache[k] = jit::JumpCacheEntry::empty(k);
+        tlb = std::make_unique<SoftTlb>();
+        other_view = std::make_unique<SoftTlb>();
+        tlb->epoch = 5, other_view->epoch = 6;
+        for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
+            tlb->jump_cache[k] = other_view->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state_ = std::make_unique<GuestState>();
         reset();
     }
@@ -176,8 +176,8 @@ class Harness {
     void reset() {
         std::memset(static_cast<void*>(state_.get()), 0, sizeof(GuestState));
         GuestState& s = *state_;
-        s.view = view.get();
-        s.user_view = view.get();
+        s.tlb = tlb.get();
+        s.user_tlb = tlb.get();
         s.mxcsr = 0x1f80;
         s.exclusive_addr = jit::kNoExclusive;
         s.cpu = this;
@@ -198,14 +198,14 @@ class Harness {
 
     void flush_tlb() {
         for (unsigned p = 0; p < Memory::kPages; ++p)
-            view->tlb[jit::tlb_index(Memory::kBase + p * uint64_t{4096})] = jit::TlbEntry{};
+            tlb->entries[mmu::tlb_index(Memory::kBase + p * uint64_t{4096})] = mmu::TlbEntry{};
     }
     void fill_tlb() {
         for (unsigned p = 0; p < Memory::kPages; ++p) fill_page(Memory::kBase + p * uint64_t{4096});
     }
     void fill_page(uint64_t va) {
-        va &= jit::kPageMask;
-        jit::TlbEntry& e = view->tlb[jit::tlb_index(va)];
+        va &= mmu::kPageMask;
+        mmu::TlbEntry& e = tlb->entries[mmu::tlb_index(va)];
         if (!Memory::allowed(va, 1, false)) return;
         e.read_tag = va;
         if (Memory::allowed(va, 1, true)) e.write_tag = va;
@@ -230,7 +230,7 @@ class Harness {
     CodeBuffer code;
     ProcessWorld world;
     Memory memory;
-    std::unique_ptr<View> view, other_view;
+    std::unique_ptr<SoftTlb> tlb, other_view;
     const CompiledBlock* current = nullptr;
     unsigned slow_calls = 0, lookups = 0;
     MemoryAccess last_access;

@@ -343,7 +343,7 @@ class Comparison {
         std::memcpy(model->bytes, h_.memory.bytes, sizeof model->bytes);
         auto expected = std::make_unique<GuestState>();
         copy(*expected, s);
-        expected->page_base = s.pc & jit::kPageMask;
+        expected->page_base = s.pc & mmu::kPageMask;
         Interpreter(*expected, *model).run(block);
         h_.run(compiled);
 

@@ -65,7 +65,7 @@ TEST_F(MemoryTest, WhatMustMissMisses) {
     EXPECT_EQ(slow_calls(store(3), last + 8), 1u) << "read-only page";
     EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Exception);
     // The same entry of the TLB, another page.
-    EXPECT_EQ(slow_calls(load(3), kBase + (jit::kTlbEntries << jit::kPageBits)), 1u);
+    EXPECT_EQ(slow_calls(load(3), kBase + (mmu::kTlbEntries << mmu::kPageBits)), 1u);
     EXPECT_EQ(slow_calls(load(3), ~uint64_t{0} - 3), 1u) << "wraps around";
     EXPECT_EQ(slow_calls(load(0), ~uint64_t{0}), 1u) << "the invalid tag is no address";
     h_.flush_tlb();
@@ -105,9 +105,9 @@ TEST_F(MemoryTest, AccessesByTheStackPointerCheckIt) {
 
 TEST_F(MemoryTest, UnprivilegedAccessesUseTheUsersView) {
     h_.fill_tlb();
-    h_.state().user_view = h_.other_view.get();
+    h_.state().user_tlb = h_.other_view.get();
     EXPECT_EQ(slow_calls(load(3, ir::kMemUnprivileged), kBase + 8), 1u);
-    std::swap(h_.state().view, h_.state().user_view);
+    std::swap(h_.state().tlb, h_.state().user_tlb);
     EXPECT_EQ(slow_calls(load(3, ir::kMemUnprivileged), kBase + 8), 0u);
     EXPECT_EQ(slow_calls(load(3), kBase + 8), 1u);
     EXPECT_EQ(slow_calls(store(3, ir::kMemUnprivileged), kBase + 8), 0u);

@@ -40,7 +40,7 @@ using jit::GuestState;
 constexpr size_t kBufferBytes = size_t{32} << 20;
 constexpr uint32_t kEpoch = 7;
 constexpr uint64_t kSctlrA = 1u << 1;
-constexpr unsigned kArenaPages = DIFF_ARENA_BYTES / jit::kPageSize;
+constexpr unsigned kArenaPages = DIFF_ARENA_BYTES / mmu::kPageSize;
 
 template <typename T>
 T* map_zeroed() {
@@ -95,13 +95,13 @@ class Window {
     Window(const Window&) = delete;
     Window& operator=(const Window&) = delete;
 
-    static constexpr uint64_t kNumber = uint64_t{DIFF_ARENA_VA} >> jit::kWindowSlotBits;
-    static_assert(kNumber < jit::kWindowSlots / 2);
+    static constexpr uint64_t kNumber = uint64_t{DIFF_ARENA_VA} >> mmu::kWindowSlotBits;
+    static_assert(kNumber < mmu::kWindowSlots / 2);
     uint8_t* arena() { return start_ + kMargin + (DIFF_ARENA_VA & (kSlot - 1)); }
     uint64_t sum() { return reinterpret_cast<uint64_t>(arena()) - DIFF_ARENA_VA; }
 
   private:
-    static constexpr uint64_t kSlot = uint64_t{1} << jit::kWindowSlotBits, kMargin = jit::kPageSize;
+    static constexpr uint64_t kSlot = uint64_t{1} << mmu::kWindowSlotBits, kMargin = mmu::kPageSize;
     uint8_t* start_;
 };
 
@@ -111,23 +111,23 @@ class ArclightEngine final : public Engine {
         : buffer_(kBufferBytes),
           world_(buffer_),
           state_(*map_zeroed<GuestState>()),
-          view_(*map_zeroed<jit::View>()),
+          tlb_(*map_zeroed<mmu::SoftTlb>()),
           memory_(host_pages_, DIFF_ARENA_VA, DIFF_ARENA_BYTES),
           cpu_(state_, environment_, memory_, {}) {
         state_.cpu = this;
-        view_.epoch = kEpoch;
-        state_.view = &view_;
-        state_.user_view = &view_;
-        for (uint64_t i = 0; i < jit::kJumpCacheEntries; ++i)
-            view_.jump_cache[i] = jit::JumpCacheEntry::empty(i);
-        for (uint64_t i = 0; i < jit::kWindowSlots; ++i) view_.window[i] = jit::testing::window_poison(i);
-        view_.window[Window::kNumber] = window_.sum();
+        tlb_.epoch = kEpoch;
+        state_.tlb = &tlb_;
+        state_.user_tlb = &tlb_;
+        for (uint64_t i = 0; i < mmu::kJumpCacheEntries; ++i)
+            tlb_.jump_cache[i] = mmu::JumpCacheEntry::empty(i);
+        for (uint64_t i = 0; i < mmu::kWindowSlots; ++i) tlb_.window[i] = jit::testing::window_poison(i);
+        tlb_.window[Window::kNumber] = window_.sum();
         fill_runtime_table();
     }
 
     ~ArclightEngine() override {
         munmap(&state_, sizeof state_);
-        munmap(&view_, sizeof view_);
+        munmap(&tlb_, sizeof tlb_);
     }
     const char* name() const override { return "arclight"; }
 
@@ -198,15 +198,15 @@ class ArclightEngine final : public Engine {
     }
 
     uint8_t* host_page(unsigned page) {
-        if (variant_.windows) return window_.arena() + page * jit::kPageSize;
-        return host_pages_ + 2 * (kArenaPages - 1 - page) * jit::kPageSize;
+        if (variant_.windows) return window_.arena() + page * mmu::kPageSize;
+        return host_pages_ + 2 * (kArenaPages - 1 - page) * mmu::kPageSize;
     }
 
     void load_memory(const Batch& batch) {
         for (unsigned p = 0; p < kArenaPages; ++p) {
-            std::memcpy(host_page(p), batch.arena + p * jit::kPageSize, jit::kPageSize);
-            const uint64_t va = DIFF_ARENA_VA + p * jit::kPageSize;
-            jit::TlbEntry& e = view_.tlb[jit::tlb_index(va)];
+            std::memcpy(host_page(p), batch.arena + p * mmu::kPageSize, mmu::kPageSize);
+            const uint64_t va = DIFF_ARENA_VA + p * mmu::kPageSize;
+            mmu::TlbEntry& e = tlb_.entries[mmu::tlb_index(va)];
             e = {};
             if (variant_.no_tlb) continue;
             e.read_tag = e.write_tag = va;
@@ -259,14 +259,14 @@ class ArclightEngine final : public Engine {
         save(out.state);
         std::vector<uint8_t> after(DIFF_ARENA_BYTES);
         for (unsigned p = 0; p < kArenaPages; ++p)
-            std::memcpy(after.data() + p * jit::kPageSize, host_page(p), jit::kPageSize);
+            std::memcpy(after.data() + p * mmu::kPageSize, host_page(p), mmu::kPageSize);
         out.memory = changed_granules(batch.arena, after.data());
     }
 
     void clear_jump_cache() {
         for (const Block& b : blocks_) {
-            const uint64_t line = jit::jump_cache_index(b.pc);
-            view_.jump_cache[line] = jit::JumpCacheEntry::empty(line);
+            const uint64_t line = mmu::jump_cache_index(b.pc);
+            tlb_.jump_cache[line] = mmu::JumpCacheEntry::empty(line);
         }
     }
 
@@ -280,11 +280,11 @@ class ArclightEngine final : public Engine {
         for (const Block& b : blocks_)
             if (b.pc == pc && b.mode == state_.mode) return &b;
         const uint64_t end =
-            std::min((pc & jit::kPageMask) + jit::kPageSize, case_->slot_va() + case_->slot_bytes);
+            std::min((pc & mmu::kPageMask) + mmu::kPageSize, case_->slot_va() + case_->slot_bytes);
         std::vector<uint32_t> words;
         for (uint64_t at = pc; at < end; at += 4) words.push_back(case_->word_at(at));
         ir::Block block;
-        const auto offset = static_cast<uint32_t>(pc & ~jit::kPageMask);
+        const auto offset = static_cast<uint32_t>(pc & ~mmu::kPageMask);
         unsigned limit = variant_.max_insns;
         for (;;) {
             a64::translate_block(block, words, offset, state_.mode, limit);
@@ -327,7 +327,7 @@ class ArclightEngine final : public Engine {
         region.distrusted = variant_.distrusted;
         if (variant_.foreseen != Variant::Foreseen::Nothing) region.narrow = ~uint32_t{0};
         const auto add = [&](const Block& b) {
-            region.blocks.push_back({static_cast<int64_t>(b.pc - (entry.pc & jit::kPageMask)), b.ir});
+            region.blocks.push_back({static_cast<int64_t>(b.pc - (entry.pc & mmu::kPageMask)), b.ir});
             region.indirect_targets.push_back(region.blocks.back().offset);
             region.return_sites.push_back(region.blocks.back().offset);
             if (variant_.foreseen == Variant::Foreseen::Nothing) return;
@@ -383,7 +383,7 @@ class ArclightEngine final : public Engine {
         if (!e.case_->in_slot(pc) || pc % 4 != 0) return nullptr;
         const Block* target = e.block_at(pc);
         if (!target) return nullptr;
-        s.view->jump_cache[jit::jump_cache_index(pc)] = {pc, target->code.entry};
+        s.tlb->jump_cache[mmu::jump_cache_index(pc)] = {pc, target->code.entry};
         return target->code.entry;
     }
 
@@ -403,7 +403,7 @@ class ArclightEngine final : public Engine {
         if (va - DIFF_ARENA_VA > DIFF_ARENA_BYTES - bytes || va < DIFF_ARENA_VA) return false;
         for (unsigned i = 0; i < bytes; ++i) {
             const uint64_t at = va + i - DIFF_ARENA_VA;
-            uint8_t& host = host_page(static_cast<unsigned>(at / jit::kPageSize))[at % jit::kPageSize];
+            uint8_t& host = host_page(static_cast<unsigned>(at / mmu::kPageSize))[at % mmu::kPageSize];
             if (write)
                 host = p[i];
             else
@@ -510,11 +510,11 @@ class ArclightEngine final : public Engine {
         for (const auto& [id, fn] : helpers) set(backend::kFirstHelper + static_cast<unsigned>(id), fn);
     }
 
-    alignas(4096) uint8_t host_pages_[2 * kArenaPages * jit::kPageSize] = {};
+    alignas(4096) uint8_t host_pages_[2 * kArenaPages * mmu::kPageSize] = {};
     backend::CodeBuffer buffer_;
     backend::ProcessWorld world_;
     GuestState& state_;
-    jit::View& view_;
+    mmu::SoftTlb& tlb_;
     a64::QuietEnvironment environment_;
     mmu::GuestMemory memory_;
     a64::Cpu cpu_;

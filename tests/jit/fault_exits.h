@@ -16,8 +16,8 @@ namespace arclight::jit::testing {
 /// What makes sums of this slot's addresses non-canonical, as mmu/windows.cpp has it.
 constexpr uint64_t window_poison(uint64_t slot) {
     constexpr uint64_t kUpper = ~((uint64_t{1} << 49) - 1);
-    const uint64_t base = slot << kWindowSlotBits;
-    return (uint64_t{1} << 47) - (slot >= kWindowSlots / 2 ? base | kUpper : base);
+    const uint64_t base = slot << mmu::kWindowSlotBits;
+    return (uint64_t{1} << 47) - (slot >= mmu::kWindowSlots / 2 ? base | kUpper : base);
 }
 
 /// One at a time. A fault that is no region's is as without it.

@@ -178,7 +178,7 @@ constexpr uint64_t canonical(uint64_t va) {
 }
 constexpr unsigned slot_of(uint64_t va) { return va >> 39 & 1023; }
 
-/// Some views, and what ought to be in them.
+/// Some soft TLBs, and what ought to be in them.
 class Model {
   public:
     struct Entry {
@@ -186,23 +186,21 @@ class Model {
         bool non_global = false;
         unsigned block_bits = 12;
     };
-    using Key = std::pair<unsigned, uint64_t>;  // view, canonical address of the leaf
+    using Key = std::pair<unsigned, uint64_t>;  // soft TLB, canonical address of the leaf
 
-    Model(unsigned views, unsigned tables, unsigned entries)
-        : host(tables, entries), windows(host), storage_(views) {
-        for (unsigned i = 0; i < views; ++i) {
-            storage_[i] = std::make_unique<jit::View>();
+    Model(unsigned tlbs, unsigned tables, unsigned entries)
+        : host(tables, entries), windows(host), storage_(tlbs) {
+        for (unsigned i = 0; i < tlbs; ++i) {
+            storage_[i] = std::make_unique<mmu::SoftTlb>();
             windows.initialise(i, storage_[i].get());
         }
     }
 
-    uint64_t host_address(unsigned view, uint64_t va) const {
-        return storage_[view]->window[slot_of(va)] + va;
-    }
-    jit::View& view(unsigned n) { return *storage_[n]; }
-    unsigned views() const { return static_cast<unsigned>(storage_.size()); }
+    uint64_t host_address(unsigned tlb, uint64_t va) const { return storage_[tlb]->window[slot_of(va)] + va; }
+    mmu::SoftTlb& tlb(unsigned n) { return *storage_[n]; }
+    unsigned tlbs() const { return static_cast<unsigned>(storage_.size()); }
 
-    /// The slots that a view has, by root entry: whose window is a host address.
+    /// The slots that a soft TLB has, by root entry: whose window is a host address.
     std::map<unsigned, Key> owners() const {
         std::map<unsigned, Key> out;
         for (unsigned v = 0; v < storage_.size(); ++v)
@@ -235,8 +233,9 @@ class Model {
         }
         for (const auto& [key, leaf] : found)
             if (const auto m = entries.find(key); m == entries.end() || !(m->second.leaf == leaf))
-                ADD_FAILURE() << what << ": view " << key.first << " has " << std::hex << key.second << " -> "
-                              << leaf.physical << (leaf.writable ? " w" : " r") << std::dec << leaf.bits
+                ADD_FAILURE() << what << ": soft TLB " << key.first << " has " << std::hex << key.second
+                              << " -> " << leaf.physical << (leaf.writable ? " w" : " r") << std::dec
+                              << leaf.bits
                               << (m == entries.end() ? ", which is not to be there"
                                                      : ", which ought to be another");
         for (auto m = entries.begin(); m != entries.end();) {
@@ -245,7 +244,7 @@ class Model {
                 continue;
             }
             if (!lost(m->first, m->second))
-                ADD_FAILURE() << what << ": view " << m->first.first << " has lost " << std::hex
+                ADD_FAILURE() << what << ": soft TLB " << m->first.first << " has lost " << std::hex
                               << m->first.second;
             m = entries.erase(m);
         }
@@ -284,7 +283,7 @@ class Model {
             },
             split ? "fill that splits" : "fill");
         if (evicted)
-            for (unsigned u = 0; u < views(); ++u)
+            for (unsigned u = 0; u < tlbs(); ++u)
                 if (is_empty(u)) forget(u);
         if (done && page.non_global) non_global.insert(v);
         if (page.page_bits == 30) blocks.insert({v, 30, va >> 30});
@@ -300,7 +299,7 @@ class Model {
                    (key.second ^ va) >> std::max(e.block_bits, e.leaf.bits) == 0;
         };
         // A table that ever held parts of a block goes whole, and if non-global pages are about, all of the
-        // view.
+        // soft TLB.
         const unsigned block = blocks.contains({v, 30, va >> 30})   ? 30
                                : blocks.contains({v, 21, va >> 21}) ? 21
                                                                     : 0;
@@ -346,7 +345,7 @@ class Model {
     /// Whatever a guest may put into a register, for all slots: its sum is no address, or its own place.
     void check_isolation(std::mt19937_64& random) {
         const auto own = owners();
-        for (unsigned v = 0; v < views(); ++v)
+        for (unsigned v = 0; v < tlbs(); ++v)
             for (uint64_t guest = 0; guest < 1024; ++guest) {
                 const uint64_t inside = (random() & 3) != 0 ? random() % kSlot : kSlot - 1 - random() % 64;
                 const uint64_t a = wild_top(random, guest) | guest << 39 | inside;
@@ -394,10 +393,10 @@ class Model {
         std::erase_if(blocks, [&](const auto& b) { return std::get<0>(b) == v; });
     }
 
-    std::vector<std::unique_ptr<jit::View>> storage_;
-    std::set<unsigned> non_global;  // views with such pages
+    std::vector<std::unique_ptr<mmu::SoftTlb>> storage_;
+    std::set<unsigned> non_global;  // soft TLBs with such pages
     std::set<std::tuple<unsigned, unsigned, uint64_t>>
-        blocks;  // view, bits, number: seen since the view was empty
+        blocks;  // soft TLB, bits, number: seen since the soft TLB was empty
 };
 
 uint64_t pick(std::mt19937_64& random, std::initializer_list<uint64_t> from) {
@@ -439,23 +438,23 @@ TEST_P(WindowsProperty, TheTablesHoldWhatWasFilled) {
     unsigned refused = 0, filled = 0;
     for (unsigned step = 0; step < 3000 && !HasFailure(); ++step) {
         SCOPED_TRACE(::testing::Message() << "step " << step);
-        const auto view = static_cast<unsigned>(random() % m.views());
+        const auto tlb = static_cast<unsigned>(random() % m.tlbs());
         const uint64_t va = random_va(random);
         const auto choice = random() % 100;
         if (choice < 60) {
-            const bool done = m.fill(view, random_page(random, va));
+            const bool done = m.fill(tlb, random_page(random, va));
             ++(done ? filled : refused);
             // Even with the least room there is some for one page.
             EXPECT_EQ(done, !is_end_page(va)) << std::hex << va;
         } else if (choice < 80) {
             const auto what = random() % 4;
-            m.drop_address(view, va, what != 0, what != 1);
+            m.drop_address(tlb, va, what != 0, what != 1);
         } else if (choice < 83) {
-            m.drop_non_global(view);
+            m.drop_non_global(tlb);
         } else if (choice < 84) {
-            m.drop_all(view);
+            m.drop_all(tlb);
         } else if (choice < 92) {
-            m.use(view, va);
+            m.use(tlb, va);
         } else {
             m.finish();
         }
@@ -478,17 +477,17 @@ TEST(Windows, NothingGrows) {
     Model m(6, 200, 12);
     size_t most = 0;
     for (unsigned step = 0; step < 100'000; ++step) {
-        const auto view = static_cast<unsigned>(random() % m.views());
+        const auto tlb = static_cast<unsigned>(random() % m.tlbs());
         const uint64_t va = random_va(random);
         const auto choice = random() % 100;
         if (choice < 70)
-            (void)m.windows.fill(view, random_page(random, va));
+            (void)m.windows.fill(tlb, random_page(random, va));
         else if (choice < 90)
-            m.windows.drop_address(view, va, true, true);
+            m.windows.drop_address(tlb, va, true, true);
         else if (choice < 92)
-            m.windows.drop_non_global(view);
+            m.windows.drop_non_global(tlb);
         else if (choice == 92)
-            m.windows.drop_all(view);
+            m.windows.drop_all(tlb);
         else
             m.windows.finish();
         if (step % 1000 == 0) {
@@ -498,7 +497,7 @@ TEST(Windows, NothingGrows) {
         most = std::max(most, m.host.taken.size());
     }
     EXPECT_LE(most, 200u);
-    for (unsigned v = 0; v < m.views(); ++v) m.windows.drop_all(v);
+    for (unsigned v = 0; v < m.tlbs(); ++v) m.windows.drop_all(v);
     m.windows.finish();
     EXPECT_TRUE(m.host.taken.empty());
     EXPECT_TRUE(m.owners().empty());
@@ -540,8 +539,8 @@ TEST(Windows, TheViewFilledLongestAgoMakesRoom) {
 
 TEST(Windows, WriteProtectionTakesOneMappingBack) {
     Model m(2, 20, 4);
-    const auto writable = [&](unsigned view, uint64_t va) {
-        return m.windows.is_writable(view, va, page_at(va).host);
+    const auto writable = [&](unsigned tlb, uint64_t va) {
+        return m.windows.is_writable(tlb, va, page_at(va).host);
     };
     ASSERT_TRUE(m.fill(0, page_at(0x5000)));
     ASSERT_TRUE(m.fill(0, page_at(0x6000)));
@@ -552,7 +551,7 @@ TEST(Windows, WriteProtectionTakesOneMappingBack) {
     m.windows.write_protect(0, 0x9000);
     m.windows.write_protect(1, uint64_t{1} << 40);
     EXPECT_FALSE(writable(0, 0x5000));
-    EXPECT_TRUE(m.host.walk(0x5000 + m.view(0).window[0])) << "it can be read";
+    EXPECT_TRUE(m.host.walk(0x5000 + m.tlb(0).window[0])) << "it can be read";
     EXPECT_TRUE(writable(0, 0x6000));
     EXPECT_TRUE(writable(1, 0x5000));
     const uint64_t before = m.windows.stats().invalidations;

@@ -14,7 +14,7 @@ class Environment {
 
     // ---- Translation. A virtual CPU's soft TLBs are outside: these say what became of the registers behind
     // them.
-    /// The EL, PSTATE.PAN or the ASID may have changed: select GuestState::view again. Nothing is to be
+    /// The EL, PSTATE.PAN or the ASID may have changed: select GuestState::tlb again. Nothing is to be
     /// flushed.
     virtual void context_changed() = 0;
     /// SCTLR, TCR or MAIR changed so that cached translations no longer hold: flush them, then as

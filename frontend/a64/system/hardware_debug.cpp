@@ -11,7 +11,7 @@ namespace {
 using Registers = SystemRegisters;
 constexpr uint64_t kMde = 1u << 15, kKde = 1u << 13;  // MDSCR_EL1
 constexpr uint64_t kEnable = 1;                       // DBGBCR, DBGWCR
-constexpr uint64_t kPage = jit::kPageSize - 1;
+constexpr uint64_t kPage = mmu::kPageSize - 1;
 /// Above are sign bits, and in an address a tag.
 constexpr uint64_t kAddressBits = (uint64_t{1} << 49) - 1;
 

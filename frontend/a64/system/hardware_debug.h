@@ -26,7 +26,7 @@ bool breakpoint_in_page(const Cpu& cpu, uint64_t pc);
 bool breakpoint_matches(const Cpu& cpu, uint64_t pc);
 
 /// Whatever the EL: the page, of 2^page_bits bytes, has a byte with an enabled watchpoint.
-bool watches_page(const Cpu& cpu, uint64_t va, unsigned page_bits = jit::kPageBits);
+bool watches_page(const Cpu& cpu, uint64_t va, unsigned page_bits = mmu::kPageBits);
 
 struct WatchedAccess {
     uint64_t va;

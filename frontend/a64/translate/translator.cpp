@@ -10,7 +10,7 @@ namespace arclight::frontend::a64 {
 
 void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset, uint32_t mode,
                      unsigned max_insns) {
-    assert(!code.empty() && offset % 4 == 0 && offset + code.size_bytes() <= jit::kPageSize);
+    assert(!code.empty() && offset % 4 == 0 && offset + code.size_bytes() <= mmu::kPageSize);
     block.clear();
     block.mode = mode;
     ir::Builder builder(block);

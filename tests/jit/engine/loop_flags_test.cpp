@@ -152,7 +152,7 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
 TEST_P(LoopFlagsTest, AreOfTheLastTurnWhereThePageIsNotKnown) {
     make(8);
     GuestState& s = h_.state();
-    h_.view->tlb[tlb_index(Memory::kBase + 2 * kPageSize)] = TlbEntry{};
+    h_.tlb->entries[mmu::tlb_index(Memory::kBase + 2 * kPageSize)] = mmu::TlbEntry{};
     // The first page lasts for so many turns that it is looked at again in between.
     for (const uint64_t words : {5u, 100u, 512u, 513u, 700u, 1024u}) {
         for (unsigned k = 0; k < 8; ++k) {

@@ -24,7 +24,7 @@ class RegionGuessTest : public ::testing::Test {
         for (size_t k = 0; k < sizeof h_.memory.bytes; ++k)
             h_.memory.bytes[k] = static_cast<uint8_t>(k * 5 + (k >> 7));
         // The second page does not follow the first one on the host.
-        h_.view->tlb[tlb_index(kSecond)].addend += 4096;
+        h_.tlb->entries[mmu::tlb_index(kSecond)].addend += 4096;
         h_.state().v[2] = {.d = {0x1111'1111'1111'1111, 0x2222'2222'2222'2222}};
         h_.state().v[3] = {.d = {0x3333'3333'3333'3333, 0x4444'4444'4444'4444}};
         h_.state().x[5] = 0x5555'5555'5555'5555;
@@ -64,7 +64,7 @@ class RegionGuessTest : public ::testing::Test {
     }
     /// Of guest memory, across pages too.
     uint8_t byte(uint64_t address) {
-        const uint64_t moved = tlb_index(address) == tlb_index(kSecond) ? 4096 : 0;
+        const uint64_t moved = mmu::tlb_index(address) == mmu::tlb_index(kSecond) ? 4096 : 0;
         return *h_.memory.at(address + moved);
     }
     uint64_t word(uint64_t address) {
@@ -89,7 +89,7 @@ TEST_F(RegionGuessTest, AStructureAcrossTwoPagesIsAWrongGuess) {
     EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
     EXPECT_EQ(run(stub, kSecond - 8), 4u);
     EXPECT_EQ(h_.state().wrong_guesses.count, 1u);
-    h_.view->tlb[tlb_index(kFirst)].read_tag = TlbEntry::kInvalidTag;
+    h_.tlb->entries[mmu::tlb_index(kFirst)].read_tag = mmu::TlbEntry::kInvalidTag;
     EXPECT_EQ(run(stub, kFirst), 4u);
     EXPECT_EQ(h_.state().wrong_guesses.count, 0u) << "a page that the soft TLB does not have is no guess";
 }

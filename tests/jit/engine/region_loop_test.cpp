@@ -170,8 +170,8 @@ TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
             h_.reset();
             h_.fill_tlb();
             // Each page lies elsewhere on the host: the first and the third one change places.
-            h_.view->tlb[tlb_index(Memory::kBase)].addend += 8192;
-            h_.view->tlb[tlb_index(Memory::kBase + 8192)].addend -= 8192;
+            h_.tlb->entries[mmu::tlb_index(Memory::kBase)].addend += 8192;
+            h_.tlb->entries[mmu::tlb_index(Memory::kBase + 8192)].addend -= 8192;
             const auto host = [](size_t guest) {
                 return guest < 4096 ? guest + 8192 : guest < 8192 || guest >= 12288 ? guest : guest - 8192;
             };

@@ -20,7 +20,7 @@ class RegionMemoryTest : public ::testing::Test {
         for (size_t k = 0; k < sizeof h_.memory.bytes; ++k)
             h_.memory.bytes[k] = static_cast<uint8_t>(k * 5 + (k >> 7));
         // The second page does not follow the first one on the host.
-        h_.view->tlb[tlb_index(kSecond)].addend += 4096;
+        h_.tlb->entries[mmu::tlb_index(kSecond)].addend += 4096;
     }
 
     /// Two blocks of an instruction each, the second one at offset 4; the region goes on to offset 8.

@@ -36,9 +36,9 @@ class SideExitTest : public ::testing::TestWithParam<Kind> {
   protected:
     SideExitTest() {
         h_.fill_tlb();
-        for (uint64_t slot = 0; slot < kWindowSlots; ++slot)
-            h_.view->window[slot] = testing::window_poison(slot);
-        h_.view->window[kMapped >> kWindowSlotBits] =
+        for (uint64_t slot = 0; slot < mmu::kWindowSlots; ++slot)
+            h_.tlb->window[slot] = testing::window_poison(slot);
+        h_.tlb->window[kMapped >> mmu::kWindowSlotBits] =
             reinterpret_cast<uint64_t>(h_.memory.bytes) - Memory::kBase;
     }
 

@@ -16,7 +16,7 @@ using ir::Op;
 using ir::Ref;
 using ir::Type;
 
-constexpr uint64_t kSlotBytes = uint64_t{1} << kWindowSlotBits;
+constexpr uint64_t kSlotBytes = uint64_t{1} << mmu::kWindowSlotBits;
 constexpr uint64_t kSlot = 0x155, kOtherSlot = 0x1ff, kPages = 4;
 /// Guest addresses: some pages in the middle of a slot. The last one of them may not be written.
 constexpr uint64_t kBase = kSlot * kSlotBytes + 0x1'2345'6000, kEnd = kBase + kPages * kPageSize;
@@ -28,9 +28,9 @@ class WindowRegionTest : public ::testing::Test {
             mmap(nullptr, 2 * kSlotBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
         start_ = static_cast<uint8_t*>(p);
-        for (uint64_t slot = 0; slot < kWindowSlots; ++slot)
-            h_.view->window[slot] = testing::window_poison(slot);
-        h_.view->window[kSlot] = reinterpret_cast<uint64_t>(start_) - kSlot * kSlotBytes;
+        for (uint64_t slot = 0; slot < mmu::kWindowSlots; ++slot)
+            h_.tlb->window[slot] = testing::window_poison(slot);
+        h_.tlb->window[kSlot] = reinterpret_cast<uint64_t>(start_) - kSlot * kSlotBytes;
         allow(kBase, kPages * kPageSize, PROT_READ | PROT_WRITE);
         for (uint64_t k = 0; k < kPages * kPageSize; ++k)
             host(kBase)[k] = static_cast<uint8_t>(k * 5 + (k >> 7));

@@ -1,4 +1,4 @@
-#include "mmu/views.h"
+#include "mmu/soft_tlb_set.h"
 
 #include <fmt/core.h>
 #include <sys/mman.h>
@@ -9,10 +9,6 @@
 
 namespace arclight::mmu {
 namespace {
-
-using jit::JumpCacheEntry;
-using jit::TlbEntry;
-using jit::View;
 
 constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;  // what is left of an address without its tag
 
@@ -65,15 +61,15 @@ uint32_t next_epoch() {
 // Views lie in one region of the host's 2 MiB pages, if it has them: the soft TLB is itself looked up through
 // the host's TLB.
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kRegionBytes = (sizeof(View) * (2 + kMostRoots) + kHugePage - 1) / kHugePage * kHugePage;
+constexpr size_t kRegionBytes = (sizeof(SoftTlb) * (2 + kMostRoots) + kHugePage - 1) / kHugePage * kHugePage;
 constexpr size_t kMappingBytes = kRegionBytes + kHugePage;
 
 }  // namespace
 
-ViewSet::ViewSet(HostTables* host_tables, const ShadowOptions& options, const GuestMemory* memory)
+SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, const GuestMemory* memory)
     : options_(options), slots_used_(2 + options.el0_views()) {
     if (options.policy == ShadowPolicy::tsp && memory != nullptr)
-        writers_.emplace(memory->base(), WriterMap(memory->size() >> jit::kPageBits),
+        writers_.emplace(memory->base(), WriterMap(memory->size() >> kPageBits),
                          WriterMap((memory->size() >> kBlock2M) + 1));
     if (host_tables != nullptr) windows_ = std::make_unique<WindowSet>(*host_tables);
     mapping_ = mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE,
@@ -84,33 +80,33 @@ ViewSet::ViewSet(HostTables* host_tables, const ShadowOptions& options, const Gu
         std::exit(1);
     }
     const auto start = (reinterpret_cast<uintptr_t>(mapping_) + kHugePage - 1) & ~(kHugePage - 1);
-    views_ = reinterpret_cast<View*>(start);             // zero bytes are a valid View, but see initialise()
-    (void)madvise(views_, kRegionBytes, MADV_HUGEPAGE);  // advice only
+    tlbs_ = reinterpret_cast<SoftTlb*>(start);  // zero bytes are a valid SoftTlb, but see initialise()
+    (void)madvise(tlbs_, kRegionBytes, MADV_HUGEPAGE);  // advice only
     for (unsigned i = 0; i < kSlots; ++i) {
-        slots_[i].view = views_ + i;
+        slots_[i].tlb = tlbs_ + i;
         slots_[i].number = i;
     }
     initialise(slots_[0]);
     initialise(slots_[1]);
 }
 
-ViewSet::~ViewSet() { munmap(mapping_, kMappingBytes); }
+SoftTlbSet::~SoftTlbSet() { munmap(mapping_, kMappingBytes); }
 
 // An entry of all zeros can match only an address in page 0, which has entry 0, and a misaligned access that
 // begins in the last page, whose end emitted code compares with the last page's entry. So the zero pages that
 // mmap gives are an empty TLB but for these entries, and are not touched before they are used.
-void ViewSet::initialise(Slot& slot) {
-    for (TlbEntry* entry : {&slot.view->tlb[0], &slot.view->tlb[jit::kTlbEntries - 1]})
+void SoftTlbSet::initialise(Slot& slot) {
+    for (TlbEntry* entry : {&slot.tlb->entries[0], &slot.tlb->entries[kTlbEntries - 1]})
         entry->read_tag = entry->write_tag = TlbEntry::kInvalidTag;
-    slot.view->jump_cache[0] = JumpCacheEntry::empty(0);
+    slot.tlb->jump_cache[0] = JumpCacheEntry::empty(0);
     renew_epoch(slot);
     slot.initialised = true;
-    if (windows_ != nullptr) windows_->initialise(slot.number, slot.view);
+    if (windows_ != nullptr) windows_->initialise(slot.number, slot.tlb);
 }
 
-ViewSet::Slot& ViewSet::slot_of(View* view) { return slots_[static_cast<size_t>(view - views_)]; }
+SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<size_t>(tlb - tlbs_)]; }
 
-uint64_t ViewSet::key_of(const Root& root) const {
+uint64_t SoftTlbSet::key_of(const Root& root) const {
     switch (options_.policy) {
         case ShadowPolicy::ssp: break;
         case ShadowPolicy::ssp_nocache: return uint64_t{root.asid} << 48 | root.table0;
@@ -119,23 +115,23 @@ uint64_t ViewSet::key_of(const Root& root) const {
     return root.asid;
 }
 
-View* ViewSet::select(unsigned el, bool pan, const Root& root) {
+SoftTlb* SoftTlbSet::select(unsigned el, bool pan, const Root& root) {
     const uint64_t key = key_of(root);
     if (writers_ && root.table1 != table1_) {
         table1_ = root.table1;
         flush_all();
     }
-    if (el == 0) return el0_slot(key, root.asid).view;
+    if (el == 0) return el0_slot(key, root.asid).tlb;
     Slot& slot = slots_[pan ? 1 : 0];
     if (keys_[slot.number] != key) {
         drop_non_global(slot);
         keys_[slot.number] = key;
     }
     asids_[slot.number] = root.asid;
-    return slot.view;
+    return slot.tlb;
 }
 
-ViewSet::Slot& ViewSet::el0_slot(uint64_t key, uint16_t asid) {
+SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, uint16_t asid) {
     if (keys_[last_el0_] == key && slots_[last_el0_].initialised) return slots_[last_el0_];
     Slot* oldest = &slots_[2];
     Slot* found = nullptr;
@@ -152,7 +148,7 @@ ViewSet::Slot& ViewSet::el0_slot(uint64_t key, uint16_t asid) {
         flush(*found);
         if (!found->initialised) initialise(*found);
         keys_[found->number] = key;
-        fresh_views_ |= 1u << found->number;
+        fresh_tlbs_ |= 1u << found->number;
     }
     asids_[found->number] = asid;
     found->last_used = ++clock_;
@@ -160,51 +156,51 @@ ViewSet::Slot& ViewSet::el0_slot(uint64_t key, uint16_t asid) {
     return *found;
 }
 
-void ViewSet::count_switch(const View* view) {
-    const uint32_t bit = 1u << static_cast<unsigned>(view - views_);
-    ++((fresh_views_ & bit) != 0 ? stats_.root_misses : stats_.root_hits);
-    fresh_views_ &= ~bit;
-    running_ = view;
+void SoftTlbSet::count_switch(const SoftTlb* tlb) {
+    const uint32_t bit = 1u << static_cast<unsigned>(tlb - tlbs_);
+    ++((fresh_tlbs_ & bit) != 0 ? stats_.root_misses : stats_.root_hits);
+    fresh_tlbs_ &= ~bit;
+    running_ = tlb;
     ++switches_;
 }
 
-void ViewSet::mark(Slot& slot, bool non_global) {
+void SoftTlbSet::mark(Slot& slot, bool non_global) {
     filled_ |= 1u << slot.number;
     if (!non_global) filled_global_ |= 1u << slot.number;
 }
 
-uint32_t ViewSet::slots_of_key(uint64_t key) const {
+uint32_t SoftTlbSet::slots_of_key(uint64_t key) const {
     uint32_t mask = 0;
     for (unsigned i = 0; i < kSlots; ++i) mask |= static_cast<uint32_t>(keys_[i] == key) << i;
     return mask;
 }
 
-uint32_t ViewSet::slots_of_asid(uint16_t asid) const {
+uint32_t SoftTlbSet::slots_of_asid(uint16_t asid) const {
     uint32_t mask = 0;
     for (unsigned i = 0; i < kSlots; ++i) mask |= static_cast<uint32_t>(asids_[i] == asid) << i;
     return mask;
 }
 
-bool ViewSet::fill(View* view, const Mapping& mapping) {
+bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
     Mapping m = mapping;
     if (m.host == nullptr || !m.may_cache || !(m.readable || m.writable)) return false;
-    Slot& slot = slot_of(view);
+    Slot& slot = slot_of(tlb);
     if (writers_) {
         m.non_global = is_lower_half(m.va);
         if (m.writable) note_writer(slot.number, m);
     }
-    const auto index = static_cast<unsigned>(jit::tlb_index(m.va));
-    const uint64_t page = m.va & jit::kPageMask;
+    const auto index = static_cast<unsigned>(tlb_index(m.va));
+    const uint64_t page = m.va & kPageMask;
 
-    if (test(slot.valid, index) && page_of(view->tlb[index]) != page) push_out(slot, index);
+    if (test(slot.valid, index) && page_of(tlb->entries[index]) != page) push_out(slot, index);
     if (slot.has_victims && slot.victims->at(page).page() == page) slot.victims->at(page).clear();
     put(slot, index,
         {.tlb = {.read_tag = m.readable ? page : TlbEntry::kInvalidTag,
                  .write_tag = m.writable ? page : TlbEntry::kInvalidTag,
                  .addend = reinterpret_cast<uint64_t>(m.host) - m.va,
-                 .pa = m.pa & jit::kPageMask},
+                 .pa = m.pa & kPageMask},
          .non_global = m.non_global,
-         .block = m.page_bits != jit::kPageBits});
+         .block = m.page_bits != kPageBits});
     enter_window(slot, m);
 
     mark(slot, m.non_global);
@@ -216,7 +212,7 @@ bool ViewSet::fill(View* view, const Mapping& mapping) {
     }
     set(slot.recent, index);
     (m.non_global ? slot.has_non_global : slot.has_global) = true;
-    if (m.page_bits == jit::kPageBits) return true;
+    if (m.page_bits == kPageBits) return true;
     if (m.page_bits == kBlock1G) {
         slot.blocks_1g |= giant_bit(m.va);
     } else {
@@ -230,16 +226,16 @@ bool ViewSet::fill(View* view, const Mapping& mapping) {
 // --------------------------------------------------------------------------------------------------
 
 /// Code that uses windows does not look here; and traditional shadow paging knows where its writers are.
-void ViewSet::push_out(Slot& slot, unsigned index) {
+void SoftTlbSet::push_out(Slot& slot, unsigned index) {
     if (windows_ != nullptr || writers_) return;
     if (slot.victims == nullptr) slot.victims = std::make_unique<Victims>();
-    const TlbEntry& entry = slot.view->tlb[index];
+    const TlbEntry& entry = slot.tlb->entries[index];
     slot.victims->at(page_of(entry)) = {entry, test(slot.non_global, index), test(slot.block, index)};
     slot.has_victims = true;
 }
 
-void ViewSet::put(Slot& slot, unsigned index, const Victims::Entry& entry) {
-    slot.view->tlb[index] = entry.tlb;
+void SoftTlbSet::put(Slot& slot, unsigned index, const Victims::Entry& entry) {
+    slot.tlb->entries[index] = entry.tlb;
     set(slot.valid, index);
     if (entry.non_global) {
         set(slot.non_global, index);
@@ -253,28 +249,28 @@ void ViewSet::put(Slot& slot, unsigned index, const Victims::Entry& entry) {
         clear(slot.block, index);
 }
 
-uint8_t* ViewSet::recall(View* view, uint64_t va, bool write) {
-    Slot& slot = slot_of(view);
+uint8_t* SoftTlbSet::recall(SoftTlb* tlb, uint64_t va, bool write) {
+    Slot& slot = slot_of(tlb);
     if (!slot.has_victims) return nullptr;
     Victims::Entry& place = slot.victims->at(va);
     if (!place.serves(va, write)) return nullptr;
     const Victims::Entry entry = place;
     place.clear();
-    const auto index = static_cast<unsigned>(jit::tlb_index(va));
+    const auto index = static_cast<unsigned>(tlb_index(va));
     if (test(slot.valid, index)) push_out(slot, index);
     put(slot, index, entry);
     return reinterpret_cast<uint8_t*>(entry.tlb.addend + va);
 }
 
-void ViewSet::drop_victims(Slot& slot) {
+void SoftTlbSet::drop_victims(Slot& slot) {
     if (!slot.has_victims) return;
     slot.victims->clear();
     slot.has_victims = false;
 }
 
-void ViewSet::fill_window(View* view, const Mapping& mapping) {
+void SoftTlbSet::fill_window(SoftTlb* tlb, const Mapping& mapping) {
     Mapping m = mapping;
-    Slot& slot = slot_of(view);
+    Slot& slot = slot_of(tlb);
     if (writers_) {
         m.non_global = is_lower_half(m.va);
         if (m.writable && m.host != nullptr) note_writer(slot.number, m);
@@ -282,11 +278,11 @@ void ViewSet::fill_window(View* view, const Mapping& mapping) {
     enter_window(slot, m);
 }
 
-bool ViewSet::add_to_window(View* view, const Mapping& mapping) {
-    return !writers_ && enter_window(slot_of(view), mapping, true);
+bool SoftTlbSet::add_to_window(SoftTlb* tlb, const Mapping& mapping) {
+    return !writers_ && enter_window(slot_of(tlb), mapping, true);
 }
 
-bool ViewSet::enter_window(Slot& slot, const Mapping& m, bool only_add) {
+bool SoftTlbSet::enter_window(Slot& slot, const Mapping& m, bool only_add) {
     if (windows_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return false;
     const WindowSet::Page page{.va = m.va,
                                .host = m.host,
@@ -302,8 +298,8 @@ bool ViewSet::enter_window(Slot& slot, const Mapping& m, bool only_add) {
     return entered;
 }
 
-void ViewSet::note_code_page(View* view, uint64_t va, uint8_t page_bits, bool non_global) {
-    Slot& slot = slot_of(view);
+void SoftTlbSet::note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bool non_global) {
+    Slot& slot = slot_of(tlb);
     if (writers_) non_global = is_lower_half(va);
     mark(slot, non_global);
     (non_global ? slot.has_non_global_code : slot.has_global_code) = true;
@@ -312,61 +308,61 @@ void ViewSet::note_code_page(View* view, uint64_t va, uint8_t page_bits, bool no
     slot.code.insert(PageSet::key(va, page_bits), non_global);
 }
 
-void ViewSet::fill_jump(View* view, uint64_t pc, const void* code) {
-    Slot& slot = slot_of(view);
-    const auto index = static_cast<unsigned>(jit::jump_cache_index(pc));
-    view->jump_cache[index] = {pc, code};
+void SoftTlbSet::fill_jump(SoftTlb* tlb, uint64_t pc, const void* code) {
+    Slot& slot = slot_of(tlb);
+    const auto index = static_cast<unsigned>(jump_cache_index(pc));
+    tlb->jump_cache[index] = {pc, code};
     slot.has_jumps = true;
     set(slot.jumps, index);
 }
 
-void ViewSet::clear_jump_caches() {
+void SoftTlbSet::clear_jump_caches() {
     for (Slot& slot : slots_) clear_jumps(slot);
 }
 
-void ViewSet::renew_epochs() {
+void SoftTlbSet::renew_epochs() {
     for (Slot& slot : slots_)
         if (slot.has_code()) renew_epoch(slot);
 }
 
-void ViewSet::renew_epoch(Slot& slot) { slot.view->epoch = next_epoch(); }
+void SoftTlbSet::renew_epoch(Slot& slot) { slot.tlb->epoch = next_epoch(); }
 
-void ViewSet::change_mode(Slot& slot, uint32_t mode) {
+void SoftTlbSet::change_mode(Slot& slot, uint32_t mode) {
     clear_jumps(slot);
     renew_epoch(slot);
     slot.mode = mode;
 }
 
-void ViewSet::clear_jumps(Slot& slot) {
+void SoftTlbSet::clear_jumps(Slot& slot) {
     if (!slot.has_jumps) return;
     for_each(slot.jumps, 0, kJumpWords,
-             [&](unsigned i) { slot.view->jump_cache[i] = JumpCacheEntry::empty(i); });
+             [&](unsigned i) { slot.tlb->jump_cache[i] = JumpCacheEntry::empty(i); });
     slot.jumps.fill(0);
     slot.has_jumps = false;
 }
 
 /// Code at these addresses may be elsewhere now: no jump finds it without a look-up.
-void ViewSet::drop_code(Slot& slot, uint64_t va, unsigned range_bits) {
+void SoftTlbSet::drop_code(Slot& slot, uint64_t va, unsigned range_bits) {
     renew_epoch(slot);
     if (!slot.has_jumps) return;
     for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) {
-        JumpCacheEntry& line = slot.view->jump_cache[i];
+        JumpCacheEntry& line = slot.tlb->jump_cache[i];
         if (!same_range(line.pc, va, range_bits)) return;
         line = JumpCacheEntry::empty(i);
         clear(slot.jumps, i);
     });
 }
 
-void ViewSet::drop_entry(Slot& slot, unsigned index) {
+void SoftTlbSet::drop_entry(Slot& slot, unsigned index) {
     ++stats_.dropped;
     stats_.wasted_fills += slot.recent_since == switches_ && test(slot.recent, index);
-    TlbEntry& entry = slot.view->tlb[index];
+    TlbEntry& entry = slot.tlb->entries[index];
     entry.read_tag = entry.write_tag = TlbEntry::kInvalidTag;
     clear(slot.valid, index);
     clear(slot.non_global, index);
 }
 
-void ViewSet::flush(Slot& slot) {
+void SoftTlbSet::flush(Slot& slot) {
     if (windows_ != nullptr) windows_->drop_all(slot.number);
     drop_victims(slot);
     if (slot.has_entries) {
@@ -377,7 +373,7 @@ void ViewSet::flush(Slot& slot) {
                 stats_.wasted_fills += static_cast<unsigned>(std::popcount(slot.valid[w] & slot.recent[w]));
         }
         for_each(slot.valid, 0, kTlbWords, [&](unsigned i) {
-            slot.view->tlb[i].read_tag = slot.view->tlb[i].write_tag = TlbEntry::kInvalidTag;
+            slot.tlb->entries[i].read_tag = slot.tlb->entries[i].write_tag = TlbEntry::kInvalidTag;
         });
         slot.valid.fill(0);
         slot.non_global.fill(0);
@@ -397,7 +393,7 @@ void ViewSet::flush(Slot& slot) {
     filled_global_ &= ~(1u << slot.number);
 }
 
-void ViewSet::drop_non_global(Slot& slot) {
+void SoftTlbSet::drop_non_global(Slot& slot) {
     if (!slot.has_global && !slot.has_global_code) return flush(slot);
     if (slot.has_non_global) {
         if (windows_ != nullptr) windows_->drop_non_global(slot.number);
@@ -419,20 +415,20 @@ void ViewSet::drop_non_global(Slot& slot) {
     }
 }
 
-void ViewSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals) {
+void SoftTlbSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals) {
     if (windows_ != nullptr) windows_->drop_address(slot.number, va, globals, non_globals);
     if ((slot.blocks_1g & giant_bit(va)) != 0) drop_block(slot, va, kBlock1G, globals, non_globals);
     if (slot.has_2m && test(slot.blocks_2m, block_hash(va)))
         drop_block(slot, va, kBlock2M, globals, non_globals);
 
-    const auto index = static_cast<unsigned>(jit::tlb_index(va));
+    const auto index = static_cast<unsigned>(tlb_index(va));
     if (test(slot.valid, index) && (test(slot.non_global, index) ? non_globals : globals) &&
-        same_range(page_of(slot.view->tlb[index]), va, jit::kPageBits)) {
+        same_range(page_of(slot.tlb->entries[index]), va, kPageBits)) {
         drop_entry(slot, index);
     }
     if (slot.has_victims) {
         Victims::Entry& victim = slot.victims->at(va);
-        if (same_range(victim.page(), va, jit::kPageBits) && (victim.non_global ? non_globals : globals))
+        if (same_range(victim.page(), va, kPageBits) && (victim.non_global ? non_globals : globals))
             victim.clear();
     }
 
@@ -440,17 +436,17 @@ void ViewSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globa
     const auto drop_mapping = [&](unsigned bits) {
         if (slot.code.erase(PageSet::key(va, bits), globals, non_globals)) drop_code(slot, va, bits);
     };
-    drop_mapping(jit::kPageBits);
+    drop_mapping(kPageBits);
     if (slot.has_2m_code) drop_mapping(kBlock2M);
     if (slot.has_1g_code) drop_mapping(kBlock1G);
 }
 
-void ViewSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals) {
+void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals) {
     drop_victims(slot);
     unsigned first = 0, last = kTlbWords;
     if (block_bits == kBlock2M) {
-        first = static_cast<unsigned>(jit::tlb_index(va & ~((uint64_t{1} << kBlock2M) - 1))) / 64;
-        last = first + (1u << (kBlock2M - jit::kPageBits)) / 64;
+        first = static_cast<unsigned>(tlb_index(va & ~((uint64_t{1} << kBlock2M) - 1))) / 64;
+        last = first + (1u << (kBlock2M - kPageBits)) / 64;
     }
     for (unsigned w = first; w < last; ++w) {
         uint64_t bits = slot.valid[w] & slot.block[w];
@@ -458,12 +454,12 @@ void ViewSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool glob
         if (!non_globals) bits &= ~slot.non_global[w];
         for (; bits != 0; bits &= bits - 1) {
             const unsigned index = w * 64 + static_cast<unsigned>(std::countr_zero(bits));
-            if (same_range(page_of(slot.view->tlb[index]), va, block_bits)) drop_entry(slot, index);
+            if (same_range(page_of(slot.tlb->entries[index]), va, block_bits)) drop_entry(slot, index);
         }
     }
 }
 
-void ViewSet::apply(const TlbiRequest& request) {
+void SoftTlbSet::apply(const TlbiRequest& request) {
     using Kind = TlbiRequest::Kind;
     const uint32_t own = slots_of_asid(request.asid);
     const auto each = [&](uint32_t slots, auto fn) {
@@ -484,70 +480,69 @@ void ViewSet::apply(const TlbiRequest& request) {
 // ---- Traditional shadow paging
 // --------------------------------------------------------------------------------------------------
 
-void ViewSet::drop_range(Slot& slot, uint64_t va, unsigned bits) {
-    if (bits == jit::kPageBits) return drop_address(slot, va, true, true);
+void SoftTlbSet::drop_range(Slot& slot, uint64_t va, unsigned bits) {
+    if (bits == kPageBits) return drop_address(slot, va, true, true);
     if (windows_ != nullptr) windows_->drop_range(slot.number, va, bits);
     unsigned first = 0, last = kTlbWords;
     if (bits == kBlock2M) {
-        first = static_cast<unsigned>(jit::tlb_index(va)) / 64;
-        last = first + (1u << (kBlock2M - jit::kPageBits)) / 64;
+        first = static_cast<unsigned>(tlb_index(va)) / 64;
+        last = first + (1u << (kBlock2M - kPageBits)) / 64;
     }
     for_each(slot.valid, first, last, [&](unsigned i) {
-        if (same_range(page_of(slot.view->tlb[i]), va, bits)) drop_entry(slot, i);
+        if (same_range(page_of(slot.tlb->entries[i]), va, bits)) drop_entry(slot, i);
     });
     if (slot.code.erase_range(va, bits)) drop_code(slot, va, bits);
 }
 
-void ViewSet::drop(const Derived& derived) {
+void SoftTlbSet::drop(const Derived& derived) {
     if (derived.bits >= 56) return flush_all();
-    const uint32_t views = is_lower_half(derived.va) && derived.root != Derived::kAnyRoot
-                               ? slots_of_key(derived.root)
-                               : ~uint32_t{0};
-    for (uint32_t rest = filled_ & views; rest != 0; rest &= rest - 1)
+    const uint32_t tlbs = is_lower_half(derived.va) && derived.root != Derived::kAnyRoot
+                              ? slots_of_key(derived.root)
+                              : ~uint32_t{0};
+    for (uint32_t rest = filled_ & tlbs; rest != 0; rest &= rest - 1)
         drop_range(slots_[std::countr_zero(rest)], derived.va, derived.bits);
 }
 
-void ViewSet::note_writer(unsigned number, const Mapping& m) {
+void SoftTlbSet::note_writer(unsigned number, const Mapping& m) {
     const uint64_t offset = m.pa - writers_->base;
     const WriterMap::Place place{number, m.va};
-    writers_->pages.insert(offset >> jit::kPageBits, place,
+    writers_->pages.insert(offset >> kPageBits, place,
                            [&](WriterMap::Place there) { return is_writer(there, m, false); });
     if (windows_ != nullptr && m.large)
         writers_->blocks.insert(offset >> kBlock2M, place,
                                 [&](WriterMap::Place there) { return is_writer(there, m, true); });
 }
 
-bool ViewSet::is_writer(WriterMap::Place place, const Mapping& m, bool large) {
-    const TlbEntry& entry = slots_[place.view].view->tlb[jit::tlb_index(place.va)];
-    if (!large && entry.write_tag != TlbEntry::kInvalidTag && entry.pa == (m.pa & jit::kPageMask))
-        return true;
-    return windows_ != nullptr && windows_->is_writable(place.view, extended(place.va), m.host);
+bool SoftTlbSet::is_writer(WriterMap::Place place, const Mapping& m, bool large) {
+    const TlbEntry& entry = slots_[place.tlb].tlb->entries[tlb_index(place.va)];
+    if (!large && entry.write_tag != TlbEntry::kInvalidTag && entry.pa == (m.pa & kPageMask)) return true;
+    return windows_ != nullptr && windows_->is_writable(place.tlb, extended(place.va), m.host);
 }
 
-void ViewSet::write_protect(uint64_t pa) {
+void SoftTlbSet::write_protect(uint64_t pa) {
     const uint64_t offset = pa - writers_->base;
     const auto search = [&] { protect_everywhere(pa); };
     writers_->pages.take(
-        offset >> jit::kPageBits,
+        offset >> kPageBits,
         [&](WriterMap::Place place) {
-            TlbEntry& entry = slots_[place.view].view->tlb[jit::tlb_index(place.va)];
-            if (entry.pa == (pa & jit::kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
-            if (windows_ != nullptr) windows_->write_protect(place.view, extended(place.va));
+            TlbEntry& entry = slots_[place.tlb].tlb->entries[tlb_index(place.va)];
+            if (entry.pa == (pa & kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
+            if (windows_ != nullptr) windows_->write_protect(place.tlb, extended(place.va));
         },
         search);
     if (windows_ == nullptr) return;
     writers_->blocks.take(
         offset >> kBlock2M,
-        [&](WriterMap::Place place) { windows_->write_protect(place.view, extended(place.va)); }, search);
+        [&](WriterMap::Place place) { windows_->write_protect(place.tlb, extended(place.va)); }, search);
 }
 
 /// Where a page is mapped is not known any more.
-void ViewSet::protect_everywhere(uint64_t pa) {
+void SoftTlbSet::protect_everywhere(uint64_t pa) {
     for (uint32_t rest = filled_; rest != 0; rest &= rest - 1) {
         Slot& slot = slots_[std::countr_zero(rest)];
         for_each(slot.valid, 0, kTlbWords, [&](unsigned i) {
-            TlbEntry& entry = slot.view->tlb[i];
-            if (entry.pa == (pa & jit::kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
+            TlbEntry& entry = slot.tlb->entries[i];
+            if (entry.pa == (pa & kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
         });
         if (windows_ != nullptr) windows_->drop_all(slot.number);
     }

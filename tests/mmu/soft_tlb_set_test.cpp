@@ -1,4 +1,4 @@
-#include "mmu/views.h"
+#include "mmu/soft_tlb_set.h"
 
 #include <gtest/gtest.h>
 
@@ -8,44 +8,44 @@
 namespace arclight::mmu {
 namespace {
 
-using jit::TlbEntry;
-using jit::View;
+using mmu::SoftTlb;
+using mmu::TlbEntry;
 using Kind = TlbiRequest::Kind;
 
 constexpr uint64_t kTop = 0xffff'0000'0000'0000;
 uint8_t ram[4096];
 
 // What emitted code does.
-bool reads(const View* v, uint64_t va) {
-    return v->tlb[jit::tlb_index(va)].read_tag == (va & jit::kPageMask);
+bool reads(const SoftTlb* v, uint64_t va) {
+    return v->entries[mmu::tlb_index(va)].read_tag == (va & mmu::kPageMask);
 }
-bool writes(const View* v, uint64_t va) {
-    return v->tlb[jit::tlb_index(va)].write_tag == (va & jit::kPageMask);
+bool writes(const SoftTlb* v, uint64_t va) {
+    return v->entries[mmu::tlb_index(va)].write_tag == (va & mmu::kPageMask);
 }
-const void* jump(const View* v, uint64_t pc) {
-    const auto& e = v->jump_cache[jit::jump_cache_index(pc)];
+const void* jump(const SoftTlb* v, uint64_t pc) {
+    const auto& e = v->jump_cache[mmu::jump_cache_index(pc)];
     return e.pc == pc ? e.code : nullptr;
 }
 
 struct Fixture : testing::Test {
-    ViewSet views;
-    View* user(uint16_t asid) { return views.select(0, false, asid); }
-    View* kernel(bool pan, uint16_t asid) { return views.select(1, pan, asid); }
-    void fill(View* v, uint64_t va, bool non_global, uint8_t page_bits = 12, bool writable = true) {
-        ASSERT_TRUE(views.fill(v, {.va = va,
-                                   .pa = 0x4000'0000 | (va & 0xff'ffff),
-                                   .host = ram + (va & 0xfff),
-                                   .page_bits = page_bits,
-                                   .readable = true,
-                                   .writable = writable,
-                                   .non_global = non_global}));
+    SoftTlbSet tlbs;
+    SoftTlb* user(uint16_t asid) { return tlbs.select(0, false, asid); }
+    SoftTlb* kernel(bool pan, uint16_t asid) { return tlbs.select(1, pan, asid); }
+    void fill(SoftTlb* v, uint64_t va, bool non_global, uint8_t page_bits = 12, bool writable = true) {
+        ASSERT_TRUE(tlbs.fill(v, {.va = va,
+                                  .pa = 0x4000'0000 | (va & 0xff'ffff),
+                                  .host = ram + (va & 0xfff),
+                                  .page_bits = page_bits,
+                                  .readable = true,
+                                  .writable = writable,
+                                  .non_global = non_global}));
         ASSERT_TRUE(reads(v, va));
     }
 };
 using Views = Fixture;
 
 TEST_F(Views, StartEmpty) {
-    for (View* v : {kernel(false, 0), kernel(true, 0), user(0), user(5)}) {
+    for (SoftTlb* v : {kernel(false, 0), kernel(true, 0), user(0), user(5)}) {
         EXPECT_NE(v->epoch, 0u);
         for (uint64_t va : {uint64_t{0}, uint64_t{0x1000}, kTop, ~uint64_t{0xfff}}) {
             EXPECT_FALSE(reads(v, va));
@@ -55,17 +55,17 @@ TEST_F(Views, StartEmpty) {
     }
     // A misaligned access that wraps around from the last page to page 0: emitted code looks up its first
     // byte and compares the page of its last one.
-    EXPECT_NE(user(0)->tlb[jit::tlb_index(~uint64_t{3})].read_tag, 0u);
-    EXPECT_NE(user(0)->tlb[jit::tlb_index(~uint64_t{3})].write_tag, 0u);
+    EXPECT_NE(user(0)->entries[mmu::tlb_index(~uint64_t{3})].read_tag, 0u);
+    EXPECT_NE(user(0)->entries[mmu::tlb_index(~uint64_t{3})].write_tag, 0u);
     // pc 0 must not match an untouched line.
     EXPECT_NE(user(0)->jump_cache[0].pc, 0u);
 }
 
 TEST_F(Views, FillAndAddend) {
-    View* v = user(1);
+    SoftTlb* v = user(1);
     fill(v, 0x1234'5678, true, 12, false);
     EXPECT_FALSE(writes(v, 0x1234'5678));
-    const TlbEntry& e = v->tlb[jit::tlb_index(0x1234'5678)];
+    const TlbEntry& e = v->entries[mmu::tlb_index(0x1234'5678)];
     EXPECT_EQ(e.addend + 0x1234'5678, reinterpret_cast<uint64_t>(ram + 0x678));
     EXPECT_EQ(e.pa, 0x4000'0000u | 0x34'5000);
     fill(v, 0x1234'5000, true);
@@ -73,25 +73,25 @@ TEST_F(Views, FillAndAddend) {
 }
 
 TEST_F(Views, RefusesWhatTheSlowPathMustSee) {
-    View* v = kernel(false, 0);
-    const ViewSet::Mapping good{.va = 0x1000, .pa = 0x1000, .host = ram, .readable = true};
-    ViewSet::Mapping m = good;
+    SoftTlb* v = kernel(false, 0);
+    const SoftTlbSet::Mapping good{.va = 0x1000, .pa = 0x1000, .host = ram, .readable = true};
+    SoftTlbSet::Mapping m = good;
     m.host = nullptr;
-    EXPECT_FALSE(views.fill(v, m));
+    EXPECT_FALSE(tlbs.fill(v, m));
     m = good;
     m.may_cache = false;
-    EXPECT_FALSE(views.fill(v, m));
+    EXPECT_FALSE(tlbs.fill(v, m));
     m = good;
     m.readable = false;
-    EXPECT_FALSE(views.fill(v, m));
+    EXPECT_FALSE(tlbs.fill(v, m));
     EXPECT_FALSE(reads(v, 0x1000));
-    EXPECT_TRUE(views.fill(v, good));
+    EXPECT_TRUE(tlbs.fill(v, good));
 }
 
 TEST_F(Views, ContextsAreSeparate) {
     EXPECT_NE(kernel(false, 1), kernel(true, 1));
-    View* a = user(1);
-    View* b = user(2);
+    SoftTlb* a = user(1);
+    SoftTlb* b = user(2);
     EXPECT_NE(a, b);
     fill(a, 0x1000, true);
     EXPECT_FALSE(reads(b, 0x1000));
@@ -100,21 +100,21 @@ TEST_F(Views, ContextsAreSeparate) {
 }
 
 TEST_F(Views, LeastRecentlyUsedAsidIsReplaced) {
-    View* first = user(100);
+    SoftTlb* first = user(100);
     fill(first, 0x1000, true);
-    std::set<View*> seen{first};
+    std::set<SoftTlb*> seen{first};
     for (uint16_t i = 1; i < ShadowOptions{}.roots; ++i) seen.insert(user(static_cast<uint16_t>(100 + i)));
     EXPECT_EQ(seen.size(), ShadowOptions{}.roots);
     user(100);  // now 101 is the oldest
-    View* stolen = user(500);
+    SoftTlb* stolen = user(500);
     EXPECT_NE(stolen, first);
     EXPECT_TRUE(reads(user(100), 0x1000));
     for (uint16_t i = 0; i < ShadowOptions{}.roots; ++i) user(static_cast<uint16_t>(600 + i));
-    EXPECT_FALSE(reads(first, 0x1000)) << "a view given away is empty";
+    EXPECT_FALSE(reads(first, 0x1000)) << "a soft TLB given away is empty";
 }
 
 TEST_F(Views, El1DropsNonGlobalEntriesOnAsidChange) {
-    View* v = kernel(true, 1);
+    SoftTlb* v = kernel(true, 1);
     std::set<uint64_t> users;
     for (unsigned i = 0; i < 3000; ++i) {
         const uint64_t va = (uint64_t{i} * 0x2b'd000) & 0x0000'ffff'ffff'f000;
@@ -138,7 +138,7 @@ struct TlbiRow {
     const char* name;
     TlbiRequest request;
     // What is left of: user page of ASID 1 and 2, another user page of ASID 1, global kernel page, global
-    // page in the user view of ASID 2, the kernel's view of ASID 1's page (ASID 1 is current).
+    // page in the user soft TLB of ASID 2, the kernel's soft TLB of ASID 1's page (ASID 1 is current).
     bool user1, user2, other1, kernel_page, global2, kernel_user1;
 };
 
@@ -157,7 +157,7 @@ TEST_F(Views, TlbiForms) {
         {"VAAE1 user", {Kind::VaAllAsids, 0, kUser}, false, false, true, true, true, false},
         {"VAAE1 kernel", {Kind::VaAllAsids, 0, kKernel}, true, true, true, false, true, true},
         {"VAE1 same index",
-         {Kind::Va, 1, kUser + (jit::kTlbEntries << 12)},
+         {Kind::Va, 1, kUser + (mmu::kTlbEntries << 12)},
          true,
          true,
          true,
@@ -166,15 +166,15 @@ TEST_F(Views, TlbiForms) {
          true},
     };
     for (const TlbiRow& row : rows) {
-        views.flush_all();
-        View *u1 = user(1), *u2 = user(2), *k = kernel(true, 1);
+        tlbs.flush_all();
+        SoftTlb *u1 = user(1), *u2 = user(2), *k = kernel(true, 1);
         fill(u1, kUser, true);
         fill(u2, kUser, true);
         fill(u1, kOther, true);
         fill(u2, kGlobal, false);
         fill(k, kKernel, false);
         fill(k, kUser, true);
-        views.apply(row.request);
+        tlbs.apply(row.request);
         EXPECT_EQ(reads(u1, kUser), row.user1) << row.name;
         EXPECT_EQ(writes(u1, kUser), row.user1) << row.name;
         EXPECT_EQ(reads(u2, kUser), row.user2) << row.name;
@@ -186,34 +186,34 @@ TEST_F(Views, TlbiForms) {
 }
 
 TEST_F(Views, TagsAreIgnoredByInvalidation) {
-    View* v = user(1);
+    SoftTlb* v = user(1);
     const uint64_t tagged = 0xa500'0000'0040'1000;
     fill(v, tagged, true);
     EXPECT_FALSE(reads(v, 0x40'1000));
-    views.apply({Kind::Va, 1, 0x40'1000});
+    tlbs.apply({Kind::Va, 1, 0x40'1000});
     EXPECT_FALSE(reads(v, tagged));
     // A kernel address with a tag from a TLBI argument that keeps only bits 55:12.
-    View* k = kernel(false, 0);
+    SoftTlb* k = kernel(false, 0);
     fill(k, 0x12ff'0000'0000'2000, false);
-    views.apply({Kind::VaAllAsids, 0, kTop | 0x2000});
+    tlbs.apply({Kind::VaAllAsids, 0, kTop | 0x2000});
     EXPECT_FALSE(reads(k, 0x12ff'0000'0000'2000));
 }
 
 TEST_F(Views, AnyAddressOfABlockDropsAllItsPages) {
     for (const unsigned bits : {21u, 30u}) {
         const uint64_t base = uint64_t{5} << 30, size = uint64_t{1} << bits;
-        View* v = user(1);
-        View* k = kernel(false, 1);
-        views.flush_all();
+        SoftTlb* v = user(1);
+        SoftTlb* k = kernel(false, 1);
+        tlbs.flush_all();
         const uint64_t pages[] = {base, base + 0x3000, base + size - 0x1000};
         for (uint64_t va : pages) fill(v, va, true, static_cast<uint8_t>(bits));
         fill(k, pages[1], true, static_cast<uint8_t>(bits));
         fill(v, base + 0x5000, true);  // a page of its own within the block's addresses
         fill(v, base + size + 0x9000, true, static_cast<uint8_t>(bits));  // the next block
         fill(v, base + size + 0x8000, true);
-        views.apply({Kind::Va, 2, base + 0x1'0000});
+        tlbs.apply({Kind::Va, 2, base + 0x1'0000});
         for (uint64_t va : pages) EXPECT_TRUE(reads(v, va)) << "another ASID";
-        views.apply({Kind::Va, 1, base + 0x1'0000});
+        tlbs.apply({Kind::Va, 1, base + 0x1'0000});
         for (uint64_t va : pages) EXPECT_FALSE(reads(v, va)) << bits;
         EXPECT_FALSE(reads(k, pages[1]));
         EXPECT_TRUE(reads(v, base + 0x5000));
@@ -223,24 +223,24 @@ TEST_F(Views, AnyAddressOfABlockDropsAllItsPages) {
 }
 
 TEST_F(Views, EpochChangesOnlyForCode) {
-    View *v = user(1), *w = user(2), *k = kernel(true, 1);
+    SoftTlb *v = user(1), *w = user(2), *k = kernel(true, 1);
     int code = 0;
-    views.note_code_page(v, 0x40'0000, 12, true);
-    views.note_code_page(k, kTop | 0x1000, 12, false);
-    views.fill_jump(v, 0x40'0010, &code);
-    views.fill_jump(v, 0x40'1010, &code);  // stale page: not noted, so not dropped by the next
-    views.fill_jump(k, kTop | 0x1ffc, &code);
+    tlbs.note_code_page(v, 0x40'0000, 12, true);
+    tlbs.note_code_page(k, kTop | 0x1000, 12, false);
+    tlbs.fill_jump(v, 0x40'0010, &code);
+    tlbs.fill_jump(v, 0x40'1010, &code);  // stale page: not noted, so not dropped by the next
+    tlbs.fill_jump(k, kTop | 0x1ffc, &code);
     uint32_t ev = v->epoch, ew = w->epoch, ek = k->epoch;
     EXPECT_NE(ev, ew);
     EXPECT_NE(ev, ek);
 
     fill(v, 0x50'0000, true);
-    views.apply({Kind::Va, 1, 0x50'0000});
-    views.apply({Kind::Va, 2, 0x40'0000});
+    tlbs.apply({Kind::Va, 1, 0x50'0000});
+    tlbs.apply({Kind::Va, 2, 0x40'0000});
     EXPECT_EQ(v->epoch, ev) << "data page; other ASID";
     EXPECT_EQ(jump(v, 0x40'0010), &code);
 
-    views.apply({Kind::Va, 1, 0x40'0000});
+    tlbs.apply({Kind::Va, 1, 0x40'0000});
     EXPECT_NE(v->epoch, ev);
     EXPECT_EQ(w->epoch, ew);
     EXPECT_EQ(k->epoch, ek);
@@ -248,39 +248,39 @@ TEST_F(Views, EpochChangesOnlyForCode) {
     EXPECT_EQ(jump(v, 0x40'1010), &code);
 
     ev = v->epoch;
-    views.apply({Kind::Va, 1, 0x40'0000});
+    tlbs.apply({Kind::Va, 1, 0x40'0000});
     EXPECT_EQ(v->epoch, ev) << "no code was fetched there since";
 
-    views.apply({Kind::Va, 77, kTop | 0x1000});
+    tlbs.apply({Kind::Va, 77, kTop | 0x1000});
     EXPECT_NE(k->epoch, ek) << "global code";
     EXPECT_EQ(jump(k, kTop | 0x1ffc), nullptr);
 }
 
 TEST_F(Views, CodeInBlocksAndByAsid) {
-    View *v = user(1), *k = kernel(false, 1);
+    SoftTlb *v = user(1), *k = kernel(false, 1);
     int code = 0;
     const uint64_t block = kTop | 0x4000'0000;
-    views.note_code_page(k, block + 0x1'2000, 21, false);
-    views.note_code_page(v, 0x1000, 12, true);
-    views.fill_jump(k, block + 0x1'2004, &code);
-    views.fill_jump(v, 0x1000, &code);
+    tlbs.note_code_page(k, block + 0x1'2000, 21, false);
+    tlbs.note_code_page(v, 0x1000, 12, true);
+    tlbs.fill_jump(k, block + 0x1'2004, &code);
+    tlbs.fill_jump(v, 0x1000, &code);
     uint32_t ek = k->epoch, ev = v->epoch;
-    views.apply({Kind::Va, 1, block + 0x20'0000});
+    tlbs.apply({Kind::Va, 1, block + 0x20'0000});
     EXPECT_EQ(k->epoch, ek);
-    views.apply({Kind::VaAllAsids, 0, block + 0x1f'f000});
+    tlbs.apply({Kind::VaAllAsids, 0, block + 0x1f'f000});
     EXPECT_NE(k->epoch, ek);
     EXPECT_EQ(jump(k, block + 0x1'2004), nullptr);
 
     ek = k->epoch;
-    views.apply({Kind::Asid, 1});
+    tlbs.apply({Kind::Asid, 1});
     EXPECT_NE(v->epoch, ev);
     EXPECT_EQ(k->epoch, ek);
     EXPECT_EQ(jump(v, 0x1000), nullptr);
 
-    // Non-global code in an EL1 view goes with its ASID.
-    views.note_code_page(k, 0x8000, 12, true);
-    views.note_code_page(k, kTop | 0x8000, 12, false);
-    views.fill_jump(k, 0x8000, &code);
+    // Non-global code in an EL1 soft TLB goes with its ASID.
+    tlbs.note_code_page(k, 0x8000, 12, true);
+    tlbs.note_code_page(k, kTop | 0x8000, 12, false);
+    tlbs.fill_jump(k, 0x8000, &code);
     ek = k->epoch;
     kernel(false, 2);
     EXPECT_NE(k->epoch, ek);
@@ -288,7 +288,7 @@ TEST_F(Views, CodeInBlocksAndByAsid) {
 }
 
 TEST_F(Views, EpochsAreUniqueOverAllSets) {
-    ViewSet other;
+    SoftTlbSet other;
     std::set<uint32_t> seen;
     for (uint16_t i = 0; i < 16; ++i) {
         seen.insert(user(i)->epoch);
@@ -299,34 +299,34 @@ TEST_F(Views, EpochsAreUniqueOverAllSets) {
 }
 
 TEST_F(Views, PagesThatTakeTurnsInOnePlaceAreNotForgotten) {
-    constexpr uint64_t kReach = jit::kTlbEntries << 12, kUs = 0xffff'8800'b000;
+    constexpr uint64_t kReach = mmu::kTlbEntries << 12, kUs = 0xffff'8800'b000;
     constexpr uint64_t kTag = uint64_t{0x5a} << 56;
     fill(user(1), kUs, true);
     fill(user(1), kUs + kReach, true, 12, false);
     ASSERT_FALSE(reads(user(1), kUs));
-    EXPECT_EQ(views.recall(user(1), kUs + 0x18, true), ram + 0x18);
+    EXPECT_EQ(tlbs.recall(user(1), kUs + 0x18, true), ram + 0x18);
     EXPECT_TRUE(writes(user(1), kUs));
-    EXPECT_EQ(views.recall(user(1), kUs + kReach, true), nullptr) << "read only";
-    EXPECT_EQ(views.recall(user(1), kUs + kReach + 4, false), ram + 4);
-    EXPECT_EQ(views.recall(user(2), kUs, false), nullptr);
+    EXPECT_EQ(tlbs.recall(user(1), kUs + kReach, true), nullptr) << "read only";
+    EXPECT_EQ(tlbs.recall(user(1), kUs + kReach + 4, false), ram + 4);
+    EXPECT_EQ(tlbs.recall(user(2), kUs, false), nullptr);
 
     // Entered anew with other rights, pushed out again.
     fill(user(1), kUs, true, 12, false);
     fill(user(1), kUs + kReach, true);
-    EXPECT_EQ(views.recall(user(1), kUs, true), nullptr);
-    EXPECT_NE(views.recall(user(1), kUs, false), nullptr);
+    EXPECT_EQ(tlbs.recall(user(1), kUs, true), nullptr);
+    EXPECT_NE(tlbs.recall(user(1), kUs, false), nullptr);
 
     // An invalidation names an address without its tag.
     fill(user(1), kUs | kTag, true);
     fill(user(1), kUs + kReach, true);
-    views.apply({Kind::Va, 1, kUs});
-    EXPECT_EQ(views.recall(user(1), kUs | kTag, false), nullptr);
+    tlbs.apply({Kind::Va, 1, kUs});
+    EXPECT_EQ(tlbs.recall(user(1), kUs | kTag, false), nullptr);
 }
 
 // Against a model that keeps every entry with what it was made from.
 TEST_F(Views, RandomInvalidationsNeverLeaveAStaleEntry) {
     struct Entry {
-        View* view;
+        SoftTlb* tlb;
         uint64_t va;
         uint8_t bits;
         bool non_global;
@@ -345,22 +345,22 @@ TEST_F(Views, RandomInvalidationsNeverLeaveAStaleEntry) {
         const uint64_t va =
             ((random(2) != 0 ? kTop : 0) | random(3) << 30 | random(2) << 21 | random(100) << 12);
         if (random(3) != 0) {
-            View* view = random(2) != 0 ? user(asid) : kernel(random(2) != 0, asid);
+            SoftTlb* tlb = random(2) != 0 ? user(asid) : kernel(random(2) != 0, asid);
             const bool non_global = random(2) != 0;
-            fill(view, va, non_global, bits);
-            // EL1 views have just dropped other ASIDs' entries.
+            fill(tlb, va, non_global, bits);
+            // EL1 soft TLBs have just dropped other ASIDs' entries.
             std::erase_if(model, [&](const Entry& e) {
-                if (e.view != view) return false;
+                if (e.tlb != tlb) return false;
                 if (e.va == va) return true;
                 if (!e.non_global || e.asid == asid) return false;
-                EXPECT_EQ(views.recall(e.view, e.va, false), nullptr) << i;
+                EXPECT_EQ(tlbs.recall(e.tlb, e.va, false), nullptr) << i;
                 return true;
             });
-            model.push_back({view, va, bits, non_global, asid});
+            model.push_back({tlb, va, bits, non_global, asid});
             continue;
         }
         const TlbiRequest request{static_cast<Kind>(random(64) == 0 ? 0 : 1 + random(3)), asid, va};
-        views.apply(request);
+        tlbs.apply(request);
         std::erase_if(model, [&](const Entry& e) {
             const bool address = (e.va ^ va) >> e.bits == 0;
             bool hit = false;
@@ -371,16 +371,16 @@ TEST_F(Views, RandomInvalidationsNeverLeaveAStaleEntry) {
                 case Kind::VaAllAsids: hit = address; break;
             }
             if (hit) {
-                EXPECT_FALSE(reads(e.view, e.va)) << i;
-                EXPECT_EQ(views.recall(e.view, e.va, false), nullptr) << i;
+                EXPECT_FALSE(reads(e.tlb, e.va)) << i;
+                EXPECT_EQ(tlbs.recall(e.tlb, e.va, false), nullptr) << i;
                 ++dropped;
             }
             return hit;
         });
         if (i % 23 == 0) {
             for (const Entry& e : model) {
-                live += reads(e.view, e.va);
-                recalled += views.recall(e.view, e.va, false) != nullptr;
+                live += reads(e.tlb, e.va);
+                recalled += tlbs.recall(e.tlb, e.va, false) != nullptr;
             }
         }
         if (HasFailure()) return;

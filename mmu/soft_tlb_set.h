@@ -1,8 +1,8 @@
-// The soft TLBs of one virtual CPU: which jit::View belongs to a translation context, how entries get in, and
+// The soft TLBs of one virtual CPU: which SoftTlb belongs to a translation context, how entries get in, and
 // how TLBI takes exactly the right ones out again.
 //
 // Views are per (EL, PAN) and, at EL0, per ASID, so that system calls and context switches flush nothing. The
-// two EL1 views hold global entries and the non-global ones of one ASID; an EL0 view belongs to its ASID.
+// two EL1 soft TLBs hold global entries and the non-global ones of one ASID; an EL0 soft TLB belongs to its ASID.
 // Other shadow policies (mmu/shadow.h) tell address spaces apart by TTBR0 too, or instead: where TLBI does
 // nothing, an ASID may come to mean other tables at any time.
 #pragma once
@@ -12,10 +12,10 @@
 #include <memory>
 #include <optional>
 
-#include "jit/guest_state.h"
 #include "mmu/guest_memory.h"
 #include "mmu/page_set.h"
 #include "mmu/shadow.h"
+#include "mmu/soft_tlb.h"
 #include "mmu/tlbi.h"
 #include "mmu/victims.h"
 #include "mmu/windows.h"
@@ -24,23 +24,23 @@
 namespace arclight::mmu {
 
 /// All members run on the owning virtual CPU's thread.
-class ViewSet {
+class SoftTlbSet {
   public:
     /// With `host_tables`, pages are entered into windows too. Traditional shadow paging needs `memory`.
-    explicit ViewSet(HostTables* host_tables = nullptr, const ShadowOptions& options = {},
-                     const GuestMemory* memory = nullptr);
-    ~ViewSet();
-    ViewSet(const ViewSet&) = delete;
-    ViewSet& operator=(const ViewSet&) = delete;
+    explicit SoftTlbSet(HostTables* host_tables = nullptr, const ShadowOptions& options = {},
+                        const GuestMemory* memory = nullptr);
+    ~SoftTlbSet();
+    SoftTlbSet(const SoftTlbSet&) = delete;
+    SoftTlbSet& operator=(const SoftTlbSet&) = delete;
 
-    /// The view for code that runs at `el` with this PSTATE.PAN and ASID. Pointers stay valid, but a later
-    /// call may give an EL0 view to another ASID: select again after the EL, PAN or the root changed. LDTR
+    /// The soft TLB for code that runs at `el` with this PSTATE.PAN and ASID. Pointers stay valid, but a later
+    /// call may give an EL0 soft TLB to another ASID: select again after the EL, PAN or the root changed. LDTR
     /// and STTR at EL1 use select(0, false, root).
-    jit::View* select(unsigned el, bool pan, const Root& root);
-    jit::View* select(unsigned el, bool pan, uint16_t asid) { return select(el, pan, Root{.asid = asid}); }
-    /// EL0 runs in this view from now on (for the counters).
-    void note_user(const jit::View* view) {
-        if (view != running_ || (fresh_views_ >> (view - views_) & 1) != 0) count_switch(view);
+    SoftTlb* select(unsigned el, bool pan, const Root& root);
+    SoftTlb* select(unsigned el, bool pan, uint16_t asid) { return select(el, pan, Root{.asid = asid}); }
+    /// EL0 runs in this soft TLB from now on (for the counters).
+    void note_user(const SoftTlb* tlb) {
+        if (tlb != running_ || (fresh_tlbs_ >> (tlb - tlbs_) & 1) != 0) count_switch(tlb);
     }
 
     struct Mapping {
@@ -48,48 +48,48 @@ class ViewSet {
         uint64_t pa = 0;          ///< of va
         uint8_t* host = nullptr;  ///< of va; null: not RAM, nothing is entered
         uint8_t page_bits = 12;   ///< WalkResult::page_bits
-        bool readable = false;    ///< by the EL of this view, PAN applied
+        bool readable = false;    ///< by the EL of this soft TLB, PAN applied
         bool writable = false;
         bool non_global = false;
         bool may_cache = true;  ///< WalkResult::may_cache()
         bool large = false;     ///< all of the 2 MiB around pa is RAM
     };
     /// Enters the 4 KiB page around va. False if nothing was entered.
-    bool fill(jit::View* view, const Mapping& mapping);
+    bool fill(SoftTlb* tlb, const Mapping& mapping);
 
     /// The host's address of va if the page was entered for such an access and since then only pushed out by
     /// another one; it is in its place again then. Else null.
-    uint8_t* recall(jit::View* view, uint64_t va, bool write);
+    uint8_t* recall(SoftTlb* tlb, uint64_t va, bool write);
 
-    /// Enters a page into the view's windows alone: one that was not asked for, but lies next to one that
+    /// Enters a page into the soft TLB's windows alone: one that was not asked for, but lies next to one that
     /// was.
-    void fill_window(jit::View* view, const Mapping& mapping);
+    void fill_window(SoftTlb* tlb, const Mapping& mapping);
     /// The same with WindowSet::add().
-    bool add_to_window(jit::View* view, const Mapping& mapping);
-    std::optional<uint64_t> window_address(jit::View* view, uint64_t host_address) {
-        return windows_->guest_address(slot_of(view).number, host_address);
+    bool add_to_window(SoftTlb* tlb, const Mapping& mapping);
+    std::optional<uint64_t> window_address(SoftTlb* tlb, uint64_t host_address) {
+        return windows_->guest_address(slot_of(tlb).number, host_address);
     }
-    /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a view that was given to
+    /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a soft TLB that was given to
     /// another ASID.
     void finish_invalidation() {
         if (windows_ != nullptr) windows_->finish();
     }
     const WindowSet* windows() const { return windows_.get(); }
 
-    /// Remembers that code was fetched through this page in this view. Until it is called, invalidating the
-    /// page does not change the view's epoch.
-    void note_code_page(jit::View* view, uint64_t va, uint8_t page_bits, bool non_global);
+    /// Remembers that code was fetched through this page in this soft TLB. Until it is called, invalidating the
+    /// page does not change the soft TLB's epoch.
+    void note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bool non_global);
     /// Enters a jump-cache line. The page of pc must have been noted.
-    void fill_jump(jit::View* view, uint64_t pc, const void* code);
-    /// Says which translation mode (GuestState::mode) code runs in in this view from now on. Code for another
+    void fill_jump(SoftTlb* tlb, uint64_t pc, const void* code);
+    /// Says which translation mode (GuestState::mode) code runs in in this soft TLB from now on. Code for another
     /// mode is forgotten: jump caches and epochs know addresses only.
-    void use_for_mode(jit::View* view, uint32_t mode) {
-        if (Slot& slot = slot_of(view); slot.mode != mode) change_mode(slot, mode);
+    void use_for_mode(SoftTlb* tlb, uint32_t mode) {
+        if (Slot& slot = slot_of(tlb); slot.mode != mode) change_mode(slot, mode);
     }
-    /// Forgets all host code addresses, in all views (the code cache is about to be emptied or a block
+    /// Forgets all host code addresses, in all soft TLBs (the code cache is about to be emptied or a block
     /// removed).
     void clear_jump_caches();
-    /// Gives every view that ever ran code a new epoch: cross-page jumps are looked up again.
+    /// Gives every soft TLB that ever ran code a new epoch: cross-page jumps are looked up again.
     void renew_epochs();
 
     void apply(const TlbiRequest& request);
@@ -103,16 +103,16 @@ class ViewSet {
     void flush_all() { apply({.kind = TlbiRequest::Kind::All}); }
 
   private:
-    // Bitmaps say what a view holds, so that emptying it costs what was filled, not its size.
+    // Bitmaps say what a soft TLB holds, so that emptying it costs what was filled, not its size.
     static constexpr unsigned kSlots = 2 + kMostRoots;  // EL1 PAN=0, EL1 PAN=1, EL0...
-    static constexpr unsigned kTlbWords = jit::kTlbEntries / 64;
-    static constexpr unsigned kJumpWords = jit::kJumpCacheEntries / 64;
+    static constexpr unsigned kTlbWords = kTlbEntries / 64;
+    static constexpr unsigned kJumpWords = kJumpCacheEntries / 64;
     static constexpr unsigned kBlockFilterLog2 = 12;                          // as block_hash()
     using BlockFilter = std::array<uint64_t, (1u << kBlockFilterLog2) / 64>;  // of block numbers, hashed
 
     struct Slot {
         uint32_t mode = 0;  // of the code in the jump cache and behind the epoch
-        jit::View* view = nullptr;
+        SoftTlb* tlb = nullptr;
         uint64_t last_used = 0;
         unsigned number = 0;
         bool initialised = false;
@@ -141,10 +141,10 @@ class ViewSet {
         bool has_code() const { return has_global_code || has_non_global_code; }
     };
 
-    Slot& slot_of(jit::View* view);
+    Slot& slot_of(SoftTlb* tlb);
     uint64_t key_of(const Root& root) const;
     Slot& el0_slot(uint64_t key, uint16_t asid);
-    void count_switch(const jit::View* view);
+    void count_switch(const SoftTlb* tlb);
     bool enter_window(Slot& slot, const Mapping& mapping, bool only_add = false);
     uint32_t slots_of_key(uint64_t key) const;
     void note_writer(unsigned number, const Mapping& mapping);
@@ -176,14 +176,14 @@ class ViewSet {
     };
     std::optional<Writers> writers_;  // traditional shadow paging's
     uint64_t table1_ = 0;             // its upper half
-    const jit::View* running_ = nullptr;
-    uint32_t fresh_views_ = 0;  // given to another root, in which EL0 did not run since
-    uint64_t switches_ = 1;     // of address spaces
+    const SoftTlb* running_ = nullptr;
+    uint32_t fresh_tlbs_ = 0;  // given to another root, in which EL0 did not run since
+    uint64_t switches_ = 1;    // of address spaces
     ShadowStats stats_;
 
-    // One anonymous mapping holds all views in slot order: a view's address gives its slot.
+    // One anonymous mapping holds all soft TLBs in slot order: a soft TLB's address gives its slot.
     void* mapping_ = nullptr;
-    jit::View* views_ = nullptr;
+    SoftTlb* tlbs_ = nullptr;
 
     // What TLBI looks at first, close together: one bit or element a slot.
     uint32_t filled_ = 0;         // has entries, or ran code
