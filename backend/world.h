@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "backend/tier1.h"
 #include "jit/guest_state.h"
+#include "jit/host_code.h"
 #include "mmu/host_tables.h"
 
 namespace arclight::backend {
@@ -19,7 +19,7 @@ using WorldCounts = std::vector<std::pair<std::string, uint64_t>>;
 
 class World {
   public:
-    explicit World(const CodeBuffer& code) : enter_(code.thunks().enter) {}
+    explicit World(const jit::CodeBuffer& code) : enter_(code.thunks().enter) {}
     virtual ~World() = default;
 
     /// Carries out `body`, a virtual CPU's whole life, on the calling thread in the place where translated
@@ -53,7 +53,7 @@ class World {
     virtual WorldCounts counts() const { return {}; }
 
   private:
-    EnterFn enter_;
+    jit::EnterFn enter_;
 };
 
 }  // namespace arclight::backend

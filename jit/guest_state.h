@@ -110,8 +110,8 @@ struct alignas(64) GuestState {
     uint32_t host_mxcsr;   ///< host MXCSR while inside
     uint32_t fpcr;         ///< architectural FPCR
     uint32_t fpsr;  ///< FPSR bits not held in MXCSR: QC, IDC, and cumulative flags raised by reference code
-    uint32_t mode;  ///< translation mode bits, the part of a block's key that is not its address
-    uint64_t pc;    ///< valid outside translated code
+    uint32_t translation_flags;  ///< translation mode bits, the part of a block's key that is not its address
+    uint64_t pc;                 ///< valid outside translated code
     ExitReason exit_reason;
     uint32_t exit_info;
     V128 v[32];

@@ -327,10 +327,10 @@ void SoftTlbSet::renew_epochs() {
 
 void SoftTlbSet::renew_epoch(Slot& slot) { slot.tlb->epoch = next_epoch(); }
 
-void SoftTlbSet::change_mode(Slot& slot, uint32_t mode) {
+void SoftTlbSet::change_translation_flags(Slot& slot, uint32_t translation_flags) {
     clear_jumps(slot);
     renew_epoch(slot);
-    slot.mode = mode;
+    slot.translation_flags = translation_flags;
 }
 
 void SoftTlbSet::clear_jumps(Slot& slot) {

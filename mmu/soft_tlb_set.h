@@ -81,10 +81,11 @@ class SoftTlbSet {
     void note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bool non_global);
     /// Enters a jump-cache line. The page of pc must have been noted.
     void fill_jump(SoftTlb* tlb, uint64_t pc, const void* code);
-    /// Says which translation mode (GuestState::mode) code runs in in this soft TLB from now on. Code for another
+    /// Says which translation mode (GuestState::translation_flags) code runs in in this soft TLB from now on. Code for another
     /// mode is forgotten: jump caches and epochs know addresses only.
-    void use_for_mode(SoftTlb* tlb, uint32_t mode) {
-        if (Slot& slot = slot_of(tlb); slot.mode != mode) change_mode(slot, mode);
+    void use_for_flags(SoftTlb* tlb, uint32_t translation_flags) {
+        if (Slot& slot = slot_of(tlb); slot.translation_flags != translation_flags)
+            change_translation_flags(slot, translation_flags);
     }
     /// Forgets all host code addresses, in all soft TLBs (the code cache is about to be emptied or a block
     /// removed).
@@ -111,7 +112,7 @@ class SoftTlbSet {
     using BlockFilter = std::array<uint64_t, (1u << kBlockFilterLog2) / 64>;  // of block numbers, hashed
 
     struct Slot {
-        uint32_t mode = 0;  // of the code in the jump cache and behind the epoch
+        uint32_t translation_flags = 0;  // of the code in the jump cache and behind the epoch
         SoftTlb* tlb = nullptr;
         uint64_t last_used = 0;
         unsigned number = 0;
@@ -163,7 +164,7 @@ class SoftTlbSet {
     void drop_entry(Slot& slot, unsigned index);
     void drop_code(Slot& slot, uint64_t va, unsigned range_bits);
     void clear_jumps(Slot& slot);
-    void change_mode(Slot& slot, uint32_t mode);
+    void change_translation_flags(Slot& slot, uint32_t translation_flags);
     void renew_epoch(Slot& slot);
     uint32_t slots_of_asid(uint16_t asid) const;
 

@@ -87,7 +87,7 @@ class KvmWorld::Tables final : public mmu::HostTables {
     uint64_t known_chunk_ = ~uint64_t{0}, known_gpa_ = 0;
 };
 
-KvmWorld::KvmWorld(kvm::VirtualMachine vm, const CodeBuffer& code, const Options& options)
+KvmWorld::KvmWorld(kvm::VirtualMachine vm, const jit::CodeBuffer& code, const Options& options)
     : World(code),
       options_(options),
       vm_(std::move(vm)),
@@ -96,7 +96,7 @@ KvmWorld::KvmWorld(kvm::VirtualMachine vm, const CodeBuffer& code, const Options
 
 KvmWorld::~KvmWorld() = default;
 
-kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const CodeBuffer& code, const Options& options) {
+kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const jit::CodeBuffer& code, const Options& options) {
     auto vm = kvm::VirtualMachine::create();
     if (!vm) return std::unexpected(vm.error());
     std::unique_ptr<KvmWorld> world(new KvmWorld(std::move(*vm), code, options));

@@ -21,7 +21,7 @@ class KvmWorld final : public World {
     };
 
     /// An error is one line for the user.
-    static kvm::Result<std::unique_ptr<KvmWorld>> create(const CodeBuffer& code, const Options& options);
+    static kvm::Result<std::unique_ptr<KvmWorld>> create(const jit::CodeBuffer& code, const Options& options);
     ~KvmWorld() override;
 
     std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) override;
@@ -35,7 +35,7 @@ class KvmWorld final : public World {
 
   private:
     class Tables;
-    KvmWorld(kvm::VirtualMachine vm, const CodeBuffer& code, const Options& options);
+    KvmWorld(kvm::VirtualMachine vm, const jit::CodeBuffer& code, const Options& options);
 
     const Options options_;
     kvm::VirtualMachine vm_;

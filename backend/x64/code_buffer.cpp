@@ -7,7 +7,7 @@
 
 #include "backend/x64/emitter.h"
 
-namespace arclight::backend {
+namespace arclight::jit {
 
 namespace {
 #ifdef __SANITIZE_THREAD__
@@ -33,33 +33,36 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     if (p == MAP_FAILED)
         throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");
     base_ = static_cast<uint8_t*>(p);
-    emitter_ = std::make_unique<BlockEmitter>(*this, size);
-    thunks_ = emitter_->emit_thunks();
-    first_hot_ = emitter_->getSize();
+    assembler_.reset(new Assembler{.emitter = {*this, size}});
+    thunks_ = assembler_->emitter.emit_thunks();
+    assembler_->first_hot = assembler_->emitter.getSize();
     reset();
 }
 
 CodeBuffer::~CodeBuffer() { munmap(base_, size_t{1} << range_log2_); }
 
 void CodeBuffer::reset() {
-    hot_ = first_hot_;
-    cold_ = size_ / 2;
+    assembler_->hot = assembler_->first_hot;
+    assembler_->cold = size_ / 2;
 }
 
+size_t CodeBuffer::hot_used() const { return assembler_->hot; }
+size_t CodeBuffer::cold_used() const { return assembler_->cold - size_ / 2; }
+
 CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id, uint32_t counter) {
-    return buffer.emitter_->compile(block, first_site_id, counter);
+    return buffer.assembler().emitter.compile(block, first_site_id, counter);
 }
 
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse) {
-    return buffer.emitter_->emit_region_stub(stub, reuse);
+    return buffer.assembler().emitter.emit_region_stub(stub, reuse);
 }
 
 const uint8_t* emit_counted_jump(CodeBuffer& buffer, uint32_t counter, const void* target) {
-    return buffer.emitter_->emit_counted_jump(counter, target);
+    return buffer.assembler().emitter.emit_counted_jump(counter, target);
 }
 
 const uint8_t* emit_sampler(CodeBuffer& buffer, const CompiledBlock& block, uint32_t ring) {
-    return buffer.emitter_->emit_sampler(block, ring);
+    return buffer.assembler().emitter.emit_sampler(block, ring);
 }
 
 namespace {
@@ -118,7 +121,7 @@ void sample(const CompiledBlock& block, const uint8_t* sampler) {
     at[0] = sampler != nullptr ? kJump : kAndEax;
     const uint32_t field =
         sampler != nullptr
-            ? static_cast<uint32_t>(sampler - (block.indirect + kIndirectBytes))
+            ? static_cast<uint32_t>(sampler - (block.indirect + backend::kIndirectBytes))
             : static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
     std::memcpy(at + 1, &field, sizeof field);
     uint64_t word;
@@ -131,4 +134,4 @@ void unlink(const ExitSite& site) {
     patch(site.jump, relative(site.jump, site.stub));
 }
 
-}  // namespace arclight::backend
+}  // namespace arclight::jit

@@ -1,9 +1,9 @@
 #include <Zydis/Zydis.h>
 #include <fmt/format.h>
 
-#include "backend/tier1.h"
+#include "jit/host_code.h"
 
-namespace arclight::backend {
+namespace arclight::jit {
 
 std::string disassemble(std::span<const uint8_t> code) {
     std::string text;
@@ -36,4 +36,4 @@ std::string disassemble(std::span<const uint8_t> code) {
     return text;
 }
 
-}  // namespace arclight::backend
+}  // namespace arclight::jit

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "backend/tier1.h"
+#include "jit/host_code.h"
 
-namespace arclight::backend {
+namespace arclight::jit {
 
 std::string disassemble(std::span<const uint8_t> code) {
     return fmt::format("db {:02x}\n", fmt::join(code, " "));
 }
 
-}  // namespace arclight::backend
+}  // namespace arclight::jit

@@ -17,16 +17,17 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
     // A generous bound for one block, so that running out in the middle of one is the exception.
     const size_t wanted = 256 + block.insts.size() * 64;
     CompiledBlock out;
-    if (buffer_.hot_ + wanted > size_t{buffer_.size_} / 2 || buffer_.cold_ + wanted > buffer_.size_) {
+    if (buffer_.assembler().hot + wanted > size_t{buffer_.size()} / 2 ||
+        buffer_.assembler().cold + wanted > buffer_.size()) {
         out.status = CompileStatus::BufferFull;
         return out;
     }
-    thunks_ = &buffer_.thunks_;
+    thunks_ = &buffer_.thunks();
     block_ = &block;
     first_site_ = first_site_id;
     block_offset_ = insn_offset_ = static_cast<uint32_t>(block.pa & (mmu::kPageSize - 1));
-    serial_ = (block.mode & kModeSerial) != 0;
-    windows_ = (block.mode & kModeWindows) != 0;
+    serial_ = (block.translation_flags & translation_flag::kSerial) != 0;
+    windows_ = (block.translation_flags & translation_flag::kWindows) != 0;
     owner_.fill(kNoRef);
     home_head_.fill(kNoRef);
     pinned_ = 0;
@@ -38,10 +39,10 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
     indirect_ = nullptr;
 
     try {
-        setSize(buffer_.hot_);
+        setSize(buffer_.assembler().hot);
         align(16);
         entry_ = here();
-        cold_start_ = buffer_.base_ + buffer_.cold_;
+        cold_start_ = buffer_.base() + buffer_.assembler().cold;
         if (counter != kNoCounter) emit_counter(counter);
         const uint8_t* body = here();
         analyse();
@@ -52,8 +53,8 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
             finish_instruction();
         }
         const size_t hot_end = getSize();
-        if (hot_end > buffer_.size_ / 2) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
-        setSize(buffer_.cold_);
+        if (hot_end > buffer_.size() / 2) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
+        setSize(buffer_.assembler().cold);
         // Cold paths may ask for more of them.
         for (size_t k = 0; k < cold_.size(); ++k) {
             const Cold cold = cold_[k];
@@ -62,11 +63,11 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
         }
         out.entry = entry_;
         out.body = body;
-        out.hot_bytes = static_cast<uint32_t>(buffer_.base_ + hot_end - entry_);
+        out.hot_bytes = static_cast<uint32_t>(buffer_.base() + hot_end - entry_);
         out.cold = cold_start_;
         out.cold_bytes = static_cast<uint32_t>(here() - cold_start_);
-        buffer_.hot_ = hot_end;
-        buffer_.cold_ = getSize();
+        buffer_.assembler().hot = hot_end;
+        buffer_.assembler().cold = getSize();
     } catch (const TooComplex&) {
         out.status = CompileStatus::TooComplex;
         return out;

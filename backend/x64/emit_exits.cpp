@@ -207,21 +207,21 @@ void BlockEmitter::cold_promote(const ColdArgs& args) {
 
 const uint8_t* BlockEmitter::emit_counted_jump(uint32_t counter, const void* target) {
     constexpr size_t kBytes = 16;
-    if (buffer_.cold_ + kBytes > buffer_.size_) return nullptr;
-    setSize(buffer_.cold_);
+    if (buffer_.assembler().cold + kBytes > buffer_.size()) return nullptr;
+    setSize(buffer_.assembler().cold);
     const uint8_t* start = here();
     inc(dword[rip + static_cast<const void*>(buffer_.counters() + counter)]);
     jump_to(static_cast<const uint8_t*>(target));
     assert(here() <= start + kBytes);
-    buffer_.cold_ = getSize();
+    buffer_.assembler().cold = getSize();
     return start;
 }
 
 const uint8_t* BlockEmitter::emit_sampler(const CompiledBlock& block, uint32_t ring) {
     constexpr size_t kBytes = 128;
-    if (buffer_.cold_ + kBytes > buffer_.size_) return nullptr;
-    thunks_ = &buffer_.thunks_;
-    setSize(buffer_.cold_);
+    if (buffer_.assembler().cold + kBytes > buffer_.size()) return nullptr;
+    thunks_ = &buffer_.thunks();
+    setSize(buffer_.assembler().cold);
     const uint8_t* start = here();
     const Reg64 pc(block.indirect_register);
     // Any but the one with the address.
@@ -252,7 +252,7 @@ const uint8_t* BlockEmitter::emit_sampler(const CompiledBlock& block, uint32_t r
     if (pc.getIdx() != Operand::RCX) mov(rcx, pc);
     jump_to(thunks_->lookup_indirect);
     assert(here() <= start + kBytes);
-    buffer_.cold_ = getSize();
+    buffer_.assembler().cold = getSize();
     return start;
 }
 
@@ -260,15 +260,13 @@ namespace {
 constexpr size_t kGuardBytes = 32, kStubBytes = 256;
 }  // namespace
 
-const uint8_t* after_guard(const uint8_t* stub) { return stub + kGuardBytes; }
-
 const uint8_t* BlockEmitter::emit_region_stub(const RegionStub& stub, const uint8_t* reuse) {
-    if (reuse == nullptr && buffer_.cold_ + kStubBytes + 15 > buffer_.size_) return nullptr;
-    thunks_ = &buffer_.thunks_;
-    setSize(reuse != nullptr ? static_cast<size_t>(reuse - buffer_.base_) : buffer_.cold_);
+    if (reuse == nullptr && buffer_.assembler().cold + kStubBytes + 15 > buffer_.size()) return nullptr;
+    thunks_ = &buffer_.thunks();
+    setSize(reuse != nullptr ? static_cast<size_t>(reuse - buffer_.base()) : buffer_.assembler().cold);
     align(16);
     const uint8_t* start = here();
-    if (reuse == nullptr) buffer_.cold_ = getSize() + kStubBytes;
+    if (reuse == nullptr) buffer_.assembler().cold = getSize() + kStubBytes;
     if (stub.guard != kNoCounter) {
         mov(rax, qword[at(ARCLIGHT_STATE_DISP(region_epochs))]);
         mov(ecx, dword[rax + 4 * static_cast<int>(stub.guard)]);
@@ -425,3 +423,7 @@ void BlockEmitter::move_home_to_spill(Ref r) {
 }
 
 }  // namespace arclight::backend
+
+namespace arclight::jit {
+const uint8_t* after_guard(const uint8_t* stub) { return stub + backend::kGuardBytes; }
+}  // namespace arclight::jit

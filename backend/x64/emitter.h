@@ -37,11 +37,12 @@
 #include <utility>
 #include <vector>
 
-#include "backend/memory_access.h"
-#include "backend/runtime_entries.h"
-#include "backend/tier1.h"
 #include "jit/guest_state.h"
+#include "jit/host_code.h"
 #include "jit/ir/ir.h"
+#include "jit/memory_access.h"
+#include "jit/runtime_entries.h"
+#include "jit/translation_flags.h"
 
 namespace arclight::backend {
 
@@ -57,11 +58,23 @@ using Xbyak::Reg;
 using Xbyak::Reg64;
 using Xbyak::Xmm;
 
-// The translation mode bits that change emitted code (frontend/a64/translate/translator.h names them all).
-inline constexpr uint32_t kModeFpSlow = 1u << 3;  ///< FPCR has FZ, DN or AHP set: FP by reference functions
-inline constexpr uint32_t kModeSerial = 1u << 8;  ///< one virtual CPU: no lock prefixes, no fences
-
-inline constexpr uint32_t kModeWindows = 1u << 11;  ///< accesses go through SoftTlb::window
+namespace translation_flag = jit::translation_flag;
+using jit::CodeBuffer;
+using jit::CompiledBlock;
+using jit::CompileStatus;
+using jit::ExitSite;
+using jit::FaultPoint;
+using jit::kNoCounter;
+using jit::kRingEntries;
+using jit::kRingHead;
+using jit::kUnlinkedEpoch;
+using jit::MemoryAccess;
+using jit::MemoryKind;
+using jit::RegionStub;
+using jit::RingEntry;
+using jit::SavedLocation;
+using jit::Thunks;
+using enum jit::RuntimeEntry;
 
 inline constexpr uint32_t kNoSite = ~uint32_t{0};  ///< exit_info of an indirect exit
 inline constexpr uint32_t kNever = ~uint32_t{0};
@@ -367,7 +380,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// Sixteen bytes of read-only data at the start of the code buffer; equal ones are stored once.
     Address constant(uint64_t low, uint64_t high);
     Address constant(uint64_t both) { return constant(both, both); }
-    bool fp_slow() const { return (block_->mode & kModeFpSlow) != 0; }
+    bool fp_slow() const { return (block_->translation_flags & translation_flag::kFpSlow) != 0; }
     /// Whether the upper half of a vector is known to be zero.
     bool upper_is_zero(Ref r) const;
     /// Jumps to a cold path that knows the registers of the result and of all operands. They must have been
@@ -554,3 +567,10 @@ class ScratchXmm : public Xmm {
 };
 
 }  // namespace arclight::backend
+
+/// The code cache's two halves are filled upwards: hot paths in the first, cold stubs in the second.
+struct arclight::jit::CodeBuffer::Assembler {
+    size_t hot = 0, cold = 0;  ///< next free byte of each half, as offsets from base()
+    size_t first_hot = 0;      ///< behind the thunks
+    backend::BlockEmitter emitter;
+};

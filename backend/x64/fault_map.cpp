@@ -1,13 +1,13 @@
 // From a host PC back to precise guest state.
 #include <algorithm>
 
-#include "backend/tier1.h"
+#include "jit/host_code.h"
 
-namespace arclight::backend {
+namespace arclight::jit {
 
 namespace {
-void restore(const SavedLocation& from, jit::GuestState& state) {
-    jit::V128 value{};
+void restore(const SavedLocation& from, GuestState& state) {
+    V128 value{};
     switch (from.kind) {
         case SavedLocation::Gpr: value.d[0] = state.saved_gpr[from.reg]; break;
         case SavedLocation::Xmm128: value = state.saved_xmm[from.reg]; break;
@@ -46,8 +46,7 @@ std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* hos
     return point != nullptr ? std::optional<uint32_t>(point->insn_offset) : std::nullopt;
 }
 
-std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc,
-                                      jit::GuestState& state) {
+std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc, GuestState& state) {
     const FaultPoint* point = find_point(block, host_pc);
     if (point == nullptr) return std::nullopt;
     for (uint32_t k = 0; k < point->count; ++k) restore(block.faults.locations[point->first + k], state);
@@ -62,4 +61,4 @@ const uint8_t* window_fault(const CompiledBlock& block, const void* host_pc) {
     return block.cold + it->cold;
 }
 
-}  // namespace arclight::backend
+}  // namespace arclight::jit

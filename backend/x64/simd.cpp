@@ -10,7 +10,7 @@ using namespace simd;
 
 Address BlockEmitter::constant(uint64_t low, uint64_t high) {
     const auto [it, is_new] = constants_.try_emplace({low, high}, static_cast<unsigned>(constants_.size()));
-    uint8_t* where = buffer_.base_ + 16 * size_t{it->second};
+    uint8_t* where = buffer_.base() + 16 * size_t{it->second};
     if (is_new) {
         if (it->second >= kConstants) {
             constants_.erase(it);

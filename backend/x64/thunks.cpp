@@ -81,7 +81,7 @@ Thunks BlockEmitter::emit_thunks() {
 
     // enter(state, code)
     align(16);
-    t.enter = reinterpret_cast<EnterFn>(here());
+    t.enter = reinterpret_cast<jit::EnterFn>(here());
     for (const Reg64& r : {rbx, rbp, r12, r13, r14, r15}) push(r);
     sub(rsp, 8);
     lea(rbp, ptr[rdi + jit::kStateBias]);

@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "backend/process_world.h"
-#include "backend/runtime_entries.h"
-#include "backend/tier1.h"
 #include "frontend/a64/translate/translator.h"
+#include "jit/host_code.h"
 #include "jit/llvm/region_compiler.h"
+#include "jit/runtime_entries.h"
 
 namespace arclight {
 namespace {
@@ -49,14 +49,14 @@ struct Guest {
             tlb->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state->tlb = state->user_tlb = tlb.get();
         state->mxcsr = 0x1f80;
-        state->runtime.entry[backend::kLookupIndirect] =
+        state->runtime.entry[jit::kLookupIndirect] =
             reinterpret_cast<const void*>(+[](jit::GuestState&, uint64_t) -> const void* { return nullptr; });
     }
     ~Guest() { munmap(memory, kMost); }
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
 
-    backend::CodeBuffer code{size_t{1} << 20};
+    jit::CodeBuffer code{size_t{1} << 20};
     backend::ProcessWorld world;
     std::unique_ptr<mmu::SoftTlb> tlb = std::make_unique<mmu::SoftTlb>();
     std::unique_ptr<jit::GuestState> state = std::make_unique<jit::GuestState>();
@@ -124,14 +124,14 @@ void region_access(benchmark::State& state) {
 
     jit::Region region;
     region.pa = kGuest;
-    region.mode = state.range(2) != 0 ? frontend::a64::mode::kWindows : 0;
+    region.translation_flags = state.range(2) != 0 ? frontend::a64::translation_flag::kWindows : 0;
     jit::RegionBlock& block = region.blocks.emplace_back();
     block.ir.pa = region.pa;
     jit::ir::Builder builder(block.ir);
     build(builder, loop);
     const auto code = compiler->load(compiler->compile(region));
     if (!code) return state.SkipWithError("no region");
-    const uint8_t* stub = backend::emit_region_stub(guest.code, {code->entry, nullptr, backend::kNoCounter});
+    const uint8_t* stub = jit::emit_region_stub(guest.code, {code->entry, nullptr, jit::kNoCounter});
     jit::GuestState& s = *guest.state;
     s.x[1] = s.x[4] = kGuest;
     s.x[5] = (bytes - 1) & ~uint64_t{7};

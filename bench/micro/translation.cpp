@@ -5,18 +5,19 @@
 #include <set>
 #include <vector>
 
-#include "backend/tier1.h"
 #include "bench/micro/guest_code.h"
 #include "frontend/a64/decode/encoding.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/engine.h"
+#include "jit/host_code.h"
 #include "jit/llvm/region_compiler.h"
 
 namespace arclight {
 namespace {
 
 namespace a64 = frontend::a64;
-constexpr uint32_t kMode = a64::mode::kEl1 | a64::mode::kSpElx | a64::mode::kSerial;
+constexpr uint32_t kMode =
+    a64::translation_flag::kEl1 | a64::translation_flag::kSpElx | a64::translation_flag::kSerial;
 constexpr uint64_t kRam = 0x4000'0000;
 
 bool no_code(benchmark::State& state) {
@@ -80,14 +81,14 @@ void tier1_compile(benchmark::State& state) {
         a64::translate_block(blocks.back(), words, offset, kMode, a64::kMaxBlockInsns);
         return blocks.back().guest_insns;
     });
-    backend::CodeBuffer buffer(64 << 20);
+    jit::CodeBuffer buffer(64 << 20);
     uint64_t n = 0, bytes = 0;
     for (auto _ : state) {
         state.PauseTiming();
         buffer.reset();
         state.ResumeTiming();
         for (const auto& block : blocks) {
-            const backend::CompiledBlock c = backend::compile(block, buffer, 0);
+            const jit::CompiledBlock c = jit::compile(block, buffer, 0);
             if (!c) state.SkipWithError("a block did not compile");
             bytes += c.hot_bytes + c.cold_bytes;
         }
@@ -143,7 +144,7 @@ std::vector<jit::Region> make_regions(uint32_t instructions) {
     for_each_block([&](auto, uint32_t first, size_t at) {
         const auto page =
             code.subspan(at - first / 4, std::min<size_t>(1024, code.size() - (at - first / 4)));
-        jit::Region region{.pa = kRam + at * 4, .mode = kMode};
+        jit::Region region{.pa = kRam + at * 4, .translation_flags = kMode};
         std::vector<int64_t> next{first};
         std::set<int64_t> seen{first};
         const auto reach = [&](int64_t offset) {

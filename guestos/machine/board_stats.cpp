@@ -4,10 +4,10 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "backend/tier1.h"
 #include "frontend/a64/system/exceptions.h"
 #include "guestos/machine/board.h"
 #include "guestos/machine/vcpu.h"
+#include "jit/host_code.h"
 
 namespace arclight::guestos {
 
@@ -72,8 +72,7 @@ void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, 
 }
 
 void Board::print_window_fault(Vcpu& vcpu, const void* host_pc) {
-    const std::string text =
-        backend::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
+    const std::string text = jit::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
     const std::lock_guard guard(trace_lock_);
     fmt::print(trace_file_, "cpu {} mmu window fault pc {:#x} host {} {}\n", vcpu.index(),
                vcpu.cpu().state.page_base, host_pc, text.substr(0, text.find('\n')));

@@ -1,15 +1,15 @@
-// The C++ side of translated code's calls: RuntimeTable, by backend/runtime_entries.h and frontend Helper
+// The C++ side of translated code's calls: RuntimeTable, by jit/runtime_entries.h and frontend Helper
 // ids.
 #include <cstring>
 
 #include "backend/process_world.h"
-#include "backend/runtime_entries.h"
 #include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"
 #include "guestos/machine/vcpu.h"
+#include "jit/runtime_entries.h"
 
 namespace arclight::guestos {
 
@@ -36,7 +36,7 @@ struct RuntimeHelpers {
         ++v.stats_.lookups_indirect;
         uint64_t pa;
         if (v.steps_through(pc) || !v.find_fetch(pc, pa)) return nullptr;
-        const void* code = v.board_.engine().entry(pa, s.mode, &s);
+        const void* code = v.board_.engine().entry(pa, s.translation_flags, &s);
         if (code != nullptr) v.tlbs_.fill_jump(s.tlb, pc, code);
         return code;
     }
@@ -60,10 +60,10 @@ struct RuntimeHelpers {
 
     /// After an operation that may have changed how code is translated: what is linked to this block is for
     /// the old mode, so go through the run loop. Likewise when an interrupt became deliverable.
-    static void settle(Vcpu& v, GuestState& s, uint32_t mode_before) {
+    static void settle(Vcpu& v, GuestState& s, uint32_t flags_before) {
         if (s.exit_request != 0) return;
-        if (s.mode != mode_before) {
-            v.tlbs_.use_for_mode(s.tlb, s.mode);
+        if (s.translation_flags != flags_before) {
+            v.tlbs_.use_for_flags(s.tlb, s.translation_flags);
             v.leave(ExitReason::Redirect, v.helper_pc() + 4);
         } else if (s.interrupt.load(std::memory_order_relaxed) != 0 && v.interrupt_deliverable()) {
             v.leave(ExitReason::Interrupt, v.helper_pc() + 4);
@@ -83,13 +83,13 @@ struct RuntimeHelpers {
     }
     static uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t) {
         Vcpu& v = vcpu(s);
-        const uint32_t mode = s.mode;
+        const uint32_t translation_flags = s.translation_flags;
         const a64::SystemResult r = a64::write_sysreg(v.cpu_, static_cast<uint32_t>(encoding), value);
         if (!r.ok()) {
             fault(v, r);
             return 0;
         }
-        settle(v, s, mode);
+        settle(v, s, translation_flags);
         return 0;
     }
     static uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
@@ -100,14 +100,14 @@ struct RuntimeHelpers {
     }
     static uint64_t msr_immediate(GuestState& s, uint64_t field, uint64_t imm, uint64_t) {
         Vcpu& v = vcpu(s);
-        const uint32_t mode = s.mode;
+        const uint32_t translation_flags = s.translation_flags;
         const a64::SystemResult r =
             a64::write_pstate_field(v.cpu_, static_cast<unsigned>(field), static_cast<unsigned>(imm));
         if (!r.ok()) {
             fault(v, r);
             return 0;
         }
-        settle(v, s, mode);
+        settle(v, s, translation_flags);
         return 0;
     }
     static uint64_t eret(GuestState& s, uint64_t, uint64_t, uint64_t) {
@@ -206,14 +206,14 @@ void Vcpu::fill_runtime_table() {
     const auto set = [&](unsigned entry, auto* fn) {
         state_.runtime.entry[entry] = reinterpret_cast<const void*>(fn);
     };
-    set(backend::kMemorySlow, &RuntimeHelpers::memory_slow);
-    set(backend::kLookupDirect, &RuntimeHelpers::lookup_direct);
-    set(backend::kLookupIndirect, &RuntimeHelpers::lookup_indirect);
-    set(backend::kVectorCall, &backend::vector_call);
-    set(backend::kPromote, &RuntimeHelpers::promote);
-    set(backend::kRegionGuard, &RuntimeHelpers::region_guard);
-    const auto helper = [&](Helper id, backend::HelperFn fn) {
-        set(backend::kFirstHelper + static_cast<unsigned>(id), fn);
+    set(jit::kMemorySlow, &RuntimeHelpers::memory_slow);
+    set(jit::kLookupDirect, &RuntimeHelpers::lookup_direct);
+    set(jit::kLookupIndirect, &RuntimeHelpers::lookup_indirect);
+    set(jit::kVectorCall, &backend::vector_call);
+    set(jit::kPromote, &RuntimeHelpers::promote);
+    set(jit::kRegionGuard, &RuntimeHelpers::region_guard);
+    const auto helper = [&](Helper id, jit::HelperFn fn) {
+        set(jit::kFirstHelper + static_cast<unsigned>(id), fn);
     };
     helper(Helper::ReadSysreg, &RuntimeHelpers::read_sysreg);
     helper(Helper::WriteSysreg, &RuntimeHelpers::write_sysreg);

@@ -39,11 +39,11 @@ Vcpu::Vcpu(Board& board, unsigned index)
       tlbs_(board.world().host_tables(index), board.options().shadow, &board.memory()) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
-    if (board.options().cpus == 1) state_.mode |= a64::mode::kSerial;
-    if (tlbs_.windows() != nullptr) state_.mode |= a64::mode::kWindows;
-    if (board.options().count_instructions) state_.mode |= a64::mode::kCount;
+    if (board.options().cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
+    if (tlbs_.windows() != nullptr) state_.translation_flags |= a64::translation_flag::kWindows;
+    if (board.options().count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
     fill_runtime_table();
-    region_epochs_.assign(jit::Tier2::kGuards, backend::kUnlinkedEpoch);
+    region_epochs_.assign(jit::Tier2::kGuards, jit::kUnlinkedEpoch);
     state_.region_epochs = region_epochs_.data();
     board.engine().add_cpu({&passes_, region_epochs_.data(), &state_.wrong_guesses});
 }
@@ -203,7 +203,7 @@ void Vcpu::context_changed() {
         tlbs_.note_user(state_.tlb);
         board_.process_watch().running(state_.contextidr_el1, cpu_.translation);
     }
-    tlbs_.use_for_mode(state_.tlb, state_.mode);
+    tlbs_.use_for_flags(state_.tlb, state_.translation_flags);
     tlbs_.finish_invalidation();
 }
 
@@ -319,9 +319,10 @@ bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
 
 /// The run loop wants to see every instruction at pc and behind it in its page: nothing may jump there.
 bool Vcpu::steps_through(uint64_t pc) const {
-    constexpr uint32_t kAny = a64::mode::kSingleStep | a64::mode::kBreakpoints;
-    if ((state_.mode & kAny) == 0) return false;
-    return (state_.mode & a64::mode::kSingleStep) != 0 || a64::breakpoint_in_page(cpu_, pc);
+    constexpr uint32_t kAny = a64::translation_flag::kSingleStep | a64::translation_flag::kBreakpoints;
+    if ((state_.translation_flags & kAny) == 0) return false;
+    return (state_.translation_flags & a64::translation_flag::kSingleStep) != 0 ||
+           a64::breakpoint_in_page(cpu_, pc);
 }
 
 /// Null: an exception was taken, or the code cache was flushed; look again.
@@ -340,12 +341,13 @@ const void* Vcpu::code_at(uint64_t pc) {
         return nullptr;
     }
     const bool stepping = steps_through(pc);
-    if (stepping && (state_.mode & a64::mode::kBreakpoints) != 0 && a64::breakpoint_matches(cpu_, pc)) {
+    if (stepping && (state_.translation_flags & a64::translation_flag::kBreakpoints) != 0 &&
+        a64::breakpoint_matches(cpu_, pc)) {
         a64::take_breakpoint(cpu_, pc);
         return nullptr;
     }
-    const void* code =
-        board_.engine().entry(pa, state_.mode | (stepping ? a64::mode::kSingleStep : 0), &state_);
+    const void* code = board_.engine().entry(
+        pa, state_.translation_flags | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
     if (code == nullptr) {
         board_.flush_code(*this);
         return nullptr;
@@ -358,7 +360,7 @@ const void* Vcpu::code_at(uint64_t pc) {
 const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
     uint64_t pa;
     if (steps_through(pc) || !find_fetch(pc, pa)) return nullptr;
-    return board_.engine().entry_and_link(pa, state_.mode, site, state_.tlb->epoch, &state_);
+    return board_.engine().entry_and_link(pa, state_.translation_flags, site, state_.tlb->epoch, &state_);
 }
 
 // ---- The loop
@@ -388,7 +390,7 @@ void Vcpu::run() {
         if (board_.stopping() || power_off_requested_) return;
         if (interrupt_deliverable()) take_pending_interrupt();
 
-        const bool stepping = (state_.mode & a64::mode::kSingleStep) != 0;
+        const bool stepping = (state_.translation_flags & a64::translation_flag::kSingleStep) != 0;
         if (stepping && a64::step_pending(cpu_)) {
             a64::take_step(cpu_);
             continue;

@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "backend/memory_access.h"
 #include "backend/world.h"
 #include "devices/bus.h"
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
 #include "jit/engine/engine.h"
+#include "jit/memory_access.h"
 #include "mmu/soft_tlb_set.h"
 #include "mmu/table_pages.h"
 
@@ -155,12 +155,11 @@ class Vcpu final : public frontend::a64::Environment {
     bool refill_window(const void* host_pc, uint64_t address);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
     bool read_faults(uint64_t va, uint8_t fsc) const;
-    void access_ram(const backend::MemoryAccess& access, uint64_t va, uint8_t* host);
-    bool access_device(const backend::MemoryAccess& access, uint64_t pa);
-    bool access_across(const backend::MemoryAccess& access, uint64_t va);
-    void access_split(const backend::MemoryAccess& access, uint8_t* first, unsigned first_bytes,
-                      uint8_t* second);
-    void access_targeted(const backend::MemoryAccess& access, uint64_t va, const void* host_pc, Target first,
+    void access_ram(const jit::MemoryAccess& access, uint64_t va, uint8_t* host);
+    bool access_device(const jit::MemoryAccess& access, uint64_t pa);
+    bool access_across(const jit::MemoryAccess& access, uint64_t va);
+    void access_split(const jit::MemoryAccess& access, uint8_t* first, unsigned first_bytes, uint8_t* second);
+    void access_targeted(const jit::MemoryAccess& access, uint64_t va, const void* host_pc, Target first,
                          unsigned first_bytes, Target second);
     bool settle_targeted(std::optional<mmu::SecondStage::Access>& guard, Target& target, uint64_t va,
                          unsigned bytes, uint8_t& fsc);
@@ -168,12 +167,12 @@ class Vcpu final : public frontend::a64::Environment {
     bool fetch_targeted(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
     uint64_t recover_pc(const void* host_pc);
     void raise_sp_alignment(const void* host_pc);
-    bool raise_watchpoint(const backend::MemoryAccess& access, uint64_t va, const void* host_pc);
+    bool raise_watchpoint(const jit::MemoryAccess& access, uint64_t va, const void* host_pc);
     void raise_data_abort(const void* host_pc, uint64_t va, uint8_t fsc, bool write);
 
     // Devices: vcpu_device.cpp
-    void remember_device(const backend::MemoryAccess& access, uint64_t va, uint64_t pa);
-    bool access_known_device(const backend::MemoryAccess& access, uint64_t va);
+    void remember_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa);
+    bool access_known_device(const jit::MemoryAccess& access, uint64_t va);
 
     uint64_t helper_pc() const { return state_.page_base + state_.insn_offset; }
     /// Leaves translated code after the current helper, to go on at `pc`.

@@ -6,8 +6,8 @@
 
 namespace arclight::guestos {
 
-using backend::MemoryAccess;
-using backend::MemoryKind;
+using jit::MemoryAccess;
+using jit::MemoryKind;
 
 Vcpu::DevicePage& Vcpu::device_page(uint64_t va) {
     return device_pages_[(va >> mmu::kPageBits) * 0x9e37'79b9'7f4a'7c15 >> (64 - kDevicePagesLog2)];
@@ -42,7 +42,8 @@ bool Vcpu::access_known_device(const MemoryAccess& access, uint64_t va) {
     if (page.mapping == nullptr || !page.mapping->contains(pa, bytes) || !page.mapping->answers())
         return false;
     // With windows an instruction that is not known to access devices is to become one that is.
-    if ((state_.mode & frontend::a64::mode::kWindows) != 0 && (access.aux & jit::ir::kMemDevice) == 0)
+    if ((state_.translation_flags & frontend::a64::translation_flag::kWindows) != 0 &&
+        (access.aux & jit::ir::kMemDevice) == 0)
         return false;
     ++stats_.mmio;
     uint64_t& value = state_.access_value[0];

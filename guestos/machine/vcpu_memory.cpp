@@ -13,8 +13,8 @@
 
 namespace arclight::guestos {
 
-using backend::MemoryAccess;
-using backend::MemoryKind;
+using jit::MemoryAccess;
+using jit::MemoryKind;
 using jit::ir::AtomicKind;
 using mmu::kPageMask;
 using mmu::kPageSize;
@@ -107,7 +107,7 @@ void each_unit(const MemoryAccess& access, F&& f) {
         });
 }
 
-/// Between a run of bytes in memory order and access_value[], by the layout in backend/memory_access.h.
+/// Between a run of bytes in memory order and access_value[], by the layout in jit/memory_access.h.
 void scatter(const MemoryAccess& access, const uint8_t* bytes, uint64_t* values) {
     const unsigned unit = access.unit_bytes(), units = access.is_pair() ? 2 : 1;
     for (unsigned i = 0; i < units; ++i) {
@@ -428,9 +428,10 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     const unsigned bytes = access.bytes();
 
     if (access.misaligns_stack(given)) return raise_sp_alignment(host_pc);
-    const unsigned alignment = access.must_be_aligned()                         ? bytes
-                               : state_.mode & frontend::a64::mode::kAlignCheck ? access.unit_bytes()
-                                                                                : 1;
+    const unsigned alignment = access.must_be_aligned() ? bytes
+                               : state_.translation_flags & frontend::a64::translation_flag::kAlignCheck
+                                   ? access.unit_bytes()
+                                   : 1;
     // ESR_EL1.WnR: an atomic's fault counts as a read's if a read would have had it (D19.2.37, and
     // TranslateAddressForAtomicAccess for alignment).
     const bool rmw = access.kind == MemoryKind::AtomicRmw || access.kind == MemoryKind::Cas;
@@ -467,8 +468,8 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
             return raise_data_abort(host_pc, given, mmu::kFscSynchronousExternal, write);
         remember_device(access, va, target.pa);
         // With windows every access would fault first.
-        if ((state_.mode & frontend::a64::mode::kWindows) != 0 && (access.aux & jit::ir::kMemDevice) == 0 &&
-            board_.engine().mark_device(host_pc)) {
+        if ((state_.translation_flags & frontend::a64::translation_flag::kWindows) != 0 &&
+            (access.aux & jit::ir::kMemDevice) == 0 && board_.engine().mark_device(host_pc)) {
             ++stats_.device_sites;
             clear_all_jumps();
         }

@@ -6,7 +6,7 @@
 
 namespace arclight::guestos {
 
-using backend::MemoryAccess;
+using jit::MemoryAccess;
 using mmu::kPageMask;
 using mmu::kPageSize;
 using mmu::SecondStage;

@@ -32,8 +32,8 @@ size_t BlockCache::slot_of(uint64_t key) const {
     return i;
 }
 
-TranslationBlock* BlockCache::find(uint64_t pa, uint32_t mode) const {
-    return table_[slot_of(key(pa, mode))].block;
+TranslationBlock* BlockCache::find(uint64_t pa, uint32_t translation_flags) const {
+    return table_[slot_of(key(pa, translation_flags))].block;
 }
 
 void BlockCache::grow() {
@@ -50,9 +50,9 @@ void BlockCache::grow() {
 TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     TranslationBlock* block = owned.get();
     if (used_ * 2 >= table_.size()) grow();
-    Entry& e = table_[slot_of(key(block->pa, block->mode))];
+    Entry& e = table_[slot_of(key(block->pa, block->translation_flags))];
     if (e.key == kEmpty) ++used_;
-    e = {key(block->pa, block->mode), block};
+    e = {key(block->pa, block->translation_flags), block};
     block->linked.resize(block->code.exits.size());
     site_owner_.insert(site_owner_.end(), block->code.exits.size(), block);
     const size_t page = page_of(block->pa);
@@ -86,12 +86,12 @@ const TranslationBlock* BlockCache::owner_of(const void* host_pc, bool cold) con
 
 void BlockCache::retire(TranslationBlock& block) {
     block.valid = false;
-    table_[slot_of(key(block.pa, block.mode))].block = nullptr;
+    table_[slot_of(key(block.pa, block.translation_flags))].block = nullptr;
     --live_;
     for (const uint32_t id : block.incoming) {
         Site s;
         if (!site(id, s) || s.block->linked[s.exit] != &block) continue;
-        backend::unlink(s.block->code.exits[s.exit]);
+        unlink(s.block->code.exits[s.exit]);
         s.block->linked[s.exit] = nullptr;
     }
     block.incoming.clear();

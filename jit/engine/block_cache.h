@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "backend/tier1.h"
+#include "jit/host_code.h"
 #include "mmu/guest_memory.h"
 
 namespace arclight::jit {
@@ -25,7 +25,7 @@ struct TranslationBlock {
     TranslationBlock();
     ~TranslationBlock();
     uint64_t pa = 0;
-    uint32_t mode = 0;
+    uint32_t translation_flags = 0;
     uint32_t guest_bytes = 0;
     uint32_t guest_insns = 0;
     uint32_t first_site = 0;  ///< site id of code.exits[0]
@@ -38,7 +38,7 @@ struct TranslationBlock {
     bool covered = false;     ///< a region of another block was found to have it already
     uint64_t distrusted = 0;  ///< as Region::distrusted
     uint8_t tries = 0;        ///< regions entered here that were given up, or not worth while
-    uint32_t counter = backend::kNoCounter;
+    uint32_t counter = kNoCounter;
     bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
     uint8_t warm_tries = 0;     ///< since then, without all of a region's blocks being there
     uint32_t counted_from = 0;  ///< what the counter was started at
@@ -48,7 +48,7 @@ struct TranslationBlock {
     std::chrono::steady_clock::time_point queued_when{};
     std::unique_ptr<EdgeProfile> profile;
     std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
-    backend::CompiledBlock code;
+    CompiledBlock code;
     std::vector<uint32_t> slots;      ///< what predict_slots() said of each plain access; empty: nothing
     std::vector<SeenRegisters> seen;  ///< at its entry, when tier 2 was asked about it
     std::vector<uint32_t> incoming;   ///< sites of other blocks that may be linked to this one
@@ -61,7 +61,7 @@ class BlockCache {
   public:
     explicit BlockCache(const mmu::GuestMemory& memory);
 
-    TranslationBlock* find(uint64_t pa, uint32_t mode) const;
+    TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const;
     /// The first block of the page at pa; the others by next_in_page.
     const TranslationBlock* blocks_of(uint64_t pa) const { return page_head_[page_of(pa)]; }
     /// Called for each block that is taken out, but for clear().
@@ -91,7 +91,9 @@ class BlockCache {
     size_t size() const { return live_; }
 
   private:
-    static uint64_t key(uint64_t pa, uint32_t mode) { return pa >> 2 | uint64_t{mode} << 46; }
+    static uint64_t key(uint64_t pa, uint32_t translation_flags) {
+        return pa >> 2 | uint64_t{translation_flags} << 46;
+    }
     size_t page_of(uint64_t pa) const { return (pa - base_) >> kPageBits; }
     size_t slot_of(uint64_t key) const;
     void retire(TranslationBlock& block);

@@ -6,16 +6,16 @@
 
 namespace arclight::jit {
 
-EdgeProfiler::EdgeProfiler(backend::CodeBuffer& code, const BlockCache& cache, uint32_t kept)
-    : code_(code), cache_(cache), first_(backend::CodeBuffer::kCounters - kept - kCounters) {
+EdgeProfiler::EdgeProfiler(CodeBuffer& code, const BlockCache& cache, uint32_t kept)
+    : code_(code), cache_(cache), first_(CodeBuffer::kCounters - kept - kCounters) {
     reset();
 }
 
 void EdgeProfiler::reset() {
     free_rings_.resize(kRings);
-    for (uint32_t k = 0; k < kRings; ++k) free_rings_[k] = first_ + k * backend::kRingWords;
+    for (uint32_t k = 0; k < kRings; ++k) free_rings_[k] = first_ + k * kRingWords;
     free_edges_.resize(kEdges);
-    std::iota(free_edges_.begin(), free_edges_.end(), first_ + kRings * backend::kRingWords);
+    std::iota(free_edges_.begin(), free_edges_.end(), first_ + kRings * kRingWords);
 }
 
 void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
@@ -30,20 +30,20 @@ void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
         free_edges_.pop_back();
         code_.counters()[p.counters[k]] = 0;
         if (block.linked[k] == nullptr) continue;
-        backend::redirect(block.code.exits[k], way(block, k, *block.linked[k]));
+        redirect(block.code.exits[k], way(block, k, *block.linked[k]));
     }
     if (block.code.indirect == nullptr || free_rings_.empty()) return;
-    std::memset(code_.counters() + free_rings_.back(), 0, 4 * backend::kRingWords);
-    const uint8_t* sampler = backend::emit_sampler(code_, block.code, free_rings_.back());
+    std::memset(code_.counters() + free_rings_.back(), 0, 4 * kRingWords);
+    const uint8_t* sampler = emit_sampler(code_, block.code, free_rings_.back());
     if (sampler == nullptr) return;
     p.ring = free_rings_.back();
     free_rings_.pop_back();
-    backend::sample(block.code, sampler);
+    sample(block.code, sampler);
 }
 
 const void* EdgeProfiler::way(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
     if (from.profile == nullptr || !from.profile->counting) return to.code.entry;
-    const void* counted = backend::emit_counted_jump(code_, from.profile->counters[exit], to.code.entry);
+    const void* counted = emit_counted_jump(code_, from.profile->counters[exit], to.code.entry);
     return counted != nullptr ? counted : to.code.entry;
 }
 
@@ -54,23 +54,23 @@ void EdgeProfiler::finish(TranslationBlock& block, uint64_t runs) {
     p.runs = static_cast<uint32_t>(runs - p.first_run);
     for (size_t k = 0; k < p.counters.size(); ++k) {
         p.taken.push_back(code_.counters()[p.counters[k]]);
-        if (block.linked[k] != nullptr) backend::redirect(block.code.exits[k], block.linked[k]->code.entry);
+        if (block.linked[k] != nullptr) redirect(block.code.exits[k], block.linked[k]->code.entry);
     }
     free_edges_.insert(free_edges_.end(), p.counters.begin(), p.counters.end());
     p.counters.clear();
-    if (p.ring == backend::kNoCounter) return;
-    backend::sample(block.code, nullptr);
+    if (p.ring == kNoCounter) return;
+    sample(block.code, nullptr);
     read_ring(p);
     free_rings_.push_back(p.ring);
-    p.ring = backend::kNoCounter;
+    p.ring = kNoCounter;
 }
 
 void EdgeProfiler::read_ring(EdgeProfile& p) {
     const uint32_t* words = code_.counters() + p.ring;
-    const uint32_t used = std::min(words[0], backend::kRingEntries);
+    const uint32_t used = std::min(words[0], kRingEntries);
     for (uint32_t k = 0; k < used; ++k) {
-        backend::RingEntry entry;
-        std::memcpy(&entry, words + backend::kRingHead + k * (sizeof entry / 4), sizeof entry);
+        RingEntry entry;
+        std::memcpy(&entry, words + kRingHead + k * (sizeof entry / 4), sizeof entry);
         ++p.samples;
         auto it = std::find_if(p.targets.begin(), p.targets.end(),
                                [&](const EdgeProfile::Target& t) { return t.offset == entry.offset; });

@@ -28,15 +28,15 @@ struct EdgeProfile {
     bool counting = false;
     uint64_t first_run = 0;
     std::vector<uint32_t> counters;  ///< by exit
-    uint32_t ring = backend::kNoCounter;
+    uint32_t ring = kNoCounter;
 };
 
 class EdgeProfiler {
   public:
     /// Counters that are no blocks', at the end of CodeBuffer::counters() but for `kept` of them.
-    EdgeProfiler(backend::CodeBuffer& code, const BlockCache& cache, uint32_t kept);
+    EdgeProfiler(CodeBuffer& code, const BlockCache& cache, uint32_t kept);
     static constexpr uint32_t kEdges = 32768, kRings = 64;
-    static constexpr uint32_t kCounters = kEdges + kRings * backend::kRingWords;
+    static constexpr uint32_t kCounters = kEdges + kRings * kRingWords;
 
     /// Begins to count; the block has run so often until now.
     void start(TranslationBlock& block, uint64_t runs);
@@ -50,7 +50,7 @@ class EdgeProfiler {
   private:
     void read_ring(EdgeProfile& profile);
 
-    backend::CodeBuffer& code_;
+    CodeBuffer& code_;
     const BlockCache& cache_;
     const uint32_t first_;
     std::vector<uint32_t> free_edges_, free_rings_;

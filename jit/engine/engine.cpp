@@ -24,32 +24,33 @@ Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
     tier2_.mark_devices = [this](ir::Block& block) { mark_devices(block); };
 }
 
-TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode, const GuestState* state) {
+TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
     const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
     const uint64_t room = kPageSize - (pa & ~kPageMask);
     const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(pa, room));
     unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : a64::kMaxBlockInsns;
-    if (mode & a64::mode::kSingleStep) limit = 1;
+    if (translation_flags & a64::translation_flag::kSingleStep) limit = 1;
     auto block = std::make_unique<TranslationBlock>();
-    const uint32_t counter = tier2_.new_counter(mode);
+    const uint32_t counter = tier2_.new_counter(translation_flags);
     for (;;) {
         ir_.clear();
         ir_.pa = pa;
-        ir_.mode = mode;
-        a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask), mode, limit);
+        ir_.translation_flags = translation_flags;
+        a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask),
+                             translation_flags, limit);
         if (!devices_.empty()) mark_devices(ir_);
-        if (state != nullptr && (mode & a64::mode::kWindows) != 0) {
+        if (state != nullptr && (translation_flags & a64::translation_flag::kWindows) != 0) {
             predict_slots(ir_, *state);
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
         }
         block->first_site = cache_.next_site();
-        block->code = backend::compile(ir_, code_, block->first_site, counter);
-        if (block->code.status != backend::CompileStatus::TooComplex || limit <= 1) break;
+        block->code = compile(ir_, code_, block->first_site, counter);
+        if (block->code.status != CompileStatus::TooComplex || limit <= 1) break;
         limit /= 2;
     }
     if (!block->code) return nullptr;
     block->pa = pa;
-    block->mode = mode;
+    block->translation_flags = translation_flags;
     block->guest_bytes = ir_.guest_bytes;
     block->guest_insns = ir_.guest_insns;
     block->counter = counter;
@@ -66,7 +67,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t mode, const GuestState
 void Engine::trace(const TranslationBlock& block) {
     std::FILE* out = options_.trace_file;
     if (options_.trace_blocks) {
-        fmt::print(out, "block pa {:#x} mode {:#x} insns {} host {}\n", block.pa, block.mode,
+        fmt::print(out, "block pa {:#x} flags {:#x} insns {} host {}\n", block.pa, block.translation_flags,
                    block.guest_insns, static_cast<const void*>(block.code.entry));
         for (uint32_t i = 0; i < block.guest_insns; ++i) {
             const uint32_t word = *reinterpret_cast<const uint32_t*>(memory_.host(block.pa + 4 * i, 4));
@@ -75,43 +76,45 @@ void Engine::trace(const TranslationBlock& block) {
     }
     if (options_.trace_ir) fmt::print(out, "{}", ir::print(ir_));
     if (options_.trace_host) {
-        fmt::print(out, "{}", backend::disassemble({block.code.entry, block.code.hot_bytes}));
-        fmt::print(out, "  cold:\n{}", backend::disassemble({block.code.cold, block.code.cold_bytes}));
+        fmt::print(out, "{}", disassemble({block.code.entry, block.code.hot_bytes}));
+        fmt::print(out, "  cold:\n{}", disassemble({block.code.cold, block.code.cold_bytes}));
     }
 }
 
-TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t mode, const GuestState* state) {
+TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t translation_flags,
+                                            const GuestState* state) {
     ++stats_.lookups;
-    if (TranslationBlock* block = cache_.find(pa, mode)) return block;
+    if (TranslationBlock* block = cache_.find(pa, translation_flags)) return block;
     translating_page_.store(pa & kPageMask);  // before the guest's code is read, see line_has_code()
-    TranslationBlock* made = translate(pa, mode, state);
+    TranslationBlock* made = translate(pa, translation_flags, state);
     translating_page_.store(kNoPage, std::memory_order_release);
     return made;
 }
 
-const void* Engine::entry(uint64_t pa, uint32_t mode, const GuestState* state) {
+const void* Engine::entry(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
     const std::lock_guard guard(lock_);
-    TranslationBlock* block = find_or_translate(pa, mode, state);
+    TranslationBlock* block = find_or_translate(pa, translation_flags, state);
     if (block == nullptr) return nullptr;
     block->indirect = true;
     return block->code.entry;
 }
 
-const void* Engine::entry_and_link(uint64_t pa, uint32_t mode, uint32_t site_id, uint32_t epoch,
+const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t site_id, uint32_t epoch,
                                    const GuestState* state) {
     const std::lock_guard guard(lock_);
-    TranslationBlock* target = find_or_translate(pa, mode, state);
+    TranslationBlock* target = find_or_translate(pa, translation_flags, state);
     if (target == nullptr) return nullptr;
     BlockCache::Site s;
-    if (!cache_.site(site_id, s) || !s.block->valid || s.block->mode != mode) return target->code.entry;
-    const backend::ExitSite& exit = s.block->code.exits[s.exit];
+    if (!cache_.site(site_id, s) || !s.block->valid || s.block->translation_flags != translation_flags)
+        return target->code.entry;
+    const ExitSite& exit = s.block->code.exits[s.exit];
     // The guest may have moved the page under the running block and not yet synchronised.
     if (!exit.cross_page && ((s.block->pa ^ pa) & kPageMask) != 0) return target->code.entry;
     const TranslationBlock*& linked = s.block->linked[s.exit];
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot turn a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    backend::link(exit, tier2_.way(*s.block, s.exit, *target), epoch);
+    link(exit, tier2_.way(*s.block, s.exit, *target), epoch);
     if (linked != target) {
         linked = target;
         target->incoming.push_back(site_id);
@@ -168,21 +171,21 @@ std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) 
     const bool cold = static_cast<const uint8_t*>(host_pc) >= code_.base() + code_.size() / 2;
     const TranslationBlock* block = cache_.owner_of(host_pc, cold);
     if (block == nullptr) return std::nullopt;
-    return backend::recover_state(block->code, host_pc, state);
+    return jit::recover_state(block->code, host_pc, state);
 }
 
 const void* Engine::window_fault(const void* host_pc) {
     const std::lock_guard guard(lock_);
     if (in_region(host_pc)) return tier2_.side_exit(host_pc);
     const TranslationBlock* block = cache_.owner_of(host_pc, false);
-    return block != nullptr ? backend::window_fault(block->code, host_pc) : nullptr;
+    return block != nullptr ? jit::window_fault(block->code, host_pc) : nullptr;
 }
 
 bool Engine::mark_device(const void* return_pc) {
     const std::lock_guard guard(lock_);
     const TranslationBlock* block = cache_.owner_of(return_pc, true);
     if (block == nullptr) return false;
-    const auto offset = backend::guest_offset(block->code, return_pc);
+    const auto offset = jit::guest_offset(block->code, return_pc);
     if (!offset) return false;
     const uint64_t pa = (block->pa & kPageMask) | *offset;
     if (!devices_.insert(pa).second) return false;

@@ -8,15 +8,15 @@
 #include <optional>
 #include <set>
 
-#include "backend/tier1.h"
 #include "jit/engine/block_cache.h"
 #include "jit/engine/tier2.h"
+#include "jit/host_code.h"
 #include "mmu/guest_memory.h"
 
 namespace arclight::jit {
 
 struct EngineOptions {
-    size_t code_bytes = backend::CodeBuffer::kDefaultSize;
+    size_t code_bytes = CodeBuffer::kDefaultSize;
     unsigned max_block_insns = 0;  ///< 0: the frontend's default
     bool concurrent = false;       ///< several virtual CPUs run the code at once
     Tier2Options tier2;
@@ -34,14 +34,14 @@ class Engine {
   public:
     Engine(const mmu::GuestMemory& memory, const EngineOptions& options);
 
-    backend::CodeBuffer& code() { return code_; }
+    CodeBuffer& code() { return code_; }
 
     /// The entry of the block for this physical address, which is in RAM and 4-byte aligned. Null: the code
     /// cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
-    const void* entry(uint64_t pa, uint32_t mode, const GuestState* state = nullptr);
-    /// The same, and links `site` (see backend::ExitSite) to it; `epoch` is the running soft TLB's.
-    const void* entry_and_link(uint64_t pa, uint32_t mode, uint32_t site, uint32_t epoch,
+    const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
+    /// The same, and links `site` (see ExitSite) to it; `epoch` is the running soft TLB's.
+    const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t site, uint32_t epoch,
                                const GuestState* state = nullptr);
 
     /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after
@@ -63,7 +63,7 @@ class Engine {
     /// Returns when nobody reads code from where guest memory was before the call.
     void wait_for_readers() { const std::lock_guard guard(lock_); }
 
-    /// See backend::recover_state.
+    /// See recover_state.
     std::optional<uint32_t> recover(const void* host_pc, GuestState& state);
 
     /// A block's counter ran out: where to go on.
@@ -87,8 +87,8 @@ class Engine {
 
   private:
     static constexpr uint64_t kNoPage = ~uint64_t{0};
-    TranslationBlock* find_or_translate(uint64_t pa, uint32_t mode, const GuestState* state);
-    TranslationBlock* translate(uint64_t pa, uint32_t mode, const GuestState* state);
+    TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
+    TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     void trace(const TranslationBlock& block);
     void mark_devices(ir::Block& block) const;
 
@@ -96,7 +96,7 @@ class Engine {
     std::atomic<uint64_t> translating_page_{kNoPage};
     const mmu::GuestMemory memory_;
     const EngineOptions options_;
-    backend::CodeBuffer code_;
+    CodeBuffer code_;
     BlockCache cache_;
     ir::Block ir_;                // reused: no allocation for most blocks
     std::set<uint64_t> devices_;  // instructions (physical addresses) that met one

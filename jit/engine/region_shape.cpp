@@ -49,7 +49,7 @@ struct Reader {
 
 std::string RegionShape::bytes() const {
     std::string out;
-    put(out, mode);
+    put(out, translation_flags);
     put(out, static_cast<uint32_t>(blocks.size()));
     for (const Block& b : blocks) {
         put(out, b.offset);
@@ -63,7 +63,7 @@ std::string RegionShape::bytes() const {
 std::optional<RegionShape> RegionShape::parse(std::string_view bytes) {
     Reader in{bytes};
     RegionShape shape;
-    shape.mode = in.get<uint32_t>();
+    shape.translation_flags = in.get<uint32_t>();
     const auto blocks = in.get<uint32_t>();
     if (blocks == 0 || blocks > kMaxBlocks) return std::nullopt;
     for (uint32_t k = 0; k < blocks && in.good; ++k) {

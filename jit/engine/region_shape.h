@@ -16,7 +16,7 @@ struct RegionShape {
         std::vector<uint32_t> words;
         bool operator==(const Block&) const = default;
     };
-    uint32_t mode = 0;
+    uint32_t translation_flags = 0;
     std::vector<Block> blocks;  ///< the entry first
     std::vector<int64_t> return_sites, indirect_targets;
 

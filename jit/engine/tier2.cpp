@@ -43,7 +43,7 @@ void keep_for_good(std::unique_ptr<RegionCompiler> broken) {
 uint64_t footprint(const RegionCode& code) { return ((code.bytes + kPageSize - 1) & kPageMask) + kPageSize; }
 }  // namespace
 
-Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuffer& code, BlockCache& cache,
+Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, CodeBuffer& code, BlockCache& cache,
              const Tier2Options& options)
     : lock_(lock),
       memory_(memory),
@@ -54,8 +54,7 @@ Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuff
     if (!options_.enabled) return;
     by_guard_.resize(kGuards);
     for (uint32_t k = kGuards; k-- > 0;) free_guards_.push_back(k);
-    for (uint32_t k = 2; k <= kEntryCounters; k += 2)
-        free_entries_.push_back(backend::CodeBuffer::kCounters - k);
+    for (uint32_t k = 2; k <= kEntryCounters; k += 2) free_entries_.push_back(CodeBuffer::kCounters - k);
     if (options_.synchronous) return;
     const uint64_t build = options_.cache_directory.empty() ? 0 : region_build();
     if (build != 0) {
@@ -99,7 +98,7 @@ Tier2::HotRegion* Tier2::admit(std::unique_ptr<HotRegion> owned) {
         free_guards_.pop_back();
         by_guard_[hot.guard] = &hot;
         for (const CpuLink& cpu : cpus_)
-            std::atomic_ref(cpu.epochs[hot.guard]).store(backend::kUnlinkedEpoch, std::memory_order_relaxed);
+            std::atomic_ref(cpu.epochs[hot.guard]).store(kUnlinkedEpoch, std::memory_order_relaxed);
     }
     if (!free_entries_.empty()) {
         hot.entries = free_entries_.back();
@@ -121,7 +120,7 @@ bool Tier2::make_room(const HotRegion& hot) {
         HotRegion* oldest = nullptr;
         for (const auto& r : regions_) {
             if (!r->live) continue;
-            if (r->entries != backend::kNoCounter) {
+            if (r->entries != kNoCounter) {
                 const uint32_t now = counter(r->entries);
                 if (now != r->entered) r->entered = now, r->used = clock_;
             }
@@ -138,7 +137,7 @@ bool Tier2::make_room(const HotRegion& hot) {
 /// Null: the code cache is full.
 const uint8_t* Tier2::make_stub(const HotRegion& hot, uint32_t cycles) {
     const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
-    const uint8_t* stub = backend::emit_region_stub(
+    const uint8_t* stub = emit_region_stub(
         code_, {hot.code.entry, hot.entry->code.body, hot.guard, hot.entries, hot.side_exits(), cycles},
         reuse);
     if (stub != nullptr && reuse != nullptr) free_stubs_.pop_back();
@@ -146,14 +145,14 @@ const uint8_t* Tier2::make_stub(const HotRegion& hot, uint32_t cycles) {
 }
 
 void Tier2::publish(HotRegion& hot) {
-    if (make_room(hot)) hot.stub = make_stub(hot, backend::kNoCounter);
+    if (make_room(hot)) hot.stub = make_stub(hot, kNoCounter);
     if (hot.stub == nullptr) {
         drop(hot);
         return;
     }
     hot.live = true;
     hot.used = ++clock_;
-    backend::divert(hot.entry->code, hot.stub);
+    divert(hot.entry->code, hot.stub);
     ++stats_.live;
     stats_.live_bytes += footprint(hot.code);
 }
@@ -164,7 +163,7 @@ void Tier2::drop(HotRegion& hot) {
     ++stats_.dropped;
     for (TranslationBlock* m : hot.members) std::erase(m->regions, static_cast<void*>(&hot));
     if (hot.live) {
-        backend::restore(hot.entry->code, code_, hot.entry->counter);
+        restore(hot.entry->code, code_, hot.entry->counter);
         start_over(*hot.entry);
         --stats_.live;
         stats_.live_bytes -= footprint(hot.code);
@@ -182,11 +181,11 @@ void Tier2::free_parts(HotRegion& hot) {
     if (const auto it = by_entry_.find(hot.code.entry); it != by_entry_.end() && it->second == &hot)
         by_entry_.erase(it);
     if (hot.code.handle != 0 && !compiler_->broken()) compiler_->unload(hot.code.handle);
-    if (hot.guard != backend::kNoCounter) {
+    if (hot.guard != kNoCounter) {
         by_guard_[hot.guard] = nullptr;
         free_guards_.push_back(hot.guard);
     }
-    if (hot.entries != backend::kNoCounter) {
+    if (hot.entries != kNoCounter) {
         stats_.entered += counter(hot.entries);
         stats_.side_exits += counter(hot.side_exits());
         free_entries_.push_back(hot.entries);
@@ -237,7 +236,7 @@ Tier2::Guarded Tier2::guarded(uint32_t guard) const {
     // A dead one has its guard until no virtual CPU can be on the way in.
     const HotRegion& hot = *by_guard_[guard];
     const void* body = hot.entry->code.body;
-    return {hot.pages, hot.dead ? body : backend::after_guard(hot.stub), body};
+    return {hot.pages, hot.dead ? body : after_guard(hot.stub), body};
 }
 
 /// It cannot be gone: a virtual CPU is in it.
@@ -539,7 +538,7 @@ Tier2Stats Tier2::stats() const {
         s.compile_p99_ns = uint64_t{times[times.size() * 99 / 100]} * 1000;
     }
     for (const auto& r : regions_) {
-        if (!r->live || r->entries == backend::kNoCounter) continue;
+        if (!r->live || r->entries == kNoCounter) continue;
         s.entered += counter(r->entries);
         s.side_exits += counter(r->side_exits());
     }

@@ -1,6 +1,6 @@
 // Which guest code tier 2 compiles, when, and what becomes of it when guest code changes.
 //
-// A block that has run often enough (its counter, backend::compile) asks for a region to be made with it as
+// A block that has run often enough (its counter, compile) asks for a region to be made with it as
 // the way in. A worker thread, or in the synchronous form the asking one, picks the blocks that ran often
 // enough along with it, compiles them as one function and diverts the block's entry there. Everything here
 // but the compilation itself and the reading and writing of files happens under the engine's lock.
@@ -85,15 +85,15 @@ struct RegionPage {
 
 class Tier2 {
   public:
-    Tier2(std::mutex& lock, const mmu::GuestMemory& memory, backend::CodeBuffer& code, BlockCache& cache,
+    Tier2(std::mutex& lock, const mmu::GuestMemory& memory, CodeBuffer& code, BlockCache& cache,
           const Tier2Options& options);
     ~Tier2();
 
     bool enabled() const { return options_.enabled; }
     /// The worker has ended when it returns: the virtual CPUs may go.
     void quit();
-    /// The counter for a new block; backend::kNoCounter: it has none.
-    uint32_t new_counter(uint32_t mode);
+    /// The counter for a new block; kNoCounter: it has none.
+    uint32_t new_counter(uint32_t translation_flags);
     void attach(TranslationBlock& block);
     /// Marks the accesses of a block that met a device. With the lock held.
     std::function<void(ir::Block&)> mark_devices = [](ir::Block&) {};
@@ -140,13 +140,11 @@ class Tier2 {
         std::vector<RegionPage> pages;
         RegionCode code;
         const uint8_t* stub = nullptr;
-        uint32_t guard = backend::kNoCounter;
-        uint32_t entries = backend::kNoCounter;  ///< counter, see backend::RegionStub
-        uint32_t cycles() const { return entries == backend::kNoCounter ? entries : entries + 1; }
+        uint32_t guard = kNoCounter;
+        uint32_t entries = kNoCounter;  ///< counter, see RegionStub
+        uint32_t cycles() const { return entries == kNoCounter ? entries : entries + 1; }
         /// Counts how often it was left because it could not go on, not because the guest went elsewhere.
-        uint32_t side_exits() const {
-            return entries == backend::kNoCounter ? entries : entries - kEntryCounters;
-        }
+        uint32_t side_exits() const { return entries == kNoCounter ? entries : entries - kEntryCounters; }
         uint32_t entered = 0;  ///< what it was last
         uint64_t used = 0;     ///< when that was
         // tier2_watch.cpp
@@ -245,7 +243,7 @@ class Tier2 {
 
     std::mutex& lock_;
     const mmu::GuestMemory memory_;
-    backend::CodeBuffer& code_;
+    CodeBuffer& code_;
     BlockCache& cache_;
     const Tier2Options options_;
     std::unique_ptr<RegionCompiler> compiler_;

@@ -26,20 +26,20 @@ constexpr std::chrono::microseconds kSettled{200};
 constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 }  // namespace
 
-uint32_t Tier2::new_counter(uint32_t mode) {
-    constexpr uint32_t kNot =
-        a64::mode::kSingleStep | a64::mode::kCount | a64::mode::kIllegal | a64::mode::kBreakpoints;
-    if (!options_.enabled || (mode & kNot) != 0) return backend::kNoCounter;
+uint32_t Tier2::new_counter(uint32_t translation_flags) {
+    constexpr uint32_t kNot = a64::translation_flag::kSingleStep | a64::translation_flag::kCount |
+                              a64::translation_flag::kIllegal | a64::translation_flag::kBreakpoints;
+    if (!options_.enabled || (translation_flags & kNot) != 0) return kNoCounter;
     constexpr size_t kMost =
-        backend::CodeBuffer::kCounters - kEntryCounters - kSideExitCounters - EdgeProfiler::kCounters;
-    if (by_counter_.size() >= kMost) return backend::kNoCounter;
+        CodeBuffer::kCounters - kEntryCounters - kSideExitCounters - EdgeProfiler::kCounters;
+    if (by_counter_.size() >= kMost) return kNoCounter;
     const auto counter = static_cast<uint32_t>(by_counter_.size());
     by_counter_.push_back(nullptr);
     return counter;
 }
 
 void Tier2::attach(TranslationBlock& block) {
-    if (block.counter == backend::kNoCounter) return;
+    if (block.counter == kNoCounter) return;
     by_counter_[block.counter] = &block;
     if (options_.sample > 1 &&
         ((block.pa >> 2 ^ options_.sample_seed) * kMixer >> 32) % options_.sample != 0) {

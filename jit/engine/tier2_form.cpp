@@ -37,7 +37,7 @@ struct Tier2::Node {
 
 /// A region that is being made.
 struct Tier2::Forming {
-    uint32_t mode;
+    uint32_t translation_flags;
     uint64_t enough;  ///< runs of a block without a profile of the way to it
     std::vector<Node> nodes{};
     std::map<int64_t, uint64_t> pages{};            ///< by offset
@@ -46,7 +46,7 @@ struct Tier2::Forming {
 };
 
 uint64_t Tier2::runs(const TranslationBlock& block) const {
-    return block.counter != backend::kNoCounter ? counted(block) : 0;
+    return block.counter != kNoCounter ? counted(block) : 0;
 }
 
 /// Where a profile is missing, blocks are counted, not edges: of a block's exits each is taken as often as
@@ -61,7 +61,7 @@ std::vector<Tier2::Way> Tier2::ways_of(const Forming& forming, const Node& node)
     const auto find = [&](int64_t offset) -> TranslationBlock* {
         const auto it = forming.pages.find(offset & ~int64_t{4095});
         if (it == forming.pages.end()) return nullptr;
-        return cache_.find(it->second | (static_cast<uint64_t>(offset) & 4095), forming.mode);
+        return cache_.find(it->second | (static_cast<uint64_t>(offset) & 4095), forming.translation_flags);
     };
     const auto guess = [&](int64_t offset, TranslationBlock* to, bool indirect) {
         if (to == nullptr) return;
@@ -84,7 +84,8 @@ std::vector<Tier2::Way> Tier2::ways_of(const Forming& forming, const Node& node)
         if (counted && profile->samples != 0) {
             const double rest = std::max(0.0, times - all);
             for (const EdgeProfile::Target& t : profile->targets) {
-                TranslationBlock* to = t.block->valid ? t.block : cache_.find(t.block->pa, forming.mode);
+                TranslationBlock* to =
+                    t.block->valid ? t.block : cache_.find(t.block->pa, forming.translation_flags);
                 const double share = rest * t.count / profile->samples;
                 if (to != nullptr && t.count > 1)
                     ways.push_back({node.page() + t.offset, to, share, true, true});
@@ -94,7 +95,7 @@ std::vector<Tier2::Way> Tier2::ways_of(const Forming& forming, const Node& node)
                 if (forming.known.contains(target)) guess(site, find(site), true);
         } else {
             for (const TranslationBlock* t = cache_.blocks_of(block.pa); t != nullptr; t = t->next_in_page)
-                if (t->indirect && t->mode == forming.mode)
+                if (t->indirect && t->translation_flags == forming.translation_flags)
                     guess(node.page() + static_cast<int64_t>(t->pa & ~kPageMask),
                           const_cast<TranslationBlock*>(t), true);
         }
@@ -106,12 +107,12 @@ std::vector<Tier2::Way> Tier2::ways_of(const Forming& forming, const Node& node)
 
 /// From the entry along whatever is gone to often enough, the most frequent first.
 void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
-    Forming forming{.mode = entry.mode,
+    Forming forming{.translation_flags = entry.translation_flags,
                     .enough = options_.synchronous ? 1
                                                    : std::max({uint64_t{options_.threshold} / 32,
                                                                runs(entry) / kSeldom, uint64_t{1}})};
     region.pa = entry.pa;
-    region.mode = entry.mode;
+    region.translation_flags = entry.translation_flags;
     region.distrusted = hot.distrusted = entry.distrusted;
     region.narrow = entry.seen.empty() ? 0 : ~uint32_t{0};
     for (const SeenRegisters& seen : entry.seen) region.narrow &= seen.narrow;
@@ -125,13 +126,13 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         RegionBlock& rb = region.blocks.emplace_back();
         rb.offset = offset;
         rb.ir.pa = block.pa;
-        rb.ir.mode = block.mode;
+        rb.ir.translation_flags = block.translation_flags;
         const uint64_t room = kPageSize - (block.pa & ~kPageMask);
         const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(block.pa, room));
         a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
-                             block.mode, block.guest_insns);
+                             block.translation_flags, block.guest_insns);
         mark_devices(rb.ir);
-        if ((block.mode & a64::mode::kWindows) != 0)
+        if ((block.translation_flags & a64::translation_flag::kWindows) != 0)
             set_predicted_slots(rb.ir, block.slots);
         else
             predict_pages(rb.ir, block.seen);
@@ -157,7 +158,7 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         for (const Node& n : forming.nodes) {
             for (const Way& w : n.ways) {
                 if (forming.known.contains(w.offset) || too_long.contains(w.offset)) continue;
-                if (!w.to->valid || w.to->mode != entry.mode) continue;
+                if (!w.to->valid || w.to->translation_flags != entry.translation_flags) continue;
                 if (runs(*w.to) < (w.counted ? std::min(forming.enough, uint64_t{options_.threshold} / 32)
                                              : forming.enough))
                     continue;
@@ -251,13 +252,13 @@ bool Tier2::worthwhile(const HotRegion& hot) const {
 
 RegionStore::Key Tier2::entry_key(const TranslationBlock& block) const {
     std::string bytes(reinterpret_cast<const char*>(words_of(block)), block.guest_bytes);
-    const uint64_t place = uint64_t{block.mode} << 12 | (block.pa & ~kPageMask);
+    const uint64_t place = uint64_t{block.translation_flags} << 12 | (block.pa & ~kPageMask);
     bytes.append(reinterpret_cast<const char*>(&place), sizeof place);
     return RegionStore::hash(bytes, store_->seed());
 }
 
 RegionShape Tier2::shape_of(const Region& region, const HotRegion& hot) const {
-    RegionShape shape{.mode = region.mode,
+    RegionShape shape{.translation_flags = region.translation_flags,
                       .blocks = {},
                       .return_sites = region.return_sites,
                       .indirect_targets = region.indirect_targets};
@@ -270,7 +271,8 @@ RegionShape Tier2::shape_of(const Region& region, const HotRegion& hot) const {
 
 /// The same region again: all its blocks must have been translated since, and be of the same words.
 Tier2::Fit Tier2::form_as(const RegionShape& shape, TranslationBlock& entry, HotRegion& hot) const {
-    if (shape.mode != entry.mode || shape.blocks[0].offset != static_cast<int64_t>(entry.pa & ~kPageMask))
+    if (shape.translation_flags != entry.translation_flags ||
+        shape.blocks[0].offset != static_cast<int64_t>(entry.pa & ~kPageMask))
         return Fit::Never;
     std::map<int64_t, uint64_t> pages{{0, entry.pa & kPageMask}};  // by offset
     std::vector<TranslationBlock*> found(shape.blocks.size());
@@ -282,8 +284,8 @@ Tier2::Fit Tier2::form_as(const RegionShape& shape, TranslationBlock& entry, Hot
             const RegionShape::Block& want = shape.blocks[k];
             const auto page = pages.find(want.offset & ~int64_t{4095});
             if (page == pages.end()) continue;
-            TranslationBlock* block =
-                cache_.find(page->second | (static_cast<uint64_t>(want.offset) & 4095), shape.mode);
+            TranslationBlock* block = cache_.find(page->second | (static_cast<uint64_t>(want.offset) & 4095),
+                                                  shape.translation_flags);
             if (block == nullptr || !block->valid) continue;
             if (block->guest_insns != want.words.size() || block->guest_bytes != 4 * want.words.size() ||
                 std::memcmp(words_of(*block), want.words.data(), block->guest_bytes) != 0)
@@ -292,7 +294,7 @@ Tier2::Fit Tier2::form_as(const RegionShape& shape, TranslationBlock& entry, Hot
             --missing;
             more = true;
             for (size_t e = 0; e < block->code.exits.size(); ++e) {
-                const backend::ExitSite& exit = block->code.exits[e];
+                const ExitSite& exit = block->code.exits[e];
                 if (!exit.cross_page || block->linked[e] == nullptr) continue;
                 const int64_t to = page->first + exit.target;
                 pages.try_emplace(to & ~int64_t{4095}, block->linked[e]->pa & kPageMask);

@@ -32,7 +32,7 @@ void Tier2::watch() {
     const bool often = wrong.count - wrong_guesses_ > kOften * seconds;
     wrong_guesses_ = wrong.count;
     for (size_t k = regions_.size(); k-- > 0;)  // it may be dropped
-        if (HotRegion& hot = *regions_[k]; hot.live && hot.entries != backend::kNoCounter)
+        if (HotRegion& hot = *regions_[k]; hot.live && hot.entries != kNoCounter)
             watch(hot, seconds, often ? wrong.which : 0);
 }
 
@@ -85,7 +85,7 @@ void Tier2::set_timed(HotRegion& hot, bool timed) {
         if (hot.timed_stub == nullptr) return;
     }
     hot.timed = timed;
-    backend::divert(hot.entry->code, timed ? hot.timed_stub : hot.stub);
+    divert(hot.entry->code, timed ? hot.timed_stub : hot.stub);
 }
 
 /// The next one is made of what its blocks do from now on.

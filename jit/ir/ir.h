@@ -105,9 +105,9 @@ inline bool is_pure(Op op) { return info(op).effects == 'P'; }
 
 struct Block {
     std::vector<Inst> insts;
-    uint64_t pa = 0;           ///< physical address of the first instruction
-    uint32_t mode = 0;         ///< translation mode bits (part of the key)
-    uint32_t guest_bytes = 0;  ///< length of the guest code covered
+    uint64_t pa = 0;                 ///< physical address of the first instruction
+    uint32_t translation_flags = 0;  ///< translation mode bits (part of the key)
+    uint32_t guest_bytes = 0;        ///< length of the guest code covered
     uint32_t guest_insns = 0;
 
     void clear() { insts.clear(), guest_bytes = guest_insns = 0; }

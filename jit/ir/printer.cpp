@@ -9,8 +9,8 @@ constexpr const char* kTypeNames[] = {"void", "i1", "i32", "i64", "f32", "f64", 
 }
 
 std::string print(const Block& block) {
-    std::string text = fmt::format("block pa={:#x} mode={:#x} bytes={} insns={}\n", block.pa, block.mode,
-                                   block.guest_bytes, block.guest_insns);
+    std::string text = fmt::format("block pa={:#x} flags={:#x} bytes={} insns={}\n", block.pa,
+                                   block.translation_flags, block.guest_bytes, block.guest_insns);
     for (size_t k = 0; k < block.insts.size(); ++k) {
         const Inst& i = block.insts[k];
         if (i.op == Op::Const && i.type == Type::Void) continue;  // removed

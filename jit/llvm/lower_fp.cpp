@@ -245,7 +245,7 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             return true;
         default: break;
     }
-    if ((region_.mode & kModeFpSlow) != 0) return false;
+    if ((region_.translation_flags & translation_flag::kFpSlow) != 0) return false;
     switch (i.op) {
         case Op::FAdd:
             define_checked(i, index, strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)}),
@@ -363,7 +363,7 @@ bool Lowering::lower_vector_fp(const Inst& i, Ref index) {
                                          : b_.CreateAnd(v, splat(esize, sign - 1)));
         return true;
     }
-    if ((region_.mode & kModeFpSlow) != 0 || esize < 2) return false;
+    if ((region_.translation_flags & translation_flag::kFpSlow) != 0 || esize < 2) return false;
     llvm::Type* type = fp_vector(esize);
     const auto arg = [&](unsigned k) { return quiet(i, k); };
     switch (i.op) {

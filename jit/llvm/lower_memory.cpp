@@ -206,7 +206,8 @@ Value* Lowering::load_integer(Value* host, const Inst& i, unsigned offset) {
 
 bool Lowering::lower_memory(const Inst& i, Ref index) {
     const unsigned log2 = ir::mem_size_log2(i.aux), unit = 1u << log2;
-    const bool aligned = (i.aux & ir::kMemAligned) != 0, serial = (region_.mode & kModeSerial) != 0;
+    const bool aligned = (i.aux & ir::kMemAligned) != 0,
+               serial = (region_.translation_flags & translation_flag::kSerial) != 0;
     const bool pair =
         i.op == Op::LoadPair || i.op == Op::LoadPairV || i.op == Op::StorePair || i.op == Op::StorePairV;
     const unsigned bytes = pair ? 2 * unit : unit;

@@ -12,7 +12,7 @@ Lowering::Lowering(llvm::Module& module, const Region& region)
     : module_(module),
       context_(module.getContext()),
       region_(region),
-      windows_((region.mode & kModeWindows) != 0),
+      windows_((region.translation_flags & translation_flag::kWindows) != 0),
       page_size_(windows_ ? uint64_t{1} << mmu::kWindowSlotBits : kPageSize),
       page_mask_(~(page_size_ - 1)),
       b_(context_),

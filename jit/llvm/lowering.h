@@ -16,6 +16,7 @@
 #include "jit/llvm/region.h"
 #include "jit/llvm/ways_out.h"
 #include "jit/region_abi.h"
+#include "jit/translation_flags.h"
 
 namespace arclight::jit::tier2 {
 
@@ -25,11 +26,6 @@ using ir::Ref;
 using ir::Type;
 using llvm::BasicBlock;
 using llvm::Value;
-
-// The translation mode bits that change code (frontend/a64/translate/translator.h).
-inline constexpr uint32_t kModeFpSlow = 1u << 3;
-inline constexpr uint32_t kModeSerial = 1u << 8;
-inline constexpr uint32_t kModeWindows = 1u << 11;
 
 /// NZCV, not computed before somebody asks. The kinds up to kLastDynamic may be a block's last word and then
 /// are held as (kind, a, b) in three variables.

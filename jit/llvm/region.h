@@ -32,7 +32,7 @@ struct RegionBlock {
 /// offset.
 struct Region {
     uint64_t pa = 0;
-    uint32_t mode = 0;
+    uint32_t translation_flags = 0;
     std::vector<RegionBlock> blocks;
     /// By vector register: where the region is entered, its upper half was zero each time it was looked at.
     uint32_t narrow = 0;

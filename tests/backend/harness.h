@@ -11,17 +11,16 @@
 #include <string>
 #include <vector>
 
-#include "backend/memory_access.h"
 #include "backend/process_world.h"
-#include "backend/runtime_entries.h"
-#include "backend/tier1.h"
 #include "jit/guest_state.h"
+#include "jit/host_code.h"
 #include "jit/ir/ir.h"
+#include "jit/memory_access.h"
+#include "jit/runtime_entries.h"
 
 namespace arclight::backend::testing {
 
-using jit::GuestState;
-using jit::V128;
+using namespace jit;
 using mmu::SoftTlb;
 namespace ir = jit::ir;
 using ir::Op;
@@ -215,7 +214,7 @@ class Harness {
     CompiledBlock compile(const ir::Block& block, uint32_t first_site = 100) {
         const std::string wrong = ir::verify(block);
         EXPECT_EQ(wrong, "") << ir::print(block);
-        CompiledBlock compiled = backend::compile(block, code, first_site);
+        CompiledBlock compiled = jit::compile(block, code, first_site);
         EXPECT_EQ(compiled.status, CompileStatus::Ok);
         return compiled;
     }
@@ -271,10 +270,10 @@ class Harness {
     std::unique_ptr<GuestState> state_;
 };
 
-inline ir::Block block_at(uint32_t offset = 0, uint32_t mode = 0) {
+inline ir::Block block_at(uint32_t offset = 0, uint32_t translation_flags = 0) {
     ir::Block b;
     b.pa = 0x4100'0000 + offset;
-    b.mode = mode;
+    b.translation_flags = translation_flags;
     return b;
 }
 

@@ -53,7 +53,7 @@ TEST(IrTest, DeadWritesAreThoseNobodyCanSee) {
     ir::eliminate_dead(block);
     EXPECT_EQ(ir::verify(block), "");
     EXPECT_EQ(ir::print(block),
-              "block pa=0x41000000 mode=0x0 bytes=0 insns=0\n"
+              "block pa=0x41000000 flags=0x0 bytes=0 insns=0\n"
               "%2 = Const.i64 #0x2\n"
               "SetX %2 #0x1\n"
               "%4 = GetX.i64 #0x3\n"

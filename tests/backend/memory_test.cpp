@@ -7,8 +7,8 @@ namespace {
 class MemoryTest : public ::testing::Test {
   protected:
     template <typename F>
-    CompiledBlock make(F build, uint32_t mode = 0) {
-        block_ = block_at(0, mode);
+    CompiledBlock make(F build, uint32_t translation_flags = 0) {
+        block_ = block_at(0, translation_flags);
         ir::Builder b(block_);
         b.insn_start(0, 0);
         build(b);
@@ -19,12 +19,12 @@ class MemoryTest : public ::testing::Test {
         return make(
             [&](ir::Builder& b) { b.set_x(0, b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, log2 | flags)); });
     }
-    CompiledBlock store(unsigned log2, uint32_t flags = 0, uint32_t mode = 0) {
+    CompiledBlock store(unsigned log2, uint32_t flags = 0, uint32_t translation_flags = 0) {
         return make(
             [&](ir::Builder& b) {
                 b.emit(Op::Store, Type::Void, {b.get_x(1), b.get_x(2)}, 0, log2 | flags);
             },
-            mode);
+            translation_flags);
     }
     unsigned slow_calls(const CompiledBlock& c, uint64_t addr) {
         h_.slow_calls = 0;

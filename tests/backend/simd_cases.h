@@ -12,6 +12,8 @@
 
 namespace arclight::backend::testing {
 
+using namespace jit;
+
 /// What the operands' interesting values are; by element of the case's size.
 enum class Values : uint8_t {
     Integers,

@@ -34,8 +34,8 @@ constexpr unsigned kFirstAlive = 4, kAlive = 20;  ///< vector registers that are
 /// operands are stored too, and an NZCV lives across it.
 enum class Shape : uint8_t { Alone, Pressure };
 
-ir::Block make_block(const SimdCase& c, Shape shape, uint32_t mode) {
-    ir::Block block = block_at(0, mode);
+ir::Block make_block(const SimdCase& c, Shape shape, uint32_t translation_flags) {
+    ir::Block block = block_at(0, translation_flags);
     ir::Builder b(block);
     b.insn_start(0, 0);
     Ref alive[kAlive] = {}, flags = ir::kNoRef;
@@ -89,8 +89,9 @@ class Runner {
     Runner() { h.state().runtime.entry[kVectorCall] = reinterpret_cast<const void*>(&counting_vector_call); }
 
     /// Compiles the case; the operands come from `next`.
-    bool check(const SimdCase& c, Shape shape, uint32_t mode, unsigned sets, auto&& next, auto&& fpcr_of) {
-        const ir::Block block = make_block(c, shape, mode);
+    bool check(const SimdCase& c, Shape shape, uint32_t translation_flags, unsigned sets, auto&& next,
+               auto&& fpcr_of) {
+        const ir::Block block = make_block(c, shape, translation_flags);
         if (h.code.hot_used() > h.code.size() / 4) h.code.reset();
         const CompiledBlock compiled = h.compile(block);
         if (!compiled) return false;
@@ -204,7 +205,7 @@ TEST_P(Simd, ObeysFpcr) {
     const auto next = [&](const SimdCase& c, unsigned arg) { return operands.next(c, arg); };
     for (const SimdCase& c : simd_cases(GetParam())) {
         if (!c.rounds) continue;
-        if (!runner.check(c, Shape::Alone, kModeFpSlow, sets, next,
+        if (!runner.check(c, Shape::Alone, translation_flag::kFpSlow, sets, next,
                           [](unsigned n) { return (n & 3) << 22 | (n >> 2 & 7) << 24; }))
             return;
     }

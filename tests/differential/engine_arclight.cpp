@@ -13,16 +13,16 @@
 #include <stdexcept>
 #include <utility>
 
-#include "backend/memory_access.h"
 #include "backend/process_world.h"
-#include "backend/runtime_entries.h"
-#include "backend/tier1.h"
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/quiet_environment.h"
 #include "frontend/a64/translate/translator.h"
+#include "jit/host_code.h"
 #include "jit/llvm/region_compiler.h"
+#include "jit/memory_access.h"
+#include "jit/runtime_entries.h"
 #include "tests/differential/case.h"
 #include "tests/differential/guest_access.h"
 #include "tests/differential/random.h"
@@ -150,8 +150,8 @@ class ArclightEngine final : public Engine {
   private:
     struct Block {
         uint64_t pc;
-        uint32_t mode;
-        backend::CompiledBlock code;
+        uint32_t translation_flags;
+        jit::CompiledBlock code;
         uint32_t first_site;
         ir::Block ir;  ///< for regions: with all its writes of registers
     };
@@ -182,7 +182,7 @@ class ArclightEngine final : public Engine {
         // Everything is allowed at EL0. M is set, or all memory would be Device memory, where misaligned
         // accesses fault.
         cpu_.translation.sctlr = 0xffffffff & ~kSctlrA;
-        state_.mode = variant_.serial ? a64::mode::kSerial : 0;
+        state_.translation_flags = variant_.serial ? a64::translation_flag::kSerial : 0;
         a64::update_mode(cpu_);
     }
 
@@ -278,7 +278,7 @@ class ArclightEngine final : public Engine {
     // ---- translation
     const Block* block_at(uint64_t pc) {
         for (const Block& b : blocks_)
-            if (b.pc == pc && b.mode == state_.mode) return &b;
+            if (b.pc == pc && b.translation_flags == state_.translation_flags) return &b;
         const uint64_t end =
             std::min((pc & mmu::kPageMask) + mmu::kPageSize, case_->slot_va() + case_->slot_bytes);
         std::vector<uint32_t> words;
@@ -287,7 +287,7 @@ class ArclightEngine final : public Engine {
         const auto offset = static_cast<uint32_t>(pc & ~mmu::kPageMask);
         unsigned limit = variant_.max_insns;
         for (;;) {
-            a64::translate_block(block, words, offset, state_.mode, limit);
+            a64::translate_block(block, words, offset, state_.translation_flags, limit);
             block.pa = pc;
             const std::string raw = explain_ ? ir::print(block) : std::string();
             if (const std::string bad = ir::verify(block); !bad.empty()) {
@@ -301,10 +301,10 @@ class ArclightEngine final : public Engine {
                 return nullptr;
             }
             const auto first_site = static_cast<uint32_t>(sites_.size());
-            const uint32_t counter = variant_.tier2 ? 0 : backend::kNoCounter;
+            const uint32_t counter = variant_.tier2 ? 0 : jit::kNoCounter;
             buffer_.counters()[0] = ~uint32_t{0} >> 1;
-            backend::CompiledBlock code = backend::compile(block, buffer_, first_site, counter);
-            if (code.status == backend::CompileStatus::TooComplex && limit > 1) {
+            jit::CompiledBlock code = jit::compile(block, buffer_, first_site, counter);
+            if (code.status == jit::CompileStatus::TooComplex && limit > 1) {
                 limit = std::min<unsigned>(limit, block.guest_insns) / 2;
                 continue;
             }
@@ -314,7 +314,7 @@ class ArclightEngine final : public Engine {
             }
             if (explain_) describe(pc, raw, block, code);
             for (size_t i = 0; i < code.exits.size(); ++i) sites_.push_back({blocks_.size(), i});
-            blocks_.push_back({pc, state_.mode, std::move(code), first_site, whole});
+            blocks_.push_back({pc, state_.translation_flags, std::move(code), first_site, whole});
             if (variant_.tier2) make_region(blocks_.back());
             return &blocks_.back();
         }
@@ -323,7 +323,8 @@ class ArclightEngine final : public Engine {
     void make_region(const Block& entry) {
         jit::Region region;
         region.pa = entry.pc;
-        region.mode = entry.mode | (variant_.windows ? a64::mode::kWindows : 0);
+        region.translation_flags =
+            entry.translation_flags | (variant_.windows ? a64::translation_flag::kWindows : 0);
         region.distrusted = variant_.distrusted;
         if (variant_.foreseen != Variant::Foreseen::Nothing) region.narrow = ~uint32_t{0};
         const auto add = [&](const Block& b) {
@@ -338,7 +339,8 @@ class ArclightEngine final : public Engine {
         };
         add(entry);
         for (const Block& b : blocks_)
-            if (&b != &entry && b.mode == entry.mode && region.blocks.size() < 4) add(b);
+            if (&b != &entry && b.translation_flags == entry.translation_flags && region.blocks.size() < 4)
+                add(b);
         auto& compiler = regions_[variant_.avx512];
         if (!compiler) compiler = jit::make_region_compiler(variant_.avx512);
         jit::RegionDump text;
@@ -349,16 +351,16 @@ class ArclightEngine final : public Engine {
         if (!loaded) return broken("a region's object file does not load");
         loaded_.emplace_back(compiler.get(), loaded->handle);
         faults_.add(*loaded);
-        backend::divert(entry.code, backend::emit_region_stub(
-                                        buffer_, {loaded->entry, entry.code.body, backend::kNoCounter}));
+        jit::divert(entry.code,
+                    jit::emit_region_stub(buffer_, {loaded->entry, entry.code.body, jit::kNoCounter}));
     }
 
     void describe(uint64_t pc, const std::string& raw, const ir::Block& block,
-                  const backend::CompiledBlock& code) {
+                  const jit::CompiledBlock& code) {
         explanation_ += fmt::format(
-            "block at {:x}, mode {:#x}\nIR:\n{}IR without dead code:\n{}host:\n{}cold:\n{}", pc, state_.mode,
-            raw, ir::print(block), backend::disassemble({code.entry, code.hot_bytes}),
-            backend::disassemble({code.cold, code.cold_bytes}));
+            "block at {:x}, mode {:#x}\nIR:\n{}IR without dead code:\n{}host:\n{}cold:\n{}", pc,
+            state_.translation_flags, raw, ir::print(block), jit::disassemble({code.entry, code.hot_bytes}),
+            jit::disassemble({code.cold, code.cold_bytes}));
     }
 
     const Block* block_of(const void* host_pc) const {
@@ -374,7 +376,7 @@ class ArclightEngine final : public Engine {
         const Site from = e.sites_[site];  // block_at may add sites
         const Block* target = e.block_at(s.pc);
         if (!target) return nullptr;
-        backend::link(e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
+        jit::link(e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
         return target->code.entry;
     }
 
@@ -417,10 +419,10 @@ class ArclightEngine final : public Engine {
         const auto perform = [&](uint64_t va, void* data, unsigned bytes, bool write) {
             return e.access(va, data, bytes, write);
         };
-        const AccessResult result = perform_access(s, backend::MemoryAccess::unpack(descriptor), perform);
+        const AccessResult result = perform_access(s, jit::MemoryAccess::unpack(descriptor), perform);
         if (result == AccessResult::Done) return;
         const Block* block = e.block_of(host_pc);
-        const auto offset = block ? backend::recover_state(block->code, host_pc, s) : std::nullopt;
+        const auto offset = block ? jit::recover_state(block->code, host_pc, s) : std::nullopt;
         if (!offset) {
             e.broken("no fault map entry for a memory access");
             e.leave(ExitReason::Exception, s.page_base);
@@ -429,36 +431,38 @@ class ArclightEngine final : public Engine {
         e.raise(result == AccessResult::Unaligned ? Stop::Align : Stop::Fault, s.page_base + *offset);
     }
 
-    void finish_system(const a64::SystemResult& result, uint32_t mode_before) {
+    void finish_system(const a64::SystemResult& result, uint32_t flags_before) {
         if (!result.ok()) {
             raise(result.kind == a64::SystemResult::Kind::Undefined ? Stop::Undefined : Stop::Fault,
                   helper_pc());
-        } else if (state_.mode != mode_before) {
+        } else if (state_.translation_flags != flags_before) {
             clear_jump_cache();  // it does not know of modes
             leave(ExitReason::Redirect, helper_pc() + 4);
         }
     }
     static uint64_t read_sysreg(GuestState& s, uint64_t encoding, uint64_t, uint64_t) {
         uint64_t value = 0;
-        self(s).finish_system(a64::read_sysreg(self(s).cpu_, static_cast<uint32_t>(encoding), value), s.mode);
+        self(s).finish_system(a64::read_sysreg(self(s).cpu_, static_cast<uint32_t>(encoding), value),
+                              s.translation_flags);
         return value;
     }
     static uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t) {
-        const uint32_t mode = s.mode;
-        self(s).finish_system(a64::write_sysreg(self(s).cpu_, static_cast<uint32_t>(encoding), value), mode);
+        const uint32_t translation_flags = s.translation_flags;
+        self(s).finish_system(a64::write_sysreg(self(s).cpu_, static_cast<uint32_t>(encoding), value),
+                              translation_flags);
         return 0;
     }
     static uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
         // Cache maintenance translates its address, and there is no translation here: an abort means nothing.
         const a64::SystemResult result = a64::execute_sys(self(s).cpu_, static_cast<uint32_t>(encoding), xt);
-        if (result.kind != a64::SystemResult::Kind::Abort) self(s).finish_system(result, s.mode);
+        if (result.kind != a64::SystemResult::Kind::Abort) self(s).finish_system(result, s.translation_flags);
         return 0;
     }
     static uint64_t msr_immediate(GuestState& s, uint64_t field, uint64_t imm, uint64_t) {
-        const uint32_t mode = s.mode;
+        const uint32_t translation_flags = s.translation_flags;
         self(s).finish_system(
             a64::write_pstate_field(self(s).cpu_, static_cast<unsigned>(field), static_cast<unsigned>(imm)),
-            mode);
+            translation_flags);
         return 0;
     }
     static uint64_t wait(GuestState& s, uint64_t, uint64_t, uint64_t) {
@@ -495,11 +499,11 @@ class ArclightEngine final : public Engine {
         auto set = [&](unsigned entry, auto* fn) {
             state_.runtime.entry[entry] = reinterpret_cast<const void*>(fn);
         };
-        set(backend::kMemorySlow, &memory_slow);
-        set(backend::kLookupDirect, &lookup_direct);
-        set(backend::kLookupIndirect, &lookup_indirect);
-        set(backend::kVectorCall, &backend::vector_call);
-        const std::pair<Helper, backend::HelperFn> helpers[] = {
+        set(jit::kMemorySlow, &memory_slow);
+        set(jit::kLookupDirect, &lookup_direct);
+        set(jit::kLookupIndirect, &lookup_indirect);
+        set(jit::kVectorCall, &backend::vector_call);
+        const std::pair<Helper, jit::HelperFn> helpers[] = {
             {Helper::ReadSysreg, read_sysreg}, {Helper::WriteSysreg, write_sysreg},
             {Helper::SystemInsn, system_insn}, {Helper::MsrImmediate, msr_immediate},
             {Helper::Eret, unexpected},        {Helper::WaitForInterrupt, wait},
@@ -507,11 +511,11 @@ class ArclightEngine final : public Engine {
             {Helper::Yield, nothing},          {Helper::DataBarrier, nothing},
             {Helper::ReadCounter, unexpected}, {Helper::CompareAndSwapPair, compare_and_swap_pair},
         };
-        for (const auto& [id, fn] : helpers) set(backend::kFirstHelper + static_cast<unsigned>(id), fn);
+        for (const auto& [id, fn] : helpers) set(jit::kFirstHelper + static_cast<unsigned>(id), fn);
     }
 
     alignas(4096) uint8_t host_pages_[2 * kArenaPages * mmu::kPageSize] = {};
-    backend::CodeBuffer buffer_;
+    jit::CodeBuffer buffer_;
     backend::ProcessWorld world_;
     GuestState& state_;
     mmu::SoftTlb& tlb_;

@@ -1,11 +1,11 @@
-// The memory slow path, as plainly as its contract (backend/memory_access.h) can be written.
+// The memory slow path, as plainly as its contract (jit/memory_access.h) can be written.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
-#include "backend/memory_access.h"
 #include "jit/guest_state.h"
+#include "jit/memory_access.h"
 
 namespace arclight::differential {
 
@@ -13,8 +13,8 @@ enum class AccessResult : uint8_t { Done, Unaligned, Fault };
 
 /// `transfer(va, data, bytes, write)` moves bytes and returns false when the access faults.
 template <typename Transfer>
-AccessResult perform_access(jit::GuestState& s, backend::MemoryAccess access, Transfer&& transfer) {
-    using enum backend::MemoryKind;
+AccessResult perform_access(jit::GuestState& s, jit::MemoryAccess access, Transfer&& transfer) {
+    using enum jit::MemoryKind;
     using jit::ir::AtomicKind;
     const unsigned unit = access.unit_bytes(), total = access.bytes(), count = total / unit;
     uint64_t va = s.access_addr;

@@ -13,6 +13,8 @@
 
 namespace arclight::backend::kvm::testing {
 
+using namespace jit;
+
 /// Once a process.
 inline const Probe& the_probe() {
     static const Probe p = probe();

@@ -13,7 +13,7 @@
 namespace arclight::frontend::a64 {
 
 /// One CPU as the ARM ARM describes it: GuestState (what emitted code touches) and everything else. PSTATE is
-/// spread over both: NZCV, DAIF and the stack pointers are in GuestState, the rest here; GuestState::mode is
+/// spread over both: NZCV, DAIF and the stack pointers are in GuestState, the rest here; GuestState::translation_flags is
 /// derived.
 struct Cpu {
     Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,

@@ -48,27 +48,27 @@ void synchronous(Cpu& cpu, uint32_t esr, uint64_t return_address) {
 void update_mode(Cpu& cpu) {
     jit::GuestState& s = cpu.state;
     const uint64_t sctlr = cpu.translation.sctlr;
-    uint32_t m = s.mode & mode::kMachineMask;
+    uint32_t m = s.translation_flags & translation_flag::kMachineMask;
     // CPACR_EL1.FPEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
     const unsigned fpen = cpu.registers.cpacr >> 20 & 3;
     if (cpu.el == 1) {
-        m |= mode::kEl1;
-        if (cpu.sp_elx) m |= mode::kSpElx;
-        if ((sctlr & kSctlrSa) != 0) m |= mode::kSpAlignCheck;
-        if ((fpen & 1) == 0) m |= mode::kFpTrap;
+        m |= translation_flag::kEl1;
+        if (cpu.sp_elx) m |= translation_flag::kSpElx;
+        if ((sctlr & kSctlrSa) != 0) m |= translation_flag::kSpAlignCheck;
+        if ((fpen & 1) == 0) m |= translation_flag::kFpTrap;
     } else {
-        if ((sctlr & kSctlrSa0) != 0) m |= mode::kSpAlignCheck;
-        if (fpen != 3) m |= mode::kFpTrap;
-        if ((sctlr & kSctlrDze) == 0) m |= mode::kZeroTrap;
+        if ((sctlr & kSctlrSa0) != 0) m |= translation_flag::kSpAlignCheck;
+        if (fpen != 3) m |= translation_flag::kFpTrap;
+        if ((sctlr & kSctlrDze) == 0) m |= translation_flag::kZeroTrap;
     }
-    if ((sctlr & kSctlrM) == 0) m |= mode::kZeroTrap;
+    if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
-    if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= mode::kAlignCheck;
-    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= mode::kFpSlow;
-    if (cpu.il) m |= mode::kIllegal;
-    if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= mode::kSingleStep;
-    if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= mode::kBreakpoints;
-    s.mode = m;
+    if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
+    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= translation_flag::kFpSlow;
+    if (cpu.il) m |= translation_flag::kIllegal;
+    if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= translation_flag::kSingleStep;
+    if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= translation_flag::kBreakpoints;
+    s.translation_flags = m;
 }
 
 uint64_t pstate_to_spsr(const Cpu& cpu) {

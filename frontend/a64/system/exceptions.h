@@ -41,7 +41,7 @@ SystemResult check_wait(const Cpu& cpu, bool wfe);
 /// must be at EL1; at EL0 ERET is undefined.
 void eret(Cpu& cpu);
 
-/// Recomputes GuestState::mode from PSTATE, SCTLR, CPACR, MDSCR and FPCR.
+/// Recomputes GuestState::translation_flags from PSTATE, SCTLR, CPACR, MDSCR and FPCR.
 void update_mode(Cpu& cpu);
 
 /// PSTATE in the layout of SPSR_EL1.

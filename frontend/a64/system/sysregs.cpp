@@ -153,7 +153,7 @@ void set_daif(Cpu& cpu, uint64_t value) {
 void write_daif(Cpu& cpu, const SysregRow&, uint64_t value) { set_daif(cpu, value); }
 
 SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
-    if ((cpu.state.mode & mode::kFpTrap) == 0) return {};
+    if ((cpu.state.translation_flags & translation_flag::kFpTrap) == 0) return {};
     return {SystemResult::Kind::Trap, syndrome::fp_trap()};
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }

@@ -29,18 +29,18 @@ bool exit_if(Translator& t, Ref condition, int64_t target) {
 }
 
 bool check_fp_enabled(Translator& t) {
-    if ((t.mode & mode::kFpTrap) == 0) return true;
+    if ((t.translation_flags & translation_flag::kFpTrap) == 0) return true;
     return raise(t, jit::ExitReason::Undefined, kUndefinedFpTrap);
 }
 
 namespace {
 bool checks_sp(const Translator& t, Reg base) {
-    return index(base) == 31 && (t.mode & mode::kSpAlignCheck) != 0;
+    return index(base) == 31 && (t.translation_flags & translation_flag::kSpAlignCheck) != 0;
 }
 }  // namespace
 
 uint32_t mem_aux(const Translator& t, unsigned size, uint32_t flags) {
-    return size | flags | ((t.mode & mode::kAlignCheck) != 0 ? ir::kMemAligned : 0);
+    return size | flags | ((t.translation_flags & translation_flag::kAlignCheck) != 0 ? ir::kMemAligned : 0);
 }
 
 uint32_t mem_aux(Translator& t, unsigned size, Reg base, uint64_t offset, uint32_t flags) {

@@ -35,7 +35,7 @@ uint32_t access_aux(Translator& t, unsigned size, const Structures& s, unsigned 
 /// With alignment checking each element must be aligned to its own size, so whole registers cannot be
 /// accessed.
 bool by_element(const Translator& t, const Structures& s) {
-    return (t.mode & mode::kAlignCheck) != 0 && s.size != 0;
+    return (t.translation_flags & translation_flag::kAlignCheck) != 0 && s.size != 0;
 }
 uint32_t whole_aux(Translator& t, const Structures& s, unsigned offset) {
     return access_aux(t, s.q ? 4 : 3, s, offset) & ~ir::kMemAligned;

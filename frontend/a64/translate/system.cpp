@@ -182,7 +182,7 @@ bool MRS(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op
             if (!check_fp_enabled(t)) return false;
             break;
         case kSpEl0:
-            if (!t.el1() || (t.mode & mode::kSpElx) == 0) return undefined(t);
+            if (!t.el1() || (t.translation_flags & translation_flag::kSpElx) == 0) return undefined(t);
             set_x(t, r, t.ir.load_field(Type::I64, offsetof(jit::GuestState, sp_el0)));
             return true;
         case kDaif:
@@ -215,7 +215,7 @@ bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3
             if (!check_fp_enabled(t)) return false;
             break;
         case kSpEl0:
-            if (!t.el1() || (t.mode & mode::kSpElx) == 0) return undefined(t);
+            if (!t.el1() || (t.translation_flags & translation_flag::kSpElx) == 0) return undefined(t);
             t.ir.store_field(x(t, r), offsetof(jit::GuestState, sp_el0), 8);
             return true;
         default: break;
@@ -230,7 +230,8 @@ bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3
 bool SYS(Translator& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(1, op1, crn, crm, op2);
     if (encoding == kDcZva) {
-        if ((t.mode & mode::kZeroTrap) != 0) call(t, Helper::SystemInsn, {t.ir.i64(encoding), x(t, r)});
+        if ((t.translation_flags & translation_flag::kZeroTrap) != 0)
+            call(t, Helper::SystemInsn, {t.ir.i64(encoding), x(t, r)});
         constexpr unsigned kBlockLog2 = 6;  // DCZID_EL0.BS: 64 bytes
         t.ir.emit(Op::ZeroBlock, Type::Void, {x(t, r)}, 0, kBlockLog2);
         return true;

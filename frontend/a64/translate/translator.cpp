@@ -8,16 +8,16 @@
 
 namespace arclight::frontend::a64 {
 
-void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset, uint32_t mode,
-                     unsigned max_insns) {
+void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset,
+                     uint32_t translation_flags, unsigned max_insns) {
     assert(!code.empty() && offset % 4 == 0 && offset + code.size_bytes() <= mmu::kPageSize);
     block.clear();
-    block.mode = mode;
+    block.translation_flags = translation_flags;
     ir::Builder builder(block);
-    Translator t{.ir = builder, .mode = mode, .offset = offset};
+    Translator t{.ir = builder, .translation_flags = translation_flags, .offset = offset};
 
     size_t limit = std::clamp(max_insns, 1u, kMaxBlockInsns);
-    if (mode & mode::kSingleStep) limit = 1;
+    if (translation_flags & translation_flag::kSingleStep) limit = 1;
     limit = std::min(limit, code.size());
 
     for (size_t i = 0; i < limit; ++i) {
@@ -26,12 +26,12 @@ void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t 
         ++block.guest_insns;
         block.guest_bytes += 4;
         builder.insn_start(t.offset, t.insn);
-        if (mode & mode::kCount) {
+        if (translation_flags & translation_flag::kCount) {
             constexpr size_t kCounter = offsetof(jit::GuestState, instructions);
             const ir::Ref count = builder.load_field(ir::Type::I64, kCounter);
             builder.store_field(builder.add(ir::Type::I64, count, builder.i64(1)), kCounter, 8);
         }
-        if (mode & mode::kIllegal) {
+        if (translation_flags & translation_flag::kIllegal) {
             translate::raise(t, jit::ExitReason::Undefined, kUndefinedIllegalState);
             return;
         }

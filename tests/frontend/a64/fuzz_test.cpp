@@ -14,24 +14,24 @@ namespace {
 
 constexpr uint32_t kModes[] = {
     0,
-    mode::kEl1,
-    mode::kEl1 | mode::kSpElx,
-    mode::kEl1 | mode::kSpElx | mode::kSpAlignCheck,
-    mode::kAlignCheck | mode::kFpSlow,
-    mode::kFpTrap,
-    mode::kEl1 | mode::kSpElx | mode::kFpTrap,
-    mode::kSingleStep | mode::kSerial,
-    mode::kIllegal | mode::kEl1,
+    translation_flag::kEl1,
+    translation_flag::kEl1 | translation_flag::kSpElx,
+    translation_flag::kEl1 | translation_flag::kSpElx | translation_flag::kSpAlignCheck,
+    translation_flag::kAlignCheck | translation_flag::kFpSlow,
+    translation_flag::kFpTrap,
+    translation_flag::kEl1 | translation_flag::kSpElx | translation_flag::kFpTrap,
+    translation_flag::kSingleStep | translation_flag::kSerial,
+    translation_flag::kIllegal | translation_flag::kEl1,
 };
 
-void expect_well_formed(std::span<const uint32_t> code, uint32_t offset, uint32_t mode) {
+void expect_well_formed(std::span<const uint32_t> code, uint32_t offset, uint32_t translation_flags) {
     static ir::Block block;
-    translate_block(block, code, offset, mode, kMaxBlockInsns);
+    translate_block(block, code, offset, translation_flags, kMaxBlockInsns);
     ASSERT_GE(block.guest_insns, 1u);
     ASSERT_LE(block.guest_insns, code.size());
     const std::string wrong = check_block(block);
-    ASSERT_EQ(wrong, "") << describe(code[block.guest_insns - 1]) << " in mode " << mode << ", last word "
-                         << std::hex << code[block.guest_insns - 1];
+    ASSERT_EQ(wrong, "") << describe(code[block.guest_insns - 1]) << " in mode " << translation_flags
+                         << ", last word " << std::hex << code[block.guest_insns - 1];
 }
 
 TEST(Fuzz, RandomWords) {

@@ -225,7 +225,8 @@ TEST_F(Semantics, Memory) {
             const uint32_t theirs_insn = unprivileged ? insn & ~(3u << 10) : insn;
             std::memcpy(at(kCode + offset), &theirs_insn, 4);
             ir::Block block;
-            translate_block(block, {&insn, 1}, static_cast<uint32_t>(offset), mode::kEl1 * (n & 1), 1);
+            translate_block(block, {&insn, 1}, static_cast<uint32_t>(offset),
+                            translation_flag::kEl1 * (n & 1), 1);
             if (unsupported(block)) continue;
             bool aligned = base == 31;
             for (const ir::Inst& i : block.insts)

@@ -45,9 +45,9 @@ std::string name_of(uint32_t insn) {
     return e < 0 ? "unallocated" : encodings()[static_cast<size_t>(e)].name;
 }
 
-ir::Block translate(uint32_t insn, uint32_t mode = 0) {
+ir::Block translate(uint32_t insn, uint32_t translation_flags = 0) {
     ir::Block block;
-    translate_block(block, std::span(&insn, 1), 0x40, mode, 1);
+    translate_block(block, std::span(&insn, 1), 0x40, translation_flags, 1);
     EXPECT_EQ(check_block(block), "") << std::hex << insn;
     return block;
 }
@@ -78,14 +78,15 @@ TEST(SimdDecode, ReservedFieldsAreUndefined) {
     for (const Reserved& r : kReserved) {
         EXPECT_EQ(name_of(r.insn), r.name) << std::hex << r.insn;
         EXPECT_EQ(undefined_info(translate(r.insn)), 0) << r.name << ' ' << std::hex << r.insn;
-        EXPECT_EQ(undefined_info(translate(r.insn, mode::kFpTrap)), 0)
+        EXPECT_EQ(undefined_info(translate(r.insn, translation_flag::kFpTrap)), 0)
             << r.name << ": an undefined instruction does not trap as FP " << std::hex << r.insn;
     }
 }
 
 TEST(SimdDecode, DisabledFloatingPointTrapsEveryRow) {
     for (const Assembled& a : kAssembled)
-        EXPECT_EQ(undefined_info(translate(a.insn, mode::kFpTrap)), int64_t{kUndefinedFpTrap}) << a.source;
+        EXPECT_EQ(undefined_info(translate(a.insn, translation_flag::kFpTrap)), int64_t{kUndefinedFpTrap})
+            << a.source;
 }
 
 // An earlier row hides a later one where both match. Meant: immh = 0000 of the shifts is the modified
@@ -143,11 +144,11 @@ TEST(SimdDecode, ExtensionsNotAnnounced) {
 
 TEST(SimdDecode, RandomWordsOfTheFpAndSimdSpaceTranslate) {
     constexpr uint32_t kModes[] = {0,
-                                   mode::kFpTrap,
-                                   mode::kAlignCheck,
-                                   mode::kSpAlignCheck | mode::kEl1,
-                                   mode::kFpSlow,
-                                   mode::kAlignCheck | mode::kSpAlignCheck};
+                                   translation_flag::kFpTrap,
+                                   translation_flag::kAlignCheck,
+                                   translation_flag::kSpAlignCheck | translation_flag::kEl1,
+                                   translation_flag::kFpSlow,
+                                   translation_flag::kAlignCheck | translation_flag::kSpAlignCheck};
     std::mt19937 random(5);
     for (int n = 0; n < 300000; ++n) {
         const uint32_t bits = random();

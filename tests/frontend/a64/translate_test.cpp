@@ -16,12 +16,12 @@ using ir::Op;
 using jit::ExitReason;
 
 constexpr uint32_t kNop = 0xd503201f;
-constexpr uint32_t kKernel = mode::kEl1 | mode::kSpElx;
+constexpr uint32_t kKernel = translation_flag::kEl1 | translation_flag::kSpElx;
 
-ir::Block translate(std::vector<uint32_t> code, uint32_t mode = 0, uint32_t offset = 0x100,
+ir::Block translate(std::vector<uint32_t> code, uint32_t translation_flags = 0, uint32_t offset = 0x100,
                     unsigned max_insns = kMaxBlockInsns) {
     ir::Block block;
-    translate_block(block, code, offset, mode, max_insns);
+    translate_block(block, code, offset, translation_flags, max_insns);
     EXPECT_EQ(check_block(block), "");
     return block;
 }
@@ -42,8 +42,8 @@ uint64_t exit_imm(ExitReason reason, uint32_t info = 0) {
     return static_cast<uint64_t>(reason) | uint64_t{info} << 32;
 }
 
-void expect_raises(uint32_t insn, uint32_t mode, ExitReason reason, uint32_t info = 0) {
-    const ir::Block block = translate({insn, kNop}, mode);
+void expect_raises(uint32_t insn, uint32_t translation_flags, ExitReason reason, uint32_t info = 0) {
+    const ir::Block block = translate({insn, kNop}, translation_flags);
     EXPECT_EQ(block.insts.back().op, Op::ExitRuntime) << std::hex << insn;
     EXPECT_EQ(block.insts.back().imm, exit_imm(reason, info)) << std::hex << insn;
     EXPECT_EQ(block.guest_insns, 1u);
@@ -55,7 +55,7 @@ TEST(Block, EndsAtTheLimitsAndAtThePageEnd) {
     EXPECT_EQ(translate(nops).guest_insns, kMaxBlockInsns);
     EXPECT_EQ(translate(nops, 0, 0, 3).insts.back().imm, 12u);
     EXPECT_EQ(translate(nops, 0, 0, 0).guest_insns, 1u);
-    EXPECT_EQ(translate(nops, mode::kSingleStep).guest_insns, 1u);
+    EXPECT_EQ(translate(nops, translation_flag::kSingleStep).guest_insns, 1u);
     const ir::Block last = translate({kNop}, 0, 0xffc);
     EXPECT_EQ(last.insts.back().op, Op::Exit);
     EXPECT_EQ(last.insts.back().imm, 0x1000u);
@@ -96,7 +96,7 @@ TEST(Block, Branches) {
 }
 
 TEST(Block, IllegalStateRaisesBeforeDecoding) {
-    expect_raises(kNop, mode::kIllegal, ExitReason::Undefined, kUndefinedIllegalState);
+    expect_raises(kNop, translation_flag::kIllegal, ExitReason::Undefined, kUndefinedIllegalState);
 }
 
 TEST(Exceptions, Raise) {
@@ -143,7 +143,7 @@ TEST(Fp, TrapsWhenDisabled) {
              0xd53b4400u,  // mrs x0, fpcr
              0xd51b4420u,  // msr fpsr, x0
          })
-        expect_raises(insn, kKernel | mode::kFpTrap, ExitReason::Undefined, kUndefinedFpTrap);
+        expect_raises(insn, kKernel | translation_flag::kFpTrap, ExitReason::Undefined, kUndefinedFpTrap);
 }
 
 TEST(System, EretAndWaitsEndTheBlock) {
@@ -167,17 +167,17 @@ TEST(System, Barriers) {
 }
 
 TEST(System, RegistersInlineOrThroughTheHelper) {
-    const auto helper_reads = [](uint32_t insn, uint32_t mode) {
-        return calls(translate({insn}, mode), Helper::ReadSysreg, ir::kCallSystem);
+    const auto helper_reads = [](uint32_t insn, uint32_t translation_flags) {
+        return calls(translate({insn}, translation_flags), Helper::ReadSysreg, ir::kCallSystem);
     };
     EXPECT_FALSE(helper_reads(0xd53bd040, 0));  // tpidr_el0
     EXPECT_TRUE(helper_reads(0xd538d080, 0));   // tpidr_el1 at EL0: the helper raises
     EXPECT_FALSE(helper_reads(0xd538d080, kKernel));
     EXPECT_TRUE(helper_reads(0xd53be040, 0));  // cntvct_el0 at EL0
     EXPECT_FALSE(helper_reads(0xd53be040, kKernel));
-    EXPECT_TRUE(helper_reads(0xd53b4220, 0));                      // daif at EL0
-    EXPECT_TRUE(helper_reads(0xd53b00e0, 0));                      // dczid_el0
-    expect_raises(0xd5384100, mode::kEl1, ExitReason::Undefined);  // sp_el0 while it is selected
+    EXPECT_TRUE(helper_reads(0xd53b4220, 0));                                  // daif at EL0
+    EXPECT_TRUE(helper_reads(0xd53b00e0, 0));                                  // dczid_el0
+    expect_raises(0xd5384100, translation_flag::kEl1, ExitReason::Undefined);  // sp_el0 while it is selected
 
     const auto goes_on = [](uint32_t insn) { return translate({insn, kNop}, kKernel).guest_insns == 2; };
     EXPECT_FALSE(goes_on(0xd5181000));  // sctlr_el1
@@ -199,10 +199,10 @@ TEST(System, RegistersInlineOrThroughTheHelper) {
 }
 
 TEST(Memory, AuxSaysWhatTheModeAsks) {
-    const auto aux = [](uint32_t insn, Op op, uint32_t mode) {
-        return all_of(translate({insn}, mode), op).at(0).aux;
+    const auto aux = [](uint32_t insn, Op op, uint32_t translation_flags) {
+        return all_of(translate({insn}, translation_flags), op).at(0).aux;
     };
-    constexpr uint32_t kCheck = mode::kSpAlignCheck;
+    constexpr uint32_t kCheck = translation_flag::kSpAlignCheck;
     const auto sp_base = [](uint32_t offset) { return ir::kMemSpBase | offset << ir::kMemSpOffsetShift; };
     EXPECT_EQ(aux(0xf94003e0, Op::Load, kCheck), 3 | sp_base(0));       // ldr x0, [sp]
     EXPECT_EQ(aux(0xf94007e0, Op::Load, kCheck), 3 | sp_base(8));       // ldr x0, [sp, #8]
@@ -214,19 +214,19 @@ TEST(Memory, AuxSaysWhatTheModeAsks) {
     EXPECT_EQ(aux(0xad4087e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ldp q0, q1, [sp, #16]
     EXPECT_EQ(aux(0x4c40a3e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ld1 {v0.16b, v1.16b}, [sp]
     EXPECT_EQ(aux(0xf94003e0, Op::Load, 0), 3u);
-    const auto checks = [](uint32_t insn, uint32_t mode) {
-        return all_of(translate({insn}, mode), Op::CheckStack).size();
+    const auto checks = [](uint32_t insn, uint32_t translation_flags) {
+        return all_of(translate({insn}, translation_flags), Op::CheckStack).size();
     };
     EXPECT_EQ(checks(0xf94003e0, kCheck), 0u);  // ldr x0, [sp]
-    EXPECT_EQ(checks(0xf94003e0, kCheck | mode::kAlignCheck), 1u);
+    EXPECT_EQ(checks(0xf94003e0, kCheck | translation_flag::kAlignCheck), 1u);
     EXPECT_EQ(checks(0xf8616be0, kCheck), 1u);  // ldr x0, [sp, x1]
     EXPECT_EQ(checks(0xf8616be0, 0), 0u);
     EXPECT_EQ(checks(0xf8616800, kCheck), 0u);  // ldr x0, [x0, x1]
     for (const uint32_t insn : {0xc85fffe0u, 0xc802ffe0u, 0xc89fffe0u, 0xf82103e0u, 0xc8a17fe0u, 0x48207fe2u})
         EXPECT_EQ(checks(insn, kCheck), 1u) << std::hex << insn;  // ldaxr, stlxr, stlr, ldadd, cas, casp
     EXPECT_EQ(checks(0xf98003e0, kCheck), 0u);                    // prfm
-    EXPECT_EQ(aux(0xf9400020, Op::Load, mode::kSpAlignCheck), 3u);
-    EXPECT_EQ(aux(0xf9400020, Op::Load, mode::kAlignCheck), 3 | ir::kMemAligned);
+    EXPECT_EQ(aux(0xf9400020, Op::Load, translation_flag::kSpAlignCheck), 3u);
+    EXPECT_EQ(aux(0xf9400020, Op::Load, translation_flag::kAlignCheck), 3 | ir::kMemAligned);
     EXPECT_EQ(aux(0xf8400820, Op::Load, kKernel), 3 | ir::kMemUnprivileged);  // ldtr x0, [x1]
     EXPECT_EQ(aux(0xf8400820, Op::Load, 0), 3u);
     EXPECT_EQ(aux(0xc85ffc20, Op::LoadEx, 0), 3 | ir::kMemAligned | ir::kMemAcquire);

@@ -18,8 +18,9 @@ TEST_F(Exceptions, ResetState) {
     EXPECT_EQ(pstate_to_spsr(cpu), 0x3c5u);  // EL1h, DAIF
     EXPECT_EQ(state->pc, 0x4000'0000u);
     // MMU off: every access must be aligned, and DC ZVA faults; FP trapped; SP checked.
-    EXPECT_EQ(state->mode, mode::kEl1 | mode::kSpElx | mode::kFpTrap | mode::kAlignCheck |
-                               mode::kSpAlignCheck | mode::kZeroTrap);
+    EXPECT_EQ(state->translation_flags, translation_flag::kEl1 | translation_flag::kSpElx |
+                                            translation_flag::kFpTrap | translation_flag::kAlignCheck |
+                                            translation_flag::kSpAlignCheck | translation_flag::kZeroTrap);
     EXPECT_EQ(state->mxcsr, 0x1f80u);
 }
 
@@ -64,7 +65,7 @@ TEST_F(Exceptions, StackPointersAreBanked) {
     EXPECT_EQ(read(reg::sp_el0), 0x3333u);
     write(reg::spsel, 0);
     EXPECT_EQ(state->sp, 0x3333u);
-    EXPECT_EQ(state->mode & mode::kSpElx, 0u);
+    EXPECT_EQ(state->translation_flags & translation_flag::kSpElx, 0u);
     uint64_t value;
     EXPECT_EQ(read_sysreg(cpu, reg::sp_el0, value).kind, SystemResult::Kind::Undefined)
         << "it is the current one";
@@ -88,7 +89,8 @@ TEST_F(Exceptions, RoundTripKeepsPstate) {
                 eret(cpu);
                 EXPECT_EQ(state->pc, 0x8888'0000u);
                 EXPECT_EQ(pstate_to_spsr(cpu), spsr);
-                EXPECT_EQ((state->mode & mode::kIllegal) != 0, (rest >> 20 & 1) != 0);
+                EXPECT_EQ((state->translation_flags & translation_flag::kIllegal) != 0,
+                          (rest >> 20 & 1) != 0);
                 take_exception(cpu, ExceptionKind::Irq, 0, state->pc + 4);
                 EXPECT_EQ(state->spsr_el1, spsr);
                 EXPECT_FALSE(cpu.il);
@@ -111,11 +113,11 @@ TEST_F(Exceptions, IllegalReturns) {
         EXPECT_EQ(state->pc, 0x9000u);
         EXPECT_EQ(state->daif, 0x40u);
         EXPECT_EQ(read(reg::nzcv), uint64_t{5} << 28);
-        EXPECT_TRUE(state->mode & mode::kIllegal);
+        EXPECT_TRUE(state->translation_flags & translation_flag::kIllegal);
         take_illegal_state(cpu, state->pc);
         EXPECT_EQ(read(reg::esr), 0x3a00'0000u);
         EXPECT_EQ(state->spsr_el1 >> 20 & 1, 1u);
-        EXPECT_FALSE(state->mode & mode::kIllegal);
+        EXPECT_FALSE(state->translation_flags & translation_flag::kIllegal);
     }
 }
 
@@ -196,31 +198,33 @@ TEST_F(Exceptions, EretStripsTheTag) {
 
 TEST_F(Exceptions, ModeFollowsTheControls) {
     enable_mmu();
-    const uint32_t base = mode::kEl1 | mode::kSpElx | mode::kSpAlignCheck;
-    EXPECT_EQ(state->mode, base | mode::kFpTrap);
+    const uint32_t base = translation_flag::kEl1 | translation_flag::kSpElx | translation_flag::kSpAlignCheck;
+    EXPECT_EQ(state->translation_flags, base | translation_flag::kFpTrap);
     for (unsigned fpen = 0; fpen < 4; ++fpen) {
         write(reg::cpacr, fpen << 20);
-        EXPECT_EQ((state->mode & mode::kFpTrap) == 0, fpen == 1 || fpen == 3);
+        EXPECT_EQ((state->translation_flags & translation_flag::kFpTrap) == 0, fpen == 1 || fpen == 3);
         enter_el0();
-        EXPECT_EQ((state->mode & mode::kFpTrap) == 0, fpen == 3);
+        EXPECT_EQ((state->translation_flags & translation_flag::kFpTrap) == 0, fpen == 3);
         take_svc(cpu, 0, 0);
     }
-    EXPECT_EQ(state->mode, base);
+    EXPECT_EQ(state->translation_flags, base);
     write(reg::sctlr, (read(reg::sctlr) | 2) & ~uint64_t{8});
-    EXPECT_EQ(state->mode, mode::kEl1 | mode::kSpElx | mode::kAlignCheck);
+    EXPECT_EQ(state->translation_flags,
+              translation_flag::kEl1 | translation_flag::kSpElx | translation_flag::kAlignCheck);
     enter_el0();
-    EXPECT_EQ(state->mode, mode::kAlignCheck | mode::kSpAlignCheck | mode::kZeroTrap);  // DZE is 0
+    EXPECT_EQ(state->translation_flags, translation_flag::kAlignCheck | translation_flag::kSpAlignCheck |
+                                            translation_flag::kZeroTrap);  // DZE is 0
     take_svc(cpu, 0, 0);
     write(reg::sctlr, read(reg::sctlr) | 1 << 14);
     enter_el0();
-    EXPECT_EQ(state->mode, mode::kAlignCheck | mode::kSpAlignCheck);
+    EXPECT_EQ(state->translation_flags, translation_flag::kAlignCheck | translation_flag::kSpAlignCheck);
     write(reg::fpcr, 1 << 24);
-    EXPECT_TRUE(state->mode & mode::kFpSlow);
+    EXPECT_TRUE(state->translation_flags & translation_flag::kFpSlow);
     write(reg::fpcr, 3 << 22);
-    EXPECT_FALSE(state->mode & mode::kFpSlow);
-    state->mode |= mode::kSerial;
+    EXPECT_FALSE(state->translation_flags & translation_flag::kFpSlow);
+    state->translation_flags |= translation_flag::kSerial;
     update_mode(cpu);
-    EXPECT_TRUE(state->mode & mode::kSerial);
+    EXPECT_TRUE(state->translation_flags & translation_flag::kSerial);
 }
 
 TEST_F(Exceptions, Hvc) {
@@ -264,9 +268,9 @@ class SoftwareStep : public Exceptions {
 };
 
 TEST_F(SoftwareStep, OneInstructionAtEl0) {
-    EXPECT_FALSE(state->mode & mode::kSingleStep) << "not at EL1 without KDE";
+    EXPECT_FALSE(state->translation_flags & translation_flag::kSingleStep) << "not at EL1 without KDE";
     step_el0(true);
-    EXPECT_TRUE(state->mode & mode::kSingleStep);
+    EXPECT_TRUE(state->translation_flags & translation_flag::kSingleStep);
     EXPECT_FALSE(step_pending(cpu));
     step_done(cpu);
     state->pc = 0x1004;
@@ -275,7 +279,7 @@ TEST_F(SoftwareStep, OneInstructionAtEl0) {
     EXPECT_EQ(read(reg::esr), 0xcb00'0022u);
     EXPECT_EQ(state->elr_el1, 0x1004u);
     EXPECT_EQ(state->spsr_el1 >> 21 & 1, 0u);
-    EXPECT_FALSE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(state->translation_flags & translation_flag::kSingleStep);
     EXPECT_FALSE(step_pending(cpu));
 }
 
@@ -297,23 +301,23 @@ TEST_F(SoftwareStep, SvcIsTheStep) {
 TEST_F(SoftwareStep, NotWithTheOsLockOrWithoutMdscr) {
     write(reg::oslar, 1);
     step_el0(true);
-    EXPECT_FALSE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(state->translation_flags & translation_flag::kSingleStep);
     EXPECT_FALSE(cpu.ss);
     take_svc(cpu, 0, 0);
     write(reg::oslar, 0);
     write(reg::mdscr, 0);
     step_el0(true);
-    EXPECT_FALSE(state->mode & mode::kSingleStep);
+    EXPECT_FALSE(state->translation_flags & translation_flag::kSingleStep);
     EXPECT_FALSE(step_pending(cpu));
 }
 
 TEST_F(SoftwareStep, KernelDebug) {
     write(reg::mdscr, 1 | 1 << 13);
-    EXPECT_FALSE(state->mode & mode::kSingleStep) << "PSTATE.D masks it";
+    EXPECT_FALSE(state->translation_flags & translation_flag::kSingleStep) << "PSTATE.D masks it";
     state->spsr_el1 = 5 | 1 << 21;
     state->elr_el1 = 0x2000;
     eret(cpu);
-    EXPECT_TRUE(state->mode & mode::kSingleStep);
+    EXPECT_TRUE(state->translation_flags & translation_flag::kSingleStep);
     EXPECT_FALSE(step_pending(cpu));
     step_done(cpu);
     take_step(cpu);

@@ -21,7 +21,7 @@ using ir::Type;
 using testing::Regions;
 
 constexpr uint64_t kMapped = Memory::kBase + 64;
-constexpr unsigned kEntries = backend::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
+constexpr unsigned kEntries = jit::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
 constexpr uint32_t kStart = 16;  ///< of the block that is tested
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
@@ -33,8 +33,7 @@ class FpResultTest : public ::testing::Test {
         Region region = Regions::with_front(kStart);
         region.blocks.push_back({.offset = kStart, .ir = block});
         const RegionCode code = regions_.load_code(regions_.compile(region));
-        return backend::emit_region_stub(h_.code,
-                                         {code.entry, nullptr, backend::kNoCounter, kEntries, kSideExits});
+        return jit::emit_region_stub(h_.code, {code.entry, nullptr, jit::kNoCounter, kEntries, kSideExits});
     }
     void start() {
         GuestState& s = h_.state();

@@ -123,8 +123,8 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
         b.emit(Op::Exit, Type::Void, {}, offset);
         block.ir.guest_insns = (offset - static_cast<uint32_t>(kLoop)) / 4;
         ASSERT_EQ(ir::verify(block.ir), "") << ir::print(block.ir);
-        stub_ = backend::emit_region_stub(
-            h_.code, {regions_.load(regions_.compile(region)), nullptr, backend::kNoCounter});
+        stub_ = jit::emit_region_stub(h_.code,
+                                      {regions_.load(regions_.compile(region)), nullptr, jit::kNoCounter});
     }
 
     /// Runs until the region is left, at the start of a turn; how many it has done. Flags and X9 are those of

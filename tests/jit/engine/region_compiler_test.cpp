@@ -45,7 +45,7 @@ TEST(RegionCompilerTest, WhatIsUnloadedGivesItsMemoryBack) {
     constexpr size_t kLoads = 600, kMostAtOnce = 60;
     const std::string object = any_object();
     const OverwriteFreed overwrite;
-    backend::CodeBuffer code;
+    jit::CodeBuffer code;
     const auto compiler = make_region_compiler();
     const auto memory = code.regions().first(size_t{1} << 20);
     compiler->place_code(memory);

@@ -18,7 +18,11 @@ class Regions {
     Regions& operator=(const Regions&) = delete;
 
     static Region empty() {
-        return {.pa = 0x4100'0000, .mode = 0, .blocks = {}, .return_sites = {}, .indirect_targets = {}};
+        return {.pa = 0x4100'0000,
+                .translation_flags = 0,
+                .blocks = {},
+                .return_sites = {},
+                .indirect_targets = {}};
     }
     /// With a block in front, which goes on at `offset` and never leaves the region: the way in goes to tier
     /// 1 where that would be in vain.

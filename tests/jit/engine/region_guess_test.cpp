@@ -50,7 +50,7 @@ class RegionGuessTest : public ::testing::Test {
         (add(build), ...);
         b.emit(Op::Exit, Type::Void, {}, uint64_t{4} * kInstructions);
         const void* entry = regions_.load(regions_.compile(region));
-        return backend::emit_region_stub(h_.code, {entry, nullptr, backend::kNoCounter});
+        return jit::emit_region_stub(h_.code, {entry, nullptr, jit::kNoCounter});
     }
     /// Where the region was left, as an offset in the page.
     uint64_t run(const uint8_t* stub, uint64_t x1, uint64_t x4 = 0) {

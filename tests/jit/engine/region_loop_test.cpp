@@ -124,7 +124,7 @@ class RegionLoopTest : public ::testing::Test {
         EXPECT_EQ(ir::verify(block.ir), "") << ir::print(block.ir);
         const std::string object = regions_.compile(region);
         const void* entry = regions_.load(object);
-        return backend::emit_region_stub(h_.code, {entry, nullptr, backend::kNoCounter});
+        return jit::emit_region_stub(h_.code, {entry, nullptr, jit::kNoCounter});
     }
 
     Harness h_;

@@ -41,7 +41,7 @@ class RegionMemoryTest : public ::testing::Test {
         add(4, second);
         const std::string object = regions_.compile(region);
         const void* entry = regions_.load(object);
-        return backend::emit_region_stub(h_.code, {entry, nullptr, backend::kNoCounter});
+        return jit::emit_region_stub(h_.code, {entry, nullptr, jit::kNoCounter});
     }
     /// Where the region was left, as an offset in the page.
     uint64_t run(const uint8_t* stub, uint64_t x1) {

@@ -209,7 +209,7 @@ TEST_F(RegionStoreTest, SeveralRunsShareADirectory) {
 }
 
 TEST(RegionShapeTest, OnlyAShapesBytesAreOne) {
-    const RegionShape shape{.mode = 0x103,
+    const RegionShape shape{.translation_flags = 0x103,
                             .blocks = {{0x80, {1, 2, 3}}, {-4096, {4}}, {0x10ff0, {5, 6, 7, 8}}},
                             .return_sites = {0x84, -4096},
                             .indirect_targets = {0x80}};

@@ -23,7 +23,7 @@ using testing::Regions;
 using Build = std::function<void(ir::Builder&)>;
 
 constexpr uint64_t kMapped = Memory::kBase + 64, kUnmapped = 0x1000;
-constexpr unsigned kEntries = backend::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
+constexpr unsigned kEntries = jit::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
 constexpr uint32_t kStart = 16;      ///< behind the block in front
 constexpr uint64_t kAbove = 0x5a5a;  ///< in upper halves to begin with
 constexpr uint32_t kAll = ~uint32_t{0};
@@ -91,8 +91,7 @@ class ScalarSlotsTest : public ::testing::TestWithParam<bool> {
         const auto code = compiler_->load(object);
         if (!code) throw std::runtime_error("no region");
         loaded_.push_back(code->handle);
-        return backend::emit_region_stub(h_.code,
-                                         {code->entry, body, backend::kNoCounter, kEntries, kSideExits});
+        return jit::emit_region_stub(h_.code, {code->entry, body, jit::kNoCounter, kEntries, kSideExits});
     }
     void run(const uint8_t* stub) {
         GuestState& s = h_.state();
@@ -283,7 +282,7 @@ TEST_P(ScalarLoopTest, WrongGuess) {
         b.emit(Op::Exit, Type::Void, {}, kStart);
         first.guest_insns = 1;
     }
-    const backend::CompiledBlock tier1 = h_.compile(first);
+    const jit::CompiledBlock tier1 = h_.compile(first);
     h_.current = &tier1;
     const uint8_t* stub = load(accumulate(kAll), tier1.body);
     for (unsigned k = 0; k < 32; ++k) v(k).d[1] = 0;

@@ -26,7 +26,7 @@ using testing::Regions;
 using Build = std::function<void(ir::Builder&)>;
 
 constexpr uint64_t kMapped = Memory::kBase + 64, kUnmapped = 0x1000;
-constexpr unsigned kEntries = backend::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
+constexpr unsigned kEntries = jit::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
 
 /// The region's code as it comes from the compiler; gone through a file, as in a second run of the program;
 /// or of the kind that reaches memory through windows.
@@ -77,18 +77,19 @@ class SideExitTest : public ::testing::TestWithParam<Kind> {
         return read;
     }
 
-    static uint32_t mode() { return GetParam() == Kind::Windows ? frontend::a64::mode::kWindows : 0; }
+    static uint32_t translation_flags() {
+        return GetParam() == Kind::Windows ? frontend::a64::translation_flag::kWindows : 0;
+    }
     const uint8_t* region(const std::vector<std::pair<int64_t, ir::Block>>& blocks,
                           const uint8_t* body = nullptr) {
         Region region = Regions::empty();
-        region.mode = mode();
+        region.translation_flags = translation_flags();
         for (const auto& [offset, block] : blocks) region.blocks.push_back({offset, block});
         std::string object = regions_.compile(region);
         if (GetParam() == Kind::FromAFile) object = through_a_file(object);
         const RegionCode code = regions_.load_code(object);
         faults_.add(code);
-        return backend::emit_region_stub(h_.code,
-                                         {code.entry, body, backend::kNoCounter, kEntries, kSideExits});
+        return jit::emit_region_stub(h_.code, {code.entry, body, jit::kNoCounter, kEntries, kSideExits});
     }
 
     void start() {
@@ -219,7 +220,7 @@ TEST_P(SideExitTest, FlagsOfIntegers) {
                 b.set_flags(b.flags_of(b.bin_raw(op, type, b.get_x(1), b.get_x(2))));
             });
             const uint8_t* stub = region({{0, block}});
-            const backend::CompiledBlock compiled = h_.compile(block);
+            const jit::CompiledBlock compiled = h_.compile(block);
             for (const uint64_t x : values) {
                 for (const uint64_t y : values) {
                     tweak_ = [&](GuestState& s) { s.x[1] = x, s.x[2] = y; };
@@ -257,7 +258,7 @@ TEST_P(SideExitTest, FlagsOfNumbersAndConditions) {
         for (const Build& build : {compare, conditional, carry}) {
             const ir::Block block = body(build);
             // A region leaves numbers that are none to tier 1, at its first instruction already.
-            const backend::CompiledBlock compiled = h_.compile(block);
+            const jit::CompiledBlock compiled = h_.compile(block);
             h_.current = &compiled;
             const uint8_t* stub = region({{0, block}}, compiled.body);
             for (const double x : values) {

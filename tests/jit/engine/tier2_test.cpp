@@ -73,7 +73,7 @@ class Tier2Test : public testing::Test {
         ASSERT_NE(engine_->entry(kBase + 16 * nth, a64_mode()), nullptr);
         ASSERT_NE(engine_->promote(nth), nullptr);
     }
-    static uint32_t a64_mode() { return frontend::a64::mode::kEl1; }
+    static uint32_t a64_mode() { return frontend::a64::translation_flag::kEl1; }
 
     template <typename F>
     bool eventually(F&& holds, unsigned looks = 2000) {
@@ -181,7 +181,7 @@ TEST_F(Tier2Test, AWorkerThatFailsIsStoppedToo) {
 TEST_F(Tier2Test, TheCodeLimitHoldsAndWhatIsEnteredStays) {
     is_.bytes = 4096;  // two pages with its constants
     start({.synchronous = true, .threshold = 1, .code_bytes = 10 * 8192});
-    const uint32_t first = backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    const uint32_t first = jit::CodeBuffer::kCounters - Tier2::kEntryCounters;
     uint32_t* counters = engine_->code().counters();
     promote(0);
     // The counter that the stub of loop 0 counts in: the only one that was given out.
@@ -235,7 +235,7 @@ bool entered(uint32_t* counters, uint32_t times, uint32_t cycles, unsigned looks
 
 TEST_F(Tier2Test, ARegionThatIsLeftAtOnceIsGivenUpAndMadeAgainAFewTimes) {
     start({.threshold = 1, .budget = 100});
-    uint32_t* counters = engine_->code().counters() + backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    uint32_t* counters = engine_->code().counters() + jit::CodeBuffer::kCounters - Tier2::kEntryCounters;
     const auto stats = [&] { return engine_->tier2_stats(); };
     for (unsigned round = 1; round <= 3; ++round) {
         promote(0);
@@ -253,7 +253,7 @@ TEST_F(Tier2Test, ARegionThatIsLeftAtOnceIsGivenUpAndMadeAgainAFewTimes) {
 
 TEST_F(Tier2Test, ARegionThatStaysOrIsSeldomEnteredIsKept) {
     start({.threshold = 1, .budget = 100});
-    uint32_t* counters = engine_->code().counters() + backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    uint32_t* counters = engine_->code().counters() + jit::CodeBuffer::kCounters - Tier2::kEntryCounters;
     const auto given_up = [&] { return engine_->tier2_stats().deoptimised != 0; };
     promote(0);
     ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
@@ -268,7 +268,7 @@ TEST_F(Tier2Test, ARegionWhoseGuessesAreWrongIsMadeAgainWithoutThem) {
     WrongGuesses wrong{};
     start({.threshold = 1, .budget = 100});
     engine_->add_cpu({&passes, epochs.data(), &wrong});
-    uint32_t* exits = engine_->code().counters() + backend::CodeBuffer::kCounters - 2 * Tier2::kEntryCounters;
+    uint32_t* exits = engine_->code().counters() + jit::CodeBuffer::kCounters - 2 * Tier2::kEntryCounters;
     const auto left = [&](unsigned looks, Guesses guesses) {
         const uint64_t until_now = engine_->tier2_stats().deoptimised;
         for (unsigned k = 0; k < looks * 10; ++k) {
@@ -308,7 +308,7 @@ TEST_F(Tier2Test, ARegionThatIsNotEnteredForAWrongGuessIsMadeAgainEvenIfThatIsSe
     WrongGuesses wrong{};
     start({.threshold = 1, .budget = 100});
     engine_->add_cpu({&passes, epochs.data(), &wrong});
-    uint32_t* entries = engine_->code().counters() + backend::CodeBuffer::kCounters - Tier2::kEntryCounters;
+    uint32_t* entries = engine_->code().counters() + jit::CodeBuffer::kCounters - Tier2::kEntryCounters;
     uint32_t* exits = entries - Tier2::kEntryCounters;
     const auto entered = [&](uint32_t wrong_in_five) {
         for (unsigned k = 0; k < 100; ++k) {

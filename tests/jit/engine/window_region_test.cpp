@@ -50,7 +50,7 @@ class WindowRegionTest : public ::testing::Test {
     /// A block of so many instructions, which goes on behind them, or back to its start if x20 is not 0.
     const uint8_t* make(std::initializer_list<Build> insns, bool loop = false) {
         Region region = testing::Regions::empty();
-        region.mode = frontend::a64::mode::kWindows;
+        region.translation_flags = frontend::a64::translation_flag::kWindows;
         RegionBlock& block = region.blocks.emplace_back();
         block.ir.pa = region.pa;
         ir::Builder b(block.ir);
@@ -71,7 +71,7 @@ class WindowRegionTest : public ::testing::Test {
         block.ir.guest_insns = offset / 4;
         const RegionCode code = regions_.load_code(regions_.compile(region));
         faults_.add(code);
-        return backend::emit_region_stub(h_.code, {code.entry, stuck(), backend::kNoCounter});
+        return jit::emit_region_stub(h_.code, {code.entry, stuck(), jit::kNoCounter});
     }
     /// Tier 1's block of the region's first instruction: says where it is.
     const uint8_t* stuck() {

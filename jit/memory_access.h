@@ -19,7 +19,7 @@
 
 #include "jit/ir/ir.h"
 
-namespace arclight::backend {
+namespace arclight::jit {
 
 enum class MemoryKind : uint8_t {
     Load,
@@ -43,17 +43,17 @@ enum class MemoryKind : uint8_t {
 struct MemoryAccess {
     MemoryKind kind = MemoryKind::Load;
     uint32_t aux = 0;  ///< as in the IR: log2 of a unit's bytes, kMemSigned, kMemAcquire ...
-    jit::ir::AtomicKind atomic = jit::ir::AtomicKind::Add;
+    ir::AtomicKind atomic = ir::AtomicKind::Add;
 
     constexpr uint32_t pack() const {
         return static_cast<uint32_t>(kind) | (aux & 0x7fff) << 8 | static_cast<uint32_t>(atomic) << 23;
     }
     static constexpr MemoryAccess unpack(uint64_t d) {
         return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0x7fff),
-                static_cast<jit::ir::AtomicKind>(d >> 23 & 0xf)};
+                static_cast<ir::AtomicKind>(d >> 23 & 0xf)};
     }
 
-    constexpr unsigned unit_bytes() const { return 1u << jit::ir::mem_size_log2(aux); }
+    constexpr unsigned unit_bytes() const { return 1u << ir::mem_size_log2(aux); }
     constexpr bool is_pair() const {
         using enum MemoryKind;
         return kind == LoadPair || kind == LoadPairV || kind == StorePair || kind == StorePairV ||
@@ -81,15 +81,15 @@ struct MemoryAccess {
     /// so.
     constexpr bool must_be_aligned() const {
         using enum MemoryKind;
-        return (aux & jit::ir::kMemAligned) != 0 || kind == LoadEx || kind == LoadExPair || kind == StoreEx ||
+        return (aux & ir::kMemAligned) != 0 || kind == LoadEx || kind == LoadExPair || kind == StoreEx ||
                kind == StoreExPair || kind == AtomicRmw || kind == Cas;
     }
     /// A stack alignment fault, which comes before all others (AArch64.CheckSPAlignment).
     constexpr bool misaligns_stack(uint64_t addr) const {
         return kind == MemoryKind::CheckStack ||
-               ((aux & jit::ir::kMemSpBase) != 0 && ((addr - jit::ir::mem_sp_offset(aux)) & 15) != 0);
+               ((aux & ir::kMemSpBase) != 0 && ((addr - ir::mem_sp_offset(aux)) & 15) != 0);
     }
-    constexpr bool is_unprivileged() const { return (aux & jit::ir::kMemUnprivileged) != 0; }
+    constexpr bool is_unprivileged() const { return (aux & ir::kMemUnprivileged) != 0; }
 };
 
-}  // namespace arclight::backend
+}  // namespace arclight::jit

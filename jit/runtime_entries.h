@@ -7,7 +7,7 @@
 
 #include "jit/guest_state.h"
 
-namespace arclight::backend {
+namespace arclight::jit {
 
 enum RuntimeEntry : unsigned {
     /// void fn(GuestState&, uint64_t descriptor, const void* host_return_pc): a guest access that missed the
@@ -40,9 +40,9 @@ enum RuntimeEntry : unsigned {
     kFirstHelper = 8,
 };
 
-using MemorySlowFn = void (*)(jit::GuestState&, uint64_t descriptor, const void* host_return_pc);
-using LookupFn = const void* (*)(jit::GuestState&, uint64_t site_or_pc);
-using VectorCallFn = void (*)(jit::GuestState&, uint64_t op);
-using HelperFn = uint64_t (*)(jit::GuestState&, uint64_t, uint64_t, uint64_t);
+using MemorySlowFn = void (*)(GuestState&, uint64_t descriptor, const void* host_return_pc);
+using LookupFn = const void* (*)(GuestState&, uint64_t site_or_pc);
+using VectorCallFn = void (*)(GuestState&, uint64_t op);
+using HelperFn = uint64_t (*)(GuestState&, uint64_t, uint64_t, uint64_t);
 
-}  // namespace arclight::backend
+}  // namespace arclight::jit

@@ -1,4 +1,6 @@
-// Tier 1: IR to x86-64 in one pass, microseconds a block. The public face of backend/x64.
+// What the engine needs of host code: a code cache, and compiling, linking and taking apart what is in it. One
+// backend (backend/x64) defines the functions; nothing here depends on the host's instruction set but the meaning
+// of register numbers.
 //
 // Nothing here is synchronised: one thread at a time compiles into, links in and resets a CodeBuffer. Linking
 // and unlinking are safe while other threads execute the code.
@@ -15,9 +17,9 @@
 #include "jit/guest_state.h"
 #include "jit/ir/ir.h"
 
-namespace arclight::backend {
+namespace arclight::jit {
 
-using EnterFn = uint32_t (*)(jit::GuestState*, const void* code);
+using EnterFn = uint32_t (*)(GuestState*, const void* code);
 
 /// Code shared by all blocks, at the start of a CodeBuffer. Only `enter` and `leave` are for others to use.
 struct Thunks {
@@ -36,9 +38,6 @@ struct Thunks {
     const uint8_t* promote;
     const uint8_t* region_guard;
 };
-
-class BlockEmitter;
-struct CompiledBlock;
 
 /// The code cache: hot paths in the first half, cold stubs in the second, both filled upwards. Always at the
 /// same preferred address if it is free, so that all worlds can map it there.
@@ -71,28 +70,25 @@ class CodeBuffer {
     /// they may.
     void set_grouping(bool on) { grouping_ = on; }
     bool grouping() const { return grouping_; }
-    size_t hot_used() const { return hot_; }
-    size_t cold_used() const { return cold_ - size_ / 2; }
+    size_t hot_used() const;
+    size_t cold_used() const;
     bool contains(const void* p) const {
         return static_cast<const uint8_t*>(p) >= base_ && static_cast<const uint8_t*>(p) < base_ + size_;
     }
     /// Forgets all blocks. No thread may be running any of them.
     void reset();
 
+    /// Where the next code goes, and what writes it: the backend's own.
+    struct Assembler;
+    Assembler& assembler() { return *assembler_; }
+
   private:
-    friend class BlockEmitter;
-    friend CompiledBlock compile(const jit::ir::Block&, CodeBuffer&, uint32_t, uint32_t);
-    friend const uint8_t* emit_region_stub(CodeBuffer&, const struct RegionStub&, const uint8_t*);
-    friend const uint8_t* emit_counted_jump(CodeBuffer&, uint32_t, const void*);
-    friend const uint8_t* emit_sampler(CodeBuffer&, const CompiledBlock&, uint32_t);
     uint8_t* base_ = nullptr;
     size_t size_ = 0;
     unsigned range_log2_ = 0;
-    size_t hot_ = 0, cold_ = 0;  ///< next free byte of each half, as offsets from base_
-    size_t first_hot_ = 0;
     bool grouping_ = true;
     Thunks thunks_{};
-    std::unique_ptr<BlockEmitter> emitter_;
+    std::unique_ptr<Assembler> assembler_;
 };
 
 /// A direct exit of a block. Its site id is the first_site_id given to compile() plus its index.
@@ -159,7 +155,7 @@ struct CompiledBlock {
 inline constexpr uint32_t kNoCounter = ~uint32_t{0};
 /// With a counter, every run of the block takes one from it; the run that finds it at zero calls kPromote
 /// first.
-CompiledBlock compile(const jit::ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id,
+CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id,
                       uint32_t counter = kNoCounter);
 
 /// The way from a block's entry into tier 2's code and back (jit/llvm/region_compiler.h), in the code cache's
@@ -214,8 +210,7 @@ inline constexpr uint32_t kUnlinkedEpoch = ~uint32_t{0};
 /// the address of the faulting access itself. saved_gpr and saved_xmm must hold the host registers at that
 /// point. Returns the guest instruction's offset in its page, or nothing if host_pc is not a fault point of
 /// this block.
-std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc,
-                                      jit::GuestState& state);
+std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc, GuestState& state);
 
 /// The same without touching any state.
 std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc);
@@ -227,4 +222,4 @@ const uint8_t* window_fault(const CompiledBlock& block, const void* host_pc);
 /// One line an instruction, Intel syntax, without addresses for jumps inside the span.
 std::string disassemble(std::span<const uint8_t> code);
 
-}  // namespace arclight::backend
+}  // namespace arclight::jit

@@ -1,0 +1,22 @@
+// A64's own translation flags, beside those of jit/translation_flags.h.
+#pragma once
+
+#include "jit/translation_flags.h"
+
+namespace arclight::frontend::a64::translation_flag {
+
+using namespace jit::translation_flag;  // kFpSlow: FPCR has FZ, DN or AHP set. kSingleStep: software step
+
+inline constexpr uint32_t kEl1 = 1u << 0;           ///< executes at EL1, else EL0
+inline constexpr uint32_t kSpElx = 1u << 1;         ///< PSTATE.SP
+inline constexpr uint32_t kFpTrap = 1u << 2;        ///< CPACR_EL1.FPEN traps FP and SIMD at this EL
+inline constexpr uint32_t kAlignCheck = 1u << 4;    ///< SCTLR_EL1.A
+inline constexpr uint32_t kSpAlignCheck = 1u << 5;  ///< SCTLR_EL1.SA or SA0 for this EL
+inline constexpr uint32_t kIllegal = 1u << 6;       ///< PSTATE.IL: every instruction raises Illegal Execution state
+inline constexpr uint32_t kZeroTrap = 1u << 10;     ///< DC ZVA may trap: SCTLR_EL1.DZE at EL0, or the MMU is off
+inline constexpr uint32_t kBreakpoints = 1u << 12;  ///< some may match at this EL; system/hardware_debug.h
+
+static_assert(((kEl1 | kSpElx | kFpTrap | kAlignCheck | kSpAlignCheck | kIllegal | kZeroTrap | kBreakpoints) &
+               ~kFrontendMask) == 0);
+
+}  // namespace arclight::frontend::a64::translation_flag

@@ -1,0 +1,22 @@
+// The part of a translation block's key that is not its physical address (GuestState::translation_flags).
+//
+// Translated code may depend on nothing else of the CPU's state. The bits named here mean the same to every guest
+// instruction set; the others are the frontend's own (frontend/a64/translation_flags.h).
+#pragma once
+
+#include <cstdint>
+
+namespace arclight::jit::translation_flag {
+
+inline constexpr uint32_t kFpSlow = 1u << 3;      ///< floating point goes to the reference functions
+inline constexpr uint32_t kSingleStep = 1u << 7;  ///< one instruction a block
+inline constexpr uint32_t kSerial = 1u << 8;      ///< one virtual CPU only: atomics need no lock prefix, no fences
+inline constexpr uint32_t kCount = 1u << 9;       ///< count every instruction in GuestState::instructions
+inline constexpr uint32_t kWindows = 1u << 11;    ///< memory is accessed through windows, not the soft TLB
+
+/// What the machine decides once; the guest's own state decides the others.
+inline constexpr uint32_t kMachineMask = kSerial | kCount | kWindows;
+/// Free for the frontend.
+inline constexpr uint32_t kFrontendMask = ~(kFpSlow | kSingleStep | kMachineMask);
+
+}  // namespace arclight::jit::translation_flag
