@@ -135,7 +135,7 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
                              block.translation_flags, block.guest_insns);
         mark_devices(rb.ir);
         options_.while_making();
-        if ((block.translation_flags & a64::translation_flag::kWindows) != 0)
+        if ((block.translation_flags & a64::translation_flag::kFastmem) != 0)
             set_predicted_slots(rb.ir, block.slots);
         else
             predict_pages(rb.ir, block.seen);
