@@ -22,6 +22,10 @@ constexpr uint64_t ring_entries = 4;
 constexpr uint16_t available_no_interrupt = 1;
 constexpr uint64_t used_entry_size = 8;
 
+// After a copy from the driver's memory: the compiler must not read there again instead of using the copy,
+// since the driver may have stored something else meanwhile.
+void copied() { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
 }  // namespace
 
 uint64_t Chain::readable_size() const {
@@ -43,6 +47,7 @@ size_t gather(std::span<const std::span<uint8_t>> from, std::span<uint8_t> out) 
         if (take != 0) std::memcpy(out.data() + done, buffer.data(), take);
         done += take;
     }
+    copied();
     return done;
 }
 
@@ -110,6 +115,7 @@ bool Queue::walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first,
         if (!memory_->pieces(table + index * descriptor_size, sizeof raw, false,
                              [&](const uint8_t* host, uint64_t bytes) { to = std::copy_n(host, bytes, to); }))
             return false;
+        copied();
         std::memcpy(&descriptor, raw, sizeof descriptor);
         if ((descriptor.flags & flag_indirect) != 0) {
             // 2.7.5.3.1: negotiated, not inside another, alone at its place in the chain.

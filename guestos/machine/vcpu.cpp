@@ -277,6 +277,8 @@ uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
     return board_.psci(index_, x0, x1, x2, x3);
 }
 
+/// Reads the guest's memory again, which may not be what was translated any more: good for the Rt that the
+/// guest is told of its own instruction, and for no decision.
 uint32_t Vcpu::current_instruction() {
     uint64_t pa;
     const uint64_t pc = helper_pc();

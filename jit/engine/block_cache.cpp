@@ -96,6 +96,7 @@ void BlockCache::retire(TranslationBlock& block) {
     }
     block.incoming.clear();
     if (on_retire) on_retire(block);
+    block.guest_code = {};
 }
 
 unsigned BlockCache::invalidate(uint64_t pa, uint64_t bytes) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,6 +29,10 @@ struct TranslationBlock {
     uint32_t translation_flags = 0;
     uint32_t guest_bytes = 0;
     uint32_t guest_insns = 0;
+    /// The guest's code that it was translated from, as it was read then. What is asked later of the block's
+    /// code is asked of this copy: the guest may store to its memory at any time, and what the copy is
+    /// compiled to, filed under and compared with must be the same. Empty once the block is invalid.
+    std::vector<std::byte> guest_code;
     uint32_t first_site = 0;  ///< site id of code.exits[0]
     bool valid = true;        ///< still findable; an invalid block may be running until it leaves
     bool indirect = false;    ///< was asked for by other means than a direct exit

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <span>
 
 #include "frontend/a64/decode/disassemble.h"
 #include "frontend/a64/translate/translator.h"
@@ -18,16 +20,25 @@ Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
       options_(options),
       code_(options.code_bytes),
       cache_(memory_),
-      tier2_(lock_, memory_, code_, cache_, options_.tier2) {
+      tier2_(lock_, code_, cache_, options_.tier2) {
     if (!tier2_.enabled()) return;
     cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
     tier2_.mark_devices = [this](ir::Block& block) { mark_devices(block); };
 }
 
-TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
-    const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
+/// Reads what a block at pa may be made of into code_read_, each word once: other CPUs may store to it
+/// meanwhile, and everything that is decided about the block must be decided on the same words.
+void Engine::read_code(uint64_t pa) {
     const uint64_t room = kPageSize - (pa & ~kPageMask);
     const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(pa, room));
+    code_read_.resize(std::min<size_t>(room / 4, a64::kMaxBlockInsns));
+    for (size_t k = 0; k < code_read_.size(); ++k)
+        code_read_[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);
+}
+
+TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
+    const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
+    read_code(pa);
     unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : a64::kMaxBlockInsns;
     if (translation_flags & a64::translation_flag::kSingleStep) limit = 1;
     auto block = std::make_unique<TranslationBlock>();
@@ -36,8 +47,8 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
         ir_.clear();
         ir_.pa = pa;
         ir_.translation_flags = translation_flags;
-        a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask),
-                             translation_flags, limit);
+        a64::translate_block(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
+                             limit);
         if (!devices_.empty()) mark_devices(ir_);
         if (state != nullptr && (translation_flags & a64::translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
@@ -53,6 +64,8 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     block->translation_flags = translation_flags;
     block->guest_bytes = ir_.guest_bytes;
     block->guest_insns = ir_.guest_insns;
+    const auto code = std::as_bytes(std::span(code_read_)).first(block->guest_bytes);
+    block->guest_code.assign(code.begin(), code.end());
     block->counter = counter;
     TranslationBlock* inserted = cache_.insert(std::move(block));
     tier2_.attach(*inserted);
@@ -70,7 +83,7 @@ void Engine::trace(const TranslationBlock& block) {
         fmt::print(out, "block pa {:#x} flags {:#x} insns {} host {}\n", block.pa, block.translation_flags,
                    block.guest_insns, static_cast<const void*>(block.code.entry));
         for (uint32_t i = 0; i < block.guest_insns; ++i) {
-            const uint32_t word = *reinterpret_cast<const uint32_t*>(memory_.host(block.pa + 4 * i, 4));
+            const uint32_t word = code_read_[i];
             fmt::print(out, "  {:#x}: {:08x} {}\n", block.pa + 4 * i, word, a64::describe(word));
         }
     }

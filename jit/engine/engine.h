@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "jit/engine/block_cache.h"
 #include "jit/engine/tier2.h"
@@ -89,6 +90,7 @@ class Engine {
     static constexpr uint64_t kNoPage = ~uint64_t{0};
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
+    void read_code(uint64_t pa);
     void trace(const TranslationBlock& block);
     void mark_devices(ir::Block& block) const;
 
@@ -98,8 +100,9 @@ class Engine {
     const EngineOptions options_;
     CodeBuffer code_;
     BlockCache cache_;
-    ir::Block ir_;                // reused: no allocation for most blocks
-    std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
+    ir::Block ir_;                     // reused: no allocation for most blocks
+    std::vector<uint32_t> code_read_;  // likewise
+    std::set<uint64_t> devices_;       // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };

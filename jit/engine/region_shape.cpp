@@ -5,7 +5,7 @@
 namespace arclight::jit {
 
 namespace {
-constexpr uint32_t kMaxBlocks = 1024, kMaxWords = 1024, kMaxOffsets = 65536;
+constexpr uint32_t kMaxBlocks = 1024, kMaxCode = 4096, kMaxOffsets = 65536;
 
 template <typename T>
 void put(std::string& out, const T& value) {
@@ -53,7 +53,7 @@ std::string RegionShape::bytes() const {
     put(out, static_cast<uint32_t>(blocks.size()));
     for (const Block& b : blocks) {
         put(out, b.offset);
-        put_all(out, b.words);
+        put_all(out, b.code);
     }
     put_all(out, return_sites);
     put_all(out, indirect_targets);
@@ -68,10 +68,10 @@ std::optional<RegionShape> RegionShape::parse(std::string_view bytes) {
     if (blocks == 0 || blocks > kMaxBlocks) return std::nullopt;
     for (uint32_t k = 0; k < blocks && in.good; ++k) {
         const auto offset = in.get<int64_t>();
-        shape.blocks.push_back({offset, in.all<uint32_t>(kMaxWords)});
+        shape.blocks.push_back({offset, in.all<std::byte>(kMaxCode)});
         const uint64_t in_page = static_cast<uint64_t>(offset) & 4095;
-        const size_t words = shape.blocks.back().words.size();
-        if (offset % 4 != 0 || words == 0 || in_page + 4 * words > 4096) return std::nullopt;
+        const size_t bytes = shape.blocks.back().code.size();
+        if (bytes == 0 || in_page + bytes > 4096) return std::nullopt;
     }
     shape.return_sites = in.all<int64_t>(kMaxOffsets);
     shape.indirect_targets = in.all<int64_t>(kMaxOffsets);

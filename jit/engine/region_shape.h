@@ -1,7 +1,8 @@
 // What a compiled region was made of, as it is kept on disk beside its code: another run makes the same
-// region again when the same guest words are found at the same places.
+// region again when the same guest code is found at the same places.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,8 +13,8 @@ namespace arclight::jit {
 
 struct RegionShape {
     struct Block {
-        int64_t offset;  ///< as RegionBlock::offset
-        std::vector<uint32_t> words;
+        int64_t offset;               ///< as RegionBlock::offset
+        std::vector<std::byte> code;  ///< the guest's, as TranslationBlock::guest_code
         bool operator==(const Block&) const = default;
     };
     uint32_t translation_flags = 0;

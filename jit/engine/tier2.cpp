@@ -43,10 +43,8 @@ void keep_for_good(std::unique_ptr<RegionCompiler> broken) {
 uint64_t footprint(const RegionCode& code) { return ((code.bytes + kPageSize - 1) & kPageMask) + kPageSize; }
 }  // namespace
 
-Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, CodeBuffer& code, BlockCache& cache,
-             const Tier2Options& options)
+Tier2::Tier2(std::mutex& lock, CodeBuffer& code, BlockCache& cache, const Tier2Options& options)
     : lock_(lock),
-      memory_(memory),
       code_(code),
       cache_(cache),
       options_(options),
@@ -56,7 +54,7 @@ Tier2::Tier2(std::mutex& lock, const mmu::GuestMemory& memory, CodeBuffer& code,
     for (uint32_t k = kGuards; k-- > 0;) free_guards_.push_back(k);
     for (uint32_t k = 2; k <= kEntryCounters; k += 2) free_entries_.push_back(CodeBuffer::kCounters - k);
     if (options_.synchronous) return;
-    const uint64_t build = options_.cache_directory.empty() ? 0 : region_build();
+    const uint64_t build = options_.cache_directory.empty() ? 0 : options_.compiler_build();
     if (build != 0) {
         std::string why;
         store_ = RegionStore::open(
@@ -376,12 +374,7 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     Made made;
     make(&region, wants_text ? &text : nullptr, made);
     if (wants_text) dump(region, text, number);
-    if (stores && made.code) {
-        stored.object = std::move(made.object);
-        hot->in_store = InStore{key, store_->save(key, stored)};
-    }
     if (lock != nullptr) lock->lock();
-    compiling_ = nullptr;
 
     stats_.compile_ns += made.ns;
     if (made.code) {
@@ -395,7 +388,17 @@ bool Tier2::compile(std::unique_lock<std::mutex>* lock, TranslationBlock& block)
     } else if (made.failure.empty()) {
         ++stats_.rejected;
     }
-    return finish(*hot, made, region.pa);
+    const bool live = finish(*hot, made, region.pa);
+    // Nothing is filed of what the guest has changed meanwhile, nor of what found no room.
+    if (stores && live) {
+        stored.object = std::move(made.object);
+        lock->unlock();
+        const RegionStore::Key whole = store_->save(key, stored);
+        lock->lock();
+        hot->in_store = InStore{key, whole};
+    }
+    compiling_ = nullptr;
+    return live;
 }
 
 bool Tier2::has_region(const TranslationBlock& block) const {

@@ -30,7 +30,6 @@
 #include "jit/engine/region_shape.h"
 #include "jit/engine/region_store.h"
 #include "jit/llvm/region_compiler.h"
-#include "mmu/guest_memory.h"
 
 namespace arclight::jit {
 
@@ -59,7 +58,12 @@ struct Tier2Options {
     /// For tests: only about one block in so many is ever promoted, which ones by the seed.
     unsigned sample = 1;
     uint64_t sample_seed = 0;
+    /// For tests: called again and again while a region is made, with the lock held. The guest may store to
+    /// its code there.
+    std::function<void()> while_making = [] {};
     std::function<std::unique_ptr<RegionCompiler>()> make_compiler = [] { return make_region_compiler(); };
+    /// Of make_compiler's regions; 0: not known, and none are kept.
+    std::function<uint64_t()> compiler_build = [] { return region_build(); };
 };
 
 struct Tier2Stats {
@@ -85,8 +89,7 @@ struct RegionPage {
 
 class Tier2 {
   public:
-    Tier2(std::mutex& lock, const mmu::GuestMemory& memory, CodeBuffer& code, BlockCache& cache,
-          const Tier2Options& options);
+    Tier2(std::mutex& lock, CodeBuffer& code, BlockCache& cache, const Tier2Options& options);
     ~Tier2();
 
     bool enabled() const { return options_.enabled; }
@@ -190,9 +193,6 @@ class Tier2 {
     bool worthwhile(const HotRegion& hot) const;
     RegionShape shape_of(const Region& region, const HotRegion& hot) const;
     RegionStore::Key entry_key(const TranslationBlock& block) const;
-    const uint32_t* words_of(const TranslationBlock& block) const {
-        return reinterpret_cast<const uint32_t*>(memory_.host(block.pa, block.guest_bytes));
-    }
 
     // ---- tier2_counters.cpp
     /// Translated code counts meanwhile, each CPU as if it were alone.
@@ -242,7 +242,6 @@ class Tier2 {
     void dump(const Region& region, const RegionDump& text, uint64_t number);
 
     std::mutex& lock_;
-    const mmu::GuestMemory memory_;
     CodeBuffer& code_;
     BlockCache& cache_;
     const Tier2Options options_;

@@ -1,8 +1,8 @@
 // Which blocks make a region.
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <set>
+#include <span>
 
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/predict.h"
@@ -22,6 +22,10 @@ constexpr uint32_t kEnoughRuns = 32;
 /// taken in if without it that would take this share of the time for each of its instructions: about what it
 /// takes to compile them, if the guest goes on for a few times as long as it did before.
 constexpr double kLeaveCost = 200, kCompileCost = 0.006;
+
+std::span<const uint32_t> words_of(const TranslationBlock& block) {
+    return {reinterpret_cast<const uint32_t*>(block.guest_code.data()), block.guest_insns};
+}
 }  // namespace
 
 struct Tier2::Node {
@@ -127,11 +131,10 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         rb.offset = offset;
         rb.ir.pa = block.pa;
         rb.ir.translation_flags = block.translation_flags;
-        const uint64_t room = kPageSize - (block.pa & ~kPageMask);
-        const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(block.pa, room));
-        a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
+        a64::translate_block(rb.ir, words_of(block), static_cast<uint32_t>(block.pa & ~kPageMask),
                              block.translation_flags, block.guest_insns);
         mark_devices(rb.ir);
+        options_.while_making();
         if ((block.translation_flags & a64::translation_flag::kFastmem) != 0)
             set_predicted_slots(rb.ir, block.slots);
         else
@@ -251,7 +254,7 @@ bool Tier2::worthwhile(const HotRegion& hot) const {
 }
 
 RegionStore::Key Tier2::entry_key(const TranslationBlock& block) const {
-    std::string bytes(reinterpret_cast<const char*>(words_of(block)), block.guest_bytes);
+    std::string bytes(reinterpret_cast<const char*>(block.guest_code.data()), block.guest_code.size());
     const uint64_t place = uint64_t{block.translation_flags} << 12 | (block.pa & ~kPageMask);
     bytes.append(reinterpret_cast<const char*>(&place), sizeof place);
     return RegionStore::hash(bytes, store_->seed());
@@ -263,13 +266,13 @@ RegionShape Tier2::shape_of(const Region& region, const HotRegion& hot) const {
                       .return_sites = region.return_sites,
                       .indirect_targets = region.indirect_targets};
     for (size_t k = 0; k < region.blocks.size(); ++k) {
-        const uint32_t* words = words_of(*hot.members[k]);
-        shape.blocks.push_back({region.blocks[k].offset, {words, words + hot.members[k]->guest_insns}});
+        shape.blocks.push_back({region.blocks[k].offset, hot.members[k]->guest_code});
+        options_.while_making();
     }
     return shape;
 }
 
-/// The same region again: all its blocks must have been translated since, and be of the same words.
+/// The same region again: all its blocks must have been translated since, and from the same code.
 Tier2::Fit Tier2::form_as(const RegionShape& shape, TranslationBlock& entry, HotRegion& hot) const {
     if (shape.translation_flags != entry.translation_flags ||
         shape.blocks[0].offset != static_cast<int64_t>(entry.pa & ~kPageMask))
@@ -284,12 +287,10 @@ Tier2::Fit Tier2::form_as(const RegionShape& shape, TranslationBlock& entry, Hot
             const RegionShape::Block& want = shape.blocks[k];
             const auto page = pages.find(want.offset & ~int64_t{4095});
             if (page == pages.end()) continue;
-            TranslationBlock* block = cache_.find(page->second | (static_cast<uint64_t>(want.offset) & 4095),
-                                                  shape.translation_flags);
+            const uint64_t pa = page->second | (static_cast<uint64_t>(want.offset) & 4095);
+            TranslationBlock* block = cache_.find(pa, shape.translation_flags);
             if (block == nullptr || !block->valid) continue;
-            if (block->guest_insns != want.words.size() || block->guest_bytes != 4 * want.words.size() ||
-                std::memcmp(words_of(*block), want.words.data(), block->guest_bytes) != 0)
-                return Fit::Never;
+            if (block->pa != pa || block->guest_code != want.code) return Fit::Never;
             found[k] = block;
             --missing;
             more = true;

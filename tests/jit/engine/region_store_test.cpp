@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -111,6 +112,35 @@ TEST_F(RegionStoreTest, AChangeOfAnyByteIsSeen) {
     EXPECT_FALSE(loads(std::string(good.size(), '\0')));
 }
 
+/// What an earlier program has filed may be wrong, and its checksum right.
+TEST_F(RegionStoreTest, FilesOfAnEarlierFormatAreNotUsed) {
+    open()->save(key(1), stored(1));
+    const fs::path file = only_file();
+    std::string content;
+    {
+        std::ifstream in(file, std::ios::binary);
+        content.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    constexpr size_t kVersionAt = 8, kChecksumAt = 56, kHeader = kChecksumAt + sizeof(RegionStore::Key);
+    const auto loads_as = [&](uint32_t version) {
+        std::string header = content.substr(0, kHeader);
+        const std::string rest = content.substr(kHeader);
+        std::memcpy(header.data() + kVersionAt, &version, sizeof version);
+        std::memset(header.data() + kChecksumAt, 0, sizeof(RegionStore::Key));
+        const RegionStore::Key first = RegionStore::hash(header);
+        const RegionStore::Key checksum = RegionStore::hash(rest, first[0] ^ first[1]);
+        std::memcpy(header.data() + kChecksumAt, checksum.data(), sizeof checksum);
+        std::ofstream(file, std::ios::binary | std::ios::trunc) << header << rest;
+        fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+        return !open()->load(key(1)).empty();
+    };
+    uint32_t now = 0;
+    std::memcpy(&now, content.data() + kVersionAt, sizeof now);
+    ASSERT_EQ(now, 2u);
+    EXPECT_TRUE(loads_as(now)) << "the checksum made here must be right";
+    EXPECT_FALSE(loads_as(1));
+}
+
 TEST_F(RegionStoreTest, FilesOfOthersAreNotUsed) {
     open()->save(key(1), stored(1));
     EXPECT_TRUE(open(1, 1 << 20, "another host or LLVM")->load(key(1)).empty());
@@ -209,8 +239,13 @@ TEST_F(RegionStoreTest, SeveralRunsShareADirectory) {
 }
 
 TEST(RegionShapeTest, OnlyAShapesBytesAreOne) {
+    const auto code = [](size_t bytes) {
+        std::vector<std::byte> made(bytes);
+        for (size_t k = 0; k < bytes; ++k) made[k] = static_cast<std::byte>(k);
+        return made;
+    };
     const RegionShape shape{.translation_flags = 0x103,
-                            .blocks = {{0x80, {1, 2, 3}}, {-4096, {4}}, {0x10ff0, {5, 6, 7, 8}}},
+                            .blocks = {{0x80, code(12)}, {-4096, code(1)}, {0x10ff0, code(16)}},
                             .return_sites = {0x84, -4096},
                             .indirect_targets = {0x80}};
     const std::string bytes = shape.bytes();
