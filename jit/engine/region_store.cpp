@@ -25,7 +25,7 @@ struct Header {
     RegionStore::Key checksum;  ///< of what follows, and of the header with this field zero
 };
 constexpr std::array<char, 8> kMagic{'A', 'R', 'C', 'R', 'E', 'G', 'N', '\n'};
-constexpr uint32_t kVersion = 1, kMaxPart = 16u << 20;
+constexpr uint32_t kVersion = 2, kMaxPart = 16u << 20;
 constexpr const char* kEnding = ".region";
 constexpr const char* kTemporary = ".new";
 /// Of a run that ended in the middle of writing.
