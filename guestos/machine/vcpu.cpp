@@ -171,10 +171,14 @@ void Vcpu::forget_translations() {
 
 void Vcpu::spin_once(bool wfe) {
     if (board_.options().cpus == 1) return;
-    if (spin_.lasts() && board_.short_of_cores())
-        work_.nap(wfe ? &cpu_.event_register : nullptr);
-    else
-        _mm_pause();
+    const auto waited = spin_.waited();
+    if (waited <= GuestSpin::kShort) return _mm_pause();
+    if (waited <= GuestSpin::kLong && !board_.short_of_cores()) {
+        for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
+        return;
+    }
+    work_.nap(wfe ? &cpu_.event_register : nullptr);
+    spin_.slept();
 }
 
 // ---- Environment

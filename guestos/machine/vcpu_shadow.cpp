@@ -53,10 +53,12 @@ void Vcpu::protect_tables(const mmu::WalkPath& path, uint64_t va) {
     ++table_waits_;
     if (change.pages.empty()) {
         // Another CPU is at it, and may wait for this one.
-        if (table_spin_.lasts())
-            work_.nap();
-        else
+        if (table_spin_.waited() <= GuestSpin::kShort) {
             work_.carry_out();
+        } else {
+            work_.nap();
+            table_spin_.slept();
+        }
         return;
     }
     wait_for_broadcasts();
