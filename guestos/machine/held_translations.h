@@ -36,8 +36,8 @@ class HeldTranslations {
         const bool lower = is_lower(va);
         mmu::WalkResult result;
         bool again;
-        add(asids_, asid);
-        add_page(page_key(va, asid, mmu::kPageBits));
+        add(asid_bit(asid));
+        add_page(va, asid, mmu::kPageBits);
         do {
             const Walking walking(*this);
             result = walk();
@@ -45,7 +45,7 @@ class HeldTranslations {
             // The size of a mapping and whether it is global are known only now, and bits must come before
             // reads.
             if (result.ok() && result.page_bits != mmu::kPageBits)
-                again |= add_page(page_key(va, asid, result.page_bits));
+                again |= add_page(va, asid, result.page_bits);
             if (result.ok() && lower && !result.non_global &&
                 !lower_global_.load(std::memory_order_relaxed)) {
                 lower_global_.store(true, std::memory_order_relaxed);
@@ -69,19 +69,23 @@ class HeldTranslations {
 
     /// After everything was dropped, windows included, and no access that a walk was made for is outstanding.
     void clear() {
-        for (auto& word : pages_) word.store(0, std::memory_order_release);
-        for (auto& word : asids_) word.store(0, std::memory_order_release);
+        if (words_used_ <= kMostListed) {
+            for (unsigned i = 0; i < words_used_; ++i) bits_[used_[i]].store(0, std::memory_order_release);
+        } else {
+            for (auto& word : bits_) word.store(0, std::memory_order_release);
+        }
         lower_global_.store(false, std::memory_order_release);
+        words_used_ = 0;
         pages_held_ = 0;
     }
     /// The same for the non-global translations of an ASID.
     void clear(uint16_t asid) {
-        auto& word = asids_[asid / 64];
+        auto& word = bits_[asid_bit(asid) / 64];
         word.store(word.load(std::memory_order_relaxed) & ~(uint64_t{1} << asid % 64),
                    std::memory_order_release);
     }
     /// Too many bits are set to tell much: worth to drop everything and clear().
-    bool full() const { return pages_held_ > kPageBitsTotal / 4; }
+    bool full() const { return pages_held_ > kPageKeys / 4; }
 
     // ---- On any thread
 
@@ -90,50 +94,51 @@ class HeldTranslations {
     bool may_hold(const mmu::TlbiRequest& request) const {
         using Kind = mmu::TlbiRequest::Kind;
         if (request.kind == Kind::All || walking_.load()) return true;
-        if (request.kind == Kind::Asid) return has(asids_, request.asid);
+        if (request.kind == Kind::Asid) return has(asid_bit(request.asid));
         // Of pages in the lower half the ASID is a part of the key.
         if (is_lower(request.va) && (request.kind == Kind::VaAllAsids || lower_global_.load())) return true;
         for (const unsigned bits : {12u, 21u, 30u})
-            if (has(pages_, page_key(request.va, request.asid, bits))) return true;
+            if (has(page_bit(request.va, request.asid, bits))) return true;
         return false;
     }
     static void fence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
   private:
-    static constexpr unsigned kPageBitsLog2 = 18;  // 32 KiB: a quarter full with the pages of 256 MiB
-    static constexpr uint64_t kPageBitsTotal = uint64_t{1} << kPageBitsLog2;
+    static constexpr unsigned kPageKeysLog2 = 18;  // 32 KiB: a quarter full with the pages of 256 MiB
+    static constexpr uint64_t kPageKeys = uint64_t{1} << kPageKeysLog2, kAsids = 65536;
+    static constexpr unsigned kMostListed = 512;
 
     static bool is_lower(uint64_t va) { return (va >> 55 & 1) == 0; }
-    static uint64_t page_key(uint64_t va, uint16_t asid, unsigned bits) {
+    static uint64_t page_bit(uint64_t va, uint16_t asid, unsigned bits) {
         constexpr uint64_t kAddress = (uint64_t{1} << 56) - 1;  // without a tag
         const uint64_t number = (va & kAddress) >> bits | uint64_t{bits} << 44;
         const uint64_t key = number ^ (is_lower(va) ? uint64_t{asid} << 48 : 0);
-        return key * 0x9e37'79b9'7f4a'7c15 >> (64 - kPageBitsLog2);
+        return key * 0x9e37'79b9'7f4a'7c15 >> (64 - kPageKeysLog2);
     }
-    template <typename Map>
-    static bool has(const Map& map, uint64_t n) {
-        return (map[n / 64].load(std::memory_order_relaxed) >> n % 64 & 1) != 0;
-    }
+    static uint64_t asid_bit(uint16_t asid) { return kPageKeys + asid; }
+    bool has(uint64_t n) const { return (bits_[n / 64].load(std::memory_order_relaxed) >> n % 64 & 1) != 0; }
     /// True: it was not there yet. Only one thread writes.
-    template <typename Map>
-    static bool add(Map& map, uint64_t n) {
-        auto& word = map[n / 64];
+    bool add(uint64_t n) {
+        auto& word = bits_[n / 64];
         const uint64_t old = word.load(std::memory_order_relaxed), bit = uint64_t{1} << n % 64;
         if ((old & bit) != 0) return false;
+        if (old == 0 && words_used_ < kMostListed) used_[words_used_] = static_cast<uint16_t>(n / 64);
+        words_used_ += old == 0;
         word.store(old | bit, std::memory_order_relaxed);
         return true;
     }
-    bool add_page(uint64_t key) {
-        const bool added = add(pages_, key);
+    bool add_page(uint64_t va, uint16_t asid, unsigned bits) {
+        const bool added = add(page_bit(va, asid, bits));
         pages_held_ += added;
         return added;
     }
 
     std::atomic<bool> walking_{false};
     std::atomic<bool> lower_global_{false};
-    uint64_t pages_held_ = 0;  // bits; own thread
-    std::array<std::atomic<uint64_t>, kPageBitsTotal / 64> pages_{};
-    std::array<std::atomic<uint64_t>, 65536 / 64> asids_{};
+    std::array<std::atomic<uint64_t>, (kPageKeys + kAsids) / 64> bits_{};
+    // Own thread: so that clearing few costs little.
+    uint64_t pages_held_ = 0, words_used_ = 0;
+    std::array<uint16_t, kMostListed> used_{};  // words of bits_, the first of words_used_
 };
 
 }  // namespace arclight::guestos
