@@ -362,6 +362,37 @@ TEST(HeldTranslations, AWalkHoldsUpWhateverItIsFor) {
     EXPECT_FALSE(held.may_hold(request(Tlbi::Kind::Asid, 0, 9)));
 }
 
+TEST(HeldTranslations, AWalkerOrTheInvalidatorSeesTheOther) {
+    // Store buffering: one sets its bits and reads the table, one writes the table and reads the bits.
+    constexpr unsigned kRounds = 25'000;
+    HeldTranslations held;
+    std::vector<std::atomic<uint32_t>> table(kRounds);
+    std::vector<uint8_t> found(kRounds), asked(kRounds);
+    std::atomic<unsigned> walker{0}, invalidator{0};
+    const auto meet = [](std::atomic<unsigned>& self, std::atomic<unsigned>& other, unsigned round) {
+        self.store(round + 1);
+        for (unsigned spins = 0; other.load(std::memory_order_acquire) <= round; ++spins)
+            if (spins > 1000) std::this_thread::yield();
+    };
+    std::thread other([&] {
+        for (unsigned i = 0; i < kRounds; ++i) {
+            meet(invalidator, walker, i);
+            table[i].store(1, std::memory_order_relaxed);
+            HeldTranslations::fence();
+            asked[i] = held.may_hold(request(Tlbi::Kind::Va, kKernel + (uint64_t{i} << 12), 5));
+        }
+    });
+    for (unsigned i = 0; i < kRounds; ++i) {
+        meet(walker, invalidator, i);
+        held.record(kKernel + (uint64_t{i} << 12), 5, [&] {
+            found[i] = static_cast<uint8_t>(table[i].load(std::memory_order_relaxed));
+            return mmu::WalkResult{};
+        });
+    }
+    other.join();
+    for (unsigned i = 0; i < kRounds; ++i) ASSERT_TRUE(found[i] != 0 || asked[i] != 0) << i;
+}
+
 TEST(HeldTranslations, SaysWhenItIsFull) {
     HeldTranslations held;
     uint64_t pages = 0;
