@@ -62,7 +62,7 @@ Bus::Mapping* Bus::named(std::string_view name) const {
     return found != mappings_.end() ? found->get() : nullptr;
 }
 
-bool Bus::steer(std::string_view name, Device* device) {
+bool Bus::intercept(std::string_view name, Device* device) {
     Mapping* mapping = named(name);
     if (mapping != nullptr) mapping->device_ = device;
     return mapping != nullptr;

@@ -51,7 +51,7 @@ class Bus {
             const uint64_t offset = pa - base_;
             return offset < size_ && size <= size_ - offset;
         }
-        // False: accesses fail (steer()).
+        // False: accesses fail (intercept()).
         bool answers() const { return device_.load(std::memory_order_relaxed) != nullptr; }
         // All of the access is inside.
         uint64_t read(uint64_t pa, unsigned size) {
@@ -99,7 +99,7 @@ class Bus {
 
     // Lets another device answer at the mapping of this name; none (nullptr): accesses fail. An access that
     // has begun ends where it began. False: there is no such mapping.
-    bool steer(std::string_view name, Device* device);
+    bool intercept(std::string_view name, Device* device);
     // Back to the device that was mapped.
     bool restore(std::string_view name);
 

@@ -11,7 +11,7 @@
 namespace arclight::guestos {
 
 enum class Accel : uint8_t { automatic, kvm, process };
-enum class Windows : uint8_t { automatic, on, off };
+enum class Fastmem : uint8_t { automatic, on, off };
 enum class JitTier : uint8_t { automatic, tier1, tier2, tiered };
 
 struct DriveOptions {
@@ -44,7 +44,7 @@ struct RunOptions {
     bool rng = true;  // a virtio entropy device
     unsigned gic = 3;
     Accel accel = Accel::automatic;
-    Windows windows = Windows::automatic;  // guest memory through the virtual machine's page tables
+    Fastmem fastmem = Fastmem::automatic;  // guest memory through the virtual machine's page tables
     mmu::ShadowOptions shadow;
     JitTier jit = JitTier::automatic;  // tiered, but tier1 in a program without LLVM
     std::optional<uint32_t> jit_threshold;

@@ -57,7 +57,7 @@ inline constexpr int kStateBias = 128;
 inline constexpr unsigned kSpillSlots = 64;   ///< 8-byte spill slots for one block
 inline constexpr unsigned kSpillVSlots = 48;  ///< 16-byte spill slots for one block
 
-/// Why translated code returned to C++ (World::run).
+/// Why translated code returned to C++ (Accelerator::run).
 enum class ExitReason : uint32_t {
     None = 0,
     Lookup,     ///< no translation known for state.pc: find or make one, and go on
@@ -89,7 +89,7 @@ struct GuestState;
 using VectorFn = void (*)(GuestState&, VectorCall&);
 
 /// C++ entry points that emitted code reaches through memory, so that code is position independent and the
-/// same in both worlds. Filled by the world.
+/// same in both accelerators. Filled by the accelerator.
 struct RuntimeTable {
     const void* entry[96];
 };

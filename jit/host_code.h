@@ -40,7 +40,7 @@ struct Thunks {
 };
 
 /// The code cache: hot paths in the first half, cold stubs in the second, both filled upwards. Always at the
-/// same preferred address if it is free, so that all worlds can map it there.
+/// same preferred address if it is free, so that all accelerators can map it there.
 class CodeBuffer {
   public:
     static constexpr size_t kDefaultSize = size_t{256} << 20;
@@ -117,9 +117,9 @@ struct FaultPoint {
     uint16_t count;
     uint16_t insn_offset;  ///< of the guest instruction in its page
     uint32_t cold = 0;     ///< of the slow path, from CompiledBlock::cold
-    /// With windows: from CompiledBlock::entry, the host instructions that may fault for this access. One
+    /// With fastmem: from CompiledBlock::entry, the host instructions that may fault for this access. One
     /// that does goes on at the slow path, with all registers as they are.
-    uint32_t window_start = 0, window_end = 0;
+    uint32_t fastmem_start = 0, fastmem_end = 0;
 };
 
 struct FaultMap {
@@ -217,7 +217,7 @@ std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* hos
 
 /// The slow path of the access whose host instruction at host_pc faulted; null if the block has no access
 /// there.
-const uint8_t* window_fault(const CompiledBlock& block, const void* host_pc);
+const uint8_t* fastmem_fault(const CompiledBlock& block, const void* host_pc);
 
 /// One line an instruction, Intel syntax, without addresses for jumps inside the span.
 std::string disassemble(std::span<const uint8_t> code);

@@ -10,12 +10,13 @@ namespace arclight::jit::translation_flag {
 
 inline constexpr uint32_t kFpSlow = 1u << 3;      ///< floating point goes to the reference functions
 inline constexpr uint32_t kSingleStep = 1u << 7;  ///< one instruction a block
-inline constexpr uint32_t kSerial = 1u << 8;      ///< one virtual CPU only: atomics need no lock prefix, no fences
-inline constexpr uint32_t kCount = 1u << 9;       ///< count every instruction in GuestState::instructions
-inline constexpr uint32_t kWindows = 1u << 11;    ///< memory is accessed through windows, not the soft TLB
+inline constexpr uint32_t kSerial = 1u
+                                    << 8;    ///< one virtual CPU only: atomics need no lock prefix, no fences
+inline constexpr uint32_t kCount = 1u << 9;  ///< count every instruction in GuestState::instructions
+inline constexpr uint32_t kFastmem = 1u << 11;  ///< memory is accessed through fastmem, not the soft TLB
 
 /// What the machine decides once; the guest's own state decides the others.
-inline constexpr uint32_t kMachineMask = kSerial | kCount | kWindows;
+inline constexpr uint32_t kMachineMask = kSerial | kCount | kFastmem;
 /// Free for the frontend.
 inline constexpr uint32_t kFrontendMask = ~(kFpSlow | kSingleStep | kMachineMask);
 

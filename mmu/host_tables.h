@@ -1,4 +1,4 @@
-// What windows (mmu/windows.h) need of the world they are made in: x86-64 page tables that guest accesses go
+// What fastmem (mmu/fastmem.h) need of the accelerator they are made in: x86-64 page tables that guest accesses go
 // through.
 #pragma once
 
@@ -25,7 +25,7 @@ class HostTables {
 
     /// The root: 512 entries, 512 GiB of host addresses each.
     virtual uint64_t* root() = 0;
-    /// Root entries that may be used for windows: those below 256 that are nobody else's, with room between
+    /// Root entries that may be used for fastmem: those below 256 that are nobody else's, with room between
     /// them.
     virtual bool may_use_root_entry(unsigned index) = 0;
     /// A zeroed page of 512 entries; null if none is left.

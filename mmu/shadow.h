@@ -14,7 +14,7 @@ namespace arclight::mmu {
 
 enum class ShadowPolicy : uint8_t { ssp, ssp_nocache, tsp };
 
-inline constexpr unsigned kMostRoots = 30;  ///< the windows of 32 soft TLBs, two of them EL1's
+inline constexpr unsigned kMostRoots = 30;  ///< the fastmem of 32 soft TLBs, two of them EL1's
 
 struct ShadowOptions {
     ShadowPolicy policy = ShadowPolicy::ssp;

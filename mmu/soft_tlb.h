@@ -43,9 +43,9 @@ struct JumpCacheEntry {
 };
 static_assert(jump_cache_index(0) == 0 && jump_cache_index(4) != 0);
 
-/// Guest addresses by 512 GiB: 1,024 slots of the two halves' 2^48 bytes (mmu/windows.h).
-inline constexpr unsigned kWindowSlotBits = 39;
-inline constexpr unsigned kWindowSlots = 1024;
+/// Guest addresses by 512 GiB: 1,024 slots of the two halves' 2^48 bytes (mmu/fastmem.h).
+inline constexpr unsigned kFastmemSlotBits = 39;
+inline constexpr unsigned kFastmemSlots = 1024;
 
 /// What translated code needs to translate addresses in one translation context. A context switch changes one
 /// pointer (GuestState::tlb and the host register that mirrors it) and flushes nothing.
@@ -56,7 +56,8 @@ struct alignas(64) SoftTlb {
     uint32_t reserved[15] = {};
     TlbEntry entries[kTlbEntries];
     JumpCacheEntry jump_cache[kJumpCacheEntries];
-    uint64_t window[kWindowSlots];  ///< by guest slot: host address minus guest virtual address, or a poison
+    uint64_t fastmem_offset
+        [kFastmemSlots];  ///< by guest slot: host address minus guest virtual address, or a poison
 };
 
 }  // namespace arclight::mmu

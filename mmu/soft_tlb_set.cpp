@@ -71,7 +71,7 @@ SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, co
     if (options.policy == ShadowPolicy::tsp && memory != nullptr)
         writers_.emplace(memory->base(), WriterMap(memory->size() >> kPageBits),
                          WriterMap((memory->size() >> kBlock2M) + 1));
-    if (host_tables != nullptr) windows_ = std::make_unique<WindowSet>(*host_tables);
+    if (host_tables != nullptr) fastmem_ = std::make_unique<FastmemSet>(*host_tables);
     mapping_ = mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapping_ == MAP_FAILED) {
@@ -101,7 +101,7 @@ void SoftTlbSet::initialise(Slot& slot) {
     slot.tlb->jump_cache[0] = JumpCacheEntry::empty(0);
     renew_epoch(slot);
     slot.initialised = true;
-    if (windows_ != nullptr) windows_->initialise(slot.number, slot.tlb);
+    if (fastmem_ != nullptr) fastmem_->initialise(slot.number, slot.tlb);
 }
 
 SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<size_t>(tlb - tlbs_)]; }
@@ -192,8 +192,8 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
     const auto index = static_cast<unsigned>(tlb_index(m.va));
     const uint64_t page = m.va & kPageMask;
 
-    if (test(slot.valid, index) && page_of(tlb->entries[index]) != page) push_out(slot, index);
-    if (slot.has_victims && slot.victims->at(page).page() == page) slot.victims->at(page).clear();
+    if (test(slot.valid, index) && page_of(tlb->entries[index]) != page) evict(slot, index);
+    if (slot.has_victim_tlb && slot.victim_tlb->at(page).page() == page) slot.victim_tlb->at(page).clear();
     put(slot, index,
         {.tlb = {.read_tag = m.readable ? page : TlbEntry::kInvalidTag,
                  .write_tag = m.writable ? page : TlbEntry::kInvalidTag,
@@ -201,7 +201,7 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
                  .pa = m.pa & kPageMask},
          .non_global = m.non_global,
          .block = m.page_bits != kPageBits});
-    enter_window(slot, m);
+    enter_fastmem(slot, m);
 
     mark(slot, m.non_global);
     slot.has_entries = true;
@@ -222,19 +222,19 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
     return true;
 }
 
-// ---- Victims
+// ---- VictimTlb
 // --------------------------------------------------------------------------------------------------
 
-/// Code that uses windows does not look here; and traditional shadow paging knows where its writers are.
-void SoftTlbSet::push_out(Slot& slot, unsigned index) {
-    if (windows_ != nullptr || writers_) return;
-    if (slot.victims == nullptr) slot.victims = std::make_unique<Victims>();
+/// Code that uses fastmem does not look here; and traditional shadow paging knows where its writers are.
+void SoftTlbSet::evict(Slot& slot, unsigned index) {
+    if (fastmem_ != nullptr || writers_) return;
+    if (slot.victim_tlb == nullptr) slot.victim_tlb = std::make_unique<VictimTlb>();
     const TlbEntry& entry = slot.tlb->entries[index];
-    slot.victims->at(page_of(entry)) = {entry, test(slot.non_global, index), test(slot.block, index)};
-    slot.has_victims = true;
+    slot.victim_tlb->at(page_of(entry)) = {entry, test(slot.non_global, index), test(slot.block, index)};
+    slot.has_victim_tlb = true;
 }
 
-void SoftTlbSet::put(Slot& slot, unsigned index, const Victims::Entry& entry) {
+void SoftTlbSet::put(Slot& slot, unsigned index, const VictimTlb::Entry& entry) {
     slot.tlb->entries[index] = entry.tlb;
     set(slot.valid, index);
     if (entry.non_global) {
@@ -249,48 +249,48 @@ void SoftTlbSet::put(Slot& slot, unsigned index, const Victims::Entry& entry) {
         clear(slot.block, index);
 }
 
-uint8_t* SoftTlbSet::recall(SoftTlb* tlb, uint64_t va, bool write) {
+uint8_t* SoftTlbSet::victim_hit(SoftTlb* tlb, uint64_t va, bool write) {
     Slot& slot = slot_of(tlb);
-    if (!slot.has_victims) return nullptr;
-    Victims::Entry& place = slot.victims->at(va);
+    if (!slot.has_victim_tlb) return nullptr;
+    VictimTlb::Entry& place = slot.victim_tlb->at(va);
     if (!place.serves(va, write)) return nullptr;
-    const Victims::Entry entry = place;
+    const VictimTlb::Entry entry = place;
     place.clear();
     const auto index = static_cast<unsigned>(tlb_index(va));
-    if (test(slot.valid, index)) push_out(slot, index);
+    if (test(slot.valid, index)) evict(slot, index);
     put(slot, index, entry);
     return reinterpret_cast<uint8_t*>(entry.tlb.addend + va);
 }
 
-void SoftTlbSet::drop_victims(Slot& slot) {
-    if (!slot.has_victims) return;
-    slot.victims->clear();
-    slot.has_victims = false;
+void SoftTlbSet::drop_victim_tlb(Slot& slot) {
+    if (!slot.has_victim_tlb) return;
+    slot.victim_tlb->clear();
+    slot.has_victim_tlb = false;
 }
 
-void SoftTlbSet::fill_window(SoftTlb* tlb, const Mapping& mapping) {
+void SoftTlbSet::fill_fastmem(SoftTlb* tlb, const Mapping& mapping) {
     Mapping m = mapping;
     Slot& slot = slot_of(tlb);
     if (writers_) {
         m.non_global = is_lower_half(m.va);
         if (m.writable && m.host != nullptr) note_writer(slot.number, m);
     }
-    enter_window(slot, m);
+    enter_fastmem(slot, m);
 }
 
-bool SoftTlbSet::add_to_window(SoftTlb* tlb, const Mapping& mapping) {
-    return !writers_ && enter_window(slot_of(tlb), mapping, true);
+bool SoftTlbSet::add_to_fastmem(SoftTlb* tlb, const Mapping& mapping) {
+    return !writers_ && enter_fastmem(slot_of(tlb), mapping, true);
 }
 
-bool SoftTlbSet::enter_window(Slot& slot, const Mapping& m, bool only_add) {
-    if (windows_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return false;
-    const WindowSet::Page page{.va = m.va,
-                               .host = m.host,
-                               .page_bits = m.page_bits,
-                               .writable = m.writable,
-                               .non_global = m.non_global,
-                               .large = m.large && m.page_bits >= kBlock2M};
-    const bool entered = only_add ? windows_->add(slot.number, page) : windows_->fill(slot.number, page);
+bool SoftTlbSet::enter_fastmem(Slot& slot, const Mapping& m, bool only_add) {
+    if (fastmem_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return false;
+    const FastmemSet::Page page{.va = m.va,
+                                .host = m.host,
+                                .page_bits = m.page_bits,
+                                .writable = m.writable,
+                                .non_global = m.non_global,
+                                .large = m.large && m.page_bits >= kBlock2M};
+    const bool entered = only_add ? fastmem_->add(slot.number, page) : fastmem_->fill(slot.number, page);
     if (only_add && !entered) return false;
     (m.non_global ? slot.has_non_global : slot.has_global) = true;
     slot.has_entries = true;
@@ -363,8 +363,8 @@ void SoftTlbSet::drop_entry(Slot& slot, unsigned index) {
 }
 
 void SoftTlbSet::flush(Slot& slot) {
-    if (windows_ != nullptr) windows_->drop_all(slot.number);
-    drop_victims(slot);
+    if (fastmem_ != nullptr) fastmem_->drop_all(slot.number);
+    drop_victim_tlb(slot);
     if (slot.has_entries) {
         for (unsigned w = 0; w < kTlbWords; ++w) {
             if (slot.valid[w] == 0) continue;
@@ -396,8 +396,8 @@ void SoftTlbSet::flush(Slot& slot) {
 void SoftTlbSet::drop_non_global(Slot& slot) {
     if (!slot.has_global && !slot.has_global_code) return flush(slot);
     if (slot.has_non_global) {
-        if (windows_ != nullptr) windows_->drop_non_global(slot.number);
-        drop_victims(slot);
+        if (fastmem_ != nullptr) fastmem_->drop_non_global(slot.number);
+        drop_victim_tlb(slot);
         for_each(slot.non_global_summary, 0, static_cast<unsigned>(slot.non_global_summary.size()),
                  [&](unsigned w) {
                      for_each(slot.non_global, w, w + 1, [&](unsigned i) { drop_entry(slot, i); });
@@ -416,7 +416,7 @@ void SoftTlbSet::drop_non_global(Slot& slot) {
 }
 
 void SoftTlbSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals) {
-    if (windows_ != nullptr) windows_->drop_address(slot.number, va, globals, non_globals);
+    if (fastmem_ != nullptr) fastmem_->drop_address(slot.number, va, globals, non_globals);
     if ((slot.blocks_1g & giant_bit(va)) != 0) drop_block(slot, va, kBlock1G, globals, non_globals);
     if (slot.has_2m && test(slot.blocks_2m, block_hash(va)))
         drop_block(slot, va, kBlock2M, globals, non_globals);
@@ -426,8 +426,8 @@ void SoftTlbSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_gl
         same_range(page_of(slot.tlb->entries[index]), va, kPageBits)) {
         drop_entry(slot, index);
     }
-    if (slot.has_victims) {
-        Victims::Entry& victim = slot.victims->at(va);
+    if (slot.has_victim_tlb) {
+        VictimTlb::Entry& victim = slot.victim_tlb->at(va);
         if (same_range(victim.page(), va, kPageBits) && (victim.non_global ? non_globals : globals))
             victim.clear();
     }
@@ -442,7 +442,7 @@ void SoftTlbSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_gl
 }
 
 void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals) {
-    drop_victims(slot);
+    drop_victim_tlb(slot);
     unsigned first = 0, last = kTlbWords;
     if (block_bits == kBlock2M) {
         first = static_cast<unsigned>(tlb_index(va & ~((uint64_t{1} << kBlock2M) - 1))) / 64;
@@ -482,7 +482,7 @@ void SoftTlbSet::apply(const TlbiRequest& request) {
 
 void SoftTlbSet::drop_range(Slot& slot, uint64_t va, unsigned bits) {
     if (bits == kPageBits) return drop_address(slot, va, true, true);
-    if (windows_ != nullptr) windows_->drop_range(slot.number, va, bits);
+    if (fastmem_ != nullptr) fastmem_->drop_range(slot.number, va, bits);
     unsigned first = 0, last = kTlbWords;
     if (bits == kBlock2M) {
         first = static_cast<unsigned>(tlb_index(va)) / 64;
@@ -508,7 +508,7 @@ void SoftTlbSet::note_writer(unsigned number, const Mapping& m) {
     const WriterMap::Place place{number, m.va};
     writers_->pages.insert(offset >> kPageBits, place,
                            [&](WriterMap::Place there) { return is_writer(there, m, false); });
-    if (windows_ != nullptr && m.large)
+    if (fastmem_ != nullptr && m.large)
         writers_->blocks.insert(offset >> kBlock2M, place,
                                 [&](WriterMap::Place there) { return is_writer(there, m, true); });
 }
@@ -516,7 +516,7 @@ void SoftTlbSet::note_writer(unsigned number, const Mapping& m) {
 bool SoftTlbSet::is_writer(WriterMap::Place place, const Mapping& m, bool large) {
     const TlbEntry& entry = slots_[place.tlb].tlb->entries[tlb_index(place.va)];
     if (!large && entry.write_tag != TlbEntry::kInvalidTag && entry.pa == (m.pa & kPageMask)) return true;
-    return windows_ != nullptr && windows_->is_writable(place.tlb, extended(place.va), m.host);
+    return fastmem_ != nullptr && fastmem_->is_writable(place.tlb, extended(place.va), m.host);
 }
 
 void SoftTlbSet::write_protect(uint64_t pa) {
@@ -527,13 +527,13 @@ void SoftTlbSet::write_protect(uint64_t pa) {
         [&](WriterMap::Place place) {
             TlbEntry& entry = slots_[place.tlb].tlb->entries[tlb_index(place.va)];
             if (entry.pa == (pa & kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
-            if (windows_ != nullptr) windows_->write_protect(place.tlb, extended(place.va));
+            if (fastmem_ != nullptr) fastmem_->write_protect(place.tlb, extended(place.va));
         },
         search);
-    if (windows_ == nullptr) return;
+    if (fastmem_ == nullptr) return;
     writers_->blocks.take(
         offset >> kBlock2M,
-        [&](WriterMap::Place place) { windows_->write_protect(place.tlb, extended(place.va)); }, search);
+        [&](WriterMap::Place place) { fastmem_->write_protect(place.tlb, extended(place.va)); }, search);
 }
 
 /// Where a page is mapped is not known any more.
@@ -544,7 +544,7 @@ void SoftTlbSet::protect_everywhere(uint64_t pa) {
             TlbEntry& entry = slot.tlb->entries[i];
             if (entry.pa == (pa & kPageMask)) entry.write_tag = TlbEntry::kInvalidTag;
         });
-        if (windows_ != nullptr) windows_->drop_all(slot.number);
+        if (fastmem_ != nullptr) fastmem_->drop_all(slot.number);
     }
 }
 

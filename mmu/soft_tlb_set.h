@@ -12,13 +12,13 @@
 #include <memory>
 #include <optional>
 
+#include "mmu/fastmem.h"
 #include "mmu/guest_memory.h"
 #include "mmu/page_set.h"
 #include "mmu/shadow.h"
 #include "mmu/soft_tlb.h"
 #include "mmu/tlbi.h"
-#include "mmu/victims.h"
-#include "mmu/windows.h"
+#include "mmu/victim_tlb.h"
 #include "mmu/writer_map.h"
 
 namespace arclight::mmu {
@@ -26,7 +26,7 @@ namespace arclight::mmu {
 /// All members run on the owning virtual CPU's thread.
 class SoftTlbSet {
   public:
-    /// With `host_tables`, pages are entered into windows too. Traditional shadow paging needs `memory`.
+    /// With `host_tables`, pages are entered into fastmem too. Traditional shadow paging needs `memory`.
     explicit SoftTlbSet(HostTables* host_tables = nullptr, const ShadowOptions& options = {},
                         const GuestMemory* memory = nullptr);
     ~SoftTlbSet();
@@ -59,22 +59,22 @@ class SoftTlbSet {
 
     /// The host's address of va if the page was entered for such an access and since then only pushed out by
     /// another one; it is in its place again then. Else null.
-    uint8_t* recall(SoftTlb* tlb, uint64_t va, bool write);
+    uint8_t* victim_hit(SoftTlb* tlb, uint64_t va, bool write);
 
-    /// Enters a page into the soft TLB's windows alone: one that was not asked for, but lies next to one that
+    /// Enters a page into the soft TLB's fastmem alone: one that was not asked for, but lies next to one that
     /// was.
-    void fill_window(SoftTlb* tlb, const Mapping& mapping);
-    /// The same with WindowSet::add().
-    bool add_to_window(SoftTlb* tlb, const Mapping& mapping);
-    std::optional<uint64_t> window_address(SoftTlb* tlb, uint64_t host_address) {
-        return windows_->guest_address(slot_of(tlb).number, host_address);
+    void fill_fastmem(SoftTlb* tlb, const Mapping& mapping);
+    /// The same with FastmemSet::add().
+    bool add_to_fastmem(SoftTlb* tlb, const Mapping& mapping);
+    std::optional<uint64_t> fastmem_address(SoftTlb* tlb, uint64_t host_address) {
+        return fastmem_->guest_address(slot_of(tlb).number, host_address);
     }
     /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a soft TLB that was given to
     /// another ASID.
     void finish_invalidation() {
-        if (windows_ != nullptr) windows_->finish();
+        if (fastmem_ != nullptr) fastmem_->finish();
     }
-    const WindowSet* windows() const { return windows_.get(); }
+    const FastmemSet* fastmem() const { return fastmem_.get(); }
 
     /// Remembers that code was fetched through this page in this soft TLB. Until it is called, invalidating the
     /// page does not change the soft TLB's epoch.
@@ -136,8 +136,8 @@ class SoftTlbSet {
         PageSet code;
         std::array<uint64_t, kJumpWords> jumps{};
         BlockFilter blocks_2m{};
-        std::unique_ptr<Victims> victims;
-        bool has_victims = false;
+        std::unique_ptr<VictimTlb> victim_tlb;
+        bool has_victim_tlb = false;
 
         bool has_code() const { return has_global_code || has_non_global_code; }
     };
@@ -146,16 +146,16 @@ class SoftTlbSet {
     uint64_t key_of(const Root& root) const;
     Slot& el0_slot(uint64_t key, uint16_t asid);
     void count_switch(const SoftTlb* tlb);
-    bool enter_window(Slot& slot, const Mapping& mapping, bool only_add = false);
+    bool enter_fastmem(Slot& slot, const Mapping& mapping, bool only_add = false);
     uint32_t slots_of_key(uint64_t key) const;
     void note_writer(unsigned number, const Mapping& mapping);
     bool is_writer(WriterMap::Place place, const Mapping& mapping, bool large);
     void drop_range(Slot& slot, uint64_t va, unsigned bits);
     void protect_everywhere(uint64_t pa);
     void initialise(Slot& slot);
-    void push_out(Slot& slot, unsigned index);
-    void put(Slot& slot, unsigned index, const Victims::Entry& entry);
-    static void drop_victims(Slot& slot);
+    void evict(Slot& slot, unsigned index);
+    void put(Slot& slot, unsigned index, const VictimTlb::Entry& entry);
+    static void drop_victim_tlb(Slot& slot);
     void mark(Slot& slot, bool non_global);
     void flush(Slot& slot);
     void drop_non_global(Slot& slot);
@@ -170,7 +170,7 @@ class SoftTlbSet {
 
     const ShadowOptions options_;
     const unsigned slots_used_;
-    std::unique_ptr<WindowSet> windows_;
+    std::unique_ptr<FastmemSet> fastmem_;
     struct Writers {
         uint64_t base;
         WriterMap pages, blocks;

@@ -80,7 +80,7 @@ Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t* slot, uint64_
     };
     if (!memory.targets_pages()) return exchange();
     // The page of the table may be on its way to another place.
-    const SecondStage::Access guard(memory.stage());
+    const PageOverlay::Access guard(memory.overlay());
     if ((memory.page_flags(pa) & page_flag::kNoWrite) != 0) return Replaced::Refused;
     slot = reinterpret_cast<uint64_t*>(memory.host(pa, 8));
     return exchange();

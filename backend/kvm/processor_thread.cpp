@@ -91,7 +91,7 @@ std::string stop_reason(const kvm_run& run, uint64_t rip) {
 }
 
 ProcessorThread::ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native,
-                                 CodeRange code, WindowFaultFn handler, Table* root)
+                                 CodeRange code, FastmemFaultFn handler, Table* root)
     : processor_(std::move(processor)),
       arena_(arena),
       process_(process),
@@ -106,7 +106,7 @@ ProcessorThread::~ProcessorThread() { munmap(stack_, kStackBytes); }
 
 Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine& vm, Arena& arena,
                                                                  ProcessMap& process, bool native,
-                                                                 CodeRange code, WindowFaultFn handler) {
+                                                                 CodeRange code, FastmemFaultFn handler) {
     auto root = process.add_root();
     if (!root) return std::unexpected(root.error());
     auto processor = vm.create_processor();
@@ -238,7 +238,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
     // A paravirtual kernel tries to emulate what met a non-canonical address, and where it cannot, reports
     // that the instruction is unknown. Translated code has no such instructions, so the handler decides.
     if (handler_ != nullptr && code_.contains(frame.rip)) {
-        ++counts_.window_faults;
+        ++counts_.fastmem_faults;
         const void* next = handler_(reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);
         if (next != nullptr) {
             frame.rip = reinterpret_cast<uint64_t>(next);

@@ -21,12 +21,12 @@ namespace arclight::backend::kvm {
 struct ExitCounts {
     uint64_t system_calls = 0;
     uint64_t first_touches = 0;      ///< of a GiB of the process's memory
-    uint64_t window_faults = 0;      ///< handed over from outside
+    uint64_t fastmem_faults = 0;     ///< handed over from outside
     uint64_t invalidations = 0;      ///< asked for from outside
     uint64_t interrupted = 0;        ///< by a signal of the host
     uint64_t system_call[512] = {};  ///< by number
     uint64_t total() const {
-        return system_calls + first_touches + window_faults + invalidations + interrupted;
+        return system_calls + first_touches + fastmem_faults + invalidations + interrupted;
     }
 };
 
@@ -37,7 +37,7 @@ class ProcessorThread {
   public:
     static Result<std::unique_ptr<ProcessorThread>> create(VirtualMachine& vm, Arena& arena,
                                                            ProcessMap& process, bool native, CodeRange code,
-                                                           WindowFaultFn handler);
+                                                           FastmemFaultFn handler);
     ~ProcessorThread();
 
     /// Runs `body` inside, on the calling thread. An error if the machine stopped before it ended: what the
@@ -59,7 +59,7 @@ class ProcessorThread {
   private:
     enum class Service : uint64_t { Return, Invalidate };
     ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native, CodeRange code,
-                    WindowFaultFn handler, Table* root);
+                    FastmemFaultFn handler, Table* root);
     static void inside_main(ProcessorThread* self);
     void call_outside(Service service, uint64_t argument, uint64_t argument2);
     Result<void> enter();
@@ -75,7 +75,7 @@ class ProcessorThread {
     ProcessMap& process_;
     const bool native_;
     const CodeRange code_;
-    const WindowFaultFn handler_;
+    const FastmemFaultFn handler_;
     Table* root_;
     Ring0 ring0_;
     bool has_xsave_ = false;

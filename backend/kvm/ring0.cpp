@@ -5,7 +5,7 @@
 #include <cstring>
 #include <new>
 
-#include "backend/kvm/window_fault.h"
+#include "backend/kvm/fastmem_fault.h"
 #include "jit/guest_state.h"
 
 namespace arclight::backend::kvm {
@@ -67,7 +67,7 @@ class Stubs : public Xbyak::CodeGenerator {
 
     /// A page or protection fault: of translated code it becomes a jump to `handler` in ring 3, with all
     /// registers as they were; else as exception().
-    const uint8_t* access_fault(unsigned vector, CodeRange code, WindowFault* cell, const uint8_t* handler) {
+    const uint8_t* access_fault(unsigned vector, CodeRange code, FastmemFault* cell, const uint8_t* handler) {
         align(16);
         const uint8_t* start = here();
         Xbyak::Label other;
@@ -80,9 +80,9 @@ class Stubs : public Xbyak::CodeGenerator {
         jnz(other);
         mov(rcx, reinterpret_cast<uint64_t>(cell));
         mov(rax, qword[rsp + 24]);
-        mov(qword[rcx + offsetof(WindowFault, host_pc)], rax);
+        mov(qword[rcx + offsetof(FastmemFault, host_pc)], rax);
         mov(rax, cr2);
-        mov(qword[rcx + offsetof(WindowFault, address)], rax);
+        mov(qword[rcx + offsetof(FastmemFault, address)], rax);
         mov(rax, reinterpret_cast<uint64_t>(handler));
         mov(qword[rsp + 24], rax);  // return there instead
         pop(rcx);
@@ -133,7 +133,7 @@ class Stubs : public Xbyak::CodeGenerator {
 };
 }  // namespace
 
-Ring0::Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler) {
+Ring0::Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler) {
     // The caller bounds the number of processors, so there is room.
     auto* gdt = reinterpret_cast<uint64_t*>(arena.take_system_page());
     auto* tss = arena.take_system_page();
@@ -141,7 +141,7 @@ Ring0::Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler) {
     auto* stack = arena.take_system_page();
     uint8_t* ring0_code = arena.take_system_page();
     uint8_t* ring3_code = arena.take_pages(1);
-    auto* cell = new (arena.take_pages(1)) WindowFault{.mxcsr = kHostMxcsr};
+    auto* cell = new (arena.take_pages(1)) FastmemFault{.mxcsr = kHostMxcsr};
     gdt_ = reinterpret_cast<uint64_t>(gdt);
     tss_ = reinterpret_cast<uint64_t>(tss);
     idt_ = reinterpret_cast<uint64_t>(idt);
@@ -164,15 +164,15 @@ Ring0::Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler) {
     user.int_(kInvalidateVector);
     user.ret();
     user.align(16);
-    const uint8_t* window_fault = emit_window_fault(user, cell, handler);
+    const uint8_t* fastmem_fault = emit_fastmem_fault(user, cell, handler);
 
     Stubs ring0(kPageBytes, ring0_code);
     for (unsigned vector = 0; vector < 32; ++vector) {
         const bool access = vector == kPageFault || vector == kGeneralProtection;
-        set_gate(
-            idt, vector,
-            access && native ? ring0.access_fault(vector, code, cell, window_fault) : ring0.exception(vector),
-            0);
+        set_gate(idt, vector,
+                 access && native ? ring0.access_fault(vector, code, cell, fastmem_fault)
+                                  : ring0.exception(vector),
+                 0);
     }
     ring0.align(8);
     return_to_user_ = reinterpret_cast<uint64_t>(ring0.here());

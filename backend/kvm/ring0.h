@@ -7,8 +7,8 @@
 
 #include <cstdint>
 
+#include "backend/kvm/fastmem_fault.h"
 #include "backend/kvm/page_tables.h"
-#include "backend/kvm/window_fault.h"
 #include "jit/guest_state.h"
 
 namespace arclight::backend::kvm {
@@ -37,7 +37,7 @@ class Ring0 {
   public:
     /// `native`: ring 0 runs natively, so faults of translated code are handed over inside, and ring 3 may
     /// ask for invalidation by a software interrupt. Else both leave the machine.
-    Ring0(Arena& arena, bool native, CodeRange code, WindowFaultFn handler);
+    Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler);
 
     void load(kvm_sregs& sregs, const Arena& arena, const Table* root, uint64_t fs_base, bool xsave) const;
 

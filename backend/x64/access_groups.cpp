@@ -19,7 +19,7 @@ void BlockEmitter::group_accesses() {
     const auto& insts = block_->insts;
     groups_.clear();
     grouped_.assign(insts.size(), Grouped{});
-    if (windows_ || !buffer_.grouping()) return;
+    if (fastmem_ || !buffer_.grouping()) return;
     struct Open {
         Ref root;
         bool sp_base;

@@ -27,7 +27,7 @@ CompiledBlock BlockEmitter::compile(const ir::Block& block, uint32_t first_site_
     first_site_ = first_site_id;
     block_offset_ = insn_offset_ = static_cast<uint32_t>(block.pa & (mmu::kPageSize - 1));
     serial_ = (block.translation_flags & translation_flag::kSerial) != 0;
-    windows_ = (block.translation_flags & translation_flag::kWindows) != 0;
+    fastmem_ = (block.translation_flags & translation_flag::kFastmem) != 0;
     owner_.fill(kNoRef);
     home_head_.fill(kNoRef);
     pinned_ = 0;

@@ -20,7 +20,7 @@ namespace {
 constexpr int kAccessAddr = ARCLIGHT_STATE_DISP(access_addr);
 constexpr int access_value(unsigned k) { return ARCLIGHT_STATE_DISP(access_value) + 8 * static_cast<int>(k); }
 constexpr int kEntry = static_cast<int>(offsetof(mmu::SoftTlb, entries));
-constexpr int kWindow = static_cast<int>(offsetof(mmu::SoftTlb, window));
+constexpr int kFastmemBase = static_cast<int>(offsetof(mmu::SoftTlb, fastmem_offset));
 constexpr uint8_t kImmediate = 0xfe;  ///< in ColdArgs::reg: the stored value is the constant operand
 }  // namespace
 
@@ -126,7 +126,7 @@ void BlockEmitter::load_addend(const Reg64& addend, bool unprivileged) {
 
 size_t BlockEmitter::check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp,
                                   ColdArgs args) {
-    if (windows_) return check_window(access, addr, args);
+    if (fastmem_) return check_fastmem(access, addr, args);
     compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const size_t cold = miss_if(kNe, addr, args);
     load_addend(rax, access.is_unprivileged());
@@ -165,12 +165,12 @@ BlockEmitter::Checked BlockEmitter::check_grouped(const MemoryAccess& access, co
 }
 
 //     mov  rax, addr               the guest slot is the one foreseen, so the base does not depend on the
-//     address shr  rax, 39 cmp  eax, slot jne  look the slot up mov  rax, [r14 + window of slot] mov  result,
+//     address shr  rax, 39 cmp  eax, slot jne  look the slot up mov  rax, [r14 + fastmem of slot] mov  result,
 //     [rax + addr]    faults unless the page is mapped
 //
 // or, where nothing was foreseen, the slot is looked up at once. Before it, accesses that must be aligned are
-// tested. Nothing else needs to be: see mmu/windows.h.
-size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args) {
+// tested. Nothing else needs to be: see mmu/fastmem.h.
+size_t BlockEmitter::check_fastmem(const MemoryAccess& access, const Reg64& addr, ColdArgs args) {
     size_t cold;
     if ((access.aux & ir::kMemDevice) != 0) {
         cold = miss(jump_always(false), addr, args);
@@ -194,41 +194,41 @@ size_t BlockEmitter::check_window(const MemoryAccess& access, const Reg64& addr,
     size_t other = 0;
     if (foreseen != 0) {
         mov(rax, addr);
-        shr(rax, mmu::kWindowSlotBits);
+        shr(rax, mmu::kFastmemSlotBits);
         cmp(eax, static_cast<uint32_t>(foreseen - 1));
         ColdArgs lookup;
         lookup.reg[0] = static_cast<uint8_t>(addr.getIdx());
-        other = jump_cold(kNe, &BlockEmitter::cold_window, lookup);
-        mov(rax, qword[r14 + kWindow + static_cast<int>((foreseen - 1) % mmu::kWindowSlots) * 8]);
+        other = jump_cold(kNe, &BlockEmitter::cold_fastmem, lookup);
+        mov(rax, qword[r14 + kFastmemBase + static_cast<int>((foreseen - 1) % mmu::kFastmemSlots) * 8]);
         resume_here(other);
     } else {
-        look_up_window(addr, access.is_unprivileged());
+        look_up_fastmem(addr, access.is_unprivileged());
     }
-    points_.back().window_start = static_cast<uint32_t>(here() - entry_);
+    points_.back().fastmem_start = static_cast<uint32_t>(here() - entry_);
     return cold;
 }
 
-void BlockEmitter::look_up_window(const Reg64& addr, bool unprivileged) {
-    rorx(rax, addr, mmu::kWindowSlotBits - 3);
-    and_(eax, (mmu::kWindowSlots - 1) * 8);
+void BlockEmitter::look_up_fastmem(const Reg64& addr, bool unprivileged) {
+    rorx(rax, addr, mmu::kFastmemSlotBits - 3);
+    and_(eax, (mmu::kFastmemSlots - 1) * 8);
     if (unprivileged) {
         add(rax, qword[at(field(offsetof(jit::GuestState, user_tlb)))]);
-        mov(rax, qword[rax + kWindow]);
+        mov(rax, qword[rax + kFastmemBase]);
     } else {
-        mov(rax, qword[r14 + rax + kWindow]);
+        mov(rax, qword[r14 + rax + kFastmemBase]);
     }
 }
 
-void BlockEmitter::cold_window(const ColdArgs& args) {
-    look_up_window(Reg64(args.reg[0]), false);
+void BlockEmitter::cold_fastmem(const ColdArgs& args) {
+    look_up_fastmem(Reg64(args.reg[0]), false);
     jump_back(args);
 }
 
 void BlockEmitter::resume_here(size_t cold) {
     ColdArgs& args = cold_[cold].args;
     args.resume = here();
-    if (windows_ && cold_[cold].fn == &BlockEmitter::cold_memory)
-        points_[static_cast<size_t>(args.imm)].window_end = static_cast<uint32_t>(here() - entry_);
+    if (fastmem_ && cold_[cold].fn == &BlockEmitter::cold_memory)
+        points_[static_cast<size_t>(args.imm)].fastmem_end = static_cast<uint32_t>(here() - entry_);
 }
 
 size_t BlockEmitter::miss_if(Cc cc, const Reg64& addr, ColdArgs args) {
@@ -240,7 +240,7 @@ size_t BlockEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args, ColdFn fn
     args.reg[0] = static_cast<uint8_t>(addr.getIdx());
     snapshot(args.first, args.count);
     args.imm = static_cast<int64_t>(points_.size());
-    // Where windows are not used, or an access has none, the range of instructions that may fault is empty.
+    // Where fastmem are not used, or an access has none, the range of instructions that may fault is empty.
     const auto start = static_cast<uint32_t>(here() - entry_);
     points_.push_back({0, 0, args.first, args.count, static_cast<uint16_t>(insn_offset_), 0, start, start});
     return add_cold(jump, fn, args);

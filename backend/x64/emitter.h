@@ -313,8 +313,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see cold_memory(). Returns the
     /// cold path's index.
     size_t check_access(const MemoryAccess& access, const Reg64& addr, const Reg64& temp, ColdArgs args);
-    /// The same through the windows: what is not mapped faults, see FaultPoint::window_start.
-    size_t check_window(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
+    /// The same through the fastmem: what is not mapped faults, see FaultPoint::fastmem_start.
+    size_t check_fastmem(const MemoryAccess& access, const Reg64& addr, ColdArgs args);
     struct Checked {
         size_t cold;
         Reg64 addend;  ///< to be added to the address
@@ -330,8 +330,8 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     void cold_grouped(const ColdArgs& args);
     /// Goes to the slow path of the current instruction if cc holds.
     size_t miss_if(Cc cc, const Reg64& addr, ColdArgs args);
-    void look_up_window(const Reg64& addr, bool unprivileged);
-    void cold_window(const ColdArgs& args);
+    void look_up_fastmem(const Reg64& addr, bool unprivileged);
+    void cold_fastmem(const ColdArgs& args);
     /// `jump` leads to the slow path; none if only a fault does.
     size_t miss(Jump jump, const Reg64& addr, ColdArgs args, ColdFn fn = &BlockEmitter::cold_memory);
     /// The next instruction emitted is the access that the last check_access was for.
@@ -504,7 +504,7 @@ class BlockEmitter : public Xbyak::CodeGenerator {
     uint32_t block_offset_ = 0;  ///< of the first instruction in its page
     uint32_t insn_offset_ = 0;
     bool serial_ = false;
-    bool windows_ = false;
+    bool fastmem_ = false;
 
     std::vector<Group> groups_;
     std::vector<Grouped> grouped_;  ///< by instruction

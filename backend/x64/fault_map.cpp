@@ -53,11 +53,11 @@ std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* ho
     return point->insn_offset;
 }
 
-const uint8_t* window_fault(const CompiledBlock& block, const void* host_pc) {
+const uint8_t* fastmem_fault(const CompiledBlock& block, const void* host_pc) {
     const auto& points = block.faults.points;
     const auto offset = static_cast<uint32_t>(static_cast<const uint8_t*>(host_pc) - block.entry);
-    auto it = std::ranges::upper_bound(points, offset, {}, &FaultPoint::window_start);
-    if (it == points.begin() || offset >= (--it)->window_end) return nullptr;
+    auto it = std::ranges::upper_bound(points, offset, {}, &FaultPoint::fastmem_start);
+    if (it == points.begin() || offset >= (--it)->fastmem_end) return nullptr;
     return block.cold + it->cold;
 }
 

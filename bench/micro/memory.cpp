@@ -54,7 +54,7 @@ void soft_tlb_fill(benchmark::State& state) {
 }
 BENCHMARK(soft_tlb_fill);
 
-/// x86 page tables in plain memory, which no processor looks at: what the world does at an invalidation costs
+/// x86 page tables in plain memory, which no processor looks at: what the accelerator does at an invalidation costs
 /// extra.
 class PlainTables final : public HostTables {
   public:
@@ -91,65 +91,65 @@ class PlainTables final : public HostTables {
     std::vector<size_t> free_;
 };
 
-constexpr uint64_t kWindowPages = 4096;
+constexpr uint64_t kFastmemPages = 4096;
 
-void window_fill(benchmark::State& state) {  // of a page that is not mapped, as after a window fault
+void fastmem_fill(benchmark::State& state) {  // of a page that is not mapped, as after a fastmem fault
     PlainTables tables;
-    WindowSet windows(tables);
+    FastmemSet fastmem(tables);
     auto tlb = std::make_unique<mmu::SoftTlb>();
-    windows.initialise(2, tlb.get());
+    fastmem.initialise(2, tlb.get());
     uint64_t i = 0;
     for (auto _ : state) {
-        if (i % kWindowPages == 0) {
+        if (i % kFastmemPages == 0) {
             state.PauseTiming();
-            windows.drop_all(2);
-            windows.finish();
+            fastmem.drop_all(2);
+            fastmem.finish();
             state.ResumeTiming();
         }
-        benchmark::DoNotOptimize(windows.fill(
-            2, {.va = i++ % kWindowPages << 12, .host = host_page, .writable = true, .non_global = true}));
+        benchmark::DoNotOptimize(fastmem.fill(
+            2, {.va = i++ % kFastmemPages << 12, .host = host_page, .writable = true, .non_global = true}));
     }
 }
-BENCHMARK(window_fill);
+BENCHMARK(fastmem_fill);
 
-void window_fill_large(benchmark::State& state) {  // 2 MiB at once
+void fastmem_fill_large(benchmark::State& state) {  // 2 MiB at once
     PlainTables tables;
-    WindowSet windows(tables);
+    FastmemSet fastmem(tables);
     auto tlb = std::make_unique<mmu::SoftTlb>();
-    windows.initialise(0, tlb.get());
+    fastmem.initialise(0, tlb.get());
     auto* const block = reinterpret_cast<uint8_t*>(uint64_t{1} << 30);  // an address only
     uint64_t i = 0;
     for (auto _ : state) {
         if (i % 512 == 0) {
             state.PauseTiming();
-            windows.drop_all(0);
-            windows.finish();
+            fastmem.drop_all(0);
+            fastmem.finish();
             state.ResumeTiming();
         }
-        benchmark::DoNotOptimize(windows.fill(
+        benchmark::DoNotOptimize(fastmem.fill(
             0, {.va = i++ % 512 << 21, .host = block, .page_bits = 21, .writable = true, .large = true}));
     }
 }
-BENCHMARK(window_fill_large);
+BENCHMARK(fastmem_fill_large);
 
-void window_drop(benchmark::State& state) {  // a TLBI of one page, and the page again
+void fastmem_drop(benchmark::State& state) {  // a TLBI of one page, and the page again
     PlainTables tables;
-    WindowSet windows(tables);
+    FastmemSet fastmem(tables);
     auto tlb = std::make_unique<mmu::SoftTlb>();
-    windows.initialise(2, tlb.get());
+    fastmem.initialise(2, tlb.get());
     const auto fill = [&](uint64_t page) {
-        return windows.fill(2, {.va = page << 12, .host = host_page, .writable = true, .non_global = true});
+        return fastmem.fill(2, {.va = page << 12, .host = host_page, .writable = true, .non_global = true});
     };
     for (uint64_t page = 0; page < kPages; ++page) fill(page);
     uint64_t i = 0;
     for (auto _ : state) {
         const uint64_t page = i++ % kPages;
-        windows.drop_address(2, page << 12, true, true);
-        windows.finish();
+        fastmem.drop_address(2, page << 12, true, true);
+        fastmem.finish();
         benchmark::DoNotOptimize(fill(page));
     }
 }
-BENCHMARK(window_drop);
+BENCHMARK(fastmem_drop);
 
 /// A store to a table under traditional shadow paging: what it undoes, and the entry again.
 void table_store(benchmark::State& state) {

@@ -1,5 +1,5 @@
 // What it costs a region of tier 2 to reach guest memory: by the soft TLB, whose entries it checks, and by
-// windows, where what is not mapped faults. The same loops for both; an item is an access.
+// fastmem, where what is not mapped faults. The same loops for both; an item is an access.
 //
 //     arclight_micro --benchmark_filter=region_ --benchmark_enable_random_interleaving
 //     --benchmark_repetitions=9
@@ -15,7 +15,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "backend/process_world.h"
+#include "backend/process_accelerator.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/host_code.h"
 #include "jit/llvm/region_compiler.h"
@@ -32,9 +32,9 @@ constexpr uint64_t kMost = uint64_t{32} << 20;  ///< half of what the soft TLB r
 constexpr uint64_t kGuest = 0x4000'0000, kCode = 0x1000, kTurns = 100'000;
 static_assert(kMost / mmu::kPageSize <= mmu::kTlbEntries / 2);
 
-/// Guest memory, all of it known to the soft TLB and to the windows.
+/// Guest memory, all of it known to the soft TLB and to the fastmem.
 struct Guest {
-    Guest() : world(code) {
+    Guest() : accelerator(code) {
         void* p = mmap(nullptr, kMost, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
         madvise(p, kMost, MADV_HUGEPAGE);
@@ -44,7 +44,7 @@ struct Guest {
             e.read_tag = e.write_tag = kGuest + at;
             e.addend = reinterpret_cast<uint64_t>(memory) - kGuest;
         }
-        tlb->window[kGuest >> mmu::kWindowSlotBits] = reinterpret_cast<uint64_t>(memory) - kGuest;
+        tlb->fastmem_offset[kGuest >> mmu::kFastmemSlotBits] = reinterpret_cast<uint64_t>(memory) - kGuest;
         for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
             tlb->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state->tlb = state->user_tlb = tlb.get();
@@ -57,7 +57,7 @@ struct Guest {
     Guest& operator=(const Guest&) = delete;
 
     jit::CodeBuffer code{size_t{1} << 20};
-    backend::ProcessWorld world;
+    backend::ProcessAccelerator accelerator;
     std::unique_ptr<mmu::SoftTlb> tlb = std::make_unique<mmu::SoftTlb>();
     std::unique_ptr<jit::GuestState> state = std::make_unique<jit::GuestState>();
     uint64_t* memory;
@@ -101,7 +101,7 @@ void build(jit::ir::Builder& b, Loop loop) {
     b.emit(Op::Exit, Type::Void, {}, offset);
     b.block().guest_insns = offset / 4;
     for (jit::ir::Inst& i : b.block().insts)
-        if (jit::ir::is_plain_access(i.op)) i.imm = (kGuest >> mmu::kWindowSlotBits) + 1;  // foreseen
+        if (jit::ir::is_plain_access(i.op)) i.imm = (kGuest >> mmu::kFastmemSlotBits) + 1;  // foreseen
 }
 
 void region_access(benchmark::State& state) {
@@ -124,7 +124,7 @@ void region_access(benchmark::State& state) {
 
     jit::Region region;
     region.pa = kGuest;
-    region.translation_flags = state.range(2) != 0 ? frontend::a64::translation_flag::kWindows : 0;
+    region.translation_flags = state.range(2) != 0 ? frontend::a64::translation_flag::kFastmem : 0;
     jit::RegionBlock& block = region.blocks.emplace_back();
     block.ir.pa = region.pa;
     jit::ir::Builder builder(block.ir);
@@ -141,7 +141,7 @@ void region_access(benchmark::State& state) {
         if (loop == kSequential) s.x[1] = kGuest;
         s.x[20] = turns;
         s.pc = kCode;
-        guest.world.run(s, stub);
+        guest.accelerator.run(s, stub);
         if (s.x[20] != 0) return state.SkipWithError("it was left");
     }
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * turns));

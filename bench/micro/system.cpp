@@ -14,8 +14,8 @@ struct Fixture {
     std::vector<uint8_t> ram = std::vector<uint8_t>(4096);
     mmu::GuestMemory memory{ram.data(), 0x4000'0000, 4096};
     jit::GuestState state{};
-    QuietEnvironment world;
-    Cpu cpu{state, world, memory, CpuConfig{}};
+    QuietEnvironment accelerator;
+    Cpu cpu{state, accelerator, memory, CpuConfig{}};
     Fixture() { cpu.reset(0x4000'0000); }
 };
 

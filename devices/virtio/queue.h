@@ -67,7 +67,7 @@ class Queue {
     std::atomic_ref<uint16_t> field16(uint64_t ring, uint64_t offset) const;
 
     const mmu::GuestMemory* memory_ = nullptr;
-    // As enable() checked them. Host addresses are not kept: pages may move (mmu/second_stage.h).
+    // As enable() checked them. Host addresses are not kept: pages may move (mmu/page_overlay.h).
     uint64_t descriptors_ = 0;
     uint64_t available_ = 0;
     uint64_t used_ = 0;

@@ -15,7 +15,7 @@ struct Words {
     std::string memory;
     std::string code_cache;
     std::string accel = "auto";
-    std::string windows = "auto";
+    std::string fastmem = "auto";
     std::string mmu = "ssp";
     std::string jit = "auto";
     std::string jit_cache, jit_cache_size, jit_code;
@@ -118,7 +118,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::IsMember({"auto", "kvm", "process"}).description(""))
         ->group(execution);
     command
-        ->add_option("--windows", words->windows,
+        ->add_option("--windows", words->fastmem,
                      "guest memory through the virtual machine's page tables (kvm): on, off or auto [auto]")
         ->type_name("WHEN")
         ->check(CLI::IsMember({"auto", "on", "off"}).description(""))
@@ -236,9 +236,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.trace = *parse_trace(words->trace);
             options.trace.file = file;
         }
-        options.windows = words->windows == "on"    ? Windows::on
-                          : words->windows == "off" ? Windows::off
-                                                    : Windows::automatic;
+        options.fastmem = words->fastmem == "on"    ? Fastmem::on
+                          : words->fastmem == "off" ? Fastmem::off
+                                                    : Fastmem::automatic;
         options.accel = words->accel == "kvm"       ? Accel::kvm
                         : words->accel == "process" ? Accel::process
                                                     : Accel::automatic;

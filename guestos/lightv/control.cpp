@@ -28,7 +28,7 @@ constexpr size_t kLongestLine = 1 << 20;
 constexpr size_t kMostClients = 64;
 }  // namespace
 
-mmu::SecondStage& LightvControl::board_stage() { return board_.second_stage(); }
+mmu::PageOverlay& LightvControl::board_stage() { return board_.page_overlay(); }
 
 Result<std::unique_ptr<LightvControl>> LightvControl::create(Board& board, const RunOptions& options) {
     std::unique_ptr<LightvControl> control;

@@ -13,7 +13,7 @@
 #include <string>
 #include <thread>
 
-#include "guestos/lightv/steering.h"
+#include "guestos/lightv/interception.h"
 #include "guestos/lightv/symbols.h"
 #include "guestos/options.h"
 #include "mmu/lightv/controller.h"
@@ -32,14 +32,14 @@ class LightvControl {
 
   private:
     explicit LightvControl(Board& board)
-        : board_(board), steering_(board), controller_(board_stage(), steering_) {}
-    mmu::SecondStage& board_stage();
+        : board_(board), interception_(board), controller_(board_stage(), interception_) {}
+    mmu::PageOverlay& board_stage();
     Result<void> listen(const std::string& path);
     Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request);
     void serve();
 
     Board& board_;
-    Steering steering_;
+    Interception interception_;
     mmu::lightv::Controller controller_;
     std::unique_ptr<Symbols> symbols_;
     std::string path_;

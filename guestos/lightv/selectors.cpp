@@ -17,7 +17,7 @@ using mmu::lightv::Json;
 using mmu::lightv::Parameters;
 
 namespace {
-constexpr uint64_t kPage = mmu::SecondStage::kPage;
+constexpr uint64_t kPage = mmu::PageOverlay::kPage;
 constexpr uint64_t kMostBytes = uint64_t{1} << 40;
 constexpr uint64_t kLongestWait = 600'000;  // ms
 

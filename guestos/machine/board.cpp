@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backend/kvm/kvm_world.h"
+#include "backend/kvm/kvm_accelerator.h"
 #include "backend/kvm/probe.h"
-#include "backend/process_world.h"
+#include "backend/process_accelerator.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/rng.h"
 #include "frontend/a64/system/sysregs.h"
@@ -53,8 +53,8 @@ Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_pt
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
-      stage_(ram_->host(), layout::ram_base, ram_->size()),
-      memory_(ram_->host(), layout::ram_base, ram_->size(), &stage_),
+      overlay_(ram_->host(), layout::ram_base, ram_->size()),
+      memory_(ram_->host(), layout::ram_base, ram_->size(), &overlay_),
       host_cores_(host_cores()) {}
 
 Board::~Board() {
@@ -110,8 +110,8 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
                                                                         .trace_ir = options_.trace.ir,
                                                                         .trace_host = options_.trace.host,
                                                                         .trace_file = trace_file_});
-    if (auto chosen = choose_world(); !chosen) return chosen;
-    tell_world();
+    if (auto chosen = choose_accelerator(); !chosen) return chosen;
+    print_accelerator();
 
     if (options_.shadow.policy == mmu::ShadowPolicy::tsp) {
         table_pages_ = std::make_unique<mmu::TablePages>(memory_);
@@ -161,39 +161,40 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     return {};
 }
 
-Result<void> Board::choose_world() {
-    if (options_.windows == Windows::on && options_.accel == Accel::process)
+Result<void> Board::choose_accelerator() {
+    if (options_.fastmem == Fastmem::on && options_.accel == Accel::process)
         return failure("--windows on needs the virtual machine's page tables: --accel kvm");
     backend::kvm::Probe probe;
     if (options_.accel != Accel::process) {
         probe = backend::kvm::probe();
         if (options_.accel == Accel::kvm && !probe.usable) return failure("--accel kvm: {}", probe.why_not);
     }
-    world_reason_ = options_.accel == Accel::automatic ? probe.reason() : "as asked for";
+    accelerator_reason_ = options_.accel == Accel::automatic ? probe.reason() : "as asked for";
     if (options_.accel == Accel::kvm || (options_.accel == Accel::automatic && probe.preferred())) {
         // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB
         // fills elsewhere.
-        const bool windows =
-            options_.windows == Windows::on || (options_.windows == Windows::automatic && probe.native_ring0);
-        auto world = backend::KvmWorld::create(engine_->code(), {.cpus = options_.cpus,
-                                                                 .native_ring0 = probe.native_ring0,
-                                                                 .windows = windows,
-                                                                 .window_fault = &Vcpu::window_fault});
-        if (world) {
-            world_ = std::move(*world);
+        const bool fastmem =
+            options_.fastmem == Fastmem::on || (options_.fastmem == Fastmem::automatic && probe.native_ring0);
+        auto accelerator =
+            backend::KvmAccelerator::create(engine_->code(), {.cpus = options_.cpus,
+                                                              .native_ring0 = probe.native_ring0,
+                                                              .fastmem = fastmem,
+                                                              .fastmem_fault = &Vcpu::fastmem_fault});
+        if (accelerator) {
+            accelerator_ = std::move(*accelerator);
             return {};
         }
-        if (options_.accel == Accel::kvm) return failure("--accel kvm: {}", world.error());
-        world_reason_ = fmt::format("process: {}", world.error());
+        if (options_.accel == Accel::kvm) return failure("--accel kvm: {}", accelerator.error());
+        accelerator_reason_ = fmt::format("process: {}", accelerator.error());
     }
-    world_ = std::make_unique<backend::ProcessWorld>(engine_->code());
+    accelerator_ = std::make_unique<backend::ProcessAccelerator>(engine_->code());
     return {};
 }
 
 /// For a person who watches; a command's output stays the command's.
-void Board::tell_world() const {
+void Board::print_accelerator() const {
     if (options_.accel == Accel::automatic && options_.command.empty() && isatty(STDERR_FILENO) != 0)
-        fmt::print(stderr, "arclight: --accel auto chose {}\n", world_reason_);
+        fmt::print(stderr, "arclight: --accel auto chose {}\n", accelerator_reason_);
 }
 
 void Board::fail(const std::string& why) {
@@ -208,12 +209,12 @@ Board::End Board::run(const BootState& boot) {
     vcpus_[0]->power_on(boot.entry, boot.x0);
     std::vector<std::thread> threads;
     if (speed_ != nullptr) speed_->set_code(engine_->code().base(), engine_->code().size());
-    const bool elsewhere = speed_ != nullptr && world_->on_interrupted(SpeedSamples::interrupted);
+    const bool elsewhere = speed_ != nullptr && accelerator_->on_interrupted(SpeedSamples::interrupted);
     for (auto& v : vcpus_)
         threads.emplace_back([this, &v, elsewhere] {
             std::optional<SpeedSamples::Thread> samples;
             if (speed_ != nullptr) samples.emplace(*speed_, v->waits(), elsewhere);
-            const auto ran = world_->run_thread(v->index(), [&v] { v->thread_main(); });
+            const auto ran = accelerator_->run_thread(v->index(), [&v] { v->thread_main(); });
             v->work().abandon();
             if (!ran) fail(ran.error());
         });

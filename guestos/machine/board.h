@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "backend/world.h"
+#include "backend/accelerator.h"
 #include "devices/bus.h"
 #include "devices/event_loop.h"
 #include "devices/gic_v2.h"
@@ -77,7 +77,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     std::string stats_json(const mmu::lightv::Json& lightv) const;
 
     // ---- For LightV (guestos/lightv)
-    /// Returns when no CPU has anything of these pages in a soft TLB or window any more, nor, with `content`,
+    /// Returns when no CPU has anything of these pages in a soft TLB or fastmem any more, nor, with `content`,
     /// in translated code. Not on a virtual CPU's thread.
     void forget_pages(std::span<const uint64_t> pages, bool content);
     unsigned cpus() const { return static_cast<unsigned>(vcpus_.size()); }
@@ -90,9 +90,9 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     const mmu::GuestMemory& memory() const { return memory_; }
     /// Null but for traditional shadow paging.
     mmu::TablePages* table_pages() { return table_pages_.get(); }
-    mmu::SecondStage& second_stage() { return stage_; }
+    mmu::PageOverlay& page_overlay() { return overlay_; }
     jit::Engine& engine() { return *engine_; }
-    backend::World& world() { return *world_; }
+    backend::Accelerator& accelerator() { return *accelerator_; }
     bool icc_read(unsigned cpu, uint32_t encoding, uint64_t& value);
     bool icc_write(unsigned cpu, uint32_t encoding, uint64_t value);
     uint64_t timer_read(unsigned cpu, uint32_t encoding);
@@ -122,8 +122,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void trace_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
         if (options_.trace.mmu) print_mmu(cpu, what, va, asid, detail);
     }
-    void trace_window_fault(Vcpu& cpu, const void* host_pc) {
-        if (options_.trace.mmu) print_window_fault(cpu, host_pc);
+    void trace_fastmem_fault(Vcpu& cpu, const void* host_pc) {
+        if (options_.trace.mmu) print_fastmem_fault(cpu, host_pc);
     }
 
     // ---- devices::CpuInterruptSink, devices::CpuPower
@@ -139,9 +139,9 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
     void print_exception(Vcpu& cpu, const char* what);
     void print_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail);
-    void print_window_fault(Vcpu& cpu, const void* host_pc);
-    Result<void> choose_world();
-    void tell_world() const;
+    void print_fastmem_fault(Vcpu& cpu, const void* host_pc);
+    Result<void> choose_accelerator();
+    void print_accelerator() const;
     void fail(const std::string& why);
     bool flush_code_alone(Vcpu& self);  ///< false: another CPU is at it
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
@@ -151,13 +151,13 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     ProcessWatch process_watch_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
-    mmu::SecondStage stage_;
+    mmu::PageOverlay overlay_;
     const mmu::GuestMemory memory_;
     std::unique_ptr<mmu::TablePages> table_pages_;
     devices::Bus bus_;
     std::unique_ptr<jit::Engine> engine_;
-    std::unique_ptr<backend::World> world_;
-    std::string world_reason_;
+    std::unique_ptr<backend::Accelerator> accelerator_;
+    std::string accelerator_reason_;
     std::unique_ptr<SpeedSamples> speed_;  ///< null: nobody asks
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::string failure_;  // under exclusive_lock_ until all CPUs have ended

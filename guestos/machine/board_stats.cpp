@@ -71,18 +71,18 @@ void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, 
                asid, detail, vcpu.cpu().state.page_base);
 }
 
-void Board::print_window_fault(Vcpu& vcpu, const void* host_pc) {
+void Board::print_fastmem_fault(Vcpu& vcpu, const void* host_pc) {
     const std::string text = jit::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
     const std::lock_guard guard(trace_lock_);
     fmt::print(trace_file_, "cpu {} mmu window fault pc {:#x} host {} {}\n", vcpu.index(),
                vcpu.cpu().state.page_base, host_pc, text.substr(0, text.find('\n')));
 }
 
-/// What is counted, by name: the world's exits, the translator's work, all CPUs together, devices.
-static Json counters_of(const backend::World& world, const jit::EngineStats& e, const Json& cpus,
+/// What is counted, by name: the accelerator's exits, the translator's work, all CPUs together, devices.
+static Json counters_of(const backend::Accelerator& accelerator, const jit::EngineStats& e, const Json& cpus,
                         const devices::Bus& bus) {
     Json j;
-    for (const auto& [name, count] : world.counts()) j["world_exits"][name] = count;
+    for (const auto& [name, count] : accelerator.counts()) j["world_exits"][name] = count;
     j["translation"] = {{"blocks", e.blocks},         {"guest_instructions", e.guest_insns},
                         {"host_bytes", e.host_bytes}, {"lookups", e.lookups},
                         {"links", e.links},           {"invalidated_blocks", e.invalidated},
@@ -124,10 +124,10 @@ static Json cpu_counters(const Vcpu& v) {
                    {"tables_protected", s.tables_protected},
                    {"tables_left", s.tables_left},
                    {"tlbi_ignored", s.tlbi_ignored}};
-    if (const mmu::WindowSet* windows = v.windows()) {
-        const mmu::WindowStats& w = windows->stats();
-        c["windows"] = {{"faults", s.window_faults},
-                        {"refills", s.window_refills},
+    if (const mmu::FastmemSet* fastmem = v.fastmem()) {
+        const mmu::FastmemStats& w = fastmem->stats();
+        c["windows"] = {{"faults", s.fastmem_faults},
+                        {"refills", s.fastmem_refills},
                         {"fills", w.fills},
                         {"large_fills", w.large_fills},
                         {"host_slots", w.root_entries},
@@ -213,12 +213,12 @@ std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
     const double seconds = seconds_since(started_);
     j["seconds"] = seconds;
     j["cpu_seconds"] = cpu_seconds(usage);
-    j["accel"] = {{"world", world_->name()}, {"reason", world_reason_}};
+    j["accel"] = {{"world", accelerator_->name()}, {"reason", accelerator_reason_}};
     j["peak_memory_bytes"] = usage.ru_maxrss * 1024;
     if (options_.count_instructions) j["guest_instructions"] = instructions();
     const jit::EngineStats e = engine_->stats();
     for (const auto& v : vcpus_) j["cpus"].push_back(cpu_counters(*v));
-    const Json counters = counters_of(*world_, e, j["cpus"], bus_);
+    const Json counters = counters_of(*accelerator_, e, j["cpus"], bus_);
     j.update(counters);
     j["translation"]["nanoseconds"] = e.translate_ns;
     if (tier_ != JitTier::tier1) {
@@ -241,7 +241,7 @@ void Board::print_stats(std::FILE* out) const {
     getrusage(RUSAGE_SELF, &usage);
     fmt::print(out, "host: {:.2f} CPU seconds, {} MiB of memory at most\n", cpu_seconds(usage),
                usage.ru_maxrss >> 10);
-    fmt::print(out, "world: {} ({})\n", world_->name(), world_reason_);
+    fmt::print(out, "world: {} ({})\n", accelerator_->name(), accelerator_reason_);
     if (options_.count_instructions)
         fmt::print(out, "guest: {} instructions (counting slows the run: take its time from another)\n",
                    instructions());
@@ -260,7 +260,7 @@ void Board::print_stats(std::FILE* out) const {
     Json cpus;
     for (const auto& v : vcpus_) cpus.push_back(cpu_counters(*v));
     fmt::print(out, "{:<40}{:>14}{:>14}\n", "counters of all CPUs", "total", "per second");
-    print_counters(out, counters_of(*world_, e, cpus, bus_), "", seconds_since(started_));
+    print_counters(out, counters_of(*accelerator_, e, cpus, bus_), "", seconds_since(started_));
 }
 
 }  // namespace arclight::guestos

@@ -67,7 +67,7 @@ class HeldTranslations {
         HeldTranslations& held_;
     };
 
-    /// After everything was dropped, windows included, and no access that a walk was made for is outstanding.
+    /// After everything was dropped, fastmem included, and no access that a walk was made for is outstanding.
     void clear() {
         if (words_used_ <= kMostListed) {
             for (unsigned i = 0; i < words_used_; ++i) bits_[used_[i]].store(0, std::memory_order_release);

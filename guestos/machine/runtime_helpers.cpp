@@ -2,7 +2,7 @@
 // ids.
 #include <cstring>
 
-#include "backend/process_world.h"
+#include "backend/process_accelerator.h"
 #include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
@@ -183,8 +183,8 @@ struct RuntimeHelpers {
         if (target.host == nullptr) return abort(0b110101);  // unsupported atomic
         bool refused = false;
         v.store_to_ram(target.pa, bytes, 0, 0, [&] {
-            std::optional<mmu::SecondStage::Access> guard;
-            if (target.flags != 0 && !v.settle_targeted(guard, target, address, bytes, fsc)) [[unlikely]] {
+            std::optional<mmu::PageOverlay::Access> guard;
+            if (target.flags != 0 && !v.settle_intercepted(guard, target, address, bytes, fsc)) [[unlikely]] {
                 refused = true;
                 return;
             }

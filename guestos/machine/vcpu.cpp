@@ -34,12 +34,12 @@ Vcpu::Vcpu(Board& board, unsigned index)
       index_(index),
       state_(map_state()),
       cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}),
-      tlbs_(board.world().host_tables(index), board.options().shadow, &board.memory()),
+      tlbs_(board.accelerator().host_tables(index), board.options().shadow, &board.memory()),
       work_(state_.interrupt, *this) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
     if (board.options().cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
-    if (tlbs_.windows() != nullptr) state_.translation_flags |= a64::translation_flag::kWindows;
+    if (tlbs_.fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
     if (board.options().count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
     fill_runtime_table();
     region_epochs_.assign(jit::Tier2::kGuards, jit::kUnlinkedEpoch);
@@ -145,7 +145,7 @@ void Vcpu::carry_out(std::span<const Request> requests) {
         }
     }
     tlbs_.finish_invalidation();
-    // Windows hold nothing of it any more either.
+    // Fastmem hold nothing of it any more either.
     if (all) held_.clear();
     for (const Request& r : requests)
         if (r.kind == Request::Kind::Tlbi && r.tlbi.kind == mmu::TlbiRequest::Kind::Asid)
@@ -308,7 +308,7 @@ bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
         if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
         return false;
     }
-    if (cpu_.memory.page_flags(walk.pa) != 0 && !fetch_targeted(walk, pc, fault_code)) [[unlikely]]
+    if (cpu_.memory.page_flags(walk.pa) != 0 && !fetch_intercepted(walk, pc, fault_code)) [[unlikely]]
         return false;
     tlbs_.note_code_page(tlb, pc, walk.page_bits, walk.non_global);
     e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask};
@@ -403,7 +403,7 @@ void Vcpu::run() {
         if (code == nullptr) continue;
         state_.exit_request = 0;
         passes_.fetch_add(1);
-        const ExitReason reason = board_.world().run(state_, code);
+        const ExitReason reason = board_.accelerator().run(state_, code);
         passes_.fetch_add(1);
         ++stats_.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);

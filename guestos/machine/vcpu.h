@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "backend/world.h"
+#include "backend/accelerator.h"
 #include "devices/bus.h"
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
@@ -30,7 +30,7 @@ struct VcpuStats {
     uint64_t exits[16] = {};  ///< by jit::ExitReason
     uint64_t memory_slow = 0, tlb_fills = 0, tlb_recalls = 0, mmio = 0, data_aborts = 0,
              instruction_aborts = 0;
-    uint64_t window_faults = 0, window_refills = 0, device_sites = 0, el_switches = 0;
+    uint64_t fastmem_faults = 0, fastmem_refills = 0, device_sites = 0, el_switches = 0;
     // Traditional shadow paging: stores to tables, those that undid translations, pages found to be tables
     // and no longer so, invalidations that had nothing to do.
     uint64_t table_writes = 0, table_synchronisations = 0, tables_protected = 0, tables_left = 0;
@@ -89,9 +89,9 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
     unsigned index() const { return index_; }
     const VcpuStats& stats() const { return stats_; }
     const mmu::ShadowStats& shadow_stats() const { return tlbs_.shadow_stats(); }
-    const mmu::WindowSet* windows() const { return tlbs_.windows(); }
-    /// For backend::KvmWorld.
-    static const void* window_fault(const void* host_pc, uint64_t address);
+    const mmu::FastmemSet* fastmem() const { return tlbs_.fastmem(); }
+    /// For backend::KvmAccelerator.
+    static const void* fastmem_fault(const void* host_pc, uint64_t address);
     frontend::a64::Cpu& cpu() { return cpu_; }
     const frontend::a64::Cpu& cpu() const { return cpu_; }
     mmu::SoftTlbSet& tlbs() { return tlbs_; }
@@ -175,19 +175,19 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc, bool& device);
     bool known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping);
     void fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add);
-    bool refill_window(const void* host_pc, uint64_t address);
+    bool refill_fastmem(const void* host_pc, uint64_t address);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
     bool read_faults(uint64_t va, uint8_t fsc);
     void access_ram(const jit::MemoryAccess& access, uint64_t va, uint8_t* host);
     bool access_device(const jit::MemoryAccess& access, uint64_t pa);
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     void access_split(const jit::MemoryAccess& access, uint8_t* first, unsigned first_bytes, uint8_t* second);
-    void access_targeted(const jit::MemoryAccess& access, uint64_t va, const void* host_pc, Target first,
-                         unsigned first_bytes, Target second);
-    bool settle_targeted(std::optional<mmu::SecondStage::Access>& guard, Target& target, uint64_t va,
-                         unsigned bytes, uint8_t& fsc);
-    bool enter_targeted(const mmu::WalkResult& walk, bool write, uint8_t flags, uint8_t& fsc);
-    bool fetch_targeted(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
+    void access_intercepted(const jit::MemoryAccess& access, uint64_t va, const void* host_pc, Target first,
+                            unsigned first_bytes, Target second);
+    bool settle_intercepted(std::optional<mmu::PageOverlay::Access>& guard, Target& target, uint64_t va,
+                            unsigned bytes, uint8_t& fsc);
+    bool enter_intercepted(const mmu::WalkResult& walk, bool write, uint8_t flags, uint8_t& fsc);
+    bool fetch_intercepted(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
     uint64_t recover_pc(const void* host_pc);
     void raise_sp_alignment(const void* host_pc);
     bool raise_watchpoint(const jit::MemoryAccess& access, uint64_t va, const void* host_pc);

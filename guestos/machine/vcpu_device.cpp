@@ -41,8 +41,8 @@ bool Vcpu::access_known_device(const MemoryAccess& access, uint64_t va) {
     const uint64_t pa = page.pa | (va & ~mmu::kPageMask);
     if (page.mapping == nullptr || !page.mapping->contains(pa, bytes) || !page.mapping->answers())
         return false;
-    // With windows an instruction that is not known to access devices is to become one that is.
-    if ((state_.translation_flags & frontend::a64::translation_flag::kWindows) != 0 &&
+    // With fastmem an instruction that is not known to access devices is to become one that is.
+    if ((state_.translation_flags & frontend::a64::translation_flag::kFastmem) != 0 &&
         (access.aux & jit::ir::kMemDevice) == 0)
         return false;
     ++stats_.mmio;

@@ -161,7 +161,7 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
     out.host = cpu_.memory.host(walk.pa, 1);
     device = walk.memory == mmu::MemoryType::Device;
     if (out.host != nullptr) {
-        if (out.flags != 0 && !enter_targeted(walk, write, out.flags, fsc)) [[unlikely]]
+        if (out.flags != 0 && !enter_intercepted(walk, write, out.flags, fsc)) [[unlikely]]
             return false;
         ++stats_.tlb_fills;
         mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
@@ -176,13 +176,13 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                          .may_cache = walk.may_cache() && mmu::may_cache(out.flags) &&
                                       !frontend::a64::watches_page(cpu_, va),
                          .large = large_page(walk, va)});
-        if (tlbs_.windows() != nullptr && walk.page_bits == mmu::kPageBits)
+        if (tlbs_.fastmem() != nullptr && walk.page_bits == mmu::kPageBits)
             fill_ahead(tlb, va, privileged, false);
     }
     return true;
 }
 
-/// What the guest has used before at this address, of its first page; false: nothing that windows may have.
+/// What the guest has used before at this address, of its first page; false: nothing that fastmem may have.
 bool Vcpu::known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping) {
     if (frontend::a64::watches_page(cpu_, va)) return false;
     mmu::WalkResult walk;
@@ -212,49 +212,49 @@ void Vcpu::fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only
         mmu::SoftTlbSet::Mapping mapping;
         if (!known_mapping(page, privileged, mapping) || mapping.page_bits != mmu::kPageBits) continue;
         if (only_add)
-            tlbs_.add_to_window(tlb, mapping);
+            tlbs_.add_to_fastmem(tlb, mapping);
         else
-            tlbs_.fill_window(tlb, mapping);
+            tlbs_.fill_fastmem(tlb, mapping);
     }
 }
 
 /// Whether the 2 MiB around the address can be entered at once.
 bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
     const mmu::TablePages* tables = board_.table_pages();
-    return tlbs_.windows() != nullptr && walk.page_bits >= kLargeBits &&
+    return tlbs_.fastmem() != nullptr && walk.page_bits >= kLargeBits &&
            (tables == nullptr || tables->block_is_free(walk.pa)) &&
            cpu_.memory.contains(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
-           cpu_.memory.none_targeted(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
+           cpu_.memory.none_intercepted(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
            !frontend::a64::watches_page(cpu_, va, kLargeBits);
 }
 
 /// Runs inside the virtual machine or, where that cannot be, beside it.
-const void* Vcpu::window_fault(const void* host_pc, uint64_t address) {
+const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
     Vcpu& self = *running_;
-    ++self.stats_.window_faults;
-    self.board_.trace_window_fault(self, host_pc);
+    ++self.stats_.fastmem_faults;
+    self.board_.trace_fastmem_fault(self, host_pc);
     jit::Engine& engine = self.board_.engine();
-    const void* next = engine.window_fault(host_pc);
-    return next != nullptr && engine.in_region(host_pc) && self.refill_window(host_pc, address) ? host_pc
-                                                                                                : next;
+    const void* next = engine.fastmem_fault(host_pc);
+    return next != nullptr && engine.in_region(host_pc) && self.refill_fastmem(host_pc, address) ? host_pc
+                                                                                                 : next;
 }
 
 /// Enters the page that a region's access missed, so that it may be tried again. Only what the guest has used
 /// before, and what moves nothing else: guest registers are not where anybody could find them, and regions
-/// keep what SoftTlb::window has. The rest is for tier 1.
-bool Vcpu::refill_window(const void* host_pc, uint64_t address) {
+/// keep what SoftTlb::fastmem_offset has. The rest is for tier 1.
+bool Vcpu::refill_fastmem(const void* host_pc, uint64_t address) {
     // It was no use the last time, or the address is not this fault's.
     if (std::exchange(last_refill_, {host_pc, address}) == std::pair(host_pc, address)) {
         last_refill_ = {};
         return false;
     }
     for (mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb}) {
-        const auto va = tlbs_.window_address(tlb, address);
+        const auto va = tlbs_.fastmem_address(tlb, address);
         if (!va) continue;
         const bool privileged = cpu_.el != 0 && tlb == state_.tlb;
         mmu::SoftTlbSet::Mapping mapping;
-        if (!known_mapping(*va, privileged, mapping) || !tlbs_.add_to_window(tlb, mapping)) return false;
-        ++stats_.window_refills;
+        if (!known_mapping(*va, privileged, mapping) || !tlbs_.add_to_fastmem(tlb, mapping)) return false;
+        ++stats_.fastmem_refills;
         if (mapping.page_bits == mmu::kPageBits) fill_ahead(tlb, *va, privileged, true);
         return true;
     }
@@ -441,7 +441,7 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
     if (bytes > room && !exclusive_or_atomic && access_across(access, va)) return;
     if (bytes <= room) {
         mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
-        if (uint8_t* host = tlbs_.recall(tlb, va, write)) {
+        if (uint8_t* host = tlbs_.victim_hit(tlb, va, write)) {
             ++stats_.tlb_recalls;
             return access_ram(access, va, host);
         }
@@ -466,8 +466,8 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
         if (access.kind == MemoryKind::ZeroBlock || !access_device(access, target.pa))
             return raise_data_abort(host_pc, given, mmu::kFscSynchronousExternal, write);
         remember_device(access, va, target.pa);
-        // With windows every access would fault first.
-        if ((state_.translation_flags & frontend::a64::translation_flag::kWindows) != 0 &&
+        // With fastmem every access would fault first.
+        if ((state_.translation_flags & frontend::a64::translation_flag::kFastmem) != 0 &&
             (access.aux & jit::ir::kMemDevice) == 0 && board_.engine().mark_device(host_pc)) {
             ++stats_.device_sites;
             clear_all_jumps();
@@ -475,8 +475,8 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
         return;
     }
     if ((target.flags | second.flags) != 0) [[unlikely]]
-        return access_targeted(access, va, host_pc, target,
-                               static_cast<unsigned>(std::min<uint64_t>(bytes, room)), second);
+        return access_intercepted(access, va, host_pc, target,
+                                  static_cast<unsigned>(std::min<uint64_t>(bytes, room)), second);
     if (bytes <= room) {
         if (!write) return access_ram(access, va, target.host);
         return store_to_ram(target.pa, bytes, 0, 0, [&] { access_ram(access, va, target.host); });

@@ -39,7 +39,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
         a64::translate_block(ir_, {words, room / 4}, static_cast<uint32_t>(pa & ~kPageMask),
                              translation_flags, limit);
         if (!devices_.empty()) mark_devices(ir_);
-        if (state != nullptr && (translation_flags & a64::translation_flag::kWindows) != 0) {
+        if (state != nullptr && (translation_flags & a64::translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
         }
@@ -174,11 +174,11 @@ std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) 
     return jit::recover_state(block->code, host_pc, state);
 }
 
-const void* Engine::window_fault(const void* host_pc) {
+const void* Engine::fastmem_fault(const void* host_pc) {
     const std::lock_guard guard(lock_);
     if (in_region(host_pc)) return tier2_.side_exit(host_pc);
     const TranslationBlock* block = cache_.owner_of(host_pc, false);
-    return block != nullptr ? jit::window_fault(block->code, host_pc) : nullptr;
+    return block != nullptr ? jit::fastmem_fault(block->code, host_pc) : nullptr;
 }
 
 bool Engine::mark_device(const void* return_pc) {

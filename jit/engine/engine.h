@@ -78,7 +78,7 @@ class Engine {
     /// Where to go on after the host instruction at host_pc faulted: the slow path of its access, or the side
     /// exit of its region. Null: it is none's.
     bool in_region(const void* host_pc) const { return !code_.contains(host_pc); }
-    const void* window_fault(const void* host_pc);
+    const void* fastmem_fault(const void* host_pc);
     /// The access whose slow path returns to host_pc met a device: from now on it is translated into a call
     /// of the slow path at once. As invalidate().
     bool mark_device(const void* return_pc);

@@ -66,7 +66,7 @@ SeenRegisters registers_of(const GuestState& state) {
 
 void predict_slots(ir::Block& block, const GuestState& state) {
     follow(block, registers_of(state),
-           [](ir::Inst& i, const Known& address) { i.imm = (address.value >> mmu::kWindowSlotBits) + 1; });
+           [](ir::Inst& i, const Known& address) { i.imm = (address.value >> mmu::kFastmemSlotBits) + 1; });
 }
 
 void predict_pages(ir::Block& block, std::span<const SeenRegisters> seen) {

@@ -132,7 +132,7 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         a64::translate_block(rb.ir, {words, room / 4}, static_cast<uint32_t>(block.pa & ~kPageMask),
                              block.translation_flags, block.guest_insns);
         mark_devices(rb.ir);
-        if ((block.translation_flags & a64::translation_flag::kWindows) != 0)
+        if ((block.translation_flags & a64::translation_flag::kFastmem) != 0)
             set_predicted_slots(rb.ir, block.slots);
         else
             predict_pages(rb.ir, block.seen);

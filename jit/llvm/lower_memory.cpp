@@ -1,6 +1,6 @@
 // Guest memory through the soft TLB. Nothing changes a SoftTlb while the region runs: whatever does (a fill, a
 // TLBI) is done outside, so that what was read there may be kept as long as it is of use. What misses leaves
-// the region. Windows, where they are used, take the place of that: lower_windows.cpp.
+// the region. Fastmem, where they are used, take the place of that: lower_fastmem.cpp.
 #include <llvm/IR/InlineAsm.h>
 
 #include <bit>
@@ -56,10 +56,10 @@ void Lowering::count_wrong_guesses(Value* how_many, Guesses which) {
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
 Lowering::Page Lowering::look_up(Value* address, Value* wanted, const Sought& sought) {
     const auto& [write, aux, shared, guessed] = sought;
-    if (windows_) {
+    if (fastmem_) {
         Value* slot = b_.CreateAnd(address, c64(page_mask_));
         guard(b_.CreateICmpEQ(slot, wanted));
-        return {slot, window_of(address, 0, aux)};
+        return {slot, fastmem_of(address, 0, aux)};
     }
     llvm::MDNode* nothing = llvm::MDNode::get(context_, {});
     const auto invariant = [&](Value* from, size_t offset) {
@@ -123,8 +123,8 @@ void Lowering::check_group(Group& g) {
     const auto pointer = [&](Value* base, Value* offset) {
         return b_.CreateIntToPtr(b_.CreateAdd(base, offset), b_.getPtrTy());
     };
-    if (windows_) {
-        g.host = pointer(window_of(address, g.foreseen, 0), address);
+    if (fastmem_) {
+        g.host = pointer(fastmem_of(address, g.foreseen, 0), address);
         return;
     }
     if (g.page == kNoPage) {
@@ -163,10 +163,10 @@ Value* Lowering::host_address(const Inst& i, Ref index, unsigned bytes, bool wri
     if ((i.aux & ir::kMemSpBase) != 0) guard(b_.CreateICmpEQ(b_.CreateAnd(slot_value(31), c64(15)), c64(0)));
     BlockInfo& info = info_[current_];
     const uint32_t number = info.group_of[index];
-    if (number == kNoGroup && windows_) {
+    if (number == kNoGroup && fastmem_) {
         const uint64_t foreseen =
             ir::is_plain_access(i.op) && (i.aux & ir::kMemUnprivileged) == 0 ? i.imm : 0;
-        return window_address(i.args[0], bytes, foreseen, i.aux, aligned);
+        return fastmem_address(i.args[0], bytes, foreseen, i.aux, aligned);
     }
     if (number == kNoGroup) return host_address_alone(i.args[0], bytes, write, i.aux, aligned);
     return host_of_group(i, number, 0);
@@ -197,7 +197,7 @@ void Lowering::guest_store(Value* host, Value* v, unsigned offset) {
 
 Value* Lowering::load_integer(Value* host, const Inst& i, unsigned offset) {
     const unsigned log2 = ir::mem_size_log2(i.aux), bits = 8u << log2;
-    if (windows_) return window_load(host, log2, (i.aux & ir::kMemSigned) != 0, i.type != Type::I32, offset);
+    if (fastmem_) return fastmem_load(host, log2, (i.aux & ir::kMemSigned) != 0, i.type != Type::I32, offset);
     llvm::Type* type = i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty();
     Value* v = guest_load(host, b_.getIntNTy(bits), offset);
     if (bits == type->getIntegerBitWidth()) return v;
@@ -236,7 +236,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
     const auto vector_unit = [&](const Place& p, unsigned offset) -> Value* {
         Value* host = p.host(offset);
         const unsigned from = p.within(offset);
-        if (windows_) return window_load_vector(host, log2, from);
+        if (fastmem_) return fastmem_load_vector(host, log2, from);
         if (log2 < 3) return zext_lane(guest_load(host, b_.getIntNTy(8u << log2), from));
         if (log2 == 4 && p.bytes != kPartBytes) return guest_load(host, v128_, from);
         Value* low = guest_load(host, b_.getDoubleTy(), from);
@@ -250,7 +250,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
     const auto store_vector_unit = [&](const Place& p, Value* v, unsigned offset) {
         Value* host = p.host(offset);
         const unsigned from = p.within(offset);
-        if (windows_) return window_store_vector(host, v, log2, from);
+        if (fastmem_) return fastmem_store_vector(host, v, log2, from);
         if (log2 == 4 && p.bytes != kPartBytes) return guest_store(host, v, from);
         if (v->getType() != v128_) return guest_store(host, v, from);
         v = b_.CreateBitCast(v, int_vector(std::min(log2, 3u)));
@@ -259,7 +259,7 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
     };
     const auto store_unit = [&](Value* host, Ref r, unsigned offset) {
         Value* v = i64(r);
-        if (windows_) return window_store(host, v, log2, offset);
+        if (fastmem_) return fastmem_store(host, v, log2, offset);
         guest_store(host, log2 == 3 ? v : b_.CreateTrunc(v, b_.getIntNTy(8u << log2)), offset);
     };
     if (ir::is_plain_access(i.op) && (i.aux & ir::kMemDevice) != 0) throw Unsupported{};
@@ -326,8 +326,8 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
             Value* host = host_address(i, index, 1, true, true);
             host = b_.CreateIntToPtr(
                 b_.CreateAnd(b_.CreatePtrToInt(host, b_.getInt64Ty()), c64(~uint64_t{63})), b_.getPtrTy());
-            if (windows_) {
-                window_zero_block(host);
+            if (fastmem_) {
+                fastmem_zero_block(host);
                 return true;
             }
             auto* type = llvm::FixedVectorType::get(b_.getInt64Ty(), 4);
@@ -352,11 +352,11 @@ bool Lowering::lower_memory(const Inst& i, Ref index) {
 
 /// What was there before.
 Value* Lowering::compare_exchange(Value* host, Value* expected, Value* desired, unsigned unit) {
-    if (windows_) {
+    if (fastmem_) {
         llvm::Type* word = b_.getInt64Ty();
-        return window_compare_exchange(host, b_.CreateZExtOrTrunc(expected, word),
-                                       b_.CreateZExtOrTrunc(desired, word),
-                                       static_cast<unsigned>(std::countr_zero(unit)));
+        return fastmem_compare_exchange(host, b_.CreateZExtOrTrunc(expected, word),
+                                        b_.CreateZExtOrTrunc(desired, word),
+                                        static_cast<unsigned>(std::countr_zero(unit)));
     }
     const auto order = llvm::AtomicOrdering::SequentiallyConsistent;
     Value* r = b_.CreateAtomicCmpXchg(host, expected, desired, llvm::Align(unit), order, order);
@@ -368,8 +368,8 @@ void Lowering::load_exclusive(const Inst& i, Ref index) {
     Value* address = i64(i.args[0]);
     Value* host = host_address(i, index, unit, false, true);
     Value* v;
-    if (windows_) {
-        v = window_load(host, ir::mem_size_log2(i.aux), false, true, 0);
+    if (fastmem_) {
+        v = fastmem_load(host, ir::mem_size_log2(i.aux), false, true, 0);
     } else {
         auto* load = b_.CreateAlignedLoad(b_.getIntNTy(8u * unit), host, llvm::Align(unit));
         load->setAtomic(llvm::AtomicOrdering::Acquire);
@@ -409,9 +409,9 @@ void Lowering::atomic_rmw(const Inst& i, Ref index) {
     const unsigned unit = 1u << ir::mem_size_log2(i.aux);
     Value* host = host_address(i, index, unit, true, true);
     llvm::Type* result = i.type == Type::I32 ? b_.getInt32Ty() : b_.getInt64Ty();
-    if (windows_) {
+    if (fastmem_) {
         Value* old =
-            window_rmw(static_cast<ir::AtomicKind>(i.imm), host, i64(i.args[1]), ir::mem_size_log2(i.aux));
+            fastmem_rmw(static_cast<ir::AtomicKind>(i.imm), host, i64(i.args[1]), ir::mem_size_log2(i.aux));
         def(index, b_.CreateZExtOrTrunc(old, result));
         return;
     }

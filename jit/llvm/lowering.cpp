@@ -12,8 +12,8 @@ Lowering::Lowering(llvm::Module& module, const Region& region)
     : module_(module),
       context_(module.getContext()),
       region_(region),
-      windows_((region.translation_flags & translation_flag::kWindows) != 0),
-      page_size_(windows_ ? uint64_t{1} << mmu::kWindowSlotBits : kPageSize),
+      fastmem_((region.translation_flags & translation_flag::kFastmem) != 0),
+      page_size_(fastmem_ ? uint64_t{1} << mmu::kFastmemSlotBits : kPageSize),
       page_mask_(~(page_size_ - 1)),
       b_(context_),
       md_(context_) {
@@ -205,7 +205,7 @@ bool has_effects(Op op) {
     }
 }
 
-/// What is more than one store, any of which may fault on its own where windows are used.
+/// What is more than one store, any of which may fault on its own where fastmem are used.
 bool stores_twice(Op op) {
     switch (op) {
         case Op::StorePair:
@@ -242,7 +242,7 @@ void Lowering::start_instruction(Ref index) {
     bool arithmetic = false;
     for (Ref k = index + 1; k < block_->insts.size() && inst(k).op != Op::InsnStart; ++k) {
         arithmetic |= is_arithmetic(inst(k).op);
-        if (has_effects(inst(k).op)) effects += windows_ && stores_twice(inst(k).op) ? 2 : 1;
+        if (has_effects(inst(k).op)) effects += fastmem_ && stores_twice(inst(k).op) ? 2 : 1;
     }
     const unsigned most = unchecked_.empty() ? kCheckpointAge : kUncheckedAge;
     // The later the checkpoint, the fewer registers are needed as they were: what led to the numbers is not.

@@ -246,9 +246,9 @@ class Lowering {
     void store_exclusive(const Inst& i, Ref index);
     void load_exclusive(const Inst& i, Ref index);
 
-    // ---- lower_windows.cpp
-    Value* window_of(Value* address, uint64_t foreseen, uint32_t aux);
-    Value* window_address(Ref ref, unsigned bytes, uint64_t foreseen, uint32_t aux, bool aligned);
+    // ---- lower_fastmem.cpp
+    Value* fastmem_of(Value* address, uint64_t foreseen, uint32_t aux);
+    Value* fastmem_address(Ref ref, unsigned bytes, uint64_t foreseen, uint32_t aux, bool aligned);
     /// How an instruction that may fault is told to LLVM: AT&T syntax, $0 and so on are its operands.
     struct FaultingInst {
         std::string text, constraints;
@@ -257,13 +257,13 @@ class Lowering {
         llvm::Type* accessed;  ///< in memory
     };
     Value* may_fault(const FaultingInst& how, const std::vector<Value*>& args);
-    Value* window_load(Value* host, unsigned log2, bool is_signed, bool wide, unsigned offset);
-    Value* window_load_vector(Value* host, unsigned log2, unsigned offset);
-    void window_store(Value* host, Value* v, unsigned log2, unsigned offset);
-    void window_store_vector(Value* host, Value* v, unsigned log2, unsigned offset);
-    void window_zero_block(Value* host);
-    Value* window_compare_exchange(Value* host, Value* expected, Value* desired, unsigned log2);
-    Value* window_rmw(ir::AtomicKind kind, Value* host, Value* v, unsigned log2);
+    Value* fastmem_load(Value* host, unsigned log2, bool is_signed, bool wide, unsigned offset);
+    Value* fastmem_load_vector(Value* host, unsigned log2, unsigned offset);
+    void fastmem_store(Value* host, Value* v, unsigned log2, unsigned offset);
+    void fastmem_store_vector(Value* host, Value* v, unsigned log2, unsigned offset);
+    void fastmem_zero_block(Value* host);
+    Value* fastmem_compare_exchange(Value* host, Value* expected, Value* desired, unsigned log2);
+    Value* fastmem_rmw(ir::AtomicKind kind, Value* host, Value* v, unsigned log2);
 
     // ---- lower_fp.cpp
     bool lower_fp(const Inst& i, Ref index);
@@ -306,8 +306,8 @@ class Lowering {
     llvm::Module& module_;
     llvm::LLVMContext& context_;
     Region region_;  ///< with the first turns of loops (loop_checks.cpp)
-    const bool windows_;
-    /// How long one addend lasts: a page of the soft TLB, or a slot of the windows.
+    const bool fastmem_;
+    /// How long one addend lasts: a page of the soft TLB, or a slot of the fastmem.
     const uint64_t page_size_, page_mask_;
     llvm::IRBuilder<> b_;
     llvm::MDBuilder md_;

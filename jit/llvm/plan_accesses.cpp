@@ -159,7 +159,7 @@ void Lowering::plan_accesses() {
             };
             const int64_t bytes = bytes_of(i);
             const int64_t unit = int64_t{1} << ir::mem_size_log2(i.aux);
-            const int64_t part = trusted || windows_ ? bytes : std::min(unit, int64_t{kPartBytes});
+            const int64_t part = trusted || fastmem_ ? bytes : std::min(unit, int64_t{kPartBytes});
             info.group_of[r] = group(at, at + part);
             if (part == bytes) continue;
             std::vector<uint32_t>& parts = info.parts[r];
@@ -169,7 +169,7 @@ void Lowering::plan_accesses() {
         }
         for (Group& g : info.groups) g.page = page_for(block, registers, g.root, g.write, stable);
     }
-    if (!windows_) share_pages();
+    if (!fastmem_) share_pages();
     for (const BlockInfo& info : info_) {
         for (const Group& g : info.groups) {
             if (g.page == kNoPage) continue;

@@ -5,7 +5,7 @@
 // the guest instruction to go on at (jit/region_abi.h), with the guest's registers in GuestState. Everything
 // that is rare (a soft TLB miss, a NaN, an instruction that is not lowered) leaves the region before the
 // instruction in question: tier 1 executes it, and faults are raised there. So a region calls nothing.
-// Where it reaches memory through windows, what is not mapped faults; RegionCode::faults says how it is left
+// Where it reaches memory through fastmem, what is not mapped faults; RegionCode::faults says how it is left
 // then.
 #pragma once
 

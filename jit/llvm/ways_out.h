@@ -44,7 +44,7 @@ struct WayOut {
 inline constexpr unsigned kWayOutBytes = 5;
 
 /// The section in which asm gotos say where an instruction that may fault is and where to go on then: two
-/// addresses for each (lower_windows.cpp).
+/// addresses for each (lower_fastmem.cpp).
 inline constexpr const char* kFaultSection = ".guest_ex";
 
 /// At the very end of the code: so many FaultingAccess lie before it, by rising `access`.

@@ -34,7 +34,7 @@ Result<int> open_file(const std::string& path, uint64_t bytes) {
 }  // namespace
 
 Result<std::unique_ptr<Backing>> Backing::open(const std::string& spec, uint64_t pages) {
-    const uint64_t bytes = pages * SecondStage::kPage;
+    const uint64_t bytes = pages * PageOverlay::kPage;
     int file = -1;
     std::optional<uint64_t> node;
     if (spec.starts_with("file:")) {

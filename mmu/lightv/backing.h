@@ -19,7 +19,7 @@ class Backing {
     Backing(const Backing&) = delete;
     Backing& operator=(const Backing&) = delete;
 
-    uint8_t* page(uint64_t index) const { return host_ + index * SecondStage::kPage; }
+    uint8_t* page(uint64_t index) const { return host_ + index * PageOverlay::kPage; }
     const std::string& spec() const { return spec_; }
 
   private:

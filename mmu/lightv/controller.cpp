@@ -29,18 +29,18 @@ class Controller::Attachment final : public Host {
     const std::string& device() const override { return request.device; }
     bool owns(uint64_t pa) const { return std::ranges::binary_search(request.pages, pa); }
 
-    SecondStage::Page page(uint64_t pa) const override {
-        return owns(pa) ? stage().page(pa) : SecondStage::Page{};
+    PageOverlay::Page page(uint64_t pa) const override {
+        return owns(pa) ? stage().page(pa) : PageOverlay::Page{};
     }
     uint8_t* content(uint64_t pa) const override { return owns(pa) ? stage().host(pa, 1) : nullptr; }
     uint8_t* ram(uint64_t pa) const override {
-        return stage().contains(pa, SecondStage::kPage) ? stage().own(pa) : nullptr;
+        return stage().contains(pa, PageOverlay::kPage) ? stage().own(pa) : nullptr;
     }
-    void set(uint64_t pa, const SecondStage::Page& page) override {
+    void set(uint64_t pa, const PageOverlay::Page& page) override {
         if (!owns(pa)) return;
-        SecondStage::Page owned = page;
-        owned.flags |= page_flag::kTargeted;
-        const SecondStage::Exclusive guard(stage());
+        PageOverlay::Page owned = page;
+        owned.flags |= page_flag::kIntercepted;
+        const PageOverlay::Exclusive guard(stage());
         stage().set(pa, owned);
     }
     void commit(std::span<const uint64_t> pages, bool content) override {
@@ -48,21 +48,21 @@ class Controller::Attachment final : public Host {
     }
     void move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) override {
         if (!std::ranges::all_of(pages, [&](uint64_t pa) { return owns(pa); })) return;
-        std::vector<SecondStage::Page> old;
+        std::vector<PageOverlay::Page> old;
         for (const uint64_t pa : pages) {
-            SecondStage::Page page = stage().page(pa);
+            PageOverlay::Page page = stage().page(pa);
             old.push_back(page);
             page.flags |= page_flag::kUncached;
             stage().set(pa, page);
         }
         // From here on nobody writes but with a lock that the copy excludes.
         controller_.machine_.forget(pages, false);
-        const SecondStage::Exclusive guard(stage());
+        const PageOverlay::Exclusive guard(stage());
         for (size_t i = 0; i < pages.size(); ++i) {
             uint8_t* const backing = to(i);
             uint8_t* const place = backing != nullptr ? backing : stage().own(pages[i]);
             uint8_t* const from = stage().host(pages[i], 1);
-            if (from != place) std::memcpy(place, from, SecondStage::kPage);
+            if (from != place) std::memcpy(place, from, PageOverlay::kPage);
             old[i].backing = backing;
             stage().set(pages[i], old[i]);
         }
@@ -77,11 +77,11 @@ class Controller::Attachment final : public Host {
     void refuse_device(bool refuse) override { controller_.machine_.refuse_device(request.device, refuse); }
 
   private:
-    SecondStage& stage() const { return controller_.stage_; }
+    PageOverlay& stage() const { return controller_.overlay_; }
     Controller& controller_;
 };
 
-Controller::Controller(SecondStage& stage, Machine& machine) : stage_(stage), machine_(machine) {}
+Controller::Controller(PageOverlay& stage, Machine& machine) : overlay_(stage), machine_(machine) {}
 
 Controller::~Controller() {
     {
@@ -111,11 +111,11 @@ Result<void> Controller::check(Request& request) const {
     std::ranges::sort(request.pages);
     request.pages.erase(std::ranges::unique(request.pages).begin(), request.pages.end());
     for (const uint64_t pa : request.pages) {
-        if (pa % SecondStage::kPage != 0) return failure("'{}': {:#x} is no page", request.name, pa);
-        if (!stage_.contains(pa, SecondStage::kPage))
+        if (pa % PageOverlay::kPage != 0) return failure("'{}': {:#x} is no page", request.name, pa);
+        if (!overlay_.contains(pa, PageOverlay::kPage))
             return failure("'{}': there is no memory at {:#x}; RAM is {:#x} to {:#x}", request.name, pa,
-                           stage_.base(), stage_.base() + stage_.size() - 1);
-        if (stage_.page(pa).flags == 0) continue;
+                           overlay_.base(), overlay_.base() + overlay_.size() - 1);
+        if (overlay_.page(pa).flags == 0) continue;
         for (const auto& [name, other] : attachments_)
             if (other->owns(pa))
                 return failure("'{}': page {:#x} belongs to '{}' of controller '{}'", request.name, pa, name,
@@ -136,7 +136,8 @@ Result<void> Controller::attach_locked(Request request) {
         return failure("'{}': module '{}' is for pages, not for devices", request.name, request.kind);
     auto module = kind->make(request.parameters);
     if (!module) return failure("'{}': {}", request.name, module.error());
-    if (!stage_.prepare()) return failure("'{}': no memory for the tables of the second stage", request.name);
+    if (!overlay_.prepare())
+        return failure("'{}': no memory for the tables of the second stage", request.name);
     const std::string name = request.name;
     auto attachment = std::make_unique<Attachment>(*this, std::move(request), std::move(*module));
     for (const uint64_t pa : attachment->pages()) attachment->set(pa, {});
@@ -177,11 +178,11 @@ Result<void> Controller::attach_all(std::vector<Request> requests) {
 /// The pages become ordinary ones. The module may go afterwards.
 void Controller::release(Attachment& attachment) {
     {
-        const SecondStage::Exclusive guard(stage_);
-        for (const uint64_t pa : attachment.pages()) stage_.set(pa, {});
+        const PageOverlay::Exclusive guard(overlay_);
+        for (const uint64_t pa : attachment.pages()) overlay_.set(pa, {});
     }
     machine_.forget(attachment.pages(), true);
-    for (const uint64_t pa : attachment.pages()) stage_.take_marks(pa);
+    for (const uint64_t pa : attachment.pages()) overlay_.take_marks(pa);
 }
 
 Result<Controller::Attachment*> Controller::find(const std::string& owner, const std::string& name) {

@@ -14,11 +14,11 @@
 
 namespace arclight::mmu::lightv {
 
-/// What LightV needs of the machine around the second stage.
+/// What LightV needs of the machine around the page overlay.
 class Machine {
   public:
     virtual ~Machine() = default;
-    /// Returns when no CPU has anything of these pages in a soft TLB or window any more, nor, with `content`,
+    /// Returns when no CPU has anything of these pages in a soft TLB or fastmem any more, nor, with `content`,
     /// in translated code.
     virtual void forget(std::span<const uint64_t> pages, bool content) = 0;
     virtual bool has_device(const std::string& device) = 0;
@@ -39,7 +39,7 @@ struct Request {
 /// All members from any thread but a virtual CPU's.
 class Controller {
   public:
-    Controller(SecondStage& stage, Machine& machine);
+    Controller(PageOverlay& stage, Machine& machine);
     ~Controller();
     Controller(const Controller&) = delete;
     Controller& operator=(const Controller&) = delete;
@@ -61,7 +61,7 @@ class Controller {
     void release(Attachment& attachment);
     void tick();
 
-    SecondStage& stage_;
+    PageOverlay& overlay_;
     Machine& machine_;
     std::mutex lock_;
     std::map<std::string, std::unique_ptr<Attachment>> attachments_;

@@ -22,7 +22,7 @@ class Heatmap final : public Module {
     unsigned interval_ms() const override { return interval_; }
     void tick(Host& host) override {
         for (size_t i = 0; i < heat_.size(); ++i)
-            heat_[i] += (host.take_marks(host.pages()[i]) & SecondStage::kDirty) != 0;
+            heat_[i] += (host.take_marks(host.pages()[i]) & PageOverlay::kDirty) != 0;
         host.commit(host.pages(), false);
     }
 

@@ -1,4 +1,4 @@
-// LightV: modules that steer single pages of a running guest. README.md beside this file shows how to write
+// LightV: modules that intercept single pages of a running guest. README.md beside this file shows how to write
 // one.
 //
 // A module owns a set of guest physical pages, which nobody else can have at the same time, or one device.
@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "mmu/second_stage.h"
+#include "mmu/page_overlay.h"
 
 namespace arclight::mmu::lightv {
 
@@ -35,13 +35,13 @@ class Host {
     /// The device's name; empty for pages.
     virtual const std::string& device() const = 0;
 
-    virtual SecondStage::Page page(uint64_t pa) const = 0;
+    virtual PageOverlay::Page page(uint64_t pa) const = 0;
     /// Where the page's bytes are now.
     virtual uint8_t* content(uint64_t pa) const = 0;
     /// RAM's own place for any page, one's own or not. Null: there is no such page.
     virtual uint8_t* ram(uint64_t pa) const = 0;
     /// Seen at once by devices and table walks, by CPUs when they next miss the page; by all after commit().
-    virtual void set(uint64_t pa, const SecondStage::Page& page) = 0;
+    virtual void set(uint64_t pa, const PageOverlay::Page& page) = 0;
     /// Returns when no CPU uses anything that held before. `content`: other bytes are behind the pages than
     /// before, so that code is translated anew.
     virtual void commit(std::span<const uint64_t> pages, bool content) = 0;

@@ -27,7 +27,7 @@ class Observe final : public Module {
     Result<void> attach(Host& host) override {
         pages_ = host.pages();
         counters_ = std::vector<Counters>(pages_.size());
-        SecondStage::Page page{.watcher = this};
+        PageOverlay::Page page{.watcher = this};
         page.flags = exact_ ? page_flag::kUncached | page_flag::kWatched : page_flag::kTracked;
         for (const uint64_t pa : pages_) host.set(pa, page);
         host.commit(pages_, true);  // code that is in place already was not seen to be fetched
@@ -35,7 +35,7 @@ class Observe final : public Module {
     }
 
     bool access(const AccessEvent& event) override {
-        const auto at = std::ranges::lower_bound(pages_, event.pa & ~(SecondStage::kPage - 1));
+        const auto at = std::ranges::lower_bound(pages_, event.pa & ~(PageOverlay::kPage - 1));
         Counters& c = counters_[static_cast<size_t>(at - pages_.begin())];
         auto& counter = event.kind == AccessEvent::Kind::Write  ? c.writes
                         : event.kind == AccessEvent::Kind::Read ? c.reads
@@ -55,9 +55,9 @@ class Observe final : public Module {
         ++samples_;
         for (size_t i = 0; i < pages_.size(); ++i) {
             const uint8_t marks = host.take_marks(pages_[i]);
-            if ((marks & SecondStage::kDirty) != 0)
+            if ((marks & PageOverlay::kDirty) != 0)
                 ++counters_[i].writes;
-            else if ((marks & SecondStage::kAccessed) != 0)
+            else if ((marks & PageOverlay::kAccessed) != 0)
                 ++counters_[i].reads;
         }
         host.commit(pages_, false);

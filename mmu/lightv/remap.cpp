@@ -1,4 +1,4 @@
-// remap: steers its pages to other memory, and back, while the guest runs. What the guest sees changes at
+// remap: intercepts its pages to other memory, and back, while the guest runs. What the guest sees changes at
 // once, to what is there already ("content": "keep") or by taking its bytes along ("copy").
 #include <fmt/format.h>
 
@@ -28,12 +28,12 @@ class Remap final : public Module {
   public:
     explicit Remap(Target target) : first_(std::move(target)) {}
 
-    Result<void> attach(Host& host) override { return steer(host, first_); }
+    Result<void> attach(Host& host) override { return intercept(host, first_); }
 
     Result<Json> command(Host& host, const Json& words) override {
         const auto target = parse(words);
         if (!target) return std::unexpected(target.error());
-        if (auto done = steer(host, *target); !done) return std::unexpected(done.error());
+        if (auto done = intercept(host, *target); !done) return std::unexpected(done.error());
         return stats(host);
     }
 
@@ -42,18 +42,18 @@ class Remap final : public Module {
     }
 
   private:
-    Result<void> steer(Host& host, const Target& target) {
+    Result<void> intercept(Host& host, const Target& target) {
         const auto pages = host.pages();
         std::unique_ptr<Backing> backing;
         std::vector<uint8_t*> places(pages.size(), nullptr);
         if (target.to.starts_with("page:")) {
             const auto first = parse_number(target.to.substr(5));
-            if (!first || *first % SecondStage::kPage != 0)
+            if (!first || *first % PageOverlay::kPage != 0)
                 return std::unexpected(fmt::format("remap: '{}' is no page", target.to));
             for (size_t i = 0; i < pages.size(); ++i)
-                if ((places[i] = host.ram(*first + i * SecondStage::kPage)) == nullptr)
+                if ((places[i] = host.ram(*first + i * PageOverlay::kPage)) == nullptr)
                     return std::unexpected(
-                        fmt::format("remap: there is no memory at {:#x}", *first + i * SecondStage::kPage));
+                        fmt::format("remap: there is no memory at {:#x}", *first + i * PageOverlay::kPage));
         } else if (target.to != "own") {
             auto opened = Backing::open(target.to, pages.size());
             if (!opened) return std::unexpected("remap: " + opened.error());

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/process_world.h"
+#include "backend/process_accelerator.h"
 #include "jit/guest_state.h"
 #include "jit/host_code.h"
 #include "jit/ir/ir.h"
@@ -162,7 +162,7 @@ class Harness {
   public:
     static constexpr uint64_t kPage = 0x40'2000;
 
-    explicit Harness(size_t code_size = size_t{8} << 20) : code(code_size), world(code) {
+    explicit Harness(size_t code_size = size_t{8} << 20) : code(code_size), accelerator(code) {
         tlb = std::make_unique<SoftTlb>();
         other_view = std::make_unique<SoftTlb>();
         tlb->epoch = 5, other_view->epoch = 6;
@@ -220,14 +220,14 @@ class Harness {
     }
     jit::ExitReason run(const CompiledBlock& block) {
         current = &block;
-        return world.run(state(), block.entry);
+        return accelerator.run(state(), block.entry);
     }
     std::string listing(const CompiledBlock& b) {
         return disassemble({b.entry, b.hot_bytes}) + "--- cold\n" + disassemble({b.cold, b.cold_bytes});
     }
 
     CodeBuffer code;
-    ProcessWorld world;
+    ProcessAccelerator accelerator;
     Memory memory;
     std::unique_ptr<SoftTlb> tlb, other_view;
     const CompiledBlock* current = nullptr;

@@ -1,4 +1,4 @@
-// The subject: translate_block, tier 1 and the process world around a CPU at EL0, with the smallest possible
+// The subject: translate_block, tier 1 and the process accelerator around a CPU at EL0, with the smallest possible
 // machine. Guest pages lie in host memory in another order and with gaps, so that an access that crosses a
 // page on the fast path is noticed.
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "backend/process_world.h"
+#include "backend/process_accelerator.h"
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
@@ -62,7 +62,7 @@ struct Variant {
     bool interrupts;  ///< leave at every block boundary
     bool serial;
     bool tier2;    ///< every block is also the entry of a region, with the blocks translated before it
-    bool windows;  ///< regions reach memory through windows
+    bool fastmem;  ///< regions reach memory through fastmem
     bool avx512;   ///< regions use what the host has of it
     jit::Guesses distrusted;  ///< regions do not make them
     enum class Foreseen : uint8_t { Nothing, Right, Wrong } foreseen;
@@ -74,34 +74,34 @@ struct Variant {
         interrupts = rng.chance(12);
         serial = rng.chance(50);
         tier2 = rng.below(10'000) < tier2_share();
-        windows = tier2 && rng.chance(50);
+        fastmem = tier2 && rng.chance(50);
         foreseen = static_cast<Foreseen>(rng.below(3));
         avx512 = rng.chance(50);
         distrusted = rng.chance(50) ? 0 : rng.chance(50) ? jit::kEveryGuess : rng.next();
     }
 };
 
-/// The arena's slot of windows on the host, where all but the arena faults; and a little of its neighbours.
-class Window {
+/// The arena's slot of fastmem on the host, where all but the arena faults; and a little of its neighbours.
+class FastmemPage {
   public:
-    Window() {
+    FastmemPage() {
         void* p =
             mmap(nullptr, kSlot + 2 * kMargin, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
         start_ = static_cast<uint8_t*>(p);
         if (mprotect(arena(), DIFF_ARENA_BYTES, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
     }
-    ~Window() { munmap(start_, kSlot + 2 * kMargin); }
-    Window(const Window&) = delete;
-    Window& operator=(const Window&) = delete;
+    ~FastmemPage() { munmap(start_, kSlot + 2 * kMargin); }
+    FastmemPage(const FastmemPage&) = delete;
+    FastmemPage& operator=(const FastmemPage&) = delete;
 
-    static constexpr uint64_t kNumber = uint64_t{DIFF_ARENA_VA} >> mmu::kWindowSlotBits;
-    static_assert(kNumber < mmu::kWindowSlots / 2);
+    static constexpr uint64_t kNumber = uint64_t{DIFF_ARENA_VA} >> mmu::kFastmemSlotBits;
+    static_assert(kNumber < mmu::kFastmemSlots / 2);
     uint8_t* arena() { return start_ + kMargin + (DIFF_ARENA_VA & (kSlot - 1)); }
     uint64_t sum() { return reinterpret_cast<uint64_t>(arena()) - DIFF_ARENA_VA; }
 
   private:
-    static constexpr uint64_t kSlot = uint64_t{1} << mmu::kWindowSlotBits, kMargin = mmu::kPageSize;
+    static constexpr uint64_t kSlot = uint64_t{1} << mmu::kFastmemSlotBits, kMargin = mmu::kPageSize;
     uint8_t* start_;
 };
 
@@ -109,7 +109,7 @@ class ArclightEngine final : public Engine {
   public:
     ArclightEngine()
         : buffer_(kBufferBytes),
-          world_(buffer_),
+          accelerator_(buffer_),
           state_(*map_zeroed<GuestState>()),
           tlb_(*map_zeroed<mmu::SoftTlb>()),
           memory_(host_pages_, DIFF_ARENA_VA, DIFF_ARENA_BYTES),
@@ -120,8 +120,9 @@ class ArclightEngine final : public Engine {
         state_.user_tlb = &tlb_;
         for (uint64_t i = 0; i < mmu::kJumpCacheEntries; ++i)
             tlb_.jump_cache[i] = mmu::JumpCacheEntry::empty(i);
-        for (uint64_t i = 0; i < mmu::kWindowSlots; ++i) tlb_.window[i] = jit::testing::window_poison(i);
-        tlb_.window[Window::kNumber] = window_.sum();
+        for (uint64_t i = 0; i < mmu::kFastmemSlots; ++i)
+            tlb_.fastmem_offset[i] = jit::testing::fastmem_poison(i);
+        tlb_.fastmem_offset[FastmemPage::kNumber] = fastmem_.sum();
         fill_runtime_table();
     }
 
@@ -198,7 +199,7 @@ class ArclightEngine final : public Engine {
     }
 
     uint8_t* host_page(unsigned page) {
-        if (variant_.windows) return window_.arena() + page * mmu::kPageSize;
+        if (variant_.fastmem) return fastmem_.arena() + page * mmu::kPageSize;
         return host_pages_ + 2 * (kArenaPages - 1 - page) * mmu::kPageSize;
     }
 
@@ -240,7 +241,7 @@ class ArclightEngine final : public Engine {
             }
             const Block* block = block_at(state_.pc);
             if (!block) break;
-            switch (world_.run(state_, block->code.entry)) {
+            switch (accelerator_.run(state_, block->code.entry)) {
                 case ExitReason::Lookup:
                 case ExitReason::Interrupt:
                 case ExitReason::Redirect:
@@ -324,7 +325,7 @@ class ArclightEngine final : public Engine {
         jit::Region region;
         region.pa = entry.pc;
         region.translation_flags =
-            entry.translation_flags | (variant_.windows ? a64::translation_flag::kWindows : 0);
+            entry.translation_flags | (variant_.fastmem ? a64::translation_flag::kFastmem : 0);
         region.distrusted = variant_.distrusted;
         if (variant_.foreseen != Variant::Foreseen::Nothing) region.narrow = ~uint32_t{0};
         const auto add = [&](const Block& b) {
@@ -332,10 +333,10 @@ class ArclightEngine final : public Engine {
             region.indirect_targets.push_back(region.blocks.back().offset);
             region.return_sites.push_back(region.blocks.back().offset);
             if (variant_.foreseen == Variant::Foreseen::Nothing) return;
-            // Without windows: all in one page, which is right as often as not.
+            // Without fastmem: all in one page, which is right as often as not.
             for (ir::Inst& i : region.blocks.back().ir.insts)
                 if (ir::is_plain_access(i.op))
-                    i.imm = Window::kNumber + 1 + (variant_.foreseen == Variant::Foreseen::Wrong);
+                    i.imm = FastmemPage::kNumber + 1 + (variant_.foreseen == Variant::Foreseen::Wrong);
         };
         add(entry);
         for (const Block& b : blocks_)
@@ -516,7 +517,7 @@ class ArclightEngine final : public Engine {
 
     alignas(4096) uint8_t host_pages_[2 * kArenaPages * mmu::kPageSize] = {};
     jit::CodeBuffer buffer_;
-    backend::ProcessWorld world_;
+    backend::ProcessAccelerator accelerator_;
     GuestState& state_;
     mmu::SoftTlb& tlb_;
     a64::QuietEnvironment environment_;
@@ -528,7 +529,7 @@ class ArclightEngine final : public Engine {
     std::vector<Block> blocks_;
     std::array<std::unique_ptr<jit::RegionCompiler>, 2> regions_;  ///< without AVX-512, and with
     std::vector<std::pair<jit::RegionCompiler*, uint64_t>> loaded_;
-    Window window_;
+    FastmemPage fastmem_;
     jit::testing::FaultExits faults_;
     std::vector<Site> sites_;
     bool explain_ = false;

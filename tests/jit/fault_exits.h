@@ -1,4 +1,4 @@
-// What the KVM world does about faults of regions that reach memory through windows, done by signals: tests
+// What the KVM accelerator does about faults of regions that reach memory through fastmem, done by signals: tests
 // need no virtual machine for them.
 #pragma once
 
@@ -13,11 +13,11 @@
 
 namespace arclight::jit::testing {
 
-/// What makes sums of this slot's addresses non-canonical, as mmu/windows.cpp has it.
-constexpr uint64_t window_poison(uint64_t slot) {
+/// What makes sums of this slot's addresses non-canonical, as mmu/fastmem.cpp has it.
+constexpr uint64_t fastmem_poison(uint64_t slot) {
     constexpr uint64_t kUpper = ~((uint64_t{1} << 49) - 1);
-    const uint64_t base = slot << mmu::kWindowSlotBits;
-    return (uint64_t{1} << 47) - (slot >= mmu::kWindowSlots / 2 ? base | kUpper : base);
+    const uint64_t base = slot << mmu::kFastmemSlotBits;
+    return (uint64_t{1} << 47) - (slot >= mmu::kFastmemSlots / 2 ? base | kUpper : base);
 }
 
 /// One at a time. A fault that is no region's is as without it.

@@ -1,4 +1,4 @@
-// A virtual machine of the KVM world for unit tests; skips where this host has none.
+// A virtual machine of the KVM accelerator for unit tests; skips where this host has none.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -12,7 +12,7 @@
 namespace arclight::mmu::lightv {
 namespace {
 
-constexpr uint64_t kBase = 0x4000'0000, kPage = SecondStage::kPage, kPages = 64;
+constexpr uint64_t kBase = 0x4000'0000, kPage = PageOverlay::kPage, kPages = 64;
 
 struct FakeMachine final : Machine {
     uint64_t forgotten = 0, translations_dropped = 0;
@@ -42,7 +42,7 @@ class LightvTest : public testing::Test {
         alignas(4096) std::array<uint8_t, kPages * kPage> bytes{};
     };
     std::unique_ptr<Ram> ram = std::make_unique<Ram>();
-    SecondStage stage{ram->bytes.data(), kBase, kPages* kPage};
+    PageOverlay stage{ram->bytes.data(), kBase, kPages* kPage};
     GuestMemory memory{ram->bytes.data(), kBase, kPages* kPage, &stage};
     FakeMachine machine;
     Controller controller{stage, machine};
@@ -55,10 +55,10 @@ class LightvTest : public testing::Test {
         return r;
     }
     std::string error_of(Request r) {
-        const uint64_t before = stage.targeted();
+        const uint64_t before = stage.intercepted();
         const auto done = controller.attach(std::move(r));
         EXPECT_FALSE(done);
-        EXPECT_EQ(stage.targeted(), before) << "a refused request changed something";
+        EXPECT_EQ(stage.intercepted(), before) << "a refused request changed something";
         return done ? "" : done.error();
     }
 };
@@ -76,7 +76,7 @@ TEST_F(LightvTest, ClaimsAreDisjoint) {
     EXPECT_EQ(controller.detach("b", "w").error(), "there is no attachment 'w'");
     ASSERT_TRUE(controller.detach("a", "x"));
     ASSERT_TRUE(controller.attach(request("z", "observe", {5, 3}, Json::object(), "b")));
-    EXPECT_EQ(stage.targeted(), 3u);
+    EXPECT_EQ(stage.intercepted(), 3u);
 }
 
 TEST_F(LightvTest, ParametersAreChecked) {
@@ -124,7 +124,7 @@ TEST_F(LightvTest, RemapAndBack) {
     EXPECT_FALSE(stage.active());
 }
 
-// Threads that write through the second stage, as the slow path of a CPU does, while the pages move.
+// Threads that write through the page overlay, as the slow path of a CPU does, while the pages move.
 TEST_F(LightvTest, MigrationLosesNoWrite) {
     std::atomic<bool> stop{false};
     std::vector<std::thread> writers;
@@ -134,7 +134,7 @@ TEST_F(LightvTest, MigrationLosesNoWrite) {
             uint64_t step = 0;
             while (!stop) {
                 const uint64_t n = step++ % 8, pa = page(n) + me * 8;
-                const SecondStage::Access guard(stage);
+                const PageOverlay::Access guard(stage);
                 auto* cell = reinterpret_cast<uint64_t*>(memory.host(pa, 8));
                 ASSERT_EQ(*cell, written[me][n]);
                 *cell = ++written[me][n];
@@ -193,8 +193,8 @@ TEST_F(LightvTest, Heatmap) {
     ASSERT_TRUE(controller.attach(request("h", "heatmap", {1, 2}, {{"interval_ms", 1}})));
     uint64_t hot = 0, cold = 0;
     for (int i = 0; i < 2000 && hot < 3; ++i) {
-        stage.mark(page(1), SecondStage::kAccessed | SecondStage::kDirty);
-        stage.mark(page(2), SecondStage::kAccessed);
+        stage.mark(page(1), PageOverlay::kAccessed | PageOverlay::kDirty);
+        stage.mark(page(2), PageOverlay::kAccessed);
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
         const Json heat = (*controller.stats("h"))["h"]["heat"];
         hot = heat[0], cold = heat[1];
@@ -215,7 +215,7 @@ TEST_F(LightvTest, ChurnLosesNothingAndComesHome) {
     uint64_t version = 0, away = 0;
     for (uint64_t moves = 0; moves < 50 || away == 0; ++version) {
         for (uint64_t n = 0; n < kPages; ++n) {
-            const SecondStage::Access guard(stage);
+            const PageOverlay::Access guard(stage);
             uint8_t* const host = stage.host(page(n), kPage);
             uint64_t old;
             std::memcpy(&old, host + 8 * (n % 512), sizeof old);
@@ -228,7 +228,7 @@ TEST_F(LightvTest, ChurnLosesNothingAndComesHome) {
         away = stats["away"];
     }
     ASSERT_TRUE(controller.detach("a", "x"));
-    EXPECT_EQ(stage.targeted(), 0u);
+    EXPECT_EQ(stage.intercepted(), 0u);
     for (uint64_t n = 0; n < kPages; ++n) {
         uint64_t last;
         std::memcpy(&last, ram->bytes.data() + n * kPage + 8 * (n % 512), sizeof last);

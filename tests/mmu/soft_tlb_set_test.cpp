@@ -304,23 +304,23 @@ TEST_F(Views, PagesThatTakeTurnsInOnePlaceAreNotForgotten) {
     fill(user(1), kUs, true);
     fill(user(1), kUs + kReach, true, 12, false);
     ASSERT_FALSE(reads(user(1), kUs));
-    EXPECT_EQ(tlbs.recall(user(1), kUs + 0x18, true), ram + 0x18);
+    EXPECT_EQ(tlbs.victim_hit(user(1), kUs + 0x18, true), ram + 0x18);
     EXPECT_TRUE(writes(user(1), kUs));
-    EXPECT_EQ(tlbs.recall(user(1), kUs + kReach, true), nullptr) << "read only";
-    EXPECT_EQ(tlbs.recall(user(1), kUs + kReach + 4, false), ram + 4);
-    EXPECT_EQ(tlbs.recall(user(2), kUs, false), nullptr);
+    EXPECT_EQ(tlbs.victim_hit(user(1), kUs + kReach, true), nullptr) << "read only";
+    EXPECT_EQ(tlbs.victim_hit(user(1), kUs + kReach + 4, false), ram + 4);
+    EXPECT_EQ(tlbs.victim_hit(user(2), kUs, false), nullptr);
 
     // Entered anew with other rights, pushed out again.
     fill(user(1), kUs, true, 12, false);
     fill(user(1), kUs + kReach, true);
-    EXPECT_EQ(tlbs.recall(user(1), kUs, true), nullptr);
-    EXPECT_NE(tlbs.recall(user(1), kUs, false), nullptr);
+    EXPECT_EQ(tlbs.victim_hit(user(1), kUs, true), nullptr);
+    EXPECT_NE(tlbs.victim_hit(user(1), kUs, false), nullptr);
 
     // An invalidation names an address without its tag.
     fill(user(1), kUs | kTag, true);
     fill(user(1), kUs + kReach, true);
     tlbs.apply({Kind::Va, 1, kUs});
-    EXPECT_EQ(tlbs.recall(user(1), kUs | kTag, false), nullptr);
+    EXPECT_EQ(tlbs.victim_hit(user(1), kUs | kTag, false), nullptr);
 }
 
 // Against a model that keeps every entry with what it was made from.
@@ -353,7 +353,7 @@ TEST_F(Views, RandomInvalidationsNeverLeaveAStaleEntry) {
                 if (e.tlb != tlb) return false;
                 if (e.va == va) return true;
                 if (!e.non_global || e.asid == asid) return false;
-                EXPECT_EQ(tlbs.recall(e.tlb, e.va, false), nullptr) << i;
+                EXPECT_EQ(tlbs.victim_hit(e.tlb, e.va, false), nullptr) << i;
                 return true;
             });
             model.push_back({tlb, va, bits, non_global, asid});
@@ -372,7 +372,7 @@ TEST_F(Views, RandomInvalidationsNeverLeaveAStaleEntry) {
             }
             if (hit) {
                 EXPECT_FALSE(reads(e.tlb, e.va)) << i;
-                EXPECT_EQ(tlbs.recall(e.tlb, e.va, false), nullptr) << i;
+                EXPECT_EQ(tlbs.victim_hit(e.tlb, e.va, false), nullptr) << i;
                 ++dropped;
             }
             return hit;
@@ -380,7 +380,7 @@ TEST_F(Views, RandomInvalidationsNeverLeaveAStaleEntry) {
         if (i % 23 == 0) {
             for (const Entry& e : model) {
                 live += reads(e.tlb, e.va);
-                recalled += tlbs.recall(e.tlb, e.va, false) != nullptr;
+                recalled += tlbs.victim_hit(e.tlb, e.va, false) != nullptr;
             }
         }
         if (HasFailure()) return;

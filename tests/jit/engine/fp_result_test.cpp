@@ -44,7 +44,7 @@ class FpResultTest : public ::testing::Test {
         h_.code.counters()[kSideExits] = 0;
     }
     unsigned run(const uint8_t* stub) {
-        h_.world.run(h_.state(), stub);
+        h_.accelerator.run(h_.state(), stub);
         return h_.code.counters()[kSideExits];
     }
     uint64_t offset() { return h_.state().pc - Harness::kPage; }

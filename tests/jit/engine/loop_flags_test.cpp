@@ -134,7 +134,7 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
         const Expected before{s.x[kValue], 0};
         const uint64_t counter = s.x[kCounter];
         s.pc = s.page_base = Harness::kPage;
-        h_.world.run(s, stub_);
+        h_.accelerator.run(s, stub_);
         EXPECT_EQ(s.pc, Harness::kPage + kLoop);
         const uint64_t turns = counter - s.x[kCounter];
         const Expected now = after(GetParam(), turns, before.value, s.x[kBy], s.x[kOther]);

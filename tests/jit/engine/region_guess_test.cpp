@@ -59,7 +59,7 @@ class RegionGuessTest : public ::testing::Test {
         h_.state().pc = Harness::kPage;
         h_.state().page_base = Harness::kPage;
         h_.state().wrong_guesses = {};
-        h_.world.run(h_.state(), stub);
+        h_.accelerator.run(h_.state(), stub);
         return h_.state().pc - Harness::kPage;
     }
     /// Of guest memory, across pages too.

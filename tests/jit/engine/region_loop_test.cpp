@@ -192,7 +192,7 @@ TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
                 GuestState& s = h_.state();
                 std::copy(std::begin(model.x), std::end(model.x), s.x);
                 s.pc = s.page_base = Harness::kPage;
-                h_.world.run(s, stub);
+                h_.accelerator.run(s, stub);
                 const uint64_t left_at = (s.pc - Harness::kPage) / 4 - 1;
                 ASSERT_LE(left_at, steps.size()) << "seed " << seed;
                 const auto here = [&] { return model.next == left_at && model.x[kCounter] == s.x[kCounter]; };

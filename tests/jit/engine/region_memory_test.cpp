@@ -49,7 +49,7 @@ class RegionMemoryTest : public ::testing::Test {
         h_.state().x[3] = 0;
         h_.state().pc = Harness::kPage;
         h_.state().page_base = Harness::kPage;
-        h_.world.run(h_.state(), stub);
+        h_.accelerator.run(h_.state(), stub);
         return h_.state().pc - Harness::kPage;
     }
     static ir::Ref at(ir::Builder& b, int64_t displacement) {

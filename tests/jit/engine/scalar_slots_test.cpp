@@ -97,7 +97,7 @@ class ScalarSlotsTest : public ::testing::TestWithParam<bool> {
         GuestState& s = h_.state();
         s.pc = s.page_base = Harness::kPage;
         h_.code.counters()[kSideExits] = 0;
-        h_.world.run(s, stub);
+        h_.accelerator.run(s, stub);
     }
     void run(const Region& region) { run(load(region)); }
     unsigned side_exits() { return h_.code.counters()[kSideExits]; }

@@ -29,16 +29,16 @@ constexpr uint64_t kMapped = Memory::kBase + 64, kUnmapped = 0x1000;
 constexpr unsigned kEntries = jit::CodeBuffer::kCounters - 1, kSideExits = kEntries - 1;
 
 /// The region's code as it comes from the compiler; gone through a file, as in a second run of the program;
-/// or of the kind that reaches memory through windows.
-enum class Kind : uint8_t { Fresh, FromAFile, Windows };
+/// or of the kind that reaches memory through fastmem.
+enum class Kind : uint8_t { Fresh, FromAFile, Fastmem };
 
 class SideExitTest : public ::testing::TestWithParam<Kind> {
   protected:
     SideExitTest() {
         h_.fill_tlb();
-        for (uint64_t slot = 0; slot < mmu::kWindowSlots; ++slot)
-            h_.tlb->window[slot] = testing::window_poison(slot);
-        h_.tlb->window[kMapped >> mmu::kWindowSlotBits] =
+        for (uint64_t slot = 0; slot < mmu::kFastmemSlots; ++slot)
+            h_.tlb->fastmem_offset[slot] = testing::fastmem_poison(slot);
+        h_.tlb->fastmem_offset[kMapped >> mmu::kFastmemSlotBits] =
             reinterpret_cast<uint64_t>(h_.memory.bytes) - Memory::kBase;
     }
 
@@ -78,7 +78,7 @@ class SideExitTest : public ::testing::TestWithParam<Kind> {
     }
 
     static uint32_t translation_flags() {
-        return GetParam() == Kind::Windows ? frontend::a64::translation_flag::kWindows : 0;
+        return GetParam() == Kind::Fastmem ? frontend::a64::translation_flag::kFastmem : 0;
     }
     const uint8_t* region(const std::vector<std::pair<int64_t, ir::Block>>& blocks,
                           const uint8_t* body = nullptr) {
@@ -126,7 +126,7 @@ class SideExitTest : public ::testing::TestWithParam<Kind> {
     }
     Registers run_region(const uint8_t* stub) {
         start();
-        h_.world.run(h_.state(), stub);
+        h_.accelerator.run(h_.state(), stub);
         return registers();
     }
     Registers run_tier1(const ir::Block& block) {
@@ -153,7 +153,7 @@ class SideExitTest : public ::testing::TestWithParam<Kind> {
 
 INSTANTIATE_TEST_SUITE_P(Fresh, SideExitTest, ::testing::Values(Kind::Fresh));
 INSTANTIATE_TEST_SUITE_P(FromAFile, SideExitTest, ::testing::Values(Kind::FromAFile));
-INSTANTIATE_TEST_SUITE_P(ThroughWindows, SideExitTest, ::testing::Values(Kind::Windows));
+INSTANTIATE_TEST_SUITE_P(ThroughFastmem, SideExitTest, ::testing::Values(Kind::Fastmem));
 
 TEST_P(SideExitTest, AFewRegisters) {
     check([](ir::Builder& b) {

@@ -1,4 +1,4 @@
-#include "backend/kvm/window_fault.h"
+#include "backend/kvm/fastmem_fault.h"
 
 #include <xbyak/xbyak.h>
 
@@ -6,7 +6,7 @@ namespace arclight::backend::kvm {
 
 using namespace Xbyak::util;
 
-const uint8_t* emit_window_fault(Xbyak::CodeGenerator& s, WindowFault* cell, WindowFaultFn handler) {
+const uint8_t* emit_fastmem_fault(Xbyak::CodeGenerator& s, FastmemFault* cell, FastmemFaultFn handler) {
     const Xbyak::Reg64 saved[] = {rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11};
     const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
     const int vectors = avx512 ? 32 : 16, masks = avx512 ? 8 : 0;

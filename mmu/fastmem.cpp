@@ -1,4 +1,4 @@
-#include "mmu/windows.h"
+#include "mmu/fastmem.h"
 
 #include <algorithm>
 
@@ -10,11 +10,11 @@ using namespace host_entry;
 constexpr uint64_t kNonGlobal = 1 << 9;  ///< of a leaf: the guest's mapping belongs to an ASID
 constexpr uint64_t kBlock =
     1 << 10;  ///< of a table's entry: leaves below are parts of one larger guest mapping
-constexpr uint64_t kListed = 1 << 11;  ///< of a table's entry: in Windows::non_global
+constexpr uint64_t kListed = 1 << 11;  ///< of a table's entry: in Fastmem::non_global
 constexpr size_t kMostAddresses = 32;
 
 constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
-constexpr unsigned guest_slot(uint64_t va) { return va >> kWindowSlotBits & (kWindowSlots - 1); }
+constexpr unsigned guest_slot(uint64_t va) { return va >> kFastmemSlotBits & (kFastmemSlots - 1); }
 
 /// The address without its tag: bit 55 says which half it is of.
 constexpr uint64_t canonical(uint64_t va) {
@@ -22,8 +22,8 @@ constexpr uint64_t canonical(uint64_t va) {
     return (va >> 55 & 1) != 0 ? va | ~kBits : va & kBits;
 }
 constexpr uint64_t slot_base(unsigned guest) {
-    const uint64_t base = uint64_t{guest} << kWindowSlotBits;
-    return guest >= kWindowSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
+    const uint64_t base = uint64_t{guest} << kFastmemSlotBits;
+    return guest >= kFastmemSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
 }
 /// A sum with bit 47 set and bit 48 clear, whatever else.
 constexpr uint64_t poison(unsigned guest) { return (uint64_t{1} << 47) - slot_base(guest); }
@@ -32,23 +32,23 @@ static_assert(((poison(0x3ff) + 0xffff'ffff'ffff'fff8) >> 47 & 3) == 1);
 static_assert(((poison(0x155) + 0xb400'aaaa'1234'5678) >> 47 & 3) == 1);
 }  // namespace
 
-void WindowSet::initialise(unsigned number, SoftTlb* tlb) {
+void FastmemSet::initialise(unsigned number, SoftTlb* tlb) {
     tlbs_[number].tlb = tlb;
-    for (unsigned guest = 0; guest < kWindowSlots; ++guest) tlb->window[guest] = poison(guest);
+    for (unsigned guest = 0; guest < kFastmemSlots; ++guest) tlb->fastmem_offset[guest] = poison(guest);
 }
 
 // ---- Filling
 // ----------------------------------------------------------------------------------------------------
 
-/// Whether the 2^bits bytes around va have a page of a slot that is never mapped, see the head of windows.h.
+/// Whether the 2^bits bytes around va have a page of a slot that is never mapped, see the head of fastmem.h.
 static bool at_end_of_slot(uint64_t va, unsigned bits) {
-    constexpr uint64_t kMask = (uint64_t{1} << kWindowSlotBits) - 1;
+    constexpr uint64_t kMask = (uint64_t{1} << kFastmemSlotBits) - 1;
     const uint64_t first = (va & kMask) >> bits, last = kMask >> bits;
     return first == 0 || first == last;
 }
 
-bool WindowSet::fill(unsigned number, const Page& page) {
-    Windows& w = tlbs_[number];
+bool FastmemSet::fill(unsigned number, const Page& page) {
+    Fastmem& w = tlbs_[number];
     w.last_used = ++clock_;
     if (at_end_of_slot(page.va, 12)) return false;
     while (!try_fill(w, page, Change::Anything)) {
@@ -57,31 +57,31 @@ bool WindowSet::fill(unsigned number, const Page& page) {
             continue;
         }
         // Last of all goes this soft TLB itself. If that was not enough, nothing is.
-        const Windows* victim = evict();
+        const Fastmem* victim = evict();
         if (victim == nullptr || victim == &w) return try_fill(w, page, Change::Anything);
     }
     return true;
 }
 
-bool WindowSet::add(unsigned number, const Page& page) {
+bool FastmemSet::add(unsigned number, const Page& page) {
     return !at_end_of_slot(page.va, 12) && host_.knows_page(page.host) &&
            try_fill(tlbs_[number], page, Change::OnlyAdd);
 }
 
-std::optional<uint64_t> WindowSet::guest_address(unsigned number, uint64_t host_address) const {
-    const Windows& w = tlbs_[number];
+std::optional<uint64_t> FastmemSet::guest_address(unsigned number, uint64_t host_address) const {
+    const Fastmem& w = tlbs_[number];
     for (const Slot& s : w.slots)
-        if (s.entry == host_address >> kWindowSlotBits) return host_address - w.tlb->window[s.guest];
+        if (s.entry == host_address >> kFastmemSlotBits) return host_address - w.tlb->fastmem_offset[s.guest];
     return std::nullopt;
 }
 
-WindowSet::Slot* WindowSet::find_slot(Windows& w, unsigned guest) {
+FastmemSet::Slot* FastmemSet::find_slot(Fastmem& w, unsigned guest) {
     for (Slot& s : w.slots)
         if (s.guest == guest) return &s;
     return nullptr;
 }
 
-WindowSet::Slot* WindowSet::take_slot(Windows& w, unsigned guest) {
+FastmemSet::Slot* FastmemSet::take_slot(Fastmem& w, unsigned guest) {
     unsigned entry = 0;
     while (entry < taken_.size() && (taken_[entry] || !host_.may_use_root_entry(entry))) ++entry;
     if (entry == taken_.size()) return nullptr;
@@ -91,12 +91,12 @@ WindowSet::Slot* WindowSet::take_slot(Windows& w, unsigned guest) {
     ++stats_.root_entries;
     host_.root()[entry] = host_.physical_of_table(table) | kPresent | kWritable | kUser | kAccessed;
     w.slots.push_back({static_cast<uint16_t>(guest), static_cast<uint16_t>(entry), table});
-    w.tlb->window[guest] = (uint64_t{entry} << kWindowSlotBits) - slot_base(guest);
+    w.tlb->fastmem_offset[guest] = (uint64_t{entry} << kFastmemSlotBits) - slot_base(guest);
     return &w.slots.back();
 }
 
 /// The table below, made if there is none; null if there is no room or a large page is in the way.
-uint64_t* WindowSet::descend(uint64_t& entry, uint64_t mark) {
+uint64_t* FastmemSet::descend(uint64_t& entry, uint64_t mark) {
     if ((entry & kPresent) == 0) {
         uint64_t* table = host_.take_table();
         if (table == nullptr) return nullptr;
@@ -107,13 +107,13 @@ uint64_t* WindowSet::descend(uint64_t& entry, uint64_t mark) {
 }
 
 /// False: no room.
-bool WindowSet::try_fill(Windows& w, const Page& page, Change allowed) {
+bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
     const uint64_t va = canonical(page.va);
     const unsigned guest = guest_slot(va);
     Slot* slot = find_slot(w, guest);
     if (slot == nullptr && allowed == Change::Anything) slot = take_slot(w, guest);
     if (slot == nullptr) return false;
-    const uint64_t host_va = va + w.tlb->window[guest];
+    const uint64_t host_va = va + w.tlb->fastmem_offset[guest];
     uint64_t& top = slot->level2[table_index(host_va, 2)];
     uint64_t* level1 = descend(top, page.page_bits == 30 ? kBlock : 0);
     if (level1 == nullptr) return false;
@@ -158,9 +158,9 @@ bool WindowSet::try_fill(Windows& w, const Page& page, Change allowed) {
 
 /// Makes room by emptying the soft TLB that was filled longest ago: the needy one last, since it was just now.
 /// Null if nothing was there to empty.
-const WindowSet::Windows* WindowSet::evict() {
-    Windows* victim = nullptr;
-    for (Windows& w : tlbs_)
+const FastmemSet::Fastmem* FastmemSet::evict() {
+    Fastmem* victim = nullptr;
+    for (Fastmem& w : tlbs_)
         if (!w.slots.empty() && (victim == nullptr || w.last_used < victim->last_used)) victim = &w;
     if (victim == nullptr) return nullptr;
     ++stats_.evictions;
@@ -172,7 +172,7 @@ const WindowSet::Windows* WindowSet::evict() {
 // ---- Dropping
 // ---------------------------------------------------------------------------------------------------
 
-void WindowSet::pend(uint64_t host_address) {
+void FastmemSet::pend(uint64_t host_address) {
     pending_ = true;
     ++stats_.dropped_pages;
     if (addresses_.size() >= kMostAddresses)
@@ -181,7 +181,7 @@ void WindowSet::pend(uint64_t host_address) {
         addresses_.push_back(host_address);
 }
 
-void WindowSet::invalidate() {
+void FastmemSet::invalidate() {
     if (!pending_) return;
     ++stats_.invalidations;
     host_.invalidate(pending_all_ ? std::span<const uint64_t>() : addresses_);
@@ -194,7 +194,7 @@ void WindowSet::invalidate() {
 }
 
 /// The table and all below it; they are free when the processor has forgotten them.
-void WindowSet::drop_tree(uint64_t* table, unsigned level) {
+void FastmemSet::drop_tree(uint64_t* table, unsigned level) {
     if (level != 0)
         for (unsigned i = 0; i < kTableEntries; ++i)
             if ((table[i] & kPresent) != 0 && (table[i] & kLarge) == 0)
@@ -204,7 +204,7 @@ void WindowSet::drop_tree(uint64_t* table, unsigned level) {
 }
 
 /// An entry of a table of this level, with whatever it leads to.
-void WindowSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_address) {
+void FastmemSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_address) {
     const uint64_t old = entry;
     entry = 0;
     if (level != 0 && (old & kLarge) == 0)
@@ -213,12 +213,12 @@ void WindowSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_addres
         pend(host_address);
 }
 
-void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals) {
-    Windows& w = tlbs_[number];
+void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals) {
+    Fastmem& w = tlbs_[number];
     const uint64_t va = canonical(any_va);
     Slot* slot = find_slot(w, guest_slot(va));
     if (slot == nullptr) return;
-    const uint64_t host_va = va + w.tlb->window[slot->guest];
+    const uint64_t host_va = va + w.tlb->fastmem_offset[slot->guest];
     uint64_t* table = slot->level2;
     for (unsigned level = 2;; --level) {
         uint64_t& entry = table[table_index(host_va, level)];
@@ -240,7 +240,7 @@ void WindowSet::drop_address(unsigned number, uint64_t any_va, bool globals, boo
 }
 
 /// Tables stay where they are, so that what is remembered of their non-global leaves holds.
-void WindowSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address) {
+void FastmemSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address) {
     if ((entry & kPresent) == 0) return;
     if (level == 0 || (entry & kLarge) != 0) {
         entry = 0;
@@ -252,13 +252,13 @@ void WindowSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_addr
         clear_leaves(table[i], level - 1, host_address + i * span_of(level - 1));
 }
 
-void WindowSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
-    Windows& w = tlbs_[number];
+void FastmemSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
+    Fastmem& w = tlbs_[number];
     const uint64_t va = canonical(any_va);
-    if (bits >= kWindowSlotBits) return drop_all(number);
+    if (bits >= kFastmemSlotBits) return drop_all(number);
     Slot* slot = find_slot(w, guest_slot(va));
     if (slot == nullptr) return;
-    const uint64_t host_va = (va + w.tlb->window[slot->guest]) >> bits << bits;
+    const uint64_t host_va = (va + w.tlb->fastmem_offset[slot->guest]) >> bits << bits;
     uint64_t& top = slot->level2[table_index(host_va, 2)];
     if (bits >= 30) return clear_leaves(top, 2, host_va);
     if ((top & kPresent) != 0)
@@ -266,10 +266,10 @@ void WindowSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
 }
 
 /// The entry that maps va, or null.
-uint64_t* WindowSet::leaf(Windows& w, uint64_t va, unsigned& level, uint64_t& host_va) {
+uint64_t* FastmemSet::leaf(Fastmem& w, uint64_t va, unsigned& level, uint64_t& host_va) {
     Slot* slot = find_slot(w, guest_slot(va));
     if (slot == nullptr) return nullptr;
-    host_va = va + w.tlb->window[slot->guest];
+    host_va = va + w.tlb->fastmem_offset[slot->guest];
     uint64_t* table = slot->level2;
     for (level = 2;; --level) {
         uint64_t& entry = table[table_index(host_va, level)];
@@ -279,7 +279,7 @@ uint64_t* WindowSet::leaf(Windows& w, uint64_t va, unsigned& level, uint64_t& ho
     }
 }
 
-void WindowSet::write_protect(unsigned number, uint64_t va) {
+void FastmemSet::write_protect(unsigned number, uint64_t va) {
     unsigned level;
     uint64_t host_va;
     uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
@@ -288,7 +288,7 @@ void WindowSet::write_protect(unsigned number, uint64_t va) {
     pend(host_va);
 }
 
-bool WindowSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) {
+bool FastmemSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) {
     unsigned level;
     uint64_t host_va;
     const uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
@@ -296,8 +296,8 @@ bool WindowSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) {
            ((*entry ^ host_.physical_of_page(host)) & kAddressMask) >> (12 + 9 * level) == 0;
 }
 
-void WindowSet::drop_non_global(unsigned number) {
-    Windows& w = tlbs_[number];
+void FastmemSet::drop_non_global(unsigned number) {
+    Fastmem& w = tlbs_[number];
     for (const Leaves& leaves : w.non_global) {
         for (unsigned i = 0; i < kTableEntries; ++i) {
             uint64_t& entry = leaves.table[i];
@@ -311,11 +311,11 @@ void WindowSet::drop_non_global(unsigned number) {
     w.non_global.clear();
 }
 
-void WindowSet::drop_all(unsigned number) {
-    Windows& w = tlbs_[number];
+void FastmemSet::drop_all(unsigned number) {
+    Fastmem& w = tlbs_[number];
     for (const Slot& slot : w.slots) {
         host_.root()[slot.entry] = 0;
-        w.tlb->window[slot.guest] = poison(slot.guest);
+        w.tlb->fastmem_offset[slot.guest] = poison(slot.guest);
         old_entries_.push_back(slot.entry);
         drop_tree(slot.level2, 2);
     }

@@ -1,11 +1,11 @@
-// Edits of the page tables as code inside sees them, and faults that it has there: what windows live on.
+// Edits of the page tables as code inside sees them, and faults that it has there: what fastmem live on.
 #include <sys/mman.h>
 #include <xbyak/xbyak.h>
 
 #include <cstring>
 #include <optional>
 
-#include "backend/kvm/kvm_world.h"
+#include "backend/kvm/kvm_accelerator.h"
 #include "tests/kvm/machine.h"
 
 namespace arclight::backend::kvm::testing {
@@ -63,13 +63,13 @@ class Tables : public ::testing::Test {
   protected:
     void SetUp() override {
         if (!the_probe().usable) GTEST_SKIP() << the_probe().why_not;
-        auto world = KvmWorld::create(buffer_, {.cpus = 2,
-                                                .native_ring0 = the_probe().native_ring0,
-                                                .windows = true,
-                                                .window_fault = on_fault,
-                                                .table_bytes = size_t{1} << 20});
-        ASSERT_TRUE(world) << world.error();
-        world_ = std::move(*world);
+        auto accelerator = KvmAccelerator::create(buffer_, {.cpus = 2,
+                                                            .native_ring0 = the_probe().native_ring0,
+                                                            .fastmem = true,
+                                                            .fastmem_fault = on_fault,
+                                                            .table_bytes = size_t{1} << 20});
+        ASSERT_TRUE(accelerator) << accelerator.error();
+        accelerator_ = std::move(*accelerator);
         code_.emplace(buffer_.base() + buffer_.size() / 2 - 4096, buffer_.thunks().leave);
         state_.mxcsr = 0x1f80;
         last = {.answer = code_->faulted};
@@ -82,14 +82,14 @@ class Tables : public ::testing::Test {
     }
 
     void inside(const std::function<void()>& body, unsigned cpu = 0) {
-        const auto ran = world_->run_thread(cpu, body);
+        const auto ran = accelerator_->run_thread(cpu, body);
         ASSERT_TRUE(ran) << ran.error();
     }
 
     // ---- Inside
     /// Takes a root entry with one path of tables; leaf() is then its first page's entry.
     void make_path(unsigned cpu = 0) {
-        mmu::HostTables& t = *world_->host_tables(cpu);
+        mmu::HostTables& t = *accelerator_->host_tables(cpu);
         unsigned entry = 0;
         while (!t.may_use_root_entry(entry)) ++entry;
         ASSERT_LT(entry, 256u);
@@ -105,20 +105,20 @@ class Tables : public ::testing::Test {
         leaves_ = at;
     }
     void set(unsigned page, unsigned ram_page, bool writable = true, unsigned cpu = 0) {
-        leaves_[page] = world_->host_tables(cpu)->physical_of_page(ram_ + ram_page * 4096) | kP | kU | kA |
-                        kNx | (writable ? kW | kD : 0);
+        leaves_[page] = accelerator_->host_tables(cpu)->physical_of_page(ram_ + ram_page * 4096) | kP | kU |
+                        kA | kNx | (writable ? kW | kD : 0);
     }
     void forget(std::initializer_list<unsigned> pages) {
         std::vector<uint64_t> addresses;
         for (const unsigned p : pages) addresses.push_back(base_ + p * 4096);
-        world_->host_tables(0)->invalidate(addresses);
+        accelerator_->host_tables(0)->invalidate(addresses);
     }
     /// What is read at this page's first word; nothing if that faults.
     std::optional<uint64_t> load(unsigned page) { return load_at(base_ + page * 4096); }
     std::optional<uint64_t> load_at(uint64_t address) {
         state_.x[0] = address;
         const unsigned before = last.count;
-        const jit::ExitReason reason = world_->run(state_, code_->load);
+        const jit::ExitReason reason = accelerator_->run(state_, code_->load);
         if (reason == jit::ExitReason::Lookup) {
             EXPECT_EQ(last.count, before);
             return state_.x[1];
@@ -131,7 +131,7 @@ class Tables : public ::testing::Test {
     bool store(unsigned page, uint64_t value) {
         state_.x[0] = base_ + page * 4096;
         state_.x[1] = value;
-        const bool done = world_->run(state_, code_->store) == jit::ExitReason::Lookup;
+        const bool done = accelerator_->run(state_, code_->store) == jit::ExitReason::Lookup;
         if (!done) {
             EXPECT_EQ(last.pc, code_->store_access);
         }
@@ -139,7 +139,7 @@ class Tables : public ::testing::Test {
     }
 
     CodeBuffer buffer_{size_t{4} << 20};
-    std::unique_ptr<KvmWorld> world_;
+    std::unique_ptr<KvmAccelerator> accelerator_;
     std::optional<Code> code_;
     jit::GuestState state_{};
     uint8_t* ram_ = nullptr;
@@ -203,7 +203,7 @@ TEST_F(Tables, ARemovedEntryFaultsAfterInvalidation) {
         leaves_[9] = 0;
         std::vector<uint64_t> many(Ring0::kMostPages + 1, base_);
         many.back() = base_ + 9 * 4096;
-        world_->host_tables(0)->invalidate(many);
+        accelerator_->host_tables(0)->invalidate(many);
         EXPECT_FALSE(load(9));
     });
 }
@@ -230,7 +230,7 @@ TEST_F(Tables, ARemovedTableTakesItsPagesAlong) {
         make_path();
         set(0, 1);
         EXPECT_EQ(load(0), 1u);
-        mmu::HostTables& t = *world_->host_tables(0);
+        mmu::HostTables& t = *accelerator_->host_tables(0);
         uint64_t& root = t.root()[base_ >> 39];
         const uint64_t old = root;
         root = 0;
@@ -250,7 +250,7 @@ TEST_F(Tables, LargePagesWork) {
     for (uint64_t i = 0; i < 512; ++i) std::memcpy(aligned + i * 4096, &i, 8);
     inside([&] {
         make_path();
-        mmu::HostTables& t = *world_->host_tables(0);
+        mmu::HostTables& t = *accelerator_->host_tables(0);
         uint64_t* level2 = t.table_at(t.root()[base_ >> 39] & kAddressMask);
         uint64_t* level1 = t.table_at(level2[0] & kAddressMask);
         level1[7] = t.physical_of_page(aligned) | kP | kW | kU | kA | kD | kNx | kLarge;
@@ -283,7 +283,7 @@ TEST_F(Tables, WhatIsNoAddressFaultsToo) {
 TEST_F(Tables, NativeRingZeroNeedsNoExit) {
     if (!the_probe().native_ring0) GTEST_SKIP() << the_probe().reason();
     const auto exits = [&](const char* name) {
-        for (const auto& [n, count] : world_->counts())
+        for (const auto& [n, count] : accelerator_->counts())
             if (n == name) return count;
         return uint64_t{0};
     };
@@ -310,7 +310,7 @@ TEST_F(Tables, NativeRingZeroNeedsNoExit) {
 
 TEST_F(Tables, AFaultThatNobodyKnowsStopsTheMachine) {
     last.answer = nullptr;
-    const auto ran = world_->run_thread(0, [&] {
+    const auto ran = accelerator_->run_thread(0, [&] {
         make_path();
         (void)load(1);
     });

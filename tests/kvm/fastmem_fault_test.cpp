@@ -1,5 +1,5 @@
-// The way of a window's fault through ring 3, here without a machine around it: a jump instead of the fault.
-#include "backend/kvm/window_fault.h"
+// The way of a fastmem's fault through ring 3, here without a machine around it: a jump instead of the fault.
+#include "backend/kvm/fastmem_fault.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -41,15 +41,15 @@ const void* handler(const void* pc, uint64_t address) {
     return go_on_at;
 }
 
-TEST(WindowFaultWay, LeavesAllRegistersAsTheyWere) {
+TEST(FastmemFaultWay, LeavesAllRegistersAsTheyWere) {
     constexpr size_t kBytes = 65536;
     auto* memory = static_cast<uint8_t*>(
         mmap(nullptr, kBytes, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     ASSERT_NE(memory, MAP_FAILED);
-    auto* cell = new (memory) WindowFault{
+    auto* cell = new (memory) FastmemFault{
         .host_pc = reinterpret_cast<uint64_t>(&calls), .address = 77, .resume = 0, .rsp = 0, .mxcsr = 0x1f80};
     Xbyak::CodeGenerator way(4096, memory + 4096);
-    const uint8_t* start = emit_window_fault(way, cell, handler);
+    const uint8_t* start = emit_fastmem_fault(way, cell, handler);
 
     const int vectors = has_avx512() ? 32 : 16, masks = has_avx512() ? 8 : 0;
     std::array<uint64_t, 48> numbers;

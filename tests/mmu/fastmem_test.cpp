@@ -1,5 +1,5 @@
-// Windows on page tables in ordinary memory, looked at by a walker of the test's own.
-#include "mmu/windows.h"
+// Fastmem on page tables in ordinary memory, looked at by a walker of the test's own.
+#include "mmu/fastmem.h"
 
 #include <gtest/gtest.h>
 
@@ -189,25 +189,27 @@ class Model {
     using Key = std::pair<unsigned, uint64_t>;  // soft TLB, canonical address of the leaf
 
     Model(unsigned tlbs, unsigned tables, unsigned entries)
-        : host(tables, entries), windows(host), storage_(tlbs) {
+        : host(tables, entries), fastmem(host), storage_(tlbs) {
         for (unsigned i = 0; i < tlbs; ++i) {
             storage_[i] = std::make_unique<mmu::SoftTlb>();
-            windows.initialise(i, storage_[i].get());
+            fastmem.initialise(i, storage_[i].get());
         }
     }
 
-    uint64_t host_address(unsigned tlb, uint64_t va) const { return storage_[tlb]->window[slot_of(va)] + va; }
+    uint64_t host_address(unsigned tlb, uint64_t va) const {
+        return storage_[tlb]->fastmem_offset[slot_of(va)] + va;
+    }
     mmu::SoftTlb& tlb(unsigned n) { return *storage_[n]; }
     unsigned tlbs() const { return static_cast<unsigned>(storage_.size()); }
 
-    /// The slots that a soft TLB has, by root entry: whose window is a host address.
+    /// The slots that a soft TLB has, by root entry: whose fastmem is a host address.
     std::map<unsigned, Key> owners() const {
         std::map<unsigned, Key> out;
         for (unsigned v = 0; v < storage_.size(); ++v)
             for (unsigned guest = 0; guest < 1024; ++guest) {
                 const uint64_t first =
                     canonical(uint64_t{guest} << 39 | (guest >= 512 ? uint64_t{1} << 55 : 0));
-                const uint64_t at = storage_[v]->window[guest] + first;
+                const uint64_t at = storage_[v]->fastmem_offset[guest] + first;
                 if (at >> 47 == 0 && !out.emplace(at >> 39, Key{v, first}).second)
                     host.errors.push_back("two windows lead to one host slot");
             }
@@ -252,10 +254,10 @@ class Model {
         host.errors.clear();
     }
 
-    bool fill(unsigned v, const WindowSet::Page& page) {
-        const uint64_t evictions = windows.stats().evictions, va = canonical(page.va);
-        const bool done = windows.fill(v, page);
-        const bool evicted = windows.stats().evictions != evictions;
+    bool fill(unsigned v, const FastmemSet::Page& page) {
+        const uint64_t evictions = fastmem.stats().evictions, va = canonical(page.va);
+        const bool done = fastmem.fill(v, page);
+        const bool evicted = fastmem.stats().evictions != evictions;
         const Key large{v, va & ~(kSpan2M - 1)};
         bool split = false;
         if (done) {
@@ -293,7 +295,7 @@ class Model {
 
     void drop_address(unsigned v, uint64_t any_va, bool globals, bool non_globals) {
         const uint64_t va = canonical(any_va);
-        windows.drop_address(v, any_va, globals, non_globals);
+        fastmem.drop_address(v, any_va, globals, non_globals);
         const auto meant = [&](const Key& key, const Entry& e) {
             return key.first == v && (e.non_global ? non_globals : globals) &&
                    (key.second ^ va) >> std::max(e.block_bits, e.leaf.bits) == 0;
@@ -316,7 +318,7 @@ class Model {
     }
 
     void drop_non_global(unsigned v) {
-        windows.drop_non_global(v);
+        fastmem.drop_non_global(v);
         check([&](const Key& key, const Entry& e) { return key.first == v && e.non_global; },
               "drop_non_global");
         for (const auto& [key, e] : entries)
@@ -326,14 +328,14 @@ class Model {
     }
 
     void drop_all(unsigned v) {
-        windows.drop_all(v);
+        fastmem.drop_all(v);
         check([&](const Key& key, const Entry&) { return key.first == v; }, "drop_all");
         for (const auto& [key, e] : entries) EXPECT_NE(key.first, v);
         forget(v);
     }
 
     void finish() {
-        windows.finish();
+        fastmem.finish();
         host.check_nothing_is_stale();
         (void)host.leaves();
         check([](const Key&, const Entry&) { return false; }, "finish");
@@ -371,7 +373,7 @@ class Model {
 
     std::map<Key, Entry> entries;
     mutable FakeTables host;
-    WindowSet windows;
+    FastmemSet fastmem;
 
   private:
     static uint64_t wild_top(std::mt19937_64& random, uint64_t guest) {
@@ -412,8 +414,8 @@ uint64_t random_va(std::mt19937_64& random) {
     return va;
 }
 
-WindowSet::Page random_page(std::mt19937_64& random, uint64_t va) {
-    WindowSet::Page page{.va = va, .writable = random() % 2 == 0, .non_global = random() % 3 == 0};
+FastmemSet::Page random_page(std::mt19937_64& random, uint64_t va) {
+    FastmemSet::Page page{.va = va, .writable = random() % 2 == 0, .non_global = random() % 3 == 0};
     page.page_bits = static_cast<uint8_t>(pick(random, {12, 12, 21, 30}));
     const uint64_t block = random() % (kRamSize / kSpan2M) * kSpan2M;
     // A guest page lies anywhere; a block at its own place in RAM, unless RAM itself does not.
@@ -429,9 +431,9 @@ bool is_end_page(uint64_t va) {
     return (va & (kSlot - 1)) >= kSlot - kSpan4K || (va & (kSlot - 1)) < kSpan4K;
 }
 
-class WindowsProperty : public ::testing::TestWithParam<std::tuple<unsigned, unsigned, unsigned>> {};
+class FastmemProperty : public ::testing::TestWithParam<std::tuple<unsigned, unsigned, unsigned>> {};
 
-TEST_P(WindowsProperty, TheTablesHoldWhatWasFilled) {
+TEST_P(FastmemProperty, TheTablesHoldWhatWasFilled) {
     const auto [seed, tables, entries] = GetParam();
     std::mt19937_64 random(seed);
     Model m(4, tables, entries);
@@ -462,17 +464,17 @@ TEST_P(WindowsProperty, TheTablesHoldWhatWasFilled) {
     }
     EXPECT_GT(filled, 1000u);
     EXPECT_GT(refused, 0u);
-    EXPECT_GT(m.windows.stats().large_fills, 10u);
-    EXPECT_EQ(m.windows.stats().evictions > 0, entries < 20 || tables < 100);
+    EXPECT_GT(m.fastmem.stats().large_fills, 10u);
+    EXPECT_EQ(m.fastmem.stats().evictions > 0, entries < 20 || tables < 100);
 }
 
-INSTANTIATE_TEST_SUITE_P(Room, WindowsProperty,
+INSTANTIATE_TEST_SUITE_P(Room, FastmemProperty,
                          ::testing::Values(std::tuple{1, 400, 100}, std::tuple{2, 400, 100},
                                            std::tuple{3, 400, 3}, std::tuple{4, 400, 1},
                                            std::tuple{5, 12, 100}, std::tuple{6, 4, 100},
                                            std::tuple{7, 30, 7}));
 
-TEST(Windows, NothingGrows) {
+TEST(Fastmem, NothingGrows) {
     std::mt19937_64 random(8);
     Model m(6, 200, 12);
     size_t most = 0;
@@ -481,42 +483,42 @@ TEST(Windows, NothingGrows) {
         const uint64_t va = random_va(random);
         const auto choice = random() % 100;
         if (choice < 70)
-            (void)m.windows.fill(tlb, random_page(random, va));
+            (void)m.fastmem.fill(tlb, random_page(random, va));
         else if (choice < 90)
-            m.windows.drop_address(tlb, va, true, true);
+            m.fastmem.drop_address(tlb, va, true, true);
         else if (choice < 92)
-            m.windows.drop_non_global(tlb);
+            m.fastmem.drop_non_global(tlb);
         else if (choice == 92)
-            m.windows.drop_all(tlb);
+            m.fastmem.drop_all(tlb);
         else
-            m.windows.finish();
+            m.fastmem.finish();
         if (step % 1000 == 0) {
-            m.windows.finish();
+            m.fastmem.finish();
             (void)m.host.leaves();
         }
         most = std::max(most, m.host.taken.size());
     }
     EXPECT_LE(most, 200u);
-    for (unsigned v = 0; v < m.tlbs(); ++v) m.windows.drop_all(v);
-    m.windows.finish();
+    for (unsigned v = 0; v < m.tlbs(); ++v) m.fastmem.drop_all(v);
+    m.fastmem.finish();
     EXPECT_TRUE(m.host.taken.empty());
     EXPECT_TRUE(m.owners().empty());
     for (unsigned i = 0; i < 512; ++i) EXPECT_EQ(m.host.root()[i], 0u) << i;
     EXPECT_TRUE(m.host.errors.empty()) << m.host.errors.front();
 }
 
-WindowSet::Page page_at(uint64_t va) {
+FastmemSet::Page page_at(uint64_t va) {
     return {.va = va, .host = reinterpret_cast<uint8_t*>(kRam + (va & 0xfff)), .writable = true};
 }
 
-TEST(Windows, AFreshViewReachesNothing) {
+TEST(Fastmem, AFreshViewReachesNothing) {
     std::mt19937_64 random(9);
     Model m(2, 10, 10);
     EXPECT_TRUE(m.owners().empty());
     for (unsigned i = 0; i < 100; ++i) m.check_isolation(random);
 }
 
-TEST(Windows, NoRoomAtAllIsRefused) {
+TEST(Fastmem, NoRoomAtAllIsRefused) {
     for (const unsigned tables : {0u, 1u, 2u}) {
         Model m(2, tables, 10);
         EXPECT_FALSE(m.fill(0, page_at(0x1000))) << tables;
@@ -526,7 +528,7 @@ TEST(Windows, NoRoomAtAllIsRefused) {
     EXPECT_FALSE(m.fill(0, page_at(0x1000)));
 }
 
-TEST(Windows, TheViewFilledLongestAgoMakesRoom) {
+TEST(Fastmem, TheViewFilledLongestAgoMakesRoom) {
     Model m(3, 100, 2);
     ASSERT_TRUE(m.fill(0, page_at(0x1000)));
     ASSERT_TRUE(m.fill(1, page_at(0x1000)));
@@ -534,32 +536,32 @@ TEST(Windows, TheViewFilledLongestAgoMakesRoom) {
     ASSERT_TRUE(m.fill(2, page_at(0x1000)));
     EXPECT_TRUE(m.entries.contains({0, 0x1000}));
     EXPECT_FALSE(m.entries.contains({1, 0x1000}));
-    EXPECT_EQ(m.windows.stats().evictions, 1u);
+    EXPECT_EQ(m.fastmem.stats().evictions, 1u);
 }
 
-TEST(Windows, WriteProtectionTakesOneMappingBack) {
+TEST(Fastmem, WriteProtectionTakesOneMappingBack) {
     Model m(2, 20, 4);
     const auto writable = [&](unsigned tlb, uint64_t va) {
-        return m.windows.is_writable(tlb, va, page_at(va).host);
+        return m.fastmem.is_writable(tlb, va, page_at(va).host);
     };
     ASSERT_TRUE(m.fill(0, page_at(0x5000)));
     ASSERT_TRUE(m.fill(0, page_at(0x6000)));
     ASSERT_TRUE(m.fill(1, page_at(0x5000)));
     EXPECT_TRUE(writable(0, 0x5000));
-    EXPECT_FALSE(m.windows.is_writable(0, 0x5000, page_at(0x5000).host + 0x1000)) << "another page of RAM";
-    m.windows.write_protect(0, 0x5000);
-    m.windows.write_protect(0, 0x9000);
-    m.windows.write_protect(1, uint64_t{1} << 40);
+    EXPECT_FALSE(m.fastmem.is_writable(0, 0x5000, page_at(0x5000).host + 0x1000)) << "another page of RAM";
+    m.fastmem.write_protect(0, 0x5000);
+    m.fastmem.write_protect(0, 0x9000);
+    m.fastmem.write_protect(1, uint64_t{1} << 40);
     EXPECT_FALSE(writable(0, 0x5000));
-    EXPECT_TRUE(m.host.walk(0x5000 + m.tlb(0).window[0])) << "it can be read";
+    EXPECT_TRUE(m.host.walk(0x5000 + m.tlb(0).fastmem_offset[0])) << "it can be read";
     EXPECT_TRUE(writable(0, 0x6000));
     EXPECT_TRUE(writable(1, 0x5000));
-    const uint64_t before = m.windows.stats().invalidations;
-    m.windows.finish();
-    EXPECT_EQ(m.windows.stats().invalidations, before + 1);
+    const uint64_t before = m.fastmem.stats().invalidations;
+    m.fastmem.finish();
+    EXPECT_EQ(m.fastmem.stats().invalidations, before + 1);
 }
 
-TEST(Windows, RangesGoWhole) {
+TEST(Fastmem, RangesGoWhole) {
     for (const unsigned bits : {21u, 30u, 39u}) {
         Model m(1, 40, 4);
         const uint64_t base = uint64_t{1} << bits, size = base;
@@ -567,26 +569,26 @@ TEST(Windows, RangesGoWhole) {
         const uint64_t inside[] = {base + 0x1000, base + 0x3000, base + size / 2};
         for (const uint64_t va : inside) ASSERT_TRUE(m.fill(0, page_at(va)));
         ASSERT_TRUE(m.fill(0, page_at(base - 0x2000)));
-        m.windows.drop_range(0, base, bits);
-        for (const uint64_t va : inside) EXPECT_FALSE(m.windows.is_writable(0, va, page_at(va).host)) << bits;
-        EXPECT_EQ(m.windows.is_writable(0, base - 0x2000, page_at(base - 0x2000).host), one_slot)
+        m.fastmem.drop_range(0, base, bits);
+        for (const uint64_t va : inside) EXPECT_FALSE(m.fastmem.is_writable(0, va, page_at(va).host)) << bits;
+        EXPECT_EQ(m.fastmem.is_writable(0, base - 0x2000, page_at(base - 0x2000).host), one_slot)
             << "beyond a slot's size, everything";
-        m.windows.finish();
-        m.windows.drop_all(0);
-        m.windows.finish();
+        m.fastmem.finish();
+        m.fastmem.drop_all(0);
+        m.fastmem.finish();
     }
 }
 
-TEST(Windows, ReadOnlyAfterWritableIsBelieved) {
+TEST(Fastmem, ReadOnlyAfterWritableIsBelieved) {
     Model m(1, 10, 2);
-    WindowSet::Page page = page_at(0x5000);
+    FastmemSet::Page page = page_at(0x5000);
     ASSERT_TRUE(m.fill(0, page));
     page.writable = false;
     ASSERT_TRUE(m.fill(0, page));
-    EXPECT_EQ(m.windows.stats().invalidations, 1u);
+    EXPECT_EQ(m.fastmem.stats().invalidations, 1u);
     page.writable = true;
     ASSERT_TRUE(m.fill(0, page));
-    EXPECT_EQ(m.windows.stats().invalidations, 1u) << "more rights need none";
+    EXPECT_EQ(m.fastmem.stats().invalidations, 1u) << "more rights need none";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "backend/kvm/kvm_world.h"
+#include "backend/kvm/kvm_accelerator.h"
 
 #include <fmt/format.h>
 #include <sys/syscall.h>
@@ -18,14 +18,14 @@ namespace {
 constexpr size_t kProcessTableBytes = size_t{16} << 20;
 constexpr size_t kArenaUnit = size_t{2} << 20;
 
-size_t arena_bytes(const KvmWorld::Options& options) {
-    const size_t windows = options.windows ? options.cpus * options.table_bytes : 0;
-    return Arena::kSystemBytes + (kProcessTableBytes + windows + kArenaUnit - 1) / kArenaUnit * kArenaUnit;
+size_t arena_bytes(const KvmAccelerator::Options& options) {
+    const size_t fastmem = options.fastmem ? options.cpus * options.table_bytes : 0;
+    return Arena::kSystemBytes + (kProcessTableBytes + fastmem + kArenaUnit - 1) / kArenaUnit * kArenaUnit;
 }
 }  // namespace
 
-/// The part of one processor's page tables that windows may use.
-class KvmWorld::Tables final : public mmu::HostTables {
+/// The part of one processor's page tables that fastmem may use.
+class KvmAccelerator::Tables final : public mmu::HostTables {
   public:
     Tables(ProcessorThread& thread, ProcessMap& process, Arena& arena, uint8_t* first, size_t count,
            unsigned entries)
@@ -87,67 +87,69 @@ class KvmWorld::Tables final : public mmu::HostTables {
     uint64_t known_chunk_ = ~uint64_t{0}, known_gpa_ = 0;
 };
 
-KvmWorld::KvmWorld(kvm::VirtualMachine vm, const jit::CodeBuffer& code, const Options& options)
-    : World(code),
+KvmAccelerator::KvmAccelerator(kvm::VirtualMachine vm, const jit::CodeBuffer& code, const Options& options)
+    : Accelerator(code),
       options_(options),
       vm_(std::move(vm)),
       arena_(arena_bytes(options)),
       process_(vm_, arena_) {}
 
-KvmWorld::~KvmWorld() = default;
+KvmAccelerator::~KvmAccelerator() = default;
 
-kvm::Result<std::unique_ptr<KvmWorld>> KvmWorld::create(const jit::CodeBuffer& code, const Options& options) {
+kvm::Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBuffer& code,
+                                                                    const Options& options) {
     auto vm = kvm::VirtualMachine::create();
     if (!vm) return std::unexpected(vm.error());
-    std::unique_ptr<KvmWorld> world(new KvmWorld(std::move(*vm), code, options));
+    std::unique_ptr<KvmAccelerator> accelerator(new KvmAccelerator(std::move(*vm), code, options));
     const kvm::CodeRange range{reinterpret_cast<uint64_t>(code.base()), code.range_log2()};
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
-        auto thread = ProcessorThread::create(world->vm_, world->arena_, world->process_,
-                                              options.native_ring0, range, options.window_fault);
+        auto thread = ProcessorThread::create(accelerator->vm_, accelerator->arena_, accelerator->process_,
+                                              options.native_ring0, range, options.fastmem_fault);
         if (!thread) return std::unexpected(thread.error());
-        world->threads_.push_back(std::move(*thread));
+        accelerator->threads_.push_back(std::move(*thread));
     }
     // A fault of translated code is taken for an access of the guest's, so its own first touch must not be
     // one.
     constexpr uint64_t kGib = uint64_t{1} << 30;
     for (uint64_t at = range.base & ~(kGib - 1); at < range.base + (uint64_t{1} << range.log2); at += kGib)
-        if (auto added = world->process_.add(std::max(at, range.base)); !added)
+        if (auto added = accelerator->process_.add(std::max(at, range.base)); !added)
             return std::unexpected(added.error());
-    if (!options.windows) return world;
+    if (!options.fastmem) return accelerator;
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         const size_t count = options.table_bytes / 4096;
-        uint8_t* pages = world->arena_.take_pages(count);
+        uint8_t* pages = accelerator->arena_.take_pages(count);
         if (pages == nullptr) return std::unexpected("no memory for page tables");
-        world->tables_.push_back(std::make_unique<Tables>(
-            *world->threads_[cpu], world->process_, world->arena_, pages, count, options.most_root_entries));
+        accelerator->tables_.push_back(std::make_unique<Tables>(*accelerator->threads_[cpu],
+                                                                accelerator->process_, accelerator->arena_,
+                                                                pages, count, options.most_root_entries));
     }
-    return world;
+    return accelerator;
 }
 
-std::expected<void, std::string> KvmWorld::run_thread(unsigned cpu, const std::function<void()>& body) {
+std::expected<void, std::string> KvmAccelerator::run_thread(unsigned cpu, const std::function<void()>& body) {
     return threads_[cpu]->run(body);
 }
 
-mmu::HostTables* KvmWorld::host_tables(unsigned cpu) {
+mmu::HostTables* KvmAccelerator::host_tables(unsigned cpu) {
     return tables_.empty() ? nullptr : tables_[cpu].get();
 }
 
-WorldCounts KvmWorld::counts() const {
+AcceleratorCounts KvmAccelerator::counts() const {
     kvm::ExitCounts sum;
     for (const auto& thread : threads_) {
         const kvm::ExitCounts& c = thread->counts();
         sum.system_calls += c.system_calls;
         sum.first_touches += c.first_touches;
-        sum.window_faults += c.window_faults;
+        sum.fastmem_faults += c.fastmem_faults;
         sum.invalidations += c.invalidations;
         sum.interrupted += c.interrupted;
         for (unsigned i = 0; i < 512; ++i) sum.system_call[i] += c.system_call[i];
     }
-    WorldCounts out{{"total", sum.total()},
-                    {"first_touches", sum.first_touches},
-                    {"window_faults", sum.window_faults},
-                    {"invalidations", sum.invalidations},
-                    {"interrupted", sum.interrupted}};
+    AcceleratorCounts out{{"total", sum.total()},
+                          {"first_touches", sum.first_touches},
+                          {"window_faults", sum.fastmem_faults},
+                          {"invalidations", sum.invalidations},
+                          {"interrupted", sum.interrupted}};
     // The ones that are expected have names: waiting and waking, devices, the event loop's wake-up.
     constexpr std::pair<unsigned, const char*> kNames[] = {{SYS_futex, "futex"},
                                                            {SYS_read, "read"},

@@ -1,4 +1,4 @@
-#include "mmu/second_stage.h"
+#include "mmu/page_overlay.h"
 
 #include <sys/mman.h>
 
@@ -7,7 +7,7 @@ namespace {
 constexpr uint64_t kBytesAPage = 2 * sizeof(std::atomic<uint8_t>) + 2 * sizeof(void*);
 }
 
-SecondStage::SecondStage(uint8_t* host, uint64_t base_pa, uint64_t size)
+PageOverlay::PageOverlay(uint8_t* host, uint64_t base_pa, uint64_t size)
     : host_(host), base_(base_pa), size_(size) {
     pthread_rwlockattr_t attributes;
     pthread_rwlockattr_init(&attributes);
@@ -18,14 +18,14 @@ SecondStage::SecondStage(uint8_t* host, uint64_t base_pa, uint64_t size)
     pthread_rwlockattr_destroy(&attributes);
 }
 
-SecondStage::~SecondStage() {
+PageOverlay::~PageOverlay() {
     if (tables_ != nullptr) munmap(tables_, (size_ / kPage + 1) * kBytesAPage);
     pthread_rwlock_destroy(&access_);
 }
 
-bool SecondStage::prepare() {
+bool PageOverlay::prepare() {
     if (tables_ != nullptr) return true;
-    const uint64_t pages = size_ / kPage + 1;  // zero bytes are valid entries: no page is targeted
+    const uint64_t pages = size_ / kPage + 1;  // zero bytes are valid entries: no page is intercepted
     void* p = mmap(nullptr, pages * kBytesAPage, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return false;
@@ -37,25 +37,25 @@ bool SecondStage::prepare() {
     return true;
 }
 
-SecondStage::Page SecondStage::page(uint64_t pa) const {
+PageOverlay::Page PageOverlay::page(uint64_t pa) const {
     if (flags_ == nullptr) return {};
     const uint64_t n = number(pa);
     return {backings_[n].load(std::memory_order_acquire), flags(pa),
             watchers_[n].load(std::memory_order_acquire)};
 }
 
-void SecondStage::set(uint64_t pa, const Page& page) {
+void PageOverlay::set(uint64_t pa, const Page& page) {
     const uint64_t n = number(pa);
     const uint8_t old = flags_[n].load(std::memory_order_relaxed);
     // The watcher is there before the flag that leads to it; its owner sees to it that it outlives the flag.
     backings_[n].store(page.flags != 0 ? page.backing : nullptr, std::memory_order_release);
     watchers_[n].store(page.flags != 0 ? page.watcher : nullptr, std::memory_order_release);
-    flags_[n].store(page.flags != 0 ? page.flags | page_flag::kTargeted : 0, std::memory_order_seq_cst);
-    if (old == 0 && page.flags != 0) targeted_.fetch_add(1, std::memory_order_seq_cst);
-    if (old != 0 && page.flags == 0) targeted_.fetch_sub(1, std::memory_order_seq_cst);
+    flags_[n].store(page.flags != 0 ? page.flags | page_flag::kIntercepted : 0, std::memory_order_seq_cst);
+    if (old == 0 && page.flags != 0) intercepted_.fetch_add(1, std::memory_order_seq_cst);
+    if (old != 0 && page.flags == 0) intercepted_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-uint8_t* SecondStage::host(uint64_t pa, uint64_t bytes) const {
+uint8_t* PageOverlay::host(uint64_t pa, uint64_t bytes) const {
     const uint64_t first = number(pa), last = bytes == 0 ? first : number(pa + bytes - 1);
     const auto place = [&](uint64_t n) {
         uint8_t* backing = backings_[n].load(std::memory_order_acquire);
@@ -67,7 +67,7 @@ uint8_t* SecondStage::host(uint64_t pa, uint64_t bytes) const {
     return start + (pa - base_) % kPage;
 }
 
-bool SecondStage::watch(const AccessEvent& event) const {
+bool PageOverlay::watch(const AccessEvent& event) const {
     Watcher* watcher = watchers_[number(event.pa)].load(std::memory_order_acquire);
     return watcher == nullptr || watcher->access(event);
 }

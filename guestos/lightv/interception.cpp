@@ -1,4 +1,4 @@
-#include "guestos/lightv/steering.h"
+#include "guestos/lightv/interception.h"
 
 #include <fmt/format.h>
 
@@ -33,7 +33,7 @@ class FileBackend final : public devices::CharBackend {
 
 /// Stands on the bus where the UART was and lets one of several answer. A switch waits for accesses that have
 /// begun, so that the next instance goes on exactly where the last one was left.
-class Steering::Uarts final : public devices::Device {
+class Interception::Uarts final : public devices::Device {
   public:
     explicit Uarts(devices::Pl011& own) : selected_(&own) { instances_.push_back(&own); }
 
@@ -68,17 +68,19 @@ class Steering::Uarts final : public devices::Device {
     std::vector<std::unique_ptr<devices::Pl011>> further_;
 };
 
-Steering::Steering(Board& board) : board_(board) {}
-Steering::~Steering() = default;
+Interception::Interception(Board& board) : board_(board) {}
+Interception::~Interception() = default;
 
-void Steering::forget(std::span<const uint64_t> pages, bool content) { board_.forget_pages(pages, content); }
+void Interception::forget(std::span<const uint64_t> pages, bool content) {
+    board_.forget_pages(pages, content);
+}
 
-bool Steering::has_device(const std::string& device) {
+bool Interception::has_device(const std::string& device) {
     const auto all = board_.bus().stats();
     return std::ranges::any_of(all, [&](const auto& mapping) { return mapping.name == device; });
 }
 
-Result<unsigned> Steering::add_instance(const std::string& device, const std::string& backend) {
+Result<unsigned> Interception::add_instance(const std::string& device, const std::string& backend) {
     if (device != kUart)
         return std::unexpected(fmt::format("'{}' has no further instances; {} can have them", device, kUart));
     if (!backend.starts_with("file:"))
@@ -88,23 +90,23 @@ Result<unsigned> Steering::add_instance(const std::string& device, const std::st
         return std::unexpected(fmt::format("cannot write '{}': {}", backend.substr(5), strerror(errno)));
     if (!uarts_) {
         uarts_ = std::make_unique<Uarts>(board_.uart());
-        board_.bus().steer(kUart, uarts_.get());
+        board_.bus().intercept(kUart, uarts_.get());
     }
     return uarts_->add(file, board_.uart_line());
 }
 
-Result<void> Steering::select_instance(const std::string& device, unsigned instance) {
+Result<void> Interception::select_instance(const std::string& device, unsigned instance) {
     if (instance == 0 && !uarts_) return {};
     if (device != kUart || !uarts_->select(instance))
         return std::unexpected(fmt::format("'{}' has no instance {}", device, instance));
     return {};
 }
 
-void Steering::refuse_device(const std::string& device, bool refuse) {
+void Interception::refuse_device(const std::string& device, bool refuse) {
     if (refuse) {
-        board_.bus().steer(device, nullptr);
+        board_.bus().intercept(device, nullptr);
     } else if (device == kUart && uarts_) {
-        board_.bus().steer(device, uarts_.get());
+        board_.bus().intercept(device, uarts_.get());
     } else {
         board_.bus().restore(device);
     }

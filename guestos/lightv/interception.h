@@ -13,10 +13,10 @@ namespace arclight::guestos {
 
 class Board;
 
-class Steering final : public mmu::lightv::Machine {
+class Interception final : public mmu::lightv::Machine {
   public:
-    explicit Steering(Board& board);
-    ~Steering() override;
+    explicit Interception(Board& board);
+    ~Interception() override;
 
     void forget(std::span<const uint64_t> pages, bool content) override;
     bool has_device(const std::string& device) override;

@@ -10,7 +10,7 @@ namespace arclight::mmu {
 /// Entries that another page has pushed out of a soft TLB, where each page has one place: pages that lie a
 /// multiple of the TLB's reach (kTlbEntries pages) apart would else be walked to each time they take
 /// turns. glibc's malloc puts every thread's arena at a multiple of 64 MiB, which is that reach.
-class Victims {
+class VictimTlb {
   public:
     struct Entry {
         TlbEntry tlb;

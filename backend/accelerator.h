@@ -1,4 +1,4 @@
-// Where translated code runs: a host process or a virtual machine (design.md, "One contract, two worlds").
+// Where translated code runs: a host process or a virtual machine (design.md, "One contract, two accelerators").
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@
 namespace arclight::backend {
 
 /// Named counters for --stats.
-using WorldCounts = std::vector<std::pair<std::string, uint64_t>>;
+using AcceleratorCounts = std::vector<std::pair<std::string, uint64_t>>;
 
-class World {
+class Accelerator {
   public:
-    explicit World(const jit::CodeBuffer& code) : enter_(code.thunks().enter) {}
-    virtual ~World() = default;
+    explicit Accelerator(const jit::CodeBuffer& code) : enter_(code.thunks().enter) {}
+    virtual ~Accelerator() = default;
 
     /// Carries out `body`, a virtual CPU's whole life, on the calling thread in the place where translated
-    /// code runs. run() and host_tables() are for use in there. The error is one line: the world stopped
+    /// code runs. run() and host_tables() are for use in there. The error is one line: the accelerator stopped
     /// before the body ended, and whatever it was doing is lost.
     virtual std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) {
         (void)cpu;
@@ -37,7 +37,7 @@ class World {
         return static_cast<jit::ExitReason>(enter_(&state, code));
     }
 
-    /// The page tables that windows of this CPU are made of; null where code uses the soft TLB alone.
+    /// The page tables that fastmem of this CPU are made of; null where code uses the soft TLB alone.
     virtual mmu::HostTables* host_tables(unsigned cpu) {
         (void)cpu;
         return nullptr;
@@ -50,7 +50,7 @@ class World {
         return false;
     }
     /// Of all CPUs, since start; slightly stale.
-    virtual WorldCounts counts() const { return {}; }
+    virtual AcceleratorCounts counts() const { return {}; }
 
   private:
     jit::EnterFn enter_;

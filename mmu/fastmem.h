@@ -1,18 +1,18 @@
-// Windows: guest virtual addresses mapped by the host processor's own page tables (design.md, "Memory
+// Fastmem: guest virtual addresses mapped by the host processor's own page tables (design.md, "Memory
 // accesses").
 //
-// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. SoftTlb::window
+// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. SoftTlb::fastmem_offset
 // holds, for each guest slot, what has to be added to a guest address to get the host's, or a poison that
 // makes the sum non-canonical; an access that is not mapped faults, and the slow path finishes it and fills
 // the page in. Pages are entered when they are touched and leave at TLBI, as Swift Shadow Paging does: guest
 // tables are not write-protected.
 //
-// Why a sum never leads astray: a mapped slot's windows gives a host address below 2^47 for its own canonical
+// Why a sum never leads astray: a mapped slot's fastmem gives a host address below 2^47 for its own canonical
 // addresses, so with other bits 63:49, which the table's index ignores, bits 63:47 of the sum are neither all
 // zero nor all one; a poisoned one gives a sum with bit 47 set and bit 48 clear whatever the address. Neither
 // is canonical. The first and the last page of a slot are never mapped: what begins in a slot and ends in the
 // next one meets the last, and what is a little way from an address in another slot, but is added to that
-// slot's window, meets one of them.
+// slot's fastmem, meets one of them.
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@
 
 namespace arclight::mmu {
 
-struct WindowStats {
+struct FastmemStats {
     uint64_t fills = 0, large_fills = 0;
     uint64_t root_entries = 0;   ///< host slots taken
     uint64_t evictions = 0;      ///< soft TLBs emptied for want of host slots or tables
@@ -33,15 +33,15 @@ struct WindowStats {
     uint64_t invalidations = 0;  ///< calls of HostTables::invalidate
 };
 
-/// The windows of one virtual CPU's soft TLBs; all members run on its thread. What is dropped may still be used
+/// The fastmem of one virtual CPU's soft TLBs; all members run on its thread. What is dropped may still be used
 /// by the processor until finish().
-class WindowSet {
+class FastmemSet {
   public:
     static constexpr unsigned kViews = 32;
 
-    explicit WindowSet(HostTables& host) : host_(host) {}
+    explicit FastmemSet(HostTables& host) : host_(host) {}
 
-    /// Poisons all of the soft TLB's windows. Before it is used, and when it starts again as another.
+    /// Poisons all of the soft TLB's fastmem. Before it is used, and when it starts again as another.
     void initialise(unsigned number, SoftTlb* tlb);
 
     struct Page {
@@ -55,9 +55,9 @@ class WindowSet {
     /// False: not entered, because it cannot be or there is no room.
     bool fill(unsigned number, const Page& page);
     /// The same where translated code stands in the middle of something: false too if anything but what is
-    /// not mapped would have to change. Leaves SoftTlb::window alone.
+    /// not mapped would have to change. Leaves SoftTlb::fastmem_offset alone.
     bool add(unsigned number, const Page& page);
-    /// The guest address of a host address in this soft TLB's windows.
+    /// The guest address of a host address in this soft TLB's fastmem.
     std::optional<uint64_t> guest_address(unsigned number, uint64_t host_address) const;
 
     void drop_address(unsigned number, uint64_t va, bool globals, bool non_globals);
@@ -74,7 +74,7 @@ class WindowSet {
         if (pending_) invalidate();
     }
 
-    const WindowStats& stats() const { return stats_; }
+    const FastmemStats& stats() const { return stats_; }
 
   private:
     struct Slot {
@@ -88,35 +88,35 @@ class WindowSet {
         uint64_t host_address;  ///< of its first entry
         unsigned level;
     };
-    struct Windows {
+    struct Fastmem {
         SoftTlb* tlb = nullptr;
         std::vector<Slot> slots;
         std::vector<Leaves> non_global;
         uint64_t last_used = 0;
     };
 
-    Slot* find_slot(Windows& w, unsigned guest);
-    Slot* take_slot(Windows& w, unsigned guest);
+    Slot* find_slot(Fastmem& w, unsigned guest);
+    Slot* take_slot(Fastmem& w, unsigned guest);
     uint64_t* descend(uint64_t& entry, uint64_t mark);
     enum class Change : bool { Anything, OnlyAdd };
-    bool try_fill(Windows& w, const Page& page, Change allowed);
-    const Windows* evict();
+    bool try_fill(Fastmem& w, const Page& page, Change allowed);
+    const Fastmem* evict();
     void drop_tree(uint64_t* table, unsigned level);
     void clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address);
-    uint64_t* leaf(Windows& w, uint64_t va, unsigned& level, uint64_t& host_va);
+    uint64_t* leaf(Fastmem& w, uint64_t va, unsigned& level, uint64_t& host_va);
     void drop_entry(uint64_t& entry, unsigned level, uint64_t host_address);
     void pend(uint64_t host_address);
     void invalidate();
 
     HostTables& host_;
-    std::array<Windows, kViews> tlbs_;
+    std::array<Fastmem, kViews> tlbs_;
     std::array<bool, 256> taken_{};
     bool pending_ = false, pending_all_ = false;
     std::vector<uint64_t> addresses_;
     std::vector<uint64_t*> old_tables_;
     std::vector<uint16_t> old_entries_;
     uint64_t clock_ = 0;
-    WindowStats stats_;
+    FastmemStats stats_;
 };
 
 }  // namespace arclight::mmu

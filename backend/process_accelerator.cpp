@@ -1,4 +1,4 @@
-#include "backend/process_world.h"
+#include "backend/process_accelerator.h"
 
 #include "jit/reference/reference.h"
 

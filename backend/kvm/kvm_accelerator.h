@@ -4,25 +4,26 @@
 #include <memory>
 #include <vector>
 
+#include "backend/accelerator.h"
 #include "backend/kvm/processor_thread.h"
-#include "backend/world.h"
 
 namespace arclight::backend {
 
-class KvmWorld final : public World {
+class KvmAccelerator final : public Accelerator {
   public:
     struct Options {
         unsigned cpus = 1;
         bool native_ring0 = false;  ///< as kvm::Probe found it
-        bool windows = false;
-        kvm::WindowFaultFn window_fault = nullptr;
-        unsigned most_root_entries = 128;       ///< host slots for windows, a CPU
-        size_t table_bytes = size_t{64} << 20;  ///< for the page tables of windows, a CPU
+        bool fastmem = false;
+        kvm::FastmemFaultFn fastmem_fault = nullptr;
+        unsigned most_root_entries = 128;       ///< host slots for fastmem, a CPU
+        size_t table_bytes = size_t{64} << 20;  ///< for the page tables of fastmem, a CPU
     };
 
     /// An error is one line for the user.
-    static kvm::Result<std::unique_ptr<KvmWorld>> create(const jit::CodeBuffer& code, const Options& options);
-    ~KvmWorld() override;
+    static kvm::Result<std::unique_ptr<KvmAccelerator>> create(const jit::CodeBuffer& code,
+                                                               const Options& options);
+    ~KvmAccelerator() override;
 
     std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) override;
     mmu::HostTables* host_tables(unsigned cpu) override;
@@ -31,11 +32,11 @@ class KvmWorld final : public World {
         for (auto& thread : threads_) thread->on_interrupted(what);
         return true;
     }
-    WorldCounts counts() const override;
+    AcceleratorCounts counts() const override;
 
   private:
     class Tables;
-    KvmWorld(kvm::VirtualMachine vm, const jit::CodeBuffer& code, const Options& options);
+    KvmAccelerator(kvm::VirtualMachine vm, const jit::CodeBuffer& code, const Options& options);
 
     const Options options_;
     kvm::VirtualMachine vm_;

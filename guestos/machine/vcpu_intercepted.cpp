@@ -1,4 +1,4 @@
-// A virtual CPU's accesses to pages that the second stage targets.
+// A virtual CPU's accesses to pages that the page overlay targets.
 #include <algorithm>
 
 #include "guestos/machine/board.h"
@@ -9,7 +9,7 @@ namespace arclight::guestos {
 using jit::MemoryAccess;
 using mmu::kPageMask;
 using mmu::kPageSize;
-using mmu::SecondStage;
+using mmu::PageOverlay;
 using Kind = mmu::AccessEvent::Kind;
 namespace page_flag = mmu::page_flag;
 
@@ -26,17 +26,17 @@ uint8_t refuses(uint8_t flags, Kind kind, unsigned level) {
 }  // namespace
 
 /// Before the page may be remembered in a soft TLB. False: refused.
-bool Vcpu::enter_targeted(const mmu::WalkResult& walk, bool write, uint8_t flags, uint8_t& fsc) {
+bool Vcpu::enter_intercepted(const mmu::WalkResult& walk, bool write, uint8_t flags, uint8_t& fsc) {
     fsc = refuses(flags, write ? Kind::Write : Kind::Read, walk.level);
     if (fsc != 0) return false;
     if ((flags & page_flag::kTracked) != 0)
-        cpu_.memory.stage().mark(walk.pa, SecondStage::kAccessed | (write ? SecondStage::kDirty : 0));
+        cpu_.memory.overlay().mark(walk.pa, PageOverlay::kAccessed | (write ? PageOverlay::kDirty : 0));
     return true;
 }
 
 /// What lies behind the pages is settled anew, with a lock against changes until the access is done.
-void Vcpu::access_targeted(const MemoryAccess& access, uint64_t va, const void* host_pc, Target first,
-                           unsigned first_bytes, Target second) {
+void Vcpu::access_intercepted(const MemoryAccess& access, uint64_t va, const void* host_pc, Target first,
+                              unsigned first_bytes, Target second) {
     const bool write = access.writes(), split = first_bytes < access.bytes();
     const Kind kind = write ? Kind::Write : Kind::Read;
     const uint64_t next = (va & kPageMask) + kPageSize;
@@ -45,8 +45,8 @@ void Vcpu::access_targeted(const MemoryAccess& access, uint64_t va, const void* 
     uint64_t where = va;
     uint8_t fsc = 0;
     const auto act = [&] {
-        const SecondStage& stage = board_.second_stage();
-        const SecondStage::Access guard(stage);
+        const PageOverlay& stage = board_.page_overlay();
+        const PageOverlay::Access guard(stage);
         const auto settle = [&](Target& target, uint64_t address, unsigned bytes) {
             target.host = cpu_.memory.host(target.pa, 1);
             const uint8_t flags = cpu_.memory.page_flags(target.pa);
@@ -74,9 +74,9 @@ void Vcpu::access_targeted(const MemoryAccess& access, uint64_t va, const void* 
 }
 
 /// For an access that reads and writes: `guard` is to be held until it is done. False: refused.
-bool Vcpu::settle_targeted(std::optional<SecondStage::Access>& guard, Target& target, uint64_t va,
-                           unsigned bytes, uint8_t& fsc) {
-    const SecondStage& stage = board_.second_stage();
+bool Vcpu::settle_intercepted(std::optional<PageOverlay::Access>& guard, Target& target, uint64_t va,
+                              unsigned bytes, uint8_t& fsc) {
+    const PageOverlay& stage = board_.page_overlay();
     guard.emplace(stage);
     target.host = cpu_.memory.host(target.pa, 1);
     const uint8_t flags = cpu_.memory.page_flags(target.pa);
@@ -89,16 +89,16 @@ bool Vcpu::settle_targeted(std::optional<SecondStage::Access>& guard, Target& ta
 }
 
 /// False: refused.
-bool Vcpu::fetch_targeted(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code) {
+bool Vcpu::fetch_intercepted(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code) {
     const uint8_t flags = cpu_.memory.page_flags(walk.pa);
     uint8_t refused = refuses(flags, Kind::Fetch, walk.level);
     if (refused == 0 && (flags & page_flag::kWatched) != 0) {
-        const SecondStage::Access guard(board_.second_stage());
-        if (!board_.second_stage().watch({Kind::Fetch, index_, walk.pa, pc, pc & kPageMask, 4}))
+        const PageOverlay::Access guard(board_.page_overlay());
+        if (!board_.page_overlay().watch({Kind::Fetch, index_, walk.pa, pc, pc & kPageMask, 4}))
             refused = mmu::kFscSynchronousExternal;
     }
     if (refused == 0 && (flags & page_flag::kTracked) != 0)
-        cpu_.memory.stage().mark(walk.pa, SecondStage::kAccessed);
+        cpu_.memory.overlay().mark(walk.pa, PageOverlay::kAccessed);
     if (refused != 0 && fault_code != nullptr) *fault_code = refused;
     return refused == 0;
 }

@@ -1,13 +1,13 @@
-// The second stage: what lies behind each guest physical page. Behind almost all of them it is RAM's own page
+// The page overlay: what lies behind each guest physical page. Behind almost all of them it is RAM's own page
 // with all rights, and nothing is stored; a page that somebody targets may have another page of host memory
 // behind it, or fewer rights, or be looked at.
 //
 // Consulted where something is about to be remembered or reached without the soft TLB: fills of soft TLBs and
-// windows, instruction fetch, table walks, device DMA. While no page is targeted that is a test of one flag.
+// fastmem, instruction fetch, table walks, device DMA. While no page is intercepted that is a test of one flag.
 //
 // Who holds a host address without the soft TLB holds a lock too, shared: Access for the moment of one access
 // of a CPU, Dma for one request of a device. A change under Exclusive is therefore seen by all of them at
-// once; what CPUs have in their soft TLBs, windows and translated code must be forgotten besides
+// once; what CPUs have in their soft TLBs, fastmem and translated code must be forgotten besides
 // (lightv::Machine::forget).
 #pragma once
 
@@ -19,13 +19,13 @@
 
 namespace arclight::mmu {
 
-/// What may be asked of a targeted page; 0 for all others.
+/// What may be asked of a intercepted page; 0 for all others.
 namespace page_flag {
-inline constexpr uint8_t kTargeted = 1;  ///< set in all targeted pages
-inline constexpr uint8_t kNoRead = 2;    ///< absent: no access at all goes through
+inline constexpr uint8_t kIntercepted = 1;  ///< set in all intercepted pages
+inline constexpr uint8_t kNoRead = 2;       ///< absent: no access at all goes through
 inline constexpr uint8_t kNoWrite = 4;
 inline constexpr uint8_t kNoExecute = 8;
-inline constexpr uint8_t kUncached = 16;  ///< in no soft TLB and no window: every access takes the slow path
+inline constexpr uint8_t kUncached = 16;  ///< in no soft TLB and no fastmem: every access takes the slow path
 inline constexpr uint8_t kWatched = 32;   ///< the watcher is asked; exact for data together with kUncached
 inline constexpr uint8_t kTracked =
     64;  ///< first accesses and first writes since the last forget() leave marks
@@ -57,20 +57,20 @@ class Watcher {
     virtual bool access(const AccessEvent& event) = 0;
 };
 
-class SecondStage {
+class PageOverlay {
   public:
     static constexpr uint64_t kPage = 4096;
 
     struct Page {
         uint8_t* backing = nullptr;  ///< page-aligned host memory; null: RAM's own
-        uint8_t flags = 0;           ///< page_flag; 0: not targeted, whatever the rest says
+        uint8_t flags = 0;           ///< page_flag; 0: not intercepted, whatever the rest says
         Watcher* watcher = nullptr;
     };
 
-    SecondStage(uint8_t* host, uint64_t base_pa, uint64_t size);
-    ~SecondStage();
-    SecondStage(const SecondStage&) = delete;
-    SecondStage& operator=(const SecondStage&) = delete;
+    PageOverlay(uint8_t* host, uint64_t base_pa, uint64_t size);
+    ~PageOverlay();
+    PageOverlay(const PageOverlay&) = delete;
+    PageOverlay& operator=(const PageOverlay&) = delete;
 
     uint64_t base() const { return base_; }
     uint64_t size() const { return size_; }
@@ -78,9 +78,9 @@ class SecondStage {
         return pa >= base_ && pa - base_ <= size_ && bytes <= size_ - (pa - base_);
     }
 
-    /// Whether any page is targeted.
-    bool active() const { return targeted_.load(std::memory_order_relaxed) != 0; }
-    uint64_t targeted() const { return targeted_.load(std::memory_order_relaxed); }
+    /// Whether any page is intercepted.
+    bool active() const { return intercepted_.load(std::memory_order_relaxed) != 0; }
+    uint64_t intercepted() const { return intercepted_.load(std::memory_order_relaxed); }
 
     // ---- All addresses below lie in RAM.
     uint8_t flags(uint64_t pa) const { return flags_[number(pa)].load(std::memory_order_acquire); }
@@ -105,7 +105,7 @@ class SecondStage {
 
     class Access {
       public:
-        explicit Access(const SecondStage& stage) : lock_(stage.access_) { pthread_rwlock_rdlock(&lock_); }
+        explicit Access(const PageOverlay& stage) : lock_(stage.access_) { pthread_rwlock_rdlock(&lock_); }
         ~Access() { pthread_rwlock_unlock(&lock_); }
         Access(const Access&) = delete;
         Access& operator=(const Access&) = delete;
@@ -119,19 +119,19 @@ class SecondStage {
 
     class Exclusive {
       public:
-        explicit Exclusive(SecondStage& stage) : stage_(stage) {
-            stage_.dma_.lock();
-            pthread_rwlock_wrlock(&stage_.access_);
+        explicit Exclusive(PageOverlay& stage) : overlay_(stage) {
+            overlay_.dma_.lock();
+            pthread_rwlock_wrlock(&overlay_.access_);
         }
         ~Exclusive() {
-            pthread_rwlock_unlock(&stage_.access_);
-            stage_.dma_.unlock();
+            pthread_rwlock_unlock(&overlay_.access_);
+            overlay_.dma_.unlock();
         }
         Exclusive(const Exclusive&) = delete;
         Exclusive& operator=(const Exclusive&) = delete;
 
       private:
-        SecondStage& stage_;
+        PageOverlay& overlay_;
     };
 
   private:
@@ -139,8 +139,8 @@ class SecondStage {
 
     uint8_t* const host_;
     const uint64_t base_, size_;
-    std::atomic<uint64_t> targeted_{0};
-    // One mapping, of which the host gives pages where pages are targeted; made by prepare().
+    std::atomic<uint64_t> intercepted_{0};
+    // One mapping, of which the host gives pages where pages are intercepted; made by prepare().
     void* tables_ = nullptr;
     std::atomic<uint8_t>* flags_ = nullptr;
     std::atomic<uint8_t>* marks_ = nullptr;

@@ -1,4 +1,4 @@
-// Regions that reach memory through windows: what faults where they cannot go on, and where they can.
+// Regions that reach memory through fastmem: what faults where they cannot go on, and where they can.
 #include <sys/mman.h>
 
 #include <new>
@@ -16,27 +16,27 @@ using ir::Op;
 using ir::Ref;
 using ir::Type;
 
-constexpr uint64_t kSlotBytes = uint64_t{1} << mmu::kWindowSlotBits;
+constexpr uint64_t kSlotBytes = uint64_t{1} << mmu::kFastmemSlotBits;
 constexpr uint64_t kSlot = 0x155, kOtherSlot = 0x1ff, kPages = 4;
 /// Guest addresses: some pages in the middle of a slot. The last one of them may not be written.
 constexpr uint64_t kBase = kSlot * kSlotBytes + 0x1'2345'6000, kEnd = kBase + kPages * kPageSize;
 
-class WindowRegionTest : public ::testing::Test {
+class FastmemRegionTest : public ::testing::Test {
   protected:
-    WindowRegionTest() {
+    FastmemRegionTest() {
         void* p =
             mmap(nullptr, 2 * kSlotBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
         start_ = static_cast<uint8_t*>(p);
-        for (uint64_t slot = 0; slot < mmu::kWindowSlots; ++slot)
-            h_.tlb->window[slot] = testing::window_poison(slot);
-        h_.tlb->window[kSlot] = reinterpret_cast<uint64_t>(start_) - kSlot * kSlotBytes;
+        for (uint64_t slot = 0; slot < mmu::kFastmemSlots; ++slot)
+            h_.tlb->fastmem_offset[slot] = testing::fastmem_poison(slot);
+        h_.tlb->fastmem_offset[kSlot] = reinterpret_cast<uint64_t>(start_) - kSlot * kSlotBytes;
         allow(kBase, kPages * kPageSize, PROT_READ | PROT_WRITE);
         for (uint64_t k = 0; k < kPages * kPageSize; ++k)
             host(kBase)[k] = static_cast<uint8_t>(k * 5 + (k >> 7));
         allow(kEnd - kPageSize, kPageSize, PROT_READ);
     }
-    ~WindowRegionTest() override { munmap(start_, 2 * kSlotBytes); }
+    ~FastmemRegionTest() override { munmap(start_, 2 * kSlotBytes); }
 
     uint8_t* host(uint64_t va) { return start_ + (va - kSlot * kSlotBytes); }
     void allow(uint64_t va, uint64_t bytes, int what) { ASSERT_EQ(mprotect(host(va), bytes, what), 0); }
@@ -50,7 +50,7 @@ class WindowRegionTest : public ::testing::Test {
     /// A block of so many instructions, which goes on behind them, or back to its start if x20 is not 0.
     const uint8_t* make(std::initializer_list<Build> insns, bool loop = false) {
         Region region = testing::Regions::empty();
-        region.translation_flags = frontend::a64::translation_flag::kWindows;
+        region.translation_flags = frontend::a64::translation_flag::kFastmem;
         RegionBlock& block = region.blocks.emplace_back();
         block.ir.pa = region.pa;
         ir::Builder b(block.ir);
@@ -87,7 +87,7 @@ class WindowRegionTest : public ::testing::Test {
         faults_.faults = 0;
         h_.state().x[1] = x1;
         h_.state().pc = h_.state().page_base = Harness::kPage;
-        h_.world.run(h_.state(), stub);
+        h_.accelerator.run(h_.state(), stub);
         return h_.state().pc - Harness::kPage;
     }
     static Ref at(ir::Builder& b, int64_t displacement) {
@@ -105,7 +105,7 @@ class WindowRegionTest : public ::testing::Test {
     uint8_t* start_ = nullptr;
 };
 
-TEST_F(WindowRegionTest, WhatIsMappedIsLoadedWherePagesMeetToo) {
+TEST_F(FastmemRegionTest, WhatIsMappedIsLoadedWherePagesMeetToo) {
     const uint8_t* stub = make({[](ir::Builder& b) { b.set_x(2, load(b, at(b, 16))); }});
     for (uint64_t va = kBase; va < kBase + 3 * kPageSize; va += 5) {
         ASSERT_EQ(run(stub, va - 16), 4u);
@@ -114,7 +114,7 @@ TEST_F(WindowRegionTest, WhatIsMappedIsLoadedWherePagesMeetToo) {
     EXPECT_EQ(faults_.faults, 0u);
 }
 
-TEST_F(WindowRegionTest, FaultsLeaveWithTheStateBefore) {
+TEST_F(FastmemRegionTest, FaultsLeaveWithTheStateBefore) {
     const uint8_t* stub = make({
         [](ir::Builder& b) { store(b, b.get_x(9), b.get_x(8)); },
         [](ir::Builder& b) {
@@ -145,7 +145,7 @@ TEST_F(WindowRegionTest, FaultsLeaveWithTheStateBefore) {
     }
 }
 
-TEST_F(WindowRegionTest, TheSlotThatIsForeseenIsOnlyAGuess) {
+TEST_F(FastmemRegionTest, TheSlotThatIsForeseenIsOnlyAGuess) {
     for (const uint64_t guess : {kSlot, kOtherSlot, uint64_t{0x1ff'ffff}}) {
         const uint8_t* stub = make({[&](ir::Builder& b) {
             const Ref v = load(b, b.get_x(1));
@@ -161,7 +161,7 @@ TEST_F(WindowRegionTest, TheSlotThatIsForeseenIsOnlyAGuess) {
 
 // A pair's second half may not be allowed when the first one is done already. What was loaded before must not
 // be loaded again then.
-TEST_F(WindowRegionTest, AStoreOfTwoIsDoneAgainAlone) {
+TEST_F(FastmemRegionTest, AStoreOfTwoIsDoneAgainAlone) {
     const uint8_t* stub = make({
         [](ir::Builder& b) { b.set_x(2, load(b, b.get_x(1))); },
         [](ir::Builder& b) {
@@ -178,7 +178,7 @@ TEST_F(WindowRegionTest, AStoreOfTwoIsDoneAgainAlone) {
     EXPECT_EQ(word(last), 0x6666u);
 }
 
-TEST_F(WindowRegionTest, StoresToWhatMayOnlyBeRead) {
+TEST_F(FastmemRegionTest, StoresToWhatMayOnlyBeRead) {
     const uint8_t* stub = make({[](ir::Builder& b) { store(b, b.get_x(1), b.get_x(5)); }});
     EXPECT_EQ(run(stub, kEnd - kPageSize), 0u);
     EXPECT_EQ(faults_.faults, 1u);
@@ -188,7 +188,7 @@ TEST_F(WindowRegionTest, StoresToWhatMayOnlyBeRead) {
 
 /// Accesses of a group may lie in two slots; what is added is the one of the first. The second slot's memory
 /// follows on the host only by chance, and its first page is never there.
-TEST_F(WindowRegionTest, AGroupAcrossTheEndOfASlot) {
+TEST_F(FastmemRegionTest, AGroupAcrossTheEndOfASlot) {
     const uint8_t* stub = make({
         [](ir::Builder& b) { b.set_x(2, load(b, at(b, 0))); },
         [](ir::Builder& b) { b.set_x(3, load(b, at(b, 64))); },
@@ -199,7 +199,7 @@ TEST_F(WindowRegionTest, AGroupAcrossTheEndOfASlot) {
         EXPECT_EQ(run(stub, va), 0u);
         EXPECT_EQ(faults_.faults, 1u);
     }
-    allow(end - kPageSize, kPageSize, PROT_READ);  // as no window is: so that the second one is tried
+    allow(end - kPageSize, kPageSize, PROT_READ);  // as no fastmem is: so that the second one is tried
     for (const uint64_t va : {end - 64, end - 32, end - 8}) {
         EXPECT_EQ(run(stub, va), 0u);
         EXPECT_EQ(faults_.faults, 1u);
@@ -207,7 +207,7 @@ TEST_F(WindowRegionTest, AGroupAcrossTheEndOfASlot) {
 }
 
 /// All that is in registers must survive the way to the handler and back.
-TEST_F(WindowRegionTest, AFaultThatCanBeHelpedIsNotNoticed) {
+TEST_F(FastmemRegionTest, AFaultThatCanBeHelpedIsNotNoticed) {
     const uint8_t* stub =
         make({
                  [](ir::Builder& b) {
@@ -248,7 +248,7 @@ TEST_F(WindowRegionTest, AFaultThatCanBeHelpedIsNotNoticed) {
     EXPECT_EQ(std::vector<uint8_t>(host(kBase), host(kBase) + 3 * kPageSize), memory);
 }
 
-TEST_F(WindowRegionTest, DevicesAreForTier1) {
+TEST_F(FastmemRegionTest, DevicesAreForTier1) {
     const uint8_t* stub = make({
         [](ir::Builder& b) { b.set_x(3, b.i64(7)); },
         [](ir::Builder& b) { b.set_x(2, b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, 3 | ir::kMemDevice)); },

@@ -1,13 +1,13 @@
 // Translated code in the host process.
 #pragma once
 
-#include "backend/world.h"
+#include "backend/accelerator.h"
 
 namespace arclight::backend {
 
-class ProcessWorld final : public World {
+class ProcessAccelerator final : public Accelerator {
   public:
-    using World::World;
+    using Accelerator::Accelerator;
     const char* name() const override { return "process"; }
 };
 

@@ -1,4 +1,4 @@
-// Guest memory through windows (mmu/windows.h): an access is one x86 instruction, and what is not mapped
+// Guest memory through fastmem (mmu/fastmem.h): an access is one x86 instruction, and what is not mapped
 // there faults.
 //
 // To LLVM such an instruction is a jump: it goes on behind itself or, if it faults and the page cannot be
@@ -15,7 +15,7 @@
 namespace arclight::jit::tier2 {
 
 namespace {
-constexpr uint64_t kSlotIndices = mmu::kWindowSlots - 1;
+constexpr uint64_t kSlotIndices = mmu::kFastmemSlots - 1;
 
 /// The suffix of an instruction and of an operand's name, by log2 of the bytes.
 constexpr char kSuffix[] = {'b', 'w', 'l', 'q'};
@@ -28,10 +28,10 @@ std::string operand(unsigned nth, unsigned log2) {
 
 /// What has to be added to the address. Does not depend on it if it is in the slot that was foreseen, so that
 /// the access need not wait.
-Value* Lowering::window_of(Value* address, uint64_t foreseen, uint32_t aux) {
+Value* Lowering::fastmem_of(Value* address, uint64_t foreseen, uint32_t aux) {
     llvm::MDNode* nothing = llvm::MDNode::get(context_, {});
     llvm::Type* word = b_.getInt64Ty();
-    // Nothing that changes a window is done while a region runs.
+    // Nothing that changes a fastmem is done while a region runs.
     const auto invariant = [&](Value* from, llvm::Type* type) {
         auto* load = b_.CreateAlignedLoad(type, from, llvm::Align(8));
         load->setMetadata(llvm::LLVMContext::MD_invariant_load, nothing);
@@ -41,18 +41,18 @@ Value* Lowering::window_of(Value* address, uint64_t foreseen, uint32_t aux) {
     Value* tlb = unprivileged
                      ? invariant(state_field(offsetof(GuestState, user_tlb), b_.getPtrTy()), b_.getPtrTy())
                      : tlb_;
-    const auto window = [&](Value* slot) {
-        Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), tlb, offsetof(mmu::SoftTlb, window));
+    const auto fastmem = [&](Value* slot) {
+        Value* at = b_.CreateConstGEP1_64(b_.getInt8Ty(), tlb, offsetof(mmu::SoftTlb, fastmem_offset));
         return invariant(b_.CreateGEP(word, at, slot), word);
     };
-    Value* slot = b_.CreateLShr(address, mmu::kWindowSlotBits);
-    if (foreseen == 0) return window(b_.CreateAnd(slot, c64(kSlotIndices)));
+    Value* slot = b_.CreateLShr(address, mmu::kFastmemSlotBits);
+    if (foreseen == 0) return fastmem(b_.CreateAnd(slot, c64(kSlotIndices)));
     BasicBlock *other = new_block(), *next = new_block();
-    Value* usual = window(c64((foreseen - 1) & kSlotIndices));
+    Value* usual = fastmem(c64((foreseen - 1) & kSlotIndices));
     BasicBlock* before = b_.GetInsertBlock();
     b_.CreateCondBr(b_.CreateICmpEQ(slot, c64(foreseen - 1)), next, other, likely_);
     b_.SetInsertPoint(other);
-    Value* unusual = window(b_.CreateAnd(slot, c64(kSlotIndices)));
+    Value* unusual = fastmem(b_.CreateAnd(slot, c64(kSlotIndices)));
     b_.CreateBr(next);
     b_.SetInsertPoint(next);
     auto* sum = b_.CreatePHI(word, 2);
@@ -62,10 +62,10 @@ Value* Lowering::window_of(Value* address, uint64_t foreseen, uint32_t aux) {
 }
 
 /// The host address of an access that is alone, or of a group's lowest byte.
-Value* Lowering::window_address(Ref ref, unsigned bytes, uint64_t foreseen, uint32_t aux, bool aligned) {
+Value* Lowering::fastmem_address(Ref ref, unsigned bytes, uint64_t foreseen, uint32_t aux, bool aligned) {
     Value* address = i64(ref);
     if (aligned && bytes > 1) guard(b_.CreateICmpEQ(b_.CreateAnd(address, c64(bytes - 1)), c64(0)));
-    return b_.CreateIntToPtr(b_.CreateAdd(window_of(address, foreseen, aux), address), b_.getPtrTy());
+    return b_.CreateIntToPtr(b_.CreateAdd(fastmem_of(address, foreseen, aux), address), b_.getPtrTy());
 }
 
 /// The arguments are those of `constraints`; pointers are to what is accessed.
@@ -92,7 +92,7 @@ Value* Lowering::may_fault(const FaultingInst& how, const std::vector<Value*>& a
 // ---- Loads and stores
 // --------------------------------------------------------------------------------------------
 
-Value* Lowering::window_load(Value* host, unsigned log2, bool is_signed, bool wide, unsigned offset) {
+Value* Lowering::fastmem_load(Value* host, unsigned log2, bool is_signed, bool wide, unsigned offset) {
     std::string text;
     if (is_signed && (log2 < 2 || (log2 == 2 && wide))) {
         text = std::string("movs") + kSuffix[log2] + (wide ? "q $1, $0" : "l $1, ${0:k}");
@@ -106,9 +106,9 @@ Value* Lowering::window_load(Value* host, unsigned log2, bool is_signed, bool wi
     return wide ? v : b_.CreateTrunc(v, b_.getInt32Ty());
 }
 
-Value* Lowering::window_load_vector(Value* host, unsigned log2, unsigned offset) {
+Value* Lowering::fastmem_load_vector(Value* host, unsigned log2, unsigned offset) {
     if (log2 < 2) {
-        Value* v = window_load(host, log2, false, true, offset);
+        Value* v = fastmem_load(host, log2, false, true, offset);
         return zext_lane(v);
     }
     const char* text = log2 == 4   ? "vmovups $1, $0"
@@ -118,39 +118,39 @@ Value* Lowering::window_load_vector(Value* host, unsigned log2, unsigned offset)
                      {b_.CreateConstGEP1_64(b_.getInt8Ty(), host, offset)});
 }
 
-void Lowering::window_store(Value* host, Value* v, unsigned log2, unsigned offset) {
+void Lowering::fastmem_store(Value* host, Value* v, unsigned log2, unsigned offset) {
     const std::string text = std::string("mov") + kSuffix[log2] + ' ' + operand(1, log2) + ", $0";
     may_fault({text, "=*m,r", 2, b_.getVoidTy(), b_.getIntNTy(8u << log2)},
               {b_.CreateConstGEP1_64(b_.getInt8Ty(), host, offset), v});
 }
 
-void Lowering::window_store_vector(Value* host, Value* v, unsigned log2, unsigned offset) {
+void Lowering::fastmem_store_vector(Value* host, Value* v, unsigned log2, unsigned offset) {
     if (log2 < 2) {
         Value* low = b_.CreateExtractElement(b_.CreateBitCast(v, int_vector(3)), uint64_t{0});
-        return window_store(host, low, log2, offset);
+        return fastmem_store(host, low, log2, offset);
     }
     const char* text = log2 == 4 ? "vmovups $1, $0" : log2 == 3 ? "vmovsd $1, $0" : "vmovss $1, $0";
     may_fault({text, "=*m,x", 2, b_.getVoidTy(), b_.getIntNTy(8u << log2)},
               {b_.CreateConstGEP1_64(b_.getInt8Ty(), host, offset), v});
 }
 
-void Lowering::window_zero_block(Value* host) {
+void Lowering::fastmem_zero_block(Value* host) {
     for (unsigned offset = 0; offset < 64; offset += 16)
-        window_store_vector(host, llvm::Constant::getNullValue(v128_), 4, offset);
+        fastmem_store_vector(host, llvm::Constant::getNullValue(v128_), 4, offset);
 }
 
 // ---- Atomics
 // -----------------------------------------------------------------------------------------------------
 
 /// What was there before.
-Value* Lowering::window_compare_exchange(Value* host, Value* expected, Value* desired, unsigned log2) {
+Value* Lowering::fastmem_compare_exchange(Value* host, Value* expected, Value* desired, unsigned log2) {
     const std::string text = std::string("lock cmpxchg") + kSuffix[log2] + ' ' + operand(2, log2) + ", $1";
     Value* old = may_fault({text, "={rax},=*m,r,0,*m", 5, b_.getInt64Ty(), b_.getIntNTy(8u << log2)},
                            {host, desired, expected, host});
     return log2 == 3 ? old : b_.CreateTrunc(old, b_.getIntNTy(8u << log2));
 }
 
-Value* Lowering::window_rmw(ir::AtomicKind kind, Value* host, Value* v, unsigned log2) {
+Value* Lowering::fastmem_rmw(ir::AtomicKind kind, Value* host, Value* v, unsigned log2) {
     llvm::Type* type = b_.getIntNTy(8u << log2);
     if (kind == ir::AtomicKind::Add || kind == ir::AtomicKind::Swap) {
         const std::string text = std::string(kind == ir::AtomicKind::Add ? "lock xadd" : "xchg") +
@@ -159,7 +159,7 @@ Value* Lowering::window_rmw(ir::AtomicKind kind, Value* host, Value* v, unsigned
         return b_.CreateZExtOrTrunc(old, type);
     }
     Value* operand = b_.CreateZExtOrTrunc(v, type);
-    Value* first = b_.CreateZExtOrTrunc(window_load(host, log2, false, true, 0), type);
+    Value* first = b_.CreateZExtOrTrunc(fastmem_load(host, log2, false, true, 0), type);
     BasicBlock *before = b_.GetInsertBlock(), *again = new_block(), *done = new_block();
     b_.CreateBr(again);
     b_.SetInsertPoint(again);
@@ -177,8 +177,8 @@ Value* Lowering::window_rmw(ir::AtomicKind kind, Value* host, Value* v, unsigned
         default: wanted = choose(b_.CreateICmpULT(old, operand)); break;
     }
     llvm::Type* word = b_.getInt64Ty();
-    Value* found = window_compare_exchange(host, b_.CreateZExtOrTrunc(old, word),
-                                           b_.CreateZExtOrTrunc(wanted, word), log2);
+    Value* found = fastmem_compare_exchange(host, b_.CreateZExtOrTrunc(old, word),
+                                            b_.CreateZExtOrTrunc(wanted, word), log2);
     old->addIncoming(found, b_.GetInsertBlock());
     b_.CreateCondBr(b_.CreateICmpEQ(found, old), done, again, likely_);
     b_.SetInsertPoint(done);

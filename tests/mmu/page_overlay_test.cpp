@@ -1,4 +1,4 @@
-#include "mmu/second_stage.h"
+#include "mmu/page_overlay.h"
 
 #include <gtest/gtest.h>
 
@@ -11,22 +11,22 @@
 namespace arclight::mmu {
 namespace {
 
-constexpr uint64_t kBase = 0x4000'0000, kPage = SecondStage::kPage, kPages = 64;
+constexpr uint64_t kBase = 0x4000'0000, kPage = PageOverlay::kPage, kPages = 64;
 
 struct Ram {
     alignas(4096) std::array<uint8_t, kPages * kPage> bytes{};
     alignas(4096) std::array<uint8_t, 4 * kPage> elsewhere{};
-    SecondStage stage{bytes.data(), kBase, bytes.size()};
+    PageOverlay stage{bytes.data(), kBase, bytes.size()};
     GuestMemory memory{bytes.data(), kBase, bytes.size(), &stage};
 };
 
-class SecondStageTest : public testing::Test {
+class PageOverlayTest : public testing::Test {
   protected:
     std::unique_ptr<Ram> ram = std::make_unique<Ram>();
     GuestMemory& memory = ram->memory;
-    SecondStage& stage = ram->stage;
+    PageOverlay& stage = ram->stage;
 
-    void target(uint64_t n, const SecondStage::Page& page) {
+    void target(uint64_t n, const PageOverlay::Page& page) {
         ASSERT_TRUE(stage.prepare());
         stage.set(kBase + n * kPage, page);
     }
@@ -37,17 +37,17 @@ class SecondStageTest : public testing::Test {
     }
 };
 
-TEST_F(SecondStageTest, NothingTargetedIsRamItself) {
+TEST_F(PageOverlayTest, NothingInterceptedIsRamItself) {
     EXPECT_FALSE(memory.targets_pages());
     EXPECT_EQ(memory.host(kBase + 5, 8192), ram->bytes.data() + 5);
     EXPECT_EQ(memory.host(kBase - 1, 1), nullptr);
     EXPECT_EQ(memory.host(kBase + kPages * kPage, 1), nullptr);
     EXPECT_EQ(memory.page_flags(kBase), 0);
-    EXPECT_TRUE(memory.none_targeted(kBase, kPages * kPage));
+    EXPECT_TRUE(memory.none_intercepted(kBase, kPages * kPage));
 }
 
-TEST_F(SecondStageTest, SteeredPageIsSteeredForEverybody) {
-    target(2, {.backing = ram->elsewhere.data(), .flags = page_flag::kTargeted});
+TEST_F(PageOverlayTest, InterceptedPageIsInterceptedForEverybody) {
+    target(2, {.backing = ram->elsewhere.data(), .flags = page_flag::kIntercepted});
     EXPECT_TRUE(memory.targets_pages());
     EXPECT_EQ(memory.host(kBase + 2 * kPage + 7, 1), ram->elsewhere.data() + 7);
     EXPECT_EQ(memory.host(kBase + kPage, 8), ram->bytes.data() + kPage);
@@ -60,14 +60,14 @@ TEST_F(SecondStageTest, SteeredPageIsSteeredForEverybody) {
     EXPECT_EQ(runs[0], std::pair(ram->bytes.data() + 2 * kPage - 4, uint64_t{4}));
     EXPECT_EQ(runs[1], std::pair(ram->elsewhere.data(), kPage));
     EXPECT_EQ(runs[2], std::pair(ram->bytes.data() + 3 * kPage, uint64_t{4}));
-    EXPECT_FALSE(memory.none_targeted(kBase, kPages * kPage));
+    EXPECT_FALSE(memory.none_intercepted(kBase, kPages * kPage));
     target(2, {});
     EXPECT_FALSE(memory.targets_pages());
     EXPECT_EQ(memory.host(kBase + 2 * kPage, 1), ram->bytes.data() + 2 * kPage);
 }
 
-TEST_F(SecondStageTest, RangesOutsideRamStayOutside) {
-    target(kPages - 1, {.backing = ram->elsewhere.data(), .flags = page_flag::kTargeted});
+TEST_F(PageOverlayTest, RangesOutsideRamStayOutside) {
+    target(kPages - 1, {.backing = ram->elsewhere.data(), .flags = page_flag::kIntercepted});
     bool good = true;
     pieces(kBase + kPages * kPage - 4, 8, false, good);
     EXPECT_FALSE(good);
@@ -75,7 +75,7 @@ TEST_F(SecondStageTest, RangesOutsideRamStayOutside) {
     EXPECT_EQ(memory.host(~uint64_t{0}, 8), nullptr);
 }
 
-TEST_F(SecondStageTest, DevicesMeetRightsAndLeaveMarks) {
+TEST_F(PageOverlayTest, DevicesMeetRightsAndLeaveMarks) {
     target(0, {.flags = page_flag::kNoWrite});
     target(1, {.flags = page_flag::kNoRead | page_flag::kNoWrite});
     target(3, {.flags = page_flag::kTracked});
@@ -87,9 +87,9 @@ TEST_F(SecondStageTest, DevicesMeetRightsAndLeaveMarks) {
     pieces(kBase + kPage, 1, false, good);
     EXPECT_FALSE(good);
     pieces(kBase + 3 * kPage, 1, false, good);
-    EXPECT_EQ(stage.marks(kBase + 3 * kPage), SecondStage::kAccessed);
+    EXPECT_EQ(stage.marks(kBase + 3 * kPage), PageOverlay::kAccessed);
     pieces(kBase + 3 * kPage, 1, true, good);
-    EXPECT_EQ(stage.take_marks(kBase + 3 * kPage), SecondStage::kAccessed | SecondStage::kDirty);
+    EXPECT_EQ(stage.take_marks(kBase + 3 * kPage), PageOverlay::kAccessed | PageOverlay::kDirty);
     EXPECT_EQ(stage.marks(kBase + 3 * kPage), 0);
 }
 
@@ -101,7 +101,7 @@ struct Refuser final : Watcher {
     }
 };
 
-TEST_F(SecondStageTest, WatcherDecides) {
+TEST_F(PageOverlayTest, WatcherDecides) {
     Refuser refuser;
     target(4, {.flags = page_flag::kWatched, .watcher = &refuser});
     bool good = false;
@@ -112,9 +112,9 @@ TEST_F(SecondStageTest, WatcherDecides) {
     EXPECT_EQ(refuser.seen, 2u);
 }
 
-TEST_F(SecondStageTest, WhatMayBeCached) {
+TEST_F(PageOverlayTest, WhatMayBeCached) {
     EXPECT_TRUE(may_cache(0) && may_cache_writable(0, false));
-    EXPECT_FALSE(may_cache(page_flag::kUncached | page_flag::kTargeted));
+    EXPECT_FALSE(may_cache(page_flag::kUncached | page_flag::kIntercepted));
     EXPECT_FALSE(may_cache_writable(page_flag::kNoWrite, false));
     EXPECT_FALSE(may_cache_writable(page_flag::kTracked, false));
     EXPECT_TRUE(may_cache_writable(page_flag::kTracked, true));
