@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "backend/kvm/kvm_accelerator.h"
@@ -39,12 +40,22 @@ Result<std::unique_ptr<RamMapping>> RamMapping::allocate(uint64_t bytes) {
 
 RamMapping::~RamMapping() { munmap(host_, size_); }
 
+namespace {
+unsigned host_cores() {
+    cpu_set_t cores;
+    return sched_getaffinity(0, sizeof cores, &cores) == 0
+               ? static_cast<unsigned>(CPU_COUNT(&cores))
+               : std::max(1u, std::thread::hardware_concurrency());
+}
+}  // namespace
+
 Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
       overlay_(ram_->host(), layout::ram_base, ram_->size()),
-      memory_(ram_->host(), layout::ram_base, ram_->size(), &overlay_) {}
+      memory_(ram_->host(), layout::ram_base, ram_->size(), &overlay_),
+      host_cores_(host_cores()) {}
 
 Board::~Board() {
     if (engine_ != nullptr) engine_->stop_compiling();  // it looks at the CPUs
@@ -108,6 +119,7 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
             false);  // a slow path may wait for the other CPUs, and answers them meanwhile
     }
     for (unsigned i = 0; i < options_.cpus; ++i) vcpus_.push_back(std::make_unique<Vcpu>(*this, i));
+    for (const auto& v : vcpus_) works_.push_back(&v->work());
     devices::InterruptController* gic;
     if (options_.gic == 3) {
         gic3_ = std::make_unique<devices::GicV3>(options_.cpus, *this);
@@ -203,6 +215,7 @@ Board::End Board::run(const BootState& boot) {
             std::optional<SpeedSamples::Thread> samples;
             if (speed_ != nullptr) samples.emplace(*speed_, v->waits(), elsewhere);
             const auto ran = accelerator_->run_thread(v->index(), [&v] { v->thread_main(); });
+            v->work().abandon();
             if (!ran) fail(ran.error());
         });
     for (std::thread& t : threads) t.join();
@@ -272,8 +285,9 @@ int32_t Board::affinity_info(uint64_t target, unsigned level) {
     return vcpus_[target]->powered_off() ? 1 : 0;
 }
 
-void Board::yield(Vcpu&) {
-    if (vcpus_.size() > 1) sched_yield();
+bool Board::short_of_cores() const {
+    return static_cast<unsigned>(std::ranges::count_if(vcpus_, [](const auto& v) { return !v->halted(); })) >
+           host_cores_;
 }
 
 devices::IrqLine Board::uart_line() {
@@ -287,13 +301,10 @@ void Board::forget_pages(std::span<const uint64_t> pages, bool content) {
         for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else
         engine_->wait_for_readers();
-    std::vector<uint64_t> posted;
-    for (auto& v : vcpus_)
-        posted.push_back(v->post({Vcpu::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}, {}}));
-    // One that is halted or off looks at its requests before it runs guest code again.
-    for (size_t i = 0; i < vcpus_.size(); ++i)
-        for (unsigned spins = 0; !vcpus_[i]->carried_out(posted[i]) && !stopping(); ++spins)
-            if (spins > 1000) sched_yield();
+    CrossCpuWork::Batch batch;
+    for (CrossCpuWork* work : works_)
+        work->post({CrossCpuWork::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}}, &batch);
+    CrossCpuWork::wait(batch, works_);
 }
 
 // While a CPU waits here it counts as halted: it looks at requests before it runs guest code again. So nobody
@@ -301,22 +312,22 @@ void Board::forget_pages(std::span<const uint64_t> pages, bool content) {
 // him.
 void Board::park_if_asked(Vcpu& self) {
     if (!exclusive_) return;
+    const Vcpu::Halt halt(self);
     std::unique_lock guard(exclusive_lock_);
-    self.halted_ = true;
     exclusive_changed_.notify_all();
     exclusive_changed_.wait(guard, [&] { return !exclusive_ || stopping(); });
-    self.halted_ = false;
 }
 
 void Board::flush_code(Vcpu& self) {
+    if (flush_code_alone(self)) return;
+    park_if_asked(self);  // another one is at it: take part, then look again
+}
+
+bool Board::flush_code_alone(Vcpu& self) {
+    const Vcpu::Halt halt(self);
     std::unique_lock guard(exclusive_lock_);
-    if (exclusive_) {  // another one is at it: take part, then look again
-        guard.unlock();
-        park_if_asked(self);
-        return;
-    }
+    if (exclusive_) return false;
     exclusive_ = true;
-    self.halted_ = true;
     for_each_other(self, [](Vcpu& v) { v.kick(); });
     const auto others_are_out = [&] {
         bool out = true;
@@ -329,11 +340,12 @@ void Board::flush_code(Vcpu& self) {
     if (!stopping()) {
         engine_->flush();
         self.forget_code();
-        for_each_other(self, [](Vcpu& v) { v.post({Vcpu::Request::Kind::ForgetCode, {}, {}}); });
+        for_each_other(self,
+                       [](Vcpu& v) { v.work().post({CrossCpuWork::Request::Kind::ForgetCode}, nullptr); });
     }
     exclusive_ = false;
-    self.halted_ = false;
     exclusive_changed_.notify_all();
+    return true;
 }
 
 }  // namespace arclight::guestos

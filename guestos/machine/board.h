@@ -23,6 +23,7 @@
 #include "devices/virtio/mmio.h"
 #include "guestos/boot.h"
 #include "guestos/exit_status.h"
+#include "guestos/machine/cross_cpu_work.h"
 #include "guestos/machine/process_watch.h"
 #include "guestos/machine/speed_samples.h"
 #include "guestos/options.h"
@@ -104,8 +105,10 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
         for (auto& v : vcpus_)
             if (v.get() != &self) f(*v);
     }
-    /// Lets another virtual CPU of this machine have the host CPU, if there are more than one.
-    void yield(Vcpu& self);
+    /// Of all virtual CPUs.
+    std::span<CrossCpuWork* const> works() const { return works_; }
+    /// More virtual CPUs want to run than the host has cores for this process.
+    bool short_of_cores() const;
     /// Something that a waiting CPU must look at: the machine stops, or another CPU wants it parked.
     bool attention() const { return stopping() || exclusive_.load(std::memory_order_relaxed); }
     /// Blocks while another CPU works alone (flush_code).
@@ -140,6 +143,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     Result<void> choose_accelerator();
     void print_accelerator() const;
     void fail(const std::string& why);
+    bool flush_code_alone(Vcpu& self);  ///< false: another CPU is at it
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
 
     const RunOptions& options_;
@@ -158,6 +162,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::string failure_;  // under exclusive_lock_ until all CPUs have ended
     std::vector<std::unique_ptr<Vcpu>> vcpus_;
+    std::vector<CrossCpuWork*> works_;
+    const unsigned host_cores_;
     std::unique_ptr<devices::GicV2> gic2_;
     std::unique_ptr<devices::GicV3> gic3_;
     devices::Psci psci_{*this};

@@ -94,6 +94,9 @@ struct RuntimeHelpers {
     }
     static uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
         Vcpu& v = vcpu(s);
+        // AT, DC and IC walk the tables.
+        std::optional<HeldTranslations::Walking> walking;
+        if ((encoding >> 7 & 15) == 7) walking.emplace(v.held_);
         const a64::SystemResult r = a64::execute_sys(v.cpu_, static_cast<uint32_t>(encoding), xt);
         if (!r.ok()) fault(v, r);
         return 0;
@@ -132,7 +135,7 @@ struct RuntimeHelpers {
         } else {
             // Most events that end a WFE (a monitor lost to another CPU's store) are not seen here, so it
             // only lets others run; the architecture allows WFE to end early at any time.
-            if (!v.cpu_.event_register.exchange(false)) v.board_.yield(v);
+            if (!v.cpu_.event_register.exchange(false)) v.spin_once(true);
             v.leave(ExitReason::Redirect, next);
         }
         return 0;
@@ -146,8 +149,7 @@ struct RuntimeHelpers {
         return 0;
     }
     static uint64_t yield(GuestState& s, uint64_t, uint64_t, uint64_t) {
-        Vcpu& v = vcpu(s);
-        v.board_.yield(v);
+        vcpu(s).spin_once(false);
         return 0;
     }
     static uint64_t data_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {

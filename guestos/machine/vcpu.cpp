@@ -1,6 +1,6 @@
 #include "guestos/machine/vcpu.h"
 
-#include <sched.h>
+#include <immintrin.h>
 #include <sys/mman.h>
 
 #include <new>
@@ -21,8 +21,6 @@ using jit::GuestState;
 using mmu::kPageMask;
 
 namespace {
-constexpr size_t kMostRequests = 1024;
-
 GuestState& map_state() {
     void* p = mmap(nullptr, sizeof(GuestState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -36,7 +34,8 @@ Vcpu::Vcpu(Board& board, unsigned index)
       index_(index),
       state_(map_state()),
       cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}),
-      tlbs_(board.accelerator().host_tables(index), board.options().shadow, &board.memory()) {
+      tlbs_(board.accelerator().host_tables(index), board.options().shadow, &board.memory()),
+      work_(state_.interrupt, *this) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
     if (board.options().cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
@@ -63,7 +62,7 @@ void Vcpu::power_on(uint64_t entry, uint64_t x0) {
 }
 
 void Vcpu::kick() {
-    state_.interrupt.store(1);
+    work_.interrupt();
     if (halted_) {
         const std::lock_guard guard(wait_lock_);
         wait_.notify_all();
@@ -78,6 +77,7 @@ void Vcpu::set_irq_line(bool irq, bool fiq) {
 
 void Vcpu::signal_event() {
     cpu_.event_register = true;
+    work_.end_nap();
     if (halted_) {
         const std::lock_guard guard(wait_lock_);
         wait_.notify_all();
@@ -102,66 +102,42 @@ void Vcpu::thread_main() {
     devices::set_current_cpu(index_);
     while (!board_.stopping()) {
         {
+            const Halt halt(*this);
             std::unique_lock guard(wait_lock_);
-            halted_ = true;
             wait_.wait(guard, [&] { return power_ == Power::On || board_.stopping(); });
-            halted_ = false;
         }
         if (board_.stopping()) break;
         cpu_.reset(entry_);
-        ++translation_changes_;
-        tlbs_.flush_all();
+        forget_translations();
         state_.x[0] = entry_x0_;
         state_.exclusive_addr = jit::kNoExclusive;
         power_off_requested_ = false;
         a64::update_mode(cpu_);
         context_changed();
         run();
-        halted_ = true;
         power_ = Power::Off;
     }
+    work_.leave();
     halted_ = true;
 }
 
 void Vcpu::wait_for_interrupt() {
     ++stats_.halts;
+    // Requests need no wake-up: they are carried out before guest code runs again.
+    const Halt halt(*this);
     std::unique_lock guard(wait_lock_);
-    halted_ = true;
-    // Requests need no wake-up: they are carried out before guest code runs again. `interrupt` is set for all
-    // else.
     wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || board_.attention(); });
-    halted_ = false;
 }
 
-uint64_t Vcpu::post(const Request& request) {
-    uint64_t number;
-    {
-        const std::lock_guard guard(request_lock_);
-        // A CPU that sleeps for long must not collect requests without end.
-        if (requests_.size() >= kMostRequests) {
-            requests_ = {{Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}, {}},
-                         {Request::Kind::ForgetCode, {}, {}}};
-        } else {
-            requests_.push_back(request);
-        }
-        number = ++posted_;
-    }
-    state_.interrupt.store(1);
-    return number;
-}
-
-void Vcpu::process_requests() {
+void Vcpu::carry_out(std::span<const Request> requests) {
     ++translation_changes_;
-    std::vector<Request> work;
-    uint64_t upto;
-    {
-        const std::lock_guard guard(request_lock_);
-        work.swap(requests_);
-        upto = posted_;
-    }
-    for (const Request& r : work) {
+    bool all = false;
+    for (const Request& r : requests) {
         switch (r.kind) {
-            case Request::Kind::Tlbi: tlbs_.apply(r.tlbi); break;
+            case Request::Kind::Tlbi:
+                all |= r.tlbi.kind == mmu::TlbiRequest::Kind::All;
+                tlbs_.apply(r.tlbi);
+                break;
             case Request::Kind::ClearJumps: tlbs_.clear_jump_caches(); break;
             case Request::Kind::ForgetCode: forget_code(); break;
             case Request::Kind::DropDerived: tlbs_.drop(r.derived); break;
@@ -169,25 +145,40 @@ void Vcpu::process_requests() {
         }
     }
     tlbs_.finish_invalidation();
-    completed_.store(upto);
+    // Fastmem hold nothing of it any more either.
+    if (all) held_.clear();
+    for (const Request& r : requests)
+        if (r.kind == Request::Kind::Tlbi && r.tlbi.kind == mmu::TlbiRequest::Kind::Asid)
+            held_.clear(r.tlbi.asid);
+}
+
+void Vcpu::broadcast(const Request& request) {
+    board_.for_each_other(*this, [&](Vcpu& other) { other.work().post(request, &work_.batch()); });
 }
 
 void Vcpu::wait_for_broadcasts() {
     tlbs_.finish_invalidation();
-    if (!broadcasts_outstanding_) return;
-    broadcasts_outstanding_ = false;
-    board_.for_each_other(*this, [&](Vcpu& other) {
-        uint64_t target;
-        {
-            const std::lock_guard guard(other.request_lock_);
-            target = other.posted_;
-        }
-        for (unsigned spins = 0; other.completed_ < target && !other.halted_ && !board_.stopping(); ++spins) {
-            // The other one may be waiting for this one.
-            process_requests();
-            if (spins > 100) sched_yield();
-        }
-    });
+    work_.wait_outside(board_.works());
+}
+
+/// All of them, and at once.
+void Vcpu::forget_translations() {
+    ++translation_changes_;
+    tlbs_.flush_all();
+    tlbs_.finish_invalidation();
+    held_.clear();
+}
+
+void Vcpu::spin_once(bool wfe) {
+    if (board_.options().cpus == 1) return;
+    const auto waited = spin_.waited();
+    if (waited <= GuestSpin::kShort) return _mm_pause();
+    if (waited <= GuestSpin::kLong && !board_.short_of_cores()) {
+        for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
+        return;
+    }
+    work_.nap(wfe ? &cpu_.event_register : nullptr);
+    spin_.slept();
 }
 
 // ---- Environment
@@ -217,8 +208,7 @@ void Vcpu::note_tables() {
 }
 
 void Vcpu::translation_changed() {
-    ++translation_changes_;
-    tlbs_.flush_all();
+    forget_translations();
     context_changed();
 }
 
@@ -233,17 +223,26 @@ void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
         ++stats_.tlbi_ignored;
         return;
     }
-    tlbs_.apply(request);
+    if (request.kind == mmu::TlbiRequest::Kind::All)
+        forget_translations();
+    else
+        tlbs_.apply(request);
     if (!broadcast || board_.options().cpus == 1) return;
-    broadcasts_outstanding_ = true;
-    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::Tlbi, request, {}}); });
+    HeldTranslations::fence();
+    board_.for_each_other(*this, [&](Vcpu& other) {
+        if (other.held().may_hold(request)) other.work().post({Request::Kind::Tlbi, request}, &work_.batch());
+    });
 }
 
 void Vcpu::clear_all_jumps() {
     tlbs_.clear_jump_caches();
-    if (board_.options().cpus == 1) return;
-    broadcasts_outstanding_ = true;
-    board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::ClearJumps, {}, {}}); });
+    // Not waited for. No look-up and no linked jump leads to the blocks any more; another CPU can be in one,
+    // or have it in its jump cache, until it looks at its interrupt flag. It does so at the latest when it
+    // synchronises its context (ISB, exceptions and their returns), and only from there on the architecture
+    // promises it the new instructions (ARM ARM B2.2.5). The flag is set before any later store of this CPU
+    // can be seen.
+    board_.for_each_other(*this,
+                          [&](Vcpu& other) { other.work().post({Request::Kind::ClearJumps}, nullptr); });
 }
 
 void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
@@ -386,7 +385,9 @@ void Vcpu::run() {
         while (state_.interrupt.load(std::memory_order_relaxed) != 0) {
             // Cleared before the causes are looked at: one that comes later, or while parked, sets it again.
             state_.interrupt.store(0);
-            process_requests();
+            work_.carry_out();
+            work_.hand_over_if_asked();
+            if (held_.full()) forget_translations();
             board_.park_if_asked(*this);
         }
         if (board_.stopping() || power_off_requested_) return;

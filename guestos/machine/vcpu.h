@@ -13,6 +13,9 @@
 #include "devices/bus.h"
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
+#include "guestos/machine/cross_cpu_work.h"
+#include "guestos/machine/guest_spin.h"
+#include "guestos/machine/held_translations.h"
 #include "jit/engine/engine.h"
 #include "jit/memory_access.h"
 #include "mmu/soft_tlb_set.h"
@@ -36,7 +39,7 @@ struct VcpuStats {
     uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
 };
 
-class Vcpu final : public frontend::a64::Environment {
+class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Performer {
   public:
     Vcpu(Board& board, unsigned index);
     ~Vcpu() override;
@@ -56,6 +59,29 @@ class Vcpu final : public frontend::a64::Environment {
     void stop_waiting();  ///< wakes it, halted or powered off, to see that the machine stops
     bool halted() const { return halted_; }
     const std::atomic<bool>& waits() const { return halted_; }
+    /// What other CPUs want of it, and it of them.
+    CrossCpuWork& work() { return work_; }
+    const HeldTranslations& held() const { return held_; }
+    /// On its own thread, outside of translated code: while it exists the CPU counts as halted, and looks at
+    /// what others want before it runs guest code again.
+    class Halt {
+      public:
+        explicit Halt(Vcpu& vcpu) : vcpu_(vcpu) {
+            vcpu_.work_.leave();
+            vcpu_.halted_ = true;
+        }
+        ~Halt() {
+            vcpu_.halted_ = false;
+            vcpu_.work_.enter();
+        }
+        Halt(const Halt&) = delete;
+        Halt& operator=(const Halt&) = delete;
+
+      private:
+        Vcpu& vcpu_;
+    };
+    /// On its own thread: after the code cache was emptied.
+    void forget_code();
 
     /// Power off, on this CPU's own thread: takes effect after the current instruction.
     void request_power_off() { power_off_requested_ = true; }
@@ -90,11 +116,7 @@ class Vcpu final : public frontend::a64::Environment {
   private:
     friend struct RuntimeHelpers;  // the functions behind RuntimeTable, runtime_helpers.cpp
 
-    struct Request {
-        enum class Kind : uint8_t { Tlbi, ClearJumps, ForgetCode, DropDerived, WriteProtect } kind;
-        mmu::TlbiRequest tlbi;
-        mmu::Derived derived;  ///< WriteProtect: the page's physical address in `va`
-    };
+    using Request = CrossCpuWork::Request;
     enum class Power : uint8_t { Off, On };
 
     void fill_runtime_table();
@@ -106,14 +128,14 @@ class Vcpu final : public frontend::a64::Environment {
     void finish_step(uint64_t pc_before);
 
     // Requests of other CPUs
-    uint64_t post(const Request& request);  ///< its number
-    bool carried_out(uint64_t number) const { return completed_ >= number || halted_ || powered_off(); }
-    void process_requests();
-    /// After the code cache was emptied.
-    void forget_code();
-    /// Returns once the other CPUs have carried out what this one posted (DSB).
+    void carry_out(std::span<const Request> requests) override;
+    /// To all other CPUs, which wait_for_broadcasts() waits for.
+    void broadcast(const Request& request);
+    /// Returns once the other CPUs have carried out what this one has broadcast (DSB).
     void wait_for_broadcasts();
-    friend class Board;
+    void forget_translations();
+    /// Guest code waits in a loop for another CPU (YIELD, WFE).
+    void spin_once(bool wfe);
 
     // Code
     void clear_all_jumps();  ///< of all CPUs: blocks were forgotten
@@ -127,6 +149,7 @@ class Vcpu final : public frontend::a64::Environment {
         const mmu::TranslationRegs& t = cpu_.translation;
         return {t.asid, t.half[0].table, t.half[1].table};
     }
+    mmu::WalkResult walk(uint64_t va, const mmu::Access& access, mmu::WalkPath* path = nullptr);
     mmu::WalkResult walk_to_cache(uint64_t va, const mmu::Access& access);
     bool walk_known(uint64_t va, const mmu::Access& access, mmu::WalkResult& walk);
     uint64_t root_of(uint64_t va) const { return cpu_.translation.half[va >> 55 & 1].table; }
@@ -154,7 +177,7 @@ class Vcpu final : public frontend::a64::Environment {
     void fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add);
     bool refill_fastmem(const void* host_pc, uint64_t address);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
-    bool read_faults(uint64_t va, uint8_t fsc) const;
+    bool read_faults(uint64_t va, uint8_t fsc);
     void access_ram(const jit::MemoryAccess& access, uint64_t va, uint8_t* host);
     bool access_device(const jit::MemoryAccess& access, uint64_t pa);
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
@@ -215,16 +238,15 @@ class Vcpu final : public frontend::a64::Environment {
 
     std::atomic<bool> irq_line_{false}, fiq_line_{false};
 
-    std::mutex request_lock_;
-    std::vector<Request> requests_;
-    uint64_t posted_ = 0;                 // under request_lock_
-    std::atomic<uint64_t> completed_{0};  // requests carried out
+    CrossCpuWork work_;
+    HeldTranslations held_;
+    GuestSpin spin_;        ///< of guest code
+    GuestSpin table_spin_;  ///< of protect_tables()
     unsigned last_el_ = 1;
     static thread_local Vcpu* running_;  ///< on this thread
     std::pair<const void*, uint64_t> last_refill_{};
-    uint64_t last_fault_ = 0;              ///< page; where fill_ahead() stopped
-    uint64_t table_waits_ = 0;             ///< requests were carried out in a walk, so often
-    bool broadcasts_outstanding_ = false;  // own thread
+    uint64_t last_fault_ = 0;   ///< page; where fill_ahead() stopped
+    uint64_t table_waits_ = 0;  ///< requests were carried out in a walk, so often
 
     std::mutex wait_lock_;
     std::condition_variable wait_;

@@ -262,9 +262,8 @@ bool Vcpu::refill_fastmem(const void* host_pc, uint64_t address) {
 }
 
 /// Would a read at the current EL have the same fault?
-bool Vcpu::read_faults(uint64_t va, uint8_t fsc) const {
-    const mmu::Access read{.privileged = cpu_.el != 0, .pan = cpu_.pan, .update = false};
-    return mmu::walk(cpu_.translation, cpu_.memory, va, read).fsc() == fsc;
+bool Vcpu::read_faults(uint64_t va, uint8_t fsc) {
+    return walk(va, {.privileged = cpu_.el != 0, .pan = cpu_.pan, .update = false}).fsc() == fsc;
 }
 
 /// Brings the guest registers up to date; the address of the instruction whose slow path returns to host_pc.

@@ -1,23 +1,29 @@
 // Traditional shadow paging (mmu/table_pages.h) from a virtual CPU's side: walks make tables of pages, stores
 // to them undo what was derived.
-#include <sched.h>
-
 #include "guestos/machine/board.h"
 #include "guestos/machine/vcpu.h"
 
 namespace arclight::guestos {
 
+/// As other CPUs must know of (HeldTranslations).
+mmu::WalkResult Vcpu::walk(uint64_t va, const mmu::Access& access, mmu::WalkPath* path) {
+    const auto plain = [&] { return mmu::walk(cpu_.translation, cpu_.memory, va, access, path); };
+    // With traditional shadow paging nobody asks: what stores to tables undo goes to all CPUs.
+    if (board_.options().cpus == 1 || board_.table_pages() != nullptr) return plain();
+    return held_.record(va, cpu_.translation.asid, plain);
+}
+
 /// A walk whose result may be cached, until TLBI or a store to its tables.
 mmu::WalkResult Vcpu::walk_to_cache(uint64_t va, const mmu::Access& access) {
     mmu::TablePages* tables = board_.table_pages();
-    if (tables == nullptr) return mmu::walk(cpu_.translation, cpu_.memory, va, access);
+    if (tables == nullptr) return walk(va, access);
     for (;;) {
         const uint64_t generation = tables->generation();
         mmu::WalkPath path;
-        const mmu::WalkResult walk = mmu::walk(cpu_.translation, cpu_.memory, va, access, &path);
-        if (!walk.ok() || path.count == 0) return walk;
+        const mmu::WalkResult result = walk(va, access, &path);
+        if (!result.ok() || path.count == 0) return result;
         if (tables->in_use(path, va, root_of(va))) {
-            if (tables->generation() == generation) return walk;
+            if (tables->generation() == generation) return result;
         } else {
             protect_tables(path, va);
         }
@@ -25,12 +31,12 @@ mmu::WalkResult Vcpu::walk_to_cache(uint64_t va, const mmu::Access& access) {
 }
 
 /// The same where nobody asked for it: false unless the tables are known already.
-bool Vcpu::walk_known(uint64_t va, const mmu::Access& access, mmu::WalkResult& walk) {
+bool Vcpu::walk_known(uint64_t va, const mmu::Access& access, mmu::WalkResult& result) {
     mmu::TablePages* tables = board_.table_pages();
     const uint64_t generation = tables != nullptr ? tables->generation() : 0;
     mmu::WalkPath path;
-    walk = mmu::walk(cpu_.translation, cpu_.memory, va, access, &path);
-    if (tables == nullptr || !walk.ok() || path.count == 0) return walk.ok();
+    result = walk(va, access, &path);
+    if (tables == nullptr || !result.ok() || path.count == 0) return result.ok();
     return tables->in_use(path, va, root_of(va)) && tables->generation() == generation;
 }
 
@@ -41,17 +47,18 @@ void Vcpu::protect_tables(const mmu::WalkPath& path, uint64_t va) {
     for (const uint64_t page : change.protect) {
         ++stats_.tables_protected;
         tlbs_.write_protect(page);
-        if (board_.options().cpus == 1) continue;
-        broadcasts_outstanding_ = true;
-        board_.for_each_other(*this, [&](Vcpu& other) {
-            other.post({Request::Kind::WriteProtect, {}, {.va = page}});
-        });
+        broadcast({Request::Kind::WriteProtect, {}, {.va = page}});
     }
     drop_derived(change.drop);
     ++table_waits_;
     if (change.pages.empty()) {
-        process_requests();
-        sched_yield();
+        // Another CPU is at it, and may wait for this one.
+        if (table_spin_.waited() <= GuestSpin::kShort) {
+            work_.carry_out();
+        } else {
+            work_.nap();
+            table_spin_.slept();
+        }
         return;
     }
     wait_for_broadcasts();
@@ -61,9 +68,7 @@ void Vcpu::protect_tables(const mmu::WalkPath& path, uint64_t va) {
 void Vcpu::drop_derived(const std::vector<mmu::Derived>& derived) {
     for (const mmu::Derived& d : derived) {
         tlbs_.drop(d);
-        if (board_.options().cpus == 1) continue;
-        broadcasts_outstanding_ = true;
-        board_.for_each_other(*this, [&](Vcpu& other) { other.post({Request::Kind::DropDerived, {}, d}); });
+        broadcast({Request::Kind::DropDerived, {}, d});
     }
 }
 

@@ -145,8 +145,8 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         Node& node = forming.nodes.emplace_back(Node{.block = &block, .offset = offset});
         const ir::Inst& last = rb.ir.insts.back();
         if (last.op == ir::Op::ExitIndirect) {
-            node.ends_indirect = true;
             node.branch = static_cast<ir::BranchKind>(last.aux);
+            node.ends_indirect = node.branch != ir::BranchKind::Barrier;  // behind that one is another region
         }
         if (last.op == ir::Op::Exit && last.aux == static_cast<uint32_t>(ir::BranchKind::Call))
             forming.calls.emplace(rb.page() + static_cast<int64_t>(last.imm), offset + block.guest_bytes);

@@ -75,7 +75,8 @@ constexpr bool is_plain_access(Op op) {
 
 enum class AtomicKind : uint64_t { Add, Clear, Xor, Set, MaxS, MinS, MaxU, MinU, Swap };
 enum class FenceKind : uint64_t { Load, Store, Full, Instruction };
-enum class BranchKind : uint32_t { Jump, Call, Return };
+/// Barrier: what follows is fetched anew, so interrupts are looked for before it (ISB).
+enum class BranchKind : uint32_t { Jump, Call, Return, Barrier };
 /// FRINT and FCVT rounding. Current is FPCR.RMode; Exact also signals inexact (FRINTX).
 enum class RoundMode : uint32_t { TieEven, Up, Down, Zero, TieAway, Current, Exact, Odd };
 

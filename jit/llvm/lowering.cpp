@@ -357,6 +357,8 @@ void Lowering::poll(int64_t offset) {
 /// Where an indirect branch may go within the region.
 const std::vector<int64_t>& Lowering::targets_of(const RegionBlock& block, const Inst& i) const {
     if (!block.targets.empty()) return block.targets;
+    static const std::vector<int64_t> kNone;
+    if (i.aux == static_cast<uint32_t>(ir::BranchKind::Barrier)) return kNone;
     const bool ret = i.aux == static_cast<uint32_t>(ir::BranchKind::Return);
     return ret ? region_.return_sites : region_.indirect_targets;
 }

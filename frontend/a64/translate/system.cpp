@@ -128,11 +128,13 @@ bool DSB(Translator& t, Imm<4> crm) {
     return true;
 }
 
-// What it orders has taken effect already: TLBI and IC drop jump-cache lines at once. Only the rest of this
-// block was fetched too early, and a direct exit would not look the page up again.
+// What it orders has taken effect already or waits behind the interrupt flag: IC takes the blocks out of all
+// look-ups, but another CPU's jump cache and region may lead to them until it has looked at the flag, which
+// leaving the block does here. The rest of this block was fetched too early, and a direct exit would not look
+// the page up again.
 bool ISB(Translator& t) {
     const Ref next = t.ir.emit(Op::PcRel, Type::I64, {}, t.offset + 4);
-    t.ir.emit(Op::ExitIndirect, Type::Void, {next}, 0, static_cast<uint32_t>(ir::BranchKind::Jump));
+    t.ir.emit(Op::ExitIndirect, Type::Void, {next}, 0, static_cast<uint32_t>(ir::BranchKind::Barrier));
     t.ended = true;
     return false;
 }

@@ -1,0 +1,30 @@
+// Guest code that waits in a loop (YIELD, WFE): for how long already?
+#pragma once
+
+#include <chrono>
+
+namespace arclight::guestos {
+
+class GuestSpin {
+  public:
+    // Somebody who runs on another core is rarely waited for longer than kShort. With fewer cores than CPUs
+    // that want to run it is likely that he has none; else that takes kLong to be likely.
+    static constexpr std::chrono::microseconds kShort{20}, kLong{1000};
+
+    /// To be called each time round.
+    std::chrono::nanoseconds waited() {
+        const Clock::time_point now = Clock::now();
+        if (now - last_ > kGap) since_ = now;  // it did something else in between
+        last_ = now;
+        return now - since_;
+    }
+    /// The CPU slept, which is no gap.
+    void slept() { last_ = Clock::now(); }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    static constexpr std::chrono::microseconds kGap{5};
+    Clock::time_point last_, since_;
+};
+
+}  // namespace arclight::guestos
