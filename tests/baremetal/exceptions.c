@@ -77,7 +77,8 @@ static int remember_daif(struct frame* f) {
 #define EL0_LIST(X)                                                                                          \
     X(svc, "svc #7")                                                                                         \
     X(hvc, "hvc #0")                                                                                         \
-    X(smc, "smc #0") X(brk, "brk #9") X(udf, "udf #1") X(eret, "eret") X(wfi, "wfi") X(wfe, "sevl\n wfe")    \
+    X(smc, "smc #0")                                                                                         \
+    X(brk, "brk #9") X(udf, "udf #1") X(eret, "eret") X(wfi, "wfi") X(wfe, "sevl\n wfe")                     \
         X(read_daif, "mrs x2, daif") X(write_daif, "msr daif, x3") X(spsel, "msr spsel, #0")                 \
             X(pan, "msr pan, #1") X(ctr, "mrs x2, ctr_el0\n mov x2, #1") X(                                  \
                 dczid, "mrs x2, dczid_el0\n and x2, x2, #0x10") X(cntvct, "mrs x2, cntvct_el0\n mov x2, #1") \
