@@ -1,4 +1,4 @@
-# Shared by ./run and ./test: installs what is missing on the host and builds. Sourced by bash, from the project's root.
+# Shared by ./run, ./test, .ci/run and ./bench/sweep: installs what is missing on the host and builds. Sourced by bash.
 
 say() { echo "$program: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -7,6 +7,7 @@ build_packages=(g++ cmake ninja-build ccache make libxbyak-dev libfmt-dev libfdt
     libzydis-dev zlib1g-dev libxxhash-dev llvm-19-dev)
 test_packages=(libgtest-dev pkg-config libvixl-dev libbenchmark-dev qemu-user qemu-system-arm qemu-system-x86 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
     e2fsprogs cpio xz-utils device-tree-compiler tmux python3 slurm-wlm munge git dpkg-dev mmdebstrap groff-base zsh)
+sweep_packages=(python3 qemu-system-arm gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross e2fsprogs cpio)
 
 # A stamp names the packages last seen installed, so that a repeated start asks dpkg nothing.
 install_missing() { # STAMP PACKAGE...
