@@ -9,6 +9,7 @@ namespace {
 /// One case arm a command path ("run", "lightv attach"): its words, and what its options take.
 void add_arms(const CommandEntry& command, const std::string& path, std::string& words, std::string& values) {
     std::vector<std::string> all;
+    all.reserve(command.commands.size());
     for (const CommandEntry& sub : command.commands) all.push_back(sub.name);
     for (const OptionEntry& option : command.options) {
         std::vector<std::string> names;
