@@ -1,4 +1,4 @@
-// Where translated code runs: a host process or a virtual machine (design.md, "One contract, two accelerators").
+// Where translated code runs: a host process or a virtual machine, under one contract.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// Fastmem: guest virtual addresses mapped by the host processor's own page tables (design.md, "Memory
-// accesses").
+// Fastmem: guest virtual addresses mapped by the host processor's own page tables.
 //
 // The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. SoftTlb::fastmem_offset
 // holds, for each guest slot, what has to be added to a guest address to get the host's, or a poison that

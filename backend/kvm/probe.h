@@ -1,4 +1,4 @@
-// What kind of /dev/kvm this host has, found out by using it (design: three kinds of /dev/kvm).
+// What kind of /dev/kvm this host has, found out by using it.
 #pragma once
 
 #include <string>

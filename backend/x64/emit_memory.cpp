@@ -1,4 +1,4 @@
-// Plain loads and stores through the soft TLB (design.md, "Memory accesses"; guest_state.h, TlbEntry).
+// Plain loads and stores through the soft TLB (guest_state.h, TlbEntry).
 //
 //     rorx eax, addr, 7            index of the entry, times its size
 //     and  eax, (entries - 1) * 32

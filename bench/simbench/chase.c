@@ -11,7 +11,8 @@
 /// One cycle through all nodes: a full-period linear congruence (Knuth, volume 2, 3.2.1.2).
 static u64 make(u64 base, u64 bytes) {
     const u64 mask = bytes / NODE - 1;
-    for (u64 i = 0; i <= mask; ++i) *(u64*)(base + i * NODE) = base + ((i * 1664525 + 1013904223) & mask) * NODE;
+    for (u64 i = 0; i <= mask; ++i)
+        *(u64*)(base + i * NODE) = base + ((i * 1664525 + 1013904223) & mask) * NODE;
     return base;
 }
 

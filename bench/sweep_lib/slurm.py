@@ -17,7 +17,7 @@ class Slurm:
             if not shutil.which(tool):
                 raise SystemExit(f"sweep: --executor slurm needs {tool} (Debian: package slurm-client)")
         os.makedirs(self.jobs, exist_ok=True)
-        self.script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sweep")
+        self.script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "main.py")
         self.waves, self.job = 0, None
 
     def run(self, cells, later, out_of_time, after_cell):

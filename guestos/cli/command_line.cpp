@@ -14,43 +14,54 @@ int complain(std::string_view message, int code) {
     return code;
 }
 
-int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run) {
-    GuestCommand guest;
+CommandLine::CommandLine(const std::string& version, RunFunction run)
+    : version_(version),
+      app_("Arclight runs an unmodified AArch64 Linux on an x86-64 host by translating its code.",
+           "arclight") {
+    app_.require_subcommand(1);
+    app_.footer("'arclight COMMAND --help' tells more about a command.");
+    app_.set_version_flag("--version", "arclight " + version, "print the version and leave");
+    run_ = add_run(app_, guest_, std::move(run));
+    initramfs_ = add_initramfs(app_, guest_);
+    lightv_ = add_lightv(app_);
+    app_.add_subcommand("version", "Print the version and the accelerators found on this host");
+    app_.add_subcommand("probe",
+                        "Print what /dev/kvm offers on this host, and what --accel auto makes of it");
+}
+
+int CommandLine::run(std::vector<std::string> arguments) {
     if (const auto dashes = std::ranges::find(arguments, "--"); dashes != arguments.end()) {
-        guest = {.given = true, .words = {dashes + 1, arguments.end()}};
+        guest_ = {.given = true, .words = {dashes + 1, arguments.end()}};
         arguments.erase(dashes, arguments.end());
     }
-
-    CLI::App app("Arclight runs an unmodified AArch64 Linux on an x86-64 host by translating its code.",
-                 "arclight");
-    app.require_subcommand(1);
-    app.footer("'arclight COMMAND --help' tells more about a command.");
-    const auto run_command = add_run(app, guest, std::move(run));
-    const auto initramfs_command = add_initramfs(app, guest);
-    const auto lightv_command = add_lightv(app);
-    app.add_subcommand("version", "Print the version and the accelerators found on this host");
-    app.add_subcommand("probe", "Print what /dev/kvm offers on this host, and what --accel auto makes of it");
-
     std::ranges::reverse(arguments);  // CLI11 takes a vector from its end
     try {
-        app.parse(arguments);
+        app_.parse(arguments);
     } catch (const CLI::Success& help) {
-        return app.exit(help);
+        return app_.exit(help);
     } catch (const CLI::ParseError& error) {
         std::string text = error.what();
         std::ranges::replace(text, '\n', ' ');
         return complain(text + " (try --help)", kExitUsage);
     }
 
-    if (app.got_subcommand("run")) return run_command();
-    if (app.got_subcommand("initramfs")) return initramfs_command();
-    if (app.got_subcommand("lightv")) return lightv_command();
-    if (app.got_subcommand("probe")) return print_probe();
-    fmt::print("arclight {}\n", version);
+    if (app_.got_subcommand("run")) return run_();
+    if (app_.got_subcommand("initramfs")) return initramfs_();
+    if (app_.got_subcommand("lightv")) return lightv_();
+    if (app_.got_subcommand("probe")) return print_probe();
+    return print_version();
+}
+
+int CommandLine::print_version() const {
+    fmt::print("arclight {}\n", version_);
     for (const auto& accelerator : find_accelerators())
         fmt::print("  {:<8} {} ({})\n", accelerator.name, accelerator.usable ? "yes" : "no",
                    accelerator.detail);
     return 0;
+}
+
+int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run) {
+    return CommandLine(version, std::move(run)).run(std::move(arguments));
 }
 
 }  // namespace arclight::guestos::cli

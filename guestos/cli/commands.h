@@ -29,6 +29,25 @@ std::function<int()> add_initramfs(CLI::App& app, const GuestCommand& guest);
 
 std::function<int()> add_lightv(CLI::App& app);
 
+/// The parser with all subcommands, and what each runs once it was chosen.
+class CommandLine {
+  public:
+    CommandLine(const std::string& version, RunFunction run);
+    CommandLine(const CommandLine&) = delete;  // the subcommands refer to guest_
+
+    const CLI::App& app() const { return app_; }
+    /// Parses and runs; returns the exit code.
+    int run(std::vector<std::string> arguments);
+
+  private:
+    int print_version() const;
+
+    std::string version_;
+    GuestCommand guest_;
+    CLI::App app_;
+    std::function<int()> run_, initramfs_, lightv_;
+};
+
 // Parses and runs a whole command line; returns the exit code. `run` carries out `arclight run`.
 int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run);
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "guestos/cli/commands.h"
+#include "guestos/cli/version.h"
 #include "guestos/machine/machine.h"
 
 namespace {
@@ -20,7 +21,7 @@ int main(int argc, char** argv) {
     using namespace arclight::guestos;
     set_up_heap();
     try {
-        return cli::main_with({argv + 1, argv + argc}, ARCLIGHT_VERSION, run_machine);
+        return cli::main_with({argv + 1, argv + argc}, cli::kVersion, run_machine);
     } catch (const std::exception& error) {  // out of memory, out of file descriptors
         return cli::complain(error.what());
     }

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
 
@@ -97,7 +98,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(machine);
     command->add_option("--gic", o.gic, "interrupt controller version, 2 or 3 [3]")
         ->type_name("N")
-        ->check(CLI::IsMember({2u, 3u}).description(""))
+        ->check(one_of({2u, 3u}))
         ->group(machine);
     command
         ->add_option("--drive", words->drives,
@@ -115,13 +116,13 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     const auto execution = "Execution";
     command->add_option("--accel", words->accel, "where guest code runs: auto, kvm or process [auto]")
         ->type_name("NAME")
-        ->check(CLI::IsMember({"auto", "kvm", "process"}).description(""))
+        ->check(one_of({"auto", "kvm", "process"}))
         ->group(execution);
     command
         ->add_option("--windows", words->fastmem,
                      "guest memory through the virtual machine's page tables (kvm): on, off or auto [auto]")
         ->type_name("WHEN")
-        ->check(CLI::IsMember({"auto", "on", "off"}).description(""))
+        ->check(one_of({"auto", "on", "off"}))
         ->group(execution);
     command
         ->add_option(
@@ -129,7 +130,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             "how translations follow the guest's tables: ssp (TLB invalidations; recent address spaces are "
             "kept), ssp-nocache, or tsp (tables are write-protected) [ssp]")
         ->type_name("POLICY")
-        ->check(CLI::IsMember({"ssp", "ssp-nocache", "tsp"}).description(""))
+        ->check(one_of({"ssp", "ssp-nocache", "tsp"}))
         ->group(execution);
     command->add_option("--mmu-roots", o.shadow.roots, "address spaces that are kept, 1 to 30 [16]")
         ->type_name("N")
@@ -141,7 +142,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             "the translator: tier1, tiered (hot code again by LLVM, on another thread), tier2 (all code by "
             "LLVM at once; slow, for tests) or auto: tiered, but tier1 in a program without LLVM [auto]")
         ->type_name("TIER")
-        ->check(CLI::IsMember({"auto", "tier1", "tiered", "tier2"}).description(""))
+        ->check(one_of({"auto", "tier1", "tiered", "tier2"}))
         ->group(execution);
     command
         ->add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")

@@ -1,4 +1,4 @@
-# Shared by ./run and ./test: installs what is missing on the host and builds. Sourced by bash, from the project's root.
+# Shared by ./run, ./test, .ci/run and ./bench/sweep: installs what is missing on the host and builds. Sourced by bash.
 
 say() { echo "$program: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -6,7 +6,9 @@ die() { say "$*"; exit 1; }
 build_packages=(g++ cmake ninja-build ccache make libxbyak-dev libfmt-dev libfdt-dev libcli11-dev nlohmann-json3-dev
     libzydis-dev zlib1g-dev libxxhash-dev llvm-19-dev)
 test_packages=(libgtest-dev pkg-config libvixl-dev libbenchmark-dev qemu-user qemu-system-arm qemu-system-x86 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
-    e2fsprogs cpio xz-utils device-tree-compiler tmux python3 slurm-wlm munge)
+    e2fsprogs cpio xz-utils device-tree-compiler tmux python3 slurm-wlm munge git dpkg-dev mmdebstrap groff-base zsh)
+check_packages=(clang-format-14 clang-19 clang-tidy-19)
+sweep_packages=(python3 qemu-system-arm gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross e2fsprogs cpio)
 
 # A stamp names the packages last seen installed, so that a repeated start asks dpkg nothing.
 install_missing() { # STAMP PACKAGE...
@@ -36,11 +38,12 @@ install_missing() { # STAMP PACKAGE...
 }
 
 run_logged() { # MESSAGE COMMAND...
-    local log=$build/build.log
+    local log=$build/build.log message=$1 began=$SECONDS
     say "$1"
     shift
     if ! "$@" > "$log" 2>&1 < /dev/null; then
         grep -E 'error|Error|FAILED' "$log" | head -10 >&2 || tail -5 "$log" >&2
         die "the build failed (see $log)"
     fi
+    [ -z "${show_times:-}" ] || say "$message: $((SECONDS - began)) s"
 }

@@ -11,8 +11,6 @@
 
 namespace arclight::guestos {
 
-using mmu::lightv::Result;
-
 namespace {
 constexpr const char* kUart = "pl011";
 

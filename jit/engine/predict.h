@@ -14,8 +14,8 @@ namespace arclight::jit {
 
 SeenRegisters registers_of(const GuestState& state);
 
-/// The 512 GiB slot of the guest's address space, at the time when the block is translated (design.md,
-/// "Memory accesses": a site predicts its slot): sets Inst::imm of accesses whose address is made of
+/// The 512 GiB slot of the guest's address space, at the time when the block is translated, which an
+/// access predicts to be that of its later executions: sets Inst::imm of accesses whose address is made of
 /// registers and constants to address bits 63:39 plus one.
 void predict_slots(ir::Block& block, const GuestState& state);
 

@@ -206,7 +206,6 @@ class Lowering {
     struct Group;
     static Guesses guessed(const Group& g);
     void count_wrong_guesses(Value* how_many, Guesses which);
-    struct Group;
     Value* only_here(Value* v);
     void check_group(Group& g);
     struct LastPage;

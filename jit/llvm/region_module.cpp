@@ -18,20 +18,23 @@
 namespace arclight::jit {
 
 namespace {
-/// Beside the program, or empty.
-std::string module_beside_program() {
+/// Beside the program, as a build leaves it, or in ../lib/arclight from there, as it is installed. Empty: not there.
+std::string module_of_program() {
     std::array<char, PATH_MAX> path;
     const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
     if (length <= 0) return {};
     const std::string program(path.data(), static_cast<size_t>(length));
-    const std::string module = program.substr(0, program.rfind('/') + 1) + kRegionModule;
-    return access(module.c_str(), R_OK) == 0 ? module : std::string();
+    const std::string directory = program.substr(0, program.rfind('/') + 1);
+    for (const std::string place : {"", "../lib/arclight/"})
+        if (const std::string module = directory + place + kRegionModule; access(module.c_str(), R_OK) == 0)
+            return module;
+    return {};
 }
 
 [[noreturn]] void refuse(const std::string& why) { throw std::runtime_error(why); }
 
 CreateRegionCompiler open_module() {
-    std::string path = module_beside_program();
+    std::string path = module_of_program();
     if (path.empty()) path = kRegionModule;  // where the program's RUNPATH and the system say
     void* module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (module == nullptr) refuse(dlerror());
@@ -69,13 +72,13 @@ const void* RegionCode::side_exit(const void* pc) const {
 }
 
 uint64_t region_build() {
-    const std::string module = module_beside_program();
+    const std::string module = module_of_program();
     if (module.empty()) return 0;
     const std::array<uint64_t, 2> parts{hash_of("/proc/self/exe"), hash_of(module.c_str())};
     return parts[0] == 0 || parts[1] == 0 ? 0 : XXH3_64bits(parts.data(), sizeof parts);
 }
 
-bool have_region_compiler() { return !module_beside_program().empty(); }
+bool have_region_compiler() { return !module_of_program().empty(); }
 
 std::unique_ptr<RegionCompiler> make_region_compiler(bool avx512) {
     static std::mutex lock;

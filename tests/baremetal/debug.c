@@ -196,17 +196,30 @@ static void breakpoints(void) {
         __asm__ volatile(text : "+r"(x2), "+r"(x3)::"memory", "x4", "x5", "x6", "x7", "x8", "cc"); \
         return x2;                                                                                 \
     }
-#define ACCESSES(X)                                                                                       \
-    X(ldrb, "ldrb w2, [x3]")                                                                              \
-    X(ldrh, "ldrh w2, [x3]")                                                                              \
-    X(ldr_w, "ldr w2, [x3]")                                                                              \
-    X(ldr_x, "ldr x2, [x3]")                                                                              \
-    X(strb, "strb w2, [x3]")                                                                              \
-    X(strh, "strh w2, [x3]") X(str_w, "str w2, [x3]") X(str_x, "str x2, [x3]") X(ldp, "ldp x2, x4, [x3]") \
-        X(stp, "stp x2, x2, [x3]") X(ldr_q, "ldr q0, [x3]") X(str_q, "str q0, [x3]")                      \
-            X(ldp_q, "ldp q0, q1, [x3]") X(stp_q, "stp q0, q1, [x3]") X(ldtr, "ldtr x2, [x3]")            \
-                X(sttr, "sttr x2, [x3]") X(post, "ldr x2, [x3], #8\n sub x2, x3, x2")
-#define ATOMICS(X) X(ldar, "ldar x2, [x3]") X(stlr, "stlr x2, [x3]") X(ldxr, "ldxr x2, [x3]\n clrex")
+// clang-format off
+#define ACCESSES(X)                              \
+    X(ldrb, "ldrb w2, [x3]")                     \
+    X(ldrh, "ldrh w2, [x3]")                     \
+    X(ldr_w, "ldr w2, [x3]")                     \
+    X(ldr_x, "ldr x2, [x3]")                     \
+    X(strb, "strb w2, [x3]")                     \
+    X(strh, "strh w2, [x3]")                     \
+    X(str_w, "str w2, [x3]")                     \
+    X(str_x, "str x2, [x3]")                     \
+    X(ldp, "ldp x2, x4, [x3]")                   \
+    X(stp, "stp x2, x2, [x3]")                   \
+    X(ldr_q, "ldr q0, [x3]")                     \
+    X(str_q, "str q0, [x3]")                     \
+    X(ldp_q, "ldp q0, q1, [x3]")                 \
+    X(stp_q, "stp q0, q1, [x3]")                 \
+    X(ldtr, "ldtr x2, [x3]")                     \
+    X(sttr, "sttr x2, [x3]")                     \
+    X(post, "ldr x2, [x3], #8\n sub x2, x3, x2")
+#define ATOMICS(X)                   \
+    X(ldar, "ldar x2, [x3]")         \
+    X(stlr, "stlr x2, [x3]")         \
+    X(ldxr, "ldxr x2, [x3]\n clrex")
+// clang-format on
 ACCESSES(ACCESS)
 ATOMICS(ACCESS)
 ACCESS(stxr, "ldxr x4, [x3]\n stxr w2, x4, [x3]")

@@ -74,30 +74,50 @@ static int remember_daif(struct frame* f) {
         __asm__ volatile(text : "+r"(x2), "+r"(x3)::"memory", "x4", "cc"); \
         return x2;                                                         \
     }
-#define EL0_LIST(X)                                                                                          \
-    X(svc, "svc #7")                                                                                         \
-    X(hvc, "hvc #0")                                                                                         \
-    X(smc, "smc #0") X(brk, "brk #9") X(udf, "udf #1") X(eret, "eret") X(wfi, "wfi") X(wfe, "sevl\n wfe")    \
-        X(read_daif, "mrs x2, daif") X(write_daif, "msr daif, x3") X(spsel, "msr spsel, #0")                 \
-            X(pan, "msr pan, #1") X(ctr, "mrs x2, ctr_el0\n mov x2, #1") X(                                  \
-                dczid, "mrs x2, dczid_el0\n and x2, x2, #0x10") X(cntvct, "mrs x2, cntvct_el0\n mov x2, #1") \
-                X(cntpct, "mrs x2, cntpct_el0\n mov x2, #1") X(cntfrq, "mrs x2, cntfrq_el0")                 \
-                    X(cntv_ctl, "mrs x2, cntv_ctl_el0") X(cntp_cval, "msr cntp_cval_el0, xzr")               \
-                        X(pmccntr, "mrs x2, pmccntr_el0\n mov x2, #1") X(pmuserenr, "mrs x2, pmuserenr_el0") \
-                            X(pmuserenr_write, "msr pmuserenr_el0, x3") X(sctlr, "mrs x2, sctlr_el1")        \
-                                X(vbar, "msr vbar_el1, x3") X(ttbr, "msr ttbr0_el1, x3") X(                  \
-                                    tpidr, "msr tpidr_el0, x3\n mrs x2, tpidr_el0")                          \
-                                    X(tpidrro, "mrs x2, tpidrro_el0\n mov x2, #1") X(                        \
-                                        tpidrro_write, "msr tpidrro_el0, x3") X(mdscr, "mrs x2, mdscr_el1")  \
-                                        X(tlbi, "tlbi vmalle1") X(iallu, "ic iallu") X(cisw, "dc cisw, x3")  \
-                                            X(ats1, "at s1e1r, x3") X(current_el, "mrs x2, currentel")       \
-                                                X(nzcv, "msr nzcv, x3\n mrs x2, nzcv")                       \
-                                                    X(fpcr, "mrs x2, fpcr")                                  \
-                                                        X(fmov, "fmov d0, x3\n fmov x2, d0")                 \
-                                                            X(fadd, "fadd d0, d0, d0")                       \
-                                                                X(simd, "add v0.4s, v0.4s, v0.4s")           \
-                                                                    X(ldr_q, "ldr q0, [sp, #-32]")           \
-                                                                        X(icc, "mrs x2, S3_0_C12_C12_0")
+// clang-format off
+#define EL0_LIST(X)                                   \
+    X(svc, "svc #7")                                  \
+    X(hvc, "hvc #0")                                  \
+    X(smc, "smc #0")                                  \
+    X(brk, "brk #9")                                  \
+    X(udf, "udf #1")                                  \
+    X(eret, "eret")                                   \
+    X(wfi, "wfi")                                     \
+    X(wfe, "sevl\n wfe")                              \
+    X(read_daif, "mrs x2, daif")                      \
+    X(write_daif, "msr daif, x3")                     \
+    X(spsel, "msr spsel, #0")                         \
+    X(pan, "msr pan, #1")                             \
+    X(ctr, "mrs x2, ctr_el0\n mov x2, #1")            \
+    X(dczid, "mrs x2, dczid_el0\n and x2, x2, #0x10") \
+    X(cntvct, "mrs x2, cntvct_el0\n mov x2, #1")      \
+    X(cntpct, "mrs x2, cntpct_el0\n mov x2, #1")      \
+    X(cntfrq, "mrs x2, cntfrq_el0")                   \
+    X(cntv_ctl, "mrs x2, cntv_ctl_el0")               \
+    X(cntp_cval, "msr cntp_cval_el0, xzr")            \
+    X(pmccntr, "mrs x2, pmccntr_el0\n mov x2, #1")    \
+    X(pmuserenr, "mrs x2, pmuserenr_el0")             \
+    X(pmuserenr_write, "msr pmuserenr_el0, x3")       \
+    X(sctlr, "mrs x2, sctlr_el1")                     \
+    X(vbar, "msr vbar_el1, x3")                       \
+    X(ttbr, "msr ttbr0_el1, x3")                      \
+    X(tpidr, "msr tpidr_el0, x3\n mrs x2, tpidr_el0") \
+    X(tpidrro, "mrs x2, tpidrro_el0\n mov x2, #1")    \
+    X(tpidrro_write, "msr tpidrro_el0, x3")           \
+    X(mdscr, "mrs x2, mdscr_el1")                     \
+    X(tlbi, "tlbi vmalle1")                           \
+    X(iallu, "ic iallu")                              \
+    X(cisw, "dc cisw, x3")                            \
+    X(ats1, "at s1e1r, x3")                           \
+    X(current_el, "mrs x2, currentel")                \
+    X(nzcv, "msr nzcv, x3\n mrs x2, nzcv")            \
+    X(fpcr, "mrs x2, fpcr")                           \
+    X(fmov, "fmov d0, x3\n fmov x2, d0")              \
+    X(fadd, "fadd d0, d0, d0")                        \
+    X(simd, "add v0.4s, v0.4s, v0.4s")                \
+    X(ldr_q, "ldr q0, [sp, #-32]")                    \
+    X(icc, "mrs x2, S3_0_C12_C12_0")
+// clang-format on
 EL0_LIST(EL0)
 static u64 el0_sp(u64 a, u64 b) {
     __asm__ volatile("mov x4, sp\n mov sp, %1\n ldr %0, [sp]\n mov sp, x4"

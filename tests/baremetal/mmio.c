@@ -3,8 +3,8 @@
 #include "runtime/bm.h"
 
 #define VA 0x13000000000ul  // in a 512 GiB of its own
-#define UART 0x09000000ul  // PL011: peripheral ID 0x11 at 0xfe0
-#define RTC 0x09010000ul   // PL031: 0x31 there
+#define UART 0x09000000ul   // PL011: peripheral ID 0x11 at 0xfe0
+#define RTC 0x09010000ul    // PL031: 0x31 there
 #define ID 0xfe0
 #define KERNEL_DEVICE (VALID | DEVICE | AF | UXN | PXN)
 #define USER_DEVICE (KERNEL_DEVICE | EL0)

@@ -23,6 +23,20 @@ def written(name, change):
     return path
 
 
+# The headline is the default tier though another is faster, unless that has done more programs.
+check(result["headline"].endswith("/tiered"), f"headline {result['headline']}")
+faster = copy.deepcopy(result)
+for entry in faster["programs"].values():
+    for variant, s in entry["seconds"].items():
+        s["median"] *= 0.5 if "tier1" in variant else 1
+results.evaluate(faster)
+check(faster["headline"].endswith("/tiered"), f"a faster tier 1 is the headline: {faster['headline']}")
+for entry in list(faster["programs"].values())[:1]:
+    for variant in [v for v in entry["seconds"] if v.endswith("/tiered")]:
+        del entry["seconds"][variant]
+results.evaluate(faster)
+check("tier1" in faster["headline"], f"a configuration with fewer programs is the headline: {faster['headline']}")
+
 old = written("old", {})
 ours = "arclight process/tier1"
 status, text = tool("compare", old, old)

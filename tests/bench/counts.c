@@ -51,6 +51,4 @@ static u64 compute(void) {  // calls, system calls and a TLB flush now and then
 }
 #endif
 
-void test_main(void) {
-    say("%x\n", compute());
-}
+void test_main(void) { say("%x\n", compute()); }

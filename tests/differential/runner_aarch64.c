@@ -24,10 +24,7 @@ static long call6(long n, long a, long b, long c, long d, long e, long f) {
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc #0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
+    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 
@@ -80,10 +77,10 @@ static volatile uint64_t output_used;
 static uint8_t signal_stack[65536] __attribute__((aligned(16)));
 static uint64_t initial_arena[DIFF_ARENA_BYTES / 8];
 
-static const uint8_t* volatile cursor;  /* the next case in the input */
+static const uint8_t* volatile cursor; /* the next case in the input */
 static volatile uint32_t cases_left;
-static volatile int running;            /* a case is running */
-static SigContext home;        /* the runner's own registers, while cases run */
+static volatile int running; /* a case is running */
+static SigContext home;      /* the runner's own registers, while cases run */
 
 static void copy_words(uint64_t* to, const uint64_t* from, unsigned n) {
     for (unsigned i = 0; i < n; ++i) to[i] = from[i];
@@ -192,7 +189,8 @@ static void write_all(const uint8_t* p, uint64_t n) {
 }
 
 static void protect_code(int protection) {
-    if (call6(SYS_MPROTECT, (long)DIFF_CODE_VA, DIFF_CODE_BYTES, protection, 0, 0, 0) != 0) fail("runner: mprotect\n");
+    if (call6(SYS_MPROTECT, (long)DIFF_CODE_VA, DIFF_CODE_BYTES, protection, 0, 0, 0) != 0)
+        fail("runner: mprotect\n");
 }
 
 /* Copies the words of all cases to their places, or puts the filler back there. */

@@ -15,7 +15,9 @@ static u64* page;
 static u64 right, wrong;
 
 // No constant in memory: EL0 runs it too.
-static inline u64 word(u64 address) { return (address >> 3 & (WORDS - 1)) * 0x0101010101010101 + 0x5a5a5a5a00000000; }
+static inline u64 word(u64 address) {
+    return (address >> 3 & (WORDS - 1)) * 0x0101010101010101 + 0x5a5a5a5a00000000;
+}
 static inline u64 next(u64 random) {
     random ^= random << 13;
     random ^= random >> 7;
@@ -71,9 +73,10 @@ static void slots(void) {
 // Where this program keeps its own things (backend/code_buffer, backend/kvm/page_tables), and where hosts put programs,
 // heaps, libraries and stacks.
 static const u64 interesting[] = {
-    0x5a0000000000, 0x5a0000004000, 0x5b0000000000, 0x5b0000002000, 0x5b0000200000, 0x555555554000, 0x555555800000,
-    0x7ffff7dd5000, 0x7ffff7fff000, 0x7ffffffde000, 0x7fffffffe000, 0x7ffffffff000, 0x7f0000000000, 0x800000000000,
-    0xffff800000000000, 0xffffffff81000000, 0xffffffffff600000, 0xfffffffffffff000, 0xfffffffffffffff8};
+    0x5a0000000000,     0x5a0000004000,     0x5b0000000000,     0x5b0000002000,    0x5b0000200000,
+    0x555555554000,     0x555555800000,     0x7ffff7dd5000,     0x7ffff7fff000,    0x7ffffffde000,
+    0x7fffffffe000,     0x7ffffffff000,     0x7f0000000000,     0x800000000000,    0xffff800000000000,
+    0xffffffff81000000, 0xffffffffff600000, 0xfffffffffffff000, 0xfffffffffffffff8};
 #define INTERESTING (sizeof(interesting) / sizeof(interesting[0]))
 
 static void of_the_host(void) {

@@ -17,7 +17,7 @@
 namespace arclight::mmu {
 namespace {
 
-constexpr uint64_t kSpan4K = uint64_t{1} << 12, kSpan2M = uint64_t{1} << 21, kSpan1G = uint64_t{1} << 30;
+constexpr uint64_t kSpan4K = uint64_t{1} << 12, kSpan2M = uint64_t{1} << 21;
 constexpr uint64_t kSlot = uint64_t{1} << 39;
 constexpr uint64_t kTablesPhysical = 0x12'3456'7000, kRamPhysical = 0x80'0000'0000;
 // Addresses alone: nothing reads guest memory here.

@@ -11,7 +11,8 @@ typedef uint64_t (*step)(uint64_t);
 __attribute__((noinline)) static uint64_t left(uint64_t x) { return x * 0x9e3779b97f4a7c15u ^ x >> 29; }
 __attribute__((noinline)) static uint64_t right(uint64_t x) { return (x ^ x << 13) * 5 + (x >> 7); }
 
-__attribute__((noinline)) static uint64_t run(volatile const int *phase, volatile step *call, uint64_t x, long rounds) {
+__attribute__((noinline)) static uint64_t run(volatile const int* phase, volatile step* call, uint64_t x,
+                                              long rounds) {
     for (long k = 0; k < rounds; k++) {
         if (*phase & 1) {
             x += x >> 3 ^ (uint64_t)k;
@@ -27,21 +28,23 @@ __attribute__((noinline)) static uint64_t run(volatile const int *phase, volatil
     return x;
 }
 
-#define OP1(n) case n: x = (x ^ (n) * 0x1234567ull) * 3 + (x >> ((n) % 13 + 1)); x += x << 5 ^ (n); break;
+#define OP1(n)                                                  \
+    case n:                                                     \
+        x = (x ^ (n)*0x1234567ull) * 3 + (x >> ((n) % 13 + 1)); \
+        x += x << 5 ^ (n);                                      \
+        break;
 #define OP4(n) OP1(n) OP1(n + 1) OP1(n + 2) OP1(n + 3)
 #define OP16(n) OP4(n) OP4(n + 4) OP4(n + 8) OP4(n + 12)
 #define OP64(n) OP16(n) OP16(n + 16) OP16(n + 32) OP16(n + 48)
 
-__attribute__((noinline)) static uint64_t interpret(const uint8_t *code, uint64_t x, long rounds) {
+__attribute__((noinline)) static uint64_t interpret(const uint8_t* code, uint64_t x, long rounds) {
     for (long k = 0; k < rounds; k++) {
-        switch (code[k & 0xfff]) {
-            OP64(0) OP64(64) OP64(128) OP64(192)
-        }
+        switch (code[k & 0xfff]) { OP64(0) OP64(64) OP64(128) OP64(192) }
     }
     return x;
 }
 
-static void report(const char *name, int phase, uint64_t x) {
+static void report(const char* name, int phase, uint64_t x) {
     static struct timespec from;
     struct timespec to;
     clock_gettime(CLOCK_MONOTONIC, &to);
@@ -53,7 +56,7 @@ static void report(const char *name, int phase, uint64_t x) {
     clock_gettime(CLOCK_MONOTONIC, &from);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     const long rounds = argc > 1 ? atol(argv[1]) : 20000000;
     uint64_t x = 1;
     report(NULL, 0, 0);

@@ -8,7 +8,7 @@ using A = va::Assembler;
 using jit::ir::vec_aux;
 
 // Element sizes as a set.
-constexpr unsigned kB = 1, kH = 2, kS = 4, kD = 8, kBHS = 7, kAll = 15;
+constexpr unsigned kB = 1, kH = 2, kS = 4, kBHS = 7, kAll = 15;
 
 struct Row1 {
     const char* name;
