@@ -12,8 +12,9 @@ inline constexpr uint32_t kSpElx = 1u << 1;         ///< PSTATE.SP
 inline constexpr uint32_t kFpTrap = 1u << 2;        ///< CPACR_EL1.FPEN traps FP and SIMD at this EL
 inline constexpr uint32_t kAlignCheck = 1u << 4;    ///< SCTLR_EL1.A
 inline constexpr uint32_t kSpAlignCheck = 1u << 5;  ///< SCTLR_EL1.SA or SA0 for this EL
-inline constexpr uint32_t kIllegal = 1u << 6;       ///< PSTATE.IL: every instruction raises Illegal Execution state
-inline constexpr uint32_t kZeroTrap = 1u << 10;     ///< DC ZVA may trap: SCTLR_EL1.DZE at EL0, or the MMU is off
+inline constexpr uint32_t kIllegal = 1u
+                                     << 6;  ///< PSTATE.IL: every instruction raises Illegal Execution state
+inline constexpr uint32_t kZeroTrap = 1u << 10;  ///< DC ZVA may trap: SCTLR_EL1.DZE at EL0, or the MMU is off
 inline constexpr uint32_t kBreakpoints = 1u << 12;  ///< some may match at this EL; system/hardware_debug.h
 
 static_assert(((kEl1 | kSpElx | kFpTrap | kAlignCheck | kSpAlignCheck | kIllegal | kZeroTrap | kBreakpoints) &

@@ -4,11 +4,12 @@
 // one letter is a field. "sf" bits and the like are fields too. A handler takes one argument per run, in
 // order from the left:
 //     INST(ADD_imm, "ADD (immediate)", "z0010001hiiiiiiiiiiiinnnnnddddd")
-//     bool ADD_imm(Translator& t, bool sf, Imm<1> shift, Imm<12> imm12, Reg n, Reg d);
+//     bool ADD_imm(TranslationContext& t, bool sf, Imm<1> shift, Imm<12> imm12, Reg n, Reg d);
 // so a wrong number of arguments, or a field too wide for its type, does not build.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <tuple>
 #include <utility>

@@ -38,7 +38,7 @@ struct Cpu {
     std::atomic<bool> event_register{false};
 
     /// Cold reset: EL1h, all interrupts masked, MMU off, execution at `pc`, all else zero. Keeps the bits of
-    /// GuestState that belong to the machine (soft TLB, runtime table, mode::kSerial).
+    /// GuestState that belong to the machine (soft TLB, runtime table, translation_flag::kSerial).
     void reset(uint64_t pc);
 };
 

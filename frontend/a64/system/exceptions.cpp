@@ -8,11 +8,10 @@
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/syndrome.h"
 #include "frontend/a64/translate/translator.h"
+#include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {
 namespace {
-
-constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
 
 // SCTLR_EL1
 constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),

@@ -57,7 +57,7 @@ uint64_t branch_address(const Cpu& cpu, uint64_t target);
 inline constexpr uint64_t kDaifD = 1u << 9, kDaifA = 1u << 8, kDaifI = 1u << 7, kDaifF = 1u << 6;
 inline constexpr uint64_t kDaifAll = kDaifD | kDaifA | kDaifI | kDaifF;
 
-// ---- Software step (D2.11). While it is enabled, mode::kSingleStep is set and the machine does, before each
+// ---- Software step (D2.11). While it is enabled, translation_flag::kSingleStep is set and the machine does, before each
 // instruction: if step_pending(), take_step(); else execute it; if it completed, step_done().
 bool step_pending(const Cpu& cpu);
 void take_step(Cpu& cpu, bool exclusive = false);

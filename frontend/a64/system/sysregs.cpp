@@ -8,14 +8,13 @@
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/syndrome.h"
 #include "frontend/a64/translate/translator.h"
+#include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {
 namespace {
 
 using jit::GuestState;
 using Pmu = SystemRegisters::Pmu;
-
-constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
 
 SystemResult trap(const Cpu& cpu, const SysregRow& row, bool write) {
     const unsigned rt = cpu.environment.current_instruction() & 31;

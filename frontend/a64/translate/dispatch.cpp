@@ -9,19 +9,19 @@
 namespace arclight::frontend::a64 {
 
 namespace {
-using Thunk = bool (*)(Translator&, uint32_t);
+using HandlerAdapter = bool (*)(TranslationContext&, uint32_t);
 
 // Parallel to encodings().
-constexpr Thunk kThunks[] = {
-#define INST(name, title, pattern) &call_handler<&translate::name, pattern, Translator>,
+constexpr HandlerAdapter kHandlerAdapters[] = {
+#define INST(name, title, pattern) &call_handler<&translate::name, pattern, TranslationContext>,
 #include "frontend/a64/decode/a64.inc"
 #undef INST
     nullptr};
 }  // namespace
 
-bool dispatch(Translator& t) {
+bool dispatch(TranslationContext& t) {
     const int e = find_encoding(t.insn);
-    return e < 0 ? translate::undefined(t) : kThunks[e](t, t.insn);
+    return e < 0 ? translate::undefined(t) : kHandlerAdapters[e](t, t.insn);
 }
 
 }  // namespace arclight::frontend::a64

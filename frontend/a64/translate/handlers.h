@@ -1,5 +1,5 @@
-// One function for each row of the instruction table: `bool NAME(Translator&, fields...)`, fields as in
-// fields.h. True means that translation goes on with the next instruction, false that a terminator was
+// One function for each row of the instruction table: `bool NAME(TranslationContext&, fields...)`, fields as
+// in fields.h. True means that translation goes on with the next instruction, false that a terminator was
 // emitted.
 #pragma once
 

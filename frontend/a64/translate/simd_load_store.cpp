@@ -22,32 +22,32 @@ struct Structures {
 };
 using Registers = std::array<Ref, 4>;
 
-void post_index(Translator& t, const Structures& s, Ref base, unsigned bytes) {
+void post_index(TranslationContext& t, const Structures& s, Ref base, unsigned bytes) {
     if (!s.wback) return;
     set_xsp(t, s.n, index(s.m) == 31 ? offset_by(t, base, bytes) : t.ir.add(Type::I64, base, x(t, s.m)));
 }
 
 /// MemAux for an access at the base itself (which checks SP) or after it.
-uint32_t access_aux(Translator& t, unsigned size, const Structures& s, unsigned offset) {
+uint32_t access_aux(TranslationContext& t, unsigned size, const Structures& s, unsigned offset) {
     return offset == 0 ? mem_aux(t, size, s.n, 0, 0) : mem_aux(t, size);
 }
 
 /// With alignment checking each element must be aligned to its own size, so whole registers cannot be
 /// accessed.
-bool by_element(const Translator& t, const Structures& s) {
+bool by_element(const TranslationContext& t, const Structures& s) {
     return (t.translation_flags & translation_flag::kAlignCheck) != 0 && s.size != 0;
 }
-uint32_t whole_aux(Translator& t, const Structures& s, unsigned offset) {
+uint32_t whole_aux(TranslationContext& t, const Structures& s, unsigned offset) {
     return access_aux(t, s.q ? 4 : 3, s, offset) & ~ir::kMemAligned;
 }
 
 /// One element of memory into a lane.
-Ref load_lane(Translator& t, Ref address, uint32_t aux, unsigned size, Ref into, unsigned lane) {
+Ref load_lane(TranslationContext& t, Ref address, uint32_t aux, unsigned size, Ref into, unsigned lane) {
     const Lanes o{t, size, true};
     if (size < 2) return o(Op::VInsert, {into, load(t, Type::I32, address, aux)}, lane);
     return o(Op::VInsertLane, {into, load_v(t, address, aux)}, lane);
 }
-void store_lane(Translator& t, Ref address, uint32_t aux, unsigned size, Ref from, unsigned lane) {
+void store_lane(TranslationContext& t, Ref address, uint32_t aux, unsigned size, Ref from, unsigned lane) {
     if (lane == 0)
         store_v(t, address, from, aux);
     else if (size == 3)
@@ -110,7 +110,7 @@ void interleave(const Lanes& o, unsigned members, unsigned lanes, Registers& r) 
 }
 
 // `count` registers, in structures of `members`: LD1 of four registers is four registers of one member.
-bool load_multiple(Translator& t, unsigned count, unsigned members, const Structures& s) {
+bool load_multiple(TranslationContext& t, unsigned count, unsigned members, const Structures& s) {
     if (s.reserved() || (s.size == 3 && !s.q && members != 1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
@@ -145,7 +145,7 @@ bool load_multiple(Translator& t, unsigned count, unsigned members, const Struct
     return true;
 }
 
-bool store_multiple(Translator& t, unsigned count, unsigned members, const Structures& s) {
+bool store_multiple(TranslationContext& t, unsigned count, unsigned members, const Structures& s) {
     if (s.reserved() || (s.size == 3 && !s.q && members != 1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
@@ -192,7 +192,7 @@ Lane single_lane(const Structures& s, Imm<2> scale, bool S) {
     }
 }
 
-bool load_single(Translator& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
+bool load_single(TranslationContext& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
     const Lane at = single_lane(s, scale, S);
     if (s.reserved() || at.reserved) return undefined(t);
     if (!check_fp_enabled(t)) return false;
@@ -208,7 +208,7 @@ bool load_single(Translator& t, unsigned members, Imm<2> scale, bool S, const St
     return true;
 }
 
-bool store_single(Translator& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
+bool store_single(TranslationContext& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
     const Lane at = single_lane(s, scale, S);
     if (s.reserved() || at.reserved) return undefined(t);
     if (!check_fp_enabled(t)) return false;
@@ -222,7 +222,7 @@ bool store_single(Translator& t, unsigned members, Imm<2> scale, bool S, const S
     return true;
 }
 
-bool load_replicate(Translator& t, unsigned members, const Structures& s) {
+bool load_replicate(TranslationContext& t, unsigned members, const Structures& s) {
     if (s.reserved()) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
@@ -242,82 +242,90 @@ bool load_replicate(Translator& t, unsigned members, const Structures& s) {
 }
 }  // namespace
 
-bool ST1_multiple_1(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool ST1_multiple_1(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return store_multiple(t, 1, 1, {Q, wback, m, size, n, d});
 }
-bool ST1_multiple_2(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool ST1_multiple_2(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return store_multiple(t, 2, 1, {Q, wback, m, size, n, d});
 }
-bool ST1_multiple_3(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool ST1_multiple_3(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return store_multiple(t, 3, 1, {Q, wback, m, size, n, d});
 }
-bool ST1_multiple_4(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool ST1_multiple_4(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return store_multiple(t, 4, 1, {Q, wback, m, size, n, d});
 }
-bool ST2_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool ST2_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return store_multiple(t, 2, 2, {Q, wback, m, size, n, d});
 }
-bool ST3_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool ST3_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return store_multiple(t, 3, 3, {Q, wback, m, size, n, d});
 }
-bool ST4_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool ST4_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return store_multiple(t, 4, 4, {Q, wback, m, size, n, d});
 }
-bool ST1_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool ST1_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return store_single(t, 1, scale, S, {Q, wback, m, size, n, d});
 }
-bool ST2_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool ST2_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return store_single(t, 2, scale, S, {Q, wback, m, size, n, d});
 }
-bool ST3_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool ST3_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return store_single(t, 3, scale, S, {Q, wback, m, size, n, d});
 }
-bool ST4_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool ST4_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return store_single(t, 4, scale, S, {Q, wback, m, size, n, d});
 }
-bool LD1_multiple_1(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD1_multiple_1(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_multiple(t, 1, 1, {Q, wback, m, size, n, d});
 }
-bool LD1_multiple_2(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD1_multiple_2(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_multiple(t, 2, 1, {Q, wback, m, size, n, d});
 }
-bool LD1_multiple_3(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD1_multiple_3(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_multiple(t, 3, 1, {Q, wback, m, size, n, d});
 }
-bool LD1_multiple_4(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD1_multiple_4(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_multiple(t, 4, 1, {Q, wback, m, size, n, d});
 }
-bool LD2_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD2_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_multiple(t, 2, 2, {Q, wback, m, size, n, d});
 }
-bool LD3_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD3_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_multiple(t, 3, 3, {Q, wback, m, size, n, d});
 }
-bool LD4_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD4_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_multiple(t, 4, 4, {Q, wback, m, size, n, d});
 }
-bool LD1_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool LD1_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return load_single(t, 1, scale, S, {Q, wback, m, size, n, d});
 }
-bool LD2_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool LD2_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return load_single(t, 2, scale, S, {Q, wback, m, size, n, d});
 }
-bool LD3_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool LD3_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return load_single(t, 3, scale, S, {Q, wback, m, size, n, d});
 }
-bool LD4_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
+bool LD4_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
+                Vec d) {
     return load_single(t, 4, scale, S, {Q, wback, m, size, n, d});
 }
-bool LD1R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD1R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_replicate(t, 1, {Q, wback, m, size, n, d});
 }
-bool LD2R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD2R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_replicate(t, 2, {Q, wback, m, size, n, d});
 }
-bool LD3R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD3R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_replicate(t, 3, {Q, wback, m, size, n, d});
 }
-bool LD4R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
+bool LD4R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
     return load_replicate(t, 4, {Q, wback, m, size, n, d});
 }
 

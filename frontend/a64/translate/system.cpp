@@ -57,14 +57,14 @@ bool write_goes_on(uint32_t encoding) {
     return crn == 13 && (op1 == 0 || op1 == 3) && crm == 0 && encoding != kContextidrEl1;  // TPIDR*
 }
 
-bool read_through_helper(Translator& t, uint32_t encoding, Reg r) {
+bool read_through_helper(TranslationContext& t, uint32_t encoding, Reg r) {
     const Ref v = call(t, Helper::ReadSysreg, {t.ir.i64(encoding)}, ir::kCallSystem, Type::I64);
     set_x(t, r, v);
     return true;
 }
 
 /// Ends the block by a helper that set state.pc and a reason.
-bool wait(Translator& t, Helper helper) {
+bool wait(TranslationContext& t, Helper helper) {
     call(t, helper, {}, ir::kCallSystem | ir::kCallEndsBlock);
     t.ended = true;
     return false;
@@ -74,30 +74,30 @@ bool wait(Translator& t, Helper helper) {
 
 // ---- Hints
 
-bool YIELD(Translator& t) {
+bool YIELD(TranslationContext& t) {
     call(t, Helper::Yield, {});
     return true;
 }
 
-bool WFE(Translator& t) { return wait(t, Helper::WaitForEvent); }
-bool WFI(Translator& t) { return wait(t, Helper::WaitForInterrupt); }
+bool WFE(TranslationContext& t) { return wait(t, Helper::WaitForEvent); }
+bool WFI(TranslationContext& t) { return wait(t, Helper::WaitForInterrupt); }
 
 // The helper's argument is 1 when the event is for this CPU only.
-bool SEV(Translator& t) {
+bool SEV(TranslationContext& t) {
     call(t, Helper::SendEvent, {t.ir.i64(0)});
     return true;
 }
 
-bool SEVL(Translator& t) {
+bool SEVL(TranslationContext& t) {
     call(t, Helper::SendEvent, {t.ir.i64(1)});
     return true;
 }
 
-bool HINT(Translator&, Imm<4>, Imm<3>) { return true; }
+bool HINT(TranslationContext&, Imm<4>, Imm<3>) { return true; }
 
 // ---- Barriers
 
-bool CLREX(Translator& t) {
+bool CLREX(TranslationContext& t) {
     t.ir.store_field(t.ir.i64(jit::kNoExclusive), offsetof(jit::GuestState, exclusive_addr), 8);
     return true;
 }
@@ -112,17 +112,17 @@ ir::FenceKind fence_kind(unsigned crm) {
         default: return ir::FenceKind::Full;
     }
 }
-void fence(Translator& t, ir::FenceKind kind) {
+void fence(TranslationContext& t, ir::FenceKind kind) {
     t.ir.emit(Op::Fence, Type::Void, {}, static_cast<uint64_t>(kind));
 }
 }  // namespace
 
-bool DMB(Translator& t, Imm<4> crm) {
+bool DMB(TranslationContext& t, Imm<4> crm) {
     fence(t, fence_kind(crm));
     return true;
 }
 
-bool DSB(Translator& t, Imm<4> crm) {
+bool DSB(TranslationContext& t, Imm<4> crm) {
     fence(t, ir::FenceKind::Full);
     call(t, Helper::DataBarrier, {t.ir.i64(crm)});
     return true;
@@ -132,7 +132,7 @@ bool DSB(Translator& t, Imm<4> crm) {
 // look-ups, but another CPU's jump cache and region may lead to them until it has looked at the flag, which
 // leaving the block does here. The rest of this block was fetched too early, and a direct exit would not look
 // the page up again.
-bool ISB(Translator& t) {
+bool ISB(TranslationContext& t) {
     const Ref next = t.ir.emit(Op::PcRel, Type::I64, {}, t.offset + 4);
     t.ir.emit(Op::ExitIndirect, Type::Void, {next}, 0, static_cast<uint32_t>(ir::BranchKind::Barrier));
     t.ended = true;
@@ -141,7 +141,7 @@ bool ISB(Translator& t) {
 
 // ---- PSTATE
 
-bool MSR_imm(Translator& t, Imm<3> op1, Imm<4> crm, Imm<3> op2) {
+bool MSR_imm(TranslationContext& t, Imm<3> op1, Imm<4> crm, Imm<3> op2) {
     constexpr unsigned kPan = 0 << 3 | 4, kSpSel = 0 << 3 | 5, kDaifSet = 3 << 3 | 6, kDaifClr = 3 << 3 | 7;
     const unsigned field = concat(op1, op2);
     switch (field) {
@@ -168,7 +168,7 @@ bool MSR_imm(Translator& t, Imm<3> op1, Imm<4> crm, Imm<3> op2) {
 
 // ---- System registers
 
-bool MRS(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
+bool MRS(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(2 + o0, op1, crn, crm, op2);
     if (const FieldRegister* field = field_register(encoding); field && (t.el1() || field->read_at_el0)) {
         set_x(t, r, t.ir.load_field(Type::I64, field->offset));
@@ -204,7 +204,7 @@ bool MRS(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op
     return read_through_helper(t, encoding, r);
 }
 
-bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
+bool MSR_reg(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(2 + o0, op1, crn, crm, op2);
     if (const FieldRegister* field = field_register(encoding); field && (t.el1() || field->write_at_el0)) {
         t.ir.store_field(truncate(t, field->writable, x(t, r)), field->offset, 8);
@@ -229,7 +229,7 @@ bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3
 
 // ---- System instructions
 
-bool SYS(Translator& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
+bool SYS(TranslationContext& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(1, op1, crn, crm, op2);
     if (encoding == kDcZva) {
         if ((t.translation_flags & translation_flag::kZeroTrap) != 0)
@@ -244,6 +244,6 @@ bool SYS(Translator& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
 }
 
 // No SYSL instruction is defined without an extension that is not announced.
-bool SYSL(Translator& t, Imm<3>, Imm<4>, Imm<4>, Imm<3>, Reg) { return undefined(t); }
+bool SYSL(TranslationContext& t, Imm<3>, Imm<4>, Imm<4>, Imm<3>, Reg) { return undefined(t); }
 
 }  // namespace arclight::frontend::a64::translate

@@ -14,7 +14,7 @@ void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t 
     block.clear();
     block.translation_flags = translation_flags;
     ir::Builder builder(block);
-    Translator t{.ir = builder, .translation_flags = translation_flags, .offset = offset};
+    TranslationContext t{.ir = builder, .translation_flags = translation_flags, .offset = offset};
 
     size_t limit = std::clamp(max_insns, 1u, kMaxBlockInsns);
     if (translation_flags & translation_flag::kSingleStep) limit = 1;
