@@ -16,7 +16,8 @@ constexpr uint32_t bits_of(const char* pattern, bool mask) {
 }
 
 constexpr Encoding kEncodings[] = {
-#define INST(name, title, pattern) {#name, title, pattern, bits_of(pattern, true), bits_of(pattern, false)},
+#define INST(name, title, pattern, ...) \
+    {#name, title, pattern, bits_of(pattern, true), bits_of(pattern, false)},
 #include "frontend/a64/decode/a64.inc"
 #undef INST
 };

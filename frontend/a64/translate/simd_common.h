@@ -6,12 +6,9 @@
 
 #include <bit>
 
-#include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/handlers_simd.h"
 
 namespace arclight::frontend::a64::translate {
-
-using ir::RoundMode;
 
 // ---- register access
 inline Ref v(TranslationContext& t, Vec r) { return t.ir.get_v(Type::V128, index(r)); }
@@ -30,9 +27,7 @@ inline Ref zext(TranslationContext& t, unsigned size, Ref value) {
 }
 inline Ref zero(TranslationContext& t) { return t.ir.emit(Op::VConst, Type::V128, {}, 0, ir::vec_aux(3)); }
 
-// ---- element sizes that an encoding allows: bit n for 8 << n bits
-inline constexpr unsigned kB = 1, kH = 2, kS = 4, kD = 8;
-inline constexpr unsigned kBHS = kB | kH | kS, kHS = kH | kS, kBHSD = kBHS | kD;
+// ---- element sizes that an encoding allows (kB to kD)
 constexpr bool size_allowed(unsigned sizes, unsigned size) { return (sizes >> size & 1) != 0; }
 
 /// Emits vector operations of one arrangement.

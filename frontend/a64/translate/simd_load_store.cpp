@@ -34,7 +34,7 @@ uint32_t access_aux(TranslationContext& t, unsigned size, const Structures& s, u
 
 /// With alignment checking each element must be aligned to its own size, so whole registers cannot be
 /// accessed.
-bool by_element(const TranslationContext& t, const Structures& s) {
+bool access_by_element(const TranslationContext& t, const Structures& s) {
     return (t.translation_flags & translation_flag::kAlignCheck) != 0 && s.size != 0;
 }
 uint32_t whole_aux(TranslationContext& t, const Structures& s, unsigned offset) {
@@ -109,14 +109,36 @@ void interleave(const Lanes& o, unsigned members, unsigned lanes, Registers& r) 
     }
 }
 
+// ---- single structures
+struct Lane {
+    unsigned size, lane;
+    bool reserved;
+};
+/// Size and lane from opcode<2:1>:S:size and Q.
+Lane single_lane(const Structures& s, Imm<2> scale, bool S) {
+    const unsigned q_s = unsigned{s.q} << 1 | unsigned{S};
+    switch (scale) {
+        case 0: return {0, q_s << 2 | s.size, false};
+        case 1: return {1, q_s << 1 | s.size >> 1, s.size.bit(0)};
+        case 2:
+            if (s.size == 1) return {3, unsigned{s.q}, S};
+            return {2, q_s, s.size != 0};
+        default: return {0, 0, true};
+    }
+}
+}  // namespace
+
 // `count` registers, in structures of `members`: LD1 of four registers is four registers of one member.
-bool load_multiple(TranslationContext& t, unsigned count, unsigned members, const Structures& s) {
+/// `count` registers in structures of `members`: LD1 of four registers is four registers of one member.
+bool load_multiple(TranslationContext& t, unsigned count, unsigned members, bool q, bool wback, Reg m,
+                   Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     if (s.reserved() || (s.size == 3 && !s.q && members != 1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
     const unsigned bytes = s.register_bytes();
     Registers r{};
-    if (by_element(t, s)) {
+    if (access_by_element(t, s)) {
         for (unsigned i = 0; i < count; ++i) r[i] = zero(t);
         for (unsigned e = 0; e < count * s.lanes(); ++e) {
             const unsigned reg = members == 1 ? e / s.lanes() : e % members;
@@ -145,14 +167,16 @@ bool load_multiple(TranslationContext& t, unsigned count, unsigned members, cons
     return true;
 }
 
-bool store_multiple(TranslationContext& t, unsigned count, unsigned members, const Structures& s) {
+bool store_multiple(TranslationContext& t, unsigned count, unsigned members, bool q, bool wback, Reg m,
+                    Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     if (s.reserved() || (s.size == 3 && !s.q && members != 1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
     const unsigned bytes = s.register_bytes();
     Registers r{};
     for (unsigned i = 0; i < count; ++i) r[i] = v(t, s.reg(i));
-    if (by_element(t, s)) {
+    if (access_by_element(t, s)) {
         for (unsigned e = 0; e < count * s.lanes(); ++e) {
             const unsigned reg = members == 1 ? e / s.lanes() : e % members;
             const unsigned lane = members == 1 ? e % s.lanes() : e / members;
@@ -174,25 +198,9 @@ bool store_multiple(TranslationContext& t, unsigned count, unsigned members, con
     return true;
 }
 
-// ---- single structures
-struct Lane {
-    unsigned size, lane;
-    bool reserved;
-};
-/// Size and lane from opcode<2:1>:S:size and Q.
-Lane single_lane(const Structures& s, Imm<2> scale, bool S) {
-    const unsigned q_s = unsigned{s.q} << 1 | unsigned{S};
-    switch (scale) {
-        case 0: return {0, q_s << 2 | s.size, false};
-        case 1: return {1, q_s << 1 | s.size >> 1, s.size.bit(0)};
-        case 2:
-            if (s.size == 1) return {3, unsigned{s.q}, S};
-            return {2, q_s, s.size != 0};
-        default: return {0, 0, true};
-    }
-}
-
-bool load_single(TranslationContext& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
+bool load_single(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> scale, bool S,
+                 Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     const Lane at = single_lane(s, scale, S);
     if (s.reserved() || at.reserved) return undefined(t);
     if (!check_fp_enabled(t)) return false;
@@ -208,7 +216,9 @@ bool load_single(TranslationContext& t, unsigned members, Imm<2> scale, bool S, 
     return true;
 }
 
-bool store_single(TranslationContext& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
+bool store_single(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> scale, bool S,
+                  Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     const Lane at = single_lane(s, scale, S);
     if (s.reserved() || at.reserved) return undefined(t);
     if (!check_fp_enabled(t)) return false;
@@ -222,7 +232,9 @@ bool store_single(TranslationContext& t, unsigned members, Imm<2> scale, bool S,
     return true;
 }
 
-bool load_replicate(TranslationContext& t, unsigned members, const Structures& s) {
+bool load_replicate(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> size, Reg n,
+                    Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     if (s.reserved()) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
@@ -239,94 +251,6 @@ bool load_replicate(TranslationContext& t, unsigned members, const Structures& s
     }
     post_index(t, s, base, members << s.size);
     return true;
-}
-}  // namespace
-
-bool ST1_multiple_1(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 1, 1, {Q, wback, m, size, n, d});
-}
-bool ST1_multiple_2(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 2, 1, {Q, wback, m, size, n, d});
-}
-bool ST1_multiple_3(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 3, 1, {Q, wback, m, size, n, d});
-}
-bool ST1_multiple_4(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 4, 1, {Q, wback, m, size, n, d});
-}
-bool ST2_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 2, 2, {Q, wback, m, size, n, d});
-}
-bool ST3_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 3, 3, {Q, wback, m, size, n, d});
-}
-bool ST4_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 4, 4, {Q, wback, m, size, n, d});
-}
-bool ST1_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return store_single(t, 1, scale, S, {Q, wback, m, size, n, d});
-}
-bool ST2_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return store_single(t, 2, scale, S, {Q, wback, m, size, n, d});
-}
-bool ST3_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return store_single(t, 3, scale, S, {Q, wback, m, size, n, d});
-}
-bool ST4_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return store_single(t, 4, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_1(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 1, 1, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_2(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 2, 1, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_3(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 3, 1, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_4(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 4, 1, {Q, wback, m, size, n, d});
-}
-bool LD2_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 2, 2, {Q, wback, m, size, n, d});
-}
-bool LD3_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 3, 3, {Q, wback, m, size, n, d});
-}
-bool LD4_multiple(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 4, 4, {Q, wback, m, size, n, d});
-}
-bool LD1_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return load_single(t, 1, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD2_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return load_single(t, 2, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD3_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return load_single(t, 3, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD4_single(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n,
-                Vec d) {
-    return load_single(t, 4, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD1R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 1, {Q, wback, m, size, n, d});
-}
-bool LD2R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 2, {Q, wback, m, size, n, d});
-}
-bool LD3R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 3, {Q, wback, m, size, n, d});
-}
-bool LD4R_vector(TranslationContext& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 4, {Q, wback, m, size, n, d});
 }
 
 }  // namespace arclight::frontend::a64::translate
