@@ -33,7 +33,10 @@ Vcpu::Vcpu(Board& board, unsigned index)
     : board_(board),
       index_(index),
       state_(map_state()),
-      cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}),
+      cpu_(state_, *this, board.memory(),
+           {.index = index,
+            .features = board.options().gic == 3 ? a64::kDefaultFeatures
+                                                 : a64::kDefaultFeatures.without(a64::Feature::Gic)}),
       tlbs_(board.accelerator().host_tables(index), board.options().shadow, &board.memory()),
       work_(state_.interrupt, *this) {
     state_.cpu = this;

@@ -3,12 +3,12 @@
 // A pattern is 32 characters, most significant bit first: '0' and '1' must match, '-' is ignored, a run of
 // one letter is a field. "sf" bits and the like are fields too. A handler takes one argument per run, in
 // order from the left:
-//     INST(ADD_imm, "ADD (immediate)", "z00100010hiiiiiiiiiiiinnnnnddddd")
+//     INST(ADD_imm, Base, "ADD (immediate)", "z00100010hiiiiiiiiiiiinnnnnddddd")
 //     bool ADD_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
 // A row that ends in a family handler and arguments binds them in front of the fields:
-//     INST(MUL_vector, "MUL (vector)", "0Q001110zz1mmmmm100111nnnnnddddd", three_same, Op::VMul, kBHS)
-//     bool three_same(TranslationContext& t, Op op, unsigned sizes, bool q, Imm<2> size, Vec m, Vec n, Vec
-//     d);
+//     INST(MUL_vector, AdvSimd, "MUL (vector)", "0Q001110zz1mmmmm100111nnnnnddddd", three_same, Op::VMul,
+//     kBHS) bool three_same(TranslationContext& t, Op op, unsigned sizes, bool q, Imm<2> size, Vec m, Vec n,
+//     Vec d);
 // A wrong number of arguments, or a field too wide for its type, does not build.
 #pragma once
 

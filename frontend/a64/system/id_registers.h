@@ -1,14 +1,15 @@
-// What this CPU says it is. One source for the ID registers: a feature is announced here when it is
-// implemented.
+// What this CPU says it is: the ID registers, from its features (cpu_features.inc) and sizes.
 #pragma once
 
 #include <cstdint>
 
+#include "frontend/a64/cpu_features.h"
+
 namespace arclight::frontend::a64 {
 
 struct CpuConfig {
-    unsigned index = 0;       ///< MPIDR_EL1.Aff0
-    bool gic_sysregs = true;  ///< GICv3: ICC_*_EL1 exist
+    unsigned index = 0;                      ///< MPIDR_EL1.Aff0
+    FeatureSet features = kDefaultFeatures;  ///< what ID registers announce and decoding allows
 };
 
 /// Cache lines and the DC ZVA block.

@@ -1,6 +1,7 @@
 #include "frontend/a64/system/sysregs.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
@@ -381,7 +382,7 @@ SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
     const uint8_t needed = cpu.el == 0 ? sysreg_access::kRead0 : sysreg_access::kRead1;
     if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
     if (row->gic) {
-        const bool ok = cpu.config.gic_sysregs && cpu.environment.icc_read(encoding, value);
+        const bool ok = cpu.config.features.has(Feature::Gic) && cpu.environment.icc_read(encoding, value);
         return ok ? SystemResult{} : SystemResult::undefined();
     }
     if (row->check != nullptr)
@@ -395,7 +396,7 @@ SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value) {
     const uint8_t needed = cpu.el == 0 ? sysreg_access::kWrite0 : sysreg_access::kWrite1;
     if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
     if (row->gic) {
-        const bool ok = cpu.config.gic_sysregs && cpu.environment.icc_write(encoding, value);
+        const bool ok = cpu.config.features.has(Feature::Gic) && cpu.environment.icc_write(encoding, value);
         return ok ? SystemResult{} : SystemResult::undefined();
     }
     if (row->check != nullptr)
@@ -406,25 +407,26 @@ SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value) {
 
 // MSR (immediate), C6.2.233
 SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm) {
-    constexpr unsigned kPan = 0 << 3 | 4, kSpSel = 0 << 3 | 5, kDaifSet = 3 << 3 | 6, kDaifClr = 3 << 3 | 7;
-    switch (field) {
-        case kPan:
-        case kSpSel:
+    switch (static_cast<PstateField>(field)) {
+        case PstateField::Pan:
+        case PstateField::SpSel:
             if (cpu.el == 0) return SystemResult::undefined();
-            field == kPan ? set_pan(cpu, (imm & 1) != 0) : set_sp_elx(cpu, (imm & 1) != 0);
+            field == std::to_underlying(PstateField::Pan) ? set_pan(cpu, (imm & 1) != 0)
+                                                          : set_sp_elx(cpu, (imm & 1) != 0);
             return {};
-        case kDaifSet:
-        case kDaifClr: {
+        case PstateField::DaifSet:
+        case PstateField::DaifClr: {
             if (cpu.el == 0 && (cpu.translation.sctlr & kSctlrUma) == 0) {
                 const uint32_t encoding = sysreg_encoding(0, 3, 4, imm & 15, field & 7);
                 return {SystemResult::Kind::Trap, syndrome::system_trap(encoding, 31, false)};
             }
             const uint64_t bits = uint64_t{imm & 15} << 6;
-            set_daif(cpu, field == kDaifSet ? cpu.state.daif | bits : cpu.state.daif & ~bits);
+            set_daif(cpu, field == std::to_underlying(PstateField::DaifSet) ? cpu.state.daif | bits
+                                                                            : cpu.state.daif & ~bits);
             return {};
         }
-        default: return SystemResult::undefined();
     }
+    return SystemResult::undefined();
 }
 
 Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,

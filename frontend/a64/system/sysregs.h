@@ -83,7 +83,14 @@ const SysregRow* find_sysreg(uint32_t encoding);
 SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value);
 SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value);
 
-/// MSR (immediate): `field` = op1 << 3 | op2.
+/// The fields that MSR (immediate) writes: op1 << 3 | op2.
+enum class PstateField : uint8_t {
+    Pan = 0 << 3 | 4,
+    SpSel = 0 << 3 | 5,
+    DaifSet = 3 << 3 | 6,
+    DaifClr = 3 << 3 | 7
+};
+/// MSR (immediate): `field` as PstateField has it, others are UNDEFINED.
 SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm);
 
 /// SYS: cache maintenance, address translation, TLB invalidation. DC ZVA only checks for its trap here.

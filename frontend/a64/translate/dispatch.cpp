@@ -20,7 +20,7 @@ using HandlerAdapter = bool (*)(TranslationContext&, uint32_t);
 
 // Parallel to encodings().
 constexpr HandlerAdapter kHandlerAdapters[] = {
-#define INST(name, title, pattern, ...) \
+#define INST(name, feature, title, pattern, ...) \
     &call_handler<TranslationContext, pattern, HANDLER(name, __VA_ARGS__)>,
 #include "frontend/a64/decode/a64.inc"
 #undef INST
@@ -32,7 +32,7 @@ constexpr HandlerAdapter kHandlerAdapters[] = {
 }  // namespace translate
 
 bool dispatch(TranslationContext& t) {
-    const int e = find_encoding(t.insn);
+    const int e = t.decoder.find(t.insn);
     return e < 0 ? translate::undefined(t) : translate::kHandlerAdapters[e](t, t.insn);
 }
 

@@ -1,6 +1,7 @@
 // Handlers of the base instruction set and of the loads and stores of SIMD registers.
 #pragma once
 
+#include "frontend/a64/system/sysregs.h"
 #include "frontend/a64/translate/translation_context.h"
 
 namespace arclight::frontend::a64::translate {
@@ -109,7 +110,9 @@ bool CLREX(TranslationContext& t);
 bool DMB(TranslationContext& t, Imm<4> crm);
 bool DSB(TranslationContext& t, Imm<4> crm);
 bool ISB(TranslationContext& t);
-bool MSR_imm(TranslationContext& t, Imm<3> op1, Imm<4> crm, Imm<3> op2);
+bool pstate_at_el1(TranslationContext& t, PstateField field, Imm<4> crm);
+bool MSR_DAIFSet(TranslationContext& t, Imm<4> crm);
+bool MSR_DAIFClr(TranslationContext& t, Imm<4> crm);
 bool MRS(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r);
 bool MSR_reg(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r);
 bool SYS(TranslationContext& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r);

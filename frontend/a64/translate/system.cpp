@@ -1,6 +1,7 @@
 // Hints, barriers, PSTATE, system registers and system instructions (ARM ARM C4.1.93 and D19).
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "frontend/a64/system/sysregs.h"
 #include "frontend/a64/translate/common.h"
@@ -141,29 +142,35 @@ bool ISB(TranslationContext& t) {
 
 // ---- PSTATE
 
-bool MSR_imm(TranslationContext& t, Imm<3> op1, Imm<4> crm, Imm<3> op2) {
-    constexpr unsigned kPan = 0 << 3 | 4, kSpSel = 0 << 3 | 5, kDaifSet = 3 << 3 | 6, kDaifClr = 3 << 3 | 7;
-    const unsigned field = concat(op1, op2);
-    switch (field) {
-        case kPan:
-        case kSpSel:
-            if (!t.el1()) return undefined(t);
-            break;
-        case kDaifSet:
-        case kDaifClr: break;  // at EL0 the helper looks at SCTLR_EL1.UMA
-        default: return undefined(t);
-    }
-    if (field == kDaifSet && t.el1()) {
-        constexpr size_t kDaifField = offsetof(jit::GuestState, daif);
-        const Ref daif = t.ir.load_field(Type::I64, kDaifField);
-        t.ir.store_field(t.ir.bin(Op::Or, Type::I64, daif, t.ir.i64(uint64_t{crm} << 6)), kDaifField, 8);
+namespace {
+void write_pstate(TranslationContext& t, PstateField field, Imm<4> crm) {
+    const Ref a = t.ir.i64(std::to_underlying(field)), b = t.ir.i64(crm);
+    call(t, Helper::MsrImmediate, {a, b});
+}
+}  // namespace
+
+bool pstate_at_el1(TranslationContext& t, PstateField field, Imm<4> crm) {
+    if (!t.el1()) return undefined(t);
+    write_pstate(t, field, crm);
+    return exit_to_next(t);
+}
+
+// At EL0 the helpers of both look at SCTLR_EL1.UMA. Only more masking lets the block go on: an interrupt that
+// was just unmasked is taken at the block's end.
+bool MSR_DAIFSet(TranslationContext& t, Imm<4> crm) {
+    if (!t.el1()) {
+        write_pstate(t, PstateField::DaifSet, crm);
         return true;
     }
-    const Ref a = t.ir.i64(field), b = t.ir.i64(crm);
-    call(t, Helper::MsrImmediate, {a, b});
-    // Only more masking lets the block go on: an interrupt that was just unmasked is taken at the block's
-    // end.
-    return field == kDaifSet ? true : exit_to_next(t);
+    constexpr size_t kDaifField = offsetof(jit::GuestState, daif);
+    const Ref daif = t.ir.load_field(Type::I64, kDaifField);
+    t.ir.store_field(t.ir.bin(Op::Or, Type::I64, daif, t.ir.i64(uint64_t{crm} << 6)), kDaifField, 8);
+    return true;
+}
+
+bool MSR_DAIFClr(TranslationContext& t, Imm<4> crm) {
+    write_pstate(t, PstateField::DaifClr, crm);
+    return exit_to_next(t);
 }
 
 // ---- System registers

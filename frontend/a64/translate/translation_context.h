@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "frontend/a64/decode/encoding.h"
 #include "frontend/a64/decode/fields.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/ir/ir.h"
@@ -12,7 +13,8 @@ namespace arclight::frontend::a64 {
 struct TranslationContext {
     ir::Builder& ir;
     uint32_t translation_flags;  ///< translation flags (translator.h)
-    uint32_t offset = 0;         ///< of the current instruction in its page; PC = PcRel(offset)
+    const Decoder& decoder;
+    uint32_t offset = 0;  ///< of the current instruction in its page; PC = PcRel(offset)
     uint32_t insn = 0;
     bool ended = false;       ///< a handler emitted a terminator
     unsigned side_exits = 0;  ///< conditional exits of the block so far

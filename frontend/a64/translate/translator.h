@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "frontend/a64/decode/encoding.h"
 #include "frontend/a64/translation_flags.h"
 #include "jit/guest_state.h"
 #include "jit/ir/ir.h"
@@ -42,8 +43,10 @@ inline constexpr uint32_t kUndefinedFpTrap = 1u << 17;        ///< trapped by CP
 
 /// Translates from `code` (guest words from the first instruction to at most the end of its page) into
 /// `block`; `offset` is the first instruction's offset in its page. Always produces at least one instruction:
-/// an unallocated one raises the Undefined exception when it is reached. `max_insns` bounds the block.
+/// an unallocated one raises the Undefined exception when it is reached. `max_insns` bounds the block;
+/// `decoder` knows the features of the CPU.
 void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset,
-                     uint32_t translation_flags, unsigned max_insns);
+                     uint32_t translation_flags, unsigned max_insns,
+                     const Decoder& decoder = default_decoder());
 
 }  // namespace arclight::frontend::a64

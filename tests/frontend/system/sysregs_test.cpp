@@ -169,7 +169,7 @@ TEST_F(Sysregs, TimersAndGicGoOutside) {
     write(reg::icc_sre, 7);
     EXPECT_EQ(environment.icc_writes.back(), std::pair(reg::icc_sre, uint64_t{7}));
     EXPECT_EQ(try_read(sysreg_encoding(3, 0, 12, 8, 5)), Kind::Undefined) << "the GIC refused it";
-    Cpu gicv2(*state, environment, tables.memory(), {.gic_sysregs = false});
+    Cpu gicv2(*state, environment, tables.memory(), {.features = kDefaultFeatures.without(Feature::Gic)});
     uint64_t value;
     EXPECT_EQ(read_sysreg(gicv2, reg::icc_sre, value).kind, Kind::Undefined);
     environment.isr = 1 << 7;
