@@ -1,6 +1,7 @@
 #include "frontend/a64/system/sysregs.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "frontend/a64/system/cpu.h"
@@ -28,16 +29,8 @@ SystemResult trap_unless(bool allowed, const Cpu& cpu, const SysregRow& row, boo
 // ---- Plain registers
 
 template <uint64_t SystemRegisters::*Member>
-uint64_t read_register(Cpu& cpu, const SysregRow&) {
-    return cpu.registers.*Member;
-}
-template <uint64_t SystemRegisters::*Member>
 void write_register(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.*Member = value;
-}
-template <uint64_t GuestState::*Member>
-uint64_t read_state(Cpu& cpu, const SysregRow&) {
-    return cpu.state.*Member;
 }
 template <uint64_t GuestState::*Member>
 void write_state(Cpu& cpu, const SysregRow&, uint64_t value) {
@@ -78,7 +71,6 @@ constexpr uint64_t kSctlrRes1 = bit(29) | bit(28) | bit(22) | bit(11) | bit(8) |
 constexpr uint64_t kSctlrTranslation = bit(0) | bit(19);  // M, WXN
 constexpr uint64_t kSctlrReset = kSctlrRes1 | bit(23) | bit(18) | bit(16) | bit(4) | bit(3);
 
-uint64_t read_sctlr(Cpu& cpu, const SysregRow&) { return cpu.translation.sctlr; }
 void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     const uint64_t changed = cpu.translation.sctlr;
     cpu.translation.sctlr = (value & kSctlrWritable) | kSctlrRes1;
@@ -91,11 +83,6 @@ void write_cpacr(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.cpacr = value & (bit(20) | bit(21) | bit(28));  // FPEN, TTA
     update_mode(cpu);
 }
-
-uint64_t read_ttbr0(Cpu& cpu, const SysregRow&) { return cpu.translation.ttbr0; }
-uint64_t read_ttbr1(Cpu& cpu, const SysregRow&) { return cpu.translation.ttbr1; }
-uint64_t read_tcr(Cpu& cpu, const SysregRow&) { return cpu.translation.tcr; }
-uint64_t read_mair(Cpu& cpu, const SysregRow&) { return cpu.translation.mair; }
 
 // A new table flushes nothing: software changes the ASID or invalidates, as it must on any CPU with a TLB.
 void write_ttbr0(Cpu& cpu, const SysregRow&, uint64_t value) {
@@ -222,9 +209,9 @@ void write_pmcr(Cpu& cpu, const SysregRow&, uint64_t value) {
     if ((value & kPmcrC) != 0) pmu_set_cycles(cpu, 0);
     pmu_update(cpu);
 }
-uint64_t read_pmselr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.selr; }
 void write_pmselr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.selr = value & 31; }
-uint64_t read_pmceid0(Cpu&, const SysregRow&) { return bit(0x11); }  // CPU_CYCLES
+constexpr uint64_t kPmceid0 = bit(0x11);  // CPU_CYCLES
+uint64_t read_pmceid0(Cpu&, const SysregRow&) { return kPmceid0; }
 uint64_t read_pmccntr(Cpu& cpu, const SysregRow&) { return pmu_cycles(cpu); }
 void write_pmccntr(Cpu& cpu, const SysregRow&, uint64_t value) { pmu_set_cycles(cpu, value); }
 uint64_t read_pmccfiltr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.ccfiltr; }
@@ -239,7 +226,6 @@ uint64_t read_pmxevtyper(Cpu& cpu, const SysregRow& row) {
 void write_pmxevtyper(Cpu& cpu, const SysregRow& row, uint64_t value) {
     if (cpu.registers.pmu.selr == 31) write_pmccfiltr(cpu, row, value);
 }
-uint64_t read_pmuserenr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.userenr; }
 void write_pmuserenr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.userenr = value & 15; }
 
 // ---- Debug
@@ -302,48 +288,77 @@ constexpr uint16_t E(unsigned op0, unsigned op1, unsigned crn, unsigned crm, uns
     return static_cast<uint16_t>(sysreg_encoding(op0, op1, crn, crm, op2));
 }
 
+// The words of the columns `block`, `io` and `reset`.
+constexpr bool Ends = true, Goes = false;
+constexpr uint8_t Pure = sysreg_io::kNone, Flags = sysreg_io::kFlags, Context = sysreg_io::kContext,
+                  Tlb = sysreg_io::kTlb, Unmask = sysreg_io::kUnmask, HostFp = sysreg_io::kHostFp,
+                  Outside = sysreg_io::kOutside;
+constexpr std::nullopt_t Machine = std::nullopt;
+
+// A register that is a value in one place.
+#define READ_PLACE(place_) [](Cpu& cpu, const SysregRow&) -> uint64_t { return place_; }
+#define WRITE_PLACE(place_) [](Cpu& cpu, const SysregRow& row, uint64_t value) { place_ = value & row.mask; }
+#define PLACE(place_) [](Cpu& cpu) -> uint64_t& { return place_; }
+
+// clang-format off
 constexpr SysregRow kListed[] = {
-#define REGISTER(name, encoding, access, member, mask)                            \
-    {encoding,                                                                    \
-     #name,                                                                       \
-     access,                                                                      \
-     false,                                                                       \
-     nullptr,                                                                     \
-     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.registers.member; }, \
-     [](Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.member = value & (mask); }},
-#define STATE(name, encoding, access, member, mask)                           \
-    {encoding,                                                                \
-     #name,                                                                   \
-     access,                                                                  \
-     false,                                                                   \
-     nullptr,                                                                 \
-     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.state.member; }, \
-     [](Cpu& cpu, const SysregRow&, uint64_t value) { cpu.state.member = value & (mask); }},
-#define CONSTANT(name, encoding, access, value)                                          \
-    {encoding, #name,   access,                                                          \
-     false,    nullptr, []([[maybe_unused]] Cpu& cpu, const SysregRow&) -> uint64_t { return value; }, \
-     nullptr},
-#define SPECIAL(name, encoding, access, check, read, write) \
-    {encoding, #name, access, false, check, read, write},
-#define BREAKPOINT(name, encoding, array, n, mask)                                  \
-    {encoding,                                                                      \
-     #name,                                                                         \
-     RW1,                                                                           \
-     false,                                                                         \
-     nullptr,                                                                       \
-     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.registers.array[n]; }, \
-     [](Cpu& cpu, const SysregRow&, uint64_t value) {                               \
-         write_breakpoint(cpu, cpu.registers.array[n], (value) & (mask));           \
-     }},
-#define GIC(name, encoding, access) {encoding, #name, access, true, nullptr, nullptr, nullptr},
+#define REGISTER(name_, encoding_, access_, feature_, block_, reset_, member_, mask_)                       \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .reset = reset_, .mask = mask_, .read = READ_PLACE(cpu.registers.member_),      \
+     .write = WRITE_PLACE(cpu.registers.member_), .place = PLACE(cpu.registers.member_)},
+#define STATE(name_, encoding_, access_, feature_, block_, reset_, member_, mask_)                          \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .inlined = SysregInline::Field, .reset = reset_,                                \
+     .field = offsetof(GuestState, member_), .mask = mask_, .read = READ_PLACE(cpu.state.member_),         \
+     .write = WRITE_PLACE(cpu.state.member_), .place = PLACE(cpu.state.member_)},
+#define CONSTANT(name_, encoding_, access_, feature_, value_)                                               \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .read = []([[maybe_unused]] Cpu& cpu, const SysregRow&) -> uint64_t { return value_; }},
+#define PLACED(name_, encoding_, access_, feature_, block_, inline_, io_, reset_, place_, check_, write_)   \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .inlined = SysregInline::inline_, .io = io_, .reset = reset_,                   \
+     .check = check_, .read = READ_PLACE(place_), .write = write_, .place = PLACE(place_)},
+#define SPECIAL(name_, encoding_, access_, feature_, block_, inline_, io_, reset_, check_, read_, write_)   \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .inlined = SysregInline::inline_, .io = io_, .reset = reset_,                   \
+     .check = check_, .read = read_, .write = write_},
+#define BREAKPOINT(name_, encoding_, array_, n_, mask_)                                                     \
+    {.encoding = encoding_, .name = #name_, .access = RW1, .io = Flags | Tlb, .reset = 0, .mask = mask_,    \
+     .read = READ_PLACE(cpu.registers.array_[n_]),                                                         \
+     .write = [](Cpu& cpu, const SysregRow& row, uint64_t value) {                                         \
+         write_breakpoint(cpu, cpu.registers.array_[n_], value & row.mask);                                \
+     },                                                                                                    \
+     .place = PLACE(cpu.registers.array_[n_])},
+#define GIC(name_, encoding_, access_)                                                                      \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::Gic, .ends_block = Goes, \
+     .io = Outside, .gic = true},
 #include "frontend/a64/system/sysregs.inc"
 #undef REGISTER
 #undef STATE
 #undef CONSTANT
+#undef PLACED
 #undef SPECIAL
 #undef BREAKPOINT
 #undef GIC
 };
+// clang-format on
+#undef READ_PLACE
+#undef WRITE_PLACE
+#undef PLACE
+
+static_assert(std::ranges::all_of(kListed,
+                                  [](const SysregRow& row) {
+                                      const bool writable = (row.access & WO0) != 0;
+                                      return !writable || row.ends_block ||
+                                             (row.io & sysreg_io::kEndsBlock) == 0;
+                                  }),
+              "a block goes on behind a write that may change what follows");
+static_assert(std::ranges::all_of(kListed,
+                                  [](const SysregRow& row) {
+                                      return row.inlined != SysregInline::Field || row.mask == ~uint64_t{0} ||
+                                             row.mask == 0xffff'ffff;
+                                  }),
+              "an inline write keeps 32 or 64 bits");
 
 constexpr size_t kIdRegisters = 7 * 8;
 
@@ -353,7 +368,8 @@ constexpr auto kRows = [] {
     for (const SysregRow& row : kListed) rows[n++] = row;
     for (unsigned crm = 1; crm <= 7; ++crm)
         for (unsigned op2 = 0; op2 < 8; ++op2)
-            rows[n++] = {E(3, 0, 0, crm, op2), "ID register", RO1, false, nullptr, read_id, nullptr};
+            rows[n++] = {
+                .encoding = E(3, 0, 0, crm, op2), .name = "ID register", .access = RO1, .read = read_id};
     return rows;
 }();
 
@@ -377,14 +393,22 @@ const SysregRow* find_sysreg(uint32_t encoding) {
     return row == 0 ? nullptr : &kRows[row - 1];
 }
 
-SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
+namespace {
+/// The row of a register that this CPU has and that may be accessed so at its EL, or null.
+const SysregRow* accessible(const Cpu& cpu, uint32_t encoding, uint8_t needed) {
     const SysregRow* row = find_sysreg(encoding);
-    const uint8_t needed = cpu.el == 0 ? sysreg_access::kRead0 : sysreg_access::kRead1;
-    if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
-    if (row->gic) {
-        const bool ok = cpu.config.features.has(Feature::Gic) && cpu.environment.icc_read(encoding, value);
-        return ok ? SystemResult{} : SystemResult::undefined();
-    }
+    if (row == nullptr || (row->access & needed) == 0 || !cpu.config.features.has(row->feature))
+        return nullptr;
+    return row;
+}
+}  // namespace
+
+SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
+    const SysregRow* row =
+        accessible(cpu, encoding, cpu.el == 0 ? sysreg_access::kRead0 : sysreg_access::kRead1);
+    if (row == nullptr) return SystemResult::undefined();
+    if (row->gic)
+        return cpu.environment.icc_read(encoding, value) ? SystemResult{} : SystemResult::undefined();
     if (row->check != nullptr)
         if (const SystemResult result = row->check(cpu, *row, false); !result.ok()) return result;
     value = row->read(cpu, *row);
@@ -392,13 +416,11 @@ SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
 }
 
 SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value) {
-    const SysregRow* row = find_sysreg(encoding);
-    const uint8_t needed = cpu.el == 0 ? sysreg_access::kWrite0 : sysreg_access::kWrite1;
-    if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
-    if (row->gic) {
-        const bool ok = cpu.config.features.has(Feature::Gic) && cpu.environment.icc_write(encoding, value);
-        return ok ? SystemResult{} : SystemResult::undefined();
-    }
+    const SysregRow* row =
+        accessible(cpu, encoding, cpu.el == 0 ? sysreg_access::kWrite0 : sysreg_access::kWrite1);
+    if (row == nullptr) return SystemResult::undefined();
+    if (row->gic)
+        return cpu.environment.icc_write(encoding, value) ? SystemResult{} : SystemResult::undefined();
     if (row->check != nullptr)
         if (const SystemResult result = row->check(cpu, *row, true); !result.ok()) return result;
     row->write(cpu, *row, value);
@@ -438,21 +460,19 @@ void Cpu::reset(uint64_t pc) {
     sp_elx = true;
     pan = il = ss = false;
     registers = {};
+    translation = {};
+    for (const SysregRow& row : sysreg_rows())
+        if (row.place != nullptr && row.reset) row.place(*this) = *row.reset;
     registers.rvbar = pc;
     registers.cntfrq = environment.counter_frequency();
-    translation = {};
-    translation.sctlr = kSctlrReset;
     translation.update();
     event_register.store(false, std::memory_order_relaxed);
 
     jit::GuestState& s = state;
     for (uint64_t& x : s.x) x = 0;
     for (jit::V128& v : s.v) v = {};
-    s.sp = s.sp_el0 = s.sp_el1 = 0;
+    s.sp = s.sp_el1 = 0;
     s.flags = 0;
-    s.daif = kDaifAll;
-    s.tpidr_el0 = s.tpidrro_el0 = s.tpidr_el1 = s.contextidr_el1 = 0;
-    s.elr_el1 = s.spsr_el1 = 0;
     s.fpcr = s.fpsr = 0;
     s.mxcsr = kMxcsrReset;
     s.exclusive_addr = jit::kNoExclusive;

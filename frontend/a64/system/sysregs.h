@@ -3,7 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
+
+#include "frontend/a64/cpu_features.h"
 
 namespace arclight::frontend::a64 {
 
@@ -59,19 +62,55 @@ struct SystemRegisters {
     } pmu;
 };
 
+/// How MRS and MSR are translated without a call, where the EL allows that (translate/system.cpp).
+enum class SysregInline : uint8_t {
+    None,       ///< through the helpers
+    Field,      ///< a field of GuestState
+    Nzcv,       ///< the flags
+    Fpcr,       ///< read from GuestState::fpcr; both ways check FP access
+    Fpsr,       ///< checks FP access
+    SpEl0,      ///< GuestState::sp_el0 while SP_EL1 is selected, else UNDEFINED
+    Daif,       ///< read from GuestState::daif at EL1
+    CurrentEl,  ///< known when the block is translated
+    Counter,    ///< Helper::ReadCounter at EL1
+};
+
+/// What an access does besides reading or writing the register itself.
+namespace sysreg_io {
+inline constexpr uint8_t kNone = 0;
+inline constexpr uint8_t kFlags = 1u << 0;    ///< a write changes the translation flags
+inline constexpr uint8_t kContext = 1u << 1;  ///< a write changes the translation context: ASID, table, PAN
+inline constexpr uint8_t kTlb = 1u << 2;      ///< a write may make cached translations invalid
+inline constexpr uint8_t kUnmask = 1u << 3;   ///< a write may unmask interrupts
+inline constexpr uint8_t kHostFp = 1u << 4;   ///< reads or writes the host's floating-point environment
+inline constexpr uint8_t kOutside = 1u
+                                    << 5;  ///< reads or writes something outside the CPU: a device, a clock
+/// A block may not go on behind a write that does one of these.
+inline constexpr uint8_t kEndsBlock = kFlags | kContext | kTlb | kUnmask;
+}  // namespace sysreg_io
+
+namespace sysreg_access {
+inline constexpr uint8_t kRead0 = 1, kWrite0 = 2, kRead1 = 4, kWrite1 = 8;
+}
+
 /// One row of sysregs.inc.
 struct SysregRow {
     uint16_t encoding;
     const char* name;
-    uint8_t access;    ///< sysreg_access bits; what is missing is UNDEFINED
-    bool gic = false;  ///< forwarded to Environment::icc_read() and icc_write()
+    uint8_t access;                   ///< sysreg_access bits; what is missing is UNDEFINED
+    Feature feature = Feature::Base;  ///< without it the register is UNDEFINED
+    bool ends_block = true;           ///< a write that is not translated inline ends the translation block
+    SysregInline inlined = SysregInline::None;
+    uint8_t io = sysreg_io::kNone;  ///< sysreg_io bits
+    bool gic = false;               ///< forwarded to Environment::icc_read() and icc_write()
+    std::optional<uint64_t> reset;  ///< what MRS reads after a cold reset, unless the machine decides
+    uint32_t field = 0;             ///< SysregInline::Field: offset in GuestState
+    uint64_t mask = ~uint64_t{0};   ///< bits that a write keeps, where that is all that a write does
     SystemResult (*check)(const Cpu& cpu, const SysregRow& row, bool write) = nullptr;  ///< traps
     uint64_t (*read)(Cpu& cpu, const SysregRow& row) = nullptr;
     void (*write)(Cpu& cpu, const SysregRow& row, uint64_t value) = nullptr;
+    uint64_t& (*place)(Cpu& cpu) = nullptr;  ///< where the value is, if it is in one place; for resetting
 };
-namespace sysreg_access {
-inline constexpr uint8_t kRead0 = 1, kWrite0 = 2, kRead1 = 4, kWrite1 = 8;
-}
 
 /// All allocated registers, for tests, traces and the debugger.
 std::span<const SysregRow> sysreg_rows();
