@@ -8,7 +8,6 @@
 
 #include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
-#include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"

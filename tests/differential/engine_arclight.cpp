@@ -172,9 +172,9 @@ class ArclightEngine final : public Engine {
         state_.flags = jit::flags_from_nzcv(s.nzcv);
         state_.tpidr_el0 = s.tpidr;
         std::memcpy(state_.v, s.v, sizeof s.v);
-        state_.mxcsr = a64::kMxcsrReset;
-        a64::write_fpsr(state_, s.fpsr, state_.mxcsr);
-        a64::write_fpcr(state_, s.fpcr, state_.mxcsr);
+        a64::reset_fp(state_);
+        a64::write_fpsr(state_, s.fpsr);
+        a64::write_fpcr(state_, s.fpcr);
         state_.exclusive_addr = jit::kNoExclusive;
         state_.interrupt = variant_.interrupts;
         cpu_.el = 0;
@@ -194,7 +194,7 @@ class ArclightEngine final : public Engine {
         s.nzcv = jit::nzcv_from_flags(state_.flags);
         s.tpidr = state_.tpidr_el0;
         s.fpcr = state_.fpcr;
-        s.fpsr = a64::read_fpsr(state_, state_.mxcsr);
+        s.fpsr = a64::read_fpsr(state_);
         std::memcpy(s.v, state_.v, sizeof s.v);
     }
 

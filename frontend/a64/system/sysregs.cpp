@@ -145,12 +145,12 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
 void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
-    write_fpcr(cpu.state, static_cast<uint32_t>(value), cpu.state.mxcsr);
+    write_fpcr(cpu.state, static_cast<uint32_t>(value));
     update_mode(cpu);
 }
-uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state, cpu.state.mxcsr); }
+uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state); }
 void write_fpsr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
-    write_fpsr(cpu.state, static_cast<uint32_t>(value), cpu.state.mxcsr);
+    write_fpsr(cpu.state, static_cast<uint32_t>(value));
 }
 
 // ---- Generic timer
@@ -473,8 +473,7 @@ void Cpu::reset(uint64_t pc) {
     for (jit::V128& v : s.v) v = {};
     s.sp = s.sp_el1 = 0;
     s.flags = 0;
-    s.fpcr = s.fpsr = 0;
-    s.mxcsr = kMxcsrReset;
+    reset_fp(s);
     s.exclusive_addr = jit::kNoExclusive;
     s.pc = pc;
     update_mode(*this);

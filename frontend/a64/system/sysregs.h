@@ -117,8 +117,8 @@ std::span<const SysregRow> sysreg_rows();
 /// The row of an allocated register (op0 2 or 3), or null.
 const SysregRow* find_sysreg(uint32_t encoding);
 
-/// MRS and MSR (register) at the current EL. FPCR and FPSR work on GuestState::mxcsr: the caller brings it up
-/// to date before and loads it afterwards.
+/// MRS and MSR (register) at the current EL. FPCR and FPSR work on the floating-point environment
+/// in GuestState (jit/host_fp.h): the caller brings it up to date before and loads it afterwards.
 SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value);
 SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value);
 
