@@ -9,6 +9,7 @@
 #include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"
 
@@ -114,7 +115,7 @@ void Vcpu::thread_main() {
         state_.x[0] = entry_x0_;
         state_.exclusive_addr = jit::kNoExclusive;
         power_off_requested_ = false;
-        a64::update_mode(cpu_);
+        a64::update_translation_flags(cpu_);
         context_changed();
         run();
         power_ = Power::Off;

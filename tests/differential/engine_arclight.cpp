@@ -18,6 +18,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/quiet_environment.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/host_code.h"
 #include "jit/llvm/region_compiler.h"
@@ -184,7 +185,7 @@ class ArclightEngine final : public Engine {
         // accesses fault.
         cpu_.translation.sctlr = 0xffffffff & ~kSctlrA;
         state_.translation_flags = variant_.serial ? a64::translation_flag::kSerial : 0;
-        a64::update_mode(cpu_);
+        a64::update_translation_flags(cpu_);
     }
 
     void save(DiffState& s) const {

@@ -9,6 +9,7 @@
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/syndrome.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "mmu/bits.h"
 
@@ -75,13 +76,13 @@ void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     const uint64_t changed = cpu.translation.sctlr;
     cpu.translation.sctlr = (value & kSctlrWritable) | kSctlrRes1;
     cpu.translation.update();
-    update_mode(cpu);
+    update_translation_flags(cpu);
     if (((changed ^ cpu.translation.sctlr) & kSctlrTranslation) != 0) cpu.environment.translation_changed();
 }
 
 void write_cpacr(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.cpacr = value & (bit(20) | bit(21) | bit(28));  // FPEN, TTA
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
 
 // A new table flushes nothing: software changes the ASID or invalidates, as it must on any CPU with a TLB.
@@ -134,7 +135,7 @@ SystemResult trap_uma(const Cpu& cpu, const SysregRow& row, bool write) {
 void set_daif(Cpu& cpu, uint64_t value) {
     const uint64_t opened = cpu.state.daif & ~value;
     cpu.state.daif = value & kDaifAll;
-    update_mode(cpu);  // PSTATE.D decides on software step at EL1
+    update_translation_flags(cpu);  // PSTATE.D decides on software step at EL1
     if (opened != 0) cpu.environment.interrupts_unmasked();
 }
 void write_daif(Cpu& cpu, const SysregRow&, uint64_t value) { set_daif(cpu, value); }
@@ -146,7 +147,7 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
 void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
     write_fpcr(cpu.state, static_cast<uint32_t>(value));
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
 uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state); }
 void write_fpsr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
@@ -246,7 +247,7 @@ void write_mdscr(Cpu& cpu, const SysregRow&, uint64_t value) {
     constexpr uint64_t kLocked = bit(6) | bit(21) | bit(22) | bit(23) | bit(26) | bit(27) | bit(29) | bit(30);
     const uint64_t writable = kAlways | (cpu.registers.os_lock ? kLocked : 0), before = cpu.registers.mdscr;
     cpu.registers.mdscr = (before & ~writable) | (value & writable);
-    update_mode(cpu);
+    update_translation_flags(cpu);
     if (((before ^ cpu.registers.mdscr) & kMdscrMde) != 0 && breakpoints_enabled(cpu))
         cpu.environment.translation_changed();
 }
@@ -256,17 +257,17 @@ void write_breakpoint(Cpu& cpu, uint64_t& reg, uint64_t value) {
     const bool enabled = breakpoints_enabled(cpu);
     reg = value;
     if (!enabled && !breakpoints_enabled(cpu)) return;
-    update_mode(cpu);
+    update_translation_flags(cpu);
     cpu.environment.translation_changed();
 }
 void write_oslar(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.os_lock = (value & 1) != 0;
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
 uint64_t read_oslsr(Cpu& cpu, const SysregRow&) { return bit(3) | (cpu.registers.os_lock ? bit(1) : 0); }
 void write_osdlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.osdlr = value & 1;
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
 uint64_t read_claim_set(Cpu&, const SysregRow&) { return 0xff; }
 void write_claim_set(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.dbgclaim |= value & 0xff; }
@@ -476,7 +477,7 @@ void Cpu::reset(uint64_t pc) {
     reset_fp(s);
     s.exclusive_addr = jit::kNoExclusive;
     s.pc = pc;
-    update_mode(*this);
+    update_translation_flags(*this);
     environment.translation_changed();
 }
 

@@ -5,4 +5,5 @@ set(SYSTEM_SOURCES
   a64/system/id_registers.cpp
   a64/system/pmu.cpp
   a64/system/system_instructions.cpp
-  a64/system/sysregs.cpp)
+  a64/system/sysregs.cpp
+  a64/system/translation_flags.cpp)

@@ -57,8 +57,8 @@ void check_sp(TranslationContext& t, Reg base) {
     if (checks_sp(t, base)) t.ir.emit(Op::CheckStack, Type::Void, {xsp(t, base)});
 }
 
-// SCTLR_EL1.A asks that each register of a pair be aligned, but kMemAligned speaks of the whole access. That
-// mode is rare, so a pair is then two accesses; if the first is aligned, so is the second.
+// SCTLR_EL1.A asks that each register of a pair be aligned, but kMemAligned speaks of the whole access. It
+// is rarely set, so a pair is then two accesses; if the first is aligned, so is the second.
 Pair load_pair(TranslationContext& t, Type type, Ref address, uint32_t aux) {
     if (aux & ir::kMemAligned) {
         const Ref first = load(t, type, address, aux);

@@ -50,12 +50,12 @@ inline Ref call(TranslationContext& t, Helper helper, std::initializer_list<Ref>
 }
 
 // ---- memory
-/// MemAux of a plain access of 1 << size bytes at `base` + `offset`, with the alignment checks that the mode
-/// asks for. May emit the one of SP, so it comes before the access.
+/// MemAux of a plain access of 1 << size bytes at `base` + `offset`, with the alignment checks that the
+/// translation flags ask for. May emit the one of SP, so it comes before the access.
 uint32_t mem_aux(TranslationContext& t, unsigned size, Reg base, uint64_t offset, uint32_t flags);
 /// The same without a check of SP: the base is another register, or check_sp() came before.
 uint32_t mem_aux(const TranslationContext& t, unsigned size, uint32_t flags = 0);
-/// AArch64.CheckSPAlignment (D1.3.8.2), if `base` is SP and the mode asks for it.
+/// AArch64.CheckSPAlignment (D1.3.8.2), if `base` is SP and the translation flags ask for it.
 void check_sp(TranslationContext& t, Reg base);
 inline Ref load(TranslationContext& t, Type type, Ref address, uint32_t aux) {
     return t.ir.emit(Op::Load, type, {address}, 0, aux);

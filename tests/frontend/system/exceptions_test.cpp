@@ -225,7 +225,7 @@ TEST_F(Exceptions, ModeFollowsTheControls) {
     write(reg::fpcr, 3 << 22);
     EXPECT_FALSE(state->translation_flags & translation_flag::kFpSlow);
     state->translation_flags |= translation_flag::kSerial;
-    update_mode(cpu);
+    update_translation_flags(cpu);
     EXPECT_TRUE(state->translation_flags & translation_flag::kSerial);
 }
 

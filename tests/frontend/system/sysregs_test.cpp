@@ -74,7 +74,7 @@ TEST_F(Sysregs, AccessMatrix) {
         std::string got;
         for (uint8_t el : {1, 0}) {
             cpu.el = el;
-            update_mode(cpu);
+            update_translation_flags(cpu);
             uint64_t value = 0;
             got += letter(read_sysreg(cpu, row.encoding, value).kind);
             // What was read goes back, so that the CPU stays as it is; write-only registers get zero.
