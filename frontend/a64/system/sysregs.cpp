@@ -10,7 +10,7 @@
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/syndrome.h"
 #include "frontend/a64/system/translation_flags.h"
-#include "frontend/a64/translate/translator.h"
+#include "frontend/a64/translation_flags.h"
 #include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {

@@ -4,7 +4,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/hardware_debug.h"
-#include "frontend/a64/translate/translator.h"
+#include "frontend/a64/translation_flags.h"
 #include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {

@@ -12,7 +12,7 @@ namespace arclight::frontend::a64 {
 
 struct TranslationContext {
     ir::Builder& ir;
-    uint32_t translation_flags;  ///< translation flags (translator.h)
+    uint32_t translation_flags;  ///< frontend/a64/translation_flags.h
     const Decoder& decoder;
     uint32_t offset = 0;  ///< of the current instruction in its page; PC = PcRel(offset)
     uint32_t insn = 0;
