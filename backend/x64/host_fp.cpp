@@ -18,7 +18,7 @@ constexpr FlagPair kFlags[] = {{1u << 0, softfloat::kIoc},
 constexpr uint32_t kAllFlags = 0x3f;
 constexpr uint32_t kReset = 0x1f80;  // all exceptions masked, round to nearest
 constexpr unsigned kRoundingShift = 13;
-// TieEven, Up, Down, Zero as x86 numbers them. The numbers of Up and Down are swapped, so it is its own inverse.
+// TieEven, Up, Down, Zero as x86 numbers them: Up and Down swapped, so that this is its own inverse.
 constexpr uint32_t kRounding[4] = {0, 2, 1, 3};
 
 }  // namespace

@@ -121,7 +121,7 @@ bool execute_hvc(Cpu& cpu) {
 
 SystemResult check_wait(const Cpu& cpu, bool wfe) {
     if (cpu.el != 0 || (cpu.translation.sctlr & (wfe ? kSctlrNtwe : kSctlrNtwi)) != 0) return {};
-    // What would not wait is not trapped.
+    // An instruction that would not wait is not trapped.
     if (wfe ? cpu.event_register.load(std::memory_order_relaxed) : cpu.environment.pending_interrupts() != 0)
         return {};
     return {SystemResult::Kind::Trap, syndrome::wait_trap(wfe)};

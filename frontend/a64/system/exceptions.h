@@ -53,8 +53,10 @@ uint64_t branch_address(const Cpu& cpu, uint64_t target);
 inline constexpr uint64_t kDaifD = 1u << 9, kDaifA = 1u << 8, kDaifI = 1u << 7, kDaifF = 1u << 6;
 inline constexpr uint64_t kDaifAll = kDaifD | kDaifA | kDaifI | kDaifF;
 
-// ---- Software step (D2.11). While it is enabled, translation_flag::kSingleStep is set and the machine does, before each
-// instruction: if step_pending(), take_step(); else execute it; if it completed, step_done().
+// ---- Software step (D2.11). While it is enabled, translation_flag::kSingleStep is set, and the machine does
+// for each instruction: if step_pending(), take_step(); else execute it; if it completed, step_done().
+
+/// MDSCR_EL1.SS is set and debug exceptions are taken from the current EL.
 bool step_enabled(const Cpu& cpu);
 bool step_pending(const Cpu& cpu);
 void take_step(Cpu& cpu, bool exclusive = false);

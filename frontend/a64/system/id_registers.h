@@ -1,4 +1,4 @@
-// What this CPU says it is: the ID registers, from its features (cpu_features.inc) and sizes.
+// Identification of the CPU: the ID registers, which follow from its features (cpu_features.inc) and sizes.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ uint64_t id_register(const CpuConfig& config, unsigned crm, unsigned op2);
 
 uint64_t ctr_el0();
 uint64_t clidr_el1();
-/// CCSIDR_EL1 for a value of CSSELR_EL1; zero for a cache that is not there.
+/// CCSIDR_EL1 for a value of CSSELR_EL1; zero for a cache that does not exist.
 uint64_t ccsidr_el1(uint64_t csselr);
 
 }  // namespace arclight::frontend::a64

@@ -156,7 +156,7 @@ void write_fpsr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
 
 // ---- Generic timer
 
-/// Bit N of CNTKCTL_EL1 lets EL0 in.
+/// Bit N of CNTKCTL_EL1 allows access from EL0.
 template <unsigned N>
 SystemResult trap_cntkctl(const Cpu& cpu, const SysregRow& row, bool write) {
     return trap_unless((cpu.registers.cntkctl & bit(N)) != 0, cpu, row, write);
@@ -251,7 +251,7 @@ void write_mdscr(Cpu& cpu, const SysregRow&, uint64_t value) {
     if (((before ^ cpu.registers.mdscr) & kMdscrMde) != 0 && breakpoints_enabled(cpu))
         cpu.environment.translation_changed();
 }
-/// Of what is disabled before and after, nobody has to hear.
+/// A change that leaves every breakpoint and watchpoint disabled has no effect outside.
 void write_breakpoint(Cpu& cpu, uint64_t& reg, uint64_t value) {
     if (reg == value) return;
     const bool enabled = breakpoints_enabled(cpu);

@@ -43,7 +43,7 @@ struct SystemRegisters {
              dbgprcr = 0;
     bool os_lock = true;
     static constexpr unsigned kBreakpoints = 6, kWatchpoints = 4;
-    static constexpr unsigned kContextBreakpoints = 2;  // the last of them
+    static constexpr unsigned kContextBreakpoints = 2;  ///< the last of them
     std::array<uint64_t, kBreakpoints> dbgbvr{}, dbgbcr{};
     std::array<uint64_t, kWatchpoints> dbgwvr{}, dbgwcr{};
 
@@ -52,12 +52,12 @@ struct SystemRegisters {
     struct Pmu {
         uint64_t pmcr = 0;
         uint64_t ccfiltr = 0, selr = 0, userenr = 0;
-        bool cycle_enabled = false;    // PMCNTENSET.C
-        bool cycle_interrupt = false;  // PMINTENSET.C
-        bool cycle_overflow = false;   // PMOVSSET.C
-        bool counting = false;         // now, at the current EL
-        bool follows_el = false;       // PMCCFILTR tells EL0 and EL1 apart
-        uint64_t count = 0;            // at `since`
+        bool cycle_enabled = false;    ///< PMCNTENSET.C
+        bool cycle_interrupt = false;  ///< PMINTENSET.C
+        bool cycle_overflow = false;   ///< PMOVSSET.C
+        bool counting = false;         ///< now, at the current EL
+        bool follows_el = false;       ///< PMCCFILTR tells EL0 and EL1 apart
+        uint64_t count = 0;            ///< at `since`
         uint64_t since = 0;
     } pmu;
 };

@@ -1,4 +1,4 @@
-// What the instruction handlers share.
+// Shared by the instruction handlers: registers, block exits, calls of helpers, memory accesses.
 #pragma once
 
 #include <cstddef>

@@ -12,12 +12,12 @@ bool HVC(TranslationContext& t, Imm<16> imm16) {
     return t.el1() ? raise(t, ExitReason::Hvc, imm16) : undefined(t);
 }
 
-// Without EL3 it is undefined at every exception level.
+// There is no EL3, so it is undefined at every exception level.
 bool SMC(TranslationContext& t, Imm<16>) { return undefined(t); }
 
 bool BRK(TranslationContext& t, Imm<16> imm16) { return raise(t, ExitReason::Brk, imm16); }
 
-// Halting debug is not there.
+// Halting debug is not implemented.
 bool HLT(TranslationContext& t, Imm<16>) { return undefined(t); }
 bool DCPS(TranslationContext& t, Imm<16>, Imm<2>) { return undefined(t); }
 

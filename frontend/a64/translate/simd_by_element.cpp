@@ -80,7 +80,7 @@ bool by_element_long_accumulate(TranslationContext& t, Op op, Op combine, bool q
     });
 }
 
-// Scalar: one zero factor keeps the other lanes quiet.
+// Scalar: the other lanes have a zero factor, so they do not raise QC.
 bool scalar_by_element(TranslationContext& t, Op op, Imm<2> size, bool l, bool m_bit, Imm<4> m, bool h, Vec n,
                        Vec d) {
     const Index i{size, l, m_bit, m, h};

@@ -1,7 +1,7 @@
-// What the handlers of scalar floating point and Advanced SIMD share.
+// Shared by the handlers of scalar floating point and Advanced SIMD.
 //
-// Every handler first refuses reserved encodings, then checks that FP is enabled, then emits. The templates
-// below keep that order: they take what is allowed, and a function that emits the result.
+// Every handler first rejects reserved encodings, then checks that FP is enabled, then emits. The templates
+// below keep that order: they take the allowed element sizes and a function that emits the result.
 #pragma once
 
 #include <bit>
@@ -49,7 +49,7 @@ struct Lanes {
 /// A vector operation: `emit(Lanes)` gives the result, whose upper half is cleared for a 64-bit arrangement.
 template <typename Emit>
 bool vector_op(TranslationContext& t, bool q, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
-    // 1D is no arrangement.
+    // The arrangement 1D does not exist.
     if (!size_allowed(sizes, size) || (size == 3 && !q)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref result = emit(Lanes{t, size, q});

@@ -128,7 +128,6 @@ Lane single_lane(const Structures& s, Imm<2> scale, bool S) {
 }
 }  // namespace
 
-// `count` registers, in structures of `members`: LD1 of four registers is four registers of one member.
 /// `count` registers in structures of `members`: LD1 of four registers is four registers of one member.
 bool load_multiple(TranslationContext& t, unsigned count, unsigned members, bool q, bool wback, Reg m,
                    Imm<2> size, Reg n, Vec d) {

@@ -1,4 +1,4 @@
-// What the instruction handlers get: the block that is being built and the instruction's place in it.
+// The argument of the instruction handlers: the block that is being built and the instruction's place in it.
 #pragma once
 
 #include <cstdint>
