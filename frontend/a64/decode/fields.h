@@ -3,8 +3,8 @@
 // A pattern is 32 characters, most significant bit first: '0' and '1' must match, '-' is ignored, a run of
 // one letter is a field. "sf" bits and the like are fields too. A handler takes one argument per run, in
 // order from the left:
-//     INST(ADD_imm, Base, "ADD (immediate)", "z00100010hiiiiiiiiiiiinnnnnddddd")
-//     bool ADD_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
+//     INST(MOVZ, Base, "MOVZ", "z10100101wwiiiiiiiiiiiiiiiiddddd")
+//     bool MOVZ(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d);
 // A row that ends in a family handler and arguments binds them in front of the fields:
 //     INST(MUL_vector, AdvSimd, "MUL (vector)", "0Q001110zz1mmmmm100111nnnnnddddd", three_same, Op::VMul,
 //     kBHS) bool three_same(TranslationContext& t, Op op, unsigned sizes, bool q, Imm<2> size, Vec m, Vec n,

@@ -14,27 +14,31 @@ uint32_t atomic_aux(TranslationContext& t, unsigned size, Reg n, bool acquire, b
                    ir::kMemAligned | (acquire ? ir::kMemAcquire : 0) | (release ? ir::kMemRelease : 0));
 }
 
-bool store_exclusive(TranslationContext& t, unsigned size, bool release, Reg s, Reg n, Reg r) {
+}  // namespace
+
+// ---- Families
+
+bool store_exclusive(TranslationContext& t, bool release, Imm<2> size, Reg s, Reg n, Reg r) {
     const Ref address = xsp(t, n), value = x(t, r);
     set_x(t, s,
           t.ir.emit(Op::StoreEx, Type::I32, {address, value}, 0, atomic_aux(t, size, n, false, release)));
     return true;
 }
 
-bool store_exclusive_pair(TranslationContext& t, bool wide, bool release, Reg s, Reg r2, Reg n, Reg r) {
+bool store_exclusive_pair(TranslationContext& t, bool release, bool wide, Reg s, Reg r2, Reg n, Reg r) {
     const Ref address = xsp(t, n), first = x(t, r), second = x(t, r2);
     const uint32_t aux = atomic_aux(t, wide ? 3 : 2, n, false, release);
     set_x(t, s, t.ir.emit(Op::StoreExPair, Type::I32, {address, first, second}, 0, aux));
     return true;
 }
 
-bool load_exclusive(TranslationContext& t, unsigned size, bool acquire, Reg n, Reg r) {
+bool load_exclusive(TranslationContext& t, bool acquire, Imm<2> size, Reg n, Reg r) {
     const uint32_t aux = atomic_aux(t, size, n, acquire, false);
     set_x(t, r, t.ir.emit(Op::LoadEx, register_type(size), {xsp(t, n)}, 0, aux));
     return true;
 }
 
-bool load_exclusive_pair(TranslationContext& t, bool wide, bool acquire, Reg r2, Reg n, Reg r) {
+bool load_exclusive_pair(TranslationContext& t, bool acquire, bool wide, Reg r2, Reg n, Reg r) {
     const uint32_t aux = atomic_aux(t, wide ? 3 : 2, n, acquire, false);
     const Ref first = t.ir.emit(Op::LoadExPair, int_type(wide), {xsp(t, n)}, 0, aux);
     const Ref second = t.ir.emit(Op::PairSecond, int_type(wide), {first});
@@ -43,59 +47,25 @@ bool load_exclusive_pair(TranslationContext& t, bool wide, bool acquire, Reg r2,
     return true;
 }
 
-bool load_ordered(TranslationContext& t, unsigned size, Reg n, Reg r) {
+bool load_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r) {
     set_x(t, r, load(t, register_type(size), xsp(t, n), atomic_aux(t, size, n, true, false)));
     return true;
 }
 
-bool store_ordered(TranslationContext& t, unsigned size, Reg n, Reg r) {
+bool store_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r) {
     const Ref address = xsp(t, n), value = x(t, r);
     store(t, address, value, atomic_aux(t, size, n, false, true));
     return true;
 }
 
-bool atomic(TranslationContext& t, ir::AtomicKind kind, unsigned size, bool acquire, bool release, Reg s,
-            Reg n, Reg r) {
+bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, bool release, Reg s, Reg n,
+            Reg r) {
     const Ref address = xsp(t, n), operand = x(t, s);
     set_x(t, r,
           t.ir.emit(Op::AtomicRmw, register_type(size), {address, operand}, static_cast<uint64_t>(kind),
                     atomic_aux(t, size, n, acquire, release)));
     return true;
 }
-
-}  // namespace
-
-// ---- Exclusive
-
-bool STXR(TranslationContext& t, Imm<2> size, Reg s, Reg n, Reg r) {
-    return store_exclusive(t, size, false, s, n, r);
-}
-bool STLXR(TranslationContext& t, Imm<2> size, Reg s, Reg n, Reg r) {
-    return store_exclusive(t, size, true, s, n, r);
-}
-bool LDXR(TranslationContext& t, Imm<2> size, Reg n, Reg r) { return load_exclusive(t, size, false, n, r); }
-bool LDAXR(TranslationContext& t, Imm<2> size, Reg n, Reg r) { return load_exclusive(t, size, true, n, r); }
-
-bool STXP(TranslationContext& t, bool wide, Reg s, Reg r2, Reg n, Reg r) {
-    return store_exclusive_pair(t, wide, false, s, r2, n, r);
-}
-bool STLXP(TranslationContext& t, bool wide, Reg s, Reg r2, Reg n, Reg r) {
-    return store_exclusive_pair(t, wide, true, s, r2, n, r);
-}
-bool LDXP(TranslationContext& t, bool wide, Reg r2, Reg n, Reg r) {
-    return load_exclusive_pair(t, wide, false, r2, n, r);
-}
-bool LDAXP(TranslationContext& t, bool wide, Reg r2, Reg n, Reg r) {
-    return load_exclusive_pair(t, wide, true, r2, n, r);
-}
-
-// ---- Ordered. The LORegion forms (LDLAR, STLLR) are as strong as the plain ones.
-
-bool STLLR(TranslationContext& t, Imm<2> size, Reg n, Reg r) { return store_ordered(t, size, n, r); }
-bool STLR(TranslationContext& t, Imm<2> size, Reg n, Reg r) { return store_ordered(t, size, n, r); }
-bool LDLAR(TranslationContext& t, Imm<2> size, Reg n, Reg r) { return load_ordered(t, size, n, r); }
-bool LDAR(TranslationContext& t, Imm<2> size, Reg n, Reg r) { return load_ordered(t, size, n, r); }
-bool LDAPR(TranslationContext& t, Imm<2> size, Reg n, Reg r) { return load_ordered(t, size, n, r); }
 
 // ---- Compare and swap
 
@@ -119,44 +89,6 @@ bool CAS(TranslationContext& t, Imm<2> size, bool acquire, Reg s, bool release, 
           t.ir.emit(Op::Cas, register_type(size), {address, expected, desired}, 0,
                     atomic_aux(t, size, n, acquire, release)));
     return true;
-}
-
-// ---- Atomic operations
-
-bool LDADD(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Add, size, acquire, release, s, n, r);
-}
-
-bool LDCLR(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Clear, size, acquire, release, s, n, r);
-}
-
-bool LDEOR(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Xor, size, acquire, release, s, n, r);
-}
-
-bool LDSET(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Set, size, acquire, release, s, n, r);
-}
-
-bool LDSMAX(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MaxS, size, acquire, release, s, n, r);
-}
-
-bool LDSMIN(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MinS, size, acquire, release, s, n, r);
-}
-
-bool LDUMAX(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MaxU, size, acquire, release, s, n, r);
-}
-
-bool LDUMIN(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MinU, size, acquire, release, s, n, r);
-}
-
-bool SWP(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Swap, size, acquire, release, s, n, r);
 }
 
 }  // namespace arclight::frontend::a64::translate

@@ -11,21 +11,6 @@ namespace {
 
 uint64_t add_sub_operand(bool shift, Imm<12> imm12) { return uint64_t{imm12} << (shift ? 12 : 0); }
 
-bool add_sub(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    const Type type = int_type(sf);
-    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, xsp(t, n), t.ir.i64(add_sub_operand(shift, imm12)))));
-    return true;
-}
-
-bool add_sub_flags(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    const Ref a = xsp(t, n), b = t.ir.i64(add_sub_operand(shift, imm12));
-    const Ref v = t.ir.bin_raw(op, int_type(sf), a, b);
-    const Ref flags = t.ir.flags_of(v);
-    set_x(t, d, v);
-    t.ir.set_flags(flags);
-    return true;
-}
-
 /// DecodeBitMasks (ARM ARM J1), the mask of a logical immediate; nothing when reserved.
 std::optional<uint64_t> logical_mask(bool sf, bool n, unsigned immr, unsigned imms) {
     if (!sf && n) return std::nullopt;
@@ -39,14 +24,6 @@ std::optional<uint64_t> logical_mask(bool sf, bool n, unsigned immr, unsigned im
     uint64_t mask = r == 0 ? ones : (ones >> r | ones << (esize - r)) & element_mask;
     for (unsigned width = esize; width < 64; width *= 2) mask |= mask << width;
     return sf ? mask : mask & 0xffffffff;
-}
-
-bool logical(TranslationContext& t, Op op, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    const auto mask = logical_mask(sf, N, immr, imms);
-    if (!mask) return undefined(t);
-    const Type type = int_type(sf);
-    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, x(t, n), t.ir.i64(*mask))));
-    return true;
 }
 
 /// The fields of SBFM, BFM and UBFM, or of EXTR, ask for nothing reserved.
@@ -70,6 +47,33 @@ Ref extract(TranslationContext& t, Type type, Ref v, unsigned lsb, unsigned widt
     return t.ir.emit(is_signed ? Op::BitExtractS : Op::BitExtractU, type, {v}, lsb | width << 8);
 }
 
+}  // namespace
+
+// ---- Families
+
+bool add_sub_imm(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
+    const Type type = int_type(sf);
+    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, xsp(t, n), t.ir.i64(add_sub_operand(shift, imm12)))));
+    return true;
+}
+
+bool add_sub_imm_flags(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
+    const Ref a = xsp(t, n), b = t.ir.i64(add_sub_operand(shift, imm12));
+    const Ref v = t.ir.bin_raw(op, int_type(sf), a, b);
+    const Ref flags = t.ir.flags_of(v);
+    set_x(t, d, v);
+    t.ir.set_flags(flags);
+    return true;
+}
+
+bool logical_imm(TranslationContext& t, Op op, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
+    const auto mask = logical_mask(sf, N, immr, imms);
+    if (!mask) return undefined(t);
+    const Type type = int_type(sf);
+    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, x(t, n), t.ir.i64(*mask))));
+    return true;
+}
+
 /// SBFM and UBFM: all their aliases (LSL, LSR, ASR, SXT*, UXT*, *BFX, *BFIZ) come out as the simplest
 /// operation.
 bool bitfield(TranslationContext& t, bool is_signed, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n,
@@ -87,8 +91,6 @@ bool bitfield(TranslationContext& t, bool is_signed, bool sf, bool N, Imm<6> imm
     return true;
 }
 
-}  // namespace
-
 // ---- PC-relative addressing
 
 bool ADR(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d) {
@@ -103,37 +105,7 @@ bool ADRP(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d) {
     return true;
 }
 
-// ---- Add and subtract
-
-bool ADD_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub(t, Op::Add, sf, shift, imm12, n, d);
-}
-
-bool ADDS_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub_flags(t, Op::Add, sf, shift, imm12, n, d);
-}
-
-bool SUB_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub(t, Op::Sub, sf, shift, imm12, n, d);
-}
-
-bool SUBS_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub_flags(t, Op::Sub, sf, shift, imm12, n, d);
-}
-
 // ---- Logical
-
-bool AND_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return logical(t, Op::And, sf, N, immr, imms, n, d);
-}
-
-bool ORR_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return logical(t, Op::Or, sf, N, immr, imms, n, d);
-}
-
-bool EOR_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return logical(t, Op::Xor, sf, N, immr, imms, n, d);
-}
 
 bool ANDS_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
     const auto mask = logical_mask(sf, N, immr, imms);
@@ -175,14 +147,6 @@ bool MOVK(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
 }
 
 // ---- Bitfield
-
-bool SBFM(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return bitfield(t, true, sf, N, immr, imms, n, d);
-}
-
-bool UBFM(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return bitfield(t, false, sf, N, immr, imms, n, d);
-}
 
 bool BFM(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
     if (!bitfield_valid(sf, N, immr, imms)) return undefined(t);

@@ -25,49 +25,7 @@ bool set_with_flags(TranslationContext& t, Reg d, Ref v) {
     return true;
 }
 
-bool logical(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    if (!shift_valid(sf, amount)) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
-    set_x(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
-    return true;
-}
-
-bool logical_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    if (!shift_valid(sf, amount)) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
-    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
-}
-
 constexpr unsigned kReservedShift = 3;  ///< ROR in an addition
-
-bool add_sub_shift(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    if (kind == kReservedShift) return undefined(t);
-    return logical(t, op, sf, kind, m, amount, n, d);
-}
-
-bool add_sub_shift_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n,
-                         Reg d) {
-    if (kind == kReservedShift) return undefined(t);
-    return logical_flags(t, op, sf, kind, m, amount, n, d);
-}
-
-bool add_sub_ext(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    if (amount > 4) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
-    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
-    return true;
-}
-
-bool add_sub_ext_flags(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n,
-                       Reg d) {
-    if (amount > 4) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
-    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
-}
 
 Ref with_carry(TranslationContext& t, Op op, bool sf, Reg m, Reg n) {
     const Ref a = x(t, n), b = x(t, m), carry = t.ir.get_flags();
@@ -119,47 +77,85 @@ bool multiply(TranslationContext& t, Op op, Type type, Ref product_a, Ref produc
     return true;
 }
 
+}  // namespace
+
+// ---- Families
+
+bool logical_shift(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
+    if (!shift_valid(sf, amount)) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
+    set_x(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
+    return true;
+}
+
+bool logical_shift_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n,
+                         Reg d) {
+    if (!shift_valid(sf, amount)) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
+    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
+}
+
+bool add_sub_shift(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
+    if (kind == kReservedShift) return undefined(t);
+    return logical_shift(t, op, sf, kind, m, amount, n, d);
+}
+
+bool add_sub_shift_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n,
+                         Reg d) {
+    if (kind == kReservedShift) return undefined(t);
+    return logical_shift_flags(t, op, sf, kind, m, amount, n, d);
+}
+
+bool add_sub_ext(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
+    if (amount > 4) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
+    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
+    return true;
+}
+
+bool add_sub_ext_flags(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n,
+                       Reg d) {
+    if (amount > 4) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
+    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
+}
+
 bool multiply_long(TranslationContext& t, Op op, Op extension, Reg m, Reg a, Reg n, Reg d) {
     const Ref p = t.ir.un(extension, Type::I64, x(t, n)), q = t.ir.un(extension, Type::I64, x(t, m));
     return multiply(t, op, Type::I64, p, q, a, d);
 }
 
-bool two_sources(TranslationContext& t, Op op, Type type, Reg m, Reg n, Reg d) {
+bool two_sources(TranslationContext& t, Op op, bool sf, Reg m, Reg n, Reg d) {
+    const Type type = int_type(sf);
     const Ref a = x(t, n), b = x(t, m);
     set_x(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
     return true;
 }
 
-bool crc32(TranslationContext& t, bool castagnoli, bool sf, Imm<2> size, Reg m, Reg n, Reg d) {
+bool crc32(TranslationContext& t, bool castagnoli, bool sf, Reg m, Imm<2> size, Reg n, Reg d) {
     if (sf != (size == 3)) return undefined(t);
     const Ref crc = x(t, n), value = x(t, m);
     set_x(t, d, t.ir.emit(Op::Crc32, Type::I32, {crc, value}, 0, size | (castagnoli ? 8u : 0u)));
     return true;
 }
 
-bool one_source(TranslationContext& t, Op op, Type type, Reg n, Reg d) {
-    set_x(t, d, t.ir.un(op, type, x(t, n)));
+bool one_source(TranslationContext& t, Op op, bool sf, Reg n, Reg d) {
+    set_x(t, d, t.ir.un(op, int_type(sf), x(t, n)));
     return true;
 }
 
-}  // namespace
-
-// ---- Logical
-
-bool AND_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::And, sf, kind, m, amount, n, d);
-}
-
-bool BIC_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::AndNot, sf, kind, m, amount, n, d);
-}
+// ---- Logical, with the aliases MOV and MVN
 
 bool ORR_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
     if (index(n) == 31 && amount == 0) {  // MOV (register)
         set_x(t, d, truncate(t, int_type(sf), x(t, m)));
         return true;
     }
-    return logical(t, Op::Or, sf, kind, m, amount, n, d);
+    return logical_shift(t, Op::Or, sf, kind, m, amount, n, d);
 }
 
 bool ORN_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
@@ -169,58 +165,10 @@ bool ORN_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount
         set_x(t, d, inverted(t, type, shifted(t, type, m, kind, amount)));
         return true;
     }
-    return logical(t, Op::OrNot, sf, kind, m, amount, n, d);
+    return logical_shift(t, Op::OrNot, sf, kind, m, amount, n, d);
 }
 
-bool EOR_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::Xor, sf, kind, m, amount, n, d);
-}
-
-bool EON_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::XorNot, sf, kind, m, amount, n, d);
-}
-
-bool ANDS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical_flags(t, Op::And, sf, kind, m, amount, n, d);
-}
-
-bool BICS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical_flags(t, Op::AndNot, sf, kind, m, amount, n, d);
-}
-
-// ---- Add and subtract
-
-bool ADD_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift(t, Op::Add, sf, kind, m, amount, n, d);
-}
-
-bool ADDS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift_flags(t, Op::Add, sf, kind, m, amount, n, d);
-}
-
-bool SUB_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift(t, Op::Sub, sf, kind, m, amount, n, d);
-}
-
-bool SUBS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift_flags(t, Op::Sub, sf, kind, m, amount, n, d);
-}
-
-bool ADD_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext(t, Op::Add, sf, m, option, amount, n, d);
-}
-
-bool ADDS_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext_flags(t, Op::Add, sf, m, option, amount, n, d);
-}
-
-bool SUB_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext(t, Op::Sub, sf, m, option, amount, n, d);
-}
-
-bool SUBS_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext_flags(t, Op::Sub, sf, m, option, amount, n, d);
-}
+// ---- Add and subtract with carry
 
 bool ADC(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
     set_x(t, d, with_carry(t, Op::Adc, sf, m, n));
@@ -300,88 +248,6 @@ bool MADD(TranslationContext& t, bool sf, Reg m, Reg a, Reg n, Reg d) {
 bool MSUB(TranslationContext& t, bool sf, Reg m, Reg a, Reg n, Reg d) {
     const Ref p = x(t, n), q = x(t, m);
     return multiply(t, Op::Sub, int_type(sf), p, q, a, d);
-}
-
-bool SMADDL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Add, Op::SExt32, m, a, n, d);
-}
-
-bool SMSUBL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Sub, Op::SExt32, m, a, n, d);
-}
-
-bool SMULH(TranslationContext& t, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::SMulHigh, Type::I64, m, n, d);
-}
-
-bool UMADDL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Add, Op::ZExt32, m, a, n, d);
-}
-
-bool UMSUBL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Sub, Op::ZExt32, m, a, n, d);
-}
-
-bool UMULH(TranslationContext& t, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::UMulHigh, Type::I64, m, n, d);
-}
-
-// ---- Two sources
-
-bool UDIV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::UDiv, int_type(sf), m, n, d);
-}
-
-bool SDIV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::SDiv, int_type(sf), m, n, d);
-}
-
-bool LSLV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Shl, int_type(sf), m, n, d);
-}
-
-bool LSRV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Shr, int_type(sf), m, n, d);
-}
-
-bool ASRV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Sar, int_type(sf), m, n, d);
-}
-
-bool RORV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Ror, int_type(sf), m, n, d);
-}
-
-bool CRC32(TranslationContext& t, bool sf, Reg m, Imm<2> size, Reg n, Reg d) {
-    return crc32(t, false, sf, size, m, n, d);
-}
-
-bool CRC32C(TranslationContext& t, bool sf, Reg m, Imm<2> size, Reg n, Reg d) {
-    return crc32(t, true, sf, size, m, n, d);
-}
-
-// ---- One source
-
-bool RBIT_int(TranslationContext& t, bool sf, Reg n, Reg d) {
-    return one_source(t, Op::Rbit, int_type(sf), n, d);
-}
-
-bool REV16_int(TranslationContext& t, bool sf, Reg n, Reg d) {
-    return one_source(t, Op::Rev16, int_type(sf), n, d);
-}
-
-bool REV_w(TranslationContext& t, Reg n, Reg d) { return one_source(t, Op::Rev, Type::I32, n, d); }
-
-bool REV32_int(TranslationContext& t, Reg n, Reg d) { return one_source(t, Op::Rev32, Type::I64, n, d); }
-
-bool REV_x(TranslationContext& t, Reg n, Reg d) { return one_source(t, Op::Rev, Type::I64, n, d); }
-
-bool CLZ_int(TranslationContext& t, bool sf, Reg n, Reg d) {
-    return one_source(t, Op::Clz, int_type(sf), n, d);
-}
-
-bool CLS_int(TranslationContext& t, bool sf, Reg n, Reg d) {
-    return one_source(t, Op::Cls, int_type(sf), n, d);
 }
 
 }  // namespace arclight::frontend::a64::translate

@@ -1,47 +1,44 @@
-// Handlers of the base instruction set and of the loads and stores of SIMD registers.
+// Handlers of the base instruction set and of the loads and stores of SIMD registers. Those with small letters are
+// families: the row of the instruction table binds the arguments in front of the fields.
 #pragma once
 
 #include "frontend/a64/system/sysregs.h"
-#include "frontend/a64/translate/translation_context.h"
+#include "frontend/a64/translate/common.h"
 
 namespace arclight::frontend::a64::translate {
 
+using ir::AtomicKind;
+
 // data_processing_imm.cpp
+bool add_sub_imm(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
+bool add_sub_imm_flags(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
+bool logical_imm(TranslationContext& t, Op op, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
+bool bitfield(TranslationContext& t, bool is_signed, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
 bool ADR(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d);
 bool ADRP(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d);
-bool ADD_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
-bool ADDS_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
-bool SUB_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
-bool SUBS_imm(TranslationContext& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
-bool AND_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
-bool ORR_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
-bool EOR_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
 bool ANDS_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
 bool MOVN(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d);
 bool MOVZ(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d);
 bool MOVK(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d);
-bool SBFM(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
-bool UBFM(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
 bool BFM(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
 bool EXTR(TranslationContext& t, bool sf, bool N, Reg m, Imm<6> imms, Reg n, Reg d);
 
 // data_processing_reg.cpp
-bool AND_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool BIC_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
+bool logical_shift(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
+bool logical_shift_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n,
+                         Reg d);
+bool add_sub_shift(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
+bool add_sub_shift_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n,
+                         Reg d);
+bool add_sub_ext(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d);
+bool add_sub_ext_flags(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n,
+                       Reg d);
+bool multiply_long(TranslationContext& t, Op op, Op extension, Reg m, Reg a, Reg n, Reg d);
+bool two_sources(TranslationContext& t, Op op, bool sf, Reg m, Reg n, Reg d);
+bool crc32(TranslationContext& t, bool castagnoli, bool sf, Reg m, Imm<2> size, Reg n, Reg d);
+bool one_source(TranslationContext& t, Op op, bool sf, Reg n, Reg d);
 bool ORR_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
 bool ORN_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool EOR_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool EON_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool ANDS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool BICS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool ADD_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool ADDS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool SUB_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool SUBS_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
-bool ADD_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d);
-bool ADDS_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d);
-bool SUB_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d);
-bool SUBS_ext(TranslationContext& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d);
 bool ADC(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
 bool ADCS(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
 bool SBC(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
@@ -56,27 +53,6 @@ bool CSINV(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d);
 bool CSNEG(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d);
 bool MADD(TranslationContext& t, bool sf, Reg m, Reg a, Reg n, Reg d);
 bool MSUB(TranslationContext& t, bool sf, Reg m, Reg a, Reg n, Reg d);
-bool SMADDL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d);
-bool SMSUBL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d);
-bool SMULH(TranslationContext& t, Reg m, Reg n, Reg d);
-bool UMADDL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d);
-bool UMSUBL(TranslationContext& t, Reg m, Reg a, Reg n, Reg d);
-bool UMULH(TranslationContext& t, Reg m, Reg n, Reg d);
-bool UDIV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
-bool SDIV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
-bool LSLV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
-bool LSRV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
-bool ASRV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
-bool RORV(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
-bool CRC32(TranslationContext& t, bool sf, Reg m, Imm<2> size, Reg n, Reg d);
-bool CRC32C(TranslationContext& t, bool sf, Reg m, Imm<2> size, Reg n, Reg d);
-bool RBIT_int(TranslationContext& t, bool sf, Reg n, Reg d);
-bool REV16_int(TranslationContext& t, bool sf, Reg n, Reg d);
-bool REV_w(TranslationContext& t, Reg n, Reg d);
-bool REV32_int(TranslationContext& t, Reg n, Reg d);
-bool REV_x(TranslationContext& t, Reg n, Reg d);
-bool CLZ_int(TranslationContext& t, bool sf, Reg n, Reg d);
-bool CLS_int(TranslationContext& t, bool sf, Reg n, Reg d);
 
 // branches.cpp
 bool B_cond(TranslationContext& t, Imm<19> offset, Imm<4> cc);
@@ -158,29 +134,15 @@ bool STR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Re
 bool LDR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r);
 
 // atomics.cpp
-bool STXR(TranslationContext& t, Imm<2> size, Reg s, Reg n, Reg r);
-bool STLXR(TranslationContext& t, Imm<2> size, Reg s, Reg n, Reg r);
-bool LDXR(TranslationContext& t, Imm<2> size, Reg n, Reg r);
-bool LDAXR(TranslationContext& t, Imm<2> size, Reg n, Reg r);
-bool STXP(TranslationContext& t, bool wide, Reg s, Reg r2, Reg n, Reg r);
-bool STLXP(TranslationContext& t, bool wide, Reg s, Reg r2, Reg n, Reg r);
-bool LDXP(TranslationContext& t, bool wide, Reg r2, Reg n, Reg r);
-bool LDAXP(TranslationContext& t, bool wide, Reg r2, Reg n, Reg r);
-bool STLLR(TranslationContext& t, Imm<2> size, Reg n, Reg r);
-bool STLR(TranslationContext& t, Imm<2> size, Reg n, Reg r);
-bool LDLAR(TranslationContext& t, Imm<2> size, Reg n, Reg r);
-bool LDAR(TranslationContext& t, Imm<2> size, Reg n, Reg r);
-bool LDAPR(TranslationContext& t, Imm<2> size, Reg n, Reg r);
+bool store_exclusive(TranslationContext& t, bool release, Imm<2> size, Reg s, Reg n, Reg r);
+bool store_exclusive_pair(TranslationContext& t, bool release, bool wide, Reg s, Reg r2, Reg n, Reg r);
+bool load_exclusive(TranslationContext& t, bool acquire, Imm<2> size, Reg n, Reg r);
+bool load_exclusive_pair(TranslationContext& t, bool acquire, bool wide, Reg r2, Reg n, Reg r);
+bool load_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r);
+bool store_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r);
+bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, bool release, Reg s, Reg n,
+            Reg r);
 bool CASP(TranslationContext& t, bool wide, bool acquire, Reg s, bool release, Reg n, Reg r);
 bool CAS(TranslationContext& t, Imm<2> size, bool acquire, Reg s, bool release, Reg n, Reg r);
-bool LDADD(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool LDCLR(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool LDEOR(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool LDSET(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool LDSMAX(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool LDSMIN(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool LDUMAX(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool LDUMIN(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
-bool SWP(TranslationContext& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r);
 
 }  // namespace arclight::frontend::a64::translate

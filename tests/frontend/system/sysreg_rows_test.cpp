@@ -1,5 +1,8 @@
 // The columns of sysregs.inc: what a row says of a register is how it behaves.
 #include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "frontend/a64/decode/encoding.h"
 #include "frontend/a64/system/sysregs.h"
@@ -45,6 +48,20 @@ TEST_F(SysregRows, ResetIsWhatTheRowSays) {
         EXPECT_EQ(row.read(cpu, row), *row.reset) << row.name;
     }
     EXPECT_GT(with_reset, 80u);
+}
+
+// Of the values after a cold reset, those that are not zero.
+TEST_F(SysregRows, ResetValues) {
+    const std::map<std::string, uint64_t> expected = {
+        {"SCTLR_EL1", 0x30c5'0998}, {"DAIF", 0x3c0},    {"SPSel", 1},
+        {"CurrentEL", 4},           {"DCZID_EL0", 4},   {"PMCR_EL0", 0x40},
+        {"PMCEID0_EL0", 0x2'0000},  {"OSLSR_EL1", 0xa}, {"DBGCLAIMSET_EL1", 0xff},
+    };
+    for (const SysregRow& row : sysreg_rows()) {
+        if (!row.reset) continue;
+        const auto nonzero = expected.find(row.name);
+        EXPECT_EQ(*row.reset, nonzero == expected.end() ? 0 : nonzero->second) << row.name;
+    }
 }
 
 /// What of sysreg_io a write was seen to do.
