@@ -1,4 +1,5 @@
 set(SYSTEM_SOURCES
+  a64/system/cpu.cpp
   a64/system/exceptions.cpp
   a64/system/fp_control.cpp
   a64/system/hardware_debug.cpp
