@@ -2,11 +2,10 @@
 
 #include <algorithm>
 
+#include "mmu/bits.h"
+
 namespace arclight::mmu {
 namespace {
-
-constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
-constexpr uint64_t low_bits(unsigned n) { return bit(n) - 1; }
 
 // TCR_EL1 (D19.2.139)
 constexpr unsigned kTcrEpd0 = 7, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36, kTcrTbi0 = 37, kTcrTbi1 = 38,

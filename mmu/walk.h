@@ -126,8 +126,7 @@ struct WalkResult {
         return (permissions & (privileged ? permission::kEl1Execute : permission::kEl0Execute)) != 0;
     }
     /// Device accesses are checked for alignment by the slow path, so they must reach it. With stage 1 off
-    /// all data is Device; there the translation mode checks alignment (see update_mode), so RAM may be
-    /// cached.
+    /// all data is Device; there the translation flags ask for checks of alignment, so RAM may be cached.
     bool may_cache() const { return memory == MemoryType::Normal || stage1_off; }
 };
 

@@ -8,8 +8,8 @@
 
 #include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
-#include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/hardware_debug.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/board.h"
 
@@ -33,7 +33,10 @@ Vcpu::Vcpu(Board& board, unsigned index)
     : board_(board),
       index_(index),
       state_(map_state()),
-      cpu_(state_, *this, board.memory(), {.index = index, .gic_sysregs = board.options().gic == 3}),
+      cpu_(state_, *this, board.memory(),
+           {.index = index,
+            .features = board.options().gic == 3 ? a64::kDefaultFeatures
+                                                 : a64::kDefaultFeatures.without(a64::Feature::Gic)}),
       tlbs_(board.accelerator().host_tables(index), board.options().shadow, &board.memory()),
       work_(state_.interrupt, *this) {
     state_.cpu = this;
@@ -112,7 +115,7 @@ void Vcpu::thread_main() {
         state_.x[0] = entry_x0_;
         state_.exclusive_addr = jit::kNoExclusive;
         power_off_requested_ = false;
-        a64::update_mode(cpu_);
+        a64::update_translation_flags(cpu_);
         context_changed();
         run();
         power_ = Power::Off;

@@ -98,7 +98,7 @@ const std::vector<OracleLimit>& oracle_limits() {
          "FCVTN_vector SCVTF_fix_scalar SCVTF_fix_vector SCVTF_int_scalar SCVTF_int_vector UCVTF_fix_scalar "
          "UCVTF_fix_vector UCVTF_int_scalar UCVTF_int_vector",
          "results shorter than 128 bits keep the rest of the register (C1.2.4: it becomes zero)"},
-        {"vixl", "PMULL_vector",
+        {"vixl", "PMULL_8 PMULL_64",
          "the 64-bit forms take 8-bit elements; a destination that is a source is overwritten early"},
         {"vixl",
          "FMUL_element FMULX_element FMLA_element FMLS_element FMUL_element_scalar FMULX_element_scalar "

@@ -18,6 +18,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/quiet_environment.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/host_code.h"
 #include "jit/llvm/region_compiler.h"
@@ -172,9 +173,9 @@ class ArclightEngine final : public Engine {
         state_.flags = jit::flags_from_nzcv(s.nzcv);
         state_.tpidr_el0 = s.tpidr;
         std::memcpy(state_.v, s.v, sizeof s.v);
-        state_.mxcsr = a64::kMxcsrReset;
-        a64::write_fpsr(state_, s.fpsr, state_.mxcsr);
-        a64::write_fpcr(state_, s.fpcr, state_.mxcsr);
+        a64::reset_fp(state_);
+        a64::write_fpsr(state_, s.fpsr);
+        a64::write_fpcr(state_, s.fpcr);
         state_.exclusive_addr = jit::kNoExclusive;
         state_.interrupt = variant_.interrupts;
         cpu_.el = 0;
@@ -184,7 +185,7 @@ class ArclightEngine final : public Engine {
         // accesses fault.
         cpu_.translation.sctlr = 0xffffffff & ~kSctlrA;
         state_.translation_flags = variant_.serial ? a64::translation_flag::kSerial : 0;
-        a64::update_mode(cpu_);
+        a64::update_translation_flags(cpu_);
     }
 
     void save(DiffState& s) const {
@@ -194,7 +195,7 @@ class ArclightEngine final : public Engine {
         s.nzcv = jit::nzcv_from_flags(state_.flags);
         s.tpidr = state_.tpidr_el0;
         s.fpcr = state_.fpcr;
-        s.fpsr = a64::read_fpsr(state_, state_.mxcsr);
+        s.fpsr = a64::read_fpsr(state_);
         std::memcpy(s.v, state_.v, sizeof s.v);
     }
 

@@ -45,8 +45,10 @@ struct Exclusion {
 // Rows that no sequence contains.
 constexpr Exclusion kNotGenerated[] = {
     {"SVC", "qemu-user would make a Linux system call, VIXL has none"},
-    {"MSR_imm",
-     "changes PSTATE fields (DAIF, SPSel, PAN, UAO) that EL0 cannot and user-mode simulators do not have"},
+    {"MSR_PAN", "changes PSTATE.PAN, which EL0 cannot and user-mode simulators do not have"},
+    {"MSR_SPSel", "changes PSTATE.SP, likewise"},
+    {"MSR_DAIFSet", "changes PSTATE.DAIF, likewise"},
+    {"MSR_DAIFClr", "changes PSTATE.DAIF, likewise"},
     {"SYSL", "no SYSL instruction is architected at EL0"},
 };
 

@@ -1,7 +1,6 @@
 #include "frontend/a64/decode/encoding.h"
 
-#include <array>
-#include <vector>
+#include <iterator>
 
 namespace arclight::frontend::a64 {
 
@@ -16,33 +15,38 @@ constexpr uint32_t bits_of(const char* pattern, bool mask) {
 }
 
 constexpr Encoding kEncodings[] = {
-#define INST(name, title, pattern) {#name, title, pattern, bits_of(pattern, true), bits_of(pattern, false)},
+#define INST(name, feature, title, pattern, ...) \
+    {#name, title, pattern, bits_of(pattern, true), bits_of(pattern, false), Feature::feature},
 #include "frontend/a64/decode/a64.inc"
 #undef INST
-};
-
-// Bits 31:22 choose a short list; every list keeps table order.
-constexpr unsigned kBucketShift = 22;
-struct Buckets {
-    std::array<std::vector<uint16_t>, 1u << (32 - kBucketShift)> lists;
-    Buckets() {
-        for (size_t e = 0; e < std::size(kEncodings); ++e) {
-            const uint32_t mask = kEncodings[e].mask >> kBucketShift,
-                           value = kEncodings[e].value >> kBucketShift;
-            for (uint32_t b = 0; b < lists.size(); ++b)
-                if ((b & mask) == value) lists[b].push_back(static_cast<uint16_t>(e));
-        }
-    }
 };
 }  // namespace
 
 std::span<const Encoding> encodings() { return kEncodings; }
 
-int find_encoding(uint32_t insn) {
-    static const Buckets buckets;
-    for (const uint16_t e : buckets.lists[insn >> kBucketShift])
-        if ((insn & kEncodings[e].mask) == kEncodings[e].value) return e;
+Decoder::Decoder(FeatureSet features) : features_(features) {
+    for (uint32_t b = 0; b < kBuckets; ++b) {
+        starts_[b] = static_cast<uint32_t>(candidates_.size());
+        for (size_t e = 0; e < std::size(kEncodings); ++e) {
+            const Encoding& encoding = kEncodings[e];
+            if (!features.has(encoding.feature)) continue;
+            if ((b & encoding.mask >> kBucketShift) != encoding.value >> kBucketShift) continue;
+            candidates_.push_back({encoding.mask, encoding.value, static_cast<int>(e)});
+        }
+    }
+    starts_[kBuckets] = static_cast<uint32_t>(candidates_.size());
+}
+
+int Decoder::find(uint32_t insn) const {
+    const uint32_t bucket = insn >> kBucketShift;
+    for (uint32_t i = starts_[bucket]; i < starts_[bucket + 1]; ++i)
+        if ((insn & candidates_[i].mask) == candidates_[i].value) return candidates_[i].row;
     return -1;
+}
+
+const Decoder& default_decoder() {
+    static const Decoder decoder(kDefaultFeatures);
+    return decoder;
 }
 
 }  // namespace arclight::frontend::a64

@@ -3,14 +3,20 @@
 // A pattern is 32 characters, most significant bit first: '0' and '1' must match, '-' is ignored, a run of
 // one letter is a field. "sf" bits and the like are fields too. A handler takes one argument per run, in
 // order from the left:
-//     INST(ADD_imm, "ADD (immediate)", "z0010001hiiiiiiiiiiiinnnnnddddd")
-//     bool ADD_imm(Translator& t, bool sf, Imm<1> shift, Imm<12> imm12, Reg n, Reg d);
-// so a wrong number of arguments, or a field too wide for its type, does not build.
+//     INST(MOVZ, Base, "MOVZ", "z10100101wwiiiiiiiiiiiiiiiiddddd")
+//     bool MOVZ(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d);
+// A row that ends in a family handler and arguments binds them in front of the fields:
+//     INST(MUL_vector, AdvSimd, "MUL (vector)", "0Q001110zz1mmmmm100111nnnnnddddd", three_same, Op::VMul,
+//     kBHS) bool three_same(TranslationContext& t, Op op, unsigned sizes, bool q, Imm<2> size, Vec m, Vec n,
+//     Vec d);
+// A wrong number of arguments, or a field too wide for its type, does not build.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace arclight::frontend::a64 {
@@ -104,20 +110,43 @@ struct FieldType<Imm<N>> {
     static constexpr Imm<N> make(uint32_t v) { return {v}; }
 };
 
-template <auto Fn, FixedPattern P, typename Ctx, typename... Args, size_t... I>
-bool invoke(bool (*)(Ctx&, Args...), Ctx& ctx, [[maybe_unused]] uint32_t insn, std::index_sequence<I...>) {
-    constexpr auto runs = field_runs<P>();
-    static_assert(sizeof...(Args) == runs.size(), "handler arguments do not match the pattern's fields");
-    static_assert(((FieldType<Args>::bits == runs[I].width) && ...),
-                  "a field's width does not match its argument");
-    return Fn(ctx, FieldType<Args>::make(extract(insn, runs[I]))...);
-}
+/// Calls Fn(ctx, bound..., fields...): the row of the table gives the bound arguments, the instruction the
+/// rest.
+template <FixedPattern P, auto Fn, auto... Bound>
+struct HandlerCall {
+    template <typename Ctx, typename... Args>
+    static bool invoke(bool (*)(Ctx&, Args...), Ctx& ctx, [[maybe_unused]] uint32_t insn) {
+        constexpr auto runs = field_runs<P>();
+        constexpr size_t kBound = sizeof...(Bound);
+        using Parameters = std::tuple<Args...>;
+        static_assert(sizeof...(Args) == kBound + runs.size(),
+                      "handler arguments do not match what the row binds and the pattern's fields");
+        return [&]<size_t... B, size_t... I>(std::index_sequence<B...>, std::index_sequence<I...>) {
+            static_assert((kSameKind<decltype(Bound), std::tuple_element_t<B, Parameters>> && ...),
+                          "a bound argument does not fit its parameter");
+            static_assert(
+                ((FieldType<std::tuple_element_t<kBound + I, Parameters>>::bits == runs[I].width) && ...),
+                "a field's width does not match its argument");
+            return Fn(
+                ctx, Bound...,
+                FieldType<std::tuple_element_t<kBound + I, Parameters>>::make(extract(insn, runs[I]))...);
+        }
+        (std::make_index_sequence<kBound>(), std::make_index_sequence<runs.size()>());
+    }
+
+  private:
+    /// Enumerations and bool must be the parameter's own; numbers convert.
+    template <typename Given, typename Parameter>
+    static constexpr bool kSameKind = std::is_same_v<Given, Parameter> ||
+                                      (std::is_integral_v<Given> && std::is_integral_v<Parameter> &&
+                                       !std::is_same_v<Given, bool> && !std::is_same_v<Parameter, bool>);
+};
 }  // namespace detail
 
-/// Calls handler Fn(ctx, fields...) for `insn`, which must match P.
-template <auto Fn, FixedPattern P, typename Ctx>
+/// Calls handler Fn(ctx, Bound..., fields...) for `insn`, which must match P.
+template <typename Ctx, FixedPattern P, auto Fn, auto... Bound>
 bool call_handler(Ctx& ctx, uint32_t insn) {
-    return detail::invoke<Fn, P>(Fn, ctx, insn, std::make_index_sequence<detail::count_fields<P>()>());
+    return detail::HandlerCall<P, Fn, Bound...>::invoke(Fn, ctx, insn);
 }
 
 }  // namespace arclight::frontend::a64

@@ -12,9 +12,9 @@
 
 namespace arclight::frontend::a64 {
 
-/// One CPU as the ARM ARM describes it: GuestState (what emitted code touches) and everything else. PSTATE is
-/// spread over both: NZCV, DAIF and the stack pointers are in GuestState, the rest here; GuestState::translation_flags is
-/// derived.
+/// One CPU as the ARM ARM describes it: GuestState, which translated code reads and writes, and all other
+/// state. PSTATE is spread over both: NZCV, DAIF and the stack pointers are in GuestState, the rest is here.
+/// GuestState::translation_flags is derived.
 struct Cpu {
     Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,
         const CpuConfig& config);
@@ -32,13 +32,13 @@ struct Cpu {
     bool ss = false;
 
     SystemRegisters registers;
-    mmu::TranslationRegs translation;  ///< SCTLR, TCR, TTBRs and MAIR live here
+    mmu::TranslationRegs translation;  ///< holds SCTLR, TCR, the TTBRs and MAIR
 
     /// The event register of WFE and SEV; other CPUs set it.
     std::atomic<bool> event_register{false};
 
     /// Cold reset: EL1h, all interrupts masked, MMU off, execution at `pc`, all else zero. Keeps the bits of
-    /// GuestState that belong to the machine (soft TLB, runtime table, mode::kSerial).
+    /// GuestState that belong to the machine (soft TLB, runtime table, translation_flag::kSerial).
     void reset(uint64_t pc);
 };
 

@@ -6,16 +6,15 @@
 
 namespace arclight::frontend::a64 {
 
-/// How a CPU's system code reaches the world outside the CPU. The machine implements it. All calls come from
-/// the CPU's own thread, between instructions.
+/// What the system code of a CPU needs from outside the CPU. The machine implements it. All calls come from the
+/// CPU's own thread, between instructions.
 class Environment {
   public:
     virtual ~Environment() = default;
 
-    // ---- Translation. A virtual CPU's soft TLBs are outside: these say what became of the registers behind
-    // them.
-    /// The EL, PSTATE.PAN or the ASID may have changed: select GuestState::tlb again. Nothing is to be
-    /// flushed.
+    // ---- Translation. The machine owns the soft TLBs: these calls report changes of what they depend on.
+    /// The EL, PSTATE.PAN or the ASID may have changed: select GuestState::tlb again. No entry
+    /// becomes invalid.
     virtual void context_changed() = 0;
     /// SCTLR, TCR or MAIR changed so that cached translations no longer hold: flush them, then as
     /// context_changed().

@@ -3,22 +3,19 @@
 #include <utility>
 
 #include "frontend/a64/system/cpu.h"
-#include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/syndrome.h"
-#include "frontend/a64/translate/translator.h"
+#include "frontend/a64/system/translation_flags.h"
+#include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {
 namespace {
 
-constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
-
 // SCTLR_EL1
-constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),
-                   kSctlrDze = bit(14), kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(23);
+constexpr uint64_t kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(23);
 // MDSCR_EL1
-constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
+constexpr uint64_t kMdscrSs = bit(0);
 // SPSR_EL1
 constexpr uint64_t kSpsrIl = bit(20), kSpsrSs = bit(21), kSpsrPan = bit(22), kSpsrAArch32 = bit(4);
 constexpr unsigned kModeEl0t = 0, kModeEl1t = 4, kModeEl1h = 5;
@@ -34,42 +31,11 @@ void switch_stack(Cpu& cpu, uint8_t el, bool sp_elx) {
     cpu.state.sp = stack_bank(cpu);
 }
 
-bool step_enabled(const Cpu& cpu) {
-    return (cpu.registers.mdscr & kMdscrSs) != 0 &&
-           debug_enabled_from(cpu, cpu.el, (cpu.state.daif & kDaifD) != 0);
-}
-
 void synchronous(Cpu& cpu, uint32_t esr, uint64_t return_address) {
     take_exception(cpu, ExceptionKind::Synchronous, esr, return_address);
 }
 
 }  // namespace
-
-void update_mode(Cpu& cpu) {
-    jit::GuestState& s = cpu.state;
-    const uint64_t sctlr = cpu.translation.sctlr;
-    uint32_t m = s.translation_flags & translation_flag::kMachineMask;
-    // CPACR_EL1.FPEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
-    const unsigned fpen = cpu.registers.cpacr >> 20 & 3;
-    if (cpu.el == 1) {
-        m |= translation_flag::kEl1;
-        if (cpu.sp_elx) m |= translation_flag::kSpElx;
-        if ((sctlr & kSctlrSa) != 0) m |= translation_flag::kSpAlignCheck;
-        if ((fpen & 1) == 0) m |= translation_flag::kFpTrap;
-    } else {
-        if ((sctlr & kSctlrSa0) != 0) m |= translation_flag::kSpAlignCheck;
-        if (fpen != 3) m |= translation_flag::kFpTrap;
-        if ((sctlr & kSctlrDze) == 0) m |= translation_flag::kZeroTrap;
-    }
-    if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
-    // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
-    if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
-    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= translation_flag::kFpSlow;
-    if (cpu.il) m |= translation_flag::kIllegal;
-    if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= translation_flag::kSingleStep;
-    if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= translation_flag::kBreakpoints;
-    s.translation_flags = m;
-}
 
 uint64_t pstate_to_spsr(const Cpu& cpu) {
     uint64_t v = jit::nzcv_from_flags(cpu.state.flags) | (cpu.state.daif & kDaifAll);
@@ -101,7 +67,7 @@ void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_
     if ((cpu.translation.sctlr & kSctlrSpan) == 0) cpu.pan = true;
     s.pc = cpu.registers.vbar + offset;
     if (el_changes && cpu.registers.pmu.follows_el) pmu_update(cpu);
-    update_mode(cpu);
+    update_translation_flags(cpu);
     cpu.environment.context_changed();
 }
 
@@ -155,7 +121,7 @@ bool execute_hvc(Cpu& cpu) {
 
 SystemResult check_wait(const Cpu& cpu, bool wfe) {
     if (cpu.el != 0 || (cpu.translation.sctlr & (wfe ? kSctlrNtwe : kSctlrNtwi)) != 0) return {};
-    // What would not wait is not trapped.
+    // An instruction that would not wait is not trapped.
     if (wfe ? cpu.event_register.load(std::memory_order_relaxed) : cpu.environment.pending_interrupts() != 0)
         return {};
     return {SystemResult::Kind::Trap, syndrome::wait_trap(wfe)};
@@ -187,7 +153,7 @@ void eret(Cpu& cpu) {
     s.exclusive_addr = jit::kNoExclusive;
     cpu.event_register.store(true, std::memory_order_relaxed);
     if (el_changes && cpu.registers.pmu.follows_el) pmu_update(cpu);
-    update_mode(cpu);
+    update_translation_flags(cpu);
     cpu.environment.context_changed();
     cpu.environment.interrupts_unmasked();
 }
@@ -200,12 +166,17 @@ void set_pan(Cpu& cpu, bool pan) {
 
 void set_sp_elx(Cpu& cpu, bool sp_elx) {
     switch_stack(cpu, cpu.el, sp_elx);
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
 
 void sync_stack_pointers(Cpu& cpu) { stack_bank(cpu) = cpu.state.sp; }
 
 uint64_t branch_address(const Cpu& cpu, uint64_t target) { return cpu.translation.without_tag(target); }
+
+bool step_enabled(const Cpu& cpu) {
+    return (cpu.registers.mdscr & kMdscrSs) != 0 &&
+           debug_enabled_from(cpu, cpu.el, (cpu.state.daif & kDaifD) != 0);
+}
 
 bool step_pending(const Cpu& cpu) { return !cpu.ss && step_enabled(cpu); }
 

@@ -1,5 +1,4 @@
-// The exception model at EL1 and EL0 (ARM ARM D1): entry, return, PSTATE, and the translation mode that
-// follows from it.
+// The exception model at EL1 and EL0 (ARM ARM D1): entry, return and PSTATE.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@ struct Cpu;
 enum class ExceptionKind : uint32_t { Synchronous = 0x000, Irq = 0x080, Fiq = 0x100, SError = 0x180 };
 
 /// Takes an exception to EL1: SPSR, ELR, ESR (not for IRQ and FIQ), PSTATE, stack pointer bank, state.pc,
-/// mode. FAR is untouched. `return_address` is the preferred return address.
+/// translation flags. FAR is untouched. `return_address` is the preferred return address.
 void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_address);
 
 // Synchronous exceptions; `pc` is the instruction's address.
@@ -41,9 +40,6 @@ SystemResult check_wait(const Cpu& cpu, bool wfe);
 /// must be at EL1; at EL0 ERET is undefined.
 void eret(Cpu& cpu);
 
-/// Recomputes GuestState::translation_flags from PSTATE, SCTLR, CPACR, MDSCR and FPCR.
-void update_mode(Cpu& cpu);
-
 /// PSTATE in the layout of SPSR_EL1.
 uint64_t pstate_to_spsr(const Cpu& cpu);
 void set_pan(Cpu& cpu, bool pan);
@@ -57,8 +53,11 @@ uint64_t branch_address(const Cpu& cpu, uint64_t target);
 inline constexpr uint64_t kDaifD = 1u << 9, kDaifA = 1u << 8, kDaifI = 1u << 7, kDaifF = 1u << 6;
 inline constexpr uint64_t kDaifAll = kDaifD | kDaifA | kDaifI | kDaifF;
 
-// ---- Software step (D2.11). While it is enabled, mode::kSingleStep is set and the machine does, before each
-// instruction: if step_pending(), take_step(); else execute it; if it completed, step_done().
+// ---- Software step (D2.11). While it is enabled, translation_flag::kSingleStep is set, and the machine does
+// for each instruction: if step_pending(), take_step(); else execute it; if it completed, step_done().
+
+/// MDSCR_EL1.SS is set and debug exceptions are taken from the current EL.
+bool step_enabled(const Cpu& cpu);
 bool step_pending(const Cpu& cpu);
 void take_step(Cpu& cpu, bool exclusive = false);
 void step_done(Cpu& cpu);

@@ -1,10 +1,10 @@
 // Breakpoints and watchpoints (ARM ARM D2.8, D2.9): DBGBVR, DBGBCR, DBGWVR, DBGWCR under MDSCR_EL1.MDE.
 //
-// Breakpoints: while mode::kBreakpoints is set, the machine asks breakpoint_in_page() before it enters code,
-// runs what is in such a page instruction by instruction, and asks breakpoint_matches() before each.
-// Watchpoints: the machine keeps pages for which watches_page() holds out of the soft TLBs and asks
-// watchpoint_hit() about each access to them. Any change of what is armed is told by
-// Environment::translation_changed().
+// Breakpoints: while translation_flag::kBreakpoints is set, the machine calls breakpoint_in_page() before it
+// enters code, runs code in such a page one instruction at a time, and calls breakpoint_matches() before each.
+// Watchpoints: the machine keeps pages for which watches_page() holds out of the soft TLBs and calls
+// watchpoint_hit() for each access to them. Environment::translation_changed() reports any change of what is
+// armed.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Cpu;
 /// `masked`: PSTATE.D.
 bool debug_enabled_from(const Cpu& cpu, unsigned el, bool masked);
 
-/// mode::kBreakpoints: a breakpoint may match at this EL.
+/// translation_flag::kBreakpoints: a breakpoint may match at this EL.
 bool breakpoints_armed(const Cpu& cpu);
 bool breakpoint_in_page(const Cpu& cpu, uint64_t pc);
 bool breakpoint_matches(const Cpu& cpu, uint64_t pc);

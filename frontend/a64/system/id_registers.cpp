@@ -7,53 +7,29 @@ namespace {
 
 constexpr uint64_t field(unsigned lsb, uint64_t value) { return value << lsb; }
 
-uint64_t pfr0(const CpuConfig& config) {
-    return field(0, 1) |                            // EL0: AArch64 only
-           field(4, 1) |                            // EL1: AArch64 only
-           field(24, config.gic_sysregs ? 1 : 0) |  // GIC CPU interface as system registers
-           field(56, 3) |  // CSV2_3: no Spectre-v2 or BHB mitigation is worth its cost
-           field(60, 1);   // CSV3: no page-table isolation
+/// What does not depend on the features: sizes, and how much there is of something.
+constexpr uint64_t fixed_fields(IdRegister id) {
+    switch (id) {
+        case IdRegister::Pfr0: return field(4, 1);  // EL1: AArch64 only
+        case IdRegister::Dfr0:
+            return field(0, 6) |  // debug: Armv8
+                   field(12, SystemRegisters::kBreakpoints - 1) |
+                   field(20, SystemRegisters::kWatchpoints - 1) |
+                   field(28, SystemRegisters::kContextBreakpoints - 1);
+        case IdRegister::Mmfr0:
+            return field(0, 2) |   // 40-bit physical addresses: mmu::kPhysicalAddressBits
+                   field(4, 2) |   // 16-bit ASIDs
+                   field(24, 15);  // no 64 KiB granule; 16 KiB: 0 is none; 4 KiB: 0 is yes
+        default: return 0;
+    }
 }
-
-constexpr uint64_t kDfr0 = field(0, 6) |  // debug: ARMv8
-                           field(8, 1) |  // PMUv3
-                           field(12, SystemRegisters::kBreakpoints - 1) |
-                           field(20, SystemRegisters::kWatchpoints - 1) |
-                           field(28, SystemRegisters::kContextBreakpoints - 1);
-
-constexpr uint64_t kIsar0 = field(4, 2) |   // AES and PMULL
-                            field(8, 1) |   // SHA1
-                            field(12, 1) |  // SHA256
-                            field(16, 1) |  // CRC32
-                            field(20, 2) |  // LSE atomics
-                            field(28, 1) |  // RDM
-                            field(44, 1);   // DotProd
-
-constexpr uint64_t kIsar1 = field(20, 1);  // LRCPC
-
-constexpr uint64_t kMmfr0 = field(0, 2) |   // 40-bit physical addresses: mmu::kPhysicalAddressBits
-                            field(4, 2) |   // 16-bit ASIDs
-                            field(24, 15);  // no 64 KiB granule; 16 KiB: 0 is none; 4 KiB: 0 is yes
-
-constexpr uint64_t kMmfr1 = field(0, 2) |   // HAFDBS: access flag and dirty state
-                            field(12, 1) |  // HPDS
-                            field(20, 1);   // PAN
-
-constexpr uint64_t kMmfr2 = field(60, 1);  // E0PD
 
 }  // namespace
 
 uint64_t id_register(const CpuConfig& config, unsigned crm, unsigned op2) {
-    switch (crm << 4 | op2) {
-        case 0x40: return pfr0(config);
-        case 0x50: return kDfr0;
-        case 0x60: return kIsar0;
-        case 0x61: return kIsar1;
-        case 0x70: return kMmfr0;
-        case 0x71: return kMmfr1;
-        case 0x72: return kMmfr2;
-        default: return 0;  // not there, or AArch32 (CRm 1 to 3)
-    }
+    // Zero where nothing is allocated, and for AArch32 (CRm 1 to 3).
+    const auto id = static_cast<IdRegister>(crm << 4 | op2);
+    return fixed_fields(id) | feature_fields(config.features, id);
 }
 
 namespace {

@@ -1,14 +1,15 @@
-// What this CPU says it is. One source for the ID registers: a feature is announced here when it is
-// implemented.
+// Identification of the CPU: the ID registers, which follow from its features (cpu_features.inc) and sizes.
 #pragma once
 
 #include <cstdint>
 
+#include "frontend/a64/cpu_features.h"
+
 namespace arclight::frontend::a64 {
 
 struct CpuConfig {
-    unsigned index = 0;       ///< MPIDR_EL1.Aff0
-    bool gic_sysregs = true;  ///< GICv3: ICC_*_EL1 exist
+    unsigned index = 0;                      ///< MPIDR_EL1.Aff0
+    FeatureSet features = kDefaultFeatures;  ///< what ID registers announce and decoding allows
 };
 
 /// Cache lines and the DC ZVA block.
@@ -26,7 +27,7 @@ uint64_t id_register(const CpuConfig& config, unsigned crm, unsigned op2);
 
 uint64_t ctr_el0();
 uint64_t clidr_el1();
-/// CCSIDR_EL1 for a value of CSSELR_EL1; zero for a cache that is not there.
+/// CCSIDR_EL1 for a value of CSSELR_EL1; zero for a cache that does not exist.
 uint64_t ccsidr_el1(uint64_t csselr);
 
 }  // namespace arclight::frontend::a64

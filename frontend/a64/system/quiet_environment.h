@@ -1,11 +1,11 @@
-// A CPU with nothing around it, for tests and measurements of the CPU alone.
+// An environment for tests and measurements of a CPU alone.
 #pragma once
 
 #include "frontend/a64/system/environment.h"
 
 namespace arclight::frontend::a64 {
 
-/// Nothing reacts.
+/// Every call does nothing.
 class QuietEnvironment final : public Environment {
   public:
     void context_changed() override {}

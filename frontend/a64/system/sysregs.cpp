@@ -1,21 +1,23 @@
 #include "frontend/a64/system/sysregs.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/syndrome.h"
-#include "frontend/a64/translate/translator.h"
+#include "frontend/a64/system/translation_flags.h"
+#include "frontend/a64/translation_flags.h"
+#include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {
 namespace {
 
 using jit::GuestState;
 using Pmu = SystemRegisters::Pmu;
-
-constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
 
 SystemResult trap(const Cpu& cpu, const SysregRow& row, bool write) {
     const unsigned rt = cpu.environment.current_instruction() & 31;
@@ -28,16 +30,8 @@ SystemResult trap_unless(bool allowed, const Cpu& cpu, const SysregRow& row, boo
 // ---- Plain registers
 
 template <uint64_t SystemRegisters::*Member>
-uint64_t read_register(Cpu& cpu, const SysregRow&) {
-    return cpu.registers.*Member;
-}
-template <uint64_t SystemRegisters::*Member>
 void write_register(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.*Member = value;
-}
-template <uint64_t GuestState::*Member>
-uint64_t read_state(Cpu& cpu, const SysregRow&) {
-    return cpu.state.*Member;
 }
 template <uint64_t GuestState::*Member>
 void write_state(Cpu& cpu, const SysregRow&, uint64_t value) {
@@ -78,24 +72,18 @@ constexpr uint64_t kSctlrRes1 = bit(29) | bit(28) | bit(22) | bit(11) | bit(8) |
 constexpr uint64_t kSctlrTranslation = bit(0) | bit(19);  // M, WXN
 constexpr uint64_t kSctlrReset = kSctlrRes1 | bit(23) | bit(18) | bit(16) | bit(4) | bit(3);
 
-uint64_t read_sctlr(Cpu& cpu, const SysregRow&) { return cpu.translation.sctlr; }
 void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     const uint64_t changed = cpu.translation.sctlr;
     cpu.translation.sctlr = (value & kSctlrWritable) | kSctlrRes1;
     cpu.translation.update();
-    update_mode(cpu);
+    update_translation_flags(cpu);
     if (((changed ^ cpu.translation.sctlr) & kSctlrTranslation) != 0) cpu.environment.translation_changed();
 }
 
 void write_cpacr(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.cpacr = value & (bit(20) | bit(21) | bit(28));  // FPEN, TTA
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
-
-uint64_t read_ttbr0(Cpu& cpu, const SysregRow&) { return cpu.translation.ttbr0; }
-uint64_t read_ttbr1(Cpu& cpu, const SysregRow&) { return cpu.translation.ttbr1; }
-uint64_t read_tcr(Cpu& cpu, const SysregRow&) { return cpu.translation.tcr; }
-uint64_t read_mair(Cpu& cpu, const SysregRow&) { return cpu.translation.mair; }
 
 // A new table flushes nothing: software changes the ASID or invalidates, as it must on any CPU with a TLB.
 void write_ttbr0(Cpu& cpu, const SysregRow&, uint64_t value) {
@@ -147,7 +135,7 @@ SystemResult trap_uma(const Cpu& cpu, const SysregRow& row, bool write) {
 void set_daif(Cpu& cpu, uint64_t value) {
     const uint64_t opened = cpu.state.daif & ~value;
     cpu.state.daif = value & kDaifAll;
-    update_mode(cpu);  // PSTATE.D decides on software step at EL1
+    update_translation_flags(cpu);  // PSTATE.D decides on software step at EL1
     if (opened != 0) cpu.environment.interrupts_unmasked();
 }
 void write_daif(Cpu& cpu, const SysregRow&, uint64_t value) { set_daif(cpu, value); }
@@ -158,17 +146,17 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
 void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
-    write_fpcr(cpu.state, static_cast<uint32_t>(value), cpu.state.mxcsr);
-    update_mode(cpu);
+    write_fpcr(cpu.state, static_cast<uint32_t>(value));
+    update_translation_flags(cpu);
 }
-uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state, cpu.state.mxcsr); }
+uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state); }
 void write_fpsr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
-    write_fpsr(cpu.state, static_cast<uint32_t>(value), cpu.state.mxcsr);
+    write_fpsr(cpu.state, static_cast<uint32_t>(value));
 }
 
 // ---- Generic timer
 
-/// Bit N of CNTKCTL_EL1 lets EL0 in.
+/// Bit N of CNTKCTL_EL1 allows access from EL0.
 template <unsigned N>
 SystemResult trap_cntkctl(const Cpu& cpu, const SysregRow& row, bool write) {
     return trap_unless((cpu.registers.cntkctl & bit(N)) != 0, cpu, row, write);
@@ -222,9 +210,9 @@ void write_pmcr(Cpu& cpu, const SysregRow&, uint64_t value) {
     if ((value & kPmcrC) != 0) pmu_set_cycles(cpu, 0);
     pmu_update(cpu);
 }
-uint64_t read_pmselr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.selr; }
 void write_pmselr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.selr = value & 31; }
-uint64_t read_pmceid0(Cpu&, const SysregRow&) { return bit(0x11); }  // CPU_CYCLES
+constexpr uint64_t kPmceid0 = bit(0x11);  // CPU_CYCLES
+uint64_t read_pmceid0(Cpu&, const SysregRow&) { return kPmceid0; }
 uint64_t read_pmccntr(Cpu& cpu, const SysregRow&) { return pmu_cycles(cpu); }
 void write_pmccntr(Cpu& cpu, const SysregRow&, uint64_t value) { pmu_set_cycles(cpu, value); }
 uint64_t read_pmccfiltr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.ccfiltr; }
@@ -239,7 +227,6 @@ uint64_t read_pmxevtyper(Cpu& cpu, const SysregRow& row) {
 void write_pmxevtyper(Cpu& cpu, const SysregRow& row, uint64_t value) {
     if (cpu.registers.pmu.selr == 31) write_pmccfiltr(cpu, row, value);
 }
-uint64_t read_pmuserenr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.userenr; }
 void write_pmuserenr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.userenr = value & 15; }
 
 // ---- Debug
@@ -260,27 +247,27 @@ void write_mdscr(Cpu& cpu, const SysregRow&, uint64_t value) {
     constexpr uint64_t kLocked = bit(6) | bit(21) | bit(22) | bit(23) | bit(26) | bit(27) | bit(29) | bit(30);
     const uint64_t writable = kAlways | (cpu.registers.os_lock ? kLocked : 0), before = cpu.registers.mdscr;
     cpu.registers.mdscr = (before & ~writable) | (value & writable);
-    update_mode(cpu);
+    update_translation_flags(cpu);
     if (((before ^ cpu.registers.mdscr) & kMdscrMde) != 0 && breakpoints_enabled(cpu))
         cpu.environment.translation_changed();
 }
-/// Of what is disabled before and after, nobody has to hear.
+/// A change that leaves every breakpoint and watchpoint disabled has no effect outside.
 void write_breakpoint(Cpu& cpu, uint64_t& reg, uint64_t value) {
     if (reg == value) return;
     const bool enabled = breakpoints_enabled(cpu);
     reg = value;
     if (!enabled && !breakpoints_enabled(cpu)) return;
-    update_mode(cpu);
+    update_translation_flags(cpu);
     cpu.environment.translation_changed();
 }
 void write_oslar(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.os_lock = (value & 1) != 0;
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
 uint64_t read_oslsr(Cpu& cpu, const SysregRow&) { return bit(3) | (cpu.registers.os_lock ? bit(1) : 0); }
 void write_osdlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.osdlr = value & 1;
-    update_mode(cpu);
+    update_translation_flags(cpu);
 }
 uint64_t read_claim_set(Cpu&, const SysregRow&) { return 0xff; }
 void write_claim_set(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.dbgclaim |= value & 0xff; }
@@ -302,48 +289,77 @@ constexpr uint16_t E(unsigned op0, unsigned op1, unsigned crn, unsigned crm, uns
     return static_cast<uint16_t>(sysreg_encoding(op0, op1, crn, crm, op2));
 }
 
+// The words of the columns `block`, `io` and `reset`.
+constexpr bool Ends = true, Goes = false;
+constexpr uint8_t Pure = sysreg_io::kNone, Flags = sysreg_io::kFlags, Context = sysreg_io::kContext,
+                  Tlb = sysreg_io::kTlb, Unmask = sysreg_io::kUnmask, HostFp = sysreg_io::kHostFp,
+                  Outside = sysreg_io::kOutside;
+constexpr std::nullopt_t Machine = std::nullopt;
+
+// A register that is a value in one place.
+#define READ_PLACE(place_) [](Cpu& cpu, const SysregRow&) -> uint64_t { return place_; }
+#define WRITE_PLACE(place_) [](Cpu& cpu, const SysregRow& row, uint64_t value) { place_ = value & row.mask; }
+#define PLACE(place_) [](Cpu& cpu) -> uint64_t& { return place_; }
+
+// clang-format off
 constexpr SysregRow kListed[] = {
-#define REGISTER(name, encoding, access, member, mask)                            \
-    {encoding,                                                                    \
-     #name,                                                                       \
-     access,                                                                      \
-     false,                                                                       \
-     nullptr,                                                                     \
-     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.registers.member; }, \
-     [](Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.member = value & (mask); }},
-#define STATE(name, encoding, access, member, mask)                           \
-    {encoding,                                                                \
-     #name,                                                                   \
-     access,                                                                  \
-     false,                                                                   \
-     nullptr,                                                                 \
-     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.state.member; }, \
-     [](Cpu& cpu, const SysregRow&, uint64_t value) { cpu.state.member = value & (mask); }},
-#define CONSTANT(name, encoding, access, value)                                          \
-    {encoding, #name,   access,                                                          \
-     false,    nullptr, []([[maybe_unused]] Cpu& cpu, const SysregRow&) -> uint64_t { return value; }, \
-     nullptr},
-#define SPECIAL(name, encoding, access, check, read, write) \
-    {encoding, #name, access, false, check, read, write},
-#define BREAKPOINT(name, encoding, array, n, mask)                                  \
-    {encoding,                                                                      \
-     #name,                                                                         \
-     RW1,                                                                           \
-     false,                                                                         \
-     nullptr,                                                                       \
-     [](Cpu& cpu, const SysregRow&) -> uint64_t { return cpu.registers.array[n]; }, \
-     [](Cpu& cpu, const SysregRow&, uint64_t value) {                               \
-         write_breakpoint(cpu, cpu.registers.array[n], (value) & (mask));           \
-     }},
-#define GIC(name, encoding, access) {encoding, #name, access, true, nullptr, nullptr, nullptr},
+#define REGISTER(name_, encoding_, access_, feature_, block_, reset_, member_, mask_)                       \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .reset = reset_, .mask = mask_, .read = READ_PLACE(cpu.registers.member_),      \
+     .write = WRITE_PLACE(cpu.registers.member_), .place = PLACE(cpu.registers.member_)},
+#define STATE(name_, encoding_, access_, feature_, block_, reset_, member_, mask_)                          \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .inlined = SysregInline::Field, .reset = reset_,                                \
+     .field = offsetof(GuestState, member_), .mask = mask_, .read = READ_PLACE(cpu.state.member_),         \
+     .write = WRITE_PLACE(cpu.state.member_), .place = PLACE(cpu.state.member_)},
+#define CONSTANT(name_, encoding_, access_, feature_, value_)                                               \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .read = []([[maybe_unused]] Cpu& cpu, const SysregRow&) -> uint64_t { return value_; }},
+#define PLACED(name_, encoding_, access_, feature_, block_, inline_, io_, reset_, place_, check_, write_)   \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .inlined = SysregInline::inline_, .io = io_, .reset = reset_,                   \
+     .check = check_, .read = READ_PLACE(place_), .write = write_, .place = PLACE(place_)},
+#define SPECIAL(name_, encoding_, access_, feature_, block_, inline_, io_, reset_, check_, read_, write_)   \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::feature_,               \
+     .ends_block = block_, .inlined = SysregInline::inline_, .io = io_, .reset = reset_,                   \
+     .check = check_, .read = read_, .write = write_},
+#define BREAKPOINT(name_, encoding_, array_, n_, mask_)                                                     \
+    {.encoding = encoding_, .name = #name_, .access = RW1, .io = Flags | Tlb, .reset = 0, .mask = mask_,    \
+     .read = READ_PLACE(cpu.registers.array_[n_]),                                                         \
+     .write = [](Cpu& cpu, const SysregRow& row, uint64_t value) {                                         \
+         write_breakpoint(cpu, cpu.registers.array_[n_], value & row.mask);                                \
+     },                                                                                                    \
+     .place = PLACE(cpu.registers.array_[n_])},
+#define GIC(name_, encoding_, access_)                                                                      \
+    {.encoding = encoding_, .name = #name_, .access = access_, .feature = Feature::Gic, .ends_block = Goes, \
+     .io = Outside, .gic = true},
 #include "frontend/a64/system/sysregs.inc"
 #undef REGISTER
 #undef STATE
 #undef CONSTANT
+#undef PLACED
 #undef SPECIAL
 #undef BREAKPOINT
 #undef GIC
 };
+// clang-format on
+#undef READ_PLACE
+#undef WRITE_PLACE
+#undef PLACE
+
+static_assert(std::ranges::all_of(kListed,
+                                  [](const SysregRow& row) {
+                                      const bool writable = (row.access & WO0) != 0;
+                                      return !writable || row.ends_block ||
+                                             (row.io & sysreg_io::kEndsBlock) == 0;
+                                  }),
+              "a block goes on behind a write that may change what follows");
+static_assert(std::ranges::all_of(kListed,
+                                  [](const SysregRow& row) {
+                                      return row.inlined != SysregInline::Field || row.mask == ~uint64_t{0} ||
+                                             row.mask == 0xffff'ffff;
+                                  }),
+              "an inline write keeps 32 or 64 bits");
 
 constexpr size_t kIdRegisters = 7 * 8;
 
@@ -353,7 +369,8 @@ constexpr auto kRows = [] {
     for (const SysregRow& row : kListed) rows[n++] = row;
     for (unsigned crm = 1; crm <= 7; ++crm)
         for (unsigned op2 = 0; op2 < 8; ++op2)
-            rows[n++] = {E(3, 0, 0, crm, op2), "ID register", RO1, false, nullptr, read_id, nullptr};
+            rows[n++] = {
+                .encoding = E(3, 0, 0, crm, op2), .name = "ID register", .access = RO1, .read = read_id};
     return rows;
 }();
 
@@ -377,14 +394,22 @@ const SysregRow* find_sysreg(uint32_t encoding) {
     return row == 0 ? nullptr : &kRows[row - 1];
 }
 
-SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
+namespace {
+/// The row of a register that this CPU has and that may be accessed so at its EL, or null.
+const SysregRow* accessible(const Cpu& cpu, uint32_t encoding, uint8_t needed) {
     const SysregRow* row = find_sysreg(encoding);
-    const uint8_t needed = cpu.el == 0 ? sysreg_access::kRead0 : sysreg_access::kRead1;
-    if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
-    if (row->gic) {
-        const bool ok = cpu.config.gic_sysregs && cpu.environment.icc_read(encoding, value);
-        return ok ? SystemResult{} : SystemResult::undefined();
-    }
+    if (row == nullptr || (row->access & needed) == 0 || !cpu.config.features.has(row->feature))
+        return nullptr;
+    return row;
+}
+}  // namespace
+
+SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
+    const SysregRow* row =
+        accessible(cpu, encoding, cpu.el == 0 ? sysreg_access::kRead0 : sysreg_access::kRead1);
+    if (row == nullptr) return SystemResult::undefined();
+    if (row->gic)
+        return cpu.environment.icc_read(encoding, value) ? SystemResult{} : SystemResult::undefined();
     if (row->check != nullptr)
         if (const SystemResult result = row->check(cpu, *row, false); !result.ok()) return result;
     value = row->read(cpu, *row);
@@ -392,13 +417,11 @@ SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value) {
 }
 
 SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value) {
-    const SysregRow* row = find_sysreg(encoding);
-    const uint8_t needed = cpu.el == 0 ? sysreg_access::kWrite0 : sysreg_access::kWrite1;
-    if (row == nullptr || (row->access & needed) == 0) return SystemResult::undefined();
-    if (row->gic) {
-        const bool ok = cpu.config.gic_sysregs && cpu.environment.icc_write(encoding, value);
-        return ok ? SystemResult{} : SystemResult::undefined();
-    }
+    const SysregRow* row =
+        accessible(cpu, encoding, cpu.el == 0 ? sysreg_access::kWrite0 : sysreg_access::kWrite1);
+    if (row == nullptr) return SystemResult::undefined();
+    if (row->gic)
+        return cpu.environment.icc_write(encoding, value) ? SystemResult{} : SystemResult::undefined();
     if (row->check != nullptr)
         if (const SystemResult result = row->check(cpu, *row, true); !result.ok()) return result;
     row->write(cpu, *row, value);
@@ -407,57 +430,26 @@ SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value) {
 
 // MSR (immediate), C6.2.233
 SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm) {
-    constexpr unsigned kPan = 0 << 3 | 4, kSpSel = 0 << 3 | 5, kDaifSet = 3 << 3 | 6, kDaifClr = 3 << 3 | 7;
-    switch (field) {
-        case kPan:
-        case kSpSel:
+    switch (static_cast<PstateField>(field)) {
+        case PstateField::Pan:
+        case PstateField::SpSel:
             if (cpu.el == 0) return SystemResult::undefined();
-            field == kPan ? set_pan(cpu, (imm & 1) != 0) : set_sp_elx(cpu, (imm & 1) != 0);
+            field == std::to_underlying(PstateField::Pan) ? set_pan(cpu, (imm & 1) != 0)
+                                                          : set_sp_elx(cpu, (imm & 1) != 0);
             return {};
-        case kDaifSet:
-        case kDaifClr: {
+        case PstateField::DaifSet:
+        case PstateField::DaifClr: {
             if (cpu.el == 0 && (cpu.translation.sctlr & kSctlrUma) == 0) {
                 const uint32_t encoding = sysreg_encoding(0, 3, 4, imm & 15, field & 7);
                 return {SystemResult::Kind::Trap, syndrome::system_trap(encoding, 31, false)};
             }
             const uint64_t bits = uint64_t{imm & 15} << 6;
-            set_daif(cpu, field == kDaifSet ? cpu.state.daif | bits : cpu.state.daif & ~bits);
+            set_daif(cpu, field == std::to_underlying(PstateField::DaifSet) ? cpu.state.daif | bits
+                                                                            : cpu.state.daif & ~bits);
             return {};
         }
-        default: return SystemResult::undefined();
     }
-}
-
-Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,
-         const CpuConfig& config)
-    : state(state), environment(environment), memory(memory), config(config) {}
-
-void Cpu::reset(uint64_t pc) {
-    el = 1;
-    sp_elx = true;
-    pan = il = ss = false;
-    registers = {};
-    registers.rvbar = pc;
-    registers.cntfrq = environment.counter_frequency();
-    translation = {};
-    translation.sctlr = kSctlrReset;
-    translation.update();
-    event_register.store(false, std::memory_order_relaxed);
-
-    jit::GuestState& s = state;
-    for (uint64_t& x : s.x) x = 0;
-    for (jit::V128& v : s.v) v = {};
-    s.sp = s.sp_el0 = s.sp_el1 = 0;
-    s.flags = 0;
-    s.daif = kDaifAll;
-    s.tpidr_el0 = s.tpidrro_el0 = s.tpidr_el1 = s.contextidr_el1 = 0;
-    s.elr_el1 = s.spsr_el1 = 0;
-    s.fpcr = s.fpsr = 0;
-    s.mxcsr = kMxcsrReset;
-    s.exclusive_addr = jit::kNoExclusive;
-    s.pc = pc;
-    update_mode(*this);
-    environment.translation_changed();
+    return SystemResult::undefined();
 }
 
 }  // namespace arclight::frontend::a64

@@ -3,7 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
+
+#include "frontend/a64/cpu_features.h"
 
 namespace arclight::frontend::a64 {
 
@@ -40,7 +43,7 @@ struct SystemRegisters {
              dbgprcr = 0;
     bool os_lock = true;
     static constexpr unsigned kBreakpoints = 6, kWatchpoints = 4;
-    static constexpr unsigned kContextBreakpoints = 2;  // the last of them
+    static constexpr unsigned kContextBreakpoints = 2;  ///< the last of them
     std::array<uint64_t, kBreakpoints> dbgbvr{}, dbgbcr{};
     std::array<uint64_t, kWatchpoints> dbgwvr{}, dbgwcr{};
 
@@ -49,41 +52,84 @@ struct SystemRegisters {
     struct Pmu {
         uint64_t pmcr = 0;
         uint64_t ccfiltr = 0, selr = 0, userenr = 0;
-        bool cycle_enabled = false;    // PMCNTENSET.C
-        bool cycle_interrupt = false;  // PMINTENSET.C
-        bool cycle_overflow = false;   // PMOVSSET.C
-        bool counting = false;         // now, at the current EL
-        bool follows_el = false;       // PMCCFILTR tells EL0 and EL1 apart
-        uint64_t count = 0;            // at `since`
+        bool cycle_enabled = false;    ///< PMCNTENSET.C
+        bool cycle_interrupt = false;  ///< PMINTENSET.C
+        bool cycle_overflow = false;   ///< PMOVSSET.C
+        bool counting = false;         ///< now, at the current EL
+        bool follows_el = false;       ///< PMCCFILTR tells EL0 and EL1 apart
+        uint64_t count = 0;            ///< at `since`
         uint64_t since = 0;
     } pmu;
 };
+
+/// How MRS and MSR are translated without a call, where the EL allows that (translate/system.cpp).
+enum class SysregInline : uint8_t {
+    None,       ///< through the helpers
+    Field,      ///< a field of GuestState
+    Nzcv,       ///< the flags
+    Fpcr,       ///< read from GuestState::fpcr; both ways check FP access
+    Fpsr,       ///< checks FP access
+    SpEl0,      ///< GuestState::sp_el0 while SP_EL1 is selected, else UNDEFINED
+    Daif,       ///< read from GuestState::daif at EL1
+    CurrentEl,  ///< known when the block is translated
+    Counter,    ///< Helper::ReadCounter at EL1
+};
+
+/// What an access does besides reading or writing the register itself.
+namespace sysreg_io {
+inline constexpr uint8_t kNone = 0;
+inline constexpr uint8_t kFlags = 1u << 0;    ///< a write changes the translation flags
+inline constexpr uint8_t kContext = 1u << 1;  ///< a write changes the translation context: ASID, table, PAN
+inline constexpr uint8_t kTlb = 1u << 2;      ///< a write may make cached translations invalid
+inline constexpr uint8_t kUnmask = 1u << 3;   ///< a write may unmask interrupts
+inline constexpr uint8_t kHostFp = 1u << 4;   ///< reads or writes the host's floating-point environment
+inline constexpr uint8_t kOutside = 1u
+                                    << 5;  ///< reads or writes something outside the CPU: a device, a clock
+/// A block may not go on behind a write that does one of these.
+inline constexpr uint8_t kEndsBlock = kFlags | kContext | kTlb | kUnmask;
+}  // namespace sysreg_io
+
+namespace sysreg_access {
+inline constexpr uint8_t kRead0 = 1, kWrite0 = 2, kRead1 = 4, kWrite1 = 8;
+}
 
 /// One row of sysregs.inc.
 struct SysregRow {
     uint16_t encoding;
     const char* name;
-    uint8_t access;    ///< sysreg_access bits; what is missing is UNDEFINED
-    bool gic = false;  ///< forwarded to Environment::icc_read() and icc_write()
+    uint8_t access;                   ///< sysreg_access bits; what is missing is UNDEFINED
+    Feature feature = Feature::Base;  ///< without it the register is UNDEFINED
+    bool ends_block = true;           ///< a write that is not translated inline ends the translation block
+    SysregInline inlined = SysregInline::None;
+    uint8_t io = sysreg_io::kNone;  ///< sysreg_io bits
+    bool gic = false;               ///< forwarded to Environment::icc_read() and icc_write()
+    std::optional<uint64_t> reset;  ///< what MRS reads after a cold reset, unless the machine decides
+    uint32_t field = 0;             ///< SysregInline::Field: offset in GuestState
+    uint64_t mask = ~uint64_t{0};   ///< bits that a write keeps, where that is all that a write does
     SystemResult (*check)(const Cpu& cpu, const SysregRow& row, bool write) = nullptr;  ///< traps
     uint64_t (*read)(Cpu& cpu, const SysregRow& row) = nullptr;
     void (*write)(Cpu& cpu, const SysregRow& row, uint64_t value) = nullptr;
+    uint64_t& (*place)(Cpu& cpu) = nullptr;  ///< where the value is, if it is in one place; for resetting
 };
-namespace sysreg_access {
-inline constexpr uint8_t kRead0 = 1, kWrite0 = 2, kRead1 = 4, kWrite1 = 8;
-}
 
 /// All allocated registers, for tests, traces and the debugger.
 std::span<const SysregRow> sysreg_rows();
 /// The row of an allocated register (op0 2 or 3), or null.
 const SysregRow* find_sysreg(uint32_t encoding);
 
-/// MRS and MSR (register) at the current EL. FPCR and FPSR work on GuestState::mxcsr: the caller brings it up
-/// to date before and loads it afterwards.
+/// MRS and MSR (register) at the current EL. FPCR and FPSR work on the floating-point environment
+/// in GuestState (jit/host_fp.h): the caller brings it up to date before and loads it afterwards.
 SystemResult read_sysreg(Cpu& cpu, uint32_t encoding, uint64_t& value);
 SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value);
 
-/// MSR (immediate): `field` = op1 << 3 | op2.
+/// The fields that MSR (immediate) writes: op1 << 3 | op2.
+enum class PstateField : uint8_t {
+    Pan = 0 << 3 | 4,
+    SpSel = 0 << 3 | 5,
+    DaifSet = 3 << 3 | 6,
+    DaifClr = 3 << 3 | 7
+};
+/// MSR (immediate): `field` as PstateField has it, others are UNDEFINED.
 SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm);
 
 /// SYS: cache maintenance, address translation, TLB invalidation. DC ZVA only checks for its trap here.

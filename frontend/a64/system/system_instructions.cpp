@@ -2,11 +2,11 @@
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/syndrome.h"
 #include "frontend/a64/system/sysregs.h"
+#include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {
 namespace {
 
-constexpr uint64_t bit(unsigned n) { return uint64_t{1} << n; }
 constexpr uint64_t kSctlrDze = bit(14), kSctlrUci = bit(26);
 
 SystemResult trap(const Cpu& cpu, uint32_t encoding) {

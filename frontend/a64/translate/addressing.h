@@ -19,14 +19,14 @@ struct Address {
 };
 
 /// MemAux of a plain access there.
-inline uint32_t mem_aux(Translator& t, unsigned size, const Address& a, uint32_t flags = 0) {
+inline uint32_t mem_aux(TranslationContext& t, unsigned size, const Address& a, uint32_t flags = 0) {
     if (a.offset) return mem_aux(t, size, a.base, *a.offset, flags);
     check_sp(t, a.base);
     return mem_aux(t, size, flags);
 }
 
 /// [Xn|SP, #offset], or with writeback for the two index modes.
-inline Address address_imm(Translator& t, Reg n, int64_t offset, unsigned mode) {
+inline Address address_imm(TranslationContext& t, Reg n, int64_t offset, unsigned mode) {
     const Ref base = xsp(t, n);
     if (mode == kPostIndex) return {base, n, offset_by(t, base, offset), 0};
     const Ref address = offset_by(t, base, offset);
@@ -34,7 +34,8 @@ inline Address address_imm(Translator& t, Reg n, int64_t offset, unsigned mode) 
 }
 
 /// [Xn|SP, Rm, extend #amount]; nothing when the extension is a reserved one.
-inline std::optional<Address> address_reg(Translator& t, Reg n, Reg m, Imm<3> option, unsigned amount) {
+inline std::optional<Address> address_reg(TranslationContext& t, Reg n, Reg m, Imm<3> option,
+                                          unsigned amount) {
     if (!option.bit(1)) return std::nullopt;
     const Ref base = xsp(t, n), offset = extend(t, Type::I64, m, option, amount);
     return Address{t.ir.add(Type::I64, base, offset), n};
@@ -42,7 +43,7 @@ inline std::optional<Address> address_reg(Translator& t, Reg n, Reg m, Imm<3> op
 
 /// Comes after the write of the loaded registers, so that a base that is among them keeps the address
 /// (CONSTRAINED UNPREDICTABLE; as QEMU does).
-inline void write_back(Translator& t, const Address& a) {
+inline void write_back(TranslationContext& t, const Address& a) {
     if (a.written_back != ir::kNoRef) set_xsp(t, a.base, a.written_back);
 }
 

@@ -8,33 +8,37 @@ namespace {
 
 Type register_type(unsigned size) { return int_type(size == 3); }
 
-uint32_t atomic_aux(Translator& t, unsigned size, Reg n, bool acquire, bool release) {
+uint32_t atomic_aux(TranslationContext& t, unsigned size, Reg n, bool acquire, bool release) {
     check_sp(t, n);
     return mem_aux(t, size,
                    ir::kMemAligned | (acquire ? ir::kMemAcquire : 0) | (release ? ir::kMemRelease : 0));
 }
 
-bool store_exclusive(Translator& t, unsigned size, bool release, Reg s, Reg n, Reg r) {
+}  // namespace
+
+// ---- Families
+
+bool store_exclusive(TranslationContext& t, bool release, Imm<2> size, Reg s, Reg n, Reg r) {
     const Ref address = xsp(t, n), value = x(t, r);
     set_x(t, s,
           t.ir.emit(Op::StoreEx, Type::I32, {address, value}, 0, atomic_aux(t, size, n, false, release)));
     return true;
 }
 
-bool store_exclusive_pair(Translator& t, bool wide, bool release, Reg s, Reg r2, Reg n, Reg r) {
+bool store_exclusive_pair(TranslationContext& t, bool release, bool wide, Reg s, Reg r2, Reg n, Reg r) {
     const Ref address = xsp(t, n), first = x(t, r), second = x(t, r2);
     const uint32_t aux = atomic_aux(t, wide ? 3 : 2, n, false, release);
     set_x(t, s, t.ir.emit(Op::StoreExPair, Type::I32, {address, first, second}, 0, aux));
     return true;
 }
 
-bool load_exclusive(Translator& t, unsigned size, bool acquire, Reg n, Reg r) {
+bool load_exclusive(TranslationContext& t, bool acquire, Imm<2> size, Reg n, Reg r) {
     const uint32_t aux = atomic_aux(t, size, n, acquire, false);
     set_x(t, r, t.ir.emit(Op::LoadEx, register_type(size), {xsp(t, n)}, 0, aux));
     return true;
 }
 
-bool load_exclusive_pair(Translator& t, bool wide, bool acquire, Reg r2, Reg n, Reg r) {
+bool load_exclusive_pair(TranslationContext& t, bool acquire, bool wide, Reg r2, Reg n, Reg r) {
     const uint32_t aux = atomic_aux(t, wide ? 3 : 2, n, acquire, false);
     const Ref first = t.ir.emit(Op::LoadExPair, int_type(wide), {xsp(t, n)}, 0, aux);
     const Ref second = t.ir.emit(Op::PairSecond, int_type(wide), {first});
@@ -43,18 +47,18 @@ bool load_exclusive_pair(Translator& t, bool wide, bool acquire, Reg r2, Reg n, 
     return true;
 }
 
-bool load_ordered(Translator& t, unsigned size, Reg n, Reg r) {
+bool load_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r) {
     set_x(t, r, load(t, register_type(size), xsp(t, n), atomic_aux(t, size, n, true, false)));
     return true;
 }
 
-bool store_ordered(Translator& t, unsigned size, Reg n, Reg r) {
+bool store_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r) {
     const Ref address = xsp(t, n), value = x(t, r);
     store(t, address, value, atomic_aux(t, size, n, false, true));
     return true;
 }
 
-bool atomic(Translator& t, ir::AtomicKind kind, unsigned size, bool acquire, bool release, Reg s, Reg n,
+bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, bool release, Reg s, Reg n,
             Reg r) {
     const Ref address = xsp(t, n), operand = x(t, s);
     set_x(t, r,
@@ -63,43 +67,9 @@ bool atomic(Translator& t, ir::AtomicKind kind, unsigned size, bool acquire, boo
     return true;
 }
 
-}  // namespace
-
-// ---- Exclusive
-
-bool STXR(Translator& t, Imm<2> size, Reg s, Reg n, Reg r) {
-    return store_exclusive(t, size, false, s, n, r);
-}
-bool STLXR(Translator& t, Imm<2> size, Reg s, Reg n, Reg r) {
-    return store_exclusive(t, size, true, s, n, r);
-}
-bool LDXR(Translator& t, Imm<2> size, Reg n, Reg r) { return load_exclusive(t, size, false, n, r); }
-bool LDAXR(Translator& t, Imm<2> size, Reg n, Reg r) { return load_exclusive(t, size, true, n, r); }
-
-bool STXP(Translator& t, bool wide, Reg s, Reg r2, Reg n, Reg r) {
-    return store_exclusive_pair(t, wide, false, s, r2, n, r);
-}
-bool STLXP(Translator& t, bool wide, Reg s, Reg r2, Reg n, Reg r) {
-    return store_exclusive_pair(t, wide, true, s, r2, n, r);
-}
-bool LDXP(Translator& t, bool wide, Reg r2, Reg n, Reg r) {
-    return load_exclusive_pair(t, wide, false, r2, n, r);
-}
-bool LDAXP(Translator& t, bool wide, Reg r2, Reg n, Reg r) {
-    return load_exclusive_pair(t, wide, true, r2, n, r);
-}
-
-// ---- Ordered. The LORegion forms (LDLAR, STLLR) are as strong as the plain ones.
-
-bool STLLR(Translator& t, Imm<2> size, Reg n, Reg r) { return store_ordered(t, size, n, r); }
-bool STLR(Translator& t, Imm<2> size, Reg n, Reg r) { return store_ordered(t, size, n, r); }
-bool LDLAR(Translator& t, Imm<2> size, Reg n, Reg r) { return load_ordered(t, size, n, r); }
-bool LDAR(Translator& t, Imm<2> size, Reg n, Reg r) { return load_ordered(t, size, n, r); }
-bool LDAPR(Translator& t, Imm<2> size, Reg n, Reg r) { return load_ordered(t, size, n, r); }
-
 // ---- Compare and swap
 
-bool CASP(Translator& t, bool wide, bool acquire, Reg s, bool release, Reg n, Reg r) {
+bool CASP(TranslationContext& t, bool wide, bool acquire, Reg s, bool release, Reg n, Reg r) {
     if ((index(s) & 1) != 0 || (index(r) & 1) != 0) return undefined(t);
     constexpr size_t kValues = offsetof(jit::GuestState, access_value);
     const Reg operands[] = {s, Reg(index(s) + 1), r, Reg(index(r) + 1)};
@@ -113,50 +83,12 @@ bool CASP(Translator& t, bool wide, bool acquire, Reg s, bool release, Reg n, Re
     return true;
 }
 
-bool CAS(Translator& t, Imm<2> size, bool acquire, Reg s, bool release, Reg n, Reg r) {
+bool CAS(TranslationContext& t, Imm<2> size, bool acquire, Reg s, bool release, Reg n, Reg r) {
     const Ref address = xsp(t, n), expected = x(t, s), desired = x(t, r);
     set_x(t, s,
           t.ir.emit(Op::Cas, register_type(size), {address, expected, desired}, 0,
                     atomic_aux(t, size, n, acquire, release)));
     return true;
-}
-
-// ---- Atomic operations
-
-bool LDADD(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Add, size, acquire, release, s, n, r);
-}
-
-bool LDCLR(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Clear, size, acquire, release, s, n, r);
-}
-
-bool LDEOR(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Xor, size, acquire, release, s, n, r);
-}
-
-bool LDSET(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Set, size, acquire, release, s, n, r);
-}
-
-bool LDSMAX(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MaxS, size, acquire, release, s, n, r);
-}
-
-bool LDSMIN(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MinS, size, acquire, release, s, n, r);
-}
-
-bool LDUMAX(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MaxU, size, acquire, release, s, n, r);
-}
-
-bool LDUMIN(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::MinU, size, acquire, release, s, n, r);
-}
-
-bool SWP(Translator& t, Imm<2> size, bool acquire, bool release, Reg s, Reg n, Reg r) {
-    return atomic(t, ir::AtomicKind::Swap, size, acquire, release, s, n, r);
 }
 
 }  // namespace arclight::frontend::a64::translate

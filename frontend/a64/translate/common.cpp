@@ -2,48 +2,48 @@
 
 namespace arclight::frontend::a64::translate {
 
-Ref truncate(Translator& t, Type type, Ref v) {
+Ref truncate(TranslationContext& t, Type type, Ref v) {
     if (type == Type::I64 || t.ir.block()[v].type == Type::I32) return v;
     if (t.ir.is_const(v)) return t.ir.i32(static_cast<uint32_t>(t.ir.const_value(v)));
     return t.ir.un(Op::ZExt32, Type::I64, v);
 }
 
-bool raise(Translator& t, jit::ExitReason reason, uint32_t info) {
+bool raise(TranslationContext& t, jit::ExitReason reason, uint32_t info) {
     t.ir.emit(Op::ExitRuntime, Type::Void, {}, static_cast<uint64_t>(reason) | uint64_t{info} << 32);
     t.ended = true;
     return false;
 }
 
-bool undefined(Translator& t) { return raise(t, jit::ExitReason::Undefined); }
+bool undefined(TranslationContext& t) { return raise(t, jit::ExitReason::Undefined); }
 
-bool exit_to(Translator& t, int64_t target, ir::BranchKind kind) {
+bool exit_to(TranslationContext& t, int64_t target, ir::BranchKind kind) {
     t.ir.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target), static_cast<uint32_t>(kind));
     t.ended = true;
     return false;
 }
 
-bool exit_if(Translator& t, Ref condition, int64_t target) {
+bool exit_if(TranslationContext& t, Ref condition, int64_t target) {
     t.ir.emit(Op::ExitIf, Type::Void, {condition}, static_cast<uint64_t>(target));
     ++t.side_exits;
     return true;
 }
 
-bool check_fp_enabled(Translator& t) {
+bool check_fp_enabled(TranslationContext& t) {
     if ((t.translation_flags & translation_flag::kFpTrap) == 0) return true;
     return raise(t, jit::ExitReason::Undefined, kUndefinedFpTrap);
 }
 
 namespace {
-bool checks_sp(const Translator& t, Reg base) {
+bool checks_sp(const TranslationContext& t, Reg base) {
     return index(base) == 31 && (t.translation_flags & translation_flag::kSpAlignCheck) != 0;
 }
 }  // namespace
 
-uint32_t mem_aux(const Translator& t, unsigned size, uint32_t flags) {
+uint32_t mem_aux(const TranslationContext& t, unsigned size, uint32_t flags) {
     return size | flags | ((t.translation_flags & translation_flag::kAlignCheck) != 0 ? ir::kMemAligned : 0);
 }
 
-uint32_t mem_aux(Translator& t, unsigned size, Reg base, uint64_t offset, uint32_t flags) {
+uint32_t mem_aux(TranslationContext& t, unsigned size, Reg base, uint64_t offset, uint32_t flags) {
     const uint32_t aux = mem_aux(t, size, flags);
     if ((aux & ir::kMemAligned) != 0) {
         check_sp(t, base);
@@ -53,13 +53,13 @@ uint32_t mem_aux(Translator& t, unsigned size, Reg base, uint64_t offset, uint32
     return aux | ir::kMemSpBase | static_cast<uint32_t>(offset & 15) << ir::kMemSpOffsetShift;
 }
 
-void check_sp(Translator& t, Reg base) {
+void check_sp(TranslationContext& t, Reg base) {
     if (checks_sp(t, base)) t.ir.emit(Op::CheckStack, Type::Void, {xsp(t, base)});
 }
 
-// SCTLR_EL1.A asks that each register of a pair be aligned, but kMemAligned speaks of the whole access. That
-// mode is rare, so a pair is then two accesses; if the first is aligned, so is the second.
-Pair load_pair(Translator& t, Type type, Ref address, uint32_t aux) {
+// SCTLR_EL1.A asks that each register of a pair be aligned, but kMemAligned speaks of the whole access. It
+// is rarely set, so a pair is then two accesses; if the first is aligned, so is the second.
+Pair load_pair(TranslationContext& t, Type type, Ref address, uint32_t aux) {
     if (aux & ir::kMemAligned) {
         const Ref first = load(t, type, address, aux);
         return {first, load(t, type, offset_by(t, address, 1 << ir::mem_size_log2(aux)), aux)};
@@ -68,7 +68,7 @@ Pair load_pair(Translator& t, Type type, Ref address, uint32_t aux) {
     return {first, t.ir.emit(Op::PairSecond, type, {first})};
 }
 
-void store_pair(Translator& t, Ref address, Pair values, uint32_t aux) {
+void store_pair(TranslationContext& t, Ref address, Pair values, uint32_t aux) {
     if (aux & ir::kMemAligned) {
         store(t, address, values.first, aux);
         store(t, offset_by(t, address, 1 << ir::mem_size_log2(aux)), values.second, aux);
@@ -77,7 +77,7 @@ void store_pair(Translator& t, Ref address, Pair values, uint32_t aux) {
     t.ir.emit(Op::StorePair, Type::Void, {address, values.first, values.second}, 0, aux);
 }
 
-Pair load_pair_v(Translator& t, Ref address, uint32_t aux) {
+Pair load_pair_v(TranslationContext& t, Ref address, uint32_t aux) {
     if (aux & ir::kMemAligned) {
         const Ref first = load_v(t, address, aux);
         return {first, load_v(t, offset_by(t, address, 1 << ir::mem_size_log2(aux)), aux)};
@@ -86,7 +86,7 @@ Pair load_pair_v(Translator& t, Ref address, uint32_t aux) {
     return {first, t.ir.emit(Op::PairSecond, Type::V128, {first})};
 }
 
-void store_pair_v(Translator& t, Ref address, Pair values, uint32_t aux) {
+void store_pair_v(TranslationContext& t, Ref address, Pair values, uint32_t aux) {
     if (aux & ir::kMemAligned) {
         store_v(t, address, values.first, aux);
         store_v(t, offset_by(t, address, 1 << ir::mem_size_log2(aux)), values.second, aux);
@@ -95,7 +95,7 @@ void store_pair_v(Translator& t, Ref address, Pair values, uint32_t aux) {
     t.ir.emit(Op::StorePairV, Type::Void, {address, values.first, values.second}, 0, aux);
 }
 
-Ref extend(Translator& t, Type type, Reg m, unsigned option, unsigned shift) {
+Ref extend(TranslationContext& t, Type type, Reg m, unsigned option, unsigned shift) {
     const bool wide = type == Type::I64;
     Ref v = x(t, m);
     if (t.ir.is_const(v) && t.ir.const_value(v) == 0) return v;

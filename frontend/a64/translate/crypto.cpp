@@ -4,28 +4,24 @@
 namespace arclight::frontend::a64::translate {
 
 namespace {
-bool emit(Translator& t, Vec d, Op op, auto... operands) {
+bool emit(TranslationContext& t, Vec d, Op op, auto... operands) {
     if (!check_fp_enabled(t)) return false;
     return write(t, d, t.ir.emit(op, Type::V128, {v(t, operands)...}, 0, ir::vec_aux(0)));
 }
 }  // namespace
 
-bool AESE(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VAesE, d, n); }
-bool AESD(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VAesD, d, n); }
-bool AESMC(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VAesMc, n); }
-bool AESIMC(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VAesImc, n); }
-bool SHA1C(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha1C, d, n, m); }
-bool SHA1P(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha1P, d, n, m); }
-bool SHA1M(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha1M, d, n, m); }
-bool SHA1SU0(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha1Su0, d, n, m); }
-bool SHA256H(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha256H, d, n, m); }
-bool SHA256H2(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha256H2, d, n, m); }
-bool SHA256SU1(Translator& t, Vec m, Vec n, Vec d) { return emit(t, d, Op::VSha256Su1, d, n, m); }
-bool SHA1H(Translator& t, Vec n, Vec d) {
+bool crypto_unary(TranslationContext& t, Op op, Vec n, Vec d) { return emit(t, d, op, n); }
+
+/// (d, n): the destination is the first operand too.
+bool crypto_accumulate(TranslationContext& t, Op op, Vec n, Vec d) { return emit(t, d, op, d, n); }
+
+bool crypto_three_register(TranslationContext& t, Op op, Vec m, Vec n, Vec d) {
+    return emit(t, d, op, d, n, m);
+}
+
+bool SHA1H(TranslationContext& t, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
     return write(t, d, zext(t, 2, t.ir.emit(Op::VSha1H, Type::V128, {v(t, n)}, 0, ir::vec_aux(0))));
 }
-bool SHA1SU1(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VSha1Su1, d, n); }
-bool SHA256SU0(Translator& t, Vec n, Vec d) { return emit(t, d, Op::VSha256Su0, d, n); }
 
 }  // namespace arclight::frontend::a64::translate

@@ -11,21 +11,6 @@ namespace {
 
 uint64_t add_sub_operand(bool shift, Imm<12> imm12) { return uint64_t{imm12} << (shift ? 12 : 0); }
 
-bool add_sub(Translator& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    const Type type = int_type(sf);
-    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, xsp(t, n), t.ir.i64(add_sub_operand(shift, imm12)))));
-    return true;
-}
-
-bool add_sub_flags(Translator& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    const Ref a = xsp(t, n), b = t.ir.i64(add_sub_operand(shift, imm12));
-    const Ref v = t.ir.bin_raw(op, int_type(sf), a, b);
-    const Ref flags = t.ir.flags_of(v);
-    set_x(t, d, v);
-    t.ir.set_flags(flags);
-    return true;
-}
-
 /// DecodeBitMasks (ARM ARM J1), the mask of a logical immediate; nothing when reserved.
 std::optional<uint64_t> logical_mask(bool sf, bool n, unsigned immr, unsigned imms) {
     if (!sf && n) return std::nullopt;
@@ -41,25 +26,17 @@ std::optional<uint64_t> logical_mask(bool sf, bool n, unsigned immr, unsigned im
     return sf ? mask : mask & 0xffffffff;
 }
 
-bool logical(Translator& t, Op op, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    const auto mask = logical_mask(sf, N, immr, imms);
-    if (!mask) return undefined(t);
-    const Type type = int_type(sf);
-    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, x(t, n), t.ir.i64(*mask))));
-    return true;
-}
-
 /// The fields of SBFM, BFM and UBFM, or of EXTR, ask for nothing reserved.
 bool bitfield_valid(bool sf, bool N, unsigned immr, unsigned imms) {
     return sf == N && (sf || (immr < 32 && imms < 32));
 }
 
-Ref shift(Translator& t, Op op, Type type, Ref v, unsigned amount) {
+Ref shift(TranslationContext& t, Op op, Type type, Ref v, unsigned amount) {
     return amount == 0 ? truncate(t, type, v) : t.ir.bin(op, type, v, t.ir.i64(amount));
 }
 
 /// `width` bits of `v` from bit `lsb`.
-Ref extract(Translator& t, Type type, Ref v, unsigned lsb, unsigned width, bool is_signed) {
+Ref extract(TranslationContext& t, Type type, Ref v, unsigned lsb, unsigned width, bool is_signed) {
     const unsigned bits = int_width(type == Type::I64);
     if (lsb + width == bits) return shift(t, is_signed ? Op::Sar : Op::Shr, type, v, lsb);
     if (lsb == 0) {
@@ -70,9 +47,37 @@ Ref extract(Translator& t, Type type, Ref v, unsigned lsb, unsigned width, bool 
     return t.ir.emit(is_signed ? Op::BitExtractS : Op::BitExtractU, type, {v}, lsb | width << 8);
 }
 
+}  // namespace
+
+// ---- Families
+
+bool add_sub_imm(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
+    const Type type = int_type(sf);
+    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, xsp(t, n), t.ir.i64(add_sub_operand(shift, imm12)))));
+    return true;
+}
+
+bool add_sub_imm_flags(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
+    const Ref a = xsp(t, n), b = t.ir.i64(add_sub_operand(shift, imm12));
+    const Ref v = t.ir.bin_raw(op, int_type(sf), a, b);
+    const Ref flags = t.ir.flags_of(v);
+    set_x(t, d, v);
+    t.ir.set_flags(flags);
+    return true;
+}
+
+bool logical_imm(TranslationContext& t, Op op, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
+    const auto mask = logical_mask(sf, N, immr, imms);
+    if (!mask) return undefined(t);
+    const Type type = int_type(sf);
+    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, x(t, n), t.ir.i64(*mask))));
+    return true;
+}
+
 /// SBFM and UBFM: all their aliases (LSL, LSR, ASR, SXT*, UXT*, *BFX, *BFIZ) come out as the simplest
 /// operation.
-bool bitfield(Translator& t, bool is_signed, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
+bool bitfield(TranslationContext& t, bool is_signed, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n,
+              Reg d) {
     if (!bitfield_valid(sf, N, immr, imms)) return undefined(t);
     const Type type = int_type(sf);
     const Ref v = x(t, n);
@@ -86,55 +91,23 @@ bool bitfield(Translator& t, bool is_signed, bool sf, bool N, Imm<6> immr, Imm<6
     return true;
 }
 
-}  // namespace
-
 // ---- PC-relative addressing
 
-bool ADR(Translator& t, Imm<2> immlo, Imm<19> immhi, Reg d) {
+bool ADR(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d) {
     const int64_t offset = t.offset + concat(immhi, immlo).sign_extend();
     set_x(t, d, t.ir.emit(Op::PcRel, Type::I64, {}, static_cast<uint64_t>(offset)));
     return true;
 }
 
-bool ADRP(Translator& t, Imm<2> immlo, Imm<19> immhi, Reg d) {
+bool ADRP(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d) {
     const int64_t offset = concat(immhi, immlo).sign_extend() * 4096;
     set_x(t, d, t.ir.emit(Op::PcRel, Type::I64, {}, static_cast<uint64_t>(offset)));
     return true;
 }
 
-// ---- Add and subtract
-
-bool ADD_imm(Translator& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub(t, Op::Add, sf, shift, imm12, n, d);
-}
-
-bool ADDS_imm(Translator& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub_flags(t, Op::Add, sf, shift, imm12, n, d);
-}
-
-bool SUB_imm(Translator& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub(t, Op::Sub, sf, shift, imm12, n, d);
-}
-
-bool SUBS_imm(Translator& t, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d) {
-    return add_sub_flags(t, Op::Sub, sf, shift, imm12, n, d);
-}
-
 // ---- Logical
 
-bool AND_imm(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return logical(t, Op::And, sf, N, immr, imms, n, d);
-}
-
-bool ORR_imm(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return logical(t, Op::Or, sf, N, immr, imms, n, d);
-}
-
-bool EOR_imm(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return logical(t, Op::Xor, sf, N, immr, imms, n, d);
-}
-
-bool ANDS_imm(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
+bool ANDS_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
     const auto mask = logical_mask(sf, N, immr, imms);
     if (!mask) return undefined(t);
     const Ref a = x(t, n), b = t.ir.i64(*mask);
@@ -147,19 +120,19 @@ bool ANDS_imm(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, R
 
 // ---- Move wide
 
-bool MOVN(Translator& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
+bool MOVN(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
     if (!sf && hw >= 2) return undefined(t);
     set_x(t, d, t.ir.constant(int_type(sf), ~(uint64_t{imm16} << (hw * 16))));
     return true;
 }
 
-bool MOVZ(Translator& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
+bool MOVZ(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
     if (!sf && hw >= 2) return undefined(t);
     set_x(t, d, t.ir.constant(int_type(sf), uint64_t{imm16} << (hw * 16)));
     return true;
 }
 
-bool MOVK(Translator& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
+bool MOVK(TranslationContext& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
     if (!sf && hw >= 2) return undefined(t);
     const Type type = int_type(sf);
     const Ref old = x(t, d);
@@ -175,15 +148,7 @@ bool MOVK(Translator& t, bool sf, Imm<2> hw, Imm<16> imm16, Reg d) {
 
 // ---- Bitfield
 
-bool SBFM(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return bitfield(t, true, sf, N, immr, imms, n, d);
-}
-
-bool UBFM(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
-    return bitfield(t, false, sf, N, immr, imms, n, d);
-}
-
-bool BFM(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
+bool BFM(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
     if (!bitfield_valid(sf, N, immr, imms)) return undefined(t);
     const Type type = int_type(sf);
     const bool extracts = imms >= immr;  // BFXIL, else BFI
@@ -201,7 +166,7 @@ bool BFM(Translator& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d)
 
 // ---- Extract
 
-bool EXTR(Translator& t, bool sf, bool N, Reg m, Imm<6> imms, Reg n, Reg d) {
+bool EXTR(TranslationContext& t, bool sf, bool N, Reg m, Imm<6> imms, Reg n, Reg d) {
     if (!bitfield_valid(sf, N, 0, imms)) return undefined(t);
     const Type type = int_type(sf);
     const Ref low = x(t, m);

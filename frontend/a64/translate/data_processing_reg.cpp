@@ -9,7 +9,7 @@ namespace {
 constexpr unsigned kAlways = 14;  ///< conditions 14 and 15
 
 /// Rm shifted by a constant (ShiftReg, ARM ARM J1).
-Ref shifted(Translator& t, Type type, Reg m, unsigned kind, unsigned amount) {
+Ref shifted(TranslationContext& t, Type type, Reg m, unsigned kind, unsigned amount) {
     static constexpr Op kOps[] = {Op::Shl, Op::Shr, Op::Sar, Op::Ror};
     const Ref v = x(t, m);
     return amount == 0 ? v : t.ir.bin(kOps[kind], type, v, t.ir.i64(amount));
@@ -18,61 +18,22 @@ Ref shifted(Translator& t, Type type, Reg m, unsigned kind, unsigned amount) {
 bool shift_valid(bool sf, Imm<6> amount) { return sf || amount < 32; }
 
 /// Writes a value whose flags are wanted, and the flags, which directly follow their operation.
-bool set_with_flags(Translator& t, Reg d, Ref v) {
+bool set_with_flags(TranslationContext& t, Reg d, Ref v) {
     const Ref flags = t.ir.flags_of(v);
     set_x(t, d, v);
     t.ir.set_flags(flags);
     return true;
 }
 
-bool logical(Translator& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    if (!shift_valid(sf, amount)) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
-    set_x(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
-    return true;
-}
-
-bool logical_flags(Translator& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    if (!shift_valid(sf, amount)) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
-    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
-}
-
 constexpr unsigned kReservedShift = 3;  ///< ROR in an addition
 
-bool add_sub_shift(Translator& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    if (kind == kReservedShift) return undefined(t);
-    return logical(t, op, sf, kind, m, amount, n, d);
-}
-
-bool add_sub_shift_flags(Translator& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    if (kind == kReservedShift) return undefined(t);
-    return logical_flags(t, op, sf, kind, m, amount, n, d);
-}
-
-bool add_sub_ext(Translator& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    if (amount > 4) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
-    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
-    return true;
-}
-
-bool add_sub_ext_flags(Translator& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    if (amount > 4) return undefined(t);
-    const Type type = int_type(sf);
-    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
-    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
-}
-
-Ref with_carry(Translator& t, Op op, bool sf, Reg m, Reg n) {
+Ref with_carry(TranslationContext& t, Op op, bool sf, Reg m, Reg n) {
     const Ref a = x(t, n), b = x(t, m), carry = t.ir.get_flags();
     return t.ir.emit(op, int_type(sf), {a, b, carry});
 }
 
-bool conditional_compare(Translator& t, bool is_add, bool sf, Ref a, Ref b, unsigned cc, unsigned nzcv) {
+bool conditional_compare(TranslationContext& t, bool is_add, bool sf, Ref a, Ref b, unsigned cc,
+                         unsigned nzcv) {
     if (cc >= kAlways) {
         const Ref v = t.ir.bin_raw(is_add ? Op::Add : Op::Sub, int_type(sf), a, b);
         t.ir.set_flags(t.ir.flags_of(v));
@@ -84,12 +45,14 @@ bool conditional_compare(Translator& t, bool is_add, bool sf, Ref a, Ref b, unsi
     return true;
 }
 
-Ref inverted(Translator& t, Type type, Ref v) { return t.ir.bin(Op::Xor, type, v, t.ir.i64(~uint64_t{0})); }
-Ref negated(Translator& t, Type type, Ref v) { return t.ir.sub(type, t.ir.i64(0), v); }
+Ref inverted(TranslationContext& t, Type type, Ref v) {
+    return t.ir.bin(Op::Xor, type, v, t.ir.i64(~uint64_t{0}));
+}
+Ref negated(TranslationContext& t, Type type, Ref v) { return t.ir.sub(type, t.ir.i64(0), v); }
 
 /// Rd = cond ? Rn : f(Rm).
 template <typename F>
-bool conditional_select(Translator& t, bool sf, Reg m, unsigned cc, Reg n, Reg d, F f) {
+bool conditional_select(TranslationContext& t, bool sf, Reg m, unsigned cc, Reg n, Reg d, F f) {
     const Type type = int_type(sf);
     if (cc >= kAlways) {
         set_x(t, d, truncate(t, type, x(t, n)));
@@ -102,168 +65,158 @@ bool conditional_select(Translator& t, bool sf, Reg m, unsigned cc, Reg n, Reg d
 }
 
 /// The condition of CSET and CSETM, which are written with its inverse, as 0 or 1.
-Ref inverse_condition_as_int(Translator& t, Type type, unsigned cc) {
+Ref inverse_condition_as_int(TranslationContext& t, Type type, unsigned cc) {
     return t.ir.un(Op::BoolToInt, type, t.ir.cond(cc ^ 1));
 }
 
 bool is_set_alias(unsigned cc, Reg m, Reg n) { return cc < kAlways && index(m) == 31 && index(n) == 31; }
 
-bool multiply(Translator& t, Op op, Type type, Ref product_a, Ref product_b, Reg a, Reg d) {
+bool multiply(TranslationContext& t, Op op, Type type, Ref product_a, Ref product_b, Reg a, Reg d) {
     const Ref product = t.ir.bin(Op::Mul, type, product_a, product_b);
     set_x(t, d, truncate(t, type, t.ir.bin(op, type, x(t, a), product)));
     return true;
 }
 
-bool multiply_long(Translator& t, Op op, Op extension, Reg m, Reg a, Reg n, Reg d) {
+}  // namespace
+
+// ---- Families
+
+bool logical_shift(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
+    if (!shift_valid(sf, amount)) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
+    set_x(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
+    return true;
+}
+
+bool logical_shift_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n,
+                         Reg d) {
+    if (!shift_valid(sf, amount)) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = x(t, n), b = shifted(t, type, m, kind, amount);
+    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
+}
+
+bool add_sub_shift(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
+    if (kind == kReservedShift) return undefined(t);
+    return logical_shift(t, op, sf, kind, m, amount, n, d);
+}
+
+bool add_sub_shift_flags(TranslationContext& t, Op op, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n,
+                         Reg d) {
+    if (kind == kReservedShift) return undefined(t);
+    return logical_shift_flags(t, op, sf, kind, m, amount, n, d);
+}
+
+bool add_sub_ext(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
+    if (amount > 4) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
+    set_xsp(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
+    return true;
+}
+
+bool add_sub_ext_flags(TranslationContext& t, Op op, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n,
+                       Reg d) {
+    if (amount > 4) return undefined(t);
+    const Type type = int_type(sf);
+    const Ref a = xsp(t, n), b = extend(t, type, m, option, amount);
+    return set_with_flags(t, d, t.ir.bin_raw(op, type, a, b));
+}
+
+bool multiply_long(TranslationContext& t, Op op, Op extension, Reg m, Reg a, Reg n, Reg d) {
     const Ref p = t.ir.un(extension, Type::I64, x(t, n)), q = t.ir.un(extension, Type::I64, x(t, m));
     return multiply(t, op, Type::I64, p, q, a, d);
 }
 
-bool two_sources(Translator& t, Op op, Type type, Reg m, Reg n, Reg d) {
+bool two_sources(TranslationContext& t, Op op, bool sf, Reg m, Reg n, Reg d) {
+    const Type type = int_type(sf);
     const Ref a = x(t, n), b = x(t, m);
     set_x(t, d, truncate(t, type, t.ir.bin(op, type, a, b)));
     return true;
 }
 
-bool crc32(Translator& t, bool castagnoli, bool sf, Imm<2> size, Reg m, Reg n, Reg d) {
+bool crc32(TranslationContext& t, bool castagnoli, bool sf, Reg m, Imm<2> size, Reg n, Reg d) {
     if (sf != (size == 3)) return undefined(t);
     const Ref crc = x(t, n), value = x(t, m);
     set_x(t, d, t.ir.emit(Op::Crc32, Type::I32, {crc, value}, 0, size | (castagnoli ? 8u : 0u)));
     return true;
 }
 
-bool one_source(Translator& t, Op op, Type type, Reg n, Reg d) {
-    set_x(t, d, t.ir.un(op, type, x(t, n)));
+bool one_source(TranslationContext& t, Op op, bool sf, Reg n, Reg d) {
+    set_x(t, d, t.ir.un(op, int_type(sf), x(t, n)));
     return true;
 }
 
-}  // namespace
+// ---- Logical, with the aliases MOV and MVN
 
-// ---- Logical
-
-bool AND_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::And, sf, kind, m, amount, n, d);
-}
-
-bool BIC_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::AndNot, sf, kind, m, amount, n, d);
-}
-
-bool ORR_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
+bool ORR_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
     if (index(n) == 31 && amount == 0) {  // MOV (register)
         set_x(t, d, truncate(t, int_type(sf), x(t, m)));
         return true;
     }
-    return logical(t, Op::Or, sf, kind, m, amount, n, d);
+    return logical_shift(t, Op::Or, sf, kind, m, amount, n, d);
 }
 
-bool ORN_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
+bool ORN_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
     if (!shift_valid(sf, amount)) return undefined(t);
     if (index(n) == 31) {  // MVN
         const Type type = int_type(sf);
         set_x(t, d, inverted(t, type, shifted(t, type, m, kind, amount)));
         return true;
     }
-    return logical(t, Op::OrNot, sf, kind, m, amount, n, d);
+    return logical_shift(t, Op::OrNot, sf, kind, m, amount, n, d);
 }
 
-bool EOR_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::Xor, sf, kind, m, amount, n, d);
-}
+// ---- Add and subtract with carry
 
-bool EON_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical(t, Op::XorNot, sf, kind, m, amount, n, d);
-}
-
-bool ANDS_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical_flags(t, Op::And, sf, kind, m, amount, n, d);
-}
-
-bool BICS_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return logical_flags(t, Op::AndNot, sf, kind, m, amount, n, d);
-}
-
-// ---- Add and subtract
-
-bool ADD_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift(t, Op::Add, sf, kind, m, amount, n, d);
-}
-
-bool ADDS_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift_flags(t, Op::Add, sf, kind, m, amount, n, d);
-}
-
-bool SUB_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift(t, Op::Sub, sf, kind, m, amount, n, d);
-}
-
-bool SUBS_shift(Translator& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {
-    return add_sub_shift_flags(t, Op::Sub, sf, kind, m, amount, n, d);
-}
-
-bool ADD_ext(Translator& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext(t, Op::Add, sf, m, option, amount, n, d);
-}
-
-bool ADDS_ext(Translator& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext_flags(t, Op::Add, sf, m, option, amount, n, d);
-}
-
-bool SUB_ext(Translator& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext(t, Op::Sub, sf, m, option, amount, n, d);
-}
-
-bool SUBS_ext(Translator& t, bool sf, Reg m, Imm<3> option, Imm<3> amount, Reg n, Reg d) {
-    return add_sub_ext_flags(t, Op::Sub, sf, m, option, amount, n, d);
-}
-
-bool ADC(Translator& t, bool sf, Reg m, Reg n, Reg d) {
+bool ADC(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
     set_x(t, d, with_carry(t, Op::Adc, sf, m, n));
     return true;
 }
 
-bool ADCS(Translator& t, bool sf, Reg m, Reg n, Reg d) {
+bool ADCS(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
     return set_with_flags(t, d, with_carry(t, Op::Adc, sf, m, n));
 }
 
-bool SBC(Translator& t, bool sf, Reg m, Reg n, Reg d) {
+bool SBC(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
     set_x(t, d, with_carry(t, Op::Sbc, sf, m, n));
     return true;
 }
 
-bool SBCS(Translator& t, bool sf, Reg m, Reg n, Reg d) {
+bool SBCS(TranslationContext& t, bool sf, Reg m, Reg n, Reg d) {
     return set_with_flags(t, d, with_carry(t, Op::Sbc, sf, m, n));
 }
 
 // ---- Conditional compare
 
-bool CCMN_reg(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Imm<4> nzcv) {
+bool CCMN_reg(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Imm<4> nzcv) {
     const Ref a = x(t, n), b = x(t, m);
     return conditional_compare(t, true, sf, a, b, cc, nzcv);
 }
 
-bool CCMP_reg(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Imm<4> nzcv) {
+bool CCMP_reg(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Imm<4> nzcv) {
     const Ref a = x(t, n), b = x(t, m);
     return conditional_compare(t, false, sf, a, b, cc, nzcv);
 }
 
-bool CCMN_imm(Translator& t, bool sf, Imm<5> imm5, Imm<4> cc, Reg n, Imm<4> nzcv) {
+bool CCMN_imm(TranslationContext& t, bool sf, Imm<5> imm5, Imm<4> cc, Reg n, Imm<4> nzcv) {
     const Ref a = x(t, n), b = t.ir.i64(imm5);
     return conditional_compare(t, true, sf, a, b, cc, nzcv);
 }
 
-bool CCMP_imm(Translator& t, bool sf, Imm<5> imm5, Imm<4> cc, Reg n, Imm<4> nzcv) {
+bool CCMP_imm(TranslationContext& t, bool sf, Imm<5> imm5, Imm<4> cc, Reg n, Imm<4> nzcv) {
     const Ref a = x(t, n), b = t.ir.i64(imm5);
     return conditional_compare(t, false, sf, a, b, cc, nzcv);
 }
 
 // ---- Conditional select
 
-bool CSEL(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
+bool CSEL(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
     return conditional_select(t, sf, m, cc, n, d, [](Type, Ref v) { return v; });
 }
 
-bool CSINC(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
+bool CSINC(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
     if (is_set_alias(cc, m, n)) {  // CSET
         set_x(t, d, inverse_condition_as_int(t, int_type(sf), cc));
         return true;
@@ -272,7 +225,7 @@ bool CSINC(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
                               [&](Type type, Ref v) { return t.ir.add(type, v, t.ir.i64(1)); });
 }
 
-bool CSINV(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
+bool CSINV(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
     if (is_set_alias(cc, m, n)) {  // CSETM
         const Type type = int_type(sf);
         set_x(t, d, negated(t, type, inverse_condition_as_int(t, type, cc)));
@@ -281,90 +234,20 @@ bool CSINV(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
     return conditional_select(t, sf, m, cc, n, d, [&](Type type, Ref v) { return inverted(t, type, v); });
 }
 
-bool CSNEG(Translator& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
+bool CSNEG(TranslationContext& t, bool sf, Reg m, Imm<4> cc, Reg n, Reg d) {
     return conditional_select(t, sf, m, cc, n, d, [&](Type type, Ref v) { return negated(t, type, v); });
 }
 
 // ---- Three sources
 
-bool MADD(Translator& t, bool sf, Reg m, Reg a, Reg n, Reg d) {
+bool MADD(TranslationContext& t, bool sf, Reg m, Reg a, Reg n, Reg d) {
     const Ref p = x(t, n), q = x(t, m);
     return multiply(t, Op::Add, int_type(sf), p, q, a, d);
 }
 
-bool MSUB(Translator& t, bool sf, Reg m, Reg a, Reg n, Reg d) {
+bool MSUB(TranslationContext& t, bool sf, Reg m, Reg a, Reg n, Reg d) {
     const Ref p = x(t, n), q = x(t, m);
     return multiply(t, Op::Sub, int_type(sf), p, q, a, d);
 }
-
-bool SMADDL(Translator& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Add, Op::SExt32, m, a, n, d);
-}
-
-bool SMSUBL(Translator& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Sub, Op::SExt32, m, a, n, d);
-}
-
-bool SMULH(Translator& t, Reg m, Reg n, Reg d) { return two_sources(t, Op::SMulHigh, Type::I64, m, n, d); }
-
-bool UMADDL(Translator& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Add, Op::ZExt32, m, a, n, d);
-}
-
-bool UMSUBL(Translator& t, Reg m, Reg a, Reg n, Reg d) {
-    return multiply_long(t, Op::Sub, Op::ZExt32, m, a, n, d);
-}
-
-bool UMULH(Translator& t, Reg m, Reg n, Reg d) { return two_sources(t, Op::UMulHigh, Type::I64, m, n, d); }
-
-// ---- Two sources
-
-bool UDIV(Translator& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::UDiv, int_type(sf), m, n, d);
-}
-
-bool SDIV(Translator& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::SDiv, int_type(sf), m, n, d);
-}
-
-bool LSLV(Translator& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Shl, int_type(sf), m, n, d);
-}
-
-bool LSRV(Translator& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Shr, int_type(sf), m, n, d);
-}
-
-bool ASRV(Translator& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Sar, int_type(sf), m, n, d);
-}
-
-bool RORV(Translator& t, bool sf, Reg m, Reg n, Reg d) {
-    return two_sources(t, Op::Ror, int_type(sf), m, n, d);
-}
-
-bool CRC32(Translator& t, bool sf, Reg m, Imm<2> size, Reg n, Reg d) {
-    return crc32(t, false, sf, size, m, n, d);
-}
-
-bool CRC32C(Translator& t, bool sf, Reg m, Imm<2> size, Reg n, Reg d) {
-    return crc32(t, true, sf, size, m, n, d);
-}
-
-// ---- One source
-
-bool RBIT_int(Translator& t, bool sf, Reg n, Reg d) { return one_source(t, Op::Rbit, int_type(sf), n, d); }
-
-bool REV16_int(Translator& t, bool sf, Reg n, Reg d) { return one_source(t, Op::Rev16, int_type(sf), n, d); }
-
-bool REV_w(Translator& t, Reg n, Reg d) { return one_source(t, Op::Rev, Type::I32, n, d); }
-
-bool REV32_int(Translator& t, Reg n, Reg d) { return one_source(t, Op::Rev32, Type::I64, n, d); }
-
-bool REV_x(Translator& t, Reg n, Reg d) { return one_source(t, Op::Rev, Type::I64, n, d); }
-
-bool CLZ_int(Translator& t, bool sf, Reg n, Reg d) { return one_source(t, Op::Clz, int_type(sf), n, d); }
-
-bool CLS_int(Translator& t, bool sf, Reg n, Reg d) { return one_source(t, Op::Cls, int_type(sf), n, d); }
 
 }  // namespace arclight::frontend::a64::translate

@@ -6,20 +6,22 @@ namespace arclight::frontend::a64::translate {
 
 using jit::ExitReason;
 
-bool SVC(Translator& t, Imm<16> imm16) { return raise(t, ExitReason::Svc, imm16); }
+bool SVC(TranslationContext& t, Imm<16> imm16) { return raise(t, ExitReason::Svc, imm16); }
 
-bool HVC(Translator& t, Imm<16> imm16) { return t.el1() ? raise(t, ExitReason::Hvc, imm16) : undefined(t); }
+bool HVC(TranslationContext& t, Imm<16> imm16) {
+    return t.el1() ? raise(t, ExitReason::Hvc, imm16) : undefined(t);
+}
 
-// Without EL3 it is undefined at every exception level.
-bool SMC(Translator& t, Imm<16>) { return undefined(t); }
+// There is no EL3, so it is undefined at every exception level.
+bool SMC(TranslationContext& t, Imm<16>) { return undefined(t); }
 
-bool BRK(Translator& t, Imm<16> imm16) { return raise(t, ExitReason::Brk, imm16); }
+bool BRK(TranslationContext& t, Imm<16> imm16) { return raise(t, ExitReason::Brk, imm16); }
 
-// Halting debug is not there.
-bool HLT(Translator& t, Imm<16>) { return undefined(t); }
-bool DCPS(Translator& t, Imm<16>, Imm<2>) { return undefined(t); }
+// Halting debug is not implemented.
+bool HLT(TranslationContext& t, Imm<16>) { return undefined(t); }
+bool DCPS(TranslationContext& t, Imm<16>, Imm<2>) { return undefined(t); }
 
-bool ERET(Translator& t) {
+bool ERET(TranslationContext& t) {
     if (!t.el1()) return undefined(t);
     call(t, Helper::Eret, {}, ir::kCallSystem | ir::kCallEndsBlock);
     t.ended = true;

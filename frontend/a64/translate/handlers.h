@@ -1,6 +1,6 @@
-// One function for each row of the instruction table: `bool NAME(Translator&, fields...)`, fields as in
-// fields.h. True means that translation goes on with the next instruction, false that a terminator was
-// emitted.
+// The handlers of the instruction table's rows: `bool NAME(TranslationContext&, fields...)`, or families with
+// arguments that a row binds (fields.h). True means that translation goes on with the next instruction, false
+// that a terminator was emitted.
 #pragma once
 
 #include "frontend/a64/translate/handlers_integer.h"

@@ -11,40 +11,41 @@ constexpr bool kWord = true;                        ///< as the `w` field: the r
 
 Type register_type(unsigned size) { return int_type(size == 3); }
 
-bool load_to(Translator& t, Type type, unsigned size, const Address& a, Reg r, uint32_t flags) {
+bool load_to(TranslationContext& t, Type type, unsigned size, const Address& a, Reg r, uint32_t flags) {
     set_x(t, r, load(t, type, a.address, mem_aux(t, size, a, flags)));
     write_back(t, a);
     return true;
 }
 
-bool store_from(Translator& t, unsigned size, const Address& a, Reg r, uint32_t flags) {
+bool store_from(TranslationContext& t, unsigned size, const Address& a, Reg r, uint32_t flags) {
     store(t, a.address, x(t, r), mem_aux(t, size, a, flags));
     write_back(t, a);
     return true;
 }
 
 // LDTR and STTR executed at EL0 are plain accesses.
-uint32_t imm9_flags(const Translator& t, unsigned mode) {
+uint32_t imm9_flags(const TranslationContext& t, unsigned mode) {
     return mode == kUnprivileged && t.el1() ? ir::kMemUnprivileged : 0;
 }
 
-bool load_signed_imm9(Translator& t, unsigned size, bool word, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
+bool load_signed_imm9(TranslationContext& t, unsigned size, bool word, Imm<9> offset, Imm<2> mode, Reg n,
+                      Reg r) {
     return load_to(t, int_type(!word), size, address_imm(t, n, offset.sign_extend(), mode), r,
                    imm9_flags(t, mode) | ir::kMemSigned);
 }
 
-bool load_reg(Translator& t, Type type, unsigned size, uint32_t flags, Reg m, Imm<3> option, bool S, Reg n,
-              Reg r) {
+bool load_reg(TranslationContext& t, Type type, unsigned size, uint32_t flags, Reg m, Imm<3> option, bool S,
+              Reg n, Reg r) {
     const auto a = address_reg(t, n, m, option, S ? size : 0);
     return a ? load_to(t, type, size, *a, r, flags) : undefined(t);
 }
 
-bool load_signed_uimm(Translator& t, unsigned size, bool word, Imm<12> offset, Reg n, Reg r) {
+bool load_signed_uimm(TranslationContext& t, unsigned size, bool word, Imm<12> offset, Reg n, Reg r) {
     return load_to(t, int_type(!word), size, address_imm(t, n, uint64_t{offset} << size, kOffset), r,
                    ir::kMemSigned);
 }
 
-Ref literal(Translator& t, Imm<19> offset) {
+Ref literal(TranslationContext& t, Imm<19> offset) {
     return t.ir.emit(Op::PcRel, Type::I64, {}, static_cast<uint64_t>(t.offset + offset.sign_extend() * 4));
 }
 
@@ -52,90 +53,90 @@ Ref literal(Translator& t, Imm<19> offset) {
 
 // ---- Literal
 
-bool LDR_lit(Translator& t, bool sf, Imm<19> offset, Reg r) {
+bool LDR_lit(TranslationContext& t, bool sf, Imm<19> offset, Reg r) {
     set_x(t, r, load(t, int_type(sf), literal(t, offset), mem_aux(t, sf ? 3 : 2)));
     return true;
 }
 
-bool LDRSW_lit(Translator& t, Imm<19> offset, Reg r) {
+bool LDRSW_lit(TranslationContext& t, Imm<19> offset, Reg r) {
     set_x(t, r, load(t, Type::I64, literal(t, offset), mem_aux(t, 2, ir::kMemSigned)));
     return true;
 }
 
-bool PRFM_lit(Translator&, Imm<19>, Imm<5>) { return true; }
+bool PRFM_lit(TranslationContext&, Imm<19>, Imm<5>) { return true; }
 
 // ---- Immediate, unscaled
 
-bool STR_imm9(Translator& t, Imm<2> size, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
+bool STR_imm9(TranslationContext& t, Imm<2> size, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
     return store_from(t, size, address_imm(t, n, offset.sign_extend(), mode), r, imm9_flags(t, mode));
 }
 
-bool LDR_imm9(Translator& t, Imm<2> size, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
+bool LDR_imm9(TranslationContext& t, Imm<2> size, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
     return load_to(t, register_type(size), size, address_imm(t, n, offset.sign_extend(), mode), r,
                    imm9_flags(t, mode));
 }
 
-bool LDRSB_imm9(Translator& t, bool word, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
+bool LDRSB_imm9(TranslationContext& t, bool word, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
     return load_signed_imm9(t, 0, word, offset, mode, n, r);
 }
 
-bool LDRSH_imm9(Translator& t, bool word, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
+bool LDRSH_imm9(TranslationContext& t, bool word, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
     return load_signed_imm9(t, 1, word, offset, mode, n, r);
 }
 
-bool LDRSW_imm9(Translator& t, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
+bool LDRSW_imm9(TranslationContext& t, Imm<9> offset, Imm<2> mode, Reg n, Reg r) {
     return load_signed_imm9(t, 2, !kWord, offset, mode, n, r);
 }
 
-bool PRFUM(Translator&) { return true; }
+bool PRFUM(TranslationContext&) { return true; }
 
 // ---- Register offset
 
-bool STR_reg(Translator& t, Imm<2> size, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
+bool STR_reg(TranslationContext& t, Imm<2> size, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
     const auto a = address_reg(t, n, m, option, S ? size : 0u);
     return a ? store_from(t, size, *a, r, 0) : undefined(t);
 }
 
-bool LDR_reg(Translator& t, Imm<2> size, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
+bool LDR_reg(TranslationContext& t, Imm<2> size, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
     return load_reg(t, register_type(size), size, 0, m, option, S, n, r);
 }
 
-bool LDRSB_reg(Translator& t, bool word, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
+bool LDRSB_reg(TranslationContext& t, bool word, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
     return load_reg(t, int_type(!word), 0, ir::kMemSigned, m, option, S, n, r);
 }
 
-bool LDRSH_reg(Translator& t, bool word, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
+bool LDRSH_reg(TranslationContext& t, bool word, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
     return load_reg(t, int_type(!word), 1, ir::kMemSigned, m, option, S, n, r);
 }
 
-bool LDRSW_reg(Translator& t, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
+bool LDRSW_reg(TranslationContext& t, Reg m, Imm<3> option, bool S, Reg n, Reg r) {
     return load_reg(t, Type::I64, 2, ir::kMemSigned, m, option, S, n, r);
 }
 
-bool PRFM_reg(Translator& t, Imm<3> option) { return option.bit(1) ? true : undefined(t); }
+bool PRFM_reg(TranslationContext& t, Imm<3> option) { return option.bit(1) ? true : undefined(t); }
 
 // ---- Immediate, scaled and unsigned
 
-bool STR_uimm(Translator& t, Imm<2> size, Imm<12> offset, Reg n, Reg r) {
+bool STR_uimm(TranslationContext& t, Imm<2> size, Imm<12> offset, Reg n, Reg r) {
     return store_from(t, size, address_imm(t, n, uint64_t{offset} << size, kOffset), r, 0);
 }
 
-bool LDR_uimm(Translator& t, Imm<2> size, Imm<12> offset, Reg n, Reg r) {
+bool LDR_uimm(TranslationContext& t, Imm<2> size, Imm<12> offset, Reg n, Reg r) {
     return load_to(t, register_type(size), size, address_imm(t, n, uint64_t{offset} << size, kOffset), r, 0);
 }
 
-bool LDRSB_uimm(Translator& t, bool word, Imm<12> offset, Reg n, Reg r) {
+bool LDRSB_uimm(TranslationContext& t, bool word, Imm<12> offset, Reg n, Reg r) {
     return load_signed_uimm(t, 0, word, offset, n, r);
 }
 
-bool LDRSH_uimm(Translator& t, bool word, Imm<12> offset, Reg n, Reg r) {
+bool LDRSH_uimm(TranslationContext& t, bool word, Imm<12> offset, Reg n, Reg r) {
     return load_signed_uimm(t, 1, word, offset, n, r);
 }
 
-bool LDRSW_uimm(Translator& t, Imm<12> offset, Reg n, Reg r) {
+bool LDRSW_uimm(TranslationContext& t, Imm<12> offset, Reg n, Reg r) {
     return load_signed_uimm(t, 2, !kWord, offset, n, r);
 }
 
-bool PRFM_uimm(Translator&) { return true; }
+bool PRFM_uimm(TranslationContext&) { return true; }
 
 }  // namespace arclight::frontend::a64::translate

@@ -12,13 +12,13 @@ constexpr unsigned kMaxSize = 4;                       ///< Q
 /// opc<1>:size, which may be reserved.
 unsigned access_size(Imm<2> size, Imm<1> opc) { return concat(opc, size); }
 
-bool load_to(Translator& t, unsigned size, const Address& a, Vec r) {
+bool load_to(TranslationContext& t, unsigned size, const Address& a, Vec r) {
     t.ir.set_v(index(r), load_v(t, a.address, mem_aux(t, size, a)));
     write_back(t, a);
     return true;
 }
 
-bool store_from(Translator& t, unsigned size, const Address& a, Vec r) {
+bool store_from(TranslationContext& t, unsigned size, const Address& a, Vec r) {
     store_v(t, a.address, t.ir.get_v(Type::V128, index(r)), mem_aux(t, size, a));
     write_back(t, a);
     return true;
@@ -26,7 +26,7 @@ bool store_from(Translator& t, unsigned size, const Address& a, Vec r) {
 
 }  // namespace
 
-bool LDR_lit_fp(Translator& t, Imm<2> opc, Imm<19> offset, Vec r) {
+bool LDR_lit_fp(TranslationContext& t, Imm<2> opc, Imm<19> offset, Vec r) {
     const unsigned size = 2 + opc;
     if (size > kMaxSize) return undefined(t);
     if (!check_fp_enabled(t)) return false;
@@ -36,42 +36,42 @@ bool LDR_lit_fp(Translator& t, Imm<2> opc, Imm<19> offset, Vec r) {
     return true;
 }
 
-bool STR_imm9_fp(Translator& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Imm<2> mode, Reg n, Vec r) {
+bool STR_imm9_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Imm<2> mode, Reg n, Vec r) {
     const unsigned size = access_size(z, opc);
     if (size > kMaxSize || mode == kUnallocatedMode) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     return store_from(t, size, address_imm(t, n, offset.sign_extend(), mode), r);
 }
 
-bool LDR_imm9_fp(Translator& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Imm<2> mode, Reg n, Vec r) {
+bool LDR_imm9_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Imm<2> mode, Reg n, Vec r) {
     const unsigned size = access_size(z, opc);
     if (size > kMaxSize || mode == kUnallocatedMode) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     return load_to(t, size, address_imm(t, n, offset.sign_extend(), mode), r);
 }
 
-bool STR_reg_fp(Translator& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> option, bool S, Reg n, Vec r) {
+bool STR_reg_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> option, bool S, Reg n, Vec r) {
     const unsigned size = access_size(z, opc);
     if (size > kMaxSize || !option.bit(1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     return store_from(t, size, *address_reg(t, n, m, option, S ? size : 0), r);
 }
 
-bool LDR_reg_fp(Translator& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> option, bool S, Reg n, Vec r) {
+bool LDR_reg_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> option, bool S, Reg n, Vec r) {
     const unsigned size = access_size(z, opc);
     if (size > kMaxSize || !option.bit(1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     return load_to(t, size, *address_reg(t, n, m, option, S ? size : 0), r);
 }
 
-bool STR_uimm_fp(Translator& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r) {
+bool STR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r) {
     const unsigned size = access_size(z, opc);
     if (size > kMaxSize) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     return store_from(t, size, address_imm(t, n, uint64_t{offset} << size, kOffset), r);
 }
 
-bool LDR_uimm_fp(Translator& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r) {
+bool LDR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r) {
     const unsigned size = access_size(z, opc);
     if (size > kMaxSize) return undefined(t);
     if (!check_fp_enabled(t)) return false;

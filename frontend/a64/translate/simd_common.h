@@ -1,43 +1,38 @@
-// What the handlers of scalar floating point and Advanced SIMD share.
+// Shared by the handlers of scalar floating point and Advanced SIMD.
 //
-// Every handler first refuses reserved encodings, then checks that FP is enabled, then emits. The templates
-// below keep that order: they take what is allowed, and a function that emits the result.
+// Every handler first rejects reserved encodings, then checks that FP is enabled, then emits. The templates
+// below keep that order: they take the allowed element sizes and a function that emits the result.
 #pragma once
 
 #include <bit>
 
-#include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/handlers_simd.h"
 
 namespace arclight::frontend::a64::translate {
 
-using ir::RoundMode;
-
 // ---- register access
-inline Ref v(Translator& t, Vec r) { return t.ir.get_v(Type::V128, index(r)); }
+inline Ref v(TranslationContext& t, Vec r) { return t.ir.get_v(Type::V128, index(r)); }
 /// The low lane as a scalar; `dbl` chooses F64.
 constexpr Type fp_type(bool dbl) { return dbl ? Type::F64 : Type::F32; }
-inline Ref fp(Translator& t, bool dbl, Vec r) { return t.ir.get_v(fp_type(dbl), index(r)); }
-inline bool write(Translator& t, Vec d, Ref value) {
+inline Ref fp(TranslationContext& t, bool dbl, Vec r) { return t.ir.get_v(fp_type(dbl), index(r)); }
+inline bool write(TranslationContext& t, Vec d, Ref value) {
     t.ir.set_v(index(d), value);
     return true;
 }
 
 /// The lowest element of 8 << size bits, all above it zero.
-inline Ref zext(Translator& t, unsigned size, Ref value) {
+inline Ref zext(TranslationContext& t, unsigned size, Ref value) {
     constexpr Op ops[] = {Op::VZext8, Op::VZext16, Op::VZext32, Op::VZext64};
     return t.ir.emit(ops[size], Type::V128, {value});
 }
-inline Ref zero(Translator& t) { return t.ir.emit(Op::VConst, Type::V128, {}, 0, ir::vec_aux(3)); }
+inline Ref zero(TranslationContext& t) { return t.ir.emit(Op::VConst, Type::V128, {}, 0, ir::vec_aux(3)); }
 
-// ---- element sizes that an encoding allows: bit n for 8 << n bits
-inline constexpr unsigned kB = 1, kH = 2, kS = 4, kD = 8;
-inline constexpr unsigned kBHS = kB | kH | kS, kHS = kH | kS, kBHSD = kBHS | kD;
+// ---- element sizes that an encoding allows (kB to kD)
 constexpr bool size_allowed(unsigned sizes, unsigned size) { return (sizes >> size & 1) != 0; }
 
 /// Emits vector operations of one arrangement.
 struct Lanes {
-    Translator& t;
+    TranslationContext& t;
     unsigned size;  ///< elements of 8 << size bits
     bool q;         ///< 128-bit; else only the low half may raise flags
 
@@ -53,8 +48,8 @@ struct Lanes {
 
 /// A vector operation: `emit(Lanes)` gives the result, whose upper half is cleared for a 64-bit arrangement.
 template <typename Emit>
-bool vector_op(Translator& t, bool q, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
-    // 1D is no arrangement.
+bool vector_op(TranslationContext& t, bool q, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+    // The arrangement 1D does not exist.
     if (!size_allowed(sizes, size) || (size == 3 && !q)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref result = emit(Lanes{t, size, q});
@@ -62,13 +57,13 @@ bool vector_op(Translator& t, bool q, unsigned size, unsigned sizes, Vec d, Emit
 }
 
 /// The half of a register that a widening instruction reads: the upper for the "2" forms.
-inline Ref half(Translator& t, bool upper, Vec r) {
+inline Ref half(TranslationContext& t, bool upper, Vec r) {
     return upper ? t.ir.emit(Op::VHighToLow, Type::V128, {v(t, r)}) : v(t, r);
 }
 
 /// A widening or wide operation: reads halves, writes 128 bits; `size` is that of the narrow elements.
 template <typename Emit>
-bool widening_op(Translator& t, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+bool widening_op(TranslationContext& t, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
     if (!size_allowed(sizes, size)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     return write(t, d, emit(Lanes{t, size, true}));
@@ -76,7 +71,7 @@ bool widening_op(Translator& t, unsigned size, unsigned sizes, Vec d, Emit&& emi
 
 /// A narrowing operation: 128 bits to one half; the "2" form keeps the lower half of the destination.
 template <typename Emit>
-bool narrowing_op(Translator& t, bool upper, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+bool narrowing_op(TranslationContext& t, bool upper, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
     return widening_op(t, size, sizes, d, [&](const Lanes& o) {
         const Ref narrow = emit(o);
         return upper ? o(Op::VCombine, {o[d], narrow}) : narrow;
@@ -85,7 +80,7 @@ bool narrowing_op(Translator& t, bool upper, unsigned size, unsigned sizes, Vec 
 
 /// A scalar operation on doublewords without FPSR effects.
 template <typename Emit>
-bool scalar_d(Translator& t, Vec d, Emit&& emit) {
+bool scalar_d(TranslationContext& t, Vec d, Emit&& emit) {
     if (!check_fp_enabled(t)) return false;
     return write(t, d, zext(t, 3, emit(Lanes{t, 3, false})));
 }
@@ -97,7 +92,7 @@ struct ScalarLanes : Lanes {
     Ref in(Vec r) const { return zext(t, size, v(t, r)); }
 };
 template <typename Emit>
-bool scalar_sat(Translator& t, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
+bool scalar_sat(TranslationContext& t, unsigned size, unsigned sizes, Vec d, Emit&& emit) {
     if (!size_allowed(sizes, size)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     return write(t, d, emit(ScalarLanes{{t, size, true}}));
@@ -105,7 +100,7 @@ bool scalar_sat(Translator& t, unsigned size, unsigned sizes, Vec d, Emit&& emit
 
 /// A scalar floating-point operation.
 struct Scalar {
-    Translator& t;
+    TranslationContext& t;
     bool dbl;
 
     Ref operator()(Op op, std::initializer_list<Ref> args, uint64_t imm = 0, uint32_t aux = 0) const {
@@ -114,7 +109,7 @@ struct Scalar {
     Ref operator[](Vec r) const { return fp(t, dbl, r); }
 };
 template <typename Emit>
-bool scalar_fp(Translator& t, bool dbl, Vec d, Emit&& emit) {
+bool scalar_fp(TranslationContext& t, bool dbl, Vec d, Emit&& emit) {
     if (!check_fp_enabled(t)) return false;
     return write(t, d, emit(Scalar{t, dbl}));
 }

@@ -22,32 +22,32 @@ struct Structures {
 };
 using Registers = std::array<Ref, 4>;
 
-void post_index(Translator& t, const Structures& s, Ref base, unsigned bytes) {
+void post_index(TranslationContext& t, const Structures& s, Ref base, unsigned bytes) {
     if (!s.wback) return;
     set_xsp(t, s.n, index(s.m) == 31 ? offset_by(t, base, bytes) : t.ir.add(Type::I64, base, x(t, s.m)));
 }
 
 /// MemAux for an access at the base itself (which checks SP) or after it.
-uint32_t access_aux(Translator& t, unsigned size, const Structures& s, unsigned offset) {
+uint32_t access_aux(TranslationContext& t, unsigned size, const Structures& s, unsigned offset) {
     return offset == 0 ? mem_aux(t, size, s.n, 0, 0) : mem_aux(t, size);
 }
 
 /// With alignment checking each element must be aligned to its own size, so whole registers cannot be
 /// accessed.
-bool by_element(const Translator& t, const Structures& s) {
+bool access_by_element(const TranslationContext& t, const Structures& s) {
     return (t.translation_flags & translation_flag::kAlignCheck) != 0 && s.size != 0;
 }
-uint32_t whole_aux(Translator& t, const Structures& s, unsigned offset) {
+uint32_t whole_aux(TranslationContext& t, const Structures& s, unsigned offset) {
     return access_aux(t, s.q ? 4 : 3, s, offset) & ~ir::kMemAligned;
 }
 
 /// One element of memory into a lane.
-Ref load_lane(Translator& t, Ref address, uint32_t aux, unsigned size, Ref into, unsigned lane) {
+Ref load_lane(TranslationContext& t, Ref address, uint32_t aux, unsigned size, Ref into, unsigned lane) {
     const Lanes o{t, size, true};
     if (size < 2) return o(Op::VInsert, {into, load(t, Type::I32, address, aux)}, lane);
     return o(Op::VInsertLane, {into, load_v(t, address, aux)}, lane);
 }
-void store_lane(Translator& t, Ref address, uint32_t aux, unsigned size, Ref from, unsigned lane) {
+void store_lane(TranslationContext& t, Ref address, uint32_t aux, unsigned size, Ref from, unsigned lane) {
     if (lane == 0)
         store_v(t, address, from, aux);
     else if (size == 3)
@@ -109,14 +109,35 @@ void interleave(const Lanes& o, unsigned members, unsigned lanes, Registers& r) 
     }
 }
 
-// `count` registers, in structures of `members`: LD1 of four registers is four registers of one member.
-bool load_multiple(Translator& t, unsigned count, unsigned members, const Structures& s) {
+// ---- single structures
+struct Lane {
+    unsigned size, lane;
+    bool reserved;
+};
+/// Size and lane from opcode<2:1>:S:size and Q.
+Lane single_lane(const Structures& s, Imm<2> scale, bool S) {
+    const unsigned q_s = unsigned{s.q} << 1 | unsigned{S};
+    switch (scale) {
+        case 0: return {0, q_s << 2 | s.size, false};
+        case 1: return {1, q_s << 1 | s.size >> 1, s.size.bit(0)};
+        case 2:
+            if (s.size == 1) return {3, unsigned{s.q}, S};
+            return {2, q_s, s.size != 0};
+        default: return {0, 0, true};
+    }
+}
+}  // namespace
+
+/// `count` registers in structures of `members`: LD1 of four registers is four registers of one member.
+bool load_multiple(TranslationContext& t, unsigned count, unsigned members, bool q, bool wback, Reg m,
+                   Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     if (s.reserved() || (s.size == 3 && !s.q && members != 1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
     const unsigned bytes = s.register_bytes();
     Registers r{};
-    if (by_element(t, s)) {
+    if (access_by_element(t, s)) {
         for (unsigned i = 0; i < count; ++i) r[i] = zero(t);
         for (unsigned e = 0; e < count * s.lanes(); ++e) {
             const unsigned reg = members == 1 ? e / s.lanes() : e % members;
@@ -145,14 +166,16 @@ bool load_multiple(Translator& t, unsigned count, unsigned members, const Struct
     return true;
 }
 
-bool store_multiple(Translator& t, unsigned count, unsigned members, const Structures& s) {
+bool store_multiple(TranslationContext& t, unsigned count, unsigned members, bool q, bool wback, Reg m,
+                    Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     if (s.reserved() || (s.size == 3 && !s.q && members != 1)) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
     const unsigned bytes = s.register_bytes();
     Registers r{};
     for (unsigned i = 0; i < count; ++i) r[i] = v(t, s.reg(i));
-    if (by_element(t, s)) {
+    if (access_by_element(t, s)) {
         for (unsigned e = 0; e < count * s.lanes(); ++e) {
             const unsigned reg = members == 1 ? e / s.lanes() : e % members;
             const unsigned lane = members == 1 ? e % s.lanes() : e / members;
@@ -174,25 +197,9 @@ bool store_multiple(Translator& t, unsigned count, unsigned members, const Struc
     return true;
 }
 
-// ---- single structures
-struct Lane {
-    unsigned size, lane;
-    bool reserved;
-};
-/// Size and lane from opcode<2:1>:S:size and Q.
-Lane single_lane(const Structures& s, Imm<2> scale, bool S) {
-    const unsigned q_s = unsigned{s.q} << 1 | unsigned{S};
-    switch (scale) {
-        case 0: return {0, q_s << 2 | s.size, false};
-        case 1: return {1, q_s << 1 | s.size >> 1, s.size.bit(0)};
-        case 2:
-            if (s.size == 1) return {3, unsigned{s.q}, S};
-            return {2, q_s, s.size != 0};
-        default: return {0, 0, true};
-    }
-}
-
-bool load_single(Translator& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
+bool load_single(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> scale, bool S,
+                 Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     const Lane at = single_lane(s, scale, S);
     if (s.reserved() || at.reserved) return undefined(t);
     if (!check_fp_enabled(t)) return false;
@@ -208,7 +215,9 @@ bool load_single(Translator& t, unsigned members, Imm<2> scale, bool S, const St
     return true;
 }
 
-bool store_single(Translator& t, unsigned members, Imm<2> scale, bool S, const Structures& s) {
+bool store_single(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> scale, bool S,
+                  Imm<2> size, Reg n, Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     const Lane at = single_lane(s, scale, S);
     if (s.reserved() || at.reserved) return undefined(t);
     if (!check_fp_enabled(t)) return false;
@@ -222,7 +231,9 @@ bool store_single(Translator& t, unsigned members, Imm<2> scale, bool S, const S
     return true;
 }
 
-bool load_replicate(Translator& t, unsigned members, const Structures& s) {
+bool load_replicate(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> size, Reg n,
+                    Vec d) {
+    const Structures s{q, wback, m, size, n, d};
     if (s.reserved()) return undefined(t);
     if (!check_fp_enabled(t)) return false;
     const Ref base = xsp(t, s.n);
@@ -239,86 +250,6 @@ bool load_replicate(Translator& t, unsigned members, const Structures& s) {
     }
     post_index(t, s, base, members << s.size);
     return true;
-}
-}  // namespace
-
-bool ST1_multiple_1(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 1, 1, {Q, wback, m, size, n, d});
-}
-bool ST1_multiple_2(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 2, 1, {Q, wback, m, size, n, d});
-}
-bool ST1_multiple_3(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 3, 1, {Q, wback, m, size, n, d});
-}
-bool ST1_multiple_4(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 4, 1, {Q, wback, m, size, n, d});
-}
-bool ST2_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 2, 2, {Q, wback, m, size, n, d});
-}
-bool ST3_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 3, 3, {Q, wback, m, size, n, d});
-}
-bool ST4_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return store_multiple(t, 4, 4, {Q, wback, m, size, n, d});
-}
-bool ST1_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return store_single(t, 1, scale, S, {Q, wback, m, size, n, d});
-}
-bool ST2_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return store_single(t, 2, scale, S, {Q, wback, m, size, n, d});
-}
-bool ST3_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return store_single(t, 3, scale, S, {Q, wback, m, size, n, d});
-}
-bool ST4_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return store_single(t, 4, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_1(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 1, 1, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_2(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 2, 1, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_3(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 3, 1, {Q, wback, m, size, n, d});
-}
-bool LD1_multiple_4(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 4, 1, {Q, wback, m, size, n, d});
-}
-bool LD2_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 2, 2, {Q, wback, m, size, n, d});
-}
-bool LD3_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 3, 3, {Q, wback, m, size, n, d});
-}
-bool LD4_multiple(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_multiple(t, 4, 4, {Q, wback, m, size, n, d});
-}
-bool LD1_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return load_single(t, 1, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD2_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return load_single(t, 2, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD3_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return load_single(t, 3, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD4_single(Translator& t, bool Q, bool wback, Reg m, Imm<2> scale, bool S, Imm<2> size, Reg n, Vec d) {
-    return load_single(t, 4, scale, S, {Q, wback, m, size, n, d});
-}
-bool LD1R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 1, {Q, wback, m, size, n, d});
-}
-bool LD2R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 2, {Q, wback, m, size, n, d});
-}
-bool LD3R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 3, {Q, wback, m, size, n, d});
-}
-bool LD4R_vector(Translator& t, bool Q, bool wback, Reg m, Imm<2> size, Reg n, Vec d) {
-    return load_replicate(t, 4, {Q, wback, m, size, n, d});
 }
 
 }  // namespace arclight::frontend::a64::translate

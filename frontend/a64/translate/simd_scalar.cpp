@@ -5,53 +5,8 @@
 namespace arclight::frontend::a64::translate {
 
 namespace {
-// ---- integer
-bool binary_d(Translator& t, Op op, Vec m, Vec n, Vec d) {
-    return scalar_d(t, d, [&](const Lanes& o) { return o(op, {o[n], o[m]}); });
-}
-bool unary_d(Translator& t, Op op, Vec n, Vec d) {
-    return scalar_d(t, d, [&](const Lanes& o) { return o(op, {o[n]}); });
-}
-bool compare_zero_d(Translator& t, Op op, bool swapped, Vec n, Vec d) {
-    return scalar_d(t, d, [&](const Lanes& o) {
-        const Ref value = o[n], none = zero(t);
-        return swapped ? o(op, {none, value}) : o(op, {value, none});
-    });
-}
-bool binary_sat(Translator& t, Op op, unsigned sizes, Imm<2> size, Vec m, Vec n, Vec d) {
-    return scalar_sat(t, size, sizes, d, [&](const ScalarLanes& o) { return o(op, {o.in(n), o.in(m)}); });
-}
-/// d op n
-bool accumulate_sat(Translator& t, Op op, Imm<2> size, Vec n, Vec d) {
-    return scalar_sat(t, size, kBHSD, d, [&](const ScalarLanes& o) { return o(op, {o.in(d), o.in(n)}); });
-}
-bool unary_sat(Translator& t, Op op, Imm<2> size, Vec n, Vec d) {
-    return scalar_sat(t, size, kBHSD, d, [&](const ScalarLanes& o) { return o(op, {o.in(n)}); });
-}
-bool narrow_sat(Translator& t, Op op, Imm<2> size, Vec n, Vec d) {
-    return scalar_sat(t, size, kBHS, d,
-                      [&](const ScalarLanes& o) { return o(op, {zext(t, o.size + 1, o[n])}); });
-}
-bool rounding_doubling_accumulate(Translator& t, Op op, Imm<2> size, Vec m, Vec n, Vec d) {
-    return scalar_sat(t, size, kHS, d, [&](const ScalarLanes& o) {
-        return o(op, {o.in(d), o.in(n), o.in(m)});
-    });
-}
-bool doubling_accumulate(Translator& t, Op combine, Imm<2> size, Vec m, Vec n, Vec d) {
-    return scalar_sat(t, size, kHS, d, [&](const ScalarLanes& o) {
-        return o.wide()(combine, {zext(t, o.size + 1, o[d]), o(Op::VQDMull, {o.in(n), o.in(m)})});
-    });
-}
-
-// ---- floating point
-bool fp_unary(Translator& t, Op op, bool sz, Vec n, Vec d) {
-    return scalar_fp(t, sz, d, [&](const Scalar& o) { return o(op, {o[n]}); });
-}
-bool fp_binary(Translator& t, Op op, bool sz, Vec m, Vec n, Vec d) {
-    return scalar_fp(t, sz, d, [&](const Scalar& o) { return o(op, {o[n], o[m]}); });
-}
 /// The comparison is a vector one, so a neighbouring single must not raise flags.
-bool fp_compare(Translator& t, Op op, bool sz, Vec d, auto&& first, auto&& second) {
+bool compare_lowest(TranslationContext& t, Op op, bool sz, Vec d, auto&& first, auto&& second) {
     if (!check_fp_enabled(t)) return false;
     const unsigned size = sz ? 3 : 2;
     const Lanes o{t, size, false};
@@ -67,188 +22,93 @@ auto low_abs(bool sz, Vec r) {
 auto nothing() {
     return [](const Lanes& o) { return zero(o.t); };
 }
+}  // namespace
 
-bool to_int(Translator& t, Op op, RoundMode mode, bool sz, Vec n, Vec d) {
+// ---- integer
+bool scalar_three_same(TranslationContext& t, Op op, Vec m, Vec n, Vec d) {
+    return scalar_d(t, d, [&](const Lanes& o) { return o(op, {o[n], o[m]}); });
+}
+
+bool scalar_two_register(TranslationContext& t, Op op, Vec n, Vec d) {
+    return scalar_d(t, d, [&](const Lanes& o) { return o(op, {o[n]}); });
+}
+
+bool scalar_compare_zero(TranslationContext& t, Op op, bool swapped, Vec n, Vec d) {
+    return scalar_d(t, d, [&](const Lanes& o) {
+        const Ref value = o[n], none = zero(t);
+        return swapped ? o(op, {none, value}) : o(op, {value, none});
+    });
+}
+
+bool scalar_three_same_saturating(TranslationContext& t, Op op, unsigned sizes, Imm<2> size, Vec m, Vec n,
+                                  Vec d) {
+    return scalar_sat(t, size, sizes, d, [&](const ScalarLanes& o) { return o(op, {o.in(n), o.in(m)}); });
+}
+
+/// d op n
+bool scalar_accumulate_saturating(TranslationContext& t, Op op, Imm<2> size, Vec n, Vec d) {
+    return scalar_sat(t, size, kBHSD, d, [&](const ScalarLanes& o) { return o(op, {o.in(d), o.in(n)}); });
+}
+
+bool scalar_saturating(TranslationContext& t, Op op, Imm<2> size, Vec n, Vec d) {
+    return scalar_sat(t, size, kBHSD, d, [&](const ScalarLanes& o) { return o(op, {o.in(n)}); });
+}
+
+bool scalar_narrow(TranslationContext& t, Op op, Imm<2> size, Vec n, Vec d) {
+    return scalar_sat(t, size, kBHS, d,
+                      [&](const ScalarLanes& o) { return o(op, {zext(t, o.size + 1, o[n])}); });
+}
+
+bool scalar_fused_saturating(TranslationContext& t, Op op, Imm<2> size, Vec m, Vec n, Vec d) {
+    return scalar_sat(t, size, kHS, d, [&](const ScalarLanes& o) {
+        return o(op, {o.in(d), o.in(n), o.in(m)});
+    });
+}
+
+bool scalar_doubling_accumulate(TranslationContext& t, Op combine, Imm<2> size, Vec m, Vec n, Vec d) {
+    return scalar_sat(t, size, kHS, d, [&](const ScalarLanes& o) {
+        return o.wide()(combine, {zext(t, o.size + 1, o[d]), o(Op::VQDMull, {o.in(n), o.in(m)})});
+    });
+}
+
+// ---- floating point
+/// n op m, or with `absolute` |n| op |m|.
+bool scalar_fp_compare(TranslationContext& t, Op op, bool absolute, bool sz, Vec m, Vec n, Vec d) {
+    return absolute ? compare_lowest(t, op, sz, d, low_abs(sz, n), low_abs(sz, m))
+                    : compare_lowest(t, op, sz, d, low(sz, n), low(sz, m));
+}
+
+/// n op 0, or with `swapped` 0 op n.
+bool scalar_fp_compare_zero(TranslationContext& t, Op op, bool swapped, bool sz, Vec n, Vec d) {
+    return swapped ? compare_lowest(t, op, sz, d, nothing(), low(sz, n))
+                   : compare_lowest(t, op, sz, d, low(sz, n), nothing());
+}
+
+bool scalar_fp_to_int(TranslationContext& t, Op op, RoundMode mode, bool sz, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
     const Ref value = t.ir.emit(op, int_type(sz), {fp(t, sz, n)}, 0, to_int_aux(mode, sz));
     return write(t, d, t.ir.emit(Op::IntToF, fp_type(sz), {value}));
 }
-bool from_int(Translator& t, Op op, bool sz, Vec n, Vec d) {
+
+bool scalar_fp_from_int(TranslationContext& t, Op op, bool sz, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
     const Ref value = t.ir.emit(Op::FToInt, int_type(sz), {fp(t, sz, n)});
     return write(t, d, t.ir.emit(op, fp_type(sz), {value}, 0, int_width(sz)));
 }
-bool fp_pair(Translator& t, Op op, bool sz, Vec n, Vec d) {
+
+bool scalar_fp_pairwise(TranslationContext& t, Op op, bool sz, Vec n, Vec d) {
     return scalar_fp(t, sz, d, [&](const Scalar& o) {
         const Lanes lanes{t, sz ? 3u : 2u, true};
         return o(op, {lanes[n], lanes(Op::VDupLane, {lanes[n]}, 1)});
     });
 }
-}  // namespace
 
-bool SQADD_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQAddS, kBHSD, size, m, n, d);
-}
-bool SQSUB_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQSubS, kBHSD, size, m, n, d);
-}
-bool CMGT_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VCmpGtS, m, n, d); }
-bool CMGE_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VCmpGeS, m, n, d); }
-bool SSHL_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VShlS, m, n, d); }
-bool SQSHL_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQShlS, kBHSD, size, m, n, d);
-}
-bool SRSHL_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VRShlS, m, n, d); }
-bool SQRSHL_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQRShlS, kBHSD, size, m, n, d);
-}
-bool ADD_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VAdd, m, n, d); }
-bool CMTST_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VCmpTst, m, n, d); }
-bool SQDMULH_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQDMulH, kHS, size, m, n, d);
-}
-bool UQADD_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQAddU, kBHSD, size, m, n, d);
-}
-bool UQSUB_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQSubU, kBHSD, size, m, n, d);
-}
-bool CMHI_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VCmpGtU, m, n, d); }
-bool CMHS_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VCmpGeU, m, n, d); }
-bool USHL_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VShlU, m, n, d); }
-bool UQSHL_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQShlU, kBHSD, size, m, n, d);
-}
-bool URSHL_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VRShlU, m, n, d); }
-bool UQRSHL_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQRShlU, kBHSD, size, m, n, d);
-}
-bool SUB_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VSub, m, n, d); }
-bool CMEQ_scalar(Translator& t, Vec m, Vec n, Vec d) { return binary_d(t, Op::VCmpEq, m, n, d); }
-bool SQRDMULH_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQRDMulH, kHS, size, m, n, d);
-}
-bool FMULX_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_binary(t, Op::FMulX, sz, m, n, d);
-}
-bool FRECPS_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_binary(t, Op::FRecpStep, sz, m, n, d);
-}
-bool FRSQRTS_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_binary(t, Op::FRsqrtStep, sz, m, n, d);
-}
-bool FABD_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return scalar_fp(t, sz, d, [&](const Scalar& o) { return o(Op::FAbs, {o(Op::FSub, {o[n], o[m]})}); });
-}
-bool FCMEQ_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpEq, sz, d, low(sz, n), low(sz, m));
-}
-bool FCMGE_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGe, sz, d, low(sz, n), low(sz, m));
-}
-bool FCMGT_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGt, sz, d, low(sz, n), low(sz, m));
-}
-bool FACGE_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGe, sz, d, low_abs(sz, n), low_abs(sz, m));
-}
-bool FACGT_scalar(Translator& t, bool sz, Vec m, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGt, sz, d, low_abs(sz, n), low_abs(sz, m));
-}
-bool SQRDMLAH_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return rounding_doubling_accumulate(t, Op::VQRDMlah, size, m, n, d);
-}
-bool SQRDMLSH_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return rounding_doubling_accumulate(t, Op::VQRDMlsh, size, m, n, d);
-}
-bool SQDMULL_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return binary_sat(t, Op::VQDMull, kHS, size, m, n, d);
-}
-bool SQDMLAL_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return doubling_accumulate(t, Op::VQAddS, size, m, n, d);
-}
-bool SQDMLSL_scalar(Translator& t, Imm<2> size, Vec m, Vec n, Vec d) {
-    return doubling_accumulate(t, Op::VQSubS, size, m, n, d);
-}
-bool SUQADD_scalar(Translator& t, Imm<2> size, Vec n, Vec d) {
-    return accumulate_sat(t, Op::VSuqadd, size, n, d);
-}
-bool USQADD_scalar(Translator& t, Imm<2> size, Vec n, Vec d) {
-    return accumulate_sat(t, Op::VUsqadd, size, n, d);
-}
-bool SQABS_scalar(Translator& t, Imm<2> size, Vec n, Vec d) { return unary_sat(t, Op::VQAbs, size, n, d); }
-bool SQNEG_scalar(Translator& t, Imm<2> size, Vec n, Vec d) { return unary_sat(t, Op::VQNeg, size, n, d); }
-bool ABS_scalar(Translator& t, Vec n, Vec d) { return unary_d(t, Op::VAbs, n, d); }
-bool NEG_scalar(Translator& t, Vec n, Vec d) { return unary_d(t, Op::VNeg, n, d); }
-bool CMEQ_zero_scalar(Translator& t, Vec n, Vec d) { return compare_zero_d(t, Op::VCmpEq, false, n, d); }
-bool CMGE_zero_scalar(Translator& t, Vec n, Vec d) { return compare_zero_d(t, Op::VCmpGeS, false, n, d); }
-bool CMGT_zero_scalar(Translator& t, Vec n, Vec d) { return compare_zero_d(t, Op::VCmpGtS, false, n, d); }
-bool CMLE_zero_scalar(Translator& t, Vec n, Vec d) { return compare_zero_d(t, Op::VCmpGeS, true, n, d); }
-bool CMLT_zero_scalar(Translator& t, Vec n, Vec d) { return compare_zero_d(t, Op::VCmpGtS, true, n, d); }
-bool SQXTN_scalar(Translator& t, Imm<2> size, Vec n, Vec d) { return narrow_sat(t, Op::VQXtnS, size, n, d); }
-bool UQXTN_scalar(Translator& t, Imm<2> size, Vec n, Vec d) { return narrow_sat(t, Op::VQXtnU, size, n, d); }
-bool SQXTUN_scalar(Translator& t, Imm<2> size, Vec n, Vec d) { return narrow_sat(t, Op::VQXtun, size, n, d); }
-bool FCMEQ_zero_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpEq, sz, d, low(sz, n), nothing());
-}
-bool FCMGE_zero_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGe, sz, d, low(sz, n), nothing());
-}
-bool FCMGT_zero_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGt, sz, d, low(sz, n), nothing());
-}
-bool FCMLE_zero_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGe, sz, d, nothing(), low(sz, n));
-}
-bool FCMLT_zero_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return fp_compare(t, Op::VFCmpGt, sz, d, nothing(), low(sz, n));
-}
-bool FCVTNS_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToSInt, RoundMode::TieEven, sz, n, d);
-}
-bool FCVTNU_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToUInt, RoundMode::TieEven, sz, n, d);
-}
-bool FCVTPS_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToSInt, RoundMode::Up, sz, n, d);
-}
-bool FCVTPU_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToUInt, RoundMode::Up, sz, n, d);
-}
-bool FCVTMS_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToSInt, RoundMode::Down, sz, n, d);
-}
-bool FCVTMU_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToUInt, RoundMode::Down, sz, n, d);
-}
-bool FCVTAS_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToSInt, RoundMode::TieAway, sz, n, d);
-}
-bool FCVTAU_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToUInt, RoundMode::TieAway, sz, n, d);
-}
-bool FCVTZS_int_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToSInt, RoundMode::Zero, sz, n, d);
-}
-bool FCVTZU_int_scalar(Translator& t, bool sz, Vec n, Vec d) {
-    return to_int(t, Op::FToUInt, RoundMode::Zero, sz, n, d);
-}
-bool SCVTF_int_scalar(Translator& t, bool sz, Vec n, Vec d) { return from_int(t, Op::SIntToF, sz, n, d); }
-bool UCVTF_int_scalar(Translator& t, bool sz, Vec n, Vec d) { return from_int(t, Op::UIntToF, sz, n, d); }
-bool FRECPE_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_unary(t, Op::FRecpEst, sz, n, d); }
-bool FRSQRTE_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_unary(t, Op::FRsqrtEst, sz, n, d); }
-bool FRECPX_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_unary(t, Op::FRecpExp, sz, n, d); }
-bool FCVTXN_scalar(Translator& t, Vec n, Vec d) {
+bool FCVTXN_scalar(TranslationContext& t, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
     return write(t, d, t.ir.emit(Op::FCvtXN, Type::F32, {fp(t, true, n)}));
 }
-bool ADDP_scalar(Translator& t, Vec n, Vec d) {
+bool ADDP_scalar(TranslationContext& t, Vec n, Vec d) {
     return scalar_d(t, d, [&](const Lanes& o) { return o(Op::VAdd, {o[n], o(Op::VHighToLow, {o[n]})}); });
 }
-bool FADDP_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_pair(t, Op::FAdd, sz, n, d); }
-bool FMAXP_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_pair(t, Op::FMax, sz, n, d); }
-bool FMINP_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_pair(t, Op::FMin, sz, n, d); }
-bool FMAXNMP_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_pair(t, Op::FMaxNum, sz, n, d); }
-bool FMINNMP_scalar(Translator& t, bool sz, Vec n, Vec d) { return fp_pair(t, Op::FMinNum, sz, n, d); }
 
 }  // namespace arclight::frontend::a64::translate

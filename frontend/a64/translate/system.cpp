@@ -1,6 +1,5 @@
 // Hints, barriers, PSTATE, system registers and system instructions (ARM ARM C4.1.93 and D19).
-#include <algorithm>
-#include <iterator>
+#include <utility>
 
 #include "frontend/a64/system/sysregs.h"
 #include "frontend/a64/translate/common.h"
@@ -10,61 +9,16 @@ namespace arclight::frontend::a64::translate {
 
 namespace {
 
-constexpr uint32_t kNzcv = sysreg_encoding(3, 3, 4, 2, 0), kDaif = sysreg_encoding(3, 3, 4, 2, 1),
-                   kCurrentEl = sysreg_encoding(3, 0, 4, 2, 2);
-constexpr uint32_t kSpEl0 = sysreg_encoding(3, 0, 4, 1, 0);
-constexpr uint32_t kFpcr = sysreg_encoding(3, 3, 4, 4, 0), kFpsr = sysreg_encoding(3, 3, 4, 4, 1);
-constexpr uint32_t kTpidrEl0 = sysreg_encoding(3, 3, 13, 0, 2), kTpidrroEl0 = sysreg_encoding(3, 3, 13, 0, 3);
-constexpr uint32_t kTpidrEl1 = sysreg_encoding(3, 0, 13, 0, 4),
-                   kContextidrEl1 = sysreg_encoding(3, 0, 13, 0, 1);
-constexpr uint32_t kElrEl1 = sysreg_encoding(3, 0, 4, 0, 1), kSpsrEl1 = sysreg_encoding(3, 0, 4, 0, 0);
-constexpr uint32_t kCntvctEl0 = sysreg_encoding(3, 3, 14, 0, 2);
 constexpr uint32_t kDcZva = sysreg_encoding(1, 3, 7, 4, 1);
 
-/// A register that is a plain field of the state, with no side effect.
-struct FieldRegister {
-    uint32_t encoding;
-    size_t offset;
-    bool read_at_el0, write_at_el0;
-    Type writable = Type::I64;
-};
-constexpr FieldRegister kFieldRegisters[] = {
-    {kTpidrEl0, offsetof(jit::GuestState, tpidr_el0), true, true},
-    {kTpidrroEl0, offsetof(jit::GuestState, tpidrro_el0), true, false},
-    {kTpidrEl1, offsetof(jit::GuestState, tpidr_el1), false, false},
-    {kElrEl1, offsetof(jit::GuestState, elr_el1), false, false},
-    {kSpsrEl1, offsetof(jit::GuestState, spsr_el1), false, false},
-    {kContextidrEl1, offsetof(jit::GuestState, contextidr_el1), false, false, Type::I32},
-};
-
-const FieldRegister* field_register(uint32_t encoding) {
-    const auto* r = std::ranges::find(kFieldRegisters, encoding, &FieldRegister::encoding);
-    return r == std::end(kFieldRegisters) ? nullptr : r;
-}
-
-/// Registers that the helper writes and that change neither how code translates nor which interrupts are
-/// taken, so that the block may go on.
-bool write_goes_on(uint32_t encoding) {
-    const uint32_t op1 = encoding >> 11 & 7, crn = encoding >> 7 & 15, crm = encoding >> 3 & 15;
-    if (encoding >> 14 != 3) return false;
-    if (encoding == kFpsr) return true;
-    if (crn == 14) return true;                                   // generic timer
-    if (crn == 12 && (crm >= 8 || crm == 0)) return true;         // ICC_*, VBAR_EL1
-    if (encoding == sysreg_encoding(3, 0, 4, 6, 0)) return true;  // ICC_PMR_EL1
-    if (op1 == 0 && crn == 5) return crm <= 2;                    // AFSR0_EL1, AFSR1_EL1, ESR_EL1
-    if (op1 == 0 && crn == 6) return true;                        // FAR_EL1
-    if (op1 == 0 && crn == 7) return true;                        // PAR_EL1
-    return crn == 13 && (op1 == 0 || op1 == 3) && crm == 0 && encoding != kContextidrEl1;  // TPIDR*
-}
-
-bool read_through_helper(Translator& t, uint32_t encoding, Reg r) {
+bool read_through_helper(TranslationContext& t, uint32_t encoding, Reg r) {
     const Ref v = call(t, Helper::ReadSysreg, {t.ir.i64(encoding)}, ir::kCallSystem, Type::I64);
     set_x(t, r, v);
     return true;
 }
 
 /// Ends the block by a helper that set state.pc and a reason.
-bool wait(Translator& t, Helper helper) {
+bool wait(TranslationContext& t, Helper helper) {
     call(t, helper, {}, ir::kCallSystem | ir::kCallEndsBlock);
     t.ended = true;
     return false;
@@ -74,30 +28,30 @@ bool wait(Translator& t, Helper helper) {
 
 // ---- Hints
 
-bool YIELD(Translator& t) {
+bool YIELD(TranslationContext& t) {
     call(t, Helper::Yield, {});
     return true;
 }
 
-bool WFE(Translator& t) { return wait(t, Helper::WaitForEvent); }
-bool WFI(Translator& t) { return wait(t, Helper::WaitForInterrupt); }
+bool WFE(TranslationContext& t) { return wait(t, Helper::WaitForEvent); }
+bool WFI(TranslationContext& t) { return wait(t, Helper::WaitForInterrupt); }
 
 // The helper's argument is 1 when the event is for this CPU only.
-bool SEV(Translator& t) {
+bool SEV(TranslationContext& t) {
     call(t, Helper::SendEvent, {t.ir.i64(0)});
     return true;
 }
 
-bool SEVL(Translator& t) {
+bool SEVL(TranslationContext& t) {
     call(t, Helper::SendEvent, {t.ir.i64(1)});
     return true;
 }
 
-bool HINT(Translator&, Imm<4>, Imm<3>) { return true; }
+bool HINT(TranslationContext&, Imm<4>, Imm<3>) { return true; }
 
 // ---- Barriers
 
-bool CLREX(Translator& t) {
+bool CLREX(TranslationContext& t) {
     t.ir.store_field(t.ir.i64(jit::kNoExclusive), offsetof(jit::GuestState, exclusive_addr), 8);
     return true;
 }
@@ -112,17 +66,17 @@ ir::FenceKind fence_kind(unsigned crm) {
         default: return ir::FenceKind::Full;
     }
 }
-void fence(Translator& t, ir::FenceKind kind) {
+void fence(TranslationContext& t, ir::FenceKind kind) {
     t.ir.emit(Op::Fence, Type::Void, {}, static_cast<uint64_t>(kind));
 }
 }  // namespace
 
-bool DMB(Translator& t, Imm<4> crm) {
+bool DMB(TranslationContext& t, Imm<4> crm) {
     fence(t, fence_kind(crm));
     return true;
 }
 
-bool DSB(Translator& t, Imm<4> crm) {
+bool DSB(TranslationContext& t, Imm<4> crm) {
     fence(t, ir::FenceKind::Full);
     call(t, Helper::DataBarrier, {t.ir.i64(crm)});
     return true;
@@ -132,7 +86,7 @@ bool DSB(Translator& t, Imm<4> crm) {
 // look-ups, but another CPU's jump cache and region may lead to them until it has looked at the flag, which
 // leaving the block does here. The rest of this block was fetched too early, and a direct exit would not look
 // the page up again.
-bool ISB(Translator& t) {
+bool ISB(TranslationContext& t) {
     const Ref next = t.ir.emit(Op::PcRel, Type::I64, {}, t.offset + 4);
     t.ir.emit(Op::ExitIndirect, Type::Void, {next}, 0, static_cast<uint32_t>(ir::BranchKind::Barrier));
     t.ended = true;
@@ -141,95 +95,124 @@ bool ISB(Translator& t) {
 
 // ---- PSTATE
 
-bool MSR_imm(Translator& t, Imm<3> op1, Imm<4> crm, Imm<3> op2) {
-    constexpr unsigned kPan = 0 << 3 | 4, kSpSel = 0 << 3 | 5, kDaifSet = 3 << 3 | 6, kDaifClr = 3 << 3 | 7;
-    const unsigned field = concat(op1, op2);
-    switch (field) {
-        case kPan:
-        case kSpSel:
-            if (!t.el1()) return undefined(t);
-            break;
-        case kDaifSet:
-        case kDaifClr: break;  // at EL0 the helper looks at SCTLR_EL1.UMA
-        default: return undefined(t);
-    }
-    if (field == kDaifSet && t.el1()) {
-        constexpr size_t kDaifField = offsetof(jit::GuestState, daif);
-        const Ref daif = t.ir.load_field(Type::I64, kDaifField);
-        t.ir.store_field(t.ir.bin(Op::Or, Type::I64, daif, t.ir.i64(uint64_t{crm} << 6)), kDaifField, 8);
+namespace {
+void write_pstate(TranslationContext& t, PstateField field, Imm<4> crm) {
+    const Ref a = t.ir.i64(std::to_underlying(field)), b = t.ir.i64(crm);
+    call(t, Helper::MsrImmediate, {a, b});
+}
+}  // namespace
+
+bool pstate_at_el1(TranslationContext& t, PstateField field, Imm<4> crm) {
+    if (!t.el1()) return undefined(t);
+    write_pstate(t, field, crm);
+    return exit_to_next(t);
+}
+
+// At EL0 the helpers of both look at SCTLR_EL1.UMA. Only more masking lets the block go on: an interrupt that
+// was just unmasked is taken at the block's end.
+bool MSR_DAIFSet(TranslationContext& t, Imm<4> crm) {
+    if (!t.el1()) {
+        write_pstate(t, PstateField::DaifSet, crm);
         return true;
     }
-    const Ref a = t.ir.i64(field), b = t.ir.i64(crm);
-    call(t, Helper::MsrImmediate, {a, b});
-    // Only more masking lets the block go on: an interrupt that was just unmasked is taken at the block's
-    // end.
-    return field == kDaifSet ? true : exit_to_next(t);
+    constexpr size_t kDaifField = offsetof(jit::GuestState, daif);
+    const Ref daif = t.ir.load_field(Type::I64, kDaifField);
+    t.ir.store_field(t.ir.bin(Op::Or, Type::I64, daif, t.ir.i64(uint64_t{crm} << 6)), kDaifField, 8);
+    return true;
+}
+
+bool MSR_DAIFClr(TranslationContext& t, Imm<4> crm) {
+    write_pstate(t, PstateField::DaifClr, crm);
+    return exit_to_next(t);
 }
 
 // ---- System registers
 
-bool MRS(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
+// What is inline is said by the register's row (sysregs.inc). Registers that are not allocated go through the
+// helper too, which finds them UNDEFINED.
+
+namespace {
+bool inlines_field(const TranslationContext& t, const SysregRow& row, uint8_t access_at_el0) {
+    return t.el1() || (row.access & access_at_el0) != 0;
+}
+/// SP_EL0 is accessible as a register only while it is not the stack pointer.
+bool sp_el0_accessible(const TranslationContext& t) {
+    return t.el1() && (t.translation_flags & translation_flag::kSpElx) != 0;
+}
+}  // namespace
+
+bool MRS(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(2 + o0, op1, crn, crm, op2);
-    if (const FieldRegister* field = field_register(encoding); field && (t.el1() || field->read_at_el0)) {
-        set_x(t, r, t.ir.load_field(Type::I64, field->offset));
-        return true;
-    }
-    switch (encoding) {
-        case kNzcv: set_x(t, r, t.ir.un(Op::NzcvFromFlags, Type::I64, t.ir.get_flags())); return true;
-        case kFpcr:
+    const SysregRow* row = find_sysreg(encoding);
+    if (row == nullptr) return read_through_helper(t, encoding, r);
+    if (!t.decoder.features().has(row->feature)) return undefined(t);
+    switch (row->inlined) {
+        case SysregInline::None: break;
+        case SysregInline::Field:
+            if (!inlines_field(t, *row, sysreg_access::kRead0)) break;
+            set_x(t, r, t.ir.load_field(Type::I64, row->field));
+            return true;
+        case SysregInline::Nzcv:
+            set_x(t, r, t.ir.un(Op::NzcvFromFlags, Type::I64, t.ir.get_flags()));
+            return true;
+        case SysregInline::Fpcr:
             if (!check_fp_enabled(t)) return false;
             set_x(t, r, t.ir.load_field(Type::I32, offsetof(jit::GuestState, fpcr)));
             return true;
-        case kFpsr:
+        case SysregInline::Fpsr:
             if (!check_fp_enabled(t)) return false;
             break;
-        case kSpEl0:
-            if (!t.el1() || (t.translation_flags & translation_flag::kSpElx) == 0) return undefined(t);
+        case SysregInline::SpEl0:
+            if (!sp_el0_accessible(t)) return undefined(t);
             set_x(t, r, t.ir.load_field(Type::I64, offsetof(jit::GuestState, sp_el0)));
             return true;
-        case kDaif:
-            if (!t.el1()) break;
+        case SysregInline::Daif:
+            if (!t.el1()) break;  // SCTLR_EL1.UMA may trap it
             set_x(t, r, t.ir.load_field(Type::I64, offsetof(jit::GuestState, daif)));
             return true;
-        case kCurrentEl:
+        case SysregInline::CurrentEl:
             if (!t.el1()) return undefined(t);
             set_x(t, r, t.ir.i64(1 << 2));
             return true;
-        case kCntvctEl0:
+        case SysregInline::Counter:
             if (!t.el1()) break;  // CNTKCTL_EL1 may trap it
             set_x(t, r, call(t, Helper::ReadCounter, {}, 0, Type::I64));
             return true;
-        default: break;
     }
     return read_through_helper(t, encoding, r);
 }
 
-bool MSR_reg(Translator& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
+bool MSR_reg(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(2 + o0, op1, crn, crm, op2);
-    if (const FieldRegister* field = field_register(encoding); field && (t.el1() || field->write_at_el0)) {
-        t.ir.store_field(truncate(t, field->writable, x(t, r)), field->offset, 8);
-        return true;
-    }
-    switch (encoding) {
-        case kNzcv: t.ir.set_flags(t.ir.un(Op::FlagsFromNzcv, Type::Flags, x(t, r))); return true;
-        case kFpcr:
-        case kFpsr:
+    const SysregRow* row = find_sysreg(encoding);
+    if (row != nullptr && !t.decoder.features().has(row->feature)) return undefined(t);
+    switch (row == nullptr ? SysregInline::None : row->inlined) {
+        case SysregInline::Field:
+            if (!inlines_field(t, *row, sysreg_access::kWrite0)) break;
+            t.ir.store_field(truncate(t, row->mask == 0xffff'ffff ? Type::I32 : Type::I64, x(t, r)),
+                             row->field, 8);
+            return true;
+        case SysregInline::Nzcv:
+            t.ir.set_flags(t.ir.un(Op::FlagsFromNzcv, Type::Flags, x(t, r)));
+            return true;
+        case SysregInline::Fpcr:
+        case SysregInline::Fpsr:
             if (!check_fp_enabled(t)) return false;
             break;
-        case kSpEl0:
-            if (!t.el1() || (t.translation_flags & translation_flag::kSpElx) == 0) return undefined(t);
+        case SysregInline::SpEl0:
+            if (!sp_el0_accessible(t)) return undefined(t);
             t.ir.store_field(x(t, r), offsetof(jit::GuestState, sp_el0), 8);
             return true;
         default: break;
     }
     const Ref a = t.ir.i64(encoding), b = x(t, r);
     call(t, Helper::WriteSysreg, {a, b});
-    return write_goes_on(encoding) ? true : exit_to_next(t);
+    return row != nullptr && !row->ends_block ? true : exit_to_next(t);
 }
 
 // ---- System instructions
 
-bool SYS(Translator& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
+bool SYS(TranslationContext& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(1, op1, crn, crm, op2);
     if (encoding == kDcZva) {
         if ((t.translation_flags & translation_flag::kZeroTrap) != 0)
@@ -244,6 +227,6 @@ bool SYS(Translator& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
 }
 
 // No SYSL instruction is defined without an extension that is not announced.
-bool SYSL(Translator& t, Imm<3>, Imm<4>, Imm<4>, Imm<3>, Reg) { return undefined(t); }
+bool SYSL(TranslationContext& t, Imm<3>, Imm<4>, Imm<4>, Imm<3>, Reg) { return undefined(t); }
 
 }  // namespace arclight::frontend::a64::translate

@@ -9,12 +9,13 @@
 namespace arclight::frontend::a64 {
 
 void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset,
-                     uint32_t translation_flags, unsigned max_insns) {
+                     uint32_t translation_flags, unsigned max_insns, const Decoder& decoder) {
     assert(!code.empty() && offset % 4 == 0 && offset + code.size_bytes() <= mmu::kPageSize);
     block.clear();
     block.translation_flags = translation_flags;
     ir::Builder builder(block);
-    Translator t{.ir = builder, .translation_flags = translation_flags, .offset = offset};
+    TranslationContext t{
+        .ir = builder, .translation_flags = translation_flags, .decoder = decoder, .offset = offset};
 
     size_t limit = std::clamp(max_insns, 1u, kMaxBlockInsns);
     if (translation_flags & translation_flag::kSingleStep) limit = 1;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "frontend/a64/decode/fields.h"
+#include "frontend/a64/decode/encoding.h"
 #include "frontend/a64/translation_flags.h"
 #include "jit/guest_state.h"
 #include "jit/ir/ir.h"
@@ -41,21 +41,12 @@ inline constexpr unsigned kMaxSideExits = 4;
 inline constexpr uint32_t kUndefinedIllegalState = 1u << 16;  ///< PSTATE.IL is set
 inline constexpr uint32_t kUndefinedFpTrap = 1u << 17;        ///< trapped by CPACR_EL1.FPEN
 
-struct Translator {
-    ir::Builder& ir;
-    uint32_t translation_flags;
-    uint32_t offset = 0;  ///< of the current instruction in its page; PC = PcRel(offset)
-    uint32_t insn = 0;
-    bool ended = false;       ///< a handler emitted a terminator
-    unsigned side_exits = 0;  ///< conditional exits of the block so far
-
-    bool el1() const { return (translation_flags & translation_flag::kEl1) != 0; }
-};
-
 /// Translates from `code` (guest words from the first instruction to at most the end of its page) into
 /// `block`; `offset` is the first instruction's offset in its page. Always produces at least one instruction:
-/// an unallocated one raises the Undefined exception when it is reached. `max_insns` bounds the block.
+/// an unallocated one raises the Undefined exception when it is reached. `max_insns` bounds the block;
+/// `decoder` knows the features of the CPU.
 void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t offset,
-                     uint32_t translation_flags, unsigned max_insns);
+                     uint32_t translation_flags, unsigned max_insns,
+                     const Decoder& decoder = default_decoder());
 
 }  // namespace arclight::frontend::a64

@@ -23,7 +23,7 @@ constexpr Row kRows[] = {
 
 const std::set<std::string>& base_names() {
     static const std::set<std::string> names = {
-#define INST(name, title, pattern) #name,
+#define INST(name, ...) #name,
 #include "frontend/a64/decode/a64_branches_system.inc"
 #include "frontend/a64/decode/a64_data_processing_imm.inc"
 #include "frontend/a64/decode/a64_data_processing_reg.inc"

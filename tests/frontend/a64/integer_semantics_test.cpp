@@ -21,12 +21,12 @@ namespace {
 namespace sim = vixl::aarch64;
 
 const std::set<std::string> kMemoryRows = {
-#define INST(name, title, pattern) #name,
+#define INST(name, ...) #name,
 #include "frontend/a64/decode/a64_loads_stores.inc"
 #undef INST
 };
 const std::set<std::string> kComputingRows = {
-#define INST(name, title, pattern) #name,
+#define INST(name, ...) #name,
 #include "frontend/a64/decode/a64_data_processing_imm.inc"
 #include "frontend/a64/decode/a64_data_processing_reg.inc"
 #undef INST

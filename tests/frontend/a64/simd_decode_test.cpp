@@ -31,7 +31,7 @@ constexpr Reserved kReserved[] = {
 
 const std::set<std::string>& simd_names() {
     static const std::set<std::string> names = {
-#define INST(name, title, pattern) #name,
+#define INST(name, ...) #name,
 #include "frontend/a64/decode/a64_crypto.inc"
 #include "frontend/a64/decode/a64_fp.inc"
 #include "frontend/a64/decode/a64_simd.inc"

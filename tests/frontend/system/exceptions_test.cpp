@@ -1,6 +1,7 @@
 #include "frontend/a64/system/exceptions.h"
 
 #include "frontend/a64/system/syndrome.h"
+#include "jit/host_fp.h"
 #include "tests/frontend/system/test_cpu.h"
 
 namespace arclight::frontend::a64 {
@@ -21,7 +22,8 @@ TEST_F(Exceptions, ResetState) {
     EXPECT_EQ(state->translation_flags, translation_flag::kEl1 | translation_flag::kSpElx |
                                             translation_flag::kFpTrap | translation_flag::kAlignCheck |
                                             translation_flag::kSpAlignCheck | translation_flag::kZeroTrap);
-    EXPECT_EQ(state->mxcsr, 0x1f80u);
+    EXPECT_EQ(jit::host_fp::rounding(*state), jit::softfloat::Rounding::TieEven);
+    EXPECT_EQ(jit::host_fp::exceptions(*state), 0u);
 }
 
 TEST_F(Exceptions, VectorOffsets) {
@@ -223,7 +225,7 @@ TEST_F(Exceptions, ModeFollowsTheControls) {
     write(reg::fpcr, 3 << 22);
     EXPECT_FALSE(state->translation_flags & translation_flag::kFpSlow);
     state->translation_flags |= translation_flag::kSerial;
-    update_mode(cpu);
+    update_translation_flags(cpu);
     EXPECT_TRUE(state->translation_flags & translation_flag::kSerial);
 }
 

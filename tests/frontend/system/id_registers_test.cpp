@@ -39,8 +39,45 @@ TEST(IdRegisters, Features) {
     };
     for (const auto& row : rows)
         EXPECT_EQ(id_field(config, row.crm, row.op2, row.lsb), row.value) << row.what;
-    EXPECT_EQ(id_field({.gic_sysregs = false}, 4, 0, 24), 0u);
+    EXPECT_EQ(id_field({.features = kDefaultFeatures.without(Feature::Gic)}, 4, 0, 24), 0u);
     EXPECT_EQ(mmu::kPhysicalAddressBits, 40u) << "PARange says so";
+}
+
+// Linux derives HWCAPs and errata from these: no change may go unnoticed.
+TEST(IdRegisters, DefaultModel) {
+    const struct {
+        IdRegister id;
+        uint64_t value;
+    } rows[] = {
+        {IdRegister::Pfr0, 0x1300'0000'0100'0011},  {IdRegister::Dfr0, 0x1030'5106},
+        {IdRegister::Isar0, 0x0000'1000'1021'1120}, {IdRegister::Isar1, 0x0010'0000},
+        {IdRegister::Mmfr0, 0x0f00'0022},           {IdRegister::Mmfr1, 0x0010'1002},
+        {IdRegister::Mmfr2, 0x1000'0000'0000'0000},
+    };
+    const auto expected = [&](unsigned number) {
+        for (const auto& row : rows)
+            if (static_cast<unsigned>(row.id) == number) return row.value;
+        return uint64_t{0};
+    };
+    for (unsigned crm = 1; crm <= 7; ++crm)
+        for (unsigned op2 = 0; op2 < 8; ++op2)
+            EXPECT_EQ(id_register({}, crm, op2), expected(crm << 4 | op2)) << crm << ' ' << op2;
+}
+
+// Each feature has a field, which says so when the CPU does not have it.
+TEST(IdRegisters, AbsentFeaturesAreNotAnnounced) {
+    for (size_t f = 1; f < kFeatureCount; ++f) {
+        const FeatureInfo& info = kFeatures[f];
+        ASSERT_NE(info.present, info.absent) << info.title;
+        const unsigned crm = static_cast<unsigned>(info.id) >> 4, op2 = static_cast<unsigned>(info.id) & 15;
+        const FeatureSet rest = kDefaultFeatures.without(static_cast<Feature>(f));
+        EXPECT_EQ(id_field({}, crm, op2, info.lsb),
+                  info.title == std::string("FEAT_AES") ? 2u : uint64_t{info.present})
+            << info.title;
+        EXPECT_EQ(id_field({.features = rest}, crm, op2, info.lsb),
+                  info.title == std::string("FEAT_PMULL") ? 1u : uint64_t{info.absent})
+            << info.title;
+    }
 }
 
 // The layout of MIDR_EL1: an implementer that no errata list names, and the features in the ID registers.

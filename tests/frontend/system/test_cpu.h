@@ -7,6 +7,7 @@
 
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "tests/mmu/page_tables.h"
 
@@ -78,7 +79,7 @@ struct SystemTest : testing::Test {
         cpu.translation.mair = tables.regs.mair;
         cpu.translation.sctlr |= 1;
         cpu.translation.update();
-        update_mode(cpu);
+        update_translation_flags(cpu);
     }
 
     mmu::test::PageTables tables;

@@ -22,7 +22,7 @@ ARCHITECTURE = "-march=armv8.4-a+crypto"
 def rows(*files):
     for file in files:
         with open(os.path.join(TABLE, file)) as f:
-            yield from re.findall(r'^INST\((\w+),\s*"[^"]*",\s*"([^"]{32})"\)', f.read(), re.M)
+            yield from re.findall(r'^INST\((\w+),\s*\w+,\s*"[^"]*",\s*"([^"]{32})"[,)]', f.read(), re.M)
 
 
 def mask_and_value(pattern):

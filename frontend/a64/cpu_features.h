@@ -1,0 +1,104 @@
+// Which architectural features a CPU has. The decoder, the system registers and the ID registers follow from
+// this one set: what is not in it is UNDEFINED and not announced.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
+
+namespace arclight::frontend::a64 {
+
+enum class Feature : uint8_t {
+#define FEATURE(name, ...) name,
+#include "frontend/a64/cpu_features.inc"
+#undef FEATURE
+};
+
+/// The ID registers that announce features: CRm << 4 | op2 of the encoding 3, 0, c0, CRm, op2.
+enum class IdRegister : uint8_t {
+    Pfr0 = 0x40,
+    Dfr0 = 0x50,
+    Isar0 = 0x60,
+    Isar1 = 0x61,
+    Mmfr0 = 0x70,
+    Mmfr1 = 0x71,
+    Mmfr2 = 0x72,
+};
+
+/// One row of cpu_features.inc.
+struct FeatureInfo {
+    const char* title;
+    Feature needs;
+    IdRegister id;
+    uint8_t lsb, present, absent;
+};
+inline constexpr FeatureInfo kFeatures[] = {
+#define FEATURE(name, title, needs, id, lsb, present, absent) \
+    {title, Feature::needs, IdRegister::id, lsb, present, absent},
+#include "frontend/a64/cpu_features.inc"
+#undef FEATURE
+};
+inline constexpr size_t kFeatureCount = std::size(kFeatures);
+
+class FeatureSet {
+  public:
+    constexpr FeatureSet() = default;
+    constexpr FeatureSet(std::initializer_list<Feature> features) {
+        for (const Feature f : features) bits_ |= mask(f);
+    }
+    constexpr bool has(Feature f) const { return (bits_ & mask(f)) != 0; }
+    /// Without `f` and whatever needs it. Base stays.
+    constexpr FeatureSet without(Feature f) const {
+        FeatureSet rest = *this;
+        if (f == Feature::Base) return rest;
+        rest.bits_ &= ~mask(f);
+        for (size_t i = 0; i < kFeatureCount; ++i)
+            if (rest.has(static_cast<Feature>(i)) && !rest.has(kFeatures[i].needs))
+                rest.bits_ &= ~mask(static_cast<Feature>(i));
+        return rest;
+    }
+    /// Each feature's needs are met.
+    constexpr bool consistent() const {
+        for (size_t i = 0; i < kFeatureCount; ++i)
+            if (has(static_cast<Feature>(i)) && !has(kFeatures[i].needs)) return false;
+        return has(Feature::Base);
+    }
+    constexpr bool operator==(const FeatureSet&) const = default;
+
+  private:
+    static constexpr uint64_t mask(Feature f) { return uint64_t{1} << static_cast<unsigned>(f); }
+    uint64_t bits_ = 0;
+};
+static_assert(kFeatureCount <= 64);
+
+/// The CPU model that a guest sees unless the machine takes something away.
+inline constexpr FeatureSet kDefaultFeatures = {
+    Feature::Base,   Feature::Fp,     Feature::AdvSimd, Feature::Gic,   Feature::Csv2,
+    Feature::Csv3,   Feature::Pmu,    Feature::Aes,     Feature::Pmull, Feature::Sha1,
+    Feature::Sha256, Feature::Crc32,  Feature::Lse,     Feature::Rdm,   Feature::DotProd,
+    Feature::Lrcpc,  Feature::Hafdbs, Feature::Hpds,    Feature::Pan,   Feature::E0pd,
+};
+static_assert(kDefaultFeatures.consistent());
+// without() goes through the table once.
+static_assert([] {
+    for (size_t i = 0; i < kFeatureCount; ++i)
+        if (static_cast<size_t>(kFeatures[i].needs) > i) return false;
+    return true;
+}());
+
+/// The fields of an ID register that `features` decide.
+constexpr uint64_t feature_fields(FeatureSet features, IdRegister id) {
+    uint64_t value = 0;
+    const auto set = [&](const FeatureInfo& info, uint64_t field) {
+        value = (value & ~(uint64_t{15} << info.lsb)) | field << info.lsb;
+    };
+    for (const FeatureInfo& info : kFeatures)
+        if (info.id == id) set(info, info.absent);
+    for (size_t i = 0; i < kFeatureCount; ++i)
+        if (kFeatures[i].id == id && features.has(static_cast<Feature>(i)))
+            set(kFeatures[i], kFeatures[i].present);
+    return value;
+}
+
+}  // namespace arclight::frontend::a64

@@ -1,0 +1,37 @@
+#include "frontend/a64/system/cpu.h"
+
+#include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/translation_flags.h"
+
+namespace arclight::frontend::a64 {
+
+Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,
+         const CpuConfig& config)
+    : state(state), environment(environment), memory(memory), config(config) {}
+
+void Cpu::reset(uint64_t pc) {
+    el = 1;
+    sp_elx = true;
+    pan = il = ss = false;
+    registers = {};
+    translation = {};
+    for (const SysregRow& row : sysreg_rows())
+        if (row.place != nullptr && row.reset) row.place(*this) = *row.reset;
+    registers.rvbar = pc;
+    registers.cntfrq = environment.counter_frequency();
+    translation.update();
+    event_register.store(false, std::memory_order_relaxed);
+
+    jit::GuestState& s = state;
+    for (uint64_t& x : s.x) x = 0;
+    for (jit::V128& v : s.v) v = {};
+    s.sp = s.sp_el1 = 0;
+    s.flags = 0;
+    reset_fp(s);
+    s.exclusive_addr = jit::kNoExclusive;
+    s.pc = pc;
+    update_translation_flags(*this);
+    environment.translation_changed();
+}
+
+}  // namespace arclight::frontend::a64

@@ -1,0 +1,47 @@
+#include "frontend/a64/system/translation_flags.h"
+
+#include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/hardware_debug.h"
+#include "frontend/a64/translation_flags.h"
+#include "mmu/bits.h"
+
+namespace arclight::frontend::a64 {
+namespace {
+
+// SCTLR_EL1
+constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),
+                   kSctlrDze = bit(14);
+// MDSCR_EL1
+constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
+
+}  // namespace
+
+void update_translation_flags(Cpu& cpu) {
+    jit::GuestState& s = cpu.state;
+    const uint64_t sctlr = cpu.translation.sctlr;
+    uint32_t m = s.translation_flags & translation_flag::kMachineMask;
+    // CPACR_EL1.FPEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
+    const unsigned fpen = cpu.registers.cpacr >> 20 & 3;
+    if (cpu.el == 1) {
+        m |= translation_flag::kEl1;
+        if (cpu.sp_elx) m |= translation_flag::kSpElx;
+        if ((sctlr & kSctlrSa) != 0) m |= translation_flag::kSpAlignCheck;
+        if ((fpen & 1) == 0) m |= translation_flag::kFpTrap;
+    } else {
+        if ((sctlr & kSctlrSa0) != 0) m |= translation_flag::kSpAlignCheck;
+        if (fpen != 3) m |= translation_flag::kFpTrap;
+        if ((sctlr & kSctlrDze) == 0) m |= translation_flag::kZeroTrap;
+    }
+    if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
+    // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
+    if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
+    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= translation_flag::kFpSlow;
+    if (cpu.il) m |= translation_flag::kIllegal;
+    if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= translation_flag::kSingleStep;
+    if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= translation_flag::kBreakpoints;
+    s.translation_flags = m;
+}
+
+}  // namespace arclight::frontend::a64

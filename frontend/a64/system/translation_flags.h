@@ -1,0 +1,13 @@
+// Computes the translation flags (frontend/a64/translation_flags.h): the CPU state that translated code depends
+// on, as one number that is part of a block's key.
+#pragma once
+
+namespace arclight::frontend::a64 {
+
+struct Cpu;
+
+/// Recomputes GuestState::translation_flags from PSTATE, SCTLR, CPACR, MDSCR, FPCR and the breakpoints. To be
+/// called after a change of any of them.
+void update_translation_flags(Cpu& cpu);
+
+}  // namespace arclight::frontend::a64

@@ -1,0 +1,31 @@
+// The floating-point environment that guest arithmetic has on the host: the rounding mode, and the exceptions
+// that host instructions have raised. Translated code runs with it loaded; outside it is kept in GuestState,
+// which is what these functions read and write. The backend implements them.
+#pragma once
+
+#include <cstdint>
+
+#include "jit/softfloat/environment.h"
+
+namespace arclight::jit {
+
+struct GuestState;
+
+namespace host_fp {
+
+/// Exceptions are FPSR's cumulative bits kIoc to kIxc (jit/softfloat/environment.h).
+inline constexpr uint32_t kExceptions =
+    softfloat::kIoc | softfloat::kDzc | softfloat::kOfc | softfloat::kUfc | softfloat::kIxc;
+
+/// Rounds to nearest, with no exception raised and none trapped.
+void reset(GuestState& state);
+/// One of FPCR's four modes.
+void set_rounding(GuestState& state, softfloat::Rounding rounding);
+softfloat::Rounding rounding(const GuestState& state);
+/// Replaces what was raised by the bits kExceptions of `exceptions`.
+void set_exceptions(GuestState& state, uint32_t exceptions);
+/// What was raised since set_exceptions().
+uint32_t exceptions(const GuestState& state);
+
+}  // namespace host_fp
+}  // namespace arclight::jit

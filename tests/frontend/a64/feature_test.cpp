@@ -1,0 +1,100 @@
+// The feature column of the instruction table: what a CPU does not have is UNDEFINED.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "frontend/a64/decode/encoding.h"
+#include "frontend/a64/translate/translator.h"
+
+namespace arclight::frontend::a64 {
+namespace {
+
+struct Assembled {
+    const char* name;
+    uint32_t insn;
+    const char* source;
+};
+constexpr Assembled kAssembled[] = {
+#include "tests/frontend/a64/data/base_encodings.inc"
+#include "tests/frontend/a64/data/simd_encodings.inc"
+};
+
+Feature feature_of(uint32_t insn) { return encodings()[static_cast<size_t>(find_encoding(insn))].feature; }
+
+/// Translates for EL1; the exit_info of an Undefined exit, or -1.
+int64_t undefined_info(uint32_t insn, const Decoder& decoder) {
+    ir::Block block;
+    translate_block(block, std::span(&insn, 1), 0x40, translation_flag::kEl1 | translation_flag::kSpElx, 1,
+                    decoder);
+    const ir::Inst& last = block.insts.back();
+    const bool undefined =
+        last.op == ir::Op::ExitRuntime &&
+        static_cast<uint32_t>(last.imm) == static_cast<uint32_t>(jit::ExitReason::Undefined);
+    return undefined ? static_cast<int64_t>(last.imm >> 32) : -1;
+}
+
+TEST(Features, EveryRowHasOne) {
+    for (const Encoding& e : encodings()) {
+        ASSERT_LT(static_cast<size_t>(e.feature), kFeatureCount) << e.name;
+        EXPECT_TRUE(kDefaultFeatures.has(e.feature)) << e.name;
+    }
+}
+
+TEST(Features, AbsentOnesMakeTheirEncodingsUndefined) {
+    for (size_t f = 1; f < kFeatureCount; ++f) {
+        const FeatureSet rest = kDefaultFeatures.without(static_cast<Feature>(f));
+        ASSERT_TRUE(rest.consistent());
+        const Decoder decoder(rest);
+        for (const Assembled& a : kAssembled) {
+            const bool present = rest.has(feature_of(a.insn));
+            EXPECT_EQ(decoder.find(a.insn), present ? find_encoding(a.insn) : -1)
+                << a.source << " without " << kFeatures[f].title;
+            if (!present) {
+                EXPECT_EQ(undefined_info(a.insn, decoder), 0) << a.source;
+            }
+        }
+    }
+}
+
+TEST(Features, Examples) {
+    const struct {
+        Feature feature;
+        uint32_t insn;
+        const char* source;
+    } rows[] = {
+        {Feature::Fp, 0x1e622820, "fadd d0, d1, d2"},
+        {Feature::Fp, 0xfd400020, "ldr d0, [x1]"},
+        {Feature::AdvSimd, 0x4ea28420, "add v0.4s, v1.4s, v2.4s"},
+        {Feature::Crc32, 0x1ac24020, "crc32b w0, w1, w2"},
+        {Feature::Lse, 0xb8200041, "ldadd w0, w1, [x2]"},
+        {Feature::Lse, 0xc8a07c41, "cas x0, x1, [x2]"},
+        {Feature::Lrcpc, 0xf8bfc020, "ldapr x0, [x1]"},
+        {Feature::Rdm, 0x6e828420, "sqrdmlah v0.4s, v1.4s, v2.4s"},
+        {Feature::DotProd, 0x4e829420, "sdot v0.4s, v1.16b, v2.16b"},
+        {Feature::Aes, 0x4e284820, "aese v0.16b, v1.16b"},
+        {Feature::Pmull, 0x0ee2e020, "pmull v0.1q, v1.1d, v2.1d"},
+        {Feature::AdvSimd, 0x0e22e020, "pmull v0.8h, v1.8b, v2.8b"},
+        {Feature::Sha1, 0x5e020020, "sha1c q0, s1, v2.4s"},
+        {Feature::Sha256, 0x5e024020, "sha256h q0, q1, v2.4s"},
+        {Feature::Pan, 0xd500419f, "msr pan, #1"},
+    };
+    for (const auto& row : rows) {
+        EXPECT_EQ(feature_of(row.insn), row.feature) << row.source;
+        EXPECT_EQ(undefined_info(row.insn, default_decoder()), -1) << row.source;
+        EXPECT_EQ(undefined_info(row.insn, Decoder(kDefaultFeatures.without(row.feature))), 0) << row.source;
+    }
+}
+
+TEST(Features, WithoutDropsWhatNeedsIt) {
+    const FeatureSet rest = kDefaultFeatures.without(Feature::AdvSimd);
+    for (const Feature f :
+         {Feature::Aes, Feature::Pmull, Feature::Sha1, Feature::Sha256, Feature::Rdm, Feature::DotProd})
+        EXPECT_FALSE(rest.has(f)) << kFeatures[static_cast<size_t>(f)].title;
+    EXPECT_TRUE(rest.has(Feature::Fp));
+    EXPECT_TRUE(rest.has(Feature::Crc32));
+    EXPECT_EQ(kDefaultFeatures.without(Feature::Base), kDefaultFeatures);
+    EXPECT_FALSE(FeatureSet({Feature::Base, Feature::Pmull}).consistent());
+}
+
+}  // namespace
+}  // namespace arclight::frontend::a64
