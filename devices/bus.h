@@ -17,24 +17,24 @@ class FdtWriter;
 namespace detail {
 inline thread_local unsigned current_cpu = 0;
 }
-// Which virtual CPU the calling thread is acting for. Registers banked by CPU (GICv2) depend on it.
+/// Which virtual CPU the calling thread is acting for. Registers banked by CPU (GICv2) depend on it.
 inline unsigned current_cpu() { return detail::current_cpu; }
 inline void set_current_cpu(unsigned cpu) { detail::current_cpu = cpu; }
 
-// A block of memory-mapped registers. Calls arrive from any thread; each device does its own locking. Any
-// offset inside the mapping, aligned or not, and any size of 1, 2, 4 or 8 must be survived.
+/// A block of memory-mapped registers. Calls arrive from any thread; each device does its own locking. Any
+/// offset inside the mapping, aligned or not, and any size of 1, 2, 4 or 8 must be survived.
 class Device {
   public:
     virtual ~Device() = default;
     virtual uint64_t read(uint64_t offset, unsigned size) = 0;
     virtual void write(uint64_t offset, uint64_t value, unsigned size) = 0;
     virtual void reset() {}
-    // Writes the device's own node, so that the machine description cannot drift from the device.
+    /// Writes the device's own node, so that the machine description cannot drift from the device.
     virtual void add_to_device_tree(FdtWriter&) const {}
 };
 
-// The physical address map of everything that is not RAM. Filled at set-up; while CPUs run, only which device
-// answers in a mapping may change.
+/// The physical address map of everything that is not RAM. Filled at set-up; while CPUs run, only which
+/// device answers in a mapping may change.
 class Bus {
   public:
     struct Stats {
@@ -43,17 +43,17 @@ class Bus {
         uint64_t writes;
     };
 
-    // What answers in one range; for whoever accesses it again and again. Accesses are counted like all
-    // others.
+    /// What answers in one range; for whoever accesses it again and again. Accesses are counted like all
+    /// others.
     class Mapping {
       public:
         bool contains(uint64_t pa, unsigned size) const {
             const uint64_t offset = pa - base_;
             return offset < size_ && size <= size_ - offset;
         }
-        // False: accesses fail (intercept()).
+        /// False: accesses fail (intercept()).
         bool answers() const { return device_.load(std::memory_order_relaxed) != nullptr; }
-        // All of the access is inside.
+        /// All of the access is inside.
         uint64_t read(uint64_t pa, unsigned size) {
             count(&Counters::reads);
             Device* device = device_.load(std::memory_order_acquire);
@@ -72,7 +72,7 @@ class Bus {
             std::atomic<uint64_t> reads{0}, writes{0};
         };
         void count(std::atomic<uint64_t> Counters::*which) {
-            auto& counter = counters_[current_cpu() % layout::max_cpus].*which;
+            auto& counter = counters_[current_cpu() % layout::kMaxCpus].*which;
             counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         }
         uint64_t base_ = 0;
@@ -81,7 +81,7 @@ class Bus {
         Device* own_ = nullptr;  // as mapped
         std::string name_;
         unsigned order_ = 0;
-        std::array<Counters, layout::max_cpus> counters_;
+        std::array<Counters, layout::kMaxCpus> counters_;
     };
 
     // Ranges must not overlap; false if this one does, or is empty, or wraps.

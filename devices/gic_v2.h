@@ -11,8 +11,8 @@
 
 namespace arclight::devices {
 
-// GICv2 (ARM IHI 0048B) as QEMU's virt board has it: no security extensions, so both groups and every
-// priority bit are visible. The accessing CPU is devices::current_cpu().
+/// GICv2 (ARM IHI 0048B) as QEMU's virt board has it: no security extensions, so both groups and every
+/// priority bit are visible. The accessing CPU is devices::current_cpu().
 class GicV2 final : public InterruptController {
   public:
     GicV2(unsigned cpus, CpuInterruptSink& sink);
@@ -26,7 +26,7 @@ class GicV2 final : public InterruptController {
     void reset() override;
 
   private:
-    static constexpr std::array<uint8_t, 2> minimum_binary_point{0, 1};  // with eight priority bits
+    static constexpr std::array<uint8_t, 2> kMinimumBinaryPoint{0, 1};  // with eight priority bits
 
     class Distributor final : public Device {
       public:
@@ -100,9 +100,9 @@ class GicV2 final : public InterruptController {
 
     mutable std::mutex lock_;
     uint32_t control_ = 0;                      // GICD_CTLR
-    std::array<IrqBank, gic_banks> spi_banks_;  // [0] unused
-    std::array<uint8_t, gic_intids> targets_{};
-    std::array<Cpu, layout::max_cpus> cpus_;
+    std::array<IrqBank, kGicBanks> spi_banks_;  // [0] unused
+    std::array<uint8_t, kGicIntids> targets_{};
+    std::array<Cpu, layout::kMaxCpus> cpus_;
 };
 
 }  // namespace arclight::devices

@@ -11,8 +11,8 @@
 
 namespace arclight::devices {
 
-// GICv3 (ARM IHI 0069) as QEMU's virt board has it without EL3 and EL2: affinity routing always on, one
-// security state (GICD_CTLR.DS reads as one), no LPIs. CPU n has affinity 0.0.0.n.
+/// GICv3 (ARM IHI 0069) as QEMU's virt board has it without EL3 and EL2: affinity routing always on, one
+/// security state (GICD_CTLR.DS reads as one), no LPIs. CPU n has affinity 0.0.0.n.
 class GicV3 final : public InterruptController {
   public:
     GicV3(unsigned cpus, CpuInterruptSink& sink);
@@ -25,13 +25,13 @@ class GicV3 final : public InterruptController {
     void set_ppi(unsigned cpu, unsigned ppi, bool level) override;
     void reset() override;
 
-    // The CPU interface, ICC_*_EL1. The encoding is op0 << 14 | op1 << 11 | CRn << 7 | CRm << 3 | op2.
-    // False: no such register, or not readable or writable (the CPU takes UNDEFINED).
+    /// The CPU interface, ICC_*_EL1. The encoding is op0 << 14 | op1 << 11 | CRn << 7 | CRm << 3 | op2.
+    /// False: no such register, or not readable or writable (the CPU takes UNDEFINED).
     bool read_sysreg(unsigned cpu, uint32_t encoding, uint64_t& value);
     bool write_sysreg(unsigned cpu, uint32_t encoding, uint64_t value);
 
   private:
-    static constexpr std::array<uint8_t, 2> minimum_binary_point{2, 3};  // with five priority bits
+    static constexpr std::array<uint8_t, 2> kMinimumBinaryPoint{2, 3};  // with five priority bits
 
     class Distributor final : public Device {
       public:
@@ -102,10 +102,10 @@ class GicV3 final : public InterruptController {
 
     mutable std::mutex lock_;
     std::array<bool, 2> group_enabled_{};       // GICD_CTLR
-    std::array<IrqBank, gic_banks> spi_banks_;  // [0] unused
-    std::array<uint64_t, gic_intids> router_{};
+    std::array<IrqBank, kGicBanks> spi_banks_;  // [0] unused
+    std::array<uint64_t, kGicIntids> router_{};
     unsigned one_of_n_ = 0;  // how many SPIs have IROUTER.Interrupt_Routing_Mode set
-    std::array<Cpu, layout::max_cpus> cpus_;
+    std::array<Cpu, layout::kMaxCpus> cpus_;
 };
 
 }  // namespace arclight::devices

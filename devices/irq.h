@@ -4,26 +4,26 @@
 
 namespace arclight::devices {
 
-// What the interrupt controller drives: the IRQ and FIQ inputs of a virtual CPU. Called from any thread, with
-// the controller's lock held (so that calls for one CPU arrive in order): an implementation stores a flag and
-// wakes the CPU, and never calls back into the controller.
+/// What the interrupt controller drives: the IRQ and FIQ inputs of a virtual CPU. Called from any thread,
+/// with the controller's lock held (so that calls for one CPU arrive in order): an implementation stores a
+/// flag and wakes the CPU, and never calls back into the controller.
 class CpuInterruptSink {
   public:
     virtual ~CpuInterruptSink() = default;
     virtual void set_irq_line(unsigned cpu, bool irq, bool fiq) = 0;
 };
 
-// What devices drive. Levels are inputs and survive reset().
+/// What devices drive. Levels are inputs and survive reset().
 class InterruptController {
   public:
     virtual ~InterruptController() = default;
-    virtual void set_spi(unsigned spi, bool level) = 0;                // INTID spi + 32
-    virtual void set_ppi(unsigned cpu, unsigned ppi, bool level) = 0;  // ppi is an INTID, 16..31
+    virtual void set_spi(unsigned spi, bool level) = 0;                ///< INTID spi + 32
+    virtual void set_ppi(unsigned cpu, unsigned ppi, bool level) = 0;  ///< ppi is an INTID, 16..31
     virtual void reset() = 0;
 };
 
-// One wire from a device to the controller. Passes on changes only. The owner serialises calls (devices call
-// under their own lock). A default-constructed line is not connected.
+/// One wire from a device to the controller. Passes on changes only. The owner serialises calls (devices call
+/// under their own lock). A default-constructed line is not connected.
 class IrqLine {
   public:
     IrqLine() = default;
@@ -33,8 +33,8 @@ class IrqLine {
     void set(bool level) {
         if (level == level_ || controller_ == nullptr) return;
         level_ = level;
-        if (intid_ >= layout::first_spi_intid) {
-            controller_->set_spi(intid_ - layout::first_spi_intid, level);
+        if (intid_ >= layout::kFirstSpiIntid) {
+            controller_->set_spi(intid_ - layout::kFirstSpiIntid, level);
         } else {
             controller_->set_ppi(cpu_, intid_, level);
         }

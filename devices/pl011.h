@@ -14,15 +14,15 @@
 
 namespace arclight::devices {
 
-// Where a serial port's output goes. Called on the writing CPU's thread.
+/// Where a serial port's output goes. Called on the writing CPU's thread.
 class CharBackend {
   public:
     virtual ~CharBackend() = default;
     virtual void write(std::span<const uint8_t> bytes) = 0;
 };
 
-// PrimeCell UART PL011 (ARM DDI 0183). The wire is infinitely fast: transmission completes at once, and a
-// receive timeout follows at once on input that stays below the FIFO's trigger level.
+/// PrimeCell UART PL011 (ARM DDI 0183). The wire is infinitely fast: transmission completes at once, and a
+/// receive timeout follows at once on input that stays below the FIFO's trigger level.
 class Pl011 final : public Device {
   public:
     Pl011(CharBackend& backend, IrqLine line);
@@ -32,21 +32,21 @@ class Pl011 final : public Device {
     void reset() override;
     void add_to_device_tree(FdtWriter& fdt) const override;
 
-    // Goes on where another one is: as it was programmed, and with its interrupt, which the other one loses.
-    // What either has received stays where it is.
+    /// Goes on where another one is: as it was programmed, and with its interrupt, which the other one loses.
+    /// What either has received stays where it is.
     void take_over(Pl011& other);
-    // Without an interrupt until it takes over.
+    /// Without an interrupt until it takes over.
     void disconnect();
 
-    // Offers one byte of input. False: no room; the space callback will say when to offer again.
+    /// Offers one byte of input. False: no room; the space callback will say when to offer again.
     bool receive(uint8_t byte);
-    // How many bytes receive() would take now. Zero likewise asks for the space callback.
+    /// How many bytes receive() would take now. Zero likewise asks for the space callback.
     size_t space();
-    // Called with no lock held, on whatever thread made room. Set before CPUs run.
+    /// Called with no lock held, on whatever thread made room. Set before CPUs run.
     void set_space_callback(std::function<void()> callback) { on_space_ = std::move(callback); }
 
   private:
-    static constexpr size_t fifo_depth = 16;
+    static constexpr size_t kFifoDepth = 16;
 
     uint32_t read_register(uint64_t offset);
     void write_register(uint64_t offset, uint32_t value, uint32_t mask, std::optional<uint8_t>& sent);
@@ -65,7 +65,7 @@ class Pl011 final : public Device {
     std::atomic<uint32_t> flags_{
         0};  // the flag register as update() left it: drivers poll it, without the lock
     IrqLine line_;
-    std::array<uint8_t, fifo_depth> fifo_{};
+    std::array<uint8_t, kFifoDepth> fifo_{};
     size_t head_ = 0;
     size_t count_ = 0;
     bool refused_ = false;

@@ -13,17 +13,17 @@ namespace arclight::devices {
 
 namespace {
 
-constexpr uint64_t reg_dr = 0x00;
-constexpr uint64_t reg_mr = 0x04;
-constexpr uint64_t reg_lr = 0x08;
-constexpr uint64_t reg_cr = 0x0c;
-constexpr uint64_t reg_imsc = 0x10;
-constexpr uint64_t reg_ris = 0x14;
-constexpr uint64_t reg_mis = 0x18;
-constexpr uint64_t reg_icr = 0x1c;
-constexpr uint64_t reg_ids = 0xfe0;
+constexpr uint64_t kRegDr = 0x00;
+constexpr uint64_t kRegMr = 0x04;
+constexpr uint64_t kRegLr = 0x08;
+constexpr uint64_t kRegCr = 0x0c;
+constexpr uint64_t kRegImsc = 0x10;
+constexpr uint64_t kRegRis = 0x14;
+constexpr uint64_t kRegMis = 0x18;
+constexpr uint64_t kRegIcr = 0x1c;
+constexpr uint64_t kRegIds = 0xfe0;
 
-constexpr std::array<uint8_t, 8> id_registers = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
+constexpr std::array<uint8_t, 8> kIdRegisters = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
 timespec host_time() {
     timespec now;
@@ -74,33 +74,33 @@ void Pl031::set_alarm() {
 void Pl031::update() { line_.set(alarm_pending_ && enabled_); }
 
 uint32_t Pl031::read_register(uint64_t offset) {
-    if (offset >= reg_ids && offset < reg_ids + id_registers.size() * 4)
-        return id_registers[(offset - reg_ids) / 4];
+    if (offset >= kRegIds && offset < kRegIds + kIdRegisters.size() * 4)
+        return kIdRegisters[(offset - kRegIds) / 4];
     switch (offset) {
-        case reg_dr: return seconds();
-        case reg_mr: return match_;
-        case reg_lr: return load_;
-        case reg_cr: return 1;  // always running
-        case reg_imsc: return enabled_ ? 1 : 0;
-        case reg_ris: return alarm_pending_ ? 1 : 0;
-        case reg_mis: return alarm_pending_ && enabled_ ? 1 : 0;
+        case kRegDr: return seconds();
+        case kRegMr: return match_;
+        case kRegLr: return load_;
+        case kRegCr: return 1;  // always running
+        case kRegImsc: return enabled_ ? 1 : 0;
+        case kRegRis: return alarm_pending_ ? 1 : 0;
+        case kRegMis: return alarm_pending_ && enabled_ ? 1 : 0;
         default: return 0;
     }
 }
 
 void Pl031::write_register(uint64_t offset, uint32_t value, uint32_t mask) {
     switch (offset) {
-        case reg_mr:
+        case kRegMr:
             match_ = merge(match_, value, mask);
             set_alarm();
             break;
-        case reg_lr:
+        case kRegLr:
             load_ = merge(load_, value, mask);
             offset_ = load_ - static_cast<uint32_t>(host_time().tv_sec);
             set_alarm();
             break;
-        case reg_imsc: enabled_ = (merge(enabled_ ? 1 : 0, value, mask) & 1) != 0; break;
-        case reg_icr:
+        case kRegImsc: enabled_ = (merge(enabled_ ? 1 : 0, value, mask) & 1) != 0; break;
+        case kRegIcr:
             if ((value & mask & 1) != 0) alarm_pending_ = false;
             break;
         default: return;
@@ -122,9 +122,9 @@ void Pl031::write(uint64_t offset, uint64_t value, unsigned size) {
 void Pl031::add_to_device_tree(FdtWriter& fdt) const {
     fdt.begin_node("pl031@9010000");
     fdt.property_strings("compatible", {"arm,pl031", "arm,primecell"});
-    fdt.property_u64s("reg", {layout::rtc.base, layout::rtc.size});
-    fdt.property_cells("interrupts", {0, layout::spi_rtc, 4});
-    fdt.property_cells("clocks", {layout::phandle_clock});
+    fdt.property_u64s("reg", {layout::kRtc.base, layout::kRtc.size});
+    fdt.property_cells("interrupts", {0, layout::kSpiRtc, 4});
+    fdt.property_cells("clocks", {layout::kPhandleClock});
     fdt.property_string("clock-names", "apb_pclk");
     fdt.end_node();
 }

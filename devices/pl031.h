@@ -9,7 +9,7 @@
 
 namespace arclight::devices {
 
-// PrimeCell real-time clock PL031 (ARM DDI 0224): seconds since 1970 by the host's clock, one alarm.
+/// PrimeCell real-time clock PL031 (ARM DDI 0224): seconds since 1970 by the host's clock, one alarm.
 class Pl031 final : public Device {
   public:
     Pl031(EventLoop& loop, IrqLine line);

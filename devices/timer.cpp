@@ -13,9 +13,9 @@ namespace arclight::devices {
 
 namespace {
 
-constexpr uint64_t ctl_enable = 1 << 0;
-constexpr uint64_t ctl_mask = 1 << 1;
-constexpr uint64_t ctl_status = 1 << 2;
+constexpr uint64_t kCtlEnable = 1 << 0;
+constexpr uint64_t kCtlMask = 1 << 1;
+constexpr uint64_t kCtlStatus = 1 << 2;
 
 // The system counter starts on CLOCK_MONOTONIC and, once enough time has passed to know the rate of the TSC
 // well, goes on with that: 0.2 s of calibration at a few tens of nanoseconds of reading error is below 1 ppm,
@@ -26,8 +26,8 @@ struct Scale {
     uint64_t base_ticks;
     uint64_t ticks_per_cycle;  // 2^-48 ticks
 };
-constexpr unsigned scale_shift = 48;
-constexpr int64_t calibration_ns = 200'000'000;
+constexpr unsigned kScaleShift = 48;
+constexpr int64_t kCalibrationNs = 200'000'000;
 
 std::atomic<const Scale*> scale{nullptr};
 
@@ -47,8 +47,8 @@ class Calibration {
     uint64_t ticks() {
         const int64_t now = EventLoop::now_ns();
         const int64_t elapsed = now - start_ns_;
-        if (invariant_ && elapsed >= calibration_ns && !published_.test_and_set()) publish();
-        return static_cast<uint64_t>(elapsed / GenericTimer::ns_per_tick);
+        if (invariant_ && elapsed >= kCalibrationNs && !published_.test_and_set()) publish();
+        return static_cast<uint64_t>(elapsed / GenericTimer::kNsPerTick);
     }
 
   private:
@@ -74,9 +74,9 @@ class Calibration {
     void publish() {
         const Sample end = sample();
         if (end.tsc <= start_.tsc || end.ns <= start_.ns) return;
-        const auto ticks = static_cast<unsigned __int128>(end.ns - start_.ns) << scale_shift;
-        const auto rate = static_cast<uint64_t>(ticks / GenericTimer::ns_per_tick / (end.tsc - start_.tsc));
-        const auto now_ticks = static_cast<uint64_t>((end.ns - start_ns_) / GenericTimer::ns_per_tick);
+        const auto ticks = static_cast<unsigned __int128>(end.ns - start_.ns) << kScaleShift;
+        const auto rate = static_cast<uint64_t>(ticks / GenericTimer::kNsPerTick / (end.tsc - start_.tsc));
+        const auto now_ticks = static_cast<uint64_t>((end.ns - start_ns_) / GenericTimer::kNsPerTick);
         scale_ = {end.tsc, now_ticks, rate};
         scale.store(&scale_, std::memory_order_release);
     }
@@ -103,7 +103,7 @@ uint64_t GenericTimer::count() {
     if (cycles < 0) [[unlikely]]
         return known->base_ticks;
     const auto product = static_cast<unsigned __int128>(cycles) * known->ticks_per_cycle;
-    return known->base_ticks + static_cast<uint64_t>(product >> scale_shift);
+    return known->base_ticks + static_cast<uint64_t>(product >> kScaleShift);
 }
 
 GenericTimer::One::One(EventLoop& loop, IrqLine output)
@@ -113,8 +113,8 @@ GenericTimer::One::One(EventLoop& loop, IrqLine output)
       }) {}
 
 GenericTimer::GenericTimer(EventLoop& loop, InterruptController& controller, unsigned cpu)
-    : physical_(loop, IrqLine(controller, layout::ppi_timer_physical, cpu)),
-      virtual_(loop, IrqLine(controller, layout::ppi_timer_virtual, cpu)) {
+    : physical_(loop, IrqLine(controller, layout::kPpiTimerPhysical, cpu)),
+      virtual_(loop, IrqLine(controller, layout::kPpiTimerVirtual, cpu)) {
     calibration();
 }
 
@@ -127,16 +127,16 @@ void GenericTimer::One::update() {
     // more. Nobody waits for a masked timer; reading CTL computes ISTATUS anew.
     if (!enabled || masked || met) return;
     // Beyond ten years there is no need for precision, only for no overflow.
-    constexpr uint64_t farthest = 10ull * 365 * 86400 * frequency;
-    const uint64_t ticks = std::min(compare - now, farthest);
-    deadline.arm(EventLoop::now_ns() + static_cast<int64_t>(ticks) * ns_per_tick);
+    constexpr uint64_t kFarthest = 10ull * 365 * 86400 * kFrequency;
+    const uint64_t ticks = std::min(compare - now, kFarthest);
+    deadline.arm(EventLoop::now_ns() + static_cast<int64_t>(ticks) * kNsPerTick);
 }
 
 uint64_t GenericTimer::read_ctl(Kind kind) {
     One& timer = one(kind);
     const std::lock_guard guard(timer.lock);
-    return (timer.enabled ? ctl_enable : 0) | (timer.masked ? ctl_mask : 0) |
-           (timer.condition(count()) ? ctl_status : 0);
+    return (timer.enabled ? kCtlEnable : 0) | (timer.masked ? kCtlMask : 0) |
+           (timer.condition(count()) ? kCtlStatus : 0);
 }
 
 uint64_t GenericTimer::read_cval(Kind kind) {
@@ -154,8 +154,8 @@ uint64_t GenericTimer::read_tval(Kind kind) {
 void GenericTimer::write_ctl(Kind kind, uint64_t value) {
     One& timer = one(kind);
     const std::lock_guard guard(timer.lock);
-    timer.enabled = (value & ctl_enable) != 0;
-    timer.masked = (value & ctl_mask) != 0;
+    timer.enabled = (value & kCtlEnable) != 0;
+    timer.masked = (value & kCtlMask) != 0;
     timer.update();
 }
 
@@ -184,17 +184,17 @@ void GenericTimer::reset() {
 }
 
 void GenericTimer::add_to_device_tree(FdtWriter& fdt, unsigned cpus, bool gic_v2) {
-    constexpr uint32_t ppi = 1;
-    constexpr uint32_t level_high = 4;
-    const uint32_t flags = gic_v2 ? ((1u << cpus) - 1) << 8 | level_high : level_high;
-    const auto number = [](unsigned intid) { return intid - layout::first_ppi_intid; };
+    constexpr uint32_t kPpi = 1;
+    constexpr uint32_t kLevelHigh = 4;
+    const uint32_t flags = gic_v2 ? ((1u << cpus) - 1) << 8 | kLevelHigh : kLevelHigh;
+    const auto number = [](unsigned intid) { return intid - layout::kFirstPpiIntid; };
     fdt.begin_node("timer");
     fdt.property_strings("compatible", {"arm,armv8-timer", "arm,armv7-timer"});
     fdt.property("always-on");
-    fdt.property_cells("interrupts", {ppi, number(layout::ppi_timer_secure), flags,    //
-                                      ppi, number(layout::ppi_timer_physical), flags,  //
-                                      ppi, number(layout::ppi_timer_virtual), flags,   //
-                                      ppi, number(layout::ppi_timer_hypervisor), flags});
+    fdt.property_cells("interrupts", {kPpi, number(layout::kPpiTimerSecure), flags,    //
+                                      kPpi, number(layout::kPpiTimerPhysical), flags,  //
+                                      kPpi, number(layout::kPpiTimerVirtual), flags,   //
+                                      kPpi, number(layout::kPpiTimerHypervisor), flags});
     fdt.end_node();
 }
 

@@ -15,17 +15,17 @@
 
 namespace arclight::devices::virtio {
 
-// Block device (virtio 1.2 section 5.2) over a raw image. Requests are served on a thread of its own, so
-// that CPUs do not wait for the host's disk. A write is in the file before it is acknowledged: killing the
-// process loses nothing the guest was told is written.
+/// Block device (virtio 1.2 section 5.2) over a raw image. Requests are served on a thread of its own, so
+/// that CPUs do not wait for the host's disk. A write is in the file before it is acknowledged: killing the
+/// process loses nothing the guest was told is written.
 class Blk final : public Backend {
   public:
     struct Options {
         bool readonly = false;
-        bool snapshot = false;  // writes stay in memory
-        std::string serial;     // up to 20 bytes, for GET_ID
+        bool snapshot = false;  ///< writes stay in memory
+        std::string serial;     ///< up to 20 bytes, for GET_ID
     };
-    // The error is one line for the user.
+    /// The error is one line for the user.
     static std::expected<std::unique_ptr<Blk>, std::string> open(const std::string& path, Options options);
 
     Blk(DiskImage image, Options options);
@@ -33,7 +33,7 @@ class Blk final : public Backend {
 
     uint32_t device_id() const override { return 2; }
     uint64_t features() const override;
-    std::vector<uint16_t> queue_limits() const override { return {Queue::max_size}; }
+    std::vector<uint16_t> queue_limits() const override { return {Queue::kMaxSize}; }
     uint8_t read_config(uint64_t offset) override;
     void write_config(uint64_t offset, uint8_t value) override;
     void set_features(uint64_t features) override;

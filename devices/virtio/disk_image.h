@@ -8,10 +8,10 @@
 
 namespace arclight::devices::virtio {
 
-// A raw disk image file. With snapshot, the file is only read, and writes go to an anonymous overlay.
+/// A raw disk image file. With snapshot, the file is only read, and writes go to an anonymous overlay.
 class DiskImage {
   public:
-    static constexpr unsigned sector_size = 512;
+    static constexpr unsigned kSectorSize = 512;
 
     static std::expected<DiskImage, std::string> open(const std::string& path, bool readonly, bool snapshot);
     DiskImage(DiskImage&& other) noexcept;
@@ -21,7 +21,7 @@ class DiskImage {
     uint64_t size() const { return size_; }  // bytes, a multiple of the sector size
     bool readonly() const { return readonly_; }
 
-    // Ranges must lie inside size(). False: the host refused.
+    /// Ranges must lie inside size(). False: the host refused.
     bool read(uint64_t offset, std::span<const std::span<uint8_t>> buffers);
     bool write(uint64_t offset, std::span<const std::span<uint8_t>> buffers);
     bool flush();
@@ -29,7 +29,7 @@ class DiskImage {
     bool write_zeroes(uint64_t offset, uint64_t length, bool may_unmap);
 
   private:
-    static constexpr uint64_t cluster_size = 64 * 1024;
+    static constexpr uint64_t kClusterSize = 64 * 1024;
 
     DiskImage() = default;
     bool overlay_has(uint64_t cluster) const { return (present_[cluster / 64] >> (cluster % 64) & 1) != 0; }

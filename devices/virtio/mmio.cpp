@@ -11,40 +11,40 @@ namespace arclight::devices::virtio {
 
 namespace {
 
-constexpr uint64_t reg_magic = 0x000;
-constexpr uint64_t reg_version = 0x004;
-constexpr uint64_t reg_device_id = 0x008;
-constexpr uint64_t reg_vendor_id = 0x00c;
-constexpr uint64_t reg_device_features = 0x010;
-constexpr uint64_t reg_device_features_select = 0x014;
-constexpr uint64_t reg_driver_features = 0x020;
-constexpr uint64_t reg_driver_features_select = 0x024;
-constexpr uint64_t reg_queue_select = 0x030;
-constexpr uint64_t reg_queue_size_max = 0x034;
-constexpr uint64_t reg_queue_size = 0x038;
-constexpr uint64_t reg_queue_ready = 0x044;
-constexpr uint64_t reg_queue_notify = 0x050;
-constexpr uint64_t reg_interrupt_status = 0x060;
-constexpr uint64_t reg_interrupt_ack = 0x064;
-constexpr uint64_t reg_status = 0x070;
-constexpr uint64_t reg_queue_descriptors = 0x080;
-constexpr uint64_t reg_queue_driver = 0x090;
-constexpr uint64_t reg_queue_device = 0x0a0;
-constexpr uint64_t reg_shared_memory = 0x0b0;
-constexpr uint64_t reg_shared_memory_end = 0x0c0;
-constexpr uint64_t reg_config_generation = 0x0fc;
-constexpr uint64_t reg_config = 0x100;
+constexpr uint64_t kRegMagic = 0x000;
+constexpr uint64_t kRegVersion = 0x004;
+constexpr uint64_t kRegDeviceId = 0x008;
+constexpr uint64_t kRegVendorId = 0x00c;
+constexpr uint64_t kRegDeviceFeatures = 0x010;
+constexpr uint64_t kRegDeviceFeaturesSelect = 0x014;
+constexpr uint64_t kRegDriverFeatures = 0x020;
+constexpr uint64_t kRegDriverFeaturesSelect = 0x024;
+constexpr uint64_t kRegQueueSelect = 0x030;
+constexpr uint64_t kRegQueueSizeMax = 0x034;
+constexpr uint64_t kRegQueueSize = 0x038;
+constexpr uint64_t kRegQueueReady = 0x044;
+constexpr uint64_t kRegQueueNotify = 0x050;
+constexpr uint64_t kRegInterruptStatus = 0x060;
+constexpr uint64_t kRegInterruptAck = 0x064;
+constexpr uint64_t kRegStatus = 0x070;
+constexpr uint64_t kRegQueueDescriptors = 0x080;
+constexpr uint64_t kRegQueueDriver = 0x090;
+constexpr uint64_t kRegQueueDevice = 0x0a0;
+constexpr uint64_t kRegSharedMemory = 0x0b0;
+constexpr uint64_t kRegSharedMemoryEnd = 0x0c0;
+constexpr uint64_t kRegConfigGeneration = 0x0fc;
+constexpr uint64_t kRegConfig = 0x100;
 
-constexpr uint32_t magic = 0x7472'6976;   // "virt"
-constexpr uint32_t vendor = 0x554d'4551;  // QEMU's
-constexpr uint32_t interface_version = 2;
+constexpr uint32_t kMagic = 0x7472'6976;   // "virt"
+constexpr uint32_t kVendor = 0x554d'4551;  // QEMU's
+constexpr uint32_t kInterfaceVersion = 2;
 
-constexpr uint32_t status_features_ok = 8;
-constexpr uint32_t status_driver_ok = 4;
-constexpr uint32_t status_needs_reset = 64;
+constexpr uint32_t kStatusFeaturesOk = 8;
+constexpr uint32_t kStatusDriverOk = 4;
+constexpr uint32_t kStatusNeedsReset = 64;
 
-constexpr uint32_t interrupt_used_buffer = 1;
-constexpr uint32_t interrupt_config = 2;
+constexpr uint32_t kInterruptUsedBuffer = 1;
+constexpr uint32_t kInterruptConfig = 2;
 
 void set_half(uint64_t& field, bool upper, uint32_t value) {
     field = upper ? (field & 0xffff'ffff) | static_cast<uint64_t>(value) << 32 : (field >> 32 << 32) | value;
@@ -64,21 +64,21 @@ Mmio::~Mmio() {
 }
 
 bool Mmio::running() const {
-    return !resetting_ && (status_ & status_driver_ok) != 0 && (status_ & status_needs_reset) == 0;
+    return !resetting_ && (status_ & kStatusDriverOk) != 0 && (status_ & kStatusNeedsReset) == 0;
 }
 
 void Mmio::complete(unsigned index, uint16_t head, uint32_t written) {
     Queue& queue = queues_[index];
     queue.push(head, written);
     if (!queue.should_interrupt()) return;
-    interrupt_status_ |= interrupt_used_buffer;
+    interrupt_status_ |= kInterruptUsedBuffer;
     update();
 }
 
 void Mmio::fail() {
-    status_ |= status_needs_reset;
+    status_ |= kStatusNeedsReset;
     // 2.1.2: the driver is told only once it has said it is up.
-    if ((status_ & status_driver_ok) != 0) interrupt_status_ |= interrupt_config;
+    if ((status_ & kStatusDriverOk) != 0) interrupt_status_ |= kInterruptConfig;
     update();
 }
 
@@ -114,7 +114,7 @@ void Mmio::reset() {
 }
 
 uint64_t Mmio::offered_features() const {
-    return backend_->features() | feature_indirect | feature_event_index | feature_version_1;
+    return backend_->features() | kFeatureIndirect | kFeatureEventIndex | kFeatureVersion1;
 }
 
 Queue* Mmio::selected() { return queue_select_ < queues_.size() ? &queues_[queue_select_] : nullptr; }
@@ -125,24 +125,24 @@ const Queue* Mmio::selected() const {
 uint32_t Mmio::read_register(uint64_t offset) const {
     // 4.2.2: a slot without a device shows its identity and device id 0.
     switch (offset) {
-        case reg_magic: return magic;
-        case reg_version: return interface_version;
-        case reg_vendor_id: return vendor;
+        case kRegMagic: return kMagic;
+        case kRegVersion: return kInterfaceVersion;
+        case kRegVendorId: return kVendor;
         default: break;
     }
     if (backend_ == nullptr) return 0;
-    if (offset >= reg_shared_memory && offset < reg_shared_memory_end) return ~0u;  // no such region
+    if (offset >= kRegSharedMemory && offset < kRegSharedMemoryEnd) return ~0u;  // no such region
     switch (offset) {
-        case reg_device_id: return backend_->device_id();
-        case reg_device_features:
+        case kRegDeviceId: return backend_->device_id();
+        case kRegDeviceFeatures:
             return device_features_select_ < 2
                        ? static_cast<uint32_t>(offered_features() >> (device_features_select_ * 32))
                        : 0;
-        case reg_queue_size_max: return selected() != nullptr ? selected()->limit() : 0;
-        case reg_queue_ready: return selected() != nullptr && selected()->ready() ? 1 : 0;
-        case reg_interrupt_status: return interrupt_status_;
-        case reg_status: return status_;
-        case reg_config_generation: return config_generation_;
+        case kRegQueueSizeMax: return selected() != nullptr ? selected()->limit() : 0;
+        case kRegQueueReady: return selected() != nullptr && selected()->ready() ? 1 : 0;
+        case kRegInterruptStatus: return interrupt_status_;
+        case kRegStatus: return status_;
+        case kRegConfigGeneration: return config_generation_;
         default: return 0;
     }
 }
@@ -152,18 +152,18 @@ void Mmio::write_status(uint32_t value, std::unique_lock<std::mutex>& held) {
         reset_locked(held);
         return;
     }
-    uint32_t next = (value & 0xff & ~status_needs_reset) | (status_ & status_needs_reset);
-    if ((next & status_features_ok) != 0 && (status_ & status_features_ok) == 0) {
+    uint32_t next = (value & 0xff & ~kStatusNeedsReset) | (status_ & kStatusNeedsReset);
+    if ((next & kStatusFeaturesOk) != 0 && (status_ & kStatusFeaturesOk) == 0) {
         const bool acceptable =
-            (driver_features_ & ~offered_features()) == 0 && (driver_features_ & feature_version_1) != 0;
+            (driver_features_ & ~offered_features()) == 0 && (driver_features_ & kFeatureVersion1) != 0;
         if (acceptable) {
             backend_->set_features(driver_features_);
         } else {
-            next &= ~status_features_ok;
+            next &= ~kStatusFeaturesOk;
         }
     }
     // 3.1.1: a device that has not agreed on features must not start.
-    if ((next & status_features_ok) == 0) next &= ~status_driver_ok;
+    if ((next & kStatusFeaturesOk) == 0) next &= ~kStatusDriverOk;
     status_ = next;
 }
 
@@ -175,8 +175,8 @@ void Mmio::enable_queue(uint32_t value) {
         return;
     }
     if (queue->ready()) return;
-    const bool event_index = (driver_features_ & feature_event_index) != 0;
-    const bool indirect = (driver_features_ & feature_indirect) != 0;
+    const bool event_index = (driver_features_ & kFeatureEventIndex) != 0;
+    const bool indirect = (driver_features_ & kFeatureIndirect) != 0;
     if (!queue->enable(memory_, event_index, indirect)) fail();
 }
 
@@ -185,36 +185,36 @@ void Mmio::write_register(uint64_t offset, uint32_t value, std::unique_lock<std:
     // 4.2.2.2: a queue in use keeps its size and place.
     Queue* const queue = selected() != nullptr && !selected()->ready() ? selected() : nullptr;
     switch (offset) {
-        case reg_device_features_select: device_features_select_ = value; break;
-        case reg_driver_features_select: driver_features_select_ = value; break;
-        case reg_driver_features:
-            if ((status_ & status_features_ok) == 0 && driver_features_select_ < 2) {
+        case kRegDeviceFeaturesSelect: device_features_select_ = value; break;
+        case kRegDriverFeaturesSelect: driver_features_select_ = value; break;
+        case kRegDriverFeatures:
+            if ((status_ & kStatusFeaturesOk) == 0 && driver_features_select_ < 2) {
                 set_half(driver_features_, driver_features_select_ == 1, value);
             }
             break;
-        case reg_queue_select: queue_select_ = value; break;
-        case reg_queue_size:
+        case kRegQueueSelect: queue_select_ = value; break;
+        case kRegQueueSize:
             if (queue != nullptr) queue->size = value;
             break;
-        case reg_queue_ready: enable_queue(value); break;
-        case reg_queue_notify:
+        case kRegQueueReady: enable_queue(value); break;
+        case kRegQueueNotify:
             if (value < queues_.size() && queues_[value].ready() && running()) backend_->notify(*this, value);
             break;
-        case reg_interrupt_ack:
+        case kRegInterruptAck:
             interrupt_status_ &= ~value;
             update();
             break;
-        case reg_status: write_status(value, held); break;
-        case reg_queue_descriptors:
-        case reg_queue_descriptors + 4:
+        case kRegStatus: write_status(value, held); break;
+        case kRegQueueDescriptors:
+        case kRegQueueDescriptors + 4:
             if (queue != nullptr) set_half(queue->descriptors, (offset & 4) != 0, value);
             break;
-        case reg_queue_driver:
-        case reg_queue_driver + 4:
+        case kRegQueueDriver:
+        case kRegQueueDriver + 4:
             if (queue != nullptr) set_half(queue->available, (offset & 4) != 0, value);
             break;
-        case reg_queue_device:
-        case reg_queue_device + 4:
+        case kRegQueueDevice:
+        case kRegQueueDevice + 4:
             if (queue != nullptr) set_half(queue->used, (offset & 4) != 0, value);
             break;
         default: break;
@@ -223,20 +223,20 @@ void Mmio::write_register(uint64_t offset, uint32_t value, std::unique_lock<std:
 
 uint64_t Mmio::read(uint64_t offset, unsigned size) {
     const std::lock_guard guard(lock_);
-    if (offset < reg_config) {
+    if (offset < kRegConfig) {
         return read_by_words(offset, size, [&](uint64_t word) { return read_register(word); });
     }
     if (backend_ == nullptr) return 0;
     uint64_t value = 0;
     for (unsigned i = 0; i < size; i++) {
-        value |= static_cast<uint64_t>(backend_->read_config(offset - reg_config + i)) << (i * 8);
+        value |= static_cast<uint64_t>(backend_->read_config(offset - kRegConfig + i)) << (i * 8);
     }
     return value;
 }
 
 void Mmio::write(uint64_t offset, uint64_t value, unsigned size) {
     std::unique_lock held(lock_);
-    if (offset < reg_config) {
+    if (offset < kRegConfig) {
         // 4.2.2.2: registers are written whole.
         write_by_words(offset, value, size, [&](uint64_t word, uint32_t data, uint32_t mask) {
             if (mask == ~0u) write_register(word, data, held);
@@ -245,19 +245,19 @@ void Mmio::write(uint64_t offset, uint64_t value, unsigned size) {
     }
     if (backend_ == nullptr || resetting_) return;
     for (unsigned i = 0; i < size; i++) {
-        backend_->write_config(offset - reg_config + i, static_cast<uint8_t>(value >> (i * 8)));
+        backend_->write_config(offset - kRegConfig + i, static_cast<uint8_t>(value >> (i * 8)));
     }
     config_generation_++;
 }
 
 void Mmio::add_to_device_tree(FdtWriter& fdt) const {
     const uint64_t base = layout::virtio_slot_base(slot_);
-    constexpr uint32_t spi = 0;
-    constexpr uint32_t edge_rising = 1;
+    constexpr uint32_t kSpi = 0;
+    constexpr uint32_t kEdgeRising = 1;
     fdt.begin_node(fmt::format("virtio_mmio@{:x}", base));
     fdt.property_string("compatible", "virtio,mmio");
-    fdt.property_u64s("reg", {base, layout::virtio_slot_size});
-    fdt.property_cells("interrupts", {spi, layout::spi_virtio + slot_, edge_rising});
+    fdt.property_u64s("reg", {base, layout::kVirtioSlotSize});
+    fdt.property_cells("interrupts", {kSpi, layout::kSpiVirtio + slot_, kEdgeRising});
     fdt.property("dma-coherent");
     fdt.end_node();
 }

@@ -12,30 +12,30 @@
 
 namespace arclight::devices::virtio {
 
-inline constexpr uint64_t feature_indirect = 1ull << 28;
-inline constexpr uint64_t feature_event_index = 1ull << 29;
-inline constexpr uint64_t feature_version_1 = 1ull << 32;
+inline constexpr uint64_t kFeatureIndirect = 1ull << 28;
+inline constexpr uint64_t kFeatureEventIndex = 1ull << 29;
+inline constexpr uint64_t kFeatureVersion1 = 1ull << 32;
 
 class Mmio;
 
-// What a transport asks of a device type. All calls but stop() come with the transport's lock held.
+/// What a transport asks of a device type. All calls but stop() come with the transport's lock held.
 class Backend {
   public:
     virtual ~Backend() = default;
     virtual uint32_t device_id() const = 0;
-    virtual uint64_t features() const = 0;  // device-specific bits; the transport adds its own
+    virtual uint64_t features() const = 0;  ///< device-specific bits; the transport adds its own
     virtual std::vector<uint16_t> queue_limits() const = 0;
     virtual uint8_t read_config(uint64_t) { return 0; }
     virtual void write_config(uint64_t, uint8_t) {}
     virtual void set_features(uint64_t) {}
-    // The driver notified a queue that is ready, with DRIVER_OK set and no reset needed.
+    /// The driver notified a queue that is ready, with DRIVER_OK set and no reset needed.
     virtual void notify(Mmio& transport, unsigned queue) = 0;
-    // The driver resets the device. Returns when no request is in flight. Called without the lock, may block;
-    // the transport hands out no further request meanwhile.
+    /// The driver resets the device. Returns when no request is in flight. Called without the lock, may
+    /// block; the transport hands out no further request meanwhile.
     virtual void stop() {}
 };
 
-// virtio over MMIO, version 2 (virtio 1.2 section 4.2). A slot without a backend reads as device id 0.
+/// virtio over MMIO, version 2 (virtio 1.2 section 4.2). A slot without a backend reads as device id 0.
 class Mmio final : public Device {
   public:
     Mmio(unsigned slot, const mmu::GuestMemory& memory, IrqLine line,
@@ -49,15 +49,15 @@ class Mmio final : public Device {
 
     Backend* backend() const { return backend_.get(); }
 
-    // For backends. The lock orders all access to queues.
+    /// For backends. The lock orders all access to queues.
     std::mutex& lock() { return lock_; }
     const mmu::GuestMemory& memory() const { return memory_; }
     Queue& queue(unsigned index) { return queues_[index]; }
-    // May the backend take requests: DRIVER_OK, not broken, not being reset. Lock held.
+    /// May the backend take requests: DRIVER_OK, not broken, not being reset. Lock held.
     bool running() const;
-    // Returns a request and raises the interrupt if the driver wants it. Lock held.
+    /// Returns a request and raises the interrupt if the driver wants it. Lock held.
     void complete(unsigned queue, uint16_t head, uint32_t written);
-    // The driver broke the rules: DEVICE_NEEDS_RESET and a configuration interrupt. Lock held.
+    /// The driver broke the rules: DEVICE_NEEDS_RESET and a configuration interrupt. Lock held.
     void fail();
 
   private:

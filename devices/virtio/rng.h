@@ -4,7 +4,7 @@
 
 namespace arclight::devices::virtio {
 
-// Entropy source (virtio 1.2 section 5.4), fed by the host's getrandom.
+/// Entropy source (virtio 1.2 section 5.4), fed by the host's getrandom.
 class Rng final : public Backend {
   public:
     uint32_t device_id() const override { return 4; }

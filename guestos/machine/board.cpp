@@ -43,8 +43,8 @@ Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_pt
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
-      overlay_(ram_->host(), layout::ram_base, ram_->size()),
-      memory_(ram_->host(), layout::ram_base, ram_->size(), &overlay_) {}
+      overlay_(ram_->host(), layout::kRamBase, ram_->size()),
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
 
 Board::~Board() {
     if (engine_ != nullptr) engine_->stop_compiling();  // it looks at the CPUs
@@ -121,29 +121,29 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     for (unsigned i = 0; i < options_.cpus; ++i)
         timers_.push_back(std::make_unique<GenericTimer>(loop_, *gic, i));
 
-    const auto spi = [&](unsigned n) { return devices::IrqLine(*gic, layout::first_spi_intid + n); };
-    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::spi_uart));
-    bus_.map(layout::uart.base, layout::uart.size, *uart_, "pl011");
-    rtc_ = std::make_unique<devices::Pl031>(loop_, spi(layout::spi_rtc));
-    bus_.map(layout::rtc.base, layout::rtc.size, *rtc_, "pl031");
+    const auto spi = [&](unsigned n) { return devices::IrqLine(*gic, layout::kFirstSpiIntid + n); };
+    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::kSpiUart));
+    bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
+    rtc_ = std::make_unique<devices::Pl031>(loop_, spi(layout::kSpiRtc));
+    bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
     if (exit_status != nullptr)
         bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
 
-    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::virtio_slots);
+    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
     unsigned nth = 0;
     for (const DriveOptions& drive : options_.drives) {
         auto blk = devices::virtio::Blk::open(
             drive.file, {.readonly = drive.readonly, .snapshot = drive.snapshot, .serial = drive.serial});
         if (!blk) return std::unexpected(blk.error());
-        if (nth >= layout::virtio_slots) return failure("more than {} virtio devices", layout::virtio_slots);
+        if (nth >= layout::kVirtioSlots) return failure("more than {} virtio devices", layout::kVirtioSlots);
         backends[layout::virtio_slot_of_device(nth++)] = std::move(*blk);
     }
-    if (options_.rng && nth < layout::virtio_slots)
+    if (options_.rng && nth < layout::kVirtioSlots)
         backends[layout::virtio_slot_of_device(nth++)] = std::make_unique<devices::virtio::Rng>();
-    for (unsigned slot = 0; slot < layout::virtio_slots; ++slot) {
+    for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
         virtio_.push_back(std::make_unique<devices::virtio::Mmio>(
-            slot, memory_, spi(layout::spi_virtio + slot), std::move(backends[slot])));
-        bus_.map(layout::virtio_slot_base(slot), layout::virtio_slot_size, *virtio_.back(),
+            slot, memory_, spi(layout::kSpiVirtio + slot), std::move(backends[slot])));
+        bus_.map(layout::virtio_slot_base(slot), layout::kVirtioSlotSize, *virtio_.back(),
                  fmt::format("virtio-mmio{}", slot));
     }
     return {};
@@ -228,7 +228,7 @@ bool Board::icc_write(unsigned cpu, uint32_t encoding, uint64_t value) {
 namespace {
 // CNTP_* is CRm 2, CNTV_* CRm 3; op2 0 is TVAL, 1 CTL, 2 CVAL (ARM ARM D19.12).
 GenericTimer::Kind timer_kind(uint32_t encoding) {
-    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::physical : GenericTimer::Kind::virtual_;
+    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
 }
 }  // namespace
 
@@ -255,11 +255,11 @@ void Board::set_irq_line(unsigned cpu, bool irq, bool fiq) {
 }
 
 devices::PsciResult Board::cpu_on(uint64_t target, uint64_t entry, uint64_t context) {
-    if (target >= vcpus_.size()) return devices::PsciResult::invalid_parameters;
+    if (target >= vcpus_.size()) return devices::PsciResult::InvalidParameters;
     Vcpu& vcpu = *vcpus_[target];
-    if (!vcpu.powered_off()) return devices::PsciResult::already_on;
+    if (!vcpu.powered_off()) return devices::PsciResult::AlreadyOn;
     vcpu.power_on(entry, context);
-    return devices::PsciResult::success;
+    return devices::PsciResult::Success;
 }
 
 void Board::cpu_off(unsigned cpu) {
@@ -268,7 +268,7 @@ void Board::cpu_off(unsigned cpu) {
 
 int32_t Board::affinity_info(uint64_t target, unsigned level) {
     if (target >= vcpus_.size() || level > 3)
-        return static_cast<int32_t>(devices::PsciResult::invalid_parameters);
+        return static_cast<int32_t>(devices::PsciResult::InvalidParameters);
     return vcpus_[target]->powered_off() ? 1 : 0;
 }
 
@@ -279,7 +279,7 @@ void Board::yield(Vcpu&) {
 devices::IrqLine Board::uart_line() {
     devices::InterruptController* gic =
         gic3_ ? static_cast<devices::InterruptController*>(gic3_.get()) : gic2_.get();
-    return {*gic, layout::first_spi_intid + layout::spi_uart};
+    return {*gic, layout::kFirstSpiIntid + layout::kSpiUart};
 }
 
 void Board::forget_pages(std::span<const uint64_t> pages, bool content) {

@@ -93,21 +93,21 @@ TEST(EventLoop, RegularDeadlinesCostTheCallerNothing) {
     std::atomic<int64_t> fired{0};
     EventLoop::Timer timer(loop, [&] { fired = EventLoop::now_ns(); });
     loop.start();
-    constexpr int64_t period = 2'000'000;
-    constexpr unsigned rounds = 300;
-    int64_t deadline = EventLoop::now_ns() + period;
-    for (unsigned i = 0; i < rounds; ++i) {
+    constexpr int64_t kPeriod = 2'000'000;
+    constexpr unsigned kRounds = 300;
+    int64_t deadline = EventLoop::now_ns() + kPeriod;
+    for (unsigned i = 0; i < kRounds; ++i) {
         // Each time computed anew, and so a little off.
         const int64_t asked = deadline + static_cast<int64_t>(i * 7919 % 3000);
         fired = 0;
         timer.arm(asked);
         ASSERT_TRUE(eventually([&] { return fired != 0; }));
         ASSERT_GE(fired, asked) << i;
-        while (deadline <= EventLoop::now_ns()) deadline += period;
+        while (deadline <= EventLoop::now_ns()) deadline += kPeriod;
     }
-    EXPECT_LT(loop.armed_from_outside(), rounds / 2);
+    EXPECT_LT(loop.armed_from_outside(), kRounds / 2);
     // What comes before the expected time still does, and what comes after it is not early.
-    for (const int64_t after : {period / 8, period * 3}) {
+    for (const int64_t after : {kPeriod / 8, kPeriod * 3}) {
         fired = 0;
         const int64_t asked = EventLoop::now_ns() + after;
         timer.arm(asked);

@@ -20,8 +20,8 @@ class FakeController final : public InterruptController {
     void set_ppi(unsigned cpu, unsigned ppi, bool level) override { ppis.at(cpu).at(ppi) = level; }
     void reset() override {}
 
-    std::array<std::atomic<bool>, layout::spi_count> spis{};
-    std::array<std::array<std::atomic<bool>, 32>, layout::max_cpus> ppis{};
+    std::array<std::atomic<bool>, layout::kSpiCount> spis{};
+    std::array<std::array<std::atomic<bool>, 32>, layout::kMaxCpus> ppis{};
 };
 
 class FakeSink final : public CpuInterruptSink {
@@ -31,8 +31,8 @@ class FakeSink final : public CpuInterruptSink {
         fiqs.at(cpu) = fiq;
         changes++;
     }
-    std::array<std::atomic<bool>, layout::max_cpus> irqs{};
-    std::array<std::atomic<bool>, layout::max_cpus> fiqs{};
+    std::array<std::atomic<bool>, layout::kMaxCpus> irqs{};
+    std::array<std::atomic<bool>, layout::kMaxCpus> fiqs{};
     std::atomic<unsigned> changes{0};
 };
 

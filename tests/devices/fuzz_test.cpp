@@ -20,13 +20,13 @@ struct Board {
         } else {
             gic3.map(bus);
         }
-        bus.map(layout::uart.base, layout::uart.size, uart, "uart");
-        bus.map(layout::rtc.base, layout::rtc.size, rtc, "rtc");
+        bus.map(layout::kUart.base, layout::kUart.size, uart, "uart");
+        bus.map(layout::kRtc.base, layout::kRtc.size, rtc, "rtc");
         for (unsigned i = 0; i < 4; i++) {
             slots.push_back(
                 std::make_unique<virtio::Mmio>(i, memory, IrqLine(controller(), 48 + i),
                                                i == 0 ? nullptr : std::make_unique<virtio::Rng>()));
-            bus.map(layout::virtio_slot_base(i), layout::virtio_slot_size, *slots.back(), "virtio");
+            bus.map(layout::virtio_slot_base(i), layout::kVirtioSlotSize, *slots.back(), "virtio");
         }
         loop.start();
     }
@@ -39,7 +39,7 @@ struct Board {
     test::FakeSink sink;
     test::FakeTerminal terminal;
     std::vector<uint8_t> ram = std::vector<uint8_t>(1 << 16);
-    mmu::GuestMemory memory{ram.data(), layout::ram_base, ram.size()};
+    mmu::GuestMemory memory{ram.data(), layout::kRamBase, ram.size()};
     EventLoop loop;
     Bus bus;
     GicV3 gic3{8, sink};
@@ -88,7 +88,7 @@ void hammer(Board& board, uint64_t seed, int accesses) {
             }
             default: {
                 const auto kind =
-                    random() % 2 != 0 ? GenericTimer::Kind::physical : GenericTimer::Kind::virtual_;
+                    random() % 2 != 0 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
                 if (random() % 2 != 0) {
                     board.timer.write_cval(kind, value);
                 } else {
@@ -113,9 +113,9 @@ TEST_P(Fuzz, RandomAccessesAreSurvived) {
     // Still alive and sane.
     board.bus.reset();
     uint64_t value = 0;
-    ASSERT_TRUE(board.bus.read(layout::uart.base + 0x18, 4, value));
+    ASSERT_TRUE(board.bus.read(layout::kUart.base + 0x18, 4, value));
     EXPECT_EQ(value & 0x80, 0x80u);
-    ASSERT_TRUE(board.bus.read(layout::gic_distributor.base + 8, 4, value));
+    ASSERT_TRUE(board.bus.read(layout::kGicDistributor.base + 8, 4, value));
     EXPECT_EQ(value, 0x43bu);
 }
 

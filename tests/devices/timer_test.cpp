@@ -10,14 +10,14 @@ namespace {
 using test::eventually;
 using Kind = GenericTimer::Kind;
 
-constexpr uint64_t enable = 1;
-constexpr uint64_t masked = 2;
-constexpr uint64_t status = 4;
+constexpr uint64_t kEnable = 1;
+constexpr uint64_t kMasked = 2;
+constexpr uint64_t kStatus = 4;
 
 struct TimerTest : testing::Test {
     TimerTest() { loop.start(); }
     bool wire(unsigned ppi) const { return controller.ppis[1][ppi]; }
-    static uint64_t ms(uint64_t n) { return n * GenericTimer::frequency / 1000; }
+    static uint64_t ms(uint64_t n) { return n * GenericTimer::kFrequency / 1000; }
 
     test::FakeController controller;
     EventLoop loop;
@@ -61,42 +61,42 @@ TEST_F(TimerTest, CounterIsMonotonicAcrossThreads) {
 
 TEST_F(TimerTest, VirtualTimerFires) {
     const uint64_t due = GenericTimer::count() + ms(20);
-    timer.write_cval(Kind::virtual_, due);
-    timer.write_ctl(Kind::virtual_, enable);
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_) & status, 0u);
+    timer.write_cval(Kind::Virtual, due);
+    timer.write_ctl(Kind::Virtual, kEnable);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual) & kStatus, 0u);
     ASSERT_TRUE(eventually([&] { return wire(27); }));
     EXPECT_GE(GenericTimer::count(), due);
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_), enable | status);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual), kEnable | kStatus);
     EXPECT_FALSE(wire(30)) << "the physical timer is its own";
-    timer.write_ctl(Kind::virtual_, enable | masked);
+    timer.write_ctl(Kind::Virtual, kEnable | kMasked);
     EXPECT_FALSE(wire(27));
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_), enable | masked | status);
-    timer.write_ctl(Kind::virtual_, enable);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual), kEnable | kMasked | kStatus);
+    timer.write_ctl(Kind::Virtual, kEnable);
     EXPECT_TRUE(wire(27)) << "level: still due";
-    timer.write_cval(Kind::virtual_, GenericTimer::count() + ms(10000));
+    timer.write_cval(Kind::Virtual, GenericTimer::count() + ms(10000));
     EXPECT_FALSE(wire(27));
-    timer.write_ctl(Kind::virtual_, 0);
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_), 0u);
+    timer.write_ctl(Kind::Virtual, 0);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual), 0u);
 }
 
 TEST_F(TimerTest, TimerValueIsSignedAndCountsDown) {
-    timer.write_tval(Kind::physical, 0xffff'ffff);  // -1: due already
-    timer.write_ctl(Kind::physical, enable);
+    timer.write_tval(Kind::Physical, 0xffff'ffff);  // -1: due already
+    timer.write_ctl(Kind::Physical, kEnable);
     EXPECT_TRUE(wire(30));
-    EXPECT_GT(static_cast<int32_t>(0), static_cast<int32_t>(timer.read_tval(Kind::physical)));
-    EXPECT_EQ(timer.read_tval(Kind::physical) >> 32, 0u);
-    timer.write_tval(Kind::physical, ms(15));
+    EXPECT_GT(static_cast<int32_t>(0), static_cast<int32_t>(timer.read_tval(Kind::Physical)));
+    EXPECT_EQ(timer.read_tval(Kind::Physical) >> 32, 0u);
+    timer.write_tval(Kind::Physical, ms(15));
     EXPECT_FALSE(wire(30));
-    EXPECT_LE(timer.read_tval(Kind::physical), ms(15));
+    EXPECT_LE(timer.read_tval(Kind::Physical), ms(15));
     EXPECT_TRUE(eventually([&] { return wire(30); }));
 }
 
 TEST_F(TimerTest, ComparesUnsigned) {
-    timer.write_cval(Kind::virtual_, ~0ull);
-    timer.write_ctl(Kind::virtual_, enable);
+    timer.write_cval(Kind::Virtual, ~0ull);
+    timer.write_ctl(Kind::Virtual, kEnable);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     EXPECT_FALSE(wire(27));
-    timer.write_cval(Kind::virtual_, 0);
+    timer.write_cval(Kind::Virtual, 0);
     EXPECT_TRUE(wire(27));
     timer.reset();
     EXPECT_FALSE(wire(27));
@@ -104,11 +104,11 @@ TEST_F(TimerTest, ComparesUnsigned) {
 
 // As Linux does it: each deadline replaced by a later one many times before any comes.
 TEST_F(TimerTest, ReplacedDeadlinesDoNotFireEarly) {
-    timer.write_ctl(Kind::virtual_, enable);
+    timer.write_ctl(Kind::Virtual, kEnable);
     uint64_t due = 0;
     for (int i = 0; i < 2000; i++) {
         due = GenericTimer::count() + ms(30);
-        timer.write_cval(Kind::virtual_, due);
+        timer.write_cval(Kind::Virtual, due);
         const bool raised = wire(27);
         if (raised) {
             ASSERT_GE(GenericTimer::count(), due);
