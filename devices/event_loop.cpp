@@ -27,7 +27,7 @@ uint64_t watch_tag(uint64_t id, int fd) { return id << 32 | static_cast<uint32_t
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
 // Counters of timerfd and eventfd carry nothing we need.
-void drain(int fd) {
+void discard_count(int fd) {
     uint64_t count;
     while (::read(fd, &count, sizeof count) < 0 && errno == EINTR) {
     }
@@ -71,7 +71,11 @@ void EventLoop::start() {
 
 void EventLoop::stop() {
     if (!thread_.joinable()) return;
-    stopping_ = true;
+    {
+        const std::lock_guard guard(lock_);
+        stopping_ = true;
+        callback_done_.notify_all();
+    }
     wake();
     thread_.join();
     const std::lock_guard guard(lock_);
@@ -128,6 +132,12 @@ int64_t EventLoop::Timer::expected_next(int64_t met) {
         if (std::min(off, period_ - off) >= kNear) period_ = 0;
     }
     return period_ != 0 ? met + period_ + kNear : kNever;
+}
+
+unsigned EventLoop::pending_timers() {
+    const std::lock_guard guard(lock_);
+    return static_cast<unsigned>(
+        std::ranges::count_if(timers_, [](const Timer* timer) { return timer->deadline_.load() != kNever; }));
 }
 
 void EventLoop::program(int64_t deadline_ns) {
@@ -263,6 +273,22 @@ void EventLoop::run_posted() {
     for (auto& item : work) item();
 }
 
+// Callbacks run one by one, so a marker behind what was posted is enough.
+void EventLoop::drain() {
+    if (on_loop_thread() || !thread_.joinable()) {
+        run_posted();
+        return;
+    }
+    const auto reached = std::make_shared<bool>(false);
+    post([this, reached] {
+        const std::lock_guard guard(lock_);
+        *reached = true;
+        callback_done_.notify_all();
+    });
+    std::unique_lock held(lock_);
+    callback_done_.wait(held, [&] { return *reached || stopping_; });
+}
+
 void EventLoop::run() {
     thread_id_ = std::this_thread::get_id();
     std::array<epoll_event, 16> events;
@@ -281,10 +307,10 @@ void EventLoop::run() {
         for (int i = 0; i < count; i++) {
             const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
             if (tag == kTagTimer) {
-                drain(timer_fd_);
+                discard_count(timer_fd_);
                 run_due_timers();
             } else if (tag == kTagWake) {
-                drain(wake_fd_);
+                discard_count(wake_fd_);
                 run_posted();
             } else {
                 dispatch(static_cast<int>(tag & 0xffff'ffff), tag >> 32,

@@ -52,21 +52,27 @@ class EventLoop {
         int64_t last_ = 0, interval_ = 0, period_ = 0;  // of the deadlines that were met; the loop's thread
         int64_t expected_next(int64_t met);
     };
-    // A deadline may be met so much later than asked for.
+    /// A deadline may be met so much later than asked for.
     static constexpr int64_t kSlackNs = 20'000;
-    // How often a thread other than the loop's own had to tell the kernel.
+    /// How often a thread other than the loop's own had to tell the kernel.
     uint64_t armed_from_outside() const { return armed_from_outside_.load(std::memory_order_relaxed); }
 
-    // events as for epoll, level-triggered; 0 pauses. Regular files, which epoll refuses, count as always
-    // ready.
+    /// How many timers are armed.
+    unsigned pending_timers();
+
+    /// events as for epoll, level-triggered; 0 pauses. Regular files, which epoll refuses, count as always
+    /// ready.
     bool add_fd(int fd, uint32_t events, FdCallback callback);
     void modify_fd(int fd, uint32_t events);
-    void remove_fd(int fd);  // returns once its callback is not running (unless called from it)
+    void remove_fd(int fd);  ///< returns once its callback is not running (unless called from it)
 
     void post(std::function<void()> work);
+    /// Returns when all that was posted before has run and no callback that had begun is running (but the
+    /// caller's own), or the loop stops. On a loop that is not running the caller runs what was posted.
+    void drain();
 
     void start();
-    void stop();  // joins; posted work not yet run is dropped
+    void stop();  ///< joins; posted work not yet run is dropped
 
   private:
     static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();

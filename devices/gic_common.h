@@ -24,6 +24,11 @@ struct IrqBank {
     uint32_t edge = 0;  ///< configuration: 1 edge, 0 level
     std::array<uint8_t, 32> priority{};
 
+    template <typename Archive, typename Self>
+    static void fields(Archive& archive, Self& self) {
+        archive(self.group1, self.enabled, self.latched, self.level, self.active, self.edge, self.priority);
+    }
+
     uint32_t pending() const { return latched | (level & ~edge); }
     uint32_t deliverable() const { return pending() & enabled & ~active; }
 
@@ -66,6 +71,11 @@ void write_config_word(IrqBank& bank, unsigned word, uint32_t value, uint32_t ma
 /// The active priorities registers: which preemption levels have an interrupt in service.
 struct ActivePriorities {
     std::array<uint32_t, 4> words{};
+
+    template <typename Archive, typename Self>
+    static void fields(Archive& archive, Self& self) {
+        archive(self.words);
+    }
 
     void set(unsigned level) { words[(level / 32) & 3] |= 1u << (level % 32); }
     /// The most urgent level in service, or -1.

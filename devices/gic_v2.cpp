@@ -33,6 +33,8 @@ constexpr std::array<uint8_t, 12> kIdRegisters = {0x04, 0, 0, 0, 0x90, 0xb4, 0x2
 constexpr uint32_t kCtlrMask = 3;  // both group enables
 constexpr uint32_t kSgiMask = 0x0000'ffff;
 
+constexpr uint32_t kStateVersion = 1;
+
 }  // namespace
 
 GicV2::GicV2(unsigned cpus, CpuInterruptSink& sink)
@@ -48,10 +50,10 @@ void GicV2::map(Bus& bus) {
 
 void GicV2::reset() {
     const std::lock_guard guard(lock_);
-    control_ = 0;
-    for (IrqBank& bank : spi_banks_) bank.reset(0);
-    targets_.fill(0);
-    for (Cpu& cpu : cpus_) {
+    state_.control = 0;
+    for (IrqBank& bank : state_.spi_banks) bank.reset(0);
+    state_.targets.fill(0);
+    for (Cpu& cpu : state_.cpus) {
         cpu.bank.reset(kSgiMask);
         cpu.bank.enabled = kSgiMask;  // SGIs cannot be disabled
         cpu.sgi_sources = {};
@@ -63,6 +65,38 @@ void GicV2::reset() {
     update_all();
 }
 
+// ---- state
+
+void GicV2::resume() {
+    const std::lock_guard guard(lock_);
+    update_all();
+    for (unsigned i = 0; i < cpu_count_; i++) sink_.set_irq_line(i, state_.cpus[i].irq, state_.cpus[i].fiq);
+}
+
+void GicV2::save(StateWriter& out) const {
+    const std::lock_guard guard(lock_);
+    out.section("gicv2", kStateVersion, [&] { out(uint32_t{cpu_count_}, state_); });
+}
+
+StateResult GicV2::load(StateReader& in) {
+    State state;
+    const auto loaded = in.section("gicv2", kStateVersion, [&] {
+        uint32_t cpus = 0;
+        in(cpus, state);
+        in.require(cpus == cpu_count_, "another number of CPUs");
+        for (const Cpu& cpu : state.cpus) {
+            for (unsigned group = 0; group < 2; group++)
+                in.require(
+                    cpu.binary_point[group] >= kMinimumBinaryPoint[group] && cpu.binary_point[group] <= 7,
+                    "a binary point is out of range");
+        }
+    });
+    if (!loaded) return loaded;
+    const std::lock_guard guard(lock_);
+    state_ = state;
+    return {};
+}
+
 unsigned GicV2::accessing_cpu() const { return current_cpu() < cpu_count_ ? current_cpu() : 0; }
 
 // ---- wires
@@ -71,7 +105,7 @@ void GicV2::set_spi(unsigned spi, bool level) {
     if (spi >= layout::kSpiCount) return;
     const unsigned intid = spi + layout::kFirstSpiIntid;
     const std::lock_guard guard(lock_);
-    spi_banks_[intid / 32].set_level(intid % 32, level);
+    state_.spi_banks[intid / 32].set_level(intid % 32, level);
     for (unsigned i = 0; i < cpu_count_; i++) {
         if (targets(i, intid)) update(i);
     }
@@ -80,7 +114,7 @@ void GicV2::set_spi(unsigned spi, bool level) {
 void GicV2::set_ppi(unsigned cpu, unsigned ppi, bool level) {
     if (cpu >= cpu_count_ || ppi < layout::kFirstPpiIntid || ppi >= layout::kFirstSpiIntid) return;
     const std::lock_guard guard(lock_);
-    cpus_[cpu].bank.set_level(ppi, level);
+    state_.cpus[cpu].bank.set_level(ppi, level);
     update(cpu);
 }
 
@@ -88,11 +122,11 @@ void GicV2::set_ppi(unsigned cpu, unsigned ppi, bool level) {
 
 // 4.3.12: with one CPU the target registers do not exist and everything goes to it.
 bool GicV2::targets(unsigned cpu, unsigned intid) const {
-    return intid < layout::kFirstSpiIntid || cpu_count_ == 1 || (targets_[intid] >> cpu & 1) != 0;
+    return intid < layout::kFirstSpiIntid || cpu_count_ == 1 || (state_.targets[intid] >> cpu & 1) != 0;
 }
 
 void GicV2::update(unsigned index) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     cpu.best = {};
     for (unsigned b = 0; b < kGicBanks; b++) {
         const IrqBank& bank = bank_at(index, b);
@@ -100,7 +134,7 @@ void GicV2::update(unsigned index) {
             const auto bit = static_cast<unsigned>(std::countr_zero(bits));
             const unsigned intid = b * 32 + bit;
             const unsigned group = bank.group1 >> bit & 1;
-            if (!targets(index, intid) || (control_ & cpu.control & 1u << group) == 0) continue;
+            if (!targets(index, intid) || (state_.control & cpu.control & 1u << group) == 0) continue;
             if (cpu.best.valid() && bank.priority[bit] >= cpu.best.priority) continue;
             cpu.best = {intid, bank.priority[bit], group != 0};
         }
@@ -142,7 +176,8 @@ void GicV2::send_sgi(unsigned sender, uint32_t value) {
     }
     for (unsigned i = 0; i < cpu_count_; i++) {
         if ((receivers >> i & 1) == 0) continue;
-        set_sgi_sources(cpus_[i], sgi, static_cast<uint8_t>(cpus_[i].sgi_sources[sgi] | 1u << sender));
+        set_sgi_sources(state_.cpus[i], sgi,
+                        static_cast<uint8_t>(state_.cpus[i].sgi_sources[sgi] | 1u << sender));
         update(i);
     }
 }
@@ -164,7 +199,7 @@ uint32_t GicV2::distributor_read(unsigned cpu, uint64_t offset) const {
         if (cpu_count_ == 1) return 0;
         if (intid < layout::kFirstSpiIntid) return 0x01010101u << cpu;
         uint32_t value = 0;
-        for (unsigned i = 0; i < 4; i++) value |= static_cast<uint32_t>(targets_[intid + i]) << (i * 8);
+        for (unsigned i = 0; i < 4; i++) value |= static_cast<uint32_t>(state_.targets[intid + i]) << (i * 8);
         return value;
     }
     if (offset >= kRegConfig && offset < kRegConfig + kGicIntids / 4) {
@@ -175,12 +210,12 @@ uint32_t GicV2::distributor_read(unsigned cpu, uint64_t offset) const {
         const auto first = static_cast<unsigned>(offset & 15);
         uint32_t value = 0;
         for (unsigned i = 0; i < 4; i++)
-            value |= static_cast<uint32_t>(cpus_[cpu].sgi_sources[first + i]) << (i * 8);
+            value |= static_cast<uint32_t>(state_.cpus[cpu].sgi_sources[first + i]) << (i * 8);
         return value;
     }
     if (offset >= kRegIds && offset < 0x1000) return kIdRegisters[(offset - kRegIds) / 4];
     switch (offset) {
-        case kRegCtlr: return control_;
+        case kRegCtlr: return state_.control;
         case kRegTyper: return (kGicBanks - 1) | (cpu_count_ - 1) << 5;
         case kRegIidr: return kImplementer;
         default: return 0;
@@ -203,8 +238,9 @@ void GicV2::distributor_write(unsigned cpu, uint64_t offset, uint32_t value, uin
         const auto intid = static_cast<unsigned>(offset - kRegTargets);
         if (intid < layout::kFirstSpiIntid) return;
         for (unsigned i = 0; i < 4; i++) {
-            const uint32_t merged = merge(targets_[intid + i], value >> (i * 8), mask >> (i * 8) & 0xff);
-            targets_[intid + i] = static_cast<uint8_t>(merged & all_cpus());
+            const uint32_t merged =
+                merge(state_.targets[intid + i], value >> (i * 8), mask >> (i * 8) & 0xff);
+            state_.targets[intid + i] = static_cast<uint8_t>(merged & all_cpus());
         }
     } else if (offset >= kRegConfig && offset < kRegConfig + kGicIntids / 4) {
         const auto intid = static_cast<unsigned>(offset - kRegConfig) * 4;
@@ -214,16 +250,16 @@ void GicV2::distributor_write(unsigned cpu, uint64_t offset, uint32_t value, uin
         const auto first = static_cast<unsigned>(offset & 15);
         for (unsigned i = 0; i < 4; i++) {
             const uint32_t sources = (value & mask) >> (i * 8) & 0xff & all_cpus();
-            const uint32_t old = cpus_[cpu].sgi_sources[first + i];
+            const uint32_t old = state_.cpus[cpu].sgi_sources[first + i];
             const bool set = offset >= kRegSetSgiPending;
-            set_sgi_sources(cpus_[cpu], first + i,
+            set_sgi_sources(state_.cpus[cpu], first + i,
                             static_cast<uint8_t>(set ? old | sources : old & ~sources));
         }
     } else if (offset == kRegSgi) {
         send_sgi(cpu, value & mask);
         return;
     } else if (offset == kRegCtlr) {
-        control_ = merge(control_, value, mask) & kCtlrMask;
+        state_.control = merge(state_.control, value, mask) & kCtlrMask;
     } else {
         return;
     }

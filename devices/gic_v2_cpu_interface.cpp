@@ -62,7 +62,7 @@ bool GicV2::signalled(const Cpu& cpu) const {
 }
 
 void GicV2::drive(unsigned index) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     const bool any = signalled(cpu);
     const bool fiq = any && !cpu.best.group1 && (cpu.control & kCtlrFiqEnable) != 0;
     const bool irq = any && !fiq;
@@ -73,7 +73,7 @@ void GicV2::drive(unsigned index) {
 }
 
 uint32_t GicV2::highest_pending(unsigned index, bool alias) const {
-    const Cpu& cpu = cpus_[index];
+    const Cpu& cpu = state_.cpus[index];
     if (!unmasked(cpu)) return kGicSpurious;
     if (alias && !cpu.best.group1) return kGicSpurious;
     if (!alias && cpu.best.group1 && (cpu.control & kCtlrAck) == 0) return kOtherGroup;
@@ -81,7 +81,7 @@ uint32_t GicV2::highest_pending(unsigned index, bool alias) const {
 }
 
 uint32_t GicV2::acknowledge(unsigned index, bool alias) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     const uint32_t result = highest_pending(index, alias);
     const unsigned intid = cpu.best.intid;
     if ((result & 0x3ff) != intid) return result;  // 1022 does not depend on priorities, as in QEMU
@@ -103,7 +103,7 @@ uint32_t GicV2::acknowledge(unsigned index, bool alias) {
 void GicV2::end_of_interrupt(unsigned index, uint32_t value, bool alias) {
     const unsigned intid = value & 0x3ff;
     if (intid >= kGicIntids) return;
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     if (running_priority(cpu) == kGicIdlePriority) return;  // nothing to end (4.4.5: unpredictable; as QEMU)
     IrqBank& bank = bank_at(index, intid / 32);
     const uint32_t bit = 1u << (intid % 32);
@@ -118,13 +118,13 @@ void GicV2::end_of_interrupt(unsigned index, uint32_t value, bool alias) {
 
 void GicV2::deactivate(unsigned index, uint32_t value) {
     const unsigned intid = value & 0x3ff;
-    if (intid >= kGicIntids || (cpus_[index].control & kCtlrEndOfInterruptMode) == 0) return;
+    if (intid >= kGicIntids || (state_.cpus[index].control & kCtlrEndOfInterruptMode) == 0) return;
     bank_at(index, intid / 32).active &= ~(1u << (intid % 32));
     update_for(index, intid);
 }
 
 uint32_t GicV2::interface_read(unsigned index, uint64_t offset) {
-    const Cpu& cpu = cpus_[index];
+    const Cpu& cpu = state_.cpus[index];
     if (offset >= kRegApr && offset < kRegAprEnd) {
         return cpu.active_priorities[offset >= kRegNsapr ? 1 : 0].words[offset / 4 % 4];
     }
@@ -144,7 +144,7 @@ uint32_t GicV2::interface_read(unsigned index, uint64_t offset) {
 }
 
 void GicV2::interface_write(unsigned index, uint64_t offset, uint32_t value, uint32_t mask) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     if (offset >= kRegApr && offset < kRegAprEnd) {
         uint32_t& word = cpu.active_priorities[offset >= kRegNsapr ? 1 : 0].words[offset / 4 % 4];
         word = merge(word, value, mask);

@@ -51,6 +51,8 @@ constexpr uint32_t kWakerChildrenAsleep = 1u << 2;
 
 constexpr uint32_t kSgiMask = 0x0000'ffff;
 
+constexpr uint32_t kStateVersion = 1;
+
 uint32_t read_id(uint64_t offset, bool redistributor) {
     const auto index = static_cast<uint32_t>((offset - kRegIds) / 4);
     if (index >= kIdRegisters.size()) return 0;
@@ -72,11 +74,11 @@ void GicV3::map(Bus& bus) {
 
 void GicV3::reset() {
     const std::lock_guard guard(lock_);
-    group_enabled_ = {};
-    for (IrqBank& bank : spi_banks_) bank.reset(0);
-    router_.fill(0);
+    state_.group_enabled = {};
+    for (IrqBank& bank : state_.spi_banks) bank.reset(0);
+    state_.router.fill(0);
     one_of_n_ = 0;
-    for (Cpu& cpu : cpus_) {
+    for (Cpu& cpu : state_.cpus) {
         cpu.bank.reset(kSgiMask);
         cpu.waker = kWakerProcessorSleep | kWakerChildrenAsleep;
         cpu.priority_mask = 0;
@@ -89,14 +91,54 @@ void GicV3::reset() {
     update_all();
 }
 
+// ---- state
+
+void GicV3::resume() {
+    const std::lock_guard guard(lock_);
+    update_all();
+    for (unsigned i = 0; i < cpu_count_; i++) sink_.set_irq_line(i, state_.cpus[i].irq, state_.cpus[i].fiq);
+}
+
+void GicV3::save(StateWriter& out) const {
+    const std::lock_guard guard(lock_);
+    out.section("gicv3", kStateVersion, [&] { out(uint32_t{cpu_count_}, state_); });
+}
+
+StateResult GicV3::load(StateReader& in) {
+    State state;
+    const auto loaded = in.section("gicv3", kStateVersion, [&] {
+        uint32_t cpus = 0;
+        in(cpus, state);
+        in.require(cpus == cpu_count_, "another number of CPUs");
+        for (const Cpu& cpu : state.cpus) {
+            for (unsigned group = 0; group < 2; group++) {
+                in.require(
+                    cpu.binary_point[group] >= kMinimumBinaryPoint[group] && cpu.binary_point[group] <= 7,
+                    "a binary point is out of range");
+                // Five priority bits: one word of levels.
+                const auto& levels = cpu.active_priorities[group].words;
+                in.require((levels[1] | levels[2] | levels[3]) == 0, "a priority level is out of range");
+            }
+        }
+        for (const uint64_t route : state.router)
+            in.require((route & ~(kRouterAffinity | kRouterAny)) == 0, "a route is out of range");
+    });
+    if (!loaded) return loaded;
+    const std::lock_guard guard(lock_);
+    state_ = state;
+    one_of_n_ = static_cast<unsigned>(
+        std::ranges::count_if(state_.router, [](uint64_t route) { return (route & kRouterAny) != 0; }));
+    return {};
+}
+
 // ---- wires
 
 void GicV3::set_spi(unsigned spi, bool level) {
     if (spi >= layout::kSpiCount) return;
     const unsigned intid = spi + layout::kFirstSpiIntid;
     const std::lock_guard guard(lock_);
-    spi_banks_[intid / 32].set_level(intid % 32, level);
-    if ((router_[intid] & kRouterAny) != 0) {
+    state_.spi_banks[intid / 32].set_level(intid % 32, level);
+    if ((state_.router[intid] & kRouterAny) != 0) {
         update_all();
     } else if (const int target = target_of(intid, false); target >= 0) {
         update(static_cast<unsigned>(target));
@@ -106,33 +148,33 @@ void GicV3::set_spi(unsigned spi, bool level) {
 void GicV3::set_ppi(unsigned cpu, unsigned ppi, bool level) {
     if (cpu >= cpu_count_ || ppi < layout::kFirstPpiIntid || ppi >= layout::kFirstSpiIntid) return;
     const std::lock_guard guard(lock_);
-    cpus_[cpu].bank.set_level(ppi, level);
+    state_.cpus[cpu].bank.set_level(ppi, level);
     update(cpu);
 }
 
 // ---- selection
 
 IrqBank& GicV3::bank_of(unsigned cpu, unsigned intid) {
-    return intid < layout::kFirstSpiIntid ? cpus_[cpu].bank : spi_banks_[intid / 32];
+    return intid < layout::kFirstSpiIntid ? state_.cpus[cpu].bank : state_.spi_banks[intid / 32];
 }
 
 bool GicV3::participates(const Cpu& cpu, bool group1) const {
-    return group_enabled_[group1] && cpu.group_enabled[group1];
+    return state_.group_enabled[group1] && cpu.group_enabled[group1];
 }
 
 // Which CPU an SPI goes to, or -1 for none. With 1-of-N routing: the first that is ready to take interrupts
 // and has none in service, else the first that takes interrupts of this group at all.
 int GicV3::target_of(unsigned intid, bool group1) const {
-    const uint64_t route = router_[intid];
+    const uint64_t route = state_.router[intid];
     if ((route & kRouterAny) == 0) {
         return (route & kRouterAffinity) < cpu_count_ ? static_cast<int>(route & kRouterAffinity) : -1;
     }
     int fallback = -1;
     for (unsigned i = 0; i < cpu_count_; i++) {
-        const Cpu& cpu = cpus_[i];
+        const Cpu& cpu = state_.cpus[i];
         if (!participates(cpu, group1)) continue;
         if (running_priority(cpu) == kGicIdlePriority &&
-            spi_banks_[intid / 32].priority[intid % 32] < cpu.priority_mask) {
+            state_.spi_banks[intid / 32].priority[intid % 32] < cpu.priority_mask) {
             return static_cast<int>(i);
         }
         if (fallback < 0) fallback = static_cast<int>(i);
@@ -162,14 +204,14 @@ void GicV3::update_all() {
 }
 
 void GicV3::select(unsigned index) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     cpu.best = {};
     for (uint32_t bits = cpu.bank.deliverable(); bits != 0; bits &= bits - 1) {
         const auto bit = static_cast<unsigned>(std::countr_zero(bits));
         consider(cpu, cpu.bank, bit, bit);
     }
     for (unsigned b = 1; b < kGicBanks; b++) {
-        const IrqBank& bank = spi_banks_[b];
+        const IrqBank& bank = state_.spi_banks[b];
         for (uint32_t bits = bank.deliverable(); bits != 0; bits &= bits - 1) {
             const auto bit = static_cast<unsigned>(std::countr_zero(bits));
             const unsigned intid = b * 32 + bit;
@@ -187,26 +229,30 @@ uint32_t GicV3::distributor_read(uint64_t offset) const {
     if (offset >= kRegBanks && offset < kRegBanksEnd) {
         const auto index = static_cast<unsigned>((offset & 0x7f) / 4);
         if (index == 0 || index >= kGicBanks) return 0;
-        return read_bank(spi_banks_[index], static_cast<BankRegister>((offset - kRegBanks) / 0x80));
+        return read_bank(state_.spi_banks[index], static_cast<BankRegister>((offset - kRegBanks) / 0x80));
     }
     if (offset >= kRegPriority && offset < kRegPriority + kGicIntids) {
         const auto intid = static_cast<unsigned>(offset - kRegPriority);
-        return intid < layout::kFirstSpiIntid ? 0
-                                              : read_priority_word(spi_banks_[intid / 32], intid % 32 / 4);
+        return intid < layout::kFirstSpiIntid
+                   ? 0
+                   : read_priority_word(state_.spi_banks[intid / 32], intid % 32 / 4);
     }
     if (offset >= kRegConfig && offset < kRegConfig + kGicIntids / 4) {
         const auto intid = static_cast<unsigned>(offset - kRegConfig) * 4;
-        return intid < layout::kFirstSpiIntid ? 0 : read_config_word(spi_banks_[intid / 32], intid % 32 / 16);
+        return intid < layout::kFirstSpiIntid
+                   ? 0
+                   : read_config_word(state_.spi_banks[intid / 32], intid % 32 / 16);
     }
     if (offset >= kRegRouter && offset < kRegRouter + kGicIntids * 8) {
         const auto intid = static_cast<unsigned>(offset - kRegRouter) / 8;
-        return static_cast<uint32_t>(router_[intid] >> ((offset & 4) * 8));
+        return static_cast<uint32_t>(state_.router[intid] >> ((offset & 4) * 8));
     }
     if (offset >= kRegIds) return read_id(offset, false);
     switch (offset) {
         case kRegCtlr:
-            return (group_enabled_[0] ? kCtlrEnableGroup0 : 0) | (group_enabled_[1] ? kCtlrEnableGroup1 : 0) |
-                   kCtlrAffinityRouting | kCtlrDisableSecurity;
+            return (state_.group_enabled[0] ? kCtlrEnableGroup0 : 0) |
+                   (state_.group_enabled[1] ? kCtlrEnableGroup1 : 0) | kCtlrAffinityRouting |
+                   kCtlrDisableSecurity;
         case kRegTyper: return kDistributorTyper;
         case kRegIidr: return kImplementer;
         default: return 0;
@@ -217,27 +263,28 @@ void GicV3::distributor_write(uint64_t offset, uint32_t value, uint32_t mask) {
     if (offset >= kRegBanks && offset < kRegBanksEnd) {
         const auto index = static_cast<unsigned>((offset & 0x7f) / 4);
         if (index == 0 || index >= kGicBanks) return;
-        write_bank(spi_banks_[index], static_cast<BankRegister>((offset - kRegBanks) / 0x80), value, mask);
+        write_bank(state_.spi_banks[index], static_cast<BankRegister>((offset - kRegBanks) / 0x80), value,
+                   mask);
     } else if (offset >= kRegPriority && offset < kRegPriority + kGicIntids) {
         const auto intid = static_cast<unsigned>(offset - kRegPriority);
         if (intid < layout::kFirstSpiIntid) return;
-        write_priority_word(spi_banks_[intid / 32], intid % 32 / 4, value, mask);
+        write_priority_word(state_.spi_banks[intid / 32], intid % 32 / 4, value, mask);
     } else if (offset >= kRegConfig && offset < kRegConfig + kGicIntids / 4) {
         const auto intid = static_cast<unsigned>(offset - kRegConfig) * 4;
         if (intid < layout::kFirstSpiIntid) return;
-        write_config_word(spi_banks_[intid / 32], intid % 32 / 16, value, mask, ~0u);
+        write_config_word(state_.spi_banks[intid / 32], intid % 32 / 16, value, mask, ~0u);
     } else if (offset >= kRegRouter && offset < kRegRouter + kGicIntids * 8) {
         const auto intid = static_cast<unsigned>(offset - kRegRouter) / 8;
         if (intid < layout::kFirstSpiIntid) return;
         const unsigned shift = (offset & 4) * 8;
-        uint64_t& route = router_[intid];
+        uint64_t& route = state_.router[intid];
         one_of_n_ -= (route & kRouterAny) != 0 ? 1 : 0;
         route = (route & ~(static_cast<uint64_t>(mask) << shift)) | static_cast<uint64_t>(value & mask)
                                                                         << shift;
         route &= kRouterAffinity | kRouterAny;
         one_of_n_ += (route & kRouterAny) != 0 ? 1 : 0;
     } else if (offset == kRegCtlr && (mask & 0xff) != 0) {
-        group_enabled_ = {(value & kCtlrEnableGroup0) != 0, (value & kCtlrEnableGroup1) != 0};
+        state_.group_enabled = {(value & kCtlrEnableGroup0) != 0, (value & kCtlrEnableGroup1) != 0};
     } else {
         return;
     }
@@ -245,7 +292,7 @@ void GicV3::distributor_write(uint64_t offset, uint32_t value, uint32_t mask) {
 }
 
 uint32_t GicV3::redistributor_read(unsigned index, uint64_t offset) const {
-    const Cpu& cpu = cpus_[index];
+    const Cpu& cpu = state_.cpus[index];
     if (offset < kFrameSize) {
         if (offset >= kRegIds) return read_id(offset, true);
         switch (offset) {
@@ -272,7 +319,7 @@ uint32_t GicV3::redistributor_read(unsigned index, uint64_t offset) const {
 }
 
 void GicV3::redistributor_write(unsigned index, uint64_t offset, uint32_t value, uint32_t mask) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     if (offset < kFrameSize) {
         // Sleep is only reported, as in QEMU: software that never wakes its redistributor gets interrupts
         // too.

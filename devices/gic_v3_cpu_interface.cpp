@@ -69,7 +69,7 @@ bool GicV3::signalled(const Cpu& cpu) const {
 }
 
 void GicV3::drive(unsigned index) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     const bool any = signalled(cpu);
     const bool irq = any && cpu.best.group1;
     const bool fiq = any && !cpu.best.group1;
@@ -84,7 +84,7 @@ uint32_t GicV3::highest_pending(const Cpu& cpu, bool group1) const {
 }
 
 uint32_t GicV3::acknowledge(unsigned index, bool group1) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     if (!signalled(cpu) || cpu.best.group1 != group1) return kGicSpurious;
     const unsigned intid = cpu.best.intid;
     const uint8_t level = cpu.best.priority & group_priority_mask(cpu, group1);
@@ -99,7 +99,7 @@ uint32_t GicV3::acknowledge(unsigned index, bool group1) {
 
 // 4.7: a write for the group that is not the one in service last is ignored.
 void GicV3::end_of_interrupt(unsigned index, bool group1, uint32_t intid) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     if (intid >= kGicIntids) return;
     const int group0_level = cpu.active_priorities[0].highest();
     const int group1_level = cpu.active_priorities[1].highest();
@@ -113,7 +113,7 @@ void GicV3::end_of_interrupt(unsigned index, bool group1, uint32_t intid) {
 }
 
 void GicV3::deactivate(unsigned index, uint32_t intid) {
-    if (intid >= kGicIntids || !cpus_[index].end_of_interrupt_mode) return;
+    if (intid >= kGicIntids || !state_.cpus[index].end_of_interrupt_mode) return;
     bank_of(index, intid).active &= ~(1u << (intid % 32));
     intid < layout::kFirstSpiIntid ? update(index) : update_all();
 }
@@ -126,7 +126,7 @@ void GicV3::send_sgi(unsigned sender, uint64_t value, bool group1) {
     const bool reachable = (value & 0x00ff'f0ff'00ff'0000ull) == 0;  // our CPUs are 0.0.0.0 to 0.0.0.7
     for (unsigned i = 0; i < cpu_count_; i++) {
         const bool selected = all_others ? i != sender : reachable && (value >> i & 1) != 0;
-        Cpu& cpu = cpus_[i];
+        Cpu& cpu = state_.cpus[i];
         // The receiver's configuration decides whether a request of this group may pass.
         if (!selected || ((cpu.bank.group1 & bit) != 0) != group1) continue;
         cpu.bank.latched |= bit;
@@ -137,7 +137,7 @@ void GicV3::send_sgi(unsigned sender, uint64_t value, bool group1) {
 bool GicV3::read_sysreg(unsigned index, uint32_t encoding, uint64_t& value) {
     if (index >= cpu_count_) return false;
     const std::lock_guard guard(lock_);
-    const Cpu& cpu = cpus_[index];
+    const Cpu& cpu = state_.cpus[index];
     switch (encoding) {
         case kIccPmr: value = cpu.priority_mask; return true;
         case kIccIar0: value = acknowledge(index, false); return true;
@@ -167,7 +167,7 @@ bool GicV3::read_sysreg(unsigned index, uint32_t encoding, uint64_t& value) {
 bool GicV3::write_sysreg(unsigned index, uint32_t encoding, uint64_t value) {
     if (index >= cpu_count_) return false;
     const std::lock_guard guard(lock_);
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     const auto intid = static_cast<uint32_t>(value & 0xff'ffff);
     switch (encoding) {
         case kIccEoir0: end_of_interrupt(index, false, intid); return true;

@@ -22,16 +22,22 @@ class InterruptController {
     virtual void reset() = 0;
 };
 
-/// One wire from a device to the controller. Passes on changes only. The owner serialises calls (devices call
-/// under their own lock). A default-constructed line is not connected.
+/// One wire from a device to the controller. The owner serialises calls (devices call under their own lock).
+/// A default-constructed line is not connected. The level is a function of the device's state and the
+/// controller saves it among its inputs, so a line has no state of its own to save.
 class IrqLine {
   public:
     IrqLine() = default;
     IrqLine(InterruptController& controller, unsigned intid, unsigned cpu = 0)
         : controller_(&controller), intid_(intid), cpu_(cpu) {}
 
+    /// Passes on changes only.
     void set(bool level) {
-        if (level == level_ || controller_ == nullptr) return;
+        if (level != level_) refresh(level);
+    }
+    /// Passes the level on whatever it was: after a load() of the device or of the controller.
+    void refresh(bool level) {
+        if (controller_ == nullptr) return;
         level_ = level;
         if (intid_ >= layout::kFirstSpiIntid) {
             controller_->set_spi(intid_ - layout::kFirstSpiIntid, level);

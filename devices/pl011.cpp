@@ -40,61 +40,57 @@ constexpr uint32_t kInterruptTransmit = 1u << 5;
 constexpr uint32_t kInterruptTimeout = 1u << 6;
 constexpr uint32_t kInterruptAll = 0x7ff;
 
+constexpr uint32_t kStateVersion = 1;
+
 }  // namespace
 
 Pl011::Pl011(CharBackend& backend, IrqLine line) : backend_(backend), line_(line) { reset(); }
 
 void Pl011::reset() {
     const std::lock_guard guard(lock_);
-    head_ = 0;
-    count_ = 0;
-    low_power_ = 0;
-    integer_baud_ = 0;
-    fractional_baud_ = 0;
-    line_control_ = 0;
-    control_ = kCrReset;
-    fifo_levels_ = kIflsReset;
-    mask_ = 0;
-    raw_ = 0;
-    dma_control_ = 0;
+    const bool connected = state_.connected;
+    state_ = {};
+    state_.connected = connected;
+    state_.control = kCrReset;
+    state_.fifo_levels = kIflsReset;
     update();
 }
 
 // ---- the receive FIFO
 
-size_t Pl011::depth() const { return (line_control_ & kLcrFifoEnable) != 0 ? kFifoDepth : 1; }
+size_t Pl011::depth() const { return (state_.line_control & kLcrFifoEnable) != 0 ? kFifoDepth : 1; }
 
 // 3.3.10: 1/8, 1/4, 1/2, 3/4, 7/8 of the FIFO; the other encodings are reserved.
 size_t Pl011::trigger() const {
     constexpr std::array<uint8_t, 8> kEighths = {1, 2, 4, 6, 7, 7, 7, 7};
-    if ((line_control_ & kLcrFifoEnable) == 0) return 1;
-    return kFifoDepth * kEighths[fifo_levels_ >> 3 & 7] / 8;
+    if ((state_.line_control & kLcrFifoEnable) == 0) return 1;
+    return kFifoDepth * kEighths[state_.fifo_levels >> 3 & 7] / 8;
 }
 
 bool Pl011::push(uint8_t byte) {
-    if (count_ >= depth()) return false;
-    fifo_[(head_ + count_) % kFifoDepth] = byte;
-    count_++;
-    raw_ |= count_ >= trigger() ? kInterruptReceive : kInterruptTimeout;
+    if (state_.count >= depth()) return false;
+    state_.fifo[(state_.head + state_.count) % kFifoDepth] = byte;
+    state_.count++;
+    state_.raw |= state_.count >= trigger() ? kInterruptReceive : kInterruptTimeout;
     return true;
 }
 
 uint8_t Pl011::pop() {
-    if (count_ == 0) return 0;
-    const uint8_t byte = fifo_[head_];
-    head_ = (head_ + 1) % kFifoDepth;
-    count_--;
-    if (count_ < trigger()) {
-        raw_ &= ~kInterruptReceive;
-        raw_ |= kInterruptTimeout;  // what is left stays below the trigger and so times out
+    if (state_.count == 0) return 0;
+    const uint8_t byte = state_.fifo[state_.head];
+    state_.head = static_cast<uint8_t>((state_.head + 1) % kFifoDepth);
+    state_.count--;
+    if (state_.count < trigger()) {
+        state_.raw &= ~kInterruptReceive;
+        state_.raw |= kInterruptTimeout;  // what is left stays below the trigger and so times out
     }
-    if (count_ == 0) raw_ &= ~kInterruptTimeout;
+    if (state_.count == 0) state_.raw &= ~kInterruptTimeout;
     return byte;
 }
 
 bool Pl011::receive(uint8_t byte) {
     const std::lock_guard guard(lock_);
-    const bool taken = push(byte);
+    const bool taken = !quiesced_ && push(byte);
     if (!taken) refused_ = true;
     update();
     return taken;
@@ -102,52 +98,89 @@ bool Pl011::receive(uint8_t byte) {
 
 size_t Pl011::space() {
     const std::lock_guard guard(lock_);
-    const size_t room = depth() > count_ ? depth() - count_ : 0;
+    const size_t room = !quiesced_ && depth() > state_.count ? depth() - state_.count : 0;
     if (room == 0) refused_ = true;
     return room;
 }
 
 // Asking for more on every byte read would wake the back end for each; half a FIFO is worth waking it.
 bool Pl011::take_refusal() {
-    if (!refused_ || count_ > depth() / 2) return false;
+    if (!refused_ || quiesced_ || state_.count > depth() / 2) return false;
     refused_ = false;
     return true;
 }
 
 void Pl011::update() {
-    flags_.store(
-        kFrTransmitEmpty | (count_ == 0 ? kFrReceiveEmpty : 0) | (count_ >= depth() ? kFrReceiveFull : 0),
-        std::memory_order_relaxed);
-    line_.set(connected_ && (raw_ & mask_) != 0);
+    flags_.store(kFrTransmitEmpty | (state_.count == 0 ? kFrReceiveEmpty : 0) |
+                     (state_.count >= depth() ? kFrReceiveFull : 0),
+                 std::memory_order_relaxed);
+    line_.set(output());
 }
 
 void Pl011::take_over(Pl011& other) {
     if (&other == this) return;
     const std::scoped_lock guard(lock_, other.lock_);
     constexpr uint32_t kReceived = kInterruptReceive | kInterruptTimeout;
-    low_power_ = other.low_power_;
-    integer_baud_ = other.integer_baud_;
-    fractional_baud_ = other.fractional_baud_;
-    if (((line_control_ ^ other.line_control_) & kLcrFifoEnable) != 0) {
-        count_ = 0;
-        raw_ &= ~kReceived;
+    state_.low_power = other.state_.low_power;
+    state_.integer_baud = other.state_.integer_baud;
+    state_.fractional_baud = other.state_.fractional_baud;
+    if (((state_.line_control ^ other.state_.line_control) & kLcrFifoEnable) != 0) {
+        state_.count = 0;
+        state_.raw &= ~kReceived;
     }
-    line_control_ = other.line_control_;
-    control_ = other.control_;
-    fifo_levels_ = other.fifo_levels_;
-    mask_ = other.mask_;
-    raw_ = (raw_ & kReceived) | (other.raw_ & ~kReceived);
-    dma_control_ = other.dma_control_;
-    other.connected_ = false;
+    state_.line_control = other.state_.line_control;
+    state_.control = other.state_.control;
+    state_.fifo_levels = other.state_.fifo_levels;
+    state_.mask = other.state_.mask;
+    state_.raw = (state_.raw & kReceived) | (other.state_.raw & ~kReceived);
+    state_.dma_control = other.state_.dma_control;
+    other.state_.connected = false;
     other.update();
-    connected_ = true;
+    state_.connected = true;
     update();
 }
 
 void Pl011::disconnect() {
     const std::lock_guard guard(lock_);
-    connected_ = false;
+    state_.connected = false;
     update();
+}
+
+// ---- state
+
+void Pl011::quiesce() {
+    const std::lock_guard guard(lock_);
+    quiesced_ = true;
+}
+
+void Pl011::resume() {
+    bool offer_again = false;
+    {
+        const std::lock_guard guard(lock_);
+        quiesced_ = false;
+        update();
+        line_.refresh(output());
+        offer_again = take_refusal();
+    }
+    if (offer_again && on_space_) on_space_();
+}
+
+void Pl011::save(StateWriter& out) const {
+    out.section("pl011", kStateVersion, [&] { out(state_); });
+}
+
+StateResult Pl011::load(StateReader& in) {
+    State state;
+    const auto loaded = in.section("pl011", kStateVersion, [&] {
+        in(state);
+        in.require(state.head < kFifoDepth && state.count <= kFifoDepth, "the FIFO is out of range");
+    });
+    if (!loaded) return loaded;
+    const std::lock_guard guard(lock_);
+    state_ = state;
+    // Whoever has input offers it to the FIFO as it is now.
+    refused_ = true;
+    return {};
 }
 
 // ---- registers
@@ -155,8 +188,8 @@ void Pl011::disconnect() {
 // True if the byte leaves by the wire.
 bool Pl011::transmit(uint8_t byte) {
     // Sent at once: the FIFO fell through its trigger level.
-    raw_ |= kInterruptTransmit;
-    if ((control_ & kCrLoopback) == 0) return true;
+    state_.raw |= kInterruptTransmit;
+    if ((state_.control & kCrLoopback) == 0) return true;
     push(byte);  // a full FIFO overruns, as on the wire
     return false;
 }
@@ -172,16 +205,16 @@ uint32_t Pl011::read_register(uint64_t offset) {
         }
         // RSR (0x04): no receive errors ever happen.
         case kRegFr: return flags_.load(std::memory_order_relaxed);
-        case kRegIlpr: return low_power_;
-        case kRegIbrd: return integer_baud_;
-        case kRegFbrd: return fractional_baud_;
-        case kRegLcrH: return line_control_;
-        case kRegCr: return control_;
-        case kRegIfls: return fifo_levels_;
-        case kRegImsc: return mask_;
-        case kRegRis: return raw_;
-        case kRegMis: return raw_ & mask_;
-        case kRegDmacr: return dma_control_;
+        case kRegIlpr: return state_.low_power;
+        case kRegIbrd: return state_.integer_baud;
+        case kRegFbrd: return state_.fractional_baud;
+        case kRegLcrH: return state_.line_control;
+        case kRegCr: return state_.control;
+        case kRegIfls: return state_.fifo_levels;
+        case kRegImsc: return state_.mask;
+        case kRegRis: return state_.raw;
+        case kRegMis: return state_.raw & state_.mask;
+        case kRegDmacr: return state_.dma_control;
         default: return 0;
     }
 }
@@ -195,24 +228,24 @@ void Pl011::write_register(uint64_t offset, uint32_t value, uint32_t mask, std::
             if ((mask & 0xff) != 0 && transmit(static_cast<uint8_t>(value)))
                 sent = static_cast<uint8_t>(value);
             break;
-        case kRegIlpr: store(low_power_, 0xff); break;
-        case kRegIbrd: store(integer_baud_, 0xffff); break;
-        case kRegFbrd: store(fractional_baud_, 0x3f); break;
+        case kRegIlpr: store(state_.low_power, 0xff); break;
+        case kRegIbrd: store(state_.integer_baud, 0xffff); break;
+        case kRegFbrd: store(state_.fractional_baud, 0x3f); break;
         case kRegLcrH: {
-            const uint32_t old = line_control_;
-            store(line_control_, 0xff);
+            const uint32_t old = state_.line_control;
+            store(state_.line_control, 0xff);
             // 3.3.7: turning the FIFOs on or off empties them.
-            if (((old ^ line_control_) & kLcrFifoEnable) != 0) {
-                count_ = 0;
-                raw_ &= ~(kInterruptReceive | kInterruptTimeout);
+            if (((old ^ state_.line_control) & kLcrFifoEnable) != 0) {
+                state_.count = 0;
+                state_.raw &= ~(kInterruptReceive | kInterruptTimeout);
             }
             break;
         }
-        case kRegCr: store(control_, 0xff87); break;
-        case kRegIfls: store(fifo_levels_, 0x3f); break;
-        case kRegImsc: store(mask_, kInterruptAll); break;
-        case kRegIcr: raw_ &= ~(value & mask); break;
-        case kRegDmacr: store(dma_control_, 7); break;
+        case kRegCr: store(state_.control, 0xff87); break;
+        case kRegIfls: store(state_.fifo_levels, 0x3f); break;
+        case kRegImsc: store(state_.mask, kInterruptAll); break;
+        case kRegIcr: state_.raw &= ~(value & mask); break;
+        case kRegDmacr: store(state_.dma_control, 7); break;
         default: return;
     }
     update();

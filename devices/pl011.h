@@ -11,6 +11,7 @@
 
 #include "devices/bus.h"
 #include "devices/irq.h"
+#include "devices/state.h"
 
 namespace arclight::devices {
 
@@ -23,7 +24,7 @@ class CharBackend {
 
 /// PrimeCell UART PL011 (ARM DDI 0183). The wire is infinitely fast: transmission completes at once, and a
 /// receive timeout follows at once on input that stays below the FIFO's trigger level.
-class Pl011 final : public Device {
+class Pl011 final : public Device, public Stateful {
   public:
     Pl011(CharBackend& backend, IrqLine line);
 
@@ -31,6 +32,12 @@ class Pl011 final : public Device {
     void write(uint64_t offset, uint64_t value, unsigned size) override;
     void reset() override;
     void add_to_device_tree(FdtWriter& fdt) const override;
+
+    /// Refuses input until resume(): it stays where it comes from.
+    void quiesce() override;
+    void resume() override;
+    void save(StateWriter& out) const override;
+    StateResult load(StateReader& in) override;
 
     /// Goes on where another one is: as it was programmed, and with its interrupt, which the other one loses.
     /// What either has received stays where it is.
@@ -48,6 +55,29 @@ class Pl011 final : public Device {
   private:
     static constexpr size_t kFifoDepth = 16;
 
+    struct State {
+        std::array<uint8_t, kFifoDepth> fifo{};
+        uint8_t head = 0;
+        uint8_t count = 0;
+        bool connected = true;  // to the interrupt controller
+        uint32_t low_power = 0;
+        uint32_t integer_baud = 0;
+        uint32_t fractional_baud = 0;
+        uint32_t line_control = 0;
+        uint32_t control = 0;
+        uint32_t fifo_levels = 0;
+        uint32_t mask = 0;
+        uint32_t raw = 0;
+        uint32_t dma_control = 0;
+
+        template <typename Archive, typename Self>
+        static void fields(Archive& archive, Self& self) {
+            archive(self.fifo, self.head, self.count, self.connected, self.low_power, self.integer_baud,
+                    self.fractional_baud, self.line_control, self.control, self.fifo_levels, self.mask,
+                    self.raw, self.dma_control);
+        }
+    };
+
     uint32_t read_register(uint64_t offset);
     void write_register(uint64_t offset, uint32_t value, uint32_t mask, std::optional<uint8_t>& sent);
     size_t depth() const;
@@ -55,6 +85,7 @@ class Pl011 final : public Device {
     bool push(uint8_t byte);
     uint8_t pop();
     bool transmit(uint8_t byte);
+    bool output() const { return state_.connected && (state_.raw & state_.mask) != 0; }
     void update();
     bool take_refusal();
 
@@ -65,20 +96,9 @@ class Pl011 final : public Device {
     std::atomic<uint32_t> flags_{
         0};  // the flag register as update() left it: drivers poll it, without the lock
     IrqLine line_;
-    std::array<uint8_t, kFifoDepth> fifo_{};
-    size_t head_ = 0;
-    size_t count_ = 0;
-    bool refused_ = false;
-    bool connected_ = true;  // to the interrupt controller
-    uint32_t low_power_ = 0;
-    uint32_t integer_baud_ = 0;
-    uint32_t fractional_baud_ = 0;
-    uint32_t line_control_ = 0;
-    uint32_t control_ = 0;
-    uint32_t fifo_levels_ = 0;
-    uint32_t mask_ = 0;
-    uint32_t raw_ = 0;
-    uint32_t dma_control_ = 0;
+    State state_;
+    bool refused_ = false;  // input, since there was no room: the space callback is owed
+    bool quiesced_ = false;
 };
 
 }  // namespace arclight::devices

@@ -119,12 +119,12 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         gic = gic2_.get();
     }
     for (unsigned i = 0; i < options_.cpus; ++i)
-        timers_.push_back(std::make_unique<GenericTimer>(loop_, *gic, i));
+        timers_.push_back(std::make_unique<GenericTimer>(loop_, clock_, *gic, i));
 
     const auto spi = [&](unsigned n) { return devices::IrqLine(*gic, layout::kFirstSpiIntid + n); };
     uart_ = std::make_unique<devices::Pl011>(console, spi(layout::kSpiUart));
     bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
-    rtc_ = std::make_unique<devices::Pl031>(loop_, spi(layout::kSpiRtc));
+    rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
     bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
     if (exit_status != nullptr)
         bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");

@@ -16,6 +16,7 @@
 #include "devices/event_loop.h"
 #include "devices/gic_v2.h"
 #include "devices/gic_v3.h"
+#include "devices/guest_clock.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/psci.h"
@@ -61,6 +62,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
 
     devices::Pl011& uart() { return *uart_; }
     devices::Bus& bus() { return bus_; }
+    devices::GuestClock& clock() { return clock_; }
     RamMapping& ram() { return *ram_; }
 
     /// Starts the first CPU and returns when the machine has stopped.
@@ -146,6 +148,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     JitTier tier_ = JitTier::tier1;  ///< what options_ asks for, or what there is
     ProcessWatch process_watch_;
     devices::EventLoop& loop_;
+    devices::GuestClock clock_;
     std::unique_ptr<RamMapping> ram_;
     mmu::PageOverlay overlay_;
     const mmu::GuestMemory memory_;

@@ -45,9 +45,10 @@ TEST(DeviceTree, MatchesVirt) {
     test::FakeSink sink;
     test::FakeTerminal terminal;
     EventLoop loop;
+    GuestClock clock;
     GicV3 gic(2, sink);
     Pl011 uart(terminal, IrqLine());
-    Pl031 rtc(loop, IrqLine());
+    Pl031 rtc(loop, clock, IrqLine());
     mmu::GuestMemory memory(nullptr, layout::kRamBase, 0);
     virtio::Mmio slot(31, memory, IrqLine());
     Bus bus;

@@ -185,5 +185,48 @@ TEST(EventLoop, Post) {
     EXPECT_TRUE(eventually([&] { return on_loop.load(); }));
 }
 
+TEST(EventLoop, DrainWaitsForWhatWasPostedAndWhatRuns) {
+    EventLoop loop;
+    std::atomic<int> ran{0};
+    loop.post([&] { ran++; });
+    loop.drain();
+    EXPECT_EQ(ran, 1) << "not started: the caller runs it";
+    loop.start();
+    for (int round = 0; round < 50; round++) {
+        std::atomic<bool> begun{false}, ended{false};
+        EventLoop::Timer timer(loop, [&] {
+            begun = true;
+            std::this_thread::sleep_for(std::chrono::microseconds(300));
+            ended = true;
+        });
+        timer.arm(0);
+        ASSERT_TRUE(eventually([&] { return begun.load(); }));
+        const int before = ran;
+        for (int i = 0; i < 10; i++) loop.post([&] { ran++; });
+        loop.drain();
+        EXPECT_TRUE(ended);
+        EXPECT_EQ(ran, before + 10);
+    }
+    std::atomic<bool> nested{false};
+    loop.post([&] {
+        loop.post([&] { nested = true; });
+        loop.drain();
+        ran = nested ? -1 : -2;
+    });
+    loop.drain();
+    EXPECT_EQ(ran, -1) << "from a callback";
+}
+
+TEST(EventLoop, CountsPendingTimers) {
+    EventLoop loop;
+    EventLoop::Timer a(loop, [] {}), b(loop, [] {});
+    EXPECT_EQ(loop.pending_timers(), 0u);
+    a.arm(EventLoop::now_ns() + 60'000'000'000);
+    b.arm(EventLoop::now_ns() + 60'000'000'000);
+    EXPECT_EQ(loop.pending_timers(), 2u);
+    a.cancel();
+    EXPECT_EQ(loop.pending_timers(), 1u);
+}
+
 }  // namespace
 }  // namespace arclight::devices

@@ -41,13 +41,14 @@ struct Board {
     std::vector<uint8_t> ram = std::vector<uint8_t>(1 << 16);
     mmu::GuestMemory memory{ram.data(), layout::kRamBase, ram.size()};
     EventLoop loop;
+    GuestClock clock;
     Bus bus;
     GicV3 gic3{8, sink};
     GicV2 gic2{8, sink};
     Pl011 uart{terminal, IrqLine(controller(), 33)};
-    Pl031 rtc{loop, IrqLine(controller(), 34)};
+    Pl031 rtc{loop, clock, IrqLine(controller(), 34)};
     std::vector<std::unique_ptr<virtio::Mmio>> slots;
-    GenericTimer timer{loop, controller(), 0};
+    GenericTimer timer{loop, clock, controller(), 0};
 };
 
 void hammer(Board& board, uint64_t seed, int accesses) {

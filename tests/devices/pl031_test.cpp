@@ -16,7 +16,8 @@ struct Pl031Test : testing::Test {
     bool wire() const { return controller.spis[layout::kSpiRtc]; }
     test::FakeController controller;
     EventLoop loop;
-    Pl031 rtc{loop, IrqLine(controller, layout::kFirstSpiIntid + layout::kSpiRtc)};
+    GuestClock clock;
+    Pl031 rtc{loop, clock, IrqLine(controller, layout::kFirstSpiIntid + layout::kSpiRtc)};
 };
 
 TEST_F(Pl031Test, TellsTheTime) {
