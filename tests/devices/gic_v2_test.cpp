@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
@@ -190,6 +193,84 @@ TEST(GicV2OneCpu, EverythingTargetsIt) {
     EXPECT_EQ(gic.distributor().read(0x800, 4), 0u);
     gic.set_spi(1, true);
     EXPECT_TRUE(sink.irqs[0]);
+}
+
+// In the middle of everything: an SPI in service, a more urgent one and SGIs of two CPUs pending, a level
+// high.
+TEST_F(GicV2Test, GoesOnAfterALoad) {
+    enable_spi(40, 0xa0);
+    enable_spi(41, 0x20);
+    enable_spi(50, 0x60, 2);
+    dist(0xc00 + 41 / 16 * 4, 2u << (41 % 16 * 2));  // edge
+    gic.set_spi(8, true);
+    EXPECT_EQ(get(0, kIar), 40u);
+    gic.set_spi(9, true);
+    gic.set_spi(18, true);
+    set_current_cpu(2);
+    dist(0xf00, 1u << 16 | 5);
+    set_current_cpu(3);
+    dist(0xf00, 1u << 16 | 5);
+    set_current_cpu(0);
+
+    test::FakeSink other_sink;
+    GicV2 other{4, other_sink};
+    const auto stream = test::save(gic);
+    ASSERT_EQ(test::load(other, stream), "");
+    EXPECT_EQ(other_sink.changes, 0u) << "loading drives nothing";
+    other.resume();
+    EXPECT_EQ(test::save(other), stream);
+    for (unsigned cpu = 0; cpu < 4; cpu++) EXPECT_EQ(other_sink.irqs[cpu], sink.irqs[cpu]) << cpu;
+    // The same happens to both from here on.
+    const auto both = [&](auto&& act) {
+        act(gic, sink);
+        act(other, other_sink);
+    };
+    std::vector<uint64_t> log[2];
+    unsigned which = 0;
+    both([&](GicV2& g, test::FakeSink& s) {
+        auto& out = log[which++];
+        const auto note = [&](uint64_t offset) { out.push_back(g.cpu_interface().read(offset, 4)); };
+        set_current_cpu(0);
+        note(kRpr), note(kIar), note(kRpr);
+        g.cpu_interface().write(kEoir, 41, 4);
+        for (int i = 0; i < 2; i++) {
+            note(kHppir);
+            g.set_spi(9, i != 0);  // a level that is high already is no new edge
+        }
+        g.set_spi(8, false);
+        g.cpu_interface().write(kEoir, 40, 4);
+        for (int i = 0; i < 4; i++) {
+            note(kIar);
+            g.cpu_interface().write(kEoir, out.back(), 4);
+            out.push_back(s.irqs[0]);
+        }
+        set_current_cpu(1);
+        note(kIar), note(kRpr);
+        set_current_cpu(0);
+    });
+    EXPECT_EQ(log[0], log[1]);
+    EXPECT_EQ(log[0][1], 41u);
+}
+
+TEST_F(GicV2Test, RefusesWhatItCannotBe) {
+    test::FakeSink other_sink;
+    GicV2 other{2, other_sink};
+    EXPECT_EQ(test::load(other, test::save(gic)), "another number of CPUs");
+    std::mt19937_64 random(2);
+    test::survives_damage(test::save(gic), random, [&](const std::vector<uint8_t>& stream) {
+        test::FakeSink damaged_sink;
+        GicV2 damaged{4, damaged_sink};
+        const bool loaded = test::load(damaged, stream).empty();
+        damaged.resume();
+        for (unsigned cpu = 0; cpu < 4; cpu++) {
+            set_current_cpu(cpu);
+            for (uint64_t offset = 0; offset < 0x1000; offset += 4) damaged.distributor().read(offset, 4);
+            for (uint64_t offset = 0; offset < 0x100; offset += 4) damaged.cpu_interface().read(offset, 4);
+            damaged.cpu_interface().write(kEoir, 40, 4);
+        }
+        set_current_cpu(0);
+        return loaded;
+    });
 }
 
 }  // namespace

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
@@ -377,6 +380,80 @@ TEST_F(GicV3Test, NarrowAndWideAccess) {
     EXPECT_EQ(redist_get(3, 8, 8), 3ull << 32 | 3u << 8 | 1u << 4);
     redist(0, 0x14, 0);
     EXPECT_EQ(redist_get(0, 0x14), 0u) << "awake";
+}
+
+// In the middle of everything: an SPI in service, a more urgent one pending, SGIs, a level high, 1-of-N
+// routing.
+TEST_F(GicV3Test, GoesOnAfterALoad) {
+    enable_spi(40, 0xa0);
+    enable_spi(41, 0x20);
+    enable_spi(50, 0x60, 1ull << 31);
+    dist(0xc00 + 41 / 16 * 4, 2u << (41 % 16 * 2));  // edge
+    gic.set_spi(8, true);
+    EXPECT_EQ(get(0, kIar1), 40u);
+    gic.set_spi(9, true);
+    gic.set_spi(18, true);
+    set(2, kSgi1r, 5ull << 24 | 3);
+    set(1, kCtlr, 3);
+    gic.set_ppi(3, 27, true);
+
+    test::FakeSink other_sink;
+    GicV3 other{kCpus, other_sink};
+    const auto stream = test::save(gic);
+    ASSERT_EQ(test::load(other, stream), "");
+    EXPECT_EQ(other_sink.changes, 0u) << "loading drives nothing";
+    other.resume();
+    EXPECT_EQ(test::save(other), stream);
+    for (unsigned cpu = 0; cpu < kCpus; cpu++) EXPECT_EQ(other_sink.irqs[cpu], sink.irqs[cpu]) << cpu;
+    const auto drive = [&](GicV3& g, test::FakeSink& s) {
+        std::vector<uint64_t> out;
+        const auto note = [&](unsigned cpu, uint32_t reg) {
+            uint64_t value = 0;
+            EXPECT_TRUE(g.read_sysreg(cpu, reg, value));
+            out.push_back(value);
+            return value;
+        };
+        note(0, kRpr), note(0, kIar1), note(0, kRpr), note(1, kCtlr);
+        g.write_sysreg(0, kEoir1, 41);
+        for (int i = 0; i < 2; i++) {
+            note(0, kHppir1);
+            g.set_spi(9, i != 0);
+        }
+        g.set_spi(8, false);
+        g.write_sysreg(0, kEoir1, 40);
+        for (unsigned cpu = 0; cpu < kCpus; cpu++) {
+            for (int i = 0; i < 4; i++) {
+                g.write_sysreg(cpu, kEoir1, note(cpu, kIar1));
+                out.push_back(s.irqs[cpu]);
+            }
+        }
+        return out;
+    };
+    const auto here = drive(gic, sink), there = drive(other, other_sink);
+    EXPECT_EQ(here, there);
+    EXPECT_EQ(here[1], 41u);
+}
+
+TEST_F(GicV3Test, RefusesWhatItCannotBe) {
+    test::FakeSink other_sink;
+    GicV3 other{2, other_sink};
+    EXPECT_EQ(test::load(other, test::save(gic)), "another number of CPUs");
+    std::mt19937_64 random(3);
+    test::survives_damage(test::save(gic), random, [&](const std::vector<uint8_t>& stream) {
+        test::FakeSink damaged_sink;
+        GicV3 damaged{kCpus, damaged_sink};
+        const bool loaded = test::load(damaged, stream).empty();
+        damaged.resume();
+        for (uint64_t offset = 0; offset < 0x10000; offset += 4) damaged.distributor().read(offset, 4);
+        for (uint64_t offset = 0; offset < 0x20000; offset += 8) damaged.redistributors().read(offset, 8);
+        for (unsigned cpu = 0; cpu < kCpus; cpu++) {
+            uint64_t value = 0;
+            for (const uint32_t reg : {kIar0, kIar1, kRpr, kHppir1, kBpr0, kBpr1})
+                damaged.read_sysreg(cpu, reg, value);
+            damaged.write_sysreg(cpu, kEoir1, 40);
+        }
+        return loaded;
+    });
 }
 
 }  // namespace

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
@@ -109,6 +112,59 @@ TEST_F(Pl011Test, LoopbackAndNarrowAccess) {
     EXPECT_EQ(get(kFr) & 1 << 4, 1u << 4);
     uart.reset();
     EXPECT_EQ(get(kCr), 0x300u);
+}
+
+// With half a FIFO of input and more waiting outside.
+TEST_F(Pl011Test, GoesOnAfterALoad) {
+    set(kLcrH, 1 << 4);
+    set(kImsc, kRx | kTimeout);
+    EXPECT_EQ(fill("abcdefghijklmnopqrst"), 16u);
+    for (const char c : std::string("abcd")) EXPECT_EQ(get(kDr), static_cast<uint64_t>(c));
+    set(kDr, 'x');
+    uart.quiesce();
+    EXPECT_FALSE(uart.receive('!')) << "input stays outside";
+    EXPECT_EQ(uart.space(), 0u);
+    const auto stream = test::save(uart);
+
+    test::FakeController other_controller;
+    test::FakeTerminal other_terminal;
+    Pl011 other{other_terminal, IrqLine(other_controller, layout::kFirstSpiIntid + layout::kSpiUart)};
+    unsigned offered = 0;
+    other.set_space_callback([&] { offered++; });
+    ASSERT_EQ(test::load(other, stream), "");
+    EXPECT_FALSE(other_controller.spis[layout::kSpiUart]) << "loading drives nothing";
+    other.resume();
+    EXPECT_TRUE(other_controller.spis[layout::kSpiUart]);
+    EXPECT_EQ(test::save(other), stream);
+    EXPECT_EQ(other_terminal.text, "") << "what was sent is not sent again";
+    EXPECT_EQ(other.read(kRis, 4), get(kRis));
+    EXPECT_EQ(other.read(kFr, 4), get(kFr));
+    std::string rest;
+    while ((other.read(kFr, 4) & 0x10) == 0) rest += static_cast<char>(other.read(kDr, 4));
+    EXPECT_EQ(rest, "efghijklmnop");
+    EXPECT_EQ(offered, 1u) << "there is room for input again";
+    EXPECT_FALSE(other_controller.spis[layout::kSpiUart]);
+    // The first one goes on too, and asks for what it refused.
+    bool again = false;
+    uart.set_space_callback([&] { again = true; });
+    uart.resume();
+    while ((get(kFr) & 0x10) == 0) get(kDr);
+    EXPECT_TRUE(again);
+    EXPECT_TRUE(uart.receive('!'));
+}
+
+TEST_F(Pl011Test, RefusesWhatItCannotBe) {
+    std::mt19937_64 random(4);
+    set(kLcrH, 1 << 4);
+    fill("abcdefgh");
+    test::survives_damage(test::save(uart), random, [&](const std::vector<uint8_t>& stream) {
+        test::FakeTerminal damaged_terminal;
+        Pl011 damaged{damaged_terminal, IrqLine()};
+        const bool loaded = test::load(damaged, stream).empty();
+        damaged.resume();
+        for (int i = 0; i < 20; i++) damaged.read(kDr, 4), damaged.receive('x'), damaged.read(kRis, 4);
+        return loaded;
+    });
 }
 
 }  // namespace

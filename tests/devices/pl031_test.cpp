@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <ctime>
+#include <random>
 
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
@@ -43,6 +45,51 @@ TEST_F(Pl031Test, Alarm) {
     rtc.write(kIcr, 1, 4);
     rtc.write(kImsc, 1, 4);
     EXPECT_FALSE(wire());
+}
+
+// The alarm is waited for in one place and comes in the other; one that is overdue comes at once.
+TEST_F(Pl031Test, GoesOnAfterALoad) {
+    rtc.write(kLr, 5000, 4);
+    rtc.write(kImsc, 1, 4);
+    rtc.write(kMr, 5002, 4);
+    rtc.quiesce();
+    EXPECT_EQ(loop.pending_timers(), 0u);
+    const auto stream = test::save(rtc);
+    const auto make = [&](test::FakeController& wires, GuestClock& time) {
+        auto other =
+            std::make_unique<Pl031>(loop, time, IrqLine(wires, layout::kFirstSpiIntid + layout::kSpiRtc));
+        EXPECT_EQ(test::load(*other, stream), "");
+        other->resume();
+        return other;
+    };
+    test::FakeController soon, late;
+    GuestClock later_clock;
+    later_clock.set_wall_offset_ns(10'000'000'000);
+    const auto other = make(soon, clock);
+    const auto overdue = make(late, later_clock);
+    EXPECT_TRUE(late.spis[layout::kSpiRtc]);
+    EXPECT_NEAR(static_cast<double>(overdue->read(kDr, 4)), 5010, 2);
+    EXPECT_FALSE(soon.spis[layout::kSpiRtc]);
+    EXPECT_NEAR(static_cast<double>(other->read(kDr, 4)), 5000, 2);
+    EXPECT_EQ(other->read(kLr, 4), 5000u);
+    ASSERT_TRUE(test::eventually([&] { return soon.spis[layout::kSpiRtc].load(); }));
+    EXPECT_GE(other->read(kDr, 4), 5002u);
+    EXPECT_FALSE(wire()) << "quiesced";
+    rtc.resume();
+    EXPECT_TRUE(wire());
+}
+
+TEST_F(Pl031Test, RefusesWhatItCannotBe) {
+    std::mt19937_64 random(5);
+    rtc.write(kMr, 0x1000'0000, 4);
+    test::survives_damage(test::save(rtc), random, [&](const std::vector<uint8_t>& stream) {
+        test::FakeController wires;
+        Pl031 damaged(loop, clock, IrqLine(wires, layout::kFirstSpiIntid + layout::kSpiRtc));
+        const bool loaded = test::load(damaged, stream).empty();
+        damaged.resume();
+        damaged.read(kDr, 4);
+        return loaded;
+    });
 }
 
 }  // namespace

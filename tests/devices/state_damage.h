@@ -1,10 +1,15 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
+
+#include "devices/state.h"
 
 namespace arclight::devices::test {
 
@@ -34,6 +39,30 @@ inline std::vector<uint8_t> damage(std::vector<uint8_t> stream, std::mt19937_64&
     }
     for (unsigned i = 0; i < kChecksum; i++) body.push_back(static_cast<uint8_t>(~crc >> (i * 8)));
     return body;
+}
+
+inline std::vector<uint8_t> save(const Stateful& part) {
+    StateWriter out;
+    part.save(out);
+    return out.finish();
+}
+
+/// The error, or nothing.
+inline std::string load(Stateful& part, const std::vector<uint8_t>& stream) {
+    StateReader in(stream);
+    if (const auto loaded = part.load(in); !loaded) return loaded.error();
+    const auto finished = in.finish();
+    return finished ? std::string() : finished.error();
+}
+
+/// Calls use(damaged stream), which loads it and tells whether that succeeded, and uses the part in any case.
+/// Most damage must be noticed.
+template <typename Use>
+void survives_damage(const std::vector<uint8_t>& stream, std::mt19937_64& random, Use&& use) {
+    constexpr unsigned kRounds = 400;
+    unsigned refused = 0;
+    for (unsigned round = 0; round < kRounds; round++) refused += use(damage(stream, random)) ? 0 : 1;
+    EXPECT_GT(refused, kRounds / 4);
 }
 
 }  // namespace arclight::devices::test

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
@@ -119,6 +122,19 @@ TEST_F(TimerTest, SavedTimerFiresInTheNewMachine) {
     // The first machine goes on as well.
     from.resume();
     EXPECT_TRUE(eventually([&] { return wire(27); }));
+}
+
+TEST_F(TimerTest, RefusesWhatItCannotBe) {
+    std::mt19937_64 random(6);
+    timer.write_ctl(Kind::Virtual, kEnable);
+    test::survives_damage(test::save(timer), random, [&](const std::vector<uint8_t>& stream) {
+        test::FakeController wires;
+        GenericTimer damaged(loop, clock, wires, 1);
+        const bool loaded = test::load(damaged, stream).empty();
+        damaged.resume();
+        damaged.read_tval(Kind::Virtual);
+        return loaded;
+    });
 }
 
 }  // namespace
