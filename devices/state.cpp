@@ -74,7 +74,8 @@ void StateWriter::close(size_t start) {
     for (unsigned i = 0; i < 8; i++) out_[start + i] = static_cast<uint8_t>(length >> (i * 8));
 }
 
-std::vector<uint8_t> StateWriter::finish() {
+std::expected<std::vector<uint8_t>, std::string> StateWriter::finish() {
+    if (error_) return std::unexpected(*error_);
     put_integer(crc32(out_), kChecksumSize);
     return std::move(out_);
 }
@@ -187,7 +188,7 @@ void StatefulParts::resume() {
     for (const auto& [name, part] : parts_) part->resume();
 }
 
-std::vector<uint8_t> StatefulParts::save() const {
+std::expected<std::vector<uint8_t>, std::string> StatefulParts::save() const {
     StateWriter out;
     for (const auto& [name, part] : parts_) out.section(name, kPartVersion, [&] { part->save(out); });
     return out.finish();

@@ -89,8 +89,12 @@ class StateWriter {
     /// The version of the section being written: always the newest.
     static constexpr uint32_t version() { return ~0u; }
 
+    /// Some state could not be had: finish() returns this. The first reason stays.
+    void fail(std::string why) {
+        if (!error_) error_ = std::move(why);
+    }
     /// The whole stream. Nothing can be written after it.
-    std::vector<uint8_t> finish();
+    std::expected<std::vector<uint8_t>, std::string> finish();
 
   private:
     template <typename Item>
@@ -117,6 +121,7 @@ class StateWriter {
     void close(size_t start);
 
     std::vector<uint8_t> out_;
+    std::optional<std::string> error_;
 };
 
 /// Reads such a stream. The first error sticks: what is read after it is zero, and finish() and section()
@@ -212,7 +217,7 @@ class StateReader {
 /// A part of the machine that has state: a device, the guest's clock, a virtual CPU.
 ///
 /// The order is: the virtual CPUs stop; quiesce() on all parts; save() or load() on all; resume() on all; the
-/// virtual CPUs go on. load() may be called on a new part or on one in use, and touches that part alone: what
+/// virtual CPUs go on. load() is for a new part or a quiesced one, and touches that part alone: what
 /// it drives (interrupt lines, deadlines, work waiting in queues) follows from its state in resume(), when
 /// all parts have theirs. So the order in which parts are loaded does not matter.
 class Stateful {
@@ -235,8 +240,8 @@ class StatefulParts {
     void add(std::string name, Stateful& part);
     void quiesce();
     void resume();
-    /// Quiesced.
-    std::vector<uint8_t> save() const;
+    /// Quiesced. An error is one line for the user.
+    std::expected<std::vector<uint8_t>, std::string> save() const;
     /// Quiesced. After an error some parts have the new state and some the old one: the machine must be reset
     /// or discarded.
     StateResult load(std::span<const uint8_t> stream);

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "devices/host_thread.h"
-
 // Section 5.2 of virtio 1.2.
 namespace arclight::devices::virtio {
 
@@ -97,18 +95,7 @@ std::expected<std::unique_ptr<Blk>, std::string> Blk::open(const std::string& pa
     return std::make_unique<Blk>(std::move(*image), std::move(options));
 }
 
-Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {
-    worker_ = start_host_thread("virtio-blk", [this] { work(); });
-}
-
-Blk::~Blk() {
-    {
-        const std::lock_guard guard(lock_);
-        quit_ = true;
-    }
-    wake_.notify_all();
-    worker_.join();
-}
+Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {}
 
 // ---- configuration
 
@@ -118,10 +105,9 @@ uint64_t Blk::features() const {
     return common | kFeatureConfigWce | kFeatureDiscard | kFeatureWriteZeroes;
 }
 
-// 5.2.5.2: without CONFIG_WCE the cache is write-back exactly when the driver can flush it. No features at
-// all is a device in reset.
+// 5.2.5.2: without CONFIG_WCE the cache is write-back exactly when the driver can flush it.
 void Blk::set_features(uint64_t features) {
-    write_back_ = features == 0 || (features & (kFeatureFlush | kFeatureConfigWce)) != 0;
+    write_back_ = (features & (kFeatureFlush | kFeatureConfigWce)) != 0;
 }
 
 uint8_t Blk::read_config(uint64_t offset) {
@@ -147,70 +133,33 @@ void Blk::write_config(uint64_t offset, uint8_t value) {
     if (offset == kWriteBackOffset && !image_.readonly()) write_back_ = (value & 1) != 0;
 }
 
-// ---- the worker
+// ---- state
 
-void Blk::notify(Mmio& transport, unsigned) {
-    {
-        const std::lock_guard guard(lock_);
-        requested_ = &transport;
-    }
-    wake_.notify_one();
+void Blk::save(StateWriter& out) const {
+    out(image_.size(), image_.readonly(), write_back_.load());
+    image_.save(out);
 }
 
-void Blk::stop() {
-    std::unique_lock held(lock_);
-    requested_ = nullptr;
-    idle_.wait(held, [this] { return !busy_; });
+StateResult Blk::load(StateReader& in) {
+    uint64_t size = 0;
+    bool readonly = false, write_back = true;
+    in(size, readonly, write_back);
+    in.require(size == image_.size(), "a disk of another size");
+    in.require(readonly == image_.readonly(), "a disk that is read-only there or here");
+    if (const auto read = in.result(); !read) return read;
+    if (const auto loaded = image_.load(in); !loaded) return loaded;
+    write_back_ = write_back;
+    return {};
 }
 
-void Blk::work() {
-    std::unique_lock held(lock_);
-    for (;;) {
-        wake_.wait(held, [this] { return quit_ || requested_ != nullptr; });
-        if (quit_) return;
-        Mmio& transport = *std::exchange(requested_, nullptr);
-        busy_ = true;
-        held.unlock();
-        drain(transport);
-        held.lock();
-        busy_ = false;
-        idle_.notify_all();
-    }
-}
+// ---- requests
 
-void Blk::drain(Mmio& transport) {
-    Chain chain;
-    std::unique_lock held(transport.lock());
-    while (transport.running()) {
-        const auto dma = transport.memory().dma();
-        Queue& queue = transport.queue(0);
-        const Queue::Pop got = queue.pop(chain);
-        if (got == Queue::Pop::None) {
-            if (queue.enable_notification()) continue;
-            return;
-        }
-        if (got == Queue::Pop::Malformed) {
-            transport.fail();
-            return;
-        }
-        held.unlock();
-        const std::optional<uint32_t> written = serve(chain);
-        held.lock();
-        if (!transport.running()) return;  // reset meanwhile: the request is forgotten
-        if (!written) {
-            transport.fail();
-            return;
-        }
-        transport.complete(0, chain.head, *written);
-    }
-}
-
-// 5.2.6: a header the device reads, data, and one status byte at the very end. Nothing if the request has no
-// room for those; else how many bytes were written.
-std::optional<uint32_t> Blk::serve(Chain& chain) {
+// 5.2.6: a header the device reads, data, and one status byte at the very end. Malformed: the request has no
+// room for those.
+Served Blk::process(unsigned, Chain& chain) {
     Header header{};
     std::array<uint8_t, sizeof header> raw{};
-    if (gather(chain.readable, raw) != raw.size() || chain.writable.empty()) return std::nullopt;
+    if (gather(chain.readable, raw) != raw.size() || chain.writable.empty()) return Served::malformed();
     std::memcpy(&header, raw.data(), sizeof header);
     drop_front(chain.readable, sizeof header);
     std::span<uint8_t>& last = chain.writable.back();
@@ -236,7 +185,7 @@ std::optional<uint32_t> Blk::serve(Chain& chain) {
         case kTypeWriteZeroes: status = discard(chain.readable, true); break;
         default: status = kStatusUnsupported; break;
     }
-    return static_cast<uint32_t>(std::min<uint64_t>(written, ~0u));
+    return Served::done(static_cast<uint32_t>(std::min<uint64_t>(written, ~0u)));
 }
 
 uint8_t Blk::transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -160,6 +161,46 @@ bool DiskImage::write_zeroes(uint64_t offset, uint64_t length, bool may_unmap) {
         length -= bytes.size();
     }
     return true;
+}
+
+void DiskImage::save(StateWriter& out) const {
+    const bool overlay = overlay_ >= 0;
+    uint64_t clusters = 0;
+    for (const uint64_t word : present_) clusters += static_cast<uint64_t>(std::popcount(word));
+    out(overlay, clusters);
+    std::vector<uint8_t> content(kClusterSize);
+    for (uint64_t cluster = 0; clusters != 0; cluster++) {
+        if (!overlay_has(cluster)) continue;
+        const uint64_t start = cluster * kClusterSize;
+        std::span<uint8_t> bytes(content.data(), std::min(kClusterSize, size_ - start));
+        if (!read_file(overlay_, start, {&bytes, 1})) out.fail("cannot read the snapshot of a disk");
+        out(cluster);
+        out.bytes(bytes);
+        clusters--;
+    }
+}
+
+StateResult DiskImage::load(StateReader& in) {
+    bool overlay = false;
+    uint64_t clusters = 0;
+    in(overlay, clusters);
+    in.require(overlay == (overlay_ >= 0), "a disk with snapshot there or here only");
+    if (in.ok() && overlay) std::ranges::fill(present_, uint64_t{0});
+    std::vector<uint8_t> content;
+    for (; clusters != 0 && in.ok(); clusters--) {
+        uint64_t cluster = 0;
+        in(cluster);
+        in.bytes(content, kClusterSize);
+        in.require(overlay && cluster < (size_ + kClusterSize - 1) / kClusterSize,
+                   "a cluster outside the disk");
+        if (!in.ok()) break;
+        const uint64_t start = cluster * kClusterSize;
+        in.require(content.size() == std::min(kClusterSize, size_ - start), "a cluster of another size");
+        std::span<uint8_t> bytes = content;
+        if (in.ok() && !write_file(overlay_, start, {&bytes, 1})) in.fail("cannot write the snapshot");
+        if (in.ok()) present_[cluster / 64] |= 1ull << (cluster % 64);
+    }
+    return in.result();
 }
 
 }  // namespace arclight::devices::virtio

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "devices/state.h"
+
 namespace arclight::devices::virtio {
 
 /// A raw disk image file. With snapshot, the file is only read, and writes go to an anonymous overlay.
@@ -27,6 +29,12 @@ class DiskImage {
     bool flush();
     bool discard(uint64_t offset, uint64_t length);
     bool write_zeroes(uint64_t offset, uint64_t length, bool may_unmap);
+
+    /// The clusters of a snapshot's overlay; nothing of a disk without one. Nothing in flight.
+    void save(StateWriter& out) const;
+    /// Into an image with an overlay if and only if the saved one had one. An error may leave some clusters
+    /// changed.
+    StateResult load(StateReader& in);
 
   private:
     static constexpr uint64_t kClusterSize = 64 * 1024;

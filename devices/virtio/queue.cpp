@@ -56,14 +56,22 @@ size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t
     return done;
 }
 
+// 2.7: a power of two; the alignments are those of the table there.
+bool Queue::placement_ok(const mmu::GuestMemory& memory, uint64_t entries, uint64_t descriptors,
+                         uint64_t available, uint64_t used) const {
+    return std::has_single_bit(entries) && entries <= limit_ && descriptors % 16 == 0 && available % 2 == 0 &&
+           used % 4 == 0 && memory.contains(descriptors, entries * kDescriptorSize) &&
+           memory.contains(available, kRingEntries + entries * 2 + 2) &&
+           memory.contains(used, kRingEntries + entries * kUsedEntrySize + 2);
+}
+
+bool Queue::restore(const mmu::GuestMemory& memory) {
+    memory_ = &memory;
+    return !ready_ || placement_ok(memory, entries_, descriptors_, available_, used_);
+}
+
 bool Queue::enable(const mmu::GuestMemory& memory, bool event_index, bool indirect) {
-    // 2.7: a power of two; the alignments are those of the table there.
-    if (size == 0 || size > limit_ || !std::has_single_bit(size)) return false;
-    if (descriptors % 16 != 0 || available % 2 != 0 || used % 4 != 0) return false;
-    if (!memory.contains(descriptors, size * kDescriptorSize) ||
-        !memory.contains(available, kRingEntries + size * 2ull + 2) ||
-        !memory.contains(used, kRingEntries + size * kUsedEntrySize + 2))
-        return false;
+    if (!placement_ok(memory, size, descriptors, available, used)) return false;
     descriptors_ = descriptors;
     available_ = available;
     used_ = used;
@@ -138,17 +146,19 @@ Queue::Pop Queue::pop(Chain& chain) {
     return walk(chain, descriptors_, entries_, chain.head, false) ? Pop::Chain : Pop::Malformed;
 }
 
-void Queue::push(uint16_t head, uint32_t written) {
+void Queue::push(std::span<const Used> used) {
     if (!ready_) return;
-    const uint32_t entry[2] = {head, written};
-    const auto* from = reinterpret_cast<const uint8_t*>(entry);
-    // A ring that must not be written loses the answer.
-    memory_->pieces(used_ + kRingEntries + (next_used_ & (entries_ - 1)) * kUsedEntrySize, sizeof entry, true,
-                    [&](uint8_t* host, uint64_t bytes) {
-                        std::copy_n(from, bytes, host);
-                        from += bytes;
-                    });
-    next_used_++;
+    for (const Used& done : used) {
+        const uint32_t entry[2] = {done.head, done.written};
+        const auto* from = reinterpret_cast<const uint8_t*>(entry);
+        // A ring that must not be written loses the answer.
+        memory_->pieces(used_ + kRingEntries + (next_used_ & (entries_ - 1)) * kUsedEntrySize, sizeof entry,
+                        true, [&](uint8_t* host, uint64_t bytes) {
+                            std::copy_n(from, bytes, host);
+                            from += bytes;
+                        });
+        next_used_++;
+    }
     field16(used_, kRingIndex).store(next_used_, std::memory_order_release);
 }
 

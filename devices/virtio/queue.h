@@ -24,6 +24,12 @@ struct Chain {
 size_t gather(std::span<const std::span<uint8_t>> from, std::span<uint8_t> out);
 size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t>> to);
 
+/// A request handed back: the head of its chain, and how many bytes were written to it.
+struct Used {
+    uint16_t head;
+    uint32_t written;
+};
+
 /// A split virtqueue (virtio 1.2 section 2.7), device side. Not locked: the transport's lock covers it.
 class Queue {
   public:
@@ -45,14 +51,25 @@ class Queue {
     bool ready() const { return ready_; }
     void disable() { ready_ = false; }
 
-    /// Takes the next request. malformed: the driver broke the rules, the device needs a reset.
+    /// Takes the next request. Malformed: the driver broke the rules, the device needs a reset.
     Pop pop(Chain& chain);
-    /// Hands a request back with the number of bytes written to it.
-    void push(uint16_t head, uint32_t written);
+    /// The last `count` requests taken are next again. None of them was handed back.
+    void rewind(uint16_t count) { next_available_ = static_cast<uint16_t>(next_available_ - count); }
+    /// Hands requests back; the driver sees all of them or none.
+    void push(std::span<const Used> used);
     /// Whether the driver wants an interrupt for what push() added since the last call.
     bool should_interrupt();
     /// Asks the driver to notify about the next request. True: one arrived meanwhile, pop again.
     bool enable_notification();
+
+    template <typename Archive, typename Self>
+    static void fields(Archive& archive, Self& self) {
+        archive(self.size, self.descriptors, self.available, self.used, self.descriptors_, self.available_,
+                self.used_, self.entries_, self.next_available_, self.next_used_, self.signalled_used_,
+                self.signalled_valid_, self.ready_, self.event_index_, self.indirect_);
+    }
+    /// After fields() were read: false if a queue in use would lie outside this memory.
+    bool restore(const mmu::GuestMemory& memory);
 
   private:
     struct Descriptor {
@@ -61,6 +78,8 @@ class Queue {
         uint16_t flags;
         uint16_t next;
     };
+    bool placement_ok(const mmu::GuestMemory& memory, uint64_t entries, uint64_t descriptors,
+                      uint64_t available, uint64_t used) const;
     bool add_buffer(Chain& chain, const Descriptor& descriptor) const;
     bool walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first, bool nested) const;
     uint16_t available_index() const;

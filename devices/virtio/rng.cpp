@@ -28,21 +28,6 @@ uint32_t fill(const Chain& chain) {
 
 }  // namespace
 
-void Rng::notify(Mmio& transport, unsigned index) {
-    const auto dma = transport.memory().dma();
-    Queue& queue = transport.queue(index);
-    Chain chain;
-    do {
-        for (;;) {
-            const Queue::Pop got = queue.pop(chain);
-            if (got == Queue::Pop::None) break;
-            if (got == Queue::Pop::Malformed) {
-                transport.fail();
-                return;
-            }
-            transport.complete(index, chain.head, fill(chain));
-        }
-    } while (queue.enable_notification());
-}
+Served Rng::process(unsigned, Chain& chain) { return Served::done(fill(chain)); }
 
 }  // namespace arclight::devices::virtio

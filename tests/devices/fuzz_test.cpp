@@ -6,6 +6,7 @@
 #include "devices/gic_v3.h"
 #include "devices/pl031.h"
 #include "devices/timer.h"
+#include "devices/virtio/mmio.h"
 #include "devices/virtio/rng.h"
 #include "tests/devices/fakes.h"
 

@@ -100,7 +100,7 @@ TEST(GuestClock, GoesOnFromWhatWasSaved) {
     clock.pause_counter();
     StateWriter out;
     clock.save(out);
-    const auto stream = out.finish();
+    const auto stream = out.finish().value();
     StateReader in(stream);
     other.pause_counter();
     ASSERT_TRUE(other.load(in).has_value());

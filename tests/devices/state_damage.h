@@ -13,38 +13,44 @@
 
 namespace arclight::devices::test {
 
-/// A copy of a state stream with a few random changes and a checksum that matches them, so that they reach
-/// whoever reads the stream.
-inline std::vector<uint8_t> damage(std::vector<uint8_t> stream, std::mt19937_64& random) {
-    constexpr size_t kHeader = 12, kChecksum = 4;
-    std::vector<uint8_t> body(stream.begin(), stream.end() - kChecksum);
-    for (auto changes = 1 + random() % 4; changes != 0; changes--) {
-        if (body.size() <= kHeader) break;
-        const size_t at = kHeader + random() % (body.size() - kHeader);
-        switch (random() % 8) {
-            case 0: body.resize(at); break;
-            case 1:
-                body.insert(body.begin() + static_cast<ptrdiff_t>(at), static_cast<uint8_t>(random()));
-                break;
-            case 2: body.erase(body.begin() + static_cast<ptrdiff_t>(at)); break;
-            case 3: body[at] = 0xff; break;
-            case 4: body[at] ^= static_cast<uint8_t>(1 << random() % 8); break;
-            default: body[at] = static_cast<uint8_t>(random()); break;
-        }
-    }
+inline constexpr size_t kStreamHeader = 12, kStreamChecksum = 4;
+
+/// The stream with a checksum that matches in place of its last four bytes.
+inline std::vector<uint8_t> sealed(std::vector<uint8_t> stream) {
+    stream.resize(stream.size() - kStreamChecksum);
     uint32_t crc = ~0u;
-    for (const uint8_t byte : body) {
+    for (const uint8_t byte : stream) {
         crc ^= byte;
         for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb8'8320u : 0);
     }
-    for (unsigned i = 0; i < kChecksum; i++) body.push_back(static_cast<uint8_t>(~crc >> (i * 8)));
-    return body;
+    for (unsigned i = 0; i < kStreamChecksum; i++) stream.push_back(static_cast<uint8_t>(~crc >> (i * 8)));
+    return stream;
+}
+
+/// A copy of a state stream with a few random changes and a checksum that matches them, so that they reach
+/// whoever reads the stream.
+inline std::vector<uint8_t> damage(std::vector<uint8_t> stream, std::mt19937_64& random) {
+    for (auto changes = 1 + random() % 4; changes != 0; changes--) {
+        const size_t end = stream.size() - kStreamChecksum;
+        if (end <= kStreamHeader) break;
+        const size_t at = kStreamHeader + random() % (end - kStreamHeader);
+        const auto place = stream.begin() + static_cast<ptrdiff_t>(at);
+        switch (random() % 8) {
+            case 0: stream.resize(at + kStreamChecksum); break;
+            case 1: stream.insert(place, static_cast<uint8_t>(random())); break;
+            case 2: stream.erase(place); break;
+            case 3: *place = 0xff; break;
+            case 4: *place ^= static_cast<uint8_t>(1 << random() % 8); break;
+            default: *place = static_cast<uint8_t>(random()); break;
+        }
+    }
+    return sealed(std::move(stream));
 }
 
 inline std::vector<uint8_t> save(const Stateful& part) {
     StateWriter out;
     part.save(out);
-    return out.finish();
+    return out.finish().value();
 }
 
 /// The error, or nothing.

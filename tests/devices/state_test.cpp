@@ -61,7 +61,7 @@ Part filled() {
 std::vector<uint8_t> saved(const Stateful& part) {
     StateWriter out;
     part.save(out);
-    return out.finish();
+    return out.finish().value();
 }
 
 std::string error_of(const std::vector<uint8_t>& stream, Stateful& part) {
@@ -87,7 +87,7 @@ TEST(State, ComesBackAsItWas) {
 TEST(State, IntegersAreLittleEndian) {
     StateWriter out;
     out(uint32_t{0x0102'0304});
-    const auto stream = out.finish();
+    const auto stream = out.finish().value();
     ASSERT_EQ(stream.size(), 8u + 4 + 1 + 4 + 4);
     EXPECT_EQ(stream[13], 4);
     EXPECT_EQ(stream[16], 1);
@@ -97,7 +97,7 @@ TEST(State, TypesVersionsAndLengthsAreChecked) {
     const auto error = [](auto&& write, auto&& read) {
         StateWriter out;
         write(out);
-        const auto stream = out.finish();
+        const auto stream = out.finish().value();
         StateReader in(stream);
         read(in);
         const auto finished = in.finish();
@@ -134,7 +134,7 @@ TEST(State, TypesVersionsAndLengthsAreChecked) {
 TEST(State, VersionTellsWhatIsThere) {
     StateWriter out;
     out.section("timer", 1, [&] { out(uint32_t{5}); });
-    const auto stream = out.finish();
+    const auto stream = out.finish().value();
     StateReader in(stream);
     uint32_t old_field = 0, new_field = 7;
     EXPECT_TRUE(in.section("timer", 2, [&] {
@@ -181,7 +181,7 @@ TEST(State, PartsAreNamedAndInOrder) {
     other.add("a", c), other.add("x", d);
     parts.quiesce();
     EXPECT_EQ(a.quiesced, 1u);
-    const auto stream = parts.save();
+    const auto stream = parts.save().value();
     parts.resume();
     EXPECT_EQ(b.resumed, 1u);
     ASSERT_TRUE(same.load(stream).has_value());

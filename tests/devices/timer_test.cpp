@@ -104,11 +104,11 @@ TEST_F(TimerTest, SavedTimerFiresInTheNewMachine) {
     to.add("clock", other_clock), to.add("timer", other);
     from.quiesce();
     EXPECT_EQ(loop.pending_timers(), 0u);
-    const auto stream = from.save();
+    const auto stream = from.save().value();
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
     EXPECT_FALSE(wire(27)) << "no time passes for a guest that is paused";
     EXPECT_EQ(timer.read_ctl(Kind::Virtual), kEnable);
-    EXPECT_EQ(from.save(), stream) << "and nothing changes";
+    EXPECT_EQ(from.save().value(), stream) << "and nothing changes";
     to.quiesce();
     ASSERT_TRUE(to.load(stream).has_value());
     EXPECT_FALSE(other_controller.ppis[1][30]) << "loading drives nothing";
