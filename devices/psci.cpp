@@ -24,6 +24,7 @@ constexpr uint32_t kPsciFeatures = 0x8400'000a;
 constexpr uint32_t kPsciSystemReset2 = 0x8400'0012;
 
 constexpr uint64_t kVersion11 = 0x1'0001;
+constexpr uint32_t kStateVersion = 1;
 constexpr uint64_t kMigrationNotRequired = 2;  // no Trusted OS
 
 // Aff3 in 39:32, Aff2..0 in 23:0; all else must be zero.
@@ -65,6 +66,18 @@ uint32_t base_function(uint32_t function) {
 }
 
 }  // namespace
+
+void Psci::save(StateWriter& out) const {
+    out.section("psci", kStateVersion, [&] { out(kVersion11); });
+}
+
+StateResult Psci::load(StateReader& in) {
+    return in.section("psci", kStateVersion, [&] {
+        uint64_t version = 0;
+        in(version);
+        in.require(version == kVersion11, "firmware of another version");
+    });
+}
 
 uint64_t Psci::call(unsigned cpu, uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
     const auto function = static_cast<uint32_t>(x0);

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "devices/state.h"
+
 namespace arclight::devices {
 
 /// Return codes of PSCI 1.1 (ARM DEN 0022) section 5.2.2.
@@ -33,13 +35,19 @@ class CpuPower {
     virtual void system_reset() = 0;
 };
 
-/// The firmware behind HVC: PSCI 1.1 and the discovery calls of SMCCC 1.1 (ARM DEN 0028).
-class Psci {
+/// The firmware behind HVC: PSCI 1.1 and the discovery calls of SMCCC 1.1 (ARM DEN 0028). Which CPU is on is
+/// that CPU's own state. Firmware's is what a guest that has asked for it relies on from then on: the
+/// version.
+class Psci final : public Stateful {
   public:
     explicit Psci(CpuPower& power) : power_(power) {}
 
     /// Carries out the call whose arguments are x0..x3 and returns the new x0.
     uint64_t call(unsigned cpu, uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3);
+
+    void save(StateWriter& out) const override;
+    /// Of another version's firmware: an error.
+    StateResult load(StateReader& in) override;
 
   private:
     CpuPower& power_;

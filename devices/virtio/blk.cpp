@@ -44,8 +44,6 @@ constexpr uint32_t kRangeUnmap = 1;
 constexpr uint32_t kMaxRanges = 16;
 constexpr uint32_t kMaxRangeSectors = 1u << 22;
 
-constexpr size_t kIdSize = 20;
-
 // 5.2.4
 struct [[gnu::packed]] Config {
     uint64_t capacity;
@@ -175,8 +173,8 @@ Served Blk::process(unsigned, Chain& chain) {
         case kTypeOut: status = transfer(chain.readable, header.sector, false); break;
         case kTypeFlush: status = image_.flush() ? kStatusOk : kStatusError; break;
         case kTypeGetId: {
-            std::array<uint8_t, kIdSize> id{};
-            std::memcpy(id.data(), options_.serial.data(), std::min(options_.serial.size(), kIdSize));
+            std::array<uint8_t, kMaxSerial> id{};
+            std::memcpy(id.data(), options_.serial.data(), std::min(options_.serial.size(), kMaxSerial));
             written += scatter(id, chain.writable);
             status = kStatusOk;
             break;

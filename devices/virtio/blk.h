@@ -16,6 +16,8 @@ namespace arclight::devices::virtio {
 /// process loses nothing the guest was told is written.
 class Blk final : public Backend {
   public:
+    static constexpr size_t kMaxSerial = 20;  ///< bytes of a serial number (5.2.6)
+
     struct Options {
         bool readonly = false;
         bool snapshot = false;  ///< writes stay in memory

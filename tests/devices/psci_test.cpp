@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "tests/devices/state_damage.h"
+
 namespace arclight::devices {
 namespace {
 
@@ -76,6 +78,15 @@ TEST(Psci, PowerActions) {
     EXPECT_EQ(psci.call(0, 0xc400'0012, 0, 0, 0), 0u);
     EXPECT_EQ(psci.call(0, 0xc400'0012, 0x8000'0000, 0, 0), minus(2));
     EXPECT_EQ(power.log, "off3 suspend poweroff reset reset ");
+}
+
+TEST(PsciState, IsTheVersion) {
+    FakePower power;
+    Psci psci(power), other(power);
+    EXPECT_EQ(test::load(other, test::save(psci)), "");
+    StateWriter out;
+    out.section("psci", 1, [&] { out(uint64_t{0x1'0000}); });
+    EXPECT_EQ(test::load(other, out.finish().value()), "firmware of another version");
 }
 
 }  // namespace
