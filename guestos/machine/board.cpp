@@ -9,8 +9,7 @@
 #include "backend/kvm/kvm_accelerator.h"
 #include "backend/kvm/probe.h"
 #include "backend/process_accelerator.h"
-#include "devices/virtio/blk.h"
-#include "devices/virtio/rng.h"
+#include "devices/device_factory.h"
 #include "frontend/a64/system/sysregs.h"
 #include "guestos/machine/vcpu.h"
 
@@ -129,24 +128,55 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
     if (exit_status != nullptr)
         bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
 
-    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
-    unsigned nth = 0;
-    for (const DriveOptions& drive : options_.drives) {
-        auto blk = devices::virtio::Blk::open(
-            drive.file, {.readonly = drive.readonly, .snapshot = drive.snapshot, .serial = drive.serial});
-        if (!blk) return std::unexpected(blk.error());
-        if (nth >= layout::kVirtioSlots) return failure("more than {} virtio devices", layout::kVirtioSlots);
-        backends[layout::virtio_slot_of_device(nth++)] = std::move(*blk);
-    }
-    if (options_.rng && nth < layout::kVirtioSlots)
-        backends[layout::virtio_slot_of_device(nth++)] = std::make_unique<devices::virtio::Rng>();
+    auto virtio_devices = make_virtio_devices();
+    if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
         virtio_.push_back(std::make_unique<devices::virtio::Mmio>(
-            slot, memory_, spi(layout::kSpiVirtio + slot), std::move(backends[slot])));
+            slot, memory_, spi(layout::kSpiVirtio + slot), std::move((*virtio_devices)[slot])));
         bus_.map(layout::virtio_slot_base(slot), layout::kVirtioSlotSize, *virtio_.back(),
                  fmt::format("virtio-mmio{}", slot));
     }
+
+    // The clock comes first: quiesced timers go by a counter that stands.
+    stateful_parts_.add("clock", clock_);
+    for (unsigned i = 0; i < options_.cpus; ++i) stateful_parts_.add(fmt::format("timer{}", i), *timers_[i]);
+    stateful_parts_.add("pl011", *uart_);
+    stateful_parts_.add("pl031", *rtc_);
+    if (exit_status != nullptr) stateful_parts_.add("exit-status", *exit_status);
+    for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot)
+        stateful_parts_.add(fmt::format("virtio-mmio{}", slot), *virtio_[slot]);
+    stateful_parts_.add("psci", psci_);
+    if (gic3_)
+        stateful_parts_.add("gic", *gic3_);
+    else
+        stateful_parts_.add("gic", *gic2_);
     return {};
+}
+
+/// By slot: the drives in their order, then the entropy device.
+Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> Board::make_virtio_devices() {
+    std::vector<devices::DeviceRequest> requests;
+    const auto on_off = [](bool on) { return on ? "on" : "off"; };
+    for (const DriveOptions& drive : options_.drives)
+        requests.push_back({"virtio-blk",
+                            {{"file", drive.file},
+                             {"readonly", on_off(drive.readonly)},
+                             {"snapshot", on_off(drive.snapshot)},
+                             {"serial", drive.serial}}});
+    if (options_.rng && requests.size() < layout::kVirtioSlots) requests.push_back({"virtio-rng", {}});
+    if (requests.size() > layout::kVirtioSlots)
+        return failure("more than {} virtio devices", layout::kVirtioSlots);
+
+    const auto factory = devices::DeviceFactory::standard();
+    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
+    unsigned nth = 0;
+    for (const devices::DeviceRequest& request : requests) {
+        auto made = factory.make(request, {loop_, clock_});
+        if (!made) return std::unexpected(made.error());
+        backends[layout::virtio_slot_of_device(nth++)] =
+            std::move(std::get<std::unique_ptr<devices::virtio::Backend>>(*made));
+    }
+    return backends;
 }
 
 Result<void> Board::choose_accelerator() {

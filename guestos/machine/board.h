@@ -63,6 +63,8 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     devices::Pl011& uart() { return *uart_; }
     devices::Bus& bus() { return bus_; }
     devices::GuestClock& clock() { return clock_; }
+    /// All parts with state but the virtual CPUs and RAM.
+    devices::StatefulParts& stateful_parts() { return stateful_parts_; }
     RamMapping& ram() { return *ram_; }
 
     /// Starts the first CPU and returns when the machine has stopped.
@@ -143,6 +145,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void print_accelerator() const;
     void fail(const std::string& why);
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
+    Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
 
     const RunOptions& options_;
     JitTier tier_ = JitTier::tier1;  ///< what options_ asks for, or what there is
@@ -169,6 +172,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     std::unique_ptr<devices::Pl011> uart_;
     std::unique_ptr<devices::Pl031> rtc_;
     std::vector<std::unique_ptr<devices::virtio::Mmio>> virtio_;
+    devices::StatefulParts stateful_parts_;
 
     std::atomic<bool> stopping_{false};
     std::atomic<End> end_{End::PowerOff};
