@@ -87,11 +87,11 @@ bool Bus::map(uint64_t base, uint64_t size, Device& device, std::string_view nam
 
 // ---- accesses
 
-Bus::Mapping* Bus::lookup(uint64_t pa, unsigned size) const {
+// The window with the highest base that is not above pa.
+Bus::Mapping* Bus::find(uint64_t pa) const {
     for (;;) {
         const uint32_t before = sequence_.load(std::memory_order_acquire);
         const Table& table = *table_.load(std::memory_order_relaxed);
-        // The last entry at or below pa.
         size_t first = 0;
         for (size_t left = table.count.load(std::memory_order_relaxed); left != 0;) {
             const size_t half = left / 2;
@@ -102,9 +102,8 @@ Bus::Mapping* Bus::lookup(uint64_t pa, unsigned size) const {
                 left = half;
             }
         }
-        Mapping* mapping =
+        Mapping* const mapping =
             first != 0 ? table.entries[first - 1].mapping.load(std::memory_order_relaxed) : nullptr;
-        if (mapping != nullptr && !mapping->contains(pa, size)) mapping = nullptr;
         std::atomic_thread_fence(std::memory_order_acquire);
         if ((before & 1) == 0 && sequence_.load(std::memory_order_relaxed) == before) [[likely]]
             return mapping;
@@ -112,19 +111,32 @@ Bus::Mapping* Bus::lookup(uint64_t pa, unsigned size) const {
     }
 }
 
+Bus::Mapping* Bus::lookup(uint64_t pa, unsigned size) const {
+    Mapping* const mapping = find(pa);
+    return mapping != nullptr && mapping->contains(pa, size) ? mapping : nullptr;
+}
+
 static bool valid_size(unsigned size) { return size <= 8 && std::has_single_bit(size); }
 
 bool Bus::read(uint64_t pa, unsigned size, uint64_t& out) {
-    Mapping* mapping = valid_size(size) ? lookup(pa, size) : nullptr;
-    if (mapping == nullptr || !mapping->answers()) return false;
-    out = mapping->read(pa, size);
+    Mapping* const mapping = valid_size(size) ? find(pa) : nullptr;
+    if (mapping == nullptr) return false;
+    Device* const device = mapping->device_.load(std::memory_order_acquire);
+    const uint64_t offset = mapping->offset_of(pa, size);
+    if (device == nullptr || offset == Mapping::kOutside) return false;
+    mapping->count(&Mapping::Counters::reads);
+    out = device->read(offset, size);
     return true;
 }
 
 bool Bus::write(uint64_t pa, unsigned size, uint64_t value) {
-    Mapping* mapping = valid_size(size) ? lookup(pa, size) : nullptr;
-    if (mapping == nullptr || !mapping->answers()) return false;
-    mapping->write(pa, size, value);
+    Mapping* const mapping = valid_size(size) ? find(pa) : nullptr;
+    if (mapping == nullptr) return false;
+    Device* const device = mapping->device_.load(std::memory_order_acquire);
+    const uint64_t offset = mapping->offset_of(pa, size);
+    if (device == nullptr || offset == Mapping::kOutside) return false;
+    mapping->count(&Mapping::Counters::writes);
+    device->write(offset, value, size);
     return true;
 }
 

@@ -145,6 +145,7 @@ class Bus {
         std::vector<Entry> entries;  // sorted by base
     };
 
+    Mapping* find(uint64_t pa) const;
     Mapping* named(std::string_view name) const;
     bool fits(uint64_t base, uint64_t size, const Mapping* except) const;
     std::vector<Mapping*> placed() const;

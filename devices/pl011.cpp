@@ -78,7 +78,7 @@ bool Pl011::push(uint8_t byte) {
 uint8_t Pl011::pop() {
     if (state_.count == 0) return 0;
     const uint8_t byte = state_.fifo[state_.head];
-    state_.head = static_cast<uint8_t>((state_.head + 1) % kFifoDepth);
+    state_.head = (state_.head + 1) % kFifoDepth;
     state_.count--;
     if (state_.count < trigger()) {
         state_.raw &= ~kInterruptReceive;

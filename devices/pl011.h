@@ -57,8 +57,8 @@ class Pl011 final : public Device, public Stateful {
 
     struct State {
         std::array<uint8_t, kFifoDepth> fifo{};
-        uint8_t head = 0;
-        uint8_t count = 0;
+        uint32_t head = 0;
+        uint32_t count = 0;
         bool connected = true;  // to the interrupt controller
         uint32_t low_power = 0;
         uint32_t integer_baud = 0;

@@ -278,6 +278,72 @@ TEST_F(Unsolicited, MovesToAnotherMachine) {
     EXPECT_EQ(driver.message(1), "second");
 }
 
+// ---- several chains at once
+
+// As a network device with mergeable buffers: one message over as many buffers as it needs, or none.
+class Wide final : public Backend {
+  public:
+    std::string_view name() const override { return "toy-wide"; }
+    uint32_t device_id() const override { return 79; }
+    uint64_t features() const override { return 0; }
+    std::vector<QueueDescription> queues() const override { return {{8, Service::Backend}}; }
+    void activate(Transport& transport) override { transport_ = &transport; }
+    void reset() override { transport_ = nullptr; }
+
+    bool receive(std::span<const uint8_t> bytes) {
+        const std::lock_guard guard(transport_->lock());
+        if (!transport_->running()) return false;
+        const auto dma = transport_->memory().dma();
+        std::vector<Used> used;
+        while (!bytes.empty()) {
+            Chain chain;
+            if (!transport_->take(0, chain)) {
+                transport_->put_back(0, static_cast<unsigned>(used.size()));
+                return false;
+            }
+            const size_t part = std::min(bytes.size(), static_cast<size_t>(chain.writable_size()));
+            scatter(bytes.first(part), chain.writable);
+            used.push_back({chain.head, static_cast<uint32_t>(part)});
+            bytes = bytes.subspan(part);
+        }
+        transport_->complete(0, used);
+        return true;
+    }
+
+  private:
+    Transport* transport_ = nullptr;
+};
+
+TEST(Merged, AllBuffersOrNone) {
+    VirtioDriver driver(std::make_unique<Wide>());
+    auto& wide = static_cast<Wide&>(*driver.device.backend());
+    driver.start();
+    const auto offer = [&](uint16_t i) {
+        driver.describe(driver.kDescriptors, i, driver.kData + i * 0x100, 0x100, driver.kWrite);
+        driver.offer(i);
+    };
+    std::vector<uint8_t> message(0x250);
+    for (size_t i = 0; i < message.size(); i++) message[i] = static_cast<uint8_t>(i * 7);
+    offer(0), offer(1);
+    EXPECT_FALSE(wide.receive(message)) << "it would take three";
+    EXPECT_EQ(driver.used_index(), 0);
+    EXPECT_FALSE(driver.wire());
+    offer(2);
+    ASSERT_TRUE(wide.receive(message));
+    EXPECT_EQ(driver.used_index(), 3);
+    EXPECT_TRUE(driver.wire());
+    for (unsigned i = 0; i < 3; i++) EXPECT_EQ(driver.used_id(i), i) << "what was put back comes first again";
+    EXPECT_EQ(driver.used_length(2), 0x50u);
+    const uint8_t* bytes = &driver.at<uint8_t>(driver.kData);
+    EXPECT_TRUE(std::equal(message.begin(), message.end(), bytes));
+    driver.device.quiesce();
+    EXPECT_FALSE(wide.receive({message.data(), 1})) << "not while the machine is being saved";
+    driver.device.resume();
+    offer(3);
+    EXPECT_TRUE(wide.receive({message.data(), 1}));
+    EXPECT_FALSE(driver.broken());
+}
+
 // ---- requests that end later
 
 // Keeps each chain until told.
