@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -38,7 +39,11 @@ class FakeSink final : public CpuInterruptSink {
 
 class FakeTerminal final : public CharBackend {
   public:
-    void write(std::span<const uint8_t> bytes) override { text.append(bytes.begin(), bytes.end()); }
+    void write(std::span<const uint8_t> bytes) override {
+        const std::lock_guard guard(lock);
+        text.append(bytes.begin(), bytes.end());
+    }
+    std::mutex lock;
     std::string text;
 };
 

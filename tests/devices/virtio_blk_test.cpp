@@ -309,6 +309,7 @@ TEST(VirtioBlk, StateIsOfThisDisk) {
     BlkDriver driver(open_blk(image.path, {.readonly = true}));
     BlkDriver other(open_blk(smaller.path, {.readonly = true}));
     BlkDriver writable(open_blk(smaller.path, {.snapshot = true}));
+    driver.device.quiesce(), other.device.quiesce(), writable.device.quiesce();
     const auto stream = test::save(driver.device);
     EXPECT_EQ(test::load(other.device, stream), "a disk of another size");
     EXPECT_EQ(other.get(0x70), 0u) << "the refused device is in reset";
@@ -321,6 +322,7 @@ TEST(VirtioBlk, DamagedOverlaysAreSurvived) {
     BlkDriver driver(open_blk(image.path, {.snapshot = true}));
     EXPECT_EQ(driver.request(kOut, 3, 512), 0);
     EXPECT_EQ(driver.request(kOut, 512, 512), 0);
+    driver.device.quiesce();
     const auto stream = test::save(driver.device);
     std::mt19937_64 random(10);
     unsigned refused = 0;
@@ -332,6 +334,7 @@ TEST(VirtioBlk, DamagedOverlaysAreSurvived) {
         bytes[12 + random() % 300] ^= static_cast<uint8_t>(1 << random() % 8);
         refused += test::load(damaged.device, test::sealed(bytes)).empty() ? 0 : 1;
         damaged.device.resume();
+        damaged.set(0x70, 0);
         damaged.start(kFeatureVersion1 | kBlkFlush);
         EXPECT_EQ(damaged.request(kIn, 0, 512), 0);
     }

@@ -37,6 +37,7 @@ class Mailbox final : public Backend {
     }
     void reset() override {
         transport_ = nullptr;
+        loop_.drain();  // a flush that has begun has the transport still
         const std::lock_guard guard(lock_);
         waiting_.clear();
     }
