@@ -18,16 +18,16 @@ namespace arclight::devices {
 namespace {
 
 // epoll_data values that are not (watch id << 32 | fd).
-constexpr uint64_t tag_timer = 1;
-constexpr uint64_t tag_wake = 2;
-constexpr uint64_t first_watch_id = 1;
+constexpr uint64_t kTagTimer = 1;
+constexpr uint64_t kTagWake = 2;
+constexpr uint64_t kFirstWatchId = 1;
 
 uint64_t watch_tag(uint64_t id, int fd) { return id << 32 | static_cast<uint32_t>(fd); }
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
 // Counters of timerfd and eventfd carry nothing we need.
-void drain(int fd) {
+void discard_count(int fd) {
     uint64_t count;
     while (::read(fd, &count, sizeof count) < 0 && errno == EINTR) {
     }
@@ -41,7 +41,7 @@ int64_t EventLoop::now_ns() {
     return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
-EventLoop::EventLoop() : next_watch_id_(first_watch_id) {
+EventLoop::EventLoop() : next_watch_id_(kFirstWatchId) {
     epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd_ < 0) fail("epoll_create1");
     timer_fd_ = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -50,9 +50,9 @@ EventLoop::EventLoop() : next_watch_id_(first_watch_id) {
     if (wake_fd_ < 0) fail("eventfd");
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.u64 = tag_timer;
+    event.data.u64 = kTagTimer;
     if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, timer_fd_, &event) != 0) fail("epoll_ctl");
-    event.data.u64 = tag_wake;
+    event.data.u64 = kTagWake;
     if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event) != 0) fail("epoll_ctl");
 }
 
@@ -71,7 +71,11 @@ void EventLoop::start() {
 
 void EventLoop::stop() {
     if (!thread_.joinable()) return;
-    stopping_ = true;
+    {
+        const std::lock_guard guard(lock_);
+        stopping_ = true;
+        callback_done_.notify_all();
+    }
     wake();
     thread_.join();
     const std::lock_guard guard(lock_);
@@ -106,9 +110,9 @@ EventLoop::Timer::~Timer() {
 // path.
 void EventLoop::Timer::arm(int64_t deadline_ns) {
     deadline_.store(deadline_ns);
-    if (deadline_ns >= loop_.programmed_.load() - slack_ns) return;
+    if (deadline_ns >= loop_.programmed_.load() - kSlackNs) return;
     const std::lock_guard guard(loop_.lock_);
-    if (deadline_ns >= loop_.programmed_.load() - slack_ns) return;
+    if (deadline_ns >= loop_.programmed_.load() - kSlackNs) return;
     if (!loop_.on_loop_thread()) loop_.armed_from_outside_.fetch_add(1, std::memory_order_relaxed);
     loop_.program(deadline_ns);
 }
@@ -117,23 +121,29 @@ void EventLoop::Timer::arm(int64_t deadline_ns) {
 // intervals that were the same, and after that whole multiples of it, as after a late tick. In the middle of
 // the slack, so that a deadline computed a little earlier or later is covered.
 int64_t EventLoop::Timer::expected_next(int64_t met) {
-    constexpr int64_t longest = 20'000'000;  // waking up in vain must be rare: one tick of 50 Hz
-    constexpr int64_t near = slack_ns / 2;
+    constexpr int64_t kLongest = 20'000'000;  // waking up in vain must be rare: one tick of 50 Hz
+    constexpr int64_t kNear = kSlackNs / 2;
     const int64_t interval = met - std::exchange(last_, met), before = std::exchange(interval_, interval);
-    if (interval <= slack_ns || interval > longest) return never;
-    if (std::abs(interval - before) < near) {
+    if (interval <= kSlackNs || interval > kLongest) return kNever;
+    if (std::abs(interval - before) < kNear) {
         period_ = interval;
     } else if (period_ != 0) {
         const int64_t off = interval % period_;
-        if (std::min(off, period_ - off) >= near) period_ = 0;
+        if (std::min(off, period_ - off) >= kNear) period_ = 0;
     }
-    return period_ != 0 ? met + period_ + near : never;
+    return period_ != 0 ? met + period_ + kNear : kNever;
+}
+
+unsigned EventLoop::pending_timers() {
+    const std::lock_guard guard(lock_);
+    return static_cast<unsigned>(
+        std::ranges::count_if(timers_, [](const Timer* timer) { return timer->deadline_.load() != kNever; }));
 }
 
 void EventLoop::program(int64_t deadline_ns) {
     programmed_.store(deadline_ns);
     itimerspec spec{};
-    if (deadline_ns != never) {
+    if (deadline_ns != kNever) {
         // Zero would disarm; anything in the past fires at once.
         const int64_t at = std::max<int64_t>(deadline_ns, 1);
         spec.it_value.tv_sec = at / 1'000'000'000;
@@ -145,14 +155,14 @@ void EventLoop::program(int64_t deadline_ns) {
 void EventLoop::run_due_timers() {
     std::unique_lock held(lock_);
     const int64_t now = now_ns();
-    programmed_.store(never);
-    int64_t next = never;
+    programmed_.store(kNever);
+    int64_t next = kNever;
     std::vector<Timer*> due;
     for (Timer* timer : timers_) {
         int64_t deadline = timer->deadline_.load();
         if (deadline <= now) {
             // Fails if it was armed anew meanwhile; then the new deadline counts.
-            if (timer->deadline_.compare_exchange_strong(deadline, never)) {
+            if (timer->deadline_.compare_exchange_strong(deadline, kNever)) {
                 due.push_back(timer);
                 if (const int64_t expected = timer->expected_next(deadline); expected > now)
                     next = std::min(next, expected);
@@ -181,7 +191,7 @@ bool EventLoop::add_fd(int fd, uint32_t events, FdCallback callback) {
     if (watches_.contains(fd)) return false;
     auto watch = std::make_shared<Watch>(Watch{std::move(callback), events, false, next_watch_id_});
     // Ids only tell a stale event from one for a later watch of the same number; wrapping is harmless.
-    next_watch_id_ = next_watch_id_ == 0xffff'ffff ? first_watch_id : next_watch_id_ + 1;
+    next_watch_id_ = next_watch_id_ == 0xffff'ffff ? kFirstWatchId : next_watch_id_ + 1;
     epoll_event event{};
     event.events = events;
     event.data.u64 = watch_tag(watch->id, fd);
@@ -263,6 +273,22 @@ void EventLoop::run_posted() {
     for (auto& item : work) item();
 }
 
+// Callbacks run one by one, so a marker behind what was posted is enough.
+void EventLoop::drain() {
+    if (on_loop_thread() || !thread_.joinable()) {
+        run_posted();
+        return;
+    }
+    const auto reached = std::make_shared<bool>(false);
+    post([this, reached] {
+        const std::lock_guard guard(lock_);
+        *reached = true;
+        callback_done_.notify_all();
+    });
+    std::unique_lock held(lock_);
+    callback_done_.wait(held, [&] { return *reached || stopping_; });
+}
+
 void EventLoop::run() {
     thread_id_ = std::this_thread::get_id();
     std::array<epoll_event, 16> events;
@@ -280,11 +306,11 @@ void EventLoop::run() {
         const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), timeout);
         for (int i = 0; i < count; i++) {
             const uint64_t tag = events[static_cast<size_t>(i)].data.u64;
-            if (tag == tag_timer) {
-                drain(timer_fd_);
+            if (tag == kTagTimer) {
+                discard_count(timer_fd_);
                 run_due_timers();
-            } else if (tag == tag_wake) {
-                drain(wake_fd_);
+            } else if (tag == kTagWake) {
+                discard_count(wake_fd_);
                 run_posted();
             } else {
                 dispatch(static_cast<int>(tag & 0xffff'ffff), tag >> 32,

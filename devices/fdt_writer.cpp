@@ -97,9 +97,9 @@ void add_clock_to_device_tree(FdtWriter& fdt) {
     fdt.begin_node("apb-pclk");
     fdt.property_string("compatible", "fixed-clock");
     fdt.property_u32("#clock-cells", 0);
-    fdt.property_u32("clock-frequency", layout::uart_clock_hz);
+    fdt.property_u32("clock-frequency", layout::kUartClockHz);
     fdt.property_string("clock-output-names", "clk24mhz");
-    fdt.property_u32("phandle", layout::phandle_clock);
+    fdt.property_u32("phandle", layout::kPhandleClock);
     fdt.end_node();
 }
 

@@ -10,8 +10,8 @@
 
 namespace arclight::devices {
 
-// Writes a flattened device tree front to back with libfdt. The first failure sticks and is reported by
-// finish(); calls after it do nothing. The root node is opened by begin_node("").
+/// Writes a flattened device tree front to back with libfdt. The first failure sticks and is reported by
+/// finish(); calls after it do nothing. The root node is opened by begin_node("").
 class FdtWriter {
   public:
     FdtWriter();
@@ -19,17 +19,17 @@ class FdtWriter {
     void begin_node(const std::string& name);
     void end_node();
 
-    void property(const std::string& name);  // empty, means "true"
+    void property(const std::string& name);  ///< empty, means "true"
     void property(const std::string& name, std::span<const uint8_t> bytes);
     void property_string(const std::string& name, std::string_view value);
     void property_strings(const std::string& name, std::initializer_list<std::string_view> values);
     void property_cells(const std::string& name, std::initializer_list<uint32_t> cells);
     void property_u32(const std::string& name, uint32_t value) { property_cells(name, {value}); }
     void property_u64(const std::string& name, uint64_t value);
-    // A reg-like list of 64-bit values for a parent with two address and two size cells.
+    /// A reg-like list of 64-bit values for a parent with two address and two size cells.
     void property_u64s(const std::string& name, std::initializer_list<uint64_t> values);
 
-    // The finished blob, or what went wrong.
+    /// The finished blob, or what went wrong.
     std::expected<std::vector<uint8_t>, std::string> finish();
 
   private:
@@ -41,7 +41,7 @@ class FdtWriter {
     unsigned depth_ = 0;
 };
 
-// The fixed clock that UART and RTC refer to ("apb-pclk").
+/// The fixed clock that UART and RTC refer to ("apb-pclk").
 void add_clock_to_device_tree(FdtWriter& fdt);
 
 }  // namespace arclight::devices

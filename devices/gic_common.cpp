@@ -6,13 +6,13 @@ namespace arclight::devices {
 
 uint32_t read_bank(const IrqBank& bank, BankRegister reg) {
     switch (reg) {
-        case BankRegister::group: return bank.group1;
-        case BankRegister::set_enable:
-        case BankRegister::clear_enable: return bank.enabled;
-        case BankRegister::set_pending:
-        case BankRegister::clear_pending: return bank.pending();
-        case BankRegister::set_active:
-        case BankRegister::clear_active: return bank.active;
+        case BankRegister::Group: return bank.group1;
+        case BankRegister::SetEnable:
+        case BankRegister::ClearEnable: return bank.enabled;
+        case BankRegister::SetPending:
+        case BankRegister::ClearPending: return bank.pending();
+        case BankRegister::SetActive:
+        case BankRegister::ClearActive: return bank.active;
     }
     return 0;
 }
@@ -20,14 +20,14 @@ uint32_t read_bank(const IrqBank& bank, BankRegister reg) {
 void write_bank(IrqBank& bank, BankRegister reg, uint32_t value, uint32_t mask, uint32_t writable) {
     const uint32_t ones = value & mask & writable;
     switch (reg) {
-        case BankRegister::group: bank.group1 = merge(bank.group1, value, mask & writable); break;
-        case BankRegister::set_enable: bank.enabled |= ones; break;
-        case BankRegister::clear_enable: bank.enabled &= ~ones; break;
-        case BankRegister::set_pending: bank.latched |= ones; break;
+        case BankRegister::Group: bank.group1 = merge(bank.group1, value, mask & writable); break;
+        case BankRegister::SetEnable: bank.enabled |= ones; break;
+        case BankRegister::ClearEnable: bank.enabled &= ~ones; break;
+        case BankRegister::SetPending: bank.latched |= ones; break;
         // A level interrupt whose wire is high stays pending.
-        case BankRegister::clear_pending: bank.latched &= ~ones; break;
-        case BankRegister::set_active: bank.active |= ones; break;
-        case BankRegister::clear_active: bank.active &= ~ones; break;
+        case BankRegister::ClearPending: bank.latched &= ~ones; break;
+        case BankRegister::SetActive: bank.active |= ones; break;
+        case BankRegister::ClearActive: bank.active &= ~ones; break;
     }
 }
 

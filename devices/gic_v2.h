@@ -8,12 +8,13 @@
 #include "devices/bus.h"
 #include "devices/gic_common.h"
 #include "devices/irq.h"
+#include "devices/state.h"
 
 namespace arclight::devices {
 
-// GICv2 (ARM IHI 0048B) as QEMU's virt board has it: no security extensions, so both groups and every
-// priority bit are visible. The accessing CPU is devices::current_cpu().
-class GicV2 final : public InterruptController {
+/// GICv2 (ARM IHI 0048B) as QEMU's virt board has it: no security extensions, so both groups and every
+/// priority bit are visible. The accessing CPU is devices::current_cpu().
+class GicV2 final : public InterruptController, public Stateful {
   public:
     GicV2(unsigned cpus, CpuInterruptSink& sink);
 
@@ -25,8 +26,13 @@ class GicV2 final : public InterruptController {
     void set_ppi(unsigned cpu, unsigned ppi, bool level) override;
     void reset() override;
 
+    /// Drives the CPUs' interrupt inputs anew.
+    void resume() override;
+    void save(StateWriter& out) const override;
+    StateResult load(StateReader& in) override;
+
   private:
-    static constexpr std::array<uint8_t, 2> minimum_binary_point{0, 1};  // with eight priority bits
+    static constexpr std::array<uint8_t, 2> kMinimumBinaryPoint{0, 1};  // with eight priority bits
 
     class Distributor final : public Device {
       public:
@@ -56,9 +62,26 @@ class GicV2 final : public InterruptController {
         uint8_t priority_mask = 0;
         std::array<uint8_t, 2> binary_point{};
         std::array<ActivePriorities, 2> active_priorities{};
-        GicCandidate best;
-        bool irq = false;
+        GicCandidate best;  // follows from the rest
+        bool irq = false;   // as the sink was told
         bool fiq = false;
+
+        template <typename Archive, typename Self>
+        static void fields(Archive& archive, Self& self) {
+            archive(self.bank, self.sgi_sources, self.control, self.priority_mask, self.binary_point,
+                    self.active_priorities);
+        }
+    };
+    struct State {
+        uint32_t control = 0;                      // GICD_CTLR
+        std::array<IrqBank, kGicBanks> spi_banks;  // [0] unused
+        std::array<uint8_t, kGicIntids> targets{};
+        std::array<Cpu, layout::kMaxCpus> cpus;
+
+        template <typename Archive, typename Self>
+        static void fields(Archive& archive, Self& self) {
+            archive(self.control, self.spi_banks, self.targets, self.cpus);
+        }
     };
 
     uint32_t distributor_read(unsigned cpu, uint64_t offset) const;
@@ -69,10 +92,10 @@ class GicV2 final : public InterruptController {
     unsigned accessing_cpu() const;
     uint32_t all_cpus() const { return (1u << cpu_count_) - 1; }
     IrqBank& bank_at(unsigned cpu, unsigned index) {
-        return index == 0 ? cpus_[cpu].bank : spi_banks_[index];
+        return index == 0 ? state_.cpus[cpu].bank : state_.spi_banks[index];
     }
     const IrqBank& bank_at(unsigned cpu, unsigned index) const {
-        return index == 0 ? cpus_[cpu].bank : spi_banks_[index];
+        return index == 0 ? state_.cpus[cpu].bank : state_.spi_banks[index];
     }
     bool targets(unsigned cpu, unsigned intid) const;
     uint8_t running_priority(const Cpu& cpu) const;
@@ -99,10 +122,7 @@ class GicV2 final : public InterruptController {
     CpuInterface cpu_interface_{*this};
 
     mutable std::mutex lock_;
-    uint32_t control_ = 0;                      // GICD_CTLR
-    std::array<IrqBank, gic_banks> spi_banks_;  // [0] unused
-    std::array<uint8_t, gic_intids> targets_{};
-    std::array<Cpu, layout::max_cpus> cpus_;
+    State state_;
 };
 
 }  // namespace arclight::devices

@@ -12,91 +12,133 @@ namespace arclight::devices {
 namespace {
 
 // 12.9 and 12.11: offsets in the distributor frame and in a redistributor's two frames.
-constexpr uint64_t reg_ctlr = 0x0000;
-constexpr uint64_t reg_typer = 0x0004;
-constexpr uint64_t reg_iidr = 0x0008;
-constexpr uint64_t reg_banks = 0x0080;  // IGROUPR up to ICACTIVER
-constexpr uint64_t reg_banks_end = 0x0400;
-constexpr uint64_t reg_priority = 0x0400;
-constexpr uint64_t reg_config = 0x0c00;
-constexpr uint64_t reg_router = 0x6000;
-constexpr uint64_t reg_ids = 0xffd0;
-constexpr uint64_t frame_size = 0x10000;
+constexpr uint64_t kRegCtlr = 0x0000;
+constexpr uint64_t kRegTyper = 0x0004;
+constexpr uint64_t kRegIidr = 0x0008;
+constexpr uint64_t kRegBanks = 0x0080;  // IGROUPR up to ICACTIVER
+constexpr uint64_t kRegBanksEnd = 0x0400;
+constexpr uint64_t kRegPriority = 0x0400;
+constexpr uint64_t kRegConfig = 0x0c00;
+constexpr uint64_t kRegRouter = 0x6000;
+constexpr uint64_t kRegIds = 0xffd0;
+constexpr uint64_t kFrameSize = 0x10000;
 
-constexpr uint64_t reg_redistributor_iidr = 0x0004;
-constexpr uint64_t reg_redistributor_typer = 0x0008;
-constexpr uint64_t reg_waker = 0x0014;
+constexpr uint64_t kRegRedistributorIidr = 0x0004;
+constexpr uint64_t kRegRedistributorTyper = 0x0008;
+constexpr uint64_t kRegWaker = 0x0014;
 
 // What QEMU's model reports: Arm Limited, product 0 (JEP106 code 0x43b).
-constexpr uint32_t implementer = 0x43b;
+constexpr uint32_t kImplementer = 0x43b;
 // PIDR4..7, PIDR0..3, CIDR0..3: GICv3 architecture (PIDR2 = 0x3b).
-constexpr std::array<uint8_t, 12> id_registers = {0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1};
-constexpr uint32_t pidr0_index = 4;
-constexpr uint32_t pidr0_redistributor = 0x93;
+constexpr std::array<uint8_t, 12> kIdRegisters = {0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1};
+constexpr uint32_t kPidr0Index = 4;
+constexpr uint32_t kPidr0Redistributor = 0x93;
 
-constexpr uint32_t ctlr_enable_group0 = 1u << 0;
-constexpr uint32_t ctlr_enable_group1 = 1u << 1;
-constexpr uint32_t ctlr_affinity_routing = 1u << 4;
-constexpr uint32_t ctlr_disable_security = 1u << 6;
+constexpr uint32_t kCtlrEnableGroup0 = 1u << 0;
+constexpr uint32_t kCtlrEnableGroup1 = 1u << 1;
+constexpr uint32_t kCtlrAffinityRouting = 1u << 4;
+constexpr uint32_t kCtlrDisableSecurity = 1u << 6;
 
 // ITLinesNumber 7, as QEMU's virt announces; 16-bit INTIDs; affinity 3 valid. Unlike QEMU's: no LPIs, and
 // 1-of-N routing works (No1N is zero).
-constexpr uint32_t distributor_typer = 7u | 15u << 19 | 1u << 24;
+constexpr uint32_t kDistributorTyper = 7u | 15u << 19 | 1u << 24;
 
-constexpr uint64_t router_any = 1ull << 31;
-constexpr uint64_t router_affinity = 0xff'00ff'ffffull;
+constexpr uint64_t kRouterAny = 1ull << 31;
+constexpr uint64_t kRouterAffinity = 0xff'00ff'ffffull;
 
-constexpr uint32_t waker_processor_sleep = 1u << 1;
-constexpr uint32_t waker_children_asleep = 1u << 2;
+constexpr uint32_t kWakerProcessorSleep = 1u << 1;
+constexpr uint32_t kWakerChildrenAsleep = 1u << 2;
 
-constexpr uint32_t sgi_mask = 0x0000'ffff;
+constexpr uint32_t kSgiMask = 0x0000'ffff;
+
+constexpr uint32_t kStateVersion = 1;
 
 uint32_t read_id(uint64_t offset, bool redistributor) {
-    const auto index = static_cast<uint32_t>((offset - reg_ids) / 4);
-    if (index >= id_registers.size()) return 0;
-    return redistributor && index == pidr0_index ? pidr0_redistributor : id_registers[index];
+    const auto index = static_cast<uint32_t>((offset - kRegIds) / 4);
+    if (index >= kIdRegisters.size()) return 0;
+    return redistributor && index == kPidr0Index ? kPidr0Redistributor : kIdRegisters[index];
 }
 
 }  // namespace
 
 GicV3::GicV3(unsigned cpus, CpuInterruptSink& sink)
-    : sink_(sink), cpu_count_(std::clamp(cpus, 1u, layout::max_cpus)) {
+    : sink_(sink), cpu_count_(std::clamp(cpus, 1u, layout::kMaxCpus)) {
     reset();
 }
 
 void GicV3::map(Bus& bus) {
-    bus.map(layout::gic_distributor.base, layout::gic_distributor.size, distributor_, "gicv3-distributor");
-    bus.map(layout::gic_redistributors.base, cpu_count_ * layout::gic_redistributor_stride, redistributors_,
+    bus.map(layout::kGicDistributor.base, layout::kGicDistributor.size, distributor_, "gicv3-distributor");
+    bus.map(layout::kGicRedistributors.base, cpu_count_ * layout::kGicRedistributorStride, redistributors_,
             "gicv3-redistributors");
 }
 
 void GicV3::reset() {
     const std::lock_guard guard(lock_);
-    group_enabled_ = {};
-    for (IrqBank& bank : spi_banks_) bank.reset(0);
-    router_.fill(0);
+    state_.group_enabled = {};
+    for (IrqBank& bank : state_.spi_banks) bank.reset(0);
+    state_.router.fill(0);
     one_of_n_ = 0;
-    for (Cpu& cpu : cpus_) {
-        cpu.bank.reset(sgi_mask);
-        cpu.waker = waker_processor_sleep | waker_children_asleep;
+    for (Cpu& cpu : state_.cpus) {
+        cpu.bank.reset(kSgiMask);
+        cpu.waker = kWakerProcessorSleep | kWakerChildrenAsleep;
         cpu.priority_mask = 0;
         cpu.end_of_interrupt_mode = false;
         cpu.common_binary_point = false;
-        cpu.binary_point = minimum_binary_point;
+        cpu.binary_point = kMinimumBinaryPoint;
         cpu.group_enabled = {};
         cpu.active_priorities = {};
     }
     update_all();
 }
 
+// ---- state
+
+void GicV3::resume() {
+    const std::lock_guard guard(lock_);
+    update_all();
+    for (unsigned i = 0; i < cpu_count_; i++) sink_.set_irq_line(i, state_.cpus[i].irq, state_.cpus[i].fiq);
+}
+
+void GicV3::save(StateWriter& out) const {
+    const std::lock_guard guard(lock_);
+    out.section("gicv3", kStateVersion, [&] { out(uint32_t{cpu_count_}, state_); });
+}
+
+StateResult GicV3::load(StateReader& in) {
+    State state;
+    const auto loaded = in.section("gicv3", kStateVersion, [&] {
+        uint32_t cpus = 0;
+        in(cpus, state);
+        in.require(cpus == cpu_count_, "another number of CPUs");
+        for (const Cpu& cpu : state.cpus) {
+            for (unsigned group = 0; group < 2; group++) {
+                in.require(
+                    cpu.binary_point[group] >= kMinimumBinaryPoint[group] && cpu.binary_point[group] <= 7,
+                    "a binary point is out of range");
+                // Five priority bits: one word of levels.
+                const auto& levels = cpu.active_priorities[group].words;
+                in.require((levels[1] | levels[2] | levels[3]) == 0, "a priority level is out of range");
+            }
+        }
+        for (const uint64_t route : state.router)
+            in.require((route & ~(kRouterAffinity | kRouterAny)) == 0, "a route is out of range");
+    });
+    if (!loaded) return loaded;
+    const std::lock_guard guard(lock_);
+    state_ = state;
+    one_of_n_ = static_cast<unsigned>(
+        std::ranges::count_if(state_.router, [](uint64_t route) { return (route & kRouterAny) != 0; }));
+    return {};
+}
+
 // ---- wires
 
 void GicV3::set_spi(unsigned spi, bool level) {
-    if (spi >= layout::spi_count) return;
-    const unsigned intid = spi + layout::first_spi_intid;
+    if (spi >= layout::kSpiCount) return;
+    const unsigned intid = spi + layout::kFirstSpiIntid;
     const std::lock_guard guard(lock_);
-    spi_banks_[intid / 32].set_level(intid % 32, level);
-    if ((router_[intid] & router_any) != 0) {
+    state_.spi_banks[intid / 32].set_level(intid % 32, level);
+    if ((state_.router[intid] & kRouterAny) != 0) {
         update_all();
     } else if (const int target = target_of(intid, false); target >= 0) {
         update(static_cast<unsigned>(target));
@@ -104,35 +146,35 @@ void GicV3::set_spi(unsigned spi, bool level) {
 }
 
 void GicV3::set_ppi(unsigned cpu, unsigned ppi, bool level) {
-    if (cpu >= cpu_count_ || ppi < layout::first_ppi_intid || ppi >= layout::first_spi_intid) return;
+    if (cpu >= cpu_count_ || ppi < layout::kFirstPpiIntid || ppi >= layout::kFirstSpiIntid) return;
     const std::lock_guard guard(lock_);
-    cpus_[cpu].bank.set_level(ppi, level);
+    state_.cpus[cpu].bank.set_level(ppi, level);
     update(cpu);
 }
 
 // ---- selection
 
 IrqBank& GicV3::bank_of(unsigned cpu, unsigned intid) {
-    return intid < layout::first_spi_intid ? cpus_[cpu].bank : spi_banks_[intid / 32];
+    return intid < layout::kFirstSpiIntid ? state_.cpus[cpu].bank : state_.spi_banks[intid / 32];
 }
 
 bool GicV3::participates(const Cpu& cpu, bool group1) const {
-    return group_enabled_[group1] && cpu.group_enabled[group1];
+    return state_.group_enabled[group1] && cpu.group_enabled[group1];
 }
 
 // Which CPU an SPI goes to, or -1 for none. With 1-of-N routing: the first that is ready to take interrupts
 // and has none in service, else the first that takes interrupts of this group at all.
 int GicV3::target_of(unsigned intid, bool group1) const {
-    const uint64_t route = router_[intid];
-    if ((route & router_any) == 0) {
-        return (route & router_affinity) < cpu_count_ ? static_cast<int>(route & router_affinity) : -1;
+    const uint64_t route = state_.router[intid];
+    if ((route & kRouterAny) == 0) {
+        return (route & kRouterAffinity) < cpu_count_ ? static_cast<int>(route & kRouterAffinity) : -1;
     }
     int fallback = -1;
     for (unsigned i = 0; i < cpu_count_; i++) {
-        const Cpu& cpu = cpus_[i];
+        const Cpu& cpu = state_.cpus[i];
         if (!participates(cpu, group1)) continue;
-        if (running_priority(cpu) == gic_idle_priority &&
-            spi_banks_[intid / 32].priority[intid % 32] < cpu.priority_mask) {
+        if (running_priority(cpu) == kGicIdlePriority &&
+            state_.spi_banks[intid / 32].priority[intid % 32] < cpu.priority_mask) {
             return static_cast<int>(i);
         }
         if (fallback < 0) fallback = static_cast<int>(i);
@@ -162,14 +204,14 @@ void GicV3::update_all() {
 }
 
 void GicV3::select(unsigned index) {
-    Cpu& cpu = cpus_[index];
+    Cpu& cpu = state_.cpus[index];
     cpu.best = {};
     for (uint32_t bits = cpu.bank.deliverable(); bits != 0; bits &= bits - 1) {
         const auto bit = static_cast<unsigned>(std::countr_zero(bits));
         consider(cpu, cpu.bank, bit, bit);
     }
-    for (unsigned b = 1; b < gic_banks; b++) {
-        const IrqBank& bank = spi_banks_[b];
+    for (unsigned b = 1; b < kGicBanks; b++) {
+        const IrqBank& bank = state_.spi_banks[b];
         for (uint32_t bits = bank.deliverable(); bits != 0; bits &= bits - 1) {
             const auto bit = static_cast<unsigned>(std::countr_zero(bits));
             const unsigned intid = b * 32 + bit;
@@ -184,62 +226,65 @@ void GicV3::select(unsigned index) {
 // ---- registers
 
 uint32_t GicV3::distributor_read(uint64_t offset) const {
-    if (offset >= reg_banks && offset < reg_banks_end) {
+    if (offset >= kRegBanks && offset < kRegBanksEnd) {
         const auto index = static_cast<unsigned>((offset & 0x7f) / 4);
-        if (index == 0 || index >= gic_banks) return 0;
-        return read_bank(spi_banks_[index], static_cast<BankRegister>((offset - reg_banks) / 0x80));
+        if (index == 0 || index >= kGicBanks) return 0;
+        return read_bank(state_.spi_banks[index], static_cast<BankRegister>((offset - kRegBanks) / 0x80));
     }
-    if (offset >= reg_priority && offset < reg_priority + gic_intids) {
-        const auto intid = static_cast<unsigned>(offset - reg_priority);
-        return intid < layout::first_spi_intid ? 0
-                                               : read_priority_word(spi_banks_[intid / 32], intid % 32 / 4);
+    if (offset >= kRegPriority && offset < kRegPriority + kGicIntids) {
+        const auto intid = static_cast<unsigned>(offset - kRegPriority);
+        return intid < layout::kFirstSpiIntid
+                   ? 0
+                   : read_priority_word(state_.spi_banks[intid / 32], intid % 32 / 4);
     }
-    if (offset >= reg_config && offset < reg_config + gic_intids / 4) {
-        const auto intid = static_cast<unsigned>(offset - reg_config) * 4;
-        return intid < layout::first_spi_intid ? 0
-                                               : read_config_word(spi_banks_[intid / 32], intid % 32 / 16);
+    if (offset >= kRegConfig && offset < kRegConfig + kGicIntids / 4) {
+        const auto intid = static_cast<unsigned>(offset - kRegConfig) * 4;
+        return intid < layout::kFirstSpiIntid
+                   ? 0
+                   : read_config_word(state_.spi_banks[intid / 32], intid % 32 / 16);
     }
-    if (offset >= reg_router && offset < reg_router + gic_intids * 8) {
-        const auto intid = static_cast<unsigned>(offset - reg_router) / 8;
-        return static_cast<uint32_t>(router_[intid] >> ((offset & 4) * 8));
+    if (offset >= kRegRouter && offset < kRegRouter + kGicIntids * 8) {
+        const auto intid = static_cast<unsigned>(offset - kRegRouter) / 8;
+        return static_cast<uint32_t>(state_.router[intid] >> ((offset & 4) * 8));
     }
-    if (offset >= reg_ids) return read_id(offset, false);
+    if (offset >= kRegIds) return read_id(offset, false);
     switch (offset) {
-        case reg_ctlr:
-            return (group_enabled_[0] ? ctlr_enable_group0 : 0) |
-                   (group_enabled_[1] ? ctlr_enable_group1 : 0) | ctlr_affinity_routing |
-                   ctlr_disable_security;
-        case reg_typer: return distributor_typer;
-        case reg_iidr: return implementer;
+        case kRegCtlr:
+            return (state_.group_enabled[0] ? kCtlrEnableGroup0 : 0) |
+                   (state_.group_enabled[1] ? kCtlrEnableGroup1 : 0) | kCtlrAffinityRouting |
+                   kCtlrDisableSecurity;
+        case kRegTyper: return kDistributorTyper;
+        case kRegIidr: return kImplementer;
         default: return 0;
     }
 }
 
 void GicV3::distributor_write(uint64_t offset, uint32_t value, uint32_t mask) {
-    if (offset >= reg_banks && offset < reg_banks_end) {
+    if (offset >= kRegBanks && offset < kRegBanksEnd) {
         const auto index = static_cast<unsigned>((offset & 0x7f) / 4);
-        if (index == 0 || index >= gic_banks) return;
-        write_bank(spi_banks_[index], static_cast<BankRegister>((offset - reg_banks) / 0x80), value, mask);
-    } else if (offset >= reg_priority && offset < reg_priority + gic_intids) {
-        const auto intid = static_cast<unsigned>(offset - reg_priority);
-        if (intid < layout::first_spi_intid) return;
-        write_priority_word(spi_banks_[intid / 32], intid % 32 / 4, value, mask);
-    } else if (offset >= reg_config && offset < reg_config + gic_intids / 4) {
-        const auto intid = static_cast<unsigned>(offset - reg_config) * 4;
-        if (intid < layout::first_spi_intid) return;
-        write_config_word(spi_banks_[intid / 32], intid % 32 / 16, value, mask, ~0u);
-    } else if (offset >= reg_router && offset < reg_router + gic_intids * 8) {
-        const auto intid = static_cast<unsigned>(offset - reg_router) / 8;
-        if (intid < layout::first_spi_intid) return;
+        if (index == 0 || index >= kGicBanks) return;
+        write_bank(state_.spi_banks[index], static_cast<BankRegister>((offset - kRegBanks) / 0x80), value,
+                   mask);
+    } else if (offset >= kRegPriority && offset < kRegPriority + kGicIntids) {
+        const auto intid = static_cast<unsigned>(offset - kRegPriority);
+        if (intid < layout::kFirstSpiIntid) return;
+        write_priority_word(state_.spi_banks[intid / 32], intid % 32 / 4, value, mask);
+    } else if (offset >= kRegConfig && offset < kRegConfig + kGicIntids / 4) {
+        const auto intid = static_cast<unsigned>(offset - kRegConfig) * 4;
+        if (intid < layout::kFirstSpiIntid) return;
+        write_config_word(state_.spi_banks[intid / 32], intid % 32 / 16, value, mask, ~0u);
+    } else if (offset >= kRegRouter && offset < kRegRouter + kGicIntids * 8) {
+        const auto intid = static_cast<unsigned>(offset - kRegRouter) / 8;
+        if (intid < layout::kFirstSpiIntid) return;
         const unsigned shift = (offset & 4) * 8;
-        uint64_t& route = router_[intid];
-        one_of_n_ -= (route & router_any) != 0 ? 1 : 0;
+        uint64_t& route = state_.router[intid];
+        one_of_n_ -= (route & kRouterAny) != 0 ? 1 : 0;
         route = (route & ~(static_cast<uint64_t>(mask) << shift)) | static_cast<uint64_t>(value & mask)
                                                                         << shift;
-        route &= router_affinity | router_any;
-        one_of_n_ += (route & router_any) != 0 ? 1 : 0;
-    } else if (offset == reg_ctlr && (mask & 0xff) != 0) {
-        group_enabled_ = {(value & ctlr_enable_group0) != 0, (value & ctlr_enable_group1) != 0};
+        route &= kRouterAffinity | kRouterAny;
+        one_of_n_ += (route & kRouterAny) != 0 ? 1 : 0;
+    } else if (offset == kRegCtlr && (mask & 0xff) != 0) {
+        state_.group_enabled = {(value & kCtlrEnableGroup0) != 0, (value & kCtlrEnableGroup1) != 0};
     } else {
         return;
     }
@@ -247,51 +292,50 @@ void GicV3::distributor_write(uint64_t offset, uint32_t value, uint32_t mask) {
 }
 
 uint32_t GicV3::redistributor_read(unsigned index, uint64_t offset) const {
-    const Cpu& cpu = cpus_[index];
-    if (offset < frame_size) {
-        if (offset >= reg_ids) return read_id(offset, true);
+    const Cpu& cpu = state_.cpus[index];
+    if (offset < kFrameSize) {
+        if (offset >= kRegIds) return read_id(offset, true);
         switch (offset) {
-            case reg_redistributor_iidr: return implementer;
+            case kRegRedistributorIidr: return kImplementer;
             // 12.11.33: processor number, Last. The affinity value is the upper half.
-            case reg_redistributor_typer: return index << 8 | (index + 1 == cpu_count_ ? 1u << 4 : 0);
-            case reg_redistributor_typer + 4: return index;
-            case reg_waker: return cpu.waker;
+            case kRegRedistributorTyper: return index << 8 | (index + 1 == cpu_count_ ? 1u << 4 : 0);
+            case kRegRedistributorTyper + 4: return index;
+            case kRegWaker: return cpu.waker;
             default: return 0;
         }
     }
-    offset -= frame_size;
-    if (offset >= reg_banks && offset < reg_banks_end) {
+    offset -= kFrameSize;
+    if (offset >= kRegBanks && offset < kRegBanksEnd) {
         if ((offset & 0x7f) != 0) return 0;
-        return read_bank(cpu.bank, static_cast<BankRegister>((offset - reg_banks) / 0x80));
+        return read_bank(cpu.bank, static_cast<BankRegister>((offset - kRegBanks) / 0x80));
     }
-    if (offset >= reg_priority && offset < reg_priority + 32) {
-        return read_priority_word(cpu.bank, static_cast<unsigned>(offset - reg_priority) / 4);
+    if (offset >= kRegPriority && offset < kRegPriority + 32) {
+        return read_priority_word(cpu.bank, static_cast<unsigned>(offset - kRegPriority) / 4);
     }
-    if (offset == reg_config || offset == reg_config + 4) {
-        return read_config_word(cpu.bank, static_cast<unsigned>(offset - reg_config) / 4);
+    if (offset == kRegConfig || offset == kRegConfig + 4) {
+        return read_config_word(cpu.bank, static_cast<unsigned>(offset - kRegConfig) / 4);
     }
     return 0;
 }
 
 void GicV3::redistributor_write(unsigned index, uint64_t offset, uint32_t value, uint32_t mask) {
-    Cpu& cpu = cpus_[index];
-    if (offset < frame_size) {
+    Cpu& cpu = state_.cpus[index];
+    if (offset < kFrameSize) {
         // Sleep is only reported, as in QEMU: software that never wakes its redistributor gets interrupts
         // too.
-        if (offset == reg_waker && (mask & waker_processor_sleep) != 0) {
-            cpu.waker =
-                (value & waker_processor_sleep) != 0 ? waker_processor_sleep | waker_children_asleep : 0;
+        if (offset == kRegWaker && (mask & kWakerProcessorSleep) != 0) {
+            cpu.waker = (value & kWakerProcessorSleep) != 0 ? kWakerProcessorSleep | kWakerChildrenAsleep : 0;
         }
         return;
     }
-    offset -= frame_size;
-    if (offset >= reg_banks && offset < reg_banks_end) {
+    offset -= kFrameSize;
+    if (offset >= kRegBanks && offset < kRegBanksEnd) {
         if ((offset & 0x7f) != 0) return;
-        write_bank(cpu.bank, static_cast<BankRegister>((offset - reg_banks) / 0x80), value, mask);
-    } else if (offset >= reg_priority && offset < reg_priority + 32) {
-        write_priority_word(cpu.bank, static_cast<unsigned>(offset - reg_priority) / 4, value, mask);
-    } else if (offset == reg_config + 4) {
-        write_config_word(cpu.bank, 1, value, mask, ~sgi_mask);
+        write_bank(cpu.bank, static_cast<BankRegister>((offset - kRegBanks) / 0x80), value, mask);
+    } else if (offset >= kRegPriority && offset < kRegPriority + 32) {
+        write_priority_word(cpu.bank, static_cast<unsigned>(offset - kRegPriority) / 4, value, mask);
+    } else if (offset == kRegConfig + 4) {
+        write_config_word(cpu.bank, 1, value, mask, ~kSgiMask);
     } else {
         return;
     }
@@ -313,18 +357,18 @@ void GicV3::Distributor::write(uint64_t offset, uint64_t value, unsigned size) {
 uint64_t GicV3::Redistributors::read(uint64_t offset, unsigned size) {
     const std::lock_guard guard(gic_.lock_);
     return read_by_words(offset, size, [&](uint64_t word) -> uint32_t {
-        const uint64_t cpu = word / layout::gic_redistributor_stride;
+        const uint64_t cpu = word / layout::kGicRedistributorStride;
         if (cpu >= gic_.cpu_count_) return 0;
-        return gic_.redistributor_read(static_cast<unsigned>(cpu), word % layout::gic_redistributor_stride);
+        return gic_.redistributor_read(static_cast<unsigned>(cpu), word % layout::kGicRedistributorStride);
     });
 }
 
 void GicV3::Redistributors::write(uint64_t offset, uint64_t value, unsigned size) {
     const std::lock_guard guard(gic_.lock_);
     write_by_words(offset, value, size, [&](uint64_t word, uint32_t data, uint32_t mask) {
-        const uint64_t cpu = word / layout::gic_redistributor_stride;
+        const uint64_t cpu = word / layout::kGicRedistributorStride;
         if (cpu >= gic_.cpu_count_) return;
-        gic_.redistributor_write(static_cast<unsigned>(cpu), word % layout::gic_redistributor_stride, data,
+        gic_.redistributor_write(static_cast<unsigned>(cpu), word % layout::kGicRedistributorStride, data,
                                  mask);
     });
 }
@@ -338,9 +382,9 @@ void GicV3::Distributor::add_to_device_tree(FdtWriter& fdt) const {
     fdt.property_u32("#size-cells", 2);
     fdt.property("ranges");
     fdt.property_u32("#redistributor-regions", 1);
-    fdt.property_u64s("reg", {layout::gic_distributor.base, layout::gic_distributor.size,
-                              layout::gic_redistributors.base, layout::gic_redistributors.size});
-    fdt.property_u32("phandle", layout::phandle_gic);
+    fdt.property_u64s("reg", {layout::kGicDistributor.base, layout::kGicDistributor.size,
+                              layout::kGicRedistributors.base, layout::kGicRedistributors.size});
+    fdt.property_u32("phandle", layout::kPhandleGic);
     fdt.end_node();
 }
 

@@ -8,12 +8,13 @@
 #include "devices/bus.h"
 #include "devices/gic_common.h"
 #include "devices/irq.h"
+#include "devices/state.h"
 
 namespace arclight::devices {
 
-// GICv3 (ARM IHI 0069) as QEMU's virt board has it without EL3 and EL2: affinity routing always on, one
-// security state (GICD_CTLR.DS reads as one), no LPIs. CPU n has affinity 0.0.0.n.
-class GicV3 final : public InterruptController {
+/// GICv3 (ARM IHI 0069) as QEMU's virt board has it without EL3 and EL2: affinity routing always on, one
+/// security state (GICD_CTLR.DS reads as one), no LPIs. CPU n has affinity 0.0.0.n.
+class GicV3 final : public InterruptController, public Stateful {
   public:
     GicV3(unsigned cpus, CpuInterruptSink& sink);
 
@@ -25,13 +26,18 @@ class GicV3 final : public InterruptController {
     void set_ppi(unsigned cpu, unsigned ppi, bool level) override;
     void reset() override;
 
-    // The CPU interface, ICC_*_EL1. The encoding is op0 << 14 | op1 << 11 | CRn << 7 | CRm << 3 | op2.
-    // False: no such register, or not readable or writable (the CPU takes UNDEFINED).
+    /// Drives the CPUs' interrupt inputs anew.
+    void resume() override;
+    void save(StateWriter& out) const override;
+    StateResult load(StateReader& in) override;
+
+    /// The CPU interface, ICC_*_EL1. The encoding is op0 << 14 | op1 << 11 | CRn << 7 | CRm << 3 | op2.
+    /// False: no such register, or not readable or writable (the CPU takes UNDEFINED).
     bool read_sysreg(unsigned cpu, uint32_t encoding, uint64_t& value);
     bool write_sysreg(unsigned cpu, uint32_t encoding, uint64_t value);
 
   private:
-    static constexpr std::array<uint8_t, 2> minimum_binary_point{2, 3};  // with five priority bits
+    static constexpr std::array<uint8_t, 2> kMinimumBinaryPoint{2, 3};  // with five priority bits
 
     class Distributor final : public Device {
       public:
@@ -67,8 +73,25 @@ class GicV3 final : public InterruptController {
         std::array<ActivePriorities, 2> active_priorities{};
 
         GicCandidate best;  // most urgent deliverable interrupt, whatever the mask and running priority say
-        bool irq = false;
+        bool irq = false;   // as the sink was told
         bool fiq = false;
+
+        template <typename Archive, typename Self>
+        static void fields(Archive& archive, Self& self) {
+            archive(self.bank, self.waker, self.priority_mask, self.end_of_interrupt_mode,
+                    self.common_binary_point, self.binary_point, self.group_enabled, self.active_priorities);
+        }
+    };
+    struct State {
+        std::array<bool, 2> group_enabled{};       // GICD_CTLR
+        std::array<IrqBank, kGicBanks> spi_banks;  // [0] unused
+        std::array<uint64_t, kGicIntids> router{};
+        std::array<Cpu, layout::kMaxCpus> cpus;
+
+        template <typename Archive, typename Self>
+        static void fields(Archive& archive, Self& self) {
+            archive(self.group_enabled, self.spi_banks, self.router, self.cpus);
+        }
     };
 
     uint32_t distributor_read(uint64_t offset) const;
@@ -101,11 +124,8 @@ class GicV3 final : public InterruptController {
     Redistributors redistributors_{*this};
 
     mutable std::mutex lock_;
-    std::array<bool, 2> group_enabled_{};       // GICD_CTLR
-    std::array<IrqBank, gic_banks> spi_banks_;  // [0] unused
-    std::array<uint64_t, gic_intids> router_{};
-    unsigned one_of_n_ = 0;  // how many SPIs have IROUTER.Interrupt_Routing_Mode set
-    std::array<Cpu, layout::max_cpus> cpus_;
+    State state_;
+    unsigned one_of_n_ = 0;  // how many SPIs have IROUTER.Interrupt_Routing_Mode set: follows from state_
 };
 
 }  // namespace arclight::devices

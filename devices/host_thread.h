@@ -8,8 +8,8 @@
 
 namespace arclight::devices {
 
-// A service thread: named for debuggers, and deaf to signals meant for the CPUs or the console. Faults stay
-// deliverable, since a blocked one kills without a report.
+/// A service thread: named for debuggers, and deaf to signals meant for the CPUs or the console. Faults stay
+/// deliverable, since a blocked one kills without a report.
 template <typename F>
 std::thread start_host_thread(const char* name, F&& body) {
     sigset_t blocked;

@@ -30,43 +30,43 @@ struct Range {
     uint64_t size;
 };
 
-inline constexpr Range gic_distributor{0x0800'0000, 0x1'0000};
-inline constexpr Range gic_cpu_interface{0x0801'0000, 0x1'0000};
-inline constexpr Range gic_redistributors{0x080a'0000, 0xf6'0000};  // as the device tree announces it
-inline constexpr uint64_t gic_redistributor_stride = 0x2'0000;
-inline constexpr Range uart{0x0900'0000, 0x1000};
-inline constexpr Range rtc{0x0901'0000, 0x1000};
-inline constexpr Range virtio_mmio{0x0a00'0000, 0x4000};
-inline constexpr uint64_t virtio_slot_size = 0x200;
-inline constexpr unsigned virtio_slots = 32;
-inline constexpr uint64_t ram_base = 0x4000'0000;
+inline constexpr Range kGicDistributor{0x0800'0000, 0x1'0000};
+inline constexpr Range kGicCpuInterface{0x0801'0000, 0x1'0000};
+inline constexpr Range kGicRedistributors{0x080a'0000, 0xf6'0000};  // as the device tree announces it
+inline constexpr uint64_t kGicRedistributorStride = 0x2'0000;
+inline constexpr Range kUart{0x0900'0000, 0x1000};
+inline constexpr Range kRtc{0x0901'0000, 0x1000};
+inline constexpr Range kVirtioMmio{0x0a00'0000, 0x4000};
+inline constexpr uint64_t kVirtioSlotSize = 0x200;
+inline constexpr unsigned kVirtioSlots = 32;
+inline constexpr uint64_t kRamBase = 0x4000'0000;
 
-inline constexpr unsigned max_cpus = 8;
+inline constexpr unsigned kMaxCpus = 8;
 
 // SPI numbers as the device tree counts them; the INTID is 32 higher.
-inline constexpr unsigned spi_count = 256;
-inline constexpr unsigned spi_uart = 1;
-inline constexpr unsigned spi_rtc = 2;
-inline constexpr unsigned spi_virtio = 16;  // first slot
+inline constexpr unsigned kSpiCount = 256;
+inline constexpr unsigned kSpiUart = 1;
+inline constexpr unsigned kSpiRtc = 2;
+inline constexpr unsigned kSpiVirtio = 16;  // first slot
 
-inline constexpr unsigned first_ppi_intid = 16;
-inline constexpr unsigned first_spi_intid = 32;
+inline constexpr unsigned kFirstPpiIntid = 16;
+inline constexpr unsigned kFirstSpiIntid = 32;
 
 // PPIs, as INTIDs.
-inline constexpr unsigned ppi_pmu = 23;
-inline constexpr unsigned ppi_timer_hypervisor = 26;
-inline constexpr unsigned ppi_timer_virtual = 27;
-inline constexpr unsigned ppi_timer_secure = 29;
-inline constexpr unsigned ppi_timer_physical = 30;
+inline constexpr unsigned kPpiPmu = 23;
+inline constexpr unsigned kPpiTimerHypervisor = 26;
+inline constexpr unsigned kPpiTimerVirtual = 27;
+inline constexpr unsigned kPpiTimerSecure = 29;
+inline constexpr unsigned kPpiTimerPhysical = 30;
 
-inline constexpr uint32_t uart_clock_hz = 24'000'000;
+inline constexpr uint32_t kUartClockHz = 24'000'000;
 
 // Device-tree handles that nodes refer to.
-inline constexpr uint32_t phandle_clock = 0x8000;
-inline constexpr uint32_t phandle_gic = 0x8001;
+inline constexpr uint32_t kPhandleClock = 0x8000;
+inline constexpr uint32_t kPhandleGic = 0x8001;
 
-constexpr uint64_t virtio_slot_base(unsigned slot) { return virtio_mmio.base + slot * virtio_slot_size; }
+constexpr uint64_t virtio_slot_base(unsigned slot) { return kVirtioMmio.base + slot * kVirtioSlotSize; }
 // QEMU gives the first -device the highest slot.
-constexpr unsigned virtio_slot_of_device(unsigned nth) { return virtio_slots - 1 - nth; }
+constexpr unsigned virtio_slot_of_device(unsigned nth) { return kVirtioSlots - 1 - nth; }
 
 }  // namespace arclight::devices::layout

@@ -9,36 +9,38 @@ namespace arclight::devices {
 
 namespace {
 
-constexpr uint64_t reg_dr = 0x00;
-constexpr uint64_t reg_fr = 0x18;
-constexpr uint64_t reg_ilpr = 0x20;
-constexpr uint64_t reg_ibrd = 0x24;
-constexpr uint64_t reg_fbrd = 0x28;
-constexpr uint64_t reg_lcr_h = 0x2c;
-constexpr uint64_t reg_cr = 0x30;
-constexpr uint64_t reg_ifls = 0x34;
-constexpr uint64_t reg_imsc = 0x38;
-constexpr uint64_t reg_ris = 0x3c;
-constexpr uint64_t reg_mis = 0x40;
-constexpr uint64_t reg_icr = 0x44;
-constexpr uint64_t reg_dmacr = 0x48;
-constexpr uint64_t reg_ids = 0xfe0;
+constexpr uint64_t kRegDr = 0x00;
+constexpr uint64_t kRegFr = 0x18;
+constexpr uint64_t kRegIlpr = 0x20;
+constexpr uint64_t kRegIbrd = 0x24;
+constexpr uint64_t kRegFbrd = 0x28;
+constexpr uint64_t kRegLcrH = 0x2c;
+constexpr uint64_t kRegCr = 0x30;
+constexpr uint64_t kRegIfls = 0x34;
+constexpr uint64_t kRegImsc = 0x38;
+constexpr uint64_t kRegRis = 0x3c;
+constexpr uint64_t kRegMis = 0x40;
+constexpr uint64_t kRegIcr = 0x44;
+constexpr uint64_t kRegDmacr = 0x48;
+constexpr uint64_t kRegIds = 0xfe0;
 
-constexpr std::array<uint8_t, 8> id_registers = {0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
+constexpr std::array<uint8_t, 8> kIdRegisters = {0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
-constexpr uint32_t fr_receive_empty = 1u << 4;
-constexpr uint32_t fr_receive_full = 1u << 6;
-constexpr uint32_t fr_transmit_empty = 1u << 7;
+constexpr uint32_t kFrReceiveEmpty = 1u << 4;
+constexpr uint32_t kFrReceiveFull = 1u << 6;
+constexpr uint32_t kFrTransmitEmpty = 1u << 7;
 
-constexpr uint32_t lcr_fifo_enable = 1u << 4;
-constexpr uint32_t cr_loopback = 1u << 7;
-constexpr uint32_t cr_reset = 0x300;  // transmitter and receiver enabled, UART not
-constexpr uint32_t ifls_reset = 0x12;
+constexpr uint32_t kLcrFifoEnable = 1u << 4;
+constexpr uint32_t kCrLoopback = 1u << 7;
+constexpr uint32_t kCrReset = 0x300;  // transmitter and receiver enabled, UART not
+constexpr uint32_t kIflsReset = 0x12;
 
-constexpr uint32_t interrupt_receive = 1u << 4;
-constexpr uint32_t interrupt_transmit = 1u << 5;
-constexpr uint32_t interrupt_timeout = 1u << 6;
-constexpr uint32_t interrupt_all = 0x7ff;
+constexpr uint32_t kInterruptReceive = 1u << 4;
+constexpr uint32_t kInterruptTransmit = 1u << 5;
+constexpr uint32_t kInterruptTimeout = 1u << 6;
+constexpr uint32_t kInterruptAll = 0x7ff;
+
+constexpr uint32_t kStateVersion = 1;
 
 }  // namespace
 
@@ -46,55 +48,49 @@ Pl011::Pl011(CharBackend& backend, IrqLine line) : backend_(backend), line_(line
 
 void Pl011::reset() {
     const std::lock_guard guard(lock_);
-    head_ = 0;
-    count_ = 0;
-    low_power_ = 0;
-    integer_baud_ = 0;
-    fractional_baud_ = 0;
-    line_control_ = 0;
-    control_ = cr_reset;
-    fifo_levels_ = ifls_reset;
-    mask_ = 0;
-    raw_ = 0;
-    dma_control_ = 0;
+    const bool connected = state_.connected;
+    state_ = {};
+    state_.connected = connected;
+    state_.control = kCrReset;
+    state_.fifo_levels = kIflsReset;
     update();
 }
 
 // ---- the receive FIFO
 
-size_t Pl011::depth() const { return (line_control_ & lcr_fifo_enable) != 0 ? fifo_depth : 1; }
+size_t Pl011::depth() const { return (state_.line_control & kLcrFifoEnable) != 0 ? kFifoDepth : 1; }
 
 // 3.3.10: 1/8, 1/4, 1/2, 3/4, 7/8 of the FIFO; the other encodings are reserved.
 size_t Pl011::trigger() const {
-    constexpr std::array<uint8_t, 8> eighths = {1, 2, 4, 6, 7, 7, 7, 7};
-    if ((line_control_ & lcr_fifo_enable) == 0) return 1;
-    return fifo_depth * eighths[fifo_levels_ >> 3 & 7] / 8;
+    constexpr std::array<uint8_t, 8> kEighths = {1, 2, 4, 6, 7, 7, 7, 7};
+    if ((state_.line_control & kLcrFifoEnable) == 0) return 1;
+    return kFifoDepth * kEighths[state_.fifo_levels >> 3 & 7] / 8;
 }
 
 bool Pl011::push(uint8_t byte) {
-    if (count_ >= depth()) return false;
-    fifo_[(head_ + count_) % fifo_depth] = byte;
-    count_++;
-    raw_ |= count_ >= trigger() ? interrupt_receive : interrupt_timeout;
+    if (state_.count >= depth()) return false;
+    state_.fifo[(state_.head + state_.count) % kFifoDepth] = byte;
+    state_.count++;
+    state_.raw |= state_.count >= trigger() ? kInterruptReceive : kInterruptTimeout;
     return true;
 }
 
 uint8_t Pl011::pop() {
-    if (count_ == 0) return 0;
-    const uint8_t byte = fifo_[head_];
-    head_ = (head_ + 1) % fifo_depth;
-    count_--;
-    if (count_ < trigger()) {
-        raw_ &= ~interrupt_receive;
-        raw_ |= interrupt_timeout;  // what is left stays below the trigger and so times out
+    if (state_.count == 0) return 0;
+    const uint8_t byte = state_.fifo[state_.head];
+    state_.head = (state_.head + 1) % kFifoDepth;
+    state_.count--;
+    if (state_.count < trigger()) {
+        state_.raw &= ~kInterruptReceive;
+        state_.raw |= kInterruptTimeout;  // what is left stays below the trigger and so times out
     }
-    if (count_ == 0) raw_ &= ~interrupt_timeout;
+    if (state_.count == 0) state_.raw &= ~kInterruptTimeout;
     return byte;
 }
 
 bool Pl011::receive(uint8_t byte) {
     const std::lock_guard guard(lock_);
-    const bool taken = push(byte);
+    const bool taken = !quiesced_ && push(byte);
     if (!taken) refused_ = true;
     update();
     return taken;
@@ -102,52 +98,89 @@ bool Pl011::receive(uint8_t byte) {
 
 size_t Pl011::space() {
     const std::lock_guard guard(lock_);
-    const size_t room = depth() > count_ ? depth() - count_ : 0;
+    const size_t room = !quiesced_ && depth() > state_.count ? depth() - state_.count : 0;
     if (room == 0) refused_ = true;
     return room;
 }
 
 // Asking for more on every byte read would wake the back end for each; half a FIFO is worth waking it.
 bool Pl011::take_refusal() {
-    if (!refused_ || count_ > depth() / 2) return false;
+    if (!refused_ || quiesced_ || state_.count > depth() / 2) return false;
     refused_ = false;
     return true;
 }
 
 void Pl011::update() {
-    flags_.store(
-        fr_transmit_empty | (count_ == 0 ? fr_receive_empty : 0) | (count_ >= depth() ? fr_receive_full : 0),
-        std::memory_order_relaxed);
-    line_.set(connected_ && (raw_ & mask_) != 0);
+    flags_.store(kFrTransmitEmpty | (state_.count == 0 ? kFrReceiveEmpty : 0) |
+                     (state_.count >= depth() ? kFrReceiveFull : 0),
+                 std::memory_order_relaxed);
+    line_.set(output());
 }
 
 void Pl011::take_over(Pl011& other) {
     if (&other == this) return;
     const std::scoped_lock guard(lock_, other.lock_);
-    constexpr uint32_t received = interrupt_receive | interrupt_timeout;
-    low_power_ = other.low_power_;
-    integer_baud_ = other.integer_baud_;
-    fractional_baud_ = other.fractional_baud_;
-    if (((line_control_ ^ other.line_control_) & lcr_fifo_enable) != 0) {
-        count_ = 0;
-        raw_ &= ~received;
+    constexpr uint32_t kReceived = kInterruptReceive | kInterruptTimeout;
+    state_.low_power = other.state_.low_power;
+    state_.integer_baud = other.state_.integer_baud;
+    state_.fractional_baud = other.state_.fractional_baud;
+    if (((state_.line_control ^ other.state_.line_control) & kLcrFifoEnable) != 0) {
+        state_.count = 0;
+        state_.raw &= ~kReceived;
     }
-    line_control_ = other.line_control_;
-    control_ = other.control_;
-    fifo_levels_ = other.fifo_levels_;
-    mask_ = other.mask_;
-    raw_ = (raw_ & received) | (other.raw_ & ~received);
-    dma_control_ = other.dma_control_;
-    other.connected_ = false;
+    state_.line_control = other.state_.line_control;
+    state_.control = other.state_.control;
+    state_.fifo_levels = other.state_.fifo_levels;
+    state_.mask = other.state_.mask;
+    state_.raw = (state_.raw & kReceived) | (other.state_.raw & ~kReceived);
+    state_.dma_control = other.state_.dma_control;
+    other.state_.connected = false;
     other.update();
-    connected_ = true;
+    state_.connected = true;
     update();
 }
 
 void Pl011::disconnect() {
     const std::lock_guard guard(lock_);
-    connected_ = false;
+    state_.connected = false;
     update();
+}
+
+// ---- state
+
+void Pl011::quiesce() {
+    const std::lock_guard guard(lock_);
+    quiesced_ = true;
+}
+
+void Pl011::resume() {
+    bool offer_again = false;
+    {
+        const std::lock_guard guard(lock_);
+        quiesced_ = false;
+        update();
+        line_.refresh(output());
+        offer_again = take_refusal();
+    }
+    if (offer_again && on_space_) on_space_();
+}
+
+void Pl011::save(StateWriter& out) const {
+    out.section("pl011", kStateVersion, [&] { out(state_); });
+}
+
+StateResult Pl011::load(StateReader& in) {
+    State state;
+    const auto loaded = in.section("pl011", kStateVersion, [&] {
+        in(state);
+        in.require(state.head < kFifoDepth && state.count <= kFifoDepth, "the FIFO is out of range");
+    });
+    if (!loaded) return loaded;
+    const std::lock_guard guard(lock_);
+    state_ = state;
+    // Whoever has input offers it to the FIFO as it is now.
+    refused_ = true;
+    return {};
 }
 
 // ---- registers
@@ -155,33 +188,33 @@ void Pl011::disconnect() {
 // True if the byte leaves by the wire.
 bool Pl011::transmit(uint8_t byte) {
     // Sent at once: the FIFO fell through its trigger level.
-    raw_ |= interrupt_transmit;
-    if ((control_ & cr_loopback) == 0) return true;
+    state_.raw |= kInterruptTransmit;
+    if ((state_.control & kCrLoopback) == 0) return true;
     push(byte);  // a full FIFO overruns, as on the wire
     return false;
 }
 
 uint32_t Pl011::read_register(uint64_t offset) {
-    if (offset >= reg_ids && offset < reg_ids + id_registers.size() * 4)
-        return id_registers[(offset - reg_ids) / 4];
+    if (offset >= kRegIds && offset < kRegIds + kIdRegisters.size() * 4)
+        return kIdRegisters[(offset - kRegIds) / 4];
     switch (offset) {
-        case reg_dr: {
+        case kRegDr: {
             const uint8_t byte = pop();
             update();
             return byte;
         }
         // RSR (0x04): no receive errors ever happen.
-        case reg_fr: return flags_.load(std::memory_order_relaxed);
-        case reg_ilpr: return low_power_;
-        case reg_ibrd: return integer_baud_;
-        case reg_fbrd: return fractional_baud_;
-        case reg_lcr_h: return line_control_;
-        case reg_cr: return control_;
-        case reg_ifls: return fifo_levels_;
-        case reg_imsc: return mask_;
-        case reg_ris: return raw_;
-        case reg_mis: return raw_ & mask_;
-        case reg_dmacr: return dma_control_;
+        case kRegFr: return flags_.load(std::memory_order_relaxed);
+        case kRegIlpr: return state_.low_power;
+        case kRegIbrd: return state_.integer_baud;
+        case kRegFbrd: return state_.fractional_baud;
+        case kRegLcrH: return state_.line_control;
+        case kRegCr: return state_.control;
+        case kRegIfls: return state_.fifo_levels;
+        case kRegImsc: return state_.mask;
+        case kRegRis: return state_.raw;
+        case kRegMis: return state_.raw & state_.mask;
+        case kRegDmacr: return state_.dma_control;
         default: return 0;
     }
 }
@@ -191,35 +224,35 @@ void Pl011::write_register(uint64_t offset, uint32_t value, uint32_t mask, std::
         field = merge(field, value, mask) & implemented;
     };
     switch (offset) {
-        case reg_dr:
+        case kRegDr:
             if ((mask & 0xff) != 0 && transmit(static_cast<uint8_t>(value)))
                 sent = static_cast<uint8_t>(value);
             break;
-        case reg_ilpr: store(low_power_, 0xff); break;
-        case reg_ibrd: store(integer_baud_, 0xffff); break;
-        case reg_fbrd: store(fractional_baud_, 0x3f); break;
-        case reg_lcr_h: {
-            const uint32_t old = line_control_;
-            store(line_control_, 0xff);
+        case kRegIlpr: store(state_.low_power, 0xff); break;
+        case kRegIbrd: store(state_.integer_baud, 0xffff); break;
+        case kRegFbrd: store(state_.fractional_baud, 0x3f); break;
+        case kRegLcrH: {
+            const uint32_t old = state_.line_control;
+            store(state_.line_control, 0xff);
             // 3.3.7: turning the FIFOs on or off empties them.
-            if (((old ^ line_control_) & lcr_fifo_enable) != 0) {
-                count_ = 0;
-                raw_ &= ~(interrupt_receive | interrupt_timeout);
+            if (((old ^ state_.line_control) & kLcrFifoEnable) != 0) {
+                state_.count = 0;
+                state_.raw &= ~(kInterruptReceive | kInterruptTimeout);
             }
             break;
         }
-        case reg_cr: store(control_, 0xff87); break;
-        case reg_ifls: store(fifo_levels_, 0x3f); break;
-        case reg_imsc: store(mask_, interrupt_all); break;
-        case reg_icr: raw_ &= ~(value & mask); break;
-        case reg_dmacr: store(dma_control_, 7); break;
+        case kRegCr: store(state_.control, 0xff87); break;
+        case kRegIfls: store(state_.fifo_levels, 0x3f); break;
+        case kRegImsc: store(state_.mask, kInterruptAll); break;
+        case kRegIcr: state_.raw &= ~(value & mask); break;
+        case kRegDmacr: store(state_.dma_control, 7); break;
         default: return;
     }
     update();
 }
 
 uint64_t Pl011::read(uint64_t offset, unsigned size) {
-    if (offset == reg_fr && size == 4) return flags_.load(std::memory_order_relaxed);
+    if (offset == kRegFr && size == 4) return flags_.load(std::memory_order_relaxed);
     uint64_t value = 0;
     bool offer_again = false;
     {
@@ -249,9 +282,9 @@ void Pl011::write(uint64_t offset, uint64_t value, unsigned size) {
 void Pl011::add_to_device_tree(FdtWriter& fdt) const {
     fdt.begin_node("pl011@9000000");
     fdt.property_strings("compatible", {"arm,pl011", "arm,primecell"});
-    fdt.property_u64s("reg", {layout::uart.base, layout::uart.size});
-    fdt.property_cells("interrupts", {0, layout::spi_uart, 4});
-    fdt.property_cells("clocks", {layout::phandle_clock, layout::phandle_clock});
+    fdt.property_u64s("reg", {layout::kUart.base, layout::kUart.size});
+    fdt.property_cells("interrupts", {0, layout::kSpiUart, 4});
+    fdt.property_cells("clocks", {layout::kPhandleClock, layout::kPhandleClock});
     fdt.property_strings("clock-names", {"uartclk", "apb_pclk"});
     fdt.end_node();
 }

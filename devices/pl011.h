@@ -11,19 +11,20 @@
 
 #include "devices/bus.h"
 #include "devices/irq.h"
+#include "devices/state.h"
 
 namespace arclight::devices {
 
-// Where a serial port's output goes. Called on the writing CPU's thread.
+/// Where a serial port's output goes. Called on the writing CPU's thread.
 class CharBackend {
   public:
     virtual ~CharBackend() = default;
     virtual void write(std::span<const uint8_t> bytes) = 0;
 };
 
-// PrimeCell UART PL011 (ARM DDI 0183). The wire is infinitely fast: transmission completes at once, and a
-// receive timeout follows at once on input that stays below the FIFO's trigger level.
-class Pl011 final : public Device {
+/// PrimeCell UART PL011 (ARM DDI 0183). The wire is infinitely fast: transmission completes at once, and a
+/// receive timeout follows at once on input that stays below the FIFO's trigger level.
+class Pl011 final : public Device, public Stateful {
   public:
     Pl011(CharBackend& backend, IrqLine line);
 
@@ -32,21 +33,50 @@ class Pl011 final : public Device {
     void reset() override;
     void add_to_device_tree(FdtWriter& fdt) const override;
 
-    // Goes on where another one is: as it was programmed, and with its interrupt, which the other one loses.
-    // What either has received stays where it is.
+    /// Refuses input until resume(): it stays where it comes from.
+    void quiesce() override;
+    void resume() override;
+    void save(StateWriter& out) const override;
+    StateResult load(StateReader& in) override;
+
+    /// Goes on where another one is: as it was programmed, and with its interrupt, which the other one loses.
+    /// What either has received stays where it is.
     void take_over(Pl011& other);
-    // Without an interrupt until it takes over.
+    /// Without an interrupt until it takes over.
     void disconnect();
 
-    // Offers one byte of input. False: no room; the space callback will say when to offer again.
+    /// Offers one byte of input. False: no room; the space callback will say when to offer again.
     bool receive(uint8_t byte);
-    // How many bytes receive() would take now. Zero likewise asks for the space callback.
+    /// How many bytes receive() would take now. Zero likewise asks for the space callback.
     size_t space();
-    // Called with no lock held, on whatever thread made room. Set before CPUs run.
+    /// Called with no lock held, on whatever thread made room. Set before CPUs run.
     void set_space_callback(std::function<void()> callback) { on_space_ = std::move(callback); }
 
   private:
-    static constexpr size_t fifo_depth = 16;
+    static constexpr size_t kFifoDepth = 16;
+
+    struct State {
+        std::array<uint8_t, kFifoDepth> fifo{};
+        uint32_t head = 0;
+        uint32_t count = 0;
+        bool connected = true;  // to the interrupt controller
+        uint32_t low_power = 0;
+        uint32_t integer_baud = 0;
+        uint32_t fractional_baud = 0;
+        uint32_t line_control = 0;
+        uint32_t control = 0;
+        uint32_t fifo_levels = 0;
+        uint32_t mask = 0;
+        uint32_t raw = 0;
+        uint32_t dma_control = 0;
+
+        template <typename Archive, typename Self>
+        static void fields(Archive& archive, Self& self) {
+            archive(self.fifo, self.head, self.count, self.connected, self.low_power, self.integer_baud,
+                    self.fractional_baud, self.line_control, self.control, self.fifo_levels, self.mask,
+                    self.raw, self.dma_control);
+        }
+    };
 
     uint32_t read_register(uint64_t offset);
     void write_register(uint64_t offset, uint32_t value, uint32_t mask, std::optional<uint8_t>& sent);
@@ -55,6 +85,7 @@ class Pl011 final : public Device {
     bool push(uint8_t byte);
     uint8_t pop();
     bool transmit(uint8_t byte);
+    bool output() const { return state_.connected && (state_.raw & state_.mask) != 0; }
     void update();
     bool take_refusal();
 
@@ -65,20 +96,9 @@ class Pl011 final : public Device {
     std::atomic<uint32_t> flags_{
         0};  // the flag register as update() left it: drivers poll it, without the lock
     IrqLine line_;
-    std::array<uint8_t, fifo_depth> fifo_{};
-    size_t head_ = 0;
-    size_t count_ = 0;
-    bool refused_ = false;
-    bool connected_ = true;  // to the interrupt controller
-    uint32_t low_power_ = 0;
-    uint32_t integer_baud_ = 0;
-    uint32_t fractional_baud_ = 0;
-    uint32_t line_control_ = 0;
-    uint32_t control_ = 0;
-    uint32_t fifo_levels_ = 0;
-    uint32_t mask_ = 0;
-    uint32_t raw_ = 0;
-    uint32_t dma_control_ = 0;
+    State state_;
+    bool refused_ = false;  // input, since there was no room: the space callback is owed
+    bool quiesced_ = false;
 };
 
 }  // namespace arclight::devices

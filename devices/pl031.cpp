@@ -1,7 +1,6 @@
 #include "devices/pl031.h"
 
-#include <time.h>
-
+#include <algorithm>
 #include <array>
 
 #include "devices/fdt_writer.h"
@@ -13,99 +12,127 @@ namespace arclight::devices {
 
 namespace {
 
-constexpr uint64_t reg_dr = 0x00;
-constexpr uint64_t reg_mr = 0x04;
-constexpr uint64_t reg_lr = 0x08;
-constexpr uint64_t reg_cr = 0x0c;
-constexpr uint64_t reg_imsc = 0x10;
-constexpr uint64_t reg_ris = 0x14;
-constexpr uint64_t reg_mis = 0x18;
-constexpr uint64_t reg_icr = 0x1c;
-constexpr uint64_t reg_ids = 0xfe0;
+constexpr uint64_t kRegDr = 0x00;
+constexpr uint64_t kRegMr = 0x04;
+constexpr uint64_t kRegLr = 0x08;
+constexpr uint64_t kRegCr = 0x0c;
+constexpr uint64_t kRegImsc = 0x10;
+constexpr uint64_t kRegRis = 0x14;
+constexpr uint64_t kRegMis = 0x18;
+constexpr uint64_t kRegIcr = 0x1c;
+constexpr uint64_t kRegIds = 0xfe0;
 
-constexpr std::array<uint8_t, 8> id_registers = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
+constexpr std::array<uint8_t, 8> kIdRegisters = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
-timespec host_time() {
-    timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now;
-}
+constexpr int64_t kSecond = 1'000'000'000;                   // in ns
+constexpr int64_t kLongestWait = 86400;                      // in seconds
+constexpr int64_t kFarthestAlarm = INT64_MAX / kSecond * 2;  // a time of day and 32 bits of seconds
+
+constexpr uint32_t kStateVersion = 1;
 
 }  // namespace
 
-Pl031::Pl031(EventLoop& loop, IrqLine line)
-    : line_(line), alarm_(loop, [this] {
+Pl031::Pl031(EventLoop& loop, GuestClock& clock, IrqLine line)
+    : clock_(clock), line_(line), alarm_(loop, [this] {
           const std::lock_guard guard(lock_);
-          // The host's clock may have been set back meanwhile.
-          if (static_cast<int32_t>(match_ - seconds()) > 0) {
-              set_alarm();
-              return;
-          }
-          alarm_pending_ = true;
-          update();
+          check_alarm();
       }) {}
 
 void Pl031::reset() {
     const std::lock_guard guard(lock_);
-    offset_ = 0;
-    load_ = 0;
-    match_ = 0;
-    alarm_pending_ = false;
-    enabled_ = false;
+    state_ = {};
     alarm_.cancel();
-    update();
+    line_.set(output());
 }
-
-uint32_t Pl031::seconds() const { return static_cast<uint32_t>(host_time().tv_sec) + offset_; }
 
 // The match is an equality that each second is compared with: a time that has passed already comes up again
 // only when the counter has wrapped.
 void Pl031::set_alarm() {
-    const timespec now = host_time();
-    const uint32_t wait = match_ - (static_cast<uint32_t>(now.tv_sec) + offset_);
-    if (wait == 0) {
-        alarm_.cancel();
-        alarm_pending_ = true;
-        return;
-    }
-    alarm_.arm(EventLoop::now_ns() + static_cast<int64_t>(wait) * 1'000'000'000 - now.tv_nsec);
+    const int64_t now = wall_seconds();
+    state_.alarm_set = true;
+    state_.alarm_at = now + static_cast<uint32_t>(state_.match - state_.offset - static_cast<uint32_t>(now));
+    check_alarm();
 }
 
-void Pl031::update() { line_.set(alarm_pending_ && enabled_); }
+// Raises the alarm if it is due, else waits for it: the host's clock may have been set back meanwhile.
+void Pl031::check_alarm() {
+    if (!state_.alarm_set || quiesced_) return;
+    const int64_t now = clock_.wall_ns();
+    if (const int64_t left = state_.alarm_at - now / kSecond; left > 0) {
+        // A wait that is cut short is renewed at its end.
+        alarm_.arm(EventLoop::now_ns() + std::min(left, kLongestWait) * kSecond - now % kSecond);
+        return;
+    }
+    alarm_.cancel();
+    state_.alarm_set = false;
+    state_.alarm_pending = true;
+    line_.set(output());
+}
+
+void Pl031::quiesce() {
+    const std::lock_guard guard(lock_);
+    quiesced_ = true;
+    alarm_.cancel();
+}
+
+void Pl031::resume() {
+    const std::lock_guard guard(lock_);
+    quiesced_ = false;
+    line_.refresh(output());
+    check_alarm();
+}
+
+void Pl031::save(StateWriter& out) const {
+    out.section("pl031", kStateVersion, [&] { out(state_); });
+}
+
+StateResult Pl031::load(StateReader& in) {
+    State state;
+    const auto loaded = in.section("pl031", kStateVersion, [&] {
+        in(state);
+        in.require(state.alarm_at >= -kFarthestAlarm && state.alarm_at <= kFarthestAlarm,
+                   "the alarm is out of range");
+    });
+    if (!loaded) return loaded;
+    const std::lock_guard guard(lock_);
+    state_ = state;
+    alarm_.cancel();
+    return {};
+}
 
 uint32_t Pl031::read_register(uint64_t offset) {
-    if (offset >= reg_ids && offset < reg_ids + id_registers.size() * 4)
-        return id_registers[(offset - reg_ids) / 4];
+    if (offset >= kRegIds && offset < kRegIds + kIdRegisters.size() * 4)
+        return kIdRegisters[(offset - kRegIds) / 4];
     switch (offset) {
-        case reg_dr: return seconds();
-        case reg_mr: return match_;
-        case reg_lr: return load_;
-        case reg_cr: return 1;  // always running
-        case reg_imsc: return enabled_ ? 1 : 0;
-        case reg_ris: return alarm_pending_ ? 1 : 0;
-        case reg_mis: return alarm_pending_ && enabled_ ? 1 : 0;
+        case kRegDr: return seconds();
+        case kRegMr: return state_.match;
+        case kRegLr: return state_.load;
+        case kRegCr: return 1;  // always running
+        case kRegImsc: return state_.enabled ? 1 : 0;
+        case kRegRis: return state_.alarm_pending ? 1 : 0;
+        case kRegMis: return state_.alarm_pending && state_.enabled ? 1 : 0;
         default: return 0;
     }
 }
 
 void Pl031::write_register(uint64_t offset, uint32_t value, uint32_t mask) {
     switch (offset) {
-        case reg_mr:
-            match_ = merge(match_, value, mask);
+        case kRegMr:
+            state_.match = merge(state_.match, value, mask);
             set_alarm();
             break;
-        case reg_lr:
-            load_ = merge(load_, value, mask);
-            offset_ = load_ - static_cast<uint32_t>(host_time().tv_sec);
+        case kRegLr:
+            state_.load = merge(state_.load, value, mask);
+            state_.offset = state_.load - static_cast<uint32_t>(wall_seconds());
             set_alarm();
             break;
-        case reg_imsc: enabled_ = (merge(enabled_ ? 1 : 0, value, mask) & 1) != 0; break;
-        case reg_icr:
-            if ((value & mask & 1) != 0) alarm_pending_ = false;
+        case kRegImsc: state_.enabled = (merge(state_.enabled ? 1 : 0, value, mask) & 1) != 0; break;
+        case kRegIcr:
+            if ((value & mask & 1) != 0) state_.alarm_pending = false;
             break;
         default: return;
     }
-    update();
+    line_.set(output());
 }
 
 uint64_t Pl031::read(uint64_t offset, unsigned size) {
@@ -122,9 +149,9 @@ void Pl031::write(uint64_t offset, uint64_t value, unsigned size) {
 void Pl031::add_to_device_tree(FdtWriter& fdt) const {
     fdt.begin_node("pl031@9010000");
     fdt.property_strings("compatible", {"arm,pl031", "arm,primecell"});
-    fdt.property_u64s("reg", {layout::rtc.base, layout::rtc.size});
-    fdt.property_cells("interrupts", {0, layout::spi_rtc, 4});
-    fdt.property_cells("clocks", {layout::phandle_clock});
+    fdt.property_u64s("reg", {layout::kRtc.base, layout::kRtc.size});
+    fdt.property_cells("interrupts", {0, layout::kSpiRtc, 4});
+    fdt.property_cells("clocks", {layout::kPhandleClock});
     fdt.property_string("clock-names", "apb_pclk");
     fdt.end_node();
 }

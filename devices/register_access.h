@@ -2,13 +2,13 @@
 
 #include <cstdint>
 
-// Device registers are 32 bits wide; accesses may have any size and alignment. These two split an access into
-// the words it touches.
+/// Device registers are 32 bits wide; accesses may have any size and alignment. These two split an access
+/// into the words it touches.
 namespace arclight::devices {
 
 inline constexpr uint64_t access_mask(unsigned size) { return size >= 8 ? ~0ull : (1ull << (size * 8)) - 1; }
 
-// read32(word_offset) -> uint32_t
+/// read32(word_offset) -> uint32_t
 template <typename Read32>
 uint64_t read_by_words(uint64_t offset, unsigned size, Read32&& read32) {
     unsigned __int128 words = 0;
@@ -19,7 +19,7 @@ uint64_t read_by_words(uint64_t offset, unsigned size, Read32&& read32) {
     return static_cast<uint64_t>(words >> ((offset & 3) * 8)) & access_mask(size);
 }
 
-// write32(word_offset, value, mask): mask has ones in the bytes the access covers, value zeros elsewhere.
+/// write32(word_offset, value, mask): mask has ones in the bytes the access covers, value zeros elsewhere.
 template <typename Write32>
 void write_by_words(uint64_t offset, uint64_t value, unsigned size, Write32&& write32) {
     const unsigned shift = (offset & 3) * 8;

@@ -5,27 +5,26 @@
 #include <mutex>
 
 #include "devices/event_loop.h"
+#include "devices/guest_clock.h"
 #include "devices/irq.h"
+#include "devices/state.h"
 
 namespace arclight::devices {
 
 class FdtWriter;
 
-// The generic timer of one CPU (ARM ARM D11): the EL1 physical and virtual timers over one system counter.
-// CNTVOFF is zero, so both count alike. Nothing polls: a running timer is a deadline in the event loop.
-class GenericTimer {
+/// The generic timer of one CPU (ARM ARM D11): the EL1 physical and virtual timers over the machine's
+/// counter. CNTVOFF is zero, so both count alike. Nothing polls: a running timer is a deadline in the event
+/// loop.
+class GenericTimer final : public Stateful {
   public:
-    static constexpr uint64_t frequency = 62'500'000;  // CNTFRQ_EL0, QEMU's default
-    static constexpr int64_t ns_per_tick = 1'000'000'000 / frequency;
+    static constexpr uint64_t kFrequency = GuestClock::kFrequency;
 
-    enum class Kind : uint8_t { physical, virtual_ };
+    enum class Kind : uint8_t { Physical, Virtual };
 
-    GenericTimer(EventLoop& loop, InterruptController& controller, unsigned cpu);
+    GenericTimer(EventLoop& loop, GuestClock& clock, InterruptController& controller, unsigned cpu);
 
-    // CNTPCT_EL0 and CNTVCT_EL0: ticks since the process started, monotonic across threads.
-    static uint64_t count();
-
-    // CTL: bit 0 ENABLE, bit 1 IMASK, bit 2 ISTATUS (read only). TVAL is the low 32 bits, zero-extended.
+    /// CTL: bit 0 ENABLE, bit 1 IMASK, bit 2 ISTATUS (read only). TVAL is the low 32 bits, zero-extended.
     uint64_t read_ctl(Kind kind);
     uint64_t read_cval(Kind kind);
     uint64_t read_tval(Kind kind);
@@ -34,23 +33,40 @@ class GenericTimer {
     void write_tval(Kind kind, uint64_t value);
     void reset();
 
-    // All CPUs share one node. GICv2 wants the mask of CPUs in the interrupt specifier.
+    /// With the clock paused.
+    void quiesce() override;
+    void resume() override;
+    void save(StateWriter& out) const override;
+    StateResult load(StateReader& in) override;
+
+    /// All CPUs share one node. GICv2 wants the mask of CPUs in the interrupt specifier.
     static void add_to_device_tree(FdtWriter& fdt, unsigned cpus, bool gic_v2);
 
   private:
     struct One {
-        One(EventLoop& loop, IrqLine line);
-        bool condition(uint64_t now) const { return enabled && now >= compare; }
+        struct Registers {
+            uint64_t compare = 0;
+            bool enabled = false;
+            bool masked = false;
+
+            template <typename Archive, typename Self>
+            static void fields(Archive& archive, Self& self) {
+                archive(self.compare, self.enabled, self.masked);
+            }
+        };
+
+        One(EventLoop& loop, GuestClock& clock, IrqLine line);
+        bool condition(uint64_t now) const { return registers.enabled && now >= registers.compare; }
+        bool output() { return condition(clock.ticks()) && !registers.masked; }
         void update();  // lock held
 
+        GuestClock& clock;
         std::mutex lock;
         IrqLine line;
-        uint64_t compare = 0;
-        bool enabled = false;
-        bool masked = false;
+        Registers registers;
         EventLoop::Timer deadline;  // last: destroyed first, while the rest still stands
     };
-    One& one(Kind kind) { return kind == Kind::physical ? physical_ : virtual_; }
+    One& one(Kind kind) { return kind == Kind::Physical ? physical_ : virtual_; }
 
     One physical_;
     One virtual_;

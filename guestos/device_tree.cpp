@@ -85,9 +85,9 @@ Result<Bytes> make_device_tree(const BoardDescription& board, const BootArgument
     fdt.property_string("model", "linux,dummy-virt");
     fdt.property_u32("#address-cells", 2);
     fdt.property_u32("#size-cells", 2);
-    fdt.property_u32("interrupt-parent", layout::phandle_gic);
+    fdt.property_u32("interrupt-parent", layout::kPhandleGic);
 
-    const std::string uart = fmt::format("/pl011@{:x}", layout::uart.base);
+    const std::string uart = fmt::format("/pl011@{:x}", layout::kUart.base);
     fdt.begin_node("aliases");
     fdt.property_string("serial0", uart);
     fdt.end_node();

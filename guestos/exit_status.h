@@ -12,6 +12,7 @@
 
 #include "devices/bus.h"
 #include "devices/layout.h"
+#include "devices/state.h"
 
 namespace arclight::guestos {
 
@@ -20,7 +21,7 @@ enum class ConsoleInput : uint32_t {
     framed = 2,  // pieces for a canonical-mode terminal, see guestos/console/input_frame.h
 };
 
-class ExitStatus final : public devices::Device {
+class ExitStatus final : public devices::Device, public devices::Stateful {
   public:
     static constexpr devices::layout::Range range{0x090c'0000, 0x1000};
 
@@ -30,8 +31,13 @@ class ExitStatus final : public devices::Device {
 
     uint64_t read(uint64_t offset, unsigned size) override;
     void write(uint64_t offset, uint64_t value, unsigned size) override;
-    void reset() override { status_ = -1; }
+    void reset() override;
     void add_to_device_tree(devices::FdtWriter& fdt) const override;
+
+    // Tells the console what the guest asked for.
+    void resume() override;
+    void save(devices::StateWriter& out) const override;
+    devices::StateResult load(devices::StateReader& in) override;
 
     // Nothing until the guest reports.
     std::optional<int> status() const {
@@ -42,6 +48,7 @@ class ExitStatus final : public devices::Device {
   private:
     std::function<void(ConsoleInput)> on_console_;
     std::atomic<int> status_{-1};
+    std::atomic<uint32_t> console_{0};  // the ConsoleInput asked for last, or 0
 };
 
 }  // namespace arclight::guestos

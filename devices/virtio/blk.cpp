@@ -5,31 +5,29 @@
 #include <cstring>
 #include <utility>
 
-#include "devices/host_thread.h"
-
 // Section 5.2 of virtio 1.2.
 namespace arclight::devices::virtio {
 
 namespace {
 
-constexpr uint64_t feature_seg_max = 1ull << 2;
-constexpr uint64_t feature_readonly = 1ull << 5;
-constexpr uint64_t feature_block_size = 1ull << 6;
-constexpr uint64_t feature_flush = 1ull << 9;
-constexpr uint64_t feature_config_wce = 1ull << 11;
-constexpr uint64_t feature_discard = 1ull << 13;
-constexpr uint64_t feature_write_zeroes = 1ull << 14;
+constexpr uint64_t kFeatureSegMax = 1ull << 2;
+constexpr uint64_t kFeatureReadonly = 1ull << 5;
+constexpr uint64_t kFeatureBlockSize = 1ull << 6;
+constexpr uint64_t kFeatureFlush = 1ull << 9;
+constexpr uint64_t kFeatureConfigWce = 1ull << 11;
+constexpr uint64_t kFeatureDiscard = 1ull << 13;
+constexpr uint64_t kFeatureWriteZeroes = 1ull << 14;
 
-constexpr uint32_t type_in = 0;
-constexpr uint32_t type_out = 1;
-constexpr uint32_t type_flush = 4;
-constexpr uint32_t type_get_id = 8;
-constexpr uint32_t type_discard = 11;
-constexpr uint32_t type_write_zeroes = 13;
+constexpr uint32_t kTypeIn = 0;
+constexpr uint32_t kTypeOut = 1;
+constexpr uint32_t kTypeFlush = 4;
+constexpr uint32_t kTypeGetId = 8;
+constexpr uint32_t kTypeDiscard = 11;
+constexpr uint32_t kTypeWriteZeroes = 13;
 
-constexpr uint8_t status_ok = 0;
-constexpr uint8_t status_error = 1;
-constexpr uint8_t status_unsupported = 2;
+constexpr uint8_t kStatusOk = 0;
+constexpr uint8_t kStatusError = 1;
+constexpr uint8_t kStatusUnsupported = 2;
 
 struct Header {
     uint32_t type;
@@ -42,11 +40,9 @@ struct Range {
     uint32_t sectors;
     uint32_t flags;
 };
-constexpr uint32_t range_unmap = 1;
-constexpr uint32_t max_ranges = 16;
-constexpr uint32_t max_range_sectors = 1u << 22;
-
-constexpr size_t id_size = 20;
+constexpr uint32_t kRangeUnmap = 1;
+constexpr uint32_t kMaxRanges = 16;
+constexpr uint32_t kMaxRangeSectors = 1u << 22;
 
 // 5.2.4
 struct [[gnu::packed]] Config {
@@ -71,8 +67,8 @@ struct [[gnu::packed]] Config {
     uint32_t max_write_zeroes_ranges;
     uint8_t write_zeroes_may_unmap;
 };
-constexpr uint64_t write_back_offset = 32;
-static_assert(offsetof(Config, write_back) == write_back_offset &&
+constexpr uint64_t kWriteBackOffset = 32;
+static_assert(offsetof(Config, write_back) == kWriteBackOffset &&
               offsetof(Config, max_discard_sectors) == 36);
 
 void drop_front(std::vector<std::span<uint8_t>>& buffers, size_t count) {
@@ -97,45 +93,33 @@ std::expected<std::unique_ptr<Blk>, std::string> Blk::open(const std::string& pa
     return std::make_unique<Blk>(std::move(*image), std::move(options));
 }
 
-Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {
-    worker_ = start_host_thread("virtio-blk", [this] { work(); });
-}
-
-Blk::~Blk() {
-    {
-        const std::lock_guard guard(lock_);
-        quit_ = true;
-    }
-    wake_.notify_all();
-    worker_.join();
-}
+Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {}
 
 // ---- configuration
 
 uint64_t Blk::features() const {
-    const uint64_t common = feature_seg_max | feature_block_size | feature_flush;
-    if (image_.readonly()) return common | feature_readonly;
-    return common | feature_config_wce | feature_discard | feature_write_zeroes;
+    const uint64_t common = kFeatureSegMax | kFeatureBlockSize | kFeatureFlush;
+    if (image_.readonly()) return common | kFeatureReadonly;
+    return common | kFeatureConfigWce | kFeatureDiscard | kFeatureWriteZeroes;
 }
 
-// 5.2.5.2: without CONFIG_WCE the cache is write-back exactly when the driver can flush it. No features at
-// all is a device in reset.
+// 5.2.5.2: without CONFIG_WCE the cache is write-back exactly when the driver can flush it.
 void Blk::set_features(uint64_t features) {
-    write_back_ = features == 0 || (features & (feature_flush | feature_config_wce)) != 0;
+    write_back_ = (features & (kFeatureFlush | kFeatureConfigWce)) != 0;
 }
 
 uint8_t Blk::read_config(uint64_t offset) {
     Config config{};
-    config.capacity = image_.size() / DiskImage::sector_size;
-    config.seg_max = Queue::max_size - 2;  // header and status take one descriptor each
-    config.block_size = DiskImage::sector_size;
+    config.capacity = image_.size() / DiskImage::kSectorSize;
+    config.seg_max = Queue::kMaxSize - 2;  // header and status take one descriptor each
+    config.block_size = DiskImage::kSectorSize;
     config.write_back = write_back_ ? 1 : 0;
     config.queues = 1;
-    config.max_discard_sectors = max_range_sectors;
-    config.max_discard_ranges = max_ranges;
+    config.max_discard_sectors = kMaxRangeSectors;
+    config.max_discard_ranges = kMaxRanges;
     config.discard_alignment = 1;
-    config.max_write_zeroes_sectors = max_range_sectors;
-    config.max_write_zeroes_ranges = max_ranges;
+    config.max_write_zeroes_sectors = kMaxRangeSectors;
+    config.max_write_zeroes_ranges = kMaxRanges;
     config.write_zeroes_may_unmap = 1;
     if (offset >= sizeof config) return 0;
     uint8_t value;
@@ -144,73 +128,36 @@ uint8_t Blk::read_config(uint64_t offset) {
 }
 
 void Blk::write_config(uint64_t offset, uint8_t value) {
-    if (offset == write_back_offset && !image_.readonly()) write_back_ = (value & 1) != 0;
+    if (offset == kWriteBackOffset && !image_.readonly()) write_back_ = (value & 1) != 0;
 }
 
-// ---- the worker
+// ---- state
 
-void Blk::notify(Mmio& transport, unsigned) {
-    {
-        const std::lock_guard guard(lock_);
-        requested_ = &transport;
-    }
-    wake_.notify_one();
+void Blk::save(StateWriter& out) const {
+    out(image_.size(), image_.readonly(), write_back_.load());
+    image_.save(out);
 }
 
-void Blk::stop() {
-    std::unique_lock held(lock_);
-    requested_ = nullptr;
-    idle_.wait(held, [this] { return !busy_; });
+StateResult Blk::load(StateReader& in) {
+    uint64_t size = 0;
+    bool readonly = false, write_back = true;
+    in(size, readonly, write_back);
+    in.require(size == image_.size(), "a disk of another size");
+    in.require(readonly == image_.readonly(), "a disk that is read-only there or here");
+    if (const auto read = in.result(); !read) return read;
+    if (const auto loaded = image_.load(in); !loaded) return loaded;
+    write_back_ = write_back;
+    return {};
 }
 
-void Blk::work() {
-    std::unique_lock held(lock_);
-    for (;;) {
-        wake_.wait(held, [this] { return quit_ || requested_ != nullptr; });
-        if (quit_) return;
-        Mmio& transport = *std::exchange(requested_, nullptr);
-        busy_ = true;
-        held.unlock();
-        drain(transport);
-        held.lock();
-        busy_ = false;
-        idle_.notify_all();
-    }
-}
+// ---- requests
 
-void Blk::drain(Mmio& transport) {
-    Chain chain;
-    std::unique_lock held(transport.lock());
-    while (transport.running()) {
-        const auto dma = transport.memory().dma();
-        Queue& queue = transport.queue(0);
-        const Queue::Pop got = queue.pop(chain);
-        if (got == Queue::Pop::none) {
-            if (queue.enable_notification()) continue;
-            return;
-        }
-        if (got == Queue::Pop::malformed) {
-            transport.fail();
-            return;
-        }
-        held.unlock();
-        const std::optional<uint32_t> written = serve(chain);
-        held.lock();
-        if (!transport.running()) return;  // reset meanwhile: the request is forgotten
-        if (!written) {
-            transport.fail();
-            return;
-        }
-        transport.complete(0, chain.head, *written);
-    }
-}
-
-// 5.2.6: a header the device reads, data, and one status byte at the very end. Nothing if the request has no
-// room for those; else how many bytes were written.
-std::optional<uint32_t> Blk::serve(Chain& chain) {
+// 5.2.6: a header the device reads, data, and one status byte at the very end. Malformed: the request has no
+// room for those.
+Served Blk::process(unsigned, Chain& chain) {
     Header header{};
     std::array<uint8_t, sizeof header> raw{};
-    if (gather(chain.readable, raw) != raw.size() || chain.writable.empty()) return std::nullopt;
+    if (gather(chain.readable, raw) != raw.size() || chain.writable.empty()) return Served::malformed();
     std::memcpy(&header, raw.data(), sizeof header);
     drop_front(chain.readable, sizeof header);
     std::span<uint8_t>& last = chain.writable.back();
@@ -219,62 +166,62 @@ std::optional<uint32_t> Blk::serve(Chain& chain) {
 
     uint64_t written = 1;
     switch (header.type) {
-        case type_in:
+        case kTypeIn:
             status = transfer(chain.writable, header.sector, true);
-            if (status == status_ok) written += total_size(chain.writable);
+            if (status == kStatusOk) written += total_size(chain.writable);
             break;
-        case type_out: status = transfer(chain.readable, header.sector, false); break;
-        case type_flush: status = image_.flush() ? status_ok : status_error; break;
-        case type_get_id: {
-            std::array<uint8_t, id_size> id{};
-            std::memcpy(id.data(), options_.serial.data(), std::min(options_.serial.size(), id_size));
+        case kTypeOut: status = transfer(chain.readable, header.sector, false); break;
+        case kTypeFlush: status = image_.flush() ? kStatusOk : kStatusError; break;
+        case kTypeGetId: {
+            std::array<uint8_t, kMaxSerial> id{};
+            std::memcpy(id.data(), options_.serial.data(), std::min(options_.serial.size(), kMaxSerial));
             written += scatter(id, chain.writable);
-            status = status_ok;
+            status = kStatusOk;
             break;
         }
-        case type_discard: status = discard(chain.readable, false); break;
-        case type_write_zeroes: status = discard(chain.readable, true); break;
-        default: status = status_unsupported; break;
+        case kTypeDiscard: status = discard(chain.readable, false); break;
+        case kTypeWriteZeroes: status = discard(chain.readable, true); break;
+        default: status = kStatusUnsupported; break;
     }
-    return static_cast<uint32_t>(std::min<uint64_t>(written, ~0u));
+    return Served::done(static_cast<uint32_t>(std::min<uint64_t>(written, ~0u)));
 }
 
 uint8_t Blk::transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest) {
     const uint64_t bytes = total_size(buffers);
-    const uint64_t sectors = image_.size() / DiskImage::sector_size;
-    if (bytes % DiskImage::sector_size != 0) return status_error;
-    if (sector > sectors || bytes / DiskImage::sector_size > sectors - sector) return status_error;
-    const uint64_t offset = sector * DiskImage::sector_size;
-    if (to_guest) return image_.read(offset, buffers) ? status_ok : status_error;
-    if (image_.readonly() || !image_.write(offset, buffers)) return status_error;
-    if (!write_back_ && !image_.flush()) return status_error;
-    return status_ok;
+    const uint64_t sectors = image_.size() / DiskImage::kSectorSize;
+    if (bytes % DiskImage::kSectorSize != 0) return kStatusError;
+    if (sector > sectors || bytes / DiskImage::kSectorSize > sectors - sector) return kStatusError;
+    const uint64_t offset = sector * DiskImage::kSectorSize;
+    if (to_guest) return image_.read(offset, buffers) ? kStatusOk : kStatusError;
+    if (image_.readonly() || !image_.write(offset, buffers)) return kStatusError;
+    if (!write_back_ && !image_.flush()) return kStatusError;
+    return kStatusOk;
 }
 
 uint8_t Blk::discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes) {
-    if (image_.readonly()) return status_error;
-    std::array<Range, max_ranges> list{};
+    if (image_.readonly()) return kStatusError;
+    std::array<Range, kMaxRanges> list{};
     const uint64_t size = total_size(ranges);
-    if (size == 0 || size % sizeof(Range) != 0 || size > sizeof list) return status_error;
+    if (size == 0 || size % sizeof(Range) != 0 || size > sizeof list) return kStatusError;
     std::array<uint8_t, sizeof list> raw{};
     gather(ranges, raw);
     std::memcpy(list.data(), raw.data(), sizeof list);
-    const uint64_t sectors = image_.size() / DiskImage::sector_size;
+    const uint64_t sectors = image_.size() / DiskImage::kSectorSize;
     for (const Range& range : std::span(list).first(size / sizeof(Range))) {
         // 5.2.6.2: unknown flags, and any flag on a discard, are unsupported.
-        if ((range.flags & ~(write_zeroes ? range_unmap : 0)) != 0) return status_unsupported;
-        if (range.sectors > max_range_sectors || range.sector > sectors ||
+        if ((range.flags & ~(write_zeroes ? kRangeUnmap : 0)) != 0) return kStatusUnsupported;
+        if (range.sectors > kMaxRangeSectors || range.sector > sectors ||
             range.sectors > sectors - range.sector) {
-            return status_error;
+            return kStatusError;
         }
         if (range.sectors == 0) continue;
-        const uint64_t offset = range.sector * DiskImage::sector_size;
-        const uint64_t length = static_cast<uint64_t>(range.sectors) * DiskImage::sector_size;
-        const bool done = write_zeroes ? image_.write_zeroes(offset, length, (range.flags & range_unmap) != 0)
+        const uint64_t offset = range.sector * DiskImage::kSectorSize;
+        const uint64_t length = static_cast<uint64_t>(range.sectors) * DiskImage::kSectorSize;
+        const bool done = write_zeroes ? image_.write_zeroes(offset, length, (range.flags & kRangeUnmap) != 0)
                                        : image_.discard(offset, length);
-        if (!done) return status_error;
+        if (!done) return kStatusError;
     }
-    return !write_back_ && !image_.flush() ? status_error : status_ok;
+    return !write_back_ && !image_.flush() ? kStatusError : kStatusOk;
 }
 
 }  // namespace arclight::devices::virtio

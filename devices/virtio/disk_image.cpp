@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -20,7 +21,7 @@ namespace {
 // Carries out preadv or pwritev until all is done; false on an error or end of file.
 template <typename Call>
 bool transfer_all(uint64_t offset, std::span<const std::span<uint8_t>> buffers, Call&& call) {
-    constexpr size_t max_vectors = 1024;  // IOV_MAX
+    constexpr size_t kMaxVectors = 1024;  // IOV_MAX
     std::vector<iovec> vectors;
     vectors.reserve(buffers.size());
     for (const auto& buffer : buffers) {
@@ -28,7 +29,7 @@ bool transfer_all(uint64_t offset, std::span<const std::span<uint8_t>> buffers, 
     }
     size_t first = 0;
     while (first < vectors.size()) {
-        const auto count = static_cast<int>(std::min(vectors.size() - first, max_vectors));
+        const auto count = static_cast<int>(std::min(vectors.size() - first, kMaxVectors));
         const ssize_t result = call(&vectors[first], count, static_cast<off_t>(offset));
         if (result < 0 && errno == EINTR) continue;
         if (result <= 0) return false;
@@ -73,15 +74,15 @@ std::expected<DiskImage, std::string> DiskImage::open(const std::string& path, b
     }
     const off_t end = lseek(image.file_, 0, SEEK_END);
     if (end < 0) return failed("cannot seek");
-    image.size_ = static_cast<uint64_t>(end) / sector_size * sector_size;
+    image.size_ = static_cast<uint64_t>(end) / kSectorSize * kSectorSize;
     if (image.size_ == 0) {
         return std::unexpected(
-            fmt::format("disk image '{}': smaller than a sector of {} bytes", path, sector_size));
+            fmt::format("disk image '{}': smaller than a sector of {} bytes", path, kSectorSize));
     }
     if (snapshot && !readonly) {
         image.overlay_ = memfd_create("arclight-snapshot", MFD_CLOEXEC);
         if (image.overlay_ < 0) return failed("cannot create the snapshot");
-        image.present_.resize(image.size_ / cluster_size / 64 + 1);
+        image.present_.resize(image.size_ / kClusterSize / 64 + 1);
     }
     return image;
 }
@@ -103,8 +104,8 @@ template <typename Piece>
 bool DiskImage::for_each_piece(uint64_t offset, std::span<const std::span<uint8_t>> buffers, Piece&& piece) {
     for (std::span<uint8_t> rest : buffers) {
         while (!rest.empty()) {
-            const size_t count = std::min<uint64_t>(rest.size(), cluster_size - offset % cluster_size);
-            if (!piece(offset / cluster_size, offset, rest.first(count))) return false;
+            const size_t count = std::min<uint64_t>(rest.size(), kClusterSize - offset % kClusterSize);
+            if (!piece(offset / kClusterSize, offset, rest.first(count))) return false;
             offset += count;
             rest = rest.subspan(count);
         }
@@ -121,8 +122,8 @@ bool DiskImage::read(uint64_t offset, std::span<const std::span<uint8_t>> buffer
 
 // A cluster written in part gets the rest from the file.
 bool DiskImage::prepare_cluster(uint64_t cluster) {
-    const uint64_t start = cluster * cluster_size;
-    std::vector<uint8_t> copy(std::min(cluster_size, size_ - start));
+    const uint64_t start = cluster * kClusterSize;
+    std::vector<uint8_t> copy(std::min(kClusterSize, size_ - start));
     std::span<uint8_t> bytes = copy;
     return read_file(file_, start, {&bytes, 1}) && write_file(overlay_, start, {&bytes, 1});
 }
@@ -130,7 +131,7 @@ bool DiskImage::prepare_cluster(uint64_t cluster) {
 bool DiskImage::write(uint64_t offset, std::span<const std::span<uint8_t>> buffers) {
     if (overlay_ < 0) return write_file(file_, offset, buffers);
     return for_each_piece(offset, buffers, [&](uint64_t cluster, uint64_t at, std::span<uint8_t> bytes) {
-        if (!overlay_has(cluster) && bytes.size() != cluster_size && !prepare_cluster(cluster)) return false;
+        if (!overlay_has(cluster) && bytes.size() != kClusterSize && !prepare_cluster(cluster)) return false;
         if (!write_file(overlay_, at, {&bytes, 1})) return false;
         present_[cluster / 64] |= 1ull << (cluster % 64);
         return true;
@@ -152,14 +153,54 @@ bool DiskImage::write_zeroes(uint64_t offset, uint64_t length, bool may_unmap) {
         const int mode = may_unmap ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : FALLOC_FL_ZERO_RANGE;
         if (fallocate(file_, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0) return true;
     }
-    std::vector<uint8_t> zeroes(cluster_size);
+    std::vector<uint8_t> zeroes(kClusterSize);
     while (length != 0) {
-        std::span<uint8_t> bytes(zeroes.data(), std::min(length, cluster_size));
+        std::span<uint8_t> bytes(zeroes.data(), std::min(length, kClusterSize));
         if (!write(offset, {&bytes, 1})) return false;
         offset += bytes.size();
         length -= bytes.size();
     }
     return true;
+}
+
+void DiskImage::save(StateWriter& out) const {
+    const bool overlay = overlay_ >= 0;
+    uint64_t clusters = 0;
+    for (const uint64_t word : present_) clusters += static_cast<uint64_t>(std::popcount(word));
+    out(overlay, clusters);
+    std::vector<uint8_t> content(kClusterSize);
+    for (uint64_t cluster = 0; clusters != 0; cluster++) {
+        if (!overlay_has(cluster)) continue;
+        const uint64_t start = cluster * kClusterSize;
+        std::span<uint8_t> bytes(content.data(), std::min(kClusterSize, size_ - start));
+        if (!read_file(overlay_, start, {&bytes, 1})) out.fail("cannot read the snapshot of a disk");
+        out(cluster);
+        out.bytes(bytes);
+        clusters--;
+    }
+}
+
+StateResult DiskImage::load(StateReader& in) {
+    bool overlay = false;
+    uint64_t clusters = 0;
+    in(overlay, clusters);
+    in.require(overlay == (overlay_ >= 0), "a disk with snapshot there or here only");
+    if (in.ok() && overlay) std::ranges::fill(present_, uint64_t{0});
+    std::vector<uint8_t> content;
+    for (; clusters != 0 && in.ok(); clusters--) {
+        uint64_t cluster = 0;
+        in(cluster);
+        in.bytes(content, kClusterSize);
+        in.require(overlay && cluster < (size_ + kClusterSize - 1) / kClusterSize,
+                   "a cluster outside the disk");
+        if (!in.ok()) break;
+        const uint64_t start = cluster * kClusterSize;
+        in.require(content.size() == std::min(kClusterSize, size_ - start), "a cluster of another size");
+        std::span<uint8_t> bytes = content;
+        if (in.ok() && !write_file(overlay_, start, {&bytes, 1})) in.fail("cannot write the snapshot");
+        if (in.ok()) present_[cluster / 64] |= 1ull << (cluster % 64);
+    }
+    return in.result();
 }
 
 }  // namespace arclight::devices::virtio

@@ -11,40 +11,38 @@ namespace arclight::devices::virtio {
 
 namespace {
 
-constexpr uint64_t reg_magic = 0x000;
-constexpr uint64_t reg_version = 0x004;
-constexpr uint64_t reg_device_id = 0x008;
-constexpr uint64_t reg_vendor_id = 0x00c;
-constexpr uint64_t reg_device_features = 0x010;
-constexpr uint64_t reg_device_features_select = 0x014;
-constexpr uint64_t reg_driver_features = 0x020;
-constexpr uint64_t reg_driver_features_select = 0x024;
-constexpr uint64_t reg_queue_select = 0x030;
-constexpr uint64_t reg_queue_size_max = 0x034;
-constexpr uint64_t reg_queue_size = 0x038;
-constexpr uint64_t reg_queue_ready = 0x044;
-constexpr uint64_t reg_queue_notify = 0x050;
-constexpr uint64_t reg_interrupt_status = 0x060;
-constexpr uint64_t reg_interrupt_ack = 0x064;
-constexpr uint64_t reg_status = 0x070;
-constexpr uint64_t reg_queue_descriptors = 0x080;
-constexpr uint64_t reg_queue_driver = 0x090;
-constexpr uint64_t reg_queue_device = 0x0a0;
-constexpr uint64_t reg_shared_memory = 0x0b0;
-constexpr uint64_t reg_shared_memory_end = 0x0c0;
-constexpr uint64_t reg_config_generation = 0x0fc;
-constexpr uint64_t reg_config = 0x100;
+constexpr uint64_t kRegMagic = 0x000;
+constexpr uint64_t kRegVersion = 0x004;
+constexpr uint64_t kRegDeviceId = 0x008;
+constexpr uint64_t kRegVendorId = 0x00c;
+constexpr uint64_t kRegDeviceFeatures = 0x010;
+constexpr uint64_t kRegDeviceFeaturesSelect = 0x014;
+constexpr uint64_t kRegDriverFeatures = 0x020;
+constexpr uint64_t kRegDriverFeaturesSelect = 0x024;
+constexpr uint64_t kRegQueueSelect = 0x030;
+constexpr uint64_t kRegQueueSizeMax = 0x034;
+constexpr uint64_t kRegQueueSize = 0x038;
+constexpr uint64_t kRegQueueReady = 0x044;
+constexpr uint64_t kRegQueueNotify = 0x050;
+constexpr uint64_t kRegInterruptStatus = 0x060;
+constexpr uint64_t kRegInterruptAck = 0x064;
+constexpr uint64_t kRegStatus = 0x070;
+constexpr uint64_t kRegQueueDescriptors = 0x080;
+constexpr uint64_t kRegQueueDriver = 0x090;
+constexpr uint64_t kRegQueueDevice = 0x0a0;
+constexpr uint64_t kRegSharedMemory = 0x0b0;
+constexpr uint64_t kRegSharedMemoryEnd = 0x0c0;
+constexpr uint64_t kRegConfigGeneration = 0x0fc;
+constexpr uint64_t kRegConfig = 0x100;
 
-constexpr uint32_t magic = 0x7472'6976;   // "virt"
-constexpr uint32_t vendor = 0x554d'4551;  // QEMU's
-constexpr uint32_t interface_version = 2;
+constexpr uint32_t kMagic = 0x7472'6976;   // "virt"
+constexpr uint32_t kVendor = 0x554d'4551;  // QEMU's
+constexpr uint32_t kInterfaceVersion = 2;
 
-constexpr uint32_t status_features_ok = 8;
-constexpr uint32_t status_driver_ok = 4;
-constexpr uint32_t status_needs_reset = 64;
+constexpr uint32_t kInterruptUsedBuffer = 1;
+constexpr uint32_t kInterruptConfig = 2;
 
-constexpr uint32_t interrupt_used_buffer = 1;
-constexpr uint32_t interrupt_config = 2;
+constexpr uint32_t kStateVersion = 1;
 
 void set_half(uint64_t& field, bool upper, uint32_t value) {
     field = upper ? (field & 0xffff'ffff) | static_cast<uint64_t>(value) << 32 : (field >> 32 << 32) | value;
@@ -53,211 +51,152 @@ void set_half(uint64_t& field, bool upper, uint32_t value) {
 }  // namespace
 
 Mmio::Mmio(unsigned slot, const mmu::GuestMemory& memory, IrqLine line, std::unique_ptr<Backend> backend)
-    : slot_(slot), memory_(memory), backend_(std::move(backend)), line_(line) {
-    if (backend_ == nullptr) return;
-    for (uint16_t limit : backend_->queue_limits()) queues_.emplace_back(limit);
-}
+    : TransportCore(memory, std::move(backend)), slot_(slot), line_(line) {}
 
-Mmio::~Mmio() {
-    std::unique_lock held(lock_);
-    quiesce(held);
-}
+Mmio::~Mmio() { shut_down(); }
 
-bool Mmio::running() const {
-    return !resetting_ && (status_ & status_driver_ok) != 0 && (status_ & status_needs_reset) == 0;
-}
-
-void Mmio::complete(unsigned index, uint16_t head, uint32_t written) {
-    Queue& queue = queues_[index];
-    queue.push(head, written);
-    if (!queue.should_interrupt()) return;
-    interrupt_status_ |= interrupt_used_buffer;
+void Mmio::interrupt(Cause cause, unsigned) {
+    registers_.interrupt_status |= cause == Cause::UsedBuffer ? kInterruptUsedBuffer : kInterruptConfig;
     update();
 }
 
-void Mmio::fail() {
-    status_ |= status_needs_reset;
-    // 2.1.2: the driver is told only once it has said it is up.
-    if ((status_ & status_driver_ok) != 0) interrupt_status_ |= interrupt_config;
-    update();
-}
-
-void Mmio::update() { line_.set(interrupt_status_ != 0); }
-
-// Waits, with the lock released, until the backend has nothing in flight.
-void Mmio::quiesce(std::unique_lock<std::mutex>& held) {
-    resetting_ = true;
-    if (backend_ == nullptr) return;
-    held.unlock();
-    backend_->stop();
-    held.lock();
-}
-
-void Mmio::reset_locked(std::unique_lock<std::mutex>& held) {
-    if (resetting_) return;  // another CPU is at it
-    quiesce(held);
-    for (Queue& queue : queues_) queue.reset();
-    status_ = 0;
-    interrupt_status_ = 0;
-    device_features_select_ = 0;
-    driver_features_select_ = 0;
-    queue_select_ = 0;
-    driver_features_ = 0;
-    if (backend_ != nullptr) backend_->set_features(0);
-    resetting_ = false;
+void Mmio::reset_registers() {
+    registers_ = {};
     update();
 }
 
 void Mmio::reset() {
-    std::unique_lock held(lock_);
-    reset_locked(held);
+    Lock held(lock());
+    reset_device(held);
 }
 
-uint64_t Mmio::offered_features() const {
-    return backend_->features() | feature_indirect | feature_event_index | feature_version_1;
+// ---- state
+
+void Mmio::resume() {
+    {
+        const Lock held(lock());
+        line_.refresh(registers_.interrupt_status != 0);
+    }
+    resume_core();
 }
 
-Queue* Mmio::selected() { return queue_select_ < queues_.size() ? &queues_[queue_select_] : nullptr; }
-const Queue* Mmio::selected() const {
-    return queue_select_ < queues_.size() ? &queues_[queue_select_] : nullptr;
+void Mmio::save(StateWriter& out) const {
+    out.section("virtio-mmio", kStateVersion, [&] {
+        out(registers_);
+        save_core(out);
+    });
 }
+
+StateResult Mmio::load(StateReader& in) {
+    Registers registers;
+    const auto loaded = in.section("virtio-mmio", kStateVersion, [&] {
+        in(registers);
+        return load_core(in);
+    });
+    if (!loaded) return loaded;
+    const Lock held(lock());
+    registers_ = registers;
+    return {};
+}
+
+// ---- registers
 
 uint32_t Mmio::read_register(uint64_t offset) const {
     // 4.2.2: a slot without a device shows its identity and device id 0.
     switch (offset) {
-        case reg_magic: return magic;
-        case reg_version: return interface_version;
-        case reg_vendor_id: return vendor;
+        case kRegMagic: return kMagic;
+        case kRegVersion: return kInterfaceVersion;
+        case kRegVendorId: return kVendor;
         default: break;
     }
-    if (backend_ == nullptr) return 0;
-    if (offset >= reg_shared_memory && offset < reg_shared_memory_end) return ~0u;  // no such region
+    if (backend() == nullptr) return 0;
+    if (offset >= kRegSharedMemory && offset < kRegSharedMemoryEnd) return ~0u;  // no such region
+    const Queue* const selected = queue(registers_.queue_select);
     switch (offset) {
-        case reg_device_id: return backend_->device_id();
-        case reg_device_features:
-            return device_features_select_ < 2
-                       ? static_cast<uint32_t>(offered_features() >> (device_features_select_ * 32))
-                       : 0;
-        case reg_queue_size_max: return selected() != nullptr ? selected()->limit() : 0;
-        case reg_queue_ready: return selected() != nullptr && selected()->ready() ? 1 : 0;
-        case reg_interrupt_status: return interrupt_status_;
-        case reg_status: return status_;
-        case reg_config_generation: return config_generation_;
+        case kRegDeviceId: return backend()->device_id();
+        case kRegDeviceFeatures: return offered_features(registers_.device_features_select);
+        case kRegQueueSizeMax: return selected != nullptr ? selected->limit() : 0;
+        case kRegQueueReady: return selected != nullptr && selected->ready() ? 1 : 0;
+        case kRegInterruptStatus: return registers_.interrupt_status;
+        case kRegStatus: return status();
+        case kRegConfigGeneration: return config_generation();
         default: return 0;
     }
 }
 
-void Mmio::write_status(uint32_t value, std::unique_lock<std::mutex>& held) {
-    if (value == 0) {
-        reset_locked(held);
-        return;
-    }
-    uint32_t next = (value & 0xff & ~status_needs_reset) | (status_ & status_needs_reset);
-    if ((next & status_features_ok) != 0 && (status_ & status_features_ok) == 0) {
-        const bool acceptable =
-            (driver_features_ & ~offered_features()) == 0 && (driver_features_ & feature_version_1) != 0;
-        if (acceptable) {
-            backend_->set_features(driver_features_);
-        } else {
-            next &= ~status_features_ok;
-        }
-    }
-    // 3.1.1: a device that has not agreed on features must not start.
-    if ((next & status_features_ok) == 0) next &= ~status_driver_ok;
-    status_ = next;
-}
-
-void Mmio::enable_queue(uint32_t value) {
-    Queue* queue = selected();
-    if (queue == nullptr) return;
-    if ((value & 1) == 0) {
-        queue->disable();
-        return;
-    }
-    if (queue->ready()) return;
-    const bool event_index = (driver_features_ & feature_event_index) != 0;
-    const bool indirect = (driver_features_ & feature_indirect) != 0;
-    if (!queue->enable(memory_, event_index, indirect)) fail();
-}
-
-void Mmio::write_register(uint64_t offset, uint32_t value, std::unique_lock<std::mutex>& held) {
-    if (backend_ == nullptr || resetting_) return;
+void Mmio::write_register(uint64_t offset, uint32_t value, Lock& held) {
+    if (backend() == nullptr || resetting()) return;
     // 4.2.2.2: a queue in use keeps its size and place.
-    Queue* const queue = selected() != nullptr && !selected()->ready() ? selected() : nullptr;
+    Queue* const selected = queue(registers_.queue_select);
+    Queue* const idle = selected != nullptr && !selected->ready() ? selected : nullptr;
     switch (offset) {
-        case reg_device_features_select: device_features_select_ = value; break;
-        case reg_driver_features_select: driver_features_select_ = value; break;
-        case reg_driver_features:
-            if ((status_ & status_features_ok) == 0 && driver_features_select_ < 2) {
-                set_half(driver_features_, driver_features_select_ == 1, value);
+        case kRegDeviceFeaturesSelect: registers_.device_features_select = value; break;
+        case kRegDriverFeaturesSelect: registers_.driver_features_select = value; break;
+        case kRegDriverFeatures: accept_features(registers_.driver_features_select, value); break;
+        case kRegQueueSelect: registers_.queue_select = value; break;
+        case kRegQueueSize:
+            if (idle != nullptr) idle->size = value;
+            break;
+        case kRegQueueReady:
+            if (selected == nullptr) break;
+            if ((value & 1) != 0) {
+                enable_queue(*selected);
+            } else {
+                selected->disable();
             }
             break;
-        case reg_queue_select: queue_select_ = value; break;
-        case reg_queue_size:
-            if (queue != nullptr) queue->size = value;
-            break;
-        case reg_queue_ready: enable_queue(value); break;
-        case reg_queue_notify:
-            if (value < queues_.size() && queues_[value].ready() && running()) backend_->notify(*this, value);
-            break;
-        case reg_interrupt_ack:
-            interrupt_status_ &= ~value;
+        case kRegQueueNotify: notify(value, held); break;
+        case kRegInterruptAck:
+            registers_.interrupt_status &= ~value;
             update();
             break;
-        case reg_status: write_status(value, held); break;
-        case reg_queue_descriptors:
-        case reg_queue_descriptors + 4:
-            if (queue != nullptr) set_half(queue->descriptors, (offset & 4) != 0, value);
+        case kRegStatus: write_status(value, held); break;
+        case kRegQueueDescriptors:
+        case kRegQueueDescriptors + 4:
+            if (idle != nullptr) set_half(idle->descriptors, (offset & 4) != 0, value);
             break;
-        case reg_queue_driver:
-        case reg_queue_driver + 4:
-            if (queue != nullptr) set_half(queue->available, (offset & 4) != 0, value);
+        case kRegQueueDriver:
+        case kRegQueueDriver + 4:
+            if (idle != nullptr) set_half(idle->available, (offset & 4) != 0, value);
             break;
-        case reg_queue_device:
-        case reg_queue_device + 4:
-            if (queue != nullptr) set_half(queue->used, (offset & 4) != 0, value);
+        case kRegQueueDevice:
+        case kRegQueueDevice + 4:
+            if (idle != nullptr) set_half(idle->used, (offset & 4) != 0, value);
             break;
         default: break;
     }
 }
 
 uint64_t Mmio::read(uint64_t offset, unsigned size) {
-    const std::lock_guard guard(lock_);
-    if (offset < reg_config) {
+    const Lock held(lock());
+    if (offset < kRegConfig) {
         return read_by_words(offset, size, [&](uint64_t word) { return read_register(word); });
     }
-    if (backend_ == nullptr) return 0;
-    uint64_t value = 0;
-    for (unsigned i = 0; i < size; i++) {
-        value |= static_cast<uint64_t>(backend_->read_config(offset - reg_config + i)) << (i * 8);
-    }
-    return value;
+    if (backend() == nullptr) return 0;
+    return read_config(offset - kRegConfig, size);
 }
 
 void Mmio::write(uint64_t offset, uint64_t value, unsigned size) {
-    std::unique_lock held(lock_);
-    if (offset < reg_config) {
+    Lock held(lock());
+    if (offset < kRegConfig) {
         // 4.2.2.2: registers are written whole.
         write_by_words(offset, value, size, [&](uint64_t word, uint32_t data, uint32_t mask) {
             if (mask == ~0u) write_register(word, data, held);
         });
         return;
     }
-    if (backend_ == nullptr || resetting_) return;
-    for (unsigned i = 0; i < size; i++) {
-        backend_->write_config(offset - reg_config + i, static_cast<uint8_t>(value >> (i * 8)));
-    }
-    config_generation_++;
+    if (backend() == nullptr || resetting()) return;
+    write_config(offset - kRegConfig, value, size);
 }
 
 void Mmio::add_to_device_tree(FdtWriter& fdt) const {
     const uint64_t base = layout::virtio_slot_base(slot_);
-    constexpr uint32_t spi = 0;
-    constexpr uint32_t edge_rising = 1;
+    constexpr uint32_t kSpi = 0;
+    constexpr uint32_t kEdgeRising = 1;
     fdt.begin_node(fmt::format("virtio_mmio@{:x}", base));
     fdt.property_string("compatible", "virtio,mmio");
-    fdt.property_u64s("reg", {base, layout::virtio_slot_size});
-    fdt.property_cells("interrupts", {spi, layout::spi_virtio + slot_, edge_rising});
+    fdt.property_u64s("reg", {base, layout::kVirtioSlotSize});
+    fdt.property_cells("interrupts", {kSpi, layout::kSpiVirtio + slot_, kEdgeRising});
     fdt.property("dma-coherent");
     fdt.end_node();
 }

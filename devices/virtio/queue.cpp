@@ -11,16 +11,16 @@ namespace arclight::devices::virtio {
 
 namespace {
 
-constexpr uint16_t flag_next = 1;
-constexpr uint16_t flag_write = 2;
-constexpr uint16_t flag_indirect = 4;
-constexpr uint64_t descriptor_size = 16;
+constexpr uint16_t kFlagNext = 1;
+constexpr uint16_t kFlagWrite = 2;
+constexpr uint16_t kFlagIndirect = 4;
+constexpr uint64_t kDescriptorSize = 16;
 
 // 2.7.6 and 2.7.8: flags, index, the ring, and the event field at its end.
-constexpr uint64_t ring_index = 2;
-constexpr uint64_t ring_entries = 4;
-constexpr uint16_t available_no_interrupt = 1;
-constexpr uint64_t used_entry_size = 8;
+constexpr uint64_t kRingIndex = 2;
+constexpr uint64_t kRingEntries = 4;
+constexpr uint16_t kAvailableNoInterrupt = 1;
+constexpr uint64_t kUsedEntrySize = 8;
 
 // After a copy from the driver's memory: the compiler must not read there again instead of using the copy,
 // since the driver may have stored something else meanwhile.
@@ -61,14 +61,22 @@ size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t
     return done;
 }
 
+// 2.7: a power of two; the alignments are those of the table there.
+bool Queue::placement_ok(const mmu::GuestMemory& memory, uint64_t entries, uint64_t descriptors,
+                         uint64_t available, uint64_t used) const {
+    return std::has_single_bit(entries) && entries <= limit_ && descriptors % 16 == 0 && available % 2 == 0 &&
+           used % 4 == 0 && memory.contains(descriptors, entries * kDescriptorSize) &&
+           memory.contains(available, kRingEntries + entries * 2 + 2) &&
+           memory.contains(used, kRingEntries + entries * kUsedEntrySize + 2);
+}
+
+bool Queue::restore(const mmu::GuestMemory& memory) {
+    memory_ = &memory;
+    return !ready_ || placement_ok(memory, entries_, descriptors_, available_, used_);
+}
+
 bool Queue::enable(const mmu::GuestMemory& memory, bool event_index, bool indirect) {
-    // 2.7: a power of two; the alignments are those of the table there.
-    if (size == 0 || size > limit_ || !std::has_single_bit(size)) return false;
-    if (descriptors % 16 != 0 || available % 2 != 0 || used % 4 != 0) return false;
-    if (!memory.contains(descriptors, size * descriptor_size) ||
-        !memory.contains(available, ring_entries + size * 2ull + 2) ||
-        !memory.contains(used, ring_entries + size * used_entry_size + 2))
-        return false;
+    if (!placement_ok(memory, size, descriptors, available, used)) return false;
     descriptors_ = descriptors;
     available_ = available;
     used_ = used;
@@ -91,12 +99,12 @@ std::atomic_ref<uint16_t> Queue::field16(uint64_t ring, uint64_t offset) const {
 }
 
 uint16_t Queue::available_index() const {
-    return field16(available_, ring_index).load(std::memory_order_acquire);
+    return field16(available_, kRingIndex).load(std::memory_order_acquire);
 }
 
 bool Queue::add_buffer(Chain& chain, const Descriptor& descriptor) const {
     if (descriptor.length == 0) return true;
-    const bool write = (descriptor.flags & flag_write) != 0;
+    const bool write = (descriptor.flags & kFlagWrite) != 0;
     // 2.7.4.2: what the device writes comes after what it reads.
     if (!write && !chain.writable.empty()) return false;
     auto& buffers = write ? chain.writable : chain.readable;
@@ -108,54 +116,56 @@ bool Queue::add_buffer(Chain& chain, const Descriptor& descriptor) const {
 // so a loop ends as malformed when the count exceeds what the table holds.
 bool Queue::walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first, bool nested) const {
     uint32_t index = first;
-    for (uint32_t visited = 0; visited < std::min<uint32_t>(entries, max_chain); visited++) {
+    for (uint32_t visited = 0; visited < std::min<uint32_t>(entries, kMaxChain); visited++) {
         if (index >= entries) return false;
         Descriptor descriptor;
         uint8_t raw[sizeof descriptor], *to = raw;
-        if (!memory_->pieces(table + index * descriptor_size, sizeof raw, false,
+        if (!memory_->pieces(table + index * kDescriptorSize, sizeof raw, false,
                              [&](const uint8_t* host, uint64_t bytes) { to = std::copy_n(host, bytes, to); }))
             return false;
         copied();
         std::memcpy(&descriptor, raw, sizeof descriptor);
-        if ((descriptor.flags & flag_indirect) != 0) {
+        if ((descriptor.flags & kFlagIndirect) != 0) {
             // 2.7.5.3.1: negotiated, not inside another, alone at its place in the chain.
-            if (nested || !indirect_ || (descriptor.flags & flag_next) != 0) return false;
-            if (descriptor.length == 0 || descriptor.length % descriptor_size != 0) return false;
+            if (nested || !indirect_ || (descriptor.flags & kFlagNext) != 0) return false;
+            if (descriptor.length == 0 || descriptor.length % kDescriptorSize != 0) return false;
             if (!memory_->contains(descriptor.address, descriptor.length)) return false;
-            return walk(chain, descriptor.address, descriptor.length / descriptor_size, 0, true);
+            return walk(chain, descriptor.address, descriptor.length / kDescriptorSize, 0, true);
         }
         if (!add_buffer(chain, descriptor)) return false;
-        if ((descriptor.flags & flag_next) == 0) return true;
+        if ((descriptor.flags & kFlagNext) == 0) return true;
         index = descriptor.next;
     }
     return false;
 }
 
 Queue::Pop Queue::pop(Chain& chain) {
-    if (!ready_) return Pop::none;
+    if (!ready_) return Pop::None;
     const auto waiting = static_cast<uint16_t>(available_index() - next_available_);
-    if (waiting == 0) return Pop::none;
-    if (waiting > entries_) return Pop::malformed;
+    if (waiting == 0) return Pop::None;
+    if (waiting > entries_) return Pop::Malformed;
     chain.readable.clear();
     chain.writable.clear();
-    const uint64_t slot = ring_entries + (next_available_ & (entries_ - 1)) * 2ull;
+    const uint64_t slot = kRingEntries + (next_available_ & (entries_ - 1)) * 2ull;
     chain.head = field16(available_, slot).load(std::memory_order_relaxed);
     next_available_++;
-    return walk(chain, descriptors_, entries_, chain.head, false) ? Pop::chain : Pop::malformed;
+    return walk(chain, descriptors_, entries_, chain.head, false) ? Pop::Chain : Pop::Malformed;
 }
 
-void Queue::push(uint16_t head, uint32_t written) {
+void Queue::push(std::span<const Used> used) {
     if (!ready_) return;
-    const uint32_t entry[2] = {head, written};
-    const auto* from = reinterpret_cast<const uint8_t*>(entry);
-    // A ring that must not be written loses the answer.
-    memory_->pieces(used_ + ring_entries + (next_used_ & (entries_ - 1)) * used_entry_size, sizeof entry,
-                    true, [&](uint8_t* host, uint64_t bytes) {
-                        std::copy_n(from, bytes, host);
-                        from += bytes;
-                    });
-    next_used_++;
-    field16(used_, ring_index).store(next_used_, std::memory_order_release);
+    for (const Used& done : used) {
+        const uint32_t entry[2] = {done.head, done.written};
+        const auto* from = reinterpret_cast<const uint8_t*>(entry);
+        // A ring that must not be written loses the answer.
+        memory_->pieces(used_ + kRingEntries + (next_used_ & (entries_ - 1)) * kUsedEntrySize, sizeof entry,
+                        true, [&](uint8_t* host, uint64_t bytes) {
+                            std::copy_n(from, bytes, host);
+                            from += bytes;
+                        });
+        next_used_++;
+    }
+    field16(used_, kRingIndex).store(next_used_, std::memory_order_release);
 }
 
 // 2.7.7.2 and 2.7.10. The fence orders the store of the index before the load of what the driver wants; the
@@ -164,9 +174,9 @@ bool Queue::should_interrupt() {
     if (!ready_) return false;
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!event_index_)
-        return (field16(available_, 0).load(std::memory_order_relaxed) & available_no_interrupt) == 0;
+        return (field16(available_, 0).load(std::memory_order_relaxed) & kAvailableNoInterrupt) == 0;
     const uint16_t event =
-        field16(available_, ring_entries + entries_ * 2ull).load(std::memory_order_relaxed);
+        field16(available_, kRingEntries + entries_ * 2ull).load(std::memory_order_relaxed);
     const uint16_t old = signalled_used_;
     const bool first = !signalled_valid_;
     signalled_used_ = next_used_;
@@ -177,7 +187,7 @@ bool Queue::should_interrupt() {
 bool Queue::enable_notification() {
     if (!ready_) return false;
     if (event_index_) {
-        field16(used_, ring_entries + entries_ * used_entry_size)
+        field16(used_, kRingEntries + entries_ * kUsedEntrySize)
             .store(next_available_, std::memory_order_relaxed);
     } else {
         field16(used_, 0).store(0, std::memory_order_relaxed);

@@ -9,32 +9,38 @@
 
 namespace arclight::devices::virtio {
 
-// One request: host views of the guest's buffers, all checked to lie in RAM. The guest may change the bytes
-// behind them at any time: read each once. They are valid while the thread holds GuestMemory::dma().
+/// One request: host views of the guest's buffers, all checked to lie in RAM. The guest may change the bytes
+/// behind them at any time: read each once. They are valid while the thread holds GuestMemory::dma().
 struct Chain {
     uint16_t head = 0;
-    std::vector<std::span<uint8_t>> readable;  // device reads
-    std::vector<std::span<uint8_t>> writable;  // device writes
+    std::vector<std::span<uint8_t>> readable;  ///< device reads
+    std::vector<std::span<uint8_t>> writable;  ///< device writes
 
     uint64_t readable_size() const;
     uint64_t writable_size() const;
 };
 
-// Copies up to out.size() bytes from the front of the buffers; returns how many there were.
+/// Copies up to out.size() bytes from the front of the buffers; returns how many there were.
 size_t gather(std::span<const std::span<uint8_t>> from, std::span<uint8_t> out);
 size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t>> to);
 
-// A split virtqueue (virtio 1.2 section 2.7), device side. Not locked: the transport's lock covers it.
+/// A request handed back: the head of its chain, and how many bytes were written to it.
+struct Used {
+    uint16_t head;
+    uint32_t written;
+};
+
+/// A split virtqueue (virtio 1.2 section 2.7), device side. Not locked: the transport's lock covers it.
 class Queue {
   public:
-    enum class Pop : uint8_t { none, chain, malformed };
+    enum class Pop : uint8_t { None, Chain, Malformed };
 
-    static constexpr uint16_t max_size = 256;
-    static constexpr unsigned max_chain = 1024;  // buffers in one request, whatever the guest's tables say
+    static constexpr uint16_t kMaxSize = 256;
+    static constexpr unsigned kMaxChain = 1024;  ///< buffers in one request, whatever the guest's tables say
 
-    explicit Queue(uint16_t limit = max_size) : limit_(limit) {}
+    explicit Queue(uint16_t limit = kMaxSize) : limit_(limit) {}
 
-    // Set up by the driver. enable() checks every address and size; false leaves the queue unusable.
+    /// Set up by the driver. enable() checks every address and size; false leaves the queue unusable.
     uint16_t limit() const { return limit_; }
     uint32_t size = 0;
     uint64_t descriptors = 0;
@@ -45,14 +51,25 @@ class Queue {
     bool ready() const { return ready_; }
     void disable() { ready_ = false; }
 
-    // Takes the next request. malformed: the driver broke the rules, the device needs a reset.
+    /// Takes the next request. Malformed: the driver broke the rules, the device needs a reset.
     Pop pop(Chain& chain);
-    // Hands a request back with the number of bytes written to it.
-    void push(uint16_t head, uint32_t written);
-    // Whether the driver wants an interrupt for what push() added since the last call.
+    /// The last `count` requests taken are next again. None of them was handed back.
+    void rewind(uint16_t count) { next_available_ = static_cast<uint16_t>(next_available_ - count); }
+    /// Hands requests back; the driver sees all of them or none.
+    void push(std::span<const Used> used);
+    /// Whether the driver wants an interrupt for what push() added since the last call.
     bool should_interrupt();
-    // Asks the driver to notify about the next request. True: one arrived meanwhile, pop again.
+    /// Asks the driver to notify about the next request. True: one arrived meanwhile, pop again.
     bool enable_notification();
+
+    template <typename Archive, typename Self>
+    static void fields(Archive& archive, Self& self) {
+        archive(self.size, self.descriptors, self.available, self.used, self.descriptors_, self.available_,
+                self.used_, self.entries_, self.next_available_, self.next_used_, self.signalled_used_,
+                self.signalled_valid_, self.ready_, self.event_index_, self.indirect_);
+    }
+    /// After fields() were read: false if a queue in use would lie outside this memory.
+    bool restore(const mmu::GuestMemory& memory);
 
   private:
     struct Descriptor {
@@ -61,6 +78,8 @@ class Queue {
         uint16_t flags;
         uint16_t next;
     };
+    bool placement_ok(const mmu::GuestMemory& memory, uint64_t entries, uint64_t descriptors,
+                      uint64_t available, uint64_t used) const;
     bool add_buffer(Chain& chain, const Descriptor& descriptor) const;
     bool walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first, bool nested) const;
     uint16_t available_index() const;

@@ -9,13 +9,13 @@ namespace arclight::devices::virtio {
 namespace {
 
 // More than this per request would only hold up the CPU that asks; the driver is told how much it got.
-constexpr size_t max_request = 64 * 1024;
+constexpr size_t kMaxRequest = 64 * 1024;
 
 uint32_t fill(const Chain& chain) {
     size_t done = 0;
     for (const auto& buffer : chain.writable) {
         size_t at = 0;
-        const size_t wanted = std::min(buffer.size(), max_request - done);
+        const size_t wanted = std::min(buffer.size(), kMaxRequest - done);
         while (at < wanted) {
             const ssize_t got = getrandom(buffer.data() + at, wanted - at, 0);
             if (got <= 0) return static_cast<uint32_t>(done + at);
@@ -28,21 +28,6 @@ uint32_t fill(const Chain& chain) {
 
 }  // namespace
 
-void Rng::notify(Mmio& transport, unsigned index) {
-    const auto dma = transport.memory().dma();
-    Queue& queue = transport.queue(index);
-    Chain chain;
-    do {
-        for (;;) {
-            const Queue::Pop got = queue.pop(chain);
-            if (got == Queue::Pop::none) break;
-            if (got == Queue::Pop::malformed) {
-                transport.fail();
-                return;
-            }
-            transport.complete(index, chain.head, fill(chain));
-        }
-    } while (queue.enable_notification());
-}
+Served Rng::process(unsigned, Chain& chain) { return Served::done(fill(chain)); }
 
 }  // namespace arclight::devices::virtio

@@ -12,14 +12,12 @@
 #include <cstring>
 
 #include "devices/host_thread.h"
-#include "devices/timer.h"
 #include "guestos/lightv/policy.h"
 #include "guestos/machine/board.h"
 #include "mmu/lightv/parameters.h"
 
 namespace arclight::guestos {
 
-using devices::GenericTimer;
 using mmu::lightv::Json;
 using mmu::lightv::Parameters;
 
@@ -168,7 +166,7 @@ Result<Json> LightvControl::carry_out(const Json& json) {
 }
 
 std::string LightvControl::answer(const std::string& line) {
-    const uint64_t began = GenericTimer::count();
+    const uint64_t began = board_.clock().ticks();
     const Json request = Json::parse(line, nullptr, false);
     const Result<Json> result = request.is_discarded() ? failure("not JSON") : carry_out(request);
     // Texts come from outside: what is no UTF-8 must not throw.
@@ -176,7 +174,7 @@ std::string LightvControl::answer(const std::string& line) {
         return json.dump(-1, ' ', false, Json::error_handler_t::replace);
     };
     if (!result) return dump({{"ok", false}, {"error", result.error()}});
-    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", GenericTimer::count()}});
+    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", board_.clock().ticks()}});
 }
 
 }  // namespace arclight::guestos

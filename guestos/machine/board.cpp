@@ -10,8 +10,7 @@
 #include "backend/kvm/kvm_accelerator.h"
 #include "backend/kvm/probe.h"
 #include "backend/process_accelerator.h"
-#include "devices/virtio/blk.h"
-#include "devices/virtio/rng.h"
+#include "devices/device_factory.h"
 #include "frontend/a64/system/sysregs.h"
 #include "guestos/machine/vcpu.h"
 
@@ -53,8 +52,8 @@ Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_pt
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
-      overlay_(ram_->host(), layout::ram_base, ram_->size()),
-      memory_(ram_->host(), layout::ram_base, ram_->size(), &overlay_),
+      overlay_(ram_->host(), layout::kRamBase, ram_->size()),
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_),
       host_cores_(host_cores()) {}
 
 Board::~Board() {
@@ -131,34 +130,65 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         gic = gic2_.get();
     }
     for (unsigned i = 0; i < options_.cpus; ++i)
-        timers_.push_back(std::make_unique<GenericTimer>(loop_, *gic, i));
+        timers_.push_back(std::make_unique<GenericTimer>(loop_, clock_, *gic, i));
 
-    const auto spi = [&](unsigned n) { return devices::IrqLine(*gic, layout::first_spi_intid + n); };
-    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::spi_uart));
-    bus_.map(layout::uart.base, layout::uart.size, *uart_, "pl011");
-    rtc_ = std::make_unique<devices::Pl031>(loop_, spi(layout::spi_rtc));
-    bus_.map(layout::rtc.base, layout::rtc.size, *rtc_, "pl031");
+    const auto spi = [&](unsigned n) { return devices::IrqLine(*gic, layout::kFirstSpiIntid + n); };
+    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::kSpiUart));
+    bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
+    rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
+    bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
     if (exit_status != nullptr)
         bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
 
-    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::virtio_slots);
-    unsigned nth = 0;
-    for (const DriveOptions& drive : options_.drives) {
-        auto blk = devices::virtio::Blk::open(
-            drive.file, {.readonly = drive.readonly, .snapshot = drive.snapshot, .serial = drive.serial});
-        if (!blk) return std::unexpected(blk.error());
-        if (nth >= layout::virtio_slots) return failure("more than {} virtio devices", layout::virtio_slots);
-        backends[layout::virtio_slot_of_device(nth++)] = std::move(*blk);
-    }
-    if (options_.rng && nth < layout::virtio_slots)
-        backends[layout::virtio_slot_of_device(nth++)] = std::make_unique<devices::virtio::Rng>();
-    for (unsigned slot = 0; slot < layout::virtio_slots; ++slot) {
+    auto virtio_devices = make_virtio_devices();
+    if (!virtio_devices) return std::unexpected(virtio_devices.error());
+    for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
         virtio_.push_back(std::make_unique<devices::virtio::Mmio>(
-            slot, memory_, spi(layout::spi_virtio + slot), std::move(backends[slot])));
-        bus_.map(layout::virtio_slot_base(slot), layout::virtio_slot_size, *virtio_.back(),
+            slot, memory_, spi(layout::kSpiVirtio + slot), std::move((*virtio_devices)[slot])));
+        bus_.map(layout::virtio_slot_base(slot), layout::kVirtioSlotSize, *virtio_.back(),
                  fmt::format("virtio-mmio{}", slot));
     }
+
+    // The clock comes first: quiesced timers go by a counter that stands.
+    stateful_parts_.add("clock", clock_);
+    for (unsigned i = 0; i < options_.cpus; ++i) stateful_parts_.add(fmt::format("timer{}", i), *timers_[i]);
+    stateful_parts_.add("pl011", *uart_);
+    stateful_parts_.add("pl031", *rtc_);
+    if (exit_status != nullptr) stateful_parts_.add("exit-status", *exit_status);
+    for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot)
+        stateful_parts_.add(fmt::format("virtio-mmio{}", slot), *virtio_[slot]);
+    stateful_parts_.add("psci", psci_);
+    if (gic3_)
+        stateful_parts_.add("gic", *gic3_);
+    else
+        stateful_parts_.add("gic", *gic2_);
     return {};
+}
+
+/// By slot: the drives in their order, then the entropy device.
+Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> Board::make_virtio_devices() {
+    std::vector<devices::DeviceRequest> requests;
+    const auto on_off = [](bool on) { return on ? "on" : "off"; };
+    for (const DriveOptions& drive : options_.drives)
+        requests.push_back({"virtio-blk",
+                            {{"file", drive.file},
+                             {"readonly", on_off(drive.readonly)},
+                             {"snapshot", on_off(drive.snapshot)},
+                             {"serial", drive.serial}}});
+    if (options_.rng && requests.size() < layout::kVirtioSlots) requests.push_back({"virtio-rng", {}});
+    if (requests.size() > layout::kVirtioSlots)
+        return failure("more than {} virtio devices", layout::kVirtioSlots);
+
+    const auto factory = devices::DeviceFactory::standard();
+    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
+    unsigned nth = 0;
+    for (const devices::DeviceRequest& request : requests) {
+        auto made = factory.make(request, {loop_, clock_});
+        if (!made) return std::unexpected(made.error());
+        backends[layout::virtio_slot_of_device(nth++)] =
+            std::move(std::get<std::unique_ptr<devices::virtio::Backend>>(*made));
+    }
+    return backends;
 }
 
 Result<void> Board::choose_accelerator() {
@@ -241,7 +271,7 @@ bool Board::icc_write(unsigned cpu, uint32_t encoding, uint64_t value) {
 namespace {
 // CNTP_* is CRm 2, CNTV_* CRm 3; op2 0 is TVAL, 1 CTL, 2 CVAL (ARM ARM D19.12).
 GenericTimer::Kind timer_kind(uint32_t encoding) {
-    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::physical : GenericTimer::Kind::virtual_;
+    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
 }
 }  // namespace
 
@@ -268,11 +298,11 @@ void Board::set_irq_line(unsigned cpu, bool irq, bool fiq) {
 }
 
 devices::PsciResult Board::cpu_on(uint64_t target, uint64_t entry, uint64_t context) {
-    if (target >= vcpus_.size()) return devices::PsciResult::invalid_parameters;
+    if (target >= vcpus_.size()) return devices::PsciResult::InvalidParameters;
     Vcpu& vcpu = *vcpus_[target];
-    if (!vcpu.powered_off()) return devices::PsciResult::already_on;
+    if (!vcpu.powered_off()) return devices::PsciResult::AlreadyOn;
     vcpu.power_on(entry, context);
-    return devices::PsciResult::success;
+    return devices::PsciResult::Success;
 }
 
 void Board::cpu_off(unsigned cpu) {
@@ -281,7 +311,7 @@ void Board::cpu_off(unsigned cpu) {
 
 int32_t Board::affinity_info(uint64_t target, unsigned level) {
     if (target >= vcpus_.size() || level > 3)
-        return static_cast<int32_t>(devices::PsciResult::invalid_parameters);
+        return static_cast<int32_t>(devices::PsciResult::InvalidParameters);
     return vcpus_[target]->powered_off() ? 1 : 0;
 }
 
@@ -293,7 +323,7 @@ bool Board::short_of_cores() const {
 devices::IrqLine Board::uart_line() {
     devices::InterruptController* gic =
         gic3_ ? static_cast<devices::InterruptController*>(gic3_.get()) : gic2_.get();
-    return {*gic, layout::first_spi_intid + layout::spi_uart};
+    return {*gic, layout::kFirstSpiIntid + layout::kSpiUart};
 }
 
 void Board::forget_pages(std::span<const uint64_t> pages, bool content) {

@@ -16,6 +16,7 @@
 #include "devices/event_loop.h"
 #include "devices/gic_v2.h"
 #include "devices/gic_v3.h"
+#include "devices/guest_clock.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/psci.h"
@@ -62,6 +63,9 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
 
     devices::Pl011& uart() { return *uart_; }
     devices::Bus& bus() { return bus_; }
+    devices::GuestClock& clock() { return clock_; }
+    /// All parts with state but the virtual CPUs and RAM.
+    devices::StatefulParts& stateful_parts() { return stateful_parts_; }
     RamMapping& ram() { return *ram_; }
 
     /// Starts the first CPU and returns when the machine has stopped.
@@ -145,11 +149,13 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void fail(const std::string& why);
     bool flush_code_alone(Vcpu& self);  ///< false: another CPU is at it
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
+    Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
 
     const RunOptions& options_;
     JitTier tier_ = JitTier::tier1;  ///< what options_ asks for, or what there is
     ProcessWatch process_watch_;
     devices::EventLoop& loop_;
+    devices::GuestClock clock_;
     std::unique_ptr<RamMapping> ram_;
     mmu::PageOverlay overlay_;
     const mmu::GuestMemory memory_;
@@ -172,6 +178,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     std::unique_ptr<devices::Pl011> uart_;
     std::unique_ptr<devices::Pl031> rtc_;
     std::vector<std::unique_ptr<devices::virtio::Mmio>> virtio_;
+    devices::StatefulParts stateful_parts_;
 
     std::atomic<bool> stopping_{false};
     std::atomic<End> end_{End::PowerOff};

@@ -52,7 +52,7 @@ int run_machine(const RunOptions& options) {
         if (!created) return complain(created.error());
         Board& board = **created;
         auto boot = load_guest(
-            options, Ram{devices::layout::ram_base, {board.ram().host(), board.ram().size()}}, board.bus());
+            options, Ram{devices::layout::kRamBase, {board.ram().host(), board.ram().size()}}, board.bus());
         if (!boot) return complain(boot.error());
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "backend/process_accelerator.h"
-#include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
@@ -156,8 +155,8 @@ struct RuntimeHelpers {
         vcpu(s).wait_for_broadcasts();
         return 0;
     }
-    static uint64_t read_counter(GuestState&, uint64_t, uint64_t, uint64_t) {
-        return devices::GenericTimer::count();
+    static uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) {
+        return vcpu(s).board_.clock().ticks();
     }
 
     static uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {

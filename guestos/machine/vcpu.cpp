@@ -273,8 +273,8 @@ bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) { return board_.icc_read
 bool Vcpu::icc_write(uint32_t encoding, uint64_t value) { return board_.icc_write(index_, encoding, value); }
 uint64_t Vcpu::timer_read(uint32_t encoding) { return board_.timer_read(index_, encoding); }
 void Vcpu::timer_write(uint32_t encoding, uint64_t value) { board_.timer_write(index_, encoding, value); }
-uint64_t Vcpu::counter() { return devices::GenericTimer::count(); }
-uint64_t Vcpu::counter_frequency() { return devices::GenericTimer::frequency; }
+uint64_t Vcpu::counter() { return board_.clock().ticks(); }
+uint64_t Vcpu::counter_frequency() { return devices::GenericTimer::kFrequency; }
 uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
     return board_.psci(index_, x0, x1, x2, x3);
 }

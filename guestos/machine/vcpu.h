@@ -222,6 +222,7 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
         uint64_t va = 1, pa = 0;
         const mmu::SoftTlb* tlb = nullptr;
         uint64_t changes = 0;
+        uint32_t bus_epoch = 0;  ///< in which the mapping was found
         bool readable = false, writable = false;
         devices::Bus::Mapping* mapping = nullptr;  ///< what was accessed last
     };

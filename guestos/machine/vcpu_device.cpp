@@ -24,6 +24,7 @@ void Vcpu::remember_device(const MemoryAccess& access, uint64_t va, uint64_t pa)
     if (page.va != start || page.tlb != state_.tlb || page.changes != translation_changes_)
         page = {.va = start, .pa = pa & mmu::kPageMask, .tlb = state_.tlb, .changes = translation_changes_};
     (access.writes() ? page.writable : page.readable) = true;
+    page.bus_epoch = board_.bus().epoch();
     page.mapping = board_.bus().lookup(pa, access.bytes());
 }
 
@@ -39,7 +40,8 @@ bool Vcpu::access_known_device(const MemoryAccess& access, uint64_t va) {
         access.misaligns_stack(va))
         return false;
     const uint64_t pa = page.pa | (va & ~mmu::kPageMask);
-    if (page.mapping == nullptr || !page.mapping->contains(pa, bytes) || !page.mapping->answers())
+    if (page.mapping == nullptr || page.bus_epoch != board_.bus().epoch() ||
+        !page.mapping->contains(pa, bytes) || !page.mapping->answers())
         return false;
     // With fastmem an instruction that is not known to access devices is to become one that is.
     if ((state_.translation_flags & frontend::a64::translation_flag::kFastmem) != 0 &&

@@ -45,16 +45,17 @@ TEST(DeviceTree, MatchesVirt) {
     test::FakeSink sink;
     test::FakeTerminal terminal;
     EventLoop loop;
+    GuestClock clock;
     GicV3 gic(2, sink);
     Pl011 uart(terminal, IrqLine());
-    Pl031 rtc(loop, IrqLine());
-    mmu::GuestMemory memory(nullptr, layout::ram_base, 0);
+    Pl031 rtc(loop, clock, IrqLine());
+    mmu::GuestMemory memory(nullptr, layout::kRamBase, 0);
     virtio::Mmio slot(31, memory, IrqLine());
     Bus bus;
     gic.map(bus);
-    bus.map(layout::uart.base, layout::uart.size, uart, "uart");
-    bus.map(layout::rtc.base, layout::rtc.size, rtc, "rtc");
-    bus.map(layout::virtio_slot_base(31), layout::virtio_slot_size, slot, "virtio31");
+    bus.map(layout::kUart.base, layout::kUart.size, uart, "uart");
+    bus.map(layout::kRtc.base, layout::kRtc.size, rtc, "rtc");
+    bus.map(layout::virtio_slot_base(31), layout::kVirtioSlotSize, slot, "virtio31");
 
     FdtWriter fdt;
     fdt.begin_node("");
@@ -77,12 +78,12 @@ TEST(DeviceTree, MatchesVirt) {
     EXPECT_EQ(property(*blob, "/pl011@9000000", "clock-names"), "uartclk\0apb_pclk\0"s);
     EXPECT_EQ(cells(*blob, "/pl011@9000000", "interrupts"), (Cells{0, 1, 4}));
     EXPECT_EQ(cells(*blob, "/pl011@9000000", "clocks"),
-              (Cells{layout::phandle_clock, layout::phandle_clock}));
+              (Cells{layout::kPhandleClock, layout::kPhandleClock}));
     EXPECT_EQ(cells(*blob, "/pl031@9010000", "reg"), (Cells{0, 0x9010000, 0, 0x1000}));
     EXPECT_EQ(cells(*blob, "/virtio_mmio@a003e00", "interrupts"), (Cells{0, 0x2f, 1}));
     EXPECT_EQ(cells(*blob, "/virtio_mmio@a003e00", "reg"), (Cells{0, 0xa003e00, 0, 0x200}));
     EXPECT_EQ(cells(*blob, "/apb-pclk", "clock-frequency"), Cells{24000000});
-    EXPECT_EQ(fdt_node_offset_by_phandle(blob->data(), layout::phandle_gic),
+    EXPECT_EQ(fdt_node_offset_by_phandle(blob->data(), layout::kPhandleGic),
               fdt_path_offset(blob->data(), "/intc@8000000"));
 }
 

@@ -93,21 +93,21 @@ TEST(EventLoop, RegularDeadlinesCostTheCallerNothing) {
     std::atomic<int64_t> fired{0};
     EventLoop::Timer timer(loop, [&] { fired = EventLoop::now_ns(); });
     loop.start();
-    constexpr int64_t period = 2'000'000;
-    constexpr unsigned rounds = 300;
-    int64_t deadline = EventLoop::now_ns() + period;
-    for (unsigned i = 0; i < rounds; ++i) {
+    constexpr int64_t kPeriod = 2'000'000;
+    constexpr unsigned kRounds = 300;
+    int64_t deadline = EventLoop::now_ns() + kPeriod;
+    for (unsigned i = 0; i < kRounds; ++i) {
         // Each time computed anew, and so a little off.
         const int64_t asked = deadline + static_cast<int64_t>(i * 7919 % 3000);
         fired = 0;
         timer.arm(asked);
         ASSERT_TRUE(eventually([&] { return fired != 0; }));
         ASSERT_GE(fired, asked) << i;
-        while (deadline <= EventLoop::now_ns()) deadline += period;
+        while (deadline <= EventLoop::now_ns()) deadline += kPeriod;
     }
-    EXPECT_LT(loop.armed_from_outside(), rounds / 2);
+    EXPECT_LT(loop.armed_from_outside(), kRounds / 2);
     // What comes before the expected time still does, and what comes after it is not early.
-    for (const int64_t after : {period / 8, period * 3}) {
+    for (const int64_t after : {kPeriod / 8, kPeriod * 3}) {
         fired = 0;
         const int64_t asked = EventLoop::now_ns() + after;
         timer.arm(asked);
@@ -183,6 +183,49 @@ TEST(EventLoop, Post) {
     loop.start();
     loop.post([&] { on_loop = std::this_thread::get_id() != here; });
     EXPECT_TRUE(eventually([&] { return on_loop.load(); }));
+}
+
+TEST(EventLoop, DrainWaitsForWhatWasPostedAndWhatRuns) {
+    EventLoop loop;
+    std::atomic<int> ran{0};
+    loop.post([&] { ran++; });
+    loop.drain();
+    EXPECT_EQ(ran, 1) << "not started: the caller runs it";
+    loop.start();
+    for (int round = 0; round < 50; round++) {
+        std::atomic<bool> begun{false}, ended{false};
+        EventLoop::Timer timer(loop, [&] {
+            begun = true;
+            std::this_thread::sleep_for(std::chrono::microseconds(300));
+            ended = true;
+        });
+        timer.arm(0);
+        ASSERT_TRUE(eventually([&] { return begun.load(); }));
+        const int before = ran;
+        for (int i = 0; i < 10; i++) loop.post([&] { ran++; });
+        loop.drain();
+        EXPECT_TRUE(ended);
+        EXPECT_EQ(ran, before + 10);
+    }
+    std::atomic<bool> nested{false};
+    loop.post([&] {
+        loop.post([&] { nested = true; });
+        loop.drain();
+        ran = nested ? -1 : -2;
+    });
+    loop.drain();
+    EXPECT_EQ(ran, -1) << "from a callback";
+}
+
+TEST(EventLoop, CountsPendingTimers) {
+    EventLoop loop;
+    EventLoop::Timer a(loop, [] {}), b(loop, [] {});
+    EXPECT_EQ(loop.pending_timers(), 0u);
+    a.arm(EventLoop::now_ns() + 60'000'000'000);
+    b.arm(EventLoop::now_ns() + 60'000'000'000);
+    EXPECT_EQ(loop.pending_timers(), 2u);
+    a.cancel();
+    EXPECT_EQ(loop.pending_timers(), 1u);
 }
 
 }  // namespace

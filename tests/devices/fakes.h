@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,8 +21,8 @@ class FakeController final : public InterruptController {
     void set_ppi(unsigned cpu, unsigned ppi, bool level) override { ppis.at(cpu).at(ppi) = level; }
     void reset() override {}
 
-    std::array<std::atomic<bool>, layout::spi_count> spis{};
-    std::array<std::array<std::atomic<bool>, 32>, layout::max_cpus> ppis{};
+    std::array<std::atomic<bool>, layout::kSpiCount> spis{};
+    std::array<std::array<std::atomic<bool>, 32>, layout::kMaxCpus> ppis{};
 };
 
 class FakeSink final : public CpuInterruptSink {
@@ -31,14 +32,18 @@ class FakeSink final : public CpuInterruptSink {
         fiqs.at(cpu) = fiq;
         changes++;
     }
-    std::array<std::atomic<bool>, layout::max_cpus> irqs{};
-    std::array<std::atomic<bool>, layout::max_cpus> fiqs{};
+    std::array<std::atomic<bool>, layout::kMaxCpus> irqs{};
+    std::array<std::atomic<bool>, layout::kMaxCpus> fiqs{};
     std::atomic<unsigned> changes{0};
 };
 
 class FakeTerminal final : public CharBackend {
   public:
-    void write(std::span<const uint8_t> bytes) override { text.append(bytes.begin(), bytes.end()); }
+    void write(std::span<const uint8_t> bytes) override {
+        const std::lock_guard guard(lock);
+        text.append(bytes.begin(), bytes.end());
+    }
+    std::mutex lock;
     std::string text;
 };
 

@@ -6,8 +6,10 @@
 #include "devices/gic_v3.h"
 #include "devices/pl031.h"
 #include "devices/timer.h"
+#include "devices/virtio/mmio.h"
 #include "devices/virtio/rng.h"
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
@@ -20,15 +22,25 @@ struct Board {
         } else {
             gic3.map(bus);
         }
-        bus.map(layout::uart.base, layout::uart.size, uart, "uart");
-        bus.map(layout::rtc.base, layout::rtc.size, rtc, "rtc");
+        bus.map(layout::kUart.base, layout::kUart.size, uart, "uart");
+        bus.map(layout::kRtc.base, layout::kRtc.size, rtc, "rtc");
         for (unsigned i = 0; i < 4; i++) {
             slots.push_back(
                 std::make_unique<virtio::Mmio>(i, memory, IrqLine(controller(), 48 + i),
                                                i == 0 ? nullptr : std::make_unique<virtio::Rng>()));
-            bus.map(layout::virtio_slot_base(i), layout::virtio_slot_size, *slots.back(), "virtio");
+            bus.map(layout::virtio_slot_base(i), layout::kVirtioSlotSize, *slots.back(), "virtio");
         }
         loop.start();
+        parts.add("clock", clock);
+        parts.add("timer", timer);
+        parts.add("uart", uart);
+        parts.add("rtc", rtc);
+        for (unsigned i = 0; i < slots.size(); i++) parts.add("virtio" + std::to_string(i), *slots[i]);
+        if (v2) {
+            parts.add("gic", gic2);
+        } else {
+            parts.add("gic", gic3);
+        }
     }
     InterruptController& controller() {
         if (v2) return gic2;
@@ -39,15 +51,17 @@ struct Board {
     test::FakeSink sink;
     test::FakeTerminal terminal;
     std::vector<uint8_t> ram = std::vector<uint8_t>(1 << 16);
-    mmu::GuestMemory memory{ram.data(), layout::ram_base, ram.size()};
+    mmu::GuestMemory memory{ram.data(), layout::kRamBase, ram.size()};
     EventLoop loop;
+    GuestClock clock;
     Bus bus;
     GicV3 gic3{8, sink};
     GicV2 gic2{8, sink};
     Pl011 uart{terminal, IrqLine(controller(), 33)};
-    Pl031 rtc{loop, IrqLine(controller(), 34)};
+    Pl031 rtc{loop, clock, IrqLine(controller(), 34)};
     std::vector<std::unique_ptr<virtio::Mmio>> slots;
-    GenericTimer timer{loop, controller(), 0};
+    GenericTimer timer{loop, clock, controller(), 0};
+    StatefulParts parts;
 };
 
 void hammer(Board& board, uint64_t seed, int accesses) {
@@ -88,7 +102,7 @@ void hammer(Board& board, uint64_t seed, int accesses) {
             }
             default: {
                 const auto kind =
-                    random() % 2 != 0 ? GenericTimer::Kind::physical : GenericTimer::Kind::virtual_;
+                    random() % 2 != 0 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
                 if (random() % 2 != 0) {
                     board.timer.write_cval(kind, value);
                 } else {
@@ -113,10 +127,67 @@ TEST_P(Fuzz, RandomAccessesAreSurvived) {
     // Still alive and sane.
     board.bus.reset();
     uint64_t value = 0;
-    ASSERT_TRUE(board.bus.read(layout::uart.base + 0x18, 4, value));
+    ASSERT_TRUE(board.bus.read(layout::kUart.base + 0x18, 4, value));
     EXPECT_EQ(value & 0x80, 0x80u);
-    ASSERT_TRUE(board.bus.read(layout::gic_distributor.base + 8, 4, value));
+    ASSERT_TRUE(board.bus.read(layout::kGicDistributor.base + 8, 4, value));
     EXPECT_EQ(value, 0x43bu);
+}
+
+// A whole board, in whatever state random accesses have left it, moves to another one: the same state there,
+// and the same answers.
+TEST_P(Fuzz, BoardsMove) {
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        Board board(GetParam()), other(GetParam());
+        std::thread noise([&] { hammer(board, seed, 20'000); });
+        hammer(board, seed + 100, 20'000);
+        noise.join();
+        board.parts.quiesce();
+        EXPECT_EQ(board.loop.pending_timers(), 0u);
+        const auto stream = board.parts.save();
+        ASSERT_TRUE(stream.has_value());
+        other.parts.quiesce();
+        const auto loaded = other.parts.load(*stream);
+        ASSERT_TRUE(loaded.has_value()) << loaded.error();
+        EXPECT_EQ(other.parts.save().value(), *stream);
+        // Only what quiesced parts tell; time stands.
+        for (unsigned cpu = 0; cpu < 8; cpu++) {
+            set_current_cpu(cpu);
+            for (uint64_t offset = 0; offset < 0x1000; offset += 4) {
+                uint64_t here = 0, there = 0;
+                ASSERT_TRUE(board.bus.read(layout::kGicDistributor.base + offset, 4, here));
+                ASSERT_TRUE(other.bus.read(layout::kGicDistributor.base + offset, 4, there));
+                ASSERT_EQ(here, there) << std::hex << offset;
+            }
+        }
+        set_current_cpu(0);
+        other.parts.resume();
+        board.parts.resume();
+        for (unsigned cpu = 0; cpu < 8; cpu++) {
+            EXPECT_EQ(board.sink.irqs[cpu], other.sink.irqs[cpu]) << cpu;
+            EXPECT_EQ(board.sink.fiqs[cpu], other.sink.fiqs[cpu]) << cpu;
+        }
+        hammer(other, seed, 5'000);
+    }
+}
+
+TEST_P(Fuzz, DamagedBoardsAreSurvived) {
+    Board board(GetParam());
+    hammer(board, 3, 50'000);
+    board.parts.quiesce();
+    const auto stream = board.parts.save().value();
+    std::mt19937_64 random(11);
+    test::survives_damage(stream, random, [&](const std::vector<uint8_t>& damaged) {
+        Board other(GetParam());
+        other.parts.quiesce();
+        const auto loaded = other.parts.load(damaged);
+        if (!loaded) {
+            EXPECT_EQ(loaded.error().find('\n'), std::string::npos) << "one line for the user";
+        }
+        other.parts.resume();
+        hammer(other, 4, 200);
+        other.bus.reset();
+        return loaded.has_value();
+    });
 }
 
 INSTANTIATE_TEST_SUITE_P(Gic, Fuzz, testing::Bool(),

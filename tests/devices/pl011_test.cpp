@@ -2,17 +2,20 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
 
-constexpr uint64_t dr = 0x00, fr = 0x18, lcr_h = 0x2c, cr = 0x30, ifls = 0x34, imsc = 0x38, ris = 0x3c,
-                   mis = 0x40, icr = 0x44;
-constexpr uint32_t rx = 1 << 4, tx = 1 << 5, timeout = 1 << 6;
+constexpr uint64_t kDr = 0x00, kFr = 0x18, kLcrH = 0x2c, kCr = 0x30, kIfls = 0x34, kImsc = 0x38, kRis = 0x3c,
+                   kMis = 0x40, kIcr = 0x44;
+constexpr uint32_t kRx = 1 << 4, kTx = 1 << 5, kTimeout = 1 << 6;
 
 struct Pl011Test : testing::Test {
-    bool wire() const { return controller.spis[layout::spi_uart]; }
+    bool wire() const { return controller.spis[layout::kSpiUart]; }
     uint64_t get(uint64_t offset) { return uart.read(offset, 4); }
     void set(uint64_t offset, uint64_t value) { uart.write(offset, value, 4); }
     unsigned fill(const char* text) {
@@ -22,65 +25,65 @@ struct Pl011Test : testing::Test {
     }
     test::FakeController controller;
     test::FakeTerminal terminal;
-    Pl011 uart{terminal, IrqLine(controller, layout::first_spi_intid + layout::spi_uart)};
+    Pl011 uart{terminal, IrqLine(controller, layout::kFirstSpiIntid + layout::kSpiUart)};
 };
 
 TEST_F(Pl011Test, ResetValues) {
     const std::pair<uint64_t, uint32_t> expected[] = {
-        {fr, 0x90},    {0x24, 0},     {0x28, 0},     {lcr_h, 0},    {cr, 0x300},   {ifls, 0x12},
-        {imsc, 0},     {ris, 0},      {0xfe0, 0x11}, {0xfe4, 0x10}, {0xfe8, 0x14}, {0xfec, 0},
+        {kFr, 0x90},   {0x24, 0},     {0x28, 0},     {kLcrH, 0},    {kCr, 0x300},  {kIfls, 0x12},
+        {kImsc, 0},    {kRis, 0},     {0xfe0, 0x11}, {0xfe4, 0x10}, {0xfe8, 0x14}, {0xfec, 0},
         {0xff0, 0x0d}, {0xff4, 0xf0}, {0xff8, 5},    {0xffc, 0xb1}};
     for (const auto& [offset, value] : expected) EXPECT_EQ(get(offset), value) << std::hex << offset;
 }
 
 TEST_F(Pl011Test, Transmits) {
-    for (char c : std::string("hello")) set(dr, static_cast<uint8_t>(c));
+    for (char c : std::string("hello")) set(kDr, static_cast<uint8_t>(c));
     EXPECT_EQ(terminal.text, "hello");
-    EXPECT_EQ(get(ris), tx);
+    EXPECT_EQ(get(kRis), kTx);
     EXPECT_FALSE(wire());
-    set(imsc, tx);
+    set(kImsc, kTx);
     EXPECT_TRUE(wire());
-    EXPECT_EQ(get(mis), tx);
-    set(icr, tx);
+    EXPECT_EQ(get(kMis), kTx);
+    set(kIcr, kTx);
     EXPECT_FALSE(wire());
-    EXPECT_EQ(get(ris), 0u);
+    EXPECT_EQ(get(kRis), 0u);
 }
 
 TEST_F(Pl011Test, OneByteWithoutFifo) {
     EXPECT_EQ(fill("ab"), 1u);
-    EXPECT_EQ(get(fr), 0x80u | 1 << 6) << "full";
-    EXPECT_EQ(get(ris), rx);
-    EXPECT_EQ(get(dr), static_cast<uint64_t>('a'));
-    EXPECT_EQ(get(fr), 0x90u);
-    EXPECT_EQ(get(ris), 0u);
+    EXPECT_EQ(get(kFr), 0x80u | 1 << 6) << "full";
+    EXPECT_EQ(get(kRis), kRx);
+    EXPECT_EQ(get(kDr), static_cast<uint64_t>('a'));
+    EXPECT_EQ(get(kFr), 0x90u);
+    EXPECT_EQ(get(kRis), 0u);
 }
 
 TEST_F(Pl011Test, FifoLevelsAndTimeout) {
-    set(lcr_h, 1 << 4);
-    set(imsc, rx);
+    set(kLcrH, 1 << 4);
+    set(kImsc, kRx);
     EXPECT_EQ(fill("1234567"), 7u);
     EXPECT_FALSE(wire()) << "below half";
-    EXPECT_EQ(get(ris), timeout);
-    set(imsc, rx | timeout);
+    EXPECT_EQ(get(kRis), kTimeout);
+    set(kImsc, kRx | kTimeout);
     EXPECT_TRUE(wire());
     fill("8");
-    EXPECT_EQ(get(ris), rx | timeout);
+    EXPECT_EQ(get(kRis), kRx | kTimeout);
     for (char c : std::string("12345678")) {
         EXPECT_TRUE(wire());
-        EXPECT_EQ(get(dr), static_cast<uint64_t>(c));
+        EXPECT_EQ(get(kDr), static_cast<uint64_t>(c));
     }
     EXPECT_FALSE(wire());
-    EXPECT_EQ(get(dr), 0u) << "empty";
-    set(ifls, 4 << 3);  // seven eighths
+    EXPECT_EQ(get(kDr), 0u) << "empty";
+    set(kIfls, 4 << 3);  // seven eighths
     EXPECT_EQ(fill("0123456789abcdefgh"), 16u);
-    EXPECT_EQ(get(ris) & rx, rx);
-    get(dr), get(dr), get(dr);
-    EXPECT_EQ(get(ris) & rx, 0u);
+    EXPECT_EQ(get(kRis) & kRx, kRx);
+    get(kDr), get(kDr), get(kDr);
+    EXPECT_EQ(get(kRis) & kRx, 0u);
 }
 
 // A back end that holds the rest of pasted input gets asked for it, and the guest sees every byte in order.
 TEST_F(Pl011Test, NoInputIsLost) {
-    set(lcr_h, 1 << 4);
+    set(kLcrH, 1 << 4);
     std::string source;
     for (int i = 0; i < 1000; i++) source += static_cast<char>('a' + i % 26);
     size_t offered = 0;
@@ -95,20 +98,73 @@ TEST_F(Pl011Test, NoInputIsLost) {
     offer();
     EXPECT_EQ(uart.space(), 0u);
     std::string seen;
-    while ((get(fr) & 1 << 4) == 0) seen += static_cast<char>(get(dr));
+    while ((get(kFr) & 1 << 4) == 0) seen += static_cast<char>(get(kDr));
     EXPECT_EQ(seen, source);
     EXPECT_LT(callbacks, source.size() / 4) << "woken for half a FIFO, not for each byte";
 }
 
 TEST_F(Pl011Test, LoopbackAndNarrowAccess) {
-    set(cr, 0x381);
-    uart.write(dr, 'x', 1);
+    set(kCr, 0x381);
+    uart.write(kDr, 'x', 1);
     EXPECT_EQ(terminal.text, "");
-    EXPECT_EQ(uart.read(dr, 1), static_cast<uint64_t>('x'));
-    uart.write(dr + 1, 'y', 1);  // not the data byte
-    EXPECT_EQ(get(fr) & 1 << 4, 1u << 4);
+    EXPECT_EQ(uart.read(kDr, 1), static_cast<uint64_t>('x'));
+    uart.write(kDr + 1, 'y', 1);  // not the data byte
+    EXPECT_EQ(get(kFr) & 1 << 4, 1u << 4);
     uart.reset();
-    EXPECT_EQ(get(cr), 0x300u);
+    EXPECT_EQ(get(kCr), 0x300u);
+}
+
+// With half a FIFO of input and more waiting outside.
+TEST_F(Pl011Test, GoesOnAfterALoad) {
+    set(kLcrH, 1 << 4);
+    set(kImsc, kRx | kTimeout);
+    EXPECT_EQ(fill("abcdefghijklmnopqrst"), 16u);
+    for (const char c : std::string("abcd")) EXPECT_EQ(get(kDr), static_cast<uint64_t>(c));
+    set(kDr, 'x');
+    uart.quiesce();
+    EXPECT_FALSE(uart.receive('!')) << "input stays outside";
+    EXPECT_EQ(uart.space(), 0u);
+    const auto stream = test::save(uart);
+
+    test::FakeController other_controller;
+    test::FakeTerminal other_terminal;
+    Pl011 other{other_terminal, IrqLine(other_controller, layout::kFirstSpiIntid + layout::kSpiUart)};
+    unsigned offered = 0;
+    other.set_space_callback([&] { offered++; });
+    ASSERT_EQ(test::load(other, stream), "");
+    EXPECT_FALSE(other_controller.spis[layout::kSpiUart]) << "loading drives nothing";
+    other.resume();
+    EXPECT_TRUE(other_controller.spis[layout::kSpiUart]);
+    EXPECT_EQ(test::save(other), stream);
+    EXPECT_EQ(other_terminal.text, "") << "what was sent is not sent again";
+    EXPECT_EQ(other.read(kRis, 4), get(kRis));
+    EXPECT_EQ(other.read(kFr, 4), get(kFr));
+    std::string rest;
+    while ((other.read(kFr, 4) & 0x10) == 0) rest += static_cast<char>(other.read(kDr, 4));
+    EXPECT_EQ(rest, "efghijklmnop");
+    EXPECT_EQ(offered, 1u) << "there is room for input again";
+    EXPECT_FALSE(other_controller.spis[layout::kSpiUart]);
+    // The first one goes on too, and asks for what it refused.
+    bool again = false;
+    uart.set_space_callback([&] { again = true; });
+    uart.resume();
+    while ((get(kFr) & 0x10) == 0) get(kDr);
+    EXPECT_TRUE(again);
+    EXPECT_TRUE(uart.receive('!'));
+}
+
+TEST_F(Pl011Test, RefusesWhatItCannotBe) {
+    std::mt19937_64 random(4);
+    set(kLcrH, 1 << 4);
+    fill("abcdefgh");
+    test::survives_damage(test::save(uart), random, [&](const std::vector<uint8_t>& stream) {
+        test::FakeTerminal damaged_terminal;
+        Pl011 damaged{damaged_terminal, IrqLine()};
+        const bool loaded = test::load(damaged, stream).empty();
+        damaged.resume();
+        for (int i = 0; i < 20; i++) damaged.read(kDr, 4), damaged.receive('x'), damaged.read(kRis, 4);
+        return loaded;
+    });
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "tests/devices/state_damage.h"
+
 namespace arclight::devices {
 namespace {
 
@@ -16,13 +18,13 @@ struct FakePower final : CpuPower {
     }
     void cpu_off(unsigned cpu) override { log += "off" + std::to_string(cpu) + " "; }
     int32_t affinity_info(uint64_t target, unsigned level) override {
-        return target == 1 && level == 0 ? 1 : static_cast<int32_t>(PsciResult::invalid_parameters);
+        return target == 1 && level == 0 ? 1 : static_cast<int32_t>(PsciResult::InvalidParameters);
     }
     void suspend(unsigned) override { log += "suspend "; }
     void system_off() override { log += "poweroff "; }
     void system_reset() override { log += "reset "; }
 
-    PsciResult answer = PsciResult::success;
+    PsciResult answer = PsciResult::Success;
     uint64_t last_target = 0, last_entry = 0, last_context = 0;
     std::string log;
 };
@@ -59,7 +61,7 @@ TEST(Psci, CpuOn) {
     EXPECT_EQ(power.last_context, 0xabcd'0000'0001u);
     psci.call(0, 0x8400'0003, 1, 0x1'4000'0000, 0);
     EXPECT_EQ(power.last_entry, 0x4000'0000u) << "the 32-bit form truncates";
-    power.answer = PsciResult::already_on;
+    power.answer = PsciResult::AlreadyOn;
     EXPECT_EQ(psci.call(0, 0xc400'0003, 1, 0, 0), minus(4));
     EXPECT_EQ(psci.call(0, 0xc400'0003, 1u << 24, 0, 0), minus(2));
     EXPECT_EQ(psci.call(0, 0xc400'0004, 1, 0, 0), 1u);
@@ -76,6 +78,15 @@ TEST(Psci, PowerActions) {
     EXPECT_EQ(psci.call(0, 0xc400'0012, 0, 0, 0), 0u);
     EXPECT_EQ(psci.call(0, 0xc400'0012, 0x8000'0000, 0, 0), minus(2));
     EXPECT_EQ(power.log, "off3 suspend poweroff reset reset ");
+}
+
+TEST(PsciState, IsTheVersion) {
+    FakePower power;
+    Psci psci(power), other(power);
+    EXPECT_EQ(test::load(other, test::save(psci)), "");
+    StateWriter out;
+    out.section("psci", 1, [&] { out(uint64_t{0x1'0000}); });
+    EXPECT_EQ(test::load(other, out.finish().value()), "firmware of another version");
 }
 
 }  // namespace

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/devices/fakes.h"
+#include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
 namespace {
@@ -10,93 +13,59 @@ namespace {
 using test::eventually;
 using Kind = GenericTimer::Kind;
 
-constexpr uint64_t enable = 1;
-constexpr uint64_t masked = 2;
-constexpr uint64_t status = 4;
+constexpr uint64_t kEnable = 1;
+constexpr uint64_t kMasked = 2;
+constexpr uint64_t kStatus = 4;
 
 struct TimerTest : testing::Test {
     TimerTest() { loop.start(); }
     bool wire(unsigned ppi) const { return controller.ppis[1][ppi]; }
-    static uint64_t ms(uint64_t n) { return n * GenericTimer::frequency / 1000; }
+    static uint64_t ms(uint64_t n) { return n * GenericTimer::kFrequency / 1000; }
 
     test::FakeController controller;
     EventLoop loop;
-    GenericTimer timer{loop, controller, 1};
+    GuestClock clock;
+    GenericTimer timer{loop, clock, controller, 1};
 };
 
-TEST_F(TimerTest, CounterKeepsTime) {
-    // Long enough to pass from the clock to the calibrated TSC.
-    const int64_t start_ns = EventLoop::now_ns();
-    const uint64_t start = GenericTimer::count();
-    uint64_t last = start;
-    while (EventLoop::now_ns() < start_ns + 600'000'000) {
-        const uint64_t now = GenericTimer::count();
-        ASSERT_GE(now, last);
-        last = now;
-    }
-    const auto ns = static_cast<double>(EventLoop::now_ns() - start_ns);
-    const auto ticks = static_cast<double>(GenericTimer::count() - start);
-    EXPECT_NEAR(ticks * 16 / ns, 1.0, 0.001);
-}
-
-TEST_F(TimerTest, CounterIsMonotonicAcrossThreads) {
-    std::atomic<uint64_t> highest{0};
-    std::atomic<bool> backwards{false};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 4; t++) {
-        threads.emplace_back([&] {
-            for (int i = 0; i < 200'000; i++) {
-                const uint64_t before = highest.load();
-                const uint64_t now = GenericTimer::count();
-                if (now < before) backwards = true;
-                uint64_t seen = before;
-                while (seen < now && !highest.compare_exchange_weak(seen, now)) {
-                }
-            }
-        });
-    }
-    for (auto& thread : threads) thread.join();
-    EXPECT_FALSE(backwards);
-}
-
 TEST_F(TimerTest, VirtualTimerFires) {
-    const uint64_t due = GenericTimer::count() + ms(20);
-    timer.write_cval(Kind::virtual_, due);
-    timer.write_ctl(Kind::virtual_, enable);
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_) & status, 0u);
+    const uint64_t due = clock.ticks() + ms(20);
+    timer.write_cval(Kind::Virtual, due);
+    timer.write_ctl(Kind::Virtual, kEnable);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual) & kStatus, 0u);
     ASSERT_TRUE(eventually([&] { return wire(27); }));
-    EXPECT_GE(GenericTimer::count(), due);
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_), enable | status);
+    EXPECT_GE(clock.ticks(), due);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual), kEnable | kStatus);
     EXPECT_FALSE(wire(30)) << "the physical timer is its own";
-    timer.write_ctl(Kind::virtual_, enable | masked);
+    timer.write_ctl(Kind::Virtual, kEnable | kMasked);
     EXPECT_FALSE(wire(27));
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_), enable | masked | status);
-    timer.write_ctl(Kind::virtual_, enable);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual), kEnable | kMasked | kStatus);
+    timer.write_ctl(Kind::Virtual, kEnable);
     EXPECT_TRUE(wire(27)) << "level: still due";
-    timer.write_cval(Kind::virtual_, GenericTimer::count() + ms(10000));
+    timer.write_cval(Kind::Virtual, clock.ticks() + ms(10000));
     EXPECT_FALSE(wire(27));
-    timer.write_ctl(Kind::virtual_, 0);
-    EXPECT_EQ(timer.read_ctl(Kind::virtual_), 0u);
+    timer.write_ctl(Kind::Virtual, 0);
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual), 0u);
 }
 
 TEST_F(TimerTest, TimerValueIsSignedAndCountsDown) {
-    timer.write_tval(Kind::physical, 0xffff'ffff);  // -1: due already
-    timer.write_ctl(Kind::physical, enable);
+    timer.write_tval(Kind::Physical, 0xffff'ffff);  // -1: due already
+    timer.write_ctl(Kind::Physical, kEnable);
     EXPECT_TRUE(wire(30));
-    EXPECT_GT(static_cast<int32_t>(0), static_cast<int32_t>(timer.read_tval(Kind::physical)));
-    EXPECT_EQ(timer.read_tval(Kind::physical) >> 32, 0u);
-    timer.write_tval(Kind::physical, ms(15));
+    EXPECT_GT(static_cast<int32_t>(0), static_cast<int32_t>(timer.read_tval(Kind::Physical)));
+    EXPECT_EQ(timer.read_tval(Kind::Physical) >> 32, 0u);
+    timer.write_tval(Kind::Physical, ms(15));
     EXPECT_FALSE(wire(30));
-    EXPECT_LE(timer.read_tval(Kind::physical), ms(15));
+    EXPECT_LE(timer.read_tval(Kind::Physical), ms(15));
     EXPECT_TRUE(eventually([&] { return wire(30); }));
 }
 
 TEST_F(TimerTest, ComparesUnsigned) {
-    timer.write_cval(Kind::virtual_, ~0ull);
-    timer.write_ctl(Kind::virtual_, enable);
+    timer.write_cval(Kind::Virtual, ~0ull);
+    timer.write_ctl(Kind::Virtual, kEnable);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     EXPECT_FALSE(wire(27));
-    timer.write_cval(Kind::virtual_, 0);
+    timer.write_cval(Kind::Virtual, 0);
     EXPECT_TRUE(wire(27));
     timer.reset();
     EXPECT_FALSE(wire(27));
@@ -104,18 +73,68 @@ TEST_F(TimerTest, ComparesUnsigned) {
 
 // As Linux does it: each deadline replaced by a later one many times before any comes.
 TEST_F(TimerTest, ReplacedDeadlinesDoNotFireEarly) {
-    timer.write_ctl(Kind::virtual_, enable);
+    timer.write_ctl(Kind::Virtual, kEnable);
     uint64_t due = 0;
     for (int i = 0; i < 2000; i++) {
-        due = GenericTimer::count() + ms(30);
-        timer.write_cval(Kind::virtual_, due);
+        due = clock.ticks() + ms(30);
+        timer.write_cval(Kind::Virtual, due);
         const bool raised = wire(27);
         if (raised) {
-            ASSERT_GE(GenericTimer::count(), due);
+            ASSERT_GE(clock.ticks(), due);
         }
     }
     ASSERT_TRUE(eventually([&] { return wire(27); }));
-    EXPECT_GE(GenericTimer::count(), due);
+    EXPECT_GE(clock.ticks(), due);
+}
+
+// Half way to its deadline the timer moves to another machine whose clock stood elsewhere.
+TEST_F(TimerTest, SavedTimerFiresInTheNewMachine) {
+    const uint64_t due = clock.ticks() + ms(40);
+    timer.write_cval(Kind::Virtual, due);
+    timer.write_ctl(Kind::Virtual, kEnable);
+    timer.write_cval(Kind::Physical, clock.ticks());
+    timer.write_ctl(Kind::Physical, kEnable);
+    ASSERT_TRUE(wire(30));
+
+    test::FakeController other_controller;
+    GuestClock other_clock;
+    GenericTimer other(loop, other_clock, other_controller, 1);
+    StatefulParts from, to;
+    from.add("clock", clock), from.add("timer", timer);
+    to.add("clock", other_clock), to.add("timer", other);
+    from.quiesce();
+    EXPECT_EQ(loop.pending_timers(), 0u);
+    const auto stream = from.save().value();
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    EXPECT_FALSE(wire(27)) << "no time passes for a guest that is paused";
+    EXPECT_EQ(timer.read_ctl(Kind::Virtual), kEnable);
+    EXPECT_EQ(from.save().value(), stream) << "and nothing changes";
+    to.quiesce();
+    ASSERT_TRUE(to.load(stream).has_value());
+    EXPECT_FALSE(other_controller.ppis[1][30]) << "loading drives nothing";
+    to.resume();
+    EXPECT_TRUE(other_controller.ppis[1][30]);
+    EXPECT_FALSE(other_controller.ppis[1][27]);
+    EXPECT_EQ(other.read_cval(Kind::Virtual), due);
+    EXPECT_LT(other_clock.ticks(), due);
+    ASSERT_TRUE(eventually([&] { return other_controller.ppis[1][27].load(); }));
+    EXPECT_GE(other_clock.ticks(), due);
+    // The first machine goes on as well.
+    from.resume();
+    EXPECT_TRUE(eventually([&] { return wire(27); }));
+}
+
+TEST_F(TimerTest, RefusesWhatItCannotBe) {
+    std::mt19937_64 random(6);
+    timer.write_ctl(Kind::Virtual, kEnable);
+    test::survives_damage(test::save(timer), random, [&](const std::vector<uint8_t>& stream) {
+        test::FakeController wires;
+        GenericTimer damaged(loop, clock, wires, 1);
+        const bool loaded = test::load(damaged, stream).empty();
+        damaged.resume();
+        damaged.read_tval(Kind::Virtual);
+        return loaded;
+    });
 }
 
 }  // namespace

@@ -11,12 +11,12 @@ namespace arclight::devices::test {
 // The guest's side of one device with one queue, in a small RAM of its own.
 class VirtioDriver {
   public:
-    static constexpr uint64_t ram_size = 1 << 20;
-    static constexpr uint64_t descriptors = layout::ram_base + 0x1000;
-    static constexpr uint64_t available = layout::ram_base + 0x2000;
-    static constexpr uint64_t used = layout::ram_base + 0x3000;
-    static constexpr uint64_t data = layout::ram_base + 0x10000;
-    static constexpr uint16_t next = 1, write = 2, indirect = 4;
+    static constexpr uint64_t kRamSize = 1 << 20;
+    static constexpr uint64_t kDescriptors = layout::kRamBase + 0x1000;
+    static constexpr uint64_t kAvailable = layout::kRamBase + 0x2000;
+    static constexpr uint64_t kUsed = layout::kRamBase + 0x3000;
+    static constexpr uint64_t kData = layout::kRamBase + 0x10000;
+    static constexpr uint16_t kNext = 1, kWrite = 2, kIndirect = 4;
 
     explicit VirtioDriver(std::unique_ptr<virtio::Backend> backend, uint16_t queue_size = 8)
         : size(queue_size), device(31, memory, IrqLine(controller, 32 + 16 + 31), std::move(backend)) {}
@@ -35,7 +35,7 @@ class VirtioDriver {
         set(0x20, features >> 32);
         set(0x70, 0xb);
     }
-    void place_queue(uint64_t desc = descriptors, uint64_t avail = available, uint64_t use = used) {
+    void place_queue(uint64_t desc = kDescriptors, uint64_t avail = kAvailable, uint64_t use = kUsed) {
         set(0x30, 0);
         set(0x38, size);
         set(0x80, desc & 0xffffffff), set(0x84, desc >> 32);
@@ -43,7 +43,7 @@ class VirtioDriver {
         set(0xa0, use & 0xffffffff), set(0xa4, use >> 32);
         set(0x44, 1);
     }
-    void start(uint64_t features = virtio::feature_version_1) {
+    void start(uint64_t features = virtio::kFeatureVersion1) {
         std::memset(ram.data(), 0, 0x10000);
         negotiate(features);
         place_queue();
@@ -63,19 +63,19 @@ class VirtioDriver {
         at<uint16_t>(entry + 14) = following;
     }
     void offer(uint16_t head, bool notify = true) {
-        const uint16_t index = at<uint16_t>(available + 2);
-        at<uint16_t>(available + 4 + index % size * 2) = head;
-        std::atomic_ref<uint16_t>(at<uint16_t>(available + 2)).store(static_cast<uint16_t>(index + 1));
+        const uint16_t index = at<uint16_t>(kAvailable + 2);
+        at<uint16_t>(kAvailable + 4 + index % size * 2) = head;
+        std::atomic_ref<uint16_t>(at<uint16_t>(kAvailable + 2)).store(static_cast<uint16_t>(index + 1));
         if (notify) set(0x50, 0);
     }
-    uint16_t used_index() { return std::atomic_ref<uint16_t>(at<uint16_t>(used + 2)).load(); }
-    uint32_t used_id(unsigned i) { return at<uint32_t>(used + 4 + i % size * 8); }
-    uint32_t used_length(unsigned i) { return at<uint32_t>(used + 8 + i % size * 8); }
+    uint16_t used_index() { return std::atomic_ref<uint16_t>(at<uint16_t>(kUsed + 2)).load(); }
+    uint32_t used_id(unsigned i) { return at<uint32_t>(kUsed + 4 + i % size * 8); }
+    uint32_t used_length(unsigned i) { return at<uint32_t>(kUsed + 8 + i % size * 8); }
     bool broken() { return (get(0x70) & 64) != 0; }
 
     uint16_t size;
-    std::vector<uint8_t> ram = std::vector<uint8_t>(ram_size);
-    mmu::GuestMemory memory{ram.data(), layout::ram_base, ram_size};
+    std::vector<uint8_t> ram = std::vector<uint8_t>(kRamSize);
+    mmu::GuestMemory memory{ram.data(), layout::kRamBase, kRamSize};
     FakeController controller;
     virtio::Mmio device;
 };

@@ -14,8 +14,9 @@ namespace {
 using test::VirtioDriver;
 using namespace virtio;
 
-constexpr uint16_t next = VirtioDriver::next, write = VirtioDriver::write, indirect = VirtioDriver::indirect;
-constexpr uint64_t ram_end = layout::ram_base + VirtioDriver::ram_size;
+constexpr uint16_t kNext = VirtioDriver::kNext, kWrite = VirtioDriver::kWrite,
+                   kIndirect = VirtioDriver::kIndirect;
+constexpr uint64_t kRamEnd = layout::kRamBase + VirtioDriver::kRamSize;
 
 // The entropy device serves requests at once, which makes it the simplest device to drive the queue code by.
 struct VirtioTest : testing::Test {
@@ -37,7 +38,7 @@ TEST(GuestMemory, NeverReachesOutside) {
 }
 
 TEST(VirtioEmptySlot, ShowsNoDevice) {
-    mmu::GuestMemory memory(nullptr, layout::ram_base, 0);
+    mmu::GuestMemory memory(nullptr, layout::kRamBase, 0);
     Mmio slot(0, memory, IrqLine());
     EXPECT_EQ(slot.read(0, 4), 0x74726976u);
     EXPECT_EQ(slot.read(4, 4), 2u);
@@ -66,9 +67,9 @@ TEST_F(VirtioTest, FeatureNegotiation) {
     EXPECT_EQ(driver.get(0x70), 3u) << "legacy drivers are refused";
     driver.set(0x70, 7);
     EXPECT_EQ(driver.get(0x70), 3u) << "and cannot start";
-    driver.negotiate(feature_version_1 | 1ull << 40);
+    driver.negotiate(kFeatureVersion1 | 1ull << 40);
     EXPECT_EQ(driver.get(0x70), 3u) << "not offered";
-    driver.negotiate(feature_version_1);
+    driver.negotiate(kFeatureVersion1);
     EXPECT_EQ(driver.get(0x70), 0xbu);
 }
 
@@ -134,8 +135,8 @@ TEST(VirtioQueue, DescriptorsThatChangeAreReadOnce) {
 
 TEST_F(VirtioTest, ServesRequests) {
     driver.start();
-    driver.describe(driver.descriptors, 0, driver.data, 100, write | next, 1);
-    driver.describe(driver.descriptors, 1, driver.data + 0x1000, 28, write);
+    driver.describe(driver.kDescriptors, 0, driver.kData, 100, kWrite | kNext, 1);
+    driver.describe(driver.kDescriptors, 1, driver.kData + 0x1000, 28, kWrite);
     driver.offer(0);
     ASSERT_EQ(driver.used_index(), 1);
     EXPECT_EQ(driver.used_id(0), 0u);
@@ -144,7 +145,7 @@ TEST_F(VirtioTest, ServesRequests) {
     EXPECT_EQ(driver.get(0x60), 1u);
     driver.set(0x64, 1);
     EXPECT_FALSE(driver.wire());
-    const uint8_t* bytes = &driver.at<uint8_t>(driver.data);
+    const uint8_t* bytes = &driver.at<uint8_t>(driver.kData);
     EXPECT_NE(std::count(bytes, bytes + 100, 0), 100);
     EXPECT_EQ(bytes[100], 0);
     for (int i = 0; i < 100; i++) driver.offer(0);  // the indices wrap round the ring
@@ -153,13 +154,13 @@ TEST_F(VirtioTest, ServesRequests) {
 }
 
 TEST_F(VirtioTest, Indirect) {
-    driver.start(feature_version_1 | feature_indirect);
-    const uint64_t table = driver.data + 0x8000;
+    driver.start(kFeatureVersion1 | kFeatureIndirect);
+    const uint64_t table = driver.kData + 0x8000;
     for (unsigned i = 0; i < 20; i++) {
-        driver.describe(table, i, driver.data + i * 64, 64, write | (i < 19 ? next : 0),
+        driver.describe(table, i, driver.kData + i * 64, 64, kWrite | (i < 19 ? kNext : 0),
                         static_cast<uint16_t>(i + 1));
     }
-    driver.describe(driver.descriptors, 3, table, 20 * 16, indirect);
+    driver.describe(driver.kDescriptors, 3, table, 20 * 16, kIndirect);
     driver.offer(3);
     ASSERT_EQ(driver.used_index(), 1);
     EXPECT_EQ(driver.used_id(0), 3u);
@@ -168,20 +169,20 @@ TEST_F(VirtioTest, Indirect) {
 
 TEST_F(VirtioTest, InterruptSuppression) {
     driver.start();
-    driver.describe(driver.descriptors, 0, driver.data, 8, write);
-    driver.at<uint16_t>(driver.available) = 1;
+    driver.describe(driver.kDescriptors, 0, driver.kData, 8, kWrite);
+    driver.at<uint16_t>(driver.kAvailable) = 1;
     driver.offer(0);
     EXPECT_EQ(driver.used_index(), 1);
     EXPECT_FALSE(driver.wire());
-    driver.at<uint16_t>(driver.available) = 0;
+    driver.at<uint16_t>(driver.kAvailable) = 0;
     driver.offer(0);
     EXPECT_TRUE(driver.wire());
 }
 
 TEST_F(VirtioTest, EventIndex) {
-    driver.start(feature_version_1 | feature_event_index);
-    driver.describe(driver.descriptors, 0, driver.data, 8, write);
-    uint16_t& used_event = driver.at<uint16_t>(driver.available + 4 + driver.size * 2);
+    driver.start(kFeatureVersion1 | kFeatureEventIndex);
+    driver.describe(driver.kDescriptors, 0, driver.kData, 8, kWrite);
+    uint16_t& used_event = driver.at<uint16_t>(driver.kAvailable + 4 + driver.size * 2);
     const auto round = [&](uint16_t event) {
         driver.set(0x64, 1);
         used_event = event;
@@ -192,7 +193,7 @@ TEST_F(VirtioTest, EventIndex) {
     EXPECT_FALSE(round(5)) << "used index 2, wanted past 5";
     EXPECT_TRUE(round(2));
     EXPECT_FALSE(round(0xfff0));
-    EXPECT_EQ(driver.at<uint16_t>(driver.used + 4 + driver.size * 8), 4) << "avail_event asks for the next";
+    EXPECT_EQ(driver.at<uint16_t>(driver.kUsed + 4 + driver.size * 8), 4) << "avail_event asks for the next";
 }
 
 struct Malformed {
@@ -204,18 +205,18 @@ class VirtioMalformed : public testing::TestWithParam<Malformed> {};
 
 TEST_P(VirtioMalformed, NeedsReset) {
     VirtioDriver driver(std::make_unique<Rng>());
-    driver.start(feature_version_1 | feature_indirect);
+    driver.start(kFeatureVersion1 | kFeatureIndirect);
     GetParam().prepare(driver);
     EXPECT_TRUE(driver.broken());
     EXPECT_EQ(driver.get(0x60) & 2, 2u) << "configuration interrupt";
     EXPECT_EQ(driver.used_index(), 0);
     // Nothing more is served until the reset; then all is well again.
-    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    driver.describe(driver.kDescriptors, 0, driver.kData, 8, kWrite);
     driver.offer(0);
     EXPECT_EQ(driver.used_index(), 0);
     driver.start();
     EXPECT_FALSE(driver.broken());
-    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    driver.describe(driver.kDescriptors, 0, driver.kData, 8, kWrite);
     driver.offer(0);
     EXPECT_EQ(driver.used_index(), 1);
 }
@@ -224,71 +225,71 @@ const Malformed malformed[] = {
     {"head_outside", [](VirtioDriver& d) { d.offer(8); }},
     {"next_outside",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, d.data, 8, write | next, 8);
+         d.describe(d.kDescriptors, 0, d.kData, 8, kWrite | kNext, 8);
          d.offer(0);
      }},
     {"loop",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, d.data, 8, write | next, 1);
-         d.describe(d.descriptors, 1, d.data, 8, write | next, 0);
+         d.describe(d.kDescriptors, 0, d.kData, 8, kWrite | kNext, 1);
+         d.describe(d.kDescriptors, 1, d.kData, 8, kWrite | kNext, 0);
          d.offer(0);
      }},
     {"below_ram",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, layout::ram_base - 4, 8, write);
+         d.describe(d.kDescriptors, 0, layout::kRamBase - 4, 8, kWrite);
          d.offer(0);
      }},
     {"across_the_end",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, ram_end - 4, 8, write);
+         d.describe(d.kDescriptors, 0, kRamEnd - 4, 8, kWrite);
          d.offer(0);
      }},
     {"wrapping",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, ~0ull - 3, 0xffffffff, write);
+         d.describe(d.kDescriptors, 0, ~0ull - 3, 0xffffffff, kWrite);
          d.offer(0);
      }},
     {"read_after_write",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, d.data, 8, write | next, 1);
-         d.describe(d.descriptors, 1, d.data, 8, 0);
+         d.describe(d.kDescriptors, 0, d.kData, 8, kWrite | kNext, 1);
+         d.describe(d.kDescriptors, 1, d.kData, 8, 0);
          d.offer(0);
      }},
     {"available_index_too_far",
      [](VirtioDriver& d) {
-         d.at<uint16_t>(d.available + 2) = 9;
+         d.at<uint16_t>(d.kAvailable + 2) = 9;
          d.set(0x50, 0);
      }},
     {"indirect_length",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, d.data, 17, indirect);
+         d.describe(d.kDescriptors, 0, d.kData, 17, kIndirect);
          d.offer(0);
      }},
     {"indirect_empty",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, d.data, 0, indirect);
+         d.describe(d.kDescriptors, 0, d.kData, 0, kIndirect);
          d.offer(0);
      }},
     {"indirect_outside",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, ram_end - 16, 32, indirect);
+         d.describe(d.kDescriptors, 0, kRamEnd - 16, 32, kIndirect);
          d.offer(0);
      }},
     {"indirect_and_next",
      [](VirtioDriver& d) {
-         d.describe(d.descriptors, 0, d.data, 16, indirect | next, 1);
+         d.describe(d.kDescriptors, 0, d.kData, 16, kIndirect | kNext, 1);
          d.offer(0);
      }},
     {"indirect_in_indirect",
      [](VirtioDriver& d) {
-         d.describe(d.data, 0, d.data + 0x100, 16, indirect);
-         d.describe(d.descriptors, 0, d.data, 16, indirect);
+         d.describe(d.kData, 0, d.kData + 0x100, 16, kIndirect);
+         d.describe(d.kDescriptors, 0, d.kData, 16, kIndirect);
          d.offer(0);
      }},
     {"indirect_loop",
      [](VirtioDriver& d) {
-         d.describe(d.data, 0, d.data + 0x100, 16, write | next, 0);
-         d.describe(d.descriptors, 0, d.data, 0x8000, indirect);
+         d.describe(d.kData, 0, d.kData + 0x100, 16, kWrite | kNext, 0);
+         d.describe(d.kDescriptors, 0, d.kData, 0x8000, kIndirect);
          d.offer(0);
      }},
 };
@@ -298,15 +299,15 @@ INSTANTIATE_TEST_SUITE_P(All, VirtioMalformed, testing::ValuesIn(malformed),
 
 TEST_F(VirtioTest, IndirectMustBeNegotiated) {
     driver.start();
-    driver.describe(driver.data, 0, driver.data + 0x100, 16, write);
-    driver.describe(driver.descriptors, 0, driver.data, 16, indirect);
+    driver.describe(driver.kData, 0, driver.kData + 0x100, 16, kWrite);
+    driver.describe(driver.kDescriptors, 0, driver.kData, 16, kIndirect);
     driver.offer(0);
     EXPECT_TRUE(driver.broken());
 }
 
 TEST_F(VirtioTest, BadQueuePlacement) {
     const auto refused = [&](uint16_t size, uint64_t desc, uint64_t avail, uint64_t used) {
-        driver.negotiate(feature_version_1);
+        driver.negotiate(kFeatureVersion1);
         driver.size = size;
         driver.place_queue(desc, avail, used);
         const bool ready = driver.get(0x44) != 0;
@@ -315,16 +316,16 @@ TEST_F(VirtioTest, BadQueuePlacement) {
         return !ready;
     };
     using D = VirtioDriver;
-    EXPECT_FALSE(refused(8, D::descriptors, D::available, D::used));
+    EXPECT_FALSE(refused(8, D::kDescriptors, D::kAvailable, D::kUsed));
     for (uint16_t size : {0, 3, 16, 0x8000})
-        EXPECT_TRUE(refused(size, D::descriptors, D::available, D::used)) << size;
-    EXPECT_TRUE(refused(8, D::descriptors + 8, D::available, D::used));
-    EXPECT_TRUE(refused(8, D::descriptors, D::available + 1, D::used));
-    EXPECT_TRUE(refused(8, D::descriptors, D::available, D::used + 2));
-    EXPECT_TRUE(refused(8, ram_end - 64, D::available, D::used));
-    EXPECT_TRUE(refused(8, D::descriptors, ram_end - 4, D::used));
-    EXPECT_TRUE(refused(8, D::descriptors, D::available, 0x1000));
-    EXPECT_TRUE(refused(8, ~0ull << 4, D::available, D::used));
+        EXPECT_TRUE(refused(size, D::kDescriptors, D::kAvailable, D::kUsed)) << size;
+    EXPECT_TRUE(refused(8, D::kDescriptors + 8, D::kAvailable, D::kUsed));
+    EXPECT_TRUE(refused(8, D::kDescriptors, D::kAvailable + 1, D::kUsed));
+    EXPECT_TRUE(refused(8, D::kDescriptors, D::kAvailable, D::kUsed + 2));
+    EXPECT_TRUE(refused(8, kRamEnd - 64, D::kAvailable, D::kUsed));
+    EXPECT_TRUE(refused(8, D::kDescriptors, kRamEnd - 4, D::kUsed));
+    EXPECT_TRUE(refused(8, D::kDescriptors, D::kAvailable, 0x1000));
+    EXPECT_TRUE(refused(8, ~0ull << 4, D::kAvailable, D::kUsed));
 }
 
 TEST_F(VirtioTest, RunningQueueKeepsItsPlace) {
@@ -332,7 +333,7 @@ TEST_F(VirtioTest, RunningQueueKeepsItsPlace) {
     driver.set(0x38, 0xffff);
     driver.set(0x80, 0);
     driver.set(0xa4, 0x7fff);
-    driver.describe(driver.descriptors, 0, driver.data, 8, write);
+    driver.describe(driver.kDescriptors, 0, driver.kData, 8, kWrite);
     driver.offer(0);
     EXPECT_EQ(driver.used_index(), 1);
 }
@@ -341,12 +342,12 @@ TEST_F(VirtioTest, RunningQueueKeepsItsPlace) {
 TEST_F(VirtioTest, RandomRings) {
     std::mt19937_64 random(20240131);
     for (int round = 0; round < 3000; round++) {
-        driver.start(feature_version_1 | (random() & (feature_indirect | feature_event_index)));
+        driver.start(kFeatureVersion1 | (random() & (kFeatureIndirect | kFeatureEventIndex)));
         for (unsigned i = 0; i < 8; i++) {
             const uint64_t address =
-                random() % 8 == 0 ? random() : layout::ram_base + random() % (VirtioDriver::ram_size + 64);
+                random() % 8 == 0 ? random() : layout::kRamBase + random() % (VirtioDriver::kRamSize + 64);
             const auto length = static_cast<uint32_t>(random() % 4 == 0 ? random() : random() % 512);
-            driver.describe(driver.descriptors, i, address, length, static_cast<uint16_t>(random() % 8),
+            driver.describe(driver.kDescriptors, i, address, length, static_cast<uint16_t>(random() % 8),
                             static_cast<uint16_t>(random() % 9));
         }
         for (int i = 0; i < 4; i++) driver.offer(static_cast<uint16_t>(random() % 9));

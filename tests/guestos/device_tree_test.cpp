@@ -30,7 +30,7 @@ struct NoCpus final : devices::CpuInterruptSink {
 struct Board {
     explicit Board(unsigned cpus = 1) : gic(cpus, no_cpus), uart(backend, {}) {
         gic.map(bus);
-        bus.map(layout::uart.base, layout::uart.size, uart, "uart");
+        bus.map(layout::kUart.base, layout::kUart.size, uart, "uart");
         bus.map(ExitStatus::range.base, ExitStatus::range.size, exit_status, "exit-status");
     }
     NoBackend backend;
@@ -68,7 +68,7 @@ class Tree {
 Tree make(const BootArguments& arguments, unsigned cpus = 2) {
     const Board board(cpus);
     auto tree =
-        make_device_tree({.cpus = cpus, .gic = 3, .memory_base = layout::ram_base, .memory_size = kMemory},
+        make_device_tree({.cpus = cpus, .gic = 3, .memory_base = layout::kRamBase, .memory_size = kMemory},
                          arguments, board.bus);
     EXPECT_TRUE(tree) << tree.error();
     return Tree(std::move(*tree));
@@ -97,8 +97,8 @@ TEST(DeviceTree, DescribesTheMachine) {
     EXPECT_GE(tree.node(uart.c_str()), 0) << uart;
     EXPECT_EQ(tree.text("/aliases", "serial0"), uart);
     EXPECT_GE(tree.node("/timer"), 0);
-    EXPECT_GE(fdt_node_offset_by_phandle(tree.blob().data(), layout::phandle_gic), 0);
-    EXPECT_GE(fdt_node_offset_by_phandle(tree.blob().data(), layout::phandle_clock), 0);
+    EXPECT_GE(fdt_node_offset_by_phandle(tree.blob().data(), layout::kPhandleGic), 0);
+    EXPECT_GE(fdt_node_offset_by_phandle(tree.blob().data(), layout::kPhandleClock), 0);
 }
 
 TEST(DeviceTree, SeedsAreFreshAndOptional) {
@@ -127,7 +127,7 @@ TEST(DeviceTree, AFilesTreeIsAdapted) {
     const TemporaryDirectory directory;
     const Tree original = make({.command_line = "old", .initrd_start = 1, .initrd_end = 2});
     const auto file = directory.write("tree.dtb", original.blob()).native();
-    const BoardDescription board{.memory_base = layout::ram_base, .memory_size = 256 << 20};
+    const BoardDescription board{.memory_base = layout::kRamBase, .memory_size = 256 << 20};
     auto adapted =
         adapt_device_tree(file, board, {.command_line = "new", .initrd_start = 0x5000, .initrd_end = 0x6000});
     ASSERT_TRUE(adapted) << adapted.error();

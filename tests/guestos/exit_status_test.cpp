@@ -27,6 +27,29 @@ TEST(ExitStatus, PassesOnTheConsoleModesItKnows) {
     EXPECT_EQ(seen, (std::vector{ConsoleInput::plain, ConsoleInput::framed}));
 }
 
+TEST(ExitStatus, GoesOnAfterALoad) {
+    std::vector<ConsoleInput> seen;
+    ExitStatus device, other([&](ConsoleInput input) { seen.push_back(input); });
+    device.write(0, 7, 4);
+    device.write(4, 2, 4);
+    devices::StateWriter out;
+    device.save(out);
+    const auto stream = out.finish().value();
+    devices::StateReader in(stream);
+    ASSERT_TRUE(other.load(in).has_value());
+    EXPECT_EQ(other.status(), 7);
+    EXPECT_TRUE(seen.empty()) << "loading drives nothing";
+    other.resume();
+    EXPECT_EQ(seen, (std::vector{ConsoleInput::framed}));
+
+    devices::StateWriter wrong;
+    wrong.section("exit-status", 1, [&] { wrong(int64_t{256}, uint32_t{0}); });
+    const auto wrong_stream = wrong.finish().value();
+    devices::StateReader wrong_in(wrong_stream);
+    EXPECT_FALSE(other.load(wrong_in).has_value());
+    EXPECT_EQ(other.status(), 7);
+}
+
 TEST(ExitStatus, SurvivesAnyAccess) {
     ExitStatus device;
     for (uint64_t offset = 0; offset < 4096; ++offset) {

@@ -34,7 +34,7 @@ std::string format(const char* pattern, uint64_t a, uint64_t b) {
     return text;
 }
 
-constexpr uint32_t encodings[] = {
+constexpr uint32_t kEncodings[] = {
 #define X(name, crn, crm, op2, r, w) 3u << 14 | crn << 7 | crm << 3 | op2,
     ICC_REGISTERS(X)
 #undef X
@@ -58,13 +58,13 @@ void mmio_write(uint32_t address, uint32_t value) {
 
 uint64_t icc_read(unsigned index) {
     uint64_t value = 0;
-    EXPECT_TRUE(gic3->read_sysreg(0, encodings[index], value)) << names[index];
+    EXPECT_TRUE(gic3->read_sysreg(0, kEncodings[index], value)) << names[index];
     return value;
 }
 
 void icc_write(unsigned index, uint64_t value) {
     note(names[index] + format(" = %lx", value, 0));
-    EXPECT_TRUE(gic3->write_sysreg(0, encodings[index], value)) << names[index];
+    EXPECT_TRUE(gic3->write_sysreg(0, kEncodings[index], value)) << names[index];
 }
 
 uint32_t interrupt_lines() { return (sink->irqs[0] ? 0x80 : 0) | (sink->fiqs[0] ? 0x40 : 0); }

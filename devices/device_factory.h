@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "devices/bus.h"
+#include "devices/virtio/transport.h"
+
+namespace arclight::devices {
+
+class EventLoop;
+class GuestClock;
+
+/// What a device type can be told.
+struct DeviceOption {
+    enum class Kind : uint8_t {
+        Text,
+        Switch,  ///< on or off; the name alone means on
+        Number,  ///< decimal, or hexadecimal after 0x
+    };
+    std::string name;
+    Kind kind = Kind::Text;
+    std::string help;
+    std::optional<std::string> preset;  ///< absent: the option must be given
+    uint64_t max = ~uint64_t{0};        ///< of a number; of a text, its length in bytes
+};
+
+/// The options of one device, checked and complete.
+class DeviceArguments {
+  public:
+    const std::string& text(std::string_view name) const { return values_.find(name)->second; }
+    bool on(std::string_view name) const { return text(name) == "on"; }
+    uint64_t number(std::string_view name) const;
+
+  private:
+    friend class DeviceFactory;
+    std::map<std::string, std::string, std::less<>> values_;
+};
+
+/// What of the machine a new device may hold on to.
+struct DeviceContext {
+    EventLoop& loop;
+    GuestClock& clock;
+};
+
+/// A virtio device wants a transport; any other one is its own registers. The machine connects it.
+using NewDevice = std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<Device>>;
+
+struct DeviceType {
+    std::string name;
+    std::string summary;  ///< for a list of devices
+    std::vector<DeviceOption> options;
+    /// An error is one line for the user.
+    std::function<std::expected<NewDevice, std::string>(const DeviceArguments&, const DeviceContext&)> make;
+};
+
+/// A device as it is asked for: a name and options in their order.
+struct DeviceRequest {
+    std::string name;
+    std::vector<std::pair<std::string, std::string>> options;
+
+    /// Of the form NAME[,OPTION=VALUE]...; two commas in a value stand for one. An option without a value is
+    /// on.
+    static std::expected<DeviceRequest, std::string> parse(std::string_view text);
+};
+
+/// Makes devices by name. Which bus and slot they get is not its business.
+class DeviceFactory {
+  public:
+    /// Knows all device types of this folder.
+    static DeviceFactory standard();
+
+    /// Names are unique.
+    void add(DeviceType type) { types_.push_back(std::move(type)); }
+    std::span<const DeviceType> types() const { return types_; }
+    const DeviceType* find(std::string_view name) const;
+
+    /// An error is one line for the user.
+    std::expected<NewDevice, std::string> make(const DeviceRequest& request,
+                                               const DeviceContext& context) const;
+
+    /// A line for each device type.
+    std::string help() const;
+    /// A line for each option of one.
+    static std::string help(const DeviceType& type);
+
+  private:
+    std::vector<DeviceType> types_;
+};
+
+}  // namespace arclight::devices

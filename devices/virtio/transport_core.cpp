@@ -1,0 +1,318 @@
+#include "devices/virtio/transport_core.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "devices/host_thread.h"
+
+namespace arclight::devices::virtio {
+
+namespace {
+constexpr uint32_t kStateVersion = 1;
+}
+
+TransportCore::TransportCore(const mmu::GuestMemory& memory, std::unique_ptr<Backend> backend)
+    : memory_(memory), backend_(std::move(backend)) {
+    if (backend_ == nullptr) return;
+    bool needs_worker = false;
+    for (const QueueDescription& description : backend_->queues()) {
+        queues_.push_back({.queue = Queue(description.limit), .service = description.service});
+        needs_worker |= description.service == Service::Worker;
+    }
+    // Here and not in activate(): a virtual CPU's thread starts no threads.
+    if (needs_worker) worker_ = start_host_thread(std::string(backend_->name()).c_str(), [this] { work(); });
+}
+
+TransportCore::~TransportCore() = default;
+
+void TransportCore::shut_down() {
+    {
+        Lock held(lock_);
+        resetting_ = true;
+        idle_worker(held);
+        quit_ = true;
+    }
+    wake_.notify_all();
+    if (worker_.joinable()) worker_.join();
+    if (backend_ != nullptr) backend_->reset();
+}
+
+bool TransportCore::running() const {
+    return !resetting_ && !quiesced_ && (status_ & kStatusDriverOk) != 0 &&
+           (status_ & kStatusNeedsReset) == 0;
+}
+
+// ---- for backends
+
+bool TransportCore::take(unsigned index, Chain& chain) {
+    Slot& slot = queues_[index];
+    for (;;) {
+        switch (slot.queue.pop(chain)) {
+            case Queue::Pop::Chain: slot.outstanding++; return true;
+            case Queue::Pop::Malformed: fail(); return false;
+            case Queue::Pop::None:
+                if (!slot.queue.enable_notification()) return false;
+        }
+    }
+}
+
+void TransportCore::put_back(unsigned index, unsigned count) {
+    Slot& slot = queues_[index];
+    count = std::min(count, slot.outstanding);
+    slot.queue.rewind(static_cast<uint16_t>(count));
+    slot.outstanding -= count;
+    idle_.notify_all();
+}
+
+void TransportCore::complete(unsigned index, std::span<const Used> used) {
+    Slot& slot = queues_[index];
+    // A reset has forgotten the chains.
+    if (resetting_ || slot.outstanding < used.size()) return;
+    slot.outstanding -= static_cast<unsigned>(used.size());
+    if (slot.outstanding == 0) idle_.notify_all();
+    if ((status_ & kStatusNeedsReset) != 0) return;
+    slot.queue.push(used);
+    if (slot.queue.should_interrupt()) interrupt(Cause::UsedBuffer, index);
+}
+
+void TransportCore::fail() {
+    status_ |= kStatusNeedsReset;
+    // 2.1.2: the driver is told only once it has said it is up.
+    if ((status_ & kStatusDriverOk) != 0) interrupt(Cause::Configuration, 0);
+}
+
+void TransportCore::config_changed() {
+    const std::lock_guard guard(lock_);
+    config_generation_++;
+    if ((status_ & kStatusDriverOk) != 0 && !resetting_) interrupt(Cause::Configuration, 0);
+}
+
+// ---- serving
+
+// The driver has notified, or may have while nobody listened.
+void TransportCore::request(unsigned index, Lock& held) {
+    Slot& slot = queues_[index];
+    if (!slot.queue.ready()) return;
+    switch (slot.service) {
+        case Service::Inline: serve(index, held); break;
+        case Service::Worker:
+            slot.requested = true;
+            wake_.notify_one();
+            break;
+        case Service::Backend: backend_->notified(index); break;
+    }
+}
+
+void TransportCore::notify(uint32_t index, Lock& held) {
+    if (index < queues_.size() && running()) request(index, held);
+}
+
+// Serves chains until there is none left and the driver knows that it must notify about the next.
+void TransportCore::serve(unsigned index, Lock& held) {
+    const bool unlocked = queues_[index].service == Service::Worker;
+    Chain chain;
+    while (running()) {
+        const auto dma = memory_.dma();
+        if (!take(index, chain)) return;
+        if (unlocked) held.unlock();
+        const Served served = backend_->process(index, chain);
+        if (unlocked) held.lock();
+        if (resetting_) return;  // the request is forgotten
+        if (served.is_malformed()) {
+            queues_[index].outstanding--;
+            fail();
+            return;
+        }
+        const Used used{chain.head, served.written()};
+        if (served.is_done()) complete(index, {&used, 1});
+    }
+}
+
+void TransportCore::work() {
+    Lock held(lock_);
+    const auto wanted = [this] { return std::ranges::find_if(queues_, &Slot::requested); };
+    for (;;) {
+        wake_.wait(held, [&] { return quit_ || wanted() != queues_.end(); });
+        if (quit_) return;
+        const auto slot = wanted();
+        slot->requested = false;
+        busy_ = true;
+        serve(static_cast<unsigned>(slot - queues_.begin()), held);
+        busy_ = false;
+        idle_.notify_all();
+    }
+}
+
+// Waits, with the lock released, until the worker has ended what it is at; it begins nothing new since
+// running() is false.
+void TransportCore::idle_worker(Lock& held) {
+    for (Slot& slot : queues_) slot.requested = false;
+    idle_.wait(held, [this] { return !busy_; });
+}
+
+bool TransportCore::outstanding() const {
+    return std::ranges::any_of(queues_, [](const Slot& slot) { return slot.outstanding != 0; });
+}
+
+// ---- registers
+
+uint64_t TransportCore::all_features() const {
+    return backend_->features() | kFeatureIndirect | kFeatureEventIndex | kFeatureVersion1;
+}
+
+uint32_t TransportCore::offered_features(uint32_t word) const {
+    return word < 2 ? static_cast<uint32_t>(all_features() >> (word * 32)) : 0;
+}
+
+void TransportCore::accept_features(uint32_t word, uint32_t value) {
+    if ((status_ & kStatusFeaturesOk) != 0 || word >= 2) return;
+    const unsigned shift = word * 32;
+    driver_features_ = (driver_features_ & ~(uint64_t{0xffff'ffff} << shift)) | uint64_t{value} << shift;
+}
+
+void TransportCore::enable_queue(Queue& queue) {
+    if (queue.ready()) return;
+    const bool event_index = (driver_features_ & kFeatureEventIndex) != 0;
+    const bool indirect = (driver_features_ & kFeatureIndirect) != 0;
+    if (!queue.enable(memory_, event_index, indirect)) fail();
+}
+
+void TransportCore::write_status(uint32_t value, Lock& held) {
+    if (value == 0) {
+        reset_device(held);
+        return;
+    }
+    uint32_t next = (value & 0xff & ~kStatusNeedsReset) | (status_ & kStatusNeedsReset);
+    if ((next & kStatusFeaturesOk) != 0 && (status_ & kStatusFeaturesOk) == 0) {
+        const bool acceptable =
+            (driver_features_ & ~all_features()) == 0 && (driver_features_ & kFeatureVersion1) != 0;
+        if (acceptable) {
+            backend_->set_features(driver_features_);
+        } else {
+            next &= ~kStatusFeaturesOk;
+        }
+    }
+    // 3.1.1: a device that has not agreed on features must not start.
+    if ((next & kStatusFeaturesOk) == 0) next &= ~kStatusDriverOk;
+    const bool starts = (next & ~status_ & kStatusDriverOk) != 0;
+    status_ = next;
+    if (starts) backend_->activate(*this);
+}
+
+void TransportCore::reset_device(Lock& held) {
+    if (resetting_) return;  // another CPU is at it
+    resetting_ = true;
+    idle_worker(held);
+    if (backend_ != nullptr) {
+        held.unlock();
+        backend_->reset();
+        held.lock();
+    }
+    for (Slot& slot : queues_) {
+        slot.queue.reset();
+        slot.requested = false;
+        slot.outstanding = 0;
+    }
+    status_ = 0;
+    driver_features_ = 0;
+    reset_registers();
+    resetting_ = false;
+    idle_.notify_all();
+}
+
+uint64_t TransportCore::read_config(uint64_t offset, unsigned size) {
+    uint64_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value |= static_cast<uint64_t>(backend_->read_config(offset + i)) << (i * 8);
+    return value;
+}
+
+void TransportCore::write_config(uint64_t offset, uint64_t value, unsigned size) {
+    for (unsigned i = 0; i < size; i++)
+        backend_->write_config(offset + i, static_cast<uint8_t>(value >> (i * 8)));
+    config_generation_++;
+}
+
+// ---- state
+
+void TransportCore::quiesce_core() {
+    if (backend_ == nullptr) return;
+    {
+        Lock held(lock_);
+        // Requests of the driver that nobody has taken yet stay in the queues, in guest memory.
+        quiesced_ = true;
+        idle_worker(held);
+    }
+    backend_->quiesce();
+    Lock held(lock_);
+    idle_.wait(held, [this] { return !outstanding(); });
+}
+
+// All queues are looked at, since a notification may have come when nobody listened.
+void TransportCore::resume_core() {
+    if (backend_ == nullptr) return;
+    backend_->resume();
+    Lock held(lock_);
+    quiesced_ = false;
+    if ((status_ & kStatusDriverOk) == 0) return;
+    backend_->activate(*this);
+    for (unsigned i = 0; i < queues_.size() && running(); i++) request(i, held);
+}
+
+void TransportCore::save_core(StateWriter& out) const {
+    out.section("virtio", kStateVersion, [&] {
+        out(backend_ != nullptr ? backend_->device_id() : 0, status_, config_generation_, driver_features_);
+        out(static_cast<uint32_t>(queues_.size()));
+        for (const Slot& slot : queues_) out(slot.queue);
+    });
+    if (backend_ != nullptr) out.section(backend_->name(), 1, [&] { backend_->save(out); });
+}
+
+StateResult TransportCore::load_core(StateReader& in) {
+    uint32_t device_id = 0, status = 0, generation = 0, count = 0;
+    uint64_t driver_features = 0;
+    std::vector<Queue> queues;
+    for (const Slot& slot : queues_) queues.emplace_back(slot.queue.limit());
+    const auto loaded = in.section("virtio", kStateVersion, [&] {
+        in(device_id, status, generation, driver_features, count);
+        in.require(device_id == (backend_ != nullptr ? backend_->device_id() : 0), "another device type");
+        in.require(count == queues_.size(), "another number of queues");
+        const uint64_t offered = backend_ != nullptr ? all_features() : 0;
+        const bool agreed = (status & kStatusFeaturesOk) != 0;
+        in.require(status <= 0xff && (!agreed || (driver_features & ~offered) == 0),
+                   "features that this device has not");
+        in.require(agreed || (status & kStatusDriverOk) == 0, "a driver that is up without features");
+        for (Queue& queue : queues) {
+            in(queue);
+            in.require(queue.restore(memory_), "a queue that cannot be");
+        }
+    });
+    if (!loaded) return loaded;
+    if (backend_ != nullptr) {
+        backend_->reset();
+        // What follows from the features comes first: the backend's own state may say otherwise.
+        const Lock held(lock_);
+        if ((status & kStatusFeaturesOk) != 0) backend_->set_features(driver_features);
+    }
+    if (backend_ != nullptr) {
+        const auto own = in.section(backend_->name(), 1, [&] { return backend_->load(in); });
+        if (!own) {
+            Lock held(lock_);
+            reset_device(held);
+            return own;
+        }
+    }
+    const Lock held(lock_);
+    status_ = status;
+    config_generation_ = generation;
+    driver_features_ = driver_features;
+    for (size_t i = 0; i < queues_.size(); i++) {
+        queues_[i].queue = queues[i];
+        queues_[i].requested = false;
+        queues_[i].outstanding = 0;
+    }
+    return {};
+}
+
+}  // namespace arclight::devices::virtio
