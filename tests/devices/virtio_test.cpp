@@ -75,9 +75,9 @@ TEST_F(VirtioTest, FeatureNegotiation) {
 
 // What was checked is what is used: whatever the driver stores meanwhile, no buffer lies outside RAM.
 TEST(VirtioQueue, DescriptorsThatChangeAreReadOnce) {
-    constexpr uint64_t table = layout::ram_base + 0x4000;
+    constexpr uint64_t table = layout::kRamBase + 0x4000;
     std::vector<uint8_t> ram(VirtioDriver::ram_size);
-    const mmu::GuestMemory memory(ram.data(), layout::ram_base, ram.size());
+    const mmu::GuestMemory memory(ram.data(), layout::kRamBase, ram.size());
     Queue queue;
     queue.size = 8;
     queue.descriptors = VirtioDriver::descriptors;
@@ -99,7 +99,7 @@ TEST(VirtioQueue, DescriptorsThatChangeAreReadOnce) {
             for (unsigned k = 0; k < 3; k++) {
                 const uint64_t flags = k < 2 ? write | next : write;
                 const bool nested = k == 0 && random() % 4 == 0;
-                const uint64_t base = random() % 2 != 0 ? table : layout::ram_base + 0x8000;
+                const uint64_t base = random() % 2 != 0 ? table : layout::kRamBase + 0x8000;
                 store(VirtioDriver::descriptors + 16 * k, random() % 4 != 0 ? base : random());
                 store(VirtioDriver::descriptors + 16 * k + 8,
                       second(random() % 4 != 0 ? 32 : random() >> 32, nested ? indirect : flags, k + 1));
