@@ -17,7 +17,7 @@ inline constexpr size_t kStreamHeader = 12, kStreamChecksum = 4;
 
 /// The stream with a checksum that matches in place of its last four bytes.
 inline std::vector<uint8_t> sealed(std::vector<uint8_t> stream) {
-    stream.resize(stream.size() - kStreamChecksum);
+    stream.erase(stream.end() - kStreamChecksum, stream.end());
     uint32_t crc = ~0u;
     for (const uint8_t byte : stream) {
         crc ^= byte;
@@ -36,7 +36,7 @@ inline std::vector<uint8_t> damage(std::vector<uint8_t> stream, std::mt19937_64&
         const size_t at = kStreamHeader + random() % (end - kStreamHeader);
         const auto place = stream.begin() + static_cast<ptrdiff_t>(at);
         switch (random() % 8) {
-            case 0: stream.resize(at + kStreamChecksum); break;
+            case 0: stream.erase(place + kStreamChecksum, stream.end()); break;
             case 1: stream.insert(place, static_cast<uint8_t>(random())); break;
             case 2: stream.erase(place); break;
             case 3: *place = 0xff; break;
