@@ -75,14 +75,14 @@ TEST_F(VirtioTest, FeatureNegotiation) {
 
 // What was checked is what is used: whatever the driver stores meanwhile, no buffer lies outside RAM.
 TEST(VirtioQueue, DescriptorsThatChangeAreReadOnce) {
-    constexpr uint64_t table = layout::kRamBase + 0x4000;
-    std::vector<uint8_t> ram(VirtioDriver::ram_size);
+    constexpr uint64_t kTable = layout::kRamBase + 0x4000;
+    std::vector<uint8_t> ram(VirtioDriver::kRamSize);
     const mmu::GuestMemory memory(ram.data(), layout::kRamBase, ram.size());
     Queue queue;
     queue.size = 8;
-    queue.descriptors = VirtioDriver::descriptors;
-    queue.available = VirtioDriver::available;
-    queue.used = VirtioDriver::used;
+    queue.descriptors = VirtioDriver::kDescriptors;
+    queue.available = VirtioDriver::kAvailable;
+    queue.used = VirtioDriver::kUsed;
     ASSERT_TRUE(queue.enable(memory, false, true));
     const auto store = [&](uint64_t pa, uint64_t value) {
         std::atomic_ref(*reinterpret_cast<uint64_t*>(memory.host(pa, 8)))
@@ -97,14 +97,14 @@ TEST(VirtioQueue, DescriptorsThatChangeAreReadOnce) {
         while (!end) {
             // A chain of three in the queue's table, or an indirect one; each half good or far too much.
             for (unsigned k = 0; k < 3; k++) {
-                const uint64_t flags = k < 2 ? write | next : write;
+                const uint64_t flags = k < 2 ? kWrite | kNext : kWrite;
                 const bool nested = k == 0 && random() % 4 == 0;
-                const uint64_t base = random() % 2 != 0 ? table : layout::kRamBase + 0x8000;
-                store(VirtioDriver::descriptors + 16 * k, random() % 4 != 0 ? base : random());
-                store(VirtioDriver::descriptors + 16 * k + 8,
-                      second(random() % 4 != 0 ? 32 : random() >> 32, nested ? indirect : flags, k + 1));
-                store(table + 16 * k, random() % 4 != 0 ? base : random());
-                store(table + 16 * k + 8, second(random() % 4 != 0 ? 16 : random() >> 32, flags, k + 1));
+                const uint64_t base = random() % 2 != 0 ? kTable : layout::kRamBase + 0x8000;
+                store(VirtioDriver::kDescriptors + 16 * k, random() % 4 != 0 ? base : random());
+                store(VirtioDriver::kDescriptors + 16 * k + 8,
+                      second(random() % 4 != 0 ? 32 : random() >> 32, nested ? kIndirect : flags, k + 1));
+                store(kTable + 16 * k, random() % 4 != 0 ? base : random());
+                store(kTable + 16 * k + 8, second(random() % 4 != 0 ? 16 : random() >> 32, flags, k + 1));
             }
         }
     });
@@ -114,9 +114,9 @@ TEST(VirtioQueue, DescriptorsThatChangeAreReadOnce) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     for (unsigned k = 1; k <= 200'000 || good < 1000 || bad < 1000; k++) {
         if (k % 1024 == 0 && std::chrono::steady_clock::now() > limit) break;
-        std::atomic_ref(*reinterpret_cast<uint16_t*>(memory.host(VirtioDriver::available + 2, 2)))
+        std::atomic_ref(*reinterpret_cast<uint16_t*>(memory.host(VirtioDriver::kAvailable + 2, 2)))
             .store(static_cast<uint16_t>(k));
-        if (queue.pop(chain) != Queue::Pop::chain) {
+        if (queue.pop(chain) != Queue::Pop::Chain) {
             bad++;
             continue;
         }
