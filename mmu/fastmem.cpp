@@ -5,12 +5,8 @@
 namespace arclight::mmu {
 
 namespace {
-using namespace host_entry;
-// Bits that the processor leaves to software.
-constexpr uint64_t kNonGlobal = 1 << 9;  ///< of a leaf: the guest's mapping belongs to an ASID
-constexpr uint64_t kBlock =
-    1 << 10;  ///< of a table's entry: leaves below are parts of one larger guest mapping
-constexpr uint64_t kListed = 1 << 11;  ///< of a table's entry: in Fastmem::non_global
+constexpr unsigned kTableEntries = HostPageFormat::kTableEntries;
+constexpr auto table_index = HostPageFormat::table_index;
 constexpr size_t kMostAddresses = 32;
 
 constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
@@ -25,16 +21,17 @@ constexpr uint64_t slot_base(unsigned guest) {
     const uint64_t base = uint64_t{guest} << kFastmemSlotBits;
     return guest >= kFastmemSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
 }
-/// A sum with bit 47 set and bit 48 clear, whatever else.
-constexpr uint64_t poison(unsigned guest) { return (uint64_t{1} << 47) - slot_base(guest); }
-static_assert(((poison(0x155) + 0x0000'aaaa'1234'5678) >> 47 & 3) == 1);
-static_assert(((poison(0x3ff) + 0xffff'ffff'ffff'fff8) >> 47 & 3) == 1);
-static_assert(((poison(0x155) + 0xb400'aaaa'1234'5678) >> 47 & 3) == 1);
+/// An address of this slot and a poison add up to a non-canonical one, whatever the address's other bits.
+constexpr uint64_t poison(const HostPageFormat& format, unsigned guest) {
+    return format.non_canonical - slot_base(guest);
+}
 }  // namespace
+
+FastmemSet::FastmemSet(HostTables& host) : host_(host), format_(host.format()) {}
 
 void FastmemSet::initialise(unsigned number, SoftTlb* tlb) {
     tlbs_[number].tlb = tlb;
-    for (unsigned guest = 0; guest < kFastmemSlots; ++guest) tlb->fastmem_offset[guest] = poison(guest);
+    for (unsigned guest = 0; guest < kFastmemSlots; ++guest) tlb->fastmem_offset[guest] = poison(format_, guest);
 }
 
 // ---- Filling
@@ -89,7 +86,7 @@ FastmemSet::Slot* FastmemSet::take_slot(Fastmem& w, unsigned guest) {
     if (table == nullptr) return nullptr;
     taken_[entry] = true;
     ++stats_.root_entries;
-    host_.root()[entry] = host_.physical_of_table(table) | kPresent | kWritable | kUser | kAccessed;
+    host_.root()[entry] = host_.physical_of_table(table) | format_.present | format_.writable | format_.user | format_.accessed;
     w.slots.push_back({static_cast<uint16_t>(guest), static_cast<uint16_t>(entry), table});
     w.tlb->fastmem_offset[guest] = (uint64_t{entry} << kFastmemSlotBits) - slot_base(guest);
     return &w.slots.back();
@@ -97,13 +94,13 @@ FastmemSet::Slot* FastmemSet::take_slot(Fastmem& w, unsigned guest) {
 
 /// The table below, made if there is none; null if there is no room or a large page is in the way.
 uint64_t* FastmemSet::descend(uint64_t& entry, uint64_t mark) {
-    if ((entry & kPresent) == 0) {
+    if ((entry & format_.present) == 0) {
         uint64_t* table = host_.take_table();
         if (table == nullptr) return nullptr;
-        entry = host_.physical_of_table(table) | kPresent | kWritable | kUser | kAccessed;
+        entry = host_.physical_of_table(table) | format_.present | format_.writable | format_.user | format_.accessed;
     }
     entry |= mark;
-    return host_.table_at(entry & kAddressMask);
+    return host_.table_at(entry & format_.address_mask);
 }
 
 /// False: no room.
@@ -115,25 +112,25 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
     if (slot == nullptr) return false;
     const uint64_t host_va = va + w.tlb->fastmem_offset[guest];
     uint64_t& top = slot->level2[table_index(host_va, 2)];
-    uint64_t* level1 = descend(top, page.page_bits == 30 ? kBlock : 0);
+    uint64_t* level1 = descend(top, page.page_bits == 30 ? block() : 0);
     if (level1 == nullptr) return false;
     uint64_t& middle = level1[table_index(host_va, 1)];
 
     const auto enter = [&](uint64_t* table, uint64_t& parent, unsigned level, uint64_t physical,
                            uint64_t extra) {
         uint64_t& entry = table[table_index(host_va, level)];
-        const uint64_t value = physical | kPresent | kUser | kAccessed | kNoExecute | extra |
-                               (page.writable ? kWritable | kDirty : 0) | (page.non_global ? kNonGlobal : 0);
+        const uint64_t value = physical | format_.present | format_.user | format_.accessed | format_.no_execute | extra |
+                               (page.writable ? format_.writable | format_.dirty : 0) | (page.non_global ? non_global() : 0);
         const uint64_t old = entry;
-        if (allowed == Change::OnlyAdd && (old & kPresent) != 0) return false;
-        if (page.non_global && (parent & kListed) == 0) {
-            parent |= kListed;
+        if (allowed == Change::OnlyAdd && (old & format_.present) != 0) return false;
+        if (page.non_global && (parent & listed()) == 0) {
+            parent |= listed();
             w.non_global.push_back({table, &parent, host_va & ~(span_of(level + 1) - 1), level});
         }
         entry = value;
         // More rights need no invalidation, a fault looks again; anything else does, before it is relied on.
-        if ((old & kPresent) != 0 &&
-            (((old ^ value) & kAddressMask) != 0 || (old & ~value & kWritable) != 0)) {
+        if ((old & format_.present) != 0 &&
+            (((old ^ value) & format_.address_mask) != 0 || (old & ~value & format_.writable) != 0)) {
             pend(host_va);
             invalidate();
         }
@@ -143,17 +140,17 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
     constexpr uint64_t kLargeMask = (uint64_t{2} << 20) - 1;
     const bool fits = page.large && !at_end_of_slot(va, 21) &&
                       ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
-    if (fits && ((middle & kPresent) == 0 || (middle & kLarge) != 0)) {
-        return enter(level1, top, 1, host_.physical_of_page(page.host) & ~kLargeMask, kLarge);
+    if (fits && ((middle & format_.present) == 0 || (middle & format_.large) != 0)) {
+        return enter(level1, top, 1, host_.physical_of_page(page.host) & ~kLargeMask, format_.large);
     }
-    if ((middle & kLarge) != 0) {  // the guest has split the block
+    if ((middle & format_.large) != 0) {  // the guest has split the block
         if (allowed == Change::OnlyAdd) return false;
         drop_entry(middle, 1, host_va);
         invalidate();
     }
-    uint64_t* level0 = descend(middle, page.page_bits != 12 ? kBlock : 0);
+    uint64_t* level0 = descend(middle, page.page_bits != 12 ? block() : 0);
     if (level0 == nullptr) return false;
-    return enter(level0, middle, 0, host_.physical_of_page(page.host) & kAddressMask, 0);
+    return enter(level0, middle, 0, host_.physical_of_page(page.host) & format_.address_mask, 0);
 }
 
 /// Makes room by emptying the soft TLB that was filled longest ago: the needy one last, since it was just now.
@@ -197,8 +194,8 @@ void FastmemSet::invalidate() {
 void FastmemSet::drop_tree(uint64_t* table, unsigned level) {
     if (level != 0)
         for (unsigned i = 0; i < kTableEntries; ++i)
-            if ((table[i] & kPresent) != 0 && (table[i] & kLarge) == 0)
-                drop_tree(host_.table_at(table[i] & kAddressMask), level - 1);
+            if ((table[i] & format_.present) != 0 && (table[i] & format_.large) == 0)
+                drop_tree(host_.table_at(table[i] & format_.address_mask), level - 1);
     old_tables_.push_back(table);
     pending_ = pending_all_ = true;
 }
@@ -207,8 +204,8 @@ void FastmemSet::drop_tree(uint64_t* table, unsigned level) {
 void FastmemSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_address) {
     const uint64_t old = entry;
     entry = 0;
-    if (level != 0 && (old & kLarge) == 0)
-        drop_tree(host_.table_at(old & kAddressMask), level - 1);
+    if (level != 0 && (old & format_.large) == 0)
+        drop_tree(host_.table_at(old & format_.address_mask), level - 1);
     else
         pend(host_address);
 }
@@ -222,32 +219,32 @@ void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bo
     uint64_t* table = slot->level2;
     for (unsigned level = 2;; --level) {
         uint64_t& entry = table[table_index(host_va, level)];
-        if ((entry & kPresent) == 0) return;
-        const bool leaf = level == 0 || (entry & kLarge) != 0;
+        if ((entry & format_.present) == 0) return;
+        const bool leaf = level == 0 || (entry & format_.large) != 0;
         if (leaf) {
-            if ((entry & kNonGlobal) != 0 ? non_globals : globals) drop_entry(entry, level, host_va);
+            if ((entry & non_global()) != 0 ? non_globals : globals) drop_entry(entry, level, host_va);
             return;
         }
         // Part of a guest block, whose every address stands for the whole.
-        if ((entry & kBlock) != 0) {
+        if ((entry & block()) != 0) {
             // Its tables go too, so what is remembered of their non-global leaves must: the cheap way is all
             // of them.
             if (!w.non_global.empty()) return drop_all(number);
             return drop_entry(entry, level, host_va);
         }
-        table = host_.table_at(entry & kAddressMask);
+        table = host_.table_at(entry & format_.address_mask);
     }
 }
 
 /// Tables stay where they are, so that what is remembered of their non-global leaves holds.
 void FastmemSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address) {
-    if ((entry & kPresent) == 0) return;
-    if (level == 0 || (entry & kLarge) != 0) {
+    if ((entry & format_.present) == 0) return;
+    if (level == 0 || (entry & format_.large) != 0) {
         entry = 0;
         pend(host_address);
         return;
     }
-    uint64_t* table = host_.table_at(entry & kAddressMask);
+    uint64_t* table = host_.table_at(entry & format_.address_mask);
     for (unsigned i = 0; i < kTableEntries; ++i)
         clear_leaves(table[i], level - 1, host_address + i * span_of(level - 1));
 }
@@ -261,8 +258,8 @@ void FastmemSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
     const uint64_t host_va = (va + w.tlb->fastmem_offset[slot->guest]) >> bits << bits;
     uint64_t& top = slot->level2[table_index(host_va, 2)];
     if (bits >= 30) return clear_leaves(top, 2, host_va);
-    if ((top & kPresent) != 0)
-        clear_leaves(host_.table_at(top & kAddressMask)[table_index(host_va, 1)], 1, host_va);
+    if ((top & format_.present) != 0)
+        clear_leaves(host_.table_at(top & format_.address_mask)[table_index(host_va, 1)], 1, host_va);
 }
 
 /// The entry that maps va, or null.
@@ -273,9 +270,9 @@ uint64_t* FastmemSet::leaf(Fastmem& w, uint64_t va, unsigned& level, uint64_t& h
     uint64_t* table = slot->level2;
     for (level = 2;; --level) {
         uint64_t& entry = table[table_index(host_va, level)];
-        if ((entry & kPresent) == 0) return nullptr;
-        if (level == 0 || (entry & kLarge) != 0) return &entry;
-        table = host_.table_at(entry & kAddressMask);
+        if ((entry & format_.present) == 0) return nullptr;
+        if (level == 0 || (entry & format_.large) != 0) return &entry;
+        table = host_.table_at(entry & format_.address_mask);
     }
 }
 
@@ -283,8 +280,8 @@ void FastmemSet::write_protect(unsigned number, uint64_t va) {
     unsigned level;
     uint64_t host_va;
     uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
-    if (entry == nullptr || (*entry & kWritable) == 0) return;
-    *entry = level == 0 ? *entry & ~(kWritable | kDirty) : 0;
+    if (entry == nullptr || (*entry & format_.writable) == 0) return;
+    *entry = level == 0 ? *entry & ~(format_.writable | format_.dirty) : 0;
     pend(host_va);
 }
 
@@ -292,8 +289,8 @@ bool FastmemSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) 
     unsigned level;
     uint64_t host_va;
     const uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
-    return entry != nullptr && (*entry & kWritable) != 0 &&
-           ((*entry ^ host_.physical_of_page(host)) & kAddressMask) >> (12 + 9 * level) == 0;
+    return entry != nullptr && (*entry & format_.writable) != 0 &&
+           ((*entry ^ host_.physical_of_page(host)) & format_.address_mask) >> (12 + 9 * level) == 0;
 }
 
 void FastmemSet::drop_non_global(unsigned number) {
@@ -301,12 +298,12 @@ void FastmemSet::drop_non_global(unsigned number) {
     for (const Leaves& leaves : w.non_global) {
         for (unsigned i = 0; i < kTableEntries; ++i) {
             uint64_t& entry = leaves.table[i];
-            const bool leaf = leaves.level == 0 || (entry & kLarge) != 0;
-            if ((entry & kPresent) == 0 || !leaf || (entry & kNonGlobal) == 0) continue;
+            const bool leaf = leaves.level == 0 || (entry & format_.large) != 0;
+            if ((entry & format_.present) == 0 || !leaf || (entry & non_global()) == 0) continue;
             entry = 0;
             pend(leaves.host_address + i * span_of(leaves.level));
         }
-        *leaves.parent &= ~kListed;
+        *leaves.parent &= ~listed();
     }
     w.non_global.clear();
 }
@@ -315,7 +312,7 @@ void FastmemSet::drop_all(unsigned number) {
     Fastmem& w = tlbs_[number];
     for (const Slot& slot : w.slots) {
         host_.root()[slot.entry] = 0;
-        w.tlb->fastmem_offset[slot.guest] = poison(slot.guest);
+        w.tlb->fastmem_offset[slot.guest] = poison(format_, slot.guest);
         old_entries_.push_back(slot.entry);
         drop_tree(slot.level2, 2);
     }

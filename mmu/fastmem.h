@@ -38,7 +38,7 @@ class FastmemSet {
   public:
     static constexpr unsigned kViews = 32;
 
-    explicit FastmemSet(HostTables& host) : host_(host) {}
+    explicit FastmemSet(HostTables& host);
 
     /// Poisons all of the soft TLB's fastmem. Before it is used, and when it starts again as another.
     void initialise(unsigned number, SoftTlb* tlb);
@@ -107,7 +107,14 @@ class FastmemSet {
     void pend(uint64_t host_address);
     void invalidate();
 
+    // The bits that the processor leaves to software.
+    uint64_t non_global() const { return format_.software[0]; }  ///< of a leaf: the guest's mapping is an ASID's
+    /// Of a table's entry: leaves below are parts of one larger guest mapping.
+    uint64_t block() const { return format_.software[1]; }
+    uint64_t listed() const { return format_.software[2]; }  ///< of a table's entry: in Fastmem::non_global
+
     HostTables& host_;
+    const HostPageFormat format_;
     std::array<Fastmem, kViews> tlbs_;
     std::array<bool, 256> taken_{};
     bool pending_ = false, pending_all_ = false;

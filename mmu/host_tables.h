@@ -1,4 +1,4 @@
-// What fastmem (mmu/fastmem.h) need of the accelerator they are made in: x86-64 page tables that guest accesses go
+// What fastmem (mmu/fastmem.h) need of the accelerator that it is made in: host page tables that guest accesses go
 // through.
 #pragma once
 
@@ -7,21 +7,30 @@
 
 namespace arclight::mmu {
 
-/// Entries of x86-64 page tables (Intel SDM vol. 3, 4.5; AMD APM vol. 2, 5.3).
-namespace host_entry {
-inline constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessed = 1 << 5, kDirty = 1 << 6;
-inline constexpr uint64_t kLarge = 1 << 7;  ///< of an entry above the lowest level: a page, not a table
-inline constexpr uint64_t kNoExecute = uint64_t{1} << 63;
-inline constexpr uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
-inline constexpr unsigned kTableEntries = 512;
-/// Levels count from the leaf: 0 a page's, 3 the root's.
-constexpr unsigned table_index(uint64_t address, unsigned level) { return address >> (12 + 9 * level) & 511; }
-}  // namespace host_entry
+/// The host's page tables, as far as fastmem has to know them: four levels of 512 entries of 64 bits, whose bits
+/// the backend names.
+struct HostPageFormat {
+    uint64_t present, writable, user, accessed, dirty, no_execute;
+    uint64_t large;         ///< of an entry above the lowest level: a page, not a table
+    uint64_t address_mask;  ///< where the physical address is
+    /// Bits of an entry that the processor leaves to software.
+    uint64_t software[3];
+    /// Added to an address below 2^49, as the sum's only part above it: an address that no access may have.
+    uint64_t non_canonical;
+
+    static constexpr unsigned kTableEntries = 512;
+    /// Levels count from the leaf: 0 a page's, 3 the root's.
+    static constexpr unsigned table_index(uint64_t address, unsigned level) {
+        return address >> (12 + 9 * level) & (kTableEntries - 1);
+    }
+};
 
 /// For one virtual CPU; all members run on its thread.
 class HostTables {
   public:
     virtual ~HostTables() = default;
+
+    virtual const HostPageFormat& format() const = 0;
 
     /// The root: 512 entries, 512 GiB of host addresses each.
     virtual uint64_t* root() = 0;

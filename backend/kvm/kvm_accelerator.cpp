@@ -36,6 +36,7 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
           end_(first + count * 4096),
           entries_(entries) {}
 
+    const mmu::HostPageFormat& format() const override { return page_entry::kFormat; }
     uint64_t* root() override { return thread_.root(); }
     bool may_use_root_entry(unsigned index) override {
         // The program's memory lies at both ends and in the middle of user space. What it might still grow

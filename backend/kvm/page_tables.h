@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "mmu/host_tables.h"
+#include "backend/x64/page_format.h"
 
 namespace arclight::backend::kvm {
 
 using Table = uint64_t;  ///< the first of 512 entries of a page
 
-using namespace mmu::host_entry;
+using namespace page_entry;
 
 /// One range of this process's memory that the machine sees at guest physical address 0. Its first part, for
 /// ring 0 alone, holds descriptor tables and ring-0 code; the rest holds page tables, which code inside

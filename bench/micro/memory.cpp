@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/x64/page_format.h"
 #include "mmu/soft_tlb_set.h"
 #include "mmu/table_pages.h"
 #include "tests/mmu/page_tables.h"
@@ -58,6 +59,7 @@ BENCHMARK(soft_tlb_fill);
 /// extra.
 class PlainTables final : public HostTables {
   public:
+    const HostPageFormat& format() const override { return backend::page_entry::kFormat; }
     uint64_t* root() override { return at(0); }
     bool may_use_root_entry(unsigned index) override { return index < 256; }
     uint64_t* take_table() override {

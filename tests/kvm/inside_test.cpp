@@ -433,8 +433,8 @@ TEST_F(Stops, PhysicalMemoryThatIsNotThere) {
         table = arena_->descend(table[0]);
         table = arena_->descend(table[0]);
         const uint64_t far = uint64_t{1} << (vm_->physical_bits() - 2);
-        table[0] = far | mmu::host_entry::kPresent | mmu::host_entry::kWritable | mmu::host_entry::kUser |
-                   mmu::host_entry::kAccessed | mmu::host_entry::kDirty;
+        table[0] = far | page_entry::kPresent | page_entry::kWritable | page_entry::kUser |
+                   page_entry::kAccessed | page_entry::kDirty;
         const auto ran = p.run([&] { use(address); });
         EXPECT_FALSE(ran);
         return ran ? std::string() : ran.error();

@@ -23,6 +23,18 @@ constexpr uint64_t kTablesPhysical = 0x12'3456'7000, kRamPhysical = 0x80'0000'00
 // Addresses alone: nothing reads guest memory here.
 constexpr uint64_t kRam = 0x7e00'0000'0000, kRamSize = uint64_t{8} << 30;
 
+/// As the walker below reads it.
+constexpr HostPageFormat kFormat{.present = 1,
+                                 .writable = 2,
+                                 .user = 4,
+                                 .accessed = 0x20,
+                                 .dirty = 0x40,
+                                 .no_execute = uint64_t{1} << 63,
+                                 .large = 0x80,
+                                 .address_mask = 0x000f'ffff'ffff'f000,
+                                 .software = {1 << 9, 1 << 10, 1 << 11},
+                                 .non_canonical = uint64_t{1} << 47};
+
 struct Leaf {
     uint64_t physical = 0;
     unsigned bits = 0;
@@ -39,6 +51,7 @@ class FakeTables final : public HostTables {
         for (unsigned i = 1; i <= tables; ++i) free_.push_back(i);
     }
 
+    const HostPageFormat& format() const override { return kFormat; }
     uint64_t* root() override { return pages_[0].entry; }
     bool may_use_root_entry(unsigned index) override { return index >= 10 && index < 10 + entries_; }
     uint64_t* take_table() override {
