@@ -3,7 +3,7 @@
 //
 // To LLVM such an instruction is a jump: it goes on behind itself or, if it faults and the page cannot be
 // entered where it stands, at the side exit of its checkpoint, with all registers as they were before. That
-// is an asm goto, which says in section .guest_ex where it is and where its side exit is (ways_out.cpp makes
+// is an asm goto, which says in section .guest_ex where it is and where its side exit is (region_exits.cpp makes
 // a table of that). Nothing has to be known of pages, only which slot of 512 GiB an address is in, and of
 // that only what can be added to it. A sum of a wrong slot's would be some other place in memory: so what the
 // accesses of a group add is looked up once for all, but they must be so near to each other that what is in

@@ -276,7 +276,7 @@ Value* Lowering::page_base() {
 
 void Lowering::leave(const SlotValues& slots, bool flags_dirty, const Flags& flags, Value* pc, int64_t offset,
                      uint64_t how) {
-    WayOut way;
+    RegionExit way;
     std::vector<Value*> operands{state_};
     for (const auto& [slot, value] : slots) {
         way.slots.push_back(static_cast<uint8_t>(slot));
@@ -301,14 +301,14 @@ void Lowering::leave(const SlotValues& slots, bool flags_dirty, const Flags& fla
     constexpr auto kLiveIn = static_cast<uint32_t>(llvm::StatepointFlags::DeoptLiveIn);
     llvm::CallInst* call =
         b_.CreateCall(statepoint,
-                      {c64(ways_out_.size()), b_.getInt32(kWayOutBytes), outside, b_.getInt32(0),
+                      {c64(exits_.size()), b_.getInt32(kExitSiteBytes), outside, b_.getInt32(0),
                        b_.getInt32(kLiveIn), b_.getInt32(0), b_.getInt32(0)},
                       {llvm::OperandBundleDef("deopt", operands)});
     call->addParamAttr(2, llvm::Attribute::get(context_, llvm::Attribute::ElementType, nothing));
     call->setDoesNotThrow();
     call->setDoesNotReturn();
     b_.CreateUnreachable();
-    ways_out_.push_back(std::move(way));
+    exits_.push_back(std::move(way));
 }
 
 void Lowering::emit_exit(Value* pc, int64_t offset) {

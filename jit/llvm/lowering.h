@@ -14,7 +14,7 @@
 
 #include "jit/guest_state.h"
 #include "jit/llvm/region.h"
-#include "jit/llvm/ways_out.h"
+#include "jit/llvm/region_exits.h"
 #include "jit/region_abi.h"
 #include "jit/translation_flags.h"
 
@@ -77,7 +77,7 @@ class Lowering {
     /// Null: the entry's first instruction is not supported.
     llvm::Function* run();
     /// By the numbers of the function's statepoints.
-    const std::vector<WayOut>& ways_out() const { return ways_out_; }
+    const std::vector<RegionExit>& exits() const { return exits_; }
 
   private:
     static constexpr unsigned kVSlot = 32, kFlagsSlot = 64, kSlots = 65;
@@ -394,7 +394,7 @@ class Lowering {
         Flags flags;
         Value* low = nullptr;  ///< of a vector register: the lower half, if zeros are above
     };
-    std::vector<WayOut> ways_out_;
+    std::vector<RegionExit> exits_;
     std::vector<Pending> pending_;  ///< the current instruction's results: side exits do not see them
     /// Floating-point results since the checkpoint that x86 may have got wrong.
     struct Unchecked {

@@ -227,7 +227,7 @@ std::string LlvmRegionCompiler::compile(const Region& region, RegionDump* dump) 
             codegen.run(*copy);
         dump->assembly.assign(bytes.begin(), bytes.end());
     }
-    return tier2::add_ways_out(emit(llvm::CodeGenFileType::ObjectFile), lowering.ways_out());
+    return tier2::add_exit_stubs(emit(llvm::CodeGenFileType::ObjectFile), lowering.exits());
 }
 
 std::optional<RegionCode> LlvmRegionCompiler::load(const std::string& object) {
