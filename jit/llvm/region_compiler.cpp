@@ -32,7 +32,8 @@
 #include <system_error>
 #include <unordered_map>
 
-#include "jit/llvm/lowering.h"
+#include "jit/llvm/ir_lowering.h"
+#include "jit/llvm/region_exits.h"
 #include "jit/llvm/region_module.h"
 #include "jit/llvm/sink_to_exits.h"
 
@@ -193,7 +194,7 @@ std::string LlvmRegionCompiler::compile(const Region& region, RegionDump* dump) 
     llvm::Module module("region", context);
     module.setDataLayout(target_->createDataLayout());
     module.setTargetTriple(target_->getTargetTriple().str());
-    tier2::Lowering lowering(module, region);
+    tier2::IrLowering lowering(module, region);
     llvm::Function* function = lowering.run();
     if (function == nullptr) return {};
 #ifndef NDEBUG

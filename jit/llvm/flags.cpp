@@ -1,12 +1,30 @@
-// NZCV: computed where it is read, from the operands of what set it.
-#include "jit/llvm/lowering.h"
+#include "jit/llvm/flags.h"
+
+#include "jit/guest_state.h"
+#include "jit/llvm/block_values.h"
 
 namespace arclight::jit::tier2 {
 
+using ir::Inst;
+using ir::Op;
+using ir::Ref;
+using ir::Type;
+
 using P = llvm::CmpInst::Predicate;
 
-Flags Lowering::flags_of(Ref arg) {
-    const Inst& p = inst(arg);
+void GuestFlags::declare() {
+    kind_ = b_.CreateAlloca(b_.getInt32Ty());
+    operand_a_ = b_.CreateAlloca(b_.getInt64Ty());
+    operand_b_ = b_.CreateAlloca(b_.getInt64Ty());
+    b_.CreateStore(b_.getInt32(static_cast<unsigned>(Flags::Packed)), kind_);
+    b_.CreateStore(
+        b_.CreateZExt(b_.load_state(offsetof(GuestState, flags), b_.getInt16Ty(), 2), b_.getInt64Ty()),
+        operand_a_);
+    b_.CreateStore(b_.c64(0), operand_b_);
+}
+
+Flags GuestFlags::flags_of(BlockValues& values, Ref arg) {
+    const Inst& p = values.inst(arg);
     Flags f;
     f.wide = p.type == Type::I64;
     switch (p.op) {
@@ -14,22 +32,22 @@ Flags Lowering::flags_of(Ref arg) {
         case Op::Sub:
             f.kind = p.op == Op::Add ? (f.wide ? Flags::Add64 : Flags::Add32)
                                      : (f.wide ? Flags::Sub64 : Flags::Sub32);
-            f.a = i64(p.args[0]);
-            f.b = i64(p.args[1]);
+            f.a = values.i64(p.args[0]);
+            f.b = values.i64(p.args[1]);
             return f;
         case Op::And:
         case Op::AndNot:
             f.kind = f.wide ? Flags::Logic64 : Flags::Logic32;
-            f.a = i64(arg);
-            f.b = c64(0);
+            f.a = values.i64(arg);
+            f.b = b_.c64(0);
             return f;
         case Op::Adc:
         case Op::Sbc:
             f.kind = Flags::Carry;
-            f.a = integer(p.args[0], p.type);
-            f.b = integer(p.args[1], p.type);
+            f.a = values.integer(p.args[0], p.type);
+            f.b = values.integer(p.args[1], p.type);
             if (p.op == Op::Sbc) f.b = b_.CreateNot(f.b);
-            f.c = carry(flags(p.args[2]));
+            f.c = carry(values.flags(p.args[2]));
             return f;
         default: throw Unsupported{};
     }
@@ -73,7 +91,7 @@ constexpr P kFpPredicate[14] = {P::FCMP_OEQ, P::FCMP_UNE, P::FCMP_UGE, P::FCMP_O
                                 P::FCMP_OGE, P::FCMP_ULT, P::FCMP_OGT, P::FCMP_ULE};
 }  // namespace
 
-Lowering::Bits Lowering::bits(const Flags& f) {
+GuestFlags::Bits GuestFlags::bits(const Flags& f) {
     const auto narrow = [&](Value* v, bool wide) {
         return wide || v->getType()->isIntegerTy(32) ? v : b_.CreateTrunc(v, b_.getInt32Ty());
     };
@@ -86,7 +104,7 @@ Lowering::Bits Lowering::bits(const Flags& f) {
     switch (f.kind) {
         case Flags::Packed: {
             const auto bit = [&](unsigned n) {
-                return b_.CreateICmpNE(b_.CreateAnd(f.a, c64(uint64_t{1} << n)), c64(0));
+                return b_.CreateICmpNE(b_.CreateAnd(f.a, b_.c64(uint64_t{1} << n)), b_.c64(0));
             };
             return {bit(kFlagNBit), bit(kFlagZBit), bit(kFlagCBit), bit(kFlagVBit)};
         }
@@ -119,14 +137,12 @@ Lowering::Bits Lowering::bits(const Flags& f) {
         }
         case Flags::CondCompare:
         case Flags::CondFCmp: return {condition(f, 4), condition(f, 0), condition(f, 2), condition(f, 6)};
-        case Flags::Dynamic: return bits(dynamic_flags());
+        case Flags::Dynamic: return bits(packed_variables());
     }
     return {};
 }
 
-Value* Lowering::carry(const Flags& f) { return condition(f, 2); }
-
-Value* Lowering::condition(const Flags& f, unsigned cc) {
+Value* GuestFlags::condition(const Flags& f, unsigned cc) {
     switch (f.kind) {
         case Flags::Sub32:
         case Flags::Sub64:
@@ -158,7 +174,7 @@ Value* Lowering::condition(const Flags& f, unsigned cc) {
             }
             return b_.CreateSelect(f.c, condition(inner, cc), b_.getInt1(holds(f.imm, cc)));
         }
-        case Flags::Dynamic: return condition(dynamic_flags(), cc);
+        case Flags::Dynamic: return condition(packed_variables(), cc);
         default: break;
     }
     const Bits x = bits(f);
@@ -176,19 +192,18 @@ Value* Lowering::condition(const Flags& f, unsigned cc) {
     return (cc & 1) != 0 ? b_.CreateNot(r) : r;
 }
 
-Value* Lowering::pack(const Flags& f) {
+Value* GuestFlags::pack(const Flags& f) {
     if (f.kind == Flags::Packed) return f.a;
-    if (f.kind == Flags::Dynamic) return (f.c != nullptr ? pack_dynamic(f) : dynamic_flags()).a;
+    if (f.kind == Flags::Dynamic) return (f.c != nullptr ? pack_dynamic(f) : packed_variables()).a;
     const Bits x = bits(f);
     const auto place = [&](Value* bit, unsigned n) {
-        return b_.CreateShl(b_.CreateZExt(bit, b_.getInt64Ty()), c64(n));
+        return b_.CreateShl(b_.CreateZExt(bit, b_.getInt64Ty()), b_.c64(n));
     };
     return b_.CreateOr(b_.CreateOr(place(x.n, kFlagNBit), place(x.z, kFlagZBit)),
                        b_.CreateOr(place(x.c, kFlagCBit), place(x.v, kFlagVBit)));
 }
 
-/// The rare kinds are packed here, the others where the way out is written.
-FlagsAtExit Lowering::flags_at_exit(const Flags& f, std::vector<Value*>& operands) {
+FlagsAtExit GuestFlags::at_exit(const Flags& f, std::vector<Value*>& operands) {
     const auto wide = [&](Value* v) {
         return v->getType()->isIntegerTy(64) ? v : b_.CreateZExt(v, b_.getInt64Ty());
     };
@@ -226,45 +241,46 @@ FlagsAtExit Lowering::flags_at_exit(const Flags& f, std::vector<Value*>& operand
     return static_cast<FlagsAtExit>(f.kind);
 }
 
-/// What the variables hold, packed, by a function that tells the kinds apart.
-Flags Lowering::pack_dynamic(const Flags& read) {
+/// The variables' values, packed by a function that tells the kinds apart.
+Flags GuestFlags::pack_dynamic(const Flags& read) {
     Flags f;
     f.kind = Flags::Packed;
     f.a = b_.CreateCall(pack_function(), {read.c, read.a, read.b});
     return f;
 }
 
-Flags Lowering::read_dynamic() {
+Flags GuestFlags::read_variables() {
     Flags f;
     f.kind = Flags::Dynamic;
-    f.c = b_.CreateLoad(b_.getInt32Ty(), flag_kind_);
-    f.a = b_.CreateLoad(b_.getInt64Ty(), flag_a_);
-    f.b = b_.CreateLoad(b_.getInt64Ty(), flag_b_);
+    f.c = b_.CreateLoad(b_.getInt32Ty(), kind_);
+    f.a = b_.CreateLoad(b_.getInt64Ty(), operand_a_);
+    f.b = b_.CreateLoad(b_.getInt64Ty(), operand_b_);
     return f;
 }
 
-llvm::Function* Lowering::pack_function() {
-    if (llvm::Function* known = module_.getFunction("pack_flags")) return known;
+llvm::Function* GuestFlags::pack_function() {
+    if (llvm::Function* known = b_.module().getFunction("pack_flags")) return known;
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     auto* type =
         llvm::FunctionType::get(b_.getInt64Ty(), {b_.getInt32Ty(), b_.getInt64Ty(), b_.getInt64Ty()}, false);
-    auto* f = llvm::Function::Create(type, llvm::Function::InternalLinkage, "pack_flags", module_);
+    auto* f = llvm::Function::Create(type, llvm::Function::InternalLinkage, "pack_flags", b_.module());
     f->addFnAttr(llvm::Attribute::NoInline);
     f->addFnAttr(llvm::Attribute::NoUnwind);
     f->addFnAttr(llvm::Attribute::WillReturn);
     f->setMemoryEffects(llvm::MemoryEffects::none());
-    auto* entry = BasicBlock::Create(context_, "", f);
-    auto* packed = BasicBlock::Create(context_, "", f);
+    auto* entry = BasicBlock::Create(b_.getContext(), "", f);
+    auto* packed = BasicBlock::Create(b_.getContext(), "", f);
     b_.SetInsertPoint(packed);
     b_.CreateRet(f->getArg(1));
     b_.SetInsertPoint(entry);
     auto* choice = b_.CreateSwitch(f->getArg(0), packed);
-    for (unsigned kind = Flags::Add32; kind <= Flags::kLastDynamic; ++kind) {
-        auto* block = BasicBlock::Create(context_, "", f);
+    for (auto kind = static_cast<unsigned>(Flags::Add32); kind <= static_cast<unsigned>(kLastStoredFlags);
+         ++kind) {
+        auto* block = BasicBlock::Create(b_.getContext(), "", f);
         choice->addCase(b_.getInt32(kind), block);
         b_.SetInsertPoint(block);
         Flags flags;
-        flags.kind = static_cast<Flags::Kind>(kind);
+        flags.kind = static_cast<FlagsKind>(kind);
         flags.a = f->getArg(1);
         flags.b = f->getArg(2);
         b_.CreateRet(pack(flags));
@@ -272,18 +288,17 @@ llvm::Function* Lowering::pack_function() {
     return f;
 }
 
-/// Before a jump to another block of the region.
-void Lowering::store_flags(const Flags& f) {
+void GuestFlags::store(const Flags& f) {
     if (f.kind == Flags::Dynamic) return;
     Flags g = f;
-    if (f.kind > Flags::kLastDynamic) {
+    if (f.kind > kLastStoredFlags) {
         g.kind = Flags::Packed;
         g.a = pack(f);
-        g.b = c64(0);
+        g.b = b_.c64(0);
     }
-    b_.CreateStore(b_.getInt32(g.kind), flag_kind_);
-    b_.CreateStore(g.a, flag_a_);
-    b_.CreateStore(g.b != nullptr ? g.b : c64(0), flag_b_);
+    b_.CreateStore(b_.getInt32(static_cast<unsigned>(g.kind)), kind_);
+    b_.CreateStore(g.a, operand_a_);
+    b_.CreateStore(g.b != nullptr ? g.b : b_.c64(0), operand_b_);
 }
 
 }  // namespace arclight::jit::tier2

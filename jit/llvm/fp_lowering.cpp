@@ -1,25 +1,24 @@
-// Floating point. x86 computes as tier 1 has it (backend/x64/emit_fp.cpp), and where x86 and ARM might
-// disagree, that is for NaNs and results at the edge of underflow, the region is left before the instruction:
-// results are looked at together, before anything happens that cannot be done again. A NaN that goes into
-// another sum or product comes out of it as one, and need not be looked at itself.
-// LLVM's constrained operations keep the sticky flags right: they are neither removed nor executed where the
-// guest would not.
+#include "jit/llvm/fp_lowering.h"
+
 #include <llvm/IR/Intrinsics.h>
 
 #include <algorithm>
 #include <numeric>
 
-#include "jit/llvm/lowering.h"
-
 namespace arclight::jit::tier2 {
+
+using ir::Inst;
+using ir::Op;
+using ir::Ref;
+using ir::Type;
 
 namespace intrinsic = llvm::Intrinsic;
 using P = llvm::CmpInst::Predicate;
 
-Value* Lowering::strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializer_list<Value*> args) {
+Value* FpLowering::strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializer_list<Value*> args) {
     std::vector<Value*> all(args);
     const auto word = [&](const char* text) {
-        return llvm::MetadataAsValue::get(context_, llvm::MDString::get(context_, text));
+        return llvm::MetadataAsValue::get(b_.getContext(), llvm::MDString::get(b_.getContext(), text));
     };
     std::vector<llvm::Type*> types{type};
     switch (id) {
@@ -37,9 +36,9 @@ Value* Lowering::strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializ
     return b_.CreateIntrinsic(id, types, all);
 }
 
-Value* Lowering::strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling) {
+Value* FpLowering::strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling) {
     const auto word = [&](llvm::StringRef text) {
-        return llvm::MetadataAsValue::get(context_, llvm::MDString::get(context_, text));
+        return llvm::MetadataAsValue::get(b_.getContext(), llvm::MDString::get(b_.getContext(), text));
     };
     return b_.CreateIntrinsic(
         signalling ? intrinsic::experimental_constrained_fcmps : intrinsic::experimental_constrained_fcmp,
@@ -48,8 +47,8 @@ Value* Lowering::strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, 
 
 /// x86 detects underflow after rounding, ARM before: they differ only where the result is the smallest normal
 /// number, which only products can round to. One comparison finds that, and NaNs: "equal or unordered". That
-/// a sum may be that number too costs a needless way out at most.
-Value* Lowering::is_bad(Value* v) {
+/// a sum may be that number too costs a needless region exit at most.
+Value* FpLowering::is_bad(Value* v) {
     const llvm::APFloat least =
         llvm::APFloat::getSmallestNormalized(v->getType()->getScalarType()->getFltSemantics());
     Value* magnitude = b_.CreateIntrinsic(llvm::Intrinsic::fabs, {v->getType()}, {v});
@@ -57,16 +56,16 @@ Value* Lowering::is_bad(Value* v) {
 }
 
 /// Takes the side exit if `bad`, or any lane of it.
-void Lowering::leave_if_any(Value* bad) {
+void FpLowering::leave_if_any(Value* bad) {
     if (auto* t = llvm::dyn_cast<llvm::FixedVectorType>(bad->getType())) {
         llvm::Type* bits = b_.getIntNTy(t->getNumElements());
         bad = b_.CreateICmpNE(b_.CreateBitCast(bad, bits), llvm::ConstantInt::get(bits, 0));
     }
-    guard(b_.CreateNot(bad));
+    exits_.guard(b_.CreateNot(bad));
 }
 
-/// As many as there are to a comparison: four doubles or eight singles.
-void Lowering::check_tiny(std::vector<Value*>& scalars, std::vector<Value*>& vectors) {
+/// Checks as many as a comparison takes: four doubles or eight singles.
+void FpLowering::check_tiny(std::vector<Value*>& scalars, std::vector<Value*>& vectors) {
     if (scalars.size() == 1 && vectors.empty()) {
         leave_if_any(is_bad(scalars.front()));
         return;
@@ -84,15 +83,28 @@ void Lowering::check_tiny(std::vector<Value*>& scalars, std::vector<Value*>& vec
         const auto* type = llvm::cast<llvm::FixedVectorType>(vectors[k]->getType());
         std::vector<int> all(2 * type->getNumElements());
         std::iota(all.begin(), all.end(), 0);
-        Value* bad = is_bad(shuffle(vectors[k], vectors[k + 1], all));
+        Value* bad = is_bad(b_.shuffle(vectors[k], vectors[k + 1], all));
         any = any != nullptr ? b_.CreateOr(any, bad) : bad;
     }
     if (any != nullptr) leave_if_any(any);
     if (vectors.size() % 2 != 0) leave_if_any(is_bad(vectors.back()));
 }
 
-/// Before anything that cannot be done again.
-void Lowering::check_results() {
+void FpLowering::begin_block() {
+    unchecked_.clear();
+    numbers_.clear();
+    bits_read_ = false;
+}
+
+void FpLowering::before(Op op) {
+    // Comparisons know NaNs, but which NaN it is may be wrong; and what is executed on a wrong path might leave
+    // sticky flags behind.
+    const bool reads_bits = op == Op::FToInt || op == Op::VExtractU || op == Op::VExtractS;
+    if (reads_bits && !unchecked_.empty()) bits_read_ = true;
+    if (op == Op::ExitIf && bits_read_) check_results();
+}
+
+void FpLowering::check_results() {
     if (unchecked_.empty()) return;
     struct Lanes {
         std::vector<Value*> scalars, vectors;
@@ -126,24 +138,24 @@ void Lowering::check_results() {
 }
 
 /// Whether a scalar operand is no NaN, or the next check of results finds out that it is.
-bool Lowering::is_number(Ref r, Value* v) const {
+bool FpLowering::is_number(Ref r, Value* v) const {
     if (const auto* c = llvm::dyn_cast<llvm::ConstantFP>(v)) return !c->isNaN();
-    return v == values_[r] &&
+    return v == values_.get(r) &&
            (numbers_.contains(r) ||
             std::ranges::any_of(unchecked_, [&](const Unchecked& u) { return u.ref == r; }));
 }
 
 /// Goes on if neither operand is a NaN.
-void Lowering::guard_numbers(Ref a, Value* x, Ref b, Value* y) {
+void FpLowering::guard_numbers(Ref a, Value* x, Ref b, Value* y) {
     const bool known_x = is_number(a, x), known_y = is_number(b, y);
     if (known_x && known_y) return;
-    guard(b_.CreateFCmpORD(known_x ? y : x, known_y ? x : y));
+    exits_.guard(b_.CreateFCmpORD(known_x ? y : x, known_y ? x : y));
 }
 
 /// The lane that is a NaN if lane 0 of `r` is, as a number of 1 << esize bytes.
-Lowering::Lane Lowering::number_of(Ref r, unsigned esize) const {
+FpLowering::Lane FpLowering::number_of(Ref r, unsigned esize) const {
     for (unsigned lane = 0;;) {
-        const Inst& i = inst(r);
+        const Inst& i = values_.inst(r);
         bool same = false;
         switch (i.op) {
             case Op::FNeg:
@@ -164,7 +176,7 @@ Lowering::Lane Lowering::number_of(Ref r, unsigned esize) const {
 }
 
 /// The result of an instruction whose result is a NaN if one of its operands is.
-void Lowering::define_checked(const Inst& i, Ref index, Value* v, bool may_be_tiny) {
+void FpLowering::define_checked(const Inst& i, Ref index, Value* v, bool may_be_tiny) {
     // A NaN in an operand shows here too.
     const bool is_vector = v->getType()->isVectorTy(), all_lanes = !is_vector || ir::vec_q(i.aux);
     const unsigned esize = v->getType()->getScalarType()->isDoubleTy() ? 3 : 2;
@@ -182,11 +194,11 @@ void Lowering::define_checked(const Inst& i, Ref index, Value* v, bool may_be_ti
     if (v->getType()->isVectorTy())
         define_vector_fp(i, index, v);
     else
-        def(index, v);
+        values_.def(index, v);
 }
 
 /// x rounded to an integral value without signalling Inexact.
-Value* Lowering::integral(Value* x, ir::RoundMode mode) {
+Value* FpLowering::integral(Value* x, ir::RoundMode mode) {
     switch (mode) {
         case ir::RoundMode::TieEven:
             return strict(intrinsic::experimental_constrained_roundeven, x->getType(), {x});
@@ -201,30 +213,32 @@ Value* Lowering::integral(Value* x, ir::RoundMode mode) {
 }
 
 /// Only what needs no saturation and no rounding other than towards zero.
-void Lowering::to_integer(const Inst& i, Ref index) {
+void FpLowering::to_integer(const Inst& i, Ref index) {
     const auto mode = static_cast<ir::RoundMode>(i.aux & 7);
     const bool dbl = (i.aux >> 4 & 3) == 3, wide = i.type == Type::I64;
     if (mode != ir::RoundMode::Zero || (i.imm & 0xff) != 0) throw Unsupported{};
-    Value* x = fp(i.args[0], dbl ? Type::F64 : Type::F32);
+    Value* x = values_.fp(i.args[0], dbl ? Type::F64 : Type::F32);
     if (i.op == Op::FToSInt) {
         // x86 answers with the smallest integer whatever does not fit, and raises Invalid as ARM does.
         llvm::Type* type = wide ? b_.getInt64Ty() : b_.getInt32Ty();
         Value* v = strict(intrinsic::experimental_constrained_fptosi, type, {x});
-        guard(b_.CreateICmpNE(v, llvm::ConstantInt::get(type, wide ? uint64_t{1} << 63 : uint64_t{1} << 31)));
-        def(index, v);
+        exits_.guard(
+            b_.CreateICmpNE(v, llvm::ConstantInt::get(type, wide ? uint64_t{1} << 63 : uint64_t{1} << 31)));
+        values_.def(index, v);
         return;
     }
     // Out of range must raise Invalid alone, so the range comes first. A NaN fails the comparison.
     const auto number = [&](double v) { return llvm::ConstantFP::get(x->getType(), v); };
-    guard(b_.CreateAnd(b_.CreateFCmpOGT(x, number(-1)), b_.CreateFCmpOLT(x, number(wide ? 0x1p63 : 0x1p32))));
+    exits_.guard(
+        b_.CreateAnd(b_.CreateFCmpOGT(x, number(-1)), b_.CreateFCmpOLT(x, number(wide ? 0x1p63 : 0x1p32))));
     Value* v = strict(intrinsic::experimental_constrained_fptosi, b_.getInt64Ty(), {x});
-    def(index, wide ? v : b_.CreateTrunc(v, b_.getInt32Ty()));
+    values_.def(index, wide ? v : b_.CreateTrunc(v, b_.getInt32Ty()));
 }
 
-bool Lowering::lower_fp(const Inst& i, Ref index) {
+bool FpLowering::lower_scalar(const Inst& i, Ref index) {
     const bool dbl = i.type == Type::F64;
     llvm::Type* type = dbl ? b_.getDoubleTy() : b_.getFloatTy();
-    const auto arg = [&](unsigned k) { return fp(i.args[k], i.type); };
+    const auto arg = [&](unsigned k) { return values_.fp(i.args[k], i.type); };
     switch (i.op) {
         case Op::FNeg:
         case Op::FAbs: {
@@ -233,19 +247,20 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             Value* v = b_.CreateBitCast(arg(0), bits);
             v = i.op == Op::FNeg ? b_.CreateXor(v, llvm::ConstantInt::get(bits, sign))
                                  : b_.CreateAnd(v, llvm::ConstantInt::get(bits, sign - 1));
-            def(index, b_.CreateBitCast(v, type));
+            values_.def(index, b_.CreateBitCast(v, type));
             return true;
         }
         case Op::IntToF:
-            def(index, b_.CreateBitCast(dbl ? i64(i.args[0]) : i32(i.args[0]), type));
+            values_.def(index, b_.CreateBitCast(dbl ? values_.i64(i.args[0]) : values_.i32(i.args[0]), type));
             return true;
         case Op::FToInt:
-            def(index, i.type == Type::I32 ? b_.CreateBitCast(fp(i.args[0], Type::F32), b_.getInt32Ty())
-                                           : b_.CreateBitCast(fp(i.args[0], Type::F64), b_.getInt64Ty()));
+            values_.def(index, i.type == Type::I32
+                                   ? b_.CreateBitCast(values_.fp(i.args[0], Type::F32), b_.getInt32Ty())
+                                   : b_.CreateBitCast(values_.fp(i.args[0], Type::F64), b_.getInt64Ty()));
             return true;
         default: break;
     }
-    if ((region_.translation_flags & translation_flag::kFpSlow) != 0) return false;
+    if (slow_) return false;
     switch (i.op) {
         case Op::FAdd:
             define_checked(i, index, strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)}),
@@ -286,7 +301,7 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
                 return b_.CreateBitCast(b_.CreateSelect(c, x, y), bits);
             };
             Value *p = pick(a, b), *q = pick(b, a);
-            def(index, b_.CreateBitCast(max ? b_.CreateAnd(p, q) : b_.CreateOr(p, q), type));
+            values_.def(index, b_.CreateBitCast(max ? b_.CreateAnd(p, q) : b_.CreateOr(p, q), type));
             return true;
         }
         case Op::FRint:
@@ -294,7 +309,7 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             return true;
         case Op::FCmp: {
             const Type t = (i.aux & 3) == 3 ? Type::F64 : Type::F32;
-            Value *a = fp(i.args[0], t), *b = fp(i.args[1], t);
+            Value *a = values_.fp(i.args[0], t), *b = values_.fp(i.args[1], t);
             guard_numbers(i.args[0], a, i.args[1], b);  // NaNs may signal
             Flags f;
             f.kind = t == Type::F64 ? Flags::FCmp64 : Flags::FCmp32;
@@ -304,19 +319,19 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
             };
             f.a = bits(a);
             f.b = bits(b);
-            flags(index) = f;
+            values_.flags(index) = f;
             return true;
         }
         case Op::FCvt32To64:
             define_checked(i, index,
                            strict(intrinsic::experimental_constrained_fpext, b_.getDoubleTy(),
-                                  {fp(i.args[0], Type::F32)}),
+                                  {values_.fp(i.args[0], Type::F32)}),
                            false);
             return true;
         case Op::FCvt64To32:
             define_checked(i, index,
                            strict(intrinsic::experimental_constrained_fptrunc, b_.getFloatTy(),
-                                  {fp(i.args[0], Type::F64)}),
+                                  {values_.fp(i.args[0], Type::F64)}),
                            true);
             return true;
         case Op::FToSInt:
@@ -324,12 +339,12 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
         case Op::SIntToF:
         case Op::UIntToF: {
             if ((i.imm & 0xff) != 0) return false;
-            Value* v = i.aux == 64 ? i64(i.args[0]) : i32(i.args[0]);
+            Value* v = i.aux == 64 ? values_.i64(i.args[0]) : values_.i32(i.args[0]);
             if (i.op == Op::UIntToF) {
                 v = b_.CreateZExt(v, b_.getInt64Ty());
-                if (i.aux == 64) guard(b_.CreateICmpSGE(v, c64(0)));
+                if (i.aux == 64) exits_.guard(b_.CreateICmpSGE(v, b_.c64(0)));
             }
-            def(index, strict(intrinsic::experimental_constrained_sitofp, type, {v}));
+            values_.def(index, strict(intrinsic::experimental_constrained_sitofp, type, {v}));
             return true;
         }
         default: return false;
@@ -340,32 +355,32 @@ bool Lowering::lower_fp(const Inst& i, Ref index) {
 // -----------------------------------------------------------------------------------------------------
 
 /// An operand whose upper half, if it takes no part, is one: no operation on ones raises a flag.
-Value* Lowering::quiet(const Inst& i, unsigned arg) {
+Value* FpLowering::quiet_operand(const Inst& i, unsigned arg) {
     const unsigned esize = ir::vec_esize(i.aux);
-    Value* v = fvec(i.args[arg], esize);
+    Value* v = values_.fvec(i.args[arg], esize);
     if (ir::vec_q(i.aux)) return v;
-    auto* t = fp_vector(esize);
+    auto* t = b_.fp_vector(esize);
     Value* ones = llvm::ConstantFP::get(t, 1.0);
-    return esize == 3 ? shuffle(v, ones, {0, 2}) : shuffle(v, ones, {0, 1, 4, 5});
+    return esize == 3 ? b_.shuffle(v, ones, {0, 2}) : b_.shuffle(v, ones, {0, 1, 4, 5});
 }
 
-void Lowering::define_vector_fp(const Inst& i, Ref index, Value* v) {
-    def_vec(index, ir::vec_q(i.aux) ? v : clear_upper(b_.CreateBitCast(v, v128_)));
+void FpLowering::define_vector_fp(const Inst& i, Ref index, Value* v) {
+    values_.def_vec(index, ir::vec_q(i.aux) ? v : b_.clear_upper(b_.CreateBitCast(v, b_.v128())));
 }
 
-bool Lowering::lower_vector_fp(const Inst& i, Ref index) {
+bool FpLowering::lower_vector(const Inst& i, Ref index) {
     const unsigned esize = ir::vec_esize(i.aux);
     if (i.op == Op::VFNeg || i.op == Op::VFAbs) {
         if (esize < 2) return false;
         const uint64_t sign = esize == 3 ? uint64_t{1} << 63 : 0x8000'0000;
-        Value* v = vec(i.args[0], esize);
-        def_vec(index, i.op == Op::VFNeg ? b_.CreateXor(v, splat(esize, sign))
-                                         : b_.CreateAnd(v, splat(esize, sign - 1)));
+        Value* v = values_.vec(i.args[0], esize);
+        values_.def_vec(index, i.op == Op::VFNeg ? b_.CreateXor(v, b_.splat(esize, sign))
+                                                 : b_.CreateAnd(v, b_.splat(esize, sign - 1)));
         return true;
     }
-    if ((region_.translation_flags & translation_flag::kFpSlow) != 0 || esize < 2) return false;
-    llvm::Type* type = fp_vector(esize);
-    const auto arg = [&](unsigned k) { return quiet(i, k); };
+    if (slow_ || esize < 2) return false;
+    llvm::Type* type = b_.fp_vector(esize);
+    const auto arg = [&](unsigned k) { return quiet_operand(i, k); };
     switch (i.op) {
         case Op::VFAdd:
             define_checked(i, index, strict(intrinsic::experimental_constrained_fadd, type, {arg(0), arg(1)}),
@@ -396,7 +411,7 @@ bool Lowering::lower_vector_fp(const Inst& i, Ref index) {
         case Op::VFCmpGt: {
             const P p = i.op == Op::VFCmpEq ? P::FCMP_OEQ : i.op == Op::VFCmpGe ? P::FCMP_OGE : P::FCMP_OGT;
             Value* c = strict_compare(p, arg(0), arg(1), i.op != Op::VFCmpEq);
-            define_vector_fp(i, index, b_.CreateSExt(c, int_vector(esize)));
+            define_vector_fp(i, index, b_.CreateSExt(c, b_.int_vector(esize)));
             return true;
         }
         default: return false;
