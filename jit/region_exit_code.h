@@ -1,9 +1,9 @@
 // How compiled regions are left: what LLVM's stack maps say of an exit, and the host code that is made of it.
 //
 // A region is left at hundreds of places, nearly all of them rare, with up to 65 guest registers in host
-// registers. To LLVM an exit is one instruction, a statepoint with those values as operands: it may leave each
-// value where it is, and its stack map says where that is. The exit stubs, which store the values, are written
-// from the stack maps in a tenth of the time that LLVM takes for stores of its own.
+// registers. To LLVM an exit is one instruction, a statepoint with those values as operands: it may leave
+// each value where it is, and its stack map says where that is. The exit stubs, which store the values, are
+// written from the stack maps in a tenth of the time that LLVM takes for stores of its own.
 //
 // The definition belongs to the host's backend (backend/x64/region_exit_stubs.cpp).
 #pragma once
@@ -58,8 +58,8 @@ struct RegionExitSite {
 /// The bytes that a statepoint takes up in the code: room for a jump.
 inline constexpr unsigned kExitSiteBytes = 5;
 
-/// Returns `text`, in which each site jumps to its exit stub, followed by the exit stubs; padded to a multiple
-/// of 8 bytes. Throws std::runtime_error if a site or a location is not of the expected form.
+/// Returns `text`, in which each site jumps to its exit stub, followed by the exit stubs; padded to a
+/// multiple of 8 bytes. Throws std::runtime_error if a site or a location is not of the expected form.
 std::string write_region_exits(std::span<const uint8_t> text, std::span<const RegionExit> exits,
                                std::span<const RegionExitSite> sites);
 

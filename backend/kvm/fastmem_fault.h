@@ -24,7 +24,7 @@ struct FastmemFault {
 using FastmemFaultFn = const void* (*)(const void* host_pc, uint64_t address);
 
 /// Code for ring 3, jumped to with all registers of translated code: asks the handler where to go on. EFLAGS
-/// need no keeping, they are dead at every access (backend/x64, prepare_access; jit/llvm/lower_fastmem.cpp).
+/// need no keeping, they are dead at every access (backend/x64, prepare_access; jit/llvm/fastmem_lowering.cpp).
 /// A region's rsp may be anything, with a red zone below it, and it may use whole YMM registers; with AVX-512
 /// (jit/llvm/region_compiler.cpp says when) all 32 of them and the masks, which the C library uses too.
 const uint8_t* emit_fastmem_fault(Xbyak::CodeGenerator& s, FastmemFault* cell, FastmemFaultFn handler);

@@ -30,8 +30,8 @@ bool is_write(Op op) {
     return op == Op::Store || op == Op::StorePair || op == Op::StoreV || op == Op::StorePairV;
 }
 
-/// Local value numbering: one number for values that are computed twice, as by `ldr x0, [x1, x2]` and a store to
-/// the same place.
+/// Local value numbering: one number for values that are computed twice, as by `ldr x0, [x1, x2]` and a store
+/// to the same place.
 class ValueNumbers {
   public:
     explicit ValueNumbers(const ir::Block& block) : block_(block), number_(block.insts.size()) {
@@ -108,8 +108,8 @@ AddressRegisters address_registers(const ir::Block& block, const std::vector<uin
     return a;
 }
 
-/// Numbers pages by the registers that addresses are made of: arrays are walked in several places, each by its
-/// own registers.
+/// Numbers pages by the registers that addresses are made of: arrays are walked in several places, each by
+/// its own registers.
 class PageNumbers {
   public:
     PageNumbers(const Region& region, std::vector<AccessPage>& pages)

@@ -1,11 +1,11 @@
 // Check coalescing: which accesses of a block share one look-up in the soft TLB.
 //
-// Accesses at small displacements from one value lie in one page nearly always: they are a group, checked once
-// as the span from the lowest byte to the highest one. A group that the end of a page cuts, or of which a part
-// may not be written, leaves the region, though each of its accesses alone might have gone on. So a group's span
-// is small, and it ends at a conditional exit, behind which a write may never come. Where that happens too often
-// all the same, as with a structure on the stack across two pages, the region is compiled again: each access
-// that was in such a group is a group of its own, and one of more than 8 bytes is several.
+// Accesses at small displacements from one value lie in one page nearly always: they are a group, checked
+// once as the span from the lowest byte to the highest one. A group that the end of a page cuts, or of which
+// a part may not be written, leaves the region, though each of its accesses alone might have gone on. So a
+// group's span is small, and it ends at a conditional exit, behind which a write may never come. Where that
+// happens too often all the same, as with a structure on the stack across two pages, the region is compiled
+// again: each access that was in such a group is a group of its own, and one of more than 8 bytes is several.
 #pragma once
 
 #include <map>

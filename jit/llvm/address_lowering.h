@@ -1,7 +1,7 @@
 // Host addresses of guest memory accesses: look-ups in the soft TLB, or fastmem.
 //
-// Nothing changes a SoftTlb while a region runs: whatever does (a fill, a TLBI) is done outside, so that what was
-// read there may be kept as long as it is of use. An access that misses leaves the region.
+// Nothing changes a SoftTlb while a region runs: whatever does (a fill, a TLBI) is done outside, so that what
+// was read there may be kept as long as it is of use. An access that misses leaves the region.
 #pragma once
 
 #include <vector>
@@ -39,8 +39,8 @@ class AddressLowering {
     void set_host(uint32_t number, Value* host) { hosts_[number] = host; }
 
   private:
-    /// The variables of a remembered page; `limit`: from its start, where an access may begin, 0 while none is
-    /// known.
+    /// The variables of a remembered page; `limit`: from its start, where an access may begin, 0 while none
+    /// is known.
     struct PageVariables {
         llvm::AllocaInst *minus_tag = nullptr, *addend = nullptr, *limit = nullptr;
         llvm::AllocaInst* write_limit = nullptr;  ///< of a shared one

@@ -9,8 +9,8 @@
 
 namespace arclight::jit::tier2 {
 
-/// An IR value is held as whatever LLVM type it came in; the functions here convert it to the one that is asked
-/// for, and throw Unsupported if there is no such conversion.
+/// An IR value is held as whatever LLVM type it came in; the functions here convert it to the one that is
+/// asked for, and throw Unsupported if there is no such conversion.
 class BlockValues {
   public:
     explicit BlockValues(RegionIrBuilder& b) : b_(b) {}

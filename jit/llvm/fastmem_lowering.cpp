@@ -68,7 +68,6 @@ Value* FastmemLowering::may_fault(const FaultingInst& how, const std::vector<Val
 }
 
 // ---- Loads and stores
-// --------------------------------------------------------------------------------------------
 
 Value* FastmemLowering::load(Value* host, unsigned log2, bool is_signed, bool wide, unsigned offset) {
     std::string text;
@@ -118,7 +117,6 @@ void FastmemLowering::zero_block(Value* host) {
 }
 
 // ---- Atomics
-// -----------------------------------------------------------------------------------------------------
 
 /// What was there before.
 Value* FastmemLowering::compare_exchange(Value* host, Value* expected, Value* desired, unsigned log2) {

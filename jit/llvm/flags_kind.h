@@ -5,8 +5,8 @@
 
 namespace arclight::jit::tier2 {
 
-/// Names the operation that set the flags; its operands are a, b and c. A block may end with one of the kinds up
-/// to kLastStoredFlags, which are stored as (kind, a, b) in three variables.
+/// Names the operation that set the flags; its operands are a, b and c. A block may end with one of the kinds
+/// up to kLastStoredFlags, which are stored as (kind, a, b) in three variables.
 enum class FlagsKind : uint8_t {
     Packed,  ///< a: as in GuestState::flags
     Add32,

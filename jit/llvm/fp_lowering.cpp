@@ -97,8 +97,8 @@ void FpLowering::begin_block() {
 }
 
 void FpLowering::before(Op op) {
-    // Comparisons know NaNs, but which NaN it is may be wrong; and what is executed on a wrong path might leave
-    // sticky flags behind.
+    // Comparisons know NaNs, but which NaN it is may be wrong; and what is executed on a wrong path might
+    // leave sticky flags behind.
     const bool reads_bits = op == Op::FToInt || op == Op::VExtractU || op == Op::VExtractS;
     if (reads_bits && !unchecked_.empty()) bits_read_ = true;
     if (op == Op::ExitIf && bits_read_) check_results();
@@ -352,7 +352,6 @@ bool FpLowering::lower_scalar(const Inst& i, Ref index) {
 }
 
 // ---- Vectors
-// -----------------------------------------------------------------------------------------------------
 
 /// An operand whose upper half, if it takes no part, is one: no operation on ones raises a flag.
 Value* FpLowering::quiet_operand(const Inst& i, unsigned arg) {

@@ -1,7 +1,7 @@
 // Floating point. The host computes as tier 1 has it (backend/x64/emit_fp.cpp), and where host and ARM might
 // disagree, that is for NaNs and results at the edge of underflow, the region is left before the instruction:
-// results are checked together, before anything happens that cannot be done again. A NaN that is an operand of
-// another sum or product comes out of it as one, and need not be checked itself.
+// results are checked together, before anything happens that cannot be done again. A NaN that is an operand
+// of another sum or product comes out of it as one, and need not be checked itself.
 //
 // LLVM's constrained operations keep the sticky flags right: they are neither removed nor executed where the
 // guest would not.

@@ -15,9 +15,9 @@ using SlotValues = std::vector<std::pair<unsigned, Value*>>;
 
 /// The results of an instruction are pending until the next one starts: side exits do not see them.
 ///
-/// A vector register has two variables, one for all of it and one for its lower half (scalar replacement). What
-/// is written with zeros above its lower half goes into both; a block reads only the one that fits what it
-/// knows, so that LLVM never makes the other one.
+/// A vector register has two variables, one for all of it and one for its lower half (scalar replacement).
+/// What is written with zeros above its lower half goes into both; a block reads only the one that fits what
+/// it knows, so that LLVM never makes the other one.
 class GuestRegisters {
   public:
     GuestRegisters(RegionIrBuilder& b, BlockValues& values, GuestFlags& flags, const RegisterPlan& plan)

@@ -1,16 +1,16 @@
 // Loop peeling and range-check hoisting: loops of one block check their accesses for many iterations at once.
 //
 // If every operand of an address is left alone by the loop or moves by a constant each iteration, then the
-// number of iterations that its page lasts is known when the page is. The least of these numbers, over all such
-// accesses, is counted down in the loop:
+// number of iterations that its page lasts is known when the page is. The least of these numbers, over all
+// such accesses, is counted down in the loop:
 //
 //     head:    (from outside)
 //     refill:  if interrupted: leave.
 //              For each address: unless it is in the page of last time, look it up. How many iterations?
 //     again:   one iteration. Another one left: go to again, else to refill.
 //
-// The peeled iteration is that of a copy of the block, which checks each access alone: many loops have no second
-// one. So are the next ones while the loop's own condition says that only few are left.
+// The peeled iteration is that of a copy of the block, which checks each access alone: many loops have no
+// second one. So are the next ones while the loop's own condition says that only few are left.
 //
 // Where a register says by how much an address moves, it often moves from page to page, as down a column of a
 // matrix: such an access is looked up in each iteration, which costs less than to remember a page in vain.
@@ -53,8 +53,8 @@ struct Carrier {
     unsigned x, shift;
 };
 
-/// The register, of those that the loop moves, to tell by where a group is that moves by `stride`. It is one that
-/// a comparison needs in each iteration anyway, if there is one.
+/// The register, of those that the loop moves, to tell by where a group is that moves by `stride`. It is one
+/// that a comparison needs in each iteration anyway, if there is one.
 std::optional<Carrier> carrier_of(const ir::Block& block, const HoistedChecks& loop, int64_t stride);
 
 /// A loop goes on while `from`, which each iteration moves by `step`, has not come to `to`.

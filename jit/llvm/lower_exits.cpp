@@ -70,8 +70,8 @@ BasicBlock* IrLowering::edge_to(int64_t offset) {
     return block;
 }
 
-/// The same in the middle of a block. Floating-point results are checked on this edge only: going on, there will
-/// be more to check together.
+/// The same in the middle of a block. Floating-point results are checked on this edge only: going on, there
+/// will be more to check together.
 BasicBlock* IrLowering::checked_edge_to(int64_t offset) {
     const llvm::IRBuilder<>::InsertPointGuard keep(b_);
     BasicBlock* block = b_.new_block();

@@ -164,7 +164,6 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
 }
 
 // ---- Exclusives and atomics, as in tier 1 (backend/x64/emit_atomic.cpp)
-// ----------------------------------------------
 
 /// What was there before.
 Value* MemoryLowering::compare_exchange(Value* host, Value* expected, Value* desired, unsigned unit) {

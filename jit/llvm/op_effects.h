@@ -34,8 +34,8 @@ constexpr bool stores_twice(ir::Op op) {
     }
 }
 
-/// Its result is checked (fp_lowering.h), and it comes in runs that one checkpoint should cover: conversions and
-/// roundings are checked too, but do not start such a run.
+/// Its result is checked (fp_lowering.h), and it comes in runs that one checkpoint should cover: conversions
+/// and roundings are checked too, but do not start such a run.
 constexpr bool is_arithmetic(ir::Op op) {
     switch (op) {
         case ir::Op::FAdd:

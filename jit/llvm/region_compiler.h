@@ -1,12 +1,12 @@
 // Tier 2: regions to x86-64 by way of LLVM. LLVM's headers stay in this folder's sources.
 //
-// A region is a function `uint64_t region(GuestState*, mmu::SoftTlb*)` with LLVM's preserve_none convention: it gets
-// its arguments in kRegionStateReg and kRegionTlbReg, keeps rsp and rbp, and returns the virtual address of
-// the guest instruction to go on at (jit/region_abi.h), with the guest's registers in GuestState. Everything
-// that is rare (a soft TLB miss, a NaN, an instruction that is not lowered) leaves the region before the
-// instruction in question: tier 1 executes it, and faults are raised there. So a region calls nothing.
-// Where it reaches memory through fastmem, what is not mapped faults; RegionCode::faults says how it is left
-// then.
+// A region is a function `uint64_t region(GuestState*, mmu::SoftTlb*)` with LLVM's preserve_none convention:
+// it gets its arguments in kRegionStateReg and kRegionTlbReg, keeps rsp and rbp, and returns the virtual
+// address of the guest instruction to go on at (jit/region_abi.h), with the guest's registers in GuestState.
+// Everything that is rare (a soft TLB miss, a NaN, an instruction that is not lowered) leaves the region
+// before the instruction in question: tier 1 executes it, and faults are raised there. So a region calls
+// nothing. Where it reaches memory through fastmem, what is not mapped faults; RegionCode::faults says how it
+// is left then.
 #pragma once
 
 #include <cstdint>

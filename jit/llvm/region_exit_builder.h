@@ -11,8 +11,8 @@
 
 namespace arclight::jit::tier2 {
 
-/// A side exit (a deoptimization exit) leaves the region at the last checkpoint: tier 1 executes again what came
-/// since, which has no effects but on registers.
+/// A side exit (a deoptimization exit) leaves the region at the last checkpoint: tier 1 executes again what
+/// came since, which has no effects but on registers.
 class RegionExitBuilder {
   public:
     /// `entry`: the offset at which the region is entered.
@@ -22,7 +22,8 @@ class RegionExitBuilder {
     /// By the numbers of the function's statepoints.
     const std::vector<RegionExit>& exits() const { return exits_; }
 
-    /// Leaves with the guest's registers as they are now, to continue at `pc`, or at `offset` if that is null.
+    /// Leaves with the guest's registers as they are now, to continue at `pc`, or at `offset` if that is
+    /// null.
     void emit_exit(Value* pc, int64_t offset = 0);
     /// A block that does that.
     BasicBlock* exit_to(int64_t offset);

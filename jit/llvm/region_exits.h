@@ -1,4 +1,5 @@
-// The object file of a region: its stack maps become exit stubs, its table of faulting accesses follows the code.
+// The object file of a region: its stack maps become exit stubs, its table of faulting accesses follows the
+// code.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 namespace arclight::jit::tier2 {
 
 /// The section in which asm gotos record the address of an instruction that may fault and that of its side
-/// exit: two addresses for each (lower_fastmem.cpp).
+/// exit: two addresses for each (fastmem_lowering.cpp).
 inline constexpr const char* kFaultSection = ".guest_ex";
 
 /// At the very end of the code. `faults` FaultingAccess lie before it, sorted by `access`.

@@ -1,13 +1,13 @@
 // Entry-state dataflow: what holds of the guest's registers where each block of a region begins.
 //
-// A register is dirty where it may differ from GuestState. NZCV is known where all edges into a block agree on
-// the operation that set it. A vector register holds a scalar where its upper half is zero: a double is kept as
-// what it is then (scalar replacement, lower_registers.cpp). What is written with zeros above its lower half
-// makes it one; where two edges meet and only one of them has a scalar, it is a whole vector.
+// A register is dirty where it may differ from GuestState. NZCV is known where all edges into a block agree
+// on the operation that set it. A vector register holds a scalar where its upper half is zero: a double is
+// kept as what it is then (scalar replacement, guest_registers.h). What is written with zeros above its lower
+// half makes it one; where two edges meet and only one of them has a scalar, it is a whole vector.
 //
 // Where the region is entered a register may hold anything. If its upper half was zero whenever that was
-// sampled and a loop keeps it so, the region is entered only if it is. Then it is zero in GuestState as long as
-// the region runs, and region exits need not clear it.
+// sampled and a loop keeps it so, the region is entered only if it is. Then it is zero in GuestState as long
+// as the region runs, and region exits need not clear it.
 #pragma once
 
 #include <vector>

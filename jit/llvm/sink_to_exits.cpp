@@ -15,7 +15,7 @@ using llvm::Value;
 
 bool is_exit(const BasicBlock& block) { return llvm::isa<llvm::UnreachableInst>(block.getTerminator()); }
 
-/// One instruction of the host or none, that can be anywhere.
+/// At most one host instruction, which may be executed anywhere.
 bool is_cheap(const Instruction& i) {
     switch (i.getOpcode()) {
         case Instruction::Add:
@@ -36,7 +36,7 @@ bool used_outside_exits(const Value& v, const Value* but) {
     return false;
 }
 
-/// More values than before must not have to be kept.
+/// Sinking must not lengthen the lives of more values than before.
 bool worth_sinking(const Instruction& i) {
     if (!is_cheap(i) || used_outside_exits(i, nullptr)) return false;
     unsigned variables = 0;

@@ -1,4 +1,4 @@
-// Keeps work that only ways out need off the way that is taken.
+// Moves work that only region exits need off the path that is taken.
 #pragma once
 
 namespace llvm {
@@ -7,8 +7,8 @@ class Function;
 
 namespace arclight::jit::tier2 {
 
-/// A way out stores what guest registers should hold. Where that has to be computed from what is there anyway
-/// (an address a step further, a number with zeros above), it is computed there.
+/// A region exit stores the guest's registers. A value that is cheap to compute from what is kept anyway (an
+/// address one step further, a number with zeros above) is computed in the exit.
 void sink_to_exits(llvm::Function& f);
 
 }  // namespace arclight::jit::tier2

@@ -1,6 +1,6 @@
-// NZCV where a loop's accesses are checked for many turns at once (jit/llvm/loop_checks.cpp). What sets the
-// flags in such a loop is remembered as operands, and they are computed when the region is left; they must be
-// the operands of the last turn then, not those with which the loop was come to.
+// NZCV where a loop's accesses are checked for many iterations at once (jit/llvm/loop_versioning.h). What
+// sets the flags in such a loop is remembered as operands, and they are computed when the region is left;
+// they must be the operands of the last iteration then, not those with which the loop was come to.
 #include <chrono>
 #include <random>
 #include <thread>

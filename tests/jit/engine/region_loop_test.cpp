@@ -1,6 +1,6 @@
-// Loops in tier 2's regions, whose accesses are checked for many turns at once (jit/llvm/loop_checks.cpp):
-// random loops over memory whose pages do not follow each other on the host, against the same executed step
-// by step.
+// Loops in tier 2's regions, whose accesses are checked for many iterations at once
+// (jit/llvm/loop_versioning.h): random loops over memory whose pages do not follow each other on the host,
+// against the same executed step by step.
 #include <random>
 
 #include "tests/backend/harness.h"

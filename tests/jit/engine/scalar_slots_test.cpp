@@ -1,4 +1,4 @@
-// Vector registers that hold scalars (jit/llvm/vector_slots.cpp): their upper halves are in no host register,
+// Vector registers that hold scalars (jit/llvm/register_plan.h): their upper halves are in no host register,
 // and must be zero in GuestState all the same when a region is left; or what they are, where a region is not
 // to be entered because of them.
 #include <array>
