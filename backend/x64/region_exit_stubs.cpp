@@ -126,18 +126,22 @@ class StubWriter : public Xbyak::CodeGenerator {
                             .a = p});
         };
         size_t next = 1;
-        for (const uint8_t slot : exit.slots) put(slot, at.at(next++));
+        const auto operand = [&]() -> const HostLocation& {
+            if (next == at.size()) refuse("a statepoint with other operands");
+            return at[next++];
+        };
+        for (const uint8_t slot : exit.slots) put(slot, operand());
         std::vector<Step> steps;
         if (exit.flags != FlagsAtExit::Clean) {
             Step s{.kind = Step::Flags, .state = state, .flags = exit.flags};
-            s.a = at.at(next++);
-            if (exit.flags == FlagsAtExit::Dynamic) s.c = s.a, s.a = at.at(next++);
+            s.a = operand();
+            if (exit.flags == FlagsAtExit::Dynamic) s.c = s.a, s.a = operand();
             const bool one = exit.flags == FlagsAtExit::Packed || exit.flags == FlagsAtExit::Logic32 ||
                              exit.flags == FlagsAtExit::Logic64;
-            if (!one) s.b = at.at(next++);
+            if (!one) s.b = operand();
             steps.push_back(s);
         }
-        if (!exit.pc_known) put(kPcSlot, at.at(next++));
+        if (!exit.pc_known) put(kPcSlot, operand());
         if (next != at.size()) refuse("a statepoint with other operands");
         // The state's register must not be one that the later steps use.
         uint8_t later = state;
