@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -96,8 +97,10 @@ class BlockCache {
     size_t size() const { return live_; }
 
   private:
+    static constexpr unsigned kFlagsShift = 48;  ///< of a key's translation flags; the address is below
     static uint64_t key(uint64_t pa, uint32_t translation_flags) {
-        return pa >> 2 | uint64_t{translation_flags} << 46;
+        assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
+        return pa | uint64_t{translation_flags} << kFlagsShift;
     }
     size_t page_of(uint64_t pa) const { return (pa - base_) >> kPageBits; }
     size_t slot_of(uint64_t key) const;

@@ -9,11 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "frontend/a64/translate/translator.h"
-
 namespace arclight::jit {
-
-namespace a64 = frontend::a64;
 
 namespace {
 /// After so many failures in a row there is no reason to expect another end.
@@ -43,8 +39,10 @@ void keep_for_good(std::unique_ptr<RegionCompiler> broken) {
 uint64_t footprint(const RegionCode& code) { return ((code.bytes + kPageSize - 1) & kPageMask) + kPageSize; }
 }  // namespace
 
-Tier2::Tier2(std::mutex& lock, CodeBuffer& code, BlockCache& cache, const Tier2Options& options)
-    : lock_(lock),
+Tier2::Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, BlockCache& cache,
+             const Tier2Options& options)
+    : frontend_(frontend),
+      lock_(lock),
       code_(code),
       cache_(cache),
       options_(options),

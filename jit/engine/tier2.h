@@ -29,6 +29,7 @@
 #include "jit/engine/edge_profile.h"
 #include "jit/engine/region_shape.h"
 #include "jit/engine/region_store.h"
+#include "jit/frontend.h"
 #include "jit/llvm/region_compiler.h"
 
 namespace arclight::jit {
@@ -89,7 +90,8 @@ struct RegionPage {
 
 class Tier2 {
   public:
-    Tier2(std::mutex& lock, CodeBuffer& code, BlockCache& cache, const Tier2Options& options);
+    Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, BlockCache& cache,
+          const Tier2Options& options);
     ~Tier2();
 
     bool enabled() const { return options_.enabled; }
@@ -241,6 +243,7 @@ class Tier2 {
     void work();
     void dump(const Region& region, const RegionDump& text, uint64_t number);
 
+    const Frontend& frontend_;
     std::mutex& lock_;
     CodeBuffer& code_;
     BlockCache& cache_;

@@ -1,13 +1,10 @@
 // When a block is promoted: its counter runs out several times, each time for another reason.
 #include <algorithm>
 
-#include "frontend/a64/translate/translator.h"
 #include "jit/engine/predict.h"
 #include "jit/engine/tier2.h"
 
 namespace arclight::jit {
-
-namespace a64 = frontend::a64;
 
 namespace {
 /// For ever, as good as.
@@ -27,9 +24,7 @@ constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 }  // namespace
 
 uint32_t Tier2::new_counter(uint32_t translation_flags) {
-    constexpr uint32_t kNot = a64::translation_flag::kSingleStep | a64::translation_flag::kCount |
-                              a64::translation_flag::kIllegal | a64::translation_flag::kBreakpoints;
-    if (!options_.enabled || (translation_flags & kNot) != 0) return kNoCounter;
+    if (!options_.enabled || !frontend_.may_promote(translation_flags)) return kNoCounter;
     constexpr size_t kMost =
         CodeBuffer::kCounters - kEntryCounters - kSideExitCounters - EdgeProfiler::kCounters;
     if (by_counter_.size() >= kMost) return kNoCounter;
@@ -42,7 +37,9 @@ void Tier2::attach(TranslationBlock& block) {
     if (block.counter == kNoCounter) return;
     by_counter_[block.counter] = &block;
     if (options_.sample > 1 &&
-        ((block.pa >> 2 ^ options_.sample_seed) * kMixer >> 32) % options_.sample != 0) {
+        ((block.pa / frontend_.code_limits().alignment ^ options_.sample_seed) * kMixer >> 32) %
+                options_.sample !=
+            0) {
         never_again(block);
         return;
     }

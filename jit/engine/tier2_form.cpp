@@ -4,13 +4,11 @@
 #include <set>
 #include <span>
 
-#include "frontend/a64/translate/translator.h"
 #include "jit/engine/predict.h"
 #include "jit/engine/tier2.h"
+#include "jit/translation_flags.h"
 
 namespace arclight::jit {
-
-namespace a64 = frontend::a64;
 
 namespace {
 constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
@@ -22,10 +20,6 @@ constexpr uint32_t kEnoughRuns = 32;
 /// taken in if without it that would take this share of the time for each of its instructions: about what it
 /// takes to compile them, if the guest goes on for a few times as long as it did before.
 constexpr double kLeaveCost = 200, kCompileCost = 0.006;
-
-std::span<const uint32_t> words_of(const TranslationBlock& block) {
-    return {reinterpret_cast<const uint32_t*>(block.guest_code.data()), block.guest_insns};
-}
 }  // namespace
 
 struct Tier2::Node {
@@ -131,11 +125,11 @@ void Tier2::form(TranslationBlock& entry, Region& region, HotRegion& hot) {
         rb.offset = offset;
         rb.ir.pa = block.pa;
         rb.ir.translation_flags = block.translation_flags;
-        a64::translate_block(rb.ir, words_of(block), static_cast<uint32_t>(block.pa & ~kPageMask),
-                             block.translation_flags, block.guest_insns);
+        frontend_.translate(rb.ir, block.guest_code, static_cast<uint32_t>(block.pa & ~kPageMask),
+                            block.translation_flags, block.guest_insns);
         mark_devices(rb.ir);
         options_.while_making();
-        if ((block.translation_flags & a64::translation_flag::kFastmem) != 0)
+        if ((block.translation_flags & translation_flag::kFastmem) != 0)
             set_predicted_slots(rb.ir, block.slots);
         else
             predict_pages(rb.ir, block.seen);

@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 
+#include "frontend/a64/frontend.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/engine.h"
 #include "jit/engine/region_shape.h"
@@ -85,7 +86,8 @@ class GuestCodeTest : public testing::Test {
         options.make_compiler = [this] { return std::make_unique<RecordingCompiler>(log_); };
         options.compiler_build = [] { return kBuild; };
         counters_ = 0;
-        engine_ = std::make_unique<Engine>(memory_, EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
+        engine_ = std::make_unique<Engine>(frontend::a64::frontend(), memory_,
+                                           EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
         return *engine_;
     }
     /// x0 += n, in two blocks 16 bytes apart that go on with each other.
