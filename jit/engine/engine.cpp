@@ -35,7 +35,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     if (!tier2_.enabled()) return;
     cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
-    tier2_.mark_devices = [this](ir::Block& block) { mark_devices(block); };
+    tier2_.set_mark_devices([this](ir::Block& block) { mark_devices(block); });
 }
 
 /// Reads what a block at pa may be made of into code_read_, each instruction once: other CPUs may store to
@@ -143,7 +143,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot turn a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    link(exit, tier2_.way(*s.block, s.exit, *target), epoch);
+    link(exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
     if (linked != target) {
         linked = target;
         target->incoming.push_back(site_id);
@@ -180,9 +180,9 @@ const void* Engine::promote(uint32_t counter, const GuestState* state) {
     return tier2_.promote(counter, state);
 }
 
-Tier2::Guarded Engine::guarded(uint32_t guard) {
+RegionEntryCheck Engine::entry_check(uint32_t guard) {
     const std::lock_guard lock(lock_);
-    return tier2_.guarded(guard);
+    return tier2_.entry_check(guard);
 }
 
 void Engine::add_cpu(const Tier2::CpuLink& cpu) {

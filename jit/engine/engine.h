@@ -71,11 +71,11 @@ class Engine {
 
     /// A block's counter ran out: where to go on.
     const void* promote(uint32_t counter, const GuestState* state = nullptr);
-    /// See Tier2.
-    Tier2::Guarded guarded(uint32_t guard);
+    /// What must be mapped where for the region behind `guard` to be entered.
+    RegionEntryCheck entry_check(uint32_t guard);
     /// What is given must stay until stop_compiling() has returned.
     void add_cpu(const Tier2::CpuLink& cpu);
-    void stop_compiling() { tier2_.quit(); }
+    void stop_compiling() { tier2_.stop(); }
     Tier2Stats tier2_stats();
 
     /// Where to go on after the host instruction at host_pc faulted: the slow path of its access, or the side

@@ -79,10 +79,11 @@ class GuestCodeTest : public testing::Test {
         fs::remove_all(directory_);
     }
 
-    Engine& start(std::function<void()> while_making = [] {}) {
-        Tier2Options options{.enabled = true, .threshold = 1, .heat = 0, .least_stay = 0, .budget = 100};
+    Engine& start(std::function<void()> while_building = [] {}) {
+        Tier2Options options{
+            .enabled = true, .threshold = 1, .heat = 0, .min_expected_insns = 0, .budget = 100};
         options.cache_directory = directory_;
-        options.while_making = std::move(while_making);
+        options.while_building = std::move(while_building);
         options.make_compiler = [this] { return std::make_unique<RecordingCompiler>(log_); };
         options.compiler_build = [] { return kBuild; };
         counters_ = 0;

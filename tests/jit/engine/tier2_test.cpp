@@ -60,10 +60,10 @@ class Tier2Test : public testing::Test {
         }
     }
 
-    Engine& start(Tier2Options options, double least_stay = 0) {
+    Engine& start(Tier2Options options, double min_expected_insns = 0) {
         options.enabled = true;
         options.heat = 0;
-        options.least_stay = least_stay;
+        options.min_expected_insns = min_expected_insns;
         if (!options.make_compiler || made_by_us_)
             options.make_compiler = [this] { return std::make_unique<FakeCompiler>(is_); };
         engine_ = std::make_unique<Engine>(frontend::a64::frontend(), memory_,
