@@ -7,6 +7,7 @@
 
 #include "bench/micro/guest_code.h"
 #include "frontend/a64/decode/encoding.h"
+#include "frontend/a64/frontend.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/engine.h"
 #include "jit/host_code.h"
@@ -110,7 +111,8 @@ struct Machine {
         o.code_bytes = 64 << 20;
         return o;
     }
-    Machine() : ram(8 << 20), memory(ram.data(), kRam, ram.size()), engine(memory, options()) {
+    Machine()
+        : ram(8 << 20), memory(ram.data(), kRam, ram.size()), engine(a64::frontend(), memory, options()) {
         const auto code = bench::guest_code();
         std::memcpy(ram.data(), code.data(), std::min(ram.size(), code.size_bytes()));
     }

@@ -11,6 +11,7 @@
 #include "backend/kvm/probe.h"
 #include "backend/process_accelerator.h"
 #include "devices/device_factory.h"
+#include "frontend/a64/frontend.h"
 #include "frontend/a64/system/sysregs.h"
 #include "guestos/machine/vcpu.h"
 
@@ -102,13 +103,14 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         if (speed_ != nullptr) speed_->note_libraries();
         return compiler;
     };
-    engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.code_bytes = options_.code_cache,
-                                                                        .concurrent = options_.cpus > 1,
-                                                                        .tier2 = tier2,
-                                                                        .trace_blocks = options_.trace.blocks,
-                                                                        .trace_ir = options_.trace.ir,
-                                                                        .trace_host = options_.trace.host,
-                                                                        .trace_file = trace_file_});
+    engine_ = std::make_unique<jit::Engine>(frontend::a64::frontend(), memory_,
+                                            jit::EngineOptions{.code_bytes = options_.code_cache,
+                                                               .concurrent = options_.cpus > 1,
+                                                               .tier2 = tier2,
+                                                               .trace_blocks = options_.trace.blocks,
+                                                               .trace_ir = options_.trace.ir,
+                                                               .trace_host = options_.trace.host,
+                                                               .trace_file = trace_file_});
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
 

@@ -47,7 +47,7 @@ struct RuntimeHelpers {
         Vcpu& v = vcpu(s);
         // Carrying out requests in a walk may change it, and then the pages before must be looked at again.
         const uint32_t epoch = s.tlb->epoch;
-        const jit::Tier2::Guarded region = v.board_.engine().guarded(static_cast<uint32_t>(guard));
+        const jit::RegionEntryCheck region = v.board_.engine().entry_check(static_cast<uint32_t>(guard));
         for (const jit::RegionPage& page : region.pages) {
             const uint64_t pc = s.page_base + static_cast<uint64_t>(page.offset);
             uint64_t pa;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -14,10 +15,11 @@
 
 namespace arclight::jit {
 
+struct CompiledRegion;
 struct EdgeProfile;
 
 /// The guest's registers at some time.
-struct SeenRegisters {
+struct RegisterSnapshot {
     std::array<uint64_t, 32> x;  ///< x0 to x30, and the stack pointer
     uint32_t narrow;             ///< by vector register: its upper half is zero
 };
@@ -36,27 +38,36 @@ struct TranslationBlock {
     uint32_t first_site = 0;  ///< site id of code.exits[0]
     bool valid = true;        ///< still findable; an invalid block may be running until it leaves
     bool indirect = false;    ///< was asked for by other means than a direct exit
-    /// What tier 2 waits for: that it is hot; that its ways out have been counted; that it has executed
-    /// enough to be worth a compilation; for the compiler; for nothing.
-    enum class Stage : uint8_t { Cold, Profiled, Waiting, Queued, Done };
+
+    // ---- Of PromotionPolicy, which alone changes it
+    enum class Stage : uint8_t {
+        Cold,      ///< has not run often
+        Profiled,  ///< its exits are being counted
+        Waiting,   ///< has not executed enough yet to be worth a compilation
+        Queued,    ///< for the compiler
+        Done,      ///< is compiled, or never will be
+    };
     Stage stage = Stage::Cold;
-    bool covered = false;     ///< a region of another block was found to have it already
-    uint64_t distrusted = 0;  ///< as Region::distrusted
-    uint8_t tries = 0;        ///< regions entered here that were given up, or not worth while
+    bool covered = false;  ///< a region of another block was found to have it already
+    uint8_t failures = 0;  ///< regions entered here that were discarded, or not profitable
     uint32_t counter = kNoCounter;
     bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
-    uint8_t warm_tries = 0;     ///< since then, without all of a region's blocks being there
+    uint8_t disk_tries = 0;     ///< since then, without all of a region's blocks being there
     uint32_t counted_from = 0;  ///< what the counter was started at
     uint64_t counted_before = 0;  ///< runs until then
     uint64_t promoted_at = 0;     ///< runs when it was promoted
     uint64_t queued_at = 0;       ///< runs when it was put into the compiler's queue, and when that was
     std::chrono::steady_clock::time_point queued_when{};
+    std::vector<RegisterSnapshot> snapshots;  ///< at its entry, when its counter ran out; the oldest first
+
+    // ---- Of the rest of tier 2
     std::unique_ptr<EdgeProfile> profile;
-    std::vector<void*> regions;  ///< of tier 2, that hold a copy of it
+    uint64_t disabled_assumptions = 0;     ///< as Region::distrusted
+    std::vector<CompiledRegion*> regions;  ///< that hold a copy of it
+    std::vector<uint32_t> slots;           ///< what predict_slots() said of each plain access; empty: nothing
+
     CompiledBlock code;
-    std::vector<uint32_t> slots;      ///< what predict_slots() said of each plain access; empty: nothing
-    std::vector<SeenRegisters> seen;  ///< at its entry, when tier 2 was asked about it
-    std::vector<uint32_t> incoming;   ///< sites of other blocks that may be linked to this one
+    std::vector<uint32_t> incoming;               ///< sites of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };
@@ -96,8 +107,10 @@ class BlockCache {
     size_t size() const { return live_; }
 
   private:
+    static constexpr unsigned kFlagsShift = 48;  ///< of a key's translation flags; the address is below
     static uint64_t key(uint64_t pa, uint32_t translation_flags) {
-        return pa >> 2 | uint64_t{translation_flags} << 46;
+        assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
+        return pa | uint64_t{translation_flags} << kFlagsShift;
     }
     size_t page_of(uint64_t pa) const { return (pa - base_) >> kPageBits; }
     size_t slot_of(uint64_t key) const;

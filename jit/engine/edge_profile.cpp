@@ -30,7 +30,7 @@ void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
         free_edges_.pop_back();
         code_.counters()[p.counters[k]] = 0;
         if (block.linked[k] == nullptr) continue;
-        redirect(block.code.exits[k], way(block, k, *block.linked[k]));
+        redirect(block.code.exits[k], link_target(block, k, *block.linked[k]));
     }
     if (block.code.indirect == nullptr || free_rings_.empty()) return;
     std::memset(code_.counters() + free_rings_.back(), 0, 4 * kRingWords);
@@ -41,7 +41,7 @@ void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
     sample(block.code, sampler);
 }
 
-const void* EdgeProfiler::way(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
+const void* EdgeProfiler::link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
     if (from.profile == nullptr || !from.profile->counting) return to.code.entry;
     const void* counted = emit_counted_jump(code_, from.profile->counters[exit], to.code.entry);
     return counted != nullptr ? counted : to.code.entry;

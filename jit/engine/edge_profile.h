@@ -1,4 +1,4 @@
-// How often each way out of a block is taken, and where its indirect branch goes: counted for a short time in
+// How often each exit of a block is taken, and where its indirect branch goes: counted for a short time in
 // the block's own translation, once it is known to be hot. Cold code pays nothing for it.
 //
 // The engine's lock is held, but for what translated code itself does.
@@ -43,7 +43,7 @@ class EdgeProfiler {
     /// Ends it: block.profile says what was found.
     void finish(TranslationBlock& block, uint64_t runs);
     /// Where a block's exit is to lead that is linked to `to`.
-    const void* way(TranslationBlock& from, size_t exit, const TranslationBlock& to);
+    const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to);
     /// The code cache was emptied.
     void reset();
 

@@ -5,52 +5,68 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <span>
 
-#include "frontend/a64/decode/disassemble.h"
-#include "frontend/a64/translate/translator.h"
 #include "jit/engine/predict.h"
+#include "jit/translation_flags.h"
 
 namespace arclight::jit {
 
-namespace a64 = frontend::a64;
+namespace {
+/// Copies `bytes`, a multiple of sizeof(Unit), that another thread may be writing: each unit is read once, whole.
+template <typename Unit>
+void copy_units(std::byte* to, const uint8_t* from, size_t bytes) {
+    const auto* units = reinterpret_cast<const Unit*>(from);
+    for (size_t at = 0; at < bytes; at += sizeof(Unit), ++units) {
+        const Unit unit = __atomic_load_n(units, __ATOMIC_RELAXED);
+        std::memcpy(to + at, &unit, sizeof unit);
+    }
+}
+}  // namespace
 
-Engine::Engine(const mmu::GuestMemory& memory, const EngineOptions& options)
-    : memory_(memory),
+Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const EngineOptions& options)
+    : frontend_(frontend),
+      limits_(frontend.code_limits()),
+      memory_(memory),
       options_(options),
       code_(options.code_bytes),
       cache_(memory_),
-      tier2_(lock_, code_, cache_, options_.tier2) {
+      tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     if (!tier2_.enabled()) return;
     cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
-    tier2_.mark_devices = [this](ir::Block& block) { mark_devices(block); };
+    tier2_.set_mark_devices([this](ir::Block& block) { mark_devices(block); });
 }
 
-/// Reads what a block at pa may be made of into code_read_, each word once: other CPUs may store to it
-/// meanwhile, and everything that is decided about the block must be decided on the same words.
+/// Reads what a block at pa may be made of into code_read_, each instruction once: other CPUs may store to
+/// it meanwhile, and everything that is decided about the block must be decided on the same bytes.
 void Engine::read_code(uint64_t pa) {
     const uint64_t room = kPageSize - (pa & ~kPageMask);
-    const auto* words = reinterpret_cast<const uint32_t*>(memory_.host(pa, room));
-    code_read_.resize(std::min<size_t>(room / 4, a64::kMaxBlockInsns));
-    for (size_t k = 0; k < code_read_.size(); ++k)
-        code_read_[k] = __atomic_load_n(words + k, __ATOMIC_RELAXED);
+    const uint8_t* from = memory_.host(pa, room);
+    code_read_.resize(std::min<size_t>(room, limits_.max_block_bytes));
+    switch (limits_.alignment) {
+        case 1: return copy_units<uint8_t>(code_read_.data(), from, code_read_.size());
+        case 2: return copy_units<uint16_t>(code_read_.data(), from, code_read_.size());
+        case 4: return copy_units<uint32_t>(code_read_.data(), from, code_read_.size());
+        case 8: return copy_units<uint64_t>(code_read_.data(), from, code_read_.size());
+    }
 }
 
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
     const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
     read_code(pa);
-    unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : a64::kMaxBlockInsns;
-    if (translation_flags & a64::translation_flag::kSingleStep) limit = 1;
+    unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : limits_.max_block_insns;
+    if ((translation_flags & translation_flag::kSingleStep) != 0) limit = 1;
     auto block = std::make_unique<TranslationBlock>();
     const uint32_t counter = tier2_.new_counter(translation_flags);
     for (;;) {
         ir_.clear();
         ir_.pa = pa;
         ir_.translation_flags = translation_flags;
-        a64::translate_block(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
-                             limit);
+        frontend_.translate(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
+                            limit);
         if (!devices_.empty()) mark_devices(ir_);
-        if (state != nullptr && (translation_flags & a64::translation_flag::kFastmem) != 0) {
+        if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
         }
@@ -64,8 +80,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     block->translation_flags = translation_flags;
     block->guest_bytes = ir_.guest_bytes;
     block->guest_insns = ir_.guest_insns;
-    const auto code = std::as_bytes(std::span(code_read_)).first(block->guest_bytes);
-    block->guest_code.assign(code.begin(), code.end());
+    block->guest_code.assign(code_read_.begin(), code_read_.begin() + block->guest_bytes);
     block->counter = counter;
     TranslationBlock* inserted = cache_.insert(std::move(block));
     tier2_.attach(*inserted);
@@ -82,9 +97,10 @@ void Engine::trace(const TranslationBlock& block) {
     if (options_.trace_blocks) {
         fmt::print(out, "block pa {:#x} flags {:#x} insns {} host {}\n", block.pa, block.translation_flags,
                    block.guest_insns, static_cast<const void*>(block.code.entry));
-        for (uint32_t i = 0; i < block.guest_insns; ++i) {
-            const uint32_t word = code_read_[i];
-            fmt::print(out, "  {:#x}: {:08x} {}\n", block.pa + 4 * i, word, a64::describe(word));
+        for (uint64_t at = 0; at < block.guest_bytes;) {
+            const Frontend::Listed insn = frontend_.describe(std::span(block.guest_code).subspan(at));
+            fmt::print(out, "  {:#x}: {}\n", block.pa + at, insn.text);
+            at += insn.bytes;
         }
     }
     if (options_.trace_ir) fmt::print(out, "{}", ir::print(ir_));
@@ -127,7 +143,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot turn a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    link(exit, tier2_.way(*s.block, s.exit, *target), epoch);
+    link(exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
     if (linked != target) {
         linked = target;
         target->incoming.push_back(site_id);
@@ -164,9 +180,9 @@ const void* Engine::promote(uint32_t counter, const GuestState* state) {
     return tier2_.promote(counter, state);
 }
 
-Tier2::Guarded Engine::guarded(uint32_t guard) {
+RegionEntryCheck Engine::entry_check(uint32_t guard) {
     const std::lock_guard lock(lock_);
-    return tier2_.guarded(guard);
+    return tier2_.entry_check(guard);
 }
 
 void Engine::add_cpu(const Tier2::CpuLink& cpu) {
@@ -202,7 +218,7 @@ bool Engine::mark_device(const void* return_pc) {
     if (!offset) return false;
     const uint64_t pa = (block->pa & kPageMask) | *offset;
     if (!devices_.insert(pa).second) return false;
-    const unsigned count = cache_.invalidate(pa, 4);
+    const unsigned count = cache_.invalidate(pa, limits_.alignment);
     stats_.invalidated += count;
     return count != 0;
 }

@@ -11,6 +11,7 @@
 
 #include "jit/engine/block_cache.h"
 #include "jit/engine/tier2.h"
+#include "jit/frontend.h"
 #include "jit/host_code.h"
 #include "mmu/guest_memory.h"
 
@@ -33,12 +34,13 @@ struct EngineStats {
 
 class Engine {
   public:
-    Engine(const mmu::GuestMemory& memory, const EngineOptions& options);
+    /// `frontend` must stay as long as the engine.
+    Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const EngineOptions& options);
 
     CodeBuffer& code() { return code_; }
 
-    /// The entry of the block for this physical address, which is in RAM and 4-byte aligned. Null: the code
-    /// cache is full; stop all virtual CPUs and call flush().
+    /// The entry of the block for this physical address, which is in RAM and aligned as
+    /// instructions are. Null: the code cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
     /// The same, and links `site` (see ExitSite) to it; `epoch` is the running soft TLB's.
@@ -69,11 +71,11 @@ class Engine {
 
     /// A block's counter ran out: where to go on.
     const void* promote(uint32_t counter, const GuestState* state = nullptr);
-    /// See Tier2.
-    Tier2::Guarded guarded(uint32_t guard);
+    /// What must be mapped where for the region behind `guard` to be entered.
+    RegionEntryCheck entry_check(uint32_t guard);
     /// What is given must stay until stop_compiling() has returned.
     void add_cpu(const Tier2::CpuLink& cpu);
-    void stop_compiling() { tier2_.quit(); }
+    void stop_compiling() { tier2_.stop(); }
     Tier2Stats tier2_stats();
 
     /// Where to go on after the host instruction at host_pc faulted: the slow path of its access, or the side
@@ -96,13 +98,15 @@ class Engine {
 
     std::mutex lock_;
     std::atomic<uint64_t> translating_page_{kNoPage};
+    const Frontend& frontend_;
+    const Frontend::CodeLimits limits_;
     const mmu::GuestMemory memory_;
     const EngineOptions options_;
     CodeBuffer code_;
     BlockCache cache_;
-    ir::Block ir_;                     // reused: no allocation for most blocks
-    std::vector<uint32_t> code_read_;  // likewise
-    std::set<uint64_t> devices_;       // instructions (physical addresses) that met one
+    ir::Block ir_;                      // reused: no allocation for most blocks
+    std::vector<std::byte> code_read_;  // likewise
+    std::set<uint64_t> devices_;        // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };

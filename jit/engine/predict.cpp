@@ -15,7 +15,7 @@ struct Known {
 
 /// Calls found(access, address) for plain accesses.
 template <typename Found>
-void follow(ir::Block& block, const SeenRegisters& registers, const Found& found) {
+void follow(ir::Block& block, const RegisterSnapshot& registers, const Found& found) {
     using enum ir::Op;
     static thread_local std::vector<std::optional<Known>> known;
     known.assign(block.insts.size(), std::nullopt);
@@ -56,8 +56,8 @@ void follow(ir::Block& block, const SeenRegisters& registers, const Found& found
 }
 }  // namespace
 
-SeenRegisters registers_of(const GuestState& state) {
-    SeenRegisters r{};
+RegisterSnapshot take_snapshot(const GuestState& state) {
+    RegisterSnapshot r{};
     std::ranges::copy(state.x, r.x.begin());
     r.x[31] = state.sp;
     for (unsigned k = 0; k < 32; ++k) r.narrow |= uint32_t{state.v[k].d[1] == 0} << k;
@@ -65,14 +65,14 @@ SeenRegisters registers_of(const GuestState& state) {
 }
 
 void predict_slots(ir::Block& block, const GuestState& state) {
-    follow(block, registers_of(state),
+    follow(block, take_snapshot(state),
            [](ir::Inst& i, const Known& address) { i.imm = (address.value >> mmu::kFastmemSlotBits) + 1; });
 }
 
-void predict_pages(ir::Block& block, std::span<const SeenRegisters> seen) {
-    if (seen.empty()) return;
-    for (size_t k = 0; k < kTimesSeen; ++k) {
-        follow(block, seen[std::min(k, seen.size() - 1)], [](ir::Inst& i, const Known& address) {
+void predict_pages(ir::Block& block, std::span<const RegisterSnapshot> snapshots) {
+    if (snapshots.empty()) return;
+    for (size_t k = 0; k < kMaxSnapshots; ++k) {
+        follow(block, snapshots[std::min(k, snapshots.size() - 1)], [](ir::Inst& i, const Known& address) {
             constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
             if (address.exact) i.imm = (i.imm + (address.value >> kPageBits) + 1) * kMixer;
         });

@@ -1,4 +1,4 @@
-// Where memory accesses will fall, guessed from registers at the entry of their block. It is left in
+// Where memory accesses will fall, predicted from registers at the entry of their block. It is left in
 // Inst::imm of plain loads and stores; where nothing is known, 0 remains.
 #pragma once
 
@@ -12,20 +12,20 @@
 
 namespace arclight::jit {
 
-SeenRegisters registers_of(const GuestState& state);
+RegisterSnapshot take_snapshot(const GuestState& state);
 
 /// The 512 GiB slot of the guest's address space, at the time when the block is translated, which an
 /// access predicts to be that of its later executions: sets Inst::imm of accesses whose address is made of
 /// registers and constants to address bits 63:39 plus one.
 void predict_slots(ir::Block& block, const GuestState& state);
 
-/// The guesses of a block's accesses in their order, and back into the same block translated again.
+/// The predictions for a block's accesses in their order, and back into the same block translated again.
 std::vector<uint32_t> predicted_slots(const ir::Block& block);
 void set_predicted_slots(ir::Block& block, const std::vector<uint32_t>& slots);
 
-/// For accesses to share one look at the soft TLB: those with the same Inst::imm were in one page both times
-/// that the registers were seen. Of nothing `seen` nothing is guessed.
-inline constexpr size_t kTimesSeen = 2;
-void predict_pages(ir::Block& block, std::span<const SeenRegisters> seen);
+/// For accesses to share one look at the soft TLB: those with the same Inst::imm were in one page in all of
+/// the last kMaxSnapshots snapshots. Without a snapshot nothing is predicted.
+inline constexpr size_t kMaxSnapshots = 2;
+void predict_pages(ir::Block& block, std::span<const RegisterSnapshot> snapshots);
 
 }  // namespace arclight::jit

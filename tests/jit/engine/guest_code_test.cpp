@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 
+#include "frontend/a64/frontend.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/engine.h"
 #include "jit/engine/region_shape.h"
@@ -78,14 +79,16 @@ class GuestCodeTest : public testing::Test {
         fs::remove_all(directory_);
     }
 
-    Engine& start(std::function<void()> while_making = [] {}) {
-        Tier2Options options{.enabled = true, .threshold = 1, .heat = 0, .least_stay = 0, .budget = 100};
+    Engine& start(std::function<void()> while_building = [] {}) {
+        Tier2Options options{
+            .enabled = true, .threshold = 1, .heat = 0, .min_expected_insns = 0, .budget = 100};
         options.cache_directory = directory_;
-        options.while_making = std::move(while_making);
+        options.while_building = std::move(while_building);
         options.make_compiler = [this] { return std::make_unique<RecordingCompiler>(log_); };
         options.compiler_build = [] { return kBuild; };
         counters_ = 0;
-        engine_ = std::make_unique<Engine>(memory_, EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
+        engine_ = std::make_unique<Engine>(frontend::a64::frontend(), memory_,
+                                           EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
         return *engine_;
     }
     /// x0 += n, in two blocks 16 bytes apart that go on with each other.

@@ -224,8 +224,8 @@ class PredictPagesTest : public ::testing::Test {
         load(b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, 3));
     }
     uint64_t guess(unsigned nth) { return block_[loads_[nth]].imm; }
-    static SeenRegisters seen(uint64_t x1, uint64_t x2, uint64_t x3) {
-        SeenRegisters s{};
+    static RegisterSnapshot seen(uint64_t x1, uint64_t x2, uint64_t x3) {
+        RegisterSnapshot s{};
         s.x[1] = x1, s.x[2] = x2, s.x[3] = x3;
         return s;
     }

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "frontend/a64/frontend.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/engine/engine.h"
 #include "jit/region_abi.h"
@@ -59,13 +60,14 @@ class Tier2Test : public testing::Test {
         }
     }
 
-    Engine& start(Tier2Options options, double least_stay = 0) {
+    Engine& start(Tier2Options options, double min_expected_insns = 0) {
         options.enabled = true;
         options.heat = 0;
-        options.least_stay = least_stay;
+        options.min_expected_insns = min_expected_insns;
         if (!options.make_compiler || made_by_us_)
             options.make_compiler = [this] { return std::make_unique<FakeCompiler>(is_); };
-        engine_ = std::make_unique<Engine>(memory_, EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
+        engine_ = std::make_unique<Engine>(frontend::a64::frontend(), memory_,
+                                           EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
         return *engine_;
     }
     /// Translates the nth loop, and says that it ran often enough. Counters are given out in order.

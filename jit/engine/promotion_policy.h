@@ -1,0 +1,113 @@
+// When a block is promoted to tier 2: its counter runs out several times, each time for another reason.
+//
+//   Cold --threshold--> Profiled --profile--> Waiting --heat--> Queued --compiled--> Done
+//
+// A block's counter begins at `threshold`. The first time that it runs out, what its exits lead to is counted for
+// a short while; then the block waits until it has executed enough instructions to pay for a compilation, and
+// is queued. A block with regions on disk asks for them sooner. Not synchronised: the engine's lock is held.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "jit/engine/block_cache.h"
+#include "jit/engine/counters.h"
+#include "jit/engine/edge_profile.h"
+#include "jit/engine/tier2_options.h"
+#include "jit/frontend.h"
+
+namespace arclight::jit {
+
+class PromotionPolicy {
+  public:
+    PromotionPolicy(const Frontend& frontend, CodeBuffer& code, EdgeProfiler& edges,
+                    const Tier2Options& options);
+
+    // ---- What translated code asks
+    /// The counter for a new block; kNoCounter: it has none.
+    uint32_t new_counter(uint32_t translation_flags);
+    /// Starts the counter of a block that has one. `stored`: an earlier run has left regions entered at it.
+    void attach(TranslationBlock& block, bool stored);
+    enum class Next : uint8_t {
+        Run,         ///< its own translation
+        WakeWorker,  ///< the same, and there is something in a queue
+        CompileNow,  ///< Tier2Options::synchronous
+    };
+    struct Decision {
+        TranslationBlock* block;  ///< null: the counter is none's
+        Next next;
+    };
+    /// A counter ran out. `state`, if given, is of the CPU that is about to run the block. `stopped`: nothing is
+    /// compiled any more.
+    Decision on_counter(uint32_t counter, const GuestState* state, bool stopped);
+
+    // ---- Queues
+    /// The block that executed most since it was promoted, out of the queue; null: none.
+    TranslationBlock* take_hottest();
+    /// A counter whose block may have regions on disk.
+    std::optional<uint32_t> take_warm();
+    bool queue_empty() const { return queue_.empty(); }
+    /// Nothing of the block is to be compiled: it has its region.
+    void done(TranslationBlock& block);
+    void clear_queues();
+    /// The code cache was emptied.
+    void reset();
+
+    // ---- What becomes of a block
+    /// Back to where it was before anything was known of it.
+    void restart(TranslationBlock& block);
+    /// No region is entered here any more.
+    void disable(TranslationBlock& block);
+    /// Its region was not profitable: it may be later, a few times.
+    void discard(TranslationBlock& block);
+    /// A region that was entered here has not kept what it promised: after a few of them none is entered here.
+    void count_failure(TranslationBlock& block);
+    /// It is queued again when it has run `runs` times more.
+    void wait(TranslationBlock& block, double runs);
+    /// Puts off a block that a region of another one has taken in since it asked: it may not be executed any more
+    /// but there. False: compile it.
+    bool postpone_covered(TranslationBlock& block);
+    /// Has it ask for its regions on disk once more, later. False: it has asked often enough.
+    bool ask_disk_again(TranslationBlock& block);
+
+    // ---- What is known of a block
+    /// Null: the block is gone.
+    TranslationBlock* block_of(uint32_t counter) const;
+    /// How often it has run.
+    uint64_t runs(const TranslationBlock& block) const;
+    /// Likewise, since it was promoted.
+    uint64_t runs_since_promotion(const TranslationBlock& block) const {
+        return runs(block) - block.promoted_at;
+    }
+    uint64_t promoted() const { return promoted_; }
+
+    // ---- Counters that were set while CPUs ran
+    /// Sets those again that a CPU has overwritten.
+    void confirm_counters();
+    bool has_unconfirmed() const { return !unconfirmed_.empty(); }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    void count_from(TranslationBlock& block, uint32_t n);
+    void count_runs(TranslationBlock& block, double n);
+    void enqueue(TranslationBlock& block);
+    Next promote(TranslationBlock& block);
+
+    const Frontend& frontend_;
+    CodeBuffer& code_;
+    EdgeProfiler& edges_;
+    const Tier2Options& options_;
+    std::vector<TranslationBlock*> by_counter_;
+    std::deque<uint32_t> queue_, warm_queue_;  ///< counters
+    struct Unconfirmed {
+        uint32_t counter, from;
+        Clock::time_point when;
+    };
+    std::vector<Unconfirmed> unconfirmed_;
+    uint64_t promoted_ = 0;
+};
+
+}  // namespace arclight::jit
