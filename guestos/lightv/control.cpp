@@ -13,7 +13,7 @@
 
 #include "devices/host_thread.h"
 #include "guestos/lightv/policy.h"
-#include "guestos/machine/board.h"
+#include "guestos/machine/board/machine.h"
 #include "mmu/lightv/parameters.h"
 
 namespace arclight::guestos {
@@ -26,19 +26,19 @@ constexpr size_t kLongestLine = 1 << 20;
 constexpr size_t kMostClients = 64;
 }  // namespace
 
-mmu::PageOverlay& LightvControl::board_stage() { return board_.page_overlay(); }
+mmu::PageOverlay& LightvControl::page_overlay() { return machine_.page_overlay(); }
 
-Result<std::unique_ptr<LightvControl>> LightvControl::create(Board& board, const RunOptions& options) {
+Result<std::unique_ptr<LightvControl>> LightvControl::create(Machine& machine, const RunOptions& options) {
     std::unique_ptr<LightvControl> control;
     if (options.lightv.empty() && options.control.empty()) return control;
-    control.reset(new LightvControl(board));
+    control.reset(new LightvControl(machine));
     if (!options.symbols.empty()) {
         auto symbols = Symbols::read(options.symbols);
         if (!symbols) return std::unexpected(symbols.error());
         control->symbols_ = std::move(*symbols);
     }
     if (!options.lightv.empty()) {
-        auto requests = read_policy(board, control->symbols_.get(), options.lightv);
+        auto requests = read_policy(machine, control->symbols_.get(), options.lightv);
         if (!requests) return std::unexpected(requests.error());
         if (auto done = control->controller_.attach_all(std::move(*requests)); !done)
             return failure("policy '{}': {}", options.lightv, done.error());
@@ -132,7 +132,7 @@ Result<Json> LightvControl::carry_out(const Json& json) {
         request.contains("do") && request["do"].is_string() ? request["do"].get<std::string>() : "";
     request.erase("do");
     if (what == "attach") {
-        auto parsed = parse_request(board_, symbols_.get(), request);
+        auto parsed = parse_request(machine_, symbols_.get(), request);
         if (!parsed) return std::unexpected(parsed.error());
         const size_t pages = parsed->pages.size();
         if (auto done = controller_.attach(std::move(*parsed)); !done) return std::unexpected(done.error());
@@ -166,7 +166,7 @@ Result<Json> LightvControl::carry_out(const Json& json) {
 }
 
 std::string LightvControl::answer(const std::string& line) {
-    const uint64_t began = board_.clock().ticks();
+    const uint64_t began = machine_.clock().ticks();
     const Json request = Json::parse(line, nullptr, false);
     const Result<Json> result = request.is_discarded() ? failure("not JSON") : carry_out(request);
     // Texts come from outside: what is no UTF-8 must not throw.
@@ -174,7 +174,7 @@ std::string LightvControl::answer(const std::string& line) {
         return json.dump(-1, ' ', false, Json::error_handler_t::replace);
     };
     if (!result) return dump({{"ok", false}, {"error", result.error()}});
-    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", board_.clock().ticks()}});
+    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", machine_.clock().ticks()}});
 }
 
 }  // namespace arclight::guestos

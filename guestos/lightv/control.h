@@ -23,7 +23,7 @@ namespace arclight::guestos {
 class LightvControl {
   public:
     /// Null if no option asks for it. The guest is loaded and has not started.
-    static Result<std::unique_ptr<LightvControl>> create(Board& board, const RunOptions& options);
+    static Result<std::unique_ptr<LightvControl>> create(Machine& machine, const RunOptions& options);
     ~LightvControl();
 
     std::string answer(const std::string& line);
@@ -31,14 +31,14 @@ class LightvControl {
     mmu::lightv::Json stats() { return controller_.stats("").value(); }
 
   private:
-    explicit LightvControl(Board& board)
-        : board_(board), interception_(board), controller_(board_stage(), interception_) {}
-    mmu::PageOverlay& board_stage();
+    explicit LightvControl(Machine& machine)
+        : machine_(machine), interception_(machine), controller_(page_overlay(), interception_) {}
+    mmu::PageOverlay& page_overlay();
     Result<void> listen(const std::string& path);
     Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request);
     void serve();
 
-    Board& board_;
+    Machine& machine_;
     Interception interception_;
     mmu::lightv::Controller controller_;
     std::unique_ptr<Symbols> symbols_;

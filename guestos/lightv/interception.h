@@ -1,4 +1,4 @@
-// What LightV needs of a board: CPUs that forget pages, and devices with several instances.
+// What LightV needs of a machine: CPUs that forget pages, and devices with several instances.
 #pragma once
 
 #include <memory>
@@ -11,11 +11,11 @@
 
 namespace arclight::guestos {
 
-class Board;
+class Machine;
 
 class Interception final : public mmu::lightv::Machine {
   public:
-    explicit Interception(Board& board);
+    explicit Interception(guestos::Machine& machine);
     ~Interception() override;
 
     void forget(std::span<const uint64_t> pages, bool content) override;
@@ -27,7 +27,7 @@ class Interception final : public mmu::lightv::Machine {
 
   private:
     class Uarts;
-    Board& board_;
+    guestos::Machine& machine_;
     std::unique_ptr<Uarts> uarts_;
 };
 

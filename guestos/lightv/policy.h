@@ -9,15 +9,15 @@
 
 namespace arclight::guestos {
 
-class Board;
+class Machine;
 
 /// {"name": ..., "controller": ..., "module": ..., "pages": SELECTOR or [SELECTOR, ...], or "device": ...,
 /// "with": {...}}
-Result<mmu::lightv::Request> parse_request(Board& board, const Symbols* symbols,
+Result<mmu::lightv::Request> parse_request(Machine& machine, const Symbols* symbols,
                                            const mmu::lightv::Json& json);
 
 /// {"attach": [...]}
-Result<std::vector<mmu::lightv::Request>> read_policy(Board& board, const Symbols* symbols,
+Result<std::vector<mmu::lightv::Request>> read_policy(Machine& machine, const Symbols* symbols,
                                                       const std::string& path);
 
 }  // namespace arclight::guestos

@@ -8,8 +8,8 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
-#include "guestos/machine/board.h"
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/board/machine.h"
+#include "guestos/machine/cpu/vcpu.h"
 
 namespace arclight::guestos {
 
@@ -150,10 +150,10 @@ bool Vcpu::translate(uint64_t va, bool write, bool unprivileged, Target& out, ui
                            .pan = cpu_.pan});
     if (!walk.ok()) {
         fsc = walk.fsc();
-        board_.trace_mmu(*this, write ? "write fault" : "read fault", va, cpu_.translation.asid, fsc);
+        machine_.trace_mmu(*this, write ? "write fault" : "read fault", va, cpu_.translation.asid, fsc);
         return false;
     }
-    board_.trace_mmu(*this, write ? "write" : "read", va, cpu_.translation.asid, walk.pa);
+    machine_.trace_mmu(*this, write ? "write" : "read", va, cpu_.translation.asid, walk.pa);
     out.pa = walk.pa;
     // The flags first: a page that may be remembered stays where it is until this CPU looks at its requests,
     // but one that may not be may be in the middle of a move, which ends with both.
@@ -220,7 +220,7 @@ void Vcpu::fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only
 
 /// Whether the 2 MiB around the address can be entered at once.
 bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
-    const mmu::TablePages* tables = board_.table_pages();
+    const mmu::TablePages* tables = machine_.table_pages();
     return tlbs_.fastmem() != nullptr && walk.page_bits >= kLargeBits &&
            (tables == nullptr || tables->block_is_free(walk.pa)) &&
            cpu_.memory.contains(walk.pa >> kLargeBits << kLargeBits, uint64_t{1} << kLargeBits) &&
@@ -232,8 +232,8 @@ bool Vcpu::large_page(const mmu::WalkResult& walk, uint64_t va) const {
 const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
     Vcpu& self = *running_;
     ++self.stats_.fastmem_faults;
-    self.board_.trace_fastmem_fault(self, host_pc);
-    jit::Engine& engine = self.board_.engine();
+    self.machine_.trace_fastmem_fault(self, host_pc);
+    jit::Engine& engine = self.machine_.engine();
     const void* next = engine.fastmem_fault(host_pc);
     return next != nullptr && engine.in_region(host_pc) && self.refill_fastmem(host_pc, address) ? host_pc
                                                                                                  : next;
@@ -268,7 +268,7 @@ bool Vcpu::read_faults(uint64_t va, uint8_t fsc) {
 
 /// Brings the guest registers up to date; the address of the instruction whose slow path returns to host_pc.
 uint64_t Vcpu::recover_pc(const void* host_pc) {
-    const std::optional<uint32_t> offset = board_.engine().recover(host_pc, state_);
+    const std::optional<uint32_t> offset = machine_.engine().recover(host_pc, state_);
     return state_.page_base + offset.value_or(state_.insn_offset);
 }
 
@@ -384,7 +384,7 @@ bool Vcpu::access_device(const MemoryAccess& access, uint64_t pa) {
     if (access.reads()) {
         for (unsigned i = 0; i < n; i += step) {
             uint64_t v = 0;
-            if (!board_.bus().read(pa + i, step, v)) return false;
+            if (!machine_.bus().read(pa + i, step, v)) return false;
             std::memcpy(bytes + i, &v, step);
         }
         scatter(access, bytes, state_.access_value);
@@ -394,7 +394,7 @@ bool Vcpu::access_device(const MemoryAccess& access, uint64_t pa) {
     for (unsigned i = 0; i < n; i += step) {
         uint64_t v = 0;
         std::memcpy(&v, bytes + i, step);
-        if (!board_.bus().write(pa + i, step, v)) return false;
+        if (!machine_.bus().write(pa + i, step, v)) return false;
     }
     return true;
 }
@@ -468,7 +468,7 @@ void Vcpu::memory_slow(uint64_t descriptor, const void* host_pc) {
         remember_device(access, va, target.pa);
         // With fastmem every access would fault first.
         if ((state_.translation_flags & frontend::a64::translation_flag::kFastmem) != 0 &&
-            (access.aux & jit::ir::kMemDevice) == 0 && board_.engine().mark_device(host_pc)) {
+            (access.aux & jit::ir::kMemDevice) == 0 && machine_.engine().mark_device(host_pc)) {
             ++stats_.device_sites;
             clear_all_jumps();
         }

@@ -6,8 +6,8 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
-#include "guestos/machine/board.h"
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/board/machine.h"
+#include "guestos/machine/cpu/vcpu.h"
 #include "jit/runtime_entries.h"
 
 namespace arclight::guestos {
@@ -35,19 +35,19 @@ struct RuntimeHelpers {
         ++v.stats_.lookups_indirect;
         uint64_t pa;
         if (v.steps_through(pc) || !v.find_fetch(pc, pa)) return nullptr;
-        const void* code = v.board_.engine().entry(pa, s.translation_flags, &s);
+        const void* code = v.machine_.engine().entry(pa, s.translation_flags, &s);
         if (code != nullptr) v.tlbs_.fill_jump(s.tlb, pc, code);
         return code;
     }
 
     static const void* promote(GuestState& s, uint64_t counter) {
-        return vcpu(s).board_.engine().promote(static_cast<uint32_t>(counter), &s);
+        return vcpu(s).machine_.engine().promote(static_cast<uint32_t>(counter), &s);
     }
     static const void* region_guard(GuestState& s, uint64_t guard) {
         Vcpu& v = vcpu(s);
         // Carrying out requests in a walk may change it, and then the pages before must be looked at again.
         const uint32_t epoch = s.tlb->epoch;
-        const jit::Tier2::Guarded region = v.board_.engine().guarded(static_cast<uint32_t>(guard));
+        const jit::Tier2::Guarded region = v.machine_.engine().guarded(static_cast<uint32_t>(guard));
         for (const jit::RegionPage& page : region.pages) {
             const uint64_t pc = s.page_base + static_cast<uint64_t>(page.offset);
             uint64_t pa;
@@ -144,7 +144,7 @@ struct RuntimeHelpers {
     static uint64_t send_event(GuestState& s, uint64_t local, uint64_t, uint64_t) {
         Vcpu& v = vcpu(s);
         v.cpu_.event_register = true;
-        if (local == 0) v.board_.for_each_other(v, [](Vcpu& other) { other.signal_event(); });
+        if (local == 0) v.machine_.for_each_other(v, [](Vcpu& other) { other.signal_event(); });
         return 0;
     }
     static uint64_t yield(GuestState& s, uint64_t, uint64_t, uint64_t) {
@@ -156,7 +156,7 @@ struct RuntimeHelpers {
         return 0;
     }
     static uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) {
-        return vcpu(s).board_.clock().ticks();
+        return vcpu(s).machine_.clock().ticks();
     }
 
     static uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {

@@ -1,7 +1,7 @@
 // Traditional shadow paging (mmu/table_pages.h) from a virtual CPU's side: walks make tables of pages, stores
 // to them undo what was derived.
-#include "guestos/machine/board.h"
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/board/machine.h"
+#include "guestos/machine/cpu/vcpu.h"
 
 namespace arclight::guestos {
 
@@ -9,13 +9,13 @@ namespace arclight::guestos {
 mmu::WalkResult Vcpu::walk(uint64_t va, const mmu::Access& access, mmu::WalkPath* path) {
     const auto plain = [&] { return mmu::walk(cpu_.translation, cpu_.memory, va, access, path); };
     // With traditional shadow paging nobody asks: what stores to tables undo goes to all CPUs.
-    if (board_.options().cpus == 1 || board_.table_pages() != nullptr) return plain();
+    if (machine_.options().cpus == 1 || machine_.table_pages() != nullptr) return plain();
     return held_.record(va, cpu_.translation.asid, plain);
 }
 
 /// A walk whose result may be cached, until TLBI or a store to its tables.
 mmu::WalkResult Vcpu::walk_to_cache(uint64_t va, const mmu::Access& access) {
-    mmu::TablePages* tables = board_.table_pages();
+    mmu::TablePages* tables = machine_.table_pages();
     if (tables == nullptr) return walk(va, access);
     for (;;) {
         const uint64_t generation = tables->generation();
@@ -32,7 +32,7 @@ mmu::WalkResult Vcpu::walk_to_cache(uint64_t va, const mmu::Access& access) {
 
 /// The same where nobody asked for it: false unless the tables are known already.
 bool Vcpu::walk_known(uint64_t va, const mmu::Access& access, mmu::WalkResult& result) {
-    mmu::TablePages* tables = board_.table_pages();
+    mmu::TablePages* tables = machine_.table_pages();
     const uint64_t generation = tables != nullptr ? tables->generation() : 0;
     mmu::WalkPath path;
     result = walk(va, access, &path);
@@ -42,7 +42,7 @@ bool Vcpu::walk_known(uint64_t va, const mmu::Access& access, mmu::WalkResult& r
 
 /// Makes tables of the pages that are none yet. Carries out other CPUs' requests meanwhile.
 void Vcpu::protect_tables(const mmu::WalkPath& path, uint64_t va) {
-    mmu::TablePages& tables = *board_.table_pages();
+    mmu::TablePages& tables = *machine_.table_pages();
     const mmu::TablePages::Change change = tables.begin(path, va, root_of(va));
     for (const uint64_t page : change.protect) {
         ++stats_.tables_protected;
@@ -72,10 +72,10 @@ void Vcpu::drop_derived(const std::vector<mmu::Derived>& derived) {
     }
 }
 
-mmu::TablePages& Vcpu::board_tables() { return *board_.table_pages(); }
+mmu::TablePages& Vcpu::table_pages() { return *machine_.table_pages(); }
 
 bool Vcpu::is_table(uint64_t pa) const {
-    const mmu::TablePages* tables = board_.table_pages();
+    const mmu::TablePages* tables = machine_.table_pages();
     return tables != nullptr && tables->is_protected(pa);
 }
 
@@ -87,7 +87,7 @@ void Vcpu::finish_table_write(const mmu::TablePages::Write& write) {
     ++stats_.tables_left;
     ++table_waits_;
     wait_for_broadcasts();
-    board_.table_pages()->left(write.leaving);
+    machine_.table_pages()->left(write.leaving);
 }
 
 }  // namespace arclight::guestos

@@ -24,9 +24,9 @@
 #include "devices/virtio/mmio.h"
 #include "guestos/boot.h"
 #include "guestos/exit_status.h"
-#include "guestos/machine/cross_cpu_work.h"
-#include "guestos/machine/process_watch.h"
-#include "guestos/machine/speed_samples.h"
+#include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/contextidr_tracker.h"
+#include "guestos/machine/board/sampling_profiler.h"
 #include "guestos/options.h"
 #include "guestos/result.h"
 #include "jit/engine/engine.h"
@@ -53,13 +53,13 @@ class RamMapping {
     uint64_t size_;
 };
 
-class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
+class Machine final : public devices::CpuInterruptSink, public devices::CpuPower {
   public:
     enum class End : uint8_t { PowerOff, Reset, Quit, Failure };
 
-    static Result<std::unique_ptr<Board>> create(const RunOptions& options, devices::EventLoop& loop,
+    static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
                                                  devices::CharBackend& console, ExitStatus* exit_status);
-    ~Board() override;
+    ~Machine() override;
 
     devices::Pl011& uart() { return *uart_; }
     devices::Bus& bus() { return bus_; }
@@ -87,7 +87,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     unsigned cpus() const { return static_cast<unsigned>(vcpus_.size()); }
     const Vcpu& vcpu(unsigned index) const { return *vcpus_[index]; }
     devices::IrqLine uart_line();
-    ProcessWatch& process_watch() { return process_watch_; }
+    ContextidrTracker& contextidr_tracker() { return contextidr_tracker_; }
 
     // ---- For virtual CPUs
     const RunOptions& options() const { return options_; }
@@ -140,7 +140,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     void system_reset() override { stop(End::Reset); }
 
   private:
-    Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
+    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
     void print_exception(Vcpu& cpu, const char* what);
     void print_mmu(Vcpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail);
     void print_fastmem_fault(Vcpu& cpu, const void* host_pc);
@@ -153,7 +153,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
 
     const RunOptions& options_;
     JitTier tier_ = JitTier::tier1;  ///< what options_ asks for, or what there is
-    ProcessWatch process_watch_;
+    ContextidrTracker contextidr_tracker_;
     devices::EventLoop& loop_;
     devices::GuestClock clock_;
     std::unique_ptr<RamMapping> ram_;
@@ -164,7 +164,7 @@ class Board final : public devices::CpuInterruptSink, public devices::CpuPower {
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::Accelerator> accelerator_;
     std::string accelerator_reason_;
-    std::unique_ptr<SpeedSamples> speed_;  ///< null: nobody asks
+    std::unique_ptr<SamplingProfiler> profiler_;  ///< null: nobody asks
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::string failure_;  // under exclusive_lock_ until all CPUs have ended
     std::vector<std::unique_ptr<Vcpu>> vcpus_;

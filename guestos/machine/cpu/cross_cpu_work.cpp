@@ -1,4 +1,4 @@
-#include "guestos/machine/cross_cpu_work.h"
+#include "guestos/machine/cpu/cross_cpu_work.h"
 
 #include <immintrin.h>
 #include <linux/futex.h>

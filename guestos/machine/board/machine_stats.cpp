@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "frontend/a64/system/exceptions.h"
-#include "guestos/machine/board.h"
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/board/machine.h"
+#include "guestos/machine/cpu/vcpu.h"
 #include "jit/host_code.h"
 
 namespace arclight::guestos {
@@ -57,7 +57,7 @@ constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exceptio
                                         "hvc",  "smc",    "brk",       "undefined", "redirect", "stop"};
 }  // namespace
 
-void Board::print_exception(Vcpu& vcpu, const char* what) {
+void Machine::print_exception(Vcpu& vcpu, const char* what) {
     const frontend::a64::Cpu& cpu = vcpu.cpu();
     const std::lock_guard guard(trace_lock_);
     fmt::print(trace_file_, "cpu {} {} -> pc {:#x} el {} elr {:#x} esr {:#x} far {:#x} spsr {:#x}\n",
@@ -65,13 +65,13 @@ void Board::print_exception(Vcpu& vcpu, const char* what) {
                cpu.registers.far, cpu.state.spsr_el1);
 }
 
-void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
+void Machine::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
     const std::lock_guard guard(trace_lock_);
     fmt::print(trace_file_, "cpu {} mmu {} va {:#x} asid {:#x} {:#x} pc {:#x}\n", vcpu.index(), what, va,
                asid, detail, vcpu.cpu().state.page_base);
 }
 
-void Board::print_fastmem_fault(Vcpu& vcpu, const void* host_pc) {
+void Machine::print_fastmem_fault(Vcpu& vcpu, const void* host_pc) {
     const std::string text = jit::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
     const std::lock_guard guard(trace_lock_);
     fmt::print(trace_file_, "cpu {} mmu window fault pc {:#x} host {} {}\n", vcpu.index(),
@@ -140,8 +140,8 @@ static Json cpu_counters(const Vcpu& v) {
 }
 
 /// Of a run with tier 2 whose statistics were asked for.
-static std::optional<jit::SteadySpeed> steady_speed(const SpeedSamples& samples) {
-    return jit::steady_speed(samples.slices(), SpeedSamples::kSliceSeconds);
+static std::optional<jit::SteadySpeed> steady_speed(const SamplingProfiler& samples) {
+    return jit::steady_speed(samples.slices(), SamplingProfiler::kSliceSeconds);
 }
 
 static void print_steady(std::FILE* out, const std::optional<jit::SteadySpeed>& steady) {
@@ -206,7 +206,7 @@ static Json tier2_json(const jit::Tier2Stats& t, double cpu) {
               {"withdrawn", t.cache_withdrawn}}}};
 }
 
-std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
+std::string Machine::stats_json(const mmu::lightv::Json& lightv) const {
     Json j;
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -223,20 +223,20 @@ std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
     j["translation"]["nanoseconds"] = e.translate_ns;
     if (tier_ != JitTier::tier1) {
         j["tier2"] = tier2_json(engine_->tier2_stats(), cpu_seconds(usage));
-        j["tier2"]["steady_speed"] = steady_json(steady_speed(*speed_));
+        j["tier2"]["steady_speed"] = steady_json(steady_speed(*profiler_));
     }
     j["per_second"] = per_second(counters, seconds);
     if (!lightv.is_null()) j["lightv"] = lightv;
     return j.dump(2);
 }
 
-uint64_t Board::instructions() const {
+uint64_t Machine::instructions() const {
     uint64_t sum = 0;
     for (const auto& v : vcpus_) sum += v->cpu().state.instructions;
     return sum;
 }
 
-void Board::print_stats(std::FILE* out) const {
+void Machine::print_stats(std::FILE* out) const {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     fmt::print(out, "host: {:.2f} CPU seconds, {} MiB of memory at most\n", cpu_seconds(usage),
@@ -255,7 +255,7 @@ void Board::print_stats(std::FILE* out) const {
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
     if (tier_ != JitTier::tier1) {
         print_tier2(out, engine_->tier2_stats(), cpu_seconds(usage));
-        print_steady(out, steady_speed(*speed_));
+        print_steady(out, steady_speed(*profiler_));
     }
     Json cpus;
     for (const auto& v : vcpus_) cpus.push_back(cpu_counters(*v));

@@ -1,4 +1,4 @@
-#include "guestos/machine/board.h"
+#include "guestos/machine/board/machine.h"
 
 #include <sched.h>
 #include <sys/mman.h>
@@ -12,7 +12,7 @@
 #include "backend/process_accelerator.h"
 #include "devices/device_factory.h"
 #include "frontend/a64/system/sysregs.h"
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/cpu/vcpu.h"
 
 namespace arclight::guestos {
 
@@ -48,7 +48,7 @@ unsigned host_cores() {
 }
 }  // namespace
 
-Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
+Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
@@ -56,21 +56,21 @@ Board::Board(const RunOptions& options, devices::EventLoop& loop, std::unique_pt
       memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_),
       host_cores_(host_cores()) {}
 
-Board::~Board() {
+Machine::~Machine() {
     if (engine_ != nullptr) engine_->stop_compiling();  // it looks at the CPUs
     if (trace_file_ != nullptr && trace_file_ != stderr) std::fclose(trace_file_);
 }
 
-Result<std::unique_ptr<Board>> Board::create(const RunOptions& options, devices::EventLoop& loop,
+Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
                                              devices::CharBackend& console, ExitStatus* exit_status) {
     auto ram = RamMapping::allocate(options.memory);
     if (!ram) return std::unexpected(ram.error());
-    std::unique_ptr<Board> board(new Board(options, loop, std::move(*ram)));
-    if (auto built = board->build(console, exit_status); !built) return std::unexpected(built.error());
-    return board;
+    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram)));
+    if (auto built = machine->build(console, exit_status); !built) return std::unexpected(built.error());
+    return machine;
 }
 
-Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status) {
+Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_status) {
     if (options_.trace.any()) {
         trace_file_ = options_.trace.file.empty() ? stderr : std::fopen(options_.trace.file.c_str(), "w");
         if (trace_file_ == nullptr)
@@ -96,10 +96,10 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
         tier2.threshold = *options_.jit_threshold;
     }
     if (tier2.enabled && (options_.stats || !options_.stats_file.empty()))
-        speed_ = std::make_unique<SpeedSamples>();
+        profiler_ = std::make_unique<SamplingProfiler>();
     tier2.make_compiler = [this] {
         auto compiler = jit::make_region_compiler();
-        if (speed_ != nullptr) speed_->note_libraries();
+        if (profiler_ != nullptr) profiler_->note_libraries();
         return compiler;
     };
     engine_ = std::make_unique<jit::Engine>(memory_, jit::EngineOptions{.code_bytes = options_.code_cache,
@@ -166,7 +166,7 @@ Result<void> Board::build(devices::CharBackend& console, ExitStatus* exit_status
 }
 
 /// By slot: the drives in their order, then the entropy device.
-Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> Board::make_virtio_devices() {
+Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> Machine::make_virtio_devices() {
     std::vector<devices::DeviceRequest> requests;
     const auto on_off = [](bool on) { return on ? "on" : "off"; };
     for (const DriveOptions& drive : options_.drives)
@@ -191,7 +191,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> Board::make_virti
     return backends;
 }
 
-Result<void> Board::choose_accelerator() {
+Result<void> Machine::choose_accelerator() {
     if (options_.fastmem == Fastmem::on && options_.accel == Accel::process)
         return failure("--windows on needs the virtual machine's page tables: --accel kvm");
     backend::kvm::Probe probe;
@@ -222,12 +222,12 @@ Result<void> Board::choose_accelerator() {
 }
 
 /// For a person who watches; a command's output stays the command's.
-void Board::print_accelerator() const {
+void Machine::print_accelerator() const {
     if (options_.accel == Accel::automatic && options_.command.empty() && isatty(STDERR_FILENO) != 0)
         fmt::print(stderr, "arclight: --accel auto chose {}\n", accelerator_reason_);
 }
 
-void Board::fail(const std::string& why) {
+void Machine::fail(const std::string& why) {
     {
         const std::lock_guard guard(exclusive_lock_);
         if (failure_.empty()) failure_ = why;
@@ -235,15 +235,15 @@ void Board::fail(const std::string& why) {
     stop(End::Failure);
 }
 
-Board::End Board::run(const BootState& boot) {
+Machine::End Machine::run(const BootState& boot) {
     vcpus_[0]->power_on(boot.entry, boot.x0);
     std::vector<std::thread> threads;
-    if (speed_ != nullptr) speed_->set_code(engine_->code().base(), engine_->code().size());
-    const bool elsewhere = speed_ != nullptr && accelerator_->on_interrupted(SpeedSamples::interrupted);
+    if (profiler_ != nullptr) profiler_->set_code(engine_->code().base(), engine_->code().size());
+    const bool elsewhere = profiler_ != nullptr && accelerator_->on_interrupted(SamplingProfiler::interrupted);
     for (auto& v : vcpus_)
         threads.emplace_back([this, &v, elsewhere] {
-            std::optional<SpeedSamples::Thread> samples;
-            if (speed_ != nullptr) samples.emplace(*speed_, v->waits(), elsewhere);
+            std::optional<SamplingProfiler::Thread> samples;
+            if (profiler_ != nullptr) samples.emplace(*profiler_, v->waits(), elsewhere);
             const auto ran = accelerator_->run_thread(v->index(), [&v] { v->thread_main(); });
             v->work().abandon();
             if (!ran) fail(ran.error());
@@ -252,19 +252,19 @@ Board::End Board::run(const BootState& boot) {
     return end_;
 }
 
-void Board::stop(End why) {
+void Machine::stop(End why) {
     bool expected = false;
     if (stopping_.compare_exchange_strong(expected, true)) end_ = why;
     for (auto& v : vcpus_) v->stop_waiting();
-    process_watch_.stop();
+    contextidr_tracker_.stop();
     const std::lock_guard guard(exclusive_lock_);
     exclusive_changed_.notify_all();
 }
 
-bool Board::icc_read(unsigned cpu, uint32_t encoding, uint64_t& value) {
+bool Machine::icc_read(unsigned cpu, uint32_t encoding, uint64_t& value) {
     return gic3_ != nullptr && gic3_->read_sysreg(cpu, encoding, value);
 }
-bool Board::icc_write(unsigned cpu, uint32_t encoding, uint64_t value) {
+bool Machine::icc_write(unsigned cpu, uint32_t encoding, uint64_t value) {
     return gic3_ != nullptr && gic3_->write_sysreg(cpu, encoding, value);
 }
 
@@ -275,7 +275,7 @@ GenericTimer::Kind timer_kind(uint32_t encoding) {
 }
 }  // namespace
 
-uint64_t Board::timer_read(unsigned cpu, uint32_t encoding) {
+uint64_t Machine::timer_read(unsigned cpu, uint32_t encoding) {
     GenericTimer& timer = *timers_[cpu];
     switch (encoding & 7) {
         case 0: return timer.read_tval(timer_kind(encoding));
@@ -284,7 +284,7 @@ uint64_t Board::timer_read(unsigned cpu, uint32_t encoding) {
     }
 }
 
-void Board::timer_write(unsigned cpu, uint32_t encoding, uint64_t value) {
+void Machine::timer_write(unsigned cpu, uint32_t encoding, uint64_t value) {
     GenericTimer& timer = *timers_[cpu];
     switch (encoding & 7) {
         case 0: return timer.write_tval(timer_kind(encoding), value);
@@ -293,11 +293,11 @@ void Board::timer_write(unsigned cpu, uint32_t encoding, uint64_t value) {
     }
 }
 
-void Board::set_irq_line(unsigned cpu, bool irq, bool fiq) {
+void Machine::set_irq_line(unsigned cpu, bool irq, bool fiq) {
     if (cpu < vcpus_.size()) vcpus_[cpu]->set_irq_line(irq, fiq);
 }
 
-devices::PsciResult Board::cpu_on(uint64_t target, uint64_t entry, uint64_t context) {
+devices::PsciResult Machine::cpu_on(uint64_t target, uint64_t entry, uint64_t context) {
     if (target >= vcpus_.size()) return devices::PsciResult::InvalidParameters;
     Vcpu& vcpu = *vcpus_[target];
     if (!vcpu.powered_off()) return devices::PsciResult::AlreadyOn;
@@ -305,28 +305,28 @@ devices::PsciResult Board::cpu_on(uint64_t target, uint64_t entry, uint64_t cont
     return devices::PsciResult::Success;
 }
 
-void Board::cpu_off(unsigned cpu) {
+void Machine::cpu_off(unsigned cpu) {
     if (cpu < vcpus_.size()) vcpus_[cpu]->request_power_off();
 }
 
-int32_t Board::affinity_info(uint64_t target, unsigned level) {
+int32_t Machine::affinity_info(uint64_t target, unsigned level) {
     if (target >= vcpus_.size() || level > 3)
         return static_cast<int32_t>(devices::PsciResult::InvalidParameters);
     return vcpus_[target]->powered_off() ? 1 : 0;
 }
 
-bool Board::short_of_cores() const {
+bool Machine::short_of_cores() const {
     return static_cast<unsigned>(std::ranges::count_if(vcpus_, [](const auto& v) { return !v->halted(); })) >
            host_cores_;
 }
 
-devices::IrqLine Board::uart_line() {
+devices::IrqLine Machine::uart_line() {
     devices::InterruptController* gic =
         gic3_ ? static_cast<devices::InterruptController*>(gic3_.get()) : gic2_.get();
     return {*gic, layout::kFirstSpiIntid + layout::kSpiUart};
 }
 
-void Board::forget_pages(std::span<const uint64_t> pages, bool content) {
+void Machine::forget_pages(std::span<const uint64_t> pages, bool content) {
     if (content)
         for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else
@@ -340,7 +340,7 @@ void Board::forget_pages(std::span<const uint64_t> pages, bool content) {
 // While a CPU waits here it counts as halted: it looks at requests before it runs guest code again. So nobody
 // who waits for its answer to a broadcast waits for the end of the exclusive work, which may itself wait for
 // him.
-void Board::park_if_asked(Vcpu& self) {
+void Machine::park_if_asked(Vcpu& self) {
     if (!exclusive_) return;
     const Vcpu::Halt halt(self);
     std::unique_lock guard(exclusive_lock_);
@@ -348,12 +348,12 @@ void Board::park_if_asked(Vcpu& self) {
     exclusive_changed_.wait(guard, [&] { return !exclusive_ || stopping(); });
 }
 
-void Board::flush_code(Vcpu& self) {
+void Machine::flush_code(Vcpu& self) {
     if (flush_code_alone(self)) return;
     park_if_asked(self);  // another one is at it: take part, then look again
 }
 
-bool Board::flush_code_alone(Vcpu& self) {
+bool Machine::flush_code_alone(Vcpu& self) {
     const Vcpu::Halt halt(self);
     std::unique_lock guard(exclusive_lock_);
     if (exclusive_) return false;

@@ -1,8 +1,8 @@
 // Accesses to devices by a translation that an earlier one found: no walk, no search of the bus.
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translate/translator.h"
-#include "guestos/machine/board.h"
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/board/machine.h"
+#include "guestos/machine/cpu/vcpu.h"
 
 namespace arclight::guestos {
 
@@ -24,8 +24,8 @@ void Vcpu::remember_device(const MemoryAccess& access, uint64_t va, uint64_t pa)
     if (page.va != start || page.tlb != state_.tlb || page.changes != translation_changes_)
         page = {.va = start, .pa = pa & mmu::kPageMask, .tlb = state_.tlb, .changes = translation_changes_};
     (access.writes() ? page.writable : page.readable) = true;
-    page.bus_epoch = board_.bus().epoch();
-    page.mapping = board_.bus().lookup(pa, access.bytes());
+    page.bus_epoch = machine_.bus().epoch();
+    page.mapping = machine_.bus().lookup(pa, access.bytes());
 }
 
 /// Carries out a plain access if an earlier one of its kind was to the same page and nothing has changed
@@ -40,7 +40,7 @@ bool Vcpu::access_known_device(const MemoryAccess& access, uint64_t va) {
         access.misaligns_stack(va))
         return false;
     const uint64_t pa = page.pa | (va & ~mmu::kPageMask);
-    if (page.mapping == nullptr || page.bus_epoch != board_.bus().epoch() ||
+    if (page.mapping == nullptr || page.bus_epoch != machine_.bus().epoch() ||
         !page.mapping->contains(pa, bytes) || !page.mapping->answers())
         return false;
     // With fastmem an instruction that is not known to access devices is to become one that is.

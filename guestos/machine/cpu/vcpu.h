@@ -13,9 +13,9 @@
 #include "devices/bus.h"
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
-#include "guestos/machine/cross_cpu_work.h"
-#include "guestos/machine/guest_spin.h"
-#include "guestos/machine/held_translations.h"
+#include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/guest_spin.h"
+#include "guestos/machine/cpu/held_translations.h"
 #include "jit/engine/engine.h"
 #include "jit/memory_access.h"
 #include "mmu/soft_tlb_set.h"
@@ -23,7 +23,7 @@
 
 namespace arclight::guestos {
 
-class Board;
+class Machine;
 
 /// Counted by the owning thread, read by anybody: slightly stale.
 struct VcpuStats {
@@ -41,7 +41,7 @@ struct VcpuStats {
 
 class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Performer {
   public:
-    Vcpu(Board& board, unsigned index);
+    Vcpu(Machine& machine, unsigned index);
     ~Vcpu() override;
     Vcpu(const Vcpu&) = delete;
     Vcpu& operator=(const Vcpu&) = delete;
@@ -160,9 +160,9 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
     template <typename Store>
     void store_to_ram(uint64_t pa, unsigned bytes, uint64_t next_pa, unsigned more, Store store) {
         if (!is_table(pa) && (more == 0 || !is_table(next_pa))) return store();
-        finish_table_write(board_tables().write(pa, bytes, next_pa, more, store));
+        finish_table_write(table_pages().write(pa, bytes, next_pa, more, store));
     }
-    mmu::TablePages& board_tables();
+    mmu::TablePages& table_pages();
     void finish_table_write(const mmu::TablePages::Write& write);
 
     // Memory: vcpu_memory.cpp
@@ -202,7 +202,7 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
     void leave(jit::ExitReason reason, uint64_t pc);
     void leave_redirected() { leave(jit::ExitReason::Redirect, state_.pc); }
 
-    Board& board_;
+    Machine& machine_;
     const unsigned index_;
     jit::GuestState& state_;
     frontend::a64::Cpu cpu_;

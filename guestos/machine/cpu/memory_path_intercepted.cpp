@@ -1,8 +1,8 @@
 // A virtual CPU's accesses to pages that the page overlay targets.
 #include <algorithm>
 
-#include "guestos/machine/board.h"
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/board/machine.h"
+#include "guestos/machine/cpu/vcpu.h"
 
 namespace arclight::guestos {
 
@@ -45,7 +45,7 @@ void Vcpu::access_intercepted(const MemoryAccess& access, uint64_t va, const voi
     uint64_t where = va;
     uint8_t fsc = 0;
     const auto act = [&] {
-        const PageOverlay& stage = board_.page_overlay();
+        const PageOverlay& stage = machine_.page_overlay();
         const PageOverlay::Access guard(stage);
         const auto settle = [&](Target& target, uint64_t address, unsigned bytes) {
             target.host = cpu_.memory.host(target.pa, 1);
@@ -76,7 +76,7 @@ void Vcpu::access_intercepted(const MemoryAccess& access, uint64_t va, const voi
 /// For an access that reads and writes: `guard` is to be held until it is done. False: refused.
 bool Vcpu::settle_intercepted(std::optional<PageOverlay::Access>& guard, Target& target, uint64_t va,
                               unsigned bytes, uint8_t& fsc) {
-    const PageOverlay& stage = board_.page_overlay();
+    const PageOverlay& stage = machine_.page_overlay();
     guard.emplace(stage);
     target.host = cpu_.memory.host(target.pa, 1);
     const uint8_t flags = cpu_.memory.page_flags(target.pa);
@@ -93,8 +93,8 @@ bool Vcpu::fetch_intercepted(const mmu::WalkResult& walk, uint64_t pc, uint8_t* 
     const uint8_t flags = cpu_.memory.page_flags(walk.pa);
     uint8_t refused = refuses(flags, Kind::Fetch, walk.level);
     if (refused == 0 && (flags & page_flag::kWatched) != 0) {
-        const PageOverlay::Access guard(board_.page_overlay());
-        if (!board_.page_overlay().watch({Kind::Fetch, index_, walk.pa, pc, pc & kPageMask, 4}))
+        const PageOverlay::Access guard(machine_.page_overlay());
+        if (!machine_.page_overlay().watch({Kind::Fetch, index_, walk.pa, pc, pc & kPageMask, 4}))
             refused = mmu::kFscSynchronousExternal;
     }
     if (refused == 0 && (flags & page_flag::kTracked) != 0)

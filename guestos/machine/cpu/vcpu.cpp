@@ -1,4 +1,4 @@
-#include "guestos/machine/vcpu.h"
+#include "guestos/machine/cpu/vcpu.h"
 
 #include <immintrin.h>
 #include <sys/mman.h>
@@ -11,7 +11,7 @@
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
-#include "guestos/machine/board.h"
+#include "guestos/machine/board/machine.h"
 
 namespace arclight::guestos {
 
@@ -29,25 +29,25 @@ GuestState& map_state() {
 }
 }  // namespace
 
-Vcpu::Vcpu(Board& board, unsigned index)
-    : board_(board),
+Vcpu::Vcpu(Machine& machine, unsigned index)
+    : machine_(machine),
       index_(index),
       state_(map_state()),
-      cpu_(state_, *this, board.memory(),
+      cpu_(state_, *this, machine.memory(),
            {.index = index,
-            .features = board.options().gic == 3 ? a64::kDefaultFeatures
+            .features = machine.options().gic == 3 ? a64::kDefaultFeatures
                                                  : a64::kDefaultFeatures.without(a64::Feature::Gic)}),
-      tlbs_(board.accelerator().host_tables(index), board.options().shadow, &board.memory()),
+      tlbs_(machine.accelerator().host_tables(index), machine.options().shadow, &machine.memory()),
       work_(state_.interrupt, *this) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
-    if (board.options().cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
+    if (machine.options().cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
     if (tlbs_.fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
-    if (board.options().count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
+    if (machine.options().count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
     fill_runtime_table();
     region_epochs_.assign(jit::Tier2::kGuards, jit::kUnlinkedEpoch);
     state_.region_epochs = region_epochs_.data();
-    board.engine().add_cpu({&passes_, region_epochs_.data(), &state_.wrong_guesses});
+    machine.engine().add_cpu({&passes_, region_epochs_.data(), &state_.wrong_guesses});
 }
 
 Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }
@@ -103,13 +103,13 @@ thread_local Vcpu* Vcpu::running_ = nullptr;
 void Vcpu::thread_main() {
     running_ = this;
     devices::set_current_cpu(index_);
-    while (!board_.stopping()) {
+    while (!machine_.stopping()) {
         {
             const Halt halt(*this);
             std::unique_lock guard(wait_lock_);
-            wait_.wait(guard, [&] { return power_ == Power::On || board_.stopping(); });
+            wait_.wait(guard, [&] { return power_ == Power::On || machine_.stopping(); });
         }
-        if (board_.stopping()) break;
+        if (machine_.stopping()) break;
         cpu_.reset(entry_);
         forget_translations();
         state_.x[0] = entry_x0_;
@@ -129,7 +129,7 @@ void Vcpu::wait_for_interrupt() {
     // Requests need no wake-up: they are carried out before guest code runs again.
     const Halt halt(*this);
     std::unique_lock guard(wait_lock_);
-    wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || board_.attention(); });
+    wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || machine_.attention(); });
 }
 
 void Vcpu::carry_out(std::span<const Request> requests) {
@@ -156,12 +156,12 @@ void Vcpu::carry_out(std::span<const Request> requests) {
 }
 
 void Vcpu::broadcast(const Request& request) {
-    board_.for_each_other(*this, [&](Vcpu& other) { other.work().post(request, &work_.batch()); });
+    machine_.for_each_other(*this, [&](Vcpu& other) { other.work().post(request, &work_.batch()); });
 }
 
 void Vcpu::wait_for_broadcasts() {
     tlbs_.finish_invalidation();
-    work_.wait_outside(board_.works());
+    work_.wait_outside(machine_.works());
 }
 
 /// All of them, and at once.
@@ -173,10 +173,10 @@ void Vcpu::forget_translations() {
 }
 
 void Vcpu::spin_once(bool wfe) {
-    if (board_.options().cpus == 1) return;
+    if (machine_.options().cpus == 1) return;
     const auto waited = spin_.waited();
     if (waited <= GuestSpin::kShort) return _mm_pause();
-    if (waited <= GuestSpin::kLong && !board_.short_of_cores()) {
+    if (waited <= GuestSpin::kLong && !machine_.short_of_cores()) {
         for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
         return;
     }
@@ -195,7 +195,7 @@ void Vcpu::context_changed() {
     state_.tlb = cpu_.el == 0 ? state_.user_tlb : tlbs_.select(cpu_.el, cpu_.pan, root());
     if (cpu_.el == 0) {
         tlbs_.note_user(state_.tlb);
-        board_.process_watch().running(state_.contextidr_el1, cpu_.translation);
+        machine_.contextidr_tracker().running(state_.contextidr_el1, cpu_.translation);
     }
     tlbs_.use_for_flags(state_.tlb, state_.translation_flags);
     tlbs_.finish_invalidation();
@@ -219,10 +219,10 @@ void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
     ++stats_.tlbi;
     ++stats_.tlbi_kinds[static_cast<unsigned>(request.kind)];
     ++translation_changes_;
-    board_.trace_mmu(*this, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
+    machine_.trace_mmu(*this, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
     // Single pages and address spaces are up to date already. All of it is done even so: a device may have
     // written the tables.
-    if (board_.table_pages() != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
+    if (machine_.table_pages() != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
         ++stats_.tlbi_ignored;
         return;
     }
@@ -230,9 +230,9 @@ void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
         forget_translations();
     else
         tlbs_.apply(request);
-    if (!broadcast || board_.options().cpus == 1) return;
+    if (!broadcast || machine_.options().cpus == 1) return;
     HeldTranslations::fence();
-    board_.for_each_other(*this, [&](Vcpu& other) {
+    machine_.for_each_other(*this, [&](Vcpu& other) {
         if (other.held().may_hold(request)) other.work().post({Request::Kind::Tlbi, request}, &work_.batch());
     });
 }
@@ -244,20 +244,20 @@ void Vcpu::clear_all_jumps() {
     // synchronises its context (ISB, exceptions and their returns), and only from there on the architecture
     // promises it the new instructions (ARM ARM B2.2.5). The flag is set before any later store of this CPU
     // can be seen.
-    board_.for_each_other(*this,
+    machine_.for_each_other(*this,
                           [&](Vcpu& other) { other.work().post({Request::Kind::ClearJumps}, nullptr); });
 }
 
 void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
     ++stats_.ic;
-    if (board_.engine().line_has_code(pa) && board_.engine().invalidate(pa & ~uint64_t{63}, 64))
+    if (machine_.engine().line_has_code(pa) && machine_.engine().invalidate(pa & ~uint64_t{63}, 64))
         clear_all_jumps();
 }
 
 void Vcpu::ic_iallu(bool) {
     ++stats_.ic;
     // Blocks are shared, so the local form drops them for all as well.
-    if (board_.engine().invalidate_all()) clear_all_jumps();
+    if (machine_.engine().invalidate_all()) clear_all_jumps();
 }
 
 bool Vcpu::interrupt_deliverable() const {
@@ -269,14 +269,14 @@ void Vcpu::interrupts_unmasked() {
     if (interrupt_deliverable()) state_.interrupt.store(1, std::memory_order_relaxed);
 }
 
-bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) { return board_.icc_read(index_, encoding, value); }
-bool Vcpu::icc_write(uint32_t encoding, uint64_t value) { return board_.icc_write(index_, encoding, value); }
-uint64_t Vcpu::timer_read(uint32_t encoding) { return board_.timer_read(index_, encoding); }
-void Vcpu::timer_write(uint32_t encoding, uint64_t value) { board_.timer_write(index_, encoding, value); }
-uint64_t Vcpu::counter() { return board_.clock().ticks(); }
+bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) { return machine_.icc_read(index_, encoding, value); }
+bool Vcpu::icc_write(uint32_t encoding, uint64_t value) { return machine_.icc_write(index_, encoding, value); }
+uint64_t Vcpu::timer_read(uint32_t encoding) { return machine_.timer_read(index_, encoding); }
+void Vcpu::timer_write(uint32_t encoding, uint64_t value) { machine_.timer_write(index_, encoding, value); }
+uint64_t Vcpu::counter() { return machine_.clock().ticks(); }
 uint64_t Vcpu::counter_frequency() { return devices::GenericTimer::kFrequency; }
 uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
-    return board_.psci(index_, x0, x1, x2, x3);
+    return machine_.psci(index_, x0, x1, x2, x3);
 }
 
 /// Reads the guest's memory again, which may not be what was translated any more: good for the Rt that the
@@ -350,10 +350,10 @@ const void* Vcpu::code_at(uint64_t pc) {
         a64::take_breakpoint(cpu_, pc);
         return nullptr;
     }
-    const void* code = board_.engine().entry(
+    const void* code = machine_.engine().entry(
         pa, state_.translation_flags | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
     if (code == nullptr) {
-        board_.flush_code(*this);
+        machine_.flush_code(*this);
         return nullptr;
     }
     if (!stepping) tlbs_.fill_jump(state_.tlb, pc, code);
@@ -364,7 +364,7 @@ const void* Vcpu::code_at(uint64_t pc) {
 const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
     uint64_t pa;
     if (steps_through(pc) || !find_fetch(pc, pa)) return nullptr;
-    return board_.engine().entry_and_link(pa, state_.translation_flags, site, state_.tlb->epoch, &state_);
+    return machine_.engine().entry_and_link(pa, state_.translation_flags, site, state_.tlb->epoch, &state_);
 }
 
 // ---- The loop
@@ -379,7 +379,7 @@ bool Vcpu::take_pending_interrupt() {
         return false;
     }
     ++stats_.interrupts;
-    board_.trace_exception(*this, "interrupt");
+    machine_.trace_exception(*this, "interrupt");
     return true;
 }
 
@@ -391,9 +391,9 @@ void Vcpu::run() {
             work_.carry_out();
             work_.hand_over_if_asked();
             if (held_.full()) forget_translations();
-            board_.park_if_asked(*this);
+            machine_.park_if_asked(*this);
         }
-        if (board_.stopping() || power_off_requested_) return;
+        if (machine_.stopping() || power_off_requested_) return;
         if (interrupt_deliverable()) take_pending_interrupt();
 
         const bool stepping = (state_.translation_flags & a64::translation_flag::kSingleStep) != 0;
@@ -408,7 +408,7 @@ void Vcpu::run() {
         if (code == nullptr) continue;
         state_.exit_request = 0;
         passes_.fetch_add(1);
-        const ExitReason reason = board_.accelerator().run(state_, code);
+        const ExitReason reason = machine_.accelerator().run(state_, code);
         passes_.fetch_add(1);
         ++stats_.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);
@@ -426,7 +426,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::Interrupt:
         case ExitReason::Exception:
         case ExitReason::Stop: return;
-        case ExitReason::Redirect: board_.trace_exception(*this, "redirect"); return;
+        case ExitReason::Redirect: machine_.trace_exception(*this, "redirect"); return;
         case ExitReason::Halt:
             if (!interrupt_deliverable()) wait_for_interrupt();
             return;
@@ -449,7 +449,7 @@ void Vcpu::handle_exit(ExitReason reason) {
                 a64::take_undefined(cpu_, pc);
             break;
     }
-    board_.trace_exception(*this, "synchronous");
+    machine_.trace_exception(*this, "synchronous");
 }
 
 void Vcpu::leave(ExitReason reason, uint64_t pc) {
