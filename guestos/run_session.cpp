@@ -30,7 +30,7 @@ Result<void> write_file(const std::string& path, const void* data, size_t size) 
     return {};
 }
 
-/// The console exists before the machine, which writes to it, and outlives boards that the guest resets.
+/// The console exists before the machine, which writes to it, and outlives machines that the guest resets.
 struct ConsoleProxy final : devices::CharBackend {
     Console* console = nullptr;
     void write(std::span<const uint8_t> bytes) override {
@@ -51,8 +51,9 @@ int run_session(const RunOptions& options) {
         auto created = Machine::create(options, loop, proxy, &status);
         if (!created) return complain(created.error());
         Machine& machine = **created;
-        auto boot = load_guest(
-            options, Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}}, machine.bus());
+        auto boot =
+            load_guest(options, Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
+                       machine.bus());
         if (!boot) return complain(boot.error());
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
@@ -86,9 +87,9 @@ int run_session(const RunOptions& options) {
             loop.stop();
             proxy.console = console_for_status = nullptr;
         }
-        if (options.stats) machine.print_stats(stderr);
+        if (options.stats) machine.stats().print(stderr);
         if (!options.stats_file.empty()) {
-            const std::string json = machine.stats_json(lightv_stats) + "\n";
+            const std::string json = machine.stats().json(lightv_stats) + "\n";
             if (const auto written = write_file(options.stats_file, json.data(), json.size()); !written)
                 return complain(written.error());
         }

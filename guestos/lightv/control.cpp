@@ -13,7 +13,6 @@
 
 #include "devices/host_thread.h"
 #include "guestos/lightv/policy.h"
-#include "guestos/machine/board/machine.h"
 #include "mmu/lightv/parameters.h"
 
 namespace arclight::guestos {
@@ -22,13 +21,12 @@ using mmu::lightv::Json;
 using mmu::lightv::Parameters;
 
 namespace {
-constexpr size_t kLongestLine = 1 << 20;
-constexpr size_t kMostClients = 64;
+constexpr size_t kMaxLineBytes = 1 << 20;
+constexpr size_t kMaxClients = 64;
 }  // namespace
 
-mmu::PageOverlay& LightvControl::page_overlay() { return machine_.page_overlay(); }
-
-Result<std::unique_ptr<LightvControl>> LightvControl::create(Machine& machine, const RunOptions& options) {
+Result<std::unique_ptr<LightvControl>> LightvControl::create(MachineAccess& machine,
+                                                             const RunOptions& options) {
     std::unique_ptr<LightvControl> control;
     if (options.lightv.empty() && options.control.empty()) return control;
     control.reset(new LightvControl(machine));
@@ -97,7 +95,7 @@ void LightvControl::serve() {
         if (fds[0].revents != 0) return;
         if (fds[1].revents != 0) {
             const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-            if (client >= 0 && clients_.size() < kMostClients)
+            if (client >= 0 && clients_.size() < kMaxClients)
                 clients_[client];
             else if (client >= 0)
                 close(client);
@@ -117,7 +115,7 @@ void LightvControl::serve() {
                 open = send(f.fd, reply.data(), reply.size(), MSG_NOSIGNAL) ==
                        static_cast<ssize_t>(reply.size());
             }
-            if (!open || text.size() > kLongestLine) {
+            if (!open || text.size() > kMaxLineBytes) {
                 close(f.fd);
                 clients_.erase(f.fd);
             }

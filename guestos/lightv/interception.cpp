@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "guestos/machine/board/machine.h"
+#include "guestos/result.h"
 
 namespace arclight::guestos {
 
@@ -66,7 +66,7 @@ class Interception::Uarts final : public devices::Device {
     std::vector<std::unique_ptr<devices::Pl011>> further_;
 };
 
-Interception::Interception(guestos::Machine& machine) : machine_(machine) {}
+Interception::Interception(MachineAccess& machine) : machine_(machine) {}
 Interception::~Interception() = default;
 
 void Interception::forget(std::span<const uint64_t> pages, bool content) {

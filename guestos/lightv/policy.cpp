@@ -14,7 +14,7 @@ using mmu::lightv::Json;
 using mmu::lightv::Parameters;
 using mmu::lightv::Request;
 
-Result<Request> parse_request(Machine& machine, const Symbols* symbols, const Json& json) {
+Result<Request> parse_request(MachineAccess& machine, const Symbols* symbols, const Json& json) {
     // Pages may be one selector or several.
     Json rest = json;
     Json selectors = Json::array();
@@ -35,7 +35,8 @@ Result<Request> parse_request(Machine& machine, const Symbols* symbols, const Js
     return r;
 }
 
-Result<std::vector<Request>> read_policy(Machine& machine, const Symbols* symbols, const std::string& path) {
+Result<std::vector<Request>> read_policy(MachineAccess& machine, const Symbols* symbols,
+                                         const std::string& path) {
     std::ifstream in(path);
     std::stringstream text;
     if (!in || !(text << in.rdbuf())) return failure("cannot read policy '{}'", path);

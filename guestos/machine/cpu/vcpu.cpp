@@ -3,19 +3,18 @@
 #include <immintrin.h>
 #include <sys/mman.h>
 
+#include <cstring>
 #include <new>
 #include <system_error>
 
-#include "devices/timer.h"
 #include "frontend/a64/system/exceptions.h"
-#include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
-#include "guestos/machine/board/machine.h"
 
 namespace arclight::guestos {
 
 namespace a64 = frontend::a64;
+using devices::GenericTimer;
 using jit::ExitReason;
 using jit::GuestState;
 using mmu::kPageMask;
@@ -29,31 +28,25 @@ GuestState& map_state() {
 }
 }  // namespace
 
-Vcpu::Vcpu(Machine& machine, unsigned index)
-    : machine_(machine),
-      index_(index),
-      state_(map_state()),
-      cpu_(state_, *this, machine.memory(),
-           {.index = index,
-            .features = machine.options().gic == 3 ? a64::kDefaultFeatures
-                                                 : a64::kDefaultFeatures.without(a64::Feature::Gic)}),
-      tlbs_(machine.accelerator().host_tables(index), machine.options().shadow, &machine.memory()),
-      work_(state_.interrupt, *this) {
+Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
+    : state_(map_state()),
+      core_(context, options, state_, *this, *this),
+      pager_(core_),
+      fetch_(core_, pager_),
+      memory_(core_, pager_) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
-    if (machine.options().cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
-    if (tlbs_.fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
-    if (machine.options().count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
+    if (options.cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
+    if (fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
+    if (options.count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
     fill_runtime_table();
-    region_epochs_.assign(jit::Tier2::kGuards, jit::kUnlinkedEpoch);
-    state_.region_epochs = region_epochs_.data();
-    machine.engine().add_cpu({&passes_, region_epochs_.data(), &state_.wrong_guesses});
+    state_.region_epochs = fetch_.region_epochs();
+    context.engine.add_cpu({&passes_, fetch_.region_epochs(), &state_.wrong_guesses});
 }
 
 Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }
 
-// ---- Power, waiting, requests
-// -----------------------------------------------------------------------------------
+// ---- Power, waiting, cross-CPU work
 
 void Vcpu::power_on(uint64_t entry, uint64_t x0) {
     const std::lock_guard guard(wait_lock_);
@@ -65,7 +58,7 @@ void Vcpu::power_on(uint64_t entry, uint64_t x0) {
 }
 
 void Vcpu::kick() {
-    work_.interrupt();
+    core_.work.interrupt();
     if (halted_) {
         const std::lock_guard guard(wait_lock_);
         wait_.notify_all();
@@ -79,8 +72,8 @@ void Vcpu::set_irq_line(bool irq, bool fiq) {
 }
 
 void Vcpu::signal_event() {
-    cpu_.event_register = true;
-    work_.end_nap();
+    core_.cpu.event_register = true;
+    core_.work.end_nap();
     if (halted_) {
         const std::lock_guard guard(wait_lock_);
         wait_.notify_all();
@@ -94,120 +87,138 @@ void Vcpu::stop_waiting() {
 }
 
 void Vcpu::forget_code() {
-    tlbs_.clear_jump_caches();
-    tlbs_.renew_epochs();
+    core_.tlbs.clear_jump_caches();
+    core_.tlbs.renew_epochs();
 }
 
 thread_local Vcpu* Vcpu::running_ = nullptr;
 
 void Vcpu::thread_main() {
     running_ = this;
-    devices::set_current_cpu(index_);
-    while (!machine_.stopping()) {
+    devices::set_current_cpu(index());
+    while (!core_.context.peers.stopping()) {
         {
             const Halt halt(*this);
             std::unique_lock guard(wait_lock_);
-            wait_.wait(guard, [&] { return power_ == Power::On || machine_.stopping(); });
+            wait_.wait(guard, [&] { return power_ == Power::On || core_.context.peers.stopping(); });
         }
-        if (machine_.stopping()) break;
-        cpu_.reset(entry_);
+        if (core_.context.peers.stopping()) break;
+        core_.cpu.reset(entry_);
         forget_translations();
         state_.x[0] = entry_x0_;
         state_.exclusive_addr = jit::kNoExclusive;
         power_off_requested_ = false;
-        a64::update_translation_flags(cpu_);
+        a64::update_translation_flags(core_.cpu);
         context_changed();
         run();
         power_ = Power::Off;
     }
-    work_.leave();
+    core_.work.leave();
     halted_ = true;
 }
 
 void Vcpu::wait_for_interrupt() {
-    ++stats_.halts;
+    ++core_.stats.halts;
     // Requests need no wake-up: they are carried out before guest code runs again.
     const Halt halt(*this);
     std::unique_lock guard(wait_lock_);
-    wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || machine_.attention(); });
+    wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || core_.context.peers.wake_wanted(); });
 }
 
 void Vcpu::carry_out(std::span<const Request> requests) {
-    ++translation_changes_;
+    memory_.translations_changed();
     bool all = false;
     for (const Request& r : requests) {
         switch (r.kind) {
             case Request::Kind::Tlbi:
                 all |= r.tlbi.kind == mmu::TlbiRequest::Kind::All;
-                tlbs_.apply(r.tlbi);
+                core_.tlbs.apply(r.tlbi);
                 break;
-            case Request::Kind::ClearJumps: tlbs_.clear_jump_caches(); break;
+            case Request::Kind::ClearJumps: core_.tlbs.clear_jump_caches(); break;
             case Request::Kind::ForgetCode: forget_code(); break;
-            case Request::Kind::DropDerived: tlbs_.drop(r.derived); break;
-            case Request::Kind::WriteProtect: tlbs_.write_protect(r.derived.va); break;
+            case Request::Kind::DropDerived: core_.tlbs.drop(r.derived); break;
+            case Request::Kind::WriteProtect: core_.tlbs.write_protect(r.derived.va); break;
         }
     }
-    tlbs_.finish_invalidation();
+    core_.tlbs.finish_invalidation();
     // Fastmem hold nothing of it any more either.
-    if (all) held_.clear();
+    if (all) core_.held.clear();
     for (const Request& r : requests)
         if (r.kind == Request::Kind::Tlbi && r.tlbi.kind == mmu::TlbiRequest::Kind::Asid)
-            held_.clear(r.tlbi.asid);
-}
-
-void Vcpu::broadcast(const Request& request) {
-    machine_.for_each_other(*this, [&](Vcpu& other) { other.work().post(request, &work_.batch()); });
-}
-
-void Vcpu::wait_for_broadcasts() {
-    tlbs_.finish_invalidation();
-    work_.wait_outside(machine_.works());
+            core_.held.clear(r.tlbi.asid);
 }
 
 /// All of them, and at once.
 void Vcpu::forget_translations() {
-    ++translation_changes_;
-    tlbs_.flush_all();
-    tlbs_.finish_invalidation();
-    held_.clear();
+    memory_.translations_changed();
+    core_.tlbs.flush_all();
+    core_.tlbs.finish_invalidation();
+    core_.held.clear();
 }
 
 void Vcpu::spin_once(bool wfe) {
-    if (machine_.options().cpus == 1) return;
+    if (core_.options.cpus == 1) return;
     const auto waited = spin_.waited();
     if (waited <= GuestSpin::kShort) return _mm_pause();
-    if (waited <= GuestSpin::kLong && !machine_.short_of_cores()) {
+    if (waited <= GuestSpin::kLong && !core_.context.peers.short_of_cores()) {
         for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
         return;
     }
-    work_.nap(wfe ? &cpu_.event_register : nullptr);
+    core_.work.nap(wfe ? &core_.cpu.event_register : nullptr);
     spin_.slept();
 }
 
+/// The CPU goes on meanwhile: a copy is good when two in a row are the same.
+mmu::TranslationRegs Vcpu::translation_snapshot() const {
+    mmu::TranslationRegs regs[2];
+    const auto copy = [&](mmu::TranslationRegs& to) {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        std::memcpy(static_cast<void*>(&to), static_cast<const void*>(&core_.cpu.translation), sizeof to);
+    };
+    do {
+        copy(regs[0]);
+        copy(regs[1]);
+    } while (std::memcmp(static_cast<void*>(&regs[0]), static_cast<void*>(&regs[1]), sizeof regs[0]) != 0);
+    return regs[0];
+}
+
+/// Runs inside the virtual machine or, where that cannot be, beside it.
+const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
+    Vcpu& self = *running_;
+    VcpuCore& core = self.core_;
+    ++core.stats.fastmem_faults;
+    core.context.trace.fastmem_fault(core.cpu, host_pc);
+    jit::Engine& engine = core.context.engine;
+    const void* next = engine.fastmem_fault(host_pc);
+    return next != nullptr && engine.in_region(host_pc) && self.memory_.refill_fastmem(host_pc, address)
+               ? host_pc
+               : next;
+}
+
 // ---- Environment
-// ------------------------------------------------------------------------------------------------
 
 void Vcpu::context_changed() {
-    stats_.el_switches += cpu_.el != last_el_;
-    last_el_ = cpu_.el;
+    core_.stats.el_switches += core_.cpu.el != last_el_;
+    last_el_ = core_.cpu.el;
     note_tables();
-    state_.user_tlb = tlbs_.select(0, false, root());
-    state_.tlb = cpu_.el == 0 ? state_.user_tlb : tlbs_.select(cpu_.el, cpu_.pan, root());
-    if (cpu_.el == 0) {
-        tlbs_.note_user(state_.tlb);
-        machine_.contextidr_tracker().running(state_.contextidr_el1, cpu_.translation);
+    state_.user_tlb = core_.tlbs.select(0, false, core_.root());
+    state_.tlb = core_.cpu.el == 0 ? state_.user_tlb : core_.tlbs.select(core_.cpu.el, core_.cpu.pan, core_.root());
+    if (core_.cpu.el == 0) {
+        core_.tlbs.note_user(state_.tlb);
+        if (ContextidrTracker* tracker = core_.context.contextidr_tracker)
+            tracker->running(state_.contextidr_el1, core_.cpu.translation);
     }
-    tlbs_.use_for_flags(state_.tlb, state_.translation_flags);
-    tlbs_.finish_invalidation();
+    core_.tlbs.use_for_flags(state_.tlb, state_.translation_flags);
+    core_.tlbs.finish_invalidation();
 }
 
 /// What was found through other tables, or for another ASID, holds no longer.
 void Vcpu::note_tables() {
-    const mmu::TranslationRegs& t = cpu_.translation;
+    const mmu::TranslationRegs& t = core_.cpu.translation;
     const std::array<uint64_t, 3> tables{t.half[0].table, t.half[1].table, t.asid};
     if (tables == tables_) return;
     tables_ = tables;
-    ++translation_changes_;
+    memory_.translations_changed();
 }
 
 void Vcpu::translation_changed() {
@@ -216,48 +227,38 @@ void Vcpu::translation_changed() {
 }
 
 void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
-    ++stats_.tlbi;
-    ++stats_.tlbi_kinds[static_cast<unsigned>(request.kind)];
-    ++translation_changes_;
-    machine_.trace_mmu(*this, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
+    ++core_.stats.tlbi;
+    ++core_.stats.tlbi_kinds[static_cast<unsigned>(request.kind)];
+    memory_.translations_changed();
+    core_.context.trace.mmu(core_.cpu, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
     // Single pages and address spaces are up to date already. All of it is done even so: a device may have
     // written the tables.
-    if (machine_.table_pages() != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
-        ++stats_.tlbi_ignored;
+    if (core_.context.table_pages != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
+        ++core_.stats.tlbi_ignored;
         return;
     }
     if (request.kind == mmu::TlbiRequest::Kind::All)
         forget_translations();
     else
-        tlbs_.apply(request);
-    if (!broadcast || machine_.options().cpus == 1) return;
+        core_.tlbs.apply(request);
+    if (!broadcast || core_.options.cpus == 1) return;
     HeldTranslations::fence();
-    machine_.for_each_other(*this, [&](Vcpu& other) {
-        if (other.held().may_hold(request)) other.work().post({Request::Kind::Tlbi, request}, &work_.batch());
+    core_.context.peers.for_each_other(*this, [&](Vcpu& other) {
+        if (other.held().may_hold(request))
+            other.work().post({Request::Kind::Tlbi, request}, &core_.work.batch());
     });
 }
 
-void Vcpu::clear_all_jumps() {
-    tlbs_.clear_jump_caches();
-    // Not waited for. No look-up and no linked jump leads to the blocks any more; another CPU can be in one,
-    // or have it in its jump cache, until it looks at its interrupt flag. It does so at the latest when it
-    // synchronises its context (ISB, exceptions and their returns), and only from there on the architecture
-    // promises it the new instructions (ARM ARM B2.2.5). The flag is set before any later store of this CPU
-    // can be seen.
-    machine_.for_each_other(*this,
-                          [&](Vcpu& other) { other.work().post({Request::Kind::ClearJumps}, nullptr); });
-}
-
 void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
-    ++stats_.ic;
-    if (machine_.engine().line_has_code(pa) && machine_.engine().invalidate(pa & ~uint64_t{63}, 64))
-        clear_all_jumps();
+    ++core_.stats.ic;
+    if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))
+        core_.clear_all_jumps();
 }
 
 void Vcpu::ic_iallu(bool) {
-    ++stats_.ic;
+    ++core_.stats.ic;
     // Blocks are shared, so the local form drops them for all as well.
-    if (machine_.engine().invalidate_all()) clear_all_jumps();
+    if (core_.context.engine.invalidate_all()) core_.clear_all_jumps();
 }
 
 bool Vcpu::interrupt_deliverable() const {
@@ -269,152 +270,103 @@ void Vcpu::interrupts_unmasked() {
     if (interrupt_deliverable()) state_.interrupt.store(1, std::memory_order_relaxed);
 }
 
-bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) { return machine_.icc_read(index_, encoding, value); }
-bool Vcpu::icc_write(uint32_t encoding, uint64_t value) { return machine_.icc_write(index_, encoding, value); }
-uint64_t Vcpu::timer_read(uint32_t encoding) { return machine_.timer_read(index_, encoding); }
-void Vcpu::timer_write(uint32_t encoding, uint64_t value) { machine_.timer_write(index_, encoding, value); }
-uint64_t Vcpu::counter() { return machine_.clock().ticks(); }
-uint64_t Vcpu::counter_frequency() { return devices::GenericTimer::kFrequency; }
+bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) {
+    devices::GicV3* gic = core_.context.gic;
+    return gic != nullptr && gic->read_sysreg(index(), encoding, value);
+}
+
+bool Vcpu::icc_write(uint32_t encoding, uint64_t value) {
+    devices::GicV3* gic = core_.context.gic;
+    return gic != nullptr && gic->write_sysreg(index(), encoding, value);
+}
+
+namespace {
+// CNTP_* is CRm 2, CNTV_* CRm 3; op2 0 is TVAL, 1 CTL, 2 CVAL (ARM ARM D19.12).
+GenericTimer::Kind timer_kind(uint32_t encoding) {
+    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
+}
+}  // namespace
+
+uint64_t Vcpu::timer_read(uint32_t encoding) {
+    GenericTimer* timer = core_.context.timer;
+    if (timer == nullptr) return 0;
+    switch (encoding & 7) {
+        case 0: return timer->read_tval(timer_kind(encoding));
+        case 1: return timer->read_ctl(timer_kind(encoding));
+        default: return timer->read_cval(timer_kind(encoding));
+    }
+}
+
+void Vcpu::timer_write(uint32_t encoding, uint64_t value) {
+    GenericTimer* timer = core_.context.timer;
+    if (timer == nullptr) return;
+    switch (encoding & 7) {
+        case 0: return timer->write_tval(timer_kind(encoding), value);
+        case 1: return timer->write_ctl(timer_kind(encoding), value);
+        default: return timer->write_cval(timer_kind(encoding), value);
+    }
+}
+
+uint64_t Vcpu::counter() { return core_.context.clock.ticks(); }
+uint64_t Vcpu::counter_frequency() { return devices::GuestClock::kFrequency; }
+
 uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
-    return machine_.psci(index_, x0, x1, x2, x3);
-}
-
-/// Reads the guest's memory again, which may not be what was translated any more: good for the Rt that the
-/// guest is told of its own instruction, and for no decision.
-uint32_t Vcpu::current_instruction() {
-    uint64_t pa;
-    const uint64_t pc = helper_pc();
-    const mmu::WalkResult walk = mmu::walk(
-        cpu_.translation, cpu_.memory, pc,
-        {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = false, .update = false});
-    if (!walk.ok()) return 0;
-    pa = walk.pa;
-    const uint8_t* host = cpu_.memory.host(pa & ~uint64_t{3}, 4);
-    return host != nullptr ? *reinterpret_cast<const uint32_t*>(host) : 0;
-}
-
-// ---- Code
-// -------------------------------------------------------------------------------------------------------
-
-/// The physical address to fetch pc from. False: it faults, and `fault_code` says how; or it is misaligned or
-/// has a tag, which the run loop sees to.
-bool Vcpu::find_fetch(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
-    if ((pc & 3) != 0 || a64::branch_address(cpu_, pc) != pc) return false;
-    FetchEntry& e = fetch_[pc >> mmu::kPageBits & (kFetchEntries - 1)];
-    mmu::SoftTlb* tlb = state_.tlb;
-    if (e.va_page == (pc & kPageMask) && e.tlb == tlb && e.epoch == tlb->epoch) {
-        pa = e.pa_page | (pc & ~kPageMask);
-        return true;
-    }
-    const mmu::WalkResult walk =
-        walk_to_cache(pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
-    const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, mmu::kPageSize) != nullptr;
-    if (!in_ram) {
-        if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
-        return false;
-    }
-    if (cpu_.memory.page_flags(walk.pa) != 0 && !fetch_intercepted(walk, pc, fault_code)) [[unlikely]]
-        return false;
-    tlbs_.note_code_page(tlb, pc, walk.page_bits, walk.non_global);
-    e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask};
-    pa = walk.pa;
-    return true;
-}
-
-/// The run loop wants to see every instruction at pc and behind it in its page: nothing may jump there.
-bool Vcpu::steps_through(uint64_t pc) const {
-    constexpr uint32_t kAny = a64::translation_flag::kSingleStep | a64::translation_flag::kBreakpoints;
-    if ((state_.translation_flags & kAny) == 0) return false;
-    return (state_.translation_flags & a64::translation_flag::kSingleStep) != 0 ||
-           a64::breakpoint_in_page(cpu_, pc);
-}
-
-/// Null: an exception was taken, or the code cache was flushed; look again.
-const void* Vcpu::code_at(uint64_t pc) {
-    const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
-    if (cached.pc == pc) return cached.code;
-    if ((pc & 3) != 0) {
-        a64::take_pc_alignment(cpu_, pc);
-        return nullptr;
-    }
-    uint64_t pa;
-    uint8_t fault_code = 0;
-    if (!find_fetch(pc, pa, &fault_code)) {
-        ++stats_.instruction_aborts;
-        a64::take_instruction_abort(cpu_, pc, fault_code, pc);
-        return nullptr;
-    }
-    const bool stepping = steps_through(pc);
-    if (stepping && (state_.translation_flags & a64::translation_flag::kBreakpoints) != 0 &&
-        a64::breakpoint_matches(cpu_, pc)) {
-        a64::take_breakpoint(cpu_, pc);
-        return nullptr;
-    }
-    const void* code = machine_.engine().entry(
-        pa, state_.translation_flags | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
-    if (code == nullptr) {
-        machine_.flush_code(*this);
-        return nullptr;
-    }
-    if (!stepping) tlbs_.fill_jump(state_.tlb, pc, code);
-    return code;
-}
-
-/// For a direct exit in translated code. Null: leave, and let the run loop find out why.
-const void* Vcpu::linked_code_at(uint64_t pc, uint32_t site) {
-    uint64_t pa;
-    if (steps_through(pc) || !find_fetch(pc, pa)) return nullptr;
-    return machine_.engine().entry_and_link(pa, state_.translation_flags, site, state_.tlb->epoch, &state_);
+    devices::Psci* firmware = core_.context.firmware;
+    return firmware != nullptr ? firmware->call(index(), x0, x1, x2, x3)
+                               : static_cast<uint64_t>(devices::PsciResult::NotSupported);
 }
 
 // ---- The loop
-// ---------------------------------------------------------------------------------------------------
 
-bool Vcpu::take_pending_interrupt() {
-    if (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0) {
-        a64::take_exception(cpu_, a64::ExceptionKind::Fiq, 0, state_.pc);
-    } else if (irq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifI) == 0) {
-        a64::take_exception(cpu_, a64::ExceptionKind::Irq, 0, state_.pc);
-    } else {
-        return false;
+void Vcpu::take_pending_interrupt() {
+    if (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0)
+        a64::take_exception(core_.cpu, a64::ExceptionKind::Fiq, 0, state_.pc);
+    else
+        a64::take_exception(core_.cpu, a64::ExceptionKind::Irq, 0, state_.pc);
+    ++core_.stats.interrupts;
+    core_.context.trace.exception(core_.cpu, "interrupt");
+}
+
+/// What others want of this CPU, until the interrupt flag stays clear.
+void Vcpu::look_up() {
+    while (state_.interrupt.load(std::memory_order_relaxed) != 0) {
+        // Cleared before the causes are looked at: one that comes later, or at the safepoint, sets it again.
+        state_.interrupt.store(0);
+        core_.work.carry_out();
+        core_.work.hand_over_if_asked();
+        if (core_.held.full()) forget_translations();
+        core_.context.peers.safepoint(*this);
     }
-    ++stats_.interrupts;
-    machine_.trace_exception(*this, "interrupt");
-    return true;
 }
 
 void Vcpu::run() {
     for (;;) {
-        while (state_.interrupt.load(std::memory_order_relaxed) != 0) {
-            // Cleared before the causes are looked at: one that comes later, or while parked, sets it again.
-            state_.interrupt.store(0);
-            work_.carry_out();
-            work_.hand_over_if_asked();
-            if (held_.full()) forget_translations();
-            machine_.park_if_asked(*this);
-        }
-        if (machine_.stopping() || power_off_requested_) return;
+        look_up();
+        if (core_.context.peers.stopping() || power_off_requested_) return;
         if (interrupt_deliverable()) take_pending_interrupt();
 
         const bool stepping = (state_.translation_flags & a64::translation_flag::kSingleStep) != 0;
-        if (stepping && a64::step_pending(cpu_)) {
-            a64::take_step(cpu_);
+        if (stepping && a64::step_pending(core_.cpu)) {
+            a64::take_step(core_.cpu);
             continue;
         }
         // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is
         // entered in the jump cache without it: a tagged address is found nowhere, and comes here.
-        const uint64_t pc = state_.pc = a64::branch_address(cpu_, state_.pc);
-        const void* code = code_at(pc);
-        if (code == nullptr) continue;
+        const uint64_t pc = state_.pc = a64::branch_address(core_.cpu, state_.pc);
+        const auto code = fetch_.code_at(pc);
+        if (!code) {
+            if (code.error() == FetchUnit::NoCode::CacheFull) core_.context.peers.flush_code(*this);
+            continue;
+        }
         state_.exit_request = 0;
         passes_.fetch_add(1);
-        const ExitReason reason = machine_.accelerator().run(state_, code);
+        const ExitReason reason = core_.context.accelerator.run(state_, *code);
         passes_.fetch_add(1);
-        ++stats_.exits[static_cast<unsigned>(reason) & 15];
+        ++core_.stats.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);
         // Whatever ended the block, its one instruction completed or raised an exception, which clears
         // PSTATE.SS too; unless an interrupt came first.
-        if (stepping && (reason != ExitReason::Interrupt || state_.pc != pc)) a64::step_done(cpu_);
+        if (stepping && (reason != ExitReason::Interrupt || state_.pc != pc)) a64::step_done(core_.cpu);
     }
 }
 
@@ -426,36 +378,30 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::Interrupt:
         case ExitReason::Exception:
         case ExitReason::Stop: return;
-        case ExitReason::Redirect: machine_.trace_exception(*this, "redirect"); return;
+        case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
             if (!interrupt_deliverable()) wait_for_interrupt();
             return;
-        case ExitReason::Svc: a64::take_svc(cpu_, state_.exit_info, pc); break;
-        case ExitReason::Brk: a64::take_brk(cpu_, state_.exit_info, pc); break;
+        case ExitReason::Svc: a64::take_svc(core_.cpu, state_.exit_info, pc); break;
+        case ExitReason::Brk: a64::take_brk(core_.cpu, state_.exit_info, pc); break;
         case ExitReason::Hvc:
             state_.insn_offset = static_cast<uint32_t>(pc & ~kPageMask);
-            if (a64::execute_hvc(cpu_))
+            if (a64::execute_hvc(core_.cpu))
                 state_.pc = pc + 4;
             else
-                a64::take_undefined(cpu_, pc);
+                a64::take_undefined(core_.cpu, pc);
             break;
-        case ExitReason::Smc: a64::take_undefined(cpu_, pc); break;
+        case ExitReason::Smc: a64::take_undefined(core_.cpu, pc); break;
         case ExitReason::Undefined:
             if (state_.exit_info & a64::kUndefinedIllegalState)
-                a64::take_illegal_state(cpu_, pc);
+                a64::take_illegal_state(core_.cpu, pc);
             else if (state_.exit_info & a64::kUndefinedFpTrap)
-                a64::take_fp_trap(cpu_, pc);
+                a64::take_fp_trap(core_.cpu, pc);
             else
-                a64::take_undefined(cpu_, pc);
+                a64::take_undefined(core_.cpu, pc);
             break;
     }
-    machine_.trace_exception(*this, "synchronous");
-}
-
-void Vcpu::leave(ExitReason reason, uint64_t pc) {
-    state_.pc = pc;
-    state_.exit_reason = reason;
-    state_.exit_request = 1;
+    core_.context.trace.exception(core_.cpu, "synchronous");
 }
 
 }  // namespace arclight::guestos
