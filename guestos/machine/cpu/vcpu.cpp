@@ -6,10 +6,12 @@
 #include <cstring>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
+#include "guestos/machine/cpu/cpu_state.h"
 
 namespace arclight::guestos {
 
@@ -98,18 +100,21 @@ void Vcpu::thread_main() {
     devices::set_current_cpu(index());
     while (!core_.context.peers.stopping()) {
         {
-            const Halt halt(*this);
+            const Rest rest(*this);
             std::unique_lock guard(wait_lock_);
             wait_.wait(guard, [&] { return power_ == Power::On || core_.context.peers.stopping(); });
         }
+        core_.context.peers.safepoint(*this);
         if (core_.context.peers.stopping()) break;
-        core_.cpu.reset(entry_);
-        forget_translations();
-        state_.x[0] = entry_x0_;
-        state_.exclusive_addr = jit::kNoExclusive;
+        if (!loaded_) {
+            core_.cpu.reset(entry_);
+            state_.x[0] = entry_x0_;
+            state_.exclusive_addr = jit::kNoExclusive;
+        }
+        loaded_ = false;
         power_off_requested_ = false;
         a64::update_translation_flags(core_.cpu);
-        context_changed();
+        translation_changed();
         run();
         power_ = Power::Off;
     }
@@ -195,6 +200,37 @@ const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
                : next;
 }
 
+// ---- State
+
+void Vcpu::save(devices::StateWriter& out) const {
+    out.section("vcpu", CpuState::kVersion, [&] {
+        out(uint32_t{index()}, !powered_off(), irq_line_.load(), fiq_line_.load(),
+            CpuState::capture(core_.cpu));
+    });
+}
+
+devices::StateResult Vcpu::load(devices::StateReader& in) {
+    CpuState state;
+    uint32_t index_saved = 0;
+    bool on = false, irq = false, fiq = false;
+    const auto loaded = in.section("vcpu", CpuState::kVersion, [&] {
+        in(index_saved, on, irq, fiq, state);
+        in.require(index_saved == index(), "another virtual CPU");
+        state.check(in);
+    });
+    if (!loaded) return loaded;
+    state.apply(core_.cpu);
+    irq_line_ = irq;
+    fiq_line_ = fiq;
+    state_.interrupt = 1;
+    const std::lock_guard guard(wait_lock_);
+    loaded_ = on;
+    power_off_requested_ = !on && power_ == Power::On;
+    if (on) power_ = Power::On;
+    wait_.notify_all();
+    return {};
+}
+
 // ---- Environment
 
 void Vcpu::context_changed() {
@@ -202,7 +238,8 @@ void Vcpu::context_changed() {
     last_el_ = core_.cpu.el;
     note_tables();
     state_.user_tlb = core_.tlbs.select(0, false, core_.root());
-    state_.tlb = core_.cpu.el == 0 ? state_.user_tlb : core_.tlbs.select(core_.cpu.el, core_.cpu.pan, core_.root());
+    state_.tlb =
+        core_.cpu.el == 0 ? state_.user_tlb : core_.tlbs.select(core_.cpu.el, core_.cpu.pan, core_.root());
     if (core_.cpu.el == 0) {
         core_.tlbs.note_user(state_.tlb);
         if (ContextidrTracker* tracker = core_.context.contextidr_tracker)
@@ -336,6 +373,10 @@ void Vcpu::look_up() {
         core_.work.hand_over_if_asked();
         if (core_.held.full()) forget_translations();
         core_.context.peers.safepoint(*this);
+        if (std::exchange(loaded_, false)) {
+            a64::update_translation_flags(core_.cpu);
+            translation_changed();
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "devices/state.h"
 #include "frontend/a64/system/environment.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/fetch_unit.h"
@@ -17,7 +18,9 @@
 
 namespace arclight::guestos {
 
-class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Performer {
+class Vcpu final : public frontend::a64::Environment,
+                   public devices::Stateful,
+                   private CrossCpuWork::Performer {
   public:
     Vcpu(const CpuContext& context, const VcpuOptions& options);
     ~Vcpu() override;
@@ -41,8 +44,8 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
     /// It is not in guest code, and looks up before it is again.
     bool halted() const { return halted_; }
     const std::atomic<bool>& halted_flag() const { return halted_; }
-    /// It stands at the safepoint, or is off: its state does not change until the world goes on.
-    bool at_rest() const { return at_safepoint_ || (powered_off() && halted_); }
+    /// It stands at the safepoint, or is off: while the world is stopped its state does not change.
+    bool at_rest() const { return at_rest_; }
     CrossCpuWork& work() { return core_.work; }
     const HeldTranslations& held() const { return core_.held; }
     /// What it translates with at some moment between the call and its return.
@@ -76,11 +79,11 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
       private:
         Vcpu& vcpu_;
     };
-    /// A halt at the safepoint.
+    /// A halt at the safepoint, or without power. It ends at the safepoint, if the world is stopped.
     class Rest {
       public:
-        explicit Rest(Vcpu& vcpu) : halt_(vcpu), vcpu_(vcpu) { vcpu_.at_safepoint_ = true; }
-        ~Rest() { vcpu_.at_safepoint_ = false; }
+        explicit Rest(Vcpu& vcpu) : halt_(vcpu), vcpu_(vcpu) { vcpu_.at_rest_ = true; }
+        ~Rest() { vcpu_.at_rest_ = false; }
         Rest(const Rest&) = delete;
         Rest& operator=(const Rest&) = delete;
 
@@ -102,6 +105,11 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
     void spin_once(bool wfe);
     /// For backend::KvmAccelerator.
     static const void* fastmem_fault(const void* host_pc, uint64_t address);
+
+    // ---- devices::Stateful, while the world is stopped (CpuGroup::pause()); any thread but a CPU's
+    /// CpuState, whether the CPU is on, and its interrupt lines.
+    void save(devices::StateWriter& out) const override;
+    devices::StateResult load(devices::StateReader& in) override;
 
     // ---- frontend::a64::Environment
     void context_changed() override;
@@ -150,9 +158,10 @@ class Vcpu final : public frontend::a64::Environment, private CrossCpuWork::Perf
     std::mutex wait_lock_;
     std::condition_variable wait_;
     std::atomic<bool> halted_{true};
-    std::atomic<bool> at_safepoint_{false};
+    std::atomic<bool> at_rest_{true};
     std::atomic<Power> power_{Power::Off};
     bool power_off_requested_ = false;
+    bool loaded_ = false;  ///< load() has replaced the state of a CPU that is on
     uint64_t entry_ = 0, entry_x0_ = 0;
 };
 
