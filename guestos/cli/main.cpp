@@ -5,7 +5,7 @@
 
 #include "guestos/cli/commands.h"
 #include "guestos/cli/version.h"
-#include "guestos/machine/machine.h"
+#include "guestos/run_session.h"
 
 namespace {
 // The translator allocates many small things on threads for which a system call is dear (backend/kvm): one
@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     using namespace arclight::guestos;
     set_up_heap();
     try {
-        return cli::main_with({argv + 1, argv + argc}, cli::kVersion, run_machine);
+        return cli::main_with({argv + 1, argv + argc}, cli::kVersion, run_session);
     } catch (const std::exception& error) {  // out of memory, out of file descriptors
         return cli::complain(error.what());
     }

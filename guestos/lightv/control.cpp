@@ -13,7 +13,6 @@
 
 #include "devices/host_thread.h"
 #include "guestos/lightv/policy.h"
-#include "guestos/machine/board.h"
 #include "mmu/lightv/parameters.h"
 
 namespace arclight::guestos {
@@ -22,23 +21,22 @@ using mmu::lightv::Json;
 using mmu::lightv::Parameters;
 
 namespace {
-constexpr size_t kLongestLine = 1 << 20;
-constexpr size_t kMostClients = 64;
+constexpr size_t kMaxLineBytes = 1 << 20;
+constexpr size_t kMaxClients = 64;
 }  // namespace
 
-mmu::PageOverlay& LightvControl::board_stage() { return board_.page_overlay(); }
-
-Result<std::unique_ptr<LightvControl>> LightvControl::create(Board& board, const RunOptions& options) {
+Result<std::unique_ptr<LightvControl>> LightvControl::create(MachineAccess& machine,
+                                                             const RunOptions& options) {
     std::unique_ptr<LightvControl> control;
     if (options.lightv.empty() && options.control.empty()) return control;
-    control.reset(new LightvControl(board));
+    control.reset(new LightvControl(machine));
     if (!options.symbols.empty()) {
         auto symbols = Symbols::read(options.symbols);
         if (!symbols) return std::unexpected(symbols.error());
         control->symbols_ = std::move(*symbols);
     }
     if (!options.lightv.empty()) {
-        auto requests = read_policy(board, control->symbols_.get(), options.lightv);
+        auto requests = read_policy(machine, control->symbols_.get(), options.lightv);
         if (!requests) return std::unexpected(requests.error());
         if (auto done = control->controller_.attach_all(std::move(*requests)); !done)
             return failure("policy '{}': {}", options.lightv, done.error());
@@ -97,7 +95,7 @@ void LightvControl::serve() {
         if (fds[0].revents != 0) return;
         if (fds[1].revents != 0) {
             const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-            if (client >= 0 && clients_.size() < kMostClients)
+            if (client >= 0 && clients_.size() < kMaxClients)
                 clients_[client];
             else if (client >= 0)
                 close(client);
@@ -117,7 +115,7 @@ void LightvControl::serve() {
                 open = send(f.fd, reply.data(), reply.size(), MSG_NOSIGNAL) ==
                        static_cast<ssize_t>(reply.size());
             }
-            if (!open || text.size() > kLongestLine) {
+            if (!open || text.size() > kMaxLineBytes) {
                 close(f.fd);
                 clients_.erase(f.fd);
             }
@@ -132,7 +130,7 @@ Result<Json> LightvControl::carry_out(const Json& json) {
         request.contains("do") && request["do"].is_string() ? request["do"].get<std::string>() : "";
     request.erase("do");
     if (what == "attach") {
-        auto parsed = parse_request(board_, symbols_.get(), request);
+        auto parsed = parse_request(machine_, symbols_.get(), request);
         if (!parsed) return std::unexpected(parsed.error());
         const size_t pages = parsed->pages.size();
         if (auto done = controller_.attach(std::move(*parsed)); !done) return std::unexpected(done.error());
@@ -166,7 +164,7 @@ Result<Json> LightvControl::carry_out(const Json& json) {
 }
 
 std::string LightvControl::answer(const std::string& line) {
-    const uint64_t began = board_.clock().ticks();
+    const uint64_t began = machine_.clock().ticks();
     const Json request = Json::parse(line, nullptr, false);
     const Result<Json> result = request.is_discarded() ? failure("not JSON") : carry_out(request);
     // Texts come from outside: what is no UTF-8 must not throw.
@@ -174,7 +172,7 @@ std::string LightvControl::answer(const std::string& line) {
         return json.dump(-1, ' ', false, Json::error_handler_t::replace);
     };
     if (!result) return dump({{"ok", false}, {"error", result.error()}});
-    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", board_.clock().ticks()}});
+    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", machine_.clock().ticks()}});
 }
 
 }  // namespace arclight::guestos

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "guestos/lightv/interception.h"
+#include "guestos/lightv/machine_access.h"
 #include "guestos/lightv/symbols.h"
 #include "guestos/options.h"
 #include "mmu/lightv/controller.h"
@@ -23,7 +24,7 @@ namespace arclight::guestos {
 class LightvControl {
   public:
     /// Null if no option asks for it. The guest is loaded and has not started.
-    static Result<std::unique_ptr<LightvControl>> create(Board& board, const RunOptions& options);
+    static Result<std::unique_ptr<LightvControl>> create(MachineAccess& machine, const RunOptions& options);
     ~LightvControl();
 
     std::string answer(const std::string& line);
@@ -31,14 +32,13 @@ class LightvControl {
     mmu::lightv::Json stats() { return controller_.stats("").value(); }
 
   private:
-    explicit LightvControl(Board& board)
-        : board_(board), interception_(board), controller_(board_stage(), interception_) {}
-    mmu::PageOverlay& board_stage();
+    explicit LightvControl(MachineAccess& machine)
+        : machine_(machine), interception_(machine), controller_(machine.page_overlay(), interception_) {}
     Result<void> listen(const std::string& path);
     Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request);
     void serve();
 
-    Board& board_;
+    MachineAccess& machine_;
     Interception interception_;
     mmu::lightv::Controller controller_;
     std::unique_ptr<Symbols> symbols_;

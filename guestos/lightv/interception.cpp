@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "guestos/machine/board.h"
+#include "guestos/result.h"
 
 namespace arclight::guestos {
 
@@ -66,15 +66,15 @@ class Interception::Uarts final : public devices::Device {
     std::vector<std::unique_ptr<devices::Pl011>> further_;
 };
 
-Interception::Interception(Board& board) : board_(board) {}
+Interception::Interception(MachineAccess& machine) : machine_(machine) {}
 Interception::~Interception() = default;
 
 void Interception::forget(std::span<const uint64_t> pages, bool content) {
-    board_.forget_pages(pages, content);
+    machine_.forget_pages(pages, content);
 }
 
 bool Interception::has_device(const std::string& device) {
-    const auto all = board_.bus().stats();
+    const auto all = machine_.bus().stats();
     return std::ranges::any_of(all, [&](const auto& mapping) { return mapping.name == device; });
 }
 
@@ -87,10 +87,10 @@ Result<unsigned> Interception::add_instance(const std::string& device, const std
     if (file == nullptr)
         return std::unexpected(fmt::format("cannot write '{}': {}", backend.substr(5), strerror(errno)));
     if (!uarts_) {
-        uarts_ = std::make_unique<Uarts>(board_.uart());
-        board_.bus().intercept(kUart, uarts_.get());
+        uarts_ = std::make_unique<Uarts>(machine_.uart());
+        machine_.bus().intercept(kUart, uarts_.get());
     }
-    return uarts_->add(file, board_.uart_line());
+    return uarts_->add(file, machine_.uart_line());
 }
 
 Result<void> Interception::select_instance(const std::string& device, unsigned instance) {
@@ -102,11 +102,11 @@ Result<void> Interception::select_instance(const std::string& device, unsigned i
 
 void Interception::refuse_device(const std::string& device, bool refuse) {
     if (refuse) {
-        board_.bus().intercept(device, nullptr);
+        machine_.bus().intercept(device, nullptr);
     } else if (device == kUart && uarts_) {
-        board_.bus().intercept(device, uarts_.get());
+        machine_.bus().intercept(device, uarts_.get());
     } else {
-        board_.bus().restore(device);
+        machine_.bus().restore(device);
     }
 }
 

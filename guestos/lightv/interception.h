@@ -1,4 +1,4 @@
-// What LightV needs of a board: CPUs that forget pages, and devices with several instances.
+// The machine as mmu/lightv needs it: CPUs that forget pages, and devices with several instances.
 #pragma once
 
 #include <memory>
@@ -6,16 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "devices/pl011.h"
+#include "guestos/lightv/machine_access.h"
 #include "mmu/lightv/controller.h"
 
 namespace arclight::guestos {
 
-class Board;
-
 class Interception final : public mmu::lightv::Machine {
   public:
-    explicit Interception(Board& board);
+    explicit Interception(MachineAccess& machine);
     ~Interception() override;
 
     void forget(std::span<const uint64_t> pages, bool content) override;
@@ -27,7 +25,7 @@ class Interception final : public mmu::lightv::Machine {
 
   private:
     class Uarts;
-    Board& board_;
+    MachineAccess& machine_;
     std::unique_ptr<Uarts> uarts_;
 };
 

@@ -14,7 +14,7 @@ using mmu::lightv::Json;
 using mmu::lightv::Parameters;
 using mmu::lightv::Request;
 
-Result<Request> parse_request(Board& board, const Symbols* symbols, const Json& json) {
+Result<Request> parse_request(MachineAccess& machine, const Symbols* symbols, const Json& json) {
     // Pages may be one selector or several.
     Json rest = json;
     Json selectors = Json::array();
@@ -28,14 +28,15 @@ Result<Request> parse_request(Board& board, const Symbols* symbols, const Json& 
     if (Json with = p.object("with", false); !with.is_null()) r.parameters = std::move(with);
     if (auto good = p.finish(); !good) return std::unexpected(good.error());
     for (const Json& selector : selectors) {
-        const auto pages = select_pages(board, symbols, selector);
+        const auto pages = select_pages(machine, symbols, selector);
         if (!pages) return failure("'{}': {}", r.name, pages.error());
         r.pages.insert(r.pages.end(), pages->begin(), pages->end());
     }
     return r;
 }
 
-Result<std::vector<Request>> read_policy(Board& board, const Symbols* symbols, const std::string& path) {
+Result<std::vector<Request>> read_policy(MachineAccess& machine, const Symbols* symbols,
+                                         const std::string& path) {
     std::ifstream in(path);
     std::stringstream text;
     if (!in || !(text << in.rdbuf())) return failure("cannot read policy '{}'", path);
@@ -45,7 +46,7 @@ Result<std::vector<Request>> read_policy(Board& board, const Symbols* symbols, c
         return failure("policy '{}': it must be {{\"attach\": [...]}}", path);
     std::vector<Request> requests;
     for (const Json& one : json["attach"]) {
-        auto request = parse_request(board, symbols, one);
+        auto request = parse_request(machine, symbols, one);
         if (!request) return failure("policy '{}': {}", path, request.error());
         requests.push_back(std::move(*request));
     }

@@ -4,20 +4,19 @@
 #include <string>
 #include <vector>
 
+#include "guestos/lightv/machine_access.h"
 #include "guestos/lightv/symbols.h"
 #include "mmu/lightv/controller.h"
 
 namespace arclight::guestos {
 
-class Board;
-
 /// {"name": ..., "controller": ..., "module": ..., "pages": SELECTOR or [SELECTOR, ...], or "device": ...,
 /// "with": {...}}
-Result<mmu::lightv::Request> parse_request(Board& board, const Symbols* symbols,
+Result<mmu::lightv::Request> parse_request(MachineAccess& machine, const Symbols* symbols,
                                            const mmu::lightv::Json& json);
 
 /// {"attach": [...]}
-Result<std::vector<mmu::lightv::Request>> read_policy(Board& board, const Symbols* symbols,
+Result<std::vector<mmu::lightv::Request>> read_policy(MachineAccess& machine, const Symbols* symbols,
                                                       const std::string& path);
 
 }  // namespace arclight::guestos

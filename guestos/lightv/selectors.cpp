@@ -3,11 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <cstring>
 
-#include "guestos/machine/board.h"
-#include "guestos/machine/process_watch.h"
-#include "guestos/machine/vcpu.h"
 #include "mmu/lightv/parameters.h"
 #include "mmu/walk.h"
 
@@ -18,54 +14,39 @@ using mmu::lightv::Parameters;
 
 namespace {
 constexpr uint64_t kPage = mmu::PageOverlay::kPage;
-constexpr uint64_t kMostBytes = uint64_t{1} << 40;
-constexpr uint64_t kLongestWait = 600'000;  // ms
-
-/// What a CPU runs with at some moment between the call and its return. It goes on meanwhile: a copy is good
-/// when two in a row are the same.
-mmu::TranslationRegs translation_of(const Vcpu& vcpu) {
-    mmu::TranslationRegs regs[2];
-    const auto copy = [&](mmu::TranslationRegs& to) {
-        std::atomic_signal_fence(std::memory_order_seq_cst);
-        std::memcpy(static_cast<void*>(&to), static_cast<const void*>(&vcpu.cpu().translation), sizeof to);
-    };
-    do {
-        copy(regs[0]);
-        copy(regs[1]);
-    } while (std::memcmp(static_cast<void*>(&regs[0]), static_cast<void*>(&regs[1]), sizeof regs[0]) != 0);
-    return regs[0];
-}
+constexpr uint64_t kMaxBytes = uint64_t{1} << 40;
+constexpr uint64_t kMaxWaitMs = 600'000;  // ms
 
 /// What `va` to `va + bytes` is in these tables; `whose` for people.
-Result<std::vector<uint64_t>> walk_pages(Board& board, const mmu::TranslationRegs& regs,
+Result<std::vector<uint64_t>> walk_pages(MachineAccess& machine, const mmu::TranslationRegs& regs,
                                          const std::string& whose, uint64_t va, uint64_t bytes) {
     std::vector<uint64_t> pages;
     for (uint64_t at = va & ~(kPage - 1);; at += kPage) {
         const mmu::WalkResult walk =
-            mmu::walk(regs, board.memory(), at, {.kind = mmu::AccessKind::Read, .update = false});
+            mmu::walk(regs, machine.memory(), at, {.kind = mmu::AccessKind::Read, .update = false});
         if (!walk.ok()) return failure("nothing is mapped at {:#x} in {}", at, whose);
         pages.push_back(walk.pa & ~(kPage - 1));
         if (at + (kPage - 1) >= va + (bytes - 1)) return pages;
     }
 }
 
-Result<std::vector<uint64_t>> walk_as_cpu(Board& board, unsigned cpu, uint64_t va, uint64_t bytes) {
-    const mmu::TranslationRegs regs = translation_of(board.vcpu(cpu));
+Result<std::vector<uint64_t>> walk_as_cpu(MachineAccess& machine, unsigned cpu, uint64_t va, uint64_t bytes) {
+    const mmu::TranslationRegs regs = machine.cpu_translation(cpu);
     if (!regs.enabled)
         return failure("CPU {} has not turned its MMU on: pick pages by physical address", cpu);
-    return walk_pages(board, regs, fmt::format("what CPU {} runs now", cpu), va, bytes);
+    return walk_pages(machine, regs, fmt::format("what CPU {} runs now", cpu), va, bytes);
 }
 
-Result<std::vector<uint64_t>> walk_as_process(Board& board, uint32_t pid, std::chrono::milliseconds limit,
-                                              uint64_t va, uint64_t bytes) {
+Result<std::vector<uint64_t>> walk_as_process(MachineAccess& machine, uint32_t pid,
+                                              std::chrono::milliseconds limit, uint64_t va, uint64_t bytes) {
     if ((va >> 55 & 1) != 0)
         return failure("pages: {:#x} is the kernel's, and no process's: leave 'pid' out", va);
     bool on = false;
-    for (unsigned cpu = 0; cpu < board.cpus(); ++cpu) on |= !board.vcpu(cpu).powered_off();
+    for (unsigned cpu = 0; cpu < machine.cpus(); ++cpu) on |= !machine.cpu_powered_off(cpu);
     if (!on) return failure("pages: the guest has not started: 'pid' is for the control socket");
-    const ProcessWatch::Answer answer = board.process_watch().wait_for(pid, limit);
+    const MachineAccess::Process answer = machine.wait_for_process(pid, limit);
     if (answer.translation && answer.translation->enabled)
-        return walk_pages(board, *answer.translation, fmt::format("process {}", pid), va, bytes);
+        return walk_pages(machine, *answer.translation, fmt::format("process {}", pid), va, bytes);
     if (!answer.kernel_tells)
         return failure(
             "pages: in {} ms the guest's kernel did not say which process runs: 'pid' needs a guest "
@@ -75,9 +56,9 @@ Result<std::vector<uint64_t>> walk_as_process(Board& board, uint32_t pid, std::c
 }
 
 /// KASLR moves all symbols alike; the vectors say by how much.
-Result<uint64_t> slide(Board& board, const Symbols& symbols) {
+Result<uint64_t> slide(MachineAccess& machine, const Symbols& symbols) {
     const auto vectors = symbols.find("vectors");
-    const uint64_t vbar = board.vcpu(0).cpu().registers.vbar;
+    const uint64_t vbar = machine.cpu_vectors(0);
     if (!vectors)
         return failure("the symbols have no 'vectors', from which the kernel's place would be known");
     if (vbar == 0) return failure("the kernel is not up yet: it has set no vectors");
@@ -88,18 +69,19 @@ Result<uint64_t> slide(Board& board, const Symbols& symbols) {
 }
 }  // namespace
 
-Result<std::vector<uint64_t>> select_pages(Board& board, const Symbols* symbols, const Json& selector) {
+Result<std::vector<uint64_t>> select_pages(MachineAccess& machine, const Symbols* symbols,
+                                           const Json& selector) {
     Parameters p(selector, "pages");
     const uint64_t bytes = p.number("bytes", 1);
-    if (bytes == 0 || bytes > kMostBytes) p.wrong("'bytes' must be 1 to 1T");
+    if (bytes == 0 || bytes > kMaxBytes) p.wrong("'bytes' must be 1 to 1T");
     const int ways = p.has("physical") + p.has("virtual") + p.has("symbol");
     if (ways != 1) p.wrong("one of 'physical', 'virtual' and 'symbol'");
     if (p.has("physical")) {
         const uint64_t pa = p.number("physical");
         if (auto good = p.finish(); !good) return std::unexpected(good.error());
-        if (!board.memory().contains(pa, bytes))
+        if (!machine.memory().contains(pa, bytes))
             return failure("pages: there is no memory at {:#x}, {} bytes; RAM is {:#x} to {:#x}", pa, bytes,
-                           board.memory().base(), board.memory().base() + board.memory().size() - 1);
+                           machine.memory().base(), machine.memory().base() + machine.memory().size() - 1);
         std::vector<uint64_t> pages;
         for (uint64_t at = pa & ~(kPage - 1); at < pa + bytes; at += kPage) pages.push_back(at);
         return pages;
@@ -110,24 +92,24 @@ Result<std::vector<uint64_t>> select_pages(Board& board, const Symbols* symbols,
         if (p.has("pid")) {
             const uint64_t pid = p.number("pid"), limit = p.number("wait_ms", 10'000);
             if (pid == 0 || pid > UINT32_MAX) p.wrong("'pid' must be a number of a process");
-            if (limit > kLongestWait) p.wrong(fmt::format("'wait_ms' must be at most {}", kLongestWait));
+            if (limit > kMaxWaitMs) p.wrong(fmt::format("'wait_ms' must be at most {}", kMaxWaitMs));
             if (auto good = p.finish(); !good) return std::unexpected(good.error());
-            return walk_as_process(board, static_cast<uint32_t>(pid), std::chrono::milliseconds(limit), va,
+            return walk_as_process(machine, static_cast<uint32_t>(pid), std::chrono::milliseconds(limit), va,
                                    bytes);
         }
         const uint64_t cpu = p.number("cpu", 0);
-        if (cpu >= board.cpus()) p.wrong(fmt::format("there are {} CPUs", board.cpus()));
+        if (cpu >= machine.cpus()) p.wrong(fmt::format("there are {} CPUs", machine.cpus()));
         if (auto good = p.finish(); !good) return std::unexpected(good.error());
-        return walk_as_cpu(board, static_cast<unsigned>(cpu), va, bytes);
+        return walk_as_cpu(machine, static_cast<unsigned>(cpu), va, bytes);
     }
     const std::string name = p.text("symbol");
     if (auto good = p.finish(); !good) return std::unexpected(good.error());
     if (symbols == nullptr) return failure("pages: symbols need 'arclight run --symbols FILE'");
     const auto address = symbols->find(name);
     if (!address) return failure("pages: the kernel has no symbol '{}'", name);
-    const auto moved = slide(board, *symbols);
+    const auto moved = slide(machine, *symbols);
     if (!moved) return std::unexpected(moved.error());
-    return walk_as_cpu(board, 0, *address + *moved, bytes);
+    return walk_as_cpu(machine, 0, *address + *moved, bytes);
 }
 
 }  // namespace arclight::guestos

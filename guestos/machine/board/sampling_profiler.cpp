@@ -1,4 +1,4 @@
-#include "guestos/machine/speed_samples.h"
+#include "guestos/machine/board/sampling_profiler.h"
 
 #include <link.h>
 #include <ucontext.h>
@@ -13,9 +13,9 @@ namespace {
 constexpr long kPeriodNs = 1'970'000, kPeriodElsewhereNs = 9'930'000;
 }  // namespace
 
-thread_local SpeedSamples::Thread* SpeedSamples::current_ = nullptr;
+thread_local SamplingProfiler::Thread* SamplingProfiler::current_ = nullptr;
 
-SpeedSamples::SpeedSamples() : counts_(kSlices) {
+SamplingProfiler::SamplingProfiler() : counts_(kSlices) {
     note_libraries();
     struct sigaction action {};
     action.sa_sigaction = on_signal;
@@ -24,11 +24,11 @@ SpeedSamples::SpeedSamples() : counts_(kSlices) {
     sigaction(SIGPROF, &action, nullptr);
 }
 
-void SpeedSamples::set_code(const uint8_t* code, size_t bytes) {
+void SamplingProfiler::set_code(const uint8_t* code, size_t bytes) {
     code_ = {reinterpret_cast<uint64_t>(code), reinterpret_cast<uint64_t>(code) + bytes};
 }
 
-void SpeedSamples::note_libraries() {
+void SamplingProfiler::note_libraries() {
     auto text = std::make_unique<std::vector<Range>>();
     dl_iterate_phdr(
         [](dl_phdr_info* info, size_t, void* to) {
@@ -46,7 +46,7 @@ void SpeedSamples::note_libraries() {
     text_.store(texts_.back().get(), std::memory_order_release);
 }
 
-SpeedSamples::Thread::Thread(SpeedSamples& samples, const std::atomic<bool>& waits, bool elsewhere)
+SamplingProfiler::Thread::Thread(SamplingProfiler& samples, const std::atomic<bool>& waits, bool elsewhere)
     : samples_(samples), waits_(waits), elsewhere_(elsewhere) {
     current_ = this;
     sigevent event{};
@@ -60,12 +60,12 @@ SpeedSamples::Thread::Thread(SpeedSamples& samples, const std::atomic<bool>& wai
     timer_settime(timer_, 0, &each, nullptr);
 }
 
-SpeedSamples::Thread::~Thread() {
+SamplingProfiler::Thread::~Thread() {
     if (armed_) timer_delete(timer_);
     current_ = nullptr;
 }
 
-void SpeedSamples::on_signal(int, siginfo_t*, void* context) {
+void SamplingProfiler::on_signal(int, siginfo_t*, void* context) {
     const int saved = errno;
     if (Thread* thread = current_; thread != nullptr && !thread->waits_) {
         if (thread->elsewhere_)
@@ -76,14 +76,14 @@ void SpeedSamples::on_signal(int, siginfo_t*, void* context) {
     errno = saved;
 }
 
-void SpeedSamples::interrupted(uint64_t pc) {
+void SamplingProfiler::interrupted(uint64_t pc) {
     Thread* thread = current_;
     if (thread == nullptr || (thread->elsewhere_ && thread->due_ == 0)) return;
     thread->due_ = 0;
     thread->samples_.count(pc);
 }
 
-void SpeedSamples::count(uint64_t pc) {
+void SamplingProfiler::count(uint64_t pc) {
     const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start_;
     const auto slice = static_cast<size_t>(since.count() / kSliceSeconds);
     if (slice >= kSlices) return;
@@ -97,7 +97,7 @@ void SpeedSamples::count(uint64_t pc) {
     counts_[slice][where].fetch_add(1, std::memory_order_relaxed);
 }
 
-std::vector<jit::SpeedSlice> SpeedSamples::slices() const {
+std::vector<jit::SpeedSlice> SamplingProfiler::slices() const {
     std::vector<jit::SpeedSlice> out;
     const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start_;
     const size_t last = std::min(kSlices, static_cast<size_t>(since.count() / kSliceSeconds) + 1);

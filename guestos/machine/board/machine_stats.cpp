@@ -1,13 +1,10 @@
-// Traces and counters of a machine.
+#include "guestos/machine/board/machine_stats.h"
+
+#include <fmt/format.h>
 #include <sys/resource.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
-
-#include "frontend/a64/system/exceptions.h"
-#include "guestos/machine/board.h"
-#include "guestos/machine/vcpu.h"
-#include "jit/host_code.h"
+#include <optional>
 
 namespace arclight::guestos {
 
@@ -16,8 +13,6 @@ double cpu_seconds(const rusage& u) {
     return double(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
            double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
-
-constexpr size_t kLongestInstruction = 15;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -56,27 +51,6 @@ void print_counters(std::FILE* out, const Json& counters, const std::string& pre
 constexpr const char* kExitNames[16] = {"none", "lookup", "interrupt", "exception", "halt",     "svc",
                                         "hvc",  "smc",    "brk",       "undefined", "redirect", "stop"};
 }  // namespace
-
-void Board::print_exception(Vcpu& vcpu, const char* what) {
-    const frontend::a64::Cpu& cpu = vcpu.cpu();
-    const std::lock_guard guard(trace_lock_);
-    fmt::print(trace_file_, "cpu {} {} -> pc {:#x} el {} elr {:#x} esr {:#x} far {:#x} spsr {:#x}\n",
-               vcpu.index(), what, cpu.state.pc, cpu.el, cpu.state.elr_el1, cpu.registers.esr,
-               cpu.registers.far, cpu.state.spsr_el1);
-}
-
-void Board::print_mmu(Vcpu& vcpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
-    const std::lock_guard guard(trace_lock_);
-    fmt::print(trace_file_, "cpu {} mmu {} va {:#x} asid {:#x} {:#x} pc {:#x}\n", vcpu.index(), what, va,
-               asid, detail, vcpu.cpu().state.page_base);
-}
-
-void Board::print_fastmem_fault(Vcpu& vcpu, const void* host_pc) {
-    const std::string text = jit::disassemble({static_cast<const uint8_t*>(host_pc), kLongestInstruction});
-    const std::lock_guard guard(trace_lock_);
-    fmt::print(trace_file_, "cpu {} mmu window fault pc {:#x} host {} {}\n", vcpu.index(),
-               vcpu.cpu().state.page_base, host_pc, text.substr(0, text.find('\n')));
-}
 
 /// What is counted, by name: the accelerator's exits, the translator's work, all CPUs together, devices.
 static Json counters_of(const backend::Accelerator& accelerator, const jit::EngineStats& e, const Json& cpus,
@@ -140,8 +114,8 @@ static Json cpu_counters(const Vcpu& v) {
 }
 
 /// Of a run with tier 2 whose statistics were asked for.
-static std::optional<jit::SteadySpeed> steady_speed(const SpeedSamples& samples) {
-    return jit::steady_speed(samples.slices(), SpeedSamples::kSliceSeconds);
+static std::optional<jit::SteadySpeed> steady_speed(const SamplingProfiler& samples) {
+    return jit::steady_speed(samples.slices(), SamplingProfiler::kSliceSeconds);
 }
 
 static void print_steady(std::FILE* out, const std::optional<jit::SteadySpeed>& steady) {
@@ -206,46 +180,46 @@ static Json tier2_json(const jit::Tier2Stats& t, double cpu) {
               {"withdrawn", t.cache_withdrawn}}}};
 }
 
-std::string Board::stats_json(const mmu::lightv::Json& lightv) const {
+std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     Json j;
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    const double seconds = seconds_since(started_);
+    const double seconds = seconds_since(started);
     j["seconds"] = seconds;
     j["cpu_seconds"] = cpu_seconds(usage);
-    j["accel"] = {{"world", accelerator_->name()}, {"reason", accelerator_reason_}};
+    j["accel"] = {{"world", accelerator.name()}, {"reason", accelerator_reason}};
     j["peak_memory_bytes"] = usage.ru_maxrss * 1024;
-    if (options_.count_instructions) j["guest_instructions"] = instructions();
-    const jit::EngineStats e = engine_->stats();
-    for (const auto& v : vcpus_) j["cpus"].push_back(cpu_counters(*v));
-    const Json counters = counters_of(*accelerator_, e, j["cpus"], bus_);
+    if (instructions_counted) j["guest_instructions"] = instructions();
+    const jit::EngineStats e = engine.stats();
+    for (const Vcpu* v : cpus.cpus()) j["cpus"].push_back(cpu_counters(*v));
+    const Json counters = counters_of(accelerator, e, j["cpus"], bus);
     j.update(counters);
     j["translation"]["nanoseconds"] = e.translate_ns;
-    if (tier_ != JitTier::tier1) {
-        j["tier2"] = tier2_json(engine_->tier2_stats(), cpu_seconds(usage));
-        j["tier2"]["steady_speed"] = steady_json(steady_speed(*speed_));
+    if (profiler != nullptr) {
+        j["tier2"] = tier2_json(engine.tier2_stats(), cpu_seconds(usage));
+        j["tier2"]["steady_speed"] = steady_json(steady_speed(*profiler));
     }
     j["per_second"] = per_second(counters, seconds);
     if (!lightv.is_null()) j["lightv"] = lightv;
     return j.dump(2);
 }
 
-uint64_t Board::instructions() const {
+uint64_t MachineStats::instructions() const {
     uint64_t sum = 0;
-    for (const auto& v : vcpus_) sum += v->cpu().state.instructions;
+    for (const Vcpu* v : cpus.cpus()) sum += v->cpu().state.instructions;
     return sum;
 }
 
-void Board::print_stats(std::FILE* out) const {
+void MachineStats::print(std::FILE* out) const {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     fmt::print(out, "host: {:.2f} CPU seconds, {} MiB of memory at most\n", cpu_seconds(usage),
                usage.ru_maxrss >> 10);
-    fmt::print(out, "world: {} ({})\n", accelerator_->name(), accelerator_reason_);
-    if (options_.count_instructions)
+    fmt::print(out, "world: {} ({})\n", accelerator.name(), accelerator_reason);
+    if (instructions_counted)
         fmt::print(out, "guest: {} instructions (counting slows the run: take its time from another)\n",
                    instructions());
-    const jit::EngineStats e = engine_->stats();
+    const jit::EngineStats e = engine.stats();
     fmt::print(out,
                "translation: {} blocks, {} guest instructions, {} host bytes ({:.1f} a guest instruction), "
                "{:.3f} s ({:.2f} us a guest instruction)\n",
@@ -253,14 +227,14 @@ void Board::print_stats(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
-    if (tier_ != JitTier::tier1) {
-        print_tier2(out, engine_->tier2_stats(), cpu_seconds(usage));
-        print_steady(out, steady_speed(*speed_));
+    if (profiler != nullptr) {
+        print_tier2(out, engine.tier2_stats(), cpu_seconds(usage));
+        print_steady(out, steady_speed(*profiler));
     }
-    Json cpus;
-    for (const auto& v : vcpus_) cpus.push_back(cpu_counters(*v));
+    Json each;
+    for (const Vcpu* v : cpus.cpus()) each.push_back(cpu_counters(*v));
     fmt::print(out, "{:<40}{:>14}{:>14}\n", "counters of all CPUs", "total", "per second");
-    print_counters(out, counters_of(*accelerator_, e, cpus, bus_), "", seconds_since(started_));
+    print_counters(out, counters_of(accelerator, e, each, bus), "", seconds_since(started));
 }
 
 }  // namespace arclight::guestos

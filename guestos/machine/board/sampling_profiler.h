@@ -17,10 +17,10 @@
 
 namespace arclight::guestos {
 
-class SpeedSamples {
+class SamplingProfiler {
   public:
     /// Time begins.
-    SpeedSamples();
+    SamplingProfiler();
     /// Tier 1's, before there are threads.
     void set_code(const uint8_t* code, size_t bytes);
 
@@ -28,14 +28,14 @@ class SpeedSamples {
     /// `elsewhere`: what it runs is in a virtual machine, and interrupted() says where.
     class Thread {
       public:
-        Thread(SpeedSamples& samples, const std::atomic<bool>& waits, bool elsewhere);
+        Thread(SamplingProfiler& samples, const std::atomic<bool>& waits, bool elsewhere);
         ~Thread();
         Thread(const Thread&) = delete;
         Thread& operator=(const Thread&) = delete;
 
       private:
-        friend class SpeedSamples;
-        SpeedSamples& samples_;
+        friend class SamplingProfiler;
+        SamplingProfiler& samples_;
         const std::atomic<bool>& waits_;
         const bool elsewhere_;
         volatile sig_atomic_t due_ = 0;

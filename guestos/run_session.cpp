@@ -1,5 +1,5 @@
-// One run of `arclight run`: builds the board, boots it, and turns its end into an exit code.
-#include "guestos/machine/machine.h"
+// One run of `arclight run`: builds the machine, boots it, and turns its end into an exit code.
+#include "guestos/run_session.h"
 
 #include <cstdio>
 #include <cstring>
@@ -10,7 +10,7 @@
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
 #include "guestos/lightv/control.h"
-#include "guestos/machine/board.h"
+#include "guestos/machine/board/machine.h"
 
 namespace arclight::guestos {
 
@@ -30,7 +30,7 @@ Result<void> write_file(const std::string& path, const void* data, size_t size) 
     return {};
 }
 
-/// The console exists before the board, which writes to it, and outlives boards that the guest resets.
+/// The console exists before the machine, which writes to it, and outlives machines that the guest resets.
 struct ConsoleProxy final : devices::CharBackend {
     Console* console = nullptr;
     void write(std::span<const uint8_t> bytes) override {
@@ -40,7 +40,7 @@ struct ConsoleProxy final : devices::CharBackend {
 
 }  // namespace
 
-int run_machine(const RunOptions& options) {
+int run_session(const RunOptions& options) {
     devices::EventLoop loop;
     for (;;) {
         ConsoleProxy proxy;
@@ -48,54 +48,55 @@ int run_machine(const RunOptions& options) {
         ExitStatus status([&](ConsoleInput input) {
             if (console_for_status != nullptr) console_for_status->set_input(input);
         });
-        auto created = Board::create(options, loop, proxy, &status);
+        auto created = Machine::create(options, loop, proxy, &status);
         if (!created) return complain(created.error());
-        Board& board = **created;
-        auto boot = load_guest(
-            options, Ram{devices::layout::kRamBase, {board.ram().host(), board.ram().size()}}, board.bus());
+        Machine& machine = **created;
+        auto boot =
+            load_guest(options, Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
+                       machine.bus());
         if (!boot) return complain(boot.error());
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
             return written ? 0 : complain(written.error());
         }
 
-        auto lightv = LightvControl::create(board, options);
+        auto lightv = LightvControl::create(machine, options);
         if (!lightv) return complain(lightv.error());
 
         mmu::lightv::Json lightv_stats;
         int signal_number = 0;
         SignalWatch signals(loop, [&](int s) {
             signal_number = s;
-            board.stop(Board::End::Quit);
+            machine.stop(Machine::End::Quit);
         });
         bool hangup = false;
-        Board::End end;
+        Machine::End end;
         {
             Console console(loop, {.wait_for_guest = options.session}, [&](Console::End why) {
                 hangup = why == Console::End::hangup;
-                board.stop(Board::End::Quit);
+                machine.stop(Machine::End::Quit);
             });
             proxy.console = console_for_status = &console;
-            console.attach(board.uart());
+            console.attach(machine.uart());
             loop.start();
-            end = board.run(*boot);
+            end = machine.run(*boot);
             if (*lightv) lightv_stats = (*lightv)->stats();
             lightv->reset();
-            if (signal_number != 0 || hangup || end == Board::End::Quit) console.abandon_output();
+            if (signal_number != 0 || hangup || end == Machine::End::Quit) console.abandon_output();
             console.flush();
             loop.stop();
             proxy.console = console_for_status = nullptr;
         }
-        if (options.stats) board.print_stats(stderr);
+        if (options.stats) machine.stats().print(stderr);
         if (!options.stats_file.empty()) {
-            const std::string json = board.stats_json(lightv_stats) + "\n";
+            const std::string json = machine.stats().json(lightv_stats) + "\n";
             if (const auto written = write_file(options.stats_file, json.data(), json.size()); !written)
                 return complain(written.error());
         }
-        if (end == Board::End::Failure) return complain(board.failure_text());
+        if (end == Machine::End::Failure) return complain(machine.failure_text());
         if (signal_number != 0) return 128 + signal_number;
         if (hangup) return complain("the console's terminal is gone");
-        if (end == Board::End::Reset && !options.no_reboot) continue;
+        if (end == Machine::End::Reset && !options.no_reboot) continue;
         if (options.session) {
             if (const auto code = status.status()) return *code;
             if (!options.command.empty()) return complain("the guest stopped before the command ended");

@@ -1,4 +1,4 @@
-#include "guestos/machine/cross_cpu_work.h"
+#include "guestos/machine/cpu/cross_cpu_work.h"
 
 #include <immintrin.h>
 #include <linux/futex.h>
@@ -14,7 +14,7 @@
 namespace arclight::guestos {
 
 namespace {
-constexpr size_t kMostRequests = 1024;
+constexpr size_t kMaxRequests = 1024;
 // What a CPU on another core needs to reach the end of its block and to answer is about 1 us; what it costs
 // to sleep and to be woken is about 10 us.
 constexpr std::chrono::microseconds kSpin{10};
@@ -34,7 +34,7 @@ void CrossCpuWork::post(const Request& request, Batch* batch) {
     const std::lock_guard guard(lock_);
     if (request.kind == Request::Kind::ClearJumps && std::exchange(jumps_queued_, true)) {
         // It stands for all that come before it is carried out, such as those for each line of a page.
-    } else if (queue_.size() < kMostRequests) {
+    } else if (queue_.size() < kMaxRequests) {
         queue_.push_back(request);
     } else {
         // A CPU that sleeps for long must not collect requests without end: all of them at once.

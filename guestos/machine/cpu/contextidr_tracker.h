@@ -15,7 +15,7 @@
 
 namespace arclight::guestos {
 
-class ProcessWatch {
+class ContextidrTracker {
   public:
     struct Answer {
         std::optional<mmu::TranslationRegs> translation;  ///< none: the process did not run

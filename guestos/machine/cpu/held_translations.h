@@ -69,7 +69,7 @@ class HeldTranslations {
 
     /// After everything was dropped, fastmem included, and no access that a walk was made for is outstanding.
     void clear() {
-        if (words_used_ <= kMostListed) {
+        if (words_used_ <= kMaxListed) {
             for (unsigned i = 0; i < words_used_; ++i) bits_[used_[i]].store(0, std::memory_order_release);
         } else {
             for (auto& word : bits_) word.store(0, std::memory_order_release);
@@ -106,7 +106,7 @@ class HeldTranslations {
   private:
     static constexpr unsigned kPageKeysLog2 = 18;  // 32 KiB: a quarter full with the pages of 256 MiB
     static constexpr uint64_t kPageKeys = uint64_t{1} << kPageKeysLog2, kAsids = 65536;
-    static constexpr unsigned kMostListed = 512;
+    static constexpr unsigned kMaxListed = 512;
 
     static bool is_lower(uint64_t va) { return (va >> 55 & 1) == 0; }
     static uint64_t page_bit(uint64_t va, uint16_t asid, unsigned bits) {
@@ -122,7 +122,7 @@ class HeldTranslations {
         auto& word = bits_[n / 64];
         const uint64_t old = word.load(std::memory_order_relaxed), bit = uint64_t{1} << n % 64;
         if ((old & bit) != 0) return false;
-        if (old == 0 && words_used_ < kMostListed) used_[words_used_] = static_cast<uint16_t>(n / 64);
+        if (old == 0 && words_used_ < kMaxListed) used_[words_used_] = static_cast<uint16_t>(n / 64);
         words_used_ += old == 0;
         word.store(old | bit, std::memory_order_relaxed);
         return true;
@@ -138,7 +138,7 @@ class HeldTranslations {
     std::array<std::atomic<uint64_t>, (kPageKeys + kAsids) / 64> bits_{};
     // Own thread: so that clearing few costs little.
     uint64_t pages_held_ = 0, words_used_ = 0;
-    std::array<uint16_t, kMostListed> used_{};  // words of bits_, the first of words_used_
+    std::array<uint16_t, kMaxListed> used_{};  // words of bits_, the first of words_used_
 };
 
 }  // namespace arclight::guestos

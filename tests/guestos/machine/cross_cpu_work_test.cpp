@@ -1,5 +1,5 @@
 // What virtual CPUs do for each other, with threads in their places: no guest, no translated code.
-#include "guestos/machine/cross_cpu_work.h"
+#include "guestos/machine/cpu/cross_cpu_work.h"
 
 #include <gtest/gtest.h>
 #include <time.h>
@@ -10,7 +10,7 @@
 #include <random>
 #include <thread>
 
-#include "guestos/machine/held_translations.h"
+#include "guestos/machine/cpu/held_translations.h"
 
 namespace arclight::guestos {
 namespace {

@@ -5,6 +5,6 @@
 namespace arclight::guestos {
 
 // Builds the machine, runs it to its end, and returns the process's exit code.
-int run_machine(const RunOptions& options);
+int run_session(const RunOptions& options);
 
 }  // namespace arclight::guestos

@@ -1,0 +1,99 @@
+#include "guestos/machine/board/board_devices.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <variant>
+
+#include "devices/device_factory.h"
+
+namespace arclight::guestos {
+
+namespace layout = devices::layout;
+
+BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
+                           const mmu::GuestMemory& memory, devices::CpuInterruptSink& cpus,
+                           devices::CpuPower& power)
+    : options_(options), loop_(loop), memory_(memory), psci_(power) {
+    if (options_.gic == 3) {
+        gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus);
+        gic3_->map(bus_);
+    } else {
+        gic2_ = std::make_unique<devices::GicV2>(options_.cpus, cpus);
+        gic2_->map(bus_);
+    }
+    for (unsigned i = 0; i < options_.cpus; ++i)
+        timers_.push_back(std::make_unique<devices::GenericTimer>(loop_, clock_, gic(), i));
+}
+
+devices::InterruptController& BoardDevices::gic() const {
+    if (gic3_ != nullptr) return *gic3_;
+    return *gic2_;
+}
+
+devices::IrqLine BoardDevices::spi(unsigned number) const { return {gic(), layout::kFirstSpiIntid + number}; }
+
+Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitStatus* exit_status) {
+    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::kSpiUart));
+    bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
+    rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
+    bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
+    if (exit_status != nullptr)
+        bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
+
+    auto virtio_devices = make_virtio_devices();
+    if (!virtio_devices) return std::unexpected(virtio_devices.error());
+    for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
+        virtio_.push_back(std::make_unique<devices::virtio::Mmio>(
+            slot, memory_, spi(layout::kSpiVirtio + slot), std::move((*virtio_devices)[slot])));
+        bus_.map(layout::virtio_slot_base(slot), layout::kVirtioSlotSize, *virtio_.back(),
+                 fmt::format("virtio-mmio{}", slot));
+    }
+
+    list_stateful_parts(exit_status);
+    return {};
+}
+
+void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
+    // The clock comes first: quiesced timers go by a counter that stands.
+    stateful_parts_.add("clock", clock_);
+    for (unsigned i = 0; i < options_.cpus; ++i) stateful_parts_.add(fmt::format("timer{}", i), *timers_[i]);
+    stateful_parts_.add("pl011", *uart_);
+    stateful_parts_.add("pl031", *rtc_);
+    if (exit_status != nullptr) stateful_parts_.add("exit-status", *exit_status);
+    for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot)
+        stateful_parts_.add(fmt::format("virtio-mmio{}", slot), *virtio_[slot]);
+    stateful_parts_.add("psci", psci_);
+    if (gic3_ != nullptr)
+        stateful_parts_.add("gic", *gic3_);
+    else
+        stateful_parts_.add("gic", *gic2_);
+}
+
+/// By slot: the drives in their order, then the entropy device.
+Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices() {
+    std::vector<devices::DeviceRequest> requests;
+    const auto on_off = [](bool on) { return on ? "on" : "off"; };
+    for (const DriveOptions& drive : options_.drives)
+        requests.push_back({"virtio-blk",
+                            {{"file", drive.file},
+                             {"readonly", on_off(drive.readonly)},
+                             {"snapshot", on_off(drive.snapshot)},
+                             {"serial", drive.serial}}});
+    if (options_.rng && requests.size() < layout::kVirtioSlots) requests.push_back({"virtio-rng", {}});
+    if (requests.size() > layout::kVirtioSlots)
+        return failure("more than {} virtio devices", layout::kVirtioSlots);
+
+    const auto factory = devices::DeviceFactory::standard();
+    std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
+    unsigned nth = 0;
+    for (const devices::DeviceRequest& request : requests) {
+        auto made = factory.make(request, {loop_, clock_});
+        if (!made) return std::unexpected(made.error());
+        backends[layout::virtio_slot_of_device(nth++)] =
+            std::move(std::get<std::unique_ptr<devices::virtio::Backend>>(*made));
+    }
+    return backends;
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,68 @@
+// The devices of QEMU's virt board, wired: interrupt controller, timers, UART, clock, virtio slots, firmware.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "devices/bus.h"
+#include "devices/event_loop.h"
+#include "devices/gic_v2.h"
+#include "devices/gic_v3.h"
+#include "devices/guest_clock.h"
+#include "devices/pl011.h"
+#include "devices/pl031.h"
+#include "devices/psci.h"
+#include "devices/state.h"
+#include "devices/timer.h"
+#include "devices/virtio/mmio.h"
+#include "guestos/exit_status.h"
+#include "guestos/options.h"
+#include "guestos/result.h"
+#include "mmu/guest_memory.h"
+
+namespace arclight::guestos {
+
+/// What is given to the constructor outlives the devices.
+class BoardDevices {
+  public:
+    /// Makes what virtual CPUs need of their own: interrupt controller and timers.
+    BoardDevices(const RunOptions& options, devices::EventLoop& loop, const mmu::GuestMemory& memory,
+                 devices::CpuInterruptSink& cpus, devices::CpuPower& power);
+
+    /// Makes all others. `exit_status`: null, without one. An error is one line for the user.
+    Result<void> add_peripherals(devices::CharBackend& console, ExitStatus* exit_status);
+
+    devices::Bus& bus() { return bus_; }
+    const devices::Bus& bus() const { return bus_; }
+    devices::GuestClock& clock() { return clock_; }
+    devices::Psci& firmware() { return psci_; }
+    /// Null: the board has a GICv2.
+    devices::GicV3* gic3() { return gic3_.get(); }
+    devices::GenericTimer& timer(unsigned cpu) { return *timers_[cpu]; }
+    devices::Pl011& uart() { return *uart_; }
+    devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
+    /// All parts with state, in the order in which they are quiesced.
+    devices::StatefulParts& stateful_parts() { return stateful_parts_; }
+
+  private:
+    Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
+    void list_stateful_parts(ExitStatus* exit_status);
+    devices::InterruptController& gic() const;
+    devices::IrqLine spi(unsigned number) const;
+
+    const RunOptions& options_;
+    devices::EventLoop& loop_;
+    const mmu::GuestMemory& memory_;
+    devices::GuestClock clock_;
+    devices::Bus bus_;
+    devices::Psci psci_;
+    std::unique_ptr<devices::GicV2> gic2_;
+    std::unique_ptr<devices::GicV3> gic3_;
+    std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
+    std::unique_ptr<devices::Pl011> uart_;
+    std::unique_ptr<devices::Pl031> rtc_;
+    std::vector<std::unique_ptr<devices::virtio::Mmio>> virtio_;
+    devices::StatefulParts stateful_parts_;
+};
+
+}  // namespace arclight::guestos

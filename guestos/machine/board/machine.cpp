@@ -1,0 +1,225 @@
+#include "guestos/machine/board/machine.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "backend/kvm/kvm_accelerator.h"
+#include "backend/kvm/probe.h"
+#include "backend/process_accelerator.h"
+
+namespace arclight::guestos {
+
+namespace layout = devices::layout;
+
+Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
+    : options_(options),
+      loop_(loop),
+      ram_(std::move(ram)),
+      overlay_(ram_->host(), layout::kRamBase, ram_->size()),
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
+
+Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
+                                                 devices::CharBackend& console, ExitStatus* exit_status) {
+    auto ram = RamMapping::allocate(options.memory);
+    if (!ram) return std::unexpected(ram.error());
+    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram)));
+    if (auto built = machine->build(console, exit_status); !built) return std::unexpected(built.error());
+    return machine;
+}
+
+Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_status) {
+    if (auto opened = open_trace(); !opened) return opened;
+    make_engine();
+    if (auto chosen = choose_accelerator(); !chosen) return chosen;
+    print_accelerator();
+    cpus_ = std::make_unique<CpuGroup>(*engine_);
+    devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this);
+    make_cpus();
+    return devices_->add_peripherals(console, exit_status);
+}
+
+Result<void> Machine::open_trace() {
+    if (options_.trace.any()) {
+        trace_file_.reset(options_.trace.file.empty() ? stderr
+                                                      : std::fopen(options_.trace.file.c_str(), "w"));
+        if (trace_file_ == nullptr)
+            return failure("cannot write trace file '{}': {}", options_.trace.file, strerror(errno));
+    }
+    trace_.emplace(CpuTrace::Options{.exceptions = options_.trace.exceptions, .mmu = options_.trace.mmu},
+                   trace_file_.get());
+    return {};
+}
+
+void Machine::make_engine() {
+    const JitTier tier = options_.jit != JitTier::automatic ? options_.jit
+                         : jit::have_region_compiler()      ? JitTier::tiered
+                                                            : JitTier::tier1;
+    jit::Tier2Options tier2{.enabled = tier != JitTier::tier1,
+                            .synchronous = tier == JitTier::tier2,
+                            .max_insns = options_.jit_region,
+                            .code_bytes = options_.jit_code_bytes,
+                            .dump_directory = options_.jit_dump,
+                            .perf_map = options_.perf_map,
+                            .cache_directory = options_.jit_cache,
+                            .cache_bytes = options_.jit_cache_bytes,
+                            .faults = options_.jit_faults,
+                            .sample = options_.jit_sample,
+                            .sample_seed = options_.jit_sample_seed};
+    if (tier2.synchronous) tier2.threshold = 1;
+    if (options_.jit_threshold) {
+        tier2.heat = tier2.heat / tier2.threshold * *options_.jit_threshold;
+        tier2.threshold = *options_.jit_threshold;
+    }
+    if (tier2.enabled && (options_.stats || !options_.stats_file.empty()))
+        profiler_ = std::make_unique<SamplingProfiler>();
+    tier2.make_compiler = [this] {
+        auto compiler = jit::make_region_compiler();
+        if (profiler_ != nullptr) profiler_->note_libraries();
+        return compiler;
+    };
+    engine_ = std::make_unique<jit::Engine>(frontend::a64::frontend(), memory_,
+                                            jit::EngineOptions{.code_bytes = options_.code_cache,
+                                                               .concurrent = options_.cpus > 1,
+                                                               .tier2 = tier2,
+                                                               .trace_blocks = options_.trace.blocks,
+                                                               .trace_ir = options_.trace.ir,
+                                                               .trace_host = options_.trace.host,
+                                                               .trace_file = trace_file_.get()});
+    if (options_.shadow.policy == mmu::ShadowPolicy::tsp) {
+        table_pages_ = std::make_unique<mmu::TablePages>(memory_);
+        // A slow path may wait for the other CPUs, and answers them meanwhile.
+        engine_->code().set_grouping(false);
+    }
+}
+
+Result<void> Machine::choose_accelerator() {
+    if (options_.fastmem == Fastmem::on && options_.accel == Accel::process)
+        return failure("--windows on needs the virtual machine's page tables: --accel kvm");
+    backend::kvm::Probe probe;
+    if (options_.accel != Accel::process) {
+        probe = backend::kvm::probe();
+        if (options_.accel == Accel::kvm && !probe.usable) return failure("--accel kvm: {}", probe.why_not);
+    }
+    accelerator_reason_ = options_.accel == Accel::automatic ? probe.reason() : "as asked for";
+    if (options_.accel == Accel::kvm || (options_.accel == Accel::automatic && probe.preferred())) {
+        // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB
+        // fills elsewhere.
+        const bool fastmem =
+            options_.fastmem == Fastmem::on || (options_.fastmem == Fastmem::automatic && probe.native_ring0);
+        auto accelerator =
+            backend::KvmAccelerator::create(engine_->code(), {.cpus = options_.cpus,
+                                                              .native_ring0 = probe.native_ring0,
+                                                              .fastmem = fastmem,
+                                                              .fastmem_fault = &Vcpu::fastmem_fault});
+        if (accelerator) {
+            accelerator_ = std::move(*accelerator);
+            return {};
+        }
+        if (options_.accel == Accel::kvm) return failure("--accel kvm: {}", accelerator.error());
+        accelerator_reason_ = fmt::format("process: {}", accelerator.error());
+    }
+    accelerator_ = std::make_unique<backend::ProcessAccelerator>(engine_->code());
+    return {};
+}
+
+/// For a person who watches; a command's output stays the command's.
+void Machine::print_accelerator() const {
+    if (options_.accel == Accel::automatic && options_.command.empty() && isatty(STDERR_FILENO) != 0)
+        fmt::print(stderr, "arclight: --accel auto chose {}\n", accelerator_reason_);
+}
+
+void Machine::make_cpus() {
+    for (unsigned i = 0; i < options_.cpus; ++i)
+        cpus_->add({.engine = *engine_,
+                    .accelerator = *accelerator_,
+                    .memory = memory_,
+                    .overlay = overlay_,
+                    .bus = devices_->bus(),
+                    .clock = devices_->clock(),
+                    .peers = *cpus_,
+                    .trace = *trace_,
+                    .table_pages = table_pages_.get(),
+                    .gic = devices_->gic3(),
+                    .timer = &devices_->timer(i),
+                    .firmware = &devices_->firmware(),
+                    .contextidr_tracker = &contextidr_tracker_},
+                   {.index = i,
+                    .cpus = options_.cpus,
+                    .shadow = options_.shadow,
+                    .count_instructions = options_.count_instructions});
+}
+
+void Machine::fail(const std::string& why) {
+    {
+        const std::lock_guard guard(failure_lock_);
+        if (failure_.empty()) failure_ = why;
+    }
+    stop(End::Failure);
+}
+
+Machine::End Machine::run(const BootState& boot) {
+    cpus_->cpu(0).power_on(boot.entry, boot.x0);
+    if (profiler_ != nullptr) profiler_->set_code(engine_->code().base(), engine_->code().size());
+    cpus_->run(
+        *accelerator_, [this](const std::string& why) { fail(why); }, profiler_.get());
+    return end_;
+}
+
+void Machine::stop(End why) {
+    End first = End::None;
+    end_.compare_exchange_strong(first, why);
+    cpus_->stop();
+    contextidr_tracker_.stop();
+}
+
+MachineStats Machine::stats() const {
+    return {.engine = *engine_,
+            .accelerator = *accelerator_,
+            .accelerator_reason = accelerator_reason_,
+            .cpus = *cpus_,
+            .bus = devices_->bus(),
+            .profiler = profiler_.get(),
+            .started = started_,
+            .instructions_counted = options_.count_instructions};
+}
+
+void Machine::forget_pages(std::span<const uint64_t> pages, bool content) {
+    if (content)
+        for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
+    else
+        engine_->wait_for_readers();
+    cpus_->invalidate_translations();
+}
+
+Machine::Process Machine::wait_for_process(uint32_t id, std::chrono::milliseconds limit) {
+    const ContextidrTracker::Answer answer = contextidr_tracker_.wait_for(id, limit);
+    return {.translation = answer.translation, .kernel_tells = answer.kernel_tells};
+}
+
+// ---- devices::CpuInterruptSink, devices::CpuPower
+
+void Machine::set_irq_line(unsigned cpu, bool irq, bool fiq) {
+    if (cpu < cpus_->size()) cpus_->cpu(cpu).set_irq_line(irq, fiq);
+}
+
+devices::PsciResult Machine::cpu_on(uint64_t target, uint64_t entry, uint64_t context) {
+    if (target >= cpus_->size()) return devices::PsciResult::InvalidParameters;
+    Vcpu& vcpu = cpus_->cpu(static_cast<unsigned>(target));
+    if (!vcpu.powered_off()) return devices::PsciResult::AlreadyOn;
+    vcpu.power_on(entry, context);
+    return devices::PsciResult::Success;
+}
+
+void Machine::cpu_off(unsigned cpu) {
+    if (cpu < cpus_->size()) cpus_->cpu(cpu).request_power_off();
+}
+
+int32_t Machine::affinity_info(uint64_t target, unsigned level) {
+    if (target >= cpus_->size() || level > 3)
+        return static_cast<int32_t>(devices::PsciResult::InvalidParameters);
+    return cpus_->cpu(static_cast<unsigned>(target)).powered_off() ? 1 : 0;
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,118 @@
+// The whole machine: RAM, devices, translation engine and virtual CPUs, wired as QEMU's virt board.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "backend/accelerator.h"
+#include "devices/event_loop.h"
+#include "devices/psci.h"
+#include "guestos/boot.h"
+#include "guestos/exit_status.h"
+#include "guestos/lightv/machine_access.h"
+#include "guestos/machine/board/board_devices.h"
+#include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/machine_stats.h"
+#include "guestos/machine/board/ram_mapping.h"
+#include "guestos/machine/board/sampling_profiler.h"
+#include "guestos/machine/cpu/contextidr_tracker.h"
+#include "guestos/machine/cpu/cpu_trace.h"
+#include "guestos/options.h"
+#include "guestos/result.h"
+#include "jit/engine/engine.h"
+#include "mmu/guest_memory.h"
+#include "mmu/table_pages.h"
+
+namespace arclight::guestos {
+
+class Machine final : public MachineAccess, public devices::CpuInterruptSink, public devices::CpuPower {
+  public:
+    /// Why it has stopped; None: it has not.
+    enum class End : uint8_t { None, PowerOff, Reset, Quit, Failure };
+
+    static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
+                                                   devices::CharBackend& console, ExitStatus* exit_status);
+    ~Machine() override = default;
+    RamMapping& ram() { return *ram_; }
+
+    /// Starts the first CPU and returns when the machine has stopped.
+    End run(const BootState& boot);
+    /// Stops the machine; any thread.
+    void stop(End why);
+    /// Why the machine ended with End::Failure: one line.
+    const std::string& failure_text() const { return failure_; }
+    MachineStats stats() const;
+    /// All parts with state but the virtual CPUs and RAM.
+    devices::StatefulParts& stateful_parts() { return devices_->stateful_parts(); }
+
+    // ---- MachineAccess
+    const mmu::GuestMemory& memory() const override { return memory_; }
+    mmu::PageOverlay& page_overlay() override { return overlay_; }
+    void forget_pages(std::span<const uint64_t> pages, bool content) override;
+    devices::Bus& bus() override { return devices_->bus(); }
+    devices::GuestClock& clock() override { return devices_->clock(); }
+    devices::Pl011& uart() override { return devices_->uart(); }
+    devices::IrqLine uart_line() override { return devices_->uart_line(); }
+    unsigned cpus() const override { return cpus_->size(); }
+    bool cpu_powered_off(unsigned cpu) const override { return cpus_->cpu(cpu).powered_off(); }
+    mmu::TranslationRegs cpu_translation(unsigned cpu) const override {
+        return cpus_->cpu(cpu).translation_snapshot();
+    }
+    uint64_t cpu_vectors(unsigned cpu) const override {
+        return std::as_const(*cpus_).cpu(cpu).cpu().registers.vbar;
+    }
+    Process wait_for_process(uint32_t id, std::chrono::milliseconds limit) override;
+
+    // ---- devices::CpuInterruptSink, devices::CpuPower
+    void set_irq_line(unsigned cpu, bool irq, bool fiq) override;
+    devices::PsciResult cpu_on(uint64_t target, uint64_t entry, uint64_t context) override;
+    void cpu_off(unsigned cpu) override;
+    int32_t affinity_info(uint64_t target, unsigned level) override;
+    void suspend(unsigned) override {}
+    void system_off() override { stop(End::PowerOff); }
+    void system_reset() override { stop(End::Reset); }
+
+  private:
+    struct FileCloser {
+        void operator()(std::FILE* file) const {
+            if (file != stderr) std::fclose(file);
+        }
+    };
+
+    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
+    Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
+    Result<void> open_trace();
+    void make_engine();
+    Result<void> choose_accelerator();
+    void print_accelerator() const;
+    void make_cpus();
+    void fail(const std::string& why);
+
+    const RunOptions& options_;
+    ContextidrTracker contextidr_tracker_;
+    devices::EventLoop& loop_;
+    std::unique_ptr<RamMapping> ram_;
+    mmu::PageOverlay overlay_;
+    const mmu::GuestMemory memory_;
+    std::unique_ptr<mmu::TablePages> table_pages_;
+    std::unique_ptr<std::FILE, FileCloser> trace_file_;
+    std::optional<CpuTrace> trace_;
+    std::unique_ptr<SamplingProfiler> profiler_;  ///< null: nobody asks
+    std::unique_ptr<jit::Engine> engine_;
+    std::unique_ptr<backend::Accelerator> accelerator_;
+    std::string accelerator_reason_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+    std::mutex failure_lock_;
+    std::string failure_;  // under failure_lock_ until all CPUs have ended
+    std::unique_ptr<CpuGroup> cpus_;
+    std::unique_ptr<BoardDevices> devices_;
+    std::atomic<End> end_{End::None};
+};
+
+}  // namespace arclight::guestos

@@ -1,0 +1,45 @@
+// What a virtual CPU needs of the machine around it. A test or a benchmark fills in what its guest code uses.
+#pragma once
+
+#include "backend/accelerator.h"
+#include "devices/bus.h"
+#include "devices/gic_v3.h"
+#include "devices/guest_clock.h"
+#include "devices/psci.h"
+#include "devices/timer.h"
+#include "guestos/machine/cpu/contextidr_tracker.h"
+#include "guestos/machine/cpu/cpu_peers.h"
+#include "guestos/machine/cpu/cpu_trace.h"
+#include "jit/engine/engine.h"
+#include "mmu/guest_memory.h"
+#include "mmu/page_overlay.h"
+#include "mmu/shadow.h"
+#include "mmu/table_pages.h"
+
+namespace arclight::guestos {
+
+/// Everything referred to outlives the virtual CPU. A null pointer: the machine has no such part.
+struct CpuContext {
+    jit::Engine& engine;
+    backend::Accelerator& accelerator;
+    const mmu::GuestMemory& memory;
+    mmu::PageOverlay& overlay;
+    devices::Bus& bus;
+    devices::GuestClock& clock;
+    CpuPeers& peers;
+    CpuTrace& trace;
+    mmu::TablePages* table_pages = nullptr;  ///< traditional shadow paging
+    devices::GicV3* gic = nullptr;           ///< ICC_*_EL1; a GICv2's CPU interface is on the bus
+    devices::GenericTimer* timer = nullptr;  ///< this CPU's
+    devices::Psci* firmware = nullptr;       ///< HVC
+    ContextidrTracker* contextidr_tracker = nullptr;
+};
+
+struct VcpuOptions {
+    unsigned index = 0;
+    unsigned cpus = 1;  ///< of the machine; code for a single CPU has no barriers and no atomic instructions
+    mmu::ShadowOptions shadow;
+    bool count_instructions = false;
+};
+
+}  // namespace arclight::guestos

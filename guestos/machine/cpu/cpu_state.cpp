@@ -1,0 +1,106 @@
+#include "guestos/machine/cpu/cpu_state.h"
+
+#include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/pmu.h"
+
+namespace arclight::guestos {
+
+namespace a64 = frontend::a64;
+
+namespace {
+/// Calls `visit(stored, field)` for all that is one field here and one there.
+template <typename State, typename Cpu, typename Visit>
+void each_register(State& s, Cpu& cpu, Visit visit) {
+    auto& g = cpu.state;
+    visit(s.threads[0], g.tpidr_el0);
+    visit(s.threads[1], g.tpidrro_el0);
+    visit(s.threads[2], g.tpidr_el1);
+    visit(s.sp, g.sp);
+    visit(s.sp_el0, g.sp_el0);
+    visit(s.sp_el1, g.sp_el1);
+    visit(s.pc, g.pc);
+    visit(s.daif, g.daif);
+    visit(s.elr, g.elr_el1);
+    visit(s.spsr, g.spsr_el1);
+    visit(s.contextidr, g.contextidr_el1);
+    visit(s.instructions, g.instructions);
+    for (unsigned i = 0; i < s.x.size(); ++i) visit(s.x[i], g.x[i]);
+    for (unsigned i = 0; i < s.v.size(); ++i)
+        for (unsigned half = 0; half < 2; ++half) visit(s.v[i][half], g.v[i].d[half]);
+
+    visit(s.el, cpu.el);
+    visit(s.sp_elx, cpu.sp_elx);
+    visit(s.pan, cpu.pan);
+    visit(s.il, cpu.il);
+    visit(s.ss, cpu.ss);
+
+    auto& t = cpu.translation;
+    visit(s.translation[0], t.sctlr);
+    visit(s.translation[1], t.tcr);
+    visit(s.translation[2], t.ttbr0);
+    visit(s.translation[3], t.ttbr1);
+    visit(s.translation[4], t.mair);
+
+    auto& r = cpu.registers;
+    unsigned n = 0;
+    for (auto* field : {&r.actlr, &r.cpacr, &r.amair, &r.vbar, &r.esr, &r.far, &r.afsr0, &r.afsr1, &r.par,
+                        &r.csselr, &r.cntkctl, &r.scxtnum_el0, &r.scxtnum_el1, &r.cntfrq, &r.rvbar})
+        visit(s.registers[n++], *field);
+    n = 0;
+    for (auto* field :
+         {&r.mdscr, &r.mdccint, &r.osdtrrx, &r.osdtrtx, &r.oseccr, &r.osdlr, &r.dbgclaim, &r.dbgprcr})
+        visit(s.debug[n++], *field);
+    visit(s.os_lock, r.os_lock);
+    for (unsigned i = 0; i < s.breakpoints.size(); ++i) {
+        visit(s.breakpoints[i][0], r.dbgbvr[i]);
+        visit(s.breakpoints[i][1], r.dbgbcr[i]);
+    }
+    for (unsigned i = 0; i < s.watchpoints.size(); ++i) {
+        visit(s.watchpoints[i][0], r.dbgwvr[i]);
+        visit(s.watchpoints[i][1], r.dbgwcr[i]);
+    }
+    n = 0;
+    for (auto* field : {&r.pmu.pmcr, &r.pmu.ccfiltr, &r.pmu.selr, &r.pmu.userenr}) visit(s.pmu[n++], *field);
+    visit(s.pmu_flags[0], r.pmu.cycle_enabled);
+    visit(s.pmu_flags[1], r.pmu.cycle_interrupt);
+    visit(s.pmu_flags[2], r.pmu.cycle_overflow);
+}
+}  // namespace
+
+CpuState CpuState::capture(const a64::Cpu& cpu) {
+    CpuState s;
+    each_register(s, cpu, [](auto& stored, const auto& field) { stored = field; });
+    s.nzcv = jit::nzcv_from_flags(cpu.state.flags);
+    s.fpcr = cpu.state.fpcr;
+    s.fpsr = a64::read_fpsr(cpu.state);
+    s.pmu.back() = a64::pmu_cycles(cpu);
+    s.event_register = cpu.event_register;
+    return s;
+}
+
+void CpuState::apply(a64::Cpu& cpu) const {
+    jit::GuestState& g = cpu.state;
+    cpu.registers = {};  // the counter stands
+    each_register(*this, cpu, [](const auto& stored, auto& field) { field = stored; });
+    g.flags = jit::flags_from_nzcv(nzcv);
+    a64::reset_fp(g);
+    a64::write_fpcr(g, fpcr);
+    a64::write_fpsr(g, fpsr);
+    cpu.translation.update();
+    a64::pmu_set_cycles(cpu, pmu.back());
+    a64::pmu_update(cpu);
+    cpu.event_register = event_register;
+    g.exclusive_addr = jit::kNoExclusive;
+    g.exit_request = 0;
+}
+
+void CpuState::check(devices::StateReader& in) const {
+    constexpr uint64_t kDaif = 0xf << 6;
+    in.require(el <= 1, "an exception level that is not there");
+    in.require((daif & ~kDaif) == 0, "DAIF has other bits");
+    in.require((nzcv & 0x0fff'ffff) == 0, "NZCV has other bits");
+    in.require((fpcr & ~a64::kFpcrMask) == 0, "FPCR has other bits");
+    in.require((fpsr & ~a64::kFpsrMask) == 0, "FPSR has other bits");
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,62 @@
+// The architectural state of one virtual CPU as a value: what a stream of the machine's state holds of it.
+//
+// Derived state (translation flags, soft TLBs, the exclusive monitor) is not part of it: it follows from the
+// rest, or may be lost at any time (ARM ARM B2.9.2).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "devices/state.h"
+#include "frontend/a64/system/cpu.h"
+
+namespace arclight::guestos {
+
+struct CpuState {
+    static constexpr uint32_t kVersion = 1;
+
+    /// Of a CPU that is outside translated code, so that nothing of it is in host registers.
+    static CpuState capture(const frontend::a64::Cpu& cpu);
+    /// The CPU's owner then derives the rest: translation flags, the soft TLB in use.
+    void apply(frontend::a64::Cpu& cpu) const;
+    /// Makes the stream wrong if no CPU can be in this state.
+    void check(devices::StateReader& in) const;
+
+    template <typename Archive, typename Self>
+    static void fields(Archive& archive, Self& self) {
+        archive(self.x, self.sp, self.sp_el0, self.sp_el1, self.pc, self.nzcv, self.daif, self.el,
+                self.sp_elx, self.pan, self.il, self.ss);
+        archive(self.v, self.fpcr, self.fpsr);
+        archive(self.threads, self.elr, self.spsr, self.contextidr, self.instructions);
+        archive(self.translation, self.registers, self.debug, self.os_lock, self.breakpoints,
+                self.watchpoints);
+        archive(self.pmu, self.pmu_flags, self.event_register);
+    }
+
+    // General registers and PSTATE
+    std::array<uint64_t, 31> x{};
+    uint64_t sp = 0;  ///< of the bank that PSTATE.SP selects; the bank's own field is stale
+    uint64_t sp_el0 = 0, sp_el1 = 0, pc = 0;
+    uint32_t nzcv = 0;  ///< bits 31:28
+    uint64_t daif = 0;
+    uint8_t el = 1;
+    bool sp_elx = true, pan = false, il = false, ss = false;
+    // SIMD and floating point; FPSR with the flags that were the host's
+    std::array<std::array<uint64_t, 2>, 32> v{};
+    uint32_t fpcr = 0, fpsr = 0;
+    // System registers
+    std::array<uint64_t, 3> threads{};  ///< TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1
+    uint64_t elr = 0, spsr = 0, contextidr = 0;
+    uint64_t instructions = 0;  ///< counted so far
+    std::array<uint64_t, 5> translation{};
+    std::array<uint64_t, 15> registers{};
+    std::array<uint64_t, 8> debug{};
+    bool os_lock = true;
+    std::array<std::array<uint64_t, 2>, frontend::a64::SystemRegisters::kBreakpoints> breakpoints{};
+    std::array<std::array<uint64_t, 2>, frontend::a64::SystemRegisters::kWatchpoints> watchpoints{};
+    std::array<uint64_t, 5> pmu{};    ///< the last is PMCCNTR_EL0
+    std::array<bool, 3> pmu_flags{};  ///< enabled, interrupt, overflow
+    bool event_register = false;
+};
+
+}  // namespace arclight::guestos

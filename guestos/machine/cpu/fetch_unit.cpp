@@ -1,0 +1,133 @@
+#include "guestos/machine/cpu/fetch_unit.h"
+
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/hardware_debug.h"
+#include "frontend/a64/translation_flags.h"
+#include "guestos/machine/cpu/overlay_access.h"
+
+namespace arclight::guestos {
+
+namespace a64 = frontend::a64;
+using mmu::kPageMask;
+
+FetchUnit::FetchUnit(VcpuCore& core, ShadowPager& pager)
+    : core_(core),
+      state_(core.state),
+      cpu_(core.cpu),
+      pager_(pager),
+      region_epochs_(jit::Tier2::kGuards, jit::kUnlinkedEpoch) {}
+
+/// The physical address to fetch pc from. False: it faults, and `fault_code` says how; or it is misaligned or
+/// has a tag, which the run loop sees to.
+bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
+    if ((pc & 3) != 0 || a64::branch_address(cpu_, pc) != pc) return false;
+    Entry& e = entries_[pc >> mmu::kPageBits & (kEntries - 1)];
+    mmu::SoftTlb* tlb = state_.tlb;
+    if (e.va_page == (pc & kPageMask) && e.tlb == tlb && e.epoch == tlb->epoch) {
+        pa = e.pa_page | (pc & ~kPageMask);
+        return true;
+    }
+    const mmu::WalkResult walk = pager_.walk_to_cache(
+        pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
+    const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, mmu::kPageSize) != nullptr;
+    if (!in_ram) {
+        if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
+        return false;
+    }
+    if (cpu_.memory.page_flags(walk.pa) != 0 && !overlay_permits(walk, pc, fault_code)) [[unlikely]]
+        return false;
+    core_.tlbs.note_code_page(tlb, pc, walk.page_bits, walk.non_global);
+    e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask};
+    pa = walk.pa;
+    return true;
+}
+
+bool FetchUnit::overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code) {
+    using Kind = mmu::AccessEvent::Kind;
+    const mmu::PageOverlay& overlay = core_.context.overlay;
+    const uint8_t flags = cpu_.memory.page_flags(walk.pa);
+    uint8_t refused = overlay_fault(flags, Kind::Fetch, walk.level);
+    if (refused == 0 && (flags & mmu::page_flag::kWatched) != 0) {
+        const mmu::PageOverlay::Access guard(overlay);
+        if (!overlay.watch({Kind::Fetch, core_.options.index, walk.pa, pc, pc & kPageMask, 4}))
+            refused = mmu::kFscSynchronousExternal;
+    }
+    if (refused == 0 && (flags & mmu::page_flag::kTracked) != 0)
+        overlay.mark(walk.pa, mmu::PageOverlay::kAccessed);
+    if (refused != 0 && fault_code != nullptr) *fault_code = refused;
+    return refused == 0;
+}
+
+/// The run loop wants to see every instruction at pc and behind it in its page: nothing may jump there.
+bool FetchUnit::steps_through(uint64_t pc) const {
+    constexpr uint32_t kAny = a64::translation_flag::kSingleStep | a64::translation_flag::kBreakpoints;
+    if ((state_.translation_flags & kAny) == 0) return false;
+    return (state_.translation_flags & a64::translation_flag::kSingleStep) != 0 ||
+           a64::breakpoint_in_page(cpu_, pc);
+}
+
+std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
+    const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
+    if (cached.pc == pc) return cached.code;
+    if ((pc & 3) != 0) {
+        a64::take_pc_alignment(cpu_, pc);
+        return std::unexpected(NoCode::ExceptionTaken);
+    }
+    uint64_t pa;
+    uint8_t fault_code = 0;
+    if (!find(pc, pa, &fault_code)) {
+        ++core_.stats.instruction_aborts;
+        a64::take_instruction_abort(cpu_, pc, fault_code, pc);
+        return std::unexpected(NoCode::ExceptionTaken);
+    }
+    const bool stepping = steps_through(pc);
+    if (stepping && (state_.translation_flags & a64::translation_flag::kBreakpoints) != 0 &&
+        a64::breakpoint_matches(cpu_, pc)) {
+        a64::take_breakpoint(cpu_, pc);
+        return std::unexpected(NoCode::ExceptionTaken);
+    }
+    const void* code = core_.context.engine.entry(
+        pa, state_.translation_flags | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
+    if (code == nullptr) return std::unexpected(NoCode::CacheFull);
+    if (!stepping) core_.tlbs.fill_jump(state_.tlb, pc, code);
+    return code;
+}
+
+const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t site) {
+    uint64_t pa;
+    if (steps_through(pc) || !find(pc, pa)) return nullptr;
+    return core_.context.engine.entry_and_link(pa, state_.translation_flags, site, state_.tlb->epoch,
+                                               &state_);
+}
+
+const void* FetchUnit::jump_target_at(uint64_t pc) {
+    uint64_t pa;
+    if (steps_through(pc) || !find(pc, pa)) return nullptr;
+    const void* code = core_.context.engine.entry(pa, state_.translation_flags, &state_);
+    if (code != nullptr) core_.tlbs.fill_jump(state_.tlb, pc, code);
+    return code;
+}
+
+const void* FetchUnit::check_region_entry(uint32_t guard) {
+    // Carrying out requests in a walk may change it, and then the pages before must be looked at again.
+    const uint32_t epoch = state_.tlb->epoch;
+    const jit::RegionEntryCheck region = core_.context.engine.entry_check(guard);
+    for (const jit::RegionPage& page : region.pages) {
+        const uint64_t pc = state_.page_base + static_cast<uint64_t>(page.offset);
+        uint64_t pa;
+        if (steps_through(pc) || !find(pc, pa) || pa != page.pa) return region.outside;
+    }
+    region_epochs_[guard] = epoch;
+    return region.inside;
+}
+
+uint32_t FetchUnit::current_instruction() const {
+    const mmu::WalkResult walk = mmu::walk(
+        cpu_.translation, cpu_.memory, core_.helper_pc(),
+        {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = false, .update = false});
+    if (!walk.ok()) return 0;
+    const uint8_t* host = cpu_.memory.host(walk.pa & ~uint64_t{3}, 4);
+    return host != nullptr ? *reinterpret_cast<const uint32_t*>(host) : 0;
+}
+
+}  // namespace arclight::guestos

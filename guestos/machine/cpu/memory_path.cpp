@@ -1,0 +1,303 @@
+#include "guestos/machine/cpu/memory_path.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/translation_flags.h"
+#include "guestos/machine/cpu/memory_semantics.h"
+
+namespace arclight::guestos {
+
+namespace a64 = frontend::a64;
+using jit::MemoryAccess;
+using jit::MemoryKind;
+using mmu::kPageMask;
+using mmu::kPageSize;
+
+namespace {
+constexpr unsigned kLargeBits = 21;
+constexpr uint64_t kAheadBytes = 16 * kPageSize;
+constexpr uint8_t kFscUnsupportedExclusive = 0b110101;
+}  // namespace
+
+void MemoryPath::slow_path(uint64_t descriptor, const void* host_pc) {
+    ++stats_.memory_slow;
+    const MemoryAccess access = MemoryAccess::unpack(descriptor);
+    if (devices_.access_remembered(access, state_.access_addr)) return;
+    Outcome outcome;
+    do outcome = carry_out(access, host_pc);
+    while (outcome.kind == Outcome::Kind::Retry);
+    if (outcome.kind != Outcome::Kind::Done) raise(outcome, recover_pc(host_pc));
+}
+
+void MemoryPath::compare_and_swap_pair(uint64_t va, unsigned unit_log2) {
+    const Outcome outcome = carry_out_pair(va, unit_log2);
+    if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
+}
+
+void MemoryPath::raise(const Outcome& outcome, uint64_t pc) {
+    switch (outcome.kind) {
+        case Outcome::Kind::Done:
+        case Outcome::Kind::Retry: return;
+        case Outcome::Kind::DataAbort:
+            ++stats_.data_aborts;
+            a64::take_data_abort(cpu_, outcome.far, outcome.fsc, outcome.write, pc);
+            break;
+        case Outcome::Kind::Watchpoint: a64::take_watchpoint(cpu_, outcome.far, outcome.write, pc); break;
+        case Outcome::Kind::SpAlignment: a64::take_sp_alignment(cpu_, pc); break;
+    }
+    core_.exit_redirected();
+}
+
+/// Brings the guest registers up to date; the address of the instruction whose slow path returns to host_pc.
+uint64_t MemoryPath::recover_pc(const void* host_pc) {
+    const std::optional<uint32_t> offset = core_.context.engine.recover(host_pc, state_);
+    return state_.page_base + offset.value_or(state_.insn_offset);
+}
+
+/// Comes after all faults but external ones (D1.3.5.5).
+std::optional<MemoryPath::Outcome> MemoryPath::watchpoint(const a64::WatchedAccess& access) const {
+    const auto hit = a64::watchpoint_hit(cpu_, access);
+    if (!hit) return std::nullopt;
+    return Outcome{.kind = Outcome::Kind::Watchpoint, .write = hit->write, .far = hit->far};
+}
+
+/// Would a read at the current EL have the same fault?
+bool MemoryPath::read_faults(uint64_t va, uint8_t fsc) {
+    return pager_.walk(va, {.privileged = cpu_.el != 0, .pan = cpu_.pan, .update = false}).fsc() == fsc;
+}
+
+MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void* host_pc) {
+    const bool write = access.writes();
+    const bool unprivileged = access.is_unprivileged();
+    // DC ZVA names its block by any address in it, and a fault reports that one (FAR_EL1, D19.2.40).
+    const uint64_t given = state_.access_addr;
+    const uint64_t va = access.kind == MemoryKind::ZeroBlock ? given & ~uint64_t{63} : given;
+    const unsigned bytes = access.bytes();
+
+    if (access.misaligns_stack(given)) return {.kind = Outcome::Kind::SpAlignment};
+    const unsigned alignment = access.must_be_aligned() ? bytes
+                               : state_.translation_flags & a64::translation_flag::kAlignCheck
+                                   ? access.unit_bytes()
+                                   : 1;
+    // ESR_EL1.WnR: an atomic's fault counts as a read's if a read would have had it (D19.2.37, and
+    // TranslateAddressForAtomicAccess for alignment).
+    const bool rmw = access.kind == MemoryKind::AtomicRmw || access.kind == MemoryKind::Cas;
+    if ((va & (alignment - 1)) != 0) return data_abort(va, mmu::kFscAlignment, write && !rmw);
+
+    const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
+    const uint64_t next = (va & kPageMask) + kPageSize, room = next - va;
+    const bool split = bytes > room;
+    if (split) {
+        if (!exclusive_or_atomic && access_across(access, va)) return {};
+    } else if (uint8_t* host = tlbs_.victim_hit(unprivileged ? state_.user_tlb : state_.tlb, va, write)) {
+        ++stats_.tlb_recalls;
+        access_host(state_, access, va, host);
+        return {};
+    }
+    Target target;
+    uint8_t fsc = 0;
+    if (!translate(va, write, unprivileged, target, fsc))
+        return data_abort(given, fsc, write && !(rmw && read_faults(va, fsc)));
+    // Device memory wants aligned accesses, and none of DC ZVA (ARM ARM B2.7.2).
+    if (target.device_memory &&
+        ((va & (access.unit_bytes() - 1)) != 0 || access.kind == MemoryKind::ZeroBlock))
+        return data_abort(given, mmu::kFscAlignment, write);
+    Target second;
+    const uint64_t waits = pager_.waits();
+    if (split && !translate(next, write, unprivileged, second, fsc)) return data_abort(next, fsc, write);
+    // The second walk let other CPUs change what the first one found: from the beginning.
+    if (pager_.waits() != waits) return {.kind = Outcome::Kind::Retry};
+    if (const auto hit = watchpoint({va, bytes, access.reads(), access.writes(), unprivileged})) return *hit;
+    if (target.host == nullptr) return access_device(access, va, target.pa, host_pc);
+
+    const auto first_bytes = static_cast<unsigned>(split ? room : bytes);
+    if ((target.flags | second.flags) != 0) [[unlikely]]
+        return access_intercepted(access, va, target, first_bytes, second);
+    if (split && second.host == nullptr) return data_abort(next, mmu::kFscSynchronousExternal, write);
+    const auto act = [&] {
+        if (split)
+            access_host_split(state_, access, target.host, first_bytes, second.host);
+        else
+            access_host(state_, access, va, target.host);
+    };
+    if (write)
+        pager_.store_to_ram(target.pa, first_bytes, second.pa, bytes - first_bytes, act);
+    else
+        act();
+    return {};
+}
+
+MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64_t va, uint64_t pa,
+                                              const void* host_pc) {
+    if (access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas)
+        return data_abort(va, kFscUnsupportedExclusive, access.writes());
+    if (access.kind == MemoryKind::ZeroBlock || !devices_.access(access, pa))
+        return data_abort(state_.access_addr, mmu::kFscSynchronousExternal, access.writes());
+    devices_.remember(access, va, pa);
+    // With fastmem every access would fault first.
+    if (core_.has_fastmem() && (access.aux & jit::ir::kMemDevice) == 0 &&
+        core_.context.engine.mark_device(host_pc)) {
+        ++stats_.device_sites;
+        core_.clear_all_jumps();
+    }
+    return {};
+}
+
+/// An access across two pages that the soft TLB has both, such as those of a stack frame that a page's end
+/// cuts: a loop may do nothing else. What must be looked at each time is not there.
+bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
+    const mmu::SoftTlb& tlb = access.is_unprivileged() ? *state_.user_tlb : *state_.tlb;
+    const uint64_t next = (va & kPageMask) + kPageSize;
+    const auto find = [&](uint64_t at) -> uint8_t* {
+        const mmu::TlbEntry& e = tlb.entries[mmu::tlb_index(at)];
+        const uint64_t tag = access.writes() ? e.write_tag : e.read_tag;
+        return tag == (at & kPageMask) ? reinterpret_cast<uint8_t*>(e.addend + at) : nullptr;
+    };
+    uint8_t *first = find(va), *second = find(next);
+    if (first == nullptr || second == nullptr) return false;
+    access_host_split(state_, access, first, static_cast<unsigned>(next - va), second);
+    return true;
+}
+
+MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) {
+    const unsigned bytes = 2u << unit_log2;
+    if ((va & (bytes - 1)) != 0) return data_abort(va, mmu::kFscAlignment, false);
+    Target target;
+    uint8_t fsc = 0;
+    if (!translate(va, true, false, target, fsc)) return data_abort(va, fsc, !read_faults(va, fsc));
+    if (const auto hit = watchpoint({va, bytes, true, true, false})) return *hit;
+    if (target.host == nullptr) return data_abort(va, kFscUnsupportedExclusive, true);
+    uint8_t refused = 0;
+    pager_.store_to_ram(target.pa, bytes, 0, 0, [&] {
+        std::optional<mmu::PageOverlay::Access> guard;
+        if (target.flags != 0) [[unlikely]] {
+            guard.emplace(core_.context.overlay);
+            if (!recheck_intercepted(mmu::AccessEvent::Kind::Write, target, va, bytes, refused)) return;
+        }
+        uint64_t* values = state_.access_value;
+        if (unit_log2 == 3) {
+            uint64_t expected[2] = {values[0], values[1]};
+            compare_and_swap_16(target.host, expected, values + 2);
+            values[0] = expected[0], values[1] = expected[1];
+        } else {
+            const auto join = [](uint64_t lo, uint64_t hi) { return (lo & 0xffff'ffff) | hi << 32; };
+            const uint64_t old =
+                compare_and_swap_8(target.host, join(values[0], values[1]), join(values[2], values[3]));
+            values[0] = old & 0xffff'ffff, values[1] = old >> 32;
+        }
+    });
+    return refused != 0 ? data_abort(va, refused, true) : Outcome{};
+}
+
+// ---- Translation
+
+/// Translates one address; on success also enters the page into the soft TLB.
+bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc) {
+    const bool privileged = cpu_.el != 0 && !unprivileged;
+    const mmu::WalkResult walk =
+        pager_.walk_to_cache(va, {.kind = write ? mmu::AccessKind::Write : mmu::AccessKind::Read,
+                                  .privileged = privileged,
+                                  .pan = cpu_.pan});
+    if (!walk.ok()) {
+        fsc = walk.fsc();
+        core_.context.trace.mmu(cpu_, write ? "write fault" : "read fault", va, cpu_.translation.asid, fsc);
+        return false;
+    }
+    core_.context.trace.mmu(cpu_, write ? "write" : "read", va, cpu_.translation.asid, walk.pa);
+    out.pa = walk.pa;
+    // The flags first: a page that may be remembered stays where it is until this CPU looks at its requests,
+    // but one that may not be may be in the middle of a move, which ends with both.
+    if (cpu_.memory.contains(walk.pa, 1)) out.flags = cpu_.memory.page_flags(walk.pa);
+    out.host = cpu_.memory.host(walk.pa, 1);
+    out.device_memory = walk.memory == mmu::MemoryType::Device;
+    if (out.host == nullptr) return true;
+    if (out.flags != 0 && !enter_intercepted(walk, write, out.flags, fsc)) [[unlikely]]
+        return false;
+    ++stats_.tlb_fills;
+    mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
+    tlbs_.fill(tlb,
+               {.va = va,
+                .pa = walk.pa,
+                .host = out.host,
+                .page_bits = walk.page_bits,
+                .readable = walk.readable(privileged, cpu_.pan),
+                .writable = walk.writable(privileged, cpu_.pan) && !pager_.is_table(walk.pa) &&
+                            mmu::may_cache_writable(out.flags, write),
+                .non_global = walk.non_global,
+                .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !a64::watches_page(cpu_, va),
+                .large = large_page(walk, va)});
+    if (tlbs_.fastmem() != nullptr && walk.page_bits == mmu::kPageBits)
+        fill_ahead(tlb, va, privileged, false);
+    return true;
+}
+
+/// What the guest has used before at this address, of its first page; false: nothing that fastmem may have.
+bool MemoryPath::known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping) {
+    if (a64::watches_page(cpu_, va)) return false;
+    mmu::WalkResult walk;
+    if (!pager_.walk_known(va, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk))
+        return false;
+    if (!walk.accessed || !cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0)
+        return false;
+    mapping = {.va = va,
+               .pa = walk.pa,
+               .host = cpu_.memory.host(walk.pa, 1),
+               .page_bits = walk.page_bits,
+               .readable = walk.readable(privileged, cpu_.pan),
+               .writable = walk.writable(privileged, cpu_.pan) && !pager_.is_table(walk.pa),
+               .non_global = walk.non_global,
+               .may_cache = walk.may_cache(),
+               .large = large_page(walk, va)};
+    return true;
+}
+
+/// After faults in two pages that follow each other, enters the next ones that the guest has used before.
+/// Whatever lies around a single fault is not worth entering: of the pages of a boot one in forty would be
+/// used.
+void MemoryPath::fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add) {
+    const uint64_t here = va & kPageMask, first = here + kPageSize;
+    if (std::exchange(last_fault_, here) + kPageSize != here) return;
+    last_fault_ = here + kAheadBytes;
+    for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
+        mmu::SoftTlbSet::Mapping mapping;
+        if (!known_mapping(page, privileged, mapping) || mapping.page_bits != mmu::kPageBits) continue;
+        if (only_add)
+            tlbs_.add_to_fastmem(tlb, mapping);
+        else
+            tlbs_.fill_fastmem(tlb, mapping);
+    }
+}
+
+/// Whether the 2 MiB around the address can be entered at once.
+bool MemoryPath::large_page(const mmu::WalkResult& walk, uint64_t va) const {
+    const uint64_t block = walk.pa >> kLargeBits << kLargeBits, size = uint64_t{1} << kLargeBits;
+    return tlbs_.fastmem() != nullptr && walk.page_bits >= kLargeBits && pager_.block_is_free(walk.pa) &&
+           cpu_.memory.contains(block, size) && cpu_.memory.none_intercepted(block, size) &&
+           !a64::watches_page(cpu_, va, kLargeBits);
+}
+
+/// Enters the page that a region's access missed, so that it may be tried again. Only what the guest has used
+/// before, and what moves nothing else: guest registers are not where anybody could find them, and regions
+/// keep what SoftTlb::fastmem_offset has. The rest is for tier 1.
+bool MemoryPath::refill_fastmem(const void* host_pc, uint64_t address) {
+    // It was no use the last time, or the address is not this fault's.
+    if (std::exchange(last_refill_, {host_pc, address}) == std::pair(host_pc, address)) {
+        last_refill_ = {};
+        return false;
+    }
+    for (mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb}) {
+        const auto va = tlbs_.fastmem_address(tlb, address);
+        if (!va) continue;
+        const bool privileged = cpu_.el != 0 && tlb == state_.tlb;
+        mmu::SoftTlbSet::Mapping mapping;
+        if (!known_mapping(*va, privileged, mapping) || !tlbs_.add_to_fastmem(tlb, mapping)) return false;
+        ++stats_.fastmem_refills;
+        if (mapping.page_bits == mmu::kPageBits) fill_ahead(tlb, *va, privileged, true);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,92 @@
+// A virtual CPU's memory accesses that translated code did not carry out inline: soft-TLB misses, faults,
+// devices, page crossings, intercepted pages; and the pages that fastmem lacks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "frontend/a64/system/hardware_debug.h"
+#include "guestos/machine/cpu/device_path.h"
+#include "guestos/machine/cpu/shadow_pager.h"
+#include "guestos/machine/cpu/vcpu_core.h"
+#include "jit/memory_access.h"
+
+namespace arclight::guestos {
+
+/// On the virtual CPU's own thread.
+class MemoryPath {
+  public:
+    MemoryPath(VcpuCore& core, ShadowPager& pager)
+        : core_(core),
+          state_(core.state),
+          cpu_(core.cpu),
+          tlbs_(core.tlbs),
+          stats_(core.stats),
+          pager_(pager),
+          devices_(core) {}
+
+    /// RuntimeEntry kMemorySlow: the access that `descriptor` (jit::MemoryAccess) packs, at
+    /// GuestState::access_addr. An exception makes translated code exit. `host_pc` is where it is to return.
+    void slow_path(uint64_t descriptor, const void* host_pc);
+    /// CASP, which is a helper: a pair of units of 2^unit_log2 bytes, 2 or 3.
+    void compare_and_swap_pair(uint64_t va, unsigned unit_log2);
+    /// A region's access at host_pc to `address` in fastmem has faulted. True: the page is there now, try
+    /// again.
+    bool refill_fastmem(const void* host_pc, uint64_t address);
+    /// An address may have got another meaning in its soft TLB.
+    void translations_changed() { devices_.forget(); }
+
+  private:
+    /// What became of an access. All but Done and Retry are exceptions.
+    struct Outcome {
+        enum class Kind : uint8_t { Done, Retry, DataAbort, Watchpoint, SpAlignment } kind = Kind::Done;
+        bool write = false;  ///< ESR_EL1.WnR
+        uint8_t fsc = 0;     ///< fault status code, of DataAbort
+        uint64_t far = 0;
+    };
+    static Outcome data_abort(uint64_t far, uint8_t fsc, bool write) {
+        return {Outcome::Kind::DataAbort, write, fsc, far};
+    }
+    /// Where a translated address is.
+    struct Target {
+        uint8_t* host = nullptr;  ///< null: a device at pa
+        uint64_t pa = 0;
+        uint8_t flags = 0;  ///< mmu::page_flag
+        bool device_memory = false;
+    };
+
+    Outcome carry_out(const jit::MemoryAccess& access, const void* host_pc);
+    Outcome carry_out_pair(uint64_t va, unsigned unit_log2);
+    Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);
+    bool access_across(const jit::MemoryAccess& access, uint64_t va);
+    void raise(const Outcome& outcome, uint64_t pc);
+    uint64_t recover_pc(const void* host_pc);
+    std::optional<Outcome> watchpoint(const frontend::a64::WatchedAccess& access) const;
+    bool read_faults(uint64_t va, uint8_t fsc);
+
+    // ---- Translation
+    bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc);
+    bool known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping);
+    void fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add);
+    bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
+
+    // ---- Pages that the page overlay intercepts: memory_path_intercepted.cpp
+    Outcome access_intercepted(const jit::MemoryAccess& access, uint64_t va, Target first,
+                               unsigned first_bytes, Target second);
+    bool recheck_intercepted(mmu::AccessEvent::Kind kind, Target& target, uint64_t va, unsigned bytes,
+                             uint8_t& fsc) const;
+    bool enter_intercepted(const mmu::WalkResult& walk, bool write, uint8_t flags, uint8_t& fsc);
+
+    VcpuCore& core_;
+    jit::GuestState& state_;
+    frontend::a64::Cpu& cpu_;
+    mmu::SoftTlbSet& tlbs_;
+    VcpuStats& stats_;
+    ShadowPager& pager_;
+    DevicePath devices_;
+    std::pair<const void*, uint64_t> last_refill_{};
+    uint64_t last_fault_ = 0;  ///< page; where fill_ahead() stopped
+};
+
+}  // namespace arclight::guestos

@@ -1,0 +1,190 @@
+// The C++ side of translated code's calls: RuntimeTable, by jit/runtime_entries.h and frontend Helper
+// ids.
+#include <optional>
+
+#include "backend/process_accelerator.h"
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/translate/translator.h"
+#include "guestos/machine/cpu/vcpu.h"
+#include "jit/runtime_entries.h"
+
+namespace arclight::guestos {
+
+namespace a64 = frontend::a64;
+using a64::Helper;
+using jit::ExitReason;
+using jit::GuestState;
+
+namespace {
+
+Vcpu& vcpu(GuestState& s) { return *static_cast<Vcpu*>(s.cpu); }
+
+void memory_slow(GuestState& s, uint64_t descriptor, const void* host_pc) {
+    vcpu(s).memory().slow_path(descriptor, host_pc);
+}
+const void* lookup_direct(GuestState& s, uint64_t site) {
+    Vcpu& v = vcpu(s);
+    ++v.core().stats.lookups_direct;
+    return v.fetch().linked_code_at(s.pc, static_cast<uint32_t>(site));
+}
+const void* lookup_indirect(GuestState& s, uint64_t pc) {
+    Vcpu& v = vcpu(s);
+    ++v.core().stats.lookups_indirect;
+    return v.fetch().jump_target_at(pc);
+}
+const void* promote(GuestState& s, uint64_t counter) {
+    return vcpu(s).core().context.engine.promote(static_cast<uint32_t>(counter), &s);
+}
+const void* region_guard(GuestState& s, uint64_t guard) {
+    return vcpu(s).fetch().check_region_entry(static_cast<uint32_t>(guard));
+}
+
+/// After an operation that may have changed how code is translated: what is linked to this block is for
+/// the old mode, so go through the run loop. Likewise when an interrupt became deliverable.
+void exit_if_changed(Vcpu& v, GuestState& s, uint32_t flags_before) {
+    if (s.exit_request != 0) return;
+    if (s.translation_flags != flags_before) {
+        v.core().tlbs.use_for_flags(s.tlb, s.translation_flags);
+        v.core().exit_translated_code(ExitReason::Redirect, v.core().helper_pc() + 4);
+    } else if (s.interrupt.load(std::memory_order_relaxed) != 0 && v.interrupt_deliverable()) {
+        v.core().exit_translated_code(ExitReason::Interrupt, v.core().helper_pc() + 4);
+    }
+}
+
+void fault(Vcpu& v, const a64::SystemResult& result) {
+    a64::take_system_result(v.cpu(), result, v.core().helper_pc());
+    v.core().exit_redirected();
+}
+
+uint64_t read_sysreg(GuestState& s, uint64_t encoding, uint64_t, uint64_t) {
+    Vcpu& v = vcpu(s);
+    uint64_t value = 0;
+    const a64::SystemResult r = a64::read_sysreg(v.cpu(), static_cast<uint32_t>(encoding), value);
+    if (!r.ok()) fault(v, r);
+    return value;
+}
+
+uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t) {
+    Vcpu& v = vcpu(s);
+    const uint32_t translation_flags = s.translation_flags;
+    const a64::SystemResult r = a64::write_sysreg(v.cpu(), static_cast<uint32_t>(encoding), value);
+    if (!r.ok()) {
+        fault(v, r);
+        return 0;
+    }
+    exit_if_changed(v, s, translation_flags);
+    return 0;
+}
+
+uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
+    Vcpu& v = vcpu(s);
+    // AT, DC and IC walk the tables.
+    std::optional<HeldTranslations::Walking> walking;
+    if ((encoding >> 7 & 15) == 7) walking.emplace(v.core().held);
+    const a64::SystemResult r = a64::execute_sys(v.cpu(), static_cast<uint32_t>(encoding), xt);
+    if (!r.ok()) fault(v, r);
+    return 0;
+}
+
+uint64_t msr_immediate(GuestState& s, uint64_t field, uint64_t imm, uint64_t) {
+    Vcpu& v = vcpu(s);
+    const uint32_t translation_flags = s.translation_flags;
+    const a64::SystemResult r =
+        a64::write_pstate_field(v.cpu(), static_cast<unsigned>(field), static_cast<unsigned>(imm));
+    if (!r.ok()) {
+        fault(v, r);
+        return 0;
+    }
+    exit_if_changed(v, s, translation_flags);
+    return 0;
+}
+
+uint64_t eret(GuestState& s, uint64_t, uint64_t, uint64_t) {
+    Vcpu& v = vcpu(s);
+    if (v.cpu().el == 0)
+        a64::take_undefined(v.cpu(), v.core().helper_pc());
+    else
+        a64::eret(v.cpu());
+    v.core().exit_redirected();
+    return 0;
+}
+
+uint64_t wait(GuestState& s, bool wfe) {
+    Vcpu& v = vcpu(s);
+    const a64::SystemResult r = a64::check_wait(v.cpu(), wfe);
+    if (!r.ok()) {
+        fault(v, r);
+        return 0;
+    }
+    const uint64_t next = v.core().helper_pc() + 4;
+    if (!wfe) {
+        v.core().exit_translated_code(ExitReason::Halt, next);
+    } else {
+        // Most events that end a WFE (a monitor lost to another CPU's store) are not seen here, so it
+        // only lets others run; the architecture allows WFE to end early at any time.
+        if (!v.cpu().event_register.exchange(false)) v.spin_once(true);
+        v.core().exit_translated_code(ExitReason::Redirect, next);
+    }
+    return 0;
+}
+
+uint64_t wfi(GuestState& s, uint64_t, uint64_t, uint64_t) { return wait(s, false); }
+
+uint64_t wfe(GuestState& s, uint64_t, uint64_t, uint64_t) { return wait(s, true); }
+
+uint64_t send_event(GuestState& s, uint64_t local, uint64_t, uint64_t) {
+    Vcpu& v = vcpu(s);
+    v.cpu().event_register = true;
+    if (local == 0) v.core().context.peers.for_each_other(v, [](Vcpu& other) { other.signal_event(); });
+    return 0;
+}
+
+uint64_t yield(GuestState& s, uint64_t, uint64_t, uint64_t) {
+    vcpu(s).spin_once(false);
+    return 0;
+}
+
+uint64_t data_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {
+    vcpu(s).core().wait_for_broadcasts();
+    return 0;
+}
+
+uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) {
+    return vcpu(s).core().context.clock.ticks();
+}
+
+uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
+    vcpu(s).memory().compare_and_swap_pair(address, static_cast<unsigned>(info & 15));
+    return 0;
+}
+
+}  // namespace
+
+void Vcpu::fill_runtime_table() {
+    const auto set = [&](unsigned entry, auto* fn) {
+        state_.runtime.entry[entry] = reinterpret_cast<const void*>(fn);
+    };
+    set(jit::kMemorySlow, &memory_slow);
+    set(jit::kLookupDirect, &lookup_direct);
+    set(jit::kLookupIndirect, &lookup_indirect);
+    set(jit::kVectorCall, &backend::vector_call);
+    set(jit::kPromote, &promote);
+    set(jit::kRegionGuard, &region_guard);
+    const auto helper = [&](Helper id, jit::HelperFn fn) {
+        set(jit::kFirstHelper + static_cast<unsigned>(id), fn);
+    };
+    helper(Helper::ReadSysreg, &read_sysreg);
+    helper(Helper::WriteSysreg, &write_sysreg);
+    helper(Helper::SystemInsn, &system_insn);
+    helper(Helper::MsrImmediate, &msr_immediate);
+    helper(Helper::Eret, &eret);
+    helper(Helper::WaitForInterrupt, &wfi);
+    helper(Helper::WaitForEvent, &wfe);
+    helper(Helper::SendEvent, &send_event);
+    helper(Helper::Yield, &yield);
+    helper(Helper::DataBarrier, &data_barrier);
+    helper(Helper::ReadCounter, &read_counter);
+    helper(Helper::CompareAndSwapPair, &compare_and_swap_pair);
+}
+
+}  // namespace arclight::guestos

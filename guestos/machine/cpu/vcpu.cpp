@@ -1,0 +1,448 @@
+#include "guestos/machine/cpu/vcpu.h"
+
+#include <immintrin.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/translation_flags.h"
+#include "frontend/a64/translate/translator.h"
+#include "guestos/machine/cpu/cpu_state.h"
+
+namespace arclight::guestos {
+
+namespace a64 = frontend::a64;
+using devices::GenericTimer;
+using jit::ExitReason;
+using jit::GuestState;
+using mmu::kPageMask;
+
+namespace {
+GuestState& map_state() {
+    void* p = mmap(nullptr, sizeof(GuestState), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        throw std::system_error(errno, std::generic_category(), "cannot map a virtual CPU's state");
+    return *new (p) GuestState();
+}
+}  // namespace
+
+Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
+    : state_(map_state()),
+      core_(context, options, state_, *this, *this),
+      pager_(core_),
+      fetch_(core_, pager_),
+      memory_(core_, pager_) {
+    state_.cpu = this;
+    state_.exclusive_addr = jit::kNoExclusive;
+    if (options.cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
+    if (fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
+    if (options.count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
+    fill_runtime_table();
+    state_.region_epochs = fetch_.region_epochs();
+    context.engine.add_cpu({&passes_, fetch_.region_epochs(), &state_.wrong_guesses});
+}
+
+Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }
+
+// ---- Power, waiting, cross-CPU work
+
+void Vcpu::power_on(uint64_t entry, uint64_t x0) {
+    const std::lock_guard guard(wait_lock_);
+    if (power_ == Power::On) return;
+    entry_ = entry;
+    entry_x0_ = x0;
+    power_ = Power::On;
+    wait_.notify_all();
+}
+
+void Vcpu::kick() {
+    core_.work.interrupt();
+    if (halted_) {
+        const std::lock_guard guard(wait_lock_);
+        wait_.notify_all();
+    }
+}
+
+void Vcpu::set_irq_line(bool irq, bool fiq) {
+    irq_line_ = irq;
+    fiq_line_ = fiq;
+    if (irq || fiq) kick();
+}
+
+void Vcpu::signal_event() {
+    core_.cpu.event_register = true;
+    core_.work.end_nap();
+    if (halted_) {
+        const std::lock_guard guard(wait_lock_);
+        wait_.notify_all();
+    }
+}
+
+void Vcpu::stop_waiting() {
+    kick();
+    const std::lock_guard guard(wait_lock_);
+    wait_.notify_all();
+}
+
+void Vcpu::forget_code() {
+    core_.tlbs.clear_jump_caches();
+    core_.tlbs.renew_epochs();
+}
+
+thread_local Vcpu* Vcpu::running_ = nullptr;
+
+void Vcpu::thread_main() {
+    running_ = this;
+    devices::set_current_cpu(index());
+    while (!core_.context.peers.stopping()) {
+        {
+            const Rest rest(*this);
+            std::unique_lock guard(wait_lock_);
+            wait_.wait(guard, [&] { return power_ == Power::On || core_.context.peers.stopping(); });
+        }
+        core_.context.peers.safepoint(*this);
+        if (core_.context.peers.stopping()) break;
+        if (!loaded_) {
+            core_.cpu.reset(entry_);
+            state_.x[0] = entry_x0_;
+            state_.exclusive_addr = jit::kNoExclusive;
+        }
+        loaded_ = false;
+        power_off_requested_ = false;
+        a64::update_translation_flags(core_.cpu);
+        translation_changed();
+        run();
+        power_ = Power::Off;
+    }
+    core_.work.leave();
+    halted_ = true;
+}
+
+void Vcpu::wait_for_interrupt() {
+    ++core_.stats.halts;
+    // Requests need no wake-up: they are carried out before guest code runs again.
+    const Halt halt(*this);
+    std::unique_lock guard(wait_lock_);
+    wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || core_.context.peers.wake_wanted(); });
+}
+
+void Vcpu::carry_out(std::span<const Request> requests) {
+    memory_.translations_changed();
+    bool all = false;
+    for (const Request& r : requests) {
+        switch (r.kind) {
+            case Request::Kind::Tlbi:
+                all |= r.tlbi.kind == mmu::TlbiRequest::Kind::All;
+                core_.tlbs.apply(r.tlbi);
+                break;
+            case Request::Kind::ClearJumps: core_.tlbs.clear_jump_caches(); break;
+            case Request::Kind::ForgetCode: forget_code(); break;
+            case Request::Kind::DropDerived: core_.tlbs.drop(r.derived); break;
+            case Request::Kind::WriteProtect: core_.tlbs.write_protect(r.derived.va); break;
+        }
+    }
+    core_.tlbs.finish_invalidation();
+    // Fastmem hold nothing of it any more either.
+    if (all) core_.held.clear();
+    for (const Request& r : requests)
+        if (r.kind == Request::Kind::Tlbi && r.tlbi.kind == mmu::TlbiRequest::Kind::Asid)
+            core_.held.clear(r.tlbi.asid);
+}
+
+/// All of them, and at once.
+void Vcpu::forget_translations() {
+    memory_.translations_changed();
+    core_.tlbs.flush_all();
+    core_.tlbs.finish_invalidation();
+    core_.held.clear();
+}
+
+void Vcpu::spin_once(bool wfe) {
+    if (core_.options.cpus == 1) return;
+    const auto waited = spin_.waited();
+    if (waited <= GuestSpin::kShort) return _mm_pause();
+    if (waited <= GuestSpin::kLong && !core_.context.peers.short_of_cores()) {
+        for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
+        return;
+    }
+    core_.work.nap(wfe ? &core_.cpu.event_register : nullptr);
+    spin_.slept();
+}
+
+/// The CPU goes on meanwhile: a copy is good when two in a row are the same.
+mmu::TranslationRegs Vcpu::translation_snapshot() const {
+    mmu::TranslationRegs regs[2];
+    const auto copy = [&](mmu::TranslationRegs& to) {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        std::memcpy(static_cast<void*>(&to), static_cast<const void*>(&core_.cpu.translation), sizeof to);
+    };
+    do {
+        copy(regs[0]);
+        copy(regs[1]);
+    } while (std::memcmp(static_cast<void*>(&regs[0]), static_cast<void*>(&regs[1]), sizeof regs[0]) != 0);
+    return regs[0];
+}
+
+/// Runs inside the virtual machine or, where that cannot be, beside it.
+const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
+    Vcpu& self = *running_;
+    VcpuCore& core = self.core_;
+    ++core.stats.fastmem_faults;
+    core.context.trace.fastmem_fault(core.cpu, host_pc);
+    jit::Engine& engine = core.context.engine;
+    const void* next = engine.fastmem_fault(host_pc);
+    return next != nullptr && engine.in_region(host_pc) && self.memory_.refill_fastmem(host_pc, address)
+               ? host_pc
+               : next;
+}
+
+// ---- State
+
+void Vcpu::save(devices::StateWriter& out) const {
+    out.section("vcpu", CpuState::kVersion, [&] {
+        out(uint32_t{index()}, !powered_off(), irq_line_.load(), fiq_line_.load(),
+            CpuState::capture(core_.cpu));
+    });
+}
+
+devices::StateResult Vcpu::load(devices::StateReader& in) {
+    CpuState state;
+    uint32_t index_saved = 0;
+    bool on = false, irq = false, fiq = false;
+    const auto loaded = in.section("vcpu", CpuState::kVersion, [&] {
+        in(index_saved, on, irq, fiq, state);
+        in.require(index_saved == index(), "another virtual CPU");
+        state.check(in);
+    });
+    if (!loaded) return loaded;
+    state.apply(core_.cpu);
+    irq_line_ = irq;
+    fiq_line_ = fiq;
+    state_.interrupt = 1;
+    const std::lock_guard guard(wait_lock_);
+    loaded_ = on;
+    power_off_requested_ = !on && power_ == Power::On;
+    if (on) power_ = Power::On;
+    wait_.notify_all();
+    return {};
+}
+
+// ---- Environment
+
+void Vcpu::context_changed() {
+    core_.stats.el_switches += core_.cpu.el != last_el_;
+    last_el_ = core_.cpu.el;
+    note_tables();
+    state_.user_tlb = core_.tlbs.select(0, false, core_.root());
+    state_.tlb =
+        core_.cpu.el == 0 ? state_.user_tlb : core_.tlbs.select(core_.cpu.el, core_.cpu.pan, core_.root());
+    if (core_.cpu.el == 0) {
+        core_.tlbs.note_user(state_.tlb);
+        if (ContextidrTracker* tracker = core_.context.contextidr_tracker)
+            tracker->running(state_.contextidr_el1, core_.cpu.translation);
+    }
+    core_.tlbs.use_for_flags(state_.tlb, state_.translation_flags);
+    core_.tlbs.finish_invalidation();
+}
+
+/// What was found through other tables, or for another ASID, holds no longer.
+void Vcpu::note_tables() {
+    const mmu::TranslationRegs& t = core_.cpu.translation;
+    const std::array<uint64_t, 3> tables{t.half[0].table, t.half[1].table, t.asid};
+    if (tables == tables_) return;
+    tables_ = tables;
+    memory_.translations_changed();
+}
+
+void Vcpu::translation_changed() {
+    forget_translations();
+    context_changed();
+}
+
+void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
+    ++core_.stats.tlbi;
+    ++core_.stats.tlbi_kinds[static_cast<unsigned>(request.kind)];
+    memory_.translations_changed();
+    core_.context.trace.mmu(core_.cpu, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
+    // Single pages and address spaces are up to date already. All of it is done even so: a device may have
+    // written the tables.
+    if (core_.context.table_pages != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
+        ++core_.stats.tlbi_ignored;
+        return;
+    }
+    if (request.kind == mmu::TlbiRequest::Kind::All)
+        forget_translations();
+    else
+        core_.tlbs.apply(request);
+    if (!broadcast || core_.options.cpus == 1) return;
+    HeldTranslations::fence();
+    core_.context.peers.for_each_other(*this, [&](Vcpu& other) {
+        if (other.held().may_hold(request))
+            other.work().post({Request::Kind::Tlbi, request}, &core_.work.batch());
+    });
+}
+
+void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
+    ++core_.stats.ic;
+    if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))
+        core_.clear_all_jumps();
+}
+
+void Vcpu::ic_iallu(bool) {
+    ++core_.stats.ic;
+    // Blocks are shared, so the local form drops them for all as well.
+    if (core_.context.engine.invalidate_all()) core_.clear_all_jumps();
+}
+
+bool Vcpu::interrupt_deliverable() const {
+    return (irq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifI) == 0) ||
+           (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0);
+}
+
+void Vcpu::interrupts_unmasked() {
+    if (interrupt_deliverable()) state_.interrupt.store(1, std::memory_order_relaxed);
+}
+
+bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) {
+    devices::GicV3* gic = core_.context.gic;
+    return gic != nullptr && gic->read_sysreg(index(), encoding, value);
+}
+
+bool Vcpu::icc_write(uint32_t encoding, uint64_t value) {
+    devices::GicV3* gic = core_.context.gic;
+    return gic != nullptr && gic->write_sysreg(index(), encoding, value);
+}
+
+namespace {
+// CNTP_* is CRm 2, CNTV_* CRm 3; op2 0 is TVAL, 1 CTL, 2 CVAL (ARM ARM D19.12).
+GenericTimer::Kind timer_kind(uint32_t encoding) {
+    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
+}
+}  // namespace
+
+uint64_t Vcpu::timer_read(uint32_t encoding) {
+    GenericTimer* timer = core_.context.timer;
+    if (timer == nullptr) return 0;
+    switch (encoding & 7) {
+        case 0: return timer->read_tval(timer_kind(encoding));
+        case 1: return timer->read_ctl(timer_kind(encoding));
+        default: return timer->read_cval(timer_kind(encoding));
+    }
+}
+
+void Vcpu::timer_write(uint32_t encoding, uint64_t value) {
+    GenericTimer* timer = core_.context.timer;
+    if (timer == nullptr) return;
+    switch (encoding & 7) {
+        case 0: return timer->write_tval(timer_kind(encoding), value);
+        case 1: return timer->write_ctl(timer_kind(encoding), value);
+        default: return timer->write_cval(timer_kind(encoding), value);
+    }
+}
+
+uint64_t Vcpu::counter() { return core_.context.clock.ticks(); }
+uint64_t Vcpu::counter_frequency() { return devices::GuestClock::kFrequency; }
+
+uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
+    devices::Psci* firmware = core_.context.firmware;
+    return firmware != nullptr ? firmware->call(index(), x0, x1, x2, x3)
+                               : static_cast<uint64_t>(devices::PsciResult::NotSupported);
+}
+
+// ---- The loop
+
+void Vcpu::take_pending_interrupt() {
+    if (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0)
+        a64::take_exception(core_.cpu, a64::ExceptionKind::Fiq, 0, state_.pc);
+    else
+        a64::take_exception(core_.cpu, a64::ExceptionKind::Irq, 0, state_.pc);
+    ++core_.stats.interrupts;
+    core_.context.trace.exception(core_.cpu, "interrupt");
+}
+
+/// What others want of this CPU, until the interrupt flag stays clear.
+void Vcpu::look_up() {
+    while (state_.interrupt.load(std::memory_order_relaxed) != 0) {
+        // Cleared before the causes are looked at: one that comes later, or at the safepoint, sets it again.
+        state_.interrupt.store(0);
+        core_.work.carry_out();
+        core_.work.hand_over_if_asked();
+        if (core_.held.full()) forget_translations();
+        core_.context.peers.safepoint(*this);
+        if (std::exchange(loaded_, false)) {
+            a64::update_translation_flags(core_.cpu);
+            translation_changed();
+        }
+    }
+}
+
+void Vcpu::run() {
+    for (;;) {
+        look_up();
+        if (core_.context.peers.stopping() || power_off_requested_) return;
+        if (interrupt_deliverable()) take_pending_interrupt();
+
+        const bool stepping = (state_.translation_flags & a64::translation_flag::kSingleStep) != 0;
+        if (stepping && a64::step_pending(core_.cpu)) {
+            a64::take_step(core_.cpu);
+            continue;
+        }
+        // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is
+        // entered in the jump cache without it: a tagged address is found nowhere, and comes here.
+        const uint64_t pc = state_.pc = a64::branch_address(core_.cpu, state_.pc);
+        const auto code = fetch_.code_at(pc);
+        if (!code) {
+            if (code.error() == FetchUnit::NoCode::CacheFull) core_.context.peers.flush_code(*this);
+            continue;
+        }
+        state_.exit_request = 0;
+        passes_.fetch_add(1);
+        const ExitReason reason = core_.context.accelerator.run(state_, *code);
+        passes_.fetch_add(1);
+        ++core_.stats.exits[static_cast<unsigned>(reason) & 15];
+        handle_exit(reason);
+        // Whatever ended the block, its one instruction completed or raised an exception, which clears
+        // PSTATE.SS too; unless an interrupt came first.
+        if (stepping && (reason != ExitReason::Interrupt || state_.pc != pc)) a64::step_done(core_.cpu);
+    }
+}
+
+void Vcpu::handle_exit(ExitReason reason) {
+    const uint64_t pc = state_.pc;
+    switch (reason) {
+        case ExitReason::None:
+        case ExitReason::Lookup:
+        case ExitReason::Interrupt:
+        case ExitReason::Exception:
+        case ExitReason::Stop: return;
+        case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
+        case ExitReason::Halt:
+            if (!interrupt_deliverable()) wait_for_interrupt();
+            return;
+        case ExitReason::Svc: a64::take_svc(core_.cpu, state_.exit_info, pc); break;
+        case ExitReason::Brk: a64::take_brk(core_.cpu, state_.exit_info, pc); break;
+        case ExitReason::Hvc:
+            state_.insn_offset = static_cast<uint32_t>(pc & ~kPageMask);
+            if (a64::execute_hvc(core_.cpu))
+                state_.pc = pc + 4;
+            else
+                a64::take_undefined(core_.cpu, pc);
+            break;
+        case ExitReason::Smc: a64::take_undefined(core_.cpu, pc); break;
+        case ExitReason::Undefined:
+            if (state_.exit_info & a64::kUndefinedIllegalState)
+                a64::take_illegal_state(core_.cpu, pc);
+            else if (state_.exit_info & a64::kUndefinedFpTrap)
+                a64::take_fp_trap(core_.cpu, pc);
+            else
+                a64::take_undefined(core_.cpu, pc);
+            break;
+    }
+    core_.context.trace.exception(core_.cpu, "synchronous");
+}
+
+}  // namespace arclight::guestos

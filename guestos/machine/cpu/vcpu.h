@@ -1,0 +1,168 @@
+// One virtual CPU: its power state, how it waits, and the loop that runs translated code for it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "devices/state.h"
+#include "frontend/a64/system/environment.h"
+#include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/fetch_unit.h"
+#include "guestos/machine/cpu/guest_spin.h"
+#include "guestos/machine/cpu/memory_path.h"
+#include "guestos/machine/cpu/shadow_pager.h"
+#include "guestos/machine/cpu/vcpu_core.h"
+
+namespace arclight::guestos {
+
+class Vcpu final : public frontend::a64::Environment,
+                   public devices::Stateful,
+                   private CrossCpuWork::Performer {
+  public:
+    Vcpu(const CpuContext& context, const VcpuOptions& options);
+    ~Vcpu() override;
+    Vcpu(const Vcpu&) = delete;
+    Vcpu& operator=(const Vcpu&) = delete;
+
+    /// The thread's function: waits to be powered on, runs, until CpuPeers::stopping().
+    void thread_main();
+
+    // ---- From any thread
+    /// No effect unless powered_off().
+    void power_on(uint64_t entry, uint64_t x0);
+    bool powered_off() const { return power_ == Power::Off; }
+    void set_irq_line(bool irq, bool fiq);
+    /// Makes the CPU look up before it goes on: at its work, the safepoint, the end of the machine.
+    void kick();
+    /// SEV
+    void signal_event();
+    /// Wakes it, halted or powered off, to see that the machine stops.
+    void stop_waiting();
+    /// It is not in guest code, and looks up before it is again.
+    bool halted() const { return halted_; }
+    const std::atomic<bool>& halted_flag() const { return halted_; }
+    /// It stands at the safepoint, or is off: while the world is stopped its state does not change.
+    bool at_rest() const { return at_rest_; }
+    CrossCpuWork& work() { return core_.work; }
+    const HeldTranslations& held() const { return core_.held; }
+    /// What it translates with at some moment between the call and its return.
+    mmu::TranslationRegs translation_snapshot() const;
+
+    unsigned index() const { return core_.options.index; }
+    const VcpuStats& stats() const { return core_.stats; }
+    const mmu::ShadowStats& shadow_stats() const { return core_.tlbs.shadow_stats(); }
+    const mmu::FastmemSet* fastmem() const { return core_.tlbs.fastmem(); }
+    const frontend::a64::Cpu& cpu() const { return core_.cpu; }
+
+    // ---- On its own thread, or while the thread does not run or is at_rest()
+    frontend::a64::Cpu& cpu() { return core_.cpu; }
+
+    // ---- On its own thread
+    /// Outside translated code. While it exists the CPU counts as halted, and looks at what others want
+    /// before it runs guest code again.
+    class Halt {
+      public:
+        explicit Halt(Vcpu& vcpu) : vcpu_(vcpu) {
+            vcpu_.core_.work.leave();
+            vcpu_.halted_ = true;
+        }
+        ~Halt() {
+            vcpu_.halted_ = false;
+            vcpu_.core_.work.enter();
+        }
+        Halt(const Halt&) = delete;
+        Halt& operator=(const Halt&) = delete;
+
+      private:
+        Vcpu& vcpu_;
+    };
+    /// A halt at the safepoint, or without power. It ends at the safepoint, if the world is stopped.
+    class Rest {
+      public:
+        explicit Rest(Vcpu& vcpu) : halt_(vcpu), vcpu_(vcpu) { vcpu_.at_rest_ = true; }
+        ~Rest() { vcpu_.at_rest_ = false; }
+        Rest(const Rest&) = delete;
+        Rest& operator=(const Rest&) = delete;
+
+      private:
+        Halt halt_;
+        Vcpu& vcpu_;
+    };
+    /// After the code cache was emptied.
+    void forget_code();
+    /// Powers off after the current instruction.
+    void request_power_off() { power_off_requested_ = true; }
+
+    // ---- For the functions behind jit::RuntimeTable, in translated code's calls
+    VcpuCore& core() { return core_; }
+    FetchUnit& fetch() { return fetch_; }
+    MemoryPath& memory() { return memory_; }
+    bool interrupt_deliverable() const;
+    /// Guest code waits in a loop for another CPU (YIELD, WFE).
+    void spin_once(bool wfe);
+    /// For backend::KvmAccelerator.
+    static const void* fastmem_fault(const void* host_pc, uint64_t address);
+
+    // ---- devices::Stateful, while the world is stopped (CpuGroup::pause()); any thread but a CPU's
+    /// CpuState, whether the CPU is on, and its interrupt lines.
+    void save(devices::StateWriter& out) const override;
+    devices::StateResult load(devices::StateReader& in) override;
+
+    // ---- frontend::a64::Environment
+    void context_changed() override;
+    void translation_changed() override;
+    void tlbi(const mmu::TlbiRequest& request, bool broadcast) override;
+    void ic_ivau(uint64_t va, uint64_t pa) override;
+    void ic_iallu(bool broadcast) override;
+    void interrupts_unmasked() override;
+    uint64_t pending_interrupts() override { return (irq_line_ ? 1u << 7 : 0) | (fiq_line_ ? 1u << 6 : 0); }
+    bool icc_read(uint32_t encoding, uint64_t& value) override;
+    bool icc_write(uint32_t encoding, uint64_t value) override;
+    uint64_t timer_read(uint32_t encoding) override;
+    void timer_write(uint32_t encoding, uint64_t value) override;
+    uint64_t counter() override;
+    uint64_t counter_frequency() override;
+    uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) override;
+    uint32_t current_instruction() override { return fetch_.current_instruction(); }
+
+  private:
+    using Request = CrossCpuWork::Request;
+    enum class Power : uint8_t { Off, On };
+
+    void fill_runtime_table();
+    void run();
+    void look_up();
+    void handle_exit(jit::ExitReason reason);
+    void take_pending_interrupt();
+    void wait_for_interrupt();
+    void carry_out(std::span<const Request> requests) override;
+    void forget_translations();
+    void note_tables();
+
+    jit::GuestState& state_;
+    VcpuCore core_;
+    ShadowPager pager_;
+    FetchUnit fetch_;
+    MemoryPath memory_;
+    std::atomic<uint64_t> passes_{0};  ///< odd while in translated code
+    GuestSpin spin_;
+    unsigned last_el_ = 1;
+    std::array<uint64_t, 3> tables_{};   ///< TTBR0, TTBR1 and the ASID, when last looked at
+    static thread_local Vcpu* running_;  ///< on this thread
+
+    std::atomic<bool> irq_line_{false}, fiq_line_{false};
+
+    std::mutex wait_lock_;
+    std::condition_variable wait_;
+    std::atomic<bool> halted_{true};
+    std::atomic<bool> at_rest_{true};
+    std::atomic<Power> power_{Power::Off};
+    bool power_off_requested_ = false;
+    bool loaded_ = false;  ///< load() has replaced the state of a CPU that is on
+    uint64_t entry_ = 0, entry_x0_ = 0;
+};
+
+}  // namespace arclight::guestos

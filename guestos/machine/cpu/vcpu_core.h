@@ -1,0 +1,98 @@
+// What the parts of one virtual CPU (Vcpu, FetchUnit, MemoryPath, ShadowPager) share.
+#pragma once
+
+#include <cstdint>
+
+#include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/environment.h"
+#include "guestos/machine/cpu/cpu_context.h"
+#include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/held_translations.h"
+#include "jit/guest_state.h"
+#include "jit/translation_flags.h"
+#include "mmu/soft_tlb_set.h"
+
+namespace arclight::guestos {
+
+/// Counted by the owning thread, read by anybody: slightly stale.
+struct VcpuStats {
+    uint64_t exits[16] = {};  ///< by jit::ExitReason
+    uint64_t memory_slow = 0, tlb_fills = 0, tlb_recalls = 0, mmio = 0, data_aborts = 0,
+             instruction_aborts = 0;
+    uint64_t fastmem_faults = 0, fastmem_refills = 0, device_sites = 0, el_switches = 0;
+    // Traditional shadow paging: stores to tables, those that undid translations, pages found to be tables
+    // and no longer so, invalidations that had nothing to do.
+    uint64_t table_writes = 0, table_synchronisations = 0, tables_protected = 0, tables_left = 0;
+    uint64_t tlbi_ignored = 0;
+    uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
+    uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
+};
+
+/// For the owning thread, except `held`, `work` and `stats`, which say for themselves.
+struct VcpuCore {
+    using Request = CrossCpuWork::Request;
+
+    VcpuCore(const CpuContext& context, const VcpuOptions& options, jit::GuestState& state,
+             frontend::a64::Environment& environment, CrossCpuWork::Performer& performer)
+        : context(context),
+          options(options),
+          state(state),
+          cpu(state, environment, context.memory,
+              {.index = options.index,
+               .features = context.gic != nullptr
+                               ? frontend::a64::kDefaultFeatures
+                               : frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic)}),
+          tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
+          work(state.interrupt, performer) {}
+
+    /// In a helper: the address of the instruction that called it.
+    uint64_t helper_pc() const { return state.page_base + state.insn_offset; }
+    /// Leaves translated code after the current helper or slow path, to go on at `pc`.
+    void exit_translated_code(jit::ExitReason reason, uint64_t pc) {
+        state.pc = pc;
+        state.exit_reason = reason;
+        state.exit_request = 1;
+    }
+    /// The same, to go on where an exception or its return has set the PC.
+    void exit_redirected() { exit_translated_code(jit::ExitReason::Redirect, state.pc); }
+
+    mmu::Root root() const {
+        const mmu::TranslationRegs& t = cpu.translation;
+        return {t.asid, t.half[0].table, t.half[1].table};
+    }
+    bool has_fastmem() const { return (state.translation_flags & jit::translation_flag::kFastmem) != 0; }
+
+    /// To all other CPUs; wait_for_broadcasts() waits for their answers.
+    void broadcast(const Request& request) {
+        for (CrossCpuWork* other : context.peers.works())
+            if (other != &work) other->post(request, &work.batch());
+    }
+    /// Returns once the other CPUs have carried out what this one has broadcast (DSB).
+    void wait_for_broadcasts() {
+        tlbs.finish_invalidation();
+        work.wait_outside(context.peers.works());
+    }
+
+    /// After blocks were forgotten: this CPU's jump caches, and those of all others.
+    void clear_all_jumps() {
+        tlbs.clear_jump_caches();
+        // Not waited for. No look-up and no linked jump leads to the blocks any more; another CPU can be in
+        // one, or have it in its jump cache, until it looks at its interrupt flag. It does so at the latest
+        // when it synchronises its context (ISB, exceptions and their returns), and only from there on the
+        // architecture promises it the new instructions (ARM ARM B2.2.5). The flag is set before any later
+        // store of this CPU can be seen.
+        for (CrossCpuWork* other : context.peers.works())
+            if (other != &work) other->post({Request::Kind::ClearJumps}, nullptr);
+    }
+
+    const CpuContext context;
+    const VcpuOptions options;
+    jit::GuestState& state;
+    frontend::a64::Cpu cpu;
+    mmu::SoftTlbSet tlbs;
+    VcpuStats stats;
+    CrossCpuWork work;
+    HeldTranslations held;
+};
+
+}  // namespace arclight::guestos

@@ -1,0 +1,200 @@
+// Several virtual CPUs on their threads: stopping the world, pause and resume, a full code cache, invalidations.
+#include "guestos/machine/board/cpu_group.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/guestos/machine/test_machine.h"
+
+namespace arclight::guestos {
+namespace {
+
+using namespace insn;
+using namespace std::chrono_literals;
+using M = TestMachine;
+
+constexpr uint64_t kCounters = M::kRam + 0x10'0000;  // a page for each CPU
+constexpr uint64_t counter(unsigned cpu) { return kCounters + cpu * 0x1000; }
+
+/// Counts in the cell that x0 points to, for ever.
+void write_counting_loop(M& m, uint64_t pa) {
+    m.write_program(pa, {add(11, 0, 0), ldr(1, 11), add(1, 1, 1), str(1, 11), b(-3)});
+}
+
+constexpr uint64_t kLoop = M::kRam, kWait = M::kRam + 0x1000;
+
+/// CPUs that count, and behind them one that waits for an interrupt and one that is off.
+struct Busy : M {
+    static constexpr unsigned kCounting = 3, kWaiting = 3, kOff = 4, kCpus = 5;
+
+    explicit Busy(size_t code_bytes = size_t{8} << 20) : M(kCpus, code_bytes) {
+        write_counting_loop(*this, kLoop);
+        write_program(kWait, {kUnmaskIrq, kWfi, b(-1)});
+        write(kVectors + 0x280, {str(9, 9), b(0)});  // one interrupt: PSTATE.I stays set
+        for (unsigned i = 0; i < kCounting; ++i) group.cpu(i).power_on(kLoop, counter(i));
+        group.cpu(kWaiting).power_on(kWait, 0);
+    }
+    bool all_have_counted_on() {
+        uint64_t before[kCounting];
+        for (unsigned i = 0; i < kCounting; ++i) before[i] = cell(counter(i));
+        return wait_until([&] {
+            for (unsigned i = 0; i < kCounting; ++i)
+                if (cell(counter(i)) == before[i]) return false;
+            return true;
+        });
+    }
+    uint64_t recorded() {
+        const std::lock_guard guard(device.lock);
+        return device.values.size();
+    }
+};
+
+TEST(CpuGroup, PausedCpusDoNotMove) {
+    Busy m;
+    m.start();
+    ASSERT_TRUE(m.all_have_counted_on());
+    for (int round = 0; round < 10; ++round) {
+        ASSERT_TRUE(m.group.pause());
+        uint64_t before[Busy::kCounting], pc[Busy::kCpus];
+        for (unsigned i = 0; i < Busy::kCounting; ++i) before[i] = m.cell(counter(i));
+        for (unsigned i = 0; i < Busy::kCpus; ++i) {
+            EXPECT_TRUE(m.group.cpu(i).at_rest());
+            EXPECT_TRUE(m.group.cpu(i).halted());
+            pc[i] = m.group.cpu(i).cpu().state.pc;
+        }
+        std::this_thread::sleep_for(5ms);
+        for (unsigned i = 0; i < Busy::kCounting; ++i) EXPECT_EQ(m.cell(counter(i)), before[i]);
+        for (unsigned i = 0; i < Busy::kCpus; ++i) EXPECT_EQ(m.group.cpu(i).cpu().state.pc, pc[i]);
+        for (unsigned i = 0; i < Busy::kCounting; ++i) {
+            EXPECT_GE(pc[i], kLoop);
+            EXPECT_LE(pc[i], M::word(kLoop, 4)) << "between two instructions of the loop";
+        }
+        m.group.resume();
+        ASSERT_TRUE(m.all_have_counted_on());
+    }
+}
+
+TEST(CpuGroup, AnInterruptWaitsForTheEndOfAPause) {
+    Busy m;
+    m.start();
+    ASSERT_TRUE(M::wait_until([&] { return m.group.cpu(Busy::kWaiting).stats().halts != 0; }));
+    ASSERT_TRUE(m.group.pause());
+    m.group.cpu(Busy::kWaiting).set_irq_line(true, false);
+    std::this_thread::sleep_for(20ms);
+    EXPECT_EQ(m.recorded(), 0u);
+    EXPECT_TRUE(m.group.cpu(Busy::kWaiting).at_rest());
+    m.group.resume();
+    EXPECT_TRUE(M::wait_until([&] { return m.recorded() != 0; }));
+    m.group.cpu(Busy::kWaiting).set_irq_line(false, false);
+}
+
+TEST(CpuGroup, StopEndsAPause) {
+    Busy m;
+    m.start();
+    ASSERT_TRUE(m.group.pause());
+    m.stop();
+    EXPECT_FALSE(m.group.pause()) << "the machine stops";
+}
+
+TEST(CpuGroup, InvalidationReachesRunningHaltedAndPausedCpus) {
+    Busy m;
+    m.start();
+    ASSERT_TRUE(m.all_have_counted_on());
+    for (int round = 0; round < 100; ++round) m.group.invalidate_translations();
+    ASSERT_TRUE(m.all_have_counted_on());
+    ASSERT_TRUE(m.group.pause());
+    m.group.invalidate_translations();
+    m.group.resume();
+    EXPECT_TRUE(m.all_have_counted_on());
+}
+
+// ---- A full code cache
+
+constexpr uint64_t kSled = M::kRam + 0x20'0000;
+constexpr unsigned kSledBlocks = 24'576;
+
+/// x1 = the number of blocks that ran, to the device; again and again. Each block is an addition and a branch
+/// to the next one.
+void write_sled(M& m) {
+    std::vector<uint32_t> code;
+    M::put_constant(code, 9, M::kDevice);
+    code.push_back(movz(1, 0));
+    for (unsigned i = 0; i < kSledBlocks; ++i) {
+        code.push_back(add(1, 1, 1));
+        code.push_back(cbz(31, 1));
+    }
+    code.push_back(str(1, 9));
+    code.push_back(b(-static_cast<int>(code.size())));
+    m.write(kSled, code);
+}
+
+TEST(CpuGroup, AFullCodeCacheIsFlushedWhileOtherCpusRun) {
+    M m(4, size_t{1} << 20);
+    write_counting_loop(m, kLoop);
+    write_sled(m);
+    m.group.cpu(0).power_on(kSled, 0);
+    for (unsigned i = 1; i < 3; ++i) m.group.cpu(i).power_on(kLoop, counter(i));
+    m.group.cpu(3).power_on(kSled, 0);  // two that fill it, and ask for a flush at the same time
+    m.start();
+    const auto passes = [&] {
+        const std::lock_guard guard(m.device.lock);
+        return m.device.values.size();
+    };
+    ASSERT_TRUE(M::wait_until([&] { return passes() >= 4; }));
+    uint64_t before[3];
+    for (unsigned i = 1; i < 3; ++i) before[i] = m.cell(counter(i));
+    const uint64_t flushes = m.engine.stats().flushes;
+    ASSERT_TRUE(M::wait_until([&] { return passes() >= 8; }));
+    EXPECT_GT(m.engine.stats().flushes, flushes);
+    for (unsigned i = 1; i < 3; ++i) EXPECT_GT(m.cell(counter(i)), before[i]);
+    m.stop();
+    for (const uint64_t blocks : m.device.values) EXPECT_EQ(blocks, kSledBlocks);
+    EXPECT_GE(m.engine.stats().flushes, 2u);
+}
+
+TEST(CpuGroup, PausesAndFlushesDoNotMeet) {
+    M m(3, size_t{1} << 20);
+    write_counting_loop(m, kLoop);
+    write_sled(m);
+    m.group.cpu(0).power_on(kSled, 0);
+    m.group.cpu(1).power_on(kSled, 0);
+    m.group.cpu(2).power_on(kLoop, counter(2));
+    m.start();
+    const auto end = std::chrono::steady_clock::now() + 1s;
+    for (int round = 0; std::chrono::steady_clock::now() < end; ++round) {
+        ASSERT_TRUE(m.group.pause());
+        const uint64_t flushes = m.engine.stats().flushes, count = m.cell(counter(2));
+        if (round % 16 == 0) std::this_thread::sleep_for(2ms);
+        EXPECT_EQ(m.engine.stats().flushes, flushes);
+        EXPECT_EQ(m.cell(counter(2)), count);
+        m.group.resume();
+        std::this_thread::sleep_for(1ms);
+    }
+    const uint64_t flushes = m.engine.stats().flushes;
+    EXPECT_TRUE(M::wait_until([&] { return m.engine.stats().flushes > flushes; }));
+    m.stop();
+    for (const uint64_t blocks : m.device.values) EXPECT_EQ(blocks, kSledBlocks);
+}
+
+// ---- New code of other CPUs
+
+TEST(CpuGroup, MaintenanceOnOneCpuMakesNewCodeRunOnAnother) {
+    constexpr uint64_t kFunction = M::kRam + 0x4000, kWriter = M::kRam + 0x2000;
+    M m(2);
+    std::vector<uint32_t> reader, writer;
+    M::put_constant(reader, 11, kFunction);
+    reader.insert(reader.end(), {blr(11), str(1, 0), kIsb, b(-3)});
+    m.write(kLoop, reader);
+    m.write(kFunction, {movz(1, 1), kRet});
+    M::put_constant(writer, 11, kFunction);
+    M::put_constant(writer, 12, movz(1, 2));
+    writer.insert(writer.end(), {str_w(12, 11), dc_cvau(11), kDsb, ic_ivau(11), kDsb, kIsb, b(0)});
+    m.write(kWriter, writer);
+    m.group.cpu(0).power_on(kLoop, counter(0));
+    m.start();
+    ASSERT_TRUE(M::wait_until([&] { return m.cell(counter(0)) == 1; }));
+    m.group.cpu(1).power_on(kWriter, 0);
+    EXPECT_TRUE(M::wait_until([&] { return m.cell(counter(0)) == 2; }));
+}
+
+}  // namespace
+}  // namespace arclight::guestos

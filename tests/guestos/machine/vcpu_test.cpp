@@ -1,0 +1,199 @@
+// One virtual CPU with guest code of a few words: instructions, exceptions, interrupts, aborts, devices, new
+// code. No guest tool, no Linux.
+#include "guestos/machine/cpu/vcpu.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/guestos/machine/test_machine.h"
+
+namespace arclight::guestos {
+namespace {
+
+using namespace insn;
+using M = TestMachine;
+
+constexpr uint64_t kCode = M::kRam;
+constexpr uint64_t kSyncVector = M::kVectors + 0x200, kIrqVector = M::kVectors + 0x280;  // EL1, SP_EL1
+constexpr unsigned kEcShift = 26;
+
+using Values = std::vector<uint64_t>;
+
+TEST(Vcpu, RunsInstructionsUntilItIsStopped) {
+    M m;
+    m.write_program(kCode, {movz(1, 40), add(1, 1, 2), str(1, 9), str(0, 9), str(1, 9, 8), b(0)});
+    m.group.cpu(0).power_on(kCode, 0x1234);
+    ASSERT_TRUE(m.run());
+    EXPECT_EQ(m.device.values, (Values{42, 0x1234}));
+    EXPECT_EQ(m.group.cpu(0).cpu().state.x[1], 42u);
+}
+
+TEST(Vcpu, StaysOffUntilPoweredOn) {
+    M m;
+    m.write_program(kCode, {str(9, 9), b(0)});
+    m.start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_TRUE(m.group.cpu(0).powered_off());
+    EXPECT_TRUE(m.group.cpu(0).at_rest());
+    m.stop();
+    EXPECT_TRUE(m.device.values.empty());
+}
+
+TEST(Vcpu, TakesAnExceptionAndReturns) {
+    M m;
+    m.write_program(kCode, {svc(7), str(9, 9), str(9, 9, 8), b(0)});
+    m.write(kSyncVector, {mrs_esr(1), str(1, 9), mrs_elr(2), str(2, 9), kEret});
+    m.group.cpu(0).power_on(kCode, 0);
+    ASSERT_TRUE(m.run());
+    EXPECT_EQ(m.device.values, (Values{0x15u << kEcShift | 1u << 25 | 7, M::word(kCode, 1), M::kDevice}));
+}
+
+TEST(Vcpu, AnUndefinedInstructionIsAnException) {
+    M m;
+    m.write_program(kCode, {0x0000'0000, b(0)});
+    m.write(kSyncVector, {mrs_esr(1), str(1, 9), mrs_elr(2), str(2, 9), str(9, 9, 8), b(0)});
+    m.group.cpu(0).power_on(kCode, 0);
+    ASSERT_TRUE(m.run());
+    EXPECT_EQ(m.device.values, (Values{1u << 25, M::word(kCode, 0)}));
+}
+
+TEST(Vcpu, TakesAnInterruptThatEndsAWait) {
+    M m;
+    m.write_program(kCode, {kUnmaskIrq, kWfi, b(-1)});
+    m.write(kIrqVector, {mrs_elr(1), str(1, 9), str(9, 9, 8), b(0)});
+    Vcpu& cpu = m.group.cpu(0);
+    cpu.power_on(kCode, 0);
+    m.start();
+    ASSERT_TRUE(M::wait_until([&] { return cpu.stats().halts != 0 && cpu.halted(); }));
+    EXPECT_TRUE(m.device.values.empty());
+    cpu.set_irq_line(true, false);
+    EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
+    m.stop();
+    EXPECT_EQ(m.device.values, (Values{M::word(kCode, 2)}));
+    EXPECT_EQ(cpu.stats().interrupts, 1u);
+}
+
+TEST(Vcpu, AnInterruptEndsALoopOfTranslatedCodeButNotWhileMasked) {
+    M m;
+    m.write_program(kCode, {movz(1, 0), add(1, 1, 1), ldr(2, 11), cbz(2, -2), kUnmaskIrq, b(0)});
+    m.write(kIrqVector, {str(1, 9), str(9, 9, 8), b(0)});
+    // x11 = x0, set by the first word at the entry.
+    m.write(M::kRam + 0x4000, {add(11, 0, 0), b(-0x1001)});
+    m.cell(M::kRam + 0x6000) = 0;
+    Vcpu& cpu = m.group.cpu(0);
+    cpu.power_on(M::kRam + 0x4000, M::kRam + 0x6000);
+    m.start();
+    ASSERT_TRUE(M::wait_until([&] { return !cpu.halted(); }));
+    cpu.set_irq_line(true, false);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    {
+        const std::lock_guard guard(m.device.lock);
+        EXPECT_TRUE(m.device.values.empty()) << "PSTATE.I is set";
+    }
+    m.cell(M::kRam + 0x6000) = 1;
+    EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
+    m.stop();
+    ASSERT_EQ(m.device.values.size(), 1u);
+    EXPECT_GT(m.device.values[0], 0u);
+}
+
+struct Abort {
+    uint64_t esr, far, elr;
+};
+
+/// What the access in word 0 of the program, with x1 = `address`, reports.
+Abort abort_of(uint32_t access, uint64_t address) {
+    M m;
+    m.write_program(kCode, {access, b(0)});
+    m.write(kSyncVector,
+            {mrs_esr(2), str(2, 9), mrs_far(3), str(3, 9), mrs_elr(4), str(4, 9), str(9, 9, 8), b(0)});
+    m.write(M::kRam + 0x4000, {add(1, 0, 0), b(-0x1001)});
+    m.group.cpu(0).power_on(M::kRam + 0x4000, address);
+    EXPECT_TRUE(m.run());
+    EXPECT_EQ(m.device.values.size(), 3u);
+    EXPECT_EQ(m.group.cpu(0).stats().data_aborts, 1u);
+    if (m.device.values.size() != 3) return {};
+    return {m.device.values[0], m.device.values[1], m.device.values[2]};
+}
+
+constexpr uint64_t kWrite = 1 << 6;  // ESR_EL1.WnR
+
+TEST(Vcpu, NothingAtAnAddressIsAnExternalAbort) {
+    const Abort load = abort_of(ldr(2, 1), 0x2000'0000), store = abort_of(str(2, 1), 0x2000'0008);
+    EXPECT_EQ(load.esr >> kEcShift, 0x25u);
+    EXPECT_EQ(load.esr & 0x7f, 0x10u);
+    EXPECT_EQ(load.far, 0x2000'0000u);
+    EXPECT_EQ(load.elr, M::word(kCode, 0));
+    EXPECT_EQ(store.esr & 0x7f, kWrite | 0x10);
+    EXPECT_EQ(store.far, 0x2000'0008u);
+}
+
+TEST(Vcpu, DeviceMemoryWantsAlignedAccesses) {
+    // With the MMU off all data is Device memory (ARM ARM D8.2.11.1), RAM too.
+    const Abort abort = abort_of(ldr(2, 1), M::kRam + 0x6001);
+    EXPECT_EQ(abort.esr & 0x7f, 0x21u);
+    EXPECT_EQ(abort.far, M::kRam + 0x6001);
+}
+
+TEST(Vcpu, AFetchFromNowhereIsAnInstructionAbort) {
+    M m;
+    m.write_program(kCode, {movz(1, 0x2000, 16), br(1)});
+    m.write(kSyncVector, {mrs_esr(2), str(2, 9), mrs_far(3), str(3, 9), str(9, 9, 8), b(0)});
+    m.group.cpu(0).power_on(kCode, 0);
+    ASSERT_TRUE(m.run());
+    EXPECT_EQ(m.device.values, (Values{0x21u << kEcShift | 1u << 25 | 0x10, 0x2000'0000}));
+}
+
+TEST(Vcpu, ReachesDevices) {
+    M m;
+    // Twice each: the first access walks and searches the bus, the second is remembered.
+    m.write_program(kCode,
+                    {movz(5, 2), ldr(1, 9, 0x10), ldr_w(2, 9, 0x24), str_w(1, 9, 0x30), str(2, 9),
+                     0xd100'04a5 /* sub x5, x5, #1 */, 0xb5ff'ff65 /* cbnz x5, -5 */, str(9, 9, 8), b(0)});
+    m.group.cpu(0).power_on(kCode, 0);
+    ASSERT_TRUE(m.run());
+    EXPECT_EQ(m.device.values, (Values{0x7654'3210, 0x7654'3210, 0x7654'3210, 0x7654'3210}));
+    using Accesses = std::vector<M::Recorder::Access>;
+    EXPECT_EQ(m.device.reads, (Accesses{{0x10, 8}, {0x24, 4}, {0x10, 8}, {0x24, 4}}));
+    EXPECT_EQ(m.device.writes, (Accesses{{0x30, 4}, {0, 8}, {0x30, 4}, {0, 8}}));
+    EXPECT_EQ(m.group.cpu(0).stats().mmio, 9u);
+}
+
+TEST(Vcpu, AFirmwareCallWithoutFirmwareIsNotSupported) {
+    M m;
+    m.write_program(kCode, {kHvc, str(0, 9), str(9, 9, 8), b(0)});
+    m.group.cpu(0).power_on(kCode, 0x8400'0000);
+    ASSERT_TRUE(m.run());
+    EXPECT_EQ(m.device.values, (Values{~uint64_t{0}}));
+}
+
+// ---- New code
+
+/// A call of kFunction, whose first word is then stored anew; `maintenance` comes before the second call.
+Values calls_of_changed_function(std::initializer_list<uint32_t> maintenance) {
+    constexpr uint64_t kFunction = M::kRam + 0x4000;
+    M m;
+    std::vector<uint32_t> code;
+    M::put_constant(code, 9, M::kDevice);
+    M::put_constant(code, 11, kFunction);
+    M::put_constant(code, 12, movz(1, 2));
+    code.insert(code.end(), {blr(11), str(1, 9), str_w(12, 11)});
+    code.insert(code.end(), maintenance);
+    code.insert(code.end(), {blr(11), str(1, 9), str(9, 9, 8), b(0)});
+    m.write(kCode, code);
+    m.write(kFunction, {movz(1, 1), kRet});
+    m.group.cpu(0).power_on(kCode, 0);
+    EXPECT_TRUE(m.run());
+    return m.device.values;
+}
+
+TEST(Vcpu, NewCodeRunsAfterCacheMaintenance) {
+    EXPECT_EQ(calls_of_changed_function({dc_cvau(11), kDsb, ic_ivau(11), kDsb, kIsb}), (Values{1, 2}));
+}
+
+TEST(Vcpu, WithoutCacheMaintenanceTheTranslationIsUsed) {
+    // What makes the test before this one one of cache maintenance.
+    EXPECT_EQ(calls_of_changed_function({}), (Values{1, 1}));
+}
+
+}  // namespace
+}  // namespace arclight::guestos
