@@ -1,5 +1,6 @@
 #include "guestos/machine/board/machine.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -37,7 +38,10 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     cpus_ = std::make_unique<CpuGroup>(*engine_);
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this);
     make_cpus();
-    return devices_->add_peripherals(console, exit_status);
+    if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
+    for (unsigned i = 0; i < cpus_->size(); ++i)
+        devices_->stateful_parts().add(fmt::format("cpu{}", i), cpus_->cpu(i));
+    return {};
 }
 
 Result<void> Machine::open_trace() {
@@ -161,6 +165,10 @@ void Machine::fail(const std::string& why) {
 
 Machine::End Machine::run(const BootState& boot) {
     cpus_->cpu(0).power_on(boot.entry, boot.x0);
+    return run();
+}
+
+Machine::End Machine::run() {
     if (profiler_ != nullptr) profiler_->set_code(engine_->code().base(), engine_->code().size());
     cpus_->run(
         *accelerator_, [this](const std::string& why) { fail(why); }, profiler_.get());
@@ -172,6 +180,62 @@ void Machine::stop(End why) {
     end_.compare_exchange_strong(first, why);
     cpus_->stop();
     contextidr_tracker_.stop();
+}
+
+Result<void> Machine::quiesce() {
+    if (!cpus_->pause()) return failure("the machine stops");
+    devices_->stateful_parts().quiesce();
+    return {};
+}
+
+void Machine::go_on() {
+    devices_->stateful_parts().resume();
+    cpus_->resume();
+}
+
+Result<MachineSnapshot> Machine::save(AfterSave after) {
+    if (auto quiet = quiesce(); !quiet) return std::unexpected(quiet.error());
+    MachineSnapshot snapshot;
+    auto parts = devices_->stateful_parts().save();
+    if (!parts) {
+        go_on();
+        return std::unexpected(parts.error());
+    }
+    snapshot.parts = std::move(*parts);
+    constexpr std::array<uint8_t, mmu::kPageSize> kZero{};
+    for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
+        const uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
+        if (std::memcmp(bytes, kZero.data(), kZero.size()) == 0) continue;
+        MachineSnapshot::Page& page = snapshot.pages.emplace_back();
+        page.pa = pa;
+        std::memcpy(page.bytes.data(), bytes, mmu::kPageSize);
+    }
+    if (after == AfterSave::Stop)
+        stop(End::Quit);
+    else
+        go_on();
+    return snapshot;
+}
+
+Result<void> Machine::load(const MachineSnapshot& snapshot) {
+    for (const MachineSnapshot::Page& page : snapshot.pages)
+        if (!memory_.contains(page.pa, mmu::kPageSize)) return failure("a page outside of RAM");
+    if (auto quiet = quiesce(); !quiet) return quiet;
+    if (auto loaded = devices_->stateful_parts().load(snapshot.parts); !loaded)
+        return std::unexpected(loaded.error());
+    auto next = snapshot.pages.begin();
+    for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
+        uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
+        if (next != snapshot.pages.end() && next->pa == pa)
+            std::memcpy(bytes, next++->bytes.data(), mmu::kPageSize);
+        else
+            std::memset(bytes, 0, mmu::kPageSize);
+    }
+    // CPUs drop what they hold of both when they take up their new state.
+    engine_->invalidate_all();
+    for (CrossCpuWork* work : cpus_->works()) work->post({CrossCpuWork::Request::Kind::ClearJumps}, nullptr);
+    go_on();
+    return {};
 }
 
 MachineStats Machine::stats() const {

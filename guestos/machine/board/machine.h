@@ -1,6 +1,7 @@
 // The whole machine: RAM, devices, translation engine and virtual CPUs, wired as QEMU's virt board.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "backend/accelerator.h"
 #include "devices/event_loop.h"
@@ -31,6 +33,16 @@
 
 namespace arclight::guestos {
 
+/// A machine's state at one moment, in memory.
+struct MachineSnapshot {
+    struct Page {
+        uint64_t pa;
+        std::array<uint8_t, mmu::kPageSize> bytes;
+    };
+    std::vector<uint8_t> parts;  ///< StatefulParts::save()
+    std::vector<Page> pages;     ///< of RAM, by address: all that are not zero
+};
+
 class Machine final : public MachineAccess, public devices::CpuInterruptSink, public devices::CpuPower {
   public:
     /// Why it has stopped; None: it has not.
@@ -43,12 +55,24 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
 
     /// Starts the first CPU and returns when the machine has stopped.
     End run(const BootState& boot);
+    /// The same for a machine whose CPUs are as load() has left them.
+    End run();
     /// Stops the machine; any thread.
     void stop(End why);
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
     MachineStats stats() const;
-    /// All parts with state but the virtual CPUs and RAM.
+
+    enum class AfterSave : uint8_t {
+        GoOn,
+        Stop,  ///< End::Quit, without another instruction of the guest's
+    };
+    /// The state of a machine that runs, or never ran; guest time stands meanwhile. Any thread but a CPU's and
+    /// the event loop's. An error is one line: some part cannot be saved, or the machine stops.
+    Result<MachineSnapshot> save(AfterSave after);
+    /// Puts a machine with the same options into that state. After an error it must be discarded.
+    Result<void> load(const MachineSnapshot& snapshot);
+    /// All parts with state but RAM: devices, virtual CPUs.
     devices::StatefulParts& stateful_parts() { return devices_->stateful_parts(); }
 
     // ---- MachineAccess
@@ -92,6 +116,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     Result<void> choose_accelerator();
     void print_accelerator() const;
     void make_cpus();
+    Result<void> quiesce();
+    void go_on();
     void fail(const std::string& why);
 
     const RunOptions& options_;

@@ -15,9 +15,9 @@ void each_register(State& s, Cpu& cpu, Visit visit) {
     visit(s.threads[0], g.tpidr_el0);
     visit(s.threads[1], g.tpidrro_el0);
     visit(s.threads[2], g.tpidr_el1);
-    visit(s.sp, g.sp);
-    visit(s.sp_el0, g.sp_el0);
-    visit(s.sp_el1, g.sp_el1);
+    visit(s.sp[0], g.sp);
+    visit(s.sp[1], g.sp_el0);
+    visit(s.sp[2], g.sp_el1);
     visit(s.pc, g.pc);
     visit(s.daif, g.daif);
     visit(s.elr, g.elr_el1);

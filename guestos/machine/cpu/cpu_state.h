@@ -24,8 +24,8 @@ struct CpuState {
 
     template <typename Archive, typename Self>
     static void fields(Archive& archive, Self& self) {
-        archive(self.x, self.sp, self.sp_el0, self.sp_el1, self.pc, self.nzcv, self.daif, self.el,
-                self.sp_elx, self.pan, self.il, self.ss);
+        archive(self.x, self.sp, self.pc, self.nzcv, self.daif, self.el, self.sp_elx, self.pan, self.il,
+                self.ss);
         archive(self.v, self.fpcr, self.fpsr);
         archive(self.threads, self.elr, self.spsr, self.contextidr, self.instructions);
         archive(self.translation, self.registers, self.debug, self.os_lock, self.breakpoints,
@@ -35,8 +35,8 @@ struct CpuState {
 
     // General registers and PSTATE
     std::array<uint64_t, 31> x{};
-    uint64_t sp = 0;  ///< of the bank that PSTATE.SP selects; the bank's own field is stale
-    uint64_t sp_el0 = 0, sp_el1 = 0, pc = 0;
+    std::array<uint64_t, 3> sp{};  ///< the one in use, SP_EL0, SP_EL1; of the bank in use the last is stale
+    uint64_t pc = 0;
     uint32_t nzcv = 0;  ///< bits 31:28
     uint64_t daif = 0;
     uint8_t el = 1;
