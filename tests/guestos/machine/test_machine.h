@@ -15,6 +15,7 @@
 #include "backend/process_accelerator.h"
 #include "devices/bus.h"
 #include "devices/guest_clock.h"
+#include "frontend/a64/frontend.h"
 #include "guestos/machine/board/cpu_group.h"
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/vcpu.h"
@@ -68,7 +69,7 @@ class TestMachine {
     static constexpr uint64_t kVectors = kRam + 0x8000;
 
     explicit TestMachine(unsigned cpus = 1, size_t code_bytes = size_t{8} << 20)
-        : engine(memory, {.code_bytes = code_bytes, .concurrent = cpus > 1}) {
+        : engine(frontend::a64::frontend(), memory, {.code_bytes = code_bytes, .concurrent = cpus > 1}) {
         bus.map(kDevice, 0x1000, device, "test");
         for (unsigned i = 0; i < cpus; ++i) add_cpu(i, cpus);
     }
