@@ -9,6 +9,7 @@
 #include "backend/kvm/kvm_accelerator.h"
 #include "backend/kvm/probe.h"
 #include "backend/process_accelerator.h"
+#include "frontend/a64/frontend.h"
 
 namespace arclight::guestos {
 
