@@ -16,7 +16,8 @@ class Frontend {
     virtual ~Frontend() = default;
 
     struct CodeLimits {
-        unsigned alignment;  ///< of each instruction, in bytes: 1, 2, 4 or 8; fetches of so many are atomic
+        unsigned
+            alignment;  ///< of instructions, in bytes: 1, 2, 4 or 8; a store of this size is fetched whole
         unsigned max_block_bytes;  ///< that translate() may read for one block; a multiple of `alignment`
         unsigned max_block_insns;  ///< that translate() puts into one block
     };

@@ -13,7 +13,7 @@
 namespace arclight::jit {
 
 namespace {
-/// After so many failures in a row there is no reason to expect another end.
+/// Failures in a row after which tier 2 stops: the next compilation would fail too.
 constexpr unsigned kMaxFailuresInARow = 5;
 
 uint64_t thread_cpu_ns() {

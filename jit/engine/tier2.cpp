@@ -295,7 +295,7 @@ Tier2Stats Tier2::stats() const {
     const RegionStore::Stats kept = disk_.stats();
     s.cache_rejects = kept.rejected;
     s.cache_saved = kept.saved;
-    s.cache_withdrawn = kept.withdrawn;
+    s.cache_withdrawn = kept.discarded;
     return s;
 }
 
