@@ -62,7 +62,7 @@ struct TranslationBlock {
 
     // ---- Of the rest of tier 2
     std::unique_ptr<EdgeProfile> profile;
-    uint64_t disabled_assumptions = 0;     ///< as Region::distrusted
+    uint64_t disabled_assumptions = 0;     ///< as Region::disabled_assumptions
     std::vector<CompiledRegion*> regions;  ///< that hold a copy of it
     std::vector<uint32_t> slots;           ///< what predict_slots() said of each plain access; empty: nothing
 

@@ -206,7 +206,7 @@ RegionBuilder::Built RegionBuilder::build(TranslationBlock& entry) {
     compiled.entry = &entry;
     region.pa = entry.pa;
     region.translation_flags = entry.translation_flags;
-    region.distrusted = compiled.disabled_assumptions = entry.disabled_assumptions;
+    region.disabled_assumptions = compiled.disabled_assumptions = entry.disabled_assumptions;
     region.narrow = entry.snapshots.empty() ? 0 : ~uint32_t{0};
     for (const RegisterSnapshot& snapshot : entry.snapshots) region.narrow &= snapshot.narrow;
     draft.pages[0] = entry.pa & kPageMask;

@@ -147,7 +147,7 @@ bool Tier2::compile_built(Lock* lock, RegionBuilder::Built built) {
     const TranslationBlock& block = *built.compiled->entry;
     RegionStore::Stored stored;
     RegionCache::Key key{};
-    const bool stores = disk_.enabled() && built.region.distrusted == 0;
+    const bool stores = disk_.enabled() && built.region.disabled_assumptions == 0;
     if (stores) {
         stored.shape = builder_.shape_of(built).bytes();
         key = disk_.entry_key(block);

@@ -63,9 +63,9 @@ class Tier2 {
     const void* side_exit(const void* pc) const { return table_.side_exit(pc); }
 
     struct CpuLink {
-        const std::atomic<uint64_t>* quiescent_epoch;  ///< see QuiescentEpochs
-        uint32_t* guard_epochs;                        ///< GuestState::region_epochs, kGuards of them
-        WrongGuesses* failed_assumptions = nullptr;    ///< of GuestState; null: there are none
+        const std::atomic<uint64_t>* quiescent_epoch;     ///< see QuiescentEpochs
+        uint32_t* guard_epochs;                           ///< GuestState::region_epochs, kGuards of them
+        FailedAssumptions* failed_assumptions = nullptr;  ///< of GuestState; null: there are none
     };
     void add_cpu(const CpuLink& cpu);
     Tier2Stats stats() const;
