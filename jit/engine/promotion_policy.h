@@ -80,7 +80,7 @@ class PromotionPolicy {
     uint64_t runs(const TranslationBlock& block) const;
     /// Likewise, since it was promoted.
     uint64_t runs_since_promotion(const TranslationBlock& block) const {
-        return runs(block) - block.promoted_at;
+        return runs(block) - block.promotion.promoted_at;
     }
     uint64_t promoted() const { return promoted_; }
 

@@ -167,7 +167,7 @@ void RegionBuilder::translate(const TranslationBlock& block, ir::Block& ir) cons
     if ((block.translation_flags & translation_flag::kFastmem) != 0)
         set_predicted_slots(ir, block.slots);
     else
-        predict_pages(ir, block.snapshots);
+        predict_pages(ir, block.promotion.snapshots);
 }
 
 void RegionBuilder::add_block(Draft& draft, Built& built, int64_t offset, TranslationBlock& block) {
@@ -207,8 +207,8 @@ RegionBuilder::Built RegionBuilder::build(TranslationBlock& entry) {
     region.pa = entry.pa;
     region.translation_flags = entry.translation_flags;
     region.disabled_assumptions = compiled.disabled_assumptions = entry.disabled_assumptions;
-    region.narrow = entry.snapshots.empty() ? 0 : ~uint32_t{0};
-    for (const RegisterSnapshot& snapshot : entry.snapshots) region.narrow &= snapshot.narrow;
+    region.narrow = entry.promotion.snapshots.empty() ? 0 : ~uint32_t{0};
+    for (const RegisterSnapshot& snapshot : entry.promotion.snapshots) region.narrow &= snapshot.narrow;
     draft.pages[0] = entry.pa & kPageMask;
     add_block(draft, built, static_cast<int64_t>(entry.pa & ~kPageMask), entry);
     while (region.blocks.size() < kMaxBlocks) {

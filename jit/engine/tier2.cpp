@@ -152,7 +152,7 @@ bool Tier2::compile_built(Lock* lock, RegionBuilder::Built built) {
         stored.shape = builder_.shape_of(built).bytes();
         key = disk_.entry_key(block);
     }
-    const bool again = block.failures != 0;
+    const bool again = block.promotion.failures != 0;
     CompiledRegion* region = table_.admit(std::move(built.compiled));
     if (region == nullptr) return false;
 
@@ -233,7 +233,7 @@ bool Tier2::warm_start(Lock& lock, uint32_t counter, bool last) {
         return region != nullptr && load(lock, *region, key, std::move(c.stored));
     }
     // It is looked at once more when its turn to be compiled comes.
-    if (later && block->stage != TranslationBlock::Stage::Cold && !last) return false;
+    if (later && block->promotion.stage != Promotion::Stage::Cold && !last) return false;
     if (later && !last && policy_.ask_disk_again(*block)) return false;
     ++stats_.cache_misses;
     disk_.forget_candidates(key);
