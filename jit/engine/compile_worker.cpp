@@ -22,8 +22,8 @@ uint64_t thread_cpu_ns() {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
-/// A broken compiler cannot even be destroyed, see RegionCompiler::broken(). It stays where a search for leaks
-/// finds it.
+/// A broken compiler cannot even be destroyed, see RegionCompiler::broken(). It stays where a search for
+/// leaks finds it.
 void leak_deliberately(std::unique_ptr<RegionCompiler> broken) {
     static std::mutex lock;
     static auto& leaked = *new std::vector<std::unique_ptr<RegionCompiler>>;

@@ -1,5 +1,6 @@
-// Edge profiles: how often each exit of a block is taken, and where its indirect branch goes. They are counted for
-// a short time in the block's own translation, once it is known to be hot. Cold code pays nothing for it.
+// Edge profiles: how often each exit of a block is taken, and where its indirect branch goes. They are
+// counted for a short time in the block's own translation, once it is known to be hot. Cold code pays nothing
+// for it.
 //
 // The engine's lock is held, but for what translated code itself does.
 #pragma once

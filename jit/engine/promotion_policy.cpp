@@ -68,9 +68,9 @@ void PromotionPolicy::count_from(TranslationBlock& block, uint32_t n) {
     counter_at(code_, block.counter) = n - 1;
 }
 
-/// The same while virtual CPUs run the block. One that is just taking one from the counter, which is not atomic,
-/// undoes what is stored meanwhile; in a short loop it does so for long, since it sees its own stores before
-/// all others. So the worker looks again later.
+/// The same while virtual CPUs run the block. One that is just taking one from the counter, which is not
+/// atomic, undoes what is stored meanwhile; in a short loop it does so for long, since it sees its own stores
+/// before all others. So the worker looks again later.
 void PromotionPolicy::count_runs(TranslationBlock& block, double n) {
     const auto from = static_cast<uint32_t>(std::clamp(n, 1.0, double(kNever)));
     count_from(block, from);

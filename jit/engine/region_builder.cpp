@@ -18,9 +18,9 @@ constexpr uint64_t kMaxRunsBetween = 500;
 constexpr uint32_t kMinProfiledRuns = 32;
 /// Cost of leaving a region and coming back, in guest instructions executed inside.
 constexpr double kLeaveCost = 200;
-/// A block is added if leaving the region for it would cost at least this share of the region's time for each of
-/// the block's instructions: about what it takes to compile them, if the guest goes on for a few times as long
-/// as it did before.
+/// A block is added if leaving the region for it would cost at least this share of the region's time for each
+/// of the block's instructions: about what it takes to compile them, if the guest goes on for a few times as
+/// long as it did before.
 constexpr double kCompileCost = 0.006;
 
 constexpr int64_t page_of(int64_t offset) { return offset & static_cast<int64_t>(kPageMask); }

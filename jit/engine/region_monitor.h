@@ -1,9 +1,9 @@
 // Whether a region keeps what its profile promised.
 //
-// One that is entered often is timed for a while, from its entry to its exit: a guest whose behaviour has changed
-// leaves it at once, and pays for moving all registers each time. It is discarded then, and its blocks are
-// counted afresh. One that is left often because the compiler assumed something wrong, such as that a structure
-// lies in one page, is compiled again without those assumptions. The engine's lock is held.
+// One that is entered often is timed for a while, from its entry to its exit: a guest whose behaviour has
+// changed leaves it at once, and pays for moving all registers each time. It is discarded then, and its
+// blocks are counted afresh. One that is left often because the compiler assumed something wrong, such as
+// that a structure lies in one page, is compiled again without those assumptions. The engine's lock is held.
 #pragma once
 
 #include <chrono>

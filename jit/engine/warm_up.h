@@ -1,9 +1,9 @@
 // Warm-up detection: how soon a guest runs at its steady speed, from a sampling profile of its CPUs.
 //
 // The measure of progress: a sample in tier 1's code counts 1, a sample in a region counts kRegionGain, and a
-// sample elsewhere (the translator, slow paths, devices, waiting for a lock) counts 0. The speed of a slice of
-// time is the progress in it and in the next three, divided by the samples in them; a CPU that waits has no
-// samples, so a guest that waits is not a slow one. The steady speed is the 90th percentile of all slices'
+// sample elsewhere (the translator, slow paths, devices, waiting for a lock) counts 0. The speed of a slice
+// of time is the progress in it and in the next three, divided by the samples in them; a CPU that waits has
+// no samples, so a guest that waits is not a slow one. The steady speed is the 90th percentile of all slices'
 // speeds. It is reached at the end of the first slice that has 90 % of it.
 #pragma once
 
@@ -24,8 +24,8 @@ struct WarmUp {
     double region_share = 0;  ///< share of regions in the samples since then (0 to 1)
 };
 
-/// How much faster a region is than tier 1's code for the same guest code, about; bench/warmstart measures it. The
-/// result depends little on it.
+/// How much faster a region is than tier 1's code for the same guest code, about; bench/warmstart measures
+/// it. The result depends little on it.
 constexpr double kRegionGain = 2;
 
 /// Nothing: too few slices have samples.

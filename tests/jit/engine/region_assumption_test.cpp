@@ -1,5 +1,5 @@
-// What tier 2 assumes of memory accesses, and what becomes of it where an assumption fails: that those seen in one
-// page stay in one, and that a structure does not lie across two.
+// What tier 2 assumes of memory accesses, and what becomes of it where an assumption fails: that those seen
+// in one page stay in one, and that a structure does not lie across two.
 #include "jit/engine/predict.h"
 #include "tests/backend/harness.h"
 #include "tests/jit/engine/region_fixture.h"
