@@ -1,5 +1,5 @@
-// What the engine needs of a guest instruction set. One frontend (frontend/a64) implements it; the engine knows
-// code as bytes, and nothing of what they mean.
+// What the engine needs of a guest instruction set. One frontend (frontend/a64) implements it; the engine
+// knows code as bytes, and nothing of what they mean.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +16,23 @@ class Frontend {
     virtual ~Frontend() = default;
 
     struct CodeLimits {
-        unsigned alignment;  ///< of each instruction, in bytes: 1, 2, 4 or 8; fetches of so many are atomic
+        unsigned
+            alignment;  ///< of instructions, in bytes: 1, 2, 4 or 8; a store of this size is fetched whole
         unsigned max_block_bytes;  ///< that translate() may read for one block; a multiple of `alignment`
         unsigned max_block_insns;  ///< that translate() puts into one block
     };
     virtual CodeLimits code_limits() const = 0;
 
-    /// Translates from `code` (the guest's bytes from the block's first instruction, at most to the end of its
-    /// page) into `block`, whose `pa` is set and kept. `page_offset` is the first instruction's offset in its
-    /// page. Always translates at least one instruction, and at most `max_insns`; an instruction that does not
-    /// exist raises the guest's exception when it is executed. The result depends on nothing but the arguments.
+    /// Translates from `code` (the guest's bytes from the block's first instruction, at most to the end of
+    /// its page) into `block`, whose `pa` is set and kept. `page_offset` is the first instruction's offset in
+    /// its page. Always translates at least one instruction, and at most `max_insns`; an instruction that
+    /// does not exist raises the guest's exception when it is executed. The result depends on nothing but the
+    /// arguments.
     virtual void translate(ir::Block& block, std::span<const std::byte> code, uint32_t page_offset,
                            uint32_t translation_flags, unsigned max_insns) const = 0;
 
-    /// Whether tier 2 may compile blocks with these flags: it executes several instructions between two checks
-    /// for an exception that the flags may ask for at each one, such as a software step.
+    /// Whether tier 2 may compile blocks with these flags: it executes several instructions between two
+    /// checks for an exception that the flags may ask for at each one, such as a software step.
     virtual bool may_promote(uint32_t translation_flags) const = 0;
 
     /// An instruction of a listing.

@@ -136,7 +136,7 @@ struct alignas(64) GuestState {
     V128 spill_v[kSpillVSlots];
 
     void* cpu;  ///< the owning virtual CPU object, opaque here
-    WrongGuesses wrong_guesses;
+    FailedAssumptions failed_assumptions;
     uint32_t* region_epochs;  ///< by region: the SoftTlb::epoch for which its pages are known to be where it
                               ///< takes them
 };

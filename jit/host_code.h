@@ -171,12 +171,12 @@ struct RegionStub {
 };
 /// Null: the code cache is full. `reuse`: an earlier stub that nobody needs or executes any more.
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse = nullptr);
-/// The way in behind the guard.
+/// Where a stub goes on behind its guard.
 const uint8_t* after_guard(const uint8_t* stub);
 /// Makes a block that has a counter go to `stub` when it is entered, or run itself again. Other threads may
-/// be running it.
-void divert(const CompiledBlock& block, const uint8_t* stub);
-void restore(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter);
+/// be executing it.
+void patch_entry(const CompiledBlock& block, const uint8_t* stub);
+void unpatch_entry(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter);
 
 /// Code that adds one to a counter and goes on at `target`. Null: the code cache is full.
 const uint8_t* emit_counted_jump(CodeBuffer& buffer, uint32_t counter, const void* target);

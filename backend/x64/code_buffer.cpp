@@ -79,7 +79,7 @@ uint32_t relative(const uint8_t* field, const void* target) {
 /// The counter's instruction is seven bytes at an aligned address, so that a thread is before it or behind
 /// it.
 constexpr size_t kCounterBytes = 7, kJumpBytes = 5;
-void patch_entry(const CompiledBlock& block, const uint8_t (&bytes)[kCounterBytes]) {
+void write_entry(const CompiledBlock& block, const uint8_t (&bytes)[kCounterBytes]) {
     uint64_t word;
     std::memcpy(&word, block.entry, sizeof word);
     std::memcpy(&word, bytes, kCounterBytes);
@@ -87,21 +87,21 @@ void patch_entry(const CompiledBlock& block, const uint8_t (&bytes)[kCounterByte
 }
 }  // namespace
 
-void divert(const CompiledBlock& block, const uint8_t* stub) {
+void patch_entry(const CompiledBlock& block, const uint8_t* stub) {
     uint8_t bytes[kCounterBytes];
     std::memcpy(bytes, block.entry, kCounterBytes);
     bytes[0] = 0xe9;
     const uint32_t to = static_cast<uint32_t>(stub - (block.entry + kJumpBytes));
     std::memcpy(bytes + 1, &to, sizeof to);
-    patch_entry(block, bytes);
+    write_entry(block, bytes);
 }
 
-void restore(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter) {
+void unpatch_entry(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter) {
     uint8_t bytes[kCounterBytes] = {0x83, 0x2d, 0, 0, 0, 0, 1};  // sub dword [rip + to], 1
     const auto* where = reinterpret_cast<const uint8_t*>(buffer.counters() + counter);
     const uint32_t to = static_cast<uint32_t>(where - (block.entry + kCounterBytes));
     std::memcpy(bytes + 2, &to, sizeof to);
-    patch_entry(block, bytes);
+    write_entry(block, bytes);
 }
 
 void link(const ExitSite& site, const void* target, uint32_t epoch) {
@@ -112,7 +112,7 @@ void link(const ExitSite& site, const void* target, uint32_t epoch) {
 void redirect(const ExitSite& site, const void* way) { patch(site.jump, relative(site.jump, way)); }
 
 void sample(const CompiledBlock& block, const uint8_t* sampler) {
-    // As patch_entry(); there are other instructions in the quadword.
+    // As write_entry(); there are other instructions in the quadword.
     auto* start = reinterpret_cast<uint8_t*>(reinterpret_cast<uintptr_t>(block.indirect) & ~uintptr_t{7});
     uint8_t bytes[8];
     std::memcpy(bytes, start, sizeof bytes);

@@ -24,6 +24,28 @@ struct RegisterSnapshot {
     uint32_t narrow;             ///< by vector register: its upper half is zero
 };
 
+/// How far a block is on its way to tier 2. Of PromotionPolicy, which alone changes it.
+struct Promotion {
+    enum class Stage : uint8_t {
+        Cold,      ///< has not run often
+        Profiled,  ///< its exits are being counted
+        Waiting,   ///< has not executed enough yet to be worth a compilation
+        Queued,    ///< for the compiler
+        Done,      ///< is compiled, or never will be
+    };
+    Stage stage = Stage::Cold;
+    bool covered = false;       ///< a region of another block was found to have it already
+    uint8_t failures = 0;       ///< regions entered here that were discarded, or not profitable
+    bool warm = false;          ///< its counter is a short one: an earlier run has left regions entered here
+    uint8_t disk_tries = 0;     ///< since then, without all of a region's blocks being there
+    uint32_t counted_from = 0;  ///< what the counter was started at
+    uint64_t counted_before = 0;  ///< runs until then
+    uint64_t promoted_at = 0;     ///< runs when it was promoted
+    uint64_t queued_at = 0;       ///< runs when it was put into the compiler's queue, and when that was
+    std::chrono::steady_clock::time_point queued_when{};
+    std::vector<RegisterSnapshot> snapshots;  ///< at its entry, when its counter ran out; the oldest first
+};
+
 struct TranslationBlock {
     TranslationBlock();
     ~TranslationBlock();
@@ -39,30 +61,11 @@ struct TranslationBlock {
     bool valid = true;        ///< still findable; an invalid block may be running until it leaves
     bool indirect = false;    ///< was asked for by other means than a direct exit
 
-    // ---- Of PromotionPolicy, which alone changes it
-    enum class Stage : uint8_t {
-        Cold,      ///< has not run often
-        Profiled,  ///< its exits are being counted
-        Waiting,   ///< has not executed enough yet to be worth a compilation
-        Queued,    ///< for the compiler
-        Done,      ///< is compiled, or never will be
-    };
-    Stage stage = Stage::Cold;
-    bool covered = false;  ///< a region of another block was found to have it already
-    uint8_t failures = 0;  ///< regions entered here that were discarded, or not profitable
-    uint32_t counter = kNoCounter;
-    bool warm = false;          ///< the counter is a short one: an earlier run has left regions entered here
-    uint8_t disk_tries = 0;     ///< since then, without all of a region's blocks being there
-    uint32_t counted_from = 0;  ///< what the counter was started at
-    uint64_t counted_before = 0;  ///< runs until then
-    uint64_t promoted_at = 0;     ///< runs when it was promoted
-    uint64_t queued_at = 0;       ///< runs when it was put into the compiler's queue, and when that was
-    std::chrono::steady_clock::time_point queued_when{};
-    std::vector<RegisterSnapshot> snapshots;  ///< at its entry, when its counter ran out; the oldest first
-
-    // ---- Of the rest of tier 2
+    // ---- Of tier 2
+    uint32_t counter = kNoCounter;  ///< of CodeBuffer::counters(): counts its runs down
+    Promotion promotion;
     std::unique_ptr<EdgeProfile> profile;
-    uint64_t disabled_assumptions = 0;     ///< as Region::distrusted
+    uint64_t disabled_assumptions = 0;     ///< as Region::disabled_assumptions
     std::vector<CompiledRegion*> regions;  ///< that hold a copy of it
     std::vector<uint32_t> slots;           ///< what predict_slots() said of each plain access; empty: nothing
 

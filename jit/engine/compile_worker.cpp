@@ -13,7 +13,7 @@
 namespace arclight::jit {
 
 namespace {
-/// After so many failures in a row there is no reason to expect another end.
+/// Failures in a row after which tier 2 stops: the next compilation would fail too.
 constexpr unsigned kMaxFailuresInARow = 5;
 
 uint64_t thread_cpu_ns() {
@@ -22,8 +22,8 @@ uint64_t thread_cpu_ns() {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
-/// A broken compiler cannot even be destroyed, see RegionCompiler::broken(). It stays where a search for leaks
-/// finds it.
+/// A broken compiler cannot even be destroyed, see RegionCompiler::broken(). It stays where a search for
+/// leaks finds it.
 void leak_deliberately(std::unique_ptr<RegionCompiler> broken) {
     static std::mutex lock;
     static auto& leaked = *new std::vector<std::unique_ptr<RegionCompiler>>;

@@ -56,8 +56,8 @@ class CompileWorker {
     /// Without the lock. The thread has ended when it returns.
     void stop();
 
-    /// Makes the compiler if there is none, without the lock meanwhile. `lock` is null where the caller keeps it.
-    /// False: it cannot be made, and tier 2 has stopped.
+    /// Makes the compiler if there is none, without the lock meanwhile. `lock` is null where the caller keeps
+    /// it. False: it cannot be made, and tier 2 has stopped.
     bool have_compiler(Lock* lock);
 
     // ---- Without the lock, have_compiler() having returned true

@@ -32,8 +32,8 @@ struct CompiledRegion {
     std::vector<RegionPage> pages;           ///< other than the entry's
     RegionCode code;
     RegionLife life;
-    Guesses disabled_assumptions = 0;    ///< as Region::distrusted
-    std::optional<StoredRegion> stored;  ///< its file, if it has one
+    Assumptions disabled_assumptions = 0;  ///< as Region::disabled_assumptions
+    std::optional<StoredRegion> stored;    ///< its file, if it has one
 
     // ---- Given by RegionTable
     const uint8_t* stub = nullptr;        ///< leads from the entry block into the code

@@ -11,7 +11,7 @@ namespace arclight::jit {
 
 /// The last ones: two for each region, its entries and its cycles.
 inline constexpr uint32_t kEntryCounters = 4096;
-/// Those before them: a region's side exits, so many before its entries.
+/// Those before them: a region's side exits, kEntryCounters before its entries.
 inline constexpr uint32_t kSideExitCounters = kEntryCounters;
 /// Of blocks, the first ones. Those of EdgeProfiler are in between.
 inline constexpr uint32_t kBlockCounters =

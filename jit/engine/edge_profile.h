@@ -1,5 +1,6 @@
-// How often each exit of a block is taken, and where its indirect branch goes: counted for a short time in
-// the block's own translation, once it is known to be hot. Cold code pays nothing for it.
+// Edge profiles: how often each exit of a block is taken, and where its indirect branch goes. They are
+// counted for a short time in the block's own translation, once it is known to be hot. Cold code pays nothing
+// for it.
 //
 // The engine's lock is held, but for what translated code itself does.
 #pragma once
@@ -19,10 +20,9 @@ struct EdgeProfile {
         TranslationBlock* block;
         uint32_t count;
     };
-    /// Of the indirect branch, the most frequent first, out of so many that were looked at. A block may not
-    /// be valid any more.
+    /// Of the indirect branch, the most frequent first. A block may not be valid any more.
     std::vector<Target> targets;
-    uint32_t samples = 0;
+    uint32_t samples = 0;  ///< of the indirect branch that `targets` were counted in
 
     // While it is being counted
     bool counting = false;
@@ -38,7 +38,7 @@ class EdgeProfiler {
     static constexpr uint32_t kEdges = 32768, kRings = 64;
     static constexpr uint32_t kCounters = kEdges + kRings * kRingWords;
 
-    /// Begins to count; the block has run so often until now.
+    /// Begins to count; the block has run `runs` times until now.
     void start(TranslationBlock& block, uint64_t runs);
     /// Ends it: block.profile says what was found.
     void finish(TranslationBlock& block, uint64_t runs);

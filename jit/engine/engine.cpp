@@ -14,7 +14,8 @@
 namespace arclight::jit {
 
 namespace {
-/// Copies `bytes`, a multiple of sizeof(Unit), that another thread may be writing: each unit is read once, whole.
+/// Copies `bytes`, a multiple of sizeof(Unit), that another thread may be writing: each unit is read once,
+/// whole.
 template <typename Unit>
 void copy_units(std::byte* to, const uint8_t* from, size_t bytes) {
     const auto* units = reinterpret_cast<const Unit*>(from);

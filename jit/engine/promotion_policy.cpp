@@ -7,7 +7,7 @@
 
 namespace arclight::jit {
 
-using Stage = TranslationBlock::Stage;
+using Stage = Promotion::Stage;
 
 namespace {
 /// Runs that no counter counts down in practice.
@@ -55,22 +55,22 @@ void PromotionPolicy::attach(TranslationBlock& block, bool stored) {
         disable(block);
         return;
     }
-    block.warm = stored;
-    count_from(block, block.warm ? options_.warm_threshold : options_.threshold);
+    block.promotion.warm = stored;
+    count_from(block, block.promotion.warm ? options_.warm_threshold : options_.threshold);
 }
 
 // ---- Counters
 
 /// The block asks again after n runs.
 void PromotionPolicy::count_from(TranslationBlock& block, uint32_t n) {
-    if (block.counted_from != 0) block.counted_before = runs(block);
-    block.counted_from = n;
+    if (block.promotion.counted_from != 0) block.promotion.counted_before = runs(block);
+    block.promotion.counted_from = n;
     counter_at(code_, block.counter) = n - 1;
 }
 
-/// The same while virtual CPUs run the block. One that is just taking one from the counter, which is not atomic,
-/// undoes what is stored meanwhile; in a short loop it does so for long, since it sees its own stores before
-/// all others. So the worker looks again later.
+/// The same while virtual CPUs run the block. One that is just taking one from the counter, which is not
+/// atomic, undoes what is stored meanwhile; in a short loop it does so for long, since it sees its own stores
+/// before all others. So the worker looks again later.
 void PromotionPolicy::count_runs(TranslationBlock& block, double n) {
     const auto from = static_cast<uint32_t>(std::clamp(n, 1.0, double(kNever)));
     count_from(block, from);
@@ -82,7 +82,7 @@ void PromotionPolicy::confirm_counters() {
     const auto now = Clock::now();
     std::erase_if(unconfirmed_, [&](Unconfirmed& u) {
         const TranslationBlock* block = block_of(u.counter);
-        if (block == nullptr || block->counted_from != u.from) return true;
+        if (block == nullptr || block->promotion.counted_from != u.from) return true;
         if (now - u.when < kSettled) return false;
         const auto counter = counter_at(code_, u.counter);
         const uint32_t left = counter;
@@ -96,8 +96,9 @@ void PromotionPolicy::confirm_counters() {
 uint64_t PromotionPolicy::runs(const TranslationBlock& block) const {
     if (block.counter == kNoCounter) return 0;
     const uint32_t left = counter_at(code_, block.counter);
-    return block.counted_before +
-           (left < block.counted_from ? block.counted_from - 1 - left : block.counted_from);
+    return block.promotion.counted_before + (left < block.promotion.counted_from
+                                                 ? block.promotion.counted_from - 1 - left
+                                                 : block.promotion.counted_from);
 }
 
 TranslationBlock* PromotionPolicy::block_of(uint32_t counter) const {
@@ -112,27 +113,28 @@ PromotionPolicy::Decision PromotionPolicy::on_counter(uint32_t counter, const Gu
     TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
     if (block == nullptr) return {nullptr, Next::Run};
     if (state != nullptr) {
-        if (block->snapshots.size() == kMaxSnapshots) block->snapshots.erase(block->snapshots.begin());
-        block->snapshots.push_back(take_snapshot(*state));
+        if (block->promotion.snapshots.size() == kMaxSnapshots)
+            block->promotion.snapshots.erase(block->promotion.snapshots.begin());
+        block->promotion.snapshots.push_back(take_snapshot(*state));
     }
-    if (!block->valid || stopped) block->stage = Stage::Done;
-    switch (block->stage) {
+    if (!block->valid || stopped) block->promotion.stage = Stage::Done;
+    switch (block->promotion.stage) {
         case Stage::Cold:
-            if (block->warm) {
-                block->warm = false;
+            if (block->promotion.warm) {
+                block->promotion.warm = false;
                 count_from(*block, options_.threshold);
                 warm_queue_.push_back(counter);
                 return {block, Next::WakeWorker};
             }
             [[fallthrough]];
         case Stage::Waiting:
-            if (!options_.synchronous && !block->covered && in_live_region(*block)) {
-                block->covered = true;
-                block->stage = Stage::Cold;
+            if (!options_.synchronous && !block->promotion.covered && in_live_region(*block)) {
+                block->promotion.covered = true;
+                block->promotion.stage = Stage::Cold;
                 count_from(*block, kCovered * options_.threshold);
                 return {block, Next::Run};
             }
-            if (block->stage == Stage::Cold) return {block, promote(*block)};
+            if (block->promotion.stage == Stage::Cold) return {block, promote(*block)};
             enqueue(*block);
             return {block, Next::WakeWorker};
         case Stage::Profiled:
@@ -148,7 +150,7 @@ PromotionPolicy::Decision PromotionPolicy::on_counter(uint32_t counter, const Gu
 }
 
 PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
-    block.promoted_at = runs(block);
+    block.promotion.promoted_at = runs(block);
     ++promoted_;
     if (options_.synchronous) {
         disable(block);
@@ -158,63 +160,64 @@ PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
         enqueue(block);
         return Next::WakeWorker;
     }
-    block.stage = Stage::Profiled;
-    edges_.start(block, block.promoted_at);
+    block.promotion.stage = Stage::Profiled;
+    edges_.start(block, block.promotion.promoted_at);
     count_from(block, std::clamp(options_.threshold / 4, kMinProfile, kMaxProfile));
     return Next::Run;
 }
 
 void PromotionPolicy::wait(TranslationBlock& block, double n) {
-    block.stage = Stage::Waiting;
+    block.promotion.stage = Stage::Waiting;
     count_runs(block, n);
 }
 
 bool PromotionPolicy::postpone_covered(TranslationBlock& block) {
-    if (block.covered || !in_live_region(block)) return false;
-    block.covered = true;
+    if (block.promotion.covered || !in_live_region(block)) return false;
+    block.promotion.covered = true;
     wait(block, double(kCovered) * options_.threshold);
     return true;
 }
 
 bool PromotionPolicy::ask_disk_again(TranslationBlock& block) {
-    if (++block.disk_tries >= kMaxDiskTries) return false;
-    block.warm = true;
-    count_runs(block, std::min(options_.warm_threshold << 2 * block.disk_tries, options_.threshold));
+    if (++block.promotion.disk_tries >= kMaxDiskTries) return false;
+    block.promotion.warm = true;
+    count_runs(block,
+               std::min(options_.warm_threshold << 2 * block.promotion.disk_tries, options_.threshold));
     return true;
 }
 
 void PromotionPolicy::restart(TranslationBlock& block) {
     edges_.finish(block, 0);
     block.profile.reset();
-    block.counted_from = 0;
-    block.counted_before = 0;
-    block.covered = false;
-    block.stage = Stage::Cold;
+    block.promotion.counted_from = 0;
+    block.promotion.counted_before = 0;
+    block.promotion.covered = false;
+    block.promotion.stage = Stage::Cold;
     std::erase(queue_, block.counter);
     count_runs(block, options_.threshold);
 }
 
 void PromotionPolicy::disable(TranslationBlock& block) {
-    block.stage = Stage::Done;
+    block.promotion.stage = Stage::Done;
     count_from(block, kNever);
 }
 
 void PromotionPolicy::discard(TranslationBlock& block) {
     restart(block);
     count_failure(block);
-    if (block.failures < kMaxFailures) count_runs(block, kAgain * options_.threshold);
+    if (block.promotion.failures < kMaxFailures) count_runs(block, kAgain * options_.threshold);
 }
 
 void PromotionPolicy::count_failure(TranslationBlock& block) {
-    if (++block.failures >= kMaxFailures) disable(block);
+    if (++block.promotion.failures >= kMaxFailures) disable(block);
 }
 
 // ---- Queues
 
 void PromotionPolicy::enqueue(TranslationBlock& block) {
-    block.stage = Stage::Queued;
-    block.queued_at = runs(block);
-    block.queued_when = Clock::now();
+    block.promotion.stage = Stage::Queued;
+    block.promotion.queued_at = runs(block);
+    block.promotion.queued_when = Clock::now();
     count_from(block, kNever);
     queue_.push_back(block.counter);
 }
@@ -228,7 +231,8 @@ TranslationBlock* PromotionPolicy::take_hottest() {
     std::erase_if(queue_, [&](uint32_t counter) {
         TranslationBlock* block = block_of(counter);
         if (block == nullptr) return true;
-        if (options_.heat != 0 && now - block->queued_when > kStale && runs(*block) == block->queued_at) {
+        if (options_.heat != 0 && now - block->promotion.queued_when > kStale &&
+            runs(*block) == block->promotion.queued_at) {
             wait(*block, kAskAgain);
             return true;
         }
@@ -248,7 +252,7 @@ std::optional<uint32_t> PromotionPolicy::take_warm() {
 }
 
 void PromotionPolicy::done(TranslationBlock& block) {
-    block.stage = Stage::Done;
+    block.promotion.stage = Stage::Done;
     std::erase(queue_, block.counter);
 }
 

@@ -2,9 +2,10 @@
 //
 //   Cold --threshold--> Profiled --profile--> Waiting --heat--> Queued --compiled--> Done
 //
-// A block's counter begins at `threshold`. The first time that it runs out, what its exits lead to is counted for
-// a short while; then the block waits until it has executed enough instructions to pay for a compilation, and
-// is queued. A block with regions on disk asks for them sooner. Not synchronised: the engine's lock is held.
+// A block's counter begins at `threshold`. The first time that it runs out, what its exits lead to is counted
+// for a short while; then the block waits until it has executed enough instructions to pay for a compilation,
+// and is queued. A block with regions on disk asks for them sooner. Not synchronised: the engine's lock is
+// held.
 #pragma once
 
 #include <chrono>
@@ -40,8 +41,8 @@ class PromotionPolicy {
         TranslationBlock* block;  ///< null: the counter is none's
         Next next;
     };
-    /// A counter ran out. `state`, if given, is of the CPU that is about to run the block. `stopped`: nothing is
-    /// compiled any more.
+    /// A counter ran out. `state`, if given, is of the CPU that is about to run the block. `stopped`: nothing
+    /// is compiled any more.
     Decision on_counter(uint32_t counter, const GuestState* state, bool stopped);
 
     // ---- Queues
@@ -63,12 +64,13 @@ class PromotionPolicy {
     void disable(TranslationBlock& block);
     /// Its region was not profitable: it may be later, a few times.
     void discard(TranslationBlock& block);
-    /// A region that was entered here has not kept what it promised: after a few of them none is entered here.
+    /// A region that was entered here has not kept what it promised: after a few of them none is entered
+    /// here.
     void count_failure(TranslationBlock& block);
     /// It is queued again when it has run `runs` times more.
     void wait(TranslationBlock& block, double runs);
-    /// Puts off a block that a region of another one has taken in since it asked: it may not be executed any more
-    /// but there. False: compile it.
+    /// Puts off a block that a region of another one has taken in since it asked: it may not be executed any
+    /// more but there. False: compile it.
     bool postpone_covered(TranslationBlock& block);
     /// Has it ask for its regions on disk once more, later. False: it has asked often enough.
     bool ask_disk_again(TranslationBlock& block);
@@ -80,7 +82,7 @@ class PromotionPolicy {
     uint64_t runs(const TranslationBlock& block) const;
     /// Likewise, since it was promoted.
     uint64_t runs_since_promotion(const TranslationBlock& block) const {
-        return runs(block) - block.promoted_at;
+        return runs(block) - block.promotion.promoted_at;
     }
     uint64_t promoted() const { return promoted_; }
 

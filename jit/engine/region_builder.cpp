@@ -12,14 +12,16 @@ namespace arclight::jit {
 
 namespace {
 constexpr unsigned kMaxBlocks = 64, kMaxPages = 8;
-/// Without a profile: a member runs at least once in so many runs of the entry.
-constexpr uint64_t kSeldom = 500;
+/// Without a profile: a member runs at least once in kMaxRunsBetween runs of the entry.
+constexpr uint64_t kMaxRunsBetween = 500;
 /// Runs of a block from which on its profile is believed.
 constexpr uint32_t kMinProfiledRuns = 32;
-/// To leave a region and to come back costs about as much as so many guest instructions inside. A block is added
-/// if without it that would take this share of the time for each of its instructions: about what it takes to
-/// compile them, if the guest goes on for a few times as long as it did before.
-constexpr double kLeaveCost = 200, kCompileCost = 0.006;
+/// Cost of leaving a region and coming back, in guest instructions executed inside.
+constexpr double kLeaveCost = 200;
+/// A block is added if leaving the region for it would cost at least this share of the region's time for each
+/// of the block's instructions: about what it takes to compile them, if the guest goes on for a few times as
+/// long as it did before.
+constexpr double kCompileCost = 0.006;
 
 constexpr int64_t page_of(int64_t offset) { return offset & static_cast<int64_t>(kPageMask); }
 constexpr uint64_t offset_in_page(int64_t offset) { return static_cast<uint64_t>(offset) & ~kPageMask; }
@@ -165,7 +167,7 @@ void RegionBuilder::translate(const TranslationBlock& block, ir::Block& ir) cons
     if ((block.translation_flags & translation_flag::kFastmem) != 0)
         set_predicted_slots(ir, block.slots);
     else
-        predict_pages(ir, block.snapshots);
+        predict_pages(ir, block.promotion.snapshots);
 }
 
 void RegionBuilder::add_block(Draft& draft, Built& built, int64_t offset, TranslationBlock& block) {
@@ -197,15 +199,16 @@ RegionBuilder::Built RegionBuilder::build(TranslationBlock& entry) {
     Region& region = built.region;
     CompiledRegion& compiled = *built.compiled;
     Draft draft{.translation_flags = entry.translation_flags,
-                .min_runs = options_.synchronous ? 1
-                                                 : std::max({uint64_t{options_.threshold} / 32,
-                                                             policy_.runs(entry) / kSeldom, uint64_t{1}})};
+                .min_runs = options_.synchronous
+                                ? 1
+                                : std::max({uint64_t{options_.threshold} / 32,
+                                            policy_.runs(entry) / kMaxRunsBetween, uint64_t{1}})};
     compiled.entry = &entry;
     region.pa = entry.pa;
     region.translation_flags = entry.translation_flags;
-    region.distrusted = compiled.disabled_assumptions = entry.disabled_assumptions;
-    region.narrow = entry.snapshots.empty() ? 0 : ~uint32_t{0};
-    for (const RegisterSnapshot& snapshot : entry.snapshots) region.narrow &= snapshot.narrow;
+    region.disabled_assumptions = compiled.disabled_assumptions = entry.disabled_assumptions;
+    region.narrow = entry.promotion.snapshots.empty() ? 0 : ~uint32_t{0};
+    for (const RegisterSnapshot& snapshot : entry.promotion.snapshots) region.narrow &= snapshot.narrow;
     draft.pages[0] = entry.pa & kPageMask;
     add_block(draft, built, static_cast<int64_t>(entry.pa & ~kPageMask), entry);
     while (region.blocks.size() < kMaxBlocks) {

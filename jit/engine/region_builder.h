@@ -40,8 +40,8 @@ class RegionBuilder {
     /// What another run makes the same region of.
     RegionShape shape_of(const Built& built) const;
     enum class Fit : uint8_t { Yes, NotYet, Never };
-    /// Fills in the entry, members and pages of a region of this shape: all its blocks must have been translated
-    /// since, and from the same code.
+    /// Fills in the entry, members and pages of a region of this shape: all its blocks must have been
+    /// translated since, and from the same code.
     Fit build_as(const RegionShape& shape, TranslationBlock& entry, CompiledRegion& region) const;
 
   private:

@@ -53,7 +53,7 @@ StoredRegion RegionCache::save(Lock& lock, const Key& entry, const RegionStore::
 void RegionCache::evict(Lock& lock) {
     const std::vector<StoredRegion> files = std::exchange(evictions_, {});
     lock.unlock();
-    for (const StoredRegion& file : files) store_->withdraw(file.entry, file.whole);
+    for (const StoredRegion& file : files) store_->discard(file.entry, file.whole);
     lock.lock();
 }
 

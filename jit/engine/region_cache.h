@@ -1,8 +1,8 @@
 // Tier 2's use of the regions that earlier runs have left on disk (region_store.h).
 //
-// A block at which an earlier run has left some asks after a few runs already. The candidates are read once, and
-// kept until a region is made of one of them or none fits. Where a lock is passed, it is the engine's, held
-// before and after, and let go while files are read or written. All else: with the lock held.
+// A block at which an earlier run has left some asks after a few runs already. The candidates are read once,
+// and kept until a region is made of one of them or none fits. Where a lock is passed, it is the engine's,
+// held before and after, and let go while files are read or written. All else: with the lock held.
 #pragma once
 
 #include <cstdint>

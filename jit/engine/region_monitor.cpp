@@ -24,7 +24,7 @@ void RegionMonitor::look() {
     const double seconds = std::chrono::duration<double>(now - last_look_).count();
     if (now - last_look_ < kPeriod) return;
     last_look_ = now;
-    const WrongGuesses failed = collect_failed_assumptions();
+    const FailedAssumptions failed = collect_failed_assumptions();
     const bool often = failed.count - failed_at_last_look_ > kOften * seconds;
     failed_at_last_look_ = failed.count;
     const auto& regions = table_.regions();
@@ -34,9 +34,9 @@ void RegionMonitor::look() {
 }
 
 /// The count of all of them, and which have failed since the last look.
-WrongGuesses RegionMonitor::collect_failed_assumptions() const {
-    WrongGuesses all{};
-    for (WrongGuesses* cpu : cpus_) {
+FailedAssumptions RegionMonitor::collect_failed_assumptions() const {
+    FailedAssumptions all{};
+    for (FailedAssumptions* cpu : cpus_) {
         all.count += __atomic_load_n(&cpu->count, __ATOMIC_RELAXED);
         // Code that the CPU executes may write it back: then it is seen twice.
         all.which |= __atomic_exchange_n(&cpu->which, 0, __ATOMIC_RELAXED);
@@ -44,7 +44,7 @@ WrongGuesses RegionMonitor::collect_failed_assumptions() const {
     return all;
 }
 
-void RegionMonitor::look_at(CompiledRegion& region, double seconds, Guesses failed) {
+void RegionMonitor::look_at(CompiledRegion& region, double seconds, Assumptions failed) {
     CompiledRegion::Watch& watch = region.watch;
     const uint32_t exits = counter_at(code_, region.side_exits());
     const uint32_t entries = counter_at(code_, region.entries);
@@ -52,7 +52,8 @@ void RegionMonitor::look_at(CompiledRegion& region, double seconds, Guesses fail
     const bool at_entry = left > (entries - watch.entries_at_last_look) / 2;
     watch.side_exits = exits;
     watch.entries_at_last_look = entries;
-    if (failed != 0 && (at_entry || left > kOften * seconds) && region.disabled_assumptions != kEveryGuess) {
+    if (failed != 0 && (at_entry || left > kOften * seconds) &&
+        region.disabled_assumptions != kEveryAssumption) {
         disable_assumptions(region, failed);
         return;
     }
@@ -86,10 +87,10 @@ void RegionMonitor::discard(CompiledRegion& region) {
 }
 
 /// In another run of the guest they may hold: what is on disk stays there.
-void RegionMonitor::disable_assumptions(CompiledRegion& region, Guesses failed) {
-    Guesses disabled = region.disabled_assumptions | failed;
+void RegionMonitor::disable_assumptions(CompiledRegion& region, Assumptions failed) {
+    Assumptions disabled = region.disabled_assumptions | failed;
     if (disabled == region.disabled_assumptions || std::popcount(disabled) > kMaxDisabled)
-        disabled = kEveryGuess;
+        disabled = kEveryAssumption;
     for (TranslationBlock* m : region.members) m->disabled_assumptions |= disabled;
     recompile(region);
 }

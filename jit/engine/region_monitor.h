@@ -1,9 +1,9 @@
 // Whether a region keeps what its profile promised.
 //
-// One that is entered often is timed for a while, from its entry to its exit: a guest whose behaviour has changed
-// leaves it at once, and pays for moving all registers each time. It is discarded then, and its blocks are
-// counted afresh. One that is left often because the compiler assumed something wrong, such as that a structure
-// lies in one page, is compiled again without those assumptions. The engine's lock is held.
+// One that is entered often is timed for a while, from its entry to its exit: a guest whose behaviour has
+// changed leaves it at once, and pays for moving all registers each time. It is discarded then, and its
+// blocks are counted afresh. One that is left often because the compiler assumed something wrong, such as
+// that a structure lies in one page, is compiled again without those assumptions. The engine's lock is held.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,7 @@ class RegionMonitor {
     RegionMonitor(CodeBuffer& code, RegionTable& table, PromotionPolicy& policy, RegionCache& disk,
                   const Tier2Options& options);
     /// Of GuestState. It must stay as long as look() is called.
-    void add_cpu(WrongGuesses* failed_assumptions) { cpus_.push_back(failed_assumptions); }
+    void add_cpu(FailedAssumptions* failed_assumptions) { cpus_.push_back(failed_assumptions); }
 
     static constexpr std::chrono::milliseconds kPeriod{50};
     /// Looks at all live regions, if kPeriod has passed since the last look.
@@ -29,10 +29,10 @@ class RegionMonitor {
     uint64_t deoptimised() const { return deoptimised_; }
 
   private:
-    WrongGuesses collect_failed_assumptions() const;
-    void look_at(CompiledRegion& region, double seconds, Guesses failed);
+    FailedAssumptions collect_failed_assumptions() const;
+    void look_at(CompiledRegion& region, double seconds, Assumptions failed);
     void discard(CompiledRegion& region);
-    void disable_assumptions(CompiledRegion& region, Guesses failed);
+    void disable_assumptions(CompiledRegion& region, Assumptions failed);
     void recompile(CompiledRegion& region);
 
     CodeBuffer& code_;
@@ -40,7 +40,7 @@ class RegionMonitor {
     PromotionPolicy& policy_;
     RegionCache& disk_;
     const Tier2Options& options_;
-    std::vector<WrongGuesses*> cpus_;
+    std::vector<FailedAssumptions*> cpus_;
     std::chrono::steady_clock::time_point last_look_{};
     uint32_t failed_at_last_look_ = 0;
     uint64_t deoptimised_ = 0;

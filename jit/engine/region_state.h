@@ -1,9 +1,12 @@
 // The life of a compiled region.
 //
-//   Compiling ---> Live <--- Resting       Live, Timed and Resting regions are entered; Live and Resting ones
-//       |           |           ^          differ only in when RegionMonitor times them next. Any state goes to
-//       |           +-> Timed --+          Retired, and a Retired region only to where its memory is freed.
-//       +-----------------------------> Retired
+//   Compiling --> Live <-- Resting
+//       |          |          ^
+//       |          +-> Timed -+
+//       +----> Retired <---- Live, Timed, Resting
+//
+// Live, Timed and Resting regions are entered; Live and Resting ones differ only in when RegionMonitor times
+// them next. A Retired region is only freed.
 #pragma once
 
 #include <cassert>

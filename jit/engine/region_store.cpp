@@ -265,10 +265,10 @@ void RegionStore::remove(const Key& entry, const Stored& stored) {
     ++stats_.rejected;
 }
 
-void RegionStore::withdraw(const Key& entry, const Key& whole) {
+void RegionStore::discard(const Key& entry, const Key& whole) {
     const std::lock_guard guard(lock_);
     forget(entry, whole);
-    if (unlinkat(directory_, file_of(entry, whole).c_str(), 0) == 0) ++stats_.withdrawn;
+    if (unlinkat(directory_, file_of(entry, whole).c_str(), 0) == 0) ++stats_.discarded;
 }
 
 /// Down to nine tenths, the files used least recently first. Other runs may do the same at once.

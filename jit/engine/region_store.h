@@ -50,13 +50,13 @@ class RegionStore {
     /// Returns what names it beside its entry.
     Key save(const Key& entry, const Stored& stored);
     Key name_of(const Stored& stored) const { return hash(stored.shape, seed_); }
-    /// A region turned out not to be worth while.
-    void withdraw(const Key& entry, const Key& whole);
-    /// What load() returned turned out not to be code.
+    /// Removes the file of a region that turned out not to be profitable.
+    void discard(const Key& entry, const Key& whole);
+    /// Removes the file of what load() returned, which turned out not to be code.
     void remove(const Key& entry, const Stored& stored);
 
     struct Stats {
-        uint64_t loaded = 0, saved = 0, rejected = 0, evicted = 0, withdrawn = 0;
+        uint64_t loaded = 0, saved = 0, rejected = 0, evicted = 0, discarded = 0;
     };
     Stats stats() const;
 

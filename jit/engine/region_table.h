@@ -55,8 +55,8 @@ class RegionTable {
 
     /// What `guard` protects. A retired region has its guard until it is freed.
     RegionEntryCheck entry_check(uint32_t guard) const;
-    /// Where a virtual CPU goes on after the instruction at `pc`, in one of the regions, has faulted. Null: it is
-    /// in none, or must not fault.
+    /// Where a virtual CPU goes on after the instruction at `pc`, in one of the regions, has faulted. Null:
+    /// it is in none, or must not fault.
     const void* side_exit(const void* pc) const;
 
     /// Those that are not retired; the newest last.

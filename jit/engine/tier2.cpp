@@ -147,12 +147,12 @@ bool Tier2::compile_built(Lock* lock, RegionBuilder::Built built) {
     const TranslationBlock& block = *built.compiled->entry;
     RegionStore::Stored stored;
     RegionCache::Key key{};
-    const bool stores = disk_.enabled() && built.region.distrusted == 0;
+    const bool stores = disk_.enabled() && built.region.disabled_assumptions == 0;
     if (stores) {
         stored.shape = builder_.shape_of(built).bytes();
         key = disk_.entry_key(block);
     }
-    const bool again = block.failures != 0;
+    const bool again = block.promotion.failures != 0;
     CompiledRegion* region = table_.admit(std::move(built.compiled));
     if (region == nullptr) return false;
 
@@ -233,7 +233,7 @@ bool Tier2::warm_start(Lock& lock, uint32_t counter, bool last) {
         return region != nullptr && load(lock, *region, key, std::move(c.stored));
     }
     // It is looked at once more when its turn to be compiled comes.
-    if (later && block->stage != TranslationBlock::Stage::Cold && !last) return false;
+    if (later && block->promotion.stage != Promotion::Stage::Cold && !last) return false;
     if (later && !last && policy_.ask_disk_again(*block)) return false;
     ++stats_.cache_misses;
     disk_.forget_candidates(key);
@@ -295,7 +295,7 @@ Tier2Stats Tier2::stats() const {
     const RegionStore::Stats kept = disk_.stats();
     s.cache_rejects = kept.rejected;
     s.cache_saved = kept.saved;
-    s.cache_withdrawn = kept.withdrawn;
+    s.cache_withdrawn = kept.discarded;
     return s;
 }
 

@@ -1,14 +1,14 @@
 // Tier 2: hot guest code is compiled once more, several blocks at a time, by an optimising compiler.
 //
-// A block that has run often enough (promotion_policy.h) asks for a region that is entered at it. A worker thread
-// (compile_worker.h), or in the synchronous form the asking one, picks the blocks that ran often enough along
-// with it (region_builder.h), compiles them as one function and patches the block's entry to lead there
-// (region_table.h). Regions are watched (region_monitor.h), and retired with the guest code that they are of.
-// Everything here but the compilation itself and the reading and writing of files happens under the engine's
-// lock.
+// A block that has run often enough (promotion_policy.h) asks for a region that is entered at it. A worker
+// thread (compile_worker.h), or in the synchronous form the asking one, picks the blocks that ran often
+// enough along with it (region_builder.h), compiles them as one function and patches the block's entry to
+// lead there (region_table.h). Regions are watched (region_monitor.h), and retired with the guest code that
+// they are of. Everything here but the compilation itself and the reading and writing of files happens under
+// the engine's lock.
 //
-// Regions are kept on disk (region_cache.h). A block at which an earlier run has left some asks after a few runs
-// already, and if the same guest code is there, they are loaded instead of compiled.
+// Regions are kept on disk (region_cache.h). A block at which an earlier run has left some asks after a few
+// runs already, and if the same guest code is there, they are loaded instead of compiled.
 #pragma once
 
 #include <atomic>
@@ -63,9 +63,9 @@ class Tier2 {
     const void* side_exit(const void* pc) const { return table_.side_exit(pc); }
 
     struct CpuLink {
-        const std::atomic<uint64_t>* quiescent_epoch;  ///< see QuiescentEpochs
-        uint32_t* guard_epochs;                        ///< GuestState::region_epochs, kGuards of them
-        WrongGuesses* failed_assumptions = nullptr;    ///< of GuestState; null: there are none
+        const std::atomic<uint64_t>* quiescent_epoch;     ///< see QuiescentEpochs
+        uint32_t* guard_epochs;                           ///< GuestState::region_epochs, kGuards of them
+        FailedAssumptions* failed_assumptions = nullptr;  ///< of GuestState; null: there are none
     };
     void add_cpu(const CpuLink& cpu);
     Tier2Stats stats() const;

@@ -36,8 +36,8 @@ struct Tier2Options {
     /// For tests: only about one block in `sample` is ever promoted, which ones by the seed.
     unsigned sample = 1;
     uint64_t sample_seed = 0;
-    /// For tests: called several times while a region is built, with the lock held. The guest may store to its
-    /// code there.
+    /// For tests: called several times while a region is built, with the lock held. The guest may store to
+    /// its code there.
     std::function<void()> while_building = [] {};
     std::function<std::unique_ptr<RegionCompiler>()> make_compiler = [] { return make_region_compiler(); };
     /// Of make_compiler's regions; 0: not known, and none are kept on disk.

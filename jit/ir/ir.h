@@ -57,7 +57,7 @@ inline constexpr unsigned kMemSpOffsetShift = 10;  ///< 4 bits
 constexpr unsigned mem_sp_offset(uint32_t aux) { return aux >> kMemSpOffsetShift & 15; }
 inline constexpr uint32_t kMemDevice = 1u << 14;  ///< a device was found there: no use trying RAM first
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
-/// Loads and stores that are neither exclusive nor atomic. Inst::imm of one may foretell where its address
+/// Loads and stores that are neither exclusive nor atomic. Inst::imm of one may predict where its address
 /// falls (jit/engine/predict.h).
 constexpr bool is_plain_access(Op op) {
     switch (op) {

@@ -129,20 +129,20 @@ class PageNumbers {
     std::map<std::tuple<unsigned, unsigned, bool>, unsigned> known_;
 };
 
-BlockAccesses group_accesses(const ir::Block& block, Guesses distrusted, bool fastmem) {
+BlockAccesses group_accesses(const ir::Block& block, Assumptions disabled_assumptions, bool fastmem) {
     BlockAccesses result;
     const ValueNumbers number(block);
     std::map<std::pair<Ref, bool>, uint32_t> open;  // the last group by its root, and whether it is trusted
-    Guesses guess = 0;
+    Assumptions assumption = 0;
     result.group_of.assign(block.insts.size(), kNoGroup);
     for (Ref r = 0; r < block.insts.size(); ++r) {
         const Inst& i = block[r];
         if (i.op == Op::ExitIf) open.clear();
-        if (i.op == Op::InsnStart) guess = guess_at(i.imm);
+        if (i.op == Op::InsnStart) assumption = assumption_at(i.imm);
         if (!ir::is_plain_access(i.op) || (i.aux & (ir::kMemUnprivileged | ir::kMemAligned)) != 0) continue;
         const auto [base, at] = ir::displaced(block, i.args[0]);
         const Ref root = number(base);
-        const bool trusted = (distrusted & guess) == 0;
+        const bool trusted = (disabled_assumptions & assumption) == 0;
         const auto add = [&](int64_t begin, int64_t end) {
             if (const auto it = open.find({root, trusted}); it != open.end()) {
                 AccessGroup& g = result.groups[it->second];
@@ -152,7 +152,7 @@ BlockAccesses group_accesses(const ir::Block& block, Guesses distrusted, bool fa
                     g.hi = hi;
                     g.write |= is_write(i.op);
                     if (g.predicted == 0) g.predicted = i.imm;
-                    g.guesses |= trusted ? guess : 0;
+                    g.assumptions |= trusted ? assumption : 0;
                     return it->second;
                 }
             }
@@ -162,7 +162,7 @@ BlockAccesses group_accesses(const ir::Block& block, Guesses distrusted, bool fa
                                      .lo = begin,
                                      .hi = end,
                                      .write = is_write(i.op),
-                                     .guesses = trusted ? guess : 0,
+                                     .assumptions = trusted ? assumption : 0,
                                      .predicted = i.imm});
             return made;
         };
@@ -206,7 +206,8 @@ AccessPlan plan_accesses(const RegionGraph& graph) {
     AccessPlan plan;
     PageNumbers page(region, plan.pages);
     for (const RegionBlock& rb : region.blocks) {
-        BlockAccesses& block = plan.blocks.emplace_back(group_accesses(rb.ir, region.distrusted, fastmem));
+        BlockAccesses& block =
+            plan.blocks.emplace_back(group_accesses(rb.ir, region.disabled_assumptions, fastmem));
         const std::vector<uint8_t> registers = registers_of(rb.ir);
         for (AccessGroup& g : block.groups)
             g.page = page(address_registers(rb.ir, registers, g.root), g.write);

@@ -17,7 +17,7 @@ namespace arclight::jit::tier2 {
 
 inline constexpr unsigned kNoPage = ~0u;
 inline constexpr uint32_t kNoGroup = ~uint32_t{0};
-/// What is taken to lie in one page where nothing may be guessed.
+/// What is taken to lie in one page where nothing may be assumed.
 inline constexpr unsigned kPartBytes = 8;
 
 /// Accesses at root + lo .. root + hi - 1 that are checked together.
@@ -25,13 +25,13 @@ struct AccessGroup {
     ir::Ref root = ir::kNoRef;
     int64_t lo = 0, hi = 0;
     bool write = false;
-    unsigned page = kNoPage;  ///< in AccessPlan::pages
-    Guesses guesses = 0;      ///< of the accesses, unless they are distrusted
-    uint64_t predicted = 0;   ///< Inst::imm of an access (jit/engine/predict.h)
+    unsigned page = kNoPage;      ///< in AccessPlan::pages
+    Assumptions assumptions = 0;  ///< of the accesses, unless they are disabled
+    uint64_t predicted = 0;       ///< Inst::imm of an access (jit/engine/predict.h)
 
     unsigned span() const { return static_cast<unsigned>(hi - lo); }
-    /// That it lies in one page is a guess: which; 0: it is certain enough.
-    Guesses guessed() const { return hi - lo > int64_t{kPartBytes} ? guesses : 0; }
+    /// The assumptions that it lies in one page; 0: that is certain enough.
+    Assumptions assumed() const { return hi - lo > int64_t{kPartBytes} ? assumptions : 0; }
 };
 
 /// A page that is remembered from one group to the next.

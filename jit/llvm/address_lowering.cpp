@@ -56,7 +56,7 @@ void AddressLowering::remember(const PageVariables& variables, bool shared, cons
 
 /// What the soft TLB has for the page of `address`, if that is `wanted`; else the side exit.
 AddressLowering::Page AddressLowering::look_up(Value* address, Value* wanted, const LookUp& what) {
-    const auto& [write, aux, shared, guessed] = what;
+    const auto& [write, aux, shared, assumed] = what;
     if (fastmem_ != nullptr) {
         Value* slot = b_.CreateAnd(address, b_.c64(page_mask_));
         exits_.guard(b_.CreateICmpEQ(slot, wanted));
@@ -74,13 +74,13 @@ AddressLowering::Page AddressLowering::look_up(Value* address, Value* wanted, co
     Value* tag = invariant(
         entry, at + (write ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag)));
     Value* found = b_.CreateICmpEQ(tag, wanted);
-    if (guessed != 0) {
+    if (assumed != 0) {
         BasicBlock *next = b_.new_block(), *missed = b_.new_block();
         b_.CreateCondBr(found, next, missed, b_.likely());
         b_.SetInsertPoint(missed);
-        exits_.count_wrong_guesses(
+        exits_.count_failed_assumptions(
             b_.CreateZExt(b_.CreateICmpNE(b_.CreateAnd(address, b_.c64(kPageMask)), wanted), b_.getInt32Ty()),
-            guessed);
+            assumed);
         b_.CreateBr(exits_.side_exit());
         b_.SetInsertPoint(next);
     } else {
@@ -119,13 +119,13 @@ Value* AddressLowering::check_group(const AccessGroup& g) {
     };
     if (fastmem_ != nullptr) return pointer(fastmem_->addend(address, g.predicted, 0), address);
     if (g.page == kNoPage)
-        return pointer(look_up(address, wanted(), {.write = g.write, .guessed = g.guessed()}).addend,
+        return pointer(look_up(address, wanted(), {.write = g.write, .assumed = g.assumed()}).addend,
                        address);
     const auto& [stable, shared, page_span] = plan_.pages[g.page];
     PageVariables& last = page_variables(g.page);
     if (last.root != g.root && !stable) {
         last.root = g.root;
-        const Page page = look_up(address, wanted(), {.write = g.write, .guessed = g.guessed()});
+        const Page page = look_up(address, wanted(), {.write = g.write, .assumed = g.assumed()});
         remember(last, shared, page, page_span);
         return pointer(page.addend, address);
     }
@@ -139,7 +139,7 @@ Value* AddressLowering::check_group(const AccessGroup& g) {
     b_.SetInsertPoint(other);
     address = b_.hoist_barrier(address);
     remember(last, shared,
-             look_up(address, wanted(), {.write = g.write, .shared = shared, .guessed = g.guessed()}),
+             look_up(address, wanted(), {.write = g.write, .shared = shared, .assumed = g.assumed()}),
              page_span);
     b_.CreateBr(next);
     b_.SetInsertPoint(next);
@@ -170,7 +170,7 @@ AddressLowering::HoistedGroup AddressLowering::check_hoisted(const AccessGroup& 
     Value* last_byte = b_.CreateAdd(start, b_.c64(span - 1));
     remember(page, /*shared=*/false,
              look_up(start, b_.CreateAnd(last_byte, b_.c64(page_mask_)),
-                     {.write = g.write, .guessed = g.guessed()}),
+                     {.write = g.write, .assumed = g.assumed()}),
              span);
     b_.CreateBr(next);
     b_.SetInsertPoint(next);

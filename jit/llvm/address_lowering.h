@@ -54,8 +54,8 @@ class AddressLowering {
     struct LookUp {
         bool write;
         uint32_t aux = 0;
-        bool shared = false;  ///< asks whether it may be written, too
-        Guesses guessed = 0;  ///< that all of it lies in one page
+        bool shared = false;      ///< asks whether it may be written, too
+        Assumptions assumed = 0;  ///< that all of it lies in one page
     };
     Page look_up(Value* address, Value* wanted, const LookUp& what);
     void declare_page(PageVariables& page, bool shared);

@@ -38,7 +38,7 @@ void GuestRegisters::declare_vector(unsigned slot) {
 Value* GuestRegisters::entry_assumption() {
     Value* above = nullptr;
     for (unsigned slot = kVSlot; slot < kFlagsSlot; ++slot) {
-        if (!plan_.guessed_low[slot]) continue;
+        if (!plan_.assumed_low[slot]) continue;
         Value* half = b_.load_state(offset_of(slot) + 8, b_.getInt64Ty());
         above = above != nullptr ? b_.CreateOr(above, half) : half;
     }

@@ -57,7 +57,7 @@ void IrLowering::enter() {
         b_.CreateBr(heads_[0]);
         return;
     }
-    BasicBlock* wrong = b_.new_block("wrong_guess");
+    BasicBlock* wrong = b_.new_block("failed_assumption");
     b_.CreateCondBr(right, heads_[0], wrong, b_.likely());
     b_.SetInsertPoint(wrong);
     exits_.refuse_entry();

@@ -37,7 +37,7 @@ struct Region {
     /// By vector register: where the region is entered, its upper half was zero each time it was looked at.
     uint32_t narrow = 0;
     /// Earlier regions with this entry were left again and again since these were wrong: not to be made.
-    Guesses distrusted = 0;
+    Assumptions disabled_assumptions = 0;
     std::vector<int64_t> return_sites;      ///< blocks that a RET may go to, by offset
     std::vector<int64_t> indirect_targets;  ///< blocks that BR and BLR may go to
 

@@ -16,7 +16,7 @@ void RegionExitBuilder::leave(const SlotValues& slots, bool flags_dirty, const F
         operands.push_back(value);
         if (slot < kVSlot || value->getType() == b_.v128()) continue;
         exit.low |= 1u << (slot - kVSlot);
-        if (!registers_.plan().guessed_low[slot]) exit.clear |= 1u << (slot - kVSlot);
+        if (!registers_.plan().assumed_low[slot]) exit.clear |= 1u << (slot - kVSlot);
     }
     if (flags_dirty) exit.flags = registers_.flags_operands(flags, operands);
     const auto result = static_cast<int64_t>(static_cast<uint64_t>(offset) | how);
@@ -62,7 +62,7 @@ BasicBlock* RegionExitBuilder::exit_to(int64_t offset) {
 }
 
 void RegionExitBuilder::refuse_entry() {
-    count_wrong_guesses(b_.getInt32(kWrongAtEntry), kGuessAtEntry);
+    count_failed_assumptions(b_.getInt32(kFailedAtEntry), kAssumptionAtEntry);
     leave({}, false, {}, nullptr, entry_, kRegionStuck | kRegionSideExit);
 }
 
@@ -104,10 +104,10 @@ void RegionExitBuilder::guard(Value* ok) {
     b_.SetInsertPoint(next);
 }
 
-void RegionExitBuilder::count_wrong_guesses(Value* how_many, Guesses which) {
-    const size_t count = offsetof(GuestState, wrong_guesses.count);
+void RegionExitBuilder::count_failed_assumptions(Value* how_many, Assumptions which) {
+    const size_t count = offsetof(GuestState, failed_assumptions.count);
     b_.store_state(count, b_.CreateAdd(b_.load_state(count, b_.getInt32Ty(), 4), how_many), 4);
-    const size_t names = offsetof(GuestState, wrong_guesses.which);
+    const size_t names = offsetof(GuestState, failed_assumptions.which);
     Value* chosen = b_.CreateSelect(b_.CreateICmpNE(how_many, b_.getInt32(0)), b_.c64(which), b_.c64(0));
     b_.store_state(names, b_.CreateOr(b_.load_state(names, b_.getInt64Ty()), chosen));
 }

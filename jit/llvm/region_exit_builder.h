@@ -42,7 +42,7 @@ class RegionExitBuilder {
     void guard(Value* ok);
 
     /// Records in GuestState that `which` were wrong, `how_many` times.
-    void count_wrong_guesses(Value* how_many, Guesses which);
+    void count_failed_assumptions(Value* how_many, Assumptions which);
 
   private:
     /// A region exit with these registers. `how`: kRegionStuck and the like.

@@ -186,14 +186,14 @@ void solve_low(const Region& region, const std::vector<Edge>& edges, RegisterPla
         return in;
     };
     const std::vector<Slots> certain = solve({});
-    if ((region.distrusted & kGuessAtEntry) == 0 && region.narrow != 0) {
+    if ((region.disabled_assumptions & kAssumptionAtEntry) == 0 && region.narrow != 0) {
         const Slots possible = Slots(region.narrow) << kVSlot & plan.written;
-        const std::vector<Slots> guessed = solve(possible);
+        const std::vector<Slots> assumed = solve(possible);
         // What is not written is as it was, and no exit stores it.
         for (size_t k = 0; k < plan.blocks.size(); ++k)
-            plan.guessed_low |= guessed[k] & ~certain[k] & plan.blocks[k].dirty & possible;
+            plan.assumed_low |= assumed[k] & ~certain[k] & plan.blocks[k].dirty & possible;
     }
-    const std::vector<Slots> in = plan.guessed_low.any() ? solve(plan.guessed_low) : certain;
+    const std::vector<Slots> in = plan.assumed_low.any() ? solve(plan.assumed_low) : certain;
     for (size_t k = 0; k < plan.blocks.size(); ++k) plan.blocks[k].low = in[k];
 }
 

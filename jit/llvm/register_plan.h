@@ -40,7 +40,7 @@ struct EntryState {
 
 struct RegisterPlan {
     Slots used, written;             ///< anywhere in the region
-    Slots guessed_low;               ///< vector registers that must hold scalars where the region is entered
+    Slots assumed_low;               ///< vector registers that must hold scalars where the region is entered
     std::vector<EntryState> blocks;  ///< by block
     std::vector<std::vector<bool>> back_edges;  ///< [from][to]: the edge closes a cycle
 };

@@ -65,8 +65,8 @@ struct Variant {
     bool tier2;    ///< every block is also the entry of a region, with the blocks translated before it
     bool fastmem;  ///< regions reach memory through fastmem
     bool avx512;   ///< regions use what the host has of it
-    jit::Guesses distrusted;  ///< regions do not make them
-    enum class Foreseen : uint8_t { Nothing, Right, Wrong } foreseen;
+    jit::Assumptions disabled_assumptions;  ///< regions do not make them
+    enum class Predicted : uint8_t { Nothing, Right, Wrong } predicted;
 
     explicit Variant(uint64_t index) {
         Rng rng(index ^ 0x5eed);
@@ -76,9 +76,9 @@ struct Variant {
         serial = rng.chance(50);
         tier2 = rng.below(10'000) < tier2_share();
         fastmem = tier2 && rng.chance(50);
-        foreseen = static_cast<Foreseen>(rng.below(3));
+        predicted = static_cast<Predicted>(rng.below(3));
         avx512 = rng.chance(50);
-        distrusted = rng.chance(50) ? 0 : rng.chance(50) ? jit::kEveryGuess : rng.next();
+        disabled_assumptions = rng.chance(50) ? 0 : rng.chance(50) ? jit::kEveryAssumption : rng.next();
     }
 };
 
@@ -327,17 +327,17 @@ class ArclightEngine final : public Engine {
         region.pa = entry.pc;
         region.translation_flags =
             entry.translation_flags | (variant_.fastmem ? a64::translation_flag::kFastmem : 0);
-        region.distrusted = variant_.distrusted;
-        if (variant_.foreseen != Variant::Foreseen::Nothing) region.narrow = ~uint32_t{0};
+        region.disabled_assumptions = variant_.disabled_assumptions;
+        if (variant_.predicted != Variant::Predicted::Nothing) region.narrow = ~uint32_t{0};
         const auto add = [&](const Block& b) {
             region.blocks.push_back({static_cast<int64_t>(b.pc - (entry.pc & mmu::kPageMask)), b.ir});
             region.indirect_targets.push_back(region.blocks.back().offset);
             region.return_sites.push_back(region.blocks.back().offset);
-            if (variant_.foreseen == Variant::Foreseen::Nothing) return;
+            if (variant_.predicted == Variant::Predicted::Nothing) return;
             // Without fastmem: all in one page, which is right as often as not.
             for (ir::Inst& i : region.blocks.back().ir.insts)
                 if (ir::is_plain_access(i.op))
-                    i.imm = FastmemPage::kNumber + 1 + (variant_.foreseen == Variant::Foreseen::Wrong);
+                    i.imm = FastmemPage::kNumber + 1 + (variant_.predicted == Variant::Predicted::Wrong);
         };
         add(entry);
         for (const Block& b : blocks_)
@@ -353,8 +353,8 @@ class ArclightEngine final : public Engine {
         if (!loaded) return broken("a region's object file does not load");
         loaded_.emplace_back(compiler.get(), loaded->handle);
         faults_.add(*loaded);
-        jit::divert(entry.code,
-                    jit::emit_region_stub(buffer_, {loaded->entry, entry.code.body, jit::kNoCounter}));
+        jit::patch_entry(entry.code,
+                         jit::emit_region_stub(buffer_, {loaded->entry, entry.code.body, jit::kNoCounter}));
     }
 
     void describe(uint64_t pc, const std::string& raw, const ir::Block& block,

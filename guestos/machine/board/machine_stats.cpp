@@ -114,11 +114,11 @@ static Json cpu_counters(const Vcpu& v) {
 }
 
 /// Of a run with tier 2 whose statistics were asked for.
-static std::optional<jit::SteadySpeed> steady_speed(const SamplingProfiler& samples) {
-    return jit::steady_speed(samples.slices(), SamplingProfiler::kSliceSeconds);
+static std::optional<jit::WarmUp> steady_speed(const SamplingProfiler& samples) {
+    return jit::detect_warm_up(samples.slices(), SamplingProfiler::kSliceSeconds);
 }
 
-static void print_steady(std::FILE* out, const std::optional<jit::SteadySpeed>& steady) {
+static void print_steady(std::FILE* out, const std::optional<jit::WarmUp>& steady) {
     if (steady)
         fmt::print(out,
                    "        90 % of the steady speed after {:.1f} s, {:.0f} % of the CPUs' time in regions "
@@ -128,7 +128,7 @@ static void print_steady(std::FILE* out, const std::optional<jit::SteadySpeed>& 
         fmt::print(out, "        time to the steady speed: not known, too short a run\n");
 }
 
-static Json steady_json(const std::optional<jit::SteadySpeed>& steady) {
+static Json steady_json(const std::optional<jit::WarmUp>& steady) {
     if (!steady) return nullptr;
     return {{"seconds_to_90_percent", steady->seconds}, {"region_share", steady->region_share}};
 }

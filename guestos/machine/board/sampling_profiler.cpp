@@ -97,8 +97,8 @@ void SamplingProfiler::count(uint64_t pc) {
     counts_[slice][where].fetch_add(1, std::memory_order_relaxed);
 }
 
-std::vector<jit::SpeedSlice> SamplingProfiler::slices() const {
-    std::vector<jit::SpeedSlice> out;
+std::vector<jit::ProfileSlice> SamplingProfiler::slices() const {
+    std::vector<jit::ProfileSlice> out;
     const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start_;
     const size_t last = std::min(kSlices, static_cast<size_t>(since.count() / kSliceSeconds) + 1);
     for (size_t k = 0; k < last; ++k) out.push_back({counts_[k][0], counts_[k][1], counts_[k][2]});

@@ -1,5 +1,5 @@
 // Where the virtual CPUs' threads are, looked at some hundred times a second by a signal to each: what
-// jit::steady_speed() is told from. Only for statistics; translated code has nothing to do with it.
+// jit::detect_warm_up() is told from. Only for statistics; translated code has nothing to do with it.
 #pragma once
 
 #include <signal.h>
@@ -13,7 +13,7 @@
 #include <mutex>
 #include <vector>
 
-#include "jit/engine/steady_speed.h"
+#include "jit/engine/warm_up.h"
 
 namespace arclight::guestos {
 
@@ -49,7 +49,7 @@ class SamplingProfiler {
     void note_libraries();
 
     static constexpr double kSliceSeconds = 0.1;
-    std::vector<jit::SpeedSlice> slices() const;
+    std::vector<jit::ProfileSlice> slices() const;
 
   private:
     static constexpr size_t kSlices = 36'000;  ///< an hour

@@ -43,7 +43,7 @@ Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
     if (options.count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
     fill_runtime_table();
     state_.region_epochs = fetch_.region_epochs();
-    context.engine.add_cpu({&passes_, fetch_.region_epochs(), &state_.wrong_guesses});
+    context.engine.add_cpu({&passes_, fetch_.region_epochs(), &state_.failed_assumptions});
 }
 
 Vcpu::~Vcpu() { munmap(&state_, sizeof(GuestState)); }

@@ -97,7 +97,7 @@ class FastmemRegionTest : public ::testing::Test {
     static void store(ir::Builder& b, Ref address, Ref v) {
         b.emit(Op::Store, Type::Void, {address, v}, 0, 3);
     }
-    static void foresee(ir::Builder& b, Ref access, uint64_t slot) { b.block().insts[access].imm = slot + 1; }
+    static void predict(ir::Builder& b, Ref access, uint64_t slot) { b.block().insts[access].imm = slot + 1; }
 
     Harness h_;
     testing::Regions regions_;
@@ -145,11 +145,11 @@ TEST_F(FastmemRegionTest, FaultsLeaveWithTheStateBefore) {
     }
 }
 
-TEST_F(FastmemRegionTest, TheSlotThatIsForeseenIsOnlyAGuess) {
-    for (const uint64_t guess : {kSlot, kOtherSlot, uint64_t{0x1ff'ffff}}) {
+TEST_F(FastmemRegionTest, ThePredictedSlotMayBeWrong) {
+    for (const uint64_t assumption : {kSlot, kOtherSlot, uint64_t{0x1ff'ffff}}) {
         const uint8_t* stub = make({[&](ir::Builder& b) {
             const Ref v = load(b, b.get_x(1));
-            foresee(b, v, guess);
+            predict(b, v, assumption);
             b.set_x(2, v);
         }});
         EXPECT_EQ(run(stub, kBase + 40), 4u);

@@ -203,18 +203,18 @@ TEST_F(RegionStoreTest, WhatIsWithdrawnIsGoneAndOthersOfItsEntryStay) {
     const RegionStore::Key first = store->save(key(1), stored(1));
     EXPECT_EQ(first, store->name_of(stored(1)));
     store->save(key(1), stored(2));
-    store->withdraw(key(1), first);
+    store->discard(key(1), first);
     const auto other_run = open();
     for (const auto& opened : {store.get(), other_run.get()}) {
         const auto found = opened->load(key(1));
         ASSERT_EQ(found.size(), 1u);
         EXPECT_EQ(found[0].shape, stored(2).shape);
     }
-    store->withdraw(key(1), first);  // by another run meanwhile
-    store->withdraw(key(1), store->name_of(stored(2)));
+    store->discard(key(1), first);  // by another run meanwhile
+    store->discard(key(1), store->name_of(stored(2)));
     EXPECT_FALSE(store->knows(key(1)));
     EXPECT_EQ(count(), 0u);
-    EXPECT_EQ(store->stats().withdrawn, 2u);
+    EXPECT_EQ(store->stats().discarded, 2u);
 }
 
 TEST_F(RegionStoreTest, SeveralRunsShareADirectory) {

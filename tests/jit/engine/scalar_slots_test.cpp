@@ -240,10 +240,10 @@ TEST_P(ScalarSlotsTest, WhereTwoWaysMeet) {
 class ScalarLoopTest : public ScalarSlotsTest {
   protected:
     /// v1 += v2, x1 times; in front of it v3 = v4 as a vector.
-    Region accumulate(uint32_t narrow, Guesses distrusted = 0) {
+    Region accumulate(uint32_t narrow, Assumptions disabled_assumptions = 0) {
         Region region = Regions::empty();
         region.narrow = narrow;
-        region.distrusted = distrusted;
+        region.disabled_assumptions = disabled_assumptions;
         region.blocks.push_back(block(
             0, [](ir::Builder& b) { b.set_v(3, b.get_v(Type::V128, 4)); }, kStart));
         region.blocks.push_back(loop([](ir::Builder& b) { b.set_v(1, sum(b, 1, 2)); }));
@@ -255,14 +255,14 @@ class ScalarLoopTest : public ScalarSlotsTest {
         EXPECT_EQ(v(1), scalar(1.5 + turns * 2.5));
         EXPECT_EQ(v(2), (V128{.d = {bits(2.5), kAbove + 2}}));
         EXPECT_EQ(v(3), v(4));
-        EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
+        EXPECT_EQ(h_.state().failed_assumptions.count, 0u);
     }
 };
 
 INSTANTIATE_TEST_SUITE_P(Avx512, ScalarLoopTest, ::testing::Values(true));
 INSTANTIATE_TEST_SUITE_P(Avx2, ScalarLoopTest, ::testing::Values(false));
 
-TEST_P(ScalarLoopTest, RightGuess) {
+TEST_P(ScalarLoopTest, AssumptionHolds) {
     const uint8_t* stub = load(accumulate(kAll));
     for (const unsigned turns : {1, 2, 10}) {
         v(1) = scalar(1.5);
@@ -272,7 +272,7 @@ TEST_P(ScalarLoopTest, RightGuess) {
     }
 }
 
-TEST_P(ScalarLoopTest, WrongGuess) {
+TEST_P(ScalarLoopTest, AssumptionFails) {
     // Tier 1's way in, which would execute the first instruction.
     ir::Block first = block_at();
     {
@@ -290,29 +290,29 @@ TEST_P(ScalarLoopTest, WrongGuess) {
     for (const uint64_t above : {uint64_t{1}, uint64_t{1} << 63}) {
         v(1) = {.d = {bits(1.5), above}};
         std::copy_n(h_.state().v, 32, before.begin());
-        const uint32_t guesses = h_.state().wrong_guesses.count;
+        const uint32_t assumptions = h_.state().failed_assumptions.count;
         h_.state().x[1] = 10;
         h_.state().x[20] = 0;
         run(stub);
         EXPECT_EQ(side_exits(), 1u);
-        EXPECT_EQ(h_.state().wrong_guesses.count, guesses + kWrongAtEntry);
+        EXPECT_EQ(h_.state().failed_assumptions.count, assumptions + kFailedAtEntry);
         EXPECT_EQ(h_.state().x[20], 99u) << "not at the first instruction";
         EXPECT_EQ(h_.state().x[1], 10u);
         EXPECT_TRUE(std::equal(before.begin(), before.end(), h_.state().v));
     }
 }
 
-/// Careful, or nothing is known: no guess.
-TEST_P(ScalarLoopTest, NoGuess) {
+/// Careful, or nothing is known: no assumption.
+TEST_P(ScalarLoopTest, NoAssumption) {
     for (const bool careful : {false, true}) {
         v(1) = {.d = {bits(1.5), kAbove}};
         h_.state().x[1] = 10;
-        run(accumulate(careful ? kAll : kAll & ~2u, careful ? kGuessAtEntry : 0));
+        run(accumulate(careful ? kAll : kAll & ~2u, careful ? kAssumptionAtEntry : 0));
         expect_through(10);
     }
 }
 
-/// A guess that does not help is not made.
+/// An assumption that does not help is not made.
 TEST_P(ScalarLoopTest, InVain) {
     Region region = Regions::empty();
     region.narrow = kAll;
@@ -343,7 +343,7 @@ TEST_P(ScalarLoopTest, InVain) {
     EXPECT_EQ(offset(), kStart + 128);
     EXPECT_EQ(v(1), scalar(1.5 + 4 * 5.5));
     EXPECT_EQ(v(6), scalar(11));
-    EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
+    EXPECT_EQ(h_.state().failed_assumptions.count, 0u);
 }
 
 /// What all this is for: neither is a number zero-extended in the loop, nor loaded or stored as 16 bytes.

@@ -19,7 +19,7 @@ struct Behaviour {
     std::function<std::string()> compile = [] { return std::string("object"); };
     size_t bytes = 1000;
     bool loads = true, broken = false;
-    std::atomic<Guesses> distrusted{0};  ///< the last region was not to make these
+    std::atomic<Assumptions> disabled_assumptions{0};  ///< the last region was not to make these
     std::atomic<unsigned> compiled{0}, loaded{0}, unloaded{0}, destroyed{0};
 };
 
@@ -28,7 +28,7 @@ class FakeCompiler final : public RegionCompiler {
     explicit FakeCompiler(Behaviour& behaviour) : is_(behaviour) {}
     ~FakeCompiler() override { ++is_.destroyed; }
     std::string compile(const Region& region, RegionDump*) override {
-        is_.distrusted = region.distrusted;
+        is_.disabled_assumptions = region.disabled_assumptions;
         ++is_.compiled;
         return is_.compile();
     }
@@ -264,19 +264,19 @@ TEST_F(Tier2Test, ARegionThatStaysOrIsSeldomEnteredIsKept) {
     EXPECT_EQ(engine_->tier2_stats().live, 1u);
 }
 
-TEST_F(Tier2Test, ARegionWhoseGuessesAreWrongIsMadeAgainWithoutThem) {
+TEST_F(Tier2Test, ARegionWhoseAssumptionsFailIsCompiledAgainWithoutThem) {
     std::vector<uint32_t> epochs(Tier2::kGuards);
     std::atomic<uint64_t> passes{0};
-    WrongGuesses wrong{};
+    FailedAssumptions wrong{};
     start({.threshold = 1, .budget = 100});
     engine_->add_cpu({&passes, epochs.data(), &wrong});
     uint32_t* exits = engine_->code().counters() + jit::CodeBuffer::kCounters - 2 * Tier2::kEntryCounters;
-    const auto left = [&](unsigned looks, Guesses guesses) {
+    const auto left = [&](unsigned looks, Assumptions assumptions) {
         const uint64_t until_now = engine_->tier2_stats().deoptimised;
         for (unsigned k = 0; k < looks * 10; ++k) {
             std::atomic_ref(exits[0]) += 10'000;
-            if (guesses != 0) std::atomic_ref(wrong.count) += 10'000;
-            std::atomic_ref(wrong.which) |= guesses;
+            if (assumptions != 0) std::atomic_ref(wrong.count) += 10'000;
+            std::atomic_ref(wrong.which) |= assumptions;
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
             if (engine_->tier2_stats().deoptimised != until_now) return true;
         }
@@ -286,28 +286,28 @@ TEST_F(Tier2Test, ARegionWhoseGuessesAreWrongIsMadeAgainWithoutThem) {
     ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 1; }));
     EXPECT_FALSE(left(10, 0)) << "there are other reasons to leave";
     EXPECT_TRUE(left(200, 5));
-    EXPECT_EQ(is_.distrusted, 0u);
+    EXPECT_EQ(is_.disabled_assumptions, 0u);
     const auto again = [&] {
         promote(0);
         return eventually([](const Tier2Stats& s) { return s.live == 1; });
     };
     ASSERT_TRUE(again());
-    EXPECT_EQ(is_.distrusted, 5u);
+    EXPECT_EQ(is_.disabled_assumptions, 5u);
     EXPECT_TRUE(left(200, 8));
     ASSERT_TRUE(again());
-    EXPECT_EQ(is_.distrusted, 13u);
+    EXPECT_EQ(is_.disabled_assumptions, 13u);
     EXPECT_TRUE(left(200, 8));
     ASSERT_TRUE(again());
-    EXPECT_EQ(is_.distrusted, kEveryGuess) << "not those alone, or they have names of others";
+    EXPECT_EQ(is_.disabled_assumptions, kEveryAssumption) << "not those alone, or they have names of others";
     promote(1);
     ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.live == 2; }));
-    EXPECT_EQ(is_.distrusted, 0u) << "other code may guess";
+    EXPECT_EQ(is_.disabled_assumptions, 0u) << "other code may assume it";
 }
 
-TEST_F(Tier2Test, ARegionThatIsNotEnteredForAWrongGuessIsMadeAgainEvenIfThatIsSeldom) {
+TEST_F(Tier2Test, ARegionThatIsNotEnteredForAFailedAssumptionIsCompiledAgainEvenIfThatIsSeldom) {
     std::vector<uint32_t> epochs(Tier2::kGuards);
     std::atomic<uint64_t> passes{0};
-    WrongGuesses wrong{};
+    FailedAssumptions wrong{};
     start({.threshold = 1, .budget = 100});
     engine_->add_cpu({&passes, epochs.data(), &wrong});
     uint32_t* entries = engine_->code().counters() + jit::CodeBuffer::kCounters - Tier2::kEntryCounters;
@@ -316,8 +316,8 @@ TEST_F(Tier2Test, ARegionThatIsNotEnteredForAWrongGuessIsMadeAgainEvenIfThatIsSe
         for (unsigned k = 0; k < 100; ++k) {
             std::atomic_ref(entries[0]) += 5;
             std::atomic_ref(exits[0]) += wrong_in_five;
-            std::atomic_ref(wrong.count) += wrong_in_five * kWrongAtEntry;
-            std::atomic_ref(wrong.which) |= kGuessAtEntry;
+            std::atomic_ref(wrong.count) += wrong_in_five * kFailedAtEntry;
+            std::atomic_ref(wrong.which) |= kAssumptionAtEntry;
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
             if (engine_->tier2_stats().deoptimised != 0) return true;
         }

@@ -1,4 +1,5 @@
-// The engine and tier 1 with another guest instruction set than the machine's: three instructions of two bytes.
+// The engine and tier 1 with another guest instruction set than the machine's: three instructions of two
+// bytes.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -20,7 +21,8 @@ namespace arclight::jit {
 namespace {
 
 /// Bits 15:12 say which: 0 adds the signed bits 7:0 to register 11:8; 1 goes on at the signed bits 7:0, in
-/// instructions from itself, unless register 11:8 is zero; all others stop the CPU with bits 7:0 as the reason.
+/// instructions from itself, unless register 11:8 is zero; all others stop the CPU with bits 7:0 as the
+/// reason.
 constexpr uint16_t add(unsigned reg, int imm) {
     return static_cast<uint16_t>(0x0000 | reg << 8 | (static_cast<unsigned>(imm) & 0xff));
 }

@@ -30,8 +30,8 @@ TEST(AccessPlanTest, NeighboursShareACheck) {
     EXPECT_EQ(block.groups[0].lo, 0);
     EXPECT_EQ(block.groups[0].hi, 24);
     EXPECT_FALSE(block.groups[0].write);
-    EXPECT_EQ(block.groups[0].guessed(), guess_at(0)) << "24 bytes may lie in two pages";
-    EXPECT_EQ(block.groups[1].guessed(), 0u) << "8 bytes are taken to lie in one";
+    EXPECT_EQ(block.groups[0].assumed(), assumption_at(0)) << "24 bytes may lie in two pages";
+    EXPECT_EQ(block.groups[1].assumed(), 0u) << "8 bytes are taken to lie in one";
 }
 
 TEST(AccessPlanTest, AConditionalExitEndsGroups) {
@@ -59,7 +59,7 @@ TEST(AccessPlanTest, AddressesComputedTwiceAreOne) {
     EXPECT_TRUE(plan.blocks[0].groups[0].write);
 }
 
-TEST(AccessPlanTest, WhatIsDistrustedIsCheckedAlone) {
+TEST(AccessPlanTest, WhatIsDisabledIsCheckedAlone) {
     Region region;
     Ref pair = 0;
     add_block(region, 0, [&](Builder& b) {
@@ -70,7 +70,7 @@ TEST(AccessPlanTest, WhatIsDistrustedIsCheckedAlone) {
         pair = b.emit(Op::LoadV, Type::V128, {at(b, 0, 32)}, 0, kSixteenBytes);
     });
     EXPECT_EQ(plan_of(region).blocks[0].groups.size(), 1u);
-    region.distrusted = guess_at(4) | guess_at(8);
+    region.disabled_assumptions = assumption_at(4) | assumption_at(8);
     const AccessPlan plan = plan_of(region);
     ASSERT_EQ(plan.blocks[0].groups.size(), 4u);
     EXPECT_EQ(plan.blocks[0].parts.at(pair).size(), 2u) << "16 bytes may lie in two pages";

@@ -101,16 +101,16 @@ TEST(RegisterPlanTest, ADoubleIsAScalarInTheNextBlock) {
     const RegisterPlan plan = plan_of(scalar_loop());
     EXPECT_TRUE(plan.blocks[1].low[kVSlot + 3]);
     EXPECT_FALSE(plan.blocks[0].low[kVSlot + 3]) << "anything may be in it where the region is entered";
-    EXPECT_TRUE(plan.guessed_low.none());
+    EXPECT_TRUE(plan.assumed_low.none());
 }
 
 TEST(RegisterPlanTest, AScalarIsAssumedAtTheEntryIfItWasSeenThere) {
     Region region = scalar_loop();
     region.narrow = 1u << 3;
-    EXPECT_EQ(plan_of(region).guessed_low, Slots{}.set(kVSlot + 3));
+    EXPECT_EQ(plan_of(region).assumed_low, Slots{}.set(kVSlot + 3));
     EXPECT_TRUE(plan_of(region).blocks[0].low[kVSlot + 3]);
-    region.distrusted = kGuessAtEntry;
-    EXPECT_TRUE(plan_of(region).guessed_low.none());
+    region.disabled_assumptions = kAssumptionAtEntry;
+    EXPECT_TRUE(plan_of(region).assumed_low.none());
 }
 
 }  // namespace

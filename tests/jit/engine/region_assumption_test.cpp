@@ -1,5 +1,5 @@
-// What tier 2 guesses of memory accesses, and what becomes of it where the guess is wrong: that those seen in
-// one page stay in one, and that a structure does not lie across two.
+// What tier 2 assumes of memory accesses, and what becomes of it where an assumption fails: that those seen
+// in one page stay in one, and that a structure does not lie across two.
 #include "jit/engine/predict.h"
 #include "tests/backend/harness.h"
 #include "tests/jit/engine/region_fixture.h"
@@ -17,9 +17,9 @@ using testing::Regions;
 constexpr uint64_t kFirst = Memory::kBase, kSecond = kFirst + 4096, kReadOnly = kFirst + 3 * 4096;
 constexpr unsigned kInstructions = 3;
 
-class RegionGuessTest : public ::testing::Test {
+class RegionAssumptionTest : public ::testing::Test {
   protected:
-    RegionGuessTest() {
+    RegionAssumptionTest() {
         h_.fill_tlb();
         for (size_t k = 0; k < sizeof h_.memory.bytes; ++k)
             h_.memory.bytes[k] = static_cast<uint8_t>(k * 5 + (k >> 7));
@@ -33,9 +33,9 @@ class RegionGuessTest : public ::testing::Test {
 
     /// An instruction that goes on to the next one, and then some; left at 4 * kInstructions.
     template <typename... F>
-    const uint8_t* make(Guesses distrusted, F... build) {
+    const uint8_t* make(Assumptions disabled_assumptions, F... build) {
         Region region = Regions::with_front(4);
-        region.distrusted = distrusted;
+        region.disabled_assumptions = disabled_assumptions;
         RegionBlock& block = region.blocks.emplace_back();
         block.offset = 4;
         block.ir.pa = region.pa + 4;
@@ -58,7 +58,7 @@ class RegionGuessTest : public ::testing::Test {
         h_.state().x[4] = x4;
         h_.state().pc = Harness::kPage;
         h_.state().page_base = Harness::kPage;
-        h_.state().wrong_guesses = {};
+        h_.state().failed_assumptions = {};
         h_.accelerator.run(h_.state(), stub);
         return h_.state().pc - Harness::kPage;
     }
@@ -77,7 +77,7 @@ class RegionGuessTest : public ::testing::Test {
     Regions regions_;
 };
 
-TEST_F(RegionGuessTest, AStructureAcrossTwoPagesIsAWrongGuess) {
+TEST_F(RegionAssumptionTest, AStructureAcrossTwoPagesIsAFailedAssumption) {
     const auto pair = [](ir::Builder& b) {
         const Ref first = b.emit(Op::LoadPair, Type::I64, {b.get_x(1)}, 0, 3);
         const Ref second = b.emit(Op::PairSecond, Type::I64, {first});
@@ -86,15 +86,16 @@ TEST_F(RegionGuessTest, AStructureAcrossTwoPagesIsAWrongGuess) {
     };
     const uint8_t* stub = make(0, pair);
     EXPECT_EQ(run(stub, kSecond - 16), 12u);
-    EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
+    EXPECT_EQ(h_.state().failed_assumptions.count, 0u);
     EXPECT_EQ(run(stub, kSecond - 8), 4u);
-    EXPECT_EQ(h_.state().wrong_guesses.count, 1u);
+    EXPECT_EQ(h_.state().failed_assumptions.count, 1u);
     h_.tlb->entries[mmu::tlb_index(kFirst)].read_tag = mmu::TlbEntry::kInvalidTag;
     EXPECT_EQ(run(stub, kFirst), 4u);
-    EXPECT_EQ(h_.state().wrong_guesses.count, 0u) << "a page that the soft TLB does not have is no guess";
+    EXPECT_EQ(h_.state().failed_assumptions.count, 0u)
+        << "a page that the soft TLB does not have is no failed assumption";
 }
 
-TEST_F(RegionGuessTest, OnlyDistrustedAccessesAreDoneInParts) {
+TEST_F(RegionAssumptionTest, OnlyDisabledAccessesAreDoneInParts) {
     const auto two = [](unsigned at) {
         return [at](ir::Builder& b) {
             const Ref address = b.emit(Op::Add, Type::I64, {b.get_x(at), b.i64(8)});
@@ -102,17 +103,17 @@ TEST_F(RegionGuessTest, OnlyDistrustedAccessesAreDoneInParts) {
             b.set_x(8, b.emit(Op::Load, Type::I64, {address}, 0, 3));
         };
     };
-    const uint8_t* stub = make(guess_at(4), two(1), two(4));
+    const uint8_t* stub = make(assumption_at(4), two(1), two(4));
     EXPECT_EQ(run(stub, kSecond - 8, kFirst), 12u);
-    EXPECT_EQ(h_.state().wrong_guesses.count, 0u);
+    EXPECT_EQ(h_.state().failed_assumptions.count, 0u);
     EXPECT_EQ(run(stub, kFirst, kSecond - 8), 4u);
-    EXPECT_EQ(h_.state().wrong_guesses.count, 1u);
-    EXPECT_EQ(h_.state().wrong_guesses.which, guess_at(8));
+    EXPECT_EQ(h_.state().failed_assumptions.count, 1u);
+    EXPECT_EQ(h_.state().failed_assumptions.which, assumption_at(8));
 }
 
-TEST_F(RegionGuessTest, CarefulRegionsAccessBothPages) {
+TEST_F(RegionAssumptionTest, CarefulRegionsAccessBothPages) {
     const uint8_t* loads = make(
-        kEveryGuess,
+        kEveryAssumption,
         [](ir::Builder& b) {
             const Ref first = b.emit(Op::LoadPair, Type::I64, {b.get_x(1)}, 0, 3);
             const Ref second = b.emit(Op::PairSecond, Type::I64, {first});
@@ -127,7 +128,7 @@ TEST_F(RegionGuessTest, CarefulRegionsAccessBothPages) {
             b.set_v(9, b.emit(Op::LoadV, Type::V128, {b.get_x(1)}, 0, 4));
         });
     const uint8_t* stores = make(
-        kEveryGuess,
+        kEveryAssumption,
         [](ir::Builder& b) {
             b.emit(Op::StorePairV, Type::Void, {b.get_x(1), b.get_v(Type::V128, 2), b.get_v(Type::V128, 3)},
                    0, 4);
@@ -154,8 +155,8 @@ TEST_F(RegionGuessTest, CarefulRegionsAccessBothPages) {
     }
 }
 
-TEST_F(RegionGuessTest, ACarefulStoreOfWhichAPartFaultsWritesNothing) {
-    const uint8_t* stub = make(kEveryGuess, [](ir::Builder& b) {
+TEST_F(RegionAssumptionTest, ACarefulStoreOfWhichAPartFaultsWritesNothing) {
+    const uint8_t* stub = make(kEveryAssumption, [](ir::Builder& b) {
         b.emit(Op::StoreV, Type::Void, {b.get_x(1), b.get_v(Type::V128, 2)}, 0, 4);
     });
     const uint64_t before = word(kReadOnly - 8);
@@ -171,7 +172,7 @@ const auto kStore = [](ir::Builder& b) {
     b.emit(Op::Store, Type::Void, {b.get_x(4), b.get_x(5)}, /*in page*/ 77, 3);
 };
 
-TEST_F(RegionGuessTest, SharedChecksAreRightWhereverTheAddressesAre) {
+TEST_F(RegionAssumptionTest, SharedChecksAreRightWhereverTheAddressesAre) {
     const uint8_t* load_first = make(0, kLoad, kStore);
     const uint8_t* store_first = make(0, kStore, kLoad);
     for (const uint8_t* stub : {load_first, store_first}) {
@@ -188,7 +189,7 @@ TEST_F(RegionGuessTest, SharedChecksAreRightWhereverTheAddressesAre) {
     }
 }
 
-TEST_F(RegionGuessTest, AReadThatFoundThePageDoesNotAllowWrites) {
+TEST_F(RegionAssumptionTest, AReadThatFoundThePageDoesNotAllowWrites) {
     const uint8_t* stub = make(0, kLoad, kStore);
     const uint64_t before = word(kReadOnly + 8);
     const uint64_t left_at = run(stub, kReadOnly, kReadOnly + 8);
@@ -196,7 +197,7 @@ TEST_F(RegionGuessTest, AReadThatFoundThePageDoesNotAllowWrites) {
     EXPECT_EQ(word(kReadOnly + 8), before);
 }
 
-TEST_F(RegionGuessTest, WhatLiesAcrossTheSharedPagesEndIsNotInIt) {
+TEST_F(RegionAssumptionTest, WhatLiesAcrossTheSharedPagesEndIsNotInIt) {
     const uint8_t* stub = make(0, kStore, kLoad);
     for (uint64_t past = 1; past < 8; ++past) {
         h_.state().x[7] = 0;
@@ -206,7 +207,7 @@ TEST_F(RegionGuessTest, WhatLiesAcrossTheSharedPagesEndIsNotInIt) {
     }
 }
 
-// ---- Where the guesses come from
+// ---- Where the predictions come from
 // -------------------------------------------------------------------------------------
 
 class PredictPagesTest : public ::testing::Test {
@@ -223,7 +224,7 @@ class PredictPagesTest : public ::testing::Test {
         load(b.emit(Op::Add, Type::I64, {b.get_x(2), b.emit(Op::Shl, Type::I64, {b.get_x(3), b.i64(3)})}));
         load(b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, 3));
     }
-    uint64_t guess(unsigned nth) { return block_[loads_[nth]].imm; }
+    uint64_t predicted(unsigned nth) { return block_[loads_[nth]].imm; }
     static RegisterSnapshot seen(uint64_t x1, uint64_t x2, uint64_t x3) {
         RegisterSnapshot s{};
         s.x[1] = x1, s.x[2] = x2, s.x[3] = x3;
@@ -233,25 +234,25 @@ class PredictPagesTest : public ::testing::Test {
     std::vector<Ref> loads_;
 };
 
-TEST_F(PredictPagesTest, AddressesOfOnePageHaveOneGuess) {
+TEST_F(PredictPagesTest, AddressesOfOnePageHaveOnePrediction) {
     predict_pages(block_, std::vector{seen(0x5008, 0x6000, 0)});
-    EXPECT_NE(guess(0), 0u);
-    EXPECT_NE(guess(0), guess(1));
-    EXPECT_EQ(guess(1), guess(2));
-    EXPECT_EQ(guess(3), 0u) << "an address out of memory is not known";
+    EXPECT_NE(predicted(0), 0u);
+    EXPECT_NE(predicted(0), predicted(1));
+    EXPECT_EQ(predicted(1), predicted(2));
+    EXPECT_EQ(predicted(3), 0u) << "an address out of memory is not known";
 }
 
 TEST_F(PredictPagesTest, OnlyIfTheyWereInOnePageBothTimes) {
     predict_pages(block_, std::vector{seen(0x5008, 0x5000, 1), seen(0x5ff8, 0x4000, 512)});
-    EXPECT_EQ(guess(0), guess(2));
+    EXPECT_EQ(predicted(0), predicted(2));
     for (const Ref load : loads_) block_.insts[load].imm = 0;
     predict_pages(block_, std::vector{seen(0x5008, 0x5000, 1), seen(0x5ff8, 0x5000, 512)});
-    EXPECT_NE(guess(0), guess(2));
+    EXPECT_NE(predicted(0), predicted(2));
 }
 
-TEST_F(PredictPagesTest, NothingSeenNothingGuessed) {
+TEST_F(PredictPagesTest, NothingSeenNothingPredicted) {
     predict_pages(block_, {});
-    for (unsigned k = 0; k < 4; ++k) EXPECT_EQ(guess(k), 0u);
+    for (unsigned k = 0; k < 4; ++k) EXPECT_EQ(predicted(k), 0u);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "jit/engine/steady_speed.h"
+#include "jit/engine/warm_up.h"
 
 #include <algorithm>
 #include <vector>
@@ -11,17 +11,18 @@ constexpr size_t kFewest = 10;    ///< slices to tell anything from
 constexpr uint32_t kEnough = 10;  ///< samples of a slice
 constexpr double kSteady = 0.9, kReached = 0.9;
 
-SpeedSlice sum_of(std::span<const SpeedSlice> slices) {
-    SpeedSlice sum;
-    for (const SpeedSlice& s : slices) sum = {sum.tier1 + s.tier1, sum.tier2 + s.tier2, sum.other + s.other};
+ProfileSlice sum_of(std::span<const ProfileSlice> slices) {
+    ProfileSlice sum;
+    for (const ProfileSlice& s : slices)
+        sum = {sum.tier1 + s.tier1, sum.tier2 + s.tier2, sum.other + s.other};
     return sum;
 }
 
-double speed_of(const SpeedSlice& s) { return (s.tier1 + kRegionGain * s.tier2) / s.all(); }
+double speed_of(const ProfileSlice& s) { return (s.tier1 + kRegionGain * s.tier2) / s.all(); }
 }  // namespace
 
-std::optional<SteadySpeed> steady_speed(std::span<const SpeedSlice> slices, double slice_seconds) {
-    std::vector<SpeedSlice> busy;
+std::optional<WarmUp> detect_warm_up(std::span<const ProfileSlice> slices, double slice_seconds) {
+    std::vector<ProfileSlice> busy;
     std::vector<size_t> number;
     for (size_t k = 0; k < slices.size(); ++k) {
         if (slices[k].all() < kEnough) continue;
@@ -38,8 +39,8 @@ std::optional<SteadySpeed> steady_speed(std::span<const SpeedSlice> slices, doub
     const auto first = static_cast<size_t>(
         std::find_if(speeds.begin(), speeds.end(), [&](double v) { return v >= kReached * *nth; }) -
         speeds.begin());
-    const SpeedSlice since = sum_of(std::span(busy).subspan(first));
-    return SteadySpeed{double(number[first] + 1) * slice_seconds, double(since.tier2) / since.all()};
+    const ProfileSlice since = sum_of(std::span(busy).subspan(first));
+    return WarmUp{double(number[first] + 1) * slice_seconds, double(since.tier2) / since.all()};
 }
 
 }  // namespace arclight::jit
