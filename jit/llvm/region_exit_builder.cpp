@@ -48,7 +48,6 @@ void RegionExitBuilder::leave(const SlotValues& slots, bool flags_dirty, const F
 
 void RegionExitBuilder::emit_exit(Value* pc, int64_t offset) {
     const bool flags_dirty = registers_.flags_dirty();
-    // In this order: the exit's operands are the loads' results.
     const Flags flags = flags_dirty ? registers_.flags_at_exit() : registers_.flags();
     leave(registers_.dirty_values(), flags_dirty, flags, pc, offset, 0);
 }
