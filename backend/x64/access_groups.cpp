@@ -4,7 +4,7 @@
 // for itself.
 #include <algorithm>
 
-#include "backend/x64/emitter.h"
+#include "backend/x64/block_values.h"
 
 namespace arclight::backend {
 
@@ -15,11 +15,35 @@ constexpr uint32_t kAlone =
     ir::kMemUnprivileged | ir::kMemAligned | ir::kMemAcquire | ir::kMemRelease | ir::kMemDevice;
 }  // namespace
 
-void BlockEmitter::group_accesses() {
+jit::MemoryAccess describe_access(const Inst& i) {
+    using enum jit::MemoryKind;
+    jit::MemoryAccess access{Load, i.aux, ir::AtomicKind::Add};
+    switch (i.op) {
+        case Op::Load: access.kind = Load; break;
+        case Op::Store: access.kind = Store; break;
+        case Op::LoadV: access.kind = LoadV; break;
+        case Op::StoreV: access.kind = StoreV; break;
+        case Op::LoadPair: access.kind = LoadPair; break;
+        case Op::LoadPairV: access.kind = LoadPairV; break;
+        case Op::StorePair: access.kind = StorePair; break;
+        case Op::StorePairV: access.kind = StorePairV; break;
+        case Op::LoadEx: access.kind = LoadEx; break;
+        case Op::LoadExPair: access.kind = LoadExPair; break;
+        case Op::StoreEx: access.kind = StoreEx; break;
+        case Op::StoreExPair: access.kind = StoreExPair; break;
+        case Op::AtomicRmw:
+            access.kind = AtomicRmw;
+            access.atomic = static_cast<ir::AtomicKind>(i.imm);
+            break;
+        case Op::Cas: access.kind = Cas; break;
+        case Op::CheckStack: access.kind = CheckStack; break;
+        default: access.kind = ZeroBlock; break;
+    }
+    return access;
+}
+
+void BlockValues::group_accesses() {
     const auto& insts = block_->insts;
-    groups_.clear();
-    grouped_.assign(insts.size(), Grouped{});
-    if (fastmem_ || !buffer_.grouping()) return;
     struct Open {
         Ref root;
         bool sp_base;
@@ -33,14 +57,14 @@ void BlockEmitter::group_accesses() {
         if (i.op == Op::ExitIf || i.op == Op::CallRuntime) open_count = 0;
         if (!ir::is_plain_access(i.op) || (i.aux & kAlone) != 0) continue;
         const auto [root, at] = ir::displaced(*block_, i.args[0]);
-        const MemoryAccess access = describe_access(i);
+        const jit::MemoryAccess access = describe_access(i);
         const int64_t end = at + access.bytes();
         const bool sp_base = (i.aux & ir::kMemSpBase) != 0;
         Open* found = nullptr;
         for (size_t k = 0; k < open_count; ++k)
             if (open[k].root == root && open[k].sp_base == sp_base) found = &open[k];
         if (found != nullptr) {
-            Group& g = groups_[found->group];
+            AccessGroup& g = groups_[found->group];
             const int64_t lo = std::min(g.lo, at), hi = std::max(g.hi, end);
             if (hi - lo <= kMaxSpan) {
                 g.lo = lo;

@@ -1,10 +1,10 @@
-// The backward pass: which instructions are live, where each value is used next, and how long each write of a
+// The backward pass over a block, and what is asked of its values: which instructions are live, where each value is used next, and how long each write of a
 // guest register may be seen by somebody.
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
 
-#include "backend/x64/emitter.h"
+#include "backend/x64/block_values.h"
 
 namespace arclight::backend {
 
@@ -19,7 +19,7 @@ bool is_read(Op op) {
 }
 }  // namespace
 
-Ref BlockEmitter::leaf(Ref r) const {
+Ref BlockValues::leaf(Ref r) const {
     while (is_bool_expression(inst(r).op)) {
         const bool last = inst(r).op != Op::Not1;
         r = inst(r).args[0];
@@ -28,7 +28,7 @@ Ref BlockEmitter::leaf(Ref r) const {
     return r;
 }
 
-void BlockEmitter::mark_use(uint32_t index, Ref ref) {
+void BlockValues::mark_use(uint32_t index, Ref ref) {
     Uses& uses = uses_[index];
     Value& v = values_[ref];
     uint32_t after = v.next_use;
@@ -42,7 +42,7 @@ void BlockEmitter::mark_use(uint32_t index, Ref ref) {
 }
 
 /// a + (b << 1..3) is one lea. The shift stays a value of its own if somebody else uses it.
-bool BlockEmitter::fold_shift(uint32_t index, const Inst& i) {
+bool BlockValues::fold_shift(uint32_t index, const Inst& i) {
     if (i.op != Op::Add || values_[index].flags_live) return false;
     Ref base = i.args[0], shifted = i.args[1];
     if (inst(shifted).op != Op::Shl) std::swap(base, shifted);
@@ -57,10 +57,13 @@ bool BlockEmitter::fold_shift(uint32_t index, const Inst& i) {
     return true;
 }
 
-void BlockEmitter::analyse() {
-    const auto& insts = block_->insts;
+void BlockValues::analyse(const ir::Block& block, bool with_groups) {
+    block_ = &block;
+    const auto& insts = block.insts;
     const uint32_t count = static_cast<uint32_t>(insts.size());
-    group_accesses();
+    groups_.clear();
+    grouped_.assign(insts.size(), GroupedAccess{});
+    if (with_groups) group_accesses();
     values_.assign(count + groups_.size(),
                    Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false});
     uses_.resize(count);
@@ -134,6 +137,28 @@ void BlockEmitter::analyse() {
         if (const uint16_t g = grouped_[index].group; g != kNoGroup && groups_[g].accesses > 1)
             mark_use(index, addend_of(g));
     }
+}
+
+bool BlockValues::rematerialisable(Ref r) const {
+    const Inst& i = inst(r);
+    return i.op == Op::Const ||
+           (i.op == Op::PcRel && static_cast<int64_t>(i.imm) == static_cast<int32_t>(i.imm));
+}
+
+bool BlockValues::imm32(Ref r, Type t, int32_t& value) const {
+    if (!is_const(r)) return false;
+    const uint64_t imm = inst(r).imm;
+    value = static_cast<int32_t>(imm);
+    return t == Type::I32 || static_cast<int64_t>(imm) == value;
+}
+
+bool BlockValues::has_second() const {
+    return cur_ + 1 < block_->insts.size() && inst(cur_ + 1).op == Op::PairSecond && values_[cur_ + 1].live;
+}
+
+void BlockValues::finish_instruction() {
+    const Uses& uses = uses_[cur_];
+    for (uint32_t k = 0; k < uses.count; ++k) values_[uses.use[k].ref].next_use = uses.use[k].after;
 }
 
 }  // namespace arclight::backend

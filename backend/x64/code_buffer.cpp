@@ -3,9 +3,12 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
-#include "backend/x64/emitter.h"
+#include "backend/x64/block_compiler.h"
+#include "backend/x64/exit_emitter.h"
+#include "backend/x64/stub_emitter.h"
 
 namespace arclight::jit {
 
@@ -33,36 +36,39 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     if (p == MAP_FAILED)
         throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");
     base_ = static_cast<uint8_t*>(p);
-    assembler_.reset(new Assembler{.emitter = {*this, size}});
-    thunks_ = assembler_->emitter.emit_thunks();
-    assembler_->first_hot = assembler_->emitter.getSize();
+    assembler_.reset(new Assembler{.cursor = {}, .compiler = {*this, size}});
+    thunks_ = assembler_->compiler.emit_stubs(assembler_->cursor);
     reset();
 }
 
 CodeBuffer::~CodeBuffer() { munmap(base_, size_t{1} << range_log2_); }
 
 void CodeBuffer::reset() {
-    assembler_->hot = assembler_->first_hot;
-    assembler_->cold = size_ / 2;
+    assembler_->cursor.hot = assembler_->cursor.first_hot;
+    assembler_->cursor.cold = size_ / 2;
 }
 
-size_t CodeBuffer::hot_used() const { return assembler_->hot; }
-size_t CodeBuffer::cold_used() const { return assembler_->cold - size_ / 2; }
+size_t CodeBuffer::hot_used() const { return assembler_->cursor.hot; }
+size_t CodeBuffer::cold_used() const { return assembler_->cursor.cold - size_ / 2; }
 
 CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id, uint32_t counter) {
-    return buffer.assembler().emitter.compile(block, first_site_id, counter);
+    CodeBuffer::Assembler& a = buffer.assembler();
+    return a.compiler.compile(block, a.cursor, first_site_id, counter);
 }
 
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse) {
-    return buffer.assembler().emitter.emit_region_stub(stub, reuse);
+    CodeBuffer::Assembler& a = buffer.assembler();
+    return backend::StubEmitter(a.compiler.context()).emit_region_stub(a.cursor, stub, reuse);
 }
 
 const uint8_t* emit_counted_jump(CodeBuffer& buffer, uint32_t counter, const void* target) {
-    return buffer.assembler().emitter.emit_counted_jump(counter, target);
+    CodeBuffer::Assembler& a = buffer.assembler();
+    return backend::StubEmitter(a.compiler.context()).emit_counted_jump(a.cursor, counter, target);
 }
 
 const uint8_t* emit_sampler(CodeBuffer& buffer, const CompiledBlock& block, uint32_t ring) {
-    return buffer.assembler().emitter.emit_sampler(block, ring);
+    CodeBuffer::Assembler& a = buffer.assembler();
+    return backend::StubEmitter(a.compiler.context()).emit_sampler(a.cursor, block, ring);
 }
 
 namespace {

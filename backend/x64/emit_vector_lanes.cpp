@@ -1,159 +1,154 @@
 // Moves between lanes, and between lanes and general registers.
 #include "backend/x64/simd.h"
+#include "backend/x64/vector_lane_emitter.h"
 
 namespace arclight::backend {
 
 using namespace Xbyak::util;
 using namespace simd;
 
-bool BlockEmitter::emit_vector_lanes(const Inst& i) {
-    const unsigned esize = ir::vec_esize(i.aux);
-    switch (i.op) {
-        case Op::VHighToLow: {
-            const Ref r = i.args[0];
-            if (values_[r].reg == kNone && in_memory(r)) {
-                vmovq(def_xmm(cur_), qword[at(memory_disp(r) + 8)]);
-            } else {
-                const Xmm x = use_xmm(r);
-                vpsrldq(def_xmm_over(cur_, {r}), x, 8);
-            }
-            return true;
-        }
-        case Op::VCombine: emit_vex(i, &Cg::vpunpcklqdq); return true;
-        case Op::VDup: {
-            if (is_const(i.args[0])) {
-                const uint64_t v = each(esize, inst(i.args[0]).imm);
-                const Xmm d = def_xmm(cur_);
-                if (v == 0) {
-                    vpxor(d, d, d);
-                    return true;
-                }
-                mov(rax, v);
-                vmovq(d, rax);
-                if (ir::vec_q(i.aux)) vpunpcklqdq(d, d, d);
-                return true;
-            }
-            const Reg64 r = use(i.args[0]);
-            const Xmm d = def_xmm(cur_);
-            esize == 3 ? vmovq(d, r) : vmovd(d, r.cvt32());
-            switch (esize) {
-                case 0: vpbroadcastb(d, d); break;
-                case 1: vpbroadcastw(d, d); break;
-                case 2: vpbroadcastd(d, d); break;
-                default: vpbroadcastq(d, d); break;
-            }
-            if (!ir::vec_q(i.aux)) vmovq(d, d);
-            return true;
-        }
-        case Op::VDupLane: {
-            const Ref r = i.args[0];
-            const unsigned lane = static_cast<unsigned>(i.imm) % (16u >> esize);
-            if (values_[r].reg == kNone && in_memory(r)) {
-                const Xbyak::RegExp where = at(memory_disp(r) + static_cast<int>(lane << esize));
-                const Xmm d = def_xmm(cur_);
-                switch (esize) {
-                    case 0: vpbroadcastb(d, byte[where]); break;
-                    case 1: vpbroadcastw(d, word[where]); break;
-                    case 2: vpbroadcastd(d, dword[where]); break;
-                    default: vpbroadcastq(d, qword[where]); break;
-                }
-                return true;
-            }
-            const Xmm x = use_xmm(r);
-            const Xmm d = def_xmm_over(cur_, {r});
-            switch (esize) {
-                case 0: vpshufb(d, x, constant(bytes(lane))); break;
-                case 1: vpshufb(d, x, constant(halves(2 * lane | (2 * lane + 1) << 8))); break;
-                case 2: vpshufd(d, x, static_cast<uint8_t>(lane * 0x55)); break;
-                default: vpshufd(d, x, lane == 0 ? 0x44 : 0xee); break;
-            }
-            return true;
-        }
-        case Op::VExtractU:
-        case Op::VExtractS: emit_vextract(i); return true;
-        case Op::VInsert: {
-            const auto lane = static_cast<uint8_t>(i.imm % (16u >> esize));
-            const Xmm a = use_xmm(i.args[0]);
-            const Reg64 r = use(i.args[1]);
-            const Xmm d = def_xmm_over(cur_, {i.args[0]});
-            switch (esize) {
-                case 0: vpinsrb(d, a, r.cvt32(), lane); break;
-                case 1: vpinsrw(d, a, r.cvt32(), lane); break;
-                case 2: vpinsrd(d, a, r.cvt32(), lane); break;
-                default: vpinsrq(d, a, r, lane); break;
-            }
-            return true;
-        }
-        case Op::VInsertLane: emit_vinsert_lane(i); return true;
-        default: return false;
+void VectorLaneEmitter::emit_vhigh_to_low(const Inst& i) {
+    const Ref r = i.args[0];
+    if (values_[r].reg == kNone && values_.in_memory(r)) {
+        as_.vmovq(regs_.def_xmm(cur()), qword[at(regs_.memory_disp(r) + 8)]);
+    } else {
+        const Xmm x = regs_.use_xmm(r);
+        as_.vpsrldq(regs_.def_xmm_over(cur(), {r}), x, 8);
     }
 }
 
-void BlockEmitter::emit_vextract(const Inst& i) {
+void VectorLaneEmitter::emit_vcombine(const Inst& i) { emit_vex(i, &Cg::vpunpcklqdq); }
+
+void VectorLaneEmitter::emit_vdup(const Inst& i) {
+    const unsigned esize = ir::vec_esize(i.aux);
+    if (values_.is_const(i.args[0])) {
+        const uint64_t v = each(esize, values_.inst(i.args[0]).imm);
+        const Xmm d = regs_.def_xmm(cur());
+        if (v == 0) {
+            as_.vpxor(d, d, d);
+            return;
+        }
+        as_.mov(rax, v);
+        as_.vmovq(d, rax);
+        if (ir::vec_q(i.aux)) as_.vpunpcklqdq(d, d, d);
+        return;
+    }
+    const Reg64 r = regs_.use(i.args[0]);
+    const Xmm d = regs_.def_xmm(cur());
+    esize == 3 ? as_.vmovq(d, r) : as_.vmovd(d, r.cvt32());
+    switch (esize) {
+        case 0: as_.vpbroadcastb(d, d); break;
+        case 1: as_.vpbroadcastw(d, d); break;
+        case 2: as_.vpbroadcastd(d, d); break;
+        default: as_.vpbroadcastq(d, d); break;
+    }
+    if (!ir::vec_q(i.aux)) as_.vmovq(d, d);
+}
+
+void VectorLaneEmitter::emit_vdup_lane(const Inst& i) {
+    const unsigned esize = ir::vec_esize(i.aux);
+    const Ref r = i.args[0];
+    const unsigned lane = static_cast<unsigned>(i.imm) % (16u >> esize);
+    if (values_[r].reg == kNone && values_.in_memory(r)) {
+        const Xbyak::RegExp where = at(regs_.memory_disp(r) + static_cast<int>(lane << esize));
+        const Xmm d = regs_.def_xmm(cur());
+        switch (esize) {
+            case 0: as_.vpbroadcastb(d, byte[where]); break;
+            case 1: as_.vpbroadcastw(d, word[where]); break;
+            case 2: as_.vpbroadcastd(d, dword[where]); break;
+            default: as_.vpbroadcastq(d, qword[where]); break;
+        }
+        return;
+    }
+    const Xmm x = regs_.use_xmm(r);
+    const Xmm d = regs_.def_xmm_over(cur(), {r});
+    switch (esize) {
+        case 0: as_.vpshufb(d, x, constant(bytes(lane))); break;
+        case 1: as_.vpshufb(d, x, constant(halves(2 * lane | (2 * lane + 1) << 8))); break;
+        case 2: as_.vpshufd(d, x, static_cast<uint8_t>(lane * 0x55)); break;
+        default: as_.vpshufd(d, x, lane == 0 ? 0x44 : 0xee); break;
+    }
+}
+
+void VectorLaneEmitter::emit_vinsert(const Inst& i) {
+    const unsigned esize = ir::vec_esize(i.aux);
+    const auto lane = static_cast<uint8_t>(i.imm % (16u >> esize));
+    const Xmm a = regs_.use_xmm(i.args[0]);
+    const Reg64 r = regs_.use(i.args[1]);
+    const Xmm d = regs_.def_xmm_over(cur(), {i.args[0]});
+    switch (esize) {
+        case 0: as_.vpinsrb(d, a, r.cvt32(), lane); break;
+        case 1: as_.vpinsrw(d, a, r.cvt32(), lane); break;
+        case 2: as_.vpinsrd(d, a, r.cvt32(), lane); break;
+        default: as_.vpinsrq(d, a, r, lane); break;
+    }
+}
+
+void VectorLaneEmitter::emit_vextract(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool is_signed = i.op == Op::VExtractS;
     const auto lane = static_cast<uint8_t>(i.imm % (16u >> esize));
     const Ref r = i.args[0];
-    if (values_[r].reg == kNone && in_memory(r)) {
-        const Xbyak::RegExp where = at(memory_disp(r) + (lane << esize));
-        const Reg64 d = def(cur_);
+    if (values_[r].reg == kNone && values_.in_memory(r)) {
+        const Xbyak::RegExp where = at(regs_.memory_disp(r) + (lane << esize));
+        const Reg64 d = regs_.def(cur());
         const Reg to = sized(d, i.type);
         switch (esize) {
-            case 0: is_signed ? movsx(to, byte[where]) : movzx(d.cvt32(), byte[where]); break;
-            case 1: is_signed ? movsx(to, word[where]) : movzx(d.cvt32(), word[where]); break;
+            case 0: is_signed ? as_.movsx(to, byte[where]) : as_.movzx(d.cvt32(), byte[where]); break;
+            case 1: is_signed ? as_.movsx(to, word[where]) : as_.movzx(d.cvt32(), word[where]); break;
             case 2:
                 if (is_signed && i.type == Type::I64) {
-                    movsxd(d, dword[where]);
+                    as_.movsxd(d, dword[where]);
                 } else {
-                    mov(d.cvt32(), dword[where]);
+                    as_.mov(d.cvt32(), dword[where]);
                 }
                 break;
-            default: mov(d, qword[where]); break;
+            default: as_.mov(d, qword[where]); break;
         }
         return;
     }
-    const Xmm x = use_xmm(r);
-    const Reg64 d = def(cur_);
+    const Xmm x = regs_.use_xmm(r);
+    const Reg64 d = regs_.def(cur());
     switch (esize) {
-        case 0: vpextrb(d.cvt32(), x, lane); break;
-        case 1: vpextrw(d.cvt32(), x, lane); break;
-        case 2: lane == 0 ? vmovd(d.cvt32(), x) : vpextrd(d.cvt32(), x, lane); break;
-        default: lane == 0 ? vmovq(d, x) : vpextrq(d, x, lane); break;
+        case 0: as_.vpextrb(d.cvt32(), x, lane); break;
+        case 1: as_.vpextrw(d.cvt32(), x, lane); break;
+        case 2: lane == 0 ? as_.vmovd(d.cvt32(), x) : as_.vpextrd(d.cvt32(), x, lane); break;
+        default: lane == 0 ? as_.vmovq(d, x) : as_.vpextrq(d, x, lane); break;
     }
     if (!is_signed) return;
     const Reg to = sized(d, i.type);
     if (esize == 0) {
-        movsx(to, d.cvt8());
+        as_.movsx(to, d.cvt8());
     } else if (esize == 1) {
-        movsx(to, d.cvt16());
+        as_.movsx(to, d.cvt16());
     } else if (esize == 2 && i.type == Type::I64) {
-        movsxd(d, d.cvt32());
+        as_.movsxd(d, d.cvt32());
     }
 }
 
-void BlockEmitter::emit_vinsert_lane(const Inst& i) {
+void VectorLaneEmitter::emit_vinsert_lane(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux), count = 16u >> esize;
     const auto to = static_cast<unsigned>((i.imm & 15) % count),
                from = static_cast<unsigned>((i.imm >> 4) % count);
-    const Xmm a = use_xmm(i.args[0]), b = use_xmm(i.args[1]);
-    const Xmm d = def_xmm_over(cur_, {i.args[0], i.args[1]});
+    const Xmm a = regs_.use_xmm(i.args[0]), b = regs_.use_xmm(i.args[1]);
+    const Xmm d = regs_.def_xmm_over(cur(), {i.args[0], i.args[1]});
     switch (esize) {
         case 0:
-            vpextrb(eax, b, static_cast<uint8_t>(from));
-            vpinsrb(d, a, eax, static_cast<uint8_t>(to));
+            as_.vpextrb(eax, b, static_cast<uint8_t>(from));
+            as_.vpinsrb(d, a, eax, static_cast<uint8_t>(to));
             break;
         case 1:
-            vpextrw(eax, b, static_cast<uint8_t>(from));
-            vpinsrw(d, a, eax, static_cast<uint8_t>(to));
+            as_.vpextrw(eax, b, static_cast<uint8_t>(from));
+            as_.vpinsrw(d, a, eax, static_cast<uint8_t>(to));
             break;
-        case 2: vinsertps(d, a, b, static_cast<uint8_t>(from << 6 | to << 4)); break;
+        case 2: as_.vinsertps(d, a, b, static_cast<uint8_t>(from << 6 | to << 4)); break;
         default:
             if (to == from) {
-                vpblendd(d, a, b, to == 0 ? 0b0011 : 0b1100);
+                as_.vpblendd(d, a, b, to == 0 ? 0b0011 : 0b1100);
             } else if (to == 1) {
-                vpunpcklqdq(d, a, b);
+                as_.vpunpcklqdq(d, a, b);
             } else {
-                vshufpd(d, b, a, 0b11);
+                as_.vshufpd(d, b, a, 0b11);
             }
             break;
     }

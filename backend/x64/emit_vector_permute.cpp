@@ -1,5 +1,6 @@
 // Permutations of elements and bytes.
 #include "backend/x64/simd.h"
+#include "backend/x64/vector_lane_emitter.h"
 
 namespace arclight::backend {
 
@@ -25,10 +26,7 @@ constexpr uint64_t reversed(unsigned esize, unsigned container, unsigned first) 
 }
 }  // namespace
 
-bool BlockEmitter::emit_vector_permute(const Inst& i) {
-    using Table = Vex3[4];
-    static constexpr Table kLow = {&Cg::vpunpcklbw, &Cg::vpunpcklwd, &Cg::vpunpckldq, &Cg::vpunpcklqdq};
-    static constexpr Table kHigh = {&Cg::vpunpckhbw, &Cg::vpunpckhwd, &Cg::vpunpckhdq, &Cg::vpunpckhqdq};
+bool VectorLaneEmitter::emit_vpermute(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux);
     switch (i.op) {
@@ -48,65 +46,66 @@ bool BlockEmitter::emit_vector_permute(const Inst& i) {
     }
     if (i.op == Op::VRev) {
         const auto container = static_cast<unsigned>(i.imm);
-        const Xmm a = use_xmm(i.args[0]);
-        const Xmm d = def_xmm_over(cur_, {i.args[0]});
+        const Xmm a = regs_.use_xmm(i.args[0]);
+        const Xmm d = regs_.def_xmm_over(cur(), {i.args[0]});
         if (esize == 2) {
-            vpshufd(d, a, 0xb1);
+            as_.vpshufd(d, a, 0xb1);
         } else {
-            vpshufb(d, a, constant(reversed(esize, container, 0), reversed(esize, container, 8)));
+            as_.vpshufb(d, a, constant(reversed(esize, container, 0), reversed(esize, container, 8)));
         }
         return true;
     }
     if (i.op == Op::VTbx) {
-        const Xmm old = use_xmm(i.args[0]), table = use_xmm(i.args[1]), index = use_xmm(i.args[2]);
-        const ScratchXmm t(*this);
-        const Xmm d = def_xmm_over(cur_, {i.args[0], i.args[1], i.args[2]});
-        vpaddusb(xmm15, index, constant(bytes(0x70)));  // sets the sign bit of those above 15
-        vpshufb(t, table, xmm15);
-        vpblendvb(d, t, old, xmm15);
+        const Xmm old = regs_.use_xmm(i.args[0]), table = regs_.use_xmm(i.args[1]),
+                  index = regs_.use_xmm(i.args[2]);
+        const ScratchXmm t(regs_);
+        const Xmm d = regs_.def_xmm_over(cur(), {i.args[0], i.args[1], i.args[2]});
+        as_.vpaddusb(xmm15, index, constant(bytes(0x70)));  // sets the sign bit of those above 15
+        as_.vpshufb(t, table, xmm15);
+        as_.vpblendvb(d, t, old, xmm15);
         return true;
     }
-    const Xmm a = use_xmm(i.args[0]), b = use_xmm(i.args[1]);
-    const Xmm d = def_xmm_over(cur_, {i.args[0], i.args[1]});
+    const Xmm a = regs_.use_xmm(i.args[0]), b = regs_.use_xmm(i.args[1]);
+    const Xmm d = regs_.def_xmm_over(cur(), {i.args[0], i.args[1]});
     const bool second = i.op == Op::VZip2 || i.op == Op::VUzp2 || i.op == Op::VTrn2;
     switch (i.op) {
         case Op::VTbl:
-            vpaddusb(xmm15, b, constant(bytes(0x70)));
-            vpshufb(d, a, xmm15);
+            as_.vpaddusb(xmm15, b, constant(bytes(0x70)));
+            as_.vpshufb(d, a, xmm15);
             return true;
         case Op::VExt:
             if (q) {
-                vpalignr(d, b, a, static_cast<uint8_t>(i.imm & 15));
+                as_.vpalignr(d, b, a, static_cast<uint8_t>(i.imm & 15));
             } else {
-                vpunpcklqdq(d, a, b);
-                vpsrldq(d, d, static_cast<uint8_t>(i.imm & 7));
-                vmovq(d, d);
+                as_.vpunpcklqdq(d, a, b);
+                as_.vpsrldq(d, d, static_cast<uint8_t>(i.imm & 7));
+                as_.vmovq(d, d);
             }
             return true;
         case Op::VZip1:
         case Op::VZip2:
             if (q) {
-                (this->*(second ? kHigh : kLow)[esize])(d, a, b);
+                (as_.*(second ? kHigh : kLow)[esize])(d, a, b);
             } else {
-                (this->*kLow[esize])(d, a, b);
-                second ? vpsrldq(d, d, 8) : vmovq(d, d);
+                (as_.*kLow[esize])(d, a, b);
+                second ? as_.vpsrldq(d, d, 8) : as_.vmovq(d, d);
             }
             return true;
         case Op::VUzp1:
         case Op::VUzp2: {
             const uint64_t shuffle = every_second(esize, second);
             if (!q) {
-                vpunpcklqdq(d, a, b);
-                vpshufb(d, d, constant(shuffle, kZeroBytes));
+                as_.vpunpcklqdq(d, a, b);
+                as_.vpshufb(d, d, constant(shuffle, kZeroBytes));
             } else if (esize == 3) {
-                (this->*(second ? kHigh : kLow)[3])(d, a, b);
+                (as_.*(second ? kHigh : kLow)[3])(d, a, b);
             } else if (esize == 2) {
-                vshufps(d, a, b, second ? 0xdd : 0x88);
+                as_.vshufps(d, a, b, second ? 0xdd : 0x88);
             } else {
                 const Address control = constant(shuffle);
-                vpshufb(xmm15, b, control);
-                vpshufb(d, a, control);
-                vpunpcklqdq(d, d, xmm15);
+                as_.vpshufb(xmm15, b, control);
+                as_.vpshufb(d, a, control);
+                as_.vpunpcklqdq(d, d, xmm15);
             }
             return true;
         }
@@ -116,35 +115,35 @@ bool BlockEmitter::emit_vector_permute(const Inst& i) {
     switch (esize) {
         case 0:
             if (second) {
-                vpsrlw(xmm15, a, 8);
-                vpand(d, b, constant(halves(0xff00)));
+                as_.vpsrlw(xmm15, a, 8);
+                as_.vpand(d, b, constant(halves(0xff00)));
             } else {
-                vpsllw(xmm15, b, 8);
-                vpand(d, a, constant(halves(0x00ff)));
+                as_.vpsllw(xmm15, b, 8);
+                as_.vpand(d, a, constant(halves(0x00ff)));
             }
-            vpor(d, d, xmm15);
+            as_.vpor(d, d, xmm15);
             break;
         case 1:
             if (second) {
-                vpsrld(xmm15, a, 16);
-                vpblendw(d, xmm15, b, 0xaa);
+                as_.vpsrld(xmm15, a, 16);
+                as_.vpblendw(d, xmm15, b, 0xaa);
             } else {
-                vpslld(xmm15, b, 16);
-                vpblendw(d, a, xmm15, 0xaa);
+                as_.vpslld(xmm15, b, 16);
+                as_.vpblendw(d, a, xmm15, 0xaa);
             }
             break;
         case 2:
             if (second) {
-                vpsrlq(xmm15, a, 32);
-                vpblendd(d, xmm15, b, 0b1010);
+                as_.vpsrlq(xmm15, a, 32);
+                as_.vpblendd(d, xmm15, b, 0b1010);
             } else {
-                vpsllq(xmm15, b, 32);
-                vpblendd(d, a, xmm15, 0b1010);
+                as_.vpsllq(xmm15, b, 32);
+                as_.vpblendd(d, a, xmm15, 0b1010);
             }
             break;
-        default: (this->*(second ? kHigh : kLow)[3])(d, a, b); break;
+        default: (as_.*(second ? kHigh : kLow)[3])(d, a, b); break;
     }
-    if (!q) vmovq(d, d);
+    if (!q) as_.vmovq(d, d);
     return true;
 }
 

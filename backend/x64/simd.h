@@ -1,11 +1,26 @@
 // Internal to the floating point and vector emitters: bit patterns and instructions by element size.
 #pragma once
 
-#include "backend/x64/emitter.h"
+#include "backend/x64/types.h"
 
 namespace arclight::backend::simd {
 
 using Cg = Xbyak::CodeGenerator;
+using Vex3 = void (Cg::*)(const Xmm&, const Xmm&, const Operand&);
+using VexFp3 = void (Cg::*)(const Xmm&, const Operand&, const Operand&);
+
+// Instructions by log2 of the element's bytes; null where x86 has none.
+using Vex3ByWidth = Vex3[4];
+inline constexpr Vex3ByWidth kPackedAdd = {&Cg::vpaddb, &Cg::vpaddw, &Cg::vpaddd, &Cg::vpaddq};
+inline constexpr Vex3ByWidth kPackedSub = {&Cg::vpsubb, &Cg::vpsubw, &Cg::vpsubd, &Cg::vpsubq};
+inline constexpr Vex3ByWidth kMaxS = {&Cg::vpmaxsb, &Cg::vpmaxsw, &Cg::vpmaxsd, nullptr};
+inline constexpr Vex3ByWidth kMaxU = {&Cg::vpmaxub, &Cg::vpmaxuw, &Cg::vpmaxud, nullptr};
+inline constexpr Vex3ByWidth kMinS = {&Cg::vpminsb, &Cg::vpminsw, &Cg::vpminsd, nullptr};
+inline constexpr Vex3ByWidth kMinU = {&Cg::vpminub, &Cg::vpminuw, &Cg::vpminud, nullptr};
+inline constexpr Vex3ByWidth kEq = {&Cg::vpcmpeqb, &Cg::vpcmpeqw, &Cg::vpcmpeqd, &Cg::vpcmpeqq};
+inline constexpr Vex3ByWidth kGt = {&Cg::vpcmpgtb, &Cg::vpcmpgtw, &Cg::vpcmpgtd, &Cg::vpcmpgtq};
+inline constexpr Vex3ByWidth kLow = {&Cg::vpunpcklbw, &Cg::vpunpcklwd, &Cg::vpunpckldq, &Cg::vpunpcklqdq};
+inline constexpr Vex3ByWidth kHigh = {&Cg::vpunpckhbw, &Cg::vpunpckhwd, &Cg::vpunpckhdq, &Cg::vpunpckhqdq};
 
 constexpr uint64_t bytes(uint64_t v) { return (v & 0xff) * 0x0101'0101'0101'0101; }
 constexpr uint64_t halves(uint64_t v) { return (v & 0xffff) * 0x0001'0001'0001'0001; }

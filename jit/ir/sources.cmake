@@ -1,4 +1,5 @@
 list(APPEND arclight_jit_SOURCES
+  ir/interpreter.cpp
   ir/ir.cpp
   ir/passes.cpp
   ir/printer.cpp

@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "tests/backend/ir_interpreter.h"
+#include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
 namespace {

@@ -1,7 +1,7 @@
 // NZCV: every way to make it, every condition, wherever it has to survive.
 #include <random>
 
-#include "tests/backend/ir_interpreter.h"
+#include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
 namespace {

@@ -16,6 +16,7 @@
 #include "jit/host_code.h"
 #include "jit/ir/ir.h"
 #include "jit/memory_access.h"
+#include "jit/memory_semantics.h"
 #include "jit/runtime_entries.h"
 
 namespace arclight::backend::testing {
@@ -44,85 +45,13 @@ struct Memory {
 /// What the slow path does, on state.access_addr and access_value. False: the access faults.
 inline bool perform(GuestState& s, MemoryAccess access, Memory& m) {
     using enum MemoryKind;
-    using ir::AtomicKind;
     uint64_t addr = s.access_addr;
-    const unsigned unit = access.unit_bytes(), size = access.bytes();
+    const unsigned size = access.bytes();
     if (access.kind == ZeroBlock) addr &= ~uint64_t{63};
     if (access.misaligns_stack(addr)) return false;
     if (access.must_be_aligned() && (addr & (size - 1)) != 0) return false;
     if (!Memory::allowed(addr, size, access.writes())) return false;
-    uint8_t* p = m.at(addr);
-    const auto load = [&](unsigned k) {
-        uint64_t v = 0;
-        std::memcpy(&v, p + k * unit, unit);
-        if ((access.aux & ir::kMemSigned) != 0) {
-            const unsigned shift = 64 - 8 * unit;
-            v = static_cast<uint64_t>(static_cast<int64_t>(v << shift) >> shift);
-        }
-        return v;
-    };
-    const uint64_t mask = unit >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * unit)) - 1;
-    switch (access.kind) {
-        case Load:
-        case LoadEx: s.access_value[0] = load(0); break;
-        case LoadPair:
-        case LoadExPair: s.access_value[0] = load(0), s.access_value[1] = load(1); break;
-        case LoadV:
-        case LoadPairV:
-            for (unsigned k = 0; k < (access.kind == LoadV ? 1u : 2u); ++k) {
-                std::memset(&s.access_value[2 * k], 0, 16);
-                std::memcpy(&s.access_value[2 * k], p + k * unit, unit);
-            }
-            break;
-        case Store:
-        case StorePair:
-            for (unsigned k = 0; k < (access.kind == Store ? 1u : 2u); ++k)
-                std::memcpy(p + k * unit, &s.access_value[k], unit);
-            break;
-        case StoreV:
-        case StorePairV:
-            for (unsigned k = 0; k < (access.kind == StoreV ? 1u : 2u); ++k)
-                std::memcpy(p + k * unit, &s.access_value[2 * k], unit);
-            break;
-        case StoreEx:
-        case StoreExPair: {
-            const unsigned count = access.kind == StoreEx ? 1 : 2;
-            bool same = true;
-            for (unsigned k = 0; k < count; ++k) same &= load(k) == (s.exclusive_value[k] & mask);
-            if (same)
-                for (unsigned k = 0; k < count; ++k) std::memcpy(p + k * unit, &s.access_value[k], unit);
-            s.access_value[0] = same ? 0 : 1;
-            break;
-        }
-        case AtomicRmw: {
-            const uint64_t old = load(0), v = s.access_value[0] & mask;
-            const unsigned shift = 64 - 8 * unit;
-            const auto sign = [&](uint64_t x) { return static_cast<int64_t>(x << shift) >> shift; };
-            uint64_t next = v;
-            switch (access.atomic) {
-                case AtomicKind::Add: next = old + v; break;
-                case AtomicKind::Clear: next = old & ~v; break;
-                case AtomicKind::Xor: next = old ^ v; break;
-                case AtomicKind::Set: next = old | v; break;
-                case AtomicKind::MaxS: next = sign(old) >= sign(v) ? old : v; break;
-                case AtomicKind::MinS: next = sign(old) <= sign(v) ? old : v; break;
-                case AtomicKind::MaxU: next = std::max(old, v); break;
-                case AtomicKind::MinU: next = std::min(old, v); break;
-                case AtomicKind::Swap: break;
-            }
-            std::memcpy(p, &next, unit);
-            s.access_value[0] = old;
-            break;
-        }
-        case Cas: {
-            const uint64_t old = load(0);
-            if (old == (s.access_value[0] & mask)) std::memcpy(p, &s.access_value[1], unit);
-            s.access_value[0] = old;
-            break;
-        }
-        case ZeroBlock: std::memset(p, 0, 64); break;
-        case CheckStack: break;
-    }
+    jit::perform_access(s, access, m.at(addr));
     return true;
 }
 

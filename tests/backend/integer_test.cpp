@@ -1,7 +1,7 @@
 // Every integer operation, both widths, every kind of operand, against the interpreter.
 #include <random>
 
-#include "tests/backend/ir_interpreter.h"
+#include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
 namespace {

@@ -1,5 +1,5 @@
 // The soft TLB's hit and miss paths, and precise state after a fault.
-#include "tests/backend/ir_interpreter.h"
+#include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "tests/backend/ir_interpreter.h"
+#include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
 namespace {

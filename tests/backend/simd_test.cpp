@@ -7,9 +7,9 @@
 #include <cstdlib>
 #include <set>
 
-#include "backend/x64/emitter.h"
 #include "jit/reference/reference.h"
 #include "jit/softfloat/environment.h"
+#include "jit/translation_flags.h"
 #include "tests/backend/harness.h"
 #include "tests/backend/simd_cases.h"
 
@@ -205,7 +205,7 @@ TEST_P(Simd, ObeysFpcr) {
     const auto next = [&](const SimdCase& c, unsigned arg) { return operands.next(c, arg); };
     for (const SimdCase& c : simd_cases(GetParam())) {
         if (!c.rounds) continue;
-        if (!runner.check(c, Shape::Alone, translation_flag::kFpSlow, sets, next,
+        if (!runner.check(c, Shape::Alone, jit::translation_flag::kFpSlow, sets, next,
                           [](unsigned n) { return (n & 3) << 22 | (n >> 2 & 7) << 24; }))
             return;
     }

@@ -1,6 +1,6 @@
-// What the floating point and vector emitters share: constants, and the ways out of line.
+// What the floating point and vector emitters share: checks of results, and the cold paths of those that fail.
 #include "backend/x64/simd.h"
-
+#include "backend/x64/simd_emitter.h"
 #include "jit/softfloat/environment.h"
 
 namespace arclight::backend {
@@ -8,22 +8,8 @@ namespace arclight::backend {
 using namespace Xbyak::util;
 using namespace simd;
 
-Address BlockEmitter::constant(uint64_t low, uint64_t high) {
-    const auto [it, is_new] = constants_.try_emplace({low, high}, static_cast<unsigned>(constants_.size()));
-    uint8_t* where = buffer_.base() + 16 * size_t{it->second};
-    if (is_new) {
-        if (it->second >= kConstants) {
-            constants_.erase(it);
-            throw TooComplex{};
-        }
-        std::memcpy(where, &low, 8);
-        std::memcpy(where + 8, &high, 8);
-    }
-    return ptr[Xbyak::util::rip + static_cast<const void*>(where)];
-}
-
-bool BlockEmitter::upper_is_zero(Ref r) const {
-    const Inst& i = inst(r);
+bool SimdEmitter::upper_is_zero(Ref r) const {
+    const Inst& i = values_.inst(r);
     if (i.type != Type::V128) return false;
     switch (i.op) {
         case Op::VZext8:
@@ -87,34 +73,34 @@ bool BlockEmitter::upper_is_zero(Ref r) const {
     }
 }
 
-size_t BlockEmitter::cold_if(Cc cc, ColdFn fn, uint16_t flag) {
+size_t SimdEmitter::cold_if(Cc cc, ColdFn fn, uint16_t flag) {
     ColdArgs args;
-    args.inst = cur_;
+    args.inst = cur();
     args.flag = flag;
-    args.reg[0] = values_[cur_].reg & 15;
-    const Inst& i = inst(cur_);
+    args.reg[0] = values_[cur()].reg & 15;
+    const Inst& i = values_.inst(cur());
     for (unsigned k = 0; k < i.nargs; ++k) args.reg[k + 1] = values_[i.args[k]].reg & 15;
-    const size_t cold = jump_cold(cc, fn, args);
-    resume_here(cold);
+    const size_t cold = cold_.jump(cc, fn, args);
+    cold_.resume_here(cold);
     return cold;
 }
 
-void BlockEmitter::cold_reference(const ColdArgs& args) {
+void SimdEmitter::cold_reference(const ColdArgs& args) {
     constexpr int kOperands[3] = {ARCLIGHT_STATE_DISP(vector_call.a), ARCLIGHT_STATE_DISP(vector_call.b),
                                   ARCLIGHT_STATE_DISP(vector_call.c)};
-    const Inst& i = inst(args.inst);
-    for (unsigned k = 0; k < i.nargs; ++k) vmovaps(ptr[at(kOperands[k])], Xmm(args.reg[k + 1]));
+    const Inst& i = values_.inst(args.inst);
+    for (unsigned k = 0; k < i.nargs; ++k) as_.vmovaps(ptr[at(kOperands[k])], Xmm(args.reg[k + 1]));
     call_reference(i);
     if (is_vec(i.type)) {
-        vmovaps(Xmm(args.reg[0]), ptr[at(ARCLIGHT_STATE_DISP(vector_call.out))]);
+        as_.vmovaps(Xmm(args.reg[0]), ptr[at(ARCLIGHT_STATE_DISP(vector_call.out))]);
     } else {
-        mov(Reg64(args.reg[0]), qword[at(ARCLIGHT_STATE_DISP(vector_call.out))]);
+        as_.mov(Reg64(args.reg[0]), qword[at(ARCLIGHT_STATE_DISP(vector_call.out))]);
     }
     jump_back(args);
 }
 
-void BlockEmitter::cold_saturated(const ColdArgs& args) {
-    or_(dword[at(ARCLIGHT_STATE_DISP(fpsr))], jit::softfloat::kQc);
+void SimdEmitter::cold_saturated(const ColdArgs& args) {
+    as_.or_(dword[at(ARCLIGHT_STATE_DISP(fpsr))], jit::softfloat::kQc);
     jump_back(args);
 }
 
@@ -133,82 +119,82 @@ constexpr Range range_of(bool is_double) {
 /// x86 detects underflow after rounding, ARM before: they differ when an inexact result was rounded up to the
 /// smallest normal number. Zeros and subnormals are caught by the same comparison and sorted out later. eax
 /// is the magnitude less (smallest + 2), all in one unsigned comparison.
-void BlockEmitter::check_scalar(const Xmm& d, bool is_double, FpRisk risk) {
+void SimdEmitter::check_scalar(const Xmm& d, bool is_double, FpRisk risk) {
     if (risk == FpRisk::Nan) {
-        is_double ? vucomisd(d, d) : vucomiss(d, d);
+        is_double ? as_.vucomisd(d, d) : as_.vucomiss(d, d);
         cold_if(kP);
         return;
     }
     const Range range = range_of(is_double);
     if (is_double) {
-        vmovq(rax, d);
-        shr(rax, 32);
+        as_.vmovq(rax, d);
+        as_.shr(rax, 32);
     } else {
-        vmovd(eax, d);
+        as_.vmovd(eax, d);
     }
-    lea(eax, ptr[rax + rax - (range.smallest + 2)]);
-    cmp(eax, range.infinite - (range.smallest + 2));
-    cold_if(kA, &BlockEmitter::cold_unless_subnormal, is_double);
+    as_.lea(eax, ptr[rax + rax - (range.smallest + 2)]);
+    as_.cmp(eax, range.infinite - (range.smallest + 2));
+    cold_if(kA, cold_fn<&SimdEmitter::cold_unless_subnormal>, is_double);
 }
 
-void BlockEmitter::cold_unless_subnormal(const ColdArgs& args) {
+void SimdEmitter::cold_unless_subnormal(const ColdArgs& args) {
     const Range range = range_of(args.flag != 0);
-    add(eax, range.smallest + 2);
-    cmp(eax, range.smallest);
-    jump_to_if(kB, args.resume);
+    as_.add(eax, range.smallest + 2);
+    as_.cmp(eax, range.smallest);
+    as_.jump_to_if(kB, args.resume);
     cold_reference(args);
 }
 
-void BlockEmitter::check_vector(const Xmm& d, bool is_double, FpRisk risk, const Xmm& t) {
-    is_double ? vcmppd(xmm15, d, d, 3) : vcmpps(xmm15, d, d, 3);
+void SimdEmitter::check_vector(const Xmm& d, bool is_double, FpRisk risk, const Xmm& t) {
+    is_double ? as_.vcmppd(xmm15, d, d, 3) : as_.vcmpps(xmm15, d, d, 3);
     if (risk == FpRisk::NanOrTiny) {
         if (is_double) {
-            vpaddq(t, d, d);
-            vpcmpeqq(t, t, constant(0x0020'0000'0000'0000));
+            as_.vpaddq(t, d, d);
+            as_.vpcmpeqq(t, t, constant(0x0020'0000'0000'0000));
         } else {
-            vpaddd(t, d, d);
-            vpcmpeqd(t, t, constant(words(0x0100'0000)));
+            as_.vpaddd(t, d, d);
+            as_.vpcmpeqd(t, t, constant(words(0x0100'0000)));
         }
-        vorps(xmm15, xmm15, t);
+        as_.vorps(xmm15, xmm15, t);
     }
-    is_double ? vmovmskpd(eax, xmm15) : vmovmskps(eax, xmm15);
-    test(eax, eax);
+    is_double ? as_.vmovmskpd(eax, xmm15) : as_.vmovmskps(eax, xmm15);
+    as_.test(eax, eax);
     cold_if(kNe);
 }
 
 /// Where zero times infinity is defined it must not signal Invalid, as the multiplication would: operands
 /// that are infinite go the slow way. Integer instructions do not care about the neighbouring lanes.
-size_t BlockEmitter::check_infinite(const Xmm& a, const Xmm& b, bool is_double, const Xmm& t) {
+size_t SimdEmitter::check_infinite(const Xmm& a, const Xmm& b, bool is_double, const Xmm& t) {
     if (is_double) {
-        vpaddq(xmm15, a, a);
-        vpaddq(t, b, b);
-        vpcmpeqq(xmm15, xmm15, constant(0xffe0'0000'0000'0000));
-        vpcmpeqq(t, t, constant(0xffe0'0000'0000'0000));
+        as_.vpaddq(xmm15, a, a);
+        as_.vpaddq(t, b, b);
+        as_.vpcmpeqq(xmm15, xmm15, constant(0xffe0'0000'0000'0000));
+        as_.vpcmpeqq(t, t, constant(0xffe0'0000'0000'0000));
     } else {
-        vpaddd(xmm15, a, a);
-        vpaddd(t, b, b);
-        vpcmpeqd(xmm15, xmm15, constant(words(0xff00'0000)));
-        vpcmpeqd(t, t, constant(words(0xff00'0000)));
+        as_.vpaddd(xmm15, a, a);
+        as_.vpaddd(t, b, b);
+        as_.vpcmpeqd(xmm15, xmm15, constant(words(0xff00'0000)));
+        as_.vpcmpeqd(t, t, constant(words(0xff00'0000)));
     }
-    vpor(xmm15, xmm15, t);
-    vmovmskps(eax, xmm15);
-    test(eax, eax);
+    as_.vpor(xmm15, xmm15, t);
+    as_.vmovmskps(eax, xmm15);
+    as_.test(eax, eax);
     return cold_if(kNe);
 }
 
-Xmm BlockEmitter::quiet_upper(const Inst& i, unsigned arg, const Xmm& t) {
+Xmm SimdEmitter::quiet_upper(const Inst& i, unsigned arg, const Xmm& t) {
     const Ref r = i.args[arg];
     const Xmm x(values_[r].reg - 16);
     if (ir::vec_q(i.aux) || upper_is_zero(r)) return x;
-    vmovq(t, x);
+    as_.vmovq(t, x);
     return t;
 }
 
-void BlockEmitter::emit_vex(const Inst& i, Vex3 op) {
-    const Xmm a = use_xmm(i.args[0]);
-    const Operand& b = use_xmm_rm(i.args[1]);
-    const Xmm d = def_xmm_over(cur_, {i.args[0], i.args[1]});
-    (this->*op)(d, a, b);
+void SimdEmitter::emit_vex(const Inst& i, Vex3 op) {
+    const Xmm a = regs_.use_xmm(i.args[0]);
+    const Operand& b = regs_.use_xmm_rm(i.args[1]);
+    const Xmm d = regs_.def_xmm_over(cur(), {i.args[0], i.args[1]});
+    (as_.*op)(d, a, b);
 }
 
 }  // namespace arclight::backend

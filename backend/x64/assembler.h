@@ -1,0 +1,42 @@
+// Xbyak's assembler and what it lacks: jumps to be pointed later, instructions by condition code, accesses by size.
+#pragma once
+
+#include "backend/x64/types.h"
+
+namespace arclight::backend {
+
+/// A jump to be pointed somewhere later: the address just after its rel8 or rel32.
+struct Jump {
+    uint8_t* end = nullptr;
+    bool is_short = false;
+};
+
+class Assembler : public Xbyak::CodeGenerator {
+  public:
+    using Type = ir::Type;  // not Xbyak's
+    Assembler(uint8_t* base, size_t size) : CodeGenerator(size, base) {}
+
+    uint8_t* here() const { return const_cast<uint8_t*>(getCurr()); }
+    Jump jump_if(Cc cc, bool is_short);
+    Jump jump_always(bool is_short);
+    void land(Jump j) { point(j, here()); }
+    static void point(Jump j, const uint8_t* target);
+    void jump_to(const uint8_t* target);
+    void jump_to_if(Cc cc, const uint8_t* target);
+    void call_stub(const uint8_t* target);
+    /// nops such that a 4-byte field `offset` bytes ahead lies within an aligned quadword.
+    void align_field(unsigned offset);
+    void set_if(Cc cc, const Xbyak::Reg8& r);
+    void move_if(Cc cc, const Reg& dst, const Operand& src);
+
+    // Accesses of 1 << log2 bytes; vector loads clear what is above them and may clobber xmm15.
+    void load_sized(const Reg64& dst, const Xbyak::RegExp& from, unsigned log2, bool sign, Type t);
+    void load_vector_sized(const Xmm& dst, const Xbyak::RegExp& from, unsigned log2);
+    void store_sized(const Xbyak::RegExp& to, const Reg64& src, unsigned log2);
+    void store_vector_sized(const Xbyak::RegExp& to, const Xmm& src, unsigned log2);
+    void zero_extend(const Reg64& dst, const Reg64& src, unsigned log2);
+    /// Shl, Shr or Sar without touching EFLAGS.
+    void shift_by(Op op, const Reg& d, const Operand& x, const Reg& count);
+};
+
+}  // namespace arclight::backend

@@ -1,0 +1,75 @@
+// The forward pass over a block: hot path, then cold paths.
+#include "backend/x64/block_compiler.h"
+
+#include "backend/x64/emitter.h"
+#include "backend/x64/exit_emitter.h"
+#include "backend/x64/stub_emitter.h"
+
+namespace arclight::backend {
+
+using jit::CompiledBlock;
+using jit::CompileStatus;
+
+jit::Thunks BlockCompiler::emit_stubs(CodeCursor& cursor) {
+    const jit::Thunks stubs = StubEmitter(ctx_).emit_stubs();
+    cursor.first_hot = ctx_.as.getSize();
+    return stubs;
+}
+
+CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_site_id,
+                                     uint32_t counter) {
+    const jit::CodeBuffer& buffer = ctx_.buffer;
+    // A generous bound for one block, so that running out in the middle of one is the exception.
+    const size_t wanted = 256 + block.insts.size() * 64;
+    CompiledBlock out;
+    if (cursor.hot + wanted > size_t{buffer.size()} / 2 || cursor.cold + wanted > buffer.size()) {
+        out.status = CompileStatus::BufferFull;
+        return out;
+    }
+    ctx_.stubs = &buffer.thunks();
+    ctx_.start_block(block, first_site_id);
+
+    Assembler& as = ctx_.as;
+    try {
+        as.setSize(cursor.hot);
+        as.align(16);
+        out.entry = as.here();
+        out.cold = buffer.base() + cursor.cold;
+        ctx_.faults.start_block(out.entry, out.cold);
+        if (counter != jit::kNoCounter) ExitEmitter(ctx_).emit_counter(counter);
+        out.body = as.here();
+        ctx_.values.analyse(block, !ctx_.fastmem && buffer.grouping());
+        const uint32_t count = static_cast<uint32_t>(block.insts.size());
+        for (uint32_t index = 0; index < count; ++index) {
+            if (!ctx_.values[index].live) continue;
+            ctx_.values.set_cur(index);
+            emit(ctx_, block.insts[index]);
+            ctx_.finish_instruction();
+        }
+        ctx_.values.set_cur(count);
+        const size_t hot_end = as.getSize();
+        if (hot_end > buffer.size() / 2) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
+        as.setSize(cursor.cold);
+        ctx_.cold.emit_all(ctx_);
+        out.hot_bytes = static_cast<uint32_t>(buffer.base() + hot_end - out.entry);
+        out.cold_bytes = static_cast<uint32_t>(as.here() - out.cold);
+        cursor.hot = hot_end;
+        cursor.cold = as.getSize();
+    } catch (const TooComplex&) {
+        CompiledBlock failed;
+        failed.status = CompileStatus::TooComplex;
+        return failed;
+    } catch (const Xbyak::Error& e) {
+        if (static_cast<int>(e) != Xbyak::ERR_CODE_IS_TOO_BIG) throw;
+        CompiledBlock failed;
+        failed.status = CompileStatus::BufferFull;
+        return failed;
+    }
+    out.exits = ctx_.exits;
+    out.indirect = ctx_.indirect;
+    out.indirect_register = ctx_.indirect_register;
+    out.faults = ctx_.faults.map();
+    return out;
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,33 @@
+// Compiles blocks into a code buffer, and emits the code that blocks share.
+#pragma once
+
+#include "backend/x64/emit_context.h"
+
+namespace arclight::backend {
+
+/// Where the next code of a code buffer goes: both halves are filled upwards.
+struct CodeCursor {
+    size_t hot = 0, cold = 0;  ///< next free byte of each half, as offsets from the buffer's base
+    size_t first_hot = 0;      ///< behind the shared stubs
+};
+
+class BlockCompiler {
+  public:
+    BlockCompiler(jit::CodeBuffer& buffer, size_t size) : ctx_(buffer, size) {}
+    /// The stubs that all blocks share, at the start of the buffer; `cursor.first_hot` is set behind them.
+    jit::Thunks emit_stubs(CodeCursor& cursor);
+    jit::CompiledBlock compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_site_id,
+                               uint32_t counter);
+    EmitContext& context() { return ctx_; }
+
+  private:
+    EmitContext ctx_;
+};
+
+}  // namespace arclight::backend
+
+/// What fills a code buffer.
+struct arclight::jit::CodeBuffer::Assembler {
+    backend::CodeCursor cursor;
+    backend::BlockCompiler compiler;
+};

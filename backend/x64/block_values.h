@@ -1,0 +1,83 @@
+// What is known of a block's SSA values before and while code is emitted: uses, liveness, shared soft-TLB look-ups.
+#pragma once
+
+#include <vector>
+
+#include "backend/x64/types.h"
+#include "jit/memory_access.h"
+
+namespace arclight::backend {
+
+jit::MemoryAccess describe_access(const Inst& i);
+
+/// Accesses that share one look-up of the soft TLB.
+struct AccessGroup {
+    int64_t lo, hi;  ///< bytes accessed, relative to the value that the addresses are made from
+    bool write;      ///< one of them is a store
+    uint32_t accesses;
+};
+inline constexpr uint16_t kNoGroup = 0xffff;
+struct GroupedAccess {
+    uint16_t group = kNoGroup;
+    int32_t at = 0;  ///< where the access begins, as AccessGroup::lo
+};
+
+class BlockValues {
+  public:
+    /// One backward pass over the block: which instructions are live, where each value is used next, and how long
+    /// each write of a guest register may be seen by somebody.
+    void analyse(const ir::Block& block, bool group_accesses);
+
+    const ir::Block& block() const { return *block_; }
+    /// The instruction that is being emitted, which is also its result.
+    uint32_t cur() const { return cur_; }
+    void set_cur(uint32_t index) { cur_ = index; }
+    /// Steps the operands of the current instruction on to their next uses.
+    void finish_instruction();
+
+    Value& operator[](Ref r) { return values_[r]; }
+    const Value& operator[](Ref r) const { return values_[r]; }
+    const Inst& inst(Ref r) const { return r < block_->insts.size() ? (*block_)[r] : kGroupInst; }
+    bool is_const(Ref r) const { return inst(r).op == Op::Const; }
+    /// Constants, also relative to the page: they occupy a register only while it suits.
+    bool rematerialisable(Ref r) const;
+    /// Whether r is of no use after this instruction.
+    bool dies(Ref r) const { return values_[r].last_need <= cur_; }
+    /// Whether the operand is a constant that an instruction of this width takes as a sign-extended immediate.
+    bool imm32(Ref r, Type t, int32_t& value) const;
+    bool in_memory(Ref r) const { return values_[r].home != kNone || values_[r].spill != kNone; }
+    /// The value that an I1 expression tests; I1 values are never materialised but tested where they are used.
+    Ref leaf(Ref r) const;
+    /// Whether the second result of the pair load that is being emitted is wanted.
+    bool has_second() const;
+
+    const AccessGroup& group(uint16_t index) const { return groups_[index]; }
+    GroupedAccess grouped(uint32_t index) const { return grouped_[index]; }
+    /// The group's addend is a value like an instruction's result, but that it is dropped, not spilled.
+    Ref addend_of(uint16_t group) const { return static_cast<Ref>(block_->insts.size() + group); }
+    bool is_addend(Ref r) const { return r != kNoRef && r >= block_->insts.size(); }
+
+  private:
+    struct Use {
+        Ref ref;
+        uint32_t after;  ///< next use of ref after this one
+    };
+    struct Uses {
+        Use use[4];
+        uint32_t count = 0;
+    };
+    inline static const Inst kGroupInst{.op = Op::Add, .type = Type::I64};
+
+    void mark_use(uint32_t index, Ref ref);
+    bool fold_shift(uint32_t index, const Inst& inst);
+    void group_accesses();
+
+    const ir::Block* block_ = nullptr;
+    uint32_t cur_ = 0;
+    std::vector<AccessGroup> groups_;
+    std::vector<GroupedAccess> grouped_;  ///< by instruction
+    std::vector<Value> values_;           ///< by instruction, then by group
+    std::vector<Uses> uses_;              ///< by instruction
+};
+
+}  // namespace arclight::backend

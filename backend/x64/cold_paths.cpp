@@ -1,0 +1,18 @@
+#include "backend/x64/cold_paths.h"
+
+namespace arclight::backend {
+
+size_t ColdPaths::add(Jump jump, ColdFn fn, const ColdArgs& args) {
+    paths_.push_back({jump, fn, args});
+    return paths_.size() - 1;
+}
+
+void ColdPaths::emit_all(EmitContext& context) {
+    for (size_t k = 0; k < paths_.size(); ++k) {
+        const Cold cold = paths_[k];
+        if (cold.jump.end != nullptr) as_.land(cold.jump);
+        cold.fn(context, cold.args);
+    }
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,29 @@
+// Sixteen-byte constants at the start of the code buffer, where all blocks reach them.
+#pragma once
+
+#include <map>
+#include <utility>
+
+#include "backend/x64/types.h"
+
+namespace arclight::backend {
+
+class ConstantPool {
+  public:
+    static constexpr unsigned kCapacity = 1024;
+    static constexpr size_t kBytes = 16 * kCapacity;
+
+    explicit ConstantPool(uint8_t* base) : base_(base) {}
+    /// The constant's operand; equal ones are stored once. Throws TooComplex when the pool is full.
+    Address address(uint64_t low, uint64_t high);
+    /// Whether a guest's constant may be put here: half of the pool is left to the emitters' own.
+    bool has_room_for(uint64_t low, uint64_t high) const {
+        return constants_.size() < kCapacity / 2 || constants_.contains({low, high});
+    }
+
+  private:
+    uint8_t* base_;
+    std::map<std::pair<uint64_t, uint64_t>, unsigned> constants_;
+};
+
+}  // namespace arclight::backend

@@ -1,0 +1,36 @@
+#include "backend/x64/emit_context.h"
+
+#include "jit/translation_flags.h"
+
+namespace arclight::backend {
+
+EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
+    : buffer(code_buffer),
+      as(code_buffer.base(), size),
+      constants(code_buffer.base()),
+      regs(as, values, slots, flags),
+      slots(as, values, regs, flags, faults),
+      flags(as, values, regs, slots),
+      cold(as) {}
+
+void EmitContext::start_block(const ir::Block& block, uint32_t first_site_id) {
+    first_site = first_site_id;
+    block_offset = insn_offset = static_cast<uint32_t>(block.pa & (mmu::kPageSize - 1));
+    translation_flags = block.translation_flags;
+    serial = (translation_flags & jit::translation_flag::kSerial) != 0;
+    fastmem = (translation_flags & jit::translation_flag::kFastmem) != 0;
+    exits.clear();
+    indirect = nullptr;
+    regs.start_block();
+    slots.start_block();
+    flags.start_block();
+    cold.start_block();
+}
+
+void EmitContext::finish_instruction() {
+    values.finish_instruction();
+    regs.finish_instruction();
+    flags.finish_instruction();
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,47 @@
+// All that emitters work with: one object a code buffer.
+#pragma once
+
+#include <vector>
+
+#include "backend/x64/assembler.h"
+#include "backend/x64/block_values.h"
+#include "backend/x64/cold_paths.h"
+#include "backend/x64/constant_pool.h"
+#include "backend/x64/fault_map_builder.h"
+#include "backend/x64/guest_slots.h"
+#include "backend/x64/host_flags.h"
+#include "backend/x64/register_allocator.h"
+
+namespace arclight::backend {
+
+struct EmitContext {
+    EmitContext(jit::CodeBuffer& code_buffer, size_t size);
+    EmitContext(const EmitContext&) = delete;
+    EmitContext& operator=(const EmitContext&) = delete;
+    void start_block(const ir::Block& block, uint32_t first_site_id);
+    void finish_instruction();
+
+    jit::CodeBuffer& buffer;
+    Assembler as;
+    ConstantPool constants;
+    BlockValues values;
+    FaultMapBuilder faults;
+    RegisterAllocator regs;
+    GuestSlots slots;
+    HostFlags flags;
+    ColdPaths cold;
+    const jit::Thunks* stubs = nullptr;
+
+    // ---- The block
+    uint32_t first_site = 0;    ///< site id of its first direct exit
+    uint32_t block_offset = 0;  ///< of the first instruction in its page
+    uint32_t insn_offset = 0;   ///< of the current one
+    uint32_t translation_flags = 0;
+    bool serial = false;   ///< one CPU: atomics need no lock
+    bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB
+    std::vector<jit::ExitSite> exits;
+    uint8_t* indirect = nullptr;  ///< as in CompiledBlock
+    uint8_t indirect_register = 0;
+};
+
+}  // namespace arclight::backend

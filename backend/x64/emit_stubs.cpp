@@ -1,0 +1,224 @@
+// Code shared by all blocks: the way in and out, and the calls of C++.
+#include "backend/x64/stub_emitter.h"
+#include "jit/runtime_entries.h"
+
+namespace arclight::backend {
+
+using namespace Xbyak::util;
+using enum jit::RuntimeEntry;
+
+namespace {
+constexpr int disp_of_entry(unsigned entry) {
+    return ARCLIGHT_STATE_DISP(runtime) + 8 * static_cast<int>(entry);
+}
+constexpr unsigned kCallerSaved[] = {1, 2, 6, 7, 8, 9, 10, 11};
+constexpr unsigned kCalleeSaved[] = {3, 12, 13, 15};  // the allocatable ones
+constexpr int kXmmCount = 15;
+/// Of MXCSR: all but the sticky flags.
+constexpr uint32_t kMxcsrControl = 0xffc0;
+}  // namespace
+
+jit::Thunks StubEmitter::emit_stubs() {
+    jit::Thunks t{};
+    const auto guest_mxcsr = dword[at(ARCLIGHT_STATE_DISP(mxcsr))];
+    const auto host_mxcsr = dword[at(ARCLIGHT_STATE_DISP(host_mxcsr))];
+    // LDMXCSR and STMXCSR in turn take up to 80 ns, and the guest's control bits are nearly always the
+    // host's. So these load it only if something would change that somebody minds. Both use edi;
+    // enter_host_fp leaves in it the control bits that differ.
+    const auto enter_host_fp = [&] {
+        as_.stmxcsr(guest_mxcsr);
+        as_.mov(edi, guest_mxcsr);
+        as_.xor_(edi, host_mxcsr);
+        as_.and_(edi, kMxcsrControl);
+        const Jump same = as_.jump_if(kE, true);
+        as_.ldmxcsr(host_mxcsr);
+        as_.land(same);
+    };
+    const auto load_guest_mxcsr = [&](const Address& now) {
+        as_.mov(edi, now);
+        as_.cmp(edi, guest_mxcsr);
+        const Jump same = as_.jump_if(kE, true);
+        as_.ldmxcsr(guest_mxcsr);
+        as_.land(same);
+    };
+    // A call of C++ with the host's MXCSR; `bytes` align the stack and hold what differed, and then what is
+    // left.
+    const auto call_host = [&](const Address& function, int bytes) {
+        enter_host_fp();
+        as_.sub(rsp, bytes);
+        as_.mov(dword[rsp], edi);
+        as_.lea(rdi, ptr[rbp - jit::kStateBias]);
+        as_.call(function);
+        as_.cmp(dword[rsp], 0);
+        const Jump differed = as_.jump_if(kNe, true);
+        as_.stmxcsr(dword[rsp]);
+        load_guest_mxcsr(dword[rsp]);
+        const Jump done = as_.jump_always(true);
+        as_.land(differed);
+        as_.ldmxcsr(guest_mxcsr);
+        as_.land(done);
+        as_.add(rsp, bytes);
+    };
+    const auto state_to_rdi = [&] { as_.lea(rdi, ptr[rbp - jit::kStateBias]); };
+    const auto reload_tlb = [&] { as_.mov(r14, qword[at(ARCLIGHT_STATE_DISP(tlb))]); };
+    const auto set_reason = [&](jit::ExitReason r) {
+        as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_reason))], static_cast<uint32_t>(r));
+    };
+    const auto gpr_slot = [&](unsigned r) {
+        return qword[at(ARCLIGHT_STATE_DISP(saved_gpr) + 8 * static_cast<int>(r))];
+    };
+    const auto xmm_slot = [&](int x) { return ptr[at(ARCLIGHT_STATE_DISP(saved_xmm) + 16 * x)]; };
+    const auto save = [&](bool all) {
+        for (const unsigned r : kCallerSaved) as_.mov(gpr_slot(r), Reg64(static_cast<int>(r)));
+        if (all)
+            for (const unsigned r : kCalleeSaved) as_.mov(gpr_slot(r), Reg64(static_cast<int>(r)));
+        for (int x = 0; x < kXmmCount; ++x) as_.vmovaps(xmm_slot(x), Xmm(x));
+    };
+    const auto restore = [&] {
+        for (const unsigned r : kCallerSaved) as_.mov(Reg64(static_cast<int>(r)), gpr_slot(r));
+        for (int x = 0; x < kXmmCount; ++x) as_.vmovaps(Xmm(x), xmm_slot(x));
+    };
+
+    as_.setSize(ConstantPool::kBytes);  // constant_pool.cpp fills it
+
+    // enter(state, code)
+    as_.align(16);
+    t.enter = reinterpret_cast<jit::EnterFn>(as_.here());
+    for (const Reg64& r : {rbx, rbp, r12, r13, r14, r15}) as_.push(r);
+    as_.sub(rsp, 8);
+    as_.lea(rbp, ptr[rdi + jit::kStateBias]);
+    as_.mov(qword[at(ARCLIGHT_STATE_DISP(saved_rsp))], rsp);
+    reload_tlb();
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_request))], 0);
+    set_reason(jit::ExitReason::None);
+    as_.stmxcsr(host_mxcsr);
+    load_guest_mxcsr(host_mxcsr);
+    as_.jmp(rsi);
+
+    as_.align(16);
+    t.leave = as_.here();
+    enter_host_fp();
+    as_.mov(rsp, qword[at(ARCLIGHT_STATE_DISP(saved_rsp))]);
+    as_.mov(eax, dword[at(ARCLIGHT_STATE_DISP(exit_reason))]);
+    as_.add(rsp, 8);
+    for (const Reg64& r : {r15, r14, r13, r12, rbp, rbx}) as_.pop(r);
+    as_.ret();
+
+    const auto leave_if_requested = [&] {
+        as_.cmp(dword[at(ARCLIGHT_STATE_DISP(exit_request))], 0);
+        as_.jump_to_if(kNe, t.leave);
+    };
+
+    // eax = descriptor; all registers are kept, and can be seen in the saved state meanwhile.
+    as_.align(16);
+    t.memory_slow = as_.here();
+    save(true);
+    as_.mov(esi, eax);
+    as_.mov(rdx, qword[rsp]);
+    call_host(qword[at(disp_of_entry(kMemorySlow))], 8);
+    reload_tlb();
+    leave_if_requested();
+    restore();
+    as_.ret();
+
+    // eax = ir::Op. The reference functions are integer code: the guest's MXCSR stays.
+    as_.align(16);
+    t.vector_call = as_.here();
+    save(false);
+    as_.mov(esi, eax);
+    state_to_rdi();
+    as_.sub(rsp, 8);
+    as_.call(qword[at(disp_of_entry(kVectorCall))]);
+    as_.add(rsp, 8);
+    restore();
+    as_.ret();
+
+    // eax = entry << 16 | page offset of the instruction; rsi, rdx, rcx = arguments. Result in rax.
+    const auto helper = [&](bool check) {
+        as_.align(16);
+        const uint8_t* start = as_.here();
+        as_.movzx(edi, ax);
+        as_.mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
+        as_.shr(eax, 16);
+        call_host(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
+        reload_tlb();
+        if (check) leave_if_requested();
+        as_.ret();
+        return start;
+    };
+    t.call_helper = helper(false);
+    t.call_helper_check = helper(true);
+
+    // rcx = page offset, or address, to go on at
+    as_.align(16);
+    t.interrupted = as_.here();
+    as_.add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    t.interrupted_at = as_.here();
+    as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    set_reason(jit::ExitReason::Interrupt);
+    as_.jump_to(t.leave);
+
+    // eax = reason, edx = info, ecx = page offset
+    as_.align(16);
+    t.exit_runtime = as_.here();
+    as_.add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_reason))], eax);
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], edx);
+    as_.jump_to(t.leave);
+
+    // rcx = page offset, eax = site; the page is right already. Another soft TLB may know the way.
+    constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache));
+    as_.align(16);
+    t.lookup_cross = as_.here();
+    as_.add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    as_.rorx(edx, ecx, mmu::kPageBits - 4);
+    as_.lea(edx, ptr[rdx + rcx * 4]);
+    as_.and_(edx, static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry)));
+    as_.cmp(rcx, qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
+    const Jump miss = as_.jump_if(kNe, true);
+    as_.jmp(qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, code)]);
+
+    t.lookup_direct = as_.here();
+    as_.add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    as_.land(miss);
+    as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    as_.mov(esi, eax);
+    const auto look_up = [&](unsigned entry) {
+        set_reason(jit::ExitReason::Lookup);
+        call_host(qword[at(disp_of_entry(entry))], 16);
+        reload_tlb();
+        as_.test(rax, rax);
+        as_.jump_to_if(kE, t.leave);
+        as_.mov(rcx, qword[at(ARCLIGHT_STATE_DISP(pc))]);
+        as_.and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
+        as_.mov(qword[at(ARCLIGHT_STATE_DISP(page_base))], rcx);
+        as_.jmp(rax);
+    };
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], eax);
+    look_up(kLookupDirect);
+
+    // rcx = address
+    as_.align(16);
+    t.lookup_indirect = as_.here();
+    as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    as_.mov(rsi, rcx);
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], kNoSite);
+    look_up(kLookupIndirect);
+
+    // eax = counter or guard; a block's entry, so nothing is in registers. page_base is right.
+    const auto ask = [&](unsigned entry) {
+        as_.align(16);
+        const uint8_t* start = as_.here();
+        as_.mov(esi, eax);
+        call_host(qword[at(disp_of_entry(entry))], 16);
+        reload_tlb();
+        as_.jmp(rax);
+        return start;
+    };
+    t.promote = ask(kPromote);
+    t.region_guard = ask(kRegionGuard);
+    return t;
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,38 @@
+// Emitters of what leaves a block: exits and calls of C++.
+#pragma once
+
+#include "backend/x64/emitter.h"
+
+namespace arclight::backend {
+
+/// Of the instruction of an indirect branch that sample() replaces by a jump.
+inline constexpr size_t kIndirectBytes = 5;
+
+class ExitEmitter : public Emitter {
+  public:
+    using Emitter::Emitter;
+
+    // ---- emit_exits.cpp
+    void emit_exit(const Inst& i);
+    void emit_exit_if(const Inst& i);
+    void cold_side_exit(const ColdArgs& args);
+    void cold_site_stub(const ColdArgs& args);
+    void cold_interrupted(const ColdArgs& args);
+    void emit_indirect_exit(const Inst& i);
+    void cold_indirect(const ColdArgs& args);
+    /// The block's counter, before its first instruction: see compile().
+    void emit_counter(uint32_t counter);
+    void cold_promote(const ColdArgs& args);
+    void emit_runtime_exit(const Inst& i);
+    void emit_call(const Inst& i);
+
+  private:
+    bool is_backward(int64_t target) const;
+    bool only_exit_follows() const;
+    uint32_t new_site(int64_t target, bool cross_page);
+    void emit_direct_exit(int64_t target);
+    void load_target(int64_t target);
+    static bool is_cross_page(int64_t target) { return target < 0 || target >= 4096; }
+};
+
+}  // namespace arclight::backend

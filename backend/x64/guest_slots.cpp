@@ -1,0 +1,210 @@
+// Guest slots: reading, writing, writing back.
+#include "backend/x64/guest_slots.h"
+
+#include <bit>
+
+#include "backend/x64/fault_map_builder.h"
+#include "backend/x64/host_flags.h"
+#include "backend/x64/register_allocator.h"
+
+namespace arclight::backend {
+
+using namespace Xbyak::util;
+
+GuestSlots::GuestSlots(Assembler& as, BlockValues& values, RegisterAllocator& regs, HostFlags& flags,
+                       FaultMapBuilder& faults)
+    : as_(as), values_(values), regs_(regs), flags_(flags), faults_(faults) {
+    slot_.fill(kNoRef);
+    home_head_.fill(kNoRef);
+    observed_.fill(0);
+}
+
+void GuestSlots::start_block() {
+    home_head_.fill(kNoRef);
+    dirty_ = 0;
+    flags_dirty_ = false;
+}
+
+void GuestSlots::add_home(Ref r, unsigned slot) {
+    Value& v = values_[r];
+    if (v.home != kNone) return;
+    v.home = static_cast<uint8_t>(slot);
+    v.home_next = home_head_[slot];
+    home_head_[slot] = r;
+}
+
+void GuestSlots::drop_home(unsigned slot) {
+    Ref r = home_head_[slot];
+    home_head_[slot] = kNoRef;
+    while (r != kNoRef) {
+        Value& v = values_[r];
+        const Ref next = v.home_next;
+        if (v.last_need >= values_.cur() && v.reg == kNone && v.spill == kNone &&
+            !values_.rematerialisable(r) && r != flags_.value()) {
+            if (slot == kFlagsSlot) {
+                v.home = kNone;
+                v.spill = regs_.new_spill(r);
+                as_.movzx(eax, word[at(slot_disp(kFlagsSlot))]);
+                as_.mov(qword[at(regs_.memory_disp(r))], rax);
+            } else {
+                regs_.fetch(r);
+            }
+        }
+        v.home = kNone;
+        r = next;
+    }
+}
+
+void GuestSlots::get_slot(unsigned slot, Ref result) {
+    // Only IR that does not forward guest registers reads one that it wrote.
+    if (slot == kFlagsSlot) {
+        if (flags_dirty_) write_back_flags();
+    } else if (slot_dirty(slot)) {
+        store_slot(slot, location_of(slot));
+        dirty_ &= ~(uint64_t{1} << slot);
+        add_home(slot_[slot], slot);
+    }
+    add_home(result, slot);
+}
+
+void GuestSlots::set_slot(unsigned slot, Ref value) {
+    if (values_[value].home == slot) return;  // what the memory holds already
+    if (slot == kFlagsSlot) {
+        flags_dirty_ = false;
+    } else {
+        dirty_ &= ~(uint64_t{1} << slot);
+    }
+    drop_home(slot);
+    if (slot == kFlagsSlot) {
+        flags_dirty_ = true;
+    } else {
+        if (!values_.rematerialisable(value)) {
+            if (is_vec(values_.inst(value).type)) {
+                regs_.use_xmm(value);
+            } else {
+                regs_.use(value);
+            }
+        }
+        dirty_ |= uint64_t{1} << slot;
+    }
+    slot_[slot] = value;
+    observed_[slot] = values_[values_.cur()].last_need;
+}
+
+SavedLocation GuestSlots::location_of(unsigned slot) const {
+    const Ref r = slot_[slot];
+    const Inst& i = values_.inst(r);
+    SavedLocation where{
+        .slot = static_cast<uint8_t>(slot), .kind = SavedLocation::Gpr, .reg = values_[r].reg};
+    if (where.reg == kNone) {
+        where.kind = i.op == Op::PcRel ? SavedLocation::PageRelative : SavedLocation::Constant;
+        where.value = static_cast<int64_t>(i.imm);
+    } else if (where.reg >= 16) {
+        where.reg -= 16;
+        where.kind = i.type == Type::F32   ? SavedLocation::Xmm32
+                     : i.type == Type::F64 ? SavedLocation::Xmm64
+                                           : SavedLocation::Xmm128;
+    }
+    return where;
+}
+
+void GuestSlots::store_slot(unsigned slot, const SavedLocation& from) {
+    const Xbyak::RegExp where = at(slot_disp(slot));
+    switch (from.kind) {
+        case SavedLocation::Gpr: as_.mov(qword[where], Reg64(from.reg)); break;
+        case SavedLocation::Xmm128: as_.vmovaps(ptr[where], Xmm(from.reg)); break;
+        case SavedLocation::Xmm64:
+            as_.vmovq(xmm15, Xmm(from.reg));
+            as_.vmovaps(ptr[where], xmm15);
+            break;
+        case SavedLocation::Xmm32:
+            as_.vinsertps(xmm15, Xmm(from.reg), Xmm(from.reg), 0x0e);
+            as_.vmovaps(ptr[where], xmm15);
+            break;
+        case SavedLocation::Constant:
+            if (from.value == static_cast<int32_t>(from.value)) {
+                as_.mov(qword[where], static_cast<int32_t>(from.value));
+            } else {
+                as_.mov(rax, static_cast<uint64_t>(from.value));
+                as_.mov(qword[where], rax);
+            }
+            break;
+        case SavedLocation::PageRelative:
+            as_.mov(rax, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+            if (from.value != 0) as_.lea(rax, ptr[rax + static_cast<int32_t>(from.value)]);
+            as_.mov(qword[where], rax);
+            break;
+    }
+}
+
+void GuestSlots::write_back() {
+    for (uint64_t m = dirty_; m != 0; m &= m - 1) {
+        const unsigned s = static_cast<unsigned>(std::countr_zero(m));
+        if (observed_[s] >= values_.cur()) {
+            store_slot(s, location_of(s));
+            add_home(slot_[s], s);
+        }
+    }
+    dirty_ = 0;
+    write_back_flags();
+}
+
+void GuestSlots::write_back_flags() {
+    if (flags_pending()) {
+        const Ref f = slot_[kFlagsSlot];
+        if (flags_.value() == f) {
+            flags_.store(slot_disp(kFlagsSlot));
+        } else {
+            as_.movzx(eax, word[at(regs_.memory_disp(f))]);
+            as_.mov(word[at(slot_disp(kFlagsSlot))], ax);
+        }
+        add_home(f, kFlagsSlot);
+    }
+    flags_dirty_ = false;
+}
+
+void GuestSlots::flags_stored() {
+    flags_dirty_ = false;
+    add_home(slot_[kFlagsSlot], kFlagsSlot);
+}
+
+void GuestSlots::write_back_value(Ref r) {
+    for (uint64_t m = dirty_; m != 0; m &= m - 1) {
+        const unsigned s = static_cast<unsigned>(std::countr_zero(m));
+        if (slot_[s] != r) continue;
+        dirty_ &= ~(uint64_t{1} << s);
+        if (observed_[s] < values_.cur()) continue;
+        store_slot(s, location_of(s));
+        add_home(r, s);
+    }
+}
+
+void GuestSlots::drop_all_homes() {
+    for (unsigned s = 0; s < kSlots; ++s) {
+        for (Ref r = home_head_[s]; r != kNoRef; r = values_[r].home_next) {
+            Value& v = values_[r];
+            if (v.last_need > values_.cur() && v.spill == kNone && !values_.rematerialisable(r))
+                regs_.move_home_to_spill(r);
+            v.home = kNone;
+        }
+        home_head_[s] = kNoRef;
+    }
+}
+
+void GuestSlots::snapshot(uint32_t& first, uint16_t& count) {
+    first = faults_.next_location();
+    for (uint64_t m = dirty_; m != 0; m &= m - 1) {
+        const unsigned s = static_cast<unsigned>(std::countr_zero(m));
+        if (observed_[s] >= values_.cur()) faults_.add_location(location_of(s));
+    }
+    count = static_cast<uint16_t>(faults_.next_location() - first);
+}
+
+void GuestSlots::write_back_snapshot(uint32_t first, unsigned count) {
+    for (unsigned k = 0; k < count; ++k) {
+        const SavedLocation& where = faults_.location(first + k);
+        store_slot(where.slot, where);
+    }
+}
+
+}  // namespace arclight::backend

@@ -1,0 +1,68 @@
+// Where the newest value of each guest register is, and writing it back to GuestState.
+#pragma once
+
+#include <array>
+
+#include "backend/x64/assembler.h"
+#include "backend/x64/block_values.h"
+
+namespace arclight::backend {
+
+class FaultMapBuilder;
+class HostFlags;
+class RegisterAllocator;
+
+/// Invariants: the newest value of a dirty slot is in a register or can be rematerialised (NZCV: in EFLAGS or a spill
+/// slot), and no value has a dirty slot as its home.
+class GuestSlots {
+  public:
+    GuestSlots(Assembler& as, BlockValues& values, RegisterAllocator& regs, HostFlags& flags,
+               FaultMapBuilder& faults);
+    void start_block();
+
+    void get_slot(unsigned slot, Ref result);
+    void set_slot(unsigned slot, Ref value);
+    /// Writes all guest registers back that this instruction or a later one needs in memory. Keeps EFLAGS' meaning.
+    void write_back();
+    /// Writes NZCV back likewise.
+    void write_back_flags();
+    /// Writes back what a snapshot recorded.
+    void write_back_snapshot(uint32_t first, unsigned count);
+    /// Records where the dirty guest registers are now: FaultMap::locations[first .. first + count).
+    void snapshot(uint32_t& first, uint16_t& count);
+
+    /// Writes back the slots whose newest value is r, which is about to lose its register.
+    void write_back_value(Ref r);
+    /// A helper is about to write guest state: values that live in slots' memory move elsewhere.
+    void drop_all_homes();
+
+    /// Whether NZCV in memory is stale.
+    bool flags_dirty() const { return flags_dirty_; }
+    /// Whether it is and this instruction or a later one needs it there.
+    bool flags_pending() const { return flags_dirty_ && observed_[kFlagsSlot] >= values_.cur(); }
+    /// The newest NZCV, while dirty.
+    Ref flags_value() const { return slot_[kFlagsSlot]; }
+    /// NZCV has been stored in its slot.
+    void flags_stored();
+
+  private:
+    bool slot_dirty(unsigned s) const { return s == kFlagsSlot ? flags_dirty_ : (dirty_ >> s & 1) != 0; }
+    void add_home(Ref r, unsigned slot);
+    /// The slot's memory is about to change: values that live there alone move elsewhere.
+    void drop_home(unsigned slot);
+    void store_slot(unsigned slot, const SavedLocation& from);
+    SavedLocation location_of(unsigned slot) const;
+
+    Assembler& as_;
+    BlockValues& values_;
+    RegisterAllocator& regs_;
+    HostFlags& flags_;
+    FaultMapBuilder& faults_;
+    std::array<Ref, kSlots> slot_;           ///< value of a dirty slot
+    std::array<Ref, kSlots> home_head_;      ///< values that the slot's memory holds
+    std::array<uint32_t, kSlots> observed_;  ///< last instruction that may need a dirty slot in memory
+    uint64_t dirty_ = 0;
+    bool flags_dirty_ = false;
+};
+
+}  // namespace arclight::backend

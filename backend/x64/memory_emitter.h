@@ -1,0 +1,61 @@
+// Emitters of guest memory accesses: plain, exclusive and atomic.
+#pragma once
+
+#include "backend/x64/emitter.h"
+#include "jit/memory_access.h"
+
+namespace arclight::backend {
+
+class MemoryEmitter : public Emitter {
+  public:
+    using Emitter::Emitter;
+
+    // ---- emit_atomic.cpp
+    void emit_load_exclusive(const Inst& i);
+    void emit_store_exclusive(const Inst& i);
+    void emit_rmw(const Inst& i);
+    void emit_cas(const Inst& i);
+    void emit_zero_block(const Inst& i);
+
+    // ---- emit_memory.cpp
+    void cold_fastmem(const ColdArgs& args);
+    void emit_check_stack(const Inst& i);
+    void cold_grouped(const ColdArgs& args);
+    void cold_memory(const ColdArgs& args);
+    void emit_load(const Inst& i);
+    void emit_load_vector(const Inst& i);
+    void emit_store(const Inst& i);
+    void emit_store_vector(const Inst& i);
+
+  private:
+    struct Checked {
+        size_t cold;   ///< index of the cold path
+        Reg64 addend;  ///< to be added to the address
+    };
+    void lock_if_shared();
+    /// Where the slow path goes on, and the end of the instructions that may fault in the fastmem.
+    void resume_here(size_t cold);
+    /// What must be done before the operands of an access are fetched: NZCV may not be in EFLAGS any more.
+    void prepare_access();
+    /// Leaves ZF set if the soft TLB has the page, and the entry's place for load_addend() in rax.
+    void compare_tag(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back,
+                     int last, bool write);
+    void load_addend(const Reg64& addend, bool unprivileged);
+    /// Looks the access at `addr` up in the soft TLB; jumps to the slow path on a miss, else leaves the addend in rax.
+    /// `temp` is clobbered. `args` has the operands' registers; see slow_memory(). Returns the cold path's index.
+    size_t check_access(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp, ColdArgs args);
+    /// The same as check_access for an access that may be of a group.
+    Checked check_grouped(const jit::MemoryAccess& access, const Reg64& addr, ColdArgs args);
+    /// The same through the fastmem: what is not mapped faults, see FaultPoint::fastmem_start.
+    size_t check_fastmem(const jit::MemoryAccess& access, const Reg64& addr, ColdArgs args);
+    void look_up_fastmem(const Reg64& addr, bool unprivileged);
+    /// Goes to the slow path of the current instruction if cc holds.
+    size_t miss_if(Cc cc, const Reg64& addr, ColdArgs args);
+    /// `jump` leads to the slow path; none if only a fault does.
+    size_t miss(Jump jump, const Reg64& addr, ColdArgs args,
+                ColdFn fn = cold_fn<&MemoryEmitter::cold_memory>);
+    void slow_memory(const ColdArgs& args);
+    void access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where);
+};
+
+}  // namespace arclight::backend

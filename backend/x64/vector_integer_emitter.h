@@ -1,0 +1,51 @@
+// Emitters of element-wise integer operations on vectors.
+#pragma once
+
+#include "backend/x64/simd_emitter.h"
+
+namespace arclight::backend {
+
+class VectorIntegerEmitter : public SimdEmitter {
+  public:
+    using SimdEmitter::SimdEmitter;
+
+    // ---- emit_vector_arithmetic.cpp
+    void emit_vadd(const Inst& i);
+    void emit_vsub(const Inst& i);
+    bool emit_vmultiply(const Inst& i);
+    void emit_vneg(const Inst& i);
+    void emit_vabs(const Inst& i);
+    bool emit_vmax_s(const Inst& i);
+    bool emit_vmax_u(const Inst& i);
+    bool emit_vmin_s(const Inst& i);
+    bool emit_vmin_u(const Inst& i);
+    bool emit_vabd(const Inst& i);
+    bool emit_vhalving_sum(const Inst& i);
+    void emit_vcount_bits(const Inst& i);
+
+    // ---- emit_vector_compare.cpp
+    void emit_vcompare(const Inst& i);
+
+    // ---- emit_vector_saturate.cpp
+    void emit_vqabs_or_neg(const Inst& i);
+    bool emit_vqd_mul_h(const Inst& i);
+    bool emit_vqxtn(const Inst& i);
+    bool emit_vqadd(const Inst& i);
+
+    // ---- emit_vector_shift.cpp
+    void emit_vshl_imm(const Inst& i);
+    void emit_vshr_imm(const Inst& i);
+    void emit_vrshr_imm(const Inst& i);
+    void emit_vshift_insert(const Inst& i);
+    bool emit_vshift_by_register(const Inst& i);
+
+  private:
+    void emit_vmul(const Inst& i);
+    void emit_vhalving(const Inst& i);
+    void jump_if_saturated(const Inst& i, const Xmm& equal);
+    void emit_vqnarrow(const Inst& i);
+    void shift_left(const Xmm& d, const Xmm& a, unsigned esize, unsigned count);
+    void shift_right(const Xmm& d, const Xmm& a, unsigned esize, unsigned count, bool is_signed);
+};
+
+}  // namespace arclight::backend
