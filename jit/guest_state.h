@@ -105,11 +105,12 @@ struct alignas(64) GuestState {
     mmu::SoftTlb* user_tlb;   ///< EL0's soft TLB of the current ASID, for LDTR and STTR at EL1
     uint64_t exclusive_addr;  ///< monitor: virtual address, or kNoExclusive
     uint64_t exclusive_value[2];
-    uint32_t insn_offset;  ///< offset in the page of the instruction that called a helper (for its PC)
-    uint32_t mxcsr;        ///< guest MXCSR while outside translated code
-    uint32_t host_mxcsr;   ///< host MXCSR while inside
-    uint32_t fpcr;         ///< architectural FPCR
-    uint32_t fpsr;  ///< FPSR bits not held in MXCSR: QC, IDC, and cumulative flags raised by reference code
+    uint32_t insn_offset;       ///< offset in the page of the instruction that called a helper (for its PC)
+    uint32_t guest_fp_control;  ///< the host CPU's floating-point control for guest code, while outside it
+    uint32_t host_fp_control;   ///< that of C++, while inside
+    uint32_t fpcr;              ///< architectural FPCR
+    uint32_t
+        fpsr;  ///< FPSR bits not held in guest_fp_control: QC, IDC, and cumulative flags raised by reference code
     uint32_t translation_flags;  ///< translation mode bits, the part of a block's key that is not its address
     uint64_t pc;                 ///< valid outside translated code
     ExitReason exit_reason;

@@ -1,7 +1,7 @@
 // The C++ functions that translated code reaches through GuestState::runtime. Whoever owns the virtual CPU
 // fills the table; emitted code contains no C++ address.
 //
-// While one of them runs, the host's MXCSR is loaded and GuestState::mxcsr holds the guest's (except
+// While one of them runs, the host's floating-point control is loaded and GuestState::guest_fp_control holds the guest's (except
 // kVectorCall's).
 #pragma once
 
@@ -26,7 +26,7 @@ enum RuntimeEntry : unsigned {
     kLookupIndirect,
     /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call.
     /// The
-    /// guest's MXCSR stays loaded: reference functions do no host floating point.
+    /// guest's stays loaded: reference functions do no host floating point.
     kVectorCall,
     /// const void* fn(GuestState&, uint64_t counter): a block's counter ran out. Returns the code to go on
     /// with: the

@@ -20,8 +20,8 @@ constexpr uint32_t kMxcsrControl = 0xffc0;
 
 jit::Thunks StubEmitter::emit_stubs() {
     jit::Thunks t{};
-    const auto guest_mxcsr = dword[at(ARCLIGHT_STATE_DISP(mxcsr))];
-    const auto host_mxcsr = dword[at(ARCLIGHT_STATE_DISP(host_mxcsr))];
+    const auto guest_mxcsr = dword[at(ARCLIGHT_STATE_DISP(guest_fp_control))];
+    const auto host_mxcsr = dword[at(ARCLIGHT_STATE_DISP(host_fp_control))];
     // LDMXCSR and STMXCSR in turn take up to 80 ns, and the guest's control bits are nearly always the
     // host's. So these load it only if something would change that somebody minds. Both use edi;
     // enter_host_fp leaves in it the control bits that differ.

@@ -23,27 +23,27 @@ constexpr uint32_t kRounding[4] = {0, 2, 1, 3};
 
 }  // namespace
 
-void reset(GuestState& state) { state.mxcsr = kReset; }
+void reset(GuestState& state) { state.guest_fp_control = kReset; }
 
 void set_rounding(GuestState& state, softfloat::Rounding rounding) {
     const uint32_t bits = kRounding[static_cast<unsigned>(rounding) & 3];
-    state.mxcsr = (state.mxcsr & ~(3u << kRoundingShift)) | bits << kRoundingShift;
+    state.guest_fp_control = (state.guest_fp_control & ~(3u << kRoundingShift)) | bits << kRoundingShift;
 }
 
 softfloat::Rounding rounding(const GuestState& state) {
-    return static_cast<softfloat::Rounding>(kRounding[state.mxcsr >> kRoundingShift & 3]);
+    return static_cast<softfloat::Rounding>(kRounding[state.guest_fp_control >> kRoundingShift & 3]);
 }
 
 void set_exceptions(GuestState& state, uint32_t exceptions) {
-    state.mxcsr &= ~kAllFlags;
+    state.guest_fp_control &= ~kAllFlags;
     for (const FlagPair& flag : kFlags)
-        if ((exceptions & flag.fpsr) != 0) state.mxcsr |= flag.mxcsr;
+        if ((exceptions & flag.fpsr) != 0) state.guest_fp_control |= flag.mxcsr;
 }
 
 uint32_t exceptions(const GuestState& state) {
     uint32_t raised = 0;
     for (const FlagPair& flag : kFlags)
-        if ((state.mxcsr & flag.mxcsr) != 0) raised |= flag.fpsr;
+        if ((state.guest_fp_control & flag.mxcsr) != 0) raised |= flag.fpsr;
     return raised;
 }
 

@@ -48,7 +48,7 @@ struct Guest {
         for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
             tlb->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state->tlb = state->user_tlb = tlb.get();
-        state->mxcsr = 0x1f80;
+        state->guest_fp_control = 0x1f80;
         state->runtime.entry[jit::kLookupIndirect] =
             reinterpret_cast<const void*>(+[](jit::GuestState&, uint64_t) -> const void* { return nullptr; });
     }

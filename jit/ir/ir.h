@@ -94,7 +94,6 @@ constexpr unsigned vec_esize(uint32_t aux) { return aux & 3; }
 constexpr bool vec_q(uint32_t aux) { return (aux & 16) != 0; }
 
 // ---- opcode properties
-// -----------------------------------------------------------------------------------------
 struct OpInfo {
     const char* name;
     const char* result;
@@ -131,7 +130,6 @@ std::string verify(const Block& block);
 void eliminate_dead(Block& block);
 
 // ---- Builder
-// ---------------------------------------------------------------------------------------------------
 /// Appends instructions, folds constants and forwards guest registers: GetX after SetX yields the value,
 /// repeated GetX yields the first one.
 class Builder {

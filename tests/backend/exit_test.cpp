@@ -307,7 +307,7 @@ TEST_F(ExitTest, ViewIsReloadedAfterAHelper) {
 }
 
 uint64_t read_mxcsr(GuestState& s, uint64_t, uint64_t, uint64_t) {
-    return uint64_t{s.mxcsr} << 32 | _mm_getcsr();
+    return uint64_t{s.guest_fp_control} << 32 | _mm_getcsr();
 }
 
 TEST_F(ExitTest, FloatingPointControlIsTheGuests) {
@@ -333,7 +333,7 @@ TEST_F(ExitTest, FloatingPointControlIsTheGuests) {
 /// Raises flags of its own in the host's MXCSR; `bits` are set in the guest's.
 uint64_t raise_flags(GuestState& s, uint64_t bits, uint64_t, uint64_t) {
     _mm_setcsr(_mm_getcsr() | 0x3f);
-    s.mxcsr |= static_cast<uint32_t>(bits);
+    s.guest_fp_control |= static_cast<uint32_t>(bits);
     return 0;
 }
 

@@ -106,7 +106,7 @@ class Harness {
         GuestState& s = *state_;
         s.tlb = tlb.get();
         s.user_tlb = tlb.get();
-        s.mxcsr = 0x1f80;
+        s.guest_fp_control = 0x1f80;
         s.exclusive_addr = jit::kNoExclusive;
         s.cpu = this;
         s.pc = kPage;

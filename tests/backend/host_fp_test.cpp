@@ -23,7 +23,7 @@ std::unique_ptr<GuestState> fresh() {
 
 TEST(HostFp, RoundingModesAreTheHosts) {
     const auto state = fresh();
-    EXPECT_EQ(state->mxcsr, kMxcsrReset);
+    EXPECT_EQ(state->guest_fp_control, kMxcsrReset);
     const uint32_t saved = _mm_getcsr();
     // 1 + 2^-60 and -(1 + 2^-60) to double
     const struct {
@@ -36,13 +36,13 @@ TEST(HostFp, RoundingModesAreTheHosts) {
     for (const auto& row : rows) {
         host_fp::set_rounding(*state, row.rounding);
         EXPECT_EQ(host_fp::rounding(*state), row.rounding);
-        _mm_setcsr(state->mxcsr);
+        _mm_setcsr(state->guest_fp_control);
         volatile double one = 1, tiny = 0x1p-60;
         volatile double up = one + tiny, down = -one - tiny;
         _mm_setcsr(saved);
         EXPECT_EQ(up, row.up);
         EXPECT_EQ(down, row.down);
-        EXPECT_EQ(state->mxcsr & ~(3u << 13), kMxcsrReset) << "FTZ and DAZ stay off: they differ from FZ";
+        EXPECT_EQ(state->guest_fp_control & ~(3u << 13), kMxcsrReset) << "FTZ and DAZ stay off: they differ from FZ";
     }
 }
 
@@ -51,14 +51,14 @@ TEST(HostFp, ExceptionsFromHostArithmetic) {
     const auto raised = [&](double a, char op, double b) {
         host_fp::set_exceptions(*state, 0);
         const uint32_t saved = _mm_getcsr();
-        _mm_setcsr(state->mxcsr);
+        _mm_setcsr(state->guest_fp_control);
         volatile double x = a, y = b, r = 0;
         switch (op) {
             case '/': r = x / y; break;
             case '*': r = x * y; break;
             default: r = x - y; break;
         }
-        state->mxcsr = _mm_getcsr();
+        state->guest_fp_control = _mm_getcsr();
         _mm_setcsr(saved);
         (void)r;
         return host_fp::exceptions(*state);
@@ -77,9 +77,9 @@ TEST(HostFp, ExceptionsAreReplaced) {
         host_fp::set_exceptions(*state, exceptions);
         EXPECT_EQ(host_fp::exceptions(*state), exceptions);
     }
-    state->mxcsr |= 0x3f;
+    state->guest_fp_control |= 0x3f;
     host_fp::set_exceptions(*state, 0);
-    EXPECT_EQ(state->mxcsr, kMxcsrReset) << "the denormal flag too";
+    EXPECT_EQ(state->guest_fp_control, kMxcsrReset) << "the denormal flag too";
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ class Runner {
         V128 before[32];
         std::memcpy(before, s.v, sizeof(before));
         static constexpr uint32_t kRounding[4] = {0, 2, 1, 3};  // FPCR.RMode to MXCSR.RC
-        s.mxcsr = 0x1f80 | kRounding[fpcr >> 22 & 3] << 13;
+        s.guest_fp_control = 0x1f80 | kRounding[fpcr >> 22 & 3] << 13;
         s.fpcr = fpcr;
         s.fpsr = 0;
         s.pc = Harness::kPage;
@@ -141,7 +141,7 @@ class Runner {
         jit::reference_function(c.op)(r, call);
 
         const jit::ExitReason reason = h.run(compiled);
-        const uint32_t m = s.mxcsr;
+        const uint32_t m = s.guest_fp_control;
         const uint32_t fpsr = s.fpsr | (m & 1 ? jit::softfloat::kIoc : 0) |
                               (m & 4 ? jit::softfloat::kDzc : 0) | (m & 8 ? jit::softfloat::kOfc : 0) |
                               (m & 16 ? jit::softfloat::kUfc : 0) | (m & 32 ? jit::softfloat::kIxc : 0);

@@ -71,7 +71,7 @@ class Tables : public ::testing::Test {
         ASSERT_TRUE(accelerator) << accelerator.error();
         accelerator_ = std::move(*accelerator);
         code_.emplace(buffer_.base() + buffer_.size() / 2 - 4096, buffer_.thunks().leave);
-        state_.mxcsr = 0x1f80;
+        state_.guest_fp_control = 0x1f80;
         last = {.answer = code_->faulted};
         ram_ = static_cast<uint8_t*>(
             mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));

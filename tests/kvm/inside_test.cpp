@@ -348,7 +348,6 @@ TEST_F(Inside, MemoryThatAnotherThreadMapsIsSeen) {
 }
 
 // ---- What stops it. The error is one line that says where; the process and the machine go on.
-// -------------------------------------------------------------------------------------------
 
 class Stops : public KvmTest {
   protected:
@@ -474,7 +473,6 @@ TEST(StopReason, SaysWhatHappenedInOneLine) {
 }
 
 // ---- Machines that cannot be made
-// -----------------------------------------------------------------------------------
 
 TEST(NoMachine, DeviceMissingOrAnother) {
     const auto missing = VirtualMachine::create("/no/such/kvm");

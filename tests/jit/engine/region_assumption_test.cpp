@@ -208,7 +208,6 @@ TEST_F(RegionAssumptionTest, WhatLiesAcrossTheSharedPagesEndIsNotInIt) {
 }
 
 // ---- Where the predictions come from
-// -------------------------------------------------------------------------------------
 
 class PredictPagesTest : public ::testing::Test {
   protected:

@@ -235,7 +235,6 @@ TEST_P(ScalarSlotsTest, WhereTwoWaysMeet) {
 }
 
 // ---- Where the region is entered
-// -------------------------------------------------------------------------------------------------
 
 class ScalarLoopTest : public ScalarSlotsTest {
   protected:
@@ -371,7 +370,6 @@ TEST_P(ScalarLoopTest, NothingIsExtended) {
 }
 
 // ---- Flags
-// -------------------------------------------------------------------------------------------------
 
 /// The numbers that were compared, in one block, are told by the next one where it is left: from registers,
 /// unless they were written since.

@@ -127,7 +127,7 @@ class ToyFrontendTest : public testing::Test {
         for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
             tlb_->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state_->tlb = state_->user_tlb = tlb_.get();
-        state_->mxcsr = 0x1f80;
+        state_->guest_fp_control = 0x1f80;
         state_->cpu = this;
         const auto set = [&](unsigned entry, LookupFn fn) {
             state_->runtime.entry[entry] = reinterpret_cast<const void*>(fn);
