@@ -5,6 +5,7 @@
 
 namespace arclight::backend {
 
+/// Runs each virtual CPU on its thread of this process.
 class ProcessAccelerator final : public Accelerator {
   public:
     using Accelerator::Accelerator;

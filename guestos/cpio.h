@@ -14,15 +14,15 @@ namespace arclight::guestos {
 
 class CpioArchive {
   public:
-    // Paths are relative to the root and need no leading slash; missing parents are added as directories.
-    // Adding a path again replaces it.
+    /// Paths are relative to the root and need no leading slash; missing parents are added as directories.
+    /// Adding a path again replaces it.
     void add_directory(std::string_view path, uint32_t permissions = 0755);
     void add_file(std::string_view path, Bytes content, uint32_t permissions = 0644);
     void add_link(std::string_view path, std::string_view target);
     void add_character_device(std::string_view path, uint32_t major, uint32_t minor, uint32_t permissions);
 
     bool contains(std::string_view path) const;
-    // A multiple of four bytes long, so that the kernel accepts several archives one after the other.
+    /// The archive. Its length is a multiple of four, so that the kernel accepts concatenated archives.
     Bytes encode() const;
 
   private:
@@ -35,7 +35,7 @@ class CpioArchive {
 
     void add(std::string_view path, Entry entry);
 
-    std::map<std::string, Entry> entries_;  // sorted, so a directory comes before what it holds
+    std::map<std::string, Entry> entries_;  ///< sorted, so a directory comes before what it holds
 };
 
 }  // namespace arclight::guestos

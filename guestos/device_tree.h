@@ -7,17 +7,17 @@
 
 #include "devices/bus.h"
 #include "guestos/file.h"
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 
-// What /chosen tells a kernel.
+/// The properties of /chosen.
 struct BootArguments {
     std::string command_line;
-    uint64_t initrd_start = 0;  // both zero: no initrd
+    uint64_t initrd_start = 0;  ///< both zero: no initrd
     uint64_t initrd_end = 0;
-    // Fresh random numbers. The first moves the kernel to a random address, which Linux takes as a reason for
-    // page-table isolation on CPUs without FEAT_E0PD; the second feeds its random-number generator.
+    /// Fresh random numbers. kaslr-seed moves the kernel to a random address, after which Linux uses page-table isolation on
+    /// CPUs without FEAT_E0PD. rng-seed feeds its random-number generator.
     bool kaslr_seed = true;
     bool rng_seed = true;
 };
@@ -29,11 +29,11 @@ struct BoardDescription {
     uint64_t memory_size = 0;
 };
 
-// The tree of the whole machine: everything mapped on the bus writes its own node.
+/// The device tree of the machine: each device on the bus writes its own node.
 Result<Bytes> make_device_tree(const BoardDescription& board, const BootArguments& arguments,
                                const devices::Bus& bus);
 
-// A tree from a file, with /chosen and /memory set as above.
+/// The device tree in the file `path`, with /chosen and /memory replaced.
 Result<Bytes> adapt_device_tree(const std::string& path, const BoardDescription& board,
                                 const BootArguments& arguments);
 

@@ -1,9 +1,9 @@
-// A page of registers with which the default guest's /init reports how its command ended, outside the console
-// whose bytes are all the command's own. QEMU's virt board has nothing at this address; a guest looks for the
-// device-tree node (compatible "arclight,exit-status") before it touches the page.
+// A page of registers by which the default guest's /init reports the exit status of its command. The console carries the
+// command's own bytes only. QEMU's virt board has no device at this address; a guest looks for the device-tree node
+// (compatible "arclight,exit-status") before it accesses the page.
 //
 //   0x0  STATUS   write: the exit status, low 8 bits. read: the last one written.
-//   0x4  CONSOLE  write: what the console's input should look like from now on (ConsoleInput).
+//   0x4  CONSOLE  write: the form of the console's input from now on (ConsoleInput).
 #pragma once
 
 #include <atomic>
@@ -16,16 +16,17 @@
 
 namespace arclight::guestos {
 
+/// The form in which the console passes input to the guest.
 enum class ConsoleInput : uint32_t {
-    plain = 1,   // key presses as they are
-    framed = 2,  // pieces for a canonical-mode terminal, see guestos/console/input_frame.h
+    Plain = 1,   ///< key presses, unchanged
+    Framed = 2,  ///< pieces for a canonical-mode terminal, see guestos/console/input_frame.h
 };
 
 class ExitStatus final : public devices::Device, public devices::Stateful {
   public:
     static constexpr devices::layout::Range range{0x090c'0000, 0x1000};
 
-    // `on_console` is called on the writing CPU's thread.
+    /// `on_console` is called on the writing CPU's thread.
     explicit ExitStatus(std::function<void(ConsoleInput)> on_console = {})
         : on_console_(std::move(on_console)) {}
 
@@ -34,12 +35,12 @@ class ExitStatus final : public devices::Device, public devices::Stateful {
     void reset() override;
     void add_to_device_tree(devices::FdtWriter& fdt) const override;
 
-    // Tells the console what the guest asked for.
+    /// Passes the form of input that the guest selected last to the console.
     void resume() override;
     void save(devices::StateWriter& out) const override;
     devices::StateResult load(devices::StateReader& in) override;
 
-    // Nothing until the guest reports.
+    /// The exit status; nothing until the guest reports one.
     std::optional<int> status() const {
         const int value = status_;
         return value < 0 ? std::nullopt : std::optional(value);
@@ -48,7 +49,7 @@ class ExitStatus final : public devices::Device, public devices::Stateful {
   private:
     std::function<void(ConsoleInput)> on_console_;
     std::atomic<int> status_{-1};
-    std::atomic<uint32_t> console_{0};  // the ConsoleInput asked for last, or 0
+    std::atomic<uint32_t> console_{0};  ///< the ConsoleInput selected last, or 0
 };
 
 }  // namespace arclight::guestos

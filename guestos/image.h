@@ -1,5 +1,5 @@
-// Kernel loading: arm64 Linux Image (plain or gzip) and bare-metal AArch64 ELF, placed as QEMU's virt board
-// does.
+// Kernel loading: arm64 Linux Image (plain or gzip; Linux Documentation/arm64/booting.rst) and bare-metal AArch64 ELF, at
+// the addresses that QEMU's virt board uses.
 #pragma once
 
 #include <cstdint>
@@ -7,20 +7,20 @@
 
 #include "guestos/file.h"
 #include "guestos/ram.h"
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 
 struct LoadedKernel {
-    uint64_t entry;  // physical address of the first instruction
-    uint64_t low;    // the range the kernel occupies, .bss included
+    uint64_t entry;  ///< physical address of the first instruction
+    uint64_t low;    ///< start of the range that the kernel occupies, .bss included
     uint64_t end;
-    bool is_linux;  // takes the DTB address in x0; an ELF finds the DTB at the start of RAM instead
+    bool is_linux;  ///< it takes the DTB address in x0; an ELF finds the DTB at the start of RAM
 };
 
 Result<LoadedKernel> load_kernel(const std::filesystem::path& path, Ram ram);
 
-// The same for a file already in memory; `name` is for messages.
+/// The same for a file already in memory; `name` is for messages.
 Result<LoadedKernel> load_kernel_bytes(const std::string& name, Bytes file, Ram ram);
 
 }  // namespace arclight::guestos

@@ -9,28 +9,28 @@
 #include <string>
 #include <vector>
 
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 
 struct KernelModule {
-    std::string path;  // relative to the tree: "kernel/drivers/block/virtio_blk.ko"
+    std::string path;  ///< relative to the tree: "kernel/drivers/block/virtio_blk.ko"
     std::vector<std::string> depends;
     std::vector<std::string> aliases;
 };
 
 class KernelModules {
   public:
-    // `root` is what becomes /lib/modules/VERSION.
+    /// `root` is what becomes /lib/modules/VERSION.
     static Result<KernelModules> scan(const std::filesystem::path& root);
 
-    // Names as the kernel has them; '-' and '_' are the same.
+    /// By the kernel's name; '-' and '_' are equal. Null if there is none.
     const KernelModule* find(std::string_view name) const;
     bool is_builtin(std::string_view name) const;
-    // The named modules (those that exist) and all they depend on, each once and after its dependencies.
+    /// The named modules that exist and all their dependencies, each once and after its own dependencies.
     std::vector<std::string> closure(std::span<const std::string> names) const;
 
-    // The text of modules.dep and modules.alias for a subset, as modprobe reads them.
+    /// The text of modules.dep and modules.alias for a subset, as modprobe reads them.
     std::string dep_text(std::span<const std::string> names) const;
     std::string alias_text(std::span<const std::string> names) const;
 

@@ -7,16 +7,17 @@
 
 namespace arclight::guestos {
 
+/// A view; the bytes belong to the machine.
 struct Ram {
     uint64_t base;
     std::span<uint8_t> bytes;
 
     uint64_t end() const { return base + bytes.size(); }
-    // Written so that no sum can wrap: addresses come from files nobody has checked.
+    /// Whether the range is in RAM. No sum can wrap: addresses come from unchecked files.
     bool contains(uint64_t address, uint64_t size) const {
         return address >= base && size <= bytes.size() && address - base <= bytes.size() - size;
     }
-    // Both require contains(address, size).
+    /// write() and zero() require contains(address, size).
     void write(uint64_t address, std::span<const uint8_t> source) {
         if (!source.empty()) std::memcpy(bytes.data() + (address - base), source.data(), source.size());
     }

@@ -73,7 +73,7 @@ int run_session(const RunOptions& options) {
         Machine::End end;
         {
             Console console(loop, {.wait_for_guest = options.session}, [&](Console::End why) {
-                hangup = why == Console::End::hangup;
+                hangup = why == Console::End::Hangup;
                 machine.stop(Machine::End::Quit);
             });
             proxy.console = console_for_status = &console;

@@ -7,12 +7,12 @@ namespace arclight::mmu {
 namespace {
 constexpr unsigned kTableEntries = HostPageFormat::kTableEntries;
 constexpr auto table_index = HostPageFormat::table_index;
-constexpr size_t kMostAddresses = 32;
+constexpr size_t kMaxAddresses = 32;
 
 constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
 constexpr unsigned guest_slot(uint64_t va) { return va >> kFastmemSlotBits & (kFastmemSlots - 1); }
 
-/// The address without its tag: bit 55 says which half it is of.
+/// The address without its tag; bit 55 selects the half.
 constexpr uint64_t canonical(uint64_t va) {
     constexpr uint64_t kBits = (uint64_t{1} << 49) - 1;
     return (va >> 55 & 1) != 0 ? va | ~kBits : va & kBits;
@@ -21,7 +21,7 @@ constexpr uint64_t slot_base(unsigned guest) {
     const uint64_t base = uint64_t{guest} << kFastmemSlotBits;
     return guest >= kFastmemSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
 }
-/// An address of this slot and a poison add up to a non-canonical one, whatever the address's other bits.
+/// Added to any address of this slot it gives a non-canonical address.
 constexpr uint64_t poison(const HostPageFormat& format, unsigned guest) {
     return format.non_canonical - slot_base(guest);
 }
@@ -31,13 +31,13 @@ FastmemSet::FastmemSet(HostTables& host) : host_(host), format_(host.format()) {
 
 void FastmemSet::initialise(unsigned number, SoftTlb* tlb) {
     tlbs_[number].tlb = tlb;
-    for (unsigned guest = 0; guest < kFastmemSlots; ++guest) tlb->fastmem_offset[guest] = poison(format_, guest);
+    for (unsigned guest = 0; guest < kFastmemSlots; ++guest)
+        tlb->fastmem_offset[guest] = poison(format_, guest);
 }
 
 // ---- Filling
-// ----------------------------------------------------------------------------------------------------
 
-/// Whether the 2^bits bytes around va have a page of a slot that is never mapped, see the head of fastmem.h.
+/// Whether the 2^bits bytes around va contain the first or the last page of a slot, which are never mapped (fastmem.h).
 static bool at_end_of_slot(uint64_t va, unsigned bits) {
     constexpr uint64_t kMask = (uint64_t{1} << kFastmemSlotBits) - 1;
     const uint64_t first = (va & kMask) >> bits, last = kMask >> bits;
@@ -48,21 +48,24 @@ bool FastmemSet::fill(unsigned number, const Page& page) {
     Fastmem& w = tlbs_[number];
     w.last_used = ++clock_;
     if (at_end_of_slot(page.va, 12)) return false;
-    while (!try_fill(w, page, Change::Anything)) {
-        if (pending_) {  // what was dropped already may be room enough
+    const std::optional<uint64_t> physical = host_.physical_of_page(page.host);
+    if (!physical) return false;
+    while (!try_fill(w, page, *physical, Change::Anything)) {
+        if (pending_) {  // tables that were dropped already may be enough
             invalidate();
             continue;
         }
-        // Last of all goes this soft TLB itself. If that was not enough, nothing is.
+        // This soft TLB itself is evicted last. If that was not enough, the page stays unmapped.
         const Fastmem* victim = evict();
-        if (victim == nullptr || victim == &w) return try_fill(w, page, Change::Anything);
+        if (victim == nullptr || victim == &w) return try_fill(w, page, *physical, Change::Anything);
     }
     return true;
 }
 
 bool FastmemSet::add(unsigned number, const Page& page) {
-    return !at_end_of_slot(page.va, 12) && host_.knows_page(page.host) &&
-           try_fill(tlbs_[number], page, Change::OnlyAdd);
+    if (at_end_of_slot(page.va, 12) || !host_.knows_page(page.host)) return false;
+    const std::optional<uint64_t> physical = host_.physical_of_page(page.host);
+    return physical && try_fill(tlbs_[number], page, *physical, Change::OnlyAdd);
 }
 
 std::optional<uint64_t> FastmemSet::guest_address(unsigned number, uint64_t host_address) const {
@@ -86,25 +89,27 @@ FastmemSet::Slot* FastmemSet::take_slot(Fastmem& w, unsigned guest) {
     if (table == nullptr) return nullptr;
     taken_[entry] = true;
     ++stats_.root_entries;
-    host_.root()[entry] = host_.physical_of_table(table) | format_.present | format_.writable | format_.user | format_.accessed;
+    host_.root()[entry] =
+        host_.physical_of_table(table) | format_.present | format_.writable | format_.user | format_.accessed;
     w.slots.push_back({static_cast<uint16_t>(guest), static_cast<uint16_t>(entry), table});
     w.tlb->fastmem_offset[guest] = (uint64_t{entry} << kFastmemSlotBits) - slot_base(guest);
     return &w.slots.back();
 }
 
-/// The table below, made if there is none; null if there is no room or a large page is in the way.
+/// The table below the entry, allocated if the entry is not present. Null if no table is left.
 uint64_t* FastmemSet::descend(uint64_t& entry, uint64_t mark) {
     if ((entry & format_.present) == 0) {
         uint64_t* table = host_.take_table();
         if (table == nullptr) return nullptr;
-        entry = host_.physical_of_table(table) | format_.present | format_.writable | format_.user | format_.accessed;
+        entry = host_.physical_of_table(table) | format_.present | format_.writable | format_.user |
+                format_.accessed;
     }
     entry |= mark;
     return host_.table_at(entry & format_.address_mask);
 }
 
-/// False: no room.
-bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
+/// False if a table or a host slot is missing, or if the change is not allowed.
+bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, Change allowed) {
     const uint64_t va = canonical(page.va);
     const unsigned guest = guest_slot(va);
     Slot* slot = find_slot(w, guest);
@@ -119,8 +124,9 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
     const auto enter = [&](uint64_t* table, uint64_t& parent, unsigned level, uint64_t physical,
                            uint64_t extra) {
         uint64_t& entry = table[table_index(host_va, level)];
-        const uint64_t value = physical | format_.present | format_.user | format_.accessed | format_.no_execute | extra |
-                               (page.writable ? format_.writable | format_.dirty : 0) | (page.non_global ? non_global() : 0);
+        const uint64_t value =
+            physical | format_.present | format_.user | format_.accessed | format_.no_execute | extra |
+            (page.writable ? format_.writable | format_.dirty : 0) | (page.non_global ? non_global() : 0);
         const uint64_t old = entry;
         if (allowed == Change::OnlyAdd && (old & format_.present) != 0) return false;
         if (page.non_global && (parent & listed()) == 0) {
@@ -128,7 +134,7 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
             w.non_global.push_back({table, &parent, host_va & ~(span_of(level + 1) - 1), level});
         }
         entry = value;
-        // More rights need no invalidation, a fault looks again; anything else does, before it is relied on.
+        // Added rights need no invalidation (Intel SDM vol. 3, 4.10.4.3). Other changes must not outlive this call.
         if ((old & format_.present) != 0 &&
             (((old ^ value) & format_.address_mask) != 0 || (old & ~value & format_.writable) != 0)) {
             pend(host_va);
@@ -141,7 +147,7 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
     const bool fits = page.large && !at_end_of_slot(va, 21) &&
                       ((reinterpret_cast<uint64_t>(page.host) ^ va) & kLargeMask) == 0;
     if (fits && ((middle & format_.present) == 0 || (middle & format_.large) != 0)) {
-        return enter(level1, top, 1, host_.physical_of_page(page.host) & ~kLargeMask, format_.large);
+        return enter(level1, top, 1, page_physical & ~kLargeMask, format_.large);
     }
     if ((middle & format_.large) != 0) {  // the guest has split the block
         if (allowed == Change::OnlyAdd) return false;
@@ -150,11 +156,10 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, Change allowed) {
     }
     uint64_t* level0 = descend(middle, page.page_bits != 12 ? block() : 0);
     if (level0 == nullptr) return false;
-    return enter(level0, middle, 0, host_.physical_of_page(page.host) & format_.address_mask, 0);
+    return enter(level0, middle, 0, page_physical & format_.address_mask, 0);
 }
 
-/// Makes room by emptying the soft TLB that was filled longest ago: the needy one last, since it was just now.
-/// Null if nothing was there to empty.
+/// Unmaps the soft TLB whose last fill is oldest; the one that asks for room is the newest. Null if none has a slot.
 const FastmemSet::Fastmem* FastmemSet::evict() {
     Fastmem* victim = nullptr;
     for (Fastmem& w : tlbs_)
@@ -167,12 +172,11 @@ const FastmemSet::Fastmem* FastmemSet::evict() {
 }
 
 // ---- Dropping
-// ---------------------------------------------------------------------------------------------------
 
 void FastmemSet::pend(uint64_t host_address) {
     pending_ = true;
     ++stats_.dropped_pages;
-    if (addresses_.size() >= kMostAddresses)
+    if (addresses_.size() >= kMaxAddresses)
         pending_all_ = true;
     else
         addresses_.push_back(host_address);
@@ -190,7 +194,7 @@ void FastmemSet::invalidate() {
     old_entries_.clear();
 }
 
-/// The table and all below it; they are free when the processor has forgotten them.
+/// Drops the table and all tables below it. They are freed after the invalidation.
 void FastmemSet::drop_tree(uint64_t* table, unsigned level) {
     if (level != 0)
         for (unsigned i = 0; i < kTableEntries; ++i)
@@ -200,7 +204,7 @@ void FastmemSet::drop_tree(uint64_t* table, unsigned level) {
     pending_ = pending_all_ = true;
 }
 
-/// An entry of a table of this level, with whatever it leads to.
+/// Drops an entry of a table of this level, with all tables below it.
 void FastmemSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_address) {
     const uint64_t old = entry;
     entry = 0;
@@ -225,10 +229,9 @@ void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bo
             if ((entry & non_global()) != 0 ? non_globals : globals) drop_entry(entry, level, host_va);
             return;
         }
-        // Part of a guest block, whose every address stands for the whole.
+        // Part of a guest block: a TLBI of any of its addresses names the whole block.
         if ((entry & block()) != 0) {
-            // Its tables go too, so what is remembered of their non-global leaves must: the cheap way is all
-            // of them.
+            // This frees tables that Fastmem::non_global may list. Dropping all is simpler than removing them there.
             if (!w.non_global.empty()) return drop_all(number);
             return drop_entry(entry, level, host_va);
         }
@@ -236,7 +239,7 @@ void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bo
     }
 }
 
-/// Tables stay where they are, so that what is remembered of their non-global leaves holds.
+/// Clears the leaves below an entry. The tables stay, so that Fastmem::non_global remains valid.
 void FastmemSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address) {
     if ((entry & format_.present) == 0) return;
     if (level == 0 || (entry & format_.large) != 0) {
@@ -289,8 +292,9 @@ bool FastmemSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) 
     unsigned level;
     uint64_t host_va;
     const uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
-    return entry != nullptr && (*entry & format_.writable) != 0 &&
-           ((*entry ^ host_.physical_of_page(host)) & format_.address_mask) >> (12 + 9 * level) == 0;
+    if (entry == nullptr || (*entry & format_.writable) == 0) return false;
+    const std::optional<uint64_t> physical = host_.physical_of_page(host);
+    return physical && ((*entry ^ *physical) & format_.address_mask) >> (12 + 9 * level) == 0;
 }
 
 void FastmemSet::drop_non_global(unsigned number) {

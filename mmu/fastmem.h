@@ -1,17 +1,16 @@
 // Fastmem: guest virtual addresses mapped by the host processor's own page tables.
 //
-// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. SoftTlb::fastmem_offset
-// holds, for each guest slot, what has to be added to a guest address to get the host's, or a poison that
-// makes the sum non-canonical; an access that is not mapped faults, and the slow path finishes it and fills
-// the page in. Pages are entered when they are touched and leave at TLBI, as Swift Shadow Paging does: guest
-// tables are not write-protected.
+// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. For each guest slot,
+// SoftTlb::fastmem_offset holds the host address minus the guest address, or a poison value that makes the sum
+// non-canonical. An access to an unmapped page faults; the slow path completes the access and maps the page. A page is
+// mapped at its first access and unmapped by TLBI, as in Swift Shadow Paging: guest tables are not write-protected.
 //
-// Why a sum never leads astray: a mapped slot's fastmem gives a host address below 2^47 for its own canonical
-// addresses, so with other bits 63:49, which the table's index ignores, bits 63:47 of the sum are neither all
-// zero nor all one; a poisoned one gives a sum with bit 47 set and bit 48 clear whatever the address. Neither
-// is canonical. The first and the last page of a slot are never mapped: what begins in a slot and ends in the
-// next one meets the last, and what is a little way from an address in another slot, but is added to that
-// slot's fastmem, meets one of them.
+// Why a sum never reaches foreign memory:
+//   - A mapped slot takes its own canonical addresses to host addresses below 2^47. The index ignores bits 63:49, but
+//     an address that differs there gives a sum whose bits 63:47 are neither all zero nor all one: non-canonical.
+//   - A poison value gives a sum with bit 47 set and bit 48 clear for every address: non-canonical.
+//   - The first and the last page of a slot are never mapped. An access that crosses into the next slot faults on the
+//     last page. An access that uses the offset of a nearby address in the neighbouring slot faults on one of the two.
 #pragma once
 
 #include <array>
@@ -27,20 +26,20 @@ namespace arclight::mmu {
 struct FastmemStats {
     uint64_t fills = 0, large_fills = 0;
     uint64_t root_entries = 0;   ///< host slots taken
-    uint64_t evictions = 0;      ///< soft TLBs emptied for want of host slots or tables
+    uint64_t evictions = 0;      ///< soft TLBs unmapped to free host slots or tables
     uint64_t dropped_pages = 0;  ///< by TLBI
     uint64_t invalidations = 0;  ///< calls of HostTables::invalidate
 };
 
-/// The fastmem of one virtual CPU's soft TLBs; all members run on its thread. What is dropped may still be used
-/// by the processor until finish().
+/// The fastmem of one virtual CPU's soft TLBs; all members run on its thread. The host processor may still use a dropped
+/// translation until finish(). `number` is the index of a soft TLB, below kMaxTlbs.
 class FastmemSet {
   public:
-    static constexpr unsigned kViews = 32;
+    static constexpr unsigned kMaxTlbs = 32;
 
     explicit FastmemSet(HostTables& host);
 
-    /// Poisons all of the soft TLB's fastmem. Before it is used, and when it starts again as another.
+    /// Poisons all offsets of the soft TLB. Call it before the soft TLB is used.
     void initialise(unsigned number, SoftTlb* tlb);
 
     struct Page {
@@ -51,24 +50,25 @@ class FastmemSet {
         bool non_global = false;
         bool large = false;  ///< the 2 MiB around va are one mapping, all of it RAM
     };
-    /// False: not entered, because it cannot be or there is no room.
+    /// Maps the page. False if it was not mapped: fastmem cannot map it, or there is no room.
     bool fill(unsigned number, const Page& page);
-    /// The same where translated code stands in the middle of something: false too if anything but what is
-    /// not mapped would have to change. Leaves SoftTlb::fastmem_offset alone.
+    /// As fill(), for the middle of a region: changes unmapped entries only, never SoftTlb::fastmem_offset. False if
+    /// the page needs another change.
     bool add(unsigned number, const Page& page);
-    /// The guest address of a host address in this soft TLB's fastmem.
+    /// The guest virtual address that this soft TLB's fastmem maps at `host_address`.
     std::optional<uint64_t> guest_address(unsigned number, uint64_t host_address) const;
 
+    /// Unmaps the page or block at va if it is of one of these kinds.
     void drop_address(unsigned number, uint64_t va, bool globals, bool non_globals);
-    /// All pages of an aligned range of 2^bits addresses, 21 or more.
+    /// Unmaps an aligned range of 2^bits bytes; bits is 21 or more.
     void drop_range(unsigned number, uint64_t va, unsigned bits);
-    /// What is mapped at va can be read only from now on, or is not mapped.
+    /// Makes the mapping at va read-only, or unmaps it.
     void write_protect(unsigned number, uint64_t va);
-    /// Is the page of RAM at `host` mapped writable at va?
+    /// Whether va maps the page of RAM at `host` writable.
     bool is_writable(unsigned number, uint64_t va, const uint8_t* host);
     void drop_non_global(unsigned number);
     void drop_all(unsigned number);
-    /// Makes the processor forget what was dropped.
+    /// Invalidates what was dropped in the processor's TLB, and frees its tables.
     void finish() {
         if (pending_) invalidate();
     }
@@ -81,9 +81,9 @@ class FastmemSet {
         uint16_t entry = 0;  ///< root entry
         uint64_t* level2 = nullptr;
     };
-    struct Leaves {  ///< a table with non-global leaves
+    struct Leaves {  ///< a table that may hold non-global leaves
         uint64_t* table;
-        uint64_t* parent;       ///< the entry that leads to it, marked as listed
+        uint64_t* parent;       ///< the entry that leads to the table, marked listed()
         uint64_t host_address;  ///< of its first entry
         unsigned level;
     };
@@ -98,7 +98,7 @@ class FastmemSet {
     Slot* take_slot(Fastmem& w, unsigned guest);
     uint64_t* descend(uint64_t& entry, uint64_t mark);
     enum class Change : bool { Anything, OnlyAdd };
-    bool try_fill(Fastmem& w, const Page& page, Change allowed);
+    bool try_fill(Fastmem& w, const Page& page, uint64_t page_physical, Change allowed);
     const Fastmem* evict();
     void drop_tree(uint64_t* table, unsigned level);
     void clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address);
@@ -107,15 +107,19 @@ class FastmemSet {
     void pend(uint64_t host_address);
     void invalidate();
 
-    // The bits that the processor leaves to software.
-    uint64_t non_global() const { return format_.software[0]; }  ///< of a leaf: the guest's mapping is an ASID's
-    /// Of a table's entry: leaves below are parts of one larger guest mapping.
+    // ---- Software bits of an entry
+
+    /// Of a leaf: the guest's mapping is non-global.
+    uint64_t non_global() const { return format_.software[0]; }
+    /// Of an entry that leads to a table: leaves below are parts of one larger guest mapping.
     uint64_t block() const { return format_.software[1]; }
-    uint64_t listed() const { return format_.software[2]; }  ///< of a table's entry: in Fastmem::non_global
+    /// Of an entry that leads to a table: Fastmem::non_global lists the
+    /// table.
+    uint64_t listed() const { return format_.software[2]; }
 
     HostTables& host_;
     const HostPageFormat format_;
-    std::array<Fastmem, kViews> tlbs_;
+    std::array<Fastmem, kMaxTlbs> tlbs_;
     std::array<bool, 256> taken_{};
     bool pending_ = false, pending_all_ = false;
     std::vector<uint64_t> addresses_;

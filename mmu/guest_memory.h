@@ -1,3 +1,4 @@
+// Guest RAM as the host sees it.
 #pragma once
 
 #include <algorithm>
@@ -7,51 +8,50 @@
 
 namespace arclight::mmu {
 
-// Guest RAM as seen from the host: one contiguous range of physical addresses backed by one contiguous
-// host mapping, but for what a page overlay puts behind single pages. Does not own the mapping. Every path
-// from a guest-supplied physical address to a host pointer goes through host(), so that no guest input can
-// reach host memory outside RAM.
+/// Guest RAM: one contiguous range of physical addresses backed by one contiguous host mapping, except where a page
+/// overlay backs single pages otherwise. Does not own the mapping. Every path from a guest-supplied physical address to
+/// a host pointer goes through host() or pieces(), which keep the guest inside RAM.
 class GuestMemory {
   public:
-    GuestMemory(uint8_t* host, uint64_t base_pa, uint64_t size, PageOverlay* stage = nullptr)
-        : host_(host), base_(base_pa), size_(size), overlay_(stage) {}
+    GuestMemory(uint8_t* host, uint64_t base_pa, uint64_t size, PageOverlay* overlay = nullptr)
+        : host_(host), base_(base_pa), size_(size), overlay_(overlay) {}
 
     bool contains(uint64_t pa, uint64_t len) const {
         const uint64_t offset = pa - base_;  // wraps to a huge value below base_
         return offset <= size_ && len <= size_ - offset;
     }
 
-    // The host address of pa, or nullptr unless all of [pa, pa + len) is RAM. Also nullptr for several pages
-    // that the page overlay has put in different places.
+    /// The host address of pa. Null unless all of [pa, pa + len) is RAM and contiguous in host memory; the page overlay
+    /// may back neighbouring pages at different places.
     uint8_t* host(uint64_t pa, uint64_t len) const {
         if (!contains(pa, len)) return nullptr;
-        if (targets_pages()) [[unlikely]]
+        if (has_intercepted_pages()) [[unlikely]]
             return overlay_->host(pa, len);
         return host_ + (pa - base_);
     }
 
     // ---- The page overlay
-    bool targets_pages() const { return overlay_ != nullptr && overlay_->active(); }
-    const PageOverlay& overlay() const { return *overlay_; }  // if targets_pages()
-    // page_flag of pa, which is in RAM.
-    uint8_t page_flags(uint64_t pa) const { return targets_pages() ? overlay_->flags(pa) : 0; }
-    // Whether all of [pa, pa + len), which is in RAM, may be 4 KiB pages and larger ones alike.
+    bool has_intercepted_pages() const { return overlay_ != nullptr && overlay_->active(); }
+    /// Only if has_intercepted_pages().
+    const PageOverlay& overlay() const { return *overlay_; }
+    /// The page_flag bits of pa, which must be in RAM.
+    uint8_t page_flags(uint64_t pa) const { return has_intercepted_pages() ? overlay_->flags(pa) : 0; }
+    /// Whether [pa, pa + len), which must be in RAM, contains no intercepted page, so that large pages may map it.
     bool none_intercepted(uint64_t pa, uint64_t len) const {
-        if (!targets_pages()) return true;
+        if (!has_intercepted_pages()) return true;
         for (uint64_t at = pa; at < pa + len; at += PageOverlay::kPage)
             if (overlay_->flags(at) != 0) return false;
         return true;
     }
 
-    // For a device that reads or writes: to be held from the call of pieces() to the last use of what it
-    // gave.
+    /// The lock of a device's DMA: hold it from the call of pieces() to the last use of the pieces.
     PageOverlay::Dma dma() const { return overlay_ != nullptr ? overlay_->dma() : PageOverlay::Dma(); }
-    // Calls f(host address, bytes) for the runs that [pa, pa + len) consists of. False: it is not RAM, or
-    // must not be accessed so.
+    /// Calls f(host address, bytes) for each contiguous run of [pa, pa + len). False if the range leaves RAM, or if an
+    /// intercepted page refuses the access; runs before that page have been passed to f.
     template <typename F>
     bool pieces(uint64_t pa, uint64_t len, bool write, F&& f) const {
         if (!contains(pa, len)) return false;
-        if (!targets_pages()) {
+        if (!has_intercepted_pages()) {
             f(host_ + (pa - base_), len);
             return true;
         }

@@ -1,25 +1,25 @@
-// What fastmem (mmu/fastmem.h) need of the accelerator that it is made in: host page tables that guest accesses go
+// What fastmem (mmu/fastmem.h) needs of the accelerator: host page tables that the accesses of translated code go
 // through.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace arclight::mmu {
 
-/// The host's page tables, as far as fastmem has to know them: four levels of 512 entries of 64 bits, whose bits
-/// the backend names.
+/// The format of the host's page tables: four levels of 512 entries of 64 bits. The backend names the bits.
 struct HostPageFormat {
     uint64_t present, writable, user, accessed, dirty, no_execute;
-    uint64_t large;         ///< of an entry above the lowest level: a page, not a table
-    uint64_t address_mask;  ///< where the physical address is
+    uint64_t large;         ///< of an entry above the lowest level: it maps a page, not a table
+    uint64_t address_mask;  ///< the bits of the physical address
     /// Bits of an entry that the processor leaves to software.
     uint64_t software[3];
-    /// Added to an address below 2^49, as the sum's only part above it: an address that no access may have.
+    /// Added to an address below 2^49 it gives a non-canonical address, on which every access faults.
     uint64_t non_canonical;
 
     static constexpr unsigned kTableEntries = 512;
-    /// Levels count from the leaf: 0 a page's, 3 the root's.
+    /// Levels count from the leaf: 0 for 4 KiB pages, 3 for the root.
     static constexpr unsigned table_index(uint64_t address, unsigned level) {
         return address >> (12 + 9 * level) & (kTableEntries - 1);
     }
@@ -34,20 +34,21 @@ class HostTables {
 
     /// The root: 512 entries, 512 GiB of host addresses each.
     virtual uint64_t* root() = 0;
-    /// Root entries that may be used for fastmem: those below 256 that are nobody else's, with room between
-    /// them.
+    /// Whether fastmem may use this root entry: below 256, unused, with unused neighbours.
     virtual bool may_use_root_entry(unsigned index) = 0;
-    /// A zeroed page of 512 entries; null if none is left.
+    /// A zeroed table of 512 entries; null if none is left.
     virtual uint64_t* take_table() = 0;
     virtual void give_back_table(uint64_t* table) = 0;
-    /// The bits of an entry that lead to a table, or to a page of guest RAM at this host address.
+    /// The physical address to write into an entry that leads to this table.
     virtual uint64_t physical_of_table(const uint64_t* table) = 0;
     virtual uint64_t* table_at(uint64_t physical) = 0;
-    virtual uint64_t physical_of_page(const uint8_t* host) = 0;
-    /// Can physical_of_page() tell without leaving the machine?
+    /// The physical address of the page of guest RAM at `host`; nothing if the host processor cannot reach it. May
+    /// leave the virtual machine.
+    virtual std::optional<uint64_t> physical_of_page(const uint8_t* host) = 0;
+    /// Whether physical_of_page() returns an address without leaving the virtual machine.
     virtual bool knows_page(const uint8_t* host) = 0;
-    /// Forgets what the processor remembers of these host addresses (of all, if there are none). Entries that
-    /// were not present need no such call.
+    /// Invalidates these host addresses in the processor's TLB; an empty list stands for all. An entry that was not
+    /// present needs no invalidation (Intel SDM vol. 3, 4.10.4.3).
     virtual void invalidate(std::span<const uint64_t> addresses) = 0;
 };
 

@@ -4,29 +4,29 @@
 
 namespace arclight::mmu {
 namespace {
-constexpr uint64_t kBytesAPage = 2 * sizeof(std::atomic<uint8_t>) + 2 * sizeof(void*);
+constexpr uint64_t kBytesPerPage = 2 * sizeof(std::atomic<uint8_t>) + 2 * sizeof(void*);
 }
 
 PageOverlay::PageOverlay(uint8_t* host, uint64_t base_pa, uint64_t size)
     : host_(host), base_(base_pa), size_(size) {
     pthread_rwlockattr_t attributes;
     pthread_rwlockattr_init(&attributes);
-    // CPUs that hammer an uncached page would else keep a change out for ever. Never taken twice by one
-    // thread.
+    // With readers preferred, CPUs that access an uncached page in a loop would starve a change. No thread takes the lock
+    // recursively.
     pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&access_, &attributes);
     pthread_rwlockattr_destroy(&attributes);
 }
 
 PageOverlay::~PageOverlay() {
-    if (tables_ != nullptr) munmap(tables_, (size_ / kPage + 1) * kBytesAPage);
+    if (tables_ != nullptr) munmap(tables_, (size_ / kPage + 1) * kBytesPerPage);
     pthread_rwlock_destroy(&access_);
 }
 
 bool PageOverlay::prepare() {
     if (tables_ != nullptr) return true;
     const uint64_t pages = size_ / kPage + 1;  // zero bytes are valid entries: no page is intercepted
-    void* p = mmap(nullptr, pages * kBytesAPage, PROT_READ | PROT_WRITE,
+    void* p = mmap(nullptr, pages * kBytesPerPage, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return false;
     tables_ = p;
@@ -47,7 +47,7 @@ PageOverlay::Page PageOverlay::page(uint64_t pa) const {
 void PageOverlay::set(uint64_t pa, const Page& page) {
     const uint64_t n = number(pa);
     const uint8_t old = flags_[n].load(std::memory_order_relaxed);
-    // The watcher is there before the flag that leads to it; its owner sees to it that it outlives the flag.
+    // The watcher is stored before the flag that makes it reachable. Its owner keeps it alive until after the flag.
     backings_[n].store(page.flags != 0 ? page.backing : nullptr, std::memory_order_release);
     watchers_[n].store(page.flags != 0 ? page.watcher : nullptr, std::memory_order_release);
     flags_[n].store(page.flags != 0 ? page.flags | page_flag::kIntercepted : 0, std::memory_order_seq_cst);

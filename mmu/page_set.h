@@ -1,3 +1,4 @@
+// A hash set of guest virtual mappings.
 #pragma once
 
 #include <cstddef>
@@ -5,14 +6,17 @@
 #include <utility>
 #include <vector>
 
+#include "mmu/bits.h"
+
 namespace arclight::mmu {
 
-/// A set of mappings (page or block addresses with their size) that code was fetched through. Exact, so that
-/// a TLBI of any other address, of which there are very many, has no effect on code.
+/// A set of mappings (page or block address with its size) that code was fetched through. It is exact, because most
+/// TLBIs name addresses without code and must not affect code.
 class PageSet {
   public:
     PageSet() : keys_(kFirstCapacity, kEmpty) {}
 
+    /// The key of the mapping of 2^bits bytes that contains va.
     static uint64_t key(uint64_t va, unsigned bits) {
         return (va & kAddressBits & ~((uint64_t{1} << bits) - 1)) | bits;
     }
@@ -22,7 +26,7 @@ class PageSet {
     void insert(uint64_t key, bool non_global) {
         const size_t at = find(key);
         if (keys_[at] != kEmpty) {
-            // Both kinds of mapping were seen for this address: keep the one that more invalidations reach.
+            // A global and a non-global mapping of this address: keep the kind that more invalidations name.
             if (!non_global) keys_[at] &= ~kNonGlobal;
             return;
         }
@@ -30,12 +34,11 @@ class PageSet {
         if (++size_ * 2 > keys_.size()) grow();
     }
 
-    /// Removes the mapping if it is there and of a kind asked for.
+    /// Removes the mapping if it is present and of one of these kinds. True if it was removed.
     bool erase(uint64_t key, bool globals, bool non_globals) {
         size_t at = find(key);
         if (keys_[at] == kEmpty || !((keys_[at] & kNonGlobal) != 0 ? non_globals : globals)) return false;
-        // Linear probing without tombstones: move later members of the run into the hole where their place
-        // allows.
+        // Linear probing without tombstones: move later members of the run into the hole if their home slot allows it.
         const size_t mask = keys_.size() - 1;
         for (size_t next = (at + 1) & mask; keys_[next] != kEmpty; next = (next + 1) & mask) {
             const size_t home = hash(keys_[next] & ~kNonGlobal);
@@ -49,7 +52,7 @@ class PageSet {
         return true;
     }
 
-    /// Removes the mappings of a range of 2^bits addresses. True: there were any.
+    /// Removes the mappings in an aligned range of 2^bits bytes. True if there were any.
     bool erase_range(uint64_t va, unsigned bits) {
         const auto inside = [&](uint64_t key) { return ((key ^ va) & kAddressBits) >> bits == 0; };
         bool any = false;
@@ -81,7 +84,7 @@ class PageSet {
     static constexpr uint64_t kNonGlobal = uint64_t{1} << 63;
     static constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;
 
-    size_t hash(uint64_t key) const { return (key * 0x9e37'79b9'7f4a'7c15 >> 32) & (keys_.size() - 1); }
+    size_t hash(uint64_t key) const { return hash_bits(key, 32) & (keys_.size() - 1); }
     size_t find(uint64_t key) const {
         size_t at = hash(key);
         while (keys_[at] != kEmpty && (keys_[at] & ~kNonGlobal) != key) at = (at + 1) & (keys_.size() - 1);

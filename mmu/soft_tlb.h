@@ -1,6 +1,6 @@
-// The soft TLB and jump cache that translated code reads: one SoftTlb a translation context (EL, PAN, ASID).
+// The soft TLB and the jump cache that translated code reads: one SoftTlb per translation context (EL, PAN, ASID).
 //
-// Plain data at fixed offsets, since emitted code addresses it; mmu/soft_tlb_set.h fills and empties it.
+// Plain data at fixed offsets, because emitted code addresses it; mmu/soft_tlb_set.h fills and empties it.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@ inline constexpr unsigned kPageBits = 12;
 inline constexpr uint64_t kPageSize = uint64_t{1} << kPageBits;
 inline constexpr uint64_t kPageMask = ~(kPageSize - 1);
 
-/// An entry matches an access when (va & (kPageMask | align-1)) equals the tag: a misaligned access that must be
-/// aligned and any access to an invalid entry miss by the same compare. Then host = va + addend.
+/// An entry hits when (va & (kPageMask | align-1)) equals the tag of the access kind; then host = va + addend. One
+/// compare thus also misses on an invalid entry and on a misaligned access that must be aligned.
 struct TlbEntry {
     uint64_t read_tag = kInvalidTag;
     uint64_t write_tag = kInvalidTag;
     uint64_t addend = 0;  ///< host address minus guest virtual address
-    uint64_t pa = 0;      ///< guest physical page, for slow paths
+    uint64_t pa = 0;      ///< guest physical address of the page, for slow paths
     static constexpr uint64_t kInvalidTag = ~uint64_t{0};
 };
 static_assert(sizeof(TlbEntry) == 32);
@@ -33,9 +33,8 @@ constexpr uint64_t jump_cache_index(uint64_t pc) {
     return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1);
 }
 
-/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares whole
-/// addresses and nothing else, so an empty line must hold an address that never leads to that line: a misaligned
-/// PC equals no entry's.
+/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares the whole
+/// address and nothing else, so an empty line holds an address that indexes another line. A misaligned PC hits no line.
 struct JumpCacheEntry {
     uint64_t pc = 0;
     const void* code = nullptr;
@@ -43,21 +42,21 @@ struct JumpCacheEntry {
 };
 static_assert(jump_cache_index(0) == 0 && jump_cache_index(4) != 0);
 
-/// Guest addresses by 512 GiB: 1,024 slots of the two halves' 2^48 bytes (mmu/fastmem.h).
+/// Fastmem slots (mmu/fastmem.h): the two 2^48-byte halves of the guest's address space in units of 512 GiB.
 inline constexpr unsigned kFastmemSlotBits = 39;
 inline constexpr unsigned kFastmemSlots = 1024;
 
 /// What translated code needs to translate addresses in one translation context. A context switch changes one
 /// pointer (GuestState::tlb and the host register that mirrors it) and flushes nothing.
 struct alignas(64) SoftTlb {
-    /// Unique over all soft TLBs and over time; changes whenever a translation of a page that code was fetched
-    /// through in this soft TLB may have changed. Cross-page chained jumps compare it (see backend/x64 exits).
+    /// Unique over all soft TLBs and over time. It changes whenever the translation of a page that code was fetched
+    /// through in this soft TLB may have changed. Chained cross-page jumps compare it (backend/x64/emit_exits.cpp).
     uint32_t epoch = 0;
     uint32_t reserved[15] = {};
     TlbEntry entries[kTlbEntries];
     JumpCacheEntry jump_cache[kJumpCacheEntries];
-    uint64_t fastmem_offset
-        [kFastmemSlots];  ///< by guest slot: host address minus guest virtual address, or a poison
+    /// By guest slot: host address minus guest virtual address, or a poison value.
+    uint64_t fastmem_offset[kFastmemSlots];
 };
 
 }  // namespace arclight::mmu

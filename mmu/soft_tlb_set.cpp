@@ -1,27 +1,27 @@
 #include "mmu/soft_tlb_set.h"
 
-#include <fmt/core.h>
 #include <sys/mman.h>
 
 #include <atomic>
 #include <bit>
-#include <cstdlib>
+#include <cerrno>
+#include <system_error>
+
+#include "mmu/bits.h"
 
 namespace arclight::mmu {
 namespace {
 
-constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;  // what is left of an address without its tag
+constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;  // of an address, without its tag
 
 bool same_range(uint64_t a, uint64_t b, unsigned range_bits) {
     return ((a ^ b) & kAddressBits) >> range_bits == 0;
 }
 
-unsigned hash(uint64_t number, unsigned bits) {
-    return static_cast<unsigned>(number * 0x9e37'79b9'7f4a'7c15 >> (64 - bits));
-}
+unsigned hash(uint64_t number, unsigned bits) { return static_cast<unsigned>(hash_bits(number, bits)); }
 constexpr unsigned kBlock2M = 21, kBlock1G = 30;
 unsigned block_hash(uint64_t va) { return hash((va & kAddressBits) >> kBlock2M, 12); }
-/// A WriterMap's address, with the bits it leaves out.
+/// Sign-extends an address of a WriterMap, which keeps bits 48:12.
 uint64_t extended(uint64_t va) { return static_cast<uint64_t>(static_cast<int64_t>(va << 15) >> 15); }
 bool is_lower_half(uint64_t va) { return (va >> 55 & 1) == 0; }
 uint64_t giant_bit(uint64_t va) { return uint64_t{1} << hash((va & kAddressBits) >> kBlock1G, 6); }
@@ -58,27 +58,24 @@ uint32_t next_epoch() {
     return epoch;
 }
 
-// Views lie in one region of the host's 2 MiB pages, if it has them: the soft TLB is itself looked up through
-// the host's TLB.
+// The soft TLBs lie in one region of 2 MiB host pages, if the host has them, because every lookup in a soft TLB
+// itself goes through the host's TLB.
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kRegionBytes = (sizeof(SoftTlb) * (2 + kMostRoots) + kHugePage - 1) / kHugePage * kHugePage;
+constexpr size_t kRegionBytes = (sizeof(SoftTlb) * (2 + kMaxRoots) + kHugePage - 1) / kHugePage * kHugePage;
 constexpr size_t kMappingBytes = kRegionBytes + kHugePage;
 
 }  // namespace
 
 SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, const GuestMemory* memory)
-    : options_(options), slots_used_(2 + options.el0_views()) {
-    if (options.policy == ShadowPolicy::tsp && memory != nullptr)
+    : options_(options), slots_used_(2 + options.el0_tlbs()) {
+    if (options.policy == ShadowPolicy::Tsp && memory != nullptr)
         writers_.emplace(memory->base(), WriterMap(memory->size() >> kPageBits),
                          WriterMap((memory->size() >> kBlock2M) + 1));
     if (host_tables != nullptr) fastmem_ = std::make_unique<FastmemSet>(*host_tables);
     mapping_ = mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapping_ == MAP_FAILED) {
-        fmt::print(stderr, "arclight: cannot map {} bytes for the soft TLBs of a virtual CPU\n",
-                   kMappingBytes);
-        std::exit(1);
-    }
+    if (mapping_ == MAP_FAILED)
+        throw std::system_error(errno, std::generic_category(), "cannot map the soft TLBs of a virtual CPU");
     const auto start = (reinterpret_cast<uintptr_t>(mapping_) + kHugePage - 1) & ~(kHugePage - 1);
     tlbs_ = reinterpret_cast<SoftTlb*>(start);  // zero bytes are a valid SoftTlb, but see initialise()
     (void)madvise(tlbs_, kRegionBytes, MADV_HUGEPAGE);  // advice only
@@ -92,9 +89,9 @@ SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, co
 
 SoftTlbSet::~SoftTlbSet() { munmap(mapping_, kMappingBytes); }
 
-// An entry of all zeros can match only an address in page 0, which has entry 0, and a misaligned access that
-// begins in the last page, whose end emitted code compares with the last page's entry. So the zero pages that
-// mmap gives are an empty TLB but for these entries, and are not touched before they are used.
+// An entry of all zeros hits in two cases only: an address in page 0, which has entry 0, and a misaligned access
+// that begins in the last page, where emitted code compares the end with the last page's entry. So zero pages from
+// mmap are an empty TLB once these two entries are set, and the host allocates the others when they are used.
 void SoftTlbSet::initialise(Slot& slot) {
     for (TlbEntry* entry : {&slot.tlb->entries[0], &slot.tlb->entries[kTlbEntries - 1]})
         entry->read_tag = entry->write_tag = TlbEntry::kInvalidTag;
@@ -108,9 +105,9 @@ SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<
 
 uint64_t SoftTlbSet::key_of(const Root& root) const {
     switch (options_.policy) {
-        case ShadowPolicy::ssp: break;
-        case ShadowPolicy::ssp_nocache: return uint64_t{root.asid} << 48 | root.table0;
-        case ShadowPolicy::tsp: return root.table0;
+        case ShadowPolicy::Ssp: break;
+        case ShadowPolicy::SspNoCache: return uint64_t{root.asid} << 48 | root.table0;
+        case ShadowPolicy::Tsp: return root.table0;
     }
     return root.asid;
 }
@@ -223,9 +220,9 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
 }
 
 // ---- VictimTlb
-// --------------------------------------------------------------------------------------------------
 
-/// Code that uses fastmem does not look here; and traditional shadow paging knows where its writers are.
+/// Saves the entry in the victim TLB. Code that uses fastmem never looks there, and traditional shadow paging must find
+/// every writable entry in its place.
 void SoftTlbSet::evict(Slot& slot, unsigned index) {
     if (fastmem_ != nullptr || writers_) return;
     if (slot.victim_tlb == nullptr) slot.victim_tlb = std::make_unique<VictimTlb>();
@@ -478,7 +475,6 @@ void SoftTlbSet::apply(const TlbiRequest& request) {
 }
 
 // ---- Traditional shadow paging
-// --------------------------------------------------------------------------------------------------
 
 void SoftTlbSet::drop_range(Slot& slot, uint64_t va, unsigned bits) {
     if (bits == kPageBits) return drop_address(slot, va, true, true);
@@ -536,7 +532,7 @@ void SoftTlbSet::write_protect(uint64_t pa) {
         [&](WriterMap::Place place) { fastmem_->write_protect(place.tlb, extended(place.va)); }, search);
 }
 
-/// Where a page is mapped is not known any more.
+/// Write-protects a page whose mappings are no longer all known: searches every soft TLB.
 void SoftTlbSet::protect_everywhere(uint64_t pa) {
     for (uint32_t rest = filled_; rest != 0; rest &= rest - 1) {
         Slot& slot = slots_[std::countr_zero(rest)];

@@ -1,10 +1,10 @@
-// The soft TLBs of one virtual CPU: which SoftTlb belongs to a translation context, how entries get in, and
-// how TLBI takes exactly the right ones out again.
+// The soft TLBs of one virtual CPU: which SoftTlb belongs to a translation context, how entries are filled, and
+// how TLBI invalidates exactly the entries that it names.
 //
-// Views are per (EL, PAN) and, at EL0, per ASID, so that system calls and context switches flush nothing. The
-// two EL1 soft TLBs hold global entries and the non-global ones of one ASID; an EL0 soft TLB belongs to its ASID.
-// Other shadow policies (mmu/shadow.h) tell address spaces apart by TTBR0 too, or instead: where TLBI does
-// nothing, an ASID may come to mean other tables at any time.
+// There is one soft TLB per (EL, PAN) and, at EL0, per ASID, so that system calls and context switches flush
+// nothing. The two EL1 soft TLBs hold global entries and the non-global ones of one ASID; an EL0 soft TLB belongs
+// to its ASID. The other shadow policies (mmu/shadow.h) identify an address space by TTBR0 as well, or by TTBR0
+// alone: where TLBI does nothing, the guest may give an ASID other tables at any time.
 #pragma once
 
 #include <array>
@@ -26,7 +26,8 @@ namespace arclight::mmu {
 /// All members run on the owning virtual CPU's thread.
 class SoftTlbSet {
   public:
-    /// With `host_tables`, pages are entered into fastmem too. Traditional shadow paging needs `memory`.
+    /// With `host_tables`, pages are entered into fastmem too. ShadowPolicy::Tsp needs `memory`. Throws
+    /// std::system_error if the host cannot map the soft TLBs.
     explicit SoftTlbSet(HostTables* host_tables = nullptr, const ShadowOptions& options = {},
                         const GuestMemory* memory = nullptr);
     ~SoftTlbSet();
@@ -35,10 +36,11 @@ class SoftTlbSet {
 
     /// The soft TLB for code that runs at `el` with this PSTATE.PAN and ASID. Pointers stay valid, but a later
     /// call may give an EL0 soft TLB to another ASID: select again after the EL, PAN or the root changed. LDTR
-    /// and STTR at EL1 use select(0, false, root).
+    /// and STTR at EL1 (unprivileged accesses) use select(0, false, root).
     SoftTlb* select(unsigned el, bool pan, const Root& root);
     SoftTlb* select(unsigned el, bool pan, uint16_t asid) { return select(el, pan, Root{.asid = asid}); }
-    /// EL0 runs in this soft TLB from now on (for the counters).
+    /// EL0 runs in this soft TLB from now on: counts a switch of address spaces if it ran in another one last, or with
+    /// another root.
     void note_user(const SoftTlb* tlb) {
         if (tlb != running_ || (fresh_tlbs_ >> (tlb - tlbs_) & 1) != 0) count_switch(tlb);
     }
@@ -46,7 +48,7 @@ class SoftTlbSet {
     struct Mapping {
         uint64_t va = 0;          ///< as accessed, with any tag
         uint64_t pa = 0;          ///< of va
-        uint8_t* host = nullptr;  ///< of va; null: not RAM, nothing is entered
+        uint8_t* host = nullptr;  ///< of va; null if pa is not RAM: then nothing is entered
         uint8_t page_bits = 12;   ///< WalkResult::page_bits
         bool readable = false;    ///< by the EL of this soft TLB, PAN applied
         bool writable = false;
@@ -57,23 +59,24 @@ class SoftTlbSet {
     /// Enters the 4 KiB page around va. False if nothing was entered.
     bool fill(SoftTlb* tlb, const Mapping& mapping);
 
-    /// The host's address of va if the page was entered for such an access and since then only pushed out by
-    /// another one; it is in its place again then. Else null.
+    /// Looks va up in the victim TLB. On a hit, moves the entry back into the soft TLB and returns the host address
+    /// of va. On a miss, returns null.
     uint8_t* victim_hit(SoftTlb* tlb, uint64_t va, bool write);
 
-    /// Enters a page into the soft TLB's fastmem alone: one that was not asked for, but lies next to one that
-    /// was.
+    /// Enters a page into the soft TLB's fastmem alone: prefetch of a page next to one that was accessed.
     void fill_fastmem(SoftTlb* tlb, const Mapping& mapping);
-    /// The same with FastmemSet::add().
+    /// As fill_fastmem(), but by FastmemSet::add(). False if nothing was entered.
     bool add_to_fastmem(SoftTlb* tlb, const Mapping& mapping);
+    /// The guest virtual address that the soft TLB's fastmem maps at `host_address`, if it maps one.
     std::optional<uint64_t> fastmem_address(SoftTlb* tlb, uint64_t host_address) {
         return fastmem_->guest_address(slot_of(tlb).number, host_address);
     }
-    /// Before guest code may rely on a TLBI's being complete (DSB), or runs in a soft TLB that was given to
-    /// another ASID.
+    /// Completes the invalidations so far in the host processor's TLB. Call it before guest code may rely on a
+    /// TLBI (DSB), and before it runs in a soft TLB that was given to another ASID.
     void finish_invalidation() {
         if (fastmem_ != nullptr) fastmem_->finish();
     }
+    /// Null without host tables.
     const FastmemSet* fastmem() const { return fastmem_.get(); }
 
     /// Remembers that code was fetched through this page in this soft TLB. Until it is called, invalidating the
@@ -81,31 +84,32 @@ class SoftTlbSet {
     void note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bool non_global);
     /// Enters a jump-cache line. The page of pc must have been noted.
     void fill_jump(SoftTlb* tlb, uint64_t pc, const void* code);
-    /// Says which translation mode (GuestState::translation_flags) code runs in in this soft TLB from now on. Code for another
-    /// mode is forgotten: jump caches and epochs know addresses only.
+    /// Sets the translation flags (GuestState::translation_flags) of the code that runs in this soft TLB from now on.
+    /// Code translated with other flags is dropped, because jump cache and epoch know addresses only.
     void use_for_flags(SoftTlb* tlb, uint32_t translation_flags) {
         if (Slot& slot = slot_of(tlb); slot.translation_flags != translation_flags)
             change_translation_flags(slot, translation_flags);
     }
-    /// Forgets all host code addresses, in all soft TLBs (the code cache is about to be emptied or a block
-    /// removed).
+    /// Empties the jump caches of all soft TLBs: the code cache is about to be flushed or a block removed.
     void clear_jump_caches();
-    /// Gives every soft TLB that ever ran code a new epoch: cross-page jumps are looked up again.
+    /// Gives every soft TLB that ran code a new epoch: cross-page jumps are looked up again.
     void renew_epochs();
 
+    /// Invalidates what the TLBI names, in all soft TLBs.
     void apply(const TlbiRequest& request);
-    // ---- Traditional shadow paging
+    // ---- Traditional shadow paging (ShadowPolicy::Tsp)
+    /// Invalidates translations that were derived from a table entry which has changed.
     void drop(const Derived& derived);
-    /// Takes back every writable translation of the page of RAM at pa.
+    /// Write-protects every translation of the page of RAM at pa.
     void write_protect(uint64_t pa);
 
     const ShadowStats& shadow_stats() const { return stats_; }
-    /// Everything, for changes of SCTLR, TCR or MAIR.
+    /// Invalidates everything, for changes of SCTLR, TCR or MAIR.
     void flush_all() { apply({.kind = TlbiRequest::Kind::All}); }
 
   private:
-    // Bitmaps say what a soft TLB holds, so that emptying it costs what was filled, not its size.
-    static constexpr unsigned kSlots = 2 + kMostRoots;  // EL1 PAN=0, EL1 PAN=1, EL0...
+    // Bitmaps say which entries are filled, so that the cost of a flush follows the fills, not the TLB's size.
+    static constexpr unsigned kSlots = 2 + kMaxRoots;  // EL1 PAN=0, EL1 PAN=1, EL0...
     static constexpr unsigned kTlbWords = kTlbEntries / 64;
     static constexpr unsigned kJumpWords = kJumpCacheEntries / 64;
     static constexpr unsigned kBlockFilterLog2 = 12;                          // as block_hash()
@@ -117,7 +121,7 @@ class SoftTlbSet {
         uint64_t last_used = 0;
         unsigned number = 0;
         bool initialised = false;
-        bool has_entries = false;  // these since the last flush
+        bool has_entries = false;  // this and the flags below: since the last flush
         bool has_global = false;
         bool has_non_global = false;
         bool has_2m = false;
@@ -175,10 +179,10 @@ class SoftTlbSet {
         uint64_t base;
         WriterMap pages, blocks;
     };
-    std::optional<Writers> writers_;  // traditional shadow paging's
-    uint64_t table1_ = 0;             // its upper half
+    std::optional<Writers> writers_;  // traditional shadow paging only
+    uint64_t table1_ = 0;             // traditional shadow paging: the root of the upper half
     const SoftTlb* running_ = nullptr;
-    uint32_t fresh_tlbs_ = 0;  // given to another root, in which EL0 did not run since
+    uint32_t fresh_tlbs_ = 0;  // bit n: soft TLB n was given to another root and EL0 has not run in it since
     uint64_t switches_ = 1;    // of address spaces
     ShadowStats stats_;
 
@@ -186,9 +190,9 @@ class SoftTlbSet {
     void* mapping_ = nullptr;
     SoftTlb* tlbs_ = nullptr;
 
-    // What TLBI looks at first, close together: one bit or element a slot.
-    uint32_t filled_ = 0;         // has entries, or ran code
-    uint32_t filled_global_ = 0;  // with global pages among them
+    // What TLBI reads first, close together: one bit or element per slot.
+    uint32_t filled_ = 0;         // the slot has entries or ran code
+    uint32_t filled_global_ = 0;  // the slot has global entries or code
     std::array<uint16_t, kSlots> asids_{};
     std::array<uint64_t, kSlots> keys_{};  // key_of() the root
     unsigned last_el0_ = 2;

@@ -6,7 +6,7 @@ namespace arclight::mmu {
 
 namespace {
 constexpr uint64_t kPageMask = ~uint64_t{0xfff};
-/// log2 of what an entry of a table of this level covers.
+/// log2 of the bytes that an entry of a table of this level maps.
 constexpr uint8_t entry_bits(unsigned level) { return static_cast<uint8_t>(12 + 9 * (3 - level)); }
 constexpr uint64_t without_low(uint64_t va, unsigned bits) { return va >> bits << bits; }
 /// The address without its tag.
@@ -71,15 +71,15 @@ TablePages::Change TablePages::begin(const WalkPath& path, uint64_t va, uint64_t
         const State now = state(page);
         Info& info = infos_[page];
         const bool elsewhere = now != State::None && !info.anywhere && !is_at(info, path, step, va, root);
-        // Another CPU may be at it already: its turn to finish.
+        // Another CPU may prepare this page already, and will finish it.
         if ((now == State::Table || now == State::Preparing) && !elsewhere) continue;
         if (elsewhere) {
             change.drop.push_back(all_of(info));
-            info.anywhere = ++info.places > kMostPlaces;
+            info.anywhere = ++info.places > kMaxPlaces;
         }
         info.level = static_cast<uint8_t>(path.first_level + step);
         info.va = table_start(path, step, va);
-        // A small first table: what else its page holds is not told apart.
+        // A first table smaller than a page: the page may hold other tables, which are not distinguished.
         info.anywhere |= (path.table[step] & ~kPageMask) != 0;
         info.root = root;
         info.writes = 0;
@@ -118,7 +118,7 @@ void TablePages::compare(const Watched& w, Write& result) {
     Info& info = infos_[w.page];
     const uint8_t* host = memory_.host(w.page, 4096);
     for (unsigned i = 0; i < w.count; ++i) {
-        // Nothing is derived from an entry that was not valid.
+        // No translation is derived from an invalid descriptor.
         if ((w.old[i] & 1) == 0 || load(host + (w.first + i) * 8) == w.old[i]) continue;
         ++result.changed;
         if (info.anywhere) {
@@ -136,7 +136,7 @@ void TablePages::compare(const Watched& w, Write& result) {
 
 void TablePages::left(uint64_t page) {
     const std::lock_guard guard(lock_);
-    if (state(page) != State::Leaving) return;  // found to be a table again meanwhile
+    if (state(page) != State::Leaving) return;  // it became a table again in the meantime
     infos_.erase(page);
     set_state(page, State::None);
 }

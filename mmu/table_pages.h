@@ -1,15 +1,13 @@
 // Traditional shadow paging (`--mmu tsp`): which pages of guest RAM hold translation tables.
 //
-// Two rules keep the virtual CPUs' translations true without a TLBI:
-//  1. what is derived from a table is derived while its page is in state Table: the page was found so before
-//  the
-//     descriptor was read;
-//  2. a page in any state but None has no writable translation in any CPU, once that CPU has answered. So
-//  each
-//     store to it comes through write(), which says what has to be dropped.
-// A page becomes a table in two steps, since other CPUs have to answer in between: begin(), their answers,
-// finish(). It ceases to be one likewise: leave(), answers, left(). Hardware's updates of AF and dirty state
-// are not stores in this sense: they only add rights.
+// Two rules keep the virtual CPUs' translations correct without a TLBI:
+//  1. A translation is derived from a table only while the table's page is in state Table; the state was read before the
+//     descriptor.
+//  2. A page in any state but None has no writable translation in any CPU once that CPU has acknowledged the change. So
+//     each store to it goes through write(), which returns the shadow entries to drop.
+// A page becomes a table in two steps, because other CPUs must acknowledge in between: begin(), acknowledgements,
+// finish(). It stops being one in the same way: write() returns it as `leaving`, acknowledgements, left(). The hardware
+// updates of AF and the dirty state do not count as stores, because they only add rights.
 #pragma once
 
 #include <atomic>
@@ -25,45 +23,48 @@
 
 namespace arclight::mmu {
 
-/// One for a machine; any thread.
+/// One per machine; any thread.
 class TablePages {
   public:
     explicit TablePages(const GuestMemory& memory);
 
-    /// Must pa's page be written by write() alone?
+    /// Whether stores to the page of pa must go through write().
     bool is_protected(uint64_t pa) const { return state(pa) != State::None; }
-    /// May the 2 MiB around pa be mapped writable at once?
+    /// Whether one large page may map the 2 MiB around pa writable.
     bool block_is_free(uint64_t pa) const {
         const uint64_t block = (pa - base_) >> 21;
         return block < blocks_count_ && blocks_[block].load() == 0;
     }
 
     // ---- Walks
-    /// Moves when a page has become a table: a walk is good if its tables are in_use() and this is as it was
-    /// before.
+    /// Changes when a page has become a table. A walk is valid if its tables are in_use() and the generation is the same
+    /// before and after it.
     uint64_t generation() const { return generation_.load(); }
-    /// Are the tables that led to va all known as such, at these places? Then they count as used.
+    /// Whether all tables on the path to va are in state Table at these places. Resets their count of stores.
     bool in_use(const WalkPath& path, uint64_t va, uint64_t root);
 
-    /// What becoming a table asks of all CPUs. Nothing: another CPU is preparing what is missing.
+    /// What all CPUs must do before pages become tables. Empty if another CPU prepares the same pages already.
     struct Change {
-        std::vector<uint64_t> protect;  ///< pages: take back writable translations
-        std::vector<Derived> drop;      ///< what was derived from a page in its earlier place
+        std::vector<uint64_t> protect;  ///< pages to write-protect
+        std::vector<Derived> drop;      ///< shadow entries derived from a page at its earlier place
         std::vector<uint64_t> pages;    ///< for finish()
     };
+    /// Puts the missing tables of the path into state Preparing.
     Change begin(const WalkPath& path, uint64_t va, uint64_t root);
+    /// All CPUs have carried out the change: its pages are tables.
     void finish(const Change& change);
 
     // ---- Stores
     struct Write {
         std::vector<Derived> drop;
-        uint64_t leaving = kNoPage;  ///< a page that is written a lot and walked no more: leave() has begun
-        unsigned changed = 0;        ///< descriptors that were valid and are not what they were
+        uint64_t leaving =
+            kNoPage;  ///< a page that is written often and no longer walked: call left() after the drop
+        unsigned changed = 0;  ///< number of valid descriptors that the store changed
     };
     static constexpr uint64_t kNoPage = ~uint64_t{0};
 
-    /// Makes a store of `bytes` at pa (and `more` at `next_pa`, if it crosses a page) and says what it
-    /// undoes.
+    /// Carries out a store of `bytes` at pa (and `more` at `next_pa` if it crosses a page) by calling store(). Returns the
+    /// shadow entries that it invalidates.
     template <typename Store>
     Write write(uint64_t pa, unsigned bytes, uint64_t next_pa, unsigned more, Store store) {
         const std::lock_guard guard(lock_);
@@ -73,32 +74,33 @@ class TablePages {
         for (const Watched& w : watched) compare(w, result);
         return result;
     }
-    /// The CPUs have dropped what write() said.
+    /// All CPUs have dropped what write() returned with `leaving`: the page is no table any more.
     void left(uint64_t page);
 
+    /// Number of pages in any state but None.
     uint64_t count() const { return count_.load(std::memory_order_relaxed); }
 
   private:
     enum class State : uint8_t { None, Preparing, Table, Leaving };
     struct Info {
-        uint64_t va = 0;  ///< that the table begins at
+        uint64_t va = 0;  ///< the first address that the table translates
         uint64_t root = 0;
         uint8_t level = 0;
         bool anywhere = false;  ///< found in several places: any change drops everything
-        uint8_t places = 0;     ///< how often the place changed
-        uint32_t writes = 0;    ///< since it was last walked through
+        uint8_t places = 0;     ///< number of changes of place
+        uint32_t writes = 0;    ///< stores since the last walk through it
         uint32_t preparing = 0;
     };
-    struct Watched {  ///< descriptors that a store touches, as they were
+    struct Watched {  ///< the descriptors that a store touches, before the store
         uint64_t page = kNoPage;
         unsigned first = 0, count = 0;
         uint64_t old[10];
     };
 
-    // After so many stores in a row a table is being torn down, or is none any more (as KVM's write
-    // flooding).
+    // After kFlood stores without a walk the page is being torn down or is no table any more (compare KVM's
+    // detection of write flooding).
     static constexpr uint32_t kFlood = 8;
-    static constexpr uint8_t kMostPlaces = 4;
+    static constexpr uint8_t kMaxPlaces = 4;
 
     State state(uint64_t pa) const {
         const uint64_t page = (pa - base_) >> 12;

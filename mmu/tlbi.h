@@ -1,11 +1,12 @@
+// TLB invalidations as values (ARM ARM D8, "TLB maintenance").
 #pragma once
 
 #include <cstdint>
 
 namespace arclight::mmu {
 
-/// One TLB invalidation at EL1&0, small enough to queue for other CPUs. The last-level-only forms (VALE1,
-/// VAALE1) are the same as the others here, since only leaves are cached.
+/// One TLB invalidation of the EL1&0 regime, small enough to queue for other CPUs. The last-level-only forms (VALE1,
+/// VAALE1) equal the others, because soft TLBs cache leaf entries only.
 struct TlbiRequest {
     enum class Kind : uint8_t {
         All,         ///< VMALLE1

@@ -48,7 +48,7 @@ uint8_t permissions_of(uint64_t descriptor, uint64_t tables, const TranslationRe
     if (el0) p |= permission::kEl0Read;
     if (el0_write) p |= permission::kEl0Write;
     if (!uxn && !(regs.wxn && el0_write)) p |= permission::kEl0Execute;
-    // What EL0 can write, EL1 does not execute.
+    // EL1 never executes a page that EL0 can write.
     if (!pxn && !el0_write && !(regs.wxn && !read_only)) p |= permission::kEl1Execute;
     return p;
 }
@@ -68,7 +68,7 @@ bool permitted(uint8_t permissions, const Access& access) {
 
 enum class Replaced : uint8_t { Yes, Changed, Refused };
 
-/// Takes `desired` for `expected`; Changed: it was another, which is now `expected`.
+/// Compare and exchange of a descriptor. Changed: it had another value, which is now in `expected`.
 Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t* slot, uint64_t& expected,
                  uint64_t desired) {
     const auto exchange = [&] {
@@ -77,8 +77,8 @@ Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t* slot, uint64_
                    ? Replaced::Yes
                    : Replaced::Changed;
     };
-    if (!memory.targets_pages()) return exchange();
-    // The page of the table may be on its way to another place.
+    if (!memory.has_intercepted_pages()) return exchange();
+    // The overlay may be moving the table's page.
     const PageOverlay::Access guard(memory.overlay());
     if ((memory.page_flags(pa) & page_flag::kNoWrite) != 0) return Replaced::Refused;
     slot = reinterpret_cast<uint64_t*>(memory.host(pa, 8));
@@ -199,8 +199,8 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         r.permissions = permissions_of(descriptor, half.hierarchy_disabled ? 0 : tables, regs);
         if (!permitted(r.permissions, access)) return fault(FaultKind::Permission, level);
 
-        // FEAT_HAFDBS (D8.4.6): AF, and on a write AP[2] of a page with DBM. The update holds only for the
-        // descriptor the decision was made on; if another observer changed it meanwhile, look at it again.
+        // FEAT_HAFDBS (D8.4.6): set AF, and on a write clear AP[2] of a page with DBM. If another observer changed the
+        // descriptor in the meantime, read it again.
         uint64_t updated = descriptor | kAf;
         const bool dirty_managed = regs.hardware_dirty && (descriptor & kDbm) != 0;
         if (dirty_managed && access.kind == AccessKind::Write) updated &= ~kAp2ReadOnly;

@@ -1,7 +1,7 @@
 // Stage 1 translation at EL1&0, 4 KiB granule (ARM ARM D8): tables in guest memory to a physical address.
 //
-// A walk has no effect but the hardware update of AF and the dirty state in the descriptor (FEAT_HAFDBS), and
-// a fault is a value. Who raises it, and what is cached, is the caller's business.
+// The only side effect of a walk is the hardware update of AF and the dirty state in the descriptor (FEAT_HAFDBS). A
+// fault is a value: the caller raises it and decides what to cache.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 
 namespace arclight::mmu {
 
-/// ID_AA64MMFR0_EL1.PARange of 0b0010: 1 TiB, far above the end of any RAM the board can have.
+/// ID_AA64MMFR0_EL1.PARange of 0b0010: 1 TiB, above the end of the largest RAM of the machine.
 inline constexpr unsigned kPhysicalAddressBits = 40;
 
-/// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1, and what a walk needs decoded from them. Write the raw
-/// values and call update() (or update_tables() if only a TTBR changed); nothing is decoded during a walk.
+/// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1 with their fields decoded (ARM ARM D8.2). Write the raw values, then call
+/// update(), or update_tables() if only a TTBR changed; a walk decodes nothing.
 struct TranslationRegs {
     uint64_t sctlr = 0, tcr = 0, ttbr0 = 0, ttbr1 = 0, mair = 0;
 
@@ -95,22 +95,23 @@ struct WalkResult {
     uint64_t pa = 0;  ///< of the address asked for, not of its page
     FaultKind fault = FaultKind::None;
     uint8_t level = 0;        ///< of the fault, or of the leaf descriptor
-    uint8_t page_bits = 12;   ///< log2 of the mapping: 12, 21 or 30
+    uint8_t page_bits = 12;   ///< log2 of the mapping's bytes: 12, 21 or 30
     uint8_t permissions = 0;  ///< before PAN; a clean page that hardware may make dirty counts as writable
     MemoryType memory = MemoryType::Normal;
     uint8_t attributes = 0;    ///< the MAIR byte
     uint8_t shareability = 0;  ///< SH
     bool non_global = false;
     bool contiguous = false;  ///< one of 16 adjacent entries that map 16 adjacent pages or blocks
-    bool clean = false;  ///< writable, but the first write must set the dirty state: do not cache as writable
-    bool accessed =
-        true;  ///< the access flag is set: without Access::update this walk may be the first to look
+    /// Writable, but the first write must set the dirty state: do not cache it as writable.
+    bool clean = false;
+    /// The access flag is set. It may be clear only without Access::update.
+    bool accessed = true;
     bool stage1_off = false;  ///< SCTLR.M is 0: flat
 
     bool ok() const { return fault == FaultKind::None; }
     uint8_t fsc() const { return fault_status_code(fault, level); }
 
-    // What may be cached for later accesses of this kind, PAN included.
+    // Which later accesses the cached translation may serve, with PAN applied.
     bool readable(bool privileged, bool pan) const {
         if (!privileged) return (permissions & permission::kEl0Read) != 0;
         return (permissions & permission::kEl1Read) != 0 &&
@@ -125,20 +126,21 @@ struct WalkResult {
     bool executable(bool privileged) const {
         return (permissions & (privileged ? permission::kEl1Execute : permission::kEl0Execute)) != 0;
     }
-    /// Device accesses are checked for alignment by the slow path, so they must reach it. With stage 1 off
-    /// all data is Device; there the translation flags ask for checks of alignment, so RAM may be cached.
+    /// Whether a soft TLB may cache the translation. The slow path checks the alignment of Device accesses, so they must
+    /// reach it. With stage 1 off all data is Device, but translated code checks alignment itself (translation flags), so
+    /// RAM may be cached.
     bool may_cache() const { return memory == MemoryType::Normal || stage1_off; }
 };
 
-/// The tables that a walk went through.
+/// The translation tables that a walk read.
 struct WalkPath {
     uint64_t table[4] = {};  ///< physical addresses
     uint8_t count = 0;
     uint8_t first_level = 0;
-    uint8_t va_bits = 48;  ///< that the first table covers
+    uint8_t va_bits = 48;  ///< log2 of the bytes that the first table maps
 };
 
-/// `path`: filled in, if it is given and stage 1 is on.
+/// Translates va. Fills in `path` if it is given and stage 1 is on.
 WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t va, Access access,
                 WalkPath* path = nullptr);
 

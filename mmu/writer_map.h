@@ -1,3 +1,4 @@
+// Reverse map of traditional shadow paging: which soft TLB entries make a page of guest RAM writable.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +8,9 @@
 
 namespace arclight::mmu {
 
-/// From a piece of guest RAM (a page, or 2 MiB) to the soft TLBs and addresses that may have it mapped writable,
-/// so that the mappings can be taken back when the piece becomes one that must not be written. Two places are
-/// remembered; what has more is marked and has to be searched for. Places need not be there any more.
+/// Maps a piece of guest RAM (4 KiB or 2 MiB) to the soft TLBs and addresses that may map it writable, so that it can be
+/// write-protected. Each piece has room for two places; a piece with more is marked, and a search must find the others.
+/// A remembered place may have been invalidated since.
 class WriterMap {
   public:
     struct Place {
@@ -17,12 +18,13 @@ class WriterMap {
         uint64_t va = 0;  ///< bits 48:12
     };
 
+    /// Throws std::bad_alloc.
     explicit WriterMap(uint64_t pieces)
         : cells_(static_cast<Cell*>(std::calloc(pieces, sizeof(Cell)))), pieces_(pieces) {
         if (cells_ == nullptr) throw std::bad_alloc();
     }
 
-    /// `live(place)` says whether a remembered place is still one.
+    /// `live(place)` says whether a remembered place still maps its piece writable.
     template <typename Live>
     void insert(uint64_t piece, Place place, Live live) {
         if (piece >= pieces_) return;
@@ -38,7 +40,7 @@ class WriterMap {
         cell.place[0] |= kMore;
     }
 
-    /// Forgets the piece's places: `each(place)`, or `search()` if there were more than could be remembered.
+    /// Removes the piece's places: calls `each(place)` for each, or `search()` once if there were more than two.
     template <typename Each, typename Search>
     void take(uint64_t piece, Each each, Search search) {
         if (piece >= pieces_) return;
@@ -54,7 +56,7 @@ class WriterMap {
 
   private:
     struct Cell {
-        uint64_t place[2];  // 0: none
+        uint64_t place[2];  // packed; 0: empty
     };
     struct Free {
         void operator()(void* p) const { std::free(p); }
@@ -65,7 +67,7 @@ class WriterMap {
     static uint64_t pack(Place p) { return kUsed | uint64_t{p.tlb} << 40 | (p.va >> 12 & kPageNumber); }
     static Place unpack(uint64_t v) { return {static_cast<unsigned>(v >> 40 & 31), (v & kPageNumber) << 12}; }
 
-    std::unique_ptr<Cell[], Free> cells_;  // zero pages until they are used
+    std::unique_ptr<Cell[], Free> cells_;  // the host allocates pages on first use
     uint64_t pieces_;
 };
 

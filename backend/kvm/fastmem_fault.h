@@ -1,4 +1,4 @@
-// A fault that translated code has in a fastmem, taken to C++ and back without leaving the virtual machine.
+// A fastmem fault of translated code: calls C++ and returns without leaving the virtual machine.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +9,23 @@ class CodeGenerator;
 
 namespace arclight::backend::kvm {
 
-/// What ring 0 says of a fault, and what is kept while it is handled.
+/// What ring 0 reports of a fault, and what is saved while it is handled.
 struct FastmemFault {
     uint64_t host_pc;
-    uint64_t address;  ///< CR2, of a page fault
-    uint64_t resume;   ///< where ring 3 goes on
-    uint64_t rsp;      ///< of translated code
-    uint32_t mxcsr;    ///< of the handler
+    uint64_t address;  ///< CR2; valid for a page fault only
+    uint64_t resume;   ///< where ring 3 continues
+    uint64_t rsp;      ///< rsp of translated code
+    uint32_t mxcsr;    ///< MXCSR for the handler
 };
 
-/// Where to go on after a fault of translated code, at the instruction itself or elsewhere with the same
-/// registers. Called on the thread that had it. `address` is what CR2 holds, which says nothing unless it was
-/// a page fault.
+/// Returns where translated code continues after a fault: at the same instruction or elsewhere, with the same registers.
+/// Runs on the thread that faulted. `address` is CR2, which is meaningful for a page fault only.
 using FastmemFaultFn = const void* (*)(const void* host_pc, uint64_t address);
 
-/// Code for ring 3, jumped to with all registers of translated code: asks the handler where to go on. EFLAGS
-/// need no keeping, they are dead at every access (backend/x64, prepare_access; jit/llvm/fastmem_lowering.cpp).
-/// A region's rsp may be anything, with a red zone below it, and it may use whole YMM registers; with AVX-512
-/// (jit/llvm/region_compiler.cpp says when) all 32 of them and the masks, which the C library uses too.
+/// Emits code for ring 3 that is entered with all registers of translated code, calls the handler, and jumps to the
+/// address that it returns. EFLAGS are not saved, because they are dead at every access (backend/x64, prepare_access;
+/// jit/llvm/fastmem_lowering.cpp). The rsp of a region may have any alignment and a red zone below it. A region may use all
+/// YMM registers; with AVX-512 (jit/llvm/region_compiler.cpp) all 32 of them and the mask registers, as the C library does.
 const uint8_t* emit_fastmem_fault(Xbyak::CodeGenerator& s, FastmemFault* cell, FastmemFaultFn handler);
 
 }  // namespace arclight::backend::kvm

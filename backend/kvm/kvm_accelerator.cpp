@@ -4,7 +4,6 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 namespace arclight::backend {
@@ -14,7 +13,7 @@ using kvm::ProcessMap;
 using kvm::ProcessorThread;
 
 namespace {
-/// The program's own memory needs a page of tables a GiB that it touches, and little else.
+/// The program's own memory needs one page of tables per GiB that it touches, and few others.
 constexpr size_t kProcessTableBytes = size_t{16} << 20;
 constexpr size_t kArenaUnit = size_t{2} << 20;
 
@@ -39,8 +38,8 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
     const mmu::HostPageFormat& format() const override { return page_entry::kFormat; }
     uint64_t* root() override { return thread_.root(); }
     bool may_use_root_entry(unsigned index) override {
-        // The program's memory lies at both ends and in the middle of user space. What it might still grow
-        // into is left alone: the entries next to its own.
+        // The program's memory lies at both ends and in the middle of user space. The entries next to its own stay free
+        // for its growth.
         return index >= 1 && index <= entries_ && !process_.uses_root_entry(index - 1) &&
                !process_.uses_root_entry(index) && !process_.uses_root_entry(index + 1);
     }
@@ -59,14 +58,14 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
     void give_back_table(uint64_t* table) override { free_.push_back(table); }
     uint64_t physical_of_table(const uint64_t* table) override { return arena_.gpa_of(table); }
     uint64_t* table_at(uint64_t physical) override { return arena_.at(physical); }
-    uint64_t physical_of_page(const uint8_t* host) override {
+    std::optional<uint64_t> physical_of_page(const uint8_t* host) override {
         const auto address = reinterpret_cast<uint64_t>(host);
         if (address >> 30 != known_chunk_) {
-            // Guest RAM is touched before any page of it is mapped, but perhaps by another processor only.
-            // From inside nobody can make KVM add memory, so touch it here: the exit does that.
+            // Another processor may have touched this GiB, but this one may not. Code inside cannot make KVM add
+            // memory, so this read leaves the machine if the memory is missing, and the exit adds it.
             (void)*static_cast<const volatile uint8_t*>(host);
             const auto gpa = process_.known(address);
-            if (!gpa) std::abort();  // it was just read
+            if (!gpa) return std::nullopt;
             known_gpa_ = *gpa;
             known_chunk_ = address >> 30;
         }
@@ -97,8 +96,8 @@ KvmAccelerator::KvmAccelerator(kvm::VirtualMachine vm, const jit::CodeBuffer& co
 
 KvmAccelerator::~KvmAccelerator() = default;
 
-kvm::Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBuffer& code,
-                                                                    const Options& options) {
+Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBuffer& code,
+                                                               const Options& options) {
     auto vm = kvm::VirtualMachine::create();
     if (!vm) return std::unexpected(vm.error());
     std::unique_ptr<KvmAccelerator> accelerator(new KvmAccelerator(std::move(*vm), code, options));
@@ -109,8 +108,7 @@ kvm::Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::C
         if (!thread) return std::unexpected(thread.error());
         accelerator->threads_.push_back(std::move(*thread));
     }
-    // A fault of translated code is taken for an access of the guest's, so its own first touch must not be
-    // one.
+    // A fault of translated code counts as a guest access, so the code itself must be mapped before it runs.
     constexpr uint64_t kGib = uint64_t{1} << 30;
     for (uint64_t at = range.base & ~(kGib - 1); at < range.base + (uint64_t{1} << range.log2); at += kGib)
         if (auto added = accelerator->process_.add(std::max(at, range.base)); !added)
@@ -122,12 +120,12 @@ kvm::Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::C
         if (pages == nullptr) return std::unexpected("no memory for page tables");
         accelerator->tables_.push_back(std::make_unique<Tables>(*accelerator->threads_[cpu],
                                                                 accelerator->process_, accelerator->arena_,
-                                                                pages, count, options.most_root_entries));
+                                                                pages, count, options.max_root_entries));
     }
     return accelerator;
 }
 
-std::expected<void, std::string> KvmAccelerator::run_thread(unsigned cpu, const std::function<void()>& body) {
+Result<void> KvmAccelerator::run_thread(unsigned cpu, const std::function<void()>& body) {
     return threads_[cpu]->run(body);
 }
 
@@ -151,7 +149,7 @@ AcceleratorCounts KvmAccelerator::counts() const {
                           {"window_faults", sum.fastmem_faults},
                           {"invalidations", sum.invalidations},
                           {"interrupted", sum.interrupted}};
-    // The ones that are expected have names: waiting and waking, devices, the event loop's wake-up.
+    // System calls that are expected have names: waiting and waking, devices, the event loop's wake-up.
     constexpr std::pair<unsigned, const char*> kNames[] = {{SYS_futex, "futex"},
                                                            {SYS_read, "read"},
                                                            {SYS_write, "write"},

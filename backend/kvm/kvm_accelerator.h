@@ -9,6 +9,7 @@
 
 namespace arclight::backend {
 
+/// Moves each virtual CPU's thread into a KVM virtual machine (README.md beside this file).
 class KvmAccelerator final : public Accelerator {
   public:
     struct Options {
@@ -16,16 +17,15 @@ class KvmAccelerator final : public Accelerator {
         bool native_ring0 = false;  ///< as kvm::Probe found it
         bool fastmem = false;
         kvm::FastmemFaultFn fastmem_fault = nullptr;
-        unsigned most_root_entries = 128;       ///< host slots for fastmem, a CPU
-        size_t table_bytes = size_t{64} << 20;  ///< for the page tables of fastmem, a CPU
+        unsigned max_root_entries = 128;        ///< host slots for fastmem, per CPU
+        size_t table_bytes = size_t{64} << 20;  ///< for the page tables of fastmem, per CPU
     };
 
-    /// An error is one line for the user.
-    static kvm::Result<std::unique_ptr<KvmAccelerator>> create(const jit::CodeBuffer& code,
-                                                               const Options& options);
+    static Result<std::unique_ptr<KvmAccelerator>> create(const jit::CodeBuffer& code,
+                                                          const Options& options);
     ~KvmAccelerator() override;
 
-    std::expected<void, std::string> run_thread(unsigned cpu, const std::function<void()>& body) override;
+    Result<void> run_thread(unsigned cpu, const std::function<void()>& body) override;
     mmu::HostTables* host_tables(unsigned cpu) override;
     const char* name() const override { return "kvm"; }
     bool on_interrupted(void (*what)(uint64_t pc)) override {

@@ -19,14 +19,14 @@ std::unexpected<std::string> failure(std::string_view what) {
 }
 
 constexpr unsigned kCpuidEntries = 256;
-/// kvm_cpuid2, whose flexible array <linux/kvm.h> declares such that C++ gives it another size, and with it
-/// the two requests another number.
+/// kvm_cpuid2. In C++ the flexible array of <linux/kvm.h> changes the structure's size, and with it the numbers of the
+/// two requests.
 struct Cpuid {
     uint32_t count = kCpuidEntries;
     uint32_t padding = 0;
     kvm_cpuid_entry2 entries[kCpuidEntries] = {};
 
-    /// What KVM can give a guest.
+    /// The features that KVM can give a guest.
     explicit Cpuid(int device) {
         if (ioctl(device, _IOWR(KVMIO, 0x05, uint64_t), this) < 0) count = 0;
     }
@@ -45,7 +45,7 @@ Processor::~Processor() {
     if (run_ != nullptr) munmap(run_, run_bytes_);
 }
 
-Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned most_slots) {
+Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned max_slots) {
     VirtualMachine vm;
     vm.device_ = FileDescriptor(open(device_path, O_RDWR | O_CLOEXEC));
     if (vm.device_.get() < 0) return failure(fmt::format("{} cannot be opened", device_path));
@@ -56,13 +56,13 @@ Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned 
     if ((ioctl(device, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & kNeeded) != kNeeded)
         return std::unexpected(fmt::format("{} lacks KVM_CAP_SYNC_REGS", device_path));
     const int slots = ioctl(device, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
-    vm.most_slots_ = std::min(most_slots, static_cast<unsigned>(std::max(0, slots)));
+    vm.max_slots_ = std::min(max_slots, static_cast<unsigned>(std::max(0, slots)));
     const int run_bytes = ioctl(device, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (run_bytes < static_cast<int>(sizeof(kvm_run))) return failure("KVM_GET_VCPU_MMAP_SIZE");
     vm.run_bytes_ = static_cast<size_t>(run_bytes);
     vm.vm_ = FileDescriptor(ioctl(device, KVM_CREATE_VM, 0));
     if (vm.vm_.get() < 0) return failure("KVM_CREATE_VM");
-    // Intel processors want these pages out of the way (api.rst 4.37, 4.41); others ignore them.
+    // Intel processors need these pages outside the memory slots (api.rst 4.37, 4.41); others ignore the calls.
     uint64_t identity_map = 0xffff'c000;
     (void)ioctl(vm.vm_.get(), KVM_SET_TSS_ADDR, 0xfffb'd000);
     (void)ioctl(vm.vm_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
@@ -89,14 +89,13 @@ Result<Processor> VirtualMachine::create_processor() {
 
     const Cpuid cpuid(device_.get());
     if (cpuid.count != 0 && cpuid.give_to(processor.fd()) < 0) return failure("KVM_SET_CPUID2");
-    // Code that this process chose for its own processor runs inside, AVX and AVX-512 among it.
+    // The process selected code for its own processor, AVX and AVX-512 included, and that code runs inside.
     kvm_xcrs xcrs{};
     xcrs.nr_xcrs = 1;
     constexpr uint64_t kVectorState = 0xe7;
     xcrs.xcrs[0].value = _xgetbv(0) & kVectorState;
-    (void)ioctl(processor.fd(), KVM_SET_XCRS, &xcrs);  // where it is refused, the probe finds out what works
-    // One time base inside and outside: the clock's parameters, which the process shares, are for the host's
-    // TSC.
+    (void)ioctl(processor.fd(), KVM_SET_XCRS, &xcrs);  // where it is refused, the probe finds out
+    // One time base inside and outside: the vDSO's clock parameters are for the host's TSC.
     uint64_t no_offset = 0;
     kvm_device_attr attr{};
     attr.group = KVM_VCPU_TSC_CTRL;
@@ -110,7 +109,7 @@ Result<Processor> VirtualMachine::create_processor() {
 }
 
 Result<void> VirtualMachine::add_memory(uint64_t gpa, uint64_t host, uint64_t bytes) {
-    if (slots_ >= most_slots_) return std::unexpected("KVM has no memory slot left");
+    if (slots_ >= max_slots_) return std::unexpected("KVM has no memory slot left");
     kvm_userspace_memory_region region{};
     region.slot = slots_;
     region.guest_phys_addr = gpa;

@@ -5,16 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <expected>
-#include <string>
 #include <utility>
+
+#include "mmu/result.h"
 
 namespace arclight::backend::kvm {
 
-/// An error is one line for the user.
-template <typename T>
-using Result = std::expected<T, std::string>;
-
+/// Owns a file descriptor; -1: none.
 class FileDescriptor {
   public:
     FileDescriptor() = default;
@@ -50,20 +47,21 @@ class Processor {
     size_t run_bytes_;
 };
 
+/// An empty machine and its memory slots. Not synchronised.
 class VirtualMachine {
   public:
     static constexpr const char* kDevice = "/dev/kvm";
 
-    /// Opens the device and makes an empty machine; says what is missing if that does not work. Of the memory
-    /// slots that KVM has it takes no more than these.
-    static Result<VirtualMachine> create(const char* device_path = kDevice, unsigned most_slots = ~0u);
+    /// Opens the device and makes an empty machine. The error names what the host lacks. Uses at most `max_slots` memory
+    /// slots.
+    static Result<VirtualMachine> create(const char* device_path = kDevice, unsigned max_slots = ~0u);
 
-    /// The general registers and the system registers travel in the shared page.
+    /// General and system registers are exchanged in the shared page (KVM_CAP_SYNC_REGS).
     Result<Processor> create_processor();
-    /// Guest physical [gpa, gpa + bytes) is this process's memory at `host`, mapped there or not.
+    /// Backs guest physical [gpa, gpa + bytes) by this process's memory at `host`, whether or not it is mapped yet.
     Result<void> add_memory(uint64_t gpa, uint64_t host, uint64_t bytes);
-    unsigned most_memory_slots() const { return most_slots_; }
-    /// Guest physical addresses are below 2^this.
+    unsigned max_memory_slots() const { return max_slots_; }
+    /// Width of a guest physical address.
     unsigned physical_bits() const { return physical_bits_; }
 
     bool has_xsave() const { return has_xsave_; }
@@ -73,7 +71,7 @@ class VirtualMachine {
     void read_cpuid();
     bool has_xsave_ = false;
     FileDescriptor device_, vm_;
-    unsigned slots_ = 0, most_slots_ = 0, physical_bits_ = 36, processors_ = 0;
+    unsigned slots_ = 0, max_slots_ = 0, physical_bits_ = 36, processors_ = 0;
 
     size_t run_bytes_ = 0;
 };

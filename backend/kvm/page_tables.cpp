@@ -8,7 +8,7 @@
 namespace arclight::backend::kvm {
 
 Arena::Arena(size_t bytes) : size_(bytes) {
-    // Other machines of this process have arenas too, each in a GiB of its own: ProcessMap goes by GiB.
+    // Each machine of this process has its own arena in its own GiB, because ProcessMap maps whole GiB.
     constexpr uint64_t kGib = uint64_t{1} << 30;
     constexpr unsigned kPlaces = 64;
     for (unsigned i = 0; i < kPlaces; ++i) {

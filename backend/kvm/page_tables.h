@@ -8,13 +8,13 @@
 
 namespace arclight::backend::kvm {
 
-using Table = uint64_t;  ///< the first of 512 entries of a page
+using Table = uint64_t;  ///< the first of the 512 entries of a table
 
 using namespace page_entry;
 
-/// One range of this process's memory that the machine sees at guest physical address 0. Its first part, for
-/// ring 0 alone, holds descriptor tables and ring-0 code; the rest holds page tables, which code inside
-/// writes like any other memory.
+/// One range of this process's memory that the machine sees at guest physical address 0. Its first kSystemBytes,
+/// accessible to ring 0 only, hold descriptor tables and ring-0 code; the rest holds page tables, which code inside writes
+/// as ordinary memory.
 class Arena {
   public:
     static constexpr size_t kSystemBytes = size_t{2} << 20;
@@ -35,11 +35,11 @@ class Arena {
     T* at(uint64_t gpa) const {
         return reinterpret_cast<T*>(base_ + gpa);
     }
-    /// A page of the ring-0 part, of the table part: zeroed, never given back. Null: none left. Not
-    /// synchronised.
+    /// A zeroed page of the ring-0 part, which is never freed; null if none is left. Not synchronised.
     uint8_t* take_system_page();
+    /// The same for `count` consecutive pages of the table part.
     uint8_t* take_pages(size_t count);
-    /// The table below `entry`, made if there is none. Null: no page left.
+    /// The table below `entry`, allocated if the entry is not present; null if no page is left.
     Table* descend(uint64_t& entry);
 
   private:

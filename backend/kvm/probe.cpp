@@ -17,7 +17,8 @@ namespace arclight::backend::kvm {
 namespace {
 constexpr uint64_t kRing0Instructions = 1000;
 constexpr unsigned kRing0Rounds = 4;
-constexpr double kNativeNs = 100;  ///< slower than any processor, faster than any emulation of ring 0
+constexpr double kNativeNs =
+    100;  ///< between one instruction of any processor and one of any emulation of ring 0
 constexpr unsigned kExits = 20;
 constexpr size_t kArenaBytes = size_t{8} << 20;
 constexpr uint64_t kVectorState = 0xe7;
@@ -30,7 +31,7 @@ std::optional<std::string> measure(Probe& p) {
     auto vm = VirtualMachine::create();
     if (!vm) return vm.error();
     p.physical_bits = vm->physical_bits();
-    p.memory_slots = vm->most_memory_slots();
+    p.memory_slots = vm->max_memory_slots();
     Arena arena(kArenaBytes);
     ProcessMap process(*vm, arena);
     auto thread = ProcessorThread::create(*vm, arena, process, false, CodeRange{0, 12}, nullptr);
@@ -56,8 +57,7 @@ std::optional<std::string> measure(Probe& p) {
     if (auto ran = (*thread)->run(leave_often); !ran) return ran.error();
     p.exit_us = exit_seconds / kExits * 1e6;
 
-    // The best of some, with and without the instructions: on a busy host something else may have run in
-    // between.
+    // The minimum of several rounds, with and without the instructions: on a busy host another process may run between.
     double exit_alone = std::numeric_limits<double>::infinity(), with_work = exit_alone;
     for (unsigned i = 0; i < kRing0Rounds; ++i) {
         for (const auto& [count, best] :

@@ -1,4 +1,4 @@
-// What kind of /dev/kvm this host has, found out by using it.
+// What kind of /dev/kvm this host has, measured by using it.
 #pragma once
 
 #include <string>
@@ -7,24 +7,24 @@ namespace arclight::backend::kvm {
 
 struct Probe {
     bool usable = false;
-    std::string why_not;  ///< one line, if it is not
+    std::string why_not;  ///< one line, if it is not usable
 
     bool native_ring0 = false;  ///< ring 0 runs on the processor; else something emulates it
-    double ring0_ns = 0;        ///< an instruction of ring 0
-    double exit_us = 0;         ///< a system call carried out outside and back
-    bool same_clock = false;    ///< the time-stamp counter counts inside as it does outside
-    bool full_vectors = false;  ///< the vector state that the host's own code uses is there inside
+    double ring0_ns = 0;        ///< cost of one ring-0 instruction
+    double exit_us = 0;         ///< cost of a system call: exit, call, entry
+    bool same_clock = false;    ///< the time-stamp counter has the same value inside and outside
+    bool full_vectors = false;  ///< XCR0 enables the same vector state inside and outside
     unsigned physical_bits = 0;
     unsigned memory_slots = 0;
-    double probe_ms = 0;  ///< what finding all this out took
+    double probe_ms = 0;  ///< duration of the probe
 
-    /// Whether translated code is better off inside than in a plain process.
+    /// Whether translated code runs faster inside than in the process.
     bool preferred() const { return usable && native_ring0; }
-    /// One line: what was chosen and why.
+    /// One line: which accelerator --accel auto chooses, and why.
     std::string reason() const;
 };
 
-/// Takes some milliseconds.
+/// Takes about 10 ms. Never throws for a missing or broken /dev/kvm: see Probe::why_not.
 Probe probe();
 
 }  // namespace arclight::backend::kvm

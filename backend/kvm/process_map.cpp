@@ -10,7 +10,7 @@ namespace arclight::backend::kvm {
 
 namespace {
 constexpr uint64_t kLargePage = uint64_t{2} << 20;
-/// Where Intel processors have the pages of KVM_SET_TSS_ADDR and the local APIC.
+/// The GiB with the pages of KVM_SET_TSS_ADDR and the local APIC.
 constexpr uint64_t kTaken = uint64_t{3} << 30;
 constexpr uint64_t kOurs = kPresent | kWritable | kUser | kAccessed;
 
@@ -54,12 +54,12 @@ Result<void> ProcessMap::map_chunk(uint64_t chunk) {
     if (auto added = vm_.add_memory(gpa, start, bytes); !added) return added;
     next_gpa_ += uint64_t{1} << kChunkBits;
 
-    // From the leaves up, so that a processor that walks meanwhile finds nothing or everything. Not present
-    // to present needs no invalidation.
+    // Built from the leaves up, so that a concurrent walk finds no entry or a complete path. A change from not present to
+    // present needs no invalidation.
     Table* level2 = arena_.descend(shared_[table_index(start, 3)]);
     auto* level1 = reinterpret_cast<Table*>(arena_.take_pages(1));
     if (level2 == nullptr || level1 == nullptr) return std::unexpected("no memory for page tables");
-    // The first 2 MiB, where no program has anything, stay out: a jump to 0 has to be seen (ProcessorThread).
+    // The first 2 MiB stay unmapped: ProcessorThread must see a jump to address 0.
     for (unsigned i = start == 0 ? 1 : 0; i < kTableEntries; ++i)
         level1[i] = (gpa + i * kLargePage) | kOurs | kDirty | kLarge;
     level2[table_index(start, 2)] = arena_.gpa_of(level1) | kOurs;
@@ -72,7 +72,7 @@ Result<void> ProcessMap::add(uint64_t address) {
     const std::lock_guard guard(lock_);
     if (address >= kEnd || !is_mapped(address))
         return std::unexpected(fmt::format("nothing is mapped at {:#x}", address));
-    if (chunks_[address >> kChunkBits] != 0) return {};  // another processor was faster
+    if (chunks_[address >> kChunkBits] != 0) return {};  // another processor has mapped it
     return map_chunk(address >> kChunkBits);
 }
 

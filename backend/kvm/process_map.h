@@ -1,13 +1,11 @@
-// This process's own memory as the virtual machine sees it: at the same addresses, so that the program's
-// code, data, heap and stacks serve inside as they do outside.
+// This process's own memory as the virtual machine sees it: at the same addresses, so that the program's code, data,
+// heap and stacks work inside as they do outside.
 //
-// It is mapped by GiB when something in it is first touched: one memory slot of KVM, which may cover holes
-// and follows whatever the process maps there later, and one page of 2 MiB entries. What may be done with a
-// page is the host's mapping to say; KVM asks it.
+// The first access to a GiB maps all of it: one memory slot of KVM, which may cover holes and follows later changes of
+// the process's mappings, and one page of 2 MiB entries. The host kernel's mappings decide the rights of each page.
 //
-// The thread that left the machine for a first touch may have done so anywhere, in malloc() with the heap's
-// lock held among other places. So what add() does on success allocates nothing and takes no lock that is
-// taken inside.
+// A thread can leave the machine for a first access at any point, for example in malloc() with the heap's lock held. So
+// a successful add() allocates no memory and takes no lock that code inside takes.
 #pragma once
 
 #include <atomic>
@@ -21,20 +19,21 @@
 
 namespace arclight::backend::kvm {
 
+/// One per machine.
 class ProcessMap {
   public:
     ProcessMap(VirtualMachine& vm, Arena& arena);
 
-    /// The root of one more processor's tables, with what is mapped so far.
+    /// Makes the root table of another processor, with all GiB that are mapped so far.
     Result<Table*> add_root();
-    /// Makes `address` reachable. An error if the process has nothing there.
+    /// Maps the GiB around `address`. An error if the process has no memory at `address`.
     Result<void> add(uint64_t address);
-    /// The guest physical address of the GiB around `address`, if that is mapped. Takes no lock: inside, too.
+    /// The guest physical address of the GiB around `address`, if it is mapped. Takes no lock, so it may be called inside.
     std::optional<uint64_t> known(uint64_t address) const;
-    /// Root entries (512 GiB each) that the process's own memory uses, so that nothing else may.
+    /// Whether the process's own memory uses this root entry (512 GiB).
     bool uses_root_entry(unsigned index) const { return shared_[index] != 0; }
 
-    static constexpr uint64_t kEnd = 0x7fff'ffff'f000;  ///< of user space
+    static constexpr uint64_t kEnd = 0x7fff'ffff'f000;  ///< the end of user space
 
   private:
     static constexpr unsigned kChunkBits = 30;
@@ -43,7 +42,7 @@ class ProcessMap {
 
     VirtualMachine& vm_;
     Arena& arena_;
-    std::mutex lock_;                            // outside only
+    std::mutex lock_;                            // taken outside only
     std::vector<std::atomic<uint64_t>> chunks_;  // guest physical address and kKnown, or 0
     uint64_t next_gpa_ = uint64_t{1} << kChunkBits;
     uint64_t shared_[kTableEntries] = {};

@@ -31,7 +31,7 @@ uint8_t* map_stack() {
     return static_cast<uint8_t*>(p);
 }
 
-/// Calls that would change the calling thread's own context, which is not where the caller thinks it is.
+/// System calls that would change the thread's context outside instead of the context inside.
 bool changes_the_thread(uint64_t number) {
     switch (number) {
         case SYS_clone:
@@ -60,7 +60,7 @@ uint64_t call_host(const kvm_regs& r) {
     return result;
 }
 
-/// Reads two bytes that may not be mapped.
+/// Reads two bytes; false if they are not mapped.
 bool read_code(uint64_t address, uint16_t& out) {
     unsigned char resident[2];
     const uint64_t page = address & ~uint64_t{4095};
@@ -118,7 +118,6 @@ Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine&
 }
 
 // ---- Inside
-// -----------------------------------------------------------------------------------------------------
 
 void ProcessorThread::inside_main(ProcessorThread* self) {
     (*self->body_)();
@@ -130,7 +129,7 @@ void ProcessorThread::call_outside(Service service, uint64_t argument, uint64_t 
 }
 
 void ProcessorThread::invalidate(std::span<const uint64_t> pages) {
-    const uint64_t count = pages.size() <= Ring0::kMostPages ? pages.size() : 0;
+    const uint64_t count = pages.size() <= Ring0::kMaxPages ? pages.size() : 0;
     if (native_) {
         ring0_.invalidate_inside()(pages.data(), count);
     } else {
@@ -139,7 +138,6 @@ void ProcessorThread::invalidate(std::span<const uint64_t> pages) {
 }
 
 // ---- Outside
-// ----------------------------------------------------------------------------------------------------
 
 Result<void> ProcessorThread::run(const std::function<void()>& body) {
     body_ = &body;
@@ -164,7 +162,7 @@ Result<void> ProcessorThread::run(const std::function<void()>& body) {
     }
 }
 
-/// Until the next exit that is one.
+/// Runs until the next exit other than an interruption by a signal.
 Result<void> ProcessorThread::enter() {
     while (ioctl(processor_.fd(), KVM_RUN, 0) < 0) {
         processor_.run().kvm_dirty_regs = 0;
@@ -193,7 +191,7 @@ Result<bool> ProcessorThread::handle_exit() {
     return std::unexpected(stop_reason(run, processor_.regs().rip));
 }
 
-/// False: the body has ended.
+/// False if the body has ended.
 Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
     kvm_regs& regs = processor_.regs();
     uint16_t code = 0;
@@ -218,14 +216,14 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             }
             break;
         case kPageFault: {
-            // Where the kernel beneath is paravirtual, SYSCALL arrives as a jump to the entry point that
-            // nobody set, with RCX and R11 as the instruction leaves them.
+            // On a paravirtual /dev/kvm SYSCALL arrives as a jump to its entry point, which is 0, with RCX and R11 as the
+            // instruction sets them.
             if (frame.rip == 0 && read_code(regs.rcx - 2, code) && code == kSyscallInstruction) {
                 frame.rflags = regs.r11;
                 system_call(frame, regs.rcx);
                 return true;
             }
-            // What is there but not for ring 3 stays so.
+            // A present page that ring 3 may not access stays protected.
             if (code_.contains(frame.rip) || (frame.error & kFaultOfPresentPage) != 0) break;
             ++counts_.first_touches;
             if (auto added = process_.add(processor_.sregs().cr2); !added)
@@ -235,8 +233,8 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
         }
         default: break;
     }
-    // A paravirtual kernel tries to emulate what met a non-canonical address, and where it cannot, reports
-    // that the instruction is unknown. Translated code has no such instructions, so the handler decides.
+    // A paravirtual kernel emulates an access to a non-canonical address, and reports an invalid opcode if it cannot.
+    // Translated code contains no invalid opcodes, so the handler decides.
     if (handler_ != nullptr && code_.contains(frame.rip)) {
         ++counts_.fastmem_faults;
         const void* next = handler_(reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);
@@ -260,7 +258,7 @@ void ProcessorThread::system_call(ExceptionFrame& frame, uint64_t next) {
     resume(frame);
 }
 
-/// Goes back to ring 3 by the frame of the exception.
+/// Returns to ring 3 as the exception's frame says.
 void ProcessorThread::resume(ExceptionFrame& frame) {
     processor_.regs().rip = ring0_.return_to_user();
     processor_.regs().rsp = reinterpret_cast<uint64_t>(&frame.rip);
@@ -290,7 +288,7 @@ Result<double> ProcessorThread::time_ring0(uint64_t count) {
         clock_gettime(CLOCK_MONOTONIC, &t);
         return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
     };
-    // After run() the processor is in ring 0 still, where the last exception left it.
+    // After run() the processor is still in ring 0, where the last exception left it.
     const double start = now();
     if (auto done = run_ring0(ring0_.spin_outside(), 0, 1 + count / 2); !done)
         return std::unexpected(done.error());

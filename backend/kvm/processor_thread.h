@@ -1,8 +1,8 @@
 // One thread of this process running inside the virtual machine.
 //
-// The thread is moved there whole: same code, same data, same thread-local storage, a stack of its own.
-// System calls and first touches of memory leave the machine, are carried out here, and the thread goes on
-// inside; everything else runs without an exit.
+// The thread moves there whole: the same code, data and thread-local storage, with a separate stack. A system call and
+// the first access to a GiB of memory leave the machine, are handled here, and return inside; everything else runs
+// without an exit.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +17,23 @@
 
 namespace arclight::backend::kvm {
 
-/// Counted by the owning thread, read by anybody: slightly stale.
+/// Exits by cause. The owning thread counts; other threads may read slightly stale values.
 struct ExitCounts {
     uint64_t system_calls = 0;
     uint64_t first_touches = 0;      ///< of a GiB of the process's memory
-    uint64_t fastmem_faults = 0;     ///< handed over from outside
-    uint64_t invalidations = 0;      ///< asked for from outside
-    uint64_t interrupted = 0;        ///< by a signal of the host
+    uint64_t fastmem_faults = 0;     ///< faults of translated code that were handled outside
+    uint64_t invalidations = 0;      ///< TLB invalidations that were carried out outside
+    uint64_t interrupted = 0;        ///< by a host signal
     uint64_t system_call[512] = {};  ///< by number
     uint64_t total() const {
         return system_calls + first_touches + fastmem_faults + invalidations + interrupted;
     }
 };
 
-/// One line that says why the machine stopped: an exit that is none of those that are expected.
+/// One line that says why the machine stopped, for an exit that is not handled.
 std::string stop_reason(const kvm_run& run, uint64_t rip);
 
+/// One virtual processor. create() throws std::system_error if the host has no memory for the stack.
 class ProcessorThread {
   public:
     static Result<std::unique_ptr<ProcessorThread>> create(VirtualMachine& vm, Arena& arena,
@@ -40,17 +41,18 @@ class ProcessorThread {
                                                            FastmemFaultFn handler);
     ~ProcessorThread();
 
-    /// Runs `body` inside, on the calling thread. An error if the machine stopped before it ended: what the
-    /// body was doing is then lost, whatever it was.
+    /// Runs `body` inside, on the calling thread. An error means that the machine stopped before the body ended; the
+    /// body's work in progress is lost.
     Result<void> run(const std::function<void()>& body);
 
-    /// From inside: forgets the translations of these pages, of all if there are none or more than
-    /// Ring0::kMostPages.
+    /// From inside: invalidates these pages in the processor's TLB; all pages if the list is empty or has more than
+    /// Ring0::kMaxPages.
     void invalidate(std::span<const uint64_t> pages);
 
+    /// Calls `what` after a host signal has interrupted the thread inside, with the interrupted PC.
     void on_interrupted(void (*what)(uint64_t pc)) { on_interrupted_ = what; }
 
-    /// From outside: seconds that `count` ring-0 instructions take, with the way in and out.
+    /// From outside: seconds that `count` ring-0 instructions take, one entry and one exit included.
     Result<double> time_ring0(uint64_t count);
 
     Table* root() const { return root_; }

@@ -16,7 +16,7 @@ namespace {
 constexpr unsigned kVectors = 256;
 constexpr unsigned kInvalidateVector = 0x81;
 constexpr size_t kPageBytes = 4096;
-constexpr uint32_t kHostMxcsr = 0x1f80;  ///< as a program starts with it
+constexpr uint32_t kHostMxcsr = 0x1f80;  ///< its value at the start of a program
 
 // Segment descriptors (SDM vol. 3, 3.4.5): flat, present; 64-bit code has L set.
 constexpr uint64_t kKernelCodeDescriptor = 0x00af'9b00'0000'ffff,
@@ -65,8 +65,8 @@ class Stubs : public Xbyak::CodeGenerator {
         return start;
     }
 
-    /// A page or protection fault: of translated code it becomes a jump to `handler` in ring 3, with all
-    /// registers as they were; else as exception().
+    /// A page or protection fault. A fault of translated code becomes a jump to `handler` in ring 3 with all registers
+    /// unchanged; other faults are handled as exception().
     const uint8_t* access_fault(unsigned vector, CodeRange code, FastmemFault* cell, const uint8_t* handler) {
         align(16);
         const uint8_t* start = here();
@@ -76,7 +76,7 @@ class Stubs : public Xbyak::CodeGenerator {
         mov(rax, qword[rsp + 24]);  // the faulting instruction
         mov(rcx, code.base);
         sub(rax, rcx);
-        shr(rax, code.log2);  // zero within the code cache; flags are iretq's to restore
+        shr(rax, code.log2);  // zero within the code cache; iretq restores the flags
         jnz(other);
         mov(rcx, reinterpret_cast<uint64_t>(cell));
         mov(rax, qword[rsp + 24]);
@@ -97,7 +97,7 @@ class Stubs : public Xbyak::CodeGenerator {
         return start;
     }
 
-    /// rdi = pages, rsi = how many (none: all translations); rax and rsi change.
+    /// Invalidates rsi pages at [rdi]; all pages if rsi is 0. Changes rax and rsi.
     void invalidate() {
         Xbyak::Label all, next, done;
         test(rsi, rsi);
@@ -125,7 +125,7 @@ class Stubs : public Xbyak::CodeGenerator {
         db(opcode);
         db(0xc0 | c.number << 3 | r.getIdx());
     }
-    void invlpg(const Xbyak::Address&) {  // [rax] is all we need
+    void invlpg(const Xbyak::Address&) {  // [rax] only
         db(0x0f);
         db(0x01);
         db(0x38);

@@ -1,6 +1,6 @@
-// What runs in ring 0 of the virtual machine: descriptor tables and a page of stubs for each processor, no
-// more. Everything else, the program itself included, runs in ring 3, which is native on every kind of
-// /dev/kvm; where ring 0 is emulated each of its instructions costs about a microsecond.
+// Ring 0 of the virtual machine: descriptor tables and one page of stubs per processor. Everything else, the program
+// included, runs in ring 3, which is native on every kind of /dev/kvm. Where ring 0 is emulated, each of its instructions
+// costs 300 to 700 ns.
 #pragma once
 
 #include <linux/kvm.h>
@@ -19,7 +19,7 @@ enum class Port : uint8_t {
     Done = 0x11,       ///< the work of invalidate_outside is done
 };
 
-/// As the stubs leave it (Intel SDM vol. 3, 6.14.2), the vector pushed last.
+/// The stack after a stub has pushed the vector (Intel SDM vol. 3, 6.14.2).
 struct ExceptionFrame {
     uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
@@ -33,28 +33,33 @@ struct CodeRange {
     bool contains(uint64_t pc) const { return (pc - base) >> log2 == 0; }
 };
 
+/// One per processor.
 class Ring0 {
   public:
-    /// `native`: ring 0 runs natively, so faults of translated code are handed over inside, and ring 3 may
-    /// ask for invalidation by a software interrupt. Else both leave the machine.
+    /// `native`: ring 0 runs natively, so faults of translated code are handled inside, and ring 3 invalidates by a
+    /// software interrupt. Otherwise both leave the machine.
     Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler);
 
+    /// Sets the system registers for ring 3, with `root` as the page tables.
     void load(kvm_sregs& sregs, const Arena& arena, const Table* root, uint64_t fs_base, bool xsave) const;
 
     uint64_t stack_top() const { return stack_top_; }
-    uint64_t return_to_user() const { return return_to_user_; }  ///< ring 0: iretq
-    uint64_t invalidate_outside() const {
-        return invalidate_outside_;
-    }                                                        ///< ring 0: rdi = pages, rsi = how many
-    uint64_t spin_outside() const { return spin_outside_; }  ///< ring 0: 2 * rsi instructions
-    uint64_t leave() const { return leave_; }                ///< ring 3: leaves, rdi and rsi as arguments
+    /// Stub for ring 0: iretq.
+    uint64_t return_to_user() const { return return_to_user_; }
+    /// Stub for ring 0: invalidates rsi pages at [rdi]; all pages if rsi is 0.
+    uint64_t invalidate_outside() const { return invalidate_outside_; }
+    /// Stub for ring 0: runs 2 * rsi instructions.
+    uint64_t spin_outside() const { return spin_outside_; }
+    /// Stub for ring 3: leaves the machine with rdi, rsi and rdx as arguments.
+    uint64_t leave() const { return leave_; }
+    /// Function for ring 3, native ring 0 only: invalidates `count` pages; all pages if it is 0.
     void (*invalidate_inside() const)(const uint64_t* pages, uint64_t count) {
         return reinterpret_cast<void (*)(const uint64_t*, uint64_t)>(invalidate_inside_);
     }
 
     static constexpr uint16_t kKernelCode = 0x08, kUserData = 0x23, kUserCode = 0x2b, kTask = 0x30;
-    /// More pages than these are not worth single invalidations.
-    static constexpr uint64_t kMostPages = 32;
+    /// With more pages, one invalidation of all is cheaper than one per page.
+    static constexpr uint64_t kMaxPages = 32;
 
   private:
     uint64_t gdt_, tss_, idt_, stack_top_;

@@ -55,8 +55,7 @@ void soft_tlb_fill(benchmark::State& state) {
 }
 BENCHMARK(soft_tlb_fill);
 
-/// x86 page tables in plain memory, which no processor looks at: what the accelerator does at an invalidation costs
-/// extra.
+/// x86 page tables in plain memory, which no processor uses. The cost of the accelerator's invalidation is extra.
 class PlainTables final : public HostTables {
   public:
     const HostPageFormat& format() const override { return backend::page_entry::kFormat; }
@@ -77,7 +76,9 @@ class PlainTables final : public HostTables {
     }
     uint64_t physical_of_table(const uint64_t* table) override { return reinterpret_cast<uint64_t>(table); }
     uint64_t* table_at(uint64_t physical) override { return reinterpret_cast<uint64_t*>(physical); }
-    uint64_t physical_of_page(const uint8_t* host) override { return reinterpret_cast<uint64_t>(host); }
+    std::optional<uint64_t> physical_of_page(const uint8_t* host) override {
+        return reinterpret_cast<uint64_t>(host);
+    }
     bool knows_page(const uint8_t*) override { return true; }
     void invalidate(std::span<const uint64_t>) override {}
 
@@ -153,10 +154,10 @@ void fastmem_drop(benchmark::State& state) {  // a TLBI of one page, and the pag
 }
 BENCHMARK(fastmem_drop);
 
-/// A store to a table under traditional shadow paging: what it undoes, and the entry again.
+/// A store to a table under traditional shadow paging: the drop, and the fill of the entry.
 void table_store(benchmark::State& state) {
     test::PageTables ram;
-    SoftTlbSet tlbs(nullptr, {.policy = ShadowPolicy::tsp}, &ram.memory());
+    SoftTlbSet tlbs(nullptr, {.policy = ShadowPolicy::Tsp}, &ram.memory());
     TablePages pages(ram.memory());
     const uint64_t root = ram.regs.half[0].table, va = 0x40'0000;
     const uint64_t leaf = test::kRamBase | d::attribute(0) | d::kAf | d::sh(3) | d::kPage;
@@ -184,7 +185,7 @@ void context_switch(
 }
 BENCHMARK(context_switch);
 
-/// What is taken out is put back outside the measured time.
+/// Refills the dropped entries outside the measured time.
 void tlbi(benchmark::State& state, TlbiRequest request) {
     SoftTlbSet tlbs;
     mmu::SoftTlb* user = tlbs.select(0, false, 1);
@@ -193,7 +194,7 @@ void tlbi(benchmark::State& state, TlbiRequest request) {
         tlbs.fill(kernel, mapping(0xffff'0000'0000'0000 + (i << 12), false));
         tlbs.fill(user, mapping(i << 12, true));
     }
-    // Few iterations in a row need no refill: only the address forms take one entry each.
+    // Only the address forms, which drop one entry each, can run several iterations between refills.
     const bool by_address =
         request.kind == TlbiRequest::Kind::Va || request.kind == TlbiRequest::Kind::VaAllAsids;
     uint64_t i = 0;

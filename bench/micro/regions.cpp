@@ -1,8 +1,8 @@
-// What it costs a region of tier 2 to reach guest memory: by the soft TLB, whose entries it checks, and by
-// fastmem, where what is not mapped faults. The same loops for both; an item is an access.
+// Cost of guest memory accesses in a tier-2 region: by the soft TLB, whose entries it checks, and by fastmem, where an
+// unmapped page faults. Both run the same loops; an item is an access.
 //
-//     arclight_micro --benchmark_filter=region_ --benchmark_enable_random_interleaving
-//     --benchmark_repetitions=9
+//     arclight_micro --benchmark_filter=region_ --benchmark_enable_random_interleaving \
+//         --benchmark_repetitions=9
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 
@@ -28,18 +28,18 @@ using jit::ir::Op;
 using jit::ir::Ref;
 using jit::ir::Type;
 
-constexpr uint64_t kMost = uint64_t{32} << 20;  ///< half of what the soft TLB reaches
-constexpr uint64_t kGuest = 0x4000'0000, kCode = 0x1000, kTurns = 100'000;
-static_assert(kMost / mmu::kPageSize <= mmu::kTlbEntries / 2);
+constexpr uint64_t kMaxBytes = uint64_t{32} << 20;  ///< half of what the soft TLB reaches
+constexpr uint64_t kGuest = 0x4000'0000, kCode = 0x1000, kIterations = 100'000;
+static_assert(kMaxBytes / mmu::kPageSize <= mmu::kTlbEntries / 2);
 
-/// Guest memory, all of it known to the soft TLB and to the fastmem.
+/// Guest memory, all of it mapped by the soft TLB and by fastmem.
 struct Guest {
     Guest() : accelerator(code) {
-        void* p = mmap(nullptr, kMost, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void* p = mmap(nullptr, kMaxBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
-        madvise(p, kMost, MADV_HUGEPAGE);
+        madvise(p, kMaxBytes, MADV_HUGEPAGE);
         memory = static_cast<uint64_t*>(p);
-        for (uint64_t at = 0; at < kMost; at += mmu::kPageSize) {
+        for (uint64_t at = 0; at < kMaxBytes; at += mmu::kPageSize) {
             mmu::TlbEntry& e = tlb->entries[mmu::tlb_index(kGuest + at)];
             e.read_tag = e.write_tag = kGuest + at;
             e.addend = reinterpret_cast<uint64_t>(memory) - kGuest;
@@ -52,7 +52,7 @@ struct Guest {
         state->runtime.entry[jit::kLookupIndirect] =
             reinterpret_cast<const void*>(+[](jit::GuestState&, uint64_t) -> const void* { return nullptr; });
     }
-    ~Guest() { munmap(memory, kMost); }
+    ~Guest() { munmap(memory, kMaxBytes); }
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
 
@@ -65,7 +65,7 @@ struct Guest {
 
 enum Loop : int64_t { kChase, kRandom, kSequential };
 
-/// x1 is an address, x4 the start, x5 a mask, x20 counts turns.
+/// x1 is an address, x4 the start, x5 a mask, x20 counts iterations.
 void build(jit::ir::Builder& b, Loop loop) {
     uint32_t offset = 0;
     const auto next = [&] {
@@ -101,7 +101,7 @@ void build(jit::ir::Builder& b, Loop loop) {
     b.emit(Op::Exit, Type::Void, {}, offset);
     b.block().guest_insns = offset / 4;
     for (jit::ir::Inst& i : b.block().insts)
-        if (jit::ir::is_plain_access(i.op)) i.imm = (kGuest >> mmu::kFastmemSlotBits) + 1;  // foreseen
+        if (jit::ir::is_plain_access(i.op)) i.imm = (kGuest >> mmu::kFastmemSlotBits) + 1;  // predicted slot
 }
 
 void region_access(benchmark::State& state) {
@@ -114,7 +114,7 @@ void region_access(benchmark::State& state) {
         return state.SkipWithError(e.what());
     }
     Guest guest;
-    // A walk through all of the lines, each once.
+    // A cyclic walk that visits every line once.
     constexpr uint64_t kWords = 8;
     std::vector<uint64_t> order(bytes / 64);
     std::iota(order.begin(), order.end(), uint64_t{0});
@@ -136,7 +136,7 @@ void region_access(benchmark::State& state) {
     s.x[1] = s.x[4] = kGuest;
     s.x[5] = (bytes - 1) & ~uint64_t{7};
     s.x[3] = 1;
-    const uint64_t turns = loop == kSequential ? std::min(kTurns, bytes / 8) : kTurns;
+    const uint64_t turns = loop == kSequential ? std::min(kIterations, bytes / 8) : kIterations;
     for (auto _ : state) {
         if (loop == kSequential) s.x[1] = kGuest;
         s.x[20] = turns;
@@ -148,8 +148,8 @@ void region_access(benchmark::State& state) {
     compiler->unload(code->handle);
 }
 BENCHMARK(region_access)
-    ->ArgsProduct({{kChase, kRandom, kSequential}, {16, 1024, kMost >> 10}, {0, 1}})
-    ->ArgNames({"loop", "KiB", "windows"});
+    ->ArgsProduct({{kChase, kRandom, kSequential}, {16, 1024, kMaxBytes >> 10}, {0, 1}})
+    ->ArgNames({"loop", "KiB", "fastmem"});
 
 }  // namespace
 }  // namespace arclight

@@ -1,4 +1,4 @@
-// Guest words to host code: decode, IR, tier 1, and finding a block again. Times are a guest instruction.
+// Guest words to host code: decode, IR, tier 1, and finding a block again. Times are per guest instruction.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -138,8 +138,8 @@ void tier1_translate(benchmark::State& state) {  // all of it: decode to cached 
 }
 BENCHMARK(tier1_translate);
 
-/// Regions as tier 2 would form them: what can be reached from a block within its page, about as many
-/// instructions as asked for.
+/// Regions as tier 2 would build them: the blocks that can be reached from a block within its page, up to about the given
+/// number of instructions.
 std::vector<jit::Region> make_regions(uint32_t instructions) {
     const auto code = bench::guest_code();
     std::vector<jit::Region> regions;
@@ -169,7 +169,7 @@ std::vector<jit::Region> make_regions(uint32_t instructions) {
     return regions;
 }
 
-void tier2_compile(benchmark::State& state) {  // without forming the region: LLVM, the linker, unloading
+void tier2_compile(benchmark::State& state) {  // without building the region: LLVM, linking, unloading
     if (no_code(state)) return;
     std::unique_ptr<jit::RegionCompiler> compiler;
     try {

@@ -1,4 +1,4 @@
-// Which ways of running guest code this host offers.
+// Which accelerators this host has.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ struct Accelerator {
 };
 
 std::vector<Accelerator> find_accelerators();
-/// `arclight probe`: all that is known of /dev/kvm, and what --accel auto makes of it.
+/// `arclight probe`: prints the properties of /dev/kvm and the choice of --accel auto.
 int print_probe();
 
 }  // namespace arclight::guestos::cli

@@ -13,10 +13,10 @@ namespace arclight::guestos::cli {
 constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
 
-// One line on stderr.
+/// Prints one line on stderr and returns `code`.
 int complain(std::string_view message, int code = kExitFailure);
 
-// The words after a bare "--": the guest's command, which the parser never sees.
+/// The words after a bare "--": the guest's command. The parser does not see them.
 struct GuestCommand {
     bool given = false;
     std::vector<std::string> words;
@@ -33,7 +33,7 @@ std::function<int()> add_lightv(CLI::App& app);
 class CommandLine {
   public:
     CommandLine(const std::string& version, RunFunction run);
-    CommandLine(const CommandLine&) = delete;  // the subcommands refer to guest_
+    CommandLine(const CommandLine&) = delete;  ///< the subcommands refer to guest_
 
     const CLI::App& app() const { return app_; }
     /// Parses and runs; returns the exit code.
@@ -48,7 +48,7 @@ class CommandLine {
     std::function<int()> run_, initramfs_, lightv_;
 };
 
-// Parses and runs a whole command line; returns the exit code. `run` carries out `arclight run`.
+/// Parses and runs a whole command line; returns the exit code. `run` carries out `arclight run`.
 int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run);
 
 }  // namespace arclight::guestos::cli

@@ -8,8 +8,8 @@
 #include "guestos/run_session.h"
 
 namespace {
-// The translator allocates many small things on threads for which a system call is dear (backend/kvm): one
-// heap, which grows and shrinks by megabytes. Threads' own heaps grow by one mprotect a page.
+// The translator makes many small allocations on threads where a system call is expensive (backend/kvm). So all threads
+// use one heap that grows and shrinks by megabytes; per-thread heaps grow by one mprotect per page.
 void set_up_heap() {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TOP_PAD, 8 << 20);

@@ -1,4 +1,4 @@
-// The words of the command line, checked. Errors are one line, without the option's name in front.
+// Parsers for option values. Errors are one line, without the option's name in front.
 #pragma once
 
 #include <cstdint>
@@ -7,22 +7,22 @@
 
 #include "guestos/initramfs.h"
 #include "guestos/options.h"
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos::cli {
 
-// QEMU's way: a plain number counts MiB; K, M, G, T as suffix, in either case.
+/// As QEMU: a plain number is in MiB; the suffix K, M, G or T selects another unit, in either case. Returns bytes.
 Result<uint64_t> parse_memory(std::string_view text);
-// As a memory size; up to 1 GiB.
+/// As parse_memory(), 1 MiB to 1 GiB.
 Result<uint64_t> parse_code_cache(std::string_view text);
-// Likewise; from 64 KiB.
+/// As parse_memory(), 64 KiB or more.
 Result<uint64_t> parse_jit_room(std::string_view text);
-// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; a comma in a value is
-// written twice.
+/// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; a comma in a value is
+/// written twice.
 Result<DriveOptions> parse_drive(std::string_view text);
-// A comma-separated list; the result keeps `file` empty.
+/// A comma-separated list; the result keeps `file` empty.
 Result<TraceOptions> parse_trace(std::string_view text);
-// HOST:GUEST; the guest's path starts with a slash.
+/// HOST:GUEST; the guest's path starts with a slash.
 Result<InitramfsOptions::Addition> parse_addition(std::string_view text);
 
 }  // namespace arclight::guestos::cli

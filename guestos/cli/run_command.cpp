@@ -120,7 +120,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(execution);
     command
         ->add_option("--windows", words->fastmem,
-                     "guest memory through the virtual machine's page tables (kvm): on, off or auto [auto]")
+                     "guest memory by the virtual machine's page tables (kvm): on, off or auto [auto]")
         ->type_name("WHEN")
         ->check(one_of({"auto", "on", "off"}))
         ->group(execution);
@@ -134,7 +134,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(execution);
     command->add_option("--mmu-roots", o.shadow.roots, "address spaces that are kept, 1 to 30 [16]")
         ->type_name("N")
-        ->check(CLI::Range(1u, mmu::kMostRoots).description(""))
+        ->check(CLI::Range(1u, mmu::kMaxRoots).description(""))
         ->group(execution);
     command
         ->add_option(
@@ -237,19 +237,19 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.trace = *parse_trace(words->trace);
             options.trace.file = file;
         }
-        options.fastmem = words->fastmem == "on"    ? Fastmem::on
-                          : words->fastmem == "off" ? Fastmem::off
-                                                    : Fastmem::automatic;
-        options.accel = words->accel == "kvm"       ? Accel::kvm
-                        : words->accel == "process" ? Accel::process
-                                                    : Accel::automatic;
-        options.shadow.policy = words->mmu == "tsp"           ? mmu::ShadowPolicy::tsp
-                                : words->mmu == "ssp-nocache" ? mmu::ShadowPolicy::ssp_nocache
-                                                              : mmu::ShadowPolicy::ssp;
-        options.jit = words->jit == "tier2"    ? JitTier::tier2
-                      : words->jit == "tiered" ? JitTier::tiered
-                      : words->jit == "tier1"  ? JitTier::tier1
-                                               : JitTier::automatic;
+        options.fastmem = words->fastmem == "on"    ? Fastmem::On
+                          : words->fastmem == "off" ? Fastmem::Off
+                                                    : Fastmem::Auto;
+        options.accel = words->accel == "kvm"       ? Accel::Kvm
+                        : words->accel == "process" ? Accel::Process
+                                                    : Accel::Auto;
+        options.shadow.policy = words->mmu == "tsp"           ? mmu::ShadowPolicy::Tsp
+                                : words->mmu == "ssp-nocache" ? mmu::ShadowPolicy::SspNoCache
+                                                              : mmu::ShadowPolicy::Ssp;
+        options.jit = words->jit == "tier2"    ? JitTier::Tier2
+                      : words->jit == "tiered" ? JitTier::Tiered
+                      : words->jit == "tier1"  ? JitTier::Tier1
+                                               : JitTier::Auto;
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         options.rng = !words->no_rng;

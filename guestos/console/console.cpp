@@ -19,8 +19,7 @@ constexpr int64_t kRetryDelay = 5'000'000;  // ns
 constexpr int kPollTime = 100;              // ms; how soon abandon_output() is noticed
 constexpr size_t kFlushSize = 4096;
 constexpr size_t kMaxOutput = 64 << 10;
-// A person's input is read on even when the guest takes none, so that Ctrl-A X always works; other input
-// waits in its pipe.
+// Terminal input is read even while the guest takes none, so that Ctrl-A X always works; other input waits in its pipe.
 constexpr size_t kMaxTerminalBacklog = 1 << 20;
 constexpr size_t kMaxBacklog = 16 << 10;
 
@@ -36,7 +35,7 @@ Console::Console(devices::EventLoop& loop, Options options, std::function<void(E
       options_(options),
       on_end_(std::move(on_end)),
       terminal_(isatty(options.input) && isatty(options.output)),
-      mode_(options.wait_for_guest ? Mode::waiting : Mode::plain),
+      mode_(options.wait_for_guest ? Mode::Waiting : Mode::Plain),
       flush_timer_(loop, [this] { flush_some(); }) {}
 
 Console::~Console() {
@@ -47,7 +46,7 @@ Console::~Console() {
 
 void Console::start(std::function<bool(uint8_t)> receive) {
     receive_ = std::move(receive);
-    // With output going elsewhere the terminal keeps its own echo and line editing.
+    // If output goes elsewhere, the terminal keeps its own echo and line editing.
     if (terminal_) raw_.emplace(options_.input);
     watching_ = watched_ = loop_.add_fd(options_.input, EPOLLIN, [this](uint32_t) { on_readable(); });
     if (!watched_)
@@ -68,7 +67,7 @@ void Console::input_space() {
 
 void Console::set_input(ConsoleInput input) {
     loop_.post([this, input] {
-        mode_ = input == ConsoleInput::framed ? Mode::framed : Mode::plain;
+        mode_ = input == ConsoleInput::Framed ? Mode::Framed : Mode::Plain;
         pump();
     });
 }
@@ -81,8 +80,8 @@ void Console::on_readable() {
         take({buffer.data(), size_t(got)});
     } else {
         input_ended_ = true;
-        // Raw, a terminal has no other end than a hangup; cooked, it has ^D.
-        if (terminal_ || got < 0) end(End::hangup);
+        // End of file: in raw mode only a hangup causes it, in cooked mode ^D does.
+        if (terminal_ || got < 0) end(End::Hangup);
     }
     pump();
 }
@@ -96,22 +95,22 @@ void Console::take(std::span<const uint8_t> bytes) {
         size_t used = 0;
         const auto action = keys_.filter(bytes, received_, used);
         bytes = bytes.subspan(used);
-        if (action == EscapeKeys::Action::quit) end(End::quit);
-        if (action == EscapeKeys::Action::help) show_help();
+        if (action == EscapeKeys::Action::Quit) end(End::Quit);
+        if (action == EscapeKeys::Action::Help) show_help();
     }
 }
 
 void Console::pump() {
     if (!receive_) return;
-    if (mode_ == Mode::plain) {
+    if (mode_ == Mode::Plain) {
         ready_.insert(ready_.end(), received_.begin(), received_.end());
         received_.clear();
-    } else if (mode_ == Mode::framed && !received_.empty()) {
+    } else if (mode_ == Mode::Framed && !received_.empty()) {
         const std::vector<uint8_t> bytes(received_.begin(), received_.end());
         received_.clear();
         framer_.add(bytes, ready_);
     }
-    if (mode_ == Mode::framed && input_ended_ && !end_sent_) {
+    if (mode_ == Mode::Framed && input_ended_ && !end_sent_) {
         framer_.end(ready_);
         end_sent_ = true;
     }
@@ -150,7 +149,7 @@ void Console::flush() {
     write_out(true);
 }
 
-// On the loop's thread, which must never wait: timers and Ctrl-A X depend on it.
+// Runs on the loop's thread, which must never block: timers and Ctrl-A X depend on it.
 void Console::flush_some() {
     std::unique_lock hold(output_lock_, std::try_to_lock);
     if (hold) write_out(false);
@@ -173,7 +172,7 @@ void Console::write_out(bool wait) {
             done += size_t(written);
         } else if (errno != EINTR && errno != EAGAIN) {
             output_broken_ = true;
-            end(End::hangup);
+            end(End::Hangup);
         }
     }
     if (output_broken_ || (abandoned_ && output_.size() - done > kMaxOutput)) done = output_.size();

@@ -21,35 +21,34 @@ namespace arclight::guestos {
 class Console final : public devices::CharBackend {
   public:
     enum class End : uint8_t {
-        quit,    // Ctrl-A X
-        hangup,  // the terminal or the reader of the output is gone
+        Quit,    ///< Ctrl-A X
+        Hangup,  ///< the terminal or the reader of the output is gone
     };
 
     struct Options {
         int input = 0;
         int output = 1;
-        // Whether to hold input back until the guest says what it should look like (set_input).
+        /// Whether to hold input back until the guest selects its form (set_input()).
         bool wait_for_guest = false;
     };
 
-    // Stop the loop before destroying the console. `on_end` is called at most once for each reason, on the
-    // loop's thread.
+    /// Stop the loop before destroying the console. `on_end` is called at most once for each reason, on the
+    /// loop's thread.
     Console(devices::EventLoop& loop, Options options, std::function<void(End)> on_end);
     ~Console() override;
 
-    // Starts to read. `receive` takes one byte of input or says false; then input_space() must be called when
-    // there is room again. Any thread.
+    /// Starts to read. `receive` takes one byte of input, or returns false if it has no room; then input_space() must be
+    /// called when it has room again. Any thread.
     void start(std::function<bool(uint8_t)> receive);
     void attach(devices::Pl011& uart);
     void input_space();
 
-    // Guest output. Collected for up to a millisecond, so that a line is one write.
-    // Waits for a slow reader once a few pages are due, which slows the guest down instead of losing
-    // anything.
+    /// Guest output, collected for up to 1 ms so that a line is one write. Blocks on a slow reader once 64 KiB are due, which
+    /// slows the guest down and loses nothing.
     void write(std::span<const uint8_t> bytes) override;
-    // Waits until everything is written.
+    /// Blocks until all output is written.
     void flush();
-    // The machine is being ended against the guest's will: waits for no reader any more.
+    /// The machine is being stopped from outside: output no longer waits for a reader.
     void abandon_output() { abandoned_ = true; }
 
     void set_input(ConsoleInput input);
@@ -67,17 +66,17 @@ class Console final : public devices::CharBackend {
     devices::EventLoop& loop_;
     const Options options_;
     std::function<void(End)> on_end_;
-    const bool terminal_;  // input and output are both terminals: key presses
+    const bool terminal_;  ///< input and output are both terminals: key presses
     std::function<bool(uint8_t)> receive_;
     std::optional<RawTerminal> raw_;
 
-    // Input, touched on the loop's thread only.
-    enum class Mode : uint8_t { waiting, plain, framed };
+    /// Input, touched on the loop's thread only.
+    enum class Mode : uint8_t { Waiting, Plain, Framed };
     Mode mode_;
     EscapeKeys keys_;
     InputFramer framer_;
-    std::deque<uint8_t> received_;  // read from the host, escape keys taken out, not yet framed
-    std::deque<uint8_t> ready_;     // for the UART as it is
+    std::deque<uint8_t> received_;  ///< read from the host, escape keys taken out, not yet framed
+    std::deque<uint8_t> ready_;     ///< for the UART as it is
     bool input_ended_ = false;
     bool end_sent_ = false;
     bool watched_ = false;

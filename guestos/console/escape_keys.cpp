@@ -20,13 +20,13 @@ EscapeKeys::Action EscapeKeys::filter(std::span<const uint8_t> bytes, std::deque
             continue;
         }
         pending_ = false;
-        if (byte == 'x' || byte == 'X') return Action::quit;
-        if (byte == 'h' || byte == 'H' || byte == '?') return Action::help;
-        // Ctrl-A Ctrl-A is one; any other key after it was not meant for us.
+        if (byte == 'x' || byte == 'X') return Action::Quit;
+        if (byte == 'h' || byte == 'H' || byte == '?') return Action::Help;
+        // Ctrl-A Ctrl-A sends one Ctrl-A; with any other key both go to the guest.
         out.push_back(kCtrlA);
         if (byte != kCtrlA) out.push_back(byte);
     }
-    return Action::none;
+    return Action::None;
 }
 
 }  // namespace arclight::guestos

@@ -1,4 +1,4 @@
-// Ctrl-A is the console's own key: Ctrl-A X leaves, Ctrl-A H helps, Ctrl-A Ctrl-A sends one Ctrl-A.
+// Ctrl-A is the console's escape key: Ctrl-A X ends the machine, Ctrl-A H prints help, Ctrl-A Ctrl-A sends one Ctrl-A.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@ namespace arclight::guestos {
 
 class EscapeKeys {
   public:
-    enum class Action : uint8_t { none, quit, help };
+    enum class Action : uint8_t { None, Quit, Help };
 
-    // Moves what is meant for the guest to `out`. Stops at the first action; `used` says how far it came.
+    /// Appends the guest's input to `out`. Stops at the first action; `used` is the number of bytes consumed.
     Action filter(std::span<const uint8_t> bytes, std::deque<uint8_t>& out, size_t& used);
 
   private:
-    bool pending_ = false;  // a Ctrl-A has been pressed
+    bool pending_ = false;  ///< a Ctrl-A has been pressed
 };
 
 }  // namespace arclight::guestos

@@ -6,16 +6,16 @@ namespace arclight::guestos {
 
 void InputFramer::add(std::span<const uint8_t> bytes, std::deque<uint8_t>& out) {
     while (!bytes.empty()) {
-        const auto piece = bytes.first(std::min<size_t>(bytes.size(), max_piece));
+        const auto piece = bytes.first(std::min<size_t>(bytes.size(), kMaxPiece));
         for (const uint8_t byte : piece) {
-            if (byte == end_of_piece || byte == literal_next || byte == '\n') out.push_back(literal_next);
+            if (byte == kEndOfPiece || byte == kLiteralNext || byte == '\n') out.push_back(kLiteralNext);
             out.push_back(byte);
         }
-        out.push_back(end_of_piece);
+        out.push_back(kEndOfPiece);
         bytes = bytes.subspan(piece.size());
     }
 }
 
-void InputFramer::end(std::deque<uint8_t>& out) { out.push_back(end_of_piece); }
+void InputFramer::end(std::deque<uint8_t>& out) { out.push_back(kEndOfPiece); }
 
 }  // namespace arclight::guestos

@@ -48,7 +48,7 @@ void on_stop(int) {
 
 void on_continue(int) {
     const int saved = errno;
-    RawTerminal::reenter();  // also after a SIGSTOP, which nobody can catch
+    RawTerminal::reenter();  // also after a SIGSTOP, which cannot be caught
     errno = saved;
 }
 

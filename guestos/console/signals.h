@@ -9,8 +9,8 @@ namespace arclight::guestos {
 
 class SignalWatch {
   public:
-    // `on_end` hears of SIGINT, SIGTERM, SIGHUP and SIGQUIT. A second one while the first is being served
-    // ends the process at once, so that a stuck machine can always be left.
+    /// `on_end` receives SIGINT, SIGTERM, SIGHUP and SIGQUIT. A second one while the first is being handled ends the process
+    /// at once, so that a user can always end a stuck machine.
     SignalWatch(devices::EventLoop& loop, std::function<void(int signal)> on_end);
     ~SignalWatch();
     SignalWatch(const SignalWatch&) = delete;

@@ -1,19 +1,19 @@
-// The host's terminal in raw mode, given back as it was on every way out of the process.
+// The host's terminal in raw mode. Its former mode is restored however the process ends.
 #pragma once
 
 namespace arclight::guestos {
 
 class RawTerminal {
   public:
-    // Does nothing if fd is not a terminal. One at a time in a process.
+    /// Does nothing if fd is not a terminal. One at a time in a process.
     explicit RawTerminal(int fd);
     ~RawTerminal();
     RawTerminal(const RawTerminal&) = delete;
     RawTerminal& operator=(const RawTerminal&) = delete;
 
-    // For handlers of fatal signals: gives the terminal back. Async-signal-safe, harmless without a terminal.
+    /// For handlers of fatal signals: restores the terminal. Async-signal-safe, harmless without a terminal.
     static void restore();
-    // Raw again, after the process was stopped and continued. Async-signal-safe.
+    /// Raw again, after the process was stopped and continued. Async-signal-safe.
     static void reenter();
 };
 

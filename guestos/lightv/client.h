@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 

@@ -18,9 +18,8 @@ class Interception final : public mmu::lightv::Machine {
 
     void forget(std::span<const uint64_t> pages, bool content) override;
     bool has_device(const std::string& device) override;
-    mmu::lightv::Result<unsigned> add_instance(const std::string& device,
-                                               const std::string& backend) override;
-    mmu::lightv::Result<void> select_instance(const std::string& device, unsigned instance) override;
+    Result<unsigned> add_instance(const std::string& device, const std::string& backend) override;
+    Result<void> select_instance(const std::string& device, unsigned instance) override;
     void refuse_device(const std::string& device, bool refuse) override;
 
   private:

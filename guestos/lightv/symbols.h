@@ -7,7 +7,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 

@@ -16,7 +16,7 @@
 namespace arclight::mmu::lightv {
 
 namespace {
-/// A file that is too short would end the program at the first access.
+/// Extends the file: an access behind the end of a mapped file raises SIGBUS.
 Result<int> open_file(const std::string& path, uint64_t bytes) {
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0) return std::unexpected(fmt::format("cannot open '{}': {}", path, strerror(errno)));
@@ -24,7 +24,7 @@ Result<int> open_file(const std::string& path, uint64_t bytes) {
     std::string error;
     if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
         error = fmt::format("'{}' is not a regular file", path);
-    // With its blocks, so that a full file system says so now.
+    // Allocates the blocks, so that a full file system is an error here.
     else if (const int failed = posix_fallocate(file, 0, static_cast<off_t>(bytes)); failed != 0)
         error = fmt::format("cannot make '{}' {} bytes long: {}", path, bytes, strerror(failed));
     if (error.empty()) return file;

@@ -1,4 +1,4 @@
-// Host memory to put behind guest pages.
+// Host memory that backs guest pages.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace arclight::mmu::lightv {
 
-/// A run of pages, unmapped at its end.
+/// A run of mapped pages. The destructor unmaps them.
 class Backing {
   public:
-    /// `spec`: "anonymous", "file:PATH" (made or extended, shared with whoever else maps it) or "node:N"
+    /// `spec`: "anonymous", "file:PATH" (created or extended, mapped shared) or "node:N"
     /// (memory of that NUMA node).
     static Result<std::unique_ptr<Backing>> open(const std::string& spec, uint64_t pages);
     ~Backing();

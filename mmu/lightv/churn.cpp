@@ -1,5 +1,4 @@
-// churn: moves its pages about at random and without end, while the guest runs; for tests, and to see what
-// moves cost.
+// churn: moves its pages between random places while the guest runs; for tests, and to measure the cost of moves.
 #include <algorithm>
 #include <random>
 
@@ -48,7 +47,7 @@ class Churn final : public Module {
     }
 
   private:
-    static constexpr unsigned kPlaces = 3;  // of each page: RAM's own, and others that nobody shares
+    static constexpr unsigned kPlaces = 3;  // of each page: RAM itself, and private ones
 
     void move(Host& host, size_t at, size_t count) {
         host.move(host.pages().subspan(at, count), [&](size_t i) -> uint8_t* {

@@ -10,10 +10,6 @@ namespace arclight::mmu::lightv {
 
 namespace {
 using Clock = std::chrono::steady_clock;
-template <typename... Args>
-std::unexpected<std::string> failure(fmt::format_string<Args...> format, Args&&... args) {
-    return std::unexpected(fmt::format(format, std::forward<Args>(args)...));
-}
 }  // namespace
 
 class Controller::Attachment final : public Host {
@@ -30,18 +26,18 @@ class Controller::Attachment final : public Host {
     bool owns(uint64_t pa) const { return std::ranges::binary_search(request.pages, pa); }
 
     PageOverlay::Page page(uint64_t pa) const override {
-        return owns(pa) ? stage().page(pa) : PageOverlay::Page{};
+        return owns(pa) ? overlay().page(pa) : PageOverlay::Page{};
     }
-    uint8_t* content(uint64_t pa) const override { return owns(pa) ? stage().host(pa, 1) : nullptr; }
+    uint8_t* content(uint64_t pa) const override { return owns(pa) ? overlay().host(pa, 1) : nullptr; }
     uint8_t* ram(uint64_t pa) const override {
-        return stage().contains(pa, PageOverlay::kPage) ? stage().own(pa) : nullptr;
+        return overlay().contains(pa, PageOverlay::kPage) ? overlay().own(pa) : nullptr;
     }
     void set(uint64_t pa, const PageOverlay::Page& page) override {
         if (!owns(pa)) return;
         PageOverlay::Page owned = page;
         owned.flags |= page_flag::kIntercepted;
-        const PageOverlay::Exclusive guard(stage());
-        stage().set(pa, owned);
+        const PageOverlay::Exclusive guard(overlay());
+        overlay().set(pa, owned);
     }
     void commit(std::span<const uint64_t> pages, bool content) override {
         controller_.machine_.forget(pages, content);
@@ -50,24 +46,24 @@ class Controller::Attachment final : public Host {
         if (!std::ranges::all_of(pages, [&](uint64_t pa) { return owns(pa); })) return;
         std::vector<PageOverlay::Page> old;
         for (const uint64_t pa : pages) {
-            PageOverlay::Page page = stage().page(pa);
+            PageOverlay::Page page = overlay().page(pa);
             old.push_back(page);
             page.flags |= page_flag::kUncached;
-            stage().set(pa, page);
+            overlay().set(pa, page);
         }
-        // From here on nobody writes but with a lock that the copy excludes.
+        // From here on every write holds a lock that the copy excludes.
         controller_.machine_.forget(pages, false);
-        const PageOverlay::Exclusive guard(stage());
+        const PageOverlay::Exclusive guard(overlay());
         for (size_t i = 0; i < pages.size(); ++i) {
             uint8_t* const backing = to(i);
-            uint8_t* const place = backing != nullptr ? backing : stage().own(pages[i]);
-            uint8_t* const from = stage().host(pages[i], 1);
+            uint8_t* const place = backing != nullptr ? backing : overlay().own(pages[i]);
+            uint8_t* const from = overlay().host(pages[i], 1);
             if (from != place) std::memcpy(place, from, PageOverlay::kPage);
             old[i].backing = backing;
-            stage().set(pages[i], old[i]);
+            overlay().set(pages[i], old[i]);
         }
     }
-    uint8_t take_marks(uint64_t pa) override { return owns(pa) ? stage().take_marks(pa) : 0; }
+    uint8_t take_marks(uint64_t pa) override { return owns(pa) ? overlay().take_marks(pa) : 0; }
     Result<unsigned> add_instance(const std::string& backend) override {
         return controller_.machine_.add_instance(request.device, backend);
     }
@@ -77,11 +73,11 @@ class Controller::Attachment final : public Host {
     void refuse_device(bool refuse) override { controller_.machine_.refuse_device(request.device, refuse); }
 
   private:
-    PageOverlay& stage() const { return controller_.overlay_; }
+    PageOverlay& overlay() const { return controller_.overlay_; }
     Controller& controller_;
 };
 
-Controller::Controller(PageOverlay& stage, Machine& machine) : overlay_(stage), machine_(machine) {}
+Controller::Controller(PageOverlay& overlay, Machine& machine) : overlay_(overlay), machine_(machine) {}
 
 Controller::~Controller() {
     {
@@ -90,7 +86,7 @@ Controller::~Controller() {
     }
     wake_.notify_all();
     if (ticker_.joinable()) ticker_.join();
-    // The machine has stopped: nobody looks at the pages any more.
+    // The machine has stopped, so the pages need no release.
 }
 
 Result<void> Controller::check(Request& request) const {
@@ -100,7 +96,8 @@ Result<void> Controller::check(Request& request) const {
     if (!request.device.empty()) {
         if (!request.pages.empty()) return failure("'{}': pages or a device, not both", request.name);
         if (!machine_.has_device(request.device))
-            return failure("'{}': there is no device '{}' that can be steered", request.name, request.device);
+            return failure("'{}': there is no device '{}' that a module can own", request.name,
+                           request.device);
         for (const auto& [name, other] : attachments_)
             if (other->request.device == request.device)
                 return failure("'{}': device '{}' belongs to '{}' of controller '{}'", request.name,
@@ -111,7 +108,8 @@ Result<void> Controller::check(Request& request) const {
     std::ranges::sort(request.pages);
     request.pages.erase(std::ranges::unique(request.pages).begin(), request.pages.end());
     for (const uint64_t pa : request.pages) {
-        if (pa % PageOverlay::kPage != 0) return failure("'{}': {:#x} is no page", request.name, pa);
+        if (pa % PageOverlay::kPage != 0)
+            return failure("'{}': {:#x} is not the address of a page", request.name, pa);
         if (!overlay_.contains(pa, PageOverlay::kPage))
             return failure("'{}': there is no memory at {:#x}; RAM is {:#x} to {:#x}", request.name, pa,
                            overlay_.base(), overlay_.base() + overlay_.size() - 1);
@@ -137,7 +135,7 @@ Result<void> Controller::attach_locked(Request request) {
     auto module = kind->make(request.parameters);
     if (!module) return failure("'{}': {}", request.name, module.error());
     if (!overlay_.prepare())
-        return failure("'{}': no memory for the tables of the second stage", request.name);
+        return failure("'{}': no memory for the tables of the page overlay", request.name);
     const std::string name = request.name;
     auto attachment = std::make_unique<Attachment>(*this, std::move(request), std::move(*module));
     for (const uint64_t pa : attachment->pages()) attachment->set(pa, {});
@@ -175,7 +173,7 @@ Result<void> Controller::attach_all(std::vector<Request> requests) {
     return {};
 }
 
-/// The pages become ordinary ones. The module may go afterwards.
+/// Makes the pages ordinary ones. The module may be destroyed afterwards.
 void Controller::release(Attachment& attachment) {
     {
         const PageOverlay::Exclusive guard(overlay_);
@@ -249,7 +247,7 @@ void Controller::tick() {
             if (interval.count() == 0) continue;
             if (attachment->next_tick <= Clock::now()) {
                 attachment->module->tick(*attachment);
-                // Others must come to their turn, however long that took.
+                // Counted from the end of the tick, so that a slow module does not starve others.
                 attachment->next_tick = Clock::now() + interval;
             }
             next = std::min(next, attachment->next_tick);

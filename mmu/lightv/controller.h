@@ -1,5 +1,5 @@
-// Who owns which pages: attaches modules to disjoint sets of pages and devices of one machine, for several
-// controllers (people, programs) at once.
+// Ownership of pages: attaches modules to disjoint sets of pages and devices of one machine, for several controllers
+// (users, programs) at once.
 #pragma once
 
 #include <condition_variable>
@@ -14,44 +14,50 @@
 
 namespace arclight::mmu::lightv {
 
-/// What LightV needs of the machine around the page overlay.
+/// What LightV needs of the machine besides the page overlay.
 class Machine {
   public:
     virtual ~Machine() = default;
-    /// Returns when no CPU has anything of these pages in a soft TLB or fastmem any more, nor, with `content`,
-    /// in translated code.
+    /// Invalidates these pages in every CPU's soft TLBs and fastmem and, with `content`, the blocks translated from them.
+    /// Returns when all CPUs have done so.
     virtual void forget(std::span<const uint64_t> pages, bool content) = 0;
+    /// Whether there is a device of this name that modules can own.
     virtual bool has_device(const std::string& device) = 0;
+    // The next three: as Host's functions of these names.
     virtual Result<unsigned> add_instance(const std::string& device, const std::string& backend) = 0;
     virtual Result<void> select_instance(const std::string& device, unsigned instance) = 0;
     virtual void refuse_device(const std::string& device, bool refuse) = 0;
 };
 
+/// A request to attach a module.
 struct Request {
-    std::string owner;            ///< the controller that may detach it again
-    std::string name;             ///< of this attachment, unique in the machine
-    std::string kind;             ///< of module
-    std::vector<uint64_t> pages;  ///< guest physical
+    std::string owner;            ///< the controller, which alone may detach it
+    std::string name;             ///< name of the attachment, unique in the machine
+    std::string kind;             ///< ModuleKind::name
+    std::vector<uint64_t> pages;  ///< guest physical addresses
     std::string device;           ///< instead of pages
     Json parameters = Json::object();
 };
 
-/// All members from any thread but a virtual CPU's.
+/// Any thread may call it, except a virtual CPU's.
 class Controller {
   public:
-    Controller(PageOverlay& stage, Machine& machine);
+    Controller(PageOverlay& overlay, Machine& machine);
     ~Controller();
     Controller(const Controller&) = delete;
     Controller& operator=(const Controller&) = delete;
 
-    /// An error: one line, and nothing has been changed.
+    /// An error leaves everything unchanged.
     Result<void> attach(Request request);
-    /// Several, all or none.
+    /// Attaches all, or none and returns the first error.
     Result<void> attach_all(std::vector<Request> requests);
+    /// `owner` must be the controller of the attachment.
     Result<void> detach(const std::string& owner, const std::string& name);
     Result<Json> command(const std::string& owner, const std::string& name, const Json& words);
+    /// All attachments with their controller, module and pages or device.
     Json list();
-    Result<Json> stats(const std::string& name);  ///< empty: of all
+    /// Counters of one attachment; of all if `name` is empty.
+    Result<Json> stats(const std::string& name);
 
   private:
     class Attachment;
@@ -67,7 +73,7 @@ class Controller {
     std::map<std::string, std::unique_ptr<Attachment>> attachments_;
     std::condition_variable wake_;
     bool quit_ = false;
-    std::thread ticker_;  // runs once there is a module that wants it
+    std::thread ticker_;  // started with the first module that has an interval
 };
 
 }  // namespace arclight::mmu::lightv

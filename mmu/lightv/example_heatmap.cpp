@@ -1,4 +1,4 @@
-// heatmap: which of its pages are written how often, by sampling; the example of README.md.
+// heatmap: counts the intervals in which each of its pages is written; the example of README.md.
 #include "mmu/lightv/example_heatmap.h"
 
 #include "mmu/lightv/parameters.h"
@@ -10,7 +10,7 @@ class Heatmap final : public Module {
   public:
     explicit Heatmap(unsigned interval) : interval_(interval) {}
 
-    // Own the pages: a first write leaves a mark, and costs nothing after that.
+    // Track the pages: the first write sets a mark, and further writes run at full speed.
     Result<void> attach(Host& host) override {
         heat_.assign(host.pages().size(), 0);
         for (const uint64_t pa : host.pages()) host.set(pa, {.flags = page_flag::kTracked});
@@ -18,7 +18,7 @@ class Heatmap final : public Module {
         return {};
     }
 
-    // Each interval: collect the marks, and let CPUs forget the pages so that there will be new ones.
+    // Each interval: collect the marks, and invalidate the pages in all CPUs so that the next write sets a new mark.
     unsigned interval_ms() const override { return interval_; }
     void tick(Host& host) override {
         for (size_t i = 0; i < heat_.size(); ++i)

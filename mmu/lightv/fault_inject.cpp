@@ -1,6 +1,7 @@
-// fault_inject: lets accesses to its pages abort, every so many or at random, as broken memory would.
+// fault_inject: aborts every Nth access to its pages, or accesses at random, as faulty memory would.
 #include <atomic>
 
+#include "mmu/bits.h"
 #include "mmu/lightv/kinds.h"
 #include "mmu/lightv/parameters.h"
 
@@ -33,9 +34,9 @@ class FaultInject final : public Module {
     Json stats(Host&) override { return {{"accesses", accesses_.load()}, {"faults", faults_.load()}}; }
 
   private:
-    /// splitmix64 of the access's number: the same seed gives the same faults.
+    /// splitmix64 of the number of the access: the same seed gives the same faults.
     double chance(uint64_t n) const {
-        uint64_t z = seed_ + n * 0x9e3779b97f4a7c15;
+        uint64_t z = seed_ + n * kHashMultiplier;
         z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
         z = (z ^ z >> 27) * 0x94d049bb133111eb;
         return static_cast<double>((z ^ z >> 31) >> 11) * 0x1p-53;

@@ -1,4 +1,4 @@
-// The modules that come with Arclight.
+// The built-in modules.
 #pragma once
 
 #include "mmu/lightv/module.h"

@@ -1,5 +1,5 @@
-// migrate: moves what is in its pages to other memory, a few pages at a time, while the guest runs; no write
-// is lost. At the end it all comes home.
+// migrate: moves the content of its pages to other memory, a batch of pages at a time, while the guest runs; no write is
+// lost. detach() moves all content back.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,7 +65,7 @@ class Migrate final : public Module {
             longest_us_ = std::max(longest_us_, micros(Clock::now() - begin));
         }
         seconds_ = micros(Clock::now() - start) / 1e6;
-        if (backing_) host.commit(pages, false);  // a walk, a fetch may be in the middle of the old one
+        if (backing_) host.commit(pages, false);  // a walk or a fetch may still read the old one
         backing_ = std::move(backing);
         to_ = target.to;
         batch_ = target.batch;

@@ -1,12 +1,10 @@
-// LightV: modules that intercept single pages of a running guest. README.md beside this file shows how to write
-// one.
+// LightV: modules that intercept single pages of a running guest. README.md beside this file shows how to write a module.
 //
-// A module owns a set of guest physical pages, which nobody else can have at the same time, or one device.
-// All of its functions but access() are called by one thread at a time, never by a virtual CPU's.
+// A module owns one device or a set of guest physical pages. A page has at most one owner. One thread at a time calls the
+// functions of a module, never a virtual CPU's thread; access() is the exception.
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -15,70 +13,69 @@
 #include <vector>
 
 #include "mmu/page_overlay.h"
+#include "mmu/result.h"
 
 namespace arclight::mmu::lightv {
 
 using Json = nlohmann::ordered_json;
 
-/// A value, or one line of text that a user can act on.
-template <typename T>
-using Result = std::expected<T, std::string>;
-
-/// What a module may do with its own pages. Addresses that are not its own are an error of the module's:
-/// ignored.
+/// What a module may do with its own pages. Calls with addresses of other pages are ignored.
 class Host {
   public:
     virtual ~Host() = default;
 
-    /// Guest physical addresses of the pages, ascending; none for a device.
+    /// Guest physical addresses of the pages in ascending order; empty for a device.
     virtual std::span<const uint64_t> pages() const = 0;
     /// The device's name; empty for pages.
     virtual const std::string& device() const = 0;
 
     virtual PageOverlay::Page page(uint64_t pa) const = 0;
-    /// Where the page's bytes are now.
+    /// The host memory that backs the page now.
     virtual uint8_t* content(uint64_t pa) const = 0;
-    /// RAM's own place for any page, one's own or not. Null: there is no such page.
+    /// The host address in RAM itself of any page, owned or not. Null if there is no such page.
     virtual uint8_t* ram(uint64_t pa) const = 0;
-    /// Seen at once by devices and table walks, by CPUs when they next miss the page; by all after commit().
+    /// Changes the page. Devices and table walks see the change at once, a CPU at its next soft TLB miss of the page, and
+    /// all of them after commit().
     virtual void set(uint64_t pa, const PageOverlay::Page& page) = 0;
-    /// Returns when no CPU uses anything that held before. `content`: other bytes are behind the pages than
-    /// before, so that code is translated anew.
+    /// Returns when no CPU uses a translation from before the change. `content`: the bytes of the pages changed, so blocks
+    /// translated from them are dropped too.
     virtual void commit(std::span<const uint64_t> pages, bool content) = 0;
-    /// Moves the bytes of own pages, with no write lost, to where `to` says for each of them (null: RAM's own
-    /// place). CPUs that want one of them wait, so give few at a time.
+    /// Moves the bytes of owned pages without losing a write. `to` gives the host address for each index into `pages`
+    /// (null: RAM itself). CPUs that access one of the pages wait, so pass few at a time.
     virtual void move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) = 0;
-    /// Reads and clears the marks of a kTracked page.
+    /// Reads and clears the marks of a kTracked page (PageOverlay::kAccessed, kDirty).
     virtual uint8_t take_marks(uint64_t pa) = 0;
 
-    // ---- For a device: its instances, of which one answers. The first is the machine's own.
+    // ---- A device and its instances, of which one is selected; instance 0 is the machine's own
+    /// Adds an instance with this backend and returns its number.
     virtual Result<unsigned> add_instance(const std::string& backend) = 0;
     virtual Result<void> select_instance(unsigned instance) = 0;
-    /// No instance answers: accesses abort.
+    /// While true, every access to the device ends in an external abort.
     virtual void refuse_device(bool refuse) = 0;
 };
 
+/// One attachment of a module. Derive from it to write a module.
 class Module : public Watcher {
   public:
-    /// Programs the pages. An error: nothing must have been changed.
+    /// Sets up the pages. It must not have changed anything when it returns an error.
     virtual Result<void> attach(Host& host) = 0;
-    /// Before the pages become ordinary ones again, which the controller sees to. Content that has gone
-    /// elsewhere is to be brought back here, if it matters.
+    /// Called before the controller releases the pages. A module that has moved their content moves it back here.
     virtual void detach(Host&) {}
-    /// `arclight lightv command`: whatever the module understands.
+    /// `arclight lightv command`: a command that the module defines.
     virtual Result<Json> command(Host&, const Json&) {
         return std::unexpected(std::string("this module takes no commands"));
     }
+    /// Counters for `arclight lightv stats`.
     virtual Json stats(Host&) { return Json::object(); }
-    /// How often tick() is to be called; 0: never.
+    /// Interval of tick() in milliseconds; 0: tick() is never called.
     virtual unsigned interval_ms() const { return 0; }
     virtual void tick(Host&) {}
-    /// An access to a page with page_flag::kWatched. By any CPU or device, several at once, with locks held:
-    /// count, decide, return.
+    /// An access to a page with page_flag::kWatched. All CPU and device threads call it at once, with locks held: it must
+    /// return quickly and must not block. False refuses the access.
     bool access(const AccessEvent&) override { return true; }
 };
 
-/// A kind of module: its name in policies, a line for people, and how to make one from its parameters.
+/// A kind of module: its name in policies, one line of help, and its factory.
 struct ModuleKind {
     std::string name;
     std::string help;
@@ -86,7 +83,7 @@ struct ModuleKind {
     bool devices = false;  ///< can own a device instead of pages
 };
 
-/// The kinds there are; add_kind() before the machine starts.
+/// All kinds. Call add_kind() before the machine starts.
 const std::vector<ModuleKind>& kinds();
 void add_kind(ModuleKind kind);
 

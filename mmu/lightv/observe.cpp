@@ -1,6 +1,6 @@
-// observe: counts the accesses to its pages. `exact`: each one, by keeping the pages out of all soft TLBs, so
-// that it takes the slow path. `sampled`: in how many intervals a page was used or written; in between it
-// costs nothing.
+// observe: counts the accesses to its pages. `exact` counts each one: the pages are never in a soft TLB, so every access
+// takes the slow path. `sampled` counts the intervals in which a page was accessed or written; accesses after the first in
+// an interval run at full speed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ class Observe final : public Module {
         PageOverlay::Page page{.watcher = this};
         page.flags = exact_ ? page_flag::kUncached | page_flag::kWatched : page_flag::kTracked;
         for (const uint64_t pa : pages_) host.set(pa, page);
-        host.commit(pages_, true);  // code that is in place already was not seen to be fetched
+        host.commit(pages_, true);  // fetches of existing blocks were not counted
         return {};
     }
 

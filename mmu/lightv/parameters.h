@@ -1,5 +1,4 @@
-// Reading JSON that a person wrote: every key is known, every value of its kind, or there is one line about
-// it.
+// Reads JSON parameters that a user wrote: an unknown key or a value of the wrong type becomes one line of error.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +10,11 @@
 
 namespace arclight::mmu::lightv {
 
-/// "4096", "0x1000", "4K", "2M", "1G".
+/// Parses "4096", "0x1000", "4K", "2M", "1G". Nothing if the text is no number or exceeds 64 bits.
 std::optional<uint64_t> parse_number(const std::string& text);
 
-/// Takes values out of an object; finish() says what was wrong, or that a key is left that nobody asked for.
+/// Takes values out of an object. finish() returns the first error, or an error for a key that was not taken. A key
+/// without a default (`otherwise`) is required.
 class Parameters {
   public:
     Parameters(const Json& object, std::string what);
@@ -22,13 +22,14 @@ class Parameters {
     uint64_t number(const char* key, std::optional<uint64_t> otherwise = {});
     double fraction(const char* key, std::optional<double> otherwise = {});
     std::string text(const char* key, std::optional<std::string> otherwise = {});
-    /// One of a few words.
+    /// A text that must be one of `words`.
     std::string word(const char* key, const std::vector<std::string>& words,
                      std::optional<std::string> otherwise = {});
     std::vector<std::string> texts(const char* key);
-    /// Null if it is not there.
+    /// A null value if the key is absent.
     Json object(const char* key, bool needed);
     bool has(const char* key) const { return left_.contains(key); }
+    /// Records an error.
     void wrong(const std::string& text);
 
     Result<void> finish();

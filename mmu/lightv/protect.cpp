@@ -1,6 +1,6 @@
-// protect: takes rights away from its pages; what is refused ends in the guest as an external abort or a
-// permission fault. (Linux lets a process that meets an external abort have SIGBUS. A permission fault that
-// its own tables do not explain it takes for a spurious one, and tries again for ever.)
+// protect: removes rights from its pages. A refused access ends in the guest as an external abort or a permission fault.
+// (Linux sends SIGBUS to a process for an external abort. It takes a permission fault that its own tables do not explain
+// for a spurious one, and retries without end.)
 #include "mmu/lightv/kinds.h"
 #include "mmu/lightv/parameters.h"
 

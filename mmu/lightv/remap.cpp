@@ -1,5 +1,5 @@
-// remap: intercepts its pages to other memory, and back, while the guest runs. What the guest sees changes at
-// once, to what is there already ("content": "keep") or by taking its bytes along ("copy").
+// remap: backs its pages by other memory while the guest runs. The guest sees the new memory's content at once
+// ("content": "keep"), or the page's own bytes are copied first ("copy").
 #include <fmt/format.h>
 
 #include "mmu/lightv/backing.h"
@@ -65,12 +65,12 @@ class Remap final : public Module {
                 const size_t count = std::min(kBatch, pages.size() - at);
                 host.move(pages.subspan(at, count), [&](size_t i) { return places[at + i]; });
             }
-            if (backing_) host.commit(pages, false);  // a walk, a fetch may be in the middle of the old one
+            if (backing_) host.commit(pages, false);  // a walk or a fetch may still read the old one
         } else {
             for (size_t i = 0; i < pages.size(); ++i) host.set(pages[i], {.backing = places[i]});
             host.commit(pages, true);
         }
-        backing_ = std::move(backing);  // nobody uses the old one any more
+        backing_ = std::move(backing);  // the old one is no longer in use
         to_ = target.to;
         ++remaps_;
         return {};
@@ -86,7 +86,7 @@ class Remap final : public Module {
 
 ModuleKind remap_kind() {
     return {"remap",
-            "steer to other memory: to anonymous|file:PATH|node:N|page:ADDRESS|own, content keep|copy",
+            "back by other memory: to anonymous|file:PATH|node:N|page:ADDRESS|own, content keep|copy",
             [](const Json& json) -> Result<std::unique_ptr<Module>> {
                 auto target = parse(json);
                 if (!target) return std::unexpected(target.error());

@@ -1,4 +1,4 @@
-// share: several backings or device instances for the same pages or device, of which one answers at a time.
+// share: several backings of the same pages, or instances of the same device, of which one is selected at a time.
 #include <fmt/format.h>
 
 #include "mmu/lightv/backing.h"

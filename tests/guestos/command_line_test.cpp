@@ -36,8 +36,8 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.memory, 512 * kMiB);
     EXPECT_EQ(o.cpus, 1u);
     EXPECT_EQ(o.gic, 3u);
-    EXPECT_EQ(o.accel, Accel::automatic);
-    EXPECT_EQ(o.jit, JitTier::automatic);
+    EXPECT_EQ(o.accel, Accel::Auto);
+    EXPECT_EQ(o.jit, JitTier::Auto);
     EXPECT_TRUE(o.kaslr_seed && o.rng_seed && o.rng);
     EXPECT_FALSE(o.session || o.stats || o.no_reboot || o.trace.any());
     EXPECT_TRUE(o.drives.empty() && o.command.empty());
@@ -95,8 +95,8 @@ TEST(CommandLine, Everything) {
     EXPECT_TRUE(o.drives[0].readonly && !o.drives[0].snapshot);
     EXPECT_TRUE(!o.drives[1].readonly && o.drives[1].snapshot);
     EXPECT_EQ(o.gic, 2u);
-    EXPECT_EQ(o.accel, Accel::process);
-    EXPECT_EQ(o.jit, JitTier::tier1);
+    EXPECT_EQ(o.accel, Accel::Process);
+    EXPECT_EQ(o.jit, JitTier::Tier1);
     EXPECT_TRUE(o.trace.blocks && o.trace.mmu && !o.trace.ir && !o.trace.host && !o.trace.exceptions);
     EXPECT_EQ(o.trace.file, "t");
     EXPECT_FALSE(o.kaslr_seed || o.rng_seed || o.rng);

@@ -88,14 +88,14 @@ TEST(EscapeKeys, CtrlAIsTheConsoles) {
     };
     EXPECT_EQ(type("ab\x01\x01"
                    "c\x01q"),
-              EscapeKeys::Action::none);
+              EscapeKeys::Action::None);
     EXPECT_EQ(std::string(out.begin(), out.end()),
               "ab\x01"
               "c\x01q");
-    EXPECT_EQ(type("\x01"), EscapeKeys::Action::none);
-    EXPECT_EQ(type("hxyz"), EscapeKeys::Action::help);
+    EXPECT_EQ(type("\x01"), EscapeKeys::Action::None);
+    EXPECT_EQ(type("hxyz"), EscapeKeys::Action::Help);
     EXPECT_EQ(used, 1u);
-    EXPECT_EQ(type("\x01X"), EscapeKeys::Action::quit);
+    EXPECT_EQ(type("\x01X"), EscapeKeys::Action::Quit);
 }
 
 struct Pipes {
@@ -176,7 +176,7 @@ TEST(Console, ASlowReaderDoesNotStopTheLoop) {
         finished = true;
     });
     std::this_thread::sleep_for(100ms);
-    EXPECT_FALSE(finished);  // nobody reads: the guest waits
+    EXPECT_FALSE(finished);  // no reader: the guest waits
     std::atomic<bool> alive{false};
     loop.post([&] { alive = true; });
     EXPECT_TRUE(eventually([&] { return alive.load(); }));
@@ -192,7 +192,7 @@ TEST(Console, AGoneReaderEndsTheMachine) {
     devices::EventLoop loop;
     std::atomic<int> ends{0};
     Console console(loop, pipes.options(), [&](Console::End reason) {
-        EXPECT_EQ(reason, Console::End::hangup);
+        EXPECT_EQ(reason, Console::End::Hangup);
         ends++;
     });
     loop.start();
@@ -269,7 +269,7 @@ TEST(Console, InputWaitsForTheGuestAndIsFramed) {
         const std::lock_guard hold(lock);
         EXPECT_TRUE(line.received.empty() && line.ends == 0);
     }
-    console.set_input(ConsoleInput::framed);
+    console.set_input(ConsoleInput::Framed);
     EXPECT_TRUE(eventually([&] {
         const std::lock_guard hold(lock);
         return line.ends == 1;
@@ -290,7 +290,7 @@ TEST(Console, ARegularFileAsInput) {
     std::mutex lock;
     LineModel line;
     loop.start();
-    console.set_input(ConsoleInput::framed);
+    console.set_input(ConsoleInput::Framed);
     console.start([&](uint8_t byte) {
         const std::lock_guard hold(lock);
         line.take(byte);
@@ -327,7 +327,7 @@ TEST(Console, TerminalIsRawMeanwhileAndCtrlAXLeaves) {
     std::atomic<bool> quit{false};
     {
         Console console(loop, {.input = pty.slave, .output = pty.slave},
-                        [&](Console::End reason) { quit = reason == Console::End::quit; });
+                        [&](Console::End reason) { quit = reason == Console::End::Quit; });
         std::mutex lock;
         std::string typed;
         loop.start();
@@ -354,7 +354,7 @@ TEST(Console, AClosedTerminalEndsTheMachine) {
     devices::EventLoop loop;
     std::atomic<bool> hangup{false};
     Console console(loop, {.input = pty.slave, .output = pty.slave},
-                    [&](Console::End reason) { hangup = reason == Console::End::hangup; });
+                    [&](Console::End reason) { hangup = reason == Console::End::Hangup; });
     loop.start();
     console.start([](uint8_t) { return true; });
     close(pty.master);

@@ -24,7 +24,7 @@ TEST(ExitStatus, PassesOnTheConsoleModesItKnows) {
     std::vector<ConsoleInput> seen;
     ExitStatus device([&](ConsoleInput input) { seen.push_back(input); });
     for (uint64_t value : {0ull, 1ull, 2ull, 3ull, 0x1'0000'0001ull}) device.write(4, value, 4);
-    EXPECT_EQ(seen, (std::vector{ConsoleInput::plain, ConsoleInput::framed}));
+    EXPECT_EQ(seen, (std::vector{ConsoleInput::Plain, ConsoleInput::Framed}));
 }
 
 TEST(ExitStatus, GoesOnAfterALoad) {
@@ -40,7 +40,7 @@ TEST(ExitStatus, GoesOnAfterALoad) {
     EXPECT_EQ(other.status(), 7);
     EXPECT_TRUE(seen.empty()) << "loading drives nothing";
     other.resume();
-    EXPECT_EQ(seen, (std::vector{ConsoleInput::framed}));
+    EXPECT_EQ(seen, (std::vector{ConsoleInput::Framed}));
 
     devices::StateWriter wrong;
     wrong.section("exit-status", 1, [&] { wrong(int64_t{256}, uint32_t{0}); });

@@ -1,4 +1,4 @@
-// The way of a fastmem's fault through ring 3, here without a machine around it: a jump instead of the fault.
+// The path of a fastmem fault through ring 3, without a virtual machine: a jump replaces the fault.
 #include "backend/kvm/fastmem_fault.h"
 
 #include <gtest/gtest.h>

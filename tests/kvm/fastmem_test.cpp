@@ -1,4 +1,4 @@
-// Edits of the page tables as code inside sees them, and faults that it has there: what fastmem live on.
+// What fastmem relies on: edits of the page tables by code inside, and the faults of that code.
 #include <sys/mman.h>
 #include <xbyak/xbyak.h>
 
@@ -39,7 +39,7 @@ struct Code : Xbyak::CodeGenerator {
         mov(qword[rax], rcx);
         end(jit::ExitReason::Lookup);
         faulted = getCurr();
-        mov(slot(2), rax);  // registers are as they were
+        mov(slot(2), rax);  // registers are unchanged
         end(jit::ExitReason::Exception);
     }
     const uint8_t *load, *load_access, *store, *store_access, *faulted;
@@ -105,8 +105,8 @@ class Tables : public ::testing::Test {
         leaves_ = at;
     }
     void set(unsigned page, unsigned ram_page, bool writable = true, unsigned cpu = 0) {
-        leaves_[page] = accelerator_->host_tables(cpu)->physical_of_page(ram_ + ram_page * 4096) | kP | kU |
-                        kA | kNx | (writable ? kW | kD : 0);
+        leaves_[page] = accelerator_->host_tables(cpu)->physical_of_page(ram_ + ram_page * 4096).value() |
+                        kP | kU | kA | kNx | (writable ? kW | kD : 0);
     }
     void forget(std::initializer_list<unsigned> pages) {
         std::vector<uint64_t> addresses;
@@ -197,11 +197,11 @@ TEST_F(Tables, ARemovedEntryFaultsAfterInvalidation) {
         for (unsigned p = 0; p < kPages; ++p) leaves_[p] = 0;
         forget({});
         for (unsigned p = 0; p < kPages; ++p) EXPECT_FALSE(load(p)) << p;
-        // More than Ring0::kMostPages of them at once.
+        // More than Ring0::kMaxPages of them at once.
         set(9, 9);
         EXPECT_EQ(load(9), 9u);
         leaves_[9] = 0;
-        std::vector<uint64_t> many(Ring0::kMostPages + 1, base_);
+        std::vector<uint64_t> many(Ring0::kMaxPages + 1, base_);
         many.back() = base_ + 9 * 4096;
         accelerator_->host_tables(0)->invalidate(many);
         EXPECT_FALSE(load(9));
@@ -253,7 +253,7 @@ TEST_F(Tables, LargePagesWork) {
         mmu::HostTables& t = *accelerator_->host_tables(0);
         uint64_t* level2 = t.table_at(t.root()[base_ >> 39] & kAddressMask);
         uint64_t* level1 = t.table_at(level2[0] & kAddressMask);
-        level1[7] = t.physical_of_page(aligned) | kP | kW | kU | kA | kD | kNx | kLarge;
+        level1[7] = t.physical_of_page(aligned).value() | kP | kW | kU | kA | kD | kNx | kLarge;
         for (unsigned p : {0u, 1u, 100u, 511u}) EXPECT_EQ(load(7 * 512 + p), p);
         EXPECT_FALSE(load(8 * 512));
         level1[7] = 0;

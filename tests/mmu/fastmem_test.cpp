@@ -1,4 +1,4 @@
-// Fastmem on page tables in ordinary memory, looked at by a walker of the test's own.
+// Fastmem on page tables in ordinary memory, read by the test's own table walker.
 #include "mmu/fastmem.h"
 
 #include <gtest/gtest.h>
@@ -42,8 +42,8 @@ struct Leaf {
     bool operator==(const Leaf&) const = default;
 };
 
-/// Tables, and a processor that remembers as much as it may: every translation and every table on the way to
-/// one.
+/// Tables, and a processor whose TLB caches as much as the architecture allows: every translation and every table on
+/// the path to one.
 class FakeTables final : public HostTables {
   public:
     FakeTables(unsigned tables, unsigned entries)
@@ -56,7 +56,7 @@ class FakeTables final : public HostTables {
     bool may_use_root_entry(unsigned index) override { return index >= 10 && index < 10 + entries_; }
     uint64_t* take_table() override {
         if (free_.empty()) return nullptr;
-        // The one given back last: the most trouble if somebody still uses it.
+        // The table given back last: a stale use of it shows at once.
         const unsigned number = free_.back();
         free_.pop_back();
         taken.insert(number);
@@ -77,7 +77,8 @@ class FakeTables final : public HostTables {
     uint64_t* table_at(uint64_t physical) override {
         return pages_[(physical - kTablesPhysical) / kSpan4K].entry;
     }
-    uint64_t physical_of_page(const uint8_t* host) override {
+    std::optional<uint64_t> physical_of_page(const uint8_t* host) override {
+        if (host == unreachable) return std::nullopt;
         return reinterpret_cast<uint64_t>(host) - kRam + kRamPhysical;
     }
     bool knows_page(const uint8_t*) override { return true; }
@@ -136,6 +137,7 @@ class FakeTables final : public HostTables {
     }
 
     std::set<unsigned> taken;
+    const uint8_t* unreachable = nullptr;  // a page that physical_of_page() has no answer for
     std::vector<std::string> errors;
 
   private:
@@ -171,7 +173,7 @@ class FakeTables final : public HostTables {
             if ((entry & 2) == 0) errors.push_back("a table's entry that forbids writing");
             const unsigned number = static_cast<unsigned>(((entry & kAddress) - kTablesPhysical) / kSpan4K);
             if (number == 0 || number > count_ || !taken.contains(number))
-                errors.push_back("an entry leads to a table that nobody took");
+                errors.push_back("an entry leads to a table that was not taken");
             else if (!seen.insert(number).second)
                 errors.push_back("a table hangs in two places");
             else
@@ -224,7 +226,7 @@ class Model {
                     canonical(uint64_t{guest} << 39 | (guest >= 512 ? uint64_t{1} << 55 : 0));
                 const uint64_t at = storage_[v]->fastmem_offset[guest] + first;
                 if (at >> 47 == 0 && !out.emplace(at >> 39, Key{v, first}).second)
-                    host.errors.push_back("two windows lead to one host slot");
+                    host.errors.push_back("two soft TLBs lead to one host slot");
             }
         return out;
     }
@@ -238,7 +240,7 @@ class Model {
         for (const auto& [at, leaf] : host.leaves(true)) {
             const auto owner = own.find(static_cast<unsigned>(at >> 39));
             if (owner == own.end()) {
-                host.errors.push_back("a leaf in a host slot without a window");
+                host.errors.push_back("a leaf in a host slot that no soft TLB has");
                 continue;
             }
             found[{owner->second.first, owner->second.second + (at & (kSlot - 1))}] = leaf;
@@ -459,7 +461,7 @@ TEST_P(FastmemProperty, TheTablesHoldWhatWasFilled) {
         if (choice < 60) {
             const bool done = m.fill(tlb, random_page(random, va));
             ++(done ? filled : refused);
-            // Even with the least room there is some for one page.
+            // Even the smallest configuration has room for one page.
             EXPECT_EQ(done, !is_end_page(va)) << std::hex << va;
         } else if (choice < 80) {
             const auto what = random() % 4;
@@ -524,11 +526,31 @@ FastmemSet::Page page_at(uint64_t va) {
     return {.va = va, .host = reinterpret_cast<uint8_t*>(kRam + (va & 0xfff)), .writable = true};
 }
 
-TEST(Fastmem, AFreshViewReachesNothing) {
+TEST(Fastmem, AFreshSoftTlbReachesNothing) {
     std::mt19937_64 random(9);
     Model m(2, 10, 10);
     EXPECT_TRUE(m.owners().empty());
     for (unsigned i = 0; i < 100; ++i) m.check_isolation(random);
+}
+
+TEST(Fastmem, APageThatTheHostCannotReachIsRefused) {
+    FakeTables host(8, 2);
+    FastmemSet fastmem(host);
+    const auto tlb = std::make_unique<SoftTlb>();
+    fastmem.initialise(0, tlb.get());
+    auto* const ram = reinterpret_cast<uint8_t*>(kRam);
+    host.unreachable = ram;
+    const FastmemSet::Page page{.va = kSlot + kSpan2M, .host = ram, .writable = true};
+    EXPECT_FALSE(fastmem.fill(0, page));
+    EXPECT_FALSE(fastmem.add(0, page));
+    EXPECT_TRUE(host.taken.empty()) << "nothing is allocated for it";
+    EXPECT_EQ(fastmem.stats().fills, 0u);
+
+    host.unreachable = nullptr;
+    EXPECT_TRUE(fastmem.fill(0, page));
+    EXPECT_TRUE(fastmem.is_writable(0, page.va, ram));
+    host.unreachable = ram;
+    EXPECT_FALSE(fastmem.is_writable(0, page.va, ram));
 }
 
 TEST(Fastmem, NoRoomAtAllIsRefused) {
@@ -541,7 +563,7 @@ TEST(Fastmem, NoRoomAtAllIsRefused) {
     EXPECT_FALSE(m.fill(0, page_at(0x1000)));
 }
 
-TEST(Fastmem, TheViewFilledLongestAgoMakesRoom) {
+TEST(Fastmem, TheSoftTlbFilledLongestAgoMakesRoom) {
     Model m(3, 100, 2);
     ASSERT_TRUE(m.fill(0, page_at(0x1000)));
     ASSERT_TRUE(m.fill(1, page_at(0x1000)));

@@ -38,7 +38,7 @@ class PageOverlayTest : public testing::Test {
 };
 
 TEST_F(PageOverlayTest, NothingInterceptedIsRamItself) {
-    EXPECT_FALSE(memory.targets_pages());
+    EXPECT_FALSE(memory.has_intercepted_pages());
     EXPECT_EQ(memory.host(kBase + 5, 8192), ram->bytes.data() + 5);
     EXPECT_EQ(memory.host(kBase - 1, 1), nullptr);
     EXPECT_EQ(memory.host(kBase + kPages * kPage, 1), nullptr);
@@ -48,7 +48,7 @@ TEST_F(PageOverlayTest, NothingInterceptedIsRamItself) {
 
 TEST_F(PageOverlayTest, InterceptedPageIsInterceptedForEverybody) {
     target(2, {.backing = ram->elsewhere.data(), .flags = page_flag::kIntercepted});
-    EXPECT_TRUE(memory.targets_pages());
+    EXPECT_TRUE(memory.has_intercepted_pages());
     EXPECT_EQ(memory.host(kBase + 2 * kPage + 7, 1), ram->elsewhere.data() + 7);
     EXPECT_EQ(memory.host(kBase + kPage, 8), ram->bytes.data() + kPage);
     // Over the edge there is no one run of bytes; for devices there are several.
@@ -62,7 +62,7 @@ TEST_F(PageOverlayTest, InterceptedPageIsInterceptedForEverybody) {
     EXPECT_EQ(runs[2], std::pair(ram->bytes.data() + 3 * kPage, uint64_t{4}));
     EXPECT_FALSE(memory.none_intercepted(kBase, kPages * kPage));
     target(2, {});
-    EXPECT_FALSE(memory.targets_pages());
+    EXPECT_FALSE(memory.has_intercepted_pages());
     EXPECT_EQ(memory.host(kBase + 2 * kPage, 1), ram->bytes.data() + 2 * kPage);
 }
 

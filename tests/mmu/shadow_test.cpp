@@ -36,7 +36,7 @@ struct Shadow : testing::Test {
 };
 
 TEST_F(Shadow, RootsAreAsManyAsAskedFor) {
-    for (const unsigned roots : {1u, 2u, 5u, kMostRoots}) {
+    for (const unsigned roots : {1u, 2u, 5u, kMaxRoots}) {
         SoftTlbSet tlbs(nullptr, {.roots = roots});
         SoftTlb* first = tlbs.select(0, false, Root{100});
         fill(tlbs, first, 0x1000, kRamBase);
@@ -71,7 +71,7 @@ TEST_F(Shadow, HitsMissesAndWaste) {
 }
 
 TEST_F(Shadow, NoCacheForgetsAtEverySwitch) {
-    SoftTlbSet tlbs(nullptr, {.policy = ShadowPolicy::ssp_nocache});
+    SoftTlbSet tlbs(nullptr, {.policy = ShadowPolicy::SspNoCache});
     SoftTlb* v = tlbs.select(0, false, kA);
     fill(tlbs, v, 0x1000, kRamBase);
     EXPECT_EQ(tlbs.select(0, false, kA), v);
@@ -90,7 +90,7 @@ TEST_F(Shadow, NoCacheForgetsAtEverySwitch) {
 }
 
 struct Traditional : Shadow {
-    SoftTlbSet tlbs{nullptr, {.policy = ShadowPolicy::tsp, .roots = 4}, &memory};
+    SoftTlbSet tlbs{nullptr, {.policy = ShadowPolicy::Tsp, .roots = 4}, &memory};
 };
 
 TEST_F(Traditional, TablesAndNotAsidsTellAddressSpacesApart) {

@@ -50,9 +50,9 @@ TEST_F(Tables, APageIsATableAfterBothSteps) {
     const auto change = prepare(kVa);
     EXPECT_EQ(change.protect.size(), 4u);
     EXPECT_TRUE(change.drop.empty());
-    EXPECT_TRUE(pages.is_protected(entry[kVa])) << "nobody may map it writable from here on";
+    EXPECT_TRUE(pages.is_protected(entry[kVa])) << "no CPU may map it writable from here on";
     EXPECT_FALSE(used(kVa)) << "others have not answered";
-    EXPECT_TRUE(prepare(kVa).pages.empty()) << "somebody is at it";
+    EXPECT_TRUE(prepare(kVa).pages.empty()) << "another CPU prepares it";
     const uint64_t generation = pages.generation();
     pages.finish(change);
     EXPECT_TRUE(used(kVa));

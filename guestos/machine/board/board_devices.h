@@ -17,8 +17,8 @@
 #include "devices/virtio/mmio.h"
 #include "guestos/exit_status.h"
 #include "guestos/options.h"
-#include "guestos/result.h"
 #include "mmu/guest_memory.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 

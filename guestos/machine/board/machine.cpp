@@ -58,11 +58,11 @@ Result<void> Machine::open_trace() {
 }
 
 void Machine::make_engine() {
-    const JitTier tier = options_.jit != JitTier::automatic ? options_.jit
-                         : jit::have_region_compiler()      ? JitTier::tiered
-                                                            : JitTier::tier1;
-    jit::Tier2Options tier2{.enabled = tier != JitTier::tier1,
-                            .synchronous = tier == JitTier::tier2,
+    const JitTier tier = options_.jit != JitTier::Auto ? options_.jit
+                         : jit::have_region_compiler() ? JitTier::Tiered
+                                                       : JitTier::Tier1;
+    jit::Tier2Options tier2{.enabled = tier != JitTier::Tier1,
+                            .synchronous = tier == JitTier::Tier2,
                             .max_insns = options_.jit_region,
                             .code_bytes = options_.jit_code_bytes,
                             .dump_directory = options_.jit_dump,
@@ -92,7 +92,7 @@ void Machine::make_engine() {
                                                                .trace_ir = options_.trace.ir,
                                                                .trace_host = options_.trace.host,
                                                                .trace_file = trace_file_.get()});
-    if (options_.shadow.policy == mmu::ShadowPolicy::tsp) {
+    if (options_.shadow.policy == mmu::ShadowPolicy::Tsp) {
         table_pages_ = std::make_unique<mmu::TablePages>(memory_);
         // A slow path may wait for the other CPUs, and answers them meanwhile.
         engine_->code().set_grouping(false);
@@ -100,19 +100,19 @@ void Machine::make_engine() {
 }
 
 Result<void> Machine::choose_accelerator() {
-    if (options_.fastmem == Fastmem::on && options_.accel == Accel::process)
+    if (options_.fastmem == Fastmem::On && options_.accel == Accel::Process)
         return failure("--windows on needs the virtual machine's page tables: --accel kvm");
     backend::kvm::Probe probe;
-    if (options_.accel != Accel::process) {
+    if (options_.accel != Accel::Process) {
         probe = backend::kvm::probe();
-        if (options_.accel == Accel::kvm && !probe.usable) return failure("--accel kvm: {}", probe.why_not);
+        if (options_.accel == Accel::Kvm && !probe.usable) return failure("--accel kvm: {}", probe.why_not);
     }
-    accelerator_reason_ = options_.accel == Accel::automatic ? probe.reason() : "as asked for";
-    if (options_.accel == Accel::kvm || (options_.accel == Accel::automatic && probe.preferred())) {
+    accelerator_reason_ = options_.accel == Accel::Auto ? probe.reason() : "as asked for";
+    if (options_.accel == Accel::Kvm || (options_.accel == Accel::Auto && probe.preferred())) {
         // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB
         // fills elsewhere.
         const bool fastmem =
-            options_.fastmem == Fastmem::on || (options_.fastmem == Fastmem::automatic && probe.native_ring0);
+            options_.fastmem == Fastmem::On || (options_.fastmem == Fastmem::Auto && probe.native_ring0);
         auto accelerator =
             backend::KvmAccelerator::create(engine_->code(), {.cpus = options_.cpus,
                                                               .native_ring0 = probe.native_ring0,
@@ -122,7 +122,7 @@ Result<void> Machine::choose_accelerator() {
             accelerator_ = std::move(*accelerator);
             return {};
         }
-        if (options_.accel == Accel::kvm) return failure("--accel kvm: {}", accelerator.error());
+        if (options_.accel == Accel::Kvm) return failure("--accel kvm: {}", accelerator.error());
         accelerator_reason_ = fmt::format("process: {}", accelerator.error());
     }
     accelerator_ = std::make_unique<backend::ProcessAccelerator>(engine_->code());
@@ -131,7 +131,7 @@ Result<void> Machine::choose_accelerator() {
 
 /// For a person who watches; a command's output stays the command's.
 void Machine::print_accelerator() const {
-    if (options_.accel == Accel::automatic && options_.command.empty() && isatty(STDERR_FILENO) != 0)
+    if (options_.accel == Accel::Auto && options_.command.empty() && isatty(STDERR_FILENO) != 0)
         fmt::print(stderr, "arclight: --accel auto chose {}\n", accelerator_reason_);
 }
 

@@ -26,9 +26,9 @@
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_trace.h"
 #include "guestos/options.h"
-#include "guestos/result.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
+#include "mmu/result.h"
 #include "mmu/table_pages.h"
 
 namespace arclight::guestos {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "guestos/result.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 
