@@ -119,7 +119,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(one_of({"auto", "kvm", "process"}))
         ->group(execution);
     command
-        ->add_option("--windows", words->fastmem,
+        ->add_option("--fastmem,--windows", words->fastmem,
                      "guest memory by the virtual machine's page tables (kvm): on, off or auto [auto]")
         ->type_name("WHEN")
         ->check(one_of({"auto", "on", "off"}))

@@ -78,7 +78,7 @@ for what, setup, wrapper, pattern in HIDDEN:
     failures.check(fallen_back.status == 0 and "booted" in fallen_back.text, f"--accel auto with {what}: {fallen_back}")
     print(f"{what}: {error.strip()}")
 
-refused = debian.run(["true"], options=["--accel", "process", "--windows", "on"])
-failures.check(refused.status in (1, 2) and re.search(b"--windows on needs", refused.error) and
-               len(refused.error.splitlines()) == 1, f"windows in the process world: {refused}")
+refused = debian.run(["true"], options=["--accel", "process", "--fastmem", "on"])
+failures.check(refused.status in (1, 2) and re.search(b"--fastmem on needs", refused.error) and
+               len(refused.error.splitlines()) == 1, f"fastmem with the process accelerator: {refused}")
 failures.end()

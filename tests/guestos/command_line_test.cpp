@@ -105,6 +105,15 @@ TEST(CommandLine, Everything) {
     EXPECT_EQ(o.command, (std::vector<std::string>{"sh", "-c", "--", "--kernel"}));
 }
 
+TEST(CommandLine, FastmemKeepsItsFormerName) {
+    for (const char* name : {"--fastmem", "--windows"}) {
+        const Outcome outcome = parse({"run", "--kernel", "k", name, "off"});
+        ASSERT_TRUE(outcome.options) << name << ": " << outcome.error;
+        EXPECT_EQ(outcome.options->fastmem, Fastmem::Off) << name;
+    }
+    EXPECT_EQ(parse({"run", "--kernel", "k"}).options->fastmem, Fastmem::Auto);
+}
+
 TEST(CommandLine, MistakesAreOneLineAndTwo) {
     const std::vector<std::vector<std::string>> mistakes = {
         {},

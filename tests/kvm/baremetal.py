@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The bare-metal programs in the KVM world: what they print is what they print in the process world. On the rig all in one
-boot, and here, where /dev/kvm works, with windows and without, and with every block a region that uses windows."""
+"""The bare-metal programs with the KVM accelerator print what they print with the process accelerator: on the rig, all in one
+boot, and on this host where /dev/kvm works, with fastmem and without, and with every block a region that uses fastmem."""
 import os, re, subprocess, sys
 import rig
 
@@ -48,10 +48,10 @@ right = {name: here(name, cpus, "--accel", "process") for name, cpus in PROGRAMS
 usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
 if re.search(r"^kvm +usable", usable, re.M):
     for name, cpus in PROGRAMS:
-        for windows in ("on", "off"):
-            compare(f"here, --windows {windows}", name, here(name, cpus, "--accel", "kvm", "--windows", windows), right[name])
+        for fastmem in ("on", "off"):
+            compare(f"here, --fastmem {fastmem}", name, here(name, cpus, "--accel", "kvm", "--fastmem", fastmem), right[name])
         if rig.NIGHTLY or name in ("mmio", "exceptions"):
-            compare("here, tier 2 and windows", name, here(name, cpus, "--accel", "kvm", "--windows", "on", "--jit", "tier2"), right[name])
+            compare("here, tier 2 and fastmem", name, here(name, cpus, "--accel", "kvm", "--fastmem", "on", "--jit", "tier2"), right[name])
     print(f"here: {len(PROGRAMS)} programs")
 else:
     print("here:", usable.splitlines()[0])
@@ -60,21 +60,21 @@ else:
 POLICIES = [(name, policy) for name in ("mmu", "tlbi") for policy in ("tsp", "ssp-nocache")]
 
 for nested in (1, 0) if rig.NIGHTLY else (1,):
-    runs = [(name, windows) for name in ONE_CPU for windows in ("on", "off")]
-    results = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--windows", windows) for name, windows in runs] +
-                           [arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--windows", "on", "--mmu", policy) for name, policy in POLICIES],
+    runs = [(name, fastmem) for name in ONE_CPU for fastmem in ("on", "off")]
+    results = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--fastmem", fastmem) for name, fastmem in runs] +
+                           [arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--fastmem", "on", "--mmu", policy) for name, policy in POLICIES],
                            [elf(name) for name in ONE_CPU], limit=250, nested=nested)
-    for (name, windows), got in zip(runs, results):
-        compare(f"on the rig, npt={nested}, --windows {windows}", name, got, right[name])
+    for (name, fastmem), got in zip(runs, results):
+        compare(f"on the rig, npt={nested}, --fastmem {fastmem}", name, got, right[name])
     for (name, policy), got in zip(POLICIES, results[len(runs):]):
-        compare(f"on the rig, npt={nested}, --windows on --mmu {policy}", name, got, right[name])
+        compare(f"on the rig, npt={nested}, --fastmem on --mmu {policy}", name, got, right[name])
     print(f"on the rig, npt={nested}: {len(results)} runs in {results[0].seconds:.1f} s")
 
 # Every block a region: LLVM takes its time there.
 if rig.NIGHTLY:
     for name in ONE_CPU:
-        got, = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--windows", "on", "--jit", "tier2")], [elf(name)],
+        got, = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--fastmem", "on", "--jit", "tier2")], [elf(name)],
                             limit=500, memory=2048, tier2=True)
-        compare("on the rig, tier 2 and windows", name, got, right[name], on_time=False)  # what wakes is compiled first
-        print(f"on the rig, tier 2 and windows: {name} in {got.seconds:.1f} s")
+        compare("on the rig, tier 2 and fastmem", name, got, right[name], on_time=False)  # what wakes is compiled first
+        print(f"on the rig, tier 2 and fastmem: {name} in {got.seconds:.1f} s")
 sys.exit(failures != 0)

@@ -8,7 +8,7 @@
 #define FIRST_FREE 1ul  // slots of 512 GiB of the lower half: the first is the runtime's
 #define SLOT_BITS 39
 #ifndef REGIONS
-#define REGIONS 17000ul  // more tables of the host than a CPU's windows have
+#define REGIONS 17000ul  // more host page tables than a CPU's fastmem has
 #endif
 
 static u64* page;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A kernel that hammers its mappings and compares every page (hammer.c), under each shadow policy, alone and while LightV moves
-its memory about at random: in the process world, here in a virtual machine where /dev/kvm works, and on the rig. All say what
-the process world says. The counters must show that policy and moves were at work."""
+its memory about at random: with the process accelerator, with KVM on this host where /dev/kvm works, and on the rig. All print
+what the process accelerator gives. The counters must show that policy and moves were at work."""
 import json, os, re, subprocess, sys
 import rig
 
@@ -63,12 +63,12 @@ for form in FORMS:
 usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
 if re.search(r"^kvm +usable", usable, re.M):
     for form in FEW:
-        check("here, soft TLB", form, here("hammer_long", form, "--accel", "kvm", "--windows", "off"), long_right)
-        check("here, windows", form, here("hammer", form, "--accel", "kvm", "--windows", "on"), right)
+        check("here, soft TLB", form, here("hammer_long", form, "--accel", "kvm", "--fastmem", "off"), long_right)
+        check("here, fastmem", form, here("hammer", form, "--accel", "kvm", "--fastmem", "on"), right)
 else:
     print("here:", usable.splitlines()[0])
 for nested in (1, 0) if rig.NIGHTLY else (1,):
-    results = rig.run_each([arguments("/t/hammer.elf", form, "/t/churn", "--accel", "kvm", "--windows", "on") for form in FEW],
+    results = rig.run_each([arguments("/t/hammer.elf", form, "/t/churn", "--accel", "kvm", "--fastmem", "on") for form in FEW],
                            [rig.elf("hammer"), CHURN], limit=250, nested=nested)
     for form, result in zip(FEW, results):
         check(f"on the rig, npt={nested}", form, result, right)

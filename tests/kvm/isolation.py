@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A guest with windows reaches its own memory and nothing else, wherever it reads and writes (everywhere.c), and goes on
+"""A guest with fastmem reaches its own memory and nothing else, wherever it reads and writes (everywhere.c), and goes on
 when the host slots and page tables that stand for its addresses are used up: here, and on the rig where a fault is cheap
 enough for many more."""
 import os, re, subprocess, sys
 import rig
 
 HERE, RIG = "everywhere_few", "everywhere"
-WINDOWS = ["-m", "128", "--accel", "kvm", "--windows", "on"]
+FASTMEM = ["-m", "128", "--accel", "kvm", "--fastmem", "on"]
 PROCESS = ["-m", "128", "--accel", "process"]
 failures = 0
 
@@ -26,22 +26,22 @@ def check(where, result, right, evictions):
     wrong = re.search(r"right \d+, wrong 0\ndone", result.output) is None or result.status != 0
     if wrong or result.output.strip() != right.output.strip():
         failures += 1
-        print(f"FAIL: {where}: {result}\n  the process world says: {right.output[-1000:]}")
+        print(f"FAIL: {where}: {result}\n  the process accelerator gives: {right.output[-1000:]}")
         return
-    windows = result.counters["cpus"][0]["windows"]
-    print(f"{where}: {windows['faults']} faults, {windows['host_slots']} host slots taken, {windows['evictions']} times a view "
+    fastmem = result.counters["cpus"][0]["windows"]
+    print(f"{where}: {fastmem['faults']} faults, {fastmem['host_slots']} host slots taken, {fastmem['evictions']} times a soft TLB "
           f"made room")
-    if windows["evictions"] < evictions:
+    if fastmem["evictions"] < evictions:
         failures += 1
-        print(f"FAIL: {where}: nothing was used up: {windows}")
+        print(f"FAIL: {where}: nothing was used up: {fastmem}")
 
 
 usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
 if re.search(r"^kvm +usable", usable, re.M):
-    check("here", local(HERE, WINDOWS), local(HERE, PROCESS), 50)
+    check("here", local(HERE, FASTMEM), local(HERE, PROCESS), 50)
 else:
     print("here:", usable.splitlines()[0])
-few, many = rig.run_each([["--kernel", f"/t/{name}.elf", *WINDOWS] for name in (HERE, RIG)], [rig.elf(HERE), rig.elf(RIG)], limit=300)
+few, many = rig.run_each([["--kernel", f"/t/{name}.elf", *FASTMEM] for name in (HERE, RIG)], [rig.elf(HERE), rig.elf(RIG)], limit=300)
 check("on the rig", few, local(HERE, PROCESS), 50)
 # The rest of the difference is tables: the slots are the same.
 check("on the rig, tables too", many, local(RIG, PROCESS), few.counters["cpus"][0]["windows"]["evictions"] + 1)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every LightV module under a guest that tells what it finds and what is taken (lightv_guest.c): from a policy at the start, and
-steered while the guest looks on; in the process world, in a virtual machine here with windows and without, and on the rig. All
+changed while the guest reads them: with the process accelerator, with KVM on this host with fastmem and without, and on the rig. All
 must say the same, and count the same accesses."""
 import json, os, re, socket, subprocess, sys, threading, time
 import rig
@@ -25,14 +25,14 @@ def target(n):
     return {"physical": 0x47000000 + n * 0x11000, "bytes": PAGE}
 
 
-STEERED = 12
+CHANGED = 12
 MODULES = [("observed", "observe", 1, {}), ("denied", "protect", 2, {}), ("reads", "protect", 3, {"deny": "write", "abort": "permission"}),
            ("code", "protect", 4, {"deny": "execute"}), ("faulty", "fault_inject", 5, {"every": 10}),
            ("faulty writes", "fault_inject", 6, {"every": 7, "on": "write"}), ("file", "remap", 7, {"to": "file:{}/file"}),
            ("moved", "migrate", 8, {"to": "anonymous"}), ("shared", "share", 9, {"backings": ["own", "file:{}/shared"], "select": 1}),
            ("alias", "remap", 10, {"to": f"page:{target(11)['physical']}"})]
-FINISH = ("end", "remap", STEERED, {"to": "file:{}/end"})
-# A line of the guest's, by its beginning and what is taken; the rest is compared between worlds.
+FINISH = ("end", "remap", CHANGED, {"to": "file:{}/end"})
+# A line of the guest's, by its beginning and what is taken; the rest is compared between accelerators.
 EXPECTED = [("observed", 0, 0), ("denied", 10, 0x10), ("writes denied, permission", 3, 0xe), ("a file", 0, 0), ("moved", 0, 0), ("shared", 0, 0)]
 
 
@@ -58,7 +58,7 @@ def words(elf, *options):
 
 
 def examine(what, output, counters):
-    """What the guest says against what the policy is, whatever other worlds say."""
+    """What the guest says against what the policy is, independent of other runs."""
     parts = re.split(r"^(\w[^\n=]*)\n(?=  )", output, flags=re.M)
     found = dict(zip(parts[1::2], parts[2::2]))
     for name, times, code in EXPECTED:
@@ -124,7 +124,7 @@ class Steered:
         return answer.get("result" if well else "error", {})
 
     def attach(self, module, controller="default", **with_):
-        self.ask(do="attach", name="x", module=module, controller=controller, pages=target(STEERED), **{"with": with_})
+        self.ask(do="attach", name="x", module=module, controller=controller, pages=target(CHANGED), **{"with": with_})
 
     def tell(self, **with_):
         return self.ask(do="command", name="x", **{"with": with_})
@@ -194,20 +194,20 @@ def while_it_looks(*options):
         check(False, f"{m.what}: {trouble}")
     m.process.kill()
     m.timer.cancel()
-    print(f"{m.what}: steered while it runs", flush=True)
+    print(f"{m.what}: changed while it runs", flush=True)
 
 
 right, right_counts = at_start("--accel", "process")
 usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
 PLACES = [("--accel", "process", "--jit", "tier2"), ("--accel", "process", "--mmu", "tsp")]
 if re.search(r"^kvm +usable", usable, re.M):
-    PLACES += [("--accel", "kvm", "--windows", windows, "--mmu", mmu) for windows in ("off", "on") for mmu in ("ssp", "tsp")]
+    PLACES += [("--accel", "kvm", "--fastmem", fastmem, "--mmu", mmu) for fastmem in ("off", "on") for mmu in ("ssp", "tsp")]
 else:
     print("here:", usable.splitlines()[0])
 for options in PLACES:
     output, counts = at_start(*options)
-    check(output == right and counts == right_counts, f"{options}: differs from the process world: {output}\n{counts}\n{right}\n{right_counts}")
-    print(f"{' '.join(options)}: as in the process world", flush=True)
+    check(output == right and counts == right_counts, f"{options}: differs from the process accelerator: {output}\n{counts}\n{right}\n{right_counts}")
+    print(f"{' '.join(options)}: as with the process accelerator", flush=True)
 for options in [("--accel", "process"), *PLACES]:
     while_it_looks(*options)
 
@@ -215,7 +215,7 @@ write_files()
 files = [GUEST, policy([*MODULES, FINISH], "/tmp"), *(inside(n) for n in ("file", "shared", "end"))]
 MMUS = ("ssp", "ssp-nocache", "tsp")
 # Each run finds the files as they were.
-results = rig.run_each([words("/t/lightv_guest.elf", "--accel", "kvm", "--windows", "on", "--mmu", mmu, "--lightv", "/t/policy") for mmu in MMUS], files,
+results = rig.run_each([words("/t/lightv_guest.elf", "--accel", "kvm", "--fastmem", "on", "--mmu", mmu, "--lightv", "/t/policy") for mmu in MMUS], files,
                        limit=250, before="for f in file shared end; do /bin/busybox cp /t/$f /tmp/$f; done")
 for mmu, result in zip(MMUS, results):
     what = f"on the rig, {mmu}"

@@ -1,5 +1,5 @@
-// Accesses to pages that a policy targets (lightv.py), each told with what it found or what was taken; then,
-// if the policy says so, one page is looked at until it says that this is the end, while somebody steers it.
+// Accesses to pages that a policy intercepts (lightv.py); each prints the value read or the exception taken. Then, if the
+// policy says so, one page is read until it holds END, while lightv.py changes its backing.
 #include "runtime/bm.h"
 
 #define TARGET(n) (0x47000000ul + (n)*0x11000ul)  // lightv.py has the numbers
@@ -19,7 +19,7 @@ enum {
     SHARED,
     ALIAS,
     ALIASED,
-    STEERED
+    CHANGED
 };
 
 static u64 read_often(u64 address, u64 times) {
@@ -68,8 +68,8 @@ static void code(u64 n, const char* name) {
     report("call", value, 0);
 }
 
-static void steered(void) {
-    volatile u64* const cell = (volatile u64*)TARGET(STEERED);
+static void changed(void) {
+    volatile u64* const cell = (volatile u64*)TARGET(CHANGED);
     u64 last = 0, taken = 0;
     say("looking\n");
     for (;;) {
@@ -111,6 +111,6 @@ void test_main(void) {
     say(" %d\n", faults_of(write_often, TARGET(FAULTY), 300));
     say("often: faulty writes %d", faults_of(read_often, TARGET(FAULTY_WRITES), 700));
     say(" %d\n", faults_of(write_often, TARGET(FAULTY_WRITES), 300));
-    if (*(volatile u64*)TARGET(STEERED) != END) steered();
+    if (*(volatile u64*)TARGET(CHANGED) != END) changed();
     say("done\n");
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What --stats and --stats-json count: everything that QEMU's `info jit` does and what the KVM world adds, in total and per
+"""What --stats and --stats-json count: everything that QEMU's `info jit` does and what the KVM accelerator adds, in total and per
 second, for a guest whose events are known."""
 import json, os, re, subprocess, sys
 import rig
@@ -29,8 +29,8 @@ INFO_JIT = {"gen code size": "translation.host_bytes", "TB count": "translation.
             "TLB full flushes": "cpu.tlbi_kinds.all", "TLB partial flushes": "cpu.tlbi_kinds.address"}
 OURS = ["cpu.el_switches", "cpu.tlb_fills", "cpu.tlbi", "cpu.tlbi_kinds.asid", "cpu.tlbi_kinds.address_of_all_asids", "cpu.ic",
         "cpu.mmio", "cpu.data_aborts", "cpu.instruction_aborts", "cpu.exits.redirect", "mmio.pl011.reads", "mmio.pl011.writes"]
-WORLD = ["world_exits.total", "world_exits.first_touches", "world_exits.window_faults", "world_exits.invalidations"]
-WINDOWS = ["cpu.windows." + n for n in ("faults", "fills", "large_fills", "host_slots", "evictions", "dropped_pages",
+KVM = ["world_exits.total", "world_exits.first_touches", "world_exits.window_faults", "world_exits.invalidations"]
+FASTMEM = ["cpu.windows." + n for n in ("faults", "fills", "large_fills", "host_slots", "evictions", "dropped_pages",
                                         "invalidations", "device_sites")]
 MAY_BE_ZERO = {"translation.flushes", "world_exits.invalidations", "cpu.windows.large_fills", "cpu.windows.evictions"}
 
@@ -65,13 +65,13 @@ def examine(what, counters, text, names):
 examine("process", *run("tlbi", "--accel", "process"), [*INFO_JIT.values(), *OURS])
 usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
 if re.search(r"^kvm +usable", usable, re.M):
-    counters, text = run("tlbi", "--accel", "kvm", "--windows", "on")
+    counters, text = run("tlbi", "--accel", "kvm", "--fastmem", "on")
     native = re.search(r"^ring 0 +native", usable, re.M)
     zero_where_native = {"world_exits.window_faults", "world_exits.invalidations"}
-    examine("kvm", counters, text, [*INFO_JIT.values(), *OURS, *WINDOWS, *(n for n in WORLD if not native or n not in zero_where_native)])
+    examine("kvm", counters, text, [*INFO_JIT.values(), *OURS, *FASTMEM, *(n for n in KVM if not native or n not in zero_where_native)])
     total = at(counters, "world_exits.total")
     check(total == sum(n for cause, n in counters["world_exits"].items() if cause != "total"), f"exits by cause: {counters['world_exits']}")
 else:
     print("kvm:", usable.splitlines()[0])
-print(f"{len(INFO_JIT) + len(OURS) + len(WORLD) + len(WINDOWS)} counters, {failures} failures")
+print(f"{len(INFO_JIT) + len(OURS) + len(KVM) + len(FASTMEM)} counters, {failures} failures")
 sys.exit(failures != 0)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The KVM world's own tests where ring 0 is native: on the rig, with nested paging and with KVM's shadow paging."""
+"""The KVM accelerator's unit tests where ring 0 is native: on the rig, with nested paging and with KVM's shadow paging."""
 import re, sys
 import rig
 

@@ -101,7 +101,7 @@ void Machine::make_engine() {
 
 Result<void> Machine::choose_accelerator() {
     if (options_.fastmem == Fastmem::On && options_.accel == Accel::Process)
-        return failure("--windows on needs the virtual machine's page tables: --accel kvm");
+        return failure("--fastmem on needs the virtual machine's page tables: --accel kvm");
     backend::kvm::Probe probe;
     if (options_.accel != Accel::Process) {
         probe = backend::kvm::probe();
