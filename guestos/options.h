@@ -12,7 +12,7 @@ namespace arclight::guestos {
 
 enum class Accel : uint8_t { automatic, kvm, process };
 enum class Fastmem : uint8_t { automatic, on, off };
-enum class JitTier : uint8_t { automatic, tier1, tier2, tiered };
+enum class JitTier : uint8_t { automatic, interpreter, tier1, tier2, tiered };
 
 struct DriveOptions {
     std::string file;
