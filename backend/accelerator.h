@@ -19,7 +19,7 @@ using AcceleratorCounts = std::vector<std::pair<std::string, uint64_t>>;
 
 class Accelerator {
   public:
-    explicit Accelerator(const jit::CodeBuffer& code) : enter_(code.thunks().enter) {}
+    explicit Accelerator(const jit::CodeBuffer& code) : enter_(code.stubs().enter) {}
     virtual ~Accelerator() = default;
 
     /// Carries out `body`, a virtual CPU's whole life, on the calling thread in the place where translated
