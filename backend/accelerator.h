@@ -20,7 +20,7 @@ using AcceleratorCounts = std::vector<std::pair<std::string, uint64_t>>;
 /// One per machine; any thread, except where a function says otherwise.
 class Accelerator {
   public:
-    explicit Accelerator(const jit::CodeBuffer& code) : enter_(code.thunks().enter) {}
+    explicit Accelerator(const jit::CodeBuffer& code) : enter_(code.stubs().enter) {}
     virtual ~Accelerator() = default;
 
     /// Runs `body`, the main function of a virtual CPU, on the calling thread where translated code runs. run() and

@@ -15,7 +15,7 @@ enum class Accel : uint8_t { Auto, Kvm, Process };
 /// `--fastmem`: guest memory by the virtual machine's page tables.
 enum class Fastmem : uint8_t { Auto, On, Off };
 /// `--jit`.
-enum class JitTier : uint8_t { Auto, Tier1, Tier2, Tiered };
+enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
 
 struct DriveOptions {
     std::string file;

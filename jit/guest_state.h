@@ -73,8 +73,7 @@ enum class ExitReason : uint32_t {
     Stop,       ///< leave the run loop (power off, reset, debugger)
 };
 
-/// One guest memory access or vector operation described in memory for the slow paths; see backend/x64
-/// thunks.
+/// One guest memory access or vector operation described in memory for the slow paths; see RuntimeEntry.
 struct VectorCall {
     V128 out;
     V128 a, b, c;
@@ -89,7 +88,7 @@ struct GuestState;
 using VectorFn = void (*)(GuestState&, VectorCall&);
 
 /// C++ entry points that emitted code reaches through memory, so that code is position independent and the
-/// same in both accelerators. Filled by the accelerator.
+/// same in both accelerators. Filled by the virtual CPU; the indices are RuntimeEntry's.
 struct RuntimeTable {
     const void* entry[96];
 };
@@ -100,7 +99,7 @@ struct alignas(64) GuestState {
     uint64_t flags;      ///< condition flags, format above; only the low 16 bits are written by emitted code
     uint64_t page_base;  ///< virtual address of the page the running block was entered at
     std::atomic<uint32_t> interrupt;  ///< non-zero: leave at the next block boundary (set by any thread)
-    uint32_t exit_request;            ///< set by a slow path or helper: the thunk leaves instead of returning
+    uint32_t exit_request;            ///< set by a slow path or helper: the stub leaves instead of returning
     mmu::SoftTlb* tlb;        ///< current soft TLB; mirrored in a host register while translated code runs
     mmu::SoftTlb* user_tlb;   ///< EL0's soft TLB of the current ASID, for LDTR and STTR at EL1
     uint64_t exclusive_addr;  ///< monitor: virtual address, or kNoExclusive
@@ -123,7 +122,7 @@ struct alignas(64) GuestState {
     uint64_t elr_el1, spsr_el1;
     uint64_t daif;  ///< bits 9:6, as MRS DAIF reads them
     uint64_t contextidr_el1;
-    uint64_t instructions;  ///< started so far, in translation modes that count
+    uint64_t instructions;  ///< started so far, with translation flags that count
 
     // Filled while leaving, read by C++.
     uint64_t saved_rsp;      ///< host stack pointer at entry: an exit from any depth restores it

@@ -22,7 +22,7 @@ namespace arclight::jit {
 using EnterFn = uint32_t (*)(GuestState*, const void* code);
 
 /// Code shared by all blocks, at the start of a CodeBuffer. Only `enter` and `leave` are for others to use.
-struct Thunks {
+struct SharedStubs {
     EnterFn enter;         ///< C++ to translated code; returns state.exit_reason
     const uint8_t* leave;  ///< jumped to from translated code: back to the caller of enter
     const uint8_t* memory_slow;
@@ -46,8 +46,8 @@ class CodeBuffer {
     static constexpr size_t kDefaultSize = size_t{256} << 20;
     static constexpr uint64_t kPreferredAddress = 0x5a00'0000'0000;
 
-    explicit CodeBuffer(
-        size_t size = kDefaultSize);  ///< throws std::system_error when the host has no memory
+    /// Throws std::system_error when the host has no memory.
+    explicit CodeBuffer(size_t size = kDefaultSize);
     ~CodeBuffer();
     CodeBuffer(const CodeBuffer&) = delete;
     CodeBuffer& operator=(const CodeBuffer&) = delete;
@@ -61,7 +61,7 @@ class CodeBuffer {
     }
     uint8_t* base() const { return base_; }
     size_t size() const { return size_; }
-    const Thunks& thunks() const { return thunks_; }
+    const SharedStubs& stubs() const { return stubs_; }
     /// Counters of blocks, beside the code so that it reaches them: see compile().
     uint32_t* counters() const { return reinterpret_cast<uint32_t*>(base_ + size_); }
     static constexpr uint32_t kCounters = 1u << 20;
@@ -87,7 +87,7 @@ class CodeBuffer {
     size_t size_ = 0;
     unsigned range_log2_ = 0;
     bool grouping_ = true;
-    Thunks thunks_{};
+    SharedStubs stubs_{};
     std::unique_ptr<Assembler> assembler_;
 };
 
@@ -133,6 +133,7 @@ enum class CompileStatus : uint8_t {
     TooComplex,  ///< out of spill slots: translate a shorter block
 };
 
+/// What compile() made of a block; status says whether anything.
 struct CompiledBlock {
     CompileStatus status = CompileStatus::Ok;
     const uint8_t* entry = nullptr;

@@ -6,10 +6,9 @@
 //   LoadV, LoadPairV                results: zero-extended to 128 bits
 //   Store(V), StorePair(V)          operands: the low bytes count
 //   LoadEx(Pair)                    emitted code sets the monitor itself
-//   StoreEx(Pair)                   operands: value(s); result [0]: 0 stored, 1 not. Emitted code has
-//   compared the
-//                                   monitor's address and will clear the monitor: compare memory with
-//                                   exclusive_value[] and swap, atomically
+//   StoreEx(Pair)                   operands: value(s); result [0]: 0 stored, 1 not. Emitted code has compared
+//                                   the monitor's address and will clear the monitor: compare memory with
+//                                   exclusive_value[], one unit an element, and swap, atomically
 //   AtomicRmw                       operand [0]; result [0] = old value, zero-extended
 //   Cas                             operands [0] expected, [1] new; result [0] = old value, zero-extended
 //   CheckStack                      no access: the address is a misaligned SP
@@ -40,6 +39,7 @@ enum class MemoryKind : uint8_t {
     CheckStack,
 };
 
+/// One access, packed into the 32-bit descriptor that emitted code hands to the slow path.
 struct MemoryAccess {
     MemoryKind kind = MemoryKind::Load;
     uint32_t aux = 0;  ///< as in the IR: log2 of a unit's bytes, kMemSigned, kMemAcquire ...
@@ -77,8 +77,7 @@ struct MemoryAccess {
         using enum MemoryKind;
         return kind == LoadV || kind == StoreV || kind == LoadPairV || kind == StorePairV;
     }
-    /// Must be aligned to bytes() whatever SCTLR_ELx.A says: exclusives, atomics, and plain accesses marked
-    /// so.
+    /// Must be aligned to bytes() whatever SCTLR_ELx.A says: exclusives, atomics, and plain accesses with kMemAligned.
     constexpr bool must_be_aligned() const {
         using enum MemoryKind;
         return (aux & ir::kMemAligned) != 0 || kind == LoadEx || kind == LoadExPair || kind == StoreEx ||

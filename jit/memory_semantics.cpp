@@ -126,13 +126,6 @@ bool store_exclusive(GuestState& state, const MemoryAccess& access, uint8_t* hos
 }
 }  // namespace
 
-uint64_t atomic_result(AtomicKind kind, uint64_t old, uint64_t operand, unsigned bytes) {
-    return by_size(bytes, [&](auto t) -> uint64_t {
-        using T = decltype(t);
-        return apply<T>(kind, static_cast<T>(old), static_cast<T>(operand));
-    });
-}
-
 void scatter(const MemoryAccess& access, const uint8_t* bytes, uint64_t* values) {
     const unsigned unit = access.unit_bytes(), units = access.is_pair() ? 2 : 1;
     for (unsigned i = 0; i < units; ++i) {

@@ -10,10 +10,6 @@
 
 namespace arclight::jit {
 
-/// The value that an atomic operation leaves in memory, of 1, 2, 4 or 8 bytes. Bits of the operands above them are
-/// ignored; so must the caller ignore the result's.
-uint64_t atomic_result(ir::AtomicKind kind, uint64_t old, uint64_t operand, unsigned bytes);
-
 /// From bytes in memory order to access_value[], by the layout in memory_access.h: extends what is narrower.
 void scatter(const MemoryAccess& access, const uint8_t* bytes, uint64_t* values);
 /// The other way: access.bytes() bytes are written.

@@ -10,13 +10,13 @@ namespace arclight::backend {
 using jit::CompiledBlock;
 using jit::CompileStatus;
 
-jit::Thunks BlockCompiler::emit_stubs(CodeCursor& cursor) {
-    const jit::Thunks stubs = StubEmitter(ctx_).emit_stubs();
+jit::SharedStubs BlockCompiler::emit_stubs(CodeCursor& cursor) {
+    const jit::SharedStubs stubs = StubEmitter(ctx_).emit_stubs();
     cursor.first_hot = ctx_.as.getSize();
     return stubs;
 }
 
-CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_site_id,
+CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_link_slot,
                                      uint32_t counter) {
     const jit::CodeBuffer& buffer = ctx_.buffer;
     // A generous bound for one block, so that running out in the middle of one is the exception.
@@ -26,8 +26,8 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         out.status = CompileStatus::BufferFull;
         return out;
     }
-    ctx_.stubs = &buffer.thunks();
-    ctx_.start_block(block, first_site_id);
+    ctx_.stubs = &buffer.stubs();
+    ctx_.start_block(block, first_link_slot);
 
     Assembler& as = ctx_.as;
     try {

@@ -15,8 +15,8 @@ class BlockCompiler {
   public:
     BlockCompiler(jit::CodeBuffer& buffer, size_t size) : ctx_(buffer, size) {}
     /// The stubs that all blocks share, at the start of the buffer; `cursor.first_hot` is set behind them.
-    jit::Thunks emit_stubs(CodeCursor& cursor);
-    jit::CompiledBlock compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_site_id,
+    jit::SharedStubs emit_stubs(CodeCursor& cursor);
+    jit::CompiledBlock compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_link_slot,
                                uint32_t counter);
     EmitContext& context() { return ctx_; }
 

@@ -37,7 +37,7 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
         throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");
     base_ = static_cast<uint8_t*>(p);
     assembler_.reset(new Assembler{.cursor = {}, .compiler = {*this, size}});
-    thunks_ = assembler_->compiler.emit_stubs(assembler_->cursor);
+    stubs_ = assembler_->compiler.emit_stubs(assembler_->cursor);
     reset();
 }
 
@@ -51,9 +51,10 @@ void CodeBuffer::reset() {
 size_t CodeBuffer::hot_used() const { return assembler_->cursor.hot; }
 size_t CodeBuffer::cold_used() const { return assembler_->cursor.cold - size_ / 2; }
 
-CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id, uint32_t counter) {
+CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_link_slot,
+                      uint32_t counter) {
     CodeBuffer::Assembler& a = buffer.assembler();
-    return a.compiler.compile(block, a.cursor, first_site_id, counter);
+    return a.compiler.compile(block, a.cursor, first_link_slot, counter);
 }
 
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse) {

@@ -13,8 +13,8 @@ EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
       flags(as, values, regs, slots),
       cold(as) {}
 
-void EmitContext::start_block(const ir::Block& block, uint32_t first_site_id) {
-    first_site = first_site_id;
+void EmitContext::start_block(const ir::Block& block, uint32_t first_link) {
+    first_link_slot = first_link;
     block_offset = insn_offset = static_cast<uint32_t>(block.pa & (mmu::kPageSize - 1));
     translation_flags = block.translation_flags;
     serial = (translation_flags & jit::translation_flag::kSerial) != 0;

@@ -18,7 +18,7 @@ struct EmitContext {
     EmitContext(jit::CodeBuffer& code_buffer, size_t size);
     EmitContext(const EmitContext&) = delete;
     EmitContext& operator=(const EmitContext&) = delete;
-    void start_block(const ir::Block& block, uint32_t first_site_id);
+    void start_block(const ir::Block& block, uint32_t first_link);
     void finish_instruction();
 
     jit::CodeBuffer& buffer;
@@ -30,12 +30,12 @@ struct EmitContext {
     GuestSlots slots;
     HostFlags flags;
     ColdPaths cold;
-    const jit::Thunks* stubs = nullptr;
+    const jit::SharedStubs* stubs = nullptr;
 
     // ---- The block
-    uint32_t first_site = 0;    ///< site id of its first direct exit
-    uint32_t block_offset = 0;  ///< of the first instruction in its page
-    uint32_t insn_offset = 0;   ///< of the current one
+    uint32_t first_link_slot = 0;  ///< number of its first direct exit's link slot
+    uint32_t block_offset = 0;     ///< of the first instruction in its page
+    uint32_t insn_offset = 0;      ///< of the current one
     uint32_t translation_flags = 0;
     bool serial = false;   ///< one CPU: atomics need no lock
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB

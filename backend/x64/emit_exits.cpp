@@ -16,14 +16,6 @@ namespace arclight::backend {
 
 using namespace Xbyak::util;
 
-namespace {
-constexpr int kInterrupt = ARCLIGHT_STATE_DISP(interrupt);
-constexpr int kPageBase = ARCLIGHT_STATE_DISP(page_base);
-constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache));
-constexpr uint32_t kJumpCacheMask =
-    static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
-}  // namespace
-
 // ---- Direct exits
 
 bool ExitEmitter::is_backward(int64_t target) const {
@@ -72,9 +64,9 @@ void ExitEmitter::emit_exit_if(const Inst& i) {
         as_.align_field(2);
         const Jump j = as_.jump_if(cc, false);
         args.flag = 0;
-        args.imm = new_site(target, false);
+        args.imm = new_link_slot(target, false);
         ctx_.exits.back().jump = j.end - 4;
-        cold_.add(j, cold_fn<&ExitEmitter::cold_site_stub>, args);
+        cold_.add(j, cold_fn<&ExitEmitter::cold_link_stub>, args);
         return;
     }
     const Jump over = as_.jump_if(inverted(cc), false);
@@ -90,7 +82,7 @@ void ExitEmitter::cold_side_exit(const ColdArgs& args) {
     emit_direct_exit(args.imm);
 }
 
-uint32_t ExitEmitter::new_site(int64_t target, bool cross_page) {
+uint32_t ExitEmitter::new_link_slot(int64_t target, bool cross_page) {
     ctx_.exits.push_back({nullptr, nullptr, nullptr, static_cast<int32_t>(target), cross_page});
     return static_cast<uint32_t>(ctx_.exits.size() - 1);
 }
@@ -104,26 +96,26 @@ void ExitEmitter::emit_direct_exit(int64_t target) {
         as_.cmp(dword[at(kInterrupt)], 0);
         cold_.jump(kNe, cold_fn<&ExitEmitter::cold_interrupted>, args);
     }
-    const uint32_t site = new_site(target, cross);
-    args.imm = site;
+    const uint32_t slot = new_link_slot(target, cross);
+    args.imm = slot;
     if (cross) {
         const int64_t delta = target & static_cast<int64_t>(mmu::kPageMask);
         as_.add(qword[at(kPageBase)], static_cast<int32_t>(delta));
         as_.align_field(3);
         static_assert(offsetof(mmu::SoftTlb, epoch) == 0);
         as_.cmp(dword[r14], jit::kUnlinkedEpoch >> 1);  // any imm32 that does not fit 8 bits: patched at once
-        ctx_.exits[site].epoch = as_.here() - 4;
+        ctx_.exits[slot].epoch = as_.here() - 4;
         const uint32_t never = jit::kUnlinkedEpoch;
-        std::memcpy(ctx_.exits[site].epoch, &never, 4);
+        std::memcpy(ctx_.exits[slot].epoch, &never, 4);
         // Both ways into the stub come with page_base moved already.
         args.flag = 1;
-        cold_.add(as_.jump_if(kNe, false), cold_fn<&ExitEmitter::cold_site_stub>, args);
+        cold_.add(as_.jump_if(kNe, false), cold_fn<&ExitEmitter::cold_link_stub>, args);
     }
     as_.align_field(1);
     const Jump j = as_.jump_always(false);
-    ctx_.exits[site].jump = j.end - 4;
+    ctx_.exits[slot].jump = j.end - 4;
     args.flag = cross ? 2 : 0;
-    cold_.add(j, cold_fn<&ExitEmitter::cold_site_stub>, args);
+    cold_.add(j, cold_fn<&ExitEmitter::cold_link_stub>, args);
 }
 
 void ExitEmitter::load_target(int64_t target) {
@@ -134,14 +126,14 @@ void ExitEmitter::load_target(int64_t target) {
     }
 }
 
-/// imm = index of the site; flag 1: the epoch did not match, the jump's own stub follows and does the same.
-void ExitEmitter::cold_site_stub(const ColdArgs& args) {
-    jit::ExitSite& site = ctx_.exits[static_cast<size_t>(args.imm)];
-    site.stub = as_.here();
+/// imm = index of the link slot; flag 1: the epoch did not match, the jump's own stub follows and does the same.
+void ExitEmitter::cold_link_stub(const ColdArgs& args) {
+    jit::ExitSite& slot = ctx_.exits[static_cast<size_t>(args.imm)];
+    slot.stub = as_.here();
     if (args.flag == 1) return;
-    as_.mov(eax, ctx_.first_site + static_cast<uint32_t>(args.imm));
-    load_target(site.cross_page ? site.target & static_cast<int32_t>(mmu::kPageSize - 1) : site.target);
-    as_.jump_to(site.cross_page ? ctx_.stubs->lookup_cross : ctx_.stubs->lookup_direct);
+    as_.mov(eax, ctx_.first_link_slot + static_cast<uint32_t>(args.imm));
+    load_target(slot.cross_page ? slot.target & static_cast<int32_t>(mmu::kPageSize - 1) : slot.target);
+    as_.jump_to(slot.cross_page ? ctx_.stubs->lookup_cross : ctx_.stubs->lookup_direct);
 }
 
 void ExitEmitter::cold_interrupted(const ColdArgs& args) {

@@ -1,6 +1,7 @@
 // Small pieces of code made while blocks run: counted jumps, samplers of indirect branches, region entries.
 #include <cassert>
 
+#include "backend/x64/exit_emitter.h"
 #include "backend/x64/stub_emitter.h"
 #include "jit/region_abi.h"
 
@@ -9,11 +10,6 @@ namespace arclight::backend {
 using namespace Xbyak::util;
 
 namespace {
-constexpr int kInterrupt = ARCLIGHT_STATE_DISP(interrupt);
-constexpr int kPageBase = ARCLIGHT_STATE_DISP(page_base);
-constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache));
-constexpr uint32_t kJumpCacheMask =
-    static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
 constexpr size_t kGuardBytes = 32, kStubBytes = 256;
 }  // namespace
 
@@ -61,7 +57,7 @@ const uint8_t* StubEmitter::emit_sampler(CodeCursor& cursor, const jit::Compiled
     as_.jmp(value);
     as_.land(miss);
     if (pc.getIdx() != Operand::RCX) as_.mov(rcx, pc);
-    as_.jump_to(ctx_.buffer.thunks().lookup_indirect);
+    as_.jump_to(ctx_.buffer.stubs().lookup_indirect);
     assert(as_.here() <= start + kBytes);
     cursor.cold = as_.getSize();
     return start;
@@ -79,7 +75,7 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
         as_.mov(ecx, dword[rax + 4 * static_cast<int>(stub.guard)]);
         as_.mov(eax, stub.guard);
         as_.cmp(ecx, dword[r14]);
-        as_.jump_to_if(kNe, ctx_.buffer.thunks().region_guard);
+        as_.jump_to_if(kNe, ctx_.buffer.stubs().region_guard);
     }
     as_.nop(kGuardBytes - static_cast<size_t>(as_.here() - start));
     if (stub.entries != jit::kNoCounter)
@@ -107,12 +103,12 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
     const Jump special = as_.jump_if(kNe, true);
     const uint8_t* go_on = as_.here();
     as_.cmp(dword[at(kInterrupt)], 0);
-    as_.jump_to_if(kNe, ctx_.buffer.thunks().interrupted_at);
+    as_.jump_to_if(kNe, ctx_.buffer.stubs().interrupted_at);
     as_.rorx(eax, ecx, mmu::kPageBits - 4);
     as_.lea(eax, ptr[rax + rcx * 4]);
     as_.and_(eax, kJumpCacheMask);
     as_.cmp(rcx, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
-    as_.jump_to_if(kNe, ctx_.buffer.thunks().lookup_indirect);
+    as_.jump_to_if(kNe, ctx_.buffer.stubs().lookup_indirect);
     as_.and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
     as_.mov(qword[at(kPageBase)], rcx);
     as_.jmp(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);

@@ -18,8 +18,8 @@ constexpr int kXmmCount = 15;
 constexpr uint32_t kMxcsrControl = 0xffc0;
 }  // namespace
 
-jit::Thunks StubEmitter::emit_stubs() {
-    jit::Thunks t{};
+jit::SharedStubs StubEmitter::emit_stubs() {
+    jit::SharedStubs t{};
     const auto guest_mxcsr = dword[at(ARCLIGHT_STATE_DISP(guest_fp_control))];
     const auto host_mxcsr = dword[at(ARCLIGHT_STATE_DISP(host_fp_control))];
     // LDMXCSR and STMXCSR in turn take up to 80 ns, and the guest's control bits are nearly always the
@@ -167,7 +167,7 @@ jit::Thunks StubEmitter::emit_stubs() {
     as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], edx);
     as_.jump_to(t.leave);
 
-    // rcx = page offset, eax = site; the page is right already. Another soft TLB may know the way.
+    // rcx = page offset, eax = link slot; the page is right already. Another soft TLB may know the way.
     constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache));
     as_.align(16);
     t.lookup_cross = as_.here();
@@ -203,7 +203,7 @@ jit::Thunks StubEmitter::emit_stubs() {
     t.lookup_indirect = as_.here();
     as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
     as_.mov(rsi, rcx);
-    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], kNoSite);
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], kNoLinkSlot);
     look_up(kLookupIndirect);
 
     // eax = counter or guard; a block's entry, so nothing is in registers. page_base is right.

@@ -21,13 +21,6 @@ void VectorIntegerEmitter::emit_vsub(const Inst& i) {
     emit_vex(i, kPackedSub[esize]);
 }
 
-bool VectorIntegerEmitter::emit_vmultiply(const Inst& i) {
-    const unsigned esize = ir::vec_esize(i.aux);
-    if (esize == 3) return false;  // A64 has none
-    emit_vmul(i);
-    return true;
-}
-
 void VectorIntegerEmitter::emit_vneg(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const Operand& a = regs_.use_xmm_rm(i.args[0]);
@@ -53,31 +46,14 @@ void VectorIntegerEmitter::emit_vabs(const Inst& i) {
     }
 }
 
-bool VectorIntegerEmitter::emit_vmax_s(const Inst& i) {
+bool VectorIntegerEmitter::emit_vextremum(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     if (esize == 3) return false;  // A64 has no such operation on doublewords
-    emit_vex(i, kMaxS[esize]);
-    return true;
-}
-
-bool VectorIntegerEmitter::emit_vmax_u(const Inst& i) {
-    const unsigned esize = ir::vec_esize(i.aux);
-    if (esize == 3) return false;  // A64 has no such operation on doublewords
-    emit_vex(i, kMaxU[esize]);
-    return true;
-}
-
-bool VectorIntegerEmitter::emit_vmin_s(const Inst& i) {
-    const unsigned esize = ir::vec_esize(i.aux);
-    if (esize == 3) return false;  // A64 has no such operation on doublewords
-    emit_vex(i, kMinS[esize]);
-    return true;
-}
-
-bool VectorIntegerEmitter::emit_vmin_u(const Inst& i) {
-    const unsigned esize = ir::vec_esize(i.aux);
-    if (esize == 3) return false;  // A64 has no such operation on doublewords
-    emit_vex(i, kMinU[esize]);
+    const auto& table = i.op == Op::VMaxS   ? kMaxS
+                        : i.op == Op::VMaxU ? kMaxU
+                        : i.op == Op::VMinS ? kMinS
+                                            : kMinU;
+    emit_vex(i, table[esize]);
     return true;
 }
 
@@ -90,13 +66,6 @@ bool VectorIntegerEmitter::emit_vabd(const Inst& i) {
     (as_.*(is_signed ? kMinS : kMinU)[esize])(xmm15, a, b);
     (as_.*(is_signed ? kMaxS : kMaxU)[esize])(d, a, b);
     (as_.*kPackedSub[esize])(d, d, xmm15);
-    return true;
-}
-
-bool VectorIntegerEmitter::emit_vhalving_sum(const Inst& i) {
-    const unsigned esize = ir::vec_esize(i.aux);
-    if (esize == 3) return false;  // A64 has no such operation on doublewords
-    emit_vhalving(i);
     return true;
 }
 
@@ -122,10 +91,11 @@ void VectorIntegerEmitter::emit_vcount_bits(const Inst& i) {
     }
 }
 
-void VectorIntegerEmitter::emit_vmul(const Inst& i) {
+bool VectorIntegerEmitter::emit_vmul(const Inst& i) {
     switch (ir::vec_esize(i.aux)) {
-        case 1: return emit_vex(i, &Cg::vpmullw);
-        case 2: return emit_vex(i, &Cg::vpmulld);
+        case 1: emit_vex(i, &Cg::vpmullw); return true;
+        case 2: emit_vex(i, &Cg::vpmulld); return true;
+        case 3: return false;  // A64 has none
         default: break;
     }
     // Bytes: odd ones as the upper halves of 16-bit products, even ones as the lower halves.
@@ -138,17 +108,22 @@ void VectorIntegerEmitter::emit_vmul(const Inst& i) {
     as_.vpmullw(xmm15, a, b);
     as_.vpand(xmm15, xmm15, constant(halves(0x00ff)));
     as_.vpor(d, t, xmm15);
+    return true;
 }
 
 /// Without a wider type: a + b = 2 (a & b) + (a ^ b) = 2 (a | b) - (a ^ b), a - b = (a ^ b) - 2 (~a & b).
 /// Bytes have no shifts but an unsigned rounding average; inverting the sign bits makes signed numbers
 /// unsigned ones.
-void VectorIntegerEmitter::emit_vhalving(const Inst& i) {
+bool VectorIntegerEmitter::emit_vhalving(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
+    if (esize == 3) return false;  // A64 has no such operation on doublewords
     const bool is_signed = i.op == Op::VHAddS || i.op == Op::VRHAddS || i.op == Op::VHSubS;
     const bool rounding = i.op == Op::VRHAddS || i.op == Op::VRHAddU;
     const bool subtract = i.op == Op::VHSubS || i.op == Op::VHSubU;
-    if (rounding && !is_signed && esize < 2) return emit_vex(i, esize == 0 ? &Cg::vpavgb : &Cg::vpavgw);
+    if (rounding && !is_signed && esize < 2) {
+        emit_vex(i, esize == 0 ? &Cg::vpavgb : &Cg::vpavgw);
+        return true;
+    }
 
     const Xmm a = regs_.use_xmm(i.args[0]), b = regs_.use_xmm(i.args[1]);
     const ScratchXmm t(regs_);
@@ -165,7 +140,7 @@ void VectorIntegerEmitter::emit_vhalving(const Inst& i) {
                 as_.vpavgb(d, a, xmm15);
             }
             as_.vpxor(d, d, constant(sign));
-            return;
+            return true;
         }
         if (!rounding) {
             as_.vpxor(t, a, b);
@@ -180,7 +155,7 @@ void VectorIntegerEmitter::emit_vhalving(const Inst& i) {
         }
         if (!rounding) as_.vpsubb(d, d, t);
         if (is_signed) as_.vpxor(d, d, constant(sign));
-        return;
+        return true;
     }
     as_.vpxor(t, a, b);
     if (esize == 1) {
@@ -198,6 +173,7 @@ void VectorIntegerEmitter::emit_vhalving(const Inst& i) {
         as_.vpand(xmm15, a, b);
         esize == 1 ? as_.vpaddw(d, xmm15, t) : as_.vpaddd(d, xmm15, t);
     }
+    return true;
 }
 
 }  // namespace arclight::backend

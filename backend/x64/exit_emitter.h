@@ -5,6 +5,13 @@
 
 namespace arclight::backend {
 
+// What exits touch: members of GuestState by their displacement from rbp, the jump cache by the one from r14.
+inline constexpr int kInterrupt = ARCLIGHT_STATE_DISP(interrupt);
+inline constexpr int kPageBase = ARCLIGHT_STATE_DISP(page_base);
+inline constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache));
+inline constexpr uint32_t kJumpCacheMask =
+    static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
+
 /// Of the instruction of an indirect branch that sample() replaces by a jump.
 inline constexpr size_t kIndirectBytes = 5;
 
@@ -16,7 +23,7 @@ class ExitEmitter : public Emitter {
     void emit_exit(const Inst& i);
     void emit_exit_if(const Inst& i);
     void cold_side_exit(const ColdArgs& args);
-    void cold_site_stub(const ColdArgs& args);
+    void cold_link_stub(const ColdArgs& args);
     void cold_interrupted(const ColdArgs& args);
     void emit_indirect_exit(const Inst& i);
     void cold_indirect(const ColdArgs& args);
@@ -29,7 +36,7 @@ class ExitEmitter : public Emitter {
   private:
     bool is_backward(int64_t target) const;
     bool only_exit_follows() const;
-    uint32_t new_site(int64_t target, bool cross_page);
+    uint32_t new_link_slot(int64_t target, bool cross_page);
     void emit_direct_exit(int64_t target);
     void load_target(int64_t target);
     static bool is_cross_page(int64_t target) { return target < 0 || target >= 4096; }

@@ -6,7 +6,7 @@
 
 namespace arclight::backend {
 
-inline constexpr uint32_t kNoSite = ~uint32_t{0};  ///< exit_info of an indirect exit
+inline constexpr uint32_t kNoLinkSlot = ~uint32_t{0};  ///< exit_info of an indirect exit
 
 class StubEmitter : public Emitter {
   public:
@@ -19,8 +19,8 @@ class StubEmitter : public Emitter {
     const uint8_t* emit_region_stub(CodeCursor& cursor, const jit::RegionStub& stub, const uint8_t* reuse);
 
     // ---- emit_stubs.cpp
-    /// Everything in jit::Thunks, behind the constants at the start of the buffer.
-    jit::Thunks emit_stubs();
+    /// Everything in jit::SharedStubs, behind the constants at the start of the buffer.
+    jit::SharedStubs emit_stubs();
 };
 
 }  // namespace arclight::backend

@@ -12,15 +12,12 @@ class VectorIntegerEmitter : public SimdEmitter {
     // ---- emit_vector_arithmetic.cpp
     void emit_vadd(const Inst& i);
     void emit_vsub(const Inst& i);
-    bool emit_vmultiply(const Inst& i);
+    bool emit_vmul(const Inst& i);
     void emit_vneg(const Inst& i);
     void emit_vabs(const Inst& i);
-    bool emit_vmax_s(const Inst& i);
-    bool emit_vmax_u(const Inst& i);
-    bool emit_vmin_s(const Inst& i);
-    bool emit_vmin_u(const Inst& i);
+    bool emit_vextremum(const Inst& i);
     bool emit_vabd(const Inst& i);
-    bool emit_vhalving_sum(const Inst& i);
+    bool emit_vhalving(const Inst& i);
     void emit_vcount_bits(const Inst& i);
 
     // ---- emit_vector_compare.cpp
@@ -40,8 +37,6 @@ class VectorIntegerEmitter : public SimdEmitter {
     bool emit_vshift_by_register(const Inst& i);
 
   private:
-    void emit_vmul(const Inst& i);
-    void emit_vhalving(const Inst& i);
     void jump_if_saturated(const Inst& i, const Xmm& equal);
     void emit_vqnarrow(const Inst& i);
     void shift_left(const Xmm& d, const Xmm& a, unsigned esize, unsigned count);

@@ -140,9 +140,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->add_option(
             "--jit", words->jit,
             "the translator: tier1, tiered (hot code again by LLVM, on another thread), tier2 (all code by "
-            "LLVM at once; slow, for tests) or auto: tiered, but tier1 in a program without LLVM [auto]")
+            "LLVM at once; slow, for tests), interpreter (no translator; very slow, to find its errors) or "
+            "auto: tiered, but tier1 in a program without LLVM [auto]")
         ->type_name("TIER")
-        ->check(one_of({"auto", "tier1", "tiered", "tier2"}))
+        ->check(one_of({"auto", "interpreter", "tier1", "tiered", "tier2"}))
         ->group(execution);
     command
         ->add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")
@@ -246,10 +247,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.shadow.policy = words->mmu == "tsp"           ? mmu::ShadowPolicy::Tsp
                                 : words->mmu == "ssp-nocache" ? mmu::ShadowPolicy::SspNoCache
                                                               : mmu::ShadowPolicy::Ssp;
-        options.jit = words->jit == "tier2"    ? JitTier::Tier2
-                      : words->jit == "tiered" ? JitTier::Tiered
-                      : words->jit == "tier1"  ? JitTier::Tier1
-                                               : JitTier::Auto;
+        options.jit = words->jit == "tier2"         ? JitTier::Tier2
+                      : words->jit == "tiered"      ? JitTier::Tiered
+                      : words->jit == "tier1"       ? JitTier::Tier1
+                      : words->jit == "interpreter" ? JitTier::Interpreter
+                                                    : JitTier::Auto;
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         options.rng = !words->no_rng;

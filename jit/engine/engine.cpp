@@ -72,7 +72,8 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
         }
         block->first_site = cache_.next_site();
-        block->code = compile(ir_, code_, block->first_site, counter);
+        block->code =
+            compile(options_.interpret ? interpreted_.stub_for(ir_) : ir_, code_, block->first_site, counter);
         if (block->code.status != CompileStatus::TooComplex || limit <= 1) break;
         limit /= 2;
     }
@@ -157,6 +158,7 @@ void Engine::flush() {
     const std::lock_guard guard(lock_);
     tier2_.flush();
     cache_.clear();
+    interpreted_.clear();
     code_.reset();
     ++stats_.flushes;
 }
@@ -197,6 +199,7 @@ Tier2Stats Engine::tier2_stats() {
 }
 
 std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) {
+    if (options_.interpret) return state.insn_offset;  // the rest is in its place
     const std::lock_guard guard(lock_);
     const bool cold = static_cast<const uint8_t*>(host_pc) >= code_.base() + code_.size() / 2;
     const TranslationBlock* block = cache_.owner_of(host_pc, cold);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "jit/engine/block_cache.h"
+#include "jit/engine/interpreted_blocks.h"
 #include "jit/engine/tier2.h"
 #include "jit/frontend.h"
 #include "jit/host_code.h"
@@ -21,6 +22,7 @@ struct EngineOptions {
     size_t code_bytes = CodeBuffer::kDefaultSize;
     unsigned max_block_insns = 0;  ///< 0: the frontend's default
     bool concurrent = false;       ///< several virtual CPUs run the code at once
+    bool interpret = false;        ///< every block by ir::Interpreter; not with tier 2 or fastmem
     Tier2Options tier2;
     bool trace_blocks = false, trace_ir = false, trace_host = false;
     std::FILE* trace_file = nullptr;
@@ -106,6 +108,7 @@ class Engine {
     BlockCache cache_;
     ir::Block ir_;                      // reused: no allocation for most blocks
     std::vector<std::byte> code_read_;  // likewise
+    InterpretedBlocks interpreted_;     // with EngineOptions::interpret
     std::set<uint64_t> devices_;        // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others

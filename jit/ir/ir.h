@@ -41,8 +41,7 @@ struct Inst {
 static_assert(sizeof(Inst) == 32);
 
 // ---- aux encodings
-// --------------------------------------------------------------------------------------------- MemAux: bits
-// 3:0 log2 bytes of one unit, then flags.
+// MemAux: bits 3:0 log2 bytes of one unit, then flags.
 inline constexpr uint32_t kMemSizeMask = 0xf;
 inline constexpr uint32_t kMemSigned = 1u << 4;
 inline constexpr uint32_t kMemAcquire = 1u << 5;
@@ -101,12 +100,11 @@ struct OpInfo {
     char effects;  ///< P, Q, S, M or X; see opcodes.inc
 };
 const OpInfo& info(Op op);
-inline bool is_pure(Op op) { return info(op).effects == 'P'; }
 
 struct Block {
     std::vector<Inst> insts;
     uint64_t pa = 0;                 ///< physical address of the first instruction
-    uint32_t translation_flags = 0;  ///< translation mode bits (part of the key)
+    uint32_t translation_flags = 0;  ///< translation flags (part of the key)
     uint32_t guest_bytes = 0;        ///< length of the guest code covered
     uint32_t guest_insns = 0;
 

@@ -70,7 +70,7 @@ class Tables : public ::testing::Test {
                                                             .table_bytes = size_t{1} << 20});
         ASSERT_TRUE(accelerator) << accelerator.error();
         accelerator_ = std::move(*accelerator);
-        code_.emplace(buffer_.base() + buffer_.size() / 2 - 4096, buffer_.thunks().leave);
+        code_.emplace(buffer_.base() + buffer_.size() / 2 - 4096, buffer_.stubs().leave);
         state_.guest_fp_control = 0x1f80;
         last = {.answer = code_->faulted};
         ram_ = static_cast<uint8_t*>(

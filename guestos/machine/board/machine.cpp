@@ -58,9 +58,12 @@ Result<void> Machine::open_trace() {
 }
 
 void Machine::make_engine() {
-    const JitTier tier = options_.jit != JitTier::Auto ? options_.jit
-                         : jit::have_region_compiler() ? JitTier::Tiered
-                                                       : JitTier::Tier1;
+    // The interpreter stands in tier 1's place.
+    const bool interpret = options_.jit == JitTier::Interpreter;
+    const JitTier tier = interpret                       ? JitTier::Tier1
+                         : options_.jit != JitTier::Auto ? options_.jit
+                         : jit::have_region_compiler()   ? JitTier::Tiered
+                                                         : JitTier::Tier1;
     jit::Tier2Options tier2{.enabled = tier != JitTier::Tier1,
                             .synchronous = tier == JitTier::Tier2,
                             .max_insns = options_.jit_region,
@@ -87,6 +90,7 @@ void Machine::make_engine() {
     engine_ = std::make_unique<jit::Engine>(frontend::a64::frontend(), memory_,
                                             jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                .concurrent = options_.cpus > 1,
+                                                               .interpret = interpret,
                                                                .tier2 = tier2,
                                                                .trace_blocks = options_.trace.blocks,
                                                                .trace_ir = options_.trace.ir,
@@ -100,6 +104,8 @@ void Machine::make_engine() {
 }
 
 Result<void> Machine::choose_accelerator() {
+    if (options_.fastmem == Fastmem::On && options_.jit == JitTier::Interpreter)
+        return failure("--fastmem on: --jit interpreter does without");
     if (options_.fastmem == Fastmem::On && options_.accel == Accel::Process)
         return failure("--fastmem on needs the virtual machine's page tables: --accel kvm");
     backend::kvm::Probe probe;
@@ -112,7 +118,8 @@ Result<void> Machine::choose_accelerator() {
         // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB
         // fills elsewhere.
         const bool fastmem =
-            options_.fastmem == Fastmem::On || (options_.fastmem == Fastmem::Auto && probe.native_ring0);
+            options_.fastmem == Fastmem::On ||
+            (options_.fastmem == Fastmem::Auto && probe.native_ring0 && options_.jit != JitTier::Interpreter);
         auto accelerator =
             backend::KvmAccelerator::create(engine_->code(), {.cpus = options_.cpus,
                                                               .native_ring0 = probe.native_ring0,

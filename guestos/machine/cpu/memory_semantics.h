@@ -5,6 +5,7 @@
 
 #include "jit/guest_state.h"
 #include "jit/memory_access.h"
+#include "jit/memory_semantics.h"
 
 namespace arclight::guestos {
 
@@ -15,12 +16,10 @@ void access_host(jit::GuestState& state, const jit::MemoryAccess& access, uint64
 void access_host_split(jit::GuestState& state, const jit::MemoryAccess& access, uint8_t* first,
                        unsigned first_bytes, uint8_t* second);
 
-/// Between bytes in memory order and GuestState::access_value, by the layout in jit/memory_access.h.
-void scatter(const jit::MemoryAccess& access, const uint8_t* bytes, uint64_t* values);
-void gather(const jit::MemoryAccess& access, const uint64_t* values, uint8_t* bytes);
+using jit::compare_and_swap_16;
+using jit::gather;
+using jit::scatter;
 
-/// `host` is 16-byte aligned. True: it held `expected`, and holds `desired`; else `expected` is what it holds.
-bool compare_and_swap_16(uint8_t* host, uint64_t expected[2], const uint64_t desired[2]);
 /// Compares and swaps the 8 bytes at `host`, aligned; the old value.
 uint64_t compare_and_swap_8(uint8_t* host, uint64_t expected, uint64_t desired);
 

@@ -6,6 +6,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/vcpu.h"
+#include "jit/ir/interpreter.h"
 #include "jit/runtime_entries.h"
 
 namespace arclight::guestos {
@@ -170,6 +171,7 @@ void Vcpu::fill_runtime_table() {
     set(jit::kVectorCall, &backend::vector_call);
     set(jit::kPromote, &promote);
     set(jit::kRegionGuard, &region_guard);
+    set(jit::kInterpret, &jit::ir::interpret_block);
     const auto helper = [&](Helper id, jit::HelperFn fn) {
         set(jit::kFirstHelper + static_cast<unsigned>(id), fn);
     };
