@@ -248,7 +248,7 @@ TEST_F(GuestCodeTest, NothingIsFiledOfARegionThatDiedMeanwhile) {
 /// Another CPU of the guest stores to the code all the time. Each file must hold what it says.
 TEST_F(GuestCodeTest, ARaceWithTheGuestFilesNothingWrong) {
     constexpr unsigned kLoops = 64, kRounds = 8;
-    std::atomic<uint32_t> round{0};
+    std::atomic<uint32_t> round{0}, stored{kRounds};  // `stored`: of which round the code is
     std::atomic<bool> end{false};
     const auto put_all = [&](uint32_t n) {
         for (size_t k = 0; k < kLoops; ++k)
@@ -262,14 +262,16 @@ TEST_F(GuestCodeTest, ARaceWithTheGuestFilesNothingWrong) {
     std::thread other_cpu([&] {
         std::mt19937 random(1);
         while (!end) {
-            const uint32_t n = code(round);
+            const uint32_t of_round = round, n = code(of_round);
             for (unsigned k = random() % 64; k != 0; --k) asm volatile("pause");
             put_all(n + 1);
             for (unsigned k = random() % 64; k != 0; --k) asm volatile("pause");
             put_all(n);
+            stored = of_round;
         }
     });
     for (uint32_t counter = 0; round < kRounds; ++round) {
+        while (stored != round) std::this_thread::yield();  // it may get no time on a busy machine
         engine_->invalidate(kBase, 8 * kLoops);
         for (uint64_t k = 0; k < kLoops; ++k, ++counter) {
             EXPECT_NE(engine_->entry(kBase + 8 * k, kMode), nullptr);
