@@ -313,7 +313,7 @@ uint64_t read_mxcsr(GuestState& s, uint64_t, uint64_t, uint64_t) {
 TEST_F(ExitTest, FloatingPointControlIsTheGuests) {
     s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(read_mxcsr);
     const unsigned host = _mm_getcsr();
-    s_.mxcsr = 0x7f80;  // round towards zero
+    s_.guest_fp_control = 0x7f80;  // round towards zero
     s_.v[1].d[0] = 0x3ff0'0000'0000'0000;
     s_.v[2].d[0] = 0xbc00'0000'0000'0000;  // a little less than nothing
     const CompiledBlock c = make(0, [](ir::Builder& b) {
@@ -326,7 +326,7 @@ TEST_F(ExitTest, FloatingPointControlIsTheGuests) {
     EXPECT_EQ(s_.v[0].d[1], 0u);
     EXPECT_EQ(s_.x[0] & 0xffff'ffff, host & ~0x3fu);
     EXPECT_EQ(s_.x[0] >> 32, 0x7fa0u) << "inexact";
-    EXPECT_EQ(s_.mxcsr, 0x7fa0u);
+    EXPECT_EQ(s_.guest_fp_control, 0x7fa0u);
     EXPECT_EQ(_mm_getcsr() & ~0x3fu, host & ~0x3fu);
 }
 
@@ -342,7 +342,7 @@ TEST_F(ExitTest, FlagsThatAHelperRaisesAreNotTheGuests) {
     s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(read_mxcsr);
     for (const uint32_t guest : {0x1f80u, 0x1f84u, 0x3f80u, 0x9fc0u})
         for (const uint32_t change : {0u, 1u, 0x6000u}) {
-            s_.mxcsr = guest;
+            s_.guest_fp_control = guest;
             const CompiledBlock c = make(0, [&](ir::Builder& b) {
                 b.call(Type::Void, 8, {b.i64(change)}, 0);
                 b.set_x(0, b.call(Type::I64, 9, {}, 0));
@@ -350,7 +350,7 @@ TEST_F(ExitTest, FlagsThatAHelperRaisesAreNotTheGuests) {
             });
             run(c);
             EXPECT_EQ(s_.x[0] >> 32, guest | change);
-            EXPECT_EQ(s_.mxcsr, guest | change);
+            EXPECT_EQ(s_.guest_fp_control, guest | change);
             EXPECT_EQ(_mm_getcsr() & ~0x3fu, 0x1f80u);
         }
 }
