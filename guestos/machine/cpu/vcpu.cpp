@@ -4,11 +4,13 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <memory>
 #include <new>
 #include <system_error>
 #include <utility>
 
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/quiet_environment.h"
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/cpu_state.h"
@@ -112,10 +114,12 @@ void Vcpu::thread_main() {
             state_.exclusive_addr = jit::kNoExclusive;
         }
         loaded_ = false;
+        started_ = true;
         power_off_requested_ = false;
         a64::update_translation_flags(core_.cpu);
         translation_changed();
         run();
+        started_ = false;
         power_ = Power::Off;
     }
     core_.work.leave();
@@ -202,10 +206,22 @@ const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
 
 // ---- State
 
+/// A CPU that was powered on and has not begun is saved as one that begins.
+CpuState Vcpu::capture_state() const {
+    if (powered_off() || started_ || loaded_) return CpuState::capture(core_.cpu);
+    a64::QuietEnvironment environment;
+    const auto state = std::make_unique<GuestState>();
+    a64::Cpu cpu(*state, environment, core_.cpu.memory, core_.cpu.config);
+    cpu.reset(entry_);
+    cpu.registers.cntfrq = devices::GuestClock::kFrequency;
+    state->x[0] = entry_x0_;
+    return CpuState::capture(cpu);
+}
+
 void Vcpu::save(devices::StateWriter& out) const {
     out.section("vcpu", CpuState::kVersion, [&] {
-        out(uint32_t{index()}, !powered_off(), irq_line_.load(), fiq_line_.load(),
-            CpuState::capture(core_.cpu));
+        const bool on = !powered_off() && !power_off_requested_;
+        out(uint32_t{index()}, on, irq_line_.load(), fiq_line_.load(), capture_state());
     });
 }
 

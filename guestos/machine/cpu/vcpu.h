@@ -9,6 +9,7 @@
 
 #include "devices/state.h"
 #include "frontend/a64/system/environment.h"
+#include "guestos/machine/cpu/cpu_state.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/fetch_unit.h"
 #include "guestos/machine/cpu/guest_spin.h"
@@ -141,6 +142,7 @@ class Vcpu final : public frontend::a64::Environment,
     void carry_out(std::span<const Request> requests) override;
     void forget_translations();
     void note_tables();
+    CpuState capture_state() const;
 
     jit::GuestState& state_;
     VcpuCore core_;
@@ -161,7 +163,8 @@ class Vcpu final : public frontend::a64::Environment,
     std::atomic<bool> at_rest_{true};
     std::atomic<Power> power_{Power::Off};
     bool power_off_requested_ = false;
-    bool loaded_ = false;  ///< load() has replaced the state of a CPU that is on
+    bool started_ = false;  ///< has taken up what power_on() said
+    bool loaded_ = false;   ///< load() has replaced the state of a CPU that is on
     uint64_t entry_ = 0, entry_x0_ = 0;
 };
 

@@ -157,6 +157,17 @@ TEST(CpuState, ACpuThatWasOffIsOffAgain) {
     }
 }
 
+TEST(CpuState, ACpuThatIsAboutToBeginBegins) {
+    M from, to;
+    from.group.cpu(0).power_on(kProgram, 0x1234);  // its thread does not run
+    const Stream stream = save(from);
+    to.write_program(kProgram, {str(0, 9), str(9, 9, 8), b(0)});
+    ASSERT_TRUE(load(to, stream));
+    EXPECT_EQ(save(to), stream);
+    ASSERT_TRUE(to.run());
+    EXPECT_EQ(to.device.values, (std::vector<uint64_t>{0x1234}));
+}
+
 TEST(CpuState, WhatNoCpuCanBeInIsRefusedAndChangesNothing) {
     M m;
     const Stream before = save(m);

@@ -17,7 +17,7 @@
 namespace arclight::guestos {
 namespace {
 
-constexpr std::chrono::milliseconds kStay{40};
+constexpr std::chrono::milliseconds kStay{3};
 constexpr unsigned kMaxMoves = 25;
 
 struct Output final : devices::CharBackend {
@@ -49,6 +49,7 @@ int run_moving(const RunOptions& options) {
             run.wait();
             break;
         }
+        const int64_t saved_at = machine->clock().wall_ns();
         auto snapshot = machine->save(Machine::AfterSave::Stop);
         if (!snapshot) {
             // It has stopped in between.
@@ -59,6 +60,9 @@ int run_moving(const RunOptions& options) {
         auto next = Machine::create(options, loop, output, nullptr);
         if (!next) return complain(next.error());
         if (const auto loaded = (*next)->load(*snapshot); !loaded) return complain(loaded.error());
+        // The time of day goes on in a pause. A program that compares it with the counter is not to see that.
+        devices::GuestClock& clock = (*next)->clock();
+        clock.set_wall_offset_ns(clock.wall_offset_ns() - (clock.wall_ns() - saved_at));
         machine = std::move(*next);
         run = std::async(std::launch::async, [&m = *machine] { return m.run(); });
         ++moves;
