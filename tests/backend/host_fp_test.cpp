@@ -42,7 +42,8 @@ TEST(HostFp, RoundingModesAreTheHosts) {
         _mm_setcsr(saved);
         EXPECT_EQ(up, row.up);
         EXPECT_EQ(down, row.down);
-        EXPECT_EQ(state->guest_fp_control & ~(3u << 13), kMxcsrReset) << "FTZ and DAZ stay off: they differ from FZ";
+        EXPECT_EQ(state->guest_fp_control & ~(3u << 13), kMxcsrReset)
+            << "FTZ and DAZ stay off: they differ from FZ";
     }
 }
 
