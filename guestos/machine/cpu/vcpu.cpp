@@ -119,7 +119,7 @@ void Vcpu::thread_main() {
         a64::update_translation_flags(core_.cpu);
         translation_changed();
         run();
-        started_ = false;
+        started_ = power_off_requested_ = false;
         power_ = Power::Off;
     }
     core_.work.leave();
