@@ -72,7 +72,7 @@ class PlainTables final : public HostTables {
         return table;
     }
     void give_back_table(uint64_t* table) override {
-        free_.push_back(static_cast<size_t>(table - at(0)) / host_entry::kTableEntries);
+        free_.push_back(static_cast<size_t>(table - at(0)) / HostPageFormat::kTableEntries);
     }
     uint64_t physical_of_table(const uint64_t* table) override { return reinterpret_cast<uint64_t>(table); }
     uint64_t* table_at(uint64_t physical) override { return reinterpret_cast<uint64_t*>(physical); }
@@ -84,7 +84,7 @@ class PlainTables final : public HostTables {
 
   private:
     static constexpr size_t kTables = 512;
-    uint64_t* at(size_t n) { return memory_.get() + n * host_entry::kTableEntries; }
+    uint64_t* at(size_t n) { return memory_.get() + n * HostPageFormat::kTableEntries; }
     struct Free {
         void operator()(uint64_t* p) const { std::free(p); }
     };

@@ -1,8 +1,7 @@
 // Cost of guest memory accesses in a tier-2 region: by the soft TLB, whose entries it checks, and by fastmem, where an
 // unmapped page faults. Both run the same loops; an item is an access.
 //
-//     arclight_micro --benchmark_filter=region_ --benchmark_enable_random_interleaving \
-//         --benchmark_repetitions=9
+//     arclight_micro --benchmark_filter=region_ --benchmark_enable_random_interleaving --benchmark_repetitions=9
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 
