@@ -77,10 +77,8 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     const unsigned bytes = access.bytes();
 
     if (access.misaligns_stack(given)) return {.kind = Outcome::Kind::SpAlignment};
-    const unsigned alignment = access.must_be_aligned() ? bytes
-                               : state_.translation_flags & a64::translation_flag::kAlignCheck
-                                   ? access.unit_bytes()
-                                   : 1;
+    // With SCTLR_ELx.A, too: the frontend marks what it concerns. LD1 of bytes, one access here, has no alignment.
+    const unsigned alignment = access.must_be_aligned() ? bytes : 1;
     // ESR_EL1.WnR: an atomic's fault counts as a read's if a read would have had it (D19.2.37, and
     // TranslateAddressForAtomicAccess for alignment).
     const bool rmw = access.kind == MemoryKind::AtomicRmw || access.kind == MemoryKind::Cas;
