@@ -119,11 +119,15 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(one_of({"auto", "kvm", "process"}))
         ->group(execution);
     command
-        ->add_option("--fastmem,--windows", words->fastmem,
+        ->add_option("--fastmem", words->fastmem,
                      "guest memory by the virtual machine's page tables (kvm): on, off or auto [auto]")
         ->type_name("WHEN")
         ->check(one_of({"auto", "on", "off"}))
         ->group(execution);
+    command->add_option("--windows", words->fastmem, "the former name of --fastmem")
+        ->type_name("WHEN")
+        ->check(one_of({"auto", "on", "off"}))
+        ->group("");
     command
         ->add_option(
             "--mmu", words->mmu,
