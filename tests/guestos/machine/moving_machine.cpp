@@ -44,6 +44,8 @@ int run_moving(const RunOptions& options) {
     loop.start();
     unsigned moves = 0;
     auto run = std::async(std::launch::async, [&m = *machine, &boot] { return m.run(*boot); });
+    // A machine that is moved before that would stay off.
+    while (machine->cpu_powered_off(0)) std::this_thread::yield();
     while (run.wait_for(kStay) == std::future_status::timeout) {
         if (moves == kMaxMoves) {
             run.wait();
