@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <future>
 #include <memory>
@@ -17,7 +18,11 @@
 namespace arclight::guestos {
 namespace {
 
-constexpr std::chrono::milliseconds kStay{3};
+/// How long the guest runs between two moves; MOVING_STAY_MS in the environment says otherwise.
+std::chrono::milliseconds stay() {
+    const char* const wanted = std::getenv("MOVING_STAY_MS");
+    return std::chrono::milliseconds(wanted != nullptr ? std::atoi(wanted) : 3);
+}
 constexpr unsigned kMaxMoves = 25;
 
 struct Output final : devices::CharBackend {
@@ -46,7 +51,7 @@ int run_moving(const RunOptions& options) {
     auto run = std::async(std::launch::async, [&m = *machine, &boot] { return m.run(*boot); });
     // A machine that is moved before that would stay off.
     while (machine->cpu_powered_off(0)) std::this_thread::yield();
-    while (run.wait_for(kStay) == std::future_status::timeout) {
+    while (run.wait_for(stay()) == std::future_status::timeout) {
         if (moves == kMaxMoves) {
             run.wait();
             break;
