@@ -174,7 +174,8 @@ std::vector<Bus::Stats> Bus::stats() const {
     const std::lock_guard guard(lock_);
     std::vector<Mapping*> ordered;
     for (const auto& mapping : mappings_) ordered.push_back(mapping.get());
-    std::ranges::stable_sort(ordered, {}, [](const Mapping* mapping) { return mapping->base(); });
+    std::ranges::sort(ordered, {},
+                      [](const Mapping* mapping) { return std::pair(mapping->base(), mapping->name_); });
     std::vector<Stats> all;
     for (const Mapping* mapping : ordered) {
         Stats sum{mapping->name_, 0, 0};
