@@ -1,6 +1,8 @@
 #include "frontend/a64/decode/encoding.h"
 
+#include <algorithm>
 #include <iterator>
+#include <numeric>
 
 namespace arclight::frontend::a64 {
 
@@ -25,16 +27,29 @@ constexpr Encoding kEncodings[] = {
 std::span<const Encoding> encodings() { return kEncodings; }
 
 Decoder::Decoder(FeatureSet features) : features_(features) {
-    for (uint32_t b = 0; b < kBuckets; ++b) {
-        starts_[b] = static_cast<uint32_t>(candidates_.size());
-        for (size_t e = 0; e < std::size(kEncodings); ++e) {
-            const Encoding& encoding = kEncodings[e];
+    // A row is in the buckets that its fixed bits agree with: all values of the other bits, counted by carrying
+    // over the fixed ones.
+    const auto each_bucket = [&](auto&& visit) {
+        for (size_t row = 0; row < std::size(kEncodings); ++row) {
+            const Encoding& encoding = kEncodings[row];
             if (!features.has(encoding.feature)) continue;
-            if ((b & encoding.mask >> kBucketShift) != encoding.value >> kBucketShift) continue;
-            candidates_.push_back({encoding.mask, encoding.value, static_cast<int>(e)});
+            const uint32_t open = ~(encoding.mask >> kBucketShift) & (kBuckets - 1);
+            uint32_t bits = 0;
+            do {
+                visit(encoding.value >> kBucketShift | bits, encoding, static_cast<int>(row));
+                bits = (bits - open) & open;
+            } while (bits != 0);
         }
-    }
-    starts_[kBuckets] = static_cast<uint32_t>(candidates_.size());
+    };
+    starts_.fill(0);
+    each_bucket([&](uint32_t bucket, const Encoding&, int) { ++starts_[bucket + 1]; });
+    std::partial_sum(starts_.begin(), starts_.end(), starts_.begin());
+    candidates_.resize(starts_[kBuckets]);
+    std::array<uint32_t, kBuckets> next;
+    std::copy_n(starts_.begin(), kBuckets, next.begin());
+    each_bucket([&](uint32_t bucket, const Encoding& encoding, int row) {
+        candidates_[next[bucket]++] = {encoding.mask, encoding.value, row};
+    });
 }
 
 int Decoder::find(uint32_t insn) const {
