@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "jit/ir/condition.h"
 #include "jit/reference/reference.h"
 #include "jit/runtime_entries.h"
 
@@ -32,21 +33,6 @@ uint32_t Interpreter::nzcv_of_sum(uint64_t a, uint64_t b, unsigned carry, unsign
     const bool n = (r >> (width - 1)) != 0, c = wide >> width != 0;
     const bool v = (~(a ^ b) & (a ^ r)) >> (width - 1) & 1;
     return n << 3 | (r == 0) << 2 | c << 1 | static_cast<unsigned>(v);
-}
-
-bool Interpreter::holds(unsigned condition, uint32_t nzcv) {
-    const bool n = nzcv >> 3 & 1, z = nzcv >> 2 & 1, c = nzcv >> 1 & 1, v = nzcv & 1;
-    bool r = false;
-    switch (condition >> 1) {
-        case 0: r = z; break;
-        case 1: r = c; break;
-        case 2: r = n; break;
-        case 3: r = v; break;
-        case 4: r = c && !z; break;
-        case 5: r = n == v; break;
-        default: r = n == v && !z; break;
-    }
-    return (condition & 1) != 0 ? !r : r;
 }
 
 bool Interpreter::leave(ExitReason reason, uint64_t pc) {
@@ -188,7 +174,8 @@ bool Interpreter::step(const Inst& i) {
         case Op::IsNotZero: return out((i.aux == 32 ? static_cast<uint32_t>(arg(0)) : arg(0)) != 0);
         case Op::TestBit: return out(arg(0) >> i.imm & 1);
         case Op::Not1: return out(arg(0) ^ 1);
-        case Op::Cond: return out(holds(static_cast<unsigned>(i.imm), static_cast<uint32_t>(arg(0))));
+        case Op::Cond:
+            return out(condition_holds(static_cast<unsigned>(i.imm), static_cast<unsigned>(arg(0))));
         case Op::CondCompare: {
             const unsigned bits = i.aux & ~1u;
             if (arg(0) == 0) return out(i.imm & 15);

@@ -38,8 +38,6 @@ class Interpreter {
 
     /// NZCV, in bits 3:0, of a + b + carry of 32 or 64 bits.
     static uint32_t nzcv_of_sum(uint64_t a, uint64_t b, unsigned carry, unsigned width);
-    /// Whether the ARM condition code holds for NZCV in bits 3:0.
-    static bool holds(unsigned condition, uint32_t nzcv);
 
   private:
     // True: the block was left.

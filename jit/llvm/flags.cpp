@@ -1,6 +1,7 @@
 #include "jit/llvm/flags.h"
 
 #include "jit/guest_state.h"
+#include "jit/ir/condition.h"
 #include "jit/llvm/block_values.h"
 
 namespace arclight::jit::tier2 {
@@ -54,22 +55,6 @@ Flags GuestFlags::flags_of(BlockValues& values, Ref arg) {
 }
 
 namespace {
-bool holds(unsigned nzcv, unsigned cc) {
-    const bool n = nzcv & 8, z = nzcv & 4, c = nzcv & 2, v = nzcv & 1;
-    bool r = false;
-    switch (cc >> 1) {
-        case 0: r = z; break;
-        case 1: r = c; break;
-        case 2: r = n; break;
-        case 3: r = v; break;
-        case 4: r = c && !z; break;
-        case 5: r = n == v; break;
-        case 6: r = n == v && !z; break;
-        default: return true;
-    }
-    return r != ((cc & 1) != 0);
-}
-
 /// For a - b; BAD: not one comparison of a and b.
 constexpr P kSubPredicate[14] = {P::ICMP_EQ,
                                  P::ICMP_NE,
@@ -172,7 +157,8 @@ Value* GuestFlags::condition(const Flags& f, unsigned cc) {
             } else {
                 inner.kind = f.wide ? Flags::Sub64 : Flags::Sub32;
             }
-            return b_.CreateSelect(f.c, condition(inner, cc), b_.getInt1(holds(f.imm, cc)));
+            return b_.CreateSelect(f.c, condition(inner, cc),
+                                   b_.getInt1(ir::condition_holds(cc, static_cast<unsigned>(f.imm))));
         }
         case Flags::Dynamic: return condition(packed_variables(), cc);
         default: break;
