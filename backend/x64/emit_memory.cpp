@@ -158,17 +158,17 @@ size_t MemoryEmitter::check_fastmem(const jit::MemoryAccess& access, const Reg64
     } else {
         cold = miss(Jump{}, addr, args);
     }
-    const uint64_t foreseen = ir::is_plain_access(values_.inst(cur()).op) && !access.is_unprivileged()
-                                  ? values_.inst(cur()).imm
-                                  : 0;
-    if (foreseen != 0) {
+    const uint64_t predicted = ir::is_plain_access(values_.inst(cur()).op) && !access.is_unprivileged()
+                                   ? values_.inst(cur()).imm
+                                   : 0;
+    if (predicted != 0) {
         as_.mov(rax, addr);
         as_.shr(rax, mmu::kFastmemSlotBits);
-        as_.cmp(eax, static_cast<uint32_t>(foreseen - 1));
+        as_.cmp(eax, static_cast<uint32_t>(predicted - 1));
         ColdArgs lookup;
         lookup.reg[0] = static_cast<uint8_t>(addr.getIdx());
         const size_t other = cold_.jump(kNe, cold_fn<&MemoryEmitter::cold_fastmem>, lookup);
-        as_.mov(rax, qword[r14 + kFastmemBase + static_cast<int>((foreseen - 1) % mmu::kFastmemSlots) * 8]);
+        as_.mov(rax, qword[r14 + kFastmemBase + static_cast<int>((predicted - 1) % mmu::kFastmemSlots) * 8]);
         cold_.resume_here(other);
     } else {
         look_up_fastmem(addr, access.is_unprivileged());

@@ -172,27 +172,19 @@ void RegisterAllocator::load_value(unsigned reg, Ref r) {
 
 // ---- Operands and results
 
-Reg64 RegisterAllocator::use(Ref r) {
+uint8_t RegisterAllocator::use_in_register(Ref r, bool vector) {
     Value& v = values_[r];
     if (v.reg == kNone) {
-        const unsigned reg = allocate(false);
+        const unsigned reg = allocate(vector);
         load_value(reg, r);
         assign(reg, r);
     }
     pinned_ |= 1u << v.reg;
-    return Reg64(v.reg);
+    return v.reg;
 }
 
-Xmm RegisterAllocator::use_xmm(Ref r) {
-    Value& v = values_[r];
-    if (v.reg == kNone) {
-        const unsigned reg = allocate(true);
-        load_value(reg, r);
-        assign(reg, r);
-    }
-    pinned_ |= 1u << v.reg;
-    return Xmm(v.reg - 16);
-}
+Reg64 RegisterAllocator::use(Ref r) { return Reg64(use_in_register(r, false)); }
+Xmm RegisterAllocator::use_xmm(Ref r) { return Xmm(use_in_register(r, true) - 16); }
 
 const Operand& RegisterAllocator::use_rm(Ref r, Type t) {
     const unsigned k = operand_count_++ % 3;

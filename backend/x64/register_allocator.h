@@ -56,6 +56,8 @@ class RegisterAllocator {
     void move_home_to_spill(Ref r);
 
   private:
+    /// Loads the value into a register of its kind unless it is in one, and pins that: 0..15 GPR, 16..31 xmm.
+    uint8_t use_in_register(Ref r, bool vector);
     void assign(unsigned reg, Ref r);
     void release(unsigned reg);
     /// Makes the register free, its value safe in memory if anybody needs it.
