@@ -53,6 +53,7 @@ struct RunOptions {
     std::optional<uint32_t> jit_threshold;  ///< executions of a block before it is hot
     std::string jit_dump;                   ///< a directory; empty: none
     std::string jit_cache;                  ///< a directory for compiled regions; empty: none
+    std::string jit_cache_key;              ///< a file with the key that authenticates them
     uint64_t jit_cache_bytes = uint64_t(256) << 20;
     uint64_t jit_code_bytes = uint64_t(64) << 20;  ///< code memory of tier 2
     unsigned jit_sample = 1;                       ///< for tests: one block in n may become a region

@@ -48,6 +48,17 @@ std::string default_jit_cache() {
     return {};
 }
 
+// Neither in the cache, which is what it authenticates, nor among the settings, which people copy from host to host: the XDG
+// base directory specification has a directory for what a program keeps on this host. Empty: there is no home.
+std::string jit_cache_key() {
+    for (const auto& [name, below] : {std::pair("XDG_STATE_HOME", "/arclight/cache.key"),
+                                      std::pair("HOME", "/.local/state/arclight/cache.key")})
+        // The specification has relative paths ignored.
+        if (const char* directory = std::getenv(name); directory != nullptr && *directory == '/')
+            return std::string(directory) + below;
+    return {};
+}
+
 }  // namespace
 
 std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFunction run) {
@@ -157,7 +168,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
 
     command
         ->add_option("--jit-cache", words->jit_cache,
-                     "keep what LLVM compiled in DIR for the next run, or off [~/.cache/arclight/regions]")
+                     "keep what LLVM compiled in DIR for the next run, or off; files without the code of "
+                     "this user's key "
+                     "are not used [~/.cache/arclight/regions]")
         ->type_name("DIR|off")
         ->group(execution);
     command->add_option("--jit-cache-size", words->jit_cache_size, "room in there [256M]")
@@ -233,6 +246,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
         if (words->jit_cache != "off")
             options.jit_cache = words->jit_cache.empty() ? default_jit_cache() : words->jit_cache;
+        options.jit_cache_key = jit_cache_key();
         if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
         if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);

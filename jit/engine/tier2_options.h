@@ -29,6 +29,7 @@ struct Tier2Options {
     uint32_t min_cycles = 250;
     bool perf_map = false;        ///< /tmp/perf-PID.map
     std::string cache_directory;  ///< of compiled regions; empty: none
+    std::string cache_key_file;   ///< authenticates them (cache_key.h)
     uint64_t cache_bytes = uint64_t{256} << 20;
     uint32_t warm_threshold = 64;  ///< runs of a block with regions in the cache before they are looked at
     /// For tests: every Nth compilation fails, or takes long; 0: none.

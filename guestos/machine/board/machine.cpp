@@ -71,6 +71,7 @@ void Machine::make_engine() {
                             .dump_directory = options_.jit_dump,
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
+                            .cache_key_file = options_.jit_cache_key,
                             .cache_bytes = options_.jit_cache_bytes,
                             .faults = options_.jit_faults,
                             .sample = options_.jit_sample,
