@@ -21,7 +21,8 @@ class Machine:
 
     def __init__(self, command, options=()):
         words = debian.arclight(["sh", "-c", command], options=["--control", SOCKET, *options])
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # Nobody else may use the socket, whatever the user's mask is.
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, umask=0)
         Machine.last, self.lines = self, []
         self.timer = threading.Timer(LIMIT + seconds * 4, self.process.kill)
         self.timer.start()
@@ -164,6 +165,8 @@ def test_process():
     refused("kernel's", "leave 'pid' out", **attach("x", "observe", {"virtual": "0xffff800008000000", "pid": 1}))
     refused("process 0", "must be a number of a process", **attach("x", "observe", {"virtual": va, "pid": 0}))
     refused("both", "'cpu' means nothing", **attach("x", "observe", {"virtual": va, "pid": 1, "cpu": 0}))
+    mode = os.stat(SOCKET).st_mode & 0o777
+    failures.check(mode == 0o600, f"the control socket's mode is {mode:o}")
     done = subprocess.run([ARCLIGHT, "lightv", "attach", "--control", SOCKET, "--name", "y", "--module", "observe", "--virtual", va, "--pid", str(pid)],
                           capture_output=True, text=True)
     failures.check(done.returncode == 1 and f"belongs to '{what}'" in done.stderr, f"--pid: {done}")
