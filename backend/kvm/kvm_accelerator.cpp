@@ -108,11 +108,15 @@ Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBu
         if (!thread) return std::unexpected(thread.error());
         accelerator->threads_.push_back(std::move(*thread));
     }
-    // A fault of translated code counts as a guest access, so the code itself must be mapped before it runs.
+    // A fault of translated code counts as a guest access, so the code itself must be mapped before it runs. Where it is
+    // written must be, before fastmem takes root entries that the process seems not to use.
     constexpr uint64_t kGib = uint64_t{1} << 30;
-    for (uint64_t at = range.base & ~(kGib - 1); at < range.base + (uint64_t{1} << range.log2); at += kGib)
-        if (auto added = accelerator->process_.add(std::max(at, range.base)); !added)
-            return std::unexpected(added.error());
+    for (const uint8_t* view : {code.base(), static_cast<const uint8_t*>(code.writable(code.base()))}) {
+        const auto first = reinterpret_cast<uint64_t>(view), end = first + (uint64_t{1} << range.log2);
+        for (uint64_t at = first & ~(kGib - 1); at < end; at += kGib)
+            if (auto added = accelerator->process_.add(std::max(at, first)); !added)
+                return std::unexpected(added.error());
+    }
     if (!options.fastmem) return accelerator;
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         const size_t count = options.table_bytes / 4096;

@@ -40,7 +40,7 @@ struct EmitContext {
     bool serial = false;   ///< one CPU: atomics need no lock
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB
     std::vector<jit::ExitSite> exits;
-    uint8_t* indirect = nullptr;  ///< as in CompiledBlock
+    const uint8_t* indirect = nullptr;  ///< as in CompiledBlock
     uint8_t indirect_register = 0;
 };
 

@@ -106,7 +106,7 @@ void ExitEmitter::emit_direct_exit(int64_t target) {
         as_.cmp(dword[r14], jit::kUnlinkedEpoch >> 1);  // any imm32 that does not fit 8 bits: patched at once
         ctx_.exits[slot].epoch = as_.here() - 4;
         const uint32_t never = jit::kUnlinkedEpoch;
-        std::memcpy(ctx_.exits[slot].epoch, &never, 4);
+        std::memcpy(ctx_.buffer.writable(ctx_.exits[slot].epoch), &never, 4);
         // Both ways into the stub come with page_base moved already.
         args.flag = 1;
         cold_.add(as_.jump_if(kNe, false), cold_fn<&ExitEmitter::cold_link_stub>, args);
@@ -178,7 +178,7 @@ void ExitEmitter::cold_indirect(const ColdArgs& args) {
 // ---- Tier 2
 
 void ExitEmitter::emit_counter(uint32_t counter) {
-    as_.sub(dword[rip + static_cast<const void*>(ctx_.buffer.counters() + counter)], 1);
+    as_.sub(dword[as_.at_address(ctx_.buffer.counters() + counter)], 1);
     ColdArgs args;
     args.imm = counter;
     cold_.jump(kS, cold_fn<&ExitEmitter::cold_promote>, args);

@@ -18,8 +18,9 @@ uint64_t line_mask(uint64_t offset, uint64_t bytes) {
 TranslationBlock::TranslationBlock() = default;
 TranslationBlock::~TranslationBlock() = default;
 
-BlockCache::BlockCache(const mmu::GuestMemory& memory)
-    : base_(memory.base()),
+BlockCache::BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code)
+    : code_(code),
+      base_(memory.base()),
       size_(memory.size()),
       table_(1u << 14),
       page_head_(memory.size() >> kPageBits),
@@ -91,7 +92,7 @@ void BlockCache::retire(TranslationBlock& block) {
     for (const uint32_t id : block.incoming) {
         Site s;
         if (!site(id, s) || s.block->linked[s.exit] != &block) continue;
-        unlink(s.block->code.exits[s.exit]);
+        unlink(code_, s.block->code.exits[s.exit]);
         s.block->linked[s.exit] = nullptr;
     }
     block.incoming.clear();

@@ -78,7 +78,7 @@ struct TranslationBlock {
 /// Not synchronised: the engine's lock is held.
 class BlockCache {
   public:
-    explicit BlockCache(const mmu::GuestMemory& memory);
+    BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code);
 
     TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const;
     /// The first block of the page at pa; the others by next_in_page.
@@ -126,6 +126,7 @@ class BlockCache {
     };
     static constexpr uint64_t kEmpty = ~uint64_t{0};
 
+    CodeBuffer& code_;
     uint64_t base_, size_;
     std::vector<Entry> table_;  // open addressing, power of two; removed entries keep their key, block null
     size_t used_ = 0, live_ = 0;

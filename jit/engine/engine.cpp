@@ -32,7 +32,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       memory_(memory),
       options_(options),
       code_(options.code_bytes),
-      cache_(memory_),
+      cache_(memory_, code_),
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     if (!tier2_.enabled()) return;
     cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
@@ -145,7 +145,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot turn a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    link(exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
+    link(code_, exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
     if (linked != target) {
         linked = target;
         target->incoming.push_back(site_id);

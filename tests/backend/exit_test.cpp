@@ -76,11 +76,11 @@ TEST_F(ExitTest, LinkAndUnlinkWithinThePage) {
     const ExitSite& site = a.exits.at(0);
     EXPECT_LE(reinterpret_cast<uintptr_t>(site.jump) % 8, 4u);
     EXPECT_FALSE(site.cross_page);
-    link(site, b.entry, 0);
+    link(h_.code, site, b.entry, 0);
     run(a);
     EXPECT_EQ(s_.x[0], 101u);
     EXPECT_EQ(h_.lookups, 1u);
-    unlink(site);
+    unlink(h_.code, site);
     run(a);
     EXPECT_EQ(s_.x[0], 102u);
     EXPECT_EQ(s_.pc, kPage + 0x10);
@@ -109,7 +109,7 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
                 EXPECT_EQ(s_.pc, kPage + static_cast<uint64_t>(target));
                 EXPECT_EQ(s_.x[2], dirty ? 1u : 0u);
                 EXPECT_EQ(jit::nzcv_from_flags(s_.flags), 0x6000'0000u);
-                link(*taken, to.entry, h_.tlb->epoch);
+                link(h_.code, *taken, to.entry, h_.tlb->epoch);
                 run(c, kPage + 0x100);
                 EXPECT_EQ(s_.x[0], 1000u) << "linked";
                 EXPECT_EQ(s_.page_base, (kPage + static_cast<uint64_t>(target)) & mmu::kPageMask);
@@ -129,7 +129,7 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     const ExitSite& site = a.exits.at(0);
     ASSERT_TRUE(site.cross_page);
     EXPECT_LE(reinterpret_cast<uintptr_t>(site.epoch) % 8, 4u);
-    link(site, b.entry, h_.tlb->epoch);
+    link(h_.code, site, b.entry, h_.tlb->epoch);
     run(a);
     EXPECT_EQ(s_.x[0], 101u);
     EXPECT_EQ(s_.page_base, kPage + 0x1000);
@@ -148,7 +148,7 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     ++h_.tlb->epoch;
     run(a);
     EXPECT_EQ(s_.x[0], 10104u);
-    unlink(site);
+    unlink(h_.code, site);
     run(a);
     EXPECT_EQ(s_.pc, kPage + 0x1010);
 }
@@ -173,7 +173,7 @@ TEST_F(ExitTest, InterruptIsSeenWhereCodeCouldLoop) {
 
 TEST_F(ExitTest, LinkedLoopLeavesWhenAnotherThreadAsks) {
     const CompiledBlock loop = adder(0x20, 1, 0x20);
-    link(loop.exits.at(0), loop.entry, 0);
+    link(h_.code, loop.exits.at(0), loop.entry, 0);
     std::thread other([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         s_.interrupt = 1;
@@ -215,12 +215,12 @@ TEST_F(ExitTest, WaysAreCounted) {
     for (const int64_t target : {0x10, 0x1010}) {
         const CompiledBlock from = adder(0, 1, target);
         const ExitSite& site = from.exits.at(0);
-        link(site, to.entry, h_.tlb->epoch);
+        link(h_.code, site, to.entry, h_.tlb->epoch);
         const uint8_t* counted = emit_counted_jump(h_.code, 17, to.entry);
         ASSERT_NE(counted, nullptr);
         h_.code.counters()[17] = 0;
         for (const void* way : {static_cast<const void*>(counted), static_cast<const void*>(to.entry)}) {
-            redirect(site, way);
+            redirect(h_.code, site, way);
             s_.x[0] = 0;
             for (unsigned k = 1; k <= 3; ++k) {
                 run(from);
@@ -248,7 +248,7 @@ TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
         h_.tlb->jump_cache[mmu::jump_cache_index(pc)] = {pc, to.entry};
         uint32_t* ring = h_.code.counters() + kRing;
         std::memset(ring, 0, 4 * kRingWords);
-        sample(c, emit_sampler(h_.code, c, kRing));
+        sample(h_.code, c, emit_sampler(h_.code, c, kRing));
         const unsigned runs = kRingEntries + 5;
         for (unsigned k = 1; k <= runs; ++k) {
             s_.x[5] = pc;
@@ -269,7 +269,7 @@ TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
         EXPECT_EQ(run(c), ExitReason::Lookup);
         EXPECT_EQ(s_.pc, pc + 0x1000);
         EXPECT_EQ(ring[0], runs);
-        sample(c, nullptr);
+        sample(h_.code, c, nullptr);
         s_.x[5] = pc;
         run(c);
         EXPECT_EQ(s_.page_base, pc & mmu::kPageMask);

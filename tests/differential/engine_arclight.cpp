@@ -353,7 +353,7 @@ class ArclightEngine final : public Engine {
         if (!loaded) return broken("a region's object file does not load");
         loaded_.emplace_back(compiler.get(), loaded->handle);
         faults_.add(*loaded);
-        jit::patch_entry(entry.code,
+        jit::patch_entry(buffer_, entry.code,
                          jit::emit_region_stub(buffer_, {loaded->entry, entry.code.body, jit::kNoCounter}));
     }
 
@@ -378,7 +378,7 @@ class ArclightEngine final : public Engine {
         const Site from = e.sites_[site];  // block_at may add sites
         const Block* target = e.block_at(s.pc);
         if (!target) return nullptr;
-        jit::link(e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
+        jit::link(e.buffer_, e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
         return target->code.entry;
     }
 

@@ -47,8 +47,8 @@ TEST(RegionCompilerTest, WhatIsUnloadedGivesItsMemoryBack) {
     const OverwriteFreed overwrite;
     jit::CodeBuffer code;
     const auto compiler = make_region_compiler();
-    const auto memory = code.regions().first(size_t{1} << 20);
-    compiler->place_code(memory);
+    const auto memory = code.regions().executable.first(size_t{1} << 20);
+    compiler->place_code({memory, code.regions().distance});
     std::vector<RegionCode> loaded;
     for (size_t k = 0; k < kLoads; ++k) {
         if (loaded.size() == kMostAtOnce) {
