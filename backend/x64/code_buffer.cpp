@@ -35,7 +35,7 @@ size_t CodeBuffer::cold_used() const { return assembler_->cursor.cold - size_ / 
 namespace {
 /// Gets memory ahead of the cursors. Page by page, both views would fault: 5,000 faults more at a boot, 4 % of its time.
 void populate_ahead(CodeBuffer& buffer) {
-    constexpr size_t kStep = size_t{256} << 10, kAhead = size_t{64} << 10;
+    constexpr size_t kStep = size_t{2} << 20, kAhead = size_t{64} << 10;
     CodeBuffer::Assembler& a = buffer.assembler();
     const auto populate = [&](size_t cursor, size_t& populated, size_t end) {
         if (cursor + kAhead <= populated || populated >= end) return;

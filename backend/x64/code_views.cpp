@@ -26,6 +26,7 @@ constexpr uint64_t kLowest = 0x2000'0000'0000, kHighest = 0x5000'0000'0000;
 #endif
 constexpr uint64_t kUnit = uint64_t{2} << 20;
 constexpr unsigned kAttempts = 64;
+constexpr int kCollapse = 25;  // MADV_COLLAPSE: Linux 6.1, asm-generic/mman-common.h
 
 [[noreturn]] void fail() {
     throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");
@@ -84,7 +85,8 @@ CodeViews map_code(size_t bytes, const DataPart& data) {
 }
 
 void populate_code(const CodeViews& part, size_t bytes) {
-    (void)madvise(part.writable, bytes, MADV_POPULATE_WRITE);
+    const bool huge = bytes % kUnit == 0 && madvise(part.writable, bytes, kCollapse) == 0;
+    if (!huge) (void)madvise(part.writable, bytes, MADV_POPULATE_WRITE);
     (void)madvise(const_cast<uint8_t*>(part.executable), bytes, MADV_POPULATE_READ);
 }
 
