@@ -9,7 +9,7 @@
 #include <system_error>
 
 #ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U  // Linux 6.3, linux/memfd.h
+#define MFD_NOEXEC_SEAL 0x0008U  // Linux 6.3
 #endif
 
 namespace arclight::backend {
@@ -27,7 +27,7 @@ constexpr uint64_t kLowest = 0x2000'0000'0000, kHighest = 0x5000'0000'0000;
 constexpr uint64_t kUnit = uint64_t{2} << 20;
 constexpr size_t kPage = 4096;
 constexpr unsigned kAttempts = 64;
-constexpr int kCollapse = 25;  // MADV_COLLAPSE: Linux 6.1, asm-generic/mman-common.h
+constexpr int kCollapse = 25;  // MADV_COLLAPSE, Linux 6.1
 
 [[noreturn]] void fail() {
     throw std::system_error(errno, std::generic_category(), "cannot map memory for translated code");
@@ -49,6 +49,7 @@ uint8_t* reserve(size_t bytes) {
             fail();
         }
         const uint64_t address = kLowest + random % ((kHighest - kLowest - bytes) / kUnit) * kUnit;
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): a random address is a number
         void* p = mmap(reinterpret_cast<void*>(address), bytes, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
         if (p != MAP_FAILED) return static_cast<uint8_t*>(p);
