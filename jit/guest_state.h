@@ -70,7 +70,6 @@ enum class ExitReason : uint32_t {
     Brk,
     Undefined,  ///< the instruction at state.pc (see `exit_info`: its imm16)
     Redirect,   ///< state.pc was changed by a helper (ERET, exception entry): look up and go on
-    Stop,       ///< leave the run loop (power off, reset, debugger)
 };
 
 /// One guest memory access or vector operation described in memory for the slow paths; see RuntimeEntry.

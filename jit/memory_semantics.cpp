@@ -28,7 +28,7 @@ T apply(AtomicKind kind, T old, T operand) {
     return old;
 }
 
-/// Calls f with a value of the unsigned type of so many bytes: 1, 2, 4 or 8.
+/// Calls f with a value of the unsigned type of `bytes` bytes: 1, 2, 4 or 8.
 template <typename F>
 uint64_t by_size(unsigned bytes, F&& f) {
     switch (bytes) {

@@ -14,9 +14,9 @@ enum RuntimeEntry : unsigned {
     /// see memory_access.h for the descriptor, the operands and the results. To raise a guest exception:
     /// recover_state(), describe it, set exit_reason and exit_request, return.
     kMemorySlow,
-    /// const void* fn(GuestState&, uint64_t site): a direct exit to state.pc that is not linked, or not for this soft
-    /// TLB's epoch; `site` is the number of its link slot. Returns the code to go on with, having linked the slot if it
-    /// wants to, or null to leave with ExitReason::Lookup, state.pc and exit_info = site. page_base is set from state.pc
+    /// const void* fn(GuestState&, uint64_t link_slot): a direct exit to state.pc that is not linked, or not for this soft
+    /// TLB's epoch; `link_slot` is its number (LinkSlot). Returns the code to go on with, having linked the slot if it
+    /// wants to, or null to leave with ExitReason::Lookup, state.pc and exit_info = link_slot. page_base is set from state.pc
     /// after it returns code.
     kLookupDirect,
     /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the soft TLB's jump cache.
@@ -38,7 +38,7 @@ enum RuntimeEntry : unsigned {
 };
 
 using MemorySlowFn = void (*)(GuestState&, uint64_t descriptor, const void* host_return_pc);
-using LookupFn = const void* (*)(GuestState&, uint64_t site_or_pc);
+using LookupFn = const void* (*)(GuestState&, uint64_t link_slot_or_pc);
 using VectorCallFn = void (*)(GuestState&, uint64_t op);
 using HelperFn = uint64_t (*)(GuestState&, uint64_t, uint64_t, uint64_t);
 

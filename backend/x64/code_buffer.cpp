@@ -26,9 +26,9 @@ CodeBuffer::CodeBuffer(size_t size) : size_(size) {
     constexpr int kProtection = PROT_READ | PROT_WRITE | PROT_EXEC;
     constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     // Several buffers in one process (tests) cannot all be at the preferred address.
-    constexpr size_t kLeastForRegions = size_t{96} << 20;
+    constexpr size_t kMinForRegions = size_t{96} << 20;
     range_log2_ =
-        static_cast<unsigned>(std::bit_width(size + kCounters * sizeof(uint32_t) + kLeastForRegions - 1));
+        static_cast<unsigned>(std::bit_width(size + kCounters * sizeof(uint32_t) + kMinForRegions - 1));
     const size_t mapped = size_t{1} << range_log2_;
     void* p =
         mmap(reinterpret_cast<void*>(kAddress), mapped, kProtection, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
@@ -111,12 +111,12 @@ void unpatch_entry(const CompiledBlock& block, const CodeBuffer& buffer, uint32_
     write_entry(block, bytes);
 }
 
-void link(const ExitSite& site, const void* target, uint32_t epoch) {
-    patch(site.jump, relative(site.jump, target));
-    if (site.epoch != nullptr) patch(site.epoch, epoch);
+void link(const LinkSlot& slot, const void* target, uint32_t epoch) {
+    patch(slot.jump, relative(slot.jump, target));
+    if (slot.epoch != nullptr) patch(slot.epoch, epoch);
 }
 
-void redirect(const ExitSite& site, const void* way) { patch(site.jump, relative(site.jump, way)); }
+void redirect(const LinkSlot& slot, const void* code) { patch(slot.jump, relative(slot.jump, code)); }
 
 void sample(const CompiledBlock& block, const uint8_t* sampler) {
     // As write_entry(); there are other instructions in the quadword.
@@ -136,9 +136,9 @@ void sample(const CompiledBlock& block, const uint8_t* sampler) {
     std::atomic_ref(*reinterpret_cast<uint64_t*>(start)).store(word);
 }
 
-void unlink(const ExitSite& site) {
-    if (site.epoch != nullptr) patch(site.epoch, kUnlinkedEpoch);
-    patch(site.jump, relative(site.jump, site.stub));
+void unlink(const LinkSlot& slot) {
+    if (slot.epoch != nullptr) patch(slot.epoch, kUnlinkedEpoch);
+    patch(slot.jump, relative(slot.jump, slot.stub));
 }
 
 }  // namespace arclight::jit
