@@ -29,8 +29,8 @@ union alignas(16) V128 {
 };
 
 // ---- Condition flags as stored in GuestState::flags
-// The format is what x86 LAHF and SETO leave in AX: cheap to make, cheap to reload. The carry has the ARM sense
-// (1 = no borrow after a subtraction).
+// The format is what x86 LAHF and SETO leave in AX: cheap to make, cheap to reload. The carry has the ARM
+// sense (1 = no borrow after a subtraction).
 inline constexpr unsigned kFlagVBit = 0;   // AL
 inline constexpr unsigned kFlagCBit = 8;   // AH bit 0
 inline constexpr unsigned kFlagZBit = 14;  // AH bit 6

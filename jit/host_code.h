@@ -1,6 +1,6 @@
-// What the engine needs of host code: a code cache, and compiling, linking and taking apart what is in it. One
-// backend (backend/x64) defines the functions; nothing here depends on the host's instruction set but the meaning
-// of register numbers.
+// What the engine needs of host code: a code cache, and compiling, linking and taking apart what is in it.
+// One backend (backend/x64) defines the functions; nothing here depends on the host's instruction set but the
+// meaning of register numbers.
 //
 // Nothing here is synchronised: one thread at a time compiles into, links in and resets a CodeBuffer. Linking
 // and unlinking are safe while other threads execute the code.

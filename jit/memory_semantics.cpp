@@ -63,8 +63,8 @@ uint64_t extend(uint64_t value, const MemoryAccess& access) {
     return static_cast<uint64_t>(static_cast<int64_t>(value << (64 - bits)) >> (64 - bits));
 }
 
-/// Single-copy atomic where the address is aligned. Not memcpy with a size that only the run knows: it may write a byte
-/// twice, and the second time undo what another CPU has stored since.
+/// Single-copy atomic where the address is aligned. Not memcpy with a size that only the run knows: it may
+/// write a byte twice, and the second time undo what another CPU has stored since.
 template <typename T>
 void copy_in(uint8_t* bytes, uint8_t* host) {
     T v;

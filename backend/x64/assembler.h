@@ -1,4 +1,5 @@
-// Xbyak's assembler and what it lacks: jumps to be pointed later, instructions by condition code, accesses by size.
+// Xbyak's assembler and what it lacks: jumps to be pointed later, instructions by condition code, accesses by
+// size.
 #pragma once
 
 #include "backend/x64/types.h"

@@ -1,5 +1,5 @@
-// Cost of guest memory accesses in a tier-2 region: by the soft TLB, whose entries it checks, and by fastmem, where an
-// unmapped page faults. Both run the same loops; an item is an access.
+// Cost of guest memory accesses in a tier-2 region: by the soft TLB, whose entries it checks, and by fastmem,
+// where an unmapped page faults. Both run the same loops; an item is an access.
 //
 //     arclight_micro --benchmark_filter=region_ --benchmark_enable_random_interleaving --benchmark_repetitions=9
 #include <benchmark/benchmark.h>

@@ -1,6 +1,6 @@
-// The subject: translate_block, tier 1 and the process accelerator around a CPU at EL0, with the smallest possible
-// machine. Guest pages lie in host memory in another order and with gaps, so that an access that crosses a
-// page on the fast path is noticed.
+// The subject: translate_block, tier 1 and the process accelerator around a CPU at EL0, with the smallest
+// possible machine. Guest pages lie in host memory in another order and with gaps, so that an access that
+// crosses a page on the fast path is noticed.
 #include <fmt/format.h>
 #include <sys/mman.h>
 

@@ -129,8 +129,8 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
                                       {regions_.load(regions_.compile(region)), nullptr, jit::kNoCounter});
     }
 
-    /// Runs until the region is left, at the start of an iteration; how many it has done. Flags and X9 are those of
-    /// the last one.
+    /// Runs until the region is left, at the start of an iteration; how many it has done. Flags and X9 are
+    /// those of the last one.
     uint64_t run() {
         GuestState& s = h_.state();
         const Expected before{s.x[kValue], 0};
