@@ -1,6 +1,6 @@
-// What the engine needs of host code: a code cache, and compiling, linking and taking apart what is in it. One
-// backend (backend/x64) defines the functions; nothing here depends on the host's instruction set but the meaning
-// of register numbers.
+// What the engine needs of host code: a code cache, and compiling, linking and taking apart what is in it.
+// One backend (backend/x64) defines the functions; nothing here depends on the host's instruction set but the
+// meaning of register numbers.
 //
 // Nothing here is synchronised: one thread at a time compiles into, links in and resets a CodeBuffer. Linking
 // and unlinking are safe while other threads execute the code.
@@ -105,8 +105,8 @@ class CodeBuffer {
     std::unique_ptr<Assembler> assembler_;
 };
 
-/// A direct exit of a block. Its site id is the first_site_id given to compile() plus its index.
-struct ExitSite {
+/// A direct exit of a block. Its number is the first_link_slot given to compile() plus its index in exits.
+struct LinkSlot {
     const uint8_t* jump = nullptr;   ///< the rel32 to patch, within an aligned quadword
     const uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that SoftTlb::epoch is compared with, likewise
     const uint8_t* stub = nullptr;   ///< where the jump leads while it is not linked
@@ -155,7 +155,7 @@ struct CompiledBlock {
     uint32_t hot_bytes = 0;         ///< from entry
     const uint8_t* cold = nullptr;
     uint32_t cold_bytes = 0;  ///< from cold
-    std::vector<ExitSite> exits;
+    std::vector<LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< its indirect branch, where sample() has it go another way
     uint8_t indirect_register = 0;
     FaultMap faults;
@@ -170,7 +170,7 @@ struct CompiledBlock {
 inline constexpr uint32_t kNoCounter = ~uint32_t{0};
 /// With a counter, every run of the block takes one from it; the run that finds it at zero calls kPromote
 /// first.
-CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id,
+CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_link_slot,
                       uint32_t counter = kNoCounter);
 
 /// The way from a block's entry into tier 2's code and back (jit/llvm/region_compiler.h), in the code cache's
@@ -212,12 +212,12 @@ void sample(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* sampl
 /// Makes the exit go straight to `target`, a block's entry; cross-page, only while SoftTlb::epoch equals
 /// `epoch`. While other threads run the code, a linked cross-page exit may be linked again only to the same
 /// target (another epoch is fine): a thread may stand between the compare and the jump.
-void link(CodeBuffer& buffer, const ExitSite& site, const void* target, uint32_t epoch);
+void link(CodeBuffer& buffer, const LinkSlot& slot, const void* target, uint32_t epoch);
 /// The same for an exit that is linked, within its page or not: to go to `target`'s place by another way.
-void redirect(CodeBuffer& buffer, const ExitSite& site, const void* way);
+void redirect(CodeBuffer& buffer, const LinkSlot& slot, const void* code);
 /// Makes the exit ask kLookupDirect again. A thread that is past the compare may still take the old jump
 /// once.
-void unlink(CodeBuffer& buffer, const ExitSite& site);
+void unlink(CodeBuffer& buffer, const LinkSlot& slot);
 /// Never the epoch of a SoftTlb.
 inline constexpr uint32_t kUnlinkedEpoch = ~uint32_t{0};
 

@@ -38,8 +38,8 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
     const mmu::HostPageFormat& format() const override { return page_entry::kFormat; }
     uint64_t* root() override { return thread_.root(); }
     bool may_use_root_entry(unsigned index) override {
-        // The program's memory lies at both ends and in the middle of user space. The entries next to its own stay free
-        // for its growth.
+        // The program's memory lies at both ends and in the middle of user space. The entries next to its own
+        // stay free for its growth.
         return index >= 1 && index <= entries_ && !process_.uses_root_entry(index - 1) &&
                !process_.uses_root_entry(index) && !process_.uses_root_entry(index + 1);
     }
@@ -61,8 +61,8 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
     std::optional<uint64_t> physical_of_page(const uint8_t* host) override {
         const auto address = reinterpret_cast<uint64_t>(host);
         if (address >> 30 != known_chunk_) {
-            // Another processor may have touched this GiB, but this one may not. Code inside cannot make KVM add
-            // memory, so this read leaves the machine if the memory is missing, and the exit adds it.
+            // Another processor may have touched this GiB, but this one may not. Code inside cannot make KVM
+            // add memory, so this read leaves the machine if the memory is missing, and the exit adds it.
             (void)*static_cast<const volatile uint8_t*>(host);
             const auto gpa = process_.known(address);
             if (!gpa) return std::nullopt;

@@ -1,6 +1,8 @@
-// Xbyak's assembler and what it lacks: jumps to be pointed later, instructions by condition code, accesses by size.
+// Xbyak's assembler and what it lacks: jumps to be pointed later, instructions by condition code, accesses by
+// size.
 //
-// Xbyak writes to one view of the code cache; all addresses that others see are of the other one, where code is executed.
+// Xbyak writes to one view of the code cache; all addresses that others see are of the other one, where code is
+// executed.
 #pragma once
 
 #include "backend/x64/types.h"

@@ -11,8 +11,8 @@
 namespace arclight::jit {
 
 CodeBuffer::CodeBuffer(size_t size) : size_(size) {
-    constexpr size_t kLeastForRegions = size_t{96} << 20;
-    range_log2_ = static_cast<unsigned>(std::bit_width(size + kCounterBytes + kLeastForRegions - 1));
+    constexpr size_t kMinForRegions = size_t{96} << 20;
+    range_log2_ = static_cast<unsigned>(std::bit_width(size + kCounterBytes + kMinForRegions - 1));
     const backend::CodeViews views =
         backend::map_code(size_t{1} << range_log2_, {.from = size, .bytes = kCounterBytes});
     base_ = views.executable;
@@ -116,13 +116,13 @@ void unpatch_entry(CodeBuffer& buffer, const CompiledBlock& block, uint32_t coun
     write_quadword(buffer, block.entry, bytes);
 }
 
-void link(CodeBuffer& buffer, const ExitSite& site, const void* target, uint32_t epoch) {
-    patch(buffer, site.jump, relative(site.jump, target));
-    if (site.epoch != nullptr) patch(buffer, site.epoch, epoch);
+void link(CodeBuffer& buffer, const LinkSlot& slot, const void* target, uint32_t epoch) {
+    patch(buffer, slot.jump, relative(slot.jump, target));
+    if (slot.epoch != nullptr) patch(buffer, slot.epoch, epoch);
 }
 
-void redirect(CodeBuffer& buffer, const ExitSite& site, const void* way) {
-    patch(buffer, site.jump, relative(site.jump, way));
+void redirect(CodeBuffer& buffer, const LinkSlot& slot, const void* code) {
+    patch(buffer, slot.jump, relative(slot.jump, code));
 }
 
 void sample(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* sampler) {
@@ -142,9 +142,9 @@ void sample(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* sampl
     write_quadword(buffer, start, bytes);
 }
 
-void unlink(CodeBuffer& buffer, const ExitSite& site) {
-    if (site.epoch != nullptr) patch(buffer, site.epoch, kUnlinkedEpoch);
-    patch(buffer, site.jump, relative(site.jump, site.stub));
+void unlink(CodeBuffer& buffer, const LinkSlot& slot) {
+    if (slot.epoch != nullptr) patch(buffer, slot.epoch, kUnlinkedEpoch);
+    patch(buffer, slot.jump, relative(slot.jump, slot.stub));
 }
 
 }  // namespace arclight::jit

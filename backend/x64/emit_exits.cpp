@@ -126,9 +126,10 @@ void ExitEmitter::load_target(int64_t target) {
     }
 }
 
-/// imm = index of the link slot; flag 1: the epoch did not match, the jump's own stub follows and does the same.
+/// imm = index of the link slot; flag 1: the epoch did not match, the jump's own stub follows and does the
+/// same.
 void ExitEmitter::cold_link_stub(const ColdArgs& args) {
-    jit::ExitSite& slot = ctx_.exits[static_cast<size_t>(args.imm)];
+    jit::LinkSlot& slot = ctx_.exits[static_cast<size_t>(args.imm)];
     slot.stub = as_.here();
     if (args.flag == 1) return;
     as_.mov(eax, ctx_.first_link_slot + static_cast<uint32_t>(args.imm));

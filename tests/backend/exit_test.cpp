@@ -13,22 +13,22 @@ using jit::ExitReason;
 class ExitTest : public ::testing::Test {
   protected:
     template <typename F>
-    CompiledBlock make(uint32_t offset, F build, uint32_t first_site = 100) {
+    CompiledBlock make(uint32_t offset, F build, uint32_t first_link_slot = 100) {
         ir::Block block = block_at(offset);
         ir::Builder b(block);
         b.insn_start(offset, 0);
         build(b);
-        return h_.compile(block, first_site);
+        return h_.compile(block, first_link_slot);
     }
     /// Adds `n` to x0, then exits to `target`.
-    CompiledBlock adder(uint32_t offset, uint64_t n, int64_t target, uint32_t first_site = 100) {
+    CompiledBlock adder(uint32_t offset, uint64_t n, int64_t target, uint32_t first_link_slot = 100) {
         return make(
             offset,
             [&](ir::Builder& b) {
                 b.set_x(0, b.add(Type::I64, b.get_x(0), b.i64(n)));
                 b.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target));
             },
-            first_site);
+            first_link_slot);
     }
     ExitReason run(const CompiledBlock& c, uint64_t pc = Harness::kPage) {
         h_.state().pc = pc;
@@ -73,14 +73,14 @@ TEST_F(ExitTest, LookupMayGoStraightOn) {
 
 TEST_F(ExitTest, LinkAndUnlinkWithinThePage) {
     const CompiledBlock a = adder(0, 1, 0x10), b = adder(0x10, 100, 0x14);
-    const ExitSite& site = a.exits.at(0);
-    EXPECT_LE(reinterpret_cast<uintptr_t>(site.jump) % 8, 4u);
-    EXPECT_FALSE(site.cross_page);
-    link(h_.code, site, b.entry, 0);
+    const LinkSlot& slot = a.exits.at(0);
+    EXPECT_LE(reinterpret_cast<uintptr_t>(slot.jump) % 8, 4u);
+    EXPECT_FALSE(slot.cross_page);
+    link(h_.code, slot, b.entry, 0);
     run(a);
     EXPECT_EQ(s_.x[0], 101u);
     EXPECT_EQ(h_.lookups, 1u);
-    unlink(h_.code, site);
+    unlink(h_.code, slot);
     run(a);
     EXPECT_EQ(s_.x[0], 102u);
     EXPECT_EQ(s_.pc, kPage + 0x10);
@@ -99,7 +99,7 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
                     if (!ends) b.set_x(3, b.i64(9));
                     b.emit(Op::Exit, Type::Void, {}, 0x104);
                 });
-                const auto taken = std::ranges::find(c.exits, target, &ExitSite::target);
+                const auto taken = std::ranges::find(c.exits, target, &LinkSlot::target);
                 ASSERT_NE(taken, c.exits.end());
                 EXPECT_LE(reinterpret_cast<uintptr_t>(taken->jump) % 8, 4u);
                 EXPECT_EQ(taken->cross_page, target < 0 || target > 4095);
@@ -126,10 +126,10 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
 
 TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     const CompiledBlock a = adder(0, 1, 0x1010), b = adder(0x10, 100, 0x14), other = adder(0x10, 10000, 0x18);
-    const ExitSite& site = a.exits.at(0);
-    ASSERT_TRUE(site.cross_page);
-    EXPECT_LE(reinterpret_cast<uintptr_t>(site.epoch) % 8, 4u);
-    link(h_.code, site, b.entry, h_.tlb->epoch);
+    const LinkSlot& slot = a.exits.at(0);
+    ASSERT_TRUE(slot.cross_page);
+    EXPECT_LE(reinterpret_cast<uintptr_t>(slot.epoch) % 8, 4u);
+    link(h_.code, slot, b.entry, h_.tlb->epoch);
     run(a);
     EXPECT_EQ(s_.x[0], 101u);
     EXPECT_EQ(s_.page_base, kPage + 0x1000);
@@ -148,7 +148,7 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     ++h_.tlb->epoch;
     run(a);
     EXPECT_EQ(s_.x[0], 10104u);
-    unlink(h_.code, site);
+    unlink(h_.code, slot);
     run(a);
     EXPECT_EQ(s_.pc, kPage + 0x1010);
 }
@@ -210,17 +210,17 @@ TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
     }
 }
 
-TEST_F(ExitTest, WaysAreCounted) {
+TEST_F(ExitTest, ExitsAreCounted) {
     const CompiledBlock to = adder(0x10, 100, 0x14);
     for (const int64_t target : {0x10, 0x1010}) {
         const CompiledBlock from = adder(0, 1, target);
-        const ExitSite& site = from.exits.at(0);
-        link(h_.code, site, to.entry, h_.tlb->epoch);
+        const LinkSlot& slot = from.exits.at(0);
+        link(h_.code, slot, to.entry, h_.tlb->epoch);
         const uint8_t* counted = emit_counted_jump(h_.code, 17, to.entry);
         ASSERT_NE(counted, nullptr);
         h_.code.counters()[17] = 0;
-        for (const void* way : {static_cast<const void*>(counted), static_cast<const void*>(to.entry)}) {
-            redirect(h_.code, site, way);
+        for (const void* code : {static_cast<const void*>(counted), static_cast<const void*>(to.entry)}) {
+            redirect(h_.code, slot, code);
             s_.x[0] = 0;
             for (unsigned k = 1; k <= 3; ++k) {
                 run(from);

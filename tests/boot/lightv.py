@@ -36,7 +36,7 @@ class Machine:
         raise RuntimeError(f"no '{pattern}' in {self.lines[-20:]}: {self.process.stderr.read().decode(errors='replace')}")
 
     def pages(self, count=1):
-        """Of so many programs, physical and virtual address and process by what they do."""
+        """Physical and virtual address and process by what they do."""
         found = (self.line(r"(\w+) page pa=(0x[0-9a-f]+) va=(0x[0-9a-f]+) pid=(\d+)") for _ in range(count))
         return {m[1]: (m[2], m[3], int(m[4])) for m in found}
 

@@ -39,7 +39,7 @@ Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitSt
     rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
     bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
     if (exit_status != nullptr)
-        bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
+        bus_.map(ExitStatus::kRange.base, ExitStatus::kRange.size, *exit_status, "exit-status");
 
     auto virtio_devices = make_virtio_devices();
     if (!virtio_devices) return std::unexpected(virtio_devices.error());

@@ -23,10 +23,10 @@ Vcpu& vcpu(GuestState& s) { return *static_cast<Vcpu*>(s.cpu); }
 void memory_slow(GuestState& s, uint64_t descriptor, const void* host_pc) {
     vcpu(s).memory().slow_path(descriptor, host_pc);
 }
-const void* lookup_direct(GuestState& s, uint64_t site) {
+const void* lookup_direct(GuestState& s, uint64_t link_slot) {
     Vcpu& v = vcpu(s);
     ++v.core().stats.lookups_direct;
-    return v.fetch().linked_code_at(s.pc, static_cast<uint32_t>(site));
+    return v.fetch().linked_code_at(s.pc, static_cast<uint32_t>(link_slot));
 }
 const void* lookup_indirect(GuestState& s, uint64_t pc) {
     Vcpu& v = vcpu(s);

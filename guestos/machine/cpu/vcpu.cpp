@@ -444,8 +444,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::None:
         case ExitReason::Lookup:
         case ExitReason::Interrupt:
-        case ExitReason::Exception:
-        case ExitReason::Stop: return;
+        case ExitReason::Exception: return;
         case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
             if (!interrupt_deliverable()) wait_for_interrupt();
