@@ -202,7 +202,9 @@ TEST(VirtioBlkErrors, APowerCutLosesNothingAcknowledged) {
             ASSERT_EQ(disk.driver.request(kOut, sector, 512), 0);
             written[sector] = generation;
             const bool flushes = random() % 6 == 0;
-            if (flushes) ASSERT_EQ(disk.driver.request(kFlush, 0, 0), 0);
+            if (flushes) {
+                ASSERT_EQ(disk.driver.request(kFlush, 0, 0), 0);
+            }
             if (flushes || write_through) acknowledged.push_back({disk.storage->entries.size(), written});
         }
         const auto& entries = disk.storage->entries;
