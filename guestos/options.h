@@ -22,6 +22,12 @@ struct DriveOptions {
     bool readonly = false;
     bool snapshot = false;  ///< writes are discarded at the end
     std::string serial;
+    // Words of the block device's options (devices/standard_devices.cpp).
+    std::string format = "auto";
+    std::string werror = "enospc";
+    std::string rerror = "report";
+    std::string locking = "auto";
+    std::string record;  ///< for tests: a file for what is written; empty: none
 };
 
 struct TraceOptions {

@@ -65,17 +65,22 @@ int run_session(const RunOptions& options) {
 
         mmu::lightv::Json lightv_stats;
         int signal_number = 0;
-        SignalWatch signals(loop, [&](int s) {
-            signal_number = s;
-            machine.stop(Machine::End::Quit);
-        });
+        SignalWatch signals(
+            loop,
+            [&](int s) {
+                signal_number = s;
+                machine.stop(Machine::End::Quit);
+            },
+            [&] { machine.end_pause(); });
         bool hangup = false;
         Machine::End end;
         {
-            Console console(loop, {.wait_for_guest = options.session}, [&](Console::End why) {
-                hangup = why == Console::End::Hangup;
-                machine.stop(Machine::End::Quit);
-            });
+            Console console(
+                loop, {.wait_for_guest = options.session, .on_resume_key = [&] { machine.end_pause(); }},
+                [&](Console::End why) {
+                    hangup = why == Console::End::Hangup;
+                    machine.stop(Machine::End::Quit);
+                });
             proxy.console = console_for_status = &console;
             console.attach(machine.uart());
             loop.start();

@@ -39,7 +39,7 @@ void TransportCore::shut_down() {
 }
 
 bool TransportCore::running() const {
-    return !resetting_ && !quiesced_ && (status_ & kStatusDriverOk) != 0 &&
+    return !resetting_ && !quiesced_ && !postponed_ && (status_ & kStatusDriverOk) != 0 &&
            (status_ & kStatusNeedsReset) == 0;
 }
 
@@ -122,6 +122,11 @@ void TransportCore::serve(unsigned index, Lock& held) {
         if (served.is_malformed()) {
             queues_[index].outstanding--;
             fail();
+            return;
+        }
+        if (served.is_postponed()) {
+            put_back(index, 1);
+            postponed_ = true;
             return;
         }
         const Used used{chain.head, served.written()};
@@ -216,6 +221,7 @@ void TransportCore::reset_device(Lock& held) {
     }
     status_ = 0;
     driver_features_ = 0;
+    postponed_ = false;
     reset_registers();
     resetting_ = false;
     idle_.notify_all();
@@ -255,6 +261,7 @@ void TransportCore::resume_core() {
     backend_->resume();
     Lock held(lock_);
     quiesced_ = false;
+    postponed_ = false;
     if ((status_ & kStatusDriverOk) == 0) return;
     backend_->activate(*this);
     for (unsigned i = 0; i < queues_.size() && running(); i++) request(i, held);

@@ -96,6 +96,7 @@ TEST(EscapeKeys, CtrlAIsTheConsoles) {
     EXPECT_EQ(type("hxyz"), EscapeKeys::Action::Help);
     EXPECT_EQ(used, 1u);
     EXPECT_EQ(type("\x01X"), EscapeKeys::Action::Quit);
+    EXPECT_EQ(type("\x01r"), EscapeKeys::Action::Resume);
 }
 
 struct Pipes {
