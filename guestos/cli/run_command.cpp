@@ -112,11 +112,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(one_of({2u, 3u}))
         ->group(machine);
     command
-        ->add_option("--drive", words->drives,
-                     "virtio disk from a raw image, the first one /dev/vda: file=PATH[,format=raw]"
-                     "[,readonly=on|off][,snapshot=on|off][,serial=TEXT]"
-                     "[,werror=report|ignore|stop|enospc][,rerror=report|ignore|stop]"
-                     "[,file.locking=auto|on|off]; repeatable (docs/disks.md)")
+        ->add_option(
+            "--drive", words->drives,
+            "virtio disk from a raw image, the first one /dev/vda: file=PATH and, after commas, format=raw, "
+            "readonly=on|off, snapshot=on|off, serial=TEXT, werror=report|ignore|stop|enospc, "
+            "rerror=report|ignore|stop, file.locking=auto|on|off; repeatable (docs/disks.md)")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

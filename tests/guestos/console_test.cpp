@@ -375,7 +375,8 @@ TEST_P(TerminalRestored, AfterSignal) {
     const pid_t child = fork();
     if (child == 0) {
         devices::EventLoop loop;
-        SignalWatch watch(loop, [](int signal) { std::exit(100 + signal); });
+        SignalWatch watch(
+            loop, [](int signal) { std::exit(100 + signal); }, [] {});
         RawTerminal raw(pty.slave);
         loop.start();
         if (::write(ready[1], "r", 1) != 1) _exit(1);
@@ -411,7 +412,8 @@ TEST(Terminal, StopGivesItBackAndContinueTakesItAgain) {
     const pid_t child = fork();
     if (child == 0) {
         devices::EventLoop loop;
-        SignalWatch watch(loop, [](int) { std::exit(0); });
+        SignalWatch watch(
+            loop, [](int) { std::exit(0); }, [] {});
         RawTerminal raw(pty.slave);
         loop.start();
         if (::write(ready[1], "r", 1) != 1) _exit(1);
