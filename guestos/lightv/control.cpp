@@ -83,7 +83,7 @@ Result<void> LightvControl::listen(const std::string& path) {
     if (!bound || ::listen(listener_, 16) != 0)
         return failure("--control: cannot listen at '{}': {}", path, strerror(bound ? errno : error));
     path_ = path;
-    thread_ = devices::start_host_thread("lightv", [this] { serve(); });
+    thread_ = devices::start_host_thread("lightv", ThreadRole::Control, [this] { serve(); });
     return {};
 }
 
