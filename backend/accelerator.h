@@ -44,6 +44,8 @@ class Accelerator {
         return nullptr;
     }
     virtual const char* name() const = 0;
+    /// Whether a CPU's thread needs /dev/kvm while it runs.
+    virtual bool in_virtual_machine() const { return false; }
     /// Calls `what` on a CPU's thread when a host signal has interrupted it inside, with the interrupted PC.
     /// False where the signal's own handler sees that PC.
     virtual bool on_interrupted(void (*what)(uint64_t pc)) {

@@ -17,6 +17,15 @@ enum class Fastmem : uint8_t { Auto, On, Off };
 /// `--jit`.
 enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
 
+/// `--sandbox`.
+enum class SandboxMode : uint8_t { Off, On, Require };
+// Sanitizers watch a process from within, by means that no sandbox allows.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr SandboxMode kDefaultSandbox = SandboxMode::Off;
+#else
+constexpr SandboxMode kDefaultSandbox = SandboxMode::On;
+#endif
+
 struct DriveOptions {
     std::string file;
     bool readonly = false;
@@ -74,10 +83,13 @@ struct RunOptions {
     bool no_reboot = false;
     bool count_instructions = false;
     bool stats = false;
-    std::string stats_file;  ///< for JSON; empty: a table on stderr
-    std::string lightv;      ///< policy file; empty: none
-    std::string control;     ///< path of the control socket; empty: none
-    std::string symbols;     ///< file with the kernel's symbols; empty: none
+    std::string stats_file;                 ///< for JSON; empty: a table on stderr
+    std::string lightv;                     ///< policy file; empty: none
+    std::string control;                    ///< path of the control socket; empty: none
+    std::string symbols;                    ///< file with the kernel's symbols; empty: none
+    std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
+    SandboxMode sandbox = kDefaultSandbox;
+    std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it
 
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.
     bool session = false;

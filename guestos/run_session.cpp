@@ -8,9 +8,11 @@
 #include "guestos/boot.h"
 #include "guestos/console/console.h"
 #include "guestos/console/signals.h"
+#include "guestos/console/terminal.h"
 #include "guestos/exit_status.h"
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
+#include "guestos/sandbox/sandbox.h"
 
 namespace arclight::guestos {
 
@@ -41,6 +43,8 @@ struct ConsoleProxy final : devices::CharBackend {
 }  // namespace
 
 int run_session(const RunOptions& options) {
+    if (const auto jailed = sandbox::enter(options, RawTerminal::restore); !jailed)
+        return complain(jailed.error());
     devices::EventLoop loop;
     for (;;) {
         ConsoleProxy proxy;

@@ -91,7 +91,7 @@ Result<void> LightvControl::listen(const std::string& path) {
         ::listen(listener_, kBacklog) != 0)
         return failure("--control: cannot listen at '{}': {}", path, strerror(errno));
     path_ = path;
-    thread_ = devices::start_host_thread("lightv", [this] { serve(); });
+    thread_ = devices::start_host_thread("lightv", ThreadRole::Control, [this] { serve(); });
     return {};
 }
 
