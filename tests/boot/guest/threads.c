@@ -413,7 +413,7 @@ int main(int argc, char** argv) {
         if (strcmp(tests[i].name, argv[1]) != 0) continue;
         thread_count = (int)sysconf(_SC_NPROCESSORS_ONLN) * tests[i].threads_per_cpu;
         if (thread_count < 2) thread_count = 2;
-        if (thread_count > kMaxThreads) thread_count = kMostThreads;
+        if (thread_count > kMaxThreads) thread_count = kMaxThreads;
         until = now() + atof(argv[2]);
         tests[i].run();
         puts("ok");
