@@ -2,11 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "mmu/shadow.h"
+
+namespace arclight::jit {
+class CacheKey;
+}
 
 namespace arclight::guestos {
 
@@ -69,6 +74,7 @@ struct RunOptions {
     std::string jit_dump;                   ///< a directory; empty: none
     std::string jit_cache;                  ///< a directory for compiled regions; empty: none
     std::string jit_cache_key;              ///< a file with the key that authenticates them
+    std::shared_ptr<const jit::CacheKey> opened_cache_key;  ///< its key; null: not opened yet
     uint64_t jit_cache_bytes = uint64_t(256) << 20;
     uint64_t jit_code_bytes = uint64_t(64) << 20;  ///< code memory of tier 2
     unsigned jit_sample = 1;                       ///< for tests: one block in n may become a region

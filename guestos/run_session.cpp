@@ -1,8 +1,11 @@
 // One run of `arclight run`: builds the machine, boots it, and turns its end into an exit code.
 #include "guestos/run_session.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "devices/event_loop.h"
 #include "guestos/boot.h"
@@ -13,6 +16,7 @@
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
+#include "jit/engine/cache_key.h"
 
 namespace arclight::guestos {
 
@@ -40,10 +44,27 @@ struct ConsoleProxy final : devices::CharBackend {
     }
 };
 
+/// Code that has taken over this process could file regions of its own if it could read the key's file.
+void open_cache_key(RunOptions& options) {
+    if (options.jit_cache.empty() || options.jit == JitTier::Interpreter || options.jit == JitTier::Tier1 ||
+        options.jit == JitTier::Tier2)
+        return;
+    auto key = jit::CacheKey::open(options.jit_cache_key, options.jit_cache);
+    if (key) {
+        options.opened_cache_key = std::move(*key);
+    } else {
+        fmt::print(stderr, "arclight: no compiled regions are kept: {}\n", key.error());
+        options.jit_cache.clear();
+    }
+}
+
 }  // namespace
 
-int run_session(const RunOptions& options) {
-    if (const auto jailed = sandbox::enter(options, RawTerminal::restore); !jailed)
+int run_session(const RunOptions& given) {
+    RunOptions options = given;
+    if (const auto jailed = sandbox::enter(
+            options, [&] { open_cache_key(options); }, RawTerminal::restore);
+        !jailed)
         return complain(jailed.error());
     devices::EventLoop loop;
     for (;;) {

@@ -121,7 +121,8 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     add_output(options.dump_dtb);
     add_output(options.stats_file);
     if (options.trace.any()) add_output(options.trace.file);
-    if (options.perf_map) add_output("/tmp/perf-" + std::to_string(getpid()) + ".map");
+    // Others may write there too, so the map must be a file that this process makes.
+    if (options.perf_map) out.push_back({"/tmp", FileGrant::kWrite | FileGrant::kMake | FileGrant::kRemove});
     if (!options.jit_dump.empty()) out.push_back({options.jit_dump, FileGrant::kWrite | FileGrant::kMake});
 
     constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;

@@ -34,12 +34,14 @@ void narrow_thread(ThreadRole role) {
 
 }  // namespace
 
-Result<void> enter(const RunOptions& options, void (*before_death)()) {
+Result<void> enter(const RunOptions& options, const std::function<void()>& open_first,
+                   void (*before_death)()) {
     if (!options.user.empty()) {
         const auto user = find_user(options.user);
         if (!user) return failure("--user: {}", user.error());
         if (auto became = become(*user); !became) return became;
     }
+    open_first();
     if (options.sandbox == SandboxMode::Off) return {};
 
     Result<void> missing;

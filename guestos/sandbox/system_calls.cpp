@@ -85,7 +85,7 @@ constexpr Row kRows[] = {
     {.number = SYS_mprotect, .roles = kCompiler, .first = kNotWritableAndExecutable},
     {.number = SYS_mmap, .roles = kAll & ~kCompiler & ~kMain, .first = kNotExecutable},
     {.number = SYS_mmap, .roles = kCompiler, .first = kNotWritableAndExecutable},
-    {.number = SYS_mmap, .roles = 0},  // the code cache is writable and executable
+    {.number = SYS_mmap, .roles = 0, .first = kNotWritableAndExecutable},
     {.number = SYS_tgkill, .roles = kAll, .first = kProcessId},
     // What reports violations stays in place.
     {.number = SYS_rt_sigaction, .roles = kAll, .first = {Kind::Differs, 0, SIGSYS}},
@@ -157,7 +157,7 @@ constexpr Row kRows[] = {
     {SYS_renameat, kCompiler},
     {SYS_unlinkat, kCompiler},
     {SYS_utimensat, kCompiler},
-    {SYS_geteuid, kCompiler},
+    {SYS_geteuid, kCompiler | kControl},
     {SYS_getdents64, kCompiler},
     {SYS_readlink, kCompiler},
     {SYS_access, kCompiler},
@@ -181,7 +181,8 @@ constexpr Row kRows[] = {
     {.number = SYS_connect,
      .roles = 0,
      .when = When::ControlSocket},  // is one that a dead run has left alive?
-    {.number = SYS_umask, .roles = 0, .when = When::ControlSocket},
+    {.number = SYS_fchmod, .roles = 0, .when = When::ControlSocket},
+    {.number = SYS_getsockopt, .roles = kControl, .when = When::ControlSocket},
 
     // ---- Only while a machine is built or taken apart
     {SYS_epoll_create1, 0},

@@ -18,7 +18,8 @@ RegionCache::RegionCache(const Tier2Options& options) {
     auto store = RegionStore::open({.directory = options.cache_directory,
                                     .max_bytes = options.cache_bytes,
                                     .build = build,
-                                    .key_file = options.cache_key_file});
+                                    .key_file = options.cache_key_file,
+                                    .key = options.cache_key});
     if (store)
         store_ = std::move(*store);
     else

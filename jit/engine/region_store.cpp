@@ -100,7 +100,7 @@ RegionStore::Key RegionStore::hash(std::span<const char> bytes, uint64_t seed) {
     return {h.low64, h.high64};
 }
 
-RegionStore::RegionStore(const Options& options, int directory, std::unique_ptr<CacheKey> key)
+RegionStore::RegionStore(const Options& options, int directory, std::shared_ptr<const CacheKey> key)
     : options_(options), directory_(directory), key_(std::move(key)) {
     const std::array<uint64_t, 3> parts{options.build, host_cpu(), kVersion};
     seed_ = XXH3_64bits(parts.data(), sizeof parts);
@@ -121,10 +121,14 @@ Result<std::unique_ptr<RegionStore>> RegionStore::open(const Options& options) {
         return failure("cannot open '{}': {}", options.directory, std::strerror(errno));
     if (about.st_uid != geteuid() || (about.st_mode & 022) != 0)
         return failure("others than this user may write to '{}'", options.directory);
-    auto key = CacheKey::open(options.key_file, options.directory);
-    if (!key) return std::unexpected(key.error());
+    auto key = options.key;
+    if (key == nullptr) {
+        auto opened = CacheKey::open(options.key_file, options.directory);
+        if (!opened) return std::unexpected(opened.error());
+        key = std::move(*opened);
+    }
     const int fd = std::exchange(directory.fd, -1);
-    return std::unique_ptr<RegionStore>(new RegionStore(options, fd, std::move(*key)));
+    return std::unique_ptr<RegionStore>(new RegionStore(options, fd, std::move(key)));
 }
 
 void RegionStore::list() {

@@ -31,6 +31,7 @@ class RegionStore {
         uint64_t max_bytes = uint64_t{256} << 20;  ///< more: the files used least recently go
         uint64_t build = 0;                        ///< region_build()
         std::string key_file;                      ///< outside of the directory; made if there is none
+        std::shared_ptr<const CacheKey> key;       ///< if there is one, key_file is not looked at
     };
     /// An error: the directory or the key cannot be made, or others may write to them. Both are opened here only.
     static Result<std::unique_ptr<RegionStore>> open(const Options& options);
@@ -70,7 +71,7 @@ class RegionStore {
     };
     static constexpr size_t kVariants = 4;  ///< regions entered at one block
 
-    RegionStore(const Options& options, int directory, std::unique_ptr<CacheKey> key);
+    RegionStore(const Options& options, int directory, std::shared_ptr<const CacheKey> key);
     void list();
     void forget(const Key& entry, const Key& whole);
     std::optional<Stored> read(const std::string& name, const Key& entry, const Key& whole, bool& gone) const;
@@ -78,7 +79,7 @@ class RegionStore {
 
     const Options options_;
     const int directory_;
-    const std::unique_ptr<const CacheKey> key_;
+    const std::shared_ptr<const CacheKey> key_;
     uint64_t seed_ = 0;
     std::string identity_;           ///< empty: not known yet
     mutable std::mutex lock_;        ///< held while files are read and written

@@ -20,7 +20,7 @@ class Machine:
     """A guest that runs a command, with its control socket; killed when it takes too long."""
 
     def __init__(self, command, options=()):
-        words = debian.arclight(["sh", "-c", command], options=["--control", SOCKET, *options])
+        words = debian.arclight(["sh", "-c", command], options=["--control", SOCKET, "--lightv-files", os.path.dirname(SOCKET), *options])
         # Nobody else may use the socket, whatever the user's mask is.
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, umask=0)
         Machine.last, self.lines = self, []

@@ -92,6 +92,7 @@ void Machine::make_engine() {
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
                             .cache_key_file = options_.jit_cache_key,
+                            .cache_key = options_.opened_cache_key,
                             .cache_bytes = options_.jit_cache_bytes,
                             .faults = options_.jit_faults,
                             .sample = options_.jit_sample,

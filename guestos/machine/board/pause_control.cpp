@@ -10,7 +10,8 @@
 namespace arclight::guestos {
 
 PauseControl::PauseControl(Actions actions)
-    : actions_(std::move(actions)), thread_(devices::start_host_thread("pause", [this] { work(); })) {}
+    : actions_(std::move(actions)),
+      thread_(devices::start_host_thread("pause", ThreadRole::EventLoop, [this] { work(); })) {}
 
 void PauseControl::pause(const std::string& why) {
     actions_.say(

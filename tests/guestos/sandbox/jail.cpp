@@ -47,7 +47,9 @@ Attempted in_child(const std::function<int()>& attempt) {
 
 Attempted in_jail(const RunOptions& options, ThreadRole role, const std::function<int()>& attempt) {
     return in_child([&] {
-        if (const auto entered = enter(options, nullptr); !entered) {
+        if (const auto entered = enter(
+                options, [] {}, nullptr);
+            !entered) {
             std::fprintf(stderr, "%s\n", entered.error().c_str());
             return kNoJail;
         }
