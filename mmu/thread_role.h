@@ -22,13 +22,20 @@ using EnterThreadRole = void (*)(ThreadRole role);
 
 namespace detail {
 inline std::atomic<EnterThreadRole> enter_thread_role_hook{nullptr};
-}
+inline thread_local ThreadRole thread_role = ThreadRole::Main;
+}  // namespace detail
 
 /// `hook` is called by each thread that starts from now on; null: nothing is.
 inline void set_thread_role_hook(EnterThreadRole hook) { detail::enter_thread_role_hook = hook; }
 
-/// Called once by each thread but the main one, first of all.
-inline void enter_thread_role(ThreadRole role) {
+/// Of the calling thread.
+inline ThreadRole thread_role() { return detail::thread_role; }
+
+/// Called once by each thread but the main one, first of all. `starter`: thread_role() of the thread that has started it, whose
+/// limits it has inherited.
+inline void enter_thread_role(ThreadRole role, ThreadRole starter = ThreadRole::Main) {
+    detail::thread_role = role;
+    if (role == starter) return;
     if (const EnterThreadRole hook = detail::enter_thread_role_hook; hook != nullptr) hook(role);
 }
 

@@ -146,8 +146,8 @@ Result<void> Controller::attach_locked(Request request) {
         return failure("'{}': {}", name, done.error());
     }
     if (attachment->module->interval_ms() != 0 && !ticker_.joinable())
-        ticker_ = std::thread([this] {
-            enter_thread_role(ThreadRole::Control);
+        ticker_ = std::thread([this, starter = thread_role()] {
+            enter_thread_role(ThreadRole::Control, starter);
             tick();
         });
     attachments_[name] = std::move(attachment);
