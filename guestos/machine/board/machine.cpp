@@ -266,6 +266,7 @@ Result<void> Machine::load(const MachineSnapshot& snapshot) {
             std::memset(bytes, 0, mmu::kPageSize);
     }
     // CPUs drop what they hold of both when they take up their new state.
+    const jit::Engine::RetireHold hold(*engine_);
     engine_->invalidate_all();
     for (CrossCpuWork* work : cpus_->works()) work->post({CrossCpuWork::Request::Kind::ClearJumps}, nullptr);
     go_on();
@@ -284,6 +285,7 @@ MachineStats Machine::stats() const {
 }
 
 void Machine::forget_pages(std::span<const uint64_t> pages, bool content) {
+    const jit::Engine::RetireHold hold(*engine_);
     if (content)
         for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else
