@@ -23,8 +23,8 @@ size_t bytes_of(const std::vector<T>& v) {
 constexpr size_t kPerAllocation = 16;
 
 uint32_t bytes_to_describe(const TranslationBlock& block) {
-    size_t bytes = sizeof block + bytes_of(block.guest_code) + bytes_of(block.slots) + bytes_of(block.linked) +
-                   bytes_of(block.code.exits) + bytes_of(block.code.faults.points) +
+    size_t bytes = sizeof block + bytes_of(block.guest_code) + bytes_of(block.slots) +
+                   bytes_of(block.linked) + bytes_of(block.code.exits) + bytes_of(block.code.faults.points) +
                    bytes_of(block.code.faults.locations) + 7 * kPerAllocation;
     if (const ir::Block* ir = block.interpreted.get())
         bytes += sizeof *ir + bytes_of(ir->insts) + 2 * kPerAllocation;

@@ -59,9 +59,10 @@ struct TranslationBlock {
     /// compiled to, filed under and compared with must be the same. Empty once the block is invalid.
     std::vector<std::byte> guest_code;
     uint32_t first_link_slot = 0;  ///< number of code.exits[0]
-    uint32_t described_bytes = 0;  ///< memory of this description when it was inserted, for the engine's limit
-    bool valid = true;             ///< still findable; an invalid block may be running until it leaves
-    bool indirect = false;         ///< was asked for by other means than a direct exit
+    uint32_t described_bytes =
+        0;                  ///< memory of this description when it was inserted, for the engine's limit
+    bool valid = true;      ///< still findable; an invalid block may be running until it leaves
+    bool indirect = false;  ///< was asked for by other means than a direct exit
 
     // ---- Of tier 2
     uint32_t counter = kNoCounter;  ///< of CodeBuffer::counters(): counts its runs down
@@ -73,7 +74,7 @@ struct TranslationBlock {
 
     CompiledBlock code;
     std::unique_ptr<ir::Block> interpreted;  ///< what `code` has the interpreter execute, if it does
-    std::vector<uint32_t> incoming;  ///< link slots of other blocks that may be linked to this one
+    std::vector<uint32_t> incoming;          ///< link slots of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };
@@ -142,7 +143,7 @@ class BlockCache {
     size_t used_ = 0, live_ = 0;
     uint64_t described_bytes_ = 0;
     std::vector<std::unique_ptr<TranslationBlock>> blocks_;  // in order of code address
-    std::vector<TranslationBlock*> link_slot_owner_;  // null: freed
+    std::vector<TranslationBlock*> link_slot_owner_;         // null: freed
     std::vector<TranslationBlock*> page_head_;
     std::vector<uint64_t> lines_;  // a bit for each 64-byte line of each page
 };

@@ -56,19 +56,29 @@ void Engine::read_code(uint64_t pa) {
     }
 }
 
+/// Retired blocks for which it is worth while to search through all.
+size_t Engine::retired_batch() const { return 256 + cache_.size() / 8; }
+
 void Engine::reclaim() {
     const std::vector<TranslationBlock*> blocks = retired_.reclaim();
     for (const TranslationBlock* block : blocks) tier2_.free(*block);
     cache_.free(blocks);
+    if (!blocks.empty()) next_leave_ = 0;
 }
 
 /// False: the blocks that are there, and those that a CPU may still be in, leave none.
 bool Engine::has_room_to_describe() {
-    // What is freed has to be searched for in all that there is: not for a few.
-    constexpr size_t kFew = 256, kShare = 8;
     const bool full = cache_.described_bytes() > max_description_bytes();
-    if (full || retired_.size() > kFew + cache_.size() / kShare) reclaim();
+    if (full || retired_.size() > retired_batch()) reclaim();
     return !full || cache_.described_bytes() <= max_description_bytes();
+}
+
+/// Whether the CPU that asks is to leave translated code once: it may have been there since blocks were retired that
+/// wait for it.
+bool Engine::should_leave() {
+    if (retired_.size() < std::max(next_leave_, 2 * retired_batch())) return false;
+    next_leave_ = retired_.size() + retired_batch();
+    return true;
 }
 
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
@@ -154,7 +164,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
                                    uint32_t epoch, const GuestState* state) {
     const std::lock_guard guard(lock_);
     TranslationBlock* target = find_or_translate(pa, translation_flags, state);
-    if (target == nullptr) return nullptr;
+    if (target == nullptr || should_leave()) return nullptr;
     BlockCache::BlockExit s;
     if (!cache_.find_link_slot(link_slot, s) || !s.block->valid ||
         s.block->translation_flags != translation_flags)
@@ -176,6 +186,7 @@ void Engine::flush() {
     const std::lock_guard guard(lock_);
     tier2_.flush();
     retired_.clear();
+    next_leave_ = 0;
     cache_.clear();
     code_.reset();
     ++stats_.flushes;

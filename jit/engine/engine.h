@@ -48,7 +48,8 @@ class Engine {
     /// instructions are. Null: the code cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
-    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's.
+    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's. Null also
+    /// where the CPU is to leave translated code: ask entry() then.
     const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
                                const GuestState* state = nullptr);
 
@@ -120,7 +121,9 @@ class Engine {
     static constexpr uint64_t kDescriptionRatio = 4;
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
+    size_t retired_batch() const;
     bool has_room_to_describe();
+    bool should_leave();
     void reclaim();
     void read_code(uint64_t pa);
     void trace(const TranslationBlock& block);
@@ -138,7 +141,8 @@ class Engine {
     std::vector<std::byte> code_read_;  // likewise
     InterpreterStubs interpreter_stubs_;
     RetiredBlocks retired_;
-    std::set<uint64_t> devices_;        // instructions (physical addresses) that met one
+    size_t next_leave_ = 0;  // retired blocks for which should_leave()
+    std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };
