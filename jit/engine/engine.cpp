@@ -31,7 +31,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       limits_(frontend.code_limits()),
       memory_(memory),
       options_(options),
-      code_(options.code_bytes),
+      code_(options.code_bytes, options.spectre),
       cache_(memory_, code_),
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     cache_.on_retire = [this](TranslationBlock& block) {

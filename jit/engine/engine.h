@@ -23,6 +23,7 @@ struct EngineOptions {
     size_t code_bytes = CodeBuffer::kDefaultSize;
     unsigned max_block_insns = 0;  ///< 0: the frontend's default
     bool concurrent = false;       ///< several virtual CPUs run the code at once
+    bool spectre = false;          ///< CodeBuffer::spectre(), and regions likewise
     bool interpret = false;        ///< every block by ir::Interpreter; not with tier 2 or fastmem
     Tier2Options tier2;
     bool trace_blocks = false, trace_ir = false, trace_host = false;
@@ -141,7 +142,7 @@ class Engine {
     std::vector<std::byte> code_read_;  // likewise
     InterpreterStubs interpreter_stubs_;
     RetiredBlocks retired_;
-    size_t next_leave_ = 0;  // retired blocks for which should_leave()
+    size_t next_leave_ = 0;       // retired blocks for which should_leave()
     std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others

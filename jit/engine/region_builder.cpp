@@ -205,6 +205,7 @@ RegionBuilder::Built RegionBuilder::build(TranslationBlock& entry) {
     compiled.entry = &entry;
     region.pa = entry.pa;
     region.translation_flags = entry.translation_flags;
+    region.spectre = options_.spectre;
     region.disabled_assumptions = compiled.disabled_assumptions = entry.disabled_assumptions;
     region.narrow = entry.promotion.snapshots.empty() ? 0 : ~uint32_t{0};
     for (const RegisterSnapshot& snapshot : entry.promotion.snapshots) region.narrow &= snapshot.narrow;
