@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kMaxCandidates = 1024;  ///< entries whose candidates are kept
 }
 
-RegionCache::RegionCache(const Tier2Options& options) {
+RegionCache::RegionCache(const Tier2Options& options) : spectre_(options.spectre) {
     if (!options.enabled || options.synchronous || options.cache_directory.empty()) return;
     const uint64_t build = options.compiler_build();
     if (build == 0) return;
@@ -28,7 +28,8 @@ RegionCache::RegionCache(const Tier2Options& options) {
 
 RegionCache::Key RegionCache::entry_key(const TranslationBlock& block) const {
     std::string bytes(reinterpret_cast<const char*>(block.guest_code.data()), block.guest_code.size());
-    const uint64_t place = uint64_t{block.translation_flags} << 12 | (block.pa & ~kPageMask);
+    const uint64_t place =
+        uint64_t{spectre_} << 63 | uint64_t{block.translation_flags} << 12 | (block.pa & ~kPageMask);
     bytes.append(reinterpret_cast<const char*>(&place), sizeof place);
     return RegionStore::hash(bytes, store_->seed());
 }

@@ -34,7 +34,7 @@ class RegionCache {
 
     using Lock = std::unique_lock<std::mutex>;
     using Key = RegionStore::Key;
-    /// Of the regions that are entered at this block.
+    /// Of the regions that are entered at this block. Those that are compiled with Tier2Options::spectre are others.
     Key entry_key(const TranslationBlock& block) const;
     /// Whether an earlier run has left regions that are entered here.
     bool knows(const TranslationBlock& block) const { return enabled() && store_->knows(entry_key(block)); }
@@ -64,6 +64,7 @@ class RegionCache {
     RegionStore::Stats stats() const { return store_ != nullptr ? store_->stats() : RegionStore::Stats{}; }
 
   private:
+    const bool spectre_;
     std::unique_ptr<RegionStore> store_;  ///< null: disabled
     std::map<Key, std::vector<Candidate>> candidates_;
     std::vector<StoredRegion> evictions_;

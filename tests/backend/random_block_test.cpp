@@ -11,6 +11,7 @@ namespace {
 
 class RandomBlock {
   public:
+    explicit RandomBlock(bool spectre = false) : h_(size_t{8} << 20, spectre) {}
     /// Empty, or what differs.
     std::string run(uint64_t seed, bool eliminate) {
         BlockGenerator g(seed);
@@ -77,6 +78,16 @@ TEST(RandomBlockTest, EmittedCodeDoesWhatTheIrSays) {
         EXPECT_LT(blocks.too_complex, count / 20);
         EXPECT_GT(blocks.faults, count / 20);
     }
+}
+
+TEST(RandomBlockTest, SoDoesCodeThatMasksItsAddresses) {
+    RandomBlock blocks(/*spectre=*/true);
+    const uint64_t count = setting("ARCLIGHT_BLOCKS", 6000) / 4;
+    for (uint64_t seed = 1; seed <= count; ++seed) {
+        const std::string wrong = blocks.run(seed, seed % 3 == 0);
+        ASSERT_TRUE(wrong.empty()) << wrong;
+    }
+    EXPECT_GT(blocks.faults, count / 20);
 }
 
 }  // namespace

@@ -88,6 +88,7 @@ void Machine::make_engine() {
                             .synchronous = tier == JitTier::Tier2,
                             .max_insns = options_.jit_region,
                             .code_bytes = options_.jit_code_bytes,
+                            .spectre = options_.spectre,
                             .dump_directory = options_.jit_dump,
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
@@ -112,6 +113,7 @@ void Machine::make_engine() {
     engine_ = std::make_unique<jit::Engine>(frontend::a64::frontend(), memory_,
                                             jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                .concurrent = options_.cpus > 1,
+                                                               .spectre = options_.spectre,
                                                                .interpret = interpret,
                                                                .tier2 = tier2,
                                                                .trace_blocks = options_.trace.blocks,
@@ -266,6 +268,7 @@ Result<void> Machine::load(const MachineSnapshot& snapshot) {
             std::memset(bytes, 0, mmu::kPageSize);
     }
     // CPUs drop what they hold of both when they take up their new state.
+    const jit::Engine::RetireHold hold(*engine_);
     engine_->invalidate_all();
     for (CrossCpuWork* work : cpus_->works()) work->post({CrossCpuWork::Request::Kind::ClearJumps}, nullptr);
     go_on();
@@ -284,6 +287,7 @@ MachineStats Machine::stats() const {
 }
 
 void Machine::forget_pages(std::span<const uint64_t> pages, bool content) {
+    const jit::Engine::RetireHold hold(*engine_);
     if (content)
         for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else

@@ -84,6 +84,7 @@ class GuestCodeTest : public testing::Test {
     Engine& start(std::function<void()> while_building = [] {}) {
         Tier2Options options{
             .enabled = true, .threshold = 1, .heat = 0, .min_expected_insns = 0, .budget = 100};
+        options.spectre = spectre_;
         options.cache_directory = directory_;
         options.cache_key_file = top_ / "cache.key";
         options.while_building = std::move(while_building);
@@ -178,6 +179,7 @@ class GuestCodeTest : public testing::Test {
     fs::path top_, directory_;
     RecordingCompiler::Log log_;
     uint32_t counters_ = 0;  ///< given out
+    bool spectre_ = false;
     std::unique_ptr<Engine> engine_;
 };
 
@@ -193,6 +195,20 @@ TEST_F(GuestCodeTest, ARegionIsOfTheCodeThatTier1Translated) {
     EXPECT_EQ(engine_->tier2_stats().cache_hits, 0u);
     EXPECT_EQ(executed_by_another_guest(1), code_of(1));
     EXPECT_EQ(engine_->tier2_stats().cache_hits, 1u);
+}
+
+/// What was compiled without masks is not loaded by a guest that wants them, nor the other way round.
+TEST_F(GuestCodeTest, RegionsWithAndWithoutSpectreAreApart) {
+    const auto hits = [&] {
+        EXPECT_EQ(executed_by_another_guest(1), code_of(1));
+        return engine_->tier2_stats().cache_hits;
+    };
+    EXPECT_EQ(hits(), 0u);
+    spectre_ = true;
+    EXPECT_EQ(hits(), 0u);
+    EXPECT_EQ(hits(), 1u);
+    spectre_ = false;
+    EXPECT_EQ(hits(), 1u);
 }
 
 /// Somebody has written to the cache who does not have its key: what they want executed is not, and the run goes on.
