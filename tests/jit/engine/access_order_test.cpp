@@ -323,7 +323,6 @@ class AccessOrderTest : public ::testing::TestWithParam<uint32_t> {
         b.pa = 0x4100'0000 + from;
         frontend::a64::translate_block(b, std::span(words).subspan(from / 4, (to - from) / 4), from, flags(),
                                        64);
-        ir::eliminate_dead(b);
         EXPECT_EQ(ir::verify(b), "");
         return b;
     }
