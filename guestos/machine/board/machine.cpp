@@ -110,7 +110,10 @@ void Machine::make_engine() {
         if (profiler_ != nullptr) profiler_->note_libraries();
         return compiler;
     };
-    engine_ = std::make_unique<jit::Engine>(frontend::a64::frontend(), memory_,
+    features_ = frontend::a64::kDefaultFeatures;
+    if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
+    frontend_ = frontend::a64::make_frontend(features_);
+    engine_ = std::make_unique<jit::Engine>(*frontend_, memory_,
                                             jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                .concurrent = options_.cpus > 1,
                                                                .spectre = options_.spectre,
@@ -176,6 +179,7 @@ void Machine::make_cpus() {
                     .clock = devices_->clock(),
                     .peers = *cpus_,
                     .trace = *trace_,
+                    .features = features_,
                     .table_pages = table_pages_.get(),
                     .gic = devices_->gic3(),
                     .timer = &devices_->timer(i),

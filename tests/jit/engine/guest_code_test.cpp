@@ -165,8 +165,10 @@ class GuestCodeTest : public testing::Test {
                 for (const RegionShape::Block& b : shape->blocks) said += text(b.code);
                 EXPECT_EQ(said, stored.object);
                 std::string named = text(shape->blocks.front().code);
-                const uint64_t place = uint64_t{kMode} << 12 | static_cast<uint64_t>(shape->blocks[0].offset);
-                named.append(reinterpret_cast<const char*>(&place), sizeof place);
+                const std::array<uint64_t, 2> context{
+                    uint64_t{kMode} << 12 | static_cast<uint64_t>(shape->blocks[0].offset),
+                    frontend::a64::frontend().variant()};
+                named.append(reinterpret_cast<const char*>(context.data()), sizeof context);
                 EXPECT_EQ(RegionStore::hash(named, store->seed()), entry);
                 ++checked;
             }
