@@ -40,9 +40,12 @@ struct ConsoleProxy final : devices::CharBackend {
 
 }  // namespace
 
-int run_session(const RunOptions& options) {
+int run_session(const RunOptions& given) {
     devices::EventLoop loop;
     for (;;) {
+        const auto kernel = read_kernel(given.kernel);
+        if (!kernel) return complain(kernel.error());
+        const RunOptions options = complete_options(given, kernel->kind);
         ConsoleProxy proxy;
         Console* console_for_status = nullptr;
         ExitStatus status([&](ConsoleInput input) {
@@ -51,9 +54,9 @@ int run_session(const RunOptions& options) {
         auto created = Machine::create(options, loop, proxy, &status);
         if (!created) return complain(created.error());
         Machine& machine = **created;
-        auto boot =
-            load_guest(options, Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
-                       machine.bus());
+        auto boot = load_guest(options, *kernel,
+                               Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
+                               machine.bus());
         if (!boot) return complain(boot.error());
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
@@ -78,6 +81,8 @@ int run_session(const RunOptions& options) {
             });
             proxy.console = console_for_status = &console;
             console.attach(machine.uart());
+            if (Semihosting* semihosting = machine.semihosting())
+                semihosting->console().input_ended = [&console] { return console.input_ended(); };
             loop.start();
             end = machine.run(*boot);
             if (*lightv) lightv_stats = (*lightv)->stats();
@@ -96,6 +101,8 @@ int run_session(const RunOptions& options) {
         if (end == Machine::End::Failure) return complain(machine.failure_text());
         if (signal_number != 0) return 128 + signal_number;
         if (hangup) return complain("the console's terminal is gone");
+        if (const Semihosting* semihosting = machine.semihosting(); semihosting && semihosting->status())
+            return *semihosting->status();
         if (end == Machine::End::Reset && !options.no_reboot) continue;
         if (options.session) {
             if (const auto code = status.status()) return *code;

@@ -21,6 +21,8 @@ struct Words {
     std::string jit = "auto";
     std::string jit_cache, jit_cache_size, jit_code;
     std::string trace;
+    std::string virtio;
+    std::string semihosting = "off";
     std::vector<std::string> drives;
     bool shell = false;
     bool no_kaslr_seed = false;
@@ -65,7 +67,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     RunOptions& o = words->options;
 
     const auto boot = "Boot";
-    command->add_option("--kernel", o.kernel, "arm64 Linux Image (plain or gzip) or bare-metal AArch64 ELF")
+    command
+        ->add_option("--kernel", o.kernel,
+                     "arm64 Linux Image (plain, packed with gzip, zstd, xz, lzma or lz4, or EFI zboot), "
+                     "bare-metal AArch64 ELF, or "
+                     "flat binary")
         ->type_name("FILE")
         ->required()
         ->group(boot);
@@ -96,9 +102,17 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("N")
         ->check(CLI::Range(1u, 8u).description(""))
         ->group(machine);
-    command->add_option("--gic", o.gic, "interrupt controller version, 2 or 3 [3]")
+    command->add_option("--gic", o.gic, "interrupt controller version, 2 or 3 [3; for bare-metal programs 2]")
         ->type_name("N")
         ->check(one_of({2u, 3u}))
+        ->group(machine);
+    command
+        ->add_option(
+            "--virtio", words->virtio,
+            "virtio-mmio registers: modern (version 2) or legacy (version 1) [modern; for bare-metal "
+            "programs legacy]")
+        ->type_name("NAME")
+        ->check(one_of({"modern", "legacy"}))
         ->group(machine);
     command
         ->add_option("--drive", words->drives,
@@ -111,6 +125,17 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command->add_flag("--no-reboot", o.no_reboot, "leave instead of restarting when the guest resets")
+        ->group(machine);
+
+    command
+        ->add_option("--semihosting", words->semihosting,
+                     "answer semihosting calls (HLT #0xf000) of bare-metal programs: on, off, or userspace "
+                     "for EL0 too; the "
+                     "guest can then read and write every file that you can [off; without a word: on]")
+        ->type_name("WHO")
+        ->expected(0, 1)
+        ->default_str("on")
+        ->check(one_of({"on", "off", "userspace"}))
         ->group(machine);
 
     const auto execution = "Execution";
@@ -245,6 +270,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.fastmem = words->fastmem == "on"    ? Fastmem::On
                           : words->fastmem == "off" ? Fastmem::Off
                                                     : Fastmem::Auto;
+        options.semihosting = words->semihosting == "userspace" ? SemihostingAccess::Userspace
+                              : words->semihosting == "on"      ? SemihostingAccess::Kernel
+                                                                : SemihostingAccess::Off;
+        if (!words->virtio.empty())
+            options.virtio = words->virtio == "legacy" ? VirtioMmio::Legacy : VirtioMmio::Modern;
         options.accel = words->accel == "kvm"       ? Accel::Kvm
                         : words->accel == "process" ? Accel::Process
                                                     : Accel::Auto;

@@ -26,6 +26,7 @@
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_trace.h"
 #include "guestos/options.h"
+#include "guestos/semihosting.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
 #include "mmu/result.h"
@@ -61,6 +62,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     void stop(End why);
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
+    /// Null: without.
+    Semihosting* semihosting() { return semihosting_.get(); }
     MachineStats stats() const;
 
     enum class AfterSave : uint8_t {
@@ -115,6 +118,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     void make_engine();
     Result<void> choose_accelerator();
     void print_accelerator() const;
+    void make_semihosting(devices::CharBackend& console);
     void make_cpus();
     Result<void> quiesce();
     void go_on();
@@ -138,6 +142,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::string failure_;  // under failure_lock_ until all CPUs have ended
     std::unique_ptr<CpuGroup> cpus_;
     std::unique_ptr<BoardDevices> devices_;
+    std::unique_ptr<Semihosting> semihosting_;
     std::atomic<End> end_{End::None};
 };
 
