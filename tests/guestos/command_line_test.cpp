@@ -35,7 +35,8 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.kernel, "k");
     EXPECT_EQ(o.memory, 512 * kMiB);
     EXPECT_EQ(o.cpus, 1u);
-    EXPECT_EQ(o.gic, 3u);
+    EXPECT_FALSE(o.gic || o.virtio);
+    EXPECT_EQ(o.semihosting, SemihostingAccess::Off);
     EXPECT_EQ(o.accel, Accel::Auto);
     EXPECT_EQ(o.jit, JitTier::Auto);
     EXPECT_TRUE(o.kaslr_seed && o.rng_seed && o.rng);
@@ -112,6 +113,22 @@ TEST(CommandLine, FastmemKeepsItsFormerName) {
         EXPECT_EQ(outcome.options->fastmem, Fastmem::Off) << name;
     }
     EXPECT_EQ(parse({"run", "--kernel", "k"}).options->fastmem, Fastmem::Auto);
+}
+
+TEST(CommandLine, SemihostingIsOffUnlessAskedFor) {
+    const auto who = [](std::vector<std::string> more) {
+        std::vector<std::string> words = {"run", "--kernel", "k"};
+        words.insert(words.end(), more.begin(), more.end());
+        const Outcome outcome = parse(words);
+        EXPECT_TRUE(outcome.options) << outcome.error;
+        return outcome.options ? outcome.options->semihosting : SemihostingAccess::Off;
+    };
+    EXPECT_EQ(who({}), SemihostingAccess::Off);
+    EXPECT_EQ(who({"--semihosting"}), SemihostingAccess::Kernel);
+    EXPECT_EQ(who({"--semihosting", "--smp", "2"}), SemihostingAccess::Kernel);
+    EXPECT_EQ(who({"--semihosting=on"}), SemihostingAccess::Kernel);
+    EXPECT_EQ(who({"--semihosting=off"}), SemihostingAccess::Off);
+    EXPECT_EQ(who({"--semihosting=userspace"}), SemihostingAccess::Userspace);
 }
 
 TEST(CommandLine, MistakesAreOneLineAndTwo) {
