@@ -78,49 +78,56 @@ struct Semihosting::Call {
 
 Semihosting::Semihosting(Options options, devices::GuestClock& clock, SemihostingConsole console,
                          std::function<void()> exit)
-    : options_(std::move(options)),
+    : userspace_(options.userspace),
+      command_line_(std::move(options.command_line)),
       clock_(clock),
       console_(std::move(console)),
       exit_(std::move(exit)),
-      files_(console_) {}
+      files_(console_, std::move(options.directories)) {}
 
 std::optional<uint64_t> Semihosting::call(bool at_el0, uint32_t operation, uint64_t parameter,
                                           GuestBytes& memory) {
-    if (at_el0 && !options_.userspace) return {};
-    const std::lock_guard guard(lock_);
+    if (at_el0 && !userspace_) return {};
+    std::unique_lock guard(lock_, std::defer_lock);
+    memory.outside([&] { guard.lock(); });
     Call call{operation, parameter, memory};
     return carry_out(call);
 }
 
 uint64_t Semihosting::carry_out(Call& call) {
-    // Of operations whose block is nothing but a handle or a status.
-    const auto with_one = [&](auto&& operation) {
+    // Of operations whose block is nothing but a handle.
+    const auto with_handle = [&](auto&& operation) {
         const auto words = call.words<1>();
-        return words ? operation((*words)[0]) : refuse(EFAULT);
+        return words ? ask_host(call, [&] { return operation((*words)[0]); }) : refuse(EFAULT);
     };
     switch (call.operation) {
         case kOpen: return open(call);
-        case kClose: return with_one([&](uint64_t handle) { return give(files_.close(handle)); });
+        case kClose: return with_handle([&](uint64_t handle) { return files_.close(handle); });
         case kWriteC: {
             uint8_t byte;
             if (!call.memory.read(call.parameter, {&byte, 1})) return refuse(EFAULT);
-            files_.write_error({&byte, 1});
+            call.memory.outside([&] { files_.write_error({&byte, 1}); });
             return 0;
         }
         case kWrite0: return write_string(call);
         case kWrite: return transfer(call, true);
         case kRead: return transfer(call, false);
-        case kReadC:
-            return files_.read_console()
-                .transform([](uint8_t byte) -> uint64_t { return byte; })
-                .value_or(kFailed);
-        case kIsError: return with_one([](uint64_t status) { return status >> 63; });
-        case kIsTty: return with_one([&](uint64_t handle) { return give(files_.is_tty(handle)); });
+        case kReadC: {
+            std::optional<uint8_t> byte;
+            call.memory.outside([&] { byte = files_.read_console(); });
+            return byte ? *byte : kFailed;
+        }
+        case kIsError: {
+            const auto words = call.words<1>();
+            return words ? (*words)[0] >> 63 : refuse(EFAULT);
+        }
+        case kIsTty: return with_handle([&](uint64_t handle) { return files_.is_tty(handle); });
         case kSeek: {
             const auto words = call.words<2>();
-            return words ? give(files_.seek((*words)[0], (*words)[1])) : refuse(EFAULT);
+            return words ? ask_host(call, [&] { return files_.seek((*words)[0], (*words)[1]); })
+                         : refuse(EFAULT);
         }
-        case kFlen: return with_one([&](uint64_t handle) { return give(files_.length(handle)); });
+        case kFlen: return with_handle([&](uint64_t handle) { return files_.length(handle); });
         case kRemove: return remove(call);
         case kRename: return rename(call);
         case kClock: return clock_.ticks() / kTicksPerCentisecond;
@@ -137,9 +144,8 @@ uint64_t Semihosting::carry_out(Call& call) {
             return written ? 0 : refuse(EFAULT);
         }
         case kTickFreq: return devices::GuestClock::kFrequency;
-        // A name that another process may take before it is used; a command of the host's.
-        case kTmpnam:
-        case kSystem: return refuse(EPERM);
+        case kTmpnam: return temporary_name(call);
+        case kSystem: return refuse(EPERM);  // a command of the host's
         default: return unknown(call.operation);
     }
 }
@@ -149,11 +155,19 @@ uint64_t Semihosting::give(const Outcome& outcome) {
     return static_cast<uint64_t>(outcome.value);
 }
 
+/// Files may wait for the host.
+template <typename F>
+uint64_t Semihosting::ask_host(Call& call, F&& operation) {
+    Outcome outcome;
+    call.memory.outside([&] { outcome = operation(); });
+    return give(outcome);
+}
+
 uint64_t Semihosting::open(Call& call) {
     const auto words = call.words<3>();
     if (!words) return refuse(EFAULT);
     const auto name = call.name((*words)[0], (*words)[2]);
-    return name ? give(files_.open(*name, (*words)[1])) : refuse(EFAULT);
+    return name ? ask_host(call, [&] { return files_.open(*name, (*words)[1]); }) : refuse(EFAULT);
 }
 
 /// SYS_WRITE and SYS_READ: the result is the number of bytes that were not transferred.
@@ -163,7 +177,7 @@ uint64_t Semihosting::transfer(Call& call, bool write) {
     const auto [handle, va, length] = *words;
     std::array<uint8_t, kChunk> buffer;
     uint64_t left = length;
-    while (left != 0) {
+    while (left != 0 && !files_.stopped()) {
         const uint64_t at = va + (length - left);
         // Within a page, so that nothing is taken from a file that has no place in the guest.
         const std::span<uint8_t> chunk(buffer.data(), std::min(left, kChunk - at % kChunk));
@@ -171,13 +185,18 @@ uint64_t Semihosting::transfer(Call& call, bool write) {
             errno_ = EFAULT;
             break;
         }
-        const Outcome moved = write ? files_.write(handle, chunk) : files_.read(handle, chunk);
+        Outcome moved;
+        call.memory.outside(
+            [&] { moved = write ? files_.write(handle, chunk) : files_.read(handle, chunk); });
         if (!moved.ok()) {
             errno_ = moved.error;
             break;
         }
         const auto n = static_cast<uint64_t>(moved.value);
-        if (!write && !call.memory.write(at, chunk.first(n))) break;
+        if (!write && !call.memory.write(at, chunk.first(n))) {
+            errno_ = EFAULT;
+            break;
+        }
         left -= n;
         if (n < chunk.size()) break;
     }
@@ -186,21 +205,22 @@ uint64_t Semihosting::transfer(Call& call, bool write) {
 
 uint64_t Semihosting::write_string(Call& call) {
     std::array<uint8_t, kChunk> buffer;
-    for (uint64_t va = call.parameter;;) {
+    for (uint64_t va = call.parameter; !files_.stopped();) {
         const std::span<uint8_t> chunk(buffer.data(), kChunk - va % kChunk);
         if (!call.memory.read(va, chunk)) return refuse(EFAULT);
         const auto end = std::ranges::find(chunk, 0);
-        files_.write_error({chunk.begin(), end});
+        call.memory.outside([&] { files_.write_error({chunk.begin(), end}); });
         if (end != chunk.end()) return 0;
         va += chunk.size();
     }
+    return 0;
 }
 
 uint64_t Semihosting::remove(Call& call) {
     const auto words = call.words<2>();
     const auto name = words ? call.name((*words)[0], (*words)[1]) : std::nullopt;
     if (!name) return refuse(EFAULT);
-    return unlink(name->c_str()) == 0 ? 0 : refuse(errno);
+    return ask_host(call, [&] { return files_.remove(*name); });
 }
 
 uint64_t Semihosting::rename(Call& call) {
@@ -209,14 +229,26 @@ uint64_t Semihosting::rename(Call& call) {
     const auto from = call.name((*words)[0], (*words)[1]);
     const auto to = call.name((*words)[2], (*words)[3]);
     if (!from || !to) return refuse(EFAULT);
-    return std::rename(from->c_str(), to->c_str()) == 0 ? 0 : refuse(errno);
+    return ask_host(call, [&] { return files_.rename(*from, *to); });
+}
+
+/// In the guest's first directory, by the identifier (0 to 255) that the guest gives.
+uint64_t Semihosting::temporary_name(Call& call) {
+    const auto words = call.words<3>();
+    if (!words) return refuse(EFAULT);
+    const auto [va, identifier, room] = *words;
+    const std::string name = fmt::format("semihosting-{:x}-{:02x}.tmp", getpid(), identifier & 0xff);
+    if (room <= name.size()) return refuse(ENAMETOOLONG);
+    const bool written =
+        call.memory.write(va, {reinterpret_cast<const uint8_t*>(name.c_str()), name.size() + 1});
+    return written ? 0 : refuse(EFAULT);
 }
 
 /// The text, a zero behind it, and its length in place of the buffer's.
 uint64_t Semihosting::get_command_line(Call& call) {
     const auto words = call.words<2>();
     if (!words) return refuse(EFAULT);
-    const std::string& text = options_.command_line;
+    const std::string& text = command_line_;
     if ((*words)[1] <= text.size()) return refuse(E2BIG);
     const uint64_t length = text.size();
     const bool written =

@@ -1,5 +1,5 @@
 // Semihosting: a bare-metal program's calls for the host's files, console, time and exit (Arm Semihosting for AArch32 and
-// AArch64, 2024Q3). It reaches every file that the process may: off unless asked for.
+// AArch64, 2024Q3). Off unless asked for; of files it reaches those of the directories that it is given.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@ class Semihosting final : public SemihostingPort {
     struct Options {
         bool userspace = false;    ///< EL0 may call too
         std::string command_line;  ///< SYS_GET_CMDLINE
+        SemihostingDirectories directories;
     };
     /// SYS_HEAPINFO: the largest free range of RAM. The heap grows up from its start, the stack down from its end.
     struct Heap {
@@ -48,18 +49,22 @@ class Semihosting final : public SemihostingPort {
 
     uint64_t carry_out(Call& call);
     uint64_t give(const Outcome& outcome);
+    template <typename F>
+    uint64_t ask_host(Call& call, F&& operation);
     uint64_t refuse(int error) { return give({-1, error}); }
     uint64_t open(Call& call);
     uint64_t transfer(Call& call, bool write);
     uint64_t write_string(Call& call);
     uint64_t remove(Call& call);
     uint64_t rename(Call& call);
+    uint64_t temporary_name(Call& call);
     uint64_t get_command_line(Call& call);
     uint64_t heap_info(Call& call);
     uint64_t leave(Call& call);
     uint64_t unknown(uint32_t operation);
 
-    const Options options_;
+    const bool userspace_;
+    const std::string command_line_;
     devices::GuestClock& clock_;
     SemihostingConsole console_;
     const std::function<void()> exit_;

@@ -1,15 +1,19 @@
 #include "guestos/semihosting_files.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <thread>
+#include <utility>
 
 namespace arclight::guestos {
 
@@ -55,16 +59,40 @@ SemihostingFiles::Outcome SemihostingFiles::open(const std::string& name, uint64
     return open_host(name, mode);
 }
 
+/// Of SemihostingDirectories. The first refusal is said, since what the guest makes of it seldom says why.
+SemihostingFiles::Outcome SemihostingFiles::outcome_of(int result, const std::string& name) {
+    if (result >= 0) return {};
+    const bool outside = result == -EACCES || result == -EXDEV;
+    if (outside && !std::exchange(refusal_said_, true)) {
+        std::string text = name;
+        std::ranges::replace_if(
+            text, [](unsigned char c) { return std::isprint(c) == 0; }, '?');
+        fmt::print(stderr,
+                   "arclight: semihosting: the guest may not use '{}' (--semihosting-files gives it a "
+                   "directory's files)\n",
+                   text);
+    }
+    return {-1, -result};
+}
+
 SemihostingFiles::Outcome SemihostingFiles::open_host(const std::string& name, uint64_t mode) {
     // O_NONBLOCK: a FIFO without a writer must not hold the virtual CPU up.
-    const int fd = ::open(name.c_str(), open_flags(mode) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
-    if (fd < 0) return {-1, errno};
+    const int fd = directories_.open(name, open_flags(mode) | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) return outcome_of(fd, name);
     struct stat info {};
     if (fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
         ::close(fd);
         return {-1, EISDIR};
     }
     return add(HostFile{fd});
+}
+
+SemihostingFiles::Outcome SemihostingFiles::remove(const std::string& name) {
+    return outcome_of(directories_.remove(name), name);
+}
+
+SemihostingFiles::Outcome SemihostingFiles::rename(const std::string& from, const std::string& to) {
+    return outcome_of(directories_.rename(from, to), from);
 }
 
 SemihostingFiles::Outcome SemihostingFiles::close(uint64_t handle) {

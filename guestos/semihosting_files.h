@@ -10,6 +10,8 @@
 #include <string>
 #include <variant>
 
+#include "guestos/semihosting_directories.h"
+
 namespace arclight::guestos {
 
 /// Where the special file ":tt" leads. Null functions: there is nothing.
@@ -30,7 +32,8 @@ class SemihostingFiles {
         bool ok() const { return error == 0; }
     };
 
-    explicit SemihostingFiles(SemihostingConsole& console) : console_(console) {}
+    SemihostingFiles(SemihostingConsole& console, SemihostingDirectories directories)
+        : console_(console), directories_(std::move(directories)) {}
     ~SemihostingFiles();
     SemihostingFiles(const SemihostingFiles&) = delete;
     SemihostingFiles& operator=(const SemihostingFiles&) = delete;
@@ -38,6 +41,8 @@ class SemihostingFiles {
     /// SYS_OPEN. `mode`: 0 to 11, ISO C's "r", "rb", "r+", "r+b", "w" ... "a+b". Value: the handle, from 1 on.
     Outcome open(const std::string& name, uint64_t mode);
     Outcome close(uint64_t handle);
+    Outcome remove(const std::string& name);
+    Outcome rename(const std::string& from, const std::string& to);
     /// Value: the number of bytes, which may be less than asked for; 0 from a read is the end.
     Outcome read(uint64_t handle, std::span<uint8_t> to);
     Outcome write(uint64_t handle, std::span<const uint8_t> from);
@@ -48,6 +53,7 @@ class SemihostingFiles {
 
     /// Any thread: whoever waits for input, or for a slow reader of output, ends.
     void stop() { stopped_ = true; }
+    bool stopped() const { return stopped_; }
     /// Waits for one byte of the console's input. Nothing: the input has ended, or stop().
     std::optional<uint8_t> read_console();
     /// To the host's stderr.
@@ -65,8 +71,11 @@ class SemihostingFiles {
 
     Outcome add(const File& file);
     Outcome open_host(const std::string& name, uint64_t mode);
+    Outcome outcome_of(int result, const std::string& name);
 
     SemihostingConsole& console_;
+    const SemihostingDirectories directories_;
+    bool refusal_said_ = false;
     std::map<uint64_t, File> files_;
     std::atomic<bool> stopped_{false};
 };

@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -5,6 +8,7 @@
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
+#include "guestos/sandbox/privileges.h"
 
 namespace arclight::guestos::cli {
 
@@ -13,6 +17,7 @@ namespace {
 // What CLI11 fills in before the words are checked.
 struct Words {
     RunOptions options;
+    std::vector<std::string> append;
     std::string memory;
     std::string code_cache;
     std::string accel = "auto";
@@ -28,7 +33,7 @@ struct Words {
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
     bool no_rng = false;
-    std::string stats;
+    std::string sandbox;
 };
 
 // A parser function for CLI11: the error text becomes the option's message.
@@ -40,14 +45,38 @@ std::function<std::string(std::string&)> checker(Parse parse) {
     };
 }
 
-// As the guest's files (guestos/fetch/fetch-guest). Empty: there is no home.
-std::string default_jit_cache() {
-    for (const auto& [name, below] :
-         {std::pair("ARCLIGHT_CACHE", "/regions"), std::pair("XDG_CACHE_HOME", "/arclight/regions"),
-          std::pair("HOME", "/.cache/arclight/regions")})
-        if (const char* directory = std::getenv(name); directory != nullptr && *directory != '\0')
-            return std::string(directory) + below;
+// As the guest's files (guestos/fetch/fetch-guest). `home`: another user's; empty: this one's. Empty: there is no home.
+std::string default_jit_cache(const std::string& home) {
+    const auto variable = [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value != nullptr ? value : "");
+    };
+    for (const auto& [directory, below] :
+         {std::pair(variable("ARCLIGHT_CACHE"), "/regions"),
+          std::pair(variable("XDG_CACHE_HOME"), "/arclight/regions"),
+          std::pair(home.empty() ? variable("HOME") : home, "/.cache/arclight/regions")})
+        if (!directory.empty()) return directory + below;
     return {};
+}
+
+// Neither in the cache, which is what it authenticates, nor among the settings, which people copy from host to host: the XDG
+// base directory specification has a directory for what a program keeps on this host. `home` as above. Empty: there is no home.
+std::string jit_cache_key(const std::string& home) {
+    // The specification has relative paths ignored.
+    const auto absolute = [](const char* name) {
+        const char* directory = std::getenv(name);
+        return std::string(directory != nullptr && *directory == '/' ? directory : "");
+    };
+    for (const auto& [directory, below] :
+         {std::pair(absolute("XDG_STATE_HOME"), "/arclight/cache.key"),
+          std::pair(home.empty() ? absolute("HOME") : home, "/.local/state/arclight/cache.key")})
+        if (!directory.empty()) return directory + below;
+    return {};
+}
+
+SandboxMode sandbox_mode(const std::string& word) {
+    if (word.empty()) return kDefaultSandbox;
+    return word == "off" ? SandboxMode::Off : word == "require" ? SandboxMode::Require : SandboxMode::On;
 }
 
 }  // namespace
@@ -62,6 +91,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         "'arclight initramfs': COMMAND runs in the guest, its output is all that is printed, and its exit "
         "status is\n"
         "arclight's own.\n\n"
+        "There is no network device yet: the guest runs without a network.\n\n"
         "Example: arclight run --kernel vmlinuz --initrd guest.cpio --append console=ttyAMA0 -m 1G --smp 2");
     auto words = std::make_shared<Words>();
     RunOptions& o = words->options;
@@ -76,7 +106,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->required()
         ->group(boot);
     command->add_option("--initrd", o.initrd, "initial RAM disk")->type_name("FILE")->group(boot);
-    command->add_option("--append", o.append, "kernel command line")->type_name("TEXT")->group(boot);
+    command
+        ->add_option("--append", words->append, "kernel command line; repeatable, a space goes between them")
+        ->type_name("TEXT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->group(boot);
     command->add_option("--dtb", o.dtb, "device tree to use instead of the machine's own")
         ->type_name("FILE")
         ->group(boot);
@@ -94,7 +129,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(boot);
 
     const auto machine = "Machine";
-    command->add_option("-m,--memory", words->memory, "RAM: a number of MiB, or with suffix K, M, G [512M]")
+    command
+        ->add_option("-m,--memory", words->memory,
+                     "RAM: a number of MiB, or with suffix K, M, G; 1.5G is one too [512M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_memory), ""))
         ->group(machine);
@@ -115,9 +152,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(one_of({"modern", "legacy"}))
         ->group(machine);
     command
-        ->add_option("--drive", words->drives,
-                     "virtio disk from a raw image: "
-                     "file=PATH[,format=raw][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; repeatable")
+        ->add_option(
+            "--drive", words->drives,
+            "virtio disk from a raw image, the first one /dev/vda: file=PATH and, after commas, format=raw, "
+            "readonly=on|off, snapshot=on|off, serial=TEXT, werror=report|ignore|stop|enospc, "
+            "rerror=report|ignore|stop, file.locking=auto|on|off; repeatable (docs/disks.md)")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -126,16 +165,23 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command->add_flag("--no-reboot", o.no_reboot, "leave instead of restarting when the guest resets")
         ->group(machine);
-
     command
         ->add_option("--semihosting", words->semihosting,
                      "answer semihosting calls (HLT #0xf000) of bare-metal programs: on, off, or userspace "
-                     "for EL0 too; the "
-                     "guest can then read and write every file that you can [off; without a word: on]")
+                     "for EL0 too [off; without a word: on]")
         ->type_name("WHO")
         ->expected(0, 1)
         ->default_str("on")
         ->check(one_of({"on", "off", "userspace"}))
+        ->group(machine);
+    command
+        ->add_option("--semihosting-files", o.semihosting_files,
+                     "a directory whose files semihosting calls may read, write and remove; relative names "
+                     "begin in the first one; repeatable [no files]")
+        ->type_name("DIR")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::ExistingDirectory)
         ->group(machine);
 
     const auto execution = "Execution";
@@ -182,7 +228,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
 
     command
         ->add_option("--jit-cache", words->jit_cache,
-                     "keep what LLVM compiled in DIR for the next run, or off [~/.cache/arclight/regions]")
+                     "keep what LLVM compiled in DIR for the next run, or off; files without the code of "
+                     "this user's key "
+                     "are not used [~/.cache/arclight/regions]")
         ->type_name("DIR|off")
         ->group(execution);
     command->add_option("--jit-cache-size", words->jit_cache_size, "room in there [256M]")
@@ -227,6 +275,30 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::ExistingFile)
         ->group(lightv);
 
+    command
+        ->add_option("--lightv-files", o.lightv_files,
+                     "a directory whose files modules may use that --control attaches; repeatable")
+        ->type_name("DIR")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::ExistingDirectory)
+        ->group(lightv);
+
+    const auto sandbox = "Sandbox (docs/security.md)";
+    command
+        ->add_option("--sandbox", words->sandbox,
+                     "what this process may do on the host: on (as little as the kernel can hold it to), "
+                     "require (the same, or an error where the kernel cannot) or off [on]")
+        ->type_name("MODE")
+        ->check(one_of({"on", "off", "require"}))
+        ->group(sandbox);
+    command
+        ->add_option(
+            "--user", o.user,
+            "started as root: become this user of /etc/passwd, or this number, before anything is opened")
+        ->type_name("NAME|UID[:GID]")
+        ->group(sandbox);
+
     const auto insight = "Insight";
     command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")
         ->type_name("DIR")
@@ -255,9 +327,18 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     return [words, &guest, run = std::move(run)] {
         RunOptions options = words->options;
         // The checkers above have accepted these texts already.
+        options.append = fmt::format("{}", fmt::join(words->append, " "));
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
+        std::string home;
+        if (!options.user.empty()) {
+            const auto user = sandbox::find_user(options.user);
+            if (!user) return complain("--user: " + user.error(), kExitUsage);
+            home = user->home;
+        }
         if (words->jit_cache != "off")
-            options.jit_cache = words->jit_cache.empty() ? default_jit_cache() : words->jit_cache;
+            options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
+        options.jit_cache_key = jit_cache_key(home);
+        options.sandbox = sandbox_mode(words->sandbox);
         if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
         if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
@@ -286,6 +367,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                       : words->jit == "tier1"       ? JitTier::Tier1
                       : words->jit == "interpreter" ? JitTier::Interpreter
                                                     : JitTier::Auto;
+        if (!options.semihosting_files.empty() && options.semihosting == SemihostingAccess::Off)
+            return complain("--semihosting-files needs --semihosting", kExitUsage);
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         options.rng = !words->no_rng;

@@ -16,12 +16,27 @@ namespace arclight::guestos {
 
 namespace layout = devices::layout;
 
+namespace {
+
+/// On a terminal the guest's console may have left the cursor anywhere, and no end of line is made two characters.
+void print_message(const std::string& line) {
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    fmt::print(stderr, "{}arclight: {}{}", terminal ? "\r\n" : "", line, terminal ? "\r\n" : "\n");
+}
+
+}  // namespace
+
 Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
       memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
+
+// The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
+Machine::~Machine() {
+    if (pause_control_ != nullptr) pause_control_->stop();
+}
 
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
                                                  devices::CharBackend& console, ExitStatus* exit_status) {
@@ -38,8 +53,13 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
     cpus_ = std::make_unique<CpuGroup>(*engine_);
-    devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this);
-    make_semihosting(console);
+    if (!options_.drives.empty())
+        pause_control_ = std::make_unique<PauseControl>(
+            PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
+                                  .go_on = [this] { go_on(); },
+                                  .say = print_message});
+    devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
+    if (auto made = make_semihosting(console); !made) return made;
     make_cpus();
     if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
@@ -73,6 +93,8 @@ void Machine::make_engine() {
                             .dump_directory = options_.jit_dump,
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
+                            .cache_key_file = options_.jit_cache_key,
+                            .cache_key = options_.opened_cache_key,
                             .cache_bytes = options_.jit_cache_bytes,
                             .faults = options_.jit_faults,
                             .sample = options_.jit_sample,
@@ -144,8 +166,10 @@ void Machine::print_accelerator() const {
         fmt::print(stderr, "arclight: --accel auto chose {}\n", accelerator_reason_);
 }
 
-void Machine::make_semihosting(devices::CharBackend& console) {
-    if (options_.semihosting == SemihostingAccess::Off) return;
+Result<void> Machine::make_semihosting(devices::CharBackend& console) {
+    if (options_.semihosting == SemihostingAccess::Off) return {};
+    auto directories = SemihostingDirectories::open(options_.semihosting_files);
+    if (!directories) return failure("--semihosting-files: {}", directories.error());
     // The words of --append become arguments, as with QEMU.
     std::string command_line = options_.kernel;
     std::istringstream words(options_.append);
@@ -159,12 +183,14 @@ void Machine::make_semihosting(devices::CharBackend& console) {
     };
     semihosting_ = std::make_unique<Semihosting>(
         Semihosting::Options{.userspace = options_.semihosting == SemihostingAccess::Userspace,
-                             .command_line = command_line},
+                             .command_line = command_line,
+                             .directories = std::move(*directories)},
         devices_->clock(),
         SemihostingConsole{.output = [&console](std::span<const uint8_t> bytes) { console.write(bytes); },
                            .input = input,
                            .input_ended = {}},
         [this] { stop(End::PowerOff); });
+    return {};
 }
 
 void Machine::make_cpus() {
@@ -217,6 +243,10 @@ void Machine::stop(End why) {
     if (semihosting_ != nullptr) semihosting_->stop();
     cpus_->stop();
     contextidr_tracker_.stop();
+}
+
+void Machine::end_pause() {
+    if (pause_control_ != nullptr) pause_control_->go_on();
 }
 
 Result<void> Machine::quiesce() {

@@ -21,6 +21,7 @@
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
 #include "guestos/machine/board/machine_stats.h"
+#include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
 #include "guestos/machine/board/sampling_profiler.h"
 #include "guestos/machine/cpu/contextidr_tracker.h"
@@ -51,7 +52,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
 
     static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
                                                    devices::CharBackend& console, ExitStatus* exit_status);
-    ~Machine() override = default;
+    ~Machine() override;
     RamMapping& ram() { return *ram_; }
 
     /// Starts the first CPU and returns when the machine has stopped.
@@ -60,6 +61,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     End run();
     /// Stops the machine; any thread.
     void stop(End why);
+    /// Ends the pause that a device has asked for; any thread.
+    void end_pause();
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
     /// Null: without.
@@ -118,7 +121,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     void make_engine();
     Result<void> choose_accelerator();
     void print_accelerator() const;
-    void make_semihosting(devices::CharBackend& console);
+    Result<void> make_semihosting(devices::CharBackend& console);
     void make_cpus();
     Result<void> quiesce();
     void go_on();
@@ -141,6 +144,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::mutex failure_lock_;
     std::string failure_;  // under failure_lock_ until all CPUs have ended
     std::unique_ptr<CpuGroup> cpus_;
+    std::unique_ptr<PauseControl> pause_control_;  ///< null: no device asks for pauses
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
     std::atomic<End> end_{End::None};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -21,6 +22,8 @@ class GuestBytes {
     virtual bool write(uint64_t va, std::span<const uint8_t> from) = 0;
     /// Whether write() of as many bytes would be refused now.
     virtual bool writable(uint64_t va, uint64_t bytes) = 0;
+    /// Calls `host`, which may wait for the host and uses no guest memory; nobody waits for the virtual CPU meanwhile.
+    virtual void outside(const std::function<void()>& host) = 0;
 };
 
 class SemihostingPort {

@@ -324,6 +324,12 @@ void Vcpu::interrupts_unmasked() {
     if (interrupt_deliverable()) state_.interrupt.store(1, std::memory_order_relaxed);
 }
 
+// A thread that has set a line sets the interrupt flag next, and may lose its core between the two.
+uint64_t Vcpu::pending_interrupts() {
+    interrupts_unmasked();
+    return (irq_line_ ? 1u << 7 : 0) | (fiq_line_ ? 1u << 6 : 0);
+}
+
 bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) {
     devices::GicV3* gic = core_.context.gic;
     return gic != nullptr && gic->read_sysreg(index(), encoding, value);
@@ -361,7 +367,12 @@ void Vcpu::timer_write(uint32_t encoding, uint64_t value) {
     }
 }
 
-uint64_t Vcpu::counter() { return core_.context.clock.ticks(); }
+uint64_t Vcpu::counter() {
+    const uint64_t ticks = core_.context.clock.ticks();
+    if (core_.context.timer != nullptr) core_.context.timer->counter_read(ticks);
+    return ticks;
+}
+
 uint64_t Vcpu::counter_frequency() { return devices::GuestClock::kFrequency; }
 
 uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
@@ -432,12 +443,12 @@ void Vcpu::run() {
 bool Vcpu::semihosting_call(uint32_t number) {
     SemihostingPort* port = core_.context.semihosting;
     if (port == nullptr || number != kSemihostingHlt) return false;
-    VirtualMemory memory(core_, pager_);
-    const auto result = [&] {
-        // It may wait for the host; nobody waits for this CPU meanwhile.
+    VirtualMemory memory(core_, pager_, [this](const std::function<void()>& host) {
         const Halt halt(*this);
-        return port->call(core_.cpu.el == 0, static_cast<uint32_t>(state_.x[0]), state_.x[1], memory);
-    }();
+        host();
+    });
+    const auto result =
+        port->call(core_.cpu.el == 0, static_cast<uint32_t>(state_.x[0]), state_.x[1], memory);
     if (!result) return false;
     state_.x[0] = *result;
     state_.pc += 4;
@@ -450,8 +461,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::None:
         case ExitReason::Lookup:
         case ExitReason::Interrupt:
-        case ExitReason::Exception:
-        case ExitReason::Stop: return;
+        case ExitReason::Exception: return;
         case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
             if (!interrupt_deliverable()) wait_for_interrupt();
