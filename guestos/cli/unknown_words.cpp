@@ -15,6 +15,7 @@ namespace arclight::guestos::cli {
 namespace {
 
 constexpr size_t kMaxDistance = 2;
+constexpr int kManyWords = 1000;  ///< of a positional that takes any number
 
 /// Of Levenshtein: how many letters are to be put in, taken out or changed.
 size_t distance(std::string_view a, std::string_view b) {
@@ -45,10 +46,6 @@ std::string_view nearest(std::string_view word, const std::vector<std::string>& 
     return best;
 }
 
-const CLI::Option* find_option(const CLI::App& command, const std::string& name) {
-    return command.get_option_no_throw(name);
-}
-
 std::vector<std::string> long_names(const CLI::App& command) {
     std::vector<std::string> names;
     for (const CLI::Option* option : command.get_options())
@@ -64,7 +61,7 @@ std::vector<const CLI::App*> commands_of(const CLI::App& app) {
 std::vector<std::string> command_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* command : commands_of(app)) names.push_back(command->get_name());
-    names.emplace_back("help");
+    if (app.get_parent() == nullptr) names.emplace_back("help");
     return names;
 }
 
@@ -96,38 +93,52 @@ std::string explain_option(const CLI::App& command, const OptionWord& word, std:
 
 /// Before the command.
 std::string explain_misplaced(const CLI::App& app, const OptionWord& word, std::string_view next) {
-    if (const auto qemu = explain_qemu_word(word.bare, next))
-        return fmt::format("{} (as in 'arclight run --kernel FILE')", *qemu);
     for (const CLI::App* command : commands_of(app))
-        if (find_option(*command, word.name) != nullptr)
+        if (word.name.starts_with("--") && command->get_option_no_throw(word.name) != nullptr)
             return fmt::format("'{}' belongs behind a command, as in 'arclight {} {}'", word.name,
                                command->get_name(), word.name);
+    if (const auto qemu = explain_qemu_word(word.bare, next))
+        return fmt::format("{} (as in 'arclight run --kernel FILE')", *qemu);
     return fmt::format("unknown option '{}'", word.name);
+}
+
+std::string explain_command(const CLI::App& command, const std::string& word) {
+    const auto known = command_names(command);
+    const std::string_view near = nearest(word, known);
+    return fmt::format("unknown command '{}'{}", word,
+                       near.empty() ? fmt::format(" (commands: {})", fmt::join(known, ", "))
+                                    : fmt::format(", did you mean {}?", near));
+}
+
+size_t positionals_of(const CLI::App& command) {
+    size_t count = 0;
+    for (const CLI::Option* option : command.get_options())
+        if (option->get_positional())
+            count += static_cast<size_t>(std::min(option->get_items_expected_max(), kManyWords));
+    return count;
+}
+
+/// By itself or by a command that it belongs to.
+const CLI::Option* find_option(const CLI::App* command, const std::string& name) {
+    for (; command != nullptr; command = command->get_parent())
+        if (const CLI::Option* option = command->get_option_no_throw(name); option != nullptr) return option;
+    return nullptr;
 }
 
 }  // namespace
 
 std::optional<std::string> explain_unknown_word(const CLI::App& app, std::span<const std::string> words) {
-    const CLI::App* command = nullptr;
+    const CLI::App* command = &app;
     size_t positionals = 0;
     for (size_t i = 0; i < words.size(); ++i) {
         const std::string& word = words[i];
-        const std::string_view next = i + 1 < words.size() ? std::string_view(words[i + 1]) : "";
         const bool is_option = word.size() > 1 && word.starts_with('-');
-        if (command == nullptr && !is_option) {
-            const auto commands = commands_of(app);
+        if (const auto commands = commands_of(*command); !is_option && !commands.empty()) {
             const auto found =
                 std::ranges::find(commands, word, [](const CLI::App* one) { return one->get_name(); });
-            if (found == commands.end()) {
-                const auto known = command_names(app);
-                const std::string_view near = nearest(word, known);
-                return fmt::format("unknown command '{}'{}", word,
-                                   near.empty() ? fmt::format(" (commands: {})", fmt::join(known, ", "))
-                                                : fmt::format(", did you mean {}?", near));
-            }
+            if (found == commands.end()) return explain_command(*command, word);
             command = *found;
-            if (!commands_of(*command).empty()) return {};
-            for (const CLI::Option* option : command->get_options()) positionals += option->get_positional();
+            positionals = positionals_of(*command);
             continue;
         }
         if (!is_option) {
@@ -136,10 +147,11 @@ std::optional<std::string> explain_unknown_word(const CLI::App& app, std::span<c
             continue;
         }
         const OptionWord given(word);
-        const CLI::Option* option = find_option(command != nullptr ? *command : app, given.name);
+        const std::string_view next = i + 1 < words.size() ? std::string_view(words[i + 1]) : "";
+        const CLI::Option* option = find_option(command, given.name);
         if (option == nullptr)
-            return command != nullptr ? explain_option(*command, given, next)
-                                      : explain_misplaced(app, given, next);
+            return command == &app ? explain_misplaced(app, given, next)
+                                   : explain_option(*command, given, next);
         if (given.has_value || i + 1 == words.size()) continue;
         if (option->get_items_expected_min() > 0 ||
             (option->get_items_expected_max() > 0 && !next.starts_with('-')))

@@ -9,8 +9,7 @@
 namespace arclight::guestos::cli {
 
 /// One line about the first word, in their order, that neither `app` nor the chosen subcommand knows; nothing: there is
-/// none. It names what was meant, where that can be told: an option of QEMU's, or one that is spelt much the same. A
-/// command that has commands of its own is left to CLI11.
+/// none. It names what was meant, where that can be told: an option of QEMU's, or one that is spelt much the same.
 std::optional<std::string> explain_unknown_word(const CLI::App& app, std::span<const std::string> words);
 
 }  // namespace arclight::guestos::cli
