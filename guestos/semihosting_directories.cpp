@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -61,7 +62,8 @@ Result<SemihostingDirectories> SemihostingDirectories::open(std::span<const std:
             if (!error) directory.paths.push_back(std::move(text));
         };
         add(fs::absolute(path, error).lexically_normal());
-        add(fs::canonical(path, error));
+        // What the descriptor is of, links followed.
+        add(fs::read_symlink(fmt::format("/proc/self/fd/{}", fd), error));
         out.directories_.push_back(std::move(directory));
     }
     return out;
