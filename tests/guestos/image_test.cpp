@@ -1,10 +1,10 @@
 #include "guestos/image.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <random>
 
+#include "tests/guestos/packings.h"
 #include "tests/guestos/test_files.h"
 
 namespace arclight::guestos {
@@ -14,20 +14,6 @@ using namespace test;
 
 constexpr uint64_t kBase = 0x4000'0000;
 constexpr uint64_t kMiB = 1 << 20;
-
-Bytes gzip(const Bytes& plain) {
-    z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-    Bytes packed(deflateBound(&stream, plain.size()) + 64);
-    stream.next_in = const_cast<Bytef*>(plain.data());
-    stream.avail_in = uInt(plain.size());
-    stream.next_out = packed.data();
-    stream.avail_out = uInt(packed.size());
-    deflate(&stream, Z_FINISH);
-    packed.resize(stream.total_out);
-    deflateEnd(&stream);
-    return packed;
-}
 
 Result<LoadedKernel> load_kernel_bytes(const std::string& name, Bytes file, Ram ram,
                                        uint64_t mmfr0 = default_mmfr0()) {
@@ -108,6 +94,8 @@ TEST(Image, ZbootIsUnpacked) {
     const auto kernel = load_kernel_bytes("k", zboot(gzip(plain), "gzip"), ram.view);
     ASSERT_TRUE(kernel) << kernel.error();
     EXPECT_EQ(std::memcmp(ram.bytes.data() + 2 * kMiB, plain.data(), plain.size()), 0);
+    for (const auto& [name, pack] : kPackings)
+        EXPECT_EQ(error_of(zboot(pack(plain), name)), "loaded") << name;
     EXPECT_EQ(error_of(zboot(gzip(plain), "zstd22")), "kernel 'k' holds damaged zstd data");
     EXPECT_EQ(error_of(zboot(gzip(plain), "brotli")),
               "kernel 'k' is packed in a way that is not known ('brotli')");
