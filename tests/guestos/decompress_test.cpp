@@ -28,8 +28,9 @@ Result<Bytes> unpack(const Bytes& packed, uint64_t limit = 64 * kMiB) {
 }
 
 TEST(Decompress, EveryFormatComesBackWhole) {
-    for (const size_t size : {size_t{1}, size_t{1000}, size_t(9 * kMiB)})  // lz4's legacy blocks are of 8 MiB
+    for (const size_t size : {size_t{1}, size_t{1000}, size_t(kMiB), size_t(9 * kMiB)})
         for (const auto& [name, pack] : kPackings) {
+            if (size > 8 * kMiB && pack != lz4_legacy) continue;  // whose blocks are of 8 MiB
             const Bytes plain = sample(size);
             Bytes packed = pack(plain);
             EXPECT_TRUE(unpack(packed) == plain) << name << ", " << size;
