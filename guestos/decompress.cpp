@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kFirstOutput = 64 << 10;
 constexpr uint64_t kMaxFirstOutput = 64 << 20;
-// Linux packs with dictionaries of 128 MiB at most (scripts/xz_wrap.sh, scripts/Makefile.lib).
+// The build of Linux packs with dictionaries of 128 MiB at most.
 constexpr uint64_t kMaxWindow = uint64_t{256} << 20;
 constexpr int kMaxZstdWindowLog = 27;
 constexpr int kLz4Block = 8 << 20;
@@ -128,7 +128,7 @@ Status lzma_alone_member(std::span<const uint8_t>& in, Output& out) {
 
 constexpr std::string_view kLz4LegacyMagic("\x02\x21\x4c\x18", 4);
 
-// lz4's doc/lz4_Frame_format.md, "Legacy frame": what Linux's build makes ('lz4 -l').
+// lz4's description of its frame format, "Legacy frame": what Linux's build makes ('lz4 -l').
 Status lz4_legacy_member(std::span<const uint8_t>& in, Output& out) {
     in = in.subspan(kLz4LegacyMagic.size());
     Bytes block(kLz4Block);

@@ -24,7 +24,7 @@ T read_at(std::span<const uint8_t> bytes, size_t offset) {
     return value;
 }
 
-/// Linux drivers/firmware/efi/libstub/zboot-header.S: an EFI program that unpacks the kernel.
+/// The zboot header of the EFI stub of Linux: an EFI program that unpacks the kernel.
 struct ZbootHeader {
     char mz[4];
     char zimg[4];
