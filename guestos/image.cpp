@@ -3,7 +3,6 @@
 #include <elf.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "frontend/a64/system/id_registers.h"
@@ -18,13 +17,6 @@ constexpr uint64_t kMinTextOffset = 4096;
 constexpr uint64_t kKernelAlignment = 2 << 20;
 // Where QEMU puts what has no header.
 constexpr uint64_t kFlatOffset = 0x80000;
-
-template <typename T>
-T read_at(std::span<const uint8_t> bytes, size_t offset) {
-    T value;
-    std::memcpy(&value, bytes.data() + offset, sizeof(T));
-    return value;
-}
 
 /// Bits 1 and 2 of Arm64ImageHeader::flags. 0: not said.
 enum class PageSize : uint8_t { Unknown, K4, K16, K64 };

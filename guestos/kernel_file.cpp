@@ -17,13 +17,6 @@ constexpr uint64_t kMaxKernelFile = uint64_t(1) << 30;
 constexpr uint32_t kArm64ImageMagic = 0x644d5241;  // "ARM\x64"
 constexpr uint16_t kPeMachineArm64 = 0xaa64;
 
-template <typename T>
-T read_at(std::span<const uint8_t> bytes, size_t offset) {
-    T value;
-    std::memcpy(&value, bytes.data() + offset, sizeof(T));
-    return value;
-}
-
 /// The zboot header of the EFI stub of Linux: an EFI program that unpacks the kernel.
 struct ZbootHeader {
     char mz[4];

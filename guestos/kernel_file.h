@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -42,6 +43,14 @@ static_assert(sizeof(Arm64ImageHeader) == 64);
 Result<KernelFile> read_kernel(const std::filesystem::path& path);
 /// The same for a file already in memory; `name` is for messages.
 Result<KernelFile> unpack_kernel(const std::string& name, Bytes file);
+
+/// A T in the file's byte order, which is the host's; it lies within `bytes`.
+template <typename T>
+T read_at(std::span<const uint8_t> bytes, size_t offset) {
+    T value;
+    std::memcpy(&value, bytes.data() + offset, sizeof(T));
+    return value;
+}
 
 /// Whether `text` stands at `offset`.
 bool has_at(std::span<const uint8_t> bytes, size_t offset, std::string_view text);
