@@ -72,6 +72,14 @@ void add_psci(devices::FdtWriter& fdt) {
     fdt.end_node();
 }
 
+/// Where programs in the guest look for what runs it (systemd's detect_vm_device_tree(): a hypervisor of another name than
+/// those it knows is "vm-other"). Not the name of one whose interfaces are not there.
+void add_hypervisor(devices::FdtWriter& fdt) {
+    fdt.begin_node("hypervisor");
+    fdt.property_string("compatible", "arclight,vm");
+    fdt.end_node();
+}
+
 }  // namespace
 
 Result<Bytes> make_device_tree(const BoardDescription& board, const BootArguments& arguments,
@@ -110,6 +118,7 @@ Result<Bytes> make_device_tree(const BoardDescription& board, const BootArgument
 
     add_cpus(fdt, board.cpus);
     add_psci(fdt);
+    add_hypervisor(fdt);
     devices::GenericTimer::add_to_device_tree(fdt, board.cpus, board.gic == 2);
     devices::add_clock_to_device_tree(fdt);
     bus.add_to_device_tree(fdt);

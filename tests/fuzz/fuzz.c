@@ -249,6 +249,10 @@ static void devices(void) {
         write32(slot + r, (u32)(below(8) ? SCRATCH + 0xa00000 + (below(0x10000) & ~15ul) : random()));
         write32(slot + r + 4, below(8) ? 0 : (u32)random());
     }
+    // The same for a legacy slot.
+    write32(slot + 0x28, below(8) ? 4096 : (u32)random());
+    write32(slot + 0x3c, (u32)(below(8) ? 1ul << below(14) : random()));
+    write32(slot + 0x40, (u32)(below(8) ? (SCRATCH + 0xa00000) >> 12 : random()));
     for (unsigned i = 0; i < 512; ++i)
         *(volatile u64*)(SCRATCH + 0xa00000 + 8 * below(0x2000)) = below(2) ? address() : below(0x100000000);
     write32(slot + 0x44, 1);

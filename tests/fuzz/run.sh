@@ -31,8 +31,11 @@ while [ $SECONDS -lt $limit ]; do
     put 16 "$seed"
     put 24 "${FUZZ_ROUNDS:-5000}"
     cpus=$((seed % 3 == 0 ? 4 : 1))
+    machine="--gic 3 --virtio legacy"
+    [ $((seed % 2)) = 0 ] || machine="--gic 3 --virtio modern"
+    # shellcheck disable=SC2086 # words
     # A guest that is still running after this is stuck, as guests may be.
-    timeout -k 15 8 "$ARCLIGHT" run ${ARCLIGHT_OPTIONS:-} -m 128 --smp $cpus --drive "file=$work/disk,format=raw" --kernel "$work/guest" \
+    timeout -k 15 8 "$ARCLIGHT" run ${ARCLIGHT_OPTIONS:-} $machine -m 128 --smp $cpus --drive "file=$work/disk,format=raw" --kernel "$work/guest" \
         < /dev/null > "$work/out" 2> "$work/err"
     status=$?
     runs=$((runs + 1))

@@ -76,6 +76,21 @@ Tree make(const BootArguments& arguments, unsigned cpus = 2) {
 
 using Cells = std::vector<uint32_t>;
 
+// As systemd-detect-virt does, from version 243 on (src/basic/virt.c, detect_vm_device_tree()): what has a hypervisor's node is
+// a virtual machine, of a kind by that node's name. Without one it looks for QEMU's fw-cfg.
+TEST(DeviceTree, ProgramsInTheGuestCanTellWhatRunsIt) {
+    const Tree tree = make({});
+    const std::string hypervisor = tree.text("/hypervisor", "compatible");
+    EXPECT_EQ(hypervisor.c_str(), std::string("arclight,vm"));
+    for (const char* other : {"linux,kvm", "xen", "vmware", "qemu"})
+        EXPECT_EQ(hypervisor.find(other), std::string::npos) << "its interfaces are not there";
+    int node = 0;
+    fdt_for_each_subnode(node, tree.blob().data(), 0) {
+        EXPECT_EQ(std::string(fdt_get_name(tree.blob().data(), node, nullptr)).find("fw-cfg"),
+                  std::string::npos);
+    }
+}
+
 TEST(DeviceTree, DescribesTheMachine) {
     const Tree tree = make(
         {.command_line = "console=ttyAMA0 x=\"y z\"", .initrd_start = 0x4800'0000, .initrd_end = 0x4801'2345},

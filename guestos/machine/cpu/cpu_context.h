@@ -11,6 +11,7 @@
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_peers.h"
 #include "guestos/machine/cpu/cpu_trace.h"
+#include "guestos/machine/cpu/semihosting_port.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
 #include "mmu/page_overlay.h"
@@ -36,6 +37,7 @@ struct CpuContext {
     devices::GenericTimer* timer = nullptr;  ///< this CPU's
     devices::Psci* firmware = nullptr;       ///< HVC
     ContextidrTracker* contextidr_tracker = nullptr;
+    SemihostingPort* semihosting = nullptr;  ///< HLT
 };
 
 struct VcpuOptions {

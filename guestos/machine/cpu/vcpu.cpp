@@ -14,6 +14,7 @@
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/cpu_state.h"
+#include "guestos/machine/cpu/virtual_memory.h"
 
 namespace arclight::guestos {
 
@@ -445,6 +446,22 @@ void Vcpu::run() {
     }
 }
 
+/// True: done, go on behind the instruction.
+bool Vcpu::semihosting_call(uint32_t number) {
+    SemihostingPort* port = core_.context.semihosting;
+    if (port == nullptr || number != kSemihostingHlt) return false;
+    VirtualMemory memory(core_, pager_, [this](const std::function<void()>& host) {
+        const Halt halt(*this);
+        host();
+    });
+    const auto result =
+        port->call(core_.cpu.el == 0, static_cast<uint32_t>(state_.x[0]), state_.x[1], memory);
+    if (!result) return false;
+    state_.x[0] = *result;
+    state_.pc += 4;
+    return true;
+}
+
 void Vcpu::handle_exit(ExitReason reason) {
     const uint64_t pc = state_.pc;
     switch (reason) {
@@ -471,6 +488,9 @@ void Vcpu::handle_exit(ExitReason reason) {
                 a64::take_illegal_state(core_.cpu, pc);
             else if (state_.exit_info & a64::kUndefinedFpTrap)
                 a64::take_fp_trap(core_.cpu, pc);
+            else if ((state_.exit_info & a64::kUndefinedHlt) != 0 &&
+                     semihosting_call(state_.exit_info & 0xffff))
+                return;
             else
                 a64::take_undefined(core_.cpu, pc);
             break;

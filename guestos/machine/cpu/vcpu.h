@@ -137,6 +137,7 @@ class Vcpu final : public frontend::a64::Environment,
     void run();
     void look_up();
     void handle_exit(jit::ExitReason reason);
+    bool semihosting_call(uint32_t number);
     void take_pending_interrupt();
     void wait_for_interrupt();
     void carry_out(std::span<const Request> requests) override;
