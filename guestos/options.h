@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/host_time.h"
 #include "mmu/shadow.h"
 
 namespace arclight::jit {
@@ -66,6 +67,7 @@ struct RunOptions {
     std::vector<DriveOptions> drives;
     bool rng = true;   ///< a virtio entropy device
     unsigned gic = 3;  ///< version, 2 or 3
+    devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
     Accel accel = Accel::Auto;
     Fastmem fastmem = Fastmem::Auto;
     mmu::ShadowOptions shadow;

@@ -53,6 +53,11 @@ Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitSt
     return {};
 }
 
+void BoardDevices::time_moved() {
+    for (const auto& timer : timers_) timer->time_moved();
+    rtc_->time_moved();
+}
+
 void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
     // The clock comes first: quiesced timers go by a counter that stands.
     stateful_parts_.add("clock", clock_);

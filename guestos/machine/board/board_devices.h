@@ -43,6 +43,8 @@ class BoardDevices {
     devices::GenericTimer& timer(unsigned cpu) { return *timers_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
+    /// See HostTimeWatch; any thread.
+    void time_moved();
     /// All parts with state, in the order in which they are quiesced.
     devices::StatefulParts& stateful_parts() { return stateful_parts_; }
 
