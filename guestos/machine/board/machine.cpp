@@ -180,6 +180,7 @@ void Machine::make_cpus() {
                     .table_pages = table_pages_.get(),
                     .gic = devices_->gic3(),
                     .timer = &devices_->timer(i),
+                    .pmu = &devices_->pmu(i),
                     .firmware = &devices_->firmware(),
                     .contextidr_tracker = &contextidr_tracker_},
                    {.index = i,

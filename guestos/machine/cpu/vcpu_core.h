@@ -41,7 +41,8 @@ struct VcpuCore {
               {.index = options.index,
                .features = context.gic != nullptr
                                ? frontend::a64::kDefaultFeatures
-                               : frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic)}),
+                               : frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic),
+               .count_instructions = options.count_instructions}),
           tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
           work(state.interrupt, performer) {}
 
