@@ -1,9 +1,9 @@
 // The performance monitors of PMUv3 (ARM ARM D11): the cycle counter and six event counters.
 //
 // A cycle is a nanosecond of guest time, as if the CPU ran at 1 GHz, waiting in WFI included; the count goes in
-// steps of the system counter, 16 cycles. Retired
-// instructions are counted by translated code that is only there while a counter counts them
-// (translation_flag::kCount); nothing else of this costs a guest anything that does not use it.
+// steps of the system counter, 16 cycles. Retired instructions are counted by translated code that is only
+// there while a counter counts them (translation_flag::kCount); nothing else of this costs a guest anything
+// that does not use it.
 #pragma once
 
 #include <array>
