@@ -9,6 +9,7 @@
 
 #include "devices/fdt_writer.h"
 #include "devices/layout.h"
+#include "devices/pmu_interrupt.h"
 #include "devices/timer.h"
 
 namespace arclight::guestos {
@@ -120,6 +121,7 @@ Result<Bytes> make_device_tree(const BoardDescription& board, const BootArgument
     add_psci(fdt);
     add_hypervisor(fdt);
     devices::GenericTimer::add_to_device_tree(fdt, board.cpus, board.gic == 2);
+    devices::PmuInterrupt::add_to_device_tree(fdt, board.cpus, board.gic == 2);
     devices::add_clock_to_device_tree(fdt);
     bus.add_to_device_tree(fdt);
     fdt.end_node();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/host_time.h"
 #include "mmu/shadow.h"
 
 namespace arclight::jit {
@@ -74,6 +75,7 @@ struct RunOptions {
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     SemihostingAccess semihosting = SemihostingAccess::Off;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
+    devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
     Accel accel = Accel::Auto;
     Fastmem fastmem = Fastmem::Auto;
     mmu::ShadowOptions shadow;

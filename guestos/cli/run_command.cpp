@@ -33,7 +33,7 @@ struct Words {
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
     bool no_rng = false;
-    std::string sandbox, spectre;
+    std::string sandbox, spectre, host_suspend;
 };
 
 // A parser function for CLI11: the error text becomes the option's message.
@@ -163,6 +163,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::Validator(checker(parse_drive), ""))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
+    command
+        ->add_option("--host-suspend", words->host_suspend,
+                     "guest time while the host is suspended or this process is stopped: pause (it stands) "
+                     "or pass (it "
+                     "goes on) [pause]")
+        ->type_name("WHAT")
+        ->check(one_of({"pause", "pass"}))
+        ->group(machine);
     command->add_flag("--no-reboot", o.no_reboot, "leave instead of restarting when the guest resets")
         ->group(machine);
     command
@@ -351,6 +359,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.jit_cache_key = jit_cache_key(home);
         options.sandbox = sandbox_mode(words->sandbox);
         options.spectre = words->spectre == "on";
+        options.host_suspend =
+            words->host_suspend == "pass" ? devices::HostSuspend::Pass : devices::HostSuspend::Pause;
         if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
         if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);

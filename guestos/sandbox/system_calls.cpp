@@ -67,6 +67,7 @@ constexpr Row kRows[] = {
     // and TIOCLINUX, by which text can be typed into the shell that waits behind this program.
     ioctl_row(kAll, TCGETS),
     ioctl_row(kAll, TCSETS),
+    ioctl_row(kAll, TIOCGPGRP),
     ioctl_row(0, TIOCGWINSZ),
     ioctl_row(0, BLKGETSIZE64),
     ioctl_row(0, KVM_GET_API_VERSION, When::Kvm),
@@ -138,6 +139,7 @@ constexpr Row kRows[] = {
     {SYS_getrandom, kAll},
     {SYS_gettid, kAll},
     {SYS_getpid, kAll},
+    {SYS_getpgrp, kAll},
     {SYS_set_robust_list, kAll},
     {SYS_rseq, kAll},
     {SYS_exit, kAll},

@@ -24,8 +24,10 @@ BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
         gic2_ = std::make_unique<devices::GicV2>(options_.cpus, cpus);
         gic2_->map(bus_);
     }
-    for (unsigned i = 0; i < options_.cpus; ++i)
+    for (unsigned i = 0; i < options_.cpus; ++i) {
         timers_.push_back(std::make_unique<devices::GenericTimer>(loop_, clock_, gic(), i));
+        pmus_.push_back(std::make_unique<devices::PmuInterrupt>(loop_, gic(), i));
+    }
 }
 
 devices::InterruptController& BoardDevices::gic() const {
@@ -53,6 +55,12 @@ Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitSt
 
     list_stateful_parts(exit_status);
     return {};
+}
+
+void BoardDevices::time_moved() {
+    for (const auto& timer : timers_) timer->time_moved();
+    for (const auto& pmu : pmus_) pmu->time_moved();
+    rtc_->time_moved();
 }
 
 void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {

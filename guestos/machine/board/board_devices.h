@@ -13,6 +13,7 @@
 #include "devices/machine_host.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/pmu_interrupt.h"
 #include "devices/psci.h"
 #include "devices/state.h"
 #include "devices/timer.h"
@@ -41,8 +42,11 @@ class BoardDevices {
     /// Null: the board has a GICv2.
     devices::GicV3* gic3() { return gic3_.get(); }
     devices::GenericTimer& timer(unsigned cpu) { return *timers_[cpu]; }
+    devices::PmuInterrupt& pmu(unsigned cpu) { return *pmus_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
+    /// See HostTimeWatch; any thread.
+    void time_moved();
     /// All parts with state, in the order in which they are quiesced.
     devices::StatefulParts& stateful_parts() { return stateful_parts_; }
 
@@ -65,6 +69,7 @@ class BoardDevices {
     std::unique_ptr<devices::GicV2> gic2_;
     std::unique_ptr<devices::GicV3> gic3_;
     std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
+    std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
     std::unique_ptr<devices::Pl011> uart_;
     std::unique_ptr<devices::Pl031> rtc_;
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
+#include <thread>
 
 #include "backend/kvm/kvm_accelerator.h"
 #include "backend/kvm/probe.h"
 #include "backend/process_accelerator.h"
+#include "devices/host_time_watch.h"
 #include "frontend/a64/frontend.h"
 
 namespace arclight::guestos {
@@ -212,6 +215,7 @@ void Machine::make_cpus() {
                     .table_pages = table_pages_.get(),
                     .gic = devices_->gic3(),
                     .timer = &devices_->timer(i),
+                    .pmu = &devices_->pmu(i),
                     .firmware = &devices_->firmware(),
                     .contextidr_tracker = &contextidr_tracker_,
                     .semihosting = semihosting_.get()},
@@ -238,6 +242,11 @@ Machine::End Machine::run(const BootState& boot) {
 
 Machine::End Machine::run() {
     if (profiler_ != nullptr) profiler_->set_code(engine_->code().base(), engine_->code().size());
+    const devices::HostTimeWatch watch(
+        devices_->clock(),
+        {.host_suspend = options_.host_suspend,
+         .busy_threads = std::min(options_.cpus, std::max(std::thread::hardware_concurrency(), 1u))},
+        [this] { devices_->time_moved(); });
     cpus_->run(
         *accelerator_, [this](const std::string& why) { fail(why); }, profiler_.get());
     return end_;

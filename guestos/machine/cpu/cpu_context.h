@@ -5,6 +5,7 @@
 #include "devices/bus.h"
 #include "devices/gic_v3.h"
 #include "devices/guest_clock.h"
+#include "devices/pmu_interrupt.h"
 #include "devices/psci.h"
 #include "devices/timer.h"
 #include "frontend/a64/cpu_features.h"
@@ -35,6 +36,7 @@ struct CpuContext {
     mmu::TablePages* table_pages = nullptr;  ///< traditional shadow paging
     devices::GicV3* gic = nullptr;           ///< ICC_*_EL1; a GICv2's CPU interface is on the bus
     devices::GenericTimer* timer = nullptr;  ///< this CPU's
+    devices::PmuInterrupt* pmu = nullptr;    ///< this CPU's
     devices::Psci* firmware = nullptr;       ///< HVC
     ContextidrTracker* contextidr_tracker = nullptr;
     SemihostingPort* semihosting = nullptr;  ///< HLT

@@ -37,7 +37,10 @@ struct VcpuCore {
         : context(context),
           options(options),
           state(state),
-          cpu(state, environment, context.memory, {.index = options.index, .features = context.features}),
+          cpu(state, environment, context.memory,
+              {.index = options.index,
+               .features = context.features,
+               .count_instructions = options.count_instructions}),
           tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
           work(state.interrupt, performer) {}
 
