@@ -10,7 +10,7 @@
 #define USER_CODE_VA 0x3000000000ul
 #define TIMER_INTID 27
 
-// run.sh finds the first word in the ELF file and puts the seed and the number of rounds behind the second.
+// hostile_guest.sh finds the first word in the ELF file and puts the seed and the number of rounds behind the second.
 __attribute__((used, section(".data"))) volatile u64 fuzz_seed[4] = {0x6465657366757a7a, 0x41726c4172634c41,
                                                                      1, 5000};
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the fuzz guest from many seeds. Arclight may end by itself or be told to by SIGTERM at the time limit; it must not
 # die of a signal of its own, report a sanitizer's finding, or not react.
-#   run.sh ELF [FIRST_SEED]
+#   hostile_guest.sh ELF [FIRST_SEED]
 # The environment: ARCLIGHT; ARCLIGHT_OPTIONS, words; FUZZ_SECONDS (25; with ARCLIGHT_NIGHTLY=1: 600) is how long to
 # go on starting runs; FUZZ_ROUNDS (5000) is how long one run is.
 set -u
