@@ -5,7 +5,8 @@
 #include "runtime/bm.h"
 
 // compare.py finds the first two words in the file and puts the seed and the number of loops behind them.
-__attribute__((used, section(".data"))) volatile u64 loops_seed[4] = {0x64656573706f6f6c, 0x4c6f6f7073536565, 1, 50};
+__attribute__((used, section(".data"))) volatile u64 loops_seed[4] = {0x64656573706f6f6c, 0x4c6f6f7073536565,
+                                                                      1, 50};
 
 #define RAM_END 0x48000000ul
 #define POOL 0x44000000ul  // physical pages of the windows
@@ -52,7 +53,8 @@ __asm__(
     "  mov x17, x0\n  mov x16, x1\n"
     "  ldr x0, [x16, #248]\n  mov sp, x0\n"
     "  ldp x0, x1, [x16]\n  ldp x2, x3, [x16, #16]\n  ldp x4, x5, [x16, #32]\n  ldp x6, x7, [x16, #48]\n"
-    "  ldp x8, x9, [x16, #64]\n  ldp x10, x11, [x16, #80]\n  ldp x12, x13, [x16, #96]\n  ldp x14, x15, [x16, #112]\n"
+    "  ldp x8, x9, [x16, #64]\n  ldp x10, x11, [x16, #80]\n  ldp x12, x13, [x16, #96]\n  ldp x14, x15, [x16, "
+    "#112]\n"
     "  br x17\n"
     "  .ltorg\n"
     "loops_return:\n"
@@ -67,8 +69,10 @@ __asm__(
 static int ended(struct frame* f) {
     for (unsigned i = 0; i < 16; ++i) after.x[i] = f->x[i];
     after.x[31] = f->sp;
-    __asm__ volatile("stp q0, q1, [%0]\n stp q2, q3, [%0, #32]\n stp q4, q5, [%0, #64]\n stp q6, q7, [%0, #96]" ::"r"(after.v)
-                     : "memory");
+    __asm__ volatile(
+        "stp q0, q1, [%0]\n stp q2, q3, [%0, #32]\n stp q4, q5, [%0, #64]\n stp q6, q7, [%0, #96]" ::"r"(
+            after.v)
+        : "memory");
     left_at = f->elr, esr = f->esr, far = f->far;
     f->elr = (u64)loops_return;
     f->spsr = 0x3c5;
@@ -101,13 +105,14 @@ static u32 small_or_any(u32 small, u32 all) { return one_in(2) ? below(small) : 
 static void single(u32 word, u32 rt, int is_quad) {
     word |= base() << 5 | rt;
     switch (below(6)) {
-        case 0: put(word | 1u << 24 | small_or_any(16, 512) << 10, is_quad); break;                  // scaled
-        case 1: put(word | small_or_any(32, 512) << 12, is_quad); break;                             // unscaled
-        case 2: put(word | small_or_any(32, 512) << 12 | 1u << 10, is_quad); break;                  // post-indexed
-        case 3: put(word | small_or_any(32, 512) << 12 | 3u << 10, is_quad); break;                  // pre-indexed
+        case 0: put(word | 1u << 24 | small_or_any(16, 512) << 10, is_quad); break;  // scaled
+        case 1: put(word | small_or_any(32, 512) << 12, is_quad); break;             // unscaled
+        case 2: put(word | small_or_any(32, 512) << 12 | 1u << 10, is_quad); break;  // post-indexed
+        case 3: put(word | small_or_any(32, 512) << 12 | 3u << 10, is_quad); break;  // pre-indexed
         default: {
             static const u32 extensions[] = {2, 3, 6, 7};
-            put(word | 1u << 21 | offset() << 16 | extensions[below(4)] << 13 | below(2) << 12 | 2u << 10, is_quad);
+            put(word | 1u << 21 | offset() << 16 | extensions[below(4)] << 13 | below(2) << 12 | 2u << 10,
+                is_quad);
         }
     }
 }
@@ -127,25 +132,33 @@ static void access(void) {
         case 5: {  // a pair
             const u32 load = below(2), rt = data(), mode = 1 + below(3);
             const u32 kind = load && one_in(4) ? 1 : below(2) * 2;
-            put(kind << 30 | 0x28000000 | mode << 23 | load << 22 | small_or_any(8, 128) << 15 | data_but(rt) << 10 | rn | rt, 1);
+            put(kind << 30 | 0x28000000 | mode << 23 | load << 22 | small_or_any(8, 128) << 15 |
+                    data_but(rt) << 10 | rn | rt,
+                1);
             break;
         }
         case 6: {
             const u32 first = vector();
-            put(below(3) << 30 | 0x2c000000 | (1 + below(3)) << 23 | below(2) << 22 | small_or_any(8, 128) << 15 | ((first + 1) & 7) << 10 |
-                    rn | first, 1);
+            put(below(3) << 30 | 0x2c000000 | (1 + below(3)) << 23 | below(2) << 22 |
+                    small_or_any(8, 128) << 15 | ((first + 1) & 7) << 10 | rn | first,
+                1);
             break;
         }
         case 7: {  // whole structures of one to four registers
             static const u32 kinds[] = {7, 10, 6, 2, 8, 4, 0};
             const u32 kind = below(7), q = below(2), lanes = kind > 3 && !q ? below(3) : below(4);
-            u32 word = 0x0c000000 | q << 30 | below(2) << 22 | kinds[kind] << 12 | lanes << 10 | rn | below(5);
+            u32 word =
+                0x0c000000 | q << 30 | below(2) << 22 | kinds[kind] << 12 | lanes << 10 | rn | below(5);
             if (one_in(2)) word |= 0x00800000 | (one_in(2) ? 31 : offset()) << 16;
             put(word, 1);
             break;
         }
         case 8: put(size | (one_in(2) ? 0x08dffc00 : 0x089ffc00) | rn | data(), 0); break;  // LDAR, STLR
-        case 9: put(size | 0x38200000 | (one_in(5) ? 8 : below(8)) << 12 | below(4) << 22 | data() << 16 | rn | data(), 0); break;
+        case 9:
+            put(size | 0x38200000 | (one_in(5) ? 8 : below(8)) << 12 | below(4) << 22 | data() << 16 | rn |
+                    data(),
+                0);
+            break;
         case 10: {
             const u32 rt = data(), rs = data_but(rt);
             if (one_in(2)) {
@@ -202,7 +215,9 @@ static void make_loop(void) {
         }
     }
     // TBZ or TBNZ on a low bit of an offset goes around what follows.
-    if (skip != 0) code[skip] = (one_in(2) ? 0x36000000u : 0x37000000u) | below(4) << 19 | (length - skip) << 5 | offset();
+    if (skip != 0)
+        code[skip] =
+            (one_in(2) ? 0x36000000u : 0x37000000u) | below(4) << 19 | (length - skip) << 5 | offset();
     if (one_in(3)) {
         // To an address, and by the counter at the latest.
         static const u32 conditions[] = {1, 3, 2, 9, 8, 11, 12};
@@ -221,7 +236,9 @@ static void make_loop(void) {
 
 // ---- Memory
 
-static u64 physical(u32 index) { return index < TAIL ? RAM_END - 0x1000 * (index + 1) : POOL + 0x1000ul * index; }
+static u64 physical(u32 index) {
+    return index < TAIL ? RAM_END - 0x1000 * (index + 1) : POOL + 0x1000ul * index;
+}
 
 static void map_windows(void) {
     u8 order[WINDOWS * PAGES];
@@ -247,7 +264,8 @@ static void map_windows(void) {
 
 static void fill(u64 salt) {
     for (u32 k = 0; k < WINDOWS * PAGES; ++k)
-        for (u64 a = 0; a < 0x1000; a += 8) *(volatile u64*)(physical(k) + a) = ((k * 0x1000ul + a) * 0x9e3779b97f4a7c15ul) ^ salt;
+        for (u64 a = 0; a < 0x1000; a += 8)
+            *(volatile u64*)(physical(k) + a) = ((k * 0x1000ul + a) * 0x9e3779b97f4a7c15ul) ^ salt;
 }
 
 static u64 mix(u64 h, u64 value) {
@@ -276,7 +294,8 @@ static void choose_registers(int tags) {
         if (w == 0 && tags && one_in(2)) before.x[i] |= any() << 56;
     }
     before.x[31] = (inside(below(WINDOWS)) + below(4096)) & ~15ul;
-    for (unsigned i = 4; i < 7; ++i) before.x[i] = one_in(3) ? (u64)0 - below(2048) : below(one_in(2) ? 64 : 2048);
+    for (unsigned i = 4; i < 7; ++i)
+        before.x[i] = one_in(3) ? (u64)0 - below(2048) : below(one_in(2) ? 64 : 2048);
     before.x[8] = 1 + below(one_in(3) ? 3000 : 40);
 }
 
@@ -304,7 +323,8 @@ void test_main(void) {
         x = mix(x, after.x[31]);
         const u64 index = (left_at - at) / 4;
         const int fault = esr >> 26 != 0x3c, partly = fault && index < length && several[index];
-        say("%d: at %d esr %x far %x x %x v %x memory %x", n, index, esr, fault ? far : 0, x, partly ? 0 : v, partly ? 0 : memory_hash());
+        say("%d: at %d esr %x far %x x %x v %x memory %x", n, index, esr, fault ? far : 0, x, partly ? 0 : v,
+            partly ? 0 : memory_hash());
         if (fault && index < length) say(" word %x", code[index]);
         say("\n");
     }

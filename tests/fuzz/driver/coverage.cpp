@@ -81,7 +81,8 @@ bool Coverage::any() {
 unsigned Coverage::total() { return seen_count; }
 
 const std::vector<Comparison>& Coverage::comparisons() {
-    taken_comparisons.assign(comparison_ring, comparison_ring + std::min<size_t>(comparison_count, kComparisons));
+    taken_comparisons.assign(comparison_ring,
+                             comparison_ring + std::min<size_t>(comparison_count, kComparisons));
     return taken_comparisons;
 }
 
@@ -120,7 +121,8 @@ void __sanitizer_weak_hook_memcmp(void*, const void* left, const void* right, si
     if (result != 0) arclight::fuzz::compare_strings(left, right, size);
 }
 void __sanitizer_weak_hook_strcmp(void*, const char* left, const char* right, int result) {
-    if (result != 0) arclight::fuzz::compare_strings(left, right, std::min(std::strlen(left), std::strlen(right)));
+    if (result != 0)
+        arclight::fuzz::compare_strings(left, right, std::min(std::strlen(left), std::strlen(right)));
 }
 void __sanitizer_weak_hook_strncmp(void*, const char* left, const char* right, size_t size, int result) {
     if (result != 0) {

@@ -10,6 +10,9 @@
 
 // Set by AddressSanitizer's library, where it is linked.
 extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)());
+// Asked by the sanitizers' libraries when they start: all of them end the process in the same way.
+extern "C" const char* __ubsan_default_options() { return "abort_on_error=1:print_stacktrace=1"; }
+extern "C" const char* __asan_default_options() { return "abort_on_error=1"; }
 
 namespace arclight::fuzz {
 namespace {
@@ -23,11 +26,12 @@ void keep() {
     if (current == nullptr) return;
     const std::span input(current, current_size);
     current = nullptr;
-    // The directory above is the caller's.
+    mkdir(save_directory.substr(0, save_directory.rfind('/')).c_str(), 0777);
     mkdir(save_directory.c_str(), 0777);
     const std::string path = save_directory + "/" + name_of(input);
     const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    const bool written = file >= 0 && write(file, input.data(), input.size()) == static_cast<ssize_t>(input.size());
+    const bool written =
+        file >= 0 && write(file, input.data(), input.size()) == static_cast<ssize_t>(input.size());
     if (file >= 0) close(file);
     std::fprintf(stderr, "fuzz: %s fails on %zu bytes%s%s: ", target_name.c_str(), input.size(),
                  written ? ", kept as " : "; they could not be written to ", path.c_str());

@@ -55,8 +55,8 @@ Bytes read(const fs::path& path) {
 
 void write(const fs::path& directory, const Bytes& bytes) {
     fs::create_directories(directory);
-    std::ofstream(directory / name_of(bytes), std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()),
-                                                                      static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(directory / name_of(bytes), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
 class Session {
@@ -94,7 +94,8 @@ class Session {
         while (Clock::now() < end) {
             // Half of the time one of the newest, which stand where nobody has been.
             const size_t recent = std::min<size_t>(corpus_.size(), 16);
-            const size_t index = mutator_.below(2) != 0 ? mutator_.below(corpus_.size()) : corpus_.size() - 1 - mutator_.below(recent);
+            const size_t index = mutator_.below(2) != 0 ? mutator_.below(corpus_.size())
+                                                        : corpus_.size() - 1 - mutator_.below(recent);
             const Bytes parent = corpus_[index];
             run(parent);
             mutator_.learn(Coverage::comparisons(), Coverage::strings());
@@ -134,7 +135,8 @@ int usage() {
 }
 
 int run_main(int argc, char** argv) {
-    std::sort(targets().begin(), targets().end(), [](const Target& a, const Target& b) { return a.name < b.name; });
+    std::sort(targets().begin(), targets().end(),
+              [](const Target& a, const Target& b) { return a.name < b.name; });
     Options options;
     for (int i = 1; i < argc; i++) {
         const std::string_view word = argv[i];
@@ -167,8 +169,8 @@ int run_main(int argc, char** argv) {
             return usage();
         }
     }
-    const auto found =
-        std::find_if(targets().begin(), targets().end(), [&](const Target& t) { return t.name == options.target; });
+    const auto found = std::find_if(targets().begin(), targets().end(),
+                                    [&](const Target& t) { return t.name == options.target; });
     if (found == targets().end()) return usage();
 
     catch_failures(options.target, options.keep + "/" + options.target, options.limit);
@@ -177,9 +179,9 @@ int run_main(int argc, char** argv) {
     const size_t kept = session.replay();
     const unsigned known = Coverage::total();
     if (options.reduce.empty() && options.seconds != 0) session.search();
-    fmt::print("{}: {} inputs kept, {} runs in {:.1f} s, {} inputs reach {} marks ({} new)\n", found->name, kept,
-               session.runs(), std::chrono::duration<double>(Clock::now() - began).count(), session.corpus(),
-               Coverage::total(), Coverage::total() - known);
+    fmt::print("{}: {} inputs kept, {} runs in {:.1f} s, {} inputs reach {} marks ({} new)\n", found->name,
+               kept, session.runs(), std::chrono::duration<double>(Clock::now() - began).count(),
+               session.corpus(), Coverage::total(), Coverage::total() - known);
     return 0;
 }
 

@@ -69,9 +69,39 @@ void Mutator::replace_string(Bytes& bytes) {
 }
 
 void Mutator::write_integer(Bytes& bytes) {
-    constexpr uint64_t kEdges[] = {0, 1, 2, 7, 8, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 511, 512, 4095, 4096, 0x7fff, 0x8000,
-                                   0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, ~0ull, ~0ull - 1, 1ull << 63,
-                                   (1ull << 63) - 1, 0x40000000, 0x48000000};
+    constexpr uint64_t kEdges[] = {0,
+                                   1,
+                                   2,
+                                   7,
+                                   8,
+                                   15,
+                                   16,
+                                   31,
+                                   32,
+                                   63,
+                                   64,
+                                   127,
+                                   128,
+                                   255,
+                                   256,
+                                   511,
+                                   512,
+                                   4095,
+                                   4096,
+                                   0x7fff,
+                                   0x8000,
+                                   0xffff,
+                                   0x10000,
+                                   0x7fffffff,
+                                   0x80000000,
+                                   0xffffffff,
+                                   0x100000000,
+                                   ~0ull,
+                                   ~0ull - 1,
+                                   1ull << 63,
+                                   (1ull << 63) - 1,
+                                   0x40000000,
+                                   0x48000000};
     const size_t size = size_t{1} << below(4);
     if (bytes.size() < size) return;
     const size_t at = below(bytes.size() - size + 1);
@@ -102,7 +132,9 @@ void Mutator::change(Bytes& bytes, const Bytes& other) {
             break;
         }
         case 4: insert(bytes, Bytes(first, first + static_cast<ptrdiff_t>(length))); break;
-        case 5: overwrite(bytes, below(bytes.size()), Bytes(first, first + static_cast<ptrdiff_t>(length))); break;
+        case 5:
+            overwrite(bytes, below(bytes.size()), Bytes(first, first + static_cast<ptrdiff_t>(length)));
+            break;
         case 6:
             if (!other.empty()) {
                 const size_t from = below(other.size());

@@ -16,7 +16,7 @@ namespace arclight::fuzz {
 struct Target {
     std::string_view name;
     void (*run)(std::span<const uint8_t> input);
-    size_t max_size = 4096;                ///< of an input, in bytes
+    size_t max_size = 4096;               ///< of an input, in bytes
     std::vector<std::string_view> words;  ///< that inputs are likely to need
 };
 

@@ -37,7 +37,8 @@ void run(std::span<const uint8_t> bytes) {
 const Registered registered({.name = "device_options",
                              .run = run,
                              .max_size = 256,
-                             .words = {"virtio-blk", "virtio-rng", ",", ",,", "=", "readonly", "serial=", "on", "off", "0x", "K", "G"}});
+                             .words = {"virtio-blk", "virtio-rng", ",", ",,", "=", "readonly",
+                                       "serial=", "on", "off", "0x", "K", "G"}});
 
 }  // namespace
 }  // namespace arclight::fuzz

@@ -24,7 +24,8 @@ struct Board {
     Board() { gic.map(bus); }
 };
 
-constexpr uint64_t kBases[] = {0x0800'0000, 0x0801'0000, 0x080a'0000, 0x080b'0000, 0x080c'0000, 0x080d'0000, 0x080e'0000};
+constexpr uint64_t kBases[] = {0x0800'0000, 0x0801'0000, 0x080a'0000, 0x080b'0000,
+                               0x080c'0000, 0x080d'0000, 0x080e'0000};
 
 template <typename Gic, typename SystemRegister>
 void run(std::span<const uint8_t> bytes, SystemRegister&& system_register) {
@@ -59,8 +60,10 @@ void run(std::span<const uint8_t> bytes, SystemRegister&& system_register) {
     require(test::save(other.gic) == stream, "a loaded state is saved as it was");
     other.gic.resume();
     for (unsigned cpu = 0; cpu < kCpus; cpu++) {
-        require(board.sink.irqs[cpu] == other.sink.irqs[cpu], "a loaded controller drives IRQ in the same way");
-        require(board.sink.fiqs[cpu] == other.sink.fiqs[cpu], "a loaded controller drives FIQ in the same way");
+        require(board.sink.irqs[cpu] == other.sink.irqs[cpu],
+                "a loaded controller drives IRQ in the same way");
+        require(board.sink.fiqs[cpu] == other.sink.fiqs[cpu],
+                "a loaded controller drives FIQ in the same way");
     }
 }
 

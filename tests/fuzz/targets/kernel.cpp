@@ -19,7 +19,8 @@ void load(Bytes file) {
     if (!kernel) return require_one_line(kernel.error());
     require(kernel->low <= kernel->end, "a kernel has a range");
     require(kernel->low >= kBase && kernel->end <= kBase + ram.size(), "a kernel lies in RAM");
-    require(!kernel->is_linux || (kernel->entry >= kernel->low && kernel->entry < kernel->end), "an Image is entered inside");
+    require(!kernel->is_linux || (kernel->entry >= kernel->low && kernel->entry < kernel->end),
+            "an Image is entered inside");
 }
 
 void run_plain(std::span<const uint8_t> bytes) { load(Bytes(bytes.begin(), bytes.end())); }
@@ -33,9 +34,10 @@ void run_gzip(std::span<const uint8_t> bytes) {
     const auto content = in.rest();
     // Few bytes that become many, too.
     Bytes plain(content.begin(), content.end());
-    if ((how & 4) != 0) plain.resize(plain.size() + (size_t{at} << 8));
+    if ((how & 4) != 0) plain.resize(plain.size() + (size_t{at} << 4));
     z_stream stream{};
-    require(deflateInit2(&stream, how >> 5, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK, "zlib works");
+    require(deflateInit2(&stream, how >> 5, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK,
+            "zlib works");
     Bytes packed(deflateBound(&stream, plain.size()));
     stream.next_in = plain.data();
     stream.avail_in = static_cast<uInt>(plain.size());
@@ -49,13 +51,25 @@ void run_gzip(std::span<const uint8_t> bytes) {
         case 1: packed.resize(at % (packed.size() + 1)); break;
         case 2: packed[at % packed.size()] ^= static_cast<uint8_t>(value); break;
         default:  // the length that it says it has, or its checksum
-            for (unsigned i = 0; i < 4; i++) packed[packed.size() - ((at & 1) != 0 ? 4 : 8) + i] = static_cast<uint8_t>(value >> i * 8);
+            for (unsigned i = 0; i < 4; i++)
+                packed[packed.size() - ((at & 1) != 0 ? 4 : 8) + i] = static_cast<uint8_t>(value >> i * 8);
     }
     load(std::move(packed));
 }
 
-const Registered plain({.name = "kernel", .run = run_plain, .max_size = 4096, .words = {"ARM\x64", "MZ", "\x7f" "ELF", "\x1f\x8b\x08"}});
-const Registered gzip({.name = "kernel_gzip", .run = run_gzip, .max_size = 4096, .words = {"ARM\x64", "\x7f" "ELF"}});
+const Registered plain({.name = "kernel",
+                        .run = run_plain,
+                        .max_size = 4096,
+                        .words = {"ARM\x64", "MZ",
+                                  "\x7f"
+                                  "ELF",
+                                  "\x1f\x8b\x08"}});
+const Registered gzip({.name = "kernel_gzip",
+                       .run = run_gzip,
+                       .max_size = 4096,
+                       .words = {"ARM\x64",
+                                 "\x7f"
+                                 "ELF"}});
 
 }  // namespace
 }  // namespace arclight::fuzz

@@ -1,11 +1,12 @@
 // What the initramfs is made from: a kernel module's .modinfo, and busybox's table of applets.
+#include "guestos/kernel_modules.h"
+
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "guestos/initramfs.h"
-#include "guestos/kernel_modules.h"
 #include "tests/fuzz/driver/target.h"
 
 namespace arclight::fuzz {
@@ -47,7 +48,9 @@ void run(std::span<const uint8_t> bytes) {
 const Registered registered({.name = "kernel_modules",
                              .run = run,
                              .max_size = 2048,
-                             .words = {"\x7f" "ELF", ".modinfo", "depends=", "alias=", "name=one", "busybox"}});
+                             .words = {"\x7f"
+                                       "ELF",
+                                       ".modinfo", "depends=", "alias=", "name=one", "busybox"}});
 
 }  // namespace
 }  // namespace arclight::fuzz

@@ -1,9 +1,8 @@
 // LightV's policy and its control protocol: one line of answer to every line, and errors of one line.
-#include "guestos/lightv/control.h"
-
 #include <string>
 #include <string_view>
 
+#include "guestos/lightv/control.h"
 #include "guestos/lightv/policy.h"
 #include "tests/fuzz/driver/target.h"
 #include "tests/fuzz/targets/lightv_machine.h"
@@ -31,7 +30,8 @@ void run_policy(std::span<const uint8_t> bytes) {
     static ScratchFile file;
     file.fill(bytes);
     LightvMachine machine;
-    if (const auto control = LightvControl::create(machine, with_policy(file)); !control) require_one_line(control.error());
+    if (const auto control = LightvControl::create(machine, with_policy(file)); !control)
+        require_one_line(control.error());
 }
 
 void run_control(std::span<const uint8_t> bytes) {
@@ -57,9 +57,32 @@ void run_control(std::span<const uint8_t> bytes) {
 
 const std::vector<std::string_view> kWords{
     R"({"do": "attach", "name": "a", "module": "observe", "pages": {"physical": 1073741824, "bytes": 4096}})",
-    R"("physical": "0x40000000")", R"("bytes": "4K")", R"("device": "uart")", R"("with": {)", R"("do": ")", R"("name": ")",
-    R"("controller": ")", R"("module": ")", "attach", "detach", "command", "stats", "kinds", "list", "anonymous", "node:0",
-    "page:0x40000000", "own", "content", "interval_ms", "[", "]", "{", "}", ",", "\n"};
+    R"("physical": "0x40000000")",
+    R"("bytes": "4K")",
+    R"("device": "uart")",
+    R"("with": {)",
+    R"("do": ")",
+    R"("name": ")",
+    R"("controller": ")",
+    R"("module": ")",
+    "attach",
+    "detach",
+    "command",
+    "stats",
+    "kinds",
+    "list",
+    "anonymous",
+    "node:0",
+    "page:0x40000000",
+    "own",
+    "content",
+    "interval_ms",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "\n"};
 
 const Registered policy({.name = "lightv_policy", .run = run_policy, .max_size = 1024, .words = kWords});
 const Registered control({.name = "lightv_control", .run = run_control, .max_size = 1024, .words = kWords});

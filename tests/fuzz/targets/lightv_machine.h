@@ -32,7 +32,9 @@ class LightvMachine final : public guestos::MachineAccess {
 
   private:
     struct Ram {
-        Ram() : bytes(static_cast<uint8_t*>(std::aligned_alloc(4096, kSize))) { std::memset(bytes, 0, kSize); }
+        Ram() : bytes(static_cast<uint8_t*>(std::aligned_alloc(4096, kSize))) {
+            std::memset(bytes, 0, kSize);
+        }
         ~Ram() { std::free(bytes); }
         Ram(const Ram&) = delete;
         Ram& operator=(const Ram&) = delete;

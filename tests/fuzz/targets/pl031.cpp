@@ -33,7 +33,9 @@ void run(std::span<const uint8_t> bytes) {
             case 2:
             case 3:
             case 4: board.rtc.write(offset, size > 4 ? in.u64() : in.u32(), size); break;
-            case 5: board.clock.set_wall_offset_ns(static_cast<int64_t>(in.u64() >> (what >> 4))); break;
+            case 5:  // Within what a saved clock may have.
+                board.clock.set_wall_offset_ns(static_cast<int64_t>(in.u64()) >> (1 + (what >> 4)));
+                break;
             case 6: board.rtc.reset(); break;
             // An alarm at the next second.
             default: board.rtc.write(4, board.rtc.read(0, 4) + in.below(2), 4); break;

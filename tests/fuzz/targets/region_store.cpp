@@ -75,7 +75,8 @@ void run(std::span<const uint8_t> bytes) {
 
     const auto store = open(directory);
     for (const RegionStore::Stored& found : store->load(entry)) {
-        require(found.shape == stored.shape && found.object == stored.object, "what is loaded is what was saved");
+        require(found.shape == stored.shape && found.object == stored.object,
+                "what is loaded is what was saved");
         require(text == whole, "a changed file is not loaded");
     }
     require(text == whole || !fs::exists(path), "a changed file is removed");

@@ -25,7 +25,8 @@ struct Board {
         disk.resize(1 << 17);
         auto blk = virtio::Blk::open(disk.path(), {.snapshot = true, .serial = "fuzz"});
         require(blk.has_value(), "an image can be opened");
-        slots.push_back(std::make_unique<virtio::Mmio>(0, memory, IrqLine(gic, 48), std::make_unique<virtio::Rng>()));
+        slots.push_back(
+            std::make_unique<virtio::Mmio>(0, memory, IrqLine(gic, 48), std::make_unique<virtio::Rng>()));
         slots.push_back(std::make_unique<virtio::Mmio>(1, memory, IrqLine(gic, 49), std::move(*blk)));
         for (unsigned i = 0; i < slots.size(); i++) {
             bus.map(layout::virtio_slot_base(i), layout::kVirtioSlotSize, *slots[i], "virtio");
@@ -68,14 +69,20 @@ void run(std::span<const uint8_t> bytes) {
     Input in(bytes);
     while (!in.empty()) {
         const uint8_t what = in.u8();
-        const size_t at = test::kStreamHeader + (in.u16() | (what & 0x80u) << 9) % (stream.size() - test::kStreamHeader - test::kStreamChecksum);
+        const size_t at =
+            test::kStreamHeader +
+            (in.u16() | (what & 0x80u) << 9) % (stream.size() - test::kStreamHeader - test::kStreamChecksum);
         const auto place = stream.begin() + static_cast<ptrdiff_t>(at);
         const auto content = in.bytes(1 + (what & 15));
         switch (what >> 4 & 3) {
             case 0: stream.insert(place, content.begin(), content.end()); break;
-            case 1: stream.erase(place, place + std::min<ptrdiff_t>(static_cast<ptrdiff_t>(content.size()), stream.end() - place - 8)); break;
+            case 1:
+                stream.erase(place, place + std::min<ptrdiff_t>(static_cast<ptrdiff_t>(content.size()),
+                                                                stream.end() - place - 8));
+                break;
             default:
-                for (size_t i = 0; i < content.size() && at + i < stream.size(); i++) stream[at + i] = content[i];
+                for (size_t i = 0; i < content.size() && at + i < stream.size(); i++)
+                    stream[at + i] = content[i];
         }
         if (stream.size() < 64) return;
     }
@@ -85,7 +92,8 @@ void run(std::span<const uint8_t> bytes) {
     if (!loaded) require_one_line(loaded.error());
     board.parts.resume();
     uint64_t value = 0;
-    for (const uint64_t base : {0x0800'0000ull, 0x080a'0000ull, 0x080b'0000ull, 0x0900'0000ull, 0x0901'0000ull, 0x0a00'0000ull, 0x0a00'0200ull}) {
+    for (const uint64_t base : {0x0800'0000ull, 0x080a'0000ull, 0x080b'0000ull, 0x0900'0000ull,
+                                0x0901'0000ull, 0x0a00'0000ull, 0x0a00'0200ull}) {
         for (uint64_t offset = 0; offset < 0x200; offset += 4) board.bus.read(base + offset, 4, value);
         board.bus.write(base + 0x50, 4, 0);
     }
@@ -94,7 +102,8 @@ void run(std::span<const uint8_t> bytes) {
     require(!loaded || board.parts.save().has_value(), "a state that was loaded can be saved");
 }
 
-const Registered registered({.name = "state", .run = run, .max_size = 256, .words = {"gic", "uart", "virtio0", "ARCSTATE"}});
+const Registered registered(
+    {.name = "state", .run = run, .max_size = 256, .words = {"gic", "uart", "virtio0", "ARCSTATE"}});
 
 }  // namespace
 }  // namespace arclight::fuzz

@@ -15,8 +15,10 @@ void run(std::span<const uint8_t> bytes) {
     (*symbols)->find("init_task");
 }
 
-const Registered registered(
-    {.name = "symbols", .run = run, .max_size = 512, .words = {"ffff800080000000 T init_task\n", " t ", "$x"}});
+const Registered registered({.name = "symbols",
+                             .run = run,
+                             .max_size = 512,
+                             .words = {"ffff800080000000 T init_task\n", " t ", "$x"}});
 
 }  // namespace
 }  // namespace arclight::fuzz

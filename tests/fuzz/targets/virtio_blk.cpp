@@ -1,8 +1,7 @@
 // The disk, behind its transport. Whatever the guest asks for, a read-only image stays as it is, and the image keeps its size.
-#include "devices/virtio/blk.h"
-
 #include <fcntl.h>
 
+#include "devices/virtio/blk.h"
 #include "tests/fuzz/targets/scratch_file.h"
 #include "tests/fuzz/targets/virtio_guest.h"
 

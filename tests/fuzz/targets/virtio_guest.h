@@ -59,7 +59,8 @@ class VirtioGuest {
             case 9: {  // bytes of a request or of an indirect table
                 const uint64_t at = Driver::kData + in.u8() * 64u;
                 const auto bytes = in.bytes(what >> 4 == 0 ? 16 : (what >> 4) * 4u);
-                if (!bytes.empty()) std::memcpy(driver_.memory.host(at, bytes.size()), bytes.data(), bytes.size());
+                if (!bytes.empty())
+                    std::memcpy(driver_.memory.host(at, bytes.size()), bytes.data(), bytes.size());
                 break;
             }
             case 10: {  // a word of the rings

@@ -49,7 +49,8 @@ void run(std::span<const uint8_t> bytes) {
             case 0: {
                 const uint16_t at = in.u16();
                 const auto chunk = in.bytes(what >> 3);
-                for (size_t i = 0; i < chunk.size() && at + i < board.ram.size(); i++) board.ram[at + i] = chunk[i];
+                for (size_t i = 0; i < chunk.size() && at + i < board.ram.size(); i++)
+                    board.ram[at + i] = chunk[i];
                 break;
             }
             case 1: board.device.read(in.u16() % 0x200, 1u << (what >> 3 & 3)); break;

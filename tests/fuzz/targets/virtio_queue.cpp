@@ -1,7 +1,8 @@
 // A queue alone, in memory that is the input's: every buffer of every chain lies in RAM, and there are not too many.
-#include "devices/virtio/queue.h"
+#include <algorithm>
 
 #include "devices/layout.h"
+#include "devices/virtio/queue.h"
 #include "tests/fuzz/driver/input.h"
 #include "tests/fuzz/driver/target.h"
 
@@ -27,7 +28,7 @@ void run(std::span<const uint8_t> bytes) {
     queue.used = layout::kRamBase + in.u16();
     if ((mode & 8) != 0) queue.descriptors += in.u64();
     const auto content = in.bytes(in.u16());
-    std::memcpy(ram.data(), content.data(), std::min(content.size(), ram.size()));
+    std::copy_n(content.begin(), std::min(content.size(), ram.size()), ram.begin());
     if (!queue.enable(memory, (mode & 1) != 0, (mode & 2) != 0)) return;
     std::vector<uint16_t> taken;
     for (unsigned step = 0; step < 300; step++) {
@@ -35,7 +36,8 @@ void run(std::span<const uint8_t> bytes) {
         const Queue::Pop pop = queue.pop(chain);
         if (pop == Queue::Pop::Malformed) return;
         if (pop == Queue::Pop::Chain) {
-            require(chain.readable.size() + chain.writable.size() <= Queue::kMaxChain, "a chain is not too long");
+            require(chain.readable.size() + chain.writable.size() <= Queue::kMaxChain,
+                    "a chain is not too long");
             for (const auto buffer : chain.readable) require(inside(buffer), "a buffer lies in RAM");
             for (const auto buffer : chain.writable) require(inside(buffer), "a buffer lies in RAM");
             std::vector<uint8_t> header(16);

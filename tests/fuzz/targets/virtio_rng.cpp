@@ -1,6 +1,5 @@
 // The entropy device, behind its transport.
 #include "devices/virtio/rng.h"
-
 #include "tests/fuzz/targets/virtio_guest.h"
 
 namespace arclight::fuzz {
