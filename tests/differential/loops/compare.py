@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random loops of loops.c under Arclight, in every tier, and under QEMU: the same lines.
 
-    compare.py ELF [--first SEED] [--seeds N] [--loops N] [--seconds N] [--keep DIR] [--update]
+    compare.py ELF [--first SEED] [--seeds N] [--loops N] [--seconds N] [--keep DIR] [--kept DIR] [--update]
 
 The environment names the programs: ARCLIGHT, and QEMU (empty: not there; then seeds that expected.txt knows are compared with
 it, which --update writes). With --seconds it goes on with further seeds until the time is up. A program that differs is kept.
@@ -57,7 +57,8 @@ def main():
     words.add_argument("--seeds", type=int, default=2)
     words.add_argument("--loops", type=int, default=50)
     words.add_argument("--seconds", type=int, default=0)
-    words.add_argument("--keep", type=pathlib.Path)
+    words.add_argument("--keep", type=pathlib.Path, help="what differs is kept here, as its seed")
+    words.add_argument("--kept", type=pathlib.Path, help="seeds that have differed, to be run first")
     words.add_argument("--update", action="store_true")
     options = words.parse_args()
     arclight, qemu = os.environ["ARCLIGHT"], os.environ.get("QEMU", "")
@@ -68,43 +69,52 @@ def main():
         ways = {name: way for name, way in ways.items() if not name.startswith("kvm")}
     compared = differences = 0
     end = time.monotonic() + options.seconds
+    kept = sorted(tuple(map(int, file.read_text().split()[:2])) for file in options.kept.iterdir()) if options.kept and options.kept.is_dir() else []
+    if not qemu:
+        kept = [pair for pair in kept if pair in known]
     seed = options.first
+    ran = 0
     with tempfile.TemporaryDirectory() as work:
         guest = pathlib.Path(work) / "loops.elf"
-        while seed < options.first + options.seeds or time.monotonic() < end:
-            guest.write_bytes(with_seed(elf, seed, options.loops))
+        while kept or seed < options.first + options.seeds or time.monotonic() < end:
+            if kept:
+                this, loops = kept.pop(0)
+            else:
+                this, loops = seed, options.loops
+                seed += 1
+            ran += 1
+            guest.write_bytes(with_seed(elf, this, loops))
             right = None
             if qemu:
                 status, right, errors = run([qemu, "-M", "virt,gic-version=3", "-cpu", "cortex-a76", *RAM, "-display", "none", "-monitor",
                                              "none", "-serial", "stdio", "-net", "none", "-kernel", str(guest)])
                 if status != 0 or right[-1:] != ["done"]:
-                    sys.exit(f"QEMU did not get through seed {seed}: {status} {errors[-200:]}")
-                fresh[seed, options.loops] = digest(right)
-            elif (seed, options.loops) not in known:
-                print(f"skipped: no QEMU, and no expected results of seed {seed}")
+                    sys.exit(f"QEMU did not get through seed {this}: {status} {errors[-200:]}")
+                fresh[this, loops] = digest(right)
+            elif (this, loops) not in known:
+                print(f"skipped: no QEMU, and no expected results of seed {this}")
                 sys.exit(77)
             for name, way in ways.items():
                 status, ours, errors = run([arclight, "run", *way, *RAM, "--kernel", str(guest)])
                 compared += len(ours)
-                good = status == 0 and (ours == right if qemu else digest(ours) == known[seed, options.loops])
+                good = status == 0 and (ours == right if qemu else digest(ours) == known[this, loops])
                 if good:
                     continue
                 differences += 1
-                print(f"seed {seed}, {name}: status {status}, {len(ours)} lines {errors[:300]}")
+                print(f"seed {this}, {name}: status {status}, {len(ours)} lines {errors[:300]}")
                 for mine, theirs in zip(ours, right or []):
                     if mine != theirs:
                         print(f"  Arclight {mine}\n  QEMU     {theirs}")
                         break
                 if options.keep:
                     options.keep.mkdir(parents=True, exist_ok=True)
-                    kept = options.keep / f"seed-{seed}-{options.loops}"
-                    kept.write_text(f"{seed} {options.loops} {name}\n")
-                    print(f"  kept as {kept}")
-            seed += 1
+                    path = options.keep / f"seed-{this}-{loops}"
+                    path.write_text(f"{this} {loops} {name}\n")
+                    print(f"  kept as {path}")
     if options.update:
         EXPECTED.write_text("# Seed, loops, and a hash of what QEMU prints: compare.py --update.\n" +
                             "".join(f"{seed} {loops} {hashed}\n" for (seed, loops), hashed in sorted(fresh.items())))
-    print(f"{seed - options.first} seeds, {len(ways)} ways, {compared} lines, {differences} differ")
+    print(f"{ran} seeds, {len(ways)} ways, {compared} lines, {differences} differ")
     sys.exit(1 if differences else 0)
 
 
