@@ -66,7 +66,7 @@ EventLoop::~EventLoop() {
 void EventLoop::start() {
     if (thread_.joinable()) return;
     stopping_ = false;
-    thread_ = start_host_thread("events", [this] { run(); });
+    thread_ = start_host_thread("events", ThreadRole::EventLoop, [this] { run(); });
 }
 
 void EventLoop::stop() {

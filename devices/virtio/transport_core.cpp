@@ -21,7 +21,9 @@ TransportCore::TransportCore(const mmu::GuestMemory& memory, std::unique_ptr<Bac
         needs_worker |= description.service == Service::Worker;
     }
     // Here and not in activate(): a virtual CPU's thread starts no threads.
-    if (needs_worker) worker_ = start_host_thread(std::string(backend_->name()).c_str(), [this] { work(); });
+    if (needs_worker)
+        worker_ =
+            start_host_thread(std::string(backend_->name()).c_str(), ThreadRole::Device, [this] { work(); });
 }
 
 TransportCore::~TransportCore() = default;
@@ -39,7 +41,7 @@ void TransportCore::shut_down() {
 }
 
 bool TransportCore::running() const {
-    return !resetting_ && !quiesced_ && (status_ & kStatusDriverOk) != 0 &&
+    return !resetting_ && !quiesced_ && !postponed_ && (status_ & kStatusDriverOk) != 0 &&
            (status_ & kStatusNeedsReset) == 0;
 }
 
@@ -122,6 +124,11 @@ void TransportCore::serve(unsigned index, Lock& held) {
         if (served.is_malformed()) {
             queues_[index].outstanding--;
             fail();
+            return;
+        }
+        if (served.is_postponed()) {
+            put_back(index, 1);
+            postponed_ = true;
             return;
         }
         const Used used{chain.head, served.written()};
@@ -216,6 +223,7 @@ void TransportCore::reset_device(Lock& held) {
     }
     status_ = 0;
     driver_features_ = 0;
+    postponed_ = false;
     reset_registers();
     resetting_ = false;
     idle_.notify_all();
@@ -255,6 +263,7 @@ void TransportCore::resume_core() {
     backend_->resume();
     Lock held(lock_);
     quiesced_ = false;
+    postponed_ = false;
     if ((status_ & kStatusDriverOk) == 0) return;
     backend_->activate(*this);
     for (unsigned i = 0; i < queues_.size() && running(); i++) request(i, held);

@@ -23,6 +23,15 @@ using mmu::lightv::Parameters;
 namespace {
 constexpr size_t kMaxLineBytes = 1 << 20;
 constexpr size_t kMaxClients = 64;
+constexpr int kBacklog = 16;
+
+/// Beside the socket's mode, which not every file system keeps.
+bool is_own_peer(int client) {
+    ucred peer{};
+    socklen_t bytes = sizeof peer;
+    return getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
+}
 }  // namespace
 
 Result<std::unique_ptr<LightvControl>> LightvControl::create(MachineAccess& machine,
@@ -66,7 +75,7 @@ Result<void> LightvControl::listen(const std::string& path) {
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
     struct stat status {};
     // One that a dead run has left.
-    if (stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
+    if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
         const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         const bool alive = connect(probe, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
         close(probe);
@@ -75,15 +84,14 @@ Result<void> LightvControl::listen(const std::string& path) {
     }
     listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     quit_ = eventfd(0, EFD_CLOEXEC);
-    const mode_t old = umask(0077);  // whoever may write to it may do anything to the guest
-    const bool bound = listener_ >= 0 && quit_ >= 0 &&
-                       bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-    const int error = errno;
-    umask(old);
-    if (!bound || ::listen(listener_, 16) != 0)
-        return failure("--control: cannot listen at '{}': {}", path, strerror(bound ? errno : error));
+    // Whoever may write to it may do anything to the guest. The socket's mode becomes the file's (Linux's
+    // net/unix/af_unix.c), so there is no moment at which others might connect; umask() would be every thread's.
+    if (listener_ < 0 || quit_ < 0 || fchmod(listener_, 0600) != 0 ||
+        bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener_, kBacklog) != 0)
+        return failure("--control: cannot listen at '{}': {}", path, strerror(errno));
     path_ = path;
-    thread_ = devices::start_host_thread("lightv", [this] { serve(); });
+    thread_ = devices::start_host_thread("lightv", ThreadRole::Control, [this] { serve(); });
     return {};
 }
 
@@ -95,7 +103,7 @@ void LightvControl::serve() {
         if (fds[0].revents != 0) return;
         if (fds[1].revents != 0) {
             const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-            if (client >= 0 && clients_.size() < kMaxClients)
+            if (client >= 0 && clients_.size() < kMaxClients && is_own_peer(client))
                 clients_[client];
             else if (client >= 0)
                 close(client);

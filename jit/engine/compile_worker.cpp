@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "mmu/thread_role.h"
+
 namespace arclight::jit {
 
 namespace {
@@ -44,8 +46,11 @@ CompileWorker::~CompileWorker() {
 
 void CompileWorker::start(std::function<void(Lock&)> begin, std::function<Pause(Lock&)> step) {
     try {
-        thread_ = std::thread([this, begin = std::move(begin), step = std::move(step)] { run(begin, step); });
-        pthread_setname_np(thread_.native_handle(), "tier 2");
+        thread_ = std::thread([this, begin = std::move(begin), step = std::move(step)] {
+            pthread_setname_np(pthread_self(), "tier 2");
+            enter_thread_role(ThreadRole::Compiler);
+            run(begin, step);
+        });
     } catch (const std::system_error& e) {
         disable(fmt::format("no thread for it: {}", e.what()));
     }

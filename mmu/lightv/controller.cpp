@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "mmu/thread_role.h"
+
 namespace arclight::mmu::lightv {
 
 namespace {
@@ -144,7 +146,10 @@ Result<void> Controller::attach_locked(Request request) {
         return failure("'{}': {}", name, done.error());
     }
     if (attachment->module->interval_ms() != 0 && !ticker_.joinable())
-        ticker_ = std::thread([this] { tick(); });
+        ticker_ = std::thread([this, starter = thread_role()] {
+            enter_thread_role(ThreadRole::Control, starter);
+            tick();
+        });
     attachments_[name] = std::move(attachment);
     wake_.notify_all();
     return {};

@@ -7,6 +7,8 @@
 #include <optional>
 #include <thread>
 
+#include "mmu/thread_role.h"
+
 namespace arclight::guestos {
 
 namespace {
@@ -35,9 +37,11 @@ Vcpu& CpuGroup::add(const CpuContext& context, const VcpuOptions& options) {
 void CpuGroup::run(backend::Accelerator& accelerator, const std::function<void(const std::string&)>& failed,
                    SamplingProfiler* profiler) {
     const bool elsewhere = profiler != nullptr && accelerator.on_interrupted(SamplingProfiler::interrupted);
+    const ThreadRole role = accelerator.in_virtual_machine() ? ThreadRole::KvmVcpu : ThreadRole::Vcpu;
     std::vector<std::thread> threads;
     for (Vcpu* cpu : cpus_)
         threads.emplace_back([&, cpu] {
+            enter_thread_role(role);
             std::optional<SamplingProfiler::Thread> samples;
             if (profiler != nullptr) samples.emplace(*profiler, cpu->halted_flag(), elsewhere);
             const auto ran = accelerator.run_thread(cpu->index(), [cpu] { cpu->thread_main(); });

@@ -2,26 +2,27 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
+#include "mmu/guarded_mapping.h"
 #include "mmu/result.h"
 
 namespace arclight::guestos {
 
-/// Guest RAM: anonymous memory, huge pages where the host gives them.
+/// Guest RAM: anonymous memory with guards on both sides, huge pages where the host gives them.
 class RamMapping {
   public:
     /// An error is one line for the user.
     static Result<std::unique_ptr<RamMapping>> allocate(uint64_t bytes);
-    ~RamMapping();
     RamMapping(const RamMapping&) = delete;
     RamMapping& operator=(const RamMapping&) = delete;
 
-    uint8_t* host() const { return host_; }
+    uint8_t* host() const { return memory_.data(); }
     uint64_t size() const { return size_; }
 
   private:
-    RamMapping(uint8_t* host, uint64_t size) : host_(host), size_(size) {}
-    uint8_t* host_;
+    RamMapping(mmu::GuardedMapping memory, uint64_t size) : memory_(std::move(memory)), size_(size) {}
+    mmu::GuardedMapping memory_;
     uint64_t size_;
 };
 

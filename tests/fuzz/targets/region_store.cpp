@@ -13,18 +13,25 @@ namespace arclight::fuzz {
 namespace {
 
 namespace fs = std::filesystem;
+using jit::CacheKey;
 using jit::RegionStore;
 
-// A directory of this process.
+// Of this process: the cache, and outside of it the key.
 class Directory {
   public:
-    Directory() : path_(fs::temp_directory_path() / ("fuzz-store-" + std::to_string(getpid()))) {}
+    Directory() : path_(fs::temp_directory_path() / ("fuzz-store-" + std::to_string(getpid()))) {
+        auto key = CacheKey::open(path_ / "state" / "key", cache());
+        require(key.has_value(), "a key can be made");
+        key_ = std::move(*key);
+    }
     ~Directory() { fs::remove_all(path_); }
-    const fs::path& path() const { return path_; }
-    void empty() const { fs::remove_all(path_); }
+    fs::path cache() const { return path_ / "cache"; }
+    const std::shared_ptr<const CacheKey>& key() const { return key_; }
+    void empty() const { fs::remove_all(cache()); }
 
   private:
     fs::path path_;
+    std::shared_ptr<const CacheKey> key_;
 };
 
 std::string read(const fs::path& path) {
@@ -33,11 +40,10 @@ std::string read(const fs::path& path) {
 }
 
 std::unique_ptr<RegionStore> open(const Directory& directory) {
-    std::string why;
-    auto store = RegionStore::open({.directory = directory.path().string()}, why);
-    require(store != nullptr, "a store can be opened");
-    store->set_fingerprint("fuzz");
-    return store;
+    auto store = RegionStore::open({.directory = directory.cache().string(), .key = directory.key()});
+    require(store.has_value(), "a store can be opened");
+    (*store)->set_fingerprint("fuzz");
+    return std::move(*store);
 }
 
 void run(std::span<const uint8_t> bytes) {
@@ -47,7 +53,7 @@ void run(std::span<const uint8_t> bytes) {
     directory.empty();
     open(directory)->save(entry, stored);
     fs::path path;
-    for (const auto& file : fs::directory_iterator(directory.path())) {
+    for (const auto& file : fs::directory_iterator(directory.cache())) {
         if (file.path().extension() == ".region") path = file.path();
     }
     require(!path.empty(), "a region has a file");

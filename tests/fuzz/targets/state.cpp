@@ -23,7 +23,7 @@ struct Board {
         bus.map(layout::kUart.base, layout::kUart.size, uart, "uart");
         bus.map(layout::kRtc.base, layout::kRtc.size, rtc, "rtc");
         disk.resize(1 << 17);
-        auto blk = virtio::Blk::open(disk.path(), {.snapshot = true, .serial = "fuzz"});
+        auto blk = virtio::Blk::open(disk.path(), {.image = {.snapshot = true}, .serial = "fuzz"});
         require(blk.has_value(), "an image can be opened");
         slots.push_back(
             std::make_unique<virtio::Mmio>(0, memory, IrqLine(gic, 48), std::make_unique<virtio::Rng>()));
