@@ -42,7 +42,7 @@ MUTATIONS = (
         "guestos/machine/cpu/runtime_helpers.cpp",
         "vcpu(s).core().wait_for_broadcasts();\n    return 0;",
         "(void)s;\n    return 0;",
-        ("arclight", "baremetal_guests"), r"^baremetal\.(smp|broadcast)\.gic3$"),
+        ("machine_test",), r"^CpuGroup\.ABarrierWaits"),
     Mutation(
         "soft-tlb-permission", "a page that may only be read is written to",
         "mmu/soft_tlb_set.cpp",

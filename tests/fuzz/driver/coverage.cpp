@@ -74,6 +74,14 @@ unsigned Coverage::take_new() {
     return found;
 }
 
+std::vector<uint32_t> Coverage::marks() {
+    std::vector<uint32_t> all;
+    for (uint32_t i = 0; i < kCounters; i++) {
+        if (counters[i] != 0) all.push_back(i << 8 | magnitude(counters[i]));
+    }
+    return all;
+}
+
 bool Coverage::any() {
     return std::any_of(std::begin(counters), std::end(counters), [](uint8_t count) { return count != 0; });
 }

@@ -29,6 +29,8 @@ class Coverage {
     static void begin();
     /// How many (block, magnitude of its count) pairs ran since begin() that never ran before.
     static unsigned take_new();
+    /// The pairs that ran since begin(), as numbers.
+    static std::vector<uint32_t> marks();
     /// Whether anything was told since begin(): the code is instrumented.
     static bool any();
     static const std::vector<Comparison>& comparisons();
