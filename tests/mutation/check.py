@@ -89,7 +89,9 @@ def main():
     try:
         for m in chosen:
             began = time.monotonic()
-            right, failed = passes(directory, m.test)
+            # The mutation before may still be in the program.
+            good, errors = build(directory, m.targets)
+            right, failed = passes(directory, m.test) if good else (False, errors)
             if not right:
                 sys.exit(f"{m.name}: {m.test} fails without the mutation: {failed}")
             saved.change(m.file, mutated(m))
