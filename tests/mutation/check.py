@@ -56,9 +56,10 @@ def passes(directory, pattern):
         try:
             output, _ = running.communicate(timeout=TEST_LIMIT)
         except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.communicate()
             return False, [f"{pattern}, which does not end"]
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
     if "No tests were found" in output:
         sys.exit(f"no test is named {pattern}")
     return running.returncode == 0, re.findall(r"^\s+\d+ - (\S+) \(", output, re.MULTILINE)
