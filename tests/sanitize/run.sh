@@ -47,29 +47,33 @@ configure() { # PRESET
     step "$1, configured" cmake --preset "$1" -DARCLIGHT_TESTS=ON -DARCLIGHT_BENCH=OFF -DARCLIGHT_TIER2=$tier2
 }
 
-# Builds the target that PATH (below tests) is named by, and runs it.
-check() { # PATH ARGUMENTS...
-    local name="${build#build/}: ${1##*/}" file=$build/tests/$1 at=$SECONDS
+run() { # NAME COMMAND...
+    local name="${build#build/}: $1" at=$SECONDS
     shift
     if over; then left_out+=("$name"); return; fi
-    step "$name" cmake --build "$build" --target "${file##*/}" || return 0
-    step "$name" "$file" "$@" || return 0
+    step "$name" "$@" || return 0
     say "sanitize: $name: passed after $((SECONDS - at)) s"
     passed+=("$name")
 }
 
+# The program of each PATH (below tests) is built and run.
 unit_tests() { # PATH...
     local path
-    for path in "$@"; do check "$path" --gtest_brief=1; done
+    for path in "$@"; do
+        if over; then left_out+=("${build#build/}: ${path##*/}"); continue; fi
+        step "${build#build/}: ${path##*/}" cmake --build "$build" --target "${path##*/}" || continue
+        run "${path##*/}" "$build/tests/$path" --gtest_brief=1
+    done
 }
 
 # All fuzz targets, guided.
 fuzz() { # SECONDS each
     local target
-    step "${build#build/}: fuzz" cmake --build "$build" --target arclight_fuzz || return 0
+    if over; then left_out+=("${build#build/}: fuzz targets"); return; fi
+    step "${build#build/}: fuzz targets" cmake --build "$build" --target arclight_fuzz || return 0
     for target in $("$build/tests/fuzz/arclight_fuzz" --list); do
-        check fuzz/arclight_fuzz "$target" --seconds "$1" --limit 60 --inputs tests/fuzz/corpus --inputs tests/fuzz/regressions \
-            --keep "$build/fuzz/failed"
+        run "fuzz target $target" "$build/tests/fuzz/arclight_fuzz" "$target" --seconds "$1" --limit 60 --inputs tests/fuzz/corpus \
+            --inputs tests/fuzz/regressions --keep "$build/fuzz/failed"
     done
 }
 
