@@ -33,7 +33,9 @@ step() {
     if [ $status = 124 ] && [ -n "$limit" ]; then left_out+=("$name"); return 1; fi
     [ $status = 0 ] && return
     say "sanitize: $name: FAILED ($*)"
-    grep -E 'error|Error|WARNING: ThreadSanitizer|FAILED|fuzz:|broken promise|    #[0-9] ' "$log" | head -40 >&2 || tail -20 "$log" >&2
+    grep -E 'error:|ERROR: |WARNING: ThreadSanitizer|SUMMARY: |Failure$|FAILED|fuzz:|broken promise' "$log" | head -20 >&2 || tail -20 "$log" >&2
+    cp "$log" "$build/sanitize-failed.${#failed[@]}.log"
+    say "sanitize: see $build/sanitize-failed.${#failed[@]}.log"
     failed+=("$name")
     return 1
 }
