@@ -62,7 +62,7 @@ def passes(directory, pattern):
                 os.killpg(running.pid, signal.SIGKILL)
     if "No tests were found" in output:
         sys.exit(f"no test is named {pattern}")
-    return running.returncode == 0, re.findall(r"^\s+\d+ - (\S+) \(", output, re.MULTILINE)
+    return running.returncode == 0, re.findall(r"^\s+\d+ - (\S+) .*\(", output, re.MULTILINE)
 
 
 def main():
