@@ -95,6 +95,8 @@ struct RunOptions {
     std::string symbols;                    ///< file with the kernel's symbols; empty: none
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
+    bool spectre =
+        false;         ///< guest code must not learn of this process by what the host executes speculatively
     std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it
 
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.

@@ -16,6 +16,7 @@
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
+#include "guestos/sandbox/speculation.h"
 #include "jit/engine/cache_key.h"
 
 namespace arclight::guestos {
@@ -62,6 +63,7 @@ void open_cache_key(RunOptions& options) {
 
 int run_session(const RunOptions& given) {
     RunOptions options = given;
+    if (options.spectre) sandbox::restrict_speculation();
     if (const auto jailed = sandbox::enter(
             options, [&] { open_cache_key(options); }, RawTerminal::restore);
         !jailed)

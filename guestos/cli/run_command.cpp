@@ -27,7 +27,7 @@ struct Words {
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
     bool no_rng = false;
-    std::string sandbox;
+    std::string sandbox, spectre;
 };
 
 // A parser function for CLI11: the error text becomes the option's message.
@@ -211,7 +211,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("N")
         ->group("");
 
-    command->add_option("--code-cache", words->code_cache, "room for translated code, 1M to 1G [256M]")
+    command
+        ->add_option("--code-cache", words->code_cache,
+                     "room for translated code, 1M to 1G; what describes it takes up to four times as much, "
+                     "about twice [256M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_code_cache), ""))
         ->group(execution);
@@ -241,6 +244,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(lightv);
 
     const auto sandbox = "Sandbox (docs/security.md)";
+    command
+        ->add_option("--spectre", words->spectre,
+                     "on: guest code cannot read this process's memory by what the host's processor executes "
+                     "on a wrong "
+                     "prediction; slower (docs/security.md) [off]")
+        ->type_name("MODE")
+        ->check(one_of({"on", "off"}))
+        ->group(sandbox);
     command
         ->add_option("--sandbox", words->sandbox,
                      "what this process may do on the host: on (as little as the kernel can hold it to), "
@@ -294,6 +305,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
         options.jit_cache_key = jit_cache_key(home);
         options.sandbox = sandbox_mode(words->sandbox);
+        options.spectre = words->spectre == "on";
         if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
         if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);

@@ -99,8 +99,9 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
     for (const devices::DeviceRequest& request : requests) {
         auto made = factory.make(request, {loop_, clock_, host_});
         if (!made) return std::unexpected(made.error());
-        backends[layout::virtio_slot_of_device(nth++)] =
-            std::move(std::get<std::unique_ptr<devices::virtio::Backend>>(*made));
+        auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
+        if (backend == nullptr) return failure("'{}' is not a virtio device", request.name);
+        backends[layout::virtio_slot_of_device(nth++)] = std::move(*backend);
     }
     return backends;
 }

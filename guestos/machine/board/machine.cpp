@@ -88,6 +88,7 @@ void Machine::make_engine() {
                             .synchronous = tier == JitTier::Tier2,
                             .max_insns = options_.jit_region,
                             .code_bytes = options_.jit_code_bytes,
+                            .spectre = options_.spectre,
                             .dump_directory = options_.jit_dump,
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
@@ -109,9 +110,13 @@ void Machine::make_engine() {
         if (profiler_ != nullptr) profiler_->note_libraries();
         return compiler;
     };
-    engine_ = std::make_unique<jit::Engine>(frontend::a64::frontend(), memory_,
+    features_ = frontend::a64::kDefaultFeatures;
+    if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
+    frontend_ = frontend::a64::make_frontend(features_);
+    engine_ = std::make_unique<jit::Engine>(*frontend_, memory_,
                                             jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                .concurrent = options_.cpus > 1,
+                                                               .spectre = options_.spectre,
                                                                .interpret = interpret,
                                                                .tier2 = tier2,
                                                                .trace_blocks = options_.trace.blocks,
@@ -174,6 +179,7 @@ void Machine::make_cpus() {
                     .clock = devices_->clock(),
                     .peers = *cpus_,
                     .trace = *trace_,
+                    .features = features_,
                     .table_pages = table_pages_.get(),
                     .gic = devices_->gic3(),
                     .timer = &devices_->timer(i),
@@ -266,6 +272,7 @@ Result<void> Machine::load(const MachineSnapshot& snapshot) {
             std::memset(bytes, 0, mmu::kPageSize);
     }
     // CPUs drop what they hold of both when they take up their new state.
+    const jit::Engine::RetireHold hold(*engine_);
     engine_->invalidate_all();
     for (CrossCpuWork* work : cpus_->works()) work->post({CrossCpuWork::Request::Kind::ClearJumps}, nullptr);
     go_on();
@@ -284,6 +291,7 @@ MachineStats Machine::stats() const {
 }
 
 void Machine::forget_pages(std::span<const uint64_t> pages, bool content) {
+    const jit::Engine::RetireHold hold(*engine_);
     if (content)
         for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else

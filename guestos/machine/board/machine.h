@@ -133,6 +133,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<std::FILE, FileCloser> trace_file_;
     std::optional<CpuTrace> trace_;
     std::unique_ptr<SamplingProfiler> profiler_;  ///< null: nobody asks
+    frontend::a64::FeatureSet features_;          ///< of the CPUs
+    std::unique_ptr<const jit::Frontend> frontend_;
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::Accelerator> accelerator_;
     std::string accelerator_reason_;

@@ -7,6 +7,7 @@
 #include "devices/guest_clock.h"
 #include "devices/psci.h"
 #include "devices/timer.h"
+#include "frontend/a64/cpu_features.h"
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_peers.h"
 #include "guestos/machine/cpu/cpu_trace.h"
@@ -28,6 +29,8 @@ struct CpuContext {
     devices::GuestClock& clock;
     CpuPeers& peers;
     CpuTrace& trace;
+    /// Of all CPUs; the engine's frontend has the same. FEAT_GIC goes with `gic`.
+    frontend::a64::FeatureSet features = frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic);
     mmu::TablePages* table_pages = nullptr;  ///< traditional shadow paging
     devices::GicV3* gic = nullptr;           ///< ICC_*_EL1; a GICv2's CPU interface is on the bus
     devices::GenericTimer* timer = nullptr;  ///< this CPU's

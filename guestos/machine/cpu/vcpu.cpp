@@ -421,13 +421,20 @@ void Vcpu::run() {
         // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is
         // entered in the jump cache without it: a tagged address is found nowhere, and comes here.
         const uint64_t pc = state_.pc = a64::branch_address(core_.cpu, state_.pc);
+        // From here on what is found is not freed. Somebody who frees it either sees that, or has set the interrupt flag
+        // before: the jump caches are to be cleared first (jit/engine/retired_blocks.h).
+        passes_.fetch_add(1);
+        if (state_.interrupt.load() != 0) {
+            passes_.fetch_add(1);
+            continue;
+        }
         const auto code = fetch_.code_at(pc);
         if (!code) {
+            passes_.fetch_add(1);
             if (code.error() == FetchUnit::NoCode::CacheFull) core_.context.peers.flush_code(*this);
             continue;
         }
         state_.exit_request = 0;
-        passes_.fetch_add(1);
         const ExitReason reason = core_.context.accelerator.run(state_, *code);
         passes_.fetch_add(1);
         ++core_.stats.exits[static_cast<unsigned>(reason) & 15];

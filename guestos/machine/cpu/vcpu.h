@@ -149,7 +149,7 @@ class Vcpu final : public frontend::a64::Environment,
     ShadowPager pager_;
     FetchUnit fetch_;
     MemoryPath memory_;
-    std::atomic<uint64_t> passes_{0};  ///< odd while in translated code
+    std::atomic<uint64_t> passes_{0};  ///< odd while in translated code, and from before it is looked up
     GuestSpin spin_;
     unsigned last_el_ = 1;
     std::array<uint64_t, 3> tables_{};   ///< TTBR0, TTBR1 and the ASID, when last looked at

@@ -37,11 +37,7 @@ struct VcpuCore {
         : context(context),
           options(options),
           state(state),
-          cpu(state, environment, context.memory,
-              {.index = options.index,
-               .features = context.gic != nullptr
-                               ? frontend::a64::kDefaultFeatures
-                               : frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic)}),
+          cpu(state, environment, context.memory, {.index = options.index, .features = context.features}),
           tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
           work(state.interrupt, performer) {}
 

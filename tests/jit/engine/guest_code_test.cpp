@@ -84,6 +84,7 @@ class GuestCodeTest : public testing::Test {
     Engine& start(std::function<void()> while_building = [] {}) {
         Tier2Options options{
             .enabled = true, .threshold = 1, .heat = 0, .min_expected_insns = 0, .budget = 100};
+        options.spectre = spectre_;
         options.cache_directory = directory_;
         options.cache_key_file = top_ / "cache.key";
         options.while_building = std::move(while_building);
@@ -164,8 +165,10 @@ class GuestCodeTest : public testing::Test {
                 for (const RegionShape::Block& b : shape->blocks) said += text(b.code);
                 EXPECT_EQ(said, stored.object);
                 std::string named = text(shape->blocks.front().code);
-                const uint64_t place = uint64_t{kMode} << 12 | static_cast<uint64_t>(shape->blocks[0].offset);
-                named.append(reinterpret_cast<const char*>(&place), sizeof place);
+                const std::array<uint64_t, 2> context{
+                    uint64_t{kMode} << 12 | static_cast<uint64_t>(shape->blocks[0].offset),
+                    frontend::a64::frontend().variant()};
+                named.append(reinterpret_cast<const char*>(context.data()), sizeof context);
                 EXPECT_EQ(RegionStore::hash(named, store->seed()), entry);
                 ++checked;
             }
@@ -179,6 +182,7 @@ class GuestCodeTest : public testing::Test {
     RecordingCompiler::Log log_;
     const Frontend* frontend_ = &frontend::a64::frontend();
     uint32_t counters_ = 0;  ///< given out
+    bool spectre_ = false;
     std::unique_ptr<Engine> engine_;
 };
 
@@ -237,6 +241,20 @@ TEST_F(GuestCodeTest, ABlockIsOfTheCodeThatWasReadForIt) {
     engine_->stop_compiling();
     frontend_ = &frontend::a64::frontend();
     EXPECT_EQ(executed_by_another_guest(3), code_of(3));
+}
+
+/// What was compiled without masks is not loaded by a guest that wants them, nor the other way round.
+TEST_F(GuestCodeTest, RegionsWithAndWithoutSpectreAreApart) {
+    const auto hits = [&] {
+        EXPECT_EQ(executed_by_another_guest(1), code_of(1));
+        return engine_->tier2_stats().cache_hits;
+    };
+    EXPECT_EQ(hits(), 0u);
+    spectre_ = true;
+    EXPECT_EQ(hits(), 0u);
+    EXPECT_EQ(hits(), 1u);
+    spectre_ = false;
+    EXPECT_EQ(hits(), 1u);
 }
 
 /// Somebody has written to the cache who does not have its key: what they want executed is not, and the run goes on.
