@@ -82,6 +82,16 @@ Result<std::vector<uint8_t>> StateWriter::finish() {
 
 // ---- reading
 
+namespace {
+/// A name from a stream may be any bytes; an error is one line.
+std::string printable(std::string_view name) {
+    std::string text(name);
+    std::ranges::replace_if(
+        text, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
+    return text;
+}
+}  // namespace
+
 StateReader::StateReader(std::span<const uint8_t> stream) : in_(stream) {
     if (stream.size() < kHeaderSize + kChecksumSize ||
         std::memcmp(stream.data(), kMagic.data(), kMagic.size()) != 0) {
@@ -143,7 +153,7 @@ StateReader::Outer StateReader::open(std::string_view name, uint32_t newest) {
     const Outer outer{limit_, version_};
     const auto found = next_section();
     if (!found || *found != name) {
-        fail(found ? fmt::format("section '{}' in place of '{}'", *found, name)
+        fail(found ? fmt::format("section '{}' in place of '{}'", printable(*found), name)
                    : fmt::format("section '{}' is missing", name));
         return outer;
     }

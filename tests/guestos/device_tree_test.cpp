@@ -168,6 +168,28 @@ TEST(DeviceTree, BadFiles) {
     Bytes cut = make({}).blob();
     cut.resize(cut.size() / 2);
     EXPECT_NE(error(directory.write("cut", cut)).find("not a DTB"), std::string::npos);
+    // Before version 16 a tree named its root otherwise, which libfdt only says that it can read.
+    for (const uint32_t version : {1u, 15u}) {
+        Bytes old = make({}).blob();
+        fdt_set_version(old.data(), version);
+        fdt_set_last_comp_version(old.data(), version);
+        EXPECT_NE(error(directory.write("old", old)).find("not a DTB"), std::string::npos) << version;
+    }
+}
+
+// A tree may say of any node that it is memory, and such nodes are replaced by one.
+TEST(DeviceTree, ChosenIsThereEvenIfTheFileCallsItMemory) {
+    const TemporaryDirectory directory;
+    Bytes tree = make({}).blob();
+    tree.resize(tree.size() + 4096);
+    ASSERT_EQ(fdt_open_into(tree.data(), tree.data(), int(tree.size())), 0);
+    ASSERT_EQ(
+        fdt_setprop_string(tree.data(), fdt_path_offset(tree.data(), "/chosen"), "device_type", "memory"), 0);
+    const BoardDescription board{.memory_base = layout::kRamBase, .memory_size = 256 << 20};
+    auto adapted =
+        adapt_device_tree(directory.write("tree.dtb", tree).native(), board, {.command_line = "new"});
+    ASSERT_TRUE(adapted) << adapted.error();
+    EXPECT_EQ(Tree(std::move(*adapted)).text("/chosen", "bootargs"), std::string("new\0", 4));
 }
 
 }  // namespace
