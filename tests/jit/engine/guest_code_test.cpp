@@ -214,6 +214,7 @@ class StoringFrontend final : public Frontend {
     bool may_promote(uint32_t translation_flags) const override {
         return a64_.may_promote(translation_flags);
     }
+    uint64_t variant() const override { return a64_.variant(); }
     Listed describe(std::span<const std::byte> code) const override { return a64_.describe(code); }
 
   private:
