@@ -69,6 +69,11 @@ void Pl031::check_alarm() {
     line_.set(output());
 }
 
+void Pl031::time_moved() {
+    const std::lock_guard guard(lock_);
+    check_alarm();
+}
+
 void Pl031::quiesce() {
     const std::lock_guard guard(lock_);
     quiesced_ = true;

@@ -21,6 +21,9 @@ class Pl031 final : public Device, public Stateful {
     void reset() override;
     void add_to_device_tree(FdtWriter& fdt) const override;
 
+    /// The time of day has changed by more than CLOCK_MONOTONIC: the alarm is set again.
+    void time_moved();
+
     void quiesce() override;
     void resume() override;
     void save(StateWriter& out) const override;

@@ -39,6 +39,11 @@ class GenericTimer final : public Stateful {
             if (ticks >= timer->rises_at.load(std::memory_order_relaxed)) [[unlikely]]
                 timer->look();
     }
+    /// The counter has gone on by more than the host's time: what waits for it waits for too long.
+    void time_moved() {
+        physical_.look();
+        virtual_.look();
+    }
     void reset();
 
     /// With the clock paused.

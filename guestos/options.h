@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/host_time.h"
 #include "mmu/shadow.h"
 
 namespace arclight::jit {
@@ -22,6 +23,11 @@ enum class Fastmem : uint8_t { Auto, On, Off };
 /// `--jit`.
 enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
 
+/// `--virtio`: the registers of the virtio-mmio slots (virtio 1.2 section 4.2).
+enum class VirtioMmio : uint8_t { Modern, Legacy };
+/// `--semihosting`: who may call the host by HLT #0xf000.
+enum class SemihostingAccess : uint8_t { Off, Kernel, Userspace };
+inline constexpr unsigned kDefaultGic = 3;
 /// `--sandbox`.
 enum class SandboxMode : uint8_t { Off, On, Require };
 // Sanitizers watch a process from within, by means that no sandbox allows.
@@ -64,8 +70,12 @@ struct RunOptions {
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;
     std::vector<DriveOptions> drives;
-    bool rng = true;   ///< a virtio entropy device
-    unsigned gic = 3;  ///< version, 2 or 3
+    bool rng = true;                   ///< a virtio entropy device
+    std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
+    std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
+    SemihostingAccess semihosting = SemihostingAccess::Off;
+    std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
+    devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
     Accel accel = Accel::Auto;
     Fastmem fastmem = Fastmem::Auto;
     mmu::ShadowOptions shadow;

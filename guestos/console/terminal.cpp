@@ -13,6 +13,7 @@ namespace {
 
 // Signal handlers and atexit functions take no arguments, so the state is the process's own.
 std::atomic<int> raw_fd{-1};
+std::atomic<bool> is_raw{false};  // or about to be
 termios saved_mode;
 termios raw_mode;
 
@@ -39,6 +40,7 @@ RawTerminal::RawTerminal(int fd) {
     raw_fd = fd;
     static const bool registered = std::atexit([] { RawTerminal::restore(); }) == 0;
     (void)registered;
+    is_raw = true;
     apply(raw_mode);
 }
 
@@ -47,8 +49,17 @@ RawTerminal::~RawTerminal() {
     raw_fd = -1;
 }
 
-void RawTerminal::restore() { apply(saved_mode); }
+void RawTerminal::restore() {
+    if (is_raw.exchange(false)) apply(saved_mode);
+}
 
-void RawTerminal::reenter() { apply(raw_mode); }
+void RawTerminal::reenter() {
+    // Continued in the background, as by a shell's bg: the terminal is somebody else's until a shell's fg, which
+    // sends another SIGCONT.
+    const pid_t foreground = tcgetpgrp(raw_fd.load());
+    if (foreground > 0 && foreground != getpgrp()) return;
+    is_raw = true;
+    apply(raw_mode);
+}
 
 }  // namespace arclight::guestos

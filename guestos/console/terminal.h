@@ -13,7 +13,7 @@ class RawTerminal {
 
     /// For handlers of fatal signals: restores the terminal. Async-signal-safe, harmless without a terminal.
     static void restore();
-    /// Raw again, after the process was stopped and continued. Async-signal-safe.
+    /// Raw again, after the process was stopped and continued; not in the background. Async-signal-safe.
     static void reenter();
 };
 

@@ -25,7 +25,7 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kControl = bit(ThreadRole::Control), kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket };
+enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles };
 
 struct Row {
     unsigned number;
@@ -67,6 +67,7 @@ constexpr Row kRows[] = {
     // and TIOCLINUX, by which text can be typed into the shell that waits behind this program.
     ioctl_row(kAll, TCGETS),
     ioctl_row(kAll, TCSETS),
+    ioctl_row(kAll, TIOCGPGRP),
     ioctl_row(0, TIOCGWINSZ),
     ioctl_row(0, BLKGETSIZE64),
     ioctl_row(0, KVM_GET_API_VERSION, When::Kvm),
@@ -138,6 +139,7 @@ constexpr Row kRows[] = {
     {SYS_getrandom, kAll},
     {SYS_gettid, kAll},
     {SYS_getpid, kAll},
+    {SYS_getpgrp, kAll},
     {SYS_set_robust_list, kAll},
     {SYS_rseq, kAll},
     {SYS_exit, kAll},
@@ -170,6 +172,11 @@ constexpr Row kRows[] = {
     {SYS_mkdir, 0},
     {SYS_stat, 0},
     {SYS_unlink, 0},
+
+    // ---- Semihosting: beneath its directories
+    {.number = SYS_openat2, .roles = kVcpus, .when = When::SemihostingFiles},
+    {.number = SYS_unlinkat, .roles = kVcpus, .when = When::SemihostingFiles},
+    {.number = SYS_renameat, .roles = kVcpus, .when = When::SemihostingFiles},
 
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
@@ -212,7 +219,8 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
     std::vector<Rule> rules;
     for (const Row& row : kRows) {
         if ((row.when == When::Kvm && !needs.kvm) ||
-            (row.when == When::ControlSocket && !needs.control_socket))
+            (row.when == When::ControlSocket && !needs.control_socket) ||
+            (row.when == When::SemihostingFiles && !needs.semihosting_files))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "jit/engine/edge_profile.h"
+#include "mmu/bits.h"
 
 namespace arclight::jit {
 
@@ -45,7 +46,7 @@ BlockCache::BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code)
 
 size_t BlockCache::slot_of(uint64_t key) const {
     const size_t mask = table_.size() - 1;
-    size_t i = (key * 0x9e37'79b9'7f4a'7c15u) >> 32 & mask;
+    size_t i = hash_bits(key, 32) & mask;
     while (table_[i].key != key && table_[i].key != kEmpty) i = (i + 1) & mask;
     return i;
 }

@@ -16,13 +16,14 @@
 #include "jit/engine/region_shape.h"
 #include "jit/engine/region_store.h"
 #include "jit/engine/tier2_options.h"
+#include "jit/frontend.h"
 
 namespace arclight::jit {
 
 class RegionCache {
   public:
     /// Opens the directory, if one is asked for; says so where it cannot be used.
-    explicit RegionCache(const Tier2Options& options);
+    RegionCache(const Frontend& frontend, const Tier2Options& options);
 
     /// False: nothing is found or kept. Nothing else is to be called then but read-only questions.
     bool enabled() const { return store_ != nullptr; }
@@ -65,6 +66,7 @@ class RegionCache {
 
   private:
     const bool spectre_;
+    const uint64_t frontend_variant_;
     std::unique_ptr<RegionStore> store_;  ///< null: disabled
     std::map<Key, std::vector<Candidate>> candidates_;
     std::vector<StoredRegion> evictions_;

@@ -113,7 +113,6 @@ void IrLowering::take_checkpoint() {
 }
 
 void IrLowering::lower(const Inst& i, Ref index) {
-    if (i.type == Type::Void && i.op == Op::Const) return;
     if (has_effects(i.op) || i.op == Op::Exit || i.op == Op::ExitIndirect) fp_.check_results();
     fp_.before(i.op);
     switch (i.op) {

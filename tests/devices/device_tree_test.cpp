@@ -8,6 +8,7 @@
 #include "devices/gic_v3.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/pmu_interrupt.h"
 #include "devices/timer.h"
 #include "devices/virtio/mmio.h"
 #include "tests/devices/fakes.h"
@@ -61,6 +62,7 @@ TEST(DeviceTree, MatchesVirt) {
     fdt.begin_node("");
     bus.add_to_device_tree(fdt);
     GenericTimer::add_to_device_tree(fdt, 2, false);
+    PmuInterrupt::add_to_device_tree(fdt, 2, false);
     add_clock_to_device_tree(fdt);
     fdt.end_node();
     const auto blob = fdt.finish();
@@ -74,6 +76,8 @@ TEST(DeviceTree, MatchesVirt) {
     EXPECT_EQ(property(*blob, "/intc@8000000", "interrupt-controller"), "");
     EXPECT_EQ(cells(*blob, "/timer", "interrupts"), (Cells{1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4}));
     EXPECT_EQ(property(*blob, "/timer", "compatible"), "arm,armv8-timer\0arm,armv7-timer\0"s);
+    EXPECT_EQ(property(*blob, "/pmu", "compatible"), "arm,armv8-pmuv3\0"s);
+    EXPECT_EQ(cells(*blob, "/pmu", "interrupts"), (Cells{1, 7, 4}));
     EXPECT_EQ(property(*blob, "/pl011@9000000", "compatible"), "arm,pl011\0arm,primecell\0"s);
     EXPECT_EQ(property(*blob, "/pl011@9000000", "clock-names"), "uartclk\0apb_pclk\0"s);
     EXPECT_EQ(cells(*blob, "/pl011@9000000", "interrupts"), (Cells{0, 1, 4}));
@@ -94,6 +98,7 @@ TEST(DeviceTree, GicV2) {
     fdt.begin_node("");
     gic.distributor().add_to_device_tree(fdt);
     GenericTimer::add_to_device_tree(fdt, 2, true);
+    PmuInterrupt::add_to_device_tree(fdt, 2, true);
     fdt.end_node();
     const auto blob = fdt.finish();
     ASSERT_TRUE(blob.has_value()) << blob.error();
@@ -102,6 +107,7 @@ TEST(DeviceTree, GicV2) {
               (Cells{0, 0x8000000, 0, 0x10000, 0, 0x8010000, 0, 0x10000}));
     EXPECT_EQ(cells(*blob, "/timer", "interrupts"),
               (Cells{1, 13, 0x304, 1, 14, 0x304, 1, 11, 0x304, 1, 10, 0x304}));
+    EXPECT_EQ(cells(*blob, "/pmu", "interrupts"), (Cells{1, 7, 0x304}));
 }
 
 TEST(DeviceTree, GrowsBeyondItsFirstBuffer) {

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 
@@ -434,6 +435,57 @@ TEST(Terminal, StopGivesItBackAndContinueTakesItAgain) {
     EXPECT_TRUE(pty.canonical());
     close(ready[0]);
     close(ready[1]);
+}
+
+// As a shell's Ctrl-Z, bg and fg do it: in the background the terminal is the shell's.
+TEST(Terminal, ContinuedInTheBackgroundItLeavesTheTerminalAlone) {
+    Pty pty;
+    int words[2];
+    ASSERT_EQ(pipe(words), 0);
+    const auto tell = [&](char word) {
+        if (::write(words[1], &word, 1) != 1) _exit(1);
+    };
+    const auto told = [&] {
+        char word = '-';
+        return read(words[0], &word, 1) == 1 ? word : '-';
+    };
+    const pid_t shell = fork();
+    if (shell == 0) {
+        signal(SIGTTOU, SIG_IGN);
+        if (setsid() < 0 || ioctl(pty.slave, TIOCSCTTY, 0) != 0) _exit(1);
+        const pid_t child = fork();
+        if (child == 0) {
+            setpgid(0, 0);
+            tcsetpgrp(pty.slave, getpgrp());
+            devices::EventLoop loop;
+            SignalWatch watch(
+                loop, [](int) { std::exit(7); }, [&] { tell('c'); });
+            RawTerminal raw(pty.slave);
+            loop.start();
+            tell('r');
+            for (;;) pause();
+        }
+        const auto child_tells = [&](char word) { return told() == word; };
+        int status = 0;
+        if (!child_tells('r') || pty.canonical()) _exit(2);
+        kill(child, SIGTSTP);
+        if (waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status)) _exit(3);
+        if (!pty.canonical()) _exit(4);
+        tcsetpgrp(pty.slave, getpgrp());
+        kill(child, SIGCONT);
+        if (!child_tells('c') || !pty.canonical()) _exit(5);
+        tcsetpgrp(pty.slave, child);
+        kill(child, SIGCONT);
+        if (!child_tells('c') || pty.canonical()) _exit(6);
+        kill(child, SIGTERM);
+        if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 7) _exit(7);
+        _exit(pty.canonical() ? 0 : 8);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(shell, &status, 0), shell);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << WEXITSTATUS(status);
+    close(words[0]);
+    close(words[1]);
 }
 
 }  // namespace

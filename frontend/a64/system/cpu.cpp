@@ -30,6 +30,7 @@ void Cpu::reset(uint64_t pc) {
     reset_fp(s);
     s.exclusive_addr = jit::kNoExclusive;
     s.pc = pc;
+    pmu_update(*this);
     update_translation_flags(*this);
     environment.translation_changed();
 }

@@ -42,6 +42,15 @@ class Environment {
     virtual uint64_t counter() = 0;
     virtual uint64_t counter_frequency() = 0;
 
+    // ---- Performance monitors
+    /// What the cycle counters count: nanoseconds of guest time.
+    virtual uint64_t cycles() = 0;
+    /// Drives the overflow interrupt. Called with every change, and without one.
+    virtual void pmu_interrupt(bool level) = 0;
+    /// A counter may overflow in so many cycles: pmu_update() is to be called by then or soon afterwards. It
+    /// replaces what was asked for before.
+    virtual void pmu_look_within(uint64_t cycles) = 0;
+
     /// Firmware call by HVC #0 (PSCI, SMCCC): returns the new x0.
     virtual uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) = 0;
     /// The instruction word at the current PC, asked for only when it traps (its Rt goes into the syndrome).

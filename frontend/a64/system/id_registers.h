@@ -10,6 +10,7 @@ namespace arclight::frontend::a64 {
 struct CpuConfig {
     unsigned index = 0;                      ///< MPIDR_EL1.Aff0
     FeatureSet features = kDefaultFeatures;  ///< what ID registers announce and decoding allows
+    bool count_instructions = false;         ///< GuestState::instructions counts all, not only for the PMU
 };
 
 /// Cache lines and the DC ZVA block.

@@ -17,7 +17,6 @@ namespace arclight::frontend::a64 {
 namespace {
 
 using jit::GuestState;
-using Pmu = SystemRegisters::Pmu;
 
 SystemResult trap(const Cpu& cpu, const SysregRow& row, bool write) {
     const unsigned rt = cpu.environment.current_instruction() & 31;
@@ -180,52 +179,61 @@ SystemResult trap_pmu(const Cpu& cpu, const SysregRow& row, bool write) {
     return trap_unless((cpu.registers.pmu.userenr & enough) != 0, cpu, row, write);
 }
 
-constexpr uint64_t kPmuCycle = bit(31);
-
-template <bool Pmu::*Flag>
-uint64_t read_pmu_flag(Cpu& cpu, const SysregRow&) {
-    if (Flag == &Pmu::cycle_overflow) (void)pmu_overflow(cpu);
-    return cpu.registers.pmu.*Flag ? kPmuCycle : 0;
-}
-template <bool Pmu::*Flag>
-void change_pmu_flag(Cpu& cpu, uint64_t selected, bool value) {
-    if ((selected & kPmuCycle) == 0) return;
-    if (Flag == &Pmu::cycle_overflow) (void)pmu_overflow(cpu);
-    cpu.registers.pmu.*Flag = value;
+template <uint32_t Pmu::*Set>
+uint64_t read_pmu_set(Cpu& cpu, const SysregRow&) {
     pmu_update(cpu);
+    return cpu.registers.pmu.*Set;
 }
-template <bool Pmu::*Flag>
-void set_pmu_flag(Cpu& cpu, const SysregRow&, uint64_t value) {
-    change_pmu_flag<Flag>(cpu, value, true);
+template <uint32_t Pmu::*Set>
+void set_pmu_bits(Cpu& cpu, const SysregRow&, uint64_t value) {
+    pmu_change_set(cpu, Set, value, true);
 }
-template <bool Pmu::*Flag>
-void clear_pmu_flag(Cpu& cpu, const SysregRow&, uint64_t value) {
-    change_pmu_flag<Flag>(cpu, value, false);
+template <uint32_t Pmu::*Set>
+void clear_pmu_bits(Cpu& cpu, const SysregRow&, uint64_t value) {
+    pmu_change_set(cpu, Set, value, false);
 }
 
-constexpr uint64_t kPmcrE = bit(0), kPmcrC = bit(2), kPmcrDp = bit(5), kPmcrLc = bit(6);
-uint64_t read_pmcr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.pmcr | kPmcrLc; }  // N = 0
-void write_pmcr(Cpu& cpu, const SysregRow&, uint64_t value) {
-    cpu.registers.pmu.pmcr = value & (kPmcrE | kPmcrDp | bit(3) | bit(4));
-    if ((value & kPmcrC) != 0) pmu_set_cycles(cpu, 0);
-    pmu_update(cpu);
-}
+uint64_t read_pmcr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.pmcr | kPmcrReset; }
+void write_pmcr(Cpu& cpu, const SysregRow&, uint64_t value) { pmu_write_pmcr(cpu, value); }
+void write_pmswinc(Cpu& cpu, const SysregRow&, uint64_t value) { pmu_software_increment(cpu, value); }
 void write_pmselr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.selr = value & 31; }
-constexpr uint64_t kPmceid0 = bit(0x11);  // CPU_CYCLES
+
 uint64_t read_pmceid0(Cpu&, const SysregRow&) { return kPmceid0; }
-uint64_t read_pmccntr(Cpu& cpu, const SysregRow&) { return pmu_cycles(cpu); }
-void write_pmccntr(Cpu& cpu, const SysregRow&, uint64_t value) { pmu_set_cycles(cpu, value); }
-uint64_t read_pmccfiltr(Cpu& cpu, const SysregRow&) { return cpu.registers.pmu.ccfiltr; }
-void write_pmccfiltr(Cpu& cpu, const SysregRow&, uint64_t value) {
-    cpu.registers.pmu.ccfiltr = value & (bit(31) | bit(30));  // P, U
-    pmu_update(cpu);
+
+template <unsigned N>
+uint64_t read_pmu_count(Cpu& cpu, const SysregRow&) {
+    return pmu_read_count(cpu, N);
 }
-// PMSELR_EL0.SEL of 31 is the cycle counter; others select nothing, since there are no event counters.
-uint64_t read_pmxevtyper(Cpu& cpu, const SysregRow& row) {
-    return cpu.registers.pmu.selr == 31 ? read_pmccfiltr(cpu, row) : 0;
+template <unsigned N>
+void write_pmu_count(Cpu& cpu, const SysregRow&, uint64_t value) {
+    pmu_write_count(cpu, N, value);
 }
-void write_pmxevtyper(Cpu& cpu, const SysregRow& row, uint64_t value) {
-    if (cpu.registers.pmu.selr == 31) write_pmccfiltr(cpu, row, value);
+template <unsigned N>
+uint64_t read_pmu_type(Cpu& cpu, const SysregRow&) {
+    return cpu.registers.pmu.counters[N].type;
+}
+template <unsigned N>
+void write_pmu_type(Cpu& cpu, const SysregRow&, uint64_t value) {
+    pmu_write_type(cpu, N, value);
+}
+// PMSELR_EL0.SEL selects an event counter; 31 selects PMCCFILTR_EL0, and no count. Others are RAZ/WI here.
+uint64_t read_pmxevtyper(Cpu& cpu, const SysregRow&) {
+    const Pmu& pmu = cpu.registers.pmu;
+    if (pmu.selr == 31) return pmu.counters[Pmu::kCycles].type;
+    return pmu.selr < Pmu::kEventCounters ? pmu.counters[pmu.selr].type : 0;
+}
+void write_pmxevtyper(Cpu& cpu, const SysregRow&, uint64_t value) {
+    const auto selected = static_cast<unsigned>(cpu.registers.pmu.selr);
+    if (selected == 31) return pmu_write_type(cpu, Pmu::kCycles, value);
+    if (selected < Pmu::kEventCounters) pmu_write_type(cpu, selected, value);
+}
+uint64_t read_pmxevcntr(Cpu& cpu, const SysregRow&) {
+    const auto selected = static_cast<unsigned>(cpu.registers.pmu.selr);
+    return selected < Pmu::kEventCounters ? pmu_read_count(cpu, selected) : 0;
+}
+void write_pmxevcntr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    const auto selected = static_cast<unsigned>(cpu.registers.pmu.selr);
+    if (selected < Pmu::kEventCounters) pmu_write_count(cpu, selected, value);
 }
 void write_pmuserenr(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.pmu.userenr = value & 15; }
 

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "frontend/a64/cpu_features.h"
+#include "frontend/a64/system/pmu.h"
 
 namespace arclight::frontend::a64 {
 
@@ -47,19 +48,7 @@ struct SystemRegisters {
     std::array<uint64_t, kBreakpoints> dbgbvr{}, dbgbcr{};
     std::array<uint64_t, kWatchpoints> dbgwvr{}, dbgwcr{};
 
-    // Performance monitors (D19.5): the cycle counter only. It counts nanoseconds, as if the CPU ran at 1
-    // GHz.
-    struct Pmu {
-        uint64_t pmcr = 0;
-        uint64_t ccfiltr = 0, selr = 0, userenr = 0;
-        bool cycle_enabled = false;    ///< PMCNTENSET.C
-        bool cycle_interrupt = false;  ///< PMINTENSET.C
-        bool cycle_overflow = false;   ///< PMOVSSET.C
-        bool counting = false;         ///< now, at the current EL
-        bool follows_el = false;       ///< PMCCFILTR tells EL0 and EL1 apart
-        uint64_t count = 0;            ///< at `since`
-        uint64_t since = 0;
-    } pmu;
+    Pmu pmu;  ///< performance monitors (D19.5)
 };
 
 /// How MRS and MSR are translated without a call, where the EL allows that (translate/system.cpp).

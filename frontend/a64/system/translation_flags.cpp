@@ -21,7 +21,8 @@ constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
 void update_translation_flags(Cpu& cpu) {
     jit::GuestState& s = cpu.state;
     const uint64_t sctlr = cpu.translation.sctlr;
-    uint32_t m = s.translation_flags & translation_flag::kMachineMask;
+    uint32_t m = s.translation_flags & translation_flag::kMachineMask & ~translation_flag::kCount;
+    if (cpu.config.count_instructions || cpu.registers.pmu.counts_instructions) m |= translation_flag::kCount;
     // CPACR_EL1.FPEN: 0b00 and 0b10 trap both ELs, 0b01 EL0 only, 0b11 none.
     const unsigned fpen = cpu.registers.cpacr >> 20 & 3;
     if (cpu.el == 1) {

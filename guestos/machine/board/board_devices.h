@@ -13,10 +13,11 @@
 #include "devices/machine_host.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
+#include "devices/pmu_interrupt.h"
 #include "devices/psci.h"
 #include "devices/state.h"
 #include "devices/timer.h"
-#include "devices/virtio/mmio.h"
+#include "devices/virtio/mmio_slot.h"
 #include "guestos/exit_status.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
@@ -41,14 +42,19 @@ class BoardDevices {
     /// Null: the board has a GICv2.
     devices::GicV3* gic3() { return gic3_.get(); }
     devices::GenericTimer& timer(unsigned cpu) { return *timers_[cpu]; }
+    devices::PmuInterrupt& pmu(unsigned cpu) { return *pmus_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
+    /// See HostTimeWatch; any thread.
+    void time_moved();
     /// All parts with state, in the order in which they are quiesced.
     devices::StatefulParts& stateful_parts() { return stateful_parts_; }
 
   private:
     static devices::DeviceRequest request_for(const DriveOptions& drive);
     Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
+    std::unique_ptr<devices::virtio::MmioSlot> make_virtio_slot(
+        unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);
     void list_stateful_parts(ExitStatus* exit_status);
     devices::InterruptController& gic() const;
     devices::IrqLine spi(unsigned number) const;
@@ -63,9 +69,10 @@ class BoardDevices {
     std::unique_ptr<devices::GicV2> gic2_;
     std::unique_ptr<devices::GicV3> gic3_;
     std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
+    std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
     std::unique_ptr<devices::Pl011> uart_;
     std::unique_ptr<devices::Pl031> rtc_;
-    std::vector<std::unique_ptr<devices::virtio::Mmio>> virtio_;
+    std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
     devices::StatefulParts stateful_parts_;
 };
 

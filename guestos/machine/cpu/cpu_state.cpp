@@ -60,10 +60,18 @@ void each_register(State& s, Cpu& cpu, Visit visit) {
         visit(s.watchpoints[i][1], r.dbgwcr[i]);
     }
     n = 0;
-    for (auto* field : {&r.pmu.pmcr, &r.pmu.ccfiltr, &r.pmu.selr, &r.pmu.userenr}) visit(s.pmu[n++], *field);
-    visit(s.pmu_flags[0], r.pmu.cycle_enabled);
-    visit(s.pmu_flags[1], r.pmu.cycle_interrupt);
-    visit(s.pmu_flags[2], r.pmu.cycle_overflow);
+}
+
+template <typename State, typename Pmu, typename Visit>
+void each_pmu_register(State& s, Pmu& pmu, Visit visit) {
+    unsigned n = 0;
+    for (auto* field : {&pmu.pmcr, &pmu.selr, &pmu.userenr}) visit(s.pmu[n++], *field);
+    n = 0;
+    for (auto* field : {&pmu.enabled, &pmu.interrupts, &pmu.overflow}) visit(s.pmu_sets[n++], *field);
+    for (n = 0; n < pmu.counters.size(); ++n) {
+        visit(s.pmu_counters[n][0], pmu.counters[n].type);
+        visit(s.pmu_counters[n][1], pmu.counters[n].count);
+    }
 }
 }  // namespace
 
@@ -73,22 +81,22 @@ CpuState CpuState::capture(const a64::Cpu& cpu) {
     s.nzcv = jit::nzcv_from_flags(cpu.state.flags);
     s.fpcr = cpu.state.fpcr;
     s.fpsr = a64::read_fpsr(cpu.state);
-    s.pmu.back() = a64::pmu_cycles(cpu);
+    const a64::Pmu pmu = a64::pmu_snapshot(cpu);
+    each_pmu_register(s, pmu, [](auto& stored, const auto& field) { stored = field; });
     s.event_register = cpu.event_register;
     return s;
 }
 
 void CpuState::apply(a64::Cpu& cpu) const {
     jit::GuestState& g = cpu.state;
-    cpu.registers = {};  // the counter stands
+    cpu.registers = {};  // the performance monitors stand until pmu_update()
     each_register(*this, cpu, [](const auto& stored, auto& field) { field = stored; });
     g.flags = jit::flags_from_nzcv(nzcv);
     a64::reset_fp(g);
     a64::write_fpcr(g, fpcr);
     a64::write_fpsr(g, fpsr);
     cpu.translation.update();
-    a64::pmu_set_cycles(cpu, pmu.back());
-    a64::pmu_update(cpu);
+    each_pmu_register(*this, cpu.registers.pmu, [](const auto& stored, auto& field) { field = stored; });
     cpu.event_register = event_register;
     g.exclusive_addr = jit::kNoExclusive;
     g.exit_request = 0;
@@ -101,6 +109,10 @@ void CpuState::check(devices::StateReader& in) const {
     in.require((nzcv & 0x0fff'ffff) == 0, "NZCV has other bits");
     in.require((fpcr & ~a64::kFpcrMask) == 0, "FPCR has other bits");
     in.require((fpsr & ~a64::kFpsrMask) == 0, "FPSR has other bits");
+    for (const uint32_t set : pmu_sets)
+        in.require((set & ~a64::Pmu::kCounters) == 0, "performance monitors that are not there");
+    for (unsigned n = 0; n < a64::Pmu::kEventCounters; ++n)
+        in.require(pmu_counters[n][1] >> 32 == 0, "an event counter has more than 32 bits");
 }
 
 }  // namespace arclight::guestos

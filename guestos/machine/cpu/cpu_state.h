@@ -13,7 +13,7 @@
 namespace arclight::guestos {
 
 struct CpuState {
-    static constexpr uint32_t kVersion = 1;
+    static constexpr uint32_t kVersion = 2;
 
     /// Of a CPU that is outside translated code, so that nothing of it is in host registers.
     static CpuState capture(const frontend::a64::Cpu& cpu);
@@ -30,7 +30,7 @@ struct CpuState {
         archive(self.threads, self.elr, self.spsr, self.contextidr, self.instructions);
         archive(self.translation, self.registers, self.debug, self.os_lock, self.breakpoints,
                 self.watchpoints);
-        archive(self.pmu, self.pmu_flags, self.event_register);
+        archive(self.pmu, self.pmu_sets, self.pmu_counters, self.event_register);
     }
 
     // General registers and PSTATE
@@ -54,8 +54,11 @@ struct CpuState {
     bool os_lock = true;
     std::array<std::array<uint64_t, 2>, frontend::a64::SystemRegisters::kBreakpoints> breakpoints{};
     std::array<std::array<uint64_t, 2>, frontend::a64::SystemRegisters::kWatchpoints> watchpoints{};
-    std::array<uint64_t, 5> pmu{};    ///< the last is PMCCNTR_EL0
-    std::array<bool, 3> pmu_flags{};  ///< enabled, interrupt, overflow
+    // Performance monitors
+    std::array<uint64_t, 3> pmu{};       ///< PMCR_EL0, PMSELR_EL0, PMUSERENR_EL0
+    std::array<uint32_t, 3> pmu_sets{};  ///< enabled, interrupts, overflow
+    std::array<std::array<uint64_t, 2>, frontend::a64::Pmu::kEventCounters + 1>
+        pmu_counters{};  ///< type, count
     bool event_register = false;
 };
 

@@ -14,6 +14,7 @@
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/cpu_state.h"
+#include "guestos/machine/cpu/virtual_memory.h"
 
 namespace arclight::guestos {
 
@@ -42,7 +43,11 @@ Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
     state_.exclusive_addr = jit::kNoExclusive;
     if (options.cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
     if (fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
-    if (options.count_instructions) state_.translation_flags |= a64::translation_flag::kCount;
+    if (context.pmu != nullptr)
+        context.pmu->set_due([this] {
+            pmu_due_ = true;
+            kick();
+        });
     fill_runtime_table();
     state_.region_epochs = fetch_.region_epochs();
     context.engine.add_cpu({&passes_, fetch_.region_epochs(), &state_.failed_assumptions});
@@ -131,7 +136,8 @@ void Vcpu::wait_for_interrupt() {
     // Requests need no wake-up: they are carried out before guest code runs again.
     const Halt halt(*this);
     std::unique_lock guard(wait_lock_);
-    wait_.wait(guard, [&] { return irq_line_ || fiq_line_ || core_.context.peers.wake_wanted(); });
+    wait_.wait(guard,
+               [&] { return irq_line_ || fiq_line_ || pmu_due_ || core_.context.peers.wake_wanted(); });
 }
 
 void Vcpu::carry_out(std::span<const Request> requests) {
@@ -245,6 +251,11 @@ devices::StateResult Vcpu::load(devices::StateReader& in) {
     if (on) power_ = Power::On;
     wait_.notify_all();
     return {};
+}
+
+void Vcpu::resume() {
+    a64::pmu_update(core_.cpu);
+    if (core_.context.pmu != nullptr) core_.context.pmu->refresh();
 }
 
 // ---- Environment
@@ -374,6 +385,16 @@ uint64_t Vcpu::counter() {
 
 uint64_t Vcpu::counter_frequency() { return devices::GuestClock::kFrequency; }
 
+uint64_t Vcpu::cycles() { return core_.context.clock.ticks() * devices::GuestClock::kNsPerTick; }
+
+void Vcpu::pmu_interrupt(bool level) {
+    if (core_.context.pmu != nullptr) core_.context.pmu->set(level);
+}
+
+void Vcpu::pmu_look_within(uint64_t cycles) {
+    if (core_.context.pmu != nullptr) core_.context.pmu->look_within(cycles);
+}
+
 uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
     devices::Psci* firmware = core_.context.firmware;
     return firmware != nullptr ? firmware->call(index(), x0, x1, x2, x3)
@@ -397,6 +418,7 @@ void Vcpu::look_up() {
         // Cleared before the causes are looked at: one that comes later, or at the safepoint, sets it again.
         state_.interrupt.store(0);
         core_.work.carry_out();
+        if (pmu_due_.exchange(false)) a64::pmu_update(core_.cpu);
         core_.work.hand_over_if_asked();
         if (core_.held.full()) forget_translations();
         core_.context.peers.safepoint(*this);
@@ -445,6 +467,22 @@ void Vcpu::run() {
     }
 }
 
+/// True: done, go on behind the instruction.
+bool Vcpu::semihosting_call(uint32_t number) {
+    SemihostingPort* port = core_.context.semihosting;
+    if (port == nullptr || number != kSemihostingHlt) return false;
+    VirtualMemory memory(core_, pager_, [this](const std::function<void()>& host) {
+        const Halt halt(*this);
+        host();
+    });
+    const auto result =
+        port->call(core_.cpu.el == 0, static_cast<uint32_t>(state_.x[0]), state_.x[1], memory);
+    if (!result) return false;
+    state_.x[0] = *result;
+    state_.pc += 4;
+    return true;
+}
+
 void Vcpu::handle_exit(ExitReason reason) {
     const uint64_t pc = state_.pc;
     switch (reason) {
@@ -471,6 +509,9 @@ void Vcpu::handle_exit(ExitReason reason) {
                 a64::take_illegal_state(core_.cpu, pc);
             else if (state_.exit_info & a64::kUndefinedFpTrap)
                 a64::take_fp_trap(core_.cpu, pc);
+            else if ((state_.exit_info & a64::kUndefinedHlt) != 0 &&
+                     semihosting_call(state_.exit_info & 0xffff))
+                return;
             else
                 a64::take_undefined(core_.cpu, pc);
             break;

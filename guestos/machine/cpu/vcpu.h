@@ -111,6 +111,7 @@ class Vcpu final : public frontend::a64::Environment,
     /// CpuState, whether the CPU is on, and its interrupt lines.
     void save(devices::StateWriter& out) const override;
     devices::StateResult load(devices::StateReader& in) override;
+    void resume() override;  ///< the performance monitors go on
 
     // ---- frontend::a64::Environment
     void context_changed() override;
@@ -126,6 +127,9 @@ class Vcpu final : public frontend::a64::Environment,
     void timer_write(uint32_t encoding, uint64_t value) override;
     uint64_t counter() override;
     uint64_t counter_frequency() override;
+    uint64_t cycles() override;
+    void pmu_interrupt(bool level) override;
+    void pmu_look_within(uint64_t cycles) override;
     uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) override;
     uint32_t current_instruction() override { return fetch_.current_instruction(); }
 
@@ -137,6 +141,7 @@ class Vcpu final : public frontend::a64::Environment,
     void run();
     void look_up();
     void handle_exit(jit::ExitReason reason);
+    bool semihosting_call(uint32_t number);
     void take_pending_interrupt();
     void wait_for_interrupt();
     void carry_out(std::span<const Request> requests) override;
@@ -156,6 +161,7 @@ class Vcpu final : public frontend::a64::Environment,
     static thread_local Vcpu* running_;  ///< on this thread
 
     std::atomic<bool> irq_line_{false}, fiq_line_{false};
+    std::atomic<bool> pmu_due_{false};  ///< the performance monitors are to be looked at
 
     std::mutex wait_lock_;
     std::condition_variable wait_;

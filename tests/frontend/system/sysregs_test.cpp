@@ -1,9 +1,7 @@
 #include "frontend/a64/system/sysregs.h"
 
-#include <chrono>
 #include <map>
 #include <string>
-#include <thread>
 
 #include "jit/host_fp.h"
 #include "tests/frontend/system/test_cpu.h"
@@ -277,86 +275,6 @@ TEST_F(Sysregs, PlainStorageAndMasks) {
     write(sysreg_encoding(2, 0, 7, 9, 6), 0x05);
     EXPECT_EQ(read(sysreg_encoding(2, 0, 7, 9, 6)), 0x0au);
     EXPECT_EQ(read(sysreg_encoding(2, 0, 7, 8, 6)), 0xffu);
-}
-
-class CycleCounter : public Sysregs {
-  protected:
-    static constexpr uint64_t kC = uint64_t{1} << 31;
-    static void pass_time() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
-};
-
-TEST_F(CycleCounter, CountsWhileEnabled) {
-    EXPECT_EQ(read(reg::pmcr) >> 11 & 31, 0u) << "no event counters";
-    pass_time();
-    EXPECT_EQ(read(reg::pmccntr), 0u);
-    write(reg::pmcr, 1);
-    write(reg::pmcntenset, ~uint64_t{0});
-    EXPECT_EQ(read(reg::pmcntenset), kC);
-    EXPECT_EQ(read(reg::pmcntenclr), kC);
-    pass_time();
-    const uint64_t first = read(reg::pmccntr);
-    EXPECT_GE(first, 2'000'000u);
-    pass_time();
-    EXPECT_GE(read(reg::pmccntr), first + 2'000'000);
-    write(reg::pmcntenclr, kC);
-    const uint64_t stopped = read(reg::pmccntr);
-    pass_time();
-    EXPECT_EQ(read(reg::pmccntr), stopped);
-    write(reg::pmcr, 1 << 2);  // C
-    EXPECT_EQ(read(reg::pmccntr), 0u);
-}
-
-TEST_F(CycleCounter, Overflow) {
-    write(reg::pmccntr, ~uint64_t{0} - 1000);
-    write(reg::pmcr, 1);
-    write(reg::pmcntenset, kC);
-    pass_time();
-    EXPECT_EQ(read(reg::pmovsclr), kC);
-    write(reg::pmovsclr, kC);
-    EXPECT_EQ(read(reg::pmovsclr), 0u);
-    EXPECT_LT(read(reg::pmccntr), uint64_t{1} << 40);
-}
-
-TEST_F(CycleCounter, FilterByExceptionLevel) {
-    write(reg::pmselr, 31);
-    write(reg::pmxevtyper, ~uint64_t{0});
-    EXPECT_EQ(read(reg::pmccfiltr), uint64_t{3} << 30);
-    write(reg::pmccfiltr, kC);  // not at EL1
-    write(reg::pmcr, 1);
-    write(reg::pmcntenset, kC);
-    pass_time();
-    EXPECT_EQ(read(reg::pmccntr), 0u);
-    write(reg::pmuserenr, 1);
-    enter_el0();
-    pass_time();
-    const uint64_t at_el0 = read(reg::pmccntr);
-    EXPECT_GE(at_el0, 2'000'000u);
-    take_svc(cpu, 0, 0);
-    const uint64_t after = read(reg::pmccntr);
-    pass_time();
-    EXPECT_EQ(read(reg::pmccntr), after);
-}
-
-TEST_F(CycleCounter, UserAccess) {
-    struct {
-        uint64_t userenr;
-        bool read_cycles, write_cycles, read_select, software_increment, control;
-    } const rows[] = {
-        {0, false, false, false, false, false}, {1, true, true, true, true, true},
-        {2, false, false, false, true, false},  {4, true, false, false, false, false},
-        {8, false, false, true, false, false},
-    };
-    enter_el0();
-    for (const auto& row : rows) {
-        cpu.registers.pmu.userenr = row.userenr;
-        EXPECT_EQ(try_read(reg::pmccntr) == Kind::Ok, row.read_cycles) << row.userenr;
-        EXPECT_EQ(try_write(reg::pmccntr) == Kind::Ok, row.write_cycles) << row.userenr;
-        EXPECT_EQ(try_read(reg::pmselr) == Kind::Ok, row.read_select) << row.userenr;
-        EXPECT_EQ(try_write(reg::pmswinc) == Kind::Ok, row.software_increment) << row.userenr;
-        EXPECT_EQ(try_read(reg::pmcr) == Kind::Ok, row.control) << row.userenr;
-        EXPECT_EQ(try_read(reg::pmuserenr), Kind::Ok);
-        EXPECT_EQ(try_read(reg::pmintenset), Kind::Undefined);
-    }
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ struct FakeEnvironment final : Environment {
     std::vector<std::pair<uint64_t, uint64_t>> ic_lines;
     std::vector<std::pair<uint32_t, uint64_t>> timer_writes, icc_writes;
     uint32_t instruction = 0;
-    uint64_t isr = 0, time = 1234;
+    uint64_t isr = 0, time = 1234, cycle = 0, pmu_look = 0;
+    bool pmu_level = false;
 
     void context_changed() override { ++context_changes; }
     void translation_changed() override { ++translation_changes; }
@@ -46,6 +47,9 @@ struct FakeEnvironment final : Environment {
     }
     uint64_t counter() override { return time; }
     uint64_t counter_frequency() override { return 62'500'000; }
+    uint64_t cycles() override { return cycle; }
+    void pmu_interrupt(bool level) override { pmu_level = level; }
+    void pmu_look_within(uint64_t cycles) override { pmu_look = cycles; }
     uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) override { return x0 + x1 + x2 + x3; }
     uint32_t current_instruction() override { return instruction; }
 };
@@ -116,11 +120,17 @@ inline constexpr uint32_t sctlr = sysreg_encoding(3, 0, 1, 0, 0), cpacr = sysreg
                           pmccfiltr = sysreg_encoding(3, 3, 14, 15, 7),
                           pmswinc = sysreg_encoding(3, 3, 9, 12, 4),
                           pmintenset = sysreg_encoding(3, 0, 9, 14, 1),
+                          pmintenclr = sysreg_encoding(3, 0, 9, 14, 2),
+                          pmovsset = sysreg_encoding(3, 3, 9, 14, 3),
+                          pmxevcntr = sysreg_encoding(3, 3, 9, 13, 2),
+                          pmceid0 = sysreg_encoding(3, 3, 9, 12, 6),
                           tpidr_el0 = sysreg_encoding(3, 3, 13, 0, 2),
                           tpidrro = sysreg_encoding(3, 3, 13, 0, 3),
                           tpidr_el1 = sysreg_encoding(3, 0, 13, 0, 4),
                           icc_sre = sysreg_encoding(3, 0, 12, 12, 5),
                           scxtnum_el0 = sysreg_encoding(3, 3, 13, 0, 7);
+inline constexpr uint32_t pmevcntr(unsigned n) { return sysreg_encoding(3, 3, 14, 8, n); }
+inline constexpr uint32_t pmevtyper(unsigned n) { return sysreg_encoding(3, 3, 14, 12, n); }
 }  // namespace reg
 
 }  // namespace arclight::frontend::a64::test

@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "devices/state.h"
+#include "frontend/a64/system/pmu.h"
+#include "frontend/a64/system/quiet_environment.h"
 #include "tests/guestos/machine/test_machine.h"
 
 namespace arclight::guestos {
 namespace {
 
+namespace a64 = frontend::a64;
 using namespace insn;
 using namespace std::chrono_literals;
 using M = TestMachine;
@@ -101,6 +104,43 @@ TEST(CpuState, ACpuGoesOnInAnotherMachineAndInItsOwn) {
     EXPECT_EQ(second.device.values, whole.device.values);
 }
 
+// What was counted since the registers were last looked at is part of it, with an overflow.
+TEST(CpuState, PerformanceMonitorsGoOn) {
+    M m;
+    a64::QuietEnvironment environment;
+    const auto states = std::make_unique<std::array<jit::GuestState, 2>>();
+    a64::Cpu from((*states)[0], environment, m.memory, {}), to((*states)[1], environment, m.memory, {});
+    constexpr auto pmu = [](unsigned crm, unsigned op2) { return a64::sysreg_encoding(3, 3, 9, crm, op2); };
+    constexpr uint32_t kPmcr = pmu(12, 0), kEnable = pmu(12, 1), kOverflow = pmu(14, 3), kUser = pmu(14, 0),
+                       kInterrupts = a64::sysreg_encoding(3, 0, 9, 14, 1),
+                       kCount2 = a64::sysreg_encoding(3, 3, 14, 8, 2),
+                       kType2 = a64::sysreg_encoding(3, 3, 14, 12, 2);
+    from.reset(0);
+    for (const auto& [reg, value] : std::initializer_list<std::pair<uint32_t, uint64_t>>{
+             {kType2, 8}, {kCount2, 0xffff'fff0}, {kInterrupts, 0x24}, {kUser, 9}, {kEnable, 4}, {kPmcr, 1}})
+        ASSERT_TRUE(a64::write_sysreg(from, reg, value).ok());
+    from.state.instructions += 100;
+    const CpuState saved = CpuState::capture(from);
+    from.state.instructions += 1'000'000;  // neither here nor there
+    to.reset(0);
+    to.state.instructions = 77;
+    saved.apply(to);
+    a64::pmu_update(to);
+    to.state.instructions += 5;
+    const auto read = [&](uint32_t reg) {
+        uint64_t value = 0;
+        EXPECT_TRUE(a64::read_sysreg(to, reg, value).ok());
+        return value;
+    };
+    EXPECT_EQ(read(kCount2), 100u - 16 + 5);
+    EXPECT_EQ(read(kOverflow), 4u);
+    EXPECT_EQ(read(kType2), 8u);
+    EXPECT_EQ(read(kInterrupts), 0x24u);
+    EXPECT_EQ(read(kUser), 9u);
+    EXPECT_EQ(read(kEnable), 4u);
+    EXPECT_EQ(read(kPmcr) & 1, 1u);
+}
+
 TEST(CpuState, CpusThatWaitOrAreOffStaySo) {
     constexpr uint64_t kCount = M::kRam, kWait = M::kRam + 0x1000;
     const auto prepare = [&](M& m) {
@@ -182,6 +222,8 @@ TEST(CpuState, WhatNoCpuCanBeInIsRefusedAndChangesNothing) {
     EXPECT_TRUE(refused(0, {.el = 2}));
     EXPECT_TRUE(refused(0, {.fpcr = 1}));
     EXPECT_TRUE(refused(0, {.fpsr = 1u << 31}));
+    EXPECT_TRUE(refused(0, {.pmu_sets = {1u << 6}}));
+    EXPECT_TRUE(refused(0, {.pmu_counters = {{{0, uint64_t{1} << 32}}}}));
     for (size_t length = 0; length < before.size(); length += 17)
         EXPECT_FALSE(load(m, Stream(before.begin(), before.begin() + static_cast<ptrdiff_t>(length))));
     EXPECT_EQ(save(m), before);
