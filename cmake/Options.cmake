@@ -18,9 +18,17 @@ target_compile_options(arclight_options INTERFACE -ffp-contract=off)
 
 if(ARCLIGHT_SANITIZE)
   # Tier 2's module has no RTTI, as LLVM has none, so vptr checks cannot tell the type of its objects.
-  set(sanitizers -fsanitize=address,undefined -fno-sanitize=vptr)
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined)
   if(ARCLIGHT_SANITIZE STREQUAL thread)
     set(sanitizers -fsanitize=thread)
+  else()
+    # What guides the fuzz targets (tests/fuzz). Every program needs the functions that instrumented code calls.
+    target_compile_options(arclight_options INTERFACE -fsanitize-coverage=trace-pc,trace-cmp)
+    add_library(arclight_coverage STATIC tests/fuzz/driver/coverage.cpp)
+    target_include_directories(arclight_coverage PRIVATE ${CMAKE_SOURCE_DIR})
+    target_compile_options(arclight_coverage PRIVATE -O2)
+    set_target_properties(arclight_coverage PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_link_libraries(arclight_options INTERFACE arclight_coverage)
   endif()
   target_compile_options(arclight_options INTERFACE ${sanitizers} -fno-omit-frame-pointer)
   # With a sanitizer, dlopen() of tier 2's module is called from the sanitizer's library, to which a program's RUNPATH

@@ -3,12 +3,18 @@ include(GNUInstallDirs)
 
 install(TARGETS arclight RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 # Where region_module.cpp looks for it: ../lib/arclight from the program.
-install(TARGETS arclight_tier2 LIBRARY DESTINATION lib/arclight)
+if(ARCLIGHT_TIER2)
+  install(TARGETS arclight_tier2 LIBRARY DESTINATION lib/arclight)
+endif()
 
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
 
+# A package has tier 2.
+if(NOT ARCLIGHT_TIER2)
+  return()
+endif()
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VENDOR "Arclight maintainers")
 set(CPACK_PACKAGE_CONTACT "Arclight maintainers <arclight@localhost>")

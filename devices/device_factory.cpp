@@ -60,7 +60,7 @@ const char* form_of(DeviceOption::Kind kind) {
 
 uint64_t DeviceArguments::number(std::string_view name) const { return parse_number(text(name)).value_or(0); }
 
-std::expected<DeviceRequest, std::string> DeviceRequest::parse(std::string_view text) {
+Result<DeviceRequest> DeviceRequest::parse(std::string_view text) {
     std::vector<std::string> parts(1);
     for (size_t i = 0; i < text.size(); i++) {
         if (text[i] != ',') {
@@ -72,10 +72,10 @@ std::expected<DeviceRequest, std::string> DeviceRequest::parse(std::string_view 
         }
     }
     DeviceRequest request{.name = parts[0], .options = {}};
-    if (request.name.empty()) return std::unexpected(fmt::format("'{}' names no device", text));
+    if (request.name.empty()) return failure("'{}' names no device", text);
     for (const std::string& part : std::span(parts).subspan(1)) {
         const size_t equals = std::min(part.find('='), part.size());
-        if (equals == 0) return std::unexpected(fmt::format("'{}' has an option without a name", text));
+        if (equals == 0) return failure("'{}' has an option without a name", text);
         request.options.emplace_back(part.substr(0, equals),
                                      equals < part.size() ? part.substr(equals + 1) : "on");
     }
@@ -87,16 +87,12 @@ const DeviceType* DeviceFactory::find(std::string_view name) const {
     return found != types_.end() ? &*found : nullptr;
 }
 
-std::expected<NewDevice, std::string> DeviceFactory::make(const DeviceRequest& request,
-                                                          const DeviceContext& context) const {
+Result<NewDevice> DeviceFactory::make(const DeviceRequest& request, const DeviceContext& context) const {
     const DeviceType* type = find(request.name);
     if (type == nullptr) {
-        return std::unexpected(
-            fmt::format("there is no device '{}' (known: {})", request.name, names_of(types_)));
+        return failure("there is no device '{}' (known: {})", request.name, names_of(types_));
     }
-    const auto failed = [&](const std::string& why) {
-        return std::unexpected(fmt::format("device {}: {}", request.name, why));
-    };
+    const auto failed = [&](const std::string& why) { return failure("device {}: {}", request.name, why); };
     DeviceArguments arguments;
     for (const auto& [name, value] : request.options) {
         const auto option = std::ranges::find(type->options, name, &DeviceOption::name);

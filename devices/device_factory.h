@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +14,7 @@
 
 #include "devices/bus.h"
 #include "devices/virtio/transport.h"
+#include "mmu/result.h"
 
 namespace arclight::devices {
 
@@ -63,7 +63,7 @@ struct DeviceType {
     std::string summary;  ///< for a list of devices
     std::vector<DeviceOption> options;
     /// An error is one line for the user.
-    std::function<std::expected<NewDevice, std::string>(const DeviceArguments&, const DeviceContext&)> make;
+    std::function<Result<NewDevice>(const DeviceArguments&, const DeviceContext&)> make;
 };
 
 /// A device as it is asked for: a name and options in their order.
@@ -73,7 +73,7 @@ struct DeviceRequest {
 
     /// Of the form NAME[,OPTION=VALUE]...; two commas in a value stand for one. An option without a value is
     /// on.
-    static std::expected<DeviceRequest, std::string> parse(std::string_view text);
+    static Result<DeviceRequest> parse(std::string_view text);
 };
 
 /// Makes devices by name. Which bus and slot they get is not its business.
@@ -88,8 +88,7 @@ class DeviceFactory {
     const DeviceType* find(std::string_view name) const;
 
     /// An error is one line for the user.
-    std::expected<NewDevice, std::string> make(const DeviceRequest& request,
-                                               const DeviceContext& context) const;
+    Result<NewDevice> make(const DeviceRequest& request, const DeviceContext& context) const;
 
     /// A line for each device type.
     std::string help() const;

@@ -85,7 +85,7 @@ void FdtWriter::property_u64s(const std::string& name, std::initializer_list<uin
     property(name, bytes);
 }
 
-std::expected<std::vector<uint8_t>, std::string> FdtWriter::finish() {
+Result<std::vector<uint8_t>> FdtWriter::finish() {
     if (error_.empty() && depth_ != 0) error_ = "device tree: a node was not ended";
     attempt("finish", [&] { return fdt_finish(buffer_.data()); });
     if (!error_.empty()) return std::unexpected(error_);

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "mmu/result.h"
 
 namespace arclight::devices {
 
@@ -30,7 +31,7 @@ class FdtWriter {
     void property_u64s(const std::string& name, std::initializer_list<uint64_t> values);
 
     /// The finished blob, or what went wrong.
-    std::expected<std::vector<uint8_t>, std::string> finish();
+    Result<std::vector<uint8_t>> finish();
 
   private:
     template <typename F>

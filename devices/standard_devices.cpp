@@ -45,8 +45,7 @@ static bool read_word(const DeviceArguments& arguments, std::string_view option,
     return false;
 }
 
-static std::expected<NewDevice, std::string> make_block_device(const DeviceArguments& arguments,
-                                                               const DeviceContext& context) {
+static Result<NewDevice> make_block_device(const DeviceArguments& arguments, const DeviceContext& context) {
     virtio::Blk::Options options;
     options.image.readonly = arguments.on("readonly");
     options.image.snapshot = arguments.on("snapshot");
@@ -98,13 +97,12 @@ static DeviceType block_device() {
 }
 
 static DeviceType entropy_device() {
-    return {
-        .name = "virtio-rng",
-        .summary = "entropy from the host",
-        .options = {},
-        .make = [](const DeviceArguments&, const DeviceContext&) -> std::expected<NewDevice, std::string> {
-            return std::make_unique<virtio::Rng>();
-        }};
+    return {.name = "virtio-rng",
+            .summary = "entropy from the host",
+            .options = {},
+            .make = [](const DeviceArguments&, const DeviceContext&) -> Result<NewDevice> {
+                return std::make_unique<virtio::Rng>();
+            }};
 }
 
 DeviceFactory DeviceFactory::standard() {

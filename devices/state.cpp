@@ -74,13 +74,23 @@ void StateWriter::close(size_t start) {
     for (unsigned i = 0; i < 8; i++) out_[start + i] = static_cast<uint8_t>(length >> (i * 8));
 }
 
-std::expected<std::vector<uint8_t>, std::string> StateWriter::finish() {
+Result<std::vector<uint8_t>> StateWriter::finish() {
     if (error_) return std::unexpected(*error_);
     put_integer(crc32(out_), kChecksumSize);
     return std::move(out_);
 }
 
 // ---- reading
+
+namespace {
+/// A name from a stream may be any bytes; an error is one line.
+std::string printable(std::string_view name) {
+    std::string text(name);
+    std::ranges::replace_if(
+        text, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
+    return text;
+}
+}  // namespace
 
 StateReader::StateReader(std::span<const uint8_t> stream) : in_(stream) {
     if (stream.size() < kHeaderSize + kChecksumSize ||
@@ -143,7 +153,7 @@ StateReader::Outer StateReader::open(std::string_view name, uint32_t newest) {
     const Outer outer{limit_, version_};
     const auto found = next_section();
     if (!found || *found != name) {
-        fail(found ? fmt::format("section '{}' in place of '{}'", *found, name)
+        fail(found ? fmt::format("section '{}' in place of '{}'", printable(*found), name)
                    : fmt::format("section '{}' is missing", name));
         return outer;
     }
@@ -188,7 +198,7 @@ void StatefulParts::resume() {
     for (const auto& [name, part] : parts_) part->resume();
 }
 
-std::expected<std::vector<uint8_t>, std::string> StatefulParts::save() const {
+Result<std::vector<uint8_t>> StatefulParts::save() const {
     StateWriter out;
     for (const auto& [name, part] : parts_) out.section(name, kPartVersion, [&] { part->save(out); });
     return out.finish();
@@ -198,10 +208,9 @@ StateResult StatefulParts::load(std::span<const uint8_t> stream) {
     StateReader in(stream);
     for (const auto& [name, part] : parts_) {
         const auto loaded = in.section(name, kPartVersion, [&] { return part->load(in); });
-        if (!loaded) return std::unexpected(fmt::format("saved state, {}: {}", name, loaded.error()));
+        if (!loaded) return failure("saved state, {}: {}", name, loaded.error());
     }
-    if (const auto finished = in.finish(); !finished)
-        return std::unexpected(fmt::format("saved state: {}", finished.error()));
+    if (const auto finished = in.finish(); !finished) return failure("saved state: {}", finished.error());
     return {};
 }
 

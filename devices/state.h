@@ -3,7 +3,6 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
-#include <expected>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "mmu/result.h"
 
 // The stream that holds the state of a machine's parts. All integers are little-endian.
 //
@@ -26,7 +27,7 @@
 //   static void fields(Archive& archive, Self& self) { archive(self.mask_, self.level_); }
 namespace arclight::devices {
 
-using StateResult = std::expected<void, std::string>;
+using StateResult = Result<void>;
 
 namespace detail {
 
@@ -94,7 +95,7 @@ class StateWriter {
         if (!error_) error_ = std::move(why);
     }
     /// The whole stream. Nothing can be written after it.
-    std::expected<std::vector<uint8_t>, std::string> finish();
+    Result<std::vector<uint8_t>> finish();
 
   private:
     template <typename Item>
@@ -241,7 +242,7 @@ class StatefulParts {
     void quiesce();
     void resume();
     /// Quiesced. An error is one line for the user.
-    std::expected<std::vector<uint8_t>, std::string> save() const;
+    Result<std::vector<uint8_t>> save() const;
     /// Quiesced. After an error some parts have the new state and some the old one: the machine must be reset
     /// or discarded.
     StateResult load(std::span<const uint8_t> stream);

@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include "guestos/session.h"
 
@@ -75,13 +77,38 @@ Result<Bytes> read_initrd(const RunOptions& options) {
 
 }  // namespace
 
-Result<BootState> load_guest(const RunOptions& options, Ram ram, const devices::Bus& bus) {
-    auto kernel = load_kernel(options.kernel, ram);
+Semihosting::Heap BootState::largest_free_range(uint64_t ram_base, uint64_t ram_size) const {
+    std::array<std::pair<uint64_t, uint64_t>, 4> used = {std::pair(kernel.low, kernel.end),
+                                                         {initrd_start, initrd_end},
+                                                         {dtb_start, dtb_start + dtb.size()},
+                                                         {ram_base + ram_size, ram_base + ram_size}};
+    std::ranges::sort(used);
+    Semihosting::Heap best;
+    uint64_t free = ram_base;
+    for (const auto& [start, end] : used) {
+        const uint64_t limit = start & ~(kPage - 1);
+        if (limit > free && limit - free > best.limit - best.base) best = {free, limit};
+        free = std::max(free, align_up(end, kPage));
+    }
+    return best;
+}
+
+RunOptions complete_options(RunOptions options, KernelKind kind) {
+    const bool is_linux = kind == KernelKind::Linux;
+    if (!options.gic) options.gic = is_linux ? 3 : 2;
+    if (!options.virtio) options.virtio = is_linux ? VirtioMmio::Modern : VirtioMmio::Legacy;
+    return options;
+}
+
+Result<BootState> load_guest(const RunOptions& options, const KernelFile& file, Ram ram,
+                             const devices::Bus& bus) {
+    auto kernel = load_kernel(file, ram);
     if (!kernel) return std::unexpected(kernel.error());
     BootState state{.kernel = *kernel, .entry = kernel->entry, .x0 = 0};
 
     uint64_t free = kernel->end;
-    if (kernel->is_linux) {
+    const bool takes_tree_in_x0 = kernel->kind != KernelKind::Elf;
+    if (takes_tree_in_x0) {
         const auto initrd = read_initrd(options);
         if (!initrd) return std::unexpected(initrd.error());
         const uint64_t usual = ram.base + std::min<uint64_t>(ram.bytes.size() / 2, 128 * kMiB);
@@ -99,8 +126,10 @@ Result<BootState> load_guest(const RunOptions& options, Ram ram, const devices::
         return failure("--initrd needs a Linux kernel, '{}' is a bare-metal ELF", options.kernel);
     }
 
-    const BoardDescription board{
-        .cpus = options.cpus, .gic = options.gic, .memory_base = ram.base, .memory_size = ram.bytes.size()};
+    const BoardDescription board{.cpus = options.cpus,
+                                 .gic = options.gic.value_or(kDefaultGic),
+                                 .memory_base = ram.base,
+                                 .memory_size = ram.bytes.size()};
     const BootArguments arguments{.command_line = options.append,
                                   .initrd_start = state.initrd_start,
                                   .initrd_end = state.initrd_end,
@@ -110,7 +139,7 @@ Result<BootState> load_guest(const RunOptions& options, Ram ram, const devices::
                                     : adapt_device_tree(options.dtb, board, arguments);
     if (!tree) return std::unexpected(tree.error());
 
-    if (kernel->is_linux) {
+    if (takes_tree_in_x0) {
         state.dtb_start = align_up(free, kTreeAlignment);
         if (!ram.contains(state.dtb_start, tree->size()))
             return failure("the device tree does not fit behind kernel and initrd in {} MiB of memory",

@@ -9,6 +9,7 @@
 #include "guestos/image.h"
 #include "guestos/options.h"
 #include "guestos/ram.h"
+#include "guestos/semihosting.h"
 #include "mmu/result.h"
 
 namespace arclight::guestos {
@@ -17,14 +18,22 @@ namespace arclight::guestos {
 struct BootState {
     LoadedKernel kernel;
     uint64_t entry;  ///< first PC
-    uint64_t x0;     ///< the address of the device tree for Linux, 0 for an ELF
+    uint64_t x0;     ///< the address of the device tree; 0 for an ELF
     uint64_t initrd_start = 0;
     uint64_t initrd_end = 0;
     uint64_t dtb_start = 0;
     Bytes dtb;
+
+    /// Of the RAM that is given: where neither kernel, initrd nor device tree lie. Whole pages.
+    Semihosting::Heap largest_free_range(uint64_t ram_base, uint64_t ram_size) const;
 };
 
-/// Loads the files that the options name. The device tree describes the devices on the bus.
-Result<BootState> load_guest(const RunOptions& options, Ram ram, const devices::Bus& bus);
+/// The options with what they leave open, by the kernel's kind: a Linux Image gets GICv3 and virtio 1; bare-metal programs
+/// get what QEMU's virt board has unless it is told otherwise, GICv2 and legacy virtio.
+RunOptions complete_options(RunOptions options, KernelKind kind);
+
+/// Loads the kernel and the files that the options name. The device tree describes the devices on the bus.
+Result<BootState> load_guest(const RunOptions& options, const KernelFile& file, Ram ram,
+                             const devices::Bus& bus);
 
 }  // namespace arclight::guestos

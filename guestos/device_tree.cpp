@@ -73,6 +73,14 @@ void add_psci(devices::FdtWriter& fdt) {
     fdt.end_node();
 }
 
+/// Where programs in the guest look for what runs it (systemd's detect_vm_device_tree(): a hypervisor of another name than
+/// those it knows is "vm-other"). Not the name of one whose interfaces are not there.
+void add_hypervisor(devices::FdtWriter& fdt) {
+    fdt.begin_node("hypervisor");
+    fdt.property_string("compatible", "arclight,vm");
+    fdt.end_node();
+}
+
 }  // namespace
 
 Result<Bytes> make_device_tree(const BoardDescription& board, const BootArguments& arguments,
@@ -111,6 +119,7 @@ Result<Bytes> make_device_tree(const BoardDescription& board, const BootArgument
 
     add_cpus(fdt, board.cpus);
     add_psci(fdt);
+    add_hypervisor(fdt);
     devices::GenericTimer::add_to_device_tree(fdt, board.cpus, board.gic == 2);
     devices::PmuInterrupt::add_to_device_tree(fdt, board.cpus, board.gic == 2);
     devices::add_clock_to_device_tree(fdt);
@@ -125,7 +134,10 @@ Result<Bytes> adapt_device_tree(const std::string& path, const BoardDescription&
                                 const BootArguments& arguments) {
     auto file = read_file("device tree", path, kMaxTree);
     if (!file) return std::unexpected(file.error());
-    if (file->size() < sizeof(fdt_header) || fdt_check_full(file->data(), file->size()) != 0)
+    // libfdt 1.6 follows a null pointer in trees of before version 16, which names the root otherwise.
+    constexpr uint32_t kOldestVersion = 16;
+    if (file->size() < sizeof(fdt_header) || fdt_version(file->data()) < kOldestVersion ||
+        fdt_check_full(file->data(), file->size()) != 0)
         return failure("device tree '{}' is damaged or not a DTB", path);
     const auto seeds = make_seeds(arguments);
     if (!seeds) return std::unexpected(seeds.error());
@@ -145,18 +157,6 @@ Result<Bytes> adapt_device_tree(const std::string& path, const BoardDescription&
     const auto big_endian = [](auto value) {
         return std::bit_cast<std::array<uint8_t, sizeof value>>(std::byteswap(value));
     };
-
-    const int chosen = subnode("chosen");
-    const std::string_view line(arguments.command_line.c_str(), arguments.command_line.size() + 1);
-    // As QEMU does, an empty --append leaves the file's own command line.
-    if (line.size() > 1)
-        set(chosen, "bootargs", {reinterpret_cast<const uint8_t*>(line.data()), line.size()});
-    if (arguments.initrd_end != 0) {
-        set(chosen, "linux,initrd-start", big_endian(arguments.initrd_start));
-        set(chosen, "linux,initrd-end", big_endian(arguments.initrd_end));
-    }
-    if (seeds->kaslr) set(chosen, "kaslr-seed", *seeds->kaslr);
-    if (seeds->rng) set(chosen, "rng-seed", *seeds->rng);
 
     // The file may describe another amount of memory than --memory gave: one node, with the tree's own cell
     // sizes.
@@ -183,6 +183,19 @@ Result<Bytes> adapt_device_tree(const std::string& path, const BoardDescription&
         set(memory, "device_type", {reinterpret_cast<const uint8_t*>(type.data()), type.size()});
         set(memory, "reg", reg);
     }
+
+    // After the memory: a node that was memory and /chosen would be gone.
+    const int chosen = subnode("chosen");
+    const std::string_view line(arguments.command_line.c_str(), arguments.command_line.size() + 1);
+    // As QEMU does, an empty --append leaves the file's own command line.
+    if (line.size() > 1)
+        set(chosen, "bootargs", {reinterpret_cast<const uint8_t*>(line.data()), line.size()});
+    if (arguments.initrd_end != 0) {
+        set(chosen, "linux,initrd-start", big_endian(arguments.initrd_start));
+        set(chosen, "linux,initrd-end", big_endian(arguments.initrd_end));
+    }
+    if (seeds->kaslr) set(chosen, "kaslr-seed", *seeds->kaslr);
+    if (seeds->rng) set(chosen, "rng-seed", *seeds->rng);
     if (error == 0) error = fdt_pack(tree.data());
     if (error != 0) return failure("cannot change device tree '{}': {}", path, fdt_strerror(error));
     tree.resize(fdt_totalsize(tree.data()));

@@ -1,72 +1,49 @@
 #include "guestos/image.h"
 
 #include <elf.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <cstring>
+#include <string>
+
+#include "frontend/a64/system/id_registers.h"
 
 namespace arclight::guestos {
 
 namespace {
 
-constexpr uint64_t kMaxKernelFile = uint64_t(1) << 30;
-
-// Linux Documentation/arm64/booting.rst, section 4, "Call the kernel image".
-struct Arm64ImageHeader {
-    uint32_t code0;
-    uint32_t code1;
-    uint64_t text_offset;
-    uint64_t image_size;
-    uint64_t flags;
-    uint64_t reserved[3];
-    uint32_t magic;
-    uint32_t pe_header_offset;
-};
-static_assert(sizeof(Arm64ImageHeader) == 64);
-
-constexpr uint32_t kArm64ImageMagic = 0x644d5241;  // "ARM\x64"
 constexpr uint64_t kFlagBigEndian = 1;
 // QEMU keeps its own boot stub at the start of RAM and moves kernels that ask for that place up by 2 MiB.
 constexpr uint64_t kMinTextOffset = 4096;
 constexpr uint64_t kKernelAlignment = 2 << 20;
+// Where QEMU puts what has no header.
+constexpr uint64_t kFlatOffset = 0x80000;
 
-template <typename T>
-T read_at(std::span<const uint8_t> bytes, size_t offset) {
-    T value;
-    std::memcpy(&value, bytes.data() + offset, sizeof(T));
-    return value;
-}
+/// Bits 1 and 2 of Arm64ImageHeader::flags. 0: not said.
+enum class PageSize : uint8_t { Unknown, K4, K16, K64 };
 
-bool has_at(std::span<const uint8_t> bytes, size_t offset, std::string_view text) {
-    return bytes.size() >= offset + text.size() &&
-           std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
-}
-
-Result<Bytes> gunzip(const std::string& name, std::span<const uint8_t> packed) {
-    z_stream stream{};
-    if (inflateInit2(&stream, 15 + 16) != Z_OK) return failure("kernel '{}': out of memory", name);
-    Bytes plain(std::max<size_t>(packed.size() * 4, 1 << 16));
-    stream.next_in = const_cast<Bytef*>(packed.data());
-    stream.avail_in = uInt(packed.size());
-    int status = Z_OK;
-    size_t used = 0;
-    while (status == Z_OK) {
-        if (used == plain.size()) {
-            if (used >= kMaxKernelFile) break;
-            plain.resize(std::min<uint64_t>(used * 2, kMaxKernelFile));
-        }
-        stream.next_out = plain.data() + used;
-        stream.avail_out = uInt(plain.size() - used);
-        status = inflate(&stream, Z_NO_FLUSH);
-        used = plain.size() - stream.avail_out;
+/// Whether ID_AA64MMFR0_EL1 announces the translation granule (ARM ARM D19.2.64): TGran4 and TGran64 count from -1,
+/// TGran16 from 0.
+bool has_granule(uint64_t mmfr0, PageSize size) {
+    const auto field = [&](unsigned lsb) { return mmfr0 >> lsb & 15; };
+    switch (size) {
+        case PageSize::K4: return field(28) != 15;
+        case PageSize::K16: return field(20) != 0;
+        case PageSize::K64: return field(24) != 15;
+        case PageSize::Unknown: break;
     }
-    inflateEnd(&stream);
-    if (status == Z_OK) return failure("kernel '{}' unpacks to more than 1 GiB", name);
-    if (status == Z_BUF_ERROR) return failure("kernel '{}' is truncated (gzip data ends early)", name);
-    if (status != Z_STREAM_END) return failure("kernel '{}' holds damaged gzip data", name);
-    plain.resize(used);
-    return plain;
+    return true;
+}
+
+Result<void> check_page_size(const std::string& name, uint64_t flags, uint64_t mmfr0) {
+    const auto size = static_cast<PageSize>(flags >> 1 & 3);
+    if (has_granule(mmfr0, size)) return {};
+    const auto kib = [](PageSize s) { return s == PageSize::K4 ? 4 : s == PageSize::K16 ? 16 : 64; };
+    std::string others;
+    for (const PageSize other : {PageSize::K4, PageSize::K16, PageSize::K64})
+        if (has_granule(mmfr0, other))
+            others += fmt::format("{}{} KiB", others.empty() ? "" : " or ", kib(other));
+    return failure("kernel '{}' uses {} KiB pages, which this CPU does not have; use a {} kernel", name,
+                   kib(size), others);
 }
 
 // An Image's image_size counts .bss, so only the section table of its EFI stub tells how long the file must
@@ -87,24 +64,33 @@ bool pe_sections_cut_off(std::span<const uint8_t> file, uint32_t pe) {
     return false;
 }
 
-Result<LoadedKernel> load_linux(const std::string& name, std::span<const uint8_t> file, Ram ram) {
+/// `offset` is from the start of RAM.
+Result<LoadedKernel> place(const KernelFile& kernel, uint64_t offset, uint64_t size, Ram ram) {
+    const uint64_t address = ram.base + offset;
+    if (offset > ram.bytes.size() || !ram.contains(address, size))
+        return failure("kernel '{}' does not fit: it needs {} MiB of memory at {:#x}, the guest has {} MiB",
+                       kernel.name, (size + (1 << 20) - 1) >> 20, address, ram.bytes.size() >> 20);
+    ram.write(address, kernel.bytes);
+    return LoadedKernel{.entry = address, .low = address, .end = address + size, .kind = kernel.kind};
+}
+
+Result<LoadedKernel> load_linux(const KernelFile& kernel, Ram ram, uint64_t mmfr0) {
+    const std::string& name = kernel.name;
+    const std::span<const uint8_t> file = kernel.bytes;
     const auto header = read_at<Arm64ImageHeader>(file, 0);
     if (header.flags & kFlagBigEndian)
         return failure("kernel '{}' is big-endian, which is not supported", name);
+    if (auto known = check_page_size(name, header.flags, mmfr0); !known)
+        return std::unexpected(known.error());
     if (pe_sections_cut_off(file, header.pe_header_offset))
         return failure("kernel '{}' is truncated ({} bytes are too few for its sections)", name, file.size());
 
     // Kernels before 3.17 leave image_size zero and expect text_offset 0x80000.
     const bool old = header.image_size == 0;
     const uint64_t size = std::max<uint64_t>(old ? 0 : header.image_size, file.size());
-    uint64_t offset = old ? 0x80000 : header.text_offset;
+    uint64_t offset = old ? kFlatOffset : header.text_offset;
     if (offset < kMinTextOffset) offset += kKernelAlignment;
-    const uint64_t address = ram.base + offset;
-    if (offset > ram.bytes.size() || !ram.contains(address, size))
-        return failure("kernel '{}' does not fit: it needs {} MiB of memory at {:#x}, the guest has {} MiB",
-                       name, (size + (1 << 20) - 1) >> 20, address, ram.bytes.size() >> 20);
-    ram.write(address, file);
-    return LoadedKernel{.entry = address, .low = address, .end = address + size, .is_linux = true};
+    return place(kernel, offset, size, ram);
 }
 
 Result<void> check_elf_target(const std::string& name, std::span<const uint8_t> file) {
@@ -135,7 +121,7 @@ Result<LoadedKernel> load_elf(const std::string& name, std::span<const uint8_t> 
         file.size() - header.e_phoff < uint64_t(header.e_phnum) * sizeof(Elf64_Phdr))
         return failure("kernel '{}' is truncated (ELF program headers)", name);
 
-    LoadedKernel kernel{.entry = header.e_entry, .low = UINT64_MAX, .end = 0, .is_linux = false};
+    LoadedKernel kernel{.entry = header.e_entry, .low = UINT64_MAX, .end = 0, .kind = KernelKind::Elf};
     for (unsigned i = 0; i < header.e_phnum; ++i) {
         const auto segment = read_at<Elf64_Phdr>(file, header.e_phoff + i * sizeof(Elf64_Phdr));
         if (segment.p_type == PT_INTERP)
@@ -165,33 +151,18 @@ Result<LoadedKernel> load_elf(const std::string& name, std::span<const uint8_t> 
 
 }  // namespace
 
-Result<LoadedKernel> load_kernel_bytes(const std::string& name, Bytes file, Ram ram) {
-    if (file.empty()) return failure("kernel '{}' is empty", name);
-    if (has_at(file, 0, "\x1f\x8b")) {
-        auto plain = gunzip(name, file);
-        if (!plain) return std::unexpected(plain.error());
-        file = std::move(*plain);
-        if (file.empty()) return failure("kernel '{}' unpacks to nothing", name);
-    }
-    if (has_at(file, 0, ELFMAG)) return load_elf(name, file, ram);
-    if (has_at(file, 4, "zimg") && has_at(file, 0, "MZ"))
-        return failure("kernel '{}' is a compressed EFI image; unpack it first", name);
-    if (file.size() >= sizeof(Arm64ImageHeader) &&
-        read_at<uint32_t>(file, offsetof(Arm64ImageHeader, magic)) == kArm64ImageMagic)
-        return load_linux(name, file, ram);
-    // Other kernels a user is likely to offer by mistake.
-    if (has_at(file, 0x202, "HdrS")) return failure("kernel '{}' is for x86, not for AArch64", name);
-    if (has_at(file, 0x24, "\x18\x28\x6f\x01"))
-        return failure("kernel '{}' is for 32-bit ARM, not for AArch64", name);
-    if (file.size() < sizeof(Arm64ImageHeader))
-        return failure("kernel '{}' is truncated ({} bytes are less than a header)", name, file.size());
-    return failure("kernel '{}' is neither an arm64 Linux Image nor an AArch64 ELF", name);
+uint64_t default_mmfr0() {
+    constexpr unsigned kCrm = 7, kOp2 = 0;
+    return frontend::a64::id_register({}, kCrm, kOp2);
 }
 
-Result<LoadedKernel> load_kernel(const std::filesystem::path& path, Ram ram) {
-    auto file = read_file("kernel", path, kMaxKernelFile);
-    if (!file) return std::unexpected(file.error());
-    return load_kernel_bytes(path.native(), std::move(*file), ram);
+Result<LoadedKernel> load_kernel(const KernelFile& kernel, Ram ram, uint64_t mmfr0) {
+    switch (kernel.kind) {
+        case KernelKind::Linux: return load_linux(kernel, ram, mmfr0);
+        case KernelKind::Elf: return load_elf(kernel.name, kernel.bytes, ram);
+        case KernelKind::Flat: break;
+    }
+    return place(kernel, kFlatOffset, kernel.bytes.size(), ram);
 }
 
 }  // namespace arclight::guestos

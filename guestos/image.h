@@ -1,11 +1,9 @@
-// Kernel loading: arm64 Linux Image (plain or gzip; Linux Documentation/arm64/booting.rst) and bare-metal AArch64 ELF, at
-// the addresses that QEMU's virt board uses.
+// Puts a kernel into RAM, at the addresses that QEMU's virt board uses.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 
-#include "guestos/file.h"
+#include "guestos/kernel_file.h"
 #include "guestos/ram.h"
 #include "mmu/result.h"
 
@@ -15,12 +13,13 @@ struct LoadedKernel {
     uint64_t entry;  ///< physical address of the first instruction
     uint64_t low;    ///< start of the range that the kernel occupies, .bss included
     uint64_t end;
-    bool is_linux;  ///< it takes the DTB address in x0; an ELF finds the DTB at the start of RAM
+    KernelKind kind;
 };
 
-Result<LoadedKernel> load_kernel(const std::filesystem::path& path, Ram ram);
+/// ID_AA64MMFR0_EL1 of the machine's CPUs, which says what page sizes they have.
+uint64_t default_mmfr0();
 
-/// The same for a file already in memory; `name` is for messages.
-Result<LoadedKernel> load_kernel_bytes(const std::string& name, Bytes file, Ram ram);
+/// A Linux kernel that was built for pages that `mmfr0` does not announce is refused: it would hang without a word.
+Result<LoadedKernel> load_kernel(const KernelFile& kernel, Ram ram, uint64_t mmfr0 = default_mmfr0());
 
 }  // namespace arclight::guestos

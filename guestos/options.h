@@ -23,6 +23,11 @@ enum class Fastmem : uint8_t { Auto, On, Off };
 /// `--jit`.
 enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
 
+/// `--virtio`: the registers of the virtio-mmio slots (virtio 1.2 section 4.2).
+enum class VirtioMmio : uint8_t { Modern, Legacy };
+/// `--semihosting`: who may call the host by HLT #0xf000.
+enum class SemihostingAccess : uint8_t { Off, Kernel, Userspace };
+inline constexpr unsigned kDefaultGic = 3;
 /// `--sandbox`.
 enum class SandboxMode : uint8_t { Off, On, Require };
 // Sanitizers watch a process from within, by means that no sandbox allows.
@@ -65,8 +70,11 @@ struct RunOptions {
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;
     std::vector<DriveOptions> drives;
-    bool rng = true;   ///< a virtio entropy device
-    unsigned gic = 3;  ///< version, 2 or 3
+    bool rng = true;                   ///< a virtio entropy device
+    std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
+    std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
+    SemihostingAccess semihosting = SemihostingAccess::Off;
+    std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
     Accel accel = Accel::Auto;
     Fastmem fastmem = Fastmem::Auto;
@@ -97,6 +105,8 @@ struct RunOptions {
     std::string symbols;                    ///< file with the kernel's symbols; empty: none
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
+    bool spectre =
+        false;         ///< guest code must not learn of this process by what the host executes speculatively
     std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it
 
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.

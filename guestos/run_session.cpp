@@ -16,6 +16,7 @@
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
+#include "guestos/sandbox/speculation.h"
 #include "jit/engine/cache_key.h"
 
 namespace arclight::guestos {
@@ -61,13 +62,17 @@ void open_cache_key(RunOptions& options) {
 }  // namespace
 
 int run_session(const RunOptions& given) {
-    RunOptions options = given;
+    RunOptions opened = given;
+    if (opened.spectre) sandbox::restrict_speculation();
     if (const auto jailed = sandbox::enter(
-            options, [&] { open_cache_key(options); }, RawTerminal::restore);
+            opened, [&] { open_cache_key(opened); }, RawTerminal::restore);
         !jailed)
         return complain(jailed.error());
     devices::EventLoop loop;
     for (;;) {
+        const auto kernel = read_kernel(opened.kernel);
+        if (!kernel) return complain(kernel.error());
+        const RunOptions options = complete_options(opened, kernel->kind);
         ConsoleProxy proxy;
         Console* console_for_status = nullptr;
         ExitStatus status([&](ConsoleInput input) {
@@ -76,9 +81,9 @@ int run_session(const RunOptions& given) {
         auto created = Machine::create(options, loop, proxy, &status);
         if (!created) return complain(created.error());
         Machine& machine = **created;
-        auto boot =
-            load_guest(options, Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
-                       machine.bus());
+        auto boot = load_guest(options, *kernel,
+                               Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
+                               machine.bus());
         if (!boot) return complain(boot.error());
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
@@ -108,6 +113,8 @@ int run_session(const RunOptions& given) {
                 });
             proxy.console = console_for_status = &console;
             console.attach(machine.uart());
+            if (Semihosting* semihosting = machine.semihosting())
+                semihosting->console().input_ended = [&console] { return console.input_ended(); };
             loop.start();
             end = machine.run(*boot);
             if (*lightv) lightv_stats = (*lightv)->stats();
@@ -126,6 +133,8 @@ int run_session(const RunOptions& given) {
         if (end == Machine::End::Failure) return complain(machine.failure_text());
         if (signal_number != 0) return 128 + signal_number;
         if (hangup) return complain("the console's terminal is gone");
+        if (const Semihosting* semihosting = machine.semihosting(); semihosting && semihosting->status())
+            return *semihosting->status();
         if (end == Machine::End::Reset && !options.no_reboot) continue;
         if (options.session) {
             if (const auto code = status.status()) return *code;

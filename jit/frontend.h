@@ -35,6 +35,10 @@ class Frontend {
     /// checks for an exception that the flags may ask for at each one, such as a software step.
     virtual bool may_promote(uint32_t translation_flags) const = 0;
 
+    /// Differs between frontends that make different IR of the same code, such as for CPUs with different
+    /// features: what was compiled of one's IR is never used for the other's. The same in every run.
+    virtual uint64_t variant() const = 0;
+
     /// An instruction of a listing.
     struct Listed {
         unsigned bytes;    ///< length of the instruction

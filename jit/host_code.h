@@ -37,6 +37,7 @@ struct SharedStubs {
     const uint8_t* vector_call;
     const uint8_t* promote;
     const uint8_t* region_guard;
+    const uint8_t* indirect_thunk;  ///< goes to r11, as indirect branches do with CodeBuffer::spectre()
 };
 
 /// Memory for code, which is executed at these addresses and written `distance` bytes further on.
@@ -54,7 +55,7 @@ class CodeBuffer {
     static constexpr size_t kDefaultSize = size_t{256} << 20;
 
     /// Throws std::system_error when the host has no memory.
-    explicit CodeBuffer(size_t size = kDefaultSize);
+    explicit CodeBuffer(size_t size = kDefaultSize, bool spectre = false);
     ~CodeBuffer();
     CodeBuffer(const CodeBuffer&) = delete;
     CodeBuffer& operator=(const CodeBuffer&) = delete;
@@ -80,7 +81,10 @@ class CodeBuffer {
     /// block, slow paths between them included. Not where those may carry out other CPUs' requests. At first
     /// they may.
     void set_grouping(bool on) { grouping_ = on; }
-    bool grouping() const { return grouping_; }
+    bool grouping() const { return grouping_ && !spectre_; }
+    /// Whether all code masks addresses by the outcome of its checks, and has no branch that the host predicts by its
+    /// target: docs/security.md.
+    bool spectre() const { return spectre_; }
     size_t hot_used() const;
     size_t cold_used() const;
     bool contains(const void* p) const {
@@ -101,6 +105,7 @@ class CodeBuffer {
     size_t size_ = 0;
     unsigned range_log2_ = 0;
     bool grouping_ = true;
+    const bool spectre_;
     SharedStubs stubs_{};
     std::unique_ptr<Assembler> assembler_;
 };

@@ -114,14 +114,16 @@ struct WalkResult {
     // Which later accesses the cached translation may serve, with PAN applied.
     bool readable(bool privileged, bool pan) const {
         if (!privileged) return (permissions & permission::kEl0Read) != 0;
-        return (permissions & permission::kEl1Read) != 0 &&
-               !(pan && (permissions & permission::kEl0Read) != 0);
+        return (permissions & permission::kEl1Read) != 0 && !refused_by(pan);
     }
     bool writable(bool privileged, bool pan) const {
         if (clean) return false;
         if (!privileged) return (permissions & permission::kEl0Write) != 0;
-        return (permissions & permission::kEl1Write) != 0 &&
-               !(pan && (permissions & permission::kEl0Read) != 0);
+        return (permissions & permission::kEl1Write) != 0 && !refused_by(pan);
+    }
+    /// PAN is about what EL0 may read by its tables: nothing with stage 1 off.
+    bool refused_by(bool pan) const {
+        return pan && !stage1_off && (permissions & permission::kEl0Read) != 0;
     }
     bool executable(bool privileged) const {
         return (permissions & (privileged ? permission::kEl1Execute : permission::kEl0Execute)) != 0;

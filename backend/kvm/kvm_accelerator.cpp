@@ -117,6 +117,12 @@ Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBu
             if (auto added = accelerator->process_.add(std::max(at, first)); !added)
                 return std::unexpected(added.error());
     }
+    // Blocks and regions; the counters between them are data.
+    const jit::CodeRoom regions = code.regions();
+    for (const std::span<const uint8_t> part : {std::span(code.base(), code.size()), regions.executable})
+        if (auto added = accelerator->process_.add_code(reinterpret_cast<uint64_t>(part.data()), part.size());
+            !added)
+            return std::unexpected(added.error());
     if (!options.fastmem) return accelerator;
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         const size_t count = options.table_bytes / 4096;

@@ -1,6 +1,9 @@
 #include "backend/kvm/process_map.h"
 
+#include <elf.h>
 #include <fmt/format.h>
+#include <link.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -9,7 +12,7 @@
 namespace arclight::backend::kvm {
 
 namespace {
-constexpr uint64_t kLargePage = uint64_t{2} << 20;
+constexpr uint64_t kPage = 4096, kLargePage = uint64_t{2} << 20;
 /// The GiB with the pages of KVM_SET_TSS_ADDR and the local APIC.
 constexpr uint64_t kTaken = uint64_t{3} << 30;
 constexpr uint64_t kOurs = kPresent | kWritable | kUser | kAccessed;
@@ -18,6 +21,49 @@ bool is_mapped(uint64_t address) {
     unsigned char resident;
     return mincore(reinterpret_cast<void*>(address & ~uint64_t{4095}), 4096, &resident) == 0 ||
            errno != ENOMEM;
+}
+
+struct Range {
+    uint64_t start = 0, end = 0;
+};
+
+/// The executable segment around `address` of an ELF image at `base`.
+std::optional<Range> code_around(uint64_t address, uint64_t base, const ElfW(Phdr) * headers,
+                                 unsigned count) {
+    for (unsigned k = 0; k < count; ++k) {
+        const ElfW(Phdr)& h = headers[k];
+        if (h.p_type != PT_LOAD || (h.p_flags & PF_X) == 0) continue;
+        const Range segment{(base + h.p_vaddr) & ~(kPage - 1),
+                            (base + h.p_vaddr + h.p_memsz + kPage - 1) & ~(kPage - 1)};
+        if (address >= segment.start && address < segment.end) return segment;
+    }
+    return std::nullopt;
+}
+
+/// The same of the program and all that it has loaded, from the dynamic linker's list: the process may have no way to
+/// /proc. The list's lock is recursive, so it does not matter that this thread may hold it inside.
+std::optional<Range> code_around(uint64_t address) {
+    struct Search {
+        uint64_t address;
+        std::optional<Range> found;
+    } search{address, std::nullopt};
+    dl_iterate_phdr(
+        [](dl_phdr_info* image, size_t, void* to) {
+            auto& s = *static_cast<Search*>(to);
+            s.found = code_around(s.address, image->dlpi_addr, image->dlpi_phdr, image->dlpi_phnum);
+            return s.found ? 1 : 0;
+        },
+        &search);
+    if (search.found) return search.found;
+    // A static program's list lacks the vDSO.
+    const uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
+    if (vdso == 0) return std::nullopt;
+    const auto* elf = reinterpret_cast<const ElfW(Ehdr)*>(vdso);
+    const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(vdso + elf->e_phoff);
+    uint64_t base = vdso;
+    for (unsigned k = 0; k < elf->e_phnum; ++k)
+        if (headers[k].p_type == PT_LOAD && headers[k].p_offset == 0) base = vdso - headers[k].p_vaddr;
+    return code_around(address, base, headers, elf->e_phnum);
 }
 }  // namespace
 
@@ -35,7 +81,7 @@ Result<Table*> ProcessMap::add_root() {
         const unsigned first = table_index(arena_.base(), 1);
         for (uint64_t i = 0; i < arena_.size() / kLargePage; ++i)
             level1[first + i] = (Arena::gpa() + i * kLargePage) | kPresent | kWritable | kAccessed | kDirty |
-                                kLarge | (i == 0 ? 0 : kUser);
+                                kLarge | kNoExecute | (i == 0 ? 0 : kUser);
         chunks_[arena_.base() >> kChunkBits] = Arena::gpa() | kKnown;
     }
     auto* root = reinterpret_cast<Table*>(arena_.take_pages(1));
@@ -61,7 +107,7 @@ Result<void> ProcessMap::map_chunk(uint64_t chunk) {
     if (level2 == nullptr || level1 == nullptr) return std::unexpected("no memory for page tables");
     // The first 2 MiB stay unmapped: ProcessorThread must see a jump to address 0.
     for (unsigned i = start == 0 ? 1 : 0; i < kTableEntries; ++i)
-        level1[i] = (gpa + i * kLargePage) | kOurs | kDirty | kLarge;
+        level1[i] = (gpa + i * kLargePage) | kOurs | kDirty | kLarge | kNoExecute;
     level2[table_index(start, 2)] = arena_.gpa_of(level1) | kOurs;
     for (Table* root : roots_) root[table_index(start, 3)] = shared_[table_index(start, 3)];
     chunks_[chunk] = gpa | kKnown;
@@ -74,6 +120,65 @@ Result<void> ProcessMap::add(uint64_t address) {
         return std::unexpected(fmt::format("nothing is mapped at {:#x}", address));
     if (chunks_[address >> kChunkBits] != 0) return {};  // another processor has mapped it
     return map_chunk(address >> kChunkBits);
+}
+
+Table* ProcessMap::level1_of(uint64_t address) const {
+    const uint64_t level2 = shared_[table_index(address, 3)];
+    if (address >= kEnd || (level2 & kPresent) == 0) return nullptr;
+    const uint64_t level1 = arena_.at(level2 & kAddressMask)[table_index(address, 2)];
+    return (level1 & kPresent) != 0 ? arena_.at(level1 & kAddressMask) : nullptr;
+}
+
+/// The GiB are mapped. A processor that has an entry in its TLB still has fewer rights to execute, and faults, and more to
+/// write, which the host kernel's mappings refuse.
+bool ProcessMap::make_executable(uint64_t start, uint64_t end) {
+    const auto code = [](uint64_t entry) { return entry & ~(kNoExecute | kWritable | kDirty); };
+    for (uint64_t at = start; at < end;) {
+        Table* level1 = level1_of(at);
+        if (level1 == nullptr) return false;
+        Table& large = level1[table_index(at, 1)];
+        const uint64_t first = at & ~(kLargePage - 1), last = std::min(end, first + kLargePage);
+        const uint64_t old = large;
+        if ((old & kLarge) != 0 && (old & kNoExecute) == 0) {
+            // It is executable already.
+        } else if ((old & kLarge) != 0 && last - at == kLargePage) {
+            __atomic_store_n(&large, code(old), __ATOMIC_RELEASE);
+        } else {
+            Table* pages = (old & kLarge) != 0 ? reinterpret_cast<Table*>(arena_.take_pages(1))
+                                               : arena_.at(old & kAddressMask);
+            if (pages == nullptr) return false;
+            if ((old & kLarge) != 0)
+                for (unsigned i = 0; i < kTableEntries; ++i) pages[i] = (old & ~kLarge) + i * kPage;
+            for (uint64_t page = at; page < last; page += kPage) {
+                Table& entry = pages[table_index(page, 0)];
+                __atomic_store_n(&entry, code(entry), __ATOMIC_RELEASE);
+            }
+            const uint64_t rights = kPresent | kWritable | kAccessed | (old & kUser);
+            __atomic_store_n(&large, arena_.gpa_of(pages) | rights, __ATOMIC_RELEASE);
+        }
+        at = last;
+    }
+    return true;
+}
+
+Result<void> ProcessMap::add_code(uint64_t start, uint64_t bytes) {
+    const uint64_t end = (start + bytes + kPage - 1) & ~(kPage - 1);
+    start &= ~(kPage - 1);
+    constexpr uint64_t kChunk = uint64_t{1} << kChunkBits;
+    for (uint64_t at = start; at < end; at = (at & ~(kChunk - 1)) + kChunk)
+        if (auto added = add(at); !added) return added;
+    const std::lock_guard guard(lock_);
+    if (!make_executable(start, end)) return std::unexpected("no memory for page tables");
+    return {};
+}
+
+bool ProcessMap::add_code_of_program(uint64_t address) {
+    const std::optional<Range> code = code_around(address);
+    if (!code) return false;
+    // A large page at once: the rest may lie in a GiB that is not mapped.
+    const uint64_t large = address & ~(kLargePage - 1);
+    const std::lock_guard guard(lock_);
+    return make_executable(std::max(code->start, large), std::min(code->end, large + kLargePage));
 }
 
 std::optional<uint64_t> ProcessMap::known(uint64_t address) const {

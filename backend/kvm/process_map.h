@@ -2,8 +2,10 @@
 // code, data, heap and stacks work inside as they do outside.
 //
 // The first access to a GiB maps all of it: one memory slot of KVM, which may cover holes and follows later
-// changes of the process's mappings, and one page of 2 MiB entries. The host kernel's mappings decide the
-// rights of each page.
+// changes of the process's mappings, and one page of 2 MiB entries. The host kernel's mappings decide whether a
+// page can be read or written. They do not decide whether it is executed, so these page tables do: nothing is at
+// first, and what is executable is not writable. Code of the program and of its libraries becomes executable when
+// it is executed first.
 //
 // A thread can leave the machine for a first access at any point, for example in malloc() with the heap's
 // lock held. So a successful add() allocates no memory and takes no lock that code inside takes.
@@ -29,6 +31,11 @@ class ProcessMap {
     Result<Table*> add_root();
     /// Maps the GiB around `address`. An error if the process has no memory at `address`.
     Result<void> add(uint64_t address);
+    /// Makes these pages of the process executable, and not writable; the GiB around them are mapped if need be.
+    Result<void> add_code(uint64_t start, uint64_t bytes);
+    /// The same for what is around `address` of the program, a library or the vDSO. False: no code of theirs is there,
+    /// or no page is left for page tables.
+    bool add_code_of_program(uint64_t address);
     /// The guest physical address of the GiB around `address`, if it is mapped. Takes no lock, so it may be
     /// called inside.
     std::optional<uint64_t> known(uint64_t address) const;
@@ -41,6 +48,8 @@ class ProcessMap {
     static constexpr unsigned kChunkBits = 30;
     static constexpr uint64_t kKnown = 1;
     Result<void> map_chunk(uint64_t chunk);
+    Table* level1_of(uint64_t address) const;
+    bool make_executable(uint64_t start, uint64_t end);
 
     VirtualMachine& vm_;
     Arena& arena_;

@@ -20,7 +20,8 @@ namespace {
 constexpr size_t kStackBytes = size_t{8} << 20, kGuardBytes = 4096;
 constexpr uint64_t kFlagsAlwaysSet = 2;
 constexpr uint16_t kSyscallInstruction = 0x050f;
-constexpr uint64_t kFaultOfPresentPage = 1;  ///< of a page fault's error code (SDM vol. 3, 4.7)
+/// Of a page fault's error code (SDM vol. 3, 4.7).
+constexpr uint64_t kFaultOfPresentPage = 1, kFaultOfFetch = 1 << 4;
 
 uint8_t* map_stack() {
     void* p = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -114,6 +115,8 @@ Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine&
     std::unique_ptr<ProcessorThread> thread(
         new ProcessorThread(std::move(*processor), arena, process, native, code, handler, *root));
     thread->has_xsave_ = vm.has_xsave();
+    for (const uint64_t page : thread->ring0_.code_pages())
+        if (auto added = process.add_code(page, 1); !added) return std::unexpected(added.error());
     return thread;
 }
 
@@ -221,6 +224,15 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             if (frame.rip == 0 && read_code(regs.rcx - 2, code) && code == kSyscallInstruction) {
                 frame.rflags = regs.r11;
                 system_call(frame, regs.rcx);
+                return true;
+            }
+            // Code that is executed for the first time.
+            constexpr uint64_t kNotExecutable = kFaultOfPresentPage | kFaultOfFetch;
+            if ((frame.error & kNotExecutable) == kNotExecutable) {
+                if (!process_.add_code_of_program(processor_.sregs().cr2))
+                    return std::unexpected(describe(frame));
+                ++counts_.first_touches;
+                resume(frame);
                 return true;
             }
             // A present page that ring 3 may not access stays protected.

@@ -20,7 +20,7 @@ namespace arclight::backend::kvm {
 /// Exits by cause. The owning thread counts; other threads may read slightly stale values.
 struct ExitCounts {
     uint64_t system_calls = 0;
-    uint64_t first_touches = 0;      ///< of a GiB of the process's memory
+    uint64_t first_touches = 0;      ///< of a GiB of the process's memory, or of code
     uint64_t fastmem_faults = 0;     ///< faults of translated code that were handled outside
     uint64_t invalidations = 0;      ///< TLB invalidations that were carried out outside
     uint64_t interrupted = 0;        ///< by a host signal

@@ -5,6 +5,7 @@
 
 #include <linux/kvm.h>
 
+#include <array>
 #include <cstdint>
 
 #include "backend/kvm/fastmem_fault.h"
@@ -44,6 +45,8 @@ class Ring0 {
     void load(kvm_sregs& sregs, const Arena& arena, const Table* root, uint64_t fs_base, bool xsave) const;
 
     uint64_t stack_top() const { return stack_top_; }
+    /// The pages of stubs, which are complete: for ring 0, and for ring 3.
+    std::array<uint64_t, 2> code_pages() const { return {return_to_user_, leave_}; }
     /// Stub for ring 0: iretq.
     uint64_t return_to_user() const { return return_to_user_; }
     /// Stub for ring 0: invalidates rsi pages at [rdi]; all pages if rsi is 0.

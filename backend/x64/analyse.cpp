@@ -98,9 +98,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
             case Op::SetX:
             case Op::SetV:
             case Op::SetFlags: {
-                const unsigned slot = i.op == Op::SetX   ? static_cast<unsigned>(i.imm)
-                                      : i.op == Op::SetV ? kVSlot + static_cast<unsigned>(i.imm)
-                                                         : kFlagsSlot;
+                const unsigned slot = slot_of(i);
                 const bool dead = slot == kFlagsSlot ? flags_unseen : (unseen >> slot & 1) != 0;
                 if (dead) continue;
                 v.live = true;
@@ -128,9 +126,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
         const bool wanted = v.next_use != kNever || v.flags_live;
         if ((effects == 'P' || is_read(i.op)) && !wanted) continue;
         v.live = true;
-        if (i.op == Op::GetX) observe_slot(static_cast<unsigned>(i.imm), index);
-        if (i.op == Op::GetV) observe_slot(kVSlot + static_cast<unsigned>(i.imm), index);
-        if (i.op == Op::GetFlags) observe_slot(kFlagsSlot, index);
+        if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags) observe_slot(slot_of(i), index);
         if (effects == 'M' || effects == 'X') observe(index);
         if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
         for (unsigned k = 0; k < i.nargs; ++k) mark_use(index, leaf(i.args[k]));

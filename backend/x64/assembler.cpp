@@ -47,6 +47,34 @@ void Assembler::jump_to(const uint8_t* target) { point(jump_always(false), targe
 
 void Assembler::jump_to_if(Cc cc, const uint8_t* target) { point(jump_if(cc, false), target); }
 
+void Assembler::jump_indirect(const Operand& target) {
+    if (!buffer_.spectre()) return jmp(target);
+    mov(r11, target);
+    jump_to(thunk_);
+}
+
+void Assembler::call_indirect(const Operand& target) {
+    if (!buffer_.spectre()) return call(target);
+    mov(r11, target);
+    call_stub(thunk_);
+}
+
+/// What is predicted is the return, to a loop that is never executed otherwise ("retpoline").
+const uint8_t* Assembler::emit_indirect_thunk() {
+    align(16);
+    thunk_ = here();
+    Xbyak::Label caught, target;
+    call(target);
+    L(caught);
+    pause();
+    lfence();
+    jmp(caught);
+    L(target);
+    mov(qword[rsp], r11);
+    ret();
+    return thunk_;
+}
+
 void Assembler::call_stub(const uint8_t* target) {
     db(0xe8);
     dd(0);

@@ -34,6 +34,12 @@ class Assembler : public Xbyak::CodeGenerator {
     void jump_to(const uint8_t* target);
     void jump_to_if(Cc cc, const uint8_t* target);
     void call_stub(const uint8_t* target);
+    /// To an address in a register or in memory. With CodeBuffer::spectre() by way of r11 and the thunk, so that no branch
+    /// predictor that guest code has trained is asked.
+    void jump_indirect(const Operand& target);
+    void call_indirect(const Operand& target);
+    /// SharedStubs::indirect_thunk.
+    const uint8_t* emit_indirect_thunk();
     /// nops such that a 4-byte field `offset` bytes ahead lies within an aligned quadword.
     void align_field(unsigned offset);
     void set_if(Cc cc, const Xbyak::Reg8& r);
@@ -50,6 +56,7 @@ class Assembler : public Xbyak::CodeGenerator {
 
   private:
     const jit::CodeBuffer& buffer_;
+    const uint8_t* thunk_ = nullptr;
 };
 
 }  // namespace arclight::backend

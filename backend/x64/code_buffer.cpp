@@ -10,7 +10,7 @@
 
 namespace arclight::jit {
 
-CodeBuffer::CodeBuffer(size_t size) : size_(size) {
+CodeBuffer::CodeBuffer(size_t size, bool spectre) : size_(size), spectre_(spectre) {
     constexpr size_t kMinForRegions = size_t{96} << 20;
     range_log2_ = static_cast<unsigned>(std::bit_width(size + kCounterBytes + kMinForRegions - 1));
     const backend::CodeViews views =

@@ -168,7 +168,7 @@ void ExitEmitter::emit_indirect_exit(const Inst& i) {
     // Dead now, so it may become the page.
     as_.and_(pc, static_cast<uint32_t>(mmu::kPageMask));
     as_.mov(qword[at(kPageBase)], pc);
-    as_.jmp(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
+    as_.jump_indirect(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
 }
 
 void ExitEmitter::cold_indirect(const ColdArgs& args) {

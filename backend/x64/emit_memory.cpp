@@ -99,12 +99,21 @@ void MemoryEmitter::load_addend(const Reg64& addend, bool unprivileged) {
         as_.mov(addend, qword[r14 + rax + at]);
 }
 
+/// Where the jump before was predicted and the compare before it says otherwise, the access is at the soft TLB's own first
+/// bytes, which are no secret, whatever the address: nothing is read that the prediction let it at.
+void MemoryEmitter::mask_addend(const Reg64& addr) {
+    as_.lea(rax, ptr[rax + addr]);
+    as_.cmovne(rax, r14);
+    as_.sub(rax, addr);
+}
+
 size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp,
                                    ColdArgs args) {
     if (ctx_.fastmem) return check_fastmem(access, addr, args);
     compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const size_t cold = miss_if(kNe, addr, args);
     load_addend(rax, access.is_unprivileged());
+    if (ctx_.buffer.spectre()) mask_addend(addr);
     return cold;
 }
 
@@ -158,9 +167,10 @@ size_t MemoryEmitter::check_fastmem(const jit::MemoryAccess& access, const Reg64
     } else {
         cold = miss(Jump{}, addr, args);
     }
-    const uint64_t predicted = ir::is_plain_access(values_.inst(cur()).op) && !access.is_unprivileged()
-                                   ? values_.inst(cur()).imm
-                                   : 0;
+    // A wrong prediction of the slot's compare would add one slot's base to an address of another.
+    const bool may_predict =
+        ir::is_plain_access(values_.inst(cur()).op) && !access.is_unprivileged() && !ctx_.buffer.spectre();
+    const uint64_t predicted = may_predict ? values_.inst(cur()).imm : 0;
     if (predicted != 0) {
         as_.mov(rax, addr);
         as_.shr(rax, mmu::kFastmemSlotBits);

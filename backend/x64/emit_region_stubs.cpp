@@ -54,7 +54,7 @@ const uint8_t* StubEmitter::emit_sampler(CodeCursor& cursor, const jit::Compiled
     as_.mov(value, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
     as_.mov(qword[where + index + 4 * jit::kRingHead + 8], value);
     as_.mov(qword[at(kPageBase)], pc);
-    as_.jmp(value);
+    as_.jump_indirect(value);
     as_.land(miss);
     if (pc.getIdx() != Operand::RCX) as_.mov(rcx, pc);
     as_.jump_to(ctx_.buffer.stubs().lookup_indirect);
@@ -91,7 +91,7 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
     as_.lea(r12, ptr[rbp - jit::kStateBias]);
     as_.mov(r13, r14);
     as_.mov(rax, reinterpret_cast<uint64_t>(stub.region));
-    as_.call(rax);
+    as_.call_indirect(rax);
     as_.mov(r14, qword[at(ARCLIGHT_STATE_DISP(tlb))]);
     as_.mov(rcx, rax);
     if (timed) {
@@ -110,7 +110,7 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
     as_.jump_to_if(kNe, ctx_.buffer.stubs().lookup_indirect);
     as_.and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
     as_.mov(qword[at(kPageBase)], rcx);
-    as_.jmp(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
+    as_.jump_indirect(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
     as_.land(special);
     if (stub.side_exits != jit::kNoCounter)
         as_.inc(dword[as_.at_address(ctx_.buffer.counters() + stub.side_exits)]);

@@ -48,7 +48,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
         as_.sub(rsp, bytes);
         as_.mov(dword[rsp], edi);
         as_.lea(rdi, ptr[rbp - jit::kStateBias]);
-        as_.call(function);
+        as_.call_indirect(function);
         as_.cmp(dword[rsp], 0);
         const Jump differed = as_.jump_if(kNe, true);
         as_.stmxcsr(dword[rsp]);
@@ -80,6 +80,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     };
 
     as_.setSize(ConstantPool::kBytes);  // constant_pool.cpp fills it
+    if (ctx_.buffer.spectre()) t.indirect_thunk = as_.emit_indirect_thunk();
 
     // enter(state, code)
     as_.align(16);
@@ -94,7 +95,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     set_reason(jit::ExitReason::None);
     as_.stmxcsr(host_mxcsr);
     load_guest_mxcsr(host_mxcsr);
-    as_.jmp(rsi);
+    as_.jump_indirect(rsi);
 
     as_.align(16);
     t.leave = as_.here();
@@ -129,7 +130,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.mov(esi, eax);
     state_to_rdi();
     as_.sub(rsp, 8);
-    as_.call(qword[at(disp_of_entry(kVectorCall))]);
+    as_.call_indirect(qword[at(disp_of_entry(kVectorCall))]);
     as_.add(rsp, 8);
     restore();
     as_.ret();
@@ -178,7 +179,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.and_(edx, static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry)));
     as_.cmp(rcx, qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     const Jump miss = as_.jump_if(kNe, true);
-    as_.jmp(qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, code)]);
+    as_.jump_indirect(qword[r14 + rdx + kCache + offsetof(mmu::JumpCacheEntry, code)]);
 
     t.lookup_direct = as_.here();
     as_.add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
@@ -194,7 +195,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
         as_.mov(rcx, qword[at(ARCLIGHT_STATE_DISP(pc))]);
         as_.and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
         as_.mov(qword[at(ARCLIGHT_STATE_DISP(page_base))], rcx);
-        as_.jmp(rax);
+        as_.jump_indirect(rax);
     };
     as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], eax);
     look_up(kLookupDirect);
@@ -214,7 +215,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
         as_.mov(esi, eax);
         call_host(qword[at(disp_of_entry(entry))], 16);
         reload_tlb();
-        as_.jmp(rax);
+        as_.jump_indirect(rax);
         return start;
     };
     t.promote = ask(kPromote);

@@ -41,6 +41,7 @@ class MemoryEmitter : public Emitter {
     void compare_tag(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back,
                      int last, bool write);
     void load_addend(const Reg64& addend, bool unprivileged);
+    void mask_addend(const Reg64& addr);
     /// Looks the access at `addr` up in the soft TLB; jumps to the slow path on a miss, else leaves the
     /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see slow_memory(). Returns the
     /// cold path's index.

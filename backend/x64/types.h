@@ -19,6 +19,7 @@
 #include "jit/guest_state.h"
 #include "jit/host_code.h"
 #include "jit/ir/ir.h"
+#include "jit/ir/register_slots.h"
 
 namespace arclight::backend {
 
@@ -39,10 +40,10 @@ using Xbyak::Xmm;
 inline constexpr uint32_t kNever = ~uint32_t{0};  ///< Value::next_use of a value without further uses
 inline constexpr uint8_t kNone = 0xff;            ///< no register, slot or spill slot
 
-// Guest slots: x0..x30 and sp, v0..v31, NZCV.
-inline constexpr unsigned kVSlot = 32;
-inline constexpr unsigned kFlagsSlot = 64;
-inline constexpr unsigned kSlots = 65;
+using jit::ir::kFlagsSlot;
+using jit::ir::kSlots;
+using jit::ir::kVSlot;
+using jit::ir::slot_of;
 
 /// Thrown when a block needs more registers or spill slots than there are: CompileStatus::TooComplex.
 struct TooComplex {};

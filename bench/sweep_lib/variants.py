@@ -44,7 +44,7 @@ class Variant:
         """A bare-metal program instead of the guest (SimBench)."""
         memory = str(programs.bare(settings.bare)[1])
         if self.kind == "arclight":
-            return [settings.arclight, "run", "-m", memory, "--no-reboot", "--kernel", settings.bare, *(["--stats-json", stats] if stats else []),
+            return [settings.arclight, "run", "-m", memory, "--gic", "3", "--no-reboot", "--kernel", settings.bare, *(["--stats-json", stats] if stats else []),
                     *self.options, *settings.arclight_options]
         return [settings.qemu, "-M", "virt,gic-version=3", *self.options, "-smp", "1", "-m", memory, "-nodefaults", "-display", "none",
                 "-serial", "stdio", "-no-reboot", "-kernel", settings.bare, *settings.qemu_options]

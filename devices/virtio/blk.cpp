@@ -90,7 +90,7 @@ uint64_t total_size(const std::vector<std::span<uint8_t>>& buffers) {
 
 }  // namespace
 
-std::expected<std::unique_ptr<Blk>, std::string> Blk::open(const std::string& path, Options options) {
+Result<std::unique_ptr<Blk>> Blk::open(const std::string& path, Options options) {
     auto image = DiskImage::open(path, options.image);
     if (!image) return std::unexpected(image.error());
     if (image->length() != image->size() && options.host != nullptr) {

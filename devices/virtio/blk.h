@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <expected>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +10,7 @@
 #include "devices/machine_host.h"
 #include "devices/virtio/disk_image.h"
 #include "devices/virtio/transport.h"
+#include "mmu/result.h"
 
 namespace arclight::devices::virtio {
 
@@ -39,7 +39,7 @@ class Blk final : public Backend {
         MachineHost* host = nullptr;  ///< null: nobody reads messages, and nothing can be paused
     };
     /// The error is one line for the user.
-    static std::expected<std::unique_ptr<Blk>, std::string> open(const std::string& path, Options options);
+    static Result<std::unique_ptr<Blk>> open(const std::string& path, Options options);
 
     Blk(DiskImage image, Options options);
 

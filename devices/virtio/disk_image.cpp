@@ -55,22 +55,20 @@ std::expected<const ImageFormat*, DiskError> probe(DiskStorage& storage, uint64_
 }
 
 // O_EXCL on a block device: the kernel lets in one such opener, of which a mounted file system is one.
-std::expected<int, std::string> open_file(const std::string& path, bool writes, ImageLocking locking) {
+Result<int> open_file(const std::string& path, bool writes, ImageLocking locking) {
     struct stat info {};
     const bool block_device = stat(path.c_str(), &info) == 0 && S_ISBLK(info.st_mode);
     const bool exclusive = block_device && writes && locking != ImageLocking::Off;
     const int fd = ::open(path.c_str(), (writes ? O_RDWR : O_RDONLY) | (exclusive ? O_EXCL : 0) | O_CLOEXEC);
     if (fd >= 0) return fd;
     if (exclusive && errno == EBUSY) return std::unexpected("the block device is mounted or in use");
-    return std::unexpected(fmt::format("cannot open: {}", std::strerror(errno)));
+    return failure("cannot open: {}", std::strerror(errno));
 }
 
 }  // namespace
 
-std::expected<DiskImage, std::string> DiskImage::open(const std::string& path, const Options& options) {
-    const auto refused = [&](std::string_view why) {
-        return std::unexpected(fmt::format("disk image '{}': {}", path, why));
-    };
+Result<DiskImage> DiskImage::open(const std::string& path, const Options& options) {
+    const auto refused = [&](std::string_view why) { return failure("disk image '{}': {}", path, why); };
     const auto failed = [&](const char* what) {
         return refused(fmt::format("{}: {}", what, std::strerror(errno)));
     };

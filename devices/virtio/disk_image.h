@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "devices/virtio/disk_storage.h"
 #include "devices/virtio/image_format.h"
 #include "devices/virtio/image_lock.h"
+#include "mmu/result.h"
 
 namespace arclight::devices::virtio {
 
@@ -29,7 +29,7 @@ class DiskImage {
             record;  ///< for tests: a file for what is written (devices/virtio/disk_record.h); empty: none
     };
     /// A file or block device. An error is one line for the user.
-    static std::expected<DiskImage, std::string> open(const std::string& path, const Options& options);
+    static Result<DiskImage> open(const std::string& path, const Options& options);
     /// Over any storage of `length` bytes.
     DiskImage(std::string name, std::unique_ptr<DiskStorage> storage, uint64_t length,
               const Options& options);

@@ -10,11 +10,10 @@
 
 namespace arclight::devices::virtio {
 
-std::expected<std::unique_ptr<RecordingStorage>, std::string> RecordingStorage::create(
-    const std::string& record, std::unique_ptr<DiskStorage> below) {
+Result<std::unique_ptr<RecordingStorage>> RecordingStorage::create(const std::string& record,
+                                                                   std::unique_ptr<DiskStorage> below) {
     const int fd = open(record.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return std::unexpected(fmt::format("cannot write the record '{}': {}", record, std::strerror(errno)));
+    if (fd < 0) return failure("cannot write the record '{}': {}", record, std::strerror(errno));
     return std::unique_ptr<RecordingStorage>(new RecordingStorage(fd, std::move(below)));
 }
 

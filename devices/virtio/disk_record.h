@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "devices/virtio/disk_storage.h"
 #include "devices/virtio/host_file.h"
+#include "mmu/result.h"
 
 namespace arclight::devices::virtio {
 
@@ -19,8 +19,8 @@ class RecordingStorage final : public DiskStorage {
     enum class Kind : uint64_t { Write = 1, Zero = 2, Flush = 3 };
 
     /// Empties the file.
-    static std::expected<std::unique_ptr<RecordingStorage>, std::string> create(
-        const std::string& record, std::unique_ptr<DiskStorage> below);
+    static Result<std::unique_ptr<RecordingStorage>> create(const std::string& record,
+                                                            std::unique_ptr<DiskStorage> below);
 
     DiskResult read(uint64_t offset, DiskBuffers buffers) override { return below_->read(offset, buffers); }
     DiskResult write(uint64_t offset, DiskBuffers buffers) override;

@@ -49,15 +49,12 @@ std::vector<off_t> actions_of(ImageUse use) {
 
 }  // namespace
 
-std::expected<void, std::string> lock_image(int fd, ImageUse use, ImageLocking locking) {
+Result<void> lock_image(int fd, ImageUse use, ImageLocking locking) {
     if (locking == ImageLocking::Off) return {};
-    const auto in_use = [](std::string_view how) {
-        return std::unexpected(fmt::format("in use by another process{}", how));
-    };
+    const auto in_use = [](std::string_view how) { return failure("in use by another process{}", how); };
     if (flock(fd, (use.writes ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK) return in_use("");
-        if (locking == ImageLocking::On)
-            return std::unexpected(fmt::format("cannot lock: {}", std::strerror(errno)));
+        if (locking == ImageLocking::On) return failure("cannot lock: {}", std::strerror(errno));
     }
     std::vector<off_t> bytes;
     for (const off_t action : actions_of(use)) bytes.push_back(kDoes + action);
@@ -67,7 +64,7 @@ std::expected<void, std::string> lock_image(int fd, ImageUse use, ImageLocking l
         if (error == 0) continue;
         if (error == EAGAIN || error == EACCES) return in_use("");
         if (locking == ImageLocking::Auto) return {};
-        return std::unexpected(fmt::format("cannot lock: {}", std::strerror(error)));
+        return failure("cannot lock: {}", std::strerror(error));
     }
     for (const off_t action : actions_of(use))
         if (held_by_another(fd, kForbids + action))

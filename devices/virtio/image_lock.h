@@ -1,8 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <string>
+
+#include "mmu/result.h"
 
 namespace arclight::devices::virtio {
 
@@ -21,7 +22,7 @@ struct ImageUse {
 /// Locks an image until its descriptor is closed, so that no two programs write it, nor one reads what another
 /// writes: for QEMU and Arclight by the bytes that QEMU locks (open file description locks), for others by flock.
 /// An error says who is in the way, without the image's name.
-std::expected<void, std::string> lock_image(int fd, ImageUse use, ImageLocking locking);
+Result<void> lock_image(int fd, ImageUse use, ImageLocking locking);
 
 /// Why a block device must not be read as a disk: a file system on it is mounted and written. Empty: none is.
 /// `mounts` is a file like /proc/self/mountinfo.

@@ -14,6 +14,7 @@
 
 namespace arclight::devices::virtio {
 
+inline constexpr uint64_t kFeatureAnyLayout = 1ull << 27;  ///< legacy only: buffers may be cut anywhere
 inline constexpr uint64_t kFeatureIndirect = 1ull << 28;
 inline constexpr uint64_t kFeatureEventIndex = 1ull << 29;
 inline constexpr uint64_t kFeatureVersion1 = 1ull << 32;

@@ -10,10 +10,12 @@ namespace arclight::devices::virtio {
 
 namespace {
 constexpr uint32_t kStateVersion = 1;
-}
+constexpr uint64_t kLegacyFeatures = 0xffff'ffff;
+}  // namespace
 
-TransportCore::TransportCore(const mmu::GuestMemory& memory, std::unique_ptr<Backend> backend)
-    : memory_(memory), backend_(std::move(backend)) {
+TransportCore::TransportCore(Generation generation, const mmu::GuestMemory& memory,
+                             std::unique_ptr<Backend> backend)
+    : generation_(generation), memory_(memory), backend_(std::move(backend)) {
     if (backend_ == nullptr) return;
     bool needs_worker = false;
     for (const QueueDescription& description : backend_->queues()) {
@@ -80,8 +82,8 @@ void TransportCore::complete(unsigned index, std::span<const Used> used) {
 
 void TransportCore::fail() {
     status_ |= kStatusNeedsReset;
-    // 2.1.2: the driver is told only once it has said it is up.
-    if ((status_ & kStatusDriverOk) != 0) interrupt(Cause::Configuration, 0);
+    // 2.1.2: the driver is told only once it has said it is up. A legacy driver would not understand.
+    if (!legacy() && (status_ & kStatusDriverOk) != 0) interrupt(Cause::Configuration, 0);
 }
 
 void TransportCore::config_changed() {
@@ -107,6 +109,11 @@ void TransportCore::request(unsigned index, Lock& held) {
 }
 
 void TransportCore::notify(uint32_t index, Lock& held) {
+    // 3.1.2: legacy drivers use the device before they say that they are up.
+    if (legacy() && (status_ & (kStatusDriver | kStatusDriverOk)) == kStatusDriver && !resetting_) {
+        status_ |= kStatusDriverOk;
+        start();
+    }
     if (index < queues_.size() && running()) request(index, held);
 }
 
@@ -165,7 +172,9 @@ bool TransportCore::outstanding() const {
 // ---- registers
 
 uint64_t TransportCore::all_features() const {
-    return backend_->features() | kFeatureIndirect | kFeatureEventIndex | kFeatureVersion1;
+    const uint64_t rings = kFeatureIndirect | kFeatureEventIndex;
+    if (legacy()) return (backend_->features() & kLegacyFeatures) | rings | kFeatureAnyLayout;
+    return backend_->features() | rings | kFeatureVersion1;
 }
 
 uint32_t TransportCore::offered_features(uint32_t word) const {
@@ -173,7 +182,11 @@ uint32_t TransportCore::offered_features(uint32_t word) const {
 }
 
 void TransportCore::accept_features(uint32_t word, uint32_t value) {
-    if ((status_ & kStatusFeaturesOk) != 0 || word >= 2) return;
+    if (features_agreed(status_) || word >= (legacy() ? 1 : 2)) return;
+    if (legacy()) {
+        driver_features_ = value & all_features();
+        return;
+    }
     const unsigned shift = word * 32;
     driver_features_ = (driver_features_ & ~(uint64_t{0xffff'ffff} << shift)) | uint64_t{value} << shift;
 }
@@ -190,6 +203,12 @@ void TransportCore::write_status(uint32_t value, Lock& held) {
         reset_device(held);
         return;
     }
+    const uint32_t before = status_;
+    if (legacy()) {
+        status_ = (value & 0xff & ~kStatusNeedsReset) | (status_ & kStatusNeedsReset);
+        if ((status_ & ~before & kStatusDriverOk) != 0) start();
+        return;
+    }
     uint32_t next = (value & 0xff & ~kStatusNeedsReset) | (status_ & kStatusNeedsReset);
     if ((next & kStatusFeaturesOk) != 0 && (status_ & kStatusFeaturesOk) == 0) {
         const bool acceptable =
@@ -202,9 +221,13 @@ void TransportCore::write_status(uint32_t value, Lock& held) {
     }
     // 3.1.1: a device that has not agreed on features must not start.
     if ((next & kStatusFeaturesOk) == 0) next &= ~kStatusDriverOk;
-    const bool starts = (next & ~status_ & kStatusDriverOk) != 0;
     status_ = next;
-    if (starts) backend_->activate(*this);
+    if ((next & ~before & kStatusDriverOk) != 0) start();
+}
+
+void TransportCore::start() {
+    if (legacy()) backend_->set_features(driver_features_);
+    backend_->activate(*this);
 }
 
 void TransportCore::reset_device(Lock& held) {
@@ -288,7 +311,7 @@ StateResult TransportCore::load_core(StateReader& in) {
         in.require(device_id == (backend_ != nullptr ? backend_->device_id() : 0), "another device type");
         in.require(count == queues_.size(), "another number of queues");
         const uint64_t offered = backend_ != nullptr ? all_features() : 0;
-        const bool agreed = (status & kStatusFeaturesOk) != 0;
+        const bool agreed = features_agreed(status);
         in.require(status <= 0xff && (!agreed || (driver_features & ~offered) == 0),
                    "features that this device has not");
         in.require(agreed || (status & kStatusDriverOk) == 0, "a driver that is up without features");
@@ -302,7 +325,7 @@ StateResult TransportCore::load_core(StateReader& in) {
         backend_->reset();
         // What follows from the features comes first: the backend's own state may say otherwise.
         const Lock held(lock_);
-        if ((status & kStatusFeaturesOk) != 0) backend_->set_features(driver_features);
+        if (features_agreed(status)) backend_->set_features(driver_features);
     }
     if (backend_ != nullptr) {
         const auto own = in.section(backend_->name(), 1, [&] { return backend_->load(in); });

@@ -32,13 +32,18 @@ class TransportCore : public Transport {
 
   protected:
     enum class Cause : uint8_t { UsedBuffer, Configuration };
+    /// Legacy: the interface from before virtio 1.0 (virtio 1.2 sections 2.2.3, 2.7.2 and 3.1.2). No feature bit past 31, no
+    /// FEATURES_OK, no DEVICE_NEEDS_RESET; the guest is little-endian, and so is its configuration space.
+    enum class Generation : uint8_t { Modern, Legacy };
+    static constexpr uint32_t kStatusDriver = 2;
     static constexpr uint32_t kStatusDriverOk = 4;
     static constexpr uint32_t kStatusFeaturesOk = 8;
     static constexpr uint32_t kStatusNeedsReset = 64;
 
     using Lock = std::unique_lock<std::mutex>;
 
-    TransportCore(const mmu::GuestMemory& memory, std::unique_ptr<Backend> backend);
+    TransportCore(Generation generation, const mmu::GuestMemory& memory, std::unique_ptr<Backend> backend);
+    bool legacy() const { return generation_ == Generation::Legacy; }
 
     /// Lock held: interrupts the driver. `queue` counts for UsedBuffer only.
     virtual void interrupt(Cause cause, unsigned queue) = 0;
@@ -46,13 +51,15 @@ class TransportCore : public Transport {
     virtual void reset_registers() = 0;
 
     // ---- For registers: lock held. What takes the lock object may release it meanwhile.
-    uint32_t status() const { return status_; }
+    /// As the driver sees it.
+    uint32_t visible_status() const { return legacy() ? status_ & ~kStatusNeedsReset : status_; }
     uint32_t config_generation() const { return config_generation_; }
     bool resetting() const { return resetting_; }
     /// 32 bits of the features; zero past the end.
     uint32_t offered_features(uint32_t word) const;
     void accept_features(uint32_t word, uint32_t value);
     Queue* queue(uint32_t index) { return index < queues_.size() ? &queues_[index].queue : nullptr; }
+    size_t queue_count() const { return queues_.size(); }
     const Queue* queue(uint32_t index) const {
         return index < queues_.size() ? &queues_[index].queue : nullptr;
     }
@@ -80,12 +87,17 @@ class TransportCore : public Transport {
     };
 
     uint64_t all_features() const;
+    bool features_agreed(uint32_t status) const {
+        return (status & (legacy() ? kStatusDriverOk : kStatusFeaturesOk)) != 0;
+    }
+    void start();
     void request(unsigned index, Lock& held);
     void serve(unsigned index, Lock& held);
     void idle_worker(Lock& held);
     void work();
     bool outstanding() const;
 
+    const Generation generation_;
     const mmu::GuestMemory& memory_;
     const std::unique_ptr<Backend> backend_;
 

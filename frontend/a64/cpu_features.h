@@ -65,6 +65,8 @@ class FeatureSet {
         return has(Feature::Base);
     }
     constexpr bool operator==(const FeatureSet&) const = default;
+    /// A bit for each feature, by its number.
+    constexpr uint64_t bits() const { return bits_; }
 
   private:
     static constexpr uint64_t mask(Feature f) { return uint64_t{1} << static_cast<unsigned>(f); }

@@ -18,6 +18,8 @@ static_assert(std::endian::native == std::endian::little, "A64 instructions are 
 
 class A64Frontend final : public jit::Frontend {
   public:
+    explicit A64Frontend(FeatureSet features) : decoder_(features) {}
+
     CodeLimits code_limits() const override {
         return {.alignment = kInsnBytes,
                 .max_block_bytes = kMaxBlockInsns * kInsnBytes,
@@ -29,7 +31,8 @@ class A64Frontend final : public jit::Frontend {
         std::array<uint32_t, kMaxBlockInsns> words;
         const size_t count = std::min(code.size() / kInsnBytes, words.size());
         std::memcpy(words.data(), code.data(), count * kInsnBytes);
-        translate_block(block, std::span(words).first(count), page_offset, translation_flags, max_insns);
+        translate_block(block, std::span(words).first(count), page_offset, translation_flags, max_insns,
+                        decoder_);
     }
 
     bool may_promote(uint32_t translation_flags) const override {
@@ -38,16 +41,25 @@ class A64Frontend final : public jit::Frontend {
         return (translation_flags & kNot) == 0;
     }
 
+    uint64_t variant() const override { return decoder_.features().bits(); }
+
     Listed describe(std::span<const std::byte> code) const override {
         uint32_t word = 0;
         std::memcpy(&word, code.data(), std::min(code.size(), sizeof word));
         return {kInsnBytes, fmt::format("{:08x} {}", word, a64::describe(word))};
     }
+
+  private:
+    Decoder decoder_;
 };
 }  // namespace
 
+std::unique_ptr<const jit::Frontend> make_frontend(FeatureSet features) {
+    return std::make_unique<A64Frontend>(features);
+}
+
 const jit::Frontend& frontend() {
-    static const A64Frontend instance;
+    static const A64Frontend instance(kDefaultFeatures);
     return instance;
 }
 

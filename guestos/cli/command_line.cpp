@@ -6,6 +6,7 @@
 
 #include "guestos/cli/accelerators.h"
 #include "guestos/cli/commands.h"
+#include "guestos/cli/unknown_words.h"
 
 namespace arclight::guestos::cli {
 
@@ -19,7 +20,7 @@ CommandLine::CommandLine(const std::string& version, RunFunction run)
       app_("Arclight runs an unmodified AArch64 Linux on an x86-64 host by translating its code.",
            "arclight") {
     app_.require_subcommand(1);
-    app_.footer("'arclight COMMAND --help' tells more about a command.");
+    app_.footer("'arclight help COMMAND' tells more about a command.");
     app_.set_version_flag("--version", "arclight " + version, "print the version and leave");
     run_ = add_run(app_, guest_, std::move(run));
     initramfs_ = add_initramfs(app_, guest_);
@@ -34,6 +35,12 @@ int CommandLine::run(std::vector<std::string> arguments) {
         guest_ = {.given = true, .words = {dashes + 1, arguments.end()}};
         arguments.erase(dashes, arguments.end());
     }
+    if (!arguments.empty() && arguments.front() == "help") {
+        arguments.erase(arguments.begin());
+        arguments.emplace_back("--help");
+    }
+    if (const auto unknown = explain_unknown_word(app_, arguments))
+        return complain(*unknown + " (try --help)", kExitUsage);
     std::ranges::reverse(arguments);  // CLI11 takes a vector from its end
     try {
         app_.parse(arguments);

@@ -1,6 +1,8 @@
 #include "guestos/cli/parse.h"
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
 #include <vector>
 
 namespace arclight::guestos::cli {
@@ -15,6 +17,8 @@ constexpr uint64_t kMaxMemory = 255 * 1024 * kMiB;
 constexpr uint64_t kMaxCodeCache = 1024 * kMiB;
 // A few regions.
 constexpr uint64_t kMinJitRoom = kMiB / 16;
+// Digits behind the point: their number, times 1 TiB, fits into 64 bits.
+constexpr size_t kMaxFraction = 7;
 
 // Splits at single commas; a doubled one stands for itself.
 std::vector<std::string> split_commas(std::string_view text) {
@@ -38,13 +42,20 @@ Result<bool> parse_switch(std::string_view key, std::string_view value) {
     return failure("{} is on or off, not '{}'", key, value);
 }
 
+/// DIGITS, or DIGITS.DIGITS, and a suffix.
 Result<uint64_t> parse_size(std::string_view text) {
-    uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const std::string_view suffix = text.substr(size_t(end - text.data()));
-    if (error == std::errc::result_out_of_range) return failure("'{}' is more than 255 GiB", text);
-    if (error != std::errc() || suffix.size() > 1)
-        return failure("'{}' is not a memory size (examples: 256M, 4G)", text);
+    const auto not_a_size = [&] { return failure("'{}' is not a memory size (examples: 256M, 4G)", text); };
+    const auto digits = [](std::string_view from) {
+        return from.substr(0, std::min(from.find_first_not_of("0123456789"), from.size()));
+    };
+    const std::string_view whole = digits(text);
+    std::string_view suffix = text.substr(whole.size()), fraction;
+    if (suffix.starts_with('.')) {
+        fraction = digits(suffix.substr(1));
+        suffix.remove_prefix(1 + fraction.size());
+        if (fraction.empty() || fraction.size() > kMaxFraction) return not_a_size();
+    }
+    if (whole.empty() || suffix.size() > 1) return not_a_size();
     unsigned shift = 20;
     if (!suffix.empty()) {
         switch (suffix[0] | 0x20) {
@@ -52,11 +63,21 @@ Result<uint64_t> parse_size(std::string_view text) {
             case 'm': shift = 20; break;
             case 'g': shift = 30; break;
             case 't': shift = 40; break;
-            default: return failure("'{}' is not a memory size (examples: 256M, 4G)", text);
+            default: return not_a_size();
         }
     }
-    if (number > kMaxMemory >> shift) return failure("'{}' is more than 255 GiB", text);
-    return number << shift;
+    const auto number_of = [](std::string_view from) -> std::optional<uint64_t> {
+        uint64_t number = 0;
+        const auto [end, error] = std::from_chars(from.data(), from.data() + from.size(), number);
+        return error == std::errc() ? std::optional(number) : std::nullopt;
+    };
+    const auto number = number_of(whole);
+    if (!number || *number > kMaxMemory >> shift) return failure("'{}' is more than 255 GiB", text);
+    uint64_t parts = 0, scale = 1;
+    for (const char digit : fraction) parts = parts * 10 + uint64_t(digit - '0'), scale *= 10;
+    const uint64_t bytes = (*number << shift) + (parts << shift) / scale;
+    if (bytes > kMaxMemory) return failure("'{}' is more than 255 GiB", text);
+    return bytes;
 }
 
 }  // namespace

@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -14,6 +17,7 @@ namespace {
 // What CLI11 fills in before the words are checked.
 struct Words {
     RunOptions options;
+    std::vector<std::string> append;
     std::string memory;
     std::string code_cache;
     std::string accel = "auto";
@@ -22,13 +26,14 @@ struct Words {
     std::string jit = "auto";
     std::string jit_cache, jit_cache_size, jit_code;
     std::string trace;
+    std::string virtio;
+    std::string semihosting = "off";
     std::vector<std::string> drives;
     bool shell = false;
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
     bool no_rng = false;
-    std::string sandbox;
-    std::string host_suspend;
+    std::string sandbox, spectre, host_suspend;
 };
 
 // A parser function for CLI11: the error text becomes the option's message.
@@ -86,17 +91,27 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         "'arclight initramfs': COMMAND runs in the guest, its output is all that is printed, and its exit "
         "status is\n"
         "arclight's own.\n\n"
+        "There is no network device yet: the guest runs without a network.\n\n"
         "Example: arclight run --kernel vmlinuz --initrd guest.cpio --append console=ttyAMA0 -m 1G --smp 2");
     auto words = std::make_shared<Words>();
     RunOptions& o = words->options;
 
     const auto boot = "Boot";
-    command->add_option("--kernel", o.kernel, "arm64 Linux Image (plain or gzip) or bare-metal AArch64 ELF")
+    command
+        ->add_option("--kernel", o.kernel,
+                     "arm64 Linux Image (plain, packed with gzip, zstd, xz, lzma or lz4, or EFI zboot), "
+                     "bare-metal AArch64 ELF, or "
+                     "flat binary")
         ->type_name("FILE")
         ->required()
         ->group(boot);
     command->add_option("--initrd", o.initrd, "initial RAM disk")->type_name("FILE")->group(boot);
-    command->add_option("--append", o.append, "kernel command line")->type_name("TEXT")->group(boot);
+    command
+        ->add_option("--append", words->append, "kernel command line; repeatable, a space goes between them")
+        ->type_name("TEXT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->group(boot);
     command->add_option("--dtb", o.dtb, "device tree to use instead of the machine's own")
         ->type_name("FILE")
         ->group(boot);
@@ -114,7 +129,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(boot);
 
     const auto machine = "Machine";
-    command->add_option("-m,--memory", words->memory, "RAM: a number of MiB, or with suffix K, M, G [512M]")
+    command
+        ->add_option("-m,--memory", words->memory,
+                     "RAM: a number of MiB, or with suffix K, M, G; 1.5G is one too [512M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_memory), ""))
         ->group(machine);
@@ -122,9 +139,17 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("N")
         ->check(CLI::Range(1u, 8u).description(""))
         ->group(machine);
-    command->add_option("--gic", o.gic, "interrupt controller version, 2 or 3 [3]")
+    command->add_option("--gic", o.gic, "interrupt controller version, 2 or 3 [3; for bare-metal programs 2]")
         ->type_name("N")
         ->check(one_of({2u, 3u}))
+        ->group(machine);
+    command
+        ->add_option(
+            "--virtio", words->virtio,
+            "virtio-mmio registers: modern (version 2) or legacy (version 1) [modern; for bare-metal "
+            "programs legacy]")
+        ->type_name("NAME")
+        ->check(one_of({"modern", "legacy"}))
         ->group(machine);
     command
         ->add_option(
@@ -147,6 +172,24 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(one_of({"pause", "pass"}))
         ->group(machine);
     command->add_flag("--no-reboot", o.no_reboot, "leave instead of restarting when the guest resets")
+        ->group(machine);
+    command
+        ->add_option("--semihosting", words->semihosting,
+                     "answer semihosting calls (HLT #0xf000) of bare-metal programs: on, off, or userspace "
+                     "for EL0 too [off; without a word: on]")
+        ->type_name("WHO")
+        ->expected(0, 1)
+        ->default_str("on")
+        ->check(one_of({"on", "off", "userspace"}))
+        ->group(machine);
+    command
+        ->add_option("--semihosting-files", o.semihosting_files,
+                     "a directory whose files semihosting calls may read, write and remove; relative names "
+                     "begin in the first one; repeatable [no files]")
+        ->type_name("DIR")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::ExistingDirectory)
         ->group(machine);
 
     const auto execution = "Execution";
@@ -220,7 +263,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("N")
         ->group("");
 
-    command->add_option("--code-cache", words->code_cache, "room for translated code, 1M to 1G [256M]")
+    command
+        ->add_option("--code-cache", words->code_cache,
+                     "room for translated code, 1M to 1G; what describes it takes up to four times as much, "
+                     "about twice [256M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_code_cache), ""))
         ->group(execution);
@@ -250,6 +296,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->group(lightv);
 
     const auto sandbox = "Sandbox (docs/security.md)";
+    command
+        ->add_option("--spectre", words->spectre,
+                     "on: guest code cannot read this process's memory by what the host's processor executes "
+                     "on a wrong "
+                     "prediction; slower (docs/security.md) [off]")
+        ->type_name("MODE")
+        ->check(one_of({"on", "off"}))
+        ->group(sandbox);
     command
         ->add_option("--sandbox", words->sandbox,
                      "what this process may do on the host: on (as little as the kernel can hold it to), "
@@ -292,6 +346,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     return [words, &guest, run = std::move(run)] {
         RunOptions options = words->options;
         // The checkers above have accepted these texts already.
+        options.append = fmt::format("{}", fmt::join(words->append, " "));
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
         std::string home;
         if (!options.user.empty()) {
@@ -303,6 +358,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
         options.jit_cache_key = jit_cache_key(home);
         options.sandbox = sandbox_mode(words->sandbox);
+        options.spectre = words->spectre == "on";
         options.host_suspend =
             words->host_suspend == "pass" ? devices::HostSuspend::Pass : devices::HostSuspend::Pause;
         if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
@@ -317,6 +373,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.fastmem = words->fastmem == "on"    ? Fastmem::On
                           : words->fastmem == "off" ? Fastmem::Off
                                                     : Fastmem::Auto;
+        options.semihosting = words->semihosting == "userspace" ? SemihostingAccess::Userspace
+                              : words->semihosting == "on"      ? SemihostingAccess::Kernel
+                                                                : SemihostingAccess::Off;
+        if (!words->virtio.empty())
+            options.virtio = words->virtio == "legacy" ? VirtioMmio::Legacy : VirtioMmio::Modern;
         options.accel = words->accel == "kvm"       ? Accel::Kvm
                         : words->accel == "process" ? Accel::Process
                                                     : Accel::Auto;
@@ -328,6 +389,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                       : words->jit == "tier1"       ? JitTier::Tier1
                       : words->jit == "interpreter" ? JitTier::Interpreter
                                                     : JitTier::Auto;
+        if (!options.semihosting_files.empty() && options.semihosting == SemihostingAccess::Off)
+            return complain("--semihosting-files needs --semihosting", kExitUsage);
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         options.rng = !words->no_rng;

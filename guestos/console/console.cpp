@@ -117,6 +117,7 @@ void Console::pump() {
         end_sent_ = true;
     }
     while (!ready_.empty() && receive_(ready_.front())) ready_.pop_front();
+    drained_ = input_ended_ && received_.empty() && ready_.empty();
     watch_input();
 }
 

@@ -53,6 +53,8 @@ class Console final : public devices::CharBackend {
     void abandon_output() { abandoned_ = true; }
 
     void set_input(ConsoleInput input);
+    /// Any thread: all input has reached the guest's serial port, and there will be no more.
+    bool input_ended() const { return drained_; }
 
   private:
     void on_readable();
@@ -80,6 +82,7 @@ class Console final : public devices::CharBackend {
     std::deque<uint8_t> ready_;     ///< for the UART as it is
     bool input_ended_ = false;
     bool end_sent_ = false;
+    std::atomic<bool> drained_{false};
     bool watched_ = false;
     bool watching_ = false;
 

@@ -144,6 +144,9 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
             out.push_back({file, kReadWrite});
         }
     for (const std::string& directory : options.lightv_files) out.push_back({directory, kWholeDirectory});
+    if (options.semihosting != SemihostingAccess::Off)
+        for (const std::string& directory : options.semihosting_files)
+            out.push_back({directory, kReadWrite | FileGrant::kMake | FileGrant::kRemove});
     return out;
 }
 

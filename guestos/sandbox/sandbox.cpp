@@ -54,6 +54,8 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
     build(restrict_files(grants_for(options)));
     needs = {.kvm = options.accel != Accel::Process,
              .control_socket = !options.control.empty(),
+             .semihosting_files =
+                 options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
              .compiles_on_vcpus = options.jit == JitTier::Tier2,
              .process = static_cast<uint32_t>(getpid())};
     report_violations(before_death);

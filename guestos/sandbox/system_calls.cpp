@@ -25,7 +25,7 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kControl = bit(ThreadRole::Control), kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket };
+enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles };
 
 struct Row {
     unsigned number;
@@ -173,6 +173,11 @@ constexpr Row kRows[] = {
     {SYS_stat, 0},
     {SYS_unlink, 0},
 
+    // ---- Semihosting: beneath its directories
+    {.number = SYS_openat2, .roles = kVcpus, .when = When::SemihostingFiles},
+    {.number = SYS_unlinkat, .roles = kVcpus, .when = When::SemihostingFiles},
+    {.number = SYS_renameat, .roles = kVcpus, .when = When::SemihostingFiles},
+
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
@@ -214,7 +219,8 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
     std::vector<Rule> rules;
     for (const Row& row : kRows) {
         if ((row.when == When::Kvm && !needs.kvm) ||
-            (row.when == When::ControlSocket && !needs.control_socket))
+            (row.when == When::ControlSocket && !needs.control_socket) ||
+            (row.when == When::SemihostingFiles && !needs.semihosting_files))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};

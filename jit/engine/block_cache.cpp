@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "jit/engine/edge_profile.h"
+#include "mmu/bits.h"
 
 namespace arclight::jit {
 
@@ -12,6 +13,23 @@ constexpr unsigned kLineBits = 6;
 uint64_t line_mask(uint64_t offset, uint64_t bytes) {
     const unsigned first = offset >> kLineBits, last = (offset + bytes - 1) >> kLineBits;
     return (~uint64_t{0} >> (63 - (last - first))) << first;
+}
+
+template <typename T>
+size_t bytes_of(const std::vector<T>& v) {
+    return v.capacity() * sizeof(T);
+}
+
+/// About what the allocator adds to an allocation.
+constexpr size_t kPerAllocation = 16;
+
+uint32_t bytes_to_describe(const TranslationBlock& block) {
+    size_t bytes = sizeof block + bytes_of(block.guest_code) + bytes_of(block.slots) +
+                   bytes_of(block.linked) + bytes_of(block.code.exits) + bytes_of(block.code.faults.points) +
+                   bytes_of(block.code.faults.locations) + 7 * kPerAllocation;
+    if (const ir::Block* ir = block.interpreted.get())
+        bytes += sizeof *ir + bytes_of(ir->insts) + 2 * kPerAllocation;
+    return static_cast<uint32_t>(bytes);
 }
 }  // namespace
 
@@ -28,7 +46,7 @@ BlockCache::BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code)
 
 size_t BlockCache::slot_of(uint64_t key) const {
     const size_t mask = table_.size() - 1;
-    size_t i = (key * 0x9e37'79b9'7f4a'7c15u) >> 32 & mask;
+    size_t i = hash_bits(key, 32) & mask;
     while (table_[i].key != key && table_[i].key != kEmpty) i = (i + 1) & mask;
     return i;
 }
@@ -37,8 +55,9 @@ TranslationBlock* BlockCache::find(uint64_t pa, uint32_t translation_flags) cons
     return table_[slot_of(key(pa, translation_flags))].block;
 }
 
-void BlockCache::grow() {
-    std::vector<Entry> old(table_.size() * 2);
+/// Into twice the room, or into as much if most of it is keys of blocks that were taken out.
+void BlockCache::rehash() {
+    std::vector<Entry> old(live_ * 4 < table_.size() ? table_.size() : table_.size() * 2);
     old.swap(table_);
     used_ = 0;
     for (const Entry& e : old) {
@@ -50,7 +69,7 @@ void BlockCache::grow() {
 
 TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     TranslationBlock* block = owned.get();
-    if (used_ * 2 >= table_.size()) grow();
+    if (used_ * 2 >= table_.size()) rehash();
     Entry& e = table_[slot_of(key(block->pa, block->translation_flags))];
     if (e.key == kEmpty) ++used_;
     e = {key(block->pa, block->translation_flags), block};
@@ -60,14 +79,44 @@ TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     block->next_in_page = page_head_[page];
     page_head_[page] = block;
     std::atomic_ref(lines_[page]).fetch_or(line_mask(block->pa & ~kPageMask, block->guest_bytes));
+    block->described_bytes = bytes_to_describe(*block);
+    described_bytes_ += block->described_bytes;
     blocks_.push_back(std::move(owned));
     ++live_;
     return block;
 }
 
+void BlockCache::note_link(TranslationBlock& from, unsigned exit, TranslationBlock& to) {
+    if (from.linked[exit] == &to) return;
+    from.linked[exit] = &to;
+    // Entries of exits that lead elsewhere by now, or that are there twice, go before it grows.
+    if (to.incoming.size() == to.incoming.capacity()) {
+        std::ranges::sort(to.incoming);
+        const auto same = std::ranges::unique(to.incoming);
+        to.incoming.erase(same.begin(), same.end());
+        std::erase_if(to.incoming, [&](uint32_t number) {
+            BlockExit s;
+            return !find_link_slot(number, s) || s.block->linked[s.exit] != &to;
+        });
+        to.incoming.reserve(2 * to.incoming.size() + 1);
+    }
+    to.incoming.push_back(from.first_link_slot + exit);
+}
+
+void BlockCache::free(std::span<TranslationBlock* const> blocks) {
+    if (blocks.empty()) return;
+    for (TranslationBlock* block : blocks) {
+        described_bytes_ -= block->described_bytes;
+        std::fill_n(link_slot_owner_.begin() + block->first_link_slot, block->code.exits.size(), nullptr);
+        block->described_bytes = 0;
+    }
+    std::erase_if(blocks_, [](const auto& block) { return block->described_bytes == 0; });
+}
+
 bool BlockCache::find_link_slot(uint32_t number, BlockExit& out) const {
     if (number >= link_slot_owner_.size()) return false;
     TranslationBlock* block = link_slot_owner_[number];
+    if (block == nullptr) return false;
     out = {block, number - block->first_link_slot};
     return true;
 }
@@ -135,6 +184,7 @@ void BlockCache::clear() {
     link_slot_owner_.clear();
     blocks_.clear();
     used_ = live_ = 0;
+    described_bytes_ = 0;
 }
 
 bool BlockCache::line_has_code(uint64_t pa) const {

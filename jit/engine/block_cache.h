@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "jit/host_code.h"
@@ -58,8 +59,10 @@ struct TranslationBlock {
     /// compiled to, filed under and compared with must be the same. Empty once the block is invalid.
     std::vector<std::byte> guest_code;
     uint32_t first_link_slot = 0;  ///< number of code.exits[0]
-    bool valid = true;             ///< still findable; an invalid block may be running until it leaves
-    bool indirect = false;         ///< was asked for by other means than a direct exit
+    uint32_t described_bytes =
+        0;                  ///< memory of this description when it was inserted, for the engine's limit
+    bool valid = true;      ///< still findable; an invalid block may be running until it leaves
+    bool indirect = false;  ///< was asked for by other means than a direct exit
 
     // ---- Of tier 2
     uint32_t counter = kNoCounter;  ///< of CodeBuffer::counters(): counts its runs down
@@ -70,7 +73,8 @@ struct TranslationBlock {
     std::vector<uint32_t> slots;           ///< what predict_slots() said of each plain access; empty: nothing
 
     CompiledBlock code;
-    std::vector<uint32_t> incoming;  ///< link slots of other blocks that may be linked to this one
+    std::unique_ptr<ir::Block> interpreted;  ///< what `code` has the interpreter execute, if it does
+    std::vector<uint32_t> incoming;          ///< link slots of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };
@@ -87,13 +91,17 @@ class BlockCache {
     std::function<void(TranslationBlock&)> on_retire;
     /// The block's `code` must be filled in. Addresses of code must grow from one call to the next.
     TranslationBlock* insert(std::unique_ptr<TranslationBlock> block);
+    /// Notes that an exit of `from` leads to `to` now.
+    void note_link(TranslationBlock& from, unsigned exit, TranslationBlock& to);
+    /// Frees blocks that were taken out. Nobody executes them any more, or has a pointer to them.
+    void free(std::span<TranslationBlock* const> blocks);
     uint32_t next_link_slot() const { return static_cast<uint32_t>(link_slot_owner_.size()); }
 
     struct BlockExit {
         TranslationBlock* block;
         unsigned exit;
     };
-    /// False for a link slot that is not of this generation of blocks.
+    /// False for a link slot of a block that was freed, or that is not of this generation of blocks.
     bool find_link_slot(uint32_t number, BlockExit& out) const;
 
     /// The block whose code contains host_pc, valid or not.
@@ -108,6 +116,9 @@ class BlockCache {
     /// Whether the 64-byte line at pa may have been translated; any thread, no lock.
     bool line_has_code(uint64_t pa) const;
     size_t size() const { return live_; }
+    /// Blocks that were taken out and not freed yet count too.
+    size_t described_blocks() const { return blocks_.size(); }
+    uint64_t described_bytes() const { return described_bytes_; }
 
   private:
     static constexpr unsigned kFlagsShift = 48;  ///< of a key's translation flags; the address is below
@@ -118,7 +129,7 @@ class BlockCache {
     size_t page_of(uint64_t pa) const { return (pa - base_) >> kPageBits; }
     size_t slot_of(uint64_t key) const;
     void retire(TranslationBlock& block);
-    void grow();
+    void rehash();
 
     struct Entry {
         uint64_t key = kEmpty;
@@ -130,8 +141,9 @@ class BlockCache {
     uint64_t base_, size_;
     std::vector<Entry> table_;  // open addressing, power of two; removed entries keep their key, block null
     size_t used_ = 0, live_ = 0;
+    uint64_t described_bytes_ = 0;
     std::vector<std::unique_ptr<TranslationBlock>> blocks_;  // in order of code address
-    std::vector<TranslationBlock*> link_slot_owner_;
+    std::vector<TranslationBlock*> link_slot_owner_;         // null: freed
     std::vector<TranslationBlock*> page_head_;
     std::vector<uint64_t> lines_;  // a bit for each 64-byte line of each page
 };

@@ -27,8 +27,8 @@ struct StoredRegion {
 };
 
 struct CompiledRegion {
-    TranslationBlock* entry = nullptr;
-    std::vector<TranslationBlock*> members;  ///< with the entry
+    TranslationBlock* entry = nullptr;       ///< null once it is retired
+    std::vector<TranslationBlock*> members;  ///< with the entry; likewise empty
     std::vector<RegionPage> pages;           ///< other than the entry's
     RegionCode code;
     RegionLife life;
@@ -36,6 +36,7 @@ struct CompiledRegion {
     std::optional<StoredRegion> stored;    ///< its file, if it has one
 
     // ---- Given by RegionTable
+    const void* body = nullptr;           ///< of the entry block
     const uint8_t* stub = nullptr;        ///< leads from the entry block into the code
     const uint8_t* timed_stub = nullptr;  ///< the same, and adds up cycles; null until it is needed
     uint32_t guard = kNoCounter;          ///< index in GuestState::region_epochs, if there are `pages`

@@ -79,7 +79,7 @@ void EdgeProfiler::read_ring(EdgeProfile& p) {
             if (to == nullptr || !to->valid || to->code.entry != entry.code ||
                 ((to->pa ^ static_cast<uint64_t>(entry.offset)) & ~kPageMask) != 0)
                 continue;
-            p.targets.push_back({entry.offset, const_cast<TranslationBlock*>(to), 0});
+            p.targets.push_back({entry.offset, to->pa, 0});
             it = std::prev(p.targets.end());
         }
         ++it->count;

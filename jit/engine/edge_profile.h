@@ -17,10 +17,10 @@ struct EdgeProfile {
     std::vector<uint32_t> taken;  ///< by exit
     struct Target {
         int64_t offset;  ///< of the block gone to, from the start of this one's page, in virtual addresses
-        TranslationBlock* block;
+        uint64_t pa;     ///< of it
         uint32_t count;
     };
-    /// Of the indirect branch, the most frequent first. A block may not be valid any more.
+    /// Of the indirect branch, the most frequent first. The blocks may not be there any more.
     std::vector<Target> targets;
     uint32_t samples = 0;  ///< of the indirect branch that `targets` were counted in
 

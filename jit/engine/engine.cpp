@@ -31,11 +31,14 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       limits_(frontend.code_limits()),
       memory_(memory),
       options_(options),
-      code_(options.code_bytes),
+      code_(options.code_bytes, options.spectre),
       cache_(memory_, code_),
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
+    cache_.on_retire = [this](TranslationBlock& block) {
+        retired_.add(block);
+        if (tier2_.enabled()) tier2_.forget(block);
+    };
     if (!tier2_.enabled()) return;
-    cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
     tier2_.set_mark_devices([this](ir::Block& block) { mark_devices(block); });
 }
 
@@ -53,7 +56,33 @@ void Engine::read_code(uint64_t pa) {
     }
 }
 
+/// Retired blocks for which it is worth while to search through all.
+size_t Engine::retired_batch() const { return 256 + cache_.size() / 8; }
+
+void Engine::reclaim() {
+    const std::vector<TranslationBlock*> blocks = retired_.reclaim();
+    for (const TranslationBlock* block : blocks) tier2_.free(*block);
+    cache_.free(blocks);
+    if (!blocks.empty()) next_leave_ = 0;
+}
+
+/// False: the blocks that are there, and those that a CPU may still be in, leave none.
+bool Engine::has_room_to_describe() {
+    const bool full = cache_.described_bytes() > max_description_bytes();
+    if (full || retired_.size() > retired_batch()) reclaim();
+    return !full || cache_.described_bytes() <= max_description_bytes();
+}
+
+/// Whether the CPU that asks is to leave translated code once: it may have been there since blocks were retired that
+/// wait for it.
+bool Engine::should_leave() {
+    if (retired_.size() < std::max(next_leave_, 2 * retired_batch())) return false;
+    next_leave_ = retired_.size() + retired_batch();
+    return true;
+}
+
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
+    if (!has_room_to_describe()) return nullptr;
     const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
     read_code(pa);
     unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : limits_.max_block_insns;
@@ -72,7 +101,8 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
         }
         block->first_link_slot = cache_.next_link_slot();
-        block->code = compile(options_.interpret ? interpreted_.stub_for(ir_) : ir_, code_,
+        if (options_.interpret) block->interpreted = std::make_unique<ir::Block>(ir_);
+        block->code = compile(options_.interpret ? interpreter_stubs_.make(*block->interpreted) : ir_, code_,
                               block->first_link_slot, counter);
         if (block->code.status != CompileStatus::TooComplex || limit <= 1) break;
         limit /= 2;
@@ -134,7 +164,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
                                    uint32_t epoch, const GuestState* state) {
     const std::lock_guard guard(lock_);
     TranslationBlock* target = find_or_translate(pa, translation_flags, state);
-    if (target == nullptr) return nullptr;
+    if (target == nullptr || should_leave()) return nullptr;
     BlockCache::BlockExit s;
     if (!cache_.find_link_slot(link_slot, s) || !s.block->valid ||
         s.block->translation_flags != translation_flags)
@@ -142,15 +172,12 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
     const LinkSlot& exit = s.block->code.exits[s.exit];
     // The guest may have moved the page under the running block and not yet synchronised.
     if (!exit.cross_page && ((s.block->pa ^ pa) & kPageMask) != 0) return target->code.entry;
-    const TranslationBlock*& linked = s.block->linked[s.exit];
+    const TranslationBlock* linked = s.block->linked[s.exit];
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot link a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
     link(code_, exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
-    if (linked != target) {
-        linked = target;
-        target->incoming.push_back(link_slot);
-    }
+    cache_.note_link(*s.block, s.exit, *target);
     ++stats_.links;
     return target->code.entry;
 }
@@ -158,8 +185,9 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
 void Engine::flush() {
     const std::lock_guard guard(lock_);
     tier2_.flush();
+    retired_.clear();
+    next_leave_ = 0;
     cache_.clear();
-    interpreted_.clear();
     code_.reset();
     ++stats_.flushes;
 }
@@ -192,6 +220,16 @@ RegionEntryCheck Engine::entry_check(uint32_t guard) {
 void Engine::add_cpu(const Tier2::CpuLink& cpu) {
     const std::lock_guard guard(lock_);
     tier2_.add_cpu(cpu);
+    retired_.add_cpu(cpu.quiescent_epoch);
+}
+
+EngineStats Engine::stats() {
+    const std::lock_guard guard(lock_);
+    EngineStats s = stats_;
+    s.described_blocks = cache_.described_blocks();
+    s.described_bytes = cache_.described_bytes();
+    s.retired_blocks = retired_.size();
+    return s;
 }
 
 Tier2Stats Engine::tier2_stats() {

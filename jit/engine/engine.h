@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "jit/engine/block_cache.h"
-#include "jit/engine/interpreted_blocks.h"
+#include "jit/engine/interpreter_stubs.h"
+#include "jit/engine/retired_blocks.h"
 #include "jit/engine/tier2.h"
 #include "jit/frontend.h"
 #include "jit/host_code.h"
@@ -22,16 +23,19 @@ struct EngineOptions {
     size_t code_bytes = CodeBuffer::kDefaultSize;
     unsigned max_block_insns = 0;  ///< 0: the frontend's default
     bool concurrent = false;       ///< several virtual CPUs run the code at once
+    bool spectre = false;          ///< CodeBuffer::spectre(), and regions likewise
     bool interpret = false;        ///< every block by ir::Interpreter; not with tier 2 or fastmem
     Tier2Options tier2;
     bool trace_blocks = false, trace_ir = false, trace_host = false;
     std::FILE* trace_file = nullptr;
 };
 
-/// Counted since start; read without a lock, so slightly stale.
+/// Counted since start, but for the last ones.
 struct EngineStats {
     uint64_t blocks = 0, guest_insns = 0, host_bytes = 0, translate_ns = 0, lookups = 0, links = 0;
     uint64_t invalidated = 0, flushes = 0;
+    /// Blocks that there are, what their descriptions take of memory, and how many of them were taken out.
+    uint64_t described_blocks = 0, described_bytes = 0, retired_blocks = 0;
 };
 
 class Engine {
@@ -45,7 +49,8 @@ class Engine {
     /// instructions are. Null: the code cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
-    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's.
+    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's. Null also
+    /// where the CPU is to leave translated code: ask entry() then.
     const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
                                const GuestState* state = nullptr);
 
@@ -63,8 +68,27 @@ class Engine {
     }
     /// Guest code in [pa, pa + bytes) may have changed. True: jump caches may hold entries of forgotten
     /// blocks.
+    /// The caller clears them before it leaves translated code, or is no virtual CPU and has a RetireHold until
+    /// it has done so.
     bool invalidate(uint64_t pa, uint64_t bytes);
     bool invalidate_all();
+    /// While one is there, no block that is forgotten is freed.
+    class RetireHold {
+      public:
+        explicit RetireHold(Engine& engine) : engine_(engine) {
+            const std::lock_guard guard(engine_.lock_);
+            engine_.retired_.hold();
+        }
+        ~RetireHold() {
+            const std::lock_guard guard(engine_.lock_);
+            engine_.retired_.release();
+        }
+        RetireHold(const RetireHold&) = delete;
+        RetireHold& operator=(const RetireHold&) = delete;
+
+      private:
+        Engine& engine_;
+    };
     /// Returns when nobody reads code from where guest memory was before the call.
     void wait_for_readers() { const std::lock_guard guard(lock_); }
 
@@ -88,12 +112,20 @@ class Engine {
     /// of the slow path at once. As invalidate().
     bool mark_device(const void* return_pc);
 
-    EngineStats stats() const { return stats_; }
+    EngineStats stats();
+    /// The most that descriptions of blocks (TranslationBlock) may take of memory. With more, entry() returns null as
+    /// if the code cache were full.
+    uint64_t max_description_bytes() const { return kDescriptionRatio * code_.size(); }
 
   private:
     static constexpr uint64_t kNoPage = ~uint64_t{0};
+    static constexpr uint64_t kDescriptionRatio = 4;
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
+    size_t retired_batch() const;
+    bool has_room_to_describe();
+    bool should_leave();
+    void reclaim();
     void read_code(uint64_t pa);
     void trace(const TranslationBlock& block);
     void mark_devices(ir::Block& block) const;
@@ -108,8 +140,10 @@ class Engine {
     BlockCache cache_;
     ir::Block ir_;                      // reused: no allocation for most blocks
     std::vector<std::byte> code_read_;  // likewise
-    InterpretedBlocks interpreted_;     // with EngineOptions::interpret
-    std::set<uint64_t> devices_;        // instructions (physical addresses) that met one
+    InterpreterStubs interpreter_stubs_;
+    RetiredBlocks retired_;
+    size_t next_leave_ = 0;       // retired blocks for which should_leave()
+    std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };

@@ -4,6 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "mmu/bits.h"
+
 namespace arclight::jit {
 
 namespace {
@@ -73,8 +75,7 @@ void predict_pages(ir::Block& block, std::span<const RegisterSnapshot> snapshots
     if (snapshots.empty()) return;
     for (size_t k = 0; k < kMaxSnapshots; ++k) {
         follow(block, snapshots[std::min(k, snapshots.size() - 1)], [](ir::Inst& i, const Known& address) {
-            constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
-            if (address.exact) i.imm = (i.imm + (address.value >> kPageBits) + 1) * kMixer;
+            if (address.exact) i.imm = (i.imm + (address.value >> kPageBits) + 1) * kHashMultiplier;
         });
     }
 }

@@ -4,6 +4,7 @@
 
 #include "jit/engine/compiled_region.h"
 #include "jit/engine/predict.h"
+#include "mmu/bits.h"
 
 namespace arclight::jit {
 
@@ -29,7 +30,6 @@ constexpr unsigned kMaxDiskTries = 5;
 constexpr unsigned kMaxFailures = 3;
 /// Thresholds that a block runs before it may be tried again.
 constexpr double kAgain = 1000;
-constexpr uint64_t kMixer = 0x9e37'79b9'7f4a'7c15;
 
 bool in_live_region(const TranslationBlock& block) {
     return std::ranges::any_of(block.regions, [](const CompiledRegion* r) { return r->life.live(); });
@@ -51,7 +51,7 @@ uint32_t PromotionPolicy::new_counter(uint32_t translation_flags) {
 void PromotionPolicy::attach(TranslationBlock& block, bool stored) {
     by_counter_[block.counter] = &block;
     const uint64_t place = block.pa / frontend_.code_limits().alignment;
-    if (options_.sample > 1 && ((place ^ options_.sample_seed) * kMixer >> 32) % options_.sample != 0) {
+    if (options_.sample > 1 && hash_bits(place ^ options_.sample_seed, 32) % options_.sample != 0) {
         disable(block);
         return;
     }

@@ -32,6 +32,10 @@ class PromotionPolicy {
     uint32_t new_counter(uint32_t translation_flags);
     /// Starts the counter of a block that has one. `stored`: an earlier run has left regions entered at it.
     void attach(TranslationBlock& block, bool stored);
+    /// The block is about to be freed. Its counter is no other block's until reset().
+    void free(const TranslationBlock& block) {
+        if (block.counter != kNoCounter) by_counter_[block.counter] = nullptr;
+    }
     enum class Next : uint8_t {
         Run,         ///< its own translation
         WakeWorker,  ///< the same, and there is something in a queue

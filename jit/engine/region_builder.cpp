@@ -101,8 +101,7 @@ std::vector<RegionBuilder::SuccessorEdge> RegionBuilder::successors_of(const Dra
         if (counted && profile->samples != 0) {
             const double rest = std::max(0.0, runs - all);
             for (const EdgeProfile::Target& t : profile->targets) {
-                TranslationBlock* to =
-                    t.block->valid ? t.block : blocks_.find(t.block->pa, draft.translation_flags);
+                TranslationBlock* to = blocks_.find(t.pa, draft.translation_flags);
                 const double share = rest * t.count / profile->samples;
                 if (to != nullptr && t.count > 1)
                     edges.push_back({node.page() + t.offset, to, share, true, true});
@@ -206,6 +205,7 @@ RegionBuilder::Built RegionBuilder::build(TranslationBlock& entry) {
     compiled.entry = &entry;
     region.pa = entry.pa;
     region.translation_flags = entry.translation_flags;
+    region.spectre = options_.spectre;
     region.disabled_assumptions = compiled.disabled_assumptions = entry.disabled_assumptions;
     region.narrow = entry.promotion.snapshots.empty() ? 0 : ~uint32_t{0};
     for (const RegisterSnapshot& snapshot : entry.promotion.snapshots) region.narrow &= snapshot.narrow;

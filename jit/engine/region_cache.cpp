@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdio>
 #include <utility>
 
@@ -11,7 +12,8 @@ namespace {
 constexpr size_t kMaxCandidates = 1024;  ///< entries whose candidates are kept
 }
 
-RegionCache::RegionCache(const Tier2Options& options) {
+RegionCache::RegionCache(const Frontend& frontend, const Tier2Options& options)
+    : spectre_(options.spectre), frontend_variant_(frontend.variant()) {
     if (!options.enabled || options.synchronous || options.cache_directory.empty()) return;
     const uint64_t build = options.compiler_build();
     if (build == 0) return;
@@ -28,8 +30,11 @@ RegionCache::RegionCache(const Tier2Options& options) {
 
 RegionCache::Key RegionCache::entry_key(const TranslationBlock& block) const {
     std::string bytes(reinterpret_cast<const char*>(block.guest_code.data()), block.guest_code.size());
-    const uint64_t place = uint64_t{block.translation_flags} << 12 | (block.pa & ~kPageMask);
-    bytes.append(reinterpret_cast<const char*>(&place), sizeof place);
+    const std::array<uint64_t, 2> context{uint64_t{spectre_} << 63 |
+                                              uint64_t{block.translation_flags} << 12 |
+                                              (block.pa & ~kPageMask),
+                                          frontend_variant_};
+    bytes.append(reinterpret_cast<const char*>(context.data()), sizeof context);
     return RegionStore::hash(bytes, store_->seed());
 }
 

@@ -16,13 +16,14 @@
 #include "jit/engine/region_shape.h"
 #include "jit/engine/region_store.h"
 #include "jit/engine/tier2_options.h"
+#include "jit/frontend.h"
 
 namespace arclight::jit {
 
 class RegionCache {
   public:
     /// Opens the directory, if one is asked for; says so where it cannot be used.
-    explicit RegionCache(const Tier2Options& options);
+    RegionCache(const Frontend& frontend, const Tier2Options& options);
 
     /// False: nothing is found or kept. Nothing else is to be called then but read-only questions.
     bool enabled() const { return store_ != nullptr; }
@@ -34,7 +35,7 @@ class RegionCache {
 
     using Lock = std::unique_lock<std::mutex>;
     using Key = RegionStore::Key;
-    /// Of the regions that are entered at this block.
+    /// Of the regions that are entered at this block. Those that are compiled with Tier2Options::spectre are others.
     Key entry_key(const TranslationBlock& block) const;
     /// Whether an earlier run has left regions that are entered here.
     bool knows(const TranslationBlock& block) const { return enabled() && store_->knows(entry_key(block)); }
@@ -64,6 +65,8 @@ class RegionCache {
     RegionStore::Stats stats() const { return store_ != nullptr ? store_->stats() : RegionStore::Stats{}; }
 
   private:
+    const bool spectre_;
+    const uint64_t frontend_variant_;
     std::unique_ptr<RegionStore> store_;  ///< null: disabled
     std::map<Key, std::vector<Candidate>> candidates_;
     std::vector<StoredRegion> evictions_;

@@ -38,6 +38,7 @@ CompiledRegion* RegionTable::admit(std::unique_ptr<CompiledRegion> owned) {
         counter_at(code_, region.entries) = 0;
         counter_at(code_, region.side_exits()) = 0;
     }
+    region.body = region.entry->code.body;
     for (TranslationBlock* m : region.members) m->regions.push_back(&region);
     regions_.push_back(std::move(owned));
     return &region;
@@ -80,7 +81,7 @@ const uint8_t* RegionTable::emit_stub(const CompiledRegion& region, uint32_t cyc
     const uint8_t* reuse = free_stubs_.empty() ? nullptr : free_stubs_.back();
     const uint8_t* stub = emit_region_stub(code_,
                                            {.region = region.code.entry,
-                                            .body = region.entry->code.body,
+                                            .body = region.body,
                                             .guard = region.guard,
                                             .entries = region.entries,
                                             .side_exits = region.side_exits(),
@@ -123,6 +124,8 @@ void RegionTable::retire(CompiledRegion& region) {
         --stats_.live;
         stats_.live_bytes -= footprint(region.code);
     }
+    region.entry = nullptr;  // the blocks may be freed before it is
+    region.members.clear();
     region.retire_epochs = epochs_.now();
     const auto it = std::ranges::find_if(regions_, [&](const auto& r) { return r.get() == &region; });
     if (it == regions_.end()) return;
@@ -162,6 +165,7 @@ void RegionTable::reset() {
         ++stats_.dropped;
         for (TranslationBlock* m : region->members) m->regions.clear();
         region->members.clear();
+        region->entry = nullptr;
     }
     std::ranges::move(regions_, std::back_inserter(retired_));
     regions_.clear();
@@ -176,8 +180,7 @@ void RegionTable::reset() {
 
 RegionEntryCheck RegionTable::entry_check(uint32_t guard) const {
     const CompiledRegion& region = *by_guard_[guard];
-    const void* body = region.entry->code.body;
-    return {region.pages, region.life.retired() ? body : after_guard(region.stub), body};
+    return {region.pages, region.life.retired() ? region.body : after_guard(region.stub), region.body};
 }
 
 const void* RegionTable::side_exit(const void* pc) const {

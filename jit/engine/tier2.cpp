@@ -39,7 +39,7 @@ Tier2::Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, Block
       edges_(code, blocks, kEntryCounters + kSideExitCounters),
       policy_(frontend, code, edges_, options_),
       builder_(frontend, blocks, policy_, edges_, options_),
-      disk_(options_),
+      disk_(frontend, options_),
       worker_(lock, options_),
       table_(code, options_.code_bytes,
              {.unload = [this](uint64_t handle) { worker_.unload(handle); },

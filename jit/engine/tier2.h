@@ -57,6 +57,8 @@ class Tier2 {
     const void* promote(uint32_t counter, const GuestState* state);
     /// The block is being invalidated.
     void forget(TranslationBlock& block);
+    /// It is about to be freed.
+    void free(const TranslationBlock& block) { policy_.free(block); }
     /// The code cache is about to be emptied: no virtual CPU is inside.
     void flush();
     /// See RegionTable.

@@ -26,6 +26,7 @@ struct Tier2Options {
     unsigned max_insns = 200;       ///< guest instructions of a region
     double budget = 0.5;            ///< compile time as a share of run time
     size_t code_bytes = 64u << 20;  ///< of live regions
+    bool spectre = false;           ///< as EngineOptions::spectre
     std::string dump_directory;     ///< empty: none
     /// Host cycles: regions that are entered often and left after fewer are discarded.
     uint32_t min_cycles = 250;

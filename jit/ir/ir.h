@@ -123,9 +123,6 @@ Displaced displaced(const Block& block, Ref r);
 std::string print(const Block& block);
 /// Empty when the block is well formed, else what is wrong and where.
 std::string verify(const Block& block);
-/// Removes pure instructions without users and overwritten SetX/SetV/SetFlags between faulting points, in
-/// place (they become Op::Const with type Void and no users are left dangling; the backend skips them).
-void eliminate_dead(Block& block);
 
 // ---- Builder
 /// Appends instructions, folds constants and forwards guest registers: GetX after SetX yields the value,

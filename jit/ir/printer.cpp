@@ -13,7 +13,6 @@ std::string print(const Block& block) {
                                    block.translation_flags, block.guest_bytes, block.guest_insns);
     for (size_t k = 0; k < block.insts.size(); ++k) {
         const Inst& i = block.insts[k];
-        if (i.op == Op::Const && i.type == Type::Void) continue;  // removed
         if (i.type != Type::Void) text += fmt::format("%{} = ", k);
         text += info(i.op).name;
         if (i.type != Type::Void) text += fmt::format(".{}", kTypeNames[static_cast<size_t>(i.type)]);

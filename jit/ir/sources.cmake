@@ -1,7 +1,6 @@
 list(APPEND arclight_jit_SOURCES
   ir/interpreter.cpp
   ir/ir.cpp
-  ir/passes.cpp
   ir/printer.cpp
   ir/verifier.cpp
 )

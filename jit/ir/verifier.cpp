@@ -48,7 +48,6 @@ bool makes_flags(Op op) {
 const char* check(const Block& block, Ref index) {
     const Inst& i = block[index];
     const OpInfo& op = info(i.op);
-    if (i.op == Op::Const && i.type == Type::Void) return nullptr;
     const bool variadic = i.op == Op::CallRuntime;
     if (variadic ? i.nargs > 3 : i.nargs != std::strlen(op.args)) return "wrong number of operands";
     if (!result_fits(op.result, i.type)) return "result type does not fit the operation";

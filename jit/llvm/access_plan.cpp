@@ -209,9 +209,11 @@ AccessPlan plan_accesses(const RegionGraph& graph) {
         BlockAccesses& block =
             plan.blocks.emplace_back(group_accesses(rb.ir, region.disabled_assumptions, fastmem));
         const std::vector<uint8_t> registers = registers_of(rb.ir);
+        if (region.spectre) continue;
         for (AccessGroup& g : block.groups)
             g.page = page(address_registers(rb.ir, registers, g.root), g.write);
     }
+    plan.spectre = region.spectre;
     if (!fastmem) share_pages(plan);
     for (const BlockAccesses& block : plan.blocks)
         for (const AccessGroup& g : block.groups)

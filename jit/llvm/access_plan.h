@@ -51,6 +51,7 @@ struct BlockAccesses {
 struct AccessPlan {
     std::vector<BlockAccesses> blocks;
     std::vector<AccessPage> pages;
+    bool spectre = false;  ///< as Region::spectre: no page is remembered
 };
 
 /// Groups the plain accesses of every block. Where the region uses fastmem, a group is never split.

@@ -1,5 +1,7 @@
 #include "jit/llvm/address_lowering.h"
 
+#include <llvm/IR/InlineAsm.h>
+
 #include "jit/guest_state.h"
 
 namespace arclight::jit::tier2 {
@@ -62,6 +64,18 @@ AddressLowering::Page AddressLowering::look_up(Value* address, Value* wanted, co
         exits_.guard(b_.CreateICmpEQ(slot, wanted));
         return {slot, fastmem_->addend(address, 0, aux)};
     }
+    // Assembly, since LLVM takes for certain what the branch below decides.
+    const auto mask = [&](Value* addend, Value* tag) -> Value* {
+        if (!plan_.spectre) return addend;
+        llvm::Type* word = b_.getInt64Ty();
+        auto* type = llvm::FunctionType::get(word, {word, word, word, word}, false);
+        llvm::InlineAsm* code =
+            llvm::InlineAsm::get(type, "cmpq $2, $3\n\tcmovneq $4, $0", "=&r,0,r,r,r,~{flags}",
+                                 /*hasSideEffects=*/false);
+        // Address 0 if it is not there: nothing is mapped in the first page of a process.
+        Value* host = b_.CreateCall(code, {b_.CreateAdd(addend, address), tag, wanted, b_.c64(0)});
+        return b_.CreateSub(host, address);
+    };
     const auto invariant = [&](Value* from, size_t offset) {
         return b_.load_invariant(b_.CreateConstGEP1_64(b_.getInt8Ty(), from, offset), b_.getInt64Ty());
     };
@@ -86,7 +100,7 @@ AddressLowering::Page AddressLowering::look_up(Value* address, Value* wanted, co
     } else {
         exits_.guard(found);
     }
-    Page page{tag, invariant(entry, at + offsetof(mmu::TlbEntry, addend))};
+    Page page{tag, mask(invariant(entry, at + offsetof(mmu::TlbEntry, addend)), tag)};
     if (shared && !write)
         page.writable = b_.CreateICmpEQ(invariant(entry, at + offsetof(mmu::TlbEntry, write_tag)), wanted);
     return page;
@@ -117,7 +131,8 @@ Value* AddressLowering::check_group(const AccessGroup& g) {
     const auto pointer = [&](Value* base, Value* offset) {
         return b_.CreateIntToPtr(b_.CreateAdd(base, offset), b_.getPtrTy());
     };
-    if (fastmem_ != nullptr) return pointer(fastmem_->addend(address, g.predicted, 0), address);
+    if (fastmem_ != nullptr)
+        return pointer(fastmem_->addend(address, plan_.spectre ? 0 : g.predicted, 0), address);
     if (g.page == kNoPage)
         return pointer(look_up(address, wanted(), {.write = g.write, .assumed = g.assumed()}).addend,
                        address);
@@ -189,7 +204,7 @@ Value* AddressLowering::host_address(const Inst& i, Ref index, unsigned bytes, b
     const uint32_t number = block_->group_of[index];
     if (number == kNoGroup && fastmem_ != nullptr) {
         const uint64_t predicted =
-            ir::is_plain_access(i.op) && (i.aux & ir::kMemUnprivileged) == 0 ? i.imm : 0;
+            ir::is_plain_access(i.op) && (i.aux & ir::kMemUnprivileged) == 0 && !plan_.spectre ? i.imm : 0;
         return fastmem_address(i.args[0], bytes, predicted, i.aux, aligned);
     }
     if (number == kNoGroup) return host_address_alone(i.args[0], bytes, write, i.aux, aligned);

@@ -1,9 +1,9 @@
 #include "jit/llvm/integer_lowering.h"
 
 #include <llvm/IR/Intrinsics.h>
-#include <llvm/IR/IntrinsicsX86.h>
 
 #include "jit/guest_state.h"
+#include "jit/llvm/host_intrinsics.h"
 
 namespace arclight::jit::tier2 {
 
@@ -23,22 +23,7 @@ Value* IntegerLowering::bit_field(const Inst& i, bool is_signed) {
 Value* IntegerLowering::crc32(const Inst& i) {
     const unsigned log2 = i.aux & 3;
     if ((i.aux & 8) == 0) throw Unsupported{};
-    Value *crc = values_.i32(i.args[0]), *v = values_.i64(i.args[1]);
-    switch (log2) {
-        case 0:
-            return b_.CreateIntrinsic(b_.getInt32Ty(), intrinsic::x86_sse42_crc32_32_8,
-                                      {crc, b_.CreateTrunc(v, b_.getInt8Ty())});
-        case 1:
-            return b_.CreateIntrinsic(b_.getInt32Ty(), intrinsic::x86_sse42_crc32_32_16,
-                                      {crc, b_.CreateTrunc(v, b_.getInt16Ty())});
-        case 2:
-            return b_.CreateIntrinsic(b_.getInt32Ty(), intrinsic::x86_sse42_crc32_32_32,
-                                      {crc, values_.i32(i.args[1])});
-        default:
-            return b_.CreateTrunc(b_.CreateIntrinsic(b_.getInt64Ty(), intrinsic::x86_sse42_crc32_64_64,
-                                                     {b_.CreateZExt(crc, b_.getInt64Ty()), v}),
-                                  b_.getInt32Ty());
-    }
+    return crc32c(b_, values_.i32(i.args[0]), values_.i64(i.args[1]), log2);
 }
 
 bool IntegerLowering::lower(const Inst& i, Ref index) {

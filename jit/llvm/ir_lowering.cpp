@@ -36,7 +36,7 @@ IrLowering::IrLowering(llvm::Module& module, const Region& region)
       fp_(b_, values_, exits_, (region.translation_flags & translation_flag::kFpSlow) != 0) {}
 
 llvm::Function* IrLowering::run() {
-    b_.begin_function();
+    b_.begin_function(versions_.accesses.spectre);
     registers_.declare();
     const size_t n = versions_.graph.region.blocks.size();
     for (size_t k = 0; k < n; ++k) heads_.push_back(b_.new_block());
@@ -113,7 +113,6 @@ void IrLowering::take_checkpoint() {
 }
 
 void IrLowering::lower(const Inst& i, Ref index) {
-    if (i.type == Type::Void && i.op == Op::Const) return;
     if (has_effects(i.op) || i.op == Op::Exit || i.op == Op::ExitIndirect) fp_.check_results();
     fp_.before(i.op);
     switch (i.op) {

@@ -137,6 +137,7 @@ LoopVersioning version_loops(const Region& region) {
     const auto plan = [&] {
         v.accesses = plan_accesses(v.graph);
         v.loops.assign(v.graph.region.blocks.size(), {});
+        if (region.spectre) return;  // each access has its own check
         for (size_t k = 0; k < v.loops.size(); ++k)
             if (!v.graph.loop_bodies.contains(k))
                 v.loops[k] = hoist_checks(v.graph.region.blocks[k], v.accesses.blocks[k]);

@@ -38,6 +38,8 @@ struct Region {
     uint32_t narrow = 0;
     /// Earlier regions with this entry were left again and again since these were wrong: not to be made.
     Assumptions disabled_assumptions = 0;
+    /// Addresses are masked by the outcome of their checks, as with CodeBuffer::spectre().
+    bool spectre = false;
     std::vector<int64_t> return_sites;      ///< blocks that a RET may go to, by offset
     std::vector<int64_t> indirect_targets;  ///< blocks that BR and BLR may go to
 

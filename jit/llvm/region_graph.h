@@ -6,12 +6,15 @@
 #include <map>
 #include <vector>
 
+#include "jit/ir/register_slots.h"
 #include "jit/llvm/region.h"
 
 namespace arclight::jit::tier2 {
 
-/// Guest registers by number: 0..31 x0..x30 and sp, 32..63 v0..v31, 64 NZCV.
-inline constexpr unsigned kVSlot = 32, kFlagsSlot = 64, kSlots = 65;
+using ir::kFlagsSlot;
+using ir::kSlots;
+using ir::kVSlot;
+using ir::slot_of;
 using Slots = std::bitset<kSlots>;
 
 /// A region, with the loop bodies that loop peeling adds behind its own blocks.

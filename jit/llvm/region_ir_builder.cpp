@@ -17,13 +17,13 @@ RegionIrBuilder::RegionIrBuilder(llvm::Module& module)
     likely_ = md.createBranchWeights(4000, 1);
 }
 
-void RegionIrBuilder::begin_function() {
+void RegionIrBuilder::begin_function(bool spectre) {
     auto* type = llvm::FunctionType::get(getInt64Ty(), {getPtrTy(), getPtrTy()}, false);
     function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "region", module_);
     function_->setCallingConv(llvm::CallingConv::PreserveNone);
     function_->addFnAttr(llvm::Attribute::NoUnwind);
     function_->setGC("statepoint-example");
-    function_->addFnAttr("no-jump-tables", "false");
+    function_->addFnAttr("no-jump-tables", spectre ? "true" : "false");
     for (unsigned k = 0; k < 2; ++k) {
         function_->addParamAttr(k, llvm::Attribute::NoAlias);
         function_->addParamAttr(k, llvm::Attribute::NonNull);

@@ -19,7 +19,7 @@ class RegionIrBuilder : public llvm::IRBuilder<> {
   public:
     explicit RegionIrBuilder(llvm::Module& module);
     /// Makes the function `region` and its entry, where this builder then is.
-    void begin_function();
+    void begin_function(bool spectre);
 
     llvm::Module& module() const { return module_; }
     llvm::Function* function() const { return function_; }

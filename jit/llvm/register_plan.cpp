@@ -13,16 +13,6 @@ using ir::Type;
 
 namespace {
 
-unsigned slot_of(const Inst& i) {
-    switch (i.op) {
-        case Op::SetX:
-        case Op::GetX: return static_cast<unsigned>(i.imm);
-        case Op::SetV:
-        case Op::GetV: return kVSlot + static_cast<unsigned>(i.imm);
-        default: return kFlagsSlot;
-    }
-}
-
 /// The value that each guest register holds, as far as a block's instructions have told.
 using Holders = std::array<Ref, kFlagsSlot>;
 

@@ -2,9 +2,9 @@
 #include "jit/llvm/vector_lowering.h"
 
 #include <llvm/IR/Intrinsics.h>
-#include <llvm/IR/IntrinsicsX86.h>
 
 #include "jit/guest_state.h"
+#include "jit/llvm/host_intrinsics.h"
 #include "jit/softfloat/environment.h"
 
 namespace arclight::jit::tier2 {
@@ -147,9 +147,8 @@ bool VectorLowering::lower_permute(const Inst& i, Ref index) {
         case Op::VTbx: {
             const bool keep = i.op == Op::VTbx;
             Value *table = values_.vec(i.args[keep ? 1 : 0], 0), *by = values_.vec(i.args[keep ? 2 : 1], 0);
-            llvm::Type* t = by->getType();
-            Value* wanted = b_.CreateIntrinsic(intrinsic::uadd_sat, {t}, {by, b_.splat(0, 0x70)});
-            Value* v = b_.CreateIntrinsic(t, intrinsic::x86_ssse3_pshuf_b_128, {table, wanted});
+            Value* wanted = b_.CreateIntrinsic(intrinsic::uadd_sat, {by->getType()}, {by, b_.splat(0, 0x70)});
+            Value* v = shuffle_bytes(b_, table, wanted);
             if (keep)
                 v = b_.CreateSelect(b_.CreateICmpUGT(by, b_.splat(0, 15)), values_.vec(i.args[0], 0), v);
             values_.def_vec(index, v);
@@ -315,34 +314,15 @@ bool VectorLowering::lower_reduce(const Inst& i, Ref index) {
 }
 
 bool VectorLowering::lower_crypto(const Inst& i, Ref index) {
-    auto* t = b_.int_vector(3);
-    Value* zero = llvm::Constant::getNullValue(t);
-    const auto call = [&](intrinsic::ID id, std::initializer_list<Value*> args) {
-        return b_.CreateIntrinsic(t, id, args);
-    };
+    const auto arg = [&](unsigned k) { return values_.vec(i.args[k], 3); };
     switch (i.op) {
         case Op::VAesE:
-        case Op::VAesD: {
-            Value* v = b_.CreateXor(values_.vec(i.args[0], 3), values_.vec(i.args[1], 3));
-            const bool e = i.op == Op::VAesE;
-            values_.def_vec(index, call(e ? intrinsic::x86_aesni_aesenclast : intrinsic::x86_aesni_aesdeclast,
-                                        {v, zero}));
+        case Op::VAesD:
+            values_.def_vec(index, aes_last_round(b_, b_.CreateXor(arg(0), arg(1)), i.op == Op::VAesD));
             return true;
-        }
-        case Op::VAesMc:
-            values_.def_vec(
-                index,
-                call(intrinsic::x86_aesni_aesenc,
-                     {call(intrinsic::x86_aesni_aesdeclast, {values_.vec(i.args[0], 3), zero}), zero}));
-            return true;
-        case Op::VAesImc:
-            values_.def_vec(index, call(intrinsic::x86_aesni_aesimc, {values_.vec(i.args[0], 3)}));
-            return true;
-        case Op::VPMull64:
-            values_.def_vec(index,
-                            call(intrinsic::x86_pclmulqdq,
-                                 {values_.vec(i.args[0], 3), values_.vec(i.args[1], 3), b_.getInt8(0)}));
-            return true;
+        case Op::VAesMc: values_.def_vec(index, aes_mix_columns(b_, arg(0))); return true;
+        case Op::VAesImc: values_.def_vec(index, aes_inverse_mix_columns(b_, arg(0))); return true;
+        case Op::VPMull64: values_.def_vec(index, carryless_multiply(b_, arg(0), arg(1))); return true;
         default: return false;
     }
 }

@@ -91,7 +91,8 @@ class Harness {
   public:
     static constexpr uint64_t kPage = 0x40'2000;
 
-    explicit Harness(size_t code_size = size_t{8} << 20) : code(code_size), accelerator(code) {
+    explicit Harness(size_t code_size = size_t{8} << 20, bool spectre = false)
+        : code(code_size, spectre), accelerator(code) {
         tlb = std::make_unique<SoftTlb>();
         other_view = std::make_unique<SoftTlb>();
         tlb->epoch = 5, other_view->epoch = 6;

@@ -41,28 +41,5 @@ TEST(IrTest, VerifierNamesWhatIsWrong) {
     EXPECT_EQ(ir::verify(open), "%0 Const: block does not end");
 }
 
-TEST(IrTest, DeadWritesAreThoseNobodyCanSee) {
-    ir::Block block = block_at();
-    ir::Builder b(block);
-    b.set_x(1, b.i64(1));  // dead: overwritten before the load can fault
-    b.set_x(1, b.i64(2));  // seen by a fault
-    b.set_x(2, b.emit(Op::Load, Type::I64, {b.get_x(3)}, 0, 3));
-    b.set_x(1, b.i64(3));                                   // seen by the exit
-    b.bin_raw(Op::Mul, Type::I64, b.get_x(4), b.get_x(5));  // unused
-    b.emit(Op::Exit, Type::Void, {}, 4);
-    ir::eliminate_dead(block);
-    EXPECT_EQ(ir::verify(block), "");
-    EXPECT_EQ(ir::print(block),
-              "block pa=0x41000000 flags=0x0 bytes=0 insns=0\n"
-              "%2 = Const.i64 #0x2\n"
-              "SetX %2 #0x1\n"
-              "%4 = GetX.i64 #0x3\n"
-              "%5 = Load.i64 %4 aux=0x3\n"
-              "SetX %5 #0x2\n"
-              "%7 = Const.i64 #0x3\n"
-              "SetX %7 #0x1\n"
-              "Exit #0x4\n");
-}
-
 }  // namespace
 }  // namespace arclight::backend::testing

@@ -255,5 +255,18 @@ TEST(ListingTest, Return) {
               "jmp [r14+rax*1+0x80048]\n");
 }
 
+// x86 orders everything but a store before a load (Intel SDM 3A, 8.2.3.4), and that is what DMB ISH is for.
+TEST(ListingTest, OnlyAFullBarrierIsAnInstruction) {
+    const auto fence = [](ir::FenceKind kind) {
+        return hot([kind](ir::Builder& b) {
+            b.emit(Op::Fence, Type::Void, {}, static_cast<uint64_t>(kind));
+            b.emit(Op::Exit, Type::Void, {}, 0x24);
+        });
+    };
+    EXPECT_NE(fence(ir::FenceKind::Full).find("lock or"), std::string::npos) << fence(ir::FenceKind::Full);
+    for (const ir::FenceKind kind : {ir::FenceKind::Load, ir::FenceKind::Store, ir::FenceKind::Instruction})
+        EXPECT_EQ(fence(kind), "jmp out\n");
+}
+
 }  // namespace
 }  // namespace arclight::backend::testing

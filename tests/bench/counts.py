@@ -35,7 +35,7 @@ programs = sys.argv[1:]
 if not programs:
     harness.skip("no guest programs were built (no aarch64-linux-gnu-gcc)")
 for elf in programs:
-    ours, _, text = arclight_count([harness.ARCLIGHT, "run", "-m", "128", "--kernel", elf])
+    ours, _, text = arclight_count([harness.ARCLIGHT, "run", "-m", "128", "--gic", "3", "--kernel", elf])
     out = os.path.join(work, "counts.txt")
     done = subprocess.run([qemu, "-M", "virt,gic-version=3", "-cpu", "cortex-a76", "-m", "128", "-display", "none", "-monitor", "none", "-serial", "stdio",
                            "-kernel", elf, "-plugin", f"{plugin},out={out}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200)

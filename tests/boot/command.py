@@ -22,6 +22,8 @@ words = result.text.split()
 failures.check(result.status == 0 and len(result.text.splitlines()) == 1 and words[0] == "Linux" and
                words[2] == debian.version and "aarch64" in words and not result.error, f"uname -a: {result}")
 
+# systemd-detect-virt's rule: a hypervisor of a name that it does not know is "vm-other".
+expect(["cat", "/proc/device-tree/hypervisor/compatible"], 0, b"arclight,vm\0", "what runs the guest")
 for status in 0, 7, 255:
     expect(["sh", "-c", f"exit {status}"], status, b"", f"exit {status}")
 for number in 9, 15, 11:

@@ -34,7 +34,7 @@ struct DeviceFactoryTest : testing::Test {
                                   .preset = "off"},
                                  {.name = "owner", .help = "whose it is", .preset = "", .max = 5}},
                      .make = [this](const DeviceArguments& arguments,
-                                    const DeviceContext& context) -> std::expected<NewDevice, std::string> {
+                                    const DeviceContext& context) -> Result<NewDevice> {
                          EXPECT_EQ(&context.loop, &loop);
                          owner = arguments.text("owner");
                          if (arguments.number("number") == 13) return std::unexpected("no plate has 13");
@@ -44,7 +44,7 @@ struct DeviceFactoryTest : testing::Test {
                          return plate;
                      }});
     }
-    std::expected<NewDevice, std::string> make(std::string_view text) {
+    Result<NewDevice> make(std::string_view text) {
         const auto request = DeviceRequest::parse(text);
         if (!request) return std::unexpected(request.error());
         return factory.make(*request, {loop, clock});

@@ -125,6 +125,8 @@ TEST(State, TypesVersionsAndLengthsAreChecked) {
     EXPECT_EQ(error(section("timer", 1), read_section), "");
     EXPECT_EQ(error(section("timer", 3), read_section), "section 'timer' has version 3, newer than 2");
     EXPECT_EQ(error(section("uart", 1), read_section), "section 'uart' in place of 'timer'");
+    EXPECT_EQ(error(section("a\nb\x80z", 1), read_section), "section 'a?b?z' in place of 'timer'")
+        << "an error is one line, whatever the stream names";
     EXPECT_EQ(error([](auto&) {}, read_section), "section 'timer' is missing");
     EXPECT_EQ(error(section("timer", 1), [&](auto& in) { (void)in.section("timer", 1, [] {}); }),
               "section 'timer' has more than it should");

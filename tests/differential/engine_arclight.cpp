@@ -155,7 +155,7 @@ class ArclightEngine final : public Engine {
         uint32_t translation_flags;
         jit::CompiledBlock code;
         uint32_t first_link_slot;
-        ir::Block ir;  ///< for regions: with all its writes of registers
+        ir::Block ir;  ///< for regions
     };
     struct BlockExit {
         size_t block;
@@ -296,12 +296,6 @@ class ArclightEngine final : public Engine {
                 broken("IR: " + bad);
                 return nullptr;
             }
-            const ir::Block whole = block;
-            ir::eliminate_dead(block);
-            if (const std::string bad = ir::verify(block); !bad.empty()) {
-                broken("IR after eliminate_dead: " + bad);
-                return nullptr;
-            }
             const auto first_link_slot = static_cast<uint32_t>(link_slots_.size());
             const uint32_t counter = variant_.tier2 ? 0 : jit::kNoCounter;
             buffer_.counters()[0] = ~uint32_t{0} >> 1;
@@ -316,7 +310,7 @@ class ArclightEngine final : public Engine {
             }
             if (explain_) describe(pc, raw, block, code);
             for (size_t i = 0; i < code.exits.size(); ++i) link_slots_.push_back({blocks_.size(), i});
-            blocks_.push_back({pc, state_.translation_flags, std::move(code), first_link_slot, whole});
+            blocks_.push_back({pc, state_.translation_flags, std::move(code), first_link_slot, block});
             if (variant_.tier2) make_region(blocks_.back());
             return &blocks_.back();
         }

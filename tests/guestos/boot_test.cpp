@@ -21,7 +21,9 @@ struct Guest {
     explicit Guest(const Bytes& kernel) { options.kernel = directory.write("kernel", kernel).native(); }
     Result<BootState> load(TestRam& ram) {
         options.memory = ram.bytes.size();
-        return load_guest(options, ram.view, bus);
+        const auto kernel = read_kernel(options.kernel);
+        if (!kernel) return std::unexpected(kernel.error());
+        return load_guest(options, *kernel, ram.view, bus);
     }
 };
 
@@ -89,6 +91,32 @@ TEST(Boot, ElfAtTheStartOfRamIsLeftWhole) {
     TestRam ram(4 * kMiB);
     ASSERT_TRUE(guest.load(ram));
     EXPECT_EQ(ram.bytes[0], 0xa0);
+}
+
+TEST(Boot, WhatIsLeftOpenFollowsTheKernel) {
+    for (const KernelKind kind : {KernelKind::Elf, KernelKind::Flat}) {
+        const RunOptions open = complete_options({}, kind);
+        EXPECT_EQ(open.gic, 2u);
+        EXPECT_EQ(open.virtio, VirtioMmio::Legacy);
+    }
+    const RunOptions open = complete_options({}, KernelKind::Linux);
+    EXPECT_EQ(open.gic, 3u);
+    EXPECT_EQ(open.virtio, VirtioMmio::Modern);
+    RunOptions given;
+    given.gic = 3;
+    given.virtio = VirtioMmio::Modern;
+    given = complete_options(given, KernelKind::Elf);
+    EXPECT_EQ(given.gic, 3u);
+    EXPECT_EQ(given.virtio, VirtioMmio::Modern);
+}
+
+TEST(Boot, FlatTakesTheTreeAsLinuxDoes) {
+    Guest guest({0x00, 0x00, 0x00, 0x14});
+    TestRam ram(64 * kMiB);
+    const auto state = guest.load(ram);
+    ASSERT_TRUE(state) << state.error();
+    EXPECT_EQ(state->entry, kBase + 0x80000);
+    EXPECT_EQ(state->x0, state->dtb_start);
 }
 
 TEST(Boot, ElfTakesNoInitrd) {

@@ -18,9 +18,14 @@ expect() { # CODE PATTERN ARGUMENTS...
 expect 0 '^arclight [0-9]' version
 expect 0 'process +yes' version
 expect 0 'kvm +(yes|no) \(' version
+expect 0 '^arclight [0-9]+\.[0-9]+' --version
 expect 0 'Subcommands' --help
+expect 0 'Subcommands' help
+expect 0 '--kernel' help run
 expect 0 '--kernel' run --help
-expect 2 'unexpected|not expected' run --kernel x --bogus
+expect 2 "unknown option '--bogus'" run --kernel x --bogus
+expect 2 "QEMU's -kernel is --kernel here" run -kernel x -append y
+expect 2 'there is no network device yet' run --kernel x -netdev user,id=n
 expect 2 'required' run
 expect 2 'less than 1 MiB' run --kernel x -m 0
 expect 2 'more than 255 GiB' run --kernel x -m 9999G
@@ -31,8 +36,9 @@ head -c 100000 /dev/urandom > "$work/random"
 printf 'tiny' > "$work/tiny"
 expect 1 "kernel '$work/none' does not exist" run --kernel "$work/none"
 expect 1 "kernel '$work/empty' is empty" run --kernel "$work/empty"
-expect 1 "kernel '$work/tiny' is truncated" run --kernel "$work/tiny"
-expect 1 "kernel '$work/random' is neither" run --kernel "$work/random"
+expect 1 "kernel '$work/tiny' is text, not a kernel" run --kernel "$work/tiny"
+head -c 100000 /dev/zero > "$work/zeros"
+expect 1 "kernel '$work/zeros' is neither" run --kernel "$work/zeros"
 expect 1 "is for x86" run --kernel "$ARCLIGHT"
 expect 1 "is a directory" run --kernel "$work"
 

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
 
@@ -35,7 +39,8 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.kernel, "k");
     EXPECT_EQ(o.memory, 512 * kMiB);
     EXPECT_EQ(o.cpus, 1u);
-    EXPECT_EQ(o.gic, 3u);
+    EXPECT_FALSE(o.gic || o.virtio);
+    EXPECT_EQ(o.semihosting, SemihostingAccess::Off);
     EXPECT_EQ(o.accel, Accel::Auto);
     EXPECT_EQ(o.jit, JitTier::Auto);
     EXPECT_TRUE(o.kaslr_seed && o.rng_seed && o.rng);
@@ -118,6 +123,99 @@ TEST(CommandLine, FastmemKeepsItsFormerName) {
     EXPECT_EQ(parse({"run", "--kernel", "k"}).options->fastmem, Fastmem::Auto);
 }
 
+TEST(CommandLine, SemihostingIsOffUnlessAskedFor) {
+    const auto who = [](std::vector<std::string> more) {
+        std::vector<std::string> words = {"run", "--kernel", "k"};
+        words.insert(words.end(), more.begin(), more.end());
+        const Outcome outcome = parse(words);
+        EXPECT_TRUE(outcome.options) << outcome.error;
+        return outcome.options ? outcome.options->semihosting : SemihostingAccess::Off;
+    };
+    EXPECT_EQ(who({}), SemihostingAccess::Off);
+    EXPECT_EQ(who({"--semihosting"}), SemihostingAccess::Kernel);
+    EXPECT_EQ(who({"--semihosting", "--smp", "2"}), SemihostingAccess::Kernel);
+    EXPECT_EQ(who({"--semihosting=on"}), SemihostingAccess::Kernel);
+    EXPECT_EQ(who({"--semihosting=off"}), SemihostingAccess::Off);
+    EXPECT_EQ(who({"--semihosting=userspace"}), SemihostingAccess::Userspace);
+}
+
+TEST(CommandLine, FurtherWordsForTheKernelAreJoined) {
+    const auto append = [](std::vector<std::string> more) {
+        std::vector<std::string> words = {"run", "--kernel", "k"};
+        words.insert(words.end(), more.begin(), more.end());
+        const Outcome outcome = parse(words);
+        EXPECT_TRUE(outcome.options) << outcome.error;
+        return outcome.options ? outcome.options->append : "";
+    };
+    EXPECT_EQ(append({}), "");
+    EXPECT_EQ(append({"--append", ""}), "");
+    EXPECT_EQ(append({"--append", "a  b", "--append=c=d", "--append", "-x"}), "a  b c=d -x");
+}
+
+TEST(CommandLine, SemihostingsDirectories) {
+    const std::string here = std::filesystem::temp_directory_path();
+    const Outcome outcome = parse(
+        {"run", "--kernel", "k", "--semihosting", "--semihosting-files", here, "--semihosting-files", "/"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    EXPECT_EQ(outcome.options->semihosting_files, (std::vector<std::string>{here, "/"}));
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--semihosting-files", here}).error,
+              "arclight: --semihosting-files needs --semihosting\n");
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--semihosting", "--semihosting-files", here + "/none"}).code,
+              2);
+}
+
+// Whatever else is wrong: the first word that nobody knows is what is told.
+TEST(CommandLine, UnknownWordsAreToldFirstAndInOrder) {
+    const std::string no_network = " out, the guest runs without a network (try --help)";
+    const std::vector<std::pair<std::vector<std::string>, std::string>> lines = {
+        {{"run", "--kernle", "k"}, "unknown option '--kernle', did you mean --kernel? (try --help)"},
+        {{"run", "--mem", "1G"}, "unknown option '--mem', did you mean --memory? (try --help)"},
+        {{"run", "-m", "lots", "--bogus", "--worse"}, "unknown option '--bogus' (try --help)"},
+        {{"run", "--worse", "--bogus=1"}, "unknown option '--worse' (try --help)"},
+        {{"run", "k", "--bogus"}, "unexpected word 'k' (try --help)"},
+        {{"run", "--append", "--bogus", "-kernel"}, "QEMU's -kernel is --kernel here (try --help)"},
+        {{"run", "-kernel", "Image", "-append", "x"}, "QEMU's -kernel is --kernel here (try --help)"},
+        {{"run", "--kernel", "k", "-append", "x"}, "QEMU's -append is --append here (try --help)"},
+        {{"run", "--kernel", "k", "-hda", "x"}, "QEMU's -hda is --drive file=FILE here (try --help)"},
+        {{"run", "--kernel", "k", "-machine", "virt"},
+         "QEMU's -machine is not needed: the machine is like QEMU's virt; its gic-version=N is --gic N here "
+         "(try "
+         "--help)"},
+        {{"run", "--kernel", "k", "-nographic"},
+         "QEMU's -nographic is not needed: stdin and stdout are the serial console (try --help)"},
+        {{"run", "--kernel", "k", "-netdev", "user,id=n"},
+         "there is no network device yet: leave QEMU's -netdev" + no_network},
+        {{"run", "--kernel", "k", "--net", "none"},
+         "there is no network device yet: leave QEMU's -net" + no_network},
+        {{"run", "--kernel", "k", "--nic=user"},
+         "there is no network device yet: leave QEMU's -nic" + no_network},
+        {{"run", "--kernel", "k", "-device", "virtio-net-pci"},
+         "there is no network device yet: leave QEMU's -device" + no_network},
+        {{"-kernel", "Image"},
+         "QEMU's -kernel is --kernel here (as in 'arclight run --kernel FILE') (try --help)"},
+        {{"--kernel", "Image"},
+         "'--kernel' belongs behind a command, as in 'arclight run --kernel' (try --help)"},
+        {{"rum", "--kernel", "k"}, "unknown command 'rum', did you mean run? (try --help)"},
+        {{"fly"},
+         "unknown command 'fly' (commands: run, initramfs, lightv, version, probe, help) (try --help)"},
+        {{"lightv", "lst"}, "unknown command 'lst', did you mean list? (try --help)"},
+        {{"lightv", "list", "--bogus"}, "unknown option '--bogus' (try --help)"},
+    };
+    for (const auto& [words, text] : lines) {
+        const Outcome outcome = parse(words);
+        EXPECT_EQ(outcome.error, "arclight: " + text + "\n");
+        EXPECT_EQ(outcome.code, 2) << text;
+        EXPECT_FALSE(outcome.options) << text;
+    }
+    for (const std::vector<std::string>& good : {std::vector<std::string>{"run", "--kernel", "k", "-m1G"},
+                                                 {"run", "--kernel", "-odd-name"},
+                                                 {"run", "--kernel", "k", "--semihosting", "on"},
+                                                 {"run", "--kernel=k", "--stats"}}) {
+        const Outcome outcome = parse(good);
+        EXPECT_TRUE(outcome.options) << outcome.error;
+    }
+}
+
 TEST(CommandLine, MistakesAreOneLineAndTwo) {
     const std::vector<std::vector<std::string>> mistakes = {
         {},
@@ -166,6 +264,11 @@ TEST(CommandLine, HelpAndVersionSucceed) {
     EXPECT_EQ(parse({"run", "--help"}).code, 0);
     EXPECT_EQ(parse({"initramfs", "--help"}).code, 0);
     EXPECT_EQ(parse({"version"}).code, 0);
+    EXPECT_EQ(parse({"--version"}).code, 0);
+    EXPECT_EQ(parse({"help"}).code, 0);
+    EXPECT_EQ(parse({"help", "run"}).code, 0);
+    EXPECT_EQ(parse({"help", "lightv", "list"}).code, 0);
+    EXPECT_EQ(parse({"help", "flying"}).code, 2);
 }
 
 TEST(CommandLine, MemorySizes) {
@@ -174,8 +277,16 @@ TEST(CommandLine, MemorySizes) {
     EXPECT_EQ(parse_memory("4G"), 4096 * kMiB);
     EXPECT_EQ(parse_memory("2048K"), 2 * kMiB);
     EXPECT_EQ(parse_memory("255G"), 255 * 1024 * kMiB);
-    for (const char* bad : {"", "M", "-1", "1.5G", "4GB", "0", "1K", "1025K", "256G", "1T",
-                            "99999999999999999999", "0x100", " 1", "1 "})
+    EXPECT_EQ(parse_memory("1.5G"), 1536 * kMiB);
+    EXPECT_EQ(parse_memory("0.25g"), 256 * kMiB);
+    EXPECT_EQ(parse_memory("1.0"), kMiB);
+    EXPECT_EQ(parse_memory("0.0625T"), 65536 * kMiB);
+    EXPECT_EQ(parse_memory("254.9990234375G").error(),
+              "'254.9990234375G' is not a memory size (examples: 256M, 4G)");
+    for (const char* bad :
+         {"",      "M",  "-1", "4GB", "0",   "1K",     "1025K", "256G", "1T",   "99999999999999999999",
+          "0x100", " 1", "1 ", "1.",  ".5G", "1.5.5G", "1.-5G", "1.5",  "0.3G", "1.12345678G",
+          "255.5G"})
         EXPECT_FALSE(parse_memory(bad)) << bad;
 }
 

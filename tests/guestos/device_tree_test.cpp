@@ -76,6 +76,21 @@ Tree make(const BootArguments& arguments, unsigned cpus = 2) {
 
 using Cells = std::vector<uint32_t>;
 
+// As systemd-detect-virt does, from version 243 on (src/basic/virt.c, detect_vm_device_tree()): what has a hypervisor's node is
+// a virtual machine, of a kind by that node's name. Without one it looks for QEMU's fw-cfg.
+TEST(DeviceTree, ProgramsInTheGuestCanTellWhatRunsIt) {
+    const Tree tree = make({});
+    const std::string hypervisor = tree.text("/hypervisor", "compatible");
+    EXPECT_EQ(hypervisor.c_str(), std::string("arclight,vm"));
+    for (const char* other : {"linux,kvm", "xen", "vmware", "qemu"})
+        EXPECT_EQ(hypervisor.find(other), std::string::npos) << "its interfaces are not there";
+    int node = 0;
+    fdt_for_each_subnode(node, tree.blob().data(), 0) {
+        EXPECT_EQ(std::string(fdt_get_name(tree.blob().data(), node, nullptr)).find("fw-cfg"),
+                  std::string::npos);
+    }
+}
+
 TEST(DeviceTree, DescribesTheMachine) {
     const Tree tree = make(
         {.command_line = "console=ttyAMA0 x=\"y z\"", .initrd_start = 0x4800'0000, .initrd_end = 0x4801'2345},
@@ -153,6 +168,28 @@ TEST(DeviceTree, BadFiles) {
     Bytes cut = make({}).blob();
     cut.resize(cut.size() / 2);
     EXPECT_NE(error(directory.write("cut", cut)).find("not a DTB"), std::string::npos);
+    // Before version 16 a tree named its root otherwise, which libfdt only says that it can read.
+    for (const uint32_t version : {1u, 15u}) {
+        Bytes old = make({}).blob();
+        fdt_set_version(old.data(), version);
+        fdt_set_last_comp_version(old.data(), version);
+        EXPECT_NE(error(directory.write("old", old)).find("not a DTB"), std::string::npos) << version;
+    }
+}
+
+// A tree may say of any node that it is memory, and such nodes are replaced by one.
+TEST(DeviceTree, ChosenIsThereEvenIfTheFileCallsItMemory) {
+    const TemporaryDirectory directory;
+    Bytes tree = make({}).blob();
+    tree.resize(tree.size() + 4096);
+    ASSERT_EQ(fdt_open_into(tree.data(), tree.data(), int(tree.size())), 0);
+    ASSERT_EQ(
+        fdt_setprop_string(tree.data(), fdt_path_offset(tree.data(), "/chosen"), "device_type", "memory"), 0);
+    const BoardDescription board{.memory_base = layout::kRamBase, .memory_size = 256 << 20};
+    auto adapted =
+        adapt_device_tree(directory.write("tree.dtb", tree).native(), board, {.command_line = "new"});
+    ASSERT_TRUE(adapted) << adapted.error();
+    EXPECT_EQ(Tree(std::move(*adapted)).text("/chosen", "bootargs"), std::string("new\0", 4));
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 #include "guestos/image.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <random>
 
+#include "tests/guestos/packings.h"
 #include "tests/guestos/test_files.h"
 
 namespace arclight::guestos {
@@ -15,18 +15,11 @@ using namespace test;
 constexpr uint64_t kBase = 0x4000'0000;
 constexpr uint64_t kMiB = 1 << 20;
 
-Bytes gzip(const Bytes& plain) {
-    z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-    Bytes packed(deflateBound(&stream, plain.size()) + 64);
-    stream.next_in = const_cast<Bytef*>(plain.data());
-    stream.avail_in = uInt(plain.size());
-    stream.next_out = packed.data();
-    stream.avail_out = uInt(packed.size());
-    deflate(&stream, Z_FINISH);
-    packed.resize(stream.total_out);
-    deflateEnd(&stream);
-    return packed;
+Result<LoadedKernel> load_kernel_bytes(const std::string& name, Bytes file, Ram ram,
+                                       uint64_t mmfr0 = default_mmfr0()) {
+    const auto kernel = unpack_kernel(name, std::move(file));
+    if (!kernel) return std::unexpected(kernel.error());
+    return load_kernel(*kernel, ram, mmfr0);
 }
 
 std::string error_of(Bytes file, uint64_t memory = 64 * kMiB) {
@@ -42,7 +35,7 @@ TEST(Image, LinuxGoesTwoMiBUpForOffsetZero) {
     ASSERT_TRUE(kernel) << kernel.error();
     EXPECT_EQ(kernel->entry, kBase + 2 * kMiB);
     EXPECT_EQ(kernel->end, kBase + 5 * kMiB);
-    EXPECT_TRUE(kernel->is_linux);
+    EXPECT_EQ(kernel->kind, KernelKind::Linux);
     EXPECT_EQ(std::memcmp(ram.bytes.data() + 2 * kMiB, file.data(), file.size()), 0);
 }
 
@@ -61,9 +54,69 @@ TEST(Image, LinuxOfOldHasNoSize) {
     EXPECT_EQ(kernel->end, kBase + 0x80000 + 8192);
 }
 
-TEST(Image, OtherPageSizesAreFine) {
-    EXPECT_EQ(error_of(linux_image(0, kMiB, 4096, 0xc)), "loaded");
-    EXPECT_EQ(error_of(linux_image(0, kMiB, 4096, 0xe)), "loaded");
+// ID_AA64MMFR0_EL1: TGran4 is 0 or 15, TGran64 likewise, TGran16 is 1 or 0.
+TEST(Image, PageSizesAreThoseOfTheCpu) {
+    constexpr uint64_t kOnly4 = uint64_t{15} << 24, kNo4 = uint64_t{15} << 28, kWith16 = uint64_t{1} << 20;
+    const auto load = [](uint64_t size, uint64_t mmfr0) {
+        TestRam ram(64 * kMiB);
+        const auto result =
+            load_kernel_bytes("k", linux_image(0, kMiB, 4096, size << 1 | 8), ram.view, mmfr0);
+        return result ? "loaded" : result.error();
+    };
+    for (const uint64_t size : {0, 1}) EXPECT_EQ(load(size, kOnly4), "loaded") << size;
+    EXPECT_EQ(load(2, kOnly4),
+              "kernel 'k' uses 16 KiB pages, which this CPU does not have; use a 4 KiB kernel");
+    EXPECT_EQ(load(3, kOnly4),
+              "kernel 'k' uses 64 KiB pages, which this CPU does not have; use a 4 KiB kernel");
+    EXPECT_EQ(load(2, kOnly4 | kWith16), "loaded");
+    EXPECT_EQ(load(3, kOnly4 | kWith16),
+              "kernel 'k' uses 64 KiB pages, which this CPU does not have; use a 4 KiB or 16 KiB kernel");
+    EXPECT_EQ(load(3, kWith16), "loaded");
+    EXPECT_EQ(load(1, kNo4),
+              "kernel 'k' uses 4 KiB pages, which this CPU does not have; use a 64 KiB kernel");
+    EXPECT_EQ(load(2, default_mmfr0()), load(2, kOnly4));
+}
+
+// The way of Linux's zboot: a header, the payload, and what the linker leaves behind it.
+TEST(Image, ZbootIsUnpacked) {
+    const Bytes plain = linux_image(0, kMiB, 300'000);
+    const auto zboot = [](const Bytes& payload, std::string_view compression) {
+        Bytes file(4096);
+        std::memcpy(file.data(), "MZ\0\0zimg", 8);
+        put<uint32_t>(file, 8, 4096);
+        put<uint32_t>(file, 12, uint32_t(payload.size()));
+        std::memcpy(file.data() + 24, compression.data(), compression.size());
+        append(file, payload.data(), payload.size());
+        append(file, "tail", 4);
+        return file;
+    };
+    TestRam ram(64 * kMiB);
+    const auto kernel = load_kernel_bytes("k", zboot(gzip(plain), "gzip"), ram.view);
+    ASSERT_TRUE(kernel) << kernel.error();
+    EXPECT_EQ(std::memcmp(ram.bytes.data() + 2 * kMiB, plain.data(), plain.size()), 0);
+    for (const auto& [name, pack] : kPackings)
+        EXPECT_EQ(error_of(zboot(pack(plain), name)), "loaded") << name;
+    EXPECT_EQ(error_of(zboot(gzip(plain), "zstd22")), "kernel 'k' holds damaged zstd data");
+    EXPECT_EQ(error_of(zboot(gzip(plain), "brotli")),
+              "kernel 'k' is packed in a way that is not known ('brotli')");
+    EXPECT_EQ(
+        error_of(zboot(gzip(plain), "lzo")),
+        "kernel 'k' is packed with lzo, which is not supported (gzip, zstd, xz, lzma and lz4 are); unpack "
+        "it first");
+    EXPECT_EQ(error_of(zboot(zboot(gzip(plain), "gzip"), "gzip")), "kernel 'k' holds damaged gzip data");
+    Bytes cut = zboot(gzip(plain), "gzip");
+    cut.resize(5000);
+    EXPECT_TRUE(error_of(cut).starts_with("kernel 'k' is truncated")) << error_of(cut);
+}
+
+TEST(Image, FlatGoesWhereQemuPutsIt) {
+    TestRam ram(4 * kMiB);
+    const Bytes file = {0x00, 0x00, 0x00, 0x14, 0xff, 0xfe};  // b .
+    const auto kernel = load_kernel_bytes("k", file, ram.view);
+    ASSERT_TRUE(kernel) << kernel.error();
+    EXPECT_EQ(kernel->kind, KernelKind::Flat);
+    EXPECT_EQ(kernel->entry, kBase + 0x80000);
+    EXPECT_EQ(std::memcmp(ram.bytes.data() + 0x80000, file.data(), file.size()), 0);
 }
 
 TEST(Image, GzipIsUnpacked) {
@@ -82,7 +135,7 @@ TEST(Image, ElfGoesToItsPhysicalAddressAndBssIsCleared) {
     EXPECT_EQ(kernel->entry, kBase + 0x10004);
     EXPECT_EQ(kernel->low, kBase + 0x10000);
     EXPECT_EQ(kernel->end, kBase + 0x10040);
-    EXPECT_FALSE(kernel->is_linux);
+    EXPECT_EQ(kernel->kind, KernelKind::Elf);
     EXPECT_EQ(ram.bytes[0x10000], 0xa0);
     EXPECT_EQ(ram.bytes[0x1000f], 0xaf);
     EXPECT_EQ(ram.bytes[0x10010], 0);
@@ -101,8 +154,10 @@ TEST(Image, ElfEntryFollowsFromVirtualToPhysical) {
 
 TEST(Image, EachMistakeHasItsOwnWords) {
     EXPECT_EQ(error_of({}), "kernel 'k' is empty");
-    EXPECT_EQ(error_of(Bytes(20, 'x')), "kernel 'k' is truncated (20 bytes are less than a header)");
-    EXPECT_EQ(error_of(Bytes(5000, 'x')), "kernel 'k' is neither an arm64 Linux Image nor an AArch64 ELF");
+    EXPECT_EQ(error_of(Bytes(20, 'x')), "kernel 'k' is text, not a kernel");
+    EXPECT_EQ(error_of(Bytes(5000)),
+              "kernel 'k' is neither an arm64 Linux Image nor an AArch64 ELF, nor does it begin with an "
+              "instruction");
     EXPECT_EQ(error_of(linux_image(0, kMiB, 4096, 0xb)), "kernel 'k' is big-endian, which is not supported");
     EXPECT_EQ(error_of(linux_image(0, 100 * kMiB)),
               "kernel 'k' does not fit: it needs 100 MiB of memory at 0x40200000, the guest has 64 MiB");
@@ -180,11 +235,13 @@ TEST(Image, DamagedElfs) {
 TEST(Image, Files) {
     TestRam ram(8 * kMiB);
     const TemporaryDirectory directory;
-    const auto missing = load_kernel(directory.path() / "none", ram.view);
+    const auto missing = read_kernel(directory.path() / "none");
     EXPECT_EQ(missing.error(), "kernel '" + (directory.path() / "none").native() + "' does not exist");
-    const auto folder = load_kernel(directory.path(), ram.view);
+    const auto folder = read_kernel(directory.path());
     EXPECT_EQ(folder.error(), "kernel '" + directory.path().native() + "' is a directory");
-    EXPECT_TRUE(load_kernel(directory.write("good", linux_image(0, kMiB)), ram.view));
+    const auto good = read_kernel(directory.write("good", linux_image(0, kMiB)));
+    ASSERT_TRUE(good) << good.error();
+    EXPECT_TRUE(load_kernel(*good, ram.view));
 }
 
 // Whatever the bytes, the answer is a value; AddressSanitizer builds make this a memory test.

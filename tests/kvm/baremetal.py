@@ -17,7 +17,7 @@ def elf(name):
 
 
 def arguments(path, cpus, *accel):
-    return ["--kernel", path, "-m", "128", "--smp", str(cpus), *accel]
+    return ["--kernel", path, "-m", "128", "--gic", "3", "--smp", str(cpus), *accel]
 
 
 def here(name, cpus, *accel):

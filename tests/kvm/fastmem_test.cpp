@@ -309,6 +309,26 @@ TEST_F(Tables, NativeRingZeroNeedsNoExit) {
     EXPECT_EQ(after, before) << "300 faults, fills and invalidations";
 }
 
+/// Each view of the code cache has one right only, and its counters are data.
+TEST_F(Tables, TheCodeCacheIsExecutedInOneViewAndWrittenInTheOther) {
+    const auto fails = [&](const std::function<void()>& body) {
+        const auto ran = accelerator_->run_thread(0, body);
+        return ran ? std::string("nothing") : ran.error();
+    };
+    auto* other = buffer_.writable(code_->load);
+    *buffer_.counters() = 0xc3;  // ret
+    const auto call = [](const void* code) {
+        reinterpret_cast<void (*)()>(reinterpret_cast<uintptr_t>(code))();
+    };
+    EXPECT_NE(fails([&] { call(other); }).find("error 0x15"), std::string::npos);
+    last.answer = nullptr;  // the fault is in the range of translated code
+    EXPECT_NE(fails([&] { call(buffer_.counters()); }).find("exception 14"), std::string::npos);
+    EXPECT_EQ(fails([&] { *static_cast<volatile uint32_t*>(buffer_.counters()) = 1; }), "nothing");
+    EXPECT_NE(fails([&] { *const_cast<volatile uint8_t*>(code_->load) = 0; }).find("error 0x7"),
+              std::string::npos);
+    EXPECT_EQ(fails([&] { *static_cast<volatile uint8_t*>(other) = *code_->load; }), "nothing");
+}
+
 TEST_F(Tables, AFaultThatNobodyKnowsStopsTheMachine) {
     last.answer = nullptr;
     const auto ran = accelerator_->run_thread(0, [&] {

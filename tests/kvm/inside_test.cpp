@@ -380,6 +380,61 @@ TEST_F(Stops, ReadOnlyMemory) {
     stops([&] { touch(reinterpret_cast<uint64_t>(p)); }, "0x");
     munmap(p, 4096);
 }
+constexpr uint8_t kReturn = 0xc3;
+void execute(const void* code) { reinterpret_cast<void (*)()>(reinterpret_cast<uintptr_t>(code))(); }
+
+/// Errors of page faults (SDM vol. 3, 4.7): of ring 3, at a page that is there; fetching, or writing.
+constexpr const char *kNotExecutable = "exception 14 (error 0x15)",
+                     *kNotWritable = "exception 14 (error 0x7)";
+
+TEST_F(Stops, DataIsNotExecuted) {
+    auto* heap = static_cast<uint8_t*>(
+        mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(heap, MAP_FAILED);
+    *heap = kReturn;
+    stops([&] { execute(heap); }, kNotExecutable);
+    // What the host kernel lets be executed is not enough.
+    ASSERT_EQ(mprotect(heap, 4096, PROT_READ | PROT_EXEC), 0);
+    stops([&] { execute(heap); }, kNotExecutable);
+    munmap(heap, 4096);
+    static uint8_t data[] = {kReturn};
+    stops([&] { execute(data); }, kNotExecutable);
+    stops(
+        [] {
+            uint8_t stack[] = {kReturn};
+            execute(stack);
+        },
+        kNotExecutable);
+    stops([&] { execute(reinterpret_cast<void*>(arena_->base() + Arena::kSystemBytes)); }, kNotExecutable);
+}
+TEST_F(Stops, CodeIsNotWrittenTo) {
+    stops([] { touch(reinterpret_cast<uint64_t>(&throw_deep)); }, kNotWritable);
+}
+/// Code that was made known is executed and not written to, and its neighbours are the other way round, in one large page and
+/// over several.
+TEST_F(Inside, OnlyWhatIsKnownToBeCodeIsExecuted) {
+    constexpr size_t kLarge = size_t{2} << 20, kBytes = 4 * kLarge;
+    auto* memory = static_cast<uint8_t*>(
+        mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    ASSERT_NE(memory, MAP_FAILED);
+    const auto known = [&](size_t from, size_t bytes) {
+        ASSERT_TRUE(process_->add_code(reinterpret_cast<uint64_t>(memory) + from, bytes));
+        for (const size_t at : {from, from + bytes / 2 / 4096 * 4096, from + bytes - 4096}) {
+            memory[at] = kReturn;
+            EXPECT_EQ(run([&] { execute(memory + at); }), "") << at;
+            EXPECT_NE(run([&] { *static_cast<volatile uint8_t*>(memory + at) = kReturn; }).find(kNotWritable),
+                      std::string::npos);
+        }
+        for (const size_t at : {from - 4096, from + bytes}) {
+            EXPECT_EQ(run([&] { *static_cast<volatile uint8_t*>(memory + at) = kReturn; }), "") << at;
+            EXPECT_NE(run([&] { execute(memory + at); }).find(kNotExecutable), std::string::npos) << at;
+        }
+    };
+    known(0x5000, 0x1000);
+    known(0x9000, 0x3000);
+    known(kLarge - 0x3000, 2 * kLarge + 0x7000);
+    munmap(memory, kBytes);
+}
 TEST_F(Stops, TheRingZeroPages) {
     stops([&] { touch(arena_->base()); }, fmt::format("address {:#x}", arena_->base()).c_str());
 }

@@ -20,13 +20,14 @@ BELOW = {
     'devices': ['mmu'],
     'guestos': ['devices', 'frontend', 'backend', 'jit', 'mmu'],
 }
-# Words that say too much: a pattern, the folders that may use it, and what is meant by it.
+# Words that say too much: a pattern, the folders (or files, without their suffix) that may use it, and what is meant by it.
 WORDS = [
     (r'\b[Xx]byak\b|\bMXCSR\b|\bmxcsr\b', ['backend'], "x86's assembler and floating-point control"),
     (r'\b_mm\d*_(?!pause\b|lfence\b)\w+', ['backend', 'jit/reference'], 'x86 arithmetic'),
     (r'\ba64\b|\bA64\b', ['frontend', 'guestos'], 'the A64 instruction set'),
     (r'\bjit::|\bnamespace arclight::jit\b', ['jit', 'frontend', 'backend', 'guestos'], 'the translator'),
     (r'\bllvm::|<llvm', ['jit/llvm'], 'LLVM'),
+    (r'\bIntrinsicsX86\b|\bintrinsic::x86_\w+|\bIntrinsic::x86_\w+', ['backend', 'jit/llvm/host_intrinsics'], "LLVM's x86 intrinsics"),
 ]
 SOURCES = {'.h', '.cpp', '.inc'}
 
@@ -54,7 +55,7 @@ def main():
                 wrong.append(f'{path} includes {included}: {layer} must not know {target}')
         code = without_comments(text)
         for pattern, allowed, meaning in WORDS:
-            if any(str(path).startswith(folder + '/') for folder in allowed):
+            if any(str(path.with_suffix('')).startswith(folder + '/') or str(path.with_suffix('')) == folder for folder in allowed):
                 continue
             for match in sorted({m.group(0) for m in re.finditer(pattern, code)}):
                 wrong.append(f"{path} says '{match}' ({meaning}), which belongs to {', '.join(allowed)}")

@@ -356,6 +356,9 @@ TEST(Walk, MmuOff) {
         EXPECT_EQ(r.memory, kind == AccessKind::Execute ? MemoryType::Normal : MemoryType::Device);
         EXPECT_TRUE(r.may_cache());
         EXPECT_TRUE(r.stage1_off);
+        // PAN is about what a table lets EL0 read, and there is none.
+        EXPECT_TRUE(r.readable(true, true));
+        EXPECT_TRUE(r.writable(true, true));
     }
     EXPECT_EQ(t.walk(uint64_t{1} << 40).fsc(), 0x00);
     EXPECT_EQ(t.walk(uint64_t{1} << 40).fault, FaultKind::AddressSize);

@@ -17,8 +17,11 @@ bool SMC(TranslationContext& t, Imm<16>) { return undefined(t); }
 
 bool BRK(TranslationContext& t, Imm<16> imm16) { return raise(t, ExitReason::Brk, imm16); }
 
-// Halting debug is not implemented.
-bool HLT(TranslationContext& t, Imm<16>) { return undefined(t); }
+// Halting debug is not implemented, so it is undefined; but a debugger's host, which semihosting asks for, would know the
+// number.
+bool HLT(TranslationContext& t, Imm<16> imm16) {
+    return raise(t, ExitReason::Undefined, kUndefinedHlt | imm16);
+}
 bool DCPS(TranslationContext& t, Imm<16>, Imm<2>) { return undefined(t); }
 
 bool ERET(TranslationContext& t) {

@@ -6,6 +6,9 @@
 #include <utility>
 #include <variant>
 
+#include "devices/virtio/mmio.h"
+#include "devices/virtio/mmio_legacy.h"
+
 namespace arclight::guestos {
 
 namespace layout = devices::layout;
@@ -14,7 +17,7 @@ BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
                            const mmu::GuestMemory& memory, devices::CpuInterruptSink& cpus,
                            devices::CpuPower& power, devices::MachineHost* host)
     : options_(options), loop_(loop), memory_(memory), host_(host), psci_(power) {
-    if (options_.gic == 3) {
+    if (options_.gic.value_or(kDefaultGic) == 3) {
         gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus);
         gic3_->map(bus_);
     } else {
@@ -45,8 +48,7 @@ Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitSt
     auto virtio_devices = make_virtio_devices();
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
-        virtio_.push_back(std::make_unique<devices::virtio::Mmio>(
-            slot, memory_, spi(layout::kSpiVirtio + slot), std::move((*virtio_devices)[slot])));
+        virtio_.push_back(make_virtio_slot(slot, std::move((*virtio_devices)[slot])));
         bus_.map(layout::virtio_slot_base(slot), layout::kVirtioSlotSize, *virtio_.back(),
                  fmt::format("virtio-mmio{}", slot));
     }
@@ -75,6 +77,14 @@ void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
         stateful_parts_.add("gic", *gic3_);
     else
         stateful_parts_.add("gic", *gic2_);
+}
+
+std::unique_ptr<devices::virtio::MmioSlot> BoardDevices::make_virtio_slot(
+    unsigned slot, std::unique_ptr<devices::virtio::Backend> backend) {
+    const devices::IrqLine line = spi(layout::kSpiVirtio + slot);
+    if (options_.virtio == VirtioMmio::Legacy)
+        return std::make_unique<devices::virtio::MmioLegacy>(slot, memory_, line, std::move(backend));
+    return std::make_unique<devices::virtio::Mmio>(slot, memory_, line, std::move(backend));
 }
 
 devices::DeviceRequest BoardDevices::request_for(const DriveOptions& drive) {
@@ -107,8 +117,9 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
     for (const devices::DeviceRequest& request : requests) {
         auto made = factory.make(request, {loop_, clock_, host_});
         if (!made) return std::unexpected(made.error());
-        backends[layout::virtio_slot_of_device(nth++)] =
-            std::move(std::get<std::unique_ptr<devices::virtio::Backend>>(*made));
+        auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
+        if (backend == nullptr) return failure("'{}' is not a virtio device", request.name);
+        backends[layout::virtio_slot_of_device(nth++)] = std::move(*backend);
     }
     return backends;
 }

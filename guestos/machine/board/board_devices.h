@@ -17,7 +17,7 @@
 #include "devices/psci.h"
 #include "devices/state.h"
 #include "devices/timer.h"
-#include "devices/virtio/mmio.h"
+#include "devices/virtio/mmio_slot.h"
 #include "guestos/exit_status.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
@@ -53,6 +53,8 @@ class BoardDevices {
   private:
     static devices::DeviceRequest request_for(const DriveOptions& drive);
     Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
+    std::unique_ptr<devices::virtio::MmioSlot> make_virtio_slot(
+        unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);
     void list_stateful_parts(ExitStatus* exit_status);
     devices::InterruptController& gic() const;
     devices::IrqLine spi(unsigned number) const;
@@ -70,7 +72,7 @@ class BoardDevices {
     std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
     std::unique_ptr<devices::Pl011> uart_;
     std::unique_ptr<devices::Pl031> rtc_;
-    std::vector<std::unique_ptr<devices::virtio::Mmio>> virtio_;
+    std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
     devices::StatefulParts stateful_parts_;
 };
 

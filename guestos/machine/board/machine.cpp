@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <sstream>
 #include <thread>
 
 #include "backend/kvm/kvm_accelerator.h"
@@ -61,6 +62,7 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
                                   .go_on = [this] { go_on(); },
                                   .say = print_message});
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
+    if (auto made = make_semihosting(console); !made) return made;
     make_cpus();
     if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
@@ -91,6 +93,7 @@ void Machine::make_engine() {
                             .synchronous = tier == JitTier::Tier2,
                             .max_insns = options_.jit_region,
                             .code_bytes = options_.jit_code_bytes,
+                            .spectre = options_.spectre,
                             .dump_directory = options_.jit_dump,
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
@@ -112,9 +115,13 @@ void Machine::make_engine() {
         if (profiler_ != nullptr) profiler_->note_libraries();
         return compiler;
     };
-    engine_ = std::make_unique<jit::Engine>(frontend::a64::frontend(), memory_,
+    features_ = frontend::a64::kDefaultFeatures;
+    if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
+    frontend_ = frontend::a64::make_frontend(features_);
+    engine_ = std::make_unique<jit::Engine>(*frontend_, memory_,
                                             jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                .concurrent = options_.cpus > 1,
+                                                               .spectre = options_.spectre,
                                                                .interpret = interpret,
                                                                .tier2 = tier2,
                                                                .trace_blocks = options_.trace.blocks,
@@ -167,6 +174,33 @@ void Machine::print_accelerator() const {
         fmt::print(stderr, "arclight: --accel auto chose {}\n", accelerator_reason_);
 }
 
+Result<void> Machine::make_semihosting(devices::CharBackend& console) {
+    if (options_.semihosting == SemihostingAccess::Off) return {};
+    auto directories = SemihostingDirectories::open(options_.semihosting_files);
+    if (!directories) return failure("--semihosting-files: {}", directories.error());
+    // The words of --append become arguments, as with QEMU.
+    std::string command_line = options_.kernel;
+    std::istringstream words(options_.append);
+    for (std::string word; words >> word;) command_line += " " + word;
+    // Its console's input is the serial port's: one reader of stdin, and Ctrl-A X works.
+    const auto input = [this]() -> std::optional<uint8_t> {
+        constexpr uint64_t kData = 0x00, kFlags = 0x18, kReceiveFifoEmpty = 1u << 4;
+        devices::Pl011& uart = devices_->uart();
+        if ((uart.read(kFlags, 4) & kReceiveFifoEmpty) != 0) return {};
+        return static_cast<uint8_t>(uart.read(kData, 4));
+    };
+    semihosting_ = std::make_unique<Semihosting>(
+        Semihosting::Options{.userspace = options_.semihosting == SemihostingAccess::Userspace,
+                             .command_line = command_line,
+                             .directories = std::move(*directories)},
+        devices_->clock(),
+        SemihostingConsole{.output = [&console](std::span<const uint8_t> bytes) { console.write(bytes); },
+                           .input = input,
+                           .input_ended = {}},
+        [this] { stop(End::PowerOff); });
+    return {};
+}
+
 void Machine::make_cpus() {
     for (unsigned i = 0; i < options_.cpus; ++i)
         cpus_->add({.engine = *engine_,
@@ -177,12 +211,14 @@ void Machine::make_cpus() {
                     .clock = devices_->clock(),
                     .peers = *cpus_,
                     .trace = *trace_,
+                    .features = features_,
                     .table_pages = table_pages_.get(),
                     .gic = devices_->gic3(),
                     .timer = &devices_->timer(i),
                     .pmu = &devices_->pmu(i),
                     .firmware = &devices_->firmware(),
-                    .contextidr_tracker = &contextidr_tracker_},
+                    .contextidr_tracker = &contextidr_tracker_,
+                    .semihosting = semihosting_.get()},
                    {.index = i,
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,
@@ -198,6 +234,8 @@ void Machine::fail(const std::string& why) {
 }
 
 Machine::End Machine::run(const BootState& boot) {
+    if (semihosting_ != nullptr)
+        semihosting_->set_heap(boot.largest_free_range(memory_.base(), memory_.size()));
     cpus_->cpu(0).power_on(boot.entry, boot.x0);
     return run();
 }
@@ -217,6 +255,7 @@ Machine::End Machine::run() {
 void Machine::stop(End why) {
     End first = End::None;
     end_.compare_exchange_strong(first, why);
+    if (semihosting_ != nullptr) semihosting_->stop();
     cpus_->stop();
     contextidr_tracker_.stop();
 }
@@ -275,6 +314,7 @@ Result<void> Machine::load(const MachineSnapshot& snapshot) {
             std::memset(bytes, 0, mmu::kPageSize);
     }
     // CPUs drop what they hold of both when they take up their new state.
+    const jit::Engine::RetireHold hold(*engine_);
     engine_->invalidate_all();
     for (CrossCpuWork* work : cpus_->works()) work->post({CrossCpuWork::Request::Kind::ClearJumps}, nullptr);
     go_on();
@@ -293,6 +333,7 @@ MachineStats Machine::stats() const {
 }
 
 void Machine::forget_pages(std::span<const uint64_t> pages, bool content) {
+    const jit::Engine::RetireHold hold(*engine_);
     if (content)
         for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else

@@ -27,6 +27,7 @@
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_trace.h"
 #include "guestos/options.h"
+#include "guestos/semihosting.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
 #include "mmu/result.h"
@@ -64,6 +65,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     void end_pause();
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
+    /// Null: without.
+    Semihosting* semihosting() { return semihosting_.get(); }
     MachineStats stats() const;
 
     enum class AfterSave : uint8_t {
@@ -118,6 +121,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     void make_engine();
     Result<void> choose_accelerator();
     void print_accelerator() const;
+    Result<void> make_semihosting(devices::CharBackend& console);
     void make_cpus();
     Result<void> quiesce();
     void go_on();
@@ -133,6 +137,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<std::FILE, FileCloser> trace_file_;
     std::optional<CpuTrace> trace_;
     std::unique_ptr<SamplingProfiler> profiler_;  ///< null: nobody asks
+    frontend::a64::FeatureSet features_;          ///< of the CPUs
+    std::unique_ptr<const jit::Frontend> frontend_;
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::Accelerator> accelerator_;
     std::string accelerator_reason_;
@@ -142,6 +148,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<CpuGroup> cpus_;
     std::unique_ptr<PauseControl> pause_control_;  ///< null: no device asks for pauses
     std::unique_ptr<BoardDevices> devices_;
+    std::unique_ptr<Semihosting> semihosting_;
     std::atomic<End> end_{End::None};
 };
 

@@ -61,6 +61,9 @@ static Json counters_of(const backend::Accelerator& accelerator, const jit::Engi
                         {"host_bytes", e.host_bytes}, {"lookups", e.lookups},
                         {"links", e.links},           {"invalidated_blocks", e.invalidated},
                         {"flushes", e.flushes}};
+    j["translation"]["described_blocks"] = e.described_blocks;
+    j["translation"]["described_bytes"] = e.described_bytes;
+    j["translation"]["retired_blocks"] = e.retired_blocks;
     for (const Json& cpu : cpus) add_to(j["cpu"], cpu);
     for (const auto& d : bus.stats())
         if (d.reads + d.writes != 0) j["mmio"][d.name] = {{"reads", d.reads}, {"writes", d.writes}};

@@ -8,9 +8,11 @@
 #include "devices/pmu_interrupt.h"
 #include "devices/psci.h"
 #include "devices/timer.h"
+#include "frontend/a64/cpu_features.h"
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_peers.h"
 #include "guestos/machine/cpu/cpu_trace.h"
+#include "guestos/machine/cpu/semihosting_port.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
 #include "mmu/page_overlay.h"
@@ -29,12 +31,15 @@ struct CpuContext {
     devices::GuestClock& clock;
     CpuPeers& peers;
     CpuTrace& trace;
+    /// Of all CPUs; the engine's frontend has the same. FEAT_GIC goes with `gic`.
+    frontend::a64::FeatureSet features = frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic);
     mmu::TablePages* table_pages = nullptr;  ///< traditional shadow paging
     devices::GicV3* gic = nullptr;           ///< ICC_*_EL1; a GICv2's CPU interface is on the bus
     devices::GenericTimer* timer = nullptr;  ///< this CPU's
     devices::PmuInterrupt* pmu = nullptr;    ///< this CPU's
     devices::Psci* firmware = nullptr;       ///< HVC
     ContextidrTracker* contextidr_tracker = nullptr;
+    SemihostingPort* semihosting = nullptr;  ///< HLT
 };
 
 struct VcpuOptions {

@@ -8,6 +8,7 @@
 #include "devices/bus.h"
 #include "guestos/machine/cpu/vcpu_core.h"
 #include "jit/memory_access.h"
+#include "mmu/bits.h"
 
 namespace arclight::guestos {
 
@@ -37,9 +38,7 @@ class DevicePath {
         devices::Bus::Mapping* mapping = nullptr;  ///< what was accessed last
     };
     static constexpr unsigned kPagesLog2 = 4;
-    Page& page_of(uint64_t va) {
-        return pages_[(va >> mmu::kPageBits) * 0x9e37'79b9'7f4a'7c15 >> (64 - kPagesLog2)];
-    }
+    Page& page_of(uint64_t va) { return pages_[hash_bits(va >> mmu::kPageBits, kPagesLog2)]; }
 
     VcpuCore& core_;
     jit::GuestState& state_;

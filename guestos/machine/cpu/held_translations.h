@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "mmu/bits.h"
 #include "mmu/soft_tlb.h"
 #include "mmu/tlbi.h"
 #include "mmu/walk.h"
@@ -113,7 +114,7 @@ class HeldTranslations {
         constexpr uint64_t kAddress = (uint64_t{1} << 56) - 1;  // without a tag
         const uint64_t number = (va & kAddress) >> bits | uint64_t{bits} << 44;
         const uint64_t key = number ^ (is_lower(va) ? uint64_t{asid} << 48 : 0);
-        return key * 0x9e37'79b9'7f4a'7c15 >> (64 - kPageKeysLog2);
+        return hash_bits(key, kPageKeysLog2);
     }
     static uint64_t asid_bit(uint16_t asid) { return kPageKeys + asid; }
     bool has(uint64_t n) const { return (bits_[n / 64].load(std::memory_order_relaxed) >> n % 64 & 1) != 0; }

@@ -14,6 +14,7 @@
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/cpu_state.h"
+#include "guestos/machine/cpu/virtual_memory.h"
 
 namespace arclight::guestos {
 
@@ -442,13 +443,20 @@ void Vcpu::run() {
         // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is
         // entered in the jump cache without it: a tagged address is found nowhere, and comes here.
         const uint64_t pc = state_.pc = a64::branch_address(core_.cpu, state_.pc);
+        // From here on what is found is not freed. Somebody who frees it either sees that, or has set the interrupt flag
+        // before: the jump caches are to be cleared first (jit/engine/retired_blocks.h).
+        passes_.fetch_add(1);
+        if (state_.interrupt.load() != 0) {
+            passes_.fetch_add(1);
+            continue;
+        }
         const auto code = fetch_.code_at(pc);
         if (!code) {
+            passes_.fetch_add(1);
             if (code.error() == FetchUnit::NoCode::CacheFull) core_.context.peers.flush_code(*this);
             continue;
         }
         state_.exit_request = 0;
-        passes_.fetch_add(1);
         const ExitReason reason = core_.context.accelerator.run(state_, *code);
         passes_.fetch_add(1);
         ++core_.stats.exits[static_cast<unsigned>(reason) & 15];
@@ -457,6 +465,22 @@ void Vcpu::run() {
         // PSTATE.SS too; unless an interrupt came first.
         if (stepping && (reason != ExitReason::Interrupt || state_.pc != pc)) a64::step_done(core_.cpu);
     }
+}
+
+/// True: done, go on behind the instruction.
+bool Vcpu::semihosting_call(uint32_t number) {
+    SemihostingPort* port = core_.context.semihosting;
+    if (port == nullptr || number != kSemihostingHlt) return false;
+    VirtualMemory memory(core_, pager_, [this](const std::function<void()>& host) {
+        const Halt halt(*this);
+        host();
+    });
+    const auto result =
+        port->call(core_.cpu.el == 0, static_cast<uint32_t>(state_.x[0]), state_.x[1], memory);
+    if (!result) return false;
+    state_.x[0] = *result;
+    state_.pc += 4;
+    return true;
 }
 
 void Vcpu::handle_exit(ExitReason reason) {
@@ -485,6 +509,9 @@ void Vcpu::handle_exit(ExitReason reason) {
                 a64::take_illegal_state(core_.cpu, pc);
             else if (state_.exit_info & a64::kUndefinedFpTrap)
                 a64::take_fp_trap(core_.cpu, pc);
+            else if ((state_.exit_info & a64::kUndefinedHlt) != 0 &&
+                     semihosting_call(state_.exit_info & 0xffff))
+                return;
             else
                 a64::take_undefined(core_.cpu, pc);
             break;

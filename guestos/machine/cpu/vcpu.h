@@ -141,6 +141,7 @@ class Vcpu final : public frontend::a64::Environment,
     void run();
     void look_up();
     void handle_exit(jit::ExitReason reason);
+    bool semihosting_call(uint32_t number);
     void take_pending_interrupt();
     void wait_for_interrupt();
     void carry_out(std::span<const Request> requests) override;
@@ -153,7 +154,7 @@ class Vcpu final : public frontend::a64::Environment,
     ShadowPager pager_;
     FetchUnit fetch_;
     MemoryPath memory_;
-    std::atomic<uint64_t> passes_{0};  ///< odd while in translated code
+    std::atomic<uint64_t> passes_{0};  ///< odd while in translated code, and from before it is looked up
     GuestSpin spin_;
     unsigned last_el_ = 1;
     std::array<uint64_t, 3> tables_{};   ///< TTBR0, TTBR1 and the ASID, when last looked at

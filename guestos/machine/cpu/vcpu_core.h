@@ -39,9 +39,7 @@ struct VcpuCore {
           state(state),
           cpu(state, environment, context.memory,
               {.index = options.index,
-               .features = context.gic != nullptr
-                               ? frontend::a64::kDefaultFeatures
-                               : frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic),
+               .features = context.features,
                .count_instructions = options.count_instructions}),
           tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
           work(state.interrupt, performer) {}

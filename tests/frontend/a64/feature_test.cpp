@@ -1,9 +1,11 @@
 // The feature column of the instruction table: what a CPU does not have is UNDEFINED.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "frontend/a64/decode/encoding.h"
+#include "frontend/a64/frontend.h"
 #include "frontend/a64/translate/translator.h"
 
 namespace arclight::frontend::a64 {
@@ -83,6 +85,20 @@ TEST(Features, Examples) {
         EXPECT_EQ(undefined_info(row.insn, default_decoder()), -1) << row.source;
         EXPECT_EQ(undefined_info(row.insn, Decoder(kDefaultFeatures.without(row.feature))), 0) << row.source;
     }
+}
+
+TEST(Features, AFrontendTranslatesForItsCpus) {
+    const auto less = make_frontend(kDefaultFeatures.without(Feature::Lse));
+    EXPECT_NE(less->variant(), frontend().variant());
+    EXPECT_EQ(make_frontend(kDefaultFeatures)->variant(), frontend().variant());
+    const uint32_t cas = 0xc8a0'7c41;
+    const auto translated = [&](const jit::Frontend& f) {
+        ir::Block block;
+        f.translate(block, std::as_bytes(std::span(&cas, 1)), 0x40, translation_flag::kEl1, 1);
+        return std::ranges::any_of(block.insts, [](const ir::Inst& i) { return i.op == ir::Op::Cas; });
+    };
+    EXPECT_TRUE(translated(frontend()));
+    EXPECT_FALSE(translated(*less));
 }
 
 TEST(Features, WithoutDropsWhatNeedsIt) {

@@ -196,5 +196,27 @@ TEST(CpuGroup, MaintenanceOnOneCpuMakesNewCodeRunOnAnother) {
     EXPECT_TRUE(M::wait_until([&] { return m.cell(counter(0)) == 2; }));
 }
 
+// Completion of TLB maintenance (ARM ARM, chapter D8): behind the DSB no other CPU uses the old translation any more, not even for an access that it has begun.
+TEST(CpuGroup, ABarrierWaitsForCpusThatUseAnInvalidatedTranslation) {
+    constexpr uint64_t kReader = M::kRam + 0x4000, kInvalidator = M::kRam + 0x2000;
+    M m(2);
+    std::atomic<bool> begun = false, may_end = false;
+    m.device.before_read = [&] {
+        begun = true;
+        while (!may_end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    };
+    m.write_program(kReader, {ldr(1, 9), b(-1)});
+    m.write_program(kInvalidator, {kTlbiVmalle1is, kDsb, movz(1, 1), str(1, 0), b(0)});
+    m.group.cpu(0).power_on(kReader, 0);
+    m.start();
+    ASSERT_TRUE(M::wait_until([&] { return begun.load(); }));
+    m.group.cpu(1).power_on(kInvalidator, counter(1));
+    // Without a wait it needs some microseconds.
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_EQ(m.cell(counter(1)), 0u);
+    may_end = true;
+    EXPECT_TRUE(M::wait_until([&] { return m.cell(counter(1)) == 1; }));
+}
+
 }  // namespace
 }  // namespace arclight::guestos

@@ -36,15 +36,18 @@ int complain(const std::string& why) {
     return 1;
 }
 
-int run_moving(const RunOptions& options) {
+int run_moving(const RunOptions& given) {
+    const auto kernel = read_kernel(given.kernel);
+    if (!kernel) return complain(kernel.error());
+    const RunOptions options = complete_options(given, kernel->kind);
     devices::EventLoop loop;
     Output output;
     auto first = Machine::create(options, loop, output, nullptr);
     if (!first) return complain(first.error());
     std::unique_ptr<Machine> machine = std::move(*first);
-    const auto boot =
-        load_guest(options, Ram{devices::layout::kRamBase, {machine->ram().host(), machine->ram().size()}},
-                   machine->bus());
+    const auto boot = load_guest(
+        options, *kernel, Ram{devices::layout::kRamBase, {machine->ram().host(), machine->ram().size()}},
+        machine->bus());
     if (!boot) return complain(boot.error());
     loop.start();
     unsigned moves = 0;

@@ -59,7 +59,7 @@ constexpr uint32_t dc_cvau(unsigned t) { return 0xd50b'7b20 | t; }
 constexpr uint32_t ic_ivau(unsigned t) { return 0xd50b'7520 | t; }
 constexpr uint32_t kRet = 0xd65f'03c0, kEret = 0xd69f'03e0, kNop = 0xd503'201f, kYield = 0xd503'203f,
                    kWfi = 0xd503'207f, kHvc = 0xd400'0002, kDsb = 0xd503'3f9f, kIsb = 0xd503'3fdf,
-                   kUnmaskIrq = 0xd503'42ff;
+                   kUnmaskIrq = 0xd503'42ff, kTlbiVmalle1is = 0xd508'831f;
 }  // namespace insn
 
 class TestMachine {
@@ -141,6 +141,7 @@ class TestMachine {
     struct Recorder final : devices::Device {
         explicit Recorder(CpuGroup& group) : group(group) {}
         uint64_t read(uint64_t offset, unsigned size) override {
+            if (before_read) before_read();
             const std::lock_guard guard(lock);
             reads.push_back({offset, size});
             return 0xfedc'ba98'7654'3210;
@@ -153,6 +154,7 @@ class TestMachine {
         }
         using Access = std::pair<uint64_t, unsigned>;
         CpuGroup& group;
+        std::function<void()> before_read;  ///< on the virtual CPU's thread
         std::mutex lock;
         std::vector<uint64_t> values;
         std::vector<Access> reads, writes;

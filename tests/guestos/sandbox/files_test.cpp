@@ -15,10 +15,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "guestos/sandbox/grants.h"
 #include "guestos/sandbox/landlock.h"
 #include "guestos/sandbox/privileges.h"
+#include "guestos/sandbox/sandbox.h"
+#include "guestos/semihosting_directories.h"
 #include "tests/guestos/sandbox/jail.h"
 
 namespace arclight::guestos::sandbox {
@@ -193,6 +196,53 @@ TEST_F(SandboxFiles, AControlSocketsDirectoryIsForSockets) {
     elsewhere.copy(address.sun_path, elsewhere.size() + 1);
     address.sun_path[elsewhere.size()] = '\0';
     EXPECT_EQ(in_jail(options, ThreadRole::Main, bind_there).result, EACCES);
+}
+
+TEST_F(SandboxFiles, SemihostingHasItsDirectoriesAndOnlyWhenItIsOn) {
+    RunOptions options = plain_options();
+    options.semihosting_files = {path("inside")};
+    expect_wall(options, path("inside/file"), O_RDONLY);
+    options.semihosting = SemihostingAccess::Kernel;
+    EXPECT_EQ(in_jail_open(options, path("inside/file"), O_RDWR), 0);
+    EXPECT_EQ(in_jail_open(options, path("inside/new"), O_WRONLY | O_CREAT | O_EXCL), 0);
+    expect_wall(options, path("other"), O_RDONLY);
+    expect_wall(options, path("new"), O_WRONLY | O_CREAT | O_EXCL);
+    expect_wall(options, path("inside"), O_RDONLY | O_DIRECTORY);
+    const Attempted removed = in_jail(options, ThreadRole::Compiler, [&] {
+        return call(SYS_unlinkat, AT_FDCWD, reinterpret_cast<long>(path("inside/file").c_str()), 0);
+    });
+    EXPECT_EQ(removed.result, 0);
+    options.semihosting_files.clear();
+    expect_wall(options, path("inside/new"), O_RDONLY);
+}
+
+// By a virtual CPU's thread, in both worlds: what the guest asks for passes, with the list of such a thread.
+TEST_F(SandboxFiles, SemihostingWorksOnVirtualCpus) {
+    RunOptions options = plain_options();
+    options.semihosting = SemihostingAccess::Kernel;
+    options.semihosting_files = {path("inside")};
+    // Opened as it is in a run: by the main thread, inside the jail.
+    for (const ThreadRole role : {ThreadRole::Vcpu, ThreadRole::KvmVcpu}) {
+        write("inside/file", "content");
+        const Attempted outcome = in_child([&] {
+            if (!enter(
+                    options, [] {}, nullptr))
+                return 101;
+            const auto directories = SemihostingDirectories::open(options.semihosting_files);
+            if (!directories) return 102;
+            int result = 0;
+            std::thread([&] {
+                enter_thread_role(role);
+                const int fd = directories->open("file", O_RDWR);
+                if (fd < 0) result = -fd;
+                if (result == 0) result = -directories->rename("file", "moved");
+                if (result == 0) result = -directories->remove("moved");
+                if (result == 0 && directories->open("../other", O_RDONLY) != -EXDEV) result = 103;
+            }).join();
+            return result;
+        });
+        EXPECT_EQ(outcome.result, 0) << outcome.text;
+    }
 }
 
 TEST_F(SandboxFiles, PipesByTheirDescriptorStayOpenable) {

@@ -53,6 +53,8 @@ RunOptions wide_options() {
     RunOptions options = plain_options();
     options.accel = Accel::Auto;
     options.control = "/tmp/no-socket-is-made";
+    options.semihosting = SemihostingAccess::Userspace;
+    options.semihosting_files = {"/tmp/no-file-is-made"};
     return options;
 }
 
@@ -152,8 +154,9 @@ TEST(SandboxSystemCalls, RolesMayMakeTheirOwnOnly) {
     constexpr long kThreadFlags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
     const Case cases[] = {
         {{"opening", SYS_openat, {kNone, nothing}}, {Compiler, Control}},
-        {{"renaming", SYS_renameat, {kNone, nothing, kNone, nothing}}, {Compiler}},
-        {{"removing", SYS_unlinkat, {kNone, nothing}}, {Compiler}},
+        {{"renaming", SYS_renameat, {kNone, nothing, kNone, nothing}}, {Compiler, Vcpu, KvmVcpu}},
+        {{"removing", SYS_unlinkat, {kNone, nothing}}, {Compiler, Vcpu, KvmVcpu}},
+        {{"opening beneath a directory", SYS_openat2, {kNone}}, {Vcpu, KvmVcpu}},
         {{"making a directory", SYS_mkdir, {nothing}}, {}},
         {{"a disk's writes", SYS_pwritev, {kNone}}, {Device}},
         {{"a disk's flush", SYS_fdatasync, {kNone}}, {Device}},
@@ -197,6 +200,14 @@ TEST(SandboxSystemCalls, WhatARunDoesNotNeedIsNotThere) {
     for (const Attempt& attempt : {kvm, socket})
         expect_violation(in_jail(plain_options(), ThreadRole::Main, [&] { return make(attempt); }), attempt,
                          ThreadRole::Main);
+    const Attempt opening{"opening beneath a directory", SYS_openat2, {kNone}};
+    const Attempt removing{"removing", SYS_unlinkat, {kNone}};
+    RunOptions without_files = plain_options();
+    without_files.semihosting = SemihostingAccess::Kernel;
+    for (const RunOptions& options : {plain_options(), without_files})
+        for (const Attempt& attempt : {opening, removing})
+            expect_violation(in_jail(options, ThreadRole::Vcpu, [&] { return make(attempt); }), attempt,
+                             ThreadRole::Vcpu);
     RunOptions compiling = plain_options();
     compiling.jit = JitTier::Tier2;
     EXPECT_FALSE(in_jail(compiling, ThreadRole::Vcpu, [&] { return make(code); }).violated);

@@ -84,13 +84,14 @@ class GuestCodeTest : public testing::Test {
     Engine& start(std::function<void()> while_building = [] {}) {
         Tier2Options options{
             .enabled = true, .threshold = 1, .heat = 0, .min_expected_insns = 0, .budget = 100};
+        options.spectre = spectre_;
         options.cache_directory = directory_;
         options.cache_key_file = top_ / "cache.key";
         options.while_building = std::move(while_building);
         options.make_compiler = [this] { return std::make_unique<RecordingCompiler>(log_); };
         options.compiler_build = [] { return kBuild; };
         counters_ = 0;
-        engine_ = std::make_unique<Engine>(frontend::a64::frontend(), memory_,
+        engine_ = std::make_unique<Engine>(*frontend_, memory_,
                                            EngineOptions{.code_bytes = 8 << 20, .tier2 = options});
         return *engine_;
     }
@@ -164,8 +165,10 @@ class GuestCodeTest : public testing::Test {
                 for (const RegionShape::Block& b : shape->blocks) said += text(b.code);
                 EXPECT_EQ(said, stored.object);
                 std::string named = text(shape->blocks.front().code);
-                const uint64_t place = uint64_t{kMode} << 12 | static_cast<uint64_t>(shape->blocks[0].offset);
-                named.append(reinterpret_cast<const char*>(&place), sizeof place);
+                const std::array<uint64_t, 2> context{
+                    uint64_t{kMode} << 12 | static_cast<uint64_t>(shape->blocks[0].offset),
+                    frontend::a64::frontend().variant()};
+                named.append(reinterpret_cast<const char*>(context.data()), sizeof context);
                 EXPECT_EQ(RegionStore::hash(named, store->seed()), entry);
                 ++checked;
             }
@@ -177,7 +180,9 @@ class GuestCodeTest : public testing::Test {
     mmu::GuestMemory memory_;
     fs::path top_, directory_;
     RecordingCompiler::Log log_;
+    const Frontend* frontend_ = &frontend::a64::frontend();
     uint32_t counters_ = 0;  ///< given out
+    bool spectre_ = false;
     std::unique_ptr<Engine> engine_;
 };
 
@@ -193,6 +198,63 @@ TEST_F(GuestCodeTest, ARegionIsOfTheCodeThatTier1Translated) {
     EXPECT_EQ(engine_->tier2_stats().cache_hits, 0u);
     EXPECT_EQ(executed_by_another_guest(1), code_of(1));
     EXPECT_EQ(engine_->tier2_stats().cache_hits, 1u);
+}
+
+/// The guest stores to its code while a block is translated.
+class StoringFrontend final : public Frontend {
+  public:
+    explicit StoringFrontend(std::function<void()> store) : store_(std::move(store)) {}
+    CodeLimits code_limits() const override { return a64_.code_limits(); }
+    void translate(ir::Block& block, std::span<const std::byte> code, uint32_t page_offset,
+                   uint32_t translation_flags, unsigned max_insns) const override {
+        store_();
+        a64_.translate(block, code, page_offset, translation_flags, max_insns);
+        store_();
+    }
+    bool may_promote(uint32_t translation_flags) const override {
+        return a64_.may_promote(translation_flags);
+    }
+    Listed describe(std::span<const std::byte> code) const override { return a64_.describe(code); }
+
+  private:
+    const Frontend& a64_ = frontend::a64::frontend();
+    std::function<void()> store_;
+};
+
+TEST_F(GuestCodeTest, ABlockIsOfTheCodeThatWasReadForIt) {
+    bool storing = true;
+    const StoringFrontend storing_frontend([&] {
+        if (storing) put(3);
+    });
+    frontend_ = &storing_frontend;
+    put(1);
+    start();
+    ASSERT_NE(engine_->entry(kBase, kMode), nullptr);
+    put(1);
+    ASSERT_NE(engine_->entry(kBase + 16, kMode), nullptr);
+    storing = false;
+    --engine_->code().counters()[1];
+    counters_ = 2;
+    promote_first();
+    ASSERT_TRUE(eventually([](const Tier2Stats& s) { return s.cache_saved == 1; }));
+    EXPECT_EQ(log_.get(), code_of(1));
+    engine_->stop_compiling();
+    frontend_ = &frontend::a64::frontend();
+    EXPECT_EQ(executed_by_another_guest(3), code_of(3));
+}
+
+/// What was compiled without masks is not loaded by a guest that wants them, nor the other way round.
+TEST_F(GuestCodeTest, RegionsWithAndWithoutSpectreAreApart) {
+    const auto hits = [&] {
+        EXPECT_EQ(executed_by_another_guest(1), code_of(1));
+        return engine_->tier2_stats().cache_hits;
+    };
+    EXPECT_EQ(hits(), 0u);
+    spectre_ = true;
+    EXPECT_EQ(hits(), 0u);
+    EXPECT_EQ(hits(), 1u);
+    spectre_ = false;
+    EXPECT_EQ(hits(), 1u);
 }
 
 /// Somebody has written to the cache who does not have its key: what they want executed is not, and the run goes on.

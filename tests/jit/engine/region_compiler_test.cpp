@@ -1,6 +1,8 @@
 // The compiler of regions as an object: what becomes of what it has loaded.
 #include <malloc.h>
 
+#include <stdexcept>
+
 #include "tests/backend/harness.h"
 #include "tests/jit/engine/region_fixture.h"
 
@@ -67,6 +69,19 @@ TEST(RegionCompilerTest, WhatIsUnloadedGivesItsMemoryBack) {
     size_t more = 0;
     while (more < kLoads && compiler->load(object)) ++more;
     EXPECT_LT(more, kLoads - kMaxAtOnce);
+}
+
+/// When LLVM itself gives up.
+TEST(RegionCompilerTest, FatalErrorsOfLlvmAreExceptions) {
+    auto compiler = make_region_compiler();
+    EXPECT_FALSE(compiler->fingerprint().empty());
+    EXPECT_FALSE(compiler->load("this is no object file"));
+    EXPECT_FALSE(compiler->broken());
+    EXPECT_THROW(compiler->give_up(), std::runtime_error);
+    EXPECT_TRUE(compiler->broken());
+    static RegionCompiler* for_good;  // where a search for leaks finds it
+    for_good = compiler.release();
+    EXPECT_NE(for_good, nullptr);
 }
 
 }  // namespace

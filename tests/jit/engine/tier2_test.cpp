@@ -386,18 +386,5 @@ TEST_F(Tier2Test, ACounterThatTheWorkerSetsIsSet) {
     }
 }
 
-/// The real one, when LLVM itself gives up.
-TEST(RegionCompilerTest, FatalErrorsOfLlvmAreExceptions) {
-    auto compiler = make_region_compiler();
-    EXPECT_FALSE(compiler->fingerprint().empty());
-    EXPECT_FALSE(compiler->load("this is no object file"));
-    EXPECT_FALSE(compiler->broken());
-    EXPECT_THROW(compiler->give_up(), std::runtime_error);
-    EXPECT_TRUE(compiler->broken());
-    static RegionCompiler* for_good;  // where a search for leaks finds it
-    for_good = compiler.release();
-    EXPECT_NE(for_good, nullptr);
-}
-
 }  // namespace
 }  // namespace arclight::jit

@@ -70,6 +70,7 @@ class ToyFrontend final : public Frontend {
     bool may_promote(uint32_t translation_flags) const override {
         return (translation_flags & translation_flag::kSingleStep) == 0;
     }
+    uint64_t variant() const override { return 0; }
     Listed describe(std::span<const std::byte> code) const override {
         constexpr const char* kNames[] = {"add", "branch"};
         const unsigned insn = decode(code), kind = insn >> 12;

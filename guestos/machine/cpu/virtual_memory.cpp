@@ -1,0 +1,71 @@
+#include "guestos/machine/cpu/virtual_memory.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "mmu/walk.h"
+
+namespace arclight::guestos {
+
+using mmu::kPageMask;
+
+template <typename Access>
+bool VirtualMemory::for_each_page(uint64_t va, uint64_t bytes, mmu::AccessKind kind, Access&& access) {
+    const frontend::a64::Cpu& cpu = core_.cpu;
+    for (uint64_t done = 0; done < bytes;) {
+        const uint64_t at = va + done;
+        const uint64_t step = std::min(bytes - done, mmu::kPageSize - (at & kPageMask));
+        // A TLBI of another CPU waits until the page is no longer used.
+        const HeldTranslations::Walking walking(core_.held);
+        const auto walk = mmu::walk(cpu.translation, core_.context.memory, at,
+                                    {.kind = kind, .privileged = cpu.el != 0, .pan = cpu.pan});
+        if (!walk.ok() || !core_.context.memory.contains(walk.pa, step) || !access(walk.pa, done, step))
+            return false;
+        done += step;
+    }
+    return true;
+}
+
+bool VirtualMemory::read(uint64_t va, std::span<uint8_t> to) {
+    const mmu::GuestMemory& memory = core_.context.memory;
+    const auto dma = memory.dma();
+    return for_each_page(va, to.size(), mmu::AccessKind::Read,
+                         [&](uint64_t pa, uint64_t offset, uint64_t bytes) {
+                             return memory.pieces(pa, bytes, false, [&](const uint8_t* host, uint64_t n) {
+                                 std::memcpy(to.data() + offset, host, n);
+                                 offset += n;
+                             });
+                         });
+}
+
+bool VirtualMemory::write(uint64_t va, std::span<const uint8_t> from) {
+    const mmu::GuestMemory& memory = core_.context.memory;
+    const auto dma = memory.dma();
+    const auto store = [&](uint64_t pa, uint64_t offset, uint64_t bytes) {
+        return memory.pieces(pa, bytes, true, [&](uint8_t* host, uint64_t n) {
+            std::memcpy(host, from.data() + offset, n);
+            offset += n;
+        });
+    };
+    return for_each_page(va, from.size(), mmu::AccessKind::Write,
+                         [&](uint64_t pa, uint64_t offset, uint64_t bytes) {
+                             if (!pager_.is_table(pa)) return store(pa, offset, bytes);
+                             // Stores to translation tables are told in units of a descriptor at most.
+                             constexpr uint64_t kUnit = 8;
+                             bool stored = true;
+                             while (stored && bytes != 0) {
+                                 const uint64_t n = std::min(bytes, kUnit - (pa & (kUnit - 1)));
+                                 pager_.store_to_ram(pa, static_cast<unsigned>(n), 0, 0,
+                                                     [&] { stored = store(pa, offset, n); });
+                                 pa += n, offset += n, bytes -= n;
+                             }
+                             return stored;
+                         });
+}
+
+bool VirtualMemory::writable(uint64_t va, uint64_t bytes) {
+    return for_each_page(va, bytes, mmu::AccessKind::Write,
+                         [](uint64_t, uint64_t, uint64_t) { return true; });
+}
+
+}  // namespace arclight::guestos

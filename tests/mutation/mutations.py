@@ -1,0 +1,88 @@
+"""The lines whose loss would be worst, each with what breaks it and the test that must notice.
+
+The text to be replaced is code, not a line number: where it is gone or is there twice, check.py says so and fails, and the
+mutation is to be written anew.
+"""
+from dataclasses import dataclass
+
+
+@dataclass
+class Mutation:
+    name: str
+    why: str  # what is wrong without the line
+    file: str
+    code: str
+    broken: str
+    targets: tuple  # of the build
+    test: str  # of ctest, a regular expression
+
+
+MUTATIONS = (
+    Mutation(
+        "mmio-retranslation", "an instruction that met a device faults at each access for ever",
+        "jit/engine/engine.cpp",
+        "if (!devices_.empty()) mark_devices(ir_);",
+        "if (false) mark_devices(ir_);",
+        ("engine_tests",), r"^DeviceSiteTest\."),
+    Mutation(
+        "mmio-remembered-page", "after TLBI a page of a device goes on being it",
+        "guestos/machine/cpu/device_path.cpp",
+        "page.tlb != state_.tlb || page.changes != translation_changes_ ||",
+        "page.tlb != state_.tlb ||",
+        ("arclight", "baremetal_guests"), r"^baremetal\.mmio\.gic3$"),
+    Mutation(
+        "guest-code-read-once", "a block is filed under code that it was not translated from",
+        "jit/engine/engine.cpp",
+        "block->guest_code.assign(code_read_.begin(), code_read_.begin() + block->guest_bytes);",
+        "block->guest_code.resize(block->guest_bytes);\n"
+        "    std::memcpy(block->guest_code.data(), memory_.host(pa, block->guest_bytes), block->guest_bytes);",
+        ("engine_tests",), r"^GuestCodeTest\."),
+    Mutation(
+        "tlbi-broadcast-wait", "DSB does not wait until other CPUs have forgotten a translation",
+        "guestos/machine/cpu/runtime_helpers.cpp",
+        "vcpu(s).core().wait_for_broadcasts();\n    return 0;",
+        "(void)s;\n    return 0;",
+        ("machine_test",), r"^CpuGroup\.ABarrierWaits"),
+    Mutation(
+        "soft-tlb-permission", "a page that may only be read is written to",
+        "mmu/soft_tlb_set.cpp",
+        ".write_tag = m.writable ? page : TlbEntry::kInvalidTag,",
+        ".write_tag = page,",
+        ("arclight", "baremetal_guests"), r"^baremetal\.mmu\.gic3$"),
+    Mutation(
+        "exclusive-monitor", "a store-exclusive succeeds without a load-exclusive of its address",
+        "backend/x64/emit_atomic.cpp",
+        "as_.cmp(qword[at(kMonitor)], addr);",
+        "as_.cmp(addr, addr);",
+        ("backend_tests",), r"^(MemoryTest|RandomBlock)"),
+    Mutation(
+        "smc-invalidation", "code that was replaced goes on being executed after IC IVAU",
+        "guestos/machine/cpu/vcpu.cpp",
+        "if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))",
+        "if (core_.context.engine.line_has_code(pa) && pa == 0)",
+        ("machine_test",), r"^Vcpu\.NewCodeRunsAfterCacheMaintenance"),
+    Mutation(
+        "interrupt-polling", "a loop of translated code is never interrupted",
+        "backend/x64/emit_exits.cpp",
+        "cold_.jump(kNe, cold_fn<&ExitEmitter::cold_interrupted>, args);",
+        "cold_.jump(kB, cold_fn<&ExitEmitter::cold_interrupted>, args);",
+        ("machine_test",), r"^Vcpu\.AnInterruptEndsALoop"),
+    Mutation(
+        "barrier-emission", "a full barrier orders nothing that x86 does not order anyway",
+        "backend/x64/emit_state.cpp",
+        "as_.lock();\n    as_.or_(dword[rsp], 0);",
+        "",
+        ("backend_tests",), r"^ListingTest\.OnlyAFullBarrier"),
+    Mutation(
+        "virtio-descriptor-bounds", "a guest's ring names a descriptor behind its table",
+        "devices/virtio/queue.cpp",
+        "if (index >= entries) return false;",
+        "",
+        ("devices_test",), r"Virtio"),
+    Mutation(
+        "daif-check", "an interrupt is taken while it is masked",
+        "guestos/machine/cpu/vcpu.cpp",
+        "return (irq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifI) == 0) ||",
+        "return irq_line_.load(std::memory_order_relaxed) ||",
+        ("machine_test",), r"^Vcpu\.AnInterruptEndsALoop"),
+)

@@ -1,0 +1,109 @@
+#!/bin/bash
+# Tests under sanitizers, in debug builds of their own: AddressSanitizer with UndefinedBehaviorSanitizer, and ThreadSanitizer for
+# what many CPUs and threads share.
+#   tests/sanitize/run.sh            all, for the night
+#   tests/sanitize/run.sh --quick    what is soon built, as much as two minutes have room for; names the rest
+set -euo pipefail
+program=./test
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
+export PATH=$PATH:/usr/sbin:/sbin
+limit=
+case $# in
+    0) ;;
+    *) [ "$*" = --quick ] || { echo "usage: ./test --sanitize [--quick]" >&2; exit 2; }
+        limit=${ARCLIGHT_SANITIZE_SECONDS:-120} ;;
+esac
+. guestos/fetch/host-setup.sh
+began=$SECONDS
+failed=() passed=() left_out=()
+
+# Seconds that are left; empty: no limit.
+left() { [ -z "$limit" ] || echo $((limit - (SECONDS - began) > 1 ? limit - (SECONDS - began) : 1)); }
+over() { [ -n "$limit" ] && [ $((SECONDS - began)) -ge "$limit" ]; }
+bounded() { # COMMAND...
+    if [ -n "$limit" ]; then timeout "$(left)" "$@"; else "$@"; fi
+}
+
+log=
+# A build or a run: NAME COMMAND... What the limit cuts is left out; what fails is shown.
+step() {
+    local name=$1 status=0
+    shift
+    bounded "$@" > "$log" 2>&1 < /dev/null || status=$?
+    if [ $status = 124 ] && [ -n "$limit" ]; then left_out+=("$name"); return 1; fi
+    [ $status = 0 ] && return
+    say "sanitize: $name: FAILED ($*)"
+    grep -E 'error:|ERROR: |WARNING: ThreadSanitizer|SUMMARY: |Failure$|FAILED|fuzz:|broken promise' "$log" | head -20 >&2 || tail -20 "$log" >&2
+    cp "$log" "$build/sanitize-failed.${#failed[@]}.log"
+    say "sanitize: see $build/sanitize-failed.${#failed[@]}.log"
+    failed+=("$name")
+    return 1
+}
+
+configure() { # PRESET
+    build=build/$1
+    mkdir -p "$build"
+    log=$build/sanitize.log
+    local tier2=ON
+    [ -z "$limit" ] || tier2=OFF
+    step "$1, configured" cmake --preset "$1" -DARCLIGHT_TESTS=ON -DARCLIGHT_BENCH=OFF -DARCLIGHT_TIER2=$tier2
+}
+
+run() { # NAME COMMAND...
+    local name="${build#build/}: $1" at=$SECONDS
+    shift
+    if over; then left_out+=("$name"); return; fi
+    step "$name" "$@" || return 0
+    say "sanitize: $name: passed after $((SECONDS - at)) s"
+    passed+=("$name")
+}
+
+# The program of each PATH (below tests) is built and run.
+unit_tests() { # PATH...
+    local path
+    for path in "$@"; do
+        if over; then left_out+=("${build#build/}: ${path##*/}"); continue; fi
+        step "${build#build/}: ${path##*/}" cmake --build "$build" --target "${path##*/}" || continue
+        run "${path##*/}" "$build/tests/$path" --gtest_brief=1
+    done
+}
+
+# All fuzz targets, guided.
+fuzz() { # SECONDS each
+    local target
+    if over; then left_out+=("${build#build/}: fuzz targets"); return; fi
+    step "${build#build/}: fuzz targets" cmake --build "$build" --target arclight_fuzz || return 0
+    for target in $("$build/tests/fuzz/arclight_fuzz" --list); do
+        run "fuzz target $target" "$build/tests/fuzz/arclight_fuzz" "$target" --seconds "$1" --limit 60 --inputs tests/fuzz/corpus \
+            --inputs tests/fuzz/regressions --keep "$build/fuzz/failed"
+    done
+}
+
+guests() { # REGEX
+    local name="${build#build/}: bare-metal programs"
+    step "$name" cmake --build "$build" --target arclight baremetal_guests || return 0
+    step "$name" ctest --test-dir "$build" -R "$1" --label-exclude nightly --output-on-failure || return 0
+    passed+=("$name")
+}
+
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+if [ -n "$limit" ]; then
+    configure sanitized-thread && unit_tests guestos/machine/cross_cpu_work_test
+    configure sanitized && { unit_tests mmu/mmu_test devices/devices_test; fuzz 1; }
+else
+    configure sanitized && {
+        unit_tests mmu/mmu_test devices/devices_test guestos/guestos_test frontend/frontend_a64_test frontend/frontend_simd_test \
+            frontend/system/frontend_system_test backend/backend_tests \
+            jit/engine/engine_tests jit/engine/region_tests guestos/machine/machine_test
+        fuzz 20
+        # Without those that measure.
+        guests '^baremetal\.(mmu|mmio|tlbi|exceptions|debug|gic|timer|conditions|psci|smp)\.gic[23]$'
+    }
+    configure sanitized-thread && {
+        unit_tests guestos/machine/cross_cpu_work_test devices/devices_test jit/engine/engine_tests guestos/machine/machine_test
+        guests '^baremetal\.(psci|smp)\.gic[23]$'
+    }
+fi
+say "sanitize: ${#passed[@]} passed, ${#failed[@]} failed after $((SECONDS - began)) s"
+[ ${#left_out[@]} = 0 ] || say "sanitize: not reached in $limit s: $(printf '%s; ' "${left_out[@]}")"
+[ ${#failed[@]} = 0 ] || { say "sanitize: FAILED: ${failed[*]}"; exit 1; }
