@@ -2,7 +2,6 @@
 #include "frontend/a64/system/pmu.h"
 
 #include <bit>
-#include <utility>
 
 #include "tests/frontend/system/test_cpu.h"
 
@@ -116,8 +115,11 @@ TEST_F(PmuTest, SoftwareIncrement) {
 
 // The line is up exactly while E, the overflow and its enable are, whoever shows or changes one of them.
 TEST_F(PmuTest, OverflowAndInterrupt) {
-    for (const auto& [bit, type] : {std::pair(uint64_t{1}, kCpuCycles), std::pair(uint64_t{4}, kInstructions),
-                                    std::pair(uint64_t{32}, kSoftware), std::pair(kC, uint64_t{0})}) {
+    struct Row {
+        uint64_t bit, type;
+    };
+    for (const Row row : {Row{1, kCpuCycles}, Row{4, kInstructions}, Row{32, kSoftware}, Row{kC, 0}}) {
+        const uint64_t bit = row.bit, type = row.type;
         cpu.reset(0);
         const auto n = static_cast<unsigned>(std::countr_zero(bit));
         const auto set = [&](uint64_t value) {

@@ -129,8 +129,8 @@ inline constexpr uint32_t sctlr = sysreg_encoding(3, 0, 1, 0, 0), cpacr = sysreg
                           tpidr_el1 = sysreg_encoding(3, 0, 13, 0, 4),
                           icc_sre = sysreg_encoding(3, 0, 12, 12, 5),
                           scxtnum_el0 = sysreg_encoding(3, 3, 13, 0, 7);
-inline constexpr uint32_t pmevcntr(unsigned n) { return sysreg_encoding(3, 3, 14, 8, n); }
-inline constexpr uint32_t pmevtyper(unsigned n) { return sysreg_encoding(3, 3, 14, 12, n); }
+constexpr uint32_t pmevcntr(unsigned n) { return sysreg_encoding(3, 3, 14, 8, n); }
+constexpr uint32_t pmevtyper(unsigned n) { return sysreg_encoding(3, 3, 14, 12, n); }
 }  // namespace reg
 
 }  // namespace arclight::frontend::a64::test
