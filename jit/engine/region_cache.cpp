@@ -30,10 +30,9 @@ RegionCache::RegionCache(const Frontend& frontend, const Tier2Options& options)
 
 RegionCache::Key RegionCache::entry_key(const TranslationBlock& block) const {
     std::string bytes(reinterpret_cast<const char*>(block.guest_code.data()), block.guest_code.size());
-    const std::array<uint64_t, 2> context{uint64_t{spectre_} << 63 |
-                                              uint64_t{block.translation_flags} << 12 |
-                                              (block.pa & ~kPageMask),
-                                          frontend_variant_};
+    const std::array<uint64_t, 2> context{
+        uint64_t{spectre_} << 63 | uint64_t{block.translation_flags} << 12 | (block.pa & ~kPageMask),
+        frontend_variant_};
     bytes.append(reinterpret_cast<const char*>(context.data()), sizeof context);
     return RegionStore::hash(bytes, store_->seed());
 }
