@@ -15,12 +15,15 @@ constexpr uint64_t kBase = 0x4000'0000;
 void load(Bytes file) {
     // AddressSanitizer sees a write beside it. Not cleared between inputs: 4 MiB would take most of the time.
     static std::vector<uint8_t> ram(size_t{4} << 20);
-    const auto kernel = load_kernel_bytes("fuzz", std::move(file), {.base = kBase, .bytes = ram});
+    const auto unpacked = unpack_kernel("fuzz", std::move(file));
+    if (!unpacked) return require_one_line(unpacked.error());
+    const auto kernel = load_kernel(*unpacked, {.base = kBase, .bytes = ram});
     if (!kernel) return require_one_line(kernel.error());
     require(kernel->low <= kernel->end, "a kernel has a range");
     require(kernel->low >= kBase && kernel->end <= kBase + ram.size(), "a kernel lies in RAM");
-    require(!kernel->is_linux || (kernel->entry >= kernel->low && kernel->entry < kernel->end),
-            "an Image is entered inside");
+    require(
+        kernel->kind != KernelKind::Linux || (kernel->entry >= kernel->low && kernel->entry < kernel->end),
+        "an Image is entered inside");
 }
 
 void run_plain(std::span<const uint8_t> bytes) { load(Bytes(bytes.begin(), bytes.end())); }
