@@ -43,18 +43,19 @@ bool has_at(std::span<const uint8_t> bytes, size_t offset, std::string_view text
            std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
 }
 
-Result<Bytes> gunzip(const std::string& name, std::span<const uint8_t> packed) {
+/// At most `limit` bytes. No more than twice what there is so far is allocated, whatever the file says of its size.
+Result<Bytes> gunzip(const std::string& name, std::span<const uint8_t> packed, uint64_t limit) {
     z_stream stream{};
     if (inflateInit2(&stream, 15 + 16) != Z_OK) return failure("kernel '{}': out of memory", name);
-    Bytes plain(std::max<size_t>(packed.size() * 4, 1 << 16));
+    Bytes plain(std::min<uint64_t>(std::max<size_t>(packed.size() * 4, 1 << 16), limit + 1));
     stream.next_in = const_cast<Bytef*>(packed.data());
     stream.avail_in = uInt(packed.size());
     int status = Z_OK;
     size_t used = 0;
     while (status == Z_OK) {
         if (used == plain.size()) {
-            if (used >= kMaxKernelFile) break;
-            plain.resize(std::min<uint64_t>(used * 2, kMaxKernelFile));
+            if (used > limit) break;
+            plain.resize(std::min<uint64_t>(used * 2, limit + 1));
         }
         stream.next_out = plain.data() + used;
         stream.avail_out = uInt(plain.size() - used);
@@ -62,7 +63,8 @@ Result<Bytes> gunzip(const std::string& name, std::span<const uint8_t> packed) {
         used = plain.size() - stream.avail_out;
     }
     inflateEnd(&stream);
-    if (status == Z_OK) return failure("kernel '{}' unpacks to more than 1 GiB", name);
+    if (status == Z_OK)
+        return failure("kernel '{}' does not fit: it unpacks to more than {} MiB", name, limit >> 20);
     if (status == Z_BUF_ERROR) return failure("kernel '{}' is truncated (gzip data ends early)", name);
     if (status != Z_STREAM_END) return failure("kernel '{}' holds damaged gzip data", name);
     plain.resize(used);
@@ -168,7 +170,7 @@ Result<LoadedKernel> load_elf(const std::string& name, std::span<const uint8_t> 
 Result<LoadedKernel> load_kernel_bytes(const std::string& name, Bytes file, Ram ram) {
     if (file.empty()) return failure("kernel '{}' is empty", name);
     if (has_at(file, 0, "\x1f\x8b")) {
-        auto plain = gunzip(name, file);
+        auto plain = gunzip(name, file, std::min<uint64_t>(kMaxKernelFile, ram.bytes.size()));
         if (!plain) return std::unexpected(plain.error());
         file = std::move(*plain);
         if (file.empty()) return failure("kernel '{}' unpacks to nothing", name);

@@ -70,6 +70,7 @@ int run_session(const RunOptions& options) {
             machine.stop(Machine::End::Quit);
         });
         bool hangup = false;
+        int output_error = 0;
         Machine::End end;
         {
             Console console(loop, {.wait_for_guest = options.session}, [&](Console::End why) {
@@ -84,6 +85,7 @@ int run_session(const RunOptions& options) {
             lightv->reset();
             if (signal_number != 0 || hangup || end == Machine::End::Quit) console.abandon_output();
             console.flush();
+            output_error = console.output_error();
             loop.stop();
             proxy.console = console_for_status = nullptr;
         }
@@ -96,6 +98,8 @@ int run_session(const RunOptions& options) {
         if (end == Machine::End::Failure) return complain(machine.failure_text());
         if (signal_number != 0) return 128 + signal_number;
         if (hangup) return complain("the console's terminal is gone");
+        if (output_error != 0)
+            return complain(fmt::format("cannot write the guest's output: {}", strerror(output_error)));
         if (end == Machine::End::Reset && !options.no_reboot) continue;
         if (options.session) {
             if (const auto code = status.status()) return *code;

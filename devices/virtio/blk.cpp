@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "host/memory_fault.h"
+
 // Section 5.2 of virtio 1.2.
 namespace arclight::devices::virtio {
 
@@ -93,7 +95,13 @@ std::expected<std::unique_ptr<Blk>, std::string> Blk::open(const std::string& pa
     return std::make_unique<Blk>(std::move(*image), std::move(options));
 }
 
-Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {}
+Blk::Blk(DiskImage image, Options options)
+    : image_(std::move(image)),
+      options_(std::move(options)),
+      flush_at_failure_(
+          host::LastAct::When::Failure,
+          [](uintptr_t blk) { (void)reinterpret_cast<Blk*>(blk)->image_.flush(); },
+          reinterpret_cast<uintptr_t>(this)) {}
 
 // ---- configuration
 
@@ -161,7 +169,8 @@ Served Blk::process(unsigned, Chain& chain) {
     std::memcpy(&header, raw.data(), sizeof header);
     drop_front(chain.readable, sizeof header);
     std::span<uint8_t>& last = chain.writable.back();
-    uint8_t& status = last.back();
+    uint8_t& status_byte = last.back();
+    uint8_t status = kStatusError;
     last = last.first(last.size() - 1);
 
     uint64_t written = 1;
@@ -183,6 +192,7 @@ Served Blk::process(unsigned, Chain& chain) {
         case kTypeWriteZeroes: status = discard(chain.readable, true); break;
         default: status = kStatusUnsupported; break;
     }
+    if (!host::touch([&] { status_byte = status; })) return Served::malformed();
     return Served::done(static_cast<uint32_t>(std::min<uint64_t>(written, ~0u)));
 }
 

@@ -8,6 +8,7 @@
 
 #include "devices/virtio/disk_image.h"
 #include "devices/virtio/transport.h"
+#include "host/failure.h"
 
 namespace arclight::devices::virtio {
 
@@ -50,6 +51,7 @@ class Blk final : public Backend {
     DiskImage image_;
     const Options options_;
     std::atomic<bool> write_back_{true};
+    const host::LastAct flush_at_failure_;
 };
 
 }  // namespace arclight::devices::virtio

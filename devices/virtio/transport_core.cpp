@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "devices/host_thread.h"
+#include "host/thread.h"
 
 namespace arclight::devices::virtio {
 
@@ -21,7 +21,9 @@ TransportCore::TransportCore(const mmu::GuestMemory& memory, std::unique_ptr<Bac
         needs_worker |= description.service == Service::Worker;
     }
     // Here and not in activate(): a virtual CPU's thread starts no threads.
-    if (needs_worker) worker_ = start_host_thread(std::string(backend_->name()).c_str(), [this] { work(); });
+    if (needs_worker)
+        worker_ =
+            host::start_thread(std::string(backend_->name()), host::ThreadSignals::None, [this] { work(); });
 }
 
 TransportCore::~TransportCore() = default;

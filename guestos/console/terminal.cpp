@@ -39,10 +39,13 @@ RawTerminal::RawTerminal(int fd) {
     raw_fd = fd;
     static const bool registered = std::atexit([] { RawTerminal::restore(); }) == 0;
     (void)registered;
+    last_act_.emplace(
+        host::LastAct::When::FailureAndCrash, [](uintptr_t) { restore(); }, 0);
     apply(raw_mode);
 }
 
 RawTerminal::~RawTerminal() {
+    last_act_.reset();
     restore();
     raw_fd = -1;
 }

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -17,6 +18,7 @@
 #include "guestos/lightv/machine_access.h"
 #include "guestos/lightv/symbols.h"
 #include "guestos/options.h"
+#include "host/failure.h"
 #include "mmu/lightv/controller.h"
 
 namespace arclight::guestos {
@@ -37,6 +39,7 @@ class LightvControl {
     Result<void> listen(const std::string& path);
     Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request);
     void serve();
+    void take_client(int client);
 
     MachineAccess& machine_;
     Interception interception_;
@@ -46,6 +49,7 @@ class LightvControl {
     int listener_ = -1, quit_ = -1;
     std::map<int, std::string> clients_;  // what each has sent of a line
     std::thread thread_;
+    std::optional<host::LastAct> remove_socket_;
 };
 
 }  // namespace arclight::guestos

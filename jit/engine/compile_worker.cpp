@@ -1,7 +1,6 @@
 #include "jit/engine/compile_worker.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <time.h>
 
 #include <cstdio>
@@ -9,6 +8,8 @@
 #include <system_error>
 #include <utility>
 #include <vector>
+
+#include "host/thread.h"
 
 namespace arclight::jit {
 
@@ -44,8 +45,9 @@ CompileWorker::~CompileWorker() {
 
 void CompileWorker::start(std::function<void(Lock&)> begin, std::function<Pause(Lock&)> step) {
     try {
-        thread_ = std::thread([this, begin = std::move(begin), step = std::move(step)] { run(begin, step); });
-        pthread_setname_np(thread_.native_handle(), "tier 2");
+        thread_ = host::start_thread(
+            "tier 2", host::ThreadSignals::None,
+            [this, begin = std::move(begin), step = std::move(step)] { run(begin, step); });
     } catch (const std::system_error& e) {
         disable(fmt::format("no thread for it: {}", e.what()));
     }

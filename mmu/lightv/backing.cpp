@@ -53,7 +53,9 @@ Result<std::unique_ptr<Backing>> Backing::open(const std::string& spec, uint64_t
     if (file >= 0) close(file);
     if (p == MAP_FAILED)
         return std::unexpected(fmt::format("cannot map {} pages of '{}': {}", pages, spec, strerror(error)));
-    std::unique_ptr<Backing> backing(new Backing(static_cast<uint8_t*>(p), bytes, spec));
+    std::unique_ptr<Backing> backing(
+        new Backing(static_cast<uint8_t*>(p), bytes, spec,
+                    file >= 0 ? host::FallibleMemory::Kind::File : host::FallibleMemory::Kind::Anonymous));
     if (node) {
         const unsigned long mask = 1ul << *node;
         if (syscall(SYS_mbind, p, bytes, MPOL_BIND, &mask, 64ul, 0ul) != 0)

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "host/memory_fault.h"
 #include "mmu/lightv/module.h"
 
 namespace arclight::mmu::lightv {
@@ -23,11 +24,15 @@ class Backing {
     const std::string& spec() const { return spec_; }
 
   private:
-    Backing(uint8_t* host, uint64_t bytes, std::string spec)
-        : host_(host), bytes_(bytes), spec_(std::move(spec)) {}
+    Backing(uint8_t* host, uint64_t bytes, std::string spec, host::FallibleMemory::Kind kind)
+        : host_(host),
+          bytes_(bytes),
+          spec_(std::move(spec)),
+          fallible_(host, bytes, "guest memory in '" + spec_ + "'", kind) {}
     uint8_t* host_;
     uint64_t bytes_;
     std::string spec_;
+    host::FallibleMemory fallible_;
 };
 
 }  // namespace arclight::mmu::lightv

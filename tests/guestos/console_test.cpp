@@ -192,7 +192,7 @@ TEST(Console, AGoneReaderEndsTheMachine) {
     devices::EventLoop loop;
     std::atomic<int> ends{0};
     Console console(loop, pipes.options(), [&](Console::End reason) {
-        EXPECT_EQ(reason, Console::End::Hangup);
+        EXPECT_EQ(reason, Console::End::OutputFailed);
         ends++;
     });
     loop.start();

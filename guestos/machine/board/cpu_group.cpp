@@ -1,11 +1,14 @@
 #include "guestos/machine/board/cpu_group.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
 #include <thread>
+
+#include "host/thread.h"
 
 namespace arclight::guestos {
 
@@ -37,13 +40,14 @@ void CpuGroup::run(backend::Accelerator& accelerator, const std::function<void(c
     const bool elsewhere = profiler != nullptr && accelerator.on_interrupted(SamplingProfiler::interrupted);
     std::vector<std::thread> threads;
     for (Vcpu* cpu : cpus_)
-        threads.emplace_back([&, cpu] {
-            std::optional<SamplingProfiler::Thread> samples;
-            if (profiler != nullptr) samples.emplace(*profiler, cpu->halted_flag(), elsewhere);
-            const auto ran = accelerator.run_thread(cpu->index(), [cpu] { cpu->thread_main(); });
-            cpu->work().abandon();
-            if (!ran) failed(ran.error());
-        });
+        threads.push_back(
+            host::start_thread(fmt::format("cpu {}", cpu->index()), host::ThreadSignals::Inherited, [&, cpu] {
+                std::optional<SamplingProfiler::Thread> samples;
+                if (profiler != nullptr) samples.emplace(*profiler, cpu->halted_flag(), elsewhere);
+                const auto ran = accelerator.run_thread(cpu->index(), [cpu] { cpu->thread_main(); });
+                cpu->work().abandon();
+                if (!ran) failed(ran.error());
+            }));
     for (std::thread& t : threads) t.join();
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "host/memory_fault.h"
 #include "mmu/result.h"
 
 namespace arclight::guestos {
@@ -20,9 +21,13 @@ class RamMapping {
     uint64_t size() const { return size_; }
 
   private:
-    RamMapping(uint8_t* host, uint64_t size) : host_(host), size_(size) {}
+    RamMapping(uint8_t* host, uint64_t size)
+        : host_(host),
+          size_(size),
+          fallible_(host, size, "guest memory", host::FallibleMemory::Kind::Anonymous) {}
     uint8_t* host_;
     uint64_t size_;
+    host::FallibleMemory fallible_;
 };
 
 }  // namespace arclight::guestos

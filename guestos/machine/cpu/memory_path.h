@@ -48,6 +48,10 @@ class MemoryPath {
     static Outcome data_abort(uint64_t far, uint8_t fsc, bool write) {
         return {Outcome::Kind::DataAbort, write, fsc, far};
     }
+    /// Of an access to RAM: `done` is what host::touch() returned.
+    static Outcome touched(bool done, uint64_t far, bool write) {
+        return done ? Outcome{} : data_abort(far, mmu::kFscSynchronousExternal, write);
+    }
     /// Where a translated address is.
     struct Target {
         uint8_t* host = nullptr;  ///< null: a device at pa

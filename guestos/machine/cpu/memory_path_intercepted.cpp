@@ -4,6 +4,7 @@
 #include "guestos/machine/cpu/memory_path.h"
 #include "guestos/machine/cpu/memory_semantics.h"
 #include "guestos/machine/cpu/overlay_access.h"
+#include "host/memory_fault.h"
 
 namespace arclight::guestos {
 
@@ -48,10 +49,17 @@ MemoryPath::Outcome MemoryPath::access_intercepted(const MemoryAccess& access, u
     const auto act = [&] {
         const PageOverlay::Access guard(core_.context.overlay);
         if (!recheck_intercepted(kind, first, va, first_bytes, fsc)) return;
-        if (!split) return access_host(state_, access, va, first.host);
-        where = next;
-        if (!recheck_intercepted(kind, second, next, second_bytes, fsc)) return;
-        access_host_split(state_, access, first.host, first_bytes, second.host);
+        if (split) {
+            where = next;
+            if (!recheck_intercepted(kind, second, next, second_bytes, fsc)) return;
+        }
+        const bool done = host::touch([&] {
+            if (split)
+                access_host_split(state_, access, first.host, first_bytes, second.host);
+            else
+                access_host(state_, access, va, first.host);
+        });
+        if (!done) fsc = mmu::kFscSynchronousExternal;
     };
     // What follows a store to a table waits for other CPUs, which must not be behind this lock.
     if (write)
