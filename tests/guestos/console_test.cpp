@@ -15,6 +15,7 @@
 
 #include "guestos/console/signals.h"
 #include "guestos/file.h"
+#include "host/crash_report.h"
 
 namespace arclight::guestos {
 namespace {
@@ -373,6 +374,7 @@ TEST_P(TerminalRestored, AfterSignal) {
     ASSERT_EQ(pipe(ready), 0);
     const pid_t child = fork();
     if (child == 0) {
+        host::report_crashes("test", 0, nullptr);
         devices::EventLoop loop;
         SignalWatch watch(loop, [](int signal) { std::exit(100 + signal); });
         RawTerminal raw(pty.slave);
