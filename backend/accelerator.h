@@ -23,16 +23,16 @@ class Accelerator {
     explicit Accelerator(const jit::CodeBuffer& code) : enter_(code.stubs().enter) {}
     virtual ~Accelerator() = default;
 
-    /// Runs `body`, the main function of a virtual CPU, on the calling thread where translated code runs. run() and
-    /// host_tables() may be used inside only. An error means that the accelerator stopped before the body ended; the
-    /// body's work in progress is lost.
+    /// Runs `body`, the main function of a virtual CPU, on the calling thread where translated code runs.
+    /// run() and host_tables() may be used inside only. An error means that the accelerator stopped before
+    /// the body ended; the body's work in progress is lost.
     virtual Result<void> run_thread(unsigned cpu, const std::function<void()>& body) {
         (void)cpu;
         body();
         return {};
     }
-    /// Runs from `code` (translated for state.pc) until translated code exits. Sets page_base from state.pc. Returns
-    /// state.exit_reason, which defines what state.pc and exit_info hold.
+    /// Runs from `code` (translated for state.pc) until translated code exits. Sets page_base from state.pc.
+    /// Returns state.exit_reason, which defines what state.pc and exit_info hold.
     jit::ExitReason run(jit::GuestState& state, const void* code) {
         state.page_base = state.pc & mmu::kPageMask;
         return static_cast<jit::ExitReason>(enter_(&state, code));
@@ -44,8 +44,10 @@ class Accelerator {
         return nullptr;
     }
     virtual const char* name() const = 0;
-    /// Calls `what` on a CPU's thread when a host signal has interrupted it inside, with the interrupted PC. False where
-    /// the signal's own handler sees that PC.
+    /// Whether a CPU's thread needs /dev/kvm while it runs.
+    virtual bool in_virtual_machine() const { return false; }
+    /// Calls `what` on a CPU's thread when a host signal has interrupted it inside, with the interrupted PC.
+    /// False where the signal's own handler sees that PC.
     virtual bool on_interrupted(void (*what)(uint64_t pc)) {
         (void)what;
         return false;

@@ -20,6 +20,7 @@ namespace arclight::devices {
 
 class EventLoop;
 class GuestClock;
+class MachineHost;
 
 /// What a device type can be told.
 struct DeviceOption {
@@ -51,6 +52,7 @@ class DeviceArguments {
 struct DeviceContext {
     EventLoop& loop;
     GuestClock& clock;
+    MachineHost* host = nullptr;  ///< null: there is none
 };
 
 /// A virtio device wants a transport; any other one is its own registers. The machine connects it.

@@ -66,7 +66,7 @@ EventLoop::~EventLoop() {
 void EventLoop::start() {
     if (thread_.joinable()) return;
     stopping_ = false;
-    thread_ = host::start_thread("events", host::ThreadSignals::None, [this] { run(); });
+    thread_ = host::start_thread("events", ThreadRole::EventLoop, [this] { run(); });
 }
 
 void EventLoop::stop() {

@@ -110,11 +110,12 @@ bool Pl011::take_refusal() {
     return true;
 }
 
+// The line first: FR is read without the lock, and whoever sees a byte there must have its interrupt.
 void Pl011::update() {
+    line_.set(output());
     flags_.store(kFrTransmitEmpty | (state_.count == 0 ? kFrReceiveEmpty : 0) |
                      (state_.count >= depth() ? kFrReceiveFull : 0),
-                 std::memory_order_relaxed);
-    line_.set(output());
+                 std::memory_order_release);
 }
 
 void Pl011::take_over(Pl011& other) {
@@ -252,7 +253,7 @@ void Pl011::write_register(uint64_t offset, uint32_t value, uint32_t mask, std::
 }
 
 uint64_t Pl011::read(uint64_t offset, unsigned size) {
-    if (offset == kRegFr && size == 4) return flags_.load(std::memory_order_relaxed);
+    if (offset == kRegFr && size == 4) return flags_.load(std::memory_order_acquire);
     uint64_t value = 0;
     bool offer_again = false;
     {

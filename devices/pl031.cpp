@@ -101,10 +101,13 @@ StateResult Pl031::load(StateReader& in) {
 }
 
 uint32_t Pl031::read_register(uint64_t offset) {
+    // The alarm's callback may be late: time and alarm go together, with the time read first.
+    const uint32_t time = seconds();
+    if (offset == kRegDr || offset == kRegRis || offset == kRegMis) check_alarm();
     if (offset >= kRegIds && offset < kRegIds + kIdRegisters.size() * 4)
         return kIdRegisters[(offset - kRegIds) / 4];
     switch (offset) {
-        case kRegDr: return seconds();
+        case kRegDr: return time;
         case kRegMr: return state_.match;
         case kRegLr: return state_.load;
         case kRegCr: return 1;  // always running

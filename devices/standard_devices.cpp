@@ -1,3 +1,9 @@
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
 #include "devices/device_factory.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/rng.h"
@@ -6,27 +12,89 @@ namespace arclight::devices {
 
 using Kind = DeviceOption::Kind;
 
+template <typename Value>
+using Word = std::pair<std::string_view, Value>;
+
+constexpr Word<virtio::OnDiskError> kOnReadError[] = {{"report", virtio::OnDiskError::Report},
+                                                      {"ignore", virtio::OnDiskError::Ignore},
+                                                      {"stop", virtio::OnDiskError::Stop}};
+constexpr Word<virtio::OnDiskError> kOnWriteError[] = {{"report", virtio::OnDiskError::Report},
+                                                       {"ignore", virtio::OnDiskError::Ignore},
+                                                       {"stop", virtio::OnDiskError::Stop},
+                                                       {"enospc", virtio::OnDiskError::Enospc}};
+constexpr Word<virtio::ImageLocking> kLocking[] = {{"auto", virtio::ImageLocking::Auto},
+                                                   {"on", virtio::ImageLocking::On},
+                                                   {"off", virtio::ImageLocking::Off}};
+constexpr Word<bool> kFormat[] = {{"auto", false}, {"raw", true}};
+
+// False: the option's text is none of the words, and `error` says so.
+template <typename Value, size_t N>
+static bool read_word(const DeviceArguments& arguments, std::string_view option,
+                      const Word<Value> (&words)[N], Value& value, std::string& error) {
+    const std::string& text = arguments.text(option);
+    std::string known;
+    for (const auto& [word, meaning] : words) {
+        if (text == word) {
+            value = meaning;
+            return true;
+        }
+        known += known.empty() ? "" : ", ";
+        known += word;
+    }
+    error = fmt::format("{} '{}' is not known (known: {})", option, text, known);
+    return false;
+}
+
+static std::expected<NewDevice, std::string> make_block_device(const DeviceArguments& arguments,
+                                                               const DeviceContext& context) {
+    virtio::Blk::Options options;
+    options.image.readonly = arguments.on("readonly");
+    options.image.snapshot = arguments.on("snapshot");
+    options.image.record = arguments.text("record");
+    options.serial = arguments.text("serial");
+    options.host = context.host;
+    std::string error;
+    if (!read_word(arguments, "format", kFormat, options.image.raw, error) ||
+        !read_word(arguments, "locking", kLocking, options.image.locking, error) ||
+        !read_word(arguments, "rerror", kOnReadError, options.on_read_error, error) ||
+        !read_word(arguments, "werror", kOnWriteError, options.on_write_error, error))
+        return std::unexpected(error);
+    auto blk = virtio::Blk::open(arguments.text("file"), std::move(options));
+    if (!blk) return std::unexpected(blk.error());
+    return std::move(*blk);
+}
+
 static DeviceType block_device() {
-    return {.name = "virtio-blk",
-            .summary = "disk over a raw image file or block device",
-            .options = {{.name = "file", .help = "path of the image"},
-                        {.name = "readonly", .kind = Kind::Switch, .help = "refuse writes", .preset = "off"},
-                        {.name = "snapshot",
-                         .kind = Kind::Switch,
-                         .help = "keep writes in memory and forget them at the end",
-                         .preset = "off"},
-                        {.name = "serial",
-                         .help = "what the guest reads as the disk's serial number",
-                         .preset = "",
-                         .max = virtio::Blk::kMaxSerial}},
-            .make = [](const DeviceArguments& arguments,
-                       const DeviceContext&) -> std::expected<NewDevice, std::string> {
-                auto blk = virtio::Blk::open(arguments.text("file"), {.readonly = arguments.on("readonly"),
-                                                                      .snapshot = arguments.on("snapshot"),
-                                                                      .serial = arguments.text("serial")});
-                if (!blk) return std::unexpected(blk.error());
-                return std::move(*blk);
-            }};
+    return {
+        .name = "virtio-blk",
+        .summary = "disk over a raw image file or block device",
+        .options = {{.name = "file", .help = "path of the image"},
+                    {.name = "format",
+                     .help = "raw: the image is raw whatever its content says; auto: refuse it if that says "
+                             "something else",
+                     .preset = "auto"},
+                    {.name = "readonly", .kind = Kind::Switch, .help = "refuse writes", .preset = "off"},
+                    {.name = "snapshot",
+                     .kind = Kind::Switch,
+                     .help = "keep writes in memory and forget them at the end",
+                     .preset = "off"},
+                    {.name = "serial",
+                     .help = "what the guest reads as the disk's serial number",
+                     .preset = "",
+                     .max = virtio::Blk::kMaxSerial},
+                    {.name = "werror",
+                     .help =
+                         "when the host fails a write: report, ignore, stop or enospc (stop when there is no "
+                         "space left)",
+                     .preset = "enospc"},
+                    {.name = "rerror",
+                     .help = "when the host fails a read: report, ignore or stop",
+                     .preset = "report"},
+                    {.name = "locking",
+                     .help = "keep others from the image: auto, on (or fail) or off",
+                     .preset = "auto"},
+                    {.name = "record", .help = "for tests: a file for all that is written", .preset = ""}},
+        .make = make_block_device};
 }
 
 static DeviceType entropy_device() {

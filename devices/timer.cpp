@@ -16,30 +16,42 @@ constexpr uint32_t kStateVersion = 1;
 }  // namespace
 
 GenericTimer::One::One(EventLoop& loop, GuestClock& guest_clock, IrqLine output)
-    : clock(guest_clock), line(output), deadline(loop, [this] {
-          const std::lock_guard guard(lock);
-          update();
-      }) {}
+    : clock(guest_clock), line(output), deadline(loop, [this] { look(); }) {}
 
 GenericTimer::GenericTimer(EventLoop& loop, GuestClock& clock, InterruptController& controller, unsigned cpu)
     : physical_(loop, clock, IrqLine(controller, layout::kPpiTimerPhysical, cpu)),
       virtual_(loop, clock, IrqLine(controller, layout::kPpiTimerVirtual, cpu)) {}
 
 // ARM ARM D11.2.4: the condition is an unsigned comparison, the output is level.
-void GenericTimer::One::update() {
-    const bool met = condition(clock.ticks());
+void GenericTimer::One::drive(uint64_t now) {
+    const bool met = condition(now);
     line.set(met && !registers.masked);
+    const bool rises = registers.enabled && !registers.masked && !met;
+    rises_at.store(rises ? registers.compare : std::numeric_limits<uint64_t>::max(),
+                   std::memory_order_relaxed);
+}
+
+void GenericTimer::One::update() {
+    const uint64_t now = clock.ticks();
+    drive(now);
     // A deadline that no longer counts stays armed: it costs one idle wake-up at most, cancelling would cost
     // more. Nobody waits for a masked timer; reading CTL computes ISTATUS anew. In a pause resume() arms it.
-    if (!registers.enabled || registers.masked || met || clock.paused()) return;
+    if (!registers.enabled || registers.masked || condition(now) || clock.paused()) return;
     deadline.arm(clock.deadline_ns(registers.compare));
+}
+
+void GenericTimer::One::look() {
+    const std::lock_guard guard(lock);
+    update();
 }
 
 uint64_t GenericTimer::read_ctl(Kind kind) {
     One& timer = one(kind);
     const std::lock_guard guard(timer.lock);
+    const uint64_t now = timer.clock.ticks();
+    timer.drive(now);
     return (timer.registers.enabled ? kCtlEnable : 0) | (timer.registers.masked ? kCtlMask : 0) |
-           (timer.condition(timer.clock.ticks()) ? kCtlStatus : 0);
+           (timer.condition(now) ? kCtlStatus : 0);
 }
 
 uint64_t GenericTimer::read_cval(Kind kind) {
@@ -51,7 +63,9 @@ uint64_t GenericTimer::read_cval(Kind kind) {
 uint64_t GenericTimer::read_tval(Kind kind) {
     One& timer = one(kind);
     const std::lock_guard guard(timer.lock);
-    return static_cast<uint32_t>(timer.registers.compare - timer.clock.ticks());
+    const uint64_t now = timer.clock.ticks();
+    timer.drive(now);
+    return static_cast<uint32_t>(timer.registers.compare - now);
 }
 
 void GenericTimer::write_ctl(Kind kind, uint64_t value) {
@@ -115,6 +129,9 @@ StateResult GenericTimer::load(StateReader& in) {
     const std::scoped_lock guard(physical_.lock, virtual_.lock);
     physical_.registers = physical;
     virtual_.registers = virtual_timer;
+    // resume() says when the outputs rise.
+    for (One* timer : {&physical_, &virtual_})
+        timer->rises_at.store(std::numeric_limits<uint64_t>::max(), std::memory_order_relaxed);
     return {};
 }
 

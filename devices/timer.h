@@ -1,7 +1,8 @@
 #pragma once
 
-#include <array>
+#include <atomic>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 
 #include "devices/event_loop.h"
@@ -15,7 +16,8 @@ class FdtWriter;
 
 /// The generic timer of one CPU (ARM ARM D11): the EL1 physical and virtual timers over the machine's
 /// counter. CNTVOFF is zero, so both count alike. Nothing polls: a running timer is a deadline in the event
-/// loop.
+/// loop. The loop's thread may be late, so a register or counter that shows the condition drives the output
+/// before its value is returned.
 class GenericTimer final : public Stateful {
   public:
     static constexpr uint64_t kFrequency = GuestClock::kFrequency;
@@ -31,6 +33,12 @@ class GenericTimer final : public Stateful {
     void write_ctl(Kind kind, uint64_t value);
     void write_cval(Kind kind, uint64_t value);
     void write_tval(Kind kind, uint64_t value);
+    /// This CPU reads the counter, whose value is `ticks`: what is due by then is due at once.
+    void counter_read(uint64_t ticks) {
+        for (One* timer : {&physical_, &virtual_})
+            if (ticks >= timer->rises_at.load(std::memory_order_relaxed)) [[unlikely]]
+                timer->look();
+    }
     void reset();
 
     /// With the clock paused.
@@ -58,12 +66,16 @@ class GenericTimer final : public Stateful {
         One(EventLoop& loop, GuestClock& clock, IrqLine line);
         bool condition(uint64_t now) const { return registers.enabled && now >= registers.compare; }
         bool output() { return condition(clock.ticks()) && !registers.masked; }
-        void update();  // lock held
+        void drive(uint64_t now);  // lock held
+        void update();             // lock held
+        void look();               // lock not held
 
         GuestClock& clock;
         std::mutex lock;
         IrqLine line;
         Registers registers;
+        /// The counter's value at which the output rises, if it is low and will.
+        std::atomic<uint64_t> rises_at{std::numeric_limits<uint64_t>::max()};
         EventLoop::Timer deadline;  // last: destroyed first, while the rest still stands
     };
     One& one(Kind kind) { return kind == Kind::Physical ? physical_ : virtual_; }

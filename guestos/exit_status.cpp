@@ -55,9 +55,9 @@ devices::StateResult ExitStatus::load(devices::StateReader& in) {
 }
 
 void ExitStatus::add_to_device_tree(devices::FdtWriter& fdt) const {
-    fdt.begin_node(fmt::format("exit-status@{:x}", range.base));
+    fdt.begin_node(fmt::format("exit-status@{:x}", kRange.base));
     fdt.property_string("compatible", "arclight,exit-status");
-    fdt.property_u64s("reg", {range.base, range.size});
+    fdt.property_u64s("reg", {kRange.base, kRange.size});
     fdt.end_node();
 }
 

@@ -24,7 +24,7 @@ enum class ConsoleInput : uint32_t {
 
 class ExitStatus final : public devices::Device, public devices::Stateful {
   public:
-    static constexpr devices::layout::Range range{0x090c'0000, 0x1000};
+    static constexpr devices::layout::Range kRange{0x090c'0000, 0x1000};
 
     /// `on_console` is called on the writing CPU's thread.
     explicit ExitStatus(std::function<void(ConsoleInput)> on_console = {})

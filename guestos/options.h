@@ -2,11 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "mmu/shadow.h"
+
+namespace arclight::jit {
+class CacheKey;
+}
 
 namespace arclight::guestos {
 
@@ -17,11 +22,26 @@ enum class Fastmem : uint8_t { Auto, On, Off };
 /// `--jit`.
 enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
 
+/// `--sandbox`.
+enum class SandboxMode : uint8_t { Off, On, Require };
+// Sanitizers watch a process from within, by means that no sandbox allows.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr SandboxMode kDefaultSandbox = SandboxMode::Off;
+#else
+constexpr SandboxMode kDefaultSandbox = SandboxMode::On;
+#endif
+
 struct DriveOptions {
     std::string file;
     bool readonly = false;
     bool snapshot = false;  ///< writes are discarded at the end
     std::string serial;
+    // Words of the block device's options (devices/standard_devices.cpp).
+    std::string format = "auto";
+    std::string werror = "enospc";
+    std::string rerror = "report";
+    std::string locking = "auto";
+    std::string record;  ///< for tests: a file for what is written; empty: none
 };
 
 struct TraceOptions {
@@ -53,6 +73,8 @@ struct RunOptions {
     std::optional<uint32_t> jit_threshold;  ///< executions of a block before it is hot
     std::string jit_dump;                   ///< a directory; empty: none
     std::string jit_cache;                  ///< a directory for compiled regions; empty: none
+    std::string jit_cache_key;              ///< a file with the key that authenticates them
+    std::shared_ptr<const jit::CacheKey> opened_cache_key;  ///< its key; null: not opened yet
     uint64_t jit_cache_bytes = uint64_t(256) << 20;
     uint64_t jit_code_bytes = uint64_t(64) << 20;  ///< code memory of tier 2
     unsigned jit_sample = 1;                       ///< for tests: one block in n may become a region
@@ -67,10 +89,13 @@ struct RunOptions {
     bool no_reboot = false;
     bool count_instructions = false;
     bool stats = false;
-    std::string stats_file;  ///< for JSON; empty: a table on stderr
-    std::string lightv;      ///< policy file; empty: none
-    std::string control;     ///< path of the control socket; empty: none
-    std::string symbols;     ///< file with the kernel's symbols; empty: none
+    std::string stats_file;                 ///< for JSON; empty: a table on stderr
+    std::string lightv;                     ///< policy file; empty: none
+    std::string control;                    ///< path of the control socket; empty: none
+    std::string symbols;                    ///< file with the kernel's symbols; empty: none
+    std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
+    SandboxMode sandbox = kDefaultSandbox;
+    std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it
 
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.
     bool session = false;

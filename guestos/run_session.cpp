@@ -1,8 +1,11 @@
 // One run of `arclight run`: builds the machine, boots it, and turns its end into an exit code.
 #include "guestos/run_session.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "devices/event_loop.h"
 #include "guestos/boot.h"
@@ -11,6 +14,8 @@
 #include "guestos/exit_status.h"
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
+#include "guestos/sandbox/sandbox.h"
+#include "jit/engine/cache_key.h"
 
 namespace arclight::guestos {
 
@@ -38,9 +43,26 @@ struct ConsoleProxy final : devices::CharBackend {
     }
 };
 
+/// Code that has taken over this process could file regions of its own if it could read the key's file.
+void open_cache_key(RunOptions& options) {
+    if (options.jit_cache.empty() || options.jit == JitTier::Interpreter || options.jit == JitTier::Tier1 ||
+        options.jit == JitTier::Tier2)
+        return;
+    auto key = jit::CacheKey::open(options.jit_cache_key, options.jit_cache);
+    if (key) {
+        options.opened_cache_key = std::move(*key);
+    } else {
+        fmt::print(stderr, "arclight: no compiled regions are kept: {}\n", key.error());
+        options.jit_cache.clear();
+    }
+}
+
 }  // namespace
 
-int run_session(const RunOptions& options) {
+int run_session(const RunOptions& given) {
+    RunOptions options = given;
+    if (const auto jailed = sandbox::enter(options, [&] { open_cache_key(options); }); !jailed)
+        return complain(jailed.error());
     devices::EventLoop loop;
     for (;;) {
         ConsoleProxy proxy;
@@ -65,18 +87,23 @@ int run_session(const RunOptions& options) {
 
         mmu::lightv::Json lightv_stats;
         int signal_number = 0;
-        SignalWatch signals(loop, [&](int s) {
-            signal_number = s;
-            machine.stop(Machine::End::Quit);
-        });
+        SignalWatch signals(
+            loop,
+            [&](int s) {
+                signal_number = s;
+                machine.stop(Machine::End::Quit);
+            },
+            [&] { machine.end_pause(); });
         bool hangup = false;
         int output_error = 0;
         Machine::End end;
         {
-            Console console(loop, {.wait_for_guest = options.session}, [&](Console::End why) {
-                hangup = why == Console::End::Hangup;
-                machine.stop(Machine::End::Quit);
-            });
+            Console console(
+                loop, {.wait_for_guest = options.session, .on_resume_key = [&] { machine.end_pause(); }},
+                [&](Console::End why) {
+                    hangup = why == Console::End::Hangup;
+                    machine.stop(Machine::End::Quit);
+                });
             proxy.console = console_for_status = &console;
             console.attach(machine.uart());
             loop.start();

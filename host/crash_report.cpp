@@ -2,8 +2,8 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <ucontext.h>
@@ -81,15 +81,13 @@ _Unwind_Reason_Code on_frame(_Unwind_Context* context, void* argument) {
 
 void report(int signal, const siginfo_t& info, const ucontext_t& context) {
     const auto pc = static_cast<uint64_t>(context.uc_mcontext.gregs[REG_RIP]);
-    char thread[16] = "";
-    prctl(PR_GET_NAME, thread);
     SignalText text;
     text << "\narclight: this is a fault of Arclight itself, not of the guest or of what was asked for. "
             "Please report it with these lines:\n"
          << "arclight:   " << identity << "\n"
          << "arclight:   command: " << command << "\n"
          << "arclight:   " << name_of(signal) << " (code " << int64_t{info.si_code} << ") in thread '"
-         << thread << "'";
+         << thread_name() << "'";
     if (info.si_code > 0) (text << ", address ").hex(reinterpret_cast<uint64_t>(info.si_addr));
     text << "\narclight:   #0 ";
     write_address(text, pc);
@@ -132,7 +130,7 @@ void on_signal(int signal, siginfo_t* info, void* argument) {
     if (!reporting.compare_exchange_strong(nobody, gettid())) {
         // A crash of the report itself, or of another thread, which waits for the end.
         if (nobody == gettid()) return die_by(signal, fault);
-        for (;;) pause();
+        for (;;) poll(nullptr, 0, -1);
     }
     carry_out_crash_acts();
     if (!fault && info->si_pid != getpid()) {

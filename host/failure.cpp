@@ -1,6 +1,6 @@
 #include "host/failure.h"
 
-#include <sys/prctl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "host/signal_text.h"
+#include "host/thread.h"
 
 namespace arclight::host {
 
@@ -32,10 +33,8 @@ void carry_out(bool crash) {
 }
 
 void print(const char* what) {
-    char name[16] = "";
-    prctl(PR_GET_NAME, name);
     SignalText text;
-    text << "arclight: " << std::string_view(what).substr(0, 400) << " (thread '" << name << "')\n";
+    text << "arclight: " << std::string_view(what).substr(0, 400) << " (thread '" << thread_name() << "')\n";
     text.flush();
 }
 
@@ -62,7 +61,7 @@ LastAct::~LastAct() {
 void end_by_failure(const char* what) {
     static std::atomic<bool> ending{false};
     // Another thread is at it.
-    while (ending.exchange(true)) pause();
+    while (ending.exchange(true)) poll(nullptr, 0, -1);
     print(what);
     carry_out(false);
     _exit(1);

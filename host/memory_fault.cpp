@@ -31,7 +31,7 @@ std::array<Mapping, kMappings> mappings;
 
 std::atomic<TranslatedFault> translated_fault{nullptr};
 std::atomic<LentPage> lent_page{nullptr};
-std::atomic<int> empty_file{-1};
+std::atomic<int> empty_file{-1};  ///< a file of no bytes
 
 std::mutex lent_lock;
 std::vector<uint64_t> lent;  ///< by lend_lost_pages()
@@ -47,17 +47,10 @@ Mapping* find(const void* address) {
     return nullptr;
 }
 
-/// An access behind the end of a mapped file faults.
-int file_without_bytes() {
-    int fd = empty_file;
-    if (fd >= 0) return fd;
-    fd = memfd_create("lost", MFD_CLOEXEC);
-    int none = -1;
-    if (fd >= 0 && !empty_file.compare_exchange_strong(none, fd)) {
-        close(fd);
-        fd = none;
-    }
-    return fd;
+/// An access behind the end of a mapped file faults. The first mapping opens it: later a sandbox may forbid it.
+void open_empty_file() {
+    static const int fd = memfd_create("lost", MFD_CLOEXEC);
+    empty_file = fd;
 }
 
 }  // namespace
@@ -150,7 +143,7 @@ extern "C" [[gnu::visibility("hidden")]] const char arclight_host_landing;
 
 FallibleMemory::FallibleMemory(const void* base, size_t bytes, std::string what, Kind kind)
     : what_(std::move(what)), kind_(kind), slot_(kMappings) {
-    file_without_bytes();  // while descriptors can be had
+    open_empty_file();
     for (unsigned i = 0; i < kMappings; ++i) {
         bool free = false;
         Mapping& m = mappings[i];
@@ -203,7 +196,7 @@ void lend_page(const void* address) {
 }
 
 void lose_page(const void* address) {
-    const int fd = file_without_bytes();
+    const int fd = empty_file;
     if (fd >= 0) mmap(page_of(address), kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 }
 

@@ -4,9 +4,22 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <array>
+#include <cstring>
+#include <utility>
+
 #include "host/failure.h"
 
-namespace arclight::host {
+namespace arclight {
+
+namespace {
+std::atomic<EnterThreadRole> enter_role{nullptr};
+thread_local ThreadRole own_role = ThreadRole::Main;
+}  // namespace
+
+void set_thread_role_hook(EnterThreadRole hook) { enter_role = hook; }
+
+namespace host {
 
 namespace {
 
@@ -14,12 +27,15 @@ namespace {
 constexpr size_t kStackBytes = size_t{64} << 10, kGuardBytes = 4096;
 constexpr size_t kMaxName = 15;
 
+// Kept here because a sandbox need not let a thread ask the kernel for it.
+thread_local std::array<char, kMaxName + 1> own_name{"main"};
+
 class SignalMask {
   public:
-    explicit SignalMask(ThreadSignals signals) {
+    explicit SignalMask(ThreadRole role) {
         sigset_t blocked;
         sigemptyset(&blocked);
-        if (signals == ThreadSignals::None) {
+        if (role != ThreadRole::Vcpu && role != ThreadRole::KvmVcpu) {
             sigfillset(&blocked);
             for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS})
                 sigdelset(&blocked, fault);
@@ -34,10 +50,15 @@ class SignalMask {
     sigset_t old_;
 };
 
-void thread_main(const std::string& name, const std::function<void()>& body) {
+void thread_main(const std::string& name, ThreadRole role, ThreadRole starter,
+                 const std::function<void()>& body) {
+    std::memcpy(own_name.data(), name.c_str(), name.size() + 1);
+    // A thread can always name itself; another one is named by a file in /proc, which a sandbox may not have.
     pthread_setname_np(pthread_self(), name.c_str());
+    own_role = role;
     const SignalStack stack;
     try {
+        if (const EnterThreadRole enter = enter_role; enter != nullptr && role != starter) enter(role);
         body();
     } catch (...) {
         end_by_exception();
@@ -45,6 +66,8 @@ void thread_main(const std::string& name, const std::function<void()>& body) {
 }
 
 }  // namespace
+
+const char* thread_name() { return own_name.data(); }
 
 SignalStack::SignalStack()
     : mapping_(mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -63,10 +86,13 @@ SignalStack::~SignalStack() {
     munmap(mapping_, kGuardBytes + kStackBytes);
 }
 
-std::thread start_thread(std::string name, ThreadSignals signals, std::function<void()> body) {
+std::thread start_thread(std::string name, ThreadRole role, std::function<void()> body) {
     if (name.size() > kMaxName) name.resize(kMaxName);
-    const SignalMask mask(signals);  // inherited by the new thread
-    return std::thread([name = std::move(name), body = std::move(body)] { thread_main(name, body); });
+    const SignalMask mask(role);  // inherited by the new thread
+    return std::thread([name = std::move(name), role, starter = own_role, body = std::move(body)] {
+        thread_main(name, role, starter, body);
+    });
 }
 
-}  // namespace arclight::host
+}  // namespace host
+}  // namespace arclight

@@ -29,8 +29,8 @@ union alignas(16) V128 {
 };
 
 // ---- Condition flags as stored in GuestState::flags
-// The format is what x86 LAHF and SETO leave in AX: cheap to make, cheap to reload. The carry has the ARM sense
-// (1 = no borrow after a subtraction).
+// The format is what x86 LAHF and SETO leave in AX: cheap to make, cheap to reload. The carry has the ARM
+// sense (1 = no borrow after a subtraction).
 inline constexpr unsigned kFlagVBit = 0;   // AL
 inline constexpr unsigned kFlagCBit = 8;   // AH bit 0
 inline constexpr unsigned kFlagZBit = 14;  // AH bit 6
@@ -70,7 +70,6 @@ enum class ExitReason : uint32_t {
     Brk,
     Undefined,  ///< the instruction at state.pc (see `exit_info`: its imm16)
     Redirect,   ///< state.pc was changed by a helper (ERET, exception entry): look up and go on
-    Stop,       ///< leave the run loop (power off, reset, debugger)
 };
 
 /// One guest memory access or vector operation described in memory for the slow paths; see RuntimeEntry.

@@ -1,6 +1,6 @@
-// What the engine needs of host code: a code cache, and compiling, linking and taking apart what is in it. One
-// backend (backend/x64) defines the functions; nothing here depends on the host's instruction set but the meaning
-// of register numbers.
+// What the engine needs of host code: a code cache, and compiling, linking and taking apart what is in it.
+// One backend (backend/x64) defines the functions; nothing here depends on the host's instruction set but the
+// meaning of register numbers.
 //
 // Nothing here is synchronised: one thread at a time compiles into, links in and resets a CodeBuffer. Linking
 // and unlinking are safe while other threads execute the code.
@@ -39,12 +39,19 @@ struct SharedStubs {
     const uint8_t* region_guard;
 };
 
-/// The code cache: hot paths in the first half, cold stubs in the second, both filled upwards. Always at the
-/// same preferred address if it is free, so that all accelerators can map it there.
+/// Memory for code, which is executed at these addresses and written `distance` bytes further on.
+struct CodeRoom {
+    std::span<const uint8_t> executable;
+    ptrdiff_t distance = 0;
+};
+
+/// The code cache: hot paths in the first half, cold stubs in the second, both filled upwards.
+///
+/// The same memory is mapped twice, at random addresses that say nothing about each other: for execution, which is where
+/// all addresses of code point to, and for writing. No page can be written to where it can be executed.
 class CodeBuffer {
   public:
     static constexpr size_t kDefaultSize = size_t{256} << 20;
-    static constexpr uint64_t kPreferredAddress = 0x5a00'0000'0000;
 
     /// Throws std::system_error when the host has no memory.
     explicit CodeBuffer(size_t size = kDefaultSize);
@@ -55,15 +62,19 @@ class CodeBuffer {
     /// What takes part in it, as a power of two from base(): blocks, their counters and regions().
     unsigned range_log2() const { return range_log2_; }
     /// Room for the code of other tiers. Nothing is there at first.
-    std::span<uint8_t> regions() const {
-        const size_t before = size_ + kCounters * sizeof(uint32_t);
-        return {base_ + before, (size_t{1} << range_log2_) - before};
+    CodeRoom regions() const {
+        const size_t before = size_ + kCounterBytes;
+        return {{base_ + before, (size_t{1} << range_log2_) - before}, distance_};
     }
-    uint8_t* base() const { return base_; }
+    const uint8_t* base() const { return base_; }
     size_t size() const { return size_; }
+    /// Where the code at `code`, an address in this buffer, can be written to.
+    uint8_t* writable(const void* code) const {
+        return const_cast<uint8_t*>(static_cast<const uint8_t*>(code)) + distance_;
+    }
     const SharedStubs& stubs() const { return stubs_; }
-    /// Counters of blocks, beside the code so that it reaches them: see compile().
-    uint32_t* counters() const { return reinterpret_cast<uint32_t*>(base_ + size_); }
+    /// Counters of blocks, beside the code so that it reaches them: see compile(). Data: they are not executable.
+    uint32_t* counters() const { return reinterpret_cast<uint32_t*>(const_cast<uint8_t*>(base_) + size_); }
     static constexpr uint32_t kCounters = 1u << 20;
     /// Whether the blocks compiled from now on may keep a translation from one access to the next ones of the
     /// block, slow paths between them included. Not where those may carry out other CPUs' requests. At first
@@ -83,7 +94,10 @@ class CodeBuffer {
     Assembler& assembler() { return *assembler_; }
 
   private:
-    uint8_t* base_ = nullptr;
+    static constexpr size_t kCounterBytes = size_t{kCounters} * sizeof(uint32_t);
+
+    const uint8_t* base_ = nullptr;
+    ptrdiff_t distance_ = 0;  ///< from where code is executed to where it is written
     size_t size_ = 0;
     unsigned range_log2_ = 0;
     bool grouping_ = true;
@@ -91,12 +105,12 @@ class CodeBuffer {
     std::unique_ptr<Assembler> assembler_;
 };
 
-/// A direct exit of a block. Its site id is the first_site_id given to compile() plus its index.
-struct ExitSite {
-    uint8_t* jump = nullptr;   ///< the rel32 to patch, within an aligned quadword
-    uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that SoftTlb::epoch is compared with, likewise
-    uint8_t* stub = nullptr;   ///< where the jump leads while it is not linked
-    int32_t target = 0;        ///< offset from the block's page; outside 0..4095 when cross_page
+/// A direct exit of a block. Its number is the first_link_slot given to compile() plus its index in exits.
+struct LinkSlot {
+    const uint8_t* jump = nullptr;   ///< the rel32 to patch, within an aligned quadword
+    const uint8_t* epoch = nullptr;  ///< cross-page: the imm32 that SoftTlb::epoch is compared with, likewise
+    const uint8_t* stub = nullptr;   ///< where the jump leads while it is not linked
+    int32_t target = 0;              ///< offset from the block's page; outside 0..4095 when cross_page
     bool cross_page = false;
 };
 
@@ -141,8 +155,8 @@ struct CompiledBlock {
     uint32_t hot_bytes = 0;         ///< from entry
     const uint8_t* cold = nullptr;
     uint32_t cold_bytes = 0;  ///< from cold
-    std::vector<ExitSite> exits;
-    uint8_t* indirect = nullptr;  ///< its indirect branch, where sample() has it go another way
+    std::vector<LinkSlot> exits;
+    const uint8_t* indirect = nullptr;  ///< its indirect branch, where sample() has it go another way
     uint8_t indirect_register = 0;
     FaultMap faults;
 
@@ -156,7 +170,7 @@ struct CompiledBlock {
 inline constexpr uint32_t kNoCounter = ~uint32_t{0};
 /// With a counter, every run of the block takes one from it; the run that finds it at zero calls kPromote
 /// first.
-CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_site_id,
+CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_link_slot,
                       uint32_t counter = kNoCounter);
 
 /// The way from a block's entry into tier 2's code and back (jit/llvm/region_compiler.h), in the code cache's
@@ -176,8 +190,8 @@ const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, cons
 const uint8_t* after_guard(const uint8_t* stub);
 /// Makes a block that has a counter go to `stub` when it is entered, or run itself again. Other threads may
 /// be executing it.
-void patch_entry(const CompiledBlock& block, const uint8_t* stub);
-void unpatch_entry(const CompiledBlock& block, const CodeBuffer& buffer, uint32_t counter);
+void patch_entry(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* stub);
+void unpatch_entry(CodeBuffer& buffer, const CompiledBlock& block, uint32_t counter);
 
 /// Code that adds one to a counter and goes on at `target`. Null: the code cache is full.
 const uint8_t* emit_counted_jump(CodeBuffer& buffer, uint32_t counter, const void* target);
@@ -193,17 +207,17 @@ inline constexpr uint32_t kRingWords = kRingHead + kRingEntries * sizeof(RingEnt
 /// The block's indirect branch once more, that also writes to the ring at this counter. Null: as above.
 const uint8_t* emit_sampler(CodeBuffer& buffer, const CompiledBlock& block, uint32_t ring);
 /// Makes the block's indirect branch, which it must have, go through the sampler, or through none (null).
-void sample(const CompiledBlock& block, const uint8_t* sampler);
+void sample(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* sampler);
 
 /// Makes the exit go straight to `target`, a block's entry; cross-page, only while SoftTlb::epoch equals
 /// `epoch`. While other threads run the code, a linked cross-page exit may be linked again only to the same
 /// target (another epoch is fine): a thread may stand between the compare and the jump.
-void link(const ExitSite& site, const void* target, uint32_t epoch);
+void link(CodeBuffer& buffer, const LinkSlot& slot, const void* target, uint32_t epoch);
 /// The same for an exit that is linked, within its page or not: to go to `target`'s place by another way.
-void redirect(const ExitSite& site, const void* way);
+void redirect(CodeBuffer& buffer, const LinkSlot& slot, const void* code);
 /// Makes the exit ask kLookupDirect again. A thread that is past the compare may still take the old jump
 /// once.
-void unlink(const ExitSite& site);
+void unlink(CodeBuffer& buffer, const LinkSlot& slot);
 /// Never the epoch of a SoftTlb.
 inline constexpr uint32_t kUnlinkedEpoch = ~uint32_t{0};
 

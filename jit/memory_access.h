@@ -77,7 +77,8 @@ struct MemoryAccess {
         using enum MemoryKind;
         return kind == LoadV || kind == StoreV || kind == LoadPairV || kind == StorePairV;
     }
-    /// Must be aligned to bytes() whatever SCTLR_ELx.A says: exclusives, atomics, and plain accesses with kMemAligned.
+    /// Must be aligned to bytes() whatever SCTLR_ELx.A says: exclusives, atomics, and plain accesses with
+    /// kMemAligned.
     constexpr bool must_be_aligned() const {
         using enum MemoryKind;
         return (aux & ir::kMemAligned) != 0 || kind == LoadEx || kind == LoadExPair || kind == StoreEx ||

@@ -28,7 +28,7 @@ T apply(AtomicKind kind, T old, T operand) {
     return old;
 }
 
-/// Calls f with a value of the unsigned type of so many bytes: 1, 2, 4 or 8.
+/// Calls f with a value of the unsigned type of `bytes` bytes: 1, 2, 4 or 8.
 template <typename F>
 uint64_t by_size(unsigned bytes, F&& f) {
     switch (bytes) {
@@ -63,8 +63,8 @@ uint64_t extend(uint64_t value, const MemoryAccess& access) {
     return static_cast<uint64_t>(static_cast<int64_t>(value << (64 - bits)) >> (64 - bits));
 }
 
-/// Single-copy atomic where the address is aligned. Not memcpy with a size that only the run knows: it may write a byte
-/// twice, and the second time undo what another CPU has stored since.
+/// Single-copy atomic where the address is aligned. Not memcpy with a size that only the run knows: it may
+/// write a byte twice, and the second time undo what another CPU has stored since.
 template <typename T>
 void copy_in(uint8_t* bytes, uint8_t* host) {
     T v;

@@ -12,8 +12,8 @@ inline constexpr uint64_t kRegionStuck = 1;
 /// A side exit, not one of the guest's own exits: tier 1 is to do what the region cannot.
 inline constexpr uint64_t kRegionSideExit = 2;
 
-/// What a region assumes of the guest, a bit each; several assumptions may share a bit. A region that meets a wrong
-/// one is left by a side exit.
+/// What a region assumes of the guest, a bit each; several assumptions may share a bit. A region that meets a
+/// wrong one is left by a side exit.
 using Assumptions = uint64_t;
 inline constexpr Assumptions kEveryAssumption = ~Assumptions{0};
 /// What is assumed of registers where the region is entered.

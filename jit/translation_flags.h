@@ -1,7 +1,7 @@
 // The part of a translation block's key that is not its physical address (GuestState::translation_flags).
 //
-// Translated code may depend on nothing else of the CPU's state. The bits named here mean the same to every guest
-// instruction set; the others are the frontend's own (frontend/a64/translation_flags.h).
+// Translated code may depend on nothing else of the CPU's state. The bits named here mean the same to every
+// guest instruction set; the others are the frontend's own (frontend/a64/translation_flags.h).
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,8 @@ void FastmemSet::initialise(unsigned number, SoftTlb* tlb) {
 
 // ---- Filling
 
-/// Whether the 2^bits bytes around va contain the first or the last page of a slot, which are never mapped (fastmem.h).
+/// Whether the 2^bits bytes around va contain the first or the last page of a slot, which are never mapped
+/// (fastmem.h).
 static bool at_end_of_slot(uint64_t va, unsigned bits) {
     constexpr uint64_t kMask = (uint64_t{1} << kFastmemSlotBits) - 1;
     const uint64_t first = (va & kMask) >> bits, last = kMask >> bits;
@@ -134,7 +135,8 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, 
             w.non_global.push_back({table, &parent, host_va & ~(span_of(level + 1) - 1), level});
         }
         entry = value;
-        // Added rights need no invalidation (Intel SDM vol. 3, 4.10.4.3). Other changes must not outlive this call.
+        // Added rights need no invalidation (Intel SDM vol. 3, 4.10.4.3). Other changes must not outlive this
+        // call.
         if ((old & format_.present) != 0 &&
             (((old ^ value) & format_.address_mask) != 0 || (old & ~value & format_.writable) != 0)) {
             pend(host_va);
@@ -159,7 +161,8 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, 
     return enter(level0, middle, 0, page_physical & format_.address_mask, 0);
 }
 
-/// Unmaps the soft TLB whose last fill is oldest; the one that asks for room is the newest. Null if none has a slot.
+/// Unmaps the soft TLB whose last fill is oldest; the one that asks for room is the newest. Null if none has
+/// a slot.
 const FastmemSet::Fastmem* FastmemSet::evict() {
     Fastmem* victim = nullptr;
     for (Fastmem& w : tlbs_)
@@ -231,7 +234,8 @@ void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bo
         }
         // Part of a guest block: a TLBI of any of its addresses names the whole block.
         if ((entry & block()) != 0) {
-            // This frees tables that Fastmem::non_global may list. Dropping all is simpler than removing them there.
+            // This frees tables that Fastmem::non_global may list. Dropping all is simpler than removing them
+            // there.
             if (!w.non_global.empty()) return drop_all(number);
             return drop_entry(entry, level, host_va);
         }

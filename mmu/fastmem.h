@@ -1,16 +1,19 @@
 // Fastmem: guest virtual addresses mapped by the host processor's own page tables.
 //
-// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. For each guest slot,
-// SoftTlb::fastmem_offset holds the host address minus the guest address, or a poison value that makes the sum
-// non-canonical. An access to an unmapped page faults; the slow path completes the access and maps the page. A page is
-// mapped at its first access and unmapped by TLBI, as in Swift Shadow Paging: guest tables are not write-protected.
+// The 512 GiB slots of a guest's 49-bit address space are mapped on demand onto free host slots. For each
+// guest slot, SoftTlb::fastmem_offset holds the host address minus the guest address, or a poison value that
+// makes the sum non-canonical. An access to an unmapped page faults; the slow path completes the access and
+// maps the page. A page is mapped at its first access and unmapped by TLBI, as in Swift Shadow Paging: guest
+// tables are not write-protected.
 //
 // Why a sum never reaches foreign memory:
-//   - A mapped slot takes its own canonical addresses to host addresses below 2^47. The index ignores bits 63:49, but
-//     an address that differs there gives a sum whose bits 63:47 are neither all zero nor all one: non-canonical.
+//   - A mapped slot takes its own canonical addresses to host addresses below 2^47. The index ignores bits
+//     63:49, but an address that differs there gives a sum whose bits 63:47 are neither all zero nor all one:
+//     non-canonical.
 //   - A poison value gives a sum with bit 47 set and bit 48 clear for every address: non-canonical.
-//   - The first and the last page of a slot are never mapped. An access that crosses into the next slot faults on the
-//     last page. An access that uses the offset of a nearby address in the neighbouring slot faults on one of the two.
+//   - The first and the last page of a slot are never mapped. An access that crosses into the next slot
+//     faults on the last page. An access that uses the offset of a nearby address in the neighbouring slot
+//     faults on one of the two.
 #pragma once
 
 #include <array>
@@ -31,8 +34,8 @@ struct FastmemStats {
     uint64_t invalidations = 0;  ///< calls of HostTables::invalidate
 };
 
-/// The fastmem of one virtual CPU's soft TLBs; all members run on its thread. The host processor may still use a dropped
-/// translation until finish(). `number` is the index of a soft TLB, below kMaxTlbs.
+/// The fastmem of one virtual CPU's soft TLBs; all members run on its thread. The host processor may still
+/// use a dropped translation until finish(). `number` is the index of a soft TLB, below kMaxTlbs.
 class FastmemSet {
   public:
     static constexpr unsigned kMaxTlbs = 32;
@@ -52,8 +55,8 @@ class FastmemSet {
     };
     /// Maps the page. False if it was not mapped: fastmem cannot map it, or there is no room.
     bool fill(unsigned number, const Page& page);
-    /// As fill(), for the middle of a region: changes unmapped entries only, never SoftTlb::fastmem_offset. False if
-    /// the page needs another change.
+    /// As fill(), for the middle of a region: changes unmapped entries only, never SoftTlb::fastmem_offset.
+    /// False if the page needs another change.
     bool add(unsigned number, const Page& page);
     /// The guest virtual address that this soft TLB's fastmem maps at `host_address`.
     std::optional<uint64_t> guest_address(unsigned number, uint64_t host_address) const;

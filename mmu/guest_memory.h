@@ -8,9 +8,9 @@
 
 namespace arclight::mmu {
 
-/// Guest RAM: one contiguous range of physical addresses backed by one contiguous host mapping, except where a page
-/// overlay backs single pages otherwise. Does not own the mapping. Every path from a guest-supplied physical address to
-/// a host pointer goes through host() or pieces(), which keep the guest inside RAM.
+/// Guest RAM: one contiguous range of physical addresses backed by one contiguous host mapping, except where
+/// a page overlay backs single pages otherwise. Does not own the mapping. Every path from a guest-supplied
+/// physical address to a host pointer goes through host() or pieces(), which keep the guest inside RAM.
 class GuestMemory {
   public:
     GuestMemory(uint8_t* host, uint64_t base_pa, uint64_t size, PageOverlay* overlay = nullptr)
@@ -21,8 +21,8 @@ class GuestMemory {
         return offset <= size_ && len <= size_ - offset;
     }
 
-    /// The host address of pa. Null unless all of [pa, pa + len) is RAM and contiguous in host memory; the page overlay
-    /// may back neighbouring pages at different places.
+    /// The host address of pa. Null unless all of [pa, pa + len) is RAM and contiguous in host memory; the
+    /// page overlay may back neighbouring pages at different places.
     uint8_t* host(uint64_t pa, uint64_t len) const {
         if (!contains(pa, len)) return nullptr;
         if (has_intercepted_pages()) [[unlikely]]
@@ -36,7 +36,8 @@ class GuestMemory {
     const PageOverlay& overlay() const { return *overlay_; }
     /// The page_flag bits of pa, which must be in RAM.
     uint8_t page_flags(uint64_t pa) const { return has_intercepted_pages() ? overlay_->flags(pa) : 0; }
-    /// Whether [pa, pa + len), which must be in RAM, contains no intercepted page, so that large pages may map it.
+    /// Whether [pa, pa + len), which must be in RAM, contains no intercepted page, so that large pages may
+    /// map it.
     bool none_intercepted(uint64_t pa, uint64_t len) const {
         if (!has_intercepted_pages()) return true;
         for (uint64_t at = pa; at < pa + len; at += PageOverlay::kPage)
@@ -46,8 +47,8 @@ class GuestMemory {
 
     /// The lock of a device's DMA: hold it from the call of pieces() to the last use of the pieces.
     PageOverlay::Dma dma() const { return overlay_ != nullptr ? overlay_->dma() : PageOverlay::Dma(); }
-    /// Calls f(host address, bytes) for each contiguous run of [pa, pa + len). False if the range leaves RAM, or if an
-    /// intercepted page refuses the access; runs before that page have been passed to f.
+    /// Calls f(host address, bytes) for each contiguous run of [pa, pa + len). False if the range leaves RAM,
+    /// or if an intercepted page refuses the access; runs before that page have been passed to f.
     template <typename F>
     bool pieces(uint64_t pa, uint64_t len, bool write, F&& f) const {
         if (!contains(pa, len)) return false;

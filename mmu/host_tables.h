@@ -1,5 +1,5 @@
-// What fastmem (mmu/fastmem.h) needs of the accelerator: host page tables that the accesses of translated code go
-// through.
+// What fastmem (mmu/fastmem.h) needs of the accelerator: host page tables that the accesses of translated
+// code go through.
 #pragma once
 
 #include <cstdint>
@@ -42,13 +42,13 @@ class HostTables {
     /// The physical address to write into an entry that leads to this table.
     virtual uint64_t physical_of_table(const uint64_t* table) = 0;
     virtual uint64_t* table_at(uint64_t physical) = 0;
-    /// The physical address of the page of guest RAM at `host`; nothing if the host processor cannot reach it. May
-    /// leave the virtual machine.
+    /// The physical address of the page of guest RAM at `host`; nothing if the host processor cannot reach
+    /// it. May leave the virtual machine.
     virtual std::optional<uint64_t> physical_of_page(const uint8_t* host) = 0;
     /// Whether physical_of_page() returns an address without leaving the virtual machine.
     virtual bool knows_page(const uint8_t* host) = 0;
-    /// Invalidates these host addresses in the processor's TLB; an empty list stands for all. An entry that was not
-    /// present needs no invalidation (Intel SDM vol. 3, 4.10.4.3).
+    /// Invalidates these host addresses in the processor's TLB; an empty list stands for all. An entry that
+    /// was not present needs no invalidation (Intel SDM vol. 3, 4.10.4.3).
     virtual void invalidate(std::span<const uint64_t> addresses) = 0;
 };
 

@@ -11,8 +11,8 @@ PageOverlay::PageOverlay(uint8_t* host, uint64_t base_pa, uint64_t size)
     : host_(host), base_(base_pa), size_(size) {
     pthread_rwlockattr_t attributes;
     pthread_rwlockattr_init(&attributes);
-    // With readers preferred, CPUs that access an uncached page in a loop would starve a change. No thread takes the lock
-    // recursively.
+    // With readers preferred, CPUs that access an uncached page in a loop would starve a change. No thread
+    // takes the lock recursively.
     pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&access_, &attributes);
     pthread_rwlockattr_destroy(&attributes);
@@ -47,7 +47,8 @@ PageOverlay::Page PageOverlay::page(uint64_t pa) const {
 void PageOverlay::set(uint64_t pa, const Page& page) {
     const uint64_t n = number(pa);
     const uint8_t old = flags_[n].load(std::memory_order_relaxed);
-    // The watcher is stored before the flag that makes it reachable. Its owner keeps it alive until after the flag.
+    // The watcher is stored before the flag that makes it reachable. Its owner keeps it alive until after the
+    // flag.
     backings_[n].store(page.flags != 0 ? page.backing : nullptr, std::memory_order_release);
     watchers_[n].store(page.flags != 0 ? page.watcher : nullptr, std::memory_order_release);
     flags_[n].store(page.flags != 0 ? page.flags | page_flag::kIntercepted : 0, std::memory_order_seq_cst);

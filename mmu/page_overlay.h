@@ -1,14 +1,14 @@
-// The page overlay: which host memory backs each guest physical page, and with which rights. Almost every page is
-// backed by RAM itself with all rights, and nothing is stored for it. An intercepted page may be backed by another page
-// of host memory, have fewer rights, or have a watcher.
+// The page overlay: which host memory backs each guest physical page, and with which rights. Almost every
+// page is backed by RAM itself with all rights, and nothing is stored for it. An intercepted page may be
+// backed by another page of host memory, have fewer rights, or have a watcher.
 //
-// The overlay is consulted before a translation is cached and before memory is accessed without the soft TLB: fills of
-// soft TLBs and fastmem, instruction fetch, table walks, device DMA. While no page is intercepted, the cost is a test of
-// one flag.
+// The overlay is consulted before a translation is cached and before memory is accessed without the soft TLB:
+// fills of soft TLBs and fastmem, instruction fetch, table walks, device DMA. While no page is intercepted,
+// the cost is a test of one flag.
 //
-// Every user of a host address that bypasses the soft TLB holds a shared lock: Access for one access of a CPU, Dma for
-// one request of a device. A change under Exclusive is therefore seen by all of them at once. Soft TLBs, fastmem and
-// translated code must be invalidated separately (lightv::Machine::forget).
+// Every user of a host address that bypasses the soft TLB holds a shared lock: Access for one access of a
+// CPU, Dma for one request of a device. A change under Exclusive is therefore seen by all of them at once.
+// Soft TLBs, fastmem and translated code must be invalidated separately (lightv::Machine::forget).
 #pragma once
 
 #include <pthread.h>
@@ -36,8 +36,8 @@ inline constexpr uint8_t kPermission =
 
 /// Whether a CPU may cache the page in a soft TLB or fastmem.
 constexpr bool may_cache(uint8_t flags) { return (flags & page_flag::kUncached) == 0; }
-/// Whether a CPU may cache the page as writable after a permitted access. The first write to a kTracked page must take
-/// the slow path.
+/// Whether a CPU may cache the page as writable after a permitted access. The first write to a kTracked page
+/// must take the slow path.
 constexpr bool may_cache_writable(uint8_t flags, bool write) {
     return (flags & page_flag::kNoWrite) == 0 && ((flags & page_flag::kTracked) == 0 || write);
 }
@@ -53,8 +53,8 @@ struct AccessEvent {
     uint32_t bytes = 0;
 };
 
-/// Observes accesses. access() runs on all CPU and device threads at once, with locks held: it must return quickly and
-/// must not block.
+/// Observes accesses. access() runs on all CPU and device threads at once, with locks held: it must return
+/// quickly and must not block.
 class Watcher {
   public:
     virtual ~Watcher() = default;
@@ -92,7 +92,8 @@ class PageOverlay {
     uint8_t flags(uint64_t pa) const { return flags_[number(pa)].load(std::memory_order_acquire); }
     /// The host address of pa in RAM itself.
     uint8_t* own(uint64_t pa) const { return host_ + (pa - base_); }
-    /// The host address that backs pa, without a check of rights. Null if the range is not contiguous in host memory.
+    /// The host address that backs pa, without a check of rights. Null if the range is not contiguous in host
+    /// memory.
     uint8_t* host(uint64_t pa, uint64_t bytes) const;
     Page page(uint64_t pa) const;
     /// Calls the watcher of the page. False if it refuses the access.
@@ -104,7 +105,8 @@ class PageOverlay {
     void mark(uint64_t pa, uint8_t marks) const { marks_[number(pa)].fetch_or(marks); }
     uint8_t take_marks(uint64_t pa) { return marks_[number(pa)].exchange(0); }
 
-    /// Allocates the tables; call it before set(), from one thread at a time. False if the host has no memory.
+    /// Allocates the tables; call it before set(), from one thread at a time. False if the host has no
+    /// memory.
     bool prepare();
     /// Changes one page. One thread at a time.
     void set(uint64_t pa, const Page& page);
@@ -122,8 +124,8 @@ class PageOverlay {
       private:
         pthread_rwlock_t& lock_;
     };
-    /// Shared lock of one request of a device. It is taken with the device's lock held and without, so a waiting writer
-    /// must not block new readers: std::shared_mutex in glibc prefers readers.
+    /// Shared lock of one request of a device. It is taken with the device's lock held and without, so a
+    /// waiting writer must not block new readers: std::shared_mutex in glibc prefers readers.
     using Dma = std::shared_lock<std::shared_mutex>;
     Dma dma() const { return Dma(dma_); }
 

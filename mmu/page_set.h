@@ -10,8 +10,8 @@
 
 namespace arclight::mmu {
 
-/// A set of mappings (page or block address with its size) that code was fetched through. It is exact, because most
-/// TLBIs name addresses without code and must not affect code.
+/// A set of mappings (page or block address with its size) that code was fetched through. It is exact,
+/// because most TLBIs name addresses without code and must not affect code.
 class PageSet {
   public:
     PageSet() : keys_(kFirstCapacity, kEmpty) {}
@@ -38,7 +38,8 @@ class PageSet {
     bool erase(uint64_t key, bool globals, bool non_globals) {
         size_t at = find(key);
         if (keys_[at] == kEmpty || !((keys_[at] & kNonGlobal) != 0 ? non_globals : globals)) return false;
-        // Linear probing without tombstones: move later members of the run into the hole if their home slot allows it.
+        // Linear probing without tombstones: move later members of the run into the hole if their home slot
+        // allows it.
         const size_t mask = keys_.size() - 1;
         for (size_t next = (at + 1) & mask; keys_[next] != kEmpty; next = (next + 1) & mask) {
             const size_t home = hash(keys_[next] & ~kNonGlobal);

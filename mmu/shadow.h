@@ -1,10 +1,10 @@
 // How cached translations follow the guest's tables: the shadow policies of `--mmu`.
 //
-//   ssp          Swift Shadow Paging: tables are not write-protected; TLBI alone invalidates translations. The soft
-//                TLBs of the last address spaces are kept, so that a switch between them costs nothing.
+//   ssp          Swift Shadow Paging: tables are not write-protected; TLBI alone invalidates translations. The
+//                soft TLBs of the last address spaces are kept, so that a switch between them costs nothing.
 //   ssp-nocache  the same with one EL0 soft TLB, which every change of TTBR0 or ASID flushes.
-//   tsp          traditional shadow paging: pages that hold tables are write-protected. A store to one takes the
-//                slow path, which invalidates at once what was derived from the entry. TLBI does nothing.
+//   tsp          traditional shadow paging: pages that hold tables are write-protected. A store to one takes
+//                the slow path, which invalidates at once what was derived from the entry. TLBI does nothing.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The soft TLB and the jump cache that translated code reads: one SoftTlb per translation context (EL, PAN, ASID).
+// The soft TLB and the jump cache that translated code reads: one SoftTlb per translation context (EL, PAN,
+// ASID).
 //
 // Plain data at fixed offsets, because emitted code addresses it; mmu/soft_tlb_set.h fills and empties it.
 #pragma once
@@ -11,8 +12,8 @@ inline constexpr unsigned kPageBits = 12;
 inline constexpr uint64_t kPageSize = uint64_t{1} << kPageBits;
 inline constexpr uint64_t kPageMask = ~(kPageSize - 1);
 
-/// An entry hits when (va & (kPageMask | align-1)) equals the tag of the access kind; then host = va + addend. One
-/// compare thus also misses on an invalid entry and on a misaligned access that must be aligned.
+/// An entry hits when (va & (kPageMask | align-1)) equals the tag of the access kind; then host = va +
+/// addend. One compare thus also misses on an invalid entry and on a misaligned access that must be aligned.
 struct TlbEntry {
     uint64_t read_tag = kInvalidTag;
     uint64_t write_tag = kInvalidTag;
@@ -33,8 +34,9 @@ constexpr uint64_t jump_cache_index(uint64_t pc) {
     return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1);
 }
 
-/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares the whole
-/// address and nothing else, so an empty line holds an address that indexes another line. A misaligned PC hits no line.
+/// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares
+/// the whole address and nothing else, so an empty line holds an address that indexes another line. A
+/// misaligned PC hits no line.
 struct JumpCacheEntry {
     uint64_t pc = 0;
     const void* code = nullptr;
@@ -49,8 +51,9 @@ inline constexpr unsigned kFastmemSlots = 1024;
 /// What translated code needs to translate addresses in one translation context. A context switch changes one
 /// pointer (GuestState::tlb and the host register that mirrors it) and flushes nothing.
 struct alignas(64) SoftTlb {
-    /// Unique over all soft TLBs and over time. It changes whenever the translation of a page that code was fetched
-    /// through in this soft TLB may have changed. Chained cross-page jumps compare it (backend/x64/emit_exits.cpp).
+    /// Unique over all soft TLBs and over time. It changes whenever the translation of a page that code was
+    /// fetched through in this soft TLB may have changed. Chained cross-page jumps compare it
+    /// (backend/x64/emit_exits.cpp).
     uint32_t epoch = 0;
     uint32_t reserved[15] = {};
     TlbEntry entries[kTlbEntries];

@@ -58,8 +58,8 @@ uint32_t next_epoch() {
     return epoch;
 }
 
-// The soft TLBs lie in one region of 2 MiB host pages, if the host has them, because every lookup in a soft TLB
-// itself goes through the host's TLB.
+// The soft TLBs lie in one region of 2 MiB host pages, if the host has them, because every lookup in a soft
+// TLB itself goes through the host's TLB.
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kRegionBytes = (sizeof(SoftTlb) * (2 + kMaxRoots) + kHugePage - 1) / kHugePage * kHugePage;
 constexpr size_t kMappingBytes = kRegionBytes + kHugePage;
@@ -89,9 +89,10 @@ SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, co
 
 SoftTlbSet::~SoftTlbSet() { munmap(mapping_, kMappingBytes); }
 
-// An entry of all zeros hits in two cases only: an address in page 0, which has entry 0, and a misaligned access
-// that begins in the last page, where emitted code compares the end with the last page's entry. So zero pages from
-// mmap are an empty TLB once these two entries are set, and the host allocates the others when they are used.
+// An entry of all zeros hits in two cases only: an address in page 0, which has entry 0, and a misaligned
+// access that begins in the last page, where emitted code compares the end with the last page's entry. So
+// zero pages from mmap are an empty TLB once these two entries are set, and the host allocates the others
+// when they are used.
 void SoftTlbSet::initialise(Slot& slot) {
     for (TlbEntry* entry : {&slot.tlb->entries[0], &slot.tlb->entries[kTlbEntries - 1]})
         entry->read_tag = entry->write_tag = TlbEntry::kInvalidTag;
@@ -221,8 +222,8 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
 
 // ---- VictimTlb
 
-/// Saves the entry in the victim TLB. Code that uses fastmem never looks there, and traditional shadow paging must find
-/// every writable entry in its place.
+/// Saves the entry in the victim TLB. Code that uses fastmem never looks there, and traditional shadow paging
+/// must find every writable entry in its place.
 void SoftTlbSet::evict(Slot& slot, unsigned index) {
     if (fastmem_ != nullptr || writers_) return;
     if (slot.victim_tlb == nullptr) slot.victim_tlb = std::make_unique<VictimTlb>();

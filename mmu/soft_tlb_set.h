@@ -1,10 +1,10 @@
-// The soft TLBs of one virtual CPU: which SoftTlb belongs to a translation context, how entries are filled, and
-// how TLBI invalidates exactly the entries that it names.
+// The soft TLBs of one virtual CPU: which SoftTlb belongs to a translation context, how entries are filled,
+// and how TLBI invalidates exactly the entries that it names.
 //
 // There is one soft TLB per (EL, PAN) and, at EL0, per ASID, so that system calls and context switches flush
-// nothing. The two EL1 soft TLBs hold global entries and the non-global ones of one ASID; an EL0 soft TLB belongs
-// to its ASID. The other shadow policies (mmu/shadow.h) identify an address space by TTBR0 as well, or by TTBR0
-// alone: where TLBI does nothing, the guest may give an ASID other tables at any time.
+// nothing. The two EL1 soft TLBs hold global entries and the non-global ones of one ASID; an EL0 soft TLB
+// belongs to its ASID. The other shadow policies (mmu/shadow.h) identify an address space by TTBR0 as well,
+// or by TTBR0 alone: where TLBI does nothing, the guest may give an ASID other tables at any time.
 #pragma once
 
 #include <array>
@@ -34,13 +34,13 @@ class SoftTlbSet {
     SoftTlbSet(const SoftTlbSet&) = delete;
     SoftTlbSet& operator=(const SoftTlbSet&) = delete;
 
-    /// The soft TLB for code that runs at `el` with this PSTATE.PAN and ASID. Pointers stay valid, but a later
-    /// call may give an EL0 soft TLB to another ASID: select again after the EL, PAN or the root changed. LDTR
-    /// and STTR at EL1 (unprivileged accesses) use select(0, false, root).
+    /// The soft TLB for code that runs at `el` with this PSTATE.PAN and ASID. Pointers stay valid, but a
+    /// later call may give an EL0 soft TLB to another ASID: select again after the EL, PAN or the root
+    /// changed. LDTR and STTR at EL1 (unprivileged accesses) use select(0, false, root).
     SoftTlb* select(unsigned el, bool pan, const Root& root);
     SoftTlb* select(unsigned el, bool pan, uint16_t asid) { return select(el, pan, Root{.asid = asid}); }
-    /// EL0 runs in this soft TLB from now on: counts a switch of address spaces if it ran in another one last, or with
-    /// another root.
+    /// EL0 runs in this soft TLB from now on: counts a switch of address spaces if it ran in another one
+    /// last, or with another root.
     void note_user(const SoftTlb* tlb) {
         if (tlb != running_ || (fresh_tlbs_ >> (tlb - tlbs_) & 1) != 0) count_switch(tlb);
     }
@@ -59,8 +59,8 @@ class SoftTlbSet {
     /// Enters the 4 KiB page around va. False if nothing was entered.
     bool fill(SoftTlb* tlb, const Mapping& mapping);
 
-    /// Looks va up in the victim TLB. On a hit, moves the entry back into the soft TLB and returns the host address
-    /// of va. On a miss, returns null.
+    /// Looks va up in the victim TLB. On a hit, moves the entry back into the soft TLB and returns the host
+    /// address of va. On a miss, returns null.
     uint8_t* victim_hit(SoftTlb* tlb, uint64_t va, bool write);
 
     /// Enters a page into the soft TLB's fastmem alone: prefetch of a page next to one that was accessed.
@@ -71,21 +71,21 @@ class SoftTlbSet {
     std::optional<uint64_t> fastmem_address(SoftTlb* tlb, uint64_t host_address) {
         return fastmem_->guest_address(slot_of(tlb).number, host_address);
     }
-    /// Completes the invalidations so far in the host processor's TLB. Call it before guest code may rely on a
-    /// TLBI (DSB), and before it runs in a soft TLB that was given to another ASID.
+    /// Completes the invalidations so far in the host processor's TLB. Call it before guest code may rely on
+    /// a TLBI (DSB), and before it runs in a soft TLB that was given to another ASID.
     void finish_invalidation() {
         if (fastmem_ != nullptr) fastmem_->finish();
     }
     /// Null without host tables.
     const FastmemSet* fastmem() const { return fastmem_.get(); }
 
-    /// Remembers that code was fetched through this page in this soft TLB. Until it is called, invalidating the
-    /// page does not change the soft TLB's epoch.
+    /// Remembers that code was fetched through this page in this soft TLB. Until it is called, invalidating
+    /// the page does not change the soft TLB's epoch.
     void note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bool non_global);
     /// Enters a jump-cache line. The page of pc must have been noted.
     void fill_jump(SoftTlb* tlb, uint64_t pc, const void* code);
-    /// Sets the translation flags (GuestState::translation_flags) of the code that runs in this soft TLB from now on.
-    /// Code translated with other flags is dropped, because jump cache and epoch know addresses only.
+    /// Sets the translation flags (GuestState::translation_flags) of the code that runs in this soft TLB from
+    /// now on. Code translated with other flags is dropped, because jump cache and epoch know addresses only.
     void use_for_flags(SoftTlb* tlb, uint32_t translation_flags) {
         if (Slot& slot = slot_of(tlb); slot.translation_flags != translation_flags)
             change_translation_flags(slot, translation_flags);
@@ -108,7 +108,8 @@ class SoftTlbSet {
     void flush_all() { apply({.kind = TlbiRequest::Kind::All}); }
 
   private:
-    // Bitmaps say which entries are filled, so that the cost of a flush follows the fills, not the TLB's size.
+    // Bitmaps say which entries are filled, so that the cost of a flush follows the fills, not the TLB's
+    // size.
     static constexpr unsigned kSlots = 2 + kMaxRoots;  // EL1 PAN=0, EL1 PAN=1, EL0...
     static constexpr unsigned kTlbWords = kTlbEntries / 64;
     static constexpr unsigned kJumpWords = kJumpCacheEntries / 64;

@@ -1,13 +1,14 @@
 // Traditional shadow paging (`--mmu tsp`): which pages of guest RAM hold translation tables.
 //
 // Two rules keep the virtual CPUs' translations correct without a TLBI:
-//  1. A translation is derived from a table only while the table's page is in state Table; the state was read before the
-//     descriptor.
-//  2. A page in any state but None has no writable translation in any CPU once that CPU has acknowledged the change. So
-//     each store to it goes through write(), which returns the shadow entries to drop.
-// A page becomes a table in two steps, because other CPUs must acknowledge in between: begin(), acknowledgements,
-// finish(). It stops being one in the same way: write() returns it as `leaving`, acknowledgements, left(). The hardware
-// updates of AF and the dirty state do not count as stores, because they only add rights.
+//  1. A translation is derived from a table only while the table's page is in state Table; the state was read
+//     before the descriptor.
+//  2. A page in any state but None has no writable translation in any CPU once that CPU has acknowledged the
+//     change. So each store to it goes through write(), which returns the shadow entries to drop.
+// A page becomes a table in two steps, because other CPUs must acknowledge in between: begin(),
+// acknowledgements, finish(). It stops being one in the same way: write() returns it as `leaving`,
+// acknowledgements, left(). The hardware updates of AF and the dirty state do not count as stores, because
+// they only add rights.
 #pragma once
 
 #include <atomic>
@@ -37,13 +38,14 @@ class TablePages {
     }
 
     // ---- Walks
-    /// Changes when a page has become a table. A walk is valid if its tables are in_use() and the generation is the same
-    /// before and after it.
+    /// Changes when a page has become a table. A walk is valid if its tables are in_use() and the generation
+    /// is the same before and after it.
     uint64_t generation() const { return generation_.load(); }
     /// Whether all tables on the path to va are in state Table at these places. Resets their count of stores.
     bool in_use(const WalkPath& path, uint64_t va, uint64_t root);
 
-    /// What all CPUs must do before pages become tables. Empty if another CPU prepares the same pages already.
+    /// What all CPUs must do before pages become tables. Empty if another CPU prepares the same pages
+    /// already.
     struct Change {
         std::vector<uint64_t> protect;  ///< pages to write-protect
         std::vector<Derived> drop;      ///< shadow entries derived from a page at its earlier place
@@ -63,8 +65,8 @@ class TablePages {
     };
     static constexpr uint64_t kNoPage = ~uint64_t{0};
 
-    /// Carries out a store of `bytes` at pa (and `more` at `next_pa` if it crosses a page) by calling store(). Returns the
-    /// shadow entries that it invalidates.
+    /// Carries out a store of `bytes` at pa (and `more` at `next_pa` if it crosses a page) by calling
+    /// store(). Returns the shadow entries that it invalidates.
     template <typename Store>
     Write write(uint64_t pa, unsigned bytes, uint64_t next_pa, unsigned more, Store store) {
         const std::lock_guard guard(lock_);

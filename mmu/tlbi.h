@@ -5,8 +5,8 @@
 
 namespace arclight::mmu {
 
-/// One TLB invalidation of the EL1&0 regime, small enough to queue for other CPUs. The last-level-only forms (VALE1,
-/// VAALE1) equal the others, because soft TLBs cache leaf entries only.
+/// One TLB invalidation of the EL1&0 regime, small enough to queue for other CPUs. The last-level-only forms
+/// (VALE1, VAALE1) equal the others, because soft TLBs cache leaf entries only.
 struct TlbiRequest {
     enum class Kind : uint8_t {
         All,         ///< VMALLE1

@@ -9,9 +9,9 @@
 
 namespace arclight::mmu {
 
-/// Holds entries that a soft TLB evicted. A soft TLB is direct mapped: without a victim TLB, pages that lie a multiple
-/// of its reach (kTlbEntries pages) apart would cause a table walk each time the guest alternates between them. glibc's
-/// malloc places every thread's arena at a multiple of 64 MiB, which is that reach.
+/// Holds entries that a soft TLB evicted. A soft TLB is direct mapped: without a victim TLB, pages that lie a
+/// multiple of its reach (kTlbEntries pages) apart would cause a table walk each time the guest alternates
+/// between them. glibc's malloc places every thread's arena at a multiple of 64 MiB, which is that reach.
 class VictimTlb {
   public:
     struct Entry {
@@ -27,8 +27,8 @@ class VictimTlb {
         void clear() { tlb.read_tag = tlb.write_tag = TlbEntry::kInvalidTag; }
     };
 
-    /// The one entry that may hold the page of va. Addresses that differ only in the tag (bits 63:56) share it, because
-    /// TLBI ignores the tag.
+    /// The one entry that may hold the page of va. Addresses that differ only in the tag (bits 63:56) share
+    /// it, because TLBI ignores the tag.
     Entry& at(uint64_t va) {
         constexpr unsigned kTagBits = 8;
         return entries_[hash_bits(va << kTagBits >> (kTagBits + kPageBits), kBits)];

@@ -205,8 +205,8 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         r.permissions = permissions_of(descriptor, half.hierarchy_disabled ? 0 : tables, regs);
         if (!permitted(r.permissions, access)) return fault(FaultKind::Permission, level);
 
-        // FEAT_HAFDBS (D8.4.6): set AF, and on a write clear AP[2] of a page with DBM. If another observer changed the
-        // descriptor in the meantime, read it again.
+        // FEAT_HAFDBS (D8.4.6): set AF, and on a write clear AP[2] of a page with DBM. If another observer
+        // changed the descriptor in the meantime, read it again.
         uint64_t updated = descriptor | kAf;
         const bool dirty_managed = regs.hardware_dirty && (descriptor & kDbm) != 0;
         if (dirty_managed && access.kind == AccessKind::Write) updated &= ~kAp2ReadOnly;

@@ -1,7 +1,7 @@
 // Stage 1 translation at EL1&0, 4 KiB granule (ARM ARM D8): tables in guest memory to a physical address.
 //
-// The only side effect of a walk is the hardware update of AF and the dirty state in the descriptor (FEAT_HAFDBS). A
-// fault is a value: the caller raises it and decides what to cache.
+// The only side effect of a walk is the hardware update of AF and the dirty state in the descriptor
+// (FEAT_HAFDBS). A fault is a value: the caller raises it and decides what to cache.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ namespace arclight::mmu {
 /// ID_AA64MMFR0_EL1.PARange of 0b0010: 1 TiB, above the end of the largest RAM of the machine.
 inline constexpr unsigned kPhysicalAddressBits = 40;
 
-/// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1 with their fields decoded (ARM ARM D8.2). Write the raw values, then call
-/// update(), or update_tables() if only a TTBR changed; a walk decodes nothing.
+/// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1 with their fields decoded (ARM ARM D8.2). Write the raw
+/// values, then call update(), or update_tables() if only a TTBR changed; a walk decodes nothing.
 struct TranslationRegs {
     uint64_t sctlr = 0, tcr = 0, ttbr0 = 0, ttbr1 = 0, mair = 0;
 
@@ -126,9 +126,9 @@ struct WalkResult {
     bool executable(bool privileged) const {
         return (permissions & (privileged ? permission::kEl1Execute : permission::kEl0Execute)) != 0;
     }
-    /// Whether a soft TLB may cache the translation. The slow path checks the alignment of Device accesses, so they must
-    /// reach it. With stage 1 off all data is Device, but translated code checks alignment itself (translation flags), so
-    /// RAM may be cached.
+    /// Whether a soft TLB may cache the translation. The slow path checks the alignment of Device accesses,
+    /// so they must reach it. With stage 1 off all data is Device, but translated code checks alignment
+    /// itself (translation flags), so RAM may be cached.
     bool may_cache() const { return memory == MemoryType::Normal || stage1_off; }
 };
 

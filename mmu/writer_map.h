@@ -8,9 +8,9 @@
 
 namespace arclight::mmu {
 
-/// Maps a piece of guest RAM (4 KiB or 2 MiB) to the soft TLBs and addresses that may map it writable, so that it can be
-/// write-protected. Each piece has room for two places; a piece with more is marked, and a search must find the others.
-/// A remembered place may have been invalidated since.
+/// Maps a piece of guest RAM (4 KiB or 2 MiB) to the soft TLBs and addresses that may map it writable, so
+/// that it can be write-protected. Each piece has room for two places; a piece with more is marked, and a
+/// search must find the others. A remembered place may have been invalidated since.
 class WriterMap {
   public:
     struct Place {
@@ -40,7 +40,8 @@ class WriterMap {
         cell.place[0] |= kMore;
     }
 
-    /// Removes the piece's places: calls `each(place)` for each, or `search()` once if there were more than two.
+    /// Removes the piece's places: calls `each(place)` for each, or `search()` once if there were more than
+    /// two.
     template <typename Each, typename Search>
     void take(uint64_t piece, Each each, Search search) {
         if (piece >= pieces_) return;

@@ -38,8 +38,8 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
     const mmu::HostPageFormat& format() const override { return page_entry::kFormat; }
     uint64_t* root() override { return thread_.root(); }
     bool may_use_root_entry(unsigned index) override {
-        // The program's memory lies at both ends and in the middle of user space. The entries next to its own stay free
-        // for its growth.
+        // The program's memory lies at both ends and in the middle of user space. The entries next to its own
+        // stay free for its growth.
         return index >= 1 && index <= entries_ && !process_.uses_root_entry(index - 1) &&
                !process_.uses_root_entry(index) && !process_.uses_root_entry(index + 1);
     }
@@ -61,8 +61,8 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
     std::optional<uint64_t> physical_of_page(const uint8_t* host) override {
         const auto address = reinterpret_cast<uint64_t>(host);
         if (address >> 30 != known_chunk_) {
-            // Another processor may have touched this GiB, but this one may not. Code inside cannot make KVM add
-            // memory, so this read leaves the machine if the memory is missing, and the exit adds it.
+            // Another processor may have touched this GiB, but this one may not. Code inside cannot make KVM
+            // add memory, so this read leaves the machine if the memory is missing, and the exit adds it.
             (void)*static_cast<const volatile uint8_t*>(host);
             const auto gpa = process_.known(address);
             if (!gpa) return std::nullopt;
@@ -108,11 +108,15 @@ Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBu
         if (!thread) return std::unexpected(thread.error());
         accelerator->threads_.push_back(std::move(*thread));
     }
-    // A fault of translated code counts as a guest access, so the code itself must be mapped before it runs.
+    // A fault of translated code counts as a guest access, so the code itself must be mapped before it runs. Where it is
+    // written must be, before fastmem takes root entries that the process seems not to use.
     constexpr uint64_t kGib = uint64_t{1} << 30;
-    for (uint64_t at = range.base & ~(kGib - 1); at < range.base + (uint64_t{1} << range.log2); at += kGib)
-        if (auto added = accelerator->process_.add(std::max(at, range.base)); !added)
-            return std::unexpected(added.error());
+    for (const uint8_t* view : {code.base(), static_cast<const uint8_t*>(code.writable(code.base()))}) {
+        const auto first = reinterpret_cast<uint64_t>(view), end = first + (uint64_t{1} << range.log2);
+        for (uint64_t at = first & ~(kGib - 1); at < end; at += kGib)
+            if (auto added = accelerator->process_.add(std::max(at, first)); !added)
+                return std::unexpected(added.error());
+    }
     if (!options.fastmem) return accelerator;
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         const size_t count = options.table_bytes / 4096;

@@ -28,6 +28,7 @@ class KvmAccelerator final : public Accelerator {
     Result<void> run_thread(unsigned cpu, const std::function<void()>& body) override;
     mmu::HostTables* host_tables(unsigned cpu) override;
     const char* name() const override { return "kvm"; }
+    bool in_virtual_machine() const override { return true; }
     bool on_interrupted(void (*what)(uint64_t pc)) override {
         for (auto& thread : threads_) thread->on_interrupted(what);
         return true;

@@ -19,8 +19,8 @@ std::unexpected<std::string> failure(std::string_view what) {
 }
 
 constexpr unsigned kCpuidEntries = 256;
-/// kvm_cpuid2. In C++ the flexible array of <linux/kvm.h> changes the structure's size, and with it the numbers of the
-/// two requests.
+/// kvm_cpuid2. In C++ the flexible array of <linux/kvm.h> changes the structure's size, and with it the
+/// numbers of the two requests.
 struct Cpuid {
     uint32_t count = kCpuidEntries;
     uint32_t padding = 0;
@@ -62,7 +62,8 @@ Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned 
     vm.run_bytes_ = static_cast<size_t>(run_bytes);
     vm.vm_ = FileDescriptor(ioctl(device, KVM_CREATE_VM, 0));
     if (vm.vm_.get() < 0) return failure("KVM_CREATE_VM");
-    // Intel processors need these pages outside the memory slots (api.rst 4.37, 4.41); others ignore the calls.
+    // Intel processors need these pages outside the memory slots (api.rst 4.37, 4.41); others ignore the
+    // calls.
     uint64_t identity_map = 0xffff'c000;
     (void)ioctl(vm.vm_.get(), KVM_SET_TSS_ADDR, 0xfffb'd000);
     (void)ioctl(vm.vm_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map);

@@ -52,13 +52,14 @@ class VirtualMachine {
   public:
     static constexpr const char* kDevice = "/dev/kvm";
 
-    /// Opens the device and makes an empty machine. The error names what the host lacks. Uses at most `max_slots` memory
-    /// slots.
+    /// Opens the device and makes an empty machine. The error names what the host lacks. Uses at most
+    /// `max_slots` memory slots.
     static Result<VirtualMachine> create(const char* device_path = kDevice, unsigned max_slots = ~0u);
 
     /// General and system registers are exchanged in the shared page (KVM_CAP_SYNC_REGS).
     Result<Processor> create_processor();
-    /// Backs guest physical [gpa, gpa + bytes) by this process's memory at `host`, whether or not it is mapped yet.
+    /// Backs guest physical [gpa, gpa + bytes) by this process's memory at `host`, whether or not it is
+    /// mapped yet.
     Result<void> add_memory(uint64_t gpa, uint64_t host, uint64_t bytes);
     unsigned max_memory_slots() const { return max_slots_; }
     /// Width of a guest physical address.

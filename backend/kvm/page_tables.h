@@ -12,9 +12,9 @@ using Table = uint64_t;  ///< the first of the 512 entries of a table
 
 using namespace page_entry;
 
-/// One range of this process's memory that the machine sees at guest physical address 0. Its first kSystemBytes,
-/// accessible to ring 0 only, hold descriptor tables and ring-0 code; the rest holds page tables, which code inside writes
-/// as ordinary memory.
+/// One range of this process's memory that the machine sees at guest physical address 0. Its first
+/// kSystemBytes, accessible to ring 0 only, hold descriptor tables and ring-0 code; the rest holds page
+/// tables, which code inside writes as ordinary memory.
 class Arena {
   public:
     static constexpr size_t kSystemBytes = size_t{2} << 20;

@@ -57,7 +57,8 @@ std::optional<std::string> measure(Probe& p) {
     if (auto ran = (*thread)->run(leave_often); !ran) return ran.error();
     p.exit_us = exit_seconds / kExits * 1e6;
 
-    // The minimum of several rounds, with and without the instructions: on a busy host another process may run between.
+    // The minimum of several rounds, with and without the instructions: on a busy host another process may
+    // run between.
     double exit_alone = std::numeric_limits<double>::infinity(), with_work = exit_alone;
     for (unsigned i = 0; i < kRing0Rounds; ++i) {
         for (const auto& [count, best] :

@@ -54,8 +54,8 @@ Result<void> ProcessMap::map_chunk(uint64_t chunk) {
     if (auto added = vm_.add_memory(gpa, start, bytes); !added) return added;
     next_gpa_ += uint64_t{1} << kChunkBits;
 
-    // Built from the leaves up, so that a concurrent walk finds no entry or a complete path. A change from not present to
-    // present needs no invalidation.
+    // Built from the leaves up, so that a concurrent walk finds no entry or a complete path. A change from
+    // not present to present needs no invalidation.
     Table* level2 = arena_.descend(shared_[table_index(start, 3)]);
     auto* level1 = reinterpret_cast<Table*>(arena_.take_pages(1));
     if (level2 == nullptr || level1 == nullptr) return std::unexpected("no memory for page tables");

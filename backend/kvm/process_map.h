@@ -1,11 +1,12 @@
-// This process's own memory as the virtual machine sees it: at the same addresses, so that the program's code, data,
-// heap and stacks work inside as they do outside.
+// This process's own memory as the virtual machine sees it: at the same addresses, so that the program's
+// code, data, heap and stacks work inside as they do outside.
 //
-// The first access to a GiB maps all of it: one memory slot of KVM, which may cover holes and follows later changes of
-// the process's mappings, and one page of 2 MiB entries. The host kernel's mappings decide the rights of each page.
+// The first access to a GiB maps all of it: one memory slot of KVM, which may cover holes and follows later
+// changes of the process's mappings, and one page of 2 MiB entries. The host kernel's mappings decide the
+// rights of each page.
 //
-// A thread can leave the machine for a first access at any point, for example in malloc() with the heap's lock held. So
-// a successful add() allocates no memory and takes no lock that code inside takes.
+// A thread can leave the machine for a first access at any point, for example in malloc() with the heap's
+// lock held. So a successful add() allocates no memory and takes no lock that code inside takes.
 #pragma once
 
 #include <atomic>
@@ -28,7 +29,8 @@ class ProcessMap {
     Result<Table*> add_root();
     /// Maps the GiB around `address`. An error if the process has no memory at `address`.
     Result<void> add(uint64_t address);
-    /// The guest physical address of the GiB around `address`, if it is mapped. Takes no lock, so it may be called inside.
+    /// The guest physical address of the GiB around `address`, if it is mapped. Takes no lock, so it may be
+    /// called inside.
     std::optional<uint64_t> known(uint64_t address) const;
     /// Whether the process's own memory uses this root entry (512 GiB).
     bool uses_root_entry(unsigned index) const { return shared_[index] != 0; }

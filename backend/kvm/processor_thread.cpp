@@ -236,8 +236,8 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             }
             break;
         case kPageFault: {
-            // On a paravirtual /dev/kvm SYSCALL arrives as a jump to its entry point, which is 0, with RCX and R11 as the
-            // instruction sets them.
+            // On a paravirtual /dev/kvm SYSCALL arrives as a jump to its entry point, which is 0, with RCX
+            // and R11 as the instruction sets them.
             if (frame.rip == 0 && read_code(regs.rcx - 2, code) && code == kSyscallInstruction) {
                 frame.rflags = regs.r11;
                 system_call(frame, regs.rcx);
@@ -253,8 +253,8 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
         }
         default: break;
     }
-    // A paravirtual kernel emulates an access to a non-canonical address, and reports an invalid opcode if it cannot.
-    // Translated code contains no invalid opcodes, so the handler decides.
+    // A paravirtual kernel emulates an access to a non-canonical address, and reports an invalid opcode if it
+    // cannot. Translated code contains no invalid opcodes, so the handler decides.
     if (handler_ != nullptr && code_.contains(frame.rip)) {
         ++counts_.fastmem_faults;
         const void* next = handler_(reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);

@@ -1,8 +1,8 @@
 // One thread of this process running inside the virtual machine.
 //
-// The thread moves there whole: the same code, data and thread-local storage, with a separate stack. A system call and
-// the first access to a GiB of memory leave the machine, are handled here, and return inside; everything else runs
-// without an exit.
+// The thread moves there whole: the same code, data and thread-local storage, with a separate stack. A system
+// call and the first access to a GiB of memory leave the machine, are handled here, and return inside;
+// everything else runs without an exit.
 #pragma once
 
 #include <cstdint>
@@ -41,12 +41,12 @@ class ProcessorThread {
                                                            FastmemFaultFn handler);
     ~ProcessorThread();
 
-    /// Runs `body` inside, on the calling thread. An error means that the machine stopped before the body ended; the
-    /// body's work in progress is lost.
+    /// Runs `body` inside, on the calling thread. An error means that the machine stopped before the body
+    /// ended; the body's work in progress is lost.
     Result<void> run(const std::function<void()>& body);
 
-    /// From inside: invalidates these pages in the processor's TLB; all pages if the list is empty or has more than
-    /// Ring0::kMaxPages.
+    /// From inside: invalidates these pages in the processor's TLB; all pages if the list is empty or has
+    /// more than Ring0::kMaxPages.
     void invalidate(std::span<const uint64_t> pages);
 
     /// Calls `what` after a host signal has interrupted the thread inside, with the interrupted PC.

@@ -65,8 +65,8 @@ class Stubs : public Xbyak::CodeGenerator {
         return start;
     }
 
-    /// A page or protection fault. A fault of translated code becomes a jump to `handler` in ring 3 with all registers
-    /// unchanged; other faults are handled as exception().
+    /// A page or protection fault. A fault of translated code becomes a jump to `handler` in ring 3 with all
+    /// registers unchanged; other faults are handled as exception().
     const uint8_t* access_fault(unsigned vector, CodeRange code, FastmemFault* cell, const uint8_t* handler) {
         align(16);
         const uint8_t* start = here();

@@ -1,6 +1,6 @@
-// Ring 0 of the virtual machine: descriptor tables and one page of stubs per processor. Everything else, the program
-// included, runs in ring 3, which is native on every kind of /dev/kvm. Where ring 0 is emulated, each of its instructions
-// costs 300 to 700 ns.
+// Ring 0 of the virtual machine: descriptor tables and one page of stubs per processor. Everything else, the
+// program included, runs in ring 3, which is native on every kind of /dev/kvm. Where ring 0 is emulated, each
+// of its instructions costs 300 to 700 ns.
 #pragma once
 
 #include <linux/kvm.h>
@@ -36,8 +36,8 @@ struct CodeRange {
 /// One per processor.
 class Ring0 {
   public:
-    /// `native`: ring 0 runs natively, so faults of translated code are handled inside, and ring 3 invalidates by a
-    /// software interrupt. Otherwise both leave the machine.
+    /// `native`: ring 0 runs natively, so faults of translated code are handled inside, and ring 3
+    /// invalidates by a software interrupt. Otherwise both leave the machine.
     Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler);
 
     /// Sets the system registers for ring 3, with `root` as the page tables.

@@ -1,5 +1,5 @@
-// The backward pass over a block, and what is asked of its values: which instructions are live, where each value is used next, and how long each write of a
-// guest register may be seen by somebody.
+// The backward pass over a block, and what is asked of its values: which instructions are live, where each
+// value is used next, and how long each write of a guest register may be seen by somebody.
 #include <algorithm>
 #include <stdexcept>
 #include <utility>

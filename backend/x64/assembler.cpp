@@ -31,14 +31,15 @@ Jump Assembler::jump_always(bool is_short) {
     return {here(), is_short};
 }
 
-void Assembler::point(Jump j, const uint8_t* target) {
+void Assembler::point(Jump j, const uint8_t* target) const {
     const ptrdiff_t delta = target - j.end;
+    uint8_t* end = buffer_.writable(j.end);
     if (j.is_short) {
         if (delta != static_cast<int8_t>(delta)) throw TooComplex{};
-        j.end[-1] = static_cast<uint8_t>(delta);
+        end[-1] = static_cast<uint8_t>(delta);
     } else {
         const int32_t rel = static_cast<int32_t>(delta);
-        std::memcpy(j.end - 4, &rel, 4);
+        std::memcpy(end - 4, &rel, 4);
     }
 }
 

@@ -1,26 +1,36 @@
-// Xbyak's assembler and what it lacks: jumps to be pointed later, instructions by condition code, accesses by size.
+// Xbyak's assembler and what it lacks: jumps to be pointed later, instructions by condition code, accesses by
+// size.
+//
+// Xbyak writes to one view of the code cache; all addresses that others see are of the other one, where code is
+// executed.
 #pragma once
 
 #include "backend/x64/types.h"
+#include "jit/host_code.h"
 
 namespace arclight::backend {
 
 /// A jump to be pointed somewhere later: the address just after its rel8 or rel32.
 struct Jump {
-    uint8_t* end = nullptr;
+    const uint8_t* end = nullptr;
     bool is_short = false;
 };
 
 class Assembler : public Xbyak::CodeGenerator {
   public:
     using Type = ir::Type;  // not Xbyak's
-    Assembler(uint8_t* base, size_t size) : CodeGenerator(size, base) {}
+    explicit Assembler(const jit::CodeBuffer& buffer, size_t size)
+        : CodeGenerator(size, buffer.writable(buffer.base())), buffer_(buffer) {}
 
-    uint8_t* here() const { return const_cast<uint8_t*>(getCurr()); }
+    const uint8_t* here() const { return buffer_.base() + getSize(); }
+    /// The operand at `address`, which is in the code cache.
+    Xbyak::RegRip at_address(const void* address) const {
+        return Xbyak::util::rip + static_cast<const void*>(buffer_.writable(address));
+    }
     Jump jump_if(Cc cc, bool is_short);
     Jump jump_always(bool is_short);
     void land(Jump j) { point(j, here()); }
-    static void point(Jump j, const uint8_t* target);
+    void point(Jump j, const uint8_t* target) const;
     void jump_to(const uint8_t* target);
     void jump_to_if(Cc cc, const uint8_t* target);
     void call_stub(const uint8_t* target);
@@ -37,6 +47,9 @@ class Assembler : public Xbyak::CodeGenerator {
     void zero_extend(const Reg64& dst, const Reg64& src, unsigned log2);
     /// Shl, Shr or Sar without touching EFLAGS.
     void shift_by(Op op, const Reg& d, const Operand& x, const Reg& count);
+
+  private:
+    const jit::CodeBuffer& buffer_;
 };
 
 }  // namespace arclight::backend

@@ -30,4 +30,6 @@ class BlockCompiler {
 struct arclight::jit::CodeBuffer::Assembler {
     backend::CodeCursor cursor;
     backend::BlockCompiler compiler;
+    /// Up to where there is memory in each half, as offsets from the base.
+    size_t populated_hot = 0, populated_cold = 0;
 };

@@ -1,4 +1,5 @@
-// What is known of a block's SSA values before and while code is emitted: uses, liveness, shared soft-TLB look-ups.
+// What is known of a block's SSA values before and while code is emitted: uses, liveness, shared soft-TLB
+// look-ups.
 #pragma once
 
 #include <vector>
@@ -24,8 +25,8 @@ struct GroupedAccess {
 
 class BlockValues {
   public:
-    /// One backward pass over the block: which instructions are live, where each value is used next, and how long
-    /// each write of a guest register may be seen by somebody.
+    /// One backward pass over the block: which instructions are live, where each value is used next, and how
+    /// long each write of a guest register may be seen by somebody.
     void analyse(const ir::Block& block, bool group_accesses);
 
     const ir::Block& block() const { return *block_; }
@@ -43,10 +44,12 @@ class BlockValues {
     bool rematerialisable(Ref r) const;
     /// Whether r is of no use after this instruction.
     bool dies(Ref r) const { return values_[r].last_need <= cur_; }
-    /// Whether the operand is a constant that an instruction of this width takes as a sign-extended immediate.
+    /// Whether the operand is a constant that an instruction of this width takes as a sign-extended
+    /// immediate.
     bool imm32(Ref r, Type t, int32_t& value) const;
     bool in_memory(Ref r) const { return values_[r].home != kNone || values_[r].spill != kNone; }
-    /// The value that an I1 expression tests; I1 values are never materialised but tested where they are used.
+    /// The value that an I1 expression tests; I1 values are never materialised but tested where they are
+    /// used.
     Ref leaf(Ref r) const;
     /// Whether the second result of the pair load that is being emitted is wanted.
     bool has_second() const;

@@ -4,9 +4,10 @@
 
 namespace arclight::backend {
 
+/// The operand is one for the assembler, which is where code is written.
 Address ConstantPool::address(uint64_t low, uint64_t high) {
     const auto [it, is_new] = constants_.try_emplace({low, high}, static_cast<unsigned>(constants_.size()));
-    uint8_t* where = base_ + 16 * size_t{it->second};
+    uint8_t* where = buffer_.writable(buffer_.base()) + 16 * size_t{it->second};
     if (is_new) {
         if (it->second >= kCapacity) {
             constants_.erase(it);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backend/x64/types.h"
+#include "jit/host_code.h"
 
 namespace arclight::backend {
 
@@ -13,7 +14,7 @@ class ConstantPool {
     static constexpr unsigned kCapacity = 1024;
     static constexpr size_t kBytes = 16 * kCapacity;
 
-    explicit ConstantPool(uint8_t* base) : base_(base) {}
+    explicit ConstantPool(const jit::CodeBuffer& buffer) : buffer_(buffer) {}
     /// The constant's operand; equal ones are stored once. Throws TooComplex when the pool is full.
     Address address(uint64_t low, uint64_t high);
     /// Whether a guest's constant may be put here: half of the pool is left to the emitters' own.
@@ -22,7 +23,7 @@ class ConstantPool {
     }
 
   private:
-    uint8_t* base_;
+    const jit::CodeBuffer& buffer_;
     std::map<std::pair<uint64_t, uint64_t>, unsigned> constants_;
 };
 

@@ -6,8 +6,8 @@ namespace arclight::backend {
 
 EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
     : buffer(code_buffer),
-      as(code_buffer.base(), size),
-      constants(code_buffer.base()),
+      as(code_buffer, size),
+      constants(code_buffer),
       regs(as, values, slots, flags),
       slots(as, values, regs, flags, faults),
       flags(as, values, regs, slots),

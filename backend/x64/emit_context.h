@@ -39,8 +39,8 @@ struct EmitContext {
     uint32_t translation_flags = 0;
     bool serial = false;   ///< one CPU: atomics need no lock
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB
-    std::vector<jit::ExitSite> exits;
-    uint8_t* indirect = nullptr;  ///< as in CompiledBlock
+    std::vector<jit::LinkSlot> exits;
+    const uint8_t* indirect = nullptr;  ///< as in CompiledBlock
     uint8_t indirect_register = 0;
 };
 

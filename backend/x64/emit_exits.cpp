@@ -106,7 +106,7 @@ void ExitEmitter::emit_direct_exit(int64_t target) {
         as_.cmp(dword[r14], jit::kUnlinkedEpoch >> 1);  // any imm32 that does not fit 8 bits: patched at once
         ctx_.exits[slot].epoch = as_.here() - 4;
         const uint32_t never = jit::kUnlinkedEpoch;
-        std::memcpy(ctx_.exits[slot].epoch, &never, 4);
+        std::memcpy(ctx_.buffer.writable(ctx_.exits[slot].epoch), &never, 4);
         // Both ways into the stub come with page_base moved already.
         args.flag = 1;
         cold_.add(as_.jump_if(kNe, false), cold_fn<&ExitEmitter::cold_link_stub>, args);
@@ -126,9 +126,10 @@ void ExitEmitter::load_target(int64_t target) {
     }
 }
 
-/// imm = index of the link slot; flag 1: the epoch did not match, the jump's own stub follows and does the same.
+/// imm = index of the link slot; flag 1: the epoch did not match, the jump's own stub follows and does the
+/// same.
 void ExitEmitter::cold_link_stub(const ColdArgs& args) {
-    jit::ExitSite& slot = ctx_.exits[static_cast<size_t>(args.imm)];
+    jit::LinkSlot& slot = ctx_.exits[static_cast<size_t>(args.imm)];
     slot.stub = as_.here();
     if (args.flag == 1) return;
     as_.mov(eax, ctx_.first_link_slot + static_cast<uint32_t>(args.imm));
@@ -178,7 +179,7 @@ void ExitEmitter::cold_indirect(const ColdArgs& args) {
 // ---- Tier 2
 
 void ExitEmitter::emit_counter(uint32_t counter) {
-    as_.sub(dword[rip + static_cast<const void*>(ctx_.buffer.counters() + counter)], 1);
+    as_.sub(dword[as_.at_address(ctx_.buffer.counters() + counter)], 1);
     ColdArgs args;
     args.imm = counter;
     cold_.jump(kS, cold_fn<&ExitEmitter::cold_promote>, args);

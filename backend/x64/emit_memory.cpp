@@ -11,8 +11,8 @@
 //     mov  rax, [r14 + rax + addend]
 //     mov  result, [rax + addr]
 //
-// An access that must be aligned keeps the low bits of addr in t instead. One by SP compares an address in its last
-// 16 bytes that is aligned if SP is.
+// An access that must be aligned keeps the low bits of addr in t instead. One by SP compares an address in
+// its last 16 bytes that is aligned if SP is.
 //
 // Through the fastmem, where the slot of the address was predicted:
 //
@@ -23,8 +23,8 @@
 //     mov  rax, [r14 + fastmem of slot]
 //     mov  result, [rax + addr]      faults unless the page is mapped
 //
-// Where nothing was predicted the slot is looked up at once. Before it, accesses that must be aligned are tested.
-// Nothing else needs to be: see mmu/fastmem.h.
+// Where nothing was predicted the slot is looked up at once. Before it, accesses that must be aligned are
+// tested. Nothing else needs to be: see mmu/fastmem.h.
 #include "backend/x64/memory_emitter.h"
 
 namespace arclight::backend {

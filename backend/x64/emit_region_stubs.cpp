@@ -18,7 +18,7 @@ const uint8_t* StubEmitter::emit_counted_jump(CodeCursor& cursor, uint32_t count
     if (cursor.cold + kBytes > ctx_.buffer.size()) return nullptr;
     as_.setSize(cursor.cold);
     const uint8_t* start = as_.here();
-    as_.inc(dword[rip + static_cast<const void*>(ctx_.buffer.counters() + counter)]);
+    as_.inc(dword[as_.at_address(ctx_.buffer.counters() + counter)]);
     as_.jump_to(static_cast<const uint8_t*>(target));
     assert(as_.here() <= start + kBytes);
     cursor.cold = as_.getSize();
@@ -41,7 +41,7 @@ const uint8_t* StubEmitter::emit_sampler(CodeCursor& cursor, const jit::Compiled
     as_.and_(eax, kJumpCacheMask);
     as_.cmp(pc, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     const Jump miss = as_.jump_if(kNe, true);
-    as_.lea(where, ptr[rip + static_cast<const void*>(ctx_.buffer.counters() + ring)]);
+    as_.lea(where, ptr[as_.at_address(ctx_.buffer.counters() + ring)]);
     as_.mov(index.cvt32(), 1);
     as_.xadd(dword[where], index.cvt32());
     static_assert((jit::kRingEntries & (jit::kRingEntries - 1)) == 0 && sizeof(jit::RingEntry) == 16);
@@ -79,10 +79,9 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
     }
     as_.nop(kGuardBytes - static_cast<size_t>(as_.here() - start));
     if (stub.entries != jit::kNoCounter)
-        as_.inc(dword[rip + static_cast<const void*>(ctx_.buffer.counters() + stub.entries)]);
+        as_.inc(dword[as_.at_address(ctx_.buffer.counters() + stub.entries)]);
     const bool timed = stub.cycles != jit::kNoCounter;
-    const auto cycles =
-        dword[rip + static_cast<const void*>(ctx_.buffer.counters() + (timed ? stub.cycles : 0))];
+    const auto cycles = dword[as_.at_address(ctx_.buffer.counters() + (timed ? stub.cycles : 0))];
     if (timed) {
         // Of the low half, so that what is added up wraps as one does.
         as_.rdtsc();
@@ -114,7 +113,7 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
     as_.jmp(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);
     as_.land(special);
     if (stub.side_exits != jit::kNoCounter)
-        as_.inc(dword[rip + static_cast<const void*>(ctx_.buffer.counters() + stub.side_exits)]);
+        as_.inc(dword[as_.at_address(ctx_.buffer.counters() + stub.side_exits)]);
     as_.test(cl, jit::kRegionStuck);
     as_.jump_to_if(kNe, static_cast<const uint8_t*>(stub.body));
     as_.and_(rcx, -static_cast<int>(jit::kRegionSideExit) - 1);

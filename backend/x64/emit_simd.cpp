@@ -1,4 +1,5 @@
-// What the floating point and vector emitters share: checks of results, and the cold paths of those that fail.
+// What the floating point and vector emitters share: checks of results, and the cold paths of those that
+// fail.
 #include "backend/x64/simd.h"
 #include "backend/x64/simd_emitter.h"
 #include "jit/softfloat/environment.h"

@@ -83,7 +83,8 @@ jit::SharedStubs StubEmitter::emit_stubs() {
 
     // enter(state, code)
     as_.align(16);
-    t.enter = reinterpret_cast<jit::EnterFn>(as_.here());
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): from data to a function there is no other cast
+    t.enter = reinterpret_cast<jit::EnterFn>(reinterpret_cast<uintptr_t>(as_.here()));
     for (const Reg64& r : {rbx, rbp, r12, r13, r14, r15}) as_.push(r);
     as_.sub(rsp, 8);
     as_.lea(rbp, ptr[rdi + jit::kStateBias]);

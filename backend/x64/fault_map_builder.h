@@ -1,4 +1,5 @@
-// The fault map of the block that is being compiled: where accesses may fault, and where guest registers are then.
+// The fault map of the block that is being compiled: where accesses may fault, and where guest registers are
+// then.
 #pragma once
 
 #include <vector>
@@ -16,8 +17,8 @@ class FaultMapBuilder {
     void add_location(const SavedLocation& where) { locations_.push_back(where); }
     const SavedLocation& location(uint32_t index) const { return locations_[index]; }
 
-    /// A point at `here` with the locations [first, first + count); returns its index. The range of instructions that
-    /// may fault in the fastmem is empty at first.
+    /// A point at `here` with the locations [first, first + count); returns its index. The range of
+    /// instructions that may fault in the fastmem is empty at first.
     size_t add_point(const uint8_t* here, uint32_t first, uint16_t count, uint32_t insn_offset);
     /// The instruction at `here` is the access of the last point.
     void mark_access(const uint8_t* here) { points_.back().access = hot(here); }

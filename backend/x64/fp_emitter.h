@@ -38,8 +38,8 @@ class FpEmitter : public SimdEmitter {
   private:
     void emit_fp_binary(const Inst& i, VexFp3 single, VexFp3 dbl, FpRisk risk);
     void emit_fp_extremum(const Inst& i, bool maximum);
-    /// x rounded to an integral value as FRINT* does, without signalling Inexact; xmm15 is clobbered. For TieAway, which
-    /// jumps to a cold path for large numbers and NaNs, `t` is clobbered too.
+    /// x rounded to an integral value as FRINT* does, without signalling Inexact; xmm15 is clobbered. For
+    /// TieAway, which jumps to a cold path for large numbers and NaNs, `t` is clobbered too.
     void round_scalar(const Xmm& d, const Xmm& x, bool dbl, ir::RoundMode mode, const Xmm& t);
     bool prefers_reversed_fcmp() const;
     void emit_f_to_int(const Inst& i);

@@ -12,8 +12,8 @@ class FaultMapBuilder;
 class HostFlags;
 class RegisterAllocator;
 
-/// Invariants: the newest value of a dirty slot is in a register or can be rematerialised (NZCV: in EFLAGS or a spill
-/// slot), and no value has a dirty slot as its home.
+/// Invariants: the newest value of a dirty slot is in a register or can be rematerialised (NZCV: in EFLAGS or
+/// a spill slot), and no value has a dirty slot as its home.
 class GuestSlots {
   public:
     GuestSlots(Assembler& as, BlockValues& values, RegisterAllocator& regs, HostFlags& flags,
@@ -22,7 +22,8 @@ class GuestSlots {
 
     void get_slot(unsigned slot, Ref result);
     void set_slot(unsigned slot, Ref value);
-    /// Writes all guest registers back that this instruction or a later one needs in memory. Keeps EFLAGS' meaning.
+    /// Writes all guest registers back that this instruction or a later one needs in memory. Keeps EFLAGS'
+    /// meaning.
     void write_back();
     /// Writes NZCV back likewise.
     void write_back_flags();

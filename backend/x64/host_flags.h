@@ -36,7 +36,8 @@ class HostFlags {
     void save();
     void set(Ref r, Sense s) { value_ = r, sense_ = s; }
     void forget() { value_ = kNoRef; }
-    /// Stores EFLAGS, which have this sense, in GuestState::flags' format. They keep their meaning; rax is clobbered.
+    /// Stores EFLAGS, which have this sense, in GuestState::flags' format. They keep their meaning; rax is
+    /// clobbered.
     void store(int disp);
     void store(int disp, Sense sense) { sense_ = sense, store(disp); }
     /// EFLAGS = stored flags, as Sense::Add.

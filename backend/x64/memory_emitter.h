@@ -41,8 +41,9 @@ class MemoryEmitter : public Emitter {
     void compare_tag(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back,
                      int last, bool write);
     void load_addend(const Reg64& addend, bool unprivileged);
-    /// Looks the access at `addr` up in the soft TLB; jumps to the slow path on a miss, else leaves the addend in rax.
-    /// `temp` is clobbered. `args` has the operands' registers; see slow_memory(). Returns the cold path's index.
+    /// Looks the access at `addr` up in the soft TLB; jumps to the slow path on a miss, else leaves the
+    /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see slow_memory(). Returns the
+    /// cold path's index.
     size_t check_access(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp, ColdArgs args);
     /// The same as check_access for an access that may be of a group.
     Checked check_grouped(const jit::MemoryAccess& access, const Reg64& addr, ColdArgs args);

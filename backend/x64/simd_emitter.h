@@ -17,8 +17,8 @@ class SimdEmitter : public Emitter {
     void emit_reference_call(const Inst& i);
 
     // ---- emit_simd.cpp
-    /// Jumps to a cold path that knows the registers of the result and of all operands. They must have been fetched by
-    /// use() or use_xmm(), and the result may not have taken the place of an operand.
+    /// Jumps to a cold path that knows the registers of the result and of all operands. They must have been
+    /// fetched by use() or use_xmm(), and the result may not have taken the place of an operand.
     size_t cold_if(Cc cc, ColdFn fn = cold_fn<&SimdEmitter::cold_reference>, uint16_t flag = 0);
     /// The operation again, by its reference function.
     void cold_reference(const ColdArgs& args);

@@ -1,4 +1,5 @@
-// The words that all parts of the x86-64 backend share: IR and Xbyak names, value records, guest slots, x86 conditions.
+// The words that all parts of the x86-64 backend share: IR and Xbyak names, value records, guest slots, x86
+// conditions.
 //
 // Host registers in translated code:
 //

@@ -55,7 +55,8 @@ void soft_tlb_fill(benchmark::State& state) {
 }
 BENCHMARK(soft_tlb_fill);
 
-/// x86 page tables in plain memory, which no processor uses. The cost of the accelerator's invalidation is extra.
+/// x86 page tables in plain memory, which no processor uses. The cost of the accelerator's invalidation is
+/// extra.
 class PlainTables final : public HostTables {
   public:
     const HostPageFormat& format() const override { return backend::page_entry::kFormat; }

@@ -1,5 +1,5 @@
-// Cost of guest memory accesses in a tier-2 region: by the soft TLB, whose entries it checks, and by fastmem, where an
-// unmapped page faults. Both run the same loops; an item is an access.
+// Cost of guest memory accesses in a tier-2 region: by the soft TLB, whose entries it checks, and by fastmem,
+// where an unmapped page faults. Both run the same loops; an item is an access.
 //
 //     arclight_micro --benchmark_filter=region_ --benchmark_enable_random_interleaving --benchmark_repetitions=9
 #include <benchmark/benchmark.h>
@@ -135,15 +135,15 @@ void region_access(benchmark::State& state) {
     s.x[1] = s.x[4] = kGuest;
     s.x[5] = (bytes - 1) & ~uint64_t{7};
     s.x[3] = 1;
-    const uint64_t turns = loop == kSequential ? std::min(kIterations, bytes / 8) : kIterations;
+    const uint64_t iterations = loop == kSequential ? std::min(kIterations, bytes / 8) : kIterations;
     for (auto _ : state) {
         if (loop == kSequential) s.x[1] = kGuest;
-        s.x[20] = turns;
+        s.x[20] = iterations;
         s.pc = kCode;
         guest.accelerator.run(s, stub);
         if (s.x[20] != 0) return state.SkipWithError("it was left");
     }
-    state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * turns));
+    state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * iterations));
     compiler->unload(code->handle);
 }
 BENCHMARK(region_access)

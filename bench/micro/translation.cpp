@@ -138,8 +138,8 @@ void tier1_translate(benchmark::State& state) {  // all of it: decode to cached 
 }
 BENCHMARK(tier1_translate);
 
-/// Regions as tier 2 would build them: the blocks that can be reached from a block within its page, up to about the given
-/// number of instructions.
+/// Regions as tier 2 would build them: the blocks that can be reached from a block within its page, up to
+/// about the given number of instructions.
 std::vector<jit::Region> make_regions(uint32_t instructions) {
     const auto code = bench::guest_code();
     std::vector<jit::Region> regions;

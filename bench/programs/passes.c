@@ -1,4 +1,4 @@
-// passes LOOP PERCENT COUNT: runs a loop so many times, each at that share of the short form's length. Prints
+// passes LOOP PERCENT COUNT: runs a loop COUNT times, each at PERCENT of the short form's length. Prints
 // its checksum and how many seconds the fastest pass took: once all is compiled, and nothing else in the way.
 #include <time.h>
 

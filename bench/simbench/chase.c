@@ -1,5 +1,6 @@
-// A pointer chase over 256 MiB, which no TLB covers, by pages of 4 KiB and by blocks of 2 MiB; and the same over 1 MiB,
-// which is compute. For ./bench/sweep --simbench, as simbench.c; nodes are made before the clock starts.
+// A pointer chase over 256 MiB, which no TLB covers, by pages of 4 KiB and by blocks of 2 MiB; and the same
+// over 1 MiB, which is compute. For ./bench/sweep --simbench, as simbench.c; nodes are made before the clock
+// starts.
 #include "runtime/bm.h"
 
 #define BYTES (256ul << 20)

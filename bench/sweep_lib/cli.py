@@ -39,7 +39,7 @@ def parser():
     p.add_argument("--memory", type=int, default=1024, help="guest memory in MiB [1024]")
     p.add_argument("--limit", type=float, help="seconds one program may take [60; 600 for long inputs and SPEC]")
     p.add_argument("--batch", type=int, default=10, help="programs in one boot [10]")
-    p.add_argument("--budget", type=float, help="begin no further repetition's job after so many minutes [quick 8.5, full 110]")
+    p.add_argument("--budget", type=float, help="begin no further repetition's job after this number of minutes [quick 8.5, full 110]")
     p.add_argument("--metric", choices=["cpu", "wall"], default="cpu", help="seconds that the ratios are of [cpu]")
     p.add_argument("--out", help="directory for state, result and page [build/sweep/quick or full]")
     p.add_argument("--fresh", action="store_true", help="do not resume an interrupted sweep")

@@ -1,7 +1,10 @@
 #include "devices/virtio/blk.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -90,8 +93,13 @@ uint64_t total_size(const std::vector<std::span<uint8_t>>& buffers) {
 }  // namespace
 
 std::expected<std::unique_ptr<Blk>, std::string> Blk::open(const std::string& path, Options options) {
-    auto image = DiskImage::open(path, options.readonly, options.snapshot);
+    auto image = DiskImage::open(path, options.image);
     if (!image) return std::unexpected(image.error());
+    if (image->length() != image->size() && options.host != nullptr) {
+        options.host->say(fmt::format(
+            "disk image '{}': {} bytes are no whole sectors: the guest sees {}, the last {} of them zeros",
+            path, image->length(), image->size(), image->size() - image->length()));
+    }
     return std::make_unique<Blk>(std::move(*image), std::move(options));
 }
 
@@ -172,49 +180,70 @@ Served Blk::process(unsigned, Chain& chain) {
     uint8_t& status_byte = last.back();
     uint8_t status = kStatusError;
     last = last.first(last.size() - 1);
+    const Served served = serve(header.type, header.sector, chain, status);
+    // The host may have taken away the memory that the status goes to.
+    if (served.is_done() && !host::touch([&] { status_byte = status; })) return Served::malformed();
+    return served;
+}
 
-    uint64_t written = 1;
-    switch (header.type) {
+Served Blk::serve(uint32_t type, uint64_t sector, const Chain& chain, uint8_t& status) {
+    switch (type) {
         case kTypeIn:
-            status = transfer(chain.writable, header.sector, true);
-            if (status == kStatusOk) written += total_size(chain.writable);
-            break;
-        case kTypeOut: status = transfer(chain.readable, header.sector, false); break;
-        case kTypeFlush: status = image_.flush() ? kStatusOk : kStatusError; break;
+            return finish(status, Operation::Read, transfer(chain.writable, sector, true),
+                          1 + total_size(chain.writable));
+        case kTypeOut: return finish(status, Operation::Write, transfer(chain.readable, sector, false), 1);
+        case kTypeFlush: return finish(status, Operation::Flush, flush(), 1);
+        case kTypeDiscard: return finish(status, Operation::Discard, discard(chain.readable, false), 1);
+        case kTypeWriteZeroes:
+            return finish(status, Operation::WriteZeroes, discard(chain.readable, true), 1);
         case kTypeGetId: {
             std::array<uint8_t, kMaxSerial> id{};
             std::memcpy(id.data(), options_.serial.data(), std::min(options_.serial.size(), kMaxSerial));
-            written += scatter(id, chain.writable);
+            const auto copied = static_cast<uint32_t>(scatter(id, chain.writable));
             status = kStatusOk;
-            break;
+            return Served::done(copied + 1);
         }
-        case kTypeDiscard: status = discard(chain.readable, false); break;
-        case kTypeWriteZeroes: status = discard(chain.readable, true); break;
-        default: status = kStatusUnsupported; break;
+        default: status = kStatusUnsupported; return Served::done(1);
     }
-    if (!host::touch([&] { status_byte = status; })) return Served::malformed();
-    return Served::done(static_cast<uint32_t>(std::min<uint64_t>(written, ~0u)));
 }
 
-uint8_t Blk::transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest) {
+// `written`: what goes to the guest if all is well, with the status.
+Served Blk::finish(uint8_t& status, Operation operation, const Outcome& outcome, uint64_t written) {
+    status = outcome.value_or(kStatusError);
+    if (!outcome) {
+        const Action action = action_on(operation, outcome.error());
+        tell(operation, outcome.error(), action);
+        if (action == Action::Stop) return Served::postponed();
+        if (action == Action::Ignore) status = kStatusOk;
+    }
+    return Served::done(status == kStatusOk ? static_cast<uint32_t>(std::min<uint64_t>(written, ~0u)) : 1);
+}
+
+Blk::Outcome Blk::transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest) {
     const uint64_t bytes = total_size(buffers);
     const uint64_t sectors = image_.size() / DiskImage::kSectorSize;
     if (bytes % DiskImage::kSectorSize != 0) return kStatusError;
     if (sector > sectors || bytes / DiskImage::kSectorSize > sectors - sector) return kStatusError;
+    if (!to_guest && image_.readonly()) return kStatusError;
     const uint64_t offset = sector * DiskImage::kSectorSize;
-    if (to_guest) return image_.read(offset, buffers) ? kStatusOk : kStatusError;
-    if (image_.readonly() || !image_.write(offset, buffers)) return kStatusError;
-    if (!write_back_ && !image_.flush()) return kStatusError;
+    const DiskResult done = to_guest ? image_.read(offset, buffers) : image_.write(offset, buffers);
+    if (!done) return std::unexpected(done.error());
+    return to_guest || write_back_ ? kStatusOk : flush();
+}
+
+Blk::Outcome Blk::flush() {
+    const DiskResult flushed = image_.flush();
+    if (!flushed) return std::unexpected(flushed.error());
     return kStatusOk;
 }
 
-uint8_t Blk::discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes) {
+Blk::Outcome Blk::discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes) {
     if (image_.readonly()) return kStatusError;
     std::array<Range, kMaxRanges> list{};
     const uint64_t size = total_size(ranges);
     if (size == 0 || size % sizeof(Range) != 0 || size > sizeof list) return kStatusError;
     std::array<uint8_t, sizeof list> raw{};
-    gather(ranges, raw);
+    if (gather(ranges, raw) != size) return kStatusError;
     std::memcpy(list.data(), raw.data(), sizeof list);
     const uint64_t sectors = image_.size() / DiskImage::kSectorSize;
     for (const Range& range : std::span(list).first(size / sizeof(Range))) {
@@ -227,11 +256,56 @@ uint8_t Blk::discard(const std::vector<std::span<uint8_t>>& ranges, bool write_z
         if (range.sectors == 0) continue;
         const uint64_t offset = range.sector * DiskImage::kSectorSize;
         const uint64_t length = static_cast<uint64_t>(range.sectors) * DiskImage::kSectorSize;
-        const bool done = write_zeroes ? image_.write_zeroes(offset, length, (range.flags & kRangeUnmap) != 0)
-                                       : image_.discard(offset, length);
-        if (!done) return kStatusError;
+        const DiskResult done = write_zeroes
+                                    ? image_.write_zeroes(offset, length, (range.flags & kRangeUnmap) != 0)
+                                    : image_.discard(offset, length);
+        if (!done) return std::unexpected(done.error());
     }
-    return !write_back_ && !image_.flush() ? kStatusError : kStatusOk;
+    return write_back_ ? kStatusOk : flush();
+}
+
+// ---- errors of the host
+
+Blk::Action Blk::action_on(Operation operation, const DiskError& error) const {
+    using enum DiskError::Kind;
+    const OnDiskError wanted =
+        operation == Operation::Read ? options_.on_read_error : options_.on_write_error;
+    // What is refused is the guest's doing, and of a flush after a failed one no other try comes out well.
+    if (error.kind == Refused) return Action::Report;
+    // Nor is it the disk's: the guest's memory is gone (host/memory_fault.h), and stays so.
+    if (error.number == EFAULT) return Action::Report;
+    if (wanted == OnDiskError::Ignore) return Action::Ignore;
+    const bool stop =
+        wanted == OnDiskError::Stop || (wanted == OnDiskError::Enospc && error.number == ENOSPC);
+    return stop && error.kind != EarlierFlush && options_.host != nullptr ? Action::Stop : Action::Report;
+}
+
+// Each kind of error once, but each pause.
+void Blk::tell(Operation operation, const DiskError& error, Action action) {
+    using enum DiskError::Kind;
+    if (options_.host == nullptr || error.kind == EarlierFlush) return;
+    const int number = error.kind == Refused ? 0 : error.number;
+    const bool first = told_.emplace(error.kind == Flush ? Operation::Flush : operation, number).second;
+    if (!first && action != Action::Stop) return;
+    static constexpr std::string_view kNames[] = {"read", "write", "flush", "discard", "write of zeros"};
+    std::string line = fmt::format("disk image '{}': ", image_.name());
+    if (error.kind == Refused) {
+        line += fmt::format("refused to let the guest turn it into {}; format=raw with the drive lets it",
+                            error.format);
+    } else if (error.kind == Flush) {
+        line +=
+            fmt::format("flush failed: {}; earlier writes may be lost, and all flushes fail until a restart",
+                        std::strerror(error.number));
+    } else {
+        line +=
+            fmt::format("{} failed: {}", kNames[static_cast<size_t>(operation)], std::strerror(error.number));
+        if (action == Action::Report) line += "; the guest sees an I/O error (said once)";
+        if (action == Action::Ignore) line += "; ignored (said once)";
+    }
+    if (action == Action::Stop)
+        options_.host->pause(line);
+    else
+        options_.host->say(line);
 }
 
 }  // namespace arclight::devices::virtio

@@ -4,25 +4,40 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 
+#include "devices/machine_host.h"
 #include "devices/virtio/disk_image.h"
 #include "devices/virtio/transport.h"
 #include "host/failure.h"
 
 namespace arclight::devices::virtio {
 
-/// Block device (virtio 1.2 section 5.2) over a raw image. Requests are served on the transport's worker, so
-/// that CPUs do not wait for the host's disk. A write is in the file before it is acknowledged: killing the
-/// process loses nothing the guest was told is written.
+/// What follows when the host fails a request: QEMU's words of `werror` and `rerror`.
+enum class OnDiskError : uint8_t {
+    Report,  ///< the guest sees an I/O error
+    Ignore,  ///< the guest sees success
+    Stop,    ///< the machine is paused, and the request is tried again when it goes on
+    Enospc,  ///< Stop when there is no space left, Report otherwise
+};
+
+/// Block device (virtio 1.2 section 5.2) over a raw image. Requests are served on the transport's worker, one after
+/// the other, so that CPUs do not wait for the host's disk. A write is in the file before it is acknowledged: killing
+/// the process loses nothing the guest was told is written. A flush is acknowledged when all writes before it are
+/// durable.
 class Blk final : public Backend {
   public:
     static constexpr size_t kMaxSerial = 20;  ///< bytes of a serial number (5.2.6)
 
     struct Options {
-        bool readonly = false;
-        bool snapshot = false;  ///< writes stay in memory
-        std::string serial;     ///< up to 20 bytes, for GET_ID
+        DiskImage::Options image;
+        std::string serial;  ///< up to 20 bytes, for GET_ID
+        OnDiskError on_read_error = OnDiskError::Report;
+        /// Of all but reads.
+        OnDiskError on_write_error = OnDiskError::Enospc;
+        MachineHost* host = nullptr;  ///< null: nobody reads messages, and nothing can be paused
     };
     /// The error is one line for the user.
     static std::expected<std::unique_ptr<Blk>, std::string> open(const std::string& path, Options options);
@@ -45,12 +60,23 @@ class Blk final : public Backend {
     StateResult load(StateReader& in) override;
 
   private:
-    uint8_t transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest);
-    uint8_t discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes);
+    enum class Operation : uint8_t { Read, Write, Flush, Discard, WriteZeroes };
+    enum class Action : uint8_t { Report, Ignore, Stop };
+    /// The status byte, or what the host said.
+    using Outcome = std::expected<uint8_t, DiskError>;
+
+    Outcome transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest);
+    Outcome discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes);
+    Outcome flush();
+    Served serve(uint32_t type, uint64_t sector, const Chain& chain, uint8_t& status);
+    Served finish(uint8_t& status, Operation operation, const Outcome& outcome, uint64_t written);
+    Action action_on(Operation operation, const DiskError& error) const;
+    void tell(Operation operation, const DiskError& error, Action action);
 
     DiskImage image_;
     const Options options_;
     std::atomic<bool> write_back_{true};
+    std::set<std::pair<Operation, int>> told_;  // errors that the user knows of; the worker's
     const host::LastAct flush_at_failure_;
 };
 

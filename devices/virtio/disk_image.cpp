@@ -2,178 +2,241 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
+
+#include "devices/virtio/disk_record.h"
+#include "devices/virtio/host_file.h"
+#include "devices/virtio/queue.h"
 
 namespace arclight::devices::virtio {
 
 namespace {
 
-// Carries out preadv or pwritev until all is done; false on an error or end of file.
-template <typename Call>
-bool transfer_all(uint64_t offset, std::span<const std::span<uint8_t>> buffers, Call&& call) {
-    constexpr size_t kMaxVectors = 1024;  // IOV_MAX
-    std::vector<iovec> vectors;
-    vectors.reserve(buffers.size());
+static_assert(kImageProbeSize == DiskImage::kSectorSize,
+              "requests contain what is probed whole or not at all");
+
+// The parts of the buffers from `from` on, `length` bytes at most.
+std::vector<std::span<uint8_t>> slice(DiskBuffers buffers, uint64_t from, uint64_t length) {
+    std::vector<std::span<uint8_t>> parts;
     for (const auto& buffer : buffers) {
-        if (!buffer.empty()) vectors.push_back({buffer.data(), buffer.size()});
+        const uint64_t skip = std::min<uint64_t>(from, buffer.size());
+        const uint64_t take = std::min<uint64_t>(length, buffer.size() - skip);
+        if (take != 0) parts.push_back(buffer.subspan(skip, take));
+        from -= skip;
+        length -= take;
     }
-    size_t first = 0;
-    while (first < vectors.size()) {
-        const auto count = static_cast<int>(std::min(vectors.size() - first, kMaxVectors));
-        const ssize_t result = call(&vectors[first], count, static_cast<off_t>(offset));
-        if (result < 0 && errno == EINTR) continue;
-        if (result <= 0) return false;
-        offset += static_cast<uint64_t>(result);
-        auto left = static_cast<size_t>(result);
-        while (first < vectors.size() && left >= vectors[first].iov_len) left -= vectors[first++].iov_len;
-        if (left != 0) {
-            vectors[first].iov_base = static_cast<uint8_t*>(vectors[first].iov_base) + left;
-            vectors[first].iov_len -= left;
-        }
-    }
-    return true;
+    return parts;
 }
 
-bool read_file(int fd, uint64_t offset, std::span<const std::span<uint8_t>> buffers) {
-    return transfer_all(offset, buffers, [fd](iovec* v, int n, off_t at) { return preadv(fd, v, n, at); });
+uint64_t total_size(DiskBuffers buffers) {
+    uint64_t total = 0;
+    for (const auto& buffer : buffers) total += buffer.size();
+    return total;
 }
 
-bool write_file(int fd, uint64_t offset, std::span<const std::span<uint8_t>> buffers) {
-    return transfer_all(offset, buffers, [fd](iovec* v, int n, off_t at) { return pwritev(fd, v, n, at); });
+std::expected<const ImageFormat*, DiskError> probe(DiskStorage& storage, uint64_t length) {
+    std::array<uint8_t, kImageProbeSize> first{}, last{};
+    const uint64_t size = std::min<uint64_t>(length, kImageProbeSize);
+    const std::span<uint8_t> start = std::span(first).first(size), end = std::span(last).first(size);
+    if (auto read = storage.read(0, {&start, 1}); !read) return std::unexpected(read.error());
+    if (auto read = storage.read(length - size, {&end, 1}); !read) return std::unexpected(read.error());
+    return probe_image_format(start, end);
+}
+
+// O_EXCL on a block device: the kernel lets in one such opener, of which a mounted file system is one.
+std::expected<int, std::string> open_file(const std::string& path, bool writes, ImageLocking locking) {
+    struct stat info {};
+    const bool block_device = stat(path.c_str(), &info) == 0 && S_ISBLK(info.st_mode);
+    const bool exclusive = block_device && writes && locking != ImageLocking::Off;
+    const int fd = ::open(path.c_str(), (writes ? O_RDWR : O_RDONLY) | (exclusive ? O_EXCL : 0) | O_CLOEXEC);
+    if (fd >= 0) return fd;
+    if (exclusive && errno == EBUSY) return std::unexpected("the block device is mounted or in use");
+    return std::unexpected(fmt::format("cannot open: {}", std::strerror(errno)));
 }
 
 }  // namespace
 
-std::expected<DiskImage, std::string> DiskImage::open(const std::string& path, bool readonly, bool snapshot) {
-    const auto failed = [&](const char* what) {
-        return std::unexpected(fmt::format("disk image '{}': {}: {}", path, what, std::strerror(errno)));
+std::expected<DiskImage, std::string> DiskImage::open(const std::string& path, const Options& options) {
+    const auto refused = [&](std::string_view why) {
+        return std::unexpected(fmt::format("disk image '{}': {}", path, why));
     };
-    const bool writes_file = !readonly && !snapshot;
-    DiskImage image;
-    image.readonly_ = readonly;
-    image.file_ = ::open(path.c_str(), (writes_file ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-    if (image.file_ < 0) return failed("cannot open");
+    const auto failed = [&](const char* what) {
+        return refused(fmt::format("{}: {}", what, std::strerror(errno)));
+    };
+    const bool writes = !options.readonly && !options.snapshot;
+    const auto fd = open_file(path, writes, options.locking);
+    if (!fd) return refused(fd.error());
     struct stat info {};
-    if (fstat(image.file_, &info) != 0) return failed("cannot stat");
-    if (!S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode)) {
-        return std::unexpected(fmt::format("disk image '{}': not a file or block device", path));
-    }
-    // Two guests writing one file system destroy it. File systems without locks are let pass.
-    if (flock(image.file_, (writes_file ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        return std::unexpected(fmt::format("disk image '{}': in use by another process", path));
-    }
-    const off_t end = lseek(image.file_, 0, SEEK_END);
+    const bool known = fstat(*fd, &info) == 0;
+    const off_t end = lseek(*fd, 0, SEEK_END);
+    const auto length = static_cast<uint64_t>(std::max<off_t>(end, 0));
+    std::unique_ptr<DiskStorage> storage = std::make_unique<HostFile>(*fd, length);  // closes the descriptor
+    if (!known) return failed("cannot stat");
+    if (!S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode)) return refused("not a file or block device");
     if (end < 0) return failed("cannot seek");
-    image.size_ = static_cast<uint64_t>(end) / kSectorSize * kSectorSize;
-    if (image.size_ == 0) {
-        return std::unexpected(
-            fmt::format("disk image '{}': smaller than a sector of {} bytes", path, kSectorSize));
+    if (length == 0) return refused("is empty");
+
+    const ImageUse use = {.writes = writes, .grows = writes && length % kSectorSize != 0};
+    if (const auto locked = lock_image(*fd, use, options.locking); !locked) return refused(locked.error());
+    if (S_ISBLK(info.st_mode) && options.locking != ImageLocking::Off) {
+        const std::string where =
+            mounted_for_writing(major(info.st_rdev), minor(info.st_rdev), "/proc/self/mountinfo");
+        if (!where.empty()) return refused(fmt::format("the block device is mounted at {}", where));
     }
-    if (snapshot && !readonly) {
-        image.overlay_ = memfd_create("arclight-snapshot", MFD_CLOEXEC);
-        if (image.overlay_ < 0) return failed("cannot create the snapshot");
+    if (!options.raw) {
+        const auto format = probe(*storage, length);
+        if (!format) return refused(fmt::format("cannot read: {}", std::strerror(format.error().number)));
+        if (*format != nullptr && (*format)->compressed)
+            return refused(fmt::format("is compressed ({}): unpack it, or say format=raw to use it as it is",
+                                       (*format)->name));
+        if (*format != nullptr)
+            return refused(
+                fmt::format("is {}, not raw: convert it (qemu-img convert -O raw), or say format=raw to "
+                            "use it as it is",
+                            (*format)->name));
+    }
+    if (!options.record.empty()) {
+        auto recording = RecordingStorage::create(options.record, std::move(storage));
+        if (!recording) return refused(recording.error());
+        storage = std::move(*recording);
+    }
+    DiskImage image(path, std::move(storage), length, options);
+    if (options.snapshot && !options.readonly) {
+        const int overlay = memfd_create("arclight-snapshot", MFD_CLOEXEC);
+        if (overlay < 0) return failed("cannot create the snapshot");
+        image.overlay_ = std::make_unique<HostFile>(overlay, 0);
         image.present_.resize(image.size_ / kClusterSize / 64 + 1);
     }
     return image;
 }
 
-DiskImage::DiskImage(DiskImage&& other) noexcept
-    : file_(std::exchange(other.file_, -1)),
-      overlay_(std::exchange(other.overlay_, -1)),
-      size_(other.size_),
-      readonly_(other.readonly_),
-      present_(std::move(other.present_)) {}
-
-DiskImage::~DiskImage() {
-    if (file_ >= 0) close(file_);
-    if (overlay_ >= 0) close(overlay_);
-}
+DiskImage::DiskImage(std::string name, std::unique_ptr<DiskStorage> storage, uint64_t length,
+                     const Options& options)
+    : name_(std::move(name)),
+      storage_(std::move(storage)),
+      length_(length),
+      size_((length + kSectorSize - 1) / kSectorSize * kSectorSize),
+      readonly_(options.readonly),
+      guarded_(!options.raw && !options.snapshot) {}
 
 // Calls piece(cluster, offset, bytes) for each part of the buffers that lies in one cluster.
 template <typename Piece>
-bool DiskImage::for_each_piece(uint64_t offset, std::span<const std::span<uint8_t>> buffers, Piece&& piece) {
+DiskResult DiskImage::for_each_piece(uint64_t offset, DiskBuffers buffers, Piece&& piece) {
     for (std::span<uint8_t> rest : buffers) {
         while (!rest.empty()) {
             const size_t count = std::min<uint64_t>(rest.size(), kClusterSize - offset % kClusterSize);
-            if (!piece(offset / kClusterSize, offset, rest.first(count))) return false;
+            if (auto done = piece(offset / kClusterSize, offset, rest.first(count)); !done) return done;
             offset += count;
             rest = rest.subspan(count);
         }
     }
-    return true;
+    return {};
 }
 
-bool DiskImage::read(uint64_t offset, std::span<const std::span<uint8_t>> buffers) {
-    if (overlay_ < 0) return read_file(file_, offset, buffers);
+DiskResult DiskImage::read(uint64_t offset, DiskBuffers buffers) {
+    if (overlay_ == nullptr) return storage_->read(offset, buffers);
     return for_each_piece(offset, buffers, [&](uint64_t cluster, uint64_t at, std::span<uint8_t> bytes) {
-        return read_file(overlay_has(cluster) ? overlay_ : file_, at, {&bytes, 1});
+        return (overlay_has(cluster) ? overlay_ : storage_)->read(at, {&bytes, 1});
     });
 }
 
 // A cluster written in part gets the rest from the file.
-bool DiskImage::prepare_cluster(uint64_t cluster) {
+DiskResult DiskImage::prepare_cluster(uint64_t cluster) {
     const uint64_t start = cluster * kClusterSize;
     std::vector<uint8_t> copy(std::min(kClusterSize, size_ - start));
     std::span<uint8_t> bytes = copy;
-    return read_file(file_, start, {&bytes, 1}) && write_file(overlay_, start, {&bytes, 1});
+    const DiskResult read = storage_->read(start, {&bytes, 1});
+    return read ? overlay_->write(start, {&bytes, 1}) : read;
 }
 
-bool DiskImage::write(uint64_t offset, std::span<const std::span<uint8_t>> buffers) {
-    if (overlay_ < 0) return write_file(file_, offset, buffers);
-    return for_each_piece(offset, buffers, [&](uint64_t cluster, uint64_t at, std::span<uint8_t> bytes) {
-        if (!overlay_has(cluster) && bytes.size() != kClusterSize && !prepare_cluster(cluster)) return false;
-        if (!write_file(overlay_, at, {&bytes, 1})) return false;
-        present_[cluster / 64] |= 1ull << (cluster % 64);
-        return true;
-    });
+DiskResult DiskImage::write(uint64_t offset, DiskBuffers buffers) {
+    if (overlay_ == nullptr) return write_checked(offset, buffers);
+    return for_each_piece(offset, buffers,
+                          [&](uint64_t cluster, uint64_t at, std::span<uint8_t> bytes) -> DiskResult {
+                              if (!overlay_has(cluster) && bytes.size() != kClusterSize) {
+                                  if (auto prepared = prepare_cluster(cluster); !prepared) return prepared;
+                              }
+                              if (auto written = overlay_->write(at, {&bytes, 1}); !written) return written;
+                              present_[cluster / 64] |= 1ull << (cluster % 64);
+                              return {};
+                          });
 }
 
-bool DiskImage::flush() { return overlay_ >= 0 || readonly_ || fdatasync(file_) == 0; }
+// What is probed is copied first, and the copy is written: the guest may write to its buffers meanwhile.
+DiskResult DiskImage::write_checked(uint64_t offset, DiskBuffers buffers) {
+    const uint64_t bytes = guarded_ ? total_size(buffers) : 0;
+    if (bytes == 0) return storage_->write(offset, buffers);
+    const bool has_first = offset == 0, has_last = offset + bytes == size_;
+    if (!has_first && !has_last) return storage_->write(offset, buffers);
 
-// A hint: what cannot be discarded stays.
-bool DiskImage::discard(uint64_t offset, uint64_t length) {
-    if (overlay_ >= 0) return true;
-    const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    return fallocate(file_, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0 ||
-           errno == EOPNOTSUPP;
+    std::array<uint8_t, kSectorSize> first{}, last{};
+    const auto copy = [&](std::span<uint8_t> to, uint64_t from) {
+        return gather(slice(buffers, from, to.size()), to) == to.size();
+    };
+    const bool same = has_first && bytes == kSectorSize;
+    if (has_first && !copy(first, 0)) return std::unexpected(DiskError{EFAULT});
+    if (has_last && same) last = first;
+    if (has_last && !same && !copy(last, bytes - kSectorSize)) return std::unexpected(DiskError{EFAULT});
+    const ImageFormat* const format = probe_image_format(first, last);
+    if (format != nullptr && !format->compressed)
+        return std::unexpected(DiskError{EPERM, DiskError::Kind::Refused, format->name});
+
+    const uint64_t middle = has_first ? kSectorSize : 0;
+    const uint64_t after_middle = has_last && !same ? bytes - kSectorSize : bytes;
+    std::vector<std::span<uint8_t>> checked;
+    if (has_first) checked.emplace_back(first);
+    std::ranges::copy(slice(buffers, middle, after_middle - middle), std::back_inserter(checked));
+    if (has_last && !same) checked.emplace_back(last);
+    return storage_->write(offset, checked);
 }
 
-bool DiskImage::write_zeroes(uint64_t offset, uint64_t length, bool may_unmap) {
-    if (overlay_ < 0) {
-        const int mode = may_unmap ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : FALLOC_FL_ZERO_RANGE;
-        if (fallocate(file_, mode, static_cast<off_t>(offset), static_cast<off_t>(length)) == 0) return true;
-    }
-    std::vector<uint8_t> zeroes(kClusterSize);
+DiskResult DiskImage::flush() {
+    if (overlay_ != nullptr || readonly_) return {};
+    if (flush_failed_) return std::unexpected(DiskError{EIO, DiskError::Kind::EarlierFlush});
+    const DiskResult flushed = storage_->flush();
+    if (flushed) return {};
+    flush_failed_ = true;
+    return std::unexpected(DiskError{flushed.error().number, DiskError::Kind::Flush});
+}
+
+DiskResult DiskImage::discard(uint64_t offset, uint64_t length) {
+    return overlay_ != nullptr ? DiskResult() : storage_->discard(offset, length);
+}
+
+DiskResult DiskImage::write_zeroes(uint64_t offset, uint64_t length, bool may_unmap) {
+    if (overlay_ == nullptr && storage_->zero(offset, length, may_unmap)) return {};
+    std::vector<uint8_t> zeroes(std::min(length, kClusterSize));
     while (length != 0) {
-        std::span<uint8_t> bytes(zeroes.data(), std::min(length, kClusterSize));
-        if (!write(offset, {&bytes, 1})) return false;
+        const std::span<uint8_t> bytes(zeroes.data(), std::min(length, kClusterSize));
+        if (auto written = write(offset, {&bytes, 1}); !written) return written;
         offset += bytes.size();
         length -= bytes.size();
     }
-    return true;
+    return {};
 }
 
 void DiskImage::save(StateWriter& out) const {
-    const bool overlay = overlay_ >= 0;
+    const bool overlay = overlay_ != nullptr;
     uint64_t clusters = 0;
     for (const uint64_t word : present_) clusters += static_cast<uint64_t>(std::popcount(word));
-    out(overlay, clusters);
+    out(flush_failed_, overlay, clusters);
     std::vector<uint8_t> content(kClusterSize);
     for (uint64_t cluster = 0; clusters != 0; cluster++) {
         if (!overlay_has(cluster)) continue;
         const uint64_t start = cluster * kClusterSize;
         std::span<uint8_t> bytes(content.data(), std::min(kClusterSize, size_ - start));
-        if (!read_file(overlay_, start, {&bytes, 1})) out.fail("cannot read the snapshot of a disk");
+        if (!overlay_->read(start, {&bytes, 1})) out.fail("cannot read the snapshot of a disk");
         out(cluster);
         out.bytes(bytes);
         clusters--;
@@ -181,10 +244,11 @@ void DiskImage::save(StateWriter& out) const {
 }
 
 StateResult DiskImage::load(StateReader& in) {
-    bool overlay = false;
+    bool flush_failed = false, overlay = false;
     uint64_t clusters = 0;
-    in(overlay, clusters);
-    in.require(overlay == (overlay_ >= 0), "a disk with snapshot there or here only");
+    in(flush_failed, overlay, clusters);
+    in.require(overlay == (overlay_ != nullptr), "a disk with snapshot there or here only");
+    if (in.ok()) flush_failed_ = flush_failed;
     if (in.ok() && overlay) std::ranges::fill(present_, uint64_t{0});
     std::vector<uint8_t> content;
     for (; clusters != 0 && in.ok(); clusters--) {
@@ -197,7 +261,7 @@ StateResult DiskImage::load(StateReader& in) {
         const uint64_t start = cluster * kClusterSize;
         in.require(content.size() == std::min(kClusterSize, size_ - start), "a cluster of another size");
         std::span<uint8_t> bytes = content;
-        if (in.ok() && !write_file(overlay_, start, {&bytes, 1})) in.fail("cannot write the snapshot");
+        if (in.ok() && !overlay_->write(start, {&bytes, 1})) in.fail("cannot write the snapshot");
         if (in.ok()) present_[cluster / 64] |= 1ull << (cluster % 64);
     }
     return in.result();

@@ -2,35 +2,56 @@
 
 #include <cstdint>
 #include <expected>
-#include <span>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "devices/state.h"
+#include "devices/virtio/disk_storage.h"
+#include "devices/virtio/image_format.h"
+#include "devices/virtio/image_lock.h"
 
 namespace arclight::devices::virtio {
 
-/// A raw disk image file. With snapshot, the file is only read, and writes go to an anonymous overlay.
+/// A raw disk image. With snapshot, it is only read, and writes go to an anonymous overlay.
 class DiskImage {
   public:
     static constexpr unsigned kSectorSize = 512;
 
-    static std::expected<DiskImage, std::string> open(const std::string& path, bool readonly, bool snapshot);
-    DiskImage(DiskImage&& other) noexcept;
+    struct Options {
+        bool readonly = false;
+        bool snapshot = false;
+        /// Whether the user said that the image is raw. If not, an image whose content says something else is not
+        /// opened, and the guest cannot make it one: another program would take its content for that format.
+        bool raw = false;
+        ImageLocking locking = ImageLocking::Auto;
+        std::string
+            record;  ///< for tests: a file for what is written (devices/virtio/disk_record.h); empty: none
+    };
+    /// A file or block device. An error is one line for the user.
+    static std::expected<DiskImage, std::string> open(const std::string& path, const Options& options);
+    /// Over any storage of `length` bytes.
+    DiskImage(std::string name, std::unique_ptr<DiskStorage> storage, uint64_t length,
+              const Options& options);
+    DiskImage(DiskImage&& other) = default;
     DiskImage& operator=(DiskImage&&) = delete;
-    ~DiskImage();
 
-    uint64_t size() const { return size_; }  // bytes, a multiple of the sector size
+    const std::string& name() const { return name_; }
+    uint64_t size() const { return size_; }  ///< bytes, a multiple of the sector size
+    /// As the file is; less than size() if its last sector is not whole. That reads as zeros beyond the file's end, and the
+    /// file grows when it is written.
+    uint64_t length() const { return length_; }
     bool readonly() const { return readonly_; }
 
-    /// Ranges must lie inside size(). False: the host refused.
-    bool read(uint64_t offset, std::span<const std::span<uint8_t>> buffers);
-    bool write(uint64_t offset, std::span<const std::span<uint8_t>> buffers);
-    bool flush();
-    bool discard(uint64_t offset, uint64_t length);
-    bool write_zeroes(uint64_t offset, uint64_t length, bool may_unmap);
+    /// Ranges must lie inside size() and be whole sectors.
+    DiskResult read(uint64_t offset, DiskBuffers buffers);
+    DiskResult write(uint64_t offset, DiskBuffers buffers);
+    /// Once one has failed all fail, with EIO: nobody knows what the host still has of the writes before it.
+    DiskResult flush();
+    DiskResult discard(uint64_t offset, uint64_t length);
+    DiskResult write_zeroes(uint64_t offset, uint64_t length, bool may_unmap);
 
-    /// The clusters of a snapshot's overlay; nothing of a disk without one. Nothing in flight.
+    /// Whether a flush has failed, and the clusters of a snapshot's overlay. Nothing in flight.
     void save(StateWriter& out) const;
     /// Into an image with an overlay if and only if the saved one had one. An error may leave some clusters
     /// changed.
@@ -39,16 +60,20 @@ class DiskImage {
   private:
     static constexpr uint64_t kClusterSize = 64 * 1024;
 
-    DiskImage() = default;
     bool overlay_has(uint64_t cluster) const { return (present_[cluster / 64] >> (cluster % 64) & 1) != 0; }
-    bool prepare_cluster(uint64_t cluster);
+    DiskResult prepare_cluster(uint64_t cluster);
     template <typename Piece>
-    static bool for_each_piece(uint64_t offset, std::span<const std::span<uint8_t>> buffers, Piece&& piece);
+    static DiskResult for_each_piece(uint64_t offset, DiskBuffers buffers, Piece&& piece);
+    DiskResult write_checked(uint64_t offset, DiskBuffers buffers);
 
-    int file_ = -1;
-    int overlay_ = -1;  // snapshot only
-    uint64_t size_ = 0;
-    bool readonly_ = false;
+    std::string name_;
+    std::unique_ptr<DiskStorage> storage_;
+    std::unique_ptr<DiskStorage> overlay_;  // snapshot only
+    uint64_t length_;
+    uint64_t size_;
+    bool readonly_;
+    bool guarded_;  // may not become another format
+    bool flush_failed_ = false;
     std::vector<uint64_t> present_;  // clusters the overlay holds, one bit each
 };
 

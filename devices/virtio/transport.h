@@ -92,13 +92,17 @@ class Served {
     static Served malformed() { return Served(Kind::Malformed, 0); }
     /// The backend goes on with the chain and calls Transport::complete(). quiesce() and reset() wait for it.
     static Served pending() { return Served(Kind::Pending, 0); }
+    /// Worker queues. The chain is not served now: it is next again, and no chain is served until the machine has been
+    /// paused and goes on (MachineHost::pause(), which the backend has called), or the driver resets the device.
+    static Served postponed() { return Served(Kind::Postponed, 0); }
 
     bool is_done() const { return kind_ == Kind::Done; }
     bool is_malformed() const { return kind_ == Kind::Malformed; }
+    bool is_postponed() const { return kind_ == Kind::Postponed; }
     uint32_t written() const { return written_; }
 
   private:
-    enum class Kind : uint8_t { Done, Malformed, Pending };
+    enum class Kind : uint8_t { Done, Malformed, Pending, Postponed };
     Served(Kind kind, uint32_t written) : kind_(kind), written_(written) {}
     Kind kind_;
     uint32_t written_;

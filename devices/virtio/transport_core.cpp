@@ -22,8 +22,7 @@ TransportCore::TransportCore(const mmu::GuestMemory& memory, std::unique_ptr<Bac
     }
     // Here and not in activate(): a virtual CPU's thread starts no threads.
     if (needs_worker)
-        worker_ =
-            host::start_thread(std::string(backend_->name()), host::ThreadSignals::None, [this] { work(); });
+        worker_ = host::start_thread(std::string(backend_->name()), ThreadRole::Device, [this] { work(); });
 }
 
 TransportCore::~TransportCore() = default;
@@ -41,7 +40,7 @@ void TransportCore::shut_down() {
 }
 
 bool TransportCore::running() const {
-    return !resetting_ && !quiesced_ && (status_ & kStatusDriverOk) != 0 &&
+    return !resetting_ && !quiesced_ && !postponed_ && (status_ & kStatusDriverOk) != 0 &&
            (status_ & kStatusNeedsReset) == 0;
 }
 
@@ -124,6 +123,11 @@ void TransportCore::serve(unsigned index, Lock& held) {
         if (served.is_malformed()) {
             queues_[index].outstanding--;
             fail();
+            return;
+        }
+        if (served.is_postponed()) {
+            put_back(index, 1);
+            postponed_ = true;
             return;
         }
         const Used used{chain.head, served.written()};
@@ -218,6 +222,7 @@ void TransportCore::reset_device(Lock& held) {
     }
     status_ = 0;
     driver_features_ = 0;
+    postponed_ = false;
     reset_registers();
     resetting_ = false;
     idle_.notify_all();
@@ -257,6 +262,7 @@ void TransportCore::resume_core() {
     backend_->resume();
     Lock held(lock_);
     quiesced_ = false;
+    postponed_ = false;
     if ((status_ & kStatusDriverOk) == 0) return;
     backend_->activate(*this);
     for (unsigned i = 0; i < queues_.size() && running(); i++) request(i, held);

@@ -96,6 +96,7 @@ class TransportCore : public Transport {
     uint64_t driver_features_ = 0;
     bool resetting_ = false;
     bool quiesced_ = false;
+    bool postponed_ = false;  // until resume_core()
 
     // One worker serves all Worker queues in turn.
     std::condition_variable wake_;

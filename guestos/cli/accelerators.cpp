@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backend/kvm/probe.h"
+#include "guestos/sandbox/sandbox.h"
 
 namespace arclight::guestos::cli {
 
@@ -29,6 +30,7 @@ int print_probe() {
         fmt::print("physical addresses  {} bits\n", p.physical_bits);
         fmt::print("memory slots        {}\n", p.memory_slots);
     }
+    fmt::print("sandbox             {}\n", sandbox::describe_support());
     fmt::print("probe               {:.1f} ms\n", p.probe_ms);
     fmt::print("--accel auto        {}\n", p.reason());
     return 0;

@@ -93,6 +93,7 @@ Result<DriveOptions> parse_drive(std::string_view text) {
             drive.file = value;
         } else if (key == "format") {
             if (value != "raw") return failure("format '{}' is not supported, only raw", value);
+            drive.format = value;
         } else if (key == "if") {
             if (value != "virtio" && value != "none")
                 return failure("if '{}' is not supported, only virtio", value);
@@ -102,11 +103,26 @@ Result<DriveOptions> parse_drive(std::string_view text) {
             const auto on = parse_switch(key, value);
             if (!on) return std::unexpected(on.error());
             (key == "snapshot" ? drive.snapshot : drive.readonly) = *on;
+        } else if (key == "werror" || key == "rerror") {
+            const bool write = key == "werror";
+            if (value != "report" && value != "ignore" && value != "stop" && !(write && value == "enospc"))
+                return failure("{} is report, ignore{} stop{}, not '{}'", key, write ? "," : " or",
+                               write ? " or enospc" : "", value);
+            (write ? drive.werror : drive.rerror) = value;
+        } else if (key == "file.locking" || key == "locking") {
+            if (value != "auto" && value != "on" && value != "off")
+                return failure("{} is auto, on or off, not '{}'", key, value);
+            drive.locking = value;
+        } else if (key == "record") {
+            drive.record = value;
         } else if (key == "serial") {
             if (value.size() > 20) return failure("serial '{}' is longer than 20 characters", value);
             drive.serial = value;
         } else {
-            return failure("unknown key '{}' (known: file, format, if, id, readonly, snapshot, serial)", key);
+            return failure(
+                "unknown key '{}' (known: file, format, if, id, readonly, snapshot, serial, werror, rerror, "
+                "file.locking)",
+                key);
         }
     }
     if (drive.file.empty()) return failure("file=PATH is missing");

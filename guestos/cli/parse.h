@@ -17,8 +17,8 @@ Result<uint64_t> parse_memory(std::string_view text);
 Result<uint64_t> parse_code_cache(std::string_view text);
 /// As parse_memory(), 64 KiB or more.
 Result<uint64_t> parse_jit_room(std::string_view text);
-/// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; a comma in a value is
-/// written twice.
+/// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT][,werror=WORD][,rerror=WORD]
+/// [,file.locking=auto|on|off]; a comma in a value is written twice.
 Result<DriveOptions> parse_drive(std::string_view text);
 /// A comma-separated list; the result keeps `file` empty.
 Result<TraceOptions> parse_trace(std::string_view text);

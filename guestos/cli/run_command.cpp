@@ -5,6 +5,7 @@
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
+#include "guestos/sandbox/privileges.h"
 
 namespace arclight::guestos::cli {
 
@@ -26,7 +27,7 @@ struct Words {
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
     bool no_rng = false;
-    std::string stats;
+    std::string sandbox;
 };
 
 // A parser function for CLI11: the error text becomes the option's message.
@@ -38,14 +39,38 @@ std::function<std::string(std::string&)> checker(Parse parse) {
     };
 }
 
-// As the guest's files (guestos/fetch/fetch-guest). Empty: there is no home.
-std::string default_jit_cache() {
-    for (const auto& [name, below] :
-         {std::pair("ARCLIGHT_CACHE", "/regions"), std::pair("XDG_CACHE_HOME", "/arclight/regions"),
-          std::pair("HOME", "/.cache/arclight/regions")})
-        if (const char* directory = std::getenv(name); directory != nullptr && *directory != '\0')
-            return std::string(directory) + below;
+// As the guest's files (guestos/fetch/fetch-guest). `home`: another user's; empty: this one's. Empty: there is no home.
+std::string default_jit_cache(const std::string& home) {
+    const auto variable = [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value != nullptr ? value : "");
+    };
+    for (const auto& [directory, below] :
+         {std::pair(variable("ARCLIGHT_CACHE"), "/regions"),
+          std::pair(variable("XDG_CACHE_HOME"), "/arclight/regions"),
+          std::pair(home.empty() ? variable("HOME") : home, "/.cache/arclight/regions")})
+        if (!directory.empty()) return directory + below;
     return {};
+}
+
+// Neither in the cache, which is what it authenticates, nor among the settings, which people copy from host to host: the XDG
+// base directory specification has a directory for what a program keeps on this host. `home` as above. Empty: there is no home.
+std::string jit_cache_key(const std::string& home) {
+    // The specification has relative paths ignored.
+    const auto absolute = [](const char* name) {
+        const char* directory = std::getenv(name);
+        return std::string(directory != nullptr && *directory == '/' ? directory : "");
+    };
+    for (const auto& [directory, below] :
+         {std::pair(absolute("XDG_STATE_HOME"), "/arclight/cache.key"),
+          std::pair(home.empty() ? absolute("HOME") : home, "/.local/state/arclight/cache.key")})
+        if (!directory.empty()) return directory + below;
+    return {};
+}
+
+SandboxMode sandbox_mode(const std::string& word) {
+    if (word.empty()) return kDefaultSandbox;
+    return word == "off" ? SandboxMode::Off : word == "require" ? SandboxMode::Require : SandboxMode::On;
 }
 
 }  // namespace
@@ -101,9 +126,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(one_of({2u, 3u}))
         ->group(machine);
     command
-        ->add_option("--drive", words->drives,
-                     "virtio disk from a raw image: "
-                     "file=PATH[,format=raw][,readonly=on|off][,snapshot=on|off][,serial=TEXT]; repeatable")
+        ->add_option(
+            "--drive", words->drives,
+            "virtio disk from a raw image, the first one /dev/vda: file=PATH and, after commas, format=raw, "
+            "readonly=on|off, snapshot=on|off, serial=TEXT, werror=report|ignore|stop|enospc, "
+            "rerror=report|ignore|stop, file.locking=auto|on|off; repeatable (docs/disks.md)")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -157,7 +184,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
 
     command
         ->add_option("--jit-cache", words->jit_cache,
-                     "keep what LLVM compiled in DIR for the next run, or off [~/.cache/arclight/regions]")
+                     "keep what LLVM compiled in DIR for the next run, or off; files without the code of "
+                     "this user's key "
+                     "are not used [~/.cache/arclight/regions]")
         ->type_name("DIR|off")
         ->group(execution);
     command->add_option("--jit-cache-size", words->jit_cache_size, "room in there [256M]")
@@ -202,6 +231,30 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::ExistingFile)
         ->group(lightv);
 
+    command
+        ->add_option("--lightv-files", o.lightv_files,
+                     "a directory whose files modules may use that --control attaches; repeatable")
+        ->type_name("DIR")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::ExistingDirectory)
+        ->group(lightv);
+
+    const auto sandbox = "Sandbox (docs/security.md)";
+    command
+        ->add_option("--sandbox", words->sandbox,
+                     "what this process may do on the host: on (as little as the kernel can hold it to), "
+                     "require (the same, or an error where the kernel cannot) or off [on]")
+        ->type_name("MODE")
+        ->check(one_of({"on", "off", "require"}))
+        ->group(sandbox);
+    command
+        ->add_option(
+            "--user", o.user,
+            "started as root: become this user of /etc/passwd, or this number, before anything is opened")
+        ->type_name("NAME|UID[:GID]")
+        ->group(sandbox);
+
     const auto insight = "Insight";
     command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")
         ->type_name("DIR")
@@ -231,8 +284,16 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         RunOptions options = words->options;
         // The checkers above have accepted these texts already.
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
+        std::string home;
+        if (!options.user.empty()) {
+            const auto user = sandbox::find_user(options.user);
+            if (!user) return complain("--user: " + user.error(), kExitUsage);
+            home = user->home;
+        }
         if (words->jit_cache != "off")
-            options.jit_cache = words->jit_cache.empty() ? default_jit_cache() : words->jit_cache;
+            options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
+        options.jit_cache_key = jit_cache_key(home);
+        options.sandbox = sandbox_mode(words->sandbox);
         if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
         if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);

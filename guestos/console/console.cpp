@@ -25,6 +25,7 @@ constexpr size_t kMaxBacklog = 16 << 10;
 
 constexpr std::string_view kHelp =
     "\r\nCtrl-A X       leave: end the machine at once"
+    "\r\nCtrl-A R       resume: go on after a disk's error has paused the machine"
     "\r\nCtrl-A H       this help"
     "\r\nCtrl-A Ctrl-A  send one Ctrl-A to the guest\r\n";
 
@@ -32,10 +33,10 @@ constexpr std::string_view kHelp =
 
 Console::Console(devices::EventLoop& loop, Options options, std::function<void(End)> on_end)
     : loop_(loop),
-      options_(options),
+      options_(std::move(options)),
       on_end_(std::move(on_end)),
-      terminal_(isatty(options.input) && isatty(options.output)),
-      mode_(options.wait_for_guest ? Mode::Waiting : Mode::Plain),
+      terminal_(isatty(options_.input) && isatty(options_.output)),
+      mode_(options_.wait_for_guest ? Mode::Waiting : Mode::Plain),
       flush_timer_(loop, [this] { flush_some(); }),
       write_at_failure_(
           host::LastAct::When::Failure,
@@ -101,6 +102,7 @@ void Console::take(std::span<const uint8_t> bytes) {
         bytes = bytes.subspan(used);
         if (action == EscapeKeys::Action::Quit) end(End::Quit);
         if (action == EscapeKeys::Action::Help) show_help();
+        if (action == EscapeKeys::Action::Resume && options_.on_resume_key) options_.on_resume_key();
     }
 }
 

@@ -32,6 +32,7 @@ class Console final : public devices::CharBackend {
         int output = 1;
         /// Whether to hold input back until the guest selects its form (set_input()).
         bool wait_for_guest = false;
+        std::function<void()> on_resume_key = {};  ///< Ctrl-A R; on the loop's thread
     };
 
     /// Stop the loop before destroying the console. `on_end` is called at most once for each reason, on the

@@ -21,6 +21,7 @@ EscapeKeys::Action EscapeKeys::filter(std::span<const uint8_t> bytes, std::deque
         }
         pending_ = false;
         if (byte == 'x' || byte == 'X') return Action::Quit;
+        if (byte == 'r' || byte == 'R') return Action::Resume;
         if (byte == 'h' || byte == 'H' || byte == '?') return Action::Help;
         // Ctrl-A Ctrl-A sends one Ctrl-A; with any other key both go to the guest.
         out.push_back(kCtrlA);

@@ -46,9 +46,11 @@ void on_stop(int) {
     errno = saved;
 }
 
-void on_continue(int) {
+void on_continue_signal(int) {
     const int saved = errno;
     RawTerminal::reenter();  // also after a SIGSTOP, which cannot be caught
+    const uint8_t number = SIGCONT;
+    (void)!write(pipe_ends[1], &number, 1);  // a full pipe holds others
     errno = saved;
 }
 
@@ -62,13 +64,20 @@ void install(int signal, void (*handler)(int), int flags) {
 
 }  // namespace
 
-SignalWatch::SignalWatch(devices::EventLoop& loop, std::function<void(int)> on_end) : loop_(loop) {
+SignalWatch::SignalWatch(devices::EventLoop& loop, std::function<void(int)> on_end,
+                         std::function<void()> on_continue)
+    : loop_(loop) {
     if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
     ending = false;
-    loop_.add_fd(pipe_ends[0], EPOLLIN, [on_end = std::move(on_end)](uint32_t) {
-        uint8_t number;
-        if (read(pipe_ends[0], &number, 1) == 1) on_end(number);
-    });
+    loop_.add_fd(pipe_ends[0], EPOLLIN,
+                 [on_end = std::move(on_end), on_continue = std::move(on_continue)](uint32_t) {
+                     uint8_t number;
+                     if (read(pipe_ends[0], &number, 1) != 1) return;
+                     if (number == SIGCONT)
+                         on_continue();
+                     else
+                         on_end(number);
+                 });
     for (const int signal : kEnding) {
         // What the parent chose to ignore (nohup) stays ignored.
         struct sigaction old {};
@@ -76,7 +85,7 @@ SignalWatch::SignalWatch(devices::EventLoop& loop, std::function<void(int)> on_e
         if (old.sa_handler != SIG_IGN) install(signal, on_end_signal, SA_RESTART);
     }
     install(SIGTSTP, on_stop, SA_RESTART);
-    install(SIGCONT, on_continue, SA_RESTART);
+    install(SIGCONT, on_continue_signal, SA_RESTART);
     install(SIGPIPE, SIG_IGN, 0);  // a closed output is an error of write(), handled there
 }
 

@@ -11,7 +11,9 @@ class SignalWatch {
   public:
     /// `on_end` receives SIGINT, SIGTERM, SIGHUP and SIGQUIT. A second one while the first is being handled ends the process
     /// at once, so that a user can always end a stuck machine.
-    SignalWatch(devices::EventLoop& loop, std::function<void(int signal)> on_end);
+    /// `on_continue` is called for SIGCONT.
+    SignalWatch(devices::EventLoop& loop, std::function<void(int signal)> on_end,
+                std::function<void()> on_continue);
     ~SignalWatch();
     SignalWatch(const SignalWatch&) = delete;
     SignalWatch& operator=(const SignalWatch&) = delete;

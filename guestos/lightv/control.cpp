@@ -23,8 +23,7 @@ using mmu::lightv::Parameters;
 
 namespace {
 constexpr size_t kMaxClients = 64;
-
-void remove_file(uintptr_t path) { unlink(reinterpret_cast<const char*>(path)); }
+constexpr int kBacklog = 16;
 
 std::string line_of(const Json& json) {
     // Texts come from outside: what is no UTF-8 must not throw.
@@ -77,7 +76,6 @@ LightvControl::~LightvControl() {
         const uint64_t one = 1;
         (void)!write(quit_, &one, sizeof one);
         thread_.join();
-        remove_socket_.reset();
         unlink(path_.c_str());
     }
     for (const auto& [fd, text] : clients_) close(fd);
@@ -92,7 +90,7 @@ Result<void> LightvControl::listen(const std::string& path) {
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
     struct stat status {};
     // One that a dead run has left.
-    if (stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
+    if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
         const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         const bool alive = connect(probe, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
         close(probe);
@@ -101,15 +99,14 @@ Result<void> LightvControl::listen(const std::string& path) {
     }
     listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     quit_ = eventfd(0, EFD_CLOEXEC);
-    // Whoever may write to it may do anything to the guest. bind() makes the file with the descriptor's mode.
+    // Whoever may write to it may do anything to the guest. The socket's mode becomes the file's (Linux's
+    // net/unix/af_unix.c), so there is no moment at which others might connect; umask() would be every thread's.
     if (listener_ < 0 || quit_ < 0 || fchmod(listener_, 0600) != 0 ||
         bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(listener_, 16) != 0)
+        ::listen(listener_, kBacklog) != 0)
         return failure("--control: cannot listen at '{}': {}", path, strerror(errno));
     path_ = path;
-    remove_socket_.emplace(host::LastAct::When::FailureAndCrash, &remove_file,
-                           reinterpret_cast<uintptr_t>(path_.c_str()));
-    thread_ = host::start_thread("lightv", host::ThreadSignals::None, [this] { serve(); });
+    thread_ = host::start_thread("lightv", ThreadRole::Control, [this] { serve(); });
     return {};
 }
 

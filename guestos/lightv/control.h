@@ -10,7 +10,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -18,7 +17,6 @@
 #include "guestos/lightv/machine_access.h"
 #include "guestos/lightv/symbols.h"
 #include "guestos/options.h"
-#include "host/failure.h"
 #include "mmu/lightv/controller.h"
 
 namespace arclight::guestos {
@@ -49,7 +47,6 @@ class LightvControl {
     int listener_ = -1, quit_ = -1;
     std::map<int, std::string> clients_;  // what each has sent of a line
     std::thread thread_;
-    std::optional<host::LastAct> remove_socket_;
 };
 
 }  // namespace arclight::guestos

@@ -18,8 +18,9 @@ uint64_t line_mask(uint64_t offset, uint64_t bytes) {
 TranslationBlock::TranslationBlock() = default;
 TranslationBlock::~TranslationBlock() = default;
 
-BlockCache::BlockCache(const mmu::GuestMemory& memory)
-    : base_(memory.base()),
+BlockCache::BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code)
+    : code_(code),
+      base_(memory.base()),
       size_(memory.size()),
       table_(1u << 14),
       page_head_(memory.size() >> kPageBits),
@@ -54,7 +55,7 @@ TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     if (e.key == kEmpty) ++used_;
     e = {key(block->pa, block->translation_flags), block};
     block->linked.resize(block->code.exits.size());
-    site_owner_.insert(site_owner_.end(), block->code.exits.size(), block);
+    link_slot_owner_.insert(link_slot_owner_.end(), block->code.exits.size(), block);
     const size_t page = page_of(block->pa);
     block->next_in_page = page_head_[page];
     page_head_[page] = block;
@@ -64,10 +65,10 @@ TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     return block;
 }
 
-bool BlockCache::site(uint32_t id, Site& out) const {
-    if (id >= site_owner_.size()) return false;
-    TranslationBlock* block = site_owner_[id];
-    out = {block, id - block->first_site};
+bool BlockCache::find_link_slot(uint32_t number, BlockExit& out) const {
+    if (number >= link_slot_owner_.size()) return false;
+    TranslationBlock* block = link_slot_owner_[number];
+    out = {block, number - block->first_link_slot};
     return true;
 }
 
@@ -88,10 +89,10 @@ void BlockCache::retire(TranslationBlock& block) {
     block.valid = false;
     table_[slot_of(key(block.pa, block.translation_flags))].block = nullptr;
     --live_;
-    for (const uint32_t id : block.incoming) {
-        Site s;
-        if (!site(id, s) || s.block->linked[s.exit] != &block) continue;
-        unlink(s.block->code.exits[s.exit]);
+    for (const uint32_t number : block.incoming) {
+        BlockExit s;
+        if (!find_link_slot(number, s) || s.block->linked[s.exit] != &block) continue;
+        unlink(code_, s.block->code.exits[s.exit]);
         s.block->linked[s.exit] = nullptr;
     }
     block.incoming.clear();
@@ -131,7 +132,7 @@ void BlockCache::clear() {
     std::fill(table_.begin(), table_.end(), Entry{});
     std::fill(page_head_.begin(), page_head_.end(), nullptr);
     for (uint64_t& l : lines_) std::atomic_ref(l).store(0);
-    site_owner_.clear();
+    link_slot_owner_.clear();
     blocks_.clear();
     used_ = live_ = 0;
 }

@@ -57,9 +57,9 @@ struct TranslationBlock {
     /// code is asked of this copy: the guest may store to its memory at any time, and what the copy is
     /// compiled to, filed under and compared with must be the same. Empty once the block is invalid.
     std::vector<std::byte> guest_code;
-    uint32_t first_site = 0;  ///< site id of code.exits[0]
-    bool valid = true;        ///< still findable; an invalid block may be running until it leaves
-    bool indirect = false;    ///< was asked for by other means than a direct exit
+    uint32_t first_link_slot = 0;  ///< number of code.exits[0]
+    bool valid = true;             ///< still findable; an invalid block may be running until it leaves
+    bool indirect = false;         ///< was asked for by other means than a direct exit
 
     // ---- Of tier 2
     uint32_t counter = kNoCounter;  ///< of CodeBuffer::counters(): counts its runs down
@@ -70,7 +70,7 @@ struct TranslationBlock {
     std::vector<uint32_t> slots;           ///< what predict_slots() said of each plain access; empty: nothing
 
     CompiledBlock code;
-    std::vector<uint32_t> incoming;               ///< sites of other blocks that may be linked to this one
+    std::vector<uint32_t> incoming;  ///< link slots of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to
     TranslationBlock* next_in_page = nullptr;
 };
@@ -78,7 +78,7 @@ struct TranslationBlock {
 /// Not synchronised: the engine's lock is held.
 class BlockCache {
   public:
-    explicit BlockCache(const mmu::GuestMemory& memory);
+    BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code);
 
     TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const;
     /// The first block of the page at pa; the others by next_in_page.
@@ -87,14 +87,14 @@ class BlockCache {
     std::function<void(TranslationBlock&)> on_retire;
     /// The block's `code` must be filled in. Addresses of code must grow from one call to the next.
     TranslationBlock* insert(std::unique_ptr<TranslationBlock> block);
-    uint32_t next_site() const { return static_cast<uint32_t>(site_owner_.size()); }
+    uint32_t next_link_slot() const { return static_cast<uint32_t>(link_slot_owner_.size()); }
 
-    struct Site {
+    struct BlockExit {
         TranslationBlock* block;
         unsigned exit;
     };
-    /// False for a site id that is not of this generation of blocks.
-    bool site(uint32_t id, Site& out) const;
+    /// False for a link slot that is not of this generation of blocks.
+    bool find_link_slot(uint32_t number, BlockExit& out) const;
 
     /// The block whose code contains host_pc, valid or not.
     const TranslationBlock* owner_of(const void* host_pc, bool cold) const;
@@ -126,11 +126,12 @@ class BlockCache {
     };
     static constexpr uint64_t kEmpty = ~uint64_t{0};
 
+    CodeBuffer& code_;
     uint64_t base_, size_;
     std::vector<Entry> table_;  // open addressing, power of two; removed entries keep their key, block null
     size_t used_ = 0, live_ = 0;
     std::vector<std::unique_ptr<TranslationBlock>> blocks_;  // in order of code address
-    std::vector<TranslationBlock*> site_owner_;
+    std::vector<TranslationBlock*> link_slot_owner_;
     std::vector<TranslationBlock*> page_head_;
     std::vector<uint64_t> lines_;  // a bit for each 64-byte line of each page
 };

@@ -46,7 +46,7 @@ CompileWorker::~CompileWorker() {
 void CompileWorker::start(std::function<void(Lock&)> begin, std::function<Pause(Lock&)> step) {
     try {
         thread_ = host::start_thread(
-            "tier 2", host::ThreadSignals::None,
+            "tier 2", ThreadRole::Compiler,
             [this, begin = std::move(begin), step = std::move(step)] { run(begin, step); });
     } catch (const std::system_error& e) {
         disable(fmt::format("no thread for it: {}", e.what()));

@@ -30,7 +30,7 @@ void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
         free_edges_.pop_back();
         code_.counters()[p.counters[k]] = 0;
         if (block.linked[k] == nullptr) continue;
-        redirect(block.code.exits[k], link_target(block, k, *block.linked[k]));
+        redirect(code_, block.code.exits[k], link_target(block, k, *block.linked[k]));
     }
     if (block.code.indirect == nullptr || free_rings_.empty()) return;
     std::memset(code_.counters() + free_rings_.back(), 0, 4 * kRingWords);
@@ -38,7 +38,7 @@ void EdgeProfiler::start(TranslationBlock& block, uint64_t runs) {
     if (sampler == nullptr) return;
     p.ring = free_rings_.back();
     free_rings_.pop_back();
-    sample(block.code, sampler);
+    sample(code_, block.code, sampler);
 }
 
 const void* EdgeProfiler::link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
@@ -54,12 +54,12 @@ void EdgeProfiler::finish(TranslationBlock& block, uint64_t runs) {
     p.runs = static_cast<uint32_t>(runs - p.first_run);
     for (size_t k = 0; k < p.counters.size(); ++k) {
         p.taken.push_back(code_.counters()[p.counters[k]]);
-        if (block.linked[k] != nullptr) redirect(block.code.exits[k], block.linked[k]->code.entry);
+        if (block.linked[k] != nullptr) redirect(code_, block.code.exits[k], block.linked[k]->code.entry);
     }
     free_edges_.insert(free_edges_.end(), p.counters.begin(), p.counters.end());
     p.counters.clear();
     if (p.ring == kNoCounter) return;
-    sample(block.code, nullptr);
+    sample(code_, block.code, nullptr);
     read_ring(p);
     free_rings_.push_back(p.ring);
     p.ring = kNoCounter;

@@ -33,7 +33,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       memory_(memory),
       options_(options),
       code_(options.code_bytes),
-      cache_(memory_),
+      cache_(memory_, code_),
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     if (!tier2_.enabled()) return;
     cache_.on_retire = [this](TranslationBlock& block) { tier2_.forget(block); };
@@ -78,9 +78,9 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
             predict_slots(ir_, *state);
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
         }
-        block->first_site = cache_.next_site();
-        block->code =
-            compile(options_.interpret ? interpreted_.stub_for(ir_) : ir_, code_, block->first_site, counter);
+        block->first_link_slot = cache_.next_link_slot();
+        block->code = compile(options_.interpret ? interpreted_.stub_for(ir_) : ir_, code_,
+                              block->first_link_slot, counter);
         if (block->code.status != CompileStatus::TooComplex || limit <= 1) break;
         limit /= 2;
     }
@@ -137,25 +137,26 @@ const void* Engine::entry(uint64_t pa, uint32_t translation_flags, const GuestSt
     return block->code.entry;
 }
 
-const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t site_id, uint32_t epoch,
-                                   const GuestState* state) {
+const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot,
+                                   uint32_t epoch, const GuestState* state) {
     const std::lock_guard guard(lock_);
     TranslationBlock* target = find_or_translate(pa, translation_flags, state);
     if (target == nullptr) return nullptr;
-    BlockCache::Site s;
-    if (!cache_.site(site_id, s) || !s.block->valid || s.block->translation_flags != translation_flags)
+    BlockCache::BlockExit s;
+    if (!cache_.find_link_slot(link_slot, s) || !s.block->valid ||
+        s.block->translation_flags != translation_flags)
         return target->code.entry;
-    const ExitSite& exit = s.block->code.exits[s.exit];
+    const LinkSlot& exit = s.block->code.exits[s.exit];
     // The guest may have moved the page under the running block and not yet synchronised.
     if (!exit.cross_page && ((s.block->pa ^ pa) & kPageMask) != 0) return target->code.entry;
     const TranslationBlock*& linked = s.block->linked[s.exit];
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
-    // cannot turn a cross-page exit to another block; that exit then asks each time.
+    // cannot link a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    link(exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
+    link(code_, exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
     if (linked != target) {
         linked = target;
-        target->incoming.push_back(site_id);
+        target->incoming.push_back(link_slot);
     }
     ++stats_.links;
     return target->code.entry;

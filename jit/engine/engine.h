@@ -45,8 +45,8 @@ class Engine {
     /// instructions are. Null: the code cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
-    /// The same, and links `site` (see ExitSite) to it; `epoch` is the running soft TLB's.
-    const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t site, uint32_t epoch,
+    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's.
+    const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
                                const GuestState* state = nullptr);
 
     /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after

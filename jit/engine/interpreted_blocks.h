@@ -9,8 +9,8 @@ namespace arclight::jit {
 
 class InterpretedBlocks {
   public:
-    /// A block to be compiled in place of `block`: it calls RuntimeEntry::kInterpret with a copy of it, which stays
-    /// until clear(). Valid until the next call.
+    /// A block to be compiled in place of `block`: it calls RuntimeEntry::kInterpret with a copy of it, which
+    /// stays until clear(). Valid until the next call.
     const ir::Block& stub_for(const ir::Block& block);
     /// No virtual CPU may be in translated code.
     void clear() { blocks_.clear(); }

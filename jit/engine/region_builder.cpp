@@ -324,7 +324,7 @@ RegionBuilder::Fit RegionBuilder::build_as(const RegionShape& shape, Translation
             --missing;
             more = true;
             for (size_t e = 0; e < block->code.exits.size(); ++e) {
-                const ExitSite& exit = block->code.exits[e];
+                const LinkSlot& exit = block->code.exits[e];
                 if (!exit.cross_page || block->linked[e] == nullptr) continue;
                 pages.try_emplace(page_of(page->first + exit.target), block->linked[e]->pa & kPageMask);
             }

@@ -15,10 +15,15 @@ RegionCache::RegionCache(const Tier2Options& options) {
     if (!options.enabled || options.synchronous || options.cache_directory.empty()) return;
     const uint64_t build = options.compiler_build();
     if (build == 0) return;
-    std::string why;
-    store_ = RegionStore::open(
-        {.directory = options.cache_directory, .max_bytes = options.cache_bytes, .build = build}, why);
-    if (store_ == nullptr) fmt::print(stderr, "arclight: no compiled regions are kept: {}\n", why);
+    auto store = RegionStore::open({.directory = options.cache_directory,
+                                    .max_bytes = options.cache_bytes,
+                                    .build = build,
+                                    .key_file = options.cache_key_file,
+                                    .key = options.cache_key});
+    if (store)
+        store_ = std::move(*store);
+    else
+        fmt::print(stderr, "arclight: no compiled regions are kept: {}\n", store.error());
 }
 
 RegionCache::Key RegionCache::entry_key(const TranslationBlock& block) const {

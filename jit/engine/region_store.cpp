@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <type_traits>
 #include <utility>
 
 namespace arclight::jit {
@@ -21,11 +22,13 @@ namespace {
 struct Header {
     std::array<char, 8> magic;
     uint32_t version, identity_bytes, shape_bytes, object_bytes;
-    RegionStore::Key entry, whole;
-    RegionStore::Key checksum;  ///< of what follows, and of the header with this field zero
+    RegionStore::Key entry, whole;  ///< what the file is named by
+    CacheKey::Code code;            ///< of the header with this field zero, and of what follows
 };
+static_assert(std::has_unique_object_representations_v<Header>);
 constexpr std::array<char, 8> kMagic{'A', 'R', 'C', 'R', 'E', 'G', 'N', '\n'};
-constexpr uint32_t kVersion = 2, kMaxPart = 16u << 20;
+constexpr uint32_t kVersion = 3, kMaxPart = 16u << 20;
+constexpr std::string_view kPurpose = "arclight regions";
 constexpr const char* kEnding = ".region";
 constexpr const char* kTemporary = ".new";
 /// Of a run that ended in the middle of writing.
@@ -56,10 +59,9 @@ bool parse_name(std::string_view name, RegionStore::Key& entry, RegionStore::Key
     return number(0, entry[1]) && number(16, entry[0]) && number(33, whole[1]) && number(49, whole[0]);
 }
 
-RegionStore::Key checksum_of(Header header, std::string_view content) {
-    header.checksum = {};
-    const RegionStore::Key first = RegionStore::hash({reinterpret_cast<const char*>(&header), sizeof header});
-    return RegionStore::hash({content.data(), content.size()}, first[0] ^ first[1]);
+CacheKey::Code code_of(const CacheKey& key, Header header, std::string_view content) {
+    header.code = {};
+    return key.authenticate(kPurpose, {{reinterpret_cast<const char*>(&header), sizeof header}, content});
 }
 
 /// What LLVM looks at to know the host, without LLVM.
@@ -98,34 +100,35 @@ RegionStore::Key RegionStore::hash(std::span<const char> bytes, uint64_t seed) {
     return {h.low64, h.high64};
 }
 
-RegionStore::RegionStore(const Options& options, int directory) : options_(options), directory_(directory) {
+RegionStore::RegionStore(const Options& options, int directory, std::shared_ptr<const CacheKey> key)
+    : options_(options), directory_(directory), key_(std::move(key)) {
     const std::array<uint64_t, 3> parts{options.build, host_cpu(), kVersion};
     seed_ = XXH3_64bits(parts.data(), sizeof parts);
     list();
 }
 RegionStore::~RegionStore() { close(directory_); }
 
-std::unique_ptr<RegionStore> RegionStore::open(const Options& options, std::string& why) {
+Result<std::unique_ptr<RegionStore>> RegionStore::open(const Options& options) {
     namespace fs = std::filesystem;
     const fs::path path = options.directory;
     std::error_code error;
     if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
-    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-        why = fmt::format("cannot make '{}': {}", options.directory, std::strerror(errno));
-        return nullptr;
-    }
+    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+        return failure("cannot make '{}': {}", options.directory, std::strerror(errno));
     File directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     struct stat about {};
-    if (directory.fd < 0 || fstat(directory.fd, &about) != 0) {
-        why = fmt::format("cannot open '{}': {}", options.directory, std::strerror(errno));
-        return nullptr;
-    }
-    if (about.st_uid != geteuid() || (about.st_mode & 022) != 0) {
-        why = fmt::format("others than this user may write to '{}'", options.directory);
-        return nullptr;
+    if (directory.fd < 0 || fstat(directory.fd, &about) != 0)
+        return failure("cannot open '{}': {}", options.directory, std::strerror(errno));
+    if (about.st_uid != geteuid() || (about.st_mode & 022) != 0)
+        return failure("others than this user may write to '{}'", options.directory);
+    auto key = options.key;
+    if (key == nullptr) {
+        auto opened = CacheKey::open(options.key_file, options.directory);
+        if (!opened) return std::unexpected(opened.error());
+        key = std::move(*opened);
     }
     const int fd = std::exchange(directory.fd, -1);
-    return std::unique_ptr<RegionStore>(new RegionStore(options, fd));
+    return std::unique_ptr<RegionStore>(new RegionStore(options, fd, std::move(key)));
 }
 
 void RegionStore::list() {
@@ -162,20 +165,23 @@ std::optional<RegionStore::Stored> RegionStore::read(const std::string& name, co
     if (file.fd < 0 || fstat(file.fd, &about) != 0) return std::nullopt;
     if (!S_ISREG(about.st_mode) || about.st_uid != geteuid() || (about.st_mode & 022) != 0)
         return std::nullopt;
+    constexpr uint64_t kMost = sizeof(Header) + 3ull * kMaxPart;
+    const auto size = static_cast<uint64_t>(about.st_size);
+    if (size < sizeof(Header) || size > kMost) return std::nullopt;
+    // Read once: whoever may still write to the file changes nothing of what has been found good.
+    std::string bytes(size, '\0');
+    if (!read_all(file.fd, bytes.data(), bytes.size())) return std::nullopt;
     Header header;
-    if (!read_all(file.fd, reinterpret_cast<char*>(&header), sizeof header)) return std::nullopt;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const std::string_view content = std::string_view(bytes).substr(sizeof header);
+    if (!CacheKey::same(code_of(*key_, header, content), header.code)) return std::nullopt;
     if (header.magic != kMagic || header.version != kVersion || header.entry != entry ||
-        header.whole != whole || header.identity_bytes > kMaxPart || header.shape_bytes > kMaxPart ||
-        header.object_bytes > kMaxPart)
+        header.whole != whole ||
+        content.size() != uint64_t{header.identity_bytes} + header.shape_bytes + header.object_bytes ||
+        content.substr(0, header.identity_bytes) != identity_)
         return std::nullopt;
-    const size_t bytes = size_t{header.identity_bytes} + header.shape_bytes + header.object_bytes;
-    if (static_cast<uint64_t>(about.st_size) != sizeof header + bytes) return std::nullopt;
-    std::string content(bytes, '\0');
-    if (!read_all(file.fd, content.data(), bytes)) return std::nullopt;
-    if (checksum_of(header, content) != header.checksum) return std::nullopt;
-    if (content.compare(0, header.identity_bytes, identity_) != 0) return std::nullopt;
-    Stored stored{content.substr(header.identity_bytes, header.shape_bytes),
-                  content.substr(size_t{header.identity_bytes} + header.shape_bytes)};
+    Stored stored{std::string(content.substr(header.identity_bytes, header.shape_bytes)),
+                  std::string(content.substr(size_t{header.identity_bytes} + header.shape_bytes))};
     if (hash(stored.shape, seed_) != whole) return std::nullopt;
     futimens(file.fd, nullptr);  // used now: evict() takes the oldest
     return stored;
@@ -225,9 +231,9 @@ RegionStore::Key RegionStore::save(const Key& entry, const Stored& stored) {
                   .object_bytes = static_cast<uint32_t>(stored.object.size()),
                   .entry = entry,
                   .whole = whole,
-                  .checksum = {}};
+                  .code = {}};
     const std::string content = identity_ + stored.shape + stored.object;
-    header.checksum = checksum_of(header, content);
+    header.code = code_of(*key_, header, content);
     const std::string temporary = fmt::format("{}-{}{}", getpid(), next_temporary_++, kTemporary);
     bool written = false;
     {

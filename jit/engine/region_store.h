@@ -1,9 +1,9 @@
 // Compiled regions on disk, for the next run. One file a region, named by two hashes: of the block that it is
 // entered at, by which another run finds it before anything else is known, and of the whole region.
 //
-// A file is used only if every byte of it is as it was written, it is for this build of the program, this
-// host CPU and this version of LLVM, and it belongs to the user. Files appear whole (temporary name, then
-// rename), so that several runs may share a directory. Any thread may use it.
+// A file is used only if this user's Arclight has written every byte of it under this name (cache_key.h), it is for
+// this build of the program, this host CPU and this version of LLVM, and it belongs to the user. Files appear whole
+// (temporary name, then rename), so that several runs may share a directory. Any thread may use it.
 #pragma once
 
 #include <array>
@@ -16,6 +16,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "jit/engine/cache_key.h"
+#include "mmu/result.h"
+
 namespace arclight::jit {
 
 class RegionStore {
@@ -27,9 +30,11 @@ class RegionStore {
         std::string directory;
         uint64_t max_bytes = uint64_t{256} << 20;  ///< more: the files used least recently go
         uint64_t build = 0;                        ///< region_build()
+        std::string key_file;                      ///< outside of the directory; made if there is none
+        std::shared_ptr<const CacheKey> key;       ///< if there is one, key_file is not looked at
     };
-    /// Null, and the reason in `why`: the directory cannot be made, or others may write to it.
-    static std::unique_ptr<RegionStore> open(const Options& options, std::string& why);
+    /// An error: the directory or the key cannot be made, or others may write to them. Both are opened here only.
+    static Result<std::unique_ptr<RegionStore>> open(const Options& options);
 
     ~RegionStore();
     RegionStore(const RegionStore&) = delete;
@@ -66,7 +71,7 @@ class RegionStore {
     };
     static constexpr size_t kVariants = 4;  ///< regions entered at one block
 
-    RegionStore(const Options& options, int directory);
+    RegionStore(const Options& options, int directory, std::shared_ptr<const CacheKey> key);
     void list();
     void forget(const Key& entry, const Key& whole);
     std::optional<Stored> read(const std::string& name, const Key& entry, const Key& whole, bool& gone) const;
@@ -74,6 +79,7 @@ class RegionStore {
 
     const Options options_;
     const int directory_;
+    const std::shared_ptr<const CacheKey> key_;
     uint64_t seed_ = 0;
     std::string identity_;           ///< empty: not known yet
     mutable std::mutex lock_;        ///< held while files are read and written

@@ -98,7 +98,7 @@ void RegionTable::publish(CompiledRegion& region) {
     }
     region.life.change_to(RegionState::Live);
     region.last_used = ++published_;
-    patch_entry(region.entry->code, region.stub);
+    patch_entry(code_, region.entry->code, region.stub);
     ++stats_.live;
     stats_.live_bytes += footprint(region.code);
 }
@@ -106,7 +106,7 @@ void RegionTable::publish(CompiledRegion& region) {
 bool RegionTable::set_timed(CompiledRegion& region, bool timed) {
     if (timed && region.timed_stub == nullptr) region.timed_stub = emit_stub(region, region.cycles());
     if (timed && region.timed_stub == nullptr) return false;
-    patch_entry(region.entry->code, timed ? region.timed_stub : region.stub);
+    patch_entry(code_, region.entry->code, timed ? region.timed_stub : region.stub);
     region.life.change_to(timed ? RegionState::Timed : RegionState::Resting);
     return true;
 }
@@ -118,7 +118,7 @@ void RegionTable::retire(CompiledRegion& region) {
     ++stats_.dropped;
     for (TranslationBlock* m : region.members) std::erase(m->regions, &region);
     if (was_live) {
-        unpatch_entry(region.entry->code, code_, region.entry->counter);
+        unpatch_entry(code_, region.entry->code, region.entry->counter);
         hooks_.on_unpatched(*region.entry);
         --stats_.live;
         stats_.live_bytes -= footprint(region.code);

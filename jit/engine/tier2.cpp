@@ -1,10 +1,13 @@
 #include "jit/engine/tier2.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 namespace arclight::jit {
@@ -15,6 +18,18 @@ constexpr unsigned kUsualRegion = 30;
 constexpr size_t kMaxTimes = 65536;
 /// Compile time that is free of Tier2Options::budget.
 constexpr double kFreeSeconds = 0.05;
+
+/// Where perf looks for it. Everybody may write to that directory, so the file must be a new one.
+std::FILE* open_perf_map() {
+    const std::string name = fmt::format("/tmp/perf-{}.map", getpid());
+    ::unlink(name.c_str());
+    const int fd = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        fmt::print(stderr, "arclight: no --perf-map: cannot make '{}': {}\n", name, std::strerror(errno));
+        return nullptr;
+    }
+    return fdopen(fd, "w");
+}
 }  // namespace
 
 Tier2::Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, BlockCache& blocks,
@@ -38,6 +53,7 @@ Tier2::Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, Block
         policy_.clear_queues();
         disk_.clear_candidates();
     };
+    if (options_.enabled && options_.perf_map) perf_map_.reset(open_perf_map());
     if (!options_.enabled || options_.synchronous) return;
     started_ = std::chrono::steady_clock::now();
     worker_.start(
@@ -201,12 +217,10 @@ bool Tier2::finish(CompiledRegion& region, const CompileResult& result, uint64_t
     }
     table_.set_code(region, *result.code);
     if (region.life.retired()) return false;  // reclaim() frees it
-    if (options_.perf_map) {
-        if (std::FILE* map = std::fopen(fmt::format("/tmp/perf-{}.map", getpid()).c_str(), "a")) {
-            fmt::print(map, "{:x} {:x} guest_pa_{:x}\n", reinterpret_cast<uintptr_t>(region.code.entry),
-                       region.code.bytes, pa);
-            std::fclose(map);
-        }
+    if (perf_map_ != nullptr) {
+        fmt::print(perf_map_.get(), "{:x} {:x} guest_pa_{:x}\n",
+                   reinterpret_cast<uintptr_t>(region.code.entry), region.code.bytes, pa);
+        std::fflush(perf_map_.get());
     }
     table_.publish(region);
     return region.life.live();

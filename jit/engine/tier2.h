@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -95,6 +96,10 @@ class Tier2 {
     RegionTable table_;
     RegionMonitor monitor_;
     std::chrono::steady_clock::time_point started_{};
+    struct CloseFile {
+        void operator()(std::FILE* file) const { std::fclose(file); }
+    };
+    std::unique_ptr<std::FILE, CloseFile> perf_map_;  ///< null: none is written
     std::vector<uint32_t> compile_us_;
     Tier2Stats stats_;  ///< what the parts do not count
 };

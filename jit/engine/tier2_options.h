@@ -11,6 +11,8 @@
 
 namespace arclight::jit {
 
+class CacheKey;
+
 struct Tier2Options {
     bool enabled = false;
     bool synchronous = false;     ///< compile where the counter runs out, and take every region
@@ -27,8 +29,10 @@ struct Tier2Options {
     std::string dump_directory;     ///< empty: none
     /// Host cycles: regions that are entered often and left after fewer are discarded.
     uint32_t min_cycles = 250;
-    bool perf_map = false;        ///< /tmp/perf-PID.map
-    std::string cache_directory;  ///< of compiled regions; empty: none
+    bool perf_map = false;                      ///< /tmp/perf-PID.map
+    std::string cache_directory;                ///< of compiled regions; empty: none
+    std::string cache_key_file;                 ///< authenticates them (cache_key.h)
+    std::shared_ptr<const CacheKey> cache_key;  ///< opened before, instead
     uint64_t cache_bytes = uint64_t{256} << 20;
     uint32_t warm_threshold = 64;  ///< runs of a block with regions in the cache before they are looked at
     /// For tests: every Nth compilation fails, or takes long; 0: none.

@@ -1,4 +1,5 @@
-// The IR's meaning, one instruction after the other: what every backend's code must do, and the oracle of their tests.
+// The IR's meaning, one instruction after the other: what every backend's code must do, and the oracle of
+// their tests.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +15,28 @@ namespace arclight::jit::ir {
 class InterpreterMemory {
   public:
     virtual ~InterpreterMemory() = default;
-    /// Performs the access at state.access_addr: operands and results in state.access_value, see memory_access.h.
-    /// False: it faulted or the CPU must leave; exit_reason, pc and what else describes it are set.
+    /// Performs the access at state.access_addr: operands and results in state.access_value, see
+    /// memory_access.h. False: it faulted or the CPU must leave; exit_reason, pc and what else describes it
+    /// are set.
     virtual bool access(GuestState& state, const MemoryAccess& access) = 0;
 };
 
-/// The memory of a virtual CPU: each access takes the slow path, RuntimeEntry::kMemorySlow. It is handed a null return
-/// address, since state.insn_offset and the guest registers are precise.
+/// The memory of a virtual CPU: each access takes the slow path, RuntimeEntry::kMemorySlow. It is handed a
+/// null return address, since state.insn_offset and the guest registers are precise.
 class SlowPathMemory : public InterpreterMemory {
   public:
     bool access(GuestState& state, const MemoryAccess& access) override;
 };
 
-/// Runs blocks on a GuestState, which is precise after every instruction: no guest register is anywhere else, and
-/// insn_offset is the current instruction's. Where emitted code would leave or look up its target, the block ends with
-/// exit_reason, pc and exit_info set, exit_info of a lookup to ~0.
+/// Runs blocks on a GuestState, which is precise after every instruction: no guest register is anywhere else,
+/// and insn_offset is the current instruction's. Where emitted code would leave or look up its target, the
+/// block ends with exit_reason, pc and exit_info set, exit_info of a lookup to ~0.
 class Interpreter {
   public:
     Interpreter(GuestState& state, InterpreterMemory& memory) : state_(state), memory_(memory) {}
 
-    /// Runs the block, which must be well formed (ir::verify) and was entered at state.page_base, up to the exit taken.
+    /// Runs the block, which must be well formed (ir::verify) and was entered at state.page_base, up to the
+    /// exit taken.
     void run(const Block& block);
 
     /// NZCV, in bits 3:0, of a + b + carry of 32 or 64 bits.

@@ -18,7 +18,7 @@ uint64_t truncate(Type t, uint64_t v) { return t == Type::I32 ? static_cast<uint
 const OpInfo& info(Op op) { return kInfo[static_cast<size_t>(op)]; }
 
 Displaced displaced(const Block& block, Ref r) {
-    constexpr int64_t kMost = 1 << 20;
+    constexpr int64_t kMaxDisplacement = 1 << 20;
     Displaced d{r, 0};
     for (;;) {
         const Inst& sum = block[d.root];
@@ -26,7 +26,7 @@ Displaced displaced(const Block& block, Ref r) {
         const Inst& constant = block[sum.args[1]];
         if (constant.op != Op::Const) return d;
         const auto by = static_cast<int64_t>(constant.imm);
-        if (by < -kMost || by > kMost) return d;
+        if (by < -kMaxDisplacement || by > kMaxDisplacement) return d;
         d.by += sum.op == Op::Add ? by : -by;
         d.root = sum.args[0];
     }

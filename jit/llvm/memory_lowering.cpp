@@ -45,8 +45,11 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
         return p;
     };
     const auto fence = [&](llvm::AtomicOrdering order) {
-        // The host orders plain accesses as acquire and release ask, except a store before a later load.
-        b_.CreateFence(order, serial_ ? llvm::SyncScope::SingleThread : llvm::SyncScope::System);
+        // The host orders plain accesses as acquire and release ask, except a store before a later load. LLVM's
+        // own fence is not enough to keep its passes from it: MachineSink does not see that MEMBARRIER and MFENCE
+        // order memory, and moves an earlier load into a later block (MachineInstr::isSafeToMove, LLVM 19).
+        b_.compiler_barrier();
+        if (order == llvm::AtomicOrdering::SequentiallyConsistent && !serial_) b_.CreateFence(order);
     };
     const auto vector_unit = [&](const HostAddress& p, unsigned offset) -> Value* {
         Value* host = p.host(offset);

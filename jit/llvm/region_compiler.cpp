@@ -29,9 +29,9 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
-#include <system_error>
 #include <unordered_map>
 
+#include "jit/llvm/code_mapper.h"
 #include "jit/llvm/ir_lowering.h"
 #include "jit/llvm/region_exits.h"
 #include "jit/llvm/region_module.h"
@@ -48,7 +48,7 @@ class LlvmRegionCompiler final : public RegionCompiler {
     std::string compile(const Region& region, RegionDump* dump) override;
     std::optional<RegionCode> load(const std::string& object) override;
     void unload(uint64_t handle) override;
-    void place_code(std::span<uint8_t> memory) override { memory_ = memory; }
+    void place_code(CodeRoom room) override { room_ = room; }
     const std::string& fingerprint() const override { return fingerprint_; }
     bool broken() const override;
     void give_up() override;
@@ -60,7 +60,7 @@ class LlvmRegionCompiler final : public RegionCompiler {
 
     std::unique_ptr<llvm::TargetMachine> target_;
     std::unique_ptr<orc::LLJIT> jit_;  ///< null until there is something to load
-    std::span<uint8_t> memory_;        ///< empty: anywhere
+    CodeRoom room_;                    ///< empty: anywhere
     orc::JITTargetMachineBuilder builder_;
     llvm::LoopAnalysisManager loops_;
     llvm::FunctionAnalysisManager functions_;
@@ -105,22 +105,6 @@ void initialise_once() {
     });
 }
 
-/// A part of the code buffer, for as long as that lasts.
-class Placed final : public orc::InProcessMemoryMapper {
-  public:
-    Placed(std::span<uint8_t> memory, size_t page_bytes) : InProcessMemoryMapper(page_bytes), rest_(memory) {}
-    void reserve(size_t bytes, OnReservedFunction done) override {
-        if (bytes > rest_.size())
-            return done(llvm::createStringError(std::errc::not_enough_memory, "no room for regions"));
-        const std::span<uint8_t> taken = rest_.first(bytes);
-        rest_ = rest_.subspan(bytes);
-        done(orc::ExecutorAddrRange(orc::ExecutorAddr::fromPtr(taken.data()), taken.size()));
-    }
-
-  private:
-    std::span<uint8_t> rest_;
-};
-
 orc::JITTargetMachineBuilder detect_host() {
     initialise_once();
     return take(orc::JITTargetMachineBuilder::detectHost());
@@ -164,12 +148,12 @@ LlvmRegionCompiler::LlvmRegionCompiler(bool avx512) : builder_(detect_host()) {
 void LlvmRegionCompiler::start_linker() {
     orc::LLJITBuilder builder;
     builder.setJITTargetMachineBuilder(builder_);
-    if (!memory_.empty()) {
+    if (!room_.executable.empty()) {
         builder.setObjectLinkingLayerCreator([this](orc::ExecutionSession& session, const llvm::Triple&) {
             constexpr size_t kUnit = size_t{1} << 20;
             return std::make_unique<orc::ObjectLinkingLayer>(
                 session, std::make_unique<orc::MapperJITLinkMemoryManager>(
-                             kUnit, std::make_unique<Placed>(memory_, kPageSize)));
+                             kUnit, std::make_unique<tier2::CodeMapper>(room_)));
         });
     }
     jit_ = take(builder.create());

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 
+#include "jit/host_code.h"
 #include "jit/llvm/region.h"
 #include "jit/region_abi.h"
 
@@ -48,8 +49,8 @@ class RegionCompiler {
     virtual std::string compile(const Region& region, RegionDump* dump = nullptr) = 0;
     virtual std::optional<RegionCode> load(const std::string& object) = 0;
     /// Where code is put from now on; before the first load(). Else it is put anywhere. It must stay as long
-    /// as the compiler, and be readable, writable and executable.
-    virtual void place_code(std::span<uint8_t> memory) { (void)memory; }
+    /// as the compiler.
+    virtual void place_code(CodeRoom room) { (void)room; }
     /// No thread may be in the code any more.
     virtual void unload(uint64_t handle) = 0;
     /// Names the host CPU and LLVM's version: object files of another one are of no use.

@@ -115,4 +115,9 @@ Value* RegionIrBuilder::hoist_barrier(Value* v) {
     return CreateCall(type, llvm::InlineAsm::get(type, "", "=r,0", /*hasSideEffects=*/true), v);
 }
 
+void RegionIrBuilder::compiler_barrier() {
+    auto* type = llvm::FunctionType::get(getVoidTy(), false);
+    CreateCall(type, llvm::InlineAsm::get(type, "", "~{memory}", /*hasSideEffects=*/true));
+}
+
 }  // namespace arclight::jit::tier2

@@ -69,6 +69,8 @@ class RegionIrBuilder : public llvm::IRBuilder<> {
     /// Makes `v` a hoist barrier: LLVM computes nothing from it in advance, not outside a loop what is seldom
     /// needed inside.
     Value* hoist_barrier(Value* v);
+    /// No access to memory is moved over this place, by no pass of LLVM's; no host instruction.
+    void compiler_barrier();
 
   private:
     llvm::Module& module_;

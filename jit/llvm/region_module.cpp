@@ -18,7 +18,8 @@
 namespace arclight::jit {
 
 namespace {
-/// Beside the program, as a build leaves it, or in ../lib/arclight from there, as it is installed. Empty: not there.
+/// Beside the program, as a build leaves it, or in ../lib/arclight from there, as it is installed. Empty: not
+/// there.
 std::string module_of_program() {
     std::array<char, PATH_MAX> path;
     const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());

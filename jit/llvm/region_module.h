@@ -17,8 +17,9 @@ constexpr uint64_t region_interface() {
     for (const char c : #name #args) add(static_cast<uint64_t>(c));
 #include "jit/ir/opcodes.inc"
 #undef OP
-    for (const uint64_t size : {sizeof(GuestState), sizeof(mmu::SoftTlb), sizeof(ir::Inst), sizeof(ir::Block),
-                                sizeof(RegionBlock), sizeof(Region), sizeof(RegionCode), sizeof(RegionDump)})
+    for (const uint64_t size :
+         {sizeof(GuestState), sizeof(mmu::SoftTlb), sizeof(ir::Inst), sizeof(ir::Block), sizeof(RegionBlock),
+          sizeof(Region), sizeof(RegionCode), sizeof(RegionDump), sizeof(CodeRoom)})
         add(size);
     return hash;
 }

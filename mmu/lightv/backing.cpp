@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/mempolicy.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "mmu/lightv/parameters.h"
 
@@ -47,23 +47,19 @@ Result<std::unique_ptr<Backing>> Backing::open(const std::string& spec, uint64_t
     } else if (spec != "anonymous") {
         return std::unexpected(fmt::format("'{}' is no memory: say anonymous, file:PATH or node:N", spec));
     }
-    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                   file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, file, 0);
-    const int error = errno;
+    auto memory = GuardedMapping::map(bytes, file);
     if (file >= 0) close(file);
-    if (p == MAP_FAILED)
-        return std::unexpected(fmt::format("cannot map {} pages of '{}': {}", pages, spec, strerror(error)));
-    std::unique_ptr<Backing> backing(
-        new Backing(static_cast<uint8_t*>(p), bytes, spec,
-                    file >= 0 ? host::FallibleMemory::Kind::File : host::FallibleMemory::Kind::Anonymous));
+    if (!memory)
+        return std::unexpected(fmt::format("cannot map {} pages of '{}': {}", pages, spec, memory.error()));
+    uint8_t* const start = memory->data();
+    const auto kind = file >= 0 ? host::FallibleMemory::Kind::File : host::FallibleMemory::Kind::Anonymous;
+    std::unique_ptr<Backing> backing(new Backing(std::move(*memory), spec, kind));
     if (node) {
         const unsigned long mask = 1ul << *node;
-        if (syscall(SYS_mbind, p, bytes, MPOL_BIND, &mask, 64ul, 0ul) != 0)
+        if (syscall(SYS_mbind, start, bytes, MPOL_BIND, &mask, 64ul, 0ul) != 0)
             return std::unexpected(fmt::format("'{}': {}", spec, strerror(errno)));
     }
     return backing;
 }
-
-Backing::~Backing() { munmap(host_, bytes_); }
 
 }  // namespace arclight::mmu::lightv

@@ -153,7 +153,7 @@ Result<void> Controller::attach_locked(Request request) {
         return failure("'{}': {}", name, done.error());
     }
     if (attachment->module->interval_ms() != 0 && !ticker_.joinable())
-        ticker_ = host::start_thread("lightv ticks", host::ThreadSignals::None, [this] { tick(); });
+        ticker_ = host::start_thread("lightv ticks", ThreadRole::Control, [this] { tick(); });
     attachments_[name] = std::move(attachment);
     wake_.notify_all();
     return {};

@@ -13,22 +13,22 @@ using jit::ExitReason;
 class ExitTest : public ::testing::Test {
   protected:
     template <typename F>
-    CompiledBlock make(uint32_t offset, F build, uint32_t first_site = 100) {
+    CompiledBlock make(uint32_t offset, F build, uint32_t first_link_slot = 100) {
         ir::Block block = block_at(offset);
         ir::Builder b(block);
         b.insn_start(offset, 0);
         build(b);
-        return h_.compile(block, first_site);
+        return h_.compile(block, first_link_slot);
     }
     /// Adds `n` to x0, then exits to `target`.
-    CompiledBlock adder(uint32_t offset, uint64_t n, int64_t target, uint32_t first_site = 100) {
+    CompiledBlock adder(uint32_t offset, uint64_t n, int64_t target, uint32_t first_link_slot = 100) {
         return make(
             offset,
             [&](ir::Builder& b) {
                 b.set_x(0, b.add(Type::I64, b.get_x(0), b.i64(n)));
                 b.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target));
             },
-            first_site);
+            first_link_slot);
     }
     ExitReason run(const CompiledBlock& c, uint64_t pc = Harness::kPage) {
         h_.state().pc = pc;
@@ -73,14 +73,14 @@ TEST_F(ExitTest, LookupMayGoStraightOn) {
 
 TEST_F(ExitTest, LinkAndUnlinkWithinThePage) {
     const CompiledBlock a = adder(0, 1, 0x10), b = adder(0x10, 100, 0x14);
-    const ExitSite& site = a.exits.at(0);
-    EXPECT_LE(reinterpret_cast<uintptr_t>(site.jump) % 8, 4u);
-    EXPECT_FALSE(site.cross_page);
-    link(site, b.entry, 0);
+    const LinkSlot& slot = a.exits.at(0);
+    EXPECT_LE(reinterpret_cast<uintptr_t>(slot.jump) % 8, 4u);
+    EXPECT_FALSE(slot.cross_page);
+    link(h_.code, slot, b.entry, 0);
     run(a);
     EXPECT_EQ(s_.x[0], 101u);
     EXPECT_EQ(h_.lookups, 1u);
-    unlink(site);
+    unlink(h_.code, slot);
     run(a);
     EXPECT_EQ(s_.x[0], 102u);
     EXPECT_EQ(s_.pc, kPage + 0x10);
@@ -99,7 +99,7 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
                     if (!ends) b.set_x(3, b.i64(9));
                     b.emit(Op::Exit, Type::Void, {}, 0x104);
                 });
-                const auto taken = std::ranges::find(c.exits, target, &ExitSite::target);
+                const auto taken = std::ranges::find(c.exits, target, &LinkSlot::target);
                 ASSERT_NE(taken, c.exits.end());
                 EXPECT_LE(reinterpret_cast<uintptr_t>(taken->jump) % 8, 4u);
                 EXPECT_EQ(taken->cross_page, target < 0 || target > 4095);
@@ -109,7 +109,7 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
                 EXPECT_EQ(s_.pc, kPage + static_cast<uint64_t>(target));
                 EXPECT_EQ(s_.x[2], dirty ? 1u : 0u);
                 EXPECT_EQ(jit::nzcv_from_flags(s_.flags), 0x6000'0000u);
-                link(*taken, to.entry, h_.tlb->epoch);
+                link(h_.code, *taken, to.entry, h_.tlb->epoch);
                 run(c, kPage + 0x100);
                 EXPECT_EQ(s_.x[0], 1000u) << "linked";
                 EXPECT_EQ(s_.page_base, (kPage + static_cast<uint64_t>(target)) & mmu::kPageMask);
@@ -126,10 +126,10 @@ TEST_F(ExitTest, EveryShapeOfConditionalExitLinks) {
 
 TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     const CompiledBlock a = adder(0, 1, 0x1010), b = adder(0x10, 100, 0x14), other = adder(0x10, 10000, 0x18);
-    const ExitSite& site = a.exits.at(0);
-    ASSERT_TRUE(site.cross_page);
-    EXPECT_LE(reinterpret_cast<uintptr_t>(site.epoch) % 8, 4u);
-    link(site, b.entry, h_.tlb->epoch);
+    const LinkSlot& slot = a.exits.at(0);
+    ASSERT_TRUE(slot.cross_page);
+    EXPECT_LE(reinterpret_cast<uintptr_t>(slot.epoch) % 8, 4u);
+    link(h_.code, slot, b.entry, h_.tlb->epoch);
     run(a);
     EXPECT_EQ(s_.x[0], 101u);
     EXPECT_EQ(s_.page_base, kPage + 0x1000);
@@ -148,7 +148,7 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
     ++h_.tlb->epoch;
     run(a);
     EXPECT_EQ(s_.x[0], 10104u);
-    unlink(site);
+    unlink(h_.code, slot);
     run(a);
     EXPECT_EQ(s_.pc, kPage + 0x1010);
 }
@@ -173,7 +173,7 @@ TEST_F(ExitTest, InterruptIsSeenWhereCodeCouldLoop) {
 
 TEST_F(ExitTest, LinkedLoopLeavesWhenAnotherThreadAsks) {
     const CompiledBlock loop = adder(0x20, 1, 0x20);
-    link(loop.exits.at(0), loop.entry, 0);
+    link(h_.code, loop.exits.at(0), loop.entry, 0);
     std::thread other([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
         s_.interrupt = 1;
@@ -210,17 +210,17 @@ TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
     }
 }
 
-TEST_F(ExitTest, WaysAreCounted) {
+TEST_F(ExitTest, ExitsAreCounted) {
     const CompiledBlock to = adder(0x10, 100, 0x14);
     for (const int64_t target : {0x10, 0x1010}) {
         const CompiledBlock from = adder(0, 1, target);
-        const ExitSite& site = from.exits.at(0);
-        link(site, to.entry, h_.tlb->epoch);
+        const LinkSlot& slot = from.exits.at(0);
+        link(h_.code, slot, to.entry, h_.tlb->epoch);
         const uint8_t* counted = emit_counted_jump(h_.code, 17, to.entry);
         ASSERT_NE(counted, nullptr);
         h_.code.counters()[17] = 0;
-        for (const void* way : {static_cast<const void*>(counted), static_cast<const void*>(to.entry)}) {
-            redirect(site, way);
+        for (const void* code : {static_cast<const void*>(counted), static_cast<const void*>(to.entry)}) {
+            redirect(h_.code, slot, code);
             s_.x[0] = 0;
             for (unsigned k = 1; k <= 3; ++k) {
                 run(from);
@@ -248,7 +248,7 @@ TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
         h_.tlb->jump_cache[mmu::jump_cache_index(pc)] = {pc, to.entry};
         uint32_t* ring = h_.code.counters() + kRing;
         std::memset(ring, 0, 4 * kRingWords);
-        sample(c, emit_sampler(h_.code, c, kRing));
+        sample(h_.code, c, emit_sampler(h_.code, c, kRing));
         const unsigned runs = kRingEntries + 5;
         for (unsigned k = 1; k <= runs; ++k) {
             s_.x[5] = pc;
@@ -269,7 +269,7 @@ TEST_F(ExitTest, IndirectBranchesAreSampledInEveryRegister) {
         EXPECT_EQ(run(c), ExitReason::Lookup);
         EXPECT_EQ(s_.pc, pc + 0x1000);
         EXPECT_EQ(ring[0], runs);
-        sample(c, nullptr);
+        sample(h_.code, c, nullptr);
         s_.x[5] = pc;
         run(c);
         EXPECT_EQ(s_.page_base, pc & mmu::kPageMask);

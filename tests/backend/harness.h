@@ -140,10 +140,10 @@ class Harness {
         e.addend = reinterpret_cast<uint64_t>(memory.at(va)) - va;
     }
 
-    CompiledBlock compile(const ir::Block& block, uint32_t first_site = 100) {
+    CompiledBlock compile(const ir::Block& block, uint32_t first_link_slot = 100) {
         const std::string wrong = ir::verify(block);
         EXPECT_EQ(wrong, "") << ir::print(block);
-        CompiledBlock compiled = jit::compile(block, code, first_site);
+        CompiledBlock compiled = jit::compile(block, code, first_link_slot);
         EXPECT_EQ(compiled.status, CompileStatus::Ok);
         return compiled;
     }
@@ -193,7 +193,7 @@ class Harness {
         h.last_lookup = what;
         return std::exchange(h.next_code, nullptr);
     }
-    static const void* lookup_direct(GuestState& s, uint64_t site) { return answer(of(s), site); }
+    static const void* lookup_direct(GuestState& s, uint64_t link_slot) { return answer(of(s), link_slot); }
     static const void* lookup_indirect(GuestState& s, uint64_t pc) { return answer(of(s), pc); }
 
     std::unique_ptr<GuestState> state_;

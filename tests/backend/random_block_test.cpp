@@ -1,5 +1,5 @@
 // Random blocks against the interpreter: the allocator, the flags and the fault map in all their
-// combinations. ARCLIGHT_SEED=n runs that one block; ARCLIGHT_BLOCKS=n runs so many.
+// combinations. ARCLIGHT_SEED=n runs that one block; ARCLIGHT_BLOCKS=n runs n.
 #include "tests/backend/random_block.h"
 
 #include <cstdlib>

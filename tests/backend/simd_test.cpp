@@ -78,7 +78,7 @@ ir::Block make_block(const SimdCase& c, Shape shape, uint32_t translation_flags)
         const Ref less = b.emit(Op::Cond, Type::I1, {flags}, 11);
         b.set_x(12, b.select(Type::I64, less, b.get_x(10), b.get_x(11)));
     }
-    b.emit(Op::ExitRuntime, Type::Void, {}, static_cast<uint64_t>(jit::ExitReason::Stop));
+    b.emit(Op::ExitRuntime, Type::Void, {}, static_cast<uint64_t>(jit::ExitReason::Halt));
     return block;
 }
 
@@ -152,7 +152,7 @@ class Runner {
             result = V128{.d = {s.x[kResult], 0}};
         }
         std::string wrong;
-        if (reason != jit::ExitReason::Stop) wrong += fmt::format("left with {}\n", static_cast<int>(reason));
+        if (reason != jit::ExitReason::Halt) wrong += fmt::format("left with {}\n", static_cast<int>(reason));
         if (!(result == call.out))
             wrong += fmt::format("result {}, reference {}\n", hex(result), hex(call.out));
         if (fpsr != r.fpsr) wrong += fmt::format("FPSR {:#x}, reference {:#x}\n", fpsr, r.fpsr);
@@ -258,7 +258,7 @@ TEST(SimdPairs, AesRound) {
             b.set_v(0, r);
             if (seen) b.set_v(2, r);
             b.set_v(0, b.emit(pair.second, Type::V128, {r}, 0, ir::vec_aux(2)));
-            b.emit(Op::ExitRuntime, Type::Void, {}, static_cast<uint64_t>(jit::ExitReason::Stop));
+            b.emit(Op::ExitRuntime, Type::Void, {}, static_cast<uint64_t>(jit::ExitReason::Halt));
             const CompiledBlock compiled = h.compile(block);
             ASSERT_TRUE(compiled);
             for (unsigned n = 0; n < 100; ++n) {
@@ -270,7 +270,7 @@ TEST(SimdPairs, AesRound) {
                 second.a = first.out;
                 jit::reference_function(pair.second)(s, second);
                 s.pc = Harness::kPage;
-                ASSERT_EQ(h.run(compiled), jit::ExitReason::Stop);
+                ASSERT_EQ(h.run(compiled), jit::ExitReason::Halt);
                 ASSERT_TRUE(s.v[0] == second.out) << h.listing(compiled);
                 ASSERT_TRUE(!seen || s.v[2] == first.out) << h.listing(compiled);
             }

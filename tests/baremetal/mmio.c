@@ -1,5 +1,5 @@
-// Devices by way of the MMU: the same instruction at the same address must follow every change of what is mapped there,
-// and of who may use it, however often it has met a device before.
+// Devices by way of the MMU: the same instruction at the same address must follow every change of what is
+// mapped there, and of who may use it, however often it has met a device before.
 #include "runtime/bm.h"
 
 #define VA 0x13000000000ul  // in a 512 GiB of its own

@@ -20,8 +20,9 @@ class Machine:
     """A guest that runs a command, with its control socket; killed when it takes too long."""
 
     def __init__(self, command, options=()):
-        words = debian.arclight(["sh", "-c", command], options=["--control", SOCKET, *options])
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        words = debian.arclight(["sh", "-c", command], options=["--control", SOCKET, "--lightv-files", os.path.dirname(SOCKET), *options])
+        # Nobody else may use the socket, whatever the user's mask is.
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, umask=0)
         Machine.last, self.lines = self, []
         self.timer = threading.Timer(LIMIT + seconds * 4, self.process.kill)
         self.timer.start()
@@ -35,7 +36,7 @@ class Machine:
         raise RuntimeError(f"no '{pattern}' in {self.lines[-20:]}: {self.process.stderr.read().decode(errors='replace')}")
 
     def pages(self, count=1):
-        """Of so many programs, physical and virtual address and process by what they do."""
+        """Physical and virtual address and process by what they do."""
         found = (self.line(r"(\w+) page pa=(0x[0-9a-f]+) va=(0x[0-9a-f]+) pid=(\d+)") for _ in range(count))
         return {m[1]: (m[2], m[3], int(m[4])) for m in found}
 
@@ -164,6 +165,8 @@ def test_process():
     refused("kernel's", "leave 'pid' out", **attach("x", "observe", {"virtual": "0xffff800008000000", "pid": 1}))
     refused("process 0", "must be a number of a process", **attach("x", "observe", {"virtual": va, "pid": 0}))
     refused("both", "'cpu' means nothing", **attach("x", "observe", {"virtual": va, "pid": 1, "cpu": 0}))
+    mode = os.stat(SOCKET).st_mode & 0o777
+    failures.check(mode == 0o600, f"the control socket's mode is {mode:o}")
     done = subprocess.run([ARCLIGHT, "lightv", "attach", "--control", SOCKET, "--name", "y", "--module", "observe", "--virtual", va, "--pid", str(pid)],
                           capture_output=True, text=True)
     failures.check(done.returncode == 1 and f"belongs to '{what}'" in done.stderr, f"--pid: {done}")

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Linux with tier 2 forced: regions are made of blocks at their first run, while the guest waits, in both worlds.
 
-All blocks of a boot would take LLVM many minutes. So each boot takes one block in so many, and the next boot others; the
+All blocks of a boot would take LLVM many minutes. So each boot takes one block in SHARE, and the next boot others; the
 long form takes all of them in the end.
 """
 import hashlib, json, os, re
 import guest
 from guest import Failures, Guest, build_program
 
-SHARE = 20 if guest.NIGHTLY else 100  # one block in so many
+SHARE = 20 if guest.NIGHTLY else 100  # one block of this number
 WORLDS = [["--accel", "process"], ["--accel", "process", "--smp", "2"]]
 if os.access("/dev/kvm", os.W_OK):
     WORLDS += [["--accel", "kvm"], ["--accel", "kvm", "--windows", "off"]]

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -17,17 +18,26 @@ namespace arclight::devices::test {
 // Remembers the level of each wire.
 class FakeController final : public InterruptController {
   public:
-    void set_spi(unsigned spi, bool level) override { spis.at(spi) = level; }
-    void set_ppi(unsigned cpu, unsigned ppi, bool level) override { ppis.at(cpu).at(ppi) = level; }
+    void set_spi(unsigned spi, bool level) override { drive(spis.at(spi), level); }
+    void set_ppi(unsigned cpu, unsigned ppi, bool level) override { drive(ppis.at(cpu).at(ppi), level); }
     void reset() override {}
+
+    std::function<void()> before_rise;  // as if the thread that drives a wire had lost its core there
 
     std::array<std::atomic<bool>, layout::kSpiCount> spis{};
     std::array<std::array<std::atomic<bool>, 32>, layout::kMaxCpus> ppis{};
+
+  private:
+    void drive(std::atomic<bool>& wire, bool level) {
+        if (level && !wire && before_rise) before_rise();
+        wire = level;
+    }
 };
 
 class FakeSink final : public CpuInterruptSink {
   public:
     void set_irq_line(unsigned cpu, bool irq, bool fiq) override {
+        if (irq && !irqs.at(cpu) && before_rise) before_rise();
         irqs.at(cpu) = irq;
         fiqs.at(cpu) = fiq;
         changes++;
@@ -35,6 +45,7 @@ class FakeSink final : public CpuInterruptSink {
     std::array<std::atomic<bool>, layout::kMaxCpus> irqs{};
     std::array<std::atomic<bool>, layout::kMaxCpus> fiqs{};
     std::atomic<unsigned> changes{0};
+    std::function<void()> before_rise;
 };
 
 class FakeTerminal final : public CharBackend {

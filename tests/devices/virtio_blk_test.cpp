@@ -1,15 +1,11 @@
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <random>
 
 #include "devices/virtio/blk.h"
+#include "tests/devices/blk_driver.h"
 #include "tests/devices/state_damage.h"
-#include "tests/devices/virtio_driver.h"
 
 namespace arclight::devices {
 namespace {
@@ -17,62 +13,7 @@ namespace {
 using test::eventually;
 using test::VirtioDriver;
 using namespace virtio;
-
-constexpr uint32_t kIn = 0, kOut = 1, kFlush = 4, kGetId = 8, kDiscard = 11, kWriteZeroes = 13;
-constexpr uint64_t kBlkFlush = 1 << 9, kBlkReadonly = 1 << 5, kBlkWce = 1 << 11;
-
-struct TemporaryImage {
-    explicit TemporaryImage(size_t bytes) {
-        char name[] = "/tmp/arclight-blk-XXXXXX";
-        fd = mkstemp(name);
-        path = name;
-        std::vector<uint8_t> content(bytes);
-        for (size_t i = 0; i < bytes; i++) content[i] = static_cast<uint8_t>(i / 512 + i);
-        EXPECT_EQ(pwrite(fd, content.data(), bytes, 0), static_cast<ssize_t>(bytes));
-    }
-    ~TemporaryImage() {
-        close(fd);
-        unlink(path.c_str());
-    }
-    uint8_t byte(uint64_t offset) const {
-        uint8_t value = 0;
-        EXPECT_EQ(pread(fd, &value, 1, static_cast<off_t>(offset)), 1);
-        return value;
-    }
-    int fd;
-    std::string path;
-};
-
-std::unique_ptr<Blk> open_blk(const std::string& path, Blk::Options options) {
-    auto blk = Blk::open(path, std::move(options));
-    EXPECT_TRUE(blk.has_value()) << blk.error();
-    return blk ? std::move(*blk) : nullptr;
-}
-
-// One request at a time: header at kData, kPayload at kData + 0x1000, status at kData + 0x800.
-struct BlkDriver : VirtioDriver {
-    explicit BlkDriver(std::unique_ptr<Blk> blk, uint64_t features = kFeatureVersion1 | kBlkFlush)
-        : VirtioDriver(std::move(blk)) {
-        start(features);
-    }
-    static constexpr uint64_t kPayload = kData + 0x1000;
-
-    uint8_t request(uint32_t type, uint64_t sector, uint32_t length) {
-        at<uint32_t>(kData) = type;
-        at<uint64_t>(kData + 8) = sector;
-        at<uint8_t>(kData + 0x800) = 0xee;
-        const bool to_guest = type == kIn || type == kGetId;
-        describe(kDescriptors, 0, kData, 16, kNext, length != 0 ? 1 : 2);
-        describe(kDescriptors, 1, kPayload, length, static_cast<uint16_t>(kNext | (to_guest ? kWrite : 0)),
-                 2);
-        describe(kDescriptors, 2, kData + 0x800, 1, kWrite);
-        const auto before = used_index();
-        offer(0);
-        EXPECT_TRUE(eventually([&] { return used_index() != before; }));
-        return at<uint8_t>(kData + 0x800);
-    }
-    uint8_t byte(uint64_t i) { return at<uint8_t>(kPayload + i); }
-};
+using namespace test;
 
 constexpr size_t kSize = 1 << 20;
 
@@ -138,7 +79,7 @@ TEST(VirtioBlk, ScatteredHeaderAndStatus) {
 
 TEST(VirtioBlk, ReadOnly) {
     TemporaryImage image(kSize);
-    BlkDriver driver(open_blk(image.path, {.readonly = true}));
+    BlkDriver driver(open_blk(image.path, {.image = {.readonly = true}}));
     driver.set(0x14, 0);
     EXPECT_EQ(driver.get(0x10) & kBlkReadonly, kBlkReadonly);
     const uint8_t before = image.byte(0);
@@ -156,7 +97,7 @@ TEST(VirtioBlk, SnapshotKeepsWritesInMemory) {
     std::vector<uint8_t> model(kOddSize);
     ASSERT_EQ(pread(image.fd, model.data(), kOddSize, 0), static_cast<ssize_t>(kOddSize));
     const std::vector<uint8_t> original = model;
-    BlkDriver driver(open_blk(image.path, {.snapshot = true}));
+    BlkDriver driver(open_blk(image.path, {.image = {.snapshot = true}}));
     std::mt19937_64 random(7);
     for (int round = 0; round < 300; round++) {
         const uint64_t sectors = 1 + random() % 300;
@@ -180,7 +121,7 @@ TEST(VirtioBlk, SnapshotKeepsWritesInMemory) {
 TEST(VirtioBlk, DiscardAndWriteZeroes) {
     TemporaryImage image(kSize);
     for (const bool snapshot : {false, true}) {
-        BlkDriver driver(open_blk(image.path, {.snapshot = snapshot}));
+        BlkDriver driver(open_blk(image.path, {.image = {.snapshot = snapshot}}));
         const auto range = [&](unsigned i, uint64_t sector, uint32_t sectors, uint32_t flags) {
             driver.at<uint64_t>(driver.kPayload + i * 16) = sector;
             driver.at<uint32_t>(driver.kPayload + i * 16 + 8) = sectors;
@@ -238,7 +179,7 @@ TEST(VirtioBlk, ResetWithRequestsInFlight) {
 }
 
 TEST(VirtioBlk, UserErrors) {
-    TemporaryImage image(kSize), tiny(100);
+    TemporaryImage image(kSize), empty(0);
     const auto error = [](const std::string& path, Blk::Options options = {}) {
         const auto blk = Blk::open(path, options);
         return blk ? std::string() : blk.error();
@@ -246,18 +187,18 @@ TEST(VirtioBlk, UserErrors) {
     EXPECT_EQ(error("/nonexistent/disk"),
               "disk image '/nonexistent/disk': cannot open: No such file or directory");
     EXPECT_NE(error("/tmp"), "");
-    EXPECT_NE(error("/tmp", {.readonly = true}), "");
-    EXPECT_NE(error(tiny.path), "");
+    EXPECT_NE(error("/tmp", {.image = {.readonly = true}}), "");
+    EXPECT_NE(error(empty.path), "");
     const auto first = open_blk(image.path, {});
     EXPECT_NE(error(image.path).find("in use"), std::string::npos);
-    EXPECT_NE(error(image.path, {.snapshot = true}).find("in use"), std::string::npos);
+    EXPECT_NE(error(image.path, {.image = {.snapshot = true}}).find("in use"), std::string::npos);
 }
 
 // Requests pour in while the machine is saved again and again, and goes on in another one each time: no
 // request is lost, none is done twice in a way that shows, and the disk ends as the driver wrote it.
 TEST(VirtioBlk, MovesUnderLoad) {
     TemporaryImage image(kSize);
-    auto driver = std::make_unique<BlkDriver>(open_blk(image.path, {.snapshot = true}));
+    auto driver = std::make_unique<BlkDriver>(open_blk(image.path, {.image = {.snapshot = true}}));
     std::vector<uint8_t> model(kSize);
     ASSERT_EQ(pread(image.fd, model.data(), kSize, 0), static_cast<ssize_t>(kSize));
     std::mt19937_64 random(9);
@@ -286,7 +227,7 @@ TEST(VirtioBlk, MovesUnderLoad) {
         driver->device.quiesce();
         const uint16_t done = static_cast<uint16_t>(driver->used_index() - before);
         const auto stream = test::save(driver->device);
-        auto next = std::make_unique<BlkDriver>(open_blk(image.path, {.snapshot = true}));
+        auto next = std::make_unique<BlkDriver>(open_blk(image.path, {.image = {.snapshot = true}}));
         std::ranges::copy(driver->ram, next->ram.begin());
         next->device.reset();
         std::ranges::copy(driver->ram, next->ram.begin());
@@ -306,9 +247,9 @@ TEST(VirtioBlk, MovesUnderLoad) {
 
 TEST(VirtioBlk, StateIsOfThisDisk) {
     TemporaryImage image(kSize), smaller(kSize / 2);
-    BlkDriver driver(open_blk(image.path, {.readonly = true}));
-    BlkDriver other(open_blk(smaller.path, {.readonly = true}));
-    BlkDriver writable(open_blk(smaller.path, {.snapshot = true}));
+    BlkDriver driver(open_blk(image.path, {.image = {.readonly = true}}));
+    BlkDriver other(open_blk(smaller.path, {.image = {.readonly = true}}));
+    BlkDriver writable(open_blk(smaller.path, {.image = {.snapshot = true}}));
     driver.device.quiesce(), other.device.quiesce(), writable.device.quiesce();
     const auto stream = test::save(driver.device);
     EXPECT_EQ(test::load(other.device, stream), "a disk of another size");
@@ -319,7 +260,7 @@ TEST(VirtioBlk, StateIsOfThisDisk) {
 
 TEST(VirtioBlk, DamagedOverlaysAreSurvived) {
     TemporaryImage image(4 * 65536 + 512);
-    BlkDriver driver(open_blk(image.path, {.snapshot = true}));
+    BlkDriver driver(open_blk(image.path, {.image = {.snapshot = true}}));
     EXPECT_EQ(driver.request(kOut, 3, 512), 0);
     EXPECT_EQ(driver.request(kOut, 512, 512), 0);
     driver.device.quiesce();
@@ -327,7 +268,7 @@ TEST(VirtioBlk, DamagedOverlaysAreSurvived) {
     std::mt19937_64 random(10);
     unsigned refused = 0;
     for (int round = 0; round < 60; round++) {
-        BlkDriver damaged(open_blk(image.path, {.snapshot = true}));
+        BlkDriver damaged(open_blk(image.path, {.image = {.snapshot = true}}));
         auto bytes = stream;
         // Around the fields, not in the middle of the clusters.
         bytes.resize(bytes.size() - random() % 700);

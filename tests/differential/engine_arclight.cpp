@@ -1,6 +1,6 @@
-// The subject: translate_block, tier 1 and the process accelerator around a CPU at EL0, with the smallest possible
-// machine. Guest pages lie in host memory in another order and with gaps, so that an access that crosses a
-// page on the fast path is noticed.
+// The subject: translate_block, tier 1 and the process accelerator around a CPU at EL0, with the smallest
+// possible machine. Guest pages lie in host memory in another order and with gaps, so that an access that
+// crosses a page on the fast path is noticed.
 #include <fmt/format.h>
 #include <sys/mman.h>
 
@@ -154,10 +154,10 @@ class ArclightEngine final : public Engine {
         uint64_t pc;
         uint32_t translation_flags;
         jit::CompiledBlock code;
-        uint32_t first_site;
+        uint32_t first_link_slot;
         ir::Block ir;  ///< for regions: with all its writes of registers
     };
-    struct Site {
+    struct BlockExit {
         size_t block;
         size_t exit;
     };
@@ -227,7 +227,7 @@ class ArclightEngine final : public Engine {
         faults_.clear();
         for (const auto& [compiler, handle] : loaded_) compiler->unload(handle);
         loaded_.clear();
-        sites_.clear();
+        link_slots_.clear();
         load(c);
         load_memory(batch);
 
@@ -302,10 +302,10 @@ class ArclightEngine final : public Engine {
                 broken("IR after eliminate_dead: " + bad);
                 return nullptr;
             }
-            const auto first_site = static_cast<uint32_t>(sites_.size());
+            const auto first_link_slot = static_cast<uint32_t>(link_slots_.size());
             const uint32_t counter = variant_.tier2 ? 0 : jit::kNoCounter;
             buffer_.counters()[0] = ~uint32_t{0} >> 1;
-            jit::CompiledBlock code = jit::compile(block, buffer_, first_site, counter);
+            jit::CompiledBlock code = jit::compile(block, buffer_, first_link_slot, counter);
             if (code.status == jit::CompileStatus::TooComplex && limit > 1) {
                 limit = std::min<unsigned>(limit, block.guest_insns) / 2;
                 continue;
@@ -315,8 +315,8 @@ class ArclightEngine final : public Engine {
                 return nullptr;
             }
             if (explain_) describe(pc, raw, block, code);
-            for (size_t i = 0; i < code.exits.size(); ++i) sites_.push_back({blocks_.size(), i});
-            blocks_.push_back({pc, state_.translation_flags, std::move(code), first_site, whole});
+            for (size_t i = 0; i < code.exits.size(); ++i) link_slots_.push_back({blocks_.size(), i});
+            blocks_.push_back({pc, state_.translation_flags, std::move(code), first_link_slot, whole});
             if (variant_.tier2) make_region(blocks_.back());
             return &blocks_.back();
         }
@@ -353,7 +353,7 @@ class ArclightEngine final : public Engine {
         if (!loaded) return broken("a region's object file does not load");
         loaded_.emplace_back(compiler.get(), loaded->handle);
         faults_.add(*loaded);
-        jit::patch_entry(entry.code,
+        jit::patch_entry(buffer_, entry.code,
                          jit::emit_region_stub(buffer_, {loaded->entry, entry.code.body, jit::kNoCounter}));
     }
 
@@ -372,13 +372,13 @@ class ArclightEngine final : public Engine {
     }
 
     // ---- entry points of translated code
-    static const void* lookup_direct(GuestState& s, uint64_t site) {
+    static const void* lookup_direct(GuestState& s, uint64_t link_slot) {
         ArclightEngine& e = self(s);
         if (!e.case_->in_slot(s.pc)) return nullptr;
-        const Site from = e.sites_[site];  // block_at may add sites
+        const BlockExit from = e.link_slots_[link_slot];  // block_at may add slots
         const Block* target = e.block_at(s.pc);
         if (!target) return nullptr;
-        jit::link(e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
+        jit::link(e.buffer_, e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
         return target->code.entry;
     }
 
@@ -532,7 +532,7 @@ class ArclightEngine final : public Engine {
     std::vector<std::pair<jit::RegionCompiler*, uint64_t>> loaded_;
     FastmemPage fastmem_;
     jit::testing::FaultExits faults_;
-    std::vector<Site> sites_;
+    std::vector<BlockExit> link_slots_;
     bool explain_ = false;
     std::string explanation_;
 };

@@ -61,7 +61,7 @@ TEST(CommandLine, Everything) {
                                    "--drive",
                                    "file=a,,b.img,format=raw,readonly=on,serial=S1",
                                    "--drive",
-                                   "file=c,snapshot=on,if=virtio",
+                                   "file=c,snapshot=on,if=virtio,werror=stop,rerror=ignore,file.locking=off",
                                    "--gic",
                                    "2",
                                    "--accel",
@@ -94,6 +94,10 @@ TEST(CommandLine, Everything) {
     EXPECT_EQ(o.drives[0].serial, "S1");
     EXPECT_TRUE(o.drives[0].readonly && !o.drives[0].snapshot);
     EXPECT_TRUE(!o.drives[1].readonly && o.drives[1].snapshot);
+    EXPECT_EQ(o.drives[0].format + o.drives[0].werror + o.drives[0].rerror + o.drives[0].locking,
+              "rawenospcreportauto");
+    EXPECT_EQ(o.drives[1].format + o.drives[1].werror + o.drives[1].rerror + o.drives[1].locking,
+              "autostopignoreoff");
     EXPECT_EQ(o.gic, 2u);
     EXPECT_EQ(o.accel, Accel::Process);
     EXPECT_EQ(o.jit, JitTier::Tier1);
@@ -137,6 +141,9 @@ TEST(CommandLine, MistakesAreOneLineAndTwo) {
         {"run", "--kernel", "k", "--drive", "file=a,format=qcow2"},
         {"run", "--kernel", "k", "--drive", "file=a,readonly=maybe"},
         {"run", "--kernel", "k", "--drive", "format=raw"},
+        {"run", "--kernel", "k", "--drive", "file=a,werror=panic"},
+        {"run", "--kernel", "k", "--drive", "file=a,rerror=enospc"},
+        {"run", "--kernel", "k", "--drive", "file=a,file.locking=maybe"},
         {"run", "--kernel", "k", "--", "ls"},  // no initrd to run it in
         {"run", "--kernel", "k", "--initrd", "i", "--"},
         {"initramfs"},

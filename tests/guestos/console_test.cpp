@@ -97,6 +97,7 @@ TEST(EscapeKeys, CtrlAIsTheConsoles) {
     EXPECT_EQ(type("hxyz"), EscapeKeys::Action::Help);
     EXPECT_EQ(used, 1u);
     EXPECT_EQ(type("\x01X"), EscapeKeys::Action::Quit);
+    EXPECT_EQ(type("\x01r"), EscapeKeys::Action::Resume);
 }
 
 struct Pipes {
@@ -376,7 +377,8 @@ TEST_P(TerminalRestored, AfterSignal) {
     if (child == 0) {
         host::report_crashes("test", 0, nullptr);
         devices::EventLoop loop;
-        SignalWatch watch(loop, [](int signal) { std::exit(100 + signal); });
+        SignalWatch watch(
+            loop, [](int signal) { std::exit(100 + signal); }, [] {});
         RawTerminal raw(pty.slave);
         loop.start();
         if (::write(ready[1], "r", 1) != 1) _exit(1);
@@ -412,7 +414,8 @@ TEST(Terminal, StopGivesItBackAndContinueTakesItAgain) {
     const pid_t child = fork();
     if (child == 0) {
         devices::EventLoop loop;
-        SignalWatch watch(loop, [](int) { std::exit(0); });
+        SignalWatch watch(
+            loop, [](int) { std::exit(0); }, [] {});
         RawTerminal raw(pty.slave);
         loop.start();
         if (::write(ready[1], "r", 1) != 1) _exit(1);

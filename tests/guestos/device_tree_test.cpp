@@ -31,7 +31,7 @@ struct Board {
     explicit Board(unsigned cpus = 1) : gic(cpus, no_cpus), uart(backend, {}) {
         gic.map(bus);
         bus.map(layout::kUart.base, layout::kUart.size, uart, "uart");
-        bus.map(ExitStatus::range.base, ExitStatus::range.size, exit_status, "exit-status");
+        bus.map(ExitStatus::kRange.base, ExitStatus::kRange.size, exit_status, "exit-status");
     }
     NoBackend backend;
     NoCpus no_cpus;

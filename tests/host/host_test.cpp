@@ -40,7 +40,7 @@ TEST(Descriptors, EachThatIsClosedIsOpenedAgain) {
 [[gnu::noinline]] void out_of_memory() { throw std::bad_alloc(); }
 
 TEST(Thread, AnExceptionEndsTheProcessWithOneLine) {
-    EXPECT_EXIT(start_thread("worker", ThreadSignals::None, [] { throw std::bad_alloc(); }).join(),
+    EXPECT_EXIT(start_thread("worker", ThreadRole::Device, [] { throw std::bad_alloc(); }).join(),
                 testing::ExitedWithCode(1), "^arclight: out of memory \\(thread 'worker'\\)\n$");
     EXPECT_EXIT(
         {
@@ -60,7 +60,7 @@ TEST(Crash, OfAThreadIsReportedAndKillsByItsSignal) {
     EXPECT_EXIT(
         {
             report();
-            start_thread("crasher", ThreadSignals::None, [] {
+            start_thread("crasher", ThreadRole::Device, [] {
                 *static_cast<volatile int*>(nullptr) = 1;
             }).join();
         },
@@ -68,7 +68,7 @@ TEST(Crash, OfAThreadIsReportedAndKillsByItsSignal) {
     EXPECT_EXIT(
         {
             report();
-            start_thread("deep", ThreadSignals::None, [] { overflow(0); }).join();
+            start_thread("deep", ThreadRole::Device, [] { overflow(0); }).join();
         },
         testing::KilledBySignal(SIGSEGV), "'deep'");
     EXPECT_EXIT((report(), std::abort()), testing::KilledBySignal(SIGABRT), "SIGABRT");

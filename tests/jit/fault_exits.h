@@ -1,5 +1,5 @@
-// What the KVM accelerator does about faults of regions that reach memory through fastmem, done by signals: tests
-// need no virtual machine for them.
+// What the KVM accelerator does about faults of regions that reach memory through fastmem, done by signals:
+// tests need no virtual machine for them.
 #pragma once
 
 #include <signal.h>

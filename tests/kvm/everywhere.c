@@ -1,6 +1,6 @@
-// One page of RAM at nearly every address there is, in both halves, by four tables that lead to each other. A guest that
-// accesses it everywhere, from EL1 and EL0, uses up whatever a host maps guest addresses with; and what it reads must be
-// that page, at the addresses of the host's own code, heap and stacks above all.
+// One page of RAM at nearly every address there is, in both halves, by four tables that lead to each other. A
+// guest that accesses it everywhere, from EL1 and EL0, uses up whatever a host maps guest addresses with; and
+// what it reads must be that page, at the addresses of the host's own code, heap and stacks above all.
 #include "runtime/bm.h"
 
 #define WORDS 512ul
@@ -70,8 +70,8 @@ static void slots(void) {
     }
 }
 
-// Where this program keeps its own things (backend/code_buffer, backend/kvm/page_tables), and where hosts put programs,
-// heaps, libraries and stacks.
+// Where this program keeps its own things (backend/code_buffer, backend/kvm/page_tables), and where hosts put
+// programs, heaps, libraries and stacks.
 static const u64 interesting[] = {
     0x5a0000000000,     0x5a0000004000,     0x5b0000000000,     0x5b0000002000,    0x5b0000200000,
     0x555555554000,     0x555555800000,     0x7ffff7dd5000,     0x7ffff7fff000,    0x7ffffffde000,

@@ -17,28 +17,29 @@ constexpr size_t kPages = 16;
 /// "Translated code": x0 is an address; load() reads x1 from there, store() writes it. Each ends with
 /// ExitReason::Lookup, or with Exception when it faulted and the handler sent it to faulted().
 struct Code : Xbyak::CodeGenerator {
-    Code(uint8_t* at, const uint8_t* leave) : CodeGenerator(4096, at) {
+    Code(const jit::CodeBuffer& buffer, const uint8_t* at, const uint8_t* leave)
+        : CodeGenerator(4096, buffer.writable(at)) {
         using namespace Xbyak::util;
         const auto slot = [&](unsigned n) {
             return qword[rbp + ARCLIGHT_STATE_DISP(x) + 8 * static_cast<int>(n)];
         };
         const auto end = [&](jit::ExitReason reason) {
             mov(dword[rbp + ARCLIGHT_STATE_DISP(exit_reason)], static_cast<uint32_t>(reason));
-            jmp(leave, T_NEAR);
+            jmp(buffer.writable(leave), T_NEAR);
         };
-        load = getCurr();
+        load = at + getSize();
         mov(rax, slot(0));
-        load_access = getCurr();
+        load_access = at + getSize();
         mov(rcx, qword[rax]);
         mov(slot(1), rcx);
         end(jit::ExitReason::Lookup);
-        store = getCurr();
+        store = at + getSize();
         mov(rax, slot(0));
         mov(rcx, slot(1));
-        store_access = getCurr();
+        store_access = at + getSize();
         mov(qword[rax], rcx);
         end(jit::ExitReason::Lookup);
-        faulted = getCurr();
+        faulted = at + getSize();
         mov(slot(2), rax);  // registers are unchanged
         end(jit::ExitReason::Exception);
     }
@@ -70,7 +71,7 @@ class Tables : public ::testing::Test {
                                                             .table_bytes = size_t{1} << 20});
         ASSERT_TRUE(accelerator) << accelerator.error();
         accelerator_ = std::move(*accelerator);
-        code_.emplace(buffer_.base() + buffer_.size() / 2 - 4096, buffer_.stubs().leave);
+        code_.emplace(buffer_, buffer_.base() + buffer_.size() / 2 - 4096, buffer_.stubs().leave);
         state_.guest_fp_control = 0x1f80;
         last = {.answer = code_->faulted};
         ram_ = static_cast<uint8_t*>(

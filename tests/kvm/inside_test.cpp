@@ -124,9 +124,9 @@ TEST_F(Inside, WaitsForAndWakesAThreadOutside) {
     std::mutex lock;
     std::condition_variable changed;
     int turn = 0;
-    constexpr int kTurns = 100;
+    constexpr int kHandovers = 100;
     std::thread outside([&] {
-        for (int i = 1; i < kTurns; i += 2) {
+        for (int i = 1; i < kHandovers; i += 2) {
             std::unique_lock guard(lock);
             changed.wait(guard, [&] { return turn == i; });
             ++turn;
@@ -134,7 +134,7 @@ TEST_F(Inside, WaitsForAndWakesAThreadOutside) {
         }
     });
     EXPECT_EQ(run([&] {
-                  for (int i = 0; i < kTurns; i += 2) {
+                  for (int i = 0; i < kHandovers; i += 2) {
                       std::unique_lock guard(lock);
                       changed.wait(guard, [&] { return turn == i; });
                       ++turn;
@@ -143,7 +143,7 @@ TEST_F(Inside, WaitsForAndWakesAThreadOutside) {
               }),
               "");
     outside.join();
-    EXPECT_EQ(turn, kTurns);
+    EXPECT_EQ(turn, kHandovers);
 }
 
 TEST_F(Inside, AContendedMutexExcludes) {

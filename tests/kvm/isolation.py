@@ -21,6 +21,9 @@ def local(name, options):
     return result
 
 
+kEvictions = 40
+
+
 def check(where, result, right, evictions):
     global failures
     wrong = re.search(r"right \d+, wrong 0\ndone", result.output) is None or result.status != 0
@@ -38,11 +41,11 @@ def check(where, result, right, evictions):
 
 usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
 if re.search(r"^kvm +usable", usable, re.M):
-    check("here", local(HERE, FASTMEM), local(HERE, PROCESS), 50)
+    check("here", local(HERE, FASTMEM), local(HERE, PROCESS), kEvictions)
 else:
     print("here:", usable.splitlines()[0])
 few, many = rig.run_each([["--kernel", f"/t/{name}.elf", *FASTMEM] for name in (HERE, RIG)], [rig.elf(HERE), rig.elf(RIG)], limit=300)
-check("on the rig", few, local(HERE, PROCESS), 50)
-# The rest of the difference is tables: the slots are the same.
-check("on the rig, tables too", many, local(RIG, PROCESS), few.counters["cpus"][0]["windows"]["evictions"] + 1)
+check("on the rig", few, local(HERE, PROCESS), kEvictions)
+# How many tables are taken depends on where the process's own pages lie, which is random.
+check("on the rig, tables too", many, local(RIG, PROCESS), kEvictions)
 sys.exit(failures != 0)

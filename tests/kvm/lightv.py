@@ -102,7 +102,7 @@ def counted(counters):
 class Steered:
     def __init__(self, *options):
         self.what, self.path = " ".join(options), inside("control")
-        self.process = subprocess.Popen([rig.ARCLIGHT, "run", *words(GUEST, *options), "--lightv", policy(MODULES, rig.work), "--control", self.path],
+        self.process = subprocess.Popen([rig.ARCLIGHT, "run", *words(GUEST, *options), "--lightv", policy(MODULES, rig.work), "--control", self.path, "--lightv-files", rig.work],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.timer = threading.Timer(100, self.process.kill)
         self.timer.start()

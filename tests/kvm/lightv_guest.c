@@ -1,5 +1,5 @@
-// Accesses to pages that a policy intercepts (lightv.py); each prints the value read or the exception taken. Then, if the
-// policy says so, one page is read until it holds END, while lightv.py changes its backing.
+// Accesses to pages that a policy intercepts (lightv.py); each prints the value read or the exception taken.
+// Then, if the policy says so, one page is read until it holds END, while lightv.py changes its backing.
 #include "runtime/bm.h"
 
 #define TARGET(n) (0x47000000ul + (n)*0x11000ul)  // lightv.py has the numbers

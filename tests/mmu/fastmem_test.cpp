@@ -42,8 +42,8 @@ struct Leaf {
     bool operator==(const Leaf&) const = default;
 };
 
-/// Tables, and a processor whose TLB caches as much as the architecture allows: every translation and every table on
-/// the path to one.
+/// Tables, and a processor whose TLB caches as much as the architecture allows: every translation and every
+/// table on the path to one.
 class FakeTables final : public HostTables {
   public:
     FakeTables(unsigned tables, unsigned entries)

@@ -1,5 +1,5 @@
-// The shadow policies' part of soft TLBs: which soft TLB an address space gets, and what a write to a table takes
-// away.
+// The shadow policies' part of soft TLBs: which soft TLB an address space gets, and what a write to a table
+// takes away.
 #include <gtest/gtest.h>
 
 #include <array>

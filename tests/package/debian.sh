@@ -13,7 +13,7 @@ command -v dpkg-shlibdeps > /dev/null || skip "no dpkg-shlibdeps (Debian: dpkg-d
 command -v mmdebstrap > /dev/null || skip "no mmdebstrap"
 [ "$(id -u)" = 0 ] || skip "chroot needs root"
 # All in a mount namespace of its own, which takes its mounts away when the script ends: in memory if possible, which is
-# several times as fast as a disk for so many small files.
+# several times as fast as a disk for thousands of small files.
 if [ -z "${ARCLIGHT_INSIDE:-}" ]; then
     unshare --mount true 2> /dev/null || skip "no mount namespaces here"
     ARCLIGHT_INSIDE=1 exec unshare --mount bash "$0" "$@"

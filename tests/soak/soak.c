@@ -72,9 +72,9 @@ static u64 written(u32 value) {
         code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (code == MAP_FAILED) exit(3);
     }
-    const u32 turns = 200;
+    const u32 iterations = 200;
     code[0] = 0x52800000 | (value & 0xffff) << 5;        // mov w0, #value
-    code[1] = 0x52800001 | turns << 5;                   // mov w1, #turns
+    code[1] = 0x52800001 | iterations << 5;              // mov w1, #iterations
     code[2] = 0x11000000 | (value >> 16 & 0xfff) << 10;  // add w0, w0, #n
     code[3] = 0x51000421;                                // sub w1, w1, #1
     code[4] = 0x35ffffc1;                                // cbnz w1, -8
@@ -82,7 +82,7 @@ static u64 written(u32 value) {
     invalidate((char*)code, 24);
     u64 sum = 0;
     for (int k = 0; k < 300; k++) sum += ((u32(*)(void))code)();
-    const u32 expected = (value & 0xffff) + turns * (value >> 16 & 0xfff);
+    const u32 expected = (value & 0xffff) + iterations * (value >> 16 & 0xfff);
     return sum - (u64)expected * 300;
 }
 

@@ -27,8 +27,8 @@ constexpr Encoding kEncodings[] = {
 std::span<const Encoding> encodings() { return kEncodings; }
 
 Decoder::Decoder(FeatureSet features) : features_(features) {
-    // A row is in the buckets that its fixed bits agree with: all values of the other bits, counted by carrying
-    // over the fixed ones.
+    // A row is in the buckets that its fixed bits agree with: all values of the other bits, counted by
+    // carrying over the fixed ones.
     const auto each_bucket = [&](auto&& visit) {
         for (size_t row = 0; row < std::size(kEncodings); ++row) {
             const Encoding& encoding = kEncodings[row];

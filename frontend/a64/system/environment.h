@@ -6,8 +6,8 @@
 
 namespace arclight::frontend::a64 {
 
-/// What the system code of a CPU needs from outside the CPU. The machine implements it. All calls come from the
-/// CPU's own thread, between instructions.
+/// What the system code of a CPU needs from outside the CPU. The machine implements it. All calls come from
+/// the CPU's own thread, between instructions.
 class Environment {
   public:
     virtual ~Environment() = default;

@@ -1,8 +1,8 @@
 // Breakpoints and watchpoints (ARM ARM D2.8, D2.9): DBGBVR, DBGBCR, DBGWVR, DBGWCR under MDSCR_EL1.MDE.
 //
 // Breakpoints: while translation_flag::kBreakpoints is set, the machine calls breakpoint_in_page() before it
-// enters code, runs code in such a page one instruction at a time, and calls breakpoint_matches() before each.
-// Watchpoints: the machine keeps pages for which watches_page() holds out of the soft TLBs and calls
+// enters code, runs code in such a page one instruction at a time, and calls breakpoint_matches() before
+// each. Watchpoints: the machine keeps pages for which watches_page() holds out of the soft TLBs and calls
 // watchpoint_hit() for each access to them. Environment::translation_changed() reports any change of what is
 // armed.
 #pragma once

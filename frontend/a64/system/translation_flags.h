@@ -1,5 +1,5 @@
-// Computes the translation flags (frontend/a64/translation_flags.h): the CPU state that translated code depends
-// on, as one number that is part of a block's key.
+// Computes the translation flags (frontend/a64/translation_flags.h): the CPU state that translated code
+// depends on, as one number that is part of a block's key.
 #pragma once
 
 namespace arclight::frontend::a64 {

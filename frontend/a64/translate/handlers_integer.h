@@ -1,5 +1,5 @@
-// Handlers of the base instruction set and of the loads and stores of SIMD registers. Those with small letters are
-// families: the row of the instruction table binds the arguments in front of the fields.
+// Handlers of the base instruction set and of the loads and stores of SIMD registers. Those with small
+// letters are families: the row of the instruction table binds the arguments in front of the fields.
 #pragma once
 
 #include "frontend/a64/system/sysregs.h"

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <ranges>
 #include <utility>
 #include <variant>
-
-#include "devices/device_factory.h"
 
 namespace arclight::guestos {
 
@@ -13,8 +12,8 @@ namespace layout = devices::layout;
 
 BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
                            const mmu::GuestMemory& memory, devices::CpuInterruptSink& cpus,
-                           devices::CpuPower& power)
-    : options_(options), loop_(loop), memory_(memory), psci_(power) {
+                           devices::CpuPower& power, devices::MachineHost* host)
+    : options_(options), loop_(loop), memory_(memory), host_(host), psci_(power) {
     if (options_.gic == 3) {
         gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus);
         gic3_->map(bus_);
@@ -39,7 +38,7 @@ Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitSt
     rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
     bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
     if (exit_status != nullptr)
-        bus_.map(ExitStatus::range.base, ExitStatus::range.size, *exit_status, "exit-status");
+        bus_.map(ExitStatus::kRange.base, ExitStatus::kRange.size, *exit_status, "exit-status");
 
     auto virtio_devices = make_virtio_devices();
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
@@ -70,16 +69,26 @@ void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
         stateful_parts_.add("gic", *gic2_);
 }
 
-/// By slot: the drives in their order, then the entropy device.
+devices::DeviceRequest BoardDevices::request_for(const DriveOptions& drive) {
+    const auto on_off = [](bool on) { return on ? "on" : "off"; };
+    return {"virtio-blk",
+            {{"file", drive.file},
+             {"format", drive.format},
+             {"readonly", on_off(drive.readonly)},
+             {"snapshot", on_off(drive.snapshot)},
+             {"serial", drive.serial},
+             {"werror", drive.werror},
+             {"rerror", drive.rerror},
+             {"locking", drive.locking},
+             {"record", drive.record}}};
+}
+
+/// By slot, in the slots that QEMU gives to as many devices: the drives, then the entropy device. Linux looks into the slots
+/// from the lowest one on, so the first drive, which is to be /dev/vda, has the lowest slot among the drives.
 Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices() {
     std::vector<devices::DeviceRequest> requests;
-    const auto on_off = [](bool on) { return on ? "on" : "off"; };
-    for (const DriveOptions& drive : options_.drives)
-        requests.push_back({"virtio-blk",
-                            {{"file", drive.file},
-                             {"readonly", on_off(drive.readonly)},
-                             {"snapshot", on_off(drive.snapshot)},
-                             {"serial", drive.serial}}});
+    for (const DriveOptions& drive : std::views::reverse(options_.drives))
+        requests.push_back(request_for(drive));
     if (options_.rng && requests.size() < layout::kVirtioSlots) requests.push_back({"virtio-rng", {}});
     if (requests.size() > layout::kVirtioSlots)
         return failure("more than {} virtio devices", layout::kVirtioSlots);
@@ -88,7 +97,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
     std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
     unsigned nth = 0;
     for (const devices::DeviceRequest& request : requests) {
-        auto made = factory.make(request, {loop_, clock_});
+        auto made = factory.make(request, {loop_, clock_, host_});
         if (!made) return std::unexpected(made.error());
         backends[layout::virtio_slot_of_device(nth++)] =
             std::move(std::get<std::unique_ptr<devices::virtio::Backend>>(*made));

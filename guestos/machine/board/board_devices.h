@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "devices/bus.h"
+#include "devices/device_factory.h"
 #include "devices/event_loop.h"
 #include "devices/gic_v2.h"
 #include "devices/gic_v3.h"
 #include "devices/guest_clock.h"
+#include "devices/machine_host.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/psci.h"
@@ -25,9 +27,9 @@ namespace arclight::guestos {
 /// What is given to the constructor outlives the devices.
 class BoardDevices {
   public:
-    /// Makes what virtual CPUs need of their own: interrupt controller and timers.
+    /// Makes what virtual CPUs need of their own: interrupt controller and timers. `host`: null, without one.
     BoardDevices(const RunOptions& options, devices::EventLoop& loop, const mmu::GuestMemory& memory,
-                 devices::CpuInterruptSink& cpus, devices::CpuPower& power);
+                 devices::CpuInterruptSink& cpus, devices::CpuPower& power, devices::MachineHost* host);
 
     /// Makes all others. `exit_status`: null, without one. An error is one line for the user.
     Result<void> add_peripherals(devices::CharBackend& console, ExitStatus* exit_status);
@@ -45,6 +47,7 @@ class BoardDevices {
     devices::StatefulParts& stateful_parts() { return stateful_parts_; }
 
   private:
+    static devices::DeviceRequest request_for(const DriveOptions& drive);
     Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
     void list_stateful_parts(ExitStatus* exit_status);
     devices::InterruptController& gic() const;
@@ -53,6 +56,7 @@ class BoardDevices {
     const RunOptions& options_;
     devices::EventLoop& loop_;
     const mmu::GuestMemory& memory_;
+    devices::MachineHost* const host_;
     devices::GuestClock clock_;
     devices::Bus bus_;
     devices::Psci psci_;

@@ -38,16 +38,16 @@ Vcpu& CpuGroup::add(const CpuContext& context, const VcpuOptions& options) {
 void CpuGroup::run(backend::Accelerator& accelerator, const std::function<void(const std::string&)>& failed,
                    SamplingProfiler* profiler) {
     const bool elsewhere = profiler != nullptr && accelerator.on_interrupted(SamplingProfiler::interrupted);
+    const ThreadRole role = accelerator.in_virtual_machine() ? ThreadRole::KvmVcpu : ThreadRole::Vcpu;
     std::vector<std::thread> threads;
     for (Vcpu* cpu : cpus_)
-        threads.push_back(
-            host::start_thread(fmt::format("cpu {}", cpu->index()), host::ThreadSignals::Inherited, [&, cpu] {
-                std::optional<SamplingProfiler::Thread> samples;
-                if (profiler != nullptr) samples.emplace(*profiler, cpu->halted_flag(), elsewhere);
-                const auto ran = accelerator.run_thread(cpu->index(), [cpu] { cpu->thread_main(); });
-                cpu->work().abandon();
-                if (!ran) failed(ran.error());
-            }));
+        threads.push_back(host::start_thread(fmt::format("cpu {}", cpu->index()), role, [&, cpu] {
+            std::optional<SamplingProfiler::Thread> samples;
+            if (profiler != nullptr) samples.emplace(*profiler, cpu->halted_flag(), elsewhere);
+            const auto ran = accelerator.run_thread(cpu->index(), [cpu] { cpu->thread_main(); });
+            cpu->work().abandon();
+            if (!ran) failed(ran.error());
+        }));
     for (std::thread& t : threads) t.join();
 }
 

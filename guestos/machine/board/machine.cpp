@@ -16,12 +16,27 @@ namespace arclight::guestos {
 
 namespace layout = devices::layout;
 
+namespace {
+
+/// On a terminal the guest's console may have left the cursor anywhere, and no end of line is made two characters.
+void print_message(const std::string& line) {
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    fmt::print(stderr, "{}arclight: {}{}", terminal ? "\r\n" : "", line, terminal ? "\r\n" : "\n");
+}
+
+}  // namespace
+
 Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
       memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
+
+// The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
+Machine::~Machine() {
+    if (pause_control_ != nullptr) pause_control_->stop();
+}
 
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
                                                  devices::CharBackend& console, ExitStatus* exit_status) {
@@ -38,7 +53,12 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
     cpus_ = std::make_unique<CpuGroup>(*engine_);
-    devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this);
+    if (!options_.drives.empty())
+        pause_control_ = std::make_unique<PauseControl>(
+            PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
+                                  .go_on = [this] { go_on(); },
+                                  .say = print_message});
+    devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
     make_cpus();
     if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
@@ -72,6 +92,8 @@ void Machine::make_engine() {
                             .dump_directory = options_.jit_dump,
                             .perf_map = options_.perf_map,
                             .cache_directory = options_.jit_cache,
+                            .cache_key_file = options_.jit_cache_key,
+                            .cache_key = options_.opened_cache_key,
                             .cache_bytes = options_.jit_cache_bytes,
                             .faults = options_.jit_faults,
                             .sample = options_.jit_sample,
@@ -189,6 +211,10 @@ void Machine::stop(End why) {
     end_.compare_exchange_strong(first, why);
     cpus_->stop();
     contextidr_tracker_.stop();
+}
+
+void Machine::end_pause() {
+    if (pause_control_ != nullptr) pause_control_->go_on();
 }
 
 Result<void> Machine::quiesce() {

@@ -21,6 +21,7 @@
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
 #include "guestos/machine/board/machine_stats.h"
+#include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
 #include "guestos/machine/board/sampling_profiler.h"
 #include "guestos/machine/cpu/contextidr_tracker.h"
@@ -50,7 +51,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
 
     static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
                                                    devices::CharBackend& console, ExitStatus* exit_status);
-    ~Machine() override = default;
+    ~Machine() override;
     RamMapping& ram() { return *ram_; }
 
     /// Starts the first CPU and returns when the machine has stopped.
@@ -59,6 +60,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     End run();
     /// Stops the machine; any thread.
     void stop(End why);
+    /// Ends the pause that a device has asked for; any thread.
+    void end_pause();
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
     MachineStats stats() const;
@@ -137,6 +140,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::mutex failure_lock_;
     std::string failure_;  // under failure_lock_ until all CPUs have ended
     std::unique_ptr<CpuGroup> cpus_;
+    std::unique_ptr<PauseControl> pause_control_;  ///< null: no device asks for pauses
     std::unique_ptr<BoardDevices> devices_;
     std::atomic<End> end_{End::None};
 };

@@ -105,10 +105,10 @@ std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
     return code;
 }
 
-const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t site) {
+const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t link_slot) {
     uint64_t pa;
     if (steps_through(pc) || !find(pc, pa)) return nullptr;
-    return core_.context.engine.entry_and_link(pa, state_.translation_flags, site, state_.tlb->epoch,
+    return core_.context.engine.entry_and_link(pa, state_.translation_flags, link_slot, state_.tlb->epoch,
                                                &state_);
 }
 

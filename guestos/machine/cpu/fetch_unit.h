@@ -27,7 +27,7 @@ class FetchUnit {
 
     // ---- For translated code, which leaves where these return null
     /// For a direct exit, which is linked to what is found.
-    const void* linked_code_at(uint64_t pc, uint32_t site);
+    const void* linked_code_at(uint64_t pc, uint32_t link_slot);
     /// For an indirect exit; the jump cache remembers what is found.
     const void* jump_target_at(uint64_t pc);
     /// For a region's entry: where to go on, after its pages were looked at.

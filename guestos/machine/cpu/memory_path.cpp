@@ -78,7 +78,8 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     const unsigned bytes = access.bytes();
 
     if (access.misaligns_stack(given)) return {.kind = Outcome::Kind::SpAlignment};
-    // With SCTLR_ELx.A, too: the frontend marks what it concerns. LD1 of bytes, one access here, has no alignment.
+    // With SCTLR_ELx.A, too: the frontend marks what it concerns. LD1 of bytes, one access here, has no
+    // alignment.
     const unsigned alignment = access.must_be_aligned() ? bytes : 1;
     // ESR_EL1.WnR: an atomic's fault counts as a read's if a read would have had it (D19.2.37, and
     // TranslateAddressForAtomicAccess for alignment).

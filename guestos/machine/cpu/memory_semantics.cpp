@@ -13,7 +13,8 @@ uint64_t compare_and_swap_8(uint8_t* host, uint64_t expected, uint64_t desired) 
     return expected;
 }
 
-/// The monitor is an address and the values read there, a unit each; jit::perform_access() compares the values.
+/// The monitor is an address and the values read there, a unit each; jit::perform_access() compares the
+/// values.
 void access_host(jit::GuestState& state, const MemoryAccess& access, uint64_t va, uint8_t* host) {
     const bool load = access.kind == MemoryKind::LoadEx || access.kind == MemoryKind::LoadExPair;
     const bool store = access.kind == MemoryKind::StoreEx || access.kind == MemoryKind::StoreExPair;

@@ -23,10 +23,10 @@ Vcpu& vcpu(GuestState& s) { return *static_cast<Vcpu*>(s.cpu); }
 void memory_slow(GuestState& s, uint64_t descriptor, const void* host_pc) {
     vcpu(s).memory().slow_path(descriptor, host_pc);
 }
-const void* lookup_direct(GuestState& s, uint64_t site) {
+const void* lookup_direct(GuestState& s, uint64_t link_slot) {
     Vcpu& v = vcpu(s);
     ++v.core().stats.lookups_direct;
-    return v.fetch().linked_code_at(s.pc, static_cast<uint32_t>(site));
+    return v.fetch().linked_code_at(s.pc, static_cast<uint32_t>(link_slot));
 }
 const void* lookup_indirect(GuestState& s, uint64_t pc) {
     Vcpu& v = vcpu(s);
@@ -52,6 +52,18 @@ void exit_if_changed(Vcpu& v, GuestState& s, uint32_t flags_before) {
     }
 }
 
+/// After a read: an interrupt that it has made due, or has shown, comes before the next instruction. An exit
+/// skips what stores the value, so that is done here.
+void exit_if_interrupted(Vcpu& v, GuestState& s, uint64_t value) {
+    if (s.interrupt.load(std::memory_order_relaxed) == 0 || !v.interrupt_deliverable()) return;
+    const uint32_t mrs = v.current_instruction();
+    if (mrs == 0) return;  // its page is gone: the interrupt comes at the block's end
+    constexpr unsigned kZeroRegister = 31;
+    const unsigned rt = mrs & 31;
+    if (rt != kZeroRegister) s.x[rt] = value;
+    v.core().exit_translated_code(ExitReason::Interrupt, v.core().helper_pc() + 4);
+}
+
 void fault(Vcpu& v, const a64::SystemResult& result) {
     a64::take_system_result(v.cpu(), result, v.core().helper_pc());
     v.core().exit_redirected();
@@ -61,7 +73,10 @@ uint64_t read_sysreg(GuestState& s, uint64_t encoding, uint64_t, uint64_t) {
     Vcpu& v = vcpu(s);
     uint64_t value = 0;
     const a64::SystemResult r = a64::read_sysreg(v.cpu(), static_cast<uint32_t>(encoding), value);
-    if (!r.ok()) fault(v, r);
+    if (r.ok())
+        exit_if_interrupted(v, s, value);
+    else
+        fault(v, r);
     return value;
 }
 
@@ -150,9 +165,7 @@ uint64_t data_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {
     return 0;
 }
 
-uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) {
-    return vcpu(s).core().context.clock.ticks();
-}
+uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) { return vcpu(s).counter(); }
 
 uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
     vcpu(s).memory().compare_and_swap_pair(address, static_cast<unsigned>(info & 15));

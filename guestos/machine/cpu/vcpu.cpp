@@ -367,6 +367,12 @@ void Vcpu::interrupts_unmasked() {
     if (interrupt_deliverable()) state_.interrupt.store(1, std::memory_order_relaxed);
 }
 
+// A thread that has set a line sets the interrupt flag next, and may lose its core between the two.
+uint64_t Vcpu::pending_interrupts() {
+    interrupts_unmasked();
+    return (irq_line_ ? 1u << 7 : 0) | (fiq_line_ ? 1u << 6 : 0);
+}
+
 bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) {
     devices::GicV3* gic = core_.context.gic;
     return gic != nullptr && gic->read_sysreg(index(), encoding, value);
@@ -404,7 +410,12 @@ void Vcpu::timer_write(uint32_t encoding, uint64_t value) {
     }
 }
 
-uint64_t Vcpu::counter() { return core_.context.clock.ticks(); }
+uint64_t Vcpu::counter() {
+    const uint64_t ticks = core_.context.clock.ticks();
+    if (core_.context.timer != nullptr) core_.context.timer->counter_read(ticks);
+    return ticks;
+}
+
 uint64_t Vcpu::counter_frequency() { return devices::GuestClock::kFrequency; }
 
 uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
@@ -479,8 +490,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::None:
         case ExitReason::Lookup:
         case ExitReason::Interrupt:
-        case ExitReason::Exception:
-        case ExitReason::Stop: return;
+        case ExitReason::Exception: return;
         case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
             if (!interrupt_deliverable()) wait_for_interrupt();

@@ -122,7 +122,7 @@ class Vcpu final : public frontend::a64::Environment,
     void ic_ivau(uint64_t va, uint64_t pa) override;
     void ic_iallu(bool broadcast) override;
     void interrupts_unmasked() override;
-    uint64_t pending_interrupts() override { return (irq_line_ ? 1u << 7 : 0) | (fiq_line_ ? 1u << 6 : 0); }
+    uint64_t pending_interrupts() override;
     bool icc_read(uint32_t encoding, uint64_t& value) override;
     bool icc_write(uint32_t encoding, uint64_t value) override;
     uint64_t timer_read(uint32_t encoding) override;

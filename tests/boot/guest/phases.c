@@ -1,6 +1,6 @@
-// Loops that change their ways: one that first always takes one branch and later always the other, with calls through a
-// pointer that changes; and an interpreter that first executes a few operations and later all of them. Prints a checksum
-// for each phase, and on stderr its time.
+// Loops that change their ways: one that first always takes one branch and later always the other, with calls
+// through a pointer that changes; and an interpreter that first executes a few operations and later all of
+// them. Prints a checksum for each phase, and on stderr its time.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

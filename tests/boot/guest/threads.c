@@ -13,13 +13,13 @@
 
 #include "check.h"
 
-enum { kMostThreads = 16 };
+enum { kMaxThreads = 16 };
 static int thread_count;
 static double until;
-static uint64_t progress[kMostThreads];
+static uint64_t progress[kMaxThreads];
 
 static void run_threads(void* (*body)(void*)) {
-    pthread_t threads[kMostThreads];
+    pthread_t threads[kMaxThreads];
     for (intptr_t i = 0; i < thread_count; ++i)
         if (pthread_create(&threads[i], 0, body, (void*)i) != 0) FAIL("pthread_create");
     for (int i = 0; i < thread_count; ++i) pthread_join(threads[i], 0);
@@ -100,7 +100,7 @@ static void test_mutex(void) {
 
 // ---- Futex ping-pong in pairs: a lost wake-up hangs
 
-static struct { _Alignas(64) uint32_t turn; } tables[kMostThreads / 2];
+static struct { _Alignas(64) uint32_t turn; } tables[kMaxThreads / 2];
 static void futex(uint32_t* word, int op, uint32_t value) { syscall(SYS_futex, word, op, value, 0, 0, 0); }
 static void* futex_thread(void* arg) {
     const intptr_t me = (intptr_t)arg;
@@ -304,7 +304,7 @@ static void write_code(uint64_t version) {
 }
 static void* jit_thread(void* arg) {
     const intptr_t me = (intptr_t)arg;
-    static volatile uint64_t acknowledged[kMostThreads];
+    static volatile uint64_t acknowledged[kMaxThreads];
     uint64_t version = 0;
     while (time_left()) {
         if (me == 0) {
@@ -379,7 +379,7 @@ static void test_cross(void) {
 
 static void* fork_thread(void* arg) {
     const intptr_t me = (intptr_t)arg;
-    static _Alignas(4096) volatile uint64_t data[kMostThreads][512];
+    static _Alignas(4096) volatile uint64_t data[kMaxThreads][512];
     while (time_left()) {
         const uint64_t mark = data[me][0] = progress[me] * 3 + 1;
         const pid_t pid = fork();
@@ -413,7 +413,7 @@ int main(int argc, char** argv) {
         if (strcmp(tests[i].name, argv[1]) != 0) continue;
         thread_count = (int)sysconf(_SC_NPROCESSORS_ONLN) * tests[i].threads_per_cpu;
         if (thread_count < 2) thread_count = 2;
-        if (thread_count > kMostThreads) thread_count = kMostThreads;
+        if (thread_count > kMaxThreads) thread_count = kMaxThreads;
         until = now() + atof(argv[2]);
         tests[i].run();
         puts("ok");

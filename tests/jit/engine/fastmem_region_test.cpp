@@ -47,7 +47,7 @@ class FastmemRegionTest : public ::testing::Test {
     }
 
     using Build = std::function<void(ir::Builder&)>;
-    /// A block of so many instructions, which goes on behind them, or back to its start if x20 is not 0.
+    /// A block of `insns` instructions, which goes on behind them, or back to its start if x20 is not 0.
     const uint8_t* make(std::initializer_list<Build> insns, bool loop = false) {
         Region region = testing::Regions::empty();
         region.translation_flags = frontend::a64::translation_flag::kFastmem;

@@ -72,17 +72,20 @@ class GuestCodeTest : public testing::Test {
     GuestCodeTest() : ram_(kBytes / 4), memory_(reinterpret_cast<uint8_t*>(ram_.data()), kBase, kBytes) {
         std::string name = fs::temp_directory_path() / "arclight-guest-code-XXXXXX";
         if (mkdtemp(name.data()) == nullptr) ADD_FAILURE() << "no temporary directory";
-        directory_ = name;
+        top_ = name;
+        directory_ = top_ / "regions";
+        fs::create_directory(directory_);
     }
     ~GuestCodeTest() override {
         engine_.reset();
-        fs::remove_all(directory_);
+        fs::remove_all(top_);
     }
 
     Engine& start(std::function<void()> while_building = [] {}) {
         Tier2Options options{
             .enabled = true, .threshold = 1, .heat = 0, .min_expected_insns = 0, .budget = 100};
         options.cache_directory = directory_;
+        options.cache_key_file = top_ / "cache.key";
         options.while_building = std::move(while_building);
         options.make_compiler = [this] { return std::make_unique<RecordingCompiler>(log_); };
         options.compiler_build = [] { return kBuild; };
@@ -135,12 +138,13 @@ class GuestCodeTest : public testing::Test {
     }
     /// Each file must be named by the code that it says it is of, and hold that. Returns how many there are.
     unsigned check_files() const {
-        std::string why;
-        const auto store = RegionStore::open({.directory = directory_, .build = kBuild}, why);
-        if (store == nullptr) {
-            ADD_FAILURE() << why;
+        const auto opened =
+            RegionStore::open({.directory = directory_, .build = kBuild, .key_file = top_ / "cache.key"});
+        if (!opened) {
+            ADD_FAILURE() << opened.error();
             return 0;
         }
+        const auto& store = *opened;
         store->set_fingerprint("recorder");
         const auto text = [](const std::vector<std::byte>& code) {
             return std::string(reinterpret_cast<const char*>(code.data()), code.size());
@@ -171,7 +175,7 @@ class GuestCodeTest : public testing::Test {
 
     std::vector<uint32_t> ram_;
     mmu::GuestMemory memory_;
-    fs::path directory_;
+    fs::path top_, directory_;
     RecordingCompiler::Log log_;
     uint32_t counters_ = 0;  ///< given out
     std::unique_ptr<Engine> engine_;
@@ -189,6 +193,33 @@ TEST_F(GuestCodeTest, ARegionIsOfTheCodeThatTier1Translated) {
     EXPECT_EQ(engine_->tier2_stats().cache_hits, 0u);
     EXPECT_EQ(executed_by_another_guest(1), code_of(1));
     EXPECT_EQ(engine_->tier2_stats().cache_hits, 1u);
+}
+
+/// Somebody has written to the cache who does not have its key: what they want executed is not, and the run goes on.
+TEST_F(GuestCodeTest, WhatOthersPutIntoTheCacheIsCompiledAnew) {
+    EXPECT_EQ(executed_by_another_guest(1), code_of(1));
+    ASSERT_EQ(engine_->tier2_stats().cache_saved, 1u);
+    const fs::path file = *fs::directory_iterator(directory_);
+    std::string content;
+    {
+        std::ifstream in(file, std::ios::binary);
+        content.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    const std::string wanted = code_of(3);
+    const size_t object = content.rfind(code_of(1));
+    ASSERT_NE(object, std::string::npos);
+    content.replace(object, wanted.size(), wanted);
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
+    EXPECT_EQ(executed_by_another_guest(1), code_of(1));
+    EXPECT_EQ(engine_->tier2_stats().cache_hits, 0u);
+    EXPECT_EQ(engine_->tier2_stats().cache_rejects, 1u);
+    EXPECT_EQ(executed_by_another_guest(1), code_of(1));
+    EXPECT_EQ(engine_->tier2_stats().cache_hits, 1u) << "it is kept again";
+
+    // Without a key, nothing is kept or taken.
+    fs::permissions(top_ / "cache.key", fs::perms::others_read, fs::perm_options::add);
+    EXPECT_EQ(executed_by_another_guest(1), code_of(1));
+    EXPECT_EQ(engine_->tier2_stats().cache_hits + engine_->tier2_stats().cache_saved, 0u);
 }
 
 /// At each step of the making of a region, for good or for one step.

@@ -21,7 +21,7 @@ using testing::Regions;
 constexpr unsigned kAddress = 4, kValue = 9, kBy = 10, kCounter = 11, kOther = 12, kResult = 13;
 constexpr uint64_t kLoop = 4;  ///< its offset in the page
 
-/// What a turn does with X9, X10, X12 and the flags; X13 is scratch.
+/// What an iteration does with X9, X10, X12 and the flags; X13 is scratch.
 enum class Setter {
     Subtract,       ///< subs x9, x9, x10: one operand is in no register afterwards
     SubtractOne,    ///< subs x9, x9, #1
@@ -40,25 +40,27 @@ uint32_t nzcv_of_difference(T a, T b) {
            static_cast<uint32_t>(((a ^ b) & (a ^ r)) >> kSign) << 28;
 }
 
-/// X9 and the flags behind the last of `turns` turns.
+/// X9 and the flags behind the last of `iterations` iterations.
 struct Expected {
     uint64_t value;
     uint32_t nzcv;
 };
-Expected after(Setter setter, uint64_t turns, uint64_t value, uint64_t by, uint64_t other) {
+Expected after(Setter setter, uint64_t iterations, uint64_t value, uint64_t by, uint64_t other) {
     switch (setter) {
-        case Setter::Subtract: return {value - turns * by, nzcv_of_difference(value - (turns - 1) * by, by)};
+        case Setter::Subtract:
+            return {value - iterations * by, nzcv_of_difference(value - (iterations - 1) * by, by)};
         case Setter::SubtractOne:
-            return {value - turns, nzcv_of_difference(value - (turns - 1), uint64_t{1})};
+            return {value - iterations, nzcv_of_difference(value - (iterations - 1), uint64_t{1})};
         case Setter::AddAndCompare:
-            return {value + turns * by, nzcv_of_difference(value + turns * by, other)};
+            return {value + iterations * by, nzcv_of_difference(value + iterations * by, other)};
         case Setter::AddAndTest: {
-            const uint64_t r = (value + turns * by) & other;
-            return {value + turns * by, static_cast<uint32_t>(r >> 63) << 31 | uint32_t{r == 0} << 30};
+            const uint64_t r = (value + iterations * by) & other;
+            return {value + iterations * by, static_cast<uint32_t>(r >> 63) << 31 | uint32_t{r == 0} << 30};
         }
         case Setter::Narrow:
-            return {value + turns * by, nzcv_of_difference(static_cast<uint32_t>(value + (turns - 1) * by),
-                                                           static_cast<uint32_t>(other))};
+            return {value + iterations * by,
+                    nzcv_of_difference(static_cast<uint32_t>(value + (iterations - 1) * by),
+                                       static_cast<uint32_t>(other))};
     }
     return {};
 }
@@ -127,8 +129,8 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
                                       {regions_.load(regions_.compile(region)), nullptr, jit::kNoCounter});
     }
 
-    /// Runs until the region is left, at the start of a turn; how many it has done. Flags and X9 are those of
-    /// the last one.
+    /// Runs until the region is left, at the start of an iteration; how many it has done. Flags and X9 are
+    /// those of the last one.
     uint64_t run() {
         GuestState& s = h_.state();
         const Expected before{s.x[kValue], 0};
@@ -136,11 +138,11 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
         s.pc = s.page_base = Harness::kPage;
         h_.accelerator.run(s, stub_);
         EXPECT_EQ(s.pc, Harness::kPage + kLoop);
-        const uint64_t turns = counter - s.x[kCounter];
-        const Expected now = after(GetParam(), turns, before.value, s.x[kBy], s.x[kOther]);
+        const uint64_t iterations = counter - s.x[kCounter];
+        const Expected now = after(GetParam(), iterations, before.value, s.x[kBy], s.x[kOther]);
         EXPECT_EQ(s.x[kValue], now.value);
-        EXPECT_EQ(nzcv_from_flags(s.flags), now.nzcv) << "after " << turns << " turns";
-        return turns;
+        EXPECT_EQ(nzcv_from_flags(s.flags), now.nzcv) << "after " << iterations << " iterations";
+        return iterations;
     }
 
     Harness h_;
@@ -149,23 +151,23 @@ class LoopFlagsTest : public ::testing::TestWithParam<Setter> {
     const uint8_t* stub_ = nullptr;
 };
 
-TEST_P(LoopFlagsTest, AreOfTheLastTurnWhereThePageIsNotKnown) {
+TEST_P(LoopFlagsTest, AreOfTheLastIterationWhereThePageIsNotKnown) {
     make(8);
     GuestState& s = h_.state();
     h_.tlb->entries[mmu::tlb_index(Memory::kBase + 2 * kPageSize)] = mmu::TlbEntry{};
-    // The first page lasts for so many turns that it is looked at again in between.
+    // Long enough in the first page that the loop repeats its checks there.
     for (const uint64_t words : {5u, 100u, 512u, 513u, 700u, 1024u}) {
         for (unsigned k = 0; k < 8; ++k) {
             s.x[kAddress] = Memory::kBase + 2 * kPageSize - 8 * words;
             s.x[kCounter] = 10'000;
-            // So that the sign changes on the way.
+            // So that the sign changes while it runs.
             if (GetParam() == Setter::SubtractOne) s.x[kValue] = rng_() % 8;
             ASSERT_EQ(run(), words);
         }
     }
 }
 
-TEST_P(LoopFlagsTest, AreOfTheLastTurnWhereInterrupted) {
+TEST_P(LoopFlagsTest, AreOfTheLastIterationWhereInterrupted) {
     make(0);
     GuestState& s = h_.state();
     unsigned late = 0;
@@ -178,10 +180,10 @@ TEST_P(LoopFlagsTest, AreOfTheLastTurnWhereInterrupted) {
             std::this_thread::sleep_for(std::chrono::microseconds(200));
             s.interrupt = 1;
         });
-        const uint64_t turns = run();
+        const uint64_t iterations = run();
         other.join();
         // Not before the loop has looked for interrupts again.
-        late += static_cast<unsigned>(turns > 10'000);
+        late += static_cast<unsigned>(iterations > 10'000);
     }
     EXPECT_GT(late, 0u) << "no run was interrupted in the middle";
 }

@@ -42,16 +42,16 @@ TEST(RegionCompilerTest, GoesWithRegionsThatAreLoaded) {
 
 // In a MiB that they would not all fit into.
 TEST(RegionCompilerTest, WhatIsUnloadedGivesItsMemoryBack) {
-    constexpr size_t kLoads = 600, kMostAtOnce = 60;
+    constexpr size_t kLoads = 600, kMaxAtOnce = 60;
     const std::string object = any_object();
     const OverwriteFreed overwrite;
     jit::CodeBuffer code;
     const auto compiler = make_region_compiler();
-    const auto memory = code.regions().first(size_t{1} << 20);
-    compiler->place_code(memory);
+    const auto memory = code.regions().executable.first(size_t{1} << 20);
+    compiler->place_code({memory, code.regions().distance});
     std::vector<RegionCode> loaded;
     for (size_t k = 0; k < kLoads; ++k) {
-        if (loaded.size() == kMostAtOnce) {
+        if (loaded.size() == kMaxAtOnce) {
             const size_t nth = k * 7 % loaded.size();
             compiler->unload(loaded[nth].handle);
             loaded.erase(loaded.begin() + static_cast<ptrdiff_t>(nth));
@@ -66,7 +66,7 @@ TEST(RegionCompilerTest, WhatIsUnloadedGivesItsMemoryBack) {
     // All at once they do not fit.
     size_t more = 0;
     while (more < kLoads && compiler->load(object)) ++more;
-    EXPECT_LT(more, kLoads - kMostAtOnce);
+    EXPECT_LT(more, kLoads - kMaxAtOnce);
 }
 
 }  // namespace

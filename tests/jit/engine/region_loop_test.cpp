@@ -161,7 +161,7 @@ std::vector<Step> random_loop(std::mt19937_64& rng) {
 }
 
 TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
-    unsigned inside = 0, turns = 0;
+    unsigned inside = 0, outside = 0;
     for (unsigned seed = 0; seed < 200; ++seed) {
         std::mt19937_64 rng(seed);
         const std::vector<Step> steps = random_loop(rng);
@@ -208,8 +208,8 @@ TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
                 for (size_t k = 0; k < model.bytes.size(); ++k)
                     ASSERT_EQ(model.bytes[k], h_.memory.bytes[host(k)])
                         << "seed " << seed << " run " << run << " byte " << k;
-                turns += static_cast<unsigned>(model.x[kCounter] != 0);
-                // The rest of this turn, as tier 1 would.
+                outside += static_cast<unsigned>(model.x[kCounter] != 0);
+                // The rest of this iteration, as tier 1 would.
                 do {
                     if (model.next >= steps.size()) break;
                     model.execute(steps[model.next], fault);
@@ -218,8 +218,8 @@ TEST_F(RegionLoopTest, RandomLoopsDoWhatTheirStepsDo) {
             }
         }
     }
-    // Most turns must have been in the region.
-    EXPECT_GT(inside, 20 * turns);
+    // Most iterations must have been in the region.
+    EXPECT_GT(inside, 20 * outside);
 }
 
 }  // namespace

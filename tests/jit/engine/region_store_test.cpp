@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -29,13 +31,25 @@ class RegionStoreTest : public testing::Test {
 
     std::unique_ptr<RegionStore> open(uint64_t build = 1, uint64_t most = 1 << 20,
                                       const char* host = "host") {
-        std::string why;
-        auto store = RegionStore::open({.directory = directory(), .max_bytes = most, .build = build}, why);
-        if (store == nullptr) return nullptr;
-        store->set_fingerprint(host);
-        return store;
+        auto store = RegionStore::open(
+            {.directory = directory(), .max_bytes = most, .build = build, .key_file = key_file()});
+        if (!store) {
+            why_ = store.error();
+            return nullptr;
+        }
+        (*store)->set_fingerprint(host);
+        return std::move(*store);
     }
     fs::path directory() const { return top_ / "a" / "regions"; }
+    fs::path key_file() const { return top_ / "state" / "arclight" / "cache.key"; }
+    static std::string read(const fs::path& file) {
+        std::ifstream in(file, std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    static void write(const fs::path& file, const std::string& content) {
+        std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
+        fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+    }
     fs::path only_file() const {
         EXPECT_EQ(count(), 1u);
         return *fs::directory_iterator(directory());
@@ -50,6 +64,7 @@ class RegionStoreTest : public testing::Test {
     }
 
     fs::path top_;
+    std::string why_;  ///< of the last open() that failed
 };
 
 TEST_F(RegionStoreTest, AnotherRunFindsWhatWasSaved) {
@@ -87,14 +102,9 @@ TEST_F(RegionStoreTest, FilesThatOthersMayWriteToAreRefused) {
 TEST_F(RegionStoreTest, AChangeOfAnyByteIsSeen) {
     open()->save(key(1), stored(1, 64));
     const fs::path file = only_file();
-    std::string good;
-    {
-        std::ifstream in(file, std::ios::binary);
-        good.assign(std::istreambuf_iterator<char>(in), {});
-    }
+    const std::string good = read(file);
     const auto loads = [&](const std::string& content) {
-        std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
-        fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+        write(file, content);
         const auto store = open();
         const bool found = !store->load(key(1)).empty();
         EXPECT_EQ(store->stats().rejected, found ? 0u : 1u);
@@ -112,33 +122,199 @@ TEST_F(RegionStoreTest, AChangeOfAnyByteIsSeen) {
     EXPECT_FALSE(loads(std::string(good.size(), '\0')));
 }
 
-/// What an earlier program has filed may be wrong, and its checksum right.
+constexpr size_t kVersionAt = 8, kPartsAt = 12, kCodeAt = 56, kHeader = kCodeAt + sizeof(CacheKey::Code);
+constexpr std::string_view kPurpose = "arclight regions";
+
+/// The file with the code that it should have by `key`.
+std::string signed_with(const CacheKey& key, std::string_view purpose, std::string file) {
+    std::memset(file.data() + kCodeAt, 0, sizeof(CacheKey::Code));
+    const CacheKey::Code code = key.authenticate(purpose, {file});
+    std::memcpy(file.data() + kCodeAt, code.data(), code.size());
+    return file;
+}
+
+/// What an earlier program has filed may be wrong, and its code right.
 TEST_F(RegionStoreTest, FilesOfAnEarlierFormatAreNotUsed) {
     open()->save(key(1), stored(1));
     const fs::path file = only_file();
-    std::string content;
-    {
-        std::ifstream in(file, std::ios::binary);
-        content.assign(std::istreambuf_iterator<char>(in), {});
-    }
-    constexpr size_t kVersionAt = 8, kChecksumAt = 56, kHeader = kChecksumAt + sizeof(RegionStore::Key);
+    const std::string content = read(file);
+    const auto secret = CacheKey::open(key_file(), directory());
+    ASSERT_TRUE(secret) << secret.error();
     const auto loads_as = [&](uint32_t version) {
-        std::string header = content.substr(0, kHeader);
-        const std::string rest = content.substr(kHeader);
-        std::memcpy(header.data() + kVersionAt, &version, sizeof version);
-        std::memset(header.data() + kChecksumAt, 0, sizeof(RegionStore::Key));
-        const RegionStore::Key first = RegionStore::hash(header);
-        const RegionStore::Key checksum = RegionStore::hash(rest, first[0] ^ first[1]);
-        std::memcpy(header.data() + kChecksumAt, checksum.data(), sizeof checksum);
-        std::ofstream(file, std::ios::binary | std::ios::trunc) << header << rest;
-        fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+        std::string changed = content;
+        std::memcpy(changed.data() + kVersionAt, &version, sizeof version);
+        write(file, signed_with(**secret, kPurpose, changed));
         return !open()->load(key(1)).empty();
     };
     uint32_t now = 0;
     std::memcpy(&now, content.data() + kVersionAt, sizeof now);
-    ASSERT_EQ(now, 2u);
-    EXPECT_TRUE(loads_as(now)) << "the checksum made here must be right";
-    EXPECT_FALSE(loads_as(1));
+    EXPECT_TRUE(loads_as(now)) << "the code made here must be right";
+    for (uint32_t version = 0; version < now; ++version) EXPECT_FALSE(loads_as(version)) << version;
+}
+
+/// All that somebody can do who may write to the directory, but does not have the key.
+TEST_F(RegionStoreTest, AnAttackersCodeIsNotUsed) {
+    open()->save(key(1), stored(1));
+    const fs::path file = only_file();
+    const std::string good = read(file);
+    const auto secret = CacheKey::open(key_file(), directory());
+    const auto other = CacheKey::open(top_ / "other" / "cache.key", directory());
+    ASSERT_TRUE(secret && other);
+    const auto loads = [&](const std::string& content) {
+        write(file, content);
+        return !open()->load(key(1)).empty();
+    };
+    std::string poisoned = good;
+    poisoned.back() = static_cast<char>(poisoned.back() ^ 1);
+    EXPECT_TRUE(loads(signed_with(**secret, kPurpose, poisoned))) << "the forgery itself must be right";
+    EXPECT_FALSE(loads(signed_with(**other, kPurpose, poisoned)));
+    EXPECT_FALSE(loads(signed_with(**secret, "another purpose", poisoned)));
+    // Checksums without a key, over the same bytes.
+    std::string unkeyed = poisoned;
+    std::memset(unkeyed.data() + kCodeAt, 0, sizeof(CacheKey::Code));
+    const RegionStore::Key sum = RegionStore::hash(unkeyed);
+    for (const size_t at : {kCodeAt, kCodeAt + sizeof sum}) {
+        std::memcpy(unkeyed.data() + at, sum.data(), sizeof sum);
+        EXPECT_FALSE(loads(unkeyed));
+    }
+    // The parts' borders moved: all bytes behind the header are the same.
+    std::string moved = good;
+    std::array<uint32_t, 3> parts;
+    std::memcpy(parts.data(), moved.data() + kPartsAt, sizeof parts);
+    ++parts[1], --parts[2];
+    std::memcpy(moved.data() + kPartsAt, parts.data(), sizeof parts);
+    EXPECT_FALSE(loads(moved));
+    EXPECT_TRUE(loads(good));
+}
+
+/// The file's name says what it is of; so does its content, and both are authenticated.
+TEST_F(RegionStoreTest, ARenamedFileIsNotUsed) {
+    open()->save(key(1), stored(1));
+    const fs::path one = only_file();
+    const std::string good = read(one);
+    open()->save(key(2), stored(2));
+    fs::path two;
+    for (const auto& file : fs::directory_iterator(directory()))
+        if (file.path() != one) two = file.path();
+    const std::string other = read(two);
+    constexpr size_t kNamesAt = 24, kNames = 2 * sizeof(RegionStore::Key);
+    std::string renamed = good;
+    renamed.replace(kNamesAt, kNames, other, kNamesAt, kNames);
+    write(two, renamed);
+    EXPECT_TRUE(open()->load(key(2)).empty());
+    EXPECT_FALSE(open()->load(key(1)).empty());
+}
+
+TEST_F(RegionStoreTest, ADirectoryOfAnotherHostIsNotUsed) {
+    for (unsigned n = 0; n < 5; ++n) open()->save(key(n), stored(n));
+    fs::remove(key_file());
+    const auto store = open();  // with a new key
+    ASSERT_NE(store, nullptr);
+    for (unsigned n = 0; n < 5; ++n) EXPECT_TRUE(store->load(key(n)).empty());
+    EXPECT_EQ(store->stats().rejected, 5u);
+    EXPECT_EQ(count(), 0u);
+    store->save(key(1), stored(1));
+    EXPECT_EQ(open()->load(key(1)).size(), 1u);
+}
+
+TEST_F(RegionStoreTest, TheKeyIsTheUsersAlone) {
+    const mode_t old = umask(0);
+    EXPECT_NE(open(), nullptr);
+    umask(old);
+    struct stat about {};
+    ASSERT_EQ(lstat(key_file().c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode, S_IFREG | 0600u);
+    EXPECT_EQ(about.st_size, 32);
+    ASSERT_EQ(lstat(key_file().parent_path().c_str(), &about), 0);
+    EXPECT_EQ(about.st_mode & 07777, 0700u);
+    EXPECT_EQ(std::distance(fs::directory_iterator(key_file().parent_path()), fs::directory_iterator()), 1);
+}
+
+/// The cache is off then, whose reason is one line.
+TEST_F(RegionStoreTest, AKeyOfOthersIsNotUsed) {
+    open()->save(key(1), stored(1));
+    const std::string secret = read(key_file());
+    const auto refused = [&](const char* what) {
+        why_.clear();
+        EXPECT_EQ(open(), nullptr) << what;
+        EXPECT_FALSE(why_.empty()) << what;
+        EXPECT_EQ(why_.find('\n'), std::string::npos) << why_;
+        fs::remove(key_file());
+        write(key_file(), secret);
+        EXPECT_NE(open(), nullptr) << what;
+    };
+    for (const mode_t mode : {0640, 0604, 0620, 0602, 0610}) {
+        chmod(key_file().c_str(), mode);
+        refused("a mode");
+    }
+    for (const size_t bytes : {size_t{0}, size_t{31}}) {
+        write(key_file(), secret.substr(0, bytes));
+        refused("truncated");
+    }
+    write(key_file(), secret + "x");
+    refused("too long");
+    fs::rename(key_file(), top_ / "elsewhere");
+    fs::create_symlink(top_ / "elsewhere", key_file());
+    refused("a symbolic link");
+    fs::remove(key_file());
+    ASSERT_EQ(mkfifo(key_file().c_str(), 0600), 0);
+    refused("a FIFO");
+    fs::remove(key_file());
+    fs::create_directory(key_file());
+    refused("a directory");
+    chmod(key_file().parent_path().c_str(), 0770);
+    EXPECT_EQ(open(), nullptr) << "others can write to the key's directory";
+    chmod(key_file().parent_path().c_str(), 0700);
+    if (geteuid() == 0) {
+        constexpr uid_t kOther = 12345;
+        ASSERT_EQ(chown(key_file().c_str(), kOther, 0), 0);
+        refused("another user's");
+        ASSERT_EQ(chown(key_file().parent_path().c_str(), kOther, 0), 0);
+        EXPECT_EQ(open(), nullptr) << "another user's directory";
+    }
+}
+
+TEST_F(RegionStoreTest, AKeyInTheCacheIsNotUsed) {
+    for (const fs::path& inside :
+         {directory() / "cache.key", directory() / "below" / "cache.key",
+          directory() / ".." / "regions" / "cache.key", top_ / "link" / "cache.key"}) {
+        fs::create_directories(directory());
+        if (!fs::exists(top_ / "link")) fs::create_directory_symlink(directory(), top_ / "link");
+        EXPECT_FALSE(RegionStore::open({.directory = directory(), .build = 1, .key_file = inside})) << inside;
+        EXPECT_EQ(count(), 0u) << inside;
+    }
+    EXPECT_FALSE(RegionStore::open({.directory = directory(), .build = 1, .key_file = ""}));
+    // Beside it, with a name that begins as its own.
+    EXPECT_TRUE(
+        RegionStore::open({.directory = directory(), .build = 1, .key_file = top_ / "a" / "regions.key"}));
+}
+
+TEST_F(RegionStoreTest, RunsThatBeginAtOnceHaveOneKey) {
+    constexpr unsigned kRuns = 8;
+    for (unsigned round = 0; round < 20; ++round) {
+        fs::remove_all(key_file().parent_path());
+        std::array<CacheKey::Code, kRuns> codes{};
+        std::vector<pid_t> runs;
+        std::array<int, 2> ends;
+        ASSERT_EQ(pipe(ends.data()), 0);
+        for (unsigned k = 0; k < kRuns; ++k) {
+            const pid_t run = fork();
+            ASSERT_GE(run, 0);
+            if (run == 0) {
+                const auto secret = CacheKey::open(key_file(), directory());
+                CacheKey::Code code{};
+                if (secret) code = (*secret)->authenticate("", {});
+                _exit(::write(ends[1], code.data(), code.size()) == ssize_t{sizeof code} ? 0 : 1);
+            }
+            runs.push_back(run);
+        }
+        for (const pid_t run : runs) waitpid(run, nullptr, 0);
+        close(ends[1]);
+        for (auto& code : codes) ASSERT_EQ(::read(ends[0], code.data(), code.size()), ssize_t{sizeof code});
+        close(ends[0]);
+        EXPECT_NE(codes[0], CacheKey::Code{}) << "round " << round;
+        for (const auto& code : codes) EXPECT_EQ(code, codes[0]) << "round " << round;
+    }
 }
 
 TEST_F(RegionStoreTest, FilesOfOthersAreNotUsed) {

@@ -72,7 +72,7 @@ class ScalarSlotsTest : public ::testing::TestWithParam<bool> {
         return b.emit(Op::VAdd, Type::V128, {b.get_v(Type::V128, x), b.get_v(Type::V128, y)}, 0,
                       ir::vec_aux(3));
     }
-    /// x1 turns of `build`, then out at kStart + 8.
+    /// x1 iterations of `build`, then out at kStart + 8.
     static RegionBlock loop(const Build& build) {
         return block(
             kStart,
@@ -248,10 +248,10 @@ class ScalarLoopTest : public ScalarSlotsTest {
         region.blocks.push_back(loop([](ir::Builder& b) { b.set_v(1, sum(b, 1, 2)); }));
         return region;
     }
-    void expect_through(unsigned turns) {
+    void expect_through(unsigned iterations) {
         EXPECT_EQ(side_exits(), 0u);
         EXPECT_EQ(offset(), kStart + 8);
-        EXPECT_EQ(v(1), scalar(1.5 + turns * 2.5));
+        EXPECT_EQ(v(1), scalar(1.5 + iterations * 2.5));
         EXPECT_EQ(v(2), (V128{.d = {bits(2.5), kAbove + 2}}));
         EXPECT_EQ(v(3), v(4));
         EXPECT_EQ(h_.state().failed_assumptions.count, 0u);
@@ -263,11 +263,11 @@ INSTANTIATE_TEST_SUITE_P(Avx2, ScalarLoopTest, ::testing::Values(false));
 
 TEST_P(ScalarLoopTest, AssumptionHolds) {
     const uint8_t* stub = load(accumulate(kAll));
-    for (const unsigned turns : {1, 2, 10}) {
+    for (const unsigned iterations : {1, 2, 10}) {
         v(1) = scalar(1.5);
-        h_.state().x[1] = turns;
+        h_.state().x[1] = iterations;
         run(stub);
-        expect_through(turns);
+        expect_through(iterations);
     }
 }
 

@@ -64,8 +64,10 @@ class SideExitTest : public ::testing::TestWithParam<Kind> {
         if (mkdtemp(name.data()) == nullptr) return {};
         std::string read;
         for (const bool writing : {true, false}) {
-            std::string why;
-            const auto store = RegionStore::open({.directory = name, .build = 1}, why);
+            const auto opened =
+                RegionStore::open({.directory = name + "/regions", .build = 1, .key_file = name + "/key"});
+            if (!opened) return opened.error();
+            const auto& store = *opened;
             store->set_fingerprint(regions_.compiler().fingerprint());
             if (writing) {
                 store->save({1, 2}, {"shape", object});

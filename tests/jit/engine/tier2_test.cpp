@@ -222,7 +222,7 @@ TEST_F(Tier2Test, StubsAreUsedAgain) {
     EXPECT_LE(engine_->code().cold_used(), used + 4096);
 }
 
-/// As if guest code entered the newest region `times` times for so many cycles, until `holds` or for `looks`
+/// As if guest code entered the newest region `times` times for `cycles` cycles, until `holds` or for `looks`
 /// looks at it.
 template <typename F>
 bool entered(uint32_t* counters, uint32_t times, uint32_t cycles, unsigned looks, F&& holds) {
@@ -364,7 +364,7 @@ class CountingCpu {
 };
 
 TEST_F(Tier2Test, ACounterThatTheWorkerSetsIsSet) {
-    // A region that is not worth while: its block is to ask again after so many thresholds, which the worker
+    // A region that is not worth while: its block is to ask again after some thresholds, which the worker
     // says while the block runs. If a CPU undoes that, it does not ask for as good as ever.
     constexpr uint32_t kAgain = 1000;
     constexpr double kWorthNothing = 1e12;

@@ -132,10 +132,11 @@ class ToyFrontendTest : public testing::Test {
         const auto set = [&](unsigned entry, LookupFn fn) {
             state_->runtime.entry[entry] = reinterpret_cast<const void*>(fn);
         };
-        set(kLookupDirect, [](GuestState& s, uint64_t site) {
+        set(kLookupDirect, [](GuestState& s, uint64_t link_slot) {
             ToyFrontendTest& t = *static_cast<ToyFrontendTest*>(s.cpu);
             ++t.lookups_;
-            return t.engine_->entry_and_link(pa_of(s.pc), 0, static_cast<uint32_t>(site), s.tlb->epoch, &s);
+            return t.engine_->entry_and_link(pa_of(s.pc), 0, static_cast<uint32_t>(link_slot), s.tlb->epoch,
+                                             &s);
         });
         set(kLookupIndirect, [](GuestState& s, uint64_t pc) {
             return static_cast<ToyFrontendTest*>(s.cpu)->engine_->entry(pa_of(pc), 0, &s);

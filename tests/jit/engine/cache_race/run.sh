@@ -2,7 +2,7 @@
 # A hostile guest, then another one with the cache of compiled regions that it has left. Both have two CPUs, since
 # translated code is another one where there is but one.
 #   run.sh ATTACKER.ELF VICTIM.ELF [CACHE_HITS]
-# The environment names the program: ARCLIGHT. CACHE_HITS: so many regions at least must be the first guest's, or
+# The environment names the program: ARCLIGHT. CACHE_HITS: at least this number of regions must be the first guest's, or
 # nothing was tried.
 set -u
 attacker=$1 victim=$2 least=${3:-100}

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 struct RunnerHeader {
-    uint32_t instructions;  ///< followed by so many encodings, padded to an even number
+    uint32_t instructions;  ///< followed by that number of encodings, padded to an even number
     uint32_t cases;
 };
 

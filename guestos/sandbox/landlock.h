@@ -1,0 +1,37 @@
+// Which files the process can open: by Landlock (Linux's Documentation/userspace-api/landlock.rst), for good and for all
+// threads that start later.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mmu/result.h"
+
+namespace arclight::guestos::sandbox {
+
+/// What may be done with one file, or with all below a directory.
+struct FileGrant {
+    enum Access : unsigned {
+        kRead = 1,
+        kWrite = 2,       ///< and truncate
+        kDevice = 4,      ///< ioctl() on a device
+        kList = 8,        ///< read the directory
+        kMake = 16,       ///< make files
+        kRemove = 32,     ///< remove files, and with kMake rename them
+        kMakeSocket = 64  ///< Unix sockets
+    };
+    std::string path;
+    unsigned access = 0;
+};
+
+/// 0: the kernel has no Landlock, or it is turned off.
+int landlock_abi();
+
+/// From now on this thread, and those that it starts, open nothing but what is granted, connect to no TCP port, and
+/// signal no other process, as far as the kernel's Landlock knows these. A path that does not exist grants nothing. A
+/// directory that is granted as if it were a file can be listed but nothing in it opened.
+Result<void> restrict_files(std::span<const FileGrant> grants);
+
+}  // namespace arclight::guestos::sandbox

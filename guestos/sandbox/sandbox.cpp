@@ -1,0 +1,71 @@
+#include "guestos/sandbox/sandbox.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "guestos/sandbox/grants.h"
+#include "guestos/sandbox/landlock.h"
+#include "guestos/sandbox/privileges.h"
+#include "guestos/sandbox/seccomp.h"
+#include "guestos/sandbox/system_calls.h"
+#include "guestos/sandbox/violation.h"
+#include "host/thread_role.h"
+
+namespace arclight::guestos::sandbox {
+
+namespace {
+
+Needs needs;
+
+Result<void> install_list(ThreadRole role, Threads threads) {
+    return install_filter(make_filter(rules_for(role, needs), role), threads);
+}
+
+/// The process has its list already, so that a failure here is nothing that a kernel lacks.
+void narrow_thread(ThreadRole role) {
+    if (const auto installed = install_list(role, Threads::Calling); !installed) {
+        std::fprintf(stderr, "arclight: sandbox: a thread cannot have its list: %s\n",
+                     installed.error().c_str());
+        std::_Exit(EXIT_FAILURE);
+    }
+}
+
+}  // namespace
+
+Result<void> enter(const RunOptions& options, const std::function<void()>& open_first) {
+    if (!options.user.empty()) {
+        const auto user = find_user(options.user);
+        if (!user) return failure("--user: {}", user.error());
+        if (auto became = become(*user); !became) return became;
+    }
+    open_first();
+    if (options.sandbox == SandboxMode::Off) return {};
+
+    Result<void> missing;
+    const auto build = [&](Result<void> wall) {
+        if (!wall && missing) missing = failure("--sandbox require: {}", wall.error());
+        return wall.has_value();
+    };
+    build(drop_capabilities());
+    build(forbid_new_privileges());
+    build(restrict_files(grants_for(options)));
+    needs = {.kvm = options.accel != Accel::Process,
+             .control_socket = !options.control.empty(),
+             .compiles_on_vcpus = options.jit == JitTier::Tier2,
+             .process = static_cast<uint32_t>(getpid())};
+    report_violations();
+    if (build(install_list(ThreadRole::Main, Threads::All))) set_thread_role_hook(narrow_thread);
+    return options.sandbox == SandboxMode::Require ? missing : Result<void>();
+}
+
+std::string describe_support() {
+    const int abi = landlock_abi();
+    return fmt::format("{}, {}",
+                       seccomp_available() ? "system calls by seccomp" : "no seccomp: system calls are free",
+                       abi != 0 ? fmt::format("files by Landlock (ABI {})", abi)
+                                : std::string("no Landlock: files are free"));
+}
+
+}  // namespace arclight::guestos::sandbox

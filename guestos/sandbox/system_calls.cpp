@@ -1,0 +1,243 @@
+#include "guestos/sandbox/system_calls.h"
+
+#include <asm/ioctls.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace arclight::guestos::sandbox {
+
+namespace {
+
+constexpr unsigned bit(ThreadRole role) { return 1u << static_cast<unsigned>(role); }
+constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::KvmVcpu),
+                   kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
+                   kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
+                   kControl = bit(ThreadRole::Control), kAll = (1u << kThreadRoles) - 1;
+
+/// Parts of the table that only some runs need.
+enum class When : uint8_t { Always, Kvm, ControlSocket };
+
+struct Row {
+    unsigned number;
+    unsigned roles;  ///< beside Main, which has every row
+    Condition first{}, second{};
+    When when = When::Always;
+    Outcome outcome = Outcome::Allow;
+};
+
+using Kind = Condition::Kind;
+constexpr Condition equals(uint8_t argument, uint64_t value) {
+    return {Kind::Equals, argument, static_cast<uint32_t>(value)};
+}
+constexpr Condition lacks(uint8_t argument, uint64_t mask) {
+    return {Kind::Lacks, argument, static_cast<uint32_t>(mask)};
+}
+/// No new executable memory; or none that is writable at the same time.
+constexpr Condition kNotExecutable = lacks(2, PROT_EXEC),
+                    kNotWritableAndExecutable = {Kind::HasNot, 2, PROT_WRITE | PROT_EXEC};
+constexpr Condition kProcessId = {Kind::Equals, 0, 0};  // its value is Needs::process
+constexpr uint64_t kThread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
+constexpr uint64_t kNamespaces =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+/// In C++ the flexible array of <linux/kvm.h> changes a structure's size, and with it two requests' numbers.
+constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t),
+                   kSetCpuid2 = _IOW(KVMIO, 0x90, uint64_t);
+
+constexpr Row ioctl_row(unsigned roles, uint64_t request, When when = When::Always) {
+    return {.number = SYS_ioctl, .roles = roles, .first = equals(1, request), .when = when};
+}
+
+// Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
+// conditions cost anything there; hence they are first, and the rest goes by how often a run makes the call.
+constexpr Row kRows[] = {
+    // ---- Looked at
+    ioctl_row(kKvmVcpu, KVM_RUN, When::Kvm),
+    ioctl_row(kKvmVcpu, KVM_SET_USER_MEMORY_REGION, When::Kvm),
+    // isatty(), and the terminal's mode, which a signal's handler restores on whatever thread it comes to. Not TIOCSTI
+    // and TIOCLINUX, by which text can be typed into the shell that waits behind this program.
+    ioctl_row(kAll, TCGETS),
+    ioctl_row(kAll, TCSETS),
+    ioctl_row(0, TIOCGWINSZ),
+    ioctl_row(0, BLKGETSIZE64),
+    ioctl_row(0, KVM_GET_API_VERSION, When::Kvm),
+    ioctl_row(0, KVM_CHECK_EXTENSION, When::Kvm),
+    ioctl_row(0, KVM_GET_VCPU_MMAP_SIZE, When::Kvm),
+    ioctl_row(0, KVM_CREATE_VM, When::Kvm),
+    ioctl_row(0, KVM_SET_TSS_ADDR, When::Kvm),
+    ioctl_row(0, KVM_SET_IDENTITY_MAP_ADDR, When::Kvm),
+    ioctl_row(0, kGetSupportedCpuid, When::Kvm),
+    ioctl_row(0, kSetCpuid2, When::Kvm),
+    ioctl_row(0, KVM_CREATE_VCPU, When::Kvm),
+    ioctl_row(0, KVM_SET_XCRS, When::Kvm),
+    ioctl_row(0, KVM_SET_DEVICE_ATTR, When::Kvm),
+    ioctl_row(0, KVM_GET_SREGS, When::Kvm),
+    {.number = SYS_mprotect, .roles = kAll & ~kCompiler, .first = kNotExecutable},
+    {.number = SYS_mprotect, .roles = kCompiler, .first = kNotWritableAndExecutable},
+    {.number = SYS_mmap, .roles = kAll & ~kCompiler & ~kMain, .first = kNotExecutable},
+    {.number = SYS_mmap, .roles = kCompiler, .first = kNotWritableAndExecutable},
+    {.number = SYS_mmap, .roles = 0, .first = kNotWritableAndExecutable},
+    {.number = SYS_tgkill, .roles = kAll, .first = kProcessId},
+    // What reports violations stays in place.
+    {.number = SYS_rt_sigaction, .roles = kAll, .first = {Kind::Differs, 0, SIGSYS}},
+    {.number = SYS_prctl, .roles = kAll, .first = equals(0, PR_SET_NAME)},
+    // Threads, not processes. The one that ticks for LightV is started late.
+    {.number = SYS_clone,
+     .roles = kControl,
+     .first = {Kind::Has, 0, kThread},
+     .second = lacks(0, kNamespaces)},
+    // Its flags are in memory, where no filter can look: the C library then uses clone().
+    {.number = SYS_clone3, .roles = kControl, .outcome = Outcome::Unsupported},
+    {.number = SYS_seccomp,
+     .roles = 0,
+     .first = equals(0, SECCOMP_SET_MODE_FILTER),
+     .second = lacks(1, SECCOMP_FILTER_FLAG_NEW_LISTENER)},
+    {.number = SYS_arch_prctl, .roles = kKvmVcpu, .first = equals(0, 0x1003)},  // ARCH_GET_FS
+    {.number = SYS_socket, .roles = 0, .first = equals(0, AF_UNIX), .when = When::ControlSocket},
+
+    // ---- Waiting, waking, timers: what is made all the time
+    {SYS_futex, kAll},
+    {SYS_read, kAll},
+    {SYS_write, kAll},
+    {SYS_rt_sigreturn, kAll},
+    {SYS_timerfd_settime, kVcpus | kEvents},
+    {SYS_epoll_wait, kEvents},
+    {SYS_sched_yield, kAll},
+    {SYS_poll, kAll},
+    {SYS_preadv, kDevice},
+    {SYS_pwritev, kDevice},
+    {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
+    {SYS_newfstatat, kAll},
+    {SYS_fdatasync, kAll},  // of disks, by whoever ends the process out of order
+    {SYS_fallocate, kDevice | kControl},
+    {SYS_pread64, kDevice | kCompiler | kControl},
+    {SYS_pwrite64, kDevice | kControl},
+
+    // ---- Memory
+    {SYS_munmap, kAll},
+    {SYS_madvise, kAll},
+    {SYS_brk, kAll},
+    {SYS_mremap, kAll},
+    {SYS_mincore, kKvmVcpu},
+    {SYS_mbind, kControl},
+
+    // ---- Threads, signals, the end
+    {SYS_rt_sigprocmask, kAll},
+    {SYS_sigaltstack, kAll},
+    {SYS_clock_nanosleep, kAll},
+    {SYS_restart_syscall, kAll},
+    {SYS_getrandom, kAll},
+    {SYS_gettid, kAll},
+    {SYS_getpid, kAll},
+    {SYS_set_robust_list, kAll},
+    {SYS_rseq, kAll},
+    {SYS_exit, kAll},
+    {SYS_exit_group, kAll},
+    {SYS_timer_create, kVcpus},
+    {SYS_timer_settime, kVcpus},
+    {SYS_timer_delete, kVcpus},
+    {SYS_epoll_ctl, kEvents},
+    {SYS_sched_getaffinity, kCompiler | kControl},
+
+    // ---- Files: of those that Landlock grants
+    {SYS_close, kAll},
+    {SYS_lseek, kAll},
+    {SYS_writev, kAll},
+    {SYS_fstat, kAll},
+    {SYS_openat, kCompiler | kControl},
+    {SYS_renameat, kCompiler},
+    {SYS_unlinkat, kCompiler},
+    {SYS_utimensat, kCompiler},
+    {SYS_geteuid, kCompiler | kControl},
+    {SYS_getdents64, kCompiler},
+    {SYS_readlink, kCompiler},
+    {SYS_access, kCompiler},
+    {SYS_fcntl, kCompiler | kControl},
+    {SYS_dup, kCompiler},
+    {SYS_sysinfo, kCompiler},
+    {SYS_fstatfs, kCompiler | kControl},
+    {SYS_ftruncate, kControl},
+    {SYS_flock, 0},
+    {SYS_mkdir, 0},
+    {SYS_stat, 0},
+    {SYS_unlink, 0},
+
+    // ---- LightV's socket
+    {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_sendto, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_setsockopt, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_bind, .roles = 0, .when = When::ControlSocket},
+    {.number = SYS_listen, .roles = 0, .when = When::ControlSocket},
+    {.number = SYS_connect,
+     .roles = 0,
+     .when = When::ControlSocket},  // is one that a dead run has left alive?
+    {.number = SYS_fchmod, .roles = 0, .when = When::ControlSocket},
+    {.number = SYS_getsockopt, .roles = kControl, .when = When::ControlSocket},
+
+    // ---- Only while a machine is built or taken apart
+    {SYS_epoll_create1, 0},
+    {SYS_timerfd_create, 0},
+    {SYS_eventfd2, 0},
+    {SYS_pipe2, 0},
+    {SYS_memfd_create, 0},
+    {SYS_getrusage, 0},
+    {SYS_getppid, 0},  // the KVM probe's example of a system call
+    {SYS_getcwd, 0},
+    {SYS_uname, 0},
+};
+
+struct Name {
+    unsigned number;
+    const char* name;
+};
+constexpr Name kNames[] = {
+#include "system_call_names.inc"
+};
+
+}  // namespace
+
+std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
+    unsigned roles = bit(role);
+    if (needs.compiles_on_vcpus && (roles & kVcpus) != 0) roles |= kCompiler;
+    std::vector<Rule> rules;
+    for (const Row& row : kRows) {
+        if ((row.when == When::Kvm && !needs.kvm) ||
+            (row.when == When::ControlSocket && !needs.control_socket))
+            continue;
+        if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
+        Rule rule{row.number, {row.first, row.second}, row.outcome};
+        if (row.number == SYS_tgkill) rule.conditions[0].value = needs.process;
+        rules.push_back(rule);
+    }
+    return rules;
+}
+
+const char* system_call_name(unsigned number) {
+    const auto* found = std::ranges::find(kNames, number, &Name::number);
+    return found != std::end(kNames) ? found->name : nullptr;
+}
+
+const char* role_name(ThreadRole role) {
+    switch (role) {
+        case ThreadRole::Main: return "main";
+        case ThreadRole::Vcpu: return "virtual CPU";
+        case ThreadRole::KvmVcpu: return "virtual CPU (KVM)";
+        case ThreadRole::EventLoop: return "event loop";
+        case ThreadRole::Device: return "device";
+        case ThreadRole::Compiler: return "compiler";
+        case ThreadRole::Control: return "LightV";
+    }
+    return "unknown";
+}
+
+}  // namespace arclight::guestos::sandbox

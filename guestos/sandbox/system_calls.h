@@ -1,0 +1,55 @@
+// Which system calls a thread may make, by its role.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "host/thread_role.h"
+
+namespace arclight::guestos::sandbox {
+
+/// On the lower half of one argument.
+struct Condition {
+    enum class Kind : uint8_t {
+        None,
+        Equals,   ///< argument == value
+        Differs,  ///< argument != value
+        Has,      ///< (argument & value) == value
+        HasNot,   ///< (argument & value) != value
+        Lacks,    ///< (argument & value) == 0
+    };
+    Kind kind = Kind::None;
+    uint8_t argument = 0;
+    uint32_t value = 0;
+};
+
+enum class Outcome : uint8_t {
+    Allow,
+    Unsupported,  ///< ENOSYS, so that the C library goes another way
+};
+
+/// `outcome` where all conditions hold. What no rule allows ends the process.
+struct Rule {
+    unsigned number;
+    std::array<Condition, 2> conditions{};
+    Outcome outcome = Outcome::Allow;
+};
+
+/// What the run is going to need, as far as lists depend on it.
+struct Needs {
+    bool kvm = false;                ///< /dev/kvm may be used
+    bool control_socket = false;     ///< a Unix socket is made
+    bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them
+    uint32_t process = 0;            ///< getpid()
+};
+
+/// The list of one role; Main's holds all others. A call may have several rules, of which one is to hold. What is made
+/// often and what is looked at comes first.
+std::vector<Rule> rules_for(ThreadRole role, const Needs& needs);
+
+/// For messages; null: there is no such call.
+const char* system_call_name(unsigned number);
+const char* role_name(ThreadRole role);
+
+}  // namespace arclight::guestos::sandbox

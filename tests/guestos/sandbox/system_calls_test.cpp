@@ -1,0 +1,254 @@
+// A hostile thread's system calls. What is forbidden ends the process by SIGSYS with a line that names the call, so that a
+// call which fails for another reason (no privilege, a bad argument) does not pass for a wall.
+#include "guestos/sandbox/system_calls.h"
+
+#include <asm/ioctls.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <linux/kvm.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "tests/guestos/sandbox/jail.h"
+
+namespace arclight::guestos::sandbox {
+namespace {
+
+struct Attempt {
+    const char* what;
+    long number;
+    long arguments[5] = {};
+};
+
+int make(const Attempt& a) {
+    return call(a.number, a.arguments[0], a.arguments[1], a.arguments[2], a.arguments[3], a.arguments[4]);
+}
+
+void expect_violation(const Attempted& outcome, const Attempt& attempt, ThreadRole role) {
+    SCOPED_TRACE(testing::Message() << attempt.what << " by " << role_name(role));
+    EXPECT_TRUE(outcome.violated) << "returned " << outcome.result << ", signal " << outcome.signal << ", "
+                                  << outcome.text;
+    const std::string line =
+        fmt::format("system call {} ({}) is forbidden in a thread of role '{}'", attempt.number,
+                    system_call_name(static_cast<unsigned>(attempt.number)), role_name(role));
+    EXPECT_NE(outcome.text.find(line), std::string::npos) << outcome.text;
+    EXPECT_EQ(std::ranges::count(outcome.text, '\n'), 1);
+}
+
+/// Everything that a run may need: the list of Main, which contains all others, is at its longest.
+RunOptions wide_options() {
+    RunOptions options = plain_options();
+    options.accel = Accel::Auto;
+    options.control = "/tmp/no-socket-is-made";
+    return options;
+}
+
+constexpr long kAnywhere = 0, kNone = -1;
+const long kPage = sysconf(_SC_PAGESIZE);
+
+TEST(SandboxSystemCalls, NobodyMayMakeThese) {
+    const long nothing = reinterpret_cast<long>("");
+    const Attempt attempts[] = {
+        {"another program", SYS_execve, {reinterpret_cast<long>("/bin/true")}},
+        {"another program by descriptor", SYS_execveat, {kNone, nothing, 0, 0, AT_EMPTY_PATH}},
+        {"another process", SYS_fork},
+        {"another process, sharing memory", SYS_vfork},
+        {"another process by clone", SYS_clone, {SIGCHLD}},
+        {"a thread in a user name space",
+         SYS_clone,
+         {CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWUSER}},
+        {"ptrace", SYS_ptrace, {PTRACE_TRACEME}},
+        {"another process's memory", SYS_process_vm_readv, {getppid()}},
+        {"into another process's memory", SYS_process_vm_writev, {getppid()}},
+        {"another process's descriptor", SYS_pidfd_getfd, {kNone}},
+        {"a handle of a process", SYS_pidfd_open, {getppid()}},
+        {"a signal to another process", SYS_kill, {getppid(), 0}},
+        {"a signal to another thread", SYS_tkill, {getppid(), 0}},
+        {"a signal to another process's thread", SYS_tgkill, {getppid(), getppid(), 0}},
+        {"a signal with a value", SYS_rt_sigqueueinfo, {getppid(), 0}},
+        {"another handler for violations", SYS_rt_sigaction, {SIGSYS}},
+        {"bpf", SYS_bpf, {kNone}},
+        {"a filter that asks somebody else",
+         SYS_seccomp,
+         {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER}},
+        {"performance counters", SYS_perf_event_open},
+        {"page faults in user space", SYS_userfaultfd},
+        {"io_uring", SYS_io_uring_setup, {1}},
+        {"asynchronous I/O", SYS_io_setup, {1}},
+        {"keys", SYS_keyctl, {kNone}},
+        {"a new key", SYS_add_key},
+        {"mounts", SYS_mount},
+        {"unmounting", SYS_umount2},
+        {"another root", SYS_chroot, {nothing}},
+        {"another root by exchange", SYS_pivot_root},
+        {"another root of a name space", SYS_open_tree, {kNone}},
+        {"name spaces", SYS_unshare, {CLONE_NEWUSER}},
+        {"another's name space", SYS_setns, {kNone}},
+        {"kernel modules", SYS_finit_module, {kNone}},
+        {"another kernel", SYS_kexec_load},
+        {"restarting the host", SYS_reboot},
+        {"another user", SYS_setuid, {0}},
+        {"other users", SYS_setresuid, {0, 0, 0}},
+        {"other groups", SYS_setgroups},
+        {"capabilities", SYS_capset},
+        {"memory that is executable as soon as readable", SYS_personality, {0x0400000}},
+        {"code segments", SYS_modify_ldt},
+        {"ports", SYS_ioperm, {0, 1, 1}},
+        {"files by handle", SYS_open_by_handle_at, {kNone}},
+        {"other rights of a file", SYS_chmod, {nothing}},
+        {"another owner of a file", SYS_fchownat, {kNone, nothing}},
+        {"another name of a file", SYS_linkat, {kNone, nothing, kNone, nothing}},
+        {"a symbolic link", SYS_symlinkat, {nothing, kNone, nothing}},
+        {"a device", SYS_mknodat, {kNone, nothing}},
+        {"attributes of files", SYS_setxattr, {nothing, nothing}},
+        {"watching files", SYS_fanotify_init},
+        {"the host's clock", SYS_clock_settime, {kNone}},
+        {"the host's name", SYS_sethostname, {nothing}},
+        {"the kernel's log", SYS_syslog},
+        {"the network", SYS_socket, {AF_INET, SOCK_STREAM}},
+        {"the network, version 6", SYS_socket, {AF_INET6, SOCK_STREAM}},
+        {"the kernel's sockets", SYS_socket, {AF_NETLINK, SOCK_RAW}},
+        {"raw packets", SYS_socket, {AF_PACKET, SOCK_RAW}},
+        {"a pair of sockets", SYS_socketpair, {AF_UNIX, SOCK_STREAM}},
+        {"messages with descriptors", SYS_sendmsg, {kNone}},
+        {"shared memory", SYS_shmget},
+        {"typing into the terminal", SYS_ioctl, {0, TIOCSTI}},
+        {"pasting into the terminal", SYS_ioctl, {0, TIOCLINUX}},
+        {"another controlling terminal", SYS_ioctl, {0, TIOCSCTTY}},
+        {"the process's memory map", SYS_prctl, {PR_SET_MM}},
+        {"its death's signal", SYS_prctl, {PR_SET_PDEATHSIG}},
+        {"a map of writable code",
+         SYS_mmap,
+         {0, kPage, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE, kNone}},
+        {"writable code", SYS_mprotect, {kAnywhere, kPage, PROT_READ | PROT_WRITE | PROT_EXEC}},
+        {"protection keys", SYS_pkey_mprotect, {kAnywhere, kPage, PROT_EXEC}},
+        {"code in other pages", SYS_remap_file_pages},
+    };
+    for (const ThreadRole role : kEveryRole)
+        for (const Attempt& attempt : attempts)
+            expect_violation(in_jail(wide_options(), role, [&] { return make(attempt); }), attempt, role);
+}
+
+TEST(SandboxSystemCalls, RolesMayMakeTheirOwnOnly) {
+    struct Case {
+        Attempt attempt;
+        std::vector<ThreadRole> allowed;  ///< beside Main
+    };
+    using enum ThreadRole;
+    const long nothing = reinterpret_cast<long>("");
+    constexpr long kThreadFlags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
+    const Case cases[] = {
+        {{"opening", SYS_openat, {kNone, nothing}}, {Compiler, Control}},
+        {{"renaming", SYS_renameat, {kNone, nothing, kNone, nothing}}, {Compiler}},
+        {{"removing", SYS_unlinkat, {kNone, nothing}}, {Compiler}},
+        {{"making a directory", SYS_mkdir, {nothing}}, {}},
+        {{"a disk's writes", SYS_pwritev, {kNone}}, {Device}},
+        {{"a disk's flush", SYS_fdatasync, {kNone}}, {Device}},
+        {{"timers", SYS_timerfd_settime, {kNone}}, {Vcpu, KvmVcpu, EventLoop}},
+        {{"waiting for events", SYS_epoll_wait, {kNone}}, {EventLoop}},
+        {{"signals by time", SYS_timer_create, {kNone}}, {Vcpu, KvmVcpu}},
+        {{"running a virtual machine", SYS_ioctl, {kNone, KVM_RUN}}, {KvmVcpu}},
+        {{"memory of a virtual machine", SYS_ioctl, {kNone, KVM_SET_USER_MEMORY_REGION}}, {KvmVcpu}},
+        {{"another virtual machine", SYS_ioctl, {kNone, static_cast<long>(KVM_CREATE_VM)}}, {}},
+        {{"what is mapped", SYS_mincore, {1}}, {KvmVcpu}},
+        {{"executable memory", SYS_mprotect, {1, kPage, PROT_READ | PROT_EXEC}}, {Compiler}},
+        {{"a map of code", SYS_mmap, {0, 0, PROT_READ | PROT_EXEC, MAP_PRIVATE, kNone}}, {Compiler}},
+        {{"a thread", SYS_clone, {kThreadFlags}}, {Control}},
+        {{"a client of the socket", SYS_accept4, {kNone}}, {Control}},
+        {{"a Unix socket", SYS_socket, {AF_UNIX, -1}}, {}},
+        {{"a path for a socket", SYS_bind, {kNone}}, {}},
+        {{"a connection", SYS_connect, {kNone}}, {}},
+        {{"more filters", SYS_seccomp, {SECCOMP_SET_MODE_FILTER, 0, 0}}, {}},
+        {{"memory files", SYS_memfd_create, {0}}, {}},
+    };
+    for (const Case& c : cases)
+        for (const ThreadRole role : kEveryRole) {
+            // A thread by clone() would need a stack: that those who may can is for the machine's tests.
+            const bool allowed = role == Main || std::ranges::find(c.allowed, role) != c.allowed.end();
+            if (allowed && c.attempt.number == SYS_clone) continue;
+            const Attempted outcome = in_jail(wide_options(), role, [&] { return make(c.attempt); });
+            if (!allowed) {
+                expect_violation(outcome, c.attempt, role);
+                continue;
+            }
+            EXPECT_FALSE(outcome.violated)
+                << c.attempt.what << " by " << role_name(role) << ": " << outcome.text;
+            EXPECT_EQ(outcome.text, "");
+        }
+}
+
+TEST(SandboxSystemCalls, WhatARunDoesNotNeedIsNotThere) {
+    const Attempt kvm{"a virtual machine", SYS_ioctl, {kNone, static_cast<long>(KVM_CREATE_VM)}};
+    const Attempt socket{"a Unix socket", SYS_socket, {AF_UNIX, SOCK_STREAM}};
+    const Attempt code{"code", SYS_mprotect, {1, kPage, PROT_EXEC}};
+    for (const Attempt& attempt : {kvm, socket})
+        expect_violation(in_jail(plain_options(), ThreadRole::Main, [&] { return make(attempt); }), attempt,
+                         ThreadRole::Main);
+    RunOptions compiling = plain_options();
+    compiling.jit = JitTier::Tier2;
+    EXPECT_FALSE(in_jail(compiling, ThreadRole::Vcpu, [&] { return make(code); }).violated);
+    expect_violation(in_jail(plain_options(), ThreadRole::Vcpu, [&] { return make(code); }), code,
+                     ThreadRole::Vcpu);
+}
+
+TEST(SandboxSystemCalls, OtherInterfacesOfTheKernelAreClosed) {
+    for (const ThreadRole role : kEveryRole) {
+        constexpr long kX32 = 0x4000'0000;
+        EXPECT_TRUE(in_jail(plain_options(), role, [] { return call(kX32 | SYS_getpid); }).violated);
+        EXPECT_TRUE(in_jail(plain_options(), role, [] {
+                        int result = 20;  // getpid of the 32-bit interface
+                        asm volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
+                        return 0;
+                    }).violated);
+    }
+}
+
+TEST(SandboxSystemCalls, AViolationCannotBeBlocked) {
+    const Attempted outcome = in_jail(plain_options(), ThreadRole::Vcpu, [] {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, nullptr);
+        call(SYS_fork);
+        return 0;
+    });
+    EXPECT_TRUE(outcome.violated);
+}
+
+TEST(SandboxSystemCalls, ThreadsOfThreadsStayInTheirList) {
+    const Attempt open{"opening", SYS_mkdir, {reinterpret_cast<long>("")}};
+    const Attempted outcome = in_jail(plain_options(), ThreadRole::Control, [&] {
+        int result = -1;
+        std::thread([&] { result = make(open); }).join();
+        return result;
+    });
+    expect_violation(outcome, open, ThreadRole::Control);
+}
+
+TEST(SandboxSystemCalls, OffChangesNothing) {
+    RunOptions options = plain_options();
+    options.sandbox = SandboxMode::Off;
+    for (const ThreadRole role : kEveryRole)
+        EXPECT_EQ(in_jail(options, role, [] { return call(SYS_socket, AF_UNIX, SOCK_STREAM); }).result, 0);
+}
+
+TEST(SandboxSystemCalls, NamesAreTheKernels) {
+    EXPECT_STREQ(system_call_name(SYS_read), "read");
+    EXPECT_STREQ(system_call_name(SYS_clone3), "clone3");
+    EXPECT_EQ(system_call_name(9999), nullptr);
+}
+
+}  // namespace
+}  // namespace arclight::guestos::sandbox
