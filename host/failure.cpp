@@ -22,7 +22,7 @@ struct Slot {
     LastAct::When when = LastAct::When::Failure;
 };
 constexpr unsigned kSlots =
-    64;  ///< more than disks, terminals and sockets together; a further one is left out
+    64;  ///< more than terminals and consoles together; a further one is left out
 std::array<Slot, kSlots> slots;
 
 void carry_out(bool crash) {

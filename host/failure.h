@@ -6,7 +6,7 @@
 
 namespace arclight::host {
 
-/// What is left to do before the process ends out of order: restore a terminal, flush a disk. While the object lives,
+/// What is left to do before the process ends out of order: restore a terminal, print what the guest said last. While the object lives,
 /// `act(context)` may be called once, on any thread and with any lock held, so it must neither allocate nor wait for a lock.
 class LastAct {
   public:

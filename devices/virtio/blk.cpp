@@ -103,13 +103,7 @@ std::expected<std::unique_ptr<Blk>, std::string> Blk::open(const std::string& pa
     return std::make_unique<Blk>(std::move(*image), std::move(options));
 }
 
-Blk::Blk(DiskImage image, Options options)
-    : image_(std::move(image)),
-      options_(std::move(options)),
-      flush_at_failure_(
-          host::LastAct::When::Failure,
-          [](uintptr_t blk) { (void)reinterpret_cast<Blk*>(blk)->image_.flush(); },
-          reinterpret_cast<uintptr_t>(this)) {}
+Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {}
 
 // ---- configuration
 

@@ -11,7 +11,6 @@
 #include "devices/machine_host.h"
 #include "devices/virtio/disk_image.h"
 #include "devices/virtio/transport.h"
-#include "host/failure.h"
 
 namespace arclight::devices::virtio {
 
@@ -77,7 +76,6 @@ class Blk final : public Backend {
     const Options options_;
     std::atomic<bool> write_back_{true};
     std::set<std::pair<Operation, int>> told_;  // errors that the user knows of; the worker's
-    const host::LastAct flush_at_failure_;
 };
 
 }  // namespace arclight::devices::virtio

@@ -117,7 +117,7 @@ constexpr Row kRows[] = {
     {SYS_pwritev, kDevice},
     {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
     {SYS_newfstatat, kAll},
-    {SYS_fdatasync, kAll},  // of disks, by whoever ends the process out of order
+    {SYS_fdatasync, kDevice},
     {SYS_fallocate, kDevice | kControl},
     {SYS_pread64, kDevice | kCompiler | kControl},
     {SYS_pwrite64, kDevice | kControl},

@@ -93,7 +93,7 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
         if (!exclusive_or_atomic && access_across(access, va)) return {};
     } else if (uint8_t* host = tlbs_.victim_hit(unprivileged ? state_.user_tlb : state_.tlb, va, write)) {
         ++stats_.tlb_recalls;
-        return touched(host::touch([&] { access_host(state_, access, va, host); }), given, write);
+        return touched(host::touch([&] { access_host(state_, access, va, host); }), given, write && !rmw);
     }
     Target target;
     uint8_t fsc = 0;
@@ -128,7 +128,11 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
         pager_.store_to_ram(target.pa, first_bytes, second.pa, bytes - first_bytes, act);
     else
         act();
-    return touched(done, given, write);
+    return touched(done, split && is_there(target.host) ? next : given, write && !rmw);
+}
+
+bool MemoryPath::is_there(const uint8_t* host) {
+    return host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); });
 }
 
 MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64_t va, uint64_t pa,
@@ -172,6 +176,7 @@ MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) 
     if (const auto hit = watchpoint({va, bytes, true, true, false})) return *hit;
     if (target.host == nullptr) return data_abort(va, kFscUnsupportedExclusive, true);
     uint8_t refused = 0;
+    bool done = false;
     pager_.store_to_ram(target.pa, bytes, 0, 0, [&] {
         std::optional<mmu::PageOverlay::Access> guard;
         if (target.flags != 0) [[unlikely]] {
@@ -191,9 +196,9 @@ MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) 
                 values[0] = old & 0xffff'ffff, values[1] = old >> 32;
             }
         };
-        if (!host::touch(swap)) refused = mmu::kFscSynchronousExternal;
+        done = host::touch(swap);
     });
-    return refused != 0 ? data_abort(va, refused, true) : Outcome{};
+    return refused != 0 ? data_abort(va, refused, true) : touched(done, va, false);
 }
 
 // ---- Translation
