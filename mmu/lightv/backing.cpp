@@ -19,7 +19,10 @@ namespace {
 /// Extends the file: an access behind the end of a mapped file raises SIGBUS.
 Result<int> open_file(const std::string& path, uint64_t bytes) {
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (file < 0) return std::unexpected(fmt::format("cannot open '{}': {}", path, strerror(errno)));
+    if (file < 0)
+        return std::unexpected(
+            fmt::format("cannot open '{}': {}{}", path, strerror(errno),
+                        errno == EACCES ? " (in the sandbox, only files of --lightv-files can be)" : ""));
     struct stat status {};
     std::string error;
     if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
