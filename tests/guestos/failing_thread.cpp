@@ -13,12 +13,23 @@ namespace {
 std::atomic<long> passed{0};
 thread_local char own_name[16] = "main";
 
+enum class How { Memory, Throw, Crash };
+
+How how() {
+    const char* const word = std::getenv("FAIL_HOW");
+    if (word != nullptr && std::strcmp(word, "crash") == 0) return How::Crash;
+    return word != nullptr && std::strcmp(word, "throw") == 0 ? How::Throw : How::Memory;
+}
+
+/// From then on, but a crash is one.
 bool is_the_one() {
     static const char* const wanted = std::getenv("FAIL_THREAD");
     static const char* const after = std::getenv("FAIL_AFTER");
     static const long allowed = after != nullptr ? std::atol(after) : 0;
     if (wanted == nullptr) return false;
-    return std::strcmp(own_name, wanted) == 0 && passed++ >= allowed;
+    if (std::strcmp(own_name, wanted) != 0) return false;
+    const long before = passed++;
+    return how() == How::Crash ? before == allowed : before >= allowed;
 }
 
 }  // namespace
@@ -31,9 +42,8 @@ extern "C" int pthread_setname_np(pthread_t, const char* name) {
 
 void* operator new(std::size_t bytes) {
     if (is_the_one()) {
-        static const char* const how = std::getenv("FAIL_HOW");
-        if (how != nullptr && std::strcmp(how, "crash") == 0) *static_cast<volatile int*>(nullptr) = 1;
-        if (how != nullptr && std::strcmp(how, "throw") == 0) throw 7;
+        if (how() == How::Crash) *static_cast<volatile int*>(nullptr) = 1;
+        if (how() == How::Throw) throw 7;
         throw std::bad_alloc();
     }
     if (void* memory = std::malloc(bytes != 0 ? bytes : 1); memory != nullptr) return memory;

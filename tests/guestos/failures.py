@@ -100,11 +100,14 @@ class OnTerminal:
         return self.process.returncode, errors, same
 
 
-AFTER = {"events": 50, "lightv": 200, "main": 3000}  # allocations that go well: until the console is there
+AFTER = {"events": 300, "lightv": 200, "main": 3000, "cpu 0": 400}  # allocations that go well: until the console is there
 CONTROL = ("--control", inside("control"))
 TIERED = ("--accel", "process", "--jit", "tier2")
 THREADS = [("cpu 0", ("--accel", "process", "--jit", "tier1"), None), ("cpu 0", TIERED, None), ("events", (), "type"),
-           ("lightv", CONTROL, "ask"), ("lightv ticks", ("--lightv", POLICY), None), ("main", (), None)]
+           ("lightv", CONTROL, "ask"), ("lightv ticks", ("--lightv", POLICY), None), ("main", (), None),
+           ("virtio-blk", ("--drive", f"file={write('image', bytes(1 << 20))}"), None)]
+if os.path.exists(os.path.join(os.path.dirname(ARCLIGHT), "libarclight_tier2.so")):
+    THREADS.append(("tier 2", ("--accel", "process", "--jit", "tiered", "--jit-threshold", "20", "--jit-cache", "off"), None))
 if KVM:
     THREADS.append(("cpu 0", ("--accel", "kvm", "--jit", "tier1"), None))
 for (thread, options, nudge), (how, text) in itertools.product(THREADS, (("memory", "out of memory"), ("throw", "an exception of unknown type"))):
