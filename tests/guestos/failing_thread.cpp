@@ -1,7 +1,8 @@
 // Preloaded by failures.py: one thread of the program, by its name, runs out of memory or crashes at its first allocation after
-// FAIL_AFTER others.
+// FAIL_AFTER others, once the file FAIL_WHEN is there.
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -28,6 +29,9 @@ bool is_the_one() {
     static const long allowed = after != nullptr ? std::atol(after) : 0;
     if (wanted == nullptr) return false;
     if (std::strcmp(own_name, wanted) != 0) return false;
+    static const char* const when = std::getenv("FAIL_WHEN");
+    struct stat about {};
+    if (when != nullptr && stat(when, &about) != 0) return false;
     const long before = passed++;
     return how() == How::Crash ? before == allowed : before >= allowed;
 }

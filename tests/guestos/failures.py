@@ -2,7 +2,7 @@
 """The program when something is wrong around it: a thread that runs out of memory, throws or crashes; closed standard streams; JSON and gzip
 made to exhaust it; another user at the control socket. One line, a status, the terminal as it was; the environment names the program,
 a guest that waits (GUEST) and the library that makes threads fail (PRELOAD)."""
-import atexit, itertools, json, os, pty, re, resource, shutil, signal, socket, subprocess, sys, tempfile, termios, threading, time, zlib
+import atexit, itertools, json, os, pty, re, resource, select, shutil, signal, socket, subprocess, sys, tempfile, termios, threading, time, zlib
 
 ARCLIGHT, GUEST, PRELOAD = (os.environ[name] for name in ("ARCLIGHT", "GUEST", "PRELOAD"))
 LIMIT = 120  # seconds, of a busy machine
@@ -55,11 +55,16 @@ POLICY = write("policy", json.dumps({"attach": [{"name": "x", "module": "churn",
 class OnTerminal:
     """A run whose console is a terminal and in which one thread fails."""
 
-    def __init__(self, thread, how, *options, after=0):
+    def __init__(self, thread, how, *options, after=0, wait=False):
         self.leader, follower = pty.openpty()
         self.before = termios.tcgetattr(follower)
         self.follower = follower
         environment = dict(os.environ, LD_PRELOAD=PRELOAD, FAIL_THREAD=thread, FAIL_HOW=how, FAIL_AFTER=str(after))
+        if wait:  # until the console is there, and the run goes on
+            environment["FAIL_WHEN"] = inside("now")
+            if os.path.exists(inside("now")):
+                os.unlink(inside("now"))
+        os.set_blocking(self.leader, False)
         self.process = start([ARCLIGHT, "run", "-m", "128", "--kernel", GUEST, *options], env=environment, stdin=follower, stdout=follower,
                                         stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
         threading.Thread(target=self.drain, daemon=True).start()
@@ -67,8 +72,9 @@ class OnTerminal:
 
     def drain(self):
         try:
-            while os.read(self.leader, 65536):
-                pass
+            while True:
+                select.select([self.leader], [], [])
+                os.read(self.leader, 65536)
         except OSError:
             pass
 
@@ -79,11 +85,12 @@ class OnTerminal:
 
     def nudge(self, how):
         """Gives the thread something to do until it fails."""
+        write("now", "")
         until = time.monotonic() + LIMIT
         while how is not None and self.process.poll() is None and time.monotonic() < until:
             try:
                 if how == "type":
-                    os.write(self.leader, b"x")
+                    os.write(self.leader, b"x" * 200)
                 else:
                     ask(inside("control"), '{"do": "list"}')
             except (OSError, ValueError):
@@ -100,7 +107,7 @@ class OnTerminal:
         return self.process.returncode, errors, same
 
 
-AFTER = {"events": 300, "lightv": 200, "main": 3000, "cpu 0": 400}  # allocations that go well: until the console is there
+AFTER = {"main": 3000, "cpu 0": 400}  # allocations that go well
 CONTROL = ("--control", inside("control"))
 TIERED = ("--accel", "process", "--jit", "tier2")
 THREADS = [("cpu 0", ("--accel", "process", "--jit", "tier1"), None), ("cpu 0", TIERED, None), ("events", (), "type"),
@@ -114,7 +121,7 @@ for (thread, options, nudge), (how, text) in itertools.product(THREADS, (("memor
     if thread == "main" and how == "throw":
         continue
     what = f"{thread} {options}: {how}"
-    run = OnTerminal(thread, how, *options, after=AFTER.get(thread, 0))
+    run = OnTerminal(thread, how, *options, after=AFTER.get(thread, 0), wait=nudge is not None)
     if nudge is not None:
         wait_for(run.raw, run.process)
     run.nudge(nudge)
@@ -125,7 +132,7 @@ for (thread, options, nudge), (how, text) in itertools.product(THREADS, (("memor
         check(run.is_raw, f"{what}: the terminal was never raw")
 
 for thread, options, nudge in (("cpu 0", ("--accel", "process", "--jit", "tier1"), None), ("events", (), "type"), ("main", (), None)):
-    run = OnTerminal(thread, "crash", *options, after=AFTER.get(thread, 0))
+    run = OnTerminal(thread, "crash", *options, after=AFTER.get(thread, 0), wait=nudge is not None)
     if nudge is not None:
         wait_for(run.raw, run.process)
     run.nudge(nudge)
