@@ -21,8 +21,7 @@ struct Slot {
     std::atomic<uintptr_t> context{0};
     LastAct::When when = LastAct::When::Failure;
 };
-constexpr unsigned kSlots =
-    64;  ///< more than terminals and consoles together; a further one is left out
+constexpr unsigned kSlots = 64;  ///< more than terminals and consoles together; a further one is left out
 std::array<Slot, kSlots> slots;
 
 void carry_out(bool crash) {
