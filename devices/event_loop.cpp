@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-#include "devices/host_thread.h"
+#include "host/thread.h"
 
 namespace arclight::devices {
 
@@ -66,7 +66,7 @@ EventLoop::~EventLoop() {
 void EventLoop::start() {
     if (thread_.joinable()) return;
     stopping_ = false;
-    thread_ = start_host_thread("events", ThreadRole::EventLoop, [this] { run(); });
+    thread_ = host::start_thread("events", ThreadRole::EventLoop, [this] { run(); });
 }
 
 void EventLoop::stop() {

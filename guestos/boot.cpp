@@ -58,10 +58,10 @@ Session make_session(const RunOptions& options) {
     return session;
 }
 
-Result<Bytes> read_initrd(const RunOptions& options) {
+Result<Bytes> read_initrd(const RunOptions& options, uint64_t memory) {
     Bytes initrd;
     if (!options.initrd.empty()) {
-        auto file = read_file("initrd", options.initrd, kMaxInitrd);
+        auto file = read_file("initrd", options.initrd, std::min(kMaxInitrd, memory));
         if (!file) return file;
         if (file->empty()) return failure("initrd '{}' is empty", options.initrd);
         initrd = std::move(*file);
@@ -109,7 +109,7 @@ Result<BootState> load_guest(const RunOptions& options, const KernelFile& file, 
     uint64_t free = kernel->end;
     const bool takes_tree_in_x0 = kernel->kind != KernelKind::Elf;
     if (takes_tree_in_x0) {
-        const auto initrd = read_initrd(options);
+        const auto initrd = read_initrd(options, ram.bytes.size());
         if (!initrd) return std::unexpected(initrd.error());
         const uint64_t usual = ram.base + std::min<uint64_t>(ram.bytes.size() / 2, 128 * kMiB);
         const uint64_t start = align_up(std::max(usual, kernel->end), kPage);

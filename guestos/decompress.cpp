@@ -241,7 +241,8 @@ Result<Bytes> decompress(const std::string& name, Compression compression, std::
         case Status::Done: return out.take();
         case Status::Truncated:
             return failure("kernel '{}' is truncated ({} data ends early)", name, format.name);
-        case Status::TooLarge: return failure("kernel '{}' unpacks to more than {} MiB", name, limit >> 20);
+        case Status::TooLarge:
+            return failure("kernel '{}' does not fit: it unpacks to more than {} MiB", name, limit >> 20);
         case Status::NoMemory:
             return failure("kernel '{}' needs more than {} MiB to unpack its {} data", name, kMaxWindow >> 20,
                            format.name);

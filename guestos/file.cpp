@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -30,20 +31,23 @@ Result<Bytes> read_file(std::string_view what, const std::filesystem::path& path
     if (fstat(file.fd, &info) != 0)
         return failure("cannot read {} '{}': {}", what, path.native(), std::strerror(errno));
     if (S_ISDIR(info.st_mode)) return failure("{} '{}' is a directory", what, path.native());
+    const auto too_large = [&] {
+        return failure("{} '{}' is larger than {} MiB", what, path.native(), max_size >> 20);
+    };
+    if (S_ISREG(info.st_mode) && info.st_size > 0 && uint64_t(info.st_size) > max_size) return too_large();
 
     // st_size is only a first guess: pipes and /proc files report none.
     Bytes bytes;
-    bytes.resize(info.st_size > 0 && uint64_t(info.st_size) <= max_size ? size_t(info.st_size) + 1 : 65536);
+    bytes.resize(std::min<uint64_t>(info.st_size > 0 ? uint64_t(info.st_size) + 1 : 65536, max_size + 1));
     size_t used = 0;
     for (;;) {
-        if (used == bytes.size()) bytes.resize(bytes.size() * 2);
+        if (used == bytes.size()) bytes.resize(std::min<uint64_t>(bytes.size() * 2, max_size + 1));
         const ssize_t got = read(file.fd, bytes.data() + used, bytes.size() - used);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return failure("cannot read {} '{}': {}", what, path.native(), std::strerror(errno));
         if (got == 0) break;
         used += size_t(got);
-        if (used > max_size)
-            return failure("{} '{}' is larger than {} MiB", what, path.native(), max_size >> 20);
+        if (used > max_size) return too_large();
     }
     bytes.resize(used);
     return bytes;

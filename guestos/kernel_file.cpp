@@ -13,7 +13,6 @@ namespace arclight::guestos {
 
 namespace {
 
-constexpr uint64_t kMaxKernelFile = uint64_t(1) << 30;
 constexpr uint32_t kArm64ImageMagic = 0x644d5241;  // "ARM\x64"
 constexpr uint16_t kPeMachineArm64 = 0xaa64;
 
@@ -48,7 +47,7 @@ bool has_pe_section(std::span<const uint8_t> file, std::string_view name) {
     return false;
 }
 
-Result<Bytes> unpack_zboot(const std::string& name, std::span<const uint8_t> file) {
+Result<Bytes> unpack_zboot(const std::string& name, std::span<const uint8_t> file, uint64_t memory) {
     if (file.size() < sizeof(ZbootHeader))
         return failure("kernel '{}' is truncated ({} bytes are less than a header)", name, file.size());
     const auto header = read_at<ZbootHeader>(file, 0);
@@ -67,8 +66,7 @@ Result<Bytes> unpack_zboot(const std::string& name, std::span<const uint8_t> fil
         return failure("kernel '{}' is packed in a way that is not known ('{}')", name,
                        printable ? word : "?");
     }
-    return decompress(name, *compression, file.subspan(header.payload_offset, header.payload_size),
-                      kMaxKernelFile);
+    return decompress(name, *compression, file.subspan(header.payload_offset, header.payload_size), memory);
 }
 
 bool is_text(std::span<const uint8_t> file) {
@@ -136,7 +134,8 @@ bool has_at(std::span<const uint8_t> bytes, size_t offset, std::string_view text
            std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
 }
 
-Result<KernelFile> unpack_kernel(const std::string& name, Bytes file) {
+Result<KernelFile> unpack_kernel(const std::string& name, Bytes file, uint64_t memory) {
+    memory = std::min(memory, kMaxKernelBytes);
     if (file.empty()) return failure("kernel '{}' is empty", name);
     const auto unpack = [&](Result<Bytes> plain) -> Result<void> {
         if (!plain) return std::unexpected(plain.error());
@@ -145,10 +144,10 @@ Result<KernelFile> unpack_kernel(const std::string& name, Bytes file) {
         return {};
     };
     if (const auto compression = compression_of(file))
-        if (auto done = unpack(decompress(name, *compression, file, kMaxKernelFile)); !done)
+        if (auto done = unpack(decompress(name, *compression, file, memory)); !done)
             return std::unexpected(done.error());
     if (has_at(file, 0, "MZ") && has_at(file, 4, "zimg")) {
-        if (auto done = unpack(unpack_zboot(name, file)); !done) return std::unexpected(done.error());
+        if (auto done = unpack(unpack_zboot(name, file, memory)); !done) return std::unexpected(done.error());
         if (has_at(file, 4, "zimg")) return failure("kernel '{}' is packed twice", name);
     }
     const auto kind = classify(name, file);
@@ -156,10 +155,10 @@ Result<KernelFile> unpack_kernel(const std::string& name, Bytes file) {
     return KernelFile{.name = name, .kind = *kind, .bytes = std::move(file)};
 }
 
-Result<KernelFile> read_kernel(const std::filesystem::path& path) {
-    auto file = read_file("kernel", path, kMaxKernelFile);
+Result<KernelFile> read_kernel(const std::filesystem::path& path, uint64_t memory) {
+    auto file = read_file("kernel", path, kMaxKernelBytes);
     if (!file) return std::unexpected(file.error());
-    return unpack_kernel(path.native(), std::move(*file));
+    return unpack_kernel(path.native(), std::move(*file), memory);
 }
 
 }  // namespace arclight::guestos

@@ -38,11 +38,13 @@ struct Arm64ImageHeader {
 };
 static_assert(sizeof(Arm64ImageHeader) == 64);
 
-/// Reads and unpacks: Image, Image.gz (.zst, .xz, .lzma, .lz4), EFI zboot (vmlinuz.efi), ELF, flat binary. What is
+inline constexpr uint64_t kMaxKernelBytes = uint64_t{1} << 30;
+
+/// Reads and unpacks, to at most `memory` bytes: Image, Image.gz (.zst, .xz, .lzma, .lz4), EFI zboot (vmlinuz.efi), ELF, flat binary. What is
 /// recognised as something else is refused in one line.
-Result<KernelFile> read_kernel(const std::filesystem::path& path);
+Result<KernelFile> read_kernel(const std::filesystem::path& path, uint64_t memory = kMaxKernelBytes);
 /// The same for a file already in memory; `name` is for messages.
-Result<KernelFile> unpack_kernel(const std::string& name, Bytes file);
+Result<KernelFile> unpack_kernel(const std::string& name, Bytes file, uint64_t memory = kMaxKernelBytes);
 
 /// A T in the file's byte order, which is the host's; it lies within `bytes`.
 template <typename T>

@@ -11,7 +11,6 @@
 #include "guestos/boot.h"
 #include "guestos/console/console.h"
 #include "guestos/console/signals.h"
-#include "guestos/console/terminal.h"
 #include "guestos/exit_status.h"
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
@@ -64,13 +63,11 @@ void open_cache_key(RunOptions& options) {
 int run_session(const RunOptions& given) {
     RunOptions opened = given;
     if (opened.spectre) sandbox::restrict_speculation();
-    if (const auto jailed = sandbox::enter(
-            opened, [&] { open_cache_key(opened); }, RawTerminal::restore);
-        !jailed)
+    if (const auto jailed = sandbox::enter(opened, [&] { open_cache_key(opened); }); !jailed)
         return complain(jailed.error());
     devices::EventLoop loop;
     for (;;) {
-        const auto kernel = read_kernel(opened.kernel);
+        const auto kernel = read_kernel(opened.kernel, opened.memory);
         if (!kernel) return complain(kernel.error());
         const RunOptions options = complete_options(opened, kernel->kind);
         ConsoleProxy proxy;
@@ -103,6 +100,7 @@ int run_session(const RunOptions& given) {
             },
             [&] { machine.end_pause(); });
         bool hangup = false;
+        int output_error = 0;
         Machine::End end;
         {
             Console console(
@@ -121,6 +119,7 @@ int run_session(const RunOptions& given) {
             lightv->reset();
             if (signal_number != 0 || hangup || end == Machine::End::Quit) console.abandon_output();
             console.flush();
+            output_error = console.output_error();
             loop.stop();
             proxy.console = console_for_status = nullptr;
         }
@@ -133,6 +132,8 @@ int run_session(const RunOptions& given) {
         if (end == Machine::End::Failure) return complain(machine.failure_text());
         if (signal_number != 0) return 128 + signal_number;
         if (hangup) return complain("the console's terminal is gone");
+        if (output_error != 0)
+            return complain(fmt::format("cannot write the guest's output: {}", strerror(output_error)));
         if (const Semihosting* semihosting = machine.semihosting(); semihosting && semihosting->status())
             return *semihosting->status();
         if (end == Machine::End::Reset && !options.no_reboot) continue;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/memory_fault.h"
 #include "mmu/bits.h"
 
 namespace arclight::mmu {
@@ -72,10 +73,13 @@ enum class Replaced : uint8_t { Yes, Changed, Refused };
 Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t* slot, uint64_t& expected,
                  uint64_t desired) {
     const auto exchange = [&] {
-        return __atomic_compare_exchange_n(slot, &expected, desired, false, __ATOMIC_ACQ_REL,
-                                           __ATOMIC_ACQUIRE)
-                   ? Replaced::Yes
-                   : Replaced::Changed;
+        bool replaced = false;
+        if (!host::touch([&] {
+                replaced = __atomic_compare_exchange_n(slot, &expected, desired, false, __ATOMIC_ACQ_REL,
+                                                       __ATOMIC_ACQUIRE);
+            }))
+            return Replaced::Refused;
+        return replaced ? Replaced::Yes : Replaced::Changed;
     };
     if (!memory.has_intercepted_pages()) return exchange();
     // The overlay may be moving the table's page.
@@ -173,7 +177,9 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         // Tables are naturally aligned in RAM, whose host mapping is page aligned; other CPUs write them at
         // any time.
         auto* slot = reinterpret_cast<uint64_t*>(host);
-        uint64_t descriptor = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+        uint64_t descriptor = 0;
+        if (!host::touch([&] { descriptor = __atomic_load_n(slot, __ATOMIC_ACQUIRE); }))
+            return fault(FaultKind::ExternalOnWalk, level);
 
         if ((descriptor & kValid) == 0) return fault(FaultKind::Translation, level);
         if (level < 3 && (descriptor & kTableOrPage) != 0) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "host/memory_fault.h"
+
 namespace arclight::backend {
 
 using kvm::Arena;
@@ -63,7 +65,8 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
         if (address >> 30 != known_chunk_) {
             // Another processor may have touched this GiB, but this one may not. Code inside cannot make KVM
             // add memory, so this read leaves the machine if the memory is missing, and the exit adds it.
-            (void)*static_cast<const volatile uint8_t*>(host);
+            if (!host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); }))
+                return std::nullopt;
             const auto gpa = process_.known(address);
             if (!gpa) return std::nullopt;
             known_gpa_ = *gpa;

@@ -12,6 +12,7 @@
 #include <ctime>
 #include <system_error>
 
+#include "host/memory_fault.h"
 #include "jit/guest_state.h"
 
 namespace arclight::backend::kvm {
@@ -174,12 +175,31 @@ Result<void> ProcessorThread::enter() {
             if (on_interrupted_ != nullptr) on_interrupted_(processor_.regs().rip);
             continue;
         }
+        if (errno == EFAULT && recover_lost_memory()) continue;
         return std::unexpected(
             fmt::format("the virtual machine touched memory that the process does not have, at {:#x} ({})",
                         processor_.regs().rip, strerror(errno)));
     }
     processor_.run().kvm_dirty_regs = 0;
     return {};
+}
+
+/// KVM_RUN fails where the host has no memory for an access, and tells neither its address nor its kind. False: the access is
+/// not to memory that may go away.
+bool ProcessorThread::recover_lost_memory() {
+    kvm_regs& regs = processor_.regs();
+    if (const auto landing = host::continuation()) {
+        regs.rip = landing->pc;
+        regs.rsp = landing->sp;
+    } else {
+        const void* next = nullptr;
+        if (handler_ != nullptr && code_.contains(regs.rip))
+            next = handler_(reinterpret_cast<const void*>(regs.rip), 0);
+        if (next == nullptr) return host::lend_lost_pages();
+        regs.rip = reinterpret_cast<uint64_t>(next);
+    }
+    processor_.run().kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    return true;
 }
 
 std::string ProcessorThread::describe(const ExceptionFrame& frame) {

@@ -65,6 +65,7 @@ class ProcessorThread {
     static void inside_main(ProcessorThread* self);
     void call_outside(Service service, uint64_t argument, uint64_t argument2);
     Result<void> enter();
+    bool recover_lost_memory();
     Result<bool> handle_exit();
     Result<bool> handle_exception(ExceptionFrame& frame);
     Result<void> run_ring0(uint64_t rip, uint64_t rdi, uint64_t rsi);

@@ -45,7 +45,7 @@ void MemoryEmitter::lock_if_shared() {
 
 void MemoryEmitter::resume_here(size_t cold) {
     cold_.resume_here(cold);
-    if (ctx_.fastmem) ctx_.faults.end_fastmem(static_cast<size_t>(cold_.args(cold).imm), as_.here());
+    ctx_.faults.end_fastmem(static_cast<size_t>(cold_.args(cold).imm), as_.here());
 }
 
 void MemoryEmitter::prepare_access() {
@@ -114,6 +114,7 @@ size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Reg64&
     const size_t cold = miss_if(kNe, addr, args);
     load_addend(rax, access.is_unprivileged());
     if (ctx_.buffer.spectre()) mask_addend(addr);
+    ctx_.faults.start_fastmem(as_.here());
     return cold;
 }
 
@@ -126,7 +127,9 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& acc
         const Reg64 addend(values_[value].reg);
         args.reg[4] = values_[value].reg;
         as_.test(addend, addend);
-        return {miss(as_.jump_if(kE, false), addr, args, cold_fn<&MemoryEmitter::cold_grouped>), addend};
+        const size_t cold = miss(as_.jump_if(kE, false), addr, args, cold_fn<&MemoryEmitter::cold_grouped>);
+        ctx_.faults.start_fastmem(as_.here());
+        return {cold, addend};
     }
     // A load's result may be clobbered before it is there.
     const bool has_result = access.kind == jit::MemoryKind::Load || access.kind == jit::MemoryKind::LoadPair;
@@ -141,6 +144,7 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& acc
                     static_cast<int>(g.hi) - grouped.at - 1, g.write);
         checked.cold = miss(as_.jump_if(kNe, false), addr, args, cold_fn<&MemoryEmitter::cold_grouped>);
         load_addend(checked.addend, false);
+        ctx_.faults.start_fastmem(as_.here());
     } else {
         checked.cold = check_access(access, addr, temp, args);
     }

@@ -55,7 +55,14 @@ std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* ho
 
 const uint8_t* fastmem_fault(const CompiledBlock& block, const void* host_pc) {
     const auto& points = block.faults.points;
-    const auto offset = static_cast<uint32_t>(static_cast<const uint8_t*>(host_pc) - block.entry);
+    const auto* pc = static_cast<const uint8_t*>(host_pc);
+    if (pc >= block.cold && pc < block.cold + block.cold_bytes) {
+        // The access of a group on its own, which its slow path follows (MemoryEmitter::cold_grouped).
+        const auto next =
+            std::ranges::upper_bound(points, static_cast<uint32_t>(pc - block.cold), {}, &FaultPoint::cold);
+        return next != points.end() ? block.cold + next->cold : nullptr;
+    }
+    const auto offset = static_cast<uint32_t>(pc - block.entry);
     auto it = std::ranges::upper_bound(points, offset, {}, &FaultPoint::fastmem_start);
     if (it == points.begin() || offset >= (--it)->fastmem_end) return nullptr;
     return block.cold + it->cold;

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "host/memory_fault.h"
+
 // Section 5.2 of virtio 1.2.
 namespace arclight::devices::virtio {
 
@@ -169,15 +171,21 @@ Served Blk::process(unsigned, Chain& chain) {
     std::memcpy(&header, raw.data(), sizeof header);
     drop_front(chain.readable, sizeof header);
     std::span<uint8_t>& last = chain.writable.back();
-    uint8_t& status = last.back();
+    uint8_t& status_byte = last.back();
+    uint8_t status = kStatusError;
     last = last.first(last.size() - 1);
+    const Served served = serve(header.type, header.sector, chain, status);
+    // The host may have taken away the memory that the status goes to.
+    if (served.is_done() && !host::touch([&] { status_byte = status; })) return Served::malformed();
+    return served;
+}
 
-    switch (header.type) {
+Served Blk::serve(uint32_t type, uint64_t sector, const Chain& chain, uint8_t& status) {
+    switch (type) {
         case kTypeIn:
-            return finish(status, Operation::Read, transfer(chain.writable, header.sector, true),
+            return finish(status, Operation::Read, transfer(chain.writable, sector, true),
                           1 + total_size(chain.writable));
-        case kTypeOut:
-            return finish(status, Operation::Write, transfer(chain.readable, header.sector, false), 1);
+        case kTypeOut: return finish(status, Operation::Write, transfer(chain.readable, sector, false), 1);
         case kTypeFlush: return finish(status, Operation::Flush, flush(), 1);
         case kTypeDiscard: return finish(status, Operation::Discard, discard(chain.readable, false), 1);
         case kTypeWriteZeroes:
@@ -229,7 +237,7 @@ Blk::Outcome Blk::discard(const std::vector<std::span<uint8_t>>& ranges, bool wr
     const uint64_t size = total_size(ranges);
     if (size == 0 || size % sizeof(Range) != 0 || size > sizeof list) return kStatusError;
     std::array<uint8_t, sizeof list> raw{};
-    gather(ranges, raw);
+    if (gather(ranges, raw) != size) return kStatusError;
     std::memcpy(list.data(), raw.data(), sizeof list);
     const uint64_t sectors = image_.size() / DiskImage::kSectorSize;
     for (const Range& range : std::span(list).first(size / sizeof(Range))) {
@@ -258,6 +266,8 @@ Blk::Action Blk::action_on(Operation operation, const DiskError& error) const {
         operation == Operation::Read ? options_.on_read_error : options_.on_write_error;
     // What is refused is the guest's doing, and of a flush after a failed one no other try comes out well.
     if (error.kind == Refused) return Action::Report;
+    // Nor is it the disk's: the guest's memory is gone (host/memory_fault.h), and stays so.
+    if (error.number == EFAULT) return Action::Report;
     if (wanted == OnDiskError::Ignore) return Action::Ignore;
     const bool stop =
         wanted == OnDiskError::Stop || (wanted == OnDiskError::Enospc && error.number == ENOSPC);

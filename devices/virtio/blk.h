@@ -67,6 +67,7 @@ class Blk final : public Backend {
     Outcome transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest);
     Outcome discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes);
     Outcome flush();
+    Served serve(uint32_t type, uint64_t sector, const Chain& chain, uint8_t& status);
     Served finish(uint8_t& status, Operation operation, const Outcome& outcome, uint64_t written);
     Action action_on(Operation operation, const DiskError& error) const;
     void tell(Operation operation, const DiskError& error, Action action);

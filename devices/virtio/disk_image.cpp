@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -18,6 +17,7 @@
 
 #include "devices/virtio/disk_record.h"
 #include "devices/virtio/host_file.h"
+#include "devices/virtio/queue.h"
 
 namespace arclight::devices::virtio {
 
@@ -180,16 +180,12 @@ DiskResult DiskImage::write_checked(uint64_t offset, DiskBuffers buffers) {
 
     std::array<uint8_t, kSectorSize> first{}, last{};
     const auto copy = [&](std::span<uint8_t> to, uint64_t from) {
-        for (const auto& part : slice(buffers, from, to.size())) {
-            std::memcpy(to.data(), part.data(), part.size());
-            to = to.subspan(part.size());
-        }
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // read once
+        return gather(slice(buffers, from, to.size()), to) == to.size();
     };
     const bool same = has_first && bytes == kSectorSize;
-    if (has_first) copy(first, 0);
+    if (has_first && !copy(first, 0)) return std::unexpected(DiskError{EFAULT});
     if (has_last && same) last = first;
-    if (has_last && !same) copy(last, bytes - kSectorSize);
+    if (has_last && !same && !copy(last, bytes - kSectorSize)) return std::unexpected(DiskError{EFAULT});
     const ImageFormat* const format = probe_image_format(first, last);
     if (format != nullptr && !format->compressed)
         return std::unexpected(DiskError{EPERM, DiskError::Kind::Refused, format->name});

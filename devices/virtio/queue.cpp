@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "host/memory_fault.h"
+
 // Section numbers are those of virtio 1.2. The rings are shared with running CPUs: each field is read once,
 // and indices go through atomics.
 namespace arclight::devices::virtio {
@@ -44,7 +46,7 @@ size_t gather(std::span<const std::span<uint8_t>> from, std::span<uint8_t> out) 
     size_t done = 0;
     for (const auto& buffer : from) {
         const size_t take = std::min(buffer.size(), out.size() - done);
-        if (take != 0) std::memcpy(out.data() + done, buffer.data(), take);
+        if (take != 0 && !host::touch([&] { std::memcpy(out.data() + done, buffer.data(), take); })) break;
         done += take;
     }
     copied();
@@ -55,7 +57,7 @@ size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t
     size_t done = 0;
     for (const auto& buffer : to) {
         const size_t take = std::min(buffer.size(), bytes.size() - done);
-        if (take != 0) std::memcpy(buffer.data(), bytes.data() + done, take);
+        if (take != 0 && !host::touch([&] { std::memcpy(buffer.data(), bytes.data() + done, take); })) break;
         done += take;
     }
     return done;
@@ -94,13 +96,19 @@ bool Queue::enable(const mmu::GuestMemory& memory, bool event_index, bool indire
 void Queue::reset() { *this = Queue(limit_); }
 
 // The rings are in RAM and aligned to two bytes: no field crosses a page.
-std::atomic_ref<uint16_t> Queue::field16(uint64_t ring, uint64_t offset) const {
-    return std::atomic_ref<uint16_t>(*reinterpret_cast<uint16_t*>(memory_->host(ring + offset, 2)));
+uint16_t Queue::load16(uint64_t ring, uint64_t offset, std::memory_order order) const {
+    auto* field = reinterpret_cast<uint16_t*>(memory_->host(ring + offset, 2));
+    uint16_t value = 0;
+    lost_ |= !host::touch([&] { value = std::atomic_ref(*field).load(order); });
+    return value;
 }
 
-uint16_t Queue::available_index() const {
-    return field16(available_, kRingIndex).load(std::memory_order_acquire);
+void Queue::store16(uint64_t ring, uint64_t offset, uint16_t value, std::memory_order order) const {
+    auto* field = reinterpret_cast<uint16_t*>(memory_->host(ring + offset, 2));
+    lost_ |= !host::touch([&] { std::atomic_ref(*field).store(value, order); });
 }
+
+uint16_t Queue::available_index() const { return load16(available_, kRingIndex, std::memory_order_acquire); }
 
 bool Queue::add_buffer(Chain& chain, const Descriptor& descriptor) const {
     if (descriptor.length == 0) return true;
@@ -121,7 +129,11 @@ bool Queue::walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first,
         Descriptor descriptor;
         uint8_t raw[sizeof descriptor], *to = raw;
         if (!memory_->pieces(table + index * kDescriptorSize, sizeof raw, false,
-                             [&](const uint8_t* host, uint64_t bytes) { to = std::copy_n(host, bytes, to); }))
+                             [&](const uint8_t* host, uint64_t bytes) {
+                                 lost_ |= !host::touch([&] { std::memcpy(to, host, bytes); });
+                                 to += bytes;
+                             }) ||
+            lost_)
             return false;
         copied();
         std::memcpy(&descriptor, raw, sizeof descriptor);
@@ -142,12 +154,13 @@ bool Queue::walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first,
 Queue::Pop Queue::pop(Chain& chain) {
     if (!ready_) return Pop::None;
     const auto waiting = static_cast<uint16_t>(available_index() - next_available_);
+    if (lost_) return Pop::Malformed;
     if (waiting == 0) return Pop::None;
     if (waiting > entries_) return Pop::Malformed;
     chain.readable.clear();
     chain.writable.clear();
     const uint64_t slot = kRingEntries + (next_available_ & (entries_ - 1)) * 2ull;
-    chain.head = field16(available_, slot).load(std::memory_order_relaxed);
+    chain.head = load16(available_, slot, std::memory_order_relaxed);
     next_available_++;
     return walk(chain, descriptors_, entries_, chain.head, false) ? Pop::Chain : Pop::Malformed;
 }
@@ -160,12 +173,12 @@ void Queue::push(std::span<const Used> used) {
         // A ring that must not be written loses the answer.
         memory_->pieces(used_ + kRingEntries + (next_used_ & (entries_ - 1)) * kUsedEntrySize, sizeof entry,
                         true, [&](uint8_t* host, uint64_t bytes) {
-                            std::copy_n(from, bytes, host);
+                            lost_ |= !host::touch([&] { std::memcpy(host, from, bytes); });
                             from += bytes;
                         });
         next_used_++;
     }
-    field16(used_, kRingIndex).store(next_used_, std::memory_order_release);
+    store16(used_, kRingIndex, next_used_, std::memory_order_release);
 }
 
 // 2.7.7.2 and 2.7.10. The fence orders the store of the index before the load of what the driver wants; the
@@ -173,10 +186,8 @@ void Queue::push(std::span<const Used> used) {
 bool Queue::should_interrupt() {
     if (!ready_) return false;
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!event_index_)
-        return (field16(available_, 0).load(std::memory_order_relaxed) & kAvailableNoInterrupt) == 0;
-    const uint16_t event =
-        field16(available_, kRingEntries + entries_ * 2ull).load(std::memory_order_relaxed);
+    if (!event_index_) return (load16(available_, 0, std::memory_order_relaxed) & kAvailableNoInterrupt) == 0;
+    const uint16_t event = load16(available_, kRingEntries + entries_ * 2ull, std::memory_order_relaxed);
     const uint16_t old = signalled_used_;
     const bool first = !signalled_valid_;
     signalled_used_ = next_used_;
@@ -187,10 +198,9 @@ bool Queue::should_interrupt() {
 bool Queue::enable_notification() {
     if (!ready_) return false;
     if (event_index_) {
-        field16(used_, kRingEntries + entries_ * kUsedEntrySize)
-            .store(next_available_, std::memory_order_relaxed);
+        store16(used_, kRingEntries + entries_ * kUsedEntrySize, next_available_, std::memory_order_relaxed);
     } else {
-        field16(used_, 0).store(0, std::memory_order_relaxed);
+        store16(used_, 0, 0, std::memory_order_relaxed);
     }
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return available_index() != next_available_;

@@ -20,7 +20,7 @@ struct Chain {
     uint64_t writable_size() const;
 };
 
-/// Copies up to out.size() bytes from the front of the buffers; returns how many there were.
+/// Copies up to out.size() bytes from the front of the buffers; returns how many there were, memory that is gone not counted.
 size_t gather(std::span<const std::span<uint8_t>> from, std::span<uint8_t> out);
 size_t scatter(std::span<const uint8_t> bytes, std::span<const std::span<uint8_t>> to);
 
@@ -83,7 +83,8 @@ class Queue {
     bool add_buffer(Chain& chain, const Descriptor& descriptor) const;
     bool walk(Chain& chain, uint64_t table, uint32_t entries, uint32_t first, bool nested) const;
     uint16_t available_index() const;
-    std::atomic_ref<uint16_t> field16(uint64_t ring, uint64_t offset) const;
+    uint16_t load16(uint64_t ring, uint64_t offset, std::memory_order order) const;
+    void store16(uint64_t ring, uint64_t offset, uint16_t value, std::memory_order order) const;
 
     const mmu::GuestMemory* memory_ = nullptr;
     // As enable() checked them. Host addresses are not kept: pages may move (mmu/page_overlay.h).
@@ -99,6 +100,7 @@ class Queue {
     bool ready_ = false;
     bool event_index_ = false;
     bool indirect_ = false;
+    mutable bool lost_ = false;  ///< memory that holds a ring or descriptors is gone
 };
 
 }  // namespace arclight::devices::virtio

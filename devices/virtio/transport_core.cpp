@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "devices/host_thread.h"
+#include "host/thread.h"
 
 namespace arclight::devices::virtio {
 
@@ -24,8 +24,7 @@ TransportCore::TransportCore(Generation generation, const mmu::GuestMemory& memo
     }
     // Here and not in activate(): a virtual CPU's thread starts no threads.
     if (needs_worker)
-        worker_ =
-            start_host_thread(std::string(backend_->name()).c_str(), ThreadRole::Device, [this] { work(); });
+        worker_ = host::start_thread(std::string(backend_->name()), ThreadRole::Device, [this] { work(); });
 }
 
 TransportCore::~TransportCore() = default;

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 
 #include "guestos/cli/accelerators.h"
@@ -13,6 +15,13 @@ namespace arclight::guestos::cli {
 int complain(std::string_view message, int code) {
     fmt::print(stderr, "arclight: {}\n", message);
     return code;
+}
+
+int finish_output(int code) {
+    errno = 0;
+    const bool written = std::cout.flush().good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    if (written || code != 0) return code;
+    return complain(fmt::format("cannot write to stdout: {}", std::strerror(errno != 0 ? errno : EIO)));
 }
 
 CommandLine::CommandLine(const std::string& version, RunFunction run)

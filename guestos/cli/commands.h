@@ -16,6 +16,9 @@ constexpr int kExitUsage = 2;
 /// Prints one line on stderr and returns `code`.
 int complain(std::string_view message, int code = kExitFailure);
 
+/// Writes out what is left in stdout's buffers. Returns `code`, or 1 and one line if stdout takes it no longer.
+int finish_output(int code);
+
 /// The words after a bare "--": the guest's command. The parser does not see them.
 struct GuestCommand {
     bool given = false;

@@ -1,15 +1,16 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "guestos/cli/commands.h"
 #include "guestos/lightv/client.h"
+#include "mmu/lightv/json.h"
 
 namespace arclight::guestos::cli {
 
 namespace {
-using Json = nlohmann::ordered_json;
+using mmu::lightv::Json;
 
 struct Words {
     std::string control, controller = "default", name, module, with, json, device, symbol, physical,
@@ -21,19 +22,29 @@ int ask(const Words& words, const Json& request) {
     const auto answered =
         ask_control(words.control, request.dump(-1, ' ', false, Json::error_handler_t::replace));
     if (!answered) return complain(answered.error());
-    const Json answer = Json::parse(*answered, nullptr, false);
-    if (!answer.is_object() || !answer.contains("ok"))
+    const auto answer = mmu::lightv::parse_json(*answered, mmu::lightv::kMaxAnswerBytes);
+    if (!answer) return complain("the run gave an answer that makes no sense: " + answer.error());
+    if (!answer->is_object() || !answer->contains("ok"))
         return complain("the run gave an answer that makes no sense");
-    if (answer["ok"] != true) return complain(answer.value("error", "it failed"));
-    fmt::print("{}\n", answer["result"].dump(2));
+    if ((*answer)["ok"] != true) {
+        const auto error = answer->find("error");
+        return complain(error != answer->end() && error->is_string() ? error->get<std::string>()
+                                                                     : "it failed");
+    }
+    const auto result = answer->find("result");
+    fmt::print("{}\n", result != answer->end() ? result->dump(2, ' ', false, Json::error_handler_t::replace)
+                                               : "null");
     return 0;
 }
 
 /// False: it is not JSON, and the user was told.
 bool parse(const std::string& text, const char* option, Json& out) {
-    out = Json::parse(text, nullptr, false);
-    if (!out.is_discarded()) return true;
-    complain(fmt::format("{}: not JSON: {}", option, text), kExitUsage);
+    auto parsed = mmu::lightv::parse_json(text, mmu::lightv::kMaxRequestBytes);
+    if (parsed) {
+        out = std::move(*parsed);
+        return true;
+    }
+    complain(fmt::format("{}: {}", option, parsed.error()), kExitUsage);
     return false;
 }
 

@@ -1,11 +1,15 @@
 #include <malloc.h>
 
 #include <exception>
+#include <new>
 #include <vector>
 
 #include "guestos/cli/commands.h"
 #include "guestos/cli/version.h"
 #include "guestos/run_session.h"
+#include "host/crash_report.h"
+#include "host/descriptors.h"
+#include "host/failure.h"
 
 namespace {
 // The translator makes many small allocations on threads where a system call is expensive (backend/kvm). So all threads
@@ -19,10 +23,15 @@ void set_up_heap() {
 
 int main(int argc, char** argv) {
     using namespace arclight::guestos;
+    arclight::host::open_standard_descriptors();
+    arclight::host::handle_uncaught_exceptions();
+    arclight::host::report_crashes(cli::kVersion, argc, argv);
     set_up_heap();
     try {
-        return cli::main_with({argv + 1, argv + argc}, cli::kVersion, run_session);
-    } catch (const std::exception& error) {  // out of memory, out of file descriptors
+        return cli::finish_output(cli::main_with({argv + 1, argv + argc}, cli::kVersion, run_session));
+    } catch (const std::bad_alloc&) {
+        return cli::complain("out of memory");
+    } catch (const std::exception& error) {  // out of file descriptors, out of threads
         return cli::complain(error.what());
     }
 }

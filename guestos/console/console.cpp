@@ -37,7 +37,11 @@ Console::Console(devices::EventLoop& loop, Options options, std::function<void(E
       on_end_(std::move(on_end)),
       terminal_(isatty(options_.input) && isatty(options_.output)),
       mode_(options_.wait_for_guest ? Mode::Waiting : Mode::Plain),
-      flush_timer_(loop, [this] { flush_some(); }) {}
+      flush_timer_(loop, [this] { flush_some(); }),
+      write_at_failure_(
+          host::LastAct::When::Failure,
+          [](uintptr_t self) { reinterpret_cast<Console*>(self)->write_what_goes(); },
+          reinterpret_cast<uintptr_t>(this)) {}
 
 Console::~Console() {
     if (watched_) loop_.remove_fd(options_.input);
@@ -162,7 +166,7 @@ void Console::flush_some() {
 // The lock is held throughout, so bytes keep their order.
 void Console::write_out(bool wait) {
     size_t done = 0;
-    while (done < output_.size() && !output_broken_) {
+    while (done < output_.size() && output_error_ == 0) {
         // A pipe or terminal that polls as writable takes PIPE_BUF bytes without blocking.
         pollfd writable{.fd = options_.output, .events = POLLOUT, .revents = 0};
         if (poll(&writable, 1, wait && !abandoned_ ? kPollTime : 0) == 0) {
@@ -174,13 +178,27 @@ void Console::write_out(bool wait) {
         if (written >= 0) {
             done += size_t(written);
         } else if (errno != EINTR && errno != EAGAIN) {
-            output_broken_ = true;
-            end(End::Hangup);
+            output_error_ = errno;
+            end(terminal_ ? End::Hangup : End::OutputFailed);
         }
     }
-    if (output_broken_ || (abandoned_ && output_.size() - done > kMaxOutput)) done = output_.size();
+    if (output_error_ != 0 || (abandoned_ && output_.size() - done > kMaxOutput)) done = output_.size();
     output_.erase(output_.begin(), output_.begin() + ptrdiff_t(done));
     if (!output_.empty()) flush_timer_.arm(devices::EventLoop::now_ns() + kRetryDelay);
+}
+
+/// The process ends out of order: neither waits nor changes anything.
+void Console::write_what_goes() {
+    const std::unique_lock hold(output_lock_, std::try_to_lock);
+    if (!hold) return;
+    for (size_t done = 0; done < output_.size();) {
+        pollfd writable{.fd = options_.output, .events = POLLOUT, .revents = 0};
+        if (poll(&writable, 1, 0) != 1) return;
+        const ssize_t written = ::write(options_.output, output_.data() + done,
+                                        std::min<size_t>(output_.size() - done, PIPE_BUF));
+        if (written <= 0) return;
+        done += size_t(written);
+    }
 }
 
 void Console::show_help() {

@@ -15,14 +15,16 @@
 #include "guestos/console/input_frame.h"
 #include "guestos/console/terminal.h"
 #include "guestos/exit_status.h"
+#include "host/failure.h"
 
 namespace arclight::guestos {
 
 class Console final : public devices::CharBackend {
   public:
     enum class End : uint8_t {
-        Quit,    ///< Ctrl-A X
-        Hangup,  ///< the terminal or the reader of the output is gone
+        Quit,          ///< Ctrl-A X
+        Hangup,        ///< the terminal is gone
+        OutputFailed,  ///< output_error() says why: its reader is gone, its disk is full
     };
 
     struct Options {
@@ -52,6 +54,9 @@ class Console final : public devices::CharBackend {
     /// The machine is being stopped from outside: output no longer waits for a reader.
     void abandon_output() { abandoned_ = true; }
 
+    /// The errno value of the write after which all output is dropped; 0: none.
+    int output_error() const { return output_error_; }
+
     void set_input(ConsoleInput input);
     /// Any thread: all input has reached the guest's serial port, and there will be no more.
     bool input_ended() const { return drained_; }
@@ -63,6 +68,7 @@ class Console final : public devices::CharBackend {
     void watch_input();
     void flush_some();
     void write_out(bool wait);
+    void write_what_goes();
     void show_help();
     void end(End reason);
 
@@ -88,10 +94,11 @@ class Console final : public devices::CharBackend {
 
     std::mutex output_lock_;
     std::vector<uint8_t> output_;
-    bool output_broken_ = false;
+    std::atomic<int> output_error_{0};
     std::atomic<bool> abandoned_{false};
-    bool ended_[2] = {};
+    bool ended_[3] = {};
     devices::EventLoop::Timer flush_timer_;
+    const host::LastAct write_at_failure_;
 };
 
 }  // namespace arclight::guestos

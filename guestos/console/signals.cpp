@@ -86,7 +86,6 @@ SignalWatch::SignalWatch(devices::EventLoop& loop, std::function<void(int)> on_e
     }
     install(SIGTSTP, on_stop, SA_RESTART);
     install(SIGCONT, on_continue_signal, SA_RESTART);
-    install(SIGABRT, die_by, SA_RESETHAND);
     install(SIGPIPE, SIG_IGN, 0);  // a closed output is an error of write(), handled there
 }
 
@@ -96,7 +95,7 @@ SignalWatch::~SignalWatch() {
         sigaction(signal, nullptr, &old);
         if (old.sa_handler == on_end_signal) install(signal, SIG_DFL, 0);
     }
-    for (const int signal : {SIGTSTP, SIGCONT, SIGABRT}) install(signal, SIG_DFL, 0);
+    for (const int signal : {SIGTSTP, SIGCONT}) install(signal, SIG_DFL, 0);
     loop_.remove_fd(pipe_ends[0]);
     for (int& end : pipe_ends) {
         if (end >= 0) close(end);

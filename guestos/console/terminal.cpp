@@ -41,10 +41,13 @@ RawTerminal::RawTerminal(int fd) {
     static const bool registered = std::atexit([] { RawTerminal::restore(); }) == 0;
     (void)registered;
     is_raw = true;
+    last_act_.emplace(
+        host::LastAct::When::FailureAndCrash, [](uintptr_t) { restore(); }, 0);
     apply(raw_mode);
 }
 
 RawTerminal::~RawTerminal() {
+    last_act_.reset();
     restore();
     raw_fd = -1;
 }

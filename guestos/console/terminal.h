@@ -1,6 +1,10 @@
 // The host's terminal in raw mode. Its former mode is restored however the process ends.
 #pragma once
 
+#include <optional>
+
+#include "host/failure.h"
+
 namespace arclight::guestos {
 
 class RawTerminal {
@@ -15,6 +19,9 @@ class RawTerminal {
     static void restore();
     /// Raw again, after the process was stopped and continued; not in the background. Async-signal-safe.
     static void reenter();
+
+  private:
+    std::optional<host::LastAct> last_act_;
 };
 
 }  // namespace arclight::guestos

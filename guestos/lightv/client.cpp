@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "mmu/lightv/json.h"
+
 namespace arclight::guestos {
 
 Result<std::string> ask_control(const std::string& path, const std::string& line) {
@@ -22,15 +24,16 @@ Result<std::string> ask_control(const std::string& path, const std::string& line
     }
     const std::string message = line + "\n";
     std::string answer;
-    if (send(fd, message.data(), message.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(message.size())) {
-        char buffer[4096];
-        for (ssize_t got;
-             (got = recv(fd, buffer, sizeof buffer, 0)) > 0 && answer.find('\n') == std::string::npos;) {
-            answer.append(buffer, static_cast<size_t>(got));
-            if (answer.ends_with('\n')) break;
-        }
-    }
+    // A run that refuses may answer and hang up before it has read all of it.
+    (void)!send(fd, message.data(), message.size(), MSG_NOSIGNAL);
+    char buffer[65536];
+    for (ssize_t got; !answer.ends_with('\n') && answer.size() <= mmu::lightv::kMaxAnswerBytes &&
+                      (got = recv(fd, buffer, sizeof buffer, 0)) > 0;)
+        answer.append(buffer, static_cast<size_t>(got));
     close(fd);
+    if (answer.size() > mmu::lightv::kMaxAnswerBytes)
+        return failure("the run at '{}' gave an answer of more than {} MiB", path,
+                       mmu::lightv::kMaxAnswerBytes >> 20);
     if (!answer.ends_with('\n')) return failure("the run at '{}' did not answer", path);
     answer.pop_back();
     return answer;

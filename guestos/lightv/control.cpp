@@ -11,8 +11,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "devices/host_thread.h"
 #include "guestos/lightv/policy.h"
+#include "host/thread.h"
+#include "mmu/lightv/json.h"
 #include "mmu/lightv/parameters.h"
 
 namespace arclight::guestos {
@@ -21,16 +22,30 @@ using mmu::lightv::Json;
 using mmu::lightv::Parameters;
 
 namespace {
-constexpr size_t kMaxLineBytes = 1 << 20;
 constexpr size_t kMaxClients = 64;
 constexpr int kBacklog = 16;
 
-/// Beside the socket's mode, which not every file system keeps.
-bool is_own_peer(int client) {
+std::string line_of(const Json& json) {
+    // Texts come from outside: what is no UTF-8 must not throw.
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string refusal(const std::string& why) { return line_of({{"ok", false}, {"error", why}}); }
+
+/// Short, and to somebody who waits for it: one that does not read loses the connection. False: lost.
+bool send_line(int client, const std::string& line) {
+    const timeval limit{.tv_sec = 5};
+    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    const std::string reply = line + "\n";
+    return send(client, reply.data(), reply.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(reply.size());
+}
+
+/// The user who runs this process, and root. The socket's mode says so too, but a directory may let others replace it.
+bool may_control(int client) {
     ucred peer{};
-    socklen_t bytes = sizeof peer;
-    return getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    socklen_t size = sizeof peer;
+    return getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer &&
+           (peer.uid == 0 || peer.uid == geteuid());
 }
 }  // namespace
 
@@ -91,8 +106,19 @@ Result<void> LightvControl::listen(const std::string& path) {
         ::listen(listener_, kBacklog) != 0)
         return failure("--control: cannot listen at '{}': {}", path, strerror(errno));
     path_ = path;
-    thread_ = devices::start_host_thread("lightv", ThreadRole::Control, [this] { serve(); });
+    thread_ = host::start_thread("lightv", ThreadRole::Control, [this] { serve(); });
     return {};
+}
+
+void LightvControl::take_client(int client) {
+    const bool permitted = may_control(client);
+    if (permitted && clients_.size() < kMaxClients) {
+        clients_[client];
+        return;
+    }
+    send_line(client, refusal(permitted ? fmt::format("{} others are connected", kMaxClients)
+                                        : "this run takes commands of its own user and of root only"));
+    close(client);
 }
 
 void LightvControl::serve() {
@@ -103,10 +129,7 @@ void LightvControl::serve() {
         if (fds[0].revents != 0) return;
         if (fds[1].revents != 0) {
             const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-            if (client >= 0 && clients_.size() < kMaxClients && is_own_peer(client))
-                clients_[client];
-            else if (client >= 0)
-                close(client);
+            if (client >= 0) take_client(client);
         }
         for (const pollfd& f : std::span(fds).subspan(2)) {
             if (f.revents == 0) continue;
@@ -116,14 +139,14 @@ void LightvControl::serve() {
             bool open = got > 0;
             if (open) text.append(buffer, static_cast<size_t>(got));
             for (size_t end; open && (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
-                const std::string reply = answer(text.substr(0, end)) + "\n";
-                // Short, and to somebody who waits for it: one that does not read loses the connection.
-                const timeval limit{.tv_sec = 5};
-                setsockopt(f.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-                open = send(f.fd, reply.data(), reply.size(), MSG_NOSIGNAL) ==
-                       static_cast<ssize_t>(reply.size());
+                open = send_line(f.fd, answer(text.substr(0, end)));
             }
-            if (!open || text.size() > kMaxLineBytes) {
+            if (open && text.size() > mmu::lightv::kMaxRequestBytes) {
+                send_line(f.fd, refusal(fmt::format("a line of more than {} KiB",
+                                                    mmu::lightv::kMaxRequestBytes >> 10)));
+                open = false;
+            }
+            if (!open) {
                 close(f.fd);
                 clients_.erase(f.fd);
             }
@@ -173,14 +196,12 @@ Result<Json> LightvControl::carry_out(const Json& json) {
 
 std::string LightvControl::answer(const std::string& line) {
     const uint64_t began = machine_.clock().ticks();
-    const Json request = Json::parse(line, nullptr, false);
-    const Result<Json> result = request.is_discarded() ? failure("not JSON") : carry_out(request);
-    // Texts come from outside: what is no UTF-8 must not throw.
-    const auto dump = [](const Json& json) {
-        return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-    };
-    if (!result) return dump({{"ok", false}, {"error", result.error()}});
-    return dump({{"ok", true}, {"result", *result}, {"began", began}, {"ended", machine_.clock().ticks()}});
+    const Result<Json> request = mmu::lightv::parse_json(line, mmu::lightv::kMaxRequestBytes);
+    if (!request) return refusal(request.error());
+    const Result<Json> result = carry_out(*request);
+    if (!result) return refusal(result.error());
+    return line_of(
+        {{"ok", true}, {"result", *result}, {"began", began}, {"ended", machine_.clock().ticks()}});
 }
 
 }  // namespace arclight::guestos

@@ -37,6 +37,7 @@ class LightvControl {
     Result<void> listen(const std::string& path);
     Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request);
     void serve();
+    void take_client(int client);
 
     MachineAccess& machine_;
     Interception interception_;

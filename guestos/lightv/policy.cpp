@@ -1,11 +1,8 @@
 #include "guestos/lightv/policy.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
-
+#include "guestos/file.h"
 #include "guestos/lightv/selectors.h"
+#include "mmu/lightv/json.h"
 #include "mmu/lightv/parameters.h"
 
 namespace arclight::guestos {
@@ -37,15 +34,15 @@ Result<Request> parse_request(MachineAccess& machine, const Symbols* symbols, co
 
 Result<std::vector<Request>> read_policy(MachineAccess& machine, const Symbols* symbols,
                                          const std::string& path) {
-    std::ifstream in(path);
-    std::stringstream text;
-    if (!in || !(text << in.rdbuf())) return failure("cannot read policy '{}'", path);
-    const Json json = Json::parse(text.str(), nullptr, false, true);
-    if (json.is_discarded()) return failure("policy '{}' is not JSON", path);
-    if (!json.is_object() || json.size() != 1 || !json.contains("attach") || !json["attach"].is_array())
+    const auto text = read_file("policy", path, mmu::lightv::kMaxPolicyBytes);
+    if (!text) return std::unexpected(text.error());
+    const auto json = mmu::lightv::parse_json({reinterpret_cast<const char*>(text->data()), text->size()},
+                                              mmu::lightv::kMaxPolicyBytes, true);
+    if (!json) return failure("policy '{}': {}", path, json.error());
+    if (!json->is_object() || json->size() != 1 || !json->contains("attach") || !(*json)["attach"].is_array())
         return failure("policy '{}': it must be {{\"attach\": [...]}}", path);
     std::vector<Request> requests;
-    for (const Json& one : json["attach"]) {
+    for (const Json& one : (*json)["attach"]) {
         auto request = parse_request(machine, symbols, one);
         if (!request) return failure("policy '{}': {}", path, request.error());
         requests.push_back(std::move(*request));

@@ -11,7 +11,7 @@
 #include "guestos/sandbox/seccomp.h"
 #include "guestos/sandbox/system_calls.h"
 #include "guestos/sandbox/violation.h"
-#include "mmu/thread_role.h"
+#include "host/thread_role.h"
 
 namespace arclight::guestos::sandbox {
 
@@ -34,8 +34,7 @@ void narrow_thread(ThreadRole role) {
 
 }  // namespace
 
-Result<void> enter(const RunOptions& options, const std::function<void()>& open_first,
-                   void (*before_death)()) {
+Result<void> enter(const RunOptions& options, const std::function<void()>& open_first) {
     if (!options.user.empty()) {
         const auto user = find_user(options.user);
         if (!user) return failure("--user: {}", user.error());
@@ -58,7 +57,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
                  options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
              .compiles_on_vcpus = options.jit == JitTier::Tier2,
              .process = static_cast<uint32_t>(getpid())};
-    report_violations(before_death);
+    report_violations();
     if (build(install_list(ThreadRole::Main, Threads::All))) set_thread_role_hook(narrow_thread);
     return options.sandbox == SandboxMode::Require ? missing : Result<void>();
 }

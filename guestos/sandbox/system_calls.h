@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "mmu/thread_role.h"
+#include "host/thread_role.h"
 
 namespace arclight::guestos::sandbox {
 

@@ -3,8 +3,8 @@
 
 namespace arclight::guestos::sandbox {
 
-/// From now on such a call prints one line on stderr, calls `before_death` (async-signal-safe; null: nothing) and ends
-/// the process by SIGSYS.
-void report_violations(void (*before_death)());
+/// From now on such a call prints one line on stderr, carries out the last acts of a crash (host/failure.h) and ends the
+/// process by SIGSYS.
+void report_violations();
 
 }  // namespace arclight::guestos::sandbox

@@ -1,7 +1,6 @@
 #include "jit/engine/compile_worker.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <time.h>
 
 #include <cstdio>
@@ -10,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "mmu/thread_role.h"
+#include "host/thread.h"
 
 namespace arclight::jit {
 
@@ -46,11 +45,9 @@ CompileWorker::~CompileWorker() {
 
 void CompileWorker::start(std::function<void(Lock&)> begin, std::function<Pause(Lock&)> step) {
     try {
-        thread_ = std::thread([this, begin = std::move(begin), step = std::move(step)] {
-            pthread_setname_np(pthread_self(), "tier 2");
-            enter_thread_role(ThreadRole::Compiler);
-            run(begin, step);
-        });
+        thread_ = host::start_thread(
+            "tier 2", ThreadRole::Compiler,
+            [this, begin = std::move(begin), step = std::move(step)] { run(begin, step); });
     } catch (const std::system_error& e) {
         disable(fmt::format("no thread for it: {}", e.what()));
     }

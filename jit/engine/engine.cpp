@@ -8,6 +8,7 @@
 #include <cstring>
 #include <span>
 
+#include "host/memory_fault.h"
 #include "jit/engine/predict.h"
 #include "jit/translation_flags.h"
 
@@ -48,12 +49,18 @@ void Engine::read_code(uint64_t pa) {
     const uint64_t room = kPageSize - (pa & ~kPageMask);
     const uint8_t* from = memory_.host(pa, room);
     code_read_.resize(std::min<size_t>(room, limits_.max_block_bytes));
-    switch (limits_.alignment) {
-        case 1: return copy_units<uint8_t>(code_read_.data(), from, code_read_.size());
-        case 2: return copy_units<uint16_t>(code_read_.data(), from, code_read_.size());
-        case 4: return copy_units<uint32_t>(code_read_.data(), from, code_read_.size());
-        case 8: return copy_units<uint64_t>(code_read_.data(), from, code_read_.size());
-    }
+    std::byte* const to = code_read_.data();
+    const size_t bytes = code_read_.size();
+    const bool there = host::touch([&] {
+        switch (limits_.alignment) {
+            case 1: return copy_units<uint8_t>(to, from, bytes);
+            case 2: return copy_units<uint16_t>(to, from, bytes);
+            case 4: return copy_units<uint32_t>(to, from, bytes);
+            case 8: return copy_units<uint64_t>(to, from, bytes);
+        }
+    });
+    // The caller has just seen the page there: it is gone since then, and zeros are no instructions.
+    if (!there) std::ranges::fill(code_read_, std::byte{0});
 }
 
 /// Retired blocks for which it is worth while to search through all.
@@ -249,7 +256,8 @@ std::optional<uint32_t> Engine::recover(const void* host_pc, GuestState& state) 
 const void* Engine::fastmem_fault(const void* host_pc) {
     const std::lock_guard guard(lock_);
     if (in_region(host_pc)) return tier2_.side_exit(host_pc);
-    const TranslationBlock* block = cache_.owner_of(host_pc, false);
+    const bool cold = static_cast<const uint8_t*>(host_pc) >= code_.base() + code_.size() / 2;
+    const TranslationBlock* block = cache_.owner_of(host_pc, cold);
     return block != nullptr ? jit::fastmem_fault(block->code, host_pc) : nullptr;
 }
 

@@ -55,7 +55,8 @@ Result<std::unique_ptr<Backing>> Backing::open(const std::string& spec, uint64_t
     if (!memory)
         return std::unexpected(fmt::format("cannot map {} pages of '{}': {}", pages, spec, memory.error()));
     uint8_t* const start = memory->data();
-    std::unique_ptr<Backing> backing(new Backing(std::move(*memory), spec));
+    const auto kind = file >= 0 ? host::FallibleMemory::Kind::File : host::FallibleMemory::Kind::Anonymous;
+    std::unique_ptr<Backing> backing(new Backing(std::move(*memory), spec, kind));
     if (node) {
         const unsigned long mask = 1ul << *node;
         if (syscall(SYS_mbind, start, bytes, MPOL_BIND, &mask, 64ul, 0ul) != 0)

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "host/memory_fault.h"
 #include "mmu/guarded_mapping.h"
 #include "mmu/lightv/module.h"
 
@@ -24,9 +25,13 @@ class Backing {
     const std::string& spec() const { return spec_; }
 
   private:
-    Backing(GuardedMapping memory, std::string spec) : memory_(std::move(memory)), spec_(std::move(spec)) {}
+    Backing(GuardedMapping memory, std::string spec, host::FallibleMemory::Kind kind)
+        : memory_(std::move(memory)),
+          spec_(std::move(spec)),
+          fallible_(memory_.data(), memory_.size(), "guest memory in '" + spec_ + "'", kind) {}
     GuardedMapping memory_;
     std::string spec_;
+    host::FallibleMemory fallible_;
 };
 
 }  // namespace arclight::mmu::lightv

@@ -22,10 +22,12 @@ class Churn final : public Module {
         places_.assign(host.pages().size(), 0);
         return {};
     }
-    void detach(Host& host) override {
+    Result<void> detach(Host& host) override {
         std::ranges::fill(places_, uint8_t{0});
+        Result<void> result;
         for (size_t at = 0; at < places_.size(); at += kBatch)
-            move(host, at, std::min(kBatch, places_.size() - at));
+            if (auto moved = move(host, at, std::min(kBatch, places_.size() - at)); !moved) result = moved;
+        return result;
     }
 
     unsigned interval_ms() const override { return interval_; }
@@ -34,7 +36,7 @@ class Churn final : public Module {
         const size_t at = random_() % (places_.size() - count + 1);
         for (size_t i = at; i < at + count; ++i)
             places_[i] = static_cast<uint8_t>((places_[i] + 1 + random_() % (kPlaces - 1)) % kPlaces);
-        move(host, at, count);
+        (void)move(host, at, count);  // anonymous memory, of which only a hardware error takes a page
         ++moves_;
         moved_ += count;
     }
@@ -49,8 +51,8 @@ class Churn final : public Module {
   private:
     static constexpr unsigned kPlaces = 3;  // of each page: RAM itself, and private ones
 
-    void move(Host& host, size_t at, size_t count) {
-        host.move(host.pages().subspan(at, count), [&](size_t i) -> uint8_t* {
+    Result<void> move(Host& host, size_t at, size_t count) {
+        return host.move(host.pages().subspan(at, count), [&](size_t i) -> uint8_t* {
             const unsigned place = places_[at + i];
             return place == 0 ? nullptr : backing_->page((place - 1) * places_.size() + at + i);
         });

@@ -6,7 +6,8 @@
 #include <chrono>
 #include <cstring>
 
-#include "mmu/thread_role.h"
+#include "host/memory_fault.h"
+#include "host/thread.h"
 
 namespace arclight::mmu::lightv {
 
@@ -44,8 +45,9 @@ class Controller::Attachment final : public Host {
     void commit(std::span<const uint64_t> pages, bool content) override {
         controller_.machine_.forget(pages, content);
     }
-    void move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) override {
-        if (!std::ranges::all_of(pages, [&](uint64_t pa) { return owns(pa); })) return;
+    Result<void> move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) override {
+        if (!std::ranges::all_of(pages, [&](uint64_t pa) { return owns(pa); })) return {};
+        size_t lost = 0;
         std::vector<PageOverlay::Page> old;
         for (const uint64_t pa : pages) {
             PageOverlay::Page page = overlay().page(pa);
@@ -60,10 +62,15 @@ class Controller::Attachment final : public Host {
             uint8_t* const backing = to(i);
             uint8_t* const place = backing != nullptr ? backing : overlay().own(pages[i]);
             uint8_t* const from = overlay().host(pages[i], 1);
-            if (from != place) std::memcpy(place, from, PageOverlay::kPage);
-            old[i].backing = backing;
+            if (from == place || host::touch([&] { std::memcpy(place, from, PageOverlay::kPage); }))
+                old[i].backing = backing;
+            else
+                ++lost;
             overlay().set(pages[i], old[i]);
         }
+        if (lost != 0)
+            return failure("{} of {} pages cannot be moved: their memory is gone", lost, pages.size());
+        return {};
     }
     uint8_t take_marks(uint64_t pa) override { return owns(pa) ? overlay().take_marks(pa) : 0; }
     Result<unsigned> add_instance(const std::string& backend) override {
@@ -146,10 +153,7 @@ Result<void> Controller::attach_locked(Request request) {
         return failure("'{}': {}", name, done.error());
     }
     if (attachment->module->interval_ms() != 0 && !ticker_.joinable())
-        ticker_ = std::thread([this, starter = thread_role()] {
-            enter_thread_role(ThreadRole::Control, starter);
-            tick();
-        });
+        ticker_ = host::start_thread("lightv ticks", ThreadRole::Control, [this] { tick(); });
     attachments_[name] = std::move(attachment);
     wake_.notify_all();
     return {};
@@ -167,7 +171,7 @@ Result<void> Controller::attach_all(std::vector<Request> requests) {
         std::string name = request.name;
         if (auto attached = attach_locked(std::move(request)); !attached) {
             for (const std::string& earlier : done) {
-                attachments_.at(earlier)->module->detach(*attachments_.at(earlier));
+                (void)attachments_.at(earlier)->module->detach(*attachments_.at(earlier));
                 release(*attachments_.at(earlier));
                 attachments_.erase(earlier);
             }
@@ -201,7 +205,7 @@ Result<void> Controller::detach(const std::string& owner, const std::string& nam
     const std::lock_guard guard(lock_);
     auto found = find(owner, name);
     if (!found) return std::unexpected(found.error());
-    (*found)->module->detach(**found);
+    if (auto done = (*found)->module->detach(**found); !done) return failure("'{}': {}", name, done.error());
     release(**found);
     attachments_.erase(name);
     return {};

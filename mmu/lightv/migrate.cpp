@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <vector>
 
 #include "mmu/lightv/backing.h"
 #include "mmu/lightv/kinds.h"
@@ -30,7 +31,7 @@ class Migrate final : public Module {
     explicit Migrate(Target target) : first_(std::move(target)) {}
 
     Result<void> attach(Host& host) override { return go(host, first_); }
-    void detach(Host& host) override { (void)go(host, {"own", first_.batch}); }
+    Result<void> detach(Host& host) override { return go(host, {"own", first_.batch}); }
 
     Result<Json> command(Host& host, const Json& words) override {
         const auto target = parse(words);
@@ -60,8 +61,13 @@ class Migrate final : public Module {
         for (size_t at = 0; at < pages.size(); at += target.batch) {
             const size_t count = std::min(target.batch, pages.size() - at);
             const auto begin = Clock::now();
-            host.move(pages.subspan(at, count),
-                      [&](size_t i) { return backing ? backing->page(at + i) : nullptr; });
+            if (auto done = host.move(pages.subspan(at, count),
+                                      [&](size_t i) { return backing ? backing->page(at + i) : nullptr; });
+                !done) {
+                // What is in the new memory already stays there.
+                if (backing) stranded_.push_back(std::move(backing));
+                return failure("migrate: pages {} to {}: {}", at, at + count - 1, done.error());
+            }
             longest_us_ = std::max(longest_us_, micros(Clock::now() - begin));
         }
         seconds_ = micros(Clock::now() - start) / 1e6;
@@ -75,6 +81,7 @@ class Migrate final : public Module {
 
     const Target first_;
     std::unique_ptr<Backing> backing_;
+    std::vector<std::unique_ptr<Backing>> stranded_;  ///< of moves that stopped in the middle
     std::string to_ = "own";
     size_t batch_ = 0;
     uint64_t moved_ = 0;

@@ -41,8 +41,9 @@ class Host {
     /// translated from them are dropped too.
     virtual void commit(std::span<const uint64_t> pages, bool content) = 0;
     /// Moves the bytes of owned pages without losing a write. `to` gives the host address for each index into `pages`
-    /// (null: RAM itself). CPUs that access one of the pages wait, so pass few at a time.
-    virtual void move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) = 0;
+    /// (null: RAM itself). CPUs that access one of the pages wait, so pass few at a time. A page whose bytes are gone, or for
+    /// which there is no room, stays where it is, and that is the error; the others are moved.
+    virtual Result<void> move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) = 0;
     /// Reads and clears the marks of a kTracked page (PageOverlay::kAccessed, kDirty).
     virtual uint8_t take_marks(uint64_t pa) = 0;
 
@@ -59,8 +60,9 @@ class Module : public Watcher {
   public:
     /// Sets up the pages. It must not have changed anything when it returns an error.
     virtual Result<void> attach(Host& host) = 0;
-    /// Called before the controller releases the pages. A module that has moved their content moves it back here.
-    virtual void detach(Host&) {}
+    /// Called before the controller releases the pages. A module that has moved their content moves it back here; while it
+    /// cannot, the pages stay its own.
+    virtual Result<void> detach(Host&) { return {}; }
     /// `arclight lightv command`: a command that the module defines.
     virtual Result<Json> command(Host&, const Json&) {
         return std::unexpected(std::string("this module takes no commands"));

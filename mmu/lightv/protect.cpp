@@ -23,8 +23,9 @@ class Protect final : public Module {
         host.commit(host.pages(), true);
         return {};
     }
-    void detach(Host& host) override {
+    Result<void> detach(Host& host) override {
         if (!host.device().empty()) host.refuse_device(false);
+        return {};
     }
 
   private:

@@ -63,7 +63,11 @@ class Remap final : public Module {
         if (target.copy) {
             for (size_t at = 0; at < pages.size(); at += kBatch) {
                 const size_t count = std::min(kBatch, pages.size() - at);
-                host.move(pages.subspan(at, count), [&](size_t i) { return places[at + i]; });
+                if (auto done = host.move(pages.subspan(at, count), [&](size_t i) { return places[at + i]; });
+                    !done) {
+                    if (backing) stranded_.push_back(std::move(backing));
+                    return failure("remap: pages {} to {}: {}", at, at + count - 1, done.error());
+                }
             }
             if (backing_) host.commit(pages, false);  // a walk or a fetch may still read the old one
         } else {
@@ -78,6 +82,7 @@ class Remap final : public Module {
 
     const Target first_;
     std::unique_ptr<Backing> backing_;
+    std::vector<std::unique_ptr<Backing>> stranded_;  ///< of copies that stopped in the middle
     std::string to_ = "own";
     uint64_t remaps_ = 0;
 };

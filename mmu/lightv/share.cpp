@@ -29,8 +29,8 @@ class Share final : public Module {
         return select(host, selected_);
     }
 
-    void detach(Host& host) override {
-        if (!host.device().empty()) (void)host.select_instance(0);
+    Result<void> detach(Host& host) override {
+        return host.device().empty() ? Result<void>() : host.select_instance(0);
     }
 
     Result<Json> command(Host& host, const Json& words) override {

@@ -75,7 +75,8 @@ class VirtioDriver {
 
     uint16_t size;
     std::vector<uint8_t> ram = std::vector<uint8_t>(kRamSize);
-    mmu::GuestMemory memory{ram.data(), layout::kRamBase, kRamSize};
+    mmu::PageOverlay overlay{ram.data(), layout::kRamBase, kRamSize};
+    mmu::GuestMemory memory{ram.data(), layout::kRamBase, kRamSize, &overlay};
     FakeController controller;
     virtio::Mmio device;
 };

@@ -43,7 +43,8 @@ TEST(Decompress, EveryFormatComesBackWhole) {
 
 TEST(Decompress, NoMoreThanTheLimit) {
     for (const auto& [name, pack] : kPackings)
-        EXPECT_EQ(unpack(pack(Bytes(3 * kMiB)), 2 * kMiB).error(), "kernel 'k' unpacks to more than 2 MiB")
+        EXPECT_EQ(unpack(pack(Bytes(3 * kMiB)), 2 * kMiB).error(),
+                  "kernel 'k' does not fit: it unpacks to more than 2 MiB")
             << name;
 }
 

@@ -13,12 +13,13 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A layer may include those that are named here, and itself.
 BELOW = {
-    'mmu': [],
-    'jit': ['mmu'],
-    'frontend': ['jit', 'mmu'],
-    'backend': ['jit', 'mmu'],
-    'devices': ['mmu'],
-    'guestos': ['devices', 'frontend', 'backend', 'jit', 'mmu'],
+    'host': [],
+    'mmu': ['host'],
+    'jit': ['mmu', 'host'],
+    'frontend': ['jit', 'mmu', 'host'],
+    'backend': ['jit', 'mmu', 'host'],
+    'devices': ['mmu', 'host'],
+    'guestos': ['devices', 'frontend', 'backend', 'jit', 'mmu', 'host'],
 }
 # Words that say too much: a pattern, the folders (or files, without their suffix) that may use it, and what is meant by it.
 WORDS = [

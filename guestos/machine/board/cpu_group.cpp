@@ -1,5 +1,6 @@
 #include "guestos/machine/board/cpu_group.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -7,7 +8,7 @@
 #include <optional>
 #include <thread>
 
-#include "mmu/thread_role.h"
+#include "host/thread.h"
 
 namespace arclight::guestos {
 
@@ -40,14 +41,13 @@ void CpuGroup::run(backend::Accelerator& accelerator, const std::function<void(c
     const ThreadRole role = accelerator.in_virtual_machine() ? ThreadRole::KvmVcpu : ThreadRole::Vcpu;
     std::vector<std::thread> threads;
     for (Vcpu* cpu : cpus_)
-        threads.emplace_back([&, cpu] {
-            enter_thread_role(role);
+        threads.push_back(host::start_thread(fmt::format("cpu {}", cpu->index()), role, [&, cpu] {
             std::optional<SamplingProfiler::Thread> samples;
             if (profiler != nullptr) samples.emplace(*profiler, cpu->halted_flag(), elsewhere);
             const auto ran = accelerator.run_thread(cpu->index(), [cpu] { cpu->thread_main(); });
             cpu->work().abandon();
             if (!ran) failed(ran.error());
-        });
+        }));
     for (std::thread& t : threads) t.join();
 }
 

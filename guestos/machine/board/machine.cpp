@@ -14,6 +14,7 @@
 #include "backend/process_accelerator.h"
 #include "devices/host_time_watch.h"
 #include "frontend/a64/frontend.h"
+#include "host/memory_fault.h"
 
 namespace arclight::guestos {
 
@@ -287,10 +288,14 @@ Result<MachineSnapshot> Machine::save(AfterSave after) {
     constexpr std::array<uint8_t, mmu::kPageSize> kZero{};
     for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
         const uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
-        if (std::memcmp(bytes, kZero.data(), kZero.size()) == 0) continue;
+        bool zero = true;
+        const bool there = host::touch([&] { zero = std::memcmp(bytes, kZero.data(), kZero.size()) == 0; });
+        if (there && zero) continue;
         MachineSnapshot::Page& page = snapshot.pages.emplace_back();
         page.pa = pa;
-        std::memcpy(page.bytes.data(), bytes, mmu::kPageSize);
+        if (there && host::touch([&] { std::memcpy(page.bytes.data(), bytes, mmu::kPageSize); })) continue;
+        go_on();
+        return failure("the guest's memory at {:#x} is gone", pa);
     }
     if (after == AfterSave::Stop)
         stop(End::Quit);
@@ -308,10 +313,14 @@ Result<void> Machine::load(const MachineSnapshot& snapshot) {
     auto next = snapshot.pages.begin();
     for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
         uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
-        if (next != snapshot.pages.end() && next->pa == pa)
-            std::memcpy(bytes, next++->bytes.data(), mmu::kPageSize);
-        else
-            std::memset(bytes, 0, mmu::kPageSize);
+        const uint8_t* from = next != snapshot.pages.end() && next->pa == pa ? next++->bytes.data() : nullptr;
+        const auto put = [&] {
+            if (from != nullptr)
+                std::memcpy(bytes, from, mmu::kPageSize);
+            else
+                std::memset(bytes, 0, mmu::kPageSize);
+        };
+        if (!host::touch(put)) return failure("the guest's memory at {:#x} is gone", pa);
     }
     // CPUs drop what they hold of both when they take up their new state.
     const jit::Engine::RetireHold hold(*engine_);

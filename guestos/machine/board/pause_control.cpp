@@ -5,13 +5,13 @@
 
 #include <utility>
 
-#include "devices/host_thread.h"
+#include "host/thread.h"
 
 namespace arclight::guestos {
 
 PauseControl::PauseControl(Actions actions)
     : actions_(std::move(actions)),
-      thread_(devices::start_host_thread("pause", ThreadRole::EventLoop, [this] { work(); })) {}
+      thread_(host::start_thread("pause", ThreadRole::EventLoop, [this] { work(); })) {}
 
 void PauseControl::pause(const std::string& why) {
     actions_.say(

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "host/memory_fault.h"
 #include "mmu/guarded_mapping.h"
 #include "mmu/result.h"
 
@@ -21,9 +22,13 @@ class RamMapping {
     uint64_t size() const { return size_; }
 
   private:
-    RamMapping(mmu::GuardedMapping memory, uint64_t size) : memory_(std::move(memory)), size_(size) {}
+    RamMapping(mmu::GuardedMapping memory, uint64_t size)
+        : memory_(std::move(memory)),
+          size_(size),
+          fallible_(memory_.data(), size, "guest memory", host::FallibleMemory::Kind::Anonymous) {}
     mmu::GuardedMapping memory_;
     uint64_t size_;
+    host::FallibleMemory fallible_;
 };
 
 }  // namespace arclight::guestos

@@ -4,6 +4,7 @@
 #include "frontend/a64/system/hardware_debug.h"
 #include "frontend/a64/translation_flags.h"
 #include "guestos/machine/cpu/overlay_access.h"
+#include "host/memory_fault.h"
 
 namespace arclight::guestos {
 
@@ -25,7 +26,7 @@ bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     mmu::SoftTlb* tlb = state_.tlb;
     if (e.va_page == (pc & kPageMask) && e.tlb == tlb && e.epoch == tlb->epoch) {
         pa = e.pa_page | (pc & ~kPageMask);
-        return true;
+        return is_there(pa, fault_code);
     }
     const mmu::WalkResult walk = pager_.walk_to_cache(
         pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
@@ -39,7 +40,18 @@ bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     core_.tlbs.note_code_page(tlb, pc, walk.page_bits, walk.non_global);
     e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask};
     pa = walk.pa;
-    return true;
+    return is_there(pa, fault_code);
+}
+
+/// Memory that backs the page may be gone (host/memory_fault.h).
+bool FetchUnit::is_there(uint64_t pa, uint8_t* fault_code) const {
+    if (!cpu_.memory.has_intercepted_pages()) [[likely]]
+        return true;
+    const auto* host = cpu_.memory.host(pa, 1);
+    if (host != nullptr && host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); }))
+        return true;
+    if (fault_code != nullptr) *fault_code = mmu::kFscSynchronousExternal;
+    return false;
 }
 
 bool FetchUnit::overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code) {
@@ -127,7 +139,9 @@ uint32_t FetchUnit::current_instruction() const {
         {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = false, .update = false});
     if (!walk.ok()) return 0;
     const uint8_t* host = cpu_.memory.host(walk.pa & ~uint64_t{3}, 4);
-    return host != nullptr ? *reinterpret_cast<const uint32_t*>(host) : 0;
+    uint32_t word = 0;
+    if (host != nullptr) (void)host::touch([&] { word = *reinterpret_cast<const volatile uint32_t*>(host); });
+    return word;
 }
 
 }  // namespace arclight::guestos

@@ -52,6 +52,7 @@ class FetchUnit {
 
     bool find(uint64_t pc, uint64_t& pa, uint8_t* fault_code = nullptr);
     bool overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
+    bool is_there(uint64_t pa, uint8_t* fault_code) const;
     bool steps_through(uint64_t pc) const;
 
     VcpuCore& core_;

@@ -6,6 +6,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/translation_flags.h"
 #include "guestos/machine/cpu/memory_semantics.h"
+#include "host/memory_fault.h"
 
 namespace arclight::guestos {
 
@@ -92,8 +93,7 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
         if (!exclusive_or_atomic && access_across(access, va)) return {};
     } else if (uint8_t* host = tlbs_.victim_hit(unprivileged ? state_.user_tlb : state_.tlb, va, write)) {
         ++stats_.tlb_recalls;
-        access_host(state_, access, va, host);
-        return {};
+        return touched(host::touch([&] { access_host(state_, access, va, host); }), given, write && !rmw);
     }
     Target target;
     uint8_t fsc = 0;
@@ -115,17 +115,24 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     if ((target.flags | second.flags) != 0) [[unlikely]]
         return access_intercepted(access, va, target, first_bytes, second);
     if (split && second.host == nullptr) return data_abort(next, mmu::kFscSynchronousExternal, write);
+    bool done = false;
     const auto act = [&] {
-        if (split)
-            access_host_split(state_, access, target.host, first_bytes, second.host);
-        else
-            access_host(state_, access, va, target.host);
+        done = host::touch([&] {
+            if (split)
+                access_host_split(state_, access, target.host, first_bytes, second.host);
+            else
+                access_host(state_, access, va, target.host);
+        });
     };
     if (write)
         pager_.store_to_ram(target.pa, first_bytes, second.pa, bytes - first_bytes, act);
     else
         act();
-    return {};
+    return touched(done, split && is_there(target.host) ? next : given, write && !rmw);
+}
+
+bool MemoryPath::is_there(const uint8_t* host) {
+    return host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); });
 }
 
 MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64_t va, uint64_t pa,
@@ -145,7 +152,7 @@ MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64
 }
 
 /// An access across two pages that the soft TLB has both, such as those of a stack frame that a page's end
-/// cuts: a loop may do nothing else. What must be looked at each time is not there.
+/// cuts: a loop may do nothing else. What must be looked at each time is not there. False, too, if the memory is gone.
 bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
     const mmu::SoftTlb& tlb = access.is_unprivileged() ? *state_.user_tlb : *state_.tlb;
     const uint64_t next = (va & kPageMask) + kPageSize;
@@ -156,8 +163,8 @@ bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
     };
     uint8_t *first = find(va), *second = find(next);
     if (first == nullptr || second == nullptr) return false;
-    access_host_split(state_, access, first, static_cast<unsigned>(next - va), second);
-    return true;
+    return host::touch(
+        [&] { access_host_split(state_, access, first, static_cast<unsigned>(next - va), second); });
 }
 
 MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) {
@@ -169,6 +176,7 @@ MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) 
     if (const auto hit = watchpoint({va, bytes, true, true, false})) return *hit;
     if (target.host == nullptr) return data_abort(va, kFscUnsupportedExclusive, true);
     uint8_t refused = 0;
+    bool done = false;
     pager_.store_to_ram(target.pa, bytes, 0, 0, [&] {
         std::optional<mmu::PageOverlay::Access> guard;
         if (target.flags != 0) [[unlikely]] {
@@ -176,18 +184,21 @@ MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) 
             if (!recheck_intercepted(mmu::AccessEvent::Kind::Write, target, va, bytes, refused)) return;
         }
         uint64_t* values = state_.access_value;
-        if (unit_log2 == 3) {
-            uint64_t expected[2] = {values[0], values[1]};
-            compare_and_swap_16(target.host, expected, values + 2);
-            values[0] = expected[0], values[1] = expected[1];
-        } else {
-            const auto join = [](uint64_t lo, uint64_t hi) { return (lo & 0xffff'ffff) | hi << 32; };
-            const uint64_t old =
-                compare_and_swap_8(target.host, join(values[0], values[1]), join(values[2], values[3]));
-            values[0] = old & 0xffff'ffff, values[1] = old >> 32;
-        }
+        const auto swap = [&] {
+            if (unit_log2 == 3) {
+                uint64_t expected[2] = {values[0], values[1]};
+                compare_and_swap_16(target.host, expected, values + 2);
+                values[0] = expected[0], values[1] = expected[1];
+            } else {
+                const auto join = [](uint64_t lo, uint64_t hi) { return (lo & 0xffff'ffff) | hi << 32; };
+                const uint64_t old =
+                    compare_and_swap_8(target.host, join(values[0], values[1]), join(values[2], values[3]));
+                values[0] = old & 0xffff'ffff, values[1] = old >> 32;
+            }
+        };
+        done = host::touch(swap);
     });
-    return refused != 0 ? data_abort(va, refused, true) : Outcome{};
+    return refused != 0 ? data_abort(va, refused, true) : touched(done, va, false);
 }
 
 // ---- Translation

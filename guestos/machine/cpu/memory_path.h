@@ -48,6 +48,12 @@ class MemoryPath {
     static Outcome data_abort(uint64_t far, uint8_t fsc, bool write) {
         return {Outcome::Kind::DataAbort, write, fsc, far};
     }
+    /// Of an access to RAM: `done` is what host::touch() returned.
+    static Outcome touched(bool done, uint64_t far, bool write) {
+        return done ? Outcome{} : data_abort(far, mmu::kFscSynchronousExternal, write);
+    }
+    /// Whether the host still has the memory (host/memory_fault.h).
+    static bool is_there(const uint8_t* host);
     /// Where a translated address is.
     struct Target {
         uint8_t* host = nullptr;  ///< null: a device at pa

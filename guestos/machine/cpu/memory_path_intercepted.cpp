@@ -4,6 +4,7 @@
 #include "guestos/machine/cpu/memory_path.h"
 #include "guestos/machine/cpu/memory_semantics.h"
 #include "guestos/machine/cpu/overlay_access.h"
+#include "host/memory_fault.h"
 
 namespace arclight::guestos {
 
@@ -43,22 +44,33 @@ MemoryPath::Outcome MemoryPath::access_intercepted(const MemoryAccess& access, u
     const Kind kind = write ? Kind::Write : Kind::Read;
     const uint64_t next = (va & kPageMask) + kPageSize;
     if (split && second.host == nullptr) return data_abort(next, mmu::kFscSynchronousExternal, write);
-    uint64_t where = va;
+    uint64_t where = state_.access_addr;
     uint8_t fsc = 0;
+    bool done = false;
     const auto act = [&] {
         const PageOverlay::Access guard(core_.context.overlay);
         if (!recheck_intercepted(kind, first, va, first_bytes, fsc)) return;
-        if (!split) return access_host(state_, access, va, first.host);
-        where = next;
-        if (!recheck_intercepted(kind, second, next, second_bytes, fsc)) return;
-        access_host_split(state_, access, first.host, first_bytes, second.host);
+        if (split) {
+            where = next;
+            if (!recheck_intercepted(kind, second, next, second_bytes, fsc)) return;
+        }
+        done = host::touch([&] {
+            if (split)
+                access_host_split(state_, access, first.host, first_bytes, second.host);
+            else
+                access_host(state_, access, va, first.host);
+        });
+        if (split && !done && !is_there(first.host)) where = va;
     };
     // What follows a store to a table waits for other CPUs, which must not be behind this lock.
     if (write)
         pager_.store_to_ram(first.pa, first_bytes, second.pa, second_bytes, act);
     else
         act();
-    return fsc != 0 ? data_abort(where, fsc, write) : Outcome{};
+    if (fsc != 0) return data_abort(where, fsc, write);
+    // ESR_EL1.WnR: a read would fail as well (D19.2.37).
+    const bool rmw = access.kind == jit::MemoryKind::AtomicRmw || access.kind == jit::MemoryKind::Cas;
+    return touched(done, where, write && !rmw);
 }
 
 }  // namespace arclight::guestos

@@ -15,6 +15,7 @@
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/cpu_state.h"
 #include "guestos/machine/cpu/virtual_memory.h"
+#include "host/memory_fault.h"
 
 namespace arclight::guestos {
 
@@ -104,6 +105,7 @@ thread_local Vcpu* Vcpu::running_ = nullptr;
 
 void Vcpu::thread_main() {
     running_ = this;
+    host::set_memory_fault_hooks(lost_memory_fault, note_lent_page);
     devices::set_current_cpu(index());
     while (!core_.context.peers.stopping()) {
         {
@@ -208,6 +210,48 @@ const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
     return next != nullptr && engine.in_region(host_pc) && self.memory_.refill_fastmem(host_pc, address)
                ? host_pc
                : next;
+}
+
+// ---- Memory that the host took away
+
+const void* Vcpu::lost_memory_fault(const void* host_pc) {
+    if (running_ == nullptr) return nullptr;
+    jit::Engine& engine = running_->core_.context.engine;
+    const jit::CodeBuffer& code = engine.code();
+    const auto offset = static_cast<uint64_t>(static_cast<const uint8_t*>(host_pc) - code.base());
+    return offset >> code.range_log2() == 0 ? engine.fastmem_fault(host_pc) : nullptr;
+}
+
+/// Of a region that reaches memory by the soft TLB: the guest's registers are not where anybody could find them until it is
+/// left.
+void Vcpu::note_lent_page(const void* address, bool write) {
+    if (running_ == nullptr) return;
+    Vcpu& self = *running_;
+    if (!self.late_abort_.pending) self.late_abort_ = {true, write, address, self.core_.cpu.el};
+    self.state_.interrupt = 1;
+}
+
+/// The abort is as precise as it can be still: at the next block boundary. Where that is in another exception level already,
+/// or the address is not known, it is an SError interrupt, which may come late (ARM ARM D1.3.5.5, asynchronous external
+/// aborts).
+void Vcpu::take_late_abort() {
+    const LateAbort late = std::exchange(late_abort_, {});
+    if (late.address == nullptr)
+        host::lose_lent_pages();
+    else
+        host::lose_page(late.address);
+    const auto at = reinterpret_cast<uint64_t>(late.address);
+    for (const mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb}) {
+        if (late.address == nullptr || late.el != core_.cpu.el) break;
+        for (const mmu::TlbEntry& e : tlb->entries) {
+            const uint64_t tag = late.write ? e.write_tag : e.read_tag, va = at - e.addend;
+            if (tag == mmu::TlbEntry::kInvalidTag || (va & kPageMask) != (tag & kPageMask)) continue;
+            return a64::take_data_abort(core_.cpu, va, mmu::kFscSynchronousExternal, late.write, state_.pc);
+        }
+    }
+    constexpr uint32_t kSErrorClass = 0x2f, kInstructionLength = 1;
+    a64::take_exception(core_.cpu, a64::ExceptionKind::SError, kSErrorClass << 26 | kInstructionLength << 25,
+                        state_.pc);
 }
 
 // ---- State
@@ -433,6 +477,8 @@ void Vcpu::run() {
     for (;;) {
         look_up();
         if (core_.context.peers.stopping() || power_off_requested_) return;
+        if (late_abort_.pending) [[unlikely]]
+            take_late_abort();
         if (interrupt_deliverable()) take_pending_interrupt();
 
         const bool stepping = (state_.translation_flags & a64::translation_flag::kSingleStep) != 0;

@@ -106,6 +106,9 @@ class Vcpu final : public frontend::a64::Environment,
     void spin_once(bool wfe);
     /// For backend::KvmAccelerator.
     static const void* fastmem_fault(const void* host_pc, uint64_t address);
+    /// For host::set_memory_fault_hooks(): memory of the guest that the host took away.
+    static const void* lost_memory_fault(const void* host_pc);
+    static void note_lent_page(const void* address, bool write);
 
     // ---- devices::Stateful, while the world is stopped (CpuGroup::pause()); any thread but a CPU's
     /// CpuState, whether the CPU is on, and its interrupt lines.
@@ -143,6 +146,7 @@ class Vcpu final : public frontend::a64::Environment,
     void handle_exit(jit::ExitReason reason);
     bool semihosting_call(uint32_t number);
     void take_pending_interrupt();
+    void take_late_abort();
     void wait_for_interrupt();
     void carry_out(std::span<const Request> requests) override;
     void forget_translations();
@@ -172,6 +176,12 @@ class Vcpu final : public frontend::a64::Environment,
     bool started_ = false;  ///< has taken up what power_on() said
     bool loaded_ = false;   ///< load() has replaced the state of a CPU that is on
     uint64_t entry_ = 0, entry_x0_ = 0;
+    /// An access that was carried out on a lent page.
+    struct LateAbort {
+        bool pending = false, write = false;
+        const void* address = nullptr;
+        unsigned el = 0;
+    } late_abort_;
 };
 
 }  // namespace arclight::guestos

@@ -8,9 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <thread>
 
 #include "guestos/sandbox/sandbox.h"
+#include "host/thread.h"
 
 namespace arclight::guestos::sandbox {
 
@@ -47,18 +47,13 @@ Attempted in_child(const std::function<int()>& attempt) {
 
 Attempted in_jail(const RunOptions& options, ThreadRole role, const std::function<int()>& attempt) {
     return in_child([&] {
-        if (const auto entered = enter(
-                options, [] {}, nullptr);
-            !entered) {
+        if (const auto entered = enter(options, [] {}); !entered) {
             std::fprintf(stderr, "%s\n", entered.error().c_str());
             return kNoJail;
         }
         if (role == ThreadRole::Main) return attempt();
         int result = -1;
-        std::thread([&] {
-            enter_thread_role(role);
-            result = attempt();
-        }).join();
+        host::start_thread("attempt", role, [&] { result = attempt(); }).join();
         return result;
     });
 }

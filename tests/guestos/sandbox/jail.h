@@ -5,7 +5,7 @@
 #include <string>
 
 #include "guestos/options.h"
-#include "mmu/thread_role.h"
+#include "host/thread_role.h"
 
 namespace arclight::guestos::sandbox {
 

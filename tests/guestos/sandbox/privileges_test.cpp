@@ -28,9 +28,7 @@ namespace {
 std::map<std::string, std::string> status_in_jail(const RunOptions& options) {
     const Attempted outcome = in_child([&] {
         const int file = open("/proc/self/status", O_RDONLY);
-        if (!enter(
-                options, [] {}, nullptr))
-            return 1;
+        if (!enter(options, [] {})) return 1;
         char text[8192];
         const ssize_t got = pread(file, text, sizeof text, 0);
         return got > 0 && write(STDERR_FILENO, text, static_cast<size_t>(got)) == got ? 0 : 1;
@@ -127,8 +125,7 @@ TEST(SandboxModes, ALackingKernelIsToleratedOrRefused) {
                 take_away(number);
                 RunOptions options = plain_options();
                 options.sandbox = mode;
-                const auto entered = enter(
-                    options, [] {}, nullptr);
+                const auto entered = enter(options, [] {});
                 if (!entered) dprintf(STDERR_FILENO, "%s", entered.error().c_str());
                 return entered ? 0 : 1;
             });
@@ -153,10 +150,7 @@ TEST(SandboxModes, TheOtherWallStandsWithoutOne) {
         take_away(444);
         RunOptions options = plain_options();
         options.sandbox = SandboxMode::On;
-        return enter(
-                   options, [] {}, nullptr)
-                   ? call(SYS_fork)
-                   : 1;
+        return enter(options, [] {}) ? call(SYS_fork) : 1;
     });
     EXPECT_TRUE(outcome.violated);
     if (landlock_abi() == 0) return;
@@ -164,10 +158,7 @@ TEST(SandboxModes, TheOtherWallStandsWithoutOne) {
         take_away(SYS_seccomp);
         RunOptions options = plain_options();
         options.sandbox = SandboxMode::On;
-        return enter(
-                   options, [] {}, nullptr)
-                   ? (open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0 ? errno : 0)
-                   : 1;
+        return enter(options, [] {}) ? (open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0 ? errno : 0) : 1;
     });
     EXPECT_EQ(files.result, EACCES);
 }
