@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "devices/event_loop.h"
-#include "devices/host_thread.h"
+#include "host/thread.h"
 
 namespace arclight::devices {
 
@@ -28,7 +28,7 @@ int64_t wall_minus_monotonic() {
 HostTimeWatch::HostTimeWatch(GuestClock& clock, const GuestClock::Watch& watch, std::function<void()> moved)
     : clock_(clock), moved_(std::move(moved)) {
     clock_.begin_watch(watch);
-    thread_ = start_host_thread("host-time", ThreadRole::EventLoop, [this] { work(); });
+    thread_ = host::start_thread("host-time", ThreadRole::EventLoop, [this] { work(); });
 }
 
 HostTimeWatch::~HostTimeWatch() {

@@ -15,13 +15,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "guestos/sandbox/grants.h"
 #include "guestos/sandbox/landlock.h"
 #include "guestos/sandbox/privileges.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/semihosting_directories.h"
+#include "host/thread.h"
 #include "tests/guestos/sandbox/jail.h"
 
 namespace arclight::guestos::sandbox {
@@ -225,14 +225,11 @@ TEST_F(SandboxFiles, SemihostingWorksOnVirtualCpus) {
     for (const ThreadRole role : {ThreadRole::Vcpu, ThreadRole::KvmVcpu}) {
         write("inside/file", "content");
         const Attempted outcome = in_child([&] {
-            if (!enter(
-                    options, [] {}, nullptr))
-                return 101;
+            if (!enter(options, [] {})) return 101;
             const auto directories = SemihostingDirectories::open(options.semihosting_files);
             if (!directories) return 102;
             int result = 0;
-            std::thread([&] {
-                enter_thread_role(role);
+            host::start_thread("attempt", role, [&] {
                 const int fd = directories->open("file", O_RDWR);
                 if (fd < 0) result = -fd;
                 if (result == 0) result = -directories->rename("file", "moved");
