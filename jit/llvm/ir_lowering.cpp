@@ -36,7 +36,8 @@ IrLowering::IrLowering(llvm::Module& module, const Region& region)
       fp_(b_, values_, exits_, (region.translation_flags & translation_flag::kFpSlow) != 0) {}
 
 llvm::Function* IrLowering::run() {
-    b_.begin_function(versions_.accesses.spectre);
+    b_.begin_function(versions_.accesses.spectre,
+                      (versions_.graph.region.translation_flags & translation_flag::kSerial) != 0);
     registers_.declare();
     const size_t n = versions_.graph.region.blocks.size();
     for (size_t k = 0; k < n; ++k) heads_.push_back(b_.new_block());

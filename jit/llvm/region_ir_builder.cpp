@@ -17,7 +17,8 @@ RegionIrBuilder::RegionIrBuilder(llvm::Module& module)
     likely_ = md.createBranchWeights(4000, 1);
 }
 
-void RegionIrBuilder::begin_function(bool spectre) {
+void RegionIrBuilder::begin_function(bool spectre, bool serial) {
+    serial_ = serial;
     auto* type = llvm::FunctionType::get(getInt64Ty(), {getPtrTy(), getPtrTy()}, false);
     function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "region", module_);
     function_->setCallingConv(llvm::CallingConv::PreserveNone);
@@ -98,14 +99,16 @@ Value* RegionIrBuilder::page_base() {
 }
 
 Value* RegionIrBuilder::guest_load(Value* host, llvm::Type* type, unsigned offset) {
-    auto* load = CreateAlignedLoad(type, CreateConstGEP1_64(getInt8Ty(), host, offset), llvm::Align(1));
+    auto* load =
+        CreateAlignedLoad(type, CreateConstGEP1_64(getInt8Ty(), host, offset), llvm::Align(1), !serial_);
     load->setMetadata(llvm::LLVMContext::MD_alias_scope, guest_scope_);
     load->setMetadata(llvm::LLVMContext::MD_noalias, state_scope_);
     return load;
 }
 
 void RegionIrBuilder::guest_store(Value* host, Value* v, unsigned offset) {
-    auto* store = CreateAlignedStore(v, CreateConstGEP1_64(getInt8Ty(), host, offset), llvm::Align(1));
+    auto* store =
+        CreateAlignedStore(v, CreateConstGEP1_64(getInt8Ty(), host, offset), llvm::Align(1), !serial_);
     store->setMetadata(llvm::LLVMContext::MD_alias_scope, guest_scope_);
     store->setMetadata(llvm::LLVMContext::MD_noalias, state_scope_);
 }

@@ -19,7 +19,7 @@ class RegionIrBuilder : public llvm::IRBuilder<> {
   public:
     explicit RegionIrBuilder(llvm::Module& module);
     /// Makes the function `region` and its entry, where this builder then is.
-    void begin_function(bool spectre);
+    void begin_function(bool spectre, bool serial);
 
     llvm::Module& module() const { return module_; }
     llvm::Function* function() const { return function_; }
@@ -63,6 +63,9 @@ class RegionIrBuilder : public llvm::IRBuilder<> {
     llvm::LoadInst* mark_invariant(llvm::LoadInst* load);
     /// GuestState::page_base.
     Value* page_base();
+    /// Where other virtual CPUs look on, accesses stay as many, as large and in the order that the guest has them in:
+    /// reads of one place must not go back in time, and a narrower store beside one of another CPU's would make a value
+    /// that neither wrote (ARM ARM B2.2.1, B2.3.4).
     Value* guest_load(Value* host, llvm::Type* type, unsigned offset = 0);
     void guest_store(Value* host, Value* v, unsigned offset = 0);
 
@@ -77,6 +80,7 @@ class RegionIrBuilder : public llvm::IRBuilder<> {
     llvm::Function* function_ = nullptr;
     BasicBlock* entry_ = nullptr;
     llvm::FixedVectorType* v128_;
+    bool serial_ = false;
     llvm::MDNode *guest_scope_, *state_scope_;
     llvm::MDNode *unlikely_, *likely_;
 };

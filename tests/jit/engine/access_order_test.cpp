@@ -428,6 +428,68 @@ TEST_P(AccessOrderTest, Tier2) {
     });
 }
 
+// What other virtual CPUs could tell: whether two reads of one place (by two registers, perhaps) changed places, and
+// whether a store was as wide as the guest's.
+TEST_P(AccessOrderTest, PlainAccessesAsManyAsLargeAndInOrder) {
+    if ((flags() & translation_flag::kSerial) != 0) GTEST_SKIP() << "nobody else looks on";
+    struct Access {
+        uint64_t offset;
+        unsigned bytes;
+        bool store;
+    };
+    struct Case {
+        const char* name;
+        std::vector<uint32_t> words;
+        std::vector<Access> accesses;
+    };
+    constexpr uint64_t kSecond = 1088;  // X11
+    const Case cases[] = {
+        {"a place read again after another",
+         {0xf940'0140, 0xf940'0161, 0xf940'0142, 0x8b00'0108, 0x8b01'0108, 0x8b02'0108},
+         {{0, 8, false}, {kSecond, 8, false}, {0, 8, false}}},
+        {"EOR of one bit",
+         {0xf940'0140, 0xd278'0000, 0xf900'0140, 0xd280'0000},
+         {{0, 8, false}, {0, 8, true}}},
+        {"ORR of one byte",
+         {0xf940'0140, 0xb278'1c00, 0xf900'0140, 0xd280'0000},
+         {{0, 8, false}, {0, 8, true}}},
+        {"a store twice", {0xf900'0155, 0xf900'0156}, {{0, 8, true}, {0, 8, true}}},
+        {"a store that is read", {0xf900'0155, 0xf940'0140}, {{0, 8, true}, {0, 8, false}}},
+        {"a load that nobody uses", {0xf940'0140, 0xd280'0000}, {{0, 8, false}}},
+        {"half of a load used", {0xf940'0140, 0x5300'1c00}, {{0, 8, false}}},
+        {"two words beside each other", {0xb900'0155, 0xb900'0556}, {{0, 4, true}, {4, 4, true}}},
+    };
+    Regions regions;
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.name);
+        Program p;
+        p.blocks = {c.words};
+        p.events.resize(1);
+        const std::vector<uint32_t> words = lay_out(p);
+        start(p);
+        Region region = Regions::empty();
+        region.translation_flags = flags();
+        RegionBlock& b = region.blocks.emplace_back();
+        b.ir = translate(words, 0);
+        const void* entry = regions.load(regions.compile(region));
+        const uint8_t* stub = jit::emit_region_stub(h_.code, {entry, nullptr, jit::kNoCounter});
+        trace_.record([&] { h_.accelerator.run(h_.state(), stub); });
+        ASSERT_EQ(h_.state().pc, Harness::kPage + end_) << "left early";
+        // An instruction that reads and writes is both of them.
+        std::vector<Access> found;
+        for (const TracedAccess& a : trace_.accesses()) {
+            if (a.reads) found.push_back({a.offset, a.bytes, false});
+            if (a.writes) found.push_back({a.offset, a.bytes, true});
+        }
+        ASSERT_EQ(found.size(), c.accesses.size());
+        for (size_t k = 0; k < found.size(); ++k) {
+            EXPECT_EQ(found[k].offset, c.accesses[k].offset) << k;
+            EXPECT_EQ(found[k].bytes, c.accesses[k].bytes) << k;
+            EXPECT_EQ(found[k].store, c.accesses[k].store) << k;
+        }
+    }
+}
+
 // Emitted as the guest has it.
 TEST_P(AccessOrderTest, Tier1) {
     each_program(2, [&](const std::vector<uint32_t>& words) {
