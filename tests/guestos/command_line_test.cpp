@@ -40,7 +40,21 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.jit, JitTier::Auto);
     EXPECT_TRUE(o.kaslr_seed && o.rng_seed && o.rng);
     EXPECT_FALSE(o.session || o.stats || o.no_reboot || o.trace.any());
-    EXPECT_TRUE(o.drives.empty() && o.command.empty());
+    EXPECT_TRUE(o.drives.empty() && o.networks.empty() && o.command.empty());
+}
+
+TEST(CommandLine, Networks) {
+    const auto networks = [](std::vector<std::string> more) {
+        std::vector<std::string> words{"run", "--kernel", "k"};
+        words.insert(words.end(), more.begin(), more.end());
+        return parse(words);
+    };
+    EXPECT_TRUE(networks({"--net", "none"}).options->networks.empty());
+    EXPECT_EQ(networks({"--net", "user,mtu=100", "--net=user"}).options->networks.size(), 2u);
+    EXPECT_EQ(networks({"--net", "user", "--net", "none"}).code, 2);
+    const Outcome wrong = networks({"--net", "user,mtu=1"});
+    EXPECT_EQ(wrong.code, 2);
+    EXPECT_EQ(std::ranges::count(wrong.error, '\n'), 1) << wrong.error;
 }
 
 TEST(CommandLine, Everything) {
