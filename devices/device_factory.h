@@ -21,6 +21,7 @@ namespace arclight::devices {
 class EventLoop;
 class GuestClock;
 class MachineHost;
+class NetBackend;
 
 /// What a device type can be told.
 struct DeviceOption {
@@ -53,6 +54,8 @@ struct DeviceContext {
     EventLoop& loop;
     GuestClock& clock;
     MachineHost* host = nullptr;  ///< null: there is none
+    /// By the names that devices' options give them.
+    std::map<std::string, NetBackend*, std::less<>> networks;
 };
 
 /// A virtio device wants a transport; any other one is its own registers. The machine connects it.

@@ -6,6 +6,7 @@
 
 #include "devices/device_factory.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 
 namespace arclight::devices {
@@ -105,10 +106,42 @@ static DeviceType entropy_device() {
             }};
 }
 
+static std::expected<NewDevice, std::string> make_network_device(const DeviceArguments& arguments,
+                                                                 const DeviceContext& context) {
+    const std::string& name = arguments.text("network");
+    const auto network = context.networks.find(name);
+    if (network == context.networks.end())
+        return std::unexpected(fmt::format("there is no network '{}'", name));
+    virtio::Net::Options options;
+    const auto mac = virtio::parse_mac(arguments.text("mac"));
+    if (!mac) return std::unexpected(mac.error());
+    options.mac = *mac;
+    options.mtu = static_cast<uint16_t>(arguments.number("mtu"));
+    if (options.mtu != 0 && options.mtu < virtio::Net::kMinMtu)
+        return std::unexpected(fmt::format("mtu {} is less than {}", options.mtu, virtio::Net::kMinMtu));
+    return std::make_unique<virtio::Net>(*network->second, options);
+}
+
+static DeviceType network_device() {
+    return {.name = "virtio-net",
+            .summary = "network adapter",
+            .options = {{.name = "network", .help = "the network that it is connected to"},
+                        {.name = "mac",
+                         .help = "the address that the guest gets",
+                         .preset = virtio::format_mac(virtio::Net::Options().mac)},
+                        {.name = "mtu",
+                         .kind = Kind::Number,
+                         .help = "the MTU that the guest is told, 68 to 65521; 0: none",
+                         .preset = "0",
+                         .max = virtio::Net::kMaxMtu}},
+            .make = make_network_device};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     factory.add(block_device());
     factory.add(entropy_device());
+    factory.add(network_device());
     return factory;
 }
 

@@ -43,6 +43,11 @@ std::optional<Bytes> read_input_file(uint64_t limit) {
     return bytes;
 }
 
+std::string ip4_text(uint32_t address) {
+    return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
+                       address & 0xff);
+}
+
 Session make_session(const RunOptions& options) {
     Session session{.command = options.command};
     session.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
@@ -54,7 +59,16 @@ Session make_session(const RunOptions& options) {
         session.columns = size.ws_col;
     }
     if (!session.terminal) session.input = read_input_file(options.memory / 8);
-    if (!options.drives.empty()) session.modules = {"virtio_mmio", "virtio_blk"};
+    if (!options.drives.empty() || !options.networks.empty()) session.modules = {"virtio_mmio"};
+    if (!options.drives.empty()) session.modules.emplace_back("virtio_blk");
+    if (!options.networks.empty()) session.modules.emplace_back("virtio_net");
+    if (!options.networks.empty() && options.networks.front().ipv4) {
+        const NetOptions& net = options.networks.front();
+        session.address = ip4_text(net.dhcp_start);
+        session.netmask = ip4_text(net.netmask);
+        session.gateway = ip4_text(net.host);
+        session.nameserver = ip4_text(net.dns);
+    }
     return session;
 }
 

@@ -50,6 +50,32 @@ struct DriveOptions {
     std::string record;  ///< for tests: a file for what is written; empty: none
 };
 
+/// A port of the host's that leads to one of the guest's.
+struct HostForward {
+    bool udp = false;
+    bool ipv6 = false;
+    std::string host_address;  ///< empty: all of the host's
+    uint16_t host_port = 0;
+    std::string guest_address;  ///< empty: the first one that DHCP gives
+    uint16_t guest_port = 0;
+};
+
+/// `--net user`. IPv4 addresses are numbers; the words are QEMU's.
+struct NetOptions {
+    std::string mac;   ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
+    unsigned mtu = 0;  ///< 0: the guest's own
+    bool ipv4 = true;
+    bool ipv6 = true;
+    bool restrict_guest = false;  ///< the guest reaches nothing but what is forwarded
+    uint32_t network = 0x0a00'0200, netmask = 0xffff'ff00;
+    uint32_t host = 0x0a00'0202, dns = 0x0a00'0203, dhcp_start = 0x0a00'020f;
+    std::string hostname, domain;
+    std::vector<std::string> dns_search;
+    std::string tftp;  ///< a directory that the guest can read by TFTP; empty: none
+    std::string bootfile;
+    std::vector<HostForward> forwards;
+};
+
 struct TraceOptions {
     bool blocks = false;
     bool ir = false;
@@ -70,6 +96,7 @@ struct RunOptions {
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;
     std::vector<DriveOptions> drives;
+    std::vector<NetOptions> networks;
     bool rng = true;                   ///< a virtio entropy device
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel

@@ -26,6 +26,9 @@ std::string session_script(const Session& session) {
         fmt::format("console={}\nTERM={}\nrows={}\ncolumns={}\nmodules={}\nmode={}\n",
                     session.terminal ? "terminal" : "exact", shell_quote(session.term), session.rows,
                     session.columns, shell_quote(modules), session.command.empty() ? "shell" : "command");
+    if (!session.address.empty())
+        script += fmt::format("address={}\nnetmask={}\ngateway={}\nnameserver={}\n", session.address,
+                              session.netmask, session.gateway, session.nameserver);
     if (!session.command.empty()) {
         script += "set --";
         for (const auto& word : session.command) script += fmt::format(" {}", shell_quote(word));

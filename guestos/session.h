@@ -24,6 +24,8 @@ struct Session {
     // The command's whole input, where it is known beforehand (a file on stdin): the console is slow.
     // Otherwise the input comes over the console.
     std::optional<Bytes> input;
+    // Of the first network; empty: there is none. What DHCP would give, without waiting for it.
+    std::string address, netmask, gateway, nameserver;
     // Kernel modules that this machine's devices need; loading is slow (each module's signature is checked).
     std::vector<std::string> modules;
 };

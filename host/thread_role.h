@@ -15,8 +15,9 @@ enum class ThreadRole : uint8_t {
     Device,     ///< carries out the requests of one device
     Compiler,   ///< tier 2
     Control,    ///< LightV: its socket, its modules' ticks
+    Network,    ///< a guest's network: makes the connections that the guest asks for
 };
-constexpr unsigned kThreadRoles = 7;
+constexpr unsigned kThreadRoles = 8;
 
 using EnterThreadRole = void (*)(ThreadRole role);
 

@@ -20,22 +20,6 @@ constexpr uint64_t kMinJitRoom = kMiB / 16;
 // Digits behind the point: their number, times 1 TiB, fits into 64 bits.
 constexpr size_t kMaxFraction = 7;
 
-// Splits at single commas; a doubled one stands for itself.
-std::vector<std::string> split_commas(std::string_view text) {
-    std::vector<std::string> parts(1);
-    for (size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != ',') {
-            parts.back() += text[i];
-        } else if (i + 1 < text.size() && text[i + 1] == ',') {
-            parts.back() += ',';
-            ++i;
-        } else {
-            parts.emplace_back();
-        }
-    }
-    return parts;
-}
-
 Result<bool> parse_switch(std::string_view key, std::string_view value) {
     if (value == "on") return true;
     if (value == "off") return false;
@@ -81,6 +65,21 @@ Result<uint64_t> parse_size(std::string_view text) {
 }
 
 }  // namespace
+
+std::vector<std::string> split_commas(std::string_view text) {
+    std::vector<std::string> parts(1);
+    for (size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != ',') {
+            parts.back() += text[i];
+        } else if (i + 1 < text.size() && text[i + 1] == ',') {
+            parts.back() += ',';
+            ++i;
+        } else {
+            parts.emplace_back();
+        }
+    }
+    return parts;
+}
 
 Result<uint64_t> parse_memory(std::string_view text) {
     const auto bytes = parse_size(text);

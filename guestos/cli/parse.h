@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "guestos/initramfs.h"
 #include "guestos/options.h"
@@ -20,6 +22,11 @@ Result<uint64_t> parse_jit_room(std::string_view text);
 /// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT][,werror=WORD][,rerror=WORD]
 /// [,file.locking=auto|on|off]; a comma in a value is written twice.
 Result<DriveOptions> parse_drive(std::string_view text);
+/// user[,KEY=VALUE]..., with the keys of QEMU's -netdev user and, of its device, mac and mtu (docs/network.md); or none, which
+/// gives nothing.
+Result<std::optional<NetOptions>> parse_net(std::string_view text);
+/// Splits at single commas; a doubled one stands for itself. At least one part.
+std::vector<std::string> split_commas(std::string_view text);
 /// A comma-separated list; the result keeps `file` empty.
 Result<TraceOptions> parse_trace(std::string_view text);
 /// HOST:GUEST; the guest's path starts with a slash.

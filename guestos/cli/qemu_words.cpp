@@ -43,6 +43,9 @@ constexpr Word kWords[] = {
     {"no-reboot", "--no-reboot"},
     {"accel", "--accel (kvm or process)"},
     {"enable-kvm", "--accel kvm"},
+    {"net", "--net user"},
+    {"netdev", "--net user"},
+    {"nic", "--net user"},
     {"semihosting", "--semihosting"},
     {"semihosting-config", "--semihosting"},
     {"sandbox", "--sandbox"},
@@ -106,17 +109,14 @@ constexpr Word kWords[] = {
     {"watchdog", kNone},
 };
 
-bool is_network(std::string_view name, std::string_view value) {
-    return name == "net" || name == "netdev" || name == "nic" || name == "nicdev" ||
-           (name == "device" && value.contains("net"));
+bool is_network_device(std::string_view name, std::string_view value) {
+    return name == "device" && value.contains("net");
 }
 
 }  // namespace
 
 std::optional<std::string> explain_qemu_word(std::string_view name, std::string_view value) {
-    if (is_network(name, value))
-        return fmt::format(
-            "there is no network device yet: leave QEMU's -{} out, the guest runs without a network", name);
+    if (is_network_device(name, value)) return "QEMU's -device is --net user here";
     const auto* found = std::ranges::find(kWords, name, &Word::name);
     if (found == std::end(kWords)) return {};
     return fmt::format("QEMU's -{} {}{}{}", name, found->here.starts_with('-') ? "is " : "", found->here,

@@ -29,6 +29,7 @@ struct Words {
     std::string virtio;
     std::string semihosting = "off";
     std::vector<std::string> drives;
+    std::vector<std::string> networks;
     bool shell = false;
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
@@ -91,7 +92,6 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         "'arclight initramfs': COMMAND runs in the guest, its output is all that is printed, and its exit "
         "status is\n"
         "arclight's own.\n\n"
-        "There is no network device yet: the guest runs without a network.\n\n"
         "Example: arclight run --kernel vmlinuz --initrd guest.cpio --append console=ttyAMA0 -m 1G --smp 2");
     auto words = std::make_shared<Words>();
     RunOptions& o = words->options;
@@ -161,6 +161,17 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_drive), ""))
+        ->group(machine);
+    command
+        ->add_option(
+            "--net", words->networks,
+            "user: a network in user space, with DHCP, name service and the host's connections; after commas "
+            "hostfwd=tcp|udp:[ADDRESS]:PORT-[ADDRESS]:PORT, restrict=on|off, mac=ADDRESS, mtu=N, ipv6=on|off "
+            "and others (docs/network.md); repeatable. none: no network [none]")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_net), ""))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
@@ -365,6 +376,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
         for (const auto& text : words->drives) options.drives.push_back(*parse_drive(text));
+        for (const auto& text : words->networks)
+            if (const auto network = *parse_net(text)) options.networks.push_back(*network);
+        if (options.networks.size() < words->networks.size() && !options.networks.empty())
+            return complain("--net none and another network", kExitUsage);
         if (!words->trace.empty()) {
             const std::string file = options.trace.file;
             options.trace = *parse_trace(words->trace);

@@ -136,6 +136,12 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
         }
     }
 
+    if (!options.networks.empty()) {
+        out.push_back({"/etc/resolv.conf", kRead});
+        out.push_back({"/dev/urandom", kRead});
+    }
+    for (const NetOptions& network : options.networks)
+        if (!network.tftp.empty()) out.push_back({network.tftp, kRead | FileGrant::kList});
     if (!options.control.empty())
         out.push_back({directory_of(options.control), FileGrant::kMakeSocket | FileGrant::kRemove});
     if (!options.lightv.empty())
@@ -148,6 +154,17 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
         for (const std::string& directory : options.semihosting_files)
             out.push_back({directory, kReadWrite | FileGrant::kMake | FileGrant::kRemove});
     return out;
+}
+
+TcpGrant tcp_for(const RunOptions& options) {
+    TcpGrant tcp;
+    for (const NetOptions& network : options.networks) {
+        // A restricted guest makes no connections; those that are forwarded to it are the host's.
+        tcp.connect |= !network.restrict_guest;
+        for (const HostForward& forward : network.forwards)
+            if (!forward.udp) tcp.ports.push_back(forward.host_port);
+    }
+    return tcp;
 }
 
 }  // namespace arclight::guestos::sandbox

@@ -16,7 +16,7 @@ namespace {
 
 // Of <linux/landlock.h>, which is older than some of this on Debian 12. The calls have the same numbers everywhere.
 constexpr long kCreateRuleset = 444, kAddRule = 445, kRestrictSelf = 446;
-constexpr unsigned kRulesetVersion = 1, kRulePathBeneath = 1;
+constexpr unsigned kRulesetVersion = 1, kRulePathBeneath = 1, kRuleNetPort = 2;
 
 struct RulesetAttributes {
     uint64_t fs;
@@ -27,6 +27,10 @@ struct [[gnu::packed]] PathBeneath {
     uint64_t allowed;
     int32_t parent;
 };
+struct NetPort {
+    uint64_t allowed;
+    uint64_t port;
+};
 
 namespace right {
 constexpr uint64_t kExecute = 1 << 0, kWriteFile = 1 << 1, kReadFile = 1 << 2, kReadDir = 1 << 3,
@@ -34,7 +38,7 @@ constexpr uint64_t kExecute = 1 << 0, kWriteFile = 1 << 1, kReadFile = 1 << 2, k
                    kTruncate = 1 << 14, kIoctlDevice = 1 << 15;
 constexpr uint64_t kOfAbi1 = (1 << 13) - 1,
                    kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice;
-constexpr uint64_t kTcp = 3;     ///< bind, connect
+constexpr uint64_t kTcpBind = 1, kTcpConnect = 2;
 constexpr uint64_t kScopes = 3;  ///< abstract Unix sockets, signals
 }  // namespace right
 
@@ -95,11 +99,12 @@ int landlock_abi() {
     return abi > 0 ? static_cast<int>(abi) : 0;
 }
 
-Result<void> restrict_files(std::span<const FileGrant> grants) {
+Result<void> restrict_files(std::span<const FileGrant> grants, const TcpGrant& tcp) {
     const int abi = landlock_abi();
     if (abi == 0) return failed("not there");
+    const uint64_t handled_tcp = right::kTcpBind | (tcp.connect ? 0 : right::kTcpConnect);
     const RulesetAttributes attributes{.fs = handled_rights(abi),
-                                       .net = abi >= 4 ? right::kTcp : 0,
+                                       .net = abi >= 4 ? handled_tcp : 0,
                                        .scoped = abi >= 6 ? right::kScopes : 0};
     const size_t bytes = abi >= 6   ? sizeof attributes
                          : abi >= 4 ? offsetof(RulesetAttributes, scoped)
@@ -108,6 +113,11 @@ Result<void> restrict_files(std::span<const FileGrant> grants) {
     if (ruleset.fd < 0) return failed("no ruleset");
     for (const FileGrant& grant : grants)
         if (auto added = add_grant(ruleset.fd, attributes.fs, grant); !added) return added;
+    for (const uint16_t port : tcp.ports) {
+        const NetPort rule{.allowed = right::kTcpBind, .port = port};
+        if (abi >= 4 && syscall(kAddRule, ruleset.fd, kRuleNetPort, &rule, 0) != 0)
+            return failed(fmt::format("port {}", port));
+    }
     if (syscall(kRestrictSelf, ruleset.fd, 0) != 0) return failed("cannot be enforced");
     return {};
 }

@@ -29,9 +29,15 @@ struct FileGrant {
 /// 0: the kernel has no Landlock, or it is turned off.
 int landlock_abi();
 
-/// From now on this thread, and those that it starts, open nothing but what is granted, connect to no TCP port, and
-/// signal no other process, as far as the kernel's Landlock knows these. A path that does not exist grants nothing. A
+/// What may be done with TCP.
+struct TcpGrant {
+    bool connect = false;         ///< to any port
+    std::vector<uint16_t> ports;  ///< that may be listened at
+};
+
+/// From now on this thread, and those that it starts, open nothing but what is granted, connect to no TCP port and listen at
+/// none but as `tcp` says, and signal no other process, as far as the kernel's Landlock knows these. A path that does not exist grants nothing. A
 /// directory that is granted as if it were a file can be listed but nothing in it opened.
-Result<void> restrict_files(std::span<const FileGrant> grants);
+Result<void> restrict_files(std::span<const FileGrant> grants, const TcpGrant& tcp);
 
 }  // namespace arclight::guestos::sandbox

@@ -50,11 +50,12 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
     };
     build(drop_capabilities());
     build(forbid_new_privileges());
-    build(restrict_files(grants_for(options)));
+    build(restrict_files(grants_for(options), tcp_for(options)));
     needs = {.kvm = options.accel != Accel::Process,
              .control_socket = !options.control.empty(),
              .semihosting_files =
                  options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
+             .network = !options.networks.empty(),
              .compiles_on_vcpus = options.jit == JitTier::Tier2,
              .process = static_cast<uint32_t>(getpid())};
     report_violations();

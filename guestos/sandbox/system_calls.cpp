@@ -22,10 +22,11 @@ constexpr unsigned bit(ThreadRole role) { return 1u << static_cast<unsigned>(rol
 constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::KvmVcpu),
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
-                   kControl = bit(ThreadRole::Control), kAll = (1u << kThreadRoles) - 1;
+                   kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
+                   kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles };
+enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network };
 
 struct Row {
     unsigned number;
@@ -55,6 +56,14 @@ constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t),
 
 constexpr Row ioctl_row(unsigned roles, uint64_t request, When when = When::Always) {
     return {.number = SYS_ioctl, .roles = roles, .first = equals(1, request), .when = when};
+}
+
+constexpr Row socket_row(uint64_t family, uint64_t type) {
+    return {.number = SYS_socket,
+            .roles = kNetwork,
+            .first = equals(0, family),
+            .second = equals(1, type),
+            .when = When::Network};
 }
 
 // Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
@@ -104,6 +113,20 @@ constexpr Row kRows[] = {
      .second = lacks(1, SECCOMP_FILTER_FLAG_NEW_LISTENER)},
     {.number = SYS_arch_prctl, .roles = kKvmVcpu, .first = equals(0, 0x1003)},  // ARCH_GET_FS
     {.number = SYS_socket, .roles = 0, .first = equals(0, AF_UNIX), .when = When::ControlSocket},
+    // Streams and datagrams, and no other form of these. No name of an interface is looked up, for which the C library wants
+    // a Unix socket.
+    socket_row(AF_INET, SOCK_STREAM | SOCK_CLOEXEC),
+    socket_row(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC),
+    socket_row(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC),
+    socket_row(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC),
+    {.number = SYS_socket,
+     .roles = kNetwork,
+     .first = equals(0, AF_UNIX),
+     .second = equals(1, SOCK_DGRAM | SOCK_CLOEXEC),
+     .when = When::Network,
+     .outcome = Outcome::Unsupported},
+    {.number = SYS_ioctl, .roles = kNetwork, .first = equals(1, FIONREAD), .when = When::Network},
+    {.number = SYS_ioctl, .roles = kNetwork, .first = equals(1, FIONBIO), .when = When::Network},
 
     // ---- Waiting, waking, timers: what is made all the time
     {SYS_futex, kAll},
@@ -155,7 +178,7 @@ constexpr Row kRows[] = {
     {SYS_lseek, kAll},
     {SYS_writev, kAll},
     {SYS_fstat, kAll},
-    {SYS_openat, kCompiler | kControl},
+    {SYS_openat, kCompiler | kControl | kNetwork},
     {SYS_renameat, kCompiler},
     {SYS_unlinkat, kCompiler},
     {SYS_utimensat, kCompiler},
@@ -163,7 +186,7 @@ constexpr Row kRows[] = {
     {SYS_getdents64, kCompiler},
     {SYS_readlink, kCompiler},
     {SYS_access, kCompiler},
-    {SYS_fcntl, kCompiler | kControl},
+    {SYS_fcntl, kCompiler | kControl | kNetwork},
     {SYS_dup, kCompiler},
     {SYS_sysinfo, kCompiler},
     {SYS_fstatfs, kCompiler | kControl},
@@ -190,6 +213,20 @@ constexpr Row kRows[] = {
      .when = When::ControlSocket},  // is one that a dead run has left alive?
     {.number = SYS_fchmod, .roles = 0, .when = When::ControlSocket},
     {.number = SYS_getsockopt, .roles = kControl, .when = When::ControlSocket},
+
+    // ---- A guest's network (libslirp)
+    {.number = SYS_recvfrom, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_sendto, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_recvmsg, .roles = kNetwork, .when = When::Network},  // why a datagram has not arrived
+    {.number = SYS_connect, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_bind, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_listen, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_accept, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_shutdown, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_getsockname, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_getpeername, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_getsockopt, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_setsockopt, .roles = kNetwork, .when = When::Network},
 
     // ---- Only while a machine is built or taken apart
     {SYS_epoll_create1, 0},
@@ -220,7 +257,8 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
     for (const Row& row : kRows) {
         if ((row.when == When::Kvm && !needs.kvm) ||
             (row.when == When::ControlSocket && !needs.control_socket) ||
-            (row.when == When::SemihostingFiles && !needs.semihosting_files))
+            (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
+            (row.when == When::Network && !needs.network))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -244,6 +282,7 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::Device: return "device";
         case ThreadRole::Compiler: return "compiler";
         case ThreadRole::Control: return "LightV";
+        case ThreadRole::Network: return "network";
     }
     return "unknown";
 }

@@ -4,10 +4,13 @@
 The same script runs in `arclight run` and in moving_machine (tests/guestos/machine), which moves its guest every 60 ms: in the
 kernel's boot and between and within busybox's commands, with one CPU and with four. Both must print the same.
 """
+import hashlib
+import http.server
 import os
 import re
 import subprocess
 import sys
+import threading
 
 SCRIPT = r"""
 i=0; while [ $i -lt 60 ]; do echo $i | md5sum; i=$((i + 1)); done | md5sum
@@ -18,12 +21,20 @@ head -c 300000 /bin/busybox | xxd | sha512sum
 """
 
 
-def run(program, kernel, initrd, cpus):
+# Connections end with each move, and are made again.
+NETWORK = r"""
+ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up; route add default gw 10.0.2.2 2> /dev/null
+n=0; while [ $n -lt 15 ]; do ping -c 1 -W 1 10.0.2.2 > /dev/null && n=$((n + 1)); sleep 0.1; done; echo pinged
+until timeout 5 wget -q -O /tmp/file http://10.0.2.2:%d/file 2> /dev/null && [ $(wc -c < /tmp/file) = %d ]; do :; done; md5sum < /tmp/file
+"""
+
+
+def run(program, kernel, initrd, cpus, script=SCRIPT, options=(), stay=60):
     command = [program, "run", "--kernel", kernel, "--initrd", initrd, "--append",
                "console=ttyAMA0 quiet loglevel=0 panic=-1", "-m", "256", "--smp", str(cpus), "--accel", "process",
-               "--no-reboot", "--", "sh", "-c", SCRIPT]
+               "--no-reboot", *options, "--", "sh", "-c", script]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, "MOVING_STAY_MS": "60"}, timeout=300)
+                          env={**os.environ, "MOVING_STAY_MS": str(stay)}, timeout=300)
     # Without an exit-status page the guest's /init prints the status.
     lines = [line for line in done.stdout.replace("\r", "").split("\n") if line and "guest-exit-status" not in line]
     return done.returncode, lines, done.stderr
@@ -47,6 +58,36 @@ def main():
             print(f"moving machine, {cpus} CPUs: status {status}, {printed}, not {expected}: {said}")
             return 1
         print(f"{cpus} CPUs: moved {moves.group(1)} times, the same output")
+    return network(kernel, initrd)
+
+
+def network(kernel, initrd):
+    """A guest at work with the network is moved, and goes on with it."""
+    content = os.urandom(1 << 20) * 16
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            try:
+                self.wfile.write(content)
+            except OSError:
+                pass  # moved
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    status, printed, said = run(os.environ["MOVING_MACHINE"], kernel, initrd, 2, NETWORK % (server.server_address[1], len(content)),
+                                ["--net", "user"], 400)
+    server.shutdown()
+    moves = re.search(r"moved (\d+) times", said)
+    if status != 0 or printed != ["pinged", hashlib.md5(content).hexdigest() + "  -"] or not moves or int(moves.group(1)) < 3:
+        print(f"moving machine, with a network: status {status}, {printed}: {said}")
+        return 1
+    print(f"with a network: moved {moves.group(1)} times")
     return 0
 
 

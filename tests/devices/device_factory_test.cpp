@@ -78,7 +78,7 @@ TEST_F(DeviceFactoryTest, MakesWhatIsRegistered) {
 TEST_F(DeviceFactoryTest, ErrorsAreOneLine) {
     EXPECT_EQ(error(""), "'' names no device");
     EXPECT_EQ(error("plate,=3"), "'plate,=3' has an option without a name");
-    EXPECT_EQ(error("lamp"), "there is no device 'lamp' (known: virtio-blk, virtio-rng, plate)");
+    EXPECT_EQ(error("lamp"), "there is no device 'lamp' (known: virtio-blk, virtio-rng, virtio-net, plate)");
     EXPECT_EQ(error("plate"), "device plate: number=... is missing");
     EXPECT_EQ(error("plate,number=x1"), "device plate: number 'x1' is no number");
     EXPECT_EQ(error("plate,number=12 "), "device plate: number '12 ' is no number");
@@ -90,6 +90,7 @@ TEST_F(DeviceFactoryTest, ErrorsAreOneLine) {
     EXPECT_EQ(error("plate,number=1,color=red"),
               "device plate: unknown option 'color' (known: number, lit, owner)");
     EXPECT_EQ(error("plate,number=13"), "no plate has 13");
+    EXPECT_EQ(error("virtio-net,network=net0"), "there is no network 'net0'");
     EXPECT_EQ(error("virtio-blk"), "device virtio-blk: file=... is missing");
     EXPECT_EQ(error("virtio-blk,file=/nonexistent/disk"),
               "disk image '/nonexistent/disk': cannot open: No such file or directory");

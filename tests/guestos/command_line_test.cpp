@@ -45,7 +45,21 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.jit, JitTier::Auto);
     EXPECT_TRUE(o.kaslr_seed && o.rng_seed && o.rng);
     EXPECT_FALSE(o.session || o.stats || o.no_reboot || o.trace.any());
-    EXPECT_TRUE(o.drives.empty() && o.command.empty());
+    EXPECT_TRUE(o.drives.empty() && o.networks.empty() && o.command.empty());
+}
+
+TEST(CommandLine, Networks) {
+    const auto networks = [](std::vector<std::string> more) {
+        std::vector<std::string> words{"run", "--kernel", "k"};
+        words.insert(words.end(), more.begin(), more.end());
+        return parse(words);
+    };
+    EXPECT_TRUE(networks({"--net", "none"}).options->networks.empty());
+    EXPECT_EQ(networks({"--net", "user,mtu=100", "--net=user"}).options->networks.size(), 2u);
+    EXPECT_EQ(networks({"--net", "user", "--net", "none"}).code, 2);
+    const Outcome wrong = networks({"--net", "user,mtu=1"});
+    EXPECT_EQ(wrong.code, 2);
+    EXPECT_EQ(std::ranges::count(wrong.error, '\n'), 1) << wrong.error;
 }
 
 TEST(CommandLine, Everything) {
@@ -166,7 +180,6 @@ TEST(CommandLine, SemihostingsDirectories) {
 
 // Whatever else is wrong: the first word that nobody knows is what is told.
 TEST(CommandLine, UnknownWordsAreToldFirstAndInOrder) {
-    const std::string no_network = " out, the guest runs without a network (try --help)";
     const std::vector<std::pair<std::vector<std::string>, std::string>> lines = {
         {{"run", "--kernle", "k"}, "unknown option '--kernle', did you mean --kernel? (try --help)"},
         {{"run", "--mem", "1G"}, "unknown option '--mem', did you mean --memory? (try --help)"},
@@ -183,14 +196,11 @@ TEST(CommandLine, UnknownWordsAreToldFirstAndInOrder) {
          "--help)"},
         {{"run", "--kernel", "k", "-nographic"},
          "QEMU's -nographic is not needed: stdin and stdout are the serial console (try --help)"},
-        {{"run", "--kernel", "k", "-netdev", "user,id=n"},
-         "there is no network device yet: leave QEMU's -netdev" + no_network},
-        {{"run", "--kernel", "k", "--net", "none"},
-         "there is no network device yet: leave QEMU's -net" + no_network},
-        {{"run", "--kernel", "k", "--nic=user"},
-         "there is no network device yet: leave QEMU's -nic" + no_network},
+        {{"run", "--kernel", "k", "-netdev", "user,id=n"}, "QEMU's -netdev is --net user here (try --help)"},
+        {{"run", "--kernel", "k", "-net", "none"}, "QEMU's -net is --net user here (try --help)"},
+        {{"run", "--kernel", "k", "--nic=user"}, "QEMU's -nic is --net user here (try --help)"},
         {{"run", "--kernel", "k", "-device", "virtio-net-pci"},
-         "there is no network device yet: leave QEMU's -device" + no_network},
+         "QEMU's -device is --net user here (try --help)"},
         {{"-kernel", "Image"},
          "QEMU's -kernel is --kernel here (as in 'arclight run --kernel FILE') (try --help)"},
         {{"--kernel", "Image"},

@@ -55,6 +55,13 @@ TEST(Session, SaysWhatKindItIs) {
     EXPECT_EQ(session_script(
                   {.terminal = true, .term = "xterm", .rows = 50, .columns = 132, .modules = {"a", "b"}}),
               "console=terminal\nTERM='xterm'\nrows=50\ncolumns=132\nmodules='a b'\nmode=shell\n");
+    EXPECT_EQ(
+        session_script({.address = "10.0.2.15",
+                        .netmask = "255.255.255.0",
+                        .gateway = "10.0.2.2",
+                        .nameserver = "10.0.2.3"}),
+        "console=terminal\nTERM='linux'\nrows=24\ncolumns=80\nmodules=''\nmode=shell\naddress=10.0.2.15\n"
+        "netmask=255.255.255.0\ngateway=10.0.2.2\nnameserver=10.0.2.3\n");
     EXPECT_EQ(session_script({.command = {"ls"}, .terminal = false}),
               "console=exact\nTERM='linux'\nrows=24\ncolumns=80\nmodules=''\nmode=command\nset -- 'ls'\n");
 }

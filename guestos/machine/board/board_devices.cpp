@@ -8,6 +8,8 @@
 
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/mmio_legacy.h"
+#include "devices/virtio/net.h"
+#include "guestos/net/network.h"
 
 namespace arclight::guestos {
 
@@ -101,12 +103,30 @@ devices::DeviceRequest BoardDevices::request_for(const DriveOptions& drive) {
              {"record", drive.record}}};
 }
 
-/// By slot, in the slots that QEMU gives to as many devices: the drives, then the entropy device. Linux looks into the slots
+devices::DeviceRequest BoardDevices::request_for(const NetOptions& net, const std::string& network,
+                                                 unsigned nth) {
+    devices::virtio::MacAddress mac = devices::virtio::Net::Options().mac;
+    mac.back() = static_cast<uint8_t>(mac.back() + nth);
+    return {"virtio-net",
+            {{"network", network},
+             {"mac", net.mac.empty() ? devices::virtio::format_mac(mac) : net.mac},
+             {"mtu", fmt::format("{}", net.mtu)}}};
+}
+
+/// By slot, in the slots that QEMU gives to as many devices: the drives, then the networks, then the entropy device. Linux looks into the slots
 /// from the lowest one on, so the first drive, which is to be /dev/vda, has the lowest slot among the drives.
 Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices() {
     std::vector<devices::DeviceRequest> requests;
     for (const DriveOptions& drive : std::views::reverse(options_.drives))
         requests.push_back(request_for(drive));
+    std::map<std::string, devices::NetBackend*, std::less<>> networks;
+    for (size_t i = 0; i < options_.networks.size(); ++i) {
+        auto network = make_user_network(options_.networks[i]);
+        if (!network) return std::unexpected(network.error());
+        const std::string name = fmt::format("net{}", i);
+        networks.emplace(name, networks_.emplace_back(std::move(*network)).get());
+        requests.push_back(request_for(options_.networks[i], name, static_cast<unsigned>(i)));
+    }
     if (options_.rng && requests.size() < layout::kVirtioSlots) requests.push_back({"virtio-rng", {}});
     if (requests.size() > layout::kVirtioSlots)
         return failure("more than {} virtio devices", layout::kVirtioSlots);
@@ -115,7 +135,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
     std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
     unsigned nth = 0;
     for (const devices::DeviceRequest& request : requests) {
-        auto made = factory.make(request, {loop_, clock_, host_});
+        auto made = factory.make(request, {loop_, clock_, host_, networks});
         if (!made) return std::unexpected(made.error());
         auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
         if (backend == nullptr) return failure("'{}' is not a virtio device", request.name);

@@ -11,6 +11,7 @@
 #include "devices/gic_v3.h"
 #include "devices/guest_clock.h"
 #include "devices/machine_host.h"
+#include "devices/net_backend.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/pmu_interrupt.h"
@@ -52,6 +53,8 @@ class BoardDevices {
 
   private:
     static devices::DeviceRequest request_for(const DriveOptions& drive);
+    static devices::DeviceRequest request_for(const NetOptions& net, const std::string& network,
+                                              unsigned nth);
     Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
     std::unique_ptr<devices::virtio::MmioSlot> make_virtio_slot(
         unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);
@@ -60,6 +63,7 @@ class BoardDevices {
     devices::IrqLine spi(unsigned number) const;
 
     const RunOptions& options_;
+    std::vector<std::unique_ptr<devices::NetBackend>> networks_;
     devices::EventLoop& loop_;
     const mmu::GuestMemory& memory_;
     devices::MachineHost* const host_;

@@ -105,7 +105,7 @@ TEST(Exceptions, Raise) {
     expect_raises(0xd4000002, kKernel, ExitReason::Hvc);
     expect_raises(0xd4000002, 0, ExitReason::Undefined);        // hvc at EL0
     expect_raises(0xd4000003, kKernel, ExitReason::Undefined);  // smc
-    expect_raises(0xd4400000, kKernel, ExitReason::Undefined);  // hlt
+    expect_raises(0xd4400000 | 0x1234 << 5, kKernel, ExitReason::Undefined, kUndefinedHlt | 0x1234);
     expect_raises(0xd4a00001, kKernel, ExitReason::Undefined);  // dcps1
     expect_raises(0xd69f03e0, 0, ExitReason::Undefined);        // eret at EL0
     expect_raises(0x00000000, kKernel, ExitReason::Undefined);  // udf

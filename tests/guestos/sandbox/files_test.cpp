@@ -256,7 +256,7 @@ TEST_F(SandboxFiles, PipesByTheirDescriptorStayOpenable) {
 TEST_F(SandboxFiles, LandlockAloneForbidsPrograms) {
     const auto restricted = [](const std::function<int()>& attempt) {
         return in_child([&] {
-                   if (!forbid_new_privileges() || !restrict_files({})) return 200;
+                   if (!forbid_new_privileges() || !restrict_files({}, {})) return 200;
                    return attempt();
                })
             .result;
@@ -285,6 +285,55 @@ TEST_F(SandboxFiles, LandlockAloneForbidsPrograms) {
     EXPECT_EQ(in_child(connect_there).result, 0);
     if (landlock_abi() >= 4) {
         EXPECT_EQ(restricted(connect_there), EACCES);
+    }
+    close(listener);
+}
+
+TEST_F(SandboxFiles, ANetworkReadsNamesAndListensAtItsPortsOnly) {
+    RunOptions options = plain_options();
+    options.networks.push_back(
+        {.tftp = path("inside"), .forwards = {{.host_port = 0}, {.udp = true, .host_port = 9}}});
+    const auto opens = [&](const std::string& file) {
+        return in_jail(options, ThreadRole::Network, [&] { return try_open(file, O_RDONLY); }).result;
+    };
+    if (std::error_code error; fs::exists("/etc/resolv.conf", error)) {
+        EXPECT_EQ(opens("/etc/resolv.conf"), 0);
+    }
+    EXPECT_EQ(opens(path("inside/file")), 0);
+    EXPECT_EQ(opens(path("other")), EACCES);
+    EXPECT_EQ(opens("/etc/passwd"), EACCES);
+    expect_wall(plain_options(), "/etc/resolv.conf", O_RDONLY);
+
+    // A listener outside, for connections, and a free port that no forward names.
+    const auto any_port = [](int type) {
+        sockaddr_in address{
+            .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+        socklen_t size = sizeof address;
+        const int fd = socket(AF_INET, type, 0);
+        EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+        EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+        return std::pair(fd, address);
+    };
+    auto [listener, there] = any_port(SOCK_STREAM);
+    ASSERT_EQ(listen(listener, 4), 0);
+    auto [unused, elsewhere] = any_port(SOCK_STREAM);
+    close(unused);
+    const auto on = [&](long number, sockaddr_in address) {
+        return in_jail(options, ThreadRole::Network,
+                       [&] {
+                           const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+                           return call(number, fd, reinterpret_cast<long>(&address), sizeof address);
+                       })
+            .result;
+    };
+    EXPECT_EQ(on(SYS_connect, there), 0);
+    sockaddr_in named = elsewhere;
+    named.sin_port = 0;  // the one that is forwarded
+    EXPECT_EQ(on(SYS_bind, named), 0);
+    if (landlock_abi() >= 4) {
+        EXPECT_EQ(on(SYS_bind, elsewhere), EACCES);
+        options.networks[0].restrict_guest = true;
+        EXPECT_EQ(on(SYS_connect, there), EACCES) << "a restricted guest makes no connections";
     }
     close(listener);
 }

@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -55,6 +56,13 @@ RunOptions wide_options() {
     options.control = "/tmp/no-socket-is-made";
     options.semihosting = SemihostingAccess::Userspace;
     options.semihosting_files = {"/tmp/no-file-is-made"};
+    return options;
+}
+
+/// And with a network for the guest.
+RunOptions networked_options() {
+    RunOptions options = wide_options();
+    options.networks.emplace_back();
     return options;
 }
 
@@ -153,7 +161,7 @@ TEST(SandboxSystemCalls, RolesMayMakeTheirOwnOnly) {
     const long nothing = reinterpret_cast<long>("");
     constexpr long kThreadFlags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
     const Case cases[] = {
-        {{"opening", SYS_openat, {kNone, nothing}}, {Compiler, Control}},
+        {{"opening", SYS_openat, {kNone, nothing}}, {Compiler, Control, Network}},
         {{"renaming", SYS_renameat, {kNone, nothing, kNone, nothing}}, {Compiler, Vcpu, KvmVcpu}},
         {{"removing", SYS_unlinkat, {kNone, nothing}}, {Compiler, Vcpu, KvmVcpu}},
         {{"opening beneath a directory", SYS_openat2, {kNone}}, {Vcpu, KvmVcpu}},
@@ -197,7 +205,10 @@ TEST(SandboxSystemCalls, WhatARunDoesNotNeedIsNotThere) {
     const Attempt kvm{"a virtual machine", SYS_ioctl, {kNone, static_cast<long>(KVM_CREATE_VM)}};
     const Attempt socket{"a Unix socket", SYS_socket, {AF_UNIX, SOCK_STREAM}};
     const Attempt code{"code", SYS_mprotect, {1, kPage, PROT_EXEC}};
-    for (const Attempt& attempt : {kvm, socket})
+    const Attempt network{"the network", SYS_socket, {AF_INET, SOCK_STREAM}};
+    expect_violation(in_jail(wide_options(), ThreadRole::Network, [&] { return make(network); }), network,
+                     ThreadRole::Network);
+    for (const Attempt& attempt : {kvm, socket, network})
         expect_violation(in_jail(plain_options(), ThreadRole::Main, [&] { return make(attempt); }), attempt,
                          ThreadRole::Main);
     const Attempt opening{"opening beneath a directory", SYS_openat2, {kNone}};
@@ -213,6 +224,72 @@ TEST(SandboxSystemCalls, WhatARunDoesNotNeedIsNotThere) {
     EXPECT_FALSE(in_jail(compiling, ThreadRole::Vcpu, [&] { return make(code); }).violated);
     expect_violation(in_jail(plain_options(), ThreadRole::Vcpu, [&] { return make(code); }), code,
                      ThreadRole::Vcpu);
+}
+
+TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
+    const long nothing = reinterpret_cast<long>("");
+    const Attempt calls[] = {
+        {"a stream", SYS_socket, {AF_INET, SOCK_STREAM | SOCK_CLOEXEC}},
+        {"datagrams", SYS_socket, {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC}},
+        {"a stream, version 6", SYS_socket, {AF_INET6, SOCK_STREAM | SOCK_CLOEXEC}},
+        {"datagrams, version 6", SYS_socket, {AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC}},
+        {"connecting", SYS_connect, {kNone}},
+        {"an address", SYS_bind, {kNone}},
+        {"listening", SYS_listen, {kNone}},
+        {"accepting", SYS_accept, {kNone}},
+        {"sending", SYS_sendto, {kNone}},
+        {"receiving", SYS_recvfrom, {kNone}},
+        {"receiving errors", SYS_recvmsg, {kNone}},
+        {"options", SYS_setsockopt, {kNone}},
+        {"its options", SYS_getsockopt, {kNone}},
+        {"half an end", SYS_shutdown, {kNone}},
+        {"its own address", SYS_getsockname, {kNone}},
+        {"its peer", SYS_getpeername, {kNone}},
+    };
+    for (const Attempt& attempt : calls)
+        for (const ThreadRole role : kEveryRole) {
+            const bool allowed = role == ThreadRole::Network || role == ThreadRole::Main;
+            // What the control socket needs as well.
+            const bool shared = role == ThreadRole::Control &&
+                                (attempt.number == SYS_recvfrom || attempt.number == SYS_sendto ||
+                                 attempt.number == SYS_setsockopt || attempt.number == SYS_getsockopt);
+            const Attempted outcome = in_jail(networked_options(), role, [&] { return make(attempt); });
+            if (!allowed && !shared) {
+                expect_violation(outcome, attempt, role);
+            } else {
+                EXPECT_FALSE(outcome.violated)
+                    << attempt.what << " by " << role_name(role) << ": " << outcome.text;
+            }
+        }
+    // What a network needs no more than others do.
+    const Attempt forbidden[] = {
+        {"raw packets", SYS_socket, {AF_PACKET, SOCK_RAW}},
+        {"raw IP", SYS_socket, {AF_INET, SOCK_RAW | SOCK_CLOEXEC}},
+        {"SCTP", SYS_socket, {AF_INET, SOCK_SEQPACKET | SOCK_CLOEXEC}},
+        {"raw IP, version 6", SYS_socket, {AF_INET6, SOCK_RAW | SOCK_CLOEXEC}},
+        {"the kernel's sockets", SYS_socket, {AF_NETLINK, SOCK_RAW}},
+        {"a virtual machine's socket", SYS_socket, {AF_VSOCK, SOCK_STREAM}},
+        {"a Unix socket", SYS_socket, {AF_UNIX, SOCK_STREAM}},
+        {"a pair of sockets", SYS_socketpair, {AF_UNIX, SOCK_STREAM}},
+        {"messages with descriptors", SYS_sendmsg, {kNone}},
+        {"many messages", SYS_sendmmsg, {kNone}},
+        {"another program", SYS_execve, {reinterpret_cast<long>("/bin/true")}},
+        {"another process", SYS_fork},
+        {"a thread", SYS_clone, {CLONE_VM | CLONE_SIGHAND | CLONE_THREAD}},
+        {"a disk's writes", SYS_pwritev, {kNone}},
+        {"removing", SYS_unlinkat, {kNone, nothing}},
+        {"an interface's settings", SYS_ioctl, {kNone, SIOCSIFADDR}},
+        {"interfaces", SYS_ioctl, {kNone, SIOCGIFCONF}},
+        {"code", SYS_mprotect, {1, kPage, PROT_READ | PROT_EXEC}},
+    };
+    for (const Attempt& attempt : forbidden)
+        expect_violation(in_jail(networked_options(), ThreadRole::Network, [&] { return make(attempt); }),
+                         attempt, ThreadRole::Network);
+    // The C library asks for one to look up an interface, and does without.
+    EXPECT_EQ(in_jail(networked_options(), ThreadRole::Network,
+                      [] { return call(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC); })
+                  .result,
+              ENOSYS);
 }
 
 TEST(SandboxSystemCalls, OtherInterfacesOfTheKernelAreClosed) {

@@ -1,0 +1,57 @@
+// Between a network device and what carries its frames: a user-space network, later a tap device or a socket. Neither side
+// knows more of the other than this. Frames are Ethernet's, without the checksum at their end.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace arclight::devices {
+
+/// A frame on its way to the guest. All checksums in it are right.
+struct ReceivedFrame {
+    std::span<const uint8_t> bytes;
+    /// Not zero: a TCP segment that stands for several, of so many bytes of data each but for the last one.
+    uint16_t segment_bytes = 0;
+};
+
+/// The guest's end of a network: its device. All calls come on the back end's thread, one at a time.
+class NetGuest {
+  public:
+    virtual ~NetGuest() = default;
+
+    /// Takes frames that the guest sends, to NetBackend::send(), and frames that wait for the guest to it. True: there is
+    /// more, and another call is wanted.
+    virtual bool transfer() = 0;
+    /// Takes a frame for the guest: it is delivered, waits for room, or is lost.
+    virtual void receive(const ReceivedFrame& frame) = 0;
+    /// NetBackend::link_up() has changed.
+    virtual void link_changed() = 0;
+    /// Whether receive() takes frames with segment_bytes just now, of TCP over IPv4 or over IPv6.
+    virtual bool takes_large_segments(bool ipv6) const = 0;
+};
+
+class NetBackend {
+  public:
+    /// An IP packet of the greatest length there is, in Ethernet's header with a VLAN tag.
+    static constexpr unsigned kMaxFrame = 65535 + 18;
+
+    virtual ~NetBackend() = default;
+
+    /// Before the machine runs; `guest` outlives all calls. Null: nobody is there any more; returns when no call of the
+    /// former one is under way.
+    virtual void connect(NetGuest* guest) = 0;
+    /// Whether send() takes TCP segments that are longer than the guest's MTU, and NetGuest::receive() may be given some.
+    /// Constant.
+    virtual bool large_segments() const { return false; }
+    virtual bool link_up() const { return true; }
+
+    /// During NetGuest::transfer(). At most kMaxFrame bytes, with all checksums filled in; they may be changed.
+    virtual void send(std::span<uint8_t> frame) = 0;
+
+    /// Any thread, with any lock held: NetGuest::transfer() is called soon.
+    virtual void wake() = 0;
+    /// Any thread but the back end's own: returns when no call of NetGuest that had begun is under way.
+    virtual void drain() = 0;
+};
+
+}  // namespace arclight::devices
