@@ -30,9 +30,9 @@ std::expected<MacAddress, std::string> parse_mac(std::string_view text) {
     bool good = text.size() == mac.size() * 3 - 1;
     for (size_t i = 0; good && i < mac.size(); i++) {
         const std::string_view digits = text.substr(i * 3, 2);
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + 2, mac[i], 16);
-        good = error == std::errc() && end == digits.data() + 2 &&
-               (i + 1 == mac.size() || text[i * 3 + 2] == ':');
+        const char *const from = &digits[0], *const to = from + digits.size();
+        const auto [end, error] = std::from_chars(from, to, mac[i], 16);
+        good = error == std::errc() && end == to && (i + 1 == mac.size() || text[i * 3 + 2] == ':');
     }
     if (!good)
         return std::unexpected(fmt::format("'{}' is no MAC address of the form 52:54:00:12:34:56", text));
