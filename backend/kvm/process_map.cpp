@@ -58,8 +58,10 @@ std::optional<Range> code_around(uint64_t address) {
     // A static program's list lacks the vDSO.
     const uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
     if (vdso == 0) return std::nullopt;
-    const auto* elf = reinterpret_cast<const ElfW(Ehdr)*>(vdso);
-    const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(vdso + elf->e_phoff);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the auxiliary vector has numbers
+    const auto* start = reinterpret_cast<const char*>(vdso);
+    const auto* elf = reinterpret_cast<const ElfW(Ehdr)*>(start);
+    const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(start + elf->e_phoff);
     uint64_t base = vdso;
     for (unsigned k = 0; k < elf->e_phnum; ++k)
         if (headers[k].p_type == PT_LOAD && headers[k].p_offset == 0) base = vdso - headers[k].p_vaddr;

@@ -194,6 +194,7 @@ bool ProcessorThread::recover_lost_memory() {
     } else {
         const void* next = nullptr;
         if (handler_ != nullptr && code_.contains(regs.rip))
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
             next = handler_(reinterpret_cast<const void*>(regs.rip), 0);
         if (next == nullptr) return host::lend_lost_pages();
         regs.rip = reinterpret_cast<uint64_t>(next);

@@ -22,7 +22,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
     // A generous bound for one block, so that running out in the middle of one is the exception.
     const size_t wanted = 256 + block.insts.size() * 64;
     CompiledBlock out;
-    if (cursor.hot + wanted > size_t{buffer.size()} / 2 || cursor.cold + wanted > buffer.size()) {
+    if (cursor.hot + wanted > buffer.size() / 2 || cursor.cold + wanted > buffer.size()) {
         out.status = CompileStatus::BufferFull;
         return out;
     }
