@@ -194,8 +194,8 @@ Result<Bytes> adapt_device_tree(const std::string& path, const BoardDescription&
         set(chosen, "linux,initrd-start", big_endian(arguments.initrd_start));
         set(chosen, "linux,initrd-end", big_endian(arguments.initrd_end));
     }
-    if (seeds->kaslr) set(chosen, "kaslr-seed", *seeds->kaslr);
-    if (seeds->rng) set(chosen, "rng-seed", *seeds->rng);
+    if (const auto& kaslr = seeds->kaslr) set(chosen, "kaslr-seed", *kaslr);
+    if (const auto& rng = seeds->rng) set(chosen, "rng-seed", *rng);
     if (error == 0) error = fdt_pack(tree.data());
     if (error != 0) return failure("cannot change device tree '{}': {}", path, fdt_strerror(error));
     tree.resize(fdt_totalsize(tree.data()));

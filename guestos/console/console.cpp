@@ -40,6 +40,7 @@ Console::Console(devices::EventLoop& loop, Options options, std::function<void(E
       flush_timer_(loop, [this] { flush_some(); }),
       write_at_failure_(
           host::LastAct::When::Failure,
+          // NOLINTNEXTLINE(performance-no-int-to-ptr): what a last act is told is a number
           [](uintptr_t self) { reinterpret_cast<Console*>(self)->write_what_goes(); },
           reinterpret_cast<uintptr_t>(this)) {}
 

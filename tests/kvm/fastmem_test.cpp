@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <xbyak/xbyak.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -288,7 +289,7 @@ TEST_F(Tables, NativeRingZeroNeedsNoExit) {
             if (n == name) return count;
         return uint64_t{0};
     };
-    uint64_t before = 0, after = 0;
+    uint64_t least = ~uint64_t{0};
     inside([&] {
         make_path();
         (void)load(0);
@@ -305,12 +306,15 @@ TEST_F(Tables, NativeRingZeroNeedsNoExit) {
                 forget({0});
             }
         };
-        hundred();  // code is made executable in the machine, by an exit, when it is executed first
-        before = exits("total");
-        hundred();
-        after = exits("total");
+        // Code is made executable in the machine, by an exit, when it is executed first; and what else the host does
+        // interrupts a round now and then.
+        for (unsigned round = 0; round < 6; ++round) {
+            const uint64_t before = exits("total");
+            hundred();
+            least = std::min(least, exits("total") - before);
+        }
     });
-    EXPECT_EQ(after, before) << "300 faults, fills and invalidations";
+    EXPECT_EQ(least, 0u) << "exits of 300 faults, fills and invalidations";
 }
 
 /// Each view of the code cache has one right only, and its counters are data.
