@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <list>
@@ -17,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "devices/event_loop.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/net_frame.h"
 #include "guestos/net/network.h"
@@ -26,6 +26,7 @@ namespace arclight::guestos {
 
 namespace {
 
+using devices::EventLoop;
 using devices::NetBackend;
 using devices::NetGuest;
 
@@ -34,8 +35,6 @@ constexpr size_t kIp4Tcp = 40, kIp6Tcp = 60;  // both headers, without options
 /// that one can be under way while another is acknowledged.
 constexpr uint16_t kLargeSegment = 16 * 1024;
 constexpr unsigned kDefaultMtu = 1500;
-
-int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 
 /// The SYN's option that says how long segments to its sender may be (RFC 9293 section 3.2); null: there is none.
 uint8_t* find_mss(std::span<uint8_t> frame, const devices::virtio::TcpFrame& tcp) {
@@ -105,7 +104,7 @@ const SlirpCb* UserNetwork::callbacks() {
             return static_cast<ssize_t>(size);
         },
         .guest_error = [](const char*, void*) {},
-        .clock_get_ns = [](void*) { return now_ns(); },
+        .clock_get_ns = [](void*) { return EventLoop::now_ns(); },
         .timer_new = nullptr,
         .timer_free =
             [](void* timer, void* self) {
@@ -230,7 +229,7 @@ void UserNetwork::finish_drains() {
 }
 
 void UserNetwork::run_timers() {
-    const int64_t now_ms = now_ns() / 1'000'000;
+    const int64_t now_ms = EventLoop::now_ns() / 1'000'000;
     // The callback may arm its timer again, or make others.
     for (Timer& timer : timers_)
         if (timer.due_ms >= 0 && timer.due_ms <= now_ms) {
@@ -257,7 +256,7 @@ void UserNetwork::work() {
             },
             this);
         int64_t wait_ms = timeout == UINT32_MAX ? -1 : timeout;
-        const int64_t now_ms = now_ns() / 1'000'000;
+        const int64_t now_ms = EventLoop::now_ns() / 1'000'000;
         for (const Timer& timer : timers_) {
             if (timer.due_ms < 0) continue;
             const int64_t left = std::max<int64_t>(timer.due_ms - now_ms, 0);
