@@ -4,6 +4,7 @@
 
 #include "backend/process_accelerator.h"
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/system_instructions.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/vcpu.h"
 #include "jit/ir/interpreter.h"
@@ -94,10 +95,10 @@ uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t
 
 uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
     Vcpu& v = vcpu(s);
-    // AT, DC and IC walk the tables.
+    const a64::SystemInstruction* row = a64::find_system_instruction(static_cast<uint32_t>(encoding));
     std::optional<HeldTranslations::Walking> walking;
-    if ((encoding >> 7 & 15) == 7) walking.emplace(v.core().held);
-    const a64::SystemResult r = a64::execute_sys(v.cpu(), static_cast<uint32_t>(encoding), xt);
+    if (row != nullptr && row->walks_tables()) walking.emplace(v.core().held);
+    const a64::SystemResult r = a64::execute_system_instruction(v.cpu(), static_cast<uint32_t>(encoding), xt);
     if (!r.ok()) fault(v, r);
     return 0;
 }
