@@ -35,7 +35,11 @@ Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::uniqu
       loop_(loop),
       ram_(std::move(ram)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
-      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
+      table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
+                       ? nullptr
+                       : std::make_unique<mmu::TablePages>(
+                             mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get()) {}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -129,11 +133,8 @@ void Machine::make_engine() {
                                                                .trace_ir = options_.trace.ir,
                                                                .trace_host = options_.trace.host,
                                                                .trace_file = trace_file_.get()});
-    if (options_.shadow.policy == mmu::ShadowPolicy::Tsp) {
-        table_pages_ = std::make_unique<mmu::TablePages>(memory_);
-        // A slow path may wait for the other CPUs, and answers them meanwhile.
-        engine_->code().set_grouping(false);
-    }
+    // A slow path may wait for the other CPUs, and answers them meanwhile.
+    if (table_pages_ != nullptr) engine_->code().set_grouping(false);
 }
 
 Result<void> Machine::choose_accelerator() {

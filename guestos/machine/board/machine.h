@@ -132,8 +132,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
     mmu::PageOverlay overlay_;
+    const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;
-    std::unique_ptr<mmu::TablePages> table_pages_;
     std::unique_ptr<std::FILE, FileCloser> trace_file_;
     std::optional<CpuTrace> trace_;
     std::unique_ptr<SamplingProfiler> profiler_;  ///< null: nobody asks

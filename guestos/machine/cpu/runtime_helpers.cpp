@@ -48,7 +48,7 @@ void exit_if_changed(Vcpu& v, GuestState& s, uint32_t flags_before) {
     if (s.translation_flags != flags_before) {
         v.core().tlbs.use_for_flags(s.tlb, s.translation_flags);
         v.core().exit_translated_code(ExitReason::Redirect, v.core().helper_pc() + 4);
-    } else if (s.interrupt.load(std::memory_order_relaxed) != 0 && v.interrupt_deliverable()) {
+    } else if (s.interrupt.load(std::memory_order_relaxed) != 0 && v.core().interrupt_deliverable()) {
         v.core().exit_translated_code(ExitReason::Interrupt, v.core().helper_pc() + 4);
     }
 }
@@ -56,8 +56,8 @@ void exit_if_changed(Vcpu& v, GuestState& s, uint32_t flags_before) {
 /// After a read: an interrupt that it has made due, or has shown, comes before the next instruction. An exit
 /// skips what stores the value, so that is done here.
 void exit_if_interrupted(Vcpu& v, GuestState& s, uint64_t value) {
-    if (s.interrupt.load(std::memory_order_relaxed) == 0 || !v.interrupt_deliverable()) return;
-    const uint32_t mrs = v.current_instruction();
+    if (s.interrupt.load(std::memory_order_relaxed) == 0 || !v.core().interrupt_deliverable()) return;
+    const uint32_t mrs = v.fetch().current_instruction();
     if (mrs == 0) return;  // its page is gone: the interrupt comes at the block's end
     constexpr unsigned kZeroRegister = 31;
     const unsigned rt = mrs & 31;
@@ -166,7 +166,7 @@ uint64_t data_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {
     return 0;
 }
 
-uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) { return vcpu(s).counter(); }
+uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) { return vcpu(s).environment().counter(); }
 
 uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
     vcpu(s).memory().compare_and_swap_pair(address, static_cast<unsigned>(info & 15));
