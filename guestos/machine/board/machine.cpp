@@ -278,7 +278,16 @@ void Machine::go_on() {
     cpus_->resume();
 }
 
+void Machine::ask_before_saves(std::function<std::optional<std::string>()> unsaved) {
+    const std::lock_guard guard(unsaved_lock_);
+    unsaved_ = std::move(unsaved);
+}
+
 Result<MachineSnapshot> Machine::save(AfterSave after) {
+    {
+        const std::lock_guard guard(unsaved_lock_);
+        if (auto why = unsaved_ ? unsaved_() : std::nullopt) return std::unexpected(std::move(*why));
+    }
     if (auto quiet = quiesce(); !quiet) return std::unexpected(quiet.error());
     MachineSnapshot snapshot;
     auto parts = devices_->stateful_parts().save();
