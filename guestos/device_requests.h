@@ -4,6 +4,7 @@
 #include <span>
 
 #include "guestos/options.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 
@@ -11,6 +12,11 @@ DeviceOptions disk_device(const DriveOptions& drive);
 /// `nth`: how many networks were there before; their default addresses are one after the other.
 DeviceOptions network_device(const NetOptions& network, unsigned nth);
 DeviceOptions entropy_device();
+
+/// Takes what says where a device is, and not what it is, from the options of a request: bus=mmio, bus=pci or bus=ID (of a root
+/// port); addr=DEVICE[.FUNCTION], hexadecimal on PCI as in QEMU; id; and of virtio over PCI disable-legacy, disable-modern and vectors. An
+/// error is one line for the user.
+Result<DeviceOptions> placed_device(devices::DeviceRequest request);
 
 /// Appends disks, the first of which is to be /dev/vda: Linux looks into virtio-mmio slots from the lowest on, and places are
 /// given from the highest on.

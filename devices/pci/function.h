@@ -58,6 +58,10 @@ class Function : public Stateful {
     unsigned interrupt_line() const { return interrupt_line_; }
     bool interrupt_asserted() const { return interrupt_ && !interrupt_disabled_; }
     bool bus_master() const;
+    /// Null: it is not one.
+    virtual RootPort* as_root_port() { return nullptr; }
+    /// "pci-" and its place, once it is plugged in.
+    const std::string& name() const { return name_; }
 
     /// A new or quiesced function. The windows follow in resume().
     void resume() override;
@@ -98,7 +102,6 @@ class Function : public Stateful {
     /// Null: the function has none.
     Msix* msix() const { return msix_.get(); }
     HostBridge* bridge() const { return bridge_; }
-    const std::string& name() const { return name_; }
 
   private:
     class Bar final : public Device {

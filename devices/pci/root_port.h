@@ -23,6 +23,7 @@ class RootPort final : public Function {
     Function* child() const { return child_; }
     void set_child(Function& child);
 
+    RootPort* as_root_port() override { return this; }
     void config_write(unsigned offset, uint32_t value, unsigned size) override;
 
   private:

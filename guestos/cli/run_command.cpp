@@ -31,6 +31,7 @@ struct Words {
     std::string virtio;
     std::string semihosting = "off";
     std::vector<std::string> drives;
+    std::vector<std::string> devices;
     std::vector<std::string> networks;
     bool shell = false;
     bool no_kaslr_seed = false;
@@ -46,6 +47,18 @@ std::function<std::string(std::string&)> checker(Parse parse) {
         const auto result = parse(text);
         return result ? std::string() : result.error();
     };
+}
+
+bool wants_help(std::string_view device) { return device == "help" || device.ends_with(",help"); }
+
+int print_device_help(std::string_view device) {
+    const auto factory = devices::DeviceFactory::standard();
+    const std::string_view name = device.substr(0, device.find(','));
+    const devices::DeviceType* type = factory.find(name);
+    if (type == nullptr && name != "help")
+        return complain(fmt::format("there is no device '{}'", name), kExitUsage);
+    fmt::print("{}", type != nullptr ? devices::DeviceFactory::help(*type) : factory.help());
+    return 0;
 }
 
 // As the guest's files (guestos/fetch/fetch-guest). `home`: another user's; empty: this one's. Empty: there is no home.
@@ -174,6 +187,17 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_net), ""))
+        ->group(machine);
+    command
+        ->add_option("--device", words->devices,
+                     "a device: NAME[,OPTION=VALUE]..., on virtio-mmio or, with bus=pci, on PCI Express; "
+                     "help or NAME,help lists what there is; repeatable (docs/pci.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(
+            [](std::string& text) { return wants_help(text) ? std::string() : checker(parse_device)(text); },
+            ""))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
@@ -382,6 +406,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         add_disks(options, drives);
         for (const auto& text : words->networks)
             if (const auto network = *parse_net(text)) add_network(options, *network);
+        for (const auto& text : words->devices) {
+            if (wants_help(text)) return print_device_help(text);
+            options.devices.push_back(*parse_device(text));
+        }
         if (options.networks.size() < words->networks.size() && !options.networks.empty())
             return complain("--net none and another network", kExitUsage);
         if (!words->trace.empty()) {
