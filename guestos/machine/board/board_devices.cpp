@@ -19,8 +19,10 @@ BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
                            devices::CpuPower& power, devices::MachineHost* host)
     : options_(options), loop_(loop), memory_(memory), host_(host), psci_(power) {
     if (options_.gic.value_or(kDefaultGic) == 3) {
-        gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus);
+        gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus, &memory_);
         gic3_->map(bus_);
+        its_ = std::make_unique<devices::GicIts>(*gic3_, memory_);
+        its_->map(bus_);
     } else {
         gic2_ = std::make_unique<devices::GicV2>(options_.cpus, cpus);
         gic2_->map(bus_);
@@ -36,6 +38,11 @@ BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
 devices::InterruptController& BoardDevices::gic() const {
     if (gic3_ != nullptr) return *gic3_;
     return *gic2_;
+}
+
+devices::MsiTarget* BoardDevices::msi_target() const {
+    if (its_ != nullptr) return its_.get();
+    return gic2m_.get();
 }
 
 devices::IrqLine BoardDevices::spi(unsigned number) const { return {gic(), layout::kFirstSpiIntid + number}; }
@@ -63,7 +70,7 @@ Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitSt
     pci_ = std::make_unique<PciDevices>(bus_,
                                         std::array{spi(layout::kSpiPci), spi(layout::kSpiPci + 1),
                                                    spi(layout::kSpiPci + 2), spi(layout::kSpiPci + 3)},
-                                        gic2m_.get(), memory_);
+                                        msi_target(), memory_);
     if (auto added = pci_->add(options_.devices, factory, context); !added) return added;
 
     list_stateful_parts(exit_status);
@@ -87,10 +94,12 @@ void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
         stateful_parts_.add(fmt::format("virtio-mmio{}", slot), *virtio_[slot]);
     pci_->list_stateful_parts(stateful_parts_);
     stateful_parts_.add("psci", psci_);
-    if (gic3_ != nullptr)
+    if (gic3_ != nullptr) {
         stateful_parts_.add("gic", *gic3_);
-    else
+        stateful_parts_.add("gic-its", *its_);
+    } else {
         stateful_parts_.add("gic", *gic2_);
+    }
 }
 
 std::unique_ptr<devices::virtio::MmioSlot> BoardDevices::make_virtio_slot(

@@ -10,6 +10,7 @@
 #include "devices/bus.h"
 #include "devices/device_factory.h"
 #include "devices/event_loop.h"
+#include "devices/gic_its.h"
 #include "devices/gic_v2.h"
 #include "devices/gic_v2m.h"
 #include "devices/gic_v3.h"
@@ -64,6 +65,7 @@ class BoardDevices {
         unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);
     void list_stateful_parts(ExitStatus* exit_status);
     devices::InterruptController& gic() const;
+    devices::MsiTarget* msi_target() const;
     devices::IrqLine spi(unsigned number) const;
 
     const RunOptions& options_;
@@ -77,6 +79,7 @@ class BoardDevices {
     std::unique_ptr<devices::GicV2> gic2_;
     std::unique_ptr<devices::GicV2m> gic2m_;
     std::unique_ptr<devices::GicV3> gic3_;
+    std::unique_ptr<devices::GicIts> its_;
     std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
     std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
     std::unique_ptr<devices::Pl011> uart_;
