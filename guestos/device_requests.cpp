@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,7 +40,9 @@ DeviceOptions network_device(const NetOptions& network, unsigned nth) {
             .id = {}};
 }
 
-DeviceOptions entropy_device() { return {.request = {"virtio-rng", {}}, .address = {}, .id = {}}; }
+DeviceOptions entropy_device(DeviceBus bus) {
+    return {.request = {"virtio-rng", {}}, .bus = bus, .address = {}, .id = {}};
+}
 
 namespace {
 
@@ -98,15 +100,21 @@ Result<DeviceOptions> placed_device(devices::DeviceRequest request) {
     return device;
 }
 
-void add_disks(RunOptions& options, std::span<const DriveOptions> drives) {
-    for (const DriveOptions& drive : std::views::reverse(drives))
+void add_disks(RunOptions& options, std::span<const DriveOptions> drives, DeviceBus bus) {
+    const size_t first = options.devices.size();
+    for (const DriveOptions& drive : drives) {
         options.devices.push_back(disk_device(drive));
+        options.devices.back().bus = bus;
+    }
+    if (bus == DeviceBus::Mmio)
+        std::ranges::reverse(options.devices.begin() + static_cast<ptrdiff_t>(first), options.devices.end());
 }
 
-void add_network(RunOptions& options, NetOptions network) {
+void add_network(RunOptions& options, NetOptions network, DeviceBus bus) {
     const auto nth = static_cast<unsigned>(options.networks.size());
     if (network.id.empty()) network.id = fmt::format("net{}", nth);
     options.devices.push_back(network_device(network, nth));
+    options.devices.back().bus = bus;
     options.networks.push_back(std::move(network));
 }
 

@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <utility>
 
 #include "devices/layout.h"
+#include "devices/pci/host_bridge.h"
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
@@ -161,10 +163,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command
         ->add_option(
             "--virtio", words->virtio,
-            "virtio-mmio registers: modern (version 2) or legacy (version 1) [modern; for bare-metal "
-            "programs legacy]")
+            "what disks, networks and the entropy device are behind: virtio-mmio with modern (version 2) or "
+            "legacy (version 1) registers, or pci (docs/pci.md) [modern; for bare-metal programs legacy]")
         ->type_name("NAME")
-        ->check(one_of({"modern", "legacy"}))
+        ->check(one_of({"modern", "legacy", "pci"}))
         ->group(machine);
     command
         ->add_option(
@@ -403,9 +405,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
         std::vector<DriveOptions> drives;
         for (const auto& text : words->drives) drives.push_back(*parse_drive(text));
-        add_disks(options, drives);
+        const DeviceBus bus = words->virtio == "pci" ? DeviceBus::Pci : DeviceBus::Mmio;
+        add_disks(options, drives, bus);
         for (const auto& text : words->networks)
-            if (const auto network = *parse_net(text)) add_network(options, *network);
+            if (const auto network = *parse_net(text)) add_network(options, *network, bus);
         for (const auto& text : words->devices) {
             if (wants_help(text)) return print_device_help(text);
             options.devices.push_back(*parse_device(text));
@@ -423,7 +426,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.semihosting = words->semihosting == "userspace" ? SemihostingAccess::Userspace
                               : words->semihosting == "on"      ? SemihostingAccess::Kernel
                                                                 : SemihostingAccess::Off;
-        if (!words->virtio.empty())
+        if (!words->virtio.empty() && words->virtio != "pci")
             options.virtio = words->virtio == "legacy" ? VirtioMmio::Legacy : VirtioMmio::Modern;
         options.accel = words->accel == "kvm"       ? Accel::Kvm
                         : words->accel == "process" ? Accel::Process
@@ -440,8 +443,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             return complain("--semihosting-files needs --semihosting", kExitUsage);
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
-        if (!words->no_rng && options.devices.size() < devices::layout::kVirtioSlots)
-            options.devices.push_back(entropy_device());
+        const unsigned places =
+            bus == DeviceBus::Pci ? devices::pci::HostBridge::kSlots - 1 : devices::layout::kVirtioSlots;
+        if (!words->no_rng && std::ranges::count(options.devices, bus, &DeviceOptions::bus) < places)
+            options.devices.push_back(entropy_device(bus));
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;

@@ -1,8 +1,6 @@
 // A PCI Express bus with its host bridge, a small RAM, and whoever takes messages.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <mutex>
 #include <vector>
@@ -44,24 +42,23 @@ struct PciBoard {
 
     PciBoard() { bridge.map(); }
 
+    static constexpr uint64_t kRefused = 0x5a5a'5a5a'5a5a'5a5a;  ///< an access that nobody answers
+
     /// Configuration space as the CPU sees it.
     uint64_t config(unsigned bus_number, unsigned devfn, unsigned offset, unsigned size = 4) {
-        uint64_t value = 0;
-        EXPECT_TRUE(bus.read(ecam(bus_number, devfn, offset), size, value));
-        return value;
+        return read(ecam(bus_number, devfn, offset), size);
     }
     void set_config(unsigned bus_number, unsigned devfn, unsigned offset, uint64_t value, unsigned size = 4) {
-        EXPECT_TRUE(bus.write(ecam(bus_number, devfn, offset), size, value));
+        write(ecam(bus_number, devfn, offset), value, size);
     }
     static uint64_t ecam(unsigned bus_number, unsigned devfn, unsigned offset) {
         return layout::kPciEcam.base + (uint64_t{bus_number} << 20 | devfn << 12 | offset);
     }
     uint64_t read(uint64_t pa, unsigned size = 4) {
-        uint64_t value = 0x5a5a;
-        EXPECT_TRUE(bus.read(pa, size, value)) << std::hex << pa;
-        return value;
+        uint64_t value = 0;
+        return bus.read(pa, size, value) ? value : kRefused;
     }
-    void write(uint64_t pa, uint64_t value, unsigned size = 4) { EXPECT_TRUE(bus.write(pa, size, value)); }
+    void write(uint64_t pa, uint64_t value, unsigned size = 4) { bus.write(pa, size, value); }
     bool wire(unsigned line) const { return controller.spis[layout::kSpiPci + line]; }
 
     std::vector<uint8_t> ram = std::vector<uint8_t>(kRamSize);
