@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "devices/device_factory.h"
+#include "devices/pci/root_port.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
@@ -146,11 +147,38 @@ static DeviceType network_device() {
             .make = make_network_device};
 }
 
+static DeviceType root_port() {
+    // A port's number is the number of its slot. `chassis` and `port` are QEMU's words, for lines that have them.
+    return {.name = "pcie-root-port",
+            .summary = "PCI Express root port: a bus for one device, which names it by bus=ID",
+            .options = {{.name = "slot",
+                         .kind = Kind::Number,
+                         .help = "the physical slot's number",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "chassis",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "port",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff}},
+            .linux_module = {},
+            .paths = {},
+            .make = [](const DeviceArguments& arguments, const DeviceContext&) -> Result<NewDevice> {
+                return std::make_unique<pci::RootPort>(static_cast<unsigned>(arguments.number("slot")));
+            }};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     factory.add(block_device());
     factory.add(entropy_device());
     factory.add(network_device());
+    factory.add(root_port());
     return factory;
 }
 

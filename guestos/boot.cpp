@@ -59,7 +59,7 @@ std::vector<std::string> kernel_modules(std::span<const DeviceOptions> wanted) {
     for (const DeviceOptions& device : wanted) {
         const devices::DeviceType* type = factory.find(device.request.name);
         if (type == nullptr || type->linux_module.empty()) continue;
-        add("virtio_mmio");
+        add(device.bus == DeviceBus::Pci ? "virtio_pci" : "virtio_mmio");
         add(type->linux_module);
     }
     return modules;

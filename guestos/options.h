@@ -41,13 +41,24 @@ constexpr SandboxMode kDefaultSandbox = SandboxMode::On;
 /// What a device is behind.
 enum class DeviceBus : uint8_t { Mmio, Pci };
 
+/// What a device on PCI is told besides its number.
+struct PciPlace {
+    std::string port;            ///< the id of the root port that it is behind; empty: the root bus
+    unsigned function = 0;       ///< 0 to 7
+    std::optional<bool> legacy;  ///< virtio's legacy interface; nothing: on the root bus, as QEMU
+    bool modern = true;          ///< virtio's modern interface
+    unsigned vectors = 0;        ///< of MSI-X; 0: as many as the device has use for
+};
+
 /// One device of the machine, as the command line or a part of it (a disk, a network) asks for it.
 struct DeviceOptions {
     devices::DeviceRequest request;
     DeviceBus bus = DeviceBus::Mmio;
-    /// The virtio-mmio slot, 0 to 31; nothing: the highest one that is free, as QEMU gives them.
+    /// The virtio-mmio slot, 0 to 31; nothing: the highest one that is free, as QEMU gives them. On PCI the device's number, 1 to
+    /// 31; nothing: the lowest one that is free.
     std::optional<unsigned> address;
     std::string id;  ///< the user's name for it; empty: none
+    PciPlace pci;
 };
 
 struct DriveOptions {

@@ -25,6 +25,8 @@ Result<DriveOptions> parse_drive(std::string_view text);
 /// user[,KEY=VALUE]..., with the keys of QEMU's -netdev user and, of its device, mac and mtu (docs/network.md); or none, which
 /// gives nothing.
 Result<std::optional<NetOptions>> parse_net(std::string_view text);
+/// NAME[,OPTION=VALUE]..., with the options of the device (--device NAME,help) and of its place (guestos/device_requests.h).
+Result<DeviceOptions> parse_device(std::string_view text);
 /// Splits at single commas; a doubled one stands for itself. At least one part.
 std::vector<std::string> split_commas(std::string_view text);
 /// A comma-separated list; the result keeps `file` empty.

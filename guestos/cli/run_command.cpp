@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <utility>
 
 #include "devices/layout.h"
+#include "devices/pci/host_bridge.h"
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
@@ -31,6 +33,7 @@ struct Words {
     std::string virtio;
     std::string semihosting = "off";
     std::vector<std::string> drives;
+    std::vector<std::string> devices;
     std::vector<std::string> networks;
     bool shell = false;
     bool no_kaslr_seed = false;
@@ -46,6 +49,18 @@ std::function<std::string(std::string&)> checker(Parse parse) {
         const auto result = parse(text);
         return result ? std::string() : result.error();
     };
+}
+
+bool wants_help(std::string_view device) { return device == "help" || device.ends_with(",help"); }
+
+int print_device_help(std::string_view device) {
+    const auto factory = devices::DeviceFactory::standard();
+    const std::string_view name = device.substr(0, device.find(','));
+    const devices::DeviceType* type = factory.find(name);
+    if (type == nullptr && name != "help")
+        return complain(fmt::format("there is no device '{}'", name), kExitUsage);
+    fmt::print("{}", type != nullptr ? devices::DeviceFactory::help(*type) : factory.help());
+    return 0;
 }
 
 // As the guest's files (guestos/fetch/fetch-guest). `home`: another user's; empty: this one's. Empty: there is no home.
@@ -148,10 +163,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command
         ->add_option(
             "--virtio", words->virtio,
-            "virtio-mmio registers: modern (version 2) or legacy (version 1) [modern; for bare-metal "
-            "programs legacy]")
+            "what disks, networks and the entropy device are behind: virtio-mmio with modern (version 2) or "
+            "legacy (version 1) registers, or pci (docs/pci.md) [modern; for bare-metal programs legacy]")
         ->type_name("NAME")
-        ->check(one_of({"modern", "legacy"}))
+        ->check(one_of({"modern", "legacy", "pci"}))
         ->group(machine);
     command
         ->add_option(
@@ -174,6 +189,17 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_net), ""))
+        ->group(machine);
+    command
+        ->add_option("--device", words->devices,
+                     "a device: NAME[,OPTION=VALUE]..., on virtio-mmio or, with bus=pci, on PCI Express; "
+                     "help or NAME,help lists what there is; repeatable (docs/pci.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(
+            [](std::string& text) { return wants_help(text) ? std::string() : checker(parse_device)(text); },
+            ""))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
@@ -379,9 +405,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
         std::vector<DriveOptions> drives;
         for (const auto& text : words->drives) drives.push_back(*parse_drive(text));
-        add_disks(options, drives);
+        const DeviceBus bus = words->virtio == "pci" ? DeviceBus::Pci : DeviceBus::Mmio;
+        add_disks(options, drives, bus);
         for (const auto& text : words->networks)
-            if (const auto network = *parse_net(text)) add_network(options, *network);
+            if (const auto network = *parse_net(text)) add_network(options, *network, bus);
+        for (const auto& text : words->devices) {
+            if (wants_help(text)) return print_device_help(text);
+            options.devices.push_back(*parse_device(text));
+        }
         if (options.networks.size() < words->networks.size() && !options.networks.empty())
             return complain("--net none and another network", kExitUsage);
         if (!words->trace.empty()) {
@@ -395,7 +426,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.semihosting = words->semihosting == "userspace" ? SemihostingAccess::Userspace
                               : words->semihosting == "on"      ? SemihostingAccess::Kernel
                                                                 : SemihostingAccess::Off;
-        if (!words->virtio.empty())
+        if (!words->virtio.empty() && words->virtio != "pci")
             options.virtio = words->virtio == "legacy" ? VirtioMmio::Legacy : VirtioMmio::Modern;
         options.accel = words->accel == "kvm"       ? Accel::Kvm
                         : words->accel == "process" ? Accel::Process
@@ -412,8 +443,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             return complain("--semihosting-files needs --semihosting", kExitUsage);
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
-        if (!words->no_rng && options.devices.size() < devices::layout::kVirtioSlots)
-            options.devices.push_back(entropy_device());
+        const unsigned places =
+            bus == DeviceBus::Pci ? devices::pci::HostBridge::kSlots - 1 : devices::layout::kVirtioSlots;
+        if (!words->no_rng && std::ranges::count(options.devices, bus, &DeviceOptions::bus) < places)
+            options.devices.push_back(entropy_device(bus));
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;
