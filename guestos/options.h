@@ -116,13 +116,14 @@ struct TraceOptions {
 };
 
 struct RunOptions {
-    std::string kernel;         ///< a file; empty: firmware only
-    std::string bios;           ///< firmware for the first bank of flash, lost at the end; empty: none
-    std::vector<FlashOptions> flash;  ///< two at most; one without a file is a bank that is empty at the start
+    std::string kernel;  ///< a file; empty: firmware only
+    std::string bios;    ///< firmware for the first bank of flash, lost at the end; empty: none
+    std::vector<FlashOptions>
+        flash;  ///< two at most; one without a file is a bank that is empty at the start
     std::vector<FwCfgOptions> fw_cfg;
     std::vector<std::string> smbios;  ///< QEMU's words: type=1,manufacturer=...
     bool acpi = true;                 ///< tables for firmware
-    std::string initrd;  ///< a file; empty: none
+    std::string initrd;               ///< a file; empty: none
     std::string append;
     std::string dtb;                        ///< a file; empty: generated from the machine
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run

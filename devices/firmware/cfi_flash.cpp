@@ -33,20 +33,33 @@ std::array<uint8_t, 0x52> make_query(uint64_t bank_bytes) {
     constexpr uint64_t kChipBlock = CfiFlash::kBlock / kChips;
     const uint64_t blocks = bank_bytes / CfiFlash::kBlock - 1;
     const std::pair<unsigned, uint64_t> bytes[] = {
-        {0x10, 'Q'}, {0x11, 'R'}, {0x12, 'Y'},
-        {0x13, 0x01},                                // Intel command set
-        {0x15, 0x31},                                // its extended table
-        {0x1b, 0x45}, {0x1c, 0x55},                  // Vcc 4.5 to 5.5 V
-        {0x1f, 0x07}, {0x20, 0x07}, {0x21, 0x0a},    // typical times: 128 us a word and a buffer, 1 s a block
-        {0x23, 0x04}, {0x24, 0x04}, {0x25, 0x04},    // 16 times as long at most
+        {0x10, 'Q'},
+        {0x11, 'R'},
+        {0x12, 'Y'},
+        {0x13, 0x01},  // Intel command set
+        {0x15, 0x31},  // its extended table
+        {0x1b, 0x45},
+        {0x1c, 0x55},  // Vcc 4.5 to 5.5 V
+        {0x1f, 0x07},
+        {0x20, 0x07},
+        {0x21, 0x0a},  // typical times: 128 us a word and a buffer, 1 s a block
+        {0x23, 0x04},
+        {0x24, 0x04},
+        {0x25, 0x04},  // 16 times as long at most
         {0x27, std::bit_width(bank_bytes / kChips) - 1u},
-        {0x28, 0x02},                                // 8 and 16 bits wide
+        {0x28, 0x02},  // 8 and 16 bits wide
         {0x2a, std::bit_width(CfiFlash::kBufferBytes / kChips) - 1u},
-        {0x2c, 1},                                   // one kind of blocks
-        {0x2d, blocks}, {0x2e, blocks >> 8},
-        {0x2f, kChipBlock >> 8}, {0x30, kChipBlock >> 16},
-        {0x31, 'P'}, {0x32, 'R'}, {0x33, 'I'}, {0x34, '1'}, {0x35, '0'},
-        {0x3f, 0x01},                                // protection fields
+        {0x2c, 1},  // one kind of blocks
+        {0x2d, blocks},
+        {0x2e, blocks >> 8},
+        {0x2f, kChipBlock >> 8},
+        {0x30, kChipBlock >> 16},
+        {0x31, 'P'},
+        {0x32, 'R'},
+        {0x33, 'I'},
+        {0x34, '1'},
+        {0x35, '0'},
+        {0x3f, 0x01},  // protection fields
     };
     for (const auto& [at, value] : bytes) q[at] = static_cast<uint8_t>(value);
     return q;
@@ -109,7 +122,8 @@ void CfiFlash::bad_sequence() { read_array_again(); }
 bool CfiFlash::program(uint64_t offset, std::span<const uint8_t> bytes) {
     if (bank_.write(offset, bytes)) return true;
     if (!bank_.readonly() && !std::exchange(said_, true) && say_)
-        say_(fmt::format("flash bank {}: its image cannot be written; the guest is told of an error", number_));
+        say_(fmt::format("flash bank {}: its image cannot be written; the guest is told of an error",
+                         number_));
     return false;
 }
 
@@ -134,12 +148,8 @@ void CfiFlash::write_word(uint64_t offset, uint32_t value, unsigned size) {
 void CfiFlash::first_cycle(uint64_t offset, uint8_t command) {
     switch (command) {
         case kReadStatus:
-        case kReadId:
-            state_.command = command;
-            return;
-        case kClearStatus:
-            state_.status = 0;
-            return read_array_again();
+        case kReadId: state_.command = command; return;
+        case kClearStatus: state_.status = 0; return read_array_again();
         case kErase: {
             // The bytes are gone with the first cycle already, as in QEMU; the second one is the confirmation.
             static constexpr std::array<uint8_t, 4096> kErased = [] {
@@ -234,7 +244,8 @@ void CfiFlash::add_to_device_tree(FdtWriter& fdt) const {
     if (number_ != 0) return;
     fdt.begin_node("flash@0");
     fdt.property_string("compatible", "cfi-flash");
-    fdt.property_u64s("reg", {layout::flash_base(0), layout::kFlashBank, layout::flash_base(1), layout::kFlashBank});
+    fdt.property_u64s("reg",
+                      {layout::flash_base(0), layout::kFlashBank, layout::flash_base(1), layout::kFlashBank});
     fdt.property_u32("bank-width", kBankWidth);
     fdt.end_node();
 }
@@ -267,7 +278,8 @@ StateResult CfiFlash::load(StateReader& in) {
     });
     if (!loaded) return loaded;
     const std::lock_guard guard(lock_);
-    if (!bank_.readonly() && !bank_.set_pages(pages)) return failure("flash bank {} cannot be restored", number_);
+    if (!bank_.readonly() && !bank_.set_pages(pages))
+        return failure("flash bank {} cannot be restored", number_);
     state_ = state;
     buffer_ = std::move(buffer);
     array_mode_.store(state_.command == kReadArray, std::memory_order_release);

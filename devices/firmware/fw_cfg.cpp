@@ -163,8 +163,8 @@ void FwCfg::run_dma(uint64_t address) {
     });
     // Nowhere to tell of it.
     if (!read) return;
-    const uint32_t result = std::byteswap(transfer(std::byteswap(access.control), std::byteswap(access.address),
-                                                   std::byteswap(access.length)));
+    const uint32_t result = std::byteswap(
+        transfer(std::byteswap(access.control), std::byteswap(access.address), std::byteswap(access.length)));
     const auto* from = reinterpret_cast<const uint8_t*>(&result);
     (void)memory_.pieces(address, sizeof result, true, [&](uint8_t* to, uint64_t bytes) {
         std::memcpy(to, from, bytes);

@@ -37,11 +37,7 @@ TranslationBlock::TranslationBlock() = default;
 TranslationBlock::~TranslationBlock() = default;
 
 BlockCache::BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code)
-    : code_(code),
-      memory_(memory),
-      table_(1u << 14),
-      page_head_(memory.pages()),
-      lines_(memory.pages()) {}
+    : code_(code), memory_(memory), table_(1u << 14), page_head_(memory.pages()), lines_(memory.pages()) {}
 
 size_t BlockCache::slot_of(uint64_t key) const {
     const size_t mask = table_.size() - 1;
@@ -171,8 +167,7 @@ unsigned BlockCache::invalidate(uint64_t pa, uint64_t bytes) {
 unsigned BlockCache::invalidate_all() {
     unsigned count = 0;
     for (size_t page = 0; page < page_head_.size(); ++page)
-        if (page_head_[page] != nullptr)
-            count += invalidate(memory_.page_address(page), kPageSize);
+        if (page_head_[page] != nullptr) count += invalidate(memory_.page_address(page), kPageSize);
     return count;
 }
 

@@ -39,7 +39,8 @@ Result<void> FlashMemory::fill(const RunOptions& options) {
     for (unsigned number = 0; number < options.flash.size(); ++number) {
         const FlashOptions& image = options.flash[number];
         if (image.file.empty()) continue;
-        if (auto opened = banks_[number].open(image.file, !image.readonly, locking_named(image.locking)); !opened)
+        if (auto opened = banks_[number].open(image.file, !image.readonly, locking_named(image.locking));
+            !opened)
             return opened;
     }
     if (options.bios.empty()) return {};
