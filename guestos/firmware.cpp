@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "guestos/acpi/tables.h"
 #include "guestos/boot.h"
 #include "guestos/file.h"
 
@@ -48,6 +49,17 @@ Result<void> add_kernel(FwCfg& fw_cfg, const RunOptions& options, const KernelFi
     return {};
 }
 
+Result<void> add_acpi(FwCfg& fw_cfg, const RunOptions& options) {
+    acpi::Files files = acpi::make_files({.cpus = options.cpus,
+                                          .gic = options.gic.value_or(kDefaultGic),
+                                          .its = {},
+                                          .msi_frame = {},
+                                          .pci = {}});
+    if (auto added = fw_cfg.add_file("etc/acpi/tables", std::move(files.tables)); !added) return added;
+    if (auto added = fw_cfg.add_file("etc/acpi/rsdp", std::move(files.rsdp)); !added) return added;
+    return fw_cfg.add_file("etc/table-loader", std::move(files.loader));
+}
+
 }  // namespace
 
 Result<void> fill_fw_cfg(FwCfg& fw_cfg, const RunOptions& options, const KernelFile* kernel) {
@@ -61,6 +73,8 @@ Result<void> fill_fw_cfg(FwCfg& fw_cfg, const RunOptions& options, const KernelF
     if (options.has_firmware()) {
         if (kernel != nullptr)
             if (auto added = add_kernel(fw_cfg, options, *kernel); !added) return added;
+        if (options.acpi)
+            if (auto added = add_acpi(fw_cfg, options); !added) return added;
     }
     fw_cfg.finish();
     return {};
