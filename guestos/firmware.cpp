@@ -6,7 +6,9 @@
 
 #include "guestos/acpi/tables.h"
 #include "guestos/boot.h"
+#include "guestos/exit_status.h"
 #include "guestos/file.h"
+#include "guestos/smbios.h"
 
 namespace arclight::guestos {
 
@@ -54,10 +56,24 @@ Result<void> add_acpi(FwCfg& fw_cfg, const RunOptions& options) {
                                           .gic = options.gic.value_or(kDefaultGic),
                                           .its = {},
                                           .msi_frame = {},
-                                          .pci = {}});
+                                          .pci = {},
+                                          .exit_status = ExitStatus::kRange});
     if (auto added = fw_cfg.add_file("etc/acpi/tables", std::move(files.tables)); !added) return added;
     if (auto added = fw_cfg.add_file("etc/acpi/rsdp", std::move(files.rsdp)); !added) return added;
     return fw_cfg.add_file("etc/table-loader", std::move(files.loader));
+}
+
+Result<void> add_smbios(FwCfg& fw_cfg, const RunOptions& options) {
+    SmbiosMachine machine{.cpus = options.cpus, .memory = options.memory, .words = {}};
+    for (const std::string& text : options.smbios) {
+        auto words = parse_smbios(text);
+        if (!words) return failure("--smbios {}: {}", text, words.error());
+        machine.words.push_back(std::move(*words));
+    }
+    SmbiosFiles files = make_smbios(machine);
+    if (auto added = fw_cfg.add_file("etc/smbios/smbios-anchor", std::move(files.anchor)); !added)
+        return added;
+    return fw_cfg.add_file("etc/smbios/smbios-tables", std::move(files.tables));
 }
 
 }  // namespace
@@ -75,6 +91,7 @@ Result<void> fill_fw_cfg(FwCfg& fw_cfg, const RunOptions& options, const KernelF
             if (auto added = add_kernel(fw_cfg, options, *kernel); !added) return added;
         if (options.acpi)
             if (auto added = add_acpi(fw_cfg, options); !added) return added;
+        if (auto added = add_smbios(fw_cfg, options); !added) return added;
     }
     fw_cfg.finish();
     return {};

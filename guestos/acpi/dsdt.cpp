@@ -114,12 +114,19 @@ Bytes host_bridge(const PciWindows& pci) {
               name("SUPP", integer(0)), name("CTRL", integer(0)), capabilities(), labelling, reserved}));
 }
 
+/// The default guest's /init finds its registers by the address, which is the device's _UID.
+Bytes exit_status(const layout::Range& range) {
+    return device("EXST", join({hardware("ARCL0001", range.base),
+                                name("_CRS", resources({memory32(range.base, range.size)}))}));
+}
+
 }  // namespace
 
 Bytes make_dsdt(const Board& board) {
     Bytes body = join({processors(board.cpus), serial_port(), firmware_configuration(), virtio_slots()});
     if (board.pci) append(body, host_bridge(*board.pci));
     append(body, power_button());
+    if (board.exit_status) append(body, exit_status(*board.exit_status));
     return scope("\\_SB", body);
 }
 

@@ -27,6 +27,7 @@ struct Board {
     std::optional<uint64_t> its;        ///< base of a GICv3 ITS
     std::optional<MsiFrame> msi_frame;  ///< of a GICv2m
     std::optional<PciWindows> pci;
+    std::optional<devices::layout::Range> exit_status;  ///< guestos/exit_status.h
 };
 
 /// Files of QEMU's firmware configuration device: etc/acpi/tables, etc/acpi/rsdp and etc/table-loader, by which firmware puts

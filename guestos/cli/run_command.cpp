@@ -11,6 +11,7 @@
 #include "guestos/cli/parse.h"
 #include "guestos/device_requests.h"
 #include "guestos/sandbox/privileges.h"
+#include "guestos/smbios.h"
 
 namespace arclight::guestos::cli {
 
@@ -32,6 +33,7 @@ struct Words {
     std::string semihosting = "off";
     std::vector<std::string> drives;
     std::vector<std::string> flash, fw_cfg;
+    bool no_acpi = false;
     std::vector<std::string> networks;
     bool shell = false;
     bool no_kaslr_seed = false;
@@ -133,6 +135,19 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_fw_cfg), ""))
+        ->group(boot);
+    command
+        ->add_option(
+            "--smbios", o.smbios,
+            "what the guest finds in its SMBIOS tables: type=1 and, after commas, manufacturer=, product=, "
+            "version=, serial=, uuid=, sku=, family=; also types 0, 2, 3, 4, 11, 17 (docs/firmware.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker([](std::string_view text) { return parse_smbios(text); }), ""))
+        ->group(boot);
+    command
+        ->add_flag("--no-acpi", words->no_acpi, "no ACPI tables for firmware: it passes on the device tree")
         ->group(boot);
     command->add_option("--initrd", o.initrd, "initial RAM disk")->type_name("FILE")->group(boot);
     command
@@ -437,6 +452,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                                                     : JitTier::Auto;
         if (!options.semihosting_files.empty() && options.semihosting == SemihostingAccess::Off)
             return complain("--semihosting-files needs --semihosting", kExitUsage);
+        options.acpi = !words->no_acpi;
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         if (!words->no_rng && options.devices.size() < devices::layout::kVirtioSlots)
