@@ -6,7 +6,7 @@
 // literal.
 //
 //   0x0000'0000  +------------------------------+
-//                | flash (not present)          |
+//                | two flash banks of 64 MiB    |
 //   0x0800'0000  +------------------------------+
 //                | GIC distributor      64 KiB  |
 //   0x0801'0000  | GICv2 CPU interface  64 KiB  |
@@ -17,7 +17,8 @@
 //   0x0900'0000  +------------------------------+
 //                | PL011 UART            4 KiB  |  SPI 1
 //   0x0901'0000  | PL031 RTC             4 KiB  |  SPI 2
-//   0x0902'0000  | (fw-cfg, GPIO, ...: none)    |
+//   0x0902'0000  | firmware configuration        |
+//   0x0903'0000  | PL061 GPIO            4 KiB  |  SPI 7
 //   0x0a00'0000  +------------------------------+
 //                | 32 virtio-mmio slots of 512  |  SPI 16..47
 //   0x0a00'4000  +------------------------------+
@@ -38,6 +39,8 @@ struct Range {
     uint64_t size;
 };
 
+inline constexpr uint64_t kFlashBank = uint64_t{64} << 20;
+inline constexpr unsigned kFlashBanks = 2;
 inline constexpr Range kGicDistributor{0x0800'0000, 0x1'0000};
 inline constexpr Range kGicCpuInterface{0x0801'0000, 0x1'0000};
 inline constexpr Range kGicV2m{0x0802'0000, 0x1000};
@@ -46,6 +49,8 @@ inline constexpr Range kGicRedistributors{0x080a'0000, 0xf6'0000};  // as the de
 inline constexpr uint64_t kGicRedistributorStride = 0x2'0000;
 inline constexpr Range kUart{0x0900'0000, 0x1000};
 inline constexpr Range kRtc{0x0901'0000, 0x1000};
+inline constexpr Range kFwCfg{0x0902'0000, 0x18};
+inline constexpr Range kGpio{0x0903'0000, 0x1000};
 inline constexpr Range kVirtioMmio{0x0a00'0000, 0x4000};
 inline constexpr uint64_t kVirtioSlotSize = 0x200;
 inline constexpr unsigned kVirtioSlots = 32;
@@ -62,6 +67,7 @@ inline constexpr unsigned kSpiCount = 256;
 inline constexpr unsigned kSpiUart = 1;
 inline constexpr unsigned kSpiRtc = 2;
 inline constexpr unsigned kSpiPci = 3;      // INTA, then INTB, INTC, INTD
+inline constexpr unsigned kSpiGpio = 7;
 inline constexpr unsigned kSpiVirtio = 16;  // first slot
 inline constexpr unsigned kSpiV2m = 48;     // first message
 inline constexpr unsigned kSpiV2mCount = 64;
@@ -82,7 +88,9 @@ inline constexpr uint32_t kUartClockHz = 24'000'000;
 inline constexpr uint32_t kPhandleClock = 0x8000;
 inline constexpr uint32_t kPhandleGic = 0x8001;
 inline constexpr uint32_t kPhandleMsi = 0x8002;  // v2m or ITS
+inline constexpr uint32_t kPhandleGpio = 0x8003;
 
+constexpr uint64_t flash_base(unsigned bank) { return bank * kFlashBank; }
 constexpr uint64_t virtio_slot_base(unsigned slot) { return kVirtioMmio.base + slot * kVirtioSlotSize; }
 // QEMU gives the first -device the highest slot.
 constexpr unsigned virtio_slot_of_device(unsigned nth) { return kVirtioSlots - 1 - nth; }

@@ -101,6 +101,20 @@ struct NetOptions {
     std::vector<HostForward> forwards;
 };
 
+/// `--flash`: a bank of NOR flash.
+struct FlashOptions {
+    std::string file;
+    bool readonly = false;
+    std::string locking = "auto";  ///< a word of devices::virtio::ImageLocking
+};
+
+/// `--fw-cfg`: a file that firmware and the guest find in QEMU's firmware configuration device.
+struct FwCfgOptions {
+    std::string name;
+    std::string file;  ///< its content; empty: `text`
+    std::string text;
+};
+
 struct TraceOptions {
     bool blocks = false;
     bool ir = false;
@@ -113,8 +127,14 @@ struct TraceOptions {
 };
 
 struct RunOptions {
-    std::string kernel;
-    std::string initrd;  ///< a file; empty: none
+    std::string kernel;  ///< a file; empty: firmware only
+    std::string bios;    ///< firmware for the first bank of flash, lost at the end; empty: none
+    std::vector<FlashOptions>
+        flash;  ///< two at most; one without a file is a bank that is empty at the start
+    std::vector<FwCfgOptions> fw_cfg;
+    std::vector<std::string> smbios;  ///< QEMU's words: type=1,manufacturer=...
+    bool acpi = true;                 ///< tables for firmware
+    std::string initrd;               ///< a file; empty: none
     std::string append;
     std::string dtb;                        ///< a file; empty: generated from the machine
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
@@ -163,6 +183,10 @@ struct RunOptions {
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.
     bool session = false;
     std::vector<std::string> command;  ///< with session, empty: an interactive shell
+
+    /// Whether the machine starts in its flash.
+    bool has_firmware() const { return !bios.empty() || (!flash.empty() && !flash.front().file.empty()); }
+    bool has_flash() const { return !bios.empty() || !flash.empty(); }
 };
 
 }  // namespace arclight::guestos

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "devices/event_loop.h"
@@ -12,6 +13,7 @@
 #include "guestos/console/console.h"
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
+#include "guestos/firmware.h"
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
@@ -67,9 +69,13 @@ int run_session(const RunOptions& given) {
         return complain(jailed.error());
     devices::EventLoop loop;
     for (;;) {
-        const auto kernel = read_kernel(opened.kernel, opened.memory);
-        if (!kernel) return complain(kernel.error());
-        const RunOptions options = complete_options(opened, kernel->kind);
+        std::optional<KernelFile> kernel;
+        if (!opened.kernel.empty()) {
+            auto read = read_kernel(opened.kernel, opened.memory);
+            if (!read) return complain(read.error());
+            kernel = std::move(*read);
+        }
+        const RunOptions options = complete_options(opened, kernel ? kernel->kind : KernelKind::Linux);
         ConsoleProxy proxy;
         Console* console_for_status = nullptr;
         ExitStatus status([&](ConsoleInput input) {
@@ -78,9 +84,11 @@ int run_session(const RunOptions& given) {
         auto created = Machine::create(options, loop, proxy, &status);
         if (!created) return complain(created.error());
         Machine& machine = **created;
-        auto boot = load_guest(options, *kernel,
-                               Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
-                               machine.bus());
+        if (const auto filled = fill_fw_cfg(machine.fw_cfg(), options, kernel ? &*kernel : nullptr); !filled)
+            return complain(filled.error());
+        const Ram ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}};
+        auto boot = options.has_firmware() ? load_firmware_guest(options, ram, machine.bus())
+                                           : load_guest(options, *kernel, ram, machine.bus());
         if (!boot) return complain(boot.error());
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());

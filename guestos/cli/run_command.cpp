@@ -13,6 +13,7 @@
 #include "guestos/cli/parse.h"
 #include "guestos/device_requests.h"
 #include "guestos/sandbox/privileges.h"
+#include "guestos/smbios.h"
 
 namespace arclight::guestos::cli {
 
@@ -34,6 +35,8 @@ struct Words {
     std::string semihosting = "off";
     std::vector<std::string> drives;
     std::vector<std::string> devices;
+    std::vector<std::string> flash, fw_cfg;
+    bool no_acpi = false;
     std::vector<std::string> networks;
     bool shell = false;
     bool no_kaslr_seed = false;
@@ -120,7 +123,46 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "bare-metal AArch64 ELF, or "
                      "flat binary")
         ->type_name("FILE")
-        ->required()
+        ->group(boot);
+    command
+        ->add_option(
+            "--bios", o.bios,
+            "firmware for the first flash bank, such as QEMU_EFI.fd or u-boot.bin; --kernel is then for "
+            "firmware to start (docs/firmware.md)")
+        ->type_name("FILE")
+        ->group(boot);
+    command
+        ->add_option(
+            "--flash", words->flash,
+            "image of a flash bank, the first one firmware, the second one its variables: PATH and, after "
+            "commas, readonly=on|off, file.locking=auto|on|off; twice at most")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_flash), ""))
+        ->group(boot);
+    command
+        ->add_option(
+            "--fw-cfg", words->fw_cfg,
+            "a file for firmware and guest in QEMU's firmware configuration device: NAME and, after a comma, "
+            "file=PATH or string=TEXT; repeatable")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_fw_cfg), ""))
+        ->group(boot);
+    command
+        ->add_option(
+            "--smbios", o.smbios,
+            "what the guest finds in its SMBIOS tables: type=1 and, after commas, manufacturer=, product=, "
+            "version=, serial=, uuid=, sku=, family=; also types 0, 2, 3, 4, 11, 17 (docs/firmware.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker([](std::string_view text) { return parse_smbios(text); }), ""))
+        ->group(boot);
+    command
+        ->add_flag("--no-acpi", words->no_acpi, "no ACPI tables for firmware: it passes on the device tree")
         ->group(boot);
     command->add_option("--initrd", o.initrd, "initial RAM disk")->type_name("FILE")->group(boot);
     command
@@ -441,12 +483,24 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                                                     : JitTier::Auto;
         if (!options.semihosting_files.empty() && options.semihosting == SemihostingAccess::Off)
             return complain("--semihosting-files needs --semihosting", kExitUsage);
+        options.acpi = !words->no_acpi;
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         const unsigned places =
             bus == DeviceBus::Pci ? devices::pci::HostBridge::kSlots - 1 : devices::layout::kVirtioSlots;
         if (!words->no_rng && std::ranges::count(options.devices, bus, &DeviceOptions::bus) < places)
             options.devices.push_back(entropy_device(bus));
+        for (const auto& text : words->flash) options.flash.push_back(*parse_flash(text));
+        for (const auto& text : words->fw_cfg) options.fw_cfg.push_back(*parse_fw_cfg(text));
+        if (options.flash.size() > 2) return complain("the board has two flash banks", kExitUsage);
+        if (!options.bios.empty() && options.flash.size() == 2)
+            return complain("--bios is for the first flash bank, and so is the first of two --flash",
+                            kExitUsage);
+        // With --bios, the image is that of the variables.
+        if (!options.bios.empty() && options.flash.size() == 1)
+            options.flash.insert(options.flash.begin(), {{}});
+        if (options.kernel.empty() && !options.has_firmware())
+            return complain("--kernel, --bios or --flash is required", kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;

@@ -105,8 +105,12 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     constexpr unsigned kRead = FileGrant::kRead, kReadWrite = kRead | FileGrant::kWrite;
     std::vector<FileGrant> out;
     for (const std::string& file :
-         {options.kernel, options.initrd, options.dtb, options.lightv, options.symbols})
+         {options.kernel, options.bios, options.initrd, options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
+    for (const FwCfgOptions& entry : options.fw_cfg)
+        if (!entry.file.empty()) out.push_back({entry.file, kRead});
+    for (const FlashOptions& bank : options.flash)
+        if (!bank.file.empty()) out.push_back({bank.file, bank.readonly ? kRead : kReadWrite});
     constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
     const auto factory = devices::DeviceFactory::standard();
     for (const DeviceOptions& device : options.devices)

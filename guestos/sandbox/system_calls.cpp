@@ -26,7 +26,7 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network };
+enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network, FlashFile };
 
 struct Row {
     unsigned number;
@@ -201,6 +201,9 @@ constexpr Row kRows[] = {
     {.number = SYS_unlinkat, .roles = kVcpus, .when = When::SemihostingFiles},
     {.number = SYS_renameat, .roles = kVcpus, .when = When::SemihostingFiles},
 
+    // ---- Flash: what is programmed is in its file before the next instruction
+    {.number = SYS_pwrite64, .roles = kVcpus, .when = When::FlashFile},
+
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
@@ -258,7 +261,8 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
         if ((row.when == When::Kvm && !needs.kvm) ||
             (row.when == When::ControlSocket && !needs.control_socket) ||
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
-            (row.when == When::Network && !needs.network))
+            (row.when == When::Network && !needs.network) ||
+            (row.when == When::FlashFile && !needs.flash_file))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};

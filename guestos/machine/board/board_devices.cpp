@@ -47,11 +47,17 @@ devices::MsiTarget* BoardDevices::msi_target() const {
 
 devices::IrqLine BoardDevices::spi(unsigned number) const { return {gic(), layout::kFirstSpiIntid + number}; }
 
-Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitStatus* exit_status) {
+Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitStatus* exit_status,
+                                           FlashMemory* flash) {
     uart_ = std::make_unique<devices::Pl011>(console, spi(layout::kSpiUart));
     bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
     rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
     bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
+    board_firmware_ = std::make_unique<BoardFirmware>(loop_, memory_, flash, spi(layout::kSpiGpio),
+                                                      [this](const std::string& line) {
+                                                          if (host_ != nullptr) host_->say(line);
+                                                      });
+    board_firmware_->map(bus_);
     if (exit_status != nullptr)
         bus_.map(ExitStatus::kRange.base, ExitStatus::kRange.size, *exit_status, "exit-status");
 
@@ -89,6 +95,7 @@ void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
     for (unsigned i = 0; i < options_.cpus; ++i) stateful_parts_.add(fmt::format("timer{}", i), *timers_[i]);
     stateful_parts_.add("pl011", *uart_);
     stateful_parts_.add("pl031", *rtc_);
+    board_firmware_->list(stateful_parts_);
     if (exit_status != nullptr) stateful_parts_.add("exit-status", *exit_status);
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot)
         stateful_parts_.add(fmt::format("virtio-mmio{}", slot), *virtio_[slot]);

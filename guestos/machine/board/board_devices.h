@@ -25,6 +25,7 @@
 #include "devices/timer.h"
 #include "devices/virtio/mmio_slot.h"
 #include "guestos/exit_status.h"
+#include "guestos/machine/board/board_firmware.h"
 #include "guestos/machine/board/pci_devices.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
@@ -39,8 +40,8 @@ class BoardDevices {
     BoardDevices(const RunOptions& options, devices::EventLoop& loop, const mmu::GuestMemory& memory,
                  devices::CpuInterruptSink& cpus, devices::CpuPower& power, devices::MachineHost* host);
 
-    /// Makes all others. `exit_status`: null, without one. An error is one line for the user.
-    Result<void> add_peripherals(devices::CharBackend& console, ExitStatus* exit_status);
+    /// Makes all others. `exit_status` and `flash`: null, without one. An error is one line for the user.
+    Result<void> add_peripherals(devices::CharBackend& console, ExitStatus* exit_status, FlashMemory* flash);
 
     devices::Bus& bus() { return bus_; }
     const devices::Bus& bus() const { return bus_; }
@@ -51,6 +52,7 @@ class BoardDevices {
     devices::GenericTimer& timer(unsigned cpu) { return *timers_[cpu]; }
     devices::PmuInterrupt& pmu(unsigned cpu) { return *pmus_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
+    BoardFirmware& board_firmware() { return *board_firmware_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
     /// See HostTimeWatch; any thread.
     void time_moved();
@@ -84,6 +86,7 @@ class BoardDevices {
     std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
     std::unique_ptr<devices::Pl011> uart_;
     std::unique_ptr<devices::Pl031> rtc_;
+    std::unique_ptr<BoardFirmware> board_firmware_;
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
     std::unique_ptr<PciDevices> pci_;
     devices::StatefulParts stateful_parts_;

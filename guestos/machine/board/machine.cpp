@@ -30,16 +30,19 @@ void print_message(const std::string& line) {
 
 }  // namespace
 
-Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
+Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+                 std::unique_ptr<FlashMemory> flash)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
+      flash_(std::move(flash)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
       table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
                        ? nullptr
                        : std::make_unique<mmu::TablePages>(
                              mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
-      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get()) {}
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get(),
+              FlashMemory::memory_of(flash_.get())) {}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -50,7 +53,9 @@ Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devi
                                                  devices::CharBackend& console, ExitStatus* exit_status) {
     auto ram = RamMapping::allocate(options.memory);
     if (!ram) return std::unexpected(ram.error());
-    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram)));
+    auto flash = FlashMemory::open(options);
+    if (!flash) return std::unexpected(flash.error());
+    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram), std::move(*flash)));
     if (auto built = machine->build(console, exit_status); !built) return std::unexpected(built.error());
     return machine;
 }
@@ -61,8 +66,9 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
     cpus_ = std::make_unique<CpuGroup>(*engine_);
-    if (std::ranges::any_of(options_.devices,
-                            [](const DeviceOptions& device) { return device.request.name == "virtio-blk"; }))
+    if (options_.has_flash() || std::ranges::any_of(options_.devices, [](const DeviceOptions& device) {
+            return device.request.name == "virtio-blk";
+        }))
         pause_control_ = std::make_unique<PauseControl>(
             PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
                                   .go_on = [this] { go_on(); },
@@ -70,7 +76,7 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
     if (auto made = make_semihosting(console); !made) return made;
     make_cpus();
-    if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
+    if (auto added = devices_->add_peripherals(console, exit_status, flash_.get()); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
         devices_->stateful_parts().add(fmt::format("cpu{}", i), cpus_->cpu(i));
     return {};

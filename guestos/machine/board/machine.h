@@ -20,6 +20,7 @@
 #include "guestos/lightv/machine_access.h"
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/flash_memory.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
@@ -54,6 +55,9 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
                                                    devices::CharBackend& console, ExitStatus* exit_status);
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
+    devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
+    /// Presses the power key; any thread. A guest that listens to it shuts itself down.
+    void power_key() { devices_->board_firmware().gpio().power_key(); }
 
     /// Starts the first CPU and returns when the machine has stopped.
     End run(const BootState& boot);
@@ -116,7 +120,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
         }
     };
 
-    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
+    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+            std::unique_ptr<FlashMemory> flash);
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
     Result<void> open_trace();
     void make_engine();
@@ -132,6 +137,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     ContextidrTracker contextidr_tracker_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
+    std::unique_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
     const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;
