@@ -57,7 +57,8 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
     cpus_ = std::make_unique<CpuGroup>(*engine_);
-    if (!options_.drives.empty())
+    if (std::ranges::any_of(options_.devices,
+                            [](const DeviceOptions& device) { return device.request.name == "virtio-blk"; }))
         pause_control_ = std::make_unique<PauseControl>(
             PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
                                   .go_on = [this] { go_on(); },
