@@ -17,7 +17,9 @@ namespace {
 
 constexpr int kManyWords = 1000;  ///< of a positional that takes any number
 
-std::vector<std::string_view> views(const std::vector<std::string>& words) { return {words.begin(), words.end()}; }
+std::vector<std::string_view> views(const std::vector<std::string>& words) {
+    return {words.begin(), words.end()};
+}
 
 std::vector<std::string> long_names(const CLI::App& command) {
     std::vector<std::string> names;
