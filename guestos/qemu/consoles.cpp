@@ -21,10 +21,6 @@ bool is_stdio(const Translation& t, std::string_view id) {
 }  // namespace
 
 Result<void> take_consoles(Translation& t) {
-    for (const std::string_view option :
-         {"qmp", "qmp-pretty", "gdb", "S", "loadvm", "fw_cfg", "smbios", "fsdev", "virtfs", "mon"})
-        if (const auto given = t.in.all(option); !given.empty())
-            return failure("{}: it is not there", given[0]->origin);
     const auto serials = t.in.all("serial");
     for (size_t i = 0; i < serials.size(); ++i) {
         const std::string to = serials[i]->value();
@@ -39,6 +35,9 @@ Result<void> take_consoles(Translation& t) {
     for (const Given* chardev : t.in.all("chardev"))
         if (chardev->value("backend") != "stdio")
             return failure("{}: the one serial port is on stdin and stdout", chardev->origin);
+    constexpr uint64_t kControlA = 1;
+    if (const auto key = t.in.word("echr"); key && parse_number(*key) != kControlA)
+        return t.notes.missed(fmt::format("-echr {}: the escape key is Ctrl-A", *key));
     return {};
 }
 

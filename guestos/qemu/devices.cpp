@@ -7,6 +7,7 @@
 
 #include "devices/device_factory.h"
 #include "devices/layout.h"
+#include "devices/virtio/net.h"
 #include "guestos/device_requests.h"
 #include "guestos/qemu/device_names.h"
 #include "guestos/qemu/device_properties.h"
@@ -75,7 +76,11 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
                            given.origin);
         if (std::ranges::count(t.out.networks, *id, &NetOptions::id) == 0)
             return failure("{}: Property '{}.netdev' can't find value '{}'", given.origin, name.name, *id);
-        add_network_device(t, *id, keys.text("mac"), bus_of(name));
+        const std::string mac = keys.text("mac");
+        if (!mac.empty())
+            if (const auto good = devices::virtio::parse_mac(mac); !good)
+                return failure("{}: {}", given.origin, good.error());
+        add_network_device(t, *id, mac, bus_of(name));
         device.request = t.out.devices.back().request;
         t.out.devices.pop_back();
         if (const auto mtu = keys.optional_text("host_mtu")) set_option(device.request, "mtu", *mtu);

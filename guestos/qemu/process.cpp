@@ -77,10 +77,24 @@ Result<void> take_sandbox(Translation& t) {
     return {};
 }
 
+/// Names, and the order in which firmware would look for a system: checked, for the rest they say nothing to the guest.
+Result<void> take_names(Translation& t) {
+    const Given name = t.in.merged("name"), boot = t.in.merged("boot");
+    Keys names(name), order(boot);
+    names.ignore({"guest", "process"});
+    names.on("debug-threads", false);
+    if (const auto known = names.finish(); !known) return known;
+    order.ignore({"order", "once", "splash", "splash-time", "reboot-timeout"});
+    order.on("menu", false);
+    order.on("strict", false);
+    return order.finish();
+}
+
 }  // namespace
 
 Result<void> take_process(Translation& t) {
     if (const auto done = take_clock(t); !done) return done;
+    if (const auto done = take_names(t); !done) return done;
     if (const auto done = take_actions(t); !done) return done;
     if (const auto done = take_semihosting(t); !done) return done;
     if (const auto done = take_sandbox(t); !done) return done;

@@ -75,7 +75,7 @@ TEST(QemuDrives, Errors) {
         {"-drive file=nbd:x:1", "-drive file=nbd:x:1: 'nbd:x:1' is no file of the host's"},
         {"-drive file=a,werror=x", "-drive file=a,werror=x: Parameter 'werror'"},
         {"-drive file=a,id=x -drive file=b,id=x", "-drive file=b,id=x: Duplicate ID 'x' for drive"},
-        {"-hda a -hda b", "-hda: drive with bus=0, unit=0 (index=0) exists"},
+        {"-hda a -hda b", "-hda b: drive with bus=0, unit=0 (index=0) exists"},
         {"-device virtio-blk-device", "-device virtio-blk-device: drive property not set"},
         {"-device virtio-blk-device,drive=x",
          "-device virtio-blk-device,drive=x: Property 'virtio-blk-device.drive' can't find value 'x'"},

@@ -115,10 +115,12 @@ const std::vector<Example>& examples() {
         {"enable-kvm", "-enable-kvm", is_plain},
         {"no-reboot", "-no-reboot", [](R r) { return r.options.no_reboot; }},
         {"action", "-action reboot=shutdown", [](R r) { return r.options.no_reboot; }},
-        {"daemonize", "-daemonize -serial null -display none", [](R r) { return r.daemonize; }},
+        {"daemonize", "-daemonize -display none", [](R r) { return r.daemonize; }},
         {"rtc", "-rtc base=utc,clock=host", is_plain},
         {"rtc", "-rtc base=2020-01-01", says},
         {"watchdog-action", "-watchdog-action reset", is_plain},
+        {"echr", "-echr 1", is_plain},
+        {"echr", "-echr 0x14", says},
         {"only-migratable", "-only-migratable", is_plain},
         {"nodefaults", "-nodefaults -serial stdio", [](R r) { return r.options.networks.empty(); }},
         {"chroot", "-chroot /", says},
@@ -172,8 +174,8 @@ TEST(QemuOptions, EveryRowHasAnExample) {
 TEST(QemuOptions, DashesAndUnknownWords) {
     EXPECT_EQ(request_for("--append x --smp 2")->options.cpus, 2u);
     EXPECT_EQ(request_for("-apend x").error(), "-apend: invalid option, did you mean -append?");
-    EXPECT_EQ(request_for("--foo").error(), "--foo: invalid option");
-    EXPECT_EQ(request_for("-no-reboot=1").error(), "-no-reboot=1: invalid option");
+    EXPECT_EQ(request_for("--zzz").error(), "--zzz: invalid option");
+    EXPECT_EQ(request_for("-no-reboot=1").error(), "-no-reboot=1: invalid option, did you mean -no-reboot?");
     EXPECT_EQ(request_for("-append").error(), "-append: requires an argument");
 }
 
