@@ -36,9 +36,6 @@ int main(int argc, char** argv) {
         const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
         return cli::finish_output(argc > 0 && qemu::is_qemu_name(argv[0])
                                       ? qemu::main_with(name_of(argv[0]), words, cli::kVersion, run_session)
-                                  : !words.empty() && words[0] == "qemu"
-                                      ? qemu::main_with("arclight qemu", {words.begin() + 1, words.end()},
-                                                        cli::kVersion, run_session)
                                       : cli::main_with(words, cli::kVersion, run_session));
     } catch (const std::bad_alloc&) {
         return cli::complain("out of memory");
