@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -179,6 +180,10 @@ struct RunOptions {
     bool spectre =
         false;         ///< guest code must not learn of this process by what the host executes speculatively
     std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it
+
+    std::string pid_file;            ///< of the process, who removes it at the end; empty: none
+    bool signal_is_failure = true;   ///< false: a signal that ends the run gives exit status 0
+    std::function<void()> on_start;  ///< the machine is made and about to run; may be empty
 
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.
     bool session = false;

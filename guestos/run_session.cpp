@@ -122,6 +122,7 @@ int run_session(const RunOptions& given) {
             if (Semihosting* semihosting = machine.semihosting())
                 semihosting->console().input_ended = [&console] { return console.input_ended(); };
             loop.start();
+            if (options.on_start) options.on_start();
             end = machine.run(*boot);
             if (*lightv) lightv_stats = (*lightv)->stats();
             lightv->reset();
@@ -138,7 +139,11 @@ int run_session(const RunOptions& given) {
                 return complain(written.error());
         }
         if (end == Machine::End::Failure) return complain(machine.failure_text());
-        if (signal_number != 0) return 128 + signal_number;
+        if (signal_number != 0) {
+            if (options.signal_is_failure) return 128 + signal_number;
+            fmt::print(stderr, "arclight: terminating on signal {}\n", signal_number);
+            return 0;
+        }
         if (hangup) return complain("the console's terminal is gone");
         if (output_error != 0)
             return complain(fmt::format("cannot write the guest's output: {}", strerror(output_error)));

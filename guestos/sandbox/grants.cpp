@@ -150,6 +150,7 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     }
     for (const NetOptions& network : options.networks)
         if (!network.tftp.empty()) out.push_back({network.tftp, kRead | FileGrant::kList});
+    if (!options.pid_file.empty()) out.push_back({directory_of(options.pid_file), FileGrant::kRemove});
     if (!options.control.empty())
         out.push_back({directory_of(options.control), FileGrant::kMakeSocket | FileGrant::kRemove});
     if (!options.lightv.empty())
