@@ -90,6 +90,13 @@ struct NetOptions {
     std::vector<HostForward> forwards;
 };
 
+/// A shared directory (its device is among `devices`) that the default guest's session mounts.
+struct ShareMount {
+    std::string tag;
+    std::string mount_point;
+    bool readonly = false;
+};
+
 struct TraceOptions {
     bool blocks = false;
     bool ir = false;
@@ -111,6 +118,7 @@ struct RunOptions {
     unsigned cpus = 1;
     std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
     std::vector<NetOptions> networks;    ///< for those of the devices that name them
+    std::vector<ShareMount> shares;
     std::optional<unsigned> gic;         ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;    ///< nothing: by the kernel
     SemihostingAccess semihosting = SemihostingAccess::Off;

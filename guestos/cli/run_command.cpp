@@ -32,6 +32,7 @@ struct Words {
     std::string semihosting = "off";
     std::vector<std::string> drives;
     std::vector<std::string> networks;
+    std::vector<std::string> shares;
     bool shell = false;
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
@@ -174,6 +175,18 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_net), ""))
+        ->group(machine);
+    command
+        ->add_option(
+            "--share", words->shares,
+            "a directory that the guest sees: DIR[:/MOUNT] and, after commas, readonly=on|off, "
+            "security_model=mapped-xattr|mapped-file|passthrough|none, multidevs=remap|forbid|warn, tag=NAME; "
+            "with a guest command or --shell it is mounted at /MOUNT [/mnt/NAME-OF-DIR]; repeatable "
+            "(docs/shares.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_share), ""))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
@@ -382,6 +395,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         add_disks(options, drives);
         for (const auto& text : words->networks)
             if (const auto network = *parse_net(text)) add_network(options, *network);
+        for (const auto& text : words->shares) add_share(options, *parse_share(text));
         if (options.networks.size() < words->networks.size() && !options.networks.empty())
             return complain("--net none and another network", kExitUsage);
         if (!words->trace.empty()) {

@@ -20,7 +20,8 @@ struct FileGrant {
         kList = 8,        ///< read the directory
         kMake = 16,       ///< make files
         kRemove = 32,     ///< remove files, and with kMake rename them
-        kMakeSocket = 64  ///< Unix sockets
+        kMakeSocket = 64,  ///< Unix sockets
+        kTree = 128,       ///< make directories, links, pipes and sockets, and move and remove any of them; no devices
     };
     std::string path;
     unsigned access = 0;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -56,6 +57,9 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
              .semihosting_files =
                  options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
              .network = !options.networks.empty(),
+             .shares = std::ranges::any_of(
+                 options.devices,
+                 [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
              .compiles_on_vcpus = options.jit == JitTier::Tier2,
              .process = static_cast<uint32_t>(getpid())};
     report_violations();
