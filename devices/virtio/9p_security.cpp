@@ -204,7 +204,6 @@ Status Security::chown(const Target& target, uint32_t uid, uint32_t gid) const {
 
 // The name on the host, or why there is none; `hidden` for the model's own names.
 Expected<std::string> Security::host_xattr(const std::string& name, Error hidden) const {
-    if (model_ == SecurityModel::None) return std::unexpected(EOPNOTSUPP);
     if (name.starts_with(kAcl))
         return model_ == SecurityModel::MappedXattr ? std::string(kMapped) + name : name;
     if (!name.starts_with(kUser)) return std::unexpected(EOPNOTSUPP);
@@ -239,7 +238,6 @@ Status Security::remove_xattr(const Target& target, const std::string& name) con
 }
 
 Expected<std::vector<uint8_t>> Security::list_xattrs(const Target& target) const {
-    if (model_ == SecurityModel::None) return std::vector<uint8_t>();
     std::vector<char> names(kMaxXattr);
     const ssize_t size = listxattr(proc_path(target.fd).c_str(), names.data(), names.size());
     if (size < 0 && errno != EOPNOTSUPP) return std::unexpected(errno);

@@ -15,7 +15,7 @@
 namespace arclight::devices::virtio::p9 {
 
 enum class SecurityModel : uint8_t {
-    None,         ///< as Passthrough, but a file may stay this process's own; no extended attributes
+    None,         ///< as Passthrough, but a file may stay this process's own
     MappedXattr,  ///< in attributes `user.virtfs.*` of each file
     MappedFile,   ///< in files of a directory `.virtfs_metadata` beside each file
     Passthrough,  ///< on the host as in the guest, which wants privileges
