@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -116,6 +117,26 @@ void add_network(RunOptions& options, NetOptions network, DeviceBus bus) {
     options.devices.push_back(network_device(network, nth));
     options.devices.back().bus = bus;
     options.networks.push_back(std::move(network));
+}
+
+void add_share(RunOptions& options, const ShareOptions& share, DeviceBus bus) {
+    const std::string tag = share.tag.empty() ? fmt::format("share{}", options.shares.size()) : share.tag;
+    std::error_code error;
+    // "." and names that end in a slash have one too.
+    const std::string name =
+        (std::filesystem::absolute(share.directory, error) / "").lexically_normal().parent_path().filename();
+    options.devices.push_back({.request = {"virtio-9p",
+                                           {{"path", share.directory},
+                                            {"tag", tag},
+                                            {"security_model", share.security_model},
+                                            {"readonly", share.readonly ? "on" : "off"},
+                                            {"multidevs", share.multidevs}}},
+                               .bus = bus,
+                               .address = {},
+                               .id = {}});
+    options.shares.push_back({.tag = tag,
+                              .mount_point = share.mount_point.empty() ? "/mnt/" + name : share.mount_point,
+                              .readonly = share.readonly});
 }
 
 }  // namespace arclight::guestos

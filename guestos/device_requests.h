@@ -24,4 +24,16 @@ void add_disks(RunOptions& options, std::span<const DriveOptions> drives, Device
 /// Appends the network, named if it has no name, and its device.
 void add_network(RunOptions& options, NetOptions network, DeviceBus bus = DeviceBus::Mmio);
 
+/// `--share`, in the words of the device's options.
+struct ShareOptions {
+    std::string directory;
+    std::string mount_point;  ///< empty: /mnt and the directory's own name
+    std::string tag;          ///< empty: share0 and those after it
+    std::string security_model = "mapped-xattr";
+    std::string multidevs = "remap";
+    bool readonly = false;
+};
+/// Appends the device, and what the default guest mounts of it.
+void add_share(RunOptions& options, const ShareOptions& share, DeviceBus bus = DeviceBus::Mmio);
+
 }  // namespace arclight::guestos

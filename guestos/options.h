@@ -116,6 +116,13 @@ struct FwCfgOptions {
     std::string text;
 };
 
+/// A shared directory (its device is among `devices`) that the default guest's session mounts.
+struct ShareMount {
+    std::string tag;
+    std::string mount_point;
+    bool readonly = false;
+};
+
 struct TraceOptions {
     bool blocks = false;
     bool ir = false;
@@ -143,8 +150,9 @@ struct RunOptions {
     unsigned cpus = 1;
     std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
     std::vector<NetOptions> networks;    ///< for those of the devices that name them
-    std::optional<unsigned> gic;         ///< version, 2 or 3; nothing: by the kernel (complete_options())
-    std::optional<VirtioMmio> virtio;    ///< nothing: by the kernel
+    std::vector<ShareMount> shares;
+    std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
+    std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     SemihostingAccess semihosting = SemihostingAccess::Off;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;

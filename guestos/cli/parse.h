@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "guestos/device_requests.h"
 #include "guestos/initramfs.h"
 #include "guestos/options.h"
 #include "mmu/result.h"
@@ -22,6 +23,8 @@ Result<uint64_t> parse_jit_room(std::string_view text);
 /// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT][,werror=WORD][,rerror=WORD]
 /// [,file.locking=auto|on|off]; a comma in a value is written twice.
 Result<DriveOptions> parse_drive(std::string_view text);
+/// DIR[:/MOUNT][,readonly=on|off][,security_model=WORD][,multidevs=WORD][,tag=TEXT]; a comma in a value is written twice.
+Result<ShareOptions> parse_share(std::string_view text);
 /// user[,KEY=VALUE]..., with the keys of QEMU's -netdev user and, of its device, mac and mtu (docs/network.md); or none, which
 /// gives nothing.
 Result<std::optional<NetOptions>> parse_net(std::string_view text);

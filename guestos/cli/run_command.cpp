@@ -38,6 +38,7 @@ struct Words {
     std::vector<std::string> flash, fw_cfg;
     bool no_acpi = false;
     std::vector<std::string> networks;
+    std::vector<std::string> shares;
     bool shell = false;
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
@@ -242,6 +243,18 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::Validator(
             [](std::string& text) { return wants_help(text) ? std::string() : checker(parse_device)(text); },
             ""))
+        ->group(machine);
+    command
+        ->add_option("--share", words->shares,
+                     "a directory that the guest sees: DIR[:/MOUNT] and, after commas, readonly=on|off, "
+                     "security_model=mapped-xattr|mapped-file|passthrough|none, multidevs=remap|forbid|warn, "
+                     "tag=NAME; "
+                     "with a guest command or --shell it is mounted at /MOUNT [/mnt/NAME-OF-DIR]; repeatable "
+                     "(docs/shares.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_share), ""))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
@@ -451,6 +464,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         add_disks(options, drives, bus);
         for (const auto& text : words->networks)
             if (const auto network = *parse_net(text)) add_network(options, *network, bus);
+        for (const auto& text : words->shares) add_share(options, *parse_share(text), bus);
         for (const auto& text : words->devices) {
             if (wants_help(text)) return print_device_help(text);
             options.devices.push_back(*parse_device(text));

@@ -116,7 +116,7 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     for (const DeviceOptions& device : options.devices)
         for (const devices::HostPath& used : factory.paths(device.request)) {
             const unsigned inside =
-                used.written ? kWholeDirectory | FileGrant::kRemove : kRead | FileGrant::kList;
+                used.written ? kWholeDirectory | FileGrant::kTree : kRead | FileGrant::kList;
             const unsigned file = (used.written ? kReadWrite : kRead) | FileGrant::kDevice;
             out.push_back({used.path, used.directory ? inside : file});
         }

@@ -60,6 +60,8 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .flash_file = std::ranges::any_of(
             options.flash, [](const FlashOptions& bank) { return !bank.file.empty() && !bank.readonly; }),
         .network = !options.networks.empty(),
+        .shares = std::ranges::any_of(
+            options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
         .compiles_on_vcpus = options.jit == JitTier::Tier2,
         .process = static_cast<uint32_t>(getpid())};
     report_violations();
