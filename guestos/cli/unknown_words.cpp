@@ -34,8 +34,8 @@ size_t distance(std::string_view a, std::string_view b) {
 }
 
 /// Empty: none is near.
-std::string_view nearest(std::string_view word, const std::vector<std::string>& known) {
-    std::string_view best;
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+    std::string best;
     size_t least = kMaxDistance + 1;
     for (const std::string& one : known) {
         const bool begun = word.size() > kMaxDistance && one.starts_with(word);
@@ -86,7 +86,7 @@ struct OptionWord {
 
 std::string explain_option(const CLI::App& command, const OptionWord& word, std::string_view next) {
     if (const auto qemu = explain_qemu_word(word.bare, next)) return *qemu;
-    const std::string_view near = nearest("--" + word.bare, long_names(command));
+    const std::string near = nearest("--" + word.bare, long_names(command));
     return fmt::format("unknown option '{}'{}", word.name,
                        near.empty() ? "" : fmt::format(", did you mean {}?", near));
 }
@@ -104,7 +104,7 @@ std::string explain_misplaced(const CLI::App& app, const OptionWord& word, std::
 
 std::string explain_command(const CLI::App& command, const std::string& word) {
     const auto known = command_names(command);
-    const std::string_view near = nearest(word, known);
+    const std::string near = nearest(word, known);
     return fmt::format("unknown command '{}'{}", word,
                        near.empty() ? fmt::format(" (commands: {})", fmt::join(known, ", "))
                                     : fmt::format(", did you mean {}?", near));

@@ -15,12 +15,13 @@ namespace arclight::guestos::sandbox {
 struct FileGrant {
     enum Access : unsigned {
         kRead = 1,
-        kWrite = 2,       ///< and truncate
-        kDevice = 4,      ///< ioctl() on a device
-        kList = 8,        ///< read the directory
-        kMake = 16,       ///< make files
-        kRemove = 32,     ///< remove files, and with kMake rename them
-        kMakeSocket = 64  ///< Unix sockets
+        kWrite = 2,        ///< and truncate
+        kDevice = 4,       ///< ioctl() on a device
+        kList = 8,         ///< read the directory
+        kMake = 16,        ///< make files
+        kRemove = 32,      ///< remove files, and with kMake rename them
+        kMakeSocket = 64,  ///< Unix sockets
+        kMove = 128  ///< with kMake and kRemove: rename files into other directories that have it too (ABI 2)
     };
     std::string path;
     unsigned access = 0;

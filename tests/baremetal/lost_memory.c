@@ -74,6 +74,25 @@ static u64 sum_up(u64 address, u64 words) {
     return sum;
 }
 
+static u64 semihosting_call(u64 operation, u64 parameter) {
+    expect();
+    register u64 x0 __asm__("x0") = operation;
+    register u64 x1 __asm__("x1") = parameter;
+    __asm__ volatile("hlt #0xf000" : "+r"(x0) : "r"(x1) : "memory");
+    return x0;
+}
+/// What the host reads and writes for a semihosting call: an error of the call, and no abort.
+static void semihosting(u64 va) {
+    static const char name[] = ":semihosting-features";
+    enum { OPEN = 1, READ = 6, IS_ERROR = 8, ERRNO = 0x13, ELAPSED = 0x30 };
+    report("SYS_ELAPSED", semihosting_call(ELAPSED, va + 0x20), 0);
+    report("SYS_ISERROR", semihosting_call(IS_ERROR, va + 0x20), 0);
+    const u64 open_words[] = {(u64)name, 0, sizeof name - 1};
+    const u64 read_words[] = {semihosting_call(OPEN, (u64)open_words), va + 0x40, 5};
+    report("SYS_READ", semihosting_call(READ, (u64)read_words), 0);
+    report("SYS_ERRNO", semihosting_call(ERRNO, 0), 0);
+}
+
 static void fetch(const char* name, u64 address) {
     expect();
     const u64 value = bm_jump(address, 5);
@@ -101,6 +120,7 @@ void test_main(void) {
     accesses("there", PAGES(WARM));
     report("EL0", at_el0(el0_read, 0x2200000000, 3), 0);
     report("a loop", sum_up(PAGES(WARM), 512) != 0, 0);
+    semihosting(PAGES(WARM));
 
     this_cpu()->hook = on_serror;
     say("truncate\n");
@@ -112,6 +132,8 @@ void test_main(void) {
     expect();
     const u64 sum = at_el0(el0_read, 0x2200000000, 1);
     report("EL0", this_cpu()->count != 0 ? 0 : sum, 0);
+    semihosting(PAGES(WARM));
+    semihosting(PAGES(MORE));
     fetch("fetch", PAGES(CODE_AFTER));
     tlbi(vmalle1);
     __asm__ volatile("ic iallu\n dsb ish\n isb" ::: "memory");
