@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "mmu/no_speculation.h"
 #include "mmu/page_overlay.h"
 
 namespace arclight::mmu {
@@ -27,7 +28,7 @@ class GuestMemory {
         if (!contains(pa, len)) return nullptr;
         if (has_intercepted_pages()) [[unlikely]]
             return overlay_->host(pa, len);
-        return host_ + (pa - base_);
+        return host_ + bounded(pa - base_, size_);
     }
 
     // ---- The page overlay
@@ -53,7 +54,7 @@ class GuestMemory {
     bool pieces(uint64_t pa, uint64_t len, bool write, F&& f) const {
         if (!contains(pa, len)) return false;
         if (!has_intercepted_pages()) {
-            f(host_ + (pa - base_), len);
+            f(host_ + bounded(pa - base_, size_), len);
             return true;
         }
         const uint8_t refused = page_flag::kNoRead | (write ? page_flag::kNoWrite : 0);

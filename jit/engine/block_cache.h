@@ -126,7 +126,7 @@ class BlockCache {
         assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
         return pa | uint64_t{translation_flags} << kFlagsShift;
     }
-    size_t page_of(uint64_t pa) const { return (pa - base_) >> kPageBits; }
+    size_t page_of(uint64_t pa) const { return mmu::bounded(pa - base_, size_) >> kPageBits; }
     size_t slot_of(uint64_t key) const;
     void retire(TranslationBlock& block);
     void rehash();

@@ -8,7 +8,7 @@
 #define PAGES(n) (FILE_PA + (n)*0x1000ul)
 #define TEST_VA 0x3000000000ul
 
-enum { KEPT, WARM, COLD, CODE, TABLE_3, TABLE_2, EL0_WARM, MORE, CODE_AFTER };
+enum { KEPT, WARM, COLD, CODE, TABLE_3, TABLE_2, EL0_WARM, MORE, CODE_AFTER, PAIR, PAIR_2 };
 
 #define LOST(text, address)                                                       \
     do {                                                                          \
@@ -47,6 +47,16 @@ static void accesses(const char* name, u64 va) {
     LOST("ldr x2, [x3, #-4]", va);
     LOST("str x2, [x3, #-4]", va);
     LOST("ldur x2, [x3, #252]", va + 0xf00);
+}
+
+/// Of two pages in each turn of a loop, whose first instruction may be left out.
+static u64 sum_of_two(u64 a, u64 b, u64 turns) {
+    u64 sum = 0, x = 0, y = 0;
+    __asm__ volatile(
+        "1: nop\n ldr %1, [%3], #8\n ldr %2, [%4], #8\n add %0, %0, %1\n add %0, %0, %2\n subs %5, %5, #1\n "
+        "b.ne 1b\n b 2f\n 2: nop"
+        : "+r"(sum), "+r"(x), "+r"(y), "+r"(a), "+r"(b), "+r"(turns)::"memory", "cc");
+    return sum;
 }
 
 static u64 el0_read(u64 address, u64 times) {
@@ -118,6 +128,7 @@ void test_main(void) {
     fetch("through the tables", TEST_VA);
     fetch("through one table", TEST_VA + 0x40000000);
     accesses("there", PAGES(WARM));
+    for (unsigned i = 0; i < 20; ++i) sum_of_two(PAGES(PAIR), PAGES(PAIR_2), 512);  // until every tier has it
     report("EL0", at_el0(el0_read, 0x2200000000, 3), 0);
     report("a loop", sum_up(PAGES(WARM), 512) != 0, 0);
     semihosting(PAGES(WARM));
@@ -129,6 +140,11 @@ void test_main(void) {
     say("gone\n");
     accesses("cached translation", PAGES(WARM));
     accesses("no translation", PAGES(COLD));
+    expect();
+    sum_of_two(PAGES(PAIR), PAGES(PAIR_2), 4);
+    report("two pages", 0, 0);
+    LOST("ldr x2, [x3]", PAGES(PAIR_2));
+    LOST("ldr x2, [x3]", PAGES(PAIR));
     expect();
     const u64 sum = at_el0(el0_read, 0x2200000000, 1);
     report("EL0", this_cpu()->count != 0 ? 0 : sum, 0);
