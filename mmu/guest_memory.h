@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "mmu/device_writes.h"
+#include "mmu/no_speculation.h"
 #include "mmu/page_overlay.h"
 
 namespace arclight::mmu {
@@ -43,7 +44,7 @@ class GuestMemory {
         if (!contains(pa, len)) return nullptr;
         if (has_intercepted_pages()) [[unlikely]]
             return overlay_->host(pa, len);
-        return host_ + (pa - base_);
+        return host_ + bounded(pa - base_, size_);
     }
 
     /// The same for what is only read: instructions, translation tables. RAM or the read-only memory.
@@ -52,7 +53,7 @@ class GuestMemory {
             return ram;
         const uint64_t offset = pa - read_only_.base;
         const bool inside = offset <= read_only_.size && len <= read_only_.size - offset;
-        return inside && read_only_.size != 0 ? read_only_.host + offset : nullptr;
+        return inside && read_only_.size != 0 ? read_only_.host + bounded(offset, read_only_.size) : nullptr;
     }
 
     // ---- Pages of 4 KiB by number, for tables of what is known of each: RAM's, then the read-only memory's
@@ -61,9 +62,10 @@ class GuestMemory {
     /// kNoPage: neither.
     uint64_t page_number(uint64_t pa) const {
         if (const uint64_t offset = pa - base_; offset < size_) [[likely]]
-            return offset / PageOverlay::kPage;
+            return bounded(offset, size_) / PageOverlay::kPage;
         const uint64_t offset = pa - read_only_.base;
-        return offset < read_only_.size ? (size_ + offset) / PageOverlay::kPage : kNoPage;
+        if (offset >= read_only_.size) return kNoPage;
+        return (size_ + bounded(offset, read_only_.size)) / PageOverlay::kPage;
     }
     uint64_t page_address(uint64_t number) const {
         const uint64_t offset = number * PageOverlay::kPage;
@@ -112,7 +114,7 @@ class GuestMemory {
         if (!contains(pa, len)) return false;
         if (write && observer_ != nullptr) observer_->device_writes(pa, len);
         if (!has_intercepted_pages()) {
-            f(host_ + (pa - base_), len);
+            f(host_ + bounded(pa - base_, size_), len);
             return true;
         }
         const uint8_t refused = page_flag::kNoRead | (write ? page_flag::kNoWrite : 0);

@@ -161,7 +161,7 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     for (const std::string& directory : options.lightv_files) out.push_back({directory, kWholeDirectory});
     if (options.semihosting != SemihostingAccess::Off)
         for (const std::string& directory : options.semihosting_files)
-            out.push_back({directory, kReadWrite | FileGrant::kMake | FileGrant::kRemove});
+            out.push_back({directory, kReadWrite | FileGrant::kMake | FileGrant::kRemove | FileGrant::kMove});
     return out;
 }
 
