@@ -181,57 +181,57 @@ static DeviceType root_port() {
             .make = [](const DeviceArguments& arguments, const DeviceContext&) -> Result<NewDevice> {
                 return std::make_unique<pci::RootPort>(static_cast<unsigned>(arguments.number("slot")));
             }};
-    static Result<NewDevice> make_share_device(const DeviceArguments& arguments,
-                                               const DeviceContext& context) {
-        virtio::P9::Options options;
-        options.tag = arguments.text("tag");
-        options.host = context.host;
-        options.server.readonly = arguments.on("readonly");
-        options.server.limits.open = virtio::p9::descriptors_for_files();
-        std::string error;
-        if (!read_word(arguments, "security_model", kSecurityModels, options.server.security, error) ||
-            !read_word(arguments, "multidevs", kMultidevs, options.server.multidevs, error))
-            return std::unexpected(error);
-        if (options.tag.empty()) return std::unexpected("tag is empty");
-        auto share = virtio::P9::open(arguments.text("path"), std::move(options));
-        if (!share) return std::unexpected(share.error());
-        return std::move(*share);
-    }
+}
 
-    static DeviceType share_device() {
-        return {
-            .name = "virtio-9p",
-            .summary = "directory of the host's, by the protocol 9P2000.L",
-            .options =
-                {{.name = "path", .help = "the directory"},
-                 {.name = "tag", .help = "the name that the guest mounts it by", .max = virtio::P9::kMaxTag},
-                 {.name = "security_model",
-                  .help = "where owners, modes and types of the guest's files are kept: mapped-xattr (in "
-                          "attributes), mapped-file (in files beside them), passthrough (as the host's) or "
-                          "none (the same, as far as this process may)",
-                  .preset = "mapped-xattr"},
-                 {.name = "readonly", .kind = Kind::Switch, .help = "refuse changes", .preset = "off"},
-                 {.name = "multidevs",
-                  .help = "when several file systems are below the directory: remap (inode numbers are made "
-                          "different), forbid (hide all but the first) or warn",
-                  .preset = "remap"}},
-            .linux_module = "9pnet_virtio",
-            .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
-                return {{.path = arguments.text("path"),
-                         .written = !arguments.on("readonly"),
-                         .directory = true}};
-            },
-            .make = make_share_device};
-    }
+static Result<NewDevice> make_share_device(const DeviceArguments& arguments, const DeviceContext& context) {
+    virtio::P9::Options options;
+    options.tag = arguments.text("tag");
+    options.host = context.host;
+    options.server.readonly = arguments.on("readonly");
+    options.server.limits.open = virtio::p9::descriptors_for_files();
+    std::string error;
+    if (!read_word(arguments, "security_model", kSecurityModels, options.server.security, error) ||
+        !read_word(arguments, "multidevs", kMultidevs, options.server.multidevs, error))
+        return std::unexpected(error);
+    if (options.tag.empty()) return std::unexpected("tag is empty");
+    auto share = virtio::P9::open(arguments.text("path"), std::move(options));
+    if (!share) return std::unexpected(share.error());
+    return std::move(*share);
+}
 
-    DeviceFactory DeviceFactory::standard() {
-        DeviceFactory factory;
-        factory.add(block_device());
-        factory.add(entropy_device());
-        factory.add(network_device());
-        factory.add(root_port());
-        factory.add(share_device());
-        return factory;
-    }
+static DeviceType share_device() {
+    return {
+        .name = "virtio-9p",
+        .summary = "directory of the host's, by the protocol 9P2000.L",
+        .options =
+            {{.name = "path", .help = "the directory"},
+             {.name = "tag", .help = "the name that the guest mounts it by", .max = virtio::P9::kMaxTag},
+             {.name = "security_model",
+              .help = "where owners, modes and types of the guest's files are kept: mapped-xattr (in "
+                      "attributes), mapped-file (in files beside them), passthrough (as the host's) or "
+                      "none (the same, as far as this process may)",
+              .preset = "mapped-xattr"},
+             {.name = "readonly", .kind = Kind::Switch, .help = "refuse changes", .preset = "off"},
+             {.name = "multidevs",
+              .help = "when several file systems are below the directory: remap (inode numbers are made "
+                      "different), forbid (hide all but the first) or warn",
+              .preset = "remap"}},
+        .linux_module = "9pnet_virtio",
+        .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
+            return {
+                {.path = arguments.text("path"), .written = !arguments.on("readonly"), .directory = true}};
+        },
+        .make = make_share_device};
+}
+
+DeviceFactory DeviceFactory::standard() {
+    DeviceFactory factory;
+    factory.add(block_device());
+    factory.add(entropy_device());
+    factory.add(network_device());
+    factory.add(root_port());
+    factory.add(share_device());
+    return factory;
+}
 
 }  // namespace arclight::devices

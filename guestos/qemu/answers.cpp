@@ -89,7 +89,7 @@ Result<std::optional<std::string>> answer(const Invocation& invocation, const st
         if (given.option == "device") {
             if (!given.has("driver")) return device_help();
             auto text = device_help(given.value("driver"));
-            if (!text) return std::unexpected(text.error());
+            if (!text) return std::unexpected(one_line(text.error()));
             return *text;
         }
         if (given.option == "machine" && given.has("type")) return std::string(kMachineProperties);

@@ -110,12 +110,12 @@ Result<Invocation> parse_command_line(std::string program, std::span<const std::
         const OptionRow* row = find_option(name);
         if (row == nullptr) {
             if (const auto unknown = unknown_option(word, name); !unknown)
-                return std::unexpected(unknown.error());
+                return std::unexpected(one_line(unknown.error()));
         }
         const bool takes_value = row->form != Form::Flag;
-        if (takes_value && i + 1 == words.size()) return failure("{}: requires an argument", word);
+        if (takes_value && i + 1 == words.size()) return failure("{}: requires an argument", one_line(word));
         if (const auto added = add_option(invocation, *row, word, takes_value ? words[++i] : ""); !added)
-            return std::unexpected(added.error());
+            return std::unexpected(one_line(added.error()));
         // As QEMU, which looks no further.
         if (invocation.question != Question::None) return invocation;
     }

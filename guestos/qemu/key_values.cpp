@@ -146,6 +146,11 @@ std::optional<uint64_t> parse_number(std::string_view text) {
     return number;
 }
 
+std::string one_line(std::string text) {
+    std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
+    return text;
+}
+
 std::string hint(std::string_view word, const std::vector<std::string_view>& known) {
     const std::string_view near = nearest_word(word, known);
     return near.empty() ? "" : fmt::format(", did you mean '{}'?", near);

@@ -31,6 +31,9 @@ Result<uint64_t> parse_size(std::string_view text, uint64_t unit);
 /// Decimal, hexadecimal after 0x, or octal after 0, as strtoull() reads it.
 std::optional<uint64_t> parse_number(std::string_view text);
 
+/// With '?' for each control character: quoted words may have any.
+std::string one_line(std::string text);
+
 /// ", did you mean 'NEAR'?" or nothing.
 std::string hint(std::string_view word, const std::vector<std::string_view>& known);
 

@@ -23,8 +23,10 @@ Result<Request> translate(const Invocation& invocation, RunOptions base) {
                                take_process,     take_globals,     take_objects,   take_drives,
                                take_block_nodes, take_networks,    take_devices};
     for (const Take take : kTakes)
-        if (const auto taken = take(t); !taken) return std::unexpected(taken.error());
-    return Request{.options = std::move(t.out), .notes = t.notes.lines(), .daemonize = t.daemonize};
+        if (const auto taken = take(t); !taken) return std::unexpected(one_line(taken.error()));
+    std::vector<std::string> notes;
+    for (const std::string& note : t.notes.lines()) notes.push_back(one_line(note));
+    return Request{.options = std::move(t.out), .notes = std::move(notes), .daemonize = t.daemonize};
 }
 
 }  // namespace arclight::guestos::qemu
