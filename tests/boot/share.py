@@ -7,7 +7,7 @@ from guest import Failures, Guest, build_program, skip
 
 MODELS = {"x": "mapped-xattr", "f": "mapped-file", "p": "passthrough", "n": "none"}
 failures = Failures()
-program = build_program("share", "-o", os.path.join(guest.work, "share_ops"))
+program = build_program("share")
 if os.geteuid() == 0 and not hasattr(os, "setxattr"):
     skip("this Python knows no extended attributes")
 try:
