@@ -13,6 +13,7 @@
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
 #include "guestos/lightv/control.h"
+#include "guestos/loader.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
@@ -43,6 +44,10 @@ struct ConsoleProxy final : devices::CharBackend {
         if (console != nullptr) console->write(bytes);
     }
 };
+
+Ram ram_of(Machine& machine) {
+    return {devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}};
+}
 
 /// Code that has taken over this process could file regions of its own if it could read the key's file.
 void open_cache_key(RunOptions& options) {
@@ -78,10 +83,11 @@ int run_session(const RunOptions& given) {
         auto created = Machine::create(options, loop, proxy, &status);
         if (!created) return complain(created.error());
         Machine& machine = **created;
-        auto boot = load_guest(options, *kernel,
-                               Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
-                               machine.bus());
+        auto boot = load_guest(options, *kernel, ram_of(machine), machine.bus());
         if (!boot) return complain(boot.error());
+        const auto start = load_more(options.loads, ram_of(machine));
+        if (!start) return complain(start.error());
+        if (*start) boot->entry = **start;
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
             return written ? 0 : complain(written.error());

@@ -107,6 +107,8 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     for (const std::string& file :
          {options.kernel, options.initrd, options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
+    for (const LoadOptions& load : options.loads)
+        if (!load.file.empty()) out.push_back({load.file, kRead});
     constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
     const auto factory = devices::DeviceFactory::standard();
     for (const DeviceOptions& device : options.devices)
