@@ -123,6 +123,17 @@ struct ShareMount {
     bool readonly = false;
 };
 
+/// A file or a value that is put into RAM beside the kernel.
+struct LoadOptions {
+    std::string file;      ///< empty: `value`, or nothing but a start
+    bool raw = false;      ///< an ELF is a file like others
+    uint64_t address = 0;  ///< physical; an ELF has its own
+    uint64_t value = 0;
+    unsigned value_bytes = 0;  ///< 0 to 8
+    bool big_endian = false;
+    bool starts_cpu = false;  ///< the first CPU starts there, or at the ELF's entry
+};
+
 struct TraceOptions {
     bool blocks = false;
     bool ir = false;
@@ -144,7 +155,8 @@ struct RunOptions {
     bool acpi = true;                 ///< tables for firmware
     std::string initrd;               ///< a file; empty: none
     std::string append;
-    std::string dtb;                        ///< a file; empty: generated from the machine
+    std::string dtb;  ///< a file; empty: generated from the machine
+    std::vector<LoadOptions> loads;
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;

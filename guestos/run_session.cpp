@@ -15,6 +15,7 @@
 #include "guestos/exit_status.h"
 #include "guestos/firmware.h"
 #include "guestos/lightv/control.h"
+#include "guestos/loader.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
@@ -45,6 +46,10 @@ struct ConsoleProxy final : devices::CharBackend {
         if (console != nullptr) console->write(bytes);
     }
 };
+
+Ram ram_of(Machine& machine) {
+    return {devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}};
+}
 
 /// Code that has taken over this process could file regions of its own if it could read the key's file.
 void open_cache_key(RunOptions& options) {
@@ -86,10 +91,13 @@ int run_session(const RunOptions& given) {
         Machine& machine = **created;
         if (const auto filled = fill_fw_cfg(machine.fw_cfg(), options, kernel ? &*kernel : nullptr); !filled)
             return complain(filled.error());
-        const Ram ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}};
+        const Ram ram = ram_of(machine);
         auto boot = options.has_firmware() ? load_firmware_guest(options, ram, machine.bus())
                                            : load_guest(options, *kernel, ram, machine.bus());
         if (!boot) return complain(boot.error());
+        const auto start = load_more(options.loads, ram);
+        if (!start) return complain(start.error());
+        if (*start) boot->entry = **start;
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
             return written ? 0 : complain(written.error());

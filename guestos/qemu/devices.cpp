@@ -118,8 +118,36 @@ Result<void> take_property(Translation& t, const Given& given, const DeviceName&
         fmt::format("-device {},{}={}: it stays as with {}={}", name.name, key, value, key, row->harmless));
 }
 
+/// -device loader: no device, but what is put into memory (docs/system/generic-loader.rst of QEMU).
+Result<void> add_load(Translation& t, const Given& given) {
+    Keys keys(given);
+    keys.ignore({"driver", "id"});
+    LoadOptions load;
+    const auto address = keys.number("addr"), data = keys.number("data"), length = keys.number("data-len"),
+               cpu = keys.number("cpu-num");
+    load.file = keys.text("file");
+    load.raw = keys.on("force-raw", false);
+    load.big_endian = keys.on("data-be", false);
+    load.address = address.value_or(0);
+    load.value = data.value_or(0);
+    load.starts_cpu = cpu.has_value();
+    if (cpu && *cpu >= t.out.cpus) keys.fail("Specified boot CPU#{} is nonexistent", *cpu);
+    if (cpu && *cpu != 0) keys.fail("CPU 0 is the one that starts");
+    if (data && !load.file.empty())
+        keys.fail("Specifying a file is not supported when loading memory values");
+    if (data && !length) keys.fail("Both data and data-len must be specified");
+    if (length && (*length == 0 || *length > sizeof load.value))
+        keys.fail("data-len must be between 1 and 8");
+    if (data && length) load.value_bytes = static_cast<unsigned>(*length);
+    if (!data && load.file.empty() && !(address && cpu)) keys.fail("please include valid arguments");
+    if (const auto known = keys.finish(); !known) return known;
+    t.out.loads.push_back(std::move(load));
+    return {};
+}
+
 Result<void> add_device(Translation& t, const Given& given) {
     const std::string driver = given.value("driver");
+    if (driver == "loader") return add_load(t, given);
     const DeviceName* name = find_device_name(driver);
     if (name == nullptr) {
         const std::string_view why = why_no_device(driver);
@@ -230,10 +258,17 @@ std::string device_help() {
                             name.bus == DeviceBus::Pci ? "PCI" : "virtio-bus",
                             name.alias.empty() ? "" : fmt::format(", alias \"{}\"", name.alias),
                             factory.find(name.factory)->summary);
+    text += "name \"loader\", desc \"Generic Loader\"\n";
     return text;
 }
 
 Result<std::string> device_help(std::string_view name) {
+    if (name == "loader")
+        return "loader options:\n  addr=<uint64>          - physical address\n  cpu-num=<uint32>       - 0: "
+               "the CPU "
+               "starts there\n  data-be=<bool>\n  data-len=<uint8>       - 1 to 8\n  data=<uint64>\n  "
+               "file=<str>         "
+               "    - ELF or raw\n  force-raw=<bool>\n";
     const DeviceName* found = find_device_name(name);
     if (found == nullptr) {
         const std::string_view why = why_no_device(name);

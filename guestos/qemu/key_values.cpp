@@ -147,7 +147,8 @@ std::optional<uint64_t> parse_number(std::string_view text) {
 }
 
 std::string one_line(std::string text) {
-    std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
+    std::ranges::replace_if(
+        text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
     return text;
 }
 

@@ -111,6 +111,8 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
         if (!entry.file.empty()) out.push_back({entry.file, kRead});
     for (const FlashOptions& bank : options.flash)
         if (!bank.file.empty()) out.push_back({bank.file, bank.readonly ? kRead : kReadWrite});
+    for (const LoadOptions& load : options.loads)
+        if (!load.file.empty()) out.push_back({load.file, kRead});
     constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
     const auto factory = devices::DeviceFactory::standard();
     for (const DeviceOptions& device : options.devices)

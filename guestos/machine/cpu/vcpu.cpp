@@ -213,10 +213,10 @@ void Vcpu::take_late_abort() {
         if (page != nullptr) host::lose_page(page);
     const std::optional<uint64_t> va = late.el == core_.cpu.el ? address_of(late) : std::nullopt;
     // So that accesses to what else is gone, of this CPU and of others, are looked at before they are made.
-    forget_translations();
+    environment_.forget_translations();
     for (CrossCpuWork* other : core_.context.peers.works())
         if (other != &core_.work)
-            other->post({Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}}, nullptr);
+            other->post({CrossCpuWork::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}}, nullptr);
     if (va) return a64::take_data_abort(core_.cpu, *va, mmu::kFscSynchronousExternal, late.write, state_.pc);
     constexpr uint32_t kSErrorClass = 0x2f, kInstructionLength = 1;
     a64::take_exception(core_.cpu, a64::ExceptionKind::SError, kSErrorClass << 26 | kInstructionLength << 25,

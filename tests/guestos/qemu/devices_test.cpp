@@ -53,6 +53,24 @@ TEST(QemuDevices, Unknown) {
               "-device e1000,netdev=n: adapters are virtio-net");
 }
 
+TEST(QemuDevices, Loader) {
+    const auto request = request_for(
+        "-device loader,file=f,addr=0x44000000,force-raw=on -device "
+        "loader,addr=0x45000000,data=0x1234,data-len=2,data-be=on "
+        "-device loader,addr=0x46000000,cpu-num=0");
+    ASSERT_TRUE(request) << request.error();
+    const auto& loads = request->options.loads;
+    ASSERT_EQ(loads.size(), 3u);
+    EXPECT_TRUE(loads[0].file == "f" && loads[0].raw && loads[0].address == 0x4400'0000 &&
+                !loads[0].starts_cpu);
+    EXPECT_TRUE(loads[1].value == 0x1234 && loads[1].value_bytes == 2 && loads[1].big_endian);
+    EXPECT_TRUE(loads[2].starts_cpu && loads[2].address == 0x4600'0000);
+    for (const std::string_view wrong : {"", ",addr=1", ",data=1", ",data=1,data-len=9", ",file=f,cpu-num=1",
+                                         ",file=f,cpu-num=9", ",file=f,data=1,data-len=1", ",fil=f"})
+        EXPECT_FALSE(request_for("-device loader" + std::string(wrong))) << wrong;
+    EXPECT_TRUE(device_help("loader")->contains("force-raw"));
+}
+
 TEST(QemuDevices, Globals) {
     EXPECT_EQ(request_for("")->options.virtio, VirtioMmio::Legacy);
     EXPECT_EQ(request_for("-global virtio-mmio.force-legacy=false")->options.virtio, VirtioMmio::Modern);
