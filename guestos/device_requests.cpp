@@ -58,7 +58,7 @@ std::optional<unsigned> number(std::string_view text, int base) {
 
 Result<DeviceOptions> placed_device(devices::DeviceRequest request) {
     DeviceOptions device;
-    std::string address;
+    std::optional<std::string> address;
     const auto wrong = [&](std::string_view option, const std::string& value) {
         return failure("device {}: {} '{}' is not known", request.name, option, value);
     };
@@ -79,20 +79,21 @@ Result<DeviceOptions> placed_device(devices::DeviceRequest request) {
             device.pci.modern = value == "off";
         } else if (option == "vectors") {
             const auto vectors = number(value, 10);
-            if (!vectors || *vectors > devices::pci::Msix::kMaxVectors) return wrong(option, value);
+            if (!vectors || *vectors == 0 || *vectors > devices::pci::Msix::kMaxVectors)
+                return wrong(option, value);
             device.pci.vectors = *vectors;
         } else {
             own.emplace_back(std::move(option), std::move(value));
         }
     }
-    if (!address.empty()) {
-        const size_t dot = device.bus == DeviceBus::Pci ? address.find('.') : std::string::npos;
-        const auto slot =
-            number(std::string_view(address).substr(0, dot), device.bus == DeviceBus::Pci ? 16 : 10);
-        const auto function = dot == std::string::npos
-                                  ? std::optional(0u)
-                                  : number(std::string_view(address).substr(dot + 1), 16);
-        if (!slot || !function) return wrong("addr", address);
+    if (address) {
+        const bool pci = device.bus == DeviceBus::Pci;
+        const std::string_view text(*address);
+        const size_t dot = pci ? text.find('.') : std::string_view::npos;
+        const auto slot = number(text.substr(0, dot), pci ? 16 : 10);
+        const auto function =
+            dot == std::string_view::npos ? std::optional(0u) : number(text.substr(dot + 1), 16);
+        if (!slot || !function) return wrong("addr", *address);
         device.address = *slot;
         device.pci.function = *function;
     }

@@ -1,5 +1,7 @@
 #include "devices/pci/root_port.h"
 
+#include "devices/pci/host_bridge.h"
+
 // Section numbers are those of the PCI-to-PCI Bridge Architecture Specification 1.2.
 namespace arclight::devices::pci {
 
@@ -99,7 +101,9 @@ void RootPort::config_write(unsigned offset, uint32_t value, unsigned size) {
     Function::config_write(offset, value, size);
     // 3.2.5.18: the bus is held in reset until the bit is cleared again.
     const uint32_t now = config().get(kRegBridgeControl, 2);
-    if ((now & ~before & kControlSecondaryReset) != 0 && child_ != nullptr) child_->reset();
+    if ((now & ~before & kControlSecondaryReset) == 0 || child_ == nullptr) return;
+    child_->reset();
+    if (bridge() != nullptr) bridge()->remap();
 }
 
 void RootPort::config_loaded() { secondary_ = static_cast<uint8_t>(config().get(kRegSecondary, 1)); }

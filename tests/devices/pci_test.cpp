@@ -434,6 +434,7 @@ TEST_F(RootPortTest, SecondaryBusResetResetsTheDevice) {
     place_bars();
     set_config(0, kPort, 0x3e, 0x40, 2);
     EXPECT_EQ(toy.resets, 1u);
+    EXPECT_EQ(read(0x80'0000'8010), 0xffff'ffffu) << "its windows are gone at once";
     set_config(0, kPort, 0x3e, 0, 2);
     EXPECT_EQ(toy.resets, 1u);
     EXPECT_EQ(config(3, 0, kRegCommand, 2), 0u);

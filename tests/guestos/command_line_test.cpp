@@ -50,6 +50,63 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.devices[0].request.name, "virtio-rng");
 }
 
+TEST(CommandLine, DevicesOnPci) {
+    const auto devices = [](std::vector<std::string> more) {
+        std::vector<std::string> words{"run", "--kernel", "k", "--no-rng"};
+        words.insert(words.end(), more.begin(), more.end());
+        Outcome outcome = parse(words);
+        EXPECT_EQ(outcome.code, 42) << outcome.error;
+        return outcome.options ? outcome.options->devices : std::vector<DeviceOptions>();
+    };
+    const auto file_of = [](const DeviceOptions& device) {
+        return std::ranges::find(device.request.options, "file", &std::pair<std::string, std::string>::first)
+            ->second;
+    };
+    // The first drive is to be /dev/vda: of virtio-mmio's slots the last one given, of PCI's devices the first.
+    const std::vector<std::string> drives{
+        "--drive", "file=a,format=raw", "--drive", "file=b,format=raw", "--net", "user"};
+    auto all = devices(drives);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ba");
+    auto pci = drives;
+    pci.insert(pci.end(), {"--virtio", "pci"});
+    all = devices(pci);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ab");
+    for (const DeviceOptions& device : all) EXPECT_EQ(device.bus, DeviceBus::Pci);
+
+    all =
+        devices({"--device", "virtio-rng,addr=12", "--device", "virtio-rng,bus=pci,addr=1f.7,id=x,vectors=3",
+                 "--device", "virtio-rng,bus=port,disable-legacy=off,disable-modern=on", "--device",
+                 "pcie-root-port,bus=pcie.0,id=port,slot=3"});
+    ASSERT_EQ(all.size(), 4u);
+    EXPECT_EQ(all[0].bus, DeviceBus::Mmio);
+    EXPECT_EQ(all[0].address, 12u);
+    EXPECT_EQ(all[1].bus, DeviceBus::Pci);
+    EXPECT_EQ(all[1].address, 0x1fu);
+    EXPECT_EQ(all[1].pci.function, 7u);
+    EXPECT_EQ(all[1].pci.vectors, 3u);
+    EXPECT_EQ(all[1].id, "x");
+    EXPECT_TRUE(all[1].request.options.empty()) << "none is the device's own";
+    EXPECT_FALSE(all[1].pci.legacy.has_value());
+    EXPECT_EQ(all[2].pci.port, "port");
+    EXPECT_EQ(all[2].pci.legacy, true);
+    EXPECT_FALSE(all[2].pci.modern);
+    EXPECT_EQ(all[3].request.options.size(), 1u);
+
+    for (const char* wrong : {"virtio-rng,bus=pci,addr=", "virtio-rng,bus=pci,addr=1.", "virtio-rng,addr=1.1",
+                              "virtio-rng,addr=1f", "virtio-rng,bus=pci,vectors=1000",
+                              "virtio-rng,bus=pci,vectors=0", "virtio-rng,disable-modern=auto",
+                              "virtio-rng,file=x", "nothing,bus=pci", "pcie-root-port,slot=300"}) {
+        const Outcome outcome = parse({"run", "--kernel", "k", "--device", wrong});
+        EXPECT_FALSE(outcome.options) << wrong;
+        EXPECT_NE(outcome.error.find("--device"), std::string::npos) << outcome.error;
+    }
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "help"}).code, 0);
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "virtio-blk,help"}).code, 0);
+    EXPECT_NE(parse({"run", "--kernel", "k", "--device", "nothing,help"}).code, 0);
+}
+
 TEST(CommandLine, Networks) {
     const auto networks = [](std::vector<std::string> more) {
         std::vector<std::string> words{"run", "--kernel", "k"};
