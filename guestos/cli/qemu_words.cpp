@@ -20,8 +20,6 @@ constexpr std::string_view kNoFirmware =
 constexpr std::string_view kNoDebugger = "has no counterpart yet: there is no port for a debugger";
 constexpr std::string_view kNoSharing =
     "has no counterpart yet: bring files along by a disk (--drive) or by 'arclight initramfs --add'";
-constexpr std::string_view kNoSockets =
-    "has no counterpart: stdin and stdout are the serial console, and there is no monitor";
 constexpr std::string_view kNone = "has no counterpart here";
 
 // qemu-options.hx has them all; here are those that lines for the virt board use.
@@ -58,10 +56,10 @@ constexpr Word kWords[] = {
     {"M", "is not needed: the machine is like QEMU's virt; its gic-version=N is --gic N here"},
     {"cpu", "is not needed: there is one model of CPU"},
     {"nographic", "is not needed: stdin and stdout are the serial console"},
-    {"serial", "is not needed: stdin and stdout are the serial console"},
+    {"serial", "--serial"},
     {"device", "has no counterpart: disks are attached by --drive, and an entropy device is there"},
     {"display", kNotNeeded},
-    {"echr", kNotNeeded},
+    {"echr", "--escape-key"},
     {"k", kNotNeeded},
     {"name", kNotNeeded},
     {"no-shutdown", kNotNeeded},
@@ -78,10 +76,10 @@ constexpr Word kWords[] = {
     {"S", kNoDebugger},
     {"fsdev", kNoSharing},
     {"virtfs", kNoSharing},
-    {"chardev", kNoSockets},
-    {"mon", kNoSockets},
-    {"monitor", kNoSockets},
-    {"qmp", kNoSockets},
+    {"chardev", "--chardev"},
+    {"mon", "--mon"},
+    {"monitor", "--monitor"},
+    {"qmp", "--qmp"},
     {"audio", kNone},
     {"audiodev", kNone},
     {"boot", kNone},

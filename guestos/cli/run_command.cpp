@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "devices/layout.h"
+#include "guestos/cli/chardev_words.h"
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
@@ -32,6 +33,7 @@ struct Words {
     std::string semihosting = "off";
     std::vector<std::string> drives;
     std::vector<std::string> networks;
+    ChardevWords chardevs;
     bool shell = false;
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
@@ -204,6 +206,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::ExistingDirectory)
         ->group(machine);
+
+    add_chardev_words(*command, words->chardevs, o);
 
     const auto execution = "Execution";
     command->add_option("--accel", words->accel, "where guest code runs: auto, kvm or process [auto]")
@@ -414,6 +418,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.rng_seed = !words->no_rng_seed;
         if (!words->no_rng && options.devices.size() < devices::layout::kVirtioSlots)
             options.devices.push_back(entropy_device());
+        if (auto good = apply_chardev_words(words->chardevs, options); !good)
+            return complain(good.error(), kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -56,6 +57,10 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
              .semihosting_files =
                  options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
              .network = !options.networks.empty(),
+             .char_servers =
+                 std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
+             .char_clients = std::ranges::any_of(
+                 options.chardevs, [](const ChardevOptions& one) { return one.reconnect != 0; }),
              .compiles_on_vcpus = options.jit == JitTier::Tier2,
              .process = static_cast<uint32_t>(getpid())};
     report_violations();

@@ -42,6 +42,8 @@ struct Needs {
     bool control_socket = false;     ///< a Unix socket is made
     bool semihosting_files = false;  ///< virtual CPUs open files
     bool network = false;            ///< a guest's network is made of sockets
+    bool char_servers = false;       ///< chardevs take clients
+    bool char_clients = false;       ///< chardevs connect again
     bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them
     uint32_t process = 0;            ///< getpid()
 };

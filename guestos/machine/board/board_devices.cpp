@@ -38,15 +38,23 @@ devices::InterruptController& BoardDevices::gic() const {
 
 devices::IrqLine BoardDevices::spi(unsigned number) const { return {gic(), layout::kFirstSpiIntid + number}; }
 
-Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitStatus* exit_status) {
-    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::kSpiUart));
+Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus* exit_status) {
+    uart_ = std::make_unique<devices::Pl011>(serial.first, spi(layout::kSpiUart));
+    uart_connection_.emplace(serial.first, *uart_);
     bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
+    if (serial.second != nullptr) {
+        second_uart_ = std::make_unique<devices::Pl011>(
+            *serial.second, spi(layout::kSpiSecondUart),
+            devices::Pl011::Place{layout::kSecondUart, layout::kSpiSecondUart});
+        second_uart_connection_.emplace(*serial.second, *second_uart_);
+        bus_.map(layout::kSecondUart.base, layout::kSecondUart.size, *second_uart_, "pl011-2");
+    }
     rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
     bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
     if (exit_status != nullptr)
         bus_.map(ExitStatus::kRange.base, ExitStatus::kRange.size, *exit_status, "exit-status");
 
-    auto virtio_devices = make_virtio_devices();
+    auto virtio_devices = make_virtio_devices(serial.chardevs);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
         virtio_.push_back(make_virtio_slot(slot, std::move((*virtio_devices)[slot])));
@@ -69,6 +77,7 @@ void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
     stateful_parts_.add("clock", clock_);
     for (unsigned i = 0; i < options_.cpus; ++i) stateful_parts_.add(fmt::format("timer{}", i), *timers_[i]);
     stateful_parts_.add("pl011", *uart_);
+    if (second_uart_ != nullptr) stateful_parts_.add("pl011-2", *second_uart_);
     stateful_parts_.add("pl031", *rtc_);
     if (exit_status != nullptr) stateful_parts_.add("exit-status", *exit_status);
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot)
@@ -89,7 +98,8 @@ std::unique_ptr<devices::virtio::MmioSlot> BoardDevices::make_virtio_slot(
 }
 
 /// By slot.
-Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices() {
+Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices(
+    devices::CharBackends* chardevs) {
     std::map<std::string, devices::NetBackend*, std::less<>> networks;
     for (const NetOptions& options : options_.networks) {
         auto network = make_user_network(options);
@@ -99,7 +109,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
     const auto factory = devices::DeviceFactory::standard();
     std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
     const auto place = [&](const DeviceOptions& device, unsigned slot) -> Result<void> {
-        auto made = factory.make(device.request, {loop_, clock_, host_, networks});
+        auto made = factory.make(device.request, {loop_, clock_, host_, networks, chardevs});
         if (!made) return std::unexpected(made.error());
         auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
         if (backend == nullptr) return failure("'{}' is not a virtio device", device.request.name);

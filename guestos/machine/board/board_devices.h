@@ -1,7 +1,9 @@
 // The devices of QEMU's virt board, wired: interrupt controller, timers, UART, clock, virtio slots, firmware.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "devices/bus.h"
@@ -26,6 +28,13 @@
 
 namespace arclight::guestos {
 
+/// Where the bytes of the board's serial ports go.
+struct BoardSerial {
+    devices::CharBackend& first;
+    devices::CharBackend* second = nullptr;     ///< null: there is no second port
+    devices::CharBackends* chardevs = nullptr;  ///< for devices that name one; null: there are none
+};
+
 /// What is given to the constructor outlives the devices.
 class BoardDevices {
   public:
@@ -34,7 +43,7 @@ class BoardDevices {
                  devices::CpuInterruptSink& cpus, devices::CpuPower& power, devices::MachineHost* host);
 
     /// Makes all others. `exit_status`: null, without one. An error is one line for the user.
-    Result<void> add_peripherals(devices::CharBackend& console, ExitStatus* exit_status);
+    Result<void> add_peripherals(const BoardSerial& serial, ExitStatus* exit_status);
 
     devices::Bus& bus() { return bus_; }
     const devices::Bus& bus() const { return bus_; }
@@ -45,6 +54,12 @@ class BoardDevices {
     devices::GenericTimer& timer(unsigned cpu) { return *timers_[cpu]; }
     devices::PmuInterrupt& pmu(unsigned cpu) { return *pmus_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
+    /// False: the board has no power key.
+    bool press_power_key() {
+        if (!power_key_) return false;
+        power_key_();
+        return true;
+    }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
     /// See HostTimeWatch; any thread.
     void time_moved();
@@ -52,7 +67,8 @@ class BoardDevices {
     devices::StatefulParts& stateful_parts() { return stateful_parts_; }
 
   private:
-    Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
+    Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices(
+        devices::CharBackends* chardevs);
     std::unique_ptr<devices::virtio::MmioSlot> make_virtio_slot(
         unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);
     void list_stateful_parts(ExitStatus* exit_status);
@@ -71,7 +87,9 @@ class BoardDevices {
     std::unique_ptr<devices::GicV3> gic3_;
     std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
     std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
-    std::unique_ptr<devices::Pl011> uart_;
+    std::unique_ptr<devices::Pl011> uart_, second_uart_;
+    std::optional<devices::CharConnection> uart_connection_, second_uart_connection_;
+    std::function<void()> power_key_;  ///< any thread; null: there is none
     std::unique_ptr<devices::Pl031> rtc_;
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
     devices::StatefulParts stateful_parts_;
