@@ -77,7 +77,7 @@ void StreamChardev::on_ready(uint32_t events) {
         link_.put({buffer.data(), static_cast<size_t>(got)});
         if (link_.backlog() >= kMaxBacklog || !link_.connected()) {
             watch_ = Watch::Hangup;
-            loop_.modify_fd(input_, 0);
+            loop_.modify_fd(input_, EPOLLHUP);
         }
         return;
     }

@@ -60,8 +60,8 @@ void Monitor::event(devices::CharEvent event) {
 }
 
 void Monitor::tell(const MonitorEvent& event) {
-    if (options_.mode != MonitorOptions::Mode::Control) return;
     const std::lock_guard guard(lock_);
+    if (!wants_events_) return;
     if (events_.size() >= kMaxEvents) events_.pop_front();
     events_.push_back(event);
     changed_.notify_all();
@@ -102,14 +102,13 @@ void Monitor::carry_out(const Item& item) {
     switch (item.what) {
         case Item::What::Opened:
             if (control_mode) {
-                // A client that is told of nothing yet.
-                qmp_.reset();
+                forget_client();
                 write_json(qmp_.greeting());
             } else if (!shared_) {
                 open_readline();
             }
             break;
-        case Item::What::Closed: qmp_.reset(); break;
+        case Item::What::Closed: forget_client(); break;
         case Item::What::Focus:
             if (!control_mode) open_readline();
             break;
@@ -122,6 +121,14 @@ void Monitor::carry_out(const Item& item) {
     }
 }
 
+/// The next one is told of nothing until it has negotiated.
+void Monitor::forget_client() {
+    qmp_.reset();
+    const std::lock_guard guard(lock_);
+    wants_events_ = false;
+    events_.clear();
+}
+
 void Monitor::open_readline() {
     if (!std::exchange(greeted_, true)) write(hmp_.banner());
     editor_.prompt();
@@ -131,6 +138,8 @@ void Monitor::control(std::span<const uint8_t> bytes) {
     const auto reply = [this](const Json& answer) {
         write_events();  // those that the command has caused
         write_json(answer);
+        const std::lock_guard guard(lock_);
+        wants_events_ = qmp_.negotiated();
     };
     qmp_.feed(bytes, reply, commands_);
 }
@@ -157,7 +166,7 @@ void Monitor::write_events() {
             event = std::move(events_.front());
             events_.pop_front();
         }
-        if (qmp_.negotiated()) write_json(event.json());
+        write_json(event.json());
     }
 }
 

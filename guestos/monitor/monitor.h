@@ -45,6 +45,7 @@ class Monitor final : private devices::CharFrontend {
     void carry_out(const Item& item);
     void control(std::span<const uint8_t> bytes);
     void readline(std::span<const uint8_t> bytes);
+    void forget_client();
     void open_readline();
     void write_events();
     void write_json(const Json& json);
@@ -65,6 +66,7 @@ class Monitor final : private devices::CharFrontend {
     size_t input_bytes_ = 0;  ///< in items_
     bool refused_ = false;
     std::deque<MonitorEvent> events_;
+    bool wants_events_ = false;
     bool idle_ = true, quit_ = false;
     std::thread thread_;
 };
