@@ -35,7 +35,11 @@ Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::uniqu
       loop_(loop),
       ram_(std::move(ram)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
-      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
+      table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
+                       ? nullptr
+                       : std::make_unique<mmu::TablePages>(
+                             mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get()) {}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -128,11 +132,8 @@ void Machine::make_engine() {
                                                                .trace_ir = options_.trace.ir,
                                                                .trace_host = options_.trace.host,
                                                                .trace_file = trace_file_.get()});
-    if (options_.shadow.policy == mmu::ShadowPolicy::Tsp) {
-        table_pages_ = std::make_unique<mmu::TablePages>(memory_);
-        // A slow path may wait for the other CPUs, and answers them meanwhile.
-        engine_->code().set_grouping(false);
-    }
+    // A slow path may wait for the other CPUs, and answers them meanwhile.
+    if (table_pages_ != nullptr) engine_->code().set_grouping(false);
 }
 
 Result<void> Machine::choose_accelerator() {
@@ -285,7 +286,13 @@ void Machine::go_on() {
     cpus_->resume();
 }
 
+void Machine::ask_before_saves(std::function<std::optional<std::string>()> unsaved) {
+    const std::lock_guard guard(unsaved_lock_);
+    unsaved_ = std::move(unsaved);
+}
+
 Result<MachineSnapshot> Machine::save(AfterSave after) {
+<<<<<<< HEAD
     Result<MachineSnapshot> saved = failure("the machine stops");
     pause_control_->between_changes([&](bool standing) {
         if (!standing && !quiesce()) return;
@@ -299,6 +306,13 @@ Result<MachineSnapshot> Machine::save(AfterSave after) {
 }
 
 Result<MachineSnapshot> Machine::save_quiesced() {
+=======
+    {
+        const std::lock_guard guard(unsaved_lock_);
+        if (auto why = unsaved_ ? unsaved_() : std::nullopt) return std::unexpected(std::move(*why));
+    }
+    if (auto quiet = quiesce(); !quiet) return std::unexpected(quiet.error());
+>>>>>>> main
     MachineSnapshot snapshot;
     auto parts = devices_->stateful_parts().save();
     if (!parts) return std::unexpected(parts.error());
