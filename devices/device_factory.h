@@ -19,6 +19,7 @@
 
 namespace arclight::devices {
 
+class CharBackends;
 class EventLoop;
 class GuestClock;
 class MachineHost;
@@ -57,6 +58,7 @@ struct DeviceContext {
     MachineHost* host = nullptr;  ///< null: there is none
     /// By the names that devices' options give them.
     std::map<std::string, NetBackend*, std::less<>> networks;
+    CharBackends* chardevs = nullptr;  ///< null: there are none
 };
 
 /// A virtio device wants a transport; a PCI function a place on that bus; any other one is its own registers. The machine

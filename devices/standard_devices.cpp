@@ -3,11 +3,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "devices/char_backend.h"
 #include "devices/device_factory.h"
 #include "devices/pci/root_port.h"
 #include "devices/virtio/9p.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 
@@ -224,6 +227,30 @@ static DeviceType share_device() {
         .make = make_share_device};
 }
 
+static Result<NewDevice> make_console_device(const DeviceArguments& arguments, const DeviceContext& context) {
+    const auto ports = virtio::Console::parse_ports(arguments.text("ports"));
+    if (!ports) return std::unexpected(ports.error());
+    std::vector<CharBackend*> backends;
+    for (const auto& port : *ports) {
+        if (context.chardevs == nullptr) return failure("there is no chardev '{}'", port.chardev);
+        auto backend = context.chardevs->claim(port.chardev);
+        if (!backend) return std::unexpected(backend.error());
+        backends.push_back(*backend);
+    }
+    return std::make_unique<virtio::Console>(context.loop, *ports, backends);
+}
+
+static DeviceType console_device() {
+    return {.name = "virtio-serial",
+            .summary = "consoles and named ports",
+            .options = {{.name = "ports",
+                         .help = "NUMBER:console|port:CHARDEV:NAME, with semicolons between them",
+                         .preset = ""}},
+            .linux_module = "virtio_console",
+            .paths = nullptr,
+            .make = make_console_device};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     factory.add(block_device());
@@ -231,6 +258,7 @@ DeviceFactory DeviceFactory::standard() {
     factory.add(network_device());
     factory.add(root_port());
     factory.add(share_device());
+    factory.add(console_device());
     return factory;
 }
 

@@ -10,6 +10,8 @@
 
 #include "devices/device_factory.h"
 #include "devices/host_time.h"
+#include "guestos/chardev/options.h"
+#include "guestos/monitor/options.h"
 #include "mmu/shadow.h"
 
 namespace arclight::jit {
@@ -165,6 +167,14 @@ struct RunOptions {
     std::vector<ShareMount> shares;
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
+    std::vector<ChardevOptions> chardevs;
+    /// By their chardevs' names, two at most. Empty: the first one is stdin and stdout; an empty name: nothing.
+    std::vector<std::string> serials;
+    std::vector<MonitorOptions> monitors;
+    uint8_t escape_key = 1;     ///< of chardevs that several share: Ctrl-A; 0: none
+    bool start_paused = false;  ///< the guest waits for a monitor's cont before its first instruction
+    std::string name;           ///< of the machine; empty: none
+    std::string uuid;           ///< of the machine; empty: all zeros
     SemihostingAccess semihosting = SemihostingAccess::Off;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;

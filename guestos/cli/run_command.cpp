@@ -8,6 +8,7 @@
 
 #include "devices/layout.h"
 #include "devices/pci/host_bridge.h"
+#include "guestos/cli/chardev_words.h"
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
@@ -39,6 +40,7 @@ struct Words {
     bool no_acpi = false;
     std::vector<std::string> networks;
     std::vector<std::string> shares;
+    ChardevWords chardevs;
     bool shell = false;
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
@@ -286,6 +288,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::ExistingDirectory)
         ->group(machine);
 
+    add_chardev_words(*command, words->chardevs, o);
+
     const auto execution = "Execution";
     command->add_option("--accel", words->accel, "where guest code runs: auto, kvm or process [auto]")
         ->type_name("NAME")
@@ -515,6 +519,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.flash.insert(options.flash.begin(), {{}});
         if (options.kernel.empty() && !options.has_firmware())
             return complain("--kernel, --bios or --flash is required", kExitUsage);
+        if (auto good = apply_chardev_words(words->chardevs, options); !good)
+            return complain(good.error(), kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;

@@ -153,6 +153,12 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     for (const NetOptions& network : options.networks)
         if (!network.tftp.empty()) out.push_back({network.tftp, kRead | FileGrant::kList});
     if (!options.pid_file.empty()) out.push_back({directory_of(options.pid_file), FileGrant::kRemove});
+    // What a run has made it removes: sockets and links to pseudo-terminals.
+    for (const ChardevOptions& one : options.chardevs) {
+        const bool made =
+            one.kind == ChardevOptions::Kind::Pty || (one.kind == ChardevOptions::Kind::Socket && one.server);
+        if (made && !one.path.empty()) out.push_back({directory_of(one.path), FileGrant::kRemove});
+    }
     if (!options.control.empty())
         out.push_back({directory_of(options.control), FileGrant::kMakeSocket | FileGrant::kRemove});
     if (!options.lightv.empty())
@@ -175,6 +181,8 @@ TcpGrant tcp_for(const RunOptions& options) {
         for (const HostForward& forward : network.forwards)
             if (!forward.udp) tcp.ports.push_back(forward.host_port);
     }
+    for (const ChardevOptions& one : options.chardevs)
+        tcp.connect |= one.kind == ChardevOptions::Kind::Socket && !one.is_unix() && one.reconnect != 0;
     return tcp;
 }
 

@@ -62,6 +62,10 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .network = !options.networks.empty(),
         .shares = std::ranges::any_of(
             options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
+        .char_servers =
+            std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
+        .char_clients = std::ranges::any_of(options.chardevs,
+                                            [](const ChardevOptions& one) { return one.reconnect != 0; }),
         .compiles_on_vcpus = options.jit == JitTier::Tier2,
         .process = static_cast<uint32_t>(getpid())};
     report_violations();

@@ -99,6 +99,7 @@ thread_local Vcpu* Vcpu::running_ = nullptr;
 
 void Vcpu::thread_main() {
     running_ = this;
+    host_thread_ = gettid();
     host::set_memory_fault_hooks(lost_memory_fault, note_lent_page);
     devices::set_current_cpu(index());
     while (!core_.context.peers.stopping()) {

@@ -50,6 +50,8 @@ class Vcpu final : public devices::Stateful {
     mmu::TranslationRegs translation_snapshot() const;
 
     unsigned index() const { return core_.options.index; }
+    /// The thread that it runs on, as gettid() names it; 0: it has none yet.
+    int host_thread() const { return host_thread_; }
     const VcpuStats& stats() const { return core_.stats; }
     const mmu::ShadowStats& shadow_stats() const { return core_.tlbs.shadow_stats(); }
     const mmu::FastmemSet* fastmem() const { return core_.tlbs.fastmem(); }
@@ -142,6 +144,7 @@ class Vcpu final : public devices::Stateful {
 
     std::mutex wait_lock_;
     std::condition_variable wait_;
+    std::atomic<int> host_thread_{0};
     std::atomic<bool> halted_{true};
     std::atomic<bool> at_rest_{true};
     std::atomic<Power> power_{Power::Off};
