@@ -83,6 +83,18 @@ def shell(variables):
     return talk
 
 
+def reset():
+    """Without an image of its own, a variable lives as long as the run: also when the guest resets."""
+    talk = Conversation(["--bios", BIOS])
+    for commands in ([f'setvar kept -guid {GUID} -bs -rt -nv ="in memory"', "reset"], [f"dmpstore kept -guid {GUID}", "reset -s"]):
+        talk.expect(rb"startup.nsh")
+        talk.say("\x1b")
+        for command in commands:
+            talk.expect(rb"Shell> ")
+            talk.say(command + "\r")
+    failures.check(talk.status() == 0 and b"*in memory*" in talk.text, f"after a reset: {talk.text[-600:]}")
+
+
 def variables():
     """A variable is there when the shell has its prompt again; the file is a valid store after SIGKILL in the midst of writes."""
     image = os.path.join(guest.work, "variables.fd")
@@ -196,7 +208,7 @@ def power_key(flavour, names, options):
         talk.status()
 
 
-parts = {"U-Boot": uboot, "edk2's variables": variables, "Debian's kernel through edk2": kernel,
+parts = {"U-Boot": uboot, "edk2's variables": variables, "a reset": reset, "Debian's kernel through edk2": kernel,
          "the power key by ACPI": lambda: power_key("cloud", ["evdev"], ["-m", "1G", "--bios", BIOS]),
          "the power key by the device tree": lambda: power_key("generic", ["evdev", "gpio_keys"], ["-m", "1G"])}
 if shutil.which("mformat"):
