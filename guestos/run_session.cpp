@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "guestos/firmware.h"
 #include "guestos/lightv/control.h"
 #include "guestos/loader.h"
+#include "guestos/machine/board/flash_memory.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/monitor/machine_target.h"
 #include "guestos/monitor/monitor.h"
@@ -166,6 +168,10 @@ int run_session(const RunOptions& given) {
         monitors.add(monitor, **backend, chardevs.find(monitor.chardev)->is_shared());
     }
 
+    // Flash keeps its content when the guest resets, also what no file has.
+    auto opened_flash = FlashMemory::open(opened);
+    if (!opened_flash) return give_up(opened_flash.error());
+    const std::shared_ptr<FlashMemory> flash = std::move(*opened_flash);
     for (;;) {
         std::optional<KernelFile> kernel;
         if (!opened.kernel.empty()) {
@@ -173,6 +179,7 @@ int run_session(const RunOptions& given) {
             if (!read) return give_up(read.error());
             kernel = std::move(*read);
         }
+        if (!kernel && !opened.has_firmware()) return give_up("there is neither a kernel nor firmware");
         RunOptions options = complete_options(opened, kernel ? kernel->kind : KernelKind::Linux);
         options.start_paused = options.start_paused || target.next_begins_paused();
         opened.start_paused = false;
@@ -189,7 +196,7 @@ int run_session(const RunOptions& given) {
         }
         SessionInput input(loop, *lines[0], options.session);
         ExitStatus status([&](ConsoleInput form) { input.set_input(form); });
-        auto created = Machine::create(options, loop, {input, lines[1], &chardevs}, &status);
+        auto created = Machine::create(options, loop, {input, lines[1], &chardevs}, &status, flash);
         if (!created) return give_up(created.error());
         Machine& machine = **created;
         if (const auto filled = fill_fw_cfg(machine.fw_cfg(), options, kernel ? &*kernel : nullptr); !filled)

@@ -31,7 +31,7 @@ void print_message(const std::string& line) {
 }  // namespace
 
 Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
-                 std::unique_ptr<FlashMemory> flash)
+                 std::shared_ptr<FlashMemory> flash)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
@@ -50,12 +50,16 @@ Machine::~Machine() {
 }
 
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
-                                                 const BoardSerial& serial, ExitStatus* exit_status) {
+                                                 const BoardSerial& serial, ExitStatus* exit_status,
+                                                 std::shared_ptr<FlashMemory> flash) {
     auto ram = RamMapping::allocate(options.memory);
     if (!ram) return std::unexpected(ram.error());
-    auto flash = FlashMemory::open(options);
-    if (!flash) return std::unexpected(flash.error());
-    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram), std::move(*flash)));
+    if (flash == nullptr) {
+        auto opened = FlashMemory::open(options);
+        if (!opened) return std::unexpected(opened.error());
+        flash = std::move(*opened);
+    }
+    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram), std::move(flash)));
     if (auto built = machine->build(serial, exit_status); !built) return std::unexpected(built.error());
     return machine;
 }

@@ -52,8 +52,10 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// Why it has stopped; None: it has not.
     enum class End : uint8_t { None, PowerOff, Reset, Quit, Failure };
 
+    /// `flash`: what an earlier machine of the run has left in it; null: from its images.
     static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
-                                                   const BoardSerial& serial, ExitStatus* exit_status);
+                                                   const BoardSerial& serial, ExitStatus* exit_status,
+                                                   std::shared_ptr<FlashMemory> flash = nullptr);
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
     devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
@@ -134,7 +136,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     };
 
     Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
-            std::unique_ptr<FlashMemory> flash);
+            std::shared_ptr<FlashMemory> flash);
     Result<void> build(const BoardSerial& serial, ExitStatus* exit_status);
     Result<void> open_trace();
     void make_engine();
@@ -151,7 +153,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     ContextidrTracker contextidr_tracker_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
-    std::unique_ptr<FlashMemory> flash_;  ///< null: none
+    std::shared_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
     const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;

@@ -67,6 +67,8 @@ class TestMachine {
     static constexpr uint64_t kRam = 0x4000'0000, kRamBytes = 16 << 20;
     static constexpr uint64_t kDevice = 0x1000'0000;  ///< a write to offset 0 is recorded, to 8 stops all
     static constexpr uint64_t kVectors = kRam + 0x8000;
+    static constexpr uint64_t kFlash = 0x0400'0000,
+                              kFlashBytes = 0x2000;  ///< no device is there unless a test maps one
 
     explicit TestMachine(unsigned cpus = 1, size_t code_bytes = size_t{8} << 20)
         : engine(frontend::a64::frontend(), memory, {.code_bytes = code_bytes, .concurrent = cpus > 1}) {
@@ -163,7 +165,9 @@ class TestMachine {
     uint8_t* const ram = static_cast<uint8_t*>(
         mmap(nullptr, kRamBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     mmu::PageOverlay overlay{ram, kRam, kRamBytes};
-    const mmu::GuestMemory memory{ram, kRam, kRamBytes, &overlay};
+    std::vector<uint8_t> flash = std::vector<uint8_t>(kFlashBytes);
+    const mmu::GuestMemory memory{
+        ram, kRam, kRamBytes, &overlay, nullptr, {.host = flash.data(), .base = kFlash, .size = kFlashBytes}};
     jit::Engine engine;
     backend::ProcessAccelerator accelerator{engine.code()};
     devices::Bus bus;

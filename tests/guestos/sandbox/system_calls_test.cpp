@@ -226,6 +226,19 @@ TEST(SandboxSystemCalls, WhatARunDoesNotNeedIsNotThere) {
                      ThreadRole::Vcpu);
 }
 
+// A virtual CPU writes what the guest programs into flash, where there is an image to write it to.
+TEST(SandboxSystemCalls, FlashIsWrittenByVirtualCpus) {
+    const Attempt writing{"writing at an offset", SYS_pwrite64, {kNone, kAnywhere, 0, 0}};
+    RunOptions flash = plain_options(), fixed = plain_options();
+    flash.flash = {{.file = "/tmp/code", .readonly = true}, {.file = "/tmp/vars"}};
+    fixed.flash = {{.file = "/tmp/code", .readonly = true}};
+    fixed.bios = "/tmp/code";
+    EXPECT_FALSE(in_jail(flash, ThreadRole::Vcpu, [&] { return make(writing); }).violated);
+    for (const RunOptions& options : {plain_options(), fixed})
+        expect_violation(in_jail(options, ThreadRole::Vcpu, [&] { return make(writing); }), writing,
+                         ThreadRole::Vcpu);
+}
+
 TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
     const long nothing = reinterpret_cast<long>("");
     const Attempt calls[] = {
