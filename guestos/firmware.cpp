@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "devices/layout.h"
 #include "guestos/acpi/tables.h"
 #include "guestos/boot.h"
 #include "guestos/exit_status.h"
@@ -52,12 +54,20 @@ Result<void> add_kernel(FwCfg& fw_cfg, const RunOptions& options, const KernelFi
 }
 
 Result<void> add_acpi(FwCfg& fw_cfg, const RunOptions& options) {
-    acpi::Files files = acpi::make_files({.cpus = options.cpus,
-                                          .gic = options.gic.value_or(kDefaultGic),
-                                          .its = {},
-                                          .msi_frame = {},
-                                          .pci = {},
-                                          .exit_status = ExitStatus::kRange});
+    namespace layout = devices::layout;
+    const unsigned gic = options.gic.value_or(kDefaultGic);
+    const acpi::MsiFrame frame{layout::kGicV2m.base, layout::kSpiV2m, layout::kSpiV2mCount};
+    acpi::Files files =
+        acpi::make_files({.cpus = options.cpus,
+                          .gic = gic,
+                          .its = gic == 3 ? std::optional(layout::kGicIts.base) : std::nullopt,
+                          .msi_frame = gic == 2 ? std::optional(frame) : std::nullopt,
+                          .pci = acpi::PciWindows{.ecam = layout::kPciEcam,
+                                                  .memory32 = layout::kPciMemory32,
+                                                  .ports = layout::kPciPorts,
+                                                  .memory64 = layout::kPciMemory64,
+                                                  .first_spi = layout::kSpiPci},
+                          .exit_status = ExitStatus::kRange});
     if (auto added = fw_cfg.add_file("etc/acpi/tables", std::move(files.tables)); !added) return added;
     if (auto added = fw_cfg.add_file("etc/acpi/rsdp", std::move(files.rsdp)); !added) return added;
     return fw_cfg.add_file("etc/table-loader", std::move(files.loader));
