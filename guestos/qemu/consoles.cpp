@@ -51,8 +51,10 @@ Result<std::string> chardev_for(Translation& t, const std::string& id, const std
             return failure("{}: chardev \"{}\" not found", origin, name);
         return name;
     }
-    if (auto added = add_chardev(t, parse_chardev_short(id, text), origin); !added)
-        return std::unexpected(added.error());
+    auto made = parse_chardev_short(id, text);
+    // Behind "mon:" Ctrl-C is the guest's; otherwise it ends the run.
+    if (made && text == "stdio") made->signals = true;
+    if (auto added = add_chardev(t, std::move(made), origin); !added) return std::unexpected(added.error());
     return id;
 }
 
@@ -100,6 +102,8 @@ Result<void> take_mon(Translation& t) {
 }  // namespace
 
 Result<void> take_consoles(Translation& t) {
+    if (t.in.has("daemonize") && t.in.has("nographic"))
+        return failure("-nographic cannot be used with -daemonize");
     t.out.chardevs.clear();
     t.out.serials.clear();
     t.out.monitors.clear();

@@ -148,6 +148,8 @@ Result<void> take_property(Translation& t, const Given& given, const DeviceName&
     const PropertyRow* row = find_property(name.factory, key);
     if (row == nullptr) {
         std::vector<std::string_view> known = property_names(name.factory);
+        if (name.bus == DeviceBus::Pci)
+            known.insert(known.end(), {"addr", "vectors", "disable-legacy", "disable-modern"});
         for (const auto& one : type.options) known.push_back(one.name);
         return failure("{}: Property '{}.{}' not found{}", given.origin, name.name, key, hint(key, known));
     }

@@ -110,7 +110,6 @@ Result<void> take_process(Translation& t) {
             return done;
     t.out.pid_file = t.in.word("pidfile").value_or("");
     t.daemonize = t.in.has("daemonize");
-    if (t.daemonize && t.in.has("nographic")) return failure("-nographic cannot be used with -daemonize");
     // QEMU ends with status 0 when a signal ends it.
     t.out.signal_is_failure = false;
     return {};

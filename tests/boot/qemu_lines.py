@@ -8,7 +8,7 @@ failures = Failures()
 LINK = os.path.join(work, "qemu-system-aarch64")
 os.symlink(ARCLIGHT, LINK)
 OWN = ["-arclight", " ".join(OPTIONS)] if OPTIONS else []
-MODULES = ("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net")
+MODULES = ("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net", "9p", "9pnet_virtio", "virtio_console")
 guest = Guest(modules=MODULES)
 QUIET = "panic=-1 quiet loglevel=0"
 
@@ -120,11 +120,26 @@ with socket.create_connection(("localhost", port), timeout=60) as qmp:
         stream.write(json.dumps({"execute": request}) + "\n")
         stream.flush()
         answer = json.loads(stream.readline())
+        while "event" in answer:
+            answer = json.loads(stream.readline())
         failures.check("return" in answer, f"syzkaller: {request}: {answer}")
         if request == "query-status":
             failures.check(answer.get("return", {}).get("status") == "running", f"syzkaller: {answer}")
 _, error = process.communicate(timeout=60)
 failures.check(process.returncode == 0, f"syzkaller: status {process.returncode} after quit: {error}")
+
+# virtme-ng's: directories of the host's, a log on another console, the serial port and a monitor on one stdio.
+log = os.path.join(work, "log")
+virtme = ["-name", "guest", "-m", "1G", "-M", "virt", "-cpu", "cortex-a57", "-parallel", "none", "-net", "none", "-echr", "1", "-fsdev",
+          f"local,id=virtfs5,path={work},security_model=none,readonly=on,multidevs=remap", "-device",
+          "virtio-9p-device,fsdev=virtfs5,mount_tag=/dev/root", "-chardev", f"file,path={log},id=dmesg", "-device", "virtio-serial-device",
+          "-device", "virtconsole,chardev=dmesg", "-chardev", "stdio,id=console,signal=off,mux=on", "-serial", "chardev:console", "-mon",
+          "chardev=console", "-vga", "none", "-display", "none", "-smp", "4"]
+result = boot(load("virtio_mmio", "9pnet_virtio", "9p", "virtio_console") +
+              "mount -t 9p -o trans=virtio,version=9p2000.L,ro /dev/root /mnt && head -n 1 /mnt/rootfs.img; echo to the log > /dev/hvc0", virtme)
+check("virtme-ng", result, "rootfs")
+with open(log) as f:
+    failures.check("to the log" in f.read(), "virtme-ng: nothing is in the log")
 
 # The device tree that the words give, beside QEMU's: the nodes that both have are at the same addresses.
 tree = os.path.join(work, "tree.dtb")

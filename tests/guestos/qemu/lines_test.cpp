@@ -1,7 +1,6 @@
 // The command lines of the tools that start qemu-system-aarch64, as they pass them.
 #include <gtest/gtest.h>
 
-#include "guestos/qemu/device_names.h"
 #include "tests/guestos/qemu/qemu_line.h"
 
 namespace arclight::guestos::qemu {
@@ -130,15 +129,8 @@ const Line kLines[] = {
      "virtio-net-pci network=nic0; virtio-blk-pci file=IMAGE.qcow2; virtio-blk-pci file=seed.iso format=raw"},
 };
 
-/// Devices and options of other parts of the program, which may be built without them.
-bool has_what_it_names(std::string_view words) {
-    return (!words.contains("fsdriver") && !words.contains("-virtfs") && !words.contains("-fsdev")) ||
-           find_device_name("virtio-9p-device") != nullptr;
-}
-
 TEST(QemuLines, AreTakenWordForWord) {
     for (const Line& line : kLines) {
-        if (!has_what_it_names(line.words)) continue;
         const auto request = request_for_whole(line.words);
         ASSERT_TRUE(request) << line.tool << ": " << request.error();
         EXPECT_EQ(devices_of(*request), line.devices) << line.tool;

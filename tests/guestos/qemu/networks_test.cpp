@@ -14,7 +14,7 @@ TEST(QemuNetworks, Forms) {
     EXPECT_EQ(devices_for("-netdev user,id=n -device virtio-net-device,netdev=n"), "virtio-net network=n");
     EXPECT_EQ(
         devices_for("-netdev user,id=n -device virtio-net-pci,netdev=n,mac=52:54:00:00:00:07,host_mtu=1400"),
-        "virtio-net network=n mac=52:54:00:00:00:07 mtu=1400");
+        "virtio-net-pci network=n mac=52:54:00:00:00:07 mtu=1400");
     EXPECT_EQ(devices_for("-nic user"), "virtio-net-pci network=nic0");
     EXPECT_EQ(devices_for("-nic user,id=x,model=virtio-net-pci,mac=52:54:00:00:00:07"),
               "virtio-net-pci network=x mac=52:54:00:00:00:07");
