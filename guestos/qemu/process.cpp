@@ -83,6 +83,7 @@ Result<void> take_names(Translation& t) {
     Keys names(name), order(boot);
     names.ignore({"guest", "process"});
     names.on("debug-threads", false);
+    t.out.name = names.text("guest");
     if (const auto known = names.finish(); !known) return known;
     order.ignore({"order", "once", "splash", "splash-time", "reboot-timeout"});
     order.on("menu", false);
@@ -100,6 +101,7 @@ Result<void> take_process(Translation& t) {
     if (const auto done = take_sandbox(t); !done) return done;
     if (const auto uuid = t.in.word("uuid"); uuid && !is_uuid(*uuid))
         return failure("-uuid {}: failed to parse UUID string: wrong format", *uuid);
+    t.out.uuid = t.in.word("uuid").value_or("");
     t.out.user = t.in.word("runas").value_or(t.out.user);
     if (const auto root = t.in.word("chroot"))
         if (const auto done =
@@ -108,7 +110,6 @@ Result<void> take_process(Translation& t) {
             return done;
     t.out.pid_file = t.in.word("pidfile").value_or("");
     t.daemonize = t.in.has("daemonize");
-    if (t.daemonize && t.in.has("nographic")) return failure("-nographic cannot be used with -daemonize");
     // QEMU ends with status 0 when a signal ends it.
     t.out.signal_is_failure = false;
     return {};
