@@ -18,6 +18,9 @@
 
 namespace arclight::devices {
 
+namespace virtio {
+class NbdConnection;
+}
 class EventLoop;
 class GuestClock;
 class MachineHost;
@@ -56,6 +59,8 @@ struct DeviceContext {
     MachineHost* host = nullptr;  ///< null: there is none
     /// By the names that devices' options give them.
     std::map<std::string, NetBackend*, std::less<>> networks;
+    /// Of disks whose images another process serves, by the image's path.
+    std::map<std::string, std::shared_ptr<virtio::NbdConnection>> images = {};
 };
 
 /// A virtio device wants a transport; any other one is its own registers. The machine connects it.

@@ -78,8 +78,7 @@ Session make_session(const RunOptions& options) {
     if (!session.terminal) session.input = read_input_file(options.memory / 8);
     session.modules = kernel_modules(options.devices);
     for (const ShareMount& share : options.shares)
-        session.mounts.push_back(
-            {.tag = share.tag, .point = share.mount_point, .readonly = share.readonly});
+        session.mounts.push_back({.tag = share.tag, .point = share.mount_point, .readonly = share.readonly});
     if (!options.networks.empty() && options.networks.front().ipv4) {
         const NetOptions& net = options.networks.front();
         session.address = ip4_text(net.dhcp_start);

@@ -21,6 +21,10 @@ DeviceOptions disk_device(const DriveOptions& drive) {
                          {"werror", drive.werror},
                          {"rerror", drive.rerror},
                          {"locking", drive.locking},
+                         {"cache", drive.cache},
+                         {"aio", drive.aio},
+                         {"discard", drive.discard},
+                         {"detect-zeroes", drive.detect_zeroes},
                          {"record", drive.record}}},
             .address = {},
             .id = {}};
@@ -52,8 +56,7 @@ void add_network(RunOptions& options, NetOptions network) {
 }
 
 void add_share(RunOptions& options, const ShareOptions& share) {
-    const std::string tag =
-        share.tag.empty() ? fmt::format("share{}", options.shares.size()) : share.tag;
+    const std::string tag = share.tag.empty() ? fmt::format("share{}", options.shares.size()) : share.tag;
     std::error_code error;
     // "." and names that end in a slash have one too.
     const std::string name =
@@ -66,10 +69,9 @@ void add_share(RunOptions& options, const ShareOptions& share) {
                                             {"multidevs", share.multidevs}}},
                                .address = {},
                                .id = {}});
-    options.shares.push_back(
-        {.tag = tag,
-         .mount_point = share.mount_point.empty() ? "/mnt/" + name : share.mount_point,
-         .readonly = share.readonly});
+    options.shares.push_back({.tag = tag,
+                              .mount_point = share.mount_point.empty() ? "/mnt/" + name : share.mount_point,
+                              .readonly = share.readonly});
 }
 
 }  // namespace arclight::guestos

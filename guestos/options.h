@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,9 @@
 #include "devices/host_time.h"
 #include "mmu/shadow.h"
 
+namespace arclight::devices::virtio {
+class NbdConnection;
+}
 namespace arclight::jit {
 class CacheKey;
 }
@@ -60,6 +64,10 @@ struct DriveOptions {
     std::string werror = "enospc";
     std::string rerror = "report";
     std::string locking = "auto";
+    std::string cache = "writeback";
+    std::string aio = "threads";
+    std::string discard = "unmap";
+    std::string detect_zeroes = "off";
     std::string record;  ///< for tests: a file for what is written; empty: none
 };
 
@@ -119,8 +127,10 @@ struct RunOptions {
     std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
     std::vector<NetOptions> networks;    ///< for those of the devices that name them
     std::vector<ShareMount> shares;
-    std::optional<unsigned> gic;         ///< version, 2 or 3; nothing: by the kernel (complete_options())
-    std::optional<VirtioMmio> virtio;    ///< nothing: by the kernel
+    /// Of disks whose images another process serves, by the image's path (guestos/image_server.h).
+    std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
+    std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
+    std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     SemihostingAccess semihosting = SemihostingAccess::Off;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;

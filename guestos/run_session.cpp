@@ -12,6 +12,7 @@
 #include "guestos/console/console.h"
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
+#include "guestos/image_server.h"
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
@@ -63,8 +64,13 @@ void open_cache_key(RunOptions& options) {
 int run_session(const RunOptions& given) {
     RunOptions opened = given;
     if (opened.spectre) sandbox::restrict_speculation();
-    if (const auto jailed = sandbox::enter(opened, [&] { open_cache_key(opened); }); !jailed)
-        return complain(jailed.error());
+    Result<void> images;
+    const auto open_first = [&] {
+        open_cache_key(opened);
+        images = open_images(opened);
+    };
+    if (const auto jailed = sandbox::enter(opened, open_first); !jailed) return complain(jailed.error());
+    if (!images) return complain(images.error());
     devices::EventLoop loop;
     for (;;) {
         const auto kernel = read_kernel(opened.kernel, opened.memory);

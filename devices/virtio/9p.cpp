@@ -31,9 +31,10 @@ Result<std::unique_ptr<P9>> P9::open(const std::string& path, Options options) {
     if (!folder) return std::unexpected(folder.error());
     if (options.host != nullptr)
         options.server.warn_multidevs = [host = options.host, path] {
-            host->say(fmt::format("shared directory '{}' has files of several devices: the guest may take two of them for "
-                                  "one; multidevs=remap keeps them apart",
-                                  path));
+            host->say(fmt::format(
+                "shared directory '{}' has files of several devices: the guest may take two of them for "
+                "one; multidevs=remap keeps them apart",
+                path));
         };
     return std::make_unique<P9>(std::move(options.tag), std::move(*folder), std::move(options.server));
 }
@@ -65,8 +66,7 @@ Served P9::process(unsigned, Chain& chain) {
     std::memcpy(message_.data(), header.data(), header.size());
 
     const auto data = behind(chain.readable, copied, size - copied);
-    const auto direct_room =
-        behind(chain.writable, p9::kReadReplySize, std::numeric_limits<uint64_t>::max());
+    const auto direct_room = behind(chain.writable, p9::kReadReplySize, std::numeric_limits<uint64_t>::max());
     const uint32_t direct = server_.serve(message_, data, direct_room, room, reply_);
     // The memory for the reply may be gone.
     if (scatter(reply_, chain.writable) != reply_.size()) return Served::malformed();

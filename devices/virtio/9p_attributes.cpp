@@ -32,8 +32,7 @@ timespec time_to_set(uint32_t valid, uint32_t set, uint32_t given, uint64_t seco
 // Calls function(target) with what a fid is open on, or else with what its name leads to.
 template <typename Function>
 Status Server::with_target(const Fid& fid, Function&& function) {
-    if (fid.file && !security_.keeps_beside())
-        return function(Security::Target{fid.file.get(), nullptr});
+    if (fid.file && !security_.keeps_beside()) return function(Security::Target{fid.file.get(), nullptr});
     const auto place = place_of(fid.name);
     if (fid.file) return function(Security::Target{fid.file.get(), place ? &*place : nullptr});
     if (!place) return std::unexpected(place.error());

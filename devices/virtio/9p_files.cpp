@@ -115,8 +115,8 @@ Status Server::lcreate(Request& request) {
     const auto place = place_in(fid.name, name);
     if (!place) return std::unexpected(place.error());
     const int host_flags = static_cast<int>(flags & kKeptFlags & ~static_cast<uint32_t>(O_NOATIME));
-    auto file = security_.create(*place, host_flags,
-                                 {.uid = fid.uid, .gid = gid, .mode = S_IFREG | (mode & 07777)});
+    auto file =
+        security_.create(*place, host_flags, {.uid = fid.uid, .gid = gid, .mode = S_IFREG | (mode & 07777)});
     if (!file && file.error() == EEXIST && (flags & kExclusive) == 0) {
         const auto there = security_.stat(*place);
         if (!there) return std::unexpected(there.error());
@@ -264,8 +264,7 @@ Status Server::readdir(Request& request) {
     if (!fid.file || !fid.directory) return std::unexpected(EINVAL);
     if (lseek(fid.file.get(), static_cast<off_t>(offset), SEEK_SET) < 0) return std::unexpected(errno);
 
-    const size_t room =
-        std::min<uint64_t>({wanted, msize_ - kIoHeaderSize, request.limit - kReadReplySize});
+    const size_t room = std::min<uint64_t>({wanted, msize_ - kIoHeaderSize, request.limit - kReadReplySize});
     const size_t start = request.out.size();
     request.out.u32(0);
     const size_t end = request.out.size() + room;

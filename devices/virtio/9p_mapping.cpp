@@ -152,8 +152,8 @@ Status store_file_mapping(const Place& place, const Mapping& mapping) {
     const int at = metadata->directory.get();
     auto file = open_node_for(*metadata, O_WRONLY | O_TRUNC);
     if (!file && file.error() == ENOENT) {
-        const int fd = openat(at, metadata->name.c_str(),
-                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        const int fd =
+            openat(at, metadata->name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0) return std::unexpected(errno);
         file = Descriptor(fd);
     }

@@ -33,9 +33,7 @@ Expected<std::string> read_link(const Place& place) {
 
 }  // namespace
 
-bool Security::hides(std::string_view name) const {
-    return keeps_beside() && is_mapping_file(name);
-}
+bool Security::hides(std::string_view name) const { return keeps_beside() && is_mapping_file(name); }
 
 // ---- what there is
 
@@ -50,8 +48,7 @@ Expected<struct stat> Security::stat(const Place& place) const {
 
 Mapping Security::load(const Target& target) const {
     if (model_ == SecurityModel::MappedXattr) return load_xattr_mapping(target.fd);
-    if (keeps_beside() && target.place != nullptr)
-        return load_file_mapping(*target.place);
+    if (keeps_beside() && target.place != nullptr) return load_file_mapping(*target.place);
     return {};
 }
 
@@ -215,8 +212,7 @@ Expected<std::vector<uint8_t>> Security::get_xattr(const Target& target, const s
     const auto on_host = host_xattr(name, ENODATA);
     if (!on_host) return std::unexpected(on_host.error());
     std::vector<uint8_t> value(kMaxXattr);
-    const ssize_t size =
-        getxattr(proc_path(target.fd).c_str(), on_host->c_str(), value.data(), value.size());
+    const ssize_t size = getxattr(proc_path(target.fd).c_str(), on_host->c_str(), value.data(), value.size());
     if (size < 0) return std::unexpected(errno);
     value.resize(static_cast<size_t>(size));
     value.shrink_to_fit();

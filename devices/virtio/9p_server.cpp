@@ -148,7 +148,8 @@ Expected<Place> Server::place_in(const NameTree::Name& directory, std::string_vi
 }
 
 Expected<struct stat> Server::stat_of(const Fid& fid) const {
-    if (fid.file && !security_.keeps_beside()) return security_.stat(Security::Target{fid.file.get(), nullptr});
+    if (fid.file && !security_.keeps_beside())
+        return security_.stat(Security::Target{fid.file.get(), nullptr});
     const auto place = place_of(fid.name);
     if (place) return security_.stat(*place);
     if (fid.file) return security_.stat(Security::Target{fid.file.get(), nullptr});
@@ -179,7 +180,8 @@ void Server::save(StateWriter& out) const {
     };
     for (const auto& [number, fid] : fids_.all()) {
         const auto path = fid.name.path();
-        const bool removed = !path.has_value(), open = static_cast<bool>(fid.file), xattr = fid.xattr != nullptr;
+        const bool removed = !path.has_value(), open = static_cast<bool>(fid.file),
+                   xattr = fid.xattr != nullptr;
         out(number, fid.uid, removed, open, static_cast<uint32_t>(fid.flags), xattr);
         text(path.value_or(""));
         if (!xattr) continue;

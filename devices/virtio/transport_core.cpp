@@ -24,7 +24,8 @@ TransportCore::TransportCore(Generation generation, const mmu::GuestMemory& memo
     }
     // Here and not in activate(): a virtual CPU's thread starts no threads.
     if (needs_worker)
-        worker_ = host::start_thread(std::string(backend_->name()), backend_->worker_role(), [this] { work(); });
+        worker_ =
+            host::start_thread(std::string(backend_->name()), backend_->worker_role(), [this] { work(); });
 }
 
 TransportCore::~TransportCore() = default;

@@ -113,7 +113,6 @@ Result<DriveOptions> parse_drive(std::string_view text) {
         if (key == "file") {
             drive.file = value;
         } else if (key == "format") {
-            if (value != "raw") return failure("format '{}' is not supported, only raw", value);
             drive.format = value;
         } else if (key == "if") {
             if (value != "virtio" && value != "none")
@@ -134,6 +133,14 @@ Result<DriveOptions> parse_drive(std::string_view text) {
             if (value != "auto" && value != "on" && value != "off")
                 return failure("{} is auto, on or off, not '{}'", key, value);
             drive.locking = value;
+        } else if (key == "cache") {
+            drive.cache = value;
+        } else if (key == "aio") {
+            drive.aio = value;
+        } else if (key == "discard") {
+            drive.discard = value;
+        } else if (key == "detect-zeroes") {
+            drive.detect_zeroes = value;
         } else if (key == "record") {
             drive.record = value;
         } else if (key == "serial") {
@@ -142,7 +149,7 @@ Result<DriveOptions> parse_drive(std::string_view text) {
         } else {
             return failure(
                 "unknown key '{}' (known: file, format, if, id, readonly, snapshot, serial, werror, rerror, "
-                "file.locking)",
+                "file.locking, cache, aio, discard, detect-zeroes)",
                 key);
         }
     }

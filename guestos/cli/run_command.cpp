@@ -157,9 +157,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command
         ->add_option(
             "--drive", words->drives,
-            "virtio disk from a raw image, the first one /dev/vda: file=PATH and, after commas, format=raw, "
+            "virtio disk, the first one /dev/vda: file=PATH and, after commas, format=raw|qcow2|..., "
             "readonly=on|off, snapshot=on|off, serial=TEXT, werror=report|ignore|stop|enospc, "
-            "rerror=report|ignore|stop, file.locking=auto|on|off; repeatable (docs/disks.md)")
+            "rerror=report|ignore|stop, file.locking=auto|on|off, "
+            "cache=writeback|writethrough|unsafe|none|directsync, aio=threads|native|io_uring, "
+            "discard=unmap|ignore, detect-zeroes=off|on|unmap; repeatable (docs/disks.md)")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -177,12 +179,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::Validator(checker(parse_net), ""))
         ->group(machine);
     command
-        ->add_option(
-            "--share", words->shares,
-            "a directory that the guest sees: DIR[:/MOUNT] and, after commas, readonly=on|off, "
-            "security_model=mapped-xattr|mapped-file|passthrough|none, multidevs=remap|forbid|warn, tag=NAME; "
-            "with a guest command or --shell it is mounted at /MOUNT [/mnt/NAME-OF-DIR]; repeatable "
-            "(docs/shares.md)")
+        ->add_option("--share", words->shares,
+                     "a directory that the guest sees: DIR[:/MOUNT] and, after commas, readonly=on|off, "
+                     "security_model=mapped-xattr|mapped-file|passthrough|none, multidevs=remap|forbid|warn, "
+                     "tag=NAME; "
+                     "with a guest command or --shell it is mounted at /MOUNT [/mnt/NAME-OF-DIR]; repeatable "
+                     "(docs/shares.md)")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

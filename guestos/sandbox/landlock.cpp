@@ -40,7 +40,8 @@ constexpr uint64_t kExecute = 1 << 0, kWriteFile = 1 << 1, kReadFile = 1 << 2, k
 constexpr uint64_t kOfAbi1 = (1 << 13) - 1,
                    kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice;
 constexpr uint64_t kTcpBind = 1, kTcpConnect = 2;
-constexpr uint64_t kOfTrees = kRemoveDir | kRemoveFile | kMakeDir | kMakeReg | kMakeSock | kMakeFifo | kMakeSym | kRefer;
+constexpr uint64_t kOfTrees =
+    kRemoveDir | kRemoveFile | kMakeDir | kMakeReg | kMakeSock | kMakeFifo | kMakeSym | kRefer;
 constexpr uint64_t kScopes = 3;  ///< abstract Unix sockets, signals
 }  // namespace right
 

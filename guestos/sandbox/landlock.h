@@ -15,13 +15,14 @@ namespace arclight::guestos::sandbox {
 struct FileGrant {
     enum Access : unsigned {
         kRead = 1,
-        kWrite = 2,       ///< and truncate
-        kDevice = 4,      ///< ioctl() on a device
-        kList = 8,        ///< read the directory
-        kMake = 16,       ///< make files
-        kRemove = 32,     ///< remove files, and with kMake rename them
+        kWrite = 2,        ///< and truncate
+        kDevice = 4,       ///< ioctl() on a device
+        kList = 8,         ///< read the directory
+        kMake = 16,        ///< make files
+        kRemove = 32,      ///< remove files, and with kMake rename them
         kMakeSocket = 64,  ///< Unix sockets
-        kTree = 128,       ///< make directories, links, pipes and sockets, and move and remove any of them; no devices
+        kTree =
+            128,  ///< make directories, links, pipes and sockets, and move and remove any of them; no devices
     };
     std::string path;
     unsigned access = 0;

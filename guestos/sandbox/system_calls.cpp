@@ -23,7 +23,7 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
-                   kShare = bit(ThreadRole::Share),                   kAll = (1u << kThreadRoles) - 1;
+                   kShare = bit(ThreadRole::Share), kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
 enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network, Shares };
@@ -66,9 +66,7 @@ constexpr Row socket_row(uint64_t family, uint64_t type) {
             .when = When::Network};
 }
 
-constexpr Row share_row(unsigned number) {
-    return {.number = number, .roles = kShare, .when = When::Shares};
-}
+constexpr Row share_row(unsigned number) { return {.number = number, .roles = kShare, .when = When::Shares}; }
 
 // Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
 // conditions cost anything there; hence they are first, and the rest goes by how often a run makes the call.

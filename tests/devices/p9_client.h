@@ -119,7 +119,9 @@ class Client {
         }
         return error;
     }
-    int open(uint32_t fid, uint32_t flags = 0) { return call(Message(Type::Lopen).u32(fid).u32(flags)).error; }
+    int open(uint32_t fid, uint32_t flags = 0) {
+        return call(Message(Type::Lopen).u32(fid).u32(flags)).error;
+    }
     std::string read(uint32_t fid, uint64_t offset = 0, uint32_t count = 65536) {
         const Reply reply = call(Message(Type::Read).u32(fid).u64(offset).u32(count));
         EXPECT_EQ(reply.error, 0);
@@ -160,16 +162,42 @@ class Client {
     };
     Attributes attributes(uint32_t fid) {
         const Reply r = call(Message(Type::Getattr).u32(fid).u64(0x7ff));
-        return {r.error,           r.at<uint8_t>(8),   r.at<uint64_t>(13), r.at<uint32_t>(21), r.at<uint32_t>(25),
-                r.at<uint32_t>(29), r.at<uint64_t>(33), r.at<uint64_t>(41), r.at<uint64_t>(49)};
+        return {r.error,
+                r.at<uint8_t>(8),
+                r.at<uint64_t>(13),
+                r.at<uint32_t>(21),
+                r.at<uint32_t>(25),
+                r.at<uint32_t>(29),
+                r.at<uint64_t>(33),
+                r.at<uint64_t>(41),
+                r.at<uint64_t>(49)};
     }
     int set_mode(uint32_t fid, uint32_t mode) {
-        return call(Message(Type::Setattr).u32(fid).u32(1).u32(mode).u32(0).u32(0).u64(0).u64(0).u64(0).u64(0).u64(0))
+        return call(Message(Type::Setattr)
+                        .u32(fid)
+                        .u32(1)
+                        .u32(mode)
+                        .u32(0)
+                        .u32(0)
+                        .u64(0)
+                        .u64(0)
+                        .u64(0)
+                        .u64(0)
+                        .u64(0))
             .error;
     }
     int set_size(uint32_t fid, uint64_t size) {
-        return call(
-                   Message(Type::Setattr).u32(fid).u32(8).u32(0).u32(0).u32(0).u64(size).u64(0).u64(0).u64(0).u64(0))
+        return call(Message(Type::Setattr)
+                        .u32(fid)
+                        .u32(8)
+                        .u32(0)
+                        .u32(0)
+                        .u32(0)
+                        .u64(size)
+                        .u64(0)
+                        .u64(0)
+                        .u64(0)
+                        .u64(0))
             .error;
     }
     std::vector<std::string> list(uint32_t fid, uint32_t count = 4096) {

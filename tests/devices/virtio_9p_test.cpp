@@ -1,6 +1,4 @@
 // The 9P server over a real directory, and its device.
-#include "devices/virtio/9p.h"
-
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
@@ -11,6 +9,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "devices/virtio/9p.h"
 #include "tests/devices/p9_client.h"
 #include "tests/devices/virtio_driver.h"
 
@@ -83,7 +82,8 @@ TEST_P(VirtioP9, ModesTypesAndOwnersAreTheGuests) {
     EXPECT_EQ(client.attributes(4).device, makedev(1, 3));
     for (const char* name : {"null", "link", "pipe"})
         EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(directory.share + "/" + name))) << name;
-    const auto chown = Message(Type::Setattr).u32(1).u32(6).u32(0).u32(7).u32(8).u64(0).u64(0).u64(0).u64(0).u64(0);
+    const auto chown =
+        Message(Type::Setattr).u32(1).u32(6).u32(0).u32(7).u32(8).u64(0).u64(0).u64(0).u64(0).u64(0);
     ASSERT_EQ(client.call(chown).error, 0);
     EXPECT_EQ(client.attributes(1).uid, 7u);
     EXPECT_EQ(client.attributes(1).gid, 8u);
@@ -251,8 +251,8 @@ TEST_P(VirtioP9, RacesLeadNowhere) {
     std::atomic<bool> stop{false};
     std::thread racer([&] {
         while (!stop)
-            renameat2(AT_FDCWD, (directory.share + "/d").c_str(), AT_FDCWD, (directory.share + "/link").c_str(),
-                      RENAME_EXCHANGE);
+            renameat2(AT_FDCWD, (directory.share + "/d").c_str(), AT_FDCWD,
+                      (directory.share + "/link").c_str(), RENAME_EXCHANGE);
     });
     unsigned reached = 0;
     for (int i = 0; i < 500; i++) {
@@ -305,7 +305,8 @@ std::string model_name(const testing::TestParamInfo<Model>& info) {
     return kNames[static_cast<size_t>(info.param)];
 }
 INSTANTIATE_TEST_SUITE_P(Models, VirtioP9,
-                         testing::Values(Model::None, Model::MappedXattr, Model::MappedFile, Model::Passthrough),
+                         testing::Values(Model::None, Model::MappedXattr, Model::MappedFile,
+                                         Model::Passthrough),
                          model_name);
 
 // ---- the session
@@ -364,14 +365,15 @@ TEST(VirtioP9Session, TruncatedMessagesAreRefused) {
     SharedDirectory directory;
     Client client(directory.share, with(Model::None));
     ASSERT_EQ(client.create(1, "file", O_RDWR), 0);
-    const Message whole[] = {Message(Type::Walk).u32(0).u32(5).u16(1).text("file"),
-                             Message(Type::Lcreate).u32(0).text("new").u32(1).u32(0).u32(0),
-                             Message(Type::Mkdir).u32(0).text("new").u32(0755).u32(0),
-                             Message(Type::Symlink).u32(0).text("new").text("x").u32(0),
-                             Message(Type::Renameat).u32(0).text("file").u32(0).text("new"),
-                             Message(Type::Unlinkat).u32(0).text("file").u32(0),
-                             Message(Type::Write).u32(1).u64(0).u32(1),
-                             Message(Type::Setattr).u32(1).u32(0xf).u32(0).u32(0).u32(0).u64(0).u64(0).u64(0).u64(0).u64(0)};
+    const Message whole[] = {
+        Message(Type::Walk).u32(0).u32(5).u16(1).text("file"),
+        Message(Type::Lcreate).u32(0).text("new").u32(1).u32(0).u32(0),
+        Message(Type::Mkdir).u32(0).text("new").u32(0755).u32(0),
+        Message(Type::Symlink).u32(0).text("new").text("x").u32(0),
+        Message(Type::Renameat).u32(0).text("file").u32(0).text("new"),
+        Message(Type::Unlinkat).u32(0).text("file").u32(0),
+        Message(Type::Write).u32(1).u64(0).u32(1),
+        Message(Type::Setattr).u32(1).u32(0xf).u32(0).u32(0).u32(0).u64(0).u64(0).u64(0).u64(0).u64(0)};
     for (const Message& message : whole)
         for (size_t size = p9::kHeaderSize; size < message.bytes.size(); size++) {
             Message cut = message;
@@ -405,7 +407,8 @@ TEST(VirtioP9Session, LimitsHold) {
         error = client.call(Message(Type::Walk).u32(0).u32(i).u16(0)).error;
     EXPECT_EQ(error, ENFILE);
     EXPECT_EQ(client.call(Message(Type::Xattrcreate).u32(10).text("user.a").u64(60'000).u32(0)).error, 0);
-    EXPECT_EQ(client.call(Message(Type::Xattrcreate).u32(11).text("user.a").u64(60'000).u32(0)).error, ENOSPC);
+    EXPECT_EQ(client.call(Message(Type::Xattrcreate).u32(11).text("user.a").u64(60'000).u32(0)).error,
+              ENOSPC);
 }
 
 TEST(VirtioP9Session, PathsMayBeLongerThanTheHostTakes) {
@@ -499,7 +502,8 @@ TEST(VirtioP9Device, AnswersByItsQueueAndForgetsAtReset) {
         std::memcpy(bytes.data(), &size, sizeof size);
         std::memcpy(driver.memory.host(VirtioDriver::kData, size), bytes.data(), size);
         driver.describe(VirtioDriver::kDescriptors, 0, VirtioDriver::kData, size, VirtioDriver::kNext, 1);
-        driver.describe(VirtioDriver::kDescriptors, 1, VirtioDriver::kData + 0x8000, room, VirtioDriver::kWrite);
+        driver.describe(VirtioDriver::kDescriptors, 1, VirtioDriver::kData + 0x8000, room,
+                        VirtioDriver::kWrite);
         const auto before = driver.used_index();
         driver.offer(0);
         EXPECT_TRUE(eventually([&] { return driver.used_index() != before || driver.broken(); }));

@@ -99,7 +99,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
     const auto factory = devices::DeviceFactory::standard();
     std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
     const auto place = [&](const DeviceOptions& device, unsigned slot) -> Result<void> {
-        auto made = factory.make(device.request, {loop_, clock_, host_, networks});
+        auto made = factory.make(device.request, {loop_, clock_, host_, networks, options_.images});
         if (!made) return std::unexpected(made.error());
         auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
         if (backend == nullptr) return failure("'{}' is not a virtio device", device.request.name);

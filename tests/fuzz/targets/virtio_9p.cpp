@@ -74,7 +74,7 @@ class Messages {
         bytes_.clear();
         const uint8_t what = in_.u8();
         integer<uint32_t>(0);
-        constexpr uint8_t kTypes[] = {8,  12, 14, 16, 18, 20, 22, 24,  26,  30,  32,  40,  50,  52,  54,
+        constexpr uint8_t kTypes[] = {8,  12, 14, 16, 18,  20,  22,  24,  26,  30,  32,  40,  50,  52,  54,
                                       70, 72, 74, 76, 100, 102, 104, 108, 110, 110, 110, 116, 118, 120, 122};
         const uint8_t type = what < 0xf0 ? kTypes[what % std::size(kTypes)] : in_.u8();
         integer<uint8_t>(type);
@@ -104,7 +104,9 @@ class Messages {
             case 18: fid(), text(), number(), number(), number(), number(); break;
             case 20: fid(), fid(), text(); break;
             case 24: fid(), large(); break;
-            case 26: fid(), number(), number(), number(), number(), large(), large(), large(), large(), large(); break;
+            case 26:
+                fid(), number(), number(), number(), number(), large(), large(), large(), large(), large();
+                break;
             case 30: fid(), fid(), text(); break;
             case 32: fid(), text(), large(), number(); break;
             case 40:
@@ -158,7 +160,8 @@ void run(std::span<const uint8_t> bytes) {
         std::vector<uint8_t> reply, data(256, 'w'), room(4096);
         const std::span<uint8_t> data_buffer(data), room_buffer(room);
         // A session, so that most messages mean something.
-        std::vector<uint8_t> version = {0, 0, 0, 0, 100, 1, 0, 0, 0, 1, 0, 8, 0, '9', 'P', '2', '0', '0', '0', '.', 'L'};
+        std::vector<uint8_t> version = {0, 0, 0,   0,   100, 1,   0,   0,   0,   1,  0,
+                                        8, 0, '9', 'P', '2', '0', '0', '0', '.', 'L'};
         server.serve(version, {}, {}, 8192, reply);
         std::vector<uint8_t> attach(7 + 4 + 4 + 2 + 2 + 4);
         attach[4] = 104;
@@ -168,8 +171,7 @@ void run(std::span<const uint8_t> bytes) {
             const uint64_t limit = in.flag() ? 4096 : 11u + in.u8();
             const auto message = messages.next();
             std::ranges::fill(room, uint8_t{0});
-            const uint32_t direct =
-                server.serve(message, {&data_buffer, 1}, {&room_buffer, 1}, limit, reply);
+            const uint32_t direct = server.serve(message, {&data_buffer, 1}, {&room_buffer, 1}, limit, reply);
             require(reply.size() + direct <= limit, "a reply fits its buffers");
             require(direct <= room.size(), "data stay in their room");
             const std::string_view got(reinterpret_cast<const char*>(room.data()), direct);
