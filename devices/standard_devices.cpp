@@ -51,7 +51,7 @@ constexpr Word<DiskCache> kCache[] = {{"writeback", DiskCache::WriteBack},
                                       {"none", DiskCache::None},
                                       {"directsync", DiskCache::DirectSync}};
 constexpr std::string_view kServedFormats[] = {"qcow2", "qcow", "qed",       "vmdk",  "vdi",   "vhdx",
-                                               "vpc",   "dmg",  "parallels", "cloop", "bochs", "luks"};
+                                               "vpc",   "dmg",  "parallels", "cloop", "bochs"};
 constexpr Word<bool> kFormat[] = {{"auto", false}, {"raw", true}};
 
 // False: the option's text is none of the words, and `error` says so.

@@ -64,9 +64,11 @@ std::string probed_format(const std::string& path) {
     const auto* format =
         devices::virtio::probe_image_format(std::span(first).first(size), std::span(last).first(size));
     if (format == nullptr || format->compressed) return {};
+    // By the first word: "qcow (version 1)".
+    const std::string_view name = format->name.substr(0, format->name.find(' '));
     for (const std::string_view known : {"qcow2", "qcow", "qed", "vmdk", "vhdx", "vdi", "parallels"})
-        if (format->name == known) return std::string(known);
-    return format->name == "vhd" ? "vpc" : "";
+        if (name == known) return std::string(known);
+    return name == "vhd" ? "vpc" : "";
 }
 
 /// What the server is told; nothing: the disk opens its image itself.
