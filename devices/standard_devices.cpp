@@ -50,7 +50,7 @@ constexpr Word<DiskCache> kCache[] = {{"writeback", DiskCache::WriteBack},
                                       {"unsafe", DiskCache::Unsafe},
                                       {"none", DiskCache::None},
                                       {"directsync", DiskCache::DirectSync}};
-constexpr std::string_view kServedFormats[] = {"qcow2", "qcow", "qed",       "vmdk",  "vdi",   "vhdx",
+constexpr std::string_view kServedFormats[] = {"qcow2", "qcow", "qed",       "vmdk",  "vdi",  "vhdx",
                                                "vpc",   "dmg",  "parallels", "cloop", "bochs"};
 constexpr Word<bool> kFormat[] = {{"auto", false}, {"raw", true}};
 

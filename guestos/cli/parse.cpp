@@ -38,9 +38,8 @@ Result<void> take_word(std::string_view key, std::string_view value, std::span<c
     return {};
 }
 
-constexpr std::string_view kFormats[] = {"auto", "raw",  "qcow2", "qcow", "qed",       "vmdk",
-                                         "vdi",  "vhdx", "vpc",   "dmg",  "parallels", "cloop",
-                                         "bochs"};
+constexpr std::string_view kFormats[] = {"auto", "raw", "qcow2", "qcow",      "qed",   "vmdk", "vdi",
+                                         "vhdx", "vpc", "dmg",   "parallels", "cloop", "bochs"};
 constexpr std::string_view kCaches[] = {"writeback", "writethrough", "unsafe", "none", "directsync"};
 constexpr std::string_view kAios[] = {"threads", "native", "io_uring"};
 constexpr std::string_view kDiscards[] = {"unmap", "ignore", "on", "off"};

@@ -97,7 +97,7 @@ for m in x f p n; do
     (cd out && find . -type f -exec md5sum {} + | sort) > /tmp/2; cmp /tmp/1 /tmp/2 && echo same $(wc -l < /tmp/1)
     (cd out && find . -type l | while read -r l; do readlink "$l"; done | sort) > /tmp/2
     (cd in && find . -type l | while read -r l; do readlink "$l"; done | sort) > /tmp/1; cmp /tmp/1 /tmp/2 && echo links $(wc -l < /tmp/1)
-    mkdir /tmp/$m && cp -a out /tmp/$m/ && rm -r out && cp -a /tmp/$m/out back && diff -r back /tmp/$m/out && echo back
+    mkdir /tmp/$m && cp -a out /tmp/$m/ && rm -r out && cp -a /tmp/$m/out back && diff -r back /tmp/$m/out 2> /dev/null && echo back
 done"""], options=shares(ours_root))
 files = sum(1 for v in wanted.values() if not v.startswith("->"))
 expected = f"same {files}\nlinks {len(wanted) - files}\nback\n" * len(MODELS)

@@ -30,9 +30,9 @@ class Server {
     uint64_t size = kSize;
     uint32_t option_type_error = 0;
     uint64_t greeting = 0x4e42444d41474943;
-    uint32_t error = 0;                           ///< of all requests
+    uint32_t error = 0;                             ///< of all requests
     std::function<void(uint8_t (&reply)[16])> lie;  ///< changes a reply
-    bool hang_up = false;                         ///< instead of a reply
+    bool hang_up = false;                           ///< instead of a reply
 
     int start() {
         int pair[2];
@@ -87,8 +87,8 @@ class Server {
             const uint64_t offset = be64toh(request.offset);
             const uint32_t length = be32toh(request.length);
             const uint16_t command = be16toh(request.command);
-            log.push_back(std::to_string(command) + " " + std::to_string(offset) + "+" + std::to_string(length) +
-                          (request.flags != 0 ? " flagged" : ""));
+            log.push_back(std::to_string(command) + " " + std::to_string(offset) + "+" +
+                          std::to_string(length) + (request.flags != 0 ? " flagged" : ""));
             std::vector<uint8_t> data(length);
             if (command == 1 && !get(data.data(), length)) return;
             if (hang_up) return;
@@ -130,8 +130,8 @@ TEST(Nbd, DisksAreReadAndWritten) {
     }
     connection->reset();
     EXPECT_EQ(server.content[4096], 'a');
-    EXPECT_EQ(server.log, (std::vector<std::string>{"1 4096+1024", "0 4096+1024", "3 0+0", "4 0+512", "6 512+512",
-                                                    "6 512+512 flagged"}));
+    EXPECT_EQ(server.log, (std::vector<std::string>{"1 4096+1024", "0 4096+1024", "3 0+0", "4 0+512",
+                                                    "6 512+512", "6 512+512 flagged"}));
 }
 
 TEST(Nbd, ErrorsAreTheServers) {
@@ -154,7 +154,8 @@ TEST(Nbd, ServersThatLieAreLeft) {
         if (which == 0) server.hang_up = true;
         if (which == 1) server.lie = [](uint8_t(&reply)[16]) { reply[0] ^= 1; };
         if (which == 2) server.lie = [](uint8_t(&reply)[16]) { reply[8] ^= 1; };
-        if (which == 3) server.lie = [](uint8_t(&reply)[16]) { reply[7] = 5; };  // an error, and data nevertheless
+        if (which == 3)
+            server.lie = [](uint8_t(&reply)[16]) { reply[7] = 5; };  // an error, and data nevertheless
         auto connection = NbdConnection::open(server.start());
         ASSERT_TRUE(connection.has_value());
         std::vector<uint8_t> bytes(512);
@@ -173,7 +174,8 @@ TEST(Nbd, ServersThatAreNoneAreRefused) {
         return connection ? std::string() : connection.error();
     };
     EXPECT_EQ(error_of([](Server& s) { s.greeting = 1; }), "its server does not speak NBD");
-    EXPECT_EQ(error_of([](Server& s) { s.option_type_error = 1u << 31 | 6; }), "its server has no such export");
+    EXPECT_EQ(error_of([](Server& s) { s.option_type_error = 1u << 31 | 6; }),
+              "its server has no such export");
     EXPECT_EQ(error_of([](Server& s) { s.size = ~uint64_t{0}; }), "its server does not speak NBD");
     int pair[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -205,7 +207,9 @@ struct Recorder final : DiskStorage {
     DiskResult write(uint64_t, DiskBuffers) override { return note("write"); }
     DiskResult flush() override { return note("flush"); }
     DiskResult discard(uint64_t, uint64_t) override { return note("discard"); }
-    DiskResult zero(uint64_t, uint64_t, bool may_unmap) override { return note(may_unmap ? "hole" : "zeros"); }
+    DiskResult zero(uint64_t, uint64_t, bool may_unmap) override {
+        return note(may_unmap ? "hole" : "zeros");
+    }
     DiskResult note(const char* what) {
         calls.made.emplace_back(what);
         return {};
@@ -234,8 +238,10 @@ TEST(DiskWords, SayWhatBecomesOfWrites) {
     using Made = std::vector<std::string>;
     EXPECT_EQ(calls_with({}), (Made{"write", "write", "discard", "hole", "flush"}));
     EXPECT_EQ(calls_with({.unmap = false}), (Made{"write", "write", "zeros", "flush"}));
-    EXPECT_EQ(calls_with({.detect_zeroes = Zeroes::On}), (Made{"zeros", "write", "discard", "hole", "flush"}));
-    EXPECT_EQ(calls_with({.detect_zeroes = Zeroes::Unmap}), (Made{"hole", "write", "discard", "hole", "flush"}));
+    EXPECT_EQ(calls_with({.detect_zeroes = Zeroes::On}),
+              (Made{"zeros", "write", "discard", "hole", "flush"}));
+    EXPECT_EQ(calls_with({.detect_zeroes = Zeroes::Unmap}),
+              (Made{"hole", "write", "discard", "hole", "flush"}));
     EXPECT_EQ(calls_with({.unmap = false, .detect_zeroes = Zeroes::Unmap}),
               (Made{"zeros", "write", "zeros", "flush"}));
     EXPECT_EQ(calls_with({.flushes = false}), (Made{"write", "write", "discard", "hole"}));

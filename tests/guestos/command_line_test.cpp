@@ -137,8 +137,9 @@ TEST(CommandLine, Everything) {
 }
 
 TEST(CommandLine, SharedDirectories) {
-    const auto outcome = parse({"run", "--kernel", "k", "--no-rng", "--share", "a,,b:/work", "--share",
-                                "/home/me/../you/,readonly=on,security_model=none,tag=mine", "--share", "c:/d:/e"});
+    const auto outcome =
+        parse({"run", "--kernel", "k", "--no-rng", "--share", "a,,b:/work", "--share",
+               "/home/me/../you/,readonly=on,security_model=none,tag=mine", "--share", "c:/d:/e"});
     ASSERT_TRUE(outcome.options) << outcome.error;
     const RunOptions& o = *outcome.options;
     ASSERT_EQ(o.shares.size(), 3u);

@@ -68,7 +68,8 @@ TEST_F(ImageServer, FormatsBackingFilesAndClusters) {
         const auto image = open({.file = path("top.qcow2"), .format = "qcow2"});
         ASSERT_TRUE(image.has_value()) << image.error();
         const std::string text = "written";
-        ASSERT_TRUE((*image)->write(65536 * 3, {reinterpret_cast<const uint8_t*>(text.data()), 7}).has_value());
+        ASSERT_TRUE(
+            (*image)->write(65536 * 3, {reinterpret_cast<const uint8_t*>(text.data()), 7}).has_value());
         ASSERT_TRUE((*image)->zero(0, 65536, true).has_value());
         ASSERT_TRUE((*image)->flush().has_value());
         // QEMU's own locks keep a second one away.
@@ -145,9 +146,10 @@ TEST_F(ImageServer, DamagedImagesNeitherHangNorCrash) {
         // The header in some, tables in others: those are the clusters behind it.
         const size_t range = round % 4 == 0 ? 112 : std::min<size_t>(bad.size(), 5 * 65536);
         for (unsigned i = 0; i < (round % 4 == 0 ? 2u : 60u); i++)
-            bad[(round % 4 == 0 ? 8 : 65536) % range + random() % (range - (round % 4 == 0 ? 8 : 65536) % range)] =
-                static_cast<char>(random());
-        for (unsigned i = 0; i < 8 && round % 4 != 0; i++) bad[65536 + random() % 64] = static_cast<char>(random());
+            bad[(round % 4 == 0 ? 8 : 65536) % range +
+                random() % (range - (round % 4 == 0 ? 8 : 65536) % range)] = static_cast<char>(random());
+        for (unsigned i = 0; i < 8 && round % 4 != 0; i++)
+            bad[65536 + random() % 64] = static_cast<char>(random());
         if (round % 5 == 4) bad.resize(random() % bad.size());
         std::ofstream(path("bad.qcow2")) << bad;
         DriveOptions drive{.file = path("bad.qcow2"), .format = "qcow2"};
@@ -161,7 +163,8 @@ TEST_F(ImageServer, DamagedImagesNeitherHangNorCrash) {
         for (uint64_t at = 0; at + 65536 <= size; at += 65536) read(**image, at, 65536);
         const std::string text(4096, 'w');
         for (uint64_t at = 0; at + 65536 <= size; at += 5 * 65536)
-            static_cast<void>((*image)->write(at, {reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+            static_cast<void>(
+                (*image)->write(at, {reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
         static_cast<void>((*image)->flush());
     }
     EXPECT_GT(opened, 5u) << "damage that nobody sees";

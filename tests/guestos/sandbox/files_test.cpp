@@ -346,9 +346,8 @@ TEST_F(SandboxFiles, ASharedDirectoryIsATreeForItsThread) {
     RunOptions options = plain_options();
     add_share(options, {.directory = path("inside")});
     const auto by = [&](ThreadRole role, long number, const std::string& file, long a = 0, long b = 0) {
-        return in_jail(options, role, [&] {
-            return call(number, AT_FDCWD, reinterpret_cast<long>(file.c_str()), a, b);
-        });
+        return in_jail(options, role,
+                       [&] { return call(number, AT_FDCWD, reinterpret_cast<long>(file.c_str()), a, b); });
     };
     constexpr ThreadRole kShare = ThreadRole::Share;
     EXPECT_EQ(by(kShare, SYS_openat, path("inside/file"), O_RDWR).result, 0);
