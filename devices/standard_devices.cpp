@@ -5,10 +5,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "devices/char_backend.h"
 #include "devices/device_factory.h"
+#include "devices/pci/root_port.h"
 #include "devices/virtio/9p.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/nbd.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
@@ -205,6 +209,32 @@ static DeviceType network_device() {
             .make = make_network_device};
 }
 
+static DeviceType root_port() {
+    // A port's number is the number of its slot. `chassis` and `port` are QEMU's words, for lines that have them.
+    return {.name = "pcie-root-port",
+            .summary = "PCI Express root port: a bus for one device, which names it by bus=ID",
+            .options = {{.name = "slot",
+                         .kind = Kind::Number,
+                         .help = "the physical slot's number",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "chassis",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "port",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff}},
+            .linux_module = {},
+            .paths = {},
+            .make = [](const DeviceArguments& arguments, const DeviceContext&) -> Result<NewDevice> {
+                return std::make_unique<pci::RootPort>(static_cast<unsigned>(arguments.number("slot")));
+            }};
+}
+
 static Result<NewDevice> make_share_device(const DeviceArguments& arguments, const DeviceContext& context) {
     virtio::P9::Options options;
     options.tag = arguments.text("tag");
@@ -246,12 +276,38 @@ static DeviceType share_device() {
         .make = make_share_device};
 }
 
+static Result<NewDevice> make_console_device(const DeviceArguments& arguments, const DeviceContext& context) {
+    const auto ports = virtio::Console::parse_ports(arguments.text("ports"));
+    if (!ports) return std::unexpected(ports.error());
+    std::vector<CharBackend*> backends;
+    for (const auto& port : *ports) {
+        if (context.chardevs == nullptr) return failure("there is no chardev '{}'", port.chardev);
+        auto backend = context.chardevs->claim(port.chardev);
+        if (!backend) return std::unexpected(backend.error());
+        backends.push_back(*backend);
+    }
+    return std::make_unique<virtio::Console>(context.loop, *ports, backends);
+}
+
+static DeviceType console_device() {
+    return {.name = "virtio-serial",
+            .summary = "consoles and named ports",
+            .options = {{.name = "ports",
+                         .help = "NUMBER:console|port:CHARDEV:NAME, with semicolons between them",
+                         .preset = ""}},
+            .linux_module = "virtio_console",
+            .paths = nullptr,
+            .make = make_console_device};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     factory.add(block_device());
     factory.add(entropy_device());
     factory.add(network_device());
+    factory.add(root_port());
     factory.add(share_device());
+    factory.add(console_device());
     return factory;
 }
 

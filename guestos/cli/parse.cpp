@@ -6,7 +6,10 @@
 #include <charconv>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
+
+#include "guestos/device_requests.h"
 
 namespace arclight::guestos::cli {
 
@@ -119,6 +122,16 @@ Result<uint64_t> parse_code_cache(std::string_view text) {
     const auto bytes = parse_memory(text);
     if (bytes && *bytes > kMaxCodeCache) return failure("'{}' is more than 1 GiB", text);
     return bytes;
+}
+
+Result<DeviceOptions> parse_device(std::string_view text) {
+    auto request = devices::DeviceRequest::parse(text);
+    if (!request) return std::unexpected(request.error());
+    auto device = placed_device(std::move(*request));
+    if (!device) return device;
+    const auto factory = devices::DeviceFactory::standard();
+    if (auto known = factory.check(device->request); !known) return std::unexpected(known.error());
+    return device;
 }
 
 Result<DriveOptions> parse_drive(std::string_view text) {

@@ -63,6 +63,7 @@ uint64_t rights_of(unsigned access) {
     if ((access & FileGrant::kRemove) != 0) rights |= right::kRemoveFile;
     if ((access & FileGrant::kMakeSocket) != 0) rights |= right::kMakeSock;
     if ((access & FileGrant::kTree) != 0) rights |= right::kOfTrees;
+    if ((access & FileGrant::kMove) != 0) rights |= right::kRefer;
     return rights;
 }
 
@@ -83,7 +84,7 @@ Result<void> add_grant(int ruleset, uint64_t handled, const FileGrant& grant) {
     if (file.fd < 0 || fstat(file.fd, &about) != 0) return {};  // whoever opens it says why that fails
     uint64_t rights = rights_of(grant.access);
     constexpr uint64_t kForDirectories =
-        right::kReadDir | right::kMakeReg | right::kRemoveFile | right::kMakeSock;
+        right::kReadDir | right::kMakeReg | right::kRemoveFile | right::kMakeSock | right::kRefer;
     if (!S_ISDIR(about.st_mode))
         rights &= right::kOfFiles;
     else if ((rights & kForDirectories) == 0)

@@ -23,6 +23,7 @@ struct FileGrant {
         kMakeSocket = 64,  ///< Unix sockets
         kTree =
             128,  ///< make directories, links, pipes and sockets, and move and remove any of them; no devices
+        kMove = 256  ///< with kMake and kRemove: rename files into other directories that have it too (ABI 2)
     };
     std::string path;
     unsigned access = 0;
