@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,9 @@
 #include "guestos/monitor/options.h"
 #include "mmu/shadow.h"
 
+namespace arclight::devices::virtio {
+class NbdConnection;
+}
 namespace arclight::jit {
 class CacheKey;
 }
@@ -74,6 +78,10 @@ struct DriveOptions {
     std::string werror = "enospc";
     std::string rerror = "report";
     std::string locking = "auto";
+    std::string cache = "writeback";
+    std::string aio = "threads";
+    std::string discard = "unmap";
+    std::string detect_zeroes = "off";
     std::string record;  ///< for tests: a file for what is written; empty: none
 };
 
@@ -165,6 +173,8 @@ struct RunOptions {
     std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
     std::vector<NetOptions> networks;    ///< for those of the devices that name them
     std::vector<ShareMount> shares;
+    /// Of disks whose images another process serves, by the image's path (guestos/image_server.h).
+    std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     std::vector<ChardevOptions> chardevs;

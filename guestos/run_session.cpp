@@ -21,6 +21,7 @@
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
 #include "guestos/firmware.h"
+#include "guestos/image_server.h"
 #include "guestos/lightv/control.h"
 #include "guestos/loader.h"
 #include "guestos/machine/board/flash_memory.h"
@@ -140,8 +141,10 @@ int run_session(const RunOptions& given) {
         (*made)->abandon_output();
         current.stop();
     };
+    Result<void> images;
     const auto open_first = [&] {
         open_cache_key(opened);
+        images = open_images(opened);
         made = Chardevs::open(opened, loop,
                               {.quit = end_machine,
                                .resume = [&] { current.end_pause(); },
@@ -152,6 +155,7 @@ int run_session(const RunOptions& given) {
                                    }});
     };
     if (const auto jailed = sandbox::enter(opened, open_first); !jailed) return complain(jailed.error());
+    if (!images) return complain(images.error());
     if (!made) return complain(made.error());
     Chardevs& chardevs = **made;
     MachineTarget target(opened, chardevs, cli::kVersion);

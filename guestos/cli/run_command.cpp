@@ -216,9 +216,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command
         ->add_option(
             "--drive", words->drives,
-            "virtio disk from a raw image, the first one /dev/vda: file=PATH and, after commas, format=raw, "
+            "virtio disk, the first one /dev/vda: file=PATH and, after commas, format=raw|qcow2|..., "
             "readonly=on|off, snapshot=on|off, serial=TEXT, werror=report|ignore|stop|enospc, "
-            "rerror=report|ignore|stop, file.locking=auto|on|off; repeatable (docs/disks.md)")
+            "rerror=report|ignore|stop, file.locking=auto|on|off, "
+            "cache=writeback|writethrough|unsafe|none|directsync, aio=threads|native|io_uring, "
+            "discard=unmap|ignore, detect-zeroes=off|on|unmap; repeatable (docs/disks.md)")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
