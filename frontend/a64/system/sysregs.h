@@ -123,5 +123,8 @@ SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm);
 
 /// SYS: cache maintenance, address translation, TLB invalidation. DC ZVA only checks for its trap here.
 SystemResult execute_sys(Cpu& cpu, uint32_t encoding, uint64_t xt);
+/// The same for cache maintenance of an address that the current soft TLB lets be read, without a walk of the tables. False: it
+/// is none, or of another address, and nothing was done.
+bool execute_known_maintenance(Cpu& cpu, uint32_t encoding, uint64_t xt);
 
 }  // namespace arclight::frontend::a64
