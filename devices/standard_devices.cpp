@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "devices/device_factory.h"
+#include "devices/pci/root_port.h"
+#include "devices/virtio/9p.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
@@ -26,6 +28,15 @@ constexpr Word<virtio::OnDiskError> kOnWriteError[] = {{"report", virtio::OnDisk
 constexpr Word<virtio::ImageLocking> kLocking[] = {{"auto", virtio::ImageLocking::Auto},
                                                    {"on", virtio::ImageLocking::On},
                                                    {"off", virtio::ImageLocking::Off}};
+constexpr Word<virtio::p9::SecurityModel> kSecurityModels[] = {
+    {"mapped-xattr", virtio::p9::SecurityModel::MappedXattr},
+    {"mapped", virtio::p9::SecurityModel::MappedXattr},
+    {"mapped-file", virtio::p9::SecurityModel::MappedFile},
+    {"passthrough", virtio::p9::SecurityModel::Passthrough},
+    {"none", virtio::p9::SecurityModel::None}};
+constexpr Word<virtio::p9::Multidevs> kMultidevs[] = {{"remap", virtio::p9::Multidevs::Remap},
+                                                      {"forbid", virtio::p9::Multidevs::Forbid},
+                                                      {"warn", virtio::p9::Multidevs::Warn}};
 constexpr Word<bool> kFormat[] = {{"auto", false}, {"raw", true}};
 
 // False: the option's text is none of the words, and `error` says so.
@@ -94,6 +105,11 @@ static DeviceType block_device() {
                      .help = "keep others from the image: auto, on (or fail) or off",
                      .preset = "auto"},
                     {.name = "record", .help = "for tests: a file for all that is written", .preset = ""}},
+        .linux_module = "virtio_blk",
+        .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
+            return {{.path = arguments.text("file"),
+                     .written = !arguments.on("readonly") && !arguments.on("snapshot")}};
+        },
         .make = make_block_device};
 }
 
@@ -101,6 +117,8 @@ static DeviceType entropy_device() {
     return {.name = "virtio-rng",
             .summary = "entropy from the host",
             .options = {},
+            .linux_module = "",
+            .paths = nullptr,
             .make = [](const DeviceArguments&, const DeviceContext&) -> Result<NewDevice> {
                 return std::make_unique<virtio::Rng>();
             }};
@@ -134,7 +152,76 @@ static DeviceType network_device() {
                          .help = "the MTU that the guest is told, 68 to 65521; 0: none",
                          .preset = "0",
                          .max = virtio::Net::kMaxMtu}},
+            .linux_module = "virtio_net",
+            .paths = nullptr,
             .make = make_network_device};
+}
+
+static DeviceType root_port() {
+    // A port's number is the number of its slot. `chassis` and `port` are QEMU's words, for lines that have them.
+    return {.name = "pcie-root-port",
+            .summary = "PCI Express root port: a bus for one device, which names it by bus=ID",
+            .options = {{.name = "slot",
+                         .kind = Kind::Number,
+                         .help = "the physical slot's number",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "chassis",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "port",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff}},
+            .linux_module = {},
+            .paths = {},
+            .make = [](const DeviceArguments& arguments, const DeviceContext&) -> Result<NewDevice> {
+                return std::make_unique<pci::RootPort>(static_cast<unsigned>(arguments.number("slot")));
+            }};
+}
+
+static Result<NewDevice> make_share_device(const DeviceArguments& arguments, const DeviceContext& context) {
+    virtio::P9::Options options;
+    options.tag = arguments.text("tag");
+    options.host = context.host;
+    options.server.readonly = arguments.on("readonly");
+    options.server.limits.open = virtio::p9::descriptors_for_files();
+    std::string error;
+    if (!read_word(arguments, "security_model", kSecurityModels, options.server.security, error) ||
+        !read_word(arguments, "multidevs", kMultidevs, options.server.multidevs, error))
+        return std::unexpected(error);
+    if (options.tag.empty()) return std::unexpected("tag is empty");
+    auto share = virtio::P9::open(arguments.text("path"), std::move(options));
+    if (!share) return std::unexpected(share.error());
+    return std::move(*share);
+}
+
+static DeviceType share_device() {
+    return {
+        .name = "virtio-9p",
+        .summary = "directory of the host's, by the protocol 9P2000.L",
+        .options =
+            {{.name = "path", .help = "the directory"},
+             {.name = "tag", .help = "the name that the guest mounts it by", .max = virtio::P9::kMaxTag},
+             {.name = "security_model",
+              .help = "where owners, modes and types of the guest's files are kept: mapped-xattr (in "
+                      "attributes), mapped-file (in files beside them), passthrough (as the host's) or "
+                      "none (the same, as far as this process may)",
+              .preset = "mapped-xattr"},
+             {.name = "readonly", .kind = Kind::Switch, .help = "refuse changes", .preset = "off"},
+             {.name = "multidevs",
+              .help = "when several file systems are below the directory: remap (inode numbers are made "
+                      "different), forbid (hide all but the first) or warn",
+              .preset = "remap"}},
+        .linux_module = "9pnet_virtio",
+        .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
+            return {
+                {.path = arguments.text("path"), .written = !arguments.on("readonly"), .directory = true}};
+        },
+        .make = make_share_device};
 }
 
 DeviceFactory DeviceFactory::standard() {
@@ -142,6 +229,8 @@ DeviceFactory DeviceFactory::standard() {
     factory.add(block_device());
     factory.add(entropy_device());
     factory.add(network_device());
+    factory.add(root_port());
+    factory.add(share_device());
     return factory;
 }
 

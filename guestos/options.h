@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "devices/device_factory.h"
 #include "devices/host_time.h"
 #include "mmu/shadow.h"
 
@@ -37,6 +39,29 @@ constexpr SandboxMode kDefaultSandbox = SandboxMode::Off;
 constexpr SandboxMode kDefaultSandbox = SandboxMode::On;
 #endif
 
+/// What a device is behind.
+enum class DeviceBus : uint8_t { Mmio, Pci };
+
+/// What a device on PCI is told besides its number.
+struct PciPlace {
+    std::string port;            ///< the id of the root port that it is behind; empty: the root bus
+    unsigned function = 0;       ///< 0 to 7
+    std::optional<bool> legacy;  ///< virtio's legacy interface; nothing: on the root bus, as QEMU
+    bool modern = true;          ///< virtio's modern interface
+    unsigned vectors = 0;        ///< of MSI-X; 0: as many as the device has use for
+};
+
+/// One device of the machine, as the command line or a part of it (a disk, a network) asks for it.
+struct DeviceOptions {
+    devices::DeviceRequest request;
+    DeviceBus bus = DeviceBus::Mmio;
+    /// The virtio-mmio slot, 0 to 31; nothing: the highest one that is free, as QEMU gives them. On PCI the device's number, 1 to
+    /// 31; nothing: the lowest one that is free.
+    std::optional<unsigned> address;
+    std::string id;  ///< the user's name for it; empty: none
+    PciPlace pci;
+};
+
 struct DriveOptions {
     std::string file;
     bool readonly = false;
@@ -62,6 +87,7 @@ struct HostForward {
 
 /// `--net user`. IPv4 addresses are numbers; the words are QEMU's.
 struct NetOptions {
+    std::string id;    ///< by which its device names it; not empty in RunOptions
     std::string mac;   ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
     unsigned mtu = 0;  ///< 0: the guest's own
     bool ipv4 = true;
@@ -76,6 +102,38 @@ struct NetOptions {
     std::vector<HostForward> forwards;
 };
 
+/// `--flash`: a bank of NOR flash.
+struct FlashOptions {
+    std::string file;
+    bool readonly = false;
+    std::string locking = "auto";  ///< a word of devices::virtio::ImageLocking
+};
+
+/// `--fw-cfg`: a file that firmware and the guest find in QEMU's firmware configuration device.
+struct FwCfgOptions {
+    std::string name;
+    std::string file;  ///< its content; empty: `text`
+    std::string text;
+};
+
+/// A shared directory (its device is among `devices`) that the default guest's session mounts.
+struct ShareMount {
+    std::string tag;
+    std::string mount_point;
+    bool readonly = false;
+};
+
+/// A file or a value that is put into RAM beside the kernel.
+struct LoadOptions {
+    std::string file;      ///< empty: `value`, or nothing but a start
+    bool raw = false;      ///< an ELF is a file like others
+    uint64_t address = 0;  ///< physical; an ELF has its own
+    uint64_t value = 0;
+    unsigned value_bytes = 0;  ///< 0 to 8
+    bool big_endian = false;
+    bool starts_cpu = false;  ///< the first CPU starts there, or at the ELF's entry
+};
+
 struct TraceOptions {
     bool blocks = false;
     bool ir = false;
@@ -88,16 +146,23 @@ struct TraceOptions {
 };
 
 struct RunOptions {
-    std::string kernel;
-    std::string initrd;  ///< a file; empty: none
+    std::string kernel;  ///< a file; empty: firmware only
+    std::string bios;    ///< firmware for the first bank of flash, lost at the end; empty: none
+    std::vector<FlashOptions>
+        flash;  ///< two at most; one without a file is a bank that is empty at the start
+    std::vector<FwCfgOptions> fw_cfg;
+    std::vector<std::string> smbios;  ///< QEMU's words: type=1,manufacturer=...
+    bool acpi = true;                 ///< tables for firmware
+    std::string initrd;               ///< a file; empty: none
     std::string append;
-    std::string dtb;                        ///< a file; empty: generated from the machine
+    std::string dtb;  ///< a file; empty: generated from the machine
+    std::vector<LoadOptions> loads;
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;
-    std::vector<DriveOptions> drives;
-    std::vector<NetOptions> networks;
-    bool rng = true;                   ///< a virtio entropy device
+    std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
+    std::vector<NetOptions> networks;    ///< for those of the devices that name them
+    std::vector<ShareMount> shares;
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     SemihostingAccess semihosting = SemihostingAccess::Off;
@@ -136,9 +201,17 @@ struct RunOptions {
         false;         ///< guest code must not learn of this process by what the host executes speculatively
     std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it
 
+    std::string pid_file;            ///< of the process, who removes it at the end; empty: none
+    bool signal_is_failure = true;   ///< false: a signal that ends the run gives exit status 0
+    std::function<void()> on_start;  ///< the machine is made and about to run; may be empty
+
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.
     bool session = false;
     std::vector<std::string> command;  ///< with session, empty: an interactive shell
+
+    /// Whether the machine starts in its flash.
+    bool has_firmware() const { return !bios.empty() || (!flash.empty() && !flash.front().file.empty()); }
+    bool has_flash() const { return !bios.empty() || !flash.empty(); }
 };
 
 }  // namespace arclight::guestos

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "devices/event_loop.h"
@@ -12,7 +13,9 @@
 #include "guestos/console/console.h"
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
+#include "guestos/firmware.h"
 #include "guestos/lightv/control.h"
+#include "guestos/loader.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
@@ -44,6 +47,10 @@ struct ConsoleProxy final : devices::CharBackend {
     }
 };
 
+Ram ram_of(Machine& machine) {
+    return {devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}};
+}
+
 /// Code that has taken over this process could file regions of its own if it could read the key's file.
 void open_cache_key(RunOptions& options) {
     if (options.jit_cache.empty() || options.jit == JitTier::Interpreter || options.jit == JitTier::Tier1 ||
@@ -67,9 +74,13 @@ int run_session(const RunOptions& given) {
         return complain(jailed.error());
     devices::EventLoop loop;
     for (;;) {
-        const auto kernel = read_kernel(opened.kernel, opened.memory);
-        if (!kernel) return complain(kernel.error());
-        const RunOptions options = complete_options(opened, kernel->kind);
+        std::optional<KernelFile> kernel;
+        if (!opened.kernel.empty()) {
+            auto read = read_kernel(opened.kernel, opened.memory);
+            if (!read) return complain(read.error());
+            kernel = std::move(*read);
+        }
+        const RunOptions options = complete_options(opened, kernel ? kernel->kind : KernelKind::Linux);
         ConsoleProxy proxy;
         Console* console_for_status = nullptr;
         ExitStatus status([&](ConsoleInput input) {
@@ -78,10 +89,15 @@ int run_session(const RunOptions& given) {
         auto created = Machine::create(options, loop, proxy, &status);
         if (!created) return complain(created.error());
         Machine& machine = **created;
-        auto boot = load_guest(options, *kernel,
-                               Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
-                               machine.bus());
+        if (const auto filled = fill_fw_cfg(machine.fw_cfg(), options, kernel ? &*kernel : nullptr); !filled)
+            return complain(filled.error());
+        const Ram ram = ram_of(machine);
+        auto boot = options.has_firmware() ? load_firmware_guest(options, ram, machine.bus())
+                                           : load_guest(options, *kernel, ram, machine.bus());
         if (!boot) return complain(boot.error());
+        const auto start = load_more(options.loads, ram);
+        if (!start) return complain(start.error());
+        if (*start) boot->entry = **start;
         if (!options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
             return written ? 0 : complain(written.error());
@@ -114,6 +130,7 @@ int run_session(const RunOptions& given) {
             if (Semihosting* semihosting = machine.semihosting())
                 semihosting->console().input_ended = [&console] { return console.input_ended(); };
             loop.start();
+            if (options.on_start) options.on_start();
             end = machine.run(*boot);
             if (*lightv) lightv_stats = (*lightv)->stats();
             lightv->reset();
@@ -130,7 +147,11 @@ int run_session(const RunOptions& given) {
                 return complain(written.error());
         }
         if (end == Machine::End::Failure) return complain(machine.failure_text());
-        if (signal_number != 0) return 128 + signal_number;
+        if (signal_number != 0) {
+            if (options.signal_is_failure) return 128 + signal_number;
+            fmt::print(stderr, "arclight: terminating on signal {}\n", signal_number);
+            return 0;
+        }
         if (hangup) return complain("the console's terminal is gone");
         if (output_error != 0)
             return complain(fmt::format("cannot write the guest's output: {}", strerror(output_error)));

@@ -105,12 +105,23 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     constexpr unsigned kRead = FileGrant::kRead, kReadWrite = kRead | FileGrant::kWrite;
     std::vector<FileGrant> out;
     for (const std::string& file :
-         {options.kernel, options.initrd, options.dtb, options.lightv, options.symbols})
+         {options.kernel, options.bios, options.initrd, options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
-    for (const DriveOptions& drive : options.drives) {
-        const bool written = !drive.readonly && !drive.snapshot;
-        out.push_back({drive.file, (written ? kReadWrite : kRead) | FileGrant::kDevice});
-    }
+    for (const FwCfgOptions& entry : options.fw_cfg)
+        if (!entry.file.empty()) out.push_back({entry.file, kRead});
+    for (const FlashOptions& bank : options.flash)
+        if (!bank.file.empty()) out.push_back({bank.file, bank.readonly ? kRead : kReadWrite});
+    for (const LoadOptions& load : options.loads)
+        if (!load.file.empty()) out.push_back({load.file, kRead});
+    constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
+    const auto factory = devices::DeviceFactory::standard();
+    for (const DeviceOptions& device : options.devices)
+        for (const devices::HostPath& used : factory.paths(device.request)) {
+            const unsigned inside =
+                used.written ? kWholeDirectory | FileGrant::kTree : kRead | FileGrant::kList;
+            const unsigned file = (used.written ? kReadWrite : kRead) | FileGrant::kDevice;
+            out.push_back({used.path, used.directory ? inside : file});
+        }
     if (options.accel != Accel::Process) out.push_back({"/dev/kvm", kReadWrite | FileGrant::kDevice});
 
     const auto add_output = [&](const std::string& file) {
@@ -125,7 +136,6 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     if (options.perf_map) out.push_back({"/tmp", FileGrant::kWrite | FileGrant::kMake | FileGrant::kRemove});
     if (!options.jit_dump.empty()) out.push_back({options.jit_dump, FileGrant::kWrite | FileGrant::kMake});
 
-    constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
     if (options.jit != JitTier::Tier1 && options.jit != JitTier::Interpreter) {
         add_libraries(out);
         if (!options.jit_cache.empty()) {
@@ -142,6 +152,7 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     }
     for (const NetOptions& network : options.networks)
         if (!network.tftp.empty()) out.push_back({network.tftp, kRead | FileGrant::kList});
+    if (!options.pid_file.empty()) out.push_back({directory_of(options.pid_file), FileGrant::kRemove});
     if (!options.control.empty())
         out.push_back({directory_of(options.control), FileGrant::kMakeSocket | FileGrant::kRemove});
     if (!options.lightv.empty())

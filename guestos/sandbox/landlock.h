@@ -21,7 +21,9 @@ struct FileGrant {
         kMake = 16,        ///< make files
         kRemove = 32,      ///< remove files, and with kMake rename them
         kMakeSocket = 64,  ///< Unix sockets
-        kMove = 128  ///< with kMake and kRemove: rename files into other directories that have it too (ABI 2)
+        kTree =
+            128,  ///< make directories, links, pipes and sockets, and move and remove any of them; no devices
+        kMove = 256  ///< with kMake and kRemove: rename files into other directories that have it too (ABI 2)
     };
     std::string path;
     unsigned access = 0;

@@ -23,10 +23,10 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
-                   kAll = (1u << kThreadRoles) - 1;
+                   kShare = bit(ThreadRole::Share), kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network };
+enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network, FlashFile, Shares };
 
 struct Row {
     unsigned number;
@@ -65,6 +65,8 @@ constexpr Row socket_row(uint64_t family, uint64_t type) {
             .second = equals(1, type),
             .when = When::Network};
 }
+
+constexpr Row share_row(unsigned number) { return {.number = number, .roles = kShare, .when = When::Shares}; }
 
 // Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
 // conditions cost anything there; hence they are first, and the rest goes by how often a run makes the call.
@@ -137,14 +139,14 @@ constexpr Row kRows[] = {
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
-    {SYS_preadv, kDevice},
-    {SYS_pwritev, kDevice},
+    {SYS_preadv, kDevice | kShare},
+    {SYS_pwritev, kDevice | kShare},
     {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
     {SYS_newfstatat, kAll},
-    {SYS_fdatasync, kDevice},
+    {SYS_fdatasync, kDevice | kShare},
     {SYS_fallocate, kDevice | kControl},
-    {SYS_pread64, kDevice | kCompiler | kControl},
-    {SYS_pwrite64, kDevice | kControl},
+    {SYS_pread64, kDevice | kShare | kCompiler | kControl},
+    {SYS_pwrite64, kDevice | kShare | kControl},
 
     // ---- Memory
     {SYS_munmap, kAll},
@@ -200,6 +202,33 @@ constexpr Row kRows[] = {
     {.number = SYS_openat2, .roles = kVcpus, .when = When::SemihostingFiles},
     {.number = SYS_unlinkat, .roles = kVcpus, .when = When::SemihostingFiles},
     {.number = SYS_renameat, .roles = kVcpus, .when = When::SemihostingFiles},
+
+    // ---- Flash: what is programmed is in its file before the next instruction
+    {.number = SYS_pwrite64, .roles = kVcpus, .when = When::FlashFile},
+    // ---- Shared directories: beneath them
+    {.number = SYS_prlimit64, .roles = 0, .first = equals(0, 0), .when = When::Shares},
+    share_row(SYS_openat2),
+    share_row(SYS_openat),
+    share_row(SYS_getdents64),
+    share_row(SYS_fstatfs),
+    share_row(SYS_fsync),
+    share_row(SYS_ftruncate),
+    share_row(SYS_truncate),
+    share_row(SYS_utimensat),
+    share_row(SYS_chmod),
+    share_row(SYS_fchownat),
+    share_row(SYS_readlinkat),
+    share_row(SYS_unlinkat),
+    share_row(SYS_renameat),
+    share_row(SYS_linkat),
+    share_row(SYS_symlinkat),
+    share_row(SYS_mkdirat),
+    share_row(SYS_mknodat),
+    share_row(SYS_getxattr),
+    share_row(SYS_lgetxattr),
+    share_row(SYS_setxattr),
+    share_row(SYS_removexattr),
+    share_row(SYS_listxattr),
 
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
@@ -258,7 +287,8 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
         if ((row.when == When::Kvm && !needs.kvm) ||
             (row.when == When::ControlSocket && !needs.control_socket) ||
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
-            (row.when == When::Network && !needs.network))
+            (row.when == When::Network && !needs.network) ||
+            (row.when == When::FlashFile && !needs.flash_file) || (row.when == When::Shares && !needs.shares))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -283,6 +313,7 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::Compiler: return "compiler";
         case ThreadRole::Control: return "LightV";
         case ThreadRole::Network: return "network";
+        case ThreadRole::Share: return "shared directory";
     }
     return "unknown";
 }

@@ -41,7 +41,9 @@ struct Needs {
     bool kvm = false;                ///< /dev/kvm may be used
     bool control_socket = false;     ///< a Unix socket is made
     bool semihosting_files = false;  ///< virtual CPUs open files
+    bool flash_file = false;         ///< virtual CPUs write the image of a flash bank
     bool network = false;            ///< a guest's network is made of sockets
+    bool shares = false;             ///< directories are served to the guest
     bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them
     uint32_t process = 0;            ///< getpid()
 };

@@ -43,9 +43,68 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.semihosting, SemihostingAccess::Off);
     EXPECT_EQ(o.accel, Accel::Auto);
     EXPECT_EQ(o.jit, JitTier::Auto);
-    EXPECT_TRUE(o.kaslr_seed && o.rng_seed && o.rng);
+    EXPECT_TRUE(o.kaslr_seed && o.rng_seed);
     EXPECT_FALSE(o.session || o.stats || o.no_reboot || o.trace.any());
-    EXPECT_TRUE(o.drives.empty() && o.networks.empty() && o.command.empty());
+    EXPECT_TRUE(o.networks.empty() && o.command.empty());
+    ASSERT_EQ(o.devices.size(), 1u);
+    EXPECT_EQ(o.devices[0].request.name, "virtio-rng");
+}
+
+TEST(CommandLine, DevicesOnPci) {
+    const auto devices = [](std::vector<std::string> more) {
+        std::vector<std::string> words{"run", "--kernel", "k", "--no-rng"};
+        words.insert(words.end(), more.begin(), more.end());
+        Outcome outcome = parse(words);
+        EXPECT_EQ(outcome.code, 42) << outcome.error;
+        return outcome.options ? outcome.options->devices : std::vector<DeviceOptions>();
+    };
+    const auto file_of = [](const DeviceOptions& device) {
+        return std::ranges::find(device.request.options, "file", &std::pair<std::string, std::string>::first)
+            ->second;
+    };
+    // The first drive is to be /dev/vda: of virtio-mmio's slots the last one given, of PCI's devices the first.
+    const std::vector<std::string> drives{
+        "--drive", "file=a,format=raw", "--drive", "file=b,format=raw", "--net", "user"};
+    auto all = devices(drives);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ba");
+    auto pci = drives;
+    pci.insert(pci.end(), {"--virtio", "pci"});
+    all = devices(pci);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ab");
+    for (const DeviceOptions& device : all) EXPECT_EQ(device.bus, DeviceBus::Pci);
+
+    all =
+        devices({"--device", "virtio-rng,addr=12", "--device", "virtio-rng,bus=pci,addr=1f.7,id=x,vectors=3",
+                 "--device", "virtio-rng,bus=port,disable-legacy=off,disable-modern=on", "--device",
+                 "pcie-root-port,bus=pcie.0,id=port,slot=3"});
+    ASSERT_EQ(all.size(), 4u);
+    EXPECT_EQ(all[0].bus, DeviceBus::Mmio);
+    EXPECT_EQ(all[0].address, 12u);
+    EXPECT_EQ(all[1].bus, DeviceBus::Pci);
+    EXPECT_EQ(all[1].address, 0x1fu);
+    EXPECT_EQ(all[1].pci.function, 7u);
+    EXPECT_EQ(all[1].pci.vectors, 3u);
+    EXPECT_EQ(all[1].id, "x");
+    EXPECT_TRUE(all[1].request.options.empty()) << "none is the device's own";
+    EXPECT_FALSE(all[1].pci.legacy.has_value());
+    EXPECT_EQ(all[2].pci.port, "port");
+    EXPECT_EQ(all[2].pci.legacy, true);
+    EXPECT_FALSE(all[2].pci.modern);
+    EXPECT_EQ(all[3].request.options.size(), 1u);
+
+    for (const char* wrong : {"virtio-rng,bus=pci,addr=", "virtio-rng,bus=pci,addr=1.", "virtio-rng,addr=1.1",
+                              "virtio-rng,addr=1f", "virtio-rng,bus=pci,vectors=1000",
+                              "virtio-rng,bus=pci,vectors=0", "virtio-rng,disable-modern=auto",
+                              "virtio-rng,file=x", "nothing,bus=pci", "pcie-root-port,slot=300"}) {
+        const Outcome outcome = parse({"run", "--kernel", "k", "--device", wrong});
+        EXPECT_FALSE(outcome.options) << wrong;
+        EXPECT_NE(outcome.error.find("--device"), std::string::npos) << outcome.error;
+    }
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "help"}).code, 0);
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "virtio-blk,help"}).code, 0);
+    EXPECT_NE(parse({"run", "--kernel", "k", "--device", "nothing,help"}).code, 0);
 }
 
 TEST(CommandLine, Networks) {
@@ -108,21 +167,27 @@ TEST(CommandLine, Everything) {
     EXPECT_EQ(o.append, "a b=\"c\"");
     EXPECT_EQ(o.memory, 4096 * kMiB);
     EXPECT_EQ(o.cpus, 8u);
-    ASSERT_EQ(o.drives.size(), 2u);
-    EXPECT_EQ(o.drives[0].file, "a,b.img");
-    EXPECT_EQ(o.drives[0].serial, "S1");
-    EXPECT_TRUE(o.drives[0].readonly && !o.drives[0].snapshot);
-    EXPECT_TRUE(!o.drives[1].readonly && o.drives[1].snapshot);
-    EXPECT_EQ(o.drives[0].format + o.drives[0].werror + o.drives[0].rerror + o.drives[0].locking,
-              "rawenospcreportauto");
-    EXPECT_EQ(o.drives[1].format + o.drives[1].werror + o.drives[1].rerror + o.drives[1].locking,
-              "autostopignoreoff");
+    // The first disk comes last: it is to have the lowest slot.
+    ASSERT_EQ(o.devices.size(), 2u);
+    const auto options_of = [&](size_t device) {
+        std::string text = o.devices[device].request.name;
+        for (const auto& [name, value] : o.devices[device].request.options) text += "," + name + "=" + value;
+        return text;
+    };
+    EXPECT_EQ(
+        options_of(1),
+        "virtio-blk,file=a,b.img,format=raw,readonly=on,snapshot=off,serial=S1,werror=enospc,rerror=report,"
+        "locking=auto,record=");
+    const std::string second = options_of(0);
+    for (const char* part :
+         {"format=auto", "readonly=off", "snapshot=on", "werror=stop", "rerror=ignore", "locking=off"})
+        EXPECT_NE(second.find(part), std::string::npos) << part;
     EXPECT_EQ(o.gic, 2u);
     EXPECT_EQ(o.accel, Accel::Process);
     EXPECT_EQ(o.jit, JitTier::Tier1);
     EXPECT_TRUE(o.trace.blocks && o.trace.mmu && !o.trace.ir && !o.trace.host && !o.trace.exceptions);
     EXPECT_EQ(o.trace.file, "t");
-    EXPECT_FALSE(o.kaslr_seed || o.rng_seed || o.rng);
+    EXPECT_FALSE(o.kaslr_seed || o.rng_seed);
     EXPECT_TRUE(o.no_reboot && o.stats && o.session);
     EXPECT_EQ(o.stats_file, "s.json");
     EXPECT_EQ(o.command, (std::vector<std::string>{"sh", "-c", "--", "--kernel"}));
@@ -186,28 +251,34 @@ TEST(CommandLine, UnknownWordsAreToldFirstAndInOrder) {
         {{"run", "-m", "lots", "--bogus", "--worse"}, "unknown option '--bogus' (try --help)"},
         {{"run", "--worse", "--bogus=1"}, "unknown option '--worse' (try --help)"},
         {{"run", "k", "--bogus"}, "unexpected word 'k' (try --help)"},
-        {{"run", "--append", "--bogus", "-kernel"}, "QEMU's -kernel is --kernel here (try --help)"},
-        {{"run", "-kernel", "Image", "-append", "x"}, "QEMU's -kernel is --kernel here (try --help)"},
-        {{"run", "--kernel", "k", "-append", "x"}, "QEMU's -append is --append here (try --help)"},
-        {{"run", "--kernel", "k", "-hda", "x"}, "QEMU's -hda is --drive file=FILE here (try --help)"},
+        {{"run", "--append", "--bogus", "-kernel"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "-kernel", "Image", "-append", "x"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-append", "x"},
+         "QEMU's -append is --append here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-hda", "x"},
+         "QEMU's -hda is --drive file=FILE here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-machine", "virt"},
-         "QEMU's -machine is not needed: the machine is like QEMU's virt; its gic-version=N is --gic N here "
-         "(try "
-         "--help)"},
+         "QEMU's -machine is --gic (its gic-version=) here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-nographic"},
-         "QEMU's -nographic is not needed: stdin and stdout are the serial console (try --help)"},
-        {{"run", "--kernel", "k", "-netdev", "user,id=n"}, "QEMU's -netdev is --net user here (try --help)"},
-        {{"run", "--kernel", "k", "-net", "none"}, "QEMU's -net is --net user here (try --help)"},
-        {{"run", "--kernel", "k", "--nic=user"}, "QEMU's -nic is --net user here (try --help)"},
+         "-nographic is QEMU's; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-netdev", "user,id=n"},
+         "QEMU's -netdev is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-net", "none"},
+         "QEMU's -net is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "--nic=user"},
+         "QEMU's -nic is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-device", "virtio-net-pci"},
-         "QEMU's -device is --net user here (try --help)"},
+         "QEMU's -device is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"-kernel", "Image"},
-         "QEMU's -kernel is --kernel here (as in 'arclight run --kernel FILE') (try --help)"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (as in 'arclight run --kernel "
+         "FILE') (try --help)"},
         {{"--kernel", "Image"},
          "'--kernel' belongs behind a command, as in 'arclight run --kernel' (try --help)"},
         {{"rum", "--kernel", "k"}, "unknown command 'rum', did you mean run? (try --help)"},
         {{"fly"},
-         "unknown command 'fly' (commands: run, initramfs, lightv, version, probe, help) (try --help)"},
+         "unknown command 'fly' (commands: run, qemu, initramfs, lightv, version, probe, help) (try --help)"},
         {{"lightv", "lst"}, "unknown command 'lst', did you mean list? (try --help)"},
         {{"lightv", "list", "--bogus"}, "unknown option '--bogus' (try --help)"},
     };

@@ -30,12 +30,19 @@ void print_message(const std::string& line) {
 
 }  // namespace
 
-Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
+Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+                 std::unique_ptr<FlashMemory> flash)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
+      flash_(std::move(flash)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
-      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
+      table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
+                       ? nullptr
+                       : std::make_unique<mmu::TablePages>(
+                             mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get(),
+              FlashMemory::memory_of(flash_.get())) {}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -46,7 +53,9 @@ Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devi
                                                  devices::CharBackend& console, ExitStatus* exit_status) {
     auto ram = RamMapping::allocate(options.memory);
     if (!ram) return std::unexpected(ram.error());
-    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram)));
+    auto flash = FlashMemory::open(options);
+    if (!flash) return std::unexpected(flash.error());
+    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram), std::move(*flash)));
     if (auto built = machine->build(console, exit_status); !built) return std::unexpected(built.error());
     return machine;
 }
@@ -57,7 +66,9 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
     cpus_ = std::make_unique<CpuGroup>(*engine_);
-    if (!options_.drives.empty())
+    if (options_.has_flash() || std::ranges::any_of(options_.devices, [](const DeviceOptions& device) {
+            return device.request.name == "virtio-blk";
+        }))
         pause_control_ = std::make_unique<PauseControl>(
             PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
                                   .go_on = [this] { go_on(); },
@@ -65,7 +76,7 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
     if (auto made = make_semihosting(console); !made) return made;
     make_cpus();
-    if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
+    if (auto added = devices_->add_peripherals(console, exit_status, flash_.get()); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
         devices_->stateful_parts().add(fmt::format("cpu{}", i), cpus_->cpu(i));
     return {};
@@ -129,11 +140,8 @@ void Machine::make_engine() {
                                                                .trace_ir = options_.trace.ir,
                                                                .trace_host = options_.trace.host,
                                                                .trace_file = trace_file_.get()});
-    if (options_.shadow.policy == mmu::ShadowPolicy::Tsp) {
-        table_pages_ = std::make_unique<mmu::TablePages>(memory_);
-        // A slow path may wait for the other CPUs, and answers them meanwhile.
-        engine_->code().set_grouping(false);
-    }
+    // A slow path may wait for the other CPUs, and answers them meanwhile.
+    if (table_pages_ != nullptr) engine_->code().set_grouping(false);
 }
 
 Result<void> Machine::choose_accelerator() {
@@ -276,7 +284,16 @@ void Machine::go_on() {
     cpus_->resume();
 }
 
+void Machine::ask_before_saves(std::function<std::optional<std::string>()> unsaved) {
+    const std::lock_guard guard(unsaved_lock_);
+    unsaved_ = std::move(unsaved);
+}
+
 Result<MachineSnapshot> Machine::save(AfterSave after) {
+    {
+        const std::lock_guard guard(unsaved_lock_);
+        if (auto why = unsaved_ ? unsaved_() : std::nullopt) return std::unexpected(std::move(*why));
+    }
     if (auto quiet = quiesce(); !quiet) return std::unexpected(quiet.error());
     MachineSnapshot snapshot;
     auto parts = devices_->stateful_parts().save();

@@ -20,6 +20,7 @@
 #include "guestos/lightv/machine_access.h"
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/flash_memory.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
@@ -54,6 +55,9 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
                                                    devices::CharBackend& console, ExitStatus* exit_status);
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
+    devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
+    /// Presses the power key; any thread. A guest that listens to it shuts itself down.
+    void power_key() { devices_->board_firmware().gpio().power_key(); }
 
     /// Starts the first CPU and returns when the machine has stopped.
     End run(const BootState& boot);
@@ -86,6 +90,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     mmu::PageOverlay& page_overlay() override { return overlay_; }
     void forget_pages(std::span<const uint64_t> pages, bool content) override;
     devices::Bus& bus() override { return devices_->bus(); }
+    void ask_before_saves(std::function<std::optional<std::string>()> unsaved) override;
     devices::GuestClock& clock() override { return devices_->clock(); }
     devices::Pl011& uart() override { return devices_->uart(); }
     devices::IrqLine uart_line() override { return devices_->uart_line(); }
@@ -115,7 +120,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
         }
     };
 
-    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
+    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+            std::unique_ptr<FlashMemory> flash);
     Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
     Result<void> open_trace();
     void make_engine();
@@ -131,9 +137,10 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     ContextidrTracker contextidr_tracker_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
+    std::unique_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
+    const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;
-    std::unique_ptr<mmu::TablePages> table_pages_;
     std::unique_ptr<std::FILE, FileCloser> trace_file_;
     std::optional<CpuTrace> trace_;
     std::unique_ptr<SamplingProfiler> profiler_;  ///< null: nobody asks
@@ -149,6 +156,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<PauseControl> pause_control_;  ///< null: no device asks for pauses
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
+    std::mutex unsaved_lock_;
+    std::function<std::optional<std::string>()> unsaved_;  // under unsaved_lock_
     std::atomic<End> end_{End::None};
 };
 

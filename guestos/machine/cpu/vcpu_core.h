@@ -8,6 +8,7 @@
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/held_translations.h"
+#include "guestos/machine/cpu/interrupt_lines.h"
 #include "jit/guest_state.h"
 #include "jit/translation_flags.h"
 #include "mmu/soft_tlb_set.h"
@@ -28,7 +29,7 @@ struct VcpuStats {
     uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
 };
 
-/// For the owning thread, except `held`, `work` and `stats`, which say for themselves.
+/// For the owning thread, except `held`, `work`, `lines` and `stats`, which say for themselves.
 struct VcpuCore {
     using Request = CrossCpuWork::Request;
 
@@ -59,6 +60,7 @@ struct VcpuCore {
         const mmu::TranslationRegs& t = cpu.translation;
         return {t.asid, t.half[0].table, t.half[1].table};
     }
+    bool interrupt_deliverable() const { return lines.deliverable(state.daif); }
     bool has_fastmem() const { return (state.translation_flags & jit::translation_flag::kFastmem) != 0; }
 
     /// To all other CPUs; wait_for_broadcasts() waits for their answers.
@@ -90,6 +92,7 @@ struct VcpuCore {
     frontend::a64::Cpu cpu;
     mmu::SoftTlbSet tlbs;
     VcpuStats stats;
+    InterruptLines lines;
     CrossCpuWork work;
     HeldTranslations held;
 };
