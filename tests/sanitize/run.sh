@@ -29,7 +29,9 @@ log=
 step() {
     local name=$1 status=0
     shift
+    rm -f "$reports".*
     bounded "$@" > "$log" 2>&1 < /dev/null || status=$?
+    cat "$reports".* >> "$log" 2>/dev/null || true
     if [ $status = 124 ] && [ -n "$limit" ]; then left_out+=("$name"); return 1; fi
     [ $status = 0 ] && return
     say "sanitize: $name: FAILED ($*)"
@@ -86,7 +88,10 @@ guests() { # REGEX
     passed+=("$name")
 }
 
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+# Into files: a test may have taken the program's stderr for itself.
+reports=$PWD/build/sanitizer-report
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}:log_path=$reports
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$reports UBSAN_OPTIONS=${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$reports
 if [ -n "$limit" ]; then
     configure sanitized-thread && unit_tests guestos/machine/cross_cpu_work_test
     configure sanitized && { unit_tests mmu/mmu_test devices/devices_test; fuzz 1; }
