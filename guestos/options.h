@@ -156,8 +156,11 @@ struct TraceOptions {
 };
 
 struct RunOptions {
-    std::string kernel;  ///< a file; empty: firmware only
-    std::string bios;    ///< firmware for the first bank of flash, lost at the end; empty: none
+    std::string kernel;           ///< a file; empty: firmware only, or `restore`
+    std::string restore;          ///< a snapshot to go on from; empty: boot
+    bool restore_memory = false;  ///< `memory` is to be the snapshot's
+    bool restore_cpus = false;    ///< `cpus` are to be the snapshot's
+    std::string bios;             ///< firmware for the first bank of flash, lost at the end; empty: none
     std::vector<FlashOptions>
         flash;  ///< two at most; one without a file is a bank that is empty at the start
     std::vector<FwCfgOptions> fw_cfg;

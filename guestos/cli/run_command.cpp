@@ -128,6 +128,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("FILE")
         ->group(boot);
     command
+        ->add_option("--restore", o.restore,
+                     "go on from a snapshot instead of booting (docs/snapshots.md); --kernel is for when the "
+                     "guest resets")
+        ->type_name("FILE")
+        ->group(boot);
+    command
         ->add_option(
             "--bios", o.bios,
             "firmware for the first flash bank, such as QEMU_EFI.fd or u-boot.bin; --kernel is then for "
@@ -443,8 +449,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("FILE")
         ->group(insight);
 
-    return [words, &guest, run = std::move(run)] {
+    const CLI::Option* const smp = command->get_option("--smp");
+    return [words, &guest, smp, run = std::move(run)] {
         RunOptions options = words->options;
+        if (!options.restore.empty() && guest.given)
+            return complain("--restore goes on with what the guest was doing, without -- COMMAND",
+                            kExitUsage);
+        options.restore_memory = words->memory.empty();
+        options.restore_cpus = smp->count() == 0;
         // The checkers above have accepted these texts already.
         options.append = fmt::format("{}", fmt::join(words->append, " "));
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
@@ -519,14 +531,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         // With --bios, the image is that of the variables.
         if (!options.bios.empty() && options.flash.size() == 1)
             options.flash.insert(options.flash.begin(), {{}});
-        if (options.kernel.empty() && !options.has_firmware())
+        if (options.kernel.empty() && options.restore.empty() && !options.has_firmware())
             return complain("--kernel, --bios or --flash is required", kExitUsage);
         if (auto good = apply_chardev_words(words->chardevs, options); !good)
             return complain(good.error(), kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;
-        if (options.session && options.initrd.empty())
+        if (options.session && options.initrd.empty() && options.restore.empty())
             return complain("a guest command and --shell need --initrd", kExitUsage);
         return run(options);
     };

@@ -104,8 +104,8 @@ void add_libraries(std::vector<FileGrant>& out) {
 std::vector<FileGrant> grants_for(const RunOptions& options) {
     constexpr unsigned kRead = FileGrant::kRead, kReadWrite = kRead | FileGrant::kWrite;
     std::vector<FileGrant> out;
-    for (const std::string& file :
-         {options.kernel, options.bios, options.initrd, options.dtb, options.lightv, options.symbols})
+    for (const std::string& file : {options.kernel, options.bios, options.restore, options.initrd,
+                                    options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
     for (const FwCfgOptions& entry : options.fw_cfg)
         if (!entry.file.empty()) out.push_back({entry.file, kRead});

@@ -166,11 +166,11 @@ constexpr Row kRows[] = {
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
-    {SYS_preadv, kDevice | kShare},
+    {SYS_preadv, kDevice | kShare | kControl},  // a disk that is saved
     {SYS_pwritev, kDevice | kShare},
     {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
     {SYS_newfstatat, kAll},
-    {SYS_fdatasync, kDevice | kShare},
+    {SYS_fdatasync, kDevice | kShare | kControl},
     {SYS_fallocate, kDevice | kControl},
     {SYS_pread64, kDevice | kShare | kCompiler | kControl},
     {SYS_pwrite64, kDevice | kShare | kControl},
@@ -259,7 +259,7 @@ constexpr Row kRows[] = {
 
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
-    {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_recvmsg, .roles = kControl, .when = When::ControlSocket},  // with a snapshot's file
     {.number = SYS_sendto, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_setsockopt, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_bind, .roles = 0, .when = When::ControlSocket},

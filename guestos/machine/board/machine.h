@@ -95,8 +95,14 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// The state of a machine that runs, or never ran; guest time stands meanwhile. Any thread but a CPU's and
     /// the event loop's. An error is one line: some part cannot be saved, or the machine stops.
     Result<MachineSnapshot> save(AfterSave after);
+    /// The same, into what `take` makes of it: it gets the parts (StatefulParts::save()), while RAM stands still. Its error is
+    /// this one's, and the machine goes on.
+    Result<void> save(AfterSave after,
+                      const std::function<Result<void>(std::span<const uint8_t> parts)>& take);
     /// Puts a machine with the same options into that state. After an error it must be discarded.
     Result<void> load(const MachineSnapshot& snapshot);
+    /// The same; `fill` puts RAM's content where it is.
+    Result<void> load(std::span<const uint8_t> parts, const std::function<Result<void>()>& fill);
     /// All parts with state but RAM: devices, virtual CPUs.
     devices::StatefulParts& stateful_parts() { return devices_->stateful_parts(); }
 
@@ -145,7 +151,6 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     Result<void> make_semihosting(devices::CharBackend& console);
     void make_cpus();
     Result<void> quiesce();
-    Result<MachineSnapshot> save_quiesced();
     void go_on();
     void fail(const std::string& why);
 

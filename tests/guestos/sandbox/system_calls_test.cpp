@@ -167,8 +167,8 @@ TEST(SandboxSystemCalls, RolesMayMakeTheirOwnOnly) {
         {{"opening beneath a directory", SYS_openat2, {kNone}}, {Vcpu, KvmVcpu}},
         {{"making a directory", SYS_mkdir, {nothing}}, {}},
         {{"a disk's writes", SYS_pwritev, {kNone}}, {Device}},
-        {{"a disk's flush", SYS_fdatasync, {kNone}}, {Device}},
-        {{"timers", SYS_timerfd_settime, {kNone}}, {Vcpu, KvmVcpu, EventLoop}},
+        {{"a file's flush", SYS_fdatasync, {kNone}}, {Device, Control}},
+        {{"timers", SYS_timerfd_settime, {kNone}}, {Vcpu, KvmVcpu, EventLoop, Control}},
         {{"waiting for events", SYS_epoll_wait, {kNone}}, {EventLoop}},
         {{"signals by time", SYS_timer_create, {kNone}}, {Vcpu, KvmVcpu}},
         {{"running a virtual machine", SYS_ioctl, {kNone, KVM_RUN}}, {KvmVcpu}},
@@ -264,7 +264,7 @@ TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
             const bool allowed = role == ThreadRole::Network || role == ThreadRole::Main;
             // What the control socket needs as well.
             const bool shared = role == ThreadRole::Control &&
-                                (attempt.number == SYS_recvfrom || attempt.number == SYS_sendto ||
+                                (attempt.number == SYS_recvmsg || attempt.number == SYS_sendto ||
                                  attempt.number == SYS_setsockopt || attempt.number == SYS_getsockopt);
             const Attempted outcome = in_jail(networked_options(), role, [&] { return make(attempt); });
             if (!allowed && !shared) {
