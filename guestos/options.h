@@ -130,6 +130,8 @@ struct RunOptions {
     std::string lightv;                     ///< policy file; empty: none
     std::string control;                    ///< path of the control socket; empty: none
     std::string symbols;                    ///< file with the kernel's symbols; empty: none
+    std::string gdb;                        ///< where a debugger connects (gdb/address.h); empty: nowhere
+    bool start_paused = false;              ///< with `gdb`: the guest waits for it
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
     bool spectre =

@@ -12,6 +12,8 @@
 #include "guestos/console/console.h"
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
+#include "guestos/gdb/monitor.h"
+#include "guestos/gdb/server.h"
 #include "guestos/lightv/control.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/sandbox/sandbox.h"
@@ -63,6 +65,16 @@ void open_cache_key(RunOptions& options) {
 int run_session(const RunOptions& given) {
     RunOptions opened = given;
     if (opened.spectre) sandbox::restrict_speculation();
+    std::unique_ptr<gdb::Server> debugger;
+    if (!opened.gdb.empty()) {
+        auto address = gdb::parse_address(opened.gdb);
+        if (!address) return complain(address.error());
+        auto listening = gdb::Server::listen({.address = std::move(*address),
+                                              .start_paused = opened.start_paused,
+                                              .monitor = gdb::basic_monitor});
+        if (!listening) return complain(listening.error());
+        debugger = std::move(*listening);
+    }
     if (const auto jailed = sandbox::enter(opened, [&] { open_cache_key(opened); }); !jailed)
         return complain(jailed.error());
     devices::EventLoop loop;
@@ -114,7 +126,9 @@ int run_session(const RunOptions& given) {
             if (Semihosting* semihosting = machine.semihosting())
                 semihosting->console().input_ended = [&console] { return console.input_ended(); };
             loop.start();
+            if (debugger != nullptr) debugger->begin(*machine.debugger());
             end = machine.run(*boot);
+            if (debugger != nullptr) debugger->end(end == Machine::End::Reset && !options.no_reboot);
             if (*lightv) lightv_stats = (*lightv)->stats();
             lightv->reset();
             if (signal_number != 0 || hangup || end == Machine::End::Quit) console.abandon_output();

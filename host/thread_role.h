@@ -16,8 +16,9 @@ enum class ThreadRole : uint8_t {
     Compiler,   ///< tier 2
     Control,    ///< LightV: its socket, its modules' ticks
     Network,    ///< a guest's network: makes the connections that the guest asks for
+    Debugger,   ///< the debugger's connection
 };
-constexpr unsigned kThreadRoles = 8;
+constexpr unsigned kThreadRoles = 9;
 
 using EnterThreadRole = void (*)(ThreadRole role);
 

@@ -8,6 +8,7 @@
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
+#include "guestos/gdb/address.h"
 #include "guestos/sandbox/privileges.h"
 
 namespace arclight::guestos::cli {
@@ -329,6 +330,20 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("NAME|UID[:GID]")
         ->group(sandbox);
 
+    const auto debugging = "Debugging (docs/gdb.md)";
+    command
+        ->add_option(
+            "--gdb", o.gdb,
+            "let gdb debug the guest from there (target remote): tcp:[HOST]:PORT, by default of this "
+            "host alone, or unix:PATH")
+        ->type_name("ADDRESS")
+        ->check(CLI::Validator(checker(gdb::parse_address), ""))
+        ->group(debugging);
+    command
+        ->add_flag("-S,--start-paused", o.start_paused,
+                   "with --gdb: the guest stands before its first instruction until gdb lets it go on")
+        ->group(debugging);
+
     const auto insight = "Insight";
     command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")
         ->type_name("DIR")
@@ -409,6 +424,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
         options.rng = !words->no_rng;
+        if (options.start_paused && options.gdb.empty())
+            return complain("--start-paused needs --gdb", kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;

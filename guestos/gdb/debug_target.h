@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -49,6 +50,9 @@ class DebugTarget {
     virtual void remove_all() = 0;
 
     // ---- Running
+    /// Before the machine runs for the first time: what is inserted takes effect; `held`: all CPUs stand before their first
+    /// instruction until resume().
+    virtual void start(bool held) = 0;
     /// Returns when all CPUs stand between two instructions, and guest time with them. False: the machine ends.
     virtual bool stop() = 0;
     enum class Action : uint8_t { Stand, Step, Continue };
@@ -65,6 +69,8 @@ class DebugTarget {
     };
     /// Why a CPU has stopped since resume(); the machine is still to be stopped. Any thread.
     virtual std::optional<Event> take_event() = 0;
+    /// `notify` is called, on any thread, when there is an event.
+    virtual void on_event(std::function<void()> notify) = 0;
     /// stop() has succeeded and resume() has not come since.
     virtual bool stopped() const = 0;
 

@@ -170,12 +170,8 @@ void Session::handle(Text packet) {
         case 's': return resume_one(rest, Action::Step, false);
         case 'C': return resume_one(rest, Action::Continue, true);
         case 'S': return resume_one(rest, Action::Step, true);
-        case 'D':
-            detach();
-            return reply("OK");
-        case 'k':
-            closed_ = true;
-            return target_->power_off();
+        case 'D': detach(); return reply("OK");
+        case 'k': closed_ = true; return target_->power_off();
         case 'q': return query(rest);
         case 'Q': return set(rest);
         case 'v': {
@@ -252,8 +248,7 @@ void Session::write_register(Text rest) {
     std::string bytes;
     if (!take_number(rest, number) || !take(rest, '=') || !from_hex(rest, bytes) || number > ~0u)
         return fail(kInvalid);
-    const size_t taken =
-        target_->write_register(cpu_, static_cast<unsigned>(number), bytes_of(bytes));
+    const size_t taken = target_->write_register(cpu_, static_cast<unsigned>(number), bytes_of(bytes));
     return taken != 0 && taken == bytes.size() ? reply("OK") : fail(kInvalid);
 }
 
@@ -321,8 +316,7 @@ void Session::resume_one(Text rest, Action action, bool has_signal) {
     if (has_signal && (!take_number(rest, signal) || (!rest.empty() && !take(rest, ';'))))
         return fail(kInvalid);
     const unsigned cpu = step_cpu_ >= 0 ? static_cast<unsigned>(step_cpu_) : cpu_;
-    if (!rest.empty() &&
-        (!take_number(rest, address) || !rest.empty() || !target_->set_pc(cpu, address)))
+    if (!rest.empty() && (!take_number(rest, address) || !rest.empty() || !target_->set_pc(cpu, address)))
         return fail(kInvalid);
     std::vector<Action> actions(target_->cpus(), Action::Continue);
     actions[cpu] = action;
@@ -380,8 +374,8 @@ void Session::query(Text rest) {
     // QEMU's own
     if (rest == "qemu.Supported") return reply("sstepbits;sstep;PhyMemMode");
     if (rest == "qemu.sstepbits")
-        return reply(fmt::format("ENABLE={:x},NOIRQ={:x},NOTIMER={:x}", kStepEnable, kStepNoInterrupts,
-                                 kStepNoTimer));
+        return reply(
+            fmt::format("ENABLE={:x},NOIRQ={:x},NOTIMER={:x}", kStepEnable, kStepNoInterrupts, kStepNoTimer));
     if (rest == "qemu.sstep") return reply(fmt::format("0x{:x}", step_bits_));
     if (rest == "qemu.PhyMemMode") return reply(physical_ ? "1" : "0");
     reply("");

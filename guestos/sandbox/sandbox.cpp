@@ -56,6 +56,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
              .semihosting_files =
                  options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
              .network = !options.networks.empty(),
+             .debugger = !options.gdb.empty(),
              .compiles_on_vcpus = options.jit == JitTier::Tier2,
              .process = static_cast<uint32_t>(getpid())};
     report_violations();

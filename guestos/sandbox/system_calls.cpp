@@ -23,10 +23,10 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
-                   kAll = (1u << kThreadRoles) - 1;
+                   kDebugger = bit(ThreadRole::Debugger), kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network };
+enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network, Debugger };
 
 struct Row {
     unsigned number;
@@ -214,6 +214,12 @@ constexpr Row kRows[] = {
     {.number = SYS_fchmod, .roles = 0, .when = When::ControlSocket},
     {.number = SYS_getsockopt, .roles = kControl, .when = When::ControlSocket},
 
+    // ---- A debugger's connection. The socket was made before.
+    {.number = SYS_accept4, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_recvfrom, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_sendto, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_setsockopt, .roles = kDebugger, .when = When::Debugger},
+
     // ---- A guest's network (libslirp)
     {.number = SYS_recvfrom, .roles = kNetwork, .when = When::Network},
     {.number = SYS_sendto, .roles = kNetwork, .when = When::Network},
@@ -258,7 +264,7 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
         if ((row.when == When::Kvm && !needs.kvm) ||
             (row.when == When::ControlSocket && !needs.control_socket) ||
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
-            (row.when == When::Network && !needs.network))
+            (row.when == When::Network && !needs.network) || (row.when == When::Debugger && !needs.debugger))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -283,6 +289,7 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::Compiler: return "compiler";
         case ThreadRole::Control: return "LightV";
         case ThreadRole::Network: return "network";
+        case ThreadRole::Debugger: return "debugger";
     }
     return "unknown";
 }

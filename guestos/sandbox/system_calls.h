@@ -42,6 +42,7 @@ struct Needs {
     bool control_socket = false;     ///< a Unix socket is made
     bool semihosting_files = false;  ///< virtual CPUs open files
     bool network = false;            ///< a guest's network is made of sockets
+    bool debugger = false;           ///< one connects to a socket
     bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them
     uint32_t process = 0;            ///< getpid()
 };

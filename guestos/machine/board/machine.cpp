@@ -64,6 +64,17 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
                                   .say = print_message});
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
     if (auto made = make_semihosting(console); !made) return made;
+    if (!options_.gdb.empty())
+        debugger_ = std::make_unique<MachineDebugger>(
+            MachineDebugger::Parts{.cpus = *cpus_,
+                                   .engine = *engine_,
+                                   .memory = memory_,
+                                   .bus = devices_->bus(),
+                                   .pause = [this] { return quiesce().has_value(); },
+                                   .go_on = [this] { go_on(); },
+                                   .power_off = [this] { stop(End::PowerOff); },
+                                   .reset = [this] { stop(End::Reset); }},
+            features_);
     make_cpus();
     if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
@@ -219,7 +230,8 @@ void Machine::make_cpus() {
                     .pmu = &devices_->pmu(i),
                     .firmware = &devices_->firmware(),
                     .contextidr_tracker = &contextidr_tracker_,
-                    .semihosting = semihosting_.get()},
+                    .semihosting = semihosting_.get(),
+                    .debug = debugger_.get()},
                    {.index = i,
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,

@@ -20,6 +20,7 @@
 #include "guestos/lightv/machine_access.h"
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/machine_debugger.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
@@ -65,6 +66,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     void end_pause();
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
+    /// Null: without.
+    gdb::DebugTarget* debugger() { return debugger_.get(); }
     /// Null: without.
     Semihosting* semihosting() { return semihosting_.get(); }
     MachineStats stats() const;
@@ -149,6 +152,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<PauseControl> pause_control_;  ///< null: no device asks for pauses
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
+    std::unique_ptr<MachineDebugger> debugger_;  ///< null: without
     std::atomic<End> end_{End::None};
 };
 
