@@ -216,7 +216,9 @@ bool MachineDebugger::stop() {
             stopped_ = true;
             break;
         }
-        parts_.go_on();  // one that was just powered on is to set its registers
+        // One that was just powered on is to set its registers, and to get no further.
+        for (unsigned i = 0; i < cpus(); ++i) parts_.cpus.cpu(i).hold(true);
+        parts_.go_on();
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     return true;
