@@ -94,7 +94,7 @@ bool FetchUnit::steps_through(uint64_t pc) const {
 
 std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
     const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
-    if (cached.pc == pc) return cached.code;
+    if (cached.pc == pc && !alone_) return cached.code;
     if ((pc & 3) != 0) {
         a64::take_pc_alignment(cpu_, pc);
         return std::unexpected(NoCode::ExceptionTaken);

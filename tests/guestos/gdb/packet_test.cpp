@@ -20,7 +20,7 @@ std::vector<Item> feed(PacketParser& parser, std::string_view bytes) {
 
 TEST(GdbPacket, ItemsComeInOrder) {
     PacketParser parser;
-    EXPECT_EQ(feed(parser, "+$m10,4#8e-\x03"),
+    EXPECT_EQ(feed(parser, "+$m10,4#2e-\x03"),
               (std::vector{Item::Ack, Item::Packet, Item::Nack, Item::Interrupt}));
     EXPECT_EQ(parser.data(), "m10,4");
     EXPECT_EQ(feed(parser, "$#00"), std::vector{Item::Packet});
@@ -40,8 +40,8 @@ TEST(GdbPacket, EscapedBytesComeBack) {
 
 TEST(GdbPacket, WhatIsDamagedIsAskedForAgain) {
     PacketParser parser;
-    EXPECT_EQ(feed(parser, "$m10,4#8f"), std::vector{Item::Bad}) << "the checksum";
-    EXPECT_EQ(feed(parser, "$m10,4#8x"), std::vector{Item::Bad}) << "no digit";
+    EXPECT_EQ(feed(parser, "$m10,4#2f"), std::vector{Item::Bad}) << "the checksum";
+    EXPECT_EQ(feed(parser, "$m10,4#2x"), std::vector{Item::Bad}) << "no digit";
     EXPECT_EQ(feed(parser, "$m}#ea"), std::vector{Item::Bad}) << "an escape at the end";
     EXPECT_EQ(feed(parser, "$m10$?#3f"), std::vector{Item::Packet}) << "the end of the first one is lost";
     EXPECT_EQ(parser.data(), "?");

@@ -232,6 +232,23 @@ TEST(MachineDebugger, StepsLeadThroughAnExclusiveLoop) {
     }
 }
 
+/// The jump cache has what is there: the stop.
+TEST(MachineDebugger, ABreakpointBehindAnIndirectBranchIsSteppedOver) {
+    Debugged m;
+    constexpr uint64_t kFunction = kLoop + 0x1000;
+    m.write_program(kLoop, {movz(13, kFunction & 0xffff), movk(13, kFunction >> 16, 16), blr(13), b(-1)});
+    m.write(kFunction, {add(1, 1, 1), kRet});
+    m.begin();
+    ASSERT_TRUE(m.d.stop());
+    m.d.insert({.va = kFunction});
+    for (uint64_t round = 0; round < 5; ++round) {
+        m.go(Action::Continue);
+        ASSERT_TRUE(m.stops_at(kFunction));
+        EXPECT_EQ(m.x(1), round);
+        ASSERT_TRUE(m.step_over(kFunction + 4));
+    }
+}
+
 TEST(MachineDebugger, AStepIntoAnExceptionEndsAtItsVector) {
     Debugged m;
     m.write_program(kLoop, {svc(7), 0x0000'0000 /* UDF */, kWfi, b(0)});
