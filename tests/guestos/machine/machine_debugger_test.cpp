@@ -32,6 +32,12 @@ const std::initializer_list<uint32_t> kCountingLoop = {add(11, 0, 0), ldr(1, 11)
                                                        b(-3)};
 constexpr uint64_t kLoop = M::kRam;
 
+#ifdef WITH_TIER2
+constexpr bool kTier2 = true;
+#else
+constexpr bool kTier2 = false;
+#endif
+
 jit::Tier2Options hot_at_once() {
     jit::Tier2Options options{.enabled = true, .threshold = 64, .heat = 0};
     options.make_compiler = [] { return jit::make_region_compiler(); };
@@ -129,7 +135,7 @@ TEST(MachineDebugger, ABreakpointStopsEachRoundAndOnlyThere) {
 }
 
 TEST(MachineDebugger, ABreakpointIsFoundInHotCode) {
-    if (!jit::have_region_compiler()) GTEST_SKIP() << "no LLVM";
+    if (!kTier2) GTEST_SKIP() << "built without tier 2";
     Debugged m(1, hot_at_once());
     m.write_program(kLoop, kCountingLoop);
     m.begin();
@@ -154,7 +160,7 @@ TEST(MachineDebugger, ABreakpointIsFoundInHotCode) {
 }
 
 TEST(MachineDebugger, HotCodeElsewhereStaysAsItIs) {
-    if (!jit::have_region_compiler()) GTEST_SKIP() << "no LLVM";
+    if (!kTier2) GTEST_SKIP() << "built without tier 2";
     Debugged m(1, hot_at_once());
     m.write_program(kLoop, kCountingLoop);
     m.begin();
@@ -334,7 +340,7 @@ void expect_watched(const jit::Tier2Options& tier2, bool hot) {
 TEST(MachineDebugger, WatchpointsStopBeforeTheAccess) { expect_watched({}, false); }
 
 TEST(MachineDebugger, WatchpointsStopHotCode) {
-    if (!jit::have_region_compiler()) GTEST_SKIP() << "no LLVM";
+    if (!kTier2) GTEST_SKIP() << "built without tier 2";
     expect_watched(hot_at_once(), true);
 }
 
