@@ -87,7 +87,7 @@ const DeviceType* DeviceFactory::find(std::string_view name) const {
     return found != types_.end() ? &*found : nullptr;
 }
 
-Result<NewDevice> DeviceFactory::make(const DeviceRequest& request, const DeviceContext& context) const {
+Result<DeviceFactory::Checked> DeviceFactory::complete(const DeviceRequest& request) const {
     const DeviceType* type = find(request.name);
     if (type == nullptr) {
         return failure("there is no device '{}' (known: {})", request.name, names_of(types_));
@@ -107,7 +107,25 @@ Result<NewDevice> DeviceFactory::make(const DeviceRequest& request, const Device
         if (!option.preset) return failed(fmt::format("{}=... is missing", option.name));
         arguments.values_.emplace(option.name, *option.preset);
     }
-    return type->make(arguments, context);
+    return Checked{type, std::move(arguments)};
+}
+
+Result<NewDevice> DeviceFactory::make(const DeviceRequest& request, const DeviceContext& context) const {
+    const auto checked = complete(request);
+    if (!checked) return std::unexpected(checked.error());
+    return checked->type->make(checked->arguments, context);
+}
+
+Result<void> DeviceFactory::check(const DeviceRequest& request) const {
+    const auto checked = complete(request);
+    if (!checked) return std::unexpected(checked.error());
+    return {};
+}
+
+std::vector<HostPath> DeviceFactory::paths(const DeviceRequest& request) const {
+    const auto checked = complete(request);
+    if (!checked || !checked->type->paths) return {};
+    return checked->type->paths(checked->arguments);
 }
 
 std::string DeviceFactory::help() const {

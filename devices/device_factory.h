@@ -61,10 +61,21 @@ struct DeviceContext {
 /// A virtio device wants a transport; any other one is its own registers. The machine connects it.
 using NewDevice = std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<Device>>;
 
+/// A file of the host's that a device opens, or a directory below which it does.
+struct HostPath {
+    std::string path;
+    bool written = false;
+    bool directory = false;
+};
+
 struct DeviceType {
     std::string name;
     std::string summary;  ///< for a list of devices
     std::vector<DeviceOption> options;
+    /// Linux's driver, where it may be a module; empty: none is needed.
+    std::string linux_module;
+    /// What a device with these arguments opens; null: nothing.
+    std::function<std::vector<HostPath>(const DeviceArguments&)> paths;
     /// An error is one line for the user.
     std::function<Result<NewDevice>(const DeviceArguments&, const DeviceContext&)> make;
 };
@@ -92,6 +103,10 @@ class DeviceFactory {
 
     /// An error is one line for the user.
     Result<NewDevice> make(const DeviceRequest& request, const DeviceContext& context) const;
+    /// What the request would make, without making it. An error is one line for the user.
+    Result<void> check(const DeviceRequest& request) const;
+    /// What that device would open. Nothing for a request that is wrong.
+    std::vector<HostPath> paths(const DeviceRequest& request) const;
 
     /// A line for each device type.
     std::string help() const;
@@ -99,6 +114,12 @@ class DeviceFactory {
     static std::string help(const DeviceType& type);
 
   private:
+    struct Checked {
+        const DeviceType* type;
+        DeviceArguments arguments;
+    };
+    Result<Checked> complete(const DeviceRequest& request) const;
+
     std::vector<DeviceType> types_;
 };
 

@@ -94,6 +94,11 @@ static DeviceType block_device() {
                      .help = "keep others from the image: auto, on (or fail) or off",
                      .preset = "auto"},
                     {.name = "record", .help = "for tests: a file for all that is written", .preset = ""}},
+        .linux_module = "virtio_blk",
+        .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
+            return {{.path = arguments.text("file"),
+                     .written = !arguments.on("readonly") && !arguments.on("snapshot")}};
+        },
         .make = make_block_device};
 }
 
@@ -101,6 +106,8 @@ static DeviceType entropy_device() {
     return {.name = "virtio-rng",
             .summary = "entropy from the host",
             .options = {},
+            .linux_module = "",
+            .paths = nullptr,
             .make = [](const DeviceArguments&, const DeviceContext&) -> Result<NewDevice> {
                 return std::make_unique<virtio::Rng>();
             }};
@@ -134,6 +141,8 @@ static DeviceType network_device() {
                          .help = "the MTU that the guest is told, 68 to 65521; 0: none",
                          .preset = "0",
                          .max = virtio::Net::kMaxMtu}},
+            .linux_module = "virtio_net",
+            .paths = nullptr,
             .make = make_network_device};
 }
 

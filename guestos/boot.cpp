@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "guestos/session.h"
@@ -48,6 +49,22 @@ std::string ip4_text(uint32_t address) {
                        address & 0xff);
 }
 
+/// Those that the devices need, a bus before what is behind it.
+std::vector<std::string> kernel_modules(std::span<const DeviceOptions> wanted) {
+    const auto factory = devices::DeviceFactory::standard();
+    std::vector<std::string> modules;
+    const auto add = [&](const std::string& name) {
+        if (std::ranges::find(modules, name) == modules.end()) modules.push_back(name);
+    };
+    for (const DeviceOptions& device : wanted) {
+        const devices::DeviceType* type = factory.find(device.request.name);
+        if (type == nullptr || type->linux_module.empty()) continue;
+        add("virtio_mmio");
+        add(type->linux_module);
+    }
+    return modules;
+}
+
 Session make_session(const RunOptions& options) {
     Session session{.command = options.command};
     session.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
@@ -59,9 +76,7 @@ Session make_session(const RunOptions& options) {
         session.columns = size.ws_col;
     }
     if (!session.terminal) session.input = read_input_file(options.memory / 8);
-    if (!options.drives.empty() || !options.networks.empty()) session.modules = {"virtio_mmio"};
-    if (!options.drives.empty()) session.modules.emplace_back("virtio_blk");
-    if (!options.networks.empty()) session.modules.emplace_back("virtio_net");
+    session.modules = kernel_modules(options.devices);
     if (!options.networks.empty() && options.networks.front().ipv4) {
         const NetOptions& net = options.networks.front();
         session.address = ip4_text(net.dhcp_start);

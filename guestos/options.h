@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/device_factory.h"
 #include "devices/host_time.h"
 #include "mmu/shadow.h"
 
@@ -37,6 +38,18 @@ constexpr SandboxMode kDefaultSandbox = SandboxMode::Off;
 constexpr SandboxMode kDefaultSandbox = SandboxMode::On;
 #endif
 
+/// What a device is behind.
+enum class DeviceBus : uint8_t { Mmio, Pci };
+
+/// One device of the machine, as the command line or a part of it (a disk, a network) asks for it.
+struct DeviceOptions {
+    devices::DeviceRequest request;
+    DeviceBus bus = DeviceBus::Mmio;
+    /// The virtio-mmio slot, 0 to 31; nothing: the highest one that is free, as QEMU gives them.
+    std::optional<unsigned> address;
+    std::string id;  ///< the user's name for it; empty: none
+};
+
 struct DriveOptions {
     std::string file;
     bool readonly = false;
@@ -62,6 +75,7 @@ struct HostForward {
 
 /// `--net user`. IPv4 addresses are numbers; the words are QEMU's.
 struct NetOptions {
+    std::string id;    ///< by which its device names it; not empty in RunOptions
     std::string mac;   ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
     unsigned mtu = 0;  ///< 0: the guest's own
     bool ipv4 = true;
@@ -95,11 +109,10 @@ struct RunOptions {
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;
-    std::vector<DriveOptions> drives;
-    std::vector<NetOptions> networks;
-    bool rng = true;                   ///< a virtio entropy device
-    std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
-    std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
+    std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
+    std::vector<NetOptions> networks;    ///< for those of the devices that name them
+    std::optional<unsigned> gic;         ///< version, 2 or 3; nothing: by the kernel (complete_options())
+    std::optional<VirtioMmio> virtio;    ///< nothing: by the kernel
     SemihostingAccess semihosting = SemihostingAccess::Off;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;

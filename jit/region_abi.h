@@ -6,11 +6,14 @@
 
 namespace arclight::jit {
 
+/// How a region was left: the bits that say why.
+namespace region_exit {
 /// The instruction is the region's own first one and must be executed by tier 1, or the region would be
 /// entered again at once.
-inline constexpr uint64_t kRegionStuck = 1;
+inline constexpr uint64_t kStuck = 1;
 /// A side exit, not one of the guest's own exits: tier 1 is to do what the region cannot.
-inline constexpr uint64_t kRegionSideExit = 2;
+inline constexpr uint64_t kSideExit = 2;
+}  // namespace region_exit
 
 /// What a region assumes of the guest, a bit each; several assumptions may share a bit. A region that meets a
 /// wrong one is left by a side exit.

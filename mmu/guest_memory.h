@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "mmu/device_writes.h"
 #include "mmu/page_overlay.h"
 
 namespace arclight::mmu {
@@ -13,8 +14,9 @@ namespace arclight::mmu {
 /// physical address to a host pointer goes through host() or pieces(), which keep the guest inside RAM.
 class GuestMemory {
   public:
-    GuestMemory(uint8_t* host, uint64_t base_pa, uint64_t size, PageOverlay* overlay = nullptr)
-        : host_(host), base_(base_pa), size_(size), overlay_(overlay) {}
+    GuestMemory(uint8_t* host, uint64_t base_pa, uint64_t size, PageOverlay* overlay = nullptr,
+                DeviceWriteObserver* observer = nullptr)
+        : host_(host), base_(base_pa), size_(size), overlay_(overlay), observer_(observer) {}
 
     bool contains(uint64_t pa, uint64_t len) const {
         const uint64_t offset = pa - base_;  // wraps to a huge value below base_
@@ -45,13 +47,30 @@ class GuestMemory {
         return true;
     }
 
-    /// The lock of a device's DMA: hold it from the call of pieces() to the last use of the pieces.
-    PageOverlay::Dma dma() const { return overlay_ != nullptr ? overlay_->dma() : PageOverlay::Dma(); }
+    /// Of one request of a device: the page overlay's lock, and the end of its writes.
+    class Dma {
+      public:
+        explicit Dma(const GuestMemory& memory)
+            : lock_(memory.overlay_ != nullptr ? memory.overlay_->dma() : PageOverlay::Dma()),
+              observer_(memory.observer_) {}
+        ~Dma() {
+            if (observer_ != nullptr) observer_->device_has_written();
+        }
+        Dma(const Dma&) = delete;
+        Dma& operator=(const Dma&) = delete;
+
+      private:
+        const PageOverlay::Dma lock_;
+        DeviceWriteObserver* const observer_;
+    };
+    /// A device holds it from the call of pieces() to the last use of the pieces.
+    Dma dma() const { return Dma(*this); }
     /// Calls f(host address, bytes) for each contiguous run of [pa, pa + len). False if the range leaves RAM,
     /// or if an intercepted page refuses the access; runs before that page have been passed to f.
     template <typename F>
     bool pieces(uint64_t pa, uint64_t len, bool write, F&& f) const {
         if (!contains(pa, len)) return false;
+        if (write && observer_ != nullptr) observer_->device_writes(pa, len);
         if (!has_intercepted_pages()) {
             f(host_ + (pa - base_), len);
             return true;
@@ -83,6 +102,7 @@ class GuestMemory {
     uint64_t base_;
     uint64_t size_;
     PageOverlay* overlay_;
+    DeviceWriteObserver* observer_;  ///< null: nobody asks
 };
 
 }  // namespace arclight::mmu

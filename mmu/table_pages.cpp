@@ -41,6 +41,40 @@ void TablePages::set_state(uint64_t page, State state) {
         ++block, ++count_;
 }
 
+namespace {
+struct Announced {
+    uint64_t pa, bytes;
+    bool counted = false;  ///< in TablePages::device_writing_
+};
+/// What this thread has announced and not yet finished. A device's thread serves one machine.
+thread_local std::vector<Announced> announced;
+}  // namespace
+
+/// A page that a device writes to may become a table meanwhile.
+void TablePages::count_device_writes() {
+    for (Announced& a : announced)
+        for (uint64_t page = a.pa & kPageMask; page < a.pa + a.bytes && !a.counted; page += ~kPageMask + 1)
+            if (is_protected(page)) {
+                a.counted = true;
+                ++device_writing_;
+            }
+}
+
+void TablePages::device_writes(uint64_t pa, uint64_t bytes) {
+    announced.push_back({pa, bytes});
+    count_device_writes();
+}
+
+void TablePages::device_has_written() {
+    count_device_writes();
+    for (const Announced& a : announced) {
+        if (!a.counted) continue;
+        ++device_writes_;
+        --device_writing_;
+    }
+    announced.clear();
+}
+
 bool TablePages::is_at(const Info& info, const WalkPath& path, unsigned step, uint64_t va, uint64_t root) {
     const unsigned level = path.first_level + step;
     return info.level == level && info.va == table_start(path, step, va) && info.root == root;

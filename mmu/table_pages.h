@@ -9,6 +9,10 @@
 // acknowledgements, finish(). It stops being one in the same way: write() returns it as `leaving`,
 // acknowledgements, left(). The hardware updates of AF and the dirty state do not count as stores, because
 // they only add rights.
+//
+// A device's store has no such rule: it writes beside the CPUs' translations, and no CPU notices. Software that
+// lets a device write a table follows it with a TLBI, as on any CPU; so a TLBI that comes during or after such a
+// store drops everything, where it would otherwise have nothing to do.
 #pragma once
 
 #include <atomic>
@@ -16,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "mmu/guest_memory.h"
@@ -25,7 +30,7 @@
 namespace arclight::mmu {
 
 /// One per machine; any thread.
-class TablePages {
+class TablePages final : public DeviceWriteObserver {
   public:
     explicit TablePages(const GuestMemory& memory);
 
@@ -79,6 +84,17 @@ class TablePages {
     /// All CPUs have dropped what write() returned with `leaving`: the page is no table any more.
     void left(uint64_t page);
 
+    // ---- Stores of devices
+    void device_writes(uint64_t pa, uint64_t bytes) override;
+    void device_has_written() override;
+    /// For a TLBI: whether a device has written to a table since `seen`, which is brought up to date, or may be
+    /// doing so.
+    bool device_has_written_since(uint64_t& seen) const {
+        const bool writing = device_writing_.load() != 0;
+        const uint64_t now = device_writes_.load();
+        return std::exchange(seen, now) != now || writing;
+    }
+
     /// Number of pages in any state but None.
     uint64_t count() const { return count_.load(std::memory_order_relaxed); }
 
@@ -112,6 +128,7 @@ class TablePages {
     Watched watch(uint64_t pa, unsigned bytes) const;
     void compare(const Watched& watched, Write& result);
     static bool is_at(const Info& info, const WalkPath& path, unsigned step, uint64_t va, uint64_t root);
+    void count_device_writes();
     static Derived all_of(const Info& info);
 
     const GuestMemory memory_;
@@ -119,6 +136,8 @@ class TablePages {
     std::unique_ptr<std::atomic<State>[]> states_;
     std::unique_ptr<std::atomic<uint32_t>[]> blocks_;  ///< pages in any state but None
     std::atomic<uint64_t> generation_{0}, count_{0};
+    std::atomic<uint64_t> device_writing_{0};  ///< stores of devices to tables that may be under way
+    std::atomic<uint64_t> device_writes_{0};   ///< those that are done
 
     std::mutex lock_;
     std::unordered_map<uint64_t, Info> infos_;  ///< of the pages in any state but None

@@ -53,7 +53,7 @@ void BlockValues::group_accesses() {
     size_t open_count = 0, next = 0;
     for (Ref r = 0; r < insts.size(); ++r) {
         const Inst& i = insts[r];
-        // What comes behind a way out may never be done; what a helper does may change translations.
+        // What comes behind a conditional exit may never be done; what a helper does may change translations.
         if (i.op == Op::ExitIf || i.op == Op::CallRuntime) open_count = 0;
         if (!ir::is_plain_access(i.op) || (i.aux & kAlone) != 0) continue;
         const auto [root, at] = ir::displaced(*block_, i.args[0]);

@@ -98,7 +98,7 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
         as_.rdtsc();
         as_.add(cycles, eax);
     }
-    as_.test(cl, jit::kRegionStuck | jit::kRegionSideExit);
+    as_.test(cl, jit::region_exit::kStuck | jit::region_exit::kSideExit);
     const Jump special = as_.jump_if(kNe, true);
     const uint8_t* go_on = as_.here();
     as_.cmp(dword[at(kInterrupt)], 0);
@@ -114,9 +114,9 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
     as_.land(special);
     if (stub.side_exits != jit::kNoCounter)
         as_.inc(dword[as_.at_address(ctx_.buffer.counters() + stub.side_exits)]);
-    as_.test(cl, jit::kRegionStuck);
+    as_.test(cl, jit::region_exit::kStuck);
     as_.jump_to_if(kNe, static_cast<const uint8_t*>(stub.body));
-    as_.and_(rcx, -static_cast<int>(jit::kRegionSideExit) - 1);
+    as_.and_(rcx, -static_cast<int>(jit::region_exit::kSideExit) - 1);
     as_.jump_to(go_on);
     assert(as_.here() <= start + kStubBytes);
     return start;

@@ -1,4 +1,4 @@
-// Code shared by all blocks: the way in and out, and the calls of C++.
+// Code shared by all blocks: entering and leaving translated code, and the calls of C++.
 #include "backend/x64/stub_emitter.h"
 #include "jit/runtime_entries.h"
 

@@ -1,9 +1,9 @@
-// Three bare-metal programs to count instructions of (bench/host-instructions): integer work with rotations,
-// data-dependent branches and memory, floating point. COMPUTE chooses; there is no kernel, no timer, no
-// device but the line at the end.
+// Bare-metal programs to count instructions of (bench/host-instructions): integer work with rotations,
+// data-dependent branches and memory, floating point, vectors, table look-ups by byte, strides of powers of
+// two. COMPUTE chooses; there is no kernel, no timer, no device but the line at the end.
 #include "runtime/bm.h"
 
-enum { SHA256 = 1, SORT, NBODY };
+enum { SHA256 = 1, SORT, NBODY, MATMUL, CRC, FFT };
 
 __attribute__((unused)) static u32 rotate(u32 x, unsigned n) { return x >> n | x << (32 - n); }
 
@@ -91,6 +91,79 @@ static u64 nbody(u64 steps) {
 }
 #endif
 
+#if COMPUTE == 4
+enum { SIZE = 192 };
+/// -O2 vectorises the inner loop.
+__attribute__((optimize("O3"))) static u64 matmul(u64 times) {
+    static float a[SIZE][SIZE], b[SIZE][SIZE], c[SIZE][SIZE];
+    for (int i = 0; i < SIZE; ++i)
+        for (int j = 0; j < SIZE; ++j) a[i][j] = (float)(i - j) * 0.5f, b[i][j] = (float)(i + j) * 0.25f;
+    while (times-- != 0)
+        for (int i = 0; i < SIZE; ++i)
+            for (int k = 0; k < SIZE; ++k)
+                for (int j = 0; j < SIZE; ++j) c[i][j] += a[i][k] * b[k][j];
+    return (u64)(c[3][5] + c[SIZE - 1][1]);
+}
+#endif
+
+__attribute__((unused)) static u64 crc(u64 bytes) {
+    static u32 table[256];
+    static unsigned char data[1 << 16];
+    for (u32 i = 0; i < 256; ++i) {
+        u32 c = i;
+        for (int k = 0; k < 8; ++k) c = (c & 1) != 0 ? c >> 1 ^ 0xedb88320u : c >> 1;
+        table[i] = c;
+    }
+    for (u32 i = 0; i < sizeof data; ++i) data[i] = (unsigned char)(i * 2654435761u >> 24);
+    u32 c = ~0u;
+    for (u64 i = 0; i < bytes; ++i) c = table[(c ^ data[i % sizeof data]) & 0xff] ^ c >> 8;
+    return ~c;
+}
+
+#if COMPUTE == 6
+enum { POINTS = 4096 };
+struct complex {
+    double re, im;
+};
+/// In place; the twiddle factors by recurrence, since there is no library.
+static void transform(struct complex* x) {
+    for (unsigned i = 1, j = 0; i < POINTS; ++i) {
+        unsigned bit = POINTS >> 1;
+        for (; (j & bit) != 0; bit >>= 1) j ^= bit;
+        j ^= bit;
+        if (i < j) {
+            const struct complex t = x[i];
+            x[i] = x[j];
+            x[j] = t;
+        }
+    }
+    double cosine = -1, sine = 0;  // of pi; of half the angle at each step
+    for (unsigned half = 1; half < POINTS; half *= 2) {
+        for (unsigned start = 0; start < POINTS; start += 2 * half) {
+            struct complex w = {1, 0};
+            for (unsigned k = start; k < start + half; ++k) {
+                const struct complex u = x[k], y = x[k + half];
+                const struct complex v = {y.re * w.re - y.im * w.im, y.re * w.im + y.im * w.re};
+                x[k] = (struct complex){u.re + v.re, u.im + v.im};
+                x[k + half] = (struct complex){u.re - v.re, u.im - v.im};
+                w = (struct complex){w.re * cosine - w.im * sine, w.re * sine + w.im * cosine};
+            }
+        }
+        sine = -__builtin_sqrt((1 - cosine) / 2);
+        cosine = __builtin_sqrt((1 + cosine) / 2);
+    }
+}
+static u64 fft(u64 times) {
+    static struct complex x[POINTS];
+    for (unsigned i = 0; i < POINTS; ++i) x[i] = (struct complex){(double)(i * i % 97), (double)(i % 13)};
+    while (times-- != 0) {
+        transform(x);
+        for (unsigned i = 0; i < POINTS; ++i) x[i].re *= 1.0 / 64, x[i].im *= 1.0 / 64;
+    }
+    return (u64)(x[1].re * x[1].re + x[7].im * x[7].im);
+}
+#endif
+
 void test_main(void) {
     write_sysreg(cpacr_el1, 3 << 20);
     isb();
@@ -98,7 +171,13 @@ void test_main(void) {
     say("sha256 %x\n", sha256(12000));
 #elif COMPUTE == 2
     say("sort %x\n", sort(1 << 18));
-#else
+#elif COMPUTE == 3
     say("nbody %x\n", nbody(40000));
+#elif COMPUTE == 4
+    say("matmul %x\n", matmul(4));
+#elif COMPUTE == 5
+    say("crc %x\n", crc(6000000));
+#else
+    say("fft %x\n", fft(36));
 #endif
 }

@@ -5,9 +5,11 @@
 #include <memory>
 #include <utility>
 
+#include "devices/layout.h"
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
+#include "guestos/device_requests.h"
 #include "guestos/gdb/address.h"
 #include "guestos/sandbox/privileges.h"
 
@@ -390,9 +392,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (!words->jit_cache_size.empty()) options.jit_cache_bytes = *parse_jit_room(words->jit_cache_size);
         if (!words->jit_code.empty()) options.jit_code_bytes = *parse_jit_room(words->jit_code);
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
-        for (const auto& text : words->drives) options.drives.push_back(*parse_drive(text));
+        std::vector<DriveOptions> drives;
+        for (const auto& text : words->drives) drives.push_back(*parse_drive(text));
+        add_disks(options, drives);
         for (const auto& text : words->networks)
-            if (const auto network = *parse_net(text)) options.networks.push_back(*network);
+            if (const auto network = *parse_net(text)) add_network(options, *network);
         if (options.networks.size() < words->networks.size() && !options.networks.empty())
             return complain("--net none and another network", kExitUsage);
         if (!words->trace.empty()) {
@@ -423,7 +427,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             return complain("--semihosting-files needs --semihosting", kExitUsage);
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
-        options.rng = !words->no_rng;
+        if (!words->no_rng && options.devices.size() < devices::layout::kVirtioSlots)
+            options.devices.push_back(entropy_device());
         if (options.start_paused && options.gdb.empty())
             return complain("--start-paused needs --gdb", kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);

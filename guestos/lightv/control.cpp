@@ -54,6 +54,7 @@ Result<std::unique_ptr<LightvControl>> LightvControl::create(MachineAccess& mach
     std::unique_ptr<LightvControl> control;
     if (options.lightv.empty() && options.control.empty()) return control;
     control.reset(new LightvControl(machine));
+    machine.ask_before_saves([&controller = control->controller_] { return controller.unsaved(); });
     if (!options.symbols.empty()) {
         auto symbols = Symbols::read(options.symbols);
         if (!symbols) return std::unexpected(symbols.error());
@@ -72,6 +73,7 @@ Result<std::unique_ptr<LightvControl>> LightvControl::create(MachineAccess& mach
 }
 
 LightvControl::~LightvControl() {
+    machine_.ask_before_saves(nullptr);
     if (thread_.joinable()) {
         const uint64_t one = 1;
         (void)!write(quit_, &one, sizeof one);

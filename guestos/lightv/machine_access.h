@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "devices/bus.h"
 #include "devices/guest_clock.h"
@@ -26,6 +28,10 @@ class MachineAccess {
     /// Returns when no CPU has anything of these pages in a soft TLB or fastmem any more, nor, with `content`,
     /// in translated code.
     virtual void forget_pages(std::span<const uint64_t> pages, bool content) = 0;
+
+    /// `unsaved` is asked before the machine's state is saved, on the thread that saves it. It says in one line why that would
+    /// leave something out, or nothing. Null: nobody to ask.
+    virtual void ask_before_saves(std::function<std::optional<std::string>()> unsaved) = 0;
 
     virtual devices::GuestClock& clock() = 0;
     virtual devices::Bus& bus() = 0;

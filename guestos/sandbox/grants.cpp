@@ -108,10 +108,15 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     for (const std::string& file :
          {options.kernel, options.initrd, options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
-    for (const DriveOptions& drive : options.drives) {
-        const bool written = !drive.readonly && !drive.snapshot;
-        out.push_back({drive.file, (written ? kReadWrite : kRead) | FileGrant::kDevice});
-    }
+    constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
+    const auto factory = devices::DeviceFactory::standard();
+    for (const DeviceOptions& device : options.devices)
+        for (const devices::HostPath& used : factory.paths(device.request)) {
+            const unsigned inside =
+                used.written ? kWholeDirectory | FileGrant::kRemove : kRead | FileGrant::kList;
+            const unsigned file = (used.written ? kReadWrite : kRead) | FileGrant::kDevice;
+            out.push_back({used.path, used.directory ? inside : file});
+        }
     if (options.accel != Accel::Process) out.push_back({"/dev/kvm", kReadWrite | FileGrant::kDevice});
 
     const auto add_output = [&](const std::string& file) {
@@ -126,7 +131,6 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     if (options.perf_map) out.push_back({"/tmp", FileGrant::kWrite | FileGrant::kMake | FileGrant::kRemove});
     if (!options.jit_dump.empty()) out.push_back({options.jit_dump, FileGrant::kWrite | FileGrant::kMake});
 
-    constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
     if (options.jit != JitTier::Tier1 && options.jit != JitTier::Interpreter) {
         add_libraries(out);
         if (!options.jit_cache.empty()) {

@@ -35,7 +35,7 @@ void IrLowering::lower_indirect_exit(const Inst& i) {
     registers_.commit();
     Value* pc = values_.i64(i.args[0]);
     const auto& targets = versions_.graph.targets_of(region_block(), i);
-    // A tagged or misaligned address is no block's; the region entry sorts it out, but not kRegionStuck.
+    // A tagged or misaligned address is no block's; the region entry sorts it out, but not region_exit::kStuck.
     exits_.guard(b_.CreateICmpEQ(b_.CreateAnd(pc, b_.c64(3)), b_.c64(0)));
     if (targets.empty()) {
         exits_.emit_exit(pc);

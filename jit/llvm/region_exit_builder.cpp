@@ -62,7 +62,7 @@ BasicBlock* RegionExitBuilder::exit_to(int64_t offset) {
 
 void RegionExitBuilder::refuse_entry() {
     count_failed_assumptions(b_.getInt32(kFailedAtEntry), kAssumptionAtEntry);
-    leave({}, false, {}, nullptr, entry_, kRegionStuck | kRegionSideExit);
+    leave({}, false, {}, nullptr, entry_, region_exit::kStuck | region_exit::kSideExit);
 }
 
 void RegionExitBuilder::poll(int64_t offset) {
@@ -93,7 +93,7 @@ BasicBlock* RegionExitBuilder::side_exit() {
     b_.SetInsertPoint(side_exit_);
     const bool stuck = checkpoint_.offset == entry_;
     leave(checkpoint_.dirty, checkpoint_.flags_dirty, checkpoint_.flags, nullptr, checkpoint_.offset,
-          kRegionSideExit | (stuck ? kRegionStuck : 0));
+          region_exit::kSideExit | (stuck ? region_exit::kStuck : 0));
     return side_exit_;
 }
 

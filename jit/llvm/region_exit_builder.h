@@ -45,7 +45,7 @@ class RegionExitBuilder {
     void count_failed_assumptions(Value* how_many, Assumptions which);
 
   private:
-    /// A region exit with these registers. `how`: kRegionStuck and the like.
+    /// A region exit with these registers. `how`: region_exit::kStuck and the like.
     void leave(const SlotValues& slots, bool flags_dirty, const Flags& flags, Value* pc, int64_t offset,
                uint64_t how);
 

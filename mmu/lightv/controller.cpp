@@ -238,6 +238,14 @@ Json Controller::list() {
     return all;
 }
 
+std::optional<std::string> Controller::unsaved() {
+    const std::lock_guard guard(lock_);
+    if (attachments_.empty()) return std::nullopt;
+    const auto& [name, first] = *attachments_.begin();
+    return fmt::format("LightV's attachment '{}' (module '{}') cannot be saved: detach it first", name,
+                       first->request.kind);
+}
+
 Result<Json> Controller::stats(const std::string& name) {
     const std::lock_guard guard(lock_);
     if (!name.empty() && !attachments_.contains(name)) return failure("there is no attachment '{}'", name);

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,6 +57,9 @@ class Controller {
     Result<Json> command(const std::string& owner, const std::string& name, const Json& words);
     /// All attachments with their controller, module and pages or device.
     Json list();
+    /// Why the machine's state cannot be saved, in one line: an attachment's own state, such as where it has moved pages to, is
+    /// outside of the machine. Nothing: it can.
+    std::optional<std::string> unsaved();
     /// Counters of one attachment; of all if `name` is empty.
     Result<Json> stats(const std::string& name);
 

@@ -123,8 +123,8 @@ TEST_F(GroupTest, ReadOnlyPagesCanBeRead) {
     EXPECT_EQ(word(kBase + 8), 0x1122'3344'5566'7788u);
 }
 
-// After a way out a store may never come, and after a helper the page may be another one's.
-TEST_F(GroupTest, WaysOutAndHelpersEndAGroup) {
+// After a conditional exit a store may never come, and after a helper the page may be another one's.
+TEST_F(GroupTest, ConditionalExitsAndHelpersEndAGroup) {
     const auto with = [&](auto between) {
         return make([&](ir::Builder& b) {
                    const Ref x1 = b.get_x(1);

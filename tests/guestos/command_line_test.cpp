@@ -43,9 +43,11 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.semihosting, SemihostingAccess::Off);
     EXPECT_EQ(o.accel, Accel::Auto);
     EXPECT_EQ(o.jit, JitTier::Auto);
-    EXPECT_TRUE(o.kaslr_seed && o.rng_seed && o.rng);
+    EXPECT_TRUE(o.kaslr_seed && o.rng_seed);
     EXPECT_FALSE(o.session || o.stats || o.no_reboot || o.trace.any());
-    EXPECT_TRUE(o.drives.empty() && o.networks.empty() && o.command.empty());
+    EXPECT_TRUE(o.networks.empty() && o.command.empty());
+    ASSERT_EQ(o.devices.size(), 1u);
+    EXPECT_EQ(o.devices[0].request.name, "virtio-rng");
 }
 
 TEST(CommandLine, Networks) {
@@ -108,21 +110,27 @@ TEST(CommandLine, Everything) {
     EXPECT_EQ(o.append, "a b=\"c\"");
     EXPECT_EQ(o.memory, 4096 * kMiB);
     EXPECT_EQ(o.cpus, 8u);
-    ASSERT_EQ(o.drives.size(), 2u);
-    EXPECT_EQ(o.drives[0].file, "a,b.img");
-    EXPECT_EQ(o.drives[0].serial, "S1");
-    EXPECT_TRUE(o.drives[0].readonly && !o.drives[0].snapshot);
-    EXPECT_TRUE(!o.drives[1].readonly && o.drives[1].snapshot);
-    EXPECT_EQ(o.drives[0].format + o.drives[0].werror + o.drives[0].rerror + o.drives[0].locking,
-              "rawenospcreportauto");
-    EXPECT_EQ(o.drives[1].format + o.drives[1].werror + o.drives[1].rerror + o.drives[1].locking,
-              "autostopignoreoff");
+    // The first disk comes last: it is to have the lowest slot.
+    ASSERT_EQ(o.devices.size(), 2u);
+    const auto options_of = [&](size_t device) {
+        std::string text = o.devices[device].request.name;
+        for (const auto& [name, value] : o.devices[device].request.options) text += "," + name + "=" + value;
+        return text;
+    };
+    EXPECT_EQ(
+        options_of(1),
+        "virtio-blk,file=a,b.img,format=raw,readonly=on,snapshot=off,serial=S1,werror=enospc,rerror=report,"
+        "locking=auto,record=");
+    const std::string second = options_of(0);
+    for (const char* part :
+         {"format=auto", "readonly=off", "snapshot=on", "werror=stop", "rerror=ignore", "locking=off"})
+        EXPECT_NE(second.find(part), std::string::npos) << part;
     EXPECT_EQ(o.gic, 2u);
     EXPECT_EQ(o.accel, Accel::Process);
     EXPECT_EQ(o.jit, JitTier::Tier1);
     EXPECT_TRUE(o.trace.blocks && o.trace.mmu && !o.trace.ir && !o.trace.host && !o.trace.exceptions);
     EXPECT_EQ(o.trace.file, "t");
-    EXPECT_FALSE(o.kaslr_seed || o.rng_seed || o.rng);
+    EXPECT_FALSE(o.kaslr_seed || o.rng_seed);
     EXPECT_TRUE(o.no_reboot && o.stats && o.session);
     EXPECT_EQ(o.stats_file, "s.json");
     EXPECT_EQ(o.command, (std::vector<std::string>{"sh", "-c", "--", "--kernel"}));

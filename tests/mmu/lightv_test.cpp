@@ -63,6 +63,15 @@ class LightvTest : public testing::Test {
     }
 };
 
+TEST_F(LightvTest, AttachmentsAreNotInSavedStates) {
+    EXPECT_EQ(controller.unsaved(), std::nullopt);
+    ASSERT_TRUE(controller.attach(request("x", "observe", {1})));
+    EXPECT_EQ(controller.unsaved(),
+              "LightV's attachment 'x' (module 'observe') cannot be saved: detach it first");
+    ASSERT_TRUE(controller.detach("a", "x"));
+    EXPECT_EQ(controller.unsaved(), std::nullopt);
+}
+
 TEST_F(LightvTest, ClaimsAreDisjoint) {
     ASSERT_TRUE(controller.attach(request("x", "observe", {1, 2, 3})));
     ASSERT_TRUE(controller.attach(request("y", "protect", {4}, Json::object(), "b")));

@@ -57,7 +57,7 @@ MUTATIONS = (
         ("backend_tests",), r"^(MemoryTest|RandomBlock)"),
     Mutation(
         "smc-invalidation", "code that was replaced goes on being executed after IC IVAU",
-        "guestos/machine/cpu/vcpu.cpp",
+        "guestos/machine/cpu/cpu_environment.cpp",
         "if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))",
         "if (core_.context.engine.line_has_code(pa) && pa == 0)",
         ("machine_test",), r"^Vcpu\.NewCodeRunsAfterCacheMaintenance"),
@@ -81,8 +81,8 @@ MUTATIONS = (
         ("devices_test",), r"Virtio"),
     Mutation(
         "daif-check", "an interrupt is taken while it is masked",
-        "guestos/machine/cpu/vcpu.cpp",
-        "return (irq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifI) == 0) ||",
-        "return irq_line_.load(std::memory_order_relaxed) ||",
+        "guestos/machine/cpu/interrupt_lines.h",
+        "return irq_.load(std::memory_order_relaxed) && (daif & kMaskI) == 0;",
+        "return irq_.load(std::memory_order_relaxed);",
         ("machine_test",), r"^Vcpu\.AnInterruptEndsALoop"),
 )

@@ -1,4 +1,4 @@
-// System registers and system instructions (ARM ARM C5, D19): MRS, MSR, SYS.
+// System registers (ARM ARM C5, D19): MRS, MSR. The system instructions are in system_instructions.h.
 #pragma once
 
 #include <array>
@@ -120,8 +120,5 @@ enum class PstateField : uint8_t {
 };
 /// MSR (immediate): `field` as PstateField has it, others are UNDEFINED.
 SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm);
-
-/// SYS: cache maintenance, address translation, TLB invalidation. DC ZVA only checks for its trap here.
-SystemResult execute_sys(Cpu& cpu, uint32_t encoding, uint64_t xt);
 
 }  // namespace arclight::frontend::a64

@@ -2,14 +2,13 @@
 #include <utility>
 
 #include "frontend/a64/system/sysregs.h"
+#include "frontend/a64/system/system_instructions.h"
 #include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/handlers_integer.h"
 
 namespace arclight::frontend::a64::translate {
 
 namespace {
-
-constexpr uint32_t kDcZva = sysreg_encoding(1, 3, 7, 4, 1);
 
 bool read_through_helper(TranslationContext& t, uint32_t encoding, Reg r) {
     const Ref v = call(t, Helper::ReadSysreg, {t.ir.i64(encoding)}, ir::kCallSystem, Type::I64);
@@ -210,19 +209,20 @@ bool MSR_reg(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> cr
     return row != nullptr && !row->ends_block ? true : exit_to_next(t);
 }
 
-// ---- System instructions
+// ---- System instructions (system_instructions.inc)
 
 bool SYS(TranslationContext& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(1, op1, crn, crm, op2);
-    if (encoding == kDcZva) {
-        if ((t.translation_flags & translation_flag::kZeroTrap) != 0)
-            call(t, Helper::SystemInsn, {t.ir.i64(encoding), x(t, r)});
-        constexpr unsigned kBlockLog2 = 6;  // DCZID_EL0.BS: 64 bytes
-        t.ir.emit(Op::ZeroBlock, Type::Void, {x(t, r)}, 0, kBlockLog2);
-        return true;
+    const SystemInstruction* row = find_system_instruction(encoding);
+    if (row == nullptr || (row->el != 0 && !t.el1()) || !t.decoder.features().has(row->feature))
+        return undefined(t);
+    const bool zeroes = row->inlined == SystemInline::ZeroBlock;
+    if (!zeroes || (t.translation_flags & translation_flag::kZeroTrap) != 0) {
+        const Ref a = t.ir.i64(encoding), b = x(t, r);
+        call(t, Helper::SystemInsn, {a, b});
     }
-    const Ref a = t.ir.i64(encoding), b = x(t, r);
-    call(t, Helper::SystemInsn, {a, b});
+    constexpr unsigned kBlockLog2 = 6;  // DCZID_EL0.BS: 64 bytes
+    if (zeroes) t.ir.emit(Op::ZeroBlock, Type::Void, {x(t, r)}, 0, kBlockLog2);
     return true;
 }
 

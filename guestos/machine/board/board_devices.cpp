@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <ranges>
+#include <map>
 #include <utility>
 #include <variant>
 
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/mmio_legacy.h"
-#include "devices/virtio/net.h"
 #include "guestos/net/network.h"
 
 namespace arclight::guestos {
@@ -89,57 +88,41 @@ std::unique_ptr<devices::virtio::MmioSlot> BoardDevices::make_virtio_slot(
     return std::make_unique<devices::virtio::Mmio>(slot, memory_, line, std::move(backend));
 }
 
-devices::DeviceRequest BoardDevices::request_for(const DriveOptions& drive) {
-    const auto on_off = [](bool on) { return on ? "on" : "off"; };
-    return {"virtio-blk",
-            {{"file", drive.file},
-             {"format", drive.format},
-             {"readonly", on_off(drive.readonly)},
-             {"snapshot", on_off(drive.snapshot)},
-             {"serial", drive.serial},
-             {"werror", drive.werror},
-             {"rerror", drive.rerror},
-             {"locking", drive.locking},
-             {"record", drive.record}}};
-}
-
-devices::DeviceRequest BoardDevices::request_for(const NetOptions& net, const std::string& network,
-                                                 unsigned nth) {
-    devices::virtio::MacAddress mac = devices::virtio::Net::Options().mac;
-    mac.back() = static_cast<uint8_t>(mac.back() + nth);
-    return {"virtio-net",
-            {{"network", network},
-             {"mac", net.mac.empty() ? devices::virtio::format_mac(mac) : net.mac},
-             {"mtu", fmt::format("{}", net.mtu)}}};
-}
-
-/// By slot, in the slots that QEMU gives to as many devices: the drives, then the networks, then the entropy device. Linux looks into the slots
-/// from the lowest one on, so the first drive, which is to be /dev/vda, has the lowest slot among the drives.
+/// By slot.
 Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices() {
-    std::vector<devices::DeviceRequest> requests;
-    for (const DriveOptions& drive : std::views::reverse(options_.drives))
-        requests.push_back(request_for(drive));
     std::map<std::string, devices::NetBackend*, std::less<>> networks;
-    for (size_t i = 0; i < options_.networks.size(); ++i) {
-        auto network = make_user_network(options_.networks[i]);
+    for (const NetOptions& options : options_.networks) {
+        auto network = make_user_network(options);
         if (!network) return std::unexpected(network.error());
-        const std::string name = fmt::format("net{}", i);
-        networks.emplace(name, networks_.emplace_back(std::move(*network)).get());
-        requests.push_back(request_for(options_.networks[i], name, static_cast<unsigned>(i)));
+        networks.emplace(options.id, networks_.emplace_back(std::move(*network)).get());
     }
-    if (options_.rng && requests.size() < layout::kVirtioSlots) requests.push_back({"virtio-rng", {}});
-    if (requests.size() > layout::kVirtioSlots)
-        return failure("more than {} virtio devices", layout::kVirtioSlots);
-
     const auto factory = devices::DeviceFactory::standard();
     std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
-    unsigned nth = 0;
-    for (const devices::DeviceRequest& request : requests) {
-        auto made = factory.make(request, {loop_, clock_, host_, networks});
+    const auto place = [&](const DeviceOptions& device, unsigned slot) -> Result<void> {
+        auto made = factory.make(device.request, {loop_, clock_, host_, networks});
         if (!made) return std::unexpected(made.error());
         auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
-        if (backend == nullptr) return failure("'{}' is not a virtio device", request.name);
-        backends[layout::virtio_slot_of_device(nth++)] = std::move(*backend);
+        if (backend == nullptr) return failure("'{}' is not a virtio device", device.request.name);
+        backends[slot] = std::move(*backend);
+        return {};
+    };
+    for (const DeviceOptions& device : options_.devices) {
+        if (device.bus == DeviceBus::Pci)
+            return failure("device {}: the machine has no PCI bus", device.request.name);
+        if (!device.address) continue;
+        if (*device.address >= layout::kVirtioSlots)
+            return failure("there is no virtio-mmio slot {}", *device.address);
+        if (backends[*device.address] != nullptr)
+            return failure("two devices in virtio-mmio slot {}", *device.address);
+        if (auto placed = place(device, *device.address); !placed) return std::unexpected(placed.error());
+    }
+    unsigned nth = 0;
+    for (const DeviceOptions& device : options_.devices) {
+        if (device.address) continue;
+        while (nth < layout::kVirtioSlots && backends[layout::virtio_slot_of_device(nth)] != nullptr) ++nth;
+        if (nth == layout::kVirtioSlots) return failure("more than {} virtio devices", layout::kVirtioSlots);
+        if (auto placed = place(device, layout::virtio_slot_of_device(nth)); !placed)
+            return std::unexpected(placed.error());
     }
     return backends;
 }

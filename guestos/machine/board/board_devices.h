@@ -52,9 +52,6 @@ class BoardDevices {
     devices::StatefulParts& stateful_parts() { return stateful_parts_; }
 
   private:
-    static devices::DeviceRequest request_for(const DriveOptions& drive);
-    static devices::DeviceRequest request_for(const NetOptions& net, const std::string& network,
-                                              unsigned nth);
     Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices();
     std::unique_ptr<devices::virtio::MmioSlot> make_virtio_slot(
         unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);

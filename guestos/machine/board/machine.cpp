@@ -35,7 +35,11 @@ Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::uniqu
       loop_(loop),
       ram_(std::move(ram)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
-      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_) {}
+      table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
+                       ? nullptr
+                       : std::make_unique<mmu::TablePages>(
+                             mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get()) {}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -57,7 +61,8 @@ Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_stat
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
     cpus_ = std::make_unique<CpuGroup>(*engine_);
-    if (!options_.drives.empty())
+    if (std::ranges::any_of(options_.devices,
+                            [](const DeviceOptions& device) { return device.request.name == "virtio-blk"; }))
         pause_control_ = std::make_unique<PauseControl>(
             PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
                                   .go_on = [this] { go_on(); },
@@ -140,11 +145,8 @@ void Machine::make_engine() {
                                                                .trace_ir = options_.trace.ir,
                                                                .trace_host = options_.trace.host,
                                                                .trace_file = trace_file_.get()});
-    if (options_.shadow.policy == mmu::ShadowPolicy::Tsp) {
-        table_pages_ = std::make_unique<mmu::TablePages>(memory_);
-        // A slow path may wait for the other CPUs, and answers them meanwhile.
-        engine_->code().set_grouping(false);
-    }
+    // A slow path may wait for the other CPUs, and answers them meanwhile.
+    if (table_pages_ != nullptr) engine_->code().set_grouping(false);
 }
 
 Result<void> Machine::choose_accelerator() {
@@ -288,7 +290,16 @@ void Machine::go_on() {
     cpus_->resume();
 }
 
+void Machine::ask_before_saves(std::function<std::optional<std::string>()> unsaved) {
+    const std::lock_guard guard(unsaved_lock_);
+    unsaved_ = std::move(unsaved);
+}
+
 Result<MachineSnapshot> Machine::save(AfterSave after) {
+    {
+        const std::lock_guard guard(unsaved_lock_);
+        if (auto why = unsaved_ ? unsaved_() : std::nullopt) return std::unexpected(std::move(*why));
+    }
     if (auto quiet = quiesce(); !quiet) return std::unexpected(quiet.error());
     MachineSnapshot snapshot;
     auto parts = devices_->stateful_parts().save();

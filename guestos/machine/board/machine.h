@@ -89,6 +89,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     mmu::PageOverlay& page_overlay() override { return overlay_; }
     void forget_pages(std::span<const uint64_t> pages, bool content) override;
     devices::Bus& bus() override { return devices_->bus(); }
+    void ask_before_saves(std::function<std::optional<std::string>()> unsaved) override;
     devices::GuestClock& clock() override { return devices_->clock(); }
     devices::Pl011& uart() override { return devices_->uart(); }
     devices::IrqLine uart_line() override { return devices_->uart_line(); }
@@ -135,8 +136,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
     mmu::PageOverlay overlay_;
+    const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;
-    std::unique_ptr<mmu::TablePages> table_pages_;
     std::unique_ptr<std::FILE, FileCloser> trace_file_;
     std::optional<CpuTrace> trace_;
     std::unique_ptr<SamplingProfiler> profiler_;  ///< null: nobody asks
@@ -153,6 +154,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
     std::unique_ptr<MachineDebugger> debugger_;  ///< null: without
+    std::mutex unsaved_lock_;
+    std::function<std::optional<std::string>()> unsaved_;  // under unsaved_lock_
     std::atomic<End> end_{End::None};
 };
 

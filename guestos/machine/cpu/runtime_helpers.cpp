@@ -4,6 +4,7 @@
 
 #include "backend/process_accelerator.h"
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/system_instructions.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/vcpu.h"
 #include "jit/ir/interpreter.h"
@@ -47,7 +48,7 @@ void exit_if_changed(Vcpu& v, GuestState& s, uint32_t flags_before) {
     if (s.translation_flags != flags_before) {
         v.core().tlbs.use_for_flags(s.tlb, s.translation_flags);
         v.core().exit_translated_code(ExitReason::Redirect, v.core().helper_pc() + 4);
-    } else if (s.interrupt.load(std::memory_order_relaxed) != 0 && v.interrupt_deliverable()) {
+    } else if (s.interrupt.load(std::memory_order_relaxed) != 0 && v.core().interrupt_deliverable()) {
         v.core().exit_translated_code(ExitReason::Interrupt, v.core().helper_pc() + 4);
     }
 }
@@ -55,8 +56,8 @@ void exit_if_changed(Vcpu& v, GuestState& s, uint32_t flags_before) {
 /// After a read: an interrupt that it has made due, or has shown, comes before the next instruction. An exit
 /// skips what stores the value, so that is done here.
 void exit_if_interrupted(Vcpu& v, GuestState& s, uint64_t value) {
-    if (s.interrupt.load(std::memory_order_relaxed) == 0 || !v.interrupt_deliverable()) return;
-    const uint32_t mrs = v.current_instruction();
+    if (s.interrupt.load(std::memory_order_relaxed) == 0 || !v.core().interrupt_deliverable()) return;
+    const uint32_t mrs = v.fetch().current_instruction();
     if (mrs == 0) return;  // its page is gone: the interrupt comes at the block's end
     constexpr unsigned kZeroRegister = 31;
     const unsigned rt = mrs & 31;
@@ -94,10 +95,10 @@ uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t
 
 uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
     Vcpu& v = vcpu(s);
-    // AT, DC and IC walk the tables.
+    const a64::SystemInstruction* row = a64::find_system_instruction(static_cast<uint32_t>(encoding));
     std::optional<HeldTranslations::Walking> walking;
-    if ((encoding >> 7 & 15) == 7) walking.emplace(v.core().held);
-    const a64::SystemResult r = a64::execute_sys(v.cpu(), static_cast<uint32_t>(encoding), xt);
+    if (row != nullptr && row->walks_tables()) walking.emplace(v.core().held);
+    const a64::SystemResult r = a64::execute_system_instruction(v.cpu(), static_cast<uint32_t>(encoding), xt);
     if (!r.ok()) fault(v, r);
     return 0;
 }
@@ -165,7 +166,7 @@ uint64_t data_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {
     return 0;
 }
 
-uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) { return vcpu(s).counter(); }
+uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) { return vcpu(s).environment().counter(); }
 
 uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
     vcpu(s).memory().compare_and_swap_pair(address, static_cast<unsigned>(info & 15));

@@ -20,7 +20,6 @@
 namespace arclight::guestos {
 
 namespace a64 = frontend::a64;
-using devices::GenericTimer;
 using jit::ExitReason;
 using jit::GuestState;
 using mmu::kPageMask;
@@ -36,7 +35,8 @@ GuestState& map_state() {
 
 Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
     : state_(map_state()),
-      core_(context, options, state_, *this, *this),
+      environment_(core_, fetch_, memory_),
+      core_(context, options, state_, environment_, environment_),
       pager_(core_),
       fetch_(core_, pager_),
       memory_(core_, pager_) {
@@ -76,8 +76,7 @@ void Vcpu::kick() {
 }
 
 void Vcpu::set_irq_line(bool irq, bool fiq) {
-    irq_line_ = irq;
-    fiq_line_ = fiq;
+    core_.lines.set(irq, fiq);
     if (irq || fiq) kick();
 }
 
@@ -94,11 +93,6 @@ void Vcpu::stop_waiting() {
     kick();
     const std::lock_guard guard(wait_lock_);
     wait_.notify_all();
-}
-
-void Vcpu::forget_code() {
-    core_.tlbs.clear_jump_caches();
-    core_.tlbs.renew_epochs();
 }
 
 thread_local Vcpu* Vcpu::running_ = nullptr;
@@ -126,7 +120,7 @@ void Vcpu::thread_main() {
         pass_over_ = kNowhere;
         if (held_) state_.interrupt = 1;
         a64::update_translation_flags(core_.cpu);
-        translation_changed();
+        environment_.translation_changed();
         run();
         started_ = false;
         power_off_requested_ = false;
@@ -141,39 +135,9 @@ void Vcpu::wait_for_interrupt() {
     // Requests need no wake-up: they are carried out before guest code runs again.
     const Halt halt(*this);
     std::unique_lock guard(wait_lock_);
-    wait_.wait(guard,
-               [&] { return irq_line_ || fiq_line_ || pmu_due_ || core_.context.peers.wake_wanted(); });
-}
-
-void Vcpu::carry_out(std::span<const Request> requests) {
-    memory_.translations_changed();
-    bool all = false;
-    for (const Request& r : requests) {
-        switch (r.kind) {
-            case Request::Kind::Tlbi:
-                all |= r.tlbi.kind == mmu::TlbiRequest::Kind::All;
-                core_.tlbs.apply(r.tlbi);
-                break;
-            case Request::Kind::ClearJumps: core_.tlbs.clear_jump_caches(); break;
-            case Request::Kind::ForgetCode: forget_code(); break;
-            case Request::Kind::DropDerived: core_.tlbs.drop(r.derived); break;
-            case Request::Kind::WriteProtect: core_.tlbs.write_protect(r.derived.va); break;
-        }
-    }
-    core_.tlbs.finish_invalidation();
-    // Fastmem hold nothing of it any more either.
-    if (all) core_.held.clear();
-    for (const Request& r : requests)
-        if (r.kind == Request::Kind::Tlbi && r.tlbi.kind == mmu::TlbiRequest::Kind::Asid)
-            core_.held.clear(r.tlbi.asid);
-}
-
-/// All of them, and at once.
-void Vcpu::forget_translations() {
-    memory_.translations_changed();
-    core_.tlbs.flush_all();
-    core_.tlbs.finish_invalidation();
-    core_.held.clear();
+    wait_.wait(guard, [&] {
+        return core_.lines.irq() || core_.lines.fiq() || pmu_due_ || core_.context.peers.wake_wanted();
+    });
 }
 
 void Vcpu::spin_once(bool wfe) {
@@ -280,7 +244,7 @@ void Vcpu::replace_state(const CpuState& state) {
 void Vcpu::save(devices::StateWriter& out) const {
     out.section("vcpu", CpuState::kVersion, [&] {
         const bool on = !powered_off() && !power_off_requested_;
-        out(uint32_t{index()}, on, irq_line_.load(), fiq_line_.load(), capture_state());
+        out(uint32_t{index()}, on, core_.lines.irq(), core_.lines.fiq(), capture_state());
     });
 }
 
@@ -295,8 +259,7 @@ devices::StateResult Vcpu::load(devices::StateReader& in) {
     });
     if (!loaded) return loaded;
     state.apply(core_.cpu);
-    irq_line_ = irq;
-    fiq_line_ = fiq;
+    core_.lines.set(irq, fiq);
     state_.interrupt = 1;
     const std::lock_guard guard(wait_lock_);
     loaded_ = on;
@@ -309,149 +272,6 @@ devices::StateResult Vcpu::load(devices::StateReader& in) {
 void Vcpu::resume() {
     a64::pmu_update(core_.cpu);
     if (core_.context.pmu != nullptr) core_.context.pmu->refresh();
-}
-
-// ---- Environment
-
-void Vcpu::context_changed() {
-    core_.stats.el_switches += core_.cpu.el != last_el_;
-    last_el_ = core_.cpu.el;
-    note_tables();
-    state_.user_tlb = core_.tlbs.select(0, false, core_.root());
-    state_.tlb =
-        core_.cpu.el == 0 ? state_.user_tlb : core_.tlbs.select(core_.cpu.el, core_.cpu.pan, core_.root());
-    if (core_.cpu.el == 0) {
-        core_.tlbs.note_user(state_.tlb);
-        if (ContextidrTracker* tracker = core_.context.contextidr_tracker)
-            tracker->running(state_.contextidr_el1, core_.cpu.translation);
-    }
-    core_.tlbs.use_for_flags(state_.tlb, state_.translation_flags);
-    core_.tlbs.finish_invalidation();
-}
-
-/// What was found through other tables, or for another ASID, holds no longer.
-void Vcpu::note_tables() {
-    const mmu::TranslationRegs& t = core_.cpu.translation;
-    const std::array<uint64_t, 3> tables{t.half[0].table, t.half[1].table, t.asid};
-    if (tables == tables_) return;
-    tables_ = tables;
-    memory_.translations_changed();
-}
-
-void Vcpu::translation_changed() {
-    forget_translations();
-    context_changed();
-}
-
-void Vcpu::tlbi(const mmu::TlbiRequest& request, bool broadcast) {
-    ++core_.stats.tlbi;
-    ++core_.stats.tlbi_kinds[static_cast<unsigned>(request.kind)];
-    memory_.translations_changed();
-    core_.context.trace.mmu(core_.cpu, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
-    // Single pages and address spaces are up to date already. All of it is done even so: a device may have
-    // written the tables.
-    if (core_.context.table_pages != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
-        ++core_.stats.tlbi_ignored;
-        return;
-    }
-    if (request.kind == mmu::TlbiRequest::Kind::All)
-        forget_translations();
-    else
-        core_.tlbs.apply(request);
-    if (!broadcast || core_.options.cpus == 1) return;
-    HeldTranslations::fence();
-    core_.context.peers.for_each_other(*this, [&](Vcpu& other) {
-        if (other.held().may_hold(request))
-            other.work().post({Request::Kind::Tlbi, request}, &core_.work.batch());
-    });
-}
-
-void Vcpu::ic_ivau(uint64_t, uint64_t pa) {
-    ++core_.stats.ic;
-    if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))
-        core_.clear_all_jumps();
-}
-
-void Vcpu::ic_iallu(bool) {
-    ++core_.stats.ic;
-    // Blocks are shared, so the local form drops them for all as well.
-    if (core_.context.engine.invalidate_all()) core_.clear_all_jumps();
-}
-
-bool Vcpu::interrupt_deliverable() const {
-    return (irq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifI) == 0) ||
-           (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0);
-}
-
-void Vcpu::interrupts_unmasked() {
-    if (interrupt_deliverable()) state_.interrupt.store(1, std::memory_order_relaxed);
-}
-
-// A thread that has set a line sets the interrupt flag next, and may lose its core between the two.
-uint64_t Vcpu::pending_interrupts() {
-    interrupts_unmasked();
-    return (irq_line_ ? 1u << 7 : 0) | (fiq_line_ ? 1u << 6 : 0);
-}
-
-bool Vcpu::icc_read(uint32_t encoding, uint64_t& value) {
-    devices::GicV3* gic = core_.context.gic;
-    return gic != nullptr && gic->read_sysreg(index(), encoding, value);
-}
-
-bool Vcpu::icc_write(uint32_t encoding, uint64_t value) {
-    devices::GicV3* gic = core_.context.gic;
-    return gic != nullptr && gic->write_sysreg(index(), encoding, value);
-}
-
-namespace {
-// CNTP_* is CRm 2, CNTV_* CRm 3; op2 0 is TVAL, 1 CTL, 2 CVAL (ARM ARM D19.12).
-GenericTimer::Kind timer_kind(uint32_t encoding) {
-    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
-}
-}  // namespace
-
-uint64_t Vcpu::timer_read(uint32_t encoding) {
-    GenericTimer* timer = core_.context.timer;
-    if (timer == nullptr) return 0;
-    switch (encoding & 7) {
-        case 0: return timer->read_tval(timer_kind(encoding));
-        case 1: return timer->read_ctl(timer_kind(encoding));
-        default: return timer->read_cval(timer_kind(encoding));
-    }
-}
-
-void Vcpu::timer_write(uint32_t encoding, uint64_t value) {
-    GenericTimer* timer = core_.context.timer;
-    if (timer == nullptr) return;
-    switch (encoding & 7) {
-        case 0: return timer->write_tval(timer_kind(encoding), value);
-        case 1: return timer->write_ctl(timer_kind(encoding), value);
-        default: return timer->write_cval(timer_kind(encoding), value);
-    }
-}
-
-uint64_t Vcpu::counter() {
-    const uint64_t ticks = core_.context.clock.ticks();
-    if (core_.context.timer != nullptr) core_.context.timer->counter_read(ticks);
-    return ticks;
-}
-
-uint64_t Vcpu::counter_frequency() { return devices::GuestClock::kFrequency; }
-
-uint64_t Vcpu::cycles() { return core_.context.clock.ticks() * devices::GuestClock::kNsPerTick; }
-
-void Vcpu::pmu_interrupt(bool level) {
-    if (core_.context.pmu != nullptr) core_.context.pmu->set(level);
-}
-
-void Vcpu::pmu_look_within(uint64_t cycles) {
-    if (core_.context.pmu != nullptr) core_.context.pmu->look_within(cycles);
-}
-
-uint64_t Vcpu::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
-    devices::Psci* firmware = core_.context.firmware;
-    return firmware != nullptr ? firmware->call(index(), x0, x1, x2, x3)
-                               : static_cast<uint64_t>(devices::PsciResult::NotSupported);
 }
 
 // ---- A debugger
@@ -482,7 +302,7 @@ void Vcpu::stop_for_debugger(const DebugPoints::Stop& stop) {
 // ---- The loop
 
 void Vcpu::take_pending_interrupt() {
-    if (fiq_line_.load(std::memory_order_relaxed) && (state_.daif & a64::kDaifF) == 0)
+    if (core_.lines.fiq_deliverable(state_.daif))
         a64::take_exception(core_.cpu, a64::ExceptionKind::Fiq, 0, state_.pc);
     else
         a64::take_exception(core_.cpu, a64::ExceptionKind::Irq, 0, state_.pc);
@@ -498,12 +318,12 @@ void Vcpu::look_up() {
         core_.work.carry_out();
         if (pmu_due_.exchange(false)) a64::pmu_update(core_.cpu);
         core_.work.hand_over_if_asked();
-        if (core_.held.full()) forget_translations();
+        if (core_.held.full()) environment_.forget_translations();
         stand_while_held();
         core_.context.peers.safepoint(*this);
         if (std::exchange(loaded_, false)) {
             a64::update_translation_flags(core_.cpu);
-            translation_changed();
+            environment_.translation_changed();
         }
     }
 }
@@ -516,7 +336,7 @@ void Vcpu::run() {
             take_late_abort();
         const Step step = step_;
         constexpr DebugPoints::Stop kStepped{};
-        if (interrupt_deliverable() && step != Step::Masked) {
+        if (core_.interrupt_deliverable() && step != Step::Masked) {
             take_pending_interrupt();
             if (step != Step::None) {
                 stop_for_debugger(kStepped);
@@ -594,7 +414,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::Exception: return;
         case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
-            if (!interrupt_deliverable() && step_ == Step::None) wait_for_interrupt();
+            if (!core_.interrupt_deliverable() && step_ == Step::None) wait_for_interrupt();
             return;
         case ExitReason::Stop:
             if (const auto hit = memory_.take_debug_hit())

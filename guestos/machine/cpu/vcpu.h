@@ -1,14 +1,13 @@
 // One virtual CPU: its power state, how it waits, and the loop that runs translated code for it.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
 
 #include "devices/state.h"
-#include "frontend/a64/system/environment.h"
+#include "guestos/machine/cpu/cpu_environment.h"
 #include "guestos/machine/cpu/cpu_state.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/fetch_unit.h"
@@ -19,9 +18,7 @@
 
 namespace arclight::guestos {
 
-class Vcpu final : public frontend::a64::Environment,
-                   public devices::Stateful,
-                   private CrossCpuWork::Performer {
+class Vcpu final : public devices::Stateful {
   public:
     Vcpu(const CpuContext& context, const VcpuOptions& options);
     ~Vcpu() override;
@@ -109,7 +106,7 @@ class Vcpu final : public frontend::a64::Environment,
         Vcpu& vcpu_;
     };
     /// After the code cache was emptied.
-    void forget_code();
+    void forget_code() { environment_.forget_code(); }
     /// Powers off after the current instruction.
     void request_power_off() { power_off_requested_ = true; }
 
@@ -117,7 +114,7 @@ class Vcpu final : public frontend::a64::Environment,
     VcpuCore& core() { return core_; }
     FetchUnit& fetch() { return fetch_; }
     MemoryPath& memory() { return memory_; }
-    bool interrupt_deliverable() const;
+    CpuEnvironment& environment() { return environment_; }
     /// Guest code waits in a loop for another CPU (YIELD, WFE).
     void spin_once(bool wfe);
     /// For backend::KvmAccelerator.
@@ -132,28 +129,7 @@ class Vcpu final : public frontend::a64::Environment,
     devices::StateResult load(devices::StateReader& in) override;
     void resume() override;  ///< the performance monitors go on
 
-    // ---- frontend::a64::Environment
-    void context_changed() override;
-    void translation_changed() override;
-    void tlbi(const mmu::TlbiRequest& request, bool broadcast) override;
-    void ic_ivau(uint64_t va, uint64_t pa) override;
-    void ic_iallu(bool broadcast) override;
-    void interrupts_unmasked() override;
-    uint64_t pending_interrupts() override;
-    bool icc_read(uint32_t encoding, uint64_t& value) override;
-    bool icc_write(uint32_t encoding, uint64_t value) override;
-    uint64_t timer_read(uint32_t encoding) override;
-    void timer_write(uint32_t encoding, uint64_t value) override;
-    uint64_t counter() override;
-    uint64_t counter_frequency() override;
-    uint64_t cycles() override;
-    void pmu_interrupt(bool level) override;
-    void pmu_look_within(uint64_t cycles) override;
-    uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) override;
-    uint32_t current_instruction() override { return fetch_.current_instruction(); }
-
   private:
-    using Request = CrossCpuWork::Request;
     enum class Power : uint8_t { Off, On };
 
     void fill_runtime_table();
@@ -164,24 +140,19 @@ class Vcpu final : public frontend::a64::Environment,
     void take_pending_interrupt();
     void take_late_abort();
     void wait_for_interrupt();
-    void carry_out(std::span<const Request> requests) override;
-    void forget_translations();
-    void note_tables();
     void stand_while_held();
     void stop_for_debugger(const DebugPoints::Stop& stop);
 
     jit::GuestState& state_;
+    CpuEnvironment environment_;
     VcpuCore core_;
     ShadowPager pager_;
     FetchUnit fetch_;
     MemoryPath memory_;
     std::atomic<uint64_t> passes_{0};  ///< odd while in translated code, and from before it is looked up
     GuestSpin spin_;
-    unsigned last_el_ = 1;
-    std::array<uint64_t, 3> tables_{};   ///< TTBR0, TTBR1 and the ASID, when last looked at
     static thread_local Vcpu* running_;  ///< on this thread
 
-    std::atomic<bool> irq_line_{false}, fiq_line_{false};
     std::atomic<bool> pmu_due_{false};  ///< the performance monitors are to be looked at
 
     std::mutex wait_lock_;
@@ -191,7 +162,7 @@ class Vcpu final : public frontend::a64::Environment,
     std::atomic<Power> power_{Power::Off};
     bool power_off_requested_ = false;
     std::atomic<bool> started_{false};  ///< has taken up what power_on() said
-    bool loaded_ = false;   ///< load() has replaced the state of a CPU that is on
+    bool loaded_ = false;               ///< load() has replaced the state of a CPU that is on
     uint64_t entry_ = 0, entry_x0_ = 0;
     std::atomic<bool> held_{false};
     Step step_ = Step::None;

@@ -9,6 +9,7 @@
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/held_translations.h"
+#include "guestos/machine/cpu/interrupt_lines.h"
 #include "jit/guest_state.h"
 #include "jit/translation_flags.h"
 #include "mmu/soft_tlb_set.h"
@@ -29,7 +30,7 @@ struct VcpuStats {
     uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
 };
 
-/// For the owning thread, except `held`, `work` and `stats`, which say for themselves.
+/// For the owning thread, except `held`, `work`, `lines` and `stats`, which say for themselves.
 struct VcpuCore {
     using Request = CrossCpuWork::Request;
 
@@ -60,6 +61,7 @@ struct VcpuCore {
         const mmu::TranslationRegs& t = cpu.translation;
         return {t.asid, t.half[0].table, t.half[1].table};
     }
+    bool interrupt_deliverable() const { return lines.deliverable(state.daif); }
     bool has_fastmem() const { return (state.translation_flags & jit::translation_flag::kFastmem) != 0; }
 
     /// The page, of 2^page_bits bytes, is to stay out of the soft TLBs: the guest or a debugger watches some of it.
@@ -97,6 +99,7 @@ struct VcpuCore {
     frontend::a64::Cpu cpu;
     mmu::SoftTlbSet tlbs;
     VcpuStats stats;
+    InterruptLines lines;
     CrossCpuWork work;
     HeldTranslations held;
 };

@@ -1,3 +1,5 @@
+#include "frontend/a64/system/system_instructions.h"
+
 #include "tests/frontend/system/test_cpu.h"
 
 namespace arclight::frontend::a64 {
@@ -17,7 +19,9 @@ constexpr uint32_t kIcIvau = sysreg_encoding(1, 3, 7, 5, 1), kDcCvac = sysreg_en
 class SystemInstructions : public SystemTest {
   protected:
     SystemInstructions() { enable_mmu(); }
-    SystemResult sys(uint32_t encoding, uint64_t xt = 0) { return execute_sys(cpu, encoding, xt); }
+    SystemResult sys(uint32_t encoding, uint64_t xt = 0) {
+        return execute_system_instruction(cpu, encoding, xt);
+    }
     uint64_t at(unsigned op2, uint64_t va) {
         EXPECT_TRUE(sys(sysreg_encoding(1, 0, 7, 8, op2), va).ok());
         return read(reg::par);

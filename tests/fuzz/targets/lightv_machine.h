@@ -16,6 +16,7 @@ class LightvMachine final : public guestos::MachineAccess {
     const mmu::GuestMemory& memory() const override { return memory_; }
     mmu::PageOverlay& page_overlay() override { return overlay_; }
     void forget_pages(std::span<const uint64_t>, bool) override {}
+    void ask_before_saves(std::function<std::optional<std::string>()>) override {}
     devices::GuestClock& clock() override { return clock_; }
     devices::Bus& bus() override { return bus_; }
     devices::Pl011& uart() override { return uart_; }

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <utility>
+
 #include "devices/timer.h"
 #include "tests/guestos/machine/test_machine.h"
 
@@ -250,6 +253,130 @@ TEST(Vcpu, NewCodeRunsAfterCacheMaintenance) {
 TEST(Vcpu, WithoutCacheMaintenanceTheTranslationIsUsed) {
     // What makes the test before this one one of cache maintenance.
     EXPECT_EQ(calls_of_changed_function({}), (Values{1, 1}));
+}
+
+// ---- Traditional shadow paging, and a device that writes a translation table
+
+constexpr uint32_t msr_sctlr(unsigned t) { return 0xd518'1000 | t; }
+constexpr uint32_t msr_ttbr0(unsigned t) { return 0xd518'2000 | t; }
+constexpr uint32_t msr_tcr(unsigned t) { return 0xd518'2040 | t; }
+constexpr uint32_t msr_mair(unsigned t) { return 0xd518'a200 | t; }
+constexpr uint32_t tlbi_vae1(unsigned t) { return 0xd508'8720 | t; }
+constexpr uint32_t tlbi_aside1(unsigned t) { return 0xd508'8740 | t; }
+
+/// A CPU under --mmu tsp whose MMU is on: RAM and the device are where they are, kVa is what one descriptor says.
+struct TrackedTables {
+    static constexpr uint64_t kVa = 0x8000'0000;  // x11; x12 has its number as TLBI wants it
+    static constexpr uint64_t kL1 = M::kRam + 0x10'0000, kL2 = kL1 + 0x1000, kL3 = kL2 + 0x1000;
+    static constexpr uint64_t kOld = M::kRam + 0x20'0000, kNew = kOld + 0x1000;
+    static constexpr uint64_t kBlock = 0x401, kNext = 3, kPage = 0x403, kDeviceMemory = 1 << 2;
+
+    TrackedTables() {
+        m.engine.code().set_grouping(false);
+        m.group.add({.engine = m.engine,
+                     .accelerator = m.accelerator,
+                     .memory = memory,
+                     .overlay = m.overlay,
+                     .bus = m.bus,
+                     .clock = m.clock,
+                     .peers = m.group,
+                     .trace = m.trace,
+                     .table_pages = &tables},
+                    {.shadow = {.policy = mmu::ShadowPolicy::Tsp}});
+        m.cell(kL1) = 0 | kBlock | kDeviceMemory;
+        m.cell(kL1 + 8) = M::kRam | kBlock;
+        m.cell(kL1 + 16) = kL2 | kNext;
+        m.cell(kL2) = kL3 | kNext;
+        m.cell(kL3) = kOld | kPage;
+        m.cell(kOld) = 1;
+        m.cell(kNew) = 2;
+    }
+    /// Runs `words` with the MMU on; a load from [x9] is the device's moment to write.
+    Values run(std::initializer_list<uint32_t> words) {
+        std::vector<uint32_t> code;
+        M::put_constant(code, 9, M::kDevice);
+        M::put_constant(code, 11, kVa);
+        M::put_constant(code, 12, kVa >> 12);
+        M::put_constant(code, 1, kL1);
+        M::put_constant(code, 2, 25 | 1 << 23);  // 39 bits in the lower half, nothing in the upper
+        M::put_constant(code, 3, 0x00ff);        // 0: write-back, 1: Device-nGnRnE
+        M::put_constant(code, 4, 0x30c5'0999);   // reset value and M
+        for (const uint32_t word : {msr_ttbr0(1), msr_tcr(2), msr_mair(3), msr_sctlr(4), kIsb})
+            code.push_back(word);
+        code.insert(code.end(), words);
+        m.write(kCode, code);
+        m.group.cpu(0).power_on(kCode, 0);
+        EXPECT_TRUE(m.run());
+        return m.device.values;
+    }
+
+    M m{0};
+    mmu::TablePages tables{m.memory};
+    const mmu::GuestMemory memory{m.ram, M::kRam, M::kRamBytes, &m.overlay, &tables};
+};
+
+TEST(Vcpu, TlbiAfterADeviceHasWrittenATable) {
+    for (const uint32_t tlbi : {tlbi_vae1(12), tlbi_aside1(12)}) {
+        TrackedTables t;
+        t.m.device.before_read = [&] {
+            const auto dma = t.memory.dma();
+            const uint64_t entry = TrackedTables::kNew | TrackedTables::kPage;
+            t.memory.pieces(TrackedTables::kL3, sizeof entry, true,
+                            [&](uint8_t* host, uint64_t n) { std::memcpy(host, &entry, n); });
+        };
+        EXPECT_EQ(t.run({ldr(1, 11), str(1, 9), ldr(2, 9), kDsb, tlbi, kDsb, kIsb, ldr(1, 11), str(1, 9),
+                         str(9, 9, 8), b(0)}),
+                  (Values{1, 2}));
+        EXPECT_EQ(t.m.group.cpu(0).stats().tlbi_ignored, 0u);
+    }
+}
+
+/// The driver sees the used ring, polls, and comes before the device's thread is done with the request.
+TEST(Vcpu, TlbiWhileADeviceStillHoldsItsRequest) {
+    TrackedTables t;
+    std::optional<mmu::GuestMemory::Dma> dma;
+    t.m.device.before_read = [&] {
+        dma.emplace(t.memory);
+        const uint64_t entry = TrackedTables::kNew | TrackedTables::kPage;
+        t.memory.pieces(TrackedTables::kL3, sizeof entry, true,
+                        [&](uint8_t* host, uint64_t n) { std::memcpy(host, &entry, n); });
+    };
+    EXPECT_EQ(t.run({ldr(1, 11), str(1, 9), ldr(2, 9), tlbi_vae1(12), kDsb, kIsb, ldr(1, 11), str(1, 9),
+                     str(9, 9, 8), b(0)}),
+              (Values{1, 2}));
+}
+
+TEST(Vcpu, TlbiHasNothingToDoWhereOnlyOtherPagesWereWritten) {
+    TrackedTables t;
+    t.m.device.before_read = [&] {
+        const auto dma = t.memory.dma();
+        t.memory.pieces(TrackedTables::kNew, 8, true,
+                        [](uint8_t* host, uint64_t n) { std::memset(host, 7, n); });
+    };
+    EXPECT_EQ(t.run({ldr(1, 11), str(1, 9), ldr(2, 9), tlbi_vae1(12), kDsb, kIsb, ldr(1, 11), str(1, 9),
+                     str(9, 9, 8), b(0)}),
+              (Values{1, 1}));
+    EXPECT_EQ(t.m.group.cpu(0).stats().tlbi_ignored, 1u);
+}
+
+/// A page that becomes a table while a device writes to it.
+TEST(Vcpu, TlbiAfterADeviceHasWrittenWhatIsATableSince) {
+    TrackedTables t;
+    std::optional<mmu::GuestMemory::Dma> dma;
+    bool begun = false;
+    t.m.device.before_read = [&] {
+        const uint64_t entry = TrackedTables::kNew | TrackedTables::kPage;
+        if (!std::exchange(begun, true)) {
+            dma.emplace(t.memory);
+            t.memory.pieces(TrackedTables::kL3, sizeof entry, true, [](uint8_t*, uint64_t) {});
+        } else {
+            std::memcpy(t.m.ram + (TrackedTables::kL3 - M::kRam), &entry, sizeof entry);
+            dma.reset();
+        }
+    };
+    EXPECT_EQ(t.run({ldr(2, 9), ldr(1, 11), str(1, 9), ldr(2, 9), tlbi_vae1(12), kDsb, kIsb, ldr(1, 11),
+                     str(1, 9), str(9, 9, 8), b(0)}),
+              (Values{1, 2}));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "guestos/device_requests.h"
 #include "guestos/sandbox/grants.h"
 #include "guestos/sandbox/landlock.h"
 #include "guestos/sandbox/privileges.h"
@@ -65,7 +66,8 @@ class SandboxFiles : public testing::Test {
     RunOptions with_disk(bool readonly, bool snapshot) const {
         RunOptions options = plain_options();
         options.kernel = path("kernel");
-        options.drives = {{.file = path("disk"), .readonly = readonly, .snapshot = snapshot, .serial = ""}};
+        options.devices = {
+            disk_device({.file = path("disk"), .readonly = readonly, .snapshot = snapshot, .serial = ""})};
         return options;
     }
 
@@ -126,7 +128,8 @@ TEST_F(SandboxFiles, OutputsCanBeWrittenAndNothingBesideThem) {
 TEST_F(SandboxFiles, ADirectoryInAFilesPlaceOpensNothing) {
     RunOptions options = plain_options();
     options.kernel = path("inside");
-    options.drives = {{.file = path("inside"), .readonly = false, .snapshot = false, .serial = ""}};
+    options.devices = {
+        disk_device({.file = path("inside"), .readonly = false, .snapshot = false, .serial = ""})};
     expect_wall(options, path("inside/file"), O_RDONLY);
     expect_wall(options, path("inside/new"), O_WRONLY | O_CREAT | O_EXCL);
 }

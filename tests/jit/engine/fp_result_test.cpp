@@ -230,7 +230,7 @@ TEST_F(FpResultTest, ReadAsASingleOnly) {
     EXPECT_EQ(offset(), kStart);
 }
 
-/// A way out in the middle, by a comparison with a result.
+/// A side exit in the middle, by a comparison with a result.
 class FpBranchTest : public FpResultTest {
   protected:
     /// v3 = v1 - v2; out at 4 if `condition` says so; v5 = v3 + v6; x1 = 1.

@@ -24,7 +24,7 @@ class Regions {
                 .return_sites = {},
                 .indirect_targets = {}};
     }
-    /// With a block in front, which goes on at `offset` and never leaves the region: the way in goes to tier
+    /// With a block in front, which goes on at `offset` and never leaves the region: the entry goes to tier
     /// 1 where that would be in vain.
     static Region with_front(uint32_t offset) {
         Region region = empty();

@@ -115,7 +115,7 @@ class ScalarSlotsTest : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Avx512, ScalarSlotsTest, ::testing::Values(true));
 INSTANTIATE_TEST_SUITE_P(Avx2, ScalarSlotsTest, ::testing::Values(false));
 
-TEST_P(ScalarSlotsTest, EveryKindOfScalarOnAWayOut) {
+TEST_P(ScalarSlotsTest, EveryKindOfScalarAtASideExit) {
     Region region = Regions::with_front(kStart);
     const uint64_t stored[] = {0x1111'2222'3333'4444, 0x5555'6666'7777'8888};
     std::memcpy(h_.memory.at(kMapped + 64), stored, sizeof stored);
@@ -272,7 +272,7 @@ TEST_P(ScalarLoopTest, AssumptionHolds) {
 }
 
 TEST_P(ScalarLoopTest, AssumptionFails) {
-    // Tier 1's way in, which would execute the first instruction.
+    // Tier 1's entry, which would execute the first instruction.
     ir::Block first = block_at();
     {
         ir::Builder b(first);

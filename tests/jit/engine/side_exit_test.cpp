@@ -1,4 +1,4 @@
-// Ways out of tier 2's regions: whatever LLVM has kept wherever must be in GuestState afterwards. What tier 1
+// Exits of tier 2's regions: whatever LLVM has kept wherever must be in GuestState afterwards. What tier 1
 // makes of the same IR says what that is.
 #include <cstdlib>
 #include <filesystem>
@@ -344,7 +344,7 @@ TEST_P(SideExitTest, FlagsOfTwoWays) {
     }
 }
 
-/// The ways out that the guest takes itself, to a known and to an unknown address, are not counted.
+/// The exits that the guest takes itself, to a known and to an unknown address, are not counted.
 TEST_P(SideExitTest, EdgesAreNoSideExits) {
     const auto build = [](bool known) {
         ir::Block block = block_at();

@@ -1,0 +1,193 @@
+#include "guestos/machine/cpu/cpu_environment.h"
+
+#include "guestos/machine/cpu/vcpu.h"
+
+namespace arclight::guestos {
+
+using devices::GenericTimer;
+using Request = CrossCpuWork::Request;
+
+// ---- Translation
+
+void CpuEnvironment::forget_translations() {
+    memory_.translations_changed();
+    core_.tlbs.flush_all();
+    core_.tlbs.finish_invalidation();
+    core_.held.clear();
+}
+
+void CpuEnvironment::forget_code() {
+    core_.tlbs.clear_jump_caches();
+    core_.tlbs.renew_epochs();
+}
+
+void CpuEnvironment::context_changed() {
+    const frontend::a64::Cpu& cpu = core_.cpu;
+    jit::GuestState& state = core_.state;
+    core_.stats.el_switches += cpu.el != last_el_;
+    last_el_ = cpu.el;
+    note_tables();
+    state.user_tlb = core_.tlbs.select(0, false, core_.root());
+    state.tlb = cpu.el == 0 ? state.user_tlb : core_.tlbs.select(cpu.el, cpu.pan, core_.root());
+    if (cpu.el == 0) {
+        core_.tlbs.note_user(state.tlb);
+        if (ContextidrTracker* tracker = core_.context.contextidr_tracker)
+            tracker->running(state.contextidr_el1, cpu.translation);
+    }
+    core_.tlbs.use_for_flags(state.tlb, state.translation_flags);
+    core_.tlbs.finish_invalidation();
+}
+
+/// What was found through other tables, or for another ASID, holds no longer.
+void CpuEnvironment::note_tables() {
+    const mmu::TranslationRegs& t = core_.cpu.translation;
+    const std::array<uint64_t, 3> tables{t.half[0].table, t.half[1].table, t.asid};
+    if (tables == tables_) return;
+    tables_ = tables;
+    memory_.translations_changed();
+}
+
+void CpuEnvironment::translation_changed() {
+    forget_translations();
+    context_changed();
+}
+
+void CpuEnvironment::tlbi(const mmu::TlbiRequest& asked, bool broadcast) {
+    ++core_.stats.tlbi;
+    ++core_.stats.tlbi_kinds[static_cast<unsigned>(asked.kind)];
+    memory_.translations_changed();
+    core_.context.trace.mmu(core_.cpu, "tlbi", asked.va, asked.asid, static_cast<unsigned>(asked.kind));
+    mmu::TlbiRequest request = asked;
+    // Single pages and address spaces are up to date already, but for what a device has written.
+    if (const mmu::TablePages* tables = core_.context.table_pages;
+        tables != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
+        if (!tables->device_has_written_since(device_writes_)) {
+            ++core_.stats.tlbi_ignored;
+            return;
+        }
+        request.kind = mmu::TlbiRequest::Kind::All;
+    }
+    if (request.kind == mmu::TlbiRequest::Kind::All)
+        forget_translations();
+    else
+        core_.tlbs.apply(request);
+    if (!broadcast || core_.options.cpus == 1) return;
+    HeldTranslations::fence();
+    for (Vcpu* other : core_.context.peers.cpus())
+        if (other->index() != core_.options.index && other->held().may_hold(request))
+            other->work().post({Request::Kind::Tlbi, request}, &core_.work.batch());
+}
+
+// ---- Code
+
+void CpuEnvironment::ic_ivau(uint64_t, uint64_t pa) {
+    ++core_.stats.ic;
+    if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))
+        core_.clear_all_jumps();
+}
+
+void CpuEnvironment::ic_iallu(bool) {
+    ++core_.stats.ic;
+    // Blocks are shared, so the local form drops them for all as well.
+    if (core_.context.engine.invalidate_all()) core_.clear_all_jumps();
+}
+
+// ---- Devices of this CPU
+
+void CpuEnvironment::interrupts_unmasked() {
+    if (core_.interrupt_deliverable()) core_.state.interrupt.store(1, std::memory_order_relaxed);
+}
+
+// A thread that has set a line sets the interrupt flag next, and may lose its core between the two.
+uint64_t CpuEnvironment::pending_interrupts() {
+    interrupts_unmasked();
+    return (core_.lines.irq() ? 1u << 7 : 0) | (core_.lines.fiq() ? 1u << 6 : 0);
+}
+
+bool CpuEnvironment::icc_read(uint32_t encoding, uint64_t& value) {
+    devices::GicV3* gic = core_.context.gic;
+    return gic != nullptr && gic->read_sysreg(core_.options.index, encoding, value);
+}
+
+bool CpuEnvironment::icc_write(uint32_t encoding, uint64_t value) {
+    devices::GicV3* gic = core_.context.gic;
+    return gic != nullptr && gic->write_sysreg(core_.options.index, encoding, value);
+}
+
+namespace {
+// CNTP_* is CRm 2, CNTV_* CRm 3; op2 0 is TVAL, 1 CTL, 2 CVAL (ARM ARM D19.12).
+GenericTimer::Kind timer_kind(uint32_t encoding) {
+    return (encoding >> 3 & 15) == 2 ? GenericTimer::Kind::Physical : GenericTimer::Kind::Virtual;
+}
+}  // namespace
+
+uint64_t CpuEnvironment::timer_read(uint32_t encoding) {
+    GenericTimer* timer = core_.context.timer;
+    if (timer == nullptr) return 0;
+    switch (encoding & 7) {
+        case 0: return timer->read_tval(timer_kind(encoding));
+        case 1: return timer->read_ctl(timer_kind(encoding));
+        default: return timer->read_cval(timer_kind(encoding));
+    }
+}
+
+void CpuEnvironment::timer_write(uint32_t encoding, uint64_t value) {
+    GenericTimer* timer = core_.context.timer;
+    if (timer == nullptr) return;
+    switch (encoding & 7) {
+        case 0: return timer->write_tval(timer_kind(encoding), value);
+        case 1: return timer->write_ctl(timer_kind(encoding), value);
+        default: return timer->write_cval(timer_kind(encoding), value);
+    }
+}
+
+uint64_t CpuEnvironment::counter() {
+    const uint64_t ticks = core_.context.clock.ticks();
+    if (core_.context.timer != nullptr) core_.context.timer->counter_read(ticks);
+    return ticks;
+}
+
+uint64_t CpuEnvironment::counter_frequency() { return devices::GuestClock::kFrequency; }
+
+uint64_t CpuEnvironment::cycles() { return core_.context.clock.ticks() * devices::GuestClock::kNsPerTick; }
+
+void CpuEnvironment::pmu_interrupt(bool level) {
+    if (core_.context.pmu != nullptr) core_.context.pmu->set(level);
+}
+
+void CpuEnvironment::pmu_look_within(uint64_t cycles) {
+    if (core_.context.pmu != nullptr) core_.context.pmu->look_within(cycles);
+}
+
+uint64_t CpuEnvironment::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) {
+    devices::Psci* firmware = core_.context.firmware;
+    return firmware != nullptr ? firmware->call(core_.options.index, x0, x1, x2, x3)
+                               : static_cast<uint64_t>(devices::PsciResult::NotSupported);
+}
+
+// ---- Cross-CPU work
+
+void CpuEnvironment::carry_out(std::span<const Request> requests) {
+    memory_.translations_changed();
+    bool all = false;
+    for (const Request& r : requests) {
+        switch (r.kind) {
+            case Request::Kind::Tlbi:
+                all |= r.tlbi.kind == mmu::TlbiRequest::Kind::All;
+                core_.tlbs.apply(r.tlbi);
+                break;
+            case Request::Kind::ClearJumps: core_.tlbs.clear_jump_caches(); break;
+            case Request::Kind::ForgetCode: forget_code(); break;
+            case Request::Kind::DropDerived: core_.tlbs.drop(r.derived); break;
+            case Request::Kind::WriteProtect: core_.tlbs.write_protect(r.derived.va); break;
+        }
+    }
+    core_.tlbs.finish_invalidation();
+    // Fastmem hold nothing of it any more either.
+    if (all) core_.held.clear();
+    for (const Request& r : requests)
+        if (r.kind == Request::Kind::Tlbi && r.tlbi.kind == mmu::TlbiRequest::Kind::Asid)
+            core_.held.clear(r.tlbi.asid);
+}
+
+}  // namespace arclight::guestos
