@@ -17,7 +17,6 @@ struct Word {
 constexpr std::string_view kNotNeeded = "is not needed here: leave it out";
 constexpr std::string_view kNoFirmware =
     "has no counterpart yet: there is no firmware, --kernel boots a kernel directly";
-constexpr std::string_view kNoDebugger = "has no counterpart yet: there is no port for a debugger";
 constexpr std::string_view kNoSharing =
     "has no counterpart yet: bring files along by a disk (--drive) or by 'arclight initramfs --add'";
 constexpr std::string_view kNoSockets =
@@ -73,9 +72,9 @@ constexpr Word kWords[] = {
     {"vga", kNotNeeded},
     {"bios", kNoFirmware},
     {"pflash", kNoFirmware},
-    {"gdb", kNoDebugger},
-    {"s", kNoDebugger},
-    {"S", kNoDebugger},
+    {"gdb", "--gdb"},
+    {"s", "--gdb tcp::1234"},
+    {"S", "--start-paused"},
     {"fsdev", kNoSharing},
     {"virtfs", kNoSharing},
     {"chardev", kNoSockets},

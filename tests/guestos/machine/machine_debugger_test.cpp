@@ -159,6 +159,26 @@ TEST(MachineDebugger, ABreakpointIsFoundInHotCode) {
     }
 }
 
+/// A region is entered after a look at its pages: the second one is found to have a breakpoint then.
+TEST(MachineDebugger, ABreakpointIsFoundInTheNextPageOfHotCode) {
+    if (!kTier2) GTEST_SKIP() << "built without tier 2";
+    Debugged m(1, hot_at_once());
+    constexpr uint64_t kFirst = kLoop + 0xff4, kNextPage = kLoop + 0x1000;
+    m.write_program(kLoop, {add(11, 0, 0), b(static_cast<int>(kFirst - M::word(kLoop, 1)) / 4)});
+    m.write(kFirst, {ldr(1, 11), add(1, 1, 1), str(1, 11), kNop, b(-4)});
+    m.begin();
+    ASSERT_TRUE(m.d.stop());
+    m.go(Action::Continue);
+    ASSERT_TRUE(M::wait_until([&] { return m.engine.tier2_stats().live == 1; }));
+    ASSERT_TRUE(m.counts_on());
+    ASSERT_TRUE(m.d.stop());
+    while (m.d.pc(0) >= kNextPage) ASSERT_TRUE(m.step_over(m.d.pc(0) == kNextPage ? kNextPage + 4 : kFirst));
+    m.d.insert({.va = kNextPage});
+    m.go(Action::Continue);
+    ASSERT_TRUE(m.stops_at(kNextPage));
+    EXPECT_EQ(m.x(1), m.cell(cell_of(0)));
+}
+
 TEST(MachineDebugger, HotCodeElsewhereStaysAsItIs) {
     if (!kTier2) GTEST_SKIP() << "built without tier 2";
     Debugged m(1, hot_at_once());
