@@ -2,6 +2,8 @@
 include(GNUInstallDirs)
 
 install(TARGETS arclight RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# The entry that takes QEMU's command line (guestos/qemu), told by its name.
+install(CODE "file(CREATE_LINK arclight \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/arclight-qemu\" SYMBOLIC)")
 # Where region_module.cpp looks for it: ../lib/arclight from the program.
 if(ARCLIGHT_TIER2)
   install(TARGETS arclight_tier2 LIBRARY DESTINATION lib/arclight)

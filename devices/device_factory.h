@@ -13,11 +13,13 @@
 #include <vector>
 
 #include "devices/bus.h"
+#include "devices/pci/function.h"
 #include "devices/virtio/transport.h"
 #include "mmu/result.h"
 
 namespace arclight::devices {
 
+class CharBackends;
 class EventLoop;
 class GuestClock;
 class MachineHost;
@@ -56,10 +58,13 @@ struct DeviceContext {
     MachineHost* host = nullptr;  ///< null: there is none
     /// By the names that devices' options give them.
     std::map<std::string, NetBackend*, std::less<>> networks;
+    CharBackends* chardevs = nullptr;  ///< null: there are none
 };
 
-/// A virtio device wants a transport; any other one is its own registers. The machine connects it.
-using NewDevice = std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<Device>>;
+/// A virtio device wants a transport; a PCI function a place on that bus; any other one is its own registers. The machine
+/// connects it.
+using NewDevice =
+    std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<pci::Function>, std::unique_ptr<Device>>;
 
 /// A file of the host's that a device opens, or a directory below which it does.
 struct HostPath {

@@ -3,9 +3,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "devices/char_backend.h"
 #include "devices/device_factory.h"
+#include "devices/pci/root_port.h"
+#include "devices/virtio/9p.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 
@@ -26,6 +31,15 @@ constexpr Word<virtio::OnDiskError> kOnWriteError[] = {{"report", virtio::OnDisk
 constexpr Word<virtio::ImageLocking> kLocking[] = {{"auto", virtio::ImageLocking::Auto},
                                                    {"on", virtio::ImageLocking::On},
                                                    {"off", virtio::ImageLocking::Off}};
+constexpr Word<virtio::p9::SecurityModel> kSecurityModels[] = {
+    {"mapped-xattr", virtio::p9::SecurityModel::MappedXattr},
+    {"mapped", virtio::p9::SecurityModel::MappedXattr},
+    {"mapped-file", virtio::p9::SecurityModel::MappedFile},
+    {"passthrough", virtio::p9::SecurityModel::Passthrough},
+    {"none", virtio::p9::SecurityModel::None}};
+constexpr Word<virtio::p9::Multidevs> kMultidevs[] = {{"remap", virtio::p9::Multidevs::Remap},
+                                                      {"forbid", virtio::p9::Multidevs::Forbid},
+                                                      {"warn", virtio::p9::Multidevs::Warn}};
 constexpr Word<bool> kFormat[] = {{"auto", false}, {"raw", true}};
 
 // False: the option's text is none of the words, and `error` says so.
@@ -146,11 +160,105 @@ static DeviceType network_device() {
             .make = make_network_device};
 }
 
+static DeviceType root_port() {
+    // A port's number is the number of its slot. `chassis` and `port` are QEMU's words, for lines that have them.
+    return {.name = "pcie-root-port",
+            .summary = "PCI Express root port: a bus for one device, which names it by bus=ID",
+            .options = {{.name = "slot",
+                         .kind = Kind::Number,
+                         .help = "the physical slot's number",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "chassis",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff},
+                        {.name = "port",
+                         .kind = Kind::Number,
+                         .help = "taken, without effect",
+                         .preset = "0",
+                         .max = 0xff}},
+            .linux_module = {},
+            .paths = {},
+            .make = [](const DeviceArguments& arguments, const DeviceContext&) -> Result<NewDevice> {
+                return std::make_unique<pci::RootPort>(static_cast<unsigned>(arguments.number("slot")));
+            }};
+}
+
+static Result<NewDevice> make_share_device(const DeviceArguments& arguments, const DeviceContext& context) {
+    virtio::P9::Options options;
+    options.tag = arguments.text("tag");
+    options.host = context.host;
+    options.server.readonly = arguments.on("readonly");
+    options.server.limits.open = virtio::p9::descriptors_for_files();
+    std::string error;
+    if (!read_word(arguments, "security_model", kSecurityModels, options.server.security, error) ||
+        !read_word(arguments, "multidevs", kMultidevs, options.server.multidevs, error))
+        return std::unexpected(error);
+    if (options.tag.empty()) return std::unexpected("tag is empty");
+    auto share = virtio::P9::open(arguments.text("path"), std::move(options));
+    if (!share) return std::unexpected(share.error());
+    return std::move(*share);
+}
+
+static DeviceType share_device() {
+    return {
+        .name = "virtio-9p",
+        .summary = "directory of the host's, by the protocol 9P2000.L",
+        .options =
+            {{.name = "path", .help = "the directory"},
+             {.name = "tag", .help = "the name that the guest mounts it by", .max = virtio::P9::kMaxTag},
+             {.name = "security_model",
+              .help = "where owners, modes and types of the guest's files are kept: mapped-xattr (in "
+                      "attributes), mapped-file (in files beside them), passthrough (as the host's) or "
+                      "none (the same, as far as this process may)",
+              .preset = "mapped-xattr"},
+             {.name = "readonly", .kind = Kind::Switch, .help = "refuse changes", .preset = "off"},
+             {.name = "multidevs",
+              .help = "when several file systems are below the directory: remap (inode numbers are made "
+                      "different), forbid (hide all but the first) or warn",
+              .preset = "remap"}},
+        .linux_module = "9pnet_virtio",
+        .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
+            return {
+                {.path = arguments.text("path"), .written = !arguments.on("readonly"), .directory = true}};
+        },
+        .make = make_share_device};
+}
+
+static Result<NewDevice> make_console_device(const DeviceArguments& arguments, const DeviceContext& context) {
+    const auto ports = virtio::Console::parse_ports(arguments.text("ports"));
+    if (!ports) return std::unexpected(ports.error());
+    std::vector<CharBackend*> backends;
+    for (const auto& port : *ports) {
+        if (context.chardevs == nullptr) return failure("there is no chardev '{}'", port.chardev);
+        auto backend = context.chardevs->claim(port.chardev);
+        if (!backend) return std::unexpected(backend.error());
+        backends.push_back(*backend);
+    }
+    return std::make_unique<virtio::Console>(context.loop, *ports, backends);
+}
+
+static DeviceType console_device() {
+    return {.name = "virtio-serial",
+            .summary = "consoles and named ports",
+            .options = {{.name = "ports",
+                         .help = "NUMBER:console|port:CHARDEV:NAME, with semicolons between them",
+                         .preset = ""}},
+            .linux_module = "virtio_console",
+            .paths = nullptr,
+            .make = make_console_device};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     factory.add(block_device());
     factory.add(entropy_device());
     factory.add(network_device());
+    factory.add(root_port());
+    factory.add(share_device());
+    factory.add(console_device());
     return factory;
 }
 

@@ -2,6 +2,7 @@
 
 #include <asm/prctl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 #include <ctime>
 #include <system_error>
 
+#include "host/crash_report.h"
 #include "host/memory_fault.h"
 #include "jit/guest_state.h"
 
@@ -60,6 +62,22 @@ uint64_t call_host(const kvm_regs& r) {
                  : "a"(r.rax), "D"(r.rdi), "S"(r.rsi), "d"(r.rdx), "r"(r10), "r"(r8), "r"(r9)
                  : "rcx", "r11", "memory");
     return result;
+}
+
+/// The signal that the host's kernel sends for an exception (SDM vol. 3, table 6-1).
+int signal_of(uint64_t vector) {
+    constexpr uint64_t kDivide = 0, kDebug = 1, kBreakpoint = 3, kFloat = 16, kAlignment = 17,
+                       kSimdFloat = 19;
+    switch (vector) {
+        case kDivide:
+        case kFloat:
+        case kSimdFloat: return SIGFPE;
+        case kDebug:
+        case kBreakpoint: return SIGTRAP;
+        case kInvalidOpcode: return SIGILL;
+        case kAlignment: return SIGBUS;
+        default: return SIGSEGV;
+    }
 }
 
 /// Reads two bytes; false if they are not mapped.
@@ -277,6 +295,16 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             return true;
         }
     }
+    host::report_crash_at({.signal = signal_of(frame.vector),
+                           .address = frame.vector == kPageFault ? processor_.sregs().cr2 : frame.rip,
+                           .pc = frame.rip,
+                           .sp = frame.rsp,
+                           .rbp = regs.rbp,
+                           .rbx = regs.rbx,
+                           .r12 = regs.r12,
+                           .r13 = regs.r13,
+                           .r14 = regs.r14,
+                           .r15 = regs.r15});
     return std::unexpected(describe(frame));
 }
 

@@ -9,6 +9,7 @@
 #include "guestos/cli/accelerators.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/unknown_words.h"
+#include "guestos/qemu/front_end.h"
 
 namespace arclight::guestos::cli {
 
@@ -32,6 +33,10 @@ CommandLine::CommandLine(const std::string& version, RunFunction run)
     app_.footer("'arclight help COMMAND' tells more about a command.");
     app_.set_version_flag("--version", "arclight " + version, "print the version and leave");
     run_ = add_run(app_, guest_, std::move(run));
+    app_.add_subcommand("qemu", "Run under QEMU's command line, as the link arclight-qemu does")
+        ->footer(
+            "'arclight qemu -help' lists QEMU's options and how they differ here; docs/from-qemu.md is about "
+            "them.");
     initramfs_ = add_initramfs(app_, guest_);
     lightv_ = add_lightv(app_);
     app_.add_subcommand("version", "Print the version and the accelerators found on this host");
@@ -77,6 +82,8 @@ int CommandLine::print_version() const {
 }
 
 int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run) {
+    if (!arguments.empty() && arguments.front() == "qemu")
+        return qemu::main_with("arclight qemu", {arguments.begin() + 1, arguments.end()}, version, run);
     return CommandLine(version, std::move(run)).run(std::move(arguments));
 }
 

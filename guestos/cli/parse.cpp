@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
+
+#include "guestos/device_requests.h"
 
 namespace arclight::guestos::cli {
 
@@ -102,6 +106,16 @@ Result<uint64_t> parse_code_cache(std::string_view text) {
     return bytes;
 }
 
+Result<DeviceOptions> parse_device(std::string_view text) {
+    auto request = devices::DeviceRequest::parse(text);
+    if (!request) return std::unexpected(request.error());
+    auto device = placed_device(std::move(*request));
+    if (!device) return device;
+    const auto factory = devices::DeviceFactory::standard();
+    if (auto known = factory.check(device->request); !known) return std::unexpected(known.error());
+    return device;
+}
+
 Result<DriveOptions> parse_drive(std::string_view text) {
     DriveOptions drive;
     for (const std::string& part : split_commas(text)) {
@@ -147,6 +161,35 @@ Result<DriveOptions> parse_drive(std::string_view text) {
     }
     if (drive.file.empty()) return failure("file=PATH is missing");
     return drive;
+}
+
+Result<ShareOptions> parse_share(std::string_view text) {
+    ShareOptions share;
+    const std::vector<std::string> parts = split_commas(text);
+    const std::string& first = parts.front();
+    const size_t colon = first.rfind(":/");
+    share.directory = first.substr(0, colon);
+    if (colon != std::string::npos) share.mount_point = first.substr(colon + 1);
+    if (share.directory.empty()) return failure("'{}' is not of the form DIR[:/MOUNT][,KEY=VALUE]", text);
+    for (const std::string& part : std::span(parts).subspan(1)) {
+        const size_t equals = part.find('=');
+        if (equals == std::string::npos) return failure("'{}' is not of the form key=value", part);
+        const std::string key = part.substr(0, equals), value = part.substr(equals + 1);
+        if (key == "readonly") {
+            const auto on = parse_switch(key, value);
+            if (!on) return std::unexpected(on.error());
+            share.readonly = *on;
+        } else if (key == "security_model") {
+            share.security_model = value;
+        } else if (key == "multidevs") {
+            share.multidevs = value;
+        } else if (key == "tag") {
+            share.tag = value;
+        } else {
+            return failure("unknown key '{}' (known: readonly, security_model, multidevs, tag)", key);
+        }
+    }
+    return share;
 }
 
 Result<TraceOptions> parse_trace(std::string_view text) {

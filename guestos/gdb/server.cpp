@@ -22,10 +22,12 @@ namespace {
 constexpr timeval kSendLimit{.tv_sec = 5};
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::listen(Options options) {
-    auto listener = listen_at(options.address);
+Result<std::unique_ptr<Server>> Server::listen(const std::string& text) {
+    auto address = parse_address(text);
+    if (!address) return std::unexpected(address.error());
+    auto listener = listen_at(*address);
     if (!listener) return std::unexpected(listener.error());
-    std::unique_ptr<Server> server(new Server(std::move(options)));
+    std::unique_ptr<Server> server(new Server(std::move(*address)));
     server->listener_ = *listener;
     server->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->wake_ < 0) return failure("--gdb: no eventfd: {}", strerror(errno));
@@ -45,7 +47,7 @@ Server::~Server() {
     if (wake_ >= 0) close(wake_);
     if (listener_ < 0) return;
     close(listener_);
-    if (options_.address.local) unlink(options_.address.path.c_str());
+    if (address_.local) unlink(address_.path.c_str());
 }
 
 void Server::wake() const {
@@ -58,8 +60,7 @@ void Server::begin(DebugTarget& target) {
     target_ = &target;
     target.on_event([this] { wake(); });
     if (session_ != nullptr) session_->set_target(&target);
-    const bool held = session_ != nullptr && session_->holds_machine();
-    target.start(held || (std::exchange(first_, false) && options_.start_paused));
+    target.start(session_ != nullptr && session_->holds_machine());
     if (!thread_.joinable()) thread_ = host::start_thread("gdb", ThreadRole::Debugger, [this] { serve(); });
 }
 
@@ -99,9 +100,9 @@ void Server::take_client(int client) {
     broken_ = false;
     setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &kSendLimit, sizeof kSendLimit);
     const int on = 1;
-    if (!options_.address.local) setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (!address_.local) setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     session_ = std::make_unique<Session>(
-        target_, [this](std::string_view bytes) { send(bytes); }, options_.monitor);
+        target_, [this](std::string_view bytes) { send(bytes); }, monitor_);
 }
 
 void Server::read_client() {

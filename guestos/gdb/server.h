@@ -15,16 +15,15 @@ namespace arclight::guestos::gdb {
 
 class Server {
   public:
-    struct Options {
-        Address address;
-        bool start_paused = false;  ///< the first machine stands until a debugger lets it go on
-        Monitor monitor;
-    };
-    /// Listens; nobody is answered before begin(), so that a sandbox can be entered in between. An error is one line.
-    static Result<std::unique_ptr<Server>> listen(Options options);
+    /// Listens there (address.h); nobody is answered before begin(), so that a sandbox can be entered in between. An error is
+    /// one line.
+    static Result<std::unique_ptr<Server>> listen(const std::string& address);
     ~Server();
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
+
+    /// Who answers `monitor`; before begin().
+    void set_monitor(Monitor monitor) { monitor_ = std::move(monitor); }
 
     /// The machine is about to run for the first time.
     void begin(DebugTarget& target);
@@ -33,7 +32,7 @@ class Server {
     void end(bool again);
 
   private:
-    explicit Server(Options options) : options_(std::move(options)) {}
+    explicit Server(Address address) : address_(std::move(address)) {}
     void serve();
     void wake() const;
     void take_client(int client);
@@ -41,14 +40,15 @@ class Server {
     void drop_client();
     void send(std::string_view bytes);
 
-    const Options options_;
+    const Address address_;
+    Monitor monitor_;
     int listener_ = -1, wake_ = -1;
     int client_ = -1;      // the thread's alone, as the next
     bool broken_ = false;  // the client does not take what is sent
     std::mutex lock_;
     DebugTarget* target_ = nullptr;  // under lock_, as the rest
     std::unique_ptr<Session> session_;
-    bool first_ = true, quit_ = false;
+    bool quit_ = false;
     std::thread thread_;
 };
 

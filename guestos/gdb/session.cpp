@@ -420,9 +420,9 @@ void Session::transfer(Text rest) {
 void Session::monitor(Text hex) {
     std::string command;
     if (!from_hex(hex, command)) return fail(kInvalid);
-    std::string text;
-    if (monitor_)
-        text = monitor_(*target_, cpu_, command).value_or(fmt::format("unknown command: '{}'\n", command));
+    if (!monitor_) return reply("");
+    std::string text = monitor_(cpu_, command);
+    std::erase(text, '\r');  // of a terminal's lines
     for (size_t at = 0; at < text.size(); at += kMaxRead)
         reply("O" + to_hex(Text(text).substr(at, kMaxRead)));
     reply("OK");

@@ -16,9 +16,8 @@
 
 namespace arclight::guestos::gdb {
 
-/// Answers `monitor COMMAND` with lines of text; nothing: it does not know the command. `cpu`: that the debugger looks at.
-using Monitor =
-    std::function<std::optional<std::string>(DebugTarget& target, unsigned cpu, std::string_view command)>;
+/// Answers `monitor COMMAND` with lines of text. `cpu`: that the debugger looks at.
+using Monitor = std::function<std::string(unsigned cpu, std::string_view command)>;
 
 class Session {
   public:

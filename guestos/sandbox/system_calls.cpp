@@ -23,10 +23,22 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
-                   kDebugger = bit(ThreadRole::Debugger), kAll = (1u << kThreadRoles) - 1;
+                   kShare = bit(ThreadRole::Share), kDebugger = bit(ThreadRole::Debugger),
+                   kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network, Debugger };
+enum class When : uint8_t {
+    Always,
+    Kvm,
+    ControlSocket,
+    SemihostingFiles,
+    Network,
+    FlashFile,
+    Shares,
+    CharServers,
+    CharClients,
+    Debugger
+};
 
 struct Row {
     unsigned number;
@@ -54,6 +66,8 @@ constexpr uint64_t kNamespaces =
 constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t),
                    kSetCpuid2 = _IOW(KVMIO, 0x90, uint64_t);
 
+constexpr uint64_t kCharSocket = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+
 constexpr Row ioctl_row(unsigned roles, uint64_t request, When when = When::Always) {
     return {.number = SYS_ioctl, .roles = roles, .first = equals(1, request), .when = when};
 }
@@ -66,6 +80,8 @@ constexpr Row socket_row(uint64_t family, uint64_t type) {
             .when = When::Network};
 }
 
+constexpr Row share_row(unsigned number) { return {.number = number, .roles = kShare, .when = When::Shares}; }
+
 // Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
 // conditions cost anything there; hence they are first, and the rest goes by how often a run makes the call.
 constexpr Row kRows[] = {
@@ -77,7 +93,7 @@ constexpr Row kRows[] = {
     ioctl_row(kAll, TCGETS),
     ioctl_row(kAll, TCSETS),
     ioctl_row(kAll, TIOCGPGRP),
-    ioctl_row(0, TIOCGWINSZ),
+    ioctl_row(kVcpus | kEvents, TIOCGWINSZ),  // what a console's port tells its driver
     ioctl_row(0, BLKGETSIZE64),
     ioctl_row(0, KVM_GET_API_VERSION, When::Kvm),
     ioctl_row(0, KVM_CHECK_EXTENSION, When::Kvm),
@@ -115,6 +131,21 @@ constexpr Row kRows[] = {
     {.number = SYS_socket, .roles = 0, .first = equals(0, AF_UNIX), .when = When::ControlSocket},
     // Streams and datagrams, and no other form of these. No name of an interface is looked up, for which the C library wants
     // a Unix socket.
+    {.number = SYS_socket,
+     .roles = kEvents,
+     .first = equals(0, AF_UNIX),
+     .second = equals(1, kCharSocket),
+     .when = When::CharClients},
+    {.number = SYS_socket,
+     .roles = kEvents,
+     .first = equals(0, AF_INET),
+     .second = equals(1, kCharSocket),
+     .when = When::CharClients},
+    {.number = SYS_socket,
+     .roles = kEvents,
+     .first = equals(0, AF_INET6),
+     .second = equals(1, kCharSocket),
+     .when = When::CharClients},
     socket_row(AF_INET, SOCK_STREAM | SOCK_CLOEXEC),
     socket_row(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC),
     socket_row(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC),
@@ -133,18 +164,18 @@ constexpr Row kRows[] = {
     {SYS_read, kAll},
     {SYS_write, kAll},
     {SYS_rt_sigreturn, kAll},
-    {SYS_timerfd_settime, kVcpus | kEvents | kDebugger},  // who stops the machine stops its timers
+    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger},
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
-    {SYS_preadv, kDevice},
-    {SYS_pwritev, kDevice},
+    {SYS_preadv, kDevice | kShare},
+    {SYS_pwritev, kDevice | kShare},
     {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
     {SYS_newfstatat, kAll},
-    {SYS_fdatasync, kDevice},
+    {SYS_fdatasync, kDevice | kShare},
     {SYS_fallocate, kDevice | kControl},
-    {SYS_pread64, kDevice | kCompiler | kControl},
-    {SYS_pwrite64, kDevice | kControl},
+    {SYS_pread64, kDevice | kShare | kCompiler | kControl},
+    {SYS_pwrite64, kDevice | kShare | kControl},
 
     // ---- Memory
     {SYS_munmap, kAll},
@@ -201,6 +232,33 @@ constexpr Row kRows[] = {
     {.number = SYS_unlinkat, .roles = kVcpus, .when = When::SemihostingFiles},
     {.number = SYS_renameat, .roles = kVcpus, .when = When::SemihostingFiles},
 
+    // ---- Flash: what is programmed is in its file before the next instruction
+    {.number = SYS_pwrite64, .roles = kVcpus, .when = When::FlashFile},
+    // ---- Shared directories: beneath them
+    {.number = SYS_prlimit64, .roles = 0, .first = equals(0, 0), .when = When::Shares},
+    share_row(SYS_openat2),
+    share_row(SYS_openat),
+    share_row(SYS_getdents64),
+    share_row(SYS_fstatfs),
+    share_row(SYS_fsync),
+    share_row(SYS_ftruncate),
+    share_row(SYS_truncate),
+    share_row(SYS_utimensat),
+    share_row(SYS_chmod),
+    share_row(SYS_fchownat),
+    share_row(SYS_readlinkat),
+    share_row(SYS_unlinkat),
+    share_row(SYS_renameat),
+    share_row(SYS_linkat),
+    share_row(SYS_symlinkat),
+    share_row(SYS_mkdirat),
+    share_row(SYS_mknodat),
+    share_row(SYS_getxattr),
+    share_row(SYS_lgetxattr),
+    share_row(SYS_setxattr),
+    share_row(SYS_removexattr),
+    share_row(SYS_listxattr),
+
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
@@ -213,6 +271,12 @@ constexpr Row kRows[] = {
      .when = When::ControlSocket},  // is one that a dead run has left alive?
     {.number = SYS_fchmod, .roles = 0, .when = When::ControlSocket},
     {.number = SYS_getsockopt, .roles = kControl, .when = When::ControlSocket},
+
+    // ---- Chardevs: listening sockets and first connections are older than the list
+    {.number = SYS_accept4, .roles = kEvents, .when = When::CharServers},
+    {.number = SYS_connect, .roles = kEvents, .when = When::CharClients},
+    {.number = SYS_getsockopt, .roles = kEvents, .when = When::CharClients},
+    {.number = SYS_setsockopt, .roles = kEvents, .when = When::CharClients},
 
     // ---- A debugger's connection. The socket was made before.
     {.number = SYS_accept4, .roles = kDebugger, .when = When::Debugger},
@@ -264,7 +328,12 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
         if ((row.when == When::Kvm && !needs.kvm) ||
             (row.when == When::ControlSocket && !needs.control_socket) ||
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
-            (row.when == When::Network && !needs.network) || (row.when == When::Debugger && !needs.debugger))
+            (row.when == When::Network && !needs.network) ||
+            (row.when == When::FlashFile && !needs.flash_file) ||
+            (row.when == When::Shares && !needs.shares) ||
+            (row.when == When::CharServers && !needs.char_servers) ||
+            (row.when == When::CharClients && !needs.char_clients) ||
+            (row.when == When::Debugger && !needs.debugger))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -287,9 +356,10 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::EventLoop: return "event loop";
         case ThreadRole::Device: return "device";
         case ThreadRole::Compiler: return "compiler";
-        case ThreadRole::Control: return "LightV";
+        case ThreadRole::Control: return "control";
         case ThreadRole::Network: return "network";
         case ThreadRole::Debugger: return "debugger";
+        case ThreadRole::Share: return "shared directory";
     }
     return "unknown";
 }

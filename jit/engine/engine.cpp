@@ -47,7 +47,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
 /// it meanwhile, and everything that is decided about the block must be decided on the same bytes.
 void Engine::read_code(uint64_t pa) {
     const uint64_t room = kPageSize - (pa & ~kPageMask);
-    const uint8_t* from = memory_.host(pa, room);
+    const uint8_t* from = memory_.readable(pa, room);
     code_read_.resize(std::min<size_t>(room, limits_.max_block_bytes));
     std::byte* const to = code_read_.data();
     const size_t bytes = code_read_.size();

@@ -182,7 +182,7 @@ expect(inside, r"^\$\d+ = 0x1$.*EL=1", "system registers")
 expect(inside, rf"^\$\d+ = {symbols[FIRST] + 8:#x}$", "two steps from a breakpoint")
 expect(parts["register"], r"^\$\d+ = 1234$.*^\$\d+ = 1234$", "a changed argument is seen")
 expect(parts["memory"], r"received: \"0\".*received: \"OK\".*0x9000fe0:\s+0x00000011", "physical memory: the UART's number")
-expect(parts["monitor"], r"CPU#0.*CPU#1.*unknown command: 'dance'", "monitor")
+expect(parts["monitor"], r"CPU #0: .*CPU #1: .*unknown command: 'dance'", "monitor")
 expect(parts["non-stop"], r'received: "E', "non-stop is refused")
 
 # ---- Garbage, then another one, which finds it running and interrupts it

@@ -50,6 +50,63 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.devices[0].request.name, "virtio-rng");
 }
 
+TEST(CommandLine, DevicesOnPci) {
+    const auto devices = [](std::vector<std::string> more) {
+        std::vector<std::string> words{"run", "--kernel", "k", "--no-rng"};
+        words.insert(words.end(), more.begin(), more.end());
+        Outcome outcome = parse(words);
+        EXPECT_EQ(outcome.code, 42) << outcome.error;
+        return outcome.options ? outcome.options->devices : std::vector<DeviceOptions>();
+    };
+    const auto file_of = [](const DeviceOptions& device) {
+        return std::ranges::find(device.request.options, "file", &std::pair<std::string, std::string>::first)
+            ->second;
+    };
+    // The first drive is to be /dev/vda: of virtio-mmio's slots the last one given, of PCI's devices the first.
+    const std::vector<std::string> drives{
+        "--drive", "file=a,format=raw", "--drive", "file=b,format=raw", "--net", "user"};
+    auto all = devices(drives);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ba");
+    auto pci = drives;
+    pci.insert(pci.end(), {"--virtio", "pci"});
+    all = devices(pci);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ab");
+    for (const DeviceOptions& device : all) EXPECT_EQ(device.bus, DeviceBus::Pci);
+
+    all =
+        devices({"--device", "virtio-rng,addr=12", "--device", "virtio-rng,bus=pci,addr=1f.7,id=x,vectors=3",
+                 "--device", "virtio-rng,bus=port,disable-legacy=off,disable-modern=on", "--device",
+                 "pcie-root-port,bus=pcie.0,id=port,slot=3"});
+    ASSERT_EQ(all.size(), 4u);
+    EXPECT_EQ(all[0].bus, DeviceBus::Mmio);
+    EXPECT_EQ(all[0].address, 12u);
+    EXPECT_EQ(all[1].bus, DeviceBus::Pci);
+    EXPECT_EQ(all[1].address, 0x1fu);
+    EXPECT_EQ(all[1].pci.function, 7u);
+    EXPECT_EQ(all[1].pci.vectors, 3u);
+    EXPECT_EQ(all[1].id, "x");
+    EXPECT_TRUE(all[1].request.options.empty()) << "none is the device's own";
+    EXPECT_FALSE(all[1].pci.legacy.has_value());
+    EXPECT_EQ(all[2].pci.port, "port");
+    EXPECT_EQ(all[2].pci.legacy, true);
+    EXPECT_FALSE(all[2].pci.modern);
+    EXPECT_EQ(all[3].request.options.size(), 1u);
+
+    for (const char* wrong : {"virtio-rng,bus=pci,addr=", "virtio-rng,bus=pci,addr=1.", "virtio-rng,addr=1.1",
+                              "virtio-rng,addr=1f", "virtio-rng,bus=pci,vectors=1000",
+                              "virtio-rng,bus=pci,vectors=0", "virtio-rng,disable-modern=auto",
+                              "virtio-rng,file=x", "nothing,bus=pci", "pcie-root-port,slot=300"}) {
+        const Outcome outcome = parse({"run", "--kernel", "k", "--device", wrong});
+        EXPECT_FALSE(outcome.options) << wrong;
+        EXPECT_NE(outcome.error.find("--device"), std::string::npos) << outcome.error;
+    }
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "help"}).code, 0);
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "virtio-blk,help"}).code, 0);
+    EXPECT_NE(parse({"run", "--kernel", "k", "--device", "nothing,help"}).code, 0);
+}
+
 TEST(CommandLine, Networks) {
     const auto networks = [](std::vector<std::string> more) {
         std::vector<std::string> words{"run", "--kernel", "k"};
@@ -194,28 +251,34 @@ TEST(CommandLine, UnknownWordsAreToldFirstAndInOrder) {
         {{"run", "-m", "lots", "--bogus", "--worse"}, "unknown option '--bogus' (try --help)"},
         {{"run", "--worse", "--bogus=1"}, "unknown option '--worse' (try --help)"},
         {{"run", "k", "--bogus"}, "unexpected word 'k' (try --help)"},
-        {{"run", "--append", "--bogus", "-kernel"}, "QEMU's -kernel is --kernel here (try --help)"},
-        {{"run", "-kernel", "Image", "-append", "x"}, "QEMU's -kernel is --kernel here (try --help)"},
-        {{"run", "--kernel", "k", "-append", "x"}, "QEMU's -append is --append here (try --help)"},
-        {{"run", "--kernel", "k", "-hda", "x"}, "QEMU's -hda is --drive file=FILE here (try --help)"},
+        {{"run", "--append", "--bogus", "-kernel"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "-kernel", "Image", "-append", "x"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-append", "x"},
+         "QEMU's -append is --append here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-hda", "x"},
+         "QEMU's -hda is --drive file=FILE here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-machine", "virt"},
-         "QEMU's -machine is not needed: the machine is like QEMU's virt; its gic-version=N is --gic N here "
-         "(try "
-         "--help)"},
+         "QEMU's -machine is --gic (its gic-version=) here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-nographic"},
-         "QEMU's -nographic is not needed: stdin and stdout are the serial console (try --help)"},
-        {{"run", "--kernel", "k", "-netdev", "user,id=n"}, "QEMU's -netdev is --net user here (try --help)"},
-        {{"run", "--kernel", "k", "-net", "none"}, "QEMU's -net is --net user here (try --help)"},
-        {{"run", "--kernel", "k", "--nic=user"}, "QEMU's -nic is --net user here (try --help)"},
+         "-nographic is QEMU's; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-netdev", "user,id=n"},
+         "QEMU's -netdev is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-net", "none"},
+         "QEMU's -net is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "--nic=user"},
+         "QEMU's -nic is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-device", "virtio-net-pci"},
-         "QEMU's -device is --net user here (try --help)"},
+         "QEMU's -device is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"-kernel", "Image"},
-         "QEMU's -kernel is --kernel here (as in 'arclight run --kernel FILE') (try --help)"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (as in 'arclight run --kernel "
+         "FILE') (try --help)"},
         {{"--kernel", "Image"},
          "'--kernel' belongs behind a command, as in 'arclight run --kernel' (try --help)"},
         {{"rum", "--kernel", "k"}, "unknown command 'rum', did you mean run? (try --help)"},
         {{"fly"},
-         "unknown command 'fly' (commands: run, initramfs, lightv, version, probe, help) (try --help)"},
+         "unknown command 'fly' (commands: run, qemu, initramfs, lightv, version, probe, help) (try --help)"},
         {{"lightv", "lst"}, "unknown command 'lst', did you mean list? (try --help)"},
         {{"lightv", "list", "--bogus"}, "unknown option '--bogus' (try --help)"},
     };

@@ -64,6 +64,8 @@ _arclight_value() {{
 _arclight() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} path= value= i word
     COMPREPLY=()
+    # The link's name stands for the command.
+    [ "${{COMP_WORDS[0]##*/}}" = arclight-qemu ] && path=qemu
     # The command path; behind "--" the words are the guest's.
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${{COMP_WORDS[i]}}
@@ -89,7 +91,7 @@ _arclight() {{
     esac
 }}
 
-complete -F _arclight arclight
+complete -F _arclight arclight arclight-qemu
 )bash",
         words, values, command_paths(root, ""));
 }

@@ -56,7 +56,7 @@ std::string command_case(const CommandEntry& command, const std::string& path) {
 
 std::string zsh_completion(const CommandEntry& root) {
     return fmt::format(
-        R"(#compdef arclight
+        R"(#compdef arclight arclight-qemu
 # zsh completion for arclight, generated from its command line.
 
 _arclight_level() {{
@@ -70,7 +70,8 @@ _arclight_level() {{
 }}
 
 _arclight() {{
-    _arclight_level ''
+    # The link's name stands for the command.
+    [[ $service = arclight-qemu ]] && _arclight_level qemu || _arclight_level ''
 }}
 
 _arclight "$@"

@@ -30,16 +30,19 @@ void print_message(const std::string& line) {
 
 }  // namespace
 
-Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
+Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+                 std::unique_ptr<FlashMemory> flash)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
+      flash_(std::move(flash)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
       table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
                        ? nullptr
                        : std::make_unique<mmu::TablePages>(
                              mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
-      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get()) {}
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get(),
+              FlashMemory::memory_of(flash_.get())) {}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -47,41 +50,41 @@ Machine::~Machine() {
 }
 
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
-                                                 devices::CharBackend& console, ExitStatus* exit_status) {
+                                                 const BoardSerial& serial, ExitStatus* exit_status) {
     auto ram = RamMapping::allocate(options.memory);
     if (!ram) return std::unexpected(ram.error());
-    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram)));
-    if (auto built = machine->build(console, exit_status); !built) return std::unexpected(built.error());
+    auto flash = FlashMemory::open(options);
+    if (!flash) return std::unexpected(flash.error());
+    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram), std::move(*flash)));
+    if (auto built = machine->build(serial, exit_status); !built) return std::unexpected(built.error());
     return machine;
 }
 
-Result<void> Machine::build(devices::CharBackend& console, ExitStatus* exit_status) {
+Result<void> Machine::build(const BoardSerial& serial, ExitStatus* exit_status) {
     if (auto opened = open_trace(); !opened) return opened;
     make_engine();
     if (auto chosen = choose_accelerator(); !chosen) return chosen;
     print_accelerator();
     cpus_ = std::make_unique<CpuGroup>(*engine_);
-    if (std::ranges::any_of(options_.devices,
-                            [](const DeviceOptions& device) { return device.request.name == "virtio-blk"; }))
-        pause_control_ = std::make_unique<PauseControl>(
-            PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
-                                  .go_on = [this] { go_on(); },
-                                  .say = print_message});
+    pause_control_ = std::make_unique<PauseControl>(
+        PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
+                              .go_on = [this] { go_on(); },
+                              .say = print_message});
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
-    if (auto made = make_semihosting(console); !made) return made;
+    if (auto made = make_semihosting(serial.first); !made) return made;
     if (!options_.gdb.empty())
         debugger_ = std::make_unique<MachineDebugger>(
             MachineDebugger::Parts{.cpus = *cpus_,
                                    .engine = *engine_,
                                    .memory = memory_,
                                    .bus = devices_->bus(),
-                                   .pause = [this] { return quiesce().has_value(); },
-                                   .go_on = [this] { go_on(); },
+                                   .pause = [this] { return pause(); },
+                                   .go_on = [this] { resume(); },
                                    .power_off = [this] { stop(End::PowerOff); },
                                    .reset = [this] { stop(End::Reset); }},
             features_);
     make_cpus();
-    if (auto added = devices_->add_peripherals(console, exit_status); !added) return added;
+    if (auto added = devices_->add_peripherals(serial, exit_status, flash_.get()); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
         devices_->stateful_parts().add(fmt::format("cpu{}", i), cpus_->cpu(i));
     return {};
@@ -262,6 +265,7 @@ Machine::End Machine::run() {
         {.host_suspend = options_.host_suspend,
          .busy_threads = std::min(options_.cpus, std::max(std::thread::hardware_concurrency(), 1u))},
         [this] { devices_->time_moved(); });
+    if (options_.start_paused) pause_control_->begin_paused();
     cpus_->run(
         *accelerator_, [this](const std::string& why) { fail(why); }, profiler_.get());
     return end_;
@@ -275,8 +279,17 @@ void Machine::stop(End why) {
     contextidr_tracker_.stop();
 }
 
-void Machine::end_pause() {
-    if (pause_control_ != nullptr) pause_control_->go_on();
+void Machine::end_pause() { pause_control_->go_on(); }
+
+bool Machine::while_cpus_stand(const std::function<void()>& look) {
+    bool stood = false;
+    pause_control_->between_changes([&](bool standing) {
+        stood = standing || cpus_->pause();
+        if (!stood) return;
+        look();
+        if (!standing) cpus_->resume();
+    });
+    return stood;
 }
 
 Result<void> Machine::quiesce() {
@@ -300,13 +313,22 @@ Result<MachineSnapshot> Machine::save(AfterSave after) {
         const std::lock_guard guard(unsaved_lock_);
         if (auto why = unsaved_ ? unsaved_() : std::nullopt) return std::unexpected(std::move(*why));
     }
-    if (auto quiet = quiesce(); !quiet) return std::unexpected(quiet.error());
+    Result<MachineSnapshot> saved = failure("the machine stops");
+    pause_control_->between_changes([&](bool standing) {
+        if (!standing && !quiesce()) return;
+        saved = save_quiesced();
+        if (saved && after == AfterSave::Stop)
+            stop(End::Quit);
+        else if (!standing)
+            go_on();
+    });
+    return saved;
+}
+
+Result<MachineSnapshot> Machine::save_quiesced() {
     MachineSnapshot snapshot;
     auto parts = devices_->stateful_parts().save();
-    if (!parts) {
-        go_on();
-        return std::unexpected(parts.error());
-    }
+    if (!parts) return std::unexpected(parts.error());
     snapshot.parts = std::move(*parts);
     constexpr std::array<uint8_t, mmu::kPageSize> kZero{};
     for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
@@ -317,13 +339,8 @@ Result<MachineSnapshot> Machine::save(AfterSave after) {
         MachineSnapshot::Page& page = snapshot.pages.emplace_back();
         page.pa = pa;
         if (there && host::touch([&] { std::memcpy(page.bytes.data(), bytes, mmu::kPageSize); })) continue;
-        go_on();
         return failure("the guest's memory at {:#x} is gone", pa);
     }
-    if (after == AfterSave::Stop)
-        stop(End::Quit);
-    else
-        go_on();
     return snapshot;
 }
 

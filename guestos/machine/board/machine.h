@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "guestos/lightv/machine_access.h"
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/flash_memory.h"
 #include "guestos/machine/board/machine_debugger.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
@@ -52,9 +54,12 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     enum class End : uint8_t { None, PowerOff, Reset, Quit, Failure };
 
     static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
-                                                   devices::CharBackend& console, ExitStatus* exit_status);
+                                                   const BoardSerial& serial, ExitStatus* exit_status);
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
+    devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
+    /// Presses the power key; any thread. A guest that listens to it shuts itself down.
+    void power_key() { devices_->board_firmware().gpio().power_key(); }
 
     /// Starts the first CPU and returns when the machine has stopped.
     End run(const BootState& boot);
@@ -62,8 +67,18 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     End run();
     /// Stops the machine; any thread.
     void stop(End why);
-    /// Ends the pause that a device has asked for; any thread.
+    /// Pauses it, or ends a pause, whoever has asked for that. They return when it is done; false: the machine ends. Any
+    /// thread but a CPU's and the event loop's.
+    bool pause() { return pause_control_->pause_now(); }
+    bool resume() { return pause_control_->go_on_now(); }
+    /// Ends a pause soon; any thread.
     void end_pause();
+    RunState run_state() const { return pause_control_->state(); }
+    /// See PauseControl::observe(). Before run().
+    void observe_run_state(PauseControl::Observer observer) { pause_control_->observe(std::move(observer)); }
+    /// Calls look() while the CPUs stand between two instructions, paused or not; false: the machine ends. Threads as
+    /// pause().
+    bool while_cpus_stand(const std::function<void()>& look);
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
     /// Null: without.
@@ -71,6 +86,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// Null: without.
     Semihosting* semihosting() { return semihosting_.get(); }
     MachineStats stats() const;
+    /// Its registers are its own unless it stands.
+    const Vcpu& cpu(unsigned index) const { return std::as_const(*cpus_).cpu(index); }
 
     enum class AfterSave : uint8_t {
         GoOn,
@@ -119,8 +136,9 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
         }
     };
 
-    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
-    Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
+    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+            std::unique_ptr<FlashMemory> flash);
+    Result<void> build(const BoardSerial& serial, ExitStatus* exit_status);
     Result<void> open_trace();
     void make_engine();
     Result<void> choose_accelerator();
@@ -128,6 +146,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     Result<void> make_semihosting(devices::CharBackend& console);
     void make_cpus();
     Result<void> quiesce();
+    Result<MachineSnapshot> save_quiesced();
     void go_on();
     void fail(const std::string& why);
 
@@ -135,6 +154,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     ContextidrTracker contextidr_tracker_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
+    std::unique_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
     const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;
@@ -150,7 +170,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::mutex failure_lock_;
     std::string failure_;  // under failure_lock_ until all CPUs have ended
     std::unique_ptr<CpuGroup> cpus_;
-    std::unique_ptr<PauseControl> pause_control_;  ///< null: no device asks for pauses
+    std::unique_ptr<PauseControl> pause_control_;
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
     std::unique_ptr<MachineDebugger> debugger_;  ///< null: without

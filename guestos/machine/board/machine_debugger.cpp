@@ -211,13 +211,17 @@ bool MachineDebugger::stop() {
     while (!stopped_) {
         if (!parts_.pause()) return false;
         bool begun = true;
-        for (unsigned i = 0; i < cpus(); ++i) begun = begun && parts_.cpus.cpu(i).has_begun();
-        if (begun) {
+        for (unsigned i = 0; i < cpus(); ++i) {
+            begun = begun && parts_.cpus.cpu(i).has_begun();
+            started_ = started_ || !parts_.cpus.cpu(i).powered_off();
+        }
+        // Until resume() no CPU goes on, even if somebody else ends the pause. One that was just powered on is to set its
+        // registers, and gets no further.
+        for (unsigned i = 0; i < cpus(); ++i) parts_.cpus.cpu(i).hold(true);
+        if (begun && started_) {
             stopped_ = true;
             break;
         }
-        // One that was just powered on is to set its registers, and to get no further.
-        for (unsigned i = 0; i < cpus(); ++i) parts_.cpus.cpu(i).hold(true);
         parts_.go_on();
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }

@@ -30,8 +30,8 @@ bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     }
     const mmu::WalkResult walk = pager_.walk_to_cache(
         pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
-    const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, mmu::kPageSize) != nullptr;
-    if (!in_ram) {
+    const bool is_memory = walk.ok() && cpu_.memory.readable(walk.pa & kPageMask, mmu::kPageSize) != nullptr;
+    if (!is_memory) {
         if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
         return false;
     }
@@ -49,7 +49,7 @@ bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
 bool FetchUnit::is_there(uint64_t pa, uint8_t* fault_code) const {
     if (!cpu_.memory.has_intercepted_pages()) [[likely]]
         return true;
-    const auto* host = cpu_.memory.host(pa, 1);
+    const auto* host = cpu_.memory.readable(pa, 1);
     if (host != nullptr && host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); }))
         return true;
     if (fault_code != nullptr) *fault_code = mmu::kFscSynchronousExternal;
@@ -158,7 +158,7 @@ uint32_t FetchUnit::current_instruction() const {
         cpu_.translation, cpu_.memory, core_.helper_pc(),
         {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = false, .update = false});
     if (!walk.ok()) return 0;
-    const uint8_t* host = cpu_.memory.host(walk.pa & ~uint64_t{3}, 4);
+    const uint8_t* host = cpu_.memory.readable(walk.pa & ~uint64_t{3}, 4);
     uint32_t word = 0;
     if (host != nullptr) (void)host::touch([&] { word = *reinterpret_cast<const volatile uint32_t*>(host); });
     return word;

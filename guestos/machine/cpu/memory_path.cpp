@@ -165,7 +165,8 @@ bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
     const auto find = [&](uint64_t at) -> uint8_t* {
         const mmu::TlbEntry& e = tlb.entries[mmu::tlb_index(at)];
         const uint64_t tag = access.writes() ? e.write_tag : e.read_tag;
-        return tag == (at & kPageMask) ? reinterpret_cast<uint8_t*>(e.addend + at) : nullptr;
+        if (tag != (at & kPageMask)) return nullptr;
+        return reinterpret_cast<uint8_t*>((e.addend + at) & mmu::mask_if_equal(tag, at & kPageMask));
     };
     uint8_t *first = find(va), *second = find(next);
     if (first == nullptr || second == nullptr) return false;
@@ -233,17 +234,20 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
         return false;
     ++stats_.tlb_fills;
     mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
-    tlbs_.fill(tlb,
-               {.va = va,
-                .pa = walk.pa,
-                .host = out.host,
-                .page_bits = walk.page_bits,
-                .readable = walk.readable(privileged, cpu_.pan),
-                .writable = walk.writable(privileged, cpu_.pan) && !pager_.is_table(walk.pa) &&
-                            mmu::may_cache_writable(out.flags, write),
-                .non_global = walk.non_global,
-                .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va),
-                .large = large_page(walk, va)});
+    tlbs_.fill(
+        tlb,
+        {.va = va,
+         .pa = walk.pa,
+         .host = out.host,
+         .page_bits = walk.page_bits,
+         .readable = walk.readable(privileged, cpu_.pan),
+         .writable = walk.writable(privileged, cpu_.pan) && !pager_.is_table(walk.pa) &&
+                     mmu::may_cache_writable(out.flags, write),
+         .non_global = walk.non_global,
+         // Of memory that is gone, no region may get at it without a look here, where an abort is precise.
+         .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
+                      (!host::memory_was_lost() || is_there(out.host)),
+         .large = large_page(walk, va)});
     if (tlbs_.fastmem() != nullptr && walk.page_bits == mmu::kPageBits)
         fill_ahead(tlb, va, privileged, false);
     return true;

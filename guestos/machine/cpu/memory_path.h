@@ -42,7 +42,14 @@ class MemoryPath {
   private:
     /// What became of an access. All but Done and Retry are exceptions, or a debugger's watchpoint.
     struct Outcome {
-        enum class Kind : uint8_t { Done, Retry, DataAbort, Watchpoint, SpAlignment, Debugger } kind = Kind::Done;
+        enum class Kind : uint8_t {
+            Done,
+            Retry,
+            DataAbort,
+            Watchpoint,
+            SpAlignment,
+            Debugger
+        } kind = Kind::Done;
         bool write = false;  ///< ESR_EL1.WnR
         uint8_t fsc = 0;     ///< fault status code, of DataAbort
         uint64_t far = 0;

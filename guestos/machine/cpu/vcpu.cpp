@@ -99,6 +99,7 @@ thread_local Vcpu* Vcpu::running_ = nullptr;
 
 void Vcpu::thread_main() {
     running_ = this;
+    host_thread_ = gettid();
     host::set_memory_fault_hooks(lost_memory_fault, note_lent_page);
     devices::set_current_cpu(index());
     while (!core_.context.peers.stopping()) {
@@ -194,7 +195,15 @@ const void* Vcpu::lost_memory_fault(const void* host_pc) {
 void Vcpu::note_lent_page(const void* address, bool write) {
     if (running_ == nullptr) return;
     Vcpu& self = *running_;
-    if (!self.late_abort_.pending) self.late_abort_ = {true, write, address, self.core_.cpu.el};
+    LateAbort& late = self.late_abort_;
+    if (!late.pending) late = {.pending = true, .write = write, .address = address, .el = self.core_.cpu.el};
+    if (address == nullptr) {
+        late.unknown_pages = true;
+    } else {
+        const void*& place = late.pages[late.lent++ % late.pages.size()];
+        if (place != nullptr) host::lose_page(place);
+        place = address;
+    }
     self.state_.interrupt = 1;
 }
 
@@ -203,22 +212,31 @@ void Vcpu::note_lent_page(const void* address, bool write) {
 /// aborts).
 void Vcpu::take_late_abort() {
     const LateAbort late = std::exchange(late_abort_, {});
-    if (late.address == nullptr)
-        host::lose_lent_pages();
-    else
-        host::lose_page(late.address);
-    const auto at = reinterpret_cast<uint64_t>(late.address);
-    for (const mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb}) {
-        if (late.address == nullptr || late.el != core_.cpu.el) break;
-        for (const mmu::TlbEntry& e : tlb->entries) {
-            const uint64_t tag = late.write ? e.write_tag : e.read_tag, va = at - e.addend;
-            if (tag == mmu::TlbEntry::kInvalidTag || (va & kPageMask) != (tag & kPageMask)) continue;
-            return a64::take_data_abort(core_.cpu, va, mmu::kFscSynchronousExternal, late.write, state_.pc);
-        }
-    }
+    if (late.unknown_pages) host::lose_lent_pages();
+    for (const void* page : late.pages)
+        if (page != nullptr) host::lose_page(page);
+    const std::optional<uint64_t> va = late.el == core_.cpu.el ? address_of(late) : std::nullopt;
+    // So that accesses to what else is gone, of this CPU and of others, are looked at before they are made.
+    environment_.forget_translations();
+    for (CrossCpuWork* other : core_.context.peers.works())
+        if (other != &core_.work)
+            other->post({CrossCpuWork::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}}, nullptr);
+    if (va) return a64::take_data_abort(core_.cpu, *va, mmu::kFscSynchronousExternal, late.write, state_.pc);
     constexpr uint32_t kSErrorClass = 0x2f, kInstructionLength = 1;
     a64::take_exception(core_.cpu, a64::ExceptionKind::SError, kSErrorClass << 26 | kInstructionLength << 25,
                         state_.pc);
+}
+
+/// Of the guest: by the soft TLB that the access went through.
+std::optional<uint64_t> Vcpu::address_of(const LateAbort& late) const {
+    if (late.address == nullptr) return std::nullopt;
+    for (const mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb})
+        for (const mmu::TlbEntry& e : tlb->entries) {
+            const uint64_t tag = late.write ? e.write_tag : e.read_tag;
+            const uint64_t va = reinterpret_cast<uint64_t>(late.address) - e.addend;
+            if (tag != mmu::TlbEntry::kInvalidTag && (va & kPageMask) == (tag & kPageMask)) return va;
+        }
+    return std::nullopt;
 }
 
 // ---- State

@@ -50,6 +50,8 @@ class Vcpu final : public devices::Stateful {
     mmu::TranslationRegs translation_snapshot() const;
 
     unsigned index() const { return core_.options.index; }
+    /// The thread that it runs on, as gettid() names it; 0: it has none yet.
+    int host_thread() const { return host_thread_; }
     const VcpuStats& stats() const { return core_.stats; }
     const mmu::ShadowStats& shadow_stats() const { return core_.tlbs.shadow_stats(); }
     const mmu::FastmemSet* fastmem() const { return core_.tlbs.fastmem(); }
@@ -138,7 +140,9 @@ class Vcpu final : public devices::Stateful {
     void handle_exit(jit::ExitReason reason);
     bool semihosting_call(uint32_t number);
     void take_pending_interrupt();
+    struct LateAbort;
     void take_late_abort();
+    std::optional<uint64_t> address_of(const LateAbort& late) const;
     void wait_for_interrupt();
     void stand_while_held();
     void stop_for_debugger(const DebugPoints::Stop& stop);
@@ -157,6 +161,7 @@ class Vcpu final : public devices::Stateful {
 
     std::mutex wait_lock_;
     std::condition_variable wait_;
+    std::atomic<int> host_thread_{0};
     std::atomic<bool> halted_{true};
     std::atomic<bool> at_rest_{true};
     std::atomic<Power> power_{Power::Off};
@@ -168,11 +173,15 @@ class Vcpu final : public devices::Stateful {
     Step step_ = Step::None;
     static constexpr uint64_t kNowhere = 1;  ///< no instruction is there
     uint64_t pass_over_ = kNowhere;          ///< a stop at this PC is for another address of its page
-    /// An access that was carried out on a lent page.
+    /// The first access that was carried out on a lent page, and all pages that were lent since then: an instruction of the host
+    /// reaches two at most, so the oldest may be taken back early.
     struct LateAbort {
         bool pending = false, write = false;
         const void* address = nullptr;
         unsigned el = 0;
+        bool unknown_pages = false;  ///< host::lend_lost_pages() has them
+        unsigned lent = 0;           ///< the last ones of them are in `pages`
+        std::array<const void*, 16> pages{};
     } late_abort_;
 };
 

@@ -1,7 +1,6 @@
 // A debugger's connection: whatever bytes come, what goes out are frames, and nothing is asked of a machine that runs.
 #include <optional>
 
-#include "guestos/gdb/monitor.h"
 #include "guestos/gdb/session.h"
 #include "tests/fuzz/driver/target.h"
 #include "tests/guestos/gdb/fake_target.h"
@@ -38,7 +37,7 @@ class Reader {
 void run(std::span<const uint8_t> bytes) {
     FakeTarget target;
     Reader reader;
-    const Monitor monitor = basic_monitor;
+    const Monitor monitor = [](unsigned, std::string_view command) { return std::string(command); };
     Session session(
         &target, [&](std::string_view sent) { reader.read(sent); }, monitor);
     // The first byte says how the rest arrives, and when the machine has something to tell.

@@ -17,7 +17,7 @@ namespace arclight::guestos::gdb {
 
 class FakeTarget final : public DebugTarget {
   public:
-    static constexpr unsigned kCpus = 2, kGeneral = 3;  ///< two of eight bytes, one of four
+    static constexpr unsigned kCpus = 2, kGeneral = 3;            ///< two of eight bytes, one of four
     static constexpr uint64_t kRam = 0x1000, kRamBytes = 0x1000;  ///< less than a packet holds
 
     FakeTarget() { ram.resize(kRamBytes); }
