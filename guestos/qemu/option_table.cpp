@@ -97,7 +97,7 @@ constexpr OptionRow kOptions[] = {
     {"overcommit", List, "", Ignored, ""},
     {"gdb", Word, "", Differs,
      "`tcp:` and `unix:`; without a host the port is open on the loopback address alone"},
-    {"s", Flag, "", Refused, "there is no port for a debugger"},
+    {"s", Flag, "", Differs, "is `-gdb tcp::1234`"},
     {"d", Word, "", Differs,
      "`in_asm`, `op`, `out_asm`, `int`, `mmu`, in Arclight's form (`arclight run --trace`)"},
     {"D", Word, "", Same, ""},
