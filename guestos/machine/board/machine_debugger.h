@@ -78,7 +78,7 @@ class MachineDebugger final : public gdb::DebugTarget, public DebugPoints {
     const Parts parts_;
     const gdb::Registers registers_;
     std::set<uint64_t> wanted_;  ///< breakpoints; breakpoints_ has those that are in effect
-    bool started_ = false;  ///< some CPU has had power
+    bool started_ = false;       ///< some CPU has had power
     bool stopped_ = false;
     std::function<void()> notify_ = [] {};
     std::mutex event_lock_;
