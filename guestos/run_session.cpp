@@ -21,11 +21,13 @@
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
 #include "guestos/firmware.h"
+#include "guestos/gdb/server.h"
 #include "guestos/image_server.h"
 #include "guestos/lightv/control.h"
 #include "guestos/loader.h"
 #include "guestos/machine/board/flash_memory.h"
 #include "guestos/machine/board/machine.h"
+#include "guestos/monitor/hmp.h"
 #include "guestos/monitor/machine_target.h"
 #include "guestos/monitor/monitor.h"
 #include "guestos/sandbox/sandbox.h"
@@ -143,8 +145,10 @@ int run_session(const RunOptions& given) {
         current.stop();
     };
     Result<void> images;
+    Result<std::unique_ptr<gdb::Server>> debugger;
     const auto open_first = [&] {
         open_cache_key(opened);
+        if (!opened.gdb.empty()) debugger = gdb::Server::listen(opened.gdb);
         images = open_images(opened);
         made = Chardevs::open(opened, loop,
                               {.quit = end_machine,
@@ -158,11 +162,18 @@ int run_session(const RunOptions& given) {
     if (const auto jailed = sandbox::enter(opened, open_first); !jailed) return complain(jailed.error());
     if (!images) return complain(images.error());
     if (!made) return complain(made.error());
+    if (!debugger) return complain(debugger.error());
     Chardevs& chardevs = **made;
     MachineTarget target(opened, chardevs, cli::kVersion);
     Monitors monitors(target);
     target.set_tell([&](const MonitorEvent& event) { monitors.tell(event); });
     const LastWords last_words(target, chardevs);
+    Hmp debugger_monitor(target);
+    if (*debugger)
+        (*debugger)->set_monitor([&](unsigned cpu, std::string_view command) {
+            debugger_monitor.execute(fmt::format("cpu {}", cpu));
+            return debugger_monitor.execute(command);
+        });
     const auto give_up = [&](const std::string& text) {
         chardevs.leave_terminal();
         return complain(text);
@@ -270,7 +281,9 @@ int run_session(const RunOptions& given) {
             if (!options.networks.empty())
                 complain("the network connections that the guest had when it was saved have ended");
         }
+        if (*debugger) (*debugger)->begin(*machine.debugger());
         const Machine::End end = boot ? machine.run(*boot) : machine.run();
+        if (*debugger) (*debugger)->end(end == Machine::End::Reset && !options.no_reboot);
         target.detach(end);
         if (*lightv) lightv_stats = (*lightv)->stats();
         lightv->reset();

@@ -13,6 +13,7 @@
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
 #include "guestos/device_requests.h"
+#include "guestos/gdb/address.h"
 #include "guestos/sandbox/privileges.h"
 #include "guestos/smbios.h"
 
@@ -424,6 +425,15 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("NAME|UID[:GID]")
         ->group(sandbox);
 
+    const auto debugging = "Debugging (docs/gdb.md)";
+    command
+        ->add_option(
+            "--gdb", o.gdb,
+            "let gdb debug the guest from there (target remote): tcp:[HOST]:PORT, by default of this "
+            "host alone, or unix:PATH")
+        ->type_name("ADDRESS")
+        ->check(CLI::Validator(checker(gdb::parse_address), ""))
+        ->group(debugging);
     const auto insight = "Insight";
     command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")
         ->type_name("DIR")

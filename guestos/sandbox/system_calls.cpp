@@ -23,7 +23,8 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
-                   kShare = bit(ThreadRole::Share), kAll = (1u << kThreadRoles) - 1;
+                   kShare = bit(ThreadRole::Share), kDebugger = bit(ThreadRole::Debugger),
+                   kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
 enum class When : uint8_t {
@@ -35,7 +36,8 @@ enum class When : uint8_t {
     FlashFile,
     Shares,
     CharServers,
-    CharClients
+    CharClients,
+    Debugger
 };
 
 struct Row {
@@ -162,7 +164,7 @@ constexpr Row kRows[] = {
     {SYS_read, kAll},
     {SYS_write, kAll},
     {SYS_rt_sigreturn, kAll},
-    {SYS_timerfd_settime, kVcpus | kEvents | kControl},
+    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger},
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
@@ -276,6 +278,12 @@ constexpr Row kRows[] = {
     {.number = SYS_getsockopt, .roles = kEvents, .when = When::CharClients},
     {.number = SYS_setsockopt, .roles = kEvents, .when = When::CharClients},
 
+    // ---- A debugger's connection. The socket was made before.
+    {.number = SYS_accept4, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_recvfrom, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_sendto, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_setsockopt, .roles = kDebugger, .when = When::Debugger},
+
     // ---- A guest's network (libslirp)
     {.number = SYS_recvfrom, .roles = kNetwork, .when = When::Network},
     {.number = SYS_sendto, .roles = kNetwork, .when = When::Network},
@@ -323,9 +331,9 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::Network && !needs.network) ||
             (row.when == When::FlashFile && !needs.flash_file) ||
             (row.when == When::Shares && !needs.shares) ||
-
             (row.when == When::CharServers && !needs.char_servers) ||
-            (row.when == When::CharClients && !needs.char_clients))
+            (row.when == When::CharClients && !needs.char_clients) ||
+            (row.when == When::Debugger && !needs.debugger))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -350,6 +358,7 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::Compiler: return "compiler";
         case ThreadRole::Control: return "control";
         case ThreadRole::Network: return "network";
+        case ThreadRole::Debugger: return "debugger";
         case ThreadRole::Share: return "shared directory";
     }
     return "unknown";

@@ -76,6 +76,17 @@ Result<void> Machine::build(const BoardSerial& serial, ExitStatus* exit_status) 
                               .say = print_message});
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
     if (auto made = make_semihosting(serial.first); !made) return made;
+    if (!options_.gdb.empty())
+        debugger_ = std::make_unique<MachineDebugger>(
+            MachineDebugger::Parts{.cpus = *cpus_,
+                                   .engine = *engine_,
+                                   .memory = memory_,
+                                   .bus = devices_->bus(),
+                                   .pause = [this] { return pause(); },
+                                   .go_on = [this] { resume(); },
+                                   .power_off = [this] { stop(End::PowerOff); },
+                                   .reset = [this] { stop(End::Reset); }},
+            features_);
     make_cpus();
     if (auto added = devices_->add_peripherals(serial, exit_status, flash_.get()); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
@@ -228,7 +239,8 @@ void Machine::make_cpus() {
                     .pmu = &devices_->pmu(i),
                     .firmware = &devices_->firmware(),
                     .contextidr_tracker = &contextidr_tracker_,
-                    .semihosting = semihosting_.get()},
+                    .semihosting = semihosting_.get(),
+                    .debug = debugger_.get()},
                    {.index = i,
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,

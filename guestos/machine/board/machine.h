@@ -22,6 +22,7 @@
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
 #include "guestos/machine/board/flash_memory.h"
+#include "guestos/machine/board/machine_debugger.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
@@ -82,6 +83,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     bool while_cpus_stand(const std::function<void()>& look);
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
+    /// Null: without.
+    gdb::DebugTarget* debugger() { return debugger_.get(); }
     /// Null: without.
     Semihosting* semihosting() { return semihosting_.get(); }
     MachineStats stats() const;
@@ -177,6 +180,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<PauseControl> pause_control_;
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
+    std::unique_ptr<MachineDebugger> debugger_;  ///< null: without
     std::mutex unsaved_lock_;
     std::function<std::optional<std::string>()> unsaved_;  // under unsaved_lock_
     std::atomic<End> end_{End::None};

@@ -305,6 +305,29 @@ TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
               ENOSYS);
 }
 
+TEST(SandboxSystemCalls, TheDebuggersThreadTalksToItsSocketAndNoMore) {
+    RunOptions options = plain_options();
+    options.gdb = "tcp::1234";
+    for (const Attempt& attempt :
+         {Attempt{"accepting", SYS_accept4, {kNone}}, Attempt{"sending", SYS_sendto, {kNone}},
+          Attempt{"receiving", SYS_recvfrom, {kNone}}, Attempt{"options", SYS_setsockopt, {kNone}}}) {
+        EXPECT_FALSE(in_jail(options, ThreadRole::Debugger, [&] { return make(attempt); }).violated)
+            << attempt.what;
+        expect_violation(in_jail(options, ThreadRole::Vcpu, [&] { return make(attempt); }), attempt,
+                         ThreadRole::Vcpu);
+        expect_violation(in_jail(plain_options(), ThreadRole::Debugger, [&] { return make(attempt); }),
+                         attempt, ThreadRole::Debugger);
+    }
+    for (const Attempt& attempt :
+         {Attempt{"a socket", SYS_socket, {AF_INET, SOCK_STREAM | SOCK_CLOEXEC}},
+          Attempt{"connecting", SYS_connect, {kNone}}, Attempt{"listening", SYS_listen, {kNone}},
+          Attempt{"a file", SYS_openat, {kNone}},
+          Attempt{"another program", SYS_execve, {reinterpret_cast<long>("/bin/true")}},
+          Attempt{"a disk's writes", SYS_pwritev, {kNone}}})
+        expect_violation(in_jail(options, ThreadRole::Debugger, [&] { return make(attempt); }), attempt,
+                         ThreadRole::Debugger);
+}
+
 TEST(SandboxSystemCalls, OtherInterfacesOfTheKernelAreClosed) {
     for (const ThreadRole role : kEveryRole) {
         constexpr long kX32 = 0x4000'0000;
