@@ -189,7 +189,7 @@ std::vector<Bus::Stats> Bus::stats() const {
                       [](const Mapping* mapping) { return std::pair(mapping->base(), mapping->name_); });
     std::vector<Stats> all;
     for (const Mapping* mapping : ordered) {
-        Stats sum{mapping->name_, 0, 0};
+        Stats sum{mapping->name_, 0, 0, mapping->base(), mapping->size()};
         for (const auto& counters : mapping->counters_) {
             sum.reads += counters.reads.load(std::memory_order_relaxed);
             sum.writes += counters.writes.load(std::memory_order_relaxed);

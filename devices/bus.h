@@ -47,6 +47,8 @@ class Bus {
         std::string name;
         uint64_t reads;
         uint64_t writes;
+        uint64_t base;  ///< or Mapping::kNowhere
+        uint64_t size;
     };
 
     /// A window of one device: its place, what answers there, and how often it was accessed.

@@ -19,6 +19,7 @@
 //   0x0901'0000  | PL031 RTC             4 KiB  |  SPI 2
 //   0x0902'0000  | firmware configuration        |
 //   0x0903'0000  | PL061 GPIO            4 KiB  |  SPI 7
+//   0x0904'0000  | second PL011, if asked for   |  SPI 8
 //   0x0a00'0000  +------------------------------+
 //                | 32 virtio-mmio slots of 512  |  SPI 16..47
 //   0x0a00'4000  +------------------------------+
@@ -48,6 +49,7 @@ inline constexpr Range kGicIts{0x0808'0000, 0x2'0000};
 inline constexpr Range kGicRedistributors{0x080a'0000, 0xf6'0000};  // as the device tree announces it
 inline constexpr uint64_t kGicRedistributorStride = 0x2'0000;
 inline constexpr Range kUart{0x0900'0000, 0x1000};
+inline constexpr Range kSecondUart{0x0904'0000, 0x1000};  // as QEMU has it since 9.1
 inline constexpr Range kRtc{0x0901'0000, 0x1000};
 inline constexpr Range kFwCfg{0x0902'0000, 0x18};
 inline constexpr Range kGpio{0x0903'0000, 0x1000};
@@ -66,8 +68,9 @@ inline constexpr unsigned kMaxCpus = 8;
 inline constexpr unsigned kSpiCount = 256;
 inline constexpr unsigned kSpiUart = 1;
 inline constexpr unsigned kSpiRtc = 2;
-inline constexpr unsigned kSpiPci = 3;      // INTA, then INTB, INTC, INTD
+inline constexpr unsigned kSpiPci = 3;  // INTA, then INTB, INTC, INTD
 inline constexpr unsigned kSpiGpio = 7;
+inline constexpr unsigned kSpiSecondUart = 8;
 inline constexpr unsigned kSpiVirtio = 16;  // first slot
 inline constexpr unsigned kSpiV2m = 48;     // first message
 inline constexpr unsigned kSpiV2mCount = 64;

@@ -1,7 +1,8 @@
 #include "devices/pl011.h"
 
+#include <fmt/format.h>
+
 #include "devices/fdt_writer.h"
-#include "devices/layout.h"
 #include "devices/register_access.h"
 
 // Section numbers are those of ARM DDI 0183.
@@ -40,11 +41,16 @@ constexpr uint32_t kInterruptTransmit = 1u << 5;
 constexpr uint32_t kInterruptTimeout = 1u << 6;
 constexpr uint32_t kInterruptAll = 0x7ff;
 
-constexpr uint32_t kStateVersion = 1;
+constexpr uint16_t kDataBreak = 1u << 10;  // 3.3.1, DR.BE
+
+constexpr uint32_t kStateVersion = 2;
 
 }  // namespace
 
-Pl011::Pl011(CharBackend& backend, IrqLine line) : backend_(backend), line_(line) { reset(); }
+Pl011::Pl011(CharBackend& backend, IrqLine line, Place place)
+    : backend_(backend), place_(place), line_(line) {
+    reset();
+}
 
 void Pl011::reset() {
     const std::lock_guard guard(lock_);
@@ -67,17 +73,17 @@ size_t Pl011::trigger() const {
     return kFifoDepth * kEighths[state_.fifo_levels >> 3 & 7] / 8;
 }
 
-bool Pl011::push(uint8_t byte) {
+bool Pl011::push(uint16_t data) {
     if (state_.count >= depth()) return false;
-    state_.fifo[(state_.head + state_.count) % kFifoDepth] = byte;
+    state_.fifo[(state_.head + state_.count) % kFifoDepth] = data;
     state_.count++;
     state_.raw |= state_.count >= trigger() ? kInterruptReceive : kInterruptTimeout;
     return true;
 }
 
-uint8_t Pl011::pop() {
+uint16_t Pl011::pop() {
     if (state_.count == 0) return 0;
-    const uint8_t byte = state_.fifo[state_.head];
+    const uint16_t data = state_.fifo[state_.head];
     state_.head = (state_.head + 1) % kFifoDepth;
     state_.count--;
     if (state_.count < trigger()) {
@@ -85,22 +91,24 @@ uint8_t Pl011::pop() {
         state_.raw |= kInterruptTimeout;  // what is left stays below the trigger and so times out
     }
     if (state_.count == 0) state_.raw &= ~kInterruptTimeout;
-    return byte;
+    return data;
 }
 
-bool Pl011::receive(uint8_t byte) {
+size_t Pl011::receive(std::span<const uint8_t> bytes) {
     const std::lock_guard guard(lock_);
-    const bool taken = !quiesced_ && push(byte);
-    if (!taken) refused_ = true;
+    size_t taken = 0;
+    while (taken < bytes.size() && !quiesced_ && push(bytes[taken])) taken++;
+    if (taken < bytes.size()) refused_ = true;
     update();
     return taken;
 }
 
-size_t Pl011::space() {
+// Where there is no room for a break it is lost, as an overrun loses it.
+void Pl011::event(CharEvent event) {
+    if (event != CharEvent::Break) return;
     const std::lock_guard guard(lock_);
-    const size_t room = !quiesced_ && depth() > state_.count ? depth() - state_.count : 0;
-    if (room == 0) refused_ = true;
-    return room;
+    if (!quiesced_) push(kDataBreak);
+    update();
 }
 
 // Asking for more on every byte read would wake the back end for each; half a FIFO is worth waking it.
@@ -163,7 +171,7 @@ void Pl011::resume() {
         line_.refresh(output());
         offer_again = take_refusal();
     }
-    if (offer_again && on_space_) on_space_();
+    if (offer_again) backend_.accept_input();
 }
 
 void Pl011::save(StateWriter& out) const {
@@ -175,6 +183,8 @@ StateResult Pl011::load(StateReader& in) {
     const auto loaded = in.section("pl011", kStateVersion, [&] {
         in(state);
         in.require(state.head < kFifoDepth && state.count <= kFifoDepth, "the FIFO is out of range");
+        for (const uint16_t data : state.fifo)
+            in.require((data & ~(kDataBreak | 0xff)) == 0, "the FIFO holds what no line brings");
     });
     if (!loaded) return loaded;
     const std::lock_guard guard(lock_);
@@ -200,9 +210,9 @@ uint32_t Pl011::read_register(uint64_t offset) {
         return kIdRegisters[(offset - kRegIds) / 4];
     switch (offset) {
         case kRegDr: {
-            const uint8_t byte = pop();
+            const uint16_t data = pop();
             update();
-            return byte;
+            return data;
         }
         // RSR (0x04): no receive errors ever happen.
         case kRegFr: return flags_.load(std::memory_order_relaxed);
@@ -261,7 +271,7 @@ uint64_t Pl011::read(uint64_t offset, unsigned size) {
         value = read_by_words(offset, size, [&](uint64_t word) { return read_register(word); });
         offer_again = take_refusal();
     }
-    if (offer_again && on_space_) on_space_();
+    if (offer_again) backend_.accept_input();
     return value;
 }
 
@@ -277,14 +287,14 @@ void Pl011::write(uint64_t offset, uint64_t value, unsigned size) {
     }
     // Without the lock: a terminal that does not take output must not hold up input.
     if (sent) backend_.write({&*sent, 1});
-    if (offer_again && on_space_) on_space_();
+    if (offer_again) backend_.accept_input();
 }
 
 void Pl011::add_to_device_tree(FdtWriter& fdt) const {
-    fdt.begin_node("pl011@9000000");
+    fdt.begin_node(fmt::format("pl011@{:x}", place_.range.base));
     fdt.property_strings("compatible", {"arm,pl011", "arm,primecell"});
-    fdt.property_u64s("reg", {layout::kUart.base, layout::kUart.size});
-    fdt.property_cells("interrupts", {0, layout::kSpiUart, 4});
+    fdt.property_u64s("reg", {place_.range.base, place_.range.size});
+    fdt.property_cells("interrupts", {0, place_.spi, 4});
     fdt.property_cells("clocks", {layout::kPhandleClock, layout::kPhandleClock});
     fdt.property_strings("clock-names", {"uartclk", "apb_pclk"});
     fdt.end_node();

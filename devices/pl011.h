@@ -4,29 +4,29 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
 
 #include "devices/bus.h"
+#include "devices/char_backend.h"
 #include "devices/irq.h"
+#include "devices/layout.h"
 #include "devices/state.h"
 
 namespace arclight::devices {
 
-/// Where a serial port's output goes. Called on the writing CPU's thread.
-class CharBackend {
-  public:
-    virtual ~CharBackend() = default;
-    virtual void write(std::span<const uint8_t> bytes) = 0;
-};
-
 /// PrimeCell UART PL011 (ARM DDI 0183). The wire is infinitely fast: transmission completes at once, and a
 /// receive timeout follows at once on input that stays below the FIFO's trigger level.
-class Pl011 final : public Device, public Stateful {
+class Pl011 final : public Device, public Stateful, public CharFrontend {
   public:
-    Pl011(CharBackend& backend, IrqLine line);
+    /// Its place on the board, for the device tree.
+    struct Place {
+        layout::Range range = layout::kUart;
+        unsigned spi = layout::kSpiUart;
+    };
+    Pl011(CharBackend& backend, IrqLine line, Place place);
+    Pl011(CharBackend& backend, IrqLine line) : Pl011(backend, line, Place()) {}
 
     uint64_t read(uint64_t offset, unsigned size) override;
     void write(uint64_t offset, uint64_t value, unsigned size) override;
@@ -45,18 +45,15 @@ class Pl011 final : public Device, public Stateful {
     /// Without an interrupt until it takes over.
     void disconnect();
 
-    /// Offers one byte of input. False: no room; the space callback will say when to offer again.
-    bool receive(uint8_t byte);
-    /// How many bytes receive() would take now. Zero likewise asks for the space callback.
-    size_t space();
-    /// Called with no lock held, on whatever thread made room. Set before CPUs run.
-    void set_space_callback(std::function<void()> callback) { on_space_ = std::move(callback); }
+    // ---- CharFrontend, from any thread
+    size_t receive(std::span<const uint8_t> bytes) override;
+    void event(CharEvent event) override;
 
   private:
     static constexpr size_t kFifoDepth = 16;
 
     struct State {
-        std::array<uint8_t, kFifoDepth> fifo{};
+        std::array<uint16_t, kFifoDepth> fifo{};  // as DR gives them: a byte, and kDataBreak
         uint32_t head = 0;
         uint32_t count = 0;
         bool connected = true;  // to the interrupt controller
@@ -82,22 +79,22 @@ class Pl011 final : public Device, public Stateful {
     void write_register(uint64_t offset, uint32_t value, uint32_t mask, std::optional<uint8_t>& sent);
     size_t depth() const;
     size_t trigger() const;
-    bool push(uint8_t byte);
-    uint8_t pop();
+    bool push(uint16_t data);
+    uint16_t pop();
     bool transmit(uint8_t byte);
     bool output() const { return state_.connected && (state_.raw & state_.mask) != 0; }
     void update();
     bool take_refusal();
 
     CharBackend& backend_;
-    std::function<void()> on_space_;
+    const Place place_;
 
     std::mutex lock_;
     std::atomic<uint32_t> flags_{
         0};  // the flag register as update() left it: drivers poll it, without the lock
     IrqLine line_;
     State state_;
-    bool refused_ = false;  // input, since there was no room: the space callback is owed
+    bool refused_ = false;  // input, since there was no room: accept_input() is owed
     bool quiesced_ = false;
 };
 

@@ -66,17 +66,26 @@ std::vector<std::string> kernel_modules(std::span<const DeviceOptions> wanted) {
     return modules;
 }
 
+/// Whether the guest's console is stdin and stdout.
+bool console_is_stdio(const RunOptions& options) {
+    if (options.serials.empty()) return true;
+    const auto console = std::ranges::find(options.chardevs, options.serials[0], &ChardevOptions::id);
+    return console != options.chardevs.end() && console->kind == ChardevOptions::Kind::Stdio;
+}
+
 Session make_session(const RunOptions& options) {
     Session session{.command = options.command};
-    session.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    const bool stdio = console_is_stdio(options);
+    // Whoever is at a socket's other end has a terminal, if there is no command.
+    session.terminal = stdio ? isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) : options.command.empty();
     if (const char* term = std::getenv("TERM"); term && *term) session.term = term;
     winsize size{};
-    if (session.terminal && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row != 0 &&
+    if (stdio && session.terminal && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row != 0 &&
         size.ws_col != 0) {
         session.rows = size.ws_row;
         session.columns = size.ws_col;
     }
-    if (!session.terminal) session.input = read_input_file(options.memory / 8);
+    if (!session.terminal) session.input = stdio ? read_input_file(options.memory / 8) : Bytes();
     session.modules = kernel_modules(options.devices);
     for (const ShareMount& share : options.shares)
         session.mounts.push_back({.tag = share.tag, .point = share.mount_point, .readonly = share.readonly});

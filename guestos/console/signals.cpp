@@ -54,6 +54,13 @@ void on_continue_signal(int) {
     errno = saved;
 }
 
+void on_resize_signal(int) {
+    const int saved = errno;
+    const uint8_t number = SIGWINCH;
+    (void)!write(pipe_ends[1], &number, 1);
+    errno = saved;
+}
+
 void install(int signal, void (*handler)(int), int flags) {
     struct sigaction action {};
     action.sa_handler = handler;
@@ -64,20 +71,19 @@ void install(int signal, void (*handler)(int), int flags) {
 
 }  // namespace
 
-SignalWatch::SignalWatch(devices::EventLoop& loop, std::function<void(int)> on_end,
-                         std::function<void()> on_continue)
-    : loop_(loop) {
+SignalWatch::SignalWatch(devices::EventLoop& loop, Actions actions) : loop_(loop) {
     if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
     ending = false;
-    loop_.add_fd(pipe_ends[0], EPOLLIN,
-                 [on_end = std::move(on_end), on_continue = std::move(on_continue)](uint32_t) {
-                     uint8_t number;
-                     if (read(pipe_ends[0], &number, 1) != 1) return;
-                     if (number == SIGCONT)
-                         on_continue();
-                     else
-                         on_end(number);
-                 });
+    loop_.add_fd(pipe_ends[0], EPOLLIN, [actions = std::move(actions)](uint32_t) {
+        uint8_t number;
+        if (read(pipe_ends[0], &number, 1) != 1) return;
+        if (number == SIGCONT)
+            actions.go_on();
+        else if (number != SIGWINCH)
+            actions.end(number);
+        else if (actions.resized)
+            actions.resized();
+    });
     for (const int signal : kEnding) {
         // What the parent chose to ignore (nohup) stays ignored.
         struct sigaction old {};
@@ -86,6 +92,7 @@ SignalWatch::SignalWatch(devices::EventLoop& loop, std::function<void(int)> on_e
     }
     install(SIGTSTP, on_stop, SA_RESTART);
     install(SIGCONT, on_continue_signal, SA_RESTART);
+    install(SIGWINCH, on_resize_signal, SA_RESTART);
     install(SIGPIPE, SIG_IGN, 0);  // a closed output is an error of write(), handled there
 }
 
@@ -95,7 +102,7 @@ SignalWatch::~SignalWatch() {
         sigaction(signal, nullptr, &old);
         if (old.sa_handler == on_end_signal) install(signal, SIG_DFL, 0);
     }
-    for (const int signal : {SIGTSTP, SIGCONT}) install(signal, SIG_DFL, 0);
+    for (const int signal : {SIGTSTP, SIGCONT, SIGWINCH}) install(signal, SIG_DFL, 0);
     loop_.remove_fd(pipe_ends[0]);
     for (int& end : pipe_ends) {
         if (end >= 0) close(end);

@@ -9,11 +9,14 @@ namespace arclight::guestos {
 
 class SignalWatch {
   public:
-    /// `on_end` receives SIGINT, SIGTERM, SIGHUP and SIGQUIT. A second one while the first is being handled ends the process
-    /// at once, so that a user can always end a stuck machine.
-    /// `on_continue` is called for SIGCONT.
-    SignalWatch(devices::EventLoop& loop, std::function<void(int signal)> on_end,
-                std::function<void()> on_continue);
+    struct Actions {
+        /// SIGINT, SIGTERM, SIGHUP and SIGQUIT. A second one while the first is being handled ends the process at once, so
+        /// that a user can always end a stuck machine.
+        std::function<void(int signal)> end;
+        std::function<void()> go_on;         ///< SIGCONT
+        std::function<void()> resized = {};  ///< SIGWINCH
+    };
+    SignalWatch(devices::EventLoop& loop, Actions actions);
     ~SignalWatch();
     SignalWatch(const SignalWatch&) = delete;
     SignalWatch& operator=(const SignalWatch&) = delete;

@@ -31,10 +31,11 @@ void apply(const termios& mode) {
 
 }  // namespace
 
-RawTerminal::RawTerminal(int fd) {
+RawTerminal::RawTerminal(int fd, bool signals) {
     if (tcgetattr(fd, &saved_mode) != 0) return;
     raw_mode = saved_mode;
     cfmakeraw(&raw_mode);
+    if (signals) raw_mode.c_lflag |= ISIG;
     raw_mode.c_cc[VMIN] = 1;
     raw_mode.c_cc[VTIME] = 0;
     raw_fd = fd;

@@ -10,7 +10,8 @@ namespace arclight::guestos {
 class RawTerminal {
   public:
     /// Does nothing if fd is not a terminal. One at a time in a process.
-    explicit RawTerminal(int fd);
+    /// `signals`: its keys for signals still send them.
+    explicit RawTerminal(int fd, bool signals = false);
     ~RawTerminal();
     RawTerminal(const RawTerminal&) = delete;
     RawTerminal& operator=(const RawTerminal&) = delete;

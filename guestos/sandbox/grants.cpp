@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "guestos/gdb/address.h"
 #include "jit/llvm/region_module.h"
 
 namespace arclight::guestos::sandbox {
@@ -104,8 +105,8 @@ void add_libraries(std::vector<FileGrant>& out) {
 std::vector<FileGrant> grants_for(const RunOptions& options) {
     constexpr unsigned kRead = FileGrant::kRead, kReadWrite = kRead | FileGrant::kWrite;
     std::vector<FileGrant> out;
-    for (const std::string& file :
-         {options.kernel, options.bios, options.initrd, options.dtb, options.lightv, options.symbols})
+    for (const std::string& file : {options.kernel, options.bios, options.restore, options.initrd,
+                                    options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
     for (const FwCfgOptions& entry : options.fw_cfg)
         if (!entry.file.empty()) out.push_back({entry.file, kRead});
@@ -153,8 +154,17 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     for (const NetOptions& network : options.networks)
         if (!network.tftp.empty()) out.push_back({network.tftp, kRead | FileGrant::kList});
     if (!options.pid_file.empty()) out.push_back({directory_of(options.pid_file), FileGrant::kRemove});
+    // What a run has made it removes: sockets and links to pseudo-terminals.
+    for (const ChardevOptions& one : options.chardevs) {
+        const bool made =
+            one.kind == ChardevOptions::Kind::Pty || (one.kind == ChardevOptions::Kind::Socket && one.server);
+        if (made && !one.path.empty()) out.push_back({directory_of(one.path), FileGrant::kRemove});
+    }
     if (!options.control.empty())
         out.push_back({directory_of(options.control), FileGrant::kMakeSocket | FileGrant::kRemove});
+    // It is there already, and removed at the end.
+    if (const auto address = gdb::parse_address(options.gdb); address && address->local)
+        out.push_back({directory_of(address->path), FileGrant::kRemove});
     if (!options.lightv.empty())
         for (const std::string& file : files_of_policy(options.lightv)) {
             make_file(file, 0600);
@@ -175,6 +185,8 @@ TcpGrant tcp_for(const RunOptions& options) {
         for (const HostForward& forward : network.forwards)
             if (!forward.udp) tcp.ports.push_back(forward.host_port);
     }
+    for (const ChardevOptions& one : options.chardevs)
+        tcp.connect |= one.kind == ChardevOptions::Kind::Socket && !one.is_unix() && one.reconnect != 0;
     return tcp;
 }
 

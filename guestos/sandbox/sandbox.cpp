@@ -60,8 +60,13 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .flash_file = std::ranges::any_of(
             options.flash, [](const FlashOptions& bank) { return !bank.file.empty() && !bank.readonly; }),
         .network = !options.networks.empty(),
+        .debugger = !options.gdb.empty(),
         .shares = std::ranges::any_of(
             options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
+        .char_servers =
+            std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
+        .char_clients = std::ranges::any_of(options.chardevs,
+                                            [](const ChardevOptions& one) { return one.reconnect != 0; }),
         .compiles_on_vcpus = options.jit == JitTier::Tier2,
         .process = static_cast<uint32_t>(getpid())};
     report_violations();

@@ -23,10 +23,22 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
-                   kShare = bit(ThreadRole::Share), kAll = (1u << kThreadRoles) - 1;
+                   kShare = bit(ThreadRole::Share), kDebugger = bit(ThreadRole::Debugger),
+                   kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network, FlashFile, Shares };
+enum class When : uint8_t {
+    Always,
+    Kvm,
+    ControlSocket,
+    SemihostingFiles,
+    Network,
+    FlashFile,
+    Shares,
+    CharServers,
+    CharClients,
+    Debugger
+};
 
 struct Row {
     unsigned number;
@@ -54,6 +66,8 @@ constexpr uint64_t kNamespaces =
 constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t),
                    kSetCpuid2 = _IOW(KVMIO, 0x90, uint64_t);
 
+constexpr uint64_t kCharSocket = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+
 constexpr Row ioctl_row(unsigned roles, uint64_t request, When when = When::Always) {
     return {.number = SYS_ioctl, .roles = roles, .first = equals(1, request), .when = when};
 }
@@ -79,7 +93,7 @@ constexpr Row kRows[] = {
     ioctl_row(kAll, TCGETS),
     ioctl_row(kAll, TCSETS),
     ioctl_row(kAll, TIOCGPGRP),
-    ioctl_row(0, TIOCGWINSZ),
+    ioctl_row(kVcpus | kEvents, TIOCGWINSZ),  // what a console's port tells its driver
     ioctl_row(0, BLKGETSIZE64),
     ioctl_row(0, KVM_GET_API_VERSION, When::Kvm),
     ioctl_row(0, KVM_CHECK_EXTENSION, When::Kvm),
@@ -117,6 +131,21 @@ constexpr Row kRows[] = {
     {.number = SYS_socket, .roles = 0, .first = equals(0, AF_UNIX), .when = When::ControlSocket},
     // Streams and datagrams, and no other form of these. No name of an interface is looked up, for which the C library wants
     // a Unix socket.
+    {.number = SYS_socket,
+     .roles = kEvents,
+     .first = equals(0, AF_UNIX),
+     .second = equals(1, kCharSocket),
+     .when = When::CharClients},
+    {.number = SYS_socket,
+     .roles = kEvents,
+     .first = equals(0, AF_INET),
+     .second = equals(1, kCharSocket),
+     .when = When::CharClients},
+    {.number = SYS_socket,
+     .roles = kEvents,
+     .first = equals(0, AF_INET6),
+     .second = equals(1, kCharSocket),
+     .when = When::CharClients},
     socket_row(AF_INET, SOCK_STREAM | SOCK_CLOEXEC),
     socket_row(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC),
     socket_row(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC),
@@ -135,15 +164,15 @@ constexpr Row kRows[] = {
     {SYS_read, kAll},
     {SYS_write, kAll},
     {SYS_rt_sigreturn, kAll},
-    {SYS_timerfd_settime, kVcpus | kEvents},
+    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger},
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
-    {SYS_preadv, kDevice | kShare},
+    {SYS_preadv, kDevice | kShare | kControl},  // a disk that is saved
     {SYS_pwritev, kDevice | kShare},
     {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
     {SYS_newfstatat, kAll},
-    {SYS_fdatasync, kDevice | kShare},
+    {SYS_fdatasync, kDevice | kShare | kControl},
     {SYS_fallocate, kDevice | kControl},
     {SYS_pread64, kDevice | kShare | kCompiler | kControl},
     {SYS_pwrite64, kDevice | kShare | kControl},
@@ -232,7 +261,7 @@ constexpr Row kRows[] = {
 
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
-    {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_recvmsg, .roles = kControl, .when = When::ControlSocket},  // with a snapshot's file
     {.number = SYS_sendto, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_setsockopt, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_bind, .roles = 0, .when = When::ControlSocket},
@@ -242,6 +271,18 @@ constexpr Row kRows[] = {
      .when = When::ControlSocket},  // is one that a dead run has left alive?
     {.number = SYS_fchmod, .roles = 0, .when = When::ControlSocket},
     {.number = SYS_getsockopt, .roles = kControl, .when = When::ControlSocket},
+
+    // ---- Chardevs: listening sockets and first connections are older than the list
+    {.number = SYS_accept4, .roles = kEvents, .when = When::CharServers},
+    {.number = SYS_connect, .roles = kEvents, .when = When::CharClients},
+    {.number = SYS_getsockopt, .roles = kEvents, .when = When::CharClients},
+    {.number = SYS_setsockopt, .roles = kEvents, .when = When::CharClients},
+
+    // ---- A debugger's connection. The socket was made before.
+    {.number = SYS_accept4, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_recvfrom, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_sendto, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_setsockopt, .roles = kDebugger, .when = When::Debugger},
 
     // ---- A guest's network (libslirp)
     {.number = SYS_recvfrom, .roles = kNetwork, .when = When::Network},
@@ -263,7 +304,7 @@ constexpr Row kRows[] = {
     {SYS_eventfd2, 0},
     {SYS_pipe2, 0},
     {SYS_memfd_create, 0},
-    {SYS_getrusage, 0},
+    {SYS_getrusage, kControl},  // the times that info jit shows
     {SYS_getppid, 0},  // the KVM probe's example of a system call
     {SYS_getcwd, 0},
     {SYS_uname, 0},
@@ -288,7 +329,11 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::ControlSocket && !needs.control_socket) ||
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
             (row.when == When::Network && !needs.network) ||
-            (row.when == When::FlashFile && !needs.flash_file) || (row.when == When::Shares && !needs.shares))
+            (row.when == When::FlashFile && !needs.flash_file) ||
+            (row.when == When::Shares && !needs.shares) ||
+            (row.when == When::CharServers && !needs.char_servers) ||
+            (row.when == When::CharClients && !needs.char_clients) ||
+            (row.when == When::Debugger && !needs.debugger))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -311,8 +356,9 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::EventLoop: return "event loop";
         case ThreadRole::Device: return "device";
         case ThreadRole::Compiler: return "compiler";
-        case ThreadRole::Control: return "LightV";
+        case ThreadRole::Control: return "control";
         case ThreadRole::Network: return "network";
+        case ThreadRole::Debugger: return "debugger";
         case ThreadRole::Share: return "shared directory";
     }
     return "unknown";

@@ -131,7 +131,7 @@ TEST(HeldUp, Pl011) {
         const uint64_t before = uart.read(reg, 4);
         Onlooker onlooker([&] { return uart.read(reg, 4) != before; });
         controller.before_rise = [&] { onlooker.look(); };
-        EXPECT_TRUE(uart.receive('x'));
+        EXPECT_TRUE(test::type(uart, 'x'));
         onlooker.finish();
         EXPECT_EQ(onlooker.looks, 1u);
         EXPECT_FALSE(onlooker.ahead) << reg;

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "devices/char_backend.h"
 #include "devices/irq.h"
 #include "devices/pl011.h"
 
@@ -54,9 +55,19 @@ class FakeTerminal final : public CharBackend {
         const std::lock_guard guard(lock);
         text.append(bytes.begin(), bytes.end());
     }
+    void accept_input() override {
+        if (on_accept) on_accept();
+    }
     std::mutex lock;
     std::string text;
+    std::function<void()> on_accept;
 };
+
+/// One byte of input for whatever takes it.
+inline bool type(CharFrontend& to, char c) {
+    const auto byte = static_cast<uint8_t>(c);
+    return to.receive({&byte, 1}) == 1;
+}
 
 // Polls until condition() holds; false after the time is up. Generous, for a busy machine.
 template <typename Condition>

@@ -134,7 +134,7 @@ void hammer(Board& board, uint64_t seed, int accesses) {
                     board.timer.write_ctl(kind, value);
                 }
                 board.timer.read_tval(kind);
-                board.uart.receive(static_cast<uint8_t>(value));
+                test::type(board.uart, static_cast<char>(value));
                 board.controller().set_spi(static_cast<unsigned>(random() % 300), random() % 2 != 0);
             }
         }

@@ -20,7 +20,7 @@ struct Pl011Test : testing::Test {
     void set(uint64_t offset, uint64_t value) { uart.write(offset, value, 4); }
     unsigned fill(const char* text) {
         unsigned taken = 0;
-        while (text[taken] != 0 && uart.receive(static_cast<uint8_t>(text[taken]))) taken++;
+        while (text[taken] != 0 && test::type(uart, text[taken])) taken++;
         return taken;
     }
     test::FakeController controller;
@@ -89,14 +89,14 @@ TEST_F(Pl011Test, NoInputIsLost) {
     size_t offered = 0;
     unsigned callbacks = 0;
     const auto offer = [&] {
-        while (offered < source.size() && uart.receive(static_cast<uint8_t>(source[offered]))) offered++;
+        while (offered < source.size() && test::type(uart, source[offered])) offered++;
     };
-    uart.set_space_callback([&] {
+    terminal.on_accept = [&] {
         callbacks++;
         offer();
-    });
+    };
     offer();
-    EXPECT_EQ(uart.space(), 0u);
+    EXPECT_EQ(offered, 16u) << "a FIFO";
     std::string seen;
     while ((get(kFr) & 1 << 4) == 0) seen += static_cast<char>(get(kDr));
     EXPECT_EQ(seen, source);
@@ -122,15 +122,14 @@ TEST_F(Pl011Test, GoesOnAfterALoad) {
     for (const char c : std::string("abcd")) EXPECT_EQ(get(kDr), static_cast<uint64_t>(c));
     set(kDr, 'x');
     uart.quiesce();
-    EXPECT_FALSE(uart.receive('!')) << "input stays outside";
-    EXPECT_EQ(uart.space(), 0u);
+    EXPECT_FALSE(test::type(uart, '!')) << "input stays outside";
     const auto stream = test::save(uart);
 
     test::FakeController other_controller;
     test::FakeTerminal other_terminal;
     Pl011 other{other_terminal, IrqLine(other_controller, layout::kFirstSpiIntid + layout::kSpiUart)};
     unsigned offered = 0;
-    other.set_space_callback([&] { offered++; });
+    other_terminal.on_accept = [&] { offered++; };
     ASSERT_EQ(test::load(other, stream), "");
     EXPECT_FALSE(other_controller.spis[layout::kSpiUart]) << "loading drives nothing";
     other.resume();
@@ -146,11 +145,39 @@ TEST_F(Pl011Test, GoesOnAfterALoad) {
     EXPECT_FALSE(other_controller.spis[layout::kSpiUart]);
     // The first one goes on too, and asks for what it refused.
     bool again = false;
-    uart.set_space_callback([&] { again = true; });
+    terminal.on_accept = [&] { again = true; };
     uart.resume();
     while ((get(kFr) & 0x10) == 0) get(kDr);
     EXPECT_TRUE(again);
-    EXPECT_TRUE(uart.receive('!'));
+    EXPECT_TRUE(test::type(uart, '!'));
+}
+
+TEST_F(Pl011Test, ABreakIsReceivedAsSuch) {
+    set(kLcrH, 1 << 4);
+    set(kImsc, kTimeout);
+    uart.event(CharEvent::Break);
+    EXPECT_TRUE(wire());
+    test::type(uart, 'h');
+    EXPECT_EQ(get(kDr), 1u << 10);
+    EXPECT_EQ(get(kDr), static_cast<uint64_t>('h'));
+    uart.quiesce();
+    uart.event(CharEvent::Break);
+    uart.resume();
+    EXPECT_EQ(get(kFr) & 0x10, 0x10u) << "a machine that stands has no line";
+}
+
+TEST_F(Pl011Test, TheSecondOneHasItsOwnPlace) {
+    Pl011 second(terminal, IrqLine(), {layout::kSecondUart, layout::kSpiSecondUart});
+    FdtWriter fdt;
+    fdt.begin_node("");
+    uart.add_to_device_tree(fdt);
+    second.add_to_device_tree(fdt);
+    fdt.end_node();
+    const auto blob = fdt.finish();
+    ASSERT_TRUE(blob);
+    const std::string text(blob->begin(), blob->end());
+    EXPECT_NE(text.find("pl011@9000000"), std::string::npos);
+    EXPECT_NE(text.find("pl011@9040000"), std::string::npos);
 }
 
 TEST_F(Pl011Test, RefusesWhatItCannotBe) {
@@ -162,7 +189,7 @@ TEST_F(Pl011Test, RefusesWhatItCannotBe) {
         Pl011 damaged{damaged_terminal, IrqLine()};
         const bool loaded = test::load(damaged, stream).empty();
         damaged.resume();
-        for (int i = 0; i < 20; i++) damaged.read(kDr, 4), damaged.receive('x'), damaged.read(kRis, 4);
+        for (int i = 0; i < 20; i++) damaged.read(kDr, 4), test::type(damaged, 'x'), damaged.read(kRis, 4);
         return loaded;
     });
 }

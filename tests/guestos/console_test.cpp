@@ -14,6 +14,8 @@
 #include <random>
 #include <thread>
 
+#include "guestos/chardev/mux.h"
+#include "guestos/console/session_input.h"
 #include "guestos/console/signals.h"
 #include "guestos/file.h"
 #include "host/crash_report.h"
@@ -117,9 +119,49 @@ struct Pipes {
         close(fd);
         fd = -1;
     }
-    Console::Options options(bool wait = false) const {
-        return {.input = in[0], .output = out[1], .wait_for_guest = wait};
+    Console::Descriptors ends() const { return {.input = in[0], .output = out[1]}; }
+};
+
+ChardevOptions plain() { return {.id = "stdio", .kind = ChardevOptions::Kind::Stdio, .signals = false}; }
+
+/// Takes input while it has room.
+struct Taker : devices::CharFrontend {
+    size_t receive(std::span<const uint8_t> bytes) override {
+        const std::lock_guard hold(lock);
+        const size_t taken = std::min(bytes.size(), room);
+        room -= taken;
+        refused |= taken < bytes.size();
+        received.insert(received.end(), bytes.begin(), bytes.begin() + ptrdiff_t(taken));
+        return taken;
     }
+    void event(devices::CharEvent event) override {
+        const std::lock_guard hold(lock);
+        events.push_back(event);
+    }
+    std::string text() {
+        const std::lock_guard hold(lock);
+        return {received.begin(), received.end()};
+    }
+    std::mutex lock;
+    Bytes received;
+    std::vector<devices::CharEvent> events;
+    size_t room = SIZE_MAX;
+    bool refused = false;
+};
+
+/// The guest's end of a line in canonical mode.
+struct Line : devices::CharFrontend {
+    size_t receive(std::span<const uint8_t> bytes) override {
+        const std::lock_guard hold(lock);
+        for (const uint8_t byte : bytes) line.take(byte);
+        return bytes.size();
+    }
+    unsigned ends() {
+        const std::lock_guard hold(lock);
+        return line.ends;
+    }
+    std::mutex lock;
+    LineModel line;
 };
 
 std::string read_all(int fd, size_t size) {
@@ -142,7 +184,7 @@ TEST(Console, OutputArrivesWhole) {
     std::thread reader([&] { got = read_all(pipes.out[0], expected.size()); });
     {
         devices::EventLoop loop;
-        Console console(loop, pipes.options(), {});
+        Console console(loop, plain(), pipes.ends(), {});
         loop.start();
         for (const char c : expected) {
             const auto byte = uint8_t(c);
@@ -157,7 +199,7 @@ TEST(Console, OutputArrivesWhole) {
 TEST(Console, APromptDoesNotWaitForMore) {
     Pipes pipes;
     devices::EventLoop loop;
-    Console console(loop, pipes.options(), {});
+    Console console(loop, plain(), pipes.ends(), {});
     loop.start();
     const uint8_t prompt[] = {'#', ' '};
     console.write(prompt);
@@ -170,7 +212,7 @@ TEST(Console, APromptDoesNotWaitForMore) {
 TEST(Console, ASlowReaderDoesNotStopTheLoop) {
     Pipes pipes;
     devices::EventLoop loop;
-    Console console(loop, pipes.options(), {});
+    Console console(loop, plain(), pipes.ends(), {});
     loop.start();
     std::atomic<bool> finished{false};
     std::thread guest([&] {
@@ -194,10 +236,11 @@ TEST(Console, AGoneReaderEndsTheMachine) {
     pipes.close_end(pipes.out[0]);
     devices::EventLoop loop;
     std::atomic<int> ends{0};
-    Console console(loop, pipes.options(), [&](Console::End reason) {
-        EXPECT_EQ(reason, Console::End::OutputFailed);
-        ends++;
-    });
+    Console console(loop, plain(), pipes.ends(), {.lost = [&](ChardevActions::Lost why, int error) {
+                        EXPECT_EQ(why, ChardevActions::Lost::OutputFailed);
+                        EXPECT_EQ(error, EPIPE);
+                        ends++;
+                    }});
     loop.start();
     const uint8_t byte = 'x';
     for (int i = 0; i < 10'000; ++i) console.write({&byte, 1});
@@ -211,22 +254,11 @@ TEST(Console, AGoneReaderEndsTheMachine) {
 TEST(Console, FlowControlLosesNothing) {
     Pipes pipes;
     devices::EventLoop loop;
-    Console console(loop, pipes.options(), {});
-    std::mutex lock;
-    Bytes received;
-    unsigned room = 16;
-    bool refused = false;
+    Console console(loop, plain(), pipes.ends(), {});
+    Taker taker;
+    taker.room = 16;
     loop.start();
-    console.start([&](uint8_t byte) {
-        const std::lock_guard hold(lock);
-        if (room == 0) {
-            refused = true;
-            return false;
-        }
-        room--;
-        received.push_back(byte);
-        return true;
-    });
+    const devices::CharConnection connection(console, taker);
     Bytes input(100'000);
     std::mt19937 random(9);
     for (auto& byte : input) byte = uint8_t(random());
@@ -238,50 +270,46 @@ TEST(Console, FlowControlLosesNothing) {
         for (int i = 0; i < 50; ++i) {
             bool tell = false;
             {
-                const std::lock_guard hold(lock);
-                tell = std::exchange(refused, false);
-                room = 16;
+                const std::lock_guard hold(taker.lock);
+                tell = std::exchange(taker.refused, false);
+                taker.room = 16;
             }
-            if (tell) console.input_space();
+            if (tell) console.accept_input();
             std::this_thread::sleep_for(20us);
         }
-        const std::lock_guard hold(lock);
-        return received.size() == input.size();
+        const std::lock_guard hold(taker.lock);
+        return taker.received.size() == input.size();
     }));
     writer.join();
     loop.stop();
-    EXPECT_EQ(received, input);
+    EXPECT_EQ(taker.received, input);
 }
 
-TEST(Console, InputWaitsForTheGuestAndIsFramed) {
+TEST(SessionInput, InputWaitsForTheGuestAndIsFramed) {
     Pipes pipes;
     devices::EventLoop loop;
-    Console console(loop, pipes.options(true), {});
-    std::mutex lock;
-    LineModel line;
+    Console console(loop, plain(), pipes.ends(), {});
+    SessionInput input(loop, console, true);
+    Line line;
     loop.start();
-    console.start([&](uint8_t byte) {
-        const std::lock_guard hold(lock);
-        line.take(byte);
-        return true;
-    });
+    const devices::CharConnection connection(input, line);
     ASSERT_EQ(::write(pipes.in[1], "one\ntwo\x04", 8), 8);
     pipes.close_end(pipes.in[1]);
     std::this_thread::sleep_for(50ms);
     {
-        const std::lock_guard hold(lock);
-        EXPECT_TRUE(line.received.empty() && line.ends == 0);
+        const std::lock_guard hold(line.lock);
+        EXPECT_TRUE(line.line.received.empty() && line.line.ends == 0);
     }
-    console.set_input(ConsoleInput::Framed);
-    EXPECT_TRUE(eventually([&] {
-        const std::lock_guard hold(lock);
-        return line.ends == 1;
-    }));
-    EXPECT_EQ(std::string(line.received.begin(), line.received.end()), "one\ntwo\x04");
+    EXPECT_FALSE(input.input_ended());
+    input.set_input(ConsoleInput::Framed);
+    EXPECT_TRUE(eventually([&] { return line.ends() == 1; }));
+    EXPECT_TRUE(eventually([&] { return input.input_ended(); }));
+    EXPECT_EQ(std::string(line.line.received.begin(), line.line.received.end()), "one\ntwo\x04");
     loop.stop();
 }
 
-TEST(Console, ARegularFileAsInput) {
+// A machine that the guest resets: what has ended has ended for the next one too.
+TEST(SessionInput, ARegularFileAsInputEndsForEachMachine) {
     char path[] = "/tmp/arclight-test-XXXXXX";
     const int file = mkstemp(path);
     unlink(path);
@@ -289,22 +317,17 @@ TEST(Console, ARegularFileAsInput) {
     ASSERT_EQ(::write(file, content.data(), content.size()), ssize_t(content.size()));
     lseek(file, 0, SEEK_SET);
     devices::EventLoop loop;
-    Console console(loop, {.input = file, .output = 2, .wait_for_guest = true}, {});
-    std::mutex lock;
-    LineModel line;
-    loop.start();
-    console.set_input(ConsoleInput::Framed);
-    console.start([&](uint8_t byte) {
-        const std::lock_guard hold(lock);
-        line.take(byte);
-        return true;
-    });
-    EXPECT_TRUE(eventually([&] {
-        const std::lock_guard hold(lock);
-        return line.ends == 1;
-    }));
-    EXPECT_EQ(line.received, content);
-    loop.stop();
+    Console console(loop, plain(), {.input = file, .output = 2}, {});
+    for (const bool first : {true, false}) {
+        SessionInput input(loop, console, true);
+        Line line;
+        loop.start();
+        input.set_input(ConsoleInput::Framed);
+        const devices::CharConnection connection(input, line);
+        EXPECT_TRUE(eventually([&] { return line.ends() == 1; }));
+        EXPECT_EQ(line.line.received, first ? content : Bytes());
+        loop.stop();
+    }
     close(file);
 }
 
@@ -329,22 +352,19 @@ TEST(Console, TerminalIsRawMeanwhileAndCtrlAXLeaves) {
     devices::EventLoop loop;
     std::atomic<bool> quit{false};
     {
-        Console console(loop, {.input = pty.slave, .output = pty.slave},
-                        [&](Console::End reason) { quit = reason == Console::End::Quit; });
-        std::mutex lock;
-        std::string typed;
+        ChardevOptions options = plain();
+        options.mux = options.escape_on_terminal_only = true;
+        Mux mux(loop,
+                std::make_unique<Console>(loop, options,
+                                          Console::Descriptors{.input = pty.slave, .output = pty.slave},
+                                          ChardevActions()),
+                options, EscapeKeys::kCtrlA, {.quit = [&] { quit = true; }});
+        Taker taker;
         loop.start();
-        console.start([&](uint8_t byte) {
-            const std::lock_guard hold(lock);
-            typed += char(byte);
-            return true;
-        });
+        const devices::CharConnection connection(*mux.add_port(), taker);
         EXPECT_FALSE(pty.canonical());
         ASSERT_EQ(::write(pty.master, "ls\r\x03\x01\x01", 6), 6);
-        EXPECT_TRUE(eventually([&] {
-            const std::lock_guard hold(lock);
-            return typed == "ls\r\x03\x01";
-        }));
+        EXPECT_TRUE(eventually([&] { return taker.text() == "ls\r\x03\x01"; }));
         ASSERT_EQ(::write(pty.master, "\x01x", 2), 2);
         EXPECT_TRUE(eventually([&] { return quit.load(); }));
         loop.stop();
@@ -356,13 +376,37 @@ TEST(Console, AClosedTerminalEndsTheMachine) {
     Pty pty;
     devices::EventLoop loop;
     std::atomic<bool> hangup{false};
-    Console console(loop, {.input = pty.slave, .output = pty.slave},
-                    [&](Console::End reason) { hangup = reason == Console::End::Hangup; });
+    Console console(
+        loop, plain(), {.input = pty.slave, .output = pty.slave},
+        {.lost = [&](ChardevActions::Lost why, int) { hangup = why == ChardevActions::Lost::Hangup; }});
+    Taker taker;
     loop.start();
-    console.start([](uint8_t) { return true; });
+    const devices::CharConnection connection(console, taker);
     close(pty.master);
     pty.master = -1;
     EXPECT_TRUE(eventually([&] { return hangup.load(); }));
+    loop.stop();
+}
+
+TEST(Console, TheTerminalsSizeIsToldWhenItChanges) {
+    Pty pty;
+    const winsize small{.ws_row = 24, .ws_col = 80}, large{.ws_row = 50, .ws_col = 132};
+    ioctl(pty.master, TIOCSWINSZ, &small);
+    devices::EventLoop loop;
+    Console console(loop, plain(), {.input = pty.slave, .output = pty.slave}, {});
+    EXPECT_EQ(console.window_size(), (devices::WindowSize{.columns = 80, .rows = 24}));
+    Taker taker;
+    loop.start();
+    const devices::CharConnection connection(console, taker);
+    SignalWatch watch(loop,
+                      {.end = [](int) {}, .go_on = [] {}, .resized = [&] { console.terminal_resized(); }});
+    ioctl(pty.master, TIOCSWINSZ, &large);
+    kill(getpid(), SIGWINCH);
+    EXPECT_TRUE(eventually([&] {
+        const std::lock_guard hold(taker.lock);
+        return taker.events == std::vector{devices::CharEvent::Resized};
+    }));
+    EXPECT_EQ(console.window_size(), (devices::WindowSize{.columns = 132, .rows = 50}));
     loop.stop();
 }
 
@@ -378,8 +422,7 @@ TEST_P(TerminalRestored, AfterSignal) {
     if (child == 0) {
         host::report_crashes("test", 0, nullptr);
         devices::EventLoop loop;
-        SignalWatch watch(
-            loop, [](int signal) { std::exit(100 + signal); }, [] {});
+        SignalWatch watch(loop, {.end = [](int signal) { std::exit(100 + signal); }, .go_on = [] {}});
         RawTerminal raw(pty.slave);
         loop.start();
         if (::write(ready[1], "r", 1) != 1) _exit(1);
@@ -415,8 +458,7 @@ TEST(Terminal, StopGivesItBackAndContinueTakesItAgain) {
     const pid_t child = fork();
     if (child == 0) {
         devices::EventLoop loop;
-        SignalWatch watch(
-            loop, [](int) { std::exit(0); }, [] {});
+        SignalWatch watch(loop, {.end = [](int) { std::exit(0); }, .go_on = [] {}});
         RawTerminal raw(pty.slave);
         loop.start();
         if (::write(ready[1], "r", 1) != 1) _exit(1);
@@ -460,8 +502,7 @@ TEST(Terminal, ContinuedInTheBackgroundItLeavesTheTerminalAlone) {
             setpgid(0, 0);
             tcsetpgrp(pty.slave, getpgrp());
             devices::EventLoop loop;
-            SignalWatch watch(
-                loop, [](int) { std::exit(7); }, [&] { tell('c'); });
+            SignalWatch watch(loop, {.end = [](int) { std::exit(7); }, .go_on = [&] { tell('c'); }});
             RawTerminal raw(pty.slave);
             loop.start();
             tell('r');

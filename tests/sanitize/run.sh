@@ -99,13 +99,13 @@ else
     configure sanitized && {
         unit_tests mmu/mmu_test devices/devices_test guestos/guestos_test frontend/frontend_a64_test frontend/frontend_simd_test \
             frontend/system/frontend_system_test backend/backend_tests \
-            jit/engine/engine_tests jit/engine/region_tests guestos/machine/machine_test
+            jit/engine/engine_tests jit/engine/region_tests guestos/gdb/gdb_test guestos/machine/machine_test
         fuzz 20
         # Without those that measure.
         guests '^baremetal\.(mmu|mmio|tlbi|exceptions|debug|gic|timer|conditions|psci|smp)\.gic[23]$'
     }
     configure sanitized-thread && {
-        unit_tests guestos/machine/cross_cpu_work_test devices/devices_test jit/engine/engine_tests guestos/machine/machine_test
+        unit_tests guestos/machine/cross_cpu_work_test devices/devices_test jit/engine/engine_tests guestos/gdb/gdb_test guestos/machine/machine_test
         guests '^baremetal\.(psci|smp)\.gic[23]$'
     }
 fi

@@ -47,10 +47,18 @@ devices::MsiTarget* BoardDevices::msi_target() const {
 
 devices::IrqLine BoardDevices::spi(unsigned number) const { return {gic(), layout::kFirstSpiIntid + number}; }
 
-Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitStatus* exit_status,
+Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus* exit_status,
                                            FlashMemory* flash) {
-    uart_ = std::make_unique<devices::Pl011>(console, spi(layout::kSpiUart));
+    uart_ = std::make_unique<devices::Pl011>(serial.first, spi(layout::kSpiUart));
+    uart_connection_.emplace(serial.first, *uart_);
     bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
+    if (serial.second != nullptr) {
+        second_uart_ = std::make_unique<devices::Pl011>(
+            *serial.second, spi(layout::kSpiSecondUart),
+            devices::Pl011::Place{layout::kSecondUart, layout::kSpiSecondUart});
+        second_uart_connection_.emplace(*serial.second, *second_uart_);
+        bus_.map(layout::kSecondUart.base, layout::kSecondUart.size, *second_uart_, "pl011-2");
+    }
     rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
     bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
     board_firmware_ = std::make_unique<BoardFirmware>(loop_, memory_, flash, spi(layout::kSpiGpio),
@@ -64,7 +72,7 @@ Result<void> BoardDevices::add_peripherals(devices::CharBackend& console, ExitSt
     const auto networks = make_networks();
     if (!networks) return std::unexpected(networks.error());
     const auto factory = devices::DeviceFactory::standard();
-    const devices::DeviceContext context{loop_, clock_, host_, *networks};
+    const devices::DeviceContext context{loop_, clock_, host_, *networks, serial.chardevs, options_.images};
     auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
@@ -94,6 +102,7 @@ void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
     stateful_parts_.add("clock", clock_);
     for (unsigned i = 0; i < options_.cpus; ++i) stateful_parts_.add(fmt::format("timer{}", i), *timers_[i]);
     stateful_parts_.add("pl011", *uart_);
+    if (second_uart_ != nullptr) stateful_parts_.add("pl011-2", *second_uart_);
     stateful_parts_.add("pl031", *rtc_);
     board_firmware_->list(stateful_parts_);
     if (exit_status != nullptr) stateful_parts_.add("exit-status", *exit_status);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,13 @@
 
 namespace arclight::guestos {
 
+/// Where the bytes of the board's serial ports go.
+struct BoardSerial {
+    devices::CharBackend& first;
+    devices::CharBackend* second = nullptr;     ///< null: there is no second port
+    devices::CharBackends* chardevs = nullptr;  ///< for devices that name one; null: there are none
+};
+
 /// What is given to the constructor outlives the devices.
 class BoardDevices {
   public:
@@ -41,7 +49,7 @@ class BoardDevices {
                  devices::CpuInterruptSink& cpus, devices::CpuPower& power, devices::MachineHost* host);
 
     /// Makes all others. `exit_status` and `flash`: null, without one. An error is one line for the user.
-    Result<void> add_peripherals(devices::CharBackend& console, ExitStatus* exit_status, FlashMemory* flash);
+    Result<void> add_peripherals(const BoardSerial& serial, ExitStatus* exit_status, FlashMemory* flash);
 
     devices::Bus& bus() { return bus_; }
     const devices::Bus& bus() const { return bus_; }
@@ -84,7 +92,8 @@ class BoardDevices {
     std::unique_ptr<devices::GicIts> its_;
     std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
     std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
-    std::unique_ptr<devices::Pl011> uart_;
+    std::unique_ptr<devices::Pl011> uart_, second_uart_;
+    std::optional<devices::CharConnection> uart_connection_, second_uart_connection_;
     std::unique_ptr<devices::Pl031> rtc_;
     std::unique_ptr<BoardFirmware> board_firmware_;
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
 #include "guestos/machine/board/flash_memory.h"
+#include "guestos/machine/board/machine_debugger.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
@@ -51,8 +53,10 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// Why it has stopped; None: it has not.
     enum class End : uint8_t { None, PowerOff, Reset, Quit, Failure };
 
+    /// `flash`: what an earlier machine of the run has left in it; null: from its images.
     static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
-                                                   devices::CharBackend& console, ExitStatus* exit_status);
+                                                   const BoardSerial& serial, ExitStatus* exit_status,
+                                                   std::shared_ptr<FlashMemory> flash = nullptr);
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
     devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
@@ -65,13 +69,27 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     End run();
     /// Stops the machine; any thread.
     void stop(End why);
-    /// Ends the pause that a device has asked for; any thread.
+    /// Pauses it, or ends a pause, whoever has asked for that. They return when it is done; false: the machine ends. Any
+    /// thread but a CPU's and the event loop's.
+    bool pause() { return pause_control_->pause_now(); }
+    bool resume() { return pause_control_->go_on_now(); }
+    /// Ends a pause soon; any thread.
     void end_pause();
+    RunState run_state() const { return pause_control_->state(); }
+    /// See PauseControl::observe(). Before run().
+    void observe_run_state(PauseControl::Observer observer) { pause_control_->observe(std::move(observer)); }
+    /// Calls look() while the CPUs stand between two instructions, paused or not; false: the machine ends. Threads as
+    /// pause().
+    bool while_cpus_stand(const std::function<void()>& look);
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
     /// Null: without.
+    gdb::DebugTarget* debugger() { return debugger_.get(); }
+    /// Null: without.
     Semihosting* semihosting() { return semihosting_.get(); }
     MachineStats stats() const;
+    /// Its registers are its own unless it stands.
+    const Vcpu& cpu(unsigned index) const { return std::as_const(*cpus_).cpu(index); }
 
     enum class AfterSave : uint8_t {
         GoOn,
@@ -80,8 +98,14 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// The state of a machine that runs, or never ran; guest time stands meanwhile. Any thread but a CPU's and
     /// the event loop's. An error is one line: some part cannot be saved, or the machine stops.
     Result<MachineSnapshot> save(AfterSave after);
+    /// The same, into what `take` makes of it: it gets the parts (StatefulParts::save()), while RAM stands still. Its error is
+    /// this one's, and the machine goes on.
+    Result<void> save(AfterSave after,
+                      const std::function<Result<void>(std::span<const uint8_t> parts)>& take);
     /// Puts a machine with the same options into that state. After an error it must be discarded.
     Result<void> load(const MachineSnapshot& snapshot);
+    /// The same; `fill` puts RAM's content where it is.
+    Result<void> load(std::span<const uint8_t> parts, const std::function<Result<void>()>& fill);
     /// All parts with state but RAM: devices, virtual CPUs.
     devices::StatefulParts& stateful_parts() { return devices_->stateful_parts(); }
 
@@ -121,8 +145,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     };
 
     Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
-            std::unique_ptr<FlashMemory> flash);
-    Result<void> build(devices::CharBackend& console, ExitStatus* exit_status);
+            std::shared_ptr<FlashMemory> flash);
+    Result<void> build(const BoardSerial& serial, ExitStatus* exit_status);
     Result<void> open_trace();
     void make_engine();
     Result<void> choose_accelerator();
@@ -137,7 +161,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     ContextidrTracker contextidr_tracker_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
-    std::unique_ptr<FlashMemory> flash_;  ///< null: none
+    std::shared_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
     const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;
@@ -153,9 +177,10 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::mutex failure_lock_;
     std::string failure_;  // under failure_lock_ until all CPUs have ended
     std::unique_ptr<CpuGroup> cpus_;
-    std::unique_ptr<PauseControl> pause_control_;  ///< null: no device asks for pauses
+    std::unique_ptr<PauseControl> pause_control_;
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
+    std::unique_ptr<MachineDebugger> debugger_;  ///< null: without
     std::mutex unsaved_lock_;
     std::function<std::optional<std::string>()> unsaved_;  // under unsaved_lock_
     std::atomic<End> end_{End::None};

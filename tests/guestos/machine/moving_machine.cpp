@@ -42,7 +42,7 @@ int run_moving(const RunOptions& given) {
     const RunOptions options = complete_options(given, kernel->kind);
     devices::EventLoop loop;
     Output output;
-    auto first = Machine::create(options, loop, output, nullptr);
+    auto first = Machine::create(options, loop, {output}, nullptr);
     if (!first) return complain(first.error());
     std::unique_ptr<Machine> machine = std::move(*first);
     const auto boot = load_guest(
@@ -67,7 +67,7 @@ int run_moving(const RunOptions& given) {
             break;
         }
         run.wait();
-        auto next = Machine::create(options, loop, output, nullptr);
+        auto next = Machine::create(options, loop, {output}, nullptr);
         if (!next) return complain(next.error());
         if (const auto loaded = (*next)->load(*snapshot); !loaded) return complain(loaded.error());
         // The time of day goes on in a pause. A program that compares it with the counter is not to see that.

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+namespace arclight::guestos {
+
+/// Whether the guest runs, and if not why.
+enum class RunState : uint8_t {
+    Prelaunch,  ///< it has not begun (RunOptions::start_paused)
+    Running,
+    Paused,   ///< by the user
+    IoError,  ///< a device has asked for it
+};
+
+}  // namespace arclight::guestos

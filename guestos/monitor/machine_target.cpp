@@ -1,0 +1,271 @@
+#include "guestos/monitor/machine_target.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "guestos/chardev/ringbuf.h"
+#include "guestos/monitor/register_text.h"
+#include "host/memory_fault.h"
+#include "mmu/walk.h"
+
+namespace arclight::guestos {
+
+namespace {
+
+/// Of a device that is asked for; empty: it is not given.
+std::string option(const devices::DeviceRequest& request, std::string_view name) {
+    std::string found;
+    for (const auto& [option, value] : request.options)
+        if (option == name) found = value;  // the last one counts
+    return found;
+}
+
+}  // namespace
+
+MachineTarget::MachineTarget(const RunOptions& options, Chardevs& chardevs, std::string version)
+    : options_(options), chardevs_(chardevs), version_(std::move(version)) {}
+
+void MachineTarget::attach(Machine& machine) {
+    machine.observe_run_state(
+        [this](RunState state) { tell_(MonitorEvent::now(state == RunState::Running ? "RESUME" : "STOP")); });
+    const std::lock_guard guard(lock_);
+    machine_ = &machine;
+    end_told_ = false;
+    changed_.notify_all();
+}
+
+void MachineTarget::detach(Machine::End end) {
+    std::unique_lock held(lock_);
+    if (machine_ == nullptr) return;
+    stood_at_end_ = machine_->run_state() != RunState::Running;
+    machine_ = nullptr;
+    changed_.wait(held, [this] { return users_ == 0; });
+    held.unlock();
+    switch (end) {
+        case Machine::End::PowerOff: tell_end("SHUTDOWN", true, "guest-shutdown"); break;
+        case Machine::End::Reset:
+            tell_end(options_.no_reboot ? "SHUTDOWN" : "RESET", true, "guest-reset");
+            break;
+        case Machine::End::Failure: tell_end("SHUTDOWN", false, "host-error"); break;
+        default: tell_end("SHUTDOWN", false, "host-signal"); break;
+    }
+}
+
+void MachineTarget::finish() {
+    const std::lock_guard guard(lock_);
+    finished_ = true;
+    changed_.notify_all();
+}
+
+void MachineTarget::tell_end(const char* event, bool by_guest, const char* reason) {
+    if (end_told_.exchange(true)) return;
+    tell_(MonitorEvent::now(event, {{"guest", by_guest}, {"reason", reason}}));
+}
+
+// The lock is not held meanwhile: the machine may be ended by others.
+template <typename Use>
+void MachineTarget::with_machine(Use&& use) {
+    std::unique_lock held(lock_);
+    changed_.wait(held, [this] { return machine_ != nullptr || finished_; });
+    if (machine_ == nullptr) return;
+    Machine& machine = *machine_;
+    users_++;
+    held.unlock();
+    use(machine);
+    held.lock();
+    users_--;
+    changed_.notify_all();
+}
+
+RunState MachineTarget::run_state() {
+    RunState state = RunState::Paused;
+    with_machine([&](Machine& machine) { state = machine.run_state(); });
+    return state;
+}
+
+void MachineTarget::stop() {
+    with_machine([](Machine& machine) { machine.pause(); });
+}
+
+void MachineTarget::resume() {
+    with_machine([](Machine& machine) { machine.resume(); });
+}
+
+void MachineTarget::quit() {
+    with_machine([this](Machine& machine) {
+        tell_end("SHUTDOWN", false, "host-qmp-quit");
+        chardevs_.abandon_output();
+        machine.stop(Machine::End::Quit);
+    });
+}
+
+void MachineTarget::reset() {
+    with_machine([this](Machine& machine) {
+        tell_end(options_.no_reboot ? "SHUTDOWN" : "RESET", false, "host-qmp-system-reset");
+        machine.stop(Machine::End::Reset);
+    });
+}
+
+void MachineTarget::power_down() {
+    with_machine([this](Machine& machine) {
+        machine.power_key();
+        tell_(MonitorEvent::now("POWERDOWN"));
+    });
+}
+
+std::vector<MonitorTarget::Cpu> MachineTarget::cpus() {
+    std::vector<Cpu> all;
+    with_machine([&](Machine& machine) {
+        for (unsigned i = 0; i < machine.cpus(); ++i)
+            all.push_back({.index = i,
+                           .host_thread = machine.cpu(i).host_thread(),
+                           .halted = machine.cpu_powered_off(i)});
+    });
+    return all;
+}
+
+std::optional<std::vector<uint8_t>> MachineTarget::read_memory(uint64_t address, size_t bytes,
+                                                               std::optional<unsigned> cpu) {
+    std::optional<std::vector<uint8_t>> result;
+    with_machine([&](Machine& machine) {
+        const mmu::GuestMemory& memory = machine.memory();
+        const auto dma = memory.dma();
+        std::vector<uint8_t> read;
+        bool there = true;
+        while (read.size() < bytes) {
+            const uint64_t at = address + read.size();
+            const size_t step = std::min<size_t>(bytes - read.size(), mmu::kPageSize - (at & mmu::kPageMask));
+            uint64_t pa = at;
+            if (cpu && *cpu < machine.cpus()) {
+                const auto walk = mmu::walk(machine.cpu_translation(*cpu), memory, at,
+                                            {.privileged = true, .update = false});
+                if (!walk.ok()) return;
+                pa = walk.pa;
+            }
+            if (!memory.contains(pa, step) ||
+                !memory.pieces(pa, step, false, [&](const uint8_t* host, uint64_t n) {
+                    const size_t before = read.size();
+                    read.resize(before + n);
+                    there = there && host::touch([&] { std::memcpy(read.data() + before, host, n); });
+                }))
+                return;
+            if (!there) return;
+        }
+        result = std::move(read);
+    });
+    return result;
+}
+
+std::optional<uint64_t> MachineTarget::register_value(unsigned cpu, std::string_view name) {
+    std::optional<uint64_t> value;
+    with_machine([&](Machine& machine) {
+        if (cpu >= machine.cpus()) return;
+        machine.while_cpus_stand([&] { value = register_by_name(machine.cpu(cpu).cpu(), name); });
+    });
+    return value;
+}
+
+std::string MachineTarget::registers(unsigned cpu) {
+    std::string text;
+    with_machine([&](Machine& machine) {
+        if (cpu >= machine.cpus()) return;
+        machine.while_cpus_stand([&] { text = register_text(machine.cpu(cpu).cpu()); });
+    });
+    return text;
+}
+
+std::string MachineTarget::memory_tree() {
+    std::string text;
+    with_machine([&](Machine& machine) {
+        text = "address-space: memory\n";
+        const auto line = [&](uint64_t base, uint64_t size, std::string_view kind, std::string_view name) {
+            text += fmt::format("    {:016x}-{:016x} (prio 0, {}): {}\n", base, base + size - 1, kind, name);
+        };
+        for (const auto& window : machine.bus().stats())
+            if (window.base != devices::Bus::Mapping::kNowhere)
+                line(window.base, window.size, "i/o", window.name);
+        line(machine.memory().base(), machine.memory().size(), "ram", "mach-virt.ram");
+    });
+    return text;
+}
+
+std::string MachineTarget::jit_statistics() {
+    std::string text;
+    with_machine([&](Machine& machine) {
+        char* bytes = nullptr;
+        size_t size = 0;
+        std::FILE* file = open_memstream(&bytes, &size);
+        if (file == nullptr) return;
+        machine.while_cpus_stand([&] { machine.stats().print(file); });
+        std::fclose(file);
+        text.assign(bytes, size);
+        std::free(bytes);
+    });
+    return text;
+}
+
+std::vector<MonitorTarget::Disk> MachineTarget::disks() {
+    std::vector<Disk> all;
+    for (const DeviceOptions& device : options_.devices) {
+        if (device.request.name != "virtio-blk") continue;
+        Disk disk{.name = device.id.empty() ? fmt::format("virtio{}", all.size()) : device.id,
+                  .file = option(device.request, "file"),
+                  .format = "raw",
+                  .readonly = option(device.request, "readonly") == "on"};
+        struct stat about {};
+        if (stat(disk.file.c_str(), &about) == 0) {
+            disk.virtual_bytes = static_cast<uint64_t>(about.st_size);
+            disk.allocated_bytes = static_cast<uint64_t>(about.st_blocks) * 512;
+        }
+        all.push_back(std::move(disk));
+    }
+    return all;
+}
+
+std::vector<MonitorTarget::Network> MachineTarget::networks() {
+    std::vector<Network> all;
+    for (const DeviceOptions& device : options_.devices) {
+        if (device.request.name != "virtio-net") continue;
+        const std::string id = option(device.request, "network");
+        all.push_back({.device = device.id.empty() ? fmt::format("virtio-net.{}", all.size()) : device.id,
+                       .model = device.request.name,
+                       .mac = option(device.request, "mac"),
+                       .backend = fmt::format("{}: index=0,type=user", id)});
+    }
+    return all;
+}
+
+std::vector<MonitorTarget::Device> MachineTarget::devices() {
+    std::vector<Device> all;
+    for (const DeviceOptions& device : options_.devices)
+        all.push_back({.type = device.request.name,
+                       .id = device.id,
+                       .place = device.bus == DeviceBus::Pci ? "pci" : "virtio-mmio",
+                       .options = device.request.options});
+    return all;
+}
+
+std::vector<MonitorTarget::Chardev> MachineTarget::chardevs() {
+    std::vector<MonitorTarget::Chardev> all;
+    for (const auto& one : chardevs_.all())
+        all.push_back(
+            {.label = one->label(), .filename = one->filename(), .frontend_open = one->has_frontend()});
+    return all;
+}
+
+Result<std::vector<uint8_t>> MachineTarget::read_ring(std::string_view chardev, size_t most) {
+    guestos::Chardev* found = chardevs_.find(chardev);
+    if (found == nullptr) return failure("Device '{}' not found", chardev);
+    auto* ring = dynamic_cast<RingbufChardev*>(found);
+    if (ring == nullptr) return failure("{} is not a ringbuf device", chardev);
+    return ring->take(most);
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,76 @@
+// The machines of one run, as its monitors see them: one after another, since a reset makes a new one.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+
+#include "guestos/chardev/chardevs.h"
+#include "guestos/machine/board/machine.h"
+#include "guestos/monitor/qmp.h"
+#include "guestos/monitor/target.h"
+
+namespace arclight::guestos {
+
+class MachineTarget final : public MonitorTarget {
+  public:
+    using Tell = std::function<void(const MonitorEvent&)>;
+    /// `tell`: who is told of events; any thread, with locks held.
+    MachineTarget(const RunOptions& options, Chardevs& chardevs, std::string version);
+
+    // ---- Of the run, on its own thread
+    void set_tell(Tell tell) { tell_ = std::move(tell); }
+    /// The machine that is controlled from now on; before it runs.
+    void attach(Machine& machine);
+    /// It is taken apart. Returns when no monitor uses it any more.
+    void detach(Machine::End end);
+    /// There will be no further machine.
+    void finish();
+    /// The last machine stood when it was reset: so does the next one.
+    bool next_begins_paused() const { return stood_at_end_; }
+
+    // ---- MonitorTarget
+    RunState run_state() override;
+    void stop() override;
+    void resume() override;
+    void quit() override;
+    void reset() override;
+    void power_down() override;
+    std::vector<Cpu> cpus() override;
+    std::optional<std::vector<uint8_t>> read_memory(uint64_t address, size_t bytes,
+                                                    std::optional<unsigned> cpu) override;
+    std::optional<uint64_t> register_value(unsigned cpu, std::string_view name) override;
+    std::string registers(unsigned cpu) override;
+    std::string memory_tree() override;
+    std::string jit_statistics() override;
+    std::vector<Disk> disks() override;
+    std::vector<Network> networks() override;
+    std::vector<Device> devices() override;
+    std::vector<MonitorTarget::Chardev> chardevs() override;
+    Result<std::vector<uint8_t>> read_ring(std::string_view chardev, size_t most) override;
+    std::string name() const override { return options_.name; }
+    std::string uuid() const override { return options_.uuid; }
+    uint64_t memory_bytes() const override { return options_.memory; }
+    std::string version() const override { return version_; }
+
+  private:
+    /// Calls use(machine) once there is one; not at all if there will be none.
+    template <typename Use>
+    void with_machine(Use&& use);
+    void tell_end(const char* event, bool by_guest, const char* reason);
+
+    const RunOptions& options_;
+    Chardevs& chardevs_;
+    const std::string version_;
+    Tell tell_;
+    std::mutex lock_;
+    std::condition_variable changed_;
+    Machine* machine_ = nullptr;
+    unsigned users_ = 0;
+    bool finished_ = false;
+    std::atomic<bool> end_told_{false};
+    bool stood_at_end_ = false;
+};
+
+}  // namespace arclight::guestos

@@ -1,0 +1,444 @@
+#!/usr/bin/env python3
+"""What a monitor does to a guest: QMP beside QEMU's, pause, reset and end; the keys of a shared console; a port's bytes, name and
+comings and goings; a monitor that is sent garbage; two serial ports."""
+import fcntl, json, os, pty, random, re, select, shutil, signal, socket, struct, subprocess, termios, time
+import guest
+from guest import ARCLIGHT, QEMU, Failures, Guest, work
+
+PATIENCE = 90  # seconds for anything to happen on a busy machine
+failures = Failures()
+machine = Guest()
+
+
+def until(condition, limit=PATIENCE):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    return None
+
+
+class Wire:
+    """The other end of a Unix socket, or of anything with a descriptor."""
+
+    def __init__(self, path=None, descriptor=None):
+        self.got = b""
+        self.descriptor = descriptor
+        if path:
+            def connected():
+                self.socket = socket.socket(socket.AF_UNIX)
+                try:
+                    self.socket.connect(path)
+                    return True
+                except OSError:
+                    self.socket.close()
+
+            if not until(connected):
+                raise RuntimeError(f"nobody listens at {path}")
+            self.descriptor = self.socket.fileno()
+
+    def read(self, seconds=0.0):
+        """What comes within so many seconds, or at once."""
+        while select.select([self.descriptor], [], [], seconds)[0]:
+            try:
+                piece = os.read(self.descriptor, 65536)
+            except OSError:
+                piece = b""
+            if not piece:
+                break
+            self.got += piece
+            seconds = 0
+        return self.got
+
+    def expect(self, pattern, what, limit=PATIENCE):
+        """Waits for a regular expression; what came before it and itself are taken away."""
+        end = time.monotonic() + limit
+        while True:
+            found = re.search(pattern, self.got, re.S)
+            if found:
+                self.got = self.got[found.end():]
+                return found
+            left = end - time.monotonic()
+            if left <= 0:
+                failures.add(f"{what}: no {pattern} in {self.got[-2000:]}")
+                return None
+            self.read(min(left, 1))
+
+    def send(self, data):
+        os.write(self.descriptor, data)
+
+    def close(self):
+        self.socket.close()
+
+
+class Qmp(Wire):
+    def __init__(self, path, negotiate=True):
+        super().__init__(path)
+        self.events = []
+        self.greeting = self.message()
+        if negotiate:
+            self.ask("qmp_capabilities")
+
+    def message(self, limit=PATIENCE):
+        end = time.monotonic() + limit
+        while b"\n" not in self.got and time.monotonic() < end:
+            self.read(0.5)
+        line, _, self.got = self.got.partition(b"\n")
+        return json.loads(line) if line.strip() else None
+
+    def raw(self, data):
+        """The answer to bytes; events are put aside."""
+        self.send(data)
+        while True:
+            reply = self.message()
+            if reply is None or "event" not in reply:
+                return reply
+            self.events.append(reply)
+
+    def ask(self, command, **arguments):
+        return self.raw(json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command}).encode())
+
+    def human(self, line):
+        return self.ask("human-monitor-command", **{"command-line": line})["return"]
+
+    def status(self):
+        return self.ask("query-status")["return"]["status"]
+
+    def event(self, name):
+        """Waits for it."""
+        def come():
+            for event in self.events:
+                if event["event"] == name:
+                    self.events.remove(event)
+                    return event
+            if select.select([self.descriptor], [], [], 0)[0] or b"\n" in self.got:
+                message = self.message(1)
+                if message and "event" in message:
+                    self.events.append(message)
+        return until(come)
+
+
+def path(name):
+    return os.path.join(work, name)
+
+
+def start(options, command=None, **more):
+    words = [w for w in machine.arclight(command, options=options) if w != "--no-reboot"]
+    return subprocess.Popen(words, stdin=more.pop("stdin", subprocess.DEVNULL), stderr=subprocess.PIPE,
+                            stdout=more.pop("stdout", subprocess.DEVNULL), **more)
+
+
+def end(process, status, what):
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        print(guest.where_it_hangs(process.pid).decode(errors="replace"))
+        process.kill()
+        process.wait()
+        failures.add(f"{what}: does not end")
+    error = process.stderr.read().decode(errors="replace")
+    failures.check(process.returncode == status, f"{what}: status {process.returncode}, not {status}: {error}")
+    return error
+
+
+def server(name):
+    return f"unix:{path(name)},server=on,wait=off"
+
+
+TICKS = ["sh", "-c", "i=0; while :; do echo tick$i; i=$((i+1)); sleep 0.05; done"]
+
+
+def pause_and_reset():
+    """A guest that ticks on its serial port stands still, goes on, begins anew, and ends."""
+    out = open(path("ticks"), "w+b")
+    process = start(["--qmp", server("q1"), "--smp", "2", "--paused"], TICKS, stdout=out)
+    ticks = lambda: os.path.getsize(path("ticks"))
+    qmp = Qmp(path("q1"))
+    failures.check(qmp.status() == "prelaunch", "a guest that waits says so")
+    time.sleep(0.5)
+    failures.check(ticks() == 0, "a guest that waits has begun")
+    qmp.ask("cont")
+    failures.check(qmp.event("RESUME"), "no RESUME")
+    failures.check(until(lambda: ticks() > 30), "the guest does not tick")
+    for _ in range(3):
+        qmp.ask("stop")
+        failures.check(qmp.events and qmp.events[-1]["event"] == "STOP", f"STOP comes before the answer: {qmp.events}")
+        failures.check(qmp.ask("stop") == {"return": {}} and qmp.status() == "paused", "stop, twice")
+        time.sleep(0.05)  # what the console has collected
+        before = ticks()
+        time.sleep(0.4)
+        failures.check(ticks() == before, f"a stopped guest ticks: {before}, {ticks()}")
+        registers = qmp.human("info registers")
+        failures.check(registers == qmp.human("info registers") and re.search(r"PC=[0-9a-f]{16} ", registers), f"registers: {registers}")
+        words = qmp.human("x/2xw $pc")
+        failures.check(re.match(r"[0-9a-f]{16}: 0x[0-9a-f]{8} 0x[0-9a-f]{8}\r\n$", words), f"x at the PC: {words}")
+        qmp.ask("cont")
+        failures.check(until(lambda: ticks() > before + 10), "the guest does not go on")
+    # Whatever is asked of a running guest leaves it running.
+    for line in ("info registers -a", "info mtree", "info qtree", "info jit", "info cpus", "info block", "info network"):
+        failures.check("unknown" not in qmp.human(line), line)
+    before = ticks()
+    failures.check(until(lambda: ticks() > before), "the guest ticks no more after questions")
+    # A reset: the guest begins anew, and stands if it stood.
+    qmp.ask("stop")
+    failures.check(qmp.ask("system_reset") == {"return": {}}, "system_reset")
+    reset = qmp.event("RESET")
+    failures.check(reset and reset["data"] == {"guest": False, "reason": "host-qmp-system-reset"}, f"{reset}")
+    failures.check(qmp.status() == "prelaunch", "after a reset while it stood")
+    before = ticks()
+    qmp.ask("cont")
+    out.seek(before)
+    failures.check(until(lambda: b"tick0\n" in open(path("ticks"), "rb").read()[before:]), "the guest does not begin anew")
+    qmp.raw(b'{"execute": "system_powerdown"}')
+    failures.check(qmp.event("POWERDOWN"), "no POWERDOWN")
+    failures.check(qmp.raw(b'{"execute": "quit", "id": "last"}') == {"return": {}, "id": "last"}, "quit")
+    shutdown = qmp.event("SHUTDOWN")
+    failures.check(shutdown and shutdown["data"] == {"guest": False, "reason": "host-qmp-quit"}, f"{shutdown}")
+    # A command that was not over.
+    end(process, 1, "quit")
+    failures.check(not os.path.exists(path("q1")), "the socket is left behind")
+
+
+def guest_events():
+    """A guest that resets and powers off by itself."""
+    process = start(["--qmp", server("q2"), "--paused", "--append", "sysrq_always_enabled"],
+                    ["sh", "-c", "echo b > /proc/sysrq-trigger"])
+    qmp = Qmp(path("q2"))
+    qmp.ask("cont")
+    reset = qmp.event("RESET")
+    failures.check(reset and reset["data"] == {"guest": True, "reason": "guest-reset"}, f"a guest's reset: {reset}")
+    process.send_signal(signal.SIGTERM)
+    shutdown = qmp.event("SHUTDOWN")
+    failures.check(shutdown and shutdown["data"] == {"guest": False, "reason": "host-signal"}, f"a signal: {shutdown}")
+    end(process, 128 + signal.SIGTERM, "SIGTERM")
+    process = start(["--qmp", server("q3"), "--paused"], ["true"])
+    qmp = Qmp(path("q3"))
+    qmp.ask("cont")
+    shutdown = qmp.event("SHUTDOWN")
+    failures.check(shutdown and shutdown["data"] == {"guest": True, "reason": "guest-shutdown"}, f"power off: {shutdown}")
+    end(process, 0, "power off")
+
+
+def shape(value):
+    if isinstance(value, dict):
+        return {key: shape(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+# The same session for both. What is compared is all of an error's answer, and of others the names and kinds of what they hold.
+SESSION = [
+    b'{"execute":"query-status"}', b'{"execute":"qmp_capabilities"}', b'{"execute":"qmp_capabilities"}',
+    b'{"execute":"query-status","id":7}', b'{"execute":"nosuch","id":{"a":[1,"x"]}}', b'{"execute":5}', b"[]", b'"x"',
+    b'garbage', b'{"execute":"query-status","foo":1}', b'{"execute":"query-status","arguments":{"x":1}}',
+    b'{"execute":"query-status","arguments":5}', b'{"exec-oob":"query-status"}', b'{"execute":"human-monitor-command"}',
+    b'{"execute":"human-monitor-command","arguments":{"command-line":5}}', b"{'execute':'query-status'}",
+    b'{"execute":"query-version"}', b'{"execute":"query-name"}', b'{"execute":"query-uuid"}', b'{"execute":"query-kvm"}',
+    b'{"execute":"query-target"}', b'{"execute":"query-cpus-fast"}', b'{"execute":"query-memory-size-summary"}', b'{"execute":"cont"}',
+    b'{"execute":"cont"}', b'{"execute":"stop"}', b'{"execute":"query-status"}', b'{"execute":"system_powerdown"}',
+    b'{"execute":"query-iothreads"}', b'{"execute":"query-block-jobs"}',
+]
+# At 0x50000000 is neither a loader's work nor a guest's: zeros.
+HUMAN = ["nosuch foo", "info status", "info nosuch", "xp/4xw 0x50000000", "xp/4xb 0x50000000", "xp/2dg 0x50000000", "xp/4c 0x50000000",
+         "xp/20xh 0x50000000", "xp", "xp/2s 0x50000000", "x/3xb 0x4000000000", "info uuid", "help xp", ""]
+
+
+def beside_qemu():
+    if not QEMU:
+        print("no QEMU to compare with")
+        return
+    answers = []
+    for program in ("arclight", "qemu"):
+        sock = path(f"beside-{program}")
+        listen = f"unix:{sock},server=on,wait=off"
+        if program == "qemu":
+            words = [QEMU, "-M", "virt", "-cpu", "cortex-a57", "-smp", "2", "-m", "512M", "-nodefaults", "-display", "none", "-S", "-qmp",
+                     listen]
+        else:
+            words = [ARCLIGHT, "run", "--kernel", machine.kernel, "-m", "512M", "--smp", "2", "--paused", "--serial", "null", "--qmp", listen]
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        qmp = Qmp(sock, negotiate=False)
+        got = [("greeting", shape(qmp.greeting["QMP"]["version"]))]
+        for line in SESSION:
+            reply = qmp.raw(line + b"\n")
+            kept = reply if "error" in reply or reply.get("return") == {} else shape(reply)
+            got.append((line, kept, sorted(event["event"] for event in qmp.events)))
+            qmp.events.clear()
+        for line in HUMAN:
+            reply = qmp.human(line)
+            got.append((line, reply))
+        got.append(("quit", qmp.raw(b'{"execute":"quit"}'), [event["data"] for event in qmp.events if event["event"] == "SHUTDOWN"]))
+        end(process, 0, program)
+        answers.append(got)
+    for ours, theirs in zip(*answers):
+        failures.check(ours == theirs, f"not as QEMU's:\n  {ours}\n  {theirs}")
+
+
+def garbage():
+    """Whatever a client sends, the monitor answers the next one and the guest goes on."""
+    out = open(path("ticks2"), "w+b")
+    process = start(["--qmp", server("q4")], TICKS, stdout=out)
+    source = random.Random(7)
+    words = [b'{"execute":', b'"query-status"', b"}", b"{", b"[" * 200, b"\xff", b"\0", b"'", b'"', b"\\", b"\n", b"1e999", b":", b",",
+             b'"arguments":{"command-line":"x/99999999xg $sp"}', source.randbytes(64), b"A" * 70000]
+    for client in range(30):
+        wire = Wire(path("q4"))
+        wire.socket.setblocking(False)  # a monitor that waits for its client to read reads nothing
+        try:
+            for _ in range(source.randrange(1, 60)):
+                wire.send(source.choice(words))
+                if source.random() < 0.3:
+                    wire.read()
+        except OSError:
+            pass
+        wire.close()
+    qmp = Qmp(path("q4"))
+    failures.check(qmp.status() == "running", "after garbage")
+    before = os.path.getsize(path("ticks2"))
+    failures.check(until(lambda: os.path.getsize(path("ticks2")) > before), "the guest does not tick after garbage")
+    # One who asks and does not read does not keep the machine from ending.
+    qmp.close()
+    deaf = Wire(path("q4"))
+    deaf.socket.setblocking(False)
+    try:
+        deaf.send(b'{"execute":"qmp_capabilities"}')
+        while select.select([], [deaf.descriptor], [], 1)[1]:
+            deaf.send(b'{"execute":"query-commands"}' * 100)
+    except OSError:
+        pass
+    process.send_signal(signal.SIGTERM)
+    end(process, 128 + signal.SIGTERM, "with a client that does not read")
+
+
+def keys():
+    """Ctrl-A on a terminal: the monitor and back, a break, help, the end; the terminal is as before."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    before = termios.tcgetattr(slave)
+    process = start(["--shell"], stdin=slave, stdout=slave)
+    screen = Wire(descriptor=master)
+    screen.expect(rb"# ", "a prompt of the guest's")
+    screen.send(b"\x01c")
+    screen.expect(rb"Arclight .* monitor - type 'help' for more information\r\n\(qemu\) ", "the monitor")
+    screen.send(b"info stat\x7fstatus\x15info status\r")
+    screen.expect(rb"VM status: running\r\n\(qemu\) ", "info status")
+    screen.send(b"stop\r")
+    screen.expect(rb"\(qemu\) ", "stop")
+    screen.send(b"info status\r")
+    screen.expect(rb"VM status: paused\r\n\(qemu\) ", "info status of one that stands")
+    screen.send(b"nosuch\r")
+    screen.expect(rb"unknown command: 'nosuch'\r\n\(qemu\) ", "an unknown command")
+    screen.send(b"c\r")
+    screen.expect(rb"\(qemu\) ", "cont")
+    screen.send(b"\x01c" b"echo back $((40+2))\r")
+    screen.expect(rb"back 42\r", "the guest again")
+    screen.send(b"\x01h")
+    screen.expect(rb"Ctrl-A X.*Ctrl-A C.*Ctrl-A B", "help")
+    # A break, then a letter: Magic SysRq.
+    screen.send(b"echo 1 > /proc/sys/kernel/sysrq; echo 8 > /proc/sys/kernel/printk; echo set $((1+1))\r")
+    screen.expect(rb"set 2\r", "sysrq is on")
+    screen.send(b"\x01b" b"h")
+    screen.expect(rb"sysrq: HELP", "a break")
+    screen.send(b"\x01x")
+    end(process, 0, "Ctrl-A X")
+    failures.check(termios.tcgetattr(slave) == before, "the terminal is not as it was")
+    os.close(master)
+    os.close(slave)
+
+
+PORTS = r"""
+cd /sys/class/virtio-ports
+for p in *; do [ ! -s $p/name ] || echo "port $p $(cat $p/name)"; done
+p=/dev/$(grep -l org.qemu.guest_agent.0 */name | cut -d/ -f1)
+size() { stty size < /dev/hvc0; }
+echo "size $(size)"
+echo "ready for the host"
+exec 3<> $p
+while :; do
+    # Without anybody at the other end a read finds the end.
+    read -r line <&3 || { sleep 0.05; continue; }
+    case "$line" in
+        bye) break ;;
+        size) size >&3 ;;
+        big) head -c 300000 /dev/zero | tr '\0' x >&3; echo >&3 ;;
+        *) echo "got ${#line} $line" >&3 ;;
+    esac
+done
+exec 3>&-
+echo hello-from-hvc0 > /dev/hvc0
+read -r typed < /dev/hvc0; echo "typed $typed"
+echo second > /dev/ttyAMA1 && echo "second written"
+exec 4< /dev/ttyAMA1
+until [ "$typed" = "to the second" ]; do read -r typed <&4; done
+echo "second typed $typed"
+"""
+
+
+def ports():
+    """A console of the virtio kind with its window, a port of a guest agent's, and a second serial port."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+    out = open(path("ports"), "w+b")
+    said = lambda text: until(lambda: text in open(path("ports"), "rb").read())
+    process = start(["--console", "stdio", "--port", f"org.qemu.guest_agent.0={server('agent')}", "--port", "other=null",
+                     "--serial", f"file:{path('ports')}", "--serial", server("second"), "--qmp", server("q5")],
+                    ["sh", "-c", PORTS], stdin=slave, stdout=slave)
+    failures.check(said(b"ready for the host"), f"the ports are not there: {open(path('ports'), 'rb').read()}")
+    text = open(path("ports"), "rb").read()
+    failures.check(re.search(rb"port vport\d+p1 org.qemu.guest_agent.0", text) and re.search(rb"port vport\d+p2 other", text), f"names: {text}")
+    failures.check(b"size 33 111" in text, f"the window's size: {text}")
+    for client in range(2):
+        agent = Wire(path("agent"))
+        agent.send(b"hello %d\n" % client)
+        agent.expect(b"got 7 hello %d\n" % client, "the port's echo")
+        agent.send(b"x" * 20000 + b"\n")
+        agent.expect(b"got 20000 x{20000}\n", "a long line")
+        agent.send(b"big\n")
+        agent.expect(b"^x{300000}\n", "much from the guest")
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 20 + client, 99, 0, 0))
+        process.send_signal(signal.SIGWINCH)
+
+        def resized():
+            agent.send(b"size\n")
+            found = agent.expect(rb"(\d+) (\d+)\n", "a size")
+            return found and (int(found[1]), int(found[2])) == (20 + client, 99)
+
+        failures.check(until(resized), "the window's new size")
+        # A guest that stands takes nothing, and loses nothing.
+        qmp = Qmp(path("q5"))
+        qmp.ask("stop")
+        agent.send(b"while it stands\n")
+        failures.check(agent.read(0.3) == b"", "a guest that stands answers")
+        qmp.ask("cont")
+        agent.expect(b"got 15 while it stands\n", "after it stood")
+        qmp.close()
+        if client == 1:
+            agent.send(b"bye\n")
+        agent.close()
+    screen = Wire(descriptor=master)
+    screen.expect(b"hello-from-hvc0", "output of the console")
+    screen.send(b"typed at hvc0\r")
+    failures.check(said(b"typed typed at hvc0"), "input of the console")
+    failures.check(said(b"second written"), "the second serial port")
+    second = Wire(path("second"))
+
+    def typed():
+        second.send(b"to the second\r")
+        return b"second typed to the second" in open(path("ports"), "rb").read()
+
+    failures.check(until(typed), "input of the second serial port")
+    end(process, 0, "ports")
+    os.close(master)
+    os.close(slave)
+
+
+pause_and_reset()
+guest_events()
+beside_qemu()
+garbage()
+keys()
+ports()
+failures.end()
