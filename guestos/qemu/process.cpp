@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "guestos/gdb/address.h"
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/translation.h"
 
@@ -108,6 +109,11 @@ Result<void> take_process(Translation& t) {
                 t.notes.missed(fmt::format("-chroot {}: the process confines itself instead", *root));
             !done)
             return done;
+    if (const auto gdb = t.in.word("gdb"); gdb && *gdb != "none") {
+        if (const auto good = gdb::parse_address(*gdb); !good)
+            return failure("-gdb {}: {}", *gdb, good.error());
+        t.out.gdb = *gdb;
+    }
     t.out.pid_file = t.in.word("pidfile").value_or("");
     t.daemonize = t.in.has("daemonize");
     // QEMU ends with status 0 when a signal ends it.
