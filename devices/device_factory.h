@@ -20,6 +20,9 @@
 namespace arclight::devices {
 
 class CharBackends;
+namespace virtio {
+class NbdConnection;
+}
 class EventLoop;
 class GuestClock;
 class MachineHost;
@@ -59,6 +62,8 @@ struct DeviceContext {
     /// By the names that devices' options give them.
     std::map<std::string, NetBackend*, std::less<>> networks;
     CharBackends* chardevs = nullptr;  ///< null: there are none
+    /// Of disks whose images another process serves, by the image's path.
+    std::map<std::string, std::shared_ptr<virtio::NbdConnection>> images = {};
 };
 
 /// A virtio device wants a transport; a PCI function a place on that bus; any other one is its own registers. The machine

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +13,7 @@
 #include "devices/virtio/9p.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/nbd.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 
@@ -40,6 +43,19 @@ constexpr Word<virtio::p9::SecurityModel> kSecurityModels[] = {
 constexpr Word<virtio::p9::Multidevs> kMultidevs[] = {{"remap", virtio::p9::Multidevs::Remap},
                                                       {"forbid", virtio::p9::Multidevs::Forbid},
                                                       {"warn", virtio::p9::Multidevs::Warn}};
+constexpr Word<bool> kDiscard[] = {{"unmap", true}, {"ignore", false}, {"on", true}, {"off", false}};
+constexpr Word<virtio::DiskImage::DetectZeroes> kDetectZeroes[] = {
+    {"off", virtio::DiskImage::DetectZeroes::Off},
+    {"on", virtio::DiskImage::DetectZeroes::On},
+    {"unmap", virtio::DiskImage::DetectZeroes::Unmap}};
+enum class DiskCache : uint8_t { WriteBack, WriteThrough, Unsafe, None, DirectSync };
+constexpr Word<DiskCache> kCache[] = {{"writeback", DiskCache::WriteBack},
+                                      {"writethrough", DiskCache::WriteThrough},
+                                      {"unsafe", DiskCache::Unsafe},
+                                      {"none", DiskCache::None},
+                                      {"directsync", DiskCache::DirectSync}};
+constexpr std::string_view kServedFormats[] = {"qcow2", "qcow", "qed",       "vmdk",  "vdi",  "vhdx",
+                                               "vpc",   "dmg",  "parallels", "cloop", "bochs"};
 constexpr Word<bool> kFormat[] = {{"auto", false}, {"raw", true}};
 
 // False: the option's text is none of the words, and `error` says so.
@@ -68,11 +84,32 @@ static Result<NewDevice> make_block_device(const DeviceArguments& arguments, con
     options.serial = arguments.text("serial");
     options.host = context.host;
     std::string error;
-    if (!read_word(arguments, "format", kFormat, options.image.raw, error) ||
+    auto cache = DiskCache::WriteBack;
+    if (!read_word(arguments, "cache", kCache, cache, error) ||
+        !read_word(arguments, "discard", kDiscard, options.image.unmap, error) ||
+        !read_word(arguments, "detect-zeroes", kDetectZeroes, options.image.detect_zeroes, error) ||
         !read_word(arguments, "locking", kLocking, options.image.locking, error) ||
         !read_word(arguments, "rerror", kOnReadError, options.on_read_error, error) ||
         !read_word(arguments, "werror", kOnWriteError, options.on_write_error, error))
         return std::unexpected(error);
+    options.write_through = cache == DiskCache::WriteThrough || cache == DiskCache::DirectSync;
+    options.image.flushes = cache != DiskCache::Unsafe;
+    const std::string &file = arguments.text("file"), &format = arguments.text("format"),
+                      &aio = arguments.text("aio");
+    if (const auto served = context.images.find(file); served != context.images.end()) {
+        // The server does what the words say, once.
+        options.image.detect_zeroes = virtio::DiskImage::DetectZeroes::Off;
+        options.image.readonly |= served->second->readonly() && !options.image.snapshot;
+        auto blk = virtio::Blk::over(file, std::make_unique<virtio::NbdStorage>(served->second),
+                                     served->second->size(), std::move(options));
+        if (!blk) return std::unexpected(blk.error());
+        return std::move(*blk);
+    }
+    if (std::ranges::find(kServedFormats, format) != std::end(kServedFormats))
+        return failure("disk image '{}': nobody serves its format, {}", file, format);
+    if (aio != "threads" || cache == DiskCache::None || cache == DiskCache::DirectSync)
+        return failure("disk image '{}': nobody serves it with these of cache and aio", file);
+    if (!read_word(arguments, "format", kFormat, options.image.raw, error)) return std::unexpected(error);
     auto blk = virtio::Blk::open(arguments.text("file"), std::move(options));
     if (!blk) return std::unexpected(blk.error());
     return std::move(*blk);
@@ -81,33 +118,45 @@ static Result<NewDevice> make_block_device(const DeviceArguments& arguments, con
 static DeviceType block_device() {
     return {
         .name = "virtio-blk",
-        .summary = "disk over a raw image file or block device",
-        .options = {{.name = "file", .help = "path of the image"},
-                    {.name = "format",
-                     .help = "raw: the image is raw whatever its content says; auto: refuse it if that says "
-                             "something else",
-                     .preset = "auto"},
-                    {.name = "readonly", .kind = Kind::Switch, .help = "refuse writes", .preset = "off"},
-                    {.name = "snapshot",
-                     .kind = Kind::Switch,
-                     .help = "keep writes in memory and forget them at the end",
-                     .preset = "off"},
-                    {.name = "serial",
-                     .help = "what the guest reads as the disk's serial number",
-                     .preset = "",
-                     .max = virtio::Blk::kMaxSerial},
-                    {.name = "werror",
-                     .help =
-                         "when the host fails a write: report, ignore, stop or enospc (stop when there is no "
-                         "space left)",
-                     .preset = "enospc"},
-                    {.name = "rerror",
-                     .help = "when the host fails a read: report, ignore or stop",
-                     .preset = "report"},
-                    {.name = "locking",
-                     .help = "keep others from the image: auto, on (or fail) or off",
-                     .preset = "auto"},
-                    {.name = "record", .help = "for tests: a file for all that is written", .preset = ""}},
+        .summary = "disk over an image file or block device",
+        .options =
+            {{.name = "file", .help = "path of the image"},
+             {.name = "format",
+              .help = "raw: the image is raw whatever its content says; auto: by its content; qcow2 and "
+                      "others of "
+                      "QEMU's",
+              .preset = "auto"},
+             {.name = "readonly", .kind = Kind::Switch, .help = "refuse writes", .preset = "off"},
+             {.name = "snapshot",
+              .kind = Kind::Switch,
+              .help = "keep writes in memory and forget them at the end",
+              .preset = "off"},
+             {.name = "serial",
+              .help = "what the guest reads as the disk's serial number",
+              .preset = "",
+              .max = virtio::Blk::kMaxSerial},
+             {.name = "werror",
+              .help = "when the host fails a write: report, ignore, stop or enospc (stop when there is no "
+                      "space left)",
+              .preset = "enospc"},
+             {.name = "rerror",
+              .help = "when the host fails a read: report, ignore or stop",
+              .preset = "report"},
+             {.name = "locking",
+              .help = "keep others from the image: auto, on (or fail) or off",
+              .preset = "auto"},
+             {.name = "cache",
+              .help = "writeback, writethrough, unsafe (flushes do nothing), none or directsync (past the "
+                      "host's cache)",
+              .preset = "writeback"},
+             {.name = "aio",
+              .help = "how requests reach the host: threads, native or io_uring",
+              .preset = "threads"},
+             {.name = "discard", .help = "what the guest discards: unmap or ignore", .preset = "unmap"},
+             {.name = "detect-zeroes",
+              .help = "writes of zeros become holes (unmap) or zeros without data (on): off, on or unmap",
+              .preset = "off"},
+             {.name = "record", .help = "for tests: a file for all that is written", .preset = ""}},
         .linux_module = "virtio_blk",
         .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
             return {{.path = arguments.text("file"),

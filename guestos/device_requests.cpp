@@ -25,6 +25,10 @@ DeviceOptions disk_device(const DriveOptions& drive) {
                          {"werror", drive.werror},
                          {"rerror", drive.rerror},
                          {"locking", drive.locking},
+                         {"cache", drive.cache},
+                         {"aio", drive.aio},
+                         {"discard", drive.discard},
+                         {"detect-zeroes", drive.detect_zeroes},
                          {"record", drive.record}}},
             .address = {},
             .id = {}};

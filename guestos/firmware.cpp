@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "devices/layout.h"
 #include "guestos/acpi/tables.h"
 #include "guestos/boot.h"
 #include "guestos/exit_status.h"

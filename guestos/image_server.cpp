@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "devices/virtio/image_format.h"
@@ -62,9 +64,11 @@ std::string probed_format(const std::string& path) {
     const auto* format =
         devices::virtio::probe_image_format(std::span(first).first(size), std::span(last).first(size));
     if (format == nullptr || format->compressed) return {};
+    // By the first word: "qcow (version 1)".
+    const std::string_view name = format->name.substr(0, format->name.find(' '));
     for (const std::string_view known : {"qcow2", "qcow", "qed", "vmdk", "vhdx", "vdi", "parallels"})
-        if (format->name == known) return std::string(known);
-    return format->name == "vhd" ? "vpc" : "";
+        if (name == known) return std::string(known);
+    return name == "vhd" ? "vpc" : "";
 }
 
 /// What the server is told; nothing: the disk opens its image itself.
@@ -79,16 +83,16 @@ std::optional<std::vector<std::string>> server_words(const devices::DeviceReques
     if (format.empty() || (format == "raw" && !direct && !queued)) return {};
     const bool written = value_of(request, "readonly") != "on" && value_of(request, "snapshot") != "on";
     std::vector<std::string> words = {
-        kServer, "--format=" + format,
-        "--cache=" + (cache.empty() ? std::string("writeback") : cache),
+        kServer, "--format=" + format, "--cache=" + (cache.empty() ? std::string("writeback") : cache),
         "--aio=" + (aio.empty() ? std::string("threads") : aio),
-        "--discard=" + (value_of(request, "discard") == "ignore" ? std::string("ignore") : std::string("unmap"))};
+        "--discard=" +
+            (value_of(request, "discard") == "ignore" ? std::string("ignore") : std::string("unmap"))};
     if (const std::string zeroes = value_of(request, "detect-zeroes"); !zeroes.empty())
         words.push_back("--detect-zeroes=" + zeroes);
     if (!written) words.emplace_back("--read-only");
     // An absolute path is never taken for an option or for one of QEMU's protocols.
     std::error_code error;
-    words.push_back(fs::absolute(path, error).string());
+    words.push_back(fs::absolute(path, error));
     return words;
 }
 
@@ -98,7 +102,8 @@ std::optional<std::vector<std::string>> server_words(const devices::DeviceReques
     setsid();
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0) _exit(126);
+    if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
+        _exit(126);
     // dup2() of a descriptor to itself would leave it to be closed.
     if (listener == kListenFd ? fcntl(listener, F_SETFD, 0) < 0 : dup2(listener, kListenFd) < 0) _exit(126);
     setenv("LISTEN_FDS", "1", 1);
@@ -156,8 +161,9 @@ std::string last_words(int log) {
     std::string_view all(text.data(), got > 0 ? static_cast<size_t>(got) : 0);
     while (all.ends_with('\n')) all.remove_suffix(1);
     all = all.substr(all.rfind('\n') + 1);
-    constexpr std::string_view kPrefix = "qemu-nbd: ";
-    if (all.starts_with(kPrefix)) all.remove_prefix(kPrefix.size());
+    // "qemu-nbd: Failed to blk_new_open 'FILE': WHY"
+    if (const size_t opening = all.find("Failed to blk_new_open '"); opening != all.npos)
+        if (const size_t end = all.find("': ", opening); end != all.npos) all.remove_prefix(end + 3);
     return std::string(all);
 }
 
@@ -165,7 +171,7 @@ Result<std::shared_ptr<NbdConnection>> start(const std::vector<std::string>& wor
     PrivateSocket server;
     const auto listening = server.listen();
     if (!listening) return std::unexpected(listening.error());
-    const Descriptor listener(*listening);
+    Descriptor listener(*listening);
     const Descriptor log(memfd_create(kServer, MFD_CLOEXEC));
     if (log.fd < 0) return failure("no memory for a server's messages: {}", std::strerror(errno));
     // Before the server is there, which serves the first that comes and no other.
@@ -175,7 +181,7 @@ Result<std::shared_ptr<NbdConnection>> start(const std::vector<std::string>& wor
     const pid_t child = fork();
     if (child < 0) return failure("cannot start {}: {}", kServer, std::strerror(errno));
     if (child == 0) become_server(words, listener.fd, log.fd);
-    close(const_cast<Descriptor&>(listener).release());
+    close(listener.release());
     auto opened = NbdConnection::open(connection.release());
     if (opened) return opened;
     int status = 0;

@@ -227,8 +227,9 @@ StateResult Server::load(StateReader& in) {
         }
         if (!in.ok()) break;
         if (removed) {
-            name = name.child("removed");
-            fids_.names().removed(name.parent(), "removed");
+            // Under a name that no file has.
+            name = name.child("/");
+            fids_.names().removed(name.parent(), "/");
         }
         Fid& fid = fids_.add(number, name, uid);
         if (xattr && fids_.can_hold_xattr(attribute->value.size()))

@@ -14,7 +14,8 @@ namespace arclight::devices::virtio {
 
 namespace {
 
-constexpr uint64_t kServerMagic = 0x4e42444d41474943, kOptionMagic = 0x49484156454f5054, kReplyOptionMagic = 0x3e889045565a9;
+constexpr uint64_t kServerMagic = 0x4e42444d41474943, kOptionMagic = 0x49484156454f5054,
+                   kReplyOptionMagic = 0x3e889045565a9;
 constexpr uint32_t kRequestMagic = 0x25609513, kReplyMagic = 0x67446698;
 constexpr uint16_t kFixedNewstyle = 1, kNoZeroes = 2;
 constexpr uint32_t kOptionGo = 7;
@@ -136,6 +137,7 @@ Result<void> NbdConnection::shake_hands() {
 
 DiskResult NbdConnection::request(uint16_t command, uint16_t flags, uint64_t offset, uint64_t length,
                                   std::span<const uint8_t> sent, std::span<uint8_t> received) {
+    const std::lock_guard guard(lock_);
     if (broken_) return failed(EIO);
     const RequestHeader header{.magic = htobe32(kRequestMagic),
                                .flags = htobe16(flags),

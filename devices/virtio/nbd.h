@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -14,7 +15,7 @@
 
 namespace arclight::devices::virtio {
 
-/// A connected socket to a server, with one export. One request at a time. What the server answers is not trusted: an answer that
+/// A connected socket to a server, with one export. Any thread; one request at a time. What the server answers is not trusted: an answer that
 /// cannot be ends the connection, and all requests fail from then on.
 class NbdConnection {
   public:
@@ -43,6 +44,7 @@ class NbdConnection {
     DiskResult in_steps(uint16_t command, uint16_t flags, uint64_t offset, uint64_t length);
     bool can(uint16_t flag) const { return (flags_ & flag) != 0; }
 
+    std::mutex lock_;
     int socket_;
     uint64_t size_ = 0;
     uint16_t flags_ = 0;

@@ -1,5 +1,7 @@
 #include "guestos/cli/parse.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -29,6 +31,22 @@ Result<bool> parse_switch(std::string_view key, std::string_view value) {
     if (value == "off") return false;
     return failure("{} is on or off, not '{}'", key, value);
 }
+
+/// Into `to`, if it is one of the words.
+Result<void> take_word(std::string_view key, std::string_view value, std::span<const std::string_view> words,
+                       std::string& to) {
+    if (std::ranges::find(words, value) == words.end())
+        return failure("{} '{}' is not known (known: {})", key, value, fmt::join(words, ", "));
+    to = value;
+    return {};
+}
+
+constexpr std::string_view kFormats[] = {"auto", "raw", "qcow2", "qcow",      "qed",   "vmdk", "vdi",
+                                         "vhdx", "vpc", "dmg",   "parallels", "cloop", "bochs"};
+constexpr std::string_view kCaches[] = {"writeback", "writethrough", "unsafe", "none", "directsync"};
+constexpr std::string_view kAios[] = {"threads", "native", "io_uring"};
+constexpr std::string_view kDiscards[] = {"unmap", "ignore", "on", "off"};
+constexpr std::string_view kDetectZeroes[] = {"off", "on", "unmap"};
 
 /// DIGITS, or DIGITS.DIGITS, and a suffix.
 Result<uint64_t> parse_size(std::string_view text) {
@@ -123,11 +141,11 @@ Result<DriveOptions> parse_drive(std::string_view text) {
         if (equals == std::string::npos) return failure("'{}' is not of the form key=value", part);
         const std::string_view key = std::string_view(part).substr(0, equals);
         const std::string_view value = std::string_view(part).substr(equals + 1);
+        Result<void> taken;
         if (key == "file") {
             drive.file = value;
         } else if (key == "format") {
-            if (value != "raw") return failure("format '{}' is not supported, only raw", value);
-            drive.format = value;
+            taken = take_word(key, value, kFormats, drive.format);
         } else if (key == "if") {
             if (value != "virtio" && value != "none")
                 return failure("if '{}' is not supported, only virtio", value);
@@ -147,6 +165,14 @@ Result<DriveOptions> parse_drive(std::string_view text) {
             if (value != "auto" && value != "on" && value != "off")
                 return failure("{} is auto, on or off, not '{}'", key, value);
             drive.locking = value;
+        } else if (key == "cache") {
+            taken = take_word(key, value, kCaches, drive.cache);
+        } else if (key == "aio") {
+            taken = take_word(key, value, kAios, drive.aio);
+        } else if (key == "discard") {
+            taken = take_word(key, value, kDiscards, drive.discard);
+        } else if (key == "detect-zeroes") {
+            taken = take_word(key, value, kDetectZeroes, drive.detect_zeroes);
         } else if (key == "record") {
             drive.record = value;
         } else if (key == "serial") {
@@ -155,9 +181,10 @@ Result<DriveOptions> parse_drive(std::string_view text) {
         } else {
             return failure(
                 "unknown key '{}' (known: file, format, if, id, readonly, snapshot, serial, werror, rerror, "
-                "file.locking)",
+                "file.locking, cache, aio, discard, detect-zeroes)",
                 key);
         }
+        if (!taken) return std::unexpected(taken.error());
     }
     if (drive.file.empty()) return failure("file=PATH is missing");
     return drive;

@@ -19,12 +19,12 @@ except OSError:
 def tree(where, seed):
     """Files of many sizes, names and modes, directories, links."""
     noise = random.Random(seed)
-    for i in range(150):
+    for i in range(80):
         directory = os.path.join(where, *[f"d{noise.randrange(4)}" for _ in range(noise.randrange(5))])
         os.makedirs(directory, exist_ok=True)
         path = os.path.join(directory, noise.choice(["plain", "with space", "ünïcode", "-dash", "x" * 200]) + str(i))
         with open(path, "wb") as f:
-            f.write(noise.randbytes(noise.choice([0, 1, 4095, 4096, 70000, 600000 if i % 50 == 0 else 300])))
+            f.write(noise.randbytes(noise.choice([0, 1, 4095, 4096, 70000, 600000 if i % 25 == 0 else 300])))
         if i % 10 == 0:
             os.symlink(noise.choice(["plain", "../nowhere", "/absolute"]), path + ".link")
     return where
@@ -97,7 +97,7 @@ for m in x f p n; do
     (cd out && find . -type f -exec md5sum {} + | sort) > /tmp/2; cmp /tmp/1 /tmp/2 && echo same $(wc -l < /tmp/1)
     (cd out && find . -type l | while read -r l; do readlink "$l"; done | sort) > /tmp/2
     (cd in && find . -type l | while read -r l; do readlink "$l"; done | sort) > /tmp/1; cmp /tmp/1 /tmp/2 && echo links $(wc -l < /tmp/1)
-    mkdir /tmp/$m && cp -a out /tmp/$m/ && rm -r out && cp -a /tmp/$m/out back && diff -r back /tmp/$m/out && echo back
+    mkdir /tmp/$m && cp -a out /tmp/$m/ && rm -r out && cp -a /tmp/$m/out back && diff -r back /tmp/$m/out 2> /dev/null && echo back
 done"""], options=shares(ours_root))
 files = sum(1 for v in wanted.values() if not v.startswith("->"))
 expected = f"same {files}\nlinks {len(wanted) - files}\nback\n" * len(MODELS)

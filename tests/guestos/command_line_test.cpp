@@ -216,7 +216,7 @@ TEST(CommandLine, Everything) {
     EXPECT_EQ(
         options_of(1),
         "virtio-blk,file=a,b.img,format=raw,readonly=on,snapshot=off,serial=S1,werror=enospc,rerror=report,"
-        "locking=auto,record=");
+        "locking=auto,cache=writeback,aio=threads,discard=unmap,detect-zeroes=off,record=");
     const std::string second = options_of(0);
     for (const char* part :
          {"format=auto", "readonly=off", "snapshot=on", "werror=stop", "rerror=ignore", "locking=off"})
@@ -230,6 +230,31 @@ TEST(CommandLine, Everything) {
     EXPECT_TRUE(o.no_reboot && o.stats && o.session);
     EXPECT_EQ(o.stats_file, "s.json");
     EXPECT_EQ(o.command, (std::vector<std::string>{"sh", "-c", "--", "--kernel"}));
+}
+
+TEST(CommandLine, SharedDirectories) {
+    const auto outcome =
+        parse({"run", "--kernel", "k", "--no-rng", "--share", "a,,b:/work", "--share",
+               "/home/me/../you/,readonly=on,security_model=none,tag=mine", "--share", "c:/d:/e"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    const RunOptions& o = *outcome.options;
+    ASSERT_EQ(o.shares.size(), 3u);
+    EXPECT_EQ(o.shares[0].tag, "share0");
+    EXPECT_EQ(o.shares[0].mount_point, "/work");
+    EXPECT_FALSE(o.shares[0].readonly);
+    EXPECT_EQ(o.shares[1].tag, "mine");
+    EXPECT_EQ(o.shares[1].mount_point, "/mnt/you");
+    EXPECT_TRUE(o.shares[1].readonly);
+    EXPECT_EQ(o.shares[2].mount_point, "/e");
+    ASSERT_EQ(o.devices.size(), 3u);
+    const std::vector<std::pair<std::string, std::string>> first = {{"path", "a,b"},
+                                                                    {"tag", "share0"},
+                                                                    {"security_model", "mapped-xattr"},
+                                                                    {"readonly", "off"},
+                                                                    {"multidevs", "remap"}};
+    EXPECT_EQ(o.devices[0].request.name, "virtio-9p");
+    EXPECT_EQ(o.devices[0].request.options, first);
+    EXPECT_EQ(o.devices[2].request.options[0].second, "c:/d");
 }
 
 TEST(CommandLine, FastmemKeepsItsFormerName) {
@@ -356,7 +381,14 @@ TEST(CommandLine, MistakesAreOneLineAndTwo) {
         {"run", "--kernel", "k", "--jit", "tier9"},
         {"run", "--kernel", "k", "--trace", "everything"},
         {"run", "--kernel", "k", "--drive", "a.img"},
-        {"run", "--kernel", "k", "--drive", "file=a,format=qcow2"},
+        {"run", "--kernel", "k", "--drive", "file=a,format=qcow3"},
+        {"run", "--kernel", "k", "--drive", "file=a,cache=maybe"},
+        {"run", "--kernel", "k", "--drive", "file=a,aio=maybe"},
+        {"run", "--kernel", "k", "--drive", "file=a,discard=maybe"},
+        {"run", "--kernel", "k", "--drive", "file=a,detect-zeroes=maybe"},
+        {"run", "--kernel", "k", "--share", ":/mnt"},
+        {"run", "--kernel", "k", "--share", "d,writable=on"},
+        {"run", "--kernel", "k", "--share", "d,readonly=maybe"},
         {"run", "--kernel", "k", "--drive", "file=a,readonly=maybe"},
         {"run", "--kernel", "k", "--drive", "format=raw"},
         {"run", "--kernel", "k", "--drive", "file=a,werror=panic"},

@@ -72,7 +72,7 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
     const auto networks = make_networks();
     if (!networks) return std::unexpected(networks.error());
     const auto factory = devices::DeviceFactory::standard();
-    const devices::DeviceContext context{loop_, clock_, host_, *networks, serial.chardevs};
+    const devices::DeviceContext context{loop_, clock_, host_, *networks, serial.chardevs, options_.images};
     auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {

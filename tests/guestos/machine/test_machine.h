@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "devices/guest_clock.h"
 #include "frontend/a64/frontend.h"
 #include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/machine_debugger.h"
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/vcpu.h"
 
@@ -70,8 +72,20 @@ class TestMachine {
     static constexpr uint64_t kFlash = 0x0400'0000,
                               kFlashBytes = 0x2000;  ///< no device is there unless a test maps one
 
-    explicit TestMachine(unsigned cpus = 1, size_t code_bytes = size_t{8} << 20)
-        : engine(frontend::a64::frontend(), memory, {.code_bytes = code_bytes, .concurrent = cpus > 1}) {
+    explicit TestMachine(unsigned cpus = 1, size_t code_bytes = size_t{8} << 20,
+                         const jit::Tier2Options& tier2 = {}, bool debugged = false)
+        : engine(frontend::a64::frontend(), memory,
+                 {.code_bytes = code_bytes, .concurrent = cpus > 1, .tier2 = tier2}) {
+        if (debugged)
+            debugger.emplace(MachineDebugger::Parts{.cpus = group,
+                                                    .engine = engine,
+                                                    .memory = memory,
+                                                    .bus = bus,
+                                                    .pause = [this] { return group.pause(); },
+                                                    .go_on = [this] { group.resume(); },
+                                                    .power_off = [this] { group.stop(); },
+                                                    .reset = [] {}},
+                             frontend::a64::kDefaultFeatures);
         bus.map(kDevice, 0x1000, device, "test");
         for (unsigned i = 0; i < cpus; ++i) add_cpu(i, cpus);
     }
@@ -89,7 +103,8 @@ class TestMachine {
                           .bus = bus,
                           .clock = clock,
                           .peers = group,
-                          .trace = trace},
+                          .trace = trace,
+                          .debug = debugger ? &*debugger : nullptr},
                          {.index = index, .cpus = cpus});
     }
 
@@ -174,6 +189,7 @@ class TestMachine {
     devices::GuestClock clock;
     CpuTrace trace;
     CpuGroup group{engine};
+    std::optional<MachineDebugger> debugger;
     Recorder device{group};
     std::thread thread;
 };
