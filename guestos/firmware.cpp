@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "devices/layout.h"
 #include "guestos/acpi/tables.h"
 #include "guestos/boot.h"
 #include "guestos/exit_status.h"
@@ -52,12 +54,23 @@ Result<void> add_kernel(FwCfg& fw_cfg, const RunOptions& options, const KernelFi
 }
 
 Result<void> add_acpi(FwCfg& fw_cfg, const RunOptions& options) {
-    acpi::Files files = acpi::make_files({.cpus = options.cpus,
-                                          .gic = options.gic.value_or(kDefaultGic),
-                                          .its = {},
-                                          .msi_frame = {},
-                                          .pci = {},
-                                          .exit_status = ExitStatus::kRange});
+    namespace layout = devices::layout;
+    acpi::Board board{.cpus = options.cpus,
+                      .gic = options.gic.value_or(kDefaultGic),
+                      .its = {},
+                      .msi_frame = {},
+                      .pci = acpi::PciWindows{.ecam = layout::kPciEcam,
+                                              .memory32 = layout::kPciMemory32,
+                                              .ports = layout::kPciPorts,
+                                              .memory64 = layout::kPciMemory64,
+                                              .first_spi = layout::kSpiPci},
+                      .exit_status = ExitStatus::kRange};
+    if (board.gic == 3)
+        board.its = layout::kGicIts.base;
+    else
+        board.msi_frame = acpi::MsiFrame{
+            .base = layout::kGicV2m.base, .first_spi = layout::kSpiV2m, .spis = layout::kSpiV2mCount};
+    acpi::Files files = acpi::make_files(board);
     if (auto added = fw_cfg.add_file("etc/acpi/tables", std::move(files.tables)); !added) return added;
     if (auto added = fw_cfg.add_file("etc/acpi/rsdp", std::move(files.rsdp)); !added) return added;
     return fw_cfg.add_file("etc/table-loader", std::move(files.loader));

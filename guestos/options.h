@@ -156,8 +156,11 @@ struct TraceOptions {
 };
 
 struct RunOptions {
-    std::string kernel;  ///< a file; empty: firmware only
-    std::string bios;    ///< firmware for the first bank of flash, lost at the end; empty: none
+    std::string kernel;           ///< a file; empty: firmware only, or `restore`
+    std::string restore;          ///< a snapshot to go on from; empty: boot
+    bool restore_memory = false;  ///< `memory` is to be the snapshot's
+    bool restore_cpus = false;    ///< `cpus` are to be the snapshot's
+    std::string bios;             ///< firmware for the first bank of flash, lost at the end; empty: none
     std::vector<FlashOptions>
         flash;  ///< two at most; one without a file is a bank that is empty at the start
     std::vector<FwCfgOptions> fw_cfg;
@@ -181,10 +184,11 @@ struct RunOptions {
     /// By their chardevs' names, two at most. Empty: the first one is stdin and stdout; an empty name: nothing.
     std::vector<std::string> serials;
     std::vector<MonitorOptions> monitors;
-    uint8_t escape_key = 1;     ///< of chardevs that several share: Ctrl-A; 0: none
-    bool start_paused = false;  ///< the guest waits for a monitor's cont before its first instruction
-    std::string name;           ///< of the machine; empty: none
-    std::string uuid;           ///< of the machine; empty: all zeros
+    uint8_t escape_key = 1;  ///< of chardevs that several share: Ctrl-A; 0: none
+    bool start_paused =
+        false;  ///< the guest waits for a monitor's cont, or a debugger's, before its first instruction
+    std::string name;  ///< of the machine; empty: none
+    std::string uuid;  ///< of the machine; empty: all zeros
     SemihostingAccess semihosting = SemihostingAccess::Off;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
@@ -215,6 +219,7 @@ struct RunOptions {
     std::string lightv;                     ///< policy file; empty: none
     std::string control;                    ///< path of the control socket; empty: none
     std::string symbols;                    ///< file with the kernel's symbols; empty: none
+    std::string gdb;                        ///< where a debugger connects (gdb/address.h); empty: nowhere
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
     bool spectre =

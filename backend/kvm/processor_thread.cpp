@@ -221,9 +221,22 @@ bool ProcessorThread::recover_lost_memory() {
     return true;
 }
 
-std::string ProcessorThread::describe(const ExceptionFrame& frame) {
-    return fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}", frame.vector, frame.error,
-                       frame.rip, processor_.sregs().cr2);
+/// The end: an exception that nobody handles. `why` is put behind what is known of it.
+std::unexpected<std::string> ProcessorThread::crash(const ExceptionFrame& frame, const std::string& why) {
+    const kvm_regs& regs = processor_.regs();
+    const uint64_t cr2 = processor_.sregs().cr2;
+    host::report_crash_at({.signal = signal_of(frame.vector),
+                           .address = frame.vector == kPageFault ? cr2 : frame.rip,
+                           .pc = frame.rip,
+                           .sp = frame.rsp,
+                           .rbp = regs.rbp,
+                           .rbx = regs.rbx,
+                           .r12 = regs.r12,
+                           .r13 = regs.r13,
+                           .r14 = regs.r14,
+                           .r15 = regs.r15});
+    return std::unexpected(fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}{}", frame.vector,
+                                       frame.error, frame.rip, cr2, why));
 }
 
 Result<bool> ProcessorThread::handle_exit() {
@@ -268,8 +281,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             // Code that is executed for the first time.
             constexpr uint64_t kNotExecutable = kFaultOfPresentPage | kFaultOfFetch;
             if ((frame.error & kNotExecutable) == kNotExecutable) {
-                if (!process_.add_code_of_program(processor_.sregs().cr2))
-                    return std::unexpected(describe(frame));
+                if (!process_.add_code_of_program(processor_.sregs().cr2)) return crash(frame);
                 ++counts_.first_touches;
                 resume(frame);
                 return true;
@@ -278,7 +290,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             if (code_.contains(frame.rip) || (frame.error & kFaultOfPresentPage) != 0) break;
             ++counts_.first_touches;
             if (auto added = process_.add(processor_.sregs().cr2); !added)
-                return std::unexpected(fmt::format("{}; {}", describe(frame), added.error()));
+                return crash(frame, "; " + added.error());
             resume(frame);
             return true;
         }
@@ -295,17 +307,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             return true;
         }
     }
-    host::report_crash_at({.signal = signal_of(frame.vector),
-                           .address = frame.vector == kPageFault ? processor_.sregs().cr2 : frame.rip,
-                           .pc = frame.rip,
-                           .sp = frame.rsp,
-                           .rbp = regs.rbp,
-                           .rbx = regs.rbx,
-                           .r12 = regs.r12,
-                           .r13 = regs.r13,
-                           .r14 = regs.r14,
-                           .r15 = regs.r15});
-    return std::unexpected(describe(frame));
+    return crash(frame);
 }
 
 void ProcessorThread::system_call(ExceptionFrame& frame, uint64_t next) {

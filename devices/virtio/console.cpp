@@ -40,10 +40,10 @@ struct [[gnu::packed]] Control {
 };
 constexpr uint16_t kDeviceReady = 0, kDeviceAdd = 1, kPortReady = 3, kConsolePort = 4, kResize = 5,
                    kPortOpen = 6, kPortName = 7;
-/// In the order in which Linux reads them; the specification has the columns first.
+/// Linux has read them in the other order until 2025.
 struct [[gnu::packed]] Resize {
-    uint16_t rows;
     uint16_t columns;
+    uint16_t rows;
 };
 
 /// Messages that wait for a driver that asks and does not read.
@@ -359,7 +359,7 @@ void Console::tell_open(Port& port) {
 
 void Console::tell_size(Port& port) {
     if (!port.options_.console || !port.size_ || (features_ & kFeatureSize) == 0) return;
-    const Resize resize{.rows = port.size_->rows, .columns = port.size_->columns};
+    const Resize resize{.columns = port.size_->columns, .rows = port.size_->rows};
     tell(port.options_.number, kResize, 1, bytes_of(resize));
 }
 

@@ -153,6 +153,7 @@ void SocketChardev::on_client() {
 }
 
 void SocketChardev::opened(int fd) {
+    link().clear();  // of the client before
     open_ = true;
     set_descriptors(fd, fd);
     link().event(devices::CharEvent::Opened);

@@ -39,6 +39,7 @@ CommandLine::CommandLine(const std::string& version, RunFunction run)
             "them.");
     initramfs_ = add_initramfs(app_, guest_);
     lightv_ = add_lightv(app_);
+    snapshot_ = add_snapshot(app_);
     app_.add_subcommand("version", "Print the version and the accelerators found on this host");
     app_.add_subcommand("probe",
                         "Print what /dev/kvm offers on this host, and what --accel auto makes of it");
@@ -53,6 +54,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
         arguments.erase(arguments.begin());
         arguments.emplace_back("--help");
     }
+    if (auto words = as_run_words(arguments)) arguments = std::move(*words);
     if (const auto unknown = explain_unknown_word(app_, arguments))
         return complain(*unknown + " (try --help)", kExitUsage);
     std::ranges::reverse(arguments);  // CLI11 takes a vector from its end
@@ -69,6 +71,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
     if (app_.got_subcommand("run")) return run_();
     if (app_.got_subcommand("initramfs")) return initramfs_();
     if (app_.got_subcommand("lightv")) return lightv_();
+    if (app_.got_subcommand("snapshot")) return snapshot_();
     if (app_.got_subcommand("probe")) return print_probe();
     return print_version();
 }

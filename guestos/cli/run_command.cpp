@@ -13,6 +13,7 @@
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
 #include "guestos/device_requests.h"
+#include "guestos/gdb/address.h"
 #include "guestos/sandbox/privileges.h"
 #include "guestos/smbios.h"
 
@@ -125,6 +126,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "arm64 Linux Image (plain, packed with gzip, zstd, xz, lzma or lz4, or EFI zboot), "
                      "bare-metal AArch64 ELF, or "
                      "flat binary")
+        ->type_name("FILE")
+        ->group(boot);
+    command
+        ->add_option("--restore", o.restore,
+                     "go on from a snapshot instead of booting (docs/snapshots.md); --kernel is for when the "
+                     "guest resets")
         ->type_name("FILE")
         ->group(boot);
     command
@@ -418,6 +425,15 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("NAME|UID[:GID]")
         ->group(sandbox);
 
+    const auto debugging = "Debugging (docs/gdb.md)";
+    command
+        ->add_option(
+            "--gdb", o.gdb,
+            "let gdb debug the guest from there (target remote): tcp:[HOST]:PORT, by default of this "
+            "host alone, or unix:PATH")
+        ->type_name("ADDRESS")
+        ->check(CLI::Validator(checker(gdb::parse_address), ""))
+        ->group(debugging);
     const auto insight = "Insight";
     command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")
         ->type_name("DIR")
@@ -443,8 +459,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("FILE")
         ->group(insight);
 
-    return [words, &guest, run = std::move(run)] {
+    const CLI::Option* const smp = command->get_option("--smp");
+    return [words, &guest, smp, run = std::move(run)] {
         RunOptions options = words->options;
+        if (!options.restore.empty() && guest.given)
+            return complain("--restore goes on with what the guest was doing, without -- COMMAND",
+                            kExitUsage);
+        options.restore_memory = words->memory.empty();
+        options.restore_cpus = smp->count() == 0;
         // The checkers above have accepted these texts already.
         options.append = fmt::format("{}", fmt::join(words->append, " "));
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
@@ -519,14 +541,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         // With --bios, the image is that of the variables.
         if (!options.bios.empty() && options.flash.size() == 1)
             options.flash.insert(options.flash.begin(), {{}});
-        if (options.kernel.empty() && !options.has_firmware())
+        if (options.kernel.empty() && options.restore.empty() && !options.has_firmware())
             return complain("--kernel, --bios or --flash is required", kExitUsage);
         if (auto good = apply_chardev_words(words->chardevs, options); !good)
             return complain(good.error(), kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;
-        if (options.session && options.initrd.empty())
+        if (options.session && options.initrd.empty() && options.restore.empty())
             return complain("a guest command and --shell need --initrd", kExitUsage);
         return run(options);
     };

@@ -49,7 +49,6 @@ Result<DumpFormat> parse_dump_format(std::string_view text, const DumpFormat& be
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), format.count);
     if (error == std::errc::result_out_of_range || format.count > kMaxDumpItems)
         return failure("more than {} items", kMaxDumpItems);
-    bool sized = false;
     for (const char c : text.substr(static_cast<size_t>(end - text.data()))) {
         switch (c) {
             case 'x':
@@ -57,15 +56,14 @@ Result<DumpFormat> parse_dump_format(std::string_view text, const DumpFormat& be
             case 'u':
             case 'o':
             case 'c': format.format = c; break;
-            case 'b': format.size = 1, sized = true; break;
-            case 'h': format.size = 2, sized = true; break;
-            case 'w': format.size = 4, sized = true; break;
-            case 'g': format.size = 8, sized = true; break;
+            case 'b': format.size = 1; break;
+            case 'h': format.size = 2; break;
+            case 'w': format.size = 4; break;
+            case 'g': format.size = 8; break;
             case 'i': return failure("there is no disassembler");
             default: return failure("invalid char in format: '{}'", c);
         }
     }
-    if (format.format == 'c' && !sized) format.size = 1;
     return format;
 }
 
@@ -103,15 +101,16 @@ Result<uint64_t> parse_address(
 std::string dump_memory(uint64_t address, const DumpFormat& format,
                         const std::function<std::optional<std::vector<uint8_t>>(uint64_t, size_t)>& read) {
     const size_t line_bytes = format.size == 1 ? 8 : 16;
+    const unsigned step = format.format == 'c' ? 1 : format.size;
     std::string text;
     for (size_t rest = size_t{format.size} * format.count; rest != 0;) {
         const size_t n = std::min(rest, line_bytes);
         const auto bytes = read(address, n);
         text += fmt::format("{:016x}:", address);
         if (!bytes) return text + " Cannot access memory\r\n";
-        for (size_t at = 0; at < n; at += format.size) {
+        for (size_t at = 0; at < n; at += step) {
             uint64_t value = 0;
-            for (unsigned i = 0; i < format.size; ++i) value |= uint64_t{(*bytes)[at + i]} << (8 * i);
+            for (unsigned i = 0; i < step; ++i) value |= uint64_t{(*bytes)[at + i]} << (8 * i);
             text += " " + shown(value, format);
         }
         text += "\r\n";

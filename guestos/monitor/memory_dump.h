@@ -28,7 +28,7 @@ Result<DumpFormat> parse_dump_format(std::string_view text, const DumpFormat& be
 Result<uint64_t> parse_address(
     std::string_view text, const std::function<std::optional<uint64_t>(std::string_view)>& register_value);
 
-/// Lines as QEMU's. `read`: of an address, so many bytes; nothing: there are none.
+/// Lines as QEMU's, for which characters too are COUNT times the size. `read`: of an address, so many bytes; nothing: there are none.
 std::string dump_memory(uint64_t address, const DumpFormat& format,
                         const std::function<std::optional<std::vector<uint8_t>>(uint64_t, size_t)>& read);
 

@@ -21,7 +21,8 @@ Monitor::Monitor(const MonitorOptions& options, devices::CharBackend& backend, M
       hmp_(target),
       qmp_(target, [&target](const std::string& line) { return Hmp(target).execute(line); }),
       editor_([this](const std::string& text) { write(text); }) {
-    if (backend.is_open()) items_.push_back({Item::What::Opened});
+    open_ = backend.is_open();
+    if (open_) add(Item::What::Opened);
     thread_ = host::start_thread("monitor", ThreadRole::Control, [this] { work(); });
     backend_.connect(this);
 }
@@ -36,27 +37,34 @@ Monitor::~Monitor() {
     thread_.join();
 }
 
+/// The lock is held, or nobody else is there yet.
+void Monitor::add(Item::What what, std::span<const uint8_t> bytes) {
+    items_.push_back({what, client_, {bytes.begin(), bytes.end()}});
+    input_bytes_ += bytes.size();
+    changed_.notify_all();
+}
+
 size_t Monitor::receive(std::span<const uint8_t> bytes) {
     const std::lock_guard guard(lock_);
+    if (!open_) return bytes.size();  // of one who has left
     if (input_bytes_ >= kMaxInput) {
         refused_ = true;
         return 0;
     }
-    input_bytes_ += bytes.size();
-    items_.push_back({Item::What::Input, {bytes.begin(), bytes.end()}});
-    changed_.notify_all();
+    add(Item::What::Input, bytes);
     return bytes.size();
 }
 
 void Monitor::event(devices::CharEvent event) {
     const std::lock_guard guard(lock_);
-    switch (event) {
-        case devices::CharEvent::Opened: items_.push_back({Item::What::Opened}); break;
-        case devices::CharEvent::Closed: items_.push_back({Item::What::Closed}); break;
-        case devices::CharEvent::FocusIn: items_.push_back({Item::What::Focus}); break;
-        default: return;
-    }
-    changed_.notify_all();
+    if (event == devices::CharEvent::FocusIn) add(Item::What::Focus);
+    if (event != devices::CharEvent::Opened && event != devices::CharEvent::Closed) return;
+    // What one client has asked is not answered to the next one, who is told of nothing until it has negotiated.
+    open_ = event == devices::CharEvent::Opened;
+    client_++;
+    wants_events_ = false;
+    events_.clear();
+    if (open_) add(Item::What::Opened);
 }
 
 void Monitor::tell(const MonitorEvent& event) {
@@ -79,6 +87,7 @@ void Monitor::work() {
         if (quit_) return;
         idle_ = false;
         if (items_.empty()) {
+            serving_ = client_;
             held.unlock();
             write_events();
             held.lock();
@@ -87,8 +96,9 @@ void Monitor::work() {
             items_.pop_front();
             input_bytes_ -= item.bytes.size();
             const bool again = refused_ && input_bytes_ < kMaxInput && std::exchange(refused_, false);
+            serving_ = item.client;
             held.unlock();
-            carry_out(item);
+            if (serving_ == client_) carry_out(item);
             if (again) backend_.accept_input();
             held.lock();
         }
@@ -101,14 +111,14 @@ void Monitor::carry_out(const Item& item) {
     const bool control_mode = options_.mode == MonitorOptions::Mode::Control;
     switch (item.what) {
         case Item::What::Opened:
+            greeted_ = false;
             if (control_mode) {
-                forget_client();
+                qmp_.reset();
                 write_json(qmp_.greeting());
             } else if (!shared_) {
                 open_readline();
             }
             break;
-        case Item::What::Closed: forget_client(); break;
         case Item::What::Focus:
             if (!control_mode) open_readline();
             break;
@@ -121,14 +131,6 @@ void Monitor::carry_out(const Item& item) {
     }
 }
 
-/// The next one is told of nothing until it has negotiated.
-void Monitor::forget_client() {
-    qmp_.reset();
-    const std::lock_guard guard(lock_);
-    wants_events_ = false;
-    events_.clear();
-}
-
 void Monitor::open_readline() {
     if (!std::exchange(greeted_, true)) write(hmp_.banner());
     editor_.prompt();
@@ -139,7 +141,7 @@ void Monitor::control(std::span<const uint8_t> bytes) {
         write_events();  // those that the command has caused
         write_json(answer);
         const std::lock_guard guard(lock_);
-        wants_events_ = qmp_.negotiated();
+        wants_events_ = serving_ == client_ && qmp_.negotiated();
     };
     qmp_.feed(bytes, reply, commands_);
 }
@@ -173,7 +175,7 @@ void Monitor::write_events() {
 void Monitor::write_json(const Json& json) { write(qmp_text(json, options_.pretty) + "\r\n"); }
 
 void Monitor::write(std::string_view text) {
-    if (!text.empty()) backend_.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+    if (!text.empty() && serving_ == client_) backend_.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 
 void Monitors::add(const MonitorOptions& options, devices::CharBackend& backend, bool shared) {

@@ -1,6 +1,7 @@
 // A monitor on a chardev, and all monitors of a run.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -35,9 +36,11 @@ class Monitor final : private devices::CharFrontend {
 
   private:
     struct Item {
-        enum class What : uint8_t { Opened, Closed, Focus, Input } what;
+        enum class What : uint8_t { Opened, Focus, Input } what;
+        unsigned client = 0;  ///< client_ when it came
         std::vector<uint8_t> bytes = {};
     };
+    void add(Item::What what, std::span<const uint8_t> bytes = {});
     size_t receive(std::span<const uint8_t> bytes) override;
     void event(devices::CharEvent event) override;
 
@@ -45,7 +48,6 @@ class Monitor final : private devices::CharFrontend {
     void carry_out(const Item& item);
     void control(std::span<const uint8_t> bytes);
     void readline(std::span<const uint8_t> bytes);
-    void forget_client();
     void open_readline();
     void write_events();
     void write_json(const Json& json);
@@ -59,6 +61,7 @@ class Monitor final : private devices::CharFrontend {
     QmpSession qmp_;
     LineEditor editor_;
     bool greeted_ = false;
+    unsigned serving_ = 0;  ///< of the thread: the client that it answers
 
     std::mutex lock_;
     std::condition_variable changed_;
@@ -66,7 +69,9 @@ class Monitor final : private devices::CharFrontend {
     size_t input_bytes_ = 0;  ///< in items_
     bool refused_ = false;
     std::deque<MonitorEvent> events_;
-    bool wants_events_ = false;
+    std::atomic<unsigned> client_{0};  ///< grows with each that comes or goes
+    bool open_ = false;                ///< one is there
+    bool wants_events_ = false;        ///< it has negotiated
     bool idle_ = true, quit_ = false;
     std::thread thread_;
 };

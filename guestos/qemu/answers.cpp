@@ -43,6 +43,7 @@ std::string help_text(const Invocation& invocation, const std::string& version) 
 constexpr std::string_view kMachineProperties =
     "virt-7.2-machine options:\n"
     "  accel=<string>         - tcg, kvm, hvf: all are Arclight's translator\n"
+    "  acpi=<OnOffAuto>       - Enable ACPI\n"
     "  append=<string>        - Linux kernel command line\n"
     "  dtb-randomness=<bool>  - Set off to disable passing random or non-deterministic dtb nodes to guest\n"
     "  dtb=<string>           - Linux kernel device tree file\n"
@@ -67,6 +68,9 @@ std::optional<std::string> list_for(const std::string& option) {
         return "List of user creatable objects:\n  iothread\n  memory-backend-file\n  memory-backend-memfd\n "
                " "
                "memory-backend-ram\n  rng-builtin\n  rng-random\n";
+    if (option == "chardev")
+        return "Available chardev backend types: \n  file\n  null\n  pipe\n  pty\n  ringbuf\n  socket\n  "
+               "stdio\n";
     if (option == "display") return "Available display backend types:\nnone\n";
     if (option == "vga") return "none                 no graphic card\n";
     if (option == "audio" || option == "audiodev") return "Available audio drivers:\nnone\n";

@@ -20,10 +20,10 @@ struct Family {
     bool has_alias;
 };
 constexpr Family kFamilies[] = {
-    {"virtio-blk", "virtio-blk", true, true},        {"virtio-net", "virtio-net", true, true},
-    {"virtio-rng", "virtio-rng", true, true},        {"virtio-9p", "virtio-9p", true, true},
-    {"virtio-serial", "virtio-console", true, true}, {"virtio-balloon", "virtio-balloon", true, true},
-    {"vhost-vsock", "virtio-vsock", false, false},   {"virtio-scsi", "virtio-scsi", true, true},
+    {"virtio-blk", "virtio-blk", true, true},       {"virtio-net", "virtio-net", true, true},
+    {"virtio-rng", "virtio-rng", true, true},       {"virtio-9p", "virtio-9p", true, true},
+    {"virtio-serial", "virtio-serial", true, true}, {"virtio-balloon", "virtio-balloon", true, true},
+    {"vhost-vsock", "virtio-vsock", false, false},  {"virtio-scsi", "virtio-scsi", true, true},
     {"vhost-user-fs", "virtio-fs", false, false},
 };
 
@@ -125,6 +125,9 @@ std::vector<DeviceName> make_names() {
         add("-pci-non-transitional", DeviceBus::Pci);
         if (family.has_transitional) add("-pci-transitional", DeviceBus::Pci);
     }
+    // Of one kind and bus only.
+    for (const char* name : {"pcie-root-port"})
+        if (factory.find(name) != nullptr) names.push_back({name, name, DeviceBus::Pci, ""});
     return names;
 }
 

@@ -12,14 +12,13 @@
 #include "guestos/qemu/device_names.h"
 #include "guestos/qemu/device_properties.h"
 #include "guestos/qemu/keys.h"
+#include "guestos/qemu/ports.h"
 
 namespace arclight::guestos::qemu {
 
 namespace {
 
 using devices::DeviceType;
-
-DeviceBus bus_of(const DeviceName& name) { return name.bus == DeviceBus::Pci ? kPciBus : name.bus; }
 
 /// Replaces an option of the request, or adds it.
 void set_option(devices::DeviceRequest& request, std::string_view key, std::string value) {
@@ -42,20 +41,49 @@ Result<Drive*> find_drive(Translation& t, const std::string& id, const std::stri
     return failure("{}: Property '{}.drive' can't find value '{}'", origin, driver, id);
 }
 
-/// bus=virtio-mmio-bus.N is slot N. Other buses are where the device is anyway.
-Result<void> take_place(Keys& keys, const DeviceName& name, DeviceOptions& device) {
-    constexpr std::string_view kMmioBus = "virtio-mmio-bus.";
+/// bus=virtio-mmio-bus.N is slot N.
+void take_slot(Keys& keys, DeviceOptions& device) {
+    constexpr std::string_view kBus = "virtio-mmio-bus.";
     const std::string bus = keys.text("bus");
-    if (name.bus == DeviceBus::Mmio && bus.starts_with(kMmioBus)) {
-        const auto slot = parse_number(std::string_view(bus).substr(kMmioBus.size()));
-        if (!slot || *slot >= devices::layout::kVirtioSlots)
-            keys.fail("Bus '{}' not found", bus);
-        else
-            device.address = static_cast<unsigned>(*slot);
-    } else if (!bus.empty() && !(name.bus == DeviceBus::Pci && (bus == "pcie.0" || bus == "pci.0"))) {
+    if (bus.empty()) return;
+    const auto slot =
+        bus.starts_with(kBus) ? parse_number(std::string_view(bus).substr(kBus.size())) : std::nullopt;
+    if (slot && *slot < devices::layout::kVirtioSlots)
+        device.address = static_cast<unsigned>(*slot);
+    else
         keys.fail("Bus '{}' not found", bus);
+}
+
+/// On PCI: bus=pcie.0 or a root port's name, addr=DEVICE.FUNCTION, and how virtio shows itself.
+Result<void> take_pci_place(Translation& t, Keys& keys, const DeviceName& name, DeviceOptions& device) {
+    devices::DeviceRequest place{name.factory, {{"bus", "pci"}}};
+    for (const char* key : {"addr", "disable-legacy", "disable-modern", "vectors"})
+        if (const auto value = keys.optional_text(key)) {
+            const auto on = parse_switch(*value);
+            const bool is_switch = std::string_view(key).starts_with("disable");
+            place.options.emplace_back(key, is_switch && on ? (*on ? "on" : "off") : *value);
+        }
+    const std::string bus = keys.text("bus", "pcie.0");
+    auto placed = placed_device(std::move(place));
+    if (!placed) {
+        keys.fail("{}", placed.error());
+        return {};
     }
-    if (name.bus == DeviceBus::Pci) keys.ignore({"addr"});
+    device.bus = placed->bus;
+    device.address = placed->address;
+    device.pci = placed->pci;
+    if (name.name.ends_with("-non-transitional"))
+        device.pci.legacy = false;
+    else if (name.name.ends_with("-transitional"))
+        device.pci.legacy = true;
+    if (bus == "pcie.0") return {};
+    const bool is_port = std::ranges::any_of(t.out.devices, [&](const DeviceOptions& one) {
+        return one.id == bus && one.request.name == "pcie-root-port";
+    });
+    if (is_port)
+        device.pci.port = bus;
+    else
+        keys.fail("Bus '{}' not found", bus);
     return {};
 }
 
@@ -80,10 +108,22 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
         if (!mac.empty())
             if (const auto good = devices::virtio::parse_mac(mac); !good)
                 return failure("{}: {}", given.origin, good.error());
-        add_network_device(t, *id, mac, bus_of(name));
+        add_network_device(t, *id, mac, name.bus);
         device.request = t.out.devices.back().request;
         t.out.devices.pop_back();
         if (const auto mtu = keys.optional_text("host_mtu")) set_option(device.request, "mtu", *mtu);
+    } else if (name.factory == "virtio-9p") {
+        const auto id = keys.optional_text("fsdev"), tag = keys.optional_text("mount_tag");
+        const auto share = std::ranges::find(t.shares, id.value_or(""), &Share::id);
+        if (!id || share == t.shares.end())
+            return failure("{}: 9pfs device couldn't find fsdev with the id = {}", given.origin,
+                           id.value_or("NULL"));
+        if (!tag) return failure("{}: fsdev id {} needs mount_tag arguments", given.origin, *id);
+        device.request.options = {{"path", share->directory},
+                                  {"tag", *tag},
+                                  {"security_model", share->security_model},
+                                  {"readonly", share->readonly ? "on" : "off"},
+                                  {"multidevs", share->multidevs}};
     } else if (name.factory == "virtio-rng") {
         const auto id = keys.optional_text("rng");
         const auto is_source = [&](const Given* object) {
@@ -108,6 +148,8 @@ Result<void> take_property(Translation& t, const Given& given, const DeviceName&
     const PropertyRow* row = find_property(name.factory, key);
     if (row == nullptr) {
         std::vector<std::string_view> known = property_names(name.factory);
+        if (name.bus == DeviceBus::Pci)
+            known.insert(known.end(), {"addr", "vectors", "disable-legacy", "disable-modern"});
         for (const auto& one : type.options) known.push_back(one.name);
         return failure("{}: Property '{}.{}' not found{}", given.origin, name.name, key, hint(key, known));
     }
@@ -148,9 +190,13 @@ Result<void> add_load(Translation& t, const Given& given) {
 Result<void> add_device(Translation& t, const Given& given) {
     const std::string driver = given.value("driver");
     if (driver == "loader") return add_load(t, given);
+    if (is_port(driver) && find_device_name("virtio-serial-device") != nullptr) return add_port(t, given);
     const DeviceName* name = find_device_name(driver);
     if (name == nullptr) {
         const std::string_view why = why_no_device(driver);
+        // Scripts add these for the host's convenience; guests do without them.
+        const bool dispensable = driver.starts_with("virtio-balloon") || driver.starts_with("vhost-vsock");
+        if (dispensable) return t.notes.missed(fmt::format("{}: {}", given.origin, why));
         if (!why.empty()) return failure("{}: {}", given.origin, why);
         std::vector<std::string_view> known;
         for (const DeviceName& one : device_names()) known.push_back(one.name);
@@ -159,11 +205,14 @@ Result<void> add_device(Translation& t, const Given& given) {
     }
     const auto factory = devices::DeviceFactory::standard();
     DeviceOptions device{
-        .request = {name->factory, {}}, .bus = bus_of(*name), .address = {}, .id = given.value("id")};
+        .request = {name->factory, {}}, .bus = name->bus, .address = {}, .id = given.value("id")};
     Keys keys(given);
     keys.ignore({"driver", "id"});
     if (const auto done = take_references(t, keys, given, *name, device); !done) return done;
-    if (const auto done = take_place(keys, *name, device); !done) return done;
+    if (name->bus == DeviceBus::Mmio)
+        take_slot(keys, device);
+    else if (const auto done = take_pci_place(t, keys, *name, device); !done)
+        return done;
     KeyValues rest = keys.take_rest();
     for (const std::string& of : {name->name, driver})
         if (const auto defaults = t.defaults.find(of); defaults != t.defaults.end()) {
@@ -186,13 +235,10 @@ Result<void> add_device(Translation& t, const Given& given) {
 
 /// if=virtio: behind all that -device names.
 void add_virtio_drives(Translation& t) {
-    std::vector<DriveOptions> drives;
-    for (const Drive& drive : t.drives)
-        if (drive.interface == "virtio") drives.push_back(drive.options);
-    if (kPciBus == DeviceBus::Mmio) return add_disks(t.out, drives);
-    for (const DriveOptions& drive : drives) {
-        t.out.devices.push_back(disk_device(drive));
-        t.out.devices.back().bus = kPciBus;
+    for (const Drive& drive : t.drives) {
+        if (drive.interface != "virtio") continue;
+        t.out.devices.push_back(disk_device(drive.options));
+        t.out.devices.back().bus = DeviceBus::Pci;
     }
 }
 
@@ -287,11 +333,16 @@ Result<std::string> device_help(std::string_view name) {
         line("netdev", "str", "ID of a netdev to use as a backend");
         line("host_mtu", "uint16", "the MTU that the guest is told");
     }
+    if (found->factory == "virtio-9p") {
+        line("fsdev", "str", "ID of an fsdev");
+        line("mount_tag", "str", "the name that the guest mounts it by");
+    }
     if (found->factory == "virtio-rng")
         line("rng", "link<rng-backend>", "ID of an object; the host's entropy in any case");
     // Those of the disk and of the network are told by -drive and -netdev.
-    constexpr std::string_view kOwn[] = {"file",    "format", "readonly", "snapshot",
-                                         "locking", "record", "network",  "mtu"};
+    constexpr std::string_view kOwn[] = {"ports",  "path",    "tag",      "security_model", "multidevs",
+                                         "file",   "format",  "readonly", "snapshot",       "locking",
+                                         "record", "network", "mtu"};
     for (const auto& option : factory.find(found->factory)->options) {
         if (std::ranges::find(kOwn, option.name) != std::end(kOwn)) continue;
         using Kind = devices::DeviceOption::Kind;

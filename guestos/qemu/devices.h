@@ -9,9 +9,6 @@
 
 namespace arclight::guestos::qemu {
 
-/// What is behind PCI in QEMU. Until the machine has such a bus, these devices are behind virtio-mmio.
-inline constexpr DeviceBus kPciBus = DeviceBus::Mmio;
-
 /// Appends an adapter; `mac` empty: the next one of QEMU's.
 void add_network_device(Translation& t, const std::string& network, const std::string& mac, DeviceBus bus);
 

@@ -82,7 +82,6 @@ Result<Drive> read_drive(Translation& t, const Given& given) {
         keys.choice("if", "virtio", {"virtio", "none", "pflash", "ide", "scsi", "sd", "mtd", "floppy"});
     if (drive.interface != "virtio" && drive.interface != "none" && drive.interface != "pflash")
         keys.fail("machine type does not support if={},bus=0,unit=0", drive.interface);
-    if (drive.interface == "pflash") keys.fail("there is no firmware");
     drive.cdrom = keys.choice("media", "disk", {"disk", "cdrom"}) == "cdrom";
     check_unit(t, keys, drive);
     DriveOptions& options = drive.options;

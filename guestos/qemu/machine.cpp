@@ -87,8 +87,9 @@ Result<void> take_properties(Translation& t, Keys& keys) {
          {"highmem", "its", "graphics", "usb", "mem-merge", "dump-guest-core", "suppress-vmdesc", "vmport",
           "aes-key-wrap", "dea-key-wrap", "igd-passthru", "highmem-redists", "highmem-ecam", "highmem-mmio"})
         keys.on(key, false);
-    keys.ignore({"acpi", "kernel-irqchip", "kvm-shadow-mem", "phandle-start", "x-oem-id", "x-oem-table-id",
-                 "hmat", "memory-backend", "accel", "type", "firmware"});
+    t.out.acpi = keys.text("acpi", "auto") == "auto" || keys.on("acpi", true);
+    keys.ignore({"kernel-irqchip", "kvm-shadow-mem", "phandle-start", "x-oem-id", "x-oem-table-id", "hmat",
+                 "memory-backend", "accel", "type", "firmware"});
     return {};
 }
 
@@ -100,12 +101,9 @@ Result<void> take_machine(Translation& t) {
     Keys keys(machine);
     if (const auto taken = take_properties(t, keys); !taken) return taken;
     if (const auto known = keys.finish(); !known) return known;
-    if (machine.has("firmware")) return failure("-bios {}: there is no firmware", machine.value("firmware"));
     if (!machine.has("kernel"))
         for (const std::string_view key : {"initrd", "append", "dtb"})
             if (machine.has(key)) return failure("-{} only allowed with -kernel option", key);
-    if (t.out.kernel.empty() && t.out.dump_dtb.empty())
-        return failure("-kernel FILE is missing: there is nothing to start");
     return {};
 }
 

@@ -91,7 +91,7 @@ Result<void> add_adapter(Translation& t, const Adapter& adapter, const std::stri
         if (const auto mac = devices::virtio::parse_mac(adapter.mac); !mac)
             return failure("{}: {}", origin, mac.error());
     add_network_device(t, adapter.network, adapter.mac,
-                       adapter.model == "virtio-net-device" ? DeviceBus::Mmio : kPciBus);
+                       adapter.model == "virtio-net-device" ? DeviceBus::Mmio : DeviceBus::Pci);
     return {};
 }
 
@@ -179,7 +179,7 @@ Result<void> take_networks(Translation& t) {
     // QEMU's board has an adapter of its own unless something is said of networks.
     if (t.in.has("netdev") || t.in.has("nic") || t.in.has("net") || t.in.has("nodefaults")) return {};
     t.out.networks.push_back({.id = "hub0", .forwards = {}});
-    add_network_device(t, "hub0", "", kPciBus);
+    add_network_device(t, "hub0", "", DeviceBus::Pci);
     return {};
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "guestos/gdb/address.h"
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/translation.h"
 
@@ -83,6 +84,7 @@ Result<void> take_names(Translation& t) {
     Keys names(name), order(boot);
     names.ignore({"guest", "process"});
     names.on("debug-threads", false);
+    t.out.name = names.text("guest");
     if (const auto known = names.finish(); !known) return known;
     order.ignore({"order", "once", "splash", "splash-time", "reboot-timeout"});
     order.on("menu", false);
@@ -100,15 +102,20 @@ Result<void> take_process(Translation& t) {
     if (const auto done = take_sandbox(t); !done) return done;
     if (const auto uuid = t.in.word("uuid"); uuid && !is_uuid(*uuid))
         return failure("-uuid {}: failed to parse UUID string: wrong format", *uuid);
+    t.out.uuid = t.in.word("uuid").value_or("");
     t.out.user = t.in.word("runas").value_or(t.out.user);
     if (const auto root = t.in.word("chroot"))
         if (const auto done =
                 t.notes.missed(fmt::format("-chroot {}: the process confines itself instead", *root));
             !done)
             return done;
+    if (const auto gdb = t.in.word("gdb"); gdb && *gdb != "none") {
+        if (const auto good = gdb::parse_address(*gdb); !good)
+            return failure("-gdb {}: {}", *gdb, good.error());
+        t.out.gdb = *gdb;
+    }
     t.out.pid_file = t.in.word("pidfile").value_or("");
     t.daemonize = t.in.has("daemonize");
-    if (t.daemonize && t.in.has("nographic")) return failure("-nographic cannot be used with -daemonize");
     // QEMU ends with status 0 when a signal ends it.
     t.out.signal_is_failure = false;
     return {};

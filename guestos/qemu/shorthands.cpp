@@ -1,5 +1,7 @@
 #include "guestos/qemu/shorthands.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -50,6 +52,24 @@ Result<void> expand_shorthands(Invocation& invocation) {
         if (!found->key.empty()) full.values.emplace_back(found->key, one.value());
         one = std::move(full);
         if (one.option == "display" && one.value("vnc") == "none") one.values = {{"type", "none"}};
+    }
+    // -virtfs is a directory and a device, in its place among the devices.
+    unsigned nth = 0;
+    for (size_t i = 0; i < invocation.given.size(); ++i) {
+        if (invocation.given[i].option != "virtfs") continue;
+        Given share = std::move(invocation.given[i]);
+        share.option = "fsdev";
+        const std::string tag = share.value("mount_tag");
+        if (tag.empty()) return failure("{}: Usage: -virtfs fsdriver,mount_tag=tag.", share.origin);
+        std::erase_if(share.values, [](const auto& pair) { return pair.first == "mount_tag"; });
+        if (!share.has("id")) share.values.emplace_back("id", fmt::format("{}-virtfs{}", tag, nth++));
+        Given device{
+            .option = "device",
+            .origin = share.origin,
+            .values = {{"driver", "virtio-9p-pci"}, {"fsdev", share.value("id")}, {"mount_tag", tag}}};
+        invocation.given[i] = std::move(share);
+        invocation.given.insert(invocation.given.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                std::move(device));
     }
     // -s among them: it is a -gdb without a word of its own.
     for (Given& one : invocation.given)

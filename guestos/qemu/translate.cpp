@@ -18,10 +18,10 @@ Result<Request> translate(const Invocation& invocation, RunOptions base) {
     if (!t.out.virtio) t.out.virtio = VirtioMmio::Legacy;
     // The board first, as errors of QEMU's come in that order; devices after what they refer to.
     using Take = Result<void> (*)(Translation&);
-    constexpr Take kTakes[] = {take_machine,     take_accelerator, take_cpu_count, take_memory,
-                               take_cpu_model,   take_displays,    take_consoles,  take_log,
-                               take_process,     take_globals,     take_objects,   take_drives,
-                               take_block_nodes, take_networks,    take_devices};
+    constexpr Take kTakes[] = {
+        take_machine,     take_accelerator, take_cpu_count, take_memory,   take_cpu_model, take_displays,
+        take_consoles,    take_log,         take_process,   take_globals,  take_objects,   take_drives,
+        take_block_nodes, take_firmware,    take_shares,    take_networks, take_devices};
     for (const Take take : kTakes)
         if (const auto taken = take(t); !taken) return std::unexpected(one_line(taken.error()));
     std::vector<std::string> notes;

@@ -37,6 +37,12 @@ struct Drive {
     bool used = false;  ///< by a -device
 };
 
+/// A directory, by -fsdev.
+struct Share {
+    std::string id, directory, security_model, multidevs;
+    bool readonly = false;
+};
+
 struct Translation {
     Translation(const Invocation& given, RunOptions base, bool strict)
         : in(given), out(std::move(base)), notes(strict) {}
@@ -47,8 +53,9 @@ struct Translation {
 
     bool el2 = false;  ///< -M virtualization=on
     bool mte = false;
-    std::vector<Drive> drives;                  ///< by -drive, in their order
-    std::vector<Drive> nodes;                   ///< by -blockdev
+    std::vector<Drive> drives;  ///< by -drive, in their order
+    std::vector<Drive> nodes;   ///< by -blockdev
+    std::vector<Share> shares;
     std::map<std::string, KeyValues> defaults;  ///< -global: properties by driver
     unsigned default_macs = 0;                  ///< adapters that have no address of their own
     bool daemonize = false;
@@ -64,6 +71,8 @@ Result<void> take_objects(Translation& t);
 Result<void> take_drives(Translation& t);
 Result<void> take_block_nodes(Translation& t);
 Result<void> take_networks(Translation& t);
+Result<void> take_shares(Translation& t);
+Result<void> take_firmware(Translation& t);
 Result<void> take_devices(Translation& t);
 Result<void> take_displays(Translation& t);
 Result<void> take_consoles(Translation& t);

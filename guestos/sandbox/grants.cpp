@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "guestos/gdb/address.h"
 #include "jit/llvm/region_module.h"
 
 namespace arclight::guestos::sandbox {
@@ -104,8 +105,8 @@ void add_libraries(std::vector<FileGrant>& out) {
 std::vector<FileGrant> grants_for(const RunOptions& options) {
     constexpr unsigned kRead = FileGrant::kRead, kReadWrite = kRead | FileGrant::kWrite;
     std::vector<FileGrant> out;
-    for (const std::string& file :
-         {options.kernel, options.bios, options.initrd, options.dtb, options.lightv, options.symbols})
+    for (const std::string& file : {options.kernel, options.bios, options.restore, options.initrd,
+                                    options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
     for (const FwCfgOptions& entry : options.fw_cfg)
         if (!entry.file.empty()) out.push_back({entry.file, kRead});
@@ -161,6 +162,9 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     }
     if (!options.control.empty())
         out.push_back({directory_of(options.control), FileGrant::kMakeSocket | FileGrant::kRemove});
+    // It is there already, and removed at the end.
+    if (const auto address = gdb::parse_address(options.gdb); address && address->local)
+        out.push_back({directory_of(address->path), FileGrant::kRemove});
     if (!options.lightv.empty())
         for (const std::string& file : files_of_policy(options.lightv)) {
             make_file(file, 0600);

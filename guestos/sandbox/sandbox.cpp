@@ -60,6 +60,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .flash_file = std::ranges::any_of(
             options.flash, [](const FlashOptions& bank) { return !bank.file.empty() && !bank.readonly; }),
         .network = !options.networks.empty(),
+        .debugger = !options.gdb.empty(),
         .shares = std::ranges::any_of(
             options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
         .char_servers =

@@ -23,7 +23,8 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
-                   kShare = bit(ThreadRole::Share), kAll = (1u << kThreadRoles) - 1;
+                   kShare = bit(ThreadRole::Share), kDebugger = bit(ThreadRole::Debugger),
+                   kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
 enum class When : uint8_t {
@@ -35,7 +36,8 @@ enum class When : uint8_t {
     FlashFile,
     Shares,
     CharServers,
-    CharClients
+    CharClients,
+    Debugger
 };
 
 struct Row {
@@ -162,15 +164,15 @@ constexpr Row kRows[] = {
     {SYS_read, kAll},
     {SYS_write, kAll},
     {SYS_rt_sigreturn, kAll},
-    {SYS_timerfd_settime, kVcpus | kEvents | kControl},
+    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger},
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
-    {SYS_preadv, kDevice | kShare},
+    {SYS_preadv, kDevice | kShare | kControl},  // a disk that is saved
     {SYS_pwritev, kDevice | kShare},
     {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
     {SYS_newfstatat, kAll},
-    {SYS_fdatasync, kDevice | kShare},
+    {SYS_fdatasync, kDevice | kShare | kControl},
     {SYS_fallocate, kDevice | kControl},
     {SYS_pread64, kDevice | kShare | kCompiler | kControl},
     {SYS_pwrite64, kDevice | kShare | kControl},
@@ -259,7 +261,7 @@ constexpr Row kRows[] = {
 
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
-    {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_recvmsg, .roles = kControl, .when = When::ControlSocket},  // with a snapshot's file
     {.number = SYS_sendto, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_setsockopt, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_bind, .roles = 0, .when = When::ControlSocket},
@@ -275,6 +277,12 @@ constexpr Row kRows[] = {
     {.number = SYS_connect, .roles = kEvents, .when = When::CharClients},
     {.number = SYS_getsockopt, .roles = kEvents, .when = When::CharClients},
     {.number = SYS_setsockopt, .roles = kEvents, .when = When::CharClients},
+
+    // ---- A debugger's connection. The socket was made before.
+    {.number = SYS_accept4, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_recvfrom, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_sendto, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_setsockopt, .roles = kDebugger, .when = When::Debugger},
 
     // ---- A guest's network (libslirp)
     {.number = SYS_recvfrom, .roles = kNetwork, .when = When::Network},
@@ -296,7 +304,7 @@ constexpr Row kRows[] = {
     {SYS_eventfd2, 0},
     {SYS_pipe2, 0},
     {SYS_memfd_create, 0},
-    {SYS_getrusage, 0},
+    {SYS_getrusage, kControl},  // the times that info jit shows
     {SYS_getppid, 0},  // the KVM probe's example of a system call
     {SYS_getcwd, 0},
     {SYS_uname, 0},
@@ -323,9 +331,9 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::Network && !needs.network) ||
             (row.when == When::FlashFile && !needs.flash_file) ||
             (row.when == When::Shares && !needs.shares) ||
-
             (row.when == When::CharServers && !needs.char_servers) ||
-            (row.when == When::CharClients && !needs.char_clients))
+            (row.when == When::CharClients && !needs.char_clients) ||
+            (row.when == When::Debugger && !needs.debugger))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -350,6 +358,7 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::Compiler: return "compiler";
         case ThreadRole::Control: return "control";
         case ThreadRole::Network: return "network";
+        case ThreadRole::Debugger: return "debugger";
         case ThreadRole::Share: return "shared directory";
     }
     return "unknown";

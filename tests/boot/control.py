@@ -241,17 +241,15 @@ SESSION = [
     b'{"execute":"cont"}', b'{"execute":"stop"}', b'{"execute":"query-status"}', b'{"execute":"system_powerdown"}',
     b'{"execute":"query-iothreads"}', b'{"execute":"query-block-jobs"}',
 ]
-HUMAN = ["nosuch foo", "info status", "info nosuch", "xp/4xw 0x41000000", "xp/4xb 0x41000000", "xp/2dg 0x41000000", "xp/4c 0x41000000",
-         "xp/20xh 0x41000000", "xp", "xp/2s 0x41000000", "x/3xb 0x4000000000", "info uuid", "help xp", ""]
+# At 0x50000000 is neither a loader's work nor a guest's: zeros.
+HUMAN = ["nosuch foo", "info status", "info nosuch", "xp/4xw 0x50000000", "xp/4xb 0x50000000", "xp/2dg 0x50000000", "xp/4c 0x50000000",
+         "xp/20xh 0x50000000", "xp", "xp/2s 0x50000000", "x/3xb 0x4000000000", "info uuid", "help xp", ""]
 
 
 def beside_qemu():
     if not QEMU:
         print("no QEMU to compare with")
         return
-    image = path("bytes")
-    with open(image, "wb") as f:
-        f.write(bytes(range(256)) * 4096)
     answers = []
     for program in ("arclight", "qemu"):
         sock = path(f"beside-{program}")
@@ -271,9 +269,7 @@ def beside_qemu():
             qmp.events.clear()
         for line in HUMAN:
             reply = qmp.human(line)
-            # The bytes in memory are the loader's; their number and form are not.
-            got.append((line, re.sub(r"0x[0-9a-f]+|(?<=[ -])\d+|'.*?'", lambda m: "v" * len(m[0]) if m[0][0] != "'" else "'", reply)
-                        if line.startswith("x") else reply))
+            got.append((line, reply))
         got.append(("quit", qmp.raw(b'{"execute":"quit"}'), [event["data"] for event in qmp.events if event["event"] == "SHUTDOWN"]))
         end(process, 0, program)
         answers.append(got)
@@ -290,6 +286,7 @@ def garbage():
              b'"arguments":{"command-line":"x/99999999xg $sp"}', source.randbytes(64), b"A" * 70000]
     for client in range(30):
         wire = Wire(path("q4"))
+        wire.socket.setblocking(False)  # a monitor that waits for its client to read reads nothing
         try:
             for _ in range(source.randrange(1, 60)):
                 wire.send(source.choice(words))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Firmware in flash: U-Boot to its prompt; edk2 to its shell, with variables that survive SIGKILL; Debian's kernel through edk2
 by ACPI, SMBIOS and the firmware configuration device; and the power key, by ACPI and by the device tree."""
-import glob, os, re, select, shutil, subprocess, time
+import concurrent.futures, glob, os, re, select, shutil, socket, subprocess, time
 import guest
 from guest import ARCLIGHT, Failures, Guest, OPTIONS
 
@@ -18,9 +18,9 @@ failures = Failures()
 class Conversation:
     """With a program that has a prompt."""
 
-    def __init__(self, options, limit=200):
-        self.process = subprocess.Popen([ARCLIGHT, "run", *OPTIONS, "-m", "512M", *options], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    def __init__(self, options, limit=200, command=None):
+        self.process = subprocess.Popen(command or [ARCLIGHT, "run", *OPTIONS, "-m", "512M", *options],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.text, self.seen, self.end = b"", 0, time.monotonic() + limit
 
     def expect(self, pattern):
@@ -81,6 +81,18 @@ def shell(variables):
     talk.say("\x1b")
     talk.expect(rb"Shell> ")
     return talk
+
+
+def reset():
+    """Without an image of its own, a variable lives as long as the run: also when the guest resets."""
+    talk = Conversation(["--bios", BIOS])
+    for commands in ([f'setvar kept -guid {GUID} -bs -rt -nv ="in memory"', "reset"], [f"dmpstore kept -guid {GUID}", "reset -s"]):
+        talk.expect(rb"startup.nsh")
+        talk.say("\x1b")
+        for command in commands:
+            talk.expect(rb"Shell> ")
+            talk.say(command + "\r")
+    failures.check(talk.status() == 0 and b"*in memory*" in talk.text, f"after a reset: {talk.text[-600:]}")
 
 
 def variables():
@@ -157,6 +169,24 @@ nproc; ls /sys/bus/acpi/devices | grep -c LNRO0005; base64 acpi/tables/DSDT; exi
         failures.check("0 Errors, 0 Warnings" in again, f"iasl on the DSDT: {again}")
 
 
+def disk(bus):
+    """The shell's startup.nsh on a FAT disk starts the kernel that lies there, with its initial RAM disk."""
+    debian = Guest()
+    image = os.path.join(guest.work, f"esp-{bus}.img")
+    initrd = debian.initramfs(["echo", "by disk"])
+    startup = os.path.join(guest.work, f"{bus}.nsh")
+    with open(startup, "w") as file:
+        file.write("FS0:\r\nvmlinuz initrd=initrd.img console=ttyAMA0 quiet loglevel=0 panic=-1\r\n")
+    with open(image, "wb") as file:
+        file.truncate(96 << 20)
+    subprocess.run(["mformat", "-i", image, "-F", "::"], check=True)
+    for path, name in ((debian.kernel, "vmlinuz"), (initrd, "initrd.img"), (startup, "startup.nsh")):
+        subprocess.run(["mcopy", "-i", image, path, "::/" + name], check=True)
+    result = guest.run([ARCLIGHT, "run", *OPTIONS, "-m", "1G", "--smp", "2", "--no-reboot", "--bios", BIOS, "--virtio",
+                        "pci" if bus == "pci" else "modern", "--drive", f"file={image},format=raw,readonly=on"], 200)
+    failures.check("by disk" in result.text and result.status == 0, f"a kernel on a disk on {bus}: {result}")
+
+
 LISTENER = r"""for module in /*.ko; do insmod $module; done
 mkdir -p /etc/acpi/PWRF /var/log; printf '#!/bin/sh\necho key was pressed > /dev/console; poweroff -f\n' > /etc/acpi/PWRF/00000080
 chmod +x /etc/acpi/PWRF/00000080; (sleep 1; echo press now) & exec acpid -f"""
@@ -166,15 +196,27 @@ def power_key(flavour, names, options):
     files = modules(flavour, *names)
     if files is None:
         return
-    words = Guest(flavour, add=files).arclight(["sh", "-c", LISTENER], options=options)
-    words[0] = os.environ["POWER_KEY"]
-    result = guest.run(words, 150)
-    failures.check(result.status == 0 and "key was pressed" in result.text, f"the power key with {options}: {result}")
+    path = os.path.join(guest.work, f"qmp-{flavour}")
+    command = Guest(flavour, add=files).arclight(["sh", "-c", LISTENER], options=[*options, "--qmp",
+                                                                                  f"unix:{path},server=on,wait=off"])
+    talk = Conversation([], command=command)
+    talk.expect(rb"press now")
+    with socket.socket(socket.AF_UNIX) as qmp:
+        qmp.connect(path)
+        qmp.sendall(b'{"execute": "qmp_capabilities"} {"execute": "system_powerdown"}\n')
+        talk.expect(rb"key was pressed")
+        talk.status()
 
 
-attempt("U-Boot", uboot)
-attempt("edk2's variables", variables)
-attempt("Debian's kernel through edk2", kernel)
-attempt("the power key by ACPI", lambda: power_key("cloud", ["evdev"], ["-m", "1G", "--bios", BIOS]))
-attempt("the power key by the device tree", lambda: power_key("generic", ["evdev", "gpio_keys"], ["-m", "1G"]))
+parts = {"U-Boot": uboot, "edk2's variables": variables, "a reset": reset, "Debian's kernel through edk2": kernel,
+         "the power key by ACPI": lambda: power_key("cloud", ["evdev"], ["-m", "1G", "--bios", BIOS]),
+         "the power key by the device tree": lambda: power_key("generic", ["evdev", "gpio_keys"], ["-m", "1G"])}
+if shutil.which("mformat"):
+    parts["a disk behind virtio-mmio"] = lambda: disk("mmio")
+    parts["a disk on PCI"] = lambda: disk("pci")
+else:
+    print("without disks: no mformat (package mtools)")
+# Firmware waits most of the time, for keys that nobody presses.
+with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    list(pool.map(attempt, parts.keys(), parts.values()))
 failures.end()

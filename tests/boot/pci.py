@@ -5,6 +5,7 @@ import hashlib, os, random, struct, subprocess
 import guest
 from guest import Failures, Guest, work
 
+BIOS = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"  # package qemu-efi-aarch64
 failures = Failures()
 debian = Guest()
 CONTENT = random.Random(3).randbytes(4 << 20)
@@ -72,6 +73,9 @@ def run_guest(what, options, interrupts, append=""):
 messages = run_guest("GICv3 with ITS, 4 CPUs", ["--gic", "3", "--smp", "4"], "ITS-MSI")
 run_guest("GICv2 with v2m, 1 CPU", ["--gic", "2"], "MSI")
 run_guest("pins, 2 CPUs", ["--gic", "3", "--smp", "2"], "GICv3", append="pci=nomsi")
+if os.path.exists(BIOS):
+    # edk2 places the BARs, and the kernel finds the bus and the ITS by MCFG, DSDT and IORT.
+    run_guest("edk2 and ACPI, GICv3, 2 CPUs", ["--gic", "3", "--smp", "2", "-m", "1G", "--bios", BIOS], "ITS-MSI")
 failures.check(messages == [["0000:00:00.0", "0x1b36", "0x0008", "0x060000", "0x1af4", "0x1100"],
                             ["0000:00:01.0", "0x1af4", "0x1001", "0x010000", "0x1af4", "0x0002"],
                             ["0000:00:02.0", "0x1af4", "0x1000", "0x020000", "0x1af4", "0x0001"],

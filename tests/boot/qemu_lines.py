@@ -1,6 +1,6 @@
 """Command lines of the tools that start qemu-system-aarch64, with Arclight under that name: the guest starts and does its job, and
 the exit status is QEMU's. Where QEMU is installed, what a guest sees of its machine is compared."""
-import os, re, signal, subprocess, time
+import json, os, re, signal, socket, subprocess, time
 
 from guest import ARCLIGHT, Failures, Guest, OPTIONS, QEMU, run, work
 
@@ -8,7 +8,7 @@ failures = Failures()
 LINK = os.path.join(work, "qemu-system-aarch64")
 os.symlink(ARCLIGHT, LINK)
 OWN = ["-arclight", " ".join(OPTIONS)] if OPTIONS else []
-MODULES = ("virtio_mmio", "virtio_blk", "virtio_net")
+MODULES = ("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net", "9p", "9pnet_virtio", "virtio_console")
 guest = Guest(modules=MODULES)
 QUIET = "panic=-1 quiet loglevel=0"
 
@@ -35,6 +35,12 @@ def check(name, result, *wanted, status=0, missing=()):
     # A line for what is missing; nothing of the kind where nothing is.
     for line in result.error.decode().splitlines():
         failures.check(line.startswith("qemu-system-aarch64: "), f"{name}: on stderr: {line}")
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
 def image(name, text, size=1 << 20):
@@ -82,11 +88,58 @@ check("boot-utils", result, "cpus=2")
 tuxrun = ["-machine", "virt,virtualization=on,gic-version=3,mte=on", "-cpu", "max,pauth-impdef=on", "-smp", "2", "-no-reboot",
           "-nographic", "-nic", "none", "-drive", f"file={first},format=raw,id=hd0,if=virtio", "-drive",
           f"file={second},format=raw,if=virtio,readonly=on", "-snapshot"]
-result = boot(load("virtio_mmio", "virtio_blk") +
+result = boot(load("virtio_pci", "virtio_blk") +
               "for d in /dev/vd?; do echo $d $(head -n 1 $d); done; echo changed > /dev/vda; cat /sys/block/vdb/ro | sed s/^/ro=/", tuxrun)
 check("tuxrun", result, "/dev/vda rootfs", "/dev/vdb second", "ro=1")
 with open(first) as f:
     failures.check(f.read(6) == "rootfs", "-snapshot: the image was written to")
+
+# syzkaller's: QMP on a socket, devices on both buses, -snapshot.
+port = free_port()
+syzkaller = ["-machine", "virt,virtualization=on,gic-version=max", "-cpu", "max,sve128=on,pauth=off", "-m", "1024", "-smp", "2", "-chardev",
+             f"socket,id=SOCKSYZ,server=on,wait=off,host=localhost,port={port}", "-mon", "chardev=SOCKSYZ,mode=control", "-display",
+             "none", "-serial", "stdio", "-no-reboot", "-name", "VM-0", "-device", "virtio-rng-pci", "-device",
+             "virtio-net-pci,netdev=net0", "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{free_port()}-:22", "-device",
+             "virtio-blk-device,drive=hd0", "-drive", f"file={first},if=none,format=raw,id=hd0", "-snapshot"]
+command = load("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net") + \
+    "head -n 1 /dev/vda; echo 00:0*=$(cat /sys/bus/pci/devices/0000:00:0[12].0/device); echo waiting; read word; echo got $word"
+process = subprocess.Popen([LINK, *syzkaller, "-kernel", guest.kernel, "-initrd", guest.initramfs(["sh", "-c", command]), "-append",
+                            f"console=ttyAMA0 {QUIET}", *OWN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+output = b""
+while b"waiting" not in output:
+    piece = process.stdout.read1(4096)
+    if not piece:
+        break
+    output += piece
+failures.check(b"rootfs" in output and b"0x1005 0x1000" in output, f"syzkaller: {output}")
+with socket.create_connection(("localhost", port), timeout=60) as qmp:
+    stream = qmp.makefile("rw")
+    greeting = json.loads(stream.readline())
+    failures.check(greeting["QMP"]["version"]["qemu"]["major"] == 7, f"syzkaller: QMP greets with {greeting}")
+    for request in ("qmp_capabilities", "query-status", "quit"):
+        stream.write(json.dumps({"execute": request}) + "\n")
+        stream.flush()
+        answer = json.loads(stream.readline())
+        while "event" in answer:
+            answer = json.loads(stream.readline())
+        failures.check("return" in answer, f"syzkaller: {request}: {answer}")
+        if request == "query-status":
+            failures.check(answer.get("return", {}).get("status") == "running", f"syzkaller: {answer}")
+_, error = process.communicate(timeout=60)
+failures.check(process.returncode == 0, f"syzkaller: status {process.returncode} after quit: {error}")
+
+# virtme-ng's: directories of the host's, a log on another console, the serial port and a monitor on one stdio.
+log = os.path.join(work, "log")
+virtme = ["-name", "guest", "-m", "1G", "-M", "virt", "-cpu", "cortex-a57", "-parallel", "none", "-net", "none", "-echr", "1", "-fsdev",
+          f"local,id=virtfs5,path={work},security_model=none,readonly=on,multidevs=remap", "-device",
+          "virtio-9p-device,fsdev=virtfs5,mount_tag=/dev/root", "-chardev", f"file,path={log},id=dmesg", "-device", "virtio-serial-device",
+          "-device", "virtconsole,chardev=dmesg", "-chardev", "stdio,id=console,signal=off,mux=on", "-serial", "chardev:console", "-mon",
+          "chardev=console", "-vga", "none", "-display", "none", "-smp", "4"]
+result = boot(load("virtio_mmio", "9pnet_virtio", "9p", "virtio_console") +
+              "mount -t 9p -o trans=virtio,version=9p2000.L,ro /dev/root /mnt && head -n 1 /mnt/rootfs.img; echo to the log > /dev/hvc0", virtme)
+check("virtme-ng", result, "rootfs")
+with open(log) as f:
+    failures.check("to the log" in f.read(), "virtme-ng: nothing is in the log")
 
 # The device tree that the words give, beside QEMU's: the nodes that both have are at the same addresses.
 tree = os.path.join(work, "tree.dtb")

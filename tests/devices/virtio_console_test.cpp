@@ -54,7 +54,7 @@ TEST_F(VirtioConsole, PortsAreIntroduced) {
     driver.control(0, ConsoleDriver::kPortReady, 1);
     EXPECT_EQ(driver.messages(),
               (Messages{message(0, ConsoleDriver::kConsolePort, 1), message(0, ConsoleDriver::kPortOpen, 1),
-                        message(0, ConsoleDriver::kResize, 1, std::string_view("\x18\0\x50\0", 4))}));
+                        message(0, ConsoleDriver::kResize, 1, std::string_view("\x50\0\x18\0", 4))}));
     driver.control(1, ConsoleDriver::kPortReady, 1);
     EXPECT_EQ(driver.messages(), (Messages{message(1, ConsoleDriver::kPortName, 1,
                                                    std::string_view("org.qemu.guest_agent.0\0", 23))}));
@@ -72,7 +72,7 @@ TEST_F(VirtioConsole, ClientsComeAndGo) {
     EXPECT_EQ(driver.messages(), (Messages{message(1, ConsoleDriver::kPortOpen, 0)}));
     console.set_size({.columns = 100, .rows = 50});
     EXPECT_EQ(driver.messages(),
-              (Messages{message(0, ConsoleDriver::kResize, 1, std::string_view("\x32\0\x64\0", 4))}));
+              (Messages{message(0, ConsoleDriver::kResize, 1, std::string_view("\x64\0\x32\0", 4))}));
     EXPECT_EQ(driver.device.read(0x100, 2), 100u);
 }
 

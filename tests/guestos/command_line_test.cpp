@@ -107,6 +107,45 @@ TEST(CommandLine, DevicesOnPci) {
     EXPECT_NE(parse({"run", "--kernel", "k", "--device", "nothing,help"}).code, 0);
 }
 
+TEST(CommandLine, Firmware) {
+    Outcome outcome =
+        parse({"run", "--bios", "b", "--flash", "vars,,1,file.locking=off", "--fw-cfg", "opt/a,string=x=y",
+               "--fw-cfg", "name=opt/b,file=f", "--smbios", "type=1,serial=s", "--no-acpi"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    const RunOptions& o = *outcome.options;
+    EXPECT_TRUE(o.kernel.empty() && o.has_firmware() && !o.acpi);
+    ASSERT_EQ(o.flash.size(), 2u);  // after --bios, it is the second bank's
+    EXPECT_TRUE(o.flash[0].file.empty());
+    EXPECT_EQ(o.flash[1].file, "vars,1");
+    EXPECT_EQ(o.flash[1].locking, "off");
+    EXPECT_FALSE(o.flash[1].readonly);
+    ASSERT_EQ(o.fw_cfg.size(), 2u);
+    EXPECT_EQ(o.fw_cfg[0].text, "x=y");
+    EXPECT_EQ(o.fw_cfg[1].file, "f");
+    EXPECT_EQ(o.smbios, std::vector<std::string>{"type=1,serial=s"});
+
+    outcome = parse({"run", "--flash", "code,readonly=on", "--flash", "file=vars", "--kernel", "k"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    EXPECT_TRUE(outcome.options->has_firmware() && outcome.options->flash[0].readonly);
+
+    for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+             {"run"},
+             {"run", "--flash", "a", "--flash", "b", "--flash", "c"},
+             {"run", "--bios", "a", "--flash", "b", "--flash", "c"},
+             {"run", "--flash", "a,readonly=perhaps"},
+             {"run", "--flash", "readonly=on"},
+             {"run", "--flash", "a,b"},
+             {"run", "--bios", "a", "--fw-cfg", "opt/a"},
+             {"run", "--bios", "a", "--fw-cfg", "opt/a,string=1,file=2"},
+             {"run", "--bios", "a", "--fw-cfg", "string=1"},
+             {"run", "--bios", "a", "--fw-cfg", std::string(56, 'n') + ",string=1"},
+             {"run", "--bios", "a", "--smbios", "type=9"}}) {
+        outcome = parse(wrong);
+        EXPECT_EQ(outcome.code, kExitUsage) << wrong.back();
+        EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << outcome.error;
+    }
+}
+
 TEST(CommandLine, Networks) {
     const auto networks = [](std::vector<std::string> more) {
         std::vector<std::string> words{"run", "--kernel", "k"};

@@ -477,7 +477,7 @@ TEST_F(Inside, ACrashIsReportedAsOneOutside) {
         fmt::print(stderr, "then: {}\n", error);
         _exit(7);
     };
-    EXPECT_EXIT(crash(), testing::ExitedWithCode(7),
+    EXPECT_EXIT(crash(), ::testing::ExitedWithCode(7),
                 "Please report it.*arclight 9.9 on .*command: arclight.*SIGSEGV .code 1. in thread .*, "
                 "address 0x10\n.*"
                 "#0 .*#1 .*#4 .*#5 .*then: exception 14 ");

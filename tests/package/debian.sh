@@ -58,7 +58,7 @@ inside dpkg --install /arclight.deb > "$work/dpkg.log" 2>&1 || { tail -5 "$work/
 [ "$(inside arclight --version)" = "$("$ARCLIGHT" --version)" ] || fail "arclight --version: $(inside arclight --version 2>&1)"
 inside arclight version | grep -q 'process *yes' || fail "arclight version: $(inside arclight version 2>&1)"
 inside arclight-qemu -M virt -device help | grep -q virtio-blk-device || fail "arclight-qemu: $(inside arclight-qemu -device help 2>&1)"
-for page in arclight arclight-run arclight-qemu arclight-lightv; do
+for page in arclight arclight-run arclight-qemu arclight-lightv arclight-snapshot; do
     # To a file: man would be killed by a reader that has seen enough.
     inside man "$page" > "$work/page" 2> "$work/err" || fail "man $page: $(cat "$work/err")"
     grep -q '^SYNOPSIS' "$work/page" || fail "man $page shows no page"

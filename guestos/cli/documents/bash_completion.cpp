@@ -24,6 +24,7 @@ void add_arms(const CommandEntry& command, const std::string& path, std::string&
             case ValueKind::Directory: action = "directories"; break;
             case ValueKind::Text: action = "nothing"; break;
         }
+        if (option.positional()) names = {""};
         for (const std::string& name : names)
             values += fmt::format("        \"{} {}\") echo {} ;;\n", path, name, action);
     }
@@ -87,7 +88,13 @@ _arclight() {{
         files) compopt -o filenames 2> /dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         directories) compopt -o filenames 2> /dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
         nothing) ;;
-        *) mapfile -t COMPREPLY < <(compgen -W "$(_arclight_words "$path")" -- "$current") ;;
+        *)
+            mapfile -t COMPREPLY < <(compgen -W "$(_arclight_words "$path")" -- "$current")
+            if [ "$(_arclight_value "$path" "")" = files ]; then
+                compopt -o filenames 2> /dev/null
+                mapfile -t -O ${{#COMPREPLY[@]}} COMPREPLY < <(compgen -f -- "$current")
+            fi
+            ;;
     esac
 }}
 

@@ -32,6 +32,7 @@ std::string option_spec(const OptionEntry& option) {
         case ValueKind::Text: action = fmt::format(":{}: ", quoted(option.value)); break;
     }
     std::string out;
+    if (option.positional()) out = fmt::format(" \\\n                '1{}'", action);
     for (const std::string& name : {option.short_name, option.long_name})
         if (!name.empty())
             out += fmt::format(" \\\n                '*{}[{}]{}'", name, quoted(option.description), action);

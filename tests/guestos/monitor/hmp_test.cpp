@@ -28,7 +28,7 @@ TEST(MemoryDump, HasQemusForm) {
     };
     const std::vector<uint8_t> fdt = {0xd0, 0x0d, 0xfe, 0xed, 0, 0x10, 0, 0, 0, 0, 0, 0x40, 0, 0, 0x1c, 0x34};
     EXPECT_EQ(dump("4xw", fdt), "0000000040000000: 0xedfe0dd0 0x00001000 0x40000000 0x341c0000\r\n");
-    EXPECT_EQ(dump("4c", fdt), "0000000040000000: '\\xd0' '\\r' '\\xfe' '\\xed'\r\n");
+    EXPECT_EQ(dump("4cb", fdt), "0000000040000000: '\\xd0' '\\r' '\\xfe' '\\xed'\r\n");
     EXPECT_EQ(dump("2dg", fdt), "0000000040000000:       17596178894288  3754876190393892864\r\n");
     EXPECT_EQ(dump("8xh", fdt),
               "0000000040000000: 0x0dd0 0xedfe 0x1000 0x0000 0x0000 0x4000 0x0000 0x341c\r\n");

@@ -75,6 +75,26 @@ TEST(Monitor, EachClientIsGreeted) {
     }
 }
 
+TEST(Monitor, WhatOneClientHasAskedIsNotAnsweredToTheNext) {
+    test::FakeTarget target;
+    FakeClient client;
+    std::mutex commands;
+    Monitor monitor({.chardev = "c"}, client, target, commands, false);
+    EXPECT_TRUE(test::eventually([&] { return client.lines().size() == 1; }));
+    commands.lock();
+    for (int i = 0; i < 3; i++) client.type(R"({"execute":"query-status","id":"old"})");
+    client.frontend.load()->event(devices::CharEvent::Closed);
+    client.type(R"({"execute":"query-status","id":"old"})");
+    client.frontend.load()->event(devices::CharEvent::Opened);
+    client.type(R"({"execute":"qmp_capabilities","id":"new"})");
+    commands.unlock();
+    EXPECT_TRUE(monitor.finish(std::chrono::seconds(20)));
+    const auto lines = client.lines();
+    ASSERT_EQ(lines.size(), 3u) << client.text();
+    EXPECT_NE(lines[1].find("QMP"), std::string::npos);
+    EXPECT_EQ(lines[2], R"({"id": "new", "return": {}})");
+}
+
 TEST(Monitor, APersonHasAPromptWhenTheFocusComes) {
     test::FakeTarget target;
     FakeClient client;

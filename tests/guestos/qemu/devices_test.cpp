@@ -29,7 +29,7 @@ TEST(QemuDevices, Properties) {
             "-nic none -object rng-random,id=r,filename=/dev/urandom -device virtio-rng-pci,rng=r" +
             std::string(properties));
     };
-    EXPECT_EQ(devices_of(*rng("")), "virtio-rng");
+    EXPECT_EQ(devices_of(*rng("")), "virtio-rng-pci");
     EXPECT_TRUE(notes_of(*rng(",bus=pcie.0,addr=0x3,vectors=2,disable-legacy=on,iommu_platform=off,max-bytes="
                               "1024,period=1000"))
                     .empty());
@@ -44,6 +44,14 @@ TEST(QemuDevices, Properties) {
               "-device virtio-rng-device,id=a: Duplicate device ID 'a'");
 }
 
+TEST(QemuDevices, GuestsDoWithoutSome) {
+    for (const std::string_view device :
+         {"virtio-balloon,free-page-reporting=on", "vhost-vsock-pci,guest-cid=7"}) {
+        EXPECT_EQ(request_for("-device " + std::string(device))->notes.size(), 1u) << device;
+        EXPECT_FALSE(request_for("-strict -device " + std::string(device))) << device;
+    }
+}
+
 TEST(QemuDevices, Unknown) {
     EXPECT_EQ(request_for("-device virtio-rgn-pci").error(),
               "-device virtio-rgn-pci: 'virtio-rgn-pci' is not a valid device model name, did you mean "
@@ -51,6 +59,52 @@ TEST(QemuDevices, Unknown) {
     EXPECT_EQ(request_for("-device usb-kbd").error(), "-device usb-kbd: there is no USB");
     EXPECT_EQ(request_for("-device e1000,netdev=n").error(),
               "-device e1000,netdev=n: adapters are virtio-net");
+}
+
+TEST(QemuDevices, Shares) {
+    const auto devices = [](std::string_view line) {
+        const auto request = request_for("-nic none " + std::string(line));
+        return request ? devices_of(*request) : "error: " + request.error();
+    };
+    EXPECT_EQ(devices("-fsdev local,id=r,path=/,security_model=none,readonly=on,multidevs=remap -device "
+                      "virtio-9p-device,fsdev=r,mount_tag=/dev/root"),
+              "virtio-9p path=/ tag=/dev/root security_model=none readonly=on");
+    EXPECT_EQ(devices("-virtfs local,path=d,mount_tag=t,security_model=mapped"),
+              "virtio-9p-pci path=d tag=t security_model=mapped");
+    // In its place among the devices.
+    EXPECT_EQ(devices("-virtfs local,path=d,mount_tag=t,security_model=none -device virtio-rng-pci"),
+              "virtio-9p-pci path=d tag=t security_model=none; virtio-rng-pci");
+    const std::pair<std::string_view, std::string_view> wrong[] = {
+        {"-virtfs local,path=d,security_model=none", "Usage: -virtfs fsdriver,mount_tag=tag."},
+        {"-fsdev local,path=d,security_model=none", "Parameter 'id' is missing"},
+        {"-fsdev local,id=r,path=d", "security_model property not set"},
+        {"-fsdev local,id=r,path=d,security_model=x", "Parameter 'security_model' does not accept value 'x'"},
+        {"-fsdev proxy,id=r", "'proxy' is not there, 'local' is"},
+        {"-device virtio-9p-device,fsdev=r,mount_tag=t", "9pfs device couldn't find fsdev with the id = r"},
+    };
+    for (const auto& [line, error] : wrong)
+        EXPECT_TRUE(devices(line).contains(error)) << line << " gives " << devices(line);
+}
+
+TEST(QemuDevices, Ports) {
+    const auto devices = [](std::string_view line) {
+        const auto request =
+            request_for("-nic none -display none -serial null -chardev null,id=a -chardev null,id=b " +
+                        std::string(line));
+        return request ? devices_of(*request) : "error: " + request.error();
+    };
+    EXPECT_EQ(devices("-device virtio-serial-device -device virtconsole,chardev=a -device "
+                      "virtserialport,chardev=b,name=org.qemu.guest_agent.0"),
+              "virtio-serial ports=0:console:a:;1:port:b:org.qemu.guest_agent.0");
+    EXPECT_EQ(devices("-device virtio-serial-pci,id=s -device virtserialport,chardev=b,nr=5,bus=s.0"),
+              "virtio-serial-pci ports=5:port:b:");
+    EXPECT_TRUE(devices("-device virtconsole,chardev=a").contains("No 'virtio-serial-bus' bus found"));
+    EXPECT_TRUE(
+        devices("-device virtio-serial-pci -device virtconsole,chardev=q").contains("can't find value 'q'"));
+    EXPECT_TRUE(devices("-device virtio-serial-pci -device virtserialport,chardev=a,nr=0")
+                    .contains("reserved for virtconsole"));
+    EXPECT_TRUE(
+        devices("-device virtio-serial-pci -device virtserialport,chardev=a,nr=99").contains("more than"));
 }
 
 TEST(QemuDevices, Loader) {

@@ -14,24 +14,25 @@ TEST(QemuNetworks, Forms) {
     EXPECT_EQ(devices_for("-netdev user,id=n -device virtio-net-device,netdev=n"), "virtio-net network=n");
     EXPECT_EQ(
         devices_for("-netdev user,id=n -device virtio-net-pci,netdev=n,mac=52:54:00:00:00:07,host_mtu=1400"),
-        "virtio-net network=n mac=52:54:00:00:00:07 mtu=1400");
-    EXPECT_EQ(devices_for("-nic user"), "virtio-net network=nic0");
+        "virtio-net-pci network=n mac=52:54:00:00:00:07 mtu=1400");
+    EXPECT_EQ(devices_for("-nic user"), "virtio-net-pci network=nic0");
     EXPECT_EQ(devices_for("-nic user,id=x,model=virtio-net-pci,mac=52:54:00:00:00:07"),
-              "virtio-net network=x mac=52:54:00:00:00:07");
-    EXPECT_EQ(devices_for("-net nic -net user"), "virtio-net network=hub0");
-    EXPECT_EQ(devices_for("-net nic,model=virtio -net user,hostfwd=tcp::1-:2"), "virtio-net network=hub0");
-    EXPECT_EQ(devices_for("-netdev user,id=n -net nic,netdev=n"), "virtio-net network=n");
+              "virtio-net-pci network=x mac=52:54:00:00:00:07");
+    EXPECT_EQ(devices_for("-net nic -net user"), "virtio-net-pci network=hub0");
+    EXPECT_EQ(devices_for("-net nic,model=virtio -net user,hostfwd=tcp::1-:2"),
+              "virtio-net-pci network=hub0");
+    EXPECT_EQ(devices_for("-netdev user,id=n -net nic,netdev=n"), "virtio-net-pci network=n");
     EXPECT_EQ(devices_for("-nic none"), "");
     EXPECT_EQ(devices_for("-net none"), "");
     EXPECT_EQ(devices_for("-nodefaults -serial stdio"), "");
     // The board has an adapter of its own.
-    EXPECT_EQ(devices_for(""), "virtio-net network=hub0");
+    EXPECT_EQ(devices_for(""), "virtio-net-pci network=hub0");
 }
 
 // Adapters of the board's come before -device, whatever the order of the words; default addresses count up.
 TEST(QemuNetworks, Order) {
     EXPECT_EQ(devices_for("-device virtio-net-device,netdev=n -netdev user,id=n -nic user"),
-              "virtio-net network=nic0; virtio-net network=n mac=52:54:00:12:34:57");
+              "virtio-net-pci network=nic0; virtio-net network=n mac=52:54:00:12:34:57");
 }
 
 TEST(QemuNetworks, Words) {

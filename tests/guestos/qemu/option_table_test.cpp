@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -22,6 +23,12 @@ bool is_plain(const Request& request) {
            request.options.memory == other->options.memory && request.options.append == other->options.append;
 }
 bool says(const Request& request) { return !request.notes.empty(); }
+
+bool has_monitor(const Request& request, std::string_view chardev, bool control) {
+    return std::ranges::any_of(request.options.monitors, [&](const MonitorOptions& monitor) {
+        return monitor.chardev == chardev && (monitor.mode == MonitorOptions::Mode::Control) == control;
+    });
+}
 
 struct Example {
     std::string_view option;
@@ -67,8 +74,9 @@ const std::vector<Example>& examples() {
         {"audio", "-audio none", is_plain},
         {"audiodev", "-audiodev none,id=a", is_plain},
         {"device", "-device virtio-rng-device", [](R r) { return devices_of(r).ends_with("virtio-rng"); }},
-        {"name", "-name a,process=b,debug-threads=on", is_plain},
-        {"uuid", "-uuid 01234567-89ab-cdef-0123-456789abcdef", is_plain},
+        {"name", "-name a,process=b,debug-threads=on", [](R r) { return r.options.name == "a"; }},
+        {"uuid", "-uuid 01234567-89ab-cdef-0123-456789abcdef",
+         [](R r) { return !r.options.uuid.empty() && r.notes.empty(); }},
         {"hda", "-hda f", [](R r) { return devices_of(r).ends_with("file=f"); }},
         {"hdb", "-hdb f", [](R r) { return devices_of(r).ends_with("file=f"); }},
         {"hdc", "-hdc f", [](R r) { return devices_of(r).ends_with("file=f"); }},
@@ -120,7 +128,25 @@ const std::vector<Example>& examples() {
         {"rtc", "-rtc base=2020-01-01", says},
         {"watchdog-action", "-watchdog-action reset", is_plain},
         {"echr", "-echr 1", is_plain},
-        {"echr", "-echr 0x14", says},
+        {"echr", "-echr 0x14", [](R r) { return r.options.escape_key == 0x14; }},
+        {"S", "-S", [](R r) { return r.options.start_paused; }},
+        {"mon", "-chardev null,id=m -mon chardev=m,mode=control -serial stdio",
+         [](R r) { return has_monitor(r, "m", true); }},
+        {"qmp", "-qmp unix:s,server=on,wait=off",
+         [](R r) { return has_monitor(r, "compat_monitor0", true); }},
+        {"qmp-pretty", "-qmp-pretty unix:s,server=on,wait=off",
+         [](R r) { return has_monitor(r, "compat_monitor0", true); }},
+        {"monitor", "-monitor unix:s,server=on,wait=off",
+         [](R r) { return has_monitor(r, "compat_monitor0", false); }},
+        {"fsdev", "-fsdev local,id=f,path=p,security_model=none -device virtio-9p-device,fsdev=f,mount_tag=t",
+         [](R r) { return devices_of(r).ends_with("path=p tag=t security_model=none"); }},
+        {"virtfs", "-virtfs local,path=p,mount_tag=t,security_model=none",
+         [](R r) { return devices_of(r).ends_with("path=p tag=t security_model=none"); }},
+        {"bios", "-bios ./f", [](R r) { return r.options.bios == "./f"; }},
+        {"pflash", "-pflash f", [](R r) { return r.options.flash.at(0).file == "f"; }},
+        {"fw_cfg", "-fw_cfg name=opt/a,string=b", [](R r) { return r.options.fw_cfg.at(0).text == "b"; }},
+        {"smbios", "-smbios type=11,value=a,,b",
+         [](R r) { return r.options.smbios.at(0) == "type=11,value=a,,b"; }},
         {"only-migratable", "-only-migratable", is_plain},
         {"nodefaults", "-nodefaults -serial stdio", [](R r) { return r.options.networks.empty(); }},
         {"chroot", "-chroot /", says},

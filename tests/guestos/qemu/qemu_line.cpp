@@ -64,7 +64,8 @@ std::string devices_of(const Request& request) {
     const auto factory = devices::DeviceFactory::standard();
     std::string text;
     for (const DeviceOptions& device : request.options.devices) {
-        text += (text.empty() ? "" : "; ") + device.request.name;
+        text +=
+            (text.empty() ? "" : "; ") + device.request.name + (device.bus == DeviceBus::Pci ? "-pci" : "");
         const devices::DeviceType* type = factory.find(device.request.name);
         for (const auto& [key, value] : device.request.options) {
             const auto option = std::ranges::find(type->options, key, &devices::DeviceOption::name);

@@ -20,7 +20,7 @@ Result<Request> request_for_whole(std::string_view line);
 
 /// One text for all notes.
 std::string notes_of(const Request& request);
-/// "virtio-blk file=a readonly=on; virtio-rng": the devices in their order, options that are not at their defaults.
+/// "virtio-blk file=a readonly=on; virtio-rng-pci": the devices in their order, options that are not at their defaults.
 std::string devices_of(const Request& request);
 
 }  // namespace arclight::guestos::qemu

@@ -246,6 +246,39 @@ TEST_F(SandboxFiles, SemihostingWorksOnVirtualCpus) {
     }
 }
 
+// From one of the directories into another, and within one: Landlock asks for a right of its own.
+TEST_F(SandboxFiles, SemihostingMovesFilesBetweenItsDirectoriesOnly) {
+    RunOptions options = plain_options();
+    options.semihosting = SemihostingAccess::Kernel;
+    options.semihosting_files = {path("inside"), path("second")};
+    for (const ThreadRole role : {ThreadRole::Vcpu, ThreadRole::KvmVcpu}) {
+        write("inside/file", "content");
+        write("inside/below/keep", "content");
+        write("second/keep", "content");
+        const Attempted outcome = in_child([&] {
+            if (!enter(options, [] {})) return 101;
+            const auto directories = SemihostingDirectories::open(options.semihosting_files);
+            if (!directories) return 102;
+            int result = 0;
+            host::start_thread("attempt", role, [&] {
+                result = -directories->rename("file", path("second") + "/moved");
+                if (result == 0) result = -directories->rename(path("second") + "/moved", "below/again");
+                if (result == 0 && directories->rename("below/again", "../outside") != -EXDEV) result = 103;
+            }).join();
+            return result;
+        });
+        EXPECT_EQ(outcome.result, 0) << outcome.text;
+        EXPECT_TRUE(fs::exists(path("inside/below/again")));
+    }
+    // Without the walls of SemihostingDirectories: nothing leaves for where semihosting has no directory.
+    const auto move_out = [&] {
+        return call(SYS_renameat, AT_FDCWD, reinterpret_cast<long>(path("second/keep").c_str()), AT_FDCWD,
+                    reinterpret_cast<long>(path("stolen").c_str()));
+    };
+    EXPECT_EQ(in_jail(options, ThreadRole::Main, move_out).result, EACCES);
+    EXPECT_EQ(in_child(move_out).result, 0);
+}
+
 TEST_F(SandboxFiles, PipesByTheirDescriptorStayOpenable) {
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);

@@ -30,6 +30,7 @@ int call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0
 
 constexpr ThreadRole kEveryRole[] = {ThreadRole::Main,      ThreadRole::Vcpu,    ThreadRole::KvmVcpu,
                                      ThreadRole::EventLoop, ThreadRole::Device,  ThreadRole::Compiler,
-                                     ThreadRole::Control,   ThreadRole::Network, ThreadRole::Share};
+                                     ThreadRole::Control,   ThreadRole::Network, ThreadRole::Share,
+                                     ThreadRole::Debugger};
 
 }  // namespace arclight::guestos::sandbox
