@@ -10,7 +10,10 @@ namespace {
 
 struct GdbSession : testing::Test {
     GdbSession()
-        : monitor(basic_monitor),
+        // A terminal's lines, as the human monitor writes them.
+        : monitor([](unsigned, std::string_view command) -> std::string {
+              return command == "info registers" ? "first line\r\nsecond\r\n" : "unknown\r\n";
+          }),
           session(
               &target, [this](std::string_view b) { sent += b; }, monitor) {
         feed(make_packet("QStartNoAckMode"));
