@@ -1,6 +1,7 @@
 // A debugger's session with a machine that writes down what it is asked.
 #include "guestos/gdb/session.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/guestos/gdb/fake_target.h"
@@ -11,8 +12,9 @@ namespace {
 struct GdbSession : testing::Test {
     GdbSession()
         // A terminal's lines, as the human monitor writes them.
-        : monitor([](unsigned, std::string_view command) -> std::string {
-              return command == "info registers" ? "first line\r\nsecond\r\n" : "unknown\r\n";
+        : monitor([this](unsigned cpu, std::string_view command) {
+              target.log += fmt::format("cpu {}: {} ", cpu, command);
+              return std::string("first line\r\nsecond\r\n");
           }),
           session(
               &target, [this](std::string_view b) { sent += b; }, monitor) {
