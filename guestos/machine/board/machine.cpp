@@ -30,16 +30,19 @@ void print_message(const std::string& line) {
 
 }  // namespace
 
-Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram)
+Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+                 std::shared_ptr<FlashMemory> flash)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
+      flash_(std::move(flash)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
       table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
                        ? nullptr
                        : std::make_unique<mmu::TablePages>(
                              mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
-      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get()) {}
+      memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get(),
+              FlashMemory::memory_of(flash_.get())) {}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -47,10 +50,16 @@ Machine::~Machine() {
 }
 
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
-                                                 const BoardSerial& serial, ExitStatus* exit_status) {
+                                                 const BoardSerial& serial, ExitStatus* exit_status,
+                                                 std::shared_ptr<FlashMemory> flash) {
     auto ram = RamMapping::allocate(options.memory);
     if (!ram) return std::unexpected(ram.error());
-    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram)));
+    if (flash == nullptr) {
+        auto opened = FlashMemory::open(options);
+        if (!opened) return std::unexpected(opened.error());
+        flash = std::move(*opened);
+    }
+    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram), std::move(flash)));
     if (auto built = machine->build(serial, exit_status); !built) return std::unexpected(built.error());
     return machine;
 }
@@ -67,8 +76,19 @@ Result<void> Machine::build(const BoardSerial& serial, ExitStatus* exit_status) 
                               .say = print_message});
     devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
     if (auto made = make_semihosting(serial.first); !made) return made;
+    if (!options_.gdb.empty())
+        debugger_ = std::make_unique<MachineDebugger>(
+            MachineDebugger::Parts{.cpus = *cpus_,
+                                   .engine = *engine_,
+                                   .memory = memory_,
+                                   .bus = devices_->bus(),
+                                   .pause = [this] { return pause(); },
+                                   .go_on = [this] { resume(); },
+                                   .power_off = [this] { stop(End::PowerOff); },
+                                   .reset = [this] { stop(End::Reset); }},
+            features_);
     make_cpus();
-    if (auto added = devices_->add_peripherals(serial, exit_status); !added) return added;
+    if (auto added = devices_->add_peripherals(serial, exit_status, flash_.get()); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
         devices_->stateful_parts().add(fmt::format("cpu{}", i), cpus_->cpu(i));
     return {};
@@ -219,7 +239,8 @@ void Machine::make_cpus() {
                     .pmu = &devices_->pmu(i),
                     .firmware = &devices_->firmware(),
                     .contextidr_tracker = &contextidr_tracker_,
-                    .semihosting = semihosting_.get()},
+                    .semihosting = semihosting_.get(),
+                    .debug = debugger_.get()},
                    {.index = i,
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,
@@ -291,70 +312,78 @@ void Machine::ask_before_saves(std::function<std::optional<std::string>()> unsav
     unsaved_ = std::move(unsaved);
 }
 
-Result<MachineSnapshot> Machine::save(AfterSave after) {
-<<<<<<< HEAD
-    Result<MachineSnapshot> saved = failure("the machine stops");
-    pause_control_->between_changes([&](bool standing) {
-        if (!standing && !quiesce()) return;
-        saved = save_quiesced();
-        if (saved && after == AfterSave::Stop)
-            stop(End::Quit);
-        else if (!standing)
-            go_on();
-    });
-    return saved;
-}
-
-Result<MachineSnapshot> Machine::save_quiesced() {
-=======
+Result<void> Machine::save(AfterSave after,
+                           const std::function<Result<void>(std::span<const uint8_t> parts)>& take) {
     {
         const std::lock_guard guard(unsaved_lock_);
         if (auto why = unsaved_ ? unsaved_() : std::nullopt) return std::unexpected(std::move(*why));
     }
-    if (auto quiet = quiesce(); !quiet) return std::unexpected(quiet.error());
->>>>>>> main
+    Result<void> taken = failure("the machine stops");
+    pause_control_->between_changes([&](bool standing) {
+        if (!standing && !quiesce()) return;
+        const auto parts = devices_->stateful_parts().save();
+        taken = parts ? take(*parts) : std::unexpected(parts.error());
+        if (taken && after == AfterSave::Stop)
+            stop(End::Quit);
+        else if (!standing)
+            go_on();
+    });
+    return taken;
+}
+
+Result<MachineSnapshot> Machine::save(AfterSave after) {
     MachineSnapshot snapshot;
-    auto parts = devices_->stateful_parts().save();
-    if (!parts) return std::unexpected(parts.error());
-    snapshot.parts = std::move(*parts);
-    constexpr std::array<uint8_t, mmu::kPageSize> kZero{};
-    for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
-        const uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
-        bool zero = true;
-        const bool there = host::touch([&] { zero = std::memcmp(bytes, kZero.data(), kZero.size()) == 0; });
-        if (there && zero) continue;
-        MachineSnapshot::Page& page = snapshot.pages.emplace_back();
-        page.pa = pa;
-        if (there && host::touch([&] { std::memcpy(page.bytes.data(), bytes, mmu::kPageSize); })) continue;
-        return failure("the guest's memory at {:#x} is gone", pa);
-    }
+    const auto take = [&](std::span<const uint8_t> parts) -> Result<void> {
+        snapshot.parts.assign(parts.begin(), parts.end());
+        constexpr std::array<uint8_t, mmu::kPageSize> kZero{};
+        for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
+            const uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
+            bool zero = true;
+            const bool there =
+                host::touch([&] { zero = std::memcmp(bytes, kZero.data(), kZero.size()) == 0; });
+            if (there && zero) continue;
+            MachineSnapshot::Page& page = snapshot.pages.emplace_back();
+            page.pa = pa;
+            if (!there || !host::touch([&] { std::memcpy(page.bytes.data(), bytes, mmu::kPageSize); }))
+                return failure("the guest's memory at {:#x} is gone", pa);
+        }
+        return {};
+    };
+    if (auto saved = save(after, take); !saved) return std::unexpected(saved.error());
     return snapshot;
 }
 
-Result<void> Machine::load(const MachineSnapshot& snapshot) {
-    for (const MachineSnapshot::Page& page : snapshot.pages)
-        if (!memory_.contains(page.pa, mmu::kPageSize)) return failure("a page outside of RAM");
+Result<void> Machine::load(std::span<const uint8_t> parts, const std::function<Result<void>()>& fill) {
     if (auto quiet = quiesce(); !quiet) return quiet;
-    if (auto loaded = devices_->stateful_parts().load(snapshot.parts); !loaded)
-        return std::unexpected(loaded.error());
-    auto next = snapshot.pages.begin();
-    for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
-        uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
-        const uint8_t* from = next != snapshot.pages.end() && next->pa == pa ? next++->bytes.data() : nullptr;
-        const auto put = [&] {
-            if (from != nullptr)
-                std::memcpy(bytes, from, mmu::kPageSize);
-            else
-                std::memset(bytes, 0, mmu::kPageSize);
-        };
-        if (!host::touch(put)) return failure("the guest's memory at {:#x} is gone", pa);
-    }
+    if (auto loaded = devices_->stateful_parts().load(parts); !loaded) return loaded;
+    if (auto filled = fill(); !filled) return filled;
     // CPUs drop what they hold of both when they take up their new state.
     const jit::Engine::RetireHold hold(*engine_);
     engine_->invalidate_all();
     for (CrossCpuWork* work : cpus_->works()) work->post({CrossCpuWork::Request::Kind::ClearJumps}, nullptr);
     go_on();
     return {};
+}
+
+Result<void> Machine::load(const MachineSnapshot& snapshot) {
+    for (const MachineSnapshot::Page& page : snapshot.pages)
+        if (!memory_.contains(page.pa, mmu::kPageSize)) return failure("a page outside of RAM");
+    return load(snapshot.parts, [&]() -> Result<void> {
+        auto next = snapshot.pages.begin();
+        for (uint64_t pa = memory_.base(); memory_.contains(pa, mmu::kPageSize); pa += mmu::kPageSize) {
+            uint8_t* bytes = memory_.host(pa, mmu::kPageSize);
+            const uint8_t* from =
+                next != snapshot.pages.end() && next->pa == pa ? next++->bytes.data() : nullptr;
+            const auto put = [&] {
+                if (from != nullptr)
+                    std::memcpy(bytes, from, mmu::kPageSize);
+                else
+                    std::memset(bytes, 0, mmu::kPageSize);
+            };
+            if (!host::touch(put)) return failure("the guest's memory at {:#x} is gone", pa);
+        }
+        return {};
+    });
 }
 
 MachineStats Machine::stats() const {

@@ -21,6 +21,8 @@
 #include "guestos/lightv/machine_access.h"
 #include "guestos/machine/board/board_devices.h"
 #include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/flash_memory.h"
+#include "guestos/machine/board/machine_debugger.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
@@ -51,10 +53,15 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// Why it has stopped; None: it has not.
     enum class End : uint8_t { None, PowerOff, Reset, Quit, Failure };
 
+    /// `flash`: what an earlier machine of the run has left in it; null: from its images.
     static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
-                                                   const BoardSerial& serial, ExitStatus* exit_status);
+                                                   const BoardSerial& serial, ExitStatus* exit_status,
+                                                   std::shared_ptr<FlashMemory> flash = nullptr);
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
+    devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
+    /// Presses the power key; any thread. A guest that listens to it shuts itself down.
+    void power_key() { devices_->board_firmware().gpio().power_key(); }
 
     /// Starts the first CPU and returns when the machine has stopped.
     End run(const BootState& boot);
@@ -74,10 +81,10 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// Calls look() while the CPUs stand between two instructions, paused or not; false: the machine ends. Threads as
     /// pause().
     bool while_cpus_stand(const std::function<void()>& look);
-    /// As the key on a case: asks the guest to power off. False: the board has none.
-    bool press_power_key() { return devices_->press_power_key(); }
     /// Why the machine ended with End::Failure: one line.
     const std::string& failure_text() const { return failure_; }
+    /// Null: without.
+    gdb::DebugTarget* debugger() { return debugger_.get(); }
     /// Null: without.
     Semihosting* semihosting() { return semihosting_.get(); }
     MachineStats stats() const;
@@ -91,8 +98,14 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// The state of a machine that runs, or never ran; guest time stands meanwhile. Any thread but a CPU's and
     /// the event loop's. An error is one line: some part cannot be saved, or the machine stops.
     Result<MachineSnapshot> save(AfterSave after);
+    /// The same, into what `take` makes of it: it gets the parts (StatefulParts::save()), while RAM stands still. Its error is
+    /// this one's, and the machine goes on.
+    Result<void> save(AfterSave after,
+                      const std::function<Result<void>(std::span<const uint8_t> parts)>& take);
     /// Puts a machine with the same options into that state. After an error it must be discarded.
     Result<void> load(const MachineSnapshot& snapshot);
+    /// The same; `fill` puts RAM's content where it is.
+    Result<void> load(std::span<const uint8_t> parts, const std::function<Result<void>()>& fill);
     /// All parts with state but RAM: devices, virtual CPUs.
     devices::StatefulParts& stateful_parts() { return devices_->stateful_parts(); }
 
@@ -131,7 +144,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
         }
     };
 
-    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram);
+    Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
+            std::shared_ptr<FlashMemory> flash);
     Result<void> build(const BoardSerial& serial, ExitStatus* exit_status);
     Result<void> open_trace();
     void make_engine();
@@ -140,7 +154,6 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     Result<void> make_semihosting(devices::CharBackend& console);
     void make_cpus();
     Result<void> quiesce();
-    Result<MachineSnapshot> save_quiesced();
     void go_on();
     void fail(const std::string& why);
 
@@ -148,6 +161,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     ContextidrTracker contextidr_tracker_;
     devices::EventLoop& loop_;
     std::unique_ptr<RamMapping> ram_;
+    std::shared_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
     const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
     const mmu::GuestMemory memory_;
@@ -166,6 +180,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<PauseControl> pause_control_;
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
+    std::unique_ptr<MachineDebugger> debugger_;  ///< null: without
     std::mutex unsaved_lock_;
     std::function<std::optional<std::string>()> unsaved_;  // under unsaved_lock_
     std::atomic<End> end_{End::None};
