@@ -2,6 +2,8 @@
 include(GNUInstallDirs)
 
 install(TARGETS arclight RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# The entry that takes QEMU's command line (guestos/qemu), told by its name.
+install(CODE "file(CREATE_LINK arclight \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/arclight-qemu\" SYMBOLIC)")
 # Where region_module.cpp looks for it: ../lib/arclight from the program.
 if(ARCLIGHT_TIER2)
   install(TARGETS arclight_tier2 LIBRARY DESTINATION lib/arclight)
@@ -25,6 +27,8 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION otherosfs)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+# qemu-nbd, for images that are not raw.
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS qemu-utils)
 # Depends and Recommends are worked out when the package is made.
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/cmake/PackageDependencies.cmake)
 set(CPACK_ARCLIGHT_BUILD ${CMAKE_BINARY_DIR})

@@ -118,23 +118,34 @@ Bus::Mapping* Bus::lookup(uint64_t pa, unsigned size) const {
 
 static bool valid_size(unsigned size) { return size <= 8 && std::has_single_bit(size); }
 
+bool Bus::in_open_range(uint64_t pa, unsigned size) const {
+    return std::ranges::any_of(open_ranges_, [&](const layout::Range& range) {
+        return pa - range.base < range.size && size <= range.size - (pa - range.base);
+    });
+}
+
 bool Bus::read(uint64_t pa, unsigned size, uint64_t& out) {
-    Mapping* const mapping = valid_size(size) ? find(pa) : nullptr;
-    if (mapping == nullptr) return false;
+    if (!valid_size(size)) return false;
+    Mapping* const mapping = find(pa);
+    const uint64_t offset = mapping != nullptr ? mapping->offset_of(pa, size) : Mapping::kOutside;
+    if (offset == Mapping::kOutside) {
+        out = ~uint64_t{0} >> (64 - size * 8);
+        return in_open_range(pa, size);
+    }
     Device* const device = mapping->device_.load(std::memory_order_acquire);
-    const uint64_t offset = mapping->offset_of(pa, size);
-    if (device == nullptr || offset == Mapping::kOutside) return false;
+    if (device == nullptr) return false;
     mapping->count(&Mapping::Counters::reads);
     out = device->read(offset, size);
     return true;
 }
 
 bool Bus::write(uint64_t pa, unsigned size, uint64_t value) {
-    Mapping* const mapping = valid_size(size) ? find(pa) : nullptr;
-    if (mapping == nullptr) return false;
+    if (!valid_size(size)) return false;
+    Mapping* const mapping = find(pa);
+    const uint64_t offset = mapping != nullptr ? mapping->offset_of(pa, size) : Mapping::kOutside;
+    if (offset == Mapping::kOutside) return in_open_range(pa, size);
     Device* const device = mapping->device_.load(std::memory_order_acquire);
-    const uint64_t offset = mapping->offset_of(pa, size);
-    if (device == nullptr || offset == Mapping::kOutside) return false;
+    if (device == nullptr) return false;
     mapping->count(&Mapping::Counters::writes);
     device->write(offset, value, size);
     return true;

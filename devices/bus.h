@@ -117,6 +117,9 @@ class Bus {
     /// Grows with each change of the map, and is odd during one.
     uint32_t epoch() const { return sequence_.load(std::memory_order_acquire); }
 
+    /// Before CPUs run. Where no window is in this range reads are ones and writes have no effect.
+    void add_open_range(const layout::Range& range) { open_ranges_.push_back(range); }
+
     /// False: nothing answers there, or size is not 1, 2, 4 or 8 (the CPU takes an external abort).
     bool read(uint64_t pa, unsigned size, uint64_t& out);
     bool write(uint64_t pa, unsigned size, uint64_t value);
@@ -150,11 +153,13 @@ class Bus {
     Mapping* find(uint64_t pa) const;
     Mapping* named(std::string_view name) const;
     bool fits(uint64_t base, uint64_t size, const Mapping* except) const;
+    bool in_open_range(uint64_t pa, unsigned size) const;
     std::vector<Mapping*> placed() const;
     void publish();
 
     mutable std::mutex lock_;                         // of whoever changes the map
     std::vector<std::unique_ptr<Mapping>> mappings_;  // in the order of add()
+    std::vector<layout::Range> open_ranges_;
     // A sequence lock over the table. A table that was outgrown stays, for readers that are late.
     std::vector<std::unique_ptr<Table>> tables_;
     std::atomic<uint32_t> sequence_{0};

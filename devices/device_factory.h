@@ -13,12 +13,16 @@
 #include <vector>
 
 #include "devices/bus.h"
+#include "devices/pci/function.h"
 #include "devices/virtio/transport.h"
 #include "mmu/result.h"
 
 namespace arclight::devices {
 
 class CharBackends;
+namespace virtio {
+class NbdConnection;
+}
 class EventLoop;
 class GuestClock;
 class MachineHost;
@@ -58,10 +62,14 @@ struct DeviceContext {
     /// By the names that devices' options give them.
     std::map<std::string, NetBackend*, std::less<>> networks;
     CharBackends* chardevs = nullptr;  ///< null: there are none
+    /// Of disks whose images another process serves, by the image's path.
+    std::map<std::string, std::shared_ptr<virtio::NbdConnection>> images = {};
 };
 
-/// A virtio device wants a transport; any other one is its own registers. The machine connects it.
-using NewDevice = std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<Device>>;
+/// A virtio device wants a transport; a PCI function a place on that bus; any other one is its own registers. The machine
+/// connects it.
+using NewDevice =
+    std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<pci::Function>, std::unique_ptr<Device>>;
 
 /// A file of the host's that a device opens, or a directory below which it does.
 struct HostPath {

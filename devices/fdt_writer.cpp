@@ -69,6 +69,10 @@ void FdtWriter::property_strings(const std::string& name, std::initializer_list<
 }
 
 void FdtWriter::property_cells(const std::string& name, std::initializer_list<uint32_t> cells) {
+    property_cells(name, std::span(cells.begin(), cells.size()));
+}
+
+void FdtWriter::property_cells(const std::string& name, std::span<const uint32_t> cells) {
     std::vector<uint8_t> bytes;
     for (uint32_t cell : cells) append_be32(bytes, cell);
     property(name, bytes);

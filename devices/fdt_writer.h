@@ -25,6 +25,7 @@ class FdtWriter {
     void property_string(const std::string& name, std::string_view value);
     void property_strings(const std::string& name, std::initializer_list<std::string_view> values);
     void property_cells(const std::string& name, std::initializer_list<uint32_t> cells);
+    void property_cells(const std::string& name, std::span<const uint32_t> cells);
     void property_u32(const std::string& name, uint32_t value) { property_cells(name, {value}); }
     void property_u64(const std::string& name, uint64_t value);
     /// A reg-like list of 64-bit values for a parent with two address and two size cells.

@@ -101,7 +101,7 @@ struct GicCandidate {
     uint8_t priority = kGicIdlePriority;
     bool group1 = false;
 
-    bool valid() const { return intid < kGicSpurious; }
+    bool valid() const { return intid != kGicSpurious; }
 };
 
 }  // namespace arclight::devices

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "devices/fdt_writer.h"
+#include "devices/gic_v2m.h"
 #include "devices/register_access.h"
 
 // Distributor: state, targets and memory-mapped registers. The CPU interface is in gic_v2_cpu_interface.cpp.
@@ -290,6 +291,7 @@ void GicV2::Distributor::add_to_device_tree(FdtWriter& fdt) const {
     fdt.property_u64s("reg", {layout::kGicDistributor.base, layout::kGicDistributor.size,
                               layout::kGicCpuInterface.base, layout::kGicCpuInterface.size});
     fdt.property_u32("phandle", layout::kPhandleGic);
+    GicV2m::add_node(fdt);
     fdt.end_node();
 }
 

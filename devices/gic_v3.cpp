@@ -1,8 +1,10 @@
 #include "devices/gic_v3.h"
 
 #include <bit>
+#include <utility>
 
 #include "devices/fdt_writer.h"
+#include "devices/gic_its.h"
 #include "devices/register_access.h"
 
 // Distributor and redistributor: state, routing and memory-mapped registers. The CPU interface is in
@@ -26,6 +28,8 @@ constexpr uint64_t kFrameSize = 0x10000;
 constexpr uint64_t kRegRedistributorIidr = 0x0004;
 constexpr uint64_t kRegRedistributorTyper = 0x0008;
 constexpr uint64_t kRegWaker = 0x0014;
+constexpr uint64_t kRegLpiConfiguration = 0x0070;
+constexpr uint64_t kRegLpiTable = 0x0078;
 
 // What QEMU's model reports: Arm Limited, product 0 (JEP106 code 0x43b).
 constexpr uint32_t kImplementer = 0x43b;
@@ -39,9 +43,14 @@ constexpr uint32_t kCtlrEnableGroup1 = 1u << 1;
 constexpr uint32_t kCtlrAffinityRouting = 1u << 4;
 constexpr uint32_t kCtlrDisableSecurity = 1u << 6;
 
-// ITLinesNumber 7, as QEMU's virt announces; 16-bit INTIDs; affinity 3 valid. Unlike QEMU's: no LPIs, and
-// 1-of-N routing works (No1N is zero).
+// ITLinesNumber 7, as QEMU's virt announces; 16-bit INTIDs; affinity 3 valid. Unlike QEMU's 1-of-N routing works
+// (No1N is zero).
 constexpr uint32_t kDistributorTyper = 7u | 15u << 19 | 1u << 24;
+constexpr uint32_t kTyperLpis = 1u << 17;
+
+constexpr uint32_t kRedistributorTyperLpis = 1u << 0;
+constexpr uint32_t kRedistributorEnableLpis = 1u << 0;
+constexpr uint32_t kRedistributorCanDisableLpis = 1u << 1;
 
 constexpr uint64_t kRouterAny = 1ull << 31;
 constexpr uint64_t kRouterAffinity = 0xff'00ff'ffffull;
@@ -61,8 +70,11 @@ uint32_t read_id(uint64_t offset, bool redistributor) {
 
 }  // namespace
 
-GicV3::GicV3(unsigned cpus, CpuInterruptSink& sink)
-    : sink_(sink), cpu_count_(std::clamp(cpus, 1u, layout::kMaxCpus)) {
+GicV3::GicV3(unsigned cpus, CpuInterruptSink& sink, const mmu::GuestMemory* lpi_memory)
+    : sink_(sink),
+      cpu_count_(std::clamp(cpus, 1u, layout::kMaxCpus)),
+      lpi_memory_(lpi_memory),
+      lpis_(cpu_count_) {
     reset();
 }
 
@@ -88,6 +100,7 @@ void GicV3::reset() {
         cpu.group_enabled = {};
         cpu.active_priorities = {};
     }
+    for (Lpis& lpis : lpis_) lpis = {};
     update_all();
 }
 
@@ -102,6 +115,7 @@ void GicV3::resume() {
 void GicV3::save(StateWriter& out) const {
     const std::lock_guard guard(lock_);
     out.section("gicv3", kStateVersion, [&] { out(uint32_t{cpu_count_}, state_); });
+    if (lpi_memory_ != nullptr) save_lpis(out);
 }
 
 StateResult GicV3::load(StateReader& in) {
@@ -124,8 +138,12 @@ StateResult GicV3::load(StateReader& in) {
             in.require((route & ~(kRouterAffinity | kRouterAny)) == 0, "a route is out of range");
     });
     if (!loaded) return loaded;
+    std::vector<Lpis> lpis(cpu_count_);
+    if (lpi_memory_ != nullptr)
+        if (const auto more = load_lpis(in, lpis); !more) return more;
     const std::lock_guard guard(lock_);
     state_ = state;
+    lpis_ = std::move(lpis);
     one_of_n_ = static_cast<unsigned>(
         std::ranges::count_if(state_.router, [](uint64_t route) { return (route & kRouterAny) != 0; }));
     return {};
@@ -220,6 +238,7 @@ void GicV3::select(unsigned index) {
             }
         }
     }
+    consider_lpis(index);
     drive(index);
 }
 
@@ -253,7 +272,7 @@ uint32_t GicV3::distributor_read(uint64_t offset) const {
             return (state_.group_enabled[0] ? kCtlrEnableGroup0 : 0) |
                    (state_.group_enabled[1] ? kCtlrEnableGroup1 : 0) | kCtlrAffinityRouting |
                    kCtlrDisableSecurity;
-        case kRegTyper: return kDistributorTyper;
+        case kRegTyper: return kDistributorTyper | (lpi_memory_ != nullptr ? kTyperLpis : 0);
         case kRegIidr: return kImplementer;
         default: return 0;
     }
@@ -296,11 +315,21 @@ uint32_t GicV3::redistributor_read(unsigned index, uint64_t offset) const {
     if (offset < kFrameSize) {
         if (offset >= kRegIds) return read_id(offset, true);
         switch (offset) {
+            case kRegCtlr:
+                if (lpi_memory_ == nullptr) return 0;
+                return kRedistributorCanDisableLpis | (lpis_[index].enabled ? kRedistributorEnableLpis : 0);
             case kRegRedistributorIidr: return kImplementer;
-            // 12.11.33: processor number, Last. The affinity value is the upper half.
-            case kRegRedistributorTyper: return index << 8 | (index + 1 == cpu_count_ ? 1u << 4 : 0);
+            // 12.11.33: processor number, Last, whether there are LPIs. The affinity value is the upper half.
+            case kRegRedistributorTyper:
+                return index << 8 | (index + 1 == cpu_count_ ? 1u << 4 : 0) |
+                       (lpi_memory_ != nullptr ? kRedistributorTyperLpis : 0);
             case kRegRedistributorTyper + 4: return index;
             case kRegWaker: return cpu.waker;
+            case kRegLpiConfiguration:
+            case kRegLpiConfiguration + 4:
+                return lpi_register(lpis_[index], LpiRegister::Configuration, (offset & 4) != 0);
+            case kRegLpiTable:
+            case kRegLpiTable + 4: return lpi_register(lpis_[index], LpiRegister::Table, (offset & 4) != 0);
             default: return 0;
         }
     }
@@ -325,6 +354,16 @@ void GicV3::redistributor_write(unsigned index, uint64_t offset, uint32_t value,
         // too.
         if (offset == kRegWaker && (mask & kWakerProcessorSleep) != 0) {
             cpu.waker = (value & kWakerProcessorSleep) != 0 ? kWakerProcessorSleep | kWakerChildrenAsleep : 0;
+        }
+        if (lpi_memory_ == nullptr) return;
+        Lpis& lpis = lpis_[index];
+        if (offset == kRegCtlr && (mask & kRedistributorEnableLpis) != 0) {
+            enable_lpis(lpis, (value & kRedistributorEnableLpis) != 0);
+            update(index);
+        } else if ((offset & ~4ull) == kRegLpiConfiguration) {
+            write_lpi_register(lpis, LpiRegister::Configuration, (offset & 4) != 0, value, mask);
+        } else if ((offset & ~4ull) == kRegLpiTable) {
+            write_lpi_register(lpis, LpiRegister::Table, (offset & 4) != 0, value, mask);
         }
         return;
     }
@@ -385,6 +424,7 @@ void GicV3::Distributor::add_to_device_tree(FdtWriter& fdt) const {
     fdt.property_u64s("reg", {layout::kGicDistributor.base, layout::kGicDistributor.size,
                               layout::kGicRedistributors.base, layout::kGicRedistributors.size});
     fdt.property_u32("phandle", layout::kPhandleGic);
+    if (gic_.lpi_memory_ != nullptr) GicIts::add_node(fdt);
     fdt.end_node();
 }
 

@@ -4,27 +4,40 @@
 #include <array>
 #include <cstdint>
 #include <mutex>
+#include <vector>
 
 #include "devices/bus.h"
 #include "devices/gic_common.h"
+#include "devices/gic_lpi.h"
 #include "devices/irq.h"
 #include "devices/state.h"
+#include "mmu/guest_memory.h"
 
 namespace arclight::devices {
 
 /// GICv3 (ARM IHI 0069) as QEMU's virt board has it without EL3 and EL2: affinity routing always on, one
-/// security state (GICD_CTLR.DS reads as one), no LPIs. CPU n has affinity 0.0.0.n.
+/// security state (GICD_CTLR.DS reads as one). CPU n has affinity 0.0.0.n.
 class GicV3 final : public InterruptController, public Stateful {
   public:
-    GicV3(unsigned cpus, CpuInterruptSink& sink);
+    /// `lpi_memory`: where LPIs have their tables; null: there are no LPIs.
+    GicV3(unsigned cpus, CpuInterruptSink& sink, const mmu::GuestMemory* lpi_memory = nullptr);
 
     void map(Bus& bus);
+    unsigned cpu_count() const { return cpu_count_; }
     Device& distributor() { return distributor_; }
     Device& redistributors() { return redistributors_; }
 
     void set_spi(unsigned spi, bool level) override;
     void set_ppi(unsigned cpu, unsigned ppi, bool level) override;
     void reset() override;
+
+    // ---- LPIs, for an ITS. What is not there is ignored: a CPU, an INTID, LPIs of a CPU that has not enabled them.
+    /// At once: CPUs are told, else with the next lpis_changed().
+    void set_lpi(unsigned cpu, uint32_t intid, bool pending, bool at_once);
+    void move_lpi(unsigned from, unsigned to, uint32_t intid);
+    void move_all_lpis(unsigned from, unsigned to);
+    /// Configuration tables or what is pending may have changed.
+    void lpis_changed();
 
     /// Drives the CPUs' interrupt inputs anew.
     void resume() override;
@@ -94,6 +107,14 @@ class GicV3 final : public InterruptController, public Stateful {
         }
     };
 
+    enum class LpiRegister : uint8_t { Configuration, Table };
+    static uint32_t lpi_register(const Lpis& lpis, LpiRegister reg, bool upper);
+    static void write_lpi_register(Lpis& lpis, LpiRegister reg, bool upper, uint32_t value, uint32_t mask);
+    void enable_lpis(Lpis& lpis, bool enable);
+    void consider_lpis(unsigned cpu);
+    void save_lpis(StateWriter& out) const;
+    StateResult load_lpis(StateReader& in, std::vector<Lpis>& loaded) const;
+
     uint32_t distributor_read(uint64_t offset) const;
     void distributor_write(uint64_t offset, uint32_t value, uint32_t mask);
     uint32_t redistributor_read(unsigned cpu, uint64_t offset) const;
@@ -125,7 +146,9 @@ class GicV3 final : public InterruptController, public Stateful {
 
     mutable std::mutex lock_;
     State state_;
-    unsigned one_of_n_ = 0;  // how many SPIs have IROUTER.Interrupt_Routing_Mode set: follows from state_
+    const mmu::GuestMemory* const lpi_memory_;
+    std::vector<Lpis> lpis_;  // a CPU each
+    unsigned one_of_n_ = 0;   // how many SPIs have IROUTER.Interrupt_Routing_Mode set: follows from state_
 };
 
 }  // namespace arclight::devices

@@ -89,10 +89,15 @@ uint32_t GicV3::acknowledge(unsigned index, bool group1) {
     const unsigned intid = cpu.best.intid;
     const uint8_t level = cpu.best.priority & group_priority_mask(cpu, group1);
     cpu.active_priorities[group1].set(level >> kPriorityShift);
-    IrqBank& bank = bank_of(index, intid);
-    const uint32_t bit = 1u << (intid % 32);
-    bank.active |= bit;
-    bank.latched &= ~bit;
+    if (intid >= kFirstLpi) {
+        // An LPI is never active (4.8.1).
+        lpis_[index].pending.erase(intid);
+    } else {
+        IrqBank& bank = bank_of(index, intid);
+        const uint32_t bit = 1u << (intid % 32);
+        bank.active |= bit;
+        bank.latched &= ~bit;
+    }
     update(index);
     return intid;
 }
@@ -100,7 +105,8 @@ uint32_t GicV3::acknowledge(unsigned index, bool group1) {
 // 4.7: a write for the group that is not the one in service last is ignored.
 void GicV3::end_of_interrupt(unsigned index, bool group1, uint32_t intid) {
     Cpu& cpu = state_.cpus[index];
-    if (intid >= kGicIntids) return;
+    const bool lpi = intid >= kFirstLpi && intid < kLpiEnd;
+    if (intid >= kGicIntids && !lpi) return;
     const int group0_level = cpu.active_priorities[0].highest();
     const int group1_level = cpu.active_priorities[1].highest();
     const int mine = group1 ? group1_level : group0_level;
@@ -108,8 +114,9 @@ void GicV3::end_of_interrupt(unsigned index, bool group1, uint32_t intid) {
     // Equal levels are possible only if software wrote the active priorities; group 0 then goes first.
     if (mine < 0 || (other >= 0 && (group1 ? other <= mine : other < mine))) return;
     cpu.active_priorities[group1].drop_highest();
-    if (!cpu.end_of_interrupt_mode) bank_of(index, intid).active &= ~(1u << (intid % 32));
-    intid < layout::kFirstSpiIntid ? update(index) : update_all();  // an SPI may have been rerouted meanwhile
+    if (!cpu.end_of_interrupt_mode && !lpi) bank_of(index, intid).active &= ~(1u << (intid % 32));
+    lpi || intid < layout::kFirstSpiIntid ? update(index)
+                                          : update_all();  // an SPI may have been rerouted meanwhile
 }
 
 void GicV3::deactivate(unsigned index, uint32_t intid) {

@@ -12,6 +12,7 @@
 #include <span>
 #include <utility>
 
+#include "devices/layout.h"
 #include "guestos/session.h"
 
 namespace arclight::guestos {
@@ -59,7 +60,7 @@ std::vector<std::string> kernel_modules(std::span<const DeviceOptions> wanted) {
     for (const DeviceOptions& device : wanted) {
         const devices::DeviceType* type = factory.find(device.request.name);
         if (type == nullptr || type->linux_module.empty()) continue;
-        add("virtio_mmio");
+        add(device.bus == DeviceBus::Pci ? "virtio_pci" : "virtio_mmio");
         add(type->linux_module);
     }
     return modules;
@@ -86,6 +87,8 @@ Session make_session(const RunOptions& options) {
     }
     if (!session.terminal) session.input = stdio ? read_input_file(options.memory / 8) : Bytes();
     session.modules = kernel_modules(options.devices);
+    for (const ShareMount& share : options.shares)
+        session.mounts.push_back({.tag = share.tag, .point = share.mount_point, .readonly = share.readonly});
     if (!options.networks.empty() && options.networks.front().ipv4) {
         const NetOptions& net = options.networks.front();
         session.address = ip4_text(net.dhcp_start);
@@ -95,6 +98,8 @@ Session make_session(const RunOptions& options) {
     }
     return session;
 }
+
+}  // namespace
 
 Result<Bytes> read_initrd(const RunOptions& options, uint64_t memory) {
     Bytes initrd;
@@ -113,8 +118,6 @@ Result<Bytes> read_initrd(const RunOptions& options, uint64_t memory) {
     return initrd;
 }
 
-}  // namespace
-
 Semihosting::Heap BootState::largest_free_range(uint64_t ram_base, uint64_t ram_size) const {
     std::array<std::pair<uint64_t, uint64_t>, 4> used = {std::pair(kernel.low, kernel.end),
                                                          {initrd_start, initrd_end},
@@ -131,11 +134,42 @@ Semihosting::Heap BootState::largest_free_range(uint64_t ram_base, uint64_t ram_
     return best;
 }
 
+namespace {
+
+Result<Bytes> device_tree_for(const RunOptions& options, const Ram& ram, const devices::Bus& bus,
+                              const BootState& state) {
+    const BoardDescription board{.cpus = options.cpus,
+                                 .gic = options.gic.value_or(kDefaultGic),
+                                 .memory_base = ram.base,
+                                 .memory_size = ram.bytes.size()};
+    const BootArguments arguments{.command_line = options.append,
+                                  .initrd_start = state.initrd_start,
+                                  .initrd_end = state.initrd_end,
+                                  .kaslr_seed = options.kaslr_seed,
+                                  .rng_seed = options.rng_seed};
+    return options.dtb.empty() ? make_device_tree(board, arguments, bus)
+                               : adapt_device_tree(options.dtb, board, arguments);
+}
+
+}  // namespace
+
 RunOptions complete_options(RunOptions options, KernelKind kind) {
     const bool is_linux = kind == KernelKind::Linux;
     if (!options.gic) options.gic = is_linux ? 3 : 2;
     if (!options.virtio) options.virtio = is_linux ? VirtioMmio::Modern : VirtioMmio::Legacy;
     return options;
+}
+
+Result<BootState> load_firmware_guest(const RunOptions& options, Ram ram, const devices::Bus& bus) {
+    BootState state{.kernel = {}, .entry = devices::layout::flash_base(0), .x0 = 0};
+    auto tree = device_tree_for(options, ram, bus, state);
+    if (!tree) return std::unexpected(tree.error());
+    if (!ram.contains(ram.base, tree->size()))
+        return failure("the device tree does not fit into {} MiB of memory", ram.bytes.size() / kMiB);
+    state.dtb_start = ram.base;
+    ram.write(state.dtb_start, *tree);
+    state.dtb = std::move(*tree);
+    return state;
 }
 
 Result<BootState> load_guest(const RunOptions& options, const KernelFile& file, Ram ram,
@@ -164,17 +198,7 @@ Result<BootState> load_guest(const RunOptions& options, const KernelFile& file, 
         return failure("--initrd needs a Linux kernel, '{}' is a bare-metal ELF", options.kernel);
     }
 
-    const BoardDescription board{.cpus = options.cpus,
-                                 .gic = options.gic.value_or(kDefaultGic),
-                                 .memory_base = ram.base,
-                                 .memory_size = ram.bytes.size()};
-    const BootArguments arguments{.command_line = options.append,
-                                  .initrd_start = state.initrd_start,
-                                  .initrd_end = state.initrd_end,
-                                  .kaslr_seed = options.kaslr_seed,
-                                  .rng_seed = options.rng_seed};
-    auto tree = options.dtb.empty() ? make_device_tree(board, arguments, bus)
-                                    : adapt_device_tree(options.dtb, board, arguments);
+    auto tree = device_tree_for(options, ram, bus, state);
     if (!tree) return std::unexpected(tree.error());
 
     if (takes_tree_in_x0) {

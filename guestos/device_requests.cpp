@@ -2,7 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <ranges>
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "devices/virtio/net.h"
@@ -20,6 +25,10 @@ DeviceOptions disk_device(const DriveOptions& drive) {
                          {"werror", drive.werror},
                          {"rerror", drive.rerror},
                          {"locking", drive.locking},
+                         {"cache", drive.cache},
+                         {"aio", drive.aio},
+                         {"discard", drive.discard},
+                         {"detect-zeroes", drive.detect_zeroes},
                          {"record", drive.record}}},
             .address = {},
             .id = {}};
@@ -36,18 +45,103 @@ DeviceOptions network_device(const NetOptions& network, unsigned nth) {
             .id = {}};
 }
 
-DeviceOptions entropy_device() { return {.request = {"virtio-rng", {}}, .address = {}, .id = {}}; }
-
-void add_disks(RunOptions& options, std::span<const DriveOptions> drives) {
-    for (const DriveOptions& drive : std::views::reverse(drives))
-        options.devices.push_back(disk_device(drive));
+DeviceOptions entropy_device(DeviceBus bus) {
+    return {.request = {"virtio-rng", {}}, .bus = bus, .address = {}, .id = {}};
 }
 
-void add_network(RunOptions& options, NetOptions network) {
+namespace {
+
+std::optional<unsigned> number(std::string_view text, int base) {
+    if (base == 16 && text.starts_with("0x")) text.remove_prefix(2);
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+Result<DeviceOptions> placed_device(devices::DeviceRequest request) {
+    DeviceOptions device;
+    std::optional<std::string> address;
+    const auto wrong = [&](std::string_view option, const std::string& value) {
+        return failure("device {}: {} '{}' is not known", request.name, option, value);
+    };
+    std::vector<std::pair<std::string, std::string>> own;
+    for (auto& [option, value] : request.options) {
+        if (option == "bus") {
+            device.bus = value == "mmio" ? DeviceBus::Mmio : DeviceBus::Pci;
+            device.pci.port = value == "mmio" || value == "pci" || value == "pcie.0" ? std::string() : value;
+        } else if (option == "addr") {
+            address = value;
+        } else if (option == "id") {
+            device.id = value;
+        } else if (option == "disable-legacy") {
+            if (value != "on" && value != "off" && value != "auto") return wrong(option, value);
+            device.pci.legacy = value == "auto" ? std::nullopt : std::optional(value == "off");
+        } else if (option == "disable-modern") {
+            if (value != "on" && value != "off") return wrong(option, value);
+            device.pci.modern = value == "off";
+        } else if (option == "vectors") {
+            const auto vectors = number(value, 10);
+            if (!vectors || *vectors == 0 || *vectors > devices::pci::Msix::kMaxVectors)
+                return wrong(option, value);
+            device.pci.vectors = *vectors;
+        } else {
+            own.emplace_back(std::move(option), std::move(value));
+        }
+    }
+    if (address) {
+        const bool pci = device.bus == DeviceBus::Pci;
+        const std::string_view text(*address);
+        const size_t dot = pci ? text.find('.') : std::string_view::npos;
+        const auto slot = number(text.substr(0, dot), pci ? 16 : 10);
+        const auto function =
+            dot == std::string_view::npos ? std::optional(0u) : number(text.substr(dot + 1), 16);
+        if (!slot || !function) return wrong("addr", *address);
+        device.address = *slot;
+        device.pci.function = *function;
+    }
+    request.options = std::move(own);
+    device.request = std::move(request);
+    return device;
+}
+
+void add_disks(RunOptions& options, std::span<const DriveOptions> drives, DeviceBus bus) {
+    const size_t first = options.devices.size();
+    for (const DriveOptions& drive : drives) {
+        options.devices.push_back(disk_device(drive));
+        options.devices.back().bus = bus;
+    }
+    if (bus == DeviceBus::Mmio)
+        std::ranges::reverse(options.devices.begin() + static_cast<ptrdiff_t>(first), options.devices.end());
+}
+
+void add_network(RunOptions& options, NetOptions network, DeviceBus bus) {
     const auto nth = static_cast<unsigned>(options.networks.size());
     if (network.id.empty()) network.id = fmt::format("net{}", nth);
     options.devices.push_back(network_device(network, nth));
+    options.devices.back().bus = bus;
     options.networks.push_back(std::move(network));
+}
+
+void add_share(RunOptions& options, const ShareOptions& share, DeviceBus bus) {
+    const std::string tag = share.tag.empty() ? fmt::format("share{}", options.shares.size()) : share.tag;
+    std::error_code error;
+    // "." and names that end in a slash have one too.
+    const std::string name =
+        (std::filesystem::absolute(share.directory, error) / "").lexically_normal().parent_path().filename();
+    options.devices.push_back({.request = {"virtio-9p",
+                                           {{"path", share.directory},
+                                            {"tag", tag},
+                                            {"security_model", share.security_model},
+                                            {"readonly", share.readonly ? "on" : "off"},
+                                            {"multidevs", share.multidevs}}},
+                               .bus = bus,
+                               .address = {},
+                               .id = {}});
+    options.shares.push_back({.tag = tag,
+                              .mount_point = share.mount_point.empty() ? "/mnt/" + name : share.mount_point,
+                              .readonly = share.readonly});
 }
 
 }  // namespace arclight::guestos

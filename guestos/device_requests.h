@@ -4,18 +4,36 @@
 #include <span>
 
 #include "guestos/options.h"
+#include "mmu/result.h"
 
 namespace arclight::guestos {
 
 DeviceOptions disk_device(const DriveOptions& drive);
 /// `nth`: how many networks were there before; their default addresses are one after the other.
 DeviceOptions network_device(const NetOptions& network, unsigned nth);
-DeviceOptions entropy_device();
+DeviceOptions entropy_device(DeviceBus bus = DeviceBus::Mmio);
+
+/// Takes what says where a device is, and not what it is, from the options of a request: bus=mmio, bus=pci or bus=ID (of a root
+/// port); addr=DEVICE[.FUNCTION], hexadecimal on PCI as in QEMU; id; and of virtio over PCI disable-legacy, disable-modern and vectors. An
+/// error is one line for the user.
+Result<DeviceOptions> placed_device(devices::DeviceRequest request);
 
 /// Appends disks, the first of which is to be /dev/vda: Linux looks into virtio-mmio slots from the lowest on, and places are
-/// given from the highest on.
-void add_disks(RunOptions& options, std::span<const DriveOptions> drives);
+/// given from the highest on; on PCI both go up.
+void add_disks(RunOptions& options, std::span<const DriveOptions> drives, DeviceBus bus = DeviceBus::Mmio);
 /// Appends the network, named if it has no name, and its device.
-void add_network(RunOptions& options, NetOptions network);
+void add_network(RunOptions& options, NetOptions network, DeviceBus bus = DeviceBus::Mmio);
+
+/// `--share`, in the words of the device's options.
+struct ShareOptions {
+    std::string directory;
+    std::string mount_point;  ///< empty: /mnt and the directory's own name
+    std::string tag;          ///< empty: share0 and those after it
+    std::string security_model = "mapped-xattr";
+    std::string multidevs = "remap";
+    bool readonly = false;
+};
+/// Appends the device, and what the default guest mounts of it.
+void add_share(RunOptions& options, const ShareOptions& share, DeviceBus bus = DeviceBus::Mmio);
 
 }  // namespace arclight::guestos

@@ -1,6 +1,6 @@
 // A page of registers by which the default guest's /init reports the exit status of its command. The console carries the
 // command's own bytes only. QEMU's virt board has no device at this address; a guest looks for the device-tree node
-// (compatible "arclight,exit-status") before it accesses the page.
+// (compatible "arclight,exit-status") or the ACPI device (ARCL0001) before it accesses the page.
 //
 //   0x0  STATUS   write: the exit status, low 8 bits. read: the last one written.
 //   0x4  CONSOLE  write: the form of the console's input from now on (ConsoleInput).

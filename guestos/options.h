@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,9 @@
 #include "guestos/monitor/options.h"
 #include "mmu/shadow.h"
 
+namespace arclight::devices::virtio {
+class NbdConnection;
+}
 namespace arclight::jit {
 class CacheKey;
 }
@@ -43,13 +48,24 @@ constexpr SandboxMode kDefaultSandbox = SandboxMode::On;
 /// What a device is behind.
 enum class DeviceBus : uint8_t { Mmio, Pci };
 
+/// What a device on PCI is told besides its number.
+struct PciPlace {
+    std::string port;            ///< the id of the root port that it is behind; empty: the root bus
+    unsigned function = 0;       ///< 0 to 7
+    std::optional<bool> legacy;  ///< virtio's legacy interface; nothing: on the root bus, as QEMU
+    bool modern = true;          ///< virtio's modern interface
+    unsigned vectors = 0;        ///< of MSI-X; 0: as many as the device has use for
+};
+
 /// One device of the machine, as the command line or a part of it (a disk, a network) asks for it.
 struct DeviceOptions {
     devices::DeviceRequest request;
     DeviceBus bus = DeviceBus::Mmio;
-    /// The virtio-mmio slot, 0 to 31; nothing: the highest one that is free, as QEMU gives them.
+    /// The virtio-mmio slot, 0 to 31; nothing: the highest one that is free, as QEMU gives them. On PCI the device's number, 1 to
+    /// 31; nothing: the lowest one that is free.
     std::optional<unsigned> address;
     std::string id;  ///< the user's name for it; empty: none
+    PciPlace pci;
 };
 
 struct DriveOptions {
@@ -62,6 +78,10 @@ struct DriveOptions {
     std::string werror = "enospc";
     std::string rerror = "report";
     std::string locking = "auto";
+    std::string cache = "writeback";
+    std::string aio = "threads";
+    std::string discard = "unmap";
+    std::string detect_zeroes = "off";
     std::string record;  ///< for tests: a file for what is written; empty: none
 };
 
@@ -92,6 +112,38 @@ struct NetOptions {
     std::vector<HostForward> forwards;
 };
 
+/// `--flash`: a bank of NOR flash.
+struct FlashOptions {
+    std::string file;
+    bool readonly = false;
+    std::string locking = "auto";  ///< a word of devices::virtio::ImageLocking
+};
+
+/// `--fw-cfg`: a file that firmware and the guest find in QEMU's firmware configuration device.
+struct FwCfgOptions {
+    std::string name;
+    std::string file;  ///< its content; empty: `text`
+    std::string text;
+};
+
+/// A shared directory (its device is among `devices`) that the default guest's session mounts.
+struct ShareMount {
+    std::string tag;
+    std::string mount_point;
+    bool readonly = false;
+};
+
+/// A file or a value that is put into RAM beside the kernel.
+struct LoadOptions {
+    std::string file;      ///< empty: `value`, or nothing but a start
+    bool raw = false;      ///< an ELF is a file like others
+    uint64_t address = 0;  ///< physical; an ELF has its own
+    uint64_t value = 0;
+    unsigned value_bytes = 0;  ///< 0 to 8
+    bool big_endian = false;
+    bool starts_cpu = false;  ///< the first CPU starts there, or at the ELF's entry
+};
+
 struct TraceOptions {
     bool blocks = false;
     bool ir = false;
@@ -104,25 +156,39 @@ struct TraceOptions {
 };
 
 struct RunOptions {
-    std::string kernel;
-    std::string initrd;  ///< a file; empty: none
+    std::string kernel;           ///< a file; empty: firmware only, or `restore`
+    std::string restore;          ///< a snapshot to go on from; empty: boot
+    bool restore_memory = false;  ///< `memory` is to be the snapshot's
+    bool restore_cpus = false;    ///< `cpus` are to be the snapshot's
+    std::string bios;             ///< firmware for the first bank of flash, lost at the end; empty: none
+    std::vector<FlashOptions>
+        flash;  ///< two at most; one without a file is a bank that is empty at the start
+    std::vector<FwCfgOptions> fw_cfg;
+    std::vector<std::string> smbios;  ///< QEMU's words: type=1,manufacturer=...
+    bool acpi = true;                 ///< tables for firmware
+    std::string initrd;               ///< a file; empty: none
     std::string append;
-    std::string dtb;                        ///< a file; empty: generated from the machine
+    std::string dtb;  ///< a file; empty: generated from the machine
+    std::vector<LoadOptions> loads;
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;
     std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
     std::vector<NetOptions> networks;    ///< for those of the devices that name them
-    std::optional<unsigned> gic;         ///< version, 2 or 3; nothing: by the kernel (complete_options())
-    std::optional<VirtioMmio> virtio;    ///< nothing: by the kernel
+    std::vector<ShareMount> shares;
+    /// Of disks whose images another process serves, by the image's path (guestos/image_server.h).
+    std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
+    std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
+    std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     std::vector<ChardevOptions> chardevs;
     /// By their chardevs' names, two at most. Empty: the first one is stdin and stdout; an empty name: nothing.
     std::vector<std::string> serials;
     std::vector<MonitorOptions> monitors;
-    uint8_t escape_key = 1;     ///< of chardevs that several share: Ctrl-A; 0: none
-    bool start_paused = false;  ///< the guest waits for a monitor's cont before its first instruction
-    std::string name;           ///< of the machine; empty: none
-    std::string uuid;           ///< of the machine; empty: all zeros
+    uint8_t escape_key = 1;  ///< of chardevs that several share: Ctrl-A; 0: none
+    bool start_paused =
+        false;  ///< the guest waits for a monitor's cont, or a debugger's, before its first instruction
+    std::string name;  ///< of the machine; empty: none
+    std::string uuid;  ///< of the machine; empty: all zeros
     SemihostingAccess semihosting = SemihostingAccess::Off;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
@@ -153,15 +219,24 @@ struct RunOptions {
     std::string lightv;                     ///< policy file; empty: none
     std::string control;                    ///< path of the control socket; empty: none
     std::string symbols;                    ///< file with the kernel's symbols; empty: none
+    std::string gdb;                        ///< where a debugger connects (gdb/address.h); empty: nowhere
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
     bool spectre =
         false;         ///< guest code must not learn of this process by what the host executes speculatively
     std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it
 
+    std::string pid_file;            ///< of the process, who removes it at the end; empty: none
+    bool signal_is_failure = true;   ///< false: a signal that ends the run gives exit status 0
+    std::function<void()> on_start;  ///< the machine is made and about to run; may be empty
+
     /// Whether to add a session of the default guest (guestos/session.h); false for a foreign initrd.
     bool session = false;
     std::vector<std::string> command;  ///< with session, empty: an interactive shell
+
+    /// Whether the machine starts in its flash.
+    bool has_firmware() const { return !bios.empty() || (!flash.empty() && !flash.front().file.empty()); }
+    bool has_flash() const { return !bios.empty() || !flash.empty(); }
 };
 
 }  // namespace arclight::guestos

@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "devices/event_loop.h"
@@ -18,12 +20,19 @@
 #include "guestos/console/session_input.h"
 #include "guestos/console/signals.h"
 #include "guestos/exit_status.h"
+#include "guestos/firmware.h"
+#include "guestos/gdb/server.h"
+#include "guestos/image_server.h"
 #include "guestos/lightv/control.h"
+#include "guestos/loader.h"
+#include "guestos/machine/board/flash_memory.h"
 #include "guestos/machine/board/machine.h"
+#include "guestos/monitor/hmp.h"
 #include "guestos/monitor/machine_target.h"
 #include "guestos/monitor/monitor.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
+#include "guestos/snapshot/snapshots.h"
 #include "jit/engine/cache_key.h"
 
 namespace arclight::guestos {
@@ -103,6 +112,10 @@ class LastWords {
     Chardevs& chardevs_;
 };
 
+Ram ram_of(Machine& machine) {
+    return {devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}};
+}
+
 /// Code that has taken over this process could file regions of its own if it could read the key's file.
 void open_cache_key(RunOptions& options) {
     if (options.jit_cache.empty() || options.jit == JitTier::Interpreter || options.jit == JitTier::Tier1 ||
@@ -131,8 +144,12 @@ int run_session(const RunOptions& given) {
         (*made)->abandon_output();
         current.stop();
     };
+    Result<void> images;
+    Result<std::unique_ptr<gdb::Server>> debugger;
     const auto open_first = [&] {
         open_cache_key(opened);
+        if (!opened.gdb.empty()) debugger = gdb::Server::listen(opened.gdb);
+        images = open_images(opened);
         made = Chardevs::open(opened, loop,
                               {.quit = end_machine,
                                .resume = [&] { current.end_pause(); },
@@ -143,12 +160,20 @@ int run_session(const RunOptions& given) {
                                    }});
     };
     if (const auto jailed = sandbox::enter(opened, open_first); !jailed) return complain(jailed.error());
+    if (!images) return complain(images.error());
     if (!made) return complain(made.error());
+    if (!debugger) return complain(debugger.error());
     Chardevs& chardevs = **made;
     MachineTarget target(opened, chardevs, cli::kVersion);
     Monitors monitors(target);
     target.set_tell([&](const MonitorEvent& event) { monitors.tell(event); });
     const LastWords last_words(target, chardevs);
+    Hmp debugger_monitor(target);
+    if (*debugger)
+        (*debugger)->set_monitor([&](unsigned cpu, std::string_view command) {
+            debugger_monitor.execute(fmt::format("cpu {}", cpu));
+            return debugger_monitor.execute(command);
+        });
     const auto give_up = [&](const std::string& text) {
         chardevs.leave_terminal();
         return complain(text);
@@ -159,10 +184,31 @@ int run_session(const RunOptions& given) {
         monitors.add(monitor, **backend, chardevs.find(monitor.chardev)->is_shared());
     }
 
+    // Flash keeps its content when the guest resets, also what no file has.
+    auto opened_flash = FlashMemory::open(opened);
+    if (!opened_flash) return give_up(opened_flash.error());
+    const std::shared_ptr<FlashMemory> flash = std::move(*opened_flash);
     for (;;) {
-        const auto kernel = read_kernel(opened.kernel, opened.memory);
-        if (!kernel) return give_up(kernel.error());
-        RunOptions options = complete_options(opened, kernel->kind);
+        std::optional<SnapshotFile> snapshot;
+        std::optional<KernelFile> kernel;
+        RunOptions options;
+        if (!opened.restore.empty()) {
+            auto file = SnapshotFile::open(opened.restore);
+            if (!file) return give_up(file.error());
+            auto completed = options_to_restore(opened, *file);
+            if (!completed) return give_up(completed.error());
+            snapshot = std::move(*file);
+            options = std::move(*completed);
+        } else {
+            if (opened.kernel.empty() && !opened.has_firmware())
+                return give_up("the guest has reset, and there is no --kernel to boot");
+            if (!opened.kernel.empty()) {
+                auto read = read_kernel(opened.kernel, opened.memory);
+                if (!read) return give_up(read.error());
+                kernel = std::move(*read);
+            }
+            options = complete_options(opened, kernel ? kernel->kind : KernelKind::Linux);
+        }
         options.start_paused = options.start_paused || target.next_begins_paused();
         opened.start_paused = false;
         chardevs.begin_machine();
@@ -178,19 +224,34 @@ int run_session(const RunOptions& given) {
         }
         SessionInput input(loop, *lines[0], options.session);
         ExitStatus status([&](ConsoleInput form) { input.set_input(form); });
-        auto created = Machine::create(options, loop, {input, lines[1], &chardevs}, &status);
+        auto created = Machine::create(options, loop, {input, lines[1], &chardevs}, &status, flash);
         if (!created) return give_up(created.error());
         Machine& machine = **created;
-        auto boot = load_guest(options, *kernel,
-                               Ram{devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}},
-                               machine.bus());
-        if (!boot) return give_up(boot.error());
-        if (!options.dump_dtb.empty()) {
+        if (const auto filled = fill_fw_cfg(machine.fw_cfg(), options, kernel ? &*kernel : nullptr); !filled)
+            return give_up(filled.error());
+        const Ram ram = ram_of(machine);
+        std::optional<BootState> boot;
+        if (!snapshot) {
+            auto loaded = options.has_firmware() ? load_firmware_guest(options, ram, machine.bus())
+                                                 : load_guest(options, *kernel, ram, machine.bus());
+            if (!loaded) return give_up(loaded.error());
+            boot = std::move(*loaded);
+            const auto start = load_more(options.loads, ram);
+            if (!start) return give_up(start.error());
+            if (*start) boot->entry = **start;
+        }
+        if (boot && !options.dump_dtb.empty()) {
             const auto written = write_file(options.dump_dtb, boot->dtb.data(), boot->dtb.size());
             return written ? 0 : give_up(written.error());
         }
 
-        auto lightv = LightvControl::create(machine, options);
+        std::atomic<bool> saved_for_later = false;
+        auto lightv = LightvControl::create(machine, options, [&](int file, bool stop) {
+            auto saved = save_snapshot(machine, options, file,
+                                       stop ? Machine::AfterSave::Stop : Machine::AfterSave::GoOn);
+            if (saved && stop) saved_for_later = true;
+            return saved;
+        });
         if (!lightv) return give_up(lightv.error());
 
         mmu::lightv::Json lightv_stats;
@@ -208,7 +269,21 @@ int run_session(const RunOptions& given) {
             semihosting->console().input_ended = [&input] { return input.input_ended(); };
         chardevs.ready();
         loop.start();
-        const Machine::End end = machine.run(*boot);
+        if (options.on_start) options.on_start();
+        if (snapshot) {
+            if (const auto restored = restore_snapshot(machine, *snapshot); !restored) {
+                loop.stop();
+                target.detach(Machine::End::Quit);
+                current.set(nullptr);
+                return give_up(restored.error());
+            }
+            snapshot.reset();
+            if (!options.networks.empty())
+                complain("the network connections that the guest had when it was saved have ended");
+        }
+        if (*debugger) (*debugger)->begin(*machine.debugger());
+        const Machine::End end = boot ? machine.run(*boot) : machine.run();
+        if (*debugger) (*debugger)->end(end == Machine::End::Reset && !options.no_reboot);
         target.detach(end);
         if (*lightv) lightv_stats = (*lightv)->stats();
         lightv->reset();
@@ -217,7 +292,8 @@ int run_session(const RunOptions& given) {
             target.finish();
             if (!monitors.finish(kLastWords)) chardevs.abandon_output();
         }
-        if (signal_number != 0 || hangup || end == Machine::End::Quit) chardevs.abandon_output();
+        if (signal_number != 0 || hangup || (end == Machine::End::Quit && !saved_for_later))
+            chardevs.abandon_output();
         chardevs.flush();
         const int output_error = chardevs.stdout_error();
         loop.stop();
@@ -231,13 +307,21 @@ int run_session(const RunOptions& given) {
                 return give_up(written.error());
         }
         if (end == Machine::End::Failure) return give_up(machine.failure_text());
-        if (signal_number != 0) return 128 + signal_number;
+        if (signal_number != 0) {
+            if (options.signal_is_failure) return 128 + signal_number;
+            fmt::print(stderr, "arclight: terminating on signal {}\n", signal_number);
+            return 0;
+        }
         if (hangup) return give_up("the console's terminal is gone");
         if (output_error != 0)
             return give_up(fmt::format("cannot write the guest's output: {}", strerror(output_error)));
         if (const Semihosting* semihosting = machine.semihosting(); semihosting && semihosting->status())
             return *semihosting->status();
-        if (again) continue;
+        if (again) {
+            opened.restore.clear();
+            continue;
+        }
+        if (saved_for_later) return 0;
         if (options.session) {
             if (const auto code = status.status()) return *code;
             if (!options.command.empty()) return give_up("the guest stopped before the command ended");

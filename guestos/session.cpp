@@ -29,6 +29,13 @@ std::string session_script(const Session& session) {
     if (!session.address.empty())
         script += fmt::format("address={}\nnetmask={}\ngateway={}\nnameserver={}\n", session.address,
                               session.netmask, session.gateway, session.nameserver);
+    if (!session.mounts.empty()) {
+        script += "mount_shares() {\n";
+        for (const Session::Mount& mount : session.mounts)
+            script += fmt::format("mount_share {} {} {}\n", shell_quote(mount.tag), shell_quote(mount.point),
+                                  mount.readonly ? "ro" : "rw");
+        script += "}\n";
+    }
     if (!session.command.empty()) {
         script += "set --";
         for (const auto& word : session.command) script += fmt::format(" {}", shell_quote(word));

@@ -26,6 +26,12 @@ struct Session {
     std::optional<Bytes> input;
     // Of the first network; empty: there is none. What DHCP would give, without waiting for it.
     std::string address, netmask, gateway, nameserver;
+    struct Mount {
+        std::string tag, point;
+        bool readonly = false;
+    };
+    // Shared directories.
+    std::vector<Mount> mounts;
     // Kernel modules that this machine's devices need; loading is slow (each module's signature is checked).
     std::vector<std::string> modules;
 };

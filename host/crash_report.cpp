@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "host/failure.h"
 #include "host/memory_fault.h"
@@ -30,6 +31,8 @@ constexpr unsigned kFrames = 16;
 char identity[256], command[768];
 struct sigaction before[NSIG];
 std::atomic<pid_t> reporting{0};
+std::atomic<bool> installed{false};
+thread_local const CrashSite* elsewhere = nullptr;
 
 // ---- The report. Nothing here may allocate, lock or use stdio.
 
@@ -97,6 +100,21 @@ void report(int signal, const siginfo_t& info, const ucontext_t& context) {
     _Unwind_Backtrace(on_frame, &walk);
 }
 
+/// The unwinder goes on from where a handler's context says that the thread was.
+void report_elsewhere(const CrashSite& site, ucontext_t& context) {
+    auto& registers = context.uc_mcontext.gregs;
+    const auto here = std::to_array(registers);
+    const auto put = [&](int number, uint64_t value) { registers[number] = static_cast<greg_t>(value); };
+    put(REG_RIP, site.pc), put(REG_RSP, site.sp), put(REG_RBP, site.rbp), put(REG_RBX, site.rbx);
+    put(REG_R12, site.r12), put(REG_R13, site.r13), put(REG_R14, site.r14), put(REG_R15, site.r15);
+    siginfo_t info{};
+    info.si_code = 1;  // the first cause of each signal
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
+    info.si_addr = reinterpret_cast<void*>(site.address);
+    report(site.signal, info, context);
+    std::ranges::copy(here, registers);
+}
+
 // ---- The handler
 
 void restore_disposition(int signal) { sigaction(signal, &before[signal], nullptr); }
@@ -126,6 +144,7 @@ void on_signal(int signal, siginfo_t* info, void* argument) {
             return;
         }
     }
+    const CrashSite* const site = std::exchange(elsewhere, nullptr);
     pid_t nobody = 0;
     if (!reporting.compare_exchange_strong(nobody, gettid())) {
         // A crash of the report itself, or of another thread, which waits for the end.
@@ -133,6 +152,11 @@ void on_signal(int signal, siginfo_t* info, void* argument) {
         for (;;) poll(nullptr, 0, -1);
     }
     carry_out_crash_acts();
+    if (site != nullptr) {
+        report_elsewhere(*site, context);
+        reporting = 0;
+        return;
+    }
     if (!fault && info->si_pid != getpid()) {
         SignalText text;
         text << "\narclight: ended by " << name_of(signal) << ", which process " << int64_t{info->si_pid}
@@ -175,6 +199,13 @@ void report_crashes(const std::string& version, int argc, char** argv) {
     for (const int fault : kSignals)
         sigdelset(&action.sa_mask, fault);  // a blocked fault kills without a report
     for (const int signal : kSignals) sigaction(signal, &action, &before[signal]);
+    installed = true;
+}
+
+void report_crash_at(const CrashSite& site) {
+    if (!installed) return;
+    elsewhere = &site;
+    syscall(SYS_tgkill, getpid(), gettid(), site.signal);
 }
 
 }  // namespace arclight::host

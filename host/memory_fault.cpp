@@ -59,6 +59,7 @@ namespace detail {
 
 thread_local Landing* innermost = nullptr;
 std::atomic<unsigned> guarded{0};
+std::atomic<bool> lost{false};
 
 // Saves what a callee must (System V ABI 3.2.1) and calls access(context). A fault goes on at arclight_host_landing with
 // landing->rsp, and returns false to the caller.
@@ -177,6 +178,7 @@ void set_memory_fault_hooks(TranslatedFault translated, LentPage lent) {
 bool note_lost(const void* address) {
     Mapping* m = find(address);
     if (m == nullptr) return false;
+    detail::lost = true;
     if (m->told.exchange(true)) return true;
     if (!m->file) ++detail::guarded;  // from now on it may fail like a file
     const char* what = m->what;

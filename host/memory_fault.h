@@ -41,6 +41,7 @@ struct Landing {
 };
 extern thread_local Landing* innermost;
 extern std::atomic<unsigned> guarded;  ///< mappings that may fail, or have
+extern std::atomic<bool> lost;         ///< some has failed
 extern "C" bool arclight_host_try(void (*access)(void*), void* context, Landing* landing);
 }  // namespace detail
 
@@ -61,6 +62,9 @@ bool touch(F&& access) {
     detail::innermost = landing.outer;
     return done;
 }
+
+/// Whether any such memory was ever found gone.
+inline bool memory_was_lost() { return detail::lost.load(std::memory_order_relaxed); }
 
 /// Where the calling thread goes on if it is in a touch() that guards.
 struct Continuation {

@@ -16,8 +16,10 @@ enum class ThreadRole : uint8_t {
     Compiler,   ///< tier 2
     Control,    ///< LightV: its socket, its modules' ticks
     Network,    ///< a guest's network: makes the connections that the guest asks for
+    Share,      ///< serves a directory of the host's to the guest
+    Debugger,   ///< the debugger's connection
 };
-constexpr unsigned kThreadRoles = 8;
+constexpr unsigned kThreadRoles = 10;
 
 using EnterThreadRole = void (*)(ThreadRole role);
 

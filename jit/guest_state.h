@@ -70,6 +70,7 @@ enum class ExitReason : uint32_t {
     Brk,
     Undefined,  ///< the instruction at state.pc (see `exit_info`: its imm16)
     Redirect,   ///< state.pc was changed by a helper (ERET, exception entry): look up and go on
+    Stop,       ///< the instruction at state.pc is one of Engine::stop_at()'s, and has not begun
 };
 
 /// One guest memory access or vector operation described in memory for the slow paths; see RuntimeEntry.

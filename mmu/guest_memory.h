@@ -1,22 +1,37 @@
-// Guest RAM as the host sees it.
+// Guest memory as the host sees it: RAM, and what can be read and executed beside it.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
 #include "mmu/device_writes.h"
+#include "mmu/no_speculation.h"
 #include "mmu/page_overlay.h"
 
 namespace arclight::mmu {
+
+/// Memory that CPUs fetch instructions and translation tables from, and that nothing writes through GuestMemory: a
+/// flash bank's array. Data accesses go to the device, which knows whether the array is what they see.
+struct ReadOnlyMemory {
+    const uint8_t* host = nullptr;
+    uint64_t base = 0;  ///< a page's address
+    uint64_t size = 0;  ///< whole pages; 0: there is none
+};
 
 /// Guest RAM: one contiguous range of physical addresses backed by one contiguous host mapping, except where
 /// a page overlay backs single pages otherwise. Does not own the mapping. Every path from a guest-supplied
 /// physical address to a host pointer goes through host() or pieces(), which keep the guest inside RAM.
 class GuestMemory {
   public:
+    /// `observer` learns what devices write; null: nobody asks. `read_only` does not overlap RAM.
     GuestMemory(uint8_t* host, uint64_t base_pa, uint64_t size, PageOverlay* overlay = nullptr,
-                DeviceWriteObserver* observer = nullptr)
-        : host_(host), base_(base_pa), size_(size), overlay_(overlay), observer_(observer) {}
+                DeviceWriteObserver* observer = nullptr, const ReadOnlyMemory& read_only = {})
+        : host_(host),
+          base_(base_pa),
+          size_(size),
+          overlay_(overlay),
+          observer_(observer),
+          read_only_(read_only) {}
 
     bool contains(uint64_t pa, uint64_t len) const {
         const uint64_t offset = pa - base_;  // wraps to a huge value below base_
@@ -29,15 +44,42 @@ class GuestMemory {
         if (!contains(pa, len)) return nullptr;
         if (has_intercepted_pages()) [[unlikely]]
             return overlay_->host(pa, len);
-        return host_ + (pa - base_);
+        return host_ + bounded(pa - base_, size_);
+    }
+
+    /// The same for what is only read: instructions, translation tables. RAM or the read-only memory.
+    const uint8_t* readable(uint64_t pa, uint64_t len) const {
+        if (const uint8_t* ram = host(pa, len); ram != nullptr) [[likely]]
+            return ram;
+        const uint64_t offset = pa - read_only_.base;
+        const bool inside = offset <= read_only_.size && len <= read_only_.size - offset;
+        return inside && read_only_.size != 0 ? read_only_.host + bounded(offset, read_only_.size) : nullptr;
+    }
+
+    // ---- Pages of 4 KiB by number, for tables of what is known of each: RAM's, then the read-only memory's
+    uint64_t pages() const { return (size_ + read_only_.size) / PageOverlay::kPage; }
+    static constexpr uint64_t kNoPage = ~uint64_t{0};
+    /// kNoPage: neither.
+    uint64_t page_number(uint64_t pa) const {
+        if (const uint64_t offset = pa - base_; offset < size_) [[likely]]
+            return bounded(offset, size_) / PageOverlay::kPage;
+        const uint64_t offset = pa - read_only_.base;
+        if (offset >= read_only_.size) return kNoPage;
+        return (size_ + bounded(offset, read_only_.size)) / PageOverlay::kPage;
+    }
+    uint64_t page_address(uint64_t number) const {
+        const uint64_t offset = number * PageOverlay::kPage;
+        return offset < size_ ? base_ + offset : read_only_.base + (offset - size_);
     }
 
     // ---- The page overlay
     bool has_intercepted_pages() const { return overlay_ != nullptr && overlay_->active(); }
     /// Only if has_intercepted_pages().
     const PageOverlay& overlay() const { return *overlay_; }
-    /// The page_flag bits of pa, which must be in RAM.
-    uint8_t page_flags(uint64_t pa) const { return has_intercepted_pages() ? overlay_->flags(pa) : 0; }
+    /// The page_flag bits of pa, which must be in RAM or in the read-only memory, whose pages have none.
+    uint8_t page_flags(uint64_t pa) const {
+        return has_intercepted_pages() && contains(pa, 1) ? overlay_->flags(pa) : 0;
+    }
     /// Whether [pa, pa + len), which must be in RAM, contains no intercepted page, so that large pages may
     /// map it.
     bool none_intercepted(uint64_t pa, uint64_t len) const {
@@ -72,7 +114,7 @@ class GuestMemory {
         if (!contains(pa, len)) return false;
         if (write && observer_ != nullptr) observer_->device_writes(pa, len);
         if (!has_intercepted_pages()) {
-            f(host_ + (pa - base_), len);
+            f(host_ + bounded(pa - base_, size_), len);
             return true;
         }
         const uint8_t refused = page_flag::kNoRead | (write ? page_flag::kNoWrite : 0);
@@ -103,6 +145,7 @@ class GuestMemory {
     uint64_t size_;
     PageOverlay* overlay_;
     DeviceWriteObserver* observer_;  ///< null: nobody asks
+    ReadOnlyMemory read_only_;
 };
 
 }  // namespace arclight::mmu

@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <shared_mutex>
 
+#include "mmu/no_speculation.h"
+
 namespace arclight::mmu {
 
 /// Properties of an intercepted page; 0 for all other pages.
@@ -91,7 +93,7 @@ class PageOverlay {
     // ---- All addresses below must lie in RAM
     uint8_t flags(uint64_t pa) const { return flags_[number(pa)].load(std::memory_order_acquire); }
     /// The host address of pa in RAM itself.
-    uint8_t* own(uint64_t pa) const { return host_ + (pa - base_); }
+    uint8_t* own(uint64_t pa) const { return host_ + bounded(pa - base_, size_); }
     /// The host address that backs pa, without a check of rights. Null if the range is not contiguous in host
     /// memory.
     uint8_t* host(uint64_t pa, uint64_t bytes) const;
@@ -148,7 +150,7 @@ class PageOverlay {
     };
 
   private:
-    uint64_t number(uint64_t pa) const { return (pa - base_) / kPage; }
+    uint64_t number(uint64_t pa) const { return bounded(pa - base_, size_) / kPage; }
 
     uint8_t* const host_;
     const uint64_t base_, size_;

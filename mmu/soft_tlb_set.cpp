@@ -257,7 +257,7 @@ uint8_t* SoftTlbSet::victim_hit(SoftTlb* tlb, uint64_t va, bool write) {
     const auto index = static_cast<unsigned>(tlb_index(va));
     if (test(slot.valid, index)) evict(slot, index);
     put(slot, index, entry);
-    return reinterpret_cast<uint8_t*>(entry.tlb.addend + va);
+    return entry.host(va, write);
 }
 
 void SoftTlbSet::drop_victim_tlb(Slot& slot) {

@@ -89,11 +89,13 @@ bool TablePages::in_use(const WalkPath& path, uint64_t va, uint64_t root) {
     const std::lock_guard guard(lock_);
     for (unsigned step = 0; step < path.count; ++step) {
         const uint64_t page = path.table[step] & kPageMask;
+        if (!is_ram(page)) continue;
         if (state(page) != State::Table) return false;
         const Info& info = infos_[page];
         if (!info.anywhere && !is_at(info, path, step, va, root)) return false;
     }
-    for (unsigned step = 0; step < path.count; ++step) infos_[path.table[step] & kPageMask].writes = 0;
+    for (unsigned step = 0; step < path.count; ++step)
+        if (const uint64_t page = path.table[step] & kPageMask; is_ram(page)) infos_[page].writes = 0;
     return true;
 }
 
@@ -102,6 +104,7 @@ TablePages::Change TablePages::begin(const WalkPath& path, uint64_t va, uint64_t
     Change change;
     for (unsigned step = 0; step < path.count; ++step) {
         const uint64_t page = path.table[step] & kPageMask;
+        if (!is_ram(page)) continue;
         const State now = state(page);
         Info& info = infos_[page];
         const bool elsewhere = now != State::None && !info.anywhere && !is_at(info, path, step, va, root);

@@ -124,6 +124,8 @@ class TablePages final : public DeviceWriteObserver {
         const uint64_t page = (pa - base_) >> 12;
         return page < pages_count_ ? states_[page].load() : State::None;
     }
+    /// Tables elsewhere are in read-only memory: no store changes them.
+    bool is_ram(uint64_t page) const { return (page - base_) >> 12 < pages_count_; }
     void set_state(uint64_t page, State state);
     Watched watch(uint64_t pa, unsigned bytes) const;
     void compare(const Watched& watched, Write& result);

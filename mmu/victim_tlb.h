@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "mmu/bits.h"
+#include "mmu/no_speculation.h"
 #include "mmu/soft_tlb.h"
 
 namespace arclight::mmu {
@@ -23,6 +24,12 @@ class VictimTlb {
         /// Whether it translates this access.
         bool serves(uint64_t va, bool write) const {
             return (write ? tlb.write_tag : tlb.read_tag) == (va & kPageMask);
+        }
+        /// Where it says that va is, if serves().
+        uint8_t* host(uint64_t va, bool write) const {
+            const uint64_t tag = write ? tlb.write_tag : tlb.read_tag;
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): what the soft TLB holds are sums
+            return reinterpret_cast<uint8_t*>((tlb.addend + va) & mask_if_equal(tag, va & kPageMask));
         }
         void clear() { tlb.read_tag = tlb.write_tag = TlbEntry::kInvalidTag; }
     };

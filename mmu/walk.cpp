@@ -70,8 +70,9 @@ bool permitted(uint8_t permissions, const Access& access) {
 enum class Replaced : uint8_t { Yes, Changed, Refused };
 
 /// Compare and exchange of a descriptor. Changed: it had another value, which is now in `expected`.
-Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t* slot, uint64_t& expected,
-                 uint64_t desired) {
+Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t& expected, uint64_t desired) {
+    auto* slot = reinterpret_cast<uint64_t*>(memory.host(pa, 8));
+    if (slot == nullptr) return Replaced::Refused;  // in read-only memory
     const auto exchange = [&] {
         bool replaced = false;
         if (!host::touch([&] {
@@ -171,12 +172,12 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
 
     for (;;) {
         const uint64_t place = table + offset * 8;
-        uint8_t* host = memory.host(place, 8);
+        const uint8_t* host = memory.readable(place, 8);
         if (host == nullptr || (memory.page_flags(place) & page_flag::kNoRead) != 0)
             return fault(FaultKind::ExternalOnWalk, level);
-        // Tables are naturally aligned in RAM, whose host mapping is page aligned; other CPUs write them at
+        // Tables are naturally aligned in memory whose host mapping is page aligned; other CPUs write them at
         // any time.
-        auto* slot = reinterpret_cast<uint64_t*>(host);
+        const auto* slot = reinterpret_cast<const uint64_t*>(host);
         uint64_t descriptor = 0;
         if (!host::touch([&] { descriptor = __atomic_load_n(slot, __ATOMIC_ACQUIRE); }))
             return fault(FaultKind::ExternalOnWalk, level);
@@ -211,7 +212,7 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         const bool dirty_managed = regs.hardware_dirty && (descriptor & kDbm) != 0;
         if (dirty_managed && access.kind == AccessKind::Write) updated &= ~kAp2ReadOnly;
         if (updated != descriptor && access.update) {
-            const Replaced done = replace(memory, place, slot, descriptor, updated);
+            const Replaced done = replace(memory, place, descriptor, updated);
             if (done == Replaced::Refused) return fault(FaultKind::ExternalOnWalk, level);
             if (done == Replaced::Changed) continue;
             descriptor = updated;

@@ -2,6 +2,7 @@
 
 #include <asm/prctl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 #include <ctime>
 #include <system_error>
 
+#include "host/crash_report.h"
 #include "host/memory_fault.h"
 #include "jit/guest_state.h"
 
@@ -60,6 +62,22 @@ uint64_t call_host(const kvm_regs& r) {
                  : "a"(r.rax), "D"(r.rdi), "S"(r.rsi), "d"(r.rdx), "r"(r10), "r"(r8), "r"(r9)
                  : "rcx", "r11", "memory");
     return result;
+}
+
+/// The signal that the host's kernel sends for an exception (SDM vol. 3, table 6-1).
+int signal_of(uint64_t vector) {
+    constexpr uint64_t kDivide = 0, kDebug = 1, kBreakpoint = 3, kFloat = 16, kAlignment = 17,
+                       kSimdFloat = 19;
+    switch (vector) {
+        case kDivide:
+        case kFloat:
+        case kSimdFloat: return SIGFPE;
+        case kDebug:
+        case kBreakpoint: return SIGTRAP;
+        case kInvalidOpcode: return SIGILL;
+        case kAlignment: return SIGBUS;
+        default: return SIGSEGV;
+    }
 }
 
 /// Reads two bytes; false if they are not mapped.
@@ -203,9 +221,22 @@ bool ProcessorThread::recover_lost_memory() {
     return true;
 }
 
-std::string ProcessorThread::describe(const ExceptionFrame& frame) {
-    return fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}", frame.vector, frame.error,
-                       frame.rip, processor_.sregs().cr2);
+/// The end: an exception that nobody handles. `why` is put behind what is known of it.
+std::unexpected<std::string> ProcessorThread::crash(const ExceptionFrame& frame, const std::string& why) {
+    const kvm_regs& regs = processor_.regs();
+    const uint64_t cr2 = processor_.sregs().cr2;
+    host::report_crash_at({.signal = signal_of(frame.vector),
+                           .address = frame.vector == kPageFault ? cr2 : frame.rip,
+                           .pc = frame.rip,
+                           .sp = frame.rsp,
+                           .rbp = regs.rbp,
+                           .rbx = regs.rbx,
+                           .r12 = regs.r12,
+                           .r13 = regs.r13,
+                           .r14 = regs.r14,
+                           .r15 = regs.r15});
+    return std::unexpected(fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}{}", frame.vector,
+                                       frame.error, frame.rip, cr2, why));
 }
 
 Result<bool> ProcessorThread::handle_exit() {
@@ -250,8 +281,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             // Code that is executed for the first time.
             constexpr uint64_t kNotExecutable = kFaultOfPresentPage | kFaultOfFetch;
             if ((frame.error & kNotExecutable) == kNotExecutable) {
-                if (!process_.add_code_of_program(processor_.sregs().cr2))
-                    return std::unexpected(describe(frame));
+                if (!process_.add_code_of_program(processor_.sregs().cr2)) return crash(frame);
                 ++counts_.first_touches;
                 resume(frame);
                 return true;
@@ -260,7 +290,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             if (code_.contains(frame.rip) || (frame.error & kFaultOfPresentPage) != 0) break;
             ++counts_.first_touches;
             if (auto added = process_.add(processor_.sregs().cr2); !added)
-                return std::unexpected(fmt::format("{}; {}", describe(frame), added.error()));
+                return crash(frame, "; " + added.error());
             resume(frame);
             return true;
         }
@@ -277,7 +307,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             return true;
         }
     }
-    return std::unexpected(describe(frame));
+    return crash(frame);
 }
 
 void ProcessorThread::system_call(ExceptionFrame& frame, uint64_t next) {

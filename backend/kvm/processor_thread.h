@@ -71,7 +71,7 @@ class ProcessorThread {
     Result<void> run_ring0(uint64_t rip, uint64_t rdi, uint64_t rsi);
     void system_call(ExceptionFrame& frame, uint64_t next);
     void resume(ExceptionFrame& frame);
-    std::string describe(const ExceptionFrame& frame);
+    std::unexpected<std::string> crash(const ExceptionFrame& frame, const std::string& why = {});
 
     Processor processor_;
     Arena& arena_;

@@ -92,18 +92,29 @@ uint64_t total_size(const std::vector<std::span<uint8_t>>& buffers) {
 
 }  // namespace
 
+static std::unique_ptr<Blk> with_image(DiskImage image, Blk::Options options) {
+    if (image.length() != image.size() && options.host != nullptr) {
+        options.host->say(fmt::format(
+            "disk image '{}': {} bytes are no whole sectors: the guest sees {}, the last {} of them zeros",
+            image.name(), image.length(), image.size(), image.size() - image.length()));
+    }
+    return std::make_unique<Blk>(std::move(image), std::move(options));
+}
+
 Result<std::unique_ptr<Blk>> Blk::open(const std::string& path, Options options) {
     auto image = DiskImage::open(path, options.image);
     if (!image) return std::unexpected(image.error());
-    if (image->length() != image->size() && options.host != nullptr) {
-        options.host->say(fmt::format(
-            "disk image '{}': {} bytes are no whole sectors: the guest sees {}, the last {} of them zeros",
-            path, image->length(), image->size(), image->size() - image->length()));
-    }
-    return std::make_unique<Blk>(std::move(*image), std::move(options));
+    return with_image(std::move(*image), std::move(options));
 }
 
-Blk::Blk(DiskImage image, Options options) : image_(std::move(image)), options_(std::move(options)) {}
+Result<std::unique_ptr<Blk>> Blk::over(const std::string& path, std::unique_ptr<DiskStorage> storage,
+                                       uint64_t length, Options options) {
+    auto image = DiskImage::over(path, std::move(storage), length, options.image);
+    if (!image) return std::unexpected(image.error());
+    return with_image(std::move(*image), std::move(options));
+}
+Blk::Blk(DiskImage image, Options options)
+    : image_(std::move(image)), options_(std::move(options)), write_back_(!options_.write_through) {}
 
 // ---- configuration
 
@@ -115,7 +126,8 @@ uint64_t Blk::features() const {
 
 // 5.2.5.2: without CONFIG_WCE the cache is write-back exactly when the driver can flush it.
 void Blk::set_features(uint64_t features) {
-    write_back_ = (features & (kFeatureFlush | kFeatureConfigWce)) != 0;
+    write_back_ =
+        (features & kFeatureConfigWce) != 0 ? !options_.write_through : (features & kFeatureFlush) != 0;
 }
 
 uint8_t Blk::read_config(uint64_t offset) {

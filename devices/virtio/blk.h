@@ -33,13 +33,19 @@ class Blk final : public Backend {
     struct Options {
         DiskImage::Options image;
         std::string serial;  ///< up to 20 bytes, for GET_ID
+        bool write_through =
+            false;  ///< until the driver says otherwise, a write is durable when it is acknowledged
         OnDiskError on_read_error = OnDiskError::Report;
         /// Of all but reads.
         OnDiskError on_write_error = OnDiskError::Enospc;
         MachineHost* host = nullptr;  ///< null: nobody reads messages, and nothing can be paused
     };
-    /// The error is one line for the user.
+    /// The errors are one line for the user.
     static Result<std::unique_ptr<Blk>> open(const std::string& path, Options options);
+
+    /// Over a storage with what is in the image, of `length` bytes.
+    static Result<std::unique_ptr<Blk>> over(const std::string& path, std::unique_ptr<DiskStorage> storage,
+                                             uint64_t length, Options options);
 
     Blk(DiskImage image, Options options);
 
@@ -50,7 +56,7 @@ class Blk final : public Backend {
     uint8_t read_config(uint64_t offset) override;
     void write_config(uint64_t offset, uint8_t value) override;
     void set_features(uint64_t features) override;
-    void reset() override { write_back_ = true; }
+    void reset() override { write_back_ = !options_.write_through; }
     Served process(unsigned queue, Chain& chain) override;
 
     /// The cache mode, and what a snapshot's overlay holds. Other content of the disk is the image's.
@@ -74,7 +80,7 @@ class Blk final : public Backend {
 
     DiskImage image_;
     const Options options_;
-    std::atomic<bool> write_back_{true};
+    std::atomic<bool> write_back_;
     std::set<std::pair<Operation, int>> told_;  // errors that the user knows of; the worker's
 };
 

@@ -18,6 +18,7 @@
 #include "devices/virtio/disk_record.h"
 #include "devices/virtio/host_file.h"
 #include "devices/virtio/queue.h"
+#include "host/memory_fault.h"
 
 namespace arclight::devices::virtio {
 
@@ -110,13 +111,33 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
         storage = std::move(*recording);
     }
     DiskImage image(path, std::move(storage), length, options);
-    if (options.snapshot && !options.readonly) {
-        const int overlay = memfd_create("arclight-snapshot", MFD_CLOEXEC);
-        if (overlay < 0) return failed("cannot create the snapshot");
-        image.overlay_ = std::make_unique<HostFile>(overlay, 0);
-        image.present_.resize(image.size_ / kClusterSize / 64 + 1);
-    }
+    if (options.snapshot && !options.readonly)
+        if (const auto added = image.add_overlay(); !added) return std::unexpected(added.error());
     return image;
+}
+
+Result<DiskImage> DiskImage::over(std::string name, std::unique_ptr<DiskStorage> storage, uint64_t length,
+                                  Options options) {
+    if (length == 0) return failure("disk image '{}': is empty", name);
+    options.raw = true;
+    if (!options.record.empty()) {
+        auto recording = RecordingStorage::create(options.record, std::move(storage));
+        if (!recording) return failure("disk image '{}': {}", name, recording.error());
+        storage = std::move(*recording);
+    }
+    DiskImage image(std::move(name), std::move(storage), length, options);
+    if (options.snapshot && !options.readonly)
+        if (const auto added = image.add_overlay(); !added) return std::unexpected(added.error());
+    return image;
+}
+
+Result<void> DiskImage::add_overlay() {
+    const int overlay = memfd_create("arclight-snapshot", MFD_CLOEXEC);
+    if (overlay < 0)
+        return failure("disk image '{}': cannot create the snapshot: {}", name_, std::strerror(errno));
+    overlay_ = std::make_unique<HostFile>(overlay, 0);
+    present_.resize(size_ / kClusterSize / 64 + 1);
+    return {};
 }
 
 DiskImage::DiskImage(std::string name, std::unique_ptr<DiskStorage> storage, uint64_t length,
@@ -126,7 +147,10 @@ DiskImage::DiskImage(std::string name, std::unique_ptr<DiskStorage> storage, uin
       length_(length),
       size_((length + kSectorSize - 1) / kSectorSize * kSectorSize),
       readonly_(options.readonly),
-      guarded_(!options.raw && !options.snapshot) {}
+      guarded_(!options.raw && !options.snapshot),
+      unmap_(options.unmap),
+      detect_zeroes_(options.detect_zeroes),
+      flushes_(options.flushes) {}
 
 // Calls piece(cluster, offset, bytes) for each part of the buffers that lies in one cluster.
 template <typename Piece>
@@ -158,7 +182,24 @@ DiskResult DiskImage::prepare_cluster(uint64_t cluster) {
     return read ? overlay_->write(start, {&bytes, 1}) : read;
 }
 
+// The guest may change its buffers after they were looked at; what it then reads is its own doing.
+bool DiskImage::writes_zeros(DiskBuffers buffers) const {
+    for (const auto& buffer : buffers) {
+        bool zeros = buffer.empty();
+        // A byte is zero, and each is as the one before it.
+        const bool there = zeros || host::touch([&] {
+                               zeros = buffer[0] == 0 &&
+                                       std::memcmp(buffer.data(), buffer.data() + 1, buffer.size() - 1) == 0;
+                           });
+        if (!there || !zeros) return false;
+    }
+    return true;
+}
+
 DiskResult DiskImage::write(uint64_t offset, DiskBuffers buffers) {
+    if (detect_zeroes_ != DetectZeroes::Off && overlay_ == nullptr && writes_zeros(buffers) &&
+        storage_->zero(offset, total_size(buffers), unmap_ && detect_zeroes_ == DetectZeroes::Unmap))
+        return {};
     if (overlay_ == nullptr) return write_checked(offset, buffers);
     return for_each_piece(offset, buffers,
                           [&](uint64_t cluster, uint64_t at, std::span<uint8_t> bytes) -> DiskResult {
@@ -200,7 +241,7 @@ DiskResult DiskImage::write_checked(uint64_t offset, DiskBuffers buffers) {
 }
 
 DiskResult DiskImage::flush() {
-    if (overlay_ != nullptr || readonly_) return {};
+    if (overlay_ != nullptr || readonly_ || !flushes_) return {};
     if (flush_failed_) return std::unexpected(DiskError{EIO, DiskError::Kind::EarlierFlush});
     const DiskResult flushed = storage_->flush();
     if (flushed) return {};
@@ -209,11 +250,11 @@ DiskResult DiskImage::flush() {
 }
 
 DiskResult DiskImage::discard(uint64_t offset, uint64_t length) {
-    return overlay_ != nullptr ? DiskResult() : storage_->discard(offset, length);
+    return overlay_ != nullptr || !unmap_ ? DiskResult() : storage_->discard(offset, length);
 }
 
 DiskResult DiskImage::write_zeroes(uint64_t offset, uint64_t length, bool may_unmap) {
-    if (overlay_ == nullptr && storage_->zero(offset, length, may_unmap)) return {};
+    if (overlay_ == nullptr && storage_->zero(offset, length, may_unmap && unmap_)) return {};
     std::vector<uint8_t> zeroes(std::min(length, kClusterSize));
     while (length != 0) {
         const std::span<uint8_t> bytes(zeroes.data(), std::min(length, kClusterSize));

@@ -18,6 +18,9 @@ class DiskImage {
   public:
     static constexpr unsigned kSectorSize = 512;
 
+    /// A write of zeros becomes what the host has for that.
+    enum class DetectZeroes : uint8_t { Off, On, Unmap };
+
     struct Options {
         bool readonly = false;
         bool snapshot = false;
@@ -25,12 +28,19 @@ class DiskImage {
         /// opened, and the guest cannot make it one: another program would take its content for that format.
         bool raw = false;
         ImageLocking locking = ImageLocking::Auto;
+        bool unmap = true;  ///< what the guest discards, the host gets back
+        DetectZeroes detect_zeroes = DetectZeroes::Off;
+        bool flushes = true;  ///< false: flushes do nothing, and a power cut may lose anything
         std::string
             record;  ///< for tests: a file for what is written (devices/virtio/disk_record.h); empty: none
     };
     /// A file or block device. An error is one line for the user.
     static Result<DiskImage> open(const std::string& path, const Options& options);
-    /// Over any storage of `length` bytes.
+    /// Over another storage of `length` bytes, which keeps the image's format and its locks itself. An error is one line
+    /// for the user.
+    static Result<DiskImage> over(std::string name, std::unique_ptr<DiskStorage> storage, uint64_t length,
+                                  Options options);
+    /// Over any storage of `length` bytes, without an overlay.
     DiskImage(std::string name, std::unique_ptr<DiskStorage> storage, uint64_t length,
               const Options& options);
     DiskImage(DiskImage&& other) = default;
@@ -64,6 +74,8 @@ class DiskImage {
     DiskResult prepare_cluster(uint64_t cluster);
     template <typename Piece>
     static DiskResult for_each_piece(uint64_t offset, DiskBuffers buffers, Piece&& piece);
+    Result<void> add_overlay();
+    bool writes_zeros(DiskBuffers buffers) const;
     DiskResult write_checked(uint64_t offset, DiskBuffers buffers);
 
     std::string name_;
@@ -73,6 +85,9 @@ class DiskImage {
     uint64_t size_;
     bool readonly_;
     bool guarded_;  // may not become another format
+    bool unmap_;
+    DetectZeroes detect_zeroes_;
+    bool flushes_;
     bool flush_failed_ = false;
     std::vector<uint64_t> present_;  // clusters the overlay holds, one bit each
 };

@@ -69,13 +69,7 @@ void MmioLegacy::write_own(uint64_t offset, uint32_t value) {
 void MmioLegacy::place(Queue& queue, uint32_t pfn) {
     const uint64_t alignment = alignment_[queue_select()];
     if (!std::has_single_bit(alignment)) return fail();
-    if (queue.size == 0) queue.size = queue.limit();
-    const uint64_t entries = queue.size;
-    queue.descriptors = uint64_t{pfn} << page_shift_;
-    queue.available = queue.descriptors + 16 * entries;
-    // Flags, index, ring and event field of the available ring; then the next multiple.
-    queue.used = (queue.available + 6 + 2 * entries + alignment - 1) & ~(alignment - 1);
-    enable_queue(queue);
+    enable_legacy_queue(queue, uint64_t{pfn} << page_shift_, alignment);
 }
 
 void MmioLegacy::save_own(StateWriter& out) const {

@@ -10,6 +10,7 @@
 
 #include "devices/state.h"
 #include "devices/virtio/queue.h"
+#include "host/thread_role.h"
 #include "mmu/guest_memory.h"
 
 namespace arclight::devices::virtio {
@@ -120,6 +121,8 @@ class Backend : public Stateful {
     virtual uint64_t features() const = 0;
     /// Constant.
     virtual std::vector<QueueDescription> queues() const = 0;
+    /// Of the thread that serves Worker queues.
+    virtual ThreadRole worker_role() const { return ThreadRole::Device; }
     virtual uint8_t read_config(uint64_t) { return 0; }
     virtual void write_config(uint64_t, uint8_t) {}
     /// The driver accepted these.

@@ -24,7 +24,8 @@ TransportCore::TransportCore(Generation generation, const mmu::GuestMemory& memo
     }
     // Here and not in activate(): a virtual CPU's thread starts no threads.
     if (needs_worker)
-        worker_ = host::start_thread(std::string(backend_->name()), ThreadRole::Device, [this] { work(); });
+        worker_ =
+            host::start_thread(std::string(backend_->name()), backend_->worker_role(), [this] { work(); });
 }
 
 TransportCore::~TransportCore() = default;
@@ -43,7 +44,7 @@ void TransportCore::shut_down() {
 
 bool TransportCore::running() const {
     return !resetting_ && !quiesced_ && !postponed_ && (status_ & kStatusDriverOk) != 0 &&
-           (status_ & kStatusNeedsReset) == 0;
+           (status_ & kStatusNeedsReset) == 0 && dma_allowed();
 }
 
 // ---- for backends
@@ -197,6 +198,20 @@ void TransportCore::enable_queue(Queue& queue) {
     if (!queue.enable(memory_, event_index, indirect)) fail();
 }
 
+void TransportCore::enable_legacy_queue(Queue& queue, uint64_t base, uint64_t alignment) {
+    if (queue.size == 0) queue.size = queue.limit();
+    const uint64_t entries = queue.size;
+    queue.descriptors = base;
+    queue.available = queue.descriptors + 16 * entries;
+    // Flags, index, ring and event field of the available ring; then the next multiple.
+    queue.used = (queue.available + 6 + 2 * entries + alignment - 1) & ~(alignment - 1);
+    enable_queue(queue);
+}
+
+void TransportCore::look_at_queues(Lock& held) {
+    for (unsigned i = 0; i < queues_.size() && running(); i++) request(i, held);
+}
+
 void TransportCore::write_status(uint32_t value, Lock& held) {
     if (value == 0) {
         reset_device(held);
@@ -288,7 +303,7 @@ void TransportCore::resume_core() {
     postponed_ = false;
     if ((status_ & kStatusDriverOk) == 0) return;
     backend_->activate(*this);
-    for (unsigned i = 0; i < queues_.size() && running(); i++) request(i, held);
+    look_at_queues(held);
 }
 
 void TransportCore::save_core(StateWriter& out) const {

@@ -44,6 +44,8 @@ class TransportCore : public Transport {
 
     TransportCore(Generation generation, const mmu::GuestMemory& memory, std::unique_ptr<Backend> backend);
     bool legacy() const { return generation_ == Generation::Legacy; }
+    /// Lock held: a device that speaks both is what its driver has begun with.
+    void set_generation(Generation generation) { generation_ = generation; }
 
     /// Lock held: interrupts the driver. `queue` counts for UsedBuffer only.
     virtual void interrupt(Cause cause, unsigned queue) = 0;
@@ -64,6 +66,10 @@ class TransportCore : public Transport {
         return index < queues_.size() ? &queues_[index].queue : nullptr;
     }
     void enable_queue(Queue& queue);
+    /// 2.7.2: a legacy queue is one run of memory, its used ring at the next multiple of `alignment`, a power of two.
+    void enable_legacy_queue(Queue& queue, uint64_t base, uint64_t alignment);
+    /// After dma_allowed() has become true: the driver may have notified before.
+    void look_at_queues(Lock& held);
     void write_status(uint32_t value, Lock& held);
     void notify(uint32_t queue, Lock& held);
     uint64_t read_config(uint64_t offset, unsigned size);
@@ -86,6 +92,8 @@ class TransportCore : public Transport {
         unsigned outstanding = 0;  // chains taken and not completed
     };
 
+    /// Lock held.
+    virtual bool dma_allowed() const { return true; }
     uint64_t all_features() const;
     bool features_agreed(uint32_t status) const {
         return (status & (legacy() ? kStatusDriverOk : kStatusFeaturesOk)) != 0;
@@ -97,7 +105,7 @@ class TransportCore : public Transport {
     void work();
     bool outstanding() const;
 
-    const Generation generation_;
+    Generation generation_;
     const mmu::GuestMemory& memory_;
     const std::unique_ptr<Backend> backend_;
 

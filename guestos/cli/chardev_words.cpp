@@ -149,8 +149,8 @@ void add_chardev_words(CLI::App& command, ChardevWords& words, RunOptions& optio
         ->type_name("LETTER")
         ->group(group);
     command
-        .add_flag("--paused", options.start_paused,
-                  "the guest waits for a monitor's cont before its first instruction")
+        .add_flag("-S,--paused", options.start_paused,
+                  "the guest waits for a monitor's cont, or a debugger's, before its first instruction")
         ->group(group);
 }
 

@@ -9,6 +9,7 @@
 #include "guestos/cli/accelerators.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/unknown_words.h"
+#include "guestos/qemu/front_end.h"
 
 namespace arclight::guestos::cli {
 
@@ -32,8 +33,13 @@ CommandLine::CommandLine(const std::string& version, RunFunction run)
     app_.footer("'arclight help COMMAND' tells more about a command.");
     app_.set_version_flag("--version", "arclight " + version, "print the version and leave");
     run_ = add_run(app_, guest_, std::move(run));
+    app_.add_subcommand("qemu", "Run under QEMU's command line, as the link arclight-qemu does")
+        ->footer(
+            "'arclight qemu -help' lists QEMU's options and how they differ here; docs/from-qemu.md is about "
+            "them.");
     initramfs_ = add_initramfs(app_, guest_);
     lightv_ = add_lightv(app_);
+    snapshot_ = add_snapshot(app_);
     app_.add_subcommand("version", "Print the version and the accelerators found on this host");
     app_.add_subcommand("probe",
                         "Print what /dev/kvm offers on this host, and what --accel auto makes of it");
@@ -48,6 +54,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
         arguments.erase(arguments.begin());
         arguments.emplace_back("--help");
     }
+    if (auto words = as_run_words(arguments)) arguments = std::move(*words);
     if (const auto unknown = explain_unknown_word(app_, arguments))
         return complain(*unknown + " (try --help)", kExitUsage);
     std::ranges::reverse(arguments);  // CLI11 takes a vector from its end
@@ -64,6 +71,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
     if (app_.got_subcommand("run")) return run_();
     if (app_.got_subcommand("initramfs")) return initramfs_();
     if (app_.got_subcommand("lightv")) return lightv_();
+    if (app_.got_subcommand("snapshot")) return snapshot_();
     if (app_.got_subcommand("probe")) return print_probe();
     return print_version();
 }
@@ -77,6 +85,8 @@ int CommandLine::print_version() const {
 }
 
 int main_with(std::vector<std::string> arguments, const std::string& version, RunFunction run) {
+    if (!arguments.empty() && arguments.front() == "qemu")
+        return qemu::main_with("arclight qemu", {arguments.begin() + 1, arguments.end()}, version, run);
     return CommandLine(version, std::move(run)).run(std::move(arguments));
 }
 

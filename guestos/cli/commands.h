@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ std::function<int()> add_initramfs(CLI::App& app, const GuestCommand& guest);
 
 std::function<int()> add_lightv(CLI::App& app);
 
+std::function<int()> add_snapshot(CLI::App& app);
+/// `snapshot restore FILE ...` in the words of `run`; nothing: it is something else.
+std::optional<std::vector<std::string>> as_run_words(const std::vector<std::string>& arguments);
+
 /// The parser with all subcommands, and what each runs once it was chosen.
 class CommandLine {
   public:
@@ -48,7 +53,7 @@ class CommandLine {
     std::string version_;
     GuestCommand guest_;
     CLI::App app_;
-    std::function<int()> run_, initramfs_, lightv_;
+    std::function<int()> run_, initramfs_, lightv_, snapshot_;
 };
 
 /// Parses and runs a whole command line; returns the exit code. `run` carries out `arclight run`.

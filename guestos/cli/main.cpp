@@ -1,11 +1,14 @@
 #include <malloc.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "guestos/cli/commands.h"
 #include "guestos/cli/version.h"
+#include "guestos/qemu/front_end.h"
 #include "guestos/run_session.h"
 #include "host/crash_report.h"
 #include "host/descriptors.h"
@@ -19,6 +22,8 @@ void set_up_heap() {
     mallopt(M_TOP_PAD, 8 << 20);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
+
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -28,7 +33,10 @@ int main(int argc, char** argv) {
     arclight::host::report_crashes(cli::kVersion, argc, argv);
     set_up_heap();
     try {
-        return cli::finish_output(cli::main_with({argv + 1, argv + argc}, cli::kVersion, run_session));
+        const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+        return cli::finish_output(argc > 0 && qemu::is_qemu_name(argv[0])
+                                      ? qemu::main_with(name_of(argv[0]), words, cli::kVersion, run_session)
+                                      : cli::main_with(words, cli::kVersion, run_session));
     } catch (const std::bad_alloc&) {
         return cli::complain("out of memory");
     } catch (const std::exception& error) {  // out of file descriptors, out of threads

@@ -1,9 +1,15 @@
 #include "guestos/cli/parse.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
+
+#include "guestos/device_requests.h"
 
 namespace arclight::guestos::cli {
 
@@ -25,6 +31,22 @@ Result<bool> parse_switch(std::string_view key, std::string_view value) {
     if (value == "off") return false;
     return failure("{} is on or off, not '{}'", key, value);
 }
+
+/// Into `to`, if it is one of the words.
+Result<void> take_word(std::string_view key, std::string_view value, std::span<const std::string_view> words,
+                       std::string& to) {
+    if (std::ranges::find(words, value) == words.end())
+        return failure("{} '{}' is not known (known: {})", key, value, fmt::join(words, ", "));
+    to = value;
+    return {};
+}
+
+constexpr std::string_view kFormats[] = {"auto", "raw", "qcow2", "qcow",      "qed",   "vmdk", "vdi",
+                                         "vhdx", "vpc", "dmg",   "parallels", "cloop", "bochs"};
+constexpr std::string_view kCaches[] = {"writeback", "writethrough", "unsafe", "none", "directsync"};
+constexpr std::string_view kAios[] = {"threads", "native", "io_uring"};
+constexpr std::string_view kDiscards[] = {"unmap", "ignore", "on", "off"};
+constexpr std::string_view kDetectZeroes[] = {"off", "on", "unmap"};
 
 /// DIGITS, or DIGITS.DIGITS, and a suffix.
 Result<uint64_t> parse_size(std::string_view text) {
@@ -102,6 +124,16 @@ Result<uint64_t> parse_code_cache(std::string_view text) {
     return bytes;
 }
 
+Result<DeviceOptions> parse_device(std::string_view text) {
+    auto request = devices::DeviceRequest::parse(text);
+    if (!request) return std::unexpected(request.error());
+    auto device = placed_device(std::move(*request));
+    if (!device) return device;
+    const auto factory = devices::DeviceFactory::standard();
+    if (auto known = factory.check(device->request); !known) return std::unexpected(known.error());
+    return device;
+}
+
 Result<DriveOptions> parse_drive(std::string_view text) {
     DriveOptions drive;
     for (const std::string& part : split_commas(text)) {
@@ -109,11 +141,11 @@ Result<DriveOptions> parse_drive(std::string_view text) {
         if (equals == std::string::npos) return failure("'{}' is not of the form key=value", part);
         const std::string_view key = std::string_view(part).substr(0, equals);
         const std::string_view value = std::string_view(part).substr(equals + 1);
+        Result<void> taken;
         if (key == "file") {
             drive.file = value;
         } else if (key == "format") {
-            if (value != "raw") return failure("format '{}' is not supported, only raw", value);
-            drive.format = value;
+            taken = take_word(key, value, kFormats, drive.format);
         } else if (key == "if") {
             if (value != "virtio" && value != "none")
                 return failure("if '{}' is not supported, only virtio", value);
@@ -133,6 +165,14 @@ Result<DriveOptions> parse_drive(std::string_view text) {
             if (value != "auto" && value != "on" && value != "off")
                 return failure("{} is auto, on or off, not '{}'", key, value);
             drive.locking = value;
+        } else if (key == "cache") {
+            taken = take_word(key, value, kCaches, drive.cache);
+        } else if (key == "aio") {
+            taken = take_word(key, value, kAios, drive.aio);
+        } else if (key == "discard") {
+            taken = take_word(key, value, kDiscards, drive.discard);
+        } else if (key == "detect-zeroes") {
+            taken = take_word(key, value, kDetectZeroes, drive.detect_zeroes);
         } else if (key == "record") {
             drive.record = value;
         } else if (key == "serial") {
@@ -141,12 +181,42 @@ Result<DriveOptions> parse_drive(std::string_view text) {
         } else {
             return failure(
                 "unknown key '{}' (known: file, format, if, id, readonly, snapshot, serial, werror, rerror, "
-                "file.locking)",
+                "file.locking, cache, aio, discard, detect-zeroes)",
                 key);
         }
+        if (!taken) return std::unexpected(taken.error());
     }
     if (drive.file.empty()) return failure("file=PATH is missing");
     return drive;
+}
+
+Result<ShareOptions> parse_share(std::string_view text) {
+    ShareOptions share;
+    const std::vector<std::string> parts = split_commas(text);
+    const std::string& first = parts.front();
+    const size_t colon = first.rfind(":/");
+    share.directory = first.substr(0, colon);
+    if (colon != std::string::npos) share.mount_point = first.substr(colon + 1);
+    if (share.directory.empty()) return failure("'{}' is not of the form DIR[:/MOUNT][,KEY=VALUE]", text);
+    for (const std::string& part : std::span(parts).subspan(1)) {
+        const size_t equals = part.find('=');
+        if (equals == std::string::npos) return failure("'{}' is not of the form key=value", part);
+        const std::string key = part.substr(0, equals), value = part.substr(equals + 1);
+        if (key == "readonly") {
+            const auto on = parse_switch(key, value);
+            if (!on) return std::unexpected(on.error());
+            share.readonly = *on;
+        } else if (key == "security_model") {
+            share.security_model = value;
+        } else if (key == "multidevs") {
+            share.multidevs = value;
+        } else if (key == "tag") {
+            share.tag = value;
+        } else {
+            return failure("unknown key '{}' (known: readonly, security_model, multidevs, tag)", key);
+        }
+    }
+    return share;
 }
 
 Result<TraceOptions> parse_trace(std::string_view text) {

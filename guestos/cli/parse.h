@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "guestos/device_requests.h"
 #include "guestos/initramfs.h"
 #include "guestos/options.h"
 #include "mmu/result.h"
@@ -22,9 +23,17 @@ Result<uint64_t> parse_jit_room(std::string_view text);
 /// file=PATH[,format=raw][,if=virtio][,readonly=on|off][,snapshot=on|off][,serial=TEXT][,werror=WORD][,rerror=WORD]
 /// [,file.locking=auto|on|off]; a comma in a value is written twice.
 Result<DriveOptions> parse_drive(std::string_view text);
+/// DIR[:/MOUNT][,readonly=on|off][,security_model=WORD][,multidevs=WORD][,tag=TEXT]; a comma in a value is written twice.
+Result<ShareOptions> parse_share(std::string_view text);
 /// user[,KEY=VALUE]..., with the keys of QEMU's -netdev user and, of its device, mac and mtu (docs/network.md); or none, which
 /// gives nothing.
 Result<std::optional<NetOptions>> parse_net(std::string_view text);
+/// NAME[,OPTION=VALUE]..., with the options of the device (--device NAME,help) and of its place (guestos/device_requests.h).
+Result<DeviceOptions> parse_device(std::string_view text);
+/// [file=]PATH[,readonly=on|off][,format=raw][,file.locking=auto|on|off]
+Result<FlashOptions> parse_flash(std::string_view text);
+/// [name=]NAME,file=PATH or [name=]NAME,string=TEXT
+Result<FwCfgOptions> parse_fw_cfg(std::string_view text);
 /// Splits at single commas; a doubled one stands for itself. At least one part.
 std::vector<std::string> split_commas(std::string_view text);
 /// A comma-separated list; the result keeps `file` empty.

@@ -4,25 +4,19 @@
 
 #include <algorithm>
 
+#include "guestos/qemu/option_table.h"
+
 namespace arclight::guestos::cli {
 
 namespace {
 
-/// `here` is an option of `arclight run`, or what follows "QEMU's -NAME".
+/// `here` is an option of `arclight run`.
 struct Word {
     std::string_view name;
     std::string_view here;
 };
 
-constexpr std::string_view kNotNeeded = "is not needed here: leave it out";
-constexpr std::string_view kNoFirmware =
-    "has no counterpart yet: there is no firmware, --kernel boots a kernel directly";
-constexpr std::string_view kNoDebugger = "has no counterpart yet: there is no port for a debugger";
-constexpr std::string_view kNoSharing =
-    "has no counterpart yet: bring files along by a disk (--drive) or by 'arclight initramfs --add'";
-constexpr std::string_view kNone = "has no counterpart here";
-
-// qemu-options.hx has them all; here are those that lines for the virt board use.
+// Those that `arclight run` has too, by another name.
 constexpr Word kWords[] = {
     {"kernel", "--kernel"},
     {"initrd", "--initrd"},
@@ -50,75 +44,37 @@ constexpr Word kWords[] = {
     {"runas", "--user"},
     {"d", "--trace"},
     {"D", "--trace-file"},
-    {"version", "--version"},
-    {"help", "--help"},
-    {"machine", "is not needed: the machine is like QEMU's virt; its gic-version=N is --gic N here"},
-    {"M", "is not needed: the machine is like QEMU's virt; its gic-version=N is --gic N here"},
-    {"cpu", "is not needed: there is one model of CPU"},
-    {"nographic", "is not needed: stdin and stdout are the serial console"},
     {"serial", "--serial"},
-    {"device", "has no counterpart: disks are attached by --drive, and an entropy device is there"},
-    {"display", kNotNeeded},
     {"echr", "--escape-key"},
-    {"k", kNotNeeded},
-    {"name", kNotNeeded},
-    {"no-shutdown", kNotNeeded},
-    {"no-user-config", kNotNeeded},
-    {"nodefaults", kNotNeeded},
-    {"parallel", kNotNeeded},
-    {"rtc", kNotNeeded},
-    {"uuid", kNotNeeded},
-    {"vga", kNotNeeded},
-    {"bios", kNoFirmware},
-    {"pflash", kNoFirmware},
-    {"gdb", kNoDebugger},
-    {"s", kNoDebugger},
-    {"S", kNoDebugger},
-    {"fsdev", kNoSharing},
-    {"virtfs", kNoSharing},
     {"chardev", "--chardev"},
     {"mon", "--mon"},
     {"monitor", "--monitor"},
     {"qmp", "--qmp"},
-    {"audio", kNone},
-    {"audiodev", kNone},
-    {"boot", kNone},
-    {"daemonize", kNone},
-    {"fw_cfg", kNone},
-    {"global", kNone},
-    {"icount", kNone},
-    {"incoming", kNone},
-    {"loadvm", kNone},
-    {"mem-path", kNone},
-    {"mem-prealloc", kNone},
-    {"numa", kNone},
-    {"object", kNone},
-    {"pidfile", kNone},
-    {"plugin", kNone},
-    {"readconfig", kNone},
-    {"singlestep", kNone},
-    {"smbios", kNone},
-    {"spice", kNone},
-    {"tpmdev", kNone},
-    {"trace", kNone},
-    {"usb", kNone},
-    {"usbdevice", kNone},
-    {"vnc", kNone},
-    {"watchdog", kNone},
+    {"S", "--paused"},
+    {"bios", "--bios"},
+    {"pflash", "--flash"},
+    {"fw_cfg", "--fw-cfg"},
+    {"smbios", "--smbios"},
+    {"no-acpi", "--no-acpi"},
+    {"virtfs", "--share"},
+    {"fsdev", "--share"},
+    {"device", "--device"},
+    {"version", "--version"},
+    {"help", "--help"},
+    {"machine", "--gic (its gic-version=)"},
+    {"M", "--gic (its gic-version=)"},
 };
-
-bool is_network_device(std::string_view name, std::string_view value) {
-    return name == "device" && value.contains("net");
-}
 
 }  // namespace
 
 std::optional<std::string> explain_qemu_word(std::string_view name, std::string_view value) {
-    if (is_network_device(name, value)) return "QEMU's -device is --net user here";
+    constexpr std::string_view kOtherEntry = "'arclight qemu' takes QEMU's words";
+    if (qemu::find_option(name) == nullptr) return {};
+    if (name == "device" && value.contains("net"))
+        return fmt::format("QEMU's -device is --net user here; {}", kOtherEntry);
     const auto* found = std::ranges::find(kWords, name, &Word::name);
-    if (found == std::end(kWords)) return {};
-    return fmt::format("QEMU's -{} {}{}{}", name, found->here.starts_with('-') ? "is " : "", found->here,
-                       found->here.starts_with('-') ? " here" : "");
+    if (found == std::end(kWords)) return fmt::format("-{} is QEMU's; {}", name, kOtherEntry);
+    return fmt::format("QEMU's -{} is {} here; {}", name, found->here, kOtherEntry);
 }
 
 }  // namespace arclight::guestos::cli

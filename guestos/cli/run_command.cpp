@@ -1,17 +1,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <utility>
 
 #include "devices/layout.h"
+#include "devices/pci/host_bridge.h"
 #include "guestos/cli/chardev_words.h"
 #include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
 #include "guestos/device_requests.h"
+#include "guestos/gdb/address.h"
 #include "guestos/sandbox/privileges.h"
+#include "guestos/smbios.h"
 
 namespace arclight::guestos::cli {
 
@@ -32,7 +36,11 @@ struct Words {
     std::string virtio;
     std::string semihosting = "off";
     std::vector<std::string> drives;
+    std::vector<std::string> devices;
+    std::vector<std::string> flash, fw_cfg;
+    bool no_acpi = false;
     std::vector<std::string> networks;
+    std::vector<std::string> shares;
     ChardevWords chardevs;
     bool shell = false;
     bool no_kaslr_seed = false;
@@ -48,6 +56,18 @@ std::function<std::string(std::string&)> checker(Parse parse) {
         const auto result = parse(text);
         return result ? std::string() : result.error();
     };
+}
+
+bool wants_help(std::string_view device) { return device == "help" || device.ends_with(",help"); }
+
+int print_device_help(std::string_view device) {
+    const auto factory = devices::DeviceFactory::standard();
+    const std::string_view name = device.substr(0, device.find(','));
+    const devices::DeviceType* type = factory.find(name);
+    if (type == nullptr && name != "help")
+        return complain(fmt::format("there is no device '{}'", name), kExitUsage);
+    fmt::print("{}", type != nullptr ? devices::DeviceFactory::help(*type) : factory.help());
+    return 0;
 }
 
 // As the guest's files (guestos/fetch/fetch-guest). `home`: another user's; empty: this one's. Empty: there is no home.
@@ -107,7 +127,52 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "bare-metal AArch64 ELF, or "
                      "flat binary")
         ->type_name("FILE")
-        ->required()
+        ->group(boot);
+    command
+        ->add_option("--restore", o.restore,
+                     "go on from a snapshot instead of booting (docs/snapshots.md); --kernel is for when the "
+                     "guest resets")
+        ->type_name("FILE")
+        ->group(boot);
+    command
+        ->add_option(
+            "--bios", o.bios,
+            "firmware for the first flash bank, such as QEMU_EFI.fd or u-boot.bin; --kernel is then for "
+            "firmware to start (docs/firmware.md)")
+        ->type_name("FILE")
+        ->group(boot);
+    command
+        ->add_option(
+            "--flash", words->flash,
+            "image of a flash bank, the first one firmware, the second one its variables: PATH and, after "
+            "commas, readonly=on|off, file.locking=auto|on|off; twice at most")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_flash), ""))
+        ->group(boot);
+    command
+        ->add_option(
+            "--fw-cfg", words->fw_cfg,
+            "a file for firmware and guest in QEMU's firmware configuration device: NAME and, after a comma, "
+            "file=PATH or string=TEXT; repeatable")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_fw_cfg), ""))
+        ->group(boot);
+    command
+        ->add_option(
+            "--smbios", o.smbios,
+            "what the guest finds in its SMBIOS tables: type=1 and, after commas, manufacturer=, product=, "
+            "version=, serial=, uuid=, sku=, family=; also types 0, 2, 3, 4, 11, 17 (docs/firmware.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker([](std::string_view text) { return parse_smbios(text); }), ""))
+        ->group(boot);
+    command
+        ->add_flag("--no-acpi", words->no_acpi, "no ACPI tables for firmware: it passes on the device tree")
         ->group(boot);
     command->add_option("--initrd", o.initrd, "initial RAM disk")->type_name("FILE")->group(boot);
     command
@@ -150,17 +215,19 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command
         ->add_option(
             "--virtio", words->virtio,
-            "virtio-mmio registers: modern (version 2) or legacy (version 1) [modern; for bare-metal "
-            "programs legacy]")
+            "what disks, networks and the entropy device are behind: virtio-mmio with modern (version 2) or "
+            "legacy (version 1) registers, or pci (docs/pci.md) [modern; for bare-metal programs legacy]")
         ->type_name("NAME")
-        ->check(one_of({"modern", "legacy"}))
+        ->check(one_of({"modern", "legacy", "pci"}))
         ->group(machine);
     command
         ->add_option(
             "--drive", words->drives,
-            "virtio disk from a raw image, the first one /dev/vda: file=PATH and, after commas, format=raw, "
+            "virtio disk, the first one /dev/vda: file=PATH and, after commas, format=raw|qcow2|..., "
             "readonly=on|off, snapshot=on|off, serial=TEXT, werror=report|ignore|stop|enospc, "
-            "rerror=report|ignore|stop, file.locking=auto|on|off; repeatable (docs/disks.md)")
+            "rerror=report|ignore|stop, file.locking=auto|on|off, "
+            "cache=writeback|writethrough|unsafe|none|directsync, aio=threads|native|io_uring, "
+            "discard=unmap|ignore, detect-zeroes=off|on|unmap; repeatable (docs/disks.md)")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -176,6 +243,29 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_net), ""))
+        ->group(machine);
+    command
+        ->add_option("--device", words->devices,
+                     "a device: NAME[,OPTION=VALUE]..., on virtio-mmio or, with bus=pci, on PCI Express; "
+                     "help or NAME,help lists what there is; repeatable (docs/pci.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(
+            [](std::string& text) { return wants_help(text) ? std::string() : checker(parse_device)(text); },
+            ""))
+        ->group(machine);
+    command
+        ->add_option("--share", words->shares,
+                     "a directory that the guest sees: DIR[:/MOUNT] and, after commas, readonly=on|off, "
+                     "security_model=mapped-xattr|mapped-file|passthrough|none, multidevs=remap|forbid|warn, "
+                     "tag=NAME; "
+                     "with a guest command or --shell it is mounted at /MOUNT [/mnt/NAME-OF-DIR]; repeatable "
+                     "(docs/shares.md)")
+        ->type_name("SPEC")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::Validator(checker(parse_share), ""))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
@@ -335,6 +425,15 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("NAME|UID[:GID]")
         ->group(sandbox);
 
+    const auto debugging = "Debugging (docs/gdb.md)";
+    command
+        ->add_option(
+            "--gdb", o.gdb,
+            "let gdb debug the guest from there (target remote): tcp:[HOST]:PORT, by default of this "
+            "host alone, or unix:PATH")
+        ->type_name("ADDRESS")
+        ->check(CLI::Validator(checker(gdb::parse_address), ""))
+        ->group(debugging);
     const auto insight = "Insight";
     command->add_option("--jit-dump", o.jit_dump, "write what LLVM is given and makes to files in DIR")
         ->type_name("DIR")
@@ -360,8 +459,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("FILE")
         ->group(insight);
 
-    return [words, &guest, run = std::move(run)] {
+    const CLI::Option* const smp = command->get_option("--smp");
+    return [words, &guest, smp, run = std::move(run)] {
         RunOptions options = words->options;
+        if (!options.restore.empty() && guest.given)
+            return complain("--restore goes on with what the guest was doing, without -- COMMAND",
+                            kExitUsage);
+        options.restore_memory = words->memory.empty();
+        options.restore_cpus = smp->count() == 0;
         // The checkers above have accepted these texts already.
         options.append = fmt::format("{}", fmt::join(words->append, " "));
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
@@ -383,9 +488,15 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (!words->code_cache.empty()) options.code_cache = *parse_code_cache(words->code_cache);
         std::vector<DriveOptions> drives;
         for (const auto& text : words->drives) drives.push_back(*parse_drive(text));
-        add_disks(options, drives);
+        const DeviceBus bus = words->virtio == "pci" ? DeviceBus::Pci : DeviceBus::Mmio;
+        add_disks(options, drives, bus);
         for (const auto& text : words->networks)
-            if (const auto network = *parse_net(text)) add_network(options, *network);
+            if (const auto network = *parse_net(text)) add_network(options, *network, bus);
+        for (const auto& text : words->shares) add_share(options, *parse_share(text), bus);
+        for (const auto& text : words->devices) {
+            if (wants_help(text)) return print_device_help(text);
+            options.devices.push_back(*parse_device(text));
+        }
         if (options.networks.size() < words->networks.size() && !options.networks.empty())
             return complain("--net none and another network", kExitUsage);
         if (!words->trace.empty()) {
@@ -399,7 +510,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.semihosting = words->semihosting == "userspace" ? SemihostingAccess::Userspace
                               : words->semihosting == "on"      ? SemihostingAccess::Kernel
                                                                 : SemihostingAccess::Off;
-        if (!words->virtio.empty())
+        if (!words->virtio.empty() && words->virtio != "pci")
             options.virtio = words->virtio == "legacy" ? VirtioMmio::Legacy : VirtioMmio::Modern;
         options.accel = words->accel == "kvm"       ? Accel::Kvm
                         : words->accel == "process" ? Accel::Process
@@ -414,16 +525,30 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                                                     : JitTier::Auto;
         if (!options.semihosting_files.empty() && options.semihosting == SemihostingAccess::Off)
             return complain("--semihosting-files needs --semihosting", kExitUsage);
+        options.acpi = !words->no_acpi;
         options.kaslr_seed = !words->no_kaslr_seed;
         options.rng_seed = !words->no_rng_seed;
-        if (!words->no_rng && options.devices.size() < devices::layout::kVirtioSlots)
-            options.devices.push_back(entropy_device());
+        const unsigned places =
+            bus == DeviceBus::Pci ? devices::pci::HostBridge::kSlots - 1 : devices::layout::kVirtioSlots;
+        if (!words->no_rng && std::ranges::count(options.devices, bus, &DeviceOptions::bus) < places)
+            options.devices.push_back(entropy_device(bus));
+        for (const auto& text : words->flash) options.flash.push_back(*parse_flash(text));
+        for (const auto& text : words->fw_cfg) options.fw_cfg.push_back(*parse_fw_cfg(text));
+        if (options.flash.size() > 2) return complain("the board has two flash banks", kExitUsage);
+        if (!options.bios.empty() && options.flash.size() == 2)
+            return complain("--bios is for the first flash bank, and so is the first of two --flash",
+                            kExitUsage);
+        // With --bios, the image is that of the variables.
+        if (!options.bios.empty() && options.flash.size() == 1)
+            options.flash.insert(options.flash.begin(), {{}});
+        if (options.kernel.empty() && options.restore.empty() && !options.has_firmware())
+            return complain("--kernel, --bios or --flash is required", kExitUsage);
         if (auto good = apply_chardev_words(words->chardevs, options); !good)
             return complain(good.error(), kExitUsage);
         if (guest.given && guest.words.empty()) return complain("no command after --", kExitUsage);
         options.command = guest.words;
         options.session = guest.given || words->shell;
-        if (options.session && options.initrd.empty())
+        if (options.session && options.initrd.empty() && options.restore.empty())
             return complain("a guest command and --shell need --initrd", kExitUsage);
         return run(options);
     };

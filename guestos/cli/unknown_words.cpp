@@ -9,41 +9,16 @@
 #include <vector>
 
 #include "guestos/cli/qemu_words.h"
+#include "guestos/nearest_word.h"
 
 namespace arclight::guestos::cli {
 
 namespace {
 
-constexpr size_t kMaxDistance = 2;
 constexpr int kManyWords = 1000;  ///< of a positional that takes any number
 
-/// Of Levenshtein: how many letters are to be put in, taken out or changed.
-size_t distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t changed = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
-        }
-    }
-    return row[b.size()];
-}
-
-/// Empty: none is near.
-std::string_view nearest(std::string_view word, const std::vector<std::string>& known) {
-    std::string_view best;
-    size_t least = kMaxDistance + 1;
-    for (const std::string& one : known) {
-        const bool begun = word.size() > kMaxDistance && one.starts_with(word);
-        const size_t far = begun ? 1 : distance(word, one);
-        // A word of which no letter is right is not near, however short it is.
-        if (far < least && far < std::min(word.size(), one.size())) best = one, least = far;
-    }
-    return best;
+std::vector<std::string_view> views(const std::vector<std::string>& words) {
+    return {words.begin(), words.end()};
 }
 
 std::vector<std::string> long_names(const CLI::App& command) {
@@ -86,7 +61,8 @@ struct OptionWord {
 
 std::string explain_option(const CLI::App& command, const OptionWord& word, std::string_view next) {
     if (const auto qemu = explain_qemu_word(word.bare, next)) return *qemu;
-    const std::string_view near = nearest("--" + word.bare, long_names(command));
+    const auto names = long_names(command);
+    const std::string_view near = nearest_word("--" + word.bare, views(names));
     return fmt::format("unknown option '{}'{}", word.name,
                        near.empty() ? "" : fmt::format(", did you mean {}?", near));
 }
@@ -104,7 +80,7 @@ std::string explain_misplaced(const CLI::App& app, const OptionWord& word, std::
 
 std::string explain_command(const CLI::App& command, const std::string& word) {
     const auto known = command_names(command);
-    const std::string_view near = nearest(word, known);
+    const std::string_view near = nearest_word(word, views(known));
     return fmt::format("unknown command '{}'{}", word,
                        near.empty() ? fmt::format(" (commands: {})", fmt::join(known, ", "))
                                     : fmt::format(", did you mean {}?", near));

@@ -11,7 +11,22 @@
 
 namespace arclight::guestos {
 
-Result<std::string> ask_control(const std::string& path, const std::string& line) {
+namespace {
+void send_with_descriptor(int socket, std::string message, int descriptor) {
+    iovec piece{message.data(), message.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+    msghdr header{
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    cmsghdr* const item = CMSG_FIRSTHDR(&header);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(item), &descriptor, sizeof descriptor);
+    (void)!sendmsg(socket, &header, MSG_NOSIGNAL);
+}
+}  // namespace
+
+Result<std::string> ask_control(const std::string& path, const std::string& line, int descriptor) {
     sockaddr_un address{.sun_family = AF_UNIX};
     if (path.size() >= sizeof address.sun_path)
         return failure("'{}' is longer than a socket's path may be", path);
@@ -25,7 +40,10 @@ Result<std::string> ask_control(const std::string& path, const std::string& line
     const std::string message = line + "\n";
     std::string answer;
     // A run that refuses may answer and hang up before it has read all of it.
-    (void)!send(fd, message.data(), message.size(), MSG_NOSIGNAL);
+    if (descriptor >= 0)
+        send_with_descriptor(fd, message, descriptor);
+    else
+        (void)!send(fd, message.data(), message.size(), MSG_NOSIGNAL);
     char buffer[65536];
     for (ssize_t got; !answer.ends_with('\n') && answer.size() <= mmu::lightv::kMaxAnswerBytes &&
                       (got = recv(fd, buffer, sizeof buffer, 0)) > 0;)

@@ -7,7 +7,7 @@
 
 namespace arclight::guestos {
 
-/// Sends one line and returns the one that comes back.
-Result<std::string> ask_control(const std::string& path, const std::string& line);
+/// Sends one line, with a descriptor if there is one, and returns the line that comes back.
+Result<std::string> ask_control(const std::string& path, const std::string& line, int descriptor = -1);
 
 }  // namespace arclight::guestos

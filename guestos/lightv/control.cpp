@@ -1,5 +1,6 @@
 #include "guestos/lightv/control.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -10,6 +11,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "guestos/lightv/policy.h"
 #include "host/thread.h"
@@ -50,10 +52,11 @@ bool may_control(int client) {
 }  // namespace
 
 Result<std::unique_ptr<LightvControl>> LightvControl::create(MachineAccess& machine,
-                                                             const RunOptions& options) {
+                                                             const RunOptions& options, SaveSnapshot save) {
     std::unique_ptr<LightvControl> control;
     if (options.lightv.empty() && options.control.empty()) return control;
     control.reset(new LightvControl(machine));
+    control->save_ = std::move(save);
     machine.ask_before_saves([&controller = control->controller_] { return controller.unsaved(); });
     if (!options.symbols.empty()) {
         auto symbols = Symbols::read(options.symbols);
@@ -80,7 +83,7 @@ LightvControl::~LightvControl() {
         thread_.join();
         unlink(path_.c_str());
     }
-    for (const auto& [fd, text] : clients_) close(fd);
+    while (!clients_.empty()) drop(clients_.begin()->first);
     if (listener_ >= 0) close(listener_);
     if (quit_ >= 0) close(quit_);
 }
@@ -126,7 +129,7 @@ void LightvControl::take_client(int client) {
 void LightvControl::serve() {
     for (;;) {
         std::vector<pollfd> fds = {{quit_, POLLIN, 0}, {listener_, POLLIN, 0}};
-        for (const auto& [fd, text] : clients_) fds.push_back({fd, POLLIN, 0});
+        for (const auto& [fd, client] : clients_) fds.push_back({fd, POLLIN, 0});
         if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
         if (fds[0].revents != 0) return;
         if (fds[1].revents != 0) {
@@ -135,28 +138,68 @@ void LightvControl::serve() {
         }
         for (const pollfd& f : std::span(fds).subspan(2)) {
             if (f.revents == 0) continue;
-            std::string& text = clients_[f.fd];
+            Client& client = clients_[f.fd];
+            std::string& text = client.text;
             char buffer[4096];
-            const ssize_t got = recv(f.fd, buffer, sizeof buffer, 0);
+            const ssize_t got = receive(f.fd, buffer, client);
             bool open = got > 0;
             if (open) text.append(buffer, static_cast<size_t>(got));
             for (size_t end; open && (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
-                open = send_line(f.fd, answer(text.substr(0, end)));
+                open = send_line(f.fd, answer(text.substr(0, end), client.file));
+                if (client.file >= 0) close(std::exchange(client.file, -1));
             }
             if (open && text.size() > mmu::lightv::kMaxRequestBytes) {
                 send_line(f.fd, refusal(fmt::format("a line of more than {} KiB",
                                                     mmu::lightv::kMaxRequestBytes >> 10)));
                 open = false;
             }
-            if (!open) {
-                close(f.fd);
-                clients_.erase(f.fd);
-            }
+            if (!open) drop(f.fd);
         }
     }
 }
 
-Result<Json> LightvControl::carry_out(const Json& json) {
+/// Of descriptors only one is of use, and more than a few do not get through.
+ssize_t LightvControl::receive(int socket, std::span<char> buffer, Client& client) {
+    constexpr size_t kMostDescriptors = 4;
+    iovec piece{buffer.data(), buffer.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))];
+    msghdr header{
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    const ssize_t got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    if (got < 0) return got;
+    for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
+        if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+        for (size_t at = 0; at + sizeof(int) <= item->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int descriptor;
+            std::memcpy(&descriptor, CMSG_DATA(item) + at, sizeof descriptor);
+            if (client.file >= 0) close(client.file);
+            client.file = descriptor;
+        }
+    }
+    return got;
+}
+
+void LightvControl::drop(int socket) {
+    if (const int file = clients_[socket].file; file >= 0) close(file);
+    close(socket);
+    clients_.erase(socket);
+}
+
+Result<Json> LightvControl::save(Parameters& words, int file) {
+    const bool stop = words.word("then", {"go-on", "stop"}, "go-on") == "stop";
+    if (auto good = words.finish(); !good) return std::unexpected(good.error());
+    if (file < 0) return failure("'save' comes with the descriptor of a file");
+    if (save_ == nullptr) return failure("this machine cannot be saved");
+    struct stat about {};
+    const int access = fcntl(file, F_GETFL);
+    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size != 0 || access < 0 ||
+        (access & O_ACCMODE) != O_RDWR || (access & O_APPEND) != 0)
+        return failure("the descriptor is not one of an empty file to read and write");
+    if (auto saved = save_(file, stop); !saved) return std::unexpected(saved.error());
+    return Json::object();
+}
+
+Result<Json> LightvControl::carry_out(const Json& json, int file) {
     if (!json.is_object()) return failure("not a JSON object");
     Json request = json;
     const std::string what =
@@ -193,14 +236,16 @@ Result<Json> LightvControl::carry_out(const Json& json) {
         if (auto done = controller_.detach(owner, name); !done) return std::unexpected(done.error());
         return Json::object();
     }
-    return failure("'{}' is nothing to do; there are list, kinds, stats, attach, detach, command", what);
+    if (what == "save") return save(p, file);
+    return failure("'{}' is nothing to do; there are list, kinds, stats, attach, detach, command, save",
+                   what);
 }
 
-std::string LightvControl::answer(const std::string& line) {
+std::string LightvControl::answer(const std::string& line, int file) {
     const uint64_t began = machine_.clock().ticks();
     const Result<Json> request = mmu::lightv::parse_json(line, mmu::lightv::kMaxRequestBytes);
     if (!request) return refusal(request.error());
-    const Result<Json> result = carry_out(*request);
+    const Result<Json> result = carry_out(*request, file);
     if (!result) return refusal(result.error());
     return line_of(
         {{"ok", true}, {"result", *result}, {"began", began}, {"ended", machine_.clock().ticks()}});

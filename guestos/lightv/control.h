@@ -3,13 +3,16 @@
 // The socket is a Unix stream; each line is a JSON object, and is answered by one:
 //   {"do": "list"}, {"do": "kinds"}, {"do": "stats", "name": ...}, {"do": "attach", ...as in a policy},
 //   {"do": "detach", "controller": ..., "name": ...}, {"do": "command", "controller": ..., "name": ...,
-//   "with": {...}}
+//   "with": {...}},
+//   {"do": "save", "then": "go-on" or "stop"}, sent with the descriptor of an empty file (SCM_RIGHTS), which becomes a snapshot
 //   {"ok": true, "result": ..., "began": N, "ended": N} or {"ok": false, "error": "one line"}
 // `began` and `ended` are the guest's CNTVCT_EL0 when the command came and when it was carried out.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -18,16 +21,22 @@
 #include "guestos/lightv/symbols.h"
 #include "guestos/options.h"
 #include "mmu/lightv/controller.h"
+#include "mmu/lightv/parameters.h"
 
 namespace arclight::guestos {
 
 class LightvControl {
   public:
+    /// Makes a snapshot of the file, after which the guest stops if `stop` says so. Null: nobody can.
+    using SaveSnapshot = std::function<Result<void>(int file, bool stop)>;
+
     /// Null if no option asks for it. The guest is loaded and has not started.
-    static Result<std::unique_ptr<LightvControl>> create(MachineAccess& machine, const RunOptions& options);
+    static Result<std::unique_ptr<LightvControl>> create(MachineAccess& machine, const RunOptions& options,
+                                                         SaveSnapshot save = nullptr);
     ~LightvControl();
 
-    std::string answer(const std::string& line);
+    /// `file`: the descriptor that came with the line, or -1.
+    std::string answer(const std::string& line, int file = -1);
     /// Of all modules.
     mmu::lightv::Json stats() { return controller_.stats("").value(); }
 
@@ -35,7 +44,15 @@ class LightvControl {
     explicit LightvControl(MachineAccess& machine)
         : machine_(machine), interception_(machine), controller_(machine.page_overlay(), interception_) {}
     Result<void> listen(const std::string& path);
-    Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request);
+    /// One that others have sent of a line, and a file.
+    struct Client {
+        std::string text;
+        int file = -1;
+    };
+    Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request, int file);
+    Result<mmu::lightv::Json> save(mmu::lightv::Parameters& words, int file);
+    static ssize_t receive(int socket, std::span<char> buffer, Client& client);
+    void drop(int socket);
     void serve();
     void take_client(int client);
 
@@ -45,7 +62,8 @@ class LightvControl {
     std::unique_ptr<Symbols> symbols_;
     std::string path_;
     int listener_ = -1, quit_ = -1;
-    std::map<int, std::string> clients_;  // what each has sent of a line
+    SaveSnapshot save_;
+    std::map<int, Client> clients_;
     std::thread thread_;
 };
 

@@ -115,7 +115,7 @@ void MachineTarget::reset() {
 
 void MachineTarget::power_down() {
     with_machine([this](Machine& machine) {
-        machine.press_power_key();
+        machine.power_key();
         tell_(MonitorEvent::now("POWERDOWN"));
     });
 }

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "guestos/gdb/address.h"
 #include "jit/llvm/region_module.h"
 
 namespace arclight::guestos::sandbox {
@@ -104,15 +105,21 @@ void add_libraries(std::vector<FileGrant>& out) {
 std::vector<FileGrant> grants_for(const RunOptions& options) {
     constexpr unsigned kRead = FileGrant::kRead, kReadWrite = kRead | FileGrant::kWrite;
     std::vector<FileGrant> out;
-    for (const std::string& file :
-         {options.kernel, options.initrd, options.dtb, options.lightv, options.symbols})
+    for (const std::string& file : {options.kernel, options.bios, options.restore, options.initrd,
+                                    options.dtb, options.lightv, options.symbols})
         if (!file.empty()) out.push_back({file, kRead});
+    for (const FwCfgOptions& entry : options.fw_cfg)
+        if (!entry.file.empty()) out.push_back({entry.file, kRead});
+    for (const FlashOptions& bank : options.flash)
+        if (!bank.file.empty()) out.push_back({bank.file, bank.readonly ? kRead : kReadWrite});
+    for (const LoadOptions& load : options.loads)
+        if (!load.file.empty()) out.push_back({load.file, kRead});
     constexpr unsigned kWholeDirectory = kReadWrite | FileGrant::kList | FileGrant::kMake;
     const auto factory = devices::DeviceFactory::standard();
     for (const DeviceOptions& device : options.devices)
         for (const devices::HostPath& used : factory.paths(device.request)) {
             const unsigned inside =
-                used.written ? kWholeDirectory | FileGrant::kRemove : kRead | FileGrant::kList;
+                used.written ? kWholeDirectory | FileGrant::kTree : kRead | FileGrant::kList;
             const unsigned file = (used.written ? kReadWrite : kRead) | FileGrant::kDevice;
             out.push_back({used.path, used.directory ? inside : file});
         }
@@ -146,6 +153,7 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     }
     for (const NetOptions& network : options.networks)
         if (!network.tftp.empty()) out.push_back({network.tftp, kRead | FileGrant::kList});
+    if (!options.pid_file.empty()) out.push_back({directory_of(options.pid_file), FileGrant::kRemove});
     // What a run has made it removes: sockets and links to pseudo-terminals.
     for (const ChardevOptions& one : options.chardevs) {
         const bool made =
@@ -154,6 +162,9 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     }
     if (!options.control.empty())
         out.push_back({directory_of(options.control), FileGrant::kMakeSocket | FileGrant::kRemove});
+    // It is there already, and removed at the end.
+    if (const auto address = gdb::parse_address(options.gdb); address && address->local)
+        out.push_back({directory_of(address->path), FileGrant::kRemove});
     if (!options.lightv.empty())
         for (const std::string& file : files_of_policy(options.lightv)) {
             make_file(file, 0600);
@@ -162,7 +173,7 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     for (const std::string& directory : options.lightv_files) out.push_back({directory, kWholeDirectory});
     if (options.semihosting != SemihostingAccess::Off)
         for (const std::string& directory : options.semihosting_files)
-            out.push_back({directory, kReadWrite | FileGrant::kMake | FileGrant::kRemove});
+            out.push_back({directory, kReadWrite | FileGrant::kMake | FileGrant::kRemove | FileGrant::kMove});
     return out;
 }
 

@@ -34,11 +34,14 @@ struct NetPort {
 
 namespace right {
 constexpr uint64_t kExecute = 1 << 0, kWriteFile = 1 << 1, kReadFile = 1 << 2, kReadDir = 1 << 3,
-                   kRemoveFile = 1 << 5, kMakeReg = 1 << 8, kMakeSock = 1 << 9, kRefer = 1 << 13,
+                   kRemoveDir = 1 << 4, kRemoveFile = 1 << 5, kMakeDir = 1 << 7, kMakeReg = 1 << 8,
+                   kMakeSock = 1 << 9, kMakeFifo = 1 << 10, kMakeSym = 1 << 12, kRefer = 1 << 13,
                    kTruncate = 1 << 14, kIoctlDevice = 1 << 15;
 constexpr uint64_t kOfAbi1 = (1 << 13) - 1,
                    kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice;
 constexpr uint64_t kTcpBind = 1, kTcpConnect = 2;
+constexpr uint64_t kOfTrees =
+    kRemoveDir | kRemoveFile | kMakeDir | kMakeReg | kMakeSock | kMakeFifo | kMakeSym | kRefer;
 constexpr uint64_t kScopes = 3;  ///< abstract Unix sockets, signals
 }  // namespace right
 
@@ -59,6 +62,8 @@ uint64_t rights_of(unsigned access) {
     if ((access & FileGrant::kMake) != 0) rights |= right::kMakeReg;
     if ((access & FileGrant::kRemove) != 0) rights |= right::kRemoveFile;
     if ((access & FileGrant::kMakeSocket) != 0) rights |= right::kMakeSock;
+    if ((access & FileGrant::kTree) != 0) rights |= right::kOfTrees;
+    if ((access & FileGrant::kMove) != 0) rights |= right::kRefer;
     return rights;
 }
 
@@ -79,7 +84,7 @@ Result<void> add_grant(int ruleset, uint64_t handled, const FileGrant& grant) {
     if (file.fd < 0 || fstat(file.fd, &about) != 0) return {};  // whoever opens it says why that fails
     uint64_t rights = rights_of(grant.access);
     constexpr uint64_t kForDirectories =
-        right::kReadDir | right::kMakeReg | right::kRemoveFile | right::kMakeSock;
+        right::kReadDir | right::kMakeReg | right::kRemoveFile | right::kMakeSock | right::kRefer;
     if (!S_ISDIR(about.st_mode))
         rights &= right::kOfFiles;
     else if ((rights & kForDirectories) == 0)

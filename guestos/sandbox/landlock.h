@@ -15,12 +15,15 @@ namespace arclight::guestos::sandbox {
 struct FileGrant {
     enum Access : unsigned {
         kRead = 1,
-        kWrite = 2,       ///< and truncate
-        kDevice = 4,      ///< ioctl() on a device
-        kList = 8,        ///< read the directory
-        kMake = 16,       ///< make files
-        kRemove = 32,     ///< remove files, and with kMake rename them
-        kMakeSocket = 64  ///< Unix sockets
+        kWrite = 2,        ///< and truncate
+        kDevice = 4,       ///< ioctl() on a device
+        kList = 8,         ///< read the directory
+        kMake = 16,        ///< make files
+        kRemove = 32,      ///< remove files, and with kMake rename them
+        kMakeSocket = 64,  ///< Unix sockets
+        kTree =
+            128,  ///< make directories, links, pipes and sockets, and move and remove any of them; no devices
+        kMove = 256  ///< with kMake and kRemove: rename files into other directories that have it too (ABI 2)
     };
     std::string path;
     unsigned access = 0;

@@ -52,17 +52,23 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
     build(drop_capabilities());
     build(forbid_new_privileges());
     build(restrict_files(grants_for(options), tcp_for(options)));
-    needs = {.kvm = options.accel != Accel::Process,
-             .control_socket = !options.control.empty(),
-             .semihosting_files =
-                 options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
-             .network = !options.networks.empty(),
-             .char_servers =
-                 std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
-             .char_clients = std::ranges::any_of(
-                 options.chardevs, [](const ChardevOptions& one) { return one.reconnect != 0; }),
-             .compiles_on_vcpus = options.jit == JitTier::Tier2,
-             .process = static_cast<uint32_t>(getpid())};
+    needs = {
+        .kvm = options.accel != Accel::Process,
+        .control_socket = !options.control.empty(),
+        .semihosting_files =
+            options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
+        .flash_file = std::ranges::any_of(
+            options.flash, [](const FlashOptions& bank) { return !bank.file.empty() && !bank.readonly; }),
+        .network = !options.networks.empty(),
+        .debugger = !options.gdb.empty(),
+        .shares = std::ranges::any_of(
+            options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
+        .char_servers =
+            std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
+        .char_clients = std::ranges::any_of(options.chardevs,
+                                            [](const ChardevOptions& one) { return one.reconnect != 0; }),
+        .compiles_on_vcpus = options.jit == JitTier::Tier2,
+        .process = static_cast<uint32_t>(getpid())};
     report_violations();
     if (build(install_list(ThreadRole::Main, Threads::All))) set_thread_role_hook(narrow_thread);
     return options.sandbox == SandboxMode::Require ? missing : Result<void>();

@@ -23,10 +23,22 @@ constexpr unsigned kMain = bit(ThreadRole::Main), kKvmVcpu = bit(ThreadRole::Kvm
                    kVcpus = bit(ThreadRole::Vcpu) | kKvmVcpu, kEvents = bit(ThreadRole::EventLoop),
                    kDevice = bit(ThreadRole::Device), kCompiler = bit(ThreadRole::Compiler),
                    kControl = bit(ThreadRole::Control), kNetwork = bit(ThreadRole::Network),
+                   kShare = bit(ThreadRole::Share), kDebugger = bit(ThreadRole::Debugger),
                    kAll = (1u << kThreadRoles) - 1;
 
 /// Parts of the table that only some runs need.
-enum class When : uint8_t { Always, Kvm, ControlSocket, SemihostingFiles, Network, CharServers, CharClients };
+enum class When : uint8_t {
+    Always,
+    Kvm,
+    ControlSocket,
+    SemihostingFiles,
+    Network,
+    FlashFile,
+    Shares,
+    CharServers,
+    CharClients,
+    Debugger
+};
 
 struct Row {
     unsigned number;
@@ -67,6 +79,8 @@ constexpr Row socket_row(uint64_t family, uint64_t type) {
             .second = equals(1, type),
             .when = When::Network};
 }
+
+constexpr Row share_row(unsigned number) { return {.number = number, .roles = kShare, .when = When::Shares}; }
 
 // Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
 // conditions cost anything there; hence they are first, and the rest goes by how often a run makes the call.
@@ -150,18 +164,18 @@ constexpr Row kRows[] = {
     {SYS_read, kAll},
     {SYS_write, kAll},
     {SYS_rt_sigreturn, kAll},
-    {SYS_timerfd_settime, kVcpus | kEvents | kControl},
+    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger},
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
-    {SYS_preadv, kDevice},
-    {SYS_pwritev, kDevice},
+    {SYS_preadv, kDevice | kShare | kControl},  // a disk that is saved
+    {SYS_pwritev, kDevice | kShare},
     {SYS_clock_gettime, kAll},  // where the vDSO cannot answer
     {SYS_newfstatat, kAll},
-    {SYS_fdatasync, kDevice},
+    {SYS_fdatasync, kDevice | kShare | kControl},
     {SYS_fallocate, kDevice | kControl},
-    {SYS_pread64, kDevice | kCompiler | kControl},
-    {SYS_pwrite64, kDevice | kControl},
+    {SYS_pread64, kDevice | kShare | kCompiler | kControl},
+    {SYS_pwrite64, kDevice | kShare | kControl},
 
     // ---- Memory
     {SYS_munmap, kAll},
@@ -218,9 +232,36 @@ constexpr Row kRows[] = {
     {.number = SYS_unlinkat, .roles = kVcpus, .when = When::SemihostingFiles},
     {.number = SYS_renameat, .roles = kVcpus, .when = When::SemihostingFiles},
 
+    // ---- Flash: what is programmed is in its file before the next instruction
+    {.number = SYS_pwrite64, .roles = kVcpus, .when = When::FlashFile},
+    // ---- Shared directories: beneath them
+    {.number = SYS_prlimit64, .roles = 0, .first = equals(0, 0), .when = When::Shares},
+    share_row(SYS_openat2),
+    share_row(SYS_openat),
+    share_row(SYS_getdents64),
+    share_row(SYS_fstatfs),
+    share_row(SYS_fsync),
+    share_row(SYS_ftruncate),
+    share_row(SYS_truncate),
+    share_row(SYS_utimensat),
+    share_row(SYS_chmod),
+    share_row(SYS_fchownat),
+    share_row(SYS_readlinkat),
+    share_row(SYS_unlinkat),
+    share_row(SYS_renameat),
+    share_row(SYS_linkat),
+    share_row(SYS_symlinkat),
+    share_row(SYS_mkdirat),
+    share_row(SYS_mknodat),
+    share_row(SYS_getxattr),
+    share_row(SYS_lgetxattr),
+    share_row(SYS_setxattr),
+    share_row(SYS_removexattr),
+    share_row(SYS_listxattr),
+
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
-    {.number = SYS_recvfrom, .roles = kControl, .when = When::ControlSocket},
+    {.number = SYS_recvmsg, .roles = kControl, .when = When::ControlSocket},  // with a snapshot's file
     {.number = SYS_sendto, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_setsockopt, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_bind, .roles = 0, .when = When::ControlSocket},
@@ -236,6 +277,12 @@ constexpr Row kRows[] = {
     {.number = SYS_connect, .roles = kEvents, .when = When::CharClients},
     {.number = SYS_getsockopt, .roles = kEvents, .when = When::CharClients},
     {.number = SYS_setsockopt, .roles = kEvents, .when = When::CharClients},
+
+    // ---- A debugger's connection. The socket was made before.
+    {.number = SYS_accept4, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_recvfrom, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_sendto, .roles = kDebugger, .when = When::Debugger},
+    {.number = SYS_setsockopt, .roles = kDebugger, .when = When::Debugger},
 
     // ---- A guest's network (libslirp)
     {.number = SYS_recvfrom, .roles = kNetwork, .when = When::Network},
@@ -282,8 +329,11 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::ControlSocket && !needs.control_socket) ||
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
             (row.when == When::Network && !needs.network) ||
+            (row.when == When::FlashFile && !needs.flash_file) ||
+            (row.when == When::Shares && !needs.shares) ||
             (row.when == When::CharServers && !needs.char_servers) ||
-            (row.when == When::CharClients && !needs.char_clients))
+            (row.when == When::CharClients && !needs.char_clients) ||
+            (row.when == When::Debugger && !needs.debugger))
             continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
@@ -308,6 +358,8 @@ const char* role_name(ThreadRole role) {
         case ThreadRole::Compiler: return "compiler";
         case ThreadRole::Control: return "control";
         case ThreadRole::Network: return "network";
+        case ThreadRole::Debugger: return "debugger";
+        case ThreadRole::Share: return "shared directory";
     }
     return "unknown";
 }

@@ -41,7 +41,10 @@ struct Needs {
     bool kvm = false;                ///< /dev/kvm may be used
     bool control_socket = false;     ///< a Unix socket is made
     bool semihosting_files = false;  ///< virtual CPUs open files
+    bool flash_file = false;         ///< virtual CPUs write the image of a flash bank
     bool network = false;            ///< a guest's network is made of sockets
+    bool debugger = false;           ///< one connects to a socket
+    bool shares = false;             ///< directories are served to the guest
     bool char_servers = false;       ///< chardevs take clients
     bool char_clients = false;       ///< chardevs connect again
     bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them

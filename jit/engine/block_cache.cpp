@@ -37,12 +37,7 @@ TranslationBlock::TranslationBlock() = default;
 TranslationBlock::~TranslationBlock() = default;
 
 BlockCache::BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code)
-    : code_(code),
-      base_(memory.base()),
-      size_(memory.size()),
-      table_(1u << 14),
-      page_head_(memory.size() >> kPageBits),
-      lines_(memory.size() >> kPageBits) {}
+    : code_(code), memory_(memory), table_(1u << 14), page_head_(memory.pages()), lines_(memory.pages()) {}
 
 size_t BlockCache::slot_of(uint64_t key) const {
     const size_t mask = table_.size() - 1;
@@ -75,7 +70,7 @@ TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     e = {key(block->pa, block->translation_flags), block};
     block->linked.resize(block->code.exits.size());
     link_slot_owner_.insert(link_slot_owner_.end(), block->code.exits.size(), block);
-    const size_t page = page_of(block->pa);
+    const size_t page = memory_.page_number(block->pa);
     block->next_in_page = page_head_[page];
     page_head_[page] = block;
     std::atomic_ref(lines_[page]).fetch_or(line_mask(block->pa & ~kPageMask, block->guest_bytes));
@@ -150,8 +145,8 @@ void BlockCache::retire(TranslationBlock& block) {
 }
 
 unsigned BlockCache::invalidate(uint64_t pa, uint64_t bytes) {
-    if (pa < base_ || pa - base_ >= size_) return 0;
-    const size_t page = page_of(pa);
+    const uint64_t page = memory_.page_number(pa);
+    if (page == mmu::GuestMemory::kNoPage) return 0;
     unsigned count = 0;
     uint64_t remaining = 0;
     TranslationBlock** link = &page_head_[page];
@@ -172,8 +167,7 @@ unsigned BlockCache::invalidate(uint64_t pa, uint64_t bytes) {
 unsigned BlockCache::invalidate_all() {
     unsigned count = 0;
     for (size_t page = 0; page < page_head_.size(); ++page)
-        if (page_head_[page] != nullptr)
-            count += invalidate(base_ + (uint64_t{page} << kPageBits), kPageSize);
+        if (page_head_[page] != nullptr) count += invalidate(memory_.page_address(page), kPageSize);
     return count;
 }
 
@@ -188,8 +182,9 @@ void BlockCache::clear() {
 }
 
 bool BlockCache::line_has_code(uint64_t pa) const {
-    if (pa < base_ || pa - base_ >= size_) return false;
-    auto& word = const_cast<uint64_t&>(lines_[page_of(pa)]);
+    const uint64_t page = memory_.page_number(pa);
+    if (page == mmu::GuestMemory::kNoPage) return false;
+    auto& word = const_cast<uint64_t&>(lines_[page]);
     return (std::atomic_ref(word).load(std::memory_order_relaxed) >> (pa >> kLineBits & 63) & 1) != 0;
 }
 

@@ -62,6 +62,7 @@ struct TranslationBlock {
     uint32_t described_bytes =
         0;                  ///< memory of this description when it was inserted, for the engine's limit
     bool valid = true;      ///< still findable; an invalid block may be running until it leaves
+    bool stop = false;      ///< leaves before its instruction (Engine::stop_at()); in no region
     bool indirect = false;  ///< was asked for by other means than a direct exit
 
     // ---- Of tier 2
@@ -85,8 +86,8 @@ class BlockCache {
     BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code);
 
     TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const;
-    /// The first block of the page at pa; the others by next_in_page.
-    const TranslationBlock* blocks_of(uint64_t pa) const { return page_head_[page_of(pa)]; }
+    /// The first block of the page at pa, which is guest memory; the others by next_in_page.
+    const TranslationBlock* blocks_of(uint64_t pa) const { return page_head_[memory_.page_number(pa)]; }
     /// Called for each block that is taken out, but for clear().
     std::function<void(TranslationBlock&)> on_retire;
     /// The block's `code` must be filled in. Addresses of code must grow from one call to the next.
@@ -126,7 +127,6 @@ class BlockCache {
         assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
         return pa | uint64_t{translation_flags} << kFlagsShift;
     }
-    size_t page_of(uint64_t pa) const { return (pa - base_) >> kPageBits; }
     size_t slot_of(uint64_t key) const;
     void retire(TranslationBlock& block);
     void rehash();
@@ -138,7 +138,7 @@ class BlockCache {
     static constexpr uint64_t kEmpty = ~uint64_t{0};
 
     CodeBuffer& code_;
-    uint64_t base_, size_;
+    const mmu::GuestMemory memory_;
     std::vector<Entry> table_;  // open addressing, power of two; removed entries keep their key, block null
     size_t used_ = 0, live_ = 0;
     uint64_t described_bytes_ = 0;

@@ -47,7 +47,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
 /// it meanwhile, and everything that is decided about the block must be decided on the same bytes.
 void Engine::read_code(uint64_t pa) {
     const uint64_t room = kPageSize - (pa & ~kPageMask);
-    const uint8_t* from = memory_.host(pa, room);
+    const uint8_t* from = memory_.readable(pa, room);
     code_read_.resize(std::min<size_t>(room, limits_.max_block_bytes));
     std::byte* const to = code_read_.data();
     const size_t bytes = code_read_.size();
@@ -92,16 +92,21 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     if (!has_room_to_describe()) return nullptr;
     const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
     read_code(pa);
+    const bool stop = stops_at(pa, translation_flags);
+    if (!stops_.empty() && !stop) cut_at_stop(pa);
     unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : limits_.max_block_insns;
     if ((translation_flags & translation_flag::kSingleStep) != 0) limit = 1;
     auto block = std::make_unique<TranslationBlock>();
-    const uint32_t counter = tier2_.new_counter(translation_flags);
+    const uint32_t counter = stop ? kNoCounter : tier2_.new_counter(translation_flags);
     for (;;) {
         ir_.clear();
         ir_.pa = pa;
         ir_.translation_flags = translation_flags;
-        frontend_.translate(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
-                            limit);
+        if (stop)
+            make_stop(pa);
+        else
+            frontend_.translate(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
+                                limit);
         if (!devices_.empty()) mark_devices(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
@@ -121,6 +126,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     block->guest_insns = ir_.guest_insns;
     block->guest_code.assign(code_read_.begin(), code_read_.begin() + block->guest_bytes);
     block->counter = counter;
+    block->stop = stop;
     TranslationBlock* inserted = cache_.insert(std::move(block));
     tier2_.attach(*inserted);
     ++stats_.blocks;
@@ -203,6 +209,47 @@ bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
     const std::lock_guard guard(lock_);
     devices_.erase(devices_.lower_bound(pa), devices_.lower_bound(pa + bytes));
     const unsigned count = cache_.invalidate(pa, bytes);
+    stats_.invalidated += count;
+    return count != 0;
+}
+
+// ---- Stops
+
+bool Engine::stops_at(uint64_t pa, uint32_t translation_flags) const {
+    return (translation_flags & translation_flag::kSingleStep) == 0 && stops_.contains(pa);
+}
+
+/// A block at pa ends before the next stop.
+void Engine::cut_at_stop(uint64_t pa) {
+    const auto next = stops_.upper_bound(pa);
+    if (next != stops_.end()) code_read_.resize(std::min<uint64_t>(code_read_.size(), *next - pa));
+}
+
+/// One that leaves at once stands in the instruction's place.
+void Engine::make_stop(uint64_t pa) {
+    ir::Builder builder(ir_);
+    builder.insn_start(static_cast<uint32_t>(pa & ~kPageMask), 0);
+    builder.emit(ir::Op::ExitRuntime, ir::Type::Void, {}, static_cast<uint64_t>(ExitReason::Stop));
+    ir_.guest_bytes = limits_.alignment;
+}
+
+bool Engine::stop_at(uint64_t pa) {
+    const std::lock_guard guard(lock_);
+    if (!stops_.insert(pa).second) return false;
+    const unsigned count = cache_.invalidate(pa, limits_.alignment);
+    stats_.invalidated += count;
+    return count != 0;
+}
+
+bool Engine::clear_stops() {
+    const std::lock_guard guard(lock_);
+    unsigned count = 0;
+    for (const uint64_t pa : stops_) {
+        // What ends before it may be longer again.
+        const uint64_t first = (pa & ~kPageMask) == 0 ? pa : pa - limits_.alignment;
+        count += cache_.invalidate(first, pa + limits_.alignment - first);
+    }
+    stops_.clear();
     stats_.invalidated += count;
     return count != 0;
 }

@@ -112,6 +112,13 @@ class Engine {
     /// of the slow path at once. As invalidate().
     bool mark_device(const void* return_pc);
 
+    /// From now on translated code leaves with ExitReason::Stop before the instruction at this physical address, which
+    /// is in RAM and aligned; but for blocks of translation_flag::kSingleStep, by which it can be executed. No other
+    /// code changes. As invalidate().
+    bool stop_at(uint64_t pa);
+    /// Ends all of these. As invalidate().
+    bool clear_stops();
+
     EngineStats stats();
     /// The most that descriptions of blocks (TranslationBlock) may take of memory. With more, entry() returns null as
     /// if the code cache were full.
@@ -129,6 +136,9 @@ class Engine {
     void read_code(uint64_t pa);
     void trace(const TranslationBlock& block);
     void mark_devices(ir::Block& block) const;
+    bool stops_at(uint64_t pa, uint32_t translation_flags) const;
+    void cut_at_stop(uint64_t pa);
+    void make_stop(uint64_t pa);
 
     std::mutex lock_;
     std::atomic<uint64_t> translating_page_{kNoPage};
@@ -144,6 +154,7 @@ class Engine {
     RetiredBlocks retired_;
     size_t next_leave_ = 0;       // retired blocks for which should_leave()
     std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
+    std::set<uint64_t> stops_;    // instructions (physical addresses) that stop_at() names
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };

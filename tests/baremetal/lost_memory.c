@@ -8,7 +8,7 @@
 #define PAGES(n) (FILE_PA + (n)*0x1000ul)
 #define TEST_VA 0x3000000000ul
 
-enum { KEPT, WARM, COLD, CODE, TABLE_3, TABLE_2, EL0_WARM, MORE, CODE_AFTER };
+enum { KEPT, WARM, COLD, CODE, TABLE_3, TABLE_2, EL0_WARM, MORE, CODE_AFTER, PAIR, PAIR_2 };
 
 #define LOST(text, address)                                                       \
     do {                                                                          \
@@ -49,6 +49,16 @@ static void accesses(const char* name, u64 va) {
     LOST("ldur x2, [x3, #252]", va + 0xf00);
 }
 
+/// Of two pages in each turn of a loop, whose first instruction may be left out.
+static u64 sum_of_two(u64 a, u64 b, u64 turns) {
+    u64 sum = 0, x = 0, y = 0;
+    __asm__ volatile(
+        "1: nop\n ldr %1, [%3], #8\n ldr %2, [%4], #8\n add %0, %0, %1\n add %0, %0, %2\n subs %5, %5, #1\n "
+        "b.ne 1b\n b 2f\n 2: nop"
+        : "+r"(sum), "+r"(x), "+r"(y), "+r"(a), "+r"(b), "+r"(turns)::"memory", "cc");
+    return sum;
+}
+
 static u64 el0_read(u64 address, u64 times) {
     u64 sum = 0;
     for (u64 i = 0; i < times; ++i) {
@@ -72,6 +82,25 @@ static u64 sum_up(u64 address, u64 words) {
     u64 sum = 0;
     for (u64 i = 0; i < words; ++i) sum += ((volatile u64*)address)[i];
     return sum;
+}
+
+static u64 semihosting_call(u64 operation, u64 parameter) {
+    expect();
+    register u64 x0 __asm__("x0") = operation;
+    register u64 x1 __asm__("x1") = parameter;
+    __asm__ volatile("hlt #0xf000" : "+r"(x0) : "r"(x1) : "memory");
+    return x0;
+}
+/// What the host reads and writes for a semihosting call: an error of the call, and no abort.
+static void semihosting(u64 va) {
+    static const char name[] = ":semihosting-features";
+    enum { OPEN = 1, READ = 6, IS_ERROR = 8, ERRNO = 0x13, ELAPSED = 0x30 };
+    report("SYS_ELAPSED", semihosting_call(ELAPSED, va + 0x20), 0);
+    report("SYS_ISERROR", semihosting_call(IS_ERROR, va + 0x20), 0);
+    const u64 open_words[] = {(u64)name, 0, sizeof name - 1};
+    const u64 read_words[] = {semihosting_call(OPEN, (u64)open_words), va + 0x40, 5};
+    report("SYS_READ", semihosting_call(READ, (u64)read_words), 0);
+    report("SYS_ERRNO", semihosting_call(ERRNO, 0), 0);
 }
 
 static void fetch(const char* name, u64 address) {
@@ -99,19 +128,29 @@ void test_main(void) {
     fetch("through the tables", TEST_VA);
     fetch("through one table", TEST_VA + 0x40000000);
     accesses("there", PAGES(WARM));
+    for (unsigned i = 0; i < 20; ++i) sum_of_two(PAGES(PAIR), PAGES(PAIR_2), 512);  // until every tier has it
     report("EL0", at_el0(el0_read, 0x2200000000, 3), 0);
     report("a loop", sum_up(PAGES(WARM), 512) != 0, 0);
+    semihosting(PAGES(WARM));
 
     this_cpu()->hook = on_serror;
     say("truncate\n");
     while (kept[0] == 0) {
     }
     say("gone\n");
+    // First of all: where an abort is late, it is so once.
+    expect();
+    sum_of_two(PAGES(PAIR), PAGES(PAIR_2), 4);
+    report("two pages", 0, 0);
+    LOST("ldr x2, [x3]", PAGES(PAIR_2));
+    LOST("ldr x2, [x3]", PAGES(PAIR));
     accesses("cached translation", PAGES(WARM));
     accesses("no translation", PAGES(COLD));
     expect();
     const u64 sum = at_el0(el0_read, 0x2200000000, 1);
     report("EL0", this_cpu()->count != 0 ? 0 : sum, 0);
+    semihosting(PAGES(WARM));
+    semihosting(PAGES(MORE));
     fetch("fetch", PAGES(CODE_AFTER));
     tlbi(vmalle1);
     __asm__ volatile("ic iallu\n dsb ish\n isb" ::: "memory");

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """lost_memory.c on memory behind a file that is truncated: the guest's log is as expected, in every tier, and the user reads one line.
 Then a copy of what is lost is refused, and the guest goes on.    lost_memory.py ELF EXPECTED [--update]
-A region of tier 2 may find out late: ARCLIGHT_LATE=1 compares only which lines have an external abort or an SError interrupt."""
+A region of tier 2 may find out late, once: ARCLIGHT_LATE=1 lets three lines differ but in that they have an external abort or an
+SError interrupt."""
 import json, os, re, socket, subprocess, sys, tempfile, threading
 
 elf, expected = sys.argv[1:3]
@@ -27,9 +28,11 @@ def ask(**request):
 with open(inside("policy"), "w") as f:
     json.dump({"attach": [{"name": "x", "module": "remap", "pages": {"physical": 0x47000000, "bytes": PAGES * PAGE},
                            "with": {"to": f"file:{inside('memory')}"}}]}, f)
-run = subprocess.Popen([os.environ["ARCLIGHT"], "run", "-m", "128", *options, "--kernel", elf, "--lightv", inside("policy"),
+run = subprocess.Popen([os.environ["ARCLIGHT"], "run", "-m", "128", "--semihosting", "on", *options, "--kernel", elf, "--lightv", inside("policy"),
                         "--control", inside("control")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(inside("errors"), "w"))
-threading.Timer(100, run.kill).start()
+alarm = threading.Timer(100, run.kill)
+alarm.daemon = True
+alarm.start()
 log = []
 refused = None
 for raw in run.stdout:
@@ -57,10 +60,14 @@ if "--update" in sys.argv:
 with open(expected) as f:
     right = f.read().splitlines()
 if late:
+    # After one late abort every access is looked at before it is made.
+    inexact = [f"{a}    instead of    {b}" for a, b in zip(log, right) if a != b]
+    if len(inexact) > 3:
+        fail("\n".join([f"{len(inexact)} lines are inexact", *inexact[:20]]))
     comparable = lambda line: re.sub(r" = \w+ \[\w+ esr (9[26]0000[15]0|be000000).*", " [external]", re.sub(r"^   (base|elr) .*", "", line))
     right, log = ([l for l in map(comparable, lines) if l] for lines in (right, log))
 different = [f"{a}    instead of    {b}" for a, b in zip(log, right) if a != b]
 if different or len(log) != len(right):
     fail("\n".join([f"{len(different)} lines of {len(log)} ({len(right)} expected) differ", *different[:20]]))
 print(f"{len(log)} lines as expected")
-os._exit(0)  # the timer's thread
+

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A Debian disk as `./run debian` makes it: made from nothing, then booted; systemd has nothing failed, the host logs in by ssh, apt
 installs a package from a repository on the host's loopback, containers without docker work, the guest starts again and powers off from
-inside and keeps what was written. With one CPU and GICv2, with four and GICv3."""
+inside and keeps what was written. By UEFI and GRUB with four CPUs and GICv3, by the kernel alone with one CPU and GICv2."""
 import hashlib, http.server, os, shutil, subprocess, sys, threading, time
 import guest
 from guest import ARCLIGHT, Failures, Guest, SOURCE, work
@@ -88,6 +88,7 @@ def check_guest(options, repository, first):
         inside(f"echo 'deb [trusted=yes] http://10.0.2.2:{repository.port}/ ./' > /etc/apt/sources.list.d/test.list && "
                "apt-get -qq -o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/test.list update && "
                "apt-get -qq install arclight-greeting > /dev/null 2>&1 && arclight-greeting", "installed", "apt")
+        inside("test -d /sys/firmware/efi && grep -c root=UUID= /proc/cmdline", "1", "EFI and GRUB")
         inside("cat /proc/sys/kernel/random/boot_id > /root/first-boot; sync; systemctl reboot; exit 0", "", "reboot")
         end = time.monotonic() + 300
         while time.monotonic() < end:
@@ -118,6 +119,6 @@ if status == 0:
     failures.check(command("stop")[0] == 0, "the first stop")
     repository = Repository()
     check_guest(["--smp", "4"], repository, True)
-    check_guest(["--smp", "1", "--gic", "2"], repository, False)
+    check_guest(["--smp", "1", "--gic", "2", "--direct"], repository, False)
     failures.check(command("status")[1].startswith("not running"), "the guest runs after its end")
 failures.end()

@@ -4,7 +4,7 @@ The environment says where things are: ARCLIGHT (the program), ARCLIGHT_SOURCE (
 everything), ARCLIGHT_OPTIONS (further ones for 'arclight run'). A test that cannot run here calls skip(), which ctest
 shows as skipped; one that fails calls Failures.end().
 """
-import atexit, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
+import atexit, itertools, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 ARCLIGHT = os.environ["ARCLIGHT"]
 SOURCE = os.environ["ARCLIGHT_SOURCE"]
@@ -64,7 +64,7 @@ def fetch(*words):
 class Guest:
     """Debian's kernel of one flavour with the default initramfs and further files: {host path: guest path}."""
 
-    _count = 0
+    _numbers = itertools.count(1)
 
     def __init__(self, flavour="cloud", add=None, modules=()):
         self.kernel_directory = fetch("kernel", "--flavour", flavour)
@@ -79,8 +79,7 @@ class Guest:
         self.initrd = self.initramfs([])
 
     def initramfs(self, command):
-        Guest._count += 1
-        output = os.path.join(work, f"guest{Guest._count}.cpio")
+        output = os.path.join(work, f"guest{next(Guest._numbers)}.cpio")
         words = [ARCLIGHT, "initramfs", "--busybox", self.busybox, "--modules",
                  os.path.join(self.kernel_directory, "modules"), "--kernel-version", self.version, "--output", output]
         subprocess.run(words + self.options + (["--"] + command if command else []), check=True)

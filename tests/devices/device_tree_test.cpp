@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 #include <libfdt.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "devices/fdt_writer.h"
+#include "devices/gic_its.h"
 #include "devices/gic_v2.h"
 #include "devices/gic_v3.h"
+#include "devices/pci/host_bridge.h"
 #include "devices/pl011.h"
 #include "devices/pl031.h"
 #include "devices/pmu_interrupt.h"
@@ -91,6 +94,79 @@ TEST(DeviceTree, MatchesVirt) {
               fdt_path_offset(blob->data(), "/intc@8000000"));
 }
 
+/// Rows of an interrupt-map without the controller's handle, sorted.
+std::vector<Cells> interrupt_map(const Cells& cells) {
+    std::vector<Cells> rows;
+    for (size_t i = 0; i + 10 <= cells.size(); i += 10) {
+        rows.emplace_back(cells.begin() + static_cast<ptrdiff_t>(i),
+                          cells.begin() + static_cast<ptrdiff_t>(i + 10));
+        EXPECT_EQ(rows.back()[4], layout::kPhandleGic);
+        rows.back().erase(rows.back().begin() + 4);
+    }
+    std::ranges::sort(rows);
+    return rows;
+}
+
+TEST(DeviceTree, PciExpressMatchesVirt) {
+    test::FakeSink sink;
+    std::vector<uint8_t> ram(4096);
+    mmu::GuestMemory memory(ram.data(), layout::kRamBase, ram.size());
+    GicV3 gic(2, sink, &memory);
+    GicIts its(gic, memory);
+    Bus bus;
+    gic.map(bus);
+    its.map(bus);
+    pci::HostBridge bridge(bus, {}, &its);
+    bridge.map();
+    FdtWriter fdt;
+    fdt.begin_node("");
+    bus.add_to_device_tree(fdt);
+    fdt.end_node();
+    const auto blob = fdt.finish();
+    ASSERT_TRUE(blob.has_value()) << blob.error();
+
+    EXPECT_EQ(property(*blob, "/intc@8000000/its@8080000", "compatible"), "arm,gic-v3-its\0"s);
+    EXPECT_EQ(property(*blob, "/intc@8000000/its@8080000", "msi-controller"), "");
+    EXPECT_EQ(cells(*blob, "/intc@8000000/its@8080000", "#msi-cells"), Cells{1});
+    EXPECT_EQ(cells(*blob, "/intc@8000000/its@8080000", "reg"), (Cells{0, 0x8080000, 0, 0x20000}));
+    EXPECT_EQ(fdt_node_offset_by_phandle(blob->data(), layout::kPhandleMsi),
+              fdt_path_offset(blob->data(), "/intc@8000000/its@8080000"));
+
+    constexpr const char* kPcie = "/pcie@10000000";
+    EXPECT_EQ(property(*blob, kPcie, "compatible"), "pci-host-ecam-generic\0"s);
+    EXPECT_EQ(property(*blob, kPcie, "device_type"), "pci\0"s);
+    EXPECT_EQ(property(*blob, kPcie, "dma-coherent"), "");
+    EXPECT_EQ(cells(*blob, kPcie, "#address-cells"), Cells{3});
+    EXPECT_EQ(cells(*blob, kPcie, "#size-cells"), Cells{2});
+    EXPECT_EQ(cells(*blob, kPcie, "#interrupt-cells"), Cells{1});
+    EXPECT_EQ(cells(*blob, kPcie, "linux,pci-domain"), Cells{0});
+    EXPECT_EQ(cells(*blob, kPcie, "bus-range"), (Cells{0, 0xff}));
+    EXPECT_EQ(cells(*blob, kPcie, "reg"), (Cells{0x40, 0x10000000, 0, 0x10000000}));
+    EXPECT_EQ(
+        cells(*blob, kPcie, "ranges"),
+        (Cells{0x1000000,  0, 0,          0,         0x3eff0000, 0, 0x10000, 0x2000000, 0,    0x10000000, 0,
+               0x10000000, 0, 0x2eff0000, 0x3000000, 0x80,       0, 0x80,    0,         0x80, 0}));
+    EXPECT_EQ(cells(*blob, kPcie, "msi-map"), (Cells{0, layout::kPhandleMsi, 0, 0x10000}));
+    EXPECT_EQ(cells(*blob, kPcie, "interrupt-map-mask"), (Cells{0x1800, 0, 0, 7}));
+    EXPECT_EQ(interrupt_map(cells(*blob, kPcie, "interrupt-map")),
+              (std::vector<Cells>{{0, 0, 0, 1, 0, 0, 0, 3, 4},
+                                  {0, 0, 0, 2, 0, 0, 0, 4, 4},
+                                  {0, 0, 0, 3, 0, 0, 0, 5, 4},
+                                  {0, 0, 0, 4, 0, 0, 0, 6, 4},
+                                  {0x800, 0, 0, 1, 0, 0, 0, 4, 4},
+                                  {0x800, 0, 0, 2, 0, 0, 0, 5, 4},
+                                  {0x800, 0, 0, 3, 0, 0, 0, 6, 4},
+                                  {0x800, 0, 0, 4, 0, 0, 0, 3, 4},
+                                  {0x1000, 0, 0, 1, 0, 0, 0, 5, 4},
+                                  {0x1000, 0, 0, 2, 0, 0, 0, 6, 4},
+                                  {0x1000, 0, 0, 3, 0, 0, 0, 3, 4},
+                                  {0x1000, 0, 0, 4, 0, 0, 0, 4, 4},
+                                  {0x1800, 0, 0, 1, 0, 0, 0, 6, 4},
+                                  {0x1800, 0, 0, 2, 0, 0, 0, 3, 4},
+                                  {0x1800, 0, 0, 3, 0, 0, 0, 4, 4},
+                                  {0x1800, 0, 0, 4, 0, 0, 0, 5, 4}}));
+}
+
 TEST(DeviceTree, GicV2) {
     test::FakeSink sink;
     GicV2 gic(2, sink);
@@ -108,6 +184,10 @@ TEST(DeviceTree, GicV2) {
     EXPECT_EQ(cells(*blob, "/timer", "interrupts"),
               (Cells{1, 13, 0x304, 1, 14, 0x304, 1, 11, 0x304, 1, 10, 0x304}));
     EXPECT_EQ(cells(*blob, "/pmu", "interrupts"), (Cells{1, 7, 0x304}));
+    EXPECT_EQ(property(*blob, "/intc@8000000/v2m@8020000", "compatible"), "arm,gic-v2m-frame\0"s);
+    EXPECT_EQ(cells(*blob, "/intc@8000000/v2m@8020000", "reg"), (Cells{0, 0x8020000, 0, 0x1000}));
+    EXPECT_EQ(fdt_node_offset_by_phandle(blob->data(), layout::kPhandleMsi),
+              fdt_path_offset(blob->data(), "/intc@8000000/v2m@8020000"));
 }
 
 TEST(DeviceTree, GrowsBeyondItsFirstBuffer) {

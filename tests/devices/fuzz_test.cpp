@@ -2,11 +2,15 @@
 
 #include <random>
 
+#include "devices/gic_its.h"
 #include "devices/gic_v2.h"
+#include "devices/gic_v2m.h"
 #include "devices/gic_v3.h"
+#include "devices/pci/host_bridge.h"
 #include "devices/pl031.h"
 #include "devices/timer.h"
 #include "devices/virtio/mmio.h"
+#include "devices/virtio/pci.h"
 #include "devices/virtio/rng.h"
 #include "tests/devices/fakes.h"
 #include "tests/devices/state_damage.h"
@@ -19,9 +23,15 @@ struct Board {
     explicit Board(bool v2) : v2(v2) {
         if (v2) {
             gic2.map(bus);
+            v2m.map(bus);
         } else {
             gic3.map(bus);
+            its.map(bus);
         }
+        bridge.map();
+        EXPECT_TRUE(bridge.plug(port, 2 << 3));
+        EXPECT_TRUE(bridge.plug_below(port, behind));
+        EXPECT_TRUE(bridge.plug(rng, 1 << 3));
         bus.map(layout::kUart.base, layout::kUart.size, uart, "uart");
         bus.map(layout::kRtc.base, layout::kRtc.size, rtc, "rtc");
         for (unsigned i = 0; i < 4; i++) {
@@ -40,7 +50,16 @@ struct Board {
             parts.add("gic", gic2);
         } else {
             parts.add("gic", gic3);
+            parts.add("its", its);
         }
+        for (pci::Function* function :
+             {&bridge.own_function(), static_cast<pci::Function*>(&port),
+              static_cast<pci::Function*>(&behind), static_cast<pci::Function*>(&rng)})
+            parts.add(function->name(), *function);
+    }
+    MsiTarget& msi() {
+        if (v2) return v2m;
+        return its;
     }
     InterruptController& controller() {
         if (v2) return gic2;
@@ -55,27 +74,33 @@ struct Board {
     EventLoop loop;
     GuestClock clock;
     Bus bus;
-    GicV3 gic3{8, sink};
+    GicV3 gic3{8, sink, &memory};
+    GicIts its{gic3, memory};
     GicV2 gic2{8, sink};
+    GicV2m v2m{gic2};
     Pl011 uart{terminal, IrqLine(controller(), 33)};
     Pl031 rtc{loop, clock, IrqLine(controller(), 34)};
     std::vector<std::unique_ptr<virtio::Mmio>> slots;
+    pci::HostBridge bridge{bus,
+                           {IrqLine(controller(), 35), IrqLine(controller(), 36), IrqLine(controller(), 37),
+                            IrqLine(controller(), 38)},
+                           &msi()};
+    pci::RootPort port{1};
+    virtio::Pci rng{memory, std::make_unique<virtio::Rng>(), {}};
+    virtio::Pci behind{memory, std::make_unique<virtio::Rng>(), {.legacy = false}};
     GenericTimer timer{loop, clock, controller(), 0};
     StatefulParts parts;
 };
 
 void hammer(Board& board, uint64_t seed, int accesses) {
-    static const std::pair<uint64_t, uint64_t> regions[] = {{0x0800'0000, 0x1'0000},
-                                                            {0x0801'0000, 0x1'0000},
-                                                            {0x080a'0000, 0x10'0000},
-                                                            {0x0900'0000, 0x1000},
-                                                            {0x0901'0000, 0x1000},
-                                                            {0x0a00'0000, 0x800},
-                                                            {0x0800'0000, 0x1000},
-                                                            {0x0801'0000, 0x100},
-                                                            {0x080b'0000, 0x1000},
-                                                            {0x0900'0000, 0x50},
-                                                            {0, ~0ull}};
+    static const std::pair<uint64_t, uint64_t> regions[] = {
+        {0x0800'0000, 0x1'0000},       {0x0801'0000, 0x1'0000},  {0x080a'0000, 0x10'0000},
+        {0x0900'0000, 0x1000},         {0x0901'0000, 0x1000},    {0x0a00'0000, 0x800},
+        {0x0800'0000, 0x1000},         {0x0801'0000, 0x100},     {0x080b'0000, 0x1000},
+        {0x0900'0000, 0x50},           {0x0802'0000, 0x1000},    {0x0808'0000, 0x2'0000},
+        {0x0808'0000, 0x120},          {0x1000'0000, 0x2000},    {0x3eff'0000, 0x100},
+        {0x40'1000'0000, 0x1000'0000}, {0x40'1000'8000, 0x100},  {0x40'1001'0000, 0x100},
+        {0x40'1010'0000, 0x100},       {0x80'0000'0000, 0x8000}, {0, ~0ull}};
     std::mt19937_64 random(seed);
     for (int i = 0; i < accesses; i++) {
         set_current_cpu(static_cast<unsigned>(random() % 10));
@@ -143,6 +168,7 @@ TEST_P(Fuzz, BoardsMove) {
         noise.join();
         board.parts.quiesce();
         EXPECT_EQ(board.loop.pending_timers(), 0u);
+        other.ram = board.ram;
         const auto stream = board.parts.save();
         ASSERT_TRUE(stream.has_value());
         other.parts.quiesce();

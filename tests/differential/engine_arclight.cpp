@@ -450,7 +450,8 @@ class ArclightEngine final : public Engine {
     }
     static uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
         // Cache maintenance translates its address, and there is no translation here: an abort means nothing.
-        const a64::SystemResult result = a64::execute_system_instruction(self(s).cpu_, static_cast<uint32_t>(encoding), xt);
+        const a64::SystemResult result =
+            a64::execute_system_instruction(self(s).cpu_, static_cast<uint32_t>(encoding), xt);
         if (result.kind != a64::SystemResult::Kind::Abort) self(s).finish_system(result, s.translation_flags);
         return 0;
     }

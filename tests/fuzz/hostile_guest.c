@@ -8,6 +8,8 @@
 #define SCRATCH 0x44000000ul  // 16 MiB that anything may write
 #define SCRATCH_SIZE 0x1000000ul
 #define USER_CODE_VA 0x3000000000ul
+#define ECAM_VA 0x2a00000000ul  // 2 MiB: the first two buses
+#define BARS_VA 0x2a40000000ul  // of 64-bit PCI memory
 #define TIMER_INTID 27
 
 // hostile_guest.sh finds the first word in the ELF file and puts the seed and the number of rounds behind the second.
@@ -46,10 +48,13 @@ static u64 address(void) {
         case 3: return 0x08000000 + below(0x2010000);
         case 4: return 0x09000000 + below(0x2000);
         case 5: return 0x0a000000 + below(0x4100);
-        case 6: return 0x080a0000 + below(0x80000);
+        case 6: return 0x08080000 + below(0xa0000);
         case 7: return 0xffff000000000000 + below(1ul << 48);
         case 8: return ~below(0x3000);
-        case 9: return below(0x10000000000);
+        case 9:
+            return below(2)   ? below(0x10000000000)
+                   : below(2) ? ECAM_VA + below(0x200000)
+                              : BARS_VA + below(0x10000);
         case 10: return 0x48000000 - 0x1000 + below(0x2000);  // the end of RAM
         default: return USER_CODE_VA + below(0x3000);
     }
@@ -226,11 +231,53 @@ static void system_registers(void) {
     }
 }
 
+// Functions on PCI, placed in earnest and then treated as they come; an ITS with its queue and tables in scratch memory.
+static void pci(void) {
+    const u64 function = ECAM_VA + (below(4) << 15) + (below(4) ? 0 : 1ul << 20);
+    write32(function + 0x18, (u32)(below(8) ? 0x00020100 : random()));  // of a root port: the buses behind it
+    write32(function + 0x10, (u32)(0x1000 + 0x80 * below(4)));
+    write32(function + 0x14, (u32)(0x10000000 + 0x1000 * below(4)));
+    write32(function + 0x20, (u32)(0x4000 * below(4)));
+    write32(function + 0x24, (u32)(below(8) ? 0x80 : random()));
+    write32(function + 0x04, (u32)(below(8) ? 7 : random()));
+    write32(function + 0x40, (u32)(below(2) ? 0x80000000 : random()));
+    for (unsigned i = 0; i < 20; ++i)
+        write32(function + 4 * below(below(2) ? 64 : 1024), (u32)(random() >> below(32)));
+    const u64 table = 0x10000000 + 0x1000 * below(4);
+    for (unsigned i = 0; i < 8; ++i) {
+        write32(table + 16 * i, (u32)(below(8) ? 0x08090040 : random()));
+        write32(table + 16 * i + 4, below(8) ? 0 : (u32)random());
+        write32(table + 16 * i + 8, (u32)below(64));
+        write32(table + 16 * i + 12, (u32)below(2));
+    }
+    const u64 queue = SCRATCH + 0xb00000;
+    for (unsigned i = 0; i < 128; ++i) {
+        volatile u64* const command = (volatile u64*)(queue + 32 * i);
+        command[0] = below(16) ? below(16) | below(4) << 35 : random();
+        command[1] = below(64) | (8192 + below(64)) << 32;
+        command[2] = (below(2) ? below(4) << 16 : (queue + 0x8000 + below(0x4000)) & ~0xfful) | below(4) |
+                     below(4) << 62;
+        command[3] = below(4) << 16;
+    }
+    write32(0x08080000, (u32)below(2));
+    *(volatile u64*)0x08080080 = queue | (below(8) ? 1ul << 63 : random());
+    *(volatile u64*)0x08080100 = (queue + 0x4000) | (below(8) ? 1ul << 63 | below(2) << 62 : random());
+    *(volatile u64*)0x08080108 = (queue + 0x5000) | (below(8) ? 1ul << 63 : random());
+    *(volatile u64*)0x080a0070 = (queue + 0x10000) | 15;
+    *(volatile u64*)0x080a0078 = queue + 0x20000;
+    write32(0x080a0000, (u32)below(2));
+    write32(0x08080000, (u32)(below(8) ? 1 : random()));
+    write32(0x08080088, (u32)(32 * below(128) | below(2)));
+}
+
 static void devices(void) {
-    static const u64 bases[] = {0x08000000, 0x08010000, 0x080a0000, 0x080b0000,
-                                0x09000000, 0x09010000, 0x0a000000, 0x0a003e00};
+    static const u64 bases[] = {0x08000000, 0x08010000, 0x080a0000, 0x080b0000, 0x09000000,
+                                0x09010000, 0x0a000000, 0x0a003e00, 0x08080000, 0x08090000,
+                                0x10000000, 0x3eff1000, BARS_VA,    ECAM_VA};
+    if (below(2)) pci();
     for (unsigned i = 0; i < 60; ++i) {
-        const u64 a = (bases[below(8)] + below(below(2) ? 0x200 : 0x10000)) & (below(16) ? ~3ul : ~0ul);
+        const u64 a = (bases[below(sizeof(bases) / sizeof(*bases))] + below(below(2) ? 0x200 : 0x10000)) &
+                      (below(16) ? ~3ul : ~0ul);
         const u64 v = below(3) ? random() >> below(64) : SCRATCH + below(SCRATCH_SIZE);
         switch (below(6)) {
             case 0: (void)*(volatile u32*)a; break;
@@ -344,6 +391,8 @@ void test_main(void) {
     const u64 good[] = {
         SCTLR_DEFAULT | 1 << 14 | 1 << 26, TCR_DEFAULT, (u64)bm_root[0], 0x4400ff, (u64)bm_root[1], 3 << 20};
     for (unsigned i = 0; i < 6; ++i) fuzz_good_copy[i] = good[i];
+    map(ECAM_VA, 0x4010000000, 2, VALID | DEVICE | AF | UXN | PXN);
+    map(BARS_VA, 0x8000000000, 2, VALID | DEVICE | AF | UXN | PXN);
     write32(0x08000000, 0x12);
     *entry(0x40200000, 2) = (u64)table | VALID | TABLE;
     tlbi(vmalle1is);

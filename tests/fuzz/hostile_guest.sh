@@ -35,7 +35,8 @@ while [ $SECONDS -lt $limit ]; do
     [ $((seed % 2)) = 0 ] || machine="--gic 3 --virtio modern"
     # shellcheck disable=SC2086 # words
     # A guest that is still running after this is stuck, as guests may be.
-    timeout -k 15 8 "$ARCLIGHT" run ${ARCLIGHT_OPTIONS:-} $machine -m 128 --smp $cpus --drive "file=$work/disk,format=raw" --kernel "$work/guest" \
+    timeout -k 15 8 "$ARCLIGHT" run ${ARCLIGHT_OPTIONS:-} $machine -m 128 --smp $cpus --drive "file=$work/disk,format=raw" \
+        --device virtio-rng,bus=pci --device pcie-root-port,bus=pci,id=port --device virtio-rng,bus=port --kernel "$work/guest" \
         < /dev/null > "$work/out" 2> "$work/err"
     status=$?
     runs=$((runs + 1))

@@ -50,6 +50,102 @@ TEST(CommandLine, Defaults) {
     EXPECT_EQ(o.devices[0].request.name, "virtio-rng");
 }
 
+TEST(CommandLine, DevicesOnPci) {
+    const auto devices = [](std::vector<std::string> more) {
+        std::vector<std::string> words{"run", "--kernel", "k", "--no-rng"};
+        words.insert(words.end(), more.begin(), more.end());
+        Outcome outcome = parse(words);
+        EXPECT_EQ(outcome.code, 42) << outcome.error;
+        return outcome.options ? outcome.options->devices : std::vector<DeviceOptions>();
+    };
+    const auto file_of = [](const DeviceOptions& device) {
+        return std::ranges::find(device.request.options, "file", &std::pair<std::string, std::string>::first)
+            ->second;
+    };
+    // The first drive is to be /dev/vda: of virtio-mmio's slots the last one given, of PCI's devices the first.
+    const std::vector<std::string> drives{
+        "--drive", "file=a,format=raw", "--drive", "file=b,format=raw", "--net", "user"};
+    auto all = devices(drives);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ba");
+    auto pci = drives;
+    pci.insert(pci.end(), {"--virtio", "pci"});
+    all = devices(pci);
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(file_of(all[0]) + file_of(all[1]), "ab");
+    for (const DeviceOptions& device : all) EXPECT_EQ(device.bus, DeviceBus::Pci);
+
+    all =
+        devices({"--device", "virtio-rng,addr=12", "--device", "virtio-rng,bus=pci,addr=1f.7,id=x,vectors=3",
+                 "--device", "virtio-rng,bus=port,disable-legacy=off,disable-modern=on", "--device",
+                 "pcie-root-port,bus=pcie.0,id=port,slot=3"});
+    ASSERT_EQ(all.size(), 4u);
+    EXPECT_EQ(all[0].bus, DeviceBus::Mmio);
+    EXPECT_EQ(all[0].address, 12u);
+    EXPECT_EQ(all[1].bus, DeviceBus::Pci);
+    EXPECT_EQ(all[1].address, 0x1fu);
+    EXPECT_EQ(all[1].pci.function, 7u);
+    EXPECT_EQ(all[1].pci.vectors, 3u);
+    EXPECT_EQ(all[1].id, "x");
+    EXPECT_TRUE(all[1].request.options.empty()) << "none is the device's own";
+    EXPECT_FALSE(all[1].pci.legacy.has_value());
+    EXPECT_EQ(all[2].pci.port, "port");
+    EXPECT_EQ(all[2].pci.legacy, true);
+    EXPECT_FALSE(all[2].pci.modern);
+    EXPECT_EQ(all[3].request.options.size(), 1u);
+
+    for (const char* wrong : {"virtio-rng,bus=pci,addr=", "virtio-rng,bus=pci,addr=1.", "virtio-rng,addr=1.1",
+                              "virtio-rng,addr=1f", "virtio-rng,bus=pci,vectors=1000",
+                              "virtio-rng,bus=pci,vectors=0", "virtio-rng,disable-modern=auto",
+                              "virtio-rng,file=x", "nothing,bus=pci", "pcie-root-port,slot=300"}) {
+        const Outcome outcome = parse({"run", "--kernel", "k", "--device", wrong});
+        EXPECT_FALSE(outcome.options) << wrong;
+        EXPECT_NE(outcome.error.find("--device"), std::string::npos) << outcome.error;
+    }
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "help"}).code, 0);
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--device", "virtio-blk,help"}).code, 0);
+    EXPECT_NE(parse({"run", "--kernel", "k", "--device", "nothing,help"}).code, 0);
+}
+
+TEST(CommandLine, Firmware) {
+    Outcome outcome =
+        parse({"run", "--bios", "b", "--flash", "vars,,1,file.locking=off", "--fw-cfg", "opt/a,string=x=y",
+               "--fw-cfg", "name=opt/b,file=f", "--smbios", "type=1,serial=s", "--no-acpi"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    const RunOptions& o = *outcome.options;
+    EXPECT_TRUE(o.kernel.empty() && o.has_firmware() && !o.acpi);
+    ASSERT_EQ(o.flash.size(), 2u);  // after --bios, it is the second bank's
+    EXPECT_TRUE(o.flash[0].file.empty());
+    EXPECT_EQ(o.flash[1].file, "vars,1");
+    EXPECT_EQ(o.flash[1].locking, "off");
+    EXPECT_FALSE(o.flash[1].readonly);
+    ASSERT_EQ(o.fw_cfg.size(), 2u);
+    EXPECT_EQ(o.fw_cfg[0].text, "x=y");
+    EXPECT_EQ(o.fw_cfg[1].file, "f");
+    EXPECT_EQ(o.smbios, std::vector<std::string>{"type=1,serial=s"});
+
+    outcome = parse({"run", "--flash", "code,readonly=on", "--flash", "file=vars", "--kernel", "k"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    EXPECT_TRUE(outcome.options->has_firmware() && outcome.options->flash[0].readonly);
+
+    for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+             {"run"},
+             {"run", "--flash", "a", "--flash", "b", "--flash", "c"},
+             {"run", "--bios", "a", "--flash", "b", "--flash", "c"},
+             {"run", "--flash", "a,readonly=perhaps"},
+             {"run", "--flash", "readonly=on"},
+             {"run", "--flash", "a,b"},
+             {"run", "--bios", "a", "--fw-cfg", "opt/a"},
+             {"run", "--bios", "a", "--fw-cfg", "opt/a,string=1,file=2"},
+             {"run", "--bios", "a", "--fw-cfg", "string=1"},
+             {"run", "--bios", "a", "--fw-cfg", std::string(56, 'n') + ",string=1"},
+             {"run", "--bios", "a", "--smbios", "type=9"}}) {
+        outcome = parse(wrong);
+        EXPECT_EQ(outcome.code, kExitUsage) << wrong.back();
+        EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << outcome.error;
+    }
+}
+
 TEST(CommandLine, Networks) {
     const auto networks = [](std::vector<std::string> more) {
         std::vector<std::string> words{"run", "--kernel", "k"};
@@ -120,7 +216,7 @@ TEST(CommandLine, Everything) {
     EXPECT_EQ(
         options_of(1),
         "virtio-blk,file=a,b.img,format=raw,readonly=on,snapshot=off,serial=S1,werror=enospc,rerror=report,"
-        "locking=auto,record=");
+        "locking=auto,cache=writeback,aio=threads,discard=unmap,detect-zeroes=off,record=");
     const std::string second = options_of(0);
     for (const char* part :
          {"format=auto", "readonly=off", "snapshot=on", "werror=stop", "rerror=ignore", "locking=off"})
@@ -134,6 +230,31 @@ TEST(CommandLine, Everything) {
     EXPECT_TRUE(o.no_reboot && o.stats && o.session);
     EXPECT_EQ(o.stats_file, "s.json");
     EXPECT_EQ(o.command, (std::vector<std::string>{"sh", "-c", "--", "--kernel"}));
+}
+
+TEST(CommandLine, SharedDirectories) {
+    const auto outcome =
+        parse({"run", "--kernel", "k", "--no-rng", "--share", "a,,b:/work", "--share",
+               "/home/me/../you/,readonly=on,security_model=none,tag=mine", "--share", "c:/d:/e"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    const RunOptions& o = *outcome.options;
+    ASSERT_EQ(o.shares.size(), 3u);
+    EXPECT_EQ(o.shares[0].tag, "share0");
+    EXPECT_EQ(o.shares[0].mount_point, "/work");
+    EXPECT_FALSE(o.shares[0].readonly);
+    EXPECT_EQ(o.shares[1].tag, "mine");
+    EXPECT_EQ(o.shares[1].mount_point, "/mnt/you");
+    EXPECT_TRUE(o.shares[1].readonly);
+    EXPECT_EQ(o.shares[2].mount_point, "/e");
+    ASSERT_EQ(o.devices.size(), 3u);
+    const std::vector<std::pair<std::string, std::string>> first = {{"path", "a,b"},
+                                                                    {"tag", "share0"},
+                                                                    {"security_model", "mapped-xattr"},
+                                                                    {"readonly", "off"},
+                                                                    {"multidevs", "remap"}};
+    EXPECT_EQ(o.devices[0].request.name, "virtio-9p");
+    EXPECT_EQ(o.devices[0].request.options, first);
+    EXPECT_EQ(o.devices[2].request.options[0].second, "c:/d");
 }
 
 TEST(CommandLine, FastmemKeepsItsFormerName) {
@@ -194,28 +315,34 @@ TEST(CommandLine, UnknownWordsAreToldFirstAndInOrder) {
         {{"run", "-m", "lots", "--bogus", "--worse"}, "unknown option '--bogus' (try --help)"},
         {{"run", "--worse", "--bogus=1"}, "unknown option '--worse' (try --help)"},
         {{"run", "k", "--bogus"}, "unexpected word 'k' (try --help)"},
-        {{"run", "--append", "--bogus", "-kernel"}, "QEMU's -kernel is --kernel here (try --help)"},
-        {{"run", "-kernel", "Image", "-append", "x"}, "QEMU's -kernel is --kernel here (try --help)"},
-        {{"run", "--kernel", "k", "-append", "x"}, "QEMU's -append is --append here (try --help)"},
-        {{"run", "--kernel", "k", "-hda", "x"}, "QEMU's -hda is --drive file=FILE here (try --help)"},
+        {{"run", "--append", "--bogus", "-kernel"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "-kernel", "Image", "-append", "x"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-append", "x"},
+         "QEMU's -append is --append here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-hda", "x"},
+         "QEMU's -hda is --drive file=FILE here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-machine", "virt"},
-         "QEMU's -machine is not needed: the machine is like QEMU's virt; its gic-version=N is --gic N here "
-         "(try "
-         "--help)"},
+         "QEMU's -machine is --gic (its gic-version=) here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-nographic"},
-         "QEMU's -nographic is not needed: stdin and stdout are the serial console (try --help)"},
-        {{"run", "--kernel", "k", "-netdev", "user,id=n"}, "QEMU's -netdev is --net user here (try --help)"},
-        {{"run", "--kernel", "k", "-net", "none"}, "QEMU's -net is --net user here (try --help)"},
-        {{"run", "--kernel", "k", "--nic=user"}, "QEMU's -nic is --net user here (try --help)"},
+         "-nographic is QEMU's; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-netdev", "user,id=n"},
+         "QEMU's -netdev is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "-net", "none"},
+         "QEMU's -net is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
+        {{"run", "--kernel", "k", "--nic=user"},
+         "QEMU's -nic is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"run", "--kernel", "k", "-device", "virtio-net-pci"},
-         "QEMU's -device is --net user here (try --help)"},
+         "QEMU's -device is --net user here; 'arclight qemu' takes QEMU's words (try --help)"},
         {{"-kernel", "Image"},
-         "QEMU's -kernel is --kernel here (as in 'arclight run --kernel FILE') (try --help)"},
+         "QEMU's -kernel is --kernel here; 'arclight qemu' takes QEMU's words (as in 'arclight run --kernel "
+         "FILE') (try --help)"},
         {{"--kernel", "Image"},
          "'--kernel' belongs behind a command, as in 'arclight run --kernel' (try --help)"},
         {{"rum", "--kernel", "k"}, "unknown command 'rum', did you mean run? (try --help)"},
         {{"fly"},
-         "unknown command 'fly' (commands: run, initramfs, lightv, version, probe, help) (try --help)"},
+         "unknown command 'fly' (commands: run, qemu, initramfs, lightv, version, probe, help) (try --help)"},
         {{"lightv", "lst"}, "unknown command 'lst', did you mean list? (try --help)"},
         {{"lightv", "list", "--bogus"}, "unknown option '--bogus' (try --help)"},
     };
@@ -254,7 +381,14 @@ TEST(CommandLine, MistakesAreOneLineAndTwo) {
         {"run", "--kernel", "k", "--jit", "tier9"},
         {"run", "--kernel", "k", "--trace", "everything"},
         {"run", "--kernel", "k", "--drive", "a.img"},
-        {"run", "--kernel", "k", "--drive", "file=a,format=qcow2"},
+        {"run", "--kernel", "k", "--drive", "file=a,format=qcow3"},
+        {"run", "--kernel", "k", "--drive", "file=a,cache=maybe"},
+        {"run", "--kernel", "k", "--drive", "file=a,aio=maybe"},
+        {"run", "--kernel", "k", "--drive", "file=a,discard=maybe"},
+        {"run", "--kernel", "k", "--drive", "file=a,detect-zeroes=maybe"},
+        {"run", "--kernel", "k", "--share", ":/mnt"},
+        {"run", "--kernel", "k", "--share", "d,writable=on"},
+        {"run", "--kernel", "k", "--share", "d,readonly=maybe"},
         {"run", "--kernel", "k", "--drive", "file=a,readonly=maybe"},
         {"run", "--kernel", "k", "--drive", "format=raw"},
         {"run", "--kernel", "k", "--drive", "file=a,werror=panic"},

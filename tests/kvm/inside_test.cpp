@@ -22,6 +22,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "host/crash_report.h"
 #include "tests/kvm/machine.h"
 
 namespace arclight::backend::kvm::testing {
@@ -454,6 +455,32 @@ TEST_F(Stops, StackOverflow) {
                              : "rax", "memory");
         },
         "0x");
+}
+
+[[gnu::noinline]] int load_deep(int depth, const volatile int* from) {
+    if (depth == 0) return *from;
+    return load_deep(depth - 1, from) + 1;
+}
+
+// The machine says where it stopped, and the report what to send: with the stack inside.
+TEST_F(Inside, ACrashIsReportedAsOneOutside) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    const auto crash = [&] {
+        char word[] = "arclight";
+        char* words[] = {word};
+        host::report_crashes("9.9", 1, words);
+        const std::string error = run([] {
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that nobody has
+            const int value = load_deep(5, reinterpret_cast<const volatile int*>(uint64_t{0x10}));
+            fmt::print(stderr, "{}", value);
+        });
+        fmt::print(stderr, "then: {}\n", error);
+        _exit(7);
+    };
+    EXPECT_EXIT(crash(), ::testing::ExitedWithCode(7),
+                "Please report it.*arclight 9.9 on .*command: arclight.*SIGSEGV .code 1. in thread .*, "
+                "address 0x10\n.*"
+                "#0 .*#1 .*#4 .*#5 .*then: exception 14 ");
 }
 
 /// Without descriptor tables no exception arrives, nor the one that says so.

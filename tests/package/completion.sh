@@ -30,6 +30,10 @@ expect process arclight run --accel = p
 expect "tier1 tiered tier2" arclight run --smp 2 --jit t
 expect attach arclight lightv at
 expect --physical arclight lightv attach --control x --ph
+expect -kernel arclight qemu -kern
+expect -kernel arclight-qemu -kern
+expect "cortex-a72 cortex-a76" arclight-qemu -M virt -cpu cortex-a7
+expect virtio-rng-device arclight qemu -device virtio-rng-d
 expect "" arclight run --append ""
 expect "" arclight run --kernel x -- --ac
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

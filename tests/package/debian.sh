@@ -57,7 +57,8 @@ inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOM
 inside dpkg --install /arclight.deb > "$work/dpkg.log" 2>&1 || { tail -5 "$work/dpkg.log"; fail "dpkg --install"; }
 [ "$(inside arclight --version)" = "$("$ARCLIGHT" --version)" ] || fail "arclight --version: $(inside arclight --version 2>&1)"
 inside arclight version | grep -q 'process *yes' || fail "arclight version: $(inside arclight version 2>&1)"
-for page in arclight arclight-run arclight-lightv; do
+inside arclight-qemu -M virt -device help | grep -q virtio-blk-device || fail "arclight-qemu: $(inside arclight-qemu -device help 2>&1)"
+for page in arclight arclight-run arclight-qemu arclight-lightv arclight-snapshot; do
     # To a file: man would be killed by a reader that has seen enough.
     inside man "$page" > "$work/page" 2> "$work/err" || fail "man $page: $(cat "$work/err")"
     grep -q '^SYNOPSIS' "$work/page" || fail "man $page shows no page"
@@ -73,5 +74,5 @@ if [ -n "$elf" ]; then
     grep -q 'goes on in tier 1: libLLVM' "$work/err" || fail "nothing was said of LLVM: $(head -1 "$work/err")"
 fi
 inside dpkg --purge arclight > "$work/dpkg.log" 2>&1 || { tail -5 "$work/dpkg.log"; fail "dpkg --purge"; }
-[ ! -e "$root/usr/bin/arclight" ] && [ ! -e "$root/usr/lib/arclight" ] || fail "the package leaves files behind"
+[ ! -L "$root/usr/bin/arclight-qemu" ] && [ ! -e "$root/usr/bin/arclight" ] && [ ! -e "$root/usr/lib/arclight" ] || fail "the package leaves files behind"
 echo "installed, run and purged on a bare Debian 12; Depends: $depends"

@@ -15,6 +15,8 @@ done
 for command in $("$prefix/bin/arclight" --help | sed -n '/Subcommands/,$s/^  \([a-z]*\) .*/\1/p'); do
     [ -s "$prefix/share/man/man1/arclight-$command.1" ] || fail "no manual page of $command"
 done
+[ "$(readlink "$prefix/bin/arclight-qemu")" = arclight ] || fail "no link arclight-qemu to the program"
+"$prefix/bin/arclight-qemu" --version | grep -q '^QEMU emulator version 7\.2\..*(Arclight' || fail "arclight-qemu does not speak QEMU's words"
 [ "$("$prefix/bin/arclight" --version)" = "$("$ARCLIGHT" --version)" ] || fail "another version than the build's"
 
 if [ -n "$elf" ]; then

@@ -8,7 +8,8 @@ failures = []
 
 
 def help_of(path):
-    return subprocess.run([arclight, *path, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    # "help COMMAND" is the parser's own, also of a command with another one.
+    return subprocess.run([arclight, "help", *path], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def flat(text):
@@ -58,6 +59,15 @@ for path, name in [([], "arclight")] + [([command], "arclight-" + command) for c
     if shutil.which("groff"):
         lint = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=page, stderr=subprocess.PIPE, text=True).stderr
         failures += [f"{name}: groff: {line}" for line in lint.splitlines()]
+
+# QEMU's options are another parser's, and its help is in QEMU's form.
+with open(os.path.join(documents, "arclight-qemu.1")) as f:
+    text = rendered(f.read())
+listed = subprocess.run([arclight, "qemu", "-help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+taken = re.findall(r"^(-[\w-]+)", listed.partition("\nRefused")[0], re.M)
+failures += [f"arclight-qemu: {name} is not in the page" for name in taken if not re.search(rf"(?<![\w-]){name}(?![\w-])", text)]
+if len(taken) < 60:
+    failures.append(f"only {len(taken)} options were found in 'arclight qemu -help'")
 
 if len(commands) < 5 or total < 50:
     failures.append(f"only {len(commands)} subcommands and {total} options were found in --help")

@@ -29,7 +29,9 @@ log=
 step() {
     local name=$1 status=0
     shift
+    rm -f "$reports".*
     bounded "$@" > "$log" 2>&1 < /dev/null || status=$?
+    cat "$reports".* >> "$log" 2>/dev/null || true
     if [ $status = 124 ] && [ -n "$limit" ]; then left_out+=("$name"); return 1; fi
     [ $status = 0 ] && return
     say "sanitize: $name: FAILED ($*)"
@@ -86,7 +88,10 @@ guests() { # REGEX
     passed+=("$name")
 }
 
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+# Into files: a test may have taken the program's stderr for itself.
+reports=$PWD/build/sanitizer-report
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}:log_path=$reports
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$reports UBSAN_OPTIONS=${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$reports
 if [ -n "$limit" ]; then
     configure sanitized-thread && unit_tests guestos/machine/cross_cpu_work_test
     configure sanitized && { unit_tests mmu/mmu_test devices/devices_test; fuzz 1; }
@@ -94,13 +99,13 @@ else
     configure sanitized && {
         unit_tests mmu/mmu_test devices/devices_test guestos/guestos_test frontend/frontend_a64_test frontend/frontend_simd_test \
             frontend/system/frontend_system_test backend/backend_tests \
-            jit/engine/engine_tests jit/engine/region_tests guestos/machine/machine_test
+            jit/engine/engine_tests jit/engine/region_tests guestos/gdb/gdb_test guestos/machine/machine_test
         fuzz 20
         # Without those that measure.
         guests '^baremetal\.(mmu|mmio|tlbi|exceptions|debug|gic|timer|conditions|psci|smp)\.gic[23]$'
     }
     configure sanitized-thread && {
-        unit_tests guestos/machine/cross_cpu_work_test devices/devices_test jit/engine/engine_tests guestos/machine/machine_test
+        unit_tests guestos/machine/cross_cpu_work_test devices/devices_test jit/engine/engine_tests guestos/gdb/gdb_test guestos/machine/machine_test
         guests '^baremetal\.(psci|smp)\.gic[23]$'
     }
 fi

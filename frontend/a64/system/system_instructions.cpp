@@ -133,6 +133,19 @@ const SystemInstruction* find_system_instruction(uint32_t encoding) {
     return row == 0 ? nullptr : &kRows[row - 1];
 }
 
+bool execute_known_maintenance(Cpu& cpu, uint32_t encoding, uint64_t xt) {
+    constexpr uint32_t kIcIvau = sysreg_encoding(1, 3, 7, 5, 1), kDcCvac = sysreg_encoding(1, 3, 7, 10, 1),
+                       kDcCvau = sysreg_encoding(1, 3, 7, 11, 1), kDcCivac = sysreg_encoding(1, 3, 7, 14, 1);
+    if (encoding != kIcIvau && encoding != kDcCvac && encoding != kDcCvau && encoding != kDcCivac)
+        return false;
+    if (cpu.el == 0 && (cpu.translation.sctlr & kSctlrUci) == 0) return false;
+    const mmu::TlbEntry& entry = cpu.state.tlb->entries[mmu::tlb_index(xt)];
+    if (entry.read_tag != (xt & mmu::kPageMask)) return false;
+    constexpr uint64_t kInPage = mmu::kPageSize - kCacheLineBytes;  // of a line's address
+    if (encoding == kIcIvau) cpu.environment.ic_ivau(xt, entry.pa | (xt & kInPage));
+    return true;
+}
+
 SystemResult execute_system_instruction(Cpu& cpu, uint32_t encoding, uint64_t xt) {
     const SystemInstruction* row = find_system_instruction(encoding);
     if (row == nullptr || cpu.el < row->el || !cpu.config.features.has(row->feature))

@@ -24,6 +24,7 @@ void add_arms(const CommandEntry& command, const std::string& path, std::string&
             case ValueKind::Directory: action = "directories"; break;
             case ValueKind::Text: action = "nothing"; break;
         }
+        if (option.positional()) names = {""};
         for (const std::string& name : names)
             values += fmt::format("        \"{} {}\") echo {} ;;\n", path, name, action);
     }
@@ -64,6 +65,8 @@ _arclight_value() {{
 _arclight() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} path= value= i word
     COMPREPLY=()
+    # The link's name stands for the command.
+    [ "${{COMP_WORDS[0]##*/}}" = arclight-qemu ] && path=qemu
     # The command path; behind "--" the words are the guest's.
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${{COMP_WORDS[i]}}
@@ -85,11 +88,17 @@ _arclight() {{
         files) compopt -o filenames 2> /dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         directories) compopt -o filenames 2> /dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
         nothing) ;;
-        *) mapfile -t COMPREPLY < <(compgen -W "$(_arclight_words "$path")" -- "$current") ;;
+        *)
+            mapfile -t COMPREPLY < <(compgen -W "$(_arclight_words "$path")" -- "$current")
+            if [ "$(_arclight_value "$path" "")" = files ]; then
+                compopt -o filenames 2> /dev/null
+                mapfile -t -O ${{#COMPREPLY[@]}} COMPREPLY < <(compgen -f -- "$current")
+            fi
+            ;;
     esac
 }}
 
-complete -F _arclight arclight
+complete -F _arclight arclight arclight-qemu
 )bash",
         words, values, command_paths(root, ""));
 }

@@ -30,6 +30,11 @@ OptionEntry entry_of(const CLI::Option& option) {
     entry.description = option.get_description();
     entry.group = option.get_group();
     entry.required = option.get_required();
+    if (option.get_positional()) {
+        entry.value = option.get_single_name();
+        entry.kind = entry.value == "FILE" ? ValueKind::File : ValueKind::Text;
+        return entry;
+    }
     if (option.get_items_expected_max() == 0) return entry;  // a flag
     entry.value =
         split(option.get_type_name(), ':').front();  // what follows a colon is a validator's description

@@ -10,6 +10,7 @@ namespace arclight::guestos::cli {
 /// What an option's value is, as far as a shell can complete it.
 enum class ValueKind { None, Text, Choice, File, Directory };
 
+/// Of an argument without a name both names are empty.
 struct OptionEntry {
     std::string short_name;  ///< "-m", or empty
     std::string long_name;   ///< "--memory", or empty
@@ -17,6 +18,7 @@ struct OptionEntry {
     std::string description;
     std::string group;
     bool required = false;
+    bool positional() const { return short_name.empty() && long_name.empty(); }
     ValueKind kind = ValueKind::None;
     std::vector<std::string> choices;  ///< for ValueKind::Choice
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "guestos/cli/documents/command_tree.h"
 
@@ -11,6 +12,9 @@ namespace arclight::guestos::cli {
 /// written by hand: what stands before its line ".SH EXAMPLES" comes before the options, the rest behind them.
 std::string man_page(const CommandEntry& command, const std::string& name, const std::string& version,
                      const std::string& text);
+
+/// The options of `arclight qemu`, which another parser takes (guestos/qemu/option_table.h), without those that it refuses.
+std::vector<OptionEntry> qemu_options();
 
 /// A function _arclight for bash, which completes subcommands, options and their values.
 std::string bash_completion(const CommandEntry& root);

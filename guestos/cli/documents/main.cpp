@@ -1,8 +1,10 @@
 // Writes manual pages and shell completions: arclight_documents VERSION TEXTS OUTPUT, where TEXTS holds the parts of the
 // pages that are written by hand. Run by the build.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <sstream>
 
 #include "guestos/cli/commands.h"
@@ -33,7 +35,10 @@ int main(int argc, char** argv) {
     try {
         const std::filesystem::path texts = argv[2], output = argv[3];
         CommandLine line("", nullptr);
-        const CommandEntry root = command_tree(line.app());
+        CommandEntry root = command_tree(line.app());
+        for (CommandEntry& command : root.commands)
+            if (command.name == "qemu")
+                std::ranges::copy(qemu_options(), std::back_inserter(command.options));
         std::filesystem::create_directories(output);
         const auto page = [&](const CommandEntry& command, const std::string& name) {
             write(output / (name + ".1"), man_page(command, name, argv[1], read(texts / (name + ".man"))));

@@ -37,7 +37,7 @@ std::string option_item(const OptionEntry& option) {
     if (!option.short_name.empty()) names = fmt::format("\\fB{}\\fR", escaped(option.short_name));
     if (!option.long_name.empty())
         names += fmt::format("{}\\fB{}\\fR", names.empty() ? "" : ", ", escaped(option.long_name));
-    if (!option.value.empty()) names += " " + value_name(option.value);
+    if (!option.value.empty()) names += (names.empty() ? "" : " ") + value_name(option.value);
     return fmt::format(".TP\n{}\n{}{}\n", names, escaped(option.description),
                        option.required ? " (required)" : "");
 }
@@ -74,7 +74,7 @@ std::string man_page(const CommandEntry& command, const std::string& name, const
     if (!command.commands.empty()) out += ".I COMMAND\n";
     out += "[\\fIOPTIONS\\fR]";
     for (const OptionEntry& option : command.options)
-        if (option.required)
+        if (option.required && !option.positional())
             out += fmt::format(" \\fB{}\\fR {}", escaped(option.long_name), value_name(option.value));
     if (name == "arclight-run" || name == "arclight-initramfs")
         out += " [\\fB\\-\\-\\fR \\fICOMMAND\\fR [\\fIARGUMENTS\\fR...]]";

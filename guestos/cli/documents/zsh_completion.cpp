@@ -32,6 +32,7 @@ std::string option_spec(const OptionEntry& option) {
         case ValueKind::Text: action = fmt::format(":{}: ", quoted(option.value)); break;
     }
     std::string out;
+    if (option.positional()) out = fmt::format(" \\\n                '1{}'", action);
     for (const std::string& name : {option.short_name, option.long_name})
         if (!name.empty())
             out += fmt::format(" \\\n                '*{}[{}]{}'", name, quoted(option.description), action);
@@ -56,7 +57,7 @@ std::string command_case(const CommandEntry& command, const std::string& path) {
 
 std::string zsh_completion(const CommandEntry& root) {
     return fmt::format(
-        R"(#compdef arclight
+        R"(#compdef arclight arclight-qemu
 # zsh completion for arclight, generated from its command line.
 
 _arclight_level() {{
@@ -70,7 +71,8 @@ _arclight_level() {{
 }}
 
 _arclight() {{
-    _arclight_level ''
+    # The link's name stands for the command.
+    [[ $service = arclight-qemu ]] && _arclight_level qemu || _arclight_level ''
 }}
 
 _arclight "$@"

@@ -19,11 +19,15 @@ BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
                            devices::CpuPower& power, devices::MachineHost* host)
     : options_(options), loop_(loop), memory_(memory), host_(host), psci_(power) {
     if (options_.gic.value_or(kDefaultGic) == 3) {
-        gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus);
+        gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus, &memory_);
         gic3_->map(bus_);
+        its_ = std::make_unique<devices::GicIts>(*gic3_, memory_);
+        its_->map(bus_);
     } else {
         gic2_ = std::make_unique<devices::GicV2>(options_.cpus, cpus);
         gic2_->map(bus_);
+        gic2m_ = std::make_unique<devices::GicV2m>(*gic2_);
+        gic2m_->map(bus_);
     }
     for (unsigned i = 0; i < options_.cpus; ++i) {
         timers_.push_back(std::make_unique<devices::GenericTimer>(loop_, clock_, gic(), i));
@@ -36,9 +40,15 @@ devices::InterruptController& BoardDevices::gic() const {
     return *gic2_;
 }
 
+devices::MsiTarget* BoardDevices::msi_target() const {
+    if (its_ != nullptr) return its_.get();
+    return gic2m_.get();
+}
+
 devices::IrqLine BoardDevices::spi(unsigned number) const { return {gic(), layout::kFirstSpiIntid + number}; }
 
-Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus* exit_status) {
+Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus* exit_status,
+                                           FlashMemory* flash) {
     uart_ = std::make_unique<devices::Pl011>(serial.first, spi(layout::kSpiUart));
     uart_connection_.emplace(serial.first, *uart_);
     bus_.map(layout::kUart.base, layout::kUart.size, *uart_, "pl011");
@@ -51,16 +61,31 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
     }
     rtc_ = std::make_unique<devices::Pl031>(loop_, clock_, spi(layout::kSpiRtc));
     bus_.map(layout::kRtc.base, layout::kRtc.size, *rtc_, "pl031");
+    board_firmware_ = std::make_unique<BoardFirmware>(loop_, memory_, flash, spi(layout::kSpiGpio),
+                                                      [this](const std::string& line) {
+                                                          if (host_ != nullptr) host_->say(line);
+                                                      });
+    board_firmware_->map(bus_);
     if (exit_status != nullptr)
         bus_.map(ExitStatus::kRange.base, ExitStatus::kRange.size, *exit_status, "exit-status");
 
-    auto virtio_devices = make_virtio_devices(serial.chardevs);
+    const auto networks = make_networks();
+    if (!networks) return std::unexpected(networks.error());
+    const auto factory = devices::DeviceFactory::standard();
+    const devices::DeviceContext context{loop_, clock_, host_, *networks, serial.chardevs, options_.images};
+    auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
         virtio_.push_back(make_virtio_slot(slot, std::move((*virtio_devices)[slot])));
         bus_.map(layout::virtio_slot_base(slot), layout::kVirtioSlotSize, *virtio_.back(),
                  fmt::format("virtio-mmio{}", slot));
     }
+
+    pci_ = std::make_unique<PciDevices>(bus_,
+                                        std::array{spi(layout::kSpiPci), spi(layout::kSpiPci + 1),
+                                                   spi(layout::kSpiPci + 2), spi(layout::kSpiPci + 3)},
+                                        msi_target(), memory_);
+    if (auto added = pci_->add(options_.devices, factory, context); !added) return added;
 
     list_stateful_parts(exit_status);
     return {};
@@ -79,14 +104,18 @@ void BoardDevices::list_stateful_parts(ExitStatus* exit_status) {
     stateful_parts_.add("pl011", *uart_);
     if (second_uart_ != nullptr) stateful_parts_.add("pl011-2", *second_uart_);
     stateful_parts_.add("pl031", *rtc_);
+    board_firmware_->list(stateful_parts_);
     if (exit_status != nullptr) stateful_parts_.add("exit-status", *exit_status);
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot)
         stateful_parts_.add(fmt::format("virtio-mmio{}", slot), *virtio_[slot]);
+    pci_->list_stateful_parts(stateful_parts_);
     stateful_parts_.add("psci", psci_);
-    if (gic3_ != nullptr)
+    if (gic3_ != nullptr) {
         stateful_parts_.add("gic", *gic3_);
-    else
+        stateful_parts_.add("gic-its", *its_);
+    } else {
         stateful_parts_.add("gic", *gic2_);
+    }
 }
 
 std::unique_ptr<devices::virtio::MmioSlot> BoardDevices::make_virtio_slot(
@@ -97,19 +126,22 @@ std::unique_ptr<devices::virtio::MmioSlot> BoardDevices::make_virtio_slot(
     return std::make_unique<devices::virtio::Mmio>(slot, memory_, line, std::move(backend));
 }
 
-/// By slot.
-Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices(
-    devices::CharBackends* chardevs) {
+Result<std::map<std::string, devices::NetBackend*, std::less<>>> BoardDevices::make_networks() {
     std::map<std::string, devices::NetBackend*, std::less<>> networks;
     for (const NetOptions& options : options_.networks) {
         auto network = make_user_network(options);
         if (!network) return std::unexpected(network.error());
         networks.emplace(options.id, networks_.emplace_back(std::move(*network)).get());
     }
-    const auto factory = devices::DeviceFactory::standard();
+    return networks;
+}
+
+/// By slot.
+Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::make_virtio_devices(
+    const devices::DeviceFactory& factory, const devices::DeviceContext& context) {
     std::vector<std::unique_ptr<devices::virtio::Backend>> backends(layout::kVirtioSlots);
     const auto place = [&](const DeviceOptions& device, unsigned slot) -> Result<void> {
-        auto made = factory.make(device.request, {loop_, clock_, host_, networks, chardevs});
+        auto made = factory.make(device.request, context);
         if (!made) return std::unexpected(made.error());
         auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
         if (backend == nullptr) return failure("'{}' is not a virtio device", device.request.name);
@@ -117,9 +149,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
         return {};
     };
     for (const DeviceOptions& device : options_.devices) {
-        if (device.bus == DeviceBus::Pci)
-            return failure("device {}: the machine has no PCI bus", device.request.name);
-        if (!device.address) continue;
+        if (device.bus != DeviceBus::Mmio || !device.address) continue;
         if (*device.address >= layout::kVirtioSlots)
             return failure("there is no virtio-mmio slot {}", *device.address);
         if (backends[*device.address] != nullptr)
@@ -128,7 +158,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
     }
     unsigned nth = 0;
     for (const DeviceOptions& device : options_.devices) {
-        if (device.address) continue;
+        if (device.bus != DeviceBus::Mmio || device.address) continue;
         while (nth < layout::kVirtioSlots && backends[layout::virtio_slot_of_device(nth)] != nullptr) ++nth;
         if (nth == layout::kVirtioSlots) return failure("more than {} virtio devices", layout::kVirtioSlots);
         if (auto placed = place(device, layout::virtio_slot_of_device(nth)); !placed)

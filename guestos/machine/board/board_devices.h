@@ -2,14 +2,18 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "devices/bus.h"
 #include "devices/device_factory.h"
 #include "devices/event_loop.h"
+#include "devices/gic_its.h"
 #include "devices/gic_v2.h"
+#include "devices/gic_v2m.h"
 #include "devices/gic_v3.h"
 #include "devices/guest_clock.h"
 #include "devices/machine_host.h"
@@ -22,6 +26,8 @@
 #include "devices/timer.h"
 #include "devices/virtio/mmio_slot.h"
 #include "guestos/exit_status.h"
+#include "guestos/machine/board/board_firmware.h"
+#include "guestos/machine/board/pci_devices.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
 #include "mmu/result.h"
@@ -42,8 +48,8 @@ class BoardDevices {
     BoardDevices(const RunOptions& options, devices::EventLoop& loop, const mmu::GuestMemory& memory,
                  devices::CpuInterruptSink& cpus, devices::CpuPower& power, devices::MachineHost* host);
 
-    /// Makes all others. `exit_status`: null, without one. An error is one line for the user.
-    Result<void> add_peripherals(const BoardSerial& serial, ExitStatus* exit_status);
+    /// Makes all others. `exit_status` and `flash`: null, without one. An error is one line for the user.
+    Result<void> add_peripherals(const BoardSerial& serial, ExitStatus* exit_status, FlashMemory* flash);
 
     devices::Bus& bus() { return bus_; }
     const devices::Bus& bus() const { return bus_; }
@@ -54,12 +60,7 @@ class BoardDevices {
     devices::GenericTimer& timer(unsigned cpu) { return *timers_[cpu]; }
     devices::PmuInterrupt& pmu(unsigned cpu) { return *pmus_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
-    /// False: the board has no power key.
-    bool press_power_key() {
-        if (!power_key_) return false;
-        power_key_();
-        return true;
-    }
+    BoardFirmware& board_firmware() { return *board_firmware_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
     /// See HostTimeWatch; any thread.
     void time_moved();
@@ -68,11 +69,13 @@ class BoardDevices {
 
   private:
     Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices(
-        devices::CharBackends* chardevs);
+        const devices::DeviceFactory& factory, const devices::DeviceContext& context);
+    Result<std::map<std::string, devices::NetBackend*, std::less<>>> make_networks();
     std::unique_ptr<devices::virtio::MmioSlot> make_virtio_slot(
         unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);
     void list_stateful_parts(ExitStatus* exit_status);
     devices::InterruptController& gic() const;
+    devices::MsiTarget* msi_target() const;
     devices::IrqLine spi(unsigned number) const;
 
     const RunOptions& options_;
@@ -84,14 +87,17 @@ class BoardDevices {
     devices::Bus bus_;
     devices::Psci psci_;
     std::unique_ptr<devices::GicV2> gic2_;
+    std::unique_ptr<devices::GicV2m> gic2m_;
     std::unique_ptr<devices::GicV3> gic3_;
+    std::unique_ptr<devices::GicIts> its_;
     std::vector<std::unique_ptr<devices::GenericTimer>> timers_;
     std::vector<std::unique_ptr<devices::PmuInterrupt>> pmus_;
     std::unique_ptr<devices::Pl011> uart_, second_uart_;
     std::optional<devices::CharConnection> uart_connection_, second_uart_connection_;
-    std::function<void()> power_key_;  ///< any thread; null: there is none
     std::unique_ptr<devices::Pl031> rtc_;
+    std::unique_ptr<BoardFirmware> board_firmware_;
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
+    std::unique_ptr<PciDevices> pci_;
     devices::StatefulParts stateful_parts_;
 };
 

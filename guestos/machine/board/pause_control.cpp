@@ -15,6 +15,8 @@ PauseControl::PauseControl(Actions actions)
 
 void PauseControl::begin_paused() {
     const std::lock_guard changing(changing_);
+    // A debugger may have been faster.
+    if (const std::lock_guard guard(lock_); standing_) return;
     if (!actions_.pause()) return;
     const std::lock_guard guard(lock_);
     state_ = RunState::Prelaunch;

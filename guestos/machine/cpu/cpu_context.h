@@ -12,6 +12,7 @@
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_peers.h"
 #include "guestos/machine/cpu/cpu_trace.h"
+#include "guestos/machine/cpu/debug_points.h"
 #include "guestos/machine/cpu/semihosting_port.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
@@ -40,6 +41,7 @@ struct CpuContext {
     devices::Psci* firmware = nullptr;       ///< HVC
     ContextidrTracker* contextidr_tracker = nullptr;
     SemihostingPort* semihosting = nullptr;  ///< HLT
+    DebugPoints* debug = nullptr;            ///< of a debugger beside the machine
 };
 
 struct VcpuOptions {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "frontend/a64/system/hardware_debug.h"
 #include "guestos/machine/cpu/memory_semantics.h"
 
 namespace arclight::guestos {
@@ -38,7 +37,7 @@ bool DevicePath::access(const MemoryAccess& access, uint64_t pa) {
 
 void DevicePath::remember(const MemoryAccess& access, uint64_t va, uint64_t pa) {
     if ((access.kind != MemoryKind::Load && access.kind != MemoryKind::Store) || access.is_unprivileged() ||
-        frontend::a64::watches_page(core_.cpu, va))
+        core_.watches_page(va))
         return;
     Page& page = page_of(va);
     const uint64_t start = va & mmu::kPageMask;

@@ -30,13 +30,15 @@ bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     }
     const mmu::WalkResult walk = pager_.walk_to_cache(
         pc, {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = cpu_.pan});
-    const bool in_ram = walk.ok() && cpu_.memory.host(walk.pa & kPageMask, mmu::kPageSize) != nullptr;
-    if (!in_ram) {
+    const bool is_memory = walk.ok() && cpu_.memory.readable(walk.pa & kPageMask, mmu::kPageSize) != nullptr;
+    if (!is_memory) {
         if (fault_code != nullptr) *fault_code = walk.ok() ? mmu::kFscSynchronousExternal : walk.fsc();
         return false;
     }
     if (cpu_.memory.page_flags(walk.pa) != 0 && !overlay_permits(walk, pc, fault_code)) [[unlikely]]
         return false;
+    if (core_.context.debug != nullptr) [[unlikely]]
+        tell_breakpoints(pc & kPageMask, walk.pa & kPageMask);
     core_.tlbs.note_code_page(tlb, pc, walk.page_bits, walk.non_global);
     e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask};
     pa = walk.pa;
@@ -47,11 +49,22 @@ bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
 bool FetchUnit::is_there(uint64_t pa, uint8_t* fault_code) const {
     if (!cpu_.memory.has_intercepted_pages()) [[likely]]
         return true;
-    const auto* host = cpu_.memory.host(pa, 1);
+    const auto* host = cpu_.memory.readable(pa, 1);
     if (host != nullptr && host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); }))
         return true;
     if (fault_code != nullptr) *fault_code = mmu::kFscSynchronousExternal;
     return false;
+}
+
+/// The page may be entered by what is found now, and by that alone: of what was found before the breakpoints changed nothing
+/// is left (Request::ForgetCode).
+void FetchUnit::tell_breakpoints(uint64_t page, uint64_t pa) {
+    bool forgot = false;
+    core_.context.debug->for_each_breakpoint(page, [&](uint64_t offset) {
+        forgot |= core_.context.engine.stop_at(pa | offset);
+        ++stops_told_;
+    });
+    if (forgot) core_.clear_all_jumps();
 }
 
 bool FetchUnit::overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code) {
@@ -72,6 +85,7 @@ bool FetchUnit::overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_
 
 /// The run loop wants to see every instruction at pc and behind it in its page: nothing may jump there.
 bool FetchUnit::steps_through(uint64_t pc) const {
+    if (alone_) return true;
     constexpr uint32_t kAny = a64::translation_flag::kSingleStep | a64::translation_flag::kBreakpoints;
     if ((state_.translation_flags & kAny) == 0) return false;
     return (state_.translation_flags & a64::translation_flag::kSingleStep) != 0 ||
@@ -80,7 +94,7 @@ bool FetchUnit::steps_through(uint64_t pc) const {
 
 std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
     const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
-    if (cached.pc == pc) return cached.code;
+    if (cached.pc == pc && !alone_) return cached.code;
     if ((pc & 3) != 0) {
         a64::take_pc_alignment(cpu_, pc);
         return std::unexpected(NoCode::ExceptionTaken);
@@ -93,6 +107,9 @@ std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
         return std::unexpected(NoCode::ExceptionTaken);
     }
     const bool stepping = steps_through(pc);
+    // Blocks of one instruction have no stops.
+    if (stepping && !alone_ && core_.context.debug != nullptr && core_.context.debug->breakpoint_at(pc))
+        return std::unexpected(NoCode::Breakpoint);
     if (stepping && (state_.translation_flags & a64::translation_flag::kBreakpoints) != 0 &&
         a64::breakpoint_matches(cpu_, pc)) {
         a64::take_breakpoint(cpu_, pc);
@@ -123,12 +140,15 @@ const void* FetchUnit::jump_target_at(uint64_t pc) {
 const void* FetchUnit::check_region_entry(uint32_t guard) {
     // Carrying out requests in a walk may change it, and then the pages before must be looked at again.
     const uint32_t epoch = state_.tlb->epoch;
+    const uint64_t stops_told = stops_told_;
     const jit::RegionEntryCheck region = core_.context.engine.entry_check(guard);
     for (const jit::RegionPage& page : region.pages) {
         const uint64_t pc = state_.page_base + static_cast<uint64_t>(page.offset);
         uint64_t pa;
         if (steps_through(pc) || !find(pc, pa) || pa != page.pa) return region.outside;
     }
+    // One of the stops may be in this region, which is then retired.
+    if (stops_told_ != stops_told) return region.outside;
     region_epochs_[guard] = epoch;
     return region.inside;
 }
@@ -138,7 +158,7 @@ uint32_t FetchUnit::current_instruction() const {
         cpu_.translation, cpu_.memory, core_.helper_pc(),
         {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = false, .update = false});
     if (!walk.ok()) return 0;
-    const uint8_t* host = cpu_.memory.host(walk.pa & ~uint64_t{3}, 4);
+    const uint8_t* host = cpu_.memory.readable(walk.pa & ~uint64_t{3}, 4);
     uint32_t word = 0;
     if (host != nullptr) (void)host::touch([&] { word = *reinterpret_cast<const volatile uint32_t*>(host); });
     return word;

@@ -18,12 +18,16 @@ class FetchUnit {
     enum class NoCode : uint8_t {
         ExceptionTaken,  ///< the PC is the vector's now
         CacheFull,       ///< CpuPeers::flush_code(), then again
+        Breakpoint,      ///< of DebugPoints, at this PC
     };
 
     FetchUnit(VcpuCore& core, ShadowPager& pager);
 
     /// For the run loop, which has taken the tag off: the code for `pc`, or an exception.
     std::expected<const void*, NoCode> code_at(uint64_t pc);
+
+    /// Until it is told otherwise, code_at() gives one instruction, whatever DebugPoints says of it.
+    void set_alone(bool alone) { alone_ = alone; }
 
     // ---- For translated code, which leaves where these return null
     /// For a direct exit, which is linked to what is found.
@@ -54,6 +58,7 @@ class FetchUnit {
     bool overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
     bool is_there(uint64_t pa, uint8_t* fault_code) const;
     bool steps_through(uint64_t pc) const;
+    void tell_breakpoints(uint64_t page, uint64_t pa);
 
     VcpuCore& core_;
     jit::GuestState& state_;
@@ -61,6 +66,8 @@ class FetchUnit {
     ShadowPager& pager_;
     std::array<Entry, kEntries> entries_{};
     std::vector<uint32_t> region_epochs_;
+    bool alone_ = false;
+    uint64_t stops_told_ = 0;  ///< to the engine
 };
 
 }  // namespace arclight::guestos

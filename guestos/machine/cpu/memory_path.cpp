@@ -47,6 +47,7 @@ void MemoryPath::raise(const Outcome& outcome, uint64_t pc) {
             break;
         case Outcome::Kind::Watchpoint: a64::take_watchpoint(cpu_, outcome.far, outcome.write, pc); break;
         case Outcome::Kind::SpAlignment: a64::take_sp_alignment(cpu_, pc); break;
+        case Outcome::Kind::Debugger: return core_.exit_translated_code(jit::ExitReason::Stop, pc);
     }
     core_.exit_redirected();
 }
@@ -57,8 +58,13 @@ uint64_t MemoryPath::recover_pc(const void* host_pc) {
     return state_.page_base + offset.value_or(state_.insn_offset);
 }
 
-/// Comes after all faults but external ones (D1.3.5.5).
-std::optional<MemoryPath::Outcome> MemoryPath::watchpoint(const a64::WatchedAccess& access) const {
+/// Comes after all faults but external ones (D1.3.5.5). The debugger's before the guest's: its exception comes when the
+/// debugger lets the instruction go on.
+std::optional<MemoryPath::Outcome> MemoryPath::watchpoint(const a64::WatchedAccess& access) {
+    if (const DebugPoints* debug = core_.context.debug; debug != nullptr) [[unlikely]] {
+        debug_hit_ = debug->hit(access.va, access.bytes, access.reads, access.writes);
+        if (debug_hit_) return Outcome{.kind = Outcome::Kind::Debugger};
+    }
     const auto hit = a64::watchpoint_hit(cpu_, access);
     if (!hit) return std::nullopt;
     return Outcome{.kind = Outcome::Kind::Watchpoint, .write = hit->write, .far = hit->far};
@@ -159,7 +165,8 @@ bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
     const auto find = [&](uint64_t at) -> uint8_t* {
         const mmu::TlbEntry& e = tlb.entries[mmu::tlb_index(at)];
         const uint64_t tag = access.writes() ? e.write_tag : e.read_tag;
-        return tag == (at & kPageMask) ? reinterpret_cast<uint8_t*>(e.addend + at) : nullptr;
+        if (tag != (at & kPageMask)) return nullptr;
+        return reinterpret_cast<uint8_t*>((e.addend + at) & mmu::mask_if_equal(tag, at & kPageMask));
     };
     uint8_t *first = find(va), *second = find(next);
     if (first == nullptr || second == nullptr) return false;
@@ -227,17 +234,20 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
         return false;
     ++stats_.tlb_fills;
     mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
-    tlbs_.fill(tlb,
-               {.va = va,
-                .pa = walk.pa,
-                .host = out.host,
-                .page_bits = walk.page_bits,
-                .readable = walk.readable(privileged, cpu_.pan),
-                .writable = walk.writable(privileged, cpu_.pan) && !pager_.is_table(walk.pa) &&
-                            mmu::may_cache_writable(out.flags, write),
-                .non_global = walk.non_global,
-                .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !a64::watches_page(cpu_, va),
-                .large = large_page(walk, va)});
+    tlbs_.fill(
+        tlb,
+        {.va = va,
+         .pa = walk.pa,
+         .host = out.host,
+         .page_bits = walk.page_bits,
+         .readable = walk.readable(privileged, cpu_.pan),
+         .writable = walk.writable(privileged, cpu_.pan) && !pager_.is_table(walk.pa) &&
+                     mmu::may_cache_writable(out.flags, write),
+         .non_global = walk.non_global,
+         // Of memory that is gone, no region may get at it without a look here, where an abort is precise.
+         .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
+                      (!host::memory_was_lost() || is_there(out.host)),
+         .large = large_page(walk, va)});
     if (tlbs_.fastmem() != nullptr && walk.page_bits == mmu::kPageBits)
         fill_ahead(tlb, va, privileged, false);
     return true;
@@ -245,7 +255,7 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
 
 /// What the guest has used before at this address, of its first page; false: nothing that fastmem may have.
 bool MemoryPath::known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping) {
-    if (a64::watches_page(cpu_, va)) return false;
+    if (core_.watches_page(va)) return false;
     mmu::WalkResult walk;
     if (!pager_.walk_known(va, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk))
         return false;
@@ -285,7 +295,7 @@ bool MemoryPath::large_page(const mmu::WalkResult& walk, uint64_t va) const {
     const uint64_t block = walk.pa >> kLargeBits << kLargeBits, size = uint64_t{1} << kLargeBits;
     return tlbs_.fastmem() != nullptr && walk.page_bits >= kLargeBits && pager_.block_is_free(walk.pa) &&
            cpu_.memory.contains(block, size) && cpu_.memory.none_intercepted(block, size) &&
-           !a64::watches_page(cpu_, va, kLargeBits);
+           !core_.watches_page(va, kLargeBits);
 }
 
 /// Enters the page that a region's access missed, so that it may be tried again. Only what the guest has used

@@ -34,13 +34,22 @@ class MemoryPath {
     /// A region's access at host_pc to `address` in fastmem has faulted. True: the page is there now, try
     /// again.
     bool refill_fastmem(const void* host_pc, uint64_t address);
+    /// Why the last access left with ExitReason::Stop; nothing, if it did not.
+    std::optional<DebugPoints::Stop> take_debug_hit() { return std::exchange(debug_hit_, std::nullopt); }
     /// An address may have got another meaning in its soft TLB.
     void translations_changed() { devices_.forget(); }
 
   private:
-    /// What became of an access. All but Done and Retry are exceptions.
+    /// What became of an access. All but Done and Retry are exceptions, or a debugger's watchpoint.
     struct Outcome {
-        enum class Kind : uint8_t { Done, Retry, DataAbort, Watchpoint, SpAlignment } kind = Kind::Done;
+        enum class Kind : uint8_t {
+            Done,
+            Retry,
+            DataAbort,
+            Watchpoint,
+            SpAlignment,
+            Debugger
+        } kind = Kind::Done;
         bool write = false;  ///< ESR_EL1.WnR
         uint8_t fsc = 0;     ///< fault status code, of DataAbort
         uint64_t far = 0;
@@ -68,7 +77,7 @@ class MemoryPath {
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     void raise(const Outcome& outcome, uint64_t pc);
     uint64_t recover_pc(const void* host_pc);
-    std::optional<Outcome> watchpoint(const frontend::a64::WatchedAccess& access) const;
+    std::optional<Outcome> watchpoint(const frontend::a64::WatchedAccess& access);
     bool read_faults(uint64_t va, uint8_t fsc);
 
     // ---- Translation
@@ -92,6 +101,7 @@ class MemoryPath {
     ShadowPager& pager_;
     DevicePath devices_;
     std::pair<const void*, uint64_t> last_refill_{};
+    std::optional<DebugPoints::Stop> debug_hit_;
     uint64_t last_fault_ = 0;  ///< page; where fill_ahead() stopped
 };
 

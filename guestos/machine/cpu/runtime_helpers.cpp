@@ -95,6 +95,7 @@ uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t
 
 uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
     Vcpu& v = vcpu(s);
+    if (a64::execute_known_maintenance(v.cpu(), static_cast<uint32_t>(encoding), xt)) return 0;
     const a64::SystemInstruction* row = a64::find_system_instruction(static_cast<uint32_t>(encoding));
     std::optional<HeldTranslations::Walking> walking;
     if (row != nullptr && row->walks_tables()) walking.emplace(v.core().held);

@@ -118,10 +118,13 @@ void Vcpu::thread_main() {
         loaded_ = false;
         started_ = true;
         power_off_requested_ = false;
+        pass_over_ = kNowhere;
+        if (held_) state_.interrupt = 1;
         a64::update_translation_flags(core_.cpu);
         environment_.translation_changed();
         run();
-        started_ = power_off_requested_ = false;
+        started_ = false;
+        power_off_requested_ = false;
         power_ = Power::Off;
     }
     core_.work.leave();
@@ -192,7 +195,15 @@ const void* Vcpu::lost_memory_fault(const void* host_pc) {
 void Vcpu::note_lent_page(const void* address, bool write) {
     if (running_ == nullptr) return;
     Vcpu& self = *running_;
-    if (!self.late_abort_.pending) self.late_abort_ = {true, write, address, self.core_.cpu.el};
+    LateAbort& late = self.late_abort_;
+    if (!late.pending) late = {.pending = true, .write = write, .address = address, .el = self.core_.cpu.el};
+    if (address == nullptr) {
+        late.unknown_pages = true;
+    } else {
+        const void*& place = late.pages[late.lent++ % late.pages.size()];
+        if (place != nullptr) host::lose_page(place);
+        place = address;
+    }
     self.state_.interrupt = 1;
 }
 
@@ -201,22 +212,31 @@ void Vcpu::note_lent_page(const void* address, bool write) {
 /// aborts).
 void Vcpu::take_late_abort() {
     const LateAbort late = std::exchange(late_abort_, {});
-    if (late.address == nullptr)
-        host::lose_lent_pages();
-    else
-        host::lose_page(late.address);
-    const auto at = reinterpret_cast<uint64_t>(late.address);
-    for (const mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb}) {
-        if (late.address == nullptr || late.el != core_.cpu.el) break;
-        for (const mmu::TlbEntry& e : tlb->entries) {
-            const uint64_t tag = late.write ? e.write_tag : e.read_tag, va = at - e.addend;
-            if (tag == mmu::TlbEntry::kInvalidTag || (va & kPageMask) != (tag & kPageMask)) continue;
-            return a64::take_data_abort(core_.cpu, va, mmu::kFscSynchronousExternal, late.write, state_.pc);
-        }
-    }
+    if (late.unknown_pages) host::lose_lent_pages();
+    for (const void* page : late.pages)
+        if (page != nullptr) host::lose_page(page);
+    const std::optional<uint64_t> va = late.el == core_.cpu.el ? address_of(late) : std::nullopt;
+    // So that accesses to what else is gone, of this CPU and of others, are looked at before they are made.
+    environment_.forget_translations();
+    for (CrossCpuWork* other : core_.context.peers.works())
+        if (other != &core_.work)
+            other->post({CrossCpuWork::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}}, nullptr);
+    if (va) return a64::take_data_abort(core_.cpu, *va, mmu::kFscSynchronousExternal, late.write, state_.pc);
     constexpr uint32_t kSErrorClass = 0x2f, kInstructionLength = 1;
     a64::take_exception(core_.cpu, a64::ExceptionKind::SError, kSErrorClass << 26 | kInstructionLength << 25,
                         state_.pc);
+}
+
+/// Of the guest: by the soft TLB that the access went through.
+std::optional<uint64_t> Vcpu::address_of(const LateAbort& late) const {
+    if (late.address == nullptr) return std::nullopt;
+    for (const mmu::SoftTlb* tlb : {state_.tlb, state_.user_tlb})
+        for (const mmu::TlbEntry& e : tlb->entries) {
+            const uint64_t tag = late.write ? e.write_tag : e.read_tag;
+            const uint64_t va = reinterpret_cast<uint64_t>(late.address) - e.addend;
+            if (tag != mmu::TlbEntry::kInvalidTag && (va & kPageMask) == (tag & kPageMask)) return va;
+        }
+    return std::nullopt;
 }
 
 // ---- State
@@ -231,6 +251,12 @@ CpuState Vcpu::capture_state() const {
     cpu.registers.cntfrq = devices::GuestClock::kFrequency;
     state->x[0] = entry_x0_;
     return CpuState::capture(cpu);
+}
+
+void Vcpu::replace_state(const CpuState& state) {
+    state.apply(core_.cpu);
+    state_.interrupt = 1;
+    loaded_ = true;
 }
 
 void Vcpu::save(devices::StateWriter& out) const {
@@ -266,6 +292,31 @@ void Vcpu::resume() {
     if (core_.context.pmu != nullptr) core_.context.pmu->refresh();
 }
 
+// ---- A debugger
+
+void Vcpu::hold(bool held) {
+    {
+        const std::lock_guard guard(wait_lock_);
+        held_ = held;
+        wait_.notify_all();
+    }
+    kick();
+}
+
+void Vcpu::stand_while_held() {
+    if (!held_) return;
+    const Rest rest(*this);
+    std::unique_lock guard(wait_lock_);
+    wait_.wait(guard, [&] { return !held_ || core_.context.peers.stopping(); });
+}
+
+void Vcpu::stop_for_debugger(const DebugPoints::Stop& stop) {
+    step_ = Step::None;
+    held_ = true;
+    state_.interrupt = 1;
+    core_.context.debug->stopped(index(), stop);
+}
+
 // ---- The loop
 
 void Vcpu::take_pending_interrupt() {
@@ -286,6 +337,7 @@ void Vcpu::look_up() {
         if (pmu_due_.exchange(false)) a64::pmu_update(core_.cpu);
         core_.work.hand_over_if_asked();
         if (core_.held.full()) environment_.forget_translations();
+        stand_while_held();
         core_.context.peers.safepoint(*this);
         if (std::exchange(loaded_, false)) {
             a64::update_translation_flags(core_.cpu);
@@ -300,11 +352,20 @@ void Vcpu::run() {
         if (core_.context.peers.stopping() || power_off_requested_) return;
         if (late_abort_.pending) [[unlikely]]
             take_late_abort();
-        if (core_.interrupt_deliverable()) take_pending_interrupt();
+        const Step step = step_;
+        constexpr DebugPoints::Stop kStepped{};
+        if (core_.interrupt_deliverable() && step != Step::Masked) {
+            take_pending_interrupt();
+            if (step != Step::None) {
+                stop_for_debugger(kStepped);
+                continue;
+            }
+        }
 
         const bool stepping = (state_.translation_flags & a64::translation_flag::kSingleStep) != 0;
         if (stepping && a64::step_pending(core_.cpu)) {
             a64::take_step(core_.cpu);
+            if (step != Step::None) stop_for_debugger(kStepped);
             continue;
         }
         // BranchAddr (D1.2.1): the PC never holds a tag. Indirect exits do not take it off, since code is
@@ -317,10 +378,19 @@ void Vcpu::run() {
             passes_.fetch_add(1);
             continue;
         }
+        fetch_.set_alone(step != Step::None || pc == pass_over_);
         const auto code = fetch_.code_at(pc);
         if (!code) {
             passes_.fetch_add(1);
-            if (code.error() == FetchUnit::NoCode::CacheFull) core_.context.peers.flush_code(*this);
+            switch (code.error()) {
+                case FetchUnit::NoCode::CacheFull: core_.context.peers.flush_code(*this); break;
+                case FetchUnit::NoCode::Breakpoint:
+                    stop_for_debugger({.why = DebugPoints::Stop::Why::Breakpoint});
+                    break;
+                case FetchUnit::NoCode::ExceptionTaken:
+                    if (step != Step::None) stop_for_debugger(kStepped);
+                    break;
+            }
             continue;
         }
         state_.exit_request = 0;
@@ -329,8 +399,11 @@ void Vcpu::run() {
         ++core_.stats.exits[static_cast<unsigned>(reason) & 15];
         handle_exit(reason);
         // Whatever ended the block, its one instruction completed or raised an exception, which clears
-        // PSTATE.SS too; unless an interrupt came first.
-        if (stepping && (reason != ExitReason::Interrupt || state_.pc != pc)) a64::step_done(core_.cpu);
+        // PSTATE.SS too; unless an interrupt or a debugger came first.
+        if (reason == ExitReason::Stop || (reason == ExitReason::Interrupt && state_.pc == pc)) continue;
+        if (stepping) a64::step_done(core_.cpu);
+        pass_over_ = kNowhere;
+        if (step != Step::None) stop_for_debugger(kStepped);
     }
 }
 
@@ -359,7 +432,15 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::Exception: return;
         case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
-            if (!core_.interrupt_deliverable()) wait_for_interrupt();
+            if (!core_.interrupt_deliverable() && step_ == Step::None) wait_for_interrupt();
+            return;
+        case ExitReason::Stop:
+            if (const auto hit = memory_.take_debug_hit())
+                stop_for_debugger(*hit);
+            else if (core_.context.debug != nullptr && core_.context.debug->breakpoint_at(pc))
+                stop_for_debugger({.why = DebugPoints::Stop::Why::Breakpoint});
+            else
+                pass_over_ = pc;
             return;
         case ExitReason::Svc: a64::take_svc(core_.cpu, state_.exit_info, pc); break;
         case ExitReason::Brk: a64::take_brk(core_.cpu, state_.exit_info, pc); break;

@@ -60,6 +60,22 @@ class Vcpu final : public devices::Stateful {
     // ---- On its own thread, or while the thread does not run or is at_rest()
     frontend::a64::Cpu& cpu() { return core_.cpu; }
 
+    // ---- For a debugger (DebugPoints), while the world is stopped or the thread does not run; any thread but a CPU's
+    /// Held, it stays where it is when the world goes on.
+    void hold(bool held);
+    enum class Step : uint8_t {
+        None,
+        Masked,    ///< interrupts wait
+        Unmasked,  ///< an interrupt that is taken is the step
+    };
+    /// After one instruction, or an exception, it is held, and DebugPoints::stopped() is told. WFI does not wait.
+    void set_step(Step step) { step_ = step; }
+    /// It is off, or its registers are those that power_on() has given it, or later ones.
+    bool has_begun() const { return powered_off() || started_; }
+    CpuState capture_state() const;
+    /// Of a CPU that is on.
+    void replace_state(const CpuState& state);
+
     // ---- On its own thread
     /// Outside translated code. While it exists the CPU counts as halted, and looks at what others want
     /// before it runs guest code again.
@@ -124,9 +140,12 @@ class Vcpu final : public devices::Stateful {
     void handle_exit(jit::ExitReason reason);
     bool semihosting_call(uint32_t number);
     void take_pending_interrupt();
+    struct LateAbort;
     void take_late_abort();
+    std::optional<uint64_t> address_of(const LateAbort& late) const;
     void wait_for_interrupt();
-    CpuState capture_state() const;
+    void stand_while_held();
+    void stop_for_debugger(const DebugPoints::Stop& stop);
 
     jit::GuestState& state_;
     CpuEnvironment environment_;
@@ -147,14 +166,22 @@ class Vcpu final : public devices::Stateful {
     std::atomic<bool> at_rest_{true};
     std::atomic<Power> power_{Power::Off};
     bool power_off_requested_ = false;
-    bool started_ = false;  ///< has taken up what power_on() said
-    bool loaded_ = false;   ///< load() has replaced the state of a CPU that is on
+    std::atomic<bool> started_{false};  ///< has taken up what power_on() said
+    bool loaded_ = false;               ///< load() has replaced the state of a CPU that is on
     uint64_t entry_ = 0, entry_x0_ = 0;
-    /// An access that was carried out on a lent page.
+    std::atomic<bool> held_{false};
+    Step step_ = Step::None;
+    static constexpr uint64_t kNowhere = 1;  ///< no instruction is there
+    uint64_t pass_over_ = kNowhere;          ///< a stop at this PC is for another address of its page
+    /// The first access that was carried out on a lent page, and all pages that were lent since then: an instruction of the host
+    /// reaches two at most, so the oldest may be taken back early.
     struct LateAbort {
         bool pending = false, write = false;
         const void* address = nullptr;
         unsigned el = 0;
+        bool unknown_pages = false;  ///< host::lend_lost_pages() has them
+        unsigned lent = 0;           ///< the last ones of them are in `pages`
+        std::array<const void*, 16> pages{};
     } late_abort_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/environment.h"
+#include "frontend/a64/system/hardware_debug.h"
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/held_translations.h"
@@ -62,6 +63,12 @@ struct VcpuCore {
     }
     bool interrupt_deliverable() const { return lines.deliverable(state.daif); }
     bool has_fastmem() const { return (state.translation_flags & jit::translation_flag::kFastmem) != 0; }
+
+    /// The page, of 2^page_bits bytes, is to stay out of the soft TLBs: the guest or a debugger watches some of it.
+    bool watches_page(uint64_t va, unsigned page_bits = mmu::kPageBits) const {
+        return frontend::a64::watches_page(cpu, va, page_bits) ||
+               (context.debug != nullptr && context.debug->watches_page(va, page_bits));
+    }
 
     /// To all other CPUs; wait_for_broadcasts() waits for their answers.
     void broadcast(const Request& request) {

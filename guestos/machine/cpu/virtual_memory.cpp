@@ -3,11 +3,19 @@
 #include <algorithm>
 #include <cstring>
 
+#include "host/memory_fault.h"
 #include "mmu/walk.h"
 
 namespace arclight::guestos {
 
 using mmu::kPageMask;
+
+namespace {
+/// False: the guest's memory is gone (host/memory_fault.h).
+bool copy(uint8_t* to, const uint8_t* from, uint64_t bytes) {
+    return host::touch([=] { std::memcpy(to, from, bytes); });
+}
+}  // namespace
 
 template <typename Access>
 bool VirtualMemory::for_each_page(uint64_t va, uint64_t bytes, mmu::AccessKind kind, Access&& access) {
@@ -29,23 +37,25 @@ bool VirtualMemory::for_each_page(uint64_t va, uint64_t bytes, mmu::AccessKind k
 bool VirtualMemory::read(uint64_t va, std::span<uint8_t> to) {
     const mmu::GuestMemory& memory = core_.context.memory;
     const auto dma = memory.dma();
+    bool there = true;
     return for_each_page(va, to.size(), mmu::AccessKind::Read,
                          [&](uint64_t pa, uint64_t offset, uint64_t bytes) {
                              return memory.pieces(pa, bytes, false, [&](const uint8_t* host, uint64_t n) {
-                                 std::memcpy(to.data() + offset, host, n);
+                                 there &= copy(to.data() + offset, host, n);
                                  offset += n;
-                             });
+                             }) && there;
                          });
 }
 
 bool VirtualMemory::write(uint64_t va, std::span<const uint8_t> from) {
     const mmu::GuestMemory& memory = core_.context.memory;
     const auto dma = memory.dma();
+    bool there = true;
     const auto store = [&](uint64_t pa, uint64_t offset, uint64_t bytes) {
         return memory.pieces(pa, bytes, true, [&](uint8_t* host, uint64_t n) {
-            std::memcpy(host, from.data() + offset, n);
+            there &= copy(host, from.data() + offset, n);
             offset += n;
-        });
+        }) && there;
     };
     return for_each_page(va, from.size(), mmu::AccessKind::Write,
                          [&](uint64_t pa, uint64_t offset, uint64_t bytes) {
@@ -64,8 +74,13 @@ bool VirtualMemory::write(uint64_t va, std::span<const uint8_t> from) {
 }
 
 bool VirtualMemory::writable(uint64_t va, uint64_t bytes) {
-    return for_each_page(va, bytes, mmu::AccessKind::Write,
-                         [](uint64_t, uint64_t, uint64_t) { return true; });
+    const mmu::GuestMemory& memory = core_.context.memory;
+    const auto dma = memory.dma();
+    return for_each_page(va, bytes, mmu::AccessKind::Write, [&](uint64_t pa, uint64_t, uint64_t) {
+        const uint8_t* host = memory.host(pa, 1);
+        uint8_t byte;
+        return host != nullptr && copy(&byte, host, 1);
+    });
 }
 
 }  // namespace arclight::guestos

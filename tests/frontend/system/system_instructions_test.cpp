@@ -136,5 +136,34 @@ TEST_F(SystemInstructions, NoEncodingBreaksAnything) {
     EXPECT_GT(ok, 50u);
 }
 
+// What the soft TLB has needs no walk; all else is left to one, with its faults and traps.
+TEST_F(SystemInstructions, MaintenanceOfKnownPagesWalksNothing) {
+    constexpr uint64_t kVa = 0x7000'1234, kUci = uint64_t{1} << 26;
+    const auto tlb = std::make_unique<mmu::SoftTlb>();
+    state->tlb = tlb.get();
+    mmu::TlbEntry& entry = tlb->entries[mmu::tlb_index(kVa)];
+    EXPECT_FALSE(execute_known_maintenance(cpu, kIcIvau, kVa));
+    entry.write_tag = 0x7000'1000;
+    EXPECT_FALSE(execute_known_maintenance(cpu, kIcIvau, kVa));
+    entry.read_tag = 0x7000'1000;
+    entry.pa = 0x4010'0000;
+    EXPECT_TRUE(execute_known_maintenance(cpu, kIcIvau, kVa));
+    ASSERT_EQ(environment.ic_lines.size(), 1u);
+    EXPECT_EQ(environment.ic_lines.back(), std::pair(kVa, uint64_t{0x4010'0200}));
+    EXPECT_TRUE(execute_known_maintenance(cpu, kDcCvau, kVa));
+    // Another page of the same entry, a tag, other instructions.
+    EXPECT_FALSE(execute_known_maintenance(cpu, kIcIvau, kVa + (mmu::kTlbEntries << mmu::kPageBits)));
+    EXPECT_FALSE(execute_known_maintenance(cpu, kIcIvau, kVa | uint64_t{1} << 56));
+    EXPECT_FALSE(execute_known_maintenance(cpu, kDcZva, kVa));
+    EXPECT_FALSE(execute_known_maintenance(cpu, sysreg_encoding(1, 0, 7, 8, 2), kVa)) << "AT S1E0R";
+    EXPECT_EQ(environment.ic_lines.size(), 1u);
+    // EL0 traps without SCTLR_EL1.UCI.
+    enter_el0();
+    cpu.translation.sctlr &= ~kUci;
+    EXPECT_FALSE(execute_known_maintenance(cpu, kIcIvau, kVa));
+    cpu.translation.sctlr |= kUci;
+    EXPECT_TRUE(execute_known_maintenance(cpu, kIcIvau, kVa));
+}
+
 }  // namespace
 }  // namespace arclight::frontend::a64

@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "devices/guest_clock.h"
 #include "frontend/a64/frontend.h"
 #include "guestos/machine/board/cpu_group.h"
+#include "guestos/machine/board/machine_debugger.h"
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/vcpu.h"
 
@@ -67,9 +69,23 @@ class TestMachine {
     static constexpr uint64_t kRam = 0x4000'0000, kRamBytes = 16 << 20;
     static constexpr uint64_t kDevice = 0x1000'0000;  ///< a write to offset 0 is recorded, to 8 stops all
     static constexpr uint64_t kVectors = kRam + 0x8000;
+    static constexpr uint64_t kFlash = 0x0400'0000,
+                              kFlashBytes = 0x2000;  ///< no device is there unless a test maps one
 
-    explicit TestMachine(unsigned cpus = 1, size_t code_bytes = size_t{8} << 20)
-        : engine(frontend::a64::frontend(), memory, {.code_bytes = code_bytes, .concurrent = cpus > 1}) {
+    explicit TestMachine(unsigned cpus = 1, size_t code_bytes = size_t{8} << 20,
+                         const jit::Tier2Options& tier2 = {}, bool debugged = false)
+        : engine(frontend::a64::frontend(), memory,
+                 {.code_bytes = code_bytes, .concurrent = cpus > 1, .tier2 = tier2}) {
+        if (debugged)
+            debugger.emplace(MachineDebugger::Parts{.cpus = group,
+                                                    .engine = engine,
+                                                    .memory = memory,
+                                                    .bus = bus,
+                                                    .pause = [this] { return group.pause(); },
+                                                    .go_on = [this] { group.resume(); },
+                                                    .power_off = [this] { group.stop(); },
+                                                    .reset = [] {}},
+                             frontend::a64::kDefaultFeatures);
         bus.map(kDevice, 0x1000, device, "test");
         for (unsigned i = 0; i < cpus; ++i) add_cpu(i, cpus);
     }
@@ -87,7 +103,8 @@ class TestMachine {
                           .bus = bus,
                           .clock = clock,
                           .peers = group,
-                          .trace = trace},
+                          .trace = trace,
+                          .debug = debugger ? &*debugger : nullptr},
                          {.index = index, .cpus = cpus});
     }
 
@@ -163,13 +180,16 @@ class TestMachine {
     uint8_t* const ram = static_cast<uint8_t*>(
         mmap(nullptr, kRamBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     mmu::PageOverlay overlay{ram, kRam, kRamBytes};
-    const mmu::GuestMemory memory{ram, kRam, kRamBytes, &overlay};
+    std::vector<uint8_t> flash = std::vector<uint8_t>(kFlashBytes);
+    const mmu::GuestMemory memory{
+        ram, kRam, kRamBytes, &overlay, nullptr, {.host = flash.data(), .base = kFlash, .size = kFlashBytes}};
     jit::Engine engine;
     backend::ProcessAccelerator accelerator{engine.code()};
     devices::Bus bus;
     devices::GuestClock clock;
     CpuTrace trace;
     CpuGroup group{engine};
+    std::optional<MachineDebugger> debugger;
     Recorder device{group};
     std::thread thread;
 };

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -245,6 +246,39 @@ TEST_F(SandboxFiles, SemihostingWorksOnVirtualCpus) {
     }
 }
 
+// From one of the directories into another, and within one: Landlock asks for a right of its own.
+TEST_F(SandboxFiles, SemihostingMovesFilesBetweenItsDirectoriesOnly) {
+    RunOptions options = plain_options();
+    options.semihosting = SemihostingAccess::Kernel;
+    options.semihosting_files = {path("inside"), path("second")};
+    for (const ThreadRole role : {ThreadRole::Vcpu, ThreadRole::KvmVcpu}) {
+        write("inside/file", "content");
+        write("inside/below/keep", "content");
+        write("second/keep", "content");
+        const Attempted outcome = in_child([&] {
+            if (!enter(options, [] {})) return 101;
+            const auto directories = SemihostingDirectories::open(options.semihosting_files);
+            if (!directories) return 102;
+            int result = 0;
+            host::start_thread("attempt", role, [&] {
+                result = -directories->rename("file", path("second") + "/moved");
+                if (result == 0) result = -directories->rename(path("second") + "/moved", "below/again");
+                if (result == 0 && directories->rename("below/again", "../outside") != -EXDEV) result = 103;
+            }).join();
+            return result;
+        });
+        EXPECT_EQ(outcome.result, 0) << outcome.text;
+        EXPECT_TRUE(fs::exists(path("inside/below/again")));
+    }
+    // Without the walls of SemihostingDirectories: nothing leaves for where semihosting has no directory.
+    const auto move_out = [&] {
+        return call(SYS_renameat, AT_FDCWD, reinterpret_cast<long>(path("second/keep").c_str()), AT_FDCWD,
+                    reinterpret_cast<long>(path("stolen").c_str()));
+    };
+    EXPECT_EQ(in_jail(options, ThreadRole::Main, move_out).result, EACCES);
+    EXPECT_EQ(in_child(move_out).result, 0);
+}
+
 TEST_F(SandboxFiles, PipesByTheirDescriptorStayOpenable) {
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
@@ -339,6 +373,46 @@ TEST_F(SandboxFiles, ANetworkReadsNamesAndListensAtItsPortsOnly) {
         EXPECT_EQ(on(SYS_connect, there), EACCES) << "a restricted guest makes no connections";
     }
     close(listener);
+}
+
+TEST_F(SandboxFiles, ASharedDirectoryIsATreeForItsThread) {
+    RunOptions options = plain_options();
+    add_share(options, {.directory = path("inside")});
+    const auto by = [&](ThreadRole role, long number, const std::string& file, long a = 0, long b = 0) {
+        return in_jail(options, role,
+                       [&] { return call(number, AT_FDCWD, reinterpret_cast<long>(file.c_str()), a, b); });
+    };
+    constexpr ThreadRole kShare = ThreadRole::Share;
+    EXPECT_EQ(by(kShare, SYS_openat, path("inside/file"), O_RDWR).result, 0);
+    EXPECT_EQ(by(kShare, SYS_mkdirat, path("inside/made"), 0700).result, 0);
+    EXPECT_EQ(by(kShare, SYS_mknodat, path("inside/pipe"), S_IFIFO | 0600).result, 0);
+    const std::string from = path("inside/pipe"), to = path("inside/made/moved"), out = path("moved");
+    const auto rename = [&](const std::string& target) {
+        return in_jail(options, kShare, [&] {
+            return call(SYS_renameat, AT_FDCWD, reinterpret_cast<long>(from.c_str()), AT_FDCWD,
+                        reinterpret_cast<long>(target.c_str()));
+        });
+    };
+    EXPECT_NE(rename(out).result, 0) << "out of the directory";
+    if (landlock_abi() >= 2) {
+        EXPECT_EQ(rename(to).result, 0);
+        EXPECT_EQ(by(kShare, SYS_unlinkat, to).result, 0);
+    }
+    EXPECT_EQ(by(kShare, SYS_unlinkat, path("inside/made"), AT_REMOVEDIR).result, 0);
+    EXPECT_EQ(by(kShare, SYS_openat, path("other"), O_RDONLY).result, EACCES);
+    EXPECT_EQ(by(kShare, SYS_mkdirat, path("outside"), 0700).result, EACCES);
+    EXPECT_NE(by(kShare, SYS_mknodat, path("inside/null"), S_IFCHR | 0600, makedev(1, 3)).result, 0);
+    EXPECT_TRUE(in_jail(options, kShare, [] { return call(SYS_socket, AF_INET, SOCK_STREAM); }).violated);
+    EXPECT_TRUE(in_jail(options, kShare, [] { return call(SYS_execve); }).violated);
+    EXPECT_TRUE(by(ThreadRole::Vcpu, SYS_mkdirat, path("inside/made"), 0700).violated);
+    EXPECT_TRUE(by(ThreadRole::Device, SYS_openat, path("inside/file"), O_RDONLY).violated);
+    EXPECT_TRUE(in_jail(plain_options(), kShare, [] { return call(SYS_mkdirat); }).violated)
+        << "without a shared directory";
+    options = plain_options();
+    add_share(options, {.directory = path("inside"), .readonly = true});
+    EXPECT_EQ(by(kShare, SYS_openat, path("inside/file"), O_RDONLY).result, 0);
+    EXPECT_EQ(by(kShare, SYS_openat, path("inside/file"), O_RDWR).result, EACCES);
+    EXPECT_EQ(by(kShare, SYS_mkdirat, path("inside/made"), 0700).result, EACCES);
 }
 
 }  // namespace

@@ -28,8 +28,9 @@ RunOptions plain_options();
 /// errno of a system call made without the C library's interference; 0: it succeeded.
 int call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0);
 
-constexpr ThreadRole kEveryRole[] = {ThreadRole::Main,      ThreadRole::Vcpu,   ThreadRole::KvmVcpu,
-                                     ThreadRole::EventLoop, ThreadRole::Device, ThreadRole::Compiler,
-                                     ThreadRole::Control,   ThreadRole::Network};
+constexpr ThreadRole kEveryRole[] = {ThreadRole::Main,      ThreadRole::Vcpu,    ThreadRole::KvmVcpu,
+                                     ThreadRole::EventLoop, ThreadRole::Device,  ThreadRole::Compiler,
+                                     ThreadRole::Control,   ThreadRole::Network, ThreadRole::Share,
+                                     ThreadRole::Debugger};
 
 }  // namespace arclight::guestos::sandbox

@@ -166,9 +166,9 @@ TEST(SandboxSystemCalls, RolesMayMakeTheirOwnOnly) {
         {{"removing", SYS_unlinkat, {kNone, nothing}}, {Compiler, Vcpu, KvmVcpu}},
         {{"opening beneath a directory", SYS_openat2, {kNone}}, {Vcpu, KvmVcpu}},
         {{"making a directory", SYS_mkdir, {nothing}}, {}},
-        {{"a disk's writes", SYS_pwritev, {kNone}}, {Device}},
-        {{"a disk's flush", SYS_fdatasync, {kNone}}, {Device}},
-        {{"timers", SYS_timerfd_settime, {kNone}}, {Vcpu, KvmVcpu, EventLoop}},
+        {{"a disk's writes", SYS_pwritev, {kNone}}, {Device, Share}},
+        {{"a file's flush", SYS_fdatasync, {kNone}}, {Device, Control, Share}},
+        {{"timers", SYS_timerfd_settime, {kNone}}, {Vcpu, KvmVcpu, EventLoop, Control, Debugger}},
         {{"waiting for events", SYS_epoll_wait, {kNone}}, {EventLoop}},
         {{"signals by time", SYS_timer_create, {kNone}}, {Vcpu, KvmVcpu}},
         {{"running a virtual machine", SYS_ioctl, {kNone, KVM_RUN}}, {KvmVcpu}},
@@ -226,6 +226,19 @@ TEST(SandboxSystemCalls, WhatARunDoesNotNeedIsNotThere) {
                      ThreadRole::Vcpu);
 }
 
+// A virtual CPU writes what the guest programs into flash, where there is an image to write it to.
+TEST(SandboxSystemCalls, FlashIsWrittenByVirtualCpus) {
+    const Attempt writing{"writing at an offset", SYS_pwrite64, {kNone, kAnywhere, 0, 0}};
+    RunOptions flash = plain_options(), fixed = plain_options();
+    flash.flash = {{.file = "/tmp/code", .readonly = true}, {.file = "/tmp/vars"}};
+    fixed.flash = {{.file = "/tmp/code", .readonly = true}};
+    fixed.bios = "/tmp/code";
+    EXPECT_FALSE(in_jail(flash, ThreadRole::Vcpu, [&] { return make(writing); }).violated);
+    for (const RunOptions& options : {plain_options(), fixed})
+        expect_violation(in_jail(options, ThreadRole::Vcpu, [&] { return make(writing); }), writing,
+                         ThreadRole::Vcpu);
+}
+
 TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
     const long nothing = reinterpret_cast<long>("");
     const Attempt calls[] = {
@@ -251,7 +264,7 @@ TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
             const bool allowed = role == ThreadRole::Network || role == ThreadRole::Main;
             // What the control socket needs as well.
             const bool shared = role == ThreadRole::Control &&
-                                (attempt.number == SYS_recvfrom || attempt.number == SYS_sendto ||
+                                (attempt.number == SYS_recvmsg || attempt.number == SYS_sendto ||
                                  attempt.number == SYS_setsockopt || attempt.number == SYS_getsockopt);
             const Attempted outcome = in_jail(networked_options(), role, [&] { return make(attempt); });
             if (!allowed && !shared) {
@@ -290,6 +303,29 @@ TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
                       [] { return call(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC); })
                   .result,
               ENOSYS);
+}
+
+TEST(SandboxSystemCalls, TheDebuggersThreadTalksToItsSocketAndNoMore) {
+    RunOptions options = plain_options();
+    options.gdb = "tcp::1234";
+    for (const Attempt& attempt :
+         {Attempt{"accepting", SYS_accept4, {kNone}}, Attempt{"sending", SYS_sendto, {kNone}},
+          Attempt{"receiving", SYS_recvfrom, {kNone}}, Attempt{"options", SYS_setsockopt, {kNone}}}) {
+        EXPECT_FALSE(in_jail(options, ThreadRole::Debugger, [&] { return make(attempt); }).violated)
+            << attempt.what;
+        expect_violation(in_jail(options, ThreadRole::Vcpu, [&] { return make(attempt); }), attempt,
+                         ThreadRole::Vcpu);
+        expect_violation(in_jail(plain_options(), ThreadRole::Debugger, [&] { return make(attempt); }),
+                         attempt, ThreadRole::Debugger);
+    }
+    for (const Attempt& attempt :
+         {Attempt{"a socket", SYS_socket, {AF_INET, SOCK_STREAM | SOCK_CLOEXEC}},
+          Attempt{"connecting", SYS_connect, {kNone}}, Attempt{"listening", SYS_listen, {kNone}},
+          Attempt{"a file", SYS_openat, {kNone}},
+          Attempt{"another program", SYS_execve, {reinterpret_cast<long>("/bin/true")}},
+          Attempt{"a disk's writes", SYS_pwritev, {kNone}}})
+        expect_violation(in_jail(options, ThreadRole::Debugger, [&] { return make(attempt); }), attempt,
+                         ThreadRole::Debugger);
 }
 
 TEST(SandboxSystemCalls, OtherInterfacesOfTheKernelAreClosed) {

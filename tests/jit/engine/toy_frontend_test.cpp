@@ -14,6 +14,7 @@
 
 #include "backend/process_accelerator.h"
 #include "jit/engine/engine.h"
+#include "jit/ir/interpreter.h"
 #include "jit/runtime_entries.h"
 #include "jit/translation_flags.h"
 
@@ -136,6 +137,7 @@ class ToyFrontendTest : public testing::Test {
         set(kLookupDirect, [](GuestState& s, uint64_t link_slot) {
             ToyFrontendTest& t = *static_cast<ToyFrontendTest*>(s.cpu);
             ++t.lookups_;
+            if (t.alone_) return static_cast<const void*>(nullptr);
             return t.engine_->entry_and_link(pa_of(s.pc), 0, static_cast<uint32_t>(link_slot), s.tlb->epoch,
                                              &s);
         });
@@ -163,6 +165,15 @@ class ToyFrontendTest : public testing::Test {
         EXPECT_EQ(accelerator_->run(*state_, code), ExitReason::Undefined);
         return state_->exit_info;
     }
+    /// The same, and why it has left.
+    ExitReason go(uint64_t offset, uint32_t translation_flags = 0) {
+        state_->pc = kVirtual + offset;
+        alone_ = translation_flags != 0;
+        return accelerator_->run(*state_, engine_->entry(kBase + offset, translation_flags, state_.get()));
+    }
+    void set_interpreter() {
+        state_->runtime.entry[kInterpret] = reinterpret_cast<const void*>(&ir::interpret_block);
+    }
     /// Adds 5 to x1 for each one that is in x2, and halts 6 bytes on.
     void put_loop(uint64_t offset) {
         put(offset, {add(1, 5), add(2, -1), branch_if_not_zero(2, -2), halt(7)});
@@ -176,6 +187,7 @@ class ToyFrontendTest : public testing::Test {
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<backend::ProcessAccelerator> accelerator_;
     unsigned lookups_ = 0;
+    bool alone_ = false;  ///< nothing is found behind the first block
 };
 
 TEST_F(ToyFrontendTest, ALoopAtAHalfwordRunsLinked) {
@@ -275,6 +287,96 @@ TEST_F(ToyFrontendTest, AHotLoopIsPromoted) {
     EXPECT_TRUE(engine_->invalidate(kBase + 6, 2));
     EXPECT_EQ(engine_->tier2_stats().live, 0u);
     EXPECT_EQ(run(2), 9u);
+}
+
+// ---- Engine::stop_at()
+
+TEST_F(ToyFrontendTest, CodeLeavesBeforeAStop) {
+    put_loop(2);
+    start();
+    state_->x[2] = 100;
+    EXPECT_EQ(run(2), 7u);
+    EXPECT_TRUE(engine_->stop_at(kBase + 4)) << "the loop has it";
+    EXPECT_FALSE(engine_->stop_at(kBase + 4));
+    EXPECT_FALSE(engine_->stop_at(kBase + 0x100)) << "nothing was translated there";
+    state_->x[2] = 3;
+    for (unsigned round = 0; round < 3; ++round) {
+        state_->x[1] = 0;
+        EXPECT_EQ(go(2), ExitReason::Stop);
+        EXPECT_EQ(state_->pc, kVirtual + 4);
+        EXPECT_EQ(state_->x[1], 5u) << "what is before it was executed";
+        EXPECT_EQ(state_->x[2], 3u - round);
+        EXPECT_EQ(go(4), ExitReason::Stop) << "and it itself is not";
+        EXPECT_EQ(go(4, translation_flag::kSingleStep), ExitReason::Lookup);
+        EXPECT_EQ(state_->pc, kVirtual + 6);
+        EXPECT_EQ(state_->x[2], 2u - round) << "but as a step";
+    }
+    EXPECT_TRUE(engine_->clear_stops());
+    EXPECT_FALSE(engine_->clear_stops());
+    state_->x[1] = 0, state_->x[2] = 3;
+    const uint64_t blocks = engine_->stats().blocks;
+    EXPECT_EQ(run(2), 7u);
+    EXPECT_EQ(state_->x[1], 15u);
+    EXPECT_EQ(engine_->stats().blocks, blocks + 1) << "one block once more";
+}
+
+TEST_F(ToyFrontendTest, AStopAtTheFirstInstructionOfAPage) {
+    put(4094, {add(3, 1), add(3, 2), halt(2)});
+    start();
+    EXPECT_EQ(run(4094), 2u);
+    EXPECT_TRUE(engine_->stop_at(kBase + 4096));
+    EXPECT_EQ(go(4094), ExitReason::Stop);
+    EXPECT_EQ(state_->pc, kVirtual + 4096);
+    EXPECT_TRUE(engine_->clear_stops());
+    EXPECT_EQ(run(4094), 2u);
+}
+
+TEST_F(ToyFrontendTest, AStoreToAStopIsSeenAndTheStopStays) {
+    put_loop(2);
+    start();
+    engine_->stop_at(kBase + 8);
+    state_->x[2] = 1;
+    EXPECT_EQ(go(2), ExitReason::Stop);
+    put(8, {halt(9)});
+    EXPECT_TRUE(engine_->invalidate(kBase + 8, 2));
+    state_->x[2] = 1;
+    EXPECT_EQ(go(2), ExitReason::Stop);
+    engine_->clear_stops();
+    state_->x[2] = 1;
+    EXPECT_EQ(run(2), 9u);
+}
+
+TEST_F(ToyFrontendTest, AHotLoopWithAStopIsGivenUp) {
+    put_loop(2);
+    Region region;
+    start({.tier2 = {.enabled = true, .synchronous = true, .threshold = 50, .make_compiler = [&] {
+                         return std::make_unique<JumpCompiler>(kVirtual + 8, region);
+                     }}});
+    state_->x[2] = 1000;
+    EXPECT_EQ(run(2), 7u);
+    EXPECT_EQ(engine_->tier2_stats().live, 1u);
+    EXPECT_FALSE(engine_->stop_at(kBase + 0x200));
+    EXPECT_EQ(engine_->tier2_stats().live, 1u) << "it has nothing of that";
+    EXPECT_TRUE(engine_->stop_at(kBase + 4));
+    EXPECT_EQ(engine_->tier2_stats().live, 0u);
+    state_->x[2] = 1000;
+    EXPECT_EQ(go(2), ExitReason::Stop);
+    EXPECT_EQ(state_->x[2], 1000u);
+    EXPECT_TRUE(engine_->clear_stops());
+    state_->x[2] = 1000;
+    EXPECT_EQ(run(2), 7u);
+    EXPECT_EQ(engine_->tier2_stats().live, 1u) << "hot once more";
+}
+
+TEST_F(ToyFrontendTest, StopsWorkWithoutATranslator) {
+    put_loop(2);
+    start({.interpret = true});
+    set_interpreter();
+    engine_->stop_at(kBase + 6);
+    state_->x[2] = 2;
+    EXPECT_EQ(go(2), ExitReason::Stop);
+    EXPECT_EQ(state_->pc, kVirtual + 6);
+    EXPECT_EQ(state_->x[1], 5u);
 }
 
 TEST_F(ToyFrontendTest, FlagsThatTheFrontendRefusesAreNotPromoted) {

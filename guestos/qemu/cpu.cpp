@@ -1,0 +1,107 @@
+// -cpu: which model the guest asked for, and what of it is not there.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "guestos/qemu/cpu_models.h"
+#include "guestos/qemu/keys.h"
+#include "guestos/qemu/translation.h"
+#include "guestos/qemu/words.h"
+
+namespace arclight::guestos::qemu {
+
+namespace {
+
+/// A property of QEMU's that takes features away, or gives them.
+struct FeatureProperty {
+    std::string_view key;
+    std::string_view prefix;  ///< of the names of its features
+};
+constexpr FeatureProperty kFeatureProperties[] = {
+    {"sve", "FEAT_SVE"}, {"sme", "FEAT_SME"}, {"pauth", "FEAT_PAuth"}, {"lpa2", "FEAT_LPA2"}};
+
+Result<const CpuModel*> find_model(const std::string& name, const std::string& origin) {
+    if (const CpuModel* model = find_cpu_model(name)) return model;
+    if (is_32_bit_cpu(name)) return failure("{}: a CPU of 32 bits, and guests are AArch64", origin);
+    std::vector<std::string_view> known;
+    for (const CpuModel& model : cpu_models()) known.push_back(model.name);
+    return failure("unable to find CPU model '{}'{} (known: {})", name, hint(name, known),
+                   fmt::join(known, ", "));
+}
+
+Result<void> take_properties(Translation& t, Keys& keys, std::string_view name,
+                             std::vector<std::string_view>& missing) {
+    using frontend::a64::kFeatures;
+    const auto there = [](std::string_view prefix) {
+        return std::ranges::any_of(kFeatures, [&](const auto& info) {
+            return std::string_view(info.title).starts_with(prefix) &&
+                   frontend::a64::kDefaultFeatures.has(
+                       static_cast<frontend::a64::Feature>(&info - std::begin(kFeatures)));
+        });
+    };
+    for (const auto& [key, prefix] : kFeatureProperties) {
+        const auto asked = keys.optional_switch(key);
+        if (!asked || *asked) continue;
+        std::erase_if(missing, [&](std::string_view feature) { return feature.starts_with(prefix); });
+        if (there(prefix))
+            if (const auto done = t.notes.missed(
+                    fmt::format("-cpu {},{}=off: the CPU has {} all the same", name, key, prefix));
+                !done)
+                return done;
+    }
+    // Lengths of vectors, in bits: without SVE none is there, and the line of missing features says that.
+    for (const auto& [key, value] : keys.with_prefix("sve"))
+        if (key != "-max-vq" && !(parse_number(key) && parse_switch(value)))
+            keys.fail("Invalid parameter 'sve{}={}'", key, value);
+    for (const auto& [key, value] : keys.with_prefix("sme"))
+        if (!(parse_number(key) || key == "_fa64") || !parse_switch(value))
+            keys.fail("Invalid parameter 'sme{}={}'", key, value);
+    if (!keys.on("aarch64", true)) keys.fail("aarch64=off: guests are AArch64");
+    if (!keys.on("pmu", true))
+        if (const auto done = t.notes.missed(fmt::format("-cpu {},pmu=off: the CPU has a PMU", name)); !done)
+            return done;
+    for (const std::string_view key : {"vfp", "neon"})
+        if (!keys.on(key, true))
+            if (const auto done =
+                    t.notes.missed(fmt::format("-cpu {},{}=off: the CPU has floating point", name, key));
+                !done)
+                return done;
+    for (const std::string_view key : {"midr", "cntfrq", "mp-affinity"})
+        if (keys.number(key))
+            if (const auto done =
+                    t.notes.missed(fmt::format("-cpu {},{}: the register keeps its value", name, key));
+                !done)
+                return done;
+    // Which algorithm signs pointers: a guest sees no difference but the name of it.
+    keys.on("pauth-impdef", false);
+    for (const std::string_view key : {"has_el2", "has_el3", "cfgend", "reset-hivecs", "start-powered-off",
+                                       "kvm-no-adjvtime", "kvm-steal-time"})
+        keys.on(key, false);
+    keys.ignore({"model", "reset-cbar", "rvbar", "core-count", "psci-conduit", "node-id"});
+    return {};
+}
+
+}  // namespace
+
+Result<void> take_cpu_model(Translation& t) {
+    const auto text = t.in.word("cpu");
+    // QEMU's own choice for this board is a Cortex-A15, which runs no AArch64.
+    if (!text)
+        return t.notes.missed(
+            "no -cpu: QEMU's default for virt is cortex-a15, of 32 bits; the guest gets an AArch64 CPU");
+    auto values = parse_key_values(*text, "model");
+    if (!values) return failure("-cpu {}: {}", *text, values.error());
+    const Given given{.option = "cpu", .origin = "-cpu " + *text, .values = *values};
+    const std::string name = given.value("model");
+    const auto model = find_model(name, given.origin);
+    if (!model) return std::unexpected(model.error());
+    std::vector<std::string_view> missing = lacking(**model, frontend::a64::kDefaultFeatures);
+    Keys keys(given);
+    if (const auto taken = take_properties(t, keys, name, missing); !taken) return taken;
+    if (const auto known = keys.finish(); !known) return known;
+    if (missing.empty()) return {};
+    return t.notes.missed(fmt::format("-cpu {}: the guest's CPU lacks {}", name, fmt::join(missing, ", ")));
+}
+
+}  // namespace arclight::guestos::qemu

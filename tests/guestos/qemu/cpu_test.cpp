@@ -1,0 +1,89 @@
+#include <gtest/gtest.h>
+
+#include "guestos/qemu/cpu_models.h"
+#include "tests/guestos/qemu/qemu_line.h"
+
+namespace arclight::guestos::qemu {
+namespace {
+
+TEST(QemuCpu, ModelsAreTakenAndWhatIsMissingIsTold) {
+    for (const CpuModel& model : cpu_models()) {
+        const auto request = request_for(std::string("-cpu ") + std::string(model.name));
+        ASSERT_TRUE(request) << model.name << ": " << request.error();
+        const auto missing = lacking(model, frontend::a64::kDefaultFeatures);
+        const std::string notes = notes_of(*request);
+        EXPECT_EQ(notes.empty(), missing.empty()) << model.name << ": " << notes;
+        for (const std::string_view feature : missing) EXPECT_TRUE(notes.contains(feature)) << notes;
+        EXPECT_EQ(request_for(std::string("-strict -cpu ") + std::string(model.name)).has_value(),
+                  missing.empty());
+    }
+}
+
+TEST(QemuCpu, LackingFollowsTheFeatureTable) {
+    using frontend::a64::Feature;
+    const CpuModel model{"x", "FEAT_AES FEAT_LSE FEAT_Unheard"};
+    EXPECT_EQ(lacking(model, frontend::a64::kDefaultFeatures),
+              (std::vector<std::string_view>{"FEAT_Unheard"}));
+    EXPECT_EQ(lacking(model, frontend::a64::kDefaultFeatures.without(Feature::Aes)),
+              (std::vector<std::string_view>{"FEAT_AES", "FEAT_Unheard"}));
+}
+
+TEST(QemuCpu, Properties) {
+    // What scripts pass.
+    for (const std::string_view cpu :
+         {"max,lpa2=off,pauth-impdef=true", "max,pauth-impdef=on", "max,sve128=on,pauth=off",
+          "max,sve=off,sme=off", "max,sve-max-vq=4", "cortex-a57,pmu=on", "host,kvm-no-adjvtime=on"})
+        EXPECT_TRUE(request_for(std::string("-cpu ") + std::string(cpu))) << cpu;
+    const auto without = request_for("-cpu max,sve=off,sme=off,lpa2=off");
+    ASSERT_TRUE(without);
+    for (const std::string_view feature : {"FEAT_SVE", "FEAT_SME", "FEAT_LPA2"})
+        EXPECT_FALSE(notes_of(*without).contains(feature)) << notes_of(*without);
+    EXPECT_TRUE(notes_of(*request_for("-cpu host,pmu=off")).contains("pmu=off"));
+    EXPECT_EQ(request_for("-cpu max,aarch64=off").error(),
+              "-cpu max,aarch64=off: aarch64=off: guests are AArch64");
+    EXPECT_EQ(request_for("-cpu max,paut=on").error(),
+              "-cpu max,paut=on: Invalid parameter 'paut', did you mean 'pauth'?");
+    EXPECT_FALSE(request_for("-cpu max,sve=maybe"));
+    EXPECT_FALSE(request_for("-cpu max,svefoo=on"));
+}
+
+TEST(QemuCpu, Unknown) {
+    EXPECT_TRUE(request_for("-cpu cortex-a15").error().contains("32 bits"));
+    EXPECT_TRUE(request_for("-cpu cortex-m3").error().contains("32 bits"));
+    EXPECT_TRUE(request_for("-cpu cortex-a5")
+                    .error()
+                    .starts_with("unable to find CPU model 'cortex-a5', did you mean 'cortex-a"));
+    const auto none = request_for_whole("-M virt -kernel k -nographic");
+    ASSERT_TRUE(none);
+    EXPECT_TRUE(notes_of(*none).contains("cortex-a15"));
+}
+
+TEST(QemuCpu, Counts) {
+    const std::pair<std::string_view, unsigned> good[] = {{"4", 4},
+                                                          {"cpus=2", 2},
+                                                          {"cores=4", 4},
+                                                          {"4,cores=2,sockets=2", 4},
+                                                          {"sockets=2,cores=2", 4},
+                                                          {"2,maxcpus=8", 2},
+                                                          {"8,threads=2", 8}};
+    for (const auto& [text, count] : good) {
+        const auto request = request_for("-smp " + std::string(text));
+        ASSERT_TRUE(request) << text << ": " << request.error();
+        EXPECT_EQ(request->options.cpus, count) << text;
+        EXPECT_EQ(notes_of(*request).empty(), !text.contains("sockets=2") && !text.contains("threads"))
+            << text;
+    }
+    EXPECT_EQ(request_for("")->options.cpus, 1u);
+    EXPECT_EQ(request_for("-smp 9").error(),
+              "Invalid SMP CPUs 9. The max CPUs supported by machine 'virt-7.2' is 8 here");
+    // Word for word as QEMU 7.2 says it.
+    EXPECT_EQ(request_for("-smp 4,cores=3").error(),
+              "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (1) * clusters (1) "
+              "* cores (3) * threads (1) != "
+              "maxcpus (4)");
+    for (const std::string_view wrong : {"0", "x", "4,maxcpus=2", "cpu=4", "1,dies=2"})
+        EXPECT_FALSE(request_for("-smp " + std::string(wrong))) << wrong;
+}
+
+}  // namespace
+}  // namespace arclight::guestos::qemu

@@ -1,0 +1,143 @@
+#include "guestos/qemu/devices.h"
+
+#include <gtest/gtest.h>
+
+#include "guestos/qemu/device_names.h"
+#include "guestos/qemu/device_properties.h"
+#include "tests/guestos/qemu/qemu_line.h"
+
+namespace arclight::guestos::qemu {
+namespace {
+
+TEST(QemuDevices, EveryNameIsListedAndHasHelp) {
+    const std::string list = device_help();
+    for (const DeviceName& name : device_names()) {
+        EXPECT_TRUE(list.contains("name \"" + name.name + "\"")) << name.name;
+        const auto help = device_help(name.name);
+        ASSERT_TRUE(help) << help.error();
+        EXPECT_TRUE(help->starts_with(name.name + " options:\n"));
+        for (const std::string_view property : property_names(name.factory))
+            EXPECT_TRUE(help->contains(std::string(property) + "=")) << property;
+    }
+    EXPECT_EQ(device_help("foo").error(), "-device foo,help: 'foo' is not a valid device model name");
+    EXPECT_EQ(device_help("usb-kbd").error(), "-device usb-kbd,help: there is no USB");
+}
+
+TEST(QemuDevices, Properties) {
+    const auto rng = [](std::string_view properties) {
+        return request_for(
+            "-nic none -object rng-random,id=r,filename=/dev/urandom -device virtio-rng-pci,rng=r" +
+            std::string(properties));
+    };
+    EXPECT_EQ(devices_of(*rng("")), "virtio-rng-pci");
+    EXPECT_TRUE(notes_of(*rng(",bus=pcie.0,addr=0x3,vectors=2,disable-legacy=on,iommu_platform=off,max-bytes="
+                              "1024,period=1000"))
+                    .empty());
+    EXPECT_TRUE(notes_of(*rng(",packed=on")).contains("packed=on"));
+    EXPECT_FALSE(request_for("-strict -device virtio-rng-pci,packed=on"));
+    EXPECT_EQ(rng(",vector=2").error(),
+              "-device virtio-rng-pci,rng=r,vector=2: Property 'virtio-rng-pci.vector' not found, did you "
+              "mean 'vectors'?");
+    EXPECT_EQ(request_for("-device virtio-rng-pci,rng=q").error(),
+              "-device virtio-rng-pci,rng=q: Device 'q' not found");
+    EXPECT_EQ(request_for("-device virtio-rng-device,id=a -device virtio-rng-device,id=a").error(),
+              "-device virtio-rng-device,id=a: Duplicate device ID 'a'");
+}
+
+TEST(QemuDevices, GuestsDoWithoutSome) {
+    for (const std::string_view device :
+         {"virtio-balloon,free-page-reporting=on", "vhost-vsock-pci,guest-cid=7"}) {
+        EXPECT_EQ(request_for("-device " + std::string(device))->notes.size(), 1u) << device;
+        EXPECT_FALSE(request_for("-strict -device " + std::string(device))) << device;
+    }
+}
+
+TEST(QemuDevices, Unknown) {
+    EXPECT_EQ(request_for("-device virtio-rgn-pci").error(),
+              "-device virtio-rgn-pci: 'virtio-rgn-pci' is not a valid device model name, did you mean "
+              "'virtio-rng-pci'?");
+    EXPECT_EQ(request_for("-device usb-kbd").error(), "-device usb-kbd: there is no USB");
+    EXPECT_EQ(request_for("-device e1000,netdev=n").error(),
+              "-device e1000,netdev=n: adapters are virtio-net");
+}
+
+TEST(QemuDevices, Shares) {
+    const auto devices = [](std::string_view line) {
+        const auto request = request_for("-nic none " + std::string(line));
+        return request ? devices_of(*request) : "error: " + request.error();
+    };
+    EXPECT_EQ(devices("-fsdev local,id=r,path=/,security_model=none,readonly=on,multidevs=remap -device "
+                      "virtio-9p-device,fsdev=r,mount_tag=/dev/root"),
+              "virtio-9p path=/ tag=/dev/root security_model=none readonly=on");
+    EXPECT_EQ(devices("-virtfs local,path=d,mount_tag=t,security_model=mapped"),
+              "virtio-9p-pci path=d tag=t security_model=mapped");
+    // In its place among the devices.
+    EXPECT_EQ(devices("-virtfs local,path=d,mount_tag=t,security_model=none -device virtio-rng-pci"),
+              "virtio-9p-pci path=d tag=t security_model=none; virtio-rng-pci");
+    const std::pair<std::string_view, std::string_view> wrong[] = {
+        {"-virtfs local,path=d,security_model=none", "Usage: -virtfs fsdriver,mount_tag=tag."},
+        {"-fsdev local,path=d,security_model=none", "Parameter 'id' is missing"},
+        {"-fsdev local,id=r,path=d", "security_model property not set"},
+        {"-fsdev local,id=r,path=d,security_model=x", "Parameter 'security_model' does not accept value 'x'"},
+        {"-fsdev proxy,id=r", "'proxy' is not there, 'local' is"},
+        {"-device virtio-9p-device,fsdev=r,mount_tag=t", "9pfs device couldn't find fsdev with the id = r"},
+    };
+    for (const auto& [line, error] : wrong)
+        EXPECT_TRUE(devices(line).contains(error)) << line << " gives " << devices(line);
+}
+
+TEST(QemuDevices, Ports) {
+    const auto devices = [](std::string_view line) {
+        const auto request =
+            request_for("-nic none -display none -serial null -chardev null,id=a -chardev null,id=b " +
+                        std::string(line));
+        return request ? devices_of(*request) : "error: " + request.error();
+    };
+    EXPECT_EQ(devices("-device virtio-serial-device -device virtconsole,chardev=a -device "
+                      "virtserialport,chardev=b,name=org.qemu.guest_agent.0"),
+              "virtio-serial ports=0:console:a:;1:port:b:org.qemu.guest_agent.0");
+    EXPECT_EQ(devices("-device virtio-serial-pci,id=s -device virtserialport,chardev=b,nr=5,bus=s.0"),
+              "virtio-serial-pci ports=5:port:b:");
+    EXPECT_TRUE(devices("-device virtconsole,chardev=a").contains("No 'virtio-serial-bus' bus found"));
+    EXPECT_TRUE(
+        devices("-device virtio-serial-pci -device virtconsole,chardev=q").contains("can't find value 'q'"));
+    EXPECT_TRUE(devices("-device virtio-serial-pci -device virtserialport,chardev=a,nr=0")
+                    .contains("reserved for virtconsole"));
+    EXPECT_TRUE(
+        devices("-device virtio-serial-pci -device virtserialport,chardev=a,nr=99").contains("more than"));
+}
+
+TEST(QemuDevices, Loader) {
+    const auto request = request_for(
+        "-device loader,file=f,addr=0x44000000,force-raw=on -device "
+        "loader,addr=0x45000000,data=0x1234,data-len=2,data-be=on "
+        "-device loader,addr=0x46000000,cpu-num=0");
+    ASSERT_TRUE(request) << request.error();
+    const auto& loads = request->options.loads;
+    ASSERT_EQ(loads.size(), 3u);
+    EXPECT_TRUE(loads[0].file == "f" && loads[0].raw && loads[0].address == 0x4400'0000 &&
+                !loads[0].starts_cpu);
+    EXPECT_TRUE(loads[1].value == 0x1234 && loads[1].value_bytes == 2 && loads[1].big_endian);
+    EXPECT_TRUE(loads[2].starts_cpu && loads[2].address == 0x4600'0000);
+    for (const std::string_view wrong : {"", ",addr=1", ",data=1", ",data=1,data-len=9", ",file=f,cpu-num=1",
+                                         ",file=f,cpu-num=9", ",file=f,data=1,data-len=1", ",fil=f"})
+        EXPECT_FALSE(request_for("-device loader" + std::string(wrong))) << wrong;
+    EXPECT_TRUE(device_help("loader")->contains("force-raw"));
+}
+
+TEST(QemuDevices, Globals) {
+    EXPECT_EQ(request_for("")->options.virtio, VirtioMmio::Legacy);
+    EXPECT_EQ(request_for("-global virtio-mmio.force-legacy=false")->options.virtio, VirtioMmio::Modern);
+    EXPECT_EQ(request_for("-global driver=virtio-mmio,property=force-legacy,value=off")->options.virtio,
+              VirtioMmio::Modern);
+    const auto serial = request_for(
+        "-nic none -global virtio-blk-device.serial=S -drive if=none,id=d,file=a -device "
+        "virtio-blk-device,drive=d");
+    ASSERT_TRUE(serial) << serial.error();
+    EXPECT_EQ(devices_of(*serial), "virtio-blk file=a serial=S");
+    EXPECT_TRUE(notes_of(*request_for("-global foo.bar=1")).contains("there is no foo"));
+    EXPECT_FALSE(request_for("-global foo"));
+}
+
+}  // namespace
+}  // namespace arclight::guestos::qemu
