@@ -129,6 +129,8 @@ const std::vector<Example>& examples() {
         {"watchdog-action", "-watchdog-action reset", is_plain},
         {"echr", "-echr 1", is_plain},
         {"echr", "-echr 0x14", [](R r) { return r.options.escape_key == 0x14; }},
+        {"gdb", "-gdb tcp:127.0.0.1:5000", [](R r) { return r.options.gdb == "tcp:127.0.0.1:5000"; }},
+        {"s", "-s", [](R r) { return r.options.gdb == "tcp::1234"; }},
         {"S", "-S", [](R r) { return r.options.start_paused; }},
         {"s", "-s", [](R r) { return r.options.gdb == "tcp::1234"; }},
         {"gdb", "-gdb unix:s", [](R r) { return r.options.gdb == "unix:s"; }},
