@@ -78,7 +78,9 @@ TEST_F(DeviceFactoryTest, MakesWhatIsRegistered) {
 TEST_F(DeviceFactoryTest, ErrorsAreOneLine) {
     EXPECT_EQ(error(""), "'' names no device");
     EXPECT_EQ(error("plate,=3"), "'plate,=3' has an option without a name");
-    EXPECT_EQ(error("lamp"), "there is no device 'lamp' (known: virtio-blk, virtio-rng, virtio-net, plate)");
+    const std::string unknown = error("lamp");
+    EXPECT_TRUE(unknown.starts_with("there is no device 'lamp' (known: virtio-blk, ")) << unknown;
+    EXPECT_TRUE(unknown.ends_with(", plate)")) << unknown;
     EXPECT_EQ(error("plate"), "device plate: number=... is missing");
     EXPECT_EQ(error("plate,number=x1"), "device plate: number 'x1' is no number");
     EXPECT_EQ(error("plate,number=12 "), "device plate: number '12 ' is no number");

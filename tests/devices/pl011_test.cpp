@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "devices/fdt_writer.h"
 #include "tests/devices/fakes.h"
 #include "tests/devices/state_damage.h"
 

@@ -51,7 +51,10 @@ static u64 address(void) {
         case 6: return 0x08080000 + below(0xa0000);
         case 7: return 0xffff000000000000 + below(1ul << 48);
         case 8: return ~below(0x3000);
-        case 9: return below(2) ? below(0x10000000000) : below(2) ? ECAM_VA + below(0x200000) : BARS_VA + below(0x10000);
+        case 9:
+            return below(2)   ? below(0x10000000000)
+                   : below(2) ? ECAM_VA + below(0x200000)
+                              : BARS_VA + below(0x10000);
         case 10: return 0x48000000 - 0x1000 + below(0x2000);  // the end of RAM
         default: return USER_CODE_VA + below(0x3000);
     }
@@ -238,7 +241,8 @@ static void pci(void) {
     write32(function + 0x24, (u32)(below(8) ? 0x80 : random()));
     write32(function + 0x04, (u32)(below(8) ? 7 : random()));
     write32(function + 0x40, (u32)(below(2) ? 0x80000000 : random()));
-    for (unsigned i = 0; i < 20; ++i) write32(function + 4 * below(below(2) ? 64 : 1024), (u32)(random() >> below(32)));
+    for (unsigned i = 0; i < 20; ++i)
+        write32(function + 4 * below(below(2) ? 64 : 1024), (u32)(random() >> below(32)));
     const u64 table = 0x10000000 + 0x1000 * below(4);
     for (unsigned i = 0; i < 8; ++i) {
         write32(table + 16 * i, (u32)(below(8) ? 0x08090040 : random()));
@@ -251,7 +255,8 @@ static void pci(void) {
         volatile u64* const command = (volatile u64*)(queue + 32 * i);
         command[0] = below(16) ? below(16) | below(4) << 35 : random();
         command[1] = below(64) | (8192 + below(64)) << 32;
-        command[2] = (below(2) ? below(4) << 16 : (queue + 0x8000 + below(0x4000)) & ~0xfful) | below(4) | below(4) << 62;
+        command[2] = (below(2) ? below(4) << 16 : (queue + 0x8000 + below(0x4000)) & ~0xfful) | below(4) |
+                     below(4) << 62;
         command[3] = below(4) << 16;
     }
     write32(0x08080000, (u32)below(2));
@@ -266,11 +271,13 @@ static void pci(void) {
 }
 
 static void devices(void) {
-    static const u64 bases[] = {0x08000000, 0x08010000, 0x080a0000, 0x080b0000, 0x09000000, 0x09010000, 0x0a000000,
-                                0x0a003e00, 0x08080000, 0x08090000, 0x10000000, 0x3eff1000, BARS_VA,    ECAM_VA};
+    static const u64 bases[] = {0x08000000, 0x08010000, 0x080a0000, 0x080b0000, 0x09000000,
+                                0x09010000, 0x0a000000, 0x0a003e00, 0x08080000, 0x08090000,
+                                0x10000000, 0x3eff1000, BARS_VA,    ECAM_VA};
     if (below(2)) pci();
     for (unsigned i = 0; i < 60; ++i) {
-        const u64 a = (bases[below(sizeof(bases) / sizeof(*bases))] + below(below(2) ? 0x200 : 0x10000)) & (below(16) ? ~3ul : ~0ul);
+        const u64 a = (bases[below(sizeof(bases) / sizeof(*bases))] + below(below(2) ? 0x200 : 0x10000)) &
+                      (below(16) ? ~3ul : ~0ul);
         const u64 v = below(3) ? random() >> below(64) : SCRATCH + below(SCRATCH_SIZE);
         switch (below(6)) {
             case 0: (void)*(volatile u32*)a; break;

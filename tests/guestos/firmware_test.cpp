@@ -52,7 +52,9 @@ struct Loaded {
     std::map<std::string, std::vector<uint8_t>> files;
     std::map<std::string, uint64_t> places;
 
-    explicit Loaded(const acpi::Files& given) {
+    explicit Loaded(const acpi::Files& given) { run(given); }
+
+    void run(const acpi::Files& given) {
         const std::map<std::string, std::vector<uint8_t>> known = {{"etc/acpi/tables", given.tables},
                                                                    {"etc/acpi/rsdp", given.rsdp}};
         EXPECT_EQ(given.loader.size() % 128, 0u);
@@ -177,7 +179,6 @@ TEST(Acpi, MachineLanguage) {
     EXPECT_EQ(interrupt(35, false), (Bytes{0x89, 6, 0, 1, 1, 35, 0, 0, 0}));
     // Lengths of one, two and three bytes.
     EXPECT_EQ(buffer(Bytes(10)).size(), 1u + 1 + 2 + 10);
-    EXPECT_EQ((Bytes{buffer(Bytes(0x100)).begin(), buffer(Bytes(0x100)).begin() + 3}).size(), 3u);
     const Bytes middle = buffer(Bytes(0x100));
     EXPECT_EQ(middle[1], 0x40 | ((0x100 + 3 + 2) & 0xf));
     EXPECT_EQ(middle[2], (0x100 + 3 + 2) >> 4);
