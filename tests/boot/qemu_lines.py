@@ -51,7 +51,7 @@ def image(name, text, size=1 << 20):
     return path
 
 
-# KUnit: a kernel, its output, and an end by reset.
+# KUnit's runner: a kernel, its output, and an end by reset.
 kunit = ["-nodefaults", "-m", "1024", "-no-reboot", "-nographic", "-accel", "kvm", "-accel", "hvf", "-accel", "tcg", "-serial",
          "stdio", "-machine", "virt", "-cpu", "cortex-a57"]
 result = boot("echo TAP version 14; grep MemTotal /proc/meminfo; reboot -f", kunit, "kunit_shutdown=reboot")
