@@ -18,6 +18,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/quiet_environment.h"
+#include "frontend/a64/system/system_instructions.h"
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/host_code.h"

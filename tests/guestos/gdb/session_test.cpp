@@ -1,6 +1,7 @@
 // A debugger's session with a machine that writes down what it is asked.
 #include "guestos/gdb/session.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/guestos/gdb/fake_target.h"
@@ -10,7 +11,11 @@ namespace {
 
 struct GdbSession : testing::Test {
     GdbSession()
-        : monitor(basic_monitor),
+        // A terminal's lines, as the human monitor writes them.
+        : monitor([this](unsigned cpu, std::string_view command) {
+              target.log += fmt::format("cpu {}: {} ", cpu, command);
+              return std::string("first line\r\nsecond\r\n");
+          }),
           session(
               &target, [this](std::string_view b) { sent += b; }, monitor) {
         feed(make_packet("QStartNoAckMode"));
