@@ -305,7 +305,7 @@ constexpr Row kRows[] = {
     {SYS_pipe2, 0},
     {SYS_memfd_create, 0},
     {SYS_getrusage, kControl},  // the times that info jit shows
-    {SYS_getppid, 0},  // the KVM probe's example of a system call
+    {SYS_getppid, 0},           // the KVM probe's example of a system call
     {SYS_getcwd, 0},
     {SYS_uname, 0},
 };

@@ -70,6 +70,7 @@ class FakeTarget final : public DebugTarget {
         is_stopped = false;
         for (const Action a : actions) log += a == Action::Step ? 's' : a == Action::Continue ? 'c' : '-';
         log += step.mask_interrupts ? " " : "! ";
+        if (on_resume) on_resume();
     }
     std::optional<Event> take_event() override {
         if (events.empty()) return std::nullopt;
@@ -90,6 +91,7 @@ class FakeTarget final : public DebugTarget {
     std::set<Point> points;
     std::deque<Event> events;
     std::function<void()> notify = [] {};
+    std::function<void()> on_resume;  ///< empty: nothing comes of it
     std::string log;
     bool is_stopped = false, gone = false;
 

@@ -160,16 +160,18 @@ class ToyFrontendTest : public testing::Test {
     static uint64_t pa_of(uint64_t va) { return va - kVirtual + kBase; }
     /// Runs from there until it halts; returns why.
     unsigned run(uint64_t offset) {
-        state_->pc = kVirtual + offset;
-        const void* code = engine_->entry(kBase + offset, 0, state_.get());
-        EXPECT_EQ(accelerator_->run(*state_, code), ExitReason::Undefined);
+        EXPECT_EQ(go(offset), ExitReason::Undefined);
         return state_->exit_info;
     }
     /// The same, and why it has left.
     ExitReason go(uint64_t offset, uint32_t translation_flags = 0) {
         state_->pc = kVirtual + offset;
         alone_ = translation_flags != 0;
-        return accelerator_->run(*state_, engine_->entry(kBase + offset, translation_flags, state_.get()));
+        for (;;) {
+            const void* code = engine_->entry(pa_of(state_->pc), translation_flags, state_.get());
+            const ExitReason why = accelerator_->run(*state_, code);
+            if (alone_ || why != ExitReason::Lookup) return why;
+        }
     }
     void set_interpreter() {
         state_->runtime.entry[kInterpret] = reinterpret_cast<const void*>(&ir::interpret_block);
