@@ -264,7 +264,6 @@ int run_session(const RunOptions& given) {
                                    .go_on = [&] { machine.end_pause(); },
                                    .resized = [&] { chardevs.terminal_resized(); }});
         current.set(&machine);
-        target.attach(machine);
         if (Semihosting* semihosting = machine.semihosting())
             semihosting->console().input_ended = [&input] { return input.input_ended(); };
         chardevs.ready();
@@ -273,7 +272,6 @@ int run_session(const RunOptions& given) {
         if (snapshot) {
             if (const auto restored = restore_snapshot(machine, *snapshot); !restored) {
                 loop.stop();
-                target.detach(Machine::End::Quit);
                 current.set(nullptr);
                 return give_up(restored.error());
             }
@@ -281,6 +279,9 @@ int run_session(const RunOptions& given) {
             if (!options.networks.empty())
                 complain("the network connections that the guest had when it was saved have ended");
         }
+        // Whoever asks for its state, or lets it go on, finds it paused already.
+        if (options.start_paused) machine.begin_paused();
+        target.attach(machine);
         if (*debugger) (*debugger)->begin(*machine.debugger());
         const Machine::End end = boot ? machine.run(*boot) : machine.run();
         if (*debugger) (*debugger)->end(end == Machine::End::Reset && !options.no_reboot);

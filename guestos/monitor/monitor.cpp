@@ -19,7 +19,7 @@ Monitor::Monitor(const MonitorOptions& options, devices::CharBackend& backend, M
       backend_(backend),
       commands_(commands),
       hmp_(target),
-      qmp_(target, [&target](const std::string& line) { return Hmp(target).execute(line); }),
+      qmp_(target, [this](const std::string& line) { return hmp_.execute(line); }),
       editor_([this](const std::string& text) { write(text); }) {
     open_ = backend.is_open();
     if (open_) add(Item::What::Opened);
@@ -175,7 +175,8 @@ void Monitor::write_events() {
 void Monitor::write_json(const Json& json) { write(qmp_text(json, options_.pretty) + "\r\n"); }
 
 void Monitor::write(std::string_view text) {
-    if (!text.empty() && serving_ == client_) backend_.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+    if (!text.empty() && serving_ == client_)
+        backend_.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 
 void Monitors::add(const MonitorOptions& options, devices::CharBackend& backend, bool shared) {

@@ -139,13 +139,13 @@ QmpResult query_commands(const QmpContext&, const Json&) {
 
 QmpResult query_nothing(const QmpContext&, const Json&) { return Json::array(); }
 
+// As QEMU: each line begins at the CPU that it names, or the first one.
 QmpResult human_monitor_command(const QmpContext& context, const Json& arguments) {
-    if (arguments.contains("cpu-index")) {
-        const auto cpu = arguments["cpu-index"].get<int64_t>();
-        const size_t cpus = context.target.cpus().size();
-        if (cpu < 0 || static_cast<uint64_t>(cpu) >= cpus)
-            return std::unexpected(QmpError{.text = "Parameter 'cpu-index' expects a CPU number"});
-    }
+    int64_t cpu = 0;
+    if (arguments.contains("cpu-index")) cpu = arguments["cpu-index"].get<int64_t>();
+    if (cpu < 0 || static_cast<uint64_t>(cpu) >= context.target.cpus().size())
+        return std::unexpected(QmpError{.text = "Parameter 'cpu-index' expects a CPU number"});
+    context.human(fmt::format("cpu {}", cpu));
     return context.human(arguments["command-line"].get<std::string>());
 }
 

@@ -426,7 +426,10 @@ def ports():
     second = Wire(path("second"))
 
     def typed():
-        second.send(b"to the second\r")
+        try:
+            second.send(b"to the second\r")
+        except OSError:
+            pass  # the guest has read it and is over
         return b"second typed to the second" in open(path("ports"), "rb").read()
 
     failures.check(until(typed), "input of the second serial port")

@@ -269,7 +269,6 @@ Machine::End Machine::run() {
         {.host_suspend = options_.host_suspend,
          .busy_threads = std::min(options_.cpus, std::max(std::thread::hardware_concurrency(), 1u))},
         [this] { devices_->time_moved(); });
-    if (options_.start_paused) pause_control_->begin_paused();
     cpus_->run(
         *accelerator_, [this](const std::string& why) { fail(why); }, profiler_.get());
     return end_;

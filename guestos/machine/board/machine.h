@@ -73,6 +73,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// thread but a CPU's and the event loop's.
     bool pause() { return pause_control_->pause_now(); }
     bool resume() { return pause_control_->go_on_now(); }
+    /// Before run(): the machine stands from its first instruction on.
+    void begin_paused() { pause_control_->begin_paused(); }
     /// Ends a pause soon; any thread.
     void end_pause();
     RunState run_state() const { return pause_control_->state(); }

@@ -23,7 +23,8 @@ struct QmpTest : testing::Test {
     }
     test::FakeTarget target;
     std::mutex lock;
-    QmpSession session{target, [this](const std::string& line) { return Hmp(target).execute(line); }};
+    Hmp hmp{target};
+    QmpSession session{target, [this](const std::string& line) { return hmp.execute(line); }};
 };
 
 TEST_F(QmpTest, GreetsWithAVersion) {
@@ -113,6 +114,16 @@ TEST_F(QmpTest, HumanCommandsAndRings) {
                     .dump()))["return"];
     };
     EXPECT_EQ(human("info status"), "VM status: running\r\n");
+    EXPECT_EQ(
+        Json::parse(ask(
+            R"({"execute":"human-monitor-command","arguments":{"command-line":"info registers","cpu-index":1}})"))
+            ["return"],
+        "\r\nCPU#1\r\n PC=1\r\n");
+    EXPECT_EQ(human("info registers"), "\r\nCPU#0\r\n PC=0\r\n");
+    EXPECT_NE(
+        ask(R"({"execute":"human-monitor-command","arguments":{"command-line":"info registers","cpu-index":2}})")
+            .find("cpu-index"),
+        std::string::npos);
     EXPECT_EQ(human("nosuch foo"), "unknown command: 'nosuch'\r\n");
     EXPECT_EQ(ask(R"({"execute":"ringbuf-read","arguments":{"device":"ring","size":2}})"),
               R"({"return": "rr"})");
