@@ -1,5 +1,5 @@
-// Messages of 9P2000.L: little-endian integers, and strings with a 16-bit length. The protocol is that of Linux's
-// Documentation/filesystems/9p.rst and of the diod project's protocol.md.
+// Messages of 9P2000.L: little-endian integers, and strings with a 16-bit length. The protocol is that of Linux's 9p file
+// system, as the diod project describes it.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Images that another process serves by the NBD protocol (the project's doc/proto.md): formats other than raw are QEMU's to parse,
+// Images that another process serves by the NBD protocol (as the NBD project describes it): formats other than raw are QEMU's to parse,
 // outside this process.
 #pragma once
 

@@ -83,13 +83,14 @@ void Server::serve() {
         uint64_t count = 0;
         if ((watched[0].revents & POLLIN) != 0) (void)!read(wake_, &count, sizeof count);
         if (quit_) return;
-        if (session_ != nullptr) session_->look_at_events();
         if (watched[1].revents != 0) {
             if (client_ >= 0)
                 read_client();
             else
                 take_client(accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC));
         }
+        // After what the debugger says: the event may be that of a CPU that it has just let go.
+        if (session_ != nullptr) session_->look_at_events();
         if (client_ >= 0 && (broken_ || session_->closed())) drop_client();
     }
 }

@@ -85,7 +85,7 @@ Result<void> take_firmware(Translation& t) {
             "not with both");
     if (!bios.empty() && t.out.flash.empty() == false && t.out.flash.size() == 1) t.out.flash.clear();
     if (const auto taken = take_files(t); !taken) return taken;
-    if (t.out.kernel.empty() && t.out.dump_dtb.empty() && !t.out.has_firmware())
+    if (t.out.kernel.empty() && t.out.dump_dtb.empty() && !t.out.has_firmware() && t.out.restore.empty())
         return failure("there is nothing to start: -kernel, -bios or a -drive with if=pflash is missing");
     return {};
 }

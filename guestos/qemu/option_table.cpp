@@ -112,7 +112,7 @@ constexpr OptionRow kOptions[] = {
     {"no-shutdown", Flag, "", Refused, "the machine ends when the guest powers off"},
     {"action", List, "", Differs,
      "`reboot` and `shutdown`; of `panic` and `watchdog` what QEMU does by default"},
-    {"loadvm", Word, "", Refused, "there are no snapshots"},
+    {"loadvm", Word, "", Differs, "a snapshot's file, not a tag (docs/snapshots.md)"},
     {"daemonize", Flag, "", Differs, "the working directory stays"},
     {"option-rom", Word, "", Refused, "it is for PCs"},
     {"rtc", List, "", Differs, "`base=utc` and `clock=host`; others are taken with a line"},

@@ -114,6 +114,11 @@ Result<void> take_process(Translation& t) {
             return failure("-gdb {}: {}", *gdb, good.error());
         t.out.gdb = *gdb;
     }
+    if (const auto snapshot = t.in.word("loadvm")) {
+        t.out.restore = *snapshot;
+        t.out.restore_memory = !t.in.has("m");
+        t.out.restore_cpus = !t.in.has("smp");
+    }
     t.out.pid_file = t.in.word("pidfile").value_or("");
     t.daemonize = t.in.has("daemonize");
     // QEMU ends with status 0 when a signal ends it.

@@ -8,7 +8,7 @@ failures = Failures()
 LINK = os.path.join(work, "qemu-system-aarch64")
 os.symlink(ARCLIGHT, LINK)
 OWN = ["-arclight", " ".join(OPTIONS)] if OPTIONS else []
-MODULES = ("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net", "9p", "9pnet_virtio", "virtio_console")
+MODULES = ("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net")
 guest = Guest(modules=MODULES)
 QUIET = "panic=-1 quiet loglevel=0"
 
@@ -18,12 +18,12 @@ def load(*modules):
     return "".join(f"modprobe {module} || exit 9; " for module in modules)
 
 
-def boot(command, words, append="", program=(LINK,), limit=180, stdin=None, initrd=True):
+def boot(command, words, append="", program=(LINK,), limit=180, guest=guest):
     """Runs the command as the guest's own, whose status comes on the console."""
-    ram_disk = ["-initrd", guest.initramfs(["sh", "-c", command])] if initrd else []
+    ram_disk = ["-initrd", guest.initramfs(["sh", "-c", command])]
     own = OWN if program == (LINK,) else []
     return run([*program, *words, "-kernel", guest.kernel, *ram_disk, "-append", f"console=ttyAMA0 {QUIET} {append}",
-                *own], limit, stdin)
+                *own], limit)
 
 
 def check(name, result, *wanted, status=0, missing=()):
@@ -51,7 +51,7 @@ def image(name, text, size=1 << 20):
     return path
 
 
-# kunit.py: a kernel, its output, and an end by reset.
+# KUnit's runner: a kernel, its output, and an end by reset.
 kunit = ["-nodefaults", "-m", "1024", "-no-reboot", "-nographic", "-accel", "kvm", "-accel", "hvf", "-accel", "tcg", "-serial",
          "stdio", "-machine", "virt", "-cpu", "cortex-a57"]
 result = boot("echo TAP version 14; grep MemTotal /proc/meminfo; reboot -f", kunit, "kunit_shutdown=reboot")
@@ -136,7 +136,8 @@ virtme = ["-name", "guest", "-m", "1G", "-M", "virt", "-cpu", "cortex-a57", "-pa
           "-device", "virtconsole,chardev=dmesg", "-chardev", "stdio,id=console,signal=off,mux=on", "-serial", "chardev:console", "-mon",
           "chardev=console", "-vga", "none", "-display", "none", "-smp", "4"]
 result = boot(load("virtio_mmio", "9pnet_virtio", "9p", "virtio_console") +
-              "mount -t 9p -o trans=virtio,version=9p2000.L,ro /dev/root /mnt && head -n 1 /mnt/rootfs.img; echo to the log > /dev/hvc0", virtme)
+              "mount -t 9p -o trans=virtio,version=9p2000.L,ro /dev/root /mnt && head -n 1 /mnt/rootfs.img; echo to the log > /dev/hvc0",
+              virtme, guest=Guest("generic", modules=("virtio_mmio", "9pnet_virtio", "9p", "virtio_console")))
 check("virtme-ng", result, "rootfs")
 with open(log) as f:
     failures.check("to the log" in f.read(), "virtme-ng: nothing is in the log")

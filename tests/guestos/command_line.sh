@@ -27,7 +27,7 @@ expect 2 "unknown option '--bogus'" run --kernel x --bogus
 expect 2 "QEMU's -kernel is --kernel here; 'arclight qemu'" run -kernel x -append y
 expect 2 "QEMU's -netdev is --net user here" run --kernel x -netdev user,id=n
 expect 0 '^QEMU emulator version 7\.2\.' qemu --version
-expect 1 '^arclight qemu: -foo: invalid option$' qemu -foo
+expect 1 '^arclight qemu: -zzz: invalid option$' qemu -zzz
 expect 1 '^arclight qemu: No machine specified' qemu -kernel x
 expect 2 'required' run
 expect 2 'less than 1 MiB' run --kernel x -m 0

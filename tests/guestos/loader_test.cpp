@@ -32,7 +32,7 @@ TEST_F(LoadTest, Values) {
 TEST_F(LoadTest, FilesAndStart) {
     const test::TemporaryDirectory directory;
     const std::string file = directory.write("raw", std::string_view("\x7f"
-                                                                "ELF raw"));
+                                                                     "ELF raw"));
     LoadOptions load{.file = file, .raw = true, .address = kBase + 0x10, .starts_cpu = true};
     const auto start = load_more({&load, 1}, ram);
     ASSERT_TRUE(start) << start.error();

@@ -33,12 +33,12 @@ const Line kLines[] = {
      "security_model=none readonly=on; virtio-serial ports=0:console:dmesg:"},
     {"virtme-ng, network",
      "-M virt -cpu cortex-a57 -display none -kernel Image -device virtio-net-device,netdev=n0 -netdev "
-     "user,id=n0,hostfwd=tcp::2222-:22",
+     "user,id=n0,hostfwd=tcp::2222-:22 -s",
      "virtio-net network=n0"},
     {"boot-utils",
      "-display none -nodefaults -cpu max,lpa2=off,pauth-impdef=true -machine "
      "virt,gic-version=max,virtualization=true -append "
-     "'console=ttyAMA0 earlycon' -kernel Image.gz -initrd rootfs.cpio -m 512m -smp 2 -serial mon:stdio -S",
+     "'console=ttyAMA0 earlycon' -kernel Image.gz -initrd rootfs.cpio -m 512m -smp 2 -serial mon:stdio -s -S",
      ""},
     {"boot-utils, EFI",
      "-display none -nodefaults -cpu max,lpa2=off,pauth-impdef=true -machine virt,gic-version=max -drive "

@@ -167,7 +167,11 @@ class ToyFrontendTest : public testing::Test {
     ExitReason go(uint64_t offset, uint32_t translation_flags = 0) {
         state_->pc = kVirtual + offset;
         alone_ = translation_flags != 0;
-        return accelerator_->run(*state_, engine_->entry(kBase + offset, translation_flags, state_.get()));
+        for (;;) {
+            const void* code = engine_->entry(pa_of(state_->pc), translation_flags, state_.get());
+            const ExitReason why = accelerator_->run(*state_, code);
+            if (alone_ || why != ExitReason::Lookup) return why;
+        }
     }
     void set_interpreter() {
         state_->runtime.entry[kInterpret] = reinterpret_cast<const void*>(&ir::interpret_block);
