@@ -136,7 +136,9 @@ virtme = ["-name", "guest", "-m", "1G", "-M", "virt", "-cpu", "cortex-a57", "-pa
           "-device", "virtconsole,chardev=dmesg", "-chardev", "stdio,id=console,signal=off,mux=on", "-serial", "chardev:console", "-mon",
           "chardev=console", "-vga", "none", "-display", "none", "-smp", "4"]
 result = boot(load("virtio_mmio", "9pnet_virtio", "9p", "virtio_console") +
-              "mount -t 9p -o trans=virtio,version=9p2000.L,ro /dev/root /mnt && head -n 1 /mnt/rootfs.img; echo to the log > /dev/hvc0",
+              "mount -t 9p -o trans=virtio,version=9p2000.L,ro /dev/root /mnt && head -n 1 /mnt/rootfs.img; "
+              # The driver makes the console some time after it is loaded.
+              "until [ -c /dev/hvc0 ]; do sleep 0.1; done; echo to the log > /dev/hvc0",
               virtme, guest=Guest("generic", modules=("virtio_mmio", "9pnet_virtio", "9p", "virtio_console")))
 check("virtme-ng", result, "rootfs")
 with open(log) as f:
