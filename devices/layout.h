@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-// The physical address map and interrupt numbers of QEMU's `virt` board. No other file holds an address
+// The physical address map and interrupt numbers of QEMU's `virt` board. No other file of the devices holds an address
 // literal.
 //
 //   0x0000'0000  +------------------------------+

@@ -20,7 +20,7 @@ inline constexpr uint64_t kFeatureIndirect = 1ull << 28;
 inline constexpr uint64_t kFeatureEventIndex = 1ull << 29;
 inline constexpr uint64_t kFeatureVersion1 = 1ull << 32;
 
-/// What a device type asks of the transport that it sits behind: MMIO (devices/virtio/mmio.h), later PCI. A
+/// What a device type asks of the transport that it sits behind: MMIO (devices/virtio/mmio.h) or PCI (devices/virtio/pci.h). A
 /// backend has it from activate() until reset(), and may use it from any thread.
 ///
 /// Lock order: the transport's lock comes first. A backend releases its own locks before it calls the

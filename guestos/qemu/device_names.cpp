@@ -30,17 +30,13 @@ constexpr Family kFamilies[] = {
 struct Absent {
     std::string_view prefix, why;
 };
-constexpr std::string_view kNoPci = "the machine has no PCI bus";
+constexpr std::string_view kOnlyRootPorts = "PCI's bridges are pcie-root-port";
 constexpr std::string_view kNoUsb = "there is no USB";
 constexpr std::string_view kNoDisplay = "there is no display";
 constexpr std::string_view kNoScsi = "there is no SCSI; disks are virtio-blk";
 constexpr std::string_view kNoVhost = "no other process carries out devices";
 // The first whose prefix a name has.
 constexpr Absent kAbsent[] = {
-    {"virtio-9p", "there are no shared folders"},
-    {"virtio-serial", "there is no virtio console"},
-    {"virtconsole", "there is no virtio console"},
-    {"virtserialport", "there is no virtio console"},
     {"virtio-balloon", "there is no balloon"},
     {"vhost-vsock", "there is no vsock"},
     {"vhost-user", kNoVhost},
@@ -80,12 +76,12 @@ constexpr Absent kAbsent[] = {
     {"vmxnet3", "adapters are virtio-net"},
     {"i8255", "adapters are virtio-net"},
     {"igb", "adapters are virtio-net"},
-    {"pcie-", kNoPci},
-    {"pci-", kNoPci},
-    {"pxb", kNoPci},
-    {"ioh3420", kNoPci},
-    {"x3130", kNoPci},
-    {"xio3130", kNoPci},
+    {"pcie-", kOnlyRootPorts},
+    {"pci-", kOnlyRootPorts},
+    {"pxb", kOnlyRootPorts},
+    {"ioh3420", kOnlyRootPorts},
+    {"x3130", kOnlyRootPorts},
+    {"xio3130", kOnlyRootPorts},
     {"vfio", "no device of the host is passed on"},
     {"virtio-crypto", "there is no virtio-crypto"},
     {"virtio-iommu", "there is no IOMMU"},

@@ -52,7 +52,7 @@ refuse("no such initrd", "does not exist|No such file", initrd="/no/such/initrd"
 # Disks, files, CPUs
 refuse("no such disk", "No such file|does not exist", "--drive", "file=/no/such,format=raw")
 refuse("a directory for a disk", "directory", "--drive", "file=/tmp,format=raw")
-refuse("a disk in another format", "raw", "--drive", "file=/dev/null,format=qcow2")
+refuse("a disk in another format", "not in qcow2 format", "--drive", "file=/dev/null,format=qcow2")
 refuse("no CPU", "smp", "--smp", "0")
 refuse("nine CPUs", "smp", "--smp", "9")
 refuse("an interrupt controller of version 4", "gic", "--gic", "4")

@@ -329,7 +329,6 @@ TEST_F(GdbSession, WordsThatAreCutShortAreRefused) {
                                           "C",
                                           "S",
                                           "vCont;s:",
-                                          "qRcmd,",
                                           "qThreadExtraInfo,",
                                           "qXfer:features:read:",
                                           "qXfer:features:read:target.xml",
@@ -337,10 +336,9 @@ TEST_F(GdbSession, WordsThatAreCutShortAreRefused) {
                                           "Qqemu.sstep=",
                                           "Qqemu.sstep=8"}) {
         const std::string answer = ask(packet);
-        EXPECT_TRUE(answer.starts_with('E') || packet == "G" || packet == "qRcmd,")
-            << packet << ": " << answer;
+        EXPECT_TRUE(answer.starts_with('E') || packet == "G") << packet << ": " << answer;
     }
-    EXPECT_EQ(log(), "cpu 0:  ") << "of all these only an empty line for the monitor does anything";
+    EXPECT_EQ(log(), "") << "nothing is done for any of these";
 }
 
 }  // namespace
