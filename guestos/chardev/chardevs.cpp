@@ -86,7 +86,7 @@ Result<std::unique_ptr<Chardev>> open_chardev(const ChardevOptions& options, uin
 }
 
 Result<std::unique_ptr<Chardevs>> Chardevs::open(const RunOptions& options, devices::EventLoop& loop,
-                                                 ChardevActions actions) {
+                                                 const ChardevActions& actions) {
     signal(SIGPIPE, SIG_IGN);  // a reader that is gone is an error of write()
     std::unique_ptr<Chardevs> chardevs(new Chardevs());
     for (const ChardevOptions& one : options.chardevs) {

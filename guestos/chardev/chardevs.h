@@ -19,7 +19,7 @@ class Chardevs final : public devices::CharBackends {
   public:
     /// Opens files, makes sockets, waits for clients where that is asked for. Before the sandbox and before the loop runs.
     static Result<std::unique_ptr<Chardevs>> open(const RunOptions& options, devices::EventLoop& loop,
-                                                  ChardevActions actions);
+                                                  const ChardevActions& actions);
     ~Chardevs() override;
 
     /// For a monitor: as long as the run. Before the first machine.

@@ -26,9 +26,10 @@ Result<std::unique_ptr<Chardev>> PtyChardev::open(devices::EventLoop& loop, cons
     const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     std::array<char, PATH_MAX> name{};
     int slave = -1;
-    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 ||
-        ptsname_r(master, name.data(), name.size()) != 0 ||
-        (slave = ::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) {
+    if (master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0 &&
+        ptsname_r(master, name.data(), name.size()) == 0)
+        slave = ::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0) {
         const int error = errno;
         if (master >= 0) close(master);
         return failure("no pseudo-terminal: {}", strerror(error));
