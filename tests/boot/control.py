@@ -350,6 +350,8 @@ def keys():
 
 
 PORTS = r"""
+# The driver makes them some time after it is loaded.
+until [ -c /dev/hvc0 ] && grep -qs org.qemu.guest_agent.0 /sys/class/virtio-ports/*/name; do sleep 0.1; done
 cd /sys/class/virtio-ports
 for p in *; do [ ! -s $p/name ] || echo "port $p $(cat $p/name)"; done
 p=/dev/$(grep -l org.qemu.guest_agent.0 */name | cut -d/ -f1)
