@@ -124,7 +124,7 @@ uint64_t HostBridge::read(uint64_t offset, unsigned size) {
     const std::lock_guard guard(lock_);
     const unsigned step = offset % size != 0 ? 1 : std::min(size, 4u);
     uint64_t value = 0;
-    for (unsigned done = 0; done < size; done += step) {
+    for (unsigned done = 0; done < size && done < sizeof value; done += step) {
         const uint64_t at = offset + done;
         Function* const function = find(at);
         const uint64_t part =

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <tuple>
 
 namespace arclight::devices::virtio::p9 {
 
@@ -144,7 +145,7 @@ Status Security::symlink(const Place& place, const std::string& to, const Creden
     const ssize_t written = pwrite(file->get(), to.data(), to.size(), 0);
     if (written == static_cast<ssize_t>(to.size())) return {};
     const Error error = written < 0 ? errno : ENOSPC;
-    static_cast<void>(remove(place, false));
+    std::ignore = remove(place, false);
     return std::unexpected(error);
 }
 

@@ -45,6 +45,7 @@ Status Server::walk(Request& request) {
     const uint16_t count = request.in.u16();
     if (count > kMaxWalk) return std::unexpected(EINVAL);
     std::vector<std::string_view> names;
+    names.reserve(count);
     for (unsigned i = 0; i < count; i++) names.push_back(request.in.text());
     if (!request.in.ok()) return std::unexpected(EINVAL);
     const auto fid = fids_.find(number);
