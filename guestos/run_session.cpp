@@ -80,9 +80,12 @@ class CurrentMachine {
     void set(Machine* machine) {
         const std::lock_guard guard(lock_);
         machine_ = machine;
+        if (machine != nullptr && stopped_) machine->stop(Machine::End::Quit);
     }
+    /// This one and those that would follow it.
     void stop() {
         const std::lock_guard guard(lock_);
+        stopped_ = true;
         if (machine_ != nullptr) machine_->stop(Machine::End::Quit);
     }
     void end_pause() {
@@ -93,6 +96,7 @@ class CurrentMachine {
   private:
     std::mutex lock_;
     Machine* machine_ = nullptr;
+    bool stopped_ = false;
 };
 
 /// The run ends: no monitor waits any more, for the machine or for its client.
@@ -178,6 +182,15 @@ int run_session(const RunOptions& given) {
         chardevs.leave_terminal();
         return complain(text);
     };
+    // Also between two machines, where a guest resets.
+    std::atomic<int> signal_number{0};
+    const SignalWatch signals(loop, {.end =
+                                         [&](int number) {
+                                             signal_number = number;
+                                             end_machine();
+                                         },
+                                     .go_on = [&] { current.end_pause(); },
+                                     .resized = [&] { chardevs.terminal_resized(); }});
     for (const MonitorOptions& monitor : opened.monitors) {
         auto backend = chardevs.claim_for_run(monitor.chardev);
         if (!backend) return give_up(fmt::format("monitor: {}", backend.error()));
@@ -255,14 +268,6 @@ int run_session(const RunOptions& given) {
         if (!lightv) return give_up(lightv.error());
 
         mmu::lightv::Json lightv_stats;
-        int signal_number = 0;
-        SignalWatch signals(loop, {.end =
-                                       [&](int s) {
-                                           signal_number = s;
-                                           end_machine();
-                                       },
-                                   .go_on = [&] { machine.end_pause(); },
-                                   .resized = [&] { chardevs.terminal_resized(); }});
         current.set(&machine);
         if (Semihosting* semihosting = machine.semihosting())
             semihosting->console().input_ended = [&input] { return input.input_ended(); };
@@ -310,7 +315,7 @@ int run_session(const RunOptions& given) {
         if (end == Machine::End::Failure) return give_up(machine.failure_text());
         if (signal_number != 0) {
             if (options.signal_is_failure) return 128 + signal_number;
-            fmt::print(stderr, "arclight: terminating on signal {}\n", signal_number);
+            fmt::print(stderr, "arclight: terminating on signal {}\n", signal_number.load());
             return 0;
         }
         if (hangup) return give_up("the console's terminal is gone");

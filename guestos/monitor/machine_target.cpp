@@ -37,6 +37,7 @@ void MachineTarget::attach(Machine& machine) {
         [this](RunState state) { tell_(MonitorEvent::now(state == RunState::Running ? "RESUME" : "STOP")); });
     const std::lock_guard guard(lock_);
     machine_ = &machine;
+    ending_ = false;
     end_told_ = false;
     changed_.notify_all();
 }
@@ -64,6 +65,14 @@ void MachineTarget::finish() {
     changed_.notify_all();
 }
 
+void MachineTarget::end(Machine& machine, Machine::End why) {
+    {
+        const std::lock_guard guard(lock_);
+        ending_ = true;
+    }
+    machine.stop(why);
+}
+
 void MachineTarget::tell_end(const char* event, bool by_guest, const char* reason) {
     if (end_told_.exchange(true)) return;
     tell_(MonitorEvent::now(event, {{"guest", by_guest}, {"reason", reason}}));
@@ -73,8 +82,8 @@ void MachineTarget::tell_end(const char* event, bool by_guest, const char* reaso
 template <typename Use>
 void MachineTarget::with_machine(Use&& use) {
     std::unique_lock held(lock_);
-    changed_.wait(held, [this] { return machine_ != nullptr || finished_; });
-    if (machine_ == nullptr) return;
+    changed_.wait(held, [this] { return (machine_ != nullptr && !ending_) || finished_; });
+    if (machine_ == nullptr || ending_) return;
     Machine& machine = *machine_;
     users_++;
     held.unlock();
@@ -102,14 +111,14 @@ void MachineTarget::quit() {
     with_machine([this](Machine& machine) {
         tell_end("SHUTDOWN", false, "host-qmp-quit");
         chardevs_.abandon_output();
-        machine.stop(Machine::End::Quit);
+        end(machine, Machine::End::Quit);
     });
 }
 
 void MachineTarget::reset() {
     with_machine([this](Machine& machine) {
         tell_end(options_.no_reboot ? "SHUTDOWN" : "RESET", false, "host-qmp-system-reset");
-        machine.stop(Machine::End::Reset);
+        end(machine, Machine::End::Reset);
     });
 }
 

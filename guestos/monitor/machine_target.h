@@ -58,6 +58,8 @@ class MachineTarget final : public MonitorTarget {
     /// Calls use(machine) once there is one; not at all if there will be none.
     template <typename Use>
     void with_machine(Use&& use);
+    /// Ends the machine; later calls of with_machine() are for the next one.
+    void end(Machine& machine, Machine::End why);
     void tell_end(const char* event, bool by_guest, const char* reason);
 
     const RunOptions& options_;
@@ -67,6 +69,7 @@ class MachineTarget final : public MonitorTarget {
     std::mutex lock_;
     std::condition_variable changed_;
     Machine* machine_ = nullptr;
+    bool ending_ = false;  ///< it resets or quits: whoever asks waits for the next one
     unsigned users_ = 0;
     bool finished_ = false;
     std::atomic<bool> end_told_{false};
