@@ -73,7 +73,6 @@ constexpr uint64_t kRegQueueEnable = 0x1c;
 constexpr uint64_t kRegQueueNotifyOffset = 0x1e;
 constexpr uint64_t kRegQueueDescriptors = 0x20;
 constexpr uint64_t kRegQueueDriver = 0x28;
-constexpr uint64_t kRegQueueDevice = 0x30;
 constexpr uint64_t kRegQueueEnd = 0x38;
 
 // 4.1.4.10: the legacy interface.

@@ -33,8 +33,7 @@ void write_log(int fd, std::span<const uint8_t> bytes) {
 }  // namespace
 
 OutputBuffer::OutputBuffer(devices::EventLoop& loop, Actions actions)
-    : loop_(loop),
-      actions_(std::move(actions)),
+    : actions_(std::move(actions)),
       timer_(loop, [this] { on_timer(); }),
       write_at_failure_(
           host::LastAct::When::Failure,

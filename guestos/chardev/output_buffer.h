@@ -52,7 +52,6 @@ class OutputBuffer {
     void write_what_goes();
     bool lost() const { return fd_ < 0; }
 
-    devices::EventLoop& loop_;
     const Actions actions_;
     std::mutex lock_;
     std::vector<uint8_t> due_;
