@@ -3,8 +3,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,35 +11,12 @@
 #include <memory>
 #include <string_view>
 
+#include "guestos/unix_listener.h"
+
 namespace arclight::guestos::gdb {
 
 namespace {
 constexpr int kBacklog = 4;
-
-Result<int> listen_locally(const std::string& path) {
-    sockaddr_un address{.sun_family = AF_UNIX};
-    if (path.size() >= sizeof address.sun_path)
-        return failure("--gdb: '{}' is longer than a socket's path may be", path);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    struct stat status {};
-    // One that a dead run has left.
-    if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
-        const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const bool alive = connect(probe, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-        close(probe);
-        if (alive) return failure("--gdb: another run listens at '{}'", path);
-        unlink(path.c_str());
-    }
-    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    // The socket's mode becomes the file's.
-    if (listener >= 0 && fchmod(listener, 0600) == 0 &&
-        bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-        listen(listener, kBacklog) == 0)
-        return listener;
-    const int error = errno;
-    if (listener >= 0) close(listener);
-    return failure("--gdb: cannot listen at '{}': {}", path, strerror(error));
-}
 
 Result<int> listen_on_port(const Address& address) {
     addrinfo hints{};
@@ -96,7 +71,7 @@ Result<Address> parse_address(const std::string& text) {
 }
 
 Result<int> listen_at(const Address& address) {
-    return address.local ? listen_locally(address.path) : listen_on_port(address);
+    return address.local ? listen_at_path("--gdb", address.path, kBacklog) : listen_on_port(address);
 }
 
 }  // namespace arclight::guestos::gdb

@@ -5,8 +5,6 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +12,7 @@
 #include <utility>
 
 #include "guestos/lightv/policy.h"
+#include "guestos/unix_listener.h"
 #include "host/thread.h"
 #include "mmu/lightv/json.h"
 #include "mmu/lightv/parameters.h"
@@ -89,27 +88,11 @@ LightvControl::~LightvControl() {
 }
 
 Result<void> LightvControl::listen(const std::string& path) {
-    sockaddr_un address{.sun_family = AF_UNIX};
-    if (path.size() >= sizeof address.sun_path)
-        return failure("--control: '{}' is longer than a socket's path may be", path);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    struct stat status {};
-    // One that a dead run has left.
-    if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
-        const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const bool alive = connect(probe, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-        close(probe);
-        if (alive) return failure("--control: another run listens at '{}'", path);
-        unlink(path.c_str());
-    }
-    listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const auto listener = listen_at_path("--control", path, kBacklog);
+    if (!listener) return std::unexpected(listener.error());
+    listener_ = *listener;
     quit_ = eventfd(0, EFD_CLOEXEC);
-    // Whoever may write to it may do anything to the guest. The socket's mode becomes the file's (Linux's
-    // net/unix/af_unix.c), so there is no moment at which others might connect; umask() would be every thread's.
-    if (listener_ < 0 || quit_ < 0 || fchmod(listener_, 0600) != 0 ||
-        bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(listener_, kBacklog) != 0)
-        return failure("--control: cannot listen at '{}': {}", path, strerror(errno));
+    if (quit_ < 0) return failure("--control: cannot listen at '{}': {}", path, strerror(errno));
     path_ = path;
     thread_ = host::start_thread("lightv", ThreadRole::Control, [this] { serve(); });
     return {};

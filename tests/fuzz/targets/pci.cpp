@@ -8,31 +8,12 @@
 #include "tests/devices/state_damage.h"
 #include "tests/fuzz/driver/input.h"
 #include "tests/fuzz/driver/target.h"
+#include "tests/fuzz/targets/virtio_sample.h"
 
 namespace arclight::fuzz {
 namespace {
 
 using namespace devices;
-
-class Sample final : public virtio::Backend {
-  public:
-    std::string_view name() const override { return "sample"; }
-    uint32_t device_id() const override { return 1; }
-    uint64_t features() const override { return 0x0f0f; }
-    std::vector<virtio::QueueDescription> queues() const override {
-        return {{8, virtio::Service::Inline}, {256, virtio::Service::Worker}, {4, virtio::Service::Backend}};
-    }
-    uint8_t read_config(uint64_t offset) override { return offset < config_.size() ? config_[offset] : 0; }
-    void write_config(uint64_t offset, uint8_t value) override {
-        if (offset < config_.size()) config_[offset] = value;
-    }
-    virtio::Served process(unsigned, virtio::Chain& chain) override {
-        return virtio::Served::done(static_cast<uint32_t>(chain.writable_size()));
-    }
-
-  private:
-    std::array<uint8_t, 16> config_{};
-};
 
 struct Board : test::PciBoard {
     static constexpr unsigned kDevice = 1 << 3, kPort = 2 << 3;
