@@ -13,7 +13,6 @@ namespace {
 using namespace pci;
 using test::PciBoard;
 
-
 /// BAR 0: ports; BAR 1: 32-bit memory with the MSI-X table; BAR 2: 64-bit memory. Reads give BAR and offset.
 class Toy final : public Function {
   public:
