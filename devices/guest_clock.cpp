@@ -77,7 +77,7 @@ GuestClock::Look GuestClock::look() const {
     return now;
 }
 
-uint64_t GuestClock::read_source(bool tsc) const {
+inline uint64_t GuestClock::read_source(bool tsc) const {
     if (real_) [[likely]]
         return tsc ? read_tsc() : static_cast<uint64_t>(EventLoop::now_ns());
     return tsc ? host_.tsc() : static_cast<uint64_t>(host_.monotonic_ns());
@@ -95,7 +95,7 @@ uint64_t ticks_after(uint64_t base, int64_t elapsed, uint64_t rate) {
 }  // namespace
 
 // Of the fields as they are: under lock_, or checked by the sequence afterwards.
-uint64_t GuestClock::ticks_at(uint64_t source) const {
+inline uint64_t GuestClock::ticks_at(uint64_t source) const {
     const auto elapsed = static_cast<int64_t>(source - base_source_.load(std::memory_order_relaxed));
     return ticks_after(base_ticks_.load(std::memory_order_relaxed),
                        std::min(elapsed, limit_.load(std::memory_order_relaxed)),
@@ -108,7 +108,8 @@ uint64_t GuestClock::unlimited_ticks_at(uint64_t source) const {
                        rate_.load(std::memory_order_relaxed));
 }
 
-GuestClock::Reading GuestClock::read() const {
+// Part of ticks(), which a guest may call in a loop: what it reads stays in registers.
+[[gnu::always_inline]] inline GuestClock::Reading GuestClock::read() const {
     for (;;) {
         const uint32_t before = sequence_.load(std::memory_order_acquire);
         const bool tsc = uses_tsc_.load(std::memory_order_relaxed);

@@ -1,9 +1,7 @@
 #include "devices/host_time.h"
 
 #include <cpuid.h>
-#include <immintrin.h>
 #include <time.h>
-#include <x86intrin.h>
 
 namespace arclight::devices {
 
@@ -32,11 +30,6 @@ class RealTime final : public HostTime {
 const HostTime& HostTime::real() {
     static const RealTime time;
     return time;
-}
-
-uint64_t read_tsc() {
-    _mm_lfence();
-    return __rdtsc();
 }
 
 }  // namespace arclight::devices

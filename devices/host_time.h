@@ -28,6 +28,9 @@ class HostTime {
 };
 
 /// The TSC of this host, not read ahead of an earlier load: else time would run backwards between CPUs.
-uint64_t read_tsc();
+inline uint64_t read_tsc() {
+    __builtin_ia32_lfence();
+    return __builtin_ia32_rdtsc();
+}
 
 }  // namespace arclight::devices

@@ -138,6 +138,12 @@ extern "C" [[gnu::visibility("hidden"), gnu::used]] void arclight_host_enter(Lan
 }
 extern "C" [[gnu::visibility("hidden")]] const char arclight_host_landing;
 
+Word touch_guarded_word(const uint64_t* place) {
+    Word word{0, false};
+    word.done = touch([&] { word.value = __atomic_load_n(place, __ATOMIC_ACQUIRE); });
+    return word;
+}
+
 }  // namespace detail
 
 // ---- The mappings

@@ -43,6 +43,11 @@ extern thread_local Landing* innermost;
 extern std::atomic<unsigned> guarded;  ///< mappings that may fail, or have
 extern std::atomic<bool> lost;         ///< some has failed
 extern "C" bool arclight_host_try(void (*access)(void*), void* context, Landing* landing);
+struct Word {
+    uint64_t value;
+    bool done;
+};
+Word touch_guarded_word(const uint64_t* place);
 }  // namespace detail
 
 /// Calls `access`, which may read and write fallible memory and does nothing else: it holds no lock and no object with a
@@ -61,6 +66,18 @@ bool touch(F&& access) {
                                   const_cast<void*>(static_cast<const void*>(&access)), &landing);
     detail::innermost = landing.outer;
     return done;
+}
+
+/// Reads an aligned word (acquire) as touch() does. For hot paths: `value` may stay in a register, which no variable does
+/// that touch() takes by reference.
+[[gnu::always_inline]] inline bool touch_word(const uint64_t* place, uint64_t& value) {
+    if (detail::guarded.load(std::memory_order_relaxed) == 0) [[likely]] {
+        value = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+        return true;
+    }
+    const auto read = detail::touch_guarded_word(place);
+    value = read.value;
+    return read.done;
 }
 
 /// Whether any such memory was ever found gone.

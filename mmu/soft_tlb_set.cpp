@@ -6,6 +6,7 @@
 #include <bit>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "mmu/bits.h"
 
@@ -125,7 +126,7 @@ SoftTlb* SoftTlbSet::select(unsigned el, bool pan, const Root& root) {
         drop_non_global(slot);
         keys_[slot.number] = key;
     }
-    asids_[slot.number] = root.asid;
+    set_asid(slot, root.asid);
     return slot.tlb;
 }
 
@@ -148,7 +149,7 @@ SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, uint16_t asid) {
         keys_[found->number] = key;
         fresh_tlbs_ |= 1u << found->number;
     }
-    asids_[found->number] = asid;
+    set_asid(*found, asid);
     found->last_used = ++clock_;
     last_el0_ = found->number;
     return *found;
@@ -173,10 +174,16 @@ uint32_t SoftTlbSet::slots_of_key(uint64_t key) const {
     return mask;
 }
 
-uint32_t SoftTlbSet::slots_of_asid(uint16_t asid) const {
+uint32_t SoftTlbSet::slots_of_asid(uint16_t asid) {
+    if (sought_asid_ == asid) return slots_of_sought_;
     uint32_t mask = 0;
     for (unsigned i = 0; i < kSlots; ++i) mask |= static_cast<uint32_t>(asids_[i] == asid) << i;
-    return mask;
+    sought_asid_ = asid;
+    return slots_of_sought_ = mask;
+}
+
+void SoftTlbSet::set_asid(const Slot& slot, uint16_t asid) {
+    if (std::exchange(asids_[slot.number], asid) != asid) sought_asid_.reset();
 }
 
 bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
@@ -457,7 +464,7 @@ void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool g
     }
 }
 
-void SoftTlbSet::apply(const TlbiRequest& request) {
+void SoftTlbSet::apply(TlbiRequest request) {
     using Kind = TlbiRequest::Kind;
     const uint32_t own = slots_of_asid(request.asid);
     const auto each = [&](uint32_t slots, auto fn) {

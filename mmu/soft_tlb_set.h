@@ -96,7 +96,7 @@ class SoftTlbSet {
     void renew_epochs();
 
     /// Invalidates what the TLBI names, in all soft TLBs.
-    void apply(const TlbiRequest& request);
+    void apply(TlbiRequest request);
     // ---- Traditional shadow paging (ShadowPolicy::Tsp)
     /// Invalidates translations that were derived from a table entry which has changed.
     void drop(const Derived& derived);
@@ -171,7 +171,8 @@ class SoftTlbSet {
     void clear_jumps(Slot& slot);
     void change_translation_flags(Slot& slot, uint32_t translation_flags);
     void renew_epoch(Slot& slot);
-    uint32_t slots_of_asid(uint16_t asid) const;
+    uint32_t slots_of_asid(uint16_t asid);
+    void set_asid(const Slot& slot, uint16_t asid);
 
     const ShadowOptions options_;
     const unsigned slots_used_;
@@ -195,6 +196,9 @@ class SoftTlbSet {
     uint32_t filled_ = 0;         // the slot has entries or ran code
     uint32_t filled_global_ = 0;  // the slot has global entries or code
     std::array<uint16_t, kSlots> asids_{};
+    // What slots_of_asid() found last: a run of invalidations names one ASID.
+    std::optional<uint16_t> sought_asid_;
+    uint32_t slots_of_sought_ = 0;
     std::array<uint64_t, kSlots> keys_{};  // key_of() the root
     unsigned last_el0_ = 2;
     uint64_t clock_ = 0;

@@ -69,8 +69,8 @@ bool permitted(uint8_t permissions, const Access& access) {
 
 enum class Replaced : uint8_t { Yes, Changed, Refused };
 
-/// Compare and exchange of a descriptor. Changed: it had another value, which is now in `expected`.
-Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t& expected, uint64_t desired) {
+/// Compare and exchange of a descriptor. Changed: it had another value.
+Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t expected, uint64_t desired) {
     auto* slot = reinterpret_cast<uint64_t*>(memory.host(pa, 8));
     if (slot == nullptr) return Replaced::Refused;  // in read-only memory
     const auto exchange = [&] {
@@ -177,9 +177,8 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
             return fault(FaultKind::ExternalOnWalk, level);
         // Tables are naturally aligned in memory whose host mapping is page aligned; other CPUs write them at
         // any time.
-        const auto* slot = reinterpret_cast<const uint64_t*>(host);
         uint64_t descriptor = 0;
-        if (!host::touch([&] { descriptor = __atomic_load_n(slot, __ATOMIC_ACQUIRE); }))
+        if (!host::touch_word(reinterpret_cast<const uint64_t*>(host), descriptor))
             return fault(FaultKind::ExternalOnWalk, level);
 
         if ((descriptor & kValid) == 0) return fault(FaultKind::Translation, level);
@@ -215,12 +214,13 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
             const Replaced done = replace(memory, place, descriptor, updated);
             if (done == Replaced::Refused) return fault(FaultKind::ExternalOnWalk, level);
             if (done == Replaced::Changed) continue;
-            descriptor = updated;
+        } else {
+            updated = descriptor;
         }
 
         r.clean =
-            dirty_managed && (descriptor & kAp2ReadOnly) != 0 && (r.permissions & permission::kEl1Write) != 0;
-        r.accessed = (descriptor & kAf) != 0;
+            dirty_managed && (updated & kAp2ReadOnly) != 0 && (r.permissions & permission::kEl1Write) != 0;
+        r.accessed = (updated & kAf) != 0;
         r.page_bits = static_cast<uint8_t>(shift);
         r.pa = base | (va & low_bits(shift));
         r.non_global = (descriptor & kNotGlobal) != 0;

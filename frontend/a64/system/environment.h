@@ -19,7 +19,7 @@ class Environment {
     /// SCTLR, TCR or MAIR changed so that cached translations no longer hold: flush them, then as
     /// context_changed().
     virtual void translation_changed() = 0;
-    virtual void tlbi(const mmu::TlbiRequest& request, bool broadcast) = 0;
+    virtual void tlbi(mmu::TlbiRequest request, bool broadcast) = 0;
 
     // ---- Instruction cache. Effects are due at the next DSB on this CPU; all CPUs are affected.
     /// IC IVAU: the line at this physical address (64 bytes, see CTR_EL0) may have new instructions.

@@ -10,7 +10,7 @@ class QuietEnvironment final : public Environment {
   public:
     void context_changed() override {}
     void translation_changed() override {}
-    void tlbi(const mmu::TlbiRequest&, bool) override {}
+    void tlbi(mmu::TlbiRequest, bool) override {}
     void ic_ivau(uint64_t, uint64_t) override {}
     void ic_iallu(bool) override {}
     void interrupts_unmasked() override {}

@@ -52,12 +52,11 @@ void CpuEnvironment::translation_changed() {
     context_changed();
 }
 
-void CpuEnvironment::tlbi(const mmu::TlbiRequest& asked, bool broadcast) {
+void CpuEnvironment::tlbi(mmu::TlbiRequest request, bool broadcast) {
     ++core_.stats.tlbi;
-    ++core_.stats.tlbi_kinds[static_cast<unsigned>(asked.kind)];
+    ++core_.stats.tlbi_kinds[static_cast<unsigned>(request.kind)];
     memory_.translations_changed();
-    core_.context.trace.mmu(core_.cpu, "tlbi", asked.va, asked.asid, static_cast<unsigned>(asked.kind));
-    mmu::TlbiRequest request = asked;
+    core_.context.trace.mmu(core_.cpu, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
     // Single pages and address spaces are up to date already, but for what a device has written.
     if (const mmu::TablePages* tables = core_.context.table_pages;
         tables != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {

@@ -32,7 +32,7 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     // ---- frontend::a64::Environment
     void context_changed() override;
     void translation_changed() override;
-    void tlbi(const mmu::TlbiRequest& asked, bool broadcast) override;
+    void tlbi(mmu::TlbiRequest request, bool broadcast) override;
     void ic_ivau(uint64_t va, uint64_t pa) override;
     void ic_iallu(bool broadcast) override;
     void interrupts_unmasked() override;

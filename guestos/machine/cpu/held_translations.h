@@ -92,7 +92,7 @@ class HeldTranslations {
 
     /// False: the owner holds nothing of what `request` takes out, and nothing is on the way. The caller has
     /// a full barrier (fence()) between its last store to the tables and this.
-    bool may_hold(const mmu::TlbiRequest& request) const {
+    bool may_hold(mmu::TlbiRequest request) const {
         using Kind = mmu::TlbiRequest::Kind;
         if (request.kind == Kind::All || walking_.load()) return true;
         if (request.kind == Kind::Asid) return has(asid_bit(request.asid));

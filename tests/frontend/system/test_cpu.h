@@ -26,9 +26,7 @@ struct FakeEnvironment final : Environment {
 
     void context_changed() override { ++context_changes; }
     void translation_changed() override { ++translation_changes; }
-    void tlbi(const mmu::TlbiRequest& request, bool broadcast) override {
-        tlbis.emplace_back(request, broadcast);
-    }
+    void tlbi(mmu::TlbiRequest request, bool broadcast) override { tlbis.emplace_back(request, broadcast); }
     void ic_ivau(uint64_t va, uint64_t pa) override { ic_lines.emplace_back(va, pa); }
     void ic_iallu(bool broadcast) override { ++(broadcast ? ic_all_broadcast : ic_all_local); }
     void interrupts_unmasked() override { ++unmaskings; }
