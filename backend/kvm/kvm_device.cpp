@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 namespace arclight::backend::kvm {
 
@@ -27,8 +28,11 @@ struct Cpuid {
     kvm_cpuid_entry2 entries[kCpuidEntries] = {};
 
     /// The features that KVM can give a guest.
-    explicit Cpuid(int device) {
-        if (ioctl(device, _IOWR(KVMIO, 0x05, uint64_t), this) < 0) count = 0;
+    static Result<std::unique_ptr<Cpuid>> supported(int device) {
+        auto cpuid = std::make_unique<Cpuid>();
+        if (ioctl(device, _IOWR(KVMIO, 0x05, uint64_t), cpuid.get()) < 0)
+            return failure("KVM_GET_SUPPORTED_CPUID");
+        return cpuid;
     }
     int give_to(int processor) const { return ioctl(processor, _IOW(KVMIO, 0x90, uint64_t), this); }
 };
@@ -67,17 +71,24 @@ Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned 
     uint64_t identity_map = 0xffff'c000;
     (void)ioctl(vm.vm_.get(), KVM_SET_TSS_ADDR, 0xfffb'd000);
     (void)ioctl(vm.vm_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
-    vm.read_cpuid();
+    if (auto read = vm.read_cpuid(); !read) return std::unexpected(read.error());
     return vm;
 }
 
-void VirtualMachine::read_cpuid() {
-    const Cpuid cpuid(device_.get());
-    for (unsigned i = 0; i < cpuid.count; ++i) {
-        const kvm_cpuid_entry2& e = cpuid.entries[i];
+Result<void> VirtualMachine::read_cpuid() {
+    constexpr uint64_t kFsgsbase = uint64_t{1} << 16, kOsxsave = uint64_t{1} << 18, kPke = uint64_t{1} << 22;
+    const auto cpuid = Cpuid::supported(device_.get());
+    if (!cpuid) return std::unexpected(cpuid.error());
+    for (unsigned i = 0; i < (*cpuid)->count; ++i) {
+        const kvm_cpuid_entry2& e = (*cpuid)->entries[i];
+        // SDM vol. 2, CPUID: which feature each bit of CR4 is for.
         if (e.function == 0x8000'0008) physical_bits_ = std::clamp(e.eax & 0xff, 36u, 46u);
-        if (e.function == 1) has_xsave_ = (e.ecx >> 26 & 1) != 0;
+        if (e.function == 1 && (e.ecx >> 26 & 1) != 0) cr4_features_ |= kOsxsave;
+        if (e.function == 7 && e.index == 0 && (e.ebx & 1) != 0) cr4_features_ |= kFsgsbase;
+        if (e.function == 7 && e.index == 0 && (e.ecx >> 3 & 1) != 0) cr4_features_ |= kPke;
+        if (e.function == 0xd && e.index == 0) xcr0_features_ = e.eax | uint64_t{e.edx} << 32;
     }
+    return {};
 }
 
 Result<Processor> VirtualMachine::create_processor() {
@@ -88,13 +99,13 @@ Result<Processor> VirtualMachine::create_processor() {
     if (run == MAP_FAILED) return failure("cannot map a virtual processor's page");
     Processor processor(std::move(fd), static_cast<kvm_run*>(run), run_bytes_);
 
-    const Cpuid cpuid(device_.get());
-    if (cpuid.count != 0 && cpuid.give_to(processor.fd()) < 0) return failure("KVM_SET_CPUID2");
+    const auto cpuid = Cpuid::supported(device_.get());
+    if (!cpuid) return std::unexpected(cpuid.error());
+    if ((*cpuid)->give_to(processor.fd()) < 0) return failure("KVM_SET_CPUID2");
     // The process selected code for its own processor, AVX and AVX-512 included, and that code runs inside.
     kvm_xcrs xcrs{};
     xcrs.nr_xcrs = 1;
-    constexpr uint64_t kVectorState = 0xe7;
-    xcrs.xcrs[0].value = _xgetbv(0) & kVectorState;
+    xcrs.xcrs[0].value = _xgetbv(0) & xcr0_features_;
     (void)ioctl(processor.fd(), KVM_SET_XCRS, &xcrs);  // where it is refused, the probe finds out
     // One time base inside and outside: the vDSO's clock parameters are for the host's TSC.
     uint64_t no_offset = 0;

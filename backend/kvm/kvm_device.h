@@ -65,12 +65,15 @@ class VirtualMachine {
     /// Width of a guest physical address.
     unsigned physical_bits() const { return physical_bits_; }
 
-    bool has_xsave() const { return has_xsave_; }
+    /// The bits of CR4 without which code of the process, compiled or chosen for this host, would fault inside: XSAVE,
+    /// RDFSBASE, RDPKRU.
+    uint64_t cr4_features() const { return cr4_features_; }
 
   private:
     VirtualMachine() = default;
-    void read_cpuid();
-    bool has_xsave_ = false;
+    Result<void> read_cpuid();
+    uint64_t cr4_features_ = 0;
+    uint64_t xcr0_features_ = 0;  ///< state components that KVM can give
     FileDescriptor device_, vm_;
     unsigned slots_ = 0, max_slots_ = 0, physical_bits_ = 36, processors_ = 0;
 

@@ -7,23 +7,31 @@
 
 namespace arclight::backend::kvm {
 
+namespace {
+constexpr uint64_t kGib = uint64_t{1} << 30;
+}
+
 Arena::Arena(size_t bytes) : size_(bytes) {
     // Each machine of this process has its own arena in its own GiB, because ProcessMap maps whole GiB.
-    constexpr uint64_t kGib = uint64_t{1} << 30;
     constexpr unsigned kPlaces = 64;
     for (unsigned i = 0; i < kPlaces; ++i) {
-        void* p = mmap(reinterpret_cast<void*>(kPreferredAddress + i * kGib), bytes, PROT_READ | PROT_WRITE,
+        // The whole GiB: what somebody else had in the rest of it could not be mapped inside.
+        void* p = mmap(reinterpret_cast<void*>(kPreferredAddress + i * kGib), kGib, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
         if (p != MAP_FAILED) {
             base_ = static_cast<uint8_t*>(p);
-            return;
+            if (mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0) return;
+            const int error = errno;
+            munmap(p, kGib);
+            errno = error;
+            break;
         }
         if (errno != EEXIST) break;
     }
     throw std::system_error(errno, std::generic_category(), "cannot map the virtual machine's page tables");
 }
 
-Arena::~Arena() { munmap(base_, size_); }
+Arena::~Arena() { munmap(base_, kGib); }
 
 uint8_t* Arena::take_system_page() {
     if (next_system_ + 4096 > kSystemBytes) return nullptr;

@@ -52,6 +52,28 @@ bool changes_the_thread(uint64_t number) {
     }
 }
 
+/// The thread inside may be about to read errno, which is the same variable outside.
+class KeepErrno {
+  public:
+    KeepErrno() = default;
+    ~KeepErrno() { errno = inside_; }
+    KeepErrno(const KeepErrno&) = delete;
+    KeepErrno& operator=(const KeepErrno&) = delete;
+
+  private:
+    const int inside_ = errno;
+};
+
+/// Without libc's errno. Zero or a negative error number.
+long run_processor(int fd) {
+    long result;
+    asm volatile("syscall"
+                 : "=a"(result)
+                 : "a"(SYS_ioctl), "D"(fd), "S"(KVM_RUN), "d"(0)
+                 : "rcx", "r11", "memory");
+    return result;
+}
+
 uint64_t call_host(const kvm_regs& r) {
     uint64_t result;
     register uint64_t r10 asm("r10") = r.r10;
@@ -133,7 +155,7 @@ Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine&
     if (!processor) return std::unexpected(processor.error());
     std::unique_ptr<ProcessorThread> thread(
         new ProcessorThread(std::move(*processor), arena, process, native, code, handler, *root));
-    thread->has_xsave_ = vm.has_xsave();
+    thread->cr4_features_ = vm.cr4_features();
     for (const uint64_t page : thread->ring0_.code_pages())
         if (auto added = process.add_code(page, 1); !added) return std::unexpected(added.error());
     return thread;
@@ -174,10 +196,11 @@ Result<void> ProcessorThread::run(const std::function<void()>& body) {
     regs.rip = reinterpret_cast<uint64_t>(&ProcessorThread::inside_main);
     regs.rdi = reinterpret_cast<uint64_t>(this);
     regs.rflags = kFlagsAlwaysSet;
-    ring0_.load(processor_.sregs(), arena_, root_, fs_base, has_xsave_);
+    ring0_.load(processor_.sregs(), arena_, root_, fs_base, cr4_features_);
     run.kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
     for (;;) {
         if (auto entered = enter(); !entered) return entered;
+        const KeepErrno keep;
         auto going_on = handle_exit();
         if (!going_on) return std::unexpected(going_on.error());
         if (!*going_on) return {};
@@ -186,17 +209,18 @@ Result<void> ProcessorThread::run(const std::function<void()>& body) {
 
 /// Runs until the next exit other than an interruption by a signal.
 Result<void> ProcessorThread::enter() {
-    while (ioctl(processor_.fd(), KVM_RUN, 0) < 0) {
+    while (const long error = run_processor(processor_.fd())) {
+        const KeepErrno keep;
         processor_.run().kvm_dirty_regs = 0;
-        if (errno == EINTR || errno == EAGAIN) {
+        if (error == -EINTR || error == -EAGAIN) {
             ++counts_.interrupted;
             if (on_interrupted_ != nullptr) on_interrupted_(processor_.regs().rip);
             continue;
         }
-        if (errno == EFAULT && recover_lost_memory()) continue;
+        if (error == -EFAULT && recover_lost_memory()) continue;
         return std::unexpected(
             fmt::format("the virtual machine touched memory that the process does not have, at {:#x} ({})",
-                        processor_.regs().rip, strerror(errno)));
+                        processor_.regs().rip, strerror(static_cast<int>(-error))));
     }
     processor_.run().kvm_dirty_regs = 0;
     return {};

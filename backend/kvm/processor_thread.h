@@ -81,7 +81,7 @@ class ProcessorThread {
     const FastmemFaultFn handler_;
     Table* root_;
     Ring0 ring0_;
-    bool has_xsave_ = false;
+    uint64_t cr4_features_ = 0;
     uint8_t* stack_ = nullptr;
     const std::function<void()>* body_ = nullptr;
     void (*on_interrupted_)(uint64_t pc) = nullptr;

@@ -198,7 +198,8 @@ Ring0::Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler) 
     ring0.iretq();
 }
 
-void Ring0::load(kvm_sregs& s, const Arena& arena, const Table* root, uint64_t fs_base, bool xsave) const {
+void Ring0::load(kvm_sregs& s, const Arena& arena, const Table* root, uint64_t fs_base,
+                 uint64_t cr4_features) const {
     const auto segment = [](uint16_t selector, uint8_t type, uint8_t privilege, bool code) {
         kvm_segment out{};
         out.selector = selector;
@@ -214,9 +215,8 @@ void Ring0::load(kvm_sregs& s, const Arena& arena, const Table* root, uint64_t f
     };
     // PE MP ET NE WP AM PG; PAE OSFXSR OSXMMEXCPT; LME LMA NXE, and no SCE, so that SYSCALL traps.
     s.cr0 = 0x8005'0033;
-    s.cr4 = 0x620;
+    s.cr4 = 0x620 | cr4_features;
     s.efer = 0xd00;
-    if (xsave) s.cr4 |= 1 << 18;  // OSXSAVE: the dynamic linker uses XSAVEC
     s.cr3 = arena.gpa_of(root);
     s.cr2 = 0;
     s.cs = segment(kUserCode, 11, 3, true);

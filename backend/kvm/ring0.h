@@ -42,7 +42,8 @@ class Ring0 {
     Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler);
 
     /// Sets the system registers for ring 3, with `root` as the page tables.
-    void load(kvm_sregs& sregs, const Arena& arena, const Table* root, uint64_t fs_base, bool xsave) const;
+    void load(kvm_sregs& sregs, const Arena& arena, const Table* root, uint64_t fs_base,
+              uint64_t cr4_features) const;
 
     uint64_t stack_top() const { return stack_top_; }
     /// The pages of stubs, which are complete: for ring 0, and for ring 3.

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -296,14 +297,68 @@ TEST_F(Inside, SignalsOfTheHostAreTakenOutside) {
         }
         stop = true;
     });
+    // What a system call has said is not lost to the interruption before it is read.
+    int error = 0;
     const auto ran = p.run([&] {
+        (void)write(-1, "x", 1);
         inside = true;
         while (!stop) _mm_pause();
+        error = errno;
     });
     other.join();
     sigaction(SIGUSR1, &old, nullptr);
     ASSERT_TRUE(ran) << ran.error();
     EXPECT_GE(p.counts().interrupted, 1u);
+    EXPECT_EQ(error, EBADF);
+}
+
+TEST_F(Inside, ErrnoSurvivesAFirstAccess) {
+    constexpr uint64_t kFar = 0x1300'0000'0000;
+    void* p = mmap(reinterpret_cast<void*>(kFar), 4096, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    ASSERT_NE(p, MAP_FAILED);
+    ProcessorThread& processor = this->processor();
+    int error = 0;
+    const auto ran = processor.run([&] {
+        (void)write(-1, "x", 1);
+        *static_cast<volatile char*>(p) = 1;
+        error = errno;
+    });
+    munmap(p, 4096);
+    ASSERT_TRUE(ran) << ran.error();
+    EXPECT_GE(processor.counts().first_touches, 1u);
+    EXPECT_EQ(error, EBADF);
+}
+
+TEST(ArenaTest, NobodyElseCanMapInItsGigabyte) {
+    constexpr size_t kBytes = size_t{8} << 20, kGib = size_t{1} << 30;
+    const auto tried = [](uint64_t address) {
+        void* p = mmap(reinterpret_cast<void*>(address), 4096, PROT_READ,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (p == MAP_FAILED) return errno;
+        munmap(p, 4096);
+        return 0;
+    };
+    uint64_t base = 0;
+    {
+        const Arena arena(kBytes);
+        base = arena.base();
+        for (const uint64_t offset : {uint64_t{0}, kBytes, kGib / 2, kGib - 4096})
+            EXPECT_EQ(tried(base + offset), EEXIST) << offset;
+    }
+    EXPECT_EQ(tried(base + kGib / 2), 0);
+}
+
+// Programs may choose them by the host's processor (AT_HWCAP2).
+TEST_F(Inside, TheSegmentBasesAreReadAsOutside) {
+    constexpr unsigned long kFsgsbase = 2;
+    if ((getauxval(AT_HWCAP2) & kFsgsbase) == 0 || (vm_->cr4_features() >> 16 & 1) == 0)
+        GTEST_SKIP() << "this host has no RDFSBASE";
+    uint64_t inside = 0;
+    EXPECT_EQ(run([&] { asm volatile("rdfsbase %0" : "=r"(inside)); }), "");
+    uint64_t outside = 0;
+    asm volatile("rdfsbase %0" : "=r"(outside));
+    EXPECT_EQ(inside, outside);
 }
 
 TEST_F(Inside, MemoryThatAnotherThreadMapsIsSeen) {
