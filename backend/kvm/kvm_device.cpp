@@ -49,6 +49,19 @@ Processor::~Processor() {
     if (run_ != nullptr) munmap(run_, run_bytes_);
 }
 
+Result<void> Processor::set_system_call(uint64_t entry, uint16_t kernel_code, uint16_t user_base) {
+    constexpr uint32_t kStar = 0xc000'0081, kLstar = 0xc000'0082, kFmask = 0xc000'0084;
+    constexpr uint64_t kAllFlags = 0xffff'ffff;
+    struct {  // kvm_msrs, of which the same holds as of Cpuid
+        uint32_t count = 3, padding = 0;
+        kvm_msr_entry entries[3];
+    } msrs{.entries = {{kStar, 0, uint64_t{kernel_code} << 32 | uint64_t{user_base} << 48},
+                       {kLstar, 0, entry},
+                       {kFmask, 0, kAllFlags}}};
+    if (ioctl(fd(), _IOW(KVMIO, 0x89, uint64_t), &msrs) != 3) return failure("KVM_SET_MSRS");
+    return {};
+}
+
 Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned max_slots) {
     VirtualMachine vm;
     vm.device_ = FileDescriptor(open(device_path, O_RDWR | O_CLOEXEC));
@@ -116,7 +129,7 @@ Result<Processor> VirtualMachine::create_processor() {
     (void)ioctl(processor.fd(), KVM_SET_DEVICE_ATTR, &attr);
 
     if (ioctl(processor.fd(), KVM_GET_SREGS, &processor.sregs()) < 0) return failure("KVM_GET_SREGS");
-    processor.run().kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    processor.run().kvm_valid_regs = KVM_SYNC_X86_REGS;
     return processor;
 }
 

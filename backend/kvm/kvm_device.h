@@ -39,7 +39,10 @@ class Processor {
     int fd() const { return fd_.get(); }
     kvm_run& run() { return *run_; }
     kvm_regs& regs() { return run_->s.regs.regs; }
+    /// Written to it only: KVM tells general registers alone.
     kvm_sregs& sregs() { return run_->s.regs.sregs; }
+    /// SYSCALL goes to `entry` in ring 0 with these selectors (STAR, SDM vol. 3, 5.8.8), and masks all flags.
+    Result<void> set_system_call(uint64_t entry, uint16_t kernel_code, uint16_t user_base);
 
   private:
     FileDescriptor fd_;
@@ -56,7 +59,7 @@ class VirtualMachine {
     /// `max_slots` memory slots.
     static Result<VirtualMachine> create(const char* device_path = kDevice, unsigned max_slots = ~0u);
 
-    /// General and system registers are exchanged in the shared page (KVM_CAP_SYNC_REGS).
+    /// Registers are exchanged in the shared page (KVM_CAP_SYNC_REGS).
     Result<Processor> create_processor();
     /// Backs guest physical [gpa, gpa + bytes) by this process's memory at `host`, whether or not it is
     /// mapped yet.

@@ -156,6 +156,13 @@ Result<std::unique_ptr<ProcessorThread>> ProcessorThread::create(VirtualMachine&
     std::unique_ptr<ProcessorThread> thread(
         new ProcessorThread(std::move(*processor), arena, process, native, code, handler, *root));
     thread->cr4_features_ = vm.cr4_features();
+    if (native) {
+        const Ring0& ring0 = thread->ring0_;
+        if (auto set = thread->processor_.set_system_call(ring0.system_call(), Ring0::kKernelCode,
+                                                          Ring0::kSysretBase);
+            !set)
+            return std::unexpected(set.error());
+    }
     for (const uint64_t page : thread->ring0_.code_pages())
         if (auto added = process.add_code(page, 1); !added) return std::unexpected(added.error());
     return thread;
@@ -248,9 +255,8 @@ bool ProcessorThread::recover_lost_memory() {
 /// The end: an exception that nobody handles. `why` is put behind what is known of it.
 std::unexpected<std::string> ProcessorThread::crash(const ExceptionFrame& frame, const std::string& why) {
     const kvm_regs& regs = processor_.regs();
-    const uint64_t cr2 = processor_.sregs().cr2;
     host::report_crash_at({.signal = signal_of(frame.vector),
-                           .address = frame.vector == kPageFault ? cr2 : frame.rip,
+                           .address = frame.vector == kPageFault ? frame.cr2 : frame.rip,
                            .pc = frame.rip,
                            .sp = frame.rsp,
                            .rbp = regs.rbp,
@@ -260,11 +266,18 @@ std::unexpected<std::string> ProcessorThread::crash(const ExceptionFrame& frame,
                            .r14 = regs.r14,
                            .r15 = regs.r15});
     return std::unexpected(fmt::format("exception {} (error {:#x}) at {:#x}, address {:#x}{}", frame.vector,
-                                       frame.error, frame.rip, cr2, why));
+                                       frame.error, frame.rip, frame.cr2, why));
 }
 
 Result<bool> ProcessorThread::handle_exit() {
     kvm_run& run = processor_.run();
+    if (run.exit_reason == KVM_EXIT_IO && run.io.port == static_cast<uint16_t>(Port::SystemCall)) {
+        kvm_regs& regs = processor_.regs();
+        regs.rax = carry_out_system_call(regs);
+        regs.rip = ring0_.return_from_system_call();
+        run.kvm_dirty_regs = KVM_SYNC_X86_REGS;
+        return true;
+    }
     if (run.exit_reason == KVM_EXIT_IO && run.io.port == static_cast<uint16_t>(Port::Exception))
         return handle_exception(*reinterpret_cast<ExceptionFrame*>(processor_.regs().rsp));
     return std::unexpected(stop_reason(run, processor_.regs().rip));
@@ -305,7 +318,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             // Code that is executed for the first time.
             constexpr uint64_t kNotExecutable = kFaultOfPresentPage | kFaultOfFetch;
             if ((frame.error & kNotExecutable) == kNotExecutable) {
-                if (!process_.add_code_of_program(processor_.sregs().cr2)) return crash(frame);
+                if (!process_.add_code_of_program(frame.cr2)) return crash(frame);
                 ++counts_.first_touches;
                 resume(frame);
                 return true;
@@ -313,8 +326,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
             // A present page that ring 3 may not access stays protected.
             if (code_.contains(frame.rip) || (frame.error & kFaultOfPresentPage) != 0) break;
             ++counts_.first_touches;
-            if (auto added = process_.add(processor_.sregs().cr2); !added)
-                return crash(frame, "; " + added.error());
+            if (auto added = process_.add(frame.cr2); !added) return crash(frame, "; " + added.error());
             resume(frame);
             return true;
         }
@@ -324,7 +336,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
     // cannot. Translated code contains no invalid opcodes, so the handler decides.
     if (handler_ != nullptr && code_.contains(frame.rip)) {
         ++counts_.fastmem_faults;
-        const void* next = handler_(reinterpret_cast<const void*>(frame.rip), processor_.sregs().cr2);
+        const void* next = handler_(reinterpret_cast<const void*>(frame.rip), frame.cr2);
         if (next != nullptr) {
             frame.rip = reinterpret_cast<uint64_t>(next);
             resume(frame);
@@ -334,11 +346,16 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
     return crash(frame);
 }
 
-void ProcessorThread::system_call(ExceptionFrame& frame, uint64_t next) {
-    kvm_regs& regs = processor_.regs();
+uint64_t ProcessorThread::carry_out_system_call(const kvm_regs& regs) {
     ++counts_.system_calls;
     ++counts_.system_call[regs.rax & 511];
-    regs.rax = changes_the_thread(regs.rax) ? static_cast<uint64_t>(-ENOSYS) : call_host(regs);
+    return changes_the_thread(regs.rax) ? static_cast<uint64_t>(-ENOSYS) : call_host(regs);
+}
+
+/// One that has trapped.
+void ProcessorThread::system_call(ExceptionFrame& frame, uint64_t next) {
+    kvm_regs& regs = processor_.regs();
+    regs.rax = carry_out_system_call(regs);
     regs.rcx = next;
     regs.r11 = frame.rflags;
     frame.rip = next;

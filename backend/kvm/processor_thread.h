@@ -69,6 +69,7 @@ class ProcessorThread {
     Result<bool> handle_exit();
     Result<bool> handle_exception(ExceptionFrame& frame);
     Result<void> run_ring0(uint64_t rip, uint64_t rdi, uint64_t rsi);
+    uint64_t carry_out_system_call(const kvm_regs& regs);
     void system_call(ExceptionFrame& frame, uint64_t next);
     void resume(ExceptionFrame& frame);
     std::unexpected<std::string> crash(const ExceptionFrame& frame, const std::string& why = {});

@@ -60,9 +60,23 @@ class Stubs : public Xbyak::CodeGenerator {
         align(8);
         const uint8_t* start = here();
         if (!pushes_error_code(vector)) push(0);
-        push(vector);
-        leave_by(Port::Exception);
+        leave_by_exception(vector);
         return start;
+    }
+
+    /// The error code has been pushed.
+    void leave_by_exception(unsigned vector) {
+        push(vector);
+        if (vector == kPageFault) {
+            push(rax);
+            push(rax);
+            mov(rax, cr2);
+            mov(qword[rsp + 8], rax);
+            pop(rax);
+        } else {
+            push(0);
+        }
+        leave_by(Port::Exception);
     }
 
     /// A page or protection fault. A fault of translated code becomes a jump to `handler` in ring 3 with all
@@ -92,8 +106,7 @@ class Stubs : public Xbyak::CodeGenerator {
         L(other);
         pop(rcx);
         pop(rax);
-        push(vector);
-        leave_by(Port::Exception);
+        leave_by_exception(vector);
         return start;
     }
 
@@ -118,6 +131,11 @@ class Stubs : public Xbyak::CodeGenerator {
         db(0x48);
         db(0xcf);
     }
+    void sysretq() {
+        db(0x48);
+        db(0x0f);
+        db(0x07);
+    }
 
   private:
     void control(int opcode, Control c, const Xbyak::Reg64& r) {
@@ -133,7 +151,7 @@ class Stubs : public Xbyak::CodeGenerator {
 };
 }  // namespace
 
-Ring0::Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler) {
+Ring0::Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler) : native_(native) {
     // The caller bounds the number of processors, so there is room.
     auto* gdt = reinterpret_cast<uint64_t*>(arena.take_system_page());
     auto* tss = arena.take_system_page();
@@ -189,6 +207,12 @@ Ring0::Ring0(Arena& arena, bool native, CodeRange code, FastmemFaultFn handler) 
     ring0.jnz(again);
     ring0.leave_by(Port::Done);
     ring0.align(8);
+    system_call_ = reinterpret_cast<uint64_t>(ring0.here());
+    ring0.leave_by(Port::SystemCall);
+    ring0.align(8);
+    return_from_system_call_ = reinterpret_cast<uint64_t>(ring0.here());
+    ring0.sysretq();
+    ring0.align(8);
     set_gate(idt, kInvalidateVector, ring0.here(), 3);
     ring0.push(rax);
     ring0.push(rsi);
@@ -213,10 +237,11 @@ void Ring0::load(kvm_sregs& s, const Arena& arena, const Table* root, uint64_t f
         out.g = 1;
         return out;
     };
-    // PE MP ET NE WP AM PG; PAE OSFXSR OSXMMEXCPT; LME LMA NXE, and no SCE, so that SYSCALL traps.
+    // PE MP ET NE WP AM PG; PAE OSFXSR OSXMMEXCPT; LME LMA NXE. SCE where SYSCALL arrives at its entry point; elsewhere it
+    // traps.
     s.cr0 = 0x8005'0033;
     s.cr4 = 0x620 | cr4_features;
-    s.efer = 0xd00;
+    s.efer = native_ ? 0xd01 : 0xd00;
     s.cr3 = arena.gpa_of(root);
     s.cr2 = 0;
     s.cs = segment(kUserCode, 11, 3, true);

@@ -16,12 +16,14 @@ namespace arclight::backend::kvm {
 
 /// The I/O port of each reason for which ring 0 leaves the machine.
 enum class Port : uint8_t {
-    Exception = 0x10,  ///< ExceptionFrame at rsp
-    Done = 0x11,       ///< the work of invalidate_outside is done
+    Exception = 0x10,   ///< ExceptionFrame at rsp
+    Done = 0x11,        ///< the work of invalidate_outside is done
+    SystemCall = 0x12,  ///< registers as SYSCALL leaves them
 };
 
-/// The stack after a stub has pushed the vector (Intel SDM vol. 3, 6.14.2).
+/// The stack of a stub that leaves the machine: what it has pushed, then what the processor has (Intel SDM vol. 3, 6.14.2).
 struct ExceptionFrame {
+    uint64_t cr2;  ///< of a page fault; else 0
     uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
 
@@ -50,6 +52,9 @@ class Ring0 {
     std::array<uint64_t, 2> code_pages() const { return {return_to_user_, leave_}; }
     /// Stub for ring 0: iretq.
     uint64_t return_to_user() const { return return_to_user_; }
+    /// Native ring 0 only: where SYSCALL goes, which leaves the machine by Port::SystemCall; and sysretq.
+    uint64_t system_call() const { return system_call_; }
+    uint64_t return_from_system_call() const { return return_from_system_call_; }
     /// Stub for ring 0: invalidates rsi pages at [rdi]; all pages if rsi is 0.
     uint64_t invalidate_outside() const { return invalidate_outside_; }
     /// Stub for ring 0: runs 2 * rsi instructions.
@@ -62,13 +67,15 @@ class Ring0 {
     }
 
     static constexpr uint16_t kKernelCode = 0x08, kUserData = 0x23, kUserCode = 0x2b, kTask = 0x30;
+    static constexpr uint16_t kSysretBase = 0x18;  ///< SYSRET adds 8 for the data and 16 for the code
     /// With more pages, one invalidation of all is cheaper than one per page.
     static constexpr uint64_t kMaxPages = 32;
 
   private:
     uint64_t gdt_, tss_, idt_, stack_top_;
     uint64_t return_to_user_ = 0, invalidate_outside_ = 0, invalidate_inside_ = 0, leave_ = 0,
-             spin_outside_ = 0;
+             spin_outside_ = 0, system_call_ = 0, return_from_system_call_ = 0;
+    const bool native_;
 };
 
 }  // namespace arclight::backend::kvm

@@ -62,8 +62,8 @@ constexpr Condition kProcessId = {Kind::Equals, 0, 0};  // its value is Needs::p
 constexpr uint64_t kThread = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
 constexpr uint64_t kNamespaces =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
-/// In C++ the flexible array of <linux/kvm.h> changes a structure's size, and with it two requests' numbers.
-constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t),
+/// In C++ the flexible array of <linux/kvm.h> changes a structure's size, and with it those of three requests.
+constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t), kSetMsrs = _IOW(KVMIO, 0x89, uint64_t),
                    kSetCpuid2 = _IOW(KVMIO, 0x90, uint64_t);
 
 constexpr uint64_t kCharSocket = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
@@ -102,6 +102,7 @@ constexpr Row kRows[] = {
     ioctl_row(0, KVM_SET_TSS_ADDR, When::Kvm),
     ioctl_row(0, KVM_SET_IDENTITY_MAP_ADDR, When::Kvm),
     ioctl_row(0, kGetSupportedCpuid, When::Kvm),
+    ioctl_row(0, kSetMsrs, When::Kvm),
     ioctl_row(0, kSetCpuid2, When::Kvm),
     ioctl_row(0, KVM_CREATE_VCPU, When::Kvm),
     ioctl_row(0, KVM_SET_XCRS, When::Kvm),
