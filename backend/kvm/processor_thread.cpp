@@ -22,6 +22,8 @@ namespace arclight::backend::kvm {
 namespace {
 constexpr size_t kStackBytes = size_t{8} << 20, kGuardBytes = 4096;
 constexpr uint64_t kFlagsAlwaysSet = 2;
+/// Nothing interrupts the machine inside, but Bochs leaves one for an interrupt of its host only if IF is set.
+constexpr uint64_t kFlagsOfRing3 = kFlagsAlwaysSet | 1 << 9;
 constexpr uint16_t kSyscallInstruction = 0x050f;
 /// Of a page fault's error code (SDM vol. 3, 4.7).
 constexpr uint64_t kFaultOfPresentPage = 1, kFaultOfFetch = 1 << 4;
@@ -202,7 +204,7 @@ Result<void> ProcessorThread::run(const std::function<void()>& body) {
     regs.rsp = reinterpret_cast<uint64_t>(stack_ + kStackBytes) - 64 - 8;
     regs.rip = reinterpret_cast<uint64_t>(&ProcessorThread::inside_main);
     regs.rdi = reinterpret_cast<uint64_t>(this);
-    regs.rflags = kFlagsAlwaysSet;
+    regs.rflags = kFlagsOfRing3;
     ring0_.load(processor_.sregs(), arena_, root_, fs_base, cr4_features_);
     run.kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
     for (;;) {

@@ -70,6 +70,17 @@ for nested in (1, 0) if rig.NIGHTLY else (1,):
         compare(f"on the rig, npt={nested}, --fastmem on --mmu {policy}", name, got, right[name])
     print(f"on the rig, npt={nested}: {len(results)} runs in {results[0].seconds:.1f} s")
 
+# On VT-x, as `auto` chooses: the KVM accelerator, with fastmem.
+names = ONE_CPU if rig.NIGHTLY else ["mmu"]
+results = rig.run_each([arguments(f"/t/{name}.elf", 1) for name in names], [elf(name) for name in names], limit=900, processor="intel")
+for name, got in zip(names, results):
+    chosen, _, got.output = got.output.lstrip().partition("\n")
+    compare("on VT-x", name, got, right[name])
+    if not chosen.startswith("arclight: --accel auto chose kvm"):
+        failures += 1
+        print("FAIL: on VT-x:", chosen)
+print(f"on VT-x: {len(names)} runs in {results[0].seconds:.1f} s")
+
 # Every block a region: LLVM takes its time there.
 if rig.NIGHTLY:
     for name in ONE_CPU:

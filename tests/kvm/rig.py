@@ -67,8 +67,8 @@ class Result:
         return f"status {self.status} after {self.seconds:.1f} s: {self.output[-3000:]}"
 
 
-def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1):
-    words = [os.path.join(SOURCE, "tests/kvm/rig"), "-t", str(limit), "-m", str(memory), "-n", str(nested), "-e", "ARCLIGHT_RIG=1"]
+def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1, processor="amd"):
+    words = [os.path.join(SOURCE, "tests/kvm/rig"), "-p", processor, "-t", str(limit), "-m", str(memory), "-n", str(nested), "-e", "ARCLIGHT_RIG=1"]
     for f in files:
         words += ["-f", f]
     start = time.monotonic()
@@ -80,7 +80,7 @@ def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1):
     return Result(done.returncode, done.stdout, time.monotonic() - start)
 
 
-def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true", tier2=False):
+def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true", tier2=False, processor="amd"):
     """`arclight run` with each of these lists of arguments, and then the `last`, in one boot of the rig: its Results, with the
     whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each."""
     script = ["#!/bin/busybox sh", "export LD_LIBRARY_PATH=/t/lib"]
@@ -92,7 +92,7 @@ def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, las
     with open(path, "w") as f:
         f.write("\n".join(script) + "\n")
     program = with_tier2() if tier2 else [static("arclight_static") + ":/t/arclight"]
-    whole = run(path, files=[*program, *files], limit=limit, memory=memory, nested=nested)
+    whole = run(path, files=[*program, *files], limit=limit, memory=memory, nested=nested, processor=processor)
     if whole.status != 0:
         print("the rig:", whole)
         sys.exit(1)
