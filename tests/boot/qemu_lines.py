@@ -159,6 +159,25 @@ if QEMU:
     failures.check(len(expected) >= 30, f"QEMU's tree has only {expected}")
     failures.check(expected <= ours, f"not in the tree: {sorted(expected - ours)}")
 
+    def cpu_map(program, smp):
+        """{place of a CPU: the CPU}, in a machine that has nothing to start."""
+        run([program, "-M", f"virt,dumpdtb={theirs}", "-cpu", "max", "-display", "none", "-smp", smp], 60)
+        text = subprocess.run(["dtc", "-q", "-I", "dtb", theirs], stdout=subprocess.PIPE, text=True).stdout
+        stack, places, cpus = [], {}, {}
+        for line in map(str.strip, text.splitlines()):
+            if line.endswith("{"):
+                stack.append(line[:-1].strip())
+            elif line == "};":
+                stack.pop()
+            elif match := re.match(r"(cpu|phandle) = <(\w+)>;", line):
+                (places if match.group(1) == "cpu" else cpus)[match.group(2)] = "/".join(stack[2:])
+        os.unlink(theirs)
+        return {place: cpus.get(cpu) for cpu, place in places.items()}
+
+    for smp in ("1", "4", "4,cores=2", "8,sockets=2,threads=2", "6,clusters=2", "3,maxcpus=8,clusters=2,threads=2"):
+        expected = cpu_map(QEMU, smp)
+        failures.check(len(expected) == int(smp[0]) and cpu_map(LINK, smp) == expected, f"-smp {smp}: {expected}, not {cpu_map(LINK, smp)}")
+
 # A signal ends the run with status 0, and -pidfile's file is there just as long.
 pid_file = os.path.join(work, "pid")
 process = subprocess.Popen([LINK, "-M", "virt", "-cpu", "host", "-nographic", "-nodefaults", "-serial", "stdio", "-kernel",
@@ -194,6 +213,15 @@ result = boot(load("virtio_mmio", "virtio_blk") + "cat /sys/block/vda/serial", [
 check("-readconfig", result, "FROM-CONFIG")
 version = run([LINK, "--version"], 30)
 failures.check(re.match(r"QEMU emulator version 7\.2\.\d+ \(Arclight ", version.text), f"--version: {version}")
+
+# QEMU's options are ours, by their names: -fda stands for -fdb too in QEMU's text.
+if QEMU and run([QEMU, "-version"], 30).text.startswith("QEMU emulator version 7.2."):
+    def options(program):
+        text = run([program, "-help"], 30).text
+        return {name for line in re.findall(r"^-\S+(?:(?: or |/)-\S+)*", text, re.M) for name in re.findall(r"(?:^|[ /])-{1,2}([\w-]+)", line)}
+    theirs, ours = options(QEMU), options(LINK)
+    failures.check(len(theirs) >= 110 and theirs - ours <= {"h"} and ours - theirs <= {"strict", "arclight"},
+                   f"options that QEMU alone has: {theirs - ours}, that are here alone: {ours - theirs}")
 
 # What QEMU refuses is refused here, with its status.
 if QEMU:
