@@ -1,6 +1,6 @@
 """Command lines of the tools that start qemu-system-aarch64, with Arclight under that name: the guest starts and does its job, and
 the exit status is QEMU's. Where QEMU is installed, what a guest sees of its machine is compared."""
-import json, os, re, signal, socket, subprocess, time
+import json, os, re, signal, socket, struct, subprocess, time
 
 from guest import ARCLIGHT, Failures, Guest, OPTIONS, QEMU, run, work
 
@@ -143,6 +143,22 @@ result = boot(load("virtio_mmio", "9pnet_virtio", "9p", "virtio_console") +
 check("virtme-ng", result, "rootfs")
 with open(log) as f:
     failures.check("to the log" in f.read(), "virtme-ng: nothing is in the log")
+
+# Microkit's: no kernel, but a file in memory that the CPU starts in. This one prints K and turns the machine off.
+loader = os.path.join(work, "loader.img")
+with open(loader, "wb") as f:
+    f.write(struct.pack("<7I", 0xd2a12000,  # movz x0, #0x0900, lsl #16: the serial port
+                        0x52800961,  # movz w1, #'K'
+                        0xb9000001,  # str w1, [x0]
+                        0x52b08000, 0x72800100,  # w0: SYSTEM_OFF of PSCI
+                        0xd4000002,  # hvc #0
+                        0x14000000))  # b .
+for program in (LINK, QEMU):
+    if program:
+        result = run([program, "-machine", "virt", "-cpu", "cortex-a53", "-serial", "mon:stdio", "-device",
+                      f"loader,file={loader},addr=0x70000000,cpu-num=0,force-raw=on", "-m", "size=2G", "-nographic"], 60)
+        failures.check(result.status == 0 and result.output == b"K", f"Microkit, {program}: {result}")
+failures.check(run([LINK, "-M", "virt", "-cpu", "host", "-nographic"], 30).status == 1, "nothing to start is taken")
 
 # The device tree that the words give, beside QEMU's: the nodes that both have are at the same addresses.
 tree = os.path.join(work, "tree.dtb")
