@@ -92,6 +92,7 @@ inline constexpr uint32_t kPhandleClock = 0x8000;
 inline constexpr uint32_t kPhandleGic = 0x8001;
 inline constexpr uint32_t kPhandleMsi = 0x8002;  // v2m or ITS
 inline constexpr uint32_t kPhandleGpio = 0x8003;
+inline constexpr uint32_t kPhandleFirstCpu = 0x8100;
 
 constexpr uint64_t flash_base(unsigned bank) { return bank * kFlashBank; }
 constexpr uint64_t virtio_slot_base(unsigned slot) { return kVirtioMmio.base + slot * kVirtioSlotSize; }

@@ -139,6 +139,7 @@ namespace {
 Result<Bytes> device_tree_for(const RunOptions& options, const Ram& ram, const devices::Bus& bus,
                               const BootState& state) {
     const BoardDescription board{.cpus = options.cpus,
+                                 .topology = options.topology,
                                  .gic = options.gic.value_or(kDefaultGic),
                                  .memory_base = ram.base,
                                  .memory_size = ram.bytes.size()};

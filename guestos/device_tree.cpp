@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <optional>
+#include <vector>
 
 #include "devices/fdt_writer.h"
 #include "devices/layout.h"
@@ -45,10 +46,34 @@ Result<Seeds> make_seeds(const BootArguments& arguments) {
     return seeds;
 }
 
-void add_cpus(devices::FdtWriter& fdt, unsigned cpus) {
+/// The binding cpu/cpu-topology.txt: a node for each level, with the CPU's phandle in the innermost one. CPUs that share a level
+/// follow each other.
+void add_cpu_map(devices::FdtWriter& fdt, unsigned cpus, const CpuTopology& topology) {
+    constexpr std::array<const char*, 4> kLevels = {"socket", "cluster", "core", "thread"};
+    const size_t depth = topology.threads > 1 ? 4 : 3;
+    fdt.begin_node("cpu-map");
+    std::vector<unsigned> open;  // the place whose nodes are begun
+    for (unsigned cpu = 0; cpu < cpus; ++cpu) {
+        const CpuTopology::Place place = topology.place(cpu);
+        const std::array<unsigned, 4> numbers = {place.socket, place.cluster, place.core, place.thread};
+        size_t common = 0;
+        while (common < open.size() && open[common] == numbers[common]) ++common;
+        for (; open.size() > common; open.pop_back()) fdt.end_node();
+        for (size_t level = open.size(); level < depth; ++level) {
+            fdt.begin_node(fmt::format("{}{}", kLevels[level], numbers[level]));
+            open.push_back(numbers[level]);
+        }
+        fdt.property_u32("cpu", devices::layout::kPhandleFirstCpu + cpu);
+    }
+    for (; !open.empty(); open.pop_back()) fdt.end_node();
+    fdt.end_node();
+}
+
+void add_cpus(devices::FdtWriter& fdt, unsigned cpus, const CpuTopology& topology) {
     fdt.begin_node("cpus");
     fdt.property_u32("#address-cells", 1);
     fdt.property_u32("#size-cells", 0);
+    add_cpu_map(fdt, cpus, topology);
     for (unsigned cpu = 0; cpu < cpus; ++cpu) {
         // MPIDR_EL1.Aff0 counts CPUs: at most eight, so no second affinity level is needed.
         fdt.begin_node(fmt::format("cpu@{:x}", cpu));
@@ -56,6 +81,7 @@ void add_cpus(devices::FdtWriter& fdt, unsigned cpus) {
         fdt.property_string("compatible", "arm,armv8");
         fdt.property_u32("reg", cpu);
         fdt.property_string("enable-method", "psci");
+        fdt.property_u32("phandle", devices::layout::kPhandleFirstCpu + cpu);
         fdt.end_node();
     }
     fdt.end_node();
@@ -117,7 +143,7 @@ Result<Bytes> make_device_tree(const BoardDescription& board, const BootArgument
     fdt.property_u64s("reg", {board.memory_base, board.memory_size});
     fdt.end_node();
 
-    add_cpus(fdt, board.cpus);
+    add_cpus(fdt, board.cpus, board.topology.value_or(CpuTopology::flat(board.cpus)));
     add_psci(fdt);
     add_hypervisor(fdt);
     devices::GenericTimer::add_to_device_tree(fdt, board.cpus, board.gic == 2);

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "devices/bus.h"
+#include "guestos/cpu_topology.h"
 #include "guestos/file.h"
 #include "mmu/result.h"
 
@@ -24,6 +26,7 @@ struct BootArguments {
 
 struct BoardDescription {
     unsigned cpus = 1;
+    std::optional<CpuTopology> topology;  ///< nothing: flat
     unsigned gic = 3;
     uint64_t memory_base = 0;
     uint64_t memory_size = 0;

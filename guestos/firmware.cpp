@@ -56,6 +56,7 @@ Result<void> add_kernel(FwCfg& fw_cfg, const RunOptions& options, const KernelFi
 Result<void> add_acpi(FwCfg& fw_cfg, const RunOptions& options) {
     namespace layout = devices::layout;
     acpi::Board board{.cpus = options.cpus,
+                      .topology = options.topology,
                       .gic = options.gic.value_or(kDefaultGic),
                       .its = {},
                       .msi_frame = {},
@@ -77,7 +78,9 @@ Result<void> add_acpi(FwCfg& fw_cfg, const RunOptions& options) {
 }
 
 Result<void> add_smbios(FwCfg& fw_cfg, const RunOptions& options) {
-    SmbiosMachine machine{.cpus = options.cpus, .memory = options.memory, .words = {}};
+    SmbiosMachine machine{.topology = options.topology.value_or(CpuTopology::flat(options.cpus)),
+                          .memory = options.memory,
+                          .words = {}};
     for (const std::string& text : options.smbios) {
         auto words = parse_smbios(text);
         if (!words) return failure("--smbios {}: {}", text, words.error());

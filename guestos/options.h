@@ -1,6 +1,7 @@
 // The options of `arclight run`, checked.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,6 +13,7 @@
 #include "devices/device_factory.h"
 #include "devices/host_time.h"
 #include "guestos/chardev/options.h"
+#include "guestos/cpu_topology.h"
 #include "guestos/monitor/options.h"
 #include "mmu/shadow.h"
 
@@ -173,8 +175,9 @@ struct RunOptions {
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     unsigned cpus = 1;
-    std::vector<DeviceOptions> devices;  ///< in the order in which they are given their places
-    std::vector<NetOptions> networks;    ///< for those of the devices that name them
+    std::optional<CpuTopology> topology;  ///< nothing: flat; else with a place for each of `cpus`
+    std::vector<DeviceOptions> devices;   ///< in the order in which they are given their places
+    std::vector<NetOptions> networks;     ///< for those of the devices that name them
     std::vector<ShareMount> shares;
     /// Of disks whose images another process serves, by the image's path (guestos/image_server.h).
     std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
@@ -190,6 +193,8 @@ struct RunOptions {
     std::string name;  ///< of the machine; empty: none
     std::string uuid;  ///< of the machine; empty: all zeros
     SemihostingAccess semihosting = SemihostingAccess::Off;
+    /// What a program is told of its command line; empty: the kernel's file and `append`.
+    std::vector<std::string> semihosting_arguments;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
     Accel accel = Accel::Auto;
@@ -236,6 +241,11 @@ struct RunOptions {
 
     /// Whether the machine starts in its flash.
     bool has_firmware() const { return !bios.empty() || (!flash.empty() && !flash.front().file.empty()); }
+    /// There is something to start, or nothing has to be.
+    bool needs_no_kernel() const {
+        return has_firmware() || !dump_dtb.empty() ||
+               std::ranges::any_of(loads, [](const LoadOptions& load) { return load.starts_cpu; });
+    }
     bool has_flash() const { return !bios.empty() || !flash.empty(); }
 };
 

@@ -213,7 +213,7 @@ int run_session(const RunOptions& given) {
             snapshot = std::move(*file);
             options = std::move(*completed);
         } else {
-            if (opened.kernel.empty() && !opened.has_firmware())
+            if (opened.kernel.empty() && !opened.needs_no_kernel())
                 return give_up("the guest has reset, and there is no --kernel to boot");
             if (!opened.kernel.empty()) {
                 auto read = read_kernel(opened.kernel, opened.memory);
@@ -245,8 +245,10 @@ int run_session(const RunOptions& given) {
         const Ram ram = ram_of(machine);
         std::optional<BootState> boot;
         if (!snapshot) {
-            auto loaded = options.has_firmware() ? load_firmware_guest(options, ram, machine.bus())
-                                                 : load_guest(options, *kernel, ram, machine.bus());
+            // With neither, the device tree is where firmware has it, and code comes by load_more().
+            auto loaded = options.has_firmware() || !kernel
+                              ? load_firmware_guest(options, ram, machine.bus())
+                              : load_guest(options, *kernel, ram, machine.bus());
             if (!loaded) return give_up(loaded.error());
             boot = std::move(*loaded);
             const auto start = load_more(options.loads, ram);

@@ -1,5 +1,7 @@
 #include "guestos/smbios.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -199,12 +201,14 @@ void add_chassis(Bytes& out, const Wanted& wanted) {
     std::move(s).append_to(out);
 }
 
-void add_processor(Bytes& out, const Wanted& wanted, unsigned cpus) {
+/// 7.5, of one socket.
+void add_processor(Bytes& out, const Wanted& wanted, const CpuTopology& topology, unsigned socket) {
     constexpr uint8_t kCentral = 3, kOtherFamily = 1, kEnabled = 0x41, kOtherUpgrade = 1,
                       kUnknownFeatures = 2;
     constexpr uint16_t kNoCache = 0xffff, kMhz = 2000;
-    Structure s(4, 0x400);
-    s.put_string(wanted.text("sock_pfx", "CPU") + " 0");
+    const unsigned cores = topology.clusters * topology.cores, threads = cores * topology.threads;
+    Structure s(4, static_cast<uint16_t>(0x400 + socket));
+    s.put_string(fmt::format("{} {}", wanted.text("sock_pfx", "CPU"), socket));
     s.put(kCentral, 1);
     s.put(kOtherFamily, 1);
     s.put_string(wanted.text("manufacturer", kManufacturer));
@@ -219,10 +223,11 @@ void add_processor(Bytes& out, const Wanted& wanted, unsigned cpus) {
     s.put_string(wanted.text("serial"));
     s.put_string(wanted.text("asset"));
     s.put_string(wanted.text("part"));
-    for (unsigned count = 0; count < 3; ++count) s.put(cpus, 1);  // cores, enabled ones, threads
+    // Cores, enabled ones, threads; 255: see the wider fields.
+    for (const unsigned count : {cores, cores, threads}) s.put(std::min(count, 255u), 1);
     s.put(kUnknownFeatures, 2);
     s.put(kOtherFamily, 2);
-    for (unsigned count = 0; count < 3; ++count) s.put(cpus, 2);
+    for (const unsigned count : {cores, cores, threads}) s.put(count, 2);
     std::move(s).append_to(out);
 }
 
@@ -320,7 +325,8 @@ SmbiosFiles make_smbios(const SmbiosMachine& machine) {
     add_system(out, {machine, 1});
     add_board(out, {machine, 2});
     add_chassis(out, {machine, 3});
-    add_processor(out, {machine, 4}, machine.cpus);
+    for (unsigned socket = 0; socket < machine.topology.sockets; ++socket)
+        add_processor(out, {machine, 4}, machine.topology, socket);
     add_oem_strings(out, {machine, 11});
     add_memory(out, {machine, 17}, machine.memory);
     Structure boot(32, 0x2000);

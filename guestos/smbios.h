@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "guestos/cpu_topology.h"
 #include "mmu/result.h"
 
 namespace arclight::guestos {
@@ -22,7 +23,7 @@ struct SmbiosWords {
 Result<SmbiosWords> parse_smbios(std::string_view text);
 
 struct SmbiosMachine {
-    unsigned cpus = 1;
+    CpuTopology topology;
     uint64_t memory = 0;  ///< bytes
     std::vector<SmbiosWords> words;
 };

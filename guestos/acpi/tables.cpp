@@ -204,21 +204,38 @@ Bytes iort() {
     return table("IORT", 3, body);
 }
 
-/// 5.2.29: one package, one cluster, as many cores.
-Bytes pptt(unsigned cpus) {
+/// 5.2.29: a node for each socket, cluster and core, and for threads where a core has several; places without a CPU too, as
+/// QEMU's has them (build_pptt() in hw/acpi/aml-build.c).
+Bytes pptt(const CpuTopology& topology) {
     constexpr uint8_t kSize = 20;
-    constexpr uint32_t kPackage = 1, kNamesProcessor = 2, kLeaf = 8;
-    const auto node = [](uint32_t flags, uint32_t parent, uint32_t id) {
-        Bytes out{0, kSize, 0, 0};
-        append(out, flags, 4);
-        append(out, parent, 4);
-        append(out, id, 4);
-        append(out, 0, 4);
-        return out;
+    constexpr uint32_t kPackage = 1, kNamesProcessor = 2, kThread = 4, kLeaf = 8;
+    Bytes body;
+    // The offset in the table, by which others refer to the node.
+    const auto add = [&](uint32_t flags, size_t parent, uint32_t id) {
+        const size_t at = kHeader + body.size();
+        append(body, {0, kSize, 0, 0});
+        append(body, flags, 4);
+        append(body, parent, 4);
+        append(body, id, 4);
+        append(body, 0, 4);  // no resources of its own
+        return at;
     };
-    Bytes body = join({node(kPackage, 0, 0), node(0, kHeader, 0)});
-    for (unsigned cpu = 0; cpu < cpus; ++cpu)
-        append(body, node(kNamesProcessor | kLeaf, kHeader + kSize, cpu));
+    uint32_t cpu = 0;
+    for (unsigned socket = 0; socket < topology.sockets; ++socket) {
+        const size_t package = add(kPackage, 0, socket);
+        for (unsigned cluster = 0; cluster < topology.clusters; ++cluster) {
+            const size_t group = add(0, package, cluster);
+            for (unsigned core = 0; core < topology.cores; ++core) {
+                if (topology.threads == 1) {
+                    add(kNamesProcessor | kLeaf, group, cpu++);
+                    continue;
+                }
+                const size_t shared = add(0, group, core);
+                for (unsigned thread = 0; thread < topology.threads; ++thread)
+                    add(kNamesProcessor | kThread | kLeaf, shared, cpu++);
+            }
+        }
+    }
     return table("PPTT", 2, body);
 }
 
@@ -271,7 +288,7 @@ std::vector<Table> make_tables(const Board& board) {
     add(table("DSDT", 2, make_dsdt(board)));
     add(fadt());
     add(madt(board));
-    add(pptt(board.cpus));
+    add(pptt(board.topology.value_or(CpuTopology::flat(board.cpus))));
     add(gtdt());
     if (board.pci) add(mcfg(*board.pci));
     add(spcr());

@@ -8,6 +8,7 @@
 
 #include "devices/layout.h"
 #include "guestos/acpi/aml.h"
+#include "guestos/cpu_topology.h"
 
 namespace arclight::guestos::acpi {
 
@@ -23,6 +24,7 @@ struct MsiFrame {
 
 struct Board {
     unsigned cpus = 1;
+    std::optional<CpuTopology> topology;  ///< nothing: flat
     unsigned gic = 3;
     std::optional<uint64_t> its;        ///< base of a GICv3 ITS
     std::optional<MsiFrame> msi_frame;  ///< of a GICv2m

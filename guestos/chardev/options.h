@@ -21,6 +21,7 @@ struct ChardevOptions {
     std::string host, port;
     bool ipv4 = true, ipv6 = true;
     bool server = false;
+    bool telnet = false;     ///< the client speaks telnet
     bool wait = true;        ///< a server: for the first client, before the machine is made
     bool nodelay = false;    ///< no delay for more output (TCP_NODELAY)
     unsigned reconnect = 0;  ///< a client: seconds between attempts; 0: a lost connection stays lost

@@ -91,7 +91,9 @@ Result<void> set_key(ChardevOptions& options, std::string_view key, const std::s
         if (!size) return std::unexpected(size.error());
         if (*size > 1 << 30) return failure("size '{}' is more than 1G", value);
         options.ring_bytes = static_cast<uint32_t>(*size);
-    } else if (key == "telnet" || key == "tn3270" || key == "websocket") {
+    } else if (key == "telnet") {
+        return set_switch(options.telnet);
+    } else if (key == "tn3270" || key == "websocket") {
         bool on = false;
         if (auto good = set_switch(on); !good) return good;
         if (on) return failure("{} is not offered: a plain socket is", key);
@@ -143,6 +145,8 @@ Result<void> check_chardev(const ChardevOptions& options) {
             if (!options.is_unix() && options.port.empty()) return named("port= is missing");
             if (!options.is_unix() && !options.path.empty()) return named("path= and host=");
             if (options.server && options.reconnect != 0) return named("reconnect= is for clients");
+            if (options.telnet && (!options.server || options.is_unix()))
+                return named("telnet=on is for servers at a port");
             break;
         case Kind::Ringbuf:
             if (!std::has_single_bit(options.ring_bytes)) return named("size= is no power of two");
@@ -198,8 +202,10 @@ Result<ChardevOptions> parse_chardev_short(const std::string& id, std::string_vi
     } else if (after("pipe:")) {
         options.kind = Kind::Pipe;
         options.path = text;
-    } else if (const bool local = after("unix:"); local || after("tcp:")) {
+    } else if (const bool local = after("unix:"), telnet = after("telnet:");
+               local || telnet || after("tcp:")) {
         options.kind = Kind::Socket;
+        options.telnet = telnet;
         const auto request = devices::DeviceRequest::parse(text);
         if (!request) return std::unexpected(request.error());
         if (local)
@@ -207,13 +213,15 @@ Result<ChardevOptions> parse_chardev_short(const std::string& id, std::string_vi
         else if (auto good = set_endpoint(options, request->name); !good)
             return std::unexpected(good.error());
         if (auto good = set_keys(options, request->options); !good) return std::unexpected(good.error());
-    } else if (text.starts_with("telnet:") || text.starts_with("udp:") || text.starts_with("websocket:") ||
-               text.starts_with("vc") || text.starts_with("/dev/")) {
-        return failure("'{}' is not offered (there are stdio, null, pty, file:, pipe:, tcp:, unix:, ringbuf)",
-                       text);
+    } else if (text.starts_with("udp:") || text.starts_with("websocket:") || text.starts_with("vc") ||
+               text.starts_with("/dev/")) {
+        return failure(
+            "'{}' is not offered (there are stdio, null, pty, file:, pipe:, tcp:, telnet:, unix:, ringbuf)",
+            text);
     } else {
         return failure(
-            "'{}' is none of stdio, null, pty, file:PATH, pipe:PATH, tcp:HOST:PORT, unix:PATH, ringbuf",
+            "'{}' is none of stdio, null, pty, file:PATH, pipe:PATH, tcp:HOST:PORT, telnet:HOST:PORT, "
+            "unix:PATH, ringbuf",
             text);
     }
     if (auto good = check_chardev(options); !good) return std::unexpected(good.error());

@@ -49,7 +49,8 @@ Result<Address> tcp_address(const ChardevOptions& options) {
 }
 
 std::string peer_name(const ChardevOptions& options) {
-    return options.is_unix() ? "unix:" + options.path : fmt::format("tcp:{}:{}", options.host, options.port);
+    if (options.is_unix()) return "unix:" + options.path;
+    return fmt::format("{}:{}:{}", options.telnet ? "telnet" : "tcp", options.host, options.port);
 }
 
 void set_nodelay(int fd, const ChardevOptions& options) {
@@ -155,8 +156,15 @@ void SocketChardev::on_client() {
 void SocketChardev::opened(int fd) {
     link().clear();  // of the client before
     open_ = true;
+    telnet_ = {};
+    // Not through the output, which a log takes part in; a new connection has room for it.
+    if (options_.telnet) send(fd, Telnet::kGreeting.data(), Telnet::kGreeting.size(), MSG_NOSIGNAL);
     set_descriptors(fd, fd);
     link().event(devices::CharEvent::Opened);
+}
+
+std::span<uint8_t> SocketChardev::received(std::span<uint8_t> bytes) {
+    return options_.telnet ? telnet_.strip(bytes) : bytes;
 }
 
 void SocketChardev::closed() {

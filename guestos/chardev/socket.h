@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "guestos/chardev/stream.h"
+#include "guestos/chardev/telnet.h"
 
 namespace arclight::guestos {
 
@@ -43,12 +44,14 @@ class SocketChardev final : public StreamChardev {
     void input_ended(int) override { closed(); }
     void hung_up() override { closed(); }
     void output_failed(int) override { closed(); }
+    std::span<uint8_t> received(std::span<uint8_t> bytes) override;
 
     const Address address_;  // resolved: names cannot be looked up in the sandbox
     int listener_ = -1;
     int attempt_ = -1;  // a connection that is being made
     bool listening_ = false;
     std::atomic<bool> open_{false};
+    Telnet telnet_;
     devices::EventLoop::Timer again_;
 };
 

@@ -74,7 +74,7 @@ void StreamChardev::on_ready(uint32_t events) {
     const ssize_t got = read(input_, buffer.data(), buffer.size());
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
     if (got > 0) {
-        link_.put({buffer.data(), static_cast<size_t>(got)});
+        link_.put(received({buffer.data(), static_cast<size_t>(got)}));
         if (link_.backlog() >= kMaxBacklog || !link_.connected()) {
             watch_ = Watch::Hangup;
             loop_.modify_fd(input_, EPOLLHUP);

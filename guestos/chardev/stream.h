@@ -33,6 +33,8 @@ class StreamChardev : public Chardev {
   protected:
     /// On the loop's thread, or before it runs.
     void set_descriptors(int input, int output);
+    /// What of `bytes` is input for the front end; the others are for the connection itself.
+    virtual std::span<uint8_t> received(std::span<uint8_t> bytes) { return bytes; }
     /// On the loop's thread: there is no more input; `error`: an errno value, or 0.
     virtual void input_ended(int error);
     /// On the loop's thread: the other end has gone while no input was read.

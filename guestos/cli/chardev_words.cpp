@@ -117,11 +117,11 @@ void add_chardev_words(CLI::App& command, ChardevWords& words, RunOptions& optio
                            "after commas, path=, host=, port=, server=on|off, wait=on|off, logfile=, mux=on "
                            "and others; repeatable"))
         ->group(group);
-    repeatable(command.add_option(
-                   "--serial", words.serials,
-                   "where a serial port goes: stdio, mon:stdio, pty, file:PATH, pipe:PATH, "
-                   "tcp:HOST:PORT, unix:PATH, ringbuf, null, none or chardev:NAME; twice for a second "
-                   "port [mon:stdio]"))
+    repeatable(command.add_option("--serial", words.serials,
+                                  "where a serial port goes: stdio, mon:stdio, pty, file:PATH, pipe:PATH, "
+                                  "tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH, ringbuf, null, none or "
+                                  "chardev:NAME; twice for a second "
+                                  "port [mon:stdio]"))
         ->group(group);
     repeatable(command.add_option("--monitor", words.monitors,
                                   "a monitor for people, with the words of --serial; repeatable [Ctrl-A C]"))

@@ -1,6 +1,8 @@
 // -smp, by the rules of hw/core/machine-smp.c of QEMU 7.2: what is not given follows from the rest, cores before sockets.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "devices/layout.h"
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/translation.h"
@@ -9,7 +11,8 @@ namespace arclight::guestos::qemu {
 
 namespace {
 
-constexpr uint64_t kMaxAsked = 1 << 20;
+constexpr uint64_t kMaxAsked = 1 << 15;  // four of them multiply to less than 2^64
+constexpr uint64_t kMostPlaces = 512;    // of QEMU's board
 
 struct Topology {
     uint64_t cpus = 0, sockets = 0, clusters = 0, cores = 0, threads = 0, max_cpus = 0;
@@ -69,13 +72,16 @@ Result<void> take_cpu_count(Translation& t) {
     if (const auto known = keys.finish(); !known) return known;
     const auto topology = complete(asked);
     if (!topology) return std::unexpected(topology.error());
-    if (topology->cpus > devices::layout::kMaxCpus)
-        return failure("Invalid SMP CPUs {}. The max CPUs supported by machine 'virt-7.2' is {} here",
-                       topology->cpus, devices::layout::kMaxCpus);
-    t.out.cpus = static_cast<unsigned>(topology->cpus);
-    if (topology->sockets > 1 || topology->threads > 1 || topology->clusters > 1)
-        return t.notes.missed(
-            fmt::format("{}: the guest sees one socket of {} cores", smp.origin, topology->cpus));
+    if (topology->max_cpus > kMostPlaces)
+        return failure("Invalid SMP CPUs {}. The max CPUs supported by machine 'virt-7.2' is {}",
+                       topology->max_cpus, kMostPlaces);
+    t.out.cpus = static_cast<unsigned>(std::min<uint64_t>(topology->cpus, devices::layout::kMaxCpus));
+    t.out.topology = CpuTopology{.sockets = static_cast<unsigned>(topology->sockets),
+                                 .clusters = static_cast<unsigned>(topology->clusters),
+                                 .cores = static_cast<unsigned>(topology->cores),
+                                 .threads = static_cast<unsigned>(topology->threads)};
+    if (topology->cpus > t.out.cpus)
+        return t.notes.missed(fmt::format("{}: the guest gets {} CPUs", smp.origin, t.out.cpus));
     return {};
 }
 

@@ -21,6 +21,22 @@ constexpr std::string_view kArmv8_2 =
     "FEAT_RAS "
     "FEAT_IESB FEAT_SSBS";
 
+// Of later versions of QEMU's, which scripts for those name.
+constexpr std::string_view kArmv8_4 =
+    "AArch32 FEAT_FP FEAT_AdvSIMD FEAT_AES FEAT_PMULL FEAT_SHA1 FEAT_SHA256 FEAT_SHA512 FEAT_SHA3 FEAT_SM3 "
+    "FEAT_SM4 FEAT_CRC32 FEAT_PMUv3 FEAT_LSE FEAT_LSE2 FEAT_RDM FEAT_DotProd FEAT_FHM FEAT_FP16 FEAT_BF16 "
+    "FEAT_I8MM FEAT_FCMA FEAT_JSCVT FEAT_FlagM FEAT_DIT FEAT_DPB FEAT_DPB2 FEAT_LRCPC FEAT_LRCPC2 FEAT_SSBS "
+    "FEAT_RNG FEAT_PAuth FEAT_PAN FEAT_PAN2 FEAT_UAO FEAT_HAFDBS FEAT_HPDS FEAT_LOR FEAT_TLBIOS "
+    "FEAT_TLBIRANGE "
+    "FEAT_RAS FEAT_IESB FEAT_SVE";
+constexpr std::string_view kArmv9_0 =
+    "AArch32 FEAT_FP FEAT_AdvSIMD FEAT_AES FEAT_PMULL FEAT_SHA1 FEAT_SHA256 FEAT_SHA512 FEAT_SHA3 FEAT_SM3 "
+    "FEAT_SM4 FEAT_CRC32 FEAT_PMUv3 FEAT_LSE FEAT_LSE2 FEAT_RDM FEAT_DotProd FEAT_FHM FEAT_FP16 FEAT_BF16 "
+    "FEAT_I8MM FEAT_FCMA FEAT_JSCVT FEAT_FRINTTS FEAT_FlagM FEAT_FlagM2 FEAT_DIT FEAT_DPB FEAT_DPB2 "
+    "FEAT_LRCPC "
+    "FEAT_LRCPC2 FEAT_SB FEAT_SPECRES FEAT_SSBS FEAT_RNG FEAT_PAuth FEAT_BTI FEAT_PAN FEAT_PAN2 FEAT_UAO "
+    "FEAT_HAFDBS FEAT_HPDS FEAT_LOR FEAT_TLBIOS FEAT_TLBIRANGE FEAT_RAS FEAT_IESB FEAT_SVE FEAT_SVE2";
+
 constexpr CpuModel kModels[] = {
     {"a64fx",
      "FEAT_FP FEAT_AdvSIMD FEAT_AES FEAT_PMULL FEAT_SHA1 FEAT_SHA256 FEAT_CRC32 FEAT_PMUv3 FEAT_LSE FEAT_RDM "
@@ -28,9 +44,12 @@ constexpr CpuModel kModels[] = {
      "FEAT_DPB FEAT_FCMA FEAT_PAN FEAT_PAN2 FEAT_UAO FEAT_HPDS FEAT_LOR FEAT_IESB FEAT_SVE"},
     {"cortex-a35", kArmv8_0},
     {"cortex-a53", kArmv8_0},
+    {"cortex-a55", kArmv8_2},
     {"cortex-a57", kArmv8_0},
     {"cortex-a72", kArmv8_0},
+    {"cortex-a710", kArmv9_0},
     {"cortex-a76", kArmv8_2},
+    {"cortex-a78ae", kArmv8_2},
     {"host", ""},  // whatever the host has
     {"max",
      "AArch32 FEAT_FP FEAT_AdvSIMD FEAT_AES FEAT_PMULL FEAT_SHA1 FEAT_SHA256 FEAT_SHA512 FEAT_SHA3 FEAT_SM3 "
@@ -45,6 +64,8 @@ constexpr CpuModel kModels[] = {
      "FEAT_TLBIOS "
      "FEAT_TLBIRANGE FEAT_RAS FEAT_IESB FEAT_IDST FEAT_SVE FEAT_SVE2 FEAT_SME"},
     {"neoverse-n1", kArmv8_2},
+    {"neoverse-n2", kArmv9_0},
+    {"neoverse-v1", kArmv8_4},
 };
 
 bool has(a64::FeatureSet features, std::string_view title) {

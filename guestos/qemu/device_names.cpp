@@ -27,18 +27,16 @@ constexpr Family kFamilies[] = {
     {"vhost-user-fs", "virtio-fs", false, false},
 };
 
-struct Absent {
-    std::string_view prefix, why;
-};
 constexpr std::string_view kOnlyRootPorts = "PCI's bridges are pcie-root-port";
 constexpr std::string_view kNoUsb = "there is no USB";
 constexpr std::string_view kNoDisplay = "there is no display";
+constexpr std::string_view kNoSound = "there is no sound";
 constexpr std::string_view kNoScsi = "there is no SCSI; disks are virtio-blk";
 constexpr std::string_view kNoVhost = "no other process carries out devices";
 // The first whose prefix a name has.
-constexpr Absent kAbsent[] = {
-    {"virtio-balloon", "there is no balloon"},
-    {"vhost-vsock", "there is no vsock"},
+constexpr AbsentDevice kAbsent[] = {
+    {"virtio-balloon", "there is no balloon", true},
+    {"vhost-vsock", "there is no vsock", true},
     {"vhost-user", kNoVhost},
     {"vhost-scsi", kNoVhost},
     {"vhost-vdpa", kNoVhost},
@@ -50,25 +48,36 @@ constexpr Absent kAbsent[] = {
     {"ide-", "there is no IDE; disks are virtio-blk"},
     {"ahci", "there is no IDE; disks are virtio-blk"},
     {"ich9-ahci", "there is no IDE; disks are virtio-blk"},
+    {"usb-kbd", kNoUsb, true},
+    {"usb-mouse", kNoUsb, true},
+    {"usb-tablet", kNoUsb, true},
+    {"usb-wacom-tablet", kNoUsb, true},
+    {"usb-hub", kNoUsb, true},
+    {"usb-ehci", kNoUsb, true},
+    {"usb-redir", kNoUsb, true},
+    {"usb-audio", kNoSound, true},
     {"usb-", kNoUsb},
-    {"qemu-xhci", kNoUsb},
-    {"nec-usb-xhci", kNoUsb},
-    {"pci-ohci", kNoUsb},
-    {"ich9-usb", kNoUsb},
-    {"piix3-usb", kNoUsb},
-    {"piix4-usb", kNoUsb},
-    {"virtio-gpu", kNoDisplay},
-    {"virtio-vga", kNoDisplay},
-    {"virtio-keyboard", kNoDisplay},
-    {"virtio-mouse", kNoDisplay},
-    {"virtio-tablet", kNoDisplay},
-    {"virtio-input", kNoDisplay},
-    {"ramfb", kNoDisplay},
-    {"bochs-display", kNoDisplay},
-    {"VGA", kNoDisplay},
-    {"secondary-vga", kNoDisplay},
-    {"cirrus-vga", kNoDisplay},
-    {"qxl", kNoDisplay},
+    {"qemu-xhci", kNoUsb, true},
+    {"nec-usb-xhci", kNoUsb, true},
+    {"pci-ohci", kNoUsb, true},
+    {"ich9-usb", kNoUsb, true},
+    {"piix3-usb", kNoUsb, true},
+    {"piix4-usb", kNoUsb, true},
+    {"virtio-gpu", kNoDisplay, true},
+    {"virtio-vga", kNoDisplay, true},
+    {"virtio-keyboard", kNoDisplay, true},
+    {"virtio-mouse", kNoDisplay, true},
+    {"virtio-tablet", kNoDisplay, true},
+    {"virtio-input", kNoDisplay, true},
+    {"ramfb", kNoDisplay, true},
+    {"bochs-display", kNoDisplay, true},
+    {"VGA", kNoDisplay, true},
+    {"secondary-vga", kNoDisplay, true},
+    {"cirrus-vga", kNoDisplay, true},
+    {"qxl", kNoDisplay, true},
+    {"virtio-multitouch", kNoDisplay, true},
+    {"vhost-user-gpu", kNoDisplay, true},
+    {"vhost-user-vga", kNoDisplay, true},
     {"e1000", "adapters are virtio-net"},
     {"rtl8139", "adapters are virtio-net"},
     {"ne2k", "adapters are virtio-net"},
@@ -77,6 +86,8 @@ constexpr Absent kAbsent[] = {
     {"i8255", "adapters are virtio-net"},
     {"igb", "adapters are virtio-net"},
     {"pcie-", kOnlyRootPorts},
+    {"pci-serial", "serial ports are -serial (two of them) and virtconsole", true},
+    {"pci-testdev", "there is no pci-testdev"},
     {"pci-", kOnlyRootPorts},
     {"pxb", kOnlyRootPorts},
     {"ioh3420", kOnlyRootPorts},
@@ -90,15 +101,16 @@ constexpr Absent kAbsent[] = {
     {"virtio-pmem", "there is no persistent memory"},
     {"pc-dimm", "no memory is plugged in later"},
     {"nvdimm", "there is no persistent memory"},
-    {"intel-hda", "there is no sound"},
-    {"ich9-intel-hda", "there is no sound"},
-    {"hda-", "there is no sound"},
-    {"AC97", "there is no sound"},
-    {"ES1370", "there is no sound"},
-    {"tpm", "there is no TPM"},
+    {"intel-hda", kNoSound, true},
+    {"ich9-intel-hda", kNoSound, true},
+    {"hda-", kNoSound, true},
+    {"AC97", kNoSound, true},
+    {"ES1370", kNoSound, true},
+    {"virtio-sound", kNoSound, true},
+    {"tpm", "there is no TPM", true},
     {"i6300esb", "there is no watchdog"},
     {"ivshmem", "guests share no memory"},
-    {"pvpanic", "there is no pvpanic"},
+    {"pvpanic", "there is no pvpanic", true},
     {"edu", "there is no edu"},
     {"vmgenid", "there is no VM generation ID"},
     {"guest-loader", "guests of the guest start by its own means"},
@@ -141,10 +153,10 @@ const DeviceName* find_device_name(std::string_view name) {
     return found != device_names().end() ? &*found : nullptr;
 }
 
-std::string_view why_no_device(std::string_view name) {
+const AbsentDevice* find_absent_device(std::string_view name) {
     const auto* found =
-        std::ranges::find_if(kAbsent, [&](const Absent& one) { return name.starts_with(one.prefix); });
-    return found != std::end(kAbsent) ? found->why : "";
+        std::ranges::find_if(kAbsent, [&](const AbsentDevice& one) { return name.starts_with(one.prefix); });
+    return found != std::end(kAbsent) ? found : nullptr;
 }
 
 }  // namespace arclight::guestos::qemu

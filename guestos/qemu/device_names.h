@@ -22,7 +22,16 @@ struct DeviceName {
 const std::vector<DeviceName>& device_names();
 /// By name or alias. Null: it is not here.
 const DeviceName* find_device_name(std::string_view name);
-/// Why a device that QEMU has is not here; empty: QEMU 7.2 has none of that name for the board either.
-std::string_view why_no_device(std::string_view name);
+
+/// Devices of QEMU's that are not here.
+struct AbsentDevice {
+    std::string_view prefix;  ///< of their names
+    std::string_view why;
+    /// Taken with a line, as the guest does without: it is for a person in front of a display, or another way to what is there.
+    /// What carries data or a connection, or is what a test is about, is refused.
+    bool dispensable = false;
+};
+/// Null: QEMU has none of that name for the board either.
+const AbsentDevice* find_absent_device(std::string_view name);
 
 }  // namespace arclight::guestos::qemu

@@ -193,11 +193,11 @@ Result<void> add_device(Translation& t, const Given& given) {
     if (is_port(driver) && find_device_name("virtio-serial-device") != nullptr) return add_port(t, given);
     const DeviceName* name = find_device_name(driver);
     if (name == nullptr) {
-        const std::string_view why = why_no_device(driver);
-        // Scripts add these for the host's convenience; guests do without them.
-        const bool dispensable = driver.starts_with("virtio-balloon") || driver.starts_with("vhost-vsock");
-        if (dispensable) return t.notes.missed(fmt::format("{}: {}", given.origin, why));
-        if (!why.empty()) return failure("{}: {}", given.origin, why);
+        if (const AbsentDevice* absent = find_absent_device(driver)) {
+            std::string text = fmt::format("{}: {}", given.origin, absent->why);
+            if (absent->dispensable) return t.notes.missed(std::move(text));
+            return std::unexpected(std::move(text));
+        }
         std::vector<std::string_view> known;
         for (const DeviceName& one : device_names()) known.push_back(one.name);
         return failure("{}: '{}' is not a valid device model name{}", given.origin, driver,
@@ -304,6 +304,8 @@ std::string device_help() {
                             name.bus == DeviceBus::Pci ? "PCI" : "virtio-bus",
                             name.alias.empty() ? "" : fmt::format(", alias \"{}\"", name.alias),
                             factory.find(name.factory)->summary);
+    for (const std::string_view port : {"virtconsole", "virtserialport"})
+        text += fmt::format("name \"{}\", bus virtio-serial-bus\n", port);
     text += "name \"loader\", desc \"Generic Loader\"\n";
     return text;
 }
@@ -315,12 +317,17 @@ Result<std::string> device_help(std::string_view name) {
                "starts there\n  data-be=<bool>\n  data-len=<uint8>       - 1 to 8\n  data=<uint64>\n  "
                "file=<str>         "
                "    - ELF or raw\n  force-raw=<bool>\n";
+    if (is_port(name))
+        return fmt::format(
+            "{} options:\n  chardev=<str>          - ID of a chardev to use as a backend\n  name=<str>\n"
+            "  nr=<uint32>            - the port's number\n",
+            name);
     const DeviceName* found = find_device_name(name);
     if (found == nullptr) {
-        const std::string_view why = why_no_device(name);
-        return failure(
-            "-device {},help: {}", name,
-            why.empty() ? fmt::format("'{}' is not a valid device model name", name) : std::string(why));
+        const AbsentDevice* absent = find_absent_device(name);
+        return failure("-device {},help: {}", name,
+                       absent != nullptr ? std::string(absent->why)
+                                         : fmt::format("'{}' is not a valid device model name", name));
     }
     const auto factory = devices::DeviceFactory::standard();
     std::vector<std::string> lines;

@@ -1,4 +1,4 @@
-// -display, -vga, -audio: what is seen and heard, which is nothing.
+// -display, -vga, -spice, -usbdevice, -audio: what is seen, moved and heard, which is nothing.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,13 +10,11 @@ namespace arclight::guestos::qemu {
 
 Result<void> take_displays(Translation& t) {
     const Given display = t.in.merged("display");
-    if (display.has("vnc")) return failure("{}: there is no display", display.origin);
     if (display.has("type")) {
         Keys keys(display);
         const std::string type = keys.choice(
             "type", "none",
-            {"none", "gtk", "sdl", "curses", "vnc", "egl-headless", "cocoa", "dbus", "spice-app"});
-        if (type == "vnc" || type == "spice-app") keys.fail("there is no display");
+            {"none", "default", "gtk", "sdl", "curses", "vnc", "egl-headless", "cocoa", "dbus", "spice-app"});
         keys.take_rest();
         if (const auto known = keys.finish(); !known) return known;
         if (type != "none")
@@ -32,9 +30,15 @@ Result<void> take_displays(Translation& t) {
         if (const auto done = t.notes.missed(fmt::format("-vga {}: there is no display", *vga)); !done)
             return done;
     }
+    for (const std::string_view option : {"spice", "usbdevice"})
+        for (const Given* given : t.in.all(option))
+            if (const auto done = t.notes.missed(
+                    fmt::format("{}: there is no {}", given->origin, option == "spice" ? "display" : "USB"));
+                !done)
+                return done;
     const Given audio = t.in.merged("audio");
     if (audio.has("driver") && audio.value("driver") != "none")
-        return failure("{}: there is no sound", audio.origin);
+        return t.notes.missed(fmt::format("{}: there is no sound", audio.origin));
     return {};
 }
 

@@ -150,6 +150,8 @@ Result<Drive> read_node(Translation& t, const Given& given) {
         options.readonly |= keys.on("file.read-only", false);
         take_file("file.");
     }
+    // Null: the last one of a chain.
+    if (!keys.text("backing").empty()) keys.fail("a backing file is the one that the image names");
     keys.on("file.cache.direct", false);
     keys.on("file.cache.no-flush", false);
     keys.on("file.auto-read-only", false);

@@ -47,6 +47,28 @@ Result<void> take_flash(Translation& t) {
     return {};
 }
 
+/// -machine pflash0=NODE,pflash1=NODE: banks by -blockdev.
+Result<void> take_flash_nodes(Translation& t) {
+    const Given machine = t.in.merged("machine");
+    for (size_t bank = 0; bank < kBanks; ++bank) {
+        const std::string key = fmt::format("pflash{}", bank), id = machine.value(key);
+        if (id.empty()) continue;
+        const auto node = std::ranges::find(t.nodes, id, &Drive::id);
+        if (node == t.nodes.end())
+            return failure("Property 'virt-7.2-machine.{}' can't find value '{}'", key, id);
+        if (bank < t.out.flash.size() && !t.out.flash[bank].file.empty())
+            return failure("flash bank {} has -machine {} and a -drive", bank, key);
+        if (node->options.format != "raw")
+            return failure("{}: the image of a flash bank is raw, not {}", node->origin,
+                           node->options.format);
+        node->used = true;
+        t.out.flash.resize(std::max(t.out.flash.size(), bank + 1));
+        t.out.flash[bank] = {
+            .file = node->options.file, .readonly = node->options.readonly, .locking = node->options.locking};
+    }
+    return {};
+}
+
 Result<void> take_files(Translation& t) {
     for (const Given* given : t.in.all("fw_cfg")) {
         std::string text;
@@ -79,14 +101,13 @@ Result<void> take_firmware(Translation& t) {
     const std::string bios = t.in.merged("machine").value("firmware");
     if (!bios.empty()) t.out.bios = find_firmware(t, bios);
     if (const auto taken = take_flash(t); !taken) return taken;
+    if (const auto taken = take_flash_nodes(t); !taken) return taken;
     if (!bios.empty() && !t.out.flash.empty() && !t.out.flash.front().file.empty())
         return failure(
             "The contents of the first flash device may be specified with -bios or with -drive if=pflash, "
             "not with both");
     if (!bios.empty() && t.out.flash.empty() == false && t.out.flash.size() == 1) t.out.flash.clear();
     if (const auto taken = take_files(t); !taken) return taken;
-    if (t.out.kernel.empty() && t.out.dump_dtb.empty() && !t.out.has_firmware() && t.out.restore.empty())
-        return failure("there is nothing to start: -kernel, -bios or a -drive with if=pflash is missing");
     return {};
 }
 

@@ -40,8 +40,8 @@ Result<void> flatten(const Json& from, const std::string& prefix, KeyValues& to,
         }
         return {};
     }
-    if (from.is_null()) return failure("'{}' is null", prefix);
-    to.emplace_back(prefix, from.is_string()    ? from.get<std::string>()
+    to.emplace_back(prefix, from.is_null()      ? std::string()
+                            : from.is_string()  ? from.get<std::string>()
                             : from.is_boolean() ? std::string(from.get<bool>() ? "on" : "off")
                                                 : from.dump());
     return {};

@@ -17,7 +17,7 @@ using KeyValues = std::vector<std::pair<std::string, std::string>>;
 
 /// `implied`: the key of a first word without "="; empty: there is none. Two commas in a value stand for one. A word without
 /// "=" is on; one that begins with "no" is off, under the rest of its name; "help" and "?" are keys. Text that begins with "{"
-/// is JSON: the keys of an object in an object are joined by points.
+/// is JSON: the keys of an object in an object are joined by points, null is an empty value.
 Result<KeyValues> parse_key_values(std::string_view text, std::string_view implied);
 
 /// `value` as it is written in a list: with its commas twice.

@@ -1,4 +1,4 @@
-// -d and -D: what is logged while the guest runs.
+// -d, -D and -trace: what is logged while the guest runs.
 #include "guestos/qemu/log.h"
 
 #include <fmt/format.h>
@@ -53,14 +53,18 @@ std::string log_help() {
 
 Result<void> take_log(Translation& t) {
     for (const Given* given : t.in.all("d")) {
-        std::vector<std::string_view> nothing;
+        std::vector<std::string> nothing;
         for (const std::string& name : cli::split_commas(given->value())) {
+            if (name.starts_with("trace:")) {
+                nothing.push_back(name);
+                continue;
+            }
             const auto* item = std::ranges::find(kItems, name, &LogItem::name);
             if (item != std::end(kItems)) {
                 if (item->trace != nullptr)
                     t.out.trace.*item->trace = true;
                 else
-                    nothing.push_back(item->name);
+                    nothing.emplace_back(item->name);
                 continue;
             }
             std::vector<std::string_view> known;
@@ -75,6 +79,11 @@ Result<void> take_log(Translation& t) {
             return done;
     }
     t.out.trace.file = t.in.word("D").value_or("");
+    for (const Given* given : t.in.all("trace"))
+        if (const auto done =
+                t.notes.missed(fmt::format("{}: QEMU's trace points are not here; see -d", given->origin));
+            !done)
+            return done;
     return {};
 }
 

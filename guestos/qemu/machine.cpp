@@ -89,7 +89,7 @@ Result<void> take_properties(Translation& t, Keys& keys) {
         keys.on(key, false);
     t.out.acpi = keys.text("acpi", "auto") == "auto" || keys.on("acpi", true);
     keys.ignore({"kernel-irqchip", "kvm-shadow-mem", "phandle-start", "x-oem-id", "x-oem-table-id", "hmat",
-                 "memory-backend", "accel", "type", "firmware"});
+                 "memory-backend", "accel", "type", "firmware", "pflash0", "pflash1"});
     return {};
 }
 

@@ -15,9 +15,9 @@ namespace {
 using devices::virtio::Console;
 constexpr std::string_view kDevice = "virtio-serial";
 
-/// The device that the port is of: the one that bus=ID.0 names, or the first. Null: there is none.
+/// The device that the port is of: the one that bus=ID.0 names, or, as in QEMU, the last one so far. Null: there is none.
 DeviceOptions* find_device(Translation& t, const std::string& bus) {
-    for (DeviceOptions& device : t.out.devices) {
+    for (DeviceOptions& device : t.out.devices | std::views::reverse) {
         if (device.request.name != kDevice) continue;
         if (bus.empty() || bus == device.id + ".0" || (device.id.empty() && bus == "virtio-serial-bus.0"))
             return &device;

@@ -43,12 +43,13 @@ Result<void> take_actions(Translation& t) {
     const Given action = t.in.merged("action");
     Keys keys(action);
     t.out.no_reboot = keys.choice("reboot", "reset", {"reset", "shutdown"}) == "shutdown";
-    if (keys.choice("shutdown", "poweroff", {"poweroff", "pause"}) == "pause")
-        keys.fail("the machine ends when the guest powers off");
+    const bool pauses = keys.choice("shutdown", "poweroff", {"poweroff", "pause"}) == "pause";
     keys.choice("panic", "shutdown", {"pause", "shutdown", "exit-failure", "none"});
     keys.choice("watchdog", "reset",
                 {"reset", "shutdown", "poweroff", "inject-nmi", "pause", "debug", "none"});
-    return keys.finish();
+    if (const auto known = keys.finish(); !known) return known;
+    if (!pauses) return {};
+    return t.notes.missed(fmt::format("{}: the run ends when the guest powers off", action.origin));
 }
 
 Result<void> take_semihosting(Translation& t) {
@@ -59,8 +60,9 @@ Result<void> take_semihosting(Translation& t) {
     if (keys.choice("target", "auto", {"auto", "native", "gdb"}) == "gdb")
         keys.fail("calls are answered here, not by the debugger");
     if (keys.has("chardev")) keys.fail("its console is stdin and stdout");
-    if (keys.has("arg")) keys.fail("the program's arguments are the kernel's file and -append");
     keys.ignore({"chardev", "arg"});
+    for (const auto& [key, value] : semihosting.values)
+        if (key == "arg") t.out.semihosting_arguments.push_back(value);
     if (const auto known = keys.finish(); !known) return known;
     if (enabled) t.out.semihosting = userspace ? SemihostingAccess::Userspace : SemihostingAccess::Kernel;
     return {};
@@ -107,6 +109,16 @@ Result<void> take_process(Translation& t) {
     if (const auto root = t.in.word("chroot"))
         if (const auto done =
                 t.notes.missed(fmt::format("-chroot {}: the process confines itself instead", *root));
+            !done)
+            return done;
+    if (t.in.has("tpmdev"))
+        if (const auto done =
+                t.notes.missed(fmt::format("{}: there is no TPM", t.in.merged("tpmdev").origin));
+            !done)
+            return done;
+    if (const auto seed = t.in.word("seed"))
+        if (const auto done =
+                t.notes.missed(fmt::format("-seed {}: the guest's random numbers are the host's", *seed));
             !done)
             return done;
     if (const auto gdb = t.in.word("gdb"); gdb && *gdb != "none") {

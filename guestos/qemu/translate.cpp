@@ -24,6 +24,11 @@ Result<Request> translate(const Invocation& invocation, RunOptions base) {
         take_block_nodes, take_firmware,    take_shares,    take_networks, take_devices};
     for (const Take take : kTakes)
         if (const auto taken = take(t); !taken) return std::unexpected(one_line(taken.error()));
+    if (t.out.kernel.empty() && !t.out.needs_no_kernel() && t.out.restore.empty())
+        return failure(
+            "there is nothing to start: -kernel, -bios, a -drive with if=pflash or a -device loader with "
+            "cpu-num is "
+            "missing");
     std::vector<std::string> notes;
     for (const std::string& note : t.notes.lines()) notes.push_back(one_line(note));
     return Request{.options = std::move(t.out), .notes = std::move(notes), .daemonize = t.daemonize};

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Firmware in flash: U-Boot to its prompt; edk2 to its shell, with variables that survive SIGKILL; Debian's kernel through edk2
 by ACPI, SMBIOS and the firmware configuration device; and the power key, by ACPI and by the device tree."""
-import concurrent.futures, glob, os, re, select, shutil, socket, subprocess, time
+import concurrent.futures, os, re, select, shutil, socket, subprocess, time
 import guest
 from guest import ARCLIGHT, Failures, Guest, OPTIONS
+from packages import modules
 
 UBOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 BIOS = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
@@ -116,23 +117,6 @@ def variables():
                        f"variable v{number} was stored before SIGKILL, and then: {text}")
     talk.say("reset -s\r")
     failures.check(talk.status() == 0, "the shell's reset -s does not end the run")
-
-
-def modules(flavour, *names):
-    """Files of the kernel's package that the default guest's kernel is cached without: {path here: path in the guest}, or None."""
-    cache = os.path.dirname(Guest(flavour).kernel_directory)
-    with open(os.path.join(cache, f"kernel-{flavour}", "version")) as file:
-        version = file.read().strip()
-    packages = glob.glob(os.path.join(cache, "debs", f"linux-image-{version}_*.deb"))
-    if not packages or not shutil.which("dpkg-deb"):
-        print(f"without {names}: the package of {version} is not in the cache")
-        return None
-    root = os.path.join(guest.work, f"package-{flavour}")
-    archive = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", packages[0]], stdout=subprocess.PIPE)
-    subprocess.run(["tar", "-x", "--one-top-level=" + root, "--wildcards", *[f"*/{name}.ko" for name in names]],
-                   stdin=archive.stdout, check=True)
-    archive.communicate()
-    return {path: "/" + os.path.basename(path) for path in glob.glob(root + "/**/*.ko", recursive=True)}
 
 
 def kernel():

@@ -1,6 +1,6 @@
 """Command lines of the tools that start qemu-system-aarch64, with Arclight under that name: the guest starts and does its job, and
 the exit status is QEMU's. Where QEMU is installed, what a guest sees of its machine is compared."""
-import json, os, re, signal, socket, subprocess, time
+import json, os, re, signal, socket, struct, subprocess, time
 
 from guest import ARCLIGHT, Failures, Guest, OPTIONS, QEMU, run, work
 
@@ -144,6 +144,22 @@ check("virtme-ng", result, "rootfs")
 with open(log) as f:
     failures.check("to the log" in f.read(), "virtme-ng: nothing is in the log")
 
+# Microkit's: no kernel, but a file in memory that the CPU starts in. This one prints K and turns the machine off.
+loader = os.path.join(work, "loader.img")
+with open(loader, "wb") as f:
+    f.write(struct.pack("<7I", 0xd2a12000,  # movz x0, #0x0900, lsl #16: the serial port
+                        0x52800961,  # movz w1, #'K'
+                        0xb9000001,  # str w1, [x0]
+                        0x52b08000, 0x72800100,  # w0: SYSTEM_OFF of PSCI
+                        0xd4000002,  # hvc #0
+                        0x14000000))  # b .
+for program in (LINK, QEMU):
+    if program:
+        result = run([program, "-machine", "virt", "-cpu", "cortex-a53", "-serial", "mon:stdio", "-device",
+                      f"loader,file={loader},addr=0x70000000,cpu-num=0,force-raw=on", "-m", "size=2G", "-nographic"], 60)
+        failures.check(result.status == 0 and result.output == b"K", f"Microkit, {program}: {result}")
+failures.check(run([LINK, "-M", "virt", "-cpu", "host", "-nographic"], 30).status == 1, "nothing to start is taken")
+
 # The device tree that the words give, beside QEMU's: the nodes that both have are at the same addresses.
 tree = os.path.join(work, "tree.dtb")
 done = run([LINK, "-M", f"virt,gic-version=3,dumpdtb={tree}", "-cpu", "host", "-nographic", "-kernel", guest.kernel], 60)
@@ -158,6 +174,25 @@ if QEMU:
     expected = {n for n in nodes(theirs) if re.match(r"(memory|pl011|pl031|intc|virtio_mmio)@", n)}
     failures.check(len(expected) >= 30, f"QEMU's tree has only {expected}")
     failures.check(expected <= ours, f"not in the tree: {sorted(expected - ours)}")
+
+    def cpu_map(program, smp):
+        """{place of a CPU: the CPU}, in a machine that has nothing to start."""
+        run([program, "-M", f"virt,dumpdtb={theirs}", "-cpu", "max", "-display", "none", "-smp", smp], 60)
+        text = subprocess.run(["dtc", "-q", "-I", "dtb", theirs], stdout=subprocess.PIPE, text=True).stdout
+        stack, places, cpus = [], {}, {}
+        for line in map(str.strip, text.splitlines()):
+            if line.endswith("{"):
+                stack.append(line[:-1].strip())
+            elif line == "};":
+                stack.pop()
+            elif match := re.match(r"(cpu|phandle) = <(\w+)>;", line):
+                (places if match.group(1) == "cpu" else cpus)[match.group(2)] = "/".join(stack[2:])
+        os.unlink(theirs)
+        return {place: cpus.get(cpu) for cpu, place in places.items()}
+
+    for smp in ("1", "4", "4,cores=2", "8,sockets=2,threads=2", "6,clusters=2", "3,maxcpus=8,clusters=2,threads=2"):
+        expected = cpu_map(QEMU, smp)
+        failures.check(len(expected) == int(smp[0]) and cpu_map(LINK, smp) == expected, f"-smp {smp}: {expected}, not {cpu_map(LINK, smp)}")
 
 # A signal ends the run with status 0, and -pidfile's file is there just as long.
 pid_file = os.path.join(work, "pid")
@@ -194,6 +229,15 @@ result = boot(load("virtio_mmio", "virtio_blk") + "cat /sys/block/vda/serial", [
 check("-readconfig", result, "FROM-CONFIG")
 version = run([LINK, "--version"], 30)
 failures.check(re.match(r"QEMU emulator version 7\.2\.\d+ \(Arclight ", version.text), f"--version: {version}")
+
+# QEMU's options are ours, by their names: -fda stands for -fdb too in QEMU's text.
+if QEMU and run([QEMU, "-version"], 30).text.startswith("QEMU emulator version 7.2."):
+    def options(program):
+        text = run([program, "-help"], 30).text
+        return {name for line in re.findall(r"^-\S+(?:(?: or |/)-\S+)*", text, re.M) for name in re.findall(r"(?:^|[ /])-{1,2}([\w-]+)", line)}
+    theirs, ours = options(QEMU), options(LINK)
+    failures.check(len(theirs) >= 110 and theirs - ours <= {"h"} and ours - theirs <= {"strict", "arclight"},
+                   f"options that QEMU alone has: {theirs - ours}, that are here alone: {ours - theirs}")
 
 # What QEMU refuses is refused here, with its status.
 if QEMU:

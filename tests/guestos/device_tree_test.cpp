@@ -116,6 +116,39 @@ TEST(DeviceTree, DescribesTheMachine) {
     EXPECT_GE(fdt_node_offset_by_phandle(tree.blob().data(), layout::kPhandleClock), 0);
 }
 
+// As QEMU 7.2 has it for the same -smp, which two CPUs do not fill.
+TEST(DeviceTree, CpuMap) {
+    const auto map = [](unsigned cpus, std::optional<CpuTopology> topology) {
+        const Board board(cpus);
+        auto tree = make_device_tree({.cpus = cpus,
+                                      .topology = topology,
+                                      .gic = 3,
+                                      .memory_base = layout::kRamBase,
+                                      .memory_size = kMemory},
+                                     {}, board.bus);
+        EXPECT_TRUE(tree) << tree.error();
+        return Tree(std::move(*tree));
+    };
+    const auto cpu_at = [](const Tree& tree, const char* path) {
+        const Cells phandle = tree.cells(path, "cpu");
+        if (phandle.size() != 1) return std::string("none");
+        const int node = fdt_node_offset_by_phandle(tree.blob().data(), phandle[0]);
+        return node < 0 ? "dangling" : std::string(fdt_get_name(tree.blob().data(), node, nullptr));
+    };
+    const Tree flat = map(2, {});
+    EXPECT_EQ(cpu_at(flat, "/cpus/cpu-map/socket0/cluster0/core0"), "cpu@0");
+    EXPECT_EQ(cpu_at(flat, "/cpus/cpu-map/socket0/cluster0/core1"), "cpu@1");
+    EXPECT_LT(flat.node("/cpus/cpu-map/socket0/cluster0/core2"), 0);
+    EXPECT_LT(flat.node("/cpus/cpu-map/socket1"), 0);
+    const Tree threads = map(4, CpuTopology{.sockets = 2, .threads = 2});
+    EXPECT_EQ(cpu_at(threads, "/cpus/cpu-map/socket0/cluster0/core0/thread1"), "cpu@1");
+    EXPECT_EQ(cpu_at(threads, "/cpus/cpu-map/socket1/cluster0/core0/thread0"), "cpu@2");
+    EXPECT_EQ(cpu_at(threads, "/cpus/cpu-map/socket1/cluster0/core0/thread1"), "cpu@3");
+    const Tree clusters = map(3, CpuTopology{.clusters = 2, .cores = 2});
+    EXPECT_EQ(cpu_at(clusters, "/cpus/cpu-map/socket0/cluster1/core0"), "cpu@2");
+    EXPECT_LT(clusters.node("/cpus/cpu-map/socket0/cluster1/core1"), 0);
+}
+
 TEST(DeviceTree, SeedsAreFreshAndOptional) {
     const Tree first = make({});
     const Tree second = make({});

@@ -33,7 +33,8 @@ uint8_t sum(const std::vector<uint8_t>& bytes, size_t at, size_t length) {
 }
 
 acpi::Board board(unsigned cpus, unsigned gic) {
-    acpi::Board board{.cpus = cpus, .gic = gic, .its = {}, .msi_frame = {}, .pci = {}, .exit_status = {}};
+    acpi::Board board{
+        .cpus = cpus, .topology = {}, .gic = gic, .its = {}, .msi_frame = {}, .pci = {}, .exit_status = {}};
     board.pci = acpi::PciWindows{.ecam = {0x40'1000'0000, 0x1000'0000},
                                  .memory32 = {0x1000'0000, 0x2eff'0000},
                                  .ports = {0x3eff'0000, 0x1'0000},
@@ -162,6 +163,49 @@ TEST(Acpi, InterruptControllers) {
     EXPECT_TRUE(v2[0x0e].empty() && v2[0x0f].empty());
 }
 
+/// Flags, parent and number of each node, as QEMU 7.2's table for the same -smp has them.
+TEST(Acpi, ProcessorHierarchy) {
+    using Node = std::array<uint64_t, 3>;
+    const auto nodes = [](unsigned cpus, std::optional<CpuTopology> topology) {
+        acpi::Board machine = board(cpus, 3);
+        machine.topology = topology;
+        std::vector<Node> found;
+        for (const acpi::Table& table : acpi::make_tables(machine))
+            for (size_t at = 36; table.signature == "PPTT" && at < table.bytes.size(); at += 20) {
+                EXPECT_EQ(number(table.bytes, at, 4), 20u << 8);
+                found.push_back({number(table.bytes, at + 4, 4), number(table.bytes, at + 8, 4),
+                                 number(table.bytes, at + 12, 4)});
+            }
+        return found;
+    };
+    EXPECT_EQ(nodes(2, {}), (std::vector<Node>{{1, 0, 0}, {0, 36, 0}, {0xa, 56, 0}, {0xa, 56, 1}}));
+    // -smp 4,sockets=2,cores=1,threads=2
+    EXPECT_EQ(nodes(4, CpuTopology{.sockets = 2, .threads = 2}), (std::vector<Node>{{1, 0, 0},
+                                                                                    {0, 36, 0},
+                                                                                    {0, 56, 0},
+                                                                                    {0xe, 76, 0},
+                                                                                    {0xe, 76, 1},
+                                                                                    {1, 0, 1},
+                                                                                    {0, 136, 0},
+                                                                                    {0, 156, 0},
+                                                                                    {0xe, 176, 2},
+                                                                                    {0xe, 176, 3}}));
+    // -smp 2,cores=2,threads=2,maxcpus=4
+    EXPECT_EQ(nodes(2, CpuTopology{.cores = 2, .threads = 2}), (std::vector<Node>{{1, 0, 0},
+                                                                                  {0, 36, 0},
+                                                                                  {0, 56, 0},
+                                                                                  {0xe, 76, 0},
+                                                                                  {0xe, 76, 1},
+                                                                                  {0, 56, 1},
+                                                                                  {0xe, 136, 2},
+                                                                                  {0xe, 136, 3}}));
+    // -smp 4,clusters=2,cores=2
+    EXPECT_EQ(
+        nodes(4, CpuTopology{.clusters = 2, .cores = 2}),
+        (std::vector<Node>{
+            {1, 0, 0}, {0, 36, 0}, {0xa, 56, 0}, {0xa, 56, 1}, {0, 36, 1}, {0xa, 116, 2}, {0xa, 116, 3}}));
+}
+
 /// The encodings of ACPI 6.3 chapter 20, against what iasl makes of the same source.
 TEST(Acpi, MachineLanguage) {
     using namespace acpi::aml;
@@ -208,7 +252,7 @@ std::map<unsigned, std::pair<std::vector<uint8_t>, std::vector<std::string>>> st
 }
 
 TEST(Smbios, Structures) {
-    SmbiosMachine machine{.cpus = 4, .memory = uint64_t{3} << 30, .words = {}};
+    SmbiosMachine machine{.topology = CpuTopology::flat(4), .memory = uint64_t{3} << 30, .words = {}};
     for (const char* words : {"type=1,manufacturer=A,,B,serial=S1,uuid=00112233-4455-6677-8899-aabbccddeeff",
                               "type=1,serial=S2", "type=11,value=one,value=two"}) {
         auto parsed = parse_smbios(words);
@@ -236,7 +280,7 @@ TEST(Smbios, Structures) {
 }
 
 TEST(Smbios, LargeMemoryIsInItsOwnFields) {
-    auto all = structures(make_smbios({.cpus = 1, .memory = uint64_t{4} << 40, .words = {}}).tables);
+    auto all = structures(make_smbios({.topology = {}, .memory = uint64_t{4} << 40, .words = {}}).tables);
     EXPECT_EQ(number(all[16].first, 7, 4), 0x8000'0000u);
     EXPECT_EQ(number(all[16].first, 15, 8), uint64_t{4} << 40);
     EXPECT_EQ(number(all[17].first, 0x0c, 2), 0x7fffu);

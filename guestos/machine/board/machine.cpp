@@ -1,6 +1,7 @@
 #include "guestos/machine/board/machine.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -201,6 +202,8 @@ Result<void> Machine::make_semihosting(devices::CharBackend& console) {
     if (!directories) return failure("--semihosting-files: {}", directories.error());
     // The words of --append become arguments, as with QEMU.
     std::string command_line = options_.kernel;
+    if (!options_.semihosting_arguments.empty())
+        command_line = fmt::format("{}", fmt::join(options_.semihosting_arguments, " "));
     std::istringstream words(options_.append);
     for (std::string word; words >> word;) command_line += " " + word;
     // Its console's input is the serial port's: one reader of stdin, and Ctrl-A X works.

@@ -35,6 +35,9 @@ void check(const qemu::Invocation& invocation) {
     const auto request = qemu::translate(invocation, RunOptions());
     if (!request) return check_error(request.error());
     require(request->options.cpus >= 1 && request->options.cpus <= 8, "the machine has its CPUs");
+    if (const auto& topology = request->options.topology)
+        require(topology->places() >= request->options.cpus && topology->places() <= 512,
+                "there is a place for each CPU");
     require(request->options.memory >= 1 << 20, "the machine has memory");
     for (const std::string& note : request->notes) check_error(note);
 }
@@ -86,6 +89,8 @@ std::vector<std::string_view> words() {
                                       "size=",
                                       "1G",
                                       "cpus=",
+                                      "maxcpus=",
+                                      "threads=",
                                       "virtio-blk-device",
                                       "virtio-net-pci",
                                       "path=",

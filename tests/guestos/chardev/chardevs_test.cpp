@@ -231,6 +231,43 @@ TEST_F(ChardevsTest, TcpBothWays) {
     close(client);
 }
 
+TEST_F(ChardevsTest, TelnetsCommandsAreNotInput) {
+    devices::CharBackend& server = open({.kind = Kind::Socket,
+                                         .host = "127.0.0.1",
+                                         .port = "0",
+                                         .server = true,
+                                         .telnet = true,
+                                         .wait = false});
+    const uint16_t port = dynamic_cast<SocketChardev&>(*chardevs->find("c")).bound_port();
+    FakeFrontend guest;
+    loop.start();
+    const devices::CharConnection connection(server, guest);
+    sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(read_some(client, 12), std::string("\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00", 12));
+    // DO ECHO, the size of a window with an escaped 255 in it, a 255 of data, and a command in two pieces.
+    const std::string first(
+        "a\xff\xfd\x01"
+        "b\xff\xfa\x1f\x00\x50\xff\xff\x18\xff\xf0"
+        "c\xff\xff"
+        "d\xff",
+        20);
+    ASSERT_EQ(write(client, first.data(), first.size()), ssize_t(first.size()));
+    EXPECT_TRUE(eventually([&] { return guest.text().size() == 5; }));
+    ASSERT_EQ(write(client,
+                    "\xf1"
+                    "e",
+                    2),
+              2);
+    EXPECT_TRUE(eventually([&] {
+        return guest.text() ==
+               "abc\xff"
+               "de";
+    }));
+    close(client);
+}
+
 TEST_F(ChardevsTest, APtyIsThereWhileSomebodyHasItOpen) {
     devices::CharBackend& pty = open({.kind = Kind::Pty, .path = path("link")});
     const std::string name = dynamic_cast<PtyChardev&>(*chardevs->find("c")).name();

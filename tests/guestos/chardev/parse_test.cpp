@@ -46,6 +46,10 @@ TEST(ParseChardev, ShortForms) {
     const auto old = parse_chardev_short("m", "tcp::4444,server,nowait");
     ASSERT_TRUE(old) << old.error();
     EXPECT_TRUE(old->server && !old->wait && old->host.empty() && old->port == "4444");
+    const auto telnet = parse_chardev_short("m", "telnet:localhost:4444,server,nowait");
+    ASSERT_TRUE(telnet) << telnet.error();
+    EXPECT_TRUE(telnet->telnet && telnet->server && !telnet->wait && telnet->port == "4444");
+    EXPECT_TRUE(parse_chardev("socket,id=t,host=h,port=1,server=on,telnet=on")->telnet);
     EXPECT_EQ(parse_chardev_short("m", "tcp:[::1]:80")->host, "::1");
     EXPECT_EQ(parse_chardev_short("m", "file:/tmp/x")->path, "/tmp/x");
     EXPECT_EQ(parse_chardev_short("m", "pty:/tmp/link")->path, "/tmp/link");

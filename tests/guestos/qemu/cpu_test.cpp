@@ -59,29 +59,41 @@ TEST(QemuCpu, Unknown) {
 }
 
 TEST(QemuCpu, Counts) {
-    const std::pair<std::string_view, unsigned> good[] = {{"4", 4},
-                                                          {"cpus=2", 2},
-                                                          {"cores=4", 4},
-                                                          {"4,cores=2,sockets=2", 4},
-                                                          {"sockets=2,cores=2", 4},
-                                                          {"2,maxcpus=8", 2},
-                                                          {"8,threads=2", 8}};
-    for (const auto& [text, count] : good) {
+    struct Good {
+        std::string_view text;
+        unsigned cpus;
+        CpuTopology topology;
+    };
+    // As QEMU 7.2's device tree shows them.
+    const Good good[] = {
+        {"4", 4, {.cores = 4}},
+        {"cpus=2", 2, {.cores = 2}},
+        {"cores=4", 4, {.cores = 4}},
+        {"4,cores=2,sockets=2", 4, {.sockets = 2, .cores = 2}},
+        {"4,cores=2", 4, {.sockets = 2, .cores = 2}},
+        {"sockets=2,cores=2", 4, {.sockets = 2, .cores = 2}},
+        {"2,maxcpus=8", 2, {.cores = 8}},
+        {"8,threads=2", 8, {.cores = 4, .threads = 2}},
+        {"6,clusters=2", 6, {.clusters = 2, .cores = 3}},
+        {"1,cores=1,threads=1,sockets=64,maxcpus=64", 1, {.sockets = 64}},
+    };
+    for (const auto& [text, cpus, topology] : good) {
         const auto request = request_for("-smp " + std::string(text));
         ASSERT_TRUE(request) << text << ": " << request.error();
-        EXPECT_EQ(request->options.cpus, count) << text;
-        EXPECT_EQ(notes_of(*request).empty(), !text.contains("sockets=2") && !text.contains("threads"))
-            << text;
+        EXPECT_EQ(request->options.cpus, cpus) << text;
+        EXPECT_EQ(request->options.topology, topology) << text;
+        EXPECT_EQ(notes_of(*request), "") << text;
     }
     EXPECT_EQ(request_for("")->options.cpus, 1u);
-    EXPECT_EQ(request_for("-smp 9").error(),
-              "Invalid SMP CPUs 9. The max CPUs supported by machine 'virt-7.2' is 8 here");
+    EXPECT_EQ(request_for("-smp 9")->options.cpus, 8u);
+    EXPECT_EQ(notes_of(*request_for("-smp 9")), "-smp 9: the guest gets 8 CPUs\n");
     // Word for word as QEMU 7.2 says it.
     EXPECT_EQ(request_for("-smp 4,cores=3").error(),
               "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (1) * clusters (1) "
               "* cores (3) * threads (1) != "
               "maxcpus (4)");
-    for (const std::string_view wrong : {"0", "x", "4,maxcpus=2", "cpu=4", "1,dies=2"})
+    for (const std::string_view wrong : {"0", "x", "4,maxcpus=2", "cpu=4", "1,dies=2", "1,maxcpus=513",
+                                         "sockets=32768,clusters=32768,cores=32768,threads=32768"})
         EXPECT_FALSE(request_for("-smp " + std::string(wrong))) << wrong;
 }
 

@@ -56,7 +56,22 @@ TEST(QemuDevices, Unknown) {
     EXPECT_EQ(request_for("-device virtio-rgn-pci").error(),
               "-device virtio-rgn-pci: 'virtio-rgn-pci' is not a valid device model name, did you mean "
               "'virtio-rng-pci'?");
-    EXPECT_EQ(request_for("-device usb-kbd").error(), "-device usb-kbd: there is no USB");
+    EXPECT_EQ(request_for("-device usb-storage").error(), "-device usb-storage: there is no USB");
+    // What a person has in front of a display; not what carries data.
+    for (const std::string_view taken :
+         {"usb-kbd", "usb-tablet,bus=b.0", "qemu-xhci,id=b,p2=8", "nec-usb-xhci", "virtio-gpu-pci,xres=800",
+          "virtio-gpu", "virtio-keyboard-device,bus=virtio-mmio-bus.3", "ramfb", "VGA", "intel-hda",
+          "hda-duplex", "virtio-sound-pci", "pvpanic-pci", "pci-serial,chardev=c"}) {
+        const auto request = request_for("-device " + std::string(taken));
+        ASSERT_TRUE(request) << taken << ": " << request.error();
+        EXPECT_TRUE(notes_of(*request).starts_with("-device " + std::string(taken) + ": there is no ") ||
+                    taken.starts_with("pci-serial"))
+            << notes_of(*request);
+        EXPECT_EQ(devices_of(*request), devices_of(*request_for("")));
+    }
+    for (const std::string_view refused : {"usb-net", "usb-host,vendorid=1", "usb-serial", "nvdimm",
+                                           "vfio-pci", "edu", "pci-testdev", "sd-card", "ide-cd"})
+        EXPECT_FALSE(request_for("-device " + std::string(refused))) << refused;
     EXPECT_EQ(request_for("-device e1000,netdev=n").error(),
               "-device e1000,netdev=n: adapters are virtio-net");
 }
@@ -101,6 +116,11 @@ TEST(QemuDevices, Ports) {
     EXPECT_TRUE(devices("-device virtconsole,chardev=a").contains("No 'virtio-serial-bus' bus found"));
     EXPECT_TRUE(
         devices("-device virtio-serial-pci -device virtconsole,chardev=q").contains("can't find value 'q'"));
+    // Without bus=, the last one so far.
+    EXPECT_EQ(
+        devices("-device virtio-serial-pci -device virtserialport,chardev=a,name=A -device virtio-serial-pci "
+                "-device virtserialport,chardev=b,name=B"),
+        "virtio-serial-pci ports=1:port:a:A; virtio-serial-pci ports=1:port:b:B");
     EXPECT_TRUE(devices("-device virtio-serial-pci -device virtserialport,chardev=a,nr=0")
                     .contains("reserved for virtconsole"));
     EXPECT_TRUE(
@@ -122,6 +142,7 @@ TEST(QemuDevices, Loader) {
     for (const std::string_view wrong : {"", ",addr=1", ",data=1", ",data=1,data-len=9", ",file=f,cpu-num=1",
                                          ",file=f,cpu-num=9", ",file=f,data=1,data-len=1", ",fil=f"})
         EXPECT_FALSE(request_for("-device loader" + std::string(wrong))) << wrong;
+    EXPECT_TRUE(device_help("virtserialport")->contains("chardev=<str>"));
     EXPECT_TRUE(device_help("loader")->contains("force-raw"));
 }
 

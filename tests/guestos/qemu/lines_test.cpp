@@ -102,10 +102,14 @@ const Line kLines[] = {
      "id=cdrom0,if=none,format=raw,readonly=on,file=cidata.iso "
      "-device virtio-blk-pci,drive=cdrom0 -netdev "
      "user,id=net0,net=192.168.5.0/24,dhcpstart=192.168.5.15,hostfwd=tcp:127.0.0.1:60022-:22 -device "
-     "virtio-net-pci,netdev=net0,mac=52:55:55:00:00:01 -device virtio-rng-pci -display none -vga none "
+     "virtio-net-pci,netdev=net0,mac=52:55:55:00:00:01 -device virtio-rng-pci -display none -device "
+     "virtio-gpu "
+     "-device virtio-keyboard-pci -device virtio-mouse-pci -device qemu-xhci,id=usb-bus "
      "-parallel none -chardev "
      "socket,id=char-serial,path=serial.sock,server=on,wait=off,logfile=serial.log -serial "
      "chardev:char-serial -chardev "
+     "socket,id=char-serial-pci,path=serialp.sock,server=on,wait=off,logfile=serialp.log -device "
+     "pci-serial,chardev=char-serial-pci -chardev "
      "socket,id=char-serial-virtio,path=serialv.sock,server=on,wait=off,logfile=serialv.log -device "
      "virtio-serial-pci,id=virtio-serial0,max_ports=1 "
      "-device virtconsole,chardev=char-serial-virtio,id=console0 -virtfs "
@@ -116,6 +120,71 @@ const Line kLines[] = {
      "mac=52:55:55:00:00:01; virtio-rng-pci; virtio-serial-pci "
      "ports=0:console:char-serial-virtio:; virtio-9p-pci path=/tmp tag=mount0 security_model=none "
      "readonly=on; virtio-blk-pci file=diffdisk"},
+    // As users have them on pages and in scripts, for the words that no tool above has.
+    {"libvirt",
+     "-name guest=g,debug-threads=on -S -object "
+     "'{\"qom-type\":\"secret\",\"id\":\"masterKey0\",\"format\":\"raw\",\"file\":\"key\"}' -blockdev "
+     "'{\"driver\":\"file\",\"filename\":\"code.fd\",\"node-name\":\"s0\",\"auto-read-only\":true,"
+     "\"discard\":\"unmap\"}' "
+     "-blockdev '{\"node-name\":\"f0\",\"read-only\":true,\"driver\":\"raw\",\"file\":\"s0\"}' -blockdev "
+     "'{\"driver\":\"file\",\"filename\":\"vars.fd\",\"node-name\":\"s1\",\"auto-read-only\":true}' "
+     "-blockdev "
+     "'{\"node-name\":\"f1\",\"read-only\":false,\"driver\":\"raw\",\"file\":\"s1\"}' -machine "
+     "virt-7.2,usb=off,gic-version=3,dump-guest-core=off,memory-backend=mach-virt.ram,pflash0=f0,pflash1=f1,"
+     "acpi=on "
+     "-accel tcg -cpu cortex-a57 -m size=1048576k -object "
+     "'{\"qom-type\":\"memory-backend-ram\",\"id\":\"mach-virt.ram\",\"size\":1073741824}' -overcommit "
+     "mem-lock=off -smp "
+     "2,sockets=2,cores=1,threads=1 -uuid f3197c89-6457-44fe-b26d-897090ba6541 -no-user-config -nodefaults "
+     "-chardev "
+     "socket,id=charmonitor,path=m,server=on,wait=off -mon chardev=charmonitor,id=monitor,mode=control -rtc "
+     "base=utc "
+     "-no-shutdown -boot strict=on -device "
+     "'{\"driver\":\"pcie-root-port\",\"port\":8,\"chassis\":1,\"id\":\"pci.1\",\"bus\":\"pcie.0\","
+     "\"multifunction\":true,"
+     "\"addr\":\"0x1\"}' -device "
+     "'{\"driver\":\"qemu-xhci\",\"p2\":15,\"p3\":15,\"id\":\"usb\",\"bus\":\"pci.2\",\"addr\":\"0x0\"}' "
+     "-blockdev "
+     "'{\"driver\":\"file\",\"filename\":\"d\",\"node-name\":\"s\"}' -blockdev "
+     "'{\"node-name\":\"f\",\"read-only\":false,\"driver\":\"qcow2\",\"file\":\"s\",\"backing\":null}' "
+     "-device "
+     "'{\"driver\":\"virtio-blk-pci\",\"bus\":\"pci.1\",\"addr\":\"0x0\",\"drive\":\"f\",\"id\":\"virtio-"
+     "disk0\",\"bootindex\":1}' "
+     "-chardev pty,id=charserial0 -serial chardev:charserial0 -audiodev "
+     "'{\"id\":\"audio1\",\"driver\":\"none\"}' -sandbox "
+     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny -msg timestamp=on",
+     "pcie-root-port-pci chassis=1 port=8 @1; virtio-blk-pci file=d format=qcow2 @0"},
+    {"quickemu",
+     "-name a,process=a -machine virt,highmem=on,pflash0=rom,pflash1=efivars -cpu max -smp "
+     "cores=4,threads=1,sockets=1 -m 2G -pidfile p "
+     "-rtc base=utc,clock=host -vga none -device virtio-gpu-pci,xres=1280,yres=800 -display none -device "
+     "virtio-rng-pci,rng=rng0 "
+     "-object rng-random,id=rng0,filename=/dev/urandom -device qemu-xhci,id=spicepass -device "
+     "usb-ehci,id=input -device "
+     "usb-kbd,bus=input.0 -k en-us -device usb-tablet,bus=input.0 -audiodev none,id=audio0 -device "
+     "virtio-net,netdev=nic -netdev "
+     "user,hostname=a,hostfwd=tcp::22220-:22,id=nic -blockdev "
+     "node-name=rom,driver=file,filename=code.fd,read-only=true -blockdev "
+     "node-name=efivars,driver=file,filename=vars.fd -device virtio-blk-pci,drive=SystemDisk -drive "
+     "id=SystemDisk,if=none,format=qcow2,file=d -monitor unix:m,server,nowait -serial unix:s,server,nowait",
+     "virtio-rng-pci; virtio-net-pci network=nic; virtio-blk-pci file=d format=qcow2"},
+    {"RT-Thread",
+     "-M virt,gic-version=2 -cpu cortex-a53 -smp 4 -kernel rtthread.bin -serial stdio -drive "
+     "if=none,file=sd.bin,format=raw,id=blk0 -device virtio-blk-device,drive=blk0,bus=virtio-mmio-bus.0 "
+     "-netdev user,id=net0 -device "
+     "virtio-net-device,netdev=net0,bus=virtio-mmio-bus.1 -device "
+     "virtio-gpu-device,xres=800,yres=600,bus=virtio-mmio-bus.2 -device "
+     "virtio-keyboard-device,bus=virtio-mmio-bus.3 -device virtio-tablet-device,bus=virtio-mmio-bus.5",
+     "virtio-blk file=sd.bin format=raw @0; virtio-net network=net0 @1"},
+    {"Microkit",
+     "-machine virt,virtualization=on -cpu cortex-a53 -serial mon:stdio -device "
+     "loader,file=loader.img,addr=0x70000000,cpu-num=0 -m "
+     "size=2G -nographic",
+     "virtio-net-pci network=hub0"},
+    {"serial ports by telnet",
+     "-M virt -cpu cortex-a57 -kernel k -display none -serial telnet:localhost:4444,server,nowait -monitor "
+     "telnet:localhost:4445,server,nowait",
+     "virtio-net-pci network=hub0"},
     {"Buildroot",
      "-M virt -cpu cortex-a53 -nographic -smp 1 -kernel Image -append \"rootwait root=/dev/vda "
      "console=ttyAMA0\" -netdev user,id=eth0 "

@@ -58,8 +58,22 @@ const std::vector<Example>& examples() {
         {"accel", "-accel tcg,thread=multi", is_plain},
         {"accel", "-accel kvm -accel hvf -accel tcg", is_plain},
         {"accel", "-M virt,accel=kvm:tcg", is_plain},
+        {"machine",
+         "-blockdev node-name=c,driver=file,filename=f,read-only=on -blockdev "
+         "node-name=d,driver=raw,file=c -blockdev node-name=v,driver=file,filename=g -M "
+         "virt,pflash0=d,pflash1=v",
+         [](R r) {
+             const auto& flash = r.options.flash;
+             return flash.size() == 2 && flash[0].file == "f" && flash[0].readonly && flash[1].file == "g" &&
+                    !flash[1].readonly;
+         }},
         {"smp", "-smp 2", [](R r) { return r.options.cpus == 2; }},
+        {"smp", "-smp 16", says},
         {"numa", "-object memory-backend-ram,id=m,size=128M -numa node,memdev=m", is_plain},
+        {"numa",
+         "-object memory-backend-ram,id=m,size=64M -object memory-backend-ram,id=n,size=64M -numa "
+         "node,memdev=m,cpus=0 -numa node,memdev=n,cpus=1 -smp 2",
+         says},
         {"set", "-drive if=none,id=d,file=a -set drive.d.readonly=on", is_plain},
         {"global", "-global virtio-mmio.force-legacy=off",
          [](R r) { return r.options.virtio == VirtioMmio::Modern; }},
@@ -72,8 +86,10 @@ const std::vector<Example>& examples() {
         {"mem-prealloc", "-mem-prealloc", is_plain},
         {"k", "-k de", is_plain},
         {"audio", "-audio none", is_plain},
+        {"audio", "-audio pa,model=hda", says},
         {"audiodev", "-audiodev none,id=a", is_plain},
         {"device", "-device virtio-rng-device", [](R r) { return devices_of(r).ends_with("virtio-rng"); }},
+        {"device", "-device virtio-gpu-pci,xres=800 -device qemu-xhci,id=x -device usb-kbd,bus=x.0", says},
         {"name", "-name a,process=b,debug-threads=on", [](R r) { return r.options.name == "a"; }},
         {"uuid", "-uuid 01234567-89ab-cdef-0123-456789abcdef",
          [](R r) { return !r.options.uuid.empty() && r.notes.empty(); }},
@@ -88,6 +104,13 @@ const std::vector<Example>& examples() {
          [](R r) { return devices_of(r).ends_with("file=f format=raw"); }},
         {"snapshot", "-hda f -snapshot", [](R r) { return devices_of(r).ends_with("snapshot=on"); }},
         {"usb", "-usb", is_plain},
+        {"usbdevice", "-usbdevice tablet", says},
+        {"spice", "-spice port=5930,disable-ticketing=on", says},
+        {"tpmdev", "-chardev null,id=c -tpmdev emulator,id=t,chardev=c -device tpm-tis-device,tpmdev=t",
+         says},
+        {"seed", "-seed 1", says},
+        {"trace", "-trace enable=virtio_*", says},
+        {"no-shutdown", "-no-shutdown", says},
         {"display", "-display none -serial stdio", is_plain},
         {"display", "-display gtk -serial stdio", says},
         {"nographic", "-nographic", is_plain},
@@ -97,6 +120,8 @@ const std::vector<Example>& examples() {
         {"vga", "-vga std", says},
         {"full-screen", "-full-screen", is_plain},
         {"vnc", "-vnc none", is_plain},
+        {"vnc", "-vnc :1", says},
+        {"display", "-display default,show-cursor=on -serial stdio", says},
         {"no-acpi", "-no-acpi", is_plain},
         {"netdev", "-netdev user,id=n -device virtio-net-device,netdev=n",
          [](R r) { return r.options.networks.size() == 1; }},
@@ -118,6 +143,7 @@ const std::vector<Example>& examples() {
         {"d", "-d in_asm,int",
          [](R r) { return r.options.trace.blocks && r.options.trace.exceptions && !r.options.trace.host; }},
         {"d", "-d guest_errors,unimp", says},
+        {"d", "-d trace:help_me", says},
         {"D", "-D log", [](R r) { return r.options.trace.file == "log"; }},
         {"L", "-L /usr/share/qemu", is_plain},
         {"enable-kvm", "-enable-kvm", is_plain},
@@ -160,6 +186,10 @@ const std::vector<Example>& examples() {
          [](R r) { return r.options.semihosting == SemihostingAccess::Kernel; }},
         {"semihosting-config", "-semihosting-config enable=on,target=native,userspace=on",
          [](R r) { return r.options.semihosting == SemihostingAccess::Userspace; }},
+        {"semihosting-config", "-semihosting-config enable=on,arg=a,arg=b",
+         [](R r) {
+             return r.options.semihosting_arguments == std::vector<std::string>{"a", "b"};
+         }},
         {"old-param", "-old-param", is_plain},
         {"sandbox", "-sandbox on,obsolete=deny",
          [](R r) { return r.options.sandbox == SandboxMode::Require; }},
@@ -169,6 +199,8 @@ const std::vector<Example>& examples() {
         {"enable-sync-profile", "-enable-sync-profile", is_plain},
         {"object", "-object rng-random,id=r,filename=/dev/urandom", is_plain},
         {"object", "-object memory-backend-file,id=m,size=1G,mem-path=/dev/shm,share=on", is_plain},
+        {"object", "-object secret,id=s,format=raw,file=f", is_plain},
+        {"object", "-object filter-dump,id=f,netdev=n,file=p", says},
         {"strict", "-strict", is_plain},
     };
     return all;

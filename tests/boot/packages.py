@@ -1,0 +1,46 @@
+"""Files of Debian's packages: of the guest's kernel, and, for tests of the long form, of packages that apt fetches once from the host's
+own sources and that are unpacked in the cache. Nothing is installed."""
+import glob, os, shutil, subprocess
+
+from guest import Guest, work
+
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "arclight/test-packages")
+
+
+def unpacked(package):
+    """The directory with the package's files, or None: apt does not have it."""
+    directory = os.path.join(CACHE, package)
+    if os.path.isdir(directory):
+        return directory
+    partial = f"{directory}.{os.getpid()}"
+    os.makedirs(partial, exist_ok=True)
+    try:
+        done = subprocess.run(["apt-get", "download", package], cwd=partial, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True)
+        found = glob.glob(os.path.join(partial, "*.deb"))
+        if done.returncode != 0 or len(found) != 1:
+            print(done.stdout.strip())
+            return None
+        subprocess.run(["dpkg-deb", "-x", found[0], partial], check=True)
+        os.unlink(found[0])
+        os.rename(partial, directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return directory
+
+
+def modules(flavour, *names):
+    """Files of the kernel's package that the default guest's kernel is cached without: {path here: path in the guest}, or None."""
+    cache = os.path.dirname(Guest(flavour).kernel_directory)
+    with open(os.path.join(cache, f"kernel-{flavour}", "version")) as file:
+        version = file.read().strip()
+    packages = glob.glob(os.path.join(cache, "debs", f"linux-image-{version}_*.deb"))
+    if not packages or not shutil.which("dpkg-deb"):
+        print(f"without {names}: the package of {version} is not in the cache")
+        return None
+    root = os.path.join(work, f"package-{flavour}")
+    archive = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", packages[0]], stdout=subprocess.PIPE)
+    subprocess.run(["tar", "-x", "--one-top-level=" + root, "--wildcards", *[f"*/{name}.ko" for name in names]],
+                   stdin=archive.stdout, check=True)
+    archive.communicate()
+    return {path: "/" + os.path.basename(path) for path in glob.glob(root + "/**/*.ko", recursive=True)}
