@@ -6,6 +6,7 @@
 
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
+#include "guestos/daemons.h"
 
 namespace arclight::guestos::cli {
 namespace {

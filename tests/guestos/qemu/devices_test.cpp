@@ -98,10 +98,10 @@ TEST(QemuDevices, Daemons) {
     EXPECT_EQ(
         devices("-nic none -chardev socket,id=c,path=/s -object memory-backend-memfd,id=m,size=128M,share=on "
                 "-numa node,memdev=m -device vhost-user-fs-pci,chardev=c,tag=home,queue-size=1024"),
-        "vhost-user-fs-pci tag=home socket=/s");
+        "vhost-user-fs-pci socket=/s tag=home");
     EXPECT_EQ(devices("-nic none -device vhost-user-blk,chardev=c,num-queues=2 -chardev "
                       "socket,id=c,path=/s,server=on,wait=off"),
-              "vhost-user-blk num-queues=2 socket=/s server=on");
+              "vhost-user-blk socket=/s server=on num-queues=2");
     EXPECT_EQ(devices("-chardev socket,id=c,path=/s -netdev vhost-user,id=n,chardev=c,vhostforce=on -device "
                       "virtio-net-pci,netdev=n,mac=02:00:00:00:00:07,host_mtu=1400"),
               "vhost-user-net-pci mac=02:00:00:00:00:07 mtu=1400 socket=/s");
