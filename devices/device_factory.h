@@ -14,6 +14,7 @@
 
 #include "devices/bus.h"
 #include "devices/pci/function.h"
+#include "devices/shared_ram.h"
 #include "devices/virtio/transport.h"
 #include "mmu/result.h"
 
@@ -22,6 +23,9 @@ namespace arclight::devices {
 class CharBackends;
 namespace virtio {
 class NbdConnection;
+}
+namespace vhost_user {
+class Connection;
 }
 class EventLoop;
 class GuestClock;
@@ -64,6 +68,9 @@ struct DeviceContext {
     CharBackends* chardevs = nullptr;  ///< null: there are none
     /// Of disks whose images another process serves, by the image's path.
     std::map<std::string, std::shared_ptr<virtio::NbdConnection>> images = {};
+    /// To the daemons that carry out devices, by vhost_user::connection_name().
+    std::map<std::string, std::shared_ptr<vhost_user::Connection>> daemons = {};
+    SharedRam ram = {};
 };
 
 /// A virtio device wants a transport; a PCI function a place on that bus; any other one is its own registers. The machine
@@ -84,6 +91,8 @@ struct DeviceType {
     std::vector<DeviceOption> options;
     /// Linux's driver, where it may be a module; empty: none is needed.
     std::string linux_module;
+    /// A daemon carries it out: it wants DeviceContext::daemons and shared RAM.
+    bool has_daemon = false;
     /// What a device with these arguments opens; null: nothing.
     std::function<std::vector<HostPath>(const DeviceArguments&)> paths;
     /// An error is one line for the user.

@@ -10,12 +10,14 @@
 #include "devices/char_backend.h"
 #include "devices/device_factory.h"
 #include "devices/pci/root_port.h"
+#include "devices/vhost_user/device_types.h"
 #include "devices/virtio/9p.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/nbd.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "devices/vsock/device.h"
 
 namespace arclight::devices {
 
@@ -308,6 +310,8 @@ DeviceFactory DeviceFactory::standard() {
     factory.add(root_port());
     factory.add(share_device());
     factory.add(console_device());
+    vhost_user::add_device_types(factory);
+    vsock::add_device_type(factory);
     return factory;
 }
 

@@ -88,7 +88,10 @@ Session make_session(const RunOptions& options) {
     if (!session.terminal) session.input = stdio ? read_input_file(options.memory / 8) : Bytes();
     session.modules = kernel_modules(options.devices);
     for (const ShareMount& share : options.shares)
-        session.mounts.push_back({.tag = share.tag, .point = share.mount_point, .readonly = share.readonly});
+        session.mounts.push_back({.tag = share.tag,
+                                  .point = share.mount_point,
+                                  .readonly = share.readonly,
+                                  .virtiofs = share.virtiofs});
     if (!options.networks.empty() && options.networks.front().ipv4) {
         const NetOptions& net = options.networks.front();
         session.address = ip4_text(net.dhcp_start);

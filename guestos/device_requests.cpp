@@ -130,18 +130,18 @@ void add_share(RunOptions& options, const ShareOptions& share, DeviceBus bus) {
     // "." and names that end in a slash have one too.
     const std::string name =
         (std::filesystem::absolute(share.directory, error) / "").lexically_normal().parent_path().filename();
-    options.devices.push_back({.request = {"virtio-9p",
-                                           {{"path", share.directory},
-                                            {"tag", tag},
-                                            {"security_model", share.security_model},
-                                            {"readonly", share.readonly ? "on" : "off"},
-                                            {"multidevs", share.multidevs}}},
-                               .bus = bus,
-                               .address = {},
-                               .id = {}});
+    devices::DeviceRequest request{"virtio-9p",
+                                   {{"path", share.directory},
+                                    {"tag", tag},
+                                    {"security_model", share.security_model},
+                                    {"readonly", share.readonly ? "on" : "off"},
+                                    {"multidevs", share.multidevs}}};
+    if (share.virtiofs) request = {"vhost-user-fs", {{"directory", share.directory}, {"tag", tag}}};
+    options.devices.push_back({.request = std::move(request), .bus = bus, .address = {}, .id = {}});
     options.shares.push_back({.tag = tag,
                               .mount_point = share.mount_point.empty() ? "/mnt/" + name : share.mount_point,
-                              .readonly = share.readonly});
+                              .readonly = share.readonly,
+                              .virtiofs = share.virtiofs});
 }
 
 }  // namespace arclight::guestos

@@ -29,6 +29,7 @@ struct ShareOptions {
     std::string directory;
     std::string mount_point;  ///< empty: /mnt and the directory's own name
     std::string tag;          ///< empty: share0 and those after it
+    bool virtiofs = false;    ///< a virtiofsd serves it, which knows nothing of the next two words
     std::string security_model = "mapped-xattr";
     std::string multidevs = "remap";
     bool readonly = false;

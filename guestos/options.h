@@ -20,6 +20,9 @@
 namespace arclight::devices::virtio {
 class NbdConnection;
 }
+namespace arclight::devices::vhost_user {
+class Connection;
+}
 namespace arclight::jit {
 class CacheKey;
 }
@@ -133,6 +136,7 @@ struct ShareMount {
     std::string tag;
     std::string mount_point;
     bool readonly = false;
+    bool virtiofs = false;  ///< by virtiofs, not by 9p
 };
 
 /// A file or a value that is put into RAM beside the kernel.
@@ -181,6 +185,8 @@ struct RunOptions {
     std::vector<ShareMount> shares;
     /// Of disks whose images another process serves, by the image's path (guestos/image_server.h).
     std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
+    /// To the daemons that carry out devices, by vhost_user::connection_name() (guestos/daemons.h).
+    std::map<std::string, std::shared_ptr<devices::vhost_user::Connection>> daemons;
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     std::vector<ChardevOptions> chardevs;

@@ -19,6 +19,7 @@
 #include "guestos/cli/version.h"
 #include "guestos/console/session_input.h"
 #include "guestos/console/signals.h"
+#include "guestos/daemons.h"
 #include "guestos/exit_status.h"
 #include "guestos/firmware.h"
 #include "guestos/gdb/server.h"
@@ -148,12 +149,13 @@ int run_session(const RunOptions& given) {
         (*made)->abandon_output();
         current.stop();
     };
-    Result<void> images;
+    Result<void> images, daemons;
     Result<std::unique_ptr<gdb::Server>> debugger;
     const auto open_first = [&] {
         open_cache_key(opened);
         if (!opened.gdb.empty()) debugger = gdb::Server::listen(opened.gdb);
         images = open_images(opened);
+        daemons = open_daemons(opened);
         made = Chardevs::open(opened, loop,
                               {.quit = end_machine,
                                .resume = [&] { current.end_pause(); },
@@ -165,6 +167,7 @@ int run_session(const RunOptions& given) {
     };
     if (const auto jailed = sandbox::enter(opened, open_first); !jailed) return complain(jailed.error());
     if (!images) return complain(images.error());
+    if (!daemons) return complain(daemons.error());
     if (!made) return complain(made.error());
     if (!debugger) return complain(debugger.error());
     Chardevs& chardevs = **made;

@@ -32,8 +32,9 @@ std::string session_script(const Session& session) {
     if (!session.mounts.empty()) {
         script += "mount_shares() {\n";
         for (const Session::Mount& mount : session.mounts)
-            script += fmt::format("mount_share {} {} {}\n", shell_quote(mount.tag), shell_quote(mount.point),
-                                  mount.readonly ? "ro" : "rw");
+            script +=
+                fmt::format("mount_{} {} {} {}\n", mount.virtiofs ? "virtiofs" : "share",
+                            shell_quote(mount.tag), shell_quote(mount.point), mount.readonly ? "ro" : "rw");
         script += "}\n";
     }
     if (!session.command.empty()) {

@@ -29,6 +29,7 @@ struct Session {
     struct Mount {
         std::string tag, point;
         bool readonly = false;
+        bool virtiofs = false;  // or 9p
     };
     // Shared directories.
     std::vector<Mount> mounts;

@@ -51,6 +51,16 @@ class Queue {
     bool ready() const { return ready_; }
     void disable() { ready_ = false; }
 
+    /// Where a ready queue is, in guest-physical addresses that enable() has checked.
+    struct Place {
+        uint16_t entries;
+        uint64_t descriptors, available, used;
+    };
+    Place place() const { return {entries_, descriptors_, available_, used_}; }
+    /// The index in the available ring of the request that is next.
+    uint16_t next_available() const { return next_available_; }
+    void set_next_available(uint16_t index) { next_available_ = index; }
+
     /// Takes the next request. Malformed: the driver broke the rules, the device needs a reset.
     Pop pop(Chain& chain);
     /// The last `count` requests taken are next again. None of them was handed back.

@@ -52,6 +52,14 @@ class Transport {
     /// themselves are made under the lock.
     virtual void config_changed() = 0;
 
+    // ---- For a backend whose rings others serve, without take() and complete(): another process, the host's kernel. Lock held.
+    /// Null: the driver does not use it.
+    virtual const Queue* queue_in_use(unsigned queue) const = 0;
+    /// Others have taken what the driver offered up to here (Queue::next_available()).
+    virtual void set_position(unsigned queue, uint16_t next_available) = 0;
+    /// Others have returned chains: an interrupt.
+    virtual void signal(unsigned queue) = 0;
+
     /// Lock not held. Fills one chain that the driver offered with what the driver has not asked for, such as
     /// a received packet. fill(chain) returns how many bytes it wrote, or nothing to leave the chain where it
     /// is. False: not running, no chain, or not filled.
@@ -119,6 +127,8 @@ class Backend : public Stateful {
     virtual uint32_t device_id() const = 0;
     /// Bits of the device type; the transport adds its own.
     virtual uint64_t features() const = 0;
+    /// Those of the rings (virtio 1.2 section 6) that whoever serves them knows.
+    virtual uint64_t ring_features() const { return kFeatureIndirect | kFeatureEventIndex; }
     /// Constant.
     virtual std::vector<QueueDescription> queues() const = 0;
     /// Of the thread that serves Worker queues.

@@ -92,6 +92,19 @@ void TransportCore::config_changed() {
     if ((status_ & kStatusDriverOk) != 0 && !resetting_) interrupt(Cause::Configuration, 0);
 }
 
+const Queue* TransportCore::queue_in_use(unsigned index) const {
+    const Queue& queue = queues_[index].queue;
+    return queue.ready() ? &queue : nullptr;
+}
+
+void TransportCore::set_position(unsigned index, uint16_t next_available) {
+    if (!resetting_) queues_[index].queue.set_next_available(next_available);
+}
+
+void TransportCore::signal(unsigned index) {
+    if (!resetting_ && (status_ & kStatusDriverOk) != 0) interrupt(Cause::UsedBuffer, index);
+}
+
 // ---- serving
 
 // The driver has notified, or may have while nobody listened.
@@ -172,7 +185,7 @@ bool TransportCore::outstanding() const {
 // ---- registers
 
 uint64_t TransportCore::all_features() const {
-    const uint64_t rings = kFeatureIndirect | kFeatureEventIndex;
+    const uint64_t rings = backend_->ring_features();
     if (legacy()) return (backend_->features() & kLegacyFeatures) | rings | kFeatureAnyLayout;
     return backend_->features() | rings | kFeatureVersion1;
 }

@@ -29,6 +29,9 @@ class TransportCore : public Transport {
     void complete(unsigned queue, std::span<const Used> used) final;
     void fail() final;
     void config_changed() final;
+    const Queue* queue_in_use(unsigned queue) const final;
+    void set_position(unsigned queue, uint16_t next_available) final;
+    void signal(unsigned queue) final;
 
   protected:
     enum class Cause : uint8_t { UsedBuffer, Configuration };

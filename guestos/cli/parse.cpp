@@ -197,6 +197,7 @@ Result<ShareOptions> parse_share(std::string_view text) {
     const size_t colon = first.rfind(":/");
     share.directory = first.substr(0, colon);
     if (colon != std::string::npos) share.mount_point = first.substr(colon + 1);
+    std::string of_9p;  // a key that virtiofsd does not know
     if (share.directory.empty()) return failure("'{}' is not of the form DIR[:/MOUNT][,KEY=VALUE]", text);
     for (const std::string& part : std::span(parts).subspan(1)) {
         const size_t equals = part.find('=');
@@ -206,16 +207,23 @@ Result<ShareOptions> parse_share(std::string_view text) {
             const auto on = parse_switch(key, value);
             if (!on) return std::unexpected(on.error());
             share.readonly = *on;
-        } else if (key == "security_model") {
-            share.security_model = value;
-        } else if (key == "multidevs") {
-            share.multidevs = value;
+        } else if (key == "protocol") {
+            if (value != "9p" && value != "virtiofs")
+                return failure("protocol is 9p or virtiofs, not '{}'", value);
+            share.virtiofs = value == "virtiofs";
+        } else if (key == "security_model" || key == "multidevs") {
+            of_9p = key;
+            (key == "multidevs" ? share.multidevs : share.security_model) = value;
         } else if (key == "tag") {
             share.tag = value;
         } else {
-            return failure("unknown key '{}' (known: readonly, security_model, multidevs, tag)", key);
+            return failure("unknown key '{}' (known: readonly, protocol, security_model, multidevs, tag)",
+                           key);
         }
     }
+    if (share.virtiofs && !of_9p.empty()) return failure("{} is for protocol=9p", of_9p);
+    if (share.virtiofs && share.readonly)
+        return failure("readonly=on is for protocol=9p: virtiofsd would let the guest write");
     return share;
 }
 

@@ -258,6 +258,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
     command
         ->add_option("--share", words->shares,
                      "a directory that the guest sees: DIR[:/MOUNT] and, after commas, readonly=on|off, "
+                     "protocol=9p|virtiofs, "
                      "security_model=mapped-xattr|mapped-file|passthrough|none, multidevs=remap|forbid|warn, "
                      "tag=NAME; "
                      "with a guest command or --shell it is mounted at /MOUNT [/mnt/NAME-OF-DIR]; repeatable "

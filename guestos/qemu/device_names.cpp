@@ -18,13 +18,21 @@ struct Family {
     std::string_view factory;
     bool has_transitional;
     bool has_alias;
+    bool plain = false;  ///< the one that is not behind PCI is BASE itself
 };
 constexpr Family kFamilies[] = {
-    {"virtio-blk", "virtio-blk", true, true},       {"virtio-net", "virtio-net", true, true},
-    {"virtio-rng", "virtio-rng", true, true},       {"virtio-9p", "virtio-9p", true, true},
-    {"virtio-serial", "virtio-serial", true, true}, {"virtio-balloon", "virtio-balloon", true, true},
-    {"vhost-vsock", "virtio-vsock", false, false},  {"virtio-scsi", "virtio-scsi", true, true},
-    {"vhost-user-fs", "virtio-fs", false, false},
+    {"virtio-blk", "virtio-blk", true, true},
+    {"virtio-net", "virtio-net", true, true},
+    {"virtio-rng", "virtio-rng", true, true},
+    {"virtio-9p", "virtio-9p", true, true},
+    {"virtio-serial", "virtio-serial", true, true},
+    {"virtio-balloon", "virtio-balloon", true, true},
+    {"vhost-vsock", "vhost-vsock", false, false},
+    {"virtio-scsi", "virtio-scsi", true, true},
+    {"vhost-user-fs", "vhost-user-fs", false, false},
+    {"vhost-user-blk", "vhost-user-blk", true, false, true},
+    {"vhost-user-rng", "vhost-user-rng", false, false, true},
+    {"vhost-user-vsock", "vhost-user-vsock", false, false},
 };
 
 constexpr std::string_view kOnlyRootPorts = "PCI's bridges are pcie-root-port";
@@ -36,7 +44,6 @@ constexpr std::string_view kNoVhost = "no other process carries out devices";
 // The first whose prefix a name has.
 constexpr AbsentDevice kAbsent[] = {
     {"virtio-balloon", "there is no balloon", true},
-    {"vhost-vsock", "there is no vsock", true},
     {"vhost-user", kNoVhost},
     {"vhost-scsi", kNoVhost},
     {"vhost-vdpa", kNoVhost},
@@ -128,7 +135,7 @@ std::vector<DeviceName> make_names() {
             names.push_back({fmt::format("{}{}", family.base, end), std::string(family.factory), bus,
                              std::string(alias)});
         };
-        add("-device", DeviceBus::Mmio);
+        add(family.plain ? "" : "-device", DeviceBus::Mmio);
         add("-pci", DeviceBus::Pci, family.has_alias ? family.base : "");
         add("-pci-non-transitional", DeviceBus::Pci);
         if (family.has_transitional) add("-pci-transitional", DeviceBus::Pci);

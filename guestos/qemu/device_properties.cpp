@@ -105,7 +105,11 @@ constexpr PropertyRow kProperties[] = {
     {"virtio-balloon", "free-page-hint", "off"},
     {"virtio-serial", "max_ports", ""},
     {"virtio-serial", "emergency-write", ""},
-    {"virtio-vsock", "seqpacket", ""},
+    {"vhost-vsock", "seqpacket", ""},
+    {"vhost-user-fs", "queue-size", ""},
+    {"vhost-user-blk", "queue-size", ""},
+    {"vhost-user-blk", "config-wce", ""},
+    {"vhost-user-vsock", "seqpacket", ""},
 };
 
 bool applies(const PropertyRow& row, std::string_view device) {

@@ -7,12 +7,15 @@
 
 #include "devices/device_factory.h"
 #include "devices/layout.h"
+#include "devices/vhost_user/device_types.h"
+#include "devices/vhost_user/kernel.h"
 #include "devices/virtio/net.h"
 #include "guestos/device_requests.h"
 #include "guestos/qemu/device_names.h"
 #include "guestos/qemu/device_properties.h"
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/ports.h"
+#include "guestos/qemu/vhost_user.h"
 
 namespace arclight::guestos::qemu {
 
@@ -97,12 +100,18 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
         if (!drive) return std::unexpected(drive.error());
         (*drive)->used = true;
         device.request = disk_device((*drive)->options).request;
+    } else if (is_vhost_user(name.factory)) {
+        const auto id = keys.optional_text("chardev");
+        if (!id) return failure("{}: missing chardev", given.origin);
+        return take_daemon(t, given.origin, *id, device.request);
     } else if (name.factory == "virtio-net") {
         const auto id = keys.optional_text("netdev");
         if (!id)
             return failure("{}: netdev property not set: an adapter without a network is not there",
                            given.origin);
-        if (std::ranges::count(t.out.networks, *id, &NetOptions::id) == 0)
+        const auto daemon = t.daemon_networks.find(*id);
+        if (daemon == t.daemon_networks.end() &&
+            std::ranges::count(t.out.networks, *id, &NetOptions::id) == 0)
             return failure("{}: Property '{}.netdev' can't find value '{}'", given.origin, name.name, *id);
         const std::string mac = keys.text("mac");
         if (!mac.empty())
@@ -111,6 +120,12 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
         add_network_device(t, *id, mac, name.bus);
         device.request = t.out.devices.back().request;
         t.out.devices.pop_back();
+        if (daemon != t.daemon_networks.end()) {
+            auto& request = device.request;
+            request.name = "vhost-user-net";
+            std::erase_if(request.options, [](const auto& option) { return option.first == "network"; });
+            if (auto taken = take_daemon(t, given.origin, daemon->second, request); !taken) return taken;
+        }
         if (const auto mtu = keys.optional_text("host_mtu")) set_option(device.request, "mtu", *mtu);
     } else if (name.factory == "virtio-9p") {
         const auto id = keys.optional_text("fsdev"), tag = keys.optional_text("mount_tag");
@@ -203,6 +218,11 @@ Result<void> add_device(Translation& t, const Given& given) {
         return failure("{}: '{}' is not a valid device model name{}", given.origin, driver,
                        hint(driver, known));
     }
+    // Scripts add it for the host's convenience; guests do without.
+    if (name->factory == devices::vhost_user::kKernelVsock && !has_vhost_vsock())
+        return t.notes.missed(
+            fmt::format("{}: the host has no {}; --device virtio-vsock of arclight run does without",
+                        given.origin, devices::vhost_user::kVhostVsock));
     const auto factory = devices::DeviceFactory::standard();
     DeviceOptions device{
         .request = {name->factory, {}}, .bus = name->bus, .address = {}, .id = given.value("id")};
@@ -344,12 +364,13 @@ Result<std::string> device_help(std::string_view name) {
         line("fsdev", "str", "ID of an fsdev");
         line("mount_tag", "str", "the name that the guest mounts it by");
     }
+    if (is_vhost_user(found->factory)) line("chardev", "str", "ID of a chardev to use as a backend");
     if (found->factory == "virtio-rng")
         line("rng", "link<rng-backend>", "ID of an object; the host's entropy in any case");
     // Those of the disk and of the network are told by -drive and -netdev.
-    constexpr std::string_view kOwn[] = {"ports",  "path",    "tag",      "security_model", "multidevs",
-                                         "file",   "format",  "readonly", "snapshot",       "locking",
-                                         "record", "network", "mtu"};
+    constexpr std::string_view kOwn[] = {
+        "ports",    "path",    "tag",    "security_model", "multidevs", "file",   "format", "readonly",
+        "snapshot", "locking", "record", "network",        "mtu",       "socket", "server", "directory"};
     for (const auto& option : factory.find(found->factory)->options) {
         if (std::ranges::find(kOwn, option.name) != std::end(kOwn)) continue;
         using Kind = devices::DeviceOption::Kind;

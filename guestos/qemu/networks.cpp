@@ -9,6 +9,7 @@
 #include "guestos/qemu/devices.h"
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/translation.h"
+#include "guestos/qemu/vhost_user.h"
 
 namespace arclight::guestos::qemu {
 
@@ -63,6 +64,7 @@ Result<void> take_netdev(Translation& t, const Given& given) {
     const std::string type = keys.choice("type", "", kNetworkTypes);
     const std::string id = keys.text("id");
     if (id.empty()) keys.fail("Parameter 'id' is missing");
+    if (type == "vhost-user") return take_daemon_network(t, keys, id);
     if (const auto done = only_user(keys, type); !done) return done;
     const KeyValues rest = keys.take_rest();
     if (const auto known = keys.finish(); !known) return known;

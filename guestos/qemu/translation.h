@@ -56,6 +56,8 @@ struct Translation {
     std::vector<Drive> drives;  ///< by -drive, in their order
     std::vector<Drive> nodes;   ///< by -blockdev
     std::vector<Share> shares;
+    std::map<std::string, std::string>
+        daemon_networks;                        ///< by -netdev vhost-user: its chardev's id by its own
     std::map<std::string, KeyValues> defaults;  ///< -global: properties by driver
     unsigned default_macs = 0;                  ///< adapters that have no address of their own
     bool daemonize = false;

@@ -123,6 +123,11 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
             const unsigned file = (used.written ? kReadWrite : kRead) | FileGrant::kDevice;
             out.push_back({used.path, used.directory ? inside : file});
         }
+    for (const DeviceOptions& device : options.devices)
+        if (device.request.name == "virtio-vsock")
+            for (const auto& [option, path] : device.request.options)
+                if (option == "path")
+                    out.push_back({directory_of(path), FileGrant::kMakeSocket | FileGrant::kRemove});
     if (options.accel != Accel::Process) out.push_back({"/dev/kvm", kReadWrite | FileGrant::kDevice});
 
     const auto add_output = [&](const std::string& file) {

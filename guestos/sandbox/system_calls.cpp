@@ -14,6 +14,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "devices/vhost_user/kernel_requests.h"
+
 namespace arclight::guestos::sandbox {
 
 namespace {
@@ -35,6 +37,8 @@ enum class When : uint8_t {
     Network,
     FlashFile,
     Shares,
+    Daemons,
+    Vsock,
     CharServers,
     CharClients,
     Debugger
@@ -65,6 +69,8 @@ constexpr uint64_t kNamespaces =
 /// In C++ the flexible array of <linux/kvm.h> changes a structure's size, and with it those of three requests.
 constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t), kSetMsrs = _IOW(KVMIO, 0x89, uint64_t),
                    kSetCpuid2 = _IOW(KVMIO, 0x90, uint64_t);
+
+namespace vhost = devices::vhost_user::kernel;
 
 constexpr uint64_t kCharSocket = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 
@@ -108,6 +114,16 @@ constexpr Row kRows[] = {
     ioctl_row(0, KVM_SET_XCRS, When::Kvm),
     ioctl_row(0, KVM_SET_DEVICE_ATTR, When::Kvm),
     ioctl_row(0, KVM_GET_SREGS, When::Kvm),
+    ioctl_row(kDevice, vhost::kSetFeatures, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetMemTable, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetVringNum, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetVringBase, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetVringAddr, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetVringCall, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetVringErr, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetVringKick, When::Daemons),
+    ioctl_row(kDevice, vhost::kGetVringBase, When::Daemons),
+    ioctl_row(kDevice, vhost::kSetRunning, When::Daemons),
     {.number = SYS_mprotect, .roles = kAll & ~kCompiler, .first = kNotExecutable},
     {.number = SYS_mprotect, .roles = kCompiler, .first = kNotWritableAndExecutable},
     {.number = SYS_mmap, .roles = kAll & ~kCompiler & ~kMain, .first = kNotExecutable},
@@ -147,6 +163,11 @@ constexpr Row kRows[] = {
      .first = equals(0, AF_INET6),
      .second = equals(1, kCharSocket),
      .when = When::CharClients},
+    {.number = SYS_socket,
+     .roles = kDevice,
+     .first = equals(0, AF_UNIX),
+     .second = equals(1, kCharSocket),
+     .when = When::Vsock},
     socket_row(AF_INET, SOCK_STREAM | SOCK_CLOEXEC),
     socket_row(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC),
     socket_row(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC),
@@ -260,6 +281,20 @@ constexpr Row kRows[] = {
     share_row(SYS_removexattr),
     share_row(SYS_listxattr),
 
+    // ---- Devices that daemons carry out: connected before, with guest memory and eventfds for the daemon
+    {.number = SYS_sendmsg, .roles = kDevice, .when = When::Daemons},
+    {.number = SYS_sendto, .roles = kDevice, .when = When::Daemons},
+    {.number = SYS_recvfrom, .roles = kDevice, .when = When::Daemons},
+    // ---- The guest's sockets at Unix sockets of the host's
+    {.number = SYS_accept4, .roles = kDevice, .when = When::Vsock},
+    {.number = SYS_connect, .roles = kDevice, .when = When::Vsock},
+    {.number = SYS_recvfrom, .roles = kDevice, .when = When::Vsock},
+    {.number = SYS_sendto, .roles = kDevice, .when = When::Vsock},
+    {.number = SYS_shutdown, .roles = kDevice, .when = When::Vsock},
+    {.number = SYS_bind, .roles = 0, .when = When::Vsock},
+    {.number = SYS_listen, .roles = 0, .when = When::Vsock},
+    {.number = SYS_fchmod, .roles = 0, .when = When::Vsock},
+
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
     {.number = SYS_recvmsg, .roles = kControl, .when = When::ControlSocket},  // with a snapshot's file
@@ -331,7 +366,8 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
             (row.when == When::Network && !needs.network) ||
             (row.when == When::FlashFile && !needs.flash_file) ||
-            (row.when == When::Shares && !needs.shares) ||
+            (row.when == When::Shares && !needs.shares) || (row.when == When::Daemons && !needs.daemons) ||
+            (row.when == When::Vsock && !needs.vsock) ||
             (row.when == When::CharServers && !needs.char_servers) ||
             (row.when == When::CharClients && !needs.char_clients) ||
             (row.when == When::Debugger && !needs.debugger))

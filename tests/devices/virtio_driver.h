@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstring>
-#include <vector>
 
 #include "devices/virtio/mmio.h"
 #include "tests/devices/fakes.h"
+#include "tests/devices/test_ram.h"
 
 namespace arclight::devices::test {
 
@@ -18,8 +18,11 @@ class VirtioDriver {
     static constexpr uint64_t kData = layout::kRamBase + 0x10000;
     static constexpr uint16_t kNext = 1, kWrite = 2, kIndirect = 4;
 
-    explicit VirtioDriver(std::unique_ptr<virtio::Backend> backend, uint16_t queue_size = 8)
-        : size(queue_size), device(31, memory, IrqLine(controller, 32 + 16 + 31), std::move(backend)) {}
+    explicit VirtioDriver(std::unique_ptr<virtio::Backend> backend, uint16_t queue_size = 8,
+                          TestRam guest_ram = TestRam(kRamSize))
+        : size(queue_size),
+          ram(std::move(guest_ram)),
+          device(31, memory, IrqLine(controller, 32 + 16 + 31), std::move(backend)) {}
 
     uint32_t get(uint64_t offset) { return static_cast<uint32_t>(device.read(offset, 4)); }
     void set(uint64_t offset, uint64_t value) { device.write(offset, value, 4); }
@@ -74,7 +77,7 @@ class VirtioDriver {
     bool broken() { return (get(0x70) & 64) != 0; }
 
     uint16_t size;
-    std::vector<uint8_t> ram = std::vector<uint8_t>(kRamSize);
+    TestRam ram;
     mmu::PageOverlay overlay{ram.data(), layout::kRamBase, kRamSize};
     mmu::GuestMemory memory{ram.data(), layout::kRamBase, kRamSize, &overlay};
     FakeController controller;

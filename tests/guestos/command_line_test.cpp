@@ -6,6 +6,7 @@
 
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
+#include "guestos/daemons.h"
 
 namespace arclight::guestos::cli {
 namespace {
@@ -257,6 +258,19 @@ TEST(CommandLine, SharedDirectories) {
     EXPECT_EQ(o.devices[2].request.options[0].second, "c:/d");
 }
 
+TEST(CommandLine, DirectoriesByVirtiofs) {
+    const auto outcome = parse({"run", "--kernel", "k", "--no-rng", "--share", "a:/b,protocol=virtiofs"});
+    ASSERT_TRUE(outcome.options) << outcome.error;
+    const RunOptions& o = *outcome.options;
+    ASSERT_EQ(o.shares.size(), 1u);
+    EXPECT_TRUE(o.shares[0].virtiofs);
+    ASSERT_EQ(o.devices.size(), 1u);
+    const std::vector<std::pair<std::string, std::string>> words = {{"directory", "a"}, {"tag", "share0"}};
+    EXPECT_EQ(o.devices[0].request.name, "vhost-user-fs");
+    EXPECT_EQ(o.devices[0].request.options, words);
+    EXPECT_TRUE(wants_shared_ram(o));
+}
+
 TEST(CommandLine, FastmemKeepsItsFormerName) {
     for (const char* name : {"--fastmem", "--windows"}) {
         const Outcome outcome = parse({"run", "--kernel", "k", name, "off"});
@@ -389,6 +403,9 @@ TEST(CommandLine, MistakesAreOneLineAndTwo) {
         {"run", "--kernel", "k", "--drive", "file=a,detect-zeroes=maybe"},
         {"run", "--kernel", "k", "--share", ":/mnt"},
         {"run", "--kernel", "k", "--share", "d,writable=on"},
+        {"run", "--kernel", "k", "--share", "d,protocol=nfs"},
+        {"run", "--kernel", "k", "--share", "d,protocol=virtiofs,readonly=on"},
+        {"run", "--kernel", "k", "--share", "d,protocol=virtiofs,security_model=none"},
         {"run", "--kernel", "k", "--share", "d,readonly=maybe"},
         {"run", "--kernel", "k", "--drive", "file=a,readonly=maybe"},
         {"run", "--kernel", "k", "--drive", "format=raw"},

@@ -64,6 +64,8 @@ TEST(Session, SaysWhatKindItIs) {
         "netmask=255.255.255.0\ngateway=10.0.2.2\nnameserver=10.0.2.3\n");
     EXPECT_EQ(session_script({.command = {"ls"}, .terminal = false}),
               "console=exact\nTERM='linux'\nrows=24\ncolumns=80\nmodules=''\nmode=command\nset -- 'ls'\n");
+    EXPECT_TRUE(session_script({.mounts = {{"a", "/b"}, {"c", "/d", true, true}}})
+                    .contains("mount_shares() {\nmount_share 'a' '/b' rw\nmount_virtiofs 'c' '/d' ro\n}\n"));
 }
 
 }  // namespace

@@ -16,8 +16,9 @@ namespace layout = devices::layout;
 
 BoardDevices::BoardDevices(const RunOptions& options, devices::EventLoop& loop,
                            const mmu::GuestMemory& memory, devices::CpuInterruptSink& cpus,
-                           devices::CpuPower& power, devices::MachineHost* host)
-    : options_(options), loop_(loop), memory_(memory), host_(host), psci_(power) {
+                           devices::CpuPower& power, devices::MachineHost* host,
+                           const devices::SharedRam& ram)
+    : options_(options), loop_(loop), memory_(memory), host_(host), ram_(ram), psci_(power) {
     if (options_.gic.value_or(kDefaultGic) == 3) {
         gic3_ = std::make_unique<devices::GicV3>(options_.cpus, cpus, &memory_);
         gic3_->map(bus_);
@@ -72,7 +73,14 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
     const auto networks = make_networks();
     if (!networks) return std::unexpected(networks.error());
     const auto factory = devices::DeviceFactory::standard();
-    const devices::DeviceContext context{loop_, clock_, host_, *networks, serial.chardevs, options_.images};
+    const devices::DeviceContext context{.loop = loop_,
+                                         .clock = clock_,
+                                         .host = host_,
+                                         .networks = *networks,
+                                         .chardevs = serial.chardevs,
+                                         .images = options_.images,
+                                         .daemons = options_.daemons,
+                                         .ram = ram_};
     auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {

@@ -44,9 +44,11 @@ struct BoardSerial {
 /// What is given to the constructor outlives the devices.
 class BoardDevices {
   public:
-    /// Makes what virtual CPUs need of their own: interrupt controller and timers. `host`: null, without one.
+    /// Makes what virtual CPUs need of their own: interrupt controller and timers. `host`: null, without one. `ram`: for
+    /// devices that daemons carry out.
     BoardDevices(const RunOptions& options, devices::EventLoop& loop, const mmu::GuestMemory& memory,
-                 devices::CpuInterruptSink& cpus, devices::CpuPower& power, devices::MachineHost* host);
+                 devices::CpuInterruptSink& cpus, devices::CpuPower& power, devices::MachineHost* host,
+                 const devices::SharedRam& ram = {});
 
     /// Makes all others. `exit_status` and `flash`: null, without one. An error is one line for the user.
     Result<void> add_peripherals(const BoardSerial& serial, ExitStatus* exit_status, FlashMemory* flash);
@@ -83,6 +85,7 @@ class BoardDevices {
     devices::EventLoop& loop_;
     const mmu::GuestMemory& memory_;
     devices::MachineHost* const host_;
+    const devices::SharedRam ram_;
     devices::GuestClock clock_;
     devices::Bus bus_;
     devices::Psci psci_;

@@ -15,6 +15,7 @@
 #include "backend/process_accelerator.h"
 #include "devices/host_time_watch.h"
 #include "frontend/a64/frontend.h"
+#include "guestos/daemons.h"
 #include "host/memory_fault.h"
 
 namespace arclight::guestos {
@@ -53,7 +54,8 @@ Machine::~Machine() {
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
                                                  const BoardSerial& serial, ExitStatus* exit_status,
                                                  std::shared_ptr<FlashMemory> flash) {
-    auto ram = RamMapping::allocate(options.memory);
+    auto ram = RamMapping::allocate(options.memory, wants_shared_ram(options) ? RamMapping::Sharing::Shared
+                                                                              : RamMapping::Sharing::Private);
     if (!ram) return std::unexpected(ram.error());
     if (flash == nullptr) {
         auto opened = FlashMemory::open(options);
@@ -75,7 +77,9 @@ Result<void> Machine::build(const BoardSerial& serial, ExitStatus* exit_status) 
         PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
                               .go_on = [this] { go_on(); },
                               .say = print_message});
-    devices_ = std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get());
+    devices_ =
+        std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get(),
+                                       devices::SharedRam{ram_->file(), layout::kRamBase, ram_->size()});
     if (auto made = make_semihosting(serial.first); !made) return made;
     if (!options_.gdb.empty())
         debugger_ = std::make_unique<MachineDebugger>(

@@ -15,8 +15,13 @@ namespace arclight::guestos {
 /// each page made when the guest first reads or writes it.
 class RamMapping {
   public:
+    enum class Sharing : uint8_t {
+        Private,
+        Shared,  ///< file(), which other processes can map
+    };
     /// An error is one line for the user.
-    static Result<std::unique_ptr<RamMapping>> allocate(uint64_t bytes);
+    static Result<std::unique_ptr<RamMapping>> allocate(uint64_t bytes, Sharing sharing = Sharing::Private);
+    ~RamMapping();
     RamMapping(const RamMapping&) = delete;
     RamMapping& operator=(const RamMapping&) = delete;
 
@@ -26,15 +31,19 @@ class RamMapping {
 
     uint8_t* host() const { return memory_.data(); }
     uint64_t size() const { return size_; }
+    /// Of memory that is shared; -1: it is this process's alone.
+    int file() const { return file_; }
 
   private:
-    RamMapping(mmu::GuardedMapping memory, uint64_t size)
+    RamMapping(mmu::GuardedMapping memory, uint64_t size, int file)
         : memory_(std::move(memory)),
           size_(size),
+          file_(file),
           fallible_(std::in_place, memory_.data(), size, "guest memory",
                     host::FallibleMemory::Kind::Anonymous) {}
     mmu::GuardedMapping memory_;
     uint64_t size_;
+    int file_;
     std::optional<host::FallibleMemory> fallible_;
 };
 

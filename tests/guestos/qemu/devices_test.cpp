@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "guestos/qemu/device_names.h"
 #include "guestos/qemu/device_properties.h"
+#include "guestos/qemu/vhost_user.h"
 #include "tests/guestos/qemu/qemu_line.h"
 
 namespace arclight::guestos::qemu {
@@ -45,8 +48,9 @@ TEST(QemuDevices, Properties) {
 }
 
 TEST(QemuDevices, GuestsDoWithoutSome) {
-    for (const std::string_view device :
-         {"virtio-balloon,free-page-reporting=on", "vhost-vsock-pci,guest-cid=7"}) {
+    std::vector<std::string_view> missed{"virtio-balloon,free-page-reporting=on"};
+    if (!has_vhost_vsock()) missed.push_back("vhost-vsock-pci,guest-cid=7");
+    for (const std::string_view device : missed) {
         EXPECT_EQ(request_for("-device " + std::string(device))->notes.size(), 1u) << device;
         EXPECT_FALSE(request_for("-strict -device " + std::string(device))) << device;
     }
@@ -96,6 +100,42 @@ TEST(QemuDevices, Shares) {
         {"-fsdev local,id=r,path=d,security_model=x", "Parameter 'security_model' does not accept value 'x'"},
         {"-fsdev proxy,id=r", "'proxy' is not there, 'local' is"},
         {"-device virtio-9p-device,fsdev=r,mount_tag=t", "9pfs device couldn't find fsdev with the id = r"},
+    };
+    for (const auto& [line, error] : wrong)
+        EXPECT_TRUE(devices(line).contains(error)) << line << " gives " << devices(line);
+}
+
+TEST(QemuDevices, Daemons) {
+    const auto devices = [](std::string_view line) {
+        const auto request = request_for("-display none -serial null " + std::string(line));
+        return request ? devices_of(*request) : "error: " + request.error();
+    };
+    EXPECT_EQ(
+        devices("-nic none -chardev socket,id=c,path=/s -object memory-backend-memfd,id=m,size=128M,share=on "
+                "-numa node,memdev=m -device vhost-user-fs-pci,chardev=c,tag=home,queue-size=1024"),
+        "vhost-user-fs-pci socket=/s tag=home");
+    EXPECT_EQ(devices("-nic none -device vhost-user-blk,chardev=c,num-queues=2 -chardev "
+                      "socket,id=c,path=/s,server=on,wait=off"),
+              "vhost-user-blk socket=/s server=on num-queues=2");
+    EXPECT_EQ(devices("-chardev socket,id=c,path=/s -netdev vhost-user,id=n,chardev=c,vhostforce=on -device "
+                      "virtio-net-pci,netdev=n,mac=02:00:00:00:00:07,host_mtu=1400"),
+              "vhost-user-net-pci mac=02:00:00:00:00:07 mtu=1400 socket=/s");
+    // No chardev is made of it, which would talk to the daemon.
+    const auto request =
+        request_for("-chardev socket,id=c,path=/s -device vhost-user-fs-device,chardev=c,tag=t");
+    ASSERT_TRUE(request);
+    EXPECT_TRUE(std::ranges::none_of(request->options.chardevs,
+                                     [](const ChardevOptions& one) { return one.id == "c"; }));
+    const std::pair<std::string_view, std::string_view> wrong[] = {
+        {"-device vhost-user-fs-pci,tag=t", "missing chardev"},
+        {"-device vhost-user-fs-pci,tag=t,chardev=c", "can't find value 'c'"},
+        {"-chardev null,id=c -device vhost-user-fs-pci,tag=t,chardev=c", "is no Unix socket with a path"},
+        {"-chardev socket,id=c,path=/s -device vhost-user-fs-pci,chardev=c", "tag=... is missing"},
+        {"-chardev socket,id=c,path=/s -device vhost-user-blk-pci,chardev=c -device "
+         "vhost-user-rng-pci,chardev=c",
+         "can't find value 'c'"},
+        {"-netdev vhost-user,id=n", "Parameter 'chardev' is missing"},
+        {"-netdev vhost-user,id=n,chardev=c,queues=4", "there is one pair of queues"},
     };
     for (const auto& [line, error] : wrong)
         EXPECT_TRUE(devices(line).contains(error)) << line << " gives " << devices(line);

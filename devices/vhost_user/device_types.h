@@ -1,0 +1,21 @@
+// The device types that daemons carry out, for the factory and for whoever connects to the daemons.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "devices/device_factory.h"
+
+namespace arclight::devices::vhost_user {
+
+inline constexpr size_t kMaxFsTag = 36;
+/// The device type that the host's kernel serves, and not a daemon.
+inline constexpr std::string_view kKernelVsock = "vhost-vsock";
+inline constexpr unsigned kMaxQueues = 64;
+
+void add_device_types(DeviceFactory& factory);
+
+/// Of such a request, the name of its connection in DeviceContext::daemons.
+std::string connection_name(const DeviceRequest& request);
+
+}  // namespace arclight::devices::vhost_user
