@@ -44,6 +44,11 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
     open_first();
     if (options.sandbox == SandboxMode::Off) return {};
 
+    const auto uses_ring = [](const DeviceOptions& device) {
+        return std::ranges::any_of(device.request.options, [](const auto& option) {
+            return option.first == "aio" && option.second != "threads";
+        });
+    };
     Result<void> missing;
     const auto build = [&](Result<void> wall) {
         if (!wall && missing) missing = failure("--sandbox require: {}", wall.error());
@@ -63,6 +68,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .debugger = !options.gdb.empty(),
         .shares = std::ranges::any_of(
             options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
+        .io_uring = std::ranges::any_of(options.devices, uses_ring),
         .char_servers =
             std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
         .char_clients = std::ranges::any_of(options.chardevs,
