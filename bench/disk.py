@@ -21,7 +21,7 @@ ROWS = [(rw, size, sync) for size in ("4k", "1M") for rw in ("randread", "randwr
 
 def closure(root, program):
     """The program and the libraries that it needs, below the tree `root`, as {place in the guest: file}."""
-    wanted, found = [program], {}
+    wanted, found = [program, "lib/ld-linux-aarch64.so.1"], {}
     directories = ["usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu", "lib", "usr/lib/aarch64-linux-gnu/ceph"]
     while wanted:
         name = wanted.pop()
@@ -53,7 +53,7 @@ def make_tools(image):
         shutil.copy(file, os.path.join(root, place))
     for directory in "proc", "sys", "dev", "tmp":
         os.makedirs(os.path.join(root, directory))
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, image, "200M"], check=True, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, image, "200M"], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
 
 
 def script():
