@@ -57,9 +57,9 @@ void take_slot(Keys& keys, DeviceOptions& device) {
 
 /// bus=ID.0 of a SCSI host, which comes before, or the first one.
 void take_scsi_place(const Translation& t, Keys& keys, const DeviceName& name, DeviceOptions& device) {
-    std::string bus = keys.text("bus");
-    if (bus.ends_with(".0") && !bus.starts_with("scsi.")) bus.resize(bus.size() - 2);
-    device.scsi.host = bus;
+    const std::string bus = keys.text("bus");
+    const bool named = bus.ends_with(".0") && !bus.starts_with("scsi.");
+    device.scsi.host = named ? bus.substr(0, bus.size() - 2) : bus;
     if (const auto target = keys.number("scsi-id")) device.scsi.target = static_cast<unsigned>(*target);
     device.scsi.lun = static_cast<unsigned>(keys.number("lun").value_or(0));
     if (keys.number("channel").value_or(0) != 0) keys.fail("bad scsi channel id");

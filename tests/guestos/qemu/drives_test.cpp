@@ -136,7 +136,7 @@ TEST(QemuDrives, ScsiAndNvme) {
     EXPECT_EQ(devices_for("-device virtio-scsi-device,num_queues=2 -device scsi-cd"),
               "virtio-scsi num_queues=2; scsi-cd");
     EXPECT_EQ(devices_for(disks + "-device nvme,drive=a,serial=S"), "nvme-pci file=a serial=S");
-    const auto placed = request_for(disks +
+    const auto placed = request_for("-nic none " + disks +
                                     "-device virtio-scsi-pci,id=s -device virtio-scsi-pci -device "
                                     "scsi-hd,drive=a,bus=scsi.0,scsi-id=3,lun=2,"
                                     "bootindex=7 -device scsi-hd,drive=b,bus=s.0");
