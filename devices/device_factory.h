@@ -14,8 +14,10 @@
 
 #include "devices/bus.h"
 #include "devices/pci/function.h"
+#include "devices/scsi/unit.h"
 #include "devices/shared_ram.h"
 #include "devices/virtio/transport.h"
+#include "mmu/guest_memory.h"
 #include "mmu/result.h"
 
 namespace arclight::devices {
@@ -71,12 +73,15 @@ struct DeviceContext {
     /// To the daemons that carry out devices, by vhost_user::connection_name().
     std::map<std::string, std::shared_ptr<vhost_user::Connection>> daemons = {};
     SharedRam ram = {};
+    /// For devices that access it without a transport; null: there are none.
+    const mmu::GuestMemory* memory = nullptr;
+    unsigned queues = 1;  ///< of devices that have one for each CPU, where their bus has room for that
 };
 
-/// A virtio device wants a transport; a PCI function a place on that bus; any other one is its own registers. The machine
-/// connects it.
-using NewDevice =
-    std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<pci::Function>, std::unique_ptr<Device>>;
+/// A virtio device wants a transport; a PCI function a place on that bus; a SCSI device a place on a host (devices/virtio/scsi.h); any
+/// other one is its own registers. The machine connects it.
+using NewDevice = std::variant<std::unique_ptr<virtio::Backend>, std::unique_ptr<pci::Function>,
+                               std::unique_ptr<scsi::Unit>, std::unique_ptr<Device>>;
 
 /// A file of the host's that a device opens, or a directory below which it does.
 struct HostPath {

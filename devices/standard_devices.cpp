@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,12 +7,12 @@
 
 #include "devices/char_backend.h"
 #include "devices/device_factory.h"
+#include "devices/device_words.h"
+#include "devices/disk_devices.h"
 #include "devices/pci/root_port.h"
 #include "devices/vhost_user/device_types.h"
 #include "devices/virtio/9p.h"
-#include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
-#include "devices/virtio/nbd.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "devices/vsock/device.h"
@@ -23,19 +21,6 @@ namespace arclight::devices {
 
 using Kind = DeviceOption::Kind;
 
-template <typename Value>
-using Word = std::pair<std::string_view, Value>;
-
-constexpr Word<virtio::OnDiskError> kOnReadError[] = {{"report", virtio::OnDiskError::Report},
-                                                      {"ignore", virtio::OnDiskError::Ignore},
-                                                      {"stop", virtio::OnDiskError::Stop}};
-constexpr Word<virtio::OnDiskError> kOnWriteError[] = {{"report", virtio::OnDiskError::Report},
-                                                       {"ignore", virtio::OnDiskError::Ignore},
-                                                       {"stop", virtio::OnDiskError::Stop},
-                                                       {"enospc", virtio::OnDiskError::Enospc}};
-constexpr Word<virtio::ImageLocking> kLocking[] = {{"auto", virtio::ImageLocking::Auto},
-                                                   {"on", virtio::ImageLocking::On},
-                                                   {"off", virtio::ImageLocking::Off}};
 constexpr Word<virtio::p9::SecurityModel> kSecurityModels[] = {
     {"mapped-xattr", virtio::p9::SecurityModel::MappedXattr},
     {"mapped", virtio::p9::SecurityModel::MappedXattr},
@@ -45,128 +30,6 @@ constexpr Word<virtio::p9::SecurityModel> kSecurityModels[] = {
 constexpr Word<virtio::p9::Multidevs> kMultidevs[] = {{"remap", virtio::p9::Multidevs::Remap},
                                                       {"forbid", virtio::p9::Multidevs::Forbid},
                                                       {"warn", virtio::p9::Multidevs::Warn}};
-constexpr Word<bool> kDiscard[] = {{"unmap", true}, {"ignore", false}, {"on", true}, {"off", false}};
-constexpr Word<virtio::DiskImage::DetectZeroes> kDetectZeroes[] = {
-    {"off", virtio::DiskImage::DetectZeroes::Off},
-    {"on", virtio::DiskImage::DetectZeroes::On},
-    {"unmap", virtio::DiskImage::DetectZeroes::Unmap}};
-enum class DiskCache : uint8_t { WriteBack, WriteThrough, Unsafe, None, DirectSync };
-constexpr Word<DiskCache> kCache[] = {{"writeback", DiskCache::WriteBack},
-                                      {"writethrough", DiskCache::WriteThrough},
-                                      {"unsafe", DiskCache::Unsafe},
-                                      {"none", DiskCache::None},
-                                      {"directsync", DiskCache::DirectSync}};
-constexpr std::string_view kServedFormats[] = {"qcow2", "qcow", "qed",       "vmdk",  "vdi",  "vhdx",
-                                               "vpc",   "dmg",  "parallels", "cloop", "bochs"};
-constexpr Word<bool> kFormat[] = {{"auto", false}, {"raw", true}};
-
-// False: the option's text is none of the words, and `error` says so.
-template <typename Value, size_t N>
-static bool read_word(const DeviceArguments& arguments, std::string_view option,
-                      const Word<Value> (&words)[N], Value& value, std::string& error) {
-    const std::string& text = arguments.text(option);
-    std::string known;
-    for (const auto& [word, meaning] : words) {
-        if (text == word) {
-            value = meaning;
-            return true;
-        }
-        known += known.empty() ? "" : ", ";
-        known += word;
-    }
-    error = fmt::format("{} '{}' is not known (known: {})", option, text, known);
-    return false;
-}
-
-static Result<NewDevice> make_block_device(const DeviceArguments& arguments, const DeviceContext& context) {
-    virtio::Blk::Options options;
-    options.image.readonly = arguments.on("readonly");
-    options.image.snapshot = arguments.on("snapshot");
-    options.image.record = arguments.text("record");
-    options.serial = arguments.text("serial");
-    options.host = context.host;
-    std::string error;
-    auto cache = DiskCache::WriteBack;
-    if (!read_word(arguments, "cache", kCache, cache, error) ||
-        !read_word(arguments, "discard", kDiscard, options.image.unmap, error) ||
-        !read_word(arguments, "detect-zeroes", kDetectZeroes, options.image.detect_zeroes, error) ||
-        !read_word(arguments, "locking", kLocking, options.image.locking, error) ||
-        !read_word(arguments, "rerror", kOnReadError, options.on_read_error, error) ||
-        !read_word(arguments, "werror", kOnWriteError, options.on_write_error, error))
-        return std::unexpected(error);
-    options.write_through = cache == DiskCache::WriteThrough || cache == DiskCache::DirectSync;
-    options.image.flushes = cache != DiskCache::Unsafe;
-    const std::string &file = arguments.text("file"), &format = arguments.text("format"),
-                      &aio = arguments.text("aio");
-    if (const auto served = context.images.find(file); served != context.images.end()) {
-        // The server does what the words say, once.
-        options.image.detect_zeroes = virtio::DiskImage::DetectZeroes::Off;
-        options.image.readonly |= served->second->readonly() && !options.image.snapshot;
-        auto blk = virtio::Blk::over(file, std::make_unique<virtio::NbdStorage>(served->second),
-                                     served->second->size(), std::move(options));
-        if (!blk) return std::unexpected(blk.error());
-        return std::move(*blk);
-    }
-    if (std::ranges::find(kServedFormats, format) != std::end(kServedFormats))
-        return failure("disk image '{}': nobody serves its format, {}", file, format);
-    if (aio != "threads" || cache == DiskCache::None || cache == DiskCache::DirectSync)
-        return failure("disk image '{}': nobody serves it with these of cache and aio", file);
-    if (!read_word(arguments, "format", kFormat, options.image.raw, error)) return std::unexpected(error);
-    auto blk = virtio::Blk::open(arguments.text("file"), std::move(options));
-    if (!blk) return std::unexpected(blk.error());
-    return std::move(*blk);
-}
-
-static DeviceType block_device() {
-    return {
-        .name = "virtio-blk",
-        .summary = "disk over an image file or block device",
-        .options =
-            {{.name = "file", .help = "path of the image"},
-             {.name = "format",
-              .help = "raw: the image is raw whatever its content says; auto: by its content; qcow2 and "
-                      "others of "
-                      "QEMU's",
-              .preset = "auto"},
-             {.name = "readonly", .kind = Kind::Switch, .help = "refuse writes", .preset = "off"},
-             {.name = "snapshot",
-              .kind = Kind::Switch,
-              .help = "keep writes in memory and forget them at the end",
-              .preset = "off"},
-             {.name = "serial",
-              .help = "what the guest reads as the disk's serial number",
-              .preset = "",
-              .max = virtio::Blk::kMaxSerial},
-             {.name = "werror",
-              .help = "when the host fails a write: report, ignore, stop or enospc (stop when there is no "
-                      "space left)",
-              .preset = "enospc"},
-             {.name = "rerror",
-              .help = "when the host fails a read: report, ignore or stop",
-              .preset = "report"},
-             {.name = "locking",
-              .help = "keep others from the image: auto, on (or fail) or off",
-              .preset = "auto"},
-             {.name = "cache",
-              .help = "writeback, writethrough, unsafe (flushes do nothing), none or directsync (past the "
-                      "host's cache)",
-              .preset = "writeback"},
-             {.name = "aio",
-              .help = "how requests reach the host: threads, native or io_uring",
-              .preset = "threads"},
-             {.name = "discard", .help = "what the guest discards: unmap or ignore", .preset = "unmap"},
-             {.name = "detect-zeroes",
-              .help = "writes of zeros become holes (unmap) or zeros without data (on): off, on or unmap",
-              .preset = "off"},
-             {.name = "record", .help = "for tests: a file for all that is written", .preset = ""}},
-        .linux_module = "virtio_blk",
-        .paths = [](const DeviceArguments& arguments) -> std::vector<HostPath> {
-            return {{.path = arguments.text("file"),
-                     .written = !arguments.on("readonly") && !arguments.on("snapshot")}};
-        },
-        .make = make_block_device};
-}
-
 static DeviceType entropy_device() {
     return {.name = "virtio-rng",
             .summary = "entropy from the host",
@@ -304,7 +167,7 @@ static DeviceType console_device() {
 
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
-    factory.add(block_device());
+    for (DeviceType& type : disk_device_types()) factory.add(std::move(type));
     factory.add(entropy_device());
     factory.add(network_device());
     factory.add(root_port());

@@ -60,7 +60,8 @@ std::vector<std::string> kernel_modules(std::span<const DeviceOptions> wanted) {
     for (const DeviceOptions& device : wanted) {
         const devices::DeviceType* type = factory.find(device.request.name);
         if (type == nullptr || type->linux_module.empty()) continue;
-        add(device.bus == DeviceBus::Pci ? "virtio_pci" : "virtio_mmio");
+        const bool virtio = type->linux_module.contains("virtio");
+        if (virtio) add(device.bus == DeviceBus::Pci ? "virtio_pci" : "virtio_mmio");
         add(type->linux_module);
     }
     return modules;

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "devices/virtio/net.h"
+#include "guestos/scsi_host.h"
 
 namespace arclight::guestos {
 
@@ -45,6 +47,11 @@ DeviceOptions network_device(const NetOptions& network, unsigned nth) {
             .id = {}};
 }
 
+bool is_disk(std::string_view name) {
+    constexpr std::string_view kDisks[] = {"virtio-blk", "scsi-hd", "scsi-cd", "nvme"};
+    return std::ranges::find(kDisks, name) != std::end(kDisks);
+}
+
 DeviceOptions entropy_device(DeviceBus bus) {
     return {.request = {"virtio-rng", {}}, .bus = bus, .address = {}, .id = {}};
 }
@@ -63,12 +70,26 @@ std::optional<unsigned> number(std::string_view text, int base) {
 Result<DeviceOptions> placed_device(devices::DeviceRequest request) {
     DeviceOptions device;
     std::optional<std::string> address;
+    const bool scsi = request.name.starts_with("scsi-");
+    if (scsi) device.bus = DeviceBus::Scsi;
     const auto wrong = [&](std::string_view option, const std::string& value) {
         return failure("device {}: {} '{}' is not known", request.name, option, value);
     };
     std::vector<std::pair<std::string, std::string>> own;
     for (auto& [option, value] : request.options) {
-        if (option == "bus") {
+        if (option == "bootindex") {
+            device.boot_index = number(value, 10);
+            if (!device.boot_index) return wrong(option, value);
+        } else if (scsi && option == "bus") {
+            device.scsi.host = value;
+        } else if (scsi && (option == "scsi-id" || option == "lun")) {
+            const auto place = number(value, 10);
+            if (!place) return wrong(option, value);
+            if (option == "lun")
+                device.scsi.lun = *place;
+            else
+                device.scsi.target = place;
+        } else if (option == "bus") {
             device.bus = value == "mmio" ? DeviceBus::Mmio : DeviceBus::Pci;
             device.pci.port = value == "mmio" || value == "pci" || value == "pcie.0" ? std::string() : value;
         } else if (option == "addr") {
@@ -114,6 +135,13 @@ void add_disks(RunOptions& options, std::span<const DriveOptions> drives, Device
     }
     if (bus == DeviceBus::Mmio)
         std::ranges::reverse(options.devices.begin() + static_cast<ptrdiff_t>(first), options.devices.end());
+}
+
+void add_cdrom(RunOptions& options, const std::string& file, DeviceBus bus) {
+    DeviceOptions drive{.request = {"scsi-cd", {{"file", file}}}, .bus = DeviceBus::Scsi};
+    if (scsi_host_of(options.devices, drive) == nullptr)
+        options.devices.push_back({.request = {"virtio-scsi", {}}, .bus = bus});
+    options.devices.push_back(std::move(drive));
 }
 
 void add_network(RunOptions& options, NetOptions network, DeviceBus bus) {

@@ -13,6 +13,9 @@ DeviceOptions disk_device(const DriveOptions& drive);
 DeviceOptions network_device(const NetOptions& network, unsigned nth);
 DeviceOptions entropy_device(DeviceBus bus = DeviceBus::Mmio);
 
+/// Whether devices of this name are disks: their requests have the options of disk_device().
+bool is_disk(std::string_view name);
+
 /// Takes what says where a device is, and not what it is, from the options of a request: bus=mmio, bus=pci or bus=ID (of a root
 /// port); addr=DEVICE[.FUNCTION], hexadecimal on PCI as in QEMU; id; and of virtio over PCI disable-legacy, disable-modern and vectors. An
 /// error is one line for the user.
@@ -21,6 +24,8 @@ Result<DeviceOptions> placed_device(devices::DeviceRequest request);
 /// Appends disks, the first of which is to be /dev/vda: Linux looks into virtio-mmio slots from the lowest on, and places are
 /// given from the highest on; on PCI both go up.
 void add_disks(RunOptions& options, std::span<const DriveOptions> drives, DeviceBus bus = DeviceBus::Mmio);
+/// Appends a CD-ROM drive with this image, and a SCSI host for it if there is none yet.
+void add_cdrom(RunOptions& options, const std::string& file, DeviceBus bus = DeviceBus::Mmio);
 /// Appends the network, named if it has no name, and its device.
 void add_network(RunOptions& options, NetOptions network, DeviceBus bus = DeviceBus::Mmio);
 

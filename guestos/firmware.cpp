@@ -94,7 +94,8 @@ Result<void> add_smbios(FwCfg& fw_cfg, const RunOptions& options) {
 
 }  // namespace
 
-Result<void> fill_fw_cfg(FwCfg& fw_cfg, const RunOptions& options, const KernelFile* kernel) {
+Result<void> fill_fw_cfg(FwCfg& fw_cfg, const RunOptions& options, const KernelFile* kernel,
+                         const std::string& boot_order) {
     fw_cfg.set(FwCfg::kUuid, FwCfg::Bytes(16));
     fw_cfg.set_u64(FwCfg::kRamSize, options.memory);
     fw_cfg.set_u16(FwCfg::kNoGraphic, 1);
@@ -102,6 +103,11 @@ Result<void> fill_fw_cfg(FwCfg& fw_cfg, const RunOptions& options, const KernelF
     fw_cfg.set_u16(FwCfg::kMaxCpus, static_cast<uint16_t>(options.cpus));
     fw_cfg.set_u16(FwCfg::kBootMenu, 0);
     if (auto added = add_user_files(fw_cfg, options); !added) return added;
+    if (!boot_order.empty()) {
+        FwCfg::Bytes bytes(boot_order.begin(), boot_order.end());
+        bytes.push_back(0);
+        if (auto added = fw_cfg.add_file("bootorder", std::move(bytes)); !added) return added;
+    }
     if (options.has_firmware()) {
         if (kernel != nullptr)
             if (auto added = add_kernel(fw_cfg, options, *kernel); !added) return added;

@@ -11,8 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "devices/virtio/host_file.h"
 #include "devices/virtio/image_format.h"
 #include "devices/virtio/nbd.h"
+#include "guestos/device_requests.h"
 #include "guestos/server_process.h"
 
 namespace arclight::guestos {
@@ -58,9 +60,10 @@ std::optional<std::vector<std::string>> server_words(const devices::DeviceReques
     std::string format = value_of(request, "format");
     if (format.empty() || format == "auto") format = probed_format(path);
     const bool direct = cache == "none" || cache == "directsync";
-    const bool queued = aio == "native" || aio == "io_uring";
-    if (format.empty() && (direct || queued)) format = "raw";
-    if (format.empty() || (format == "raw" && !direct && !queued)) return {};
+    // Raw images are opened in this process, but where only whole blocks of more than a sector go past the host's cache.
+    const bool raw = format.empty() || format == "raw";
+    if (raw && (!direct || devices::virtio::direct_io_possible(path))) return {};
+    if (raw) format = "raw";
     const bool written = value_of(request, "readonly") != "on" && value_of(request, "snapshot") != "on";
     std::vector<std::string> words = {
         kServer, "--format=" + format, "--cache=" + (cache.empty() ? std::string("writeback") : cache),
@@ -98,13 +101,16 @@ Result<std::shared_ptr<NbdConnection>> start(const std::vector<std::string>& wor
 
 Result<void> open_images(RunOptions& options) {
     for (const DeviceOptions& device : options.devices) {
-        if (device.request.name != "virtio-blk") continue;
+        if (!is_disk(device.request.name)) continue;
         const auto words = server_words(device.request);
         if (!words) continue;
         const std::string path = value_of(device.request, "file");
         auto started = start(*words);
         if (!started) return failure("disk image '{}': {}", path, started.error());
         options.images[path] = std::move(*started);
+        constexpr std::string_view kFormat = "--format=";
+        for (const std::string& word : *words)
+            if (word.starts_with(kFormat)) options.image_formats[path] = word.substr(kFormat.size());
     }
     return {};
 }

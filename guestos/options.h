@@ -51,7 +51,7 @@ constexpr SandboxMode kDefaultSandbox = SandboxMode::On;
 #endif
 
 /// What a device is behind.
-enum class DeviceBus : uint8_t { Mmio, Pci };
+enum class DeviceBus : uint8_t { Mmio, Pci, Scsi };
 
 /// What a device on PCI is told besides its number.
 struct PciPlace {
@@ -60,6 +60,13 @@ struct PciPlace {
     std::optional<bool> legacy;  ///< virtio's legacy interface; nothing: on the root bus, as QEMU
     bool modern = true;          ///< virtio's modern interface
     unsigned vectors = 0;        ///< of MSI-X; 0: as many as the device has use for
+};
+
+/// Where a SCSI device is.
+struct ScsiPlace {
+    std::string host;  ///< as scsi_host_of() (guestos/scsi_host.h) takes it; empty: the first host
+    std::optional<unsigned> target;  ///< nothing: the lowest one that is free
+    unsigned lun = 0;
 };
 
 /// One device of the machine, as the command line or a part of it (a disk, a network) asks for it.
@@ -71,6 +78,9 @@ struct DeviceOptions {
     std::optional<unsigned> address;
     std::string id;  ///< the user's name for it; empty: none
     PciPlace pci;
+    ScsiPlace scsi;
+    std::optional<unsigned>
+        boot_index;  ///< firmware tries the lowest first; nothing: not one of those that are tried first
 };
 
 struct DriveOptions {
@@ -187,6 +197,7 @@ struct RunOptions {
     std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
     /// To the daemons that carry out devices, by vhost_user::connection_name() (guestos/daemons.h).
     std::map<std::string, std::shared_ptr<devices::vhost_user::Connection>> daemons;
+    std::map<std::string, std::string> image_formats;  ///< QEMU's words for what those images are in
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     std::vector<ChardevOptions> chardevs;

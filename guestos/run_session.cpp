@@ -243,7 +243,9 @@ int run_session(const RunOptions& given) {
         auto created = Machine::create(options, loop, {input, lines[1], &chardevs}, &status, flash);
         if (!created) return give_up(created.error());
         Machine& machine = **created;
-        if (const auto filled = fill_fw_cfg(machine.fw_cfg(), options, kernel ? &*kernel : nullptr); !filled)
+        if (const auto filled =
+                fill_fw_cfg(machine.fw_cfg(), options, kernel ? &*kernel : nullptr, machine.boot_order());
+            !filled)
             return give_up(filled.error());
         const Ram ram = ram_of(machine);
         std::optional<BootState> boot;

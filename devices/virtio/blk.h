@@ -3,24 +3,15 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <set>
+#include <span>
 #include <string>
-#include <utility>
+#include <vector>
 
-#include "devices/machine_host.h"
-#include "devices/virtio/disk_image.h"
+#include "devices/virtio/disk.h"
 #include "devices/virtio/transport.h"
 #include "mmu/result.h"
 
 namespace arclight::devices::virtio {
-
-/// What follows when the host fails a request: QEMU's words of `werror` and `rerror`.
-enum class OnDiskError : uint8_t {
-    Report,  ///< the guest sees an I/O error
-    Ignore,  ///< the guest sees success
-    Stop,    ///< the machine is paused, and the request is tried again when it goes on
-    Enospc,  ///< Stop when there is no space left, Report otherwise
-};
 
 /// Block device (virtio 1.2 section 5.2) over a raw image. Requests are served on the transport's worker, one after
 /// the other, so that CPUs do not wait for the host's disk. A write is in the file before it is acknowledged: killing
@@ -30,34 +21,26 @@ class Blk final : public Backend {
   public:
     static constexpr size_t kMaxSerial = 20;  ///< bytes of a serial number (5.2.6)
 
-    struct Options {
-        DiskImage::Options image;
-        std::string serial;  ///< up to 20 bytes, for GET_ID
-        bool write_through =
-            false;  ///< until the driver says otherwise, a write is durable when it is acknowledged
-        OnDiskError on_read_error = OnDiskError::Report;
-        /// Of all but reads.
-        OnDiskError on_write_error = OnDiskError::Enospc;
-        MachineHost* host = nullptr;  ///< null: nobody reads messages, and nothing can be paused
-    };
+    using Options = DiskOptions;  ///< the serial number up to kMaxSerial bytes, for GET_ID
     /// The errors are one line for the user.
     static Result<std::unique_ptr<Blk>> open(const std::string& path, Options options);
 
-    /// Over a storage with what is in the image, of `length` bytes.
-    static Result<std::unique_ptr<Blk>> over(const std::string& path, std::unique_ptr<DiskStorage> storage,
-                                             uint64_t length, Options options);
-
-    Blk(DiskImage image, Options options);
+    /// `queues`: 1 or more.
+    explicit Blk(Disk disk, unsigned queues = 1);
 
     std::string_view name() const override { return "virtio-blk"; }
     uint32_t device_id() const override { return 2; }
     uint64_t features() const override;
-    std::vector<QueueDescription> queues() const override { return {{Queue::kMaxSize, Service::Worker}}; }
+    std::vector<QueueDescription> queues() const override {
+        return std::vector<QueueDescription>(queues_, {Queue::kMaxSize, Service::Worker});
+    }
     uint8_t read_config(uint64_t offset) override;
     void write_config(uint64_t offset, uint8_t value) override;
     void set_features(uint64_t features) override;
-    void reset() override { write_back_ = !options_.write_through; }
+    void reset() override { write_back_ = !options().write_through; }
     Served process(unsigned queue, Chain& chain) override;
+    unsigned batch() const override { return kBatch; }
+    void process_all(unsigned queue, std::span<Chain> chains, std::span<Served> served) override;
 
     /// The cache mode, and what a snapshot's overlay holds. Other content of the disk is the image's.
     void save(StateWriter& out) const override;
@@ -65,23 +48,37 @@ class Blk final : public Backend {
     StateResult load(StateReader& in) override;
 
   private:
-    enum class Operation : uint8_t { Read, Write, Flush, Discard, WriteZeroes };
-    enum class Action : uint8_t { Report, Ignore, Stop };
+    using Operation = Disk::Operation;
     /// The status byte, or what the host said.
     using Outcome = std::expected<uint8_t, DiskError>;
 
-    Outcome transfer(const std::vector<std::span<uint8_t>>& buffers, uint64_t sector, bool to_guest);
+    /// Whether a read or write has whole sectors, inside of the image, and may be carried out.
+    bool transferable(DiskBuffers buffers, uint64_t sector, bool to_guest) const;
     Outcome discard(const std::vector<std::span<uint8_t>>& ranges, bool write_zeroes);
     Outcome flush();
-    Served serve(uint32_t type, uint64_t sector, const Chain& chain, uint8_t& status);
+    Served serve(uint32_t type, const Chain& chain, uint8_t& status);
     Served finish(uint8_t& status, Operation operation, const Outcome& outcome, uint64_t written);
-    Action action_on(Operation operation, const DiskError& error) const;
-    void tell(Operation operation, const DiskError& error, Action action);
+    DiskImage& image() { return disk_.image(); }
+    const DiskImage& image() const { return disk_.image(); }
+    const Options& options() const { return disk_.options(); }
 
-    DiskImage image_;
-    const Options options_;
+    /// A read or a write with its data, that others may be carried out beside.
+    struct Transfer {
+        size_t chain;
+        uint8_t* status;
+        uint64_t bytes;
+    };
+    void finish_transfers(std::span<Served> served);
+
+    static constexpr unsigned kBatch = 32;
+
+    Disk disk_;
+    const unsigned queues_;
+    // Of process_all(): as it goes on, so that it allocates nothing.
+    std::vector<DiskTransfer> transfers_;
+    std::vector<Transfer> owners_;
+    bool stopped_ = false;  // a request was postponed, and so are those behind it
     std::atomic<bool> write_back_;
-    std::set<std::pair<Operation, int>> told_;  // errors that the user knows of; the worker's
 };
 
 }  // namespace arclight::devices::virtio

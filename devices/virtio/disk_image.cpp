@@ -56,11 +56,12 @@ std::expected<const ImageFormat*, DiskError> probe(DiskStorage& storage, uint64_
 }
 
 // O_EXCL on a block device: the kernel lets in one such opener, of which a mounted file system is one.
-Result<int> open_file(const std::string& path, bool writes, ImageLocking locking) {
+Result<int> open_file(const std::string& path, bool writes, bool direct, ImageLocking locking) {
     struct stat info {};
     const bool block_device = stat(path.c_str(), &info) == 0 && S_ISBLK(info.st_mode);
     const bool exclusive = block_device && writes && locking != ImageLocking::Off;
-    const int fd = ::open(path.c_str(), (writes ? O_RDWR : O_RDONLY) | (exclusive ? O_EXCL : 0) | O_CLOEXEC);
+    const int fd = ::open(path.c_str(), (writes ? O_RDWR : O_RDONLY) | (exclusive ? O_EXCL : 0) |
+                                            (direct ? O_DIRECT : 0) | O_CLOEXEC);
     if (fd >= 0) return fd;
     if (exclusive && errno == EBUSY) return std::unexpected("the block device is mounted or in use");
     return failure("cannot open: {}", std::strerror(errno));
@@ -74,13 +75,17 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
         return refused(fmt::format("{}: {}", what, std::strerror(errno)));
     };
     const bool writes = !options.readonly && !options.snapshot;
-    const auto fd = open_file(path, writes, options.locking);
+    const auto fd = open_file(path, writes, options.direct, options.locking);
     if (!fd) return refused(fd.error());
     struct stat info {};
     const bool known = fstat(*fd, &info) == 0;
     const off_t end = lseek(*fd, 0, SEEK_END);
     const auto length = static_cast<uint64_t>(std::max<off_t>(end, 0));
-    std::unique_ptr<DiskStorage> storage = std::make_unique<HostFile>(*fd, length);  // closes the descriptor
+    auto file = std::make_unique<HostFile>(*fd, length, options.direct);  // closes the descriptor
+    std::string ring_error;
+    if (options.ring)
+        if (const int error = file->use_ring(); error != 0) ring_error = std::strerror(error);
+    std::unique_ptr<DiskStorage> storage = std::move(file);
     if (!known) return failed("cannot stat");
     if (!S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode)) return refused("not a file or block device");
     if (end < 0) return failed("cannot seek");
@@ -111,6 +116,7 @@ Result<DiskImage> DiskImage::open(const std::string& path, const Options& option
         storage = std::move(*recording);
     }
     DiskImage image(path, std::move(storage), length, options);
+    image.ring_error_ = std::move(ring_error);
     if (options.snapshot && !options.readonly)
         if (const auto added = image.add_overlay(); !added) return std::unexpected(added.error());
     return image;
@@ -210,6 +216,23 @@ DiskResult DiskImage::write(uint64_t offset, DiskBuffers buffers) {
                               present_[cluster / 64] |= 1ull << (cluster % 64);
                               return {};
                           });
+}
+
+// Whether the write could make the image one of another format.
+bool DiskImage::guards(uint64_t offset, DiskBuffers buffers) const {
+    return guarded_ && (offset == 0 || offset + total_size(buffers) == size_);
+}
+
+void DiskImage::run(std::span<DiskTransfer> transfers) {
+    if (overlay_ == nullptr && detect_zeroes_ == DetectZeroes::Off &&
+        std::ranges::none_of(transfers, [&](const DiskTransfer& one) {
+            return one.write && guards(one.offset, one.buffers);
+        })) {
+        storage_->run(transfers);
+        return;
+    }
+    for (DiskTransfer& one : transfers)
+        one.result = one.write ? write(one.offset, one.buffers) : read(one.offset, one.buffers);
 }
 
 // What is probed is copied first, and the copy is written: the guest may write to its buffers meanwhile.

@@ -17,6 +17,7 @@ namespace arclight::devices::virtio {
 class DiskImage {
   public:
     static constexpr unsigned kSectorSize = 512;
+    static constexpr uint32_t kMaxRangeSectors = 1u << 22;  ///< of one discard or write of zeros: 2 GiB
 
     /// A write of zeros becomes what the host has for that.
     enum class DetectZeroes : uint8_t { Off, On, Unmap };
@@ -30,6 +31,8 @@ class DiskImage {
         ImageLocking locking = ImageLocking::Auto;
         bool unmap = true;  ///< what the guest discards, the host gets back
         DetectZeroes detect_zeroes = DetectZeroes::Off;
+        bool direct = false;  ///< past the host's cache (O_DIRECT)
+        bool ring = false;    ///< several requests at once, by io_uring, where the host has it
         bool flushes = true;  ///< false: flushes do nothing, and a power cut may lose anything
         std::string
             record;  ///< for tests: a file for what is written (devices/virtio/disk_record.h); empty: none
@@ -52,10 +55,14 @@ class DiskImage {
     /// file grows when it is written.
     uint64_t length() const { return length_; }
     bool readonly() const { return readonly_; }
+    /// What ring asked for and the host refused, for the user; empty: nothing.
+    const std::string& ring_error() const { return ring_error_; }
 
     /// Ranges must lie inside size() and be whole sectors.
     DiskResult read(uint64_t offset, DiskBuffers buffers);
     DiskResult write(uint64_t offset, DiskBuffers buffers);
+    /// The same for several, in any order.
+    void run(std::span<DiskTransfer> transfers);
     /// Once one has failed all fail, with EIO: nobody knows what the host still has of the writes before it.
     DiskResult flush();
     DiskResult discard(uint64_t offset, uint64_t length);
@@ -78,7 +85,10 @@ class DiskImage {
     bool writes_zeros(DiskBuffers buffers) const;
     DiskResult write_checked(uint64_t offset, DiskBuffers buffers);
 
+    bool guards(uint64_t offset, DiskBuffers buffers) const;
+
     std::string name_;
+    std::string ring_error_;
     std::unique_ptr<DiskStorage> storage_;
     std::unique_ptr<DiskStorage> overlay_;  // snapshot only
     uint64_t length_;

@@ -22,6 +22,14 @@ struct DiskError {
 using DiskResult = std::expected<void, DiskError>;
 using DiskBuffers = std::span<const std::span<uint8_t>>;
 
+/// A read or a write, of several that are carried out at once.
+struct DiskTransfer {
+    bool write = false;
+    uint64_t offset = 0;
+    DiskBuffers buffers = {};
+    DiskResult result = {};
+};
+
 /// Where the bytes of an image are: a file of the host, or what a test puts in its place. One thread at a time.
 class DiskStorage {
   public:
@@ -29,6 +37,11 @@ class DiskStorage {
 
     virtual DiskResult read(uint64_t offset, DiskBuffers buffers) = 0;
     virtual DiskResult write(uint64_t offset, DiskBuffers buffers) = 0;
+    /// In any order, since none has been acknowledged before.
+    virtual void run(std::span<DiskTransfer> transfers) {
+        for (DiskTransfer& one : transfers)
+            one.result = one.write ? write(one.offset, one.buffers) : read(one.offset, one.buffers);
+    }
     /// All writes, zeros and discards that have returned before are durable. What fails may have lost them.
     virtual DiskResult flush() = 0;
     /// A hint: where it cannot be followed, it is done.

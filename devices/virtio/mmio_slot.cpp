@@ -121,7 +121,7 @@ void MmioSlot::write_register(uint64_t offset, uint32_t value, Lock& held) {
         case kRegDriverFeaturesSelect: registers_.driver_features_select = value; break;
         case kRegDriverFeatures: accept_features(registers_.driver_features_select, value); break;
         case kRegQueueSelect: registers_.queue_select = value; break;
-        case kRegQueueNotify: notify(value, held); break;
+        case kRegQueueNotify: notify(value); break;
         case kRegInterruptAck:
             registers_.interrupt_status &= ~value;
             update();

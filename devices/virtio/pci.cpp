@@ -180,7 +180,7 @@ uint16_t Pci::checked_vector(uint64_t vector) const {
 void Pci::control_changed() {
     Lock held(lock());
     update_interrupt();
-    if (backend() != nullptr) look_at_queues(held);
+    if (backend() != nullptr) look_at_queues();
 }
 
 // ---- reset and state
@@ -295,9 +295,7 @@ void Pci::bar_write(unsigned bar, uint64_t offset, uint64_t value, unsigned size
         return;
     }
     switch (offset & ~(kPartSize - 1)) {
-        case kNotifyPart:
-            notify(static_cast<uint32_t>((offset - kNotifyPart) / kNotifyMultiplier), held);
-            break;
+        case kNotifyPart: notify(static_cast<uint32_t>((offset - kNotifyPart) / kNotifyMultiplier)); break;
         case 0:
             choose(Generation::Modern);
             write_common(offset, value & access_mask(size), size, held);
@@ -437,7 +435,7 @@ void Pci::write_legacy(uint64_t offset, uint64_t value, unsigned size, Lock& hel
             }
             break;
         case kLegacyQueueSelect: registers_.queue_select = static_cast<uint16_t>(value); break;
-        case kLegacyQueueNotify: notify(static_cast<uint32_t>(value & 0xffff), held); break;
+        case kLegacyQueueNotify: notify(static_cast<uint32_t>(value & 0xffff)); break;
         case kLegacyStatus: write_status(static_cast<uint32_t>(value & 0xff), held); break;
         case kLegacyConfigVector: registers_.config_vector = checked_vector(value); break;
         case kLegacyQueueVector:

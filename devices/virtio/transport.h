@@ -91,6 +91,8 @@ enum class Service : uint8_t {
 struct QueueDescription {
     uint16_t limit = Queue::kMaxSize;
     Service service = Service::Inline;
+    /// Of Worker queues: served when no other one has a request left.
+    bool after_others = false;
 };
 
 /// What process() did with a chain.
@@ -147,6 +149,12 @@ class Backend : public Stateful {
     /// Serves one chain of an Inline or Worker queue; memory().dma() is held. Lock not held for a Worker
     /// queue.
     virtual Served process(unsigned /*queue*/, Chain&) { return Served::malformed(); }
+    /// Of a Worker queue: how many chains are taken at once, for process_all(). 1 or more.
+    virtual unsigned batch() const { return 1; }
+    /// The same as process(), for several chains that were taken one after the other: `served` is as long.
+    virtual void process_all(unsigned queue, std::span<Chain> chains, std::span<Served> served) {
+        for (size_t i = 0; i < chains.size(); i++) served[i] = process(queue, chains[i]);
+    }
     /// The driver notified a Backend queue: there are chains to take.
     virtual void notified(unsigned /*queue*/) {}
 

@@ -19,7 +19,9 @@ TransportCore::TransportCore(Generation generation, const mmu::GuestMemory& memo
     if (backend_ == nullptr) return;
     bool needs_worker = false;
     for (const QueueDescription& description : backend_->queues()) {
-        queues_.push_back({.queue = Queue(description.limit), .service = description.service});
+        queues_.push_back({.queue = Queue(description.limit),
+                           .service = description.service,
+                           .after_others = description.after_others});
         needs_worker |= description.service == Service::Worker;
     }
     // Here and not in activate(): a virtual CPU's thread starts no threads.
@@ -108,11 +110,11 @@ void TransportCore::signal(unsigned index) {
 // ---- serving
 
 // The driver has notified, or may have while nobody listened.
-void TransportCore::request(unsigned index, Lock& held) {
+void TransportCore::request(unsigned index) {
     Slot& slot = queues_[index];
     if (!slot.queue.ready()) return;
     switch (slot.service) {
-        case Service::Inline: serve(index, held); break;
+        case Service::Inline: serve_inline(index); break;
         case Service::Worker:
             slot.requested = true;
             wake_.notify_one();
@@ -121,51 +123,113 @@ void TransportCore::request(unsigned index, Lock& held) {
     }
 }
 
-void TransportCore::notify(uint32_t index, Lock& held) {
+void TransportCore::notify(uint32_t index) {
     // 3.1.2: legacy drivers use the device before they say that they are up.
     if (legacy() && (status_ & (kStatusDriver | kStatusDriverOk)) == kStatusDriver && !resetting_) {
         status_ |= kStatusDriverOk;
         start();
     }
-    if (index < queues_.size() && running()) request(index, held);
+    if (index < queues_.size() && running()) request(index);
 }
 
 // Serves chains until there is none left and the driver knows that it must notify about the next.
-void TransportCore::serve(unsigned index, Lock& held) {
-    const bool unlocked = queues_[index].service == Service::Worker;
+void TransportCore::serve_inline(unsigned index) {
     Chain chain;
     while (running()) {
         const auto dma = memory_.dma();
         if (!take(index, chain)) return;
-        if (unlocked) held.unlock();
         const Served served = backend_->process(index, chain);
-        if (unlocked) held.lock();
-        if (resetting_) return;  // the request is forgotten
-        if (served.is_malformed()) {
-            queues_[index].outstanding--;
+        if (!finish(index, {&chain, 1}, {&served, 1})) return;
+    }
+}
+
+// The same, several chains at a time, or until another queue wants to be served.
+void TransportCore::serve(unsigned index, Lock& held) {
+    Slot& slot = queues_[index];
+    const size_t limit = backend_->batch();
+    if (chains_.size() < limit) chains_.resize(limit);
+    for (bool first = true; running(); first = false) {
+        if (!first && others_wait(index)) {
+            slot.requested = true;
+            return;
+        }
+        const auto dma = memory_.dma();
+        size_t taken = 0;
+        auto next = Queue::Pop::Chain;
+        while (taken < limit && next == Queue::Pop::Chain) {
+            next = slot.queue.pop(chains_[taken]);
+            if (next == Queue::Pop::Chain) taken++;
+            // Nobody need notify as long as there is something to do.
+            else if (next == Queue::Pop::None && taken == 0 && slot.queue.enable_notification())
+                next = Queue::Pop::Chain;
+        }
+        slot.outstanding += static_cast<unsigned>(taken);
+        if (taken != 0) {
+            const auto chains = std::span(chains_).first(taken);
+            served_.assign(taken, Served::malformed());
+            held.unlock();
+            backend_->process_all(index, chains, served_);
+            held.lock();
+            if (resetting_) return;  // the requests are forgotten
+            if (!finish(index, chains, served_)) return;
+        }
+        if (next == Queue::Pop::Malformed) {
             fail();
             return;
         }
-        if (served.is_postponed()) {
-            put_back(index, 1);
-            postponed_ = true;
-            return;
-        }
-        const Used used{chain.head, served.written()};
-        if (served.is_done()) complete(index, {&used, 1});
+        if (taken == 0) return;
     }
+}
+
+// False: one was malformed or postponed, and nothing more is served.
+bool TransportCore::finish(unsigned index, std::span<const Chain> chains, std::span<const Served> served) {
+    used_.clear();
+    size_t good = 0;
+    for (; good < served.size(); good++) {
+        if (served[good].is_malformed() || served[good].is_postponed()) break;
+        if (served[good].is_done()) used_.push_back({chains[good].head, served[good].written()});
+    }
+    if (!used_.empty()) complete(index, used_);
+    if (good == served.size()) return true;
+    const auto left = static_cast<unsigned>(served.size() - good);
+    if (served[good].is_malformed()) {
+        queues_[index].outstanding -= left;
+        fail();
+    } else {
+        // Those behind it may have been carried out: they are again, as nobody was told.
+        put_back(index, left);
+        postponed_ = true;
+    }
+    return false;
+}
+
+// For the worker: the queues in turn, beginning behind `after`, and then those that come after others.
+std::optional<unsigned> TransportCore::next_requested(unsigned after) const {
+    const auto count = static_cast<unsigned>(queues_.size());
+    for (const bool last : {false, true})
+        for (unsigned i = 1; i <= count; i++) {
+            const Slot& slot = queues_[(after + i) % count];
+            if (slot.requested && slot.after_others == last) return (after + i) % count;
+        }
+    return std::nullopt;
+}
+
+bool TransportCore::others_wait(unsigned index) const {
+    return std::ranges::any_of(queues_, [&](const Slot& slot) {
+        return slot.requested && (queues_[index].after_others || !slot.after_others);
+    });
 }
 
 void TransportCore::work() {
     Lock held(lock_);
-    const auto wanted = [this] { return std::ranges::find_if(queues_, &Slot::requested); };
+    unsigned last = 0;
     for (;;) {
-        wake_.wait(held, [&] { return quit_ || wanted() != queues_.end(); });
+        wake_.wait(held, [&] { return quit_ || next_requested(last); });
         if (quit_) return;
-        const auto slot = wanted();
-        slot->requested = false;
+        last = *next_requested(last);
+        queues_[last].requested = false;
         busy_ = true;
-        serve(static_cast<unsigned>(slot - queues_.begin()), held);
+        serve(last, held);
         busy_ = false;
         idle_.notify_all();
     }
@@ -221,8 +285,8 @@ void TransportCore::enable_legacy_queue(Queue& queue, uint64_t base, uint64_t al
     enable_queue(queue);
 }
 
-void TransportCore::look_at_queues(Lock& held) {
-    for (unsigned i = 0; i < queues_.size() && running(); i++) request(i, held);
+void TransportCore::look_at_queues() {
+    for (unsigned i = 0; i < queues_.size() && running(); i++) request(i);
 }
 
 void TransportCore::write_status(uint32_t value, Lock& held) {
@@ -316,7 +380,7 @@ void TransportCore::resume_core() {
     postponed_ = false;
     if ((status_ & kStatusDriverOk) == 0) return;
     backend_->activate(*this);
-    look_at_queues(held);
+    look_at_queues();
 }
 
 void TransportCore::save_core(StateWriter& out) const {

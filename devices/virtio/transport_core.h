@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -72,9 +73,9 @@ class TransportCore : public Transport {
     /// 2.7.2: a legacy queue is one run of memory, its used ring at the next multiple of `alignment`, a power of two.
     void enable_legacy_queue(Queue& queue, uint64_t base, uint64_t alignment);
     /// After dma_allowed() has become true: the driver may have notified before.
-    void look_at_queues(Lock& held);
+    void look_at_queues();
     void write_status(uint32_t value, Lock& held);
-    void notify(uint32_t queue, Lock& held);
+    void notify(uint32_t queue);
     uint64_t read_config(uint64_t offset, unsigned size);
     void write_config(uint64_t offset, uint64_t value, unsigned size);
     void reset_device(Lock& held);
@@ -91,6 +92,7 @@ class TransportCore : public Transport {
     struct Slot {
         Queue queue;
         Service service;
+        bool after_others;
         bool requested = false;    // for the worker
         unsigned outstanding = 0;  // chains taken and not completed
     };
@@ -102,8 +104,13 @@ class TransportCore : public Transport {
         return (status & (legacy() ? kStatusDriverOk : kStatusFeaturesOk)) != 0;
     }
     void start();
-    void request(unsigned index, Lock& held);
+    void request(unsigned index);
+    void serve_inline(unsigned index);
     void serve(unsigned index, Lock& held);
+    bool finish(unsigned index, std::span<const Chain> chains, std::span<const Served> served);
+    std::optional<unsigned> next_requested(unsigned after) const;
+    /// Whether the worker is to leave this queue for another one, though there may be more in it.
+    bool others_wait(unsigned index) const;
     void idle_worker(Lock& held);
     void work();
     bool outstanding() const;
@@ -124,6 +131,9 @@ class TransportCore : public Transport {
     // One worker serves all Worker queues in turn.
     std::condition_variable wake_;
     std::condition_variable idle_;  // the worker has stopped, or a chain was completed
+    std::vector<Chain> chains_;     // the worker's
+    std::vector<Served> served_;
+    std::vector<Used> used_;  // of finish()
     bool busy_ = false;
     bool quit_ = false;
     std::thread worker_;

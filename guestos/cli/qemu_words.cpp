@@ -30,7 +30,7 @@ constexpr Word kWords[] = {
     {"hdd", "--drive file=FILE"},
     {"sd", "--drive file=FILE"},
     {"blockdev", "--drive file=FILE"},
-    {"cdrom", "--drive file=FILE,readonly=on"},
+    {"cdrom", "--cdrom FILE"},
     {"snapshot", "--drive file=FILE,snapshot=on"},
     {"no-reboot", "--no-reboot"},
     {"accel", "--accel (kvm or process)"},

@@ -36,6 +36,7 @@ struct Words {
     std::string virtio;
     std::string semihosting = "off";
     std::vector<std::string> drives;
+    std::vector<std::string> cdroms;
     std::vector<std::string> devices;
     std::vector<std::string> flash, fw_cfg;
     bool no_acpi = false;
@@ -232,6 +233,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_drive), ""))
+        ->group(machine);
+    command
+        ->add_option("--cdrom", words->cdroms,
+                     "a CD-ROM drive (/dev/sr0) with this image in it, such as a cloud-init seed; repeatable "
+                     "(docs/disks.md)")
+        ->type_name("FILE")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->group(machine);
     command
         ->add_option(
@@ -498,6 +507,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             if (wants_help(text)) return print_device_help(text);
             options.devices.push_back(*parse_device(text));
         }
+        for (const auto& file : words->cdroms) add_cdrom(options, file, bus);
         if (options.networks.size() < words->networks.size() && !options.networks.empty())
             return complain("--net none and another network", kExitUsage);
         if (!words->trace.empty()) {

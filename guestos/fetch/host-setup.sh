@@ -4,7 +4,7 @@ say() { echo "$program: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 build_packages=(g++ cmake ninja-build ccache make libxbyak-dev libfmt-dev libfdt-dev libcli11-dev nlohmann-json3-dev
-    libzydis-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libxxhash-dev libsodium-dev libslirp-dev llvm-19-dev)
+    libzydis-dev zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libxxhash-dev libsodium-dev libslirp-dev liburing-dev llvm-19-dev)
 test_packages=(libgtest-dev pkg-config libvixl-dev libbenchmark-dev qemu-user qemu-utils qemu-system-arm qemu-system-x86 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
     bochs bochsbios vgabios isolinux syslinux-common xorriso
     e2fsprogs cpio xz-utils device-tree-compiler gdb-multiarch tmux python3 slurm-wlm munge git dpkg-dev mmdebstrap groff-base zsh

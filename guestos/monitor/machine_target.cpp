@@ -10,7 +10,9 @@
 #include <cstring>
 #include <utility>
 
+#include "devices/virtio/nbd.h"
 #include "guestos/chardev/ringbuf.h"
+#include "guestos/device_requests.h"
 #include "guestos/monitor/register_text.h"
 #include "host/memory_fault.h"
 #include "mmu/walk.h"
@@ -223,9 +225,11 @@ std::string MachineTarget::jit_statistics() {
 std::vector<MonitorTarget::Disk> MachineTarget::disks() {
     std::vector<Disk> all;
     for (const DeviceOptions& device : options_.devices) {
-        if (device.request.name != "virtio-blk") continue;
+        if (!is_disk(device.request.name)) continue;
+        const std::string path = option(device.request, "file");
+        if (path.empty()) continue;  // a drive without a medium
         Disk disk{.name = device.id.empty() ? fmt::format("virtio{}", all.size()) : device.id,
-                  .file = option(device.request, "file"),
+                  .file = path,
                   .format = "raw",
                   .readonly = option(device.request, "readonly") == "on"};
         struct stat about {};
@@ -233,6 +237,10 @@ std::vector<MonitorTarget::Disk> MachineTarget::disks() {
             disk.virtual_bytes = static_cast<uint64_t>(about.st_size);
             disk.allocated_bytes = static_cast<uint64_t>(about.st_blocks) * 512;
         }
+        if (const auto format = options_.image_formats.find(path); format != options_.image_formats.end())
+            disk.format = format->second;
+        if (const auto served = options_.images.find(path); served != options_.images.end())
+            disk.virtual_bytes = served->second->size();
         all.push_back(std::move(disk));
     }
     return all;
@@ -256,7 +264,9 @@ std::vector<MonitorTarget::Device> MachineTarget::devices() {
     for (const DeviceOptions& device : options_.devices)
         all.push_back({.type = device.request.name,
                        .id = device.id,
-                       .place = device.bus == DeviceBus::Pci ? "pci" : "virtio-mmio",
+                       .place = device.bus == DeviceBus::Pci    ? "pci"
+                                : device.bus == DeviceBus::Scsi ? "scsi"
+                                                                : "virtio-mmio",
                        .options = device.request.options});
     return all;
 }

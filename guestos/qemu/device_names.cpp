@@ -39,7 +39,7 @@ constexpr std::string_view kOnlyRootPorts = "PCI's bridges are pcie-root-port";
 constexpr std::string_view kNoUsb = "there is no USB";
 constexpr std::string_view kNoDisplay = "there is no display";
 constexpr std::string_view kNoSound = "there is no sound";
-constexpr std::string_view kNoScsi = "there is no SCSI; disks are virtio-blk";
+constexpr std::string_view kOtherScsi = "SCSI hosts are virtio-scsi, with scsi-hd and scsi-cd behind them";
 constexpr std::string_view kNoVhost = "no other process carries out devices";
 // The first whose prefix a name has.
 constexpr AbsentDevice kAbsent[] = {
@@ -47,11 +47,12 @@ constexpr AbsentDevice kAbsent[] = {
     {"vhost-user", kNoVhost},
     {"vhost-scsi", kNoVhost},
     {"vhost-vdpa", kNoVhost},
-    {"virtio-scsi", kNoScsi},
-    {"scsi-", kNoScsi},
-    {"megasas", kNoScsi},
-    {"lsi", kNoScsi},
-    {"nvme", "there is no NVMe; disks are virtio-blk"},
+    {"scsi-", kOtherScsi},
+    {"megasas", kOtherScsi},
+    {"lsi", kOtherScsi},
+    {"mptsas", kOtherScsi},
+    {"pvscsi", kOtherScsi},
+    {"nvme-", "an NVMe disk is one device, nvme, with one namespace"},
     {"ide-", "there is no IDE; disks are virtio-blk"},
     {"ahci", "there is no IDE; disks are virtio-blk"},
     {"ich9-ahci", "there is no IDE; disks are virtio-blk"},
@@ -141,8 +142,9 @@ std::vector<DeviceName> make_names() {
         if (family.has_transitional) add("-pci-transitional", DeviceBus::Pci);
     }
     // Of one kind and bus only.
-    for (const char* name : {"pcie-root-port"})
+    for (const char* name : {"pcie-root-port", "nvme"})
         if (factory.find(name) != nullptr) names.push_back({name, name, DeviceBus::Pci, ""});
+    for (const char* name : {"scsi-hd", "scsi-cd"}) names.push_back({name, name, DeviceBus::Scsi, ""});
     return names;
 }
 

@@ -16,6 +16,7 @@
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/ports.h"
 #include "guestos/qemu/vhost_user.h"
+#include "guestos/scsi_host.h"
 
 namespace arclight::guestos::qemu {
 
@@ -57,6 +58,21 @@ void take_slot(Keys& keys, DeviceOptions& device) {
         keys.fail("Bus '{}' not found", bus);
 }
 
+/// bus=ID.0 of a SCSI host, which comes before, or the first one.
+void take_scsi_place(const Translation& t, Keys& keys, const DeviceName& name, DeviceOptions& device) {
+    const std::string bus = keys.text("bus");
+    const bool named = bus.ends_with(".0") && !bus.starts_with("scsi.");
+    device.scsi.host = named ? bus.substr(0, bus.size() - 2) : bus;
+    if (const auto target = keys.number("scsi-id")) device.scsi.target = static_cast<unsigned>(*target);
+    device.scsi.lun = static_cast<unsigned>(keys.number("lun").value_or(0));
+    if (keys.number("channel").value_or(0) != 0) keys.fail("bad scsi channel id");
+    if (scsi_host_of(t.out.devices, device) != nullptr) return;
+    if (bus.empty())
+        keys.fail("No 'SCSI' bus found for device '{}'", name.name);
+    else
+        keys.fail("Bus '{}' not found", bus);
+}
+
 /// On PCI: bus=pcie.0 or a root port's name, addr=DEVICE.FUNCTION, and how virtio shows itself.
 Result<void> take_pci_place(Translation& t, Keys& keys, const DeviceName& name, DeviceOptions& device) {
     devices::DeviceRequest place{name.factory, {{"bus", "pci"}}};
@@ -93,13 +109,19 @@ Result<void> take_pci_place(Translation& t, Keys& keys, const DeviceName& name, 
 /// The properties that refer to something else on the command line.
 Result<void> take_references(Translation& t, Keys& keys, const Given& given, const DeviceName& name,
                              DeviceOptions& device) {
-    if (name.factory == "virtio-blk") {
+    if (is_disk(name.factory)) {
         const auto id = keys.optional_text("drive");
+        if (!id && name.factory == "scsi-cd") return {};  // an empty drive
         if (!id) return failure("{}: drive property not set", given.origin);
         auto drive = find_drive(t, *id, given.origin, name.name);
         if (!drive) return std::unexpected(drive.error());
         (*drive)->used = true;
-        device.request = disk_device((*drive)->options).request;
+        device.request.options = disk_device((*drive)->options).request.options;
+        const bool scsi = name.bus == DeviceBus::Scsi;
+        if (name.factory == "scsi-cd") set_option(device.request, "readonly", "on");
+        // As QEMU, by the name that -drive gives.
+        if (scsi && (*drive)->options.serial.empty() && !(*drive)->node)
+            set_option(device.request, "device_id", *id);
     } else if (is_vhost_user(name.factory)) {
         const auto id = keys.optional_text("chardev");
         if (!id) return failure("{}: missing chardev", given.origin);
@@ -229,8 +251,11 @@ Result<void> add_device(Translation& t, const Given& given) {
     Keys keys(given);
     keys.ignore({"driver", "id"});
     if (const auto done = take_references(t, keys, given, *name, device); !done) return done;
+    if (const auto index = keys.number("bootindex")) device.boot_index = static_cast<unsigned>(*index);
     if (name->bus == DeviceBus::Mmio)
         take_slot(keys, device);
+    else if (name->bus == DeviceBus::Scsi)
+        take_scsi_place(t, keys, *name, device);
     else if (const auto done = take_pci_place(t, keys, *name, device); !done)
         return done;
     KeyValues rest = keys.take_rest();
@@ -321,7 +346,9 @@ std::string device_help() {
     std::string text = "Devices:\n";
     for (const DeviceName& name : device_names())
         text += fmt::format("name \"{}\", bus {}{}, desc \"{}\"\n", name.name,
-                            name.bus == DeviceBus::Pci ? "PCI" : "virtio-bus",
+                            name.bus == DeviceBus::Pci    ? "PCI"
+                            : name.bus == DeviceBus::Scsi ? "SCSI"
+                                                          : "virtio-bus",
                             name.alias.empty() ? "" : fmt::format(", alias \"{}\"", name.alias),
                             factory.find(name.factory)->summary);
     for (const std::string_view port : {"virtconsole", "virtserialport"})
@@ -354,7 +381,7 @@ Result<std::string> device_help(std::string_view name) {
     const auto line = [&](std::string_view property, std::string_view kind, std::string_view about) {
         lines.push_back(fmt::format("  {:<22} - {}\n", fmt::format("{}=<{}>", property, kind), about));
     };
-    if (found->factory == "virtio-blk")
+    if (is_disk(found->factory))
         line("drive", "str", "Node name or ID of a block device to use as a backend");
     if (found->factory == "virtio-net") {
         line("netdev", "str", "ID of a netdev to use as a backend");

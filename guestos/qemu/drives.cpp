@@ -23,14 +23,17 @@ Result<std::string> plain_file(std::string_view name) {
 }
 
 /// Words that tell how the host reads and writes; the guest sees the same disk.
-void take_host_words(Keys& keys) {
-    keys.choice("aio", "threads", {"threads", "native", "io_uring"});
+void take_host_words(Keys& keys, DriveOptions& options) {
+    const std::string aio = keys.choice("aio", "threads", {"threads", "native", "io_uring"}),
+                      file_aio = keys.choice("file.aio", "threads", {"threads", "native", "io_uring"});
+    options.aio = aio != "threads" ? aio : file_aio;
+    const bool direct = keys.on("cache.direct", false), file_direct = keys.on("file.cache.direct", false);
+    if (direct || file_direct) options.cache = "none";
     keys.choice("discard", "ignore", {"ignore", "off", "unmap", "on"});
     keys.choice("detect-zeroes", "off", {"off", "on", "unmap"});
-    for (const std::string_view key : {"copy-on-read", "cache.direct", "cache.no-flush", "auto-read-only",
-                                       "force-share", "file.drop-cache", "file.x-check-cache-dropped"})
+    for (const std::string_view key : {"copy-on-read", "cache.no-flush", "auto-read-only", "force-share",
+                                       "file.drop-cache", "file.x-check-cache-dropped"})
         keys.on(key, false);
-    keys.choice("file.aio", "threads", {"threads", "native", "io_uring"});
     keys.ignore({"node-name", "file.node-name", "stats-account-invalid", "stats-account-failed"});
 }
 
@@ -99,24 +102,23 @@ Result<Drive> read_drive(Translation& t, const Given& given) {
     options.werror = keys.choice("werror", options.werror, {"report", "ignore", "stop", "enospc"});
     options.rerror = keys.choice("rerror", options.rerror, {"report", "ignore", "stop"});
     options.locking = keys.has("locking") ? locking(keys, "locking") : locking(keys, "file.locking");
-    const std::string cache =
+    options.cache =
         keys.choice("cache", "writeback", {"writeback", "none", "unsafe", "writethrough", "directsync"});
     keys.ignore({"bus"});
-    take_host_words(keys);
+    take_host_words(keys, options);
     if (const auto limits = take_limits(t, given, keys); !limits) return std::unexpected(limits.error());
     if (const auto known = keys.finish(); !known) return std::unexpected(known.error());
-    if (cache == "writethrough" || cache == "directsync")
-        if (const auto done = t.notes.missed(
-                fmt::format("{}: the guest is told of a write cache, and has to flush it", given.origin));
-            !done)
-            return std::unexpected(done.error());
     return drive;
 }
 
 /// What of a node stands under "file." or by itself.
 Result<Drive> read_node(Translation& t, const Given& given) {
     Keys keys(given);
-    Drive drive{.origin = given.origin, .id = keys.text("node-name"), .interface = "none", .options = {}};
+    Drive drive{.origin = given.origin,
+                .id = keys.text("node-name"),
+                .interface = "none",
+                .options = {},
+                .node = true};
     DriveOptions& options = drive.options;
     const std::string driver = keys.text("driver");
     const bool is_file = driver == "file" || driver == "host_device";
@@ -152,11 +154,10 @@ Result<Drive> read_node(Translation& t, const Given& given) {
     }
     // Null: the last one of a chain.
     if (!keys.text("backing").empty()) keys.fail("a backing file is the one that the image names");
-    keys.on("file.cache.direct", false);
     keys.on("file.cache.no-flush", false);
     keys.on("file.auto-read-only", false);
     keys.choice("file.discard", "ignore", {"ignore", "unmap"});
-    take_host_words(keys);
+    take_host_words(keys, options);
     if (const auto known = keys.finish(); !known) return std::unexpected(known.error());
     return drive;
 }

@@ -35,6 +35,7 @@ struct Drive {
     unsigned unit = 0;
     DriveOptions options;
     bool used = false;  ///< by a -device
+    bool node = false;  ///< by -blockdev
 };
 
 /// A directory, by -fsdev.

@@ -44,6 +44,11 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
     open_first();
     if (options.sandbox == SandboxMode::Off) return {};
 
+    const auto uses_ring = [](const DeviceOptions& device) {
+        return std::ranges::any_of(device.request.options, [](const auto& option) {
+            return option.first == "aio" && option.second != "threads";
+        });
+    };
     Result<void> missing;
     const auto build = [&](Result<void> wall) {
         if (!wall && missing) missing = failure("--sandbox require: {}", wall.error());
@@ -67,6 +72,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .vsock = std::ranges::any_of(
             options.devices,
             [](const DeviceOptions& device) { return device.request.name == "virtio-vsock"; }),
+        .io_uring = std::ranges::any_of(options.devices, uses_ring),
         .char_servers =
             std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
         .char_clients = std::ranges::any_of(options.chardevs,

@@ -39,6 +39,7 @@ enum class When : uint8_t {
     Shares,
     Daemons,
     Vsock,
+    IoUring,
     CharServers,
     CharClients,
     Debugger
@@ -256,6 +257,10 @@ constexpr Row kRows[] = {
 
     // ---- Flash: what is programmed is in its file before the next instruction
     {.number = SYS_pwrite64, .roles = kVcpus, .when = When::FlashFile},
+    // ---- Disks' rings: made by Main, each for reads and writes of one file; a device uses the one that it has
+    {.number = SYS_io_uring_enter, .roles = kDevice, .when = When::IoUring},
+    {.number = SYS_io_uring_setup, .roles = 0, .when = When::IoUring},
+    {.number = SYS_io_uring_register, .roles = 0, .when = When::IoUring},
     // ---- Shared directories: beneath them
     {.number = SYS_prlimit64, .roles = 0, .first = equals(0, 0), .when = When::Shares},
     share_row(SYS_openat2),
@@ -367,7 +372,7 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::Network && !needs.network) ||
             (row.when == When::FlashFile && !needs.flash_file) ||
             (row.when == When::Shares && !needs.shares) || (row.when == When::Daemons && !needs.daemons) ||
-            (row.when == When::Vsock && !needs.vsock) ||
+            (row.when == When::Vsock && !needs.vsock) || (row.when == When::IoUring && !needs.io_uring) ||
             (row.when == When::CharServers && !needs.char_servers) ||
             (row.when == When::CharClients && !needs.char_clients) ||
             (row.when == When::Debugger && !needs.debugger))

@@ -47,6 +47,7 @@ struct Needs {
     bool shares = false;             ///< directories are served to the guest
     bool daemons = false;            ///< other processes carry out devices
     bool vsock = false;              ///< Unix sockets are made for the guest's connections
+    bool io_uring = false;           ///< disks make rings (devices/virtio/io_ring.h)
     bool char_servers = false;       ///< chardevs take clients
     bool char_clients = false;       ///< chardevs connect again
     bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them

@@ -20,6 +20,11 @@ std::string size_text(const std::string& bytes) { return bytes + " bytes of RAM"
 
 /// A device as the guest sees it; what it is made from on the host may differ.
 std::string device_text(const DeviceOptions& device) {
+    if (device.bus == DeviceBus::Scsi)
+        return fmt::format("{} scsi {} {} {} {}", device.request.name,
+                           device.scsi.host.empty() ? "-" : device.scsi.host,
+                           device.scsi.target ? fmt::format("{}", *device.scsi.target) : "next",
+                           device.scsi.lun, device.id.empty() ? "-" : device.id);
     return fmt::format("{} {} {} {}", device.request.name, device.bus == DeviceBus::Pci ? "pci" : "mmio",
                        device.address ? fmt::format("{}", *device.address) : "next",
                        device.id.empty() ? "-" : device.id);

@@ -81,4 +81,47 @@ failures.check(result.output == b"1\n" and checksum() == before, f"read-only: {r
 result = debian.run(["sh", "-c", "echo changed | dd of=/dev/vda conv=fsync,notrunc 2>/dev/null; echo 3 > /proc/sys/vm/drop_caches; head -c 7 /dev/vda"],
                     options=drive(",snapshot=on"))
 failures.check(result.output == b"changed" and checksum() == before, f"snapshot: {result}")
+
+# A SCSI disk, a CD-ROM drive and an NVMe disk; a virtio disk with a queue for each CPU, past the host's cache and by io_uring where it has
+# them. What the guest reads is in the images, what it writes is there afterwards.
+content = os.urandom(3 << 20)
+images = {name: os.path.join(guest.work, name) for name in ("scsi", "cdrom", "nvme", "queues")}
+for path in images.values():
+    with open(path, "wb") as f:
+        f.write(content)
+MANY = """sum() { md5sum < /dev/$1 | cut -c1-32; }
+for d in sda sr0 nvme0n1 vda; do i=0; while [ ! -b /dev/$d ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done; echo $d $(sum $d); done
+echo queues $(ls /sys/block/vda/mq | wc -l)
+echo names $(cat /sys/block/sda/device/model) $(cat /sys/block/sr0/device/model) $(cat /sys/block/nvme0n1/device/serial)
+echo sizes $(cat /sys/block/sda/queue/logical_block_size /sys/block/sr0/queue/logical_block_size /sys/block/sda/queue/discard_granularity)
+for d in sda nvme0n1 vda; do
+    for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/dev/$d bs=64k seek=$((i*4)) count=2 2>/dev/null & done; wait
+    sync; echo changed | dd of=/dev/$d bs=512 seek=100 conv=fsync,sync 2>/dev/null || echo $d fails
+done
+echo 3 > /proc/sys/vm/drop_caches
+for d in sda nvme0n1 vda; do echo after $d $(sum $d); done
+blkdiscard -o 1179648 -l 65536 /dev/sda || echo no discard
+dmesg | grep -iE "(sd|sr|nvme|scsi|virtio).*(error|fail|timeout|abort)"
+true"""
+result = debian.run(["sh", "-c", MANY], options=[
+    "--virtio", "pci", "--smp", "2", "--drive", f"file={images['queues']},format=raw,aio=io_uring", "--device",
+    "virtio-scsi,bus=pci,id=s", "--device", f"scsi-hd,bus=s,file={images['scsi']},format=raw,scsi-id=3", "--device",
+    f"nvme,bus=pci,serial=abc,file={images['nvme']},format=raw,aio=io_uring,cache=none", "--cdrom", images["cdrom"]])
+expected = bytearray(content)
+for i in range(1, 9):
+    expected[i * 4 * 65536:(i * 4 + 2) * 65536] = bytes(2 * 65536)
+expected[51200:51712] = b"changed\n" + bytes(504)
+before, after = hashlib.md5(content).hexdigest(), hashlib.md5(expected).hexdigest()
+failures.check(result.status == 0 and result.text.splitlines() == [
+    f"sda {before}", f"sr0 {before}", f"nvme0n1 {before}", f"vda {before}", "queues 2", "names QEMU HARDDISK QEMU CD-ROM abc",
+    "sizes 512 2048 512", f"after sda {after}", f"after nvme0n1 {after}", f"after vda {after}"], f"other disks: {result}")
+for name in "scsi", "nvme", "queues":
+    with open(images[name], "rb") as f:
+        written = f.read()
+    if name == "scsi":
+        expected[1179648:1179648 + 65536] = bytes(65536)  # discarded
+        failures.check(written == expected, "scsi: what was written is in the image, and what was discarded is zeros")
+        expected[1179648:1179648 + 65536] = content[1179648:1179648 + 65536]
+    else:
+        failures.check(written == expected, f"{name}: what was written is in the image")
 failures.end()

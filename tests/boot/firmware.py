@@ -166,8 +166,11 @@ def disk(bus):
     subprocess.run(["mformat", "-i", image, "-F", "::"], check=True)
     for path, name in ((debian.kernel, "vmlinuz"), (initrd, "initrd.img"), (startup, "startup.nsh")):
         subprocess.run(["mcopy", "-i", image, path, "::/" + name], check=True)
-    result = guest.run([ARCLIGHT, "run", *OPTIONS, "-m", "1G", "--smp", "2", "--no-reboot", "--bios", BIOS, "--virtio",
-                        "pci" if bus == "pci" else "modern", "--drive", f"file={image},format=raw,readonly=on"], 200)
+    options = {"mmio": ["--drive", f"file={image},format=raw,readonly=on"],
+               "pci": ["--virtio", "pci", "--drive", f"file={image},format=raw,readonly=on"],
+               "NVMe": ["--device", f"nvme,bus=pci,serial=s,file={image},format=raw,readonly=on,bootindex=1"],
+               "SCSI": ["--device", "virtio-scsi,bus=pci", "--device", f"scsi-hd,file={image},format=raw,readonly=on,bootindex=1"]}
+    result = guest.run([ARCLIGHT, "run", *OPTIONS, "-m", "1G", "--smp", "2", "--no-reboot", "--bios", BIOS, *options[bus]], 200)
     failures.check("by disk" in result.text and result.status == 0, f"a kernel on a disk on {bus}: {result}")
 
 
@@ -198,6 +201,9 @@ parts = {"U-Boot": uboot, "edk2's variables": variables, "a reset": reset, "Debi
 if shutil.which("mformat"):
     parts["a disk behind virtio-mmio"] = lambda: disk("mmio")
     parts["a disk on PCI"] = lambda: disk("pci")
+    parts["an NVMe disk"] = lambda: disk("NVMe")
+    if guest.NIGHTLY:
+        parts["a SCSI disk"] = lambda: disk("SCSI")
 else:
     print("without disks: no mformat (package mtools)")
 # Firmware waits most of the time, for keys that nobody presses.

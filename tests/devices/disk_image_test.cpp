@@ -3,12 +3,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/io_uring.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <fstream>
+#include <random>
 
+#include "devices/virtio/host_file.h"
 #include "tests/devices/blk_driver.h"
 
 namespace arclight::devices {
@@ -257,6 +261,79 @@ TEST(DiskImageLocks, WhatAnotherDoesOrForbidsCounts) {
         EXPECT_EQ(error_of(image.path, {.snapshot = true}) != "", one.reader_refused) << one.others.back();
         EXPECT_EQ(error_of(image.path, {.locking = ImageLocking::Off}), "");
     }
+}
+
+// Several transfers at once against a plain copy: one after the other, by io_uring, past the host's cache; buffers at odd places too.
+TEST(DiskImage, TransfersAtOnce) {
+    for (const bool direct : {false, true}) {
+        for (const bool ring : {false, true}) {
+            TemporaryImage file(16 * kSize);
+            if (direct && !direct_io_possible(file.path)) continue;
+            auto image = DiskImage::open(file.path, {.raw = true, .direct = direct, .ring = ring});
+            ASSERT_TRUE(image.has_value()) << image.error();
+            if (ring && !image->ring_error().empty()) continue;
+            std::vector<uint8_t> model(16 * kSize);
+            ASSERT_EQ(pread(file.fd, model.data(), model.size(), 0), static_cast<ssize_t>(model.size()));
+            std::mt19937_64 random(11);
+            for (int round = 0; round < 6; round++) {
+                // None overlaps another: each has a part of its own.
+                constexpr size_t kTransfers = 16, kPart = kSize;
+                std::vector<std::vector<uint8_t>> bytes(kTransfers);
+                std::vector<std::vector<std::span<uint8_t>>> buffers(kTransfers);
+                std::vector<DiskTransfer> transfers(kTransfers);
+                for (size_t i = 0; i < kTransfers; i++) {
+                    const size_t length = 512 * (1 + random() % (kPart / 512)), shift = random() % 2 * 512;
+                    bytes[i].resize(length + 4096 + 512);
+                    const size_t at =
+                        4096 - reinterpret_cast<uintptr_t>(bytes[i].data()) % 4096 + shift % 511;
+                    const size_t cut = random() % length;
+                    const std::span<uint8_t> all(bytes[i].data() + at, length);
+                    buffers[i] = {all.first(cut), all.subspan(cut)};
+                    const size_t part = i * kPart,
+                                 offset = part + 512 * (random() % ((kPart - length) / 512 + 1));
+                    transfers[i] = {.write = random() % 2 != 0, .offset = offset, .buffers = buffers[i]};
+                    for (uint8_t& byte : all) byte = static_cast<uint8_t>(random());
+                    if (transfers[i].write) std::memcpy(&model[offset], all.data(), length);
+                }
+                image->run(transfers);
+                for (size_t i = 0; i < kTransfers; i++) {
+                    ASSERT_TRUE(transfers[i].result.has_value()) << transfers[i].result.error().number;
+                    uint64_t at = transfers[i].offset;
+                    for (const auto& buffer : buffers[i]) {
+                        ASSERT_EQ(std::memcmp(buffer.data(), &model[at], buffer.size()), 0);
+                        at += buffer.size();
+                    }
+                }
+            }
+            ASSERT_TRUE(image->flush());
+            std::vector<uint8_t> after(model.size());
+            ASSERT_EQ(pread(file.fd, after.data(), after.size(), 0), static_cast<ssize_t>(after.size()));
+            EXPECT_EQ(after, model) << "direct " << direct << ", ring " << ring;
+        }
+    }
+}
+
+// Whoever gets hold of a ring can do no more with it than reading and writing its file.
+TEST(DiskImage, RingIsRestricted) {
+    TemporaryImage file(kSize);
+    const int other = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    const auto ring = IoRing::open(file.fd);
+    if (!ring) GTEST_SKIP() << std::strerror(ring.error());
+    // The ring's own descriptor is the last one.
+    int ring_fd = -1;
+    for (int fd = other + 1; fd < other + 8; fd++) {
+        char link[64] = {};
+        const std::string path = "/proc/self/fd/" + std::to_string(fd);
+        if (readlink(path.c_str(), link, sizeof link - 1) > 0 && std::string_view(link).contains("io_uring"))
+            ring_fd = fd;
+    }
+    close(other);
+    ASSERT_GE(ring_fd, 0);
+    const auto registers = [&](unsigned what) {
+        return syscall(SYS_io_uring_register, ring_fd, what, nullptr, 0);
+    };
+    EXPECT_NE(registers(IORING_UNREGISTER_FILES), 0) << "another file cannot be put in its place";
+    EXPECT_EQ(errno, EACCES);
 }
 
 TEST(DiskImageLocks, OneWriterOrManyReaders) {

@@ -75,16 +75,16 @@ struct TestHost final : MachineHost {
     std::atomic<int> pauses{0};
 };
 
-struct Disk {
-    explicit Disk(OnDiskError on_write = OnDiskError::Enospc, OnDiskError on_read = OnDiskError::Report)
+struct BadDisk {
+    explicit BadDisk(OnDiskError on_write = OnDiskError::Enospc, OnDiskError on_read = OnDiskError::Report)
         : storage(new TestStorage), driver(make(on_write, on_read), kFeatureVersion1 | kBlkFlush | kBlkWce) {}
     std::unique_ptr<Blk> make(OnDiskError on_write, OnDiskError on_read) {
         Blk::Options options;
         options.on_write_error = on_write;
         options.on_read_error = on_read;
         options.host = &host;
-        return std::make_unique<Blk>(
-            DiskImage("d.img", std::unique_ptr<DiskStorage>(storage), kDiskSize, {.raw = true}), options);
+        DiskImage image("d.img", std::unique_ptr<DiskStorage>(storage), kDiskSize, {.raw = true});
+        return std::make_unique<Blk>(Disk(std::move(image), options));
     }
     // A request of each kind: status.
     uint8_t request(uint32_t type) {
@@ -105,7 +105,7 @@ TEST(VirtioBlkErrors, ReportedOrIgnoredAndSaidOnce) {
     for (const bool ignore : {false, true}) {
         for (const uint32_t type : kAll) {
             const OnDiskError action = ignore ? OnDiskError::Ignore : OnDiskError::Report;
-            Disk disk(action, action);
+            BadDisk disk(action, action);
             disk.storage->failing = EIO;
             for (int i = 0; i < 3; i++) EXPECT_EQ(disk.request(type), ignore ? 0 : 1) << type;
             ASSERT_EQ(disk.host.said.size(), 1u) << type;
@@ -118,12 +118,12 @@ TEST(VirtioBlkErrors, ReportedOrIgnoredAndSaidOnce) {
 
 TEST(VirtioBlkErrors, DefaultsAreQemus) {
     for (const uint32_t type : kAll) {
-        Disk disk;
+        BadDisk disk;
         disk.storage->failing = EIO;
         EXPECT_EQ(disk.request(type), 1);
         EXPECT_EQ(disk.host.pauses, 0) << "EIO is reported";
     }
-    Disk disk;
+    BadDisk disk;
     disk.storage->failing = ENOSPC;
     EXPECT_EQ(disk.request(kIn), 1) << "reads do not stop";
     EXPECT_EQ(disk.host.pauses, 0);
@@ -132,7 +132,7 @@ TEST(VirtioBlkErrors, DefaultsAreQemus) {
 // The request stays in the queue while the machine is paused, is done once it goes on, and a reset forgets it.
 TEST(VirtioBlkErrors, StopsAndTriesAgain) {
     for (const uint32_t type : {kIn, kOut, kDiscard, kWriteZeroes}) {
-        Disk disk(type == kOut ? OnDiskError::Enospc : OnDiskError::Stop, OnDiskError::Stop);
+        BadDisk disk(type == kOut ? OnDiskError::Enospc : OnDiskError::Stop, OnDiskError::Stop);
         disk.storage->failing = type == kOut ? ENOSPC : EIO;
         std::thread user([&] {
             for (int round = 1; round <= 3; round++) {
@@ -149,7 +149,7 @@ TEST(VirtioBlkErrors, StopsAndTriesAgain) {
         EXPECT_EQ(disk.storage->failures, 3) << "a notification alone tries nothing";
         EXPECT_EQ(disk.host.said.size(), 3u) << "each pause is said";
     }
-    Disk disk(OnDiskError::Stop);
+    BadDisk disk(OnDiskError::Stop);
     disk.storage->failing = EIO;
     std::thread user([&] {
         EXPECT_TRUE(eventually([&] { return disk.host.pauses == 1; }));
@@ -166,7 +166,7 @@ TEST(VirtioBlkErrors, StopsAndTriesAgain) {
 }
 
 TEST(VirtioBlkErrors, AFailedFlushIsNeverForgotten) {
-    Disk disk;
+    BadDisk disk;
     EXPECT_EQ(disk.request(kOut), 0);
     disk.storage->failing = EIO;
     EXPECT_EQ(disk.request(kFlush), 1);
@@ -183,7 +183,7 @@ TEST(VirtioBlkErrors, AFailedFlushIsNeverForgotten) {
 // since the last flush lost: all that was acknowledged before is there.
 TEST(VirtioBlkErrors, APowerCutLosesNothingAcknowledged) {
     for (const bool write_through : {false, true}) {
-        Disk disk;
+        BadDisk disk;
         if (write_through) disk.driver.device.write(0x120, 0, 1);
         std::mt19937_64 random(write_through ? 5 : 4);
         struct Acknowledged {

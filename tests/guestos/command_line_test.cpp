@@ -7,6 +7,7 @@
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
 #include "guestos/daemons.h"
+#include "guestos/scsi_host.h"
 
 namespace arclight::guestos::cli {
 namespace {
@@ -95,7 +96,23 @@ TEST(CommandLine, DevicesOnPci) {
     EXPECT_FALSE(all[2].pci.modern);
     EXPECT_EQ(all[3].request.options.size(), 1u);
 
-    for (const char* wrong : {"virtio-rng,bus=pci,addr=", "virtio-rng,bus=pci,addr=1.", "virtio-rng,addr=1.1",
+    all = devices({"--cdrom", "a.iso", "--cdrom", "b.iso", "--virtio", "pci"});
+    ASSERT_EQ(all.size(), 3u) << "one host for both";
+    EXPECT_EQ(all[0].request.name, "virtio-scsi");
+    EXPECT_EQ(all[0].bus, DeviceBus::Pci);
+    EXPECT_EQ(file_of(all[2]), "b.iso");
+    EXPECT_EQ(scsi_host_of(all, all[2]), &all[0]);
+    all = devices({"--device", "virtio-scsi,id=s,bootindex=2", "--device",
+                   "scsi-hd,file=a,bus=s,scsi-id=4,lun=1", "--device", "scsi-cd,bus=t"});
+    ASSERT_EQ(all.size(), 3u);
+    EXPECT_EQ(all[0].boot_index, 2u);
+    EXPECT_EQ(all[1].bus, DeviceBus::Scsi);
+    EXPECT_EQ(all[1].scsi.target, 4u);
+    EXPECT_EQ(all[1].scsi.lun, 1u);
+    EXPECT_EQ(scsi_host_of(all, all[2]), nullptr);
+
+    for (const char* wrong : {"scsi-hd", "scsi-cd,lun=x", "nvme,file=a", "virtio-rng,bootindex=first",
+                              "virtio-rng,bus=pci,addr=", "virtio-rng,bus=pci,addr=1.", "virtio-rng,addr=1.1",
                               "virtio-rng,addr=1f", "virtio-rng,bus=pci,vectors=1000",
                               "virtio-rng,bus=pci,vectors=0", "virtio-rng,disable-modern=auto",
                               "virtio-rng,file=x", "nothing,bus=pci", "pcie-root-port,slot=300"}) {

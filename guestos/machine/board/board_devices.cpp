@@ -8,6 +8,7 @@
 
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/mmio_legacy.h"
+#include "guestos/machine/board/scsi_devices.h"
 #include "guestos/net/network.h"
 
 namespace arclight::guestos {
@@ -73,14 +74,16 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
     const auto networks = make_networks();
     if (!networks) return std::unexpected(networks.error());
     const auto factory = devices::DeviceFactory::standard();
-    const devices::DeviceContext context{.loop = loop_,
-                                         .clock = clock_,
-                                         .host = host_,
-                                         .networks = *networks,
-                                         .chardevs = serial.chardevs,
-                                         .images = options_.images,
-                                         .daemons = options_.daemons,
-                                         .ram = ram_};
+    if (const auto good = check_scsi_devices(options_.devices); !good) return good;
+    if (const auto good = BootOrder::check(options_.devices); !good) return good;
+    devices::DeviceContext context{.loop = loop_,
+                                   .clock = clock_,
+                                   .host = host_,
+                                   .networks = *networks,
+                                   .chardevs = serial.chardevs,
+                                   .images = options_.images,
+                                   .daemons = options_.daemons,
+                                   .ram = ram_};
     auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
@@ -93,7 +96,9 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
                                         std::array{spi(layout::kSpiPci), spi(layout::kSpiPci + 1),
                                                    spi(layout::kSpiPci + 2), spi(layout::kSpiPci + 3)},
                                         msi_target(), memory_);
-    if (auto added = pci_->add(options_.devices, factory, context); !added) return added;
+    context.queues = options_.cpus;
+    context.memory = &memory_;
+    if (auto added = pci_->add(options_.devices, factory, context, boot_order_); !added) return added;
 
     list_stateful_parts(exit_status);
     return {};
@@ -153,6 +158,11 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
         if (!made) return std::unexpected(made.error());
         auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
         if (backend == nullptr) return failure("'{}' is not a virtio device", device.request.name);
+        if (auto attached =
+                attach_scsi_devices(**backend, device, options_.devices, factory, context, boot_order_);
+            !attached)
+            return attached;
+        boot_order_.place(device, fmt::format("/virtio-mmio@{:016x}", layout::virtio_slot_base(slot)));
         backends[slot] = std::move(*backend);
         return {};
     };

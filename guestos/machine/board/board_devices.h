@@ -27,6 +27,7 @@
 #include "devices/virtio/mmio_slot.h"
 #include "guestos/exit_status.h"
 #include "guestos/machine/board/board_firmware.h"
+#include "guestos/machine/board/boot_order.h"
 #include "guestos/machine/board/pci_devices.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
@@ -63,6 +64,7 @@ class BoardDevices {
     devices::PmuInterrupt& pmu(unsigned cpu) { return *pmus_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
     BoardFirmware& board_firmware() { return *board_firmware_; }
+    const BootOrder& boot_order() const { return boot_order_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
     /// See HostTimeWatch; any thread.
     void time_moved();
@@ -101,6 +103,7 @@ class BoardDevices {
     std::unique_ptr<BoardFirmware> board_firmware_;
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
     std::unique_ptr<PciDevices> pci_;
+    BootOrder boot_order_;
     devices::StatefulParts stateful_parts_;
 };
 

@@ -60,6 +60,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
     devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
+    /// What firmware is to try first (BootOrder::text()).
+    std::string boot_order() const { return devices_->boot_order().text(); }
     /// Presses the power key; any thread. A guest that listens to it shuts itself down.
     void power_key() { devices_->board_firmware().gpio().power_key(); }
 

@@ -12,6 +12,7 @@
 #include "devices/msi.h"
 #include "devices/pci/host_bridge.h"
 #include "devices/state.h"
+#include "guestos/machine/board/boot_order.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
 #include "mmu/result.h"
@@ -27,7 +28,7 @@ class PciDevices {
     /// Makes and plugs in those of the devices that are for this bus: first those whose place is given. An error is one line for
     /// the user.
     Result<void> add(const std::vector<DeviceOptions>& wanted, const devices::DeviceFactory& factory,
-                     const devices::DeviceContext& context);
+                     const devices::DeviceContext& context, BootOrder& order);
     void list_stateful_parts(devices::StatefulParts& parts);
 
   private:
@@ -35,11 +36,14 @@ class PciDevices {
         std::string id;
         devices::pci::RootPort* port;
     };
-    Result<void> add_one(const DeviceOptions& device, const devices::DeviceFactory& factory,
-                         const devices::DeviceContext& context);
+    Result<void> add_one(const DeviceOptions& device, const std::vector<DeviceOptions>& wanted,
+                         const devices::DeviceFactory& factory, const devices::DeviceContext& context,
+                         BootOrder& order);
     Result<std::unique_ptr<devices::pci::Function>> make(const DeviceOptions& device,
+                                                         const std::vector<DeviceOptions>& wanted,
                                                          const devices::DeviceFactory& factory,
-                                                         const devices::DeviceContext& context) const;
+                                                         const devices::DeviceContext& context,
+                                                         BootOrder& order) const;
 
     const mmu::GuestMemory& memory_;
     devices::pci::HostBridge bridge_;

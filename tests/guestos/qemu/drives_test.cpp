@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "guestos/scsi_host.h"
 #include "tests/guestos/qemu/qemu_line.h"
 
 namespace arclight::guestos::qemu {
@@ -26,7 +27,7 @@ TEST(QemuDrives, Forms) {
     EXPECT_EQ(devices_for("-drive "
                           "file=a,cache=none,aio=native,discard=unmap,detect-zeroes=on,werror=stop,rerror="
                           "ignore,file.locking=off"),
-              "virtio-blk-pci file=a werror=stop rerror=ignore locking=off");
+              "virtio-blk-pci file=a werror=stop rerror=ignore locking=off cache=none aio=native");
     EXPECT_EQ(devices_for("-drive file.filename=a,file.driver=file,driver=raw"),
               "virtio-blk-pci file=a format=raw");
 }
@@ -45,7 +46,7 @@ TEST(QemuDrives, DevicesByName) {
             "-blockdev "
             "driver=raw,node-name=r,file.driver=file,file.filename=a,file.aio=io_uring,cache.direct=yes,"
             "cache.no-flush=on,discard=unmap -device virtio-blk-pci,drive=r"),
-        "virtio-blk-pci file=a format=raw");
+        "virtio-blk-pci file=a format=raw cache=none aio=io_uring");
     EXPECT_EQ(devices_for("-blockdev driver=file,node-name=f,filename=a -blockdev "
                           "driver=raw,node-name=r,file=f,read-only=on -device "
                           "virtio-blk-pci,drive=r"),
@@ -127,9 +128,36 @@ TEST(QemuDrives, Errors) {
     }
 }
 
+TEST(QemuDrives, ScsiAndNvme) {
+    const std::string disks = "-drive file=a,if=none,id=a -drive file=b,if=none,id=b ";
+    EXPECT_EQ(
+        devices_for(disks + "-device virtio-scsi-pci,id=s -device scsi-hd,drive=a -device scsi-cd,drive=b"),
+        "virtio-scsi-pci; scsi-hd file=a device_id=a; scsi-cd file=b device_id=b");
+    EXPECT_EQ(devices_for("-device virtio-scsi-device,num_queues=2 -device scsi-cd"),
+              "virtio-scsi num_queues=2; scsi-cd");
+    EXPECT_EQ(devices_for(disks + "-device nvme,drive=a,serial=S"), "nvme-pci file=a serial=S");
+    const auto placed = request_for("-nic none " + disks +
+                                    "-device virtio-scsi-pci,id=s -device virtio-scsi-pci -device "
+                                    "scsi-hd,drive=a,bus=scsi.0,scsi-id=3,lun=2,"
+                                    "bootindex=7 -device scsi-hd,drive=b,bus=s.0");
+    ASSERT_TRUE(placed.has_value());
+    const auto& devices = placed->options.devices;
+    ASSERT_GE(devices.size(), 4u);
+    EXPECT_EQ(scsi_host_of(devices, devices[2]), &devices[1]);
+    EXPECT_EQ(devices[2].scsi.target, 3u);
+    EXPECT_EQ(devices[2].scsi.lun, 2u);
+    EXPECT_EQ(devices[2].boot_index, 7u);
+    EXPECT_EQ(scsi_host_of(devices, devices[3]), &devices[0]);
+    for (const auto& [line, error] :
+         {std::pair("-device scsi-cd", "No 'SCSI' bus found for device 'scsi-cd'"),
+          {"-device virtio-scsi-pci,id=s -device scsi-cd,bus=t.0", "Bus 't.0' not found"},
+          {"-device virtio-scsi-pci -device scsi-hd", "drive property not set"},
+          {"-drive file=a,if=scsi", "machine type does not support if=scsi"}})
+        EXPECT_TRUE(devices_for(line).contains(error)) << devices_for(line);
+}
+
 TEST(QemuDrives, WhatTheGuestCouldMiss) {
-    for (const std::string_view line : {"-drive file=a,cache=writethrough", "-drive file=a,bps=1000",
-                                        "-drive file=a,throttling.iops-total=7"}) {
+    for (const std::string_view line : {"-drive file=a,bps=1000", "-drive file=a,throttling.iops-total=7"}) {
         EXPECT_FALSE(notes_of(*request_for(line)).empty()) << line;
         EXPECT_FALSE(request_for("-strict " + std::string(line))) << line;
     }

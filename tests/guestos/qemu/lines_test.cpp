@@ -94,7 +94,7 @@ const Line kLines[] = {
      "-smbios "
      "type=11,value=io.systemd.credential:a=b",
      "virtio-net-pci network=nic0; virtio-rng-pci; virtio-serial-pci ports=0:console:console:; "
-     "virtio-blk-pci file=image.raw format=raw"},
+     "virtio-blk-pci file=image.raw format=raw cache=none aio=io_uring"},
     {"lima",
      "-m 4096 -cpu max -machine virt,accel=tcg -smp 4,sockets=1,cores=4,threads=1 -drive "
      "if=pflash,format=raw,readonly=on,file=code.fd -boot "
