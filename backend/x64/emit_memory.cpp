@@ -107,10 +107,31 @@ void MemoryEmitter::mask_addend(const Reg64& addr) {
     as_.sub(rax, addr);
 }
 
+/// What ColdArgs::flag says of a miss that the victim TLB may serve: where the tag is.
+uint16_t MemoryEmitter::with_victim(const Reg64& tag) const {
+    return ctx_.buffer.spectre() ? 0 : static_cast<uint16_t>(1 + tag.getIdx());
+}
+
+/// Goes on at the access with the victim TLB's addend, in `addend`, if it has one.
+void MemoryEmitter::try_victim(const ColdArgs& args, const Reg64& addend, bool write) {
+    if (args.flag == 0) return;
+    as_.call_stub(ctx_.stubs->victim[write][args.flag - 1u]);
+    const uint8_t* access = ctx_.faults.access(static_cast<size_t>(args.imm));
+    if (addend.getIdx() == Operand::RAX) return as_.jump_to_if(kE, access);
+    const Jump miss = as_.jump_if(kNe, true);
+    as_.mov(addend, rax);
+    as_.jump_to(access);
+    as_.land(miss);
+}
+
 size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp,
                                    ColdArgs args) {
     if (ctx_.fastmem) return check_fastmem(access, addr, args);
     compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
+    // Nothing may come between here and the access then: the victim TLB's addend goes straight there.
+    if (ir::is_plain_access(values_.inst(cur()).op) && (access.aux & ir::kMemRelease) == 0 &&
+        !access.is_unprivileged())
+        args.flag = with_victim(temp);
     const size_t cold = miss_if(kNe, addr, args);
     load_addend(rax, access.is_unprivileged());
     if (ctx_.buffer.spectre()) mask_addend(addr);
@@ -142,6 +163,7 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& acc
         args.reg[4] = values_[value].reg;
         compare_tag(access, addr, temp, static_cast<int>(g.lo) - grouped.at,
                     static_cast<int>(g.hi) - grouped.at - 1, g.write);
+        args.flag = with_victim(temp);
         checked.cold = miss(as_.jump_if(kNe, false), addr, args, cold_fn<&MemoryEmitter::cold_grouped>);
         load_addend(checked.addend, false);
         ctx_.faults.start_fastmem(as_.here());
@@ -237,6 +259,7 @@ void MemoryEmitter::cold_grouped(const ColdArgs& args) {
     const Inst& i = values_.inst(args.inst);
     const jit::MemoryAccess access = describe_access(i);
     const Reg64 addr(args.reg[0]), addend(args.reg[4]);
+    try_victim(args, addend, values_.group(values_.grouped(args.inst).group).write);
     compare_tag(access, addr, addend, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const Jump slow = as_.jump_if(kNe, false);
     load_addend(rax, false);
@@ -250,6 +273,7 @@ void MemoryEmitter::cold_grouped(const ColdArgs& args) {
 }
 
 void MemoryEmitter::cold_memory(const ColdArgs& args) {
+    try_victim(args, rax, describe_access(values_.inst(args.inst)).writes());
     slow_memory(args);
     jump_back(args);
 }

@@ -42,6 +42,8 @@ class MemoryEmitter : public Emitter {
                      int last, bool write);
     void load_addend(const Reg64& addend, bool unprivileged);
     void mask_addend(const Reg64& addr);
+    uint16_t with_victim(const Reg64& tag) const;
+    void try_victim(const ColdArgs& args, const Reg64& addend, bool write);
     /// Looks the access at `addr` up in the soft TLB; jumps to the slow path on a miss, else leaves the
     /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see slow_memory(). Returns the
     /// cold path's index.

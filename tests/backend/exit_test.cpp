@@ -210,6 +210,30 @@ TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
     }
 }
 
+TEST_F(ExitTest, IndirectBranchesFindSecondLinesOfTheJumpCache) {
+    const CompiledBlock c =
+        make(0, [](ir::Builder& b) { b.emit(Op::ExitIndirect, Type::Void, {b.get_x(5)}); });
+    const CompiledBlock to = adder(0x30, 50, 0x34), other = adder(0x30, 1, 0x34);
+    const uint64_t pc = 0xffff'8000'1234'5030, in_its_place = pc + (mmu::kJumpCacheEntries << 2 << 12);
+    h_.tlb->jump_cache[mmu::jump_cache_index(pc)] = {in_its_place, other.entry};
+    h_.tlb->jump_cache[mmu::second_jump_cache_index(pc)] = {pc, to.entry};
+    s_.x[5] = pc;
+    run(c);
+    EXPECT_EQ(s_.x[0], 50u);
+    EXPECT_EQ(s_.page_base, pc & mmu::kPageMask);
+    EXPECT_EQ(h_.lookups, 1u) << "only the target's own exit";
+    s_.interrupt = 1;
+    EXPECT_EQ(run(c), ExitReason::Interrupt);
+    s_.interrupt = 0;
+    // Now and then the look-up is asked, which puts it into the first line.
+    h_.tlb->second_jump_uses = 2;
+    for (unsigned k = 0; k < 4; ++k) {
+        h_.lookups = 0;
+        run(c);
+        EXPECT_EQ(s_.pc, k < 2 ? (pc & mmu::kPageMask) + 0x34 : pc);
+    }
+}
+
 TEST_F(ExitTest, ExitsAreCounted) {
     const CompiledBlock to = adder(0x10, 100, 0x14);
     for (const int64_t target : {0x10, 0x1010}) {
