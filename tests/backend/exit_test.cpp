@@ -156,19 +156,22 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
 TEST_F(ExitTest, InterruptIsSeenWhereCodeCouldLoop) {
     s_.interrupt = 1;
     const CompiledBlock forward = adder(0x20, 1, 0x24), self = adder(0x20, 1, 0x20),
-                        across = adder(0x20, 1, 0x1024);
+                        across = adder(0x20, 1, 0x1024), back = adder(0x20, 1, -0xfdc);
     EXPECT_EQ(run(forward, kPage + 0x20), ExitReason::Lookup);
     EXPECT_EQ(run(self, kPage + 0x20), ExitReason::Interrupt);
     EXPECT_EQ(s_.pc, kPage + 0x20);
-    EXPECT_EQ(run(across, kPage + 0x20), ExitReason::Interrupt);
+    // Of a loop through several pages one exit goes back.
+    EXPECT_EQ(run(across, kPage + 0x20), ExitReason::Lookup);
     EXPECT_EQ(s_.pc, kPage + 0x1024);
-    EXPECT_EQ(s_.x[0], 3u);
+    EXPECT_EQ(run(back, kPage + 0x20), ExitReason::Interrupt);
+    EXPECT_EQ(s_.pc, kPage - 0xfdc);
+    EXPECT_EQ(s_.x[0], 4u);
     const CompiledBlock indirect =
         make(0, [](ir::Builder& b) { b.emit(Op::ExitIndirect, Type::Void, {b.get_x(5)}); });
     s_.x[5] = 0x9000;
     EXPECT_EQ(run(indirect), ExitReason::Interrupt);
     EXPECT_EQ(s_.pc, 0x9000u);
-    EXPECT_EQ(h_.lookups, 1u);
+    EXPECT_EQ(h_.lookups, 2u);
 }
 
 TEST_F(ExitTest, LinkedLoopLeavesWhenAnotherThreadAsks) {

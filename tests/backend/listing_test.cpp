@@ -229,8 +229,6 @@ TEST(ListingTest, CallToAnotherPage) {
               "mov rax, [rbp+0x88]\n"
               "lea rax, [rax+0x24]\n"
               "mov [rbp+0x70], rax\n"
-              "cmp dword ptr [rbp+0x90], 0x00\n"
-              "jnz out\n"
               "add qword ptr [rbp+0x88], 0x5000\n"
               "cmp dword ptr [r14], 0xFFFFFFFF\n"
               "jnz out\n"
