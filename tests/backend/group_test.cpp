@@ -89,6 +89,17 @@ TEST_F(GroupTest, AcrossPagesEachLooksForItself) {
     }
 }
 
+// The addresses behind the first are not computed.
+TEST_F(GroupTest, AFurtherAccessIsThreeInstructions) {
+    const auto count = [&](const CompiledBlock& c) {
+        const std::string listing = disassemble({c.entry, c.hot_bytes});
+        return std::ranges::count(listing, '\n');
+    };
+    const auto two = count(loads({16, 0})), three = count(loads({16, 0, 40}));
+    if (two == 0) GTEST_SKIP() << "built without a disassembler";
+    EXPECT_EQ(three - two, 4) << "test, jz, load, and the store of the guest register";
+}
+
 TEST_F(GroupTest, AGroupMayBeInTheVictimTlb) {
     mmu::VictimTlb victims;
     h_.tlb->victims = &victims;
