@@ -6,6 +6,7 @@
 // and unlinking are safe while other threads execute the code.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,6 +27,8 @@ struct SharedStubs {
     EnterFn enter;         ///< C++ to translated code; returns state.exit_reason
     const uint8_t* leave;  ///< jumped to from translated code: back to the caller of enter
     const uint8_t* memory_slow;
+    /// By the register that holds the tag, for reads and for writes; null for those that never do.
+    std::array<std::array<const uint8_t*, 16>, 2> victim;
     const uint8_t* lookup_direct;
     const uint8_t* lookup_cross;
     const uint8_t* lookup_indirect;

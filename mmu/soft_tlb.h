@@ -34,19 +34,35 @@ constexpr uint64_t jump_cache_index(uint64_t pc) {
     return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1);
 }
 
+/// Behind the lines that emitted code looks at itself there are those for what had to make way in them.
+inline constexpr unsigned kSecondJumpCacheBits = 12;
+inline constexpr uint64_t kJumpCacheLines = kJumpCacheEntries + (uint64_t{1} << kSecondJumpCacheBits);
+constexpr uint64_t second_jump_cache_index(uint64_t pc) {
+    return kJumpCacheEntries +
+           (((pc >> 2) ^ (pc >> (2 + kSecondJumpCacheBits))) & ((uint64_t{1} << kSecondJumpCacheBits) - 1));
+}
+
 /// Maps a guest virtual PC to host code, for indirect branches and cross-page jumps. Emitted code compares
 /// the whole address and nothing else, so an empty line holds an address that indexes another line. A
 /// misaligned PC hits no line.
 struct JumpCacheEntry {
     uint64_t pc = 0;
     const void* code = nullptr;
-    static constexpr JumpCacheEntry empty(uint64_t index) { return {index == 0 ? 4u : 0u, nullptr}; }
+    static constexpr JumpCacheEntry empty(uint64_t index) {
+        return {index == 0 || index == kJumpCacheEntries ? 4u : 0u, nullptr};
+    }
 };
 static_assert(jump_cache_index(0) == 0 && jump_cache_index(4) != 0);
+static_assert(second_jump_cache_index(0) == kJumpCacheEntries &&
+              second_jump_cache_index(4) != kJumpCacheEntries);
 
 /// Fastmem slots (mmu/fastmem.h): the two 2^48-byte halves of the guest's address space in units of 512 GiB.
 inline constexpr unsigned kFastmemSlotBits = 39;
 inline constexpr unsigned kFastmemSlots = 1024;
+
+class VictimTlb;
+/// One that is always empty.
+extern const VictimTlb kNoVictims;
 
 /// What translated code needs to translate addresses in one translation context. A context switch changes one
 /// pointer (GuestState::tlb and the host register that mirrors it) and flushes nothing.
@@ -55,11 +71,21 @@ struct alignas(64) SoftTlb {
     /// fetched through in this soft TLB may have changed. Chained cross-page jumps compare it
     /// (backend/x64/emit_exits.cpp).
     uint32_t epoch = 0;
-    uint32_t reserved[15] = {};
+    /// With CodeBuffer::spectre(), an access on a wrong prediction is at the epoch: no secret, nor is this behind it.
+    uint32_t no_secret[9] = {};
+    /// How many more accesses translated code may serve by the victim TLB. Then the next one takes the slow path, which
+    /// changes places: a page that is used more than the other in its entry does not stay a victim.
+    int32_t victim_uses = kVictimUses;
+    /// Likewise of indirect branches by the second lines of the jump cache.
+    int32_t second_jump_uses = kVictimUses;
+    const VictimTlb* victims = &kNoVictims;
+    uint64_t reserved = 0;
     TlbEntry entries[kTlbEntries];
-    JumpCacheEntry jump_cache[kJumpCacheEntries];
+    JumpCacheEntry jump_cache[kJumpCacheLines];
     /// By guest slot: host address minus guest virtual address, or a poison value.
     uint64_t fastmem_offset[kFastmemSlots];
+
+    static constexpr int32_t kVictimUses = 64;
 };
 
 }  // namespace arclight::mmu

@@ -67,6 +67,8 @@ constexpr size_t kMappingBytes = kRegionBytes + kHugePage;
 
 }  // namespace
 
+constinit const VictimTlb kNoVictims{};
+
 SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, const GuestMemory* memory)
     : options_(options), slots_used_(2 + options.el0_tlbs()) {
     if (options.policy == ShadowPolicy::Tsp && memory != nullptr)
@@ -97,7 +99,9 @@ SoftTlbSet::~SoftTlbSet() { munmap(mapping_, kMappingBytes); }
 void SoftTlbSet::initialise(Slot& slot) {
     for (TlbEntry* entry : {&slot.tlb->entries[0], &slot.tlb->entries[kTlbEntries - 1]})
         entry->read_tag = entry->write_tag = TlbEntry::kInvalidTag;
-    slot.tlb->jump_cache[0] = JumpCacheEntry::empty(0);
+    for (const uint64_t line : {uint64_t{0}, kJumpCacheEntries})
+        slot.tlb->jump_cache[line] = JumpCacheEntry::empty(line);
+    slot.tlb->victims = &kNoVictims;
     renew_epoch(slot);
     slot.initialised = true;
     if (fastmem_ != nullptr) fastmem_->initialise(slot.number, slot.tlb);
@@ -233,7 +237,10 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
 /// must find every writable entry in its place.
 void SoftTlbSet::evict(Slot& slot, unsigned index) {
     if (fastmem_ != nullptr || writers_) return;
-    if (slot.victim_tlb == nullptr) slot.victim_tlb = std::make_unique<VictimTlb>();
+    if (slot.victim_tlb == nullptr) {
+        slot.victim_tlb = std::make_unique<VictimTlb>();
+        slot.tlb->victims = slot.victim_tlb.get();
+    }
     const TlbEntry& entry = slot.tlb->entries[index];
     slot.victim_tlb->at(page_of(entry)) = {entry, test(slot.non_global, index), test(slot.block, index)};
     slot.has_victim_tlb = true;
@@ -257,6 +264,7 @@ void SoftTlbSet::put(Slot& slot, unsigned index, const VictimTlb::Entry& entry) 
 uint8_t* SoftTlbSet::victim_hit(SoftTlb* tlb, uint64_t va, bool write) {
     Slot& slot = slot_of(tlb);
     if (!slot.has_victim_tlb) return nullptr;
+    tlb->victim_uses = SoftTlb::kVictimUses;
     VictimTlb::Entry& place = slot.victim_tlb->at(va);
     if (!place.serves(va, write)) return nullptr;
     const VictimTlb::Entry entry = place;
@@ -315,10 +323,20 @@ void SoftTlbSet::note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bo
 
 void SoftTlbSet::fill_jump(SoftTlb* tlb, uint64_t pc, const void* code) {
     Slot& slot = slot_of(tlb);
-    const auto index = static_cast<unsigned>(jump_cache_index(pc));
-    tlb->jump_cache[index] = {pc, code};
+    const auto enter = [&](uint64_t index, const JumpCacheEntry& line) {
+        tlb->jump_cache[index] = line;
+        set(slot.jumps, static_cast<unsigned>(index));
+    };
+    const uint64_t index = jump_cache_index(pc);
+    const JumpCacheEntry before = tlb->jump_cache[index];
+    if (test(slot.jumps, static_cast<unsigned>(index)) && before.pc != pc)
+        enter(second_jump_cache_index(before.pc), before);
+    enter(index, {pc, code});
+    // What made way for another one long ago may have been found there since then.
+    JumpCacheEntry& second = tlb->jump_cache[second_jump_cache_index(pc)];
+    if (second.pc == pc) second.code = code;
+    tlb->second_jump_uses = SoftTlb::kVictimUses;
     slot.has_jumps = true;
-    set(slot.jumps, index);
 }
 
 void SoftTlbSet::clear_jump_caches() {

@@ -112,7 +112,7 @@ class SoftTlbSet {
     // size.
     static constexpr unsigned kSlots = 2 + kMaxRoots;  // EL1 PAN=0, EL1 PAN=1, EL0...
     static constexpr unsigned kTlbWords = kTlbEntries / 64;
-    static constexpr unsigned kJumpWords = kJumpCacheEntries / 64;
+    static constexpr unsigned kJumpWords = kJumpCacheLines / 64;
     static constexpr unsigned kBlockFilterLog2 = 12;                          // as block_hash()
     using BlockFilter = std::array<uint64_t, (1u << kBlockFilterLog2) / 64>;  // of block numbers, hashed
 

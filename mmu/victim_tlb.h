@@ -2,9 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
-#include "mmu/bits.h"
 #include "mmu/no_speculation.h"
 #include "mmu/soft_tlb.h"
 
@@ -13,9 +13,10 @@ namespace arclight::mmu {
 /// Holds entries that a soft TLB evicted. A soft TLB is direct mapped: without a victim TLB, pages that lie a
 /// multiple of its reach (kTlbEntries pages) apart would cause a table walk each time the guest alternates
 /// between them. glibc's malloc places every thread's arena at a multiple of 64 MiB, which is that reach.
+/// Emitted code reads it (backend/x64/emit_stubs.cpp): plain data, entries in order of their index.
 class VictimTlb {
   public:
-    struct Entry {
+    struct alignas(64) Entry {
         TlbEntry tlb;
         bool non_global = false;
         bool block = false;  ///< comes from a 2 MiB or 1 GiB block
@@ -34,19 +35,20 @@ class VictimTlb {
         void clear() { tlb.read_tag = tlb.write_tag = TlbEntry::kInvalidTag; }
     };
 
-    /// The one entry that may hold the page of va. Addresses that differ only in the tag (bits 63:56) share
-    /// it, because TLBI ignores the tag.
-    Entry& at(uint64_t va) {
-        constexpr unsigned kTagBits = 8;
-        return entries_[hash_bits(va << kTagBits >> (kTagBits + kPageBits), kBits)];
+    static constexpr unsigned kBits = 10;
+    /// Which entry may hold the page of va. Pages that share the soft TLB's entry differ above its index, so these bits
+    /// choose; neighbours have different entries. The tag (bits 63:56) has no part in it, because TLBI ignores the tag.
+    static constexpr uint64_t index(uint64_t va) {
+        return (va >> kPageBits ^ va >> (kPageBits + kTlbBits)) & ((uint64_t{1} << kBits) - 1);
     }
+    Entry& at(uint64_t va) { return entries_[index(va)]; }
     void clear() {
         for (Entry& e : entries_) e.clear();
     }
 
   private:
-    static constexpr unsigned kBits = 10;
     std::array<Entry, size_t{1} << kBits> entries_;
 };
+static_assert(sizeof(VictimTlb::Entry) == 64);
 
 }  // namespace arclight::mmu

@@ -71,7 +71,7 @@ void BlockValues::group_accesses() {
                 g.hi = hi;
                 g.write |= access.writes();
                 ++g.accesses;
-                grouped_[r] = {found->group, static_cast<int32_t>(at)};
+                grouped_[r] = {.group = found->group, .at = static_cast<int32_t>(at)};
                 continue;
             }
         } else if (open_count < kMaxOpen) {
@@ -81,8 +81,8 @@ void BlockValues::group_accesses() {
         }
         if (groups_.size() == kNoGroup) return;
         *found = {root, sp_base, static_cast<uint16_t>(groups_.size())};
-        grouped_[r] = {found->group, static_cast<int32_t>(at)};
-        groups_.push_back({.lo = at, .hi = end, .write = access.writes(), .accesses = 1});
+        grouped_[r] = {.group = found->group, .at = static_cast<int32_t>(at)};
+        groups_.push_back({.root = root, .lo = at, .hi = end, .write = access.writes(), .accesses = 1});
     }
 }
 

@@ -129,9 +129,13 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
         if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags) observe_slot(slot_of(i), index);
         if (effects == 'M' || effects == 'X') observe(index);
         if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
-        for (unsigned k = 0; k < i.nargs; ++k) mark_use(index, leaf(i.args[k]));
-        if (const uint16_t g = grouped_[index].group; g != kNoGroup && groups_[g].accesses > 1)
-            mark_use(index, addend_of(g));
+        const uint16_t g = grouped_[index].group;
+        const bool in_group = g != kNoGroup && groups_[g].accesses > 1;
+        const bool fold = in_group && i.args[0] != groups_[g].root && values_[i.args[0]].next_use == kNever;
+        grouped_[index].folded = fold;
+        for (unsigned k = 0; k < i.nargs; ++k)
+            mark_use(index, fold && k == 0 ? groups_[g].root : leaf(i.args[k]));
+        if (in_group) mark_use(index, addend_of(g));
     }
 }
 

@@ -13,14 +13,16 @@ jit::MemoryAccess describe_access(const Inst& i);
 
 /// Accesses that share one look-up of the soft TLB.
 struct AccessGroup {
-    int64_t lo, hi;  ///< bytes accessed, relative to the value that the addresses are made from
+    Ref root;        ///< the value that the addresses are made from
+    int64_t lo, hi;  ///< bytes accessed, relative to it
     bool write;      ///< one of them is a store
     uint32_t accesses;
 };
 inline constexpr uint16_t kNoGroup = 0xffff;
 struct GroupedAccess {
     uint16_t group = kNoGroup;
-    int32_t at = 0;  ///< where the access begins, as AccessGroup::lo
+    int32_t at = 0;       ///< where the access begins, as AccessGroup::lo
+    bool folded = false;  ///< its address is not computed: the instructions that use it add `at` to the root
 };
 
 class BlockValues {

@@ -22,7 +22,7 @@ void MemoryEmitter::emit_load_exclusive(const Inst& i) {
     args.reg[1] = static_cast<uint8_t>(d.getIdx());
     args.reg[2] = kNone;
     if (!access.is_pair()) {
-        const size_t cold = check_access(access, addr, d, args);
+        const size_t cold = check_access(access, {addr}, d, args);
         ctx_.faults.mark_access(as_.here());
         as_.load_sized(d, rax + addr, log2, false, i.type);
         resume_here(cold);
@@ -33,7 +33,7 @@ void MemoryEmitter::emit_load_exclusive(const Inst& i) {
     const Reg64 d2 =
         values_.has_second() ? regs_.def(cur() + 1) : Reg64(static_cast<int>(regs_.allocate(false)));
     args.reg[2] = static_cast<uint8_t>(d2.getIdx());
-    const size_t cold = check_access(access, addr, d, args);
+    const size_t cold = check_access(access, {addr}, d, args);
     ctx_.faults.mark_access(as_.here());
     if (log2 == 2) {
         as_.mov(d, qword[rax + addr]);
@@ -70,7 +70,7 @@ void MemoryEmitter::emit_store_exclusive(const Inst& i) {
     as_.mov(d.cvt32(), 1);
     as_.cmp(qword[at(kMonitor)], addr);
     const Jump lost = as_.jump_if(kNe, false);
-    const size_t cold = check_access(access, addr, temp, args);
+    const size_t cold = check_access(access, {addr}, temp, args);
     as_.lea(temp, ptr[rax + addr]);
     if (wide_pair) {
         as_.mov(rax, qword[at(kMonitorValue)]);
@@ -118,7 +118,7 @@ void MemoryEmitter::emit_rmw(const Inst& i) {
     ColdArgs args;
     args.reg[1] = static_cast<uint8_t>(value.getIdx());
     args.reg[3] = static_cast<uint8_t>(d.getIdx());
-    const size_t cold = check_access(access, addr, temp, args);
+    const size_t cold = check_access(access, {addr}, temp, args);
     as_.lea(temp, ptr[rax + addr]);
     const Address where = memory_log2(temp, log2);
     const Reg v = sized_log2(value, log2), part = sized_log2(d, log2);
@@ -195,7 +195,7 @@ void MemoryEmitter::emit_cas(const Inst& i) {
     args.reg[1] = static_cast<uint8_t>(expected.getIdx());
     args.reg[2] = static_cast<uint8_t>(value.getIdx());
     args.reg[3] = static_cast<uint8_t>(d.getIdx());
-    const size_t cold = check_access(access, addr, temp, args);
+    const size_t cold = check_access(access, {addr}, temp, args);
     as_.lea(temp, ptr[rax + addr]);
     as_.mov(rax, expected);
     ctx_.faults.mark_access(as_.here());
@@ -209,7 +209,7 @@ void MemoryEmitter::emit_zero_block(const Inst& i) {
     prepare_access();
     const Reg64 addr = regs_.use(i.args[0]);
     ScratchGpr temp(regs_);
-    const size_t cold = check_access(describe_access(i), addr, temp, {});
+    const size_t cold = check_access(describe_access(i), {addr}, temp, {});
     as_.lea(temp, ptr[rax + addr]);
     as_.and_(temp, -64);  // host pages are as aligned as guest pages
     as_.vpxor(xmm15, xmm15, xmm15);

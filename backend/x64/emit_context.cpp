@@ -10,7 +10,7 @@ EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
       constants(code_buffer),
       regs(as, values, slots, flags),
       slots(as, values, regs, flags, faults),
-      flags(as, values, regs, slots),
+      flags(as, values, regs, slots, constants),
       cold(as) {}
 
 void EmitContext::start_block(const ir::Block& block, uint32_t first_link) {

@@ -1,8 +1,8 @@
 // Leaving a block: direct and indirect jumps, calls of C++.
 //
 // A direct exit within the page, linked:        jmp target
-// to an earlier block of the page, first:       cmp dword [interrupt], 0 ; jne ...
-// to another page, linked:                      (interrupt test) ; add qword [page_base], delta
+// backward, in the page or not, first:          cmp dword [interrupt], 0 ; jne ...
+// to another page, linked:                      add qword [page_base], delta
 //                                               cmp dword [r14 + epoch], imm ; jne stub ; jmp target
 // A patched field lies within an aligned quadword: stores to it are atomic (Intel SDM 3A 9.1.1, AMD APM
 // 2 7.3.2), so other CPUs see the old or the new value.
@@ -18,6 +18,7 @@ using namespace Xbyak::util;
 
 // ---- Direct exits
 
+/// Of the direct exits that a loop passes one is backward, so that the others need not look for interrupts.
 bool ExitEmitter::is_backward(int64_t target) const {
     return target <= static_cast<int64_t>(ctx_.block_offset);
 }
@@ -91,7 +92,7 @@ uint32_t ExitEmitter::new_link_slot(int64_t target, bool cross_page) {
 void ExitEmitter::emit_direct_exit(int64_t target) {
     ColdArgs args;
     const bool cross = is_cross_page(target);
-    if (cross || is_backward(target)) {
+    if (is_backward(target)) {
         args.imm = target;
         as_.cmp(dword[at(kInterrupt)], 0);
         cold_.jump(kNe, cold_fn<&ExitEmitter::cold_interrupted>, args);

@@ -55,12 +55,12 @@ void MemoryEmitter::prepare_access() {
 
 /// Compares the tag of the entry for addr + back with the page of addr + last, the last byte that must be in
 /// it.
-void MemoryEmitter::compare_tag(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp,
+void MemoryEmitter::compare_tag(const jit::MemoryAccess& access, const Place& addr, const Reg64& temp,
                                 int back, int last, bool write) {
-    if (back == 0) {
-        as_.rorx(eax, addr.cvt32(), mmu::kPageBits - 5);
+    if (addr.displacement + back == 0) {
+        as_.rorx(eax, addr.base.cvt32(), mmu::kPageBits - 5);
     } else {
-        as_.lea(eax, ptr[addr + back]);
+        as_.lea(eax, ptr[addr.plus(back)]);
         as_.rorx(eax, eax, mmu::kPageBits - 5);
     }
     as_.and_(eax, static_cast<uint32_t>((mmu::kTlbEntries - 1) << 5));
@@ -76,10 +76,10 @@ void MemoryEmitter::compare_tag(const jit::MemoryAccess& access, const Reg64& ad
         last = 0;
         mask |= access.bytes() - 1;
     }
-    if (last == 0) {
-        as_.mov(temp, addr);
+    if (addr.displacement + last == 0) {
+        as_.mov(temp, addr.base);
     } else {
-        as_.lea(temp, ptr[addr + last]);
+        as_.lea(temp, ptr[addr.plus(last)]);
     }
     as_.and_(temp, static_cast<uint32_t>(mask));
     const size_t tag = write ? offsetof(mmu::TlbEntry, write_tag) : offsetof(mmu::TlbEntry, read_tag);
@@ -102,23 +102,58 @@ void MemoryEmitter::load_addend(const Reg64& addend, bool unprivileged) {
 /// Where the jump before was predicted and the compare before it says otherwise, the access is at the soft TLB's own first
 /// bytes, which are no secret, whatever the address: nothing is read that the prediction let it at.
 void MemoryEmitter::mask_addend(const Reg64& addr) {
+    constexpr size_t kMostBytes = 32;  // of an access
+    static_assert(offsetof(mmu::SoftTlb, victim_uses) >= kMostBytes);
     as_.lea(rax, ptr[rax + addr]);
     as_.cmovne(rax, r14);
     as_.sub(rax, addr);
 }
 
-size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp,
+/// What ColdArgs::flag says of a miss that the victim TLB may serve: where the tag is.
+uint16_t MemoryEmitter::with_victim(const Reg64& tag) const {
+    return ctx_.buffer.spectre() ? 0 : static_cast<uint16_t>(1 + tag.getIdx());
+}
+
+/// Goes on at the access with the victim TLB's addend, in `addend`, if it has one.
+void MemoryEmitter::try_victim(const ColdArgs& args, const Reg64& addend, bool write) {
+    if (args.flag == 0) return;
+    as_.call_stub(ctx_.stubs->victim[write][args.flag - 1u]);
+    const uint8_t* access = ctx_.faults.access(static_cast<size_t>(args.imm));
+    if (addend.getIdx() == Operand::RAX) return as_.jump_to_if(kE, access);
+    const Jump miss = as_.jump_if(kNe, true);
+    as_.mov(addend, rax);
+    as_.jump_to(access);
+    as_.land(miss);
+}
+
+size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Place& addr, const Reg64& temp,
                                    ColdArgs args) {
-    if (ctx_.fastmem) return check_fastmem(access, addr, args);
+    if (ctx_.fastmem) return check_fastmem(access, addr.base, args);
     compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
-    const size_t cold = miss_if(kNe, addr, args);
+    // Nothing may come between here and the access then: the victim TLB's addend goes straight there.
+    if (ir::is_plain_access(values_.inst(cur()).op) && (access.aux & ir::kMemRelease) == 0 &&
+        !access.is_unprivileged())
+        args.flag = with_victim(temp);
+    const size_t cold = miss_if(kNe, addr.base, args);
     load_addend(rax, access.is_unprivileged());
-    if (ctx_.buffer.spectre()) mask_addend(addr);
+    if (ctx_.buffer.spectre()) mask_addend(addr.base);
     ctx_.faults.start_fastmem(as_.here());
     return cold;
 }
 
-MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& access, const Reg64& addr,
+/// The operand that is the address of this access.
+MemoryEmitter::Place MemoryEmitter::use_address(const Inst& i) {
+    const GroupedAccess grouped = values_.grouped(cur());
+    if (!grouped.folded) return {regs_.use(i.args[0])};
+    return {regs_.use(values_.group(grouped.group).root), grouped.at};
+}
+
+MemoryEmitter::Place MemoryEmitter::place_of(const ColdArgs& args) const {
+    const GroupedAccess grouped = values_.grouped(args.inst);
+    return {Reg64(args.reg[0]), grouped.folded ? grouped.at : 0};
+}
+
+MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& access, const Place& addr,
                                                     ColdArgs args) {
     const GroupedAccess grouped = values_.grouped(cur());
     const bool in_group = grouped.group != kNoGroup && values_.group(grouped.group).accesses > 1;
@@ -127,7 +162,8 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& acc
         const Reg64 addend(values_[value].reg);
         args.reg[4] = values_[value].reg;
         as_.test(addend, addend);
-        const size_t cold = miss(as_.jump_if(kE, false), addr, args, cold_fn<&MemoryEmitter::cold_grouped>);
+        const size_t cold =
+            miss(as_.jump_if(kE, false), addr.base, args, cold_fn<&MemoryEmitter::cold_grouped>);
         ctx_.faults.start_fastmem(as_.here());
         return {cold, addend};
     }
@@ -142,7 +178,8 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& acc
         args.reg[4] = values_[value].reg;
         compare_tag(access, addr, temp, static_cast<int>(g.lo) - grouped.at,
                     static_cast<int>(g.hi) - grouped.at - 1, g.write);
-        checked.cold = miss(as_.jump_if(kNe, false), addr, args, cold_fn<&MemoryEmitter::cold_grouped>);
+        args.flag = with_victim(temp);
+        checked.cold = miss(as_.jump_if(kNe, false), addr.base, args, cold_fn<&MemoryEmitter::cold_grouped>);
         load_addend(checked.addend, false);
         ctx_.faults.start_fastmem(as_.here());
     } else {
@@ -236,11 +273,13 @@ void MemoryEmitter::emit_check_stack(const Inst& i) {
 void MemoryEmitter::cold_grouped(const ColdArgs& args) {
     const Inst& i = values_.inst(args.inst);
     const jit::MemoryAccess access = describe_access(i);
-    const Reg64 addr(args.reg[0]), addend(args.reg[4]);
+    const Place addr = place_of(args);
+    const Reg64 addend(args.reg[4]);
+    try_victim(args, addend, values_.group(values_.grouped(args.inst).group).write);
     compare_tag(access, addr, addend, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     const Jump slow = as_.jump_if(kNe, false);
     load_addend(rax, false);
-    access_memory(i, args, rax + addr);
+    access_memory(i, args, rax + addr.plus(0));
     as_.xor_(addend.cvt32(), addend.cvt32());
     jump_back(args);
     as_.land(slow);
@@ -250,6 +289,7 @@ void MemoryEmitter::cold_grouped(const ColdArgs& args) {
 }
 
 void MemoryEmitter::cold_memory(const ColdArgs& args) {
+    try_victim(args, rax, describe_access(values_.inst(args.inst)).writes());
     slow_memory(args);
     jump_back(args);
 }
@@ -261,7 +301,13 @@ void MemoryEmitter::slow_memory(const ColdArgs& args) {
     const Inst& i = values_.inst(args.inst);
     const jit::MemoryAccess access = describe_access(i);
     ctx_.faults.mark_slow_path(static_cast<size_t>(args.imm), as_.here());
-    as_.mov(qword[at(kAccessAddr)], Reg64(args.reg[0]));
+    const Place addr = place_of(args);
+    if (addr.displacement != 0) {
+        as_.lea(rax, ptr[addr.plus(0)]);
+        as_.mov(qword[at(kAccessAddr)], rax);
+    } else {
+        as_.mov(qword[at(kAccessAddr)], addr.base);
+    }
     const auto pass = [&](unsigned k, unsigned arg) {
         if (args.reg[k + 1] == kImmediate) {
             as_.mov(qword[at(access_value(k))], static_cast<int32_t>(values_.inst(i.args[arg]).imm));
@@ -339,7 +385,7 @@ void MemoryEmitter::access_memory(const Inst& i, const ColdArgs& args, const Xby
 void MemoryEmitter::emit_load(const Inst& i) {
     prepare_access();
     const jit::MemoryAccess access = describe_access(i);
-    const Reg64 addr = regs_.use(i.args[0]);
+    const Place addr = use_address(i);
     const Reg64 d = regs_.def(cur());
     ColdArgs args;
     args.reg[1] = static_cast<uint8_t>(d.getIdx());
@@ -348,14 +394,14 @@ void MemoryEmitter::emit_load(const Inst& i) {
                       : kNone;
     const Checked checked = check_grouped(access, addr, args);
     ctx_.faults.mark_access(as_.here());
-    access_memory(i, args, checked.addend + addr);
+    access_memory(i, args, checked.addend + addr.plus(0));
     resume_here(checked.cold);
 }
 
 void MemoryEmitter::emit_load_vector(const Inst& i) {
     prepare_access();
     const jit::MemoryAccess access = describe_access(i);
-    const Reg64 addr = regs_.use(i.args[0]);
+    const Place addr = use_address(i);
     ColdArgs args;
     args.reg[1] = static_cast<uint8_t>(regs_.def_xmm(cur()).getIdx());
     args.reg[2] = access.is_pair() && values_.has_second()
@@ -363,7 +409,7 @@ void MemoryEmitter::emit_load_vector(const Inst& i) {
                       : kNone;
     const Checked checked = check_grouped(access, addr, args);
     ctx_.faults.mark_access(as_.here());
-    access_memory(i, args, checked.addend + addr);
+    access_memory(i, args, checked.addend + addr.plus(0));
     resume_here(checked.cold);
 }
 
@@ -371,7 +417,7 @@ void MemoryEmitter::emit_store(const Inst& i) {
     prepare_access();
     const jit::MemoryAccess access = describe_access(i);
     const unsigned log2 = ir::mem_size_log2(i.aux);
-    const Reg64 addr = regs_.use(i.args[0]);
+    const Place addr = use_address(i);
     ColdArgs args;
     if ((i.aux & ir::kMemRelease) != 0 && !ctx_.serial) {
         args.reg[1] = static_cast<uint8_t>(regs_.use(i.args[1]).getIdx());
@@ -379,7 +425,7 @@ void MemoryEmitter::emit_store(const Inst& i) {
         const size_t cold = check_access(access, addr, temp, args);
         as_.mov(temp, Reg64(args.reg[1]));
         ctx_.faults.mark_access(as_.here());
-        as_.xchg(memory_log2(rax + addr, log2),
+        as_.xchg(memory_log2(rax + addr.plus(0), log2),
                  sized_log2(temp, log2));  // RCsc: a full barrier follows the store
         resume_here(cold);
         return;
@@ -392,20 +438,20 @@ void MemoryEmitter::emit_store(const Inst& i) {
     }
     const Checked checked = check_grouped(access, addr, args);
     ctx_.faults.mark_access(as_.here());
-    access_memory(i, args, checked.addend + addr);
+    access_memory(i, args, checked.addend + addr.plus(0));
     resume_here(checked.cold);
 }
 
 void MemoryEmitter::emit_store_vector(const Inst& i) {
     prepare_access();
     const jit::MemoryAccess access = describe_access(i);
-    const Reg64 addr = regs_.use(i.args[0]);
+    const Place addr = use_address(i);
     ColdArgs args;
     for (unsigned k = 0; k < (access.is_pair() ? 2u : 1u); ++k)
         args.reg[k + 1] = static_cast<uint8_t>(regs_.use_xmm(i.args[k + 1]).getIdx());
     const Checked checked = check_grouped(access, addr, args);
     ctx_.faults.mark_access(as_.here());
-    access_memory(i, args, checked.addend + addr);
+    access_memory(i, args, checked.addend + addr.plus(0));
     resume_here(checked.cold);
 }
 

@@ -1,6 +1,9 @@
 // Code shared by all blocks: entering and leaving translated code, and the calls of C++.
+#include <span>
+
 #include "backend/x64/stub_emitter.h"
 #include "jit/runtime_entries.h"
+#include "mmu/victim_tlb.h"
 
 namespace arclight::backend {
 
@@ -17,6 +20,43 @@ constexpr int kXmmCount = 15;
 /// Of MXCSR: all but the sticky flags.
 constexpr uint32_t kMxcsrControl = 0xffc0;
 }  // namespace
+
+/// Looks a page up in the victim TLB. rax = the offset of its entry in the soft TLB, `tag` = the tag that the entry did not
+/// have. ZF set: rax = the addend. All other registers are kept.
+///
+/// Of an access across two pages the tag is of the second page, which is in another entry than the one that is looked at.
+const uint8_t* StubEmitter::emit_victim(const Reg64& tag, bool write) {
+    constexpr int kTlbEntryLog2 = 5;
+    constexpr auto kUses = static_cast<int>(offsetof(mmu::SoftTlb, victim_uses));
+    constexpr auto kVictims = static_cast<int>(offsetof(mmu::SoftTlb, victims));
+    constexpr auto kTlb = static_cast<int>(offsetof(mmu::VictimTlb::Entry, tlb));
+    constexpr auto kTag = kTlb + static_cast<int>(offsetof(mmu::TlbEntry, read_tag)),
+                   kWriteTag = kTlb + static_cast<int>(offsetof(mmu::TlbEntry, write_tag)),
+                   kAddend = kTlb + static_cast<int>(offsetof(mmu::TlbEntry, addend));
+    static_assert(sizeof(mmu::TlbEntry) == 1u << kTlbEntryLog2 &&
+                  sizeof(mmu::VictimTlb::Entry) == 2u << kTlbEntryLog2);
+    const Reg64 index = tag.getIdx() == Operand::RCX ? rdx : rcx;
+    as_.align(16);
+    const uint8_t* start = as_.here();
+    // VictimTlb::index(), of the page in rax and the upper bits of the tag.
+    as_.push(index);
+    as_.rorx(index, tag, mmu::kPageBits + mmu::kTlbBits - kTlbEntryLog2);
+    as_.xor_(index.cvt32(), eax);
+    as_.and_(index.cvt32(), ((1u << mmu::VictimTlb::kBits) - 1) << kTlbEntryLog2);
+    as_.mov(rax, qword[r14 + kVictims]);
+    as_.lea(rax, ptr[rax + index * 2]);
+    as_.pop(index);
+    as_.cmp(tag, qword[rax + (write ? kWriteTag : kTag)]);
+    const Jump miss = as_.jump_if(kNe, true);
+    as_.sub(dword[r14 + kUses], 1);
+    const Jump enough = as_.jump_if(kS, true);  // not zero either
+    as_.mov(rax, qword[rax + kAddend]);
+    as_.cmp(eax, eax);
+    as_.land(miss);
+    as_.land(enough);
+    as_.ret();
+    return start;
+}
 
 jit::SharedStubs StubEmitter::emit_stubs() {
     jit::SharedStubs t{};
@@ -123,6 +163,12 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     restore();
     as_.ret();
 
+    for (const bool write : {false, true})
+        for (const auto& tags :
+             {std::span<const unsigned>(kCallerSaved), std::span<const unsigned>(kCalleeSaved)})
+            for (const unsigned tag : tags)
+                t.victim[write][tag] = emit_victim(Reg64(static_cast<int>(tag)), write);
+
     // eax = ir::Op. The reference functions are integer code: the guest's MXCSR stays.
     as_.align(16);
     t.vector_call = as_.here();
@@ -200,9 +246,25 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], eax);
     look_up(kLookupDirect);
 
-    // rcx = address
+    // rcx = address. It may be in the second lines of the jump cache: second_jump_cache_index() times the size of a line.
+    constexpr int kSecond = kCache + static_cast<int>(mmu::kJumpCacheEntries * sizeof(mmu::JumpCacheEntry));
+    constexpr unsigned kLineLog2 = 4;
+    static_assert(sizeof(mmu::JumpCacheEntry) == 1u << kLineLog2);
     as_.align(16);
     t.lookup_indirect = as_.here();
+    as_.rorx(rdx, rcx, 2 + mmu::kSecondJumpCacheBits - kLineLog2);
+    as_.lea(eax, ptr[rcx * 4]);
+    as_.xor_(edx, eax);
+    as_.and_(edx, ((1u << mmu::kSecondJumpCacheBits) - 1) << kLineLog2);
+    as_.cmp(rcx, qword[r14 + rdx + kSecond + offsetof(mmu::JumpCacheEntry, pc)]);
+    const Jump not_there = as_.jump_if(kNe, true);
+    as_.sub(dword[r14 + static_cast<int>(offsetof(mmu::SoftTlb, second_jump_uses))], 1);
+    const Jump enough = as_.jump_if(kS, true);
+    as_.and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
+    as_.mov(qword[at(ARCLIGHT_STATE_DISP(page_base))], rcx);
+    as_.jump_indirect(qword[r14 + rdx + kSecond + offsetof(mmu::JumpCacheEntry, code)]);
+    as_.land(not_there);
+    as_.land(enough);
     as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
     as_.mov(rsi, rcx);
     as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], kNoLinkSlot);

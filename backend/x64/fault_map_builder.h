@@ -22,6 +22,7 @@ class FaultMapBuilder {
     size_t add_point(const uint8_t* here, uint32_t first, uint16_t count, uint32_t insn_offset);
     /// The instruction at `here` is the access of the last point.
     void mark_access(const uint8_t* here) { points_.back().access = hot(here); }
+    const uint8_t* access(size_t point) const { return entry_ + points_[point].access; }
     void start_fastmem(const uint8_t* here) { points_.back().fastmem_start = hot(here); }
     void end_fastmem(size_t point, const uint8_t* here) { points_[point].fastmem_end = hot(here); }
     void mark_slow_path(size_t point, const uint8_t* here) { points_[point].cold = cold(here); }

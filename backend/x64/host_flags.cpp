@@ -51,17 +51,12 @@ void HostFlags::store(int disp) {
             break;
         case Sense::FCmp:
         case Sense::FCmpRev: {
-            // Less, equal, greater, unordered. mov and cmov leave EFLAGS alone; rcx is borrowed.
+            // Less, equal, greater, unordered. mov and cmov leave EFLAGS alone.
             const uint32_t below = sense_ == Sense::FCmp ? 0b1000 : 0b0010, above = below ^ 0b1010;
-            as_.vmovq(xmm15, rcx);
             as_.mov(eax, stored_flags(above));
-            as_.mov(ecx, stored_flags(below));
-            as_.cmovb(eax, ecx);
-            as_.mov(ecx, stored_flags(0b0110));
-            as_.cmove(eax, ecx);
-            as_.mov(ecx, stored_flags(0b0011));
-            as_.cmovp(eax, ecx);
-            as_.vmovq(rcx, xmm15);
+            as_.cmovb(eax, constants_.address(stored_flags(below), 0));
+            as_.cmove(eax, constants_.address(stored_flags(0b0110), 0));
+            as_.cmovp(eax, constants_.address(stored_flags(0b0011), 0));
             break;
         }
     }

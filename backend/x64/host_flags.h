@@ -3,6 +3,7 @@
 
 #include "backend/x64/assembler.h"
 #include "backend/x64/block_values.h"
+#include "backend/x64/constant_pool.h"
 
 namespace arclight::backend {
 
@@ -19,8 +20,9 @@ enum class Sense : uint8_t {
 
 class HostFlags {
   public:
-    HostFlags(Assembler& as, BlockValues& values, RegisterAllocator& regs, GuestSlots& slots)
-        : as_(as), values_(values), regs_(regs), slots_(slots) {}
+    HostFlags(Assembler& as, BlockValues& values, RegisterAllocator& regs, GuestSlots& slots,
+              ConstantPool& constants)
+        : as_(as), values_(values), regs_(regs), slots_(slots), constants_(constants) {}
     void start_block() { raw_ = false, value_ = kNoRef; }
     void finish_instruction() { raw_ = false; }
 
@@ -56,6 +58,7 @@ class HostFlags {
     BlockValues& values_;
     RegisterAllocator& regs_;
     GuestSlots& slots_;
+    ConstantPool& constants_;
     Ref value_ = kNoRef;
     Sense sense_ = Sense::Add;
     bool raw_ = false;  ///< EFLAGS hold an intermediate result of the current instruction

@@ -28,6 +28,12 @@ class MemoryEmitter : public Emitter {
     void emit_store_vector(const Inst& i);
 
   private:
+    /// Where an access is, as a guest address.
+    struct Place {
+        Reg64 base;
+        int32_t displacement = 0;
+        Xbyak::RegExp plus(int bytes) const { return base + (displacement + bytes); }
+    };
     struct Checked {
         size_t cold;   ///< index of the cold path
         Reg64 addend;  ///< to be added to the address
@@ -38,16 +44,20 @@ class MemoryEmitter : public Emitter {
     /// What must be done before the operands of an access are fetched: NZCV may not be in EFLAGS any more.
     void prepare_access();
     /// Leaves ZF set if the soft TLB has the page, and the entry's place for load_addend() in rax.
-    void compare_tag(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp, int back,
+    void compare_tag(const jit::MemoryAccess& access, const Place& addr, const Reg64& temp, int back,
                      int last, bool write);
     void load_addend(const Reg64& addend, bool unprivileged);
     void mask_addend(const Reg64& addr);
+    uint16_t with_victim(const Reg64& tag) const;
+    void try_victim(const ColdArgs& args, const Reg64& addend, bool write);
     /// Looks the access at `addr` up in the soft TLB; jumps to the slow path on a miss, else leaves the
     /// addend in rax. `temp` is clobbered. `args` has the operands' registers; see slow_memory(). Returns the
     /// cold path's index.
-    size_t check_access(const jit::MemoryAccess& access, const Reg64& addr, const Reg64& temp, ColdArgs args);
+    size_t check_access(const jit::MemoryAccess& access, const Place& addr, const Reg64& temp, ColdArgs args);
     /// The same as check_access for an access that may be of a group.
-    Checked check_grouped(const jit::MemoryAccess& access, const Reg64& addr, ColdArgs args);
+    Checked check_grouped(const jit::MemoryAccess& access, const Place& addr, ColdArgs args);
+    Place use_address(const Inst& i);
+    Place place_of(const ColdArgs& args) const;
     /// The same through the fastmem: what is not mapped faults, see FaultPoint::fastmem_start.
     size_t check_fastmem(const jit::MemoryAccess& access, const Reg64& addr, ColdArgs args);
     void look_up_fastmem(const Reg64& addr, bool unprivileged);

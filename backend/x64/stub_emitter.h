@@ -21,6 +21,9 @@ class StubEmitter : public Emitter {
     // ---- emit_stubs.cpp
     /// Everything in jit::SharedStubs, behind the constants at the start of the buffer.
     jit::SharedStubs emit_stubs();
+
+  private:
+    const uint8_t* emit_victim(const Reg64& tag, bool write);
 };
 
 }  // namespace arclight::backend

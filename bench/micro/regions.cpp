@@ -44,7 +44,7 @@ struct Guest {
             e.addend = reinterpret_cast<uint64_t>(memory) - kGuest;
         }
         tlb->fastmem_offset[kGuest >> mmu::kFastmemSlotBits] = reinterpret_cast<uint64_t>(memory) - kGuest;
-        for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
+        for (uint64_t k = 0; k < mmu::kJumpCacheLines; ++k)
             tlb->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state->tlb = state->user_tlb = tlb.get();
         state->guest_fp_control = 0x1f80;

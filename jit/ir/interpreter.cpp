@@ -43,7 +43,7 @@ bool Interpreter::leave(ExitReason reason, uint64_t pc) {
 }
 
 bool Interpreter::exit_to(uint64_t offset) {
-    const bool test = offset >= kPageSize || offset <= (block_->pa & (kPageSize - 1));
+    const bool test = static_cast<int64_t>(offset) <= static_cast<int64_t>(block_->pa & (kPageSize - 1));
     const uint64_t pc = state_.page_base + offset;
     if (test && state_.interrupt.load() != 0) return leave(ExitReason::Interrupt, pc);
     return leave(ExitReason::Lookup, pc);

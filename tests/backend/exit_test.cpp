@@ -156,19 +156,22 @@ TEST_F(ExitTest, CrossPageLinkHoldsForOneEpoch) {
 TEST_F(ExitTest, InterruptIsSeenWhereCodeCouldLoop) {
     s_.interrupt = 1;
     const CompiledBlock forward = adder(0x20, 1, 0x24), self = adder(0x20, 1, 0x20),
-                        across = adder(0x20, 1, 0x1024);
+                        across = adder(0x20, 1, 0x1024), back = adder(0x20, 1, -0xfdc);
     EXPECT_EQ(run(forward, kPage + 0x20), ExitReason::Lookup);
     EXPECT_EQ(run(self, kPage + 0x20), ExitReason::Interrupt);
     EXPECT_EQ(s_.pc, kPage + 0x20);
-    EXPECT_EQ(run(across, kPage + 0x20), ExitReason::Interrupt);
+    // Of a loop through several pages one exit goes back.
+    EXPECT_EQ(run(across, kPage + 0x20), ExitReason::Lookup);
     EXPECT_EQ(s_.pc, kPage + 0x1024);
-    EXPECT_EQ(s_.x[0], 3u);
+    EXPECT_EQ(run(back, kPage + 0x20), ExitReason::Interrupt);
+    EXPECT_EQ(s_.pc, kPage - 0xfdc);
+    EXPECT_EQ(s_.x[0], 4u);
     const CompiledBlock indirect =
         make(0, [](ir::Builder& b) { b.emit(Op::ExitIndirect, Type::Void, {b.get_x(5)}); });
     s_.x[5] = 0x9000;
     EXPECT_EQ(run(indirect), ExitReason::Interrupt);
     EXPECT_EQ(s_.pc, 0x9000u);
-    EXPECT_EQ(h_.lookups, 1u);
+    EXPECT_EQ(h_.lookups, 2u);
 }
 
 TEST_F(ExitTest, LinkedLoopLeavesWhenAnotherThreadAsks) {
@@ -207,6 +210,30 @@ TEST_F(ExitTest, IndirectBranchesUseTheJumpCache) {
         s_.x[5] = wild;
         EXPECT_EQ(run(c), ExitReason::Lookup);
         EXPECT_EQ(s_.pc, wild);
+    }
+}
+
+TEST_F(ExitTest, IndirectBranchesFindSecondLinesOfTheJumpCache) {
+    const CompiledBlock c =
+        make(0, [](ir::Builder& b) { b.emit(Op::ExitIndirect, Type::Void, {b.get_x(5)}); });
+    const CompiledBlock to = adder(0x30, 50, 0x34), other = adder(0x30, 1, 0x34);
+    const uint64_t pc = 0xffff'8000'1234'5030, in_its_place = pc + (mmu::kJumpCacheEntries << 2 << 12);
+    h_.tlb->jump_cache[mmu::jump_cache_index(pc)] = {in_its_place, other.entry};
+    h_.tlb->jump_cache[mmu::second_jump_cache_index(pc)] = {pc, to.entry};
+    s_.x[5] = pc;
+    run(c);
+    EXPECT_EQ(s_.x[0], 50u);
+    EXPECT_EQ(s_.page_base, pc & mmu::kPageMask);
+    EXPECT_EQ(h_.lookups, 1u) << "only the target's own exit";
+    s_.interrupt = 1;
+    EXPECT_EQ(run(c), ExitReason::Interrupt);
+    s_.interrupt = 0;
+    // Now and then the look-up is asked, which puts it into the first line.
+    h_.tlb->second_jump_uses = 2;
+    for (unsigned k = 0; k < 4; ++k) {
+        h_.lookups = 0;
+        run(c);
+        EXPECT_EQ(s_.pc, k < 2 ? (pc & mmu::kPageMask) + 0x34 : pc);
     }
 }
 

@@ -1,5 +1,6 @@
 // Accesses that share one look at the soft TLB (backend/x64/access_groups.cpp): what one check covers, and
 // what each of them does where it fails.
+#include "mmu/victim_tlb.h"
 #include "tests/backend/harness.h"
 
 namespace arclight::backend::testing {
@@ -86,6 +87,42 @@ TEST_F(GroupTest, AcrossPagesEachLooksForItself) {
         }
         EXPECT_EQ(h_.slow_calls, crossing) << end;
     }
+}
+
+// The addresses behind the first are not computed.
+TEST_F(GroupTest, AFurtherAccessIsThreeInstructions) {
+    const auto count = [&](const CompiledBlock& c) {
+        const std::string listing = disassemble({c.entry, c.hot_bytes});
+        return std::ranges::count(listing, '\n');
+    };
+    const auto two = count(loads({16, 0})), three = count(loads({16, 0, 40}));
+    if (two == 0) GTEST_SKIP() << "built without a disassembler";
+    EXPECT_EQ(three - two, 4) << "test, jz, load, and the store of the guest register";
+}
+
+TEST_F(GroupTest, AGroupMayBeInTheVictimTlb) {
+    mmu::VictimTlb victims;
+    h_.tlb->victims = &victims;
+    mmu::TlbEntry& entry = h_.tlb->entries[mmu::tlb_index(kBase)];
+    victims.at(kBase).tlb = entry;
+    entry = mmu::TlbEntry{};
+    const CompiledBlock four = loads({16, 0, 40, 24});
+    run(four, kBase + 100);
+    EXPECT_EQ(h_.slow_calls, 0u);
+    const int64_t at[] = {16, 0, 40, 24};
+    for (unsigned k = 0; k < 4; ++k) EXPECT_EQ(h_.state().x[2 + k], word(kBase + 100 + at[k]));
+    // For writing it is not there.
+    victims.at(kBase).tlb.write_tag = mmu::TlbEntry::kInvalidTag;
+    const CompiledBlock store = make([&](ir::Builder& b) {
+        const Ref x1 = b.get_x(1);
+        b.insn_start(0, 0);
+        b.set_x(2, b.emit(Op::Load, Type::I64, {x1}, 0, 3));
+        b.insn_start(4, 0);
+        b.emit(Op::Store, Type::Void, {b.emit(Op::Add, Type::I64, {x1, b.i64(8)}), b.get_x(3)}, 0, 3);
+    });
+    run(store, kBase + 100);
+    EXPECT_EQ(h_.slow_calls, 2u);
+    h_.tlb->victims = &mmu::kNoVictims;
 }
 
 TEST_F(GroupTest, AFaultInTheMiddleIsPrecise) {

@@ -96,7 +96,7 @@ class Harness {
         tlb = std::make_unique<SoftTlb>();
         other_view = std::make_unique<SoftTlb>();
         tlb->epoch = 5, other_view->epoch = 6;
-        for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
+        for (uint64_t k = 0; k < mmu::kJumpCacheLines; ++k)
             tlb->jump_cache[k] = other_view->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state_ = std::make_unique<GuestState>();
         reset();

@@ -48,6 +48,25 @@ TEST(ListingTest, CompareAndBranch) {
               "jmp out\n");
 }
 
+TEST(ListingTest, FpCompareThatIsStored) {
+    std::string text = hot([](ir::Builder& b) {
+        const Ref x = b.get_v(Type::F64, 1), y = b.get_v(Type::F64, 2);
+        b.set_flags(b.emit(Op::FCmp, Type::Flags, {x, y}, 0, 3));
+        b.emit(Op::Exit, Type::Void, {}, 0x24);
+    });
+    for (size_t at; (at = text.find("[0x")) != std::string::npos;)
+        text.replace(at, text.find(']', at) + 1 - at, "constant");
+    EXPECT_EQ(text,
+              "vmovsd xmm0, qword ptr [rbp+0x100]\n"
+              "vucomisd xmm0, qword ptr [rbp+0x110]\n"
+              "mov eax, 0x100\n"
+              "cmovb eax, constant\n"
+              "cmovz eax, constant\n"
+              "cmovp eax, constant\n"
+              "mov [rbp+0x80], ax\n"
+              "jmp out\n");
+}
+
 TEST(ListingTest, CompareThatIsOverwrittenCostsNothing) {
     // cmp x1, #5; csel x0, x3, x4, hi; cmp x1, x2; b.lt
     EXPECT_EQ(hot([](ir::Builder& b) {
@@ -229,8 +248,6 @@ TEST(ListingTest, CallToAnotherPage) {
               "mov rax, [rbp+0x88]\n"
               "lea rax, [rax+0x24]\n"
               "mov [rbp+0x70], rax\n"
-              "cmp dword ptr [rbp+0x90], 0x00\n"
-              "jnz out\n"
               "add qword ptr [rbp+0x88], 0x5000\n"
               "cmp dword ptr [r14], 0xFFFFFFFF\n"
               "jnz out\n"

@@ -1,4 +1,5 @@
 // The soft TLB's hit and miss paths, and precise state after a fault.
+#include "mmu/victim_tlb.h"
 #include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
@@ -71,6 +72,64 @@ TEST_F(MemoryTest, WhatMustMissMisses) {
     h_.flush_tlb();
     EXPECT_EQ(slow_calls(load(3), kBase), 1u);
     EXPECT_EQ(h_.state().exit_reason, jit::ExitReason::Lookup);
+}
+
+// Pages whose entry another page has are found in the victim TLB, whatever the access, and nothing else is.
+TEST_F(MemoryTest, TheVictimTlbIsLookedAtInline) {
+    mmu::VictimTlb victims;
+    h_.tlb->victims = &victims;
+    const auto put = [&](uint64_t page, uint64_t write_tag) {
+        // By this page's entry the memory would be somewhere else.
+        mmu::TlbEntry& other = h_.tlb->entries[mmu::tlb_index(page)];
+        other.read_tag = other.write_tag = page + (mmu::kTlbEntries << mmu::kPageBits);
+        victims.at(page).tlb = {.read_tag = page,
+                                .write_tag = write_tag,
+                                .addend = reinterpret_cast<uint64_t>(h_.memory.at(page)) - page,
+                                .pa = 0};
+    };
+    const uint64_t read_only = kBase + 4096;
+    put(kBase, kBase);
+    put(read_only, mmu::TlbEntry::kInvalidTag);
+    std::memcpy(h_.memory.at(kBase + 40), "\x88\x77\x66\x55\x44\x33\x22\xf1", 8);
+    for (unsigned log2 = 0; log2 <= 3; ++log2) {
+        EXPECT_EQ(slow_calls(load(log2), kBase + 40), 0u);
+        EXPECT_EQ(h_.state().x[0], 0xf122'3344'5566'7788u & (~uint64_t{0} >> (64 - (8u << log2))));
+        h_.state().x[2] = 0xaaaa'bbbb'cccc'dddd;
+        EXPECT_EQ(slow_calls(store(log2), kBase + 64), 0u);
+        EXPECT_EQ(std::memcmp(h_.memory.at(kBase + 64), &h_.state().x[2], size_t{1} << log2), 0);
+    }
+    EXPECT_EQ(slow_calls(load(3, ir::kMemAligned), kBase + 40), 0u);
+    EXPECT_EQ(slow_calls(load(3, ir::kMemAligned), kBase + 44), 1u) << "misaligned";
+    EXPECT_EQ(slow_calls(load(3, ir::kMemSpBase), kBase + 48), 0u);
+    EXPECT_EQ(slow_calls(load(3, ir::kMemSpBase), kBase + 40), 1u) << "misaligned SP";
+    EXPECT_EQ(slow_calls(load(3), read_only), 0u);
+    EXPECT_EQ(slow_calls(store(3), read_only), 1u);
+    EXPECT_EQ(slow_calls(load(3), kBase + 4092), 1u) << "both pages are there, but not in one place";
+    EXPECT_EQ(slow_calls(load(3), read_only - 4), 1u);
+    EXPECT_EQ(slow_calls(load(3), kBase + 2 * 4096), 1u) << "neither here nor there";
+    EXPECT_EQ(slow_calls(load(3), kBase | uint64_t{1} << 56), 1u) << "a tag of the address";
+
+    // Every register may hold the tag; the others are kept.
+    for (unsigned live = 0; live < 10; ++live) {
+        const CompiledBlock c = make([&](ir::Builder& b) {
+            std::vector<Ref> values;
+            for (unsigned k = 0; k < live; ++k) values.push_back(b.add(Type::I64, b.get_x(6 + k), b.i64(k)));
+            b.set_x(0, b.emit(Op::Load, Type::I64, {b.get_x(1)}, 0, 3));
+            b.emit(Op::Store, Type::Void, {b.get_x(3), b.get_x(2)}, 0, 3);
+            for (unsigned k = 0; k < live; ++k) b.set_x(6 + k, values[k]);
+        });
+        for (unsigned k = 0; k < live; ++k) h_.state().x[6 + k] = 1000 * k;
+        h_.state().x[3] = kBase + 64;
+        EXPECT_EQ(slow_calls(c, kBase + 40), 0u);
+        EXPECT_EQ(h_.state().x[0], 0xf122'3344'5566'7788u);
+        for (unsigned k = 0; k < live; ++k) EXPECT_EQ(h_.state().x[6 + k], 1001 * k);
+    }
+
+    // Now and then the slow path is asked, which may let the pages change places.
+    h_.tlb->victim_uses = 3;
+    const CompiledBlock c = load(3);
+    for (unsigned k = 0; k < 6; ++k) EXPECT_EQ(slow_calls(c, kBase + 40), k < 3 ? 0u : 1u) << k;
+    h_.tlb->victims = &mmu::kNoVictims;
 }
 
 // Every offset, misalignment and size, near the end of a page: what lies in it by an aligned SP is a hit, and

@@ -118,9 +118,10 @@ class ArclightEngine final : public Engine {
           cpu_(state_, environment_, memory_, {}) {
         state_.cpu = this;
         tlb_.epoch = kEpoch;
+        tlb_.victims = &mmu::kNoVictims;
         state_.tlb = &tlb_;
         state_.user_tlb = &tlb_;
-        for (uint64_t i = 0; i < mmu::kJumpCacheEntries; ++i)
+        for (uint64_t i = 0; i < mmu::kJumpCacheLines; ++i)
             tlb_.jump_cache[i] = mmu::JumpCacheEntry::empty(i);
         for (uint64_t i = 0; i < mmu::kFastmemSlots; ++i)
             tlb_.fastmem_offset[i] = jit::testing::fastmem_poison(i);

@@ -323,6 +323,60 @@ TEST_F(Views, PagesThatTakeTurnsInOnePlaceAreNotForgotten) {
     EXPECT_EQ(tlbs.victim_hit(user(1), kUs | kTag, false), nullptr);
 }
 
+// Emitted code looks at the victims itself: mmu/victim_tlb.h.
+TEST_F(Views, WhatMadeWayIsWhereEmittedCodeLooks) {
+    constexpr uint64_t kReach = mmu::kTlbEntries << 12, kUs = 0xffff'8800'b000;
+    SoftTlb* tlb = user(1);
+    EXPECT_EQ(tlb->victims, &mmu::kNoVictims);
+    const auto victim = [&](uint64_t va) { return const_cast<mmu::VictimTlb*>(tlb->victims)->at(va).tlb; };
+    for (uint64_t k = 0; k < 3; ++k) fill(tlb, kUs + k * kReach, true);
+    for (uint64_t k = 0; k < 2; ++k) {
+        EXPECT_EQ(victim(kUs + k * kReach).read_tag, kUs + k * kReach) << "two at once";
+        EXPECT_EQ(victim(kUs + k * kReach).addend + kUs + k * kReach, reinterpret_cast<uint64_t>(ram));
+    }
+    tlb->victim_uses = -1;
+    EXPECT_NE(tlbs.victim_hit(tlb, kUs, false), nullptr);
+    EXPECT_EQ(tlb->victim_uses, SoftTlb::kVictimUses);
+    EXPECT_TRUE(reads(tlb, kUs));
+    tlbs.apply({Kind::Va, 1, kUs + 2 * kReach});
+    EXPECT_EQ(victim(kUs + 2 * kReach).read_tag, TlbEntry::kInvalidTag);
+    EXPECT_EQ(victim(kUs + kReach).read_tag, kUs + kReach);
+    tlbs.apply({Kind::Asid, 1});
+    EXPECT_EQ(victim(kUs + kReach).read_tag, TlbEntry::kInvalidTag);
+}
+
+TEST_F(Views, JumpsThatTakeTurnsInOneLineAreBothThere) {
+    SoftTlb* tlb = user(1);
+    const int code[2] = {};
+    constexpr uint64_t kPc = 0x40'0010, kOther = kPc + (mmu::kJumpCacheEntries << 2 << 12);
+    static_assert(mmu::jump_cache_index(kPc) == mmu::jump_cache_index(kOther));
+    const auto second = [&](uint64_t pc) {
+        const mmu::JumpCacheEntry& line = tlb->jump_cache[mmu::second_jump_cache_index(pc)];
+        return line.pc == pc ? line.code : nullptr;
+    };
+    const auto enter_both = [&] {
+        for (const uint64_t pc : {kPc, kOther}) {
+            tlbs.note_code_page(tlb, pc, 12, true);
+            tlb->second_jump_uses = -1;
+            tlbs.fill_jump(tlb, pc, pc == kPc ? &code[0] : &code[1]);
+            EXPECT_EQ(tlb->second_jump_uses, SoftTlb::kVictimUses);
+        }
+        EXPECT_EQ(jump(tlb, kOther), &code[1]);
+        EXPECT_EQ(second(kPc), &code[0]);
+    };
+    enter_both();
+    tlbs.apply({Kind::Va, 1, kPc});
+    EXPECT_EQ(second(kPc), nullptr);
+    EXPECT_EQ(jump(tlb, kOther), &code[1]);
+    enter_both();
+    tlbs.clear_jump_caches();
+    EXPECT_EQ(second(kPc), nullptr);
+    enter_both();
+    tlbs.apply({Kind::All});
+    EXPECT_EQ(second(kPc), nullptr);
+    EXPECT_EQ(second(0), nullptr);
+}
+
 // Against a model that keeps every entry with what it was made from.
 TEST_F(Views, RandomInvalidationsNeverLeaveAStaleEntry) {
     struct Entry {

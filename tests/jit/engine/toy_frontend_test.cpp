@@ -126,7 +126,7 @@ class ToyFrontendTest : public testing::Test {
           state_(std::make_unique<GuestState>()),
           tlb_(std::make_unique<mmu::SoftTlb>()) {
         tlb_->epoch = 5;
-        for (uint64_t k = 0; k < mmu::kJumpCacheEntries; ++k)
+        for (uint64_t k = 0; k < mmu::kJumpCacheLines; ++k)
             tlb_->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
         state_->tlb = state_->user_tlb = tlb_.get();
         state_->guest_fp_control = 0x1f80;
