@@ -33,8 +33,17 @@ std::atomic<TranslatedFault> translated_fault{nullptr};
 std::atomic<LentPage> lent_page{nullptr};
 std::atomic<int> empty_file{-1};  ///< a file of no bytes
 
+std::atomic<uint64_t> lendings{0};  ///< so far
+std::atomic<int64_t> lent_now{0};
 std::mutex lent_lock;
 std::vector<uint64_t> lent;  ///< by lend_lost_pages()
+
+/// Pages may be lost that were not lent.
+void count_taken_back() {
+    int64_t now = lent_now;
+    while (now > 0 && !lent_now.compare_exchange_weak(now, now - 1)) {
+    }
+}
 
 void* page_of(const void* address) {
     return reinterpret_cast<void*>(reinterpret_cast<uint64_t>(address) & ~(kPage - 1));
@@ -200,12 +209,21 @@ bool note_lost(const void* address) {
 // ---- Pages
 
 void lend_page(const void* address) {
+    ++lendings;
+    ++lent_now;
     mmap(page_of(address), kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 void lose_page(const void* address) {
     const int fd = empty_file;
     if (fd >= 0) mmap(page_of(address), kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+    count_taken_back();
+}
+
+std::optional<uint64_t> pages_lent() {
+    // The count first: a page that is taken back after that was counted in `lendings` before.
+    const int64_t now = lent_now;
+    return now > 0 ? std::nullopt : std::optional(lendings.load());
 }
 
 bool lend_lost_pages() {
@@ -228,7 +246,10 @@ bool lend_lost_pages() {
 void lose_lent_pages() {
     const std::lock_guard guard(lent_lock);
     for (const uint64_t at : lent)
-        if (find(reinterpret_cast<const void*>(at)) != nullptr) lose_page(reinterpret_cast<const void*>(at));
+        if (find(reinterpret_cast<const void*>(at)) != nullptr)
+            lose_page(reinterpret_cast<const void*>(at));
+        else
+            count_taken_back();  // its mapping is gone
     lent.clear();
 }
 

@@ -99,6 +99,9 @@ void set_memory_fault_hooks(TranslatedFault translated, LentPage lent);
 bool note_lost(const void* address);
 /// Replaces the page by one of zeros. Async-signal-safe.
 void lend_page(const void* address);
+/// How many pages have been lent so far; nothing while one is, whose zeros are not what it held. A copy of memory is good if the
+/// number is there before it and the same after it.
+std::optional<uint64_t> pages_lent();
 /// Makes every access to the page fault.
 void lose_page(const void* address);
 /// For a fault without an address: lends every page of fallible memory that is not there, and tells as LentPage does. False:

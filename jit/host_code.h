@@ -36,7 +36,7 @@ struct SharedStubs {
     const uint8_t* interrupted_at;
     const uint8_t* exit_runtime;
     const uint8_t* call_helper;
-    const uint8_t* call_helper_check;
+    const uint8_t* call_integer;  ///< of helpers with kCallInteger
     const uint8_t* vector_call;
     const uint8_t* promote;
     const uint8_t* region_guard;

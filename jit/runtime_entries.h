@@ -1,8 +1,9 @@
 // The C++ functions that translated code reaches through GuestState::runtime. Whoever owns the virtual CPU
 // fills the table; emitted code contains no C++ address.
 //
-// While one of them runs, the host's floating-point control is loaded and GuestState::guest_fp_control holds
-// the guest's (except kVectorCall's).
+// While kMemorySlow, kPromote, kInterpret and helpers without ir::kCallInteger run, the host's floating-point control is loaded and
+// GuestState::guest_fp_control holds the guest's. In all others the guest's stays loaded: they do no host floating point but
+// under host_fp::HostArithmetic (jit/host_fp.h), and ask nothing of host_fp.
 #pragma once
 
 #include "jit/guest_state.h"
@@ -22,7 +23,6 @@ enum RuntimeEntry : unsigned {
     /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the soft TLB's jump cache.
     kLookupIndirect,
     /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call.
-    /// The guest's floating-point environment stays loaded: reference functions do no host floating point.
     kVectorCall,
     /// const void* fn(GuestState&, uint64_t counter): a block's counter ran out. Returns the code to go on
     /// with: the block itself without its counter, or what replaces it.

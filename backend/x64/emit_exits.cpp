@@ -201,6 +201,16 @@ void ExitEmitter::emit_runtime_exit(const Inst& i) {
     as_.jump_to(ctx_.stubs->exit_runtime);
 }
 
+void ExitEmitter::call_helper(uint32_t aux, uint64_t entry_and_offset) {
+    as_.mov(eax, static_cast<uint32_t>(entry_and_offset));
+    as_.call_stub((aux & ir::kCallInteger) != 0 ? ctx_.stubs->call_integer : ctx_.stubs->call_helper);
+}
+
+void ExitEmitter::cold_call(const ColdArgs& args) {
+    call_helper(args.flag, static_cast<uint64_t>(args.imm));
+    jump_back(args);
+}
+
 void ExitEmitter::emit_call(const Inst& i) {
     const bool raises = (i.aux & ir::kCallMayRaise) != 0, ends = (i.aux & ir::kCallEndsBlock) != 0;
     const bool writes = (i.aux & ir::kCallWritesState) != 0;
@@ -244,8 +254,15 @@ void ExitEmitter::emit_call(const Inst& i) {
     for (unsigned k = 0; k < i.nargs; ++k)
         if (from[k] == kNone) regs_.load_value(kArgs[k], i.args[k]);
 
-    as_.mov(eax, static_cast<uint32_t>(jit::kFirstHelper + i.imm) << 16 | ctx_.insn_offset);
-    as_.call_stub(raises ? ctx_.stubs->call_helper_check : ctx_.stubs->call_helper);
+    const uint64_t entry_and_offset = (jit::kFirstHelper + i.imm) << 16 | ctx_.insn_offset;
+    if (const uint32_t field = ir::call_condition(i.aux); field != 0) {
+        as_.cmp(dword[at(static_cast<int>(field) - jit::kStateBias)], 0);
+        const ColdArgs args{.flag = static_cast<uint16_t>(i.aux & 0xffff),
+                            .imm = static_cast<int64_t>(entry_and_offset)};
+        cold_.resume_here(cold_.jump(kNe, cold_fn<&ExitEmitter::cold_call>, args));
+        return;
+    }
+    call_helper(i.aux, entry_and_offset);
     if (ends) {
         as_.jump_to(ctx_.stubs->leave);
         return;

@@ -99,7 +99,13 @@ jit::SharedStubs StubEmitter::emit_stubs() {
         as_.land(done);
         as_.add(rsp, bytes);
     };
-    const auto state_to_rdi = [&] { as_.lea(rdi, ptr[rbp - jit::kStateBias]); };
+    // The same with the guest's, for C++ that does integer arithmetic only.
+    const auto call_integer = [&](const Address& function, int bytes) {
+        as_.sub(rsp, bytes);
+        as_.lea(rdi, ptr[rbp - jit::kStateBias]);
+        as_.call_indirect(function);
+        as_.add(rsp, bytes);
+    };
     const auto reload_tlb = [&] { as_.mov(r14, qword[at(ARCLIGHT_STATE_DISP(tlb))]); };
     const auto set_reason = [&](jit::ExitReason r) {
         as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_reason))], static_cast<uint32_t>(r));
@@ -174,28 +180,25 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     t.vector_call = as_.here();
     save(false);
     as_.mov(esi, eax);
-    state_to_rdi();
-    as_.sub(rsp, 8);
-    as_.call_indirect(qword[at(disp_of_entry(kVectorCall))]);
-    as_.add(rsp, 8);
+    call_integer(qword[at(disp_of_entry(kVectorCall))], 8);
     restore();
     as_.ret();
 
     // eax = entry << 16 | page offset of the instruction; rsi, rdx, rcx = arguments. Result in rax.
-    const auto helper = [&](bool check) {
+    const auto helper = [&](const auto& call) {
         as_.align(16);
         const uint8_t* start = as_.here();
         as_.movzx(edi, ax);
         as_.mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
         as_.shr(eax, 16);
-        call_host(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
+        call(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
         reload_tlb();
-        if (check) leave_if_requested();
+        leave_if_requested();
         as_.ret();
         return start;
     };
-    t.call_helper = helper(false);
-    t.call_helper_check = helper(true);
+    t.call_helper = helper(call_host);
+    t.call_integer = helper(call_integer);
 
     // rcx = page offset, or address, to go on at
     as_.align(16);
@@ -234,7 +237,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.mov(esi, eax);
     const auto look_up = [&](unsigned entry) {
         set_reason(jit::ExitReason::Lookup);
-        call_host(qword[at(disp_of_entry(entry))], 16);
+        call_integer(qword[at(disp_of_entry(entry))], 16);
         reload_tlb();
         as_.test(rax, rax);
         as_.jump_to_if(kE, t.leave);
@@ -271,17 +274,17 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     look_up(kLookupIndirect);
 
     // eax = counter or guard; a block's entry, so nothing is in registers. page_base is right.
-    const auto ask = [&](unsigned entry) {
+    const auto ask = [&](unsigned entry, const auto& call) {
         as_.align(16);
         const uint8_t* start = as_.here();
         as_.mov(esi, eax);
-        call_host(qword[at(disp_of_entry(entry))], 16);
+        call(qword[at(disp_of_entry(entry))], 16);
         reload_tlb();
         as_.jump_indirect(rax);
         return start;
     };
-    t.promote = ask(kPromote);
-    t.region_guard = ask(kRegionGuard);
+    t.promote = ask(kPromote, call_host);
+    t.region_guard = ask(kRegionGuard, call_integer);
     return t;
 }
 

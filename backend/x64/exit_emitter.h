@@ -32,8 +32,10 @@ class ExitEmitter : public Emitter {
     void cold_promote(const ColdArgs& args);
     void emit_runtime_exit(const Inst& i);
     void emit_call(const Inst& i);
+    void cold_call(const ColdArgs& args);
 
   private:
+    void call_helper(uint32_t aux, uint64_t entry_and_offset);
     bool is_backward(int64_t target) const;
     bool only_exit_follows() const;
     uint32_t new_link_slot(int64_t target, bool cross_page);

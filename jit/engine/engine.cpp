@@ -10,6 +10,7 @@
 
 #include "host/memory_fault.h"
 #include "jit/engine/predict.h"
+#include "jit/host_fp.h"
 #include "jit/translation_flags.h"
 
 namespace arclight::jit {
@@ -160,6 +161,7 @@ TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t translation_fl
     ++stats_.lookups;
     if (TranslationBlock* block = cache_.find(pa, translation_flags)) return block;
     translating_page_.store(pa & kPageMask);  // before the guest's code is read, see line_has_code()
+    const host_fp::HostArithmetic arithmetic;
     TranslationBlock* made = translate(pa, translation_flags, state);
     translating_page_.store(kNoPage, std::memory_order_release);
     return made;

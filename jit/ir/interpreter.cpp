@@ -246,6 +246,11 @@ bool Interpreter::step(const Inst& i) {
             state_.exit_info = static_cast<uint32_t>(i.imm >> 32);
             return leave(static_cast<ExitReason>(i.imm & 0xffff'ffff), state_.page_base + state_.insn_offset);
         case Op::CallRuntime: {
+            if (const uint32_t field = call_condition(i.aux); field != 0) {
+                uint32_t wanted;
+                std::memcpy(&wanted, reinterpret_cast<const uint8_t*>(&state_) + field, sizeof wanted);
+                if (wanted == 0) return false;
+            }
             uint64_t p[3] = {};
             for (unsigned k = 0; k < i.nargs; ++k) p[k] = arg(k);
             const auto fn =

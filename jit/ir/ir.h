@@ -80,12 +80,18 @@ enum class BranchKind : uint32_t { Jump, Call, Return, Barrier };
 enum class RoundMode : uint32_t { TieEven, Up, Down, Zero, TieAway, Current, Exact, Odd };
 
 // CallAux
-inline constexpr uint32_t kCallMayRaise = 1u << 0;     ///< may set exit_request: checked after the call
+inline constexpr uint32_t kCallMayRaise = 1u << 0;  ///< may set exit_request, which is checked after the call
 inline constexpr uint32_t kCallReadsState = 1u << 1;   ///< registers are written back before the call
 inline constexpr uint32_t kCallWritesState = 1u << 2;  ///< cached registers are dropped after the call
 inline constexpr uint32_t kCallEndsBlock =
     1u << 3;  ///< the helper set state.pc and a reason: leave after it, always
 inline constexpr uint32_t kCallSystem = kCallMayRaise | kCallReadsState | kCallWritesState;
+/// The helper does integer arithmetic only and does not look at the guest's floating-point environment, which
+/// stays loaded meanwhile (jit/host_fp.h).
+inline constexpr uint32_t kCallInteger = 1u << 4;
+/// Called only if the 4 bytes of GuestState at `field` are not 0: no arguments, no result.
+constexpr uint32_t call_if(size_t field) { return static_cast<uint32_t>(field) << 16; }
+constexpr uint32_t call_condition(uint32_t aux) { return aux >> 16; }
 
 // VecAux
 constexpr uint32_t vec_aux(unsigned esize, bool q = true) { return esize | (q ? 16u : 0u); }

@@ -59,6 +59,11 @@ const char* check(const Block& block, Ref index) {
     }
     const unsigned width = i.type == Type::I32 ? 32 : 64;
     switch (i.op) {
+        case Op::CallRuntime:
+            if (call_condition(i.aux) != 0 &&
+                (i.nargs != 0 || i.type != Type::Void || (i.aux & (kCallWritesState | kCallEndsBlock)) != 0))
+                return "a call on condition has operands, a result or effects";
+            break;
         case Op::FlagsOf:
             if (i.args[0] + 1 != index) return "FlagsOf does not follow its operation";
             if (!makes_flags(block[i.args[0]].op)) return "FlagsOf of an operation without flags";

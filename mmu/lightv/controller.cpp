@@ -62,7 +62,9 @@ class Controller::Attachment final : public Host {
             uint8_t* const backing = to(i);
             uint8_t* const place = backing != nullptr ? backing : overlay().own(pages[i]);
             uint8_t* const from = overlay().host(pages[i], 1);
-            if (from == place || host::touch([&] { std::memcpy(place, from, PageOverlay::kPage); }))
+            const auto lent = host::pages_lent();
+            if (from == place || (host::touch([&] { std::memcpy(place, from, PageOverlay::kPage); }) &&
+                                  lent && lent == host::pages_lent()))
                 old[i].backing = backing;
             else
                 ++lost;

@@ -382,6 +382,78 @@ TEST_F(ExitTest, FlagsThatAHelperRaisesAreNotTheGuests) {
         }
 }
 
+TEST_F(ExitTest, IntegerHelpersRunWithTheGuestsFloatingPointControl) {
+    s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(read_mxcsr);
+    const unsigned host = _mm_getcsr();
+    for (const uint32_t aux : {uint32_t{0}, ir::kCallSystem}) {
+        s_.guest_fp_control = 0x7f80;
+        const CompiledBlock c = make(0, [&](ir::Builder& b) {
+            b.set_x(0, b.call(Type::I64, 9, {}, aux | ir::kCallInteger));
+            b.set_x(1, b.call(Type::I64, 9, {}, aux));
+            b.emit(Op::Exit, Type::Void, {}, 4);
+        });
+        run(c);
+        EXPECT_EQ(s_.x[0] & 0xffff'ffff, 0x7f80u);
+        EXPECT_EQ(s_.x[1] & 0xffff'ffff, host & ~0x3fu);
+        EXPECT_EQ(_mm_getcsr() & ~0x3fu, host & ~0x3fu);
+    }
+}
+
+uint64_t leave_from_helper(GuestState& s, uint64_t, uint64_t, uint64_t) {
+    s.pc = 0x1234;
+    s.exit_reason = ExitReason::Redirect;
+    s.exit_request = 1;
+    return 0;
+}
+
+TEST_F(ExitTest, IntegerHelpersMayLeave) {
+    s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(leave_from_helper);
+    const CompiledBlock c = make(0, [&](ir::Builder& b) {
+        b.call(Type::Void, 9, {}, ir::kCallSystem | ir::kCallInteger);
+        b.emit(Op::Exit, Type::Void, {}, 4);
+    });
+    s_.guest_fp_control = 0x7f80;
+    EXPECT_EQ(run(c), ExitReason::Redirect);
+    EXPECT_EQ(s_.pc, 0x1234u);
+    EXPECT_EQ(s_.guest_fp_control, 0x7f80u);
+    EXPECT_EQ(_mm_getcsr() & ~0x3fu, 0x1f80u);
+}
+
+/// Sees x5 as the block has left it, and answers the question.
+uint64_t note_call(GuestState& s, uint64_t, uint64_t, uint64_t) {
+    s.x[20] = s.x[5];
+    s.unfinished_broadcasts = 0;
+    return 0;
+}
+
+TEST_F(ExitTest, ACallOnConditionLooksAtItsField) {
+    s_.runtime.entry[kFirstHelper + 9] = reinterpret_cast<const void*>(note_call);
+    constexpr uint32_t kAux =
+        ir::kCallReadsState | ir::kCallInteger | ir::call_if(offsetof(GuestState, unfinished_broadcasts));
+    ir::Block block = block_at();
+    ir::Builder b(block);
+    const ir::Ref kept = b.add(Type::I64, b.get_x(1), b.get_x(2));
+    b.set_x(5, b.add(Type::I64, b.get_x(5), b.i64(1)));
+    b.call(Type::Void, 9, {}, kAux);
+    b.set_x(6, kept);
+    b.call(Type::Void, 9, {}, kAux);
+    b.set_x(7, b.bin(Op::Xor, Type::I64, kept, b.get_x(5)));
+    b.emit(Op::Exit, Type::Void, {}, 4);
+    EXPECT_EQ(ir::verify(block), "");
+    for (const bool interpreted : {false, true})
+        for (const uint32_t wanted : {0u, 1u, 0x8000'0000u}) {
+            s_.x[1] = 100, s_.x[2] = 23, s_.x[5] = 41, s_.x[20] = 0;
+            s_.unfinished_broadcasts = wanted;
+            if (interpreted)
+                ir::interpret_block(s_, reinterpret_cast<uint64_t>(&block), 0, 0);
+            else
+                run(h_.compile(block, 100));
+            EXPECT_EQ(s_.x[20], wanted != 0 ? 42u : 0u);
+            EXPECT_EQ(s_.x[6], 123u);
+            EXPECT_EQ(s_.x[7], 123u ^ 42u);
+        }
+}
+
 TEST_F(ExitTest, FullBufferIsAResult) {
     CodeBuffer small(64 << 10);
     ir::Block block = block_at();

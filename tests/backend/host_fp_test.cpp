@@ -83,5 +83,42 @@ TEST(HostFp, ExceptionsAreReplaced) {
     EXPECT_EQ(state->guest_fp_control, kMxcsrReset) << "the denormal flag too";
 }
 
+TEST(HostFp, HostArithmeticIsTheHostsAndRaisesNothing) {
+    const uint32_t saved = _mm_getcsr();
+    constexpr uint32_t kTowardsZero = kMxcsrReset | 3u << 13;
+    _mm_setcsr(kTowardsZero);
+    volatile double one = 1, tiny = 0x1p-53 + 0x1p-60;
+    {
+        const host_fp::HostArithmetic arithmetic;
+        one = one + tiny;
+    }
+    const uint32_t after = _mm_getcsr();
+    _mm_setcsr(saved);
+    EXPECT_EQ(one, 0x1.0000000000001p0);
+    EXPECT_EQ(after, kTowardsZero);
+}
+
+TEST(HostFp, AnIntegerHelperThatIsNoneIsNoticed) {
+    const auto state = fresh();
+    volatile double three = 3, third = 0;
+    const auto check = [&](auto helper) {
+        const host_fp::IntegerOnlyCheck check(*state);
+        helper();
+    };
+    const uint32_t before = _mm_getcsr();
+    check([&] { third = three * 2; });  // exact
+    check([&] {
+        const host_fp::HostArithmetic arithmetic;
+        third = 1 / three;
+    });
+    EXPECT_EQ(_mm_getcsr(), before);
+    EXPECT_EQ(state->guest_fp_control, kMxcsrReset);
+    EXPECT_DEATH(check([&] { third = 1 / three; }), "does floating-point arithmetic");
+    EXPECT_DEATH(check([&] { (void)host_fp::exceptions(*state); }),
+                 "uses the guest's floating-point environment");
+    EXPECT_DEATH(check([&] { host_fp::set_rounding(*state, Rounding::Up); }), "uses the guest's");
+    EXPECT_DEATH(check([&] { host_fp::reset(*state); }), "changes the guest's");
+}
+
 }  // namespace
 }  // namespace arclight::jit

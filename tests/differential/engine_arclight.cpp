@@ -503,13 +503,23 @@ class ArclightEngine final : public Engine {
         set(jit::kLookupIndirect, &lookup_indirect);
         set(jit::kVectorCall, &backend::vector_call);
         const std::pair<Helper, jit::HelperFn> helpers[] = {
-            {Helper::ReadSysreg, read_sysreg}, {Helper::WriteSysreg, write_sysreg},
-            {Helper::SystemInsn, system_insn}, {Helper::MsrImmediate, msr_immediate},
-            {Helper::Eret, unexpected},        {Helper::WaitForInterrupt, wait},
-            {Helper::WaitForEvent, wait},      {Helper::SendEvent, nothing},
-            {Helper::Yield, nothing},          {Helper::DataBarrier, nothing},
-            {Helper::ReadCounter, unexpected}, {Helper::CompareAndSwapPair, compare_and_swap_pair},
+            {Helper::ReadSysreg, read_sysreg},
+            {Helper::WriteSysreg, write_sysreg},
+            {Helper::SystemInsn, system_insn},
+            {Helper::MsrImmediate, msr_immediate},
+            {Helper::Eret, unexpected},
+            {Helper::WaitForInterrupt, wait},
+            {Helper::WaitForEvent, wait},
+            {Helper::SendEvent, nothing},
+            {Helper::Yield, nothing},
+            {Helper::DataBarrier, nothing},
+            {Helper::ReadCounter, unexpected},
+            {Helper::CompareAndSwapPair, compare_and_swap_pair},
+            {Helper::CleanLine, system_insn},
+            {Helper::ForgetCodeLine, system_insn},
+            {Helper::DataBarrierIfAsked, nothing},
         };
+        static_assert(std::size(helpers) == static_cast<size_t>(Helper::Count));
         for (const auto& [id, fn] : helpers) set(jit::kFirstHelper + static_cast<unsigned>(id), fn);
     }
 

@@ -87,9 +87,19 @@ TEST(LostMemory, OfATruncatedFileIsAnErrorOfTheAccess) {
     EXPECT_EQ(value, 7);
     EXPECT_FALSE(touch([&] { value = p[4096]; }));
     EXPECT_FALSE(touch([&] { p[5000] = 1; }));
+    const auto lendings = pages_lent();
+    ASSERT_TRUE(lendings);
     value = p[4096];  // outside of touch(): the page is lent
     EXPECT_EQ(value, 0);
+    EXPECT_FALSE(pages_lent());
     lose_page(const_cast<char*>(p) + 4096);
+    EXPECT_EQ(pages_lent(), *lendings + 1);
+    EXPECT_FALSE(touch([&] { value = p[4096]; }));
+    ASSERT_TRUE(lend_lost_pages());
+    EXPECT_TRUE(touch([&] { value = p[4096]; }));
+    EXPECT_FALSE(pages_lent());
+    lose_lent_pages();
+    EXPECT_EQ(pages_lent(), *lendings + 2);
     EXPECT_FALSE(touch([&] { value = p[4096]; }));
     munmap(const_cast<char*>(p), 8192);
     close(file);

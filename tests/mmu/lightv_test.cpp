@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <array>
 #include <cstring>
 #include <memory>
 #include <thread>
 
+#include "host/memory_fault.h"
 #include "mmu/guest_memory.h"
 #include "mmu/lightv/controller.h"
 #include "mmu/lightv/parameters.h"
@@ -131,6 +133,27 @@ TEST_F(LightvTest, RemapAndBack) {
     EXPECT_FALSE(controller.command("a", "r", {{"to", "nowhere"}}));
     ASSERT_TRUE(controller.detach("a", "r"));
     EXPECT_FALSE(stage.active());
+}
+
+// What is read of a lent page is not what it held: whichever page it is, nothing is copied, and all stays as it was.
+TEST_F(LightvTest, NothingIsCopiedWhileAPageIsLent) {
+    void* const gone = mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(gone, MAP_FAILED);
+    const host::FallibleMemory fallible(gone, kPage, "a page", host::FallibleMemory::Kind::Anonymous);
+    ASSERT_TRUE(controller.attach(request("r", "remap", {1}, {{"to", "anonymous"}})));
+    std::memset(memory.host(page(1), 1), 9, kPage);
+    host::lend_page(gone);
+    const auto refused = controller.command("a", "r", {{"to", "own"}, {"content", "copy"}});
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().find("1 of 1 pages cannot be moved: their memory is gone"), std::string::npos)
+        << refused.error();
+    EXPECT_EQ(*memory.host(page(1), 1), 9);
+    EXPECT_NE(memory.host(page(1), 1), ram->bytes.data() + kPage);
+    host::lose_page(gone);
+    ASSERT_TRUE(controller.command("a", "r", {{"to", "own"}, {"content", "copy"}}));
+    EXPECT_EQ(memory.host(page(1), 1), ram->bytes.data() + kPage);
+    EXPECT_EQ(ram->bytes[kPage + 5], 9);
+    munmap(gone, kPage);
 }
 
 // Threads that write through the page overlay, as the slow path of a CPU does, while the pages move.

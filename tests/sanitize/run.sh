@@ -2,17 +2,27 @@
 # Tests under sanitizers, in debug builds of their own: AddressSanitizer with UndefinedBehaviorSanitizer, and ThreadSanitizer for
 # what many CPUs and threads share.
 #   tests/sanitize/run.sh            all, for the night
+#   tests/sanitize/run.sh PART...    of units, fuzz, guests (all with AddressSanitizer) and threads (ThreadSanitizer)
 #   tests/sanitize/run.sh --quick    what is soon built, as much as two minutes have room for; names the rest
 set -euo pipefail
 program=./test
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 export PATH=$PATH:/usr/sbin:/sbin
-limit=
-case $# in
-    0) ;;
-    *) [ "$*" = --quick ] || { echo "usage: ./test --sanitize [--quick]" >&2; exit 2; }
-        limit=${ARCLIGHT_SANITIZE_SECONDS:-120} ;;
-esac
+limit= parts=" $* "
+if [ "$*" = --quick ]; then
+    limit=${ARCLIGHT_SANITIZE_SECONDS:-120}
+elif [ $# = 0 ]; then
+    parts=" units fuzz guests threads "
+else
+    for part in "$@"; do
+        [[ $part =~ ^(units|fuzz|guests|threads)$ ]] || { echo "usage: ./test --sanitize [--quick | units | fuzz | guests | threads]..." >&2; exit 2; }
+    done
+fi
+wants() { # PART...
+    local part
+    for part in "$@"; do [[ $parts != *" $part "* ]] || return 0; done
+    return 1
+}
 . guestos/fetch/host-setup.sh
 began=$SECONDS
 failed=() passed=() left_out=()
@@ -46,8 +56,9 @@ configure() { # PRESET
     build=build/$1
     mkdir -p "$build"
     log=$build/sanitize.log
-    local tier2=ON
-    [ -z "$limit" ] || tier2=OFF
+    # The fuzz targets need no LLVM, half of the build.
+    local tier2=OFF
+    if wants units guests threads; then tier2=ON; fi
     step "$1, configured" cmake --preset "$1" -DARCLIGHT_TESTS=ON -DARCLIGHT_BENCH=OFF -DARCLIGHT_TIER2=$tier2
 }
 
@@ -96,18 +107,20 @@ if [ -n "$limit" ]; then
     configure sanitized-thread && unit_tests guestos/machine/cross_cpu_work_test
     configure sanitized && { unit_tests mmu/mmu_test devices/devices_test; fuzz 1; }
 else
-    configure sanitized && {
-        unit_tests mmu/mmu_test devices/devices_test guestos/guestos_test frontend/frontend_a64_test frontend/frontend_simd_test \
-            frontend/system/frontend_system_test backend/backend_tests \
-            jit/engine/engine_tests jit/engine/region_tests guestos/gdb/gdb_test guestos/machine/machine_test
-        fuzz 20
+    if wants units fuzz guests && configure sanitized; then
+        if wants units; then
+            unit_tests mmu/mmu_test devices/devices_test guestos/guestos_test frontend/frontend_a64_test frontend/frontend_simd_test \
+                frontend/system/frontend_system_test backend/backend_tests \
+                jit/engine/engine_tests jit/engine/region_tests guestos/gdb/gdb_test guestos/machine/machine_test
+        fi
+        if wants fuzz; then fuzz 20; fi
         # Without those that measure.
-        guests '^baremetal\.(mmu|mmio|tlbi|exceptions|debug|gic|timer|conditions|psci|smp)\.gic[23]$'
-    }
-    configure sanitized-thread && {
+        if wants guests; then guests '^baremetal\.(mmu|mmio|tlbi|exceptions|debug|gic|timer|conditions|psci|smp)\.gic[23]$'; fi
+    fi
+    if wants threads && configure sanitized-thread; then
         unit_tests guestos/machine/cross_cpu_work_test devices/devices_test jit/engine/engine_tests guestos/gdb/gdb_test guestos/machine/machine_test
         guests '^baremetal\.(psci|smp)\.gic[23]$'
-    }
+    fi
 fi
 say "sanitize: ${#passed[@]} passed, ${#failed[@]} failed after $((SECONDS - began)) s"
 [ ${#left_out[@]} = 0 ] || say "sanitize: not reached in $limit s: $(printf '%s; ' "${left_out[@]}")"

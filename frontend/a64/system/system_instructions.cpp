@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/maintenance.h"
 #include "frontend/a64/system/syndrome.h"
 #include "mmu/bits.h"
 
@@ -13,7 +14,7 @@ namespace {
 using mmu::AccessKind;
 using TlbiKind = mmu::TlbiRequest::Kind;
 
-constexpr uint64_t kSctlrDze = bit(14), kSctlrUci = bit(26);
+constexpr uint64_t kSctlrDze = bit(14);
 
 SystemResult abort(const Cpu& cpu, uint64_t va, uint8_t fsc) {
     return {SystemResult::Kind::Abort, syndrome::data_abort(cpu.el, fsc, true, true), va};
@@ -37,7 +38,7 @@ SystemResult ic_iallu(Cpu& cpu, uint64_t) {
 SystemResult ic_ivau(Cpu& cpu, uint64_t va) {
     uint64_t pa = 0;
     const SystemResult result = translate(cpu, va, AccessKind::Read, pa);
-    if (result.ok()) cpu.environment.ic_ivau(va, pa & ~uint64_t{kCacheLineBytes - 1});
+    if (result.ok()) forget_code_line(cpu, va, pa);
     return result;
 }
 SystemResult dc_clean(Cpu& cpu, uint64_t va) {
@@ -131,19 +132,6 @@ std::span<const SystemInstruction> system_instructions() { return kRows; }
 const SystemInstruction* find_system_instruction(uint32_t encoding) {
     const uint8_t row = encoding / kEncodings == 1 ? kIndex[encoding % kEncodings] : 0;
     return row == 0 ? nullptr : &kRows[row - 1];
-}
-
-bool execute_known_maintenance(Cpu& cpu, uint32_t encoding, uint64_t xt) {
-    constexpr uint32_t kIcIvau = sysreg_encoding(1, 3, 7, 5, 1), kDcCvac = sysreg_encoding(1, 3, 7, 10, 1),
-                       kDcCvau = sysreg_encoding(1, 3, 7, 11, 1), kDcCivac = sysreg_encoding(1, 3, 7, 14, 1);
-    if (encoding != kIcIvau && encoding != kDcCvac && encoding != kDcCvau && encoding != kDcCivac)
-        return false;
-    if (cpu.el == 0 && (cpu.translation.sctlr & kSctlrUci) == 0) return false;
-    const mmu::TlbEntry& entry = cpu.state.tlb->entries[mmu::tlb_index(xt)];
-    if (entry.read_tag != (xt & mmu::kPageMask)) return false;
-    constexpr uint64_t kInPage = mmu::kPageSize - kCacheLineBytes;  // of a line's address
-    if (encoding == kIcIvau) cpu.environment.ic_ivau(xt, entry.pa | (xt & kInPage));
-    return true;
 }
 
 SystemResult execute_system_instruction(Cpu& cpu, uint32_t encoding, uint64_t xt) {

@@ -12,6 +12,8 @@ namespace arclight::frontend::a64 {
 /// How SYS is translated, where it does not trap (translate/system.cpp).
 enum class SystemInline : uint8_t {
     None,       ///< Helper::SystemInsn
+    CleanLine,  ///< Helper::CleanLine
+    CodeLine,   ///< Helper::ForgetCodeLine
     ZeroBlock,  ///< Op::ZeroBlock
 };
 
@@ -49,8 +51,5 @@ inline const SystemInstruction* system_instruction_of(uint32_t insn) {
 /// The instruction at the current EL, which may be UNDEFINED there. DC ZVA only checks whether it may be
 /// executed.
 SystemResult execute_system_instruction(Cpu& cpu, uint32_t encoding, uint64_t xt);
-/// The same for cache maintenance of an address that the current soft TLB lets be read, without a walk of the tables. False: it
-/// is none, or of another address, and nothing was done.
-bool execute_known_maintenance(Cpu& cpu, uint32_t encoding, uint64_t xt);
 
 }  // namespace arclight::frontend::a64

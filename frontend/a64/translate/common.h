@@ -45,8 +45,8 @@ bool check_fp_enabled(TranslationContext& t);
 
 // ---- helpers in C++
 inline Ref call(TranslationContext& t, Helper helper, std::initializer_list<Ref> args,
-                uint32_t aux = ir::kCallSystem, Type result = Type::Void) {
-    return t.ir.call(result, static_cast<uint64_t>(helper), args, aux);
+                Type result = Type::Void) {
+    return t.ir.call(result, static_cast<uint64_t>(helper), args, helper_aux(helper));
 }
 
 // ---- memory

@@ -26,7 +26,7 @@ bool DCPS(TranslationContext& t, Imm<16>, Imm<2>) { return undefined(t); }
 
 bool ERET(TranslationContext& t) {
     if (!t.el1()) return undefined(t);
-    call(t, Helper::Eret, {}, ir::kCallSystem | ir::kCallEndsBlock);
+    call(t, Helper::Eret, {});
     t.ended = true;
     return false;
 }

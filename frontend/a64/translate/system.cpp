@@ -11,14 +11,14 @@ namespace arclight::frontend::a64::translate {
 namespace {
 
 bool read_through_helper(TranslationContext& t, uint32_t encoding, Reg r) {
-    const Ref v = call(t, Helper::ReadSysreg, {t.ir.i64(encoding)}, ir::kCallSystem, Type::I64);
+    const Ref v = call(t, Helper::ReadSysreg, {t.ir.i64(encoding)}, Type::I64);
     set_x(t, r, v);
     return true;
 }
 
 /// Ends the block by a helper that set state.pc and a reason.
 bool wait(TranslationContext& t, Helper helper) {
-    call(t, helper, {}, ir::kCallSystem | ir::kCallEndsBlock);
+    call(t, helper, {});
     t.ended = true;
     return false;
 }
@@ -75,12 +75,13 @@ bool DMB(TranslationContext& t, Imm<4> crm) {
     return true;
 }
 
-bool DSB(TranslationContext& t, Imm<4> crm) {
+bool DSB(TranslationContext& t, Imm<4>) {
     fence(t, ir::FenceKind::Full);
-    // Of one CPU nobody else has anything to carry out, and soft TLBs are invalidated at once.
-    constexpr uint32_t kAlone = jit::translation_flag::kSerial, kHostTables = jit::translation_flag::kFastmem;
-    if ((t.translation_flags & (kAlone | kHostTables)) == kAlone) return true;
-    call(t, Helper::DataBarrier, {t.ir.i64(crm)});
+    if ((t.translation_flags & jit::translation_flag::kFastmem) != 0)
+        call(t, Helper::DataBarrier, {});
+    else if ((t.translation_flags & jit::translation_flag::kSerial) == 0)
+        // Soft TLBs are invalidated at once: what is unfinished is what others have been asked for.
+        call(t, Helper::DataBarrierIfAsked, {});
     return true;
 }
 
@@ -178,7 +179,7 @@ bool MRS(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, I
             return true;
         case SysregInline::Counter:
             if (!t.el1()) break;  // CNTKCTL_EL1 may trap it
-            set_x(t, r, call(t, Helper::ReadCounter, {}, 0, Type::I64));
+            set_x(t, r, call(t, Helper::ReadCounter, {}, Type::I64));
             return true;
     }
     return read_through_helper(t, encoding, r);
@@ -214,6 +215,16 @@ bool MSR_reg(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> cr
 
 // ---- System instructions (system_instructions.inc)
 
+namespace {
+Helper helper_of(const SystemInstruction& row) {
+    switch (row.inlined) {
+        case SystemInline::CleanLine: return Helper::CleanLine;
+        case SystemInline::CodeLine: return Helper::ForgetCodeLine;
+        default: return Helper::SystemInsn;
+    }
+}
+}  // namespace
+
 bool SYS(TranslationContext& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r) {
     const uint32_t encoding = sysreg_encoding(1, op1, crn, crm, op2);
     const SystemInstruction* row = find_system_instruction(encoding);
@@ -222,7 +233,7 @@ bool SYS(TranslationContext& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, 
     const bool zeroes = row->inlined == SystemInline::ZeroBlock;
     if (!zeroes || (t.translation_flags & translation_flag::kZeroTrap) != 0) {
         const Ref a = t.ir.i64(encoding), b = x(t, r);
-        call(t, Helper::SystemInsn, {a, b});
+        call(t, helper_of(*row), {a, b});
     }
     constexpr unsigned kBlockLog2 = 6;  // DCZID_EL0.BS: 64 bytes
     if (zeroes) t.ir.emit(Op::ZeroBlock, Type::Void, {x(t, r)}, 0, kBlockLog2);

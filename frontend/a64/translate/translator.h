@@ -1,6 +1,7 @@
 // Turns guest code into IR, one translation block at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -13,25 +14,23 @@ namespace arclight::frontend::a64 {
 
 namespace ir = jit::ir;
 
-/// Runtime helpers that translated code calls (IR CallRuntime); the machine fills RuntimeTable::entry with
-/// functions `uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c)`. One that raises an exception
-/// sets exit_request.
+/// helpers.inc
 enum class Helper : uint64_t {
-    ReadSysreg,    ///< a = encoding op0:op1:CRn:CRm:op2 -> value
-    WriteSysreg,   ///< a = encoding, b = value
-    SystemInsn,    ///< SYS: DC, IC, AT, TLBI: a = encoding, b = Xt
-    MsrImmediate,  ///< MSR (immediate) that is not translated inline: a = op1 << 3 | op2, b = CRm
-    Eret,          ///< exception return: ends the block
-    WaitForInterrupt,
-    WaitForEvent,
-    SendEvent,
-    Yield,               ///< hints; WFI and WFE end the block
-    DataBarrier,         ///< DSB: waits for broadcast TLBI and IC to finish: a = CRm
-    ReadCounter,         ///< CNTVCT_EL0 / CNTPCT_EL0 -> value
-    CompareAndSwapPair,  ///< CASP: a = address, b = log2 unit bytes | acquire etc.; operands in
-                         ///< access_value[0..3], old values come back in access_value[0..1]
+#define HELPER(name, aux) name,
+#include "frontend/a64/translate/helpers.inc"
+#undef HELPER
     Count
 };
+/// CallAux of its calls.
+constexpr uint32_t helper_aux(Helper helper) {
+    using namespace ir;
+    constexpr uint32_t kAux[] = {
+#define HELPER(name, aux) aux,
+#include "frontend/a64/translate/helpers.inc"
+#undef HELPER
+    };
+    return kAux[static_cast<uint64_t>(helper)];
+}
 
 /// How far a block goes on past conditional branches.
 inline constexpr unsigned kMaxBlockInsns = 48;

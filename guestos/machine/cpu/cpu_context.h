@@ -49,6 +49,12 @@ struct VcpuOptions {
     unsigned cpus = 1;  ///< of the machine; code for a single CPU has no barriers and no atomic instructions
     mmu::ShadowOptions shadow;
     bool count_instructions = false;
+    /// Whether integer helpers (ir::kCallInteger) are watched: IntegerOnlyCheck, jit/host_fp.h.
+#ifdef NDEBUG
+    bool check_helpers = false;
+#else
+    bool check_helpers = true;
+#endif
 };
 
 }  // namespace arclight::guestos

@@ -74,7 +74,7 @@ void CpuEnvironment::tlbi(mmu::TlbiRequest request, bool broadcast) {
     HeldTranslations::fence();
     for (Vcpu* other : core_.context.peers.cpus())
         if (other->index() != core_.options.index && other->held().may_hold(request))
-            other->work().post({Request::Kind::Tlbi, request}, &core_.work.batch());
+            core_.ask(other->work(), {Request::Kind::Tlbi, request});
 }
 
 // ---- Code

@@ -4,9 +4,11 @@
 
 #include "backend/process_accelerator.h"
 #include "frontend/a64/system/exceptions.h"
+#include "frontend/a64/system/maintenance.h"
 #include "frontend/a64/system/system_instructions.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/vcpu.h"
+#include "jit/host_fp.h"
 #include "jit/ir/interpreter.h"
 #include "jit/runtime_entries.h"
 
@@ -95,12 +97,25 @@ uint64_t write_sysreg(GuestState& s, uint64_t encoding, uint64_t value, uint64_t
 
 uint64_t system_insn(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
     Vcpu& v = vcpu(s);
-    if (a64::execute_known_maintenance(v.cpu(), static_cast<uint32_t>(encoding), xt)) return 0;
     const a64::SystemInstruction* row = a64::find_system_instruction(static_cast<uint32_t>(encoding));
     std::optional<HeldTranslations::Walking> walking;
     if (row != nullptr && row->walks_tables()) walking.emplace(v.core().held);
     const a64::SystemResult r = a64::execute_system_instruction(v.cpu(), static_cast<uint32_t>(encoding), xt);
     if (!r.ok()) fault(v, r);
+    return 0;
+}
+
+uint64_t clean_line(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
+    // Memory is coherent: there is nothing to clean, at an address that can be read.
+    if (a64::known_maintenance_address(vcpu(s).cpu(), xt)) return 0;
+    return system_insn(s, encoding, xt, 0);
+}
+
+uint64_t forget_code_line(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
+    a64::Cpu& cpu = vcpu(s).cpu();
+    const std::optional<uint64_t> pa = a64::known_maintenance_address(cpu, xt);
+    if (!pa) return system_insn(s, encoding, xt, 0);
+    a64::forget_code_line(cpu, xt, *pa);
     return 0;
 }
 
@@ -174,34 +189,53 @@ uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, u
     return 0;
 }
 
+template <auto function, class... Args>
+auto checked(GuestState& s, Args... args) {
+    const jit::host_fp::IntegerOnlyCheck check(s);
+    return function(s, args...);
+}
+
 }  // namespace
 
 void Vcpu::fill_runtime_table() {
     const auto set = [&](unsigned entry, auto* fn) {
         state_.runtime.entry[entry] = reinterpret_cast<const void*>(fn);
     };
+    const auto set_integer = [&]<auto function>(unsigned entry) {
+        const auto check = []<class R, class... Args>(R (*)(GuestState&, Args...)) {
+            return &checked<function, Args...>;
+        };
+        set(entry, core_.options.check_helpers ? check(function) : function);
+    };
     set(jit::kMemorySlow, &memory_slow);
-    set(jit::kLookupDirect, &lookup_direct);
-    set(jit::kLookupIndirect, &lookup_indirect);
+    set_integer.operator()<&lookup_direct>(jit::kLookupDirect);
+    set_integer.operator()<&lookup_indirect>(jit::kLookupIndirect);
     set(jit::kVectorCall, &backend::vector_call);
     set(jit::kPromote, &promote);
-    set(jit::kRegionGuard, &region_guard);
+    set_integer.operator()<&region_guard>(jit::kRegionGuard);
     set(jit::kInterpret, &jit::ir::interpret_block);
-    const auto helper = [&](Helper id, jit::HelperFn fn) {
-        set(jit::kFirstHelper + static_cast<unsigned>(id), fn);
+    const auto helper = [&]<Helper id, jit::HelperFn function> {
+        constexpr unsigned kEntry = jit::kFirstHelper + static_cast<unsigned>(id);
+        if constexpr ((a64::helper_aux(id) & jit::ir::kCallInteger) != 0)
+            set_integer.operator()<function>(kEntry);
+        else
+            set(kEntry, function);
     };
-    helper(Helper::ReadSysreg, &read_sysreg);
-    helper(Helper::WriteSysreg, &write_sysreg);
-    helper(Helper::SystemInsn, &system_insn);
-    helper(Helper::MsrImmediate, &msr_immediate);
-    helper(Helper::Eret, &eret);
-    helper(Helper::WaitForInterrupt, &wfi);
-    helper(Helper::WaitForEvent, &wfe);
-    helper(Helper::SendEvent, &send_event);
-    helper(Helper::Yield, &yield);
-    helper(Helper::DataBarrier, &data_barrier);
-    helper(Helper::ReadCounter, &read_counter);
-    helper(Helper::CompareAndSwapPair, &compare_and_swap_pair);
+    helper.operator()<Helper::ReadSysreg, &read_sysreg>();
+    helper.operator()<Helper::WriteSysreg, &write_sysreg>();
+    helper.operator()<Helper::SystemInsn, &system_insn>();
+    helper.operator()<Helper::CleanLine, &clean_line>();
+    helper.operator()<Helper::ForgetCodeLine, &forget_code_line>();
+    helper.operator()<Helper::MsrImmediate, &msr_immediate>();
+    helper.operator()<Helper::Eret, &eret>();
+    helper.operator()<Helper::WaitForInterrupt, &wfi>();
+    helper.operator()<Helper::WaitForEvent, &wfe>();
+    helper.operator()<Helper::SendEvent, &send_event>();
+    helper.operator()<Helper::Yield, &yield>();
+    helper.operator()<Helper::DataBarrier, &data_barrier>();
+    helper.operator()<Helper::DataBarrierIfAsked, &data_barrier>();
+    helper.operator()<Helper::ReadCounter, &read_counter>();
+    helper.operator()<Helper::CompareAndSwapPair, &compare_and_swap_pair>();
 }
 
 }  // namespace arclight::guestos

@@ -73,12 +73,18 @@ struct VcpuCore {
     /// To all other CPUs; wait_for_broadcasts() waits for their answers.
     void broadcast(const Request& request) {
         for (CrossCpuWork* other : context.peers.works())
-            if (other != &work) other->post(request, &work.batch());
+            if (other != &work) ask(*other, request);
+    }
+    /// Another CPU, as broadcast().
+    void ask(CrossCpuWork& other, const Request& request) {
+        state.unfinished_broadcasts = 1;
+        other.post(request, &work.batch());
     }
     /// Returns once the other CPUs have carried out what this one has broadcast (DSB).
     void wait_for_broadcasts() {
         tlbs.finish_invalidation();
         work.wait_outside(context.peers.works());
+        state.unfinished_broadcasts = 0;
     }
 
     /// After blocks were forgotten: this CPU's jump caches, and those of all others.

@@ -2,6 +2,7 @@
 // and executed. Each test goes through all rows.
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,19 @@ ir::Block translate(uint32_t insn, uint32_t flags, const Decoder& decoder = defa
     translate_block(block, std::vector{insn, kNop}, 0x40, flags, 2, decoder);
     return block;
 }
-bool calls(const ir::Block& block) {
-    return std::ranges::any_of(block.insts, [](const ir::Inst& i) {
-        return i.op == ir::Op::CallRuntime && i.imm == static_cast<uint64_t>(Helper::SystemInsn);
-    });
+/// The helper that is called.
+std::optional<Helper> called(const ir::Block& block) {
+    const auto i = std::ranges::find(block.insts, ir::Op::CallRuntime, &ir::Inst::op);
+    return i == block.insts.end() ? std::nullopt : std::optional(static_cast<Helper>(i->imm));
+}
+std::optional<Helper> helper_of(SystemInline inlined) {
+    switch (inlined) {
+        case SystemInline::None: return Helper::SystemInsn;
+        case SystemInline::CleanLine: return Helper::CleanLine;
+        case SystemInline::CodeLine: return Helper::ForgetCodeLine;
+        case SystemInline::ZeroBlock: break;
+    }
+    return std::nullopt;
 }
 bool zeroes(const ir::Block& block) {
     return std::ranges::any_of(block.insts, [](const ir::Inst& i) { return i.op == ir::Op::ZeroBlock; });
@@ -134,12 +144,12 @@ TEST_F(SystemInstructionRows, AreTranslatedAsTheRowSays) {
     for (const SystemInstruction& row : system_instructions()) {
         const bool inlined = row.inlined == SystemInline::ZeroBlock;
         const ir::Block kernel = translate(word(row), kKernel), user = translate(word(row), kEl0);
-        EXPECT_EQ(calls(kernel), !inlined) << row.name;
+        EXPECT_EQ(called(kernel), helper_of(row.inlined)) << row.name;
         EXPECT_EQ(zeroes(kernel), inlined) << row.name;
         EXPECT_EQ(kernel.guest_insns, 2u) << row.name << " ends no block";
         EXPECT_EQ(undefined(user), row.el != 0) << row.name;
-        EXPECT_EQ(calls(user), row.el == 0 && !inlined) << row.name;
-        EXPECT_EQ(calls(translate(word(row), kKernel | translation_flag::kZeroTrap)), true) << row.name;
+        EXPECT_EQ(called(user), row.el == 0 ? helper_of(row.inlined) : std::nullopt) << row.name;
+        EXPECT_TRUE(called(translate(word(row), kKernel | translation_flag::kZeroTrap))) << row.name;
     }
 }
 

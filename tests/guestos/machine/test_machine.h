@@ -105,7 +105,7 @@ class TestMachine {
                           .peers = group,
                           .trace = trace,
                           .debug = debugger ? &*debugger : nullptr},
-                         {.index = index, .cpus = cpus});
+                         {.index = index, .cpus = cpus, .check_helpers = true});
     }
 
     void write(uint64_t pa, const std::vector<uint32_t>& words) {

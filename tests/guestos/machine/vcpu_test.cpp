@@ -246,6 +246,44 @@ Values calls_of_changed_function(std::initializer_list<uint32_t> maintenance) {
     return m.device.values;
 }
 
+/// On the way of an instruction fetch: integer code, or not.
+struct Watcher final : mmu::Watcher {
+    explicit Watcher(bool divides) : divides(divides) {}
+    bool access(const mmu::AccessEvent&) override {
+        ++calls;
+        if (divides) quotient = 1 / divisor;
+        return true;
+    }
+    const bool divides;
+    std::atomic<unsigned> calls{0};
+    volatile double divisor = 3, quotient = 0;
+};
+
+/// Calls a function in a page that is watched, by a look-up out of translated code.
+unsigned calls_of_watcher(bool divides) {
+    M m;
+    Watcher watcher(divides);
+    std::vector<uint32_t> code;
+    M::put_constant(code, 9, M::kDevice);
+    M::put_constant(code, 11, kCode + 0x3000);
+    code.insert(code.end(), {blr(11), str(9, 9, 8), b(0)});
+    m.write(kCode, code);
+    m.write(kCode + 0x3000, {kRet});
+    {
+        const mmu::PageOverlay::Exclusive guard(m.overlay);
+        m.overlay.set(kCode + 0x3000, {.flags = mmu::page_flag::kIntercepted | mmu::page_flag::kWatched,
+                                       .watcher = &watcher});
+    }
+    m.group.cpu(0).power_on(kCode, 0);
+    EXPECT_TRUE(m.run());
+    return watcher.calls;
+}
+
+TEST(Vcpu, FloatingPointInAnIntegerHelperIsNoticed) {
+    EXPECT_NE(calls_of_watcher(false), 0u);
+    EXPECT_DEATH(calls_of_watcher(true), "declared to be integer code does floating-point arithmetic");
+}
+
 TEST(Vcpu, NewCodeRunsAfterCacheMaintenance) {
     EXPECT_EQ(calls_of_changed_function({dc_cvau(11), kDsb, ic_ivau(11), kDsb, kIsb}), (Values{1, 2}));
 }
