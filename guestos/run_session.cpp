@@ -30,6 +30,7 @@
 #include "guestos/monitor/hmp.h"
 #include "guestos/monitor/machine_target.h"
 #include "guestos/monitor/monitor.h"
+#include "guestos/net/open_networks.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
 #include "guestos/snapshot/snapshots.h"
@@ -148,12 +149,13 @@ int run_session(const RunOptions& given) {
         (*made)->abandon_output();
         current.stop();
     };
-    Result<void> images;
+    Result<void> images, networks;
     Result<std::unique_ptr<gdb::Server>> debugger;
     const auto open_first = [&] {
         open_cache_key(opened);
         if (!opened.gdb.empty()) debugger = gdb::Server::listen(opened.gdb);
         images = open_images(opened);
+        networks = open_networks(opened);
         made = Chardevs::open(opened, loop,
                               {.quit = end_machine,
                                .resume = [&] { current.end_pause(); },
@@ -165,6 +167,7 @@ int run_session(const RunOptions& given) {
     };
     if (const auto jailed = sandbox::enter(opened, open_first); !jailed) return complain(jailed.error());
     if (!images) return complain(images.error());
+    if (!networks) return complain(networks.error());
     if (!made) return complain(made.error());
     if (!debugger) return complain(debugger.error());
     Chardevs& chardevs = **made;
