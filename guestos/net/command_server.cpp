@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -74,15 +73,10 @@ Result<std::shared_ptr<CommandServer>> CommandServer::start(const std::string& c
         alive.reset();
         serve(command, listener->get(), parent.get(), directory);
     }
-    if (child > 0) return std::shared_ptr<CommandServer>(new CommandServer(child, std::move(alive), path));
+    if (child > 0) return std::shared_ptr<CommandServer>(new CommandServer(std::move(alive), path));
     fs::remove_all(directory, error);
     return listener ? failure("cannot start '{}': {}", command, std::strerror(errno))
                     : failure("{}", listener.error());
-}
-
-CommandServer::~CommandServer() {
-    alive_.reset();
-    waitpid(process_, nullptr, 0);
 }
 
 }  // namespace arclight::guestos

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "guestos/net/net_sockets.h"
 #include "mmu/result.h"
@@ -17,7 +16,6 @@ class CommandServer {
   public:
     /// An error is one line.
     static Result<std::shared_ptr<CommandServer>> start(const std::string& command);
-    ~CommandServer();
     CommandServer(const CommandServer&) = delete;
     CommandServer& operator=(const CommandServer&) = delete;
 
@@ -25,10 +23,8 @@ class CommandServer {
     const std::string& path() const { return path_; }
 
   private:
-    CommandServer(pid_t process, SocketFd alive, std::string path)
-        : process_(process), alive_(std::move(alive)), path_(std::move(path)) {}
+    CommandServer(SocketFd alive, std::string path) : alive_(std::move(alive)), path_(std::move(path)) {}
 
-    const pid_t process_;
     SocketFd alive_;  // a pipe whose other end the process waits at
     const std::string path_;
 };

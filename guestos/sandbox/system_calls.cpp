@@ -175,7 +175,7 @@ constexpr Row kRows[] = {
     {SYS_read, kAll},
     {SYS_write, kAll},
     {SYS_rt_sigreturn, kAll},
-    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger},
+    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger | kNetwork},
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},

@@ -154,7 +154,11 @@ def passt(machine):
     threading.Thread(target=serve, daemon=True).start()
     script = f"PORT={server.getsockname()[1]}\n{PASST}"
     # Started for the guest, and one that is there.
-    path = os.path.join(work, "passt")
+    # It becomes another user before it makes its socket.
+    path = os.path.join(work, "public/passt")
+    os.chmod(work, 0o711)
+    os.mkdir(os.path.dirname(path))
+    os.chmod(os.path.dirname(path), 0o777)
     there = subprocess.Popen(["passt", "-f", "-q", "-1", "-s", path], stderr=subprocess.DEVNULL)
     end = time.monotonic() + 20
     while not os.path.exists(path) and time.monotonic() < end:
