@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -284,7 +285,7 @@ int run_session(const RunOptions& given) {
                 return give_up(restored.error());
             }
             snapshot.reset();
-            if (!options.networks.empty())
+            if (std::ranges::count(options.networks, NetOptions::Kind::User, &NetOptions::kind) != 0)
                 complain("the network connections that the guest had when it was saved have ended");
         }
         // Whoever asks for its state, or lets it go on, finds it paused already.

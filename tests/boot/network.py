@@ -136,7 +136,7 @@ if [ -n "$HTTP6" ]; then
     check http6 $(wget -q -O - "http://[fec0::2]:$HTTP6/small" | md5sum)
 fi
 for i in 1 2 3; do (echo $i; sleep 0.2) | nc 10.0.2.100 80 > /tmp/command$i & done; wait; check command "$(cat /tmp/command? | tr "\n" " ")"
-check chardev $( (echo turned; sleep 1) | timeout 10 nc 10.0.2.101 81)
+check chardev $( (echo turned; sleep 1) | timeout 4 nc 10.0.2.101 81)
 check csum $(awk '/^Tcp: [0-9]/ { print $NF }' /proc/net/snmp)
 """
 
