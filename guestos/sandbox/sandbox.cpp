@@ -66,6 +66,13 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
             options.flash, [](const FlashOptions& bank) { return !bank.file.empty() && !bank.readonly; }),
         .user_network = has_network({NetOptions::Kind::User}),
         .forwarded_commands = !options.command_servers.empty(),
+        .forwarded_chardevs = std::ranges::any_of(
+            options.networks,
+            [](const NetOptions& network) {
+                return std::ranges::any_of(network.guest_forwards, [](const GuestForward& forward) {
+                    return !forward.chardev.empty();
+                });
+            }),
         .net_clients = std::ranges::any_of(
             options.networks, [](const NetOptions& network) { return network.reconnect_ms != 0; }),
         .net_sockets =

@@ -35,6 +35,7 @@ enum class When : uint8_t {
     SemihostingFiles,
     UserNetwork,
     ForwardedCommands,
+    ForwardedChardevs,
     NetSockets,
     NetClients,
     Tap,
@@ -175,7 +176,7 @@ constexpr Row kRows[] = {
     {SYS_read, kAll},
     {SYS_write, kAll},
     {SYS_rt_sigreturn, kAll},
-    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger | kNetwork},
+    {SYS_timerfd_settime, kVcpus | kEvents | kControl | kDebugger},
     {SYS_epoll_wait, kEvents},
     {SYS_sched_yield, kAll},
     {SYS_poll, kAll},
@@ -309,6 +310,9 @@ constexpr Row kRows[] = {
     {.number = SYS_getsockopt, .roles = kNetwork, .when = When::UserNetwork},
     {.number = SYS_setsockopt, .roles = kNetwork, .when = When::UserNetwork},
 
+    // ---- A forward of the guest's to a chardev: the event loop is asked for more of its input.
+    {.number = SYS_timerfd_settime, .roles = kNetwork, .when = When::ForwardedChardevs},
+
     // ---- Frames. Sockets and first connections are older than the list.
     {.number = SYS_recvfrom, .roles = kNetwork, .when = When::NetSockets},
     {.number = SYS_sendto, .roles = kNetwork, .when = When::NetSockets},
@@ -353,6 +357,7 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
             (row.when == When::UserNetwork && !needs.user_network) ||
             (row.when == When::ForwardedCommands && !needs.forwarded_commands) ||
+            (row.when == When::ForwardedChardevs && !needs.forwarded_chardevs) ||
             (row.when == When::NetSockets && !needs.net_sockets) ||
             (row.when == When::NetClients && !needs.net_clients) || (row.when == When::Tap && !needs.tap) ||
             (row.when == When::FlashFile && !needs.flash_file) ||

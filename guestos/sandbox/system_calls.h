@@ -44,6 +44,7 @@ struct Needs {
     bool flash_file = false;          ///< virtual CPUs write the image of a flash bank
     bool user_network = false;        ///< a guest's connections are sockets
     bool forwarded_commands = false;  ///< some of them are Unix sockets
+    bool forwarded_chardevs = false;  ///< or chardevs
     bool net_clients = false;         ///< a network connects again
     bool net_sockets = false;         ///< frames go through one
     bool tap = false;                 ///< or through a tap device
