@@ -112,7 +112,7 @@ Result<SocketFd> listen_at(const NetAddress& address) {
         struct stat status {};
         if (lstat(address.path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
             const SocketFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-            if (connect(probe.get(), resolved->get(), resolved->size) == 0)
+            if (probe && connect(probe.get(), resolved->get(), resolved->size) == 0)
                 return failure("cannot listen at '{}': {}", text_of(address), std::strerror(EADDRINUSE));
             unlink(address.path.c_str());
         }

@@ -22,13 +22,13 @@ constexpr int kConnectionFd = 3;
     // A Ctrl-C at the terminal is for the machine.
     setsid();
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0) _exit(126);
     if (connection == kConnectionFd)
         fcntl(connection, F_SETFD, 0);
     else
         dup2(connection, kConnectionFd);
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     execvp(arguments[0], arguments.data());
