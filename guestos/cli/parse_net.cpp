@@ -132,25 +132,24 @@ Result<void> add_guest_forward(const std::string& text, NetOptions& net) {
 
 constexpr std::string_view kUserKeys =
     "mac, mtu, ipv4, ipv6, restrict, net, host, dns, dhcpstart, hostname, domainname, dnssearch, tftp, "
-    "bootfile, "
-    "hostfwd, guestfwd, id";
+    "bootfile, hostfwd, guestfwd, id";
 
 Result<void> set_user(NetOptions& net, const NetWords& words) {
     std::vector<std::pair<std::string, uint32_t NetOptions::*>> addresses;
     for (const auto& [key, value] : words) {
         Result<void> wrong;
-        const auto set_switch = [&](bool& to) {
-            if (const auto on = parse_net_switch(key, value))
-                to = *on;
-            else
-                wrong = std::unexpected(on.error());
+        const auto set_switch = [&](bool& to) -> Result<void> {
+            const auto on = parse_net_switch(key, value);
+            if (!on) return std::unexpected(on.error());
+            to = *on;
+            return {};
         };
         if (key == "ipv4") {
-            set_switch(net.ipv4);
+            wrong = set_switch(net.ipv4);
         } else if (key == "ipv6") {
-            set_switch(net.ipv6);
+            wrong = set_switch(net.ipv6);
         } else if (key == "restrict") {
-            set_switch(net.restrict_guest);
+            wrong = set_switch(net.restrict_guest);
         } else if (key == "net") {
             wrong = parse_network(value, net);
         } else if (key == "host") {
