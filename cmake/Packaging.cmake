@@ -27,8 +27,8 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION otherosfs)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
-# qemu-nbd, for images that are not raw.
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS qemu-utils)
+# qemu-nbd, for images that are not raw; passt, for a network through it.
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "passt, qemu-utils")
 # Depends and Recommends are worked out when the package is made.
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/cmake/PackageDependencies.cmake)
 set(CPACK_ARCLIGHT_BUILD ${CMAKE_BINARY_DIR})

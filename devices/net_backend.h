@@ -1,5 +1,5 @@
-// Between a network device and what carries its frames: a user-space network, later a tap device or a socket. Neither side
-// knows more of the other than this. Frames are Ethernet's, without the checksum at their end.
+// Between a network device and what carries its frames: a user-space network, a tap device, a socket. Neither side knows more
+// of the other than this. Frames are Ethernet's, without the checksum at their end.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,19 @@
 
 namespace arclight::devices {
 
-/// A frame on its way to the guest. All checksums in it are right.
+namespace virtio {
+struct NetHeader;
+}
+
+/// A frame on its way to the guest.
 struct ReceivedFrame {
     std::span<const uint8_t> bytes;
     /// Not zero: a TCP segment that stands for several, of so many bytes of data each but for the last one.
     uint16_t segment_bytes = 0;
+    /// All checksums in it are known to be right. False: the guest looks itself.
+    bool checked = true;
+    /// Not null: what is left to whoever takes the frame, in virtio's words; the others here do not count.
+    const virtio::NetHeader* header = nullptr;
 };
 
 /// The guest's end of a network: its device. All calls come on the back end's thread, one at a time.
@@ -22,12 +30,16 @@ class NetGuest {
     /// Takes frames that the guest sends, to NetBackend::send(), and frames that wait for the guest to it. True: there is
     /// more, and another call is wanted.
     virtual bool transfer() = 0;
+    /// Only the latter.
+    virtual void deliver_waiting() = 0;
     /// Takes a frame for the guest: it is delivered, waits for room, or is lost.
     virtual void receive(const ReceivedFrame& frame) = 0;
     /// NetBackend::link_up() has changed.
     virtual void link_changed() = 0;
     /// Whether receive() takes frames with segment_bytes just now, of TCP over IPv4 or over IPv6.
     virtual bool takes_large_segments(bool ipv6) const = 0;
+    /// Whether receive() takes frames whose header says that a checksum is missing just now.
+    virtual bool takes_partial_checksums() const = 0;
 };
 
 class NetBackend {
@@ -44,8 +56,12 @@ class NetBackend {
     /// Constant.
     virtual bool large_segments() const { return false; }
     virtual bool link_up() const { return true; }
+    /// Whether frames for send() begin with a virtio::NetHeader and leave to the back end what that says, as far as the guest's
+    /// driver has agreed to such things. Constant; with large_segments().
+    virtual bool takes_headers() const { return false; }
 
-    /// During NetGuest::transfer(). At most kMaxFrame bytes, with all checksums filled in; they may be changed.
+    /// During NetGuest::transfer(). At most kMaxFrame bytes, with all checksums filled in unless takes_headers(); they may be
+    /// changed, and stay where they are until the next call of it.
     virtual void send(std::span<uint8_t> frame) = 0;
 
     /// Any thread, with any lock held: NetGuest::transfer() is called soon.

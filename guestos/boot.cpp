@@ -93,7 +93,9 @@ Session make_session(const RunOptions& options) {
                                   .point = share.mount_point,
                                   .readonly = share.readonly,
                                   .virtiofs = share.virtiofs});
-    if (!options.networks.empty() && options.networks.front().ipv4) {
+    // On others it has what the guest command gives it.
+    if (!options.networks.empty() && options.networks.front().kind == NetOptions::Kind::User &&
+        options.networks.front().ipv4) {
         const NetOptions& net = options.networks.front();
         session.address = ip4_text(net.dhcp_start);
         session.netmask = ip4_text(net.netmask);

@@ -149,6 +149,7 @@ void add_network(RunOptions& options, NetOptions network, DeviceBus bus) {
     if (network.id.empty()) network.id = fmt::format("net{}", nth);
     options.devices.push_back(network_device(network, nth));
     options.devices.back().bus = bus;
+    options.chardevs.insert(options.chardevs.end(), network.chardevs.begin(), network.chardevs.end());
     options.networks.push_back(std::move(network));
 }
 

@@ -17,9 +17,12 @@
 #include "guestos/monitor/options.h"
 #include "mmu/shadow.h"
 
-namespace arclight::devices::virtio {
+namespace arclight::devices {
+class NetBackend;
+namespace virtio {
 class NbdConnection;
 }
+}  // namespace arclight::devices
 namespace arclight::devices::vhost_user {
 class Connection;
 }
@@ -28,6 +31,8 @@ class CacheKey;
 }
 
 namespace arclight::guestos {
+
+class CommandServer;
 
 /// `--accel`: where translated code runs.
 enum class Accel : uint8_t { Auto, Kvm, Process };
@@ -110,11 +115,43 @@ struct HostForward {
     uint16_t guest_port = 0;
 };
 
-/// `--net user`. IPv4 addresses are numbers; the words are QEMU's.
+/// An address of a user network that leads to a program of the host's instead of to its port.
+struct GuestForward {
+    uint32_t address = 0;
+    uint16_t port = 0;
+    /// One program for all connections, one at a time: this chardev. Empty: `command`.
+    std::string chardev;
+    /// A shell's words, run anew for each connection, which is its stdin, stdout and stderr.
+    std::string command;
+    std::string socket;  ///< of the process that runs them (guestos/net/command_server.h), once that is there
+};
+
+/// Where a socket is, or leads to.
+struct NetAddress {
+    enum class Kind : uint8_t { None, Inet, Unix, Descriptor };
+    Kind kind = Kind::None;
+    std::string host, port;  ///< an empty host of a server's: all of this one's
+    bool ipv4 = true, ipv6 = true;
+    std::string path;
+    bool abstract = false;  ///< `path` is no file's
+    int descriptor = -1;    ///< a socket that this process has from its parent
+};
+
+/// `--net`. IPv4 addresses are numbers; the words are QEMU's.
 struct NetOptions {
-    std::string id;    ///< by which its device names it; not empty in RunOptions
+    enum class Kind : uint8_t {
+        User,      ///< libslirp
+        Tap,       ///< an interface of the host's kernel
+        Stream,    ///< frames through a connection
+        Datagram,  ///< frames as datagrams
+        Passt,     ///< a stream to a `passt` that is started for it
+    };
+    std::string id;  ///< by which its device names it; not empty in RunOptions
+    Kind kind = Kind::User;
     std::string mac;   ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
     unsigned mtu = 0;  ///< 0: the guest's own
+
+    // ---- User
     bool ipv4 = true;
     bool ipv6 = true;
     bool restrict_guest = false;  ///< the guest reaches nothing but what is forwarded
@@ -125,6 +162,24 @@ struct NetOptions {
     std::string tftp;  ///< a directory that the guest can read by TFTP; empty: none
     std::string bootfile;
     std::vector<HostForward> forwards;
+    std::vector<GuestForward> guest_forwards;
+    std::vector<ChardevOptions> chardevs;  ///< that guest_forwards bring with them
+
+    // ---- Tap
+    std::string interface;    ///< its name; empty: the kernel's choice
+    int tap_descriptor = -1;  ///< an open tap device from this process's parent; -1: none
+    std::string script;       ///< is run with the interface's name before the machine is made; empty: none
+    bool vnet_header = true;  ///< checksums and segmentation are left to the host's kernel, if it can
+
+    // ---- Stream and Datagram
+    bool server = false;        ///< of a stream
+    unsigned reconnect_ms = 0;  ///< of a stream's client, between attempts; 0: a lost connection stays lost
+    NetAddress remote;          ///< of a stream's server: where it listens
+    NetAddress local;           ///< of datagrams; of a multicast group: the interface
+
+    // ---- Passt
+    std::string program;                 ///< empty: passt, on the search path
+    std::vector<std::string> arguments;  ///< its own
 };
 
 /// `--flash`: a bank of NOR flash.
@@ -198,6 +253,10 @@ struct RunOptions {
     /// To the daemons that carry out devices, by vhost_user::connection_name() (guestos/daemons.h).
     std::map<std::string, std::shared_ptr<devices::vhost_user::Connection>> daemons;
     std::map<std::string, std::string> image_formats;  ///< QEMU's words for what those images are in
+    /// Networks whose end at the host is opened before the sandbox is entered, and outlives machines; by id
+    /// (guestos/net/open_networks.h).
+    std::map<std::string, std::shared_ptr<devices::NetBackend>> opened_networks;
+    std::vector<std::shared_ptr<CommandServer>> command_servers;
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel
     std::vector<ChardevOptions> chardevs;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -31,6 +32,7 @@
 #include "guestos/monitor/hmp.h"
 #include "guestos/monitor/machine_target.h"
 #include "guestos/monitor/monitor.h"
+#include "guestos/net/open_networks.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
 #include "guestos/snapshot/snapshots.h"
@@ -149,13 +151,14 @@ int run_session(const RunOptions& given) {
         (*made)->abandon_output();
         current.stop();
     };
-    Result<void> images, daemons;
+    Result<void> images, daemons, networks;
     Result<std::unique_ptr<gdb::Server>> debugger;
     const auto open_first = [&] {
         open_cache_key(opened);
         if (!opened.gdb.empty()) debugger = gdb::Server::listen(opened.gdb);
         images = open_images(opened);
         daemons = open_daemons(opened);
+        networks = open_networks(opened);
         made = Chardevs::open(opened, loop,
                               {.quit = end_machine,
                                .resume = [&] { current.end_pause(); },
@@ -168,6 +171,7 @@ int run_session(const RunOptions& given) {
     if (const auto jailed = sandbox::enter(opened, open_first); !jailed) return complain(jailed.error());
     if (!images) return complain(images.error());
     if (!daemons) return complain(daemons.error());
+    if (!networks) return complain(networks.error());
     if (!made) return complain(made.error());
     if (!debugger) return complain(debugger.error());
     Chardevs& chardevs = **made;
@@ -288,7 +292,7 @@ int run_session(const RunOptions& given) {
                 return give_up(restored.error());
             }
             snapshot.reset();
-            if (!options.networks.empty())
+            if (std::ranges::count(options.networks, NetOptions::Kind::User, &NetOptions::kind) != 0)
                 complain("the network connections that the guest had when it was saved have ended");
         }
         // Whoever asks for its state, or lets it go on, finds it paused already.

@@ -147,6 +147,8 @@ bool Net::takes_large_segments(bool ipv6) const {
     return has(kFeatureGuestChecksum) && has(ipv6 ? kFeatureGuestTcp6 : kFeatureGuestTcp4);
 }
 
+bool Net::takes_partial_checksums() const { return has(kFeatureGuestChecksum); }
+
 // ---- the control queue (5.1.6.5)
 
 Served Net::process(unsigned queue, Chain& chain) {
@@ -170,7 +172,7 @@ Served Net::process(unsigned queue, Chain& chain) {
 
 // ---- from the guest (5.1.6.2)
 
-// The frame behind its header, in `room`; none: the guest's header makes no sense, and the frame is lost.
+// The frame behind its header, in `room`, or with it where the back end takes that; none: the guest's header makes no sense, and the frame is lost.
 std::optional<Net::Outgoing> Net::read_frame(const Chain& chain, std::span<uint8_t> room) {
     const uint64_t size = chain.readable_size() - sizeof(NetHeader);
     if (size > NetBackend::kMaxFrame || size == 0) return {};
@@ -187,9 +189,14 @@ std::optional<Net::Outgoing> Net::read_frame(const Chain& chain, std::span<uint8
             return {};
         if ((header.flags & NetHeader::kNeedsChecksum) == 0) return {};
     }
-    if ((header.flags & NetHeader::kNeedsChecksum) != 0 &&
-        (!has(kFeatureChecksum) || !complete_checksum(frame, header.checksum_start, header.checksum_offset)))
-        return {};
+    if ((header.flags & NetHeader::kNeedsChecksum) != 0) {
+        if (!has(kFeatureChecksum)) return {};
+        if (!network_.takes_headers() &&
+            !complete_checksum(frame, header.checksum_start, header.checksum_offset))
+            return {};
+    }
+    if (network_.takes_headers())
+        return Outgoing{static_cast<size_t>(raw.data() - batch_.data()), raw.size()};
     return Outgoing{static_cast<size_t>(frame.data() - batch_.data()), frame.size()};
 }
 
@@ -220,7 +227,7 @@ bool Net::take_outgoing(Transport& transport) {
 bool Net::transfer() {
     Transport* const transport = transport_;
     if (transport == nullptr) return false;
-    deliver_waiting(*transport);
+    deliver_waiting();
     const bool took = take_outgoing(*transport);
     for (const Outgoing& frame : outgoing_) network_.send(std::span(batch_).subspan(frame.begin, frame.size));
     outgoing_.clear();
@@ -229,30 +236,53 @@ bool Net::transfer() {
 
 // ---- to the guest (5.1.6.4)
 
-// `to_complete`: the frame's TCP header, if its checksum is to be the pseudo header's alone.
-NetHeader Net::header_for(const ReceivedFrame& frame, std::optional<TcpFrame>& to_complete) const {
-    NetHeader header{};
-    header.buffers = 1;
-    if (has(kFeatureGuestChecksum)) header.flags = NetHeader::kDataValid;
-    if (frame.segment_bytes == 0) return header;
-    to_complete = find_tcp(frame.bytes);
-    if (!to_complete) return header;
-    header.flags = NetHeader::kNeedsChecksum;
-    header.gso_type = to_complete->ipv6 ? NetHeader::kGsoTcp6 : NetHeader::kGsoTcp4;
-    header.header_bytes = static_cast<uint16_t>(to_complete->data);
-    header.gso_size = frame.segment_bytes;
-    header.checksum_start = static_cast<uint16_t>(to_complete->tcp);
-    header.checksum_offset = 16;
-    return header;
+std::optional<Net::Form> Net::form_for(const ReceivedFrame& frame) const {
+    if (frame.header != nullptr) return form_for(frame.bytes, *frame.header);
+    Form form;
+    if (has(kFeatureGuestChecksum) && frame.checked) form.header.flags = NetHeader::kDataValid;
+    if (frame.segment_bytes == 0) return form;
+    const auto tcp = find_tcp(frame.bytes);
+    if (!tcp || !takes_large_segments(tcp->ipv6)) return {};
+    form.header.flags = NetHeader::kNeedsChecksum;
+    form.header.gso_type = tcp->ipv6 ? NetHeader::kGsoTcp6 : NetHeader::kGsoTcp4;
+    form.header.header_bytes = static_cast<uint16_t>(tcp->data);
+    form.header.gso_size = frame.segment_bytes;
+    form.header.checksum_start = static_cast<uint16_t>(tcp->tcp);
+    form.header.checksum_offset = 16;
+    // The rest of the checksum is the driver's to add.
+    form.checksum_at = tcp->tcp + 16;
+    form.checksum = tcp_pseudo_sum(frame.bytes, *tcp, frame.bytes.size() - tcp->tcp);
+    return form;
+}
+
+// A back end's header. The driver may have agreed to less since the frame was made.
+std::optional<Net::Form> Net::form_for(std::span<const uint8_t> bytes, const NetHeader& header) const {
+    Form form;
+    const bool partial = (header.flags & NetHeader::kNeedsChecksum) != 0;
+    if (header.gso_type != NetHeader::kGsoNone) {
+        const uint8_t type = header.gso_type & ~NetHeader::kGsoEcn;
+        if (!partial || (type != NetHeader::kGsoTcp4 && type != NetHeader::kGsoTcp6) ||
+            !takes_large_segments(type == NetHeader::kGsoTcp6))
+            return {};
+    }
+    if (has(kFeatureGuestChecksum)) {
+        form.header = header;
+    } else if (partial) {
+        const auto sum = completed_checksum(bytes, header.checksum_start, header.checksum_offset);
+        if (!sum) return {};
+        form.checksum = *sum;
+        form.checksum_at = size_t{header.checksum_start} + header.checksum_offset;
+    }
+    return form;
 }
 
 Net::Delivery Net::deliver(Transport& transport, const ReceivedFrame& frame) {
     const std::lock_guard guard(transport.lock());
     if (!transport.running()) return Delivery::NoRoom;
     if (!filter_.wants(frame.bytes)) return Delivery::Lost;
-    std::optional<TcpFrame> tcp;
-    NetHeader header = header_for(frame, tcp);
-    if (frame.segment_bytes != 0 && (!tcp || !takes_large_segments(tcp->ipv6))) return Delivery::Lost;
+    auto form = form_for(frame);
+    if (!form) return Delivery::Lost;
+    NetHeader& header = form->header;
 
     const auto dma = transport.memory().dma();
     const size_t size = sizeof header + frame.bytes.size();
@@ -284,13 +314,10 @@ Net::Delivery Net::deliver(Transport& transport, const ReceivedFrame& frame) {
     header.buffers = static_cast<uint16_t>(count);
     Writer to{std::span(chains_).first(count)};
     to.put(bytes_of(header));
-    if (tcp) {
-        // The rest of the checksum is the driver's to add.
-        const size_t at = tcp->tcp + 16;
-        const uint16_t sum = tcp_pseudo_sum(frame.bytes, *tcp, frame.bytes.size() - tcp->tcp);
-        to.put(frame.bytes.first(at));
-        to.put(bytes_of(sum));
-        to.put(frame.bytes.subspan(at + sizeof sum));
+    if (form->checksum_at != 0) {
+        to.put(frame.bytes.first(form->checksum_at));
+        to.put(bytes_of(form->checksum));
+        to.put(frame.bytes.subspan(form->checksum_at + sizeof form->checksum));
     } else {
         to.put(frame.bytes);
     }
@@ -304,18 +331,24 @@ void Net::receive(const ReceivedFrame& frame) {
     if (waiting_.empty() && deliver(*transport, frame) != Delivery::NoRoom) return;
     if (waiting_.size() >= kMaxWaitingFrames || waiting_bytes_ + frame.bytes.size() > kMaxWaitingBytes)
         return;
-    waiting_.push_back({{frame.bytes.begin(), frame.bytes.end()}, frame.segment_bytes});
+    waiting_.push_back({{frame.bytes.begin(), frame.bytes.end()}, frame.segment_bytes, frame.checked, {}});
+    if (frame.header != nullptr) waiting_.back().header = *frame.header;
     waiting_bytes_ += frame.bytes.size();
 }
 
-bool Net::deliver_waiting(Transport& transport) {
+void Net::deliver_waiting() {
+    Transport* const transport = transport_;
+    if (transport == nullptr) return;
     while (!waiting_.empty()) {
         const Waiting& first = waiting_.front();
-        if (deliver(transport, {first.bytes, first.segment_bytes}) == Delivery::NoRoom) return false;
+        const ReceivedFrame frame{.bytes = first.bytes,
+                                  .segment_bytes = first.segment_bytes,
+                                  .checked = first.checked,
+                                  .header = first.header ? &*first.header : nullptr};
+        if (deliver(*transport, frame) == Delivery::NoRoom) return;
         waiting_bytes_ -= first.bytes.size();
         waiting_.pop_front();
     }
-    return true;
 }
 
 }  // namespace arclight::devices::virtio

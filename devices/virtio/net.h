@@ -47,24 +47,35 @@ class Net final : public Backend, public NetGuest {
 
     // ---- NetGuest
     bool transfer() override;
+    void deliver_waiting() override;
     void receive(const ReceivedFrame& frame) override;
     void link_changed() override;
     bool takes_large_segments(bool ipv6) const override;
+    bool takes_partial_checksums() const override;
 
   private:
     enum class Delivery : uint8_t { Done, NoRoom, Lost };
     struct Waiting {
         std::vector<uint8_t> bytes;
         uint16_t segment_bytes;
+        bool checked;
+        std::optional<NetHeader> header;
     };
     /// A frame of the guest's in batch_.
     struct Outgoing {
         size_t begin, size;
     };
 
+    /// How a frame goes to the driver.
+    struct Form {
+        NetHeader header{};
+        /// Two bytes that differ from the frame's: a checksum.
+        uint16_t checksum = 0;
+        size_t checksum_at = 0;  ///< 0: none do
+    };
     Delivery deliver(Transport& transport, const ReceivedFrame& frame);
-    NetHeader header_for(const ReceivedFrame& frame, std::optional<TcpFrame>& to_complete) const;
-    bool deliver_waiting(Transport& transport);
+    std::optional<Form> form_for(const ReceivedFrame& frame) const;
+    std::optional<Form> form_for(std::span<const uint8_t> bytes, const NetHeader& header) const;
     bool take_outgoing(Transport& transport);
     std::optional<Outgoing> read_frame(const Chain& chain, std::span<uint8_t> room);
     bool has(uint64_t feature) const { return (features_ & feature) != 0; }

@@ -99,11 +99,17 @@ uint16_t tcp_pseudo_sum(std::span<const uint8_t> frame, const TcpFrame& tcp, siz
     return checksum_sum(rest, checksum_sum(addresses));
 }
 
+std::optional<uint16_t> completed_checksum(std::span<const uint8_t> frame, size_t start, size_t offset) {
+    if (start > frame.size() || start + offset + 2 > frame.size()) return {};
+    const auto sum = static_cast<uint16_t>(~checksum_sum(frame.subspan(start)));
+    // Zero says that there is none (RFC 768); both mean the same elsewhere.
+    return sum != 0 ? sum : 0xffff;
+}
+
 bool complete_checksum(std::span<uint8_t> frame, size_t start, size_t offset) {
-    if (start > frame.size() || start + offset + 2 > frame.size()) return false;
-    auto sum = static_cast<uint16_t>(~checksum_sum(frame.subspan(start)));
-    if (sum == 0) sum = 0xffff;  // zero says that there is none (RFC 768); both mean the same elsewhere
-    std::memcpy(frame.data() + start + offset, &sum, sizeof sum);
+    const auto sum = completed_checksum(frame, start, offset);
+    if (!sum) return false;
+    std::memcpy(frame.data() + start + offset, &*sum, sizeof *sum);
     return true;
 }
 

@@ -51,6 +51,8 @@ uint16_t checksum_sum(std::span<const uint8_t> bytes, uint16_t initial = 0);
 /// The same sum of a TCP segment's pseudo header, for `segment` bytes of header and data.
 uint16_t tcp_pseudo_sum(std::span<const uint8_t> frame, const TcpFrame& tcp, size_t segment);
 
+/// The checksum of what begins at `start`, which is `offset` bytes behind that; none: its place is not in the frame.
+std::optional<uint16_t> completed_checksum(std::span<const uint8_t> frame, size_t start, size_t offset);
 /// Fills in the checksum that a driver has left to the device (5.1.6.2). False: its place is not in the frame.
 bool complete_checksum(std::span<uint8_t> frame, size_t start, size_t offset);
 

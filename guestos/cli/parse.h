@@ -25,8 +25,8 @@ Result<uint64_t> parse_jit_room(std::string_view text);
 Result<DriveOptions> parse_drive(std::string_view text);
 /// DIR[:/MOUNT][,readonly=on|off][,security_model=WORD][,multidevs=WORD][,tag=TEXT]; a comma in a value is written twice.
 Result<ShareOptions> parse_share(std::string_view text);
-/// user[,KEY=VALUE]..., with the keys of QEMU's -netdev user and, of its device, mac and mtu (docs/network.md); or none, which
-/// gives nothing.
+/// KIND[,KEY=VALUE]..., with the kinds and keys of QEMU's -netdev and, of its device, mac and mtu (docs/network.md); or none,
+/// which gives nothing.
 Result<std::optional<NetOptions>> parse_net(std::string_view text);
 /// NAME[,OPTION=VALUE]..., with the options of the device (--device NAME,help) and of its place (guestos/device_requests.h).
 Result<DeviceOptions> parse_device(std::string_view text);

@@ -1,25 +1,20 @@
-// `--net`.
+// `--net`, and the keys of its user networks.
 #include <arpa/inet.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <vector>
 
 #include "devices/virtio/net.h"
+#include "guestos/chardev/parse.h"
+#include "guestos/cli/net_words.h"
 #include "guestos/cli/parse.h"
 
 namespace arclight::guestos::cli {
 
 namespace {
-
-template <typename Number>
-std::optional<Number> number_of(std::string_view text) {
-    Number number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
 
 std::optional<uint32_t> ip4_of(std::string_view text) {
     in_addr address{};
@@ -108,55 +103,61 @@ Result<void> parse_network(std::string_view text, NetOptions& net) {
     return {};
 }
 
-Result<bool> parse_switch(std::string_view key, std::string_view value) {
-    if (value == "on" || value == "yes" || value == "y") return true;
-    if (value == "off" || value == "no" || value == "n") return false;
-    return failure("{} is on or off, not '{}'", key, value);
+/// [tcp]:ADDRESS:PORT-cmd:COMMAND, or -chardev:ID, or - and a chardev's short form.
+Result<void> add_guest_forward(const std::string& text, NetOptions& net) {
+    constexpr std::string_view kForm = "[tcp]:ADDRESS:PORT-chardev:ID or -cmd:COMMAND";
+    const size_t dash = text.find('-'), colon = text.find(':');
+    if (dash == std::string::npos || colon == std::string::npos || colon > dash ||
+        (colon != 0 && text.substr(0, colon) != "tcp"))
+        return failure("guestfwd '{}' is not of the form {}", text, kForm);
+    const auto endpoint = parse_endpoint(std::string_view(text).substr(colon + 1, dash - colon - 1));
+    if (!endpoint) return failure("guestfwd '{}': {}", text, endpoint.error());
+    const auto address = ip4_of(endpoint->address);
+    if (!address) return failure("guestfwd '{}': it wants an IPv4 address of the guest's network", text);
+    GuestForward forward{.address = *address, .port = endpoint->port};
+    const std::string to = text.substr(dash + 1);
+    if (to.starts_with("cmd:") && to.size() > 4) {
+        forward.command = to.substr(4);
+    } else if (to.starts_with("chardev:")) {
+        forward.chardev = to.substr(8);
+    } else {
+        forward.chardev = fmt::format("guestfwd.tcp.{}", endpoint->port);
+        auto chardev = parse_chardev_short(forward.chardev, to);
+        if (!chardev) return failure("guestfwd '{}': {}", text, chardev.error());
+        net.chardevs.push_back(std::move(*chardev));
+    }
+    net.guest_forwards.push_back(std::move(forward));
+    return {};
 }
 
-}  // namespace
+constexpr std::string_view kUserKeys =
+    "mac, mtu, ipv4, ipv6, restrict, net, host, dns, dhcpstart, hostname, domainname, dnssearch, tftp, "
+    "bootfile, hostfwd, guestfwd, id";
 
-Result<std::optional<NetOptions>> parse_net(std::string_view text) {
-    const std::vector<std::string> parts = split_commas(text);
-    if (parts[0] == "none" && parts.size() == 1) return std::nullopt;
-    if (parts[0] != "user") return failure("'{}' is no kind of network (known: user, none)", parts[0]);
-    NetOptions net;
+Result<void> set_user(NetOptions& net, const NetWords& words) {
     std::vector<std::pair<std::string, uint32_t NetOptions::*>> addresses;
-    for (const std::string& part : std::span(parts).subspan(1)) {
-        const size_t equals = part.find('=');
-        if (equals == std::string::npos || equals == 0)
-            return failure("'{}' is not of the form key=value", part);
-        const std::string key = part.substr(0, equals), value = part.substr(equals + 1);
+    for (const auto& [key, value] : words) {
         Result<void> wrong;
-        const auto set_switch = [&](bool& to) {
-            if (const auto on = parse_switch(key, value))
-                to = *on;
-            else
-                wrong = std::unexpected(on.error());
+        const auto set_switch = [&](bool& to) -> Result<void> {
+            const auto on = parse_net_switch(key, value);
+            if (!on) return std::unexpected(on.error());
+            to = *on;
+            return {};
         };
-        if (key == "mac") {
-            if (const auto mac = devices::virtio::parse_mac(value); !mac) return std::unexpected(mac.error());
-            net.mac = value;
-        } else if (key == "mtu") {
-            const auto mtu = number_of<unsigned>(value);
-            if (!mtu || *mtu < devices::virtio::Net::kMinMtu || *mtu > devices::virtio::Net::kMaxMtu)
-                return failure("mtu '{}' is not {} to {}", value, devices::virtio::Net::kMinMtu,
-                               devices::virtio::Net::kMaxMtu);
-            net.mtu = *mtu;
-        } else if (key == "ipv4") {
-            set_switch(net.ipv4);
+        if (key == "ipv4") {
+            wrong = set_switch(net.ipv4);
         } else if (key == "ipv6") {
-            set_switch(net.ipv6);
+            wrong = set_switch(net.ipv6);
         } else if (key == "restrict") {
-            set_switch(net.restrict_guest);
+            wrong = set_switch(net.restrict_guest);
         } else if (key == "net") {
             wrong = parse_network(value, net);
         } else if (key == "host") {
-            addresses.emplace_back(part, &NetOptions::host);
+            addresses.emplace_back(value, &NetOptions::host);
         } else if (key == "dns") {
-            addresses.emplace_back(part, &NetOptions::dns);
+            addresses.emplace_back(value, &NetOptions::dns);
         } else if (key == "dhcpstart") {
-            addresses.emplace_back(part, &NetOptions::dhcp_start);
+            addresses.emplace_back(value, &NetOptions::dhcp_start);
         } else if (key == "hostname") {
             net.hostname = value;
         } else if (key == "domainname") {
@@ -167,30 +168,65 @@ Result<std::optional<NetOptions>> parse_net(std::string_view text) {
             net.tftp = value;
         } else if (key == "bootfile") {
             net.bootfile = value;
+        } else if (key == "guestfwd") {
+            wrong = add_guest_forward(value, net);
         } else if (key == "hostfwd") {
             const auto forward = parse_forward(value);
             if (!forward) return std::unexpected(forward.error());
             net.forwards.push_back(*forward);
-        } else if (key != "id") {  // QEMU's name for -device to refer to; every network is attached here
-            return failure(
-                "unknown key '{}' (known: mac, mtu, ipv4, ipv6, restrict, net, host, dns, dhcpstart, "
-                "hostname, "
-                "domainname, dnssearch, tftp, bootfile, hostfwd, id)",
-                key);
+        } else {
+            return unknown_net_key(key, kUserKeys);
         }
         if (!wrong) return std::unexpected(wrong.error());
     }
     // After net=, wherever that stands.
-    for (const auto& [part, to] : addresses) {
-        const auto address = ip4_of(part.substr(part.find('=') + 1));
-        if (!address) return failure("'{}' is no IPv4 address", part);
+    for (const auto& [text, to] : addresses) {
+        const auto address = ip4_of(text);
+        if (!address) return failure("'{}' is no IPv4 address", text);
         if ((*address & net.netmask) != net.network)
-            return failure("'{}' is not in the guest's network", part);
+            return failure("'{}' is not in the guest's network", text);
         net.*to = *address;
     }
     if (net.host == net.dns || net.host == net.dhcp_start || net.dns == net.dhcp_start)
         return failure("host, dns and dhcpstart must be different addresses");
     if (!net.ipv4 && !net.ipv6) return failure("ipv4=off and ipv6=off leave nothing");
+    return {};
+}
+
+constexpr std::pair<std::string_view, Result<void> (*)(NetOptions&, const NetWords&)> kKinds[] = {
+    {"user", set_user},     {"tap", set_tap},        {"socket", set_socket},
+    {"stream", set_stream}, {"dgram", set_datagram}, {"passt", set_passt}};
+
+}  // namespace
+
+Result<std::optional<NetOptions>> parse_net(std::string_view text) {
+    const std::vector<std::string> parts = split_commas(text);
+    if (parts[0] == "none" && parts.size() == 1) return std::nullopt;
+    const auto* kind = std::ranges::find(kKinds, parts[0], [](const auto& one) { return one.first; });
+    if (kind == std::end(kKinds))
+        return failure("'{}' is no kind of network (known: user, tap, socket, stream, dgram, passt, none)",
+                       parts[0]);
+    NetOptions net;
+    NetWords words;
+    for (const std::string& part : std::span(parts).subspan(1)) {
+        const size_t equals = part.find('=');
+        if (equals == std::string::npos || equals == 0)
+            return failure("'{}' is not of the form key=value", part);
+        const std::string key = part.substr(0, equals), value = part.substr(equals + 1);
+        if (key == "mac") {
+            if (const auto mac = devices::virtio::parse_mac(value); !mac) return std::unexpected(mac.error());
+            net.mac = value;
+        } else if (key == "mtu") {
+            const auto mtu = number_of<unsigned>(value);
+            if (!mtu || *mtu < devices::virtio::Net::kMinMtu || *mtu > devices::virtio::Net::kMaxMtu)
+                return failure("mtu '{}' is not {} to {}", value, devices::virtio::Net::kMinMtu,
+                               devices::virtio::Net::kMaxMtu);
+            net.mtu = *mtu;
+        } else if (key != "id") {  // QEMU's name for -device to refer to; every network is attached here
+            words.emplace_back(key, value);
+        }
+    }
+    if (auto set = kind->second(net, words); !set) return std::unexpected(set.error());
     return net;
 }
 

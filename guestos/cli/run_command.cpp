@@ -246,8 +246,13 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->add_option(
             "--net", words->networks,
             "user: a network in user space, with DHCP, name service and the host's connections; after commas "
-            "hostfwd=tcp|udp:[ADDRESS]:PORT-[ADDRESS]:PORT, restrict=on|off, mac=ADDRESS, mtu=N, ipv6=on|off "
-            "and others (docs/network.md); repeatable. none: no network [none]")
+            "hostfwd=tcp|udp:[ADDRESS]:PORT-[ADDRESS]:PORT, guestfwd=tcp:ADDRESS:PORT-cmd:COMMAND, "
+            "restrict=on|off, "
+            "mac=ADDRESS, mtu=N, ipv6=on|off and others. tap[,ifname=NAME]: an interface of the host's. "
+            "socket, "
+            "stream, dgram: frames to another machine. passt: through that program. docs/network.md has all "
+            "keys; "
+            "repeatable. none: no network [none]")
         ->type_name("SPEC")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

@@ -246,6 +246,18 @@ std::vector<MonitorTarget::Disk> MachineTarget::disks() {
     return all;
 }
 
+static std::string_view type_of(const std::vector<NetOptions>& networks, const std::string& id) {
+    const auto network = std::ranges::find(networks, id, &NetOptions::id);
+    switch (network != networks.end() ? network->kind : NetOptions::Kind::User) {
+        case NetOptions::Kind::User: return "user";
+        case NetOptions::Kind::Tap: return "tap";
+        case NetOptions::Kind::Stream: return "stream";
+        case NetOptions::Kind::Datagram: return "dgram";
+        case NetOptions::Kind::Passt: return "passt";
+    }
+    return "";
+}
+
 std::vector<MonitorTarget::Network> MachineTarget::networks() {
     std::vector<Network> all;
     for (const DeviceOptions& device : options_.devices) {
@@ -254,7 +266,7 @@ std::vector<MonitorTarget::Network> MachineTarget::networks() {
         all.push_back({.device = device.id.empty() ? fmt::format("virtio-net.{}", all.size()) : device.id,
                        .model = device.request.name,
                        .mac = option(device.request, "mac"),
-                       .backend = fmt::format("{}: index=0,type=user", id)});
+                       .backend = fmt::format("{}: index=0,type={}", id, type_of(options_.networks, id))});
     }
     return all;
 }

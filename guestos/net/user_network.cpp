@@ -1,18 +1,14 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,7 +16,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/net_frame.h"
 #include "guestos/net/network.h"
-#include "host/thread.h"
+#include "guestos/net/network_thread.h"
 
 namespace arclight::guestos {
 
@@ -28,7 +24,6 @@ namespace {
 
 using devices::EventLoop;
 using devices::NetBackend;
-using devices::NetGuest;
 
 constexpr size_t kIp4Tcp = 40, kIp6Tcp = 60;  // both headers, without options
 /// Segments that libslirp gives to a guest which takes large ones: some of them fit into the 64 KiB that its windows have, so
@@ -52,16 +47,60 @@ uint8_t* find_mss(std::span<uint8_t> frame, const devices::virtio::TcpFrame& tcp
     return nullptr;
 }
 
-class UserNetwork final : public NetBackend {
+/// What a guest writes to one address goes to a chardev, and what that has comes from there.
+class ChardevForward final : public devices::CharFrontend {
   public:
-    static Result<std::unique_ptr<NetBackend>> make(const NetOptions& options);
+    ChardevForward(NetBackend& network, devices::CharBackend& backend, in_addr address, uint16_t port)
+        : address_(address), port_(port), network_(network), backend_(backend), connection_(backend, *this) {}
+
+    bool add_to(Slirp* slirp) {
+        const auto write = [](const void* bytes, size_t size, void* self) -> ssize_t {
+            static_cast<ChardevForward*>(self)->backend_.write({static_cast<const uint8_t*>(bytes), size});
+            return static_cast<ssize_t>(size);
+        };
+        return slirp_add_guestfwd(slirp, write, this, &address_, port_) == 0;
+    }
+    /// Input, while a connection of the guest's has room for it. On the network's thread.
+    void pass_on(Slirp* slirp) {
+        const std::lock_guard guard(lock_);
+        if (waiting_.empty()) return;
+        const size_t count = std::min(slirp_socket_can_recv(slirp, address_, port_), waiting_.size());
+        if (count == 0) return;
+        slirp_socket_recv(slirp, address_, port_, waiting_.data(), static_cast<int>(count));
+        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(count));
+        backend_.accept_input();
+    }
+
+    size_t receive(std::span<const uint8_t> bytes) override {
+        size_t count = 0;
+        {
+            const std::lock_guard guard(lock_);
+            count = std::min(bytes.size(), kRoom - waiting_.size());
+            waiting_.insert(waiting_.end(), bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(count));
+        }
+        network_.wake();
+        return count;
+    }
+
+  private:
+    static constexpr size_t kRoom = 64 * 1024;
+    in_addr address_;
+    const uint16_t port_;
+    NetBackend& network_;
+    devices::CharBackend& backend_;
+    std::mutex lock_;
+    std::vector<uint8_t> waiting_;
+    const devices::CharConnection connection_;  // the last one: from now on there is input
+};
+
+class UserNetwork final : public NetworkThread {
+  public:
+    static Result<std::unique_ptr<NetBackend>> make(const NetOptions& options,
+                                                    devices::CharBackends* chardevs);
     ~UserNetwork() override;
 
-    void connect(NetGuest* guest) override;
     bool large_segments() const override { return true; }
     void send(std::span<uint8_t> frame) override;
-    void wake() override;
-    void drain() override;
 
   private:
     struct Timer {
@@ -70,31 +109,21 @@ class UserNetwork final : public NetBackend {
         int64_t due_ms = -1;  ///< -1: not armed
     };
 
-    explicit UserNetwork(const NetOptions& options)
-        : mtu_(options.mtu != 0 ? options.mtu : kDefaultMtu),
-          wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    explicit UserNetwork(const NetOptions& options) : mtu_(options.mtu != 0 ? options.mtu : kDefaultMtu) {}
     static const SlirpCb* callbacks();
     Result<void> forward(const HostForward& forward);
+    Result<void> forward(const GuestForward& forward, devices::CharBackends* chardevs);
 
-    void work();
-    void finish_drains();
+    void turn(bool wait) override;
     void run_timers();
     void from_slirp(std::span<const uint8_t> frame);
     static void raise_mss(std::span<uint8_t> frame, const devices::virtio::TcpFrame& tcp);
 
     const unsigned mtu_;
-    const int wake_fd_;
-    Slirp* slirp_ = nullptr;     // the thread's while that runs
-    std::list<Timer> timers_;    // likewise
-    NetGuest* guest_ = nullptr;  // set while no thread runs
+    Slirp* slirp_ = nullptr;   // the thread's while that runs
+    std::list<Timer> timers_;  // likewise
+    std::vector<std::unique_ptr<ChardevForward>> chardev_forwards_;
     std::vector<pollfd> polled_;
-
-    std::atomic<bool> awake_{false};  // the thread has been woken and has not looked yet
-    std::atomic<bool> quit_{false};
-    std::mutex lock_;
-    std::condition_variable drained_;
-    uint64_t drains_wanted_ = 0, drains_done_ = 0;
-    std::thread thread_;
 };
 
 const SlirpCb* UserNetwork::callbacks() {
@@ -122,9 +151,9 @@ const SlirpCb* UserNetwork::callbacks() {
     return &table;
 }
 
-Result<std::unique_ptr<NetBackend>> UserNetwork::make(const NetOptions& options) {
+Result<std::unique_ptr<NetBackend>> UserNetwork::make(const NetOptions& options,
+                                                      devices::CharBackends* chardevs) {
     std::unique_ptr<UserNetwork> made(new UserNetwork(options));
-    if (made->wake_fd_ < 0) return failure("--net user: {}", std::strerror(errno));
     const auto ip4 = [](uint32_t address) { return in_addr{htonl(address)}; };
     const auto text = [](const std::string& text) { return text.empty() ? nullptr : text.c_str(); };
     std::vector<const char*> search;
@@ -155,13 +184,15 @@ Result<std::unique_ptr<NetBackend>> UserNetwork::make(const NetOptions& options)
     if (made->slirp_ == nullptr) return failure("--net user: libslirp does not take these options");
     for (const HostForward& forward : options.forwards)
         if (auto added = made->forward(forward); !added) return std::unexpected(added.error());
+    for (const GuestForward& forward : options.guest_forwards)
+        if (auto added = made->forward(forward, chardevs); !added) return std::unexpected(added.error());
     return made;
 }
 
 UserNetwork::~UserNetwork() {
     connect(nullptr);
+    chardev_forwards_.clear();
     if (slirp_ != nullptr) slirp_cleanup(slirp_);
-    if (wake_fd_ >= 0) close(wake_fd_);
 }
 
 Result<void> UserNetwork::forward(const HostForward& forward) {
@@ -192,41 +223,28 @@ Result<void> UserNetwork::forward(const HostForward& forward) {
     return {};
 }
 
-// ---- the thread
-
-void UserNetwork::connect(NetGuest* guest) {
-    if (thread_.joinable()) {
-        quit_ = true;
-        wake();
-        thread_.join();
-        quit_ = false;
-        drained_.notify_all();
+Result<void> UserNetwork::forward(const GuestForward& forward, devices::CharBackends* chardevs) {
+    in_addr address{htonl(forward.address)};
+    bool added = false;
+    if (!forward.command.empty()) {
+        added = slirp_add_unix(slirp_, forward.socket.c_str(), &address, forward.port) == 0;
+    } else {
+        auto backend = chardevs != nullptr
+                           ? chardevs->claim(forward.chardev)
+                           : Result<devices::CharBackend*>(failure("there is no '{}'", forward.chardev));
+        if (!backend) return failure("--net user: guestfwd: {}", backend.error());
+        chardev_forwards_.push_back(
+            std::make_unique<ChardevForward>(*this, **backend, address, forward.port));
+        added = chardev_forwards_.back()->add_to(slirp_);
     }
-    guest_ = guest;
-    if (guest != nullptr) thread_ = host::start_thread("network", ThreadRole::Network, [this] { work(); });
+    if (!added)
+        return failure(
+            "--net user: guestfwd: the address is not in the guest's network, or somebody's, or forwarded "
+            "already");
+    return {};
 }
 
-void UserNetwork::wake() {
-    if (awake_.exchange(true)) return;
-    const uint64_t one = 1;
-    (void)!write(wake_fd_, &one, sizeof one);
-}
-
-void UserNetwork::drain() {
-    if (!thread_.joinable()) return;
-    std::unique_lock held(lock_);
-    const uint64_t mine = ++drains_wanted_;
-    wake();
-    drained_.wait(held, [&] { return drains_done_ >= mine; });
-}
-
-// No call of the guest's is under way here.
-void UserNetwork::finish_drains() {
-    const std::lock_guard guard(lock_);
-    if (drains_done_ == drains_wanted_) return;
-    drains_done_ = drains_wanted_;
-    drained_.notify_all();
-}
+// ---- the thread
 
 void UserNetwork::run_timers() {
     const int64_t now_ms = EventLoop::now_ns() / 1'000'000;
@@ -238,57 +256,47 @@ void UserNetwork::run_timers() {
         }
 }
 
-void UserNetwork::work() {
-    bool more = false;
-    while (!quit_) {
-        polled_.assign(1, {.fd = wake_fd_, .events = POLLIN, .revents = 0});
-        uint32_t timeout = UINT32_MAX;
-        slirp_pollfds_fill(
-            slirp_, &timeout,
-            [](int fd, int events, void* self) -> int {
-                short wanted = 0;
-                if ((events & SLIRP_POLL_IN) != 0) wanted |= POLLIN;
-                if ((events & SLIRP_POLL_OUT) != 0) wanted |= POLLOUT;
-                if ((events & SLIRP_POLL_PRI) != 0) wanted |= POLLPRI;
-                auto& polled = static_cast<UserNetwork*>(self)->polled_;
-                polled.push_back({.fd = fd, .events = wanted, .revents = 0});
-                return static_cast<int>(polled.size()) - 1;
-            },
-            this);
-        int64_t wait_ms = timeout == UINT32_MAX ? -1 : timeout;
-        const int64_t now_ms = EventLoop::now_ns() / 1'000'000;
-        for (const Timer& timer : timers_) {
-            if (timer.due_ms < 0) continue;
-            const int64_t left = std::max<int64_t>(timer.due_ms - now_ms, 0);
-            wait_ms = wait_ms < 0 ? left : std::min(wait_ms, left);
-        }
-        if (more) wait_ms = 0;
-        const int ready =
-            poll(polled_.data(), polled_.size(), static_cast<int>(std::min<int64_t>(wait_ms, 60'000)));
-        if (polled_[0].revents != 0) {
-            uint64_t count;
-            (void)!read(wake_fd_, &count, sizeof count);
-            awake_ = false;
-        }
-        slirp_pollfds_poll(
-            slirp_, ready < 0 ? 1 : 0,
-            [](int index, void* self) {
-                const short got =
-                    static_cast<UserNetwork*>(self)->polled_[static_cast<size_t>(index)].revents;
-                int events = 0;
-                if ((got & POLLIN) != 0) events |= SLIRP_POLL_IN;
-                if ((got & POLLOUT) != 0) events |= SLIRP_POLL_OUT;
-                if ((got & POLLPRI) != 0) events |= SLIRP_POLL_PRI;
-                if ((got & POLLERR) != 0) events |= SLIRP_POLL_ERR;
-                if ((got & POLLHUP) != 0) events |= SLIRP_POLL_HUP;
-                return events;
-            },
-            this);
-        run_timers();
-        more = guest_->transfer();
-        finish_drains();
+void UserNetwork::turn(bool wait) {
+    polled_.assign(1, {.fd = wake_fd(), .events = POLLIN, .revents = 0});
+    uint32_t timeout = UINT32_MAX;
+    slirp_pollfds_fill(
+        slirp_, &timeout,
+        [](int fd, int events, void* self) -> int {
+            short wanted = 0;
+            if ((events & SLIRP_POLL_IN) != 0) wanted |= POLLIN;
+            if ((events & SLIRP_POLL_OUT) != 0) wanted |= POLLOUT;
+            if ((events & SLIRP_POLL_PRI) != 0) wanted |= POLLPRI;
+            auto& polled = static_cast<UserNetwork*>(self)->polled_;
+            polled.push_back({.fd = fd, .events = wanted, .revents = 0});
+            return static_cast<int>(polled.size()) - 1;
+        },
+        this);
+    int64_t wait_ms = timeout == UINT32_MAX ? -1 : timeout;
+    const int64_t now_ms = EventLoop::now_ns() / 1'000'000;
+    for (const Timer& timer : timers_) {
+        if (timer.due_ms < 0) continue;
+        const int64_t left = std::max<int64_t>(timer.due_ms - now_ms, 0);
+        wait_ms = wait_ms < 0 ? left : std::min(wait_ms, left);
     }
-    finish_drains();
+    if (!wait) wait_ms = 0;
+    const int ready =
+        poll(polled_.data(), polled_.size(), static_cast<int>(std::min<int64_t>(wait_ms, 60'000)));
+    if (polled_[0].revents != 0) took_wake();
+    slirp_pollfds_poll(
+        slirp_, ready < 0 ? 1 : 0,
+        [](int index, void* self) {
+            const short got = static_cast<UserNetwork*>(self)->polled_[static_cast<size_t>(index)].revents;
+            int events = 0;
+            if ((got & POLLIN) != 0) events |= SLIRP_POLL_IN;
+            if ((got & POLLOUT) != 0) events |= SLIRP_POLL_OUT;
+            if ((got & POLLPRI) != 0) events |= SLIRP_POLL_PRI;
+            if ((got & POLLERR) != 0) events |= SLIRP_POLL_ERR;
+            if ((got & POLLHUP) != 0) events |= SLIRP_POLL_HUP;
+            return events;
+        },
+        this);
+    run_timers();
+    for (const auto& forward : chardev_forwards_) forward->pass_on(slirp_);
 }
 
 // ---- frames
@@ -308,25 +316,26 @@ void UserNetwork::raise_mss(std::span<uint8_t> frame, const devices::virtio::Tcp
 }
 
 void UserNetwork::send(std::span<uint8_t> frame) {
-    if (const auto tcp = devices::virtio::find_tcp(frame); tcp && guest_->takes_large_segments(tcp->ipv6))
+    if (const auto tcp = devices::virtio::find_tcp(frame); tcp && guest()->takes_large_segments(tcp->ipv6))
         raise_mss(frame, *tcp);
     slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
 }
 
 void UserNetwork::from_slirp(std::span<const uint8_t> frame) {
-    if (guest_ == nullptr) return;
+    if (guest() == nullptr) return;
     devices::ReceivedFrame received{.bytes = frame};
     if (const auto tcp = devices::virtio::find_tcp(frame)) {
         const size_t usual = mtu_ - (tcp->ipv6 ? kIp6Tcp : kIp4Tcp);
         if (frame.size() - tcp->data > usual) received.segment_bytes = static_cast<uint16_t>(usual);
     }
-    guest_->receive(received);
+    guest()->receive(received);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<NetBackend>> make_user_network(const NetOptions& options) {
-    return UserNetwork::make(options);
+Result<std::unique_ptr<NetBackend>> make_user_network(const NetOptions& options,
+                                                      devices::CharBackends* chardevs) {
+    return UserNetwork::make(options, chardevs);
 }
 
 }  // namespace arclight::guestos

@@ -3,7 +3,7 @@
 
 namespace arclight::guestos {
 
-Result<std::unique_ptr<devices::NetBackend>> make_user_network(const NetOptions&) {
+Result<std::unique_ptr<devices::NetBackend>> make_user_network(const NetOptions&, devices::CharBackends*) {
     return failure("--net user: this program is built without libslirp");
 }
 

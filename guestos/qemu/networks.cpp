@@ -15,14 +15,14 @@ namespace arclight::guestos::qemu {
 
 namespace {
 
-const std::vector<std::string_view> kNetworkTypes = {"user",       "tap",        "bridge", "socket",
-                                                     "stream",     "dgram",      "vde",    "l2tpv3",
-                                                     "vhost-user", "vhost-vdpa", "hubport"};
+const std::vector<std::string_view> kNetworkTypes = {"user",       "tap",        "bridge",  "socket",
+                                                     "stream",     "dgram",      "vde",     "l2tpv3",
+                                                     "vhost-user", "vhost-vdpa", "hubport", "passt"};
+constexpr std::string_view kMissing[] = {"bridge", "vde", "l2tpv3", "vhost-user", "vhost-vdpa", "hubport"};
 
 /// What -netdev user does not have here.
-constexpr std::string_view kNoUserKeys[] = {"guestfwd",         "smb",      "smbserver",
-                                            "tftp-server-name", "ipv6-net", "ipv6-prefix",
-                                            "ipv6-host",        "ipv6-dns", "ipv6-prefixlen"};
+constexpr std::string_view kNoUserKeys[] = {"smb",         "smbserver", "tftp-server-name", "ipv6-net",
+                                            "ipv6-prefix", "ipv6-host", "ipv6-dns",         "ipv6-prefixlen"};
 
 /// "hostfwd.0.str" of the JSON form is "hostfwd".
 std::string list_key(const std::string& key) {
@@ -32,29 +32,42 @@ std::string list_key(const std::string& key) {
 }
 
 /// `values` without the keys that are not the network's own.
-Result<NetOptions> read_user_network(const std::string& origin, const KeyValues& values) {
-    std::string text = "user";
+Result<NetOptions> read_network(const std::string& origin, const std::string& type, const KeyValues& values) {
+    std::string text = type;
+    bool script = false;
     for (const auto& [typed, value] : values) {
         const std::string key = list_key(typed);
-        if (std::ranges::find(kNoUserKeys, key) != std::end(kNoUserKeys))
+        if (type == "user" && std::ranges::find(kNoUserKeys, key) != std::end(kNoUserKeys))
             return failure("{}: '{}' is not there", origin, key);
         if (key == "mac" || key == "mtu") return failure("{}: Invalid parameter '{}'", origin, key);
+        script |= key == "script" || key == "fd";
         text += fmt::format(",{}={}", key, doubled_commas(value));
     }
+    // QEMU's own preset; that for the end does nothing in Debian.
+    if (type == "tap" && !script) text += ",script=/etc/qemu-ifup";
     const auto network = cli::parse_net(text);
     if (!network) return failure("{}: {}", origin, network.error());
     return **network;
 }
 
-Result<void> only_user(Keys& keys, const std::string& type) {
-    if (type != "user" && std::ranges::find(kNetworkTypes, type) != kNetworkTypes.end())
-        keys.fail("network '{}' is not there, 'user' is", type);
+Result<void> refuse_missing(Keys& keys, const std::string& type) {
+    if (std::ranges::find(kMissing, type) != std::end(kMissing))
+        keys.fail("network '{}' is not there (user, tap, socket, stream, dgram and passt are)", type);
     return {};
 }
 
 Result<void> add_network_named(Translation& t, NetOptions network, const std::string& origin) {
     if (std::ranges::count(t.out.networks, network.id, &NetOptions::id) != 0)
         return failure("{}: Duplicate ID '{}' for netdev", origin, network.id);
+    for (ChardevOptions& chardev : network.chardevs) {
+        if (std::ranges::count(t.out.chardevs, chardev.id, &ChardevOptions::id) != 0)
+            return failure("{}: Duplicate ID '{}' for chardev", origin, chardev.id);
+        t.out.chardevs.push_back(std::move(chardev));
+    }
+    for (const GuestForward& forward : network.guest_forwards)
+        if (forward.command.empty() &&
+            std::ranges::count(t.out.chardevs, forward.chardev, &ChardevOptions::id) == 0)
+            return failure("{}: chardev \"{}\" not found", origin, forward.chardev);
     t.out.networks.push_back(std::move(network));
     return {};
 }
@@ -65,10 +78,10 @@ Result<void> take_netdev(Translation& t, const Given& given) {
     const std::string id = keys.text("id");
     if (id.empty()) keys.fail("Parameter 'id' is missing");
     if (type == "vhost-user") return take_daemon_network(t, keys, id);
-    if (const auto done = only_user(keys, type); !done) return done;
+    if (const auto done = refuse_missing(keys, type); !done) return done;
     const KeyValues rest = keys.take_rest();
     if (const auto known = keys.finish(); !known) return known;
-    auto network = read_user_network(given.origin, rest);
+    auto network = read_network(given.origin, type, rest);
     if (!network) return std::unexpected(network.error());
     network->id = id;
     return add_network_named(t, std::move(*network), given.origin);
@@ -106,7 +119,7 @@ Result<void> take_nic(Translation& t, const Given& given, unsigned nth) {
         keys.ignore({"id"});
         return keys.finish();
     }
-    if (const auto done = only_user(keys, type); !done) return done;
+    if (const auto done = refuse_missing(keys, type); !done) return done;
     Adapter adapter;
     if (const auto done = check_model(keys, adapter.model, given, "model"); !done) return done;
     adapter.mac = keys.text("mac");
@@ -114,7 +127,7 @@ Result<void> take_nic(Translation& t, const Given& given, unsigned nth) {
     keys.ignore({"vectors", "name"});
     const KeyValues rest = keys.take_rest();
     if (const auto known = keys.finish(); !known) return known;
-    auto network = read_user_network(given.origin, rest);
+    auto network = read_network(given.origin, type, rest);
     if (!network) return std::unexpected(network.error());
     network->id = adapter.network;
     if (auto added = add_network_named(t, std::move(*network), given.origin); !added) return added;
@@ -130,7 +143,7 @@ Result<void> take_hub(Translation& t) {
         std::vector<std::string_view> types = kNetworkTypes;
         types.insert(types.end(), {"nic", "none"});
         const std::string type = keys.choice("type", "", types);
-        if (const auto done = only_user(keys, type); !done) return done;
+        if (const auto done = refuse_missing(keys, type); !done) return done;
         if (type == "nic") {
             Adapter adapter;
             if (const auto done = check_model(keys, adapter.model, *given, "model"); !done) return done;
@@ -138,10 +151,10 @@ Result<void> take_hub(Translation& t) {
             adapter.network = keys.text("netdev");
             keys.ignore({"name", "addr", "vectors", "id"});
             adapters.emplace_back(adapter, given);
-        } else if (type == "user") {
+        } else if (type != "none") {
             keys.ignore({"name"});
             const KeyValues rest = keys.take_rest();
-            auto network = read_user_network(given->origin, rest);
+            auto network = read_network(given->origin, type, rest);
             if (!network) return std::unexpected(network.error());
             network->id = network->id.empty() ? "hub0" : network->id;
             networks.push_back(given);
@@ -156,7 +169,7 @@ Result<void> take_hub(Translation& t) {
     for (auto& [adapter, given] : adapters) {
         if (adapter.network.empty()) {
             if (networks.empty())
-                return failure("{}: the adapter has no network, -net user is missing", given->origin);
+                return failure("{}: the adapter has no network, such as -net user", given->origin);
             if (++on_hub > 1)
                 return failure("{}: a second adapter on one network; give it a -netdev", given->origin);
             adapter.network = "hub0";

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -152,12 +153,17 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
         }
     }
 
-    if (!options.networks.empty()) {
+    if (std::ranges::count(options.networks, NetOptions::Kind::User, &NetOptions::kind) != 0) {
         out.push_back({"/etc/resolv.conf", kRead});
         out.push_back({"/dev/urandom", kRead});
     }
-    for (const NetOptions& network : options.networks)
+    for (const NetOptions& network : options.networks) {
         if (!network.tftp.empty()) out.push_back({network.tftp, kRead | FileGrant::kList});
+        // Tap devices, sockets and first connections are there already.
+        for (const NetAddress* made : {network.server ? &network.remote : nullptr, &network.local})
+            if (made != nullptr && made->kind == NetAddress::Kind::Unix && !made->abstract)
+                out.push_back({directory_of(made->path), FileGrant::kRemove});
+    }
     if (!options.pid_file.empty()) out.push_back({directory_of(options.pid_file), FileGrant::kRemove});
     // What a run has made it removes: sockets and links to pseudo-terminals.
     for (const ChardevOptions& one : options.chardevs) {
@@ -186,7 +192,9 @@ TcpGrant tcp_for(const RunOptions& options) {
     TcpGrant tcp;
     for (const NetOptions& network : options.networks) {
         // A restricted guest makes no connections; those that are forwarded to it are the host's.
-        tcp.connect |= !network.restrict_guest;
+        tcp.connect |= network.kind == NetOptions::Kind::User
+                           ? !network.restrict_guest
+                           : network.reconnect_ms != 0 && network.remote.kind == NetAddress::Kind::Inet;
         for (const HostForward& forward : network.forwards)
             if (!forward.udp) tcp.ports.push_back(forward.host_port);
     }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 
 #include "guestos/sandbox/grants.h"
 #include "guestos/sandbox/landlock.h"
@@ -57,6 +58,10 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
     build(drop_capabilities());
     build(forbid_new_privileges());
     build(restrict_files(grants_for(options), tcp_for(options)));
+    const auto has_network = [&](std::initializer_list<NetOptions::Kind> kinds) {
+        return std::ranges::find_first_of(options.networks, kinds, {}, &NetOptions::kind) !=
+               options.networks.end();
+    };
     needs = {
         .kvm = options.accel != Accel::Process,
         .control_socket = !options.control.empty(),
@@ -64,7 +69,20 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
             options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
         .flash_file = std::ranges::any_of(
             options.flash, [](const FlashOptions& bank) { return !bank.file.empty() && !bank.readonly; }),
-        .network = !options.networks.empty(),
+        .user_network = has_network({NetOptions::Kind::User}),
+        .forwarded_commands = !options.command_servers.empty(),
+        .forwarded_chardevs = std::ranges::any_of(
+            options.networks,
+            [](const NetOptions& network) {
+                return std::ranges::any_of(network.guest_forwards, [](const GuestForward& forward) {
+                    return !forward.chardev.empty();
+                });
+            }),
+        .net_clients = std::ranges::any_of(
+            options.networks, [](const NetOptions& network) { return network.reconnect_ms != 0; }),
+        .net_sockets =
+            has_network({NetOptions::Kind::Stream, NetOptions::Kind::Datagram, NetOptions::Kind::Passt}),
+        .tap = has_network({NetOptions::Kind::Tap}),
         .debugger = !options.gdb.empty(),
         .shares = std::ranges::any_of(
             options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),

@@ -2,6 +2,7 @@
 
 #include <asm/ioctls.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -34,7 +35,12 @@ enum class When : uint8_t {
     Kvm,
     ControlSocket,
     SemihostingFiles,
-    Network,
+    UserNetwork,
+    ForwardedCommands,
+    ForwardedChardevs,
+    NetSockets,
+    NetClients,
+    Tap,
     FlashFile,
     Shares,
     Daemons,
@@ -73,7 +79,7 @@ constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t), kSetMsrs =
 
 namespace vhost = devices::vhost_user::kernel;
 
-constexpr uint64_t kCharSocket = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+constexpr uint64_t kClientSocket = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 
 constexpr Row ioctl_row(unsigned roles, uint64_t request, When when = When::Always) {
     return {.number = SYS_ioctl, .roles = roles, .first = equals(1, request), .when = when};
@@ -84,7 +90,16 @@ constexpr Row socket_row(uint64_t family, uint64_t type) {
             .roles = kNetwork,
             .first = equals(0, family),
             .second = equals(1, type),
-            .when = When::Network};
+            .when = When::UserNetwork};
+}
+
+/// Of a connection that is made anew.
+constexpr Row client_row(unsigned roles, uint64_t family, When when) {
+    return {.number = SYS_socket,
+            .roles = roles,
+            .first = equals(0, family),
+            .second = equals(1, kClientSocket),
+            .when = when};
 }
 
 constexpr Row share_row(unsigned number) { return {.number = number, .roles = kShare, .when = When::Shares}; }
@@ -149,26 +164,10 @@ constexpr Row kRows[] = {
     {.number = SYS_socket, .roles = 0, .first = equals(0, AF_UNIX), .when = When::ControlSocket},
     // Streams and datagrams, and no other form of these. No name of an interface is looked up, for which the C library wants
     // a Unix socket.
-    {.number = SYS_socket,
-     .roles = kEvents,
-     .first = equals(0, AF_UNIX),
-     .second = equals(1, kCharSocket),
-     .when = When::CharClients},
-    {.number = SYS_socket,
-     .roles = kEvents,
-     .first = equals(0, AF_INET),
-     .second = equals(1, kCharSocket),
-     .when = When::CharClients},
-    {.number = SYS_socket,
-     .roles = kEvents,
-     .first = equals(0, AF_INET6),
-     .second = equals(1, kCharSocket),
-     .when = When::CharClients},
-    {.number = SYS_socket,
-     .roles = kDevice,
-     .first = equals(0, AF_UNIX),
-     .second = equals(1, kCharSocket),
-     .when = When::Vsock},
+    client_row(kEvents, AF_UNIX, When::CharClients),
+    client_row(kEvents, AF_INET, When::CharClients),
+    client_row(kEvents, AF_INET6, When::CharClients),
+    client_row(kDevice, AF_UNIX, When::Vsock),
     socket_row(AF_INET, SOCK_STREAM | SOCK_CLOEXEC),
     socket_row(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC),
     socket_row(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC),
@@ -177,10 +176,19 @@ constexpr Row kRows[] = {
      .roles = kNetwork,
      .first = equals(0, AF_UNIX),
      .second = equals(1, SOCK_DGRAM | SOCK_CLOEXEC),
-     .when = When::Network,
+     .when = When::UserNetwork,
      .outcome = Outcome::Unsupported},
-    {.number = SYS_ioctl, .roles = kNetwork, .first = equals(1, FIONREAD), .when = When::Network},
-    {.number = SYS_ioctl, .roles = kNetwork, .first = equals(1, FIONBIO), .when = When::Network},
+    {.number = SYS_socket,
+     .roles = kNetwork,
+     .first = equals(0, AF_UNIX),
+     .second = equals(1, SOCK_STREAM | SOCK_CLOEXEC),
+     .when = When::ForwardedCommands},
+    client_row(kNetwork, AF_UNIX, When::NetClients),
+    client_row(kNetwork, AF_INET, When::NetClients),
+    client_row(kNetwork, AF_INET6, When::NetClients),
+    ioctl_row(kNetwork, TUNSETOFFLOAD, When::Tap),
+    {.number = SYS_ioctl, .roles = kNetwork, .first = equals(1, FIONREAD), .when = When::UserNetwork},
+    {.number = SYS_ioctl, .roles = kNetwork, .first = equals(1, FIONBIO), .when = When::UserNetwork},
 
     // ---- Waiting, waking, timers: what is made all the time
     {SYS_futex, kAll},
@@ -326,18 +334,33 @@ constexpr Row kRows[] = {
     {.number = SYS_setsockopt, .roles = kDebugger, .when = When::Debugger},
 
     // ---- A guest's network (libslirp)
-    {.number = SYS_recvfrom, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_sendto, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_recvmsg, .roles = kNetwork, .when = When::Network},  // why a datagram has not arrived
-    {.number = SYS_connect, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_bind, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_listen, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_accept, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_shutdown, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_getsockname, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_getpeername, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_getsockopt, .roles = kNetwork, .when = When::Network},
-    {.number = SYS_setsockopt, .roles = kNetwork, .when = When::Network},
+    {.number = SYS_recvfrom, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_sendto, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_recvmsg, .roles = kNetwork, .when = When::UserNetwork},  // why a datagram has not arrived
+    {.number = SYS_connect, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_bind, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_listen, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_accept, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_shutdown, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_getsockname, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_getpeername, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_getsockopt, .roles = kNetwork, .when = When::UserNetwork},
+    {.number = SYS_setsockopt, .roles = kNetwork, .when = When::UserNetwork},
+
+    // ---- A forward of the guest's to a chardev: the event loop is asked for more of its input.
+    {.number = SYS_timerfd_settime, .roles = kNetwork, .when = When::ForwardedChardevs},
+
+    // ---- Frames. Sockets and first connections are older than the list.
+    {.number = SYS_recvfrom, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_sendto, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_sendmsg, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_recvmmsg, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_sendmmsg, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_ppoll, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_accept4, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_getsockopt, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_setsockopt, .roles = kNetwork, .when = When::NetSockets},
+    {.number = SYS_connect, .roles = kNetwork, .when = When::NetClients},
 
     // ---- Only while a machine is built or taken apart
     {SYS_epoll_create1, 0},
@@ -369,7 +392,11 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
         if ((row.when == When::Kvm && !needs.kvm) ||
             (row.when == When::ControlSocket && !needs.control_socket) ||
             (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
-            (row.when == When::Network && !needs.network) ||
+            (row.when == When::UserNetwork && !needs.user_network) ||
+            (row.when == When::ForwardedCommands && !needs.forwarded_commands) ||
+            (row.when == When::ForwardedChardevs && !needs.forwarded_chardevs) ||
+            (row.when == When::NetSockets && !needs.net_sockets) ||
+            (row.when == When::NetClients && !needs.net_clients) || (row.when == When::Tap && !needs.tap) ||
             (row.when == When::FlashFile && !needs.flash_file) ||
             (row.when == When::Shares && !needs.shares) || (row.when == When::Daemons && !needs.daemons) ||
             (row.when == When::Vsock && !needs.vsock) || (row.when == When::IoUring && !needs.io_uring) ||

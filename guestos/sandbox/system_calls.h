@@ -38,20 +38,25 @@ struct Rule {
 
 /// What the run is going to need, as far as lists depend on it.
 struct Needs {
-    bool kvm = false;                ///< /dev/kvm may be used
-    bool control_socket = false;     ///< a Unix socket is made
-    bool semihosting_files = false;  ///< virtual CPUs open files
-    bool flash_file = false;         ///< virtual CPUs write the image of a flash bank
-    bool network = false;            ///< a guest's network is made of sockets
-    bool debugger = false;           ///< one connects to a socket
-    bool shares = false;             ///< directories are served to the guest
-    bool daemons = false;            ///< other processes carry out devices
-    bool vsock = false;              ///< Unix sockets are made for the guest's connections
-    bool io_uring = false;           ///< disks make rings (devices/virtio/io_ring.h)
-    bool char_servers = false;       ///< chardevs take clients
-    bool char_clients = false;       ///< chardevs connect again
-    bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them
-    uint32_t process = 0;            ///< getpid()
+    bool kvm = false;                 ///< /dev/kvm may be used
+    bool control_socket = false;      ///< a Unix socket is made
+    bool semihosting_files = false;   ///< virtual CPUs open files
+    bool flash_file = false;          ///< virtual CPUs write the image of a flash bank
+    bool user_network = false;        ///< a guest's connections are sockets
+    bool forwarded_commands = false;  ///< some of them are Unix sockets
+    bool forwarded_chardevs = false;  ///< or chardevs
+    bool net_clients = false;         ///< a network connects again
+    bool net_sockets = false;         ///< frames go through one
+    bool tap = false;                 ///< or through a tap device
+    bool debugger = false;            ///< one connects to a socket
+    bool shares = false;              ///< directories are served to the guest
+    bool daemons = false;             ///< other processes carry out devices
+    bool vsock = false;               ///< Unix sockets are made for the guest's connections
+    bool io_uring = false;            ///< disks make rings (devices/virtio/io_ring.h)
+    bool char_servers = false;        ///< chardevs take clients
+    bool char_clients = false;        ///< chardevs connect again
+    bool compiles_on_vcpus = false;   ///< `--jit tier2`: regions are compiled by the CPU that wants them
+    uint32_t process = 0;             ///< getpid()
 };
 
 /// The list of one role; Main's holds all others. A call may have several rules, of which one is to hold. What is made

@@ -72,6 +72,8 @@ class Host:
             threading.Thread(target=server.serve_forever, daemon=True).start()
         self.sink = socket.create_server(("127.0.0.1", 0))
         self.received = None
+        self.echo = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.send_back, daemon=True).start()
         threading.Thread(target=self.drain, daemon=True).start()
 
     def drain(self):
@@ -80,6 +82,11 @@ class Host:
         while data := connection.recv(1 << 20):
             md5.update(data)
         self.received = md5.hexdigest()
+
+    def send_back(self):
+        connection, _ = self.echo.accept()
+        while data := connection.recv(65536):
+            connection.sendall(data[::-1])
 
     def use_forwards(self):
         """From the host to the guest: its web server by TCP, its echo by UDP."""
@@ -104,6 +111,7 @@ class Host:
         for server in self.servers:
             server.shutdown()
         self.sink.close()
+        self.echo.close()
 
 
 SCRIPT = r"""
@@ -127,6 +135,8 @@ if [ -n "$HTTP6" ]; then
     ping -6 -c 2 -W 5 fec0::2 > /dev/null; check ping6 $?
     check http6 $(wget -q -O - "http://[fec0::2]:$HTTP6/small" | md5sum)
 fi
+for i in 1 2 3; do (echo $i; sleep 0.2) | nc 10.0.2.100 80 > /tmp/command$i & done; wait; check command "$(cat /tmp/command? | tr "\n" " ")"
+check chardev $( (echo turned; sleep 1) | timeout 4 nc 10.0.2.101 81)
 check csum $(awk '/^Tcp: [0-9]/ { print $NF }' /proc/net/snmp)
 """
 
@@ -179,11 +189,12 @@ def everything(machine, options, name_server, sent):
     with open(os.path.join(tftp, "small"), "wb") as f:
         f.write(SMALL)
     net = (f"user,hostname=visitor,tftp={tftp},hostfwd=tcp:127.0.0.1:{host.http_forward}-:80,"
-           f"hostfwd=udp:127.0.0.1:{host.udp_forward}-10.0.2.15:7")
+           f"hostfwd=udp:127.0.0.1:{host.udp_forward}-10.0.2.15:7,guestfwd=tcp:10.0.2.100:80-cmd:sed -u s/$/$/,"
+           f"guestfwd=tcp:10.0.2.101:81-tcp:127.0.0.1:{host.echo.getsockname()[1]}")
     values = {"HTTP": host.port, "SINK": host.sink.getsockname()[1], "DNS": "", "SENT": sent,
               "HTTP6": host.six.server_address[1] if host.six else ""}
     words = {"ping": "0", "big": SUMS["big"], "sent": "0", "parallel": SUMS["small"], "forwarded": "both", "tftp": SUMS["small"],
-             "dhcp": "10.0.2.15 10.0.2.2 10.0.2.3 visitor", "csum": "0"}
+             "dhcp": "10.0.2.15 10.0.2.2 10.0.2.3 visitor", "csum": "0", "command": "1$ 2$ 3$", "chardev": "denrut"}
     if host.six:
         words |= {"ping6": "0", "http6": SUMS["small"]}
     named = with_name_server([]) if name_server else None

@@ -16,11 +16,12 @@ using Bytes = std::vector<uint8_t>;
 /// A network whose thread is the test's own: nothing happens until run().
 class FakeNetwork final : public NetBackend {
   public:
-    explicit FakeNetwork(bool large = true) : large_(large) {}
+    explicit FakeNetwork(bool large = true, bool headers = false) : large_(large), headers_(headers) {}
 
     void connect(NetGuest* guest) override { guest_ = guest; }
     bool large_segments() const override { return large_; }
     bool link_up() const override { return link_; }
+    bool takes_headers() const override { return headers_; }
     void send(std::span<uint8_t> frame) override { sent.emplace_back(frame.begin(), frame.end()); }
     void wake() override { awake_ = true; }
     void drain() override {}
@@ -34,6 +35,10 @@ class FakeNetwork final : public NetBackend {
         run();
         guest_->receive({frame, segment_bytes});
     }
+    void receive(const ReceivedFrame& frame) {
+        run();
+        guest_->receive(frame);
+    }
     void set_link(bool up) {
         link_ = up;
         guest_->link_changed();
@@ -42,7 +47,7 @@ class FakeNetwork final : public NetBackend {
     std::vector<Bytes> sent;
 
   private:
-    const bool large_;
+    const bool large_, headers_;
     NetGuest* guest_ = nullptr;
     std::atomic<bool> link_{true}, awake_{false};
 };

@@ -402,6 +402,119 @@ TEST_F(NetDevice, GivesLargeSegmentsToThoseThatTakeThem) {
     }
 }
 
+// ---- a back end that takes part in checksums and segmentation
+
+struct NetDeviceWithHeaders : testing::Test {
+    FakeNetwork network{true, true};
+    NetDriver driver{network};
+
+    static NetHeader partial(bool ipv6, uint8_t type, uint16_t segment = 1000) {
+        NetHeader header{};
+        header.flags = NetHeader::kNeedsChecksum;
+        header.gso_type = type;
+        header.gso_size = type != NetHeader::kGsoNone ? segment : 0;
+        header.header_bytes = ipv6 ? 74 : 54;
+        header.checksum_start = ipv6 ? 54 : 34;
+        header.checksum_offset = 16;
+        return header;
+    }
+    /// With the pseudo header's sum only where the checksum goes.
+    static Bytes incomplete(Bytes frame) {
+        const auto tcp = find_tcp(frame);
+        const uint16_t sum = tcp_pseudo_sum(frame, *tcp, frame.size() - tcp->tcp);
+        std::memcpy(&frame[tcp->tcp + 16], &sum, sizeof sum);
+        return frame;
+    }
+};
+
+TEST_F(NetDeviceWithHeaders, LeavesTheWorkToIt) {
+    driver.start_net();
+    const Bytes frame = incomplete(tcp_frame(false, 3000));
+    const NetHeader header = partial(false, NetHeader::kGsoTcp4);
+    driver.send(0, header, frame);
+    network.run();
+    ASSERT_EQ(network.sent.size(), 1u);
+    Bytes expected(sizeof header);
+    std::memcpy(expected.data(), &header, sizeof header);
+    expected.insert(expected.end(), frame.begin(), frame.end());
+    EXPECT_EQ(network.sent[0], expected);
+}
+
+TEST_F(NetDeviceWithHeaders, SendsNothingThatTheDriverHasNotAgreedTo) {
+    driver.start_net(NetDriver::kMac | NetDriver::kChecksum | NetDriver::kHostTcp6);
+    driver.send(0, partial(false, NetHeader::kGsoTcp4), incomplete(tcp_frame(false, 100)));
+    network.run();
+    EXPECT_TRUE(network.sent.empty());
+    NetDriver other(network);
+    other.start_net(NetDriver::kMac);
+    other.send(0, partial(false, NetHeader::kGsoNone), incomplete(tcp_frame(false, 100)));
+    network.run();
+    EXPECT_TRUE(network.sent.empty());
+}
+
+TEST_F(NetDeviceWithHeaders, PassesHeadersToTheDriver) {
+    for (const bool ipv6 : {false, true}) {
+        NetDriver fresh(network);
+        fresh.start_net();
+        const Bytes frame = incomplete(tcp_frame(ipv6, 2000));
+        const NetHeader header = partial(ipv6, ipv6 ? NetHeader::kGsoTcp6 : NetHeader::kGsoTcp4);
+        fresh.offer_room(0);
+        network.receive({.bytes = frame, .checked = false, .header = &header});
+        ASSERT_EQ(fresh.used_count(NetDriver::kReceive), 1);
+        NetHeader got = fresh.received_header(0);
+        EXPECT_EQ(got.buffers, 1);
+        got.buffers = 0;
+        EXPECT_EQ(std::memcmp(&got, &header, sizeof got), 0);
+        Bytes bytes = fresh.received(0, sizeof header + frame.size());
+        bytes.erase(bytes.begin(), bytes.begin() + sizeof header);
+        EXPECT_EQ(bytes, frame);
+    }
+}
+
+// Frames that the kernel has made before the driver was another one.
+TEST_F(NetDeviceWithHeaders, CompletesWhatTheDriverDoesNotTake) {
+    driver.start_net(NetDriver::kMac | NetDriver::kMergeable);
+    const Bytes frame = incomplete(tcp_frame(false, 500));
+    const NetHeader plain = partial(false, NetHeader::kGsoNone), large = partial(false, NetHeader::kGsoTcp4);
+    NetHeader outside = plain;
+    outside.checksum_start = static_cast<uint16_t>(frame.size());
+    driver.offer_room(0);
+    network.receive({.bytes = frame, .checked = false, .header = &large});
+    network.receive({.bytes = frame, .checked = false, .header = &outside});
+    EXPECT_EQ(driver.used_count(NetDriver::kReceive), 0) << "they are lost";
+    network.receive({.bytes = frame, .checked = false, .header = &plain});
+    ASSERT_EQ(driver.used_count(NetDriver::kReceive), 1);
+    EXPECT_EQ(driver.received_header(0).flags, 0);
+    Bytes got = driver.received(0, sizeof plain + frame.size());
+    got.erase(got.begin(), got.begin() + sizeof plain);
+    EXPECT_EQ(got, tcp_frame(false, 500));
+}
+
+TEST_F(NetDeviceWithHeaders, HeadersWaitWithTheirFrames) {
+    driver.start_net();
+    const Bytes frame = incomplete(tcp_frame(false, 500));
+    const NetHeader header = partial(false, NetHeader::kGsoNone);
+    network.receive({.bytes = frame, .checked = false, .header = &header});
+    driver.offer_room(0);
+    network.run();
+    ASSERT_EQ(driver.used_count(NetDriver::kReceive), 1);
+    EXPECT_EQ(driver.received_header(0).flags, NetHeader::kNeedsChecksum);
+    EXPECT_EQ(driver.received_header(0).checksum_start, 34);
+}
+
+// Nobody has looked at what another machine sends.
+TEST_F(NetDevice, UncheckedFramesAreNotSaidToBeRight) {
+    driver.start_net();
+    driver.offer_room(0);
+    driver.offer_room(1);
+    const Bytes frame = frame_to(kGuest, 100);
+    network.receive({.bytes = frame, .checked = false});
+    network.receive(ReceivedFrame{.bytes = frame});
+    ASSERT_EQ(driver.used_count(NetDriver::kReceive), 2);
+    EXPECT_EQ(driver.received_header(0).flags, 0);
+    EXPECT_EQ(driver.received_header(1).flags, NetHeader::kDataValid);
+}
+
 TEST_F(NetDevice, ABufferWithoutRoomForAHeaderIsAgainstTheRules) {
     driver.start_net();
     driver.offer_room(0, sizeof(NetHeader) - 1);

@@ -1,4 +1,5 @@
 // The words of --net.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "guestos/cli/parse.h"
@@ -88,9 +89,94 @@ TEST(ParseNet, Networks) {
         EXPECT_NE(error(std::string("user,") + wrong), "") << wrong;
 }
 
+TEST(ParseNet, GuestForwards) {
+    const NetOptions net = parsed(
+        "user,guestfwd=tcp:10.0.2.100:80-cmd:tr a-z A-Z,,guestfwd=:10.0.2.101:81-chardev:c,"
+        "guestfwd=tcp:10.0.2.102:82-tcp:127.0.0.1:8080");
+    ASSERT_EQ(net.guest_forwards.size(), 2u);
+    EXPECT_EQ(net.guest_forwards[0].command, "tr a-z A-Z,guestfwd=:10.0.2.101:81-chardev:c");
+    EXPECT_EQ(net.guest_forwards[0].address, 0x0a00'0264u);
+    EXPECT_EQ(net.guest_forwards[1].chardev, "guestfwd.tcp.82");
+    ASSERT_EQ(net.chardevs.size(), 1u);
+    EXPECT_EQ(net.chardevs[0].port, "8080");
+    EXPECT_EQ(parsed("user,guestfwd=:10.0.2.101:81-chardev:c").guest_forwards[0].chardev, "c");
+    for (const char* wrong :
+         {"", "tcp", "tcp:10.0.2.100:80", "udp:10.0.2.100:80-cmd:x", "tcp:10.0.2.100-cmd:x", "tcp::80-cmd:x",
+          "tcp:[::1]:80-cmd:x", "tcp:10.0.2.100:0-cmd:x",
+          "tcp:10.0.2.100:80-cmd:", "tcp:10.0.2.100:80-nothing"})
+        EXPECT_NE(error(std::string("user,guestfwd=") + wrong), "") << wrong;
+}
+
+TEST(ParseNet, Tap) {
+    const NetOptions net = parsed("tap,ifname=t0,script=no,downscript=no,vnet_hdr=off,vhost=off,mtu=9000");
+    EXPECT_EQ(net.kind, NetOptions::Kind::Tap);
+    EXPECT_EQ(net.interface, "t0");
+    EXPECT_TRUE(net.script.empty() && !net.vnet_header);
+    EXPECT_EQ(net.mtu, 9000u);
+    EXPECT_EQ(parsed("tap,fd=7").tap_descriptor, 7);
+    EXPECT_TRUE(parsed("tap").vnet_header);
+    EXPECT_EQ(error("tap,vhost=on"), "vhost=on is not there: frames pass through this process");
+    EXPECT_EQ(error("tap,fd=x"), "fd 'x' is no number of an open file");
+    EXPECT_EQ(error("tap,fd=-1"), "fd '-1' is no number of an open file");
+    EXPECT_EQ(error("tap,fd=7,ifname=x").substr(0, 3), "fd=");
+    EXPECT_EQ(error("tap,queues=4"), "queues '4': an adapter has one pair of queues");
+    EXPECT_EQ(error("tap,downscript=/x").substr(0, 15), "downscript '/x'");
+    EXPECT_EQ(error("tap,hostfwd=x").substr(0, 21), "unknown key 'hostfwd'");
+}
+
+TEST(ParseNet, Sockets) {
+    using Kind = NetAddress::Kind;
+    const NetOptions listen = parsed("socket,listen=:1234");
+    EXPECT_TRUE(listen.kind == NetOptions::Kind::Stream && listen.server);
+    EXPECT_EQ(listen.remote.host + ":" + listen.remote.port, ":1234");
+    const NetOptions connect = parsed("socket,connect=[::1]:99");
+    EXPECT_TRUE(connect.kind == NetOptions::Kind::Stream && !connect.server);
+    EXPECT_EQ(connect.remote.host, "::1");
+    const NetOptions group = parsed("socket,mcast=230.0.0.1:1234,localaddr=127.0.0.1");
+    EXPECT_EQ(group.kind, NetOptions::Kind::Datagram);
+    EXPECT_EQ(group.remote.host + group.local.host, "230.0.0.1127.0.0.1");
+    const NetOptions udp = parsed("socket,udp=h:1,localaddr=:2");
+    EXPECT_EQ(udp.remote.port + udp.local.port, "12");
+    EXPECT_EQ(parsed("socket,fd=5").remote.descriptor, 5);
+    EXPECT_EQ(error("socket"), "exactly one of listen=, connect=, mcast=, udp= and fd= is required");
+    EXPECT_EQ(error("socket,listen=:1,connect=h:1"), error("socket"));
+    EXPECT_EQ(error("socket,udp=h:1"), "localaddr= is mandatory with udp=");
+    EXPECT_EQ(error("socket,listen=:1,localaddr=h"), "localaddr= goes with mcast= or udp=");
+    EXPECT_EQ(error("socket,connect=:1"), "connect ':1' has no host");
+    EXPECT_EQ(error("socket,connect=h"), "connect 'h' is not of the form [HOST]:PORT");
+    EXPECT_EQ(error("socket,listen=:65536"), "listen ':65536' is not of the form [HOST]:PORT");
+
+    const NetOptions stream = parsed("stream,server=off,addr.type=inet,addr.host=h,addr.port=1,reconnect=2");
+    EXPECT_EQ(stream.remote.kind, Kind::Inet);
+    EXPECT_EQ(stream.reconnect_ms, 2000u);
+    EXPECT_EQ(parsed("stream,addr.type=unix,addr.path=/p,reconnect-ms=5").reconnect_ms, 5u);
+    EXPECT_TRUE(parsed("stream,addr.type=unix,addr.path=/p,addr.abstract=on").remote.abstract);
+    EXPECT_EQ(parsed("stream,addr.type=fd,addr.str=4").remote.descriptor, 4);
+    EXPECT_EQ(error("stream"), "addr.type is missing");
+    EXPECT_EQ(error("stream,addr.type=unix"), "addr.path is missing");
+    EXPECT_EQ(error("stream,addr.path=/p"), "addr.type is inet, unix or fd, not ''");
+    EXPECT_EQ(error("stream,addr.type=inet,addr.host=h"), "addr.port is missing");
+    EXPECT_EQ(error("stream,server=on,addr.type=unix,addr.path=/p,reconnect=1"),
+              "reconnect= is for clients, not with server=on");
+    EXPECT_EQ(error("stream,addr.color=red").substr(0, 24), "unknown key 'addr.color'");
+    EXPECT_EQ(error("stream,addr=x").substr(0, 18), "unknown key 'addr'");
+
+    const NetOptions dgram =
+        parsed("dgram,local.type=unix,local.path=/a,remote.type=unix,remote.path=/b,mac=52:54:00:00:00:01");
+    EXPECT_EQ(dgram.local.path + dgram.remote.path + dgram.mac, "/a/b52:54:00:00:00:01");
+    EXPECT_EQ(parsed("dgram,local.type=fd,local.str=4").local.descriptor, 4);
+    EXPECT_EQ(error("dgram"), "remote.type is missing");
+    EXPECT_EQ(error("dgram,local.type=unix,local.path=/a,remote.type=inet,remote.host=h,remote.port=1"),
+              "local.type and remote.type must be the same");
+
+    EXPECT_EQ(parsed("passt,path=/x,param=-4,tcp-ports=80").arguments,
+              (std::vector<std::string>{"-4", "--tcp-ports", "80"}));
+}
+
 TEST(ParseNet, ErrorsAreOneLine) {
-    EXPECT_EQ(error("tap"), "'tap' is no kind of network (known: user, none)");
-    EXPECT_EQ(error("none,mtu=1500"), "'none' is no kind of network (known: user, none)");
+    constexpr std::string_view kKnown = "(known: user, tap, socket, stream, dgram, passt, none)";
+    EXPECT_EQ(error("vde"), fmt::format("'vde' is no kind of network {}", kKnown));
+    EXPECT_EQ(error("none,mtu=1500"), fmt::format("'none' is no kind of network {}", kKnown));
     EXPECT_EQ(error("user,restrict"), "'restrict' is not of the form key=value");
     EXPECT_EQ(error("user,restrict=maybe"), "restrict is on or off, not 'maybe'");
     EXPECT_EQ(error("user,mtu=67"), "mtu '67' is not 68 to 65521");

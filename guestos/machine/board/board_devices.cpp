@@ -71,7 +71,7 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
     if (exit_status != nullptr)
         bus_.map(ExitStatus::kRange.base, ExitStatus::kRange.size, *exit_status, "exit-status");
 
-    const auto networks = make_networks();
+    const auto networks = make_networks(serial.chardevs);
     if (!networks) return std::unexpected(networks.error());
     const auto factory = devices::DeviceFactory::standard();
     if (const auto good = check_scsi_devices(options_.devices); !good) return good;
@@ -139,10 +139,16 @@ std::unique_ptr<devices::virtio::MmioSlot> BoardDevices::make_virtio_slot(
     return std::make_unique<devices::virtio::Mmio>(slot, memory_, line, std::move(backend));
 }
 
-Result<std::map<std::string, devices::NetBackend*, std::less<>>> BoardDevices::make_networks() {
+Result<std::map<std::string, devices::NetBackend*, std::less<>>> BoardDevices::make_networks(
+    devices::CharBackends* chardevs) {
     std::map<std::string, devices::NetBackend*, std::less<>> networks;
     for (const NetOptions& options : options_.networks) {
-        auto network = make_user_network(options);
+        if (const auto opened = options_.opened_networks.find(options.id);
+            opened != options_.opened_networks.end()) {
+            networks.emplace(options.id, opened->second.get());
+            continue;
+        }
+        auto network = make_user_network(options, chardevs);
         if (!network) return std::unexpected(network.error());
         networks.emplace(options.id, networks_.emplace_back(std::move(*network)).get());
     }

@@ -74,7 +74,8 @@ class BoardDevices {
   private:
     Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> make_virtio_devices(
         const devices::DeviceFactory& factory, const devices::DeviceContext& context);
-    Result<std::map<std::string, devices::NetBackend*, std::less<>>> make_networks();
+    Result<std::map<std::string, devices::NetBackend*, std::less<>>> make_networks(
+        devices::CharBackends* chardevs);
     std::unique_ptr<devices::virtio::MmioSlot> make_virtio_slot(
         unsigned slot, std::unique_ptr<devices::virtio::Backend> backend);
     void list_stateful_parts(ExitStatus* exit_status);

@@ -55,11 +55,48 @@ TEST(QemuNetworks, Words) {
     EXPECT_EQ(json->options.networks[0].forwards.size(), 1u);
 }
 
+TEST(QemuNetworks, OtherBackEnds) {
+    const auto request = request_for(
+        "-netdev tap,id=a -netdev tap,id=b,script=no,downscript=no,vhost=off,ifname=t "
+        "-netdev socket,id=c,listen=:1 -netdev "
+        "stream,id=d,server=off,addr.type=unix,addr.path=/p,reconnect=1 "
+        "-nic dgram,id=e,local.type=unix,local.path=/a,remote.type=unix,remote.path=/b -net nic -net "
+        "socket,mcast=230.0.0.1:1");
+    ASSERT_TRUE(request) << request.error();
+    const auto& nets = request->options.networks;
+    ASSERT_EQ(nets.size(), 6u);
+    EXPECT_EQ(nets[0].script, "/etc/qemu-ifup");
+    EXPECT_EQ(nets[1].script, "");
+    EXPECT_EQ(nets[1].interface, "t");
+    EXPECT_TRUE(nets[2].server);
+    EXPECT_EQ(nets[3].remote.path, "/p");
+    EXPECT_EQ(nets[3].reconnect_ms, 1000u);
+    EXPECT_EQ(nets[4].id + nets[4].local.path, "e/a");
+    EXPECT_EQ(nets[5].id, "hub0");
+    EXPECT_EQ(nets[5].kind, NetOptions::Kind::Datagram);
+    const auto json = request_for(
+        R"(-netdev '{"type":"stream","id":"n","server":false,"addr":{"type":"unix","path":"/p,q"}}')");
+    ASSERT_TRUE(json) << json.error();
+    EXPECT_EQ(json->options.networks[0].remote.path, "/p,q");
+}
+
+TEST(QemuNetworks, GuestForwards) {
+    const auto request = request_for(
+        "-chardev null,id=c -nic user,guestfwd=tcp:10.0.2.9:1-chardev:c,guestfwd=tcp:10.0.2.9:2-tcp:h:3");
+    ASSERT_TRUE(request) << request.error();
+    ASSERT_EQ(request->options.networks[0].guest_forwards.size(), 2u);
+    EXPECT_EQ(request->options.chardevs.back().id, "guestfwd.tcp.2");
+}
+
 TEST(QemuNetworks, Errors) {
     const std::pair<std::string_view, std::string_view> wrong[] = {
         {"-netdev user", "-netdev user: Parameter 'id' is missing"},
         {"-netdev foo,id=x", "-netdev foo,id=x: Parameter 'type' does not accept value 'foo'"},
-        {"-netdev tap,id=x", "-netdev tap,id=x: network 'tap' is not there"},
+        {"-netdev vde,id=x", "-netdev vde,id=x: network 'vde' is not there"},
+        {"-netdev tap,id=x,vhost=on", "-netdev tap,id=x,vhost=on: vhost=on is not there"},
+        {"-netdev stream,id=x", "-netdev stream,id=x: addr.type is missing"},
+        {"-netdev user,id=x,guestfwd=tcp:10.0.2.9:1-chardev:c",
+         "-netdev user,id=x,guestfwd=tcp:10.0.2.9:1-chardev:c: chardev \"c\" not found"},
         {"-netdev user,id=x,hostfw=a", "-netdev user,id=x,hostfw=a: unknown key 'hostfw'"},
         {"-netdev user,id=x,smb=/", "-netdev user,id=x,smb=/: 'smb' is not there"},
         {"-netdev user,id=x,mac=52:54:00:00:00:07",

@@ -407,7 +407,7 @@ TEST(SandboxSystemCalls, TheKernelAllowsHotCallsByTheirNumber) {
                 .control_socket = true,
                 .semihosting_files = true,
                 .flash_file = true,
-                .network = true,
+                .user_network = true,
                 .debugger = true,
                 .shares = true,
                 .char_servers = true,

@@ -1,0 +1,170 @@
+#include "guestos/net/tap_network.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "devices/virtio/net_frame.h"
+#include "guestos/net/net_sockets.h"
+#include "guestos/net/network_thread.h"
+
+namespace arclight::guestos {
+
+namespace {
+
+using devices::NetBackend;
+using devices::virtio::NetHeader;
+
+constexpr size_t kEthernetHeader = 14;
+constexpr unsigned kBatch = 64;
+
+class TapNetwork final : public NetworkThread {
+  public:
+    static Result<std::shared_ptr<NetBackend>> open(const NetOptions& options);
+    ~TapNetwork() override { connect(nullptr); }
+
+    bool large_segments() const override { return header_; }
+    bool takes_headers() const override { return header_; }
+    void send(std::span<uint8_t> frame) override;
+
+  private:
+    TapNetwork(SocketFd device, bool header)
+        : device_(std::move(device)), header_(header), buffer_(sizeof(NetHeader) + kMaxFrame) {}
+    void turn(bool wait) override;
+    void tell_offloads();
+    bool receive_one();
+
+    SocketFd device_;
+    const bool header_;
+    bool gone_ = false;  // the interface has been deleted
+    std::optional<unsigned> offloads_;
+    std::vector<uint8_t> buffer_;
+};
+
+/// The way of QEMU's scripts: SCRIPT INTERFACE.
+Result<void> run_script(const std::string& script, const char* interface) {
+    const pid_t child = fork();
+    if (child == 0) {
+        execl(script.c_str(), script.c_str(), interface, nullptr);
+        _exit(127);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return failure("script '{}': {}", script, std::strerror(errno));
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return failure("script '{}' cannot be run", script);
+    if (status != 0) return failure("script '{}' has failed", script);
+    return {};
+}
+
+/// One that somebody else has opened: it says itself whether frames have headers.
+Result<bool> look_at(int device) {
+    ifreq about{};
+    if (ioctl(device, TUNGETIFF, &about) != 0) return failure("fd {} is no tap device", device);
+    const auto flags = static_cast<unsigned>(static_cast<unsigned short>(about.ifr_flags));
+    if ((flags & IFF_TAP) == 0 || (flags & IFF_NO_PI) == 0)
+        return failure("fd {}: its interface is no tap device without packet information", device);
+    if ((flags & IFF_MULTI_QUEUE) != 0 && (flags & IFF_ATTACH_QUEUE) == 0)
+        ioctl(device, TUNSETQUEUE, &about);  // as it is, where that fails
+    fcntl(device, F_SETFL, fcntl(device, F_GETFL) | O_NONBLOCK);
+    fcntl(device, F_SETFD, FD_CLOEXEC);
+    return (flags & IFF_VNET_HDR) != 0;
+}
+
+Result<std::shared_ptr<NetBackend>> TapNetwork::open(const NetOptions& options) {
+    SocketFd device;
+    bool header = options.vnet_header;
+    ifreq request{};
+    if (options.tap_descriptor >= 0) {
+        const auto has_header = look_at(options.tap_descriptor);
+        if (!has_header) return std::unexpected(has_header.error());
+        device = SocketFd(options.tap_descriptor);
+        header = *has_header;
+    } else {
+        constexpr const char* kDevice = "/dev/net/tun";
+        device = SocketFd(::open(kDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+        unsigned features = 0;
+        if (!device || ioctl(device.get(), TUNGETFEATURES, &features) != 0)
+            return failure("cannot open '{}': {}", kDevice, std::strerror(errno));
+        header = header && (features & IFF_VNET_HDR) != 0;
+        request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (header ? IFF_VNET_HDR : 0));
+        const std::string& name = options.interface.empty() ? "tap%d" : options.interface;
+        if (name.size() >= IFNAMSIZ) return failure("'{}' is longer than an interface's name may be", name);
+        std::memcpy(&request.ifr_name[0], name.c_str(), name.size() + 1);
+        if (ioctl(device.get(), TUNSETIFF, &request) != 0)
+            return failure("interface '{}': {}", name,
+                           errno == EPERM
+                               ? "not permitted (it wants CAP_NET_ADMIN, or an interface that was made for "
+                                 "this user: ip tuntap add mode tap user NAME)"
+                               : std::strerror(errno));
+        if (!options.script.empty())
+            if (auto done = run_script(options.script, &request.ifr_name[0]); !done)
+                return std::unexpected(done.error());
+    }
+    const int header_bytes = sizeof(NetHeader);
+    if (header && ioctl(device.get(), TUNSETVNETHDRSZ, &header_bytes) != 0)
+        return failure("the host's kernel has no headers of {} bytes for tap devices", header_bytes);
+    return std::shared_ptr<NetBackend>(new TapNetwork(std::move(device), header));
+}
+
+// Frames that were made before have what the guest had agreed to then.
+void TapNetwork::tell_offloads() {
+    if (!header_) return;
+    unsigned wanted = 0;
+    if (guest()->takes_partial_checksums()) {
+        wanted |= TUN_F_CSUM;
+        if (guest()->takes_large_segments(false)) wanted |= TUN_F_TSO4;
+        if (guest()->takes_large_segments(true)) wanted |= TUN_F_TSO6;
+    }
+    if (offloads_ == wanted) return;
+    offloads_ = wanted;
+    ioctl(device_.get(), TUNSETOFFLOAD, wanted);
+}
+
+void TapNetwork::turn(bool wait) {
+    pollfd polled[2] = {{.fd = wake_fd(), .events = POLLIN, .revents = 0},
+                        {.fd = gone_ ? -1 : device_.get(), .events = POLLIN, .revents = 0}};
+    poll(polled, 2, wait ? -1 : 0);
+    if (polled[0].revents != 0) took_wake();
+    tell_offloads();
+    if ((polled[1].revents & POLLERR) != 0) gone_ = true;
+    if ((polled[1].revents & POLLIN) != 0)
+        for (unsigned i = 0; i < kBatch && receive_one(); i++) {
+        }
+}
+
+bool TapNetwork::receive_one() {
+    const ssize_t got = read(device_.get(), buffer_.data(), buffer_.size());
+    if (got <= 0) {
+        gone_ = got < 0 && errno == EBADFD;
+        return false;
+    }
+    const auto all = std::span(buffer_).first(static_cast<size_t>(got));
+    NetHeader header{};
+    const size_t begin = header_ ? sizeof header : 0;
+    if (all.size() < begin + kEthernetHeader) return true;
+    std::memcpy(&header, all.data(), begin);
+    guest()->receive({.bytes = all.subspan(begin), .checked = false, .header = header_ ? &header : nullptr});
+    return true;
+}
+
+// The kernel looks at what the guest's header says. An interface that is down takes nothing.
+void TapNetwork::send(std::span<uint8_t> frame) { (void)!write(device_.get(), frame.data(), frame.size()); }
+
+}  // namespace
+
+Result<std::shared_ptr<NetBackend>> open_tap_network(const NetOptions& options) {
+    return TapNetwork::open(options);
+}
+
+}  // namespace arclight::guestos

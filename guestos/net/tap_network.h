@@ -1,0 +1,16 @@
+#pragma once
+
+#include <memory>
+
+#include "devices/net_backend.h"
+#include "guestos/options.h"
+#include "mmu/result.h"
+
+namespace arclight::guestos {
+
+/// An interface of the host's kernel (Linux's Documentation/networking/tuntap.rst), which is there as long as the run unless it
+/// was made persistent. What the guest's driver leaves of checksums and segmentation goes to the kernel, and the other way. An
+/// error is one line.
+Result<std::shared_ptr<devices::NetBackend>> open_tap_network(const NetOptions& options);
+
+}  // namespace arclight::guestos

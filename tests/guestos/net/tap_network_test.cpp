@@ -1,0 +1,77 @@
+// With an interface of the host's, where this user may make one.
+#include "guestos/net/tap_network.h"
+
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "guestos/net/net_sockets.h"
+#include "tests/guestos/net/fake_guest.h"
+
+namespace arclight::guestos {
+namespace {
+
+using test::Bytes;
+using test::FakeGuest;
+
+NetOptions tap(const std::string& interface) {
+    NetOptions options{.id = "n", .kind = NetOptions::Kind::Tap};
+    options.interface = interface;
+    return options;
+}
+
+void bring_up(const std::string& interface) {
+    const SocketFd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    std::strcpy(&request.ifr_name[0], interface.c_str());
+    request.ifr_flags = IFF_UP;
+    EXPECT_EQ(ioctl(any.get(), SIOCSIFFLAGS, &request), 0) << strerror(errno);
+}
+
+TEST(TapNetwork, FramesOfTheKernel) {
+    const std::string interface = "arclt" + std::to_string(getpid());
+    for (const bool header : {false, true}) {
+        NetOptions options = tap(interface);
+        options.vnet_header = header;
+        const auto network = open_tap_network(options);
+        if (!network) GTEST_SKIP() << network.error();
+        EXPECT_EQ((*network)->takes_headers(), header);
+        FakeGuest guest(**network);
+        bring_up(interface);
+        // An interface that comes up asks who else has its IPv6 address, or for routers.
+        const Bytes frame = guest.next();
+        ASSERT_GE(frame.size(), 14u);
+        EXPECT_EQ(frame[0], 0x33);
+        // What is no frame is the kernel's to refuse.
+        for (const size_t size : {1, 11, 12, 13, 26, 2000}) guest.send(Bytes(size, 0xff));
+    }
+}
+
+TEST(TapNetwork, ScriptIsRun) {
+    NetOptions options = tap("");
+    options.script = "/bin/false";
+    const auto network = open_tap_network(options);
+    ASSERT_FALSE(network);
+    if (network.error().contains("not permitted") || network.error().contains("cannot open"))
+        GTEST_SKIP() << network.error();
+    EXPECT_EQ(network.error(), "script '/bin/false' has failed");
+    options.script = "/nowhere/script";
+    EXPECT_EQ(open_tap_network(options).error(), "script '/nowhere/script' cannot be run");
+}
+
+TEST(TapNetwork, Errors) {
+    NetOptions options = tap("");
+    options.tap_descriptor = STDIN_FILENO;
+    EXPECT_EQ(open_tap_network(options).error(), "fd 0 is no tap device");
+    const auto long_name = open_tap_network(tap("a-name-of-sixteen"));
+    ASSERT_FALSE(long_name);
+    if (!long_name.error().contains("cannot open")) {
+        EXPECT_EQ(long_name.error(), "'a-name-of-sixteen' is longer than an interface's name may be");
+    }
+}
+
+}  // namespace
+}  // namespace arclight::guestos
