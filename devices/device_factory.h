@@ -64,6 +64,7 @@ struct DeviceContext {
     CharBackends* chardevs = nullptr;  ///< null: there are none
     /// Of disks whose images another process serves, by the image's path.
     std::map<std::string, std::shared_ptr<virtio::NbdConnection>> images = {};
+    uint64_t ram_bytes = 0;
 };
 
 /// A virtio device wants a transport; a PCI function a place on that bus; any other one is its own registers. The machine

@@ -45,6 +45,13 @@ DeviceOptions network_device(const NetOptions& network, unsigned nth) {
             .id = {}};
 }
 
+DeviceOptions balloon_device(DeviceBus bus) {
+    return {.request = {"virtio-balloon", {{"deflate-on-oom", "on"}, {"free-page-reporting", "on"}}},
+            .bus = bus,
+            .address = {},
+            .id = {}};
+}
+
 DeviceOptions entropy_device(DeviceBus bus) {
     return {.request = {"virtio-rng", {}}, .bus = bus, .address = {}, .id = {}};
 }

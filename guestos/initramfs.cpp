@@ -15,11 +15,11 @@ namespace {
 
 constexpr uint64_t kMaxFile = uint64_t(2) << 30;
 
-// Disk, entropy, network and shared directories on virtio-mmio or PCI, and what an ext4 disk needs where the kernel has it as
+// Disk, entropy, network, shared directories, balloon and watchdog on virtio-mmio or PCI, and what an ext4 disk needs where the kernel has it as
 // modules (ext4 asks for its checksum by the algorithm's name, which no dependency shows).
-const std::string kModules[] = {
-    "virtio_mmio",    "virtio_pci",   "virtio_blk", "virtio_rng",     "virtio_net",
-    "virtio_console", "9pnet_virtio", "9p",         "crc32c_generic", "ext4"};
+const std::string kModules[] = {"virtio_mmio",    "virtio_pci",     "virtio_blk",     "virtio_rng",
+                                "virtio_net",     "virtio_console", "9pnet_virtio",   "9p",
+                                "virtio_balloon", "i6300esb",       "crc32c_generic", "ext4"};
 
 Bytes text(std::string_view content) { return Bytes(content.begin(), content.end()); }
 

@@ -37,7 +37,6 @@ constexpr std::string_view kNoScsi = "there is no SCSI; disks are virtio-blk";
 constexpr std::string_view kNoVhost = "no other process carries out devices";
 // The first whose prefix a name has.
 constexpr Absent kAbsent[] = {
-    {"virtio-balloon", "there is no balloon"},
     {"vhost-vsock", "there is no vsock"},
     {"vhost-user", kNoVhost},
     {"vhost-scsi", kNoVhost},
@@ -96,7 +95,6 @@ constexpr Absent kAbsent[] = {
     {"AC97", "there is no sound"},
     {"ES1370", "there is no sound"},
     {"tpm", "there is no TPM"},
-    {"i6300esb", "there is no watchdog"},
     {"ivshmem", "guests share no memory"},
     {"pvpanic", "there is no pvpanic"},
     {"edu", "there is no edu"},
@@ -122,7 +120,7 @@ std::vector<DeviceName> make_names() {
         if (family.has_transitional) add("-pci-transitional", DeviceBus::Pci);
     }
     // Of one kind and bus only.
-    for (const char* name : {"pcie-root-port"})
+    for (const char* name : {"pcie-root-port", "i6300esb"})
         if (factory.find(name) != nullptr) names.push_back({name, name, DeviceBus::Pci, ""});
     return names;
 }

@@ -195,7 +195,7 @@ Result<void> add_device(Translation& t, const Given& given) {
     if (name == nullptr) {
         const std::string_view why = why_no_device(driver);
         // Scripts add these for the host's convenience; guests do without them.
-        const bool dispensable = driver.starts_with("virtio-balloon") || driver.starts_with("vhost-vsock");
+        const bool dispensable = driver.starts_with("vhost-vsock");
         if (dispensable) return t.notes.missed(fmt::format("{}: {}", given.origin, why));
         if (!why.empty()) return failure("{}: {}", given.origin, why);
         std::vector<std::string_view> known;

@@ -123,6 +123,10 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
             const unsigned file = (used.written ? kReadWrite : kRead) | FileGrant::kDevice;
             out.push_back({used.path, used.directory ? inside : file});
         }
+    if (!options.snapshots.empty()) {
+        mkdir(options.snapshots.c_str(), 0777);  // who uses it says why it is not there
+        out.push_back({options.snapshots, kWholeDirectory | FileGrant::kTree});
+    }
     if (options.accel != Accel::Process) out.push_back({"/dev/kvm", kReadWrite | FileGrant::kDevice});
 
     const auto add_output = [&](const std::string& file) {

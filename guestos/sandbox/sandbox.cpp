@@ -63,6 +63,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .debugger = !options.gdb.empty(),
         .shares = std::ranges::any_of(
             options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
+        .snapshots = !options.snapshots.empty(),
         .char_servers =
             std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
         .char_clients = std::ranges::any_of(options.chardevs,

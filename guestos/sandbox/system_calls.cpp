@@ -35,6 +35,7 @@ enum class When : uint8_t {
     Network,
     FlashFile,
     Shares,
+    Snapshots,
     CharServers,
     CharClients,
     Debugger
@@ -80,6 +81,9 @@ constexpr Row socket_row(uint64_t family, uint64_t type) {
             .when = When::Network};
 }
 
+constexpr Row snapshot_row(unsigned number) {
+    return {.number = number, .roles = kControl, .when = When::Snapshots};
+}
 constexpr Row share_row(unsigned number) { return {.number = number, .roles = kShare, .when = When::Shares}; }
 
 // Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
@@ -107,6 +111,7 @@ constexpr Row kRows[] = {
     ioctl_row(0, KVM_SET_XCRS, When::Kvm),
     ioctl_row(0, KVM_SET_DEVICE_ATTR, When::Kvm),
     ioctl_row(0, KVM_GET_SREGS, When::Kvm),
+    ioctl_row(kControl, FICLONE, When::Snapshots),
     {.number = SYS_mprotect, .roles = kAll & ~kCompiler, .first = kNotExecutable},
     {.number = SYS_mprotect, .roles = kCompiler, .first = kNotWritableAndExecutable},
     {.number = SYS_mmap, .roles = kAll & ~kCompiler & ~kMain, .first = kNotExecutable},
@@ -234,6 +239,7 @@ constexpr Row kRows[] = {
 
     // ---- Flash: what is programmed is in its file before the next instruction
     {.number = SYS_pwrite64, .roles = kVcpus, .when = When::FlashFile},
+    {.number = SYS_fdatasync, .roles = kVcpus, .when = When::FlashFile},
     // ---- Shared directories: beneath them
     {.number = SYS_prlimit64, .roles = 0, .first = equals(0, 0), .when = When::Shares},
     share_row(SYS_openat2),
@@ -258,6 +264,19 @@ constexpr Row kRows[] = {
     share_row(SYS_setxattr),
     share_row(SYS_removexattr),
     share_row(SYS_listxattr),
+
+    // ---- Snapshots by name: in their directory
+    snapshot_row(SYS_access),
+    snapshot_row(SYS_copy_file_range),
+    snapshot_row(SYS_fsync),
+    snapshot_row(SYS_getdents64),
+    snapshot_row(SYS_mkdir),
+    snapshot_row(SYS_rename),
+    snapshot_row(SYS_renameat2),
+    snapshot_row(SYS_rmdir),
+    snapshot_row(SYS_unlink),
+    snapshot_row(SYS_unlinkat),
+    snapshot_row(SYS_utimensat),
 
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
@@ -331,6 +350,7 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::Network && !needs.network) ||
             (row.when == When::FlashFile && !needs.flash_file) ||
             (row.when == When::Shares && !needs.shares) ||
+            (row.when == When::Snapshots && !needs.snapshots) ||
             (row.when == When::CharServers && !needs.char_servers) ||
             (row.when == When::CharClients && !needs.char_clients) ||
             (row.when == When::Debugger && !needs.debugger))

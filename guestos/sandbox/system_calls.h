@@ -45,6 +45,7 @@ struct Needs {
     bool network = false;            ///< a guest's network is made of sockets
     bool debugger = false;           ///< one connects to a socket
     bool shares = false;             ///< directories are served to the guest
+    bool snapshots = false;          ///< a directory has them by name
     bool char_servers = false;       ///< chardevs take clients
     bool char_clients = false;       ///< chardevs connect again
     bool compiles_on_vcpus = false;  ///< `--jit tier2`: regions are compiled by the CPU that wants them

@@ -72,7 +72,8 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
     const auto networks = make_networks();
     if (!networks) return std::unexpected(networks.error());
     const auto factory = devices::DeviceFactory::standard();
-    const devices::DeviceContext context{loop_, clock_, host_, *networks, serial.chardevs, options_.images};
+    const devices::DeviceContext context{loop_,           clock_,          host_,          *networks,
+                                         serial.chardevs, options_.images, options_.memory};
     auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
@@ -86,6 +87,8 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
                                                    spi(layout::kSpiPci + 2), spi(layout::kSpiPci + 3)},
                                         msi_target(), memory_);
     if (auto added = pci_->add(options_.devices, factory, context); !added) return added;
+
+    if (devices::virtio::Balloon* balloon = pci_->balloon(); balloon != nullptr) balloon_ = balloon;
 
     list_stateful_parts(exit_status);
     return {};
@@ -146,6 +149,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
         auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
         if (backend == nullptr) return failure("'{}' is not a virtio device", device.request.name);
         backends[slot] = std::move(*backend);
+        if (auto* balloon = dynamic_cast<devices::virtio::Balloon*>(backends[slot].get())) balloon_ = balloon;
         return {};
     };
     for (const DeviceOptions& device : options_.devices) {

@@ -24,6 +24,7 @@
 #include "devices/psci.h"
 #include "devices/state.h"
 #include "devices/timer.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/mmio_slot.h"
 #include "guestos/exit_status.h"
 #include "guestos/machine/board/board_firmware.h"
@@ -61,6 +62,8 @@ class BoardDevices {
     devices::PmuInterrupt& pmu(unsigned cpu) { return *pmus_[cpu]; }
     devices::Pl011& uart() { return *uart_; }
     BoardFirmware& board_firmware() { return *board_firmware_; }
+    /// Null: there is none.
+    devices::virtio::Balloon* balloon() { return balloon_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
     /// See HostTimeWatch; any thread.
     void time_moved();
@@ -98,6 +101,7 @@ class BoardDevices {
     std::unique_ptr<BoardFirmware> board_firmware_;
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
     std::unique_ptr<PciDevices> pci_;
+    devices::virtio::Balloon* balloon_ = nullptr;
     devices::StatefulParts stateful_parts_;
 };
 

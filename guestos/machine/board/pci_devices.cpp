@@ -65,13 +65,14 @@ Result<void> PciDevices::add_one(const DeviceOptions& device, const devices::Dev
 
 Result<std::unique_ptr<pci::Function>> PciDevices::make(const DeviceOptions& device,
                                                         const devices::DeviceFactory& factory,
-                                                        const devices::DeviceContext& context) const {
+                                                        const devices::DeviceContext& context) {
     auto made = factory.make(device.request, context);
     if (!made) return std::unexpected(made.error());
     if (auto* function = std::get_if<std::unique_ptr<pci::Function>>(&*made)) return std::move(*function);
     auto* backend = std::get_if<std::unique_ptr<devices::virtio::Backend>>(&*made);
     const std::string& name = device.request.name;
     if (backend == nullptr) return failure("'{}' is not a PCI device", name);
+    if (auto* balloon = dynamic_cast<devices::virtio::Balloon*>(backend->get())) balloon_ = balloon;
     // As with QEMU, what is behind a root port is modern unless told otherwise.
     const bool behind_port = !device.pci.port.empty();
     const bool can_be_legacy = devices::virtio::Pci::has_legacy_interface((*backend)->device_id());

@@ -12,6 +12,7 @@
 #include "devices/msi.h"
 #include "devices/pci/host_bridge.h"
 #include "devices/state.h"
+#include "devices/virtio/balloon.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
 #include "mmu/result.h"
@@ -29,6 +30,8 @@ class PciDevices {
     Result<void> add(const std::vector<DeviceOptions>& wanted, const devices::DeviceFactory& factory,
                      const devices::DeviceContext& context);
     void list_stateful_parts(devices::StatefulParts& parts);
+    /// Null: there is none here.
+    devices::virtio::Balloon* balloon() { return balloon_; }
 
   private:
     struct Named {
@@ -39,12 +42,13 @@ class PciDevices {
                          const devices::DeviceContext& context);
     Result<std::unique_ptr<devices::pci::Function>> make(const DeviceOptions& device,
                                                          const devices::DeviceFactory& factory,
-                                                         const devices::DeviceContext& context) const;
+                                                         const devices::DeviceContext& context);
 
     const mmu::GuestMemory& memory_;
     devices::pci::HostBridge bridge_;
     std::vector<std::unique_ptr<devices::pci::Function>> functions_;
     std::vector<Named> ports_;
+    devices::virtio::Balloon* balloon_ = nullptr;
 };
 
 }  // namespace arclight::guestos
