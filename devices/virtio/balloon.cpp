@@ -106,7 +106,7 @@ uint64_t Balloon::actual() const {
 }
 
 void Balloon::set_target(uint64_t bytes) {
-    const uint64_t pages = (options_.ram_bytes - std::min(bytes, options_.ram_bytes)) / kPage;
+    const uint64_t pages = options_.ram_bytes / kPage - std::min(bytes, options_.ram_bytes) / kPage;
     Transport* const transport = this->transport();
     {
         std::unique_lock<std::mutex> reading;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstring>
+#include <new>
 #include <vector>
 
 #include "devices/virtio/mmio.h"
@@ -74,7 +75,17 @@ class VirtioDriver {
     bool broken() { return (get(0x70) & 64) != 0; }
 
     uint16_t size;
-    std::vector<uint8_t> ram = std::vector<uint8_t>(kRamSize);
+    /// The guest's pages are the host's.
+    template <typename T>
+    struct Pages {
+        using value_type = T;
+        T* allocate(size_t n) {
+            return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(4096)));
+        }
+        void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t(4096)); }
+        bool operator==(const Pages&) const = default;
+    };
+    std::vector<uint8_t, Pages<uint8_t>> ram = std::vector<uint8_t, Pages<uint8_t>>(kRamSize);
     mmu::PageOverlay overlay{ram.data(), layout::kRamBase, kRamSize};
     mmu::GuestMemory memory{ram.data(), layout::kRamBase, kRamSize, &overlay};
     FakeController controller;
