@@ -76,6 +76,7 @@ struct DeviceContext {
     /// For devices that access it without a transport; null: there are none.
     const mmu::GuestMemory* memory = nullptr;
     unsigned queues = 1;  ///< of devices that have one for each CPU, where their bus has room for that
+    uint64_t ram_bytes = 0;
 };
 
 /// A virtio device wants a transport; a PCI function a place on that bus; a SCSI device a place on a host (devices/virtio/scsi.h); any

@@ -9,9 +9,11 @@
 #include "devices/device_factory.h"
 #include "devices/device_words.h"
 #include "devices/disk_devices.h"
+#include "devices/pci/i6300esb.h"
 #include "devices/pci/root_port.h"
 #include "devices/vhost_user/device_types.h"
 #include "devices/virtio/9p.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
@@ -33,11 +35,60 @@ constexpr Word<virtio::p9::Multidevs> kMultidevs[] = {{"remap", virtio::p9::Mult
 static DeviceType entropy_device() {
     return {.name = "virtio-rng",
             .summary = "entropy from the host",
-            .options = {},
+            .options = {{.name = "max-bytes",
+                         .kind = Kind::Number,
+                         .help = "the most that the guest gets in a period; 0: as much as it asks for",
+                         .preset = "0"},
+                        {.name = "period",
+                         .kind = Kind::Number,
+                         .help = "its length in milliseconds",
+                         .preset = "65536",
+                         .max = ~uint32_t{0}}},
             .linux_module = "",
             .paths = nullptr,
-            .make = [](const DeviceArguments&, const DeviceContext&) -> Result<NewDevice> {
-                return std::make_unique<virtio::Rng>();
+            .make = [](const DeviceArguments& arguments, const DeviceContext& context) -> Result<NewDevice> {
+                const virtio::Rng::Limit limit{
+                    .bytes = arguments.number("max-bytes"),
+                    .period_ms = static_cast<uint32_t>(arguments.number("period"))};
+                if (limit.period_ms == 0) return failure("'period' parameter expects a positive integer");
+                if (limit.bytes == 0) return std::make_unique<virtio::Rng>();
+                return std::make_unique<virtio::Rng>(context.loop, limit);
+            }};
+}
+
+static DeviceType balloon_device() {
+    return {.name = "virtio-balloon",
+            .summary = "memory that the guest gives back to the host",
+            .options = {{.name = "deflate-on-oom",
+                         .kind = Kind::Switch,
+                         .help = "a guest that is short of memory takes it back by itself",
+                         .preset = "off"},
+                        {.name = "free-page-reporting",
+                         .kind = Kind::Switch,
+                         .help = "the guest tells what memory it has free, and the host gets it",
+                         .preset = "off"},
+                        {.name = "page-poison",
+                         .kind = Kind::Switch,
+                         .help = "the guest tells with what it fills free memory",
+                         .preset = "on"},
+                        {.name = "guest-stats-polling-interval",
+                         .kind = Kind::Number,
+                         .help = "seconds between two looks at the guest's statistics; 0: none",
+                         .preset = "0",
+                         .max = virtio::Balloon::kMaxPollSeconds}},
+            .linux_module = "virtio_balloon",
+            .paths = nullptr,
+            .make = [](const DeviceArguments& arguments, const DeviceContext& context) -> Result<NewDevice> {
+                auto balloon = std::make_unique<virtio::Balloon>(
+                    context.loop,
+                    virtio::Balloon::Options{.ram_bytes = context.ram_bytes,
+                                             .deflate_on_oom = arguments.on("deflate-on-oom"),
+                                             .free_page_reporting = arguments.on("free-page-reporting"),
+                                             .page_poison = arguments.on("page-poison"),
+                                             .host = context.host});
+                balloon->set_poll_interval(
+                    static_cast<unsigned>(arguments.number("guest-stats-polling-interval")));
+                return balloon;
             }};
 }
 
@@ -165,6 +216,17 @@ static DeviceType console_device() {
             .make = make_console_device};
 }
 
+static DeviceType watchdog_device() {
+    return {.name = "i6300esb",
+            .summary = "watchdog (Intel 6300ESB), on PCI",
+            .options = {},
+            .linux_module = "i6300esb",
+            .paths = nullptr,
+            .make = [](const DeviceArguments&, const DeviceContext& context) -> Result<NewDevice> {
+                return std::make_unique<pci::I6300Esb>(context.loop, context.clock, context.host);
+            }};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     for (DeviceType& type : disk_device_types()) factory.add(std::move(type));
@@ -175,6 +237,8 @@ DeviceFactory DeviceFactory::standard() {
     factory.add(console_device());
     vhost_user::add_device_types(factory);
     vsock::add_device_type(factory);
+    factory.add(balloon_device());
+    factory.add(watchdog_device());
     return factory;
 }
 

@@ -47,6 +47,13 @@ DeviceOptions network_device(const NetOptions& network, unsigned nth) {
             .id = {}};
 }
 
+DeviceOptions balloon_device(DeviceBus bus) {
+    return {.request = {"virtio-balloon", {{"deflate-on-oom", "on"}, {"free-page-reporting", "on"}}},
+            .bus = bus,
+            .address = {},
+            .id = {}};
+}
+
 bool is_disk(std::string_view name) {
     constexpr std::string_view kDisks[] = {"virtio-blk", "scsi-hd", "scsi-cd", "nvme"};
     return std::ranges::find(kDisks, name) != std::end(kDisks);

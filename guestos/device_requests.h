@@ -11,6 +11,8 @@ namespace arclight::guestos {
 DeviceOptions disk_device(const DriveOptions& drive);
 /// `nth`: how many networks were there before; their default addresses are one after the other.
 DeviceOptions network_device(const NetOptions& network, unsigned nth);
+/// A balloon that gives the host what the guest has free, and back to the guest what it is short of.
+DeviceOptions balloon_device(DeviceBus bus);
 DeviceOptions entropy_device(DeviceBus bus = DeviceBus::Mmio);
 
 /// Whether devices of this name are disks: their requests have the options of disk_device().

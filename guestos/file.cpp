@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "guestos/new_file.h"
+
 namespace arclight::guestos {
 
 namespace {
@@ -55,28 +57,16 @@ Result<Bytes> read_file(std::string_view what, const std::filesystem::path& path
 
 Result<void> write_file(std::string_view what, const std::filesystem::path& path,
                         std::span<const uint8_t> bytes) {
-    // A name that nobody has: the directory may be one that others write to.
-    std::filesystem::path temporary;
-    FileDescriptor file{-1};
-    constexpr unsigned kNames = 100;
-    for (unsigned k = 0; k < kNames; ++k) {
-        temporary = path.native() + fmt::format(".{}.{}.part", getpid(), k);
-        file.fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (file.fd >= 0 || errno != EEXIST) break;
-    }
-    if (file.fd < 0) return failure("cannot write {} '{}': {}", what, path.native(), std::strerror(errno));
-    const auto fail = [&] {
-        const int error = errno;
-        unlink(temporary.c_str());
-        return failure("cannot write {} '{}': {}", what, path.native(), std::strerror(error));
-    };
+    const auto named = [&](const std::string& error) { return failure("{}: {}", what, error); };
+    auto file = NewFile::create(path, 0666);
+    if (!file) return named(file.error());
     while (!bytes.empty()) {
-        const ssize_t done = write(file.fd, bytes.data(), bytes.size());
+        const ssize_t done = write(file->descriptor(), bytes.data(), bytes.size());
         if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return fail();
+        if (done < 0) return failure("cannot write {} '{}': {}", what, path.native(), std::strerror(errno));
         bytes = bytes.subspan(size_t(done));
     }
-    if (rename(temporary.c_str(), path.c_str()) != 0) return fail();
+    if (auto kept = file->commit(); !kept) return named(kept.error());
     return {};
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint64_t kMaxFile = uint64_t(2) << 30;
 
-// Disks, entropy, network, sockets and shared directories on virtio-mmio or PCI, and what an ext4 disk needs where the kernel has it as
+// Disks, entropy, network, sockets and shared directories, balloon and watchdog on virtio-mmio or PCI, and what an ext4 disk needs where the kernel has it as
 // modules (ext4 asks for its checksum by the algorithm's name, which no dependency shows).
 const std::string kModules[] = {"virtio_mmio",    "virtio_pci",
                                 "virtio_blk",     "virtio_scsi",
@@ -24,6 +24,7 @@ const std::string kModules[] = {"virtio_mmio",    "virtio_pci",
                                 "virtio_net",     "virtio_console",
                                 "9pnet_virtio",   "9p",
                                 "virtiofs",       "vmw_vsock_virtio_transport",
+                                "virtio_balloon", "i6300esb",
                                 "crc32c_generic", "ext4",
                                 "isofs"};
 

@@ -46,6 +46,8 @@ enum class VirtioMmio : uint8_t { Modern, Legacy };
 /// `--semihosting`: who may call the host by HLT #0xf000.
 enum class SemihostingAccess : uint8_t { Off, Kernel, Userspace };
 inline constexpr unsigned kDefaultGic = 3;
+/// `--watchdog`: what is done when the guest has not attended to its watchdog. Shutdown is the power key, Debug a line.
+enum class WatchdogAction : uint8_t { Reset, Shutdown, PowerOff, Pause, Debug, None };
 /// `--sandbox`.
 enum class SandboxMode : uint8_t { Off, On, Require };
 // Sanitizers watch a process from within, by means that no sandbox allows.
@@ -227,8 +229,9 @@ struct TraceOptions {
 };
 
 struct RunOptions {
-    std::string kernel;           ///< a file; empty: firmware only, or `restore`
-    std::string restore;          ///< a snapshot to go on from; empty: boot
+    std::string kernel;     ///< a file; empty: firmware only, or `restore`
+    std::string restore;    ///< a snapshot to go on from, a file or a name in `snapshots`; empty: boot
+    std::string snapshots;  ///< a directory for snapshots by name (snapshot/snapshot_store.h); empty: none
     bool restore_memory = false;  ///< `memory` is to be the snapshot's
     bool restore_cpus = false;    ///< `cpus` are to be the snapshot's
     std::string bios;             ///< firmware for the first bank of flash, lost at the end; empty: none
@@ -272,6 +275,7 @@ struct RunOptions {
     /// What a program is told of its command line; empty: the kernel's file and `append`.
     std::vector<std::string> semihosting_arguments;
     std::vector<std::string> semihosting_files;  ///< directories whose files its calls may use
+    WatchdogAction watchdog = WatchdogAction::Reset;
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
     Accel accel = Accel::Auto;
     Fastmem fastmem = Fastmem::Auto;

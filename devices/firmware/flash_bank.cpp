@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace arclight::devices {
 
@@ -31,6 +32,7 @@ bool write_all(int fd, uint64_t offset, std::span<const uint8_t> bytes) {
 }  // namespace
 
 FlashBank::~FlashBank() {
+    sync();
     for (const int fd : locked_) close(fd);
 }
 
@@ -77,9 +79,20 @@ bool FlashBank::write(uint64_t offset, std::span<const uint8_t> bytes) {
     if (readonly_ || offset > array_.size() || bytes.size() > array_.size() - offset) return false;
     // What is there already need not be written: edk2 programs whole blocks of which little has changed.
     if (std::ranges::equal(array_.subspan(offset, bytes.size()), bytes)) return true;
-    if (fd_ >= 0 && !write_all(fd_, offset, bytes)) return false;
+    if (fd_ >= 0) {
+        if (!write_all(fd_, offset, bytes)) return false;
+        unsynced_ = true;
+        if (const auto now = std::chrono::steady_clock::now(); now - synced_at_ >= kSyncInterval) {
+            sync();
+            synced_at_ = now;
+        }
+    }
     std::ranges::copy(bytes, array_.begin() + static_cast<ptrdiff_t>(offset));
     return true;
+}
+
+void FlashBank::sync() {
+    if (std::exchange(unsynced_, false)) fdatasync(fd_);
 }
 
 std::vector<uint8_t> FlashBank::pages() const {

@@ -1,6 +1,7 @@
 // The content of a flash bank: an array in memory that CPUs read and execute, and the host's file behind it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -28,7 +29,8 @@ class FlashBank {
 
     std::span<const uint8_t> array() const { return array_; }
     bool readonly() const { return readonly_; }
-    /// Programs bytes, which the file has when this returns: what the guest has seen done survives the end of this process.
+    /// Programs bytes, which the file has when this returns: what the guest has seen done survives the end of this process. The
+    /// host's end it survives after a second of the guest's further writing, or when the bank is gone.
     /// False: the file cannot be written, and the array is as before.
     bool write(uint64_t offset, std::span<const uint8_t> bytes);
 
@@ -40,8 +42,13 @@ class FlashBank {
     static constexpr uint64_t kPage = 4096;
 
   private:
+    static constexpr std::chrono::seconds kSyncInterval{1};
+    void sync();
+
     std::span<uint8_t> array_;
     int fd_ = -1;  ///< of a file that is written
+    bool unsynced_ = false;
+    std::chrono::steady_clock::time_point synced_at_;
     std::vector<int> locked_;
     bool readonly_ = false;
 };

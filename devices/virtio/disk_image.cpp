@@ -309,9 +309,10 @@ StateResult DiskImage::load(StateReader& in) {
     bool flush_failed = false, overlay = false;
     uint64_t clusters = 0;
     in(flush_failed, overlay, clusters);
-    in.require(overlay == (overlay_ != nullptr), "a disk with snapshot there or here only");
+    // One without can go on with one: it is empty.
+    in.require(!overlay || overlay_ != nullptr, "a disk with snapshot there, and without one here");
     if (in.ok()) flush_failed_ = flush_failed;
-    if (in.ok() && overlay) std::ranges::fill(present_, uint64_t{0});
+    if (in.ok() && overlay_ != nullptr) std::ranges::fill(present_, uint64_t{0});
     std::vector<uint8_t> content;
     for (; clusters != 0 && in.ok(); clusters--) {
         uint64_t cluster = 0;

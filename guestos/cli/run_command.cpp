@@ -14,6 +14,7 @@
 #include "guestos/cli/parse.h"
 #include "guestos/device_requests.h"
 #include "guestos/gdb/address.h"
+#include "guestos/monitor/words.h"
 #include "guestos/sandbox/privileges.h"
 #include "guestos/smbios.h"
 
@@ -47,6 +48,8 @@ struct Words {
     bool no_kaslr_seed = false;
     bool no_rng_seed = false;
     bool no_rng = false;
+    bool balloon = false;
+    std::string watchdog;
     std::string sandbox, spectre, host_suspend;
 };
 
@@ -134,6 +137,13 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "go on from a snapshot instead of booting (docs/snapshots.md); --kernel is for when the "
                      "guest resets")
         ->type_name("FILE")
+        ->group(boot);
+    command
+        ->add_option("--snapshots", o.snapshots,
+                     "a directory for the snapshots that a monitor's savevm and loadvm name; --restore NAME "
+                     "goes on from "
+                     "one (docs/snapshots.md)")
+        ->type_name("DIR")
         ->group(boot);
     command
         ->add_option(
@@ -281,6 +291,23 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->check(CLI::Validator(checker(parse_share), ""))
+        ->group(machine);
+    command
+        ->add_flag(
+            "--balloon", words->balloon,
+            "memory that the guest has free goes back to the host, and a monitor's 'balloon' asks the guest "
+            "for more (docs/control.md)")
+        ->group(machine);
+    command
+        ->add_option(
+            "--watchdog", words->watchdog,
+            "a watchdog (i6300esb, on PCI), and what is done when the guest has not attended to it: "
+            "reset, shutdown (the power key), poweroff, pause, debug (a line) or none [without a word: "
+            "reset]")
+        ->type_name("ACTION")
+        ->expected(0, 1)
+        ->default_str("reset")
+        ->check(one_of({"reset", "shutdown", "poweroff", "pause", "debug", "none"}))
         ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
@@ -508,6 +535,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         for (const auto& text : words->networks)
             if (const auto network = *parse_net(text)) add_network(options, *network, bus);
         for (const auto& text : words->shares) add_share(options, *parse_share(text), bus);
+        if (!words->watchdog.empty()) {
+            options.watchdog = *watchdog_action_named(words->watchdog);
+            options.devices.push_back(
+                {.request = {"i6300esb", {}}, .bus = DeviceBus::Pci, .address = {}, .id = {}});
+        }
+        if (words->balloon) options.devices.push_back(balloon_device(bus));
         for (const auto& text : words->devices) {
             if (wants_help(text)) return print_device_help(text);
             options.devices.push_back(*parse_device(text));

@@ -5,8 +5,8 @@
 
 #include "guestos/cli/commands.h"
 #include "guestos/lightv/client.h"
+#include "guestos/new_file.h"
 #include "guestos/snapshot/machine_description.h"
-#include "guestos/snapshot/new_file.h"
 #include "guestos/snapshot/snapshot_file.h"
 #include "mmu/lightv/json.h"
 

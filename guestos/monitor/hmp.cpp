@@ -1,9 +1,11 @@
 #include "guestos/monitor/hmp.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 
 #include "guestos/monitor/qmp.h"
 #include "guestos/monitor/words.h"
@@ -53,6 +55,12 @@ std::span<const Hmp::Command> Hmp::commands() {
         {"cpu", "index", "set the default CPU", &Hmp::select_cpu},
         {"x", "/fmt addr", "virtual memory dump starting at 'addr'", &Hmp::examine_virtual},
         {"xp", "/fmt addr", "physical memory dump starting at 'addr'", &Hmp::examine_physical},
+        {"balloon", "target", "request VM to change its memory allocation (in MB)", &Hmp::balloon},
+        {"savevm", "tag", "save a VM snapshot", &Hmp::savevm},
+        {"loadvm", "tag", "restore a VM snapshot from its tag", &Hmp::loadvm},
+        {"delvm", "tag", "delete a VM snapshot from its tag", &Hmp::delvm},
+        {"watchdog_action", "[reset|shutdown|poweroff|pause|debug|none]", "change watchdog action",
+         &Hmp::watchdog_action},
         {"ringbuf_read", "device size", "read from a ring buffer character device", &Hmp::ringbuf_read},
     };
     return kCommands;
@@ -60,6 +68,7 @@ std::span<const Hmp::Command> Hmp::commands() {
 
 std::span<const Hmp::Command> Hmp::infos() {
     static constexpr Command kInfos[] = {
+        {"balloon", "", "show balloon information", &Hmp::info_balloon},
         {"block", "", "show the disks", &Hmp::info_block},
         {"chardev", "", "show the character devices", &Hmp::info_chardev},
         {"cpus", "", "show infos for each CPU", &Hmp::info_cpus},
@@ -70,6 +79,7 @@ std::span<const Hmp::Command> Hmp::infos() {
         {"network", "", "show the network state", &Hmp::info_network},
         {"qtree", "", "show device tree", &Hmp::info_qtree},
         {"registers", "[-a] [vcpu]", "show the cpu registers (-a: of all CPUs)", &Hmp::info_registers},
+        {"snapshots", "", "show the currently saved VM snapshots", &Hmp::info_snapshots},
         {"status", "", "show the current VM status (running|paused)", &Hmp::info_status},
         {"uuid", "", "show the current VM UUID", &Hmp::info_uuid},
         {"version", "", "show the version", &Hmp::info_version},
@@ -188,6 +198,57 @@ std::string Hmp::ringbuf_read(std::string_view rest) {
         text += (byte < 0x20 && byte != '\n') || byte == 0x7f ? fmt::format("\\u{:04X}", byte)
                                                               : std::string(1, static_cast<char>(byte));
     return text + "\n";
+}
+
+namespace {
+constexpr const char* kNoBalloon = "Error: No balloon device has been activated\n";
+}  // namespace
+
+std::string Hmp::balloon(std::string_view rest) {
+    uint64_t megabytes = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), megabytes);
+    if (error != std::errc() || end != rest.data() + rest.size() || megabytes > ~uint64_t{0} >> 20)
+        return "balloon wants a number of MiB\n";
+    if (megabytes == 0) return "Error: Parameter 'target' expects a size\n";
+    return target_.set_balloon(megabytes << 20) ? "" : kNoBalloon;
+}
+
+std::string Hmp::info_balloon(std::string_view) {
+    const auto balloon = target_.balloon();
+    return balloon ? fmt::format("balloon: actual={}\n", balloon->guest_bytes >> 20) : kNoBalloon;
+}
+
+std::string Hmp::watchdog_action(std::string_view rest) {
+    const auto action = watchdog_action_named(rest);
+    if (!action) return fmt::format("Error: invalid parameter value: {}\n", rest);
+    target_.set_watchdog_action(*action);
+    return {};
+}
+
+namespace {
+std::string told(const Result<void>& done) { return done ? "" : fmt::format("Error: {}\n", done.error()); }
+}  // namespace
+
+std::string Hmp::savevm(std::string_view rest) {
+    // Without a name QEMU makes one of the time.
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    return told(
+        target_.save_snapshot(rest.empty() ? fmt::format("vm-{:%Y%m%d%H%M%S}", now) : std::string(rest)));
+}
+
+std::string Hmp::loadvm(std::string_view rest) { return told(target_.load_snapshot(std::string(rest))); }
+std::string Hmp::delvm(std::string_view rest) { return told(target_.delete_snapshot(std::string(rest))); }
+
+std::string Hmp::info_snapshots(std::string_view) {
+    const auto all = target_.snapshots();
+    if (!all) return fmt::format("Error: {}\n", all.error());
+    if (all->empty()) return "There is no snapshot available.\n";
+    std::string text = "List of snapshots:\nTAG                  SIZE       DATE\n";
+    for (const MonitorTarget::Snapshot& one : *all)
+        text += fmt::format("{:<20} {:<10} {:%Y-%m-%d %H:%M:%S}\n", one.name,
+                            fmt::format("{} MiB", one.bytes >> 20),
+                            std::chrono::sys_seconds(std::chrono::seconds(one.saved)));
+    return text;
 }
 
 std::string Hmp::info_status(std::string_view) {

@@ -49,6 +49,13 @@ class Hmp {
     std::string info_registers(std::string_view rest);
     std::string info_mtree(std::string_view);
     std::string info_qtree(std::string_view);
+    std::string balloon(std::string_view rest);
+    std::string savevm(std::string_view rest);
+    std::string loadvm(std::string_view rest);
+    std::string delvm(std::string_view rest);
+    std::string info_snapshots(std::string_view rest);
+    std::string watchdog_action(std::string_view rest);
+    std::string info_balloon(std::string_view rest);
     std::string info_block(std::string_view);
     std::string info_network(std::string_view);
     std::string info_chardev(std::string_view);

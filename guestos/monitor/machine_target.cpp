@@ -14,6 +14,9 @@
 #include "guestos/chardev/ringbuf.h"
 #include "guestos/device_requests.h"
 #include "guestos/monitor/register_text.h"
+#include "guestos/monitor/words.h"
+#include "guestos/snapshot/snapshot_store.h"
+#include "guestos/snapshot/snapshots.h"
 #include "host/memory_fault.h"
 #include "mmu/walk.h"
 
@@ -32,12 +35,26 @@ std::string option(const devices::DeviceRequest& request, std::string_view name)
 }  // namespace
 
 MachineTarget::MachineTarget(const RunOptions& options, Chardevs& chardevs, std::string version)
-    : options_(options), chardevs_(chardevs), version_(std::move(version)) {}
+    : options_(options),
+      chardevs_(chardevs),
+      version_(std::move(version)),
+      watchdog_action_(options.watchdog) {}
 
 void MachineTarget::attach(Machine& machine) {
     machine.observe_run_state(
         [this](RunState state) { tell_(MonitorEvent::now(state == RunState::Running ? "RESUME" : "STOP")); });
+    machine.observe_services(
+        {.balloon =
+             [this](uint64_t bytes) {
+                 tell_(MonitorEvent::now("BALLOON_CHANGE", {{"actual", bytes}}));
+             },
+         .watchdog =
+             [this](WatchdogAction action) {
+                 tell_(MonitorEvent::now("WATCHDOG", {{"action", watchdog_action_word(action)}}));
+             }});
     const std::lock_guard guard(lock_);
+    machine.set_watchdog_action(watchdog_action_);
+    if (balloon_target_ && machine.balloon() != nullptr) machine.balloon()->set_target(*balloon_target_);
     machine_ = &machine;
     ending_ = false;
     end_told_ = false;
@@ -56,6 +73,7 @@ void MachineTarget::detach(Machine::End end) {
         case Machine::End::Reset:
             tell_end(options_.no_reboot ? "SHUTDOWN" : "RESET", true, "guest-reset");
             break;
+        case Machine::End::Load: break;
         case Machine::End::Failure: tell_end("SHUTDOWN", false, "host-error"); break;
         default: tell_end("SHUTDOWN", false, "host-signal"); break;
     }
@@ -289,6 +307,140 @@ std::vector<MonitorTarget::Chardev> MachineTarget::chardevs() {
         all.push_back(
             {.label = one->label(), .filename = one->filename(), .frontend_open = one->has_frontend()});
     return all;
+}
+
+std::optional<MonitorTarget::Balloon> MachineTarget::balloon() {
+    std::optional<Balloon> result;
+    with_machine([&](Machine& machine) {
+        devices::virtio::Balloon* const balloon = machine.balloon();
+        if (balloon == nullptr) return;
+        const auto statistics = balloon->statistics();
+        result = {.guest_bytes = balloon->actual(),
+                  .statistics = {},
+                  .updated = statistics.updated,
+                  .poll_interval = balloon->poll_interval()};
+        for (unsigned tag = 0; tag < statistics.values.size(); ++tag)
+            result->statistics.emplace_back(devices::virtio::Balloon::statistic_name(tag),
+                                            statistics.values[tag].value_or(~uint64_t{0}));
+    });
+    return result;
+}
+
+bool MachineTarget::set_balloon(uint64_t guest_bytes) {
+    bool there = false;
+    with_machine([&](Machine& machine) {
+        there = machine.balloon() != nullptr;
+        if (!there) return;
+        machine.balloon()->set_target(guest_bytes);
+        const std::lock_guard guard(lock_);
+        balloon_target_ = guest_bytes;
+    });
+    return there;
+}
+
+bool MachineTarget::set_balloon_poll_interval(unsigned seconds) {
+    bool there = false;
+    with_machine([&](Machine& machine) {
+        there = machine.balloon() != nullptr;
+        if (there) machine.balloon()->set_poll_interval(seconds);
+    });
+    return there;
+}
+
+Result<std::vector<MonitorTarget::Snapshot>> MachineTarget::snapshots() {
+    auto found = SnapshotStore(options_.snapshots).list();
+    if (!found) return std::unexpected(found.error());
+    std::vector<Snapshot> all;
+    for (SnapshotStore::Entry& entry : *found)
+        all.push_back({.name = std::move(entry.name), .bytes = entry.bytes, .saved = entry.saved});
+    return all;
+}
+
+Result<void> MachineTarget::save_snapshot(const std::string& name) {
+    Result<void> saved = failure("the machine ends");
+    with_machine([&](Machine& machine) { saved = SnapshotStore(options_.snapshots).save(machine, name); });
+    return saved;
+}
+
+// What the new machine would find wrong is told while there is still the old one.
+Result<void> MachineTarget::load_snapshot(const std::string& name) {
+    Result<void> loaded = failure("the machine ends");
+    with_machine([&](Machine& machine) {
+        const auto path = SnapshotStore(options_.snapshots).find(name);
+        if (!path) {
+            loaded = std::unexpected(path.error());
+            return;
+        }
+        RunOptions options = machine.options();
+        options.restore = *path;
+        const auto file = SnapshotFile::open(*path);
+        const auto good = file ? can_restore(options, *file) : Result<void>(std::unexpected(file.error()));
+        if (!good) {
+            loaded = good;
+            return;
+        }
+        {
+            const std::lock_guard guard(lock_);
+            to_load_ = *path;
+        }
+        loaded = {};
+        end(machine, Machine::End::Load);
+    });
+    return loaded;
+}
+
+Result<void> MachineTarget::delete_snapshot(const std::string& name) {
+    return SnapshotStore(options_.snapshots).remove(name);
+}
+
+std::string MachineTarget::take_snapshot_to_load() {
+    const std::lock_guard guard(lock_);
+    return std::exchange(to_load_, {});
+}
+
+bool MachineTarget::run_job(const std::string& id, const std::string& type,
+                            const std::function<Result<void>()>& work) {
+    {
+        const std::lock_guard guard(lock_);
+        if (std::ranges::count(jobs_, id, &Job::id) != 0) return false;
+    }
+    const auto tell_status = [&](const char* status) {
+        tell_(MonitorEvent::now("JOB_STATUS_CHANGE", {{"status", status}, {"id", id}}));
+    };
+    tell_status("created");
+    tell_status("running");
+    const Result<void> done = work();
+    for (const char* status : {"waiting", "pending"})
+        if (done) tell_status(status);
+    if (!done) tell_status("aborting");
+    {
+        const std::lock_guard guard(lock_);
+        jobs_.push_back({.id = id, .type = type, .error = done ? std::nullopt : std::optional(done.error())});
+    }
+    tell_status("concluded");
+    return true;
+}
+
+std::vector<MonitorTarget::Job> MachineTarget::jobs() {
+    const std::lock_guard guard(lock_);
+    return jobs_;
+}
+
+bool MachineTarget::dismiss_job(const std::string& id) {
+    {
+        const std::lock_guard guard(lock_);
+        if (std::erase_if(jobs_, [&](const Job& job) { return job.id == id; }) == 0) return false;
+    }
+    tell_(MonitorEvent::now("JOB_STATUS_CHANGE", {{"status", "null"}, {"id", id}}));
+    return true;
+}
+
+void MachineTarget::set_watchdog_action(WatchdogAction action) {
+    with_machine([&](Machine& machine) {
+        machine.set_watchdog_action(action);
+        const std::lock_guard guard(lock_);
+        watchdog_action_ = action;
+    });
 }
 
 Result<std::vector<uint8_t>> MachineTarget::read_ring(std::string_view chardev, size_t most) {

@@ -29,6 +29,8 @@ class MachineTarget final : public MonitorTarget {
     void finish();
     /// The last machine stood when it was reset: so does the next one.
     bool next_begins_paused() const { return stood_at_end_; }
+    /// The file that the next machine goes on from; empty: it boots.
+    std::string take_snapshot_to_load();
 
     // ---- MonitorTarget
     RunState run_state() override;
@@ -49,6 +51,18 @@ class MachineTarget final : public MonitorTarget {
     std::vector<Device> devices() override;
     std::vector<MonitorTarget::Chardev> chardevs() override;
     Result<std::vector<uint8_t>> read_ring(std::string_view chardev, size_t most) override;
+    std::optional<Balloon> balloon() override;
+    bool set_balloon(uint64_t guest_bytes) override;
+    bool set_balloon_poll_interval(unsigned seconds) override;
+    Result<std::vector<Snapshot>> snapshots() override;
+    Result<void> save_snapshot(const std::string& name) override;
+    Result<void> load_snapshot(const std::string& name) override;
+    Result<void> delete_snapshot(const std::string& name) override;
+    bool run_job(const std::string& id, const std::string& type,
+                 const std::function<Result<void>()>& work) override;
+    std::vector<Job> jobs() override;
+    bool dismiss_job(const std::string& id) override;
+    void set_watchdog_action(WatchdogAction action) override;
     std::string name() const override { return options_.name; }
     std::string uuid() const override { return options_.uuid; }
     uint64_t memory_bytes() const override { return options_.memory; }
@@ -74,6 +88,11 @@ class MachineTarget final : public MonitorTarget {
     bool finished_ = false;
     std::atomic<bool> end_told_{false};
     bool stood_at_end_ = false;
+    // What the next machine gets too; under lock_.
+    std::optional<uint64_t> balloon_target_;
+    WatchdogAction watchdog_action_;
+    std::string to_load_;
+    std::vector<Job> jobs_;
 };
 
 }  // namespace arclight::guestos

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 
+#include "devices/virtio/balloon.h"
 #include "guestos/monitor/words.h"
 
 namespace arclight::guestos {
@@ -131,6 +133,122 @@ QmpResult query_memory(const QmpContext& context, const Json&) {
     return Json{{"base-memory", context.target.memory_bytes()}, {"plugged-memory", 0}};
 }
 
+QmpResult no_balloon() {
+    return std::unexpected(
+        QmpError{.kind = "DeviceNotActive", .text = "No balloon device has been activated"});
+}
+
+QmpResult query_balloon(const QmpContext& context, const Json&) {
+    const auto balloon = context.target.balloon();
+    if (!balloon) return no_balloon();
+    return Json{{"actual", balloon->guest_bytes}};
+}
+
+QmpResult balloon(const QmpContext& context, const Json& arguments) {
+    if (!context.target.balloon()) return no_balloon();
+    const auto bytes = arguments["value"].get<int64_t>();
+    if (bytes <= 0) return std::unexpected(QmpError{.text = "Parameter 'target' expects a size"});
+    context.target.set_balloon(static_cast<uint64_t>(bytes));
+    return Json::object();
+}
+
+QmpResult watchdog_set_action(const QmpContext& context, const Json& arguments) {
+    const auto word = arguments["action"].get<std::string>();
+    const auto action = watchdog_action_named(word);
+    if (!action)
+        return std::unexpected(
+            QmpError{.text = fmt::format("Parameter 'action' does not accept value '{}'", word)});
+    context.target.set_watchdog_action(*action);
+    return Json::object();
+}
+
+/// The balloon's statistics are properties of an object in QEMU, and so libvirt asks for them. Others there are none.
+QmpResult balloon_property(const QmpContext& context, const Json& arguments,
+                           const std::function<QmpResult(const MonitorTarget::Balloon&)>& of_balloon) {
+    const auto path = arguments["path"].get<std::string>(),
+               property = arguments["property"].get<std::string>();
+    constexpr std::string_view kPeripheral = "/machine/peripheral/";
+    const auto devices = context.target.devices();
+    const auto named = std::ranges::find_if(devices, [&](const MonitorTarget::Device& device) {
+        return !device.id.empty() && path == std::string(kPeripheral) + device.id;
+    });
+    if (named == devices.end())
+        return std::unexpected(
+            QmpError{.kind = "DeviceNotFound", .text = fmt::format("Device '{}' not found", path)});
+    const auto balloon = context.target.balloon();
+    if (named->type != "virtio-balloon" || !balloon ||
+        (property != "guest-stats" && property != "guest-stats-polling-interval"))
+        return std::unexpected(
+            QmpError{.text = fmt::format("Property '{}.{}' not found", named->type, property)});
+    return of_balloon(*balloon);
+}
+
+QmpResult qom_get(const QmpContext& context, const Json& arguments) {
+    return balloon_property(context, arguments, [&](const MonitorTarget::Balloon& balloon) -> QmpResult {
+        if (arguments["property"] == "guest-stats-polling-interval") return Json(balloon.poll_interval);
+        Json statistics = Json::object();
+        for (const auto& [name, value] : balloon.statistics) statistics[name] = value;
+        return Json{{"stats", statistics}, {"last-update", balloon.updated}};
+    });
+}
+
+QmpResult qom_set(const QmpContext& context, const Json& arguments) {
+    return balloon_property(context, arguments, [&](const MonitorTarget::Balloon&) -> QmpResult {
+        const Json& value = arguments["value"];
+        if (arguments["property"] != "guest-stats-polling-interval")
+            return std::unexpected(QmpError{.text = "Insufficient permission to perform this operation"});
+        if (!value.is_number_integer())
+            return std::unexpected(QmpError{.text = "Invalid parameter type for 'value', expected: integer"});
+        const auto seconds = value.get<int64_t>();
+        if (seconds < 0) return std::unexpected(QmpError{.text = "timer value must be greater than zero"});
+        if (seconds > devices::virtio::Balloon::kMaxPollSeconds)
+            return std::unexpected(QmpError{.text = "timer value is too big"});
+        context.target.set_balloon_poll_interval(static_cast<unsigned>(seconds));
+        return Json::object();
+    });
+}
+
+/// `vmstate` and `devices` say where QEMU keeps what; here a snapshot has one place and all disks.
+QmpResult snapshot_job(const QmpContext& context, const Json& arguments, const char* type,
+                       Result<void> (MonitorTarget::*work)(const std::string&)) {
+    const auto id = arguments["job-id"].get<std::string>(), tag = arguments["tag"].get<std::string>();
+    if (!context.target.run_job(id, type, [&] { return (context.target.*work)(tag); }))
+        return std::unexpected(QmpError{.text = fmt::format("Job ID '{}' already in use", id)});
+    return Json::object();
+}
+
+QmpResult snapshot_save(const QmpContext& context, const Json& arguments) {
+    return snapshot_job(context, arguments, "snapshot-save", &MonitorTarget::save_snapshot);
+}
+
+QmpResult snapshot_load(const QmpContext& context, const Json& arguments) {
+    return snapshot_job(context, arguments, "snapshot-load", &MonitorTarget::load_snapshot);
+}
+
+QmpResult snapshot_delete(const QmpContext& context, const Json& arguments) {
+    return snapshot_job(context, arguments, "snapshot-delete", &MonitorTarget::delete_snapshot);
+}
+
+QmpResult query_jobs(const QmpContext& context, const Json&) {
+    Json all = Json::array();
+    for (const MonitorTarget::Job& job : context.target.jobs()) {
+        Json one{{"id", job.id},
+                 {"type", job.type},
+                 {"status", "concluded"},
+                 {"current-progress", 1},
+                 {"total-progress", 1}};
+        if (job.error) one["error"] = *job.error;
+        all.push_back(std::move(one));
+    }
+    return all;
+}
+
+QmpResult job_dismiss(const QmpContext& context, const Json& arguments) {
+    if (!context.target.dismiss_job(arguments["id"].get<std::string>()))
+        return std::unexpected(QmpError{.kind = "DeviceNotActive", .text = "Job not found"});
+    return Json::object();
+}
+
 QmpResult query_commands(const QmpContext&, const Json&) {
     Json all = Json::array({{{"name", "qmp_capabilities"}}});
     for (const QmpCommand& command : qmp_commands()) all.push_back({{"name", command.name}});
@@ -180,6 +298,16 @@ const std::vector<QmpCommand>& table() {
         {"query-chardev", query_chardev},
         {"query-machines", query_machines},
         {"query-memory-size-summary", query_memory},
+        {"query-balloon", query_balloon},
+        {"balloon", balloon, {{"value", Kind::Integer}}},
+        {"watchdog-set-action", watchdog_set_action, {{"action"}}},
+        {"qom-get", qom_get, {{"path"}, {"property"}}},
+        {"qom-set", qom_set, {{"path"}, {"property"}, {"value", Kind::Any}}},
+        {"snapshot-save", snapshot_save, {{"job-id"}, {"tag"}, {"vmstate"}, {"devices", Kind::Any}}},
+        {"snapshot-load", snapshot_load, {{"job-id"}, {"tag"}, {"vmstate"}, {"devices", Kind::Any}}},
+        {"snapshot-delete", snapshot_delete, {{"job-id"}, {"tag"}, {"devices", Kind::Any}}},
+        {"query-jobs", query_jobs},
+        {"job-dismiss", job_dismiss, {{"id"}}},
         {"query-commands", query_commands},
         {"query-iothreads", query_nothing},
         {"query-block-jobs", query_nothing},
@@ -203,6 +331,7 @@ std::expected<void, QmpError> check_arguments(const QmpCommand& command, const J
             if (parameter.optional) continue;
             return wrong(fmt::format("Parameter '{}' is missing", parameter.name));
         }
+        if (parameter.kind == Kind::Any) continue;
         const auto [good, kind] = parameter.kind == Kind::Text ? std::pair(found->is_string(), "string")
                                   : parameter.kind == Kind::Integer
                                       ? std::pair(found->is_number_integer(), "integer")

@@ -18,7 +18,7 @@ struct QmpError {
 using QmpResult = std::expected<Json, QmpError>;
 
 struct QmpParameter {
-    enum class Kind : uint8_t { Text, Integer, Switch };
+    enum class Kind : uint8_t { Text, Integer, Switch, Any };
     std::string_view name;
     Kind kind = Kind::Text;
     bool optional = false;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "guestos/machine/board/run_state.h"
+#include "guestos/options.h"
 #include "mmu/result.h"
 
 namespace arclight::guestos {
@@ -64,6 +66,45 @@ class MonitorTarget {
     virtual std::vector<Chardev> chardevs() = 0;
     /// Of a ringbuf; an error is one line.
     virtual Result<std::vector<uint8_t>> read_ring(std::string_view chardev, size_t most) = 0;
+
+    struct Balloon {
+        uint64_t guest_bytes = 0;                                  ///< what the guest has now
+        std::vector<std::pair<std::string, uint64_t>> statistics;  ///< by QEMU's names; all ones: not told
+        int64_t updated = 0;         ///< of the statistics: seconds since 1970; 0: never
+        unsigned poll_interval = 0;  ///< in seconds; 0: nobody asks
+    };
+    /// Nothing: the machine has none.
+    virtual std::optional<Balloon> balloon() = 0;
+    /// These return false without one.
+    virtual bool set_balloon(uint64_t guest_bytes) = 0;
+    virtual bool set_balloon_poll_interval(unsigned seconds) = 0;
+
+    struct Snapshot {
+        std::string name;
+        uint64_t bytes = 0;
+        int64_t saved = 0;  ///< seconds since 1970
+    };
+    /// By name, in the run's directory for them. An error is one line. The machine goes on after save_snapshot(), and after
+    /// load_snapshot() as it was: another one is in its place, which runs if the old one did.
+    virtual Result<std::vector<Snapshot>> snapshots() = 0;
+    virtual Result<void> save_snapshot(const std::string& name) = 0;
+    virtual Result<void> load_snapshot(const std::string& name) = 0;
+    virtual Result<void> delete_snapshot(const std::string& name) = 0;
+
+    /// What a client has begun and is told the end of.
+    struct Job {
+        std::string id, type;
+        std::optional<std::string> error;
+    };
+    /// Carries it out and keeps what became of it; clients see its states as QEMU's jobs have them. False: the id is taken.
+    virtual bool run_job(const std::string& id, const std::string& type,
+                         const std::function<Result<void>()>& work) = 0;
+    /// Those that are over and not dismissed.
+    virtual std::vector<Job> jobs() = 0;
+    /// False: there is none of that id.
+    virtual bool dismiss_job(const std::string& id) = 0;
+
+    virtual void set_watchdog_action(WatchdogAction action) = 0;
 
     virtual std::string name() const = 0;
     virtual std::string uuid() const = 0;

@@ -1,5 +1,7 @@
 #include "guestos/monitor/words.h"
 
+#include <utility>
+
 namespace arclight::guestos {
 
 const char* run_state_word(RunState state) {
@@ -8,8 +10,28 @@ const char* run_state_word(RunState state) {
         case RunState::Running: return "running";
         case RunState::Paused: return "paused";
         case RunState::IoError: return "io-error";
+        case RunState::Watchdog: return "watchdog";
     }
     return "internal-error";
+}
+
+namespace {
+constexpr std::pair<const char*, WatchdogAction> kWatchdogActions[] = {
+    {"reset", WatchdogAction::Reset},       {"shutdown", WatchdogAction::Shutdown},
+    {"poweroff", WatchdogAction::PowerOff}, {"pause", WatchdogAction::Pause},
+    {"debug", WatchdogAction::Debug},       {"none", WatchdogAction::None}};
+}  // namespace
+
+const char* watchdog_action_word(WatchdogAction action) {
+    for (const auto& [word, meaning] : kWatchdogActions)
+        if (meaning == action) return word;
+    return "none";
+}
+
+std::optional<WatchdogAction> watchdog_action_named(std::string_view word) {
+    for (const auto& [name, meaning] : kWatchdogActions)
+        if (name == word) return meaning;
+    return std::nullopt;
 }
 
 std::string base64(std::span<const uint8_t> bytes) {

@@ -43,7 +43,6 @@ constexpr std::string_view kOtherScsi = "SCSI hosts are virtio-scsi, with scsi-h
 constexpr std::string_view kNoVhost = "no other process carries out devices";
 // The first whose prefix a name has.
 constexpr AbsentDevice kAbsent[] = {
-    {"virtio-balloon", "there is no balloon", true},
     {"vhost-user", kNoVhost},
     {"vhost-scsi", kNoVhost},
     {"vhost-vdpa", kNoVhost},
@@ -116,7 +115,6 @@ constexpr AbsentDevice kAbsent[] = {
     {"ES1370", kNoSound, true},
     {"virtio-sound", kNoSound, true},
     {"tpm", "there is no TPM", true},
-    {"i6300esb", "there is no watchdog"},
     {"ivshmem", "guests share no memory"},
     {"pvpanic", "there is no pvpanic", true},
     {"edu", "there is no edu"},
@@ -142,7 +140,7 @@ std::vector<DeviceName> make_names() {
         if (family.has_transitional) add("-pci-transitional", DeviceBus::Pci);
     }
     // Of one kind and bus only.
-    for (const char* name : {"pcie-root-port", "nvme"})
+    for (const char* name : {"pcie-root-port", "nvme", "i6300esb"})
         if (factory.find(name) != nullptr) names.push_back({name, name, DeviceBus::Pci, ""});
     for (const char* name : {"scsi-hd", "scsi-cd"}) names.push_back({name, name, DeviceBus::Scsi, ""});
     return names;

@@ -113,8 +113,10 @@ constexpr OptionRow kOptions[] = {
     {"no-reboot", Flag, "", Same, ""},
     {"no-shutdown", Flag, "", Differs, "taken with a line: the run ends when the guest powers off"},
     {"action", List, "", Differs,
-     "`reboot`; of `shutdown`, `panic` and `watchdog` what QEMU does by default"},
-    {"loadvm", Word, "", Differs, "a snapshot's file, not a tag (docs/snapshots.md)"},
+     "`reboot` and `watchdog` (but `inject-nmi`); of `shutdown` and `panic` what QEMU does by default"},
+    {"loadvm", Word, "", Differs,
+     "a tag in the directory `IMAGE.snapshots` beside the first disk, or a snapshot's file "
+     "(docs/snapshots.md)"},
     {"daemonize", Flag, "", Differs, "the working directory stays"},
     {"option-rom", Word, "", Refused, "it is for PCs"},
     {"rtc", List, "", Differs, "`base=utc` and `clock=host`; others are taken with a line"},

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 
 #include "guestos/gdb/address.h"
+#include "guestos/monitor/words.h"
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/translation.h"
 
@@ -45,8 +47,12 @@ Result<void> take_actions(Translation& t) {
     t.out.no_reboot = keys.choice("reboot", "reset", {"reset", "shutdown"}) == "shutdown";
     const bool pauses = keys.choice("shutdown", "poweroff", {"poweroff", "pause"}) == "pause";
     keys.choice("panic", "shutdown", {"pause", "shutdown", "exit-failure", "none"});
-    keys.choice("watchdog", "reset",
-                {"reset", "shutdown", "poweroff", "inject-nmi", "pause", "debug", "none"});
+    const std::string watchdog = keys.choice(
+        "watchdog", "reset", {"reset", "shutdown", "poweroff", "inject-nmi", "pause", "debug", "none"});
+    if (const auto action = watchdog_action_named(watchdog))
+        t.out.watchdog = *action;
+    else
+        keys.fail("the virt board has no NMI");
     if (const auto known = keys.finish(); !known) return known;
     if (!pauses) return {};
     return t.notes.missed(fmt::format("{}: the run ends when the guest powers off", action.origin));
@@ -126,15 +132,27 @@ Result<void> take_process(Translation& t) {
             return failure("-gdb {}: {}", *gdb, good.error());
         t.out.gdb = *gdb;
     }
-    if (const auto snapshot = t.in.word("loadvm")) {
-        t.out.restore = *snapshot;
-        t.out.restore_memory = !t.in.has("m");
-        t.out.restore_cpus = !t.in.has("smp");
-    }
     t.out.pid_file = t.in.word("pidfile").value_or("");
     t.daemonize = t.in.has("daemonize");
     // QEMU ends with status 0 when a signal ends it.
     t.out.signal_is_failure = false;
+    return {};
+}
+
+// QEMU keeps snapshots in the first disk's image; here they are beside it, where such a directory is.
+Result<void> take_snapshots(Translation& t) {
+    for (const DeviceOptions& device : t.out.devices) {
+        if (!t.out.snapshots.empty()) break;
+        for (const auto& [option, value] : device.request.options)
+            if (std::error_code error;
+                option == "file" && std::filesystem::is_directory(value + ".snapshots", error))
+                t.out.snapshots = value + ".snapshots";
+    }
+    const auto snapshot = t.in.word("loadvm");
+    if (!snapshot) return {};
+    t.out.restore = *snapshot;
+    t.out.restore_memory = !t.in.has("m");
+    t.out.restore_cpus = !t.in.has("smp");
     return {};
 }
 

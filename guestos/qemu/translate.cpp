@@ -21,7 +21,7 @@ Result<Request> translate(const Invocation& invocation, RunOptions base) {
     constexpr Take kTakes[] = {
         take_machine,     take_accelerator, take_cpu_count, take_memory,   take_cpu_model, take_displays,
         take_consoles,    take_log,         take_process,   take_globals,  take_objects,   take_drives,
-        take_block_nodes, take_firmware,    take_shares,    take_networks, take_devices};
+        take_block_nodes, take_firmware,    take_shares,    take_networks, take_devices,   take_snapshots};
     for (const Take take : kTakes)
         if (const auto taken = take(t); !taken) return std::unexpected(one_line(taken.error()));
     if (t.out.kernel.empty() && !t.out.needs_no_kernel() && t.out.restore.empty())

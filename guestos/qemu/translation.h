@@ -81,5 +81,7 @@ Result<void> take_displays(Translation& t);
 Result<void> take_consoles(Translation& t);
 Result<void> take_log(Translation& t);
 Result<void> take_process(Translation& t);
+/// After the devices.
+Result<void> take_snapshots(Translation& t);
 
 }  // namespace arclight::guestos::qemu

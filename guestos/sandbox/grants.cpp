@@ -129,6 +129,10 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
             for (const auto& [option, path] : device.request.options)
                 if (option == "path")
                     out.push_back({directory_of(path), FileGrant::kMakeSocket | FileGrant::kRemove});
+    if (!options.snapshots.empty()) {
+        mkdir(options.snapshots.c_str(), 0777);  // who uses it says why it is not there
+        out.push_back({options.snapshots, kWholeDirectory | FileGrant::kTree});
+    }
     if (options.accel != Accel::Process) out.push_back({"/dev/kvm", kReadWrite | FileGrant::kDevice});
 
     const auto add_output = [&](const std::string& file) {

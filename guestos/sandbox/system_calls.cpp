@@ -46,6 +46,7 @@ enum class When : uint8_t {
     Daemons,
     Vsock,
     IoUring,
+    Snapshots,
     CharServers,
     CharClients,
     Debugger
@@ -102,6 +103,9 @@ constexpr Row client_row(unsigned roles, uint64_t family, When when) {
             .when = when};
 }
 
+constexpr Row snapshot_row(unsigned number) {
+    return {.number = number, .roles = kControl, .when = When::Snapshots};
+}
 constexpr Row share_row(unsigned number) { return {.number = number, .roles = kShare, .when = When::Shares}; }
 
 // Kernels since 5.11 know without running the filter what a call's number alone allows, so that only rows with
@@ -140,6 +144,7 @@ constexpr Row kRows[] = {
     ioctl_row(kDevice, vhost::kSetVringKick, When::Daemons),
     ioctl_row(kDevice, vhost::kGetVringBase, When::Daemons),
     ioctl_row(kDevice, vhost::kSetRunning, When::Daemons),
+    ioctl_row(kControl, FICLONE, When::Snapshots),
     {.number = SYS_mprotect, .roles = kAll & ~kCompiler, .first = kNotExecutable},
     {.number = SYS_mprotect, .roles = kCompiler, .first = kNotWritableAndExecutable},
     {.number = SYS_mmap, .roles = kAll & ~kCompiler & ~kMain, .first = kNotExecutable},
@@ -269,6 +274,7 @@ constexpr Row kRows[] = {
     {.number = SYS_io_uring_enter, .roles = kDevice, .when = When::IoUring},
     {.number = SYS_io_uring_setup, .roles = 0, .when = When::IoUring},
     {.number = SYS_io_uring_register, .roles = 0, .when = When::IoUring},
+    {.number = SYS_fdatasync, .roles = kVcpus, .when = When::FlashFile},
     // ---- Shared directories: beneath them
     {.number = SYS_prlimit64, .roles = 0, .first = equals(0, 0), .when = When::Shares},
     share_row(SYS_openat2),
@@ -307,6 +313,18 @@ constexpr Row kRows[] = {
     {.number = SYS_bind, .roles = 0, .when = When::Vsock},
     {.number = SYS_listen, .roles = 0, .when = When::Vsock},
     {.number = SYS_fchmod, .roles = 0, .when = When::Vsock},
+    // ---- Snapshots by name: in their directory
+    snapshot_row(SYS_access),
+    snapshot_row(SYS_copy_file_range),
+    snapshot_row(SYS_fsync),
+    snapshot_row(SYS_getdents64),
+    snapshot_row(SYS_mkdir),
+    snapshot_row(SYS_rename),
+    snapshot_row(SYS_renameat2),
+    snapshot_row(SYS_rmdir),
+    snapshot_row(SYS_unlink),
+    snapshot_row(SYS_unlinkat),
+    snapshot_row(SYS_utimensat),
 
     // ---- LightV's socket
     {.number = SYS_accept4, .roles = kControl, .when = When::ControlSocket},
@@ -400,6 +418,7 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
             (row.when == When::FlashFile && !needs.flash_file) ||
             (row.when == When::Shares && !needs.shares) || (row.when == When::Daemons && !needs.daemons) ||
             (row.when == When::Vsock && !needs.vsock) || (row.when == When::IoUring && !needs.io_uring) ||
+            (row.when == When::Snapshots && !needs.snapshots) ||
             (row.when == When::CharServers && !needs.char_servers) ||
             (row.when == When::CharClients && !needs.char_clients) ||
             (row.when == When::Debugger && !needs.debugger))

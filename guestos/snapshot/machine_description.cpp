@@ -25,9 +25,24 @@ std::string device_text(const DeviceOptions& device) {
                            device.scsi.host.empty() ? "-" : device.scsi.host,
                            device.scsi.target ? fmt::format("{}", *device.scsi.target) : "next",
                            device.scsi.lun, device.id.empty() ? "-" : device.id);
-    return fmt::format("{} {} {} {}", device.request.name, device.bus == DeviceBus::Pci ? "pci" : "mmio",
-                       device.address ? fmt::format("{}", *device.address) : "next",
-                       device.id.empty() ? "-" : device.id);
+    std::string text = fmt::format(
+        "{} {} {} {}", device.request.name, device.bus == DeviceBus::Pci ? "pci" : "mmio",
+        device.address ? fmt::format("{}", *device.address) : "next", device.id.empty() ? "-" : device.id);
+    if (device.bus != DeviceBus::Pci) return text;
+    const PciPlace& place = device.pci;
+    if (!place.port.empty()) text += fmt::format(" behind {}", place.port);
+    if (place.function != 0) text += fmt::format(" function {}", place.function);
+    if (place.legacy) text += *place.legacy ? " transitional" : " modern-only";
+    if (!place.modern) text += " legacy-only";
+    if (place.vectors != 0) text += fmt::format(" vectors {}", place.vectors);
+    return text;
+}
+
+/// What the guest can do to the bank.
+std::string flash_text(const RunOptions& options, size_t bank) {
+    if (bank == 0 && !options.bios.empty()) return "firmware";
+    if (bank >= options.flash.size() || options.flash[bank].file.empty()) return "empty";
+    return options.flash[bank].readonly ? "read-only" : "writable";
 }
 
 /// Empty: it is no file whose content belongs to the guest's state.
@@ -48,6 +63,10 @@ MachineDescription MachineDescription::of(const RunOptions& options) {
     add("cpus", fmt::format("{}", options.cpus));
     add("gic", fmt::format("{}", options.gic.value_or(kDefaultGic)));
     add("virtio", options.virtio == VirtioMmio::Legacy ? "legacy" : "modern");
+    if (options.serials.size() > 1) add("serial", fmt::format("{}", options.serials.size()));
+    if (options.has_flash())
+        for (size_t bank = 0; bank < devices::layout::kFlashBanks; ++bank)
+            add("flash", flash_text(options, bank));
     add("session", options.session ? "yes" : "no");
     const auto factory = devices::DeviceFactory::standard();
     for (const DeviceOptions& device : options.devices) {
@@ -118,6 +137,12 @@ RunOptions MachineDescription::complete(RunOptions options) const {
     return options;
 }
 
+MachineDescription MachineDescription::without_files() const {
+    MachineDescription d = *this;
+    std::erase_if(d.facts_, [](const auto& fact) { return fact.first == "file"; });
+    return d;
+}
+
 std::optional<std::string> MachineDescription::difference_from(const MachineDescription& saved) const {
     const auto differ = [&](std::string_view word) -> std::optional<std::pair<std::string, std::string>> {
         const auto here = all(word), there = saved.all(word);
@@ -136,6 +161,12 @@ std::optional<std::string> MachineDescription::difference_from(const MachineDesc
         return fmt::format("is of a machine with GICv{}, this one has GICv{}", d->first, d->second);
     if (const auto d = differ("virtio"))
         return fmt::format("is of a machine with {} virtio registers, this one has {} ones", d->first,
+                           d->second);
+    if (const auto d = differ("serial"))
+        return fmt::format("is of a machine with another number of serial ports: {}; this one has: {}",
+                           d->first, d->second);
+    if (const auto d = differ("flash"))
+        return fmt::format("is of a machine with other flash banks: {}; this one has: {}", d->first,
                            d->second);
     if (const auto d = differ("device"))
         return fmt::format("is of a machine with other devices: {}; this one has: {}", d->first, d->second);

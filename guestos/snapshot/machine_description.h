@@ -30,6 +30,8 @@ class MachineDescription {
     std::optional<uint64_t> cpus() const { return number("cpus"); }
     bool has_network() const { return find("network") != nullptr; }
 
+    /// All but what the images of disks are.
+    MachineDescription without_files() const;
     /// Why a machine with this description cannot go on where one with the other was saved: one line, or nothing.
     std::optional<std::string> difference_from(const MachineDescription& saved) const;
 

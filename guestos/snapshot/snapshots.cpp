@@ -6,8 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "guestos/new_file.h"
 #include "guestos/snapshot/machine_description.h"
-#include "guestos/snapshot/new_file.h"
 
 namespace arclight::guestos {
 
@@ -17,7 +17,8 @@ auto named(const SnapshotFile& snapshot) {
 }
 }  // namespace
 
-Result<void> save_snapshot(Machine& machine, const RunOptions& options, int file, Machine::AfterSave after) {
+Result<void> save_snapshot(Machine& machine, const RunOptions& options, int file, Machine::AfterSave after,
+                           const std::function<Result<void>()>& meanwhile) {
     if (options.semihosting != SemihostingAccess::Off)
         return failure(
             "a machine with --semihosting cannot be saved: the files that it has open are the host's");
@@ -29,6 +30,7 @@ Result<void> save_snapshot(Machine& machine, const RunOptions& options, int file
         // A guest that stops is nowhere else.
         if (written && after == Machine::AfterSave::Stop && fdatasync(file) != 0)
             return failure("cannot write: {}", std::strerror(errno));
+        if (written && meanwhile) return meanwhile();
         return written;
     });
 }
@@ -54,6 +56,16 @@ Result<RunOptions> options_to_restore(const RunOptions& options, const SnapshotF
         return wrong("is damaged: it has not the RAM that it describes");
     if (const auto why = MachineDescription::of(complete).difference_from(*saved)) return wrong(*why);
     return complete;
+}
+
+Result<void> can_restore(const RunOptions& options, const SnapshotFile& snapshot) {
+    const auto wrong = named(snapshot);
+    const auto saved = MachineDescription::parse(snapshot.description());
+    if (!saved) return wrong(saved.error());
+    if (const auto why =
+            MachineDescription::of(options).without_files().difference_from(saved->without_files()))
+        return wrong(*why);
+    return {};
 }
 
 Result<void> restore_snapshot(Machine& machine, const SnapshotFile& snapshot) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What a monitor does to a guest: QMP beside QEMU's, pause, reset and end; the keys of a shared console; a port's bytes, name and
-comings and goings; a monitor that is sent garbage; two serial ports."""
+comings and goings; a monitor that is sent garbage; two serial ports; balloon and watchdog."""
 import fcntl, json, os, pty, random, re, select, shutil, signal, socket, struct, subprocess, termios, time
 import guest
 from guest import ARCLIGHT, QEMU, Failures, Guest, work
@@ -440,10 +440,90 @@ def ports():
     os.close(slave)
 
 
+def resident(process):
+    """MiB of memory that the host has given it for itself."""
+    with open(f"/proc/{process.pid}/status") as f:
+        return int(re.search(r"RssAnon:\s+(\d+) kB", f.read())[1]) >> 10
+
+
+FILL = r"""
+until grep -qs ctl /sys/class/virtio-ports/*/name; do sleep 0.1; done
+exec 3<> /dev/$(basename $(dirname $(grep -l ctl /sys/class/virtio-ports/*/name)))
+echo ready
+while :; do
+    read -r what much <&3 || { sleep 0.05; continue; }
+    case $what in
+        fill) head -c ${much}m /dev/zero | tr '\0' x > /tmp/big; much=$(md5sum < /tmp/big | cut -c1-32) ;;
+        drop) rm /tmp/big ;;
+    esac
+    echo "done $what $much" >&3
+done
+"""
+
+
+def balloon():
+    """What the guest frees goes back to the host at once, more of it when it is asked for; and it is memory as any other again."""
+    out = open(path("filled"), "w+b")
+    process = start(["-m", "512", "--balloon", "--qmp", server("q6"), "--port", f"ctl={server('ctl')}"], ["sh", "-c", FILL], stdout=out)
+    qmp = Qmp(path("q6"))
+    if not failures.check(until(lambda: b"ready" in open(path("filled"), "rb").read()), "no guest with a balloon"):
+        process.kill()
+        return
+    wire = Wire(path("ctl"))
+
+    def tell(line):
+        wire.send(line.encode() + b"\n")
+        found = wire.expect(rb"done " + line.split()[0].encode() + rb" (\w*)\n", line)
+        return found and found[1]
+
+    sums = [tell("fill 150")]
+    full = resident(process)
+    failures.check(full > 150, f"a guest that has filled 150 MiB has {full}")
+    tell("drop")
+    failures.check(until(lambda: resident(process) < full - 120), f"memory that the guest has freed is the host's: {resident(process)} of {full} MiB")
+    failures.check(qmp.ask("query-balloon") == {"return": {"actual": 512 << 20}}, "query-balloon")
+    sums.append(tell("fill 150"))
+    failures.check(sums[0] and sums[0] == sums[1], f"memory that came back: {sums}")
+    tell("drop")
+    before = resident(process)
+    qmp.human("balloon 200")
+    failures.check(until(lambda: qmp.ask("query-balloon")["return"]["actual"] == 200 << 20), f"{qmp.ask('query-balloon')}")
+    failures.check(qmp.event("BALLOON_CHANGE"), "no BALLOON_CHANGE")
+    failures.check(qmp.human("info balloon") == "balloon: actual=200\r\n", "info balloon")
+    failures.check(until(lambda: resident(process) < 280), f"{before} MiB before the balloon, {resident(process)} after")
+    qmp.ask("balloon", value=512 << 20)
+    failures.check(until(lambda: qmp.ask("query-balloon")["return"]["actual"] == 512 << 20), "the guest takes no memory back")
+    sums.append(tell("fill 150"))
+    failures.check(sums[0] == sums[2], f"memory that came back: {sums}")
+    qmp.ask("quit")
+    end(process, 1, "balloon")
+
+
+def watchdog():
+    """A guest that opens its watchdog and forgets it begins anew, or is stopped."""
+    generic = Guest("generic")
+    words = [w for w in generic.arclight(["sh", "-c", "modprobe -r i6300esb; modprobe i6300esb heartbeat=2; exec 3> /dev/watchdog; sleep 1000"],
+                                         options=["--watchdog", "--qmp", server("q7")]) if w != "--no-reboot"]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    qmp = Qmp(path("q7"))
+    event = qmp.event("WATCHDOG")
+    failures.check(event and event["data"] == {"action": "reset"}, f"WATCHDOG: {event}")
+    event = qmp.event("RESET")
+    failures.check(event and event["data"] == {"guest": True, "reason": "guest-reset"}, f"a watchdog's reset: {event}")
+    failures.check(qmp.ask("watchdog-set-action", action="pause") == {"return": {}}, "watchdog-set-action")
+    event = qmp.event("WATCHDOG")
+    failures.check(event and event["data"] == {"action": "pause"}, f"WATCHDOG: {event}")
+    failures.check(until(lambda: qmp.status() == "watchdog"), f"a watchdog's pause: {qmp.status()}")
+    qmp.ask("quit")
+    end(process, 1, "watchdog")
+
+
 pause_and_reset()
 guest_events()
 beside_qemu()
 garbage()
 keys()
 ports()
+balloon()
+watchdog()
 failures.end()

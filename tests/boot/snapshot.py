@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A guest that computes on four CPUs, writes to a disk and loads from the network is saved and goes on from the file, many times:
-what it prints continues where it stopped. Files that are damaged or of another machine are refused in one line."""
-import hashlib, http.server, os, random, re, shutil, subprocess, threading, time
+what it prints continues where it stopped. A monitor's savevm and loadvm do the same with its disk. Files that are damaged or of another machine are refused in one line."""
+import hashlib, http.server, json, os, random, re, shutil, socket, struct, subprocess, threading, time
 import guest
 from guest import ARCLIGHT, Failures, Guest, work
 
@@ -252,4 +252,144 @@ refused("a disk that was changed", restore(stale, *plain), "was changed after th
 failures.check(os.path.getsize(third) > 0 and subprocess.run([ARCLIGHT, "snapshot", "info", third], stdout=subprocess.DEVNULL).returncode == 0,
                "a save that was killed has left no whole snapshot")
 failures.check(set(os.listdir(work)) <= set(before), f"a save that was killed leaves {sorted(os.listdir(work))}, not {before}")
+
+
+class Qmp:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        end = time.monotonic() + 60
+        while True:
+            try:
+                self.socket.connect(path)
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        self.file = self.socket.makefile("rw")
+        self.file.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}))
+        self.file.flush()
+        while True:
+            reply = json.loads(self.file.readline())
+            if "event" not in reply:
+                return reply.get("return", reply)
+
+    def human(self, line):
+        return self.ask("human-monitor-command", **{"command-line": line})
+
+
+def wait(what, limit=90):
+    end = time.monotonic() + limit
+    while not what() and time.monotonic() < end:
+        time.sleep(0.02)
+    return what()
+
+
+def monitor_snapshots():
+    """savevm and loadvm: the guest and its disk are as they were, and afterwards many go on from there."""
+    own, store, sock = (os.path.join(work, name) for name in ("own.img", "store", "qmp"))
+    with open(own, "wb") as f:
+        f.truncate(8 << 20)
+    script = SCRIPT[SCRIPT.index("chain()"):SCRIPT.index("net()")].replace("%%", "%") + "chain a & disk & wait\n"
+    drive = ["--drive", f"file={own},format=raw", "--snapshots", store]
+    run = Run(debian.arclight(["sh", "-c", script], options=[*drive, "-m", "256", "--qmp", f"unix:{sock},server=on,wait=off"]))
+    qmp = Qmp(sock)
+    steps = {"a": 2, "disk": 2}
+    failures.check(run.wait_for(beyond({}, {"a": 2, "disk": 10})), f"no guest to save: {run.output}")
+    failures.check(qmp.human("info snapshots") == "There is no snapshot available.\r\n", "info snapshots")
+    failures.check(qmp.human("loadvm one").startswith("Error: Snapshot 'one' does not exist"), "loadvm of none")
+    failures.check(qmp.human("savevm ../one").startswith("Error: '../one' is no name"), "a name that leads elsewhere")
+    for _ in range(2):  # in place of the older one, too
+        qmp.ask("stop")
+        said = qmp.human("savevm one")
+        failures.check(said == "", f"savevm: {said}")
+        time.sleep(0.2)  # what the console has collected
+        saved = run.output
+        qmp.ask("cont")
+        failures.check(run.wait_for(beyond(counts(saved), steps)), "the guest does not go on after savevm")
+    failures.check(re.search(r"\r\none +\d+ MiB +20", qmp.human("info snapshots")), qmp.human("info snapshots"))
+    failures.check(sorted(os.listdir(store)) == ["one"], f"left behind: {os.listdir(store)}")
+    for _ in range(2):
+        failures.check(run.wait_for(beyond(counts(saved), steps)), "the guest does not go on after loadvm")
+        qmp.ask("stop")
+        time.sleep(0.2)
+        before = len(run.output)
+        said = qmp.human("loadvm one")
+        failures.check(said == "", f"loadvm: {said}")
+        failures.check(qmp.ask("query-status")["status"] in ("prelaunch", "paused"), "it stands as the one before it did")
+        time.sleep(0.2)
+        failures.check(len(run.output) == before, "a guest that stands prints")
+        qmp.ask("cont")
+        failures.check(wait(lambda: beyond(counts(saved), steps)(saved + run.output[before:])), "after loadvm")
+        check_lines("after loadvm", saved + run.output[before:])
+    qmp.ask("savevm")  # no command of QMP's
+    qmp.ask("quit")
+    run.process.wait(60)
+    run.thread.join()
+
+    # The image is somebody else's meanwhile.
+    with open(own, "r+b") as f:
+        f.write(random.Random(9).randbytes(1 << 20))
+    base = ["--restore", "one", "--drive", f"file={own},format=raw,snapshot=on", "--snapshots", store]
+    many = [Run([ARCLIGHT, "run", *base, *guest.OPTIONS]) for _ in range(3)]
+    for number, one in enumerate(many):
+        good = one.wait_for(lambda output: beyond(counts(saved), steps)(saved + output))
+        said = one.end()
+        failures.check(good and said == "", f"of three from one, {number}: {one.output} {said}")
+        check_lines(f"of three from one, {number}", saved + one.output)
+    # And it is as it was for the one that writes to it.
+    sock2 = os.path.join(work, "qmp2")
+    one = Run([ARCLIGHT, "run", "--restore", "one", *drive, "--qmp", f"unix:{sock2},server=on,wait=off", *guest.OPTIONS])
+    failures.check(one.wait_for(lambda output: beyond(counts(saved), steps)(saved + output)), f"with its image: {one.output}")
+    qmp = Qmp(sock2)
+    failures.check(qmp.human("delvm two").startswith("Error: Snapshot 'two' does not exist"), "delvm of none")
+    failures.check(qmp.human("delvm one") == "" and os.listdir(store) == [], f"delvm: {os.listdir(store)}")
+    said = one.end()
+    check_lines("with its image", saved + one.output)
+    failures.check(said == "", f"with its image: {said}")
+
+
+# Letters in turn at both serial ports, from flash.
+FIRMWARE = struct.pack("<13I", 0xd2a12000, 0xd2a12083, 0x52800821, 0x39000001, 0x39000061, 0x11000421, 0x71016c3f, 0x54000041, 0x52800821,
+                       0xd2a00042, 0xd1000442, 0xb5ffffe2, 0x17fffff7)
+
+
+def whole_board():
+    """A machine with PCI devices, flash and two serial ports goes on, and one that lacks any of them is told so."""
+    firmware, variables, snap, ctl = (os.path.join(work, name) for name in ("firmware", "variables", "board.snap", "board.ctl"))
+    with open(firmware, "wb") as f:
+        f.write(FIRMWARE)
+    with open(variables, "wb") as f:
+        f.write(b"v" * 4096)
+    ports = lambda turn: [os.path.join(work, f"port{turn}.{n}") for n in range(2)]
+    flash = ["--flash", f"{firmware},readonly=on", "--flash", variables]
+    serial = lambda turn: [w for p in ports(turn) for w in ("--serial", f"file:{p}")]
+    pci = ["--virtio", "pci", "--device", "pcie-root-port,bus=pci,id=rp", "--device", "virtio-rng,bus=rp", "--balloon", "--watchdog=none"]
+    read = lambda turn: [open(p, "rb").read() if os.path.exists(p) else b"" for p in ports(turn)]
+    run = Run([ARCLIGHT, "run", *flash, *serial(0), *pci, "-m", "64", "--control", ctl, *guest.OPTIONS])
+    failures.check(wait(lambda: min(map(len, read(0))) > 30), "no letters from flash")
+    done = save(ctl, snap, "--stop")
+    failures.check(done.returncode == 0 and done.stderr == "", f"save of a whole board: {done}")
+    run.process.wait(60)
+    for turn in (1, 2):
+        one = Run(restore(snap, *flash, *serial(turn), *pci))
+        good = wait(lambda: min(map(len, read(turn))) > 60)
+        said = one.end()
+        failures.check(good and said == "", f"a whole board, restored: {read(turn)} {said}")
+        for before, after in zip(read(0), read(turn)):
+            text = (before + after).decode()
+            failures.check(text == ("ABCDEFGHIJKLMNOPQRSTUVWXYZ" * (len(text) // 26 + 1))[:len(text)], f"not one text: {text}")
+    # Which flash it has decides what boots: without any, another machine.
+    refused("one serial port", restore(snap, *flash, *serial(3)[:2], *pci), "number of serial ports: 2; this one has: none")
+    refused("no flash", restore(snap, *serial(3), *pci), "other flash banks: read-only, writable; this one has: none")
+    refused("other flash", restore(snap, "--flash", firmware, *flash[2:], *serial(3), *pci), "other flash banks")
+    refused("not behind the port", restore(snap, *flash, *serial(3), *pci[:4], "--device", "virtio-rng,bus=pci", *pci[6:]), "other devices")
+
+
+monitor_snapshots()
+whole_board()
 failures.end()

@@ -10,8 +10,8 @@
 #include <random>
 
 #include "guestos/device_requests.h"
+#include "guestos/new_file.h"
 #include "guestos/snapshot/machine_description.h"
-#include "guestos/snapshot/new_file.h"
 #include "guestos/snapshot/snapshot_file.h"
 #include "test_files.h"
 
@@ -240,6 +240,28 @@ TEST(MachineDescription, SaysWhatDiffers) {
     here.devices.clear();
     EXPECT_EQ(difference(here, saved),
               "is of a machine with other devices: virtio-rng mmio next -; this one has: none");
+    here = saved;
+    here.serials = {"a", "b"};
+    EXPECT_EQ(difference(here, saved),
+              "is of a machine with another number of serial ports: none; this one has: 2");
+    EXPECT_EQ(difference(here, here), "");
+    here = saved;
+    here.flash = {{.file = "firmware", .readonly = true}, {.file = "variables"}};
+    EXPECT_EQ(difference(here, saved),
+              "is of a machine with other flash banks: none; this one has: read-only, writable");
+    RunOptions other = here;
+    other.flash[1].readonly = true;
+    EXPECT_NE(difference(other, here).find("read-only, writable; this one has: read-only, read-only"),
+              std::string::npos);
+    here = saved;
+    here.devices = {entropy_device(DeviceBus::Pci)};
+    for (const PciPlace& place : {PciPlace{.port = "rp"}, PciPlace{.function = 1}, PciPlace{.legacy = false},
+                                  PciPlace{.modern = false}, PciPlace{.vectors = 3}}) {
+        other = here;
+        other.devices[0].pci = place;
+        EXPECT_NE(difference(other, here).find("other devices"), std::string::npos);
+        EXPECT_EQ(difference(other, other), "");
+    }
     here = saved;
     add_network(here, {});
     EXPECT_NE(difference(here, saved).find("other devices"), std::string::npos);

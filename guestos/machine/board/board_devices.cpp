@@ -83,7 +83,8 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
                                    .chardevs = serial.chardevs,
                                    .images = options_.images,
                                    .daemons = options_.daemons,
-                                   .ram = ram_};
+                                   .ram = ram_,
+                                   .ram_bytes = options_.memory};
     auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {
@@ -99,6 +100,8 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
     context.queues = options_.cpus;
     context.memory = &memory_;
     if (auto added = pci_->add(options_.devices, factory, context, boot_order_); !added) return added;
+
+    if (devices::virtio::Balloon* balloon = pci_->balloon(); balloon != nullptr) balloon_ = balloon;
 
     list_stateful_parts(exit_status);
     return {};
@@ -170,6 +173,7 @@ Result<std::vector<std::unique_ptr<devices::virtio::Backend>>> BoardDevices::mak
             return attached;
         boot_order_.place(device, fmt::format("/virtio-mmio@{:016x}", layout::virtio_slot_base(slot)));
         backends[slot] = std::move(*backend);
+        if (auto* balloon = dynamic_cast<devices::virtio::Balloon*>(backends[slot].get())) balloon_ = balloon;
         return {};
     };
     for (const DeviceOptions& device : options_.devices) {

@@ -24,6 +24,7 @@
 #include "devices/psci.h"
 #include "devices/state.h"
 #include "devices/timer.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/mmio_slot.h"
 #include "guestos/exit_status.h"
 #include "guestos/machine/board/board_firmware.h"
@@ -65,6 +66,8 @@ class BoardDevices {
     devices::Pl011& uart() { return *uart_; }
     BoardFirmware& board_firmware() { return *board_firmware_; }
     const BootOrder& boot_order() const { return boot_order_; }
+    /// Null: there is none.
+    devices::virtio::Balloon* balloon() { return balloon_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
     /// See HostTimeWatch; any thread.
     void time_moved();
@@ -105,6 +108,7 @@ class BoardDevices {
     std::vector<std::unique_ptr<devices::virtio::MmioSlot>> virtio_;
     std::unique_ptr<PciDevices> pci_;
     BootOrder boot_order_;
+    devices::virtio::Balloon* balloon_ = nullptr;
     devices::StatefulParts stateful_parts_;
 };
 

@@ -77,8 +77,14 @@ Result<void> Machine::build(const BoardSerial& serial, ExitStatus* exit_status) 
         PauseControl::Actions{.pause = [this] { return quiesce().has_value(); },
                               .go_on = [this] { go_on(); },
                               .say = print_message});
+    services_ = std::make_unique<MachineServices>(
+        *ram_, *pause_control_, options_.watchdog,
+        MachineServices::Actions{.say = print_message,
+                                 .reset = [this] { stop(End::Reset); },
+                                 .power_off = [this] { stop(End::PowerOff); },
+                                 .power_key = [this] { power_key(); }});
     devices_ =
-        std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, pause_control_.get(),
+        std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, services_.get(),
                                        devices::SharedRam{ram_->file(), layout::kRamBase, ram_->size()});
     if (auto made = make_semihosting(serial.first); !made) return made;
     if (!options_.gdb.empty())

@@ -23,6 +23,7 @@
 #include "guestos/machine/board/cpu_group.h"
 #include "guestos/machine/board/flash_memory.h"
 #include "guestos/machine/board/machine_debugger.h"
+#include "guestos/machine/board/machine_services.h"
 #include "guestos/machine/board/machine_stats.h"
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
@@ -51,7 +52,14 @@ struct MachineSnapshot {
 class Machine final : public MachineAccess, public devices::CpuInterruptSink, public devices::CpuPower {
   public:
     /// Why it has stopped; None: it has not.
-    enum class End : uint8_t { None, PowerOff, Reset, Quit, Failure };
+    enum class End : uint8_t {
+        None,
+        PowerOff,
+        Reset,
+        Load,  ///< another one goes on from a snapshot
+        Quit,
+        Failure
+    };
 
     /// `flash`: what an earlier machine of the run has left in it; null: from its images.
     static Result<std::unique_ptr<Machine>> create(const RunOptions& options, devices::EventLoop& loop,
@@ -59,6 +67,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
                                                    std::shared_ptr<FlashMemory> flash = nullptr);
     ~Machine() override;
     RamMapping& ram() { return *ram_; }
+    const RunOptions& options() const { return options_; }
     devices::FwCfg& fw_cfg() { return devices_->board_firmware().fw_cfg(); }
     /// What firmware is to try first (BootOrder::text()).
     std::string boot_order() const { return devices_->boot_order().text(); }
@@ -82,6 +91,10 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     RunState run_state() const { return pause_control_->state(); }
     /// See PauseControl::observe(). Before run().
     void observe_run_state(PauseControl::Observer observer) { pause_control_->observe(std::move(observer)); }
+    void observe_services(MachineServices::Observer observer) { services_->observe(std::move(observer)); }
+    void set_watchdog_action(WatchdogAction action) { services_->set_watchdog_action(action); }
+    /// Null: the machine has none.
+    devices::virtio::Balloon* balloon() { return devices_->balloon(); }
     /// Calls look() while the CPUs stand between two instructions, paused or not; false: the machine ends. Threads as
     /// pause().
     bool while_cpus_stand(const std::function<void()>& look);
@@ -182,6 +195,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::string failure_;  // under failure_lock_ until all CPUs have ended
     std::unique_ptr<CpuGroup> cpus_;
     std::unique_ptr<PauseControl> pause_control_;
+    std::unique_ptr<MachineServices> services_;
     std::unique_ptr<BoardDevices> devices_;
     std::unique_ptr<Semihosting> semihosting_;
     std::unique_ptr<MachineDebugger> debugger_;  ///< null: without

@@ -34,8 +34,12 @@ void PauseControl::pause(const std::string& why) {
         fmt::format("{}; the machine is paused: 'kill -CONT {}', or Ctrl-A R at its terminal, lets it go on "
                     "and try again",
                     why, getpid()));
+    pause(RunState::IoError);
+}
+
+void PauseControl::pause(RunState why) {
     const std::lock_guard guard(lock_);
-    pause_wanted_ = RunState::IoError;
+    pause_wanted_ = why;
     changed_.notify_all();
 }
 

@@ -9,13 +9,12 @@
 #include <thread>
 #include <vector>
 
-#include "devices/machine_host.h"
 #include "guestos/machine/board/run_state.h"
 
 namespace arclight::guestos {
 
 /// On a thread of its own: who asks is itself waited for when the machine is quiesced.
-class PauseControl final : public devices::MachineHost {
+class PauseControl {
   public:
     struct Actions {
         std::function<bool()> pause;  ///< returns when the machine stands; false: it ends
@@ -24,7 +23,7 @@ class PauseControl final : public devices::MachineHost {
     };
     using Observer = std::function<void(RunState)>;
     explicit PauseControl(Actions actions);
-    ~PauseControl() override { stop(); }
+    ~PauseControl() { stop(); }
     PauseControl(const PauseControl&) = delete;
     PauseControl& operator=(const PauseControl&) = delete;
 
@@ -34,9 +33,10 @@ class PauseControl final : public devices::MachineHost {
     void begin_paused();
     RunState state() const;
 
-    void say(const std::string& line) override { actions_.say(line); }
-    /// IoError. Several requests before the machine stands are one pause.
-    void pause(const std::string& why) override;
+    /// For a device; returns at once. Several requests before the machine stands are one pause.
+    void pause(RunState why);
+    /// IoError, and says why.
+    void pause(const std::string& why);
     /// Ends a pause; nothing without one. Any thread.
     void go_on();
 

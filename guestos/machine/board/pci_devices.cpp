@@ -93,7 +93,7 @@ Result<std::unique_ptr<pci::Function>> PciDevices::make(const DeviceOptions& dev
                                                         const std::vector<DeviceOptions>& wanted,
                                                         const devices::DeviceFactory& factory,
                                                         const devices::DeviceContext& context,
-                                                        BootOrder& order) const {
+                                                        BootOrder& order) {
     auto made = factory.make(device.request, context);
     if (!made) return std::unexpected(made.error());
     if (auto* function = std::get_if<std::unique_ptr<pci::Function>>(&*made)) return std::move(*function);
@@ -102,6 +102,7 @@ Result<std::unique_ptr<pci::Function>> PciDevices::make(const DeviceOptions& dev
     if (backend == nullptr) return failure("'{}' is not a PCI device", name);
     if (auto attached = attach_scsi_devices(**backend, device, wanted, factory, context, order); !attached)
         return std::unexpected(attached.error());
+    if (auto* balloon = dynamic_cast<devices::virtio::Balloon*>(backend->get())) balloon_ = balloon;
     // As with QEMU, what is behind a root port is modern unless told otherwise.
     const bool behind_port = !device.pci.port.empty();
     const bool can_be_legacy = devices::virtio::Pci::has_legacy_interface((*backend)->device_id());

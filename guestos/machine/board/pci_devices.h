@@ -12,6 +12,7 @@
 #include "devices/msi.h"
 #include "devices/pci/host_bridge.h"
 #include "devices/state.h"
+#include "devices/virtio/balloon.h"
 #include "guestos/machine/board/boot_order.h"
 #include "guestos/options.h"
 #include "mmu/guest_memory.h"
@@ -30,6 +31,8 @@ class PciDevices {
     Result<void> add(const std::vector<DeviceOptions>& wanted, const devices::DeviceFactory& factory,
                      const devices::DeviceContext& context, BootOrder& order);
     void list_stateful_parts(devices::StatefulParts& parts);
+    /// Null: there is none here.
+    devices::virtio::Balloon* balloon() { return balloon_; }
 
   private:
     struct Named {
@@ -43,12 +46,13 @@ class PciDevices {
                                                          const std::vector<DeviceOptions>& wanted,
                                                          const devices::DeviceFactory& factory,
                                                          const devices::DeviceContext& context,
-                                                         BootOrder& order) const;
+                                                         BootOrder& order);
 
     const mmu::GuestMemory& memory_;
     devices::pci::HostBridge bridge_;
     std::vector<std::unique_ptr<devices::pci::Function>> functions_;
     std::vector<Named> ports_;
+    devices::virtio::Balloon* balloon_ = nullptr;
 };
 
 }  // namespace arclight::guestos

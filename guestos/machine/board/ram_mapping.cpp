@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -11,6 +12,10 @@
 namespace arclight::guestos {
 
 namespace {
+
+constexpr uint64_t kPage = 4096;
+/// Each replaced run may be a mapping of its own, of which the host gives a process 65530.
+constexpr unsigned kMaxReplacedRuns = 16384;
 
 /// Nobody who has it can make it smaller, which would take memory away that the guest uses. Negative: there is none, see errno.
 int make_file(uint64_t bytes) {
@@ -52,7 +57,37 @@ Result<void> RamMapping::map_file(int file, uint64_t offset) {
     if (mapped == MAP_FAILED) return failure("{}", std::strerror(errno));
     fallible_.reset();
     fallible_.emplace(memory_.data(), size_, "guest memory", host::FallibleMemory::Kind::File);
+    of_file_.assign((size_ + kPage - 1) / kPage, true);
+    replaced_runs_ = 0;
     return {};
+}
+
+void RamMapping::give_back(std::span<uint8_t> pages) {
+    if (pages.data() < memory_.data() || pages.data() + pages.size() > memory_.data() + size_) return;
+    if (of_file_.empty()) {
+        madvise(pages.data(), pages.size(), file_ >= 0 ? MADV_REMOVE : MADV_DONTNEED);
+        return;
+    }
+    // The private copy of a file's page would become the file's again: such pages are replaced by anonymous ones.
+    const auto first = static_cast<uint64_t>(pages.data() - memory_.data()) / kPage,
+               end = first + pages.size() / kPage;
+    for (uint64_t page = first, next = first; page < end; page = next) {
+        const bool of_file = of_file_[page];
+        for (next = page + 1; next < end && of_file_[next] == of_file;) ++next;
+        uint8_t* const at = memory_.data() + page * kPage;
+        const size_t bytes = (next - page) * kPage;
+        if (!of_file) {
+            madvise(at, bytes, MADV_DONTNEED);
+            continue;
+        }
+        if (replaced_runs_ == kMaxReplacedRuns) continue;
+        if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+                 -1, 0) == MAP_FAILED)
+            continue;
+        ++replaced_runs_;
+        std::fill(of_file_.begin() + static_cast<ptrdiff_t>(page),
+                  of_file_.begin() + static_cast<ptrdiff_t>(next), false);
+    }
 }
 
 }  // namespace arclight::guestos

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "host/memory_fault.h"
 #include "mmu/guarded_mapping.h"
@@ -29,6 +31,10 @@ class RamMapping {
     /// error is the system's own text.
     Result<void> map_file(int file, uint64_t offset);
 
+    /// The host may take the memory of these whole pages of 4 KiB, which read as zeros afterwards. Pages outside stay, and so do
+    /// some that lie scattered over the mapping of a file. One thread at a time.
+    void give_back(std::span<uint8_t> pages);
+
     uint8_t* host() const { return memory_.data(); }
     uint64_t size() const { return size_; }
     /// Of memory that is shared; -1: it is this process's alone.
@@ -45,6 +51,8 @@ class RamMapping {
     uint64_t size_;
     int file_;
     std::optional<host::FallibleMemory> fallible_;
+    std::vector<bool> of_file_;  ///< by page; empty: without a file
+    unsigned replaced_runs_ = 0;
 };
 
 }  // namespace arclight::guestos

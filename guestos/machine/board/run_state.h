@@ -8,8 +8,9 @@ namespace arclight::guestos {
 enum class RunState : uint8_t {
     Prelaunch,  ///< it has not begun (RunOptions::start_paused)
     Running,
-    Paused,   ///< by the user
-    IoError,  ///< a device has asked for it
+    Paused,    ///< by the user
+    IoError,   ///< a device has asked for it
+    Watchdog,  ///< the guest's watchdog has expired
 };
 
 }  // namespace arclight::guestos

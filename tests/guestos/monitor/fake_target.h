@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 
 #include "guestos/monitor/target.h"
@@ -38,12 +39,53 @@ struct FakeTarget final : MonitorTarget {
         return {{.name = "virtio0", .file = "/a.img", .format = "raw", .virtual_bytes = 512}};
     }
     std::vector<Network> networks() override { return {}; }
-    std::vector<Device> devices() override { return {}; }
+    std::vector<Device> devices() override {
+        if (!balloon_state) return {};
+        return {{.type = "virtio-balloon", .id = "b", .place = "pci", .options = {}}};
+    }
     std::vector<MonitorTarget::Chardev> chardevs() override { return {{"serial0", "null", true}}; }
     Result<std::vector<uint8_t>> read_ring(std::string_view chardev, size_t most) override {
         if (chardev != "ring") return failure("Device '{}' not found", chardev);
         return std::vector<uint8_t>(std::min<size_t>(most, 2), 'r');
     }
+    std::optional<Balloon> balloon() override { return balloon_state; }
+    bool set_balloon(uint64_t guest_bytes) override {
+        if (!balloon_state) return false;
+        asked += "balloon " + std::to_string(guest_bytes) + ";";
+        return true;
+    }
+    bool set_balloon_poll_interval(unsigned seconds) override {
+        if (balloon_state) balloon_state->poll_interval = seconds;
+        return balloon_state.has_value();
+    }
+    Result<std::vector<Snapshot>> snapshots() override { return saved; }
+    Result<void> save_snapshot(const std::string& tag) override {
+        saved.push_back({.name = tag, .bytes = 3 << 20, .saved = 0});
+        return {};
+    }
+    Result<void> load_snapshot(const std::string& tag) override {
+        if (std::ranges::count(saved, tag, &Snapshot::name) == 0) return failure("there is no '{}'", tag);
+        asked += "load " + tag + ";";
+        return {};
+    }
+    Result<void> delete_snapshot(const std::string& tag) override {
+        if (std::erase_if(saved, [&](const Snapshot& one) { return one.name == tag; }) == 0)
+            return failure("there is no '{}'", tag);
+        return {};
+    }
+    bool run_job(const std::string& id, const std::string& type,
+                 const std::function<Result<void>()>& work) override {
+        if (std::ranges::count(all_jobs, id, &Job::id) != 0) return false;
+        const Result<void> done = work();
+        all_jobs.push_back(
+            {.id = id, .type = type, .error = done ? std::nullopt : std::optional(done.error())});
+        return true;
+    }
+    std::vector<Job> jobs() override { return all_jobs; }
+    bool dismiss_job(const std::string& id) override {
+        return std::erase_if(all_jobs, [&](const Job& job) { return job.id == id; }) != 0;
+    }
+    void set_watchdog_action(WatchdogAction action) override { watchdog = action; }
     std::string name() const override { return machine_name; }
     std::string uuid() const override { return ""; }
     uint64_t memory_bytes() const override { return 1 << 20; }
@@ -51,6 +93,10 @@ struct FakeTarget final : MonitorTarget {
 
     RunState state = RunState::Running;
     std::string asked, machine_name;
+    std::optional<Balloon> balloon_state;
+    std::vector<Snapshot> saved;
+    std::vector<Job> all_jobs;
+    WatchdogAction watchdog = WatchdogAction::Reset;
     std::function<void()> on_stop;
     std::vector<uint8_t> memory = [] {
         std::vector<uint8_t> bytes(64);

@@ -68,6 +68,34 @@ TEST_F(HmpTest, CommandsAndWhatIsNone) {
     EXPECT_EQ(hmp.execute("info status"), "VM status: paused (prelaunch)\r\n");
 }
 
+TEST_F(HmpTest, BalloonWatchdogAndSnapshots) {
+    const std::string none = "Error: No balloon device has been activated\r\n";
+    EXPECT_EQ(hmp.execute("info balloon"), none);
+    EXPECT_EQ(hmp.execute("balloon 64"), none);
+    target.balloon_state = MonitorTarget::Balloon{.guest_bytes = 128 << 20, .statistics = {}};
+    EXPECT_EQ(hmp.execute("info balloon"), "balloon: actual=128\r\n");
+    EXPECT_EQ(hmp.execute("balloon 64"), "");
+    EXPECT_EQ(target.asked, "balloon 67108864;");
+    for (const char* wrong :
+         {"balloon", "balloon x", "balloon 0", "balloon -1", "balloon 99999999999999999999"})
+        EXPECT_NE(hmp.execute(wrong), "") << wrong;
+    EXPECT_EQ(target.asked, "balloon 67108864;");
+
+    EXPECT_EQ(hmp.execute("watchdog_action pause"), "");
+    EXPECT_EQ(target.watchdog, WatchdogAction::Pause);
+    EXPECT_EQ(hmp.execute("watchdog_action xx"), "Error: invalid parameter value: xx\r\n");
+
+    EXPECT_EQ(hmp.execute("info snapshots"), "There is no snapshot available.\r\n");
+    EXPECT_EQ(hmp.execute("savevm one"), "");
+    EXPECT_NE(
+        hmp.execute("info snapshots").find("\r\none                  3 MiB      1970-01-01 00:00:00\r\n"),
+        std::string::npos);
+    EXPECT_EQ(hmp.execute("loadvm two"), "Error: there is no 'two'\r\n");
+    EXPECT_EQ(hmp.execute("delvm one"), "");
+    EXPECT_EQ(hmp.execute("savevm"), "");
+    EXPECT_TRUE(target.saved.at(0).name.starts_with("vm-20")) << target.saved.at(0).name;
+}
+
 TEST_F(HmpTest, EachInfoSaysSomethingOrNothing) {
     EXPECT_EQ(hmp.execute("info cpus"), "* CPU #0: thread_id=77\r\n  CPU #1: thread_id=78\r\n");
     EXPECT_EQ(hmp.execute("cpu 1"), "");

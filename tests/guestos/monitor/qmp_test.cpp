@@ -101,9 +101,76 @@ TEST_F(QmpTest, Queries) {
     for (const Json& command : commands) {
         const Json reply = Json::parse(ask(Json{{"execute", command["name"]}}.dump()));
         if (reply.contains("error") && command["name"] != "qmp_capabilities") {
-            EXPECT_EQ(reply["error"]["class"], "GenericError") << command;
+            const std::string kind = command["name"] == "query-balloon" ? "DeviceNotActive" : "GenericError";
+            EXPECT_EQ(reply["error"]["class"], kind) << command;
         }
     }
+}
+
+TEST_F(QmpTest, BalloonAndWatchdog) {
+    negotiate();
+    const std::string none = error("DeviceNotActive", "No balloon device has been activated");
+    EXPECT_EQ(ask(R"({"execute":"query-balloon"})"), none);
+    EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":0}})"), none);
+    target.balloon_state =
+        MonitorTarget::Balloon{.guest_bytes = 4096, .statistics = {{"stat-free-memory", 9}}};
+    EXPECT_EQ(ask(R"({"execute":"query-balloon"})"), R"({"return": {"actual": 4096}})");
+    EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":0}})"),
+              error("GenericError", "Parameter 'target' expects a size"));
+    EXPECT_EQ(ask(R"({"execute":"balloon","arguments":{"value":8192}})"), R"({"return": {}})");
+    EXPECT_EQ(target.asked, "balloon 8192;");
+    const auto get = [&](const std::string& path, const std::string& property) {
+        return ask(
+            Json{{"execute", "qom-get"}, {"arguments", {{"path", path}, {"property", property}}}}.dump());
+    };
+    EXPECT_EQ(Json::parse(get("/machine/peripheral/b", "guest-stats"))["return"],
+              (Json{{"stats", {{"stat-free-memory", 9}}}, {"last-update", 0}}));
+    EXPECT_EQ(get("/machine/peripheral/c", "guest-stats"),
+              error("DeviceNotFound", "Device '/machine/peripheral/c' not found"));
+    EXPECT_NE(get("/machine/peripheral/b", "nosuch").find("not found"), std::string::npos);
+    const auto set = [&](const Json& value) {
+        return ask(Json{{"execute", "qom-set"},
+                        {"arguments",
+                         {{"path", "/machine/peripheral/b"},
+                          {"property", "guest-stats-polling-interval"},
+                          {"value", value}}}}
+                       .dump());
+    };
+    EXPECT_EQ(set(2), R"({"return": {}})");
+    EXPECT_EQ(get("/machine/peripheral/b", "guest-stats-polling-interval"), R"({"return": 2})");
+    for (const Json& wrong : {Json("x"), Json(-1), Json(1'000'000'000)})
+        EXPECT_NE(set(wrong).find("error"), std::string::npos) << wrong;
+
+    EXPECT_EQ(ask(R"({"execute":"watchdog-set-action","arguments":{"action":"none"}})"), R"({"return": {}})");
+    EXPECT_EQ(target.watchdog, WatchdogAction::None);
+    EXPECT_EQ(ask(R"({"execute":"watchdog-set-action","arguments":{"action":"bad"}})"),
+              error("GenericError", "Parameter 'action' does not accept value 'bad'"));
+}
+
+TEST_F(QmpTest, SnapshotsAreJobs) {
+    negotiate();
+    const auto job = [&](const char* command, const char* id, const char* tag) {
+        Json arguments{{"job-id", id}, {"tag", tag}, {"devices", Json::array({"x"})}};
+        if (std::string_view(command) != "snapshot-delete") arguments["vmstate"] = "x";
+        return ask(Json{{"execute", command}, {"arguments", arguments}}.dump());
+    };
+    const std::string good = R"({"return": {}})";
+    EXPECT_EQ(job("snapshot-save", "1", "one"), good);
+    EXPECT_EQ(target.saved.at(0).name, "one");
+    EXPECT_EQ(job("snapshot-load", "1", "one"), error("GenericError", "Job ID '1' already in use"));
+    EXPECT_EQ(job("snapshot-load", "2", "two"), good);
+    const auto jobs = Json::parse(ask(R"({"execute":"query-jobs"})"))["return"];
+    ASSERT_EQ(jobs.size(), 2u);
+    EXPECT_EQ(jobs[0]["status"], "concluded");
+    EXPECT_FALSE(jobs[0].contains("error"));
+    EXPECT_EQ(jobs[1]["error"], "there is no 'two'");
+    EXPECT_EQ(ask(R"({"execute":"job-dismiss","arguments":{"id":"1"}})"), good);
+    EXPECT_EQ(ask(R"({"execute":"job-dismiss","arguments":{"id":"1"}})"),
+              error("DeviceNotActive", "Job not found"));
+    EXPECT_EQ(job("snapshot-delete", "1", "one"), good);
+    EXPECT_TRUE(target.saved.empty());
+    EXPECT_NE(ask(R"({"execute":"snapshot-save","arguments":{"tag":"x"}})").find("'job-id' is missing"),
+              std::string::npos);
 }
 
 TEST_F(QmpTest, HumanCommandsAndRings) {

@@ -1,6 +1,8 @@
 // A file that appears under its name only when it is whole.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "mmu/result.h"
@@ -10,8 +12,8 @@ namespace arclight::guestos {
 /// Without commit() nothing is left of it, also after the process was killed where the file system can do that (O_TMPFILE).
 class NewFile {
   public:
-    /// For its owner alone: mode 0600. An error is one line that names the file.
-    static Result<NewFile> create(const std::string& path);
+    /// `mode` as for open(): unless told otherwise, it is for its owner alone. An error is one line that names the file.
+    static Result<NewFile> create(const std::string& path, mode_t mode = 0600);
     NewFile(NewFile&& other) noexcept;
     NewFile& operator=(NewFile&& other) = delete;
     ~NewFile();

@@ -1,4 +1,4 @@
-#include "guestos/snapshot/new_file.h"
+#include "guestos/new_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -46,15 +46,15 @@ NewFile::~NewFile() {
     if (fd_ >= 0) close(fd_);
 }
 
-Result<NewFile> NewFile::create(const std::string& path) {
+Result<NewFile> NewFile::create(const std::string& path, mode_t mode) {
     struct stat about {};
     if (stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode))
         return failure("cannot write '{}': it is there, and no file", path);
-    int fd = open(directory_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = open(directory_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     std::string name;
     if (fd < 0)
         name = unused_name(path, [&](const std::string& at) {
-            fd = open(at.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+            fd = open(at.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
             return fd >= 0;
         });
     if (fd < 0) return failure("cannot write '{}': {}", path, std::strerror(errno));

@@ -1,0 +1,200 @@
+#include "guestos/machine_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "guestos/firmware.h"
+#include "guestos/lightv/control.h"
+#include "guestos/loader.h"
+#include "guestos/snapshot/snapshot_store.h"
+#include "guestos/snapshot/snapshots.h"
+
+namespace arclight::guestos {
+
+Result<void> write_output(const std::string& path, std::span<const uint8_t> bytes) {
+    std::FILE* f = std::fopen(path.c_str(), "wb");
+    if (f == nullptr) return failure("cannot write '{}': {}", path, strerror(errno));
+    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), f) == bytes.size();
+    const bool closed = std::fclose(f) == 0;
+    if (!written || !closed) return failure("cannot write '{}': {}", path, strerror(errno));
+    return {};
+}
+
+namespace {
+
+Ram ram_of(Machine& machine) {
+    return {devices::layout::kRamBase, {machine.ram().host(), machine.ram().size()}};
+}
+
+}  // namespace
+
+// ---- Before it runs
+
+Result<void> MachineRun::make() {
+    if (auto chosen = choose_options(); !chosen) return chosen;
+    options_.start_paused = options_.start_paused || environment_.target().next_begins_paused();
+    environment_.chardevs().begin_machine();
+    if (auto claimed = claim_serial_ports(); !claimed) return claimed;
+    input_.emplace(environment_.loop(), *lines_[0], options_.session);
+    status_.emplace([this](ConsoleInput form) { input_->set_input(form); });
+    auto created =
+        Machine::create(options_, environment_.loop(), {*input_, lines_[1], &environment_.chardevs()},
+                        &*status_, environment_.flash());
+    if (!created) return std::unexpected(created.error());
+    machine_ = std::move(*created);
+    if (auto filled =
+            fill_fw_cfg(machine_->fw_cfg(), options_, kernel_ ? &*kernel_ : nullptr, machine_->boot_order());
+        !filled)
+        return filled;
+    return snapshot_ ? Result<void>() : load();
+}
+
+/// From the snapshot or the kernel: what the user has left open is as it needs it.
+Result<void> MachineRun::choose_options() {
+    if (!given_.restore.empty()) {
+        if (auto disks = SnapshotStore::restore_disks(given_); !disks) return disks;
+        auto file = SnapshotFile::open(given_.restore);
+        if (!file) return std::unexpected(file.error());
+        auto completed = options_to_restore(given_, *file);
+        if (!completed) return std::unexpected(completed.error());
+        snapshot_ = std::move(*file);
+        options_ = std::move(*completed);
+        return {};
+    }
+    if (given_.kernel.empty() && !given_.needs_no_kernel())
+        return failure("the guest has reset, and there is no --kernel to boot");
+    if (!given_.kernel.empty()) {
+        auto read = read_kernel(given_.kernel, given_.memory);
+        if (!read) return std::unexpected(read.error());
+        kernel_ = std::move(*read);
+    }
+    options_ = complete_options(given_, kernel_ ? kernel_->kind : KernelKind::Linux);
+    return {};
+}
+
+Result<void> MachineRun::claim_serial_ports() {
+    for (size_t i = 0; i < options_.serials.size(); ++i) {
+        if (i >= lines_.size()) return failure("more than {} serial ports", lines_.size());
+        lines_[i] = &nowhere_[i];
+        if (options_.serials[i].empty()) continue;
+        auto line = environment_.chardevs().claim(options_.serials[i]);
+        if (!line) return failure("serial port: {}", line.error());
+        lines_[i] = *line;
+    }
+    return {};
+}
+
+Result<void> MachineRun::load() {
+    const Ram ram = ram_of(*machine_);
+    // With neither, the device tree is where firmware has it, and code comes by load_more().
+    auto loaded = options_.has_firmware() || !kernel_ ? load_firmware_guest(options_, ram, machine_->bus())
+                                                      : load_guest(options_, *kernel_, ram, machine_->bus());
+    if (!loaded) return std::unexpected(loaded.error());
+    boot_ = std::move(*loaded);
+    const auto start = load_more(options_.loads, ram);
+    if (!start) return std::unexpected(start.error());
+    if (*start) boot_->entry = **start;
+    return {};
+}
+
+std::optional<std::span<const uint8_t>> MachineRun::device_tree() const {
+    if (!boot_) return std::nullopt;
+    return boot_->dtb;
+}
+
+// ---- While it runs
+
+Result<void> MachineRun::run() {
+    if (auto executed = execute(); !executed) return executed;
+    finish();
+    return write_statistics();
+}
+
+Result<void> MachineRun::execute() {
+    auto lightv = LightvControl::create(*machine_, options_, [this](int file, bool stop) {
+        auto saved = save_snapshot(*machine_, options_, file,
+                                   stop ? Machine::AfterSave::Stop : Machine::AfterSave::GoOn);
+        if (saved && stop) saved_for_later_ = true;
+        return saved;
+    });
+    if (!lightv) return std::unexpected(lightv.error());
+    environment_.current().set(machine_.get());
+    if (Semihosting* semihosting = machine_->semihosting())
+        semihosting->console().input_ended = [this] { return input_->input_ended(); };
+    environment_.chardevs().ready();
+    environment_.loop().start();
+    if (options_.on_start) options_.on_start();
+    if (auto restored = restore(); !restored) {
+        environment_.loop().stop();
+        environment_.current().set(nullptr);
+        return restored;
+    }
+    // Whoever asks for its state, or lets it go on, finds it paused already.
+    if (options_.start_paused) machine_->begin_paused();
+    environment_.target().attach(*machine_);
+    gdb::Server* const debugger = environment_.debugger();
+    if (debugger != nullptr) debugger->begin(*machine_->debugger());
+    end_ = boot_ ? machine_->run(*boot_) : machine_->run();
+    followed_ = end_ == Machine::End::Load || (end_ == Machine::End::Reset && !options_.no_reboot);
+    if (debugger != nullptr) debugger->end(followed_);
+    environment_.target().detach(end_);
+    if (*lightv) lightv_statistics_ = (*lightv)->stats();
+    return {};
+}
+
+Result<void> MachineRun::restore() {
+    if (!snapshot_) return {};
+    if (auto restored = restore_snapshot(*machine_, *snapshot_); !restored) return restored;
+    snapshot_.reset();
+    if (std::ranges::count(options_.networks, NetOptions::Kind::User, &NetOptions::kind) != 0)
+        fmt::print(stderr,
+                   "arclight: the network connections that the guest had when it was saved have ended\n");
+    return {};
+}
+
+// ---- After that
+
+void MachineRun::finish() {
+    if (!followed_) environment_.finish_monitors();
+    Chardevs& chardevs = environment_.chardevs();
+    if (environment_.signal_number() != 0 || environment_.hangup() ||
+        (end_ == Machine::End::Quit && !saved_for_later_))
+        chardevs.abandon_output();
+    chardevs.flush();
+    output_error_ = chardevs.stdout_error();
+    environment_.loop().stop();
+    environment_.current().set(nullptr);
+    if (!followed_) chardevs.leave_terminal();
+}
+
+Result<void> MachineRun::write_statistics() {
+    if (options_.stats) machine_->stats().print(stderr);
+    if (options_.stats_file.empty()) return {};
+    const std::string json = machine_->stats().json(lightv_statistics_) + "\n";
+    return write_output(options_.stats_file, {reinterpret_cast<const uint8_t*>(json.data()), json.size()});
+}
+
+Result<std::optional<int>> MachineRun::exit_status() const {
+    if (end_ == Machine::End::Failure) return std::unexpected(machine_->failure_text());
+    if (const int number = environment_.signal_number(); number != 0) {
+        if (options_.signal_is_failure) return 128 + number;
+        fmt::print(stderr, "arclight: terminating on signal {}\n", number);
+        return 0;
+    }
+    if (environment_.hangup()) return failure("the console's terminal is gone");
+    if (output_error_ != 0) return failure("cannot write the guest's output: {}", strerror(output_error_));
+    if (const Semihosting* semihosting = machine_->semihosting(); semihosting && semihosting->status())
+        return *semihosting->status();
+    if (followed_) return std::nullopt;
+    if (saved_for_later_ || !options_.session) return 0;
+    if (const auto code = status_->status()) return *code;
+    if (!options_.command.empty()) return failure("the guest stopped before the command ended");
+    return 0;
+}
+
+}  // namespace arclight::guestos

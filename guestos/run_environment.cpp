@@ -1,0 +1,139 @@
+#include "guestos/run_environment.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+#include "guestos/cli/version.h"
+#include "guestos/daemons.h"
+#include "guestos/image_server.h"
+#include "guestos/net/open_networks.h"
+#include "guestos/sandbox/sandbox.h"
+#include "guestos/sandbox/speculation.h"
+#include "jit/engine/cache_key.h"
+
+namespace arclight::guestos {
+
+namespace {
+
+/// How long a monitor's client is waited for that has not read its answers.
+constexpr std::chrono::milliseconds kLastWords{2000};
+
+/// Code that has taken over this process could file regions of its own if it could read the key's file.
+void open_cache_key(RunOptions& options) {
+    if (options.jit_cache.empty() || options.jit == JitTier::Interpreter || options.jit == JitTier::Tier1 ||
+        options.jit == JitTier::Tier2)
+        return;
+    auto key = jit::CacheKey::open(options.jit_cache_key, options.jit_cache);
+    if (key) {
+        options.opened_cache_key = std::move(*key);
+    } else {
+        fmt::print(stderr, "arclight: no compiled regions are kept: {}\n", key.error());
+        options.jit_cache.clear();
+    }
+}
+
+}  // namespace
+
+// ---- CurrentMachine
+
+void CurrentMachine::set(Machine* machine) {
+    const std::lock_guard guard(lock_);
+    machine_ = machine;
+    if (machine != nullptr && stopped_) machine->stop(Machine::End::Quit);
+}
+
+void CurrentMachine::stop() {
+    const std::lock_guard guard(lock_);
+    stopped_ = true;
+    if (machine_ != nullptr) machine_->stop(Machine::End::Quit);
+}
+
+void CurrentMachine::end_pause() {
+    const std::lock_guard guard(lock_);
+    if (machine_ != nullptr) machine_->end_pause();
+}
+
+// ---- RunEnvironment
+
+Result<std::unique_ptr<RunEnvironment>> RunEnvironment::open(RunOptions& options) {
+    if (options.spectre) sandbox::restrict_speculation();
+    std::unique_ptr<RunEnvironment> environment(new RunEnvironment(options));
+    if (const auto jailed = sandbox::enter(options, [&] { environment->open_first(); }); !jailed)
+        return std::unexpected(jailed.error());
+    if (auto connected = environment->connect(); !connected) return std::unexpected(connected.error());
+    return environment;
+}
+
+RunEnvironment::~RunEnvironment() {
+    flash_.reset();
+    signals_.reset();
+    debugger_monitor_.reset();
+    if (!connected_) return;
+    target_->finish();
+    chardevs().leave_terminal();
+    chardevs().abandon_output();
+}
+
+void RunEnvironment::open_first() {
+    open_cache_key(options_);
+    if (!options_.gdb.empty()) debugger_ = gdb::Server::listen(options_.gdb);
+    images_ = open_images(options_);
+    daemons_ = open_daemons(options_);
+    networks_ = open_networks(options_);
+    chardevs_ = Chardevs::open(options_, loop_,
+                               {.quit = [this] { end_machine(); },
+                                .resume = [this] { current_.end_pause(); },
+                                .lost =
+                                    [this](ChardevActions::Lost why, int) {
+                                        hangup_ = hangup_ || why == ChardevActions::Lost::Hangup;
+                                        end_machine();
+                                    }});
+}
+
+/// A CPU that waits for a reader must not keep the machine from ending.
+void RunEnvironment::end_machine() {
+    chardevs().abandon_output();
+    current_.stop();
+}
+
+Result<void> RunEnvironment::connect() {
+    for (const Result<void>& opened : {images_, daemons_, networks_})
+        if (!opened) return opened;
+    if (!chardevs_) return std::unexpected(chardevs_.error());
+    if (!debugger_) return std::unexpected(debugger_.error());
+    target_.emplace(options_, chardevs(), cli::kVersion);
+    monitors_.emplace(*target_);
+    target_->set_tell([this](const MonitorEvent& event) { monitors_->tell(event); });
+    connected_ = true;
+    debugger_monitor_.emplace(*target_);
+    if (debugger() != nullptr)
+        debugger()->set_monitor([this](unsigned cpu, std::string_view command) {
+            debugger_monitor_->execute(fmt::format("cpu {}", cpu));
+            return debugger_monitor_->execute(command);
+        });
+    signals_.emplace(loop_, SignalWatch::Actions{.end =
+                                                     [this](int number) {
+                                                         signal_number_ = number;
+                                                         end_machine();
+                                                     },
+                                                 .go_on = [this] { current_.end_pause(); },
+                                                 .resized = [this] { chardevs().terminal_resized(); }});
+    for (const MonitorOptions& monitor : options_.monitors) {
+        auto backend = chardevs().claim_for_run(monitor.chardev);
+        if (!backend) return failure("monitor: {}", backend.error());
+        monitors_->add(monitor, **backend, chardevs().find(monitor.chardev)->is_shared());
+    }
+    auto flash = FlashMemory::open(options_);
+    if (!flash) return std::unexpected(flash.error());
+    flash_ = std::move(*flash);
+    return {};
+}
+
+void RunEnvironment::finish_monitors() {
+    target_->finish();
+    if (!monitors_->finish(kLastWords)) chardevs().abandon_output();
+}
+
+}  // namespace arclight::guestos
