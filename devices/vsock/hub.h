@@ -17,7 +17,7 @@
 namespace arclight::devices::vsock {
 
 /// The host's end of a guest's sockets: streams of the guest's joined to Unix sockets, by the convention of Firecracker
-/// (docs/vsock.md there). Who connects to the host's socket writes "CONNECT PORT\n" and reads "OK PORT\n", with the host's port,
+/// (its document on vsock). Who connects to the host's socket writes "CONNECT PORT\n" and reads "OK PORT\n", with the host's port,
 /// when the guest has accepted; connections of the guest's to a port of the host's are made by the function that the hub is given.
 /// One thread; nothing waits. What the guest says is not trusted: it can end its own connections, and keeps no more memory than
 /// kMaxConnections buffers.

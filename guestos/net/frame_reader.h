@@ -11,7 +11,7 @@ namespace arclight::guestos {
 /// endian, and the frame.
 class FrameReader {
   public:
-    /// The longest that QEMU takes (NET_BUFSIZE of its net/net.h). A longer one is no frame.
+    /// The longest that QEMU takes (its NET_BUFSIZE). A longer one is no frame.
     static constexpr size_t kMaxLength = 4096 + 65536;
     static constexpr size_t kPrefix = 4;
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -30,7 +31,7 @@ class Server {
     uint64_t size = kSize;
     uint32_t option_type_error = 0;
     uint64_t greeting = 0x4e42444d41474943;
-    uint32_t error = 0;                             ///< of all requests
+    std::atomic<uint32_t> error = 0;                ///< of all requests
     std::function<void(uint8_t (&reply)[16])> lie;  ///< changes a reply
     bool hang_up = false;                           ///< instead of a reply
 
@@ -94,13 +95,14 @@ class Server {
             if (hang_up) return;
             if (command == 1) std::ranges::copy(data, content.begin() + static_cast<ptrdiff_t>(offset));
             uint8_t answer[16];
-            const uint32_t magic = htobe32(0x67446698), status = htobe32(error);
+            const uint32_t failed = error;  // the client may change it once it has the answer
+            const uint32_t magic = htobe32(0x67446698), status = htobe32(failed);
             std::memcpy(answer, &magic, 4);
             std::memcpy(answer + 4, &status, 4);
             std::memcpy(answer + 8, &request.cookie, 8);
             if (lie) lie(answer);
             put(answer, sizeof answer);
-            if (command == 0 && error == 0) put(&content[offset], length);
+            if (command == 0 && failed == 0) put(&content[offset], length);
         }
     }
 

@@ -22,6 +22,7 @@
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translate/translator.h"
 #include "jit/host_code.h"
+#include "jit/host_fp.h"
 #include "jit/llvm/region_compiler.h"
 #include "jit/memory_access.h"
 #include "jit/runtime_entries.h"
@@ -368,7 +369,9 @@ class ArclightEngine final : public Engine {
     }
 
     // ---- entry points of translated code
+    // Integer helpers: what compiles may do arithmetic.
     static const void* lookup_direct(GuestState& s, uint64_t link_slot) {
+        const jit::host_fp::HostArithmetic arithmetic;
         ArclightEngine& e = self(s);
         if (!e.case_->in_slot(s.pc)) return nullptr;
         const BlockExit from = e.link_slots_[link_slot];  // block_at may add slots
@@ -379,6 +382,7 @@ class ArclightEngine final : public Engine {
     }
 
     static const void* lookup_indirect(GuestState& s, uint64_t pc) {
+        const jit::host_fp::HostArithmetic arithmetic;
         ArclightEngine& e = self(s);
         if (!e.case_->in_slot(pc) || pc % 4 != 0) return nullptr;
         const Block* target = e.block_at(pc);

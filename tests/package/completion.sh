@@ -32,7 +32,7 @@ expect attach arclight lightv at
 expect --physical arclight lightv attach --control x --ph
 expect -kernel arclight qemu -kern
 expect -kernel arclight-qemu -kern
-expect "cortex-a72 cortex-a76" arclight-qemu -M virt -cpu cortex-a7
+expect "cortex-a72 cortex-a710 cortex-a76 cortex-a78ae" arclight-qemu -M virt -cpu cortex-a7
 expect virtio-rng-device arclight qemu -device virtio-rng-d
 expect "" arclight run --append ""
 expect "" arclight run --kernel x -- --ac

@@ -269,6 +269,7 @@ unsigned calls_of_watcher(bool divides) {
     code.insert(code.end(), {blr(11), str(9, 9, 8), b(0)});
     m.write(kCode, code);
     m.write(kCode + 0x3000, {kRet});
+    EXPECT_TRUE(m.overlay.prepare());
     {
         const mmu::PageOverlay::Exclusive guard(m.overlay);
         m.overlay.set(kCode + 0x3000, {.flags = mmu::page_flag::kIntercepted | mmu::page_flag::kWatched,

@@ -93,7 +93,8 @@ const Line kLines[] = {
      "-device virtio-blk-pci,drive=mkosi,bootindex=1 -fw_cfg name=opt/io.systemd.credentials/a,string=b "
      "-smbios "
      "type=11,value=io.systemd.credential:a=b",
-     "virtio-net-pci network=nic0; virtio-rng-pci; virtio-balloon-pci; virtio-serial-pci "
+     "virtio-net-pci network=nic0; virtio-rng-pci; virtio-balloon-pci free-page-reporting=on; "
+     "virtio-serial-pci "
      "ports=0:console:console:; "
      "virtio-blk-pci file=image.raw format=raw cache=none aio=io_uring"},
     {"lima",
