@@ -16,6 +16,7 @@ Arena::Arena(size_t bytes) : size_(bytes) {
     constexpr unsigned kPlaces = 64;
     for (unsigned i = 0; i < kPlaces; ++i) {
         // The whole GiB: what somebody else had in the rest of it could not be mapped inside.
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of its own choice
         void* p = mmap(reinterpret_cast<void*>(kPreferredAddress + i * kGib), kGib, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
         if (p != MAP_FAILED) {

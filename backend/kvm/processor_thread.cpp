@@ -338,6 +338,7 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
     // cannot. Translated code contains no invalid opcodes, so the handler decides.
     if (handler_ != nullptr && code_.contains(frame.rip)) {
         ++counts_.fastmem_faults;
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
         const void* next = handler_(reinterpret_cast<const void*>(frame.rip), frame.cr2);
         if (next != nullptr) {
             frame.rip = reinterpret_cast<uint64_t>(next);

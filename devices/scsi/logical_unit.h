@@ -72,8 +72,13 @@ class LogicalUnit final : public Unit {
     Reply disc_information(const Command& command) const;
 
     bool cdrom() const { return options_.kind == Kind::Cdrom; }
-    bool readonly() const { return cdrom() || disk_->image().readonly(); }
+    bool readonly() const { return cdrom() || disk().image().readonly(); }
     bool has_medium() const { return disk_.has_value() && !tray_open_; }
+    // Only with a medium, which a command that needs one has looked for, and which a hard disk has always.
+    // NOLINTBEGIN(bugprone-unchecked-optional-access)
+    virtio::Disk& disk() { return *disk_; }
+    const virtio::Disk& disk() const { return *disk_; }
+    // NOLINTEND(bugprone-unchecked-optional-access)
     unsigned block_size() const { return cdrom() ? kCdromBlock : virtio::DiskImage::kSectorSize; }
 
     static constexpr unsigned kCdromBlock = 2048;

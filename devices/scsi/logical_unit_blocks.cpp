@@ -50,7 +50,7 @@ std::vector<std::span<uint8_t>> first_bytes(virtio::DiskBuffers buffers, uint64_
 
 }  // namespace
 
-uint64_t LogicalUnit::blocks() const { return has_medium() ? disk_->image().size() / block_size() : 0; }
+uint64_t LogicalUnit::blocks() const { return has_medium() ? disk().image().size() / block_size() : 0; }
 
 bool LogicalUnit::inside(uint64_t block, uint64_t count) const {
     return block <= blocks() && count <= blocks() - block;
@@ -81,7 +81,7 @@ Reply LogicalUnit::finish(Disk::Operation operation, const DiskResult& result, u
     Reply reply;
     reply.transferred = transferred;
     if (result) return reply;
-    switch (disk_->failed(operation, result.error())) {
+    switch (disk().failed(operation, result.error())) {
         case Disk::Action::Stop: reply.postponed = true; return reply;
         case Disk::Action::Ignore: return reply;
         case Disk::Action::Report: break;
@@ -93,7 +93,7 @@ Reply LogicalUnit::finish(Disk::Operation operation, const DiskResult& result, u
     return check(operation == Disk::Operation::Flush ? kTargetFailure : kWriteError);
 }
 
-Reply LogicalUnit::flush() { return finish(Disk::Operation::Flush, disk_->image().flush(), 0); }
+Reply LogicalUnit::flush() { return finish(Disk::Operation::Flush, disk().image().flush(), 0); }
 
 Reply LogicalUnit::transfer(const Command& command, Flow flow) {
     const auto [block, count] = extent_of(command.cdb);
@@ -104,7 +104,7 @@ Reply LogicalUnit::transfer(const Command& command, Flow flow) {
     if (!inside(block, count)) return check(kBlockOutOfRange);
     if (count == 0) return {};
     const uint64_t offset = block * block_size(), bytes = count * block_size();
-    virtio::DiskImage& image = disk_->image();
+    virtio::DiskImage& image = disk().image();
     if (flow == Flow::Compare) return compare(command, offset, bytes);
     const virtio::DiskBuffers buffers = flow == Flow::FromDisk ? command.in : command.out;
     if (total(buffers) < bytes) return {.overrun = true};
@@ -140,7 +140,7 @@ Reply LogicalUnit::compare(const Command& command, uint64_t offset, uint64_t len
                                    virtio::DiskImage::kSectorSize * virtio::DiskImage::kSectorSize;
             there.resize(whole), given.resize(take);
             const std::span<uint8_t> to(there);
-            if (const auto read = disk_->image().read(sector, {&to, 1}); !read)
+            if (const auto read = disk().image().read(sector, {&to, 1}); !read)
                 return finish(Disk::Operation::Read, read, 0);
             const std::span<uint8_t> from = rest.first(take);
             if (virtio::gather({&from, 1}, given) != take) return check(kTargetFailure);
@@ -172,7 +172,7 @@ Reply LogicalUnit::unmap(const Command& command) {
             if (!inside(block, count)) return check(kBlockOutOfRange);
             if (count > virtio::DiskImage::kMaxRangeSectors) return check(kInvalidParameter);
             if (!act || count == 0) continue;
-            const DiskResult done = disk_->image().discard(block * block_size(), count * block_size());
+            const DiskResult done = disk().image().discard(block * block_size(), count * block_size());
             if (!done) return finish(Disk::Operation::Discard, done, 0);
         }
     }
@@ -198,7 +198,7 @@ Reply LogicalUnit::write_same(const Command& command) {
     std::vector<uint8_t> pattern(block_size());
     if (!no_data && virtio::gather(command.out, pattern) != pattern.size()) return {.overrun = true};
     const uint64_t offset = block * block_size(), length = count * block_size();
-    virtio::DiskImage& image = disk_->image();
+    virtio::DiskImage& image = disk().image();
     Reply reply;
     if (std::ranges::all_of(pattern, [](uint8_t byte) { return byte == 0; })) {
         reply = finish(Disk::Operation::WriteZeroes,

@@ -268,11 +268,12 @@ Result<void> Device::start_rings_of(virtio::Transport& transport) {
         return done;
     std::vector<unsigned> started;
     for (unsigned i = 0; i < rings.size(); ++i) {
-        if (!rings[i]) continue;
+        const auto& ring = rings[i];
+        if (!ring) continue;
         signals_[i].started = true;
         started.push_back(i);
         if (auto done =
-                connection_->start_ring(i, *rings[i], signals_[i].kick, signals_[i].call, signals_[i].error);
+                connection_->start_ring(i, *ring, signals_[i].kick, signals_[i].call, signals_[i].error);
             !done)
             return done;
     }

@@ -138,8 +138,9 @@ Served Balloon::process(unsigned queue, Chain& chain) {
     switch (queue) {
         case kQueueInflate: inflate(chain); break;
         case kQueueReporting: take_reported(chain); break;
-        default:
-            break;  // the guest may use a page that it has taken back: its memory comes with the first access
+        // A page that the guest has taken back gets its memory with the first access.
+        case kQueueDeflate:
+        default: break;
     }
     return Served::done(0);
 }
