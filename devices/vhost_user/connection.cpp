@@ -271,9 +271,12 @@ Result<bool> DaemonConnection::serve() {
     if (ready[0].revents != 0) return broken("its daemon has ended");
     if (ready[1].revents != 0)
         if (auto served = serve_request(); !served) return std::unexpected(served.error());
-    if (!std::exchange(config_changed_, false)) return false;
-    if (auto read = read_config(); !read) return std::unexpected(read.error());
-    return true;
+    bool changed = false;
+    while (std::exchange(config_changed_, false)) {
+        if (auto read = read_config(); !read) return std::unexpected(read.error());
+        changed = true;
+    }
+    return changed;
 }
 
 }  // namespace arclight::devices::vhost_user

@@ -226,7 +226,9 @@ void Device::work() {
         pass_interrupts();
         if (wish == Wish::Start) start_rings();
         if (wish == Wish::Stop || wish == Wish::Quit) stop_rings();
-        if (wish != Wish::Quit && !dead_ && (ready[1].revents | ready[2].revents) != 0) {
+        // Starting and stopping wait for answers, and may have read what the daemon says by itself.
+        const bool spoken = wish != Wish::Nothing || (ready[1].revents | ready[2].revents) != 0;
+        if (wish != Wish::Quit && !dead_ && spoken) {
             const auto changed = connection_->serve();
             if (!changed) fail(changed.error());
             if (changed && *changed) {

@@ -518,6 +518,7 @@ class ArclightEngine final : public Engine {
             {Helper::Yield, nothing},
             {Helper::DataBarrier, nothing},
             {Helper::ReadCounter, unexpected},
+            {Helper::ReadUserCounter, read_sysreg},
             {Helper::CompareAndSwapPair, compare_and_swap_pair},
             {Helper::CleanLine, system_insn},
             {Helper::ForgetCodeLine, system_insn},

@@ -61,7 +61,7 @@ enum class SysregInline : uint8_t {
     SpEl0,      ///< GuestState::sp_el0 while SP_EL1 is selected, else UNDEFINED
     Daif,       ///< read from GuestState::daif at EL1
     CurrentEl,  ///< known when the block is translated
-    Counter,    ///< Helper::ReadCounter at EL1
+    Counter,    ///< Helper::ReadCounter at EL1, ReadUserCounter at EL0
 };
 
 /// What an access does besides reading or writing the register itself.

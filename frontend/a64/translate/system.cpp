@@ -10,8 +10,9 @@ namespace arclight::frontend::a64::translate {
 
 namespace {
 
-bool read_through_helper(TranslationContext& t, uint32_t encoding, Reg r) {
-    const Ref v = call(t, Helper::ReadSysreg, {t.ir.i64(encoding)}, Type::I64);
+bool read_through_helper(TranslationContext& t, uint32_t encoding, Reg r,
+                         Helper helper = Helper::ReadSysreg) {
+    const Ref v = call(t, helper, {t.ir.i64(encoding)}, Type::I64);
     set_x(t, r, v);
     return true;
 }
@@ -178,7 +179,7 @@ bool MRS(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, I
             set_x(t, r, t.ir.i64(1 << 2));
             return true;
         case SysregInline::Counter:
-            if (!t.el1()) break;  // CNTKCTL_EL1 may trap it
+            if (!t.el1()) return read_through_helper(t, encoding, r, Helper::ReadUserCounter);
             set_x(t, r, call(t, Helper::ReadCounter, {}, Type::I64));
             return true;
     }

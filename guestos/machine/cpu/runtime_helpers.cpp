@@ -235,6 +235,7 @@ void Vcpu::fill_runtime_table() {
     helper.operator()<Helper::DataBarrier, &data_barrier>();
     helper.operator()<Helper::DataBarrierIfAsked, &data_barrier>();
     helper.operator()<Helper::ReadCounter, &read_counter>();
+    helper.operator()<Helper::ReadUserCounter, &read_sysreg>();
     helper.operator()<Helper::CompareAndSwapPair, &compare_and_swap_pair>();
 }
 
