@@ -36,12 +36,16 @@ for seed in range(BOOTS):
 # A program that changes its ways: what was compiled for the old ones is given up.
 expected = debian.run(["sh", "-c", "/phases 40000000 2> /dev/null"], options=["--jit", "tier1"])
 file = os.path.join(guest.work, "stats.json")
-cache = os.path.join(guest.work, "regions")
-result = debian.run(["sh", "-c", "/phases 40000000 2> /dev/null"], options=[
-    "--jit", "tiered", "--jit-cache", cache, "--stats-json", file, "--stats"])
-failures.check(result.status == 0 and result.text == expected.text, f"phases: {result}, but with tier 1 {expected}")
-with open(file) as f:
-    tier2 = json.load(f)["tier2"]
+# On a busy host the compiler may get its turn only when the program has changed already: then once more.
+for attempt in range(3):
+    cache = os.path.join(guest.work, f"regions{attempt}")
+    result = debian.run(["sh", "-c", "/phases 40000000 2> /dev/null"], options=[
+        "--jit", "tiered", "--jit-cache", cache, "--stats-json", file, "--stats"])
+    failures.check(result.status == 0 and result.text == expected.text, f"phases: {result}, but with tier 1 {expected}")
+    with open(file) as f:
+        tier2 = json.load(f)["tier2"]
+    if tier2["deoptimised"] > 0:
+        break
 print(f"phases: {expected.cpu_seconds:.1f} CPU s with tier 1, {result.cpu_seconds:.1f} tiered: {tier2}")
 failures.check(tier2["deoptimised"] > 0 and tier2["compiled"] > 0, f"phases: {tier2}")
 # What was given up is of no use to another run.
