@@ -20,6 +20,7 @@
 #include "devices/vhost_user/device_types.h"
 #include "devices/vhost_user/kernel.h"
 #include "devices/vsock/device.h"
+#include "guestos/device_requests.h"
 #include "guestos/server_process.h"
 #include "guestos/unix_listener.h"
 
@@ -30,12 +31,6 @@ namespace {
 namespace fs = std::filesystem;
 using devices::vhost_user::Connection;
 using devices::vhost_user::DaemonConnection;
-
-std::string value_of(const devices::DeviceRequest& request, std::string_view option) {
-    for (const auto& [name, value] : request.options)
-        if (name == option) return value;
-    return {};
-}
 
 bool has_daemon(const DeviceOptions& device) {
     static const auto factory = devices::DeviceFactory::standard();

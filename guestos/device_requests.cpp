@@ -54,6 +54,12 @@ DeviceOptions balloon_device(DeviceBus bus) {
             .id = {}};
 }
 
+std::string value_of(const devices::DeviceRequest& request, std::string_view option) {
+    for (const auto& [name, value] : request.options)
+        if (name == option) return value;
+    return {};
+}
+
 bool is_disk(std::string_view name) {
     constexpr std::string_view kDisks[] = {"virtio-blk", "scsi-hd", "scsi-cd", "nvme"};
     return std::ranges::find(kDisks, name) != std::end(kDisks);

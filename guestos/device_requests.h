@@ -15,6 +15,9 @@ DeviceOptions network_device(const NetOptions& network, unsigned nth);
 DeviceOptions balloon_device(DeviceBus bus);
 DeviceOptions entropy_device(DeviceBus bus = DeviceBus::Mmio);
 
+/// What the request says of an option; empty: nothing.
+std::string value_of(const devices::DeviceRequest& request, std::string_view option);
+
 /// Whether devices of this name are disks: their requests have the options of disk_device().
 bool is_disk(std::string_view name);
 

@@ -26,12 +26,6 @@ using devices::virtio::NbdConnection;
 
 constexpr const char* kServer = "qemu-nbd";
 
-std::string value_of(const devices::DeviceRequest& request, std::string_view option) {
-    for (const auto& [name, value] : request.options)
-        if (name == option) return value;
-    return {};
-}
-
 // The format of an image whose content says that it has one, in QEMU's word. Empty: raw, or compressed, or not to be read,
 // of which the disk itself says what is wrong.
 std::string probed_format(const std::string& path) {

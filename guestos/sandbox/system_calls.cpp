@@ -400,6 +400,31 @@ constexpr Name kNames[] = {
 #include "system_call_names.inc"
 };
 
+bool is_needed(When when, const Needs& needs) {
+    switch (when) {
+        case When::Always: return true;
+        case When::Kvm: return needs.kvm;
+        case When::ControlSocket: return needs.control_socket;
+        case When::SemihostingFiles: return needs.semihosting_files;
+        case When::UserNetwork: return needs.user_network;
+        case When::ForwardedCommands: return needs.forwarded_commands;
+        case When::ForwardedChardevs: return needs.forwarded_chardevs;
+        case When::NetSockets: return needs.net_sockets;
+        case When::NetClients: return needs.net_clients;
+        case When::Tap: return needs.tap;
+        case When::FlashFile: return needs.flash_file;
+        case When::Shares: return needs.shares;
+        case When::Daemons: return needs.daemons;
+        case When::Vsock: return needs.vsock;
+        case When::IoUring: return needs.io_uring;
+        case When::Snapshots: return needs.snapshots;
+        case When::CharServers: return needs.char_servers;
+        case When::CharClients: return needs.char_clients;
+        case When::Debugger: return needs.debugger;
+    }
+    return false;
+}
+
 }  // namespace
 
 std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
@@ -407,22 +432,7 @@ std::vector<Rule> rules_for(ThreadRole role, const Needs& needs) {
     if (needs.compiles_on_vcpus && (roles & kVcpus) != 0) roles |= kCompiler;
     std::vector<Rule> rules;
     for (const Row& row : kRows) {
-        if ((row.when == When::Kvm && !needs.kvm) ||
-            (row.when == When::ControlSocket && !needs.control_socket) ||
-            (row.when == When::SemihostingFiles && !needs.semihosting_files) ||
-            (row.when == When::UserNetwork && !needs.user_network) ||
-            (row.when == When::ForwardedCommands && !needs.forwarded_commands) ||
-            (row.when == When::ForwardedChardevs && !needs.forwarded_chardevs) ||
-            (row.when == When::NetSockets && !needs.net_sockets) ||
-            (row.when == When::NetClients && !needs.net_clients) || (row.when == When::Tap && !needs.tap) ||
-            (row.when == When::FlashFile && !needs.flash_file) ||
-            (row.when == When::Shares && !needs.shares) || (row.when == When::Daemons && !needs.daemons) ||
-            (row.when == When::Vsock && !needs.vsock) || (row.when == When::IoUring && !needs.io_uring) ||
-            (row.when == When::Snapshots && !needs.snapshots) ||
-            (row.when == When::CharServers && !needs.char_servers) ||
-            (row.when == When::CharClients && !needs.char_clients) ||
-            (row.when == When::Debugger && !needs.debugger))
-            continue;
+        if (!is_needed(row.when, needs)) continue;
         if (role != ThreadRole::Main && (row.roles & roles) == 0) continue;
         Rule rule{row.number, {row.first, row.second}, row.outcome};
         if (row.number == SYS_tgkill) rule.conditions[0].value = needs.process;

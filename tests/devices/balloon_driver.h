@@ -55,22 +55,11 @@ class BalloonDriver : public VirtioDriver {
     void start_balloon(uint64_t features = kStatistics | kPoison | kReporting) {
         std::memset(ram.data(), 0, 0x10000);
         negotiate(features | virtio::kFeatureVersion1);
-        for (unsigned queue = 0; queue < kQueues; queue++) {
-            set(0x30, queue);
-            set(0x38, size);
-            set(0x80, table(queue)), set(0x84, 0);
-            set(0x90, available(queue)), set(0x94, 0);
-            set(0xa0, used(queue)), set(0xa4, 0);
-            set(0x44, 1);
-        }
+        for (unsigned queue = 0; queue < kQueues; queue++)
+            place_queue(table(queue), available(queue), used(queue), queue);
         set(0x70, 0xf);
     }
-    void offer_in(unsigned queue, uint16_t head) {
-        const uint16_t index = at<uint16_t>(available(queue) + 2);
-        at<uint16_t>(available(queue) + 4 + index % size * 2) = head;
-        std::atomic_ref<uint16_t>(at<uint16_t>(available(queue) + 2)).store(static_cast<uint16_t>(index + 1));
-        set(0x50, queue);
-    }
+    void offer_in(unsigned queue, uint16_t head) { offer_at(available(queue), queue, head); }
     uint16_t done(unsigned queue) { return std::atomic_ref<uint16_t>(at<uint16_t>(used(queue) + 2)).load(); }
     /// Numbers of pages on the queue for inflation or deflation.
     void give(unsigned queue, std::span<const uint32_t> pages) {

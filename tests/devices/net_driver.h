@@ -139,14 +139,8 @@ class NetDriver : public VirtioDriver {
     void start_net(uint64_t features = kAll) {
         std::memset(ram.data(), 0, 0x10000);
         negotiate(features | virtio::kFeatureVersion1);
-        for (unsigned queue = 0; queue < 3; queue++) {
-            set(0x30, queue);
-            set(0x38, size);
-            set(0x80, table(queue)), set(0x84, 0);
-            set(0x90, available(queue)), set(0x94, 0);
-            set(0xa0, used(queue)), set(0xa4, 0);
-            set(0x44, 1);
-        }
+        for (unsigned queue = 0; queue < 3; queue++)
+            place_queue(table(queue), available(queue), used(queue), queue);
         set(0x70, 0xf);
     }
     void describe_in(unsigned queue, unsigned i, uint64_t address, uint32_t length, uint16_t flags,
@@ -154,10 +148,7 @@ class NetDriver : public VirtioDriver {
         describe(table(queue), i, address, length, flags, next);
     }
     void offer_in(unsigned queue, uint16_t head, bool notify = true) {
-        const uint16_t index = at<uint16_t>(available(queue) + 2);
-        at<uint16_t>(available(queue) + 4 + index % size * 2) = head;
-        std::atomic_ref<uint16_t>(at<uint16_t>(available(queue) + 2)).store(static_cast<uint16_t>(index + 1));
-        if (notify) set(0x50, queue);
+        offer_at(available(queue), queue, head, notify);
     }
     uint16_t used_count(unsigned queue) {
         return std::atomic_ref<uint16_t>(at<uint16_t>(used(queue) + 2)).load();

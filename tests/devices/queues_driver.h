@@ -29,24 +29,13 @@ class QueuesDriver : public VirtioDriver {
     void start_queues(uint64_t features) {
         std::memset(ram.data(), 0, 0x10000);
         negotiate(features | virtio::kFeatureVersion1);
-        for (unsigned queue = 0; queue < kQueues; queue++) {
-            set(0x30, queue);
-            set(0x38, size);
-            set(0x80, table(queue)), set(0x84, 0);
-            set(0x90, available(queue)), set(0x94, 0);
-            set(0xa0, used(queue)), set(0xa4, 0);
-            set(0x44, 1);
-        }
+        for (unsigned queue = 0; queue < kQueues; queue++)
+            place_queue(table(queue), available(queue), used(queue), queue);
         set(0x70, 0xf);
         for (uint16_t& count : seen_) count = 0;
         for (unsigned& next : next_) next = 0;
     }
-    void offer_in(unsigned queue, uint16_t head) {
-        const uint16_t index = at<uint16_t>(available(queue) + 2);
-        at<uint16_t>(available(queue) + 4 + index % size * 2) = head;
-        std::atomic_ref<uint16_t>(at<uint16_t>(available(queue) + 2)).store(static_cast<uint16_t>(index + 1));
-        set(0x50, queue);
-    }
+    void offer_in(unsigned queue, uint16_t head) { offer_at(available(queue), queue, head); }
     /// Room for one buffer of input.
     void room(unsigned queue, uint32_t bytes = kBuffer) {
         const unsigned i = next_[queue]++ % kBuffers;

@@ -38,8 +38,9 @@ class VirtioDriver {
         set(0x20, features >> 32);
         set(0x70, 0xb);
     }
-    void place_queue(uint64_t desc = kDescriptors, uint64_t avail = kAvailable, uint64_t use = kUsed) {
-        set(0x30, 0);
+    void place_queue(uint64_t desc = kDescriptors, uint64_t avail = kAvailable, uint64_t use = kUsed,
+                     unsigned queue = 0) {
+        set(0x30, queue);
         set(0x38, size);
         set(0x80, desc & 0xffffffff), set(0x84, desc >> 32);
         set(0x90, avail & 0xffffffff), set(0x94, avail >> 32);
@@ -65,11 +66,13 @@ class VirtioDriver {
         at<uint16_t>(entry + 12) = flags;
         at<uint16_t>(entry + 14) = following;
     }
-    void offer(uint16_t head, bool notify = true) {
-        const uint16_t index = at<uint16_t>(kAvailable + 2);
-        at<uint16_t>(kAvailable + 4 + index % size * 2) = head;
-        std::atomic_ref<uint16_t>(at<uint16_t>(kAvailable + 2)).store(static_cast<uint16_t>(index + 1));
-        if (notify) set(0x50, 0);
+    void offer(uint16_t head, bool notify = true) { offer_at(kAvailable, 0, head, notify); }
+    /// On any queue, by its available ring.
+    void offer_at(uint64_t available, unsigned queue, uint16_t head, bool notify = true) {
+        const uint16_t index = at<uint16_t>(available + 2);
+        at<uint16_t>(available + 4 + index % size * 2) = head;
+        std::atomic_ref<uint16_t>(at<uint16_t>(available + 2)).store(static_cast<uint16_t>(index + 1));
+        if (notify) set(0x50, queue);
     }
     uint16_t used_index() { return std::atomic_ref<uint16_t>(at<uint16_t>(kUsed + 2)).load(); }
     uint32_t used_id(unsigned i) { return at<uint32_t>(kUsed + 4 + i % size * 8); }
