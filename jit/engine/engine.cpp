@@ -16,6 +16,8 @@
 namespace arclight::jit {
 
 namespace {
+constexpr uint64_t kLineBytes = 64;  // of BlockCache::line_has_code()
+
 /// Copies `bytes`, a multiple of sizeof(Unit), that another thread may be writing: each unit is read once,
 /// whole.
 template <typename Unit>
@@ -167,8 +169,20 @@ TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t translation_fl
     return made;
 }
 
+/// Where this CPU would translate a line that another one goes on changing.
+void Engine::wait_for_rest(std::unique_lock<std::mutex>& guard, uint64_t pa, uint32_t translation_flags,
+                           const GuestState* state) {
+    if (!options_.concurrent || state == nullptr || !patched_lines_.dropped_by_another(pa, state) ||
+        cache_.find(pa, translation_flags) != nullptr)
+        return;
+    guard.unlock();
+    patched_lines_.wait_for_rest(pa);
+    guard.lock();
+}
+
 const void* Engine::entry(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
-    const std::lock_guard guard(lock_);
+    std::unique_lock guard(lock_);
+    wait_for_rest(guard, pa, translation_flags, state);
     TranslationBlock* block = find_or_translate(pa, translation_flags, state);
     if (block == nullptr) return nullptr;
     block->indirect = true;
@@ -177,7 +191,8 @@ const void* Engine::entry(uint64_t pa, uint32_t translation_flags, const GuestSt
 
 const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot,
                                    uint32_t epoch, const GuestState* state) {
-    const std::lock_guard guard(lock_);
+    std::unique_lock guard(lock_);
+    wait_for_rest(guard, pa, translation_flags, state);
     TranslationBlock* target = find_or_translate(pa, translation_flags, state);
     if (target == nullptr || should_leave()) return nullptr;
     BlockCache::BlockExit s;
@@ -207,12 +222,26 @@ void Engine::flush() {
     ++stats_.flushes;
 }
 
-bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
-    const std::lock_guard guard(lock_);
+bool Engine::drop(uint64_t pa, uint64_t bytes) {
     devices_.erase(devices_.lower_bound(pa), devices_.lower_bound(pa + bytes));
     const unsigned count = cache_.invalidate(pa, bytes);
     stats_.invalidated += count;
     return count != 0;
+}
+
+bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
+    const std::lock_guard guard(lock_);
+    return drop(pa, bytes);
+}
+
+bool Engine::invalidate_line(uint64_t pa, const GuestState& state) {
+    pa &= ~(kLineBytes - 1);
+    if (options_.concurrent) patched_lines_.changed(pa);
+    if (!line_has_code(pa)) return false;
+    const std::lock_guard guard(lock_);
+    if (!drop(pa, kLineBytes)) return false;
+    if (options_.concurrent) patched_lines_.dropped(pa, &state);
+    return true;
 }
 
 // ---- Stops

@@ -11,6 +11,7 @@
 
 #include "jit/engine/block_cache.h"
 #include "jit/engine/interpreter_stubs.h"
+#include "jit/engine/patched_lines.h"
 #include "jit/engine/retired_blocks.h"
 #include "jit/engine/tier2.h"
 #include "jit/frontend.h"
@@ -72,6 +73,9 @@ class Engine {
     /// it has done so.
     bool invalidate(uint64_t pa, uint64_t bytes);
     bool invalidate_all();
+    /// The guest has changed code in this line, by a CPU with this state: as invalidate(), with less where no block is made
+    /// from the line.
+    bool invalidate_line(uint64_t pa, const GuestState& state);
     /// While one is there, no block that is forgotten is freed.
     class RetireHold {
       public:
@@ -129,6 +133,8 @@ class Engine {
     static constexpr uint64_t kDescriptionRatio = 4;
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
+    bool drop(uint64_t pa, uint64_t bytes);
+    void wait_for_rest(std::unique_lock<std::mutex>& guard, uint64_t pa, uint32_t translation_flags, const GuestState* state);
     size_t retired_batch() const;
     bool has_room_to_describe();
     bool should_leave();
@@ -153,6 +159,7 @@ class Engine {
     InterpreterStubs interpreter_stubs_;
     RetiredBlocks retired_;
     size_t next_leave_ = 0;       // retired blocks for which should_leave()
+    PatchedLines patched_lines_;
     std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
     std::set<uint64_t> stops_;    // instructions (physical addresses) that stop_at() names
     EngineStats stats_;
