@@ -16,8 +16,6 @@
 namespace arclight::jit {
 
 namespace {
-constexpr uint64_t kLineBytes = 64;  // of BlockCache::line_has_code()
-
 /// Copies `bytes`, a multiple of sizeof(Unit), that another thread may be writing: each unit is read once,
 /// whole.
 template <typename Unit>
@@ -234,10 +232,7 @@ bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
     return drop(pa, bytes);
 }
 
-bool Engine::invalidate_line(uint64_t pa, const GuestState& state) {
-    pa &= ~(kLineBytes - 1);
-    if (options_.concurrent) patched_lines_.changed(pa);
-    if (!line_has_code(pa)) return false;
+bool Engine::drop_line(uint64_t pa, const GuestState& state) {
     const std::lock_guard guard(lock_);
     if (!drop(pa, kLineBytes)) return false;
     if (options_.concurrent) patched_lines_.dropped(pa, &state);

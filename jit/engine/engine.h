@@ -61,9 +61,9 @@ class Engine {
 
     /// False only if no block was made from this line as it was before the caller's last store.
     bool line_has_code(uint64_t pa) const {
-        // In this order: a block that is being made may have read the line before the store, and is not in
-        // the cache yet.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        // In this order: a block that is being made, by another CPU, may have read the line before the store, and is not
+        // in the cache yet.
+        if (options_.concurrent) std::atomic_thread_fence(std::memory_order_seq_cst);
         return translating_page_.load(std::memory_order_acquire) == (pa & kPageMask) ||
                cache_.line_has_code(pa);
     }
@@ -75,7 +75,10 @@ class Engine {
     bool invalidate_all();
     /// The guest has changed code in this line, by a CPU with this state: as invalidate(), with less where no block is made
     /// from the line.
-    bool invalidate_line(uint64_t pa, const GuestState& state);
+    bool invalidate_line(uint64_t pa, const GuestState& state) {
+        if (options_.concurrent) patched_lines_.changed(pa);
+        return line_has_code(pa) && drop_line(pa & ~(kLineBytes - 1), state);
+    }
     /// While one is there, no block that is forgotten is freed.
     class RetireHold {
       public:
@@ -130,10 +133,12 @@ class Engine {
 
   private:
     static constexpr uint64_t kNoPage = ~uint64_t{0};
+    static constexpr uint64_t kLineBytes = 64;  ///< of line_has_code()
     static constexpr uint64_t kDescriptionRatio = 4;
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     bool drop(uint64_t pa, uint64_t bytes);
+    bool drop_line(uint64_t pa, const GuestState& state);
     void wait_for_rest(std::unique_lock<std::mutex>& guard, uint64_t pa, uint32_t translation_flags, const GuestState* state);
     size_t retired_batch() const;
     bool has_room_to_describe();
