@@ -63,6 +63,7 @@ struct TranslationBlock {
         0;                  ///< memory of this description when it was inserted, for the engine's limit
     bool valid = true;      ///< still findable; an invalid block may be running until it leaves
     bool stop = false;      ///< leaves before its instruction (Engine::stop_at()); in no region
+    bool spins = false;     ///< see ir::spins(): of a guest with several CPUs; in no region
     bool indirect = false;  ///< was asked for by other means than a direct exit
 
     // ---- Of tier 2

@@ -52,8 +52,9 @@ class Engine {
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
     /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's. Null also
     /// where the CPU is to leave translated code: ask entry() then.
+    /// `*spins` is set, and nothing linked, where the exit leads a loop back that waits for another CPU.
     const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
-                               const GuestState* state = nullptr);
+                               bool* spins, const GuestState* state = nullptr);
 
     /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after
     /// it.
@@ -139,7 +140,8 @@ class Engine {
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     bool drop(uint64_t pa, uint64_t bytes);
     bool drop_line(uint64_t pa, const GuestState& state);
-    void wait_for_rest(std::unique_lock<std::mutex>& guard, uint64_t pa, uint32_t translation_flags, const GuestState* state);
+    void wait_for_rest(std::unique_lock<std::mutex>& guard, uint64_t pa, uint32_t translation_flags,
+                       const GuestState* state);
     size_t retired_batch() const;
     bool has_room_to_describe();
     bool should_leave();
@@ -163,7 +165,7 @@ class Engine {
     std::vector<std::byte> code_read_;  // likewise
     InterpreterStubs interpreter_stubs_;
     RetiredBlocks retired_;
-    size_t next_leave_ = 0;       // retired blocks for which should_leave()
+    size_t next_leave_ = 0;  // retired blocks for which should_leave()
     PatchedLines patched_lines_;
     std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
     std::set<uint64_t> stops_;    // instructions (physical addresses) that stop_at() names
