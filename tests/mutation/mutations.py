@@ -57,7 +57,7 @@ MUTATIONS = (
         ("backend_tests",), r"^(MemoryTest|RandomBlock)"),
     Mutation(
         "smc-invalidation", "code that was replaced goes on being executed after IC IVAU",
-        "guestos/machine/cpu/cpu_environment.cpp",
+        "guestos/machine/cpu/cpu_environment.h",
         "if (core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();",
         "if (pa == 0 && core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();",
         ("machine_test",), r"^Vcpu\.NewCodeRunsAfterCacheMaintenance"),

@@ -112,10 +112,10 @@ uint64_t clean_line(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
 }
 
 uint64_t forget_code_line(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
-    a64::Cpu& cpu = vcpu(s).cpu();
-    const std::optional<uint64_t> pa = a64::known_maintenance_address(cpu, xt);
+    Vcpu& v = vcpu(s);
+    const std::optional<uint64_t> pa = a64::known_maintenance_address(v.cpu(), xt);
     if (!pa) return system_insn(s, encoding, xt, 0);
-    a64::forget_code_line(cpu, xt, *pa);
+    v.environment().ic_ivau(xt, *pa);
     return 0;
 }
 
