@@ -100,6 +100,10 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Fp16,
     Feature::Fp16Simd,
 
+    Feature::Jscvt,
+    Feature::Fcma,
+    Feature::Frintts,
+
 };
 static_assert(kDefaultFeatures.consistent());
 // without() goes through the table once.

@@ -83,6 +83,11 @@ TEST(Features, Examples) {
         {Feature::Fp16Simd, 0x0e431441, "fadd v1.4h, v2.4h, v3.4h"},
         {Feature::Fp16Simd, 0x0f00fc01, "fmov v1.4h, #2.0"},
         {Feature::Fp16Simd, 0x5f1fe441, "scvtf h1, h2, #1"},
+        {Feature::Jscvt, 0x1e7e0041, "fjcvtzs w1, d2"},
+        {Feature::Frintts, 0x1e284041, "frint32z s1, s2"},
+        {Feature::Frintts, 0x4e21e841, "frint32z v1.4s, v2.4s"},
+        {Feature::Fcma, 0x6e83c441, "fcmla v1.4s, v2.4s, v3.4s, #0"},
+        {Feature::Fcma, 0x6e83e441, "fcadd v1.4s, v2.4s, v3.4s, #90"},
         {Feature::Pan, 0xd500419f, "msr pan, #1"},
     };
     for (const auto& row : rows) {

@@ -122,11 +122,6 @@ TEST(SimdDecode, RowsOverlapOnlyWhereMeant) {
 // What ID registers do not announce is undefined.
 TEST(SimdDecode, ExtensionsNotAnnounced) {
     for (const Assembled& a : std::initializer_list<Assembled>{
-             {"", 0x1e7e0041, "fjcvtzs w1, d2"},
-             {"", 0x1e284041, "frint32z s1, s2"},
-             {"", 0x4e21e841, "frint32z v1.4s, v2.4s"},
-             {"", 0x6e83c441, "fcmla v1.4s, v2.4s, v3.4s, #0"},
-             {"", 0x6e83e441, "fcadd v1.4s, v2.4s, v3.4s, #90"},
              {"", 0x4e23ec41, "fmlal v1.4s, v2.4h, v3.4h"},
              {"", 0x6e43fc41, "bfdot v1.4s, v2.8h, v3.8h"},
              {"", 0x0ea16841, "bfcvtn v1.4h, v2.4s"},
