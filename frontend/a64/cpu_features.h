@@ -99,11 +99,12 @@ inline constexpr FeatureSet kDefaultFeatures = {
     // floating point and vectors
     Feature::Fp16,
     Feature::Fp16Simd,
-
+    Feature::Fhm,
     Feature::Jscvt,
     Feature::Fcma,
     Feature::Frintts,
-
+    Feature::Bf16,
+    Feature::I8mm,
 };
 static_assert(kDefaultFeatures.consistent());
 // without() goes through the table once.

@@ -46,6 +46,17 @@ bool FCMLA_vector(TranslationContext& t, bool Q, Imm<2> size, Vec m, Imm<2> rot,
 bool FCMLA_element(TranslationContext& t, bool Q, Imm<2> size, bool l, bool m_bit, Imm<4> m, Imm<2> rot,
                    bool h, Vec n, Vec d);
 
+// simd_mixed.cpp: products of narrow elements added to wider ones (FEAT_I8MM, FEAT_FHM, FEAT_BF16)
+bool matrix_multiply(TranslationContext& t, Op op, Vec m, Vec n, Vec d);
+bool multiply_add_halves(TranslationContext& t, bool negate, bool upper, bool q, Vec m, Vec n, Vec d);
+bool multiply_add_halves_by_element(TranslationContext& t, bool negate, bool upper, bool q, bool l,
+                                    bool m_bit, Imm<4> m, bool h, Vec n, Vec d);
+bool SUDOT_element(TranslationContext& t, bool Q, bool l, bool m_bit, Imm<4> m, bool h, Vec n, Vec d);
+bool BFMLAL_vector(TranslationContext& t, bool Q, Vec m, Vec n, Vec d);
+bool BFMLAL_element(TranslationContext& t, bool Q, bool l, bool m_bit, Imm<4> m, bool h, Vec n, Vec d);
+bool BFCVTN_vector(TranslationContext& t, bool Q, Vec n, Vec d);
+bool BFCVT_float(TranslationContext& t, Vec n, Vec d);
+
 // simd_misc.cpp: two-register miscellaneous and across lanes
 bool two_register(TranslationContext& t, Op op, unsigned sizes, bool q, Imm<2> size, Vec n, Vec d);
 bool two_register_bits(TranslationContext& t, Op op, bool q, Vec n, Vec d);

@@ -88,6 +88,11 @@ TEST(Features, Examples) {
         {Feature::Frintts, 0x4e21e841, "frint32z v1.4s, v2.4s"},
         {Feature::Fcma, 0x6e83c441, "fcmla v1.4s, v2.4s, v3.4s, #0"},
         {Feature::Fcma, 0x6e83e441, "fcadd v1.4s, v2.4s, v3.4s, #90"},
+        {Feature::Fhm, 0x4e23ec41, "fmlal v1.4s, v2.4h, v3.4h"},
+        {Feature::Bf16, 0x6e43fc41, "bfdot v1.4s, v2.8h, v3.8h"},
+        {Feature::Bf16, 0x1e634041, "bfcvt h1, s2"},
+        {Feature::I8mm, 0x4e839c41, "usdot v1.4s, v2.16b, v3.16b"},
+        {Feature::I8mm, 0x4e83a441, "smmla v1.4s, v2.16b, v3.16b"},
         {Feature::Pan, 0xd500419f, "msr pan, #1"},
     };
     for (const auto& row : rows) {

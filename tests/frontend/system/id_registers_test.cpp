@@ -30,7 +30,8 @@ TEST(IdRegisters, Features) {
         {"SHA1", 6, 0, 8, 1},     {"SHA2", 6, 0, 12, 1},      {"CRC32", 6, 0, 16, 1},
         {"Atomic", 6, 0, 20, 2},  {"RDM", 6, 0, 28, 1},       {"SHA3", 6, 0, 32, 0},
         {"DP", 6, 0, 44, 1},      {"TLBIRANGE", 6, 0, 56, 0}, {"DPB", 6, 1, 0, 0},
-        {"JSCVT", 6, 1, 12, 1},   {"FCMA", 6, 1, 16, 1},      {"FRINTTS", 6, 1, 32, 1},
+        {"FHM", 6, 0, 48, 1},     {"JSCVT", 6, 1, 12, 1},     {"FCMA", 6, 1, 16, 1},
+        {"FRINTTS", 6, 1, 32, 1}, {"BF16", 6, 1, 44, 1},      {"I8MM", 6, 1, 52, 1},
         {"APA", 6, 1, 4, 0},      {"API", 6, 1, 8, 0},        {"LRCPC", 6, 1, 20, 1},
         {"PARange", 7, 0, 0, 2},  {"ASIDBits", 7, 0, 4, 2},   {"BigEnd", 7, 0, 8, 0},
         {"TGran16", 7, 0, 20, 0}, {"TGran64", 7, 0, 24, 15},  {"TGran4", 7, 0, 28, 0},
@@ -51,7 +52,7 @@ TEST(IdRegisters, DefaultModel) {
         uint64_t value;
     } rows[] = {
         {IdRegister::Pfr0, 0x1300'0000'0111'0011},  {IdRegister::Dfr0, 0x1030'5106},
-        {IdRegister::Isar0, 0x0000'1000'1021'1120}, {IdRegister::Isar1, 0x0000'0001'0011'1000},
+        {IdRegister::Isar0, 0x0001'1000'1021'1120}, {IdRegister::Isar1, 0x0010'1001'0011'1000},
         {IdRegister::Mmfr0, 0x0f00'0022},           {IdRegister::Mmfr1, 0x0010'1002},
         {IdRegister::Mmfr2, 0x1000'0000'0000'0000},
     };
