@@ -76,10 +76,35 @@ static_assert(kFeatureCount <= 64);
 
 /// The CPU model that a guest sees unless the machine takes something away.
 inline constexpr FeatureSet kDefaultFeatures = {
-    Feature::Base,   Feature::Fp,     Feature::AdvSimd, Feature::Gic,   Feature::Csv2,
-    Feature::Csv3,   Feature::Pmu,    Feature::Aes,     Feature::Pmull, Feature::Sha1,
-    Feature::Sha256, Feature::Crc32,  Feature::Lse,     Feature::Rdm,   Feature::DotProd,
-    Feature::Lrcpc,  Feature::Hafdbs, Feature::Hpds,    Feature::Pan,   Feature::E0pd,
+    Feature::Base,
+    Feature::Fp,
+    Feature::AdvSimd,
+    Feature::Gic,
+    Feature::Csv2,
+    Feature::Csv3,
+    Feature::Pmu,
+    Feature::Aes,
+    Feature::Pmull,
+    Feature::Sha1,
+    Feature::Sha256,
+    Feature::Crc32,
+    Feature::Lse,
+    Feature::Rdm,
+    Feature::DotProd,
+    Feature::Lrcpc,
+    Feature::Hafdbs,
+    Feature::Hpds,
+    Feature::Pan,
+    Feature::E0pd,
+    // floating point and vectors
+    Feature::Fp16,
+    Feature::Fp16Simd,
+    Feature::Fhm,
+    Feature::Jscvt,
+    Feature::Fcma,
+    Feature::Frintts,
+    Feature::Bf16,
+    Feature::I8mm,
 };
 static_assert(kDefaultFeatures.consistent());
 // without() goes through the table once.

@@ -97,6 +97,9 @@ constexpr uint32_t call_condition(uint32_t aux) { return aux >> 16; }
 constexpr uint32_t vec_aux(unsigned esize, bool q = true) { return esize | (q ? 16u : 0u); }
 constexpr unsigned vec_esize(uint32_t aux) { return aux & 3; }
 constexpr bool vec_q(uint32_t aux) { return (aux & 16) != 0; }
+/// Without q, of floating-point operations on halves: only lane 0 takes part, what is above it in the result is zero.
+inline constexpr uint32_t kVecScalar = 32;
+constexpr bool vec_scalar(uint32_t aux) { return (aux & kVecScalar) != 0; }
 
 // ---- opcode properties
 struct OpInfo {
