@@ -13,6 +13,7 @@
 #include "devices/device_factory.h"
 #include "devices/host_time.h"
 #include "guestos/chardev/options.h"
+#include "guestos/cpu_choice.h"
 #include "guestos/cpu_topology.h"
 #include "guestos/monitor/options.h"
 #include "host/cores.h"
@@ -247,6 +248,7 @@ struct RunOptions {
     std::vector<LoadOptions> loads;
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
+    std::optional<CpuChoice> cpu;           ///< nothing: the snapshot's, or CpuChoice{}
     unsigned cpus = 1;
     std::optional<CpuTopology> topology;  ///< nothing: flat; else with a place for each of `cpus`
     std::vector<DeviceOptions> devices;   ///< in the order in which they are given their places

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "mmu/bits.h"
+#include "mmu/walk.h"
 
 namespace arclight::mmu {
 namespace {
@@ -18,14 +19,23 @@ constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;  // of an address, wi
 bool same_range(uint64_t a, uint64_t b, unsigned range_bits) {
     return ((a ^ b) & kAddressBits) >> range_bits == 0;
 }
+constexpr uint64_t first_of(uint64_t va, unsigned bits) { return va >> bits << bits; }
+constexpr uint64_t last_of(uint64_t va, unsigned bits) { return va | low_bits(bits); }
 
-unsigned hash(uint64_t number, unsigned bits) { return static_cast<unsigned>(hash_bits(number, bits)); }
-constexpr unsigned kBlock2M = 21, kBlock1G = 30;
-unsigned block_hash(uint64_t va) { return hash((va & kAddressBits) >> kBlock2M, 12); }
+constexpr uint64_t kFewPages = 64;
+constexpr unsigned kBlock2M = 21, kBlock1G = 30;  // fastmem knows blocks of these sizes by itself
+/// The number of the block of this size that va is in.
+unsigned block_hash(uint64_t va, unsigned bits) {
+    return static_cast<unsigned>(hash_bits((va & kAddressBits) >> bits | uint64_t{bits} << 56, 12));
+}
+/// Calls fn with the number of each set bit, lowest first.
+template <typename Fn>
+void for_each_bit(uint64_t bits, Fn fn) {
+    for (; bits != 0; bits &= bits - 1) fn(static_cast<unsigned>(std::countr_zero(bits)));
+}
 /// Sign-extends an address of a WriterMap, which keeps bits 48:12.
 uint64_t extended(uint64_t va) { return static_cast<uint64_t>(static_cast<int64_t>(va << 15) >> 15); }
 bool is_lower_half(uint64_t va) { return (va >> 55 & 1) == 0; }
-uint64_t giant_bit(uint64_t va) { return uint64_t{1} << hash((va & kAddressBits) >> kBlock1G, 6); }
 
 /// The page of an entry that is valid for reads or writes.
 uint64_t page_of(const TlbEntry& entry) {
@@ -48,8 +58,7 @@ void clear(std::array<uint64_t, N>& map, unsigned n) {
 /// Calls fn with the number of each set bit of map[first .. last).
 template <size_t N, typename Fn>
 void for_each(const std::array<uint64_t, N>& map, unsigned first, unsigned last, Fn fn) {
-    for (unsigned w = first; w < last; ++w)
-        for (uint64_t bits = map[w]; bits != 0; bits &= bits - 1) fn(w * 64 + std::countr_zero(bits));
+    for (unsigned w = first; w < last; ++w) for_each_bit(map[w], [&](unsigned n) { fn(w * 64 + n); });
 }
 
 uint32_t next_epoch() {
@@ -209,7 +218,7 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
                  .addend = reinterpret_cast<uint64_t>(m.host) - m.va,
                  .pa = m.pa & kPageMask},
          .non_global = m.non_global,
-         .block = m.page_bits != kPageBits});
+         .block = is_block(m.page_bits)});
     enter_fastmem(slot, m);
 
     mark(slot, m.non_global);
@@ -221,14 +230,14 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
     }
     set(slot.recent, index);
     (m.non_global ? slot.has_non_global : slot.has_global) = true;
-    if (m.page_bits == kPageBits) return true;
-    if (m.page_bits == kBlock1G) {
-        slot.blocks_1g |= giant_bit(m.va);
-    } else {
-        slot.has_2m = true;
-        set(slot.blocks_2m, block_hash(m.va));
-    }
+    note_block(slot, m);
     return true;
+}
+
+void SoftTlbSet::note_block(Slot& slot, const Mapping& m) {
+    if (!is_block(m.page_bits)) return;
+    slot.block_sizes |= bit(m.page_bits);
+    set(slot.blocks, block_hash(m.va, m.page_bits));
 }
 
 // ---- VictimTlb
@@ -307,6 +316,7 @@ bool SoftTlbSet::enter_fastmem(Slot& slot, const Mapping& m, bool only_add) {
     if (only_add && !entered) return false;
     (m.non_global ? slot.has_non_global : slot.has_global) = true;
     slot.has_entries = true;
+    note_block(slot, m);
     mark(slot, m.non_global);
     return entered;
 }
@@ -316,8 +326,7 @@ void SoftTlbSet::note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bo
     if (writers_) non_global = is_lower_half(va);
     mark(slot, non_global);
     (non_global ? slot.has_non_global_code : slot.has_global_code) = true;
-    slot.has_2m_code |= page_bits == kBlock2M;
-    slot.has_1g_code |= page_bits == kBlock1G;
+    slot.code_sizes |= bit(page_bits);
     slot.code.insert(PageSet::key(va, page_bits), non_global);
 }
 
@@ -364,13 +373,15 @@ void SoftTlbSet::clear_jumps(Slot& slot) {
     slot.has_jumps = false;
 }
 
+bool SoftTlbSet::Span::contains(uint64_t va) const { return (va & kAddressBits) - first <= last - first; }
+
 /// Code at these addresses may be elsewhere now: no jump finds it without a look-up.
-void SoftTlbSet::drop_code(Slot& slot, uint64_t va, unsigned range_bits) {
+void SoftTlbSet::drop_code(Slot& slot, Span span) {
     renew_epoch(slot);
     if (!slot.has_jumps) return;
     for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) {
         JumpCacheEntry& line = slot.tlb->jump_cache[i];
-        if (!same_range(line.pc, va, range_bits)) return;
+        if (!span.contains(line.pc)) return;
         line = JumpCacheEntry::empty(i);
         clear(slot.jumps, i);
     });
@@ -402,14 +413,15 @@ void SoftTlbSet::flush(Slot& slot) {
         slot.non_global.fill(0);
         slot.block.fill(0);
         slot.non_global_summary.fill(0);
-        if (slot.has_2m) slot.blocks_2m.fill(0);
-        slot.blocks_1g = 0;
-        slot.has_entries = slot.has_global = slot.has_non_global = slot.has_2m = false;
+        if (slot.block_sizes != 0) slot.blocks.fill(0);
+        slot.block_sizes = 0;
+        slot.has_entries = slot.has_global = slot.has_non_global = false;
     }
     clear_jumps(slot);
     if (slot.has_code()) {
         slot.code.clear();
-        slot.has_global_code = slot.has_non_global_code = slot.has_2m_code = slot.has_1g_code = false;
+        slot.has_global_code = slot.has_non_global_code = false;
+        slot.code_sizes = 0;
         renew_epoch(slot);
     }
     filled_ &= ~(1u << slot.number);
@@ -439,11 +451,25 @@ void SoftTlbSet::drop_non_global(Slot& slot) {
 }
 
 void SoftTlbSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals) {
-    if (fastmem_ != nullptr) fastmem_->drop_address(slot.number, va, globals, non_globals);
-    if ((slot.blocks_1g & giant_bit(va)) != 0) drop_block(slot, va, kBlock1G, globals, non_globals);
-    if (slot.has_2m && test(slot.blocks_2m, block_hash(va)))
-        drop_block(slot, va, kBlock2M, globals, non_globals);
+    const unsigned page_bits = page_bits_[is_lower_half(va) ? 0 : 1];
+    if (fastmem_ != nullptr) fastmem_->drop_address(slot.number, va, globals, non_globals, page_bits);
+    for_each_bit(slot.block_sizes, [&](unsigned bits) {
+        if (test(slot.blocks, block_hash(va, bits))) drop_block(slot, va, bits, globals, non_globals);
+    });
+    const uint64_t first = first_of(va, page_bits), size = uint64_t{1} << page_bits;
+    for (uint64_t offset = 0; offset != size; offset += kPageSize)
+        drop_page(slot, first + offset, globals, non_globals);
 
+    if (slot.code.empty()) return;
+    for_each_bit(slot.code_sizes, [&](unsigned bits) {
+        if (!slot.code.erase(PageSet::key(va, bits), globals, non_globals)) return;
+        const uint64_t address = va & kAddressBits;
+        drop_code(slot, {first_of(address, bits), last_of(address, bits)});
+    });
+}
+
+/// Of 4 KiB.
+void SoftTlbSet::drop_page(Slot& slot, uint64_t va, bool globals, bool non_globals) {
     const auto index = static_cast<unsigned>(tlb_index(va));
     if (test(slot.valid, index) && (test(slot.non_global, index) ? non_globals : globals) &&
         same_range(page_of(slot.tlb->entries[index]), va, kPageBits)) {
@@ -454,22 +480,17 @@ void SoftTlbSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_gl
         if (same_range(victim.page(), va, kPageBits) && (victim.non_global ? non_globals : globals))
             victim.clear();
     }
-
-    if (slot.code.empty()) return;
-    const auto drop_mapping = [&](unsigned bits) {
-        if (slot.code.erase(PageSet::key(va, bits), globals, non_globals)) drop_code(slot, va, bits);
-    };
-    drop_mapping(kPageBits);
-    if (slot.has_2m_code) drop_mapping(kBlock2M);
-    if (slot.has_1g_code) drop_mapping(kBlock1G);
 }
 
 void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals) {
     drop_victim_tlb(slot);
+    if (fastmem_ != nullptr && block_bits != kBlock2M && block_bits != kBlock1G)
+        fastmem_->drop_span(slot.number, first_of(va, block_bits), last_of(va, block_bits), globals,
+                            non_globals);
     unsigned first = 0, last = kTlbWords;
-    if (block_bits == kBlock2M) {
-        first = static_cast<unsigned>(tlb_index(va & ~((uint64_t{1} << kBlock2M) - 1))) / 64;
-        last = first + (1u << (kBlock2M - kPageBits)) / 64;
+    if (block_bits < kPageBits + kTlbBits) {
+        first = static_cast<unsigned>(tlb_index(first_of(va, block_bits))) / 64;
+        last = first + (1u << (block_bits - kPageBits)) / 64;
     }
     for (unsigned w = first; w < last; ++w) {
         uint64_t bits = slot.valid[w] & slot.block[w];
@@ -482,47 +503,95 @@ void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool g
     }
 }
 
-void SoftTlbSet::apply(TlbiRequest request) {
+/// The span with all of the mappings that its ends are in.
+SoftTlbSet::Span SoftTlbSet::whole_mappings(const Slot& slot, Span span) const {
+    const unsigned page_bits = page_bits_[is_lower_half(span.first) ? 0 : 1];
+    span = {first_of(span.first, page_bits), last_of(span.last, page_bits)};
+    for_each_bit(slot.block_sizes, [&](unsigned bits) {
+        if (test(slot.blocks, block_hash(span.first, bits))) span.first = first_of(span.first, bits);
+        if (test(slot.blocks, block_hash(span.last, bits))) span.last = last_of(span.last, bits);
+    });
+    return span;
+}
+
+/// In a time that what is held decides, however long the span is.
+void SoftTlbSet::drop_span(Slot& slot, Span span, bool globals, bool non_globals) {
+    span = whole_mappings(slot, span);
+    if (fastmem_ != nullptr) fastmem_->drop_span(slot.number, span.first, span.last, globals, non_globals);
+    if (span.pages() <= kFewPages) {
+        for (uint64_t va = span.first; va < span.last; va += kPageSize)
+            drop_page(slot, va, globals, non_globals);
+    } else {
+        drop_victim_tlb(slot);
+        drop_entries(slot, span, globals, non_globals);
+    }
+    if (slot.code.empty()) return;
+    if (const auto code =
+            slot.code.erase_span({span.first, span.last}, slot.code_sizes, globals, non_globals))
+        drop_code(slot, {code->first, code->last});
+}
+
+/// Of the soft TLB: the entries that the span's pages have in the table, which go on at its beginning.
+void SoftTlbSet::drop_entries(Slot& slot, Span span, bool globals, bool non_globals) {
+    const auto drop_words = [&](unsigned first, unsigned last) {
+        for (unsigned w = first; w < last; ++w) {
+            uint64_t bits = slot.valid[w];
+            if (!globals) bits &= slot.non_global[w];
+            if (!non_globals) bits &= ~slot.non_global[w];
+            for_each_bit(bits, [&](unsigned n) {
+                if (span.contains(page_of(slot.tlb->entries[w * 64 + n]))) drop_entry(slot, w * 64 + n);
+            });
+        }
+    };
+    const auto first = static_cast<unsigned>(tlb_index(span.first)) / 64,
+               last = static_cast<unsigned>(tlb_index(span.last)) / 64 + 1;
+    if (span.pages() + 128 > kTlbEntries) {
+        drop_words(0, kTlbWords);
+    } else if (first < last) {
+        drop_words(first, last);
+    } else {
+        drop_words(first, kTlbWords);
+        drop_words(0, last);
+    }
+}
+
+void SoftTlbSet::apply(const TlbiRequest& request) {
     using Kind = TlbiRequest::Kind;
     const uint32_t own = slots_of_asid(request.asid);
     const auto each = [&](uint32_t slots, auto fn) {
         for (uint32_t rest = slots; rest != 0; rest &= rest - 1) fn(slots_[std::countr_zero(rest)]);
     };
+    const auto drop_addresses = [&](Slot& slot, bool non_globals) {
+        if (request.pages == 1) [[likely]]
+            return drop_address(slot, request.va, true, non_globals);
+        const uint64_t first = request.va & kAddressBits;
+        drop_span(slot, {first, first + request.pages * kPageSize - 1}, true, non_globals);
+    };
     switch (request.kind) {
         case Kind::All: return each(filled_, [&](Slot& slot) { flush(slot); });
         case Kind::Asid: return each(filled_ & own, [&](Slot& slot) { drop_non_global(slot); });
         case Kind::Va:
-            return each((filled_ & own) | filled_global_, [&](Slot& slot) {
-                drop_address(slot, request.va, true, (own >> slot.number & 1) != 0);
-            });
-        case Kind::VaAllAsids:
-            return each(filled_, [&](Slot& slot) { drop_address(slot, request.va, true, true); });
+            return each((filled_ & own) | filled_global_,
+                        [&](Slot& slot) { drop_addresses(slot, (own >> slot.number & 1) != 0); });
+        case Kind::VaAllAsids: return each(filled_, [&](Slot& slot) { drop_addresses(slot, true); });
     }
 }
 
 // ---- Traditional shadow paging
 
-void SoftTlbSet::drop_range(Slot& slot, uint64_t va, unsigned bits) {
-    if (bits == kPageBits) return drop_address(slot, va, true, true);
-    if (fastmem_ != nullptr) fastmem_->drop_range(slot.number, va, bits);
-    unsigned first = 0, last = kTlbWords;
-    if (bits == kBlock2M) {
-        first = static_cast<unsigned>(tlb_index(va)) / 64;
-        last = first + (1u << (kBlock2M - kPageBits)) / 64;
-    }
-    for_each(slot.valid, first, last, [&](unsigned i) {
-        if (same_range(page_of(slot.tlb->entries[i]), va, bits)) drop_entry(slot, i);
-    });
-    if (slot.code.erase_range(va, bits)) drop_code(slot, va, bits);
-}
-
 void SoftTlbSet::drop(const Derived& derived) {
     if (derived.bits >= 56) return flush_all();
+    const Span span{derived.va & kAddressBits, last_of(derived.va & kAddressBits, derived.bits)};
     const uint32_t tlbs = is_lower_half(derived.va) && derived.root != Derived::kAnyRoot
                               ? slots_of_key(derived.root)
                               : ~uint32_t{0};
-    for (uint32_t rest = filled_ & tlbs; rest != 0; rest &= rest - 1)
-        drop_range(slots_[std::countr_zero(rest)], derived.va, derived.bits);
+    for (uint32_t rest = filled_ & tlbs; rest != 0; rest &= rest - 1) {
+        Slot& slot = slots_[std::countr_zero(rest)];
+        if (derived.bits == kPageBits)
+            drop_address(slot, derived.va, true, true);
+        else
+            drop_span(slot, span, true, true);
+    }
 }
 
 void SoftTlbSet::note_writer(unsigned number, const Mapping& m) {

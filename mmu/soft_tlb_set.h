@@ -5,6 +5,9 @@
 // nothing. The two EL1 soft TLBs hold global entries and the non-global ones of one ASID; an EL0 soft TLB
 // belongs to its ASID. The other shadow policies (mmu/shadow.h) identify an address space by TTBR0 as well,
 // or by TTBR0 alone: where TLBI does nothing, the guest may give an ASID other tables at any time.
+//
+// Entries are of 4 KiB, whatever the guest's pages and blocks are like. An invalidation of any address of a mapping
+// takes all entries of it: a page's are looked for one by one; of blocks a filter says which there may be.
 #pragma once
 
 #include <array>
@@ -46,11 +49,11 @@ class SoftTlbSet {
     }
 
     struct Mapping {
-        uint64_t va = 0;          ///< as accessed, with any tag
-        uint64_t pa = 0;          ///< of va
-        uint8_t* host = nullptr;  ///< of va; null if pa is not RAM: then nothing is entered
-        uint8_t page_bits = 12;   ///< WalkResult::page_bits
-        bool readable = false;    ///< by the EL of this soft TLB, PAN applied
+        uint64_t va = 0;                ///< as accessed, with any tag
+        uint64_t pa = 0;                ///< of va
+        uint8_t* host = nullptr;        ///< of va; null if pa is not RAM: then nothing is entered
+        uint8_t page_bits = kPageBits;  ///< WalkResult::page_bits
+        bool readable = false;          ///< by the EL of this soft TLB, PAN applied
         bool writable = false;
         bool non_global = false;
         bool may_cache = true;  ///< WalkResult::may_cache()
@@ -95,8 +98,11 @@ class SoftTlbSet {
     /// Gives every soft TLB that ran code a new epoch: cross-page jumps are looked up again.
     void renew_epochs();
 
+    /// log2 of the bytes of the guest's pages in the lower and the upper half: 12, 14 or 16. flush_all() comes next.
+    void use_page_sizes(uint8_t lower, uint8_t upper) { page_bits_ = {lower, upper}; }
+
     /// Invalidates what the TLBI names, in all soft TLBs.
-    void apply(TlbiRequest request);
+    void apply(const TlbiRequest& request);
     // ---- Traditional shadow paging (ShadowPolicy::Tsp)
     /// Invalidates translations that were derived from a table entry which has changed.
     void drop(const Derived& derived);
@@ -125,26 +131,31 @@ class SoftTlbSet {
         bool has_entries = false;  // this and the flags below: since the last flush
         bool has_global = false;
         bool has_non_global = false;
-        bool has_2m = false;
         bool has_jumps = false;
         bool has_global_code = false;
         bool has_non_global_code = false;
-        bool has_2m_code = false;
-        bool has_1g_code = false;
-        uint64_t blocks_1g = 0;  // a filter like blocks_2m
+        uint64_t block_sizes = 0;  // bit n: there may be entries of blocks of 2^n bytes, which `blocks` has
+        uint64_t code_sizes = 0;   // bit n: code was fetched through mappings of 2^n bytes
         std::array<uint64_t, kTlbWords> valid{};
         std::array<uint64_t, kTlbWords> non_global{};
-        std::array<uint64_t, kTlbWords> block{};  // the entry comes from a 2 MiB or 1 GiB block
+        std::array<uint64_t, kTlbWords> block{};  // the entry comes from a block
         std::array<uint64_t, kTlbWords / 64> non_global_summary{};
         std::array<uint64_t, kTlbWords> recent{};  // filled during switch `recent_since`
         uint64_t recent_since = 0;
         PageSet code;
         std::array<uint64_t, kJumpWords> jumps{};
-        BlockFilter blocks_2m{};
+        BlockFilter blocks{};
         std::unique_ptr<VictimTlb> victim_tlb;
         bool has_victim_tlb = false;
 
         bool has_code() const { return has_global_code || has_non_global_code; }
+    };
+
+    /// Addresses without their tags.
+    struct Span {
+        uint64_t first, last;
+        bool contains(uint64_t va) const;
+        uint64_t pages() const { return ((last - first) >> kPageBits) + 1; }
     };
 
     Slot& slot_of(SoftTlb* tlb);
@@ -155,7 +166,7 @@ class SoftTlbSet {
     uint32_t slots_of_key(uint64_t key) const;
     void note_writer(unsigned number, const Mapping& mapping);
     bool is_writer(WriterMap::Place place, const Mapping& mapping, bool large);
-    void drop_range(Slot& slot, uint64_t va, unsigned bits);
+    static void note_block(Slot& slot, const Mapping& mapping);
     void protect_everywhere(uint64_t pa);
     void initialise(Slot& slot);
     void evict(Slot& slot, unsigned index);
@@ -165,9 +176,13 @@ class SoftTlbSet {
     void flush(Slot& slot);
     void drop_non_global(Slot& slot);
     void drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals);
+    void drop_page(Slot& slot, uint64_t va, bool globals, bool non_globals);
     void drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals);
+    Span whole_mappings(const Slot& slot, Span span) const;
+    void drop_span(Slot& slot, Span span, bool globals, bool non_globals);
+    void drop_entries(Slot& slot, Span span, bool globals, bool non_globals);
     void drop_entry(Slot& slot, unsigned index);
-    void drop_code(Slot& slot, uint64_t va, unsigned range_bits);
+    void drop_code(Slot& slot, Span span);
     void clear_jumps(Slot& slot);
     void change_translation_flags(Slot& slot, uint32_t translation_flags);
     void renew_epoch(Slot& slot);
@@ -175,6 +190,7 @@ class SoftTlbSet {
     void set_asid(const Slot& slot, uint16_t asid);
 
     const ShadowOptions options_;
+    std::array<uint8_t, 2> page_bits_{kPageBits, kPageBits};
     const unsigned slots_used_;
     std::unique_ptr<FastmemSet> fastmem_;
     struct Writers {

@@ -6,15 +6,18 @@ namespace arclight::mmu {
 
 namespace {
 constexpr uint64_t kPageMask = ~uint64_t{0xfff};
-/// log2 of the bytes that an entry of a table of this level maps.
-constexpr uint8_t entry_bits(unsigned level) { return static_cast<uint8_t>(12 + 9 * (3 - level)); }
+constexpr unsigned kEntriesBits = 9;  // of 4 KiB of a table
+/// log2 of the bytes that an entry of this table maps.
+uint8_t entry_bits(const WalkPath& path, unsigned step) {
+    return static_cast<uint8_t>(level_shift(path.granule_bits, path.first_level + step));
+}
 constexpr uint64_t without_low(uint64_t va, unsigned bits) { return va >> bits << bits; }
 /// The address without its tag.
 constexpr uint64_t canonical(uint64_t va) {
     return static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8);
 }
 uint64_t table_start(const WalkPath& path, unsigned step, uint64_t va) {
-    const unsigned bits = entry_bits(path.first_level + step) + 9u;
+    const unsigned bits = entry_bits(path, step) + kEntriesBits;
     return without_low(canonical(va), step == 0 ? std::min<unsigned>(bits, path.va_bits) : bits);
 }
 uint64_t load(const uint8_t* host) {
@@ -76,13 +79,14 @@ void TablePages::device_has_written() {
 }
 
 bool TablePages::is_at(const Info& info, const WalkPath& path, unsigned step, uint64_t va, uint64_t root) {
-    const unsigned level = path.first_level + step;
-    return info.level == level && info.va == table_start(path, step, va) && info.root == root;
+    return info.entry_bits == entry_bits(path, step) && info.va == table_start(path, step, va) &&
+           info.root == root;
 }
 
 Derived TablePages::all_of(const Info& info) {
     if (info.anywhere) return {};
-    return {info.va, info.root, static_cast<uint8_t>(std::min(entry_bits(info.level) + 9, 48))};
+    // 55: all of the half.
+    return {info.va, info.root, static_cast<uint8_t>(std::min(info.entry_bits + kEntriesBits, 55u))};
 }
 
 bool TablePages::in_use(const WalkPath& path, uint64_t va, uint64_t root) {
@@ -114,7 +118,7 @@ TablePages::Change TablePages::begin(const WalkPath& path, uint64_t va, uint64_t
             change.drop.push_back(all_of(info));
             info.anywhere = ++info.places > kMaxPlaces;
         }
-        info.level = static_cast<uint8_t>(path.first_level + step);
+        info.entry_bits = entry_bits(path, step);
         info.va = table_start(path, step, va);
         // A first table smaller than a page: the page may hold other tables, which are not distinguished.
         info.anywhere |= (path.table[step] & ~kPageMask) != 0;
@@ -162,7 +166,7 @@ void TablePages::compare(const Watched& w, Write& result) {
             result.drop.assign(1, {});
             continue;
         }
-        const uint8_t bits = entry_bits(info.level);
+        const uint8_t bits = info.entry_bits;
         result.drop.push_back({info.va + (uint64_t{w.first + i} << bits), info.root, bits});
     }
     if (++info.writes < kFlood || state(w.page) != State::Table || result.leaving != kNoPage) return;

@@ -5,6 +5,7 @@
 //     before the descriptor.
 //  2. A page in any state but None has no writable translation in any CPU once that CPU has acknowledged the
 //     change. So each store to it goes through write(), which returns the shadow entries to drop.
+// A table of 16 or 64 KiB is several pages here, each with the part of the addresses that its entries translate.
 // A page becomes a table in two steps, because other CPUs must acknowledge in between: begin(),
 // acknowledgements, finish(). It stops being one in the same way: write() returns it as `leaving`,
 // acknowledgements, left(). The hardware updates of AF and the dirty state do not count as stores, because
@@ -103,10 +104,10 @@ class TablePages final : public DeviceWriteObserver {
     struct Info {
         uint64_t va = 0;  ///< the first address that the table translates
         uint64_t root = 0;
-        uint8_t level = 0;
-        bool anywhere = false;  ///< found in several places: any change drops everything
-        uint8_t places = 0;     ///< number of changes of place
-        uint32_t writes = 0;    ///< stores since the last walk through it
+        uint8_t entry_bits = 0;  ///< log2 of the bytes that an entry maps
+        bool anywhere = false;   ///< found in several places: any change drops everything
+        uint8_t places = 0;      ///< number of changes of place
+        uint32_t writes = 0;     ///< stores since the last walk through it
         uint32_t preparing = 0;
     };
     struct Watched {  ///< the descriptors that a store touches, before the store

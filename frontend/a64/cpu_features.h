@@ -58,6 +58,12 @@ class FeatureSet {
                 rest.bits_ &= ~mask(static_cast<Feature>(i));
         return rest;
     }
+    /// With `f` and what it needs.
+    constexpr FeatureSet with(Feature f) const {
+        FeatureSet more = *this;
+        for (; !more.has(f); f = kFeatures[static_cast<size_t>(f)].needs) more.bits_ |= mask(f);
+        return more;
+    }
     /// Each feature's needs are met.
     constexpr bool consistent() const {
         for (size_t i = 0; i < kFeatureCount; ++i)
@@ -80,7 +86,7 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Fp,
     Feature::AdvSimd,
     Feature::Gic,
-    Feature::Csv2,
+    Feature::Csv2Bhb,
     Feature::Csv3,
     Feature::Pmu,
     Feature::Aes,
@@ -105,6 +111,21 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Frintts,
     Feature::Bf16,
     Feature::I8mm,
+    // Mitigations, translation, RAS, counters
+    Feature::Csv2,
+    Feature::Csv2Scxtnum,
+    Feature::Granule16,
+    Feature::Granule64,
+    Feature::TlbiOs,
+    Feature::TlbiRange,
+    Feature::Ttcnp,
+    Feature::Ttst,
+    Feature::Ttl,
+    Feature::Bbm,
+    Feature::Ras,
+    Feature::Iesb,
+    Feature::Ecv,
+    Feature::Hpds2,
 };
 static_assert(kDefaultFeatures.consistent());
 // without() goes through the table once.

@@ -28,6 +28,7 @@ struct Words {
     RunOptions options;
     std::vector<std::string> append;
     std::string memory;
+    std::string cpu;
     std::string code_cache;
     std::string accel = "auto";
     std::string fastmem = "auto";
@@ -73,6 +74,21 @@ int print_device_help(std::string_view device) {
     if (type == nullptr && name != "help")
         return complain(fmt::format("there is no device '{}'", name), kExitUsage);
     fmt::print("{}", type != nullptr ? devices::DeviceFactory::help(*type) : factory.help());
+    return 0;
+}
+
+/// For shell completion (guestos/cli/choice.h).
+std::string model_choice() {
+    std::string words(kChoicePrefix);
+    for (const auto& model : frontend::a64::cpu_models()) words += std::string(model.name) + "|";
+    return words + "help";
+}
+
+int print_cpu_help() {
+    fmt::print("Models:\n");
+    for (const auto& model : frontend::a64::cpu_models()) fmt::print("  {}\n", model.name);
+    fmt::print("Features:\n");
+    for (const std::string& word : feature_words()) fmt::print("  {}\n", word);
     return 0;
 }
 
@@ -216,6 +232,18 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "RAM: a number of MiB, or with suffix K, M, G; 1.5G is one too [512M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_memory), ""))
+        ->group(machine);
+    command
+        ->add_option(
+            "--cpu", words->cpu,
+            "the CPU that the guest is shown: max (all that there is), cortex-a53, neoverse-n1 or another "
+            "and, after commas, FEATURE=on|off; help lists both (docs/cpu.md) [max]")
+        ->type_name("MODEL")
+        ->check(CLI::Validator(
+            [](std::string& text) {
+                return text == "help" ? std::string() : checker(CpuChoice::parse)(text);
+            },
+            "", model_choice()))
         ->group(machine);
     command->add_option("--smp", o.cpus, "virtual CPUs, 1 to 8 [1]")
         ->type_name("N")
@@ -520,6 +548,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                             kExitUsage);
         options.restore_memory = words->memory.empty();
         options.restore_cpus = smp->count() == 0;
+        if (words->cpu == "help") return print_cpu_help();
+        if (!words->cpu.empty()) options.cpu = *CpuChoice::parse(words->cpu);
         // The checkers above have accepted these texts already.
         options.append = fmt::format("{}", fmt::join(words->append, " "));
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);

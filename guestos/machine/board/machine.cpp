@@ -150,7 +150,7 @@ void Machine::make_engine() {
         if (profiler_ != nullptr) profiler_->note_libraries();
         return compiler;
     };
-    features_ = frontend::a64::kDefaultFeatures;
+    features_ = options_.cpu.value_or(CpuChoice{}).features;
     if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
     frontend_ = frontend::a64::make_frontend(features_);
     engine_ = std::make_unique<jit::Engine>(*frontend_, memory_,
@@ -246,6 +246,7 @@ void Machine::make_cpus() {
                     .peers = *cpus_,
                     .trace = *trace_,
                     .features = features_,
+                    .identity = options_.cpu.value_or(CpuChoice{}).identity,
                     .table_pages = table_pages_.get(),
                     .gic = devices_->gic3(),
                     .timer = &devices_->timer(i),

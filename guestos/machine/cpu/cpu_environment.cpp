@@ -48,6 +48,8 @@ void CpuEnvironment::note_tables() {
 }
 
 void CpuEnvironment::translation_changed() {
+    const auto& half = core_.cpu.translation.half;
+    core_.tlbs.use_page_sizes(half[0].granule_bits, half[1].granule_bits);
     forget_translations();
     context_changed();
 }

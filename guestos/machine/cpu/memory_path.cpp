@@ -248,8 +248,7 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
          .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
                       (!host::memory_was_lost() || is_there(out.host)),
          .large = large_page(walk, va)});
-    if (tlbs_.fastmem() != nullptr && walk.page_bits == mmu::kPageBits)
-        fill_ahead(tlb, va, privileged, false);
+    if (tlbs_.fastmem() != nullptr && !mmu::is_block(walk.page_bits)) fill_ahead(tlb, va, privileged, false);
     return true;
 }
 
@@ -282,7 +281,7 @@ void MemoryPath::fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, boo
     last_fault_ = here + kAheadBytes;
     for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
         mmu::SoftTlbSet::Mapping mapping;
-        if (!known_mapping(page, privileged, mapping) || mapping.page_bits != mmu::kPageBits) continue;
+        if (!known_mapping(page, privileged, mapping) || mmu::is_block(mapping.page_bits)) continue;
         if (only_add)
             tlbs_.add_to_fastmem(tlb, mapping);
         else
@@ -314,7 +313,7 @@ bool MemoryPath::refill_fastmem(const void* host_pc, uint64_t address) {
         mmu::SoftTlbSet::Mapping mapping;
         if (!known_mapping(*va, privileged, mapping) || !tlbs_.add_to_fastmem(tlb, mapping)) return false;
         ++stats_.fastmem_refills;
-        if (mapping.page_bits == mmu::kPageBits) fill_ahead(tlb, *va, privileged, true);
+        if (!mmu::is_block(mapping.page_bits)) fill_ahead(tlb, *va, privileged, true);
         return true;
     }
     return false;

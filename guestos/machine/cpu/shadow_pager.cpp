@@ -8,7 +8,7 @@ mmu::WalkResult ShadowPager::walk(uint64_t va, const mmu::Access& access, mmu::W
     const auto plain = [&] { return mmu::walk(cpu_.translation, cpu_.memory, va, access, path); };
     // With traditional shadow paging nobody asks: what stores to tables undo goes to all CPUs.
     if (core_.options.cpus == 1 || tables_ != nullptr) return plain();
-    return core_.held.record(va, cpu_.translation.asid, plain);
+    return core_.held.record(va, cpu_.translation.asid, cpu_.translation.granule_bits(va), plain);
 }
 
 mmu::WalkResult ShadowPager::walk_to_cache(uint64_t va, const mmu::Access& access) {

@@ -46,6 +46,7 @@ struct VcpuCore {
           cpu(state, environment, context.memory,
               {.index = options.index,
                .features = context.features,
+               .identity = context.identity,
                .count_instructions = options.count_instructions}),
           tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
           work(state.interrupt, performer) {}
