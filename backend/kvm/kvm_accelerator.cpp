@@ -154,6 +154,7 @@ AcceleratorCounts KvmAccelerator::counts() const {
         sum.first_touches += c.first_touches;
         sum.fastmem_faults += c.fastmem_faults;
         sum.invalidations += c.invalidations;
+        sum.asked_for += c.asked_for;
         sum.interrupted += c.interrupted;
         for (unsigned i = 0; i < 512; ++i) sum.system_call[i] += c.system_call[i];
     }
@@ -161,6 +162,7 @@ AcceleratorCounts KvmAccelerator::counts() const {
                           {"first_touches", sum.first_touches},
                           {"window_faults", sum.fastmem_faults},
                           {"invalidations", sum.invalidations},
+                          {"asked_for", sum.asked_for},
                           {"interrupted", sum.interrupted}};
     // System calls that are expected have names: waiting and waking, devices, the event loop's wake-up.
     constexpr std::pair<unsigned, const char*> kNames[] = {{SYS_futex, "futex"},
@@ -184,6 +186,18 @@ AcceleratorCounts KvmAccelerator::counts() const {
     for (unsigned n = 0; n < 512; ++n)
         if (sum.system_call[n] != 0) out.emplace_back(fmt::format("system_call_{}", n), sum.system_call[n]);
     return out;
+}
+
+AcceleratorCounts KvmAccelerator::hypervisor_counts() const {
+    AcceleratorCounts sum;
+    for (const auto& thread : threads_) {
+        const AcceleratorCounts own = thread->kvm_counters().read();
+        if (sum.empty())
+            sum = own;
+        else
+            for (size_t i = 0; i < own.size() && i < sum.size(); ++i) sum[i].second += own[i].second;
+    }
+    return sum;
 }
 
 }  // namespace arclight::backend

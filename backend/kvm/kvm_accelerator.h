@@ -33,7 +33,9 @@ class KvmAccelerator final : public Accelerator {
         for (auto& thread : threads_) thread->on_interrupted(what);
         return true;
     }
+    void leave_once(unsigned cpu) override { threads_[cpu]->leave_once(); }
     AcceleratorCounts counts() const override;
+    AcceleratorCounts hypervisor_counts() const override;
 
   private:
     class Tables;

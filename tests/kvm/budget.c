@@ -1,5 +1,6 @@
 // What a kernel does all day, so that its exits can be counted: system calls, page faults with their
-// invalidations, and switches between two address spaces. The build says how many of each.
+// invalidations, and switches between two address spaces. The build says how many of each, and with ONE_ASID that both
+// have the same, so that each switch is an invalidation.
 #include "runtime/bm.h"
 
 #define PAGES 16
@@ -57,7 +58,14 @@ static u64 switches(u64 rounds, u64* other) {
     u64 wrong = 0;
     for (u64 r = 0; r < rounds; ++r) {
         const u64 asid = 1 + (r & 1);
+#ifdef ONE_ASID
+        write_sysreg(ttbr0_el1, (u64)(asid == 1 ? bm_root[0] : other) | 1ul << 48);
+        isb();
+        tlbi_arg(aside1, 1ul << 48);
+        dsb();
+#else
         write_sysreg(ttbr0_el1, (u64)(asid == 1 ? bm_root[0] : other) | asid << 48);
+#endif
         isb();
         wrong += at_el0(read_own, OWN, 0) != asid;
     }

@@ -26,6 +26,8 @@ struct VcpuStats {
     // and no longer so, invalidations that had nothing to do.
     uint64_t table_writes = 0, table_synchronisations = 0, tables_protected = 0, tables_left = 0;
     uint64_t tlbi_ignored = 0;
+    uint64_t shadow_exits[mmu::kShadowExits] = {};
+    uint64_t last_level_faults = 0;  ///< ShadowPolicy::Asp: resolved inside
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
     uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
 };
@@ -56,6 +58,13 @@ struct VcpuCore {
     }
     /// The same, to go on where an exception or its return has set the PC.
     void exit_redirected() { exit_translated_code(jit::ExitReason::Redirect, state.pc); }
+
+    /// What the policy would enter a hypervisor for; with ShadowOptions::real_exits the machine is left for it.
+    void shadow_exit(mmu::ShadowExit cause) {
+        ++stats.shadow_exits[static_cast<unsigned>(cause)];
+        if (options.shadow.real_exits) [[unlikely]]
+            context.accelerator.leave_once(options.index);
+    }
 
     mmu::Root root() const {
         const mmu::TranslationRegs& t = cpu.translation;
