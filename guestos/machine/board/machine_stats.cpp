@@ -117,7 +117,8 @@ static Json cpu_counters(const Vcpu& v) {
                         {"evictions", w.evictions},
                         {"dropped_pages", w.dropped_pages},
                         {"invalidations", w.invalidations},
-                        {"device_sites", s.device_sites}};
+                        {"device_sites", s.device_sites},
+                        {"tagged_sites", s.tagged_sites}};
     }
     return c;
 }

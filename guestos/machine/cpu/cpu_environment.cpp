@@ -51,6 +51,8 @@ void CpuEnvironment::note_tables() {
 }
 
 void CpuEnvironment::translation_changed() {
+    const mmu::TranslationRegs& t = core_.cpu.translation;
+    core_.state.address_tag = t.enabled && t.half[0].tbi ? uint64_t{0xff} << 56 : 0;
     forget_translations();
     context_changed();
 }

@@ -118,6 +118,8 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     if (const auto hit = watchpoint({va, bytes, access.reads(), access.writes(), unprivileged})) return *hit;
     if (target.host == nullptr) return access_device(access, va, target.pa, host_pc);
 
+    if (core_.has_fastmem() && (va & state_.address_tag) != 0) [[unlikely]]
+        note_tag(va, host_pc);
     const auto first_bytes = static_cast<unsigned>(split ? room : bytes);
     if ((target.flags | second.flags) != 0) [[unlikely]]
         return access_intercepted(access, va, target, first_bytes, second);
@@ -140,6 +142,14 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
             tlbs_.fill(unprivileged ? state_.user_tlb : state_.tlb, mapping);
     }
     return touched(done, split && is_there(target.host) ? next : given, write && !rmw);
+}
+
+/// With the tag in it every access would fault first.
+void MemoryPath::note_tag(uint64_t va, const void* host_pc) {
+    const bool lower_half = (va >> 55 & 1) == 0;
+    if (!lower_half || !core_.context.engine.mark_tagged(host_pc)) return;
+    ++stats_.tagged_sites;
+    core_.clear_all_jumps();
 }
 
 bool MemoryPath::is_there(const uint8_t* host) {
@@ -240,6 +250,7 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
     if (out.flags != 0 && !enter_intercepted(walk, write, out.flags, fsc)) [[unlikely]]
         return false;
     ++stats_.tlb_fills;
+    const bool large = large_page(walk, va);
     if (!write || !pager_.is_table(walk.pa)) count_missing(tlb, va, write);
     tlbs_.fill(
         tlb,
@@ -254,9 +265,12 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
          // Of memory that is gone, no region may get at it without a look here, where an abort is precise.
          .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
                       (!host::memory_was_lost() || is_there(out.host)),
-         .large = large_page(walk, va)});
-    if (tlbs_.fastmem() != nullptr && walk.page_bits == mmu::kPageBits)
+         .large = large});
+    if (tlbs_.fastmem() == nullptr) return true;
+    if (walk.page_bits == mmu::kPageBits && !walk.contiguous)
         fill_ahead(tlb, va, privileged, false);
+    else if (!large)
+        fill_around(tlb, va, privileged);
     return true;
 }
 
@@ -332,6 +346,17 @@ void MemoryPath::synchronise(mmu::SoftTlb* tlb) {
 void MemoryPath::synchronise_tables() {
     pager_.synchronise();
     rewrite_leaves();
+}
+
+/// The pages around one of a larger mapping of the guest's that the host's tables cannot have as one: 16 adjacent entries that
+/// the guest calls contiguous, or a block that shares its 2 MiB with what must be told apart.
+void MemoryPath::fill_around(mmu::SoftTlb* tlb, uint64_t va, bool privileged) {
+    const uint64_t here = va & kPageMask, first = here & ~(kAheadBytes - 1);
+    for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
+        mmu::SoftTlbSet::Mapping mapping;
+        if (page != here && known_mapping(page, privileged, cpu_.pan, mapping))
+            tlbs_.fill_fastmem(tlb, mapping);
+    }
 }
 
 /// Whether the 2 MiB around the address can be entered at once.

@@ -82,6 +82,7 @@ class MemoryPath {
     Outcome carry_out(const jit::MemoryAccess& access, const void* host_pc);
     Outcome carry_out_pair(uint64_t va, unsigned unit_log2);
     Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);
+    void note_tag(uint64_t va, const void* host_pc);
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     void raise(const Outcome& outcome, uint64_t pc);
     uint64_t recover_pc(const void* host_pc);
@@ -94,6 +95,7 @@ class MemoryPath {
     void rewrite(const mmu::SoftTlbSet::Leaf& leaf);
     void count_missing(mmu::SoftTlb* tlb, uint64_t va, bool write);
     void fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add);
+    void fill_around(mmu::SoftTlb* tlb, uint64_t va, bool privileged);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
 
     // ---- Pages that the page overlay intercepts: memory_path_intercepted.cpp
