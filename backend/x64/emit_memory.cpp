@@ -431,7 +431,7 @@ void MemoryEmitter::emit_store(const Inst& i) {
     const unsigned log2 = ir::mem_size_log2(i.aux);
     const Place addr = use_address(i);
     ColdArgs args;
-    if ((i.aux & ir::kMemRelease) != 0 && !ctx_.serial) {
+    if ((i.aux & ir::kMemRelease) != 0) {
         args.reg[1] = static_cast<uint8_t>(regs_.use(i.args[1]).getIdx());
         const ScratchGpr temp(regs_);
         const size_t cold = check_access(access, addr, temp, args);

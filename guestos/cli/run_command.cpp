@@ -15,6 +15,7 @@
 #include "guestos/device_requests.h"
 #include "guestos/gdb/address.h"
 #include "guestos/monitor/words.h"
+#include "guestos/placement.h"
 #include "guestos/sandbox/privileges.h"
 #include "guestos/smbios.h"
 
@@ -33,6 +34,7 @@ struct Words {
     std::string mmu = "ssp";
     std::string jit = "auto";
     std::string jit_cache, jit_cache_size, jit_code;
+    std::vector<std::string> place;
     std::string trace;
     std::string virtio;
     std::string semihosting = "off";
@@ -426,6 +428,15 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_code_cache), ""))
         ->group(execution);
+    command
+        ->add_option(
+            "--place", words->place,
+            "cores of the host for this guest's threads: a list (0-3,8) or cache (those that share the last "
+            "level of cache with the first permitted one); with vcpus=, compiler= or devices= before it, for "
+            "these threads only; may be given several times, and changed by the monitor's place "
+            "(docs/placement.md)")
+        ->type_name("[GROUP=]CORES")
+        ->group(execution);
 
     const auto lightv = "LightV (mmu/lightv/README.md)";
     command->add_option("--lightv", o.lightv, "attach modules to pages as this policy says")
@@ -528,6 +539,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (words->jit_cache != "off")
             options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
         options.jit_cache_key = jit_cache_key(home);
+        options.host_cores = host::CoreSet::permitted();
+        if (auto placement = parse_placement(words->place, options.host_cores))
+            options.placement = *placement;
+        else
+            return complain("--place: " + placement.error(), kExitUsage);
         options.sandbox = sandbox_mode(words->sandbox);
         options.spectre = words->spectre == "on";
         options.host_suspend =

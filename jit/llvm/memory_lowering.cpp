@@ -49,7 +49,7 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
         // own fence is not enough to keep its passes from it: MachineSink does not see that MEMBARRIER and MFENCE
         // order memory, and moves an earlier load into a later block (MachineInstr::isSafeToMove, LLVM 19).
         b_.compiler_barrier();
-        if (order == llvm::AtomicOrdering::SequentiallyConsistent && !serial_) b_.CreateFence(order);
+        if (order == llvm::AtomicOrdering::SequentiallyConsistent) b_.CreateFence(order);
     };
     const auto vector_unit = [&](const HostAddress& p, unsigned offset) -> Value* {
         Value* host = p.host(offset);

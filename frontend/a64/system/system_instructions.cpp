@@ -38,7 +38,7 @@ SystemResult ic_iallu(Cpu& cpu, uint64_t) {
 SystemResult ic_ivau(Cpu& cpu, uint64_t va) {
     uint64_t pa = 0;
     const SystemResult result = translate(cpu, va, AccessKind::Read, pa);
-    if (result.ok()) forget_code_line(cpu, va, pa);
+    if (result.ok()) cpu.environment.ic_ivau(va, pa);
     return result;
 }
 SystemResult dc_clean(Cpu& cpu, uint64_t va) {

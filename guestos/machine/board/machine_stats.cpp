@@ -91,6 +91,11 @@ static Json cpu_counters(const Vcpu& v) {
     for (unsigned i = 0; i < std::size(kTlbiKinds); ++i) c["tlbi_kinds"][kTlbiKinds[i]] = s.tlbi_kinds[i];
     c["ic"] = s.ic;
     c["halts"] = s.halts;
+    constexpr const char* kSpinCauses[] = {"wfe", "yield", "loop"};
+    static_assert(std::size(kSpinCauses) == static_cast<size_t>(SpinCause::Count));
+    for (unsigned i = 0; i < std::size(kSpinCauses); ++i) c["spins"][kSpinCauses[i]] = s.spins[i];
+    c["naps"] = s.naps;
+    c["nap_ns"] = s.nap_ns;
     const mmu::ShadowStats& shadow = v.shadow_stats();
     c["shadow"] = {{"fills", shadow.fills},
                    {"entries_dropped", shadow.dropped},

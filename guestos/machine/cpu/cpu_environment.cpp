@@ -96,12 +96,6 @@ void CpuEnvironment::tlbi(mmu::TlbiRequest request, bool broadcast) {
 
 // ---- Code
 
-void CpuEnvironment::ic_ivau(uint64_t, uint64_t pa) {
-    ++core_.stats.ic;
-    if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))
-        core_.clear_all_jumps();
-}
-
 void CpuEnvironment::ic_iallu(bool) {
     ++core_.stats.ic;
     // Blocks are shared, so the local form drops them for all as well.

@@ -1,6 +1,5 @@
 #include "guestos/machine/cpu/vcpu.h"
 
-#include <immintrin.h>
 #include <sys/mman.h>
 
 #include <cstring>
@@ -139,18 +138,6 @@ void Vcpu::wait_for_interrupt() {
     wait_.wait(guard, [&] {
         return core_.lines.irq() || core_.lines.fiq() || pmu_due_ || core_.context.peers.wake_wanted();
     });
-}
-
-void Vcpu::spin_once(bool wfe) {
-    if (core_.options.cpus == 1) return;
-    const auto waited = spin_.waited();
-    if (waited <= GuestSpin::kShort) return _mm_pause();
-    if (waited <= GuestSpin::kLong && !core_.context.peers.short_of_cores()) {
-        for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
-        return;
-    }
-    core_.work.nap(wfe ? &core_.cpu.event_register : nullptr);
-    spin_.slept();
 }
 
 /// The CPU goes on meanwhile: a copy is good when two in a row are the same.

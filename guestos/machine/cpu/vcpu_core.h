@@ -8,6 +8,7 @@
 #include "frontend/a64/system/hardware_debug.h"
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/guest_spin.h"
 #include "guestos/machine/cpu/held_translations.h"
 #include "guestos/machine/cpu/interrupt_lines.h"
 #include "jit/guest_state.h"
@@ -30,6 +31,9 @@ struct VcpuStats {
     uint64_t last_level_faults = 0;  ///< ShadowPolicy::Asp: resolved inside
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
     uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
+    /// Turns of loops that wait for another CPU, by SpinCause, and how often and how long the core was left to others for it.
+    uint64_t spins[static_cast<size_t>(SpinCause::Count)] = {};
+    uint64_t naps = 0, nap_ns = 0;
 };
 
 /// For the owning thread, except `held`, `work`, `lines` and `stats`, which say for themselves.
@@ -65,6 +69,8 @@ struct VcpuCore {
         if (options.shadow.real_exits) [[unlikely]]
             context.accelerator.leave_once(options.index);
     }
+    /// Guest code waits in a loop for another CPU: once round.
+    void spin(SpinCause cause);
 
     mmu::Root root() const {
         const mmu::TranslationRegs& t = cpu.translation;
@@ -117,6 +123,9 @@ struct VcpuCore {
     InterruptLines lines;
     CrossCpuWork work;
     HeldTranslations held;
+
+  private:
+    GuestSpin spin_;
 };
 
 }  // namespace arclight::guestos
