@@ -390,9 +390,16 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->add_option(
             "--mmu", words->mmu,
             "how translations follow the guest's tables: ssp (TLB invalidations; recent address spaces are "
-            "kept), ssp-nocache, or tsp (tables are write-protected) [ssp]")
+            "kept), ssp-nocache, asp (ssp, with faults that miss a last-level entry alone counted apart), "
+            "tsp "
+            "(tables are write-protected), or tsp-unsync (last-level tables only until they are written to) "
+            "[ssp]")
         ->type_name("POLICY")
-        ->check(one_of({"ssp", "ssp-nocache", "tsp"}))
+        ->check(one_of({"ssp", "ssp-nocache", "asp", "tsp", "tsp-unsync"}))
+        ->group(execution);
+    command
+        ->add_flag("--mmu-exits", o.shadow.real_exits,
+                   "leave the virtual machine for each exit that the policy stands for (kvm)")
         ->group(execution);
     command->add_option("--mmu-roots", o.shadow.roots, "address spaces that are kept, 1 to 30 [16]")
         ->type_name("N")
@@ -611,7 +618,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                         : words->accel == "process" ? Accel::Process
                                                     : Accel::Auto;
         options.shadow.policy = words->mmu == "tsp"           ? mmu::ShadowPolicy::Tsp
+                                : words->mmu == "tsp-unsync"  ? mmu::ShadowPolicy::TspUnsync
                                 : words->mmu == "ssp-nocache" ? mmu::ShadowPolicy::SspNoCache
+                                : words->mmu == "asp"         ? mmu::ShadowPolicy::Asp
                                                               : mmu::ShadowPolicy::Ssp;
         options.jit = words->jit == "tier2"         ? JitTier::Tier2
                       : words->jit == "tiered"      ? JitTier::Tiered

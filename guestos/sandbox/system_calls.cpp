@@ -135,6 +135,7 @@ constexpr Row kRows[] = {
     ioctl_row(0, KVM_SET_XCRS, When::Kvm),
     ioctl_row(0, KVM_SET_DEVICE_ATTR, When::Kvm),
     ioctl_row(0, KVM_GET_SREGS, When::Kvm),
+    ioctl_row(0, KVM_GET_STATS_FD, When::Kvm),
     ioctl_row(kDevice, vhost::kSetFeatures, When::Daemons),
     ioctl_row(kDevice, vhost::kSetMemTable, When::Daemons),
     ioctl_row(kDevice, vhost::kSetVringNum, When::Daemons),

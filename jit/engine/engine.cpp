@@ -42,7 +42,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
         if (tier2_.enabled()) tier2_.forget(block);
     };
     if (!tier2_.enabled()) return;
-    tier2_.set_mark_devices([this](ir::Block& block) { mark_devices(block); });
+    tier2_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
 }
 
 /// Reads what a block at pa may be made of into code_read_, each instruction once: other CPUs may store to
@@ -111,7 +111,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
                                 limit);
         block->spins = options_.concurrent && ir::spins(ir_);
         if (counter == kNoCounter && !stop && !block->spins) counter = tier2_.new_counter(translation_flags);
-        if (!devices_.empty()) mark_devices(ir_);
+        if (!sites_.empty()) mark_sites(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
@@ -228,7 +228,7 @@ void Engine::flush() {
 }
 
 bool Engine::drop(uint64_t pa, uint64_t bytes) {
-    devices_.erase(devices_.lower_bound(pa), devices_.lower_bound(pa + bytes));
+    sites_.erase(sites_.lower_bound(pa), sites_.lower_bound(pa + bytes));
     const unsigned count = cache_.invalidate(pa, bytes);
     stats_.invalidated += count;
     return count != 0;
@@ -341,26 +341,28 @@ const void* Engine::fastmem_fault(const void* host_pc) {
     return block != nullptr ? jit::fastmem_fault(block->code, host_pc) : nullptr;
 }
 
-bool Engine::mark_device(const void* return_pc) {
+bool Engine::mark_site(const void* return_pc, uint32_t mark) {
     const std::lock_guard guard(lock_);
     const TranslationBlock* block = cache_.owner_of(return_pc, true);
     if (block == nullptr) return false;
     const auto offset = jit::guest_offset(block->code, return_pc);
     if (!offset) return false;
     const uint64_t pa = (block->pa & kPageMask) | *offset;
-    if (!devices_.insert(pa).second) return false;
+    uint32_t& marks = sites_[pa];
+    if ((marks & mark) != 0) return false;
+    marks |= mark;
     const unsigned count = cache_.invalidate(pa, limits_.alignment);
     stats_.invalidated += count;
     return count != 0;
 }
 
-void Engine::mark_devices(ir::Block& block) const {
+void Engine::mark_sites(ir::Block& block) const {
     uint64_t pa = block.pa;
     for (ir::Inst& i : block.insts) {
         if (i.op == ir::Op::InsnStart)
             pa = (block.pa & kPageMask) | static_cast<uint64_t>(i.imm);
-        else if (ir::is_plain_access(i.op) && devices_.contains(pa))
-            i.aux |= ir::kMemDevice;
+        else if (const auto site = sites_.find(pa); site != sites_.end() && ir::is_plain_access(i.op))
+            i.aux |= site->second;
     }
 }
 

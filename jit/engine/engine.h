@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -118,7 +119,9 @@ class Engine {
     const void* fastmem_fault(const void* host_pc);
     /// The access whose slow path returns to host_pc met a device: from now on it is translated into a call
     /// of the slow path at once. As invalidate().
-    bool mark_device(const void* return_pc);
+    bool mark_device(const void* return_pc) { return mark_site(return_pc, ir::kMemDevice); }
+    /// It has an address with a tag, which no fastmem has: from now on the tag is taken off first. As invalidate().
+    bool mark_tagged(const void* return_pc) { return mark_site(return_pc, ir::kMemTagged); }
 
     /// From now on translated code leaves with ExitReason::Stop before the instruction at this physical address, which
     /// is in RAM and aligned; but for blocks of translation_flag::kSingleStep, by which it can be executed. No other
@@ -148,7 +151,8 @@ class Engine {
     void reclaim();
     void read_code(uint64_t pa);
     void trace(const TranslationBlock& block);
-    void mark_devices(ir::Block& block) const;
+    bool mark_site(const void* return_pc, uint32_t mark);
+    void mark_sites(ir::Block& block) const;
     bool stops_at(uint64_t pa, uint32_t translation_flags) const;
     void cut_at_stop(uint64_t pa);
     void make_stop(uint64_t pa);
@@ -167,8 +171,9 @@ class Engine {
     RetiredBlocks retired_;
     size_t next_leave_ = 0;  // retired blocks for which should_leave()
     PatchedLines patched_lines_;
-    std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
-    std::set<uint64_t> stops_;    // instructions (physical addresses) that stop_at() names
+    /// Instructions (physical addresses) and what they met: kMemDevice, kMemTagged.
+    std::map<uint64_t, uint32_t> sites_;
+    std::set<uint64_t> stops_;  // instructions (physical addresses) that stop_at() names
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };

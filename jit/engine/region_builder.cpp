@@ -162,7 +162,7 @@ void RegionBuilder::translate(const TranslationBlock& block, ir::Block& ir) cons
     ir.translation_flags = block.translation_flags;
     frontend_.translate(ir, block.guest_code, static_cast<uint32_t>(block.pa & ~kPageMask),
                         block.translation_flags, block.guest_insns);
-    mark_devices(ir);
+    mark_sites(ir);
     options_.while_building();
     if ((block.translation_flags & translation_flag::kFastmem) != 0)
         set_predicted_slots(ir, block.slots);

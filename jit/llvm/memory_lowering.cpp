@@ -80,7 +80,7 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
         if (fastmem_ != nullptr) return fastmem_->store(host, v, log2, offset);
         b_.guest_store(host, log2 == 3 ? v : b_.CreateTrunc(v, b_.getIntNTy(8u << log2)), offset);
     };
-    if (ir::is_plain_access(i.op) && (i.aux & ir::kMemDevice) != 0) throw Unsupported{};
+    if (ir::is_plain_access(i.op) && (i.aux & (ir::kMemDevice | ir::kMemTagged)) != 0) throw Unsupported{};
     switch (i.op) {
         case Op::Load:
             values_.def(index, load_integer(address(false), i, 0));

@@ -111,7 +111,7 @@ SystemResult tlbi_range(Cpu& cpu, uint64_t xt) {
     request.kind = Kind;
     request.asid = asid_of(cpu, xt);
     request.va = va;
-    request.pages = std::min(bytes, room) / mmu::kPageSize;
+    request.pages = static_cast<uint32_t>(std::min(bytes, room) / mmu::kPageSize);
     cpu.environment.tlbi(request, Broadcast);
     return {};
 }

@@ -27,7 +27,7 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     void forget_code();
 
     // ---- CrossCpuWork::Performer
-    void carry_out(std::span<const CrossCpuWork::Request> requests) override;
+    void carry_out(std::span<const CrossCpuWork::Request> requests, bool may_walk) override;
 
     // ---- frontend::a64::Environment
     void context_changed() override;

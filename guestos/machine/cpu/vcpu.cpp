@@ -159,6 +159,7 @@ const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
     Vcpu& self = *running_;
     VcpuCore& core = self.core_;
     ++core.stats.fastmem_faults;
+    self.memory_.note_fastmem_fault();
     core.context.trace.fastmem_fault(core.cpu, host_pc);
     jit::Engine& engine = core.context.engine;
     const void* next = engine.fastmem_fault(host_pc);
