@@ -1,5 +1,6 @@
 // The soft TLB's hit and miss paths, and precise state after a fault.
 #include "mmu/victim_tlb.h"
+#include "jit/translation_flags.h"
 #include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
@@ -188,14 +189,14 @@ TEST_F(MemoryTest, SlowPathIsToldTheAccess) {
     EXPECT_EQ(h_.last_access.atomic, ir::AtomicKind::MinS);
 }
 
-TEST_F(MemoryTest, ReleaseStoresAreBarriersUnlessSerial) {
-    EXPECT_NE(h_.listing(store(3, ir::kMemRelease)).find("xchg"), std::string::npos);
-    EXPECT_EQ(h_.listing(store(3, ir::kMemRelease, 1u << 8)).find("xchg"), std::string::npos);
+TEST_F(MemoryTest, ReleaseStoresAreBarriersAndAtomicsAreLockedUnlessSerial) {
+    for (const uint32_t translation_flags : {0u, jit::translation_flag::kSerial})
+        EXPECT_NE(h_.listing(store(3, ir::kMemRelease, translation_flags)).find("xchg"), std::string::npos);
     const auto rmw = [](ir::Builder& b) {
         b.set_x(0, b.emit(Op::AtomicRmw, Type::I64, {b.get_x(1), b.get_x(2)}, 0, 3));
     };
     EXPECT_NE(h_.listing(make(rmw)).find("lock xadd"), std::string::npos);
-    EXPECT_EQ(h_.listing(make(rmw, 1u << 8)).find("lock"), std::string::npos);
+    EXPECT_EQ(h_.listing(make(rmw, jit::translation_flag::kSerial)).find("lock"), std::string::npos);
 }
 
 TEST_F(MemoryTest, FaultFindsEveryKindOfDirtyRegister) {

@@ -246,7 +246,7 @@ TEST_P(GranuleTlbs, AnyAddressOfABlockNamesAllOfIt) {
     const unsigned bits = GetParam() == 12 ? 21 : GetParam() == 14 ? 25 : 29;
     const uint64_t size = uint64_t{1} << bits, first = 3 * size;
     for (const uint64_t named : {first, first + size / 2, first + size - kPageSize})
-        for (const uint64_t pages : {1, 2}) {
+        for (const uint32_t pages : {1, 2}) {
             const uint64_t parts[] = {first, first + 5 * kPageSize, first + size - 2 * kPageSize};
             for (const uint64_t va : parts) fill(va, bits);
             fill(first + size + 9 * kPageSize, bits);
@@ -260,7 +260,8 @@ TEST_P(GranuleTlbs, AnyAddressOfABlockNamesAllOfIt) {
 TEST_P(GranuleTlbs, RangesOfAnySize) {
     constexpr uint64_t kFirst = uint64_t{1} << 40;
     for (unsigned log2 = 0; log2 <= 25; ++log2) {
-        const uint64_t pages = uint64_t{1} << log2, bytes = pages * kPageSize;
+        const uint32_t pages = uint32_t{1} << log2;
+        const uint64_t bytes = pages * kPageSize;
         const uint64_t end = (kFirst + bytes + (1 << GetParam()) - 1) >> GetParam() << GetParam();
         const uint64_t inside[] = {kFirst, kFirst + (bytes - 1) / 2, kFirst + bytes - 1};
         for (const uint64_t va : inside) fill(va, GetParam());

@@ -40,7 +40,7 @@ SystemResult ic_iallu(Cpu& cpu, uint64_t) {
 SystemResult ic_ivau(Cpu& cpu, uint64_t va) {
     uint64_t pa = 0;
     const SystemResult result = translate(cpu, va, AccessKind::Read, pa);
-    if (result.ok()) cpu.environment.ic_ivau(va, pa);
+    if (result.ok()) cpu.environment.ic_ivau(va, pa & ~uint64_t{kCacheLineBytes - 1});
     return result;
 }
 SystemResult dc_clean(Cpu& cpu, uint64_t va) {

@@ -196,9 +196,6 @@ TEST_F(SystemInstructions, MaintenanceOfKnownPagesWalksNothing) {
     entry.read_tag = 0x7000'1000;
     entry.pa = 0x4010'0000;
     EXPECT_EQ(known(kVa), 0x4010'0234u);
-    forget_code_line(cpu, kVa, *known(kVa));
-    ASSERT_EQ(environment.ic_lines.size(), 1u);
-    EXPECT_EQ(environment.ic_lines.back(), std::pair(kVa, uint64_t{0x4010'0200}));
     // Another page of the same entry, a tag.
     EXPECT_FALSE(known(kVa + (mmu::kTlbEntries << mmu::kPageBits)));
     EXPECT_FALSE(known(kVa | uint64_t{1} << 56));
