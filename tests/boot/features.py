@@ -3,7 +3,7 @@
 import re
 from guest import Failures, Guest, KERNEL_TROUBLE, build_program
 
-HWCAPS = ("sha512 sha3 sm3 sm4 dcpop dcpodp dit flagm flagm2 ilrcpc ssbs sb paca pacg rng bti wfxt").split()
+HWCAPS = "sha512 sha3 sm3 sm4 dcpop dcpodp dit flagm flagm2 ilrcpc ssbs sb paca pacg rng bti wfxt uscat".split()
 
 failures = Failures()
 debian = Guest(add={build_program("features", "-march=armv8.5-a", "-mbranch-protection=standard"): "/bin/features"})

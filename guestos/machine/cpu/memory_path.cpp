@@ -137,7 +137,7 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     if (const auto hit = watchpoint({va, bytes, access.reads(), access.writes(), unprivileged})) return *hit;
     if (target.host == nullptr) return access_device(access, va, target.pa, host_pc);
 
-    if (core_.has_fastmem() && (va & state_.address_tag) != 0) [[unlikely]]
+    if (host_pc != nullptr && core_.has_fastmem() && (va & state_.address_tag) != 0) [[unlikely]]
         note_tag(va, host_pc);
     const auto first_bytes = static_cast<unsigned>(split ? room : bytes);
     if ((target.flags | second.flags) != 0) [[unlikely]]
@@ -183,7 +183,7 @@ MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64
         return data_abort(state_.access_addr, mmu::kFscSynchronousExternal, access.writes());
     devices_.remember(access, va, pa);
     // With fastmem every access would fault first.
-    if (core_.has_fastmem() && (access.aux & jit::ir::kMemDevice) == 0 &&
+    if (host_pc != nullptr && core_.has_fastmem() && (access.aux & jit::ir::kMemDevice) == 0 &&
         core_.context.engine.mark_device(host_pc)) {
         ++stats_.device_sites;
         core_.clear_all_jumps();

@@ -189,7 +189,7 @@ uint64_t wait_until(GuestState& s, uint64_t end, uint64_t wfe, uint64_t) {
             fault(v, r);
             return 0;
         }
-        if (wfe == 0 || !v.cpu().event_register.exchange(false)) v.spin_once(true);
+        if (wfe == 0 || !v.cpu().event_register.exchange(false)) v.core().spin(SpinCause::Event);
     }
     v.core().exit_translated_code(ExitReason::Redirect, v.core().helper_pc() + 4);
     return 0;
