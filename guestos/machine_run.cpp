@@ -37,9 +37,17 @@ Ram ram_of(Machine& machine) {
 
 Result<void> MachineRun::make() {
     if (auto chosen = choose_options(); !chosen) return chosen;
+    if (!options_.profile_host.empty() && !jit::have_disassembler())
+        return failure("--profile-host: this build of Arclight has no disassembler");
     options_.start_paused = options_.start_paused || environment_.target().next_begins_paused();
     environment_.chardevs().begin_machine();
     if (auto claimed = claim_serial_ports(); !claimed) return claimed;
+    if (!options_.profile_host.empty()) {
+        profile_.emplace(*lines_[0], [this]() -> ProfileMarks::Sample {
+            return {machine_->stats().engine.host_profile(), machine_->stats().engine.tier2_stats()};
+        });
+        lines_[0] = &*profile_;
+    }
     input_.emplace(environment_.loop(), *lines_[0], options_.session);
     status_.emplace([this](ConsoleInput form) { input_->set_input(form); });
     auto created =
@@ -174,9 +182,14 @@ void MachineRun::finish() {
 
 Result<void> MachineRun::write_statistics() {
     if (options_.stats) machine_->stats().print(stderr);
+    const auto write = [](const std::string& file, const std::string& json) -> Result<void> {
+        const std::string text = json + "\n";
+        return write_output(file, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+    };
+    if (profile_)
+        if (auto written = write(options_.profile_host, profile_->json()); !written) return written;
     if (options_.stats_file.empty()) return {};
-    const std::string json = machine_->stats().json(lightv_statistics_) + "\n";
-    return write_output(options_.stats_file, {reinterpret_cast<const uint8_t*>(json.data()), json.size()});
+    return write(options_.stats_file, machine_->stats().json(lightv_statistics_));
 }
 
 Result<std::optional<int>> MachineRun::exit_status() const {

@@ -14,6 +14,7 @@
 #include "guestos/kernel_file.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/options.h"
+#include "guestos/profile_marks.h"
 #include "guestos/run_environment.h"
 #include "guestos/snapshot/snapshot_file.h"
 #include "mmu/result.h"
@@ -62,6 +63,7 @@ class MachineRun {
     std::optional<KernelFile> kernel_;
     std::array<Nowhere, 2> nowhere_;
     std::array<devices::CharBackend*, 2> lines_{&nowhere_[0], nullptr};
+    std::optional<ProfileMarks> profile_;
     std::optional<SessionInput> input_;
     std::optional<ExitStatus> status_;
     std::unique_ptr<Machine> machine_;

@@ -307,6 +307,7 @@ struct RunOptions {
     bool count_instructions = false;
     bool stats = false;
     std::string stats_file;                 ///< for JSON; empty: a table on stderr
+    std::string profile_host;               ///< for host instructions by class, as JSON; empty: not counted
     std::string lightv;                     ///< policy file; empty: none
     std::string control;                    ///< path of the control socket; empty: none
     std::string symbols;                    ///< file with the kernel's symbols; empty: none

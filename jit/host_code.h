@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "jit/guest_state.h"
+#include "jit/host_profile.h"
 #include "jit/ir/ir.h"
 
 namespace arclight::jit {
@@ -88,6 +89,9 @@ class CodeBuffer {
     /// Whether all code masks addresses by the outcome of its checks, and has no branch that the host predicts by its
     /// target: docs/security.md.
     bool spectre() const { return spectre_; }
+    /// Where the blocks compiled from now on count what they execute; null, at first: nowhere. It must stay as long as they do.
+    void set_profile(HostProfile* profile) { profile_ = profile; }
+    HostProfile* profile() const { return profile_; }
     size_t hot_used() const;
     size_t cold_used() const;
     bool contains(const void* p) const {
@@ -108,6 +112,7 @@ class CodeBuffer {
     size_t size_ = 0;
     unsigned range_log2_ = 0;
     bool grouping_ = true;
+    HostProfile* profile_ = nullptr;
     const bool spectre_;
     SharedStubs stubs_{};
     std::unique_ptr<Assembler> assembler_;
@@ -244,5 +249,9 @@ const uint8_t* fastmem_fault(const CompiledBlock& block, const void* host_pc);
 
 /// One line an instruction, Intel syntax, without addresses for jumps inside the span.
 std::string disassemble(std::span<const uint8_t> code);
+/// Bytes of the first instruction; 0: it is none, or not have_disassembler().
+size_t instruction_length(std::span<const uint8_t> code);
+/// Whether this build has one.
+bool have_disassembler();
 
 }  // namespace arclight::jit

@@ -81,7 +81,24 @@ void Assembler::call_stub(const uint8_t* target) {
     point({here(), false}, target);
 }
 
+void Assembler::start_segment() {
+    if (recorder == nullptr) return;
+    const auto counter = reinterpret_cast<size_t>(recorder->start_segment());
+    recorder->mark_uncounted(getSize());
+    // Neither EFLAGS nor a register may change.
+    push(rax);
+    mov(rax, counter);
+    push(rcx);
+    mov(rcx, qword[rax]);
+    lea(rcx, ptr[rcx + 1]);
+    mov(qword[rax], rcx);
+    pop(rcx);
+    pop(rax);
+    recorder->mark(getSize(), class_);
+}
+
 void Assembler::align_field(unsigned offset) {
+    const ClassScope scope(*this, jit::HostClass::Padding);
     const unsigned at = static_cast<unsigned>(reinterpret_cast<uintptr_t>(here()) + offset) & 7;
     if (at > 4) nop(8 - at);
 }

@@ -5,6 +5,9 @@
 // executed.
 #pragma once
 
+#include <utility>
+
+#include "backend/x64/class_recorder.h"
 #include "backend/x64/types.h"
 #include "jit/host_code.h"
 
@@ -38,6 +41,14 @@ class Assembler : public Xbyak::CodeGenerator {
     /// predictor that guest code has trained is asked.
     void jump_indirect(const Operand& target);
     void call_indirect(const Operand& target);
+    /// Says what the instructions from here on are for, where somebody asks (`recorder`); returns what was said before.
+    jit::HostClass set_class(jit::HostClass c) {
+        if (recorder != nullptr) recorder->mark(getSize(), c);
+        return std::exchange(class_, c);
+    }
+    /// Likewise that they are executed by themselves: they are preceded by what counts them, and keep all registers.
+    void start_segment();
+    ClassRecorder* recorder = nullptr;
     /// SharedStubs::indirect_thunk.
     const uint8_t* emit_indirect_thunk();
     /// nops such that a 4-byte field `offset` bytes ahead lies within an aligned quadword.
@@ -57,6 +68,20 @@ class Assembler : public Xbyak::CodeGenerator {
   private:
     const jit::CodeBuffer& buffer_;
     const uint8_t* thunk_ = nullptr;
+    jit::HostClass class_ = jit::HostClass::Work;
+};
+
+/// What is emitted while it lives is for that purpose.
+class ClassScope {
+  public:
+    ClassScope(Assembler& as, jit::HostClass c) : as_(as), before_(as.set_class(c)) {}
+    ~ClassScope() { as_.set_class(before_); }
+    ClassScope(const ClassScope&) = delete;
+    ClassScope& operator=(const ClassScope&) = delete;
+
+  private:
+    Assembler& as_;
+    const jit::HostClass before_;
 };
 
 }  // namespace arclight::backend

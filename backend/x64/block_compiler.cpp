@@ -20,7 +20,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
                                      uint32_t counter) {
     const jit::CodeBuffer& buffer = ctx_.buffer;
     // A generous bound for one block, so that running out in the middle of one is the exception.
-    const size_t wanted = 256 + block.insts.size() * 64;
+    const size_t wanted = (256 + block.insts.size() * 64) * (buffer.profile() != nullptr ? 2 : 1);
     CompiledBlock out;
     if (cursor.hot + wanted > buffer.size() / 2 || cursor.cold + wanted > buffer.size()) {
         out.status = CompileStatus::BufferFull;
@@ -30,17 +30,30 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
     ctx_.start_block(block, first_link_slot);
 
     Assembler& as = ctx_.as;
+    if (buffer.profile() != nullptr && recorder_ == nullptr) {
+        recorder_ = std::make_unique<ClassRecorder>(*buffer.profile());
+        as.recorder = recorder_.get();
+    }
+    if (as.recorder != nullptr) as.recorder->start_block();
     try {
         as.setSize(cursor.hot);
         as.align(16);
         out.entry = as.here();
         out.cold = buffer.base() + cursor.cold;
         ctx_.faults.start_block(out.entry, out.cold);
-        if (counter != jit::kNoCounter) ExitEmitter(ctx_).emit_counter(counter);
+        if (counter != jit::kNoCounter) {
+            as.set_class(jit::HostClass::Counter);
+            ExitEmitter(ctx_).emit_counter(counter);
+            as.start_segment();
+        }
         out.body = as.here();
+        as.set_class(jit::HostClass::Work);
+        as.start_segment();
         ctx_.values.analyse(block, !ctx_.fastmem && buffer.grouping());
         const uint32_t count = static_cast<uint32_t>(block.insts.size());
         for (uint32_t index = 0; index < count; ++index) {
+            if (as.recorder != nullptr && block.insts[index].op == Op::InsnStart)
+                as.recorder->guest_instruction();
             if (!ctx_.values[index].live) continue;
             ctx_.values.set_cur(index);
             emit(ctx_, block.insts[index]);
@@ -53,6 +66,9 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         ctx_.cold.emit_all(ctx_);
         out.hot_bytes = static_cast<uint32_t>(buffer.base() + hot_end - out.entry);
         out.cold_bytes = static_cast<uint32_t>(as.here() - out.cold);
+        if (as.recorder != nullptr)
+            as.recorder->finish({static_cast<size_t>(out.entry - buffer.base()), {out.entry, out.hot_bytes}},
+                                {cursor.cold, {out.cold, out.cold_bytes}});
         cursor.hot = hot_end;
         cursor.cold = as.getSize();
     } catch (const TooComplex&) {

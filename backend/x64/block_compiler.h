@@ -1,6 +1,8 @@
 // Compiles blocks into a code buffer, and emits the code that blocks share.
 #pragma once
 
+#include <memory>
+
 #include "backend/x64/emit_context.h"
 
 namespace arclight::backend {
@@ -22,6 +24,7 @@ class BlockCompiler {
 
   private:
     EmitContext ctx_;
+    std::unique_ptr<ClassRecorder> recorder_;  ///< null: nobody asks
 };
 
 }  // namespace arclight::backend

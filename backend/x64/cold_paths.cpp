@@ -11,6 +11,8 @@ void ColdPaths::emit_all(EmitContext& context) {
     for (size_t k = 0; k < paths_.size(); ++k) {
         const Cold cold = paths_[k];
         if (cold.jump.end != nullptr) as_.land(cold.jump);
+        as_.set_class(jit::HostClass::SlowPath);
+        as_.start_segment();
         cold.fn(context, cold.args);
     }
 }

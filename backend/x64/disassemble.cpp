@@ -36,4 +36,15 @@ std::string disassemble(std::span<const uint8_t> code) {
     return text;
 }
 
+size_t instruction_length(std::span<const uint8_t> code) {
+    ZydisDecoder decoder;
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    ZydisDecodedInstruction insn;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, nullptr, code.data(), code.size(), &insn)))
+        return 0;
+    return insn.length;
+}
+
+bool have_disassembler() { return true; }
+
 }  // namespace arclight::jit

@@ -10,4 +10,7 @@ std::string disassemble(std::span<const uint8_t> code) {
     return fmt::format("db {:02x}\n", fmt::join(code, " "));
 }
 
+size_t instruction_length(std::span<const uint8_t>) { return 0; }
+bool have_disassembler() { return false; }
+
 }  // namespace arclight::jit

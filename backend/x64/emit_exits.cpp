@@ -48,6 +48,7 @@ void ExitEmitter::emit_exit_if(const Inst& i) {
                 flags_.sense() == Sense::FCmpRev)) {
         ctx_.slots.write_back_flags();  // the test overwrites them
     }
+    const ClassScope scope(as_, jit::HostClass::Branch);
     const Cc cc = flags_.test_condition(i.args[0]);
     ColdArgs args;
     args.inst = cur();
@@ -59,6 +60,7 @@ void ExitEmitter::emit_exit_if(const Inst& i) {
         args.flag = static_cast<uint16_t>(flags_pending ? 1 + static_cast<int>(flags_.sense()) : 0);
         args.imm = target;
         cold_.jump(cc, cold_fn<&ExitEmitter::cold_side_exit>, args);
+        as_.start_segment();
         return;
     }
     if (!is_backward(target) && !is_cross_page(target)) {
@@ -68,11 +70,14 @@ void ExitEmitter::emit_exit_if(const Inst& i) {
         args.imm = new_link_slot(target, false);
         ctx_.exits.back().jump = j.end - 4;
         cold_.add(j, cold_fn<&ExitEmitter::cold_link_stub>, args);
+        as_.start_segment();
         return;
     }
     const Jump over = as_.jump_if(inverted(cc), false);
+    as_.start_segment();
     emit_direct_exit(target);
     as_.land(over);
+    as_.start_segment();
 }
 
 void ExitEmitter::cold_side_exit(const ColdArgs& args) {
@@ -93,12 +98,14 @@ void ExitEmitter::emit_direct_exit(int64_t target) {
     ColdArgs args;
     const bool cross = is_cross_page(target);
     if (is_backward(target)) {
+        const ClassScope scope(as_, jit::HostClass::Poll);
         args.imm = target;
         as_.cmp(dword[at(kInterrupt)], 0);
         cold_.jump(kNe, cold_fn<&ExitEmitter::cold_interrupted>, args);
     }
     const uint32_t slot = new_link_slot(target, cross);
     args.imm = slot;
+    const ClassScope scope(as_, cross ? jit::HostClass::PageCheck : jit::HostClass::Jump);
     if (cross) {
         const int64_t delta = target & static_cast<int64_t>(mmu::kPageMask);
         as_.add(qword[at(kPageBase)], static_cast<int32_t>(delta));
@@ -113,6 +120,7 @@ void ExitEmitter::emit_direct_exit(int64_t target) {
         cold_.add(as_.jump_if(kNe, false), cold_fn<&ExitEmitter::cold_link_stub>, args);
     }
     as_.align_field(1);
+    as_.set_class(jit::HostClass::Jump);
     const Jump j = as_.jump_always(false);
     ctx_.exits[slot].jump = j.end - 4;
     args.flag = cross ? 2 : 0;
@@ -150,15 +158,19 @@ void ExitEmitter::emit_indirect_exit(const Inst& i) {
     const Reg64 pc = regs_.use(i.args[0]);
     ColdArgs args;
     args.reg[0] = static_cast<uint8_t>(pc.getIdx());
+    const ClassScope scope(as_, jit::HostClass::Poll);
     as_.cmp(dword[at(kInterrupt)], 0);
     args.flag = 1;
     cold_.jump(kNe, cold_fn<&ExitEmitter::cold_indirect>, args);
+    as_.set_class(jit::HostClass::Indirect);
     // jump_cache_index() times the size of a line.
     as_.rorx(eax, pc.cvt32(), mmu::kPageBits - 4);
     as_.lea(eax, ptr[rax + pc * 4]);
     // sample() replaces this instruction, within an aligned quadword.
-    if (const size_t at = reinterpret_cast<uintptr_t>(as_.here()) & 7; at + kIndirectBytes > 8)
+    if (const size_t at = reinterpret_cast<uintptr_t>(as_.here()) & 7; at + kIndirectBytes > 8) {
+        const ClassScope padding(as_, jit::HostClass::Padding);
         as_.nop(8 - at);
+    }
     ctx_.indirect = as_.here();
     ctx_.indirect_register = static_cast<uint8_t>(pc.getIdx());
     as_.and_(eax, kJumpCacheMask);
@@ -194,6 +206,7 @@ void ExitEmitter::cold_promote(const ColdArgs& args) {
 // ---- C++
 
 void ExitEmitter::emit_runtime_exit(const Inst& i) {
+    const ClassScope scope(as_, jit::HostClass::Call);
     ctx_.slots.write_back();
     as_.mov(eax, static_cast<uint32_t>(i.imm));
     as_.mov(edx, static_cast<uint32_t>(i.imm >> 32));
@@ -216,6 +229,7 @@ void ExitEmitter::emit_call(const Inst& i) {
     const bool writes = (i.aux & ir::kCallWritesState) != 0;
     if (raises || ends || writes || (i.aux & ir::kCallReadsState) != 0) ctx_.slots.write_back();
     flags_.clobber();
+    const ClassScope scope(as_, jit::HostClass::Call);
 
     // Where the arguments are now.
     static constexpr uint8_t kArgs[3] = {Operand::RSI, Operand::RDX, Operand::RCX};

@@ -128,6 +128,7 @@ void MemoryEmitter::try_victim(const ColdArgs& args, const Reg64& addend, bool w
 
 size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Place& addr, const Reg64& temp,
                                    ColdArgs args) {
+    const ClassScope scope(as_, jit::HostClass::SoftTlb);
     if (ctx_.fastmem) return check_fastmem(access, addr.base, args);
     compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     // Nothing may come between here and the access then: the victim TLB's addend goes straight there.
@@ -155,6 +156,7 @@ MemoryEmitter::Place MemoryEmitter::place_of(const ColdArgs& args) const {
 
 MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& access, const Place& addr,
                                                     ColdArgs args) {
+    const ClassScope scope(as_, jit::HostClass::SoftTlb);
     const GroupedAccess grouped = values_.grouped(cur());
     const bool in_group = grouped.group != kNoGroup && values_.group(grouped.group).accesses > 1;
     const Ref value = in_group ? values_.addend_of(grouped.group) : kNoRef;
@@ -272,6 +274,7 @@ size_t MemoryEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args, ColdFn f
 void MemoryEmitter::emit_check_stack(const Inst& i) {
     prepare_access();
     const Reg64 sp = regs_.use(i.args[0]);
+    const ClassScope scope(as_, jit::HostClass::SoftTlb);
     as_.test(sp.cvt8(), 15);
     const size_t cold = miss_if(kNe, sp, {});
     ctx_.faults.mark_access(as_.here());
@@ -379,6 +382,7 @@ void MemoryEmitter::slow_memory(const ColdArgs& args) {
 
 /// The access itself; registers as in slow_memory().
 void MemoryEmitter::access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where) {
+    const ClassScope scope(as_, jit::HostClass::Access);
     const jit::MemoryAccess access = describe_access(i);
     const unsigned log2 = ir::mem_size_log2(i.aux);
     if (access.is_whole()) {  // an aligned move of 16 bytes is one access on hosts with AVX

@@ -27,6 +27,7 @@ void SimdEmitter::emit_reference_call(const Inst& i) {
         }
     }
     flags_.clobber();
+    const ClassScope scope(as_, jit::HostClass::Call);
     call_reference(i);
     const int out = ARCLIGHT_STATE_DISP(vector_call.out);
     if (is_vec(i.type)) {

@@ -127,6 +127,7 @@ constexpr Range range_of(bool is_double) {
 /// smallest normal number. Zeros and subnormals are caught by the same comparison and sorted out later. eax
 /// is the magnitude less (smallest + 2), all in one unsigned comparison.
 void SimdEmitter::check_scalar(const Xmm& d, bool is_double, FpRisk risk) {
+    const ClassScope scope(as_, jit::HostClass::FpCheck);
     if (risk == FpRisk::Nan) {
         is_double ? as_.vucomisd(d, d) : as_.vucomiss(d, d);
         cold_if(kP);
@@ -153,6 +154,7 @@ void SimdEmitter::cold_unless_subnormal(const ColdArgs& args) {
 }
 
 void SimdEmitter::check_vector(const Xmm& d, bool is_double, FpRisk risk, const Xmm& t) {
+    const ClassScope scope(as_, jit::HostClass::FpCheck);
     is_double ? as_.vcmppd(xmm15, d, d, 3) : as_.vcmpps(xmm15, d, d, 3);
     if (risk == FpRisk::NanOrTiny) {
         if (is_double) {
@@ -172,6 +174,7 @@ void SimdEmitter::check_vector(const Xmm& d, bool is_double, FpRisk risk, const 
 /// Where zero times infinity is defined it must not signal Invalid, as the multiplication would: operands
 /// that are infinite go the slow way. Integer instructions do not care about the neighbouring lanes.
 size_t SimdEmitter::check_infinite(const Xmm& a, const Xmm& b, bool is_double, const Xmm& t) {
+    const ClassScope scope(as_, jit::HostClass::FpCheck);
     if (is_double) {
         as_.vpaddq(xmm15, a, a);
         as_.vpaddq(t, b, b);

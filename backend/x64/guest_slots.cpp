@@ -109,6 +109,7 @@ SavedLocation GuestSlots::location_of(unsigned slot) const {
 }
 
 void GuestSlots::store_slot(unsigned slot, const SavedLocation& from) {
+    const ClassScope scope(as_, jit::HostClass::RegisterStore);
     const Xbyak::RegExp where = at(slot_disp(slot));
     switch (from.kind) {
         case SavedLocation::Gpr: as_.mov(qword[where], Reg64(from.reg)); break;
@@ -151,6 +152,7 @@ void GuestSlots::write_back() {
 
 void GuestSlots::write_back_flags() {
     if (flags_pending()) {
+        const ClassScope scope(as_, jit::HostClass::Flags);
         const Ref f = slot_[kFlagsSlot];
         if (flags_.value() == f) {
             flags_.store(slot_disp(kFlagsSlot));

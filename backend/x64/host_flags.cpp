@@ -40,6 +40,7 @@ void HostFlags::clobber() {
 
 /// EFLAGS keep their meaning; rax is clobbered.
 void HostFlags::store(int disp) {
+    const ClassScope scope(as_, jit::HostClass::Flags);
     switch (sense_) {
         case Sense::Sub:
             as_.cmc();
@@ -66,6 +67,7 @@ void HostFlags::store(int disp) {
 // ---- Fetching
 
 void HostFlags::load_from(const Address& stored) {
+    const ClassScope scope(as_, jit::HostClass::Flags);
     as_.movzx(eax, stored);
     as_.add(al, 0x7f);  // OF = V
     as_.sahf();
@@ -96,6 +98,7 @@ void HostFlags::load_carry(Ref f, bool inverse) {
 }
 
 Cc HostFlags::test_flags(Ref f, unsigned arm_cc) {
+    const ClassScope scope(as_, jit::HostClass::Flags);
     if (value_ != f) {
         const int disp = regs_.memory_disp(f);
         clobber();

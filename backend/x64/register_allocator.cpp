@@ -120,6 +120,7 @@ uint8_t RegisterAllocator::new_spill(Ref r) {
 void RegisterAllocator::spill(Ref r) {
     Value& v = values_[r];
     v.spill = new_spill(r);
+    const ClassScope scope(as_, jit::HostClass::Spill);
     if (v.reg >= 16) {
         as_.vmovaps(ptr[at(memory_disp(r))], Xmm(v.reg - 16));
     } else {
@@ -146,6 +147,9 @@ void RegisterAllocator::move_imm(const Reg64& r, uint64_t value) {
 
 void RegisterAllocator::load_value(unsigned reg, Ref r) {
     const Inst& i = values_.inst(r);
+    const ClassScope scope(as_, values_.rematerialisable(r) ? jit::HostClass::Constant
+                                : values_[r].home != kNone  ? jit::HostClass::RegisterLoad
+                                                            : jit::HostClass::Spill);
     if (reg >= 16) {
         const Xmm x(static_cast<int>(reg) - 16);
         if (i.type == Type::F32) {

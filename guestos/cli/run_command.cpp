@@ -547,6 +547,12 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->add_flag("--count-instructions", o.count_instructions,
                    "count guest instructions exactly, for --stats (slow)")
         ->group(insight);
+    command
+        ->add_option("--profile-host", o.profile_host,
+                     "count the host instructions of tier 1's code by what they are for, and write that as "
+                     "JSON (slow)")
+        ->type_name("FILE")
+        ->group(insight);
     command->add_flag("--stats", o.stats, "print counters at the end, on stderr")->group(insight);
     command->add_option("--stats-json", o.stats_file, "write counters at the end as JSON")
         ->type_name("FILE")

@@ -41,6 +41,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
         retired_.add(block);
         if (tier2_.enabled()) tier2_.forget(block);
     };
+    if (options_.profile_host) code_.set_profile(&profile_);
     if (!tier2_.enabled()) return;
     tier2_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
 }
@@ -317,6 +318,11 @@ EngineStats Engine::stats() {
     s.described_bytes = cache_.described_bytes();
     s.retired_blocks = retired_.size();
     return s;
+}
+
+HostProfile::Totals Engine::host_profile() {
+    const std::lock_guard guard(lock_);
+    return profile_.totals();
 }
 
 Tier2Stats Engine::tier2_stats() {

@@ -26,6 +26,7 @@ struct EngineOptions {
     unsigned max_block_insns = 0;  ///< 0: the frontend's default
     bool concurrent = false;       ///< several virtual CPUs run the code at once
     bool spectre = false;          ///< CodeBuffer::spectre(), and regions likewise
+    bool profile_host = false;     ///< counts the host instructions that blocks execute (host_profile.h)
     bool interpret = false;        ///< every block by ir::Interpreter; not with tier 2 or fastmem
     Tier2Options tier2;
     bool trace_blocks = false, trace_ir = false, trace_host = false;
@@ -131,6 +132,8 @@ class Engine {
     bool clear_stops();
 
     EngineStats stats();
+    /// All zero without EngineOptions::profile_host.
+    HostProfile::Totals host_profile();
     /// The most that descriptions of blocks (TranslationBlock) may take of memory. With more, entry() returns null as
     /// if the code cache were full.
     uint64_t max_description_bytes() const { return kDescriptionRatio * code_.size(); }
@@ -163,6 +166,7 @@ class Engine {
     const Frontend::CodeLimits limits_;
     const mmu::GuestMemory memory_;
     const EngineOptions options_;
+    HostProfile profile_;
     CodeBuffer code_;
     BlockCache cache_;
     ir::Block ir_;                      // reused: no allocation for most blocks

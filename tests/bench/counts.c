@@ -1,4 +1,4 @@
-// Three small programs whose exact instruction counts are compared: PROGRAM is 0, 1 or 2.
+// Small programs whose exact instruction counts are compared (PROGRAM is 0, 1 or 2), and one with marks for the profile (3).
 #include "runtime/bm.h"
 
 #if PROGRAM < 2
@@ -19,6 +19,18 @@ static u64 compute(void) {  // CRC-32, bit by bit
         for (unsigned bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320u ^ crc >> 1 : crc >> 1;
     }
     return crc;
+}
+#elif PROGRAM == 3
+static u64 compute(void) {  // PASSES times three instructions, and as many with a load
+    static u64 cell = 5;
+    u64 sum = 0, left = PASSES;
+    say("@@START adds\n");
+    __asm__ volatile("1: add %0, %0, #1; subs %1, %1, #1; b.ne 1b" : "+r"(sum), "+r"(left) : : "cc");
+    say("@@END adds\n@@START never ends\n@@START loads\n");
+    left = PASSES;
+    __asm__ volatile("1: ldr %0, [%2]; subs %1, %1, #1; b.ne 1b" : "+r"(sum), "+r"(left) : "r"(&cell) : "cc", "memory");
+    say("@@END loads\n");
+    return sum;
 }
 #elif PROGRAM == 1
 static u64 compute(void) {  // sorting by insertion

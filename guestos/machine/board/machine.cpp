@@ -158,6 +158,7 @@ void Machine::make_engine() {
                                             jit::EngineOptions{.code_bytes = options_.code_cache,
                                                                .concurrent = options_.cpus > 1,
                                                                .spectre = options_.spectre,
+                                                               .profile_host = !options_.profile_host.empty(),
                                                                .interpret = interpret,
                                                                .tier2 = tier2,
                                                                .trace_blocks = options_.trace.blocks,

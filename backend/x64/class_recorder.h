@@ -1,0 +1,46 @@
+// What the instructions of the block that is being compiled are for: see jit/host_profile.h.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "jit/host_profile.h"
+
+namespace arclight::backend {
+
+class ClassRecorder {
+  public:
+    explicit ClassRecorder(jit::HostProfile& profile) : profile_(profile) {}
+    void start_block();
+    /// The instructions from `offset` on, an offset in the code buffer. Offsets grow in a block.
+    void mark(size_t offset, jit::HostClass c) { marks_.push_back({offset, c, segment()}); }
+    /// What is emitted from now on is executed by itself: the counter that it must count in.
+    uint64_t* start_segment();
+    /// The instructions from `offset` on are the counting itself: of no class.
+    void mark_uncounted(size_t offset) { marks_.push_back({offset, jit::HostClass::kCount, segment()}); }
+    void guest_instruction() { ++segments_.back().guest; }
+
+    struct Code {
+        size_t offset;                   ///< in the code buffer
+        std::span<const uint8_t> bytes;  ///< to read them at
+    };
+    /// Counts the instructions of the block, which is complete.
+    void finish(const Code& hot, const Code& cold);
+
+  private:
+    struct Mark {
+        size_t offset;
+        jit::HostClass cls;
+        uint16_t segment;
+    };
+    /// What comes before the first segment's counter belongs to it.
+    uint16_t segment() const { return static_cast<uint16_t>(segments_.empty() ? 0 : segments_.size() - 1); }
+    void count(const Code& code);
+
+    jit::HostProfile& profile_;
+    std::vector<Mark> marks_;
+    std::vector<jit::HostProfile::Segment> segments_;
+};
+
+}  // namespace arclight::backend

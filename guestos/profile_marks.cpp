@@ -1,0 +1,75 @@
+#include "guestos/profile_marks.h"
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+namespace arclight::guestos {
+
+namespace {
+using Json = nlohmann::ordered_json;
+constexpr size_t kLongest = 256;
+constexpr std::string_view kStart = "@@START ", kEnd = "@@END ";
+
+Json describe(const ProfileMarks::Sample& before, const ProfileMarks::Sample& after) {
+    const jit::HostProfile::Totals host = after.host - before.host;
+    Json classes;
+    for (size_t k = 0; k < jit::kHostClasses; ++k)
+        classes[jit::name_of(static_cast<jit::HostClass>(k))] = host.host[k];
+    const jit::Tier2Stats &from = before.tier2, &to = after.tier2;
+    return {{"guest_instructions", host.guest},
+            {"host_instructions", host.all()},
+            {"classes", classes},
+            {"regions",
+             {{"compiled", to.compiled - from.compiled},
+              {"compile_nanoseconds", to.compile_ns - from.compile_ns},
+              {"rejected", to.rejected - from.rejected},
+              {"discarded", to.deoptimised - from.deoptimised},
+              {"entered", to.entered - from.entered},
+              {"side_exits", to.side_exits - from.side_exits}}}};
+}
+}  // namespace
+
+void ProfileMarks::write(std::span<const uint8_t> bytes) {
+    watch(bytes);
+    below_.write(bytes);
+}
+
+size_t ProfileMarks::offer(std::span<const uint8_t> bytes) {
+    const size_t taken = below_.offer(bytes);
+    watch(bytes.first(taken));
+    return taken;
+}
+
+void ProfileMarks::watch(std::span<const uint8_t> bytes) {
+    for (const uint8_t byte : bytes) {
+        if (byte == '\n') {
+            on_line();
+            line_.clear();
+        } else if (byte != '\r' && line_.size() < kLongest) {
+            line_ += static_cast<char>(byte);
+        }
+    }
+}
+
+void ProfileMarks::on_line() {
+    if (line_.starts_with(kStart)) {
+        open_ = Open{line_.substr(kStart.size()), sample_()};
+    } else if (open_ && line_ == std::string(kEnd) + open_->name) {
+        programs_.push_back({std::move(open_->name), open_->before, sample_()});
+        open_.reset();
+    }
+}
+
+std::string ProfileMarks::json() const {
+    Json programs = Json::array();
+    for (const Program& p : programs_) {
+        Json program{{"name", p.name}};
+        program.update(describe(p.before, p.after));
+        programs.push_back(std::move(program));
+    }
+    return Json{{"all", describe({}, sample_())}, {"programs", std::move(programs)}}.dump(
+        2, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,45 @@
+#include "jit/host_profile.h"
+
+#include <iterator>
+#include <numeric>
+
+namespace arclight::jit {
+
+const char* name_of(HostClass c) {
+    static constexpr const char* kNames[] = {
+        "work",     "soft_tlb", "access",   "register_load", "register_store", "spill",
+        "flags",    "constant", "fp_check", "branch",        "jump",           "page_check",
+        "indirect", "poll",     "call",     "padding",       "slow_path",      "counter"};
+    static_assert(std::size(kNames) == kHostClasses);
+    return kNames[static_cast<size_t>(c)];
+}
+
+uint64_t* HostProfile::new_counter() {
+    if (used_ == kChunk) {
+        counters_.push_back(std::make_unique<uint64_t[]>(kChunk));
+        used_ = 0;
+    }
+    return &counters_.back()[used_++];
+}
+
+uint64_t HostProfile::Totals::all() const { return std::accumulate(host.begin(), host.end(), uint64_t{0}); }
+
+HostProfile::Totals HostProfile::Totals::operator-(const Totals& before) const {
+    Totals difference = *this;
+    for (size_t k = 0; k < kHostClasses; ++k) difference.host[k] -= before.host[k];
+    difference.guest -= before.guest;
+    return difference;
+}
+
+HostProfile::Totals HostProfile::totals() const {
+    Totals totals;
+    for (const Segment& s : segments_) {
+        const uint64_t runs = __atomic_load_n(s.runs, __ATOMIC_RELAXED);
+        if (runs == 0) continue;
+        for (size_t k = 0; k < kHostClasses; ++k) totals.host[k] += runs * s.host[k];
+        totals.guest += runs * s.guest;
+    }
+    return totals;
+}
+
+}  // namespace arclight::jit

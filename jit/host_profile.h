@@ -1,0 +1,71 @@
+// The profile of emitted code: how many host instructions were executed, by what they are for.
+//
+// The backend says what each instruction is for where it emits it, and counts how often each segment of a block (what is
+// executed as a whole or not at all) is executed; the profile is executions times instructions. It is exact, but that a segment
+// counts as a whole if the guest faults in it or an instruction of several ways takes one of them, and that counts get lost
+// where several virtual CPUs execute a block at once. What is not emitted with a block is not in it: shared stubs, C++, and
+// regions of tier 2.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace arclight::jit {
+
+/// What a host instruction is for.
+enum class HostClass : uint8_t {
+    Work,           ///< the guest's computation
+    SoftTlb,        ///< looking a guest address up
+    Access,         ///< the access to guest memory itself
+    RegisterLoad,   ///< guest registers from GuestState
+    RegisterStore,  ///< and to it
+    Spill,          ///< values that found no register
+    Flags,          ///< NZCV stored, loaded or made of EFLAGS
+    Constant,       ///< constants, and addresses in the block's page
+    FpCheck,        ///< whether a result of floating point is one that x86 computes as ARM does
+    Branch,         ///< conditional exits
+    Jump,           ///< direct exits
+    PageCheck,      ///< whether another page is still where a direct exit leads to
+    Indirect,       ///< looking the target of an indirect branch up
+    Poll,           ///< for interrupts
+    Call,           ///< of C++
+    Padding,        ///< before fields that are patched
+    SlowPath,       ///< out of line: what a check leads to
+    Counter,        ///< of the block's runs, for tier 2
+    kCount,
+};
+inline constexpr size_t kHostClasses = static_cast<size_t>(HostClass::kCount);
+const char* name_of(HostClass c);
+
+/// Not synchronised: the engine's lock is held, but for the counters.
+class HostProfile {
+  public:
+    struct Segment {
+        const uint64_t* runs;  ///< counts its executions
+        std::array<uint16_t, kHostClasses> host;
+        uint16_t guest;  ///< instructions that begin in it
+    };
+    /// Of a new segment; stays where it is.
+    uint64_t* new_counter();
+    void add(const Segment& segment) { segments_.push_back(segment); }
+
+    struct Totals {
+        std::array<uint64_t, kHostClasses> host{};
+        uint64_t guest = 0;
+        uint64_t all() const;
+        Totals operator-(const Totals& before) const;
+    };
+    /// Executed until now.
+    Totals totals() const;
+
+  private:
+    static constexpr size_t kChunk = 65536;
+    std::vector<std::unique_ptr<uint64_t[]>> counters_;
+    size_t used_ = kChunk;  ///< of the last chunk
+    std::vector<Segment> segments_;
+};
+
+}  // namespace arclight::jit
