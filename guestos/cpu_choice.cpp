@@ -40,6 +40,11 @@ std::string word_of(Feature feature) {
     return lower(title);
 }
 
+/// What another row, the one before it, is about too: a feature that two fields announce.
+bool is_second_field(size_t row) {
+    return std::string_view(a64::kFeatures[row].title) == a64::kFeatures[row - 1].title;
+}
+
 /// Those that begin so, or that one of this name.
 std::vector<Feature> features_named(std::string_view word) {
     const auto* qemu = std::ranges::find(kQemuWords, word, &QemuWord::word);
@@ -67,7 +72,8 @@ std::optional<uint64_t> number_of(std::string_view text) {
 
 std::vector<std::string> feature_words() {
     std::vector<std::string> words;
-    for (size_t i = 1; i < a64::kFeatureCount; ++i) words.push_back(word_of(static_cast<Feature>(i)));
+    for (size_t i = 1; i < a64::kFeatureCount; ++i)
+        if (!is_second_field(i)) words.push_back(word_of(static_cast<Feature>(i)));
     return words;
 }
 
@@ -130,10 +136,10 @@ std::string CpuChoice::text() const {
     std::string text = model;
     // What others need comes first in the table: switched on in this order, and off in the opposite one, nothing else changes.
     for (size_t i = a64::kFeatureCount; i-- > 1;)
-        if (const auto f = static_cast<Feature>(i); usual.has(f) && !features.has(f))
+        if (const auto f = static_cast<Feature>(i); !is_second_field(i) && usual.has(f) && !features.has(f))
             text += fmt::format(",{}=off", word_of(f));
     for (size_t i = 1; i < a64::kFeatureCount; ++i)
-        if (const auto f = static_cast<Feature>(i); !usual.has(f) && features.has(f))
+        if (const auto f = static_cast<Feature>(i); !is_second_field(i) && !usual.has(f) && features.has(f))
             text += fmt::format(",{}=on", word_of(f));
     if (identity.midr != plain.identity.midr) text += fmt::format(",midr={:#x}", identity.midr);
     return text;

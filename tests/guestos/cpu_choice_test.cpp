@@ -24,12 +24,19 @@ TEST(CpuChoice, ModelsAndFeatures) {
     EXPECT_TRUE(more->features.has(Feature::TlbiOs)) << "with what it needs";
     EXPECT_FALSE(more->features.has(Feature::Lse));
     EXPECT_EQ(more->identity.midr, 0x410f'd049u);
+    for (const Feature f : {Feature::Fp16, Feature::Fp16Simd}) {
+        EXPECT_TRUE(CpuChoice::parse("cortex-a53,fp16=on")->features.has(f)) << "one word for two fields";
+        EXPECT_TRUE(CpuChoice::parse("cortex-a76")->features.has(f));
+        EXPECT_FALSE(CpuChoice::parse("max,fp16=off")->features.has(f));
+    }
+    EXPECT_EQ(CpuChoice::parse("max,fp16=off,fp16=on,fhm=on")->text(), "max");
     EXPECT_EQ(CpuChoice::parse("max,sve=off,lpa2=off,mte=off,aarch64=on")->features, kDefaultFeatures);
 }
 
 TEST(CpuChoice, TextIsReadBack) {
-    for (const char* text : {"max", "cortex-a57", "max,lse=off", "cortex-a53,tlbirange=on,midr=0x410fd049",
-                             "max,fp=off", "neoverse-n2,tgran16=off,pmu=off"}) {
+    for (const char* text :
+         {"max", "cortex-a57", "max,lse=off", "cortex-a53,tlbirange=on,midr=0x410fd049", "max,fp=off",
+          "max,fp16=off", "cortex-a53,fp16=on", "neoverse-n2,tgran16=off,pmu=off"}) {
         const auto choice = CpuChoice::parse(text);
         ASSERT_TRUE(choice) << text;
         const auto again = CpuChoice::parse(choice->text());
