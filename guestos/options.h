@@ -16,6 +16,7 @@
 #include "guestos/cpu_choice.h"
 #include "guestos/cpu_topology.h"
 #include "guestos/monitor/options.h"
+#include "host/cores.h"
 #include "mmu/shadow.h"
 
 namespace arclight::devices {
@@ -295,6 +296,8 @@ struct RunOptions {
     unsigned jit_region = 200;                     ///< guest instructions per region at most
     unsigned jit_faults = 0;                       ///< for tests: every nth compilation fails; 0: none
     bool perf_map = false;
+    host::CoreSet host_cores;   ///< those that the process may run on, if `placement` says something
+    host::Placement placement;  ///< of the threads; by default none is placed
     uint64_t code_cache = uint64_t(256) << 20;  ///< bytes
     TraceOptions trace;
     bool kaslr_seed = true;
@@ -321,6 +324,10 @@ struct RunOptions {
     bool session = false;
     std::vector<std::string> command;  ///< with session, empty: an interactive shell
 
+    /// Whether `place` may be used.
+    bool placed() const {
+        return std::ranges::any_of(placement, [](const auto& cores) { return cores.has_value(); });
+    }
     /// Whether the machine starts in its flash.
     bool has_firmware() const { return !bios.empty() || (!flash.empty() && !flash.front().file.empty()); }
     /// There is something to start, or nothing has to be.

@@ -25,6 +25,7 @@ class PageSet {
     }
 
     bool empty() const { return size_ == 0; }
+    bool contains(uint64_t key) const { return keys_[find(key)] != kEmpty; }
 
     void insert(uint64_t key, bool non_global) {
         const size_t at = find(key);

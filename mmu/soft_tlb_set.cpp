@@ -23,6 +23,7 @@ constexpr uint64_t first_of(uint64_t va, unsigned bits) { return va >> bits << b
 constexpr uint64_t last_of(uint64_t va, unsigned bits) { return va | low_bits(bits); }
 
 constexpr uint64_t kFewPages = 64;
+constexpr size_t kMaxDroppedLeaves = 1024;
 constexpr unsigned kBlock2M = 21, kBlock1G = 30;  // fastmem knows blocks of these sizes by itself
 /// The number of the block of this size that va is in.
 unsigned block_hash(uint64_t va, unsigned bits) {
@@ -80,7 +81,7 @@ constinit const VictimTlb kNoVictims{};
 
 SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, const GuestMemory* memory)
     : options_(options), slots_used_(2 + options.el0_tlbs()) {
-    if (options.policy == ShadowPolicy::Tsp && memory != nullptr)
+    if (protects_tables(options.policy) && memory != nullptr)
         writers_.emplace(memory->base(), WriterMap(memory->size() >> kPageBits),
                          WriterMap((memory->size() >> kBlock2M) + 1));
     if (host_tables != nullptr) fastmem_ = std::make_unique<FastmemSet>(*host_tables);
@@ -120,9 +121,11 @@ SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<
 
 uint64_t SoftTlbSet::key_of(const Root& root) const {
     switch (options_.policy) {
-        case ShadowPolicy::Ssp: break;
+        case ShadowPolicy::Ssp:
+        case ShadowPolicy::Asp: break;
         case ShadowPolicy::SspNoCache: return uint64_t{root.asid} << 48 | root.table0;
-        case ShadowPolicy::Tsp: return root.table0;
+        case ShadowPolicy::Tsp:
+        case ShadowPolicy::TspUnsync: return root.table0;
     }
     return root.asid;
 }
@@ -133,47 +136,70 @@ SoftTlb* SoftTlbSet::select(unsigned el, bool pan, const Root& root) {
         table1_ = root.table1;
         flush_all();
     }
-    if (el == 0) return el0_slot(key, root.asid).tlb;
+    if (el == 0) return el0_slot(key, root, true).tlb;
     Slot& slot = slots_[pan ? 1 : 0];
     if (keys_[slot.number] != key) {
         drop_non_global(slot);
+        if (!slot.tables.empty()) slot.tables.erase_non_global();
         keys_[slot.number] = key;
     }
     set_asid(slot, root.asid);
     return slot.tlb;
 }
 
-SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, uint16_t asid) {
-    if (keys_[last_el0_] == key && slots_[last_el0_].initialised) return slots_[last_el0_];
+SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, const Root& root, bool running) {
+    const bool exact = running && tells_tables_apart();
+    const auto is_of_key = [&](unsigned i) { return keys_[i] == key && slots_[i].initialised; };
+    const auto is_of_root = [&](unsigned i) { return is_of_key(i) && first_tables_[i] == root.table0; };
+    if (tells_tables_apart() ? is_of_root(last_el0_) : is_of_key(last_el0_)) return slots_[last_el0_];
     Slot* oldest = &slots_[2];
     Slot* found = nullptr;
+    Slot* of_key = nullptr;
     for (unsigned i = 2; i < slots_used_; ++i) {
         Slot& slot = slots_[i];
-        if (keys_[i] == key && slot.initialised) {
-            found = &slot;
-            break;
+        if (is_of_key(i)) {
+            // An empty one may be of any table.
+            if (!tells_tables_apart() || first_tables_[i] == root.table0) {
+                found = &slot;
+                break;
+            }
+            if (!exact || (!slot.has_entries && slot.unsynchronised.empty())) of_key = &slot;
         }
         if (slot.last_used < oldest->last_used) oldest = &slot;
     }
+    if (found == nullptr) found = of_key;
     if (found == nullptr) {
         found = oldest;
         flush(*found);
+        found->tables.clear();
+        found->unsynchronised.clear();
         if (!found->initialised) initialise(*found);
         keys_[found->number] = key;
+        first_tables_[found->number] = root.table0;
         fresh_tlbs_ |= 1u << found->number;
+    } else if (!found->has_entries && found->unsynchronised.empty()) {
+        first_tables_[found->number] = root.table0;
     }
-    set_asid(*found, asid);
+    set_asid(*found, root.asid);
     found->last_used = ++clock_;
     last_el0_ = found->number;
     return *found;
 }
 
-void SoftTlbSet::count_switch(const SoftTlb* tlb) {
+bool SoftTlbSet::is_of(SoftTlb* tlb, const Root& root) const {
+    const auto number = static_cast<size_t>(tlb - tlbs_);
+    return keys_[number] == key_of(root) && asids_[number] == root.asid &&
+           (number < 2 || first_tables_[number] == root.table0);
+}
+
+bool SoftTlbSet::count_switch(const SoftTlb* tlb) {
     const uint32_t bit = 1u << static_cast<unsigned>(tlb - tlbs_);
-    ++((fresh_tlbs_ & bit) != 0 ? stats_.root_misses : stats_.root_hits);
+    const bool missed = (fresh_tlbs_ & bit) != 0;
+    ++(missed ? stats_.root_misses : stats_.root_hits);
     fresh_tlbs_ &= ~bit;
     running_ = tlb;
     ++switches_;
+    return missed || !tells_tables_apart();
 }
 
 void SoftTlbSet::mark(Slot& slot, bool non_global) {
@@ -396,6 +422,20 @@ void SoftTlbSet::drop_entry(Slot& slot, unsigned index) {
     clear(slot.non_global, index);
 }
 
+/// What is to be synchronised.
+void SoftTlbSet::drop_leaf(Slot& slot, unsigned index) {
+    Leaf leaf{.tlb = slot.tlb,
+              .va = page_of(slot.tlb->entries[index]),
+              .el = slot.number < 2 ? 1u : 0u,
+              .pan = slot.number == 1};
+    const uint64_t wasted = stats_.wasted_fills;
+    drop_entry(slot, index);
+    leaf.wasted = stats_.wasted_fills != wasted;
+    // A caller that takes none needs none.
+    if (options_.policy != ShadowPolicy::Tsp && dropped_leaves_.size() < kMaxDroppedLeaves)
+        dropped_leaves_.push_back(leaf);
+}
+
 void SoftTlbSet::flush(Slot& slot) {
     if (fastmem_ != nullptr) fastmem_->drop_all(slot.number);
     drop_victim_tlb(slot);
@@ -473,7 +513,7 @@ void SoftTlbSet::drop_page(Slot& slot, uint64_t va, bool globals, bool non_globa
     const auto index = static_cast<unsigned>(tlb_index(va));
     if (test(slot.valid, index) && (test(slot.non_global, index) ? non_globals : globals) &&
         same_range(page_of(slot.tlb->entries[index]), va, kPageBits)) {
-        drop_entry(slot, index);
+        drop_leaf(slot, index);
     }
     if (slot.has_victim_tlb) {
         VictimTlb::Entry& victim = slot.victim_tlb->at(va);
@@ -539,7 +579,7 @@ void SoftTlbSet::drop_entries(Slot& slot, Span span, bool globals, bool non_glob
             if (!globals) bits &= slot.non_global[w];
             if (!non_globals) bits &= ~slot.non_global[w];
             for_each_bit(bits, [&](unsigned n) {
-                if (span.contains(page_of(slot.tlb->entries[w * 64 + n]))) drop_entry(slot, w * 64 + n);
+                if (span.contains(page_of(slot.tlb->entries[w * 64 + n]))) drop_leaf(slot, w * 64 + n);
             });
         }
     };
@@ -555,7 +595,7 @@ void SoftTlbSet::drop_entries(Slot& slot, Span span, bool globals, bool non_glob
     }
 }
 
-void SoftTlbSet::apply(const TlbiRequest& request) {
+void SoftTlbSet::apply(TlbiRequest request) {
     using Kind = TlbiRequest::Kind;
     const uint32_t own = slots_of_asid(request.asid);
     const auto each = [&](uint32_t slots, auto fn) {
@@ -568,13 +608,47 @@ void SoftTlbSet::apply(const TlbiRequest& request) {
         drop_span(slot, {first, first + request.pages * kPageSize - 1}, true, non_globals);
     };
     switch (request.kind) {
-        case Kind::All: return each(filled_, [&](Slot& slot) { flush(slot); });
-        case Kind::Asid: return each(filled_ & own, [&](Slot& slot) { drop_non_global(slot); });
+        case Kind::All:
+            dropped_leaves_.clear();
+            return each(filled_, [&](Slot& slot) {
+                keep_leaves(slot);
+                flush(slot);
+            });
+        case Kind::Asid:
+            return each(filled_ & own, [&](Slot& slot) {
+                keep_leaves(slot);
+                drop_non_global(slot);
+            });
         case Kind::Va:
             return each((filled_ & own) | filled_global_,
                         [&](Slot& slot) { drop_addresses(slot, (own >> slot.number & 1) != 0); });
         case Kind::VaAllAsids: return each(filled_, [&](Slot& slot) { drop_addresses(slot, true); });
     }
+}
+
+/// Before a TLBI takes them: those of an EL0 soft TLB whose ASID another first table has too. With ASIDs a TLBI of one
+/// comes before its tables go, and what they held is of no use.
+void SoftTlbSet::keep_leaves(Slot& slot) {
+    constexpr size_t kMost = 512;
+    if (!tells_tables_apart() || slot.number < 2 || !slot.has_non_global) return;
+    bool shared = false;
+    for (unsigned i = 2; i < slots_used_; ++i)
+        shared |= i != slot.number && slots_[i].initialised && asids_[i] == asids_[slot.number];
+    if (!shared) return;
+    for_each(slot.non_global, 0, kTlbWords, [&](unsigned i) {
+        if (slot.unsynchronised.size() < kMost)
+            slot.unsynchronised.push_back(
+                {.tlb = slot.tlb, .va = page_of(slot.tlb->entries[i]), .lost = false});
+    });
+}
+
+void SoftTlbSet::rewrite(const Leaf& leaf, const Mapping& mapping) {
+    const uint64_t fills = stats_.fills;
+    if (!fill(leaf.tlb, mapping)) return;
+    stats_.fills = fills;
+    ++stats_.rewritten;
+    stats_.dropped -= leaf.lost;
+    stats_.wasted_fills -= leaf.wasted;
 }
 
 // ---- Traditional shadow paging

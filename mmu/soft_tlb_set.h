@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "mmu/fastmem.h"
 #include "mmu/guest_memory.h"
@@ -29,7 +31,7 @@ namespace arclight::mmu {
 /// All members run on the owning virtual CPU's thread.
 class SoftTlbSet {
   public:
-    /// With `host_tables`, pages are entered into fastmem too. ShadowPolicy::Tsp needs `memory`. Throws
+    /// With `host_tables`, pages are entered into fastmem too. The policies that protect tables need `memory`. Throws
     /// std::system_error if the host cannot map the soft TLBs.
     explicit SoftTlbSet(HostTables* host_tables = nullptr, const ShadowOptions& options = {},
                         const GuestMemory* memory = nullptr);
@@ -42,10 +44,13 @@ class SoftTlbSet {
     /// changed. LDTR and STTR at EL1 (unprivileged accesses) use select(0, false, root).
     SoftTlb* select(unsigned el, bool pan, const Root& root);
     SoftTlb* select(unsigned el, bool pan, uint16_t asid) { return select(el, pan, Root{.asid = asid}); }
+    /// The EL0 soft TLB for unprivileged accesses of EL1. Between its writes of TTBR0 and of the ASID a kernel has roots
+    /// that EL0 never runs with, so that one of another first table but the same ASID will do.
+    SoftTlb* select_unprivileged(const Root& root) { return el0_slot(key_of(root), root, false).tlb; }
     /// EL0 runs in this soft TLB from now on: counts a switch of address spaces if it ran in another one
-    /// last, or with another root.
-    void note_user(const SoftTlb* tlb) {
-        if (tlb != running_ || (fresh_tlbs_ >> (tlb - tlbs_) & 1) != 0) count_switch(tlb);
+    /// last, or with another root. True if that is a ShadowExit.
+    bool note_user(const SoftTlb* tlb) {
+        return (tlb != running_ || (fresh_tlbs_ >> (tlb - tlbs_) & 1) != 0) && count_switch(tlb);
     }
 
     struct Mapping {
@@ -102,8 +107,46 @@ class SoftTlbSet {
     void use_page_sizes(uint8_t lower, uint8_t upper) { page_bits_ = {lower, upper}; }
 
     /// Invalidates what the TLBI names, in all soft TLBs.
-    void apply(const TlbiRequest& request);
-    // ---- Traditional shadow paging (ShadowPolicy::Tsp)
+    void apply(TlbiRequest request);
+
+    // ---- Synchronisation: what was invalidated is walked again, and rewritten if it is there
+    struct Leaf {
+        SoftTlb* tlb = nullptr;
+        uint64_t va = 0;      ///< of its page, as it was accessed
+        unsigned el = 0;      ///< of the soft TLB
+        bool pan = false;     ///< likewise
+        bool lost = true;     ///< counted as dropped
+        bool wasted = false;  ///< and as wasted
+    };
+    /// The entries that TLBIs of an address have invalidated since the last call. Not under ShadowPolicy::Tsp.
+    std::span<const Leaf> take_dropped_leaves() {
+        taken_leaves_.clear();
+        taken_leaves_.swap(dropped_leaves_);
+        return taken_leaves_;
+    }
+    /// What this EL0 soft TLB held before a TLBI of an ASID that it shares with other first tables; until it is taken.
+    std::span<const Leaf> take_unsynchronised_leaves(SoftTlb* tlb) {
+        Slot& slot = slot_of(tlb);
+        if (slot.unsynchronised.empty()) [[likely]]
+            return {};
+        taken_leaves_.clear();
+        taken_leaves_.swap(slot.unsynchronised);
+        return taken_leaves_;
+    }
+    /// Whether the soft TLB's non-global entries were found by these tables.
+    bool is_of(SoftTlb* tlb, const Root& root) const;
+    void rewrite(const Leaf& leaf, const Mapping& mapping);
+
+    /// ShadowPolicy::Asp: whether the shadow has a table for the 2 MiB around va; it has one from now on.
+    bool enter_table(SoftTlb* tlb, uint64_t va) {
+        Slot& slot = slot_of(tlb);
+        const uint64_t key = PageSet::key(va, 21);
+        if (slot.tables.contains(key)) return true;
+        slot.tables.insert(key, (va >> 55 & 1) == 0);
+        return false;
+    }
+
+    // ---- Traditional shadow paging (protects_tables())
     /// Invalidates translations that were derived from a table entry which has changed.
     void drop(const Derived& derived);
     /// Write-protects every translation of the page of RAM at pa.
@@ -147,6 +190,8 @@ class SoftTlbSet {
         BlockFilter blocks{};
         std::unique_ptr<VictimTlb> victim_tlb;
         bool has_victim_tlb = false;
+        PageSet tables;  // ShadowPolicy::Asp
+        std::vector<Leaf> unsynchronised;
 
         bool has_code() const { return has_global_code || has_non_global_code; }
     };
@@ -160,8 +205,13 @@ class SoftTlbSet {
 
     Slot& slot_of(SoftTlb* tlb);
     uint64_t key_of(const Root& root) const;
-    Slot& el0_slot(uint64_t key, uint16_t asid);
-    void count_switch(const SoftTlb* tlb);
+    /// `running`: EL0 does.
+    Slot& el0_slot(uint64_t key, const Root& root, bool running);
+    bool tells_tables_apart() const {
+        return options_.policy == ShadowPolicy::Ssp || options_.policy == ShadowPolicy::Asp;
+    }
+    void keep_leaves(Slot& slot);
+    bool count_switch(const SoftTlb* tlb);
     bool enter_fastmem(Slot& slot, const Mapping& mapping, bool only_add = false);
     uint32_t slots_of_key(uint64_t key) const;
     void note_writer(unsigned number, const Mapping& mapping);
@@ -182,6 +232,7 @@ class SoftTlbSet {
     void drop_span(Slot& slot, Span span, bool globals, bool non_globals);
     void drop_entries(Slot& slot, Span span, bool globals, bool non_globals);
     void drop_entry(Slot& slot, unsigned index);
+    void drop_leaf(Slot& slot, unsigned index);
     void drop_code(Slot& slot, Span span);
     void clear_jumps(Slot& slot);
     void change_translation_flags(Slot& slot, uint32_t translation_flags);
@@ -203,6 +254,7 @@ class SoftTlbSet {
     uint32_t fresh_tlbs_ = 0;  // bit n: soft TLB n was given to another root and EL0 has not run in it since
     uint64_t switches_ = 1;    // of address spaces
     ShadowStats stats_;
+    std::vector<Leaf> dropped_leaves_, taken_leaves_;  // their memory is used again
 
     // One anonymous mapping holds all soft TLBs in slot order: a soft TLB's address gives its slot.
     void* mapping_ = nullptr;
@@ -215,7 +267,8 @@ class SoftTlbSet {
     // What slots_of_asid() found last: a run of invalidations names one ASID.
     std::optional<uint16_t> sought_asid_;
     uint32_t slots_of_sought_ = 0;
-    std::array<uint64_t, kSlots> keys_{};  // key_of() the root
+    std::array<uint64_t, kSlots> keys_{};          // key_of() the root
+    std::array<uint64_t, kSlots> first_tables_{};  // Root::table0 of EL0's
     unsigned last_el0_ = 2;
     uint64_t clock_ = 0;
     std::array<Slot, kSlots> slots_;

@@ -11,6 +11,10 @@
 // acknowledgements, left(). The hardware updates of AF and the dirty state do not count as stores, because
 // they only add rights.
 //
+// With unsynchronised leaves (ShadowPolicy::TspUnsync) the first store to a last-level table makes its page
+// Unsynchronised: it may be written to, and translations are derived from it as if nobody looked, until
+// synchronise() makes a table of it again. Whoever carries out a TLBI sees to what was derived in between.
+//
 // A device's store has no such rule: it writes beside the CPUs' translations, and no CPU notices. Software that
 // lets a device write a table follows it with a TLBI, as on any CPU; so a TLBI that comes during or after such a
 // store drops everything, where it would otherwise have nothing to do.
@@ -33,10 +37,13 @@ namespace arclight::mmu {
 /// One per machine; any thread.
 class TablePages final : public DeviceWriteObserver {
   public:
-    explicit TablePages(const GuestMemory& memory);
+    explicit TablePages(const GuestMemory& memory, ShadowPolicy policy = ShadowPolicy::Tsp);
 
     /// Whether stores to the page of pa must go through write().
-    bool is_protected(uint64_t pa) const { return state(pa) != State::None; }
+    bool is_protected(uint64_t pa) const {
+        const State now = state(pa);
+        return now != State::None && now != State::Unsynchronised;
+    }
     /// Whether one large page may map the 2 MiB around pa writable.
     bool block_is_free(uint64_t pa) const {
         const uint64_t block = (pa - base_) >> 21;
@@ -59,6 +66,8 @@ class TablePages final : public DeviceWriteObserver {
     };
     /// Puts the missing tables of the path into state Preparing.
     Change begin(const WalkPath& path, uint64_t va, uint64_t root);
+    /// Of all unsynchronised tables, with what was derived from them.
+    Change synchronise();
     /// All CPUs have carried out the change: its pages are tables.
     void finish(const Change& change);
 
@@ -67,7 +76,8 @@ class TablePages final : public DeviceWriteObserver {
         std::vector<Derived> drop;
         uint64_t leaving =
             kNoPage;  ///< a page that is written often and no longer walked: call left() after the drop
-        unsigned changed = 0;  ///< number of valid descriptors that the store changed
+        bool unsynchronised = false;  ///< the page may be written to from now on
+        unsigned changed = 0;         ///< number of valid descriptors that the store changed
     };
     static constexpr uint64_t kNoPage = ~uint64_t{0};
 
@@ -100,7 +110,7 @@ class TablePages final : public DeviceWriteObserver {
     uint64_t count() const { return count_.load(std::memory_order_relaxed); }
 
   private:
-    enum class State : uint8_t { None, Preparing, Table, Leaving };
+    enum class State : uint8_t { None, Preparing, Table, Leaving, Unsynchronised };
     struct Info {
         uint64_t va = 0;  ///< the first address that the table translates
         uint64_t root = 0;
@@ -130,11 +140,13 @@ class TablePages final : public DeviceWriteObserver {
     void set_state(uint64_t page, State state);
     Watched watch(uint64_t pa, unsigned bytes) const;
     void compare(const Watched& watched, Write& result);
+    void forget_child(uint64_t descriptor);
     static bool is_at(const Info& info, const WalkPath& path, unsigned step, uint64_t va, uint64_t root);
     void count_device_writes();
     static Derived all_of(const Info& info);
 
     const GuestMemory memory_;
+    const bool unsynchronised_leaves_;
     const uint64_t base_, pages_count_, blocks_count_;
     std::unique_ptr<std::atomic<State>[]> states_;
     std::unique_ptr<std::atomic<uint32_t>[]> blocks_;  ///< pages in any state but None
@@ -144,6 +156,7 @@ class TablePages final : public DeviceWriteObserver {
 
     std::mutex lock_;
     std::unordered_map<uint64_t, Info> infos_;  ///< of the pages in any state but None
+    std::vector<uint64_t> unsynchronised_;      ///< pages that were; some may be no more
 };
 
 }  // namespace arclight::mmu

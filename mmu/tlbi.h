@@ -16,9 +16,11 @@ struct TlbiRequest {
     };
     Kind kind = Kind::All;
     uint16_t asid = 0;
-    uint64_t va = 0;  ///< page address; bits 63:56 are ignored
     /// Of 4 KiB, from `va` on, without a wrap around. Of a page of 16 or 64 KiB any 4 KiB stand for all.
-    uint64_t pages = 1;
+    uint32_t pages = 1;
+    uint64_t va = 0;  ///< page address; bits 63:56 are ignored
 };
+// It goes from function to function in two registers.
+static_assert(sizeof(TlbiRequest) == 16);
 
 }  // namespace arclight::mmu

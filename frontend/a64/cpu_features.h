@@ -102,6 +102,15 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Hpds,
     Feature::Pan,
     Feature::E0pd,
+    // floating point and vectors
+    Feature::Fp16,
+    Feature::Fp16Simd,
+    Feature::Fhm,
+    Feature::Jscvt,
+    Feature::Fcma,
+    Feature::Frintts,
+    Feature::Bf16,
+    Feature::I8mm,
     // Mitigations, translation, RAS, counters
     Feature::Csv2,
     Feature::Csv2Scxtnum,

@@ -46,6 +46,7 @@ enum class When : uint8_t {
     Daemons,
     Vsock,
     IoUring,
+    Placement,
     Snapshots,
     CharServers,
     CharClients,
@@ -134,6 +135,7 @@ constexpr Row kRows[] = {
     ioctl_row(0, KVM_SET_XCRS, When::Kvm),
     ioctl_row(0, KVM_SET_DEVICE_ATTR, When::Kvm),
     ioctl_row(0, KVM_GET_SREGS, When::Kvm),
+    ioctl_row(0, KVM_GET_STATS_FD, When::Kvm),
     ioctl_row(kDevice, vhost::kSetFeatures, When::Daemons),
     ioctl_row(kDevice, vhost::kSetMemTable, When::Daemons),
     ioctl_row(kDevice, vhost::kSetVringNum, When::Daemons),
@@ -313,6 +315,7 @@ constexpr Row kRows[] = {
     {.number = SYS_bind, .roles = 0, .when = When::Vsock},
     {.number = SYS_listen, .roles = 0, .when = When::Vsock},
     {.number = SYS_fchmod, .roles = 0, .when = When::Vsock},
+    {.number = SYS_sched_setaffinity, .roles = kControl, .when = When::Placement},
     // ---- Snapshots by name: in their directory
     snapshot_row(SYS_access),
     snapshot_row(SYS_copy_file_range),
@@ -417,6 +420,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::Daemons: return needs.daemons;
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
+        case When::Placement: return needs.placement;
         case When::Snapshots: return needs.snapshots;
         case When::CharServers: return needs.char_servers;
         case When::CharClients: return needs.char_clients;

@@ -233,7 +233,7 @@ TEST_P(GranuleTlbs, AnyPartOfAPageNamesAllOfIt) {
         const int code = 0;
         tlbs.fill_jump(tlb, first + size - 4, &code);
         const uint32_t epoch = tlb->epoch;
-        tlbs.apply({Kind::Va, 1, named});
+        tlbs.apply({Kind::Va, 1, 1, named});
         for (uint64_t va = first; va < first + size; va += kPageSize) EXPECT_FALSE(reads(va));
         EXPECT_TRUE(reads(first - kPageSize));
         EXPECT_TRUE(reads(first + size));
@@ -250,7 +250,7 @@ TEST_P(GranuleTlbs, AnyAddressOfABlockNamesAllOfIt) {
             const uint64_t parts[] = {first, first + 5 * kPageSize, first + size - 2 * kPageSize};
             for (const uint64_t va : parts) fill(va, bits);
             fill(first + size + 9 * kPageSize, bits);
-            tlbs.apply({Kind::Va, 1, named, named == first + size - kPageSize ? 1 : pages});
+            tlbs.apply({Kind::Va, 1, named == first + size - kPageSize ? 1 : pages, named});
             for (const uint64_t va : parts) EXPECT_FALSE(reads(va));
             EXPECT_TRUE(reads(first + size + 9 * kPageSize));
         }
@@ -267,9 +267,9 @@ TEST_P(GranuleTlbs, RangesOfAnySize) {
         fill(kFirst - 3 * kPageSize, GetParam());
         fill(end + 5 * kPageSize, GetParam());
         const bool before = reads(kFirst - 3 * kPageSize), behind = reads(end + 5 * kPageSize);
-        tlbs.apply({Kind::Va, 2, kFirst, pages});
+        tlbs.apply({Kind::Va, 2, pages, kFirst});
         EXPECT_TRUE(reads(kFirst + bytes - 1)) << "another ASID";
-        tlbs.apply({Kind::Va, 1, kFirst, pages});
+        tlbs.apply({Kind::Va, 1, pages, kFirst});
         for (const uint64_t va : inside) {
             EXPECT_FALSE(reads(va)) << log2;
             EXPECT_EQ(tlbs.victim_hit(tlb, va, false), nullptr);

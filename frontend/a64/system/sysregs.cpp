@@ -152,7 +152,8 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
 void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
-    write_fpcr(cpu.state, static_cast<uint32_t>(value));
+    const bool half = cpu.config.features.has(Feature::Fp16);
+    write_fpcr(cpu.state, static_cast<uint32_t>(value) & (half ? ~0u : ~kFpcrFz16));
     update_translation_flags(cpu);
 }
 uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state); }

@@ -40,7 +40,7 @@ SystemResult ic_iallu(Cpu& cpu, uint64_t) {
 SystemResult ic_ivau(Cpu& cpu, uint64_t va) {
     uint64_t pa = 0;
     const SystemResult result = translate(cpu, va, AccessKind::Read, pa);
-    if (result.ok()) forget_code_line(cpu, va, pa);
+    if (result.ok()) cpu.environment.ic_ivau(va, pa);
     return result;
 }
 SystemResult dc_clean(Cpu& cpu, uint64_t va) {
@@ -111,7 +111,7 @@ SystemResult tlbi_range(Cpu& cpu, uint64_t xt) {
     request.kind = Kind;
     request.asid = asid_of(cpu, xt);
     request.va = va;
-    request.pages = std::min(bytes, room) / mmu::kPageSize;
+    request.pages = static_cast<uint32_t>(std::min(bytes, room) / mmu::kPageSize);
     cpu.environment.tlbi(request, Broadcast);
     return {};
 }

@@ -21,7 +21,7 @@ TEST(IdRegisters, Features) {
         uint64_t value;
     } const rows[] = {
         {"EL0", 4, 0, 0, 1},      {"EL1", 4, 0, 4, 1},        {"EL2", 4, 0, 8, 0},
-        {"EL3", 4, 0, 12, 0},     {"FP", 4, 0, 16, 0},        {"AdvSIMD", 4, 0, 20, 0},
+        {"EL3", 4, 0, 12, 0},     {"FP", 4, 0, 16, 1},        {"AdvSIMD", 4, 0, 20, 1},
         {"GIC", 4, 0, 24, 1},     {"RAS", 4, 0, 28, 1},       {"SVE", 4, 0, 32, 0},
         {"DIT", 4, 0, 48, 0},     {"CSV2", 4, 0, 56, 3},      {"CSV3", 4, 0, 60, 1},
         {"BT", 4, 1, 0, 0},       {"SSBS", 4, 1, 4, 0},       {"MTE", 4, 1, 8, 0},
@@ -30,6 +30,8 @@ TEST(IdRegisters, Features) {
         {"SHA1", 6, 0, 8, 1},     {"SHA2", 6, 0, 12, 1},      {"CRC32", 6, 0, 16, 1},
         {"Atomic", 6, 0, 20, 2},  {"RDM", 6, 0, 28, 1},       {"SHA3", 6, 0, 32, 0},
         {"DP", 6, 0, 44, 1},      {"TLBIRANGE", 6, 0, 56, 2}, {"DPB", 6, 1, 0, 0},
+        {"FHM", 6, 0, 48, 1},     {"JSCVT", 6, 1, 12, 1},     {"FCMA", 6, 1, 16, 1},
+        {"FRINTTS", 6, 1, 32, 1}, {"BF16", 6, 1, 44, 1},      {"I8MM", 6, 1, 52, 1},
         {"APA", 6, 1, 4, 0},      {"API", 6, 1, 8, 0},        {"LRCPC", 6, 1, 20, 1},
         {"PARange", 7, 0, 0, 2},  {"ASIDBits", 7, 0, 4, 2},   {"BigEnd", 7, 0, 8, 0},
         {"TGran16", 7, 0, 20, 1}, {"TGran64", 7, 0, 24, 0},   {"TGran4", 7, 0, 28, 0},
@@ -50,8 +52,8 @@ TEST(IdRegisters, DefaultModel) {
         IdRegister id;
         uint64_t value;
     } rows[] = {
-        {IdRegister::Pfr0, 0x1300'0000'1100'0011},  {IdRegister::Dfr0, 0x1030'5106},
-        {IdRegister::Isar0, 0x0200'1000'1021'1120}, {IdRegister::Isar1, 0x0010'0000},
+        {IdRegister::Pfr0, 0x1300'0000'1111'0011},  {IdRegister::Dfr0, 0x1030'5106},
+        {IdRegister::Isar0, 0x0201'1000'1021'1120}, {IdRegister::Isar1, 0x0010'1001'0011'1000},
         {IdRegister::Mmfr0, 0x1000'0000'0010'0022}, {IdRegister::Mmfr1, 0x0010'2002},
         {IdRegister::Mmfr2, 0x1021'0000'1000'1001},
     };
@@ -65,26 +67,25 @@ TEST(IdRegisters, DefaultModel) {
             EXPECT_EQ(id_register({}, crm, op2), expected(crm << 4 | op2)) << crm << ' ' << op2;
 }
 
-// Each feature has a field, which says so when the CPU does not have it. Several in one field are in order.
+// Each feature has a field, which says so when the CPU does not have it: of several features in one the last that is there
+// counts.
 TEST(IdRegisters, AbsentFeaturesAreNotAnnounced) {
+    const auto announced = [](FeatureSet features, const FeatureInfo& field) {
+        uint64_t value = field.absent;
+        for (size_t f = 0; f < kFeatureCount; ++f)
+            if (kFeatures[f].id == field.id && kFeatures[f].lsb == field.lsb &&
+                features.has(static_cast<Feature>(f)))
+                value = kFeatures[f].present;
+        return value;
+    };
     for (size_t f = 1; f < kFeatureCount; ++f) {
         const FeatureInfo& info = kFeatures[f];
         ASSERT_NE(info.present, info.absent) << info.title;
         const unsigned crm = static_cast<unsigned>(info.id) >> 4, op2 = static_cast<unsigned>(info.id) & 15;
         const FeatureSet rest = kDefaultFeatures.without(static_cast<Feature>(f));
-        const auto last_in_field = [&](FeatureSet set, uint64_t none) {
-            uint64_t value = none;
-            for (size_t i = 0; i < kFeatureCount; ++i)
-                if (kFeatures[i].id == info.id && kFeatures[i].lsb == info.lsb &&
-                    set.has(static_cast<Feature>(i)))
-                    value = kFeatures[i].present;
-            return value;
-        };
-        EXPECT_EQ(id_field({}, crm, op2, info.lsb), last_in_field(kDefaultFeatures, info.absent))
-            << info.title;
-        EXPECT_EQ(id_field({.features = rest}, crm, op2, info.lsb), last_in_field(rest, info.absent))
-            << info.title;
-        EXPECT_NE(id_field({.features = rest}, crm, op2, info.lsb), info.present) << info.title;
+        EXPECT_EQ(id_field({}, crm, op2, info.lsb), announced(kDefaultFeatures, info)) << info.title;
+        EXPECT_EQ(id_field({.features = rest}, crm, op2, info.lsb), announced(rest, info)) << info.title;
+        EXPECT_NE(announced(rest, info), info.present) << info.title;
     }
 }
 

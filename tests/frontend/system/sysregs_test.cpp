@@ -284,7 +284,7 @@ TEST_F(Sysregs, NoOtherPstateField) {
 TEST_F(Sysregs, FpRegisters) {
     write(reg::cpacr, 3 << 20);
     write(reg::fpcr, 0xffff'ffff);
-    EXPECT_EQ(read(reg::fpcr), 0x07c0'0000u);
+    EXPECT_EQ(read(reg::fpcr), 0x07c8'0000u);
     EXPECT_EQ(jit::host_fp::rounding(*state), jit::softfloat::Rounding::Zero);
     jit::host_fp::set_exceptions(*state, jit::softfloat::kIoc);
     EXPECT_EQ(read(reg::fpsr), 1u);

@@ -21,7 +21,7 @@ using Kind = Request::Kind;
 using Tlbi = mmu::TlbiRequest;
 
 struct Target final : CrossCpuWork::Performer {
-    void carry_out(std::span<const Request> requests) override {
+    void carry_out(std::span<const Request> requests, bool) override {
         for (const Request& r : requests) done.push_back(r);
     }
     unsigned count(Kind kind) const {
@@ -183,7 +183,7 @@ struct Machine {
 
     struct Cpu final : CrossCpuWork::Performer {
         Cpu(Machine& m, unsigned n) : machine(m), random(n) {}
-        void carry_out(std::span<const Request> requests) override {
+        void carry_out(std::span<const Request> requests, bool) override {
             bool all = false;
             for (const Request& r : requests) {
                 all |= r.tlbi.kind != Tlbi::Kind::Va;
