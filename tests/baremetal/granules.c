@@ -142,7 +142,8 @@ static void permissions(void) {
     for (unsigned config = 0; config < 32; ++config) {
         const unsigned ap = config & 3, pxn = config >> 2 & 1, uxn = config >> 3 & 1, pan = config >> 4;
         put(va, page, 3, VALID | NORMAL | INNER | AF | (u64)ap << 6 | (pxn ? PXN : 0) | (uxn ? UXN : 0));
-        forget(va);
+        // All: by address, QEMU 7.2 still finds code that is not in the first 4 KiB of the page.
+        tlbi(vmalle1);
         if (pan) __asm__ volatile("msr pan, #1");
         u64 result = 0;
 #define ALLOWED(expression) (expect(), (void)(expression), result = result << 1 | (this_cpu()->count == 0))
@@ -344,7 +345,7 @@ static void ranges(void) {
         for (unsigned half = 0; half < 2; ++half) {
             const u64 va = (half ? HIGH_VA : LOW_VA) + 0x4000000;
             u64 right = 1;
-            for (unsigned round = 0; round < 8; ++round) {
+            for (unsigned round = 0; round < 3; ++round) {
                 for (unsigned i = 0; i < 4; ++i)
                     put(va + i * page_size(), pages[(i + round) & 3], 3, KERNEL_CODE);
                 invalidate_range(form, range_operand(va, 4, 0));
@@ -361,7 +362,7 @@ static void ranges(void) {
     // As large as an instruction can name: the time that it takes is not that of a loop over its pages.
     const u64 far = LOW_VA + 0x4000000, most = 32ul << 16;
     u64 right = 1;
-    for (unsigned round = 0; round < 64; ++round) {
+    for (unsigned round = 0; round < 16; ++round) {
         put(far, pages[round & 3], 3, KERNEL_CODE);
         invalidate_range(round, range_operand(LOW_VA & ~(most * page_size() - 1), most, 0));
         right &= *(volatile u64*)far == 0x3000ul * ((round & 3) + 1);
