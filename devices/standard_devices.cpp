@@ -102,6 +102,8 @@ static std::expected<NewDevice, std::string> make_network_device(const DeviceArg
     const auto mac = virtio::parse_mac(arguments.text("mac"));
     if (!mac) return std::unexpected(mac.error());
     options.mac = *mac;
+    options.pairs = static_cast<unsigned>(arguments.number("queues"));
+    if (options.pairs == 0) return std::unexpected("queues is 1 or more");
     options.mtu = static_cast<uint16_t>(arguments.number("mtu"));
     if (options.mtu != 0 && options.mtu < virtio::Net::kMinMtu)
         return std::unexpected(fmt::format("mtu {} is less than {}", options.mtu, virtio::Net::kMinMtu));
@@ -119,7 +121,12 @@ static DeviceType network_device() {
                          .kind = Kind::Number,
                          .help = "the MTU that the guest is told, 68 to 65521; 0: none",
                          .preset = "0",
-                         .max = virtio::Net::kMaxMtu}},
+                         .max = virtio::Net::kMaxMtu},
+                        {.name = "queues",
+                         .kind = Kind::Number,
+                         .help = "pairs of queues",
+                         .preset = "1",
+                         .max = virtio::NetQueues::kMaxPairs}},
             .linux_module = "virtio_net",
             .paths = nullptr,
             .make = make_network_device};

@@ -150,8 +150,9 @@ struct NetOptions {
     };
     std::string id;  ///< by which its device names it; not empty in RunOptions
     Kind kind = Kind::User;
-    std::string mac;   ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
-    unsigned mtu = 0;  ///< 0: the guest's own
+    std::string mac;           ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
+    unsigned mtu = 0;          ///< 0: the guest's own
+    unsigned queue_pairs = 1;  ///< of its adapter, and of a tap device
 
     // ---- User
     bool ipv4 = true;
@@ -168,8 +169,9 @@ struct NetOptions {
     std::vector<ChardevOptions> chardevs;  ///< that guest_forwards bring with them
 
     // ---- Tap
-    std::string interface;    ///< its name; empty: the kernel's choice
-    int tap_descriptor = -1;  ///< an open tap device from this process's parent; -1: none
+    std::string interface;  ///< its name; empty: the kernel's choice
+    std::vector<int>
+        tap_descriptors;      ///< queues of an open tap device from this process's parent; empty: none
     std::string script;       ///< is run with the interface's name before the machine is made; empty: none
     bool vnet_header = true;  ///< checksums and segmentation are left to the host's kernel, if it can
 
