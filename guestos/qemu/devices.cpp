@@ -146,7 +146,8 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
             auto& request = device.request;
             request.name = "vhost-user-net";
             std::erase_if(request.options, [](const auto& option) { return option.first == "network"; });
-            if (auto taken = take_daemon(t, given.origin, daemon->second, request); !taken) return taken;
+            if (auto taken = take_daemon(t, given.origin, daemon->second.chardev, request); !taken)
+                return taken;
         }
         if (const auto mtu = keys.optional_text("host_mtu")) set_option(device.request, "mtu", *mtu);
     } else if (name.factory == "virtio-9p") {
@@ -172,9 +173,24 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
     return {};
 }
 
+/// mq=on: as many pairs of queues as the network has.
+unsigned pairs_of_network(const Translation& t, const std::string& id) {
+    if (const auto daemon = t.daemon_networks.find(id); daemon != t.daemon_networks.end())
+        return daemon->second.queue_pairs;
+    const auto network = std::ranges::find(t.out.networks, id, &NetOptions::id);
+    return network != t.out.networks.end() ? network->queue_pairs : 1;
+}
+
 Result<void> take_property(Translation& t, const Given& given, const DeviceName& name, const DeviceType& type,
                            devices::DeviceRequest& request, const std::string& key,
                            const std::string& value) {
+    if (name.factory == "virtio-net" && key == "mq") {
+        const auto on = parse_switch(value);
+        if (!on) return failure("{}: Parameter 'mq' expects 'on' or 'off'", given.origin);
+        set_option(request, "queues",
+                   fmt::format("{}", *on ? pairs_of_network(t, given.value("netdev")) : 1));
+        return {};
+    }
     const auto option = std::ranges::find(type.options, key, &devices::DeviceOption::name);
     if (option != type.options.end()) {
         const auto on =

@@ -44,6 +44,7 @@ enum class When : uint8_t {
     FlashFile,
     Shares,
     Daemons,
+    DaemonClients,
     Vsock,
     IoUring,
     Snapshots,
@@ -173,6 +174,12 @@ constexpr Row kRows[] = {
     client_row(kEvents, AF_INET, When::CharClients),
     client_row(kEvents, AF_INET6, When::CharClients),
     client_row(kDevice, AF_UNIX, When::Vsock),
+    client_row(kDevice, AF_UNIX, When::DaemonClients),
+    {.number = SYS_socketpair,
+     .roles = kDevice,
+     .first = equals(0, AF_UNIX),
+     .second = equals(1, SOCK_STREAM | SOCK_CLOEXEC),
+     .when = When::DaemonClients},
     socket_row(AF_INET, SOCK_STREAM | SOCK_CLOEXEC),
     socket_row(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC),
     socket_row(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC),
@@ -304,6 +311,7 @@ constexpr Row kRows[] = {
     {.number = SYS_sendmsg, .roles = kDevice, .when = When::Daemons},
     {.number = SYS_sendto, .roles = kDevice, .when = When::Daemons},
     {.number = SYS_recvfrom, .roles = kDevice, .when = When::Daemons},
+    {.number = SYS_connect, .roles = kDevice, .when = When::DaemonClients},
     // ---- The guest's sockets at Unix sockets of the host's
     {.number = SYS_accept4, .roles = kDevice, .when = When::Vsock},
     {.number = SYS_connect, .roles = kDevice, .when = When::Vsock},
@@ -415,6 +423,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::FlashFile: return needs.flash_file;
         case When::Shares: return needs.shares;
         case When::Daemons: return needs.daemons;
+        case When::DaemonClients: return needs.daemon_clients;
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
         case When::Snapshots: return needs.snapshots;

@@ -127,6 +127,9 @@ TEST(QemuDevices, Daemons) {
     EXPECT_EQ(devices("-chardev socket,id=c,path=/s -netdev vhost-user,id=n,chardev=c,vhostforce=on -device "
                       "virtio-net-pci,netdev=n,mac=02:00:00:00:00:07,host_mtu=1400"),
               "vhost-user-net-pci mac=02:00:00:00:00:07 mtu=1400 socket=/s");
+    EXPECT_EQ(devices("-chardev socket,id=c,path=/s,reconnect=2 -netdev vhost-user,id=n,chardev=c,queues=4 "
+                      "-device virtio-net-pci,netdev=n,mq=on"),
+              "vhost-user-net-pci queues=4 socket=/s reconnect=2");
     // No chardev is made of it, which would talk to the daemon.
     const auto request =
         request_for("-chardev socket,id=c,path=/s -device vhost-user-fs-device,chardev=c,tag=t");
@@ -142,7 +145,7 @@ TEST(QemuDevices, Daemons) {
          "vhost-user-rng-pci,chardev=c",
          "can't find value 'c'"},
         {"-netdev vhost-user,id=n", "Parameter 'chardev' is missing"},
-        {"-netdev vhost-user,id=n,chardev=c,queues=4", "there is one pair of queues"},
+        {"-netdev vhost-user,id=n,chardev=c,queues=0", "queues is 1 to 32"},
     };
     for (const auto& [line, error] : wrong)
         EXPECT_TRUE(devices(line).contains(error)) << line << " gives " << devices(line);
