@@ -300,6 +300,8 @@ struct RunOptions {
     bool kaslr_seed = true;
     bool rng_seed = true;
     bool no_reboot = false;
+    bool pause_at_shutdown =
+        false;  ///< instead of the run's end: a monitor looks at the machine, resets it, or ends the run
     bool count_instructions = false;
     bool stats = false;
     std::string stats_file;                 ///< for JSON; empty: a table on stderr

@@ -51,6 +51,11 @@ void MachineTarget::attach(Machine& machine) {
          .watchdog =
              [this](WatchdogAction action) {
                  tell_(MonitorEvent::now("WATCHDOG", {{"action", watchdog_action_word(action)}}));
+             },
+         .shutdown =
+             [this](bool by_reset) {
+                 tell_(MonitorEvent::now(
+                     "SHUTDOWN", {{"guest", true}, {"reason", by_reset ? "guest-reset" : "guest-shutdown"}}));
              }});
     const std::lock_guard guard(lock_);
     machine.set_watchdog_action(watchdog_action_);
@@ -137,6 +142,10 @@ void MachineTarget::quit() {
 
 void MachineTarget::reset() {
     with_machine([this](Machine& machine) {
+        if (options_.no_reboot && options_.pause_at_shutdown && machine.run_state() == RunState::Running) {
+            machine.reset();
+            return;
+        }
         tell_end(options_.no_reboot ? "SHUTDOWN" : "RESET", false, "host-qmp-system-reset");
         end(machine, Machine::End::Reset);
     });

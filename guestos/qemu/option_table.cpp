@@ -111,9 +111,9 @@ constexpr OptionRow kOptions[] = {
     {"xen-attach", Flag, "", Refused, "there is no Xen"},
     {"xen-domid-restrict", Flag, "", Refused, "there is no Xen"},
     {"no-reboot", Flag, "", Same, ""},
-    {"no-shutdown", Flag, "", Differs, "taken with a line: the run ends when the guest powers off"},
+    {"no-shutdown", Flag, "", Same, ""},
     {"action", List, "", Differs,
-     "`reboot` and `watchdog` (but `inject-nmi`); of `shutdown` and `panic` what QEMU does by default"},
+     "`reboot`, `shutdown` and `watchdog` (but `inject-nmi`); of `panic` what QEMU does by default"},
     {"loadvm", Word, "", Differs,
      "a tag in the directory `IMAGE.snapshots` beside the first disk, or a snapshot's file "
      "(docs/snapshots.md)"},
