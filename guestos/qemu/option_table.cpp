@@ -101,7 +101,7 @@ constexpr OptionRow kOptions[] = {
      "`tcp:` and `unix:`; without a host the port is open on the loopback address alone"},
     {"s", Flag, "", Differs, "is `-gdb tcp::1234`"},
     {"d", Word, "", Differs,
-     "`in_asm`, `op`, `out_asm`, `int`, `mmu`, in Arclight's form (`arclight run --trace`)"},
+     "`int` in QEMU's form; `in_asm`, `op`, `out_asm`, `mmu` in Arclight's (`arclight run --trace`)"},
     {"D", Word, "", Same, ""},
     {"dfilter", Word, "", Refused, "what -d logs is not filtered"},
     {"seed", Word, "", Differs, "taken with a line: the guest's random numbers are the host's"},

@@ -31,6 +31,8 @@ struct Cpu {
     bool il = false;
     bool ss = false;
 
+    bool traced = false;  ///< the environment is told of exceptions
+
     SystemRegisters registers;
     mmu::TranslationRegs translation;  ///< holds SCTLR, TCR, the TTBRs and MAIR
 

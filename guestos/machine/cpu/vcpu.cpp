@@ -42,6 +42,7 @@ Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
       memory_(core_, pager_) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
+    core_.cpu.traced = context.trace.exceptions();
     if (options.cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
     if (fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
     if (context.pmu != nullptr)
@@ -325,7 +326,6 @@ void Vcpu::take_pending_interrupt() {
     else
         a64::take_exception(core_.cpu, a64::ExceptionKind::Irq, 0, state_.pc);
     ++core_.stats.interrupts;
-    core_.context.trace.exception(core_.cpu, "interrupt");
 }
 
 /// What others want of this CPU, until the interrupt flag stays clear.
@@ -429,8 +429,8 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::None:
         case ExitReason::Lookup:
         case ExitReason::Interrupt:
-        case ExitReason::Exception: return;
-        case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
+        case ExitReason::Exception:
+        case ExitReason::Redirect: return;
         case ExitReason::Halt:
             if (!core_.interrupt_deliverable() && step_ == Step::None) wait_for_interrupt();
             return;
@@ -446,6 +446,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::Brk: a64::take_brk(core_.cpu, state_.exit_info, pc); break;
         case ExitReason::Hvc:
             state_.insn_offset = static_cast<uint32_t>(pc & ~kPageMask);
+            core_.context.trace.hypervisor_call(core_.cpu, state_.exit_info);
             if (a64::execute_hvc(core_.cpu))
                 state_.pc = pc + 4;
             else
@@ -464,7 +465,6 @@ void Vcpu::handle_exit(ExitReason reason) {
                 a64::take_undefined(core_.cpu, pc);
             break;
     }
-    core_.context.trace.exception(core_.cpu, "synchronous");
 }
 
 }  // namespace arclight::guestos
