@@ -15,6 +15,7 @@
 #include "devices/virtio/image_format.h"
 #include "devices/virtio/nbd.h"
 #include "guestos/device_requests.h"
+#include "guestos/image_keeper.h"
 #include "guestos/server_process.h"
 
 namespace arclight::guestos {
@@ -102,6 +103,11 @@ Result<void> open_images(RunOptions& options) {
         auto started = start(*words);
         if (!started) return failure("disk image '{}': {}", path, started.error());
         options.images[path] = std::move(*started);
+        if (!options.snapshots.empty() && std::ranges::count(*words, "--read-only") == 0) {
+            auto keeper = ImageKeeper::start(*words);
+            if (!keeper) return failure("disk image '{}': {}", path, keeper.error());
+            options.image_keepers[path] = std::move(*keeper);
+        }
         constexpr std::string_view kFormat = "--format=";
         for (const std::string& word : *words)
             if (word.starts_with(kFormat)) options.image_formats[path] = word.substr(kFormat.size());

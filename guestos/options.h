@@ -32,6 +32,8 @@ class CacheKey;
 
 namespace arclight::guestos {
 
+class ImageKeeper;
+
 class CommandServer;
 
 /// `--accel`: where translated code runs.
@@ -257,6 +259,8 @@ struct RunOptions {
     std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
     /// To the daemons that carry out devices, by vhost_user::connection_name() (guestos/daemons.h).
     std::map<std::string, std::shared_ptr<devices::vhost_user::Connection>> daemons;
+    std::map<std::string, std::shared_ptr<ImageKeeper>>
+        image_keepers;  ///< of those that a snapshot may be put in the place of
     std::map<std::string, std::string> image_formats;  ///< QEMU's words for what those images are in
     /// Networks whose end at the host is opened before the sandbox is entered, and outlives machines; by id
     /// (guestos/net/open_networks.h).

@@ -321,6 +321,7 @@ constexpr Row kRows[] = {
     {.number = SYS_bind, .roles = 0, .when = When::Vsock},
     {.number = SYS_listen, .roles = 0, .when = When::Vsock},
     {.number = SYS_fchmod, .roles = 0, .when = When::Vsock},
+    {.number = SYS_recvmsg, .roles = 0, .when = When::Snapshots},  // a connection to an image's next server
     // ---- Snapshots by name: in their directory
     snapshot_row(SYS_access),
     snapshot_row(SYS_copy_file_range),
