@@ -11,6 +11,7 @@
 #include "devices/disk_devices.h"
 #include "devices/pci/i6300esb.h"
 #include "devices/pci/root_port.h"
+#include "devices/pci/serial.h"
 #include "devices/vhost_user/device_types.h"
 #include "devices/virtio/9p.h"
 #include "devices/virtio/balloon.h"
@@ -234,6 +235,23 @@ static DeviceType watchdog_device() {
             }};
 }
 
+static Result<NewDevice> make_serial_port(const DeviceArguments& arguments, const DeviceContext& context) {
+    const std::string& name = arguments.text("chardev");
+    if (context.chardevs == nullptr) return failure("there is no chardev '{}'", name);
+    auto backend = context.chardevs->claim(name);
+    if (!backend) return std::unexpected(backend.error());
+    return std::make_unique<pci::Serial>(**backend);
+}
+
+static DeviceType serial_port() {
+    return {.name = "pci-serial",
+            .summary = "serial port (16550A), on PCI",
+            .options = {{.name = "chardev", .help = "what is at its other end"}},
+            .linux_module = "",
+            .paths = nullptr,
+            .make = make_serial_port};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     for (DeviceType& type : disk_device_types()) factory.add(std::move(type));
@@ -246,6 +264,7 @@ DeviceFactory DeviceFactory::standard() {
     vsock::add_device_type(factory);
     factory.add(balloon_device());
     factory.add(watchdog_device());
+    factory.add(serial_port());
     return factory;
 }
 

@@ -162,6 +162,12 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
                                   {"security_model", share->security_model},
                                   {"readonly", share->readonly ? "on" : "off"},
                                   {"multidevs", share->multidevs}};
+    } else if (name.factory == "pci-serial") {
+        const auto id = keys.optional_text("chardev");
+        if (!id) return failure("{}: Can't create serial device, empty char device", given.origin);
+        if (std::ranges::count(t.out.chardevs, *id, &ChardevOptions::id) == 0)
+            return failure("{}: Property '{}.chardev' can't find value '{}'", given.origin, name.name, *id);
+        device.request.options = {{"chardev", *id}};
     } else if (name.factory == "virtio-rng") {
         const auto id = keys.optional_text("rng");
         const auto is_source = [&](const Given* object) {
@@ -240,9 +246,37 @@ Result<void> add_load(Translation& t, const Given& given) {
     return {};
 }
 
+/// A disk behind what is not there: USB, AHCI. It is behind a virtio-scsi host instead, where guests and firmware give it the same name.
+Result<void> add_other_disk(Translation& t, const Given& given, const std::string& driver) {
+    Keys keys(given);
+    const auto id = keys.optional_text("drive");
+    if (!id && driver != "ide-cd") return failure("{}: drive property not set", given.origin);
+    keys.ignore({"driver", "bus", "port", "unit", "removable", "pcap", "model", "ver", "wwn", "rotation_rate",
+                 "logical_block_size", "physical_block_size", "commandlog"});
+    DeviceOptions device{.request = {"scsi-cd", {}}, .bus = DeviceBus::Scsi, .id = keys.text("id")};
+    if (id) {
+        auto drive = find_drive(t, *id, given.origin, driver);
+        if (!drive) return std::unexpected(drive.error());
+        (*drive)->used = true;
+        const bool cdrom = driver == "ide-cd" || (driver == "usb-storage" && (*drive)->cdrom);
+        device.request = {cdrom ? "scsi-cd" : "scsi-hd", disk_device((*drive)->options).request.options};
+        if (cdrom) set_option(device.request, "readonly", "on");
+    }
+    if (const auto serial = keys.optional_text("serial")) set_option(device.request, "serial", *serial);
+    if (const auto index = keys.number("bootindex")) device.boot_index = static_cast<unsigned>(*index);
+    if (const auto known = keys.finish(); !known) return known;
+    if (scsi_host_of(t.out.devices, device) == nullptr)
+        t.out.devices.push_back({.request = {"virtio-scsi", {}}, .bus = DeviceBus::Pci});
+    t.out.devices.push_back(std::move(device));
+    return t.notes.missed(fmt::format("{}: there is no {}; the disk is behind a virtio-scsi host",
+                                      given.origin, driver == "usb-storage" ? "USB" : "IDE"));
+}
+
 Result<void> add_device(Translation& t, const Given& given) {
     const std::string driver = given.value("driver");
     if (driver == "loader") return add_load(t, given);
+    if (driver == "usb-storage" || driver == "ide-hd" || driver == "ide-cd")
+        return add_other_disk(t, given, driver);
     if (is_port(driver) && find_device_name("virtio-serial-device") != nullptr) return add_port(t, given);
     const DeviceName* name = find_device_name(driver);
     if (name == nullptr) {

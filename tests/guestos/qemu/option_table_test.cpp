@@ -42,6 +42,7 @@ const std::vector<Example>& examples() {
     static const std::vector<Example> all = {
         {"machine", "-machine virt,gic-version=3", [](R r) { return r.options.gic == 3 && r.notes.empty(); }},
         {"machine", "-M virt", [](R r) { return r.options.gic == 2; }},
+        {"machine", "-M virt,kernel_irqchip=off", [](R r) { return r.notes.empty(); }},
         {"machine", "-M type=virt-7.2,gic-version=max,highmem=off",
          [](R r) { return r.options.gic == 3 && r.notes.empty(); }},
         {"machine", "-M virt -M dumpdtb=f", [](R r) { return r.options.dump_dtb == "f"; }},
