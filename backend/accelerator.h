@@ -52,8 +52,12 @@ class Accelerator {
         (void)what;
         return false;
     }
+    /// From inside: leaves the virtual machine, if there is one, and comes back. For exits that an experiment wants.
+    virtual void leave_once(unsigned cpu) { (void)cpu; }
     /// Totals of all CPUs since the start; slightly stale.
     virtual AcceleratorCounts counts() const { return {}; }
+    /// What the hypervisor counts of the machine, by its names.
+    virtual AcceleratorCounts hypervisor_counts() const { return {}; }
 
   private:
     jit::EnterFn enter_;

@@ -144,8 +144,11 @@ namespace {
 
 Result<Bytes> device_tree_for(const RunOptions& options, const Ram& ram, const devices::Bus& bus,
                               const BootState& state) {
+    const CpuChoice cpu = options.cpu.value_or(CpuChoice{});
     const BoardDescription board{.cpus = options.cpus,
                                  .topology = options.topology,
+                                 .cpu = cpu.compatible(),
+                                 .pmu = cpu.features.has(frontend::a64::Feature::Pmu),
                                  .gic = options.gic.value_or(kDefaultGic),
                                  .memory_base = ram.base,
                                  .memory_size = ram.bytes.size()};
@@ -181,7 +184,7 @@ Result<BootState> load_firmware_guest(const RunOptions& options, Ram ram, const 
 
 Result<BootState> load_guest(const RunOptions& options, const KernelFile& file, Ram ram,
                              const devices::Bus& bus) {
-    auto kernel = load_kernel(file, ram);
+    auto kernel = load_kernel(file, ram, options.cpu.value_or(CpuChoice{}).mmfr0());
     if (!kernel) return std::unexpected(kernel.error());
     BootState state{.kernel = *kernel, .entry = kernel->entry, .x0 = 0};
 

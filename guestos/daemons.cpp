@@ -141,8 +141,9 @@ Result<void> open_daemons(RunOptions& options) {
         // A daemon sees memory as it is.
         if (!options.lightv.empty() || !options.control.empty())
             return wrong("its daemon does not see what LightV puts behind pages");
-        if (options.shadow.policy == mmu::ShadowPolicy::Tsp)
-            return wrong("--mmu tsp cannot see what its daemon writes");
+        if (mmu::protects_tables(options.shadow.policy))
+            return wrong(fmt::format("--mmu {} cannot see what its daemon writes",
+                                     options.shadow.policy == mmu::ShadowPolicy::Tsp ? "tsp" : "tsp-unsync"));
         if (!options.restore.empty()) return wrong("its daemon cannot be given a state");
         if (options.daemons.contains(name)) return wrong("two devices want one daemon");
         auto opened = open_daemon(device.request);

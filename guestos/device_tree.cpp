@@ -69,7 +69,8 @@ void add_cpu_map(devices::FdtWriter& fdt, unsigned cpus, const CpuTopology& topo
     fdt.end_node();
 }
 
-void add_cpus(devices::FdtWriter& fdt, unsigned cpus, const CpuTopology& topology) {
+void add_cpus(devices::FdtWriter& fdt, const std::string& compatible, unsigned cpus,
+              const CpuTopology& topology) {
     fdt.begin_node("cpus");
     fdt.property_u32("#address-cells", 1);
     fdt.property_u32("#size-cells", 0);
@@ -78,7 +79,7 @@ void add_cpus(devices::FdtWriter& fdt, unsigned cpus, const CpuTopology& topolog
         // MPIDR_EL1.Aff0 counts CPUs: at most eight, so no second affinity level is needed.
         fdt.begin_node(fmt::format("cpu@{:x}", cpu));
         fdt.property_string("device_type", "cpu");
-        fdt.property_string("compatible", "arm,armv8");
+        fdt.property_string("compatible", compatible);
         fdt.property_u32("reg", cpu);
         fdt.property_string("enable-method", "psci");
         fdt.property_u32("phandle", devices::layout::kPhandleFirstCpu + cpu);
@@ -143,11 +144,11 @@ Result<Bytes> make_device_tree(const BoardDescription& board, const BootArgument
     fdt.property_u64s("reg", {board.memory_base, board.memory_size});
     fdt.end_node();
 
-    add_cpus(fdt, board.cpus, board.topology.value_or(CpuTopology::flat(board.cpus)));
+    add_cpus(fdt, board.cpu, board.cpus, board.topology.value_or(CpuTopology::flat(board.cpus)));
     add_psci(fdt);
     add_hypervisor(fdt);
     devices::GenericTimer::add_to_device_tree(fdt, board.cpus, board.gic == 2);
-    devices::PmuInterrupt::add_to_device_tree(fdt, board.cpus, board.gic == 2);
+    if (board.pmu) devices::PmuInterrupt::add_to_device_tree(fdt, board.cpus, board.gic == 2);
     devices::add_clock_to_device_tree(fdt);
     bus.add_to_device_tree(fdt);
     fdt.end_node();

@@ -27,6 +27,8 @@ struct BootArguments {
 struct BoardDescription {
     unsigned cpus = 1;
     std::optional<CpuTopology> topology;  ///< nothing: flat
+    std::string cpu = "arm,armv8";        ///< what CPUs are compatible with
+    bool pmu = true;
     unsigned gic = 3;
     uint64_t memory_base = 0;
     uint64_t memory_size = 0;

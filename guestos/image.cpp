@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string>
 
-#include "frontend/a64/system/id_registers.h"
+#include "guestos/cpu_choice.h"
 
 namespace arclight::guestos {
 
@@ -151,10 +151,7 @@ Result<LoadedKernel> load_elf(const std::string& name, std::span<const uint8_t> 
 
 }  // namespace
 
-uint64_t default_mmfr0() {
-    constexpr unsigned kCrm = 7, kOp2 = 0;
-    return frontend::a64::id_register({}, kCrm, kOp2);
-}
+uint64_t default_mmfr0() { return CpuChoice{}.mmfr0(); }
 
 Result<LoadedKernel> load_kernel(const KernelFile& kernel, Ram ram, uint64_t mmfr0) {
     switch (kernel.kind) {

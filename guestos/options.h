@@ -13,8 +13,10 @@
 #include "devices/device_factory.h"
 #include "devices/host_time.h"
 #include "guestos/chardev/options.h"
+#include "guestos/cpu_choice.h"
 #include "guestos/cpu_topology.h"
 #include "guestos/monitor/options.h"
+#include "host/cores.h"
 #include "mmu/shadow.h"
 
 namespace arclight::devices {
@@ -250,6 +252,7 @@ struct RunOptions {
     std::vector<LoadOptions> loads;
     std::string dump_dtb;                   ///< write the device tree to this file and exit; empty: run
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
+    std::optional<CpuChoice> cpu;           ///< nothing: the snapshot's, or CpuChoice{}
     unsigned cpus = 1;
     std::optional<CpuTopology> topology;  ///< nothing: flat; else with a place for each of `cpus`
     std::vector<DeviceOptions> devices;   ///< in the order in which they are given their places
@@ -299,6 +302,8 @@ struct RunOptions {
     unsigned jit_region = 200;                     ///< guest instructions per region at most
     unsigned jit_faults = 0;                       ///< for tests: every nth compilation fails; 0: none
     bool perf_map = false;
+    host::CoreSet host_cores;   ///< those that the process may run on, if `placement` says something
+    host::Placement placement;  ///< of the threads; by default none is placed
     uint64_t code_cache = uint64_t(256) << 20;  ///< bytes
     TraceOptions trace;
     bool kaslr_seed = true;
@@ -327,6 +332,10 @@ struct RunOptions {
     bool session = false;
     std::vector<std::string> command;  ///< with session, empty: an interactive shell
 
+    /// Whether `place` may be used.
+    bool placed() const {
+        return std::ranges::any_of(placement, [](const auto& cores) { return cores.has_value(); });
+    }
     /// Whether the machine starts in its flash.
     bool has_firmware() const { return !bios.empty() || (!flash.empty() && !flash.front().file.empty()); }
     /// There is something to start, or nothing has to be.

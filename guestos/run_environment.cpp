@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "guestos/cli/version.h"
@@ -11,6 +13,7 @@
 #include "guestos/net/open_networks.h"
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
+#include "host/cores.h"
 #include "jit/engine/cache_key.h"
 
 namespace arclight::guestos {
@@ -59,6 +62,11 @@ void CurrentMachine::end_pause() {
 
 Result<std::unique_ptr<RunEnvironment>> RunEnvironment::open(RunOptions& options) {
     if (options.spectre) sandbox::restrict_speculation();
+    if (options.placed()) {
+        if (!host::place_threads(options.placement)) return failure("--place: {}", std::strerror(errno));
+        if (const auto& cores = options.placement[static_cast<size_t>(host::ThreadGroup::Vcpus)])
+            host::prefer_node_of(*cores);
+    }
     std::unique_ptr<RunEnvironment> environment(new RunEnvironment(options));
     if (const auto jailed = sandbox::enter(options, [&] { environment->open_first(); }); !jailed)
         return std::unexpected(jailed.error());

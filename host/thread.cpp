@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "host/cores.h"
 #include "host/failure.h"
 
 namespace arclight {
@@ -56,6 +57,8 @@ void thread_main(const std::string& name, ThreadRole role, ThreadRole starter,
     // A thread can always name itself; another one is named by a file in /proc, which a sandbox may not have.
     pthread_setname_np(pthread_self(), name.c_str());
     own_role = role;
+    const PlacedThread placed(
+        role);  // before the role's limits: a sandbox need not let a thread choose its cores
     const SignalStack stack;
     try {
         if (const EnterThreadRole enter = enter_role; enter != nullptr && role != starter) enter(role);

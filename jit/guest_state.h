@@ -139,6 +139,7 @@ struct alignas(64) GuestState {
     FailedAssumptions failed_assumptions;
     uint32_t* region_epochs;  ///< by region: the SoftTlb::epoch for which its pages are known to be where it
                               ///< takes them
+    uint64_t address_tag;     ///< the bits of addresses of the lower half that translation ignores
     uint32_t unfinished_broadcasts;  ///< not 0: this CPU has asked others for work and not waited since
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};

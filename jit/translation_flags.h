@@ -10,8 +10,8 @@ namespace arclight::jit::translation_flag {
 
 inline constexpr uint32_t kFpSlow = 1u << 3;      ///< floating point goes to the reference functions
 inline constexpr uint32_t kSingleStep = 1u << 7;  ///< one instruction a block
-inline constexpr uint32_t kSerial = 1u
-                                    << 8;    ///< one virtual CPU only: atomics need no lock prefix, no fences
+/// One virtual CPU only: atomics need no lock prefix. Fences are as ever, since devices have threads.
+inline constexpr uint32_t kSerial = 1u << 8;
 inline constexpr uint32_t kCount = 1u << 9;  ///< count every instruction in GuestState::instructions
 inline constexpr uint32_t kFastmem = 1u << 11;  ///< memory is accessed through fastmem, not the soft TLB
 

@@ -8,6 +8,7 @@ namespace {
 constexpr unsigned kTableEntries = HostPageFormat::kTableEntries;
 constexpr auto table_index = HostPageFormat::table_index;
 constexpr size_t kMaxAddresses = 32;
+constexpr unsigned kBlock2M = 21, kBlock1G = 30;  // blocks of the guest's that are an entry of a host table
 
 constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
 constexpr unsigned guest_slot(uint64_t va) { return va >> kFastmemSlotBits & (kFastmemSlots - 1); }
@@ -118,7 +119,7 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, 
     if (slot == nullptr) return false;
     const uint64_t host_va = va + w.tlb->fastmem_offset[guest];
     uint64_t& top = slot->level2[table_index(host_va, 2)];
-    uint64_t* level1 = descend(top, page.page_bits == 30 ? block() : 0);
+    uint64_t* level1 = descend(top, page.page_bits == kBlock1G ? block() : 0);
     if (level1 == nullptr) return false;
     uint64_t& middle = level1[table_index(host_va, 1)];
 
@@ -156,7 +157,8 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, 
         drop_entry(middle, 1, host_va);
         invalidate();
     }
-    uint64_t* level0 = descend(middle, page.page_bits != 12 ? block() : 0);
+    const bool of_block = page.page_bits == kBlock2M || page.page_bits == kBlock1G;
+    uint64_t* level0 = descend(middle, of_block ? block() : 0);
     if (level0 == nullptr) return false;
     return enter(level0, middle, 0, page_physical & format_.address_mask, 0);
 }
@@ -217,19 +219,19 @@ void FastmemSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_addre
         pend(host_address);
 }
 
-void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals) {
+void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals,
+                              unsigned page_bits) {
     Fastmem& w = tlbs_[number];
     const uint64_t va = canonical(any_va);
     Slot* slot = find_slot(w, guest_slot(va));
     if (slot == nullptr) return;
     const uint64_t host_va = va + w.tlb->fastmem_offset[slot->guest];
     uint64_t* table = slot->level2;
-    for (unsigned level = 2;; --level) {
+    for (unsigned level = 2; level != 0; --level) {
         uint64_t& entry = table[table_index(host_va, level)];
         if ((entry & format_.present) == 0) return;
-        const bool leaf = level == 0 || (entry & format_.large) != 0;
-        if (leaf) {
-            if ((entry & non_global()) != 0 ? non_globals : globals) drop_entry(entry, level, host_va);
+        if ((entry & format_.large) != 0) {
+            if (is_of(entry, globals, non_globals)) drop_entry(entry, level, host_va);
             return;
         }
         // Part of a guest block: a TLBI of any of its addresses names the whole block.
@@ -241,32 +243,60 @@ void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bo
         }
         table = host_.table_at(entry & format_.address_mask);
     }
-}
-
-/// Clears the leaves below an entry. The tables stay, so that Fastmem::non_global remains valid.
-void FastmemSet::clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address) {
-    if ((entry & format_.present) == 0) return;
-    if (level == 0 || (entry & format_.large) != 0) {
-        entry = 0;
-        pend(host_address);
-        return;
+    // Host slots are aligned, so that a page of the guest's has neighbouring entries of one table.
+    const uint64_t first = host_va >> page_bits << page_bits, size = uint64_t{1} << page_bits;
+    for (uint64_t at = first; at != first + size; at += span_of(0)) {
+        uint64_t& entry = table[table_index(at, 0)];
+        if ((entry & format_.present) != 0 && is_of(entry, globals, non_globals)) drop_entry(entry, 0, at);
     }
-    uint64_t* table = host_.table_at(entry & format_.address_mask);
-    for (unsigned i = 0; i < kTableEntries; ++i)
-        clear_leaves(table[i], level - 1, host_address + i * span_of(level - 1));
 }
 
-void FastmemSet::drop_range(unsigned number, uint64_t any_va, unsigned bits) {
+/// Host addresses of one slot, and what of them is meant.
+struct FastmemSet::Span {
+    uint64_t first, last;
+    bool globals, non_globals;
+};
+
+/// Clears the leaves of a table. The tables stay, so that Fastmem::non_global remains valid.
+void FastmemSet::clear_leaves(uint64_t* table, unsigned level, const Span& span) {
+    const uint64_t entry_span = span_of(level);
+    for (uint64_t at = span.first & ~(entry_span - 1); at <= span.last; at += entry_span) {
+        uint64_t& entry = table[table_index(at, level)];
+        if ((entry & format_.present) == 0) continue;
+        if (level == 0 || (entry & format_.large) != 0) {
+            if (!is_of(entry, span.globals, span.non_globals)) continue;
+            entry = 0;
+            pend(at);
+            continue;
+        }
+        Span below = span;
+        if ((entry & block()) != 0) {
+            below.first = at, below.last = at + (entry_span - 1);
+        } else {
+            below.first = std::max(span.first, at), below.last = std::min(span.last, at + (entry_span - 1));
+        }
+        clear_leaves(host_.table_at(entry & format_.address_mask), level - 1, below);
+    }
+}
+
+void FastmemSet::drop_span(unsigned number, uint64_t first_va, uint64_t last_va, bool globals,
+                           bool non_globals) {
     Fastmem& w = tlbs_[number];
-    const uint64_t va = canonical(any_va);
-    if (bits >= kFastmemSlotBits) return drop_all(number);
-    Slot* slot = find_slot(w, guest_slot(va));
-    if (slot == nullptr) return;
-    const uint64_t host_va = (va + w.tlb->fastmem_offset[slot->guest]) >> bits << bits;
-    uint64_t& top = slot->level2[table_index(host_va, 2)];
-    if (bits >= 30) return clear_leaves(top, 2, host_va);
-    if ((top & format_.present) != 0)
-        clear_leaves(host_.table_at(top & format_.address_mask)[table_index(host_va, 1)], 1, host_va);
+    constexpr uint64_t kHalf = uint64_t{1} << 48, kSlot = uint64_t{1} << kFastmemSlotBits;
+    const bool upper = (first_va >> 55 & 1) != 0;
+    // Sign-extended, and no more than a half has.
+    const auto extended = [](uint64_t va) {
+        return static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8);
+    };
+    const uint64_t first = upper ? std::max(extended(first_va), uint64_t{0} - kHalf) : extended(first_va),
+                   last = upper ? extended(last_va) : std::min(extended(last_va), kHalf - 1);
+    if (last < first) return;
+    if (last - first >= kSlot - 1) return drop_all(number);
+    for (const Slot& slot : w.slots) {
+        const uint64_t base = slot_base(slot.guest), offset = w.tlb->fastmem_offset[slot.guest];
+        const uint64_t from = std::max(first, base), to = std::min(last, base + (kSlot - 1));
+        if (from <= to) clear_leaves(slot.level2, 2, {from + offset, to + offset, globals, non_globals});
+    }
 }
 
 /// The entry that maps va, or null.

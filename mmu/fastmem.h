@@ -48,7 +48,7 @@ class FastmemSet {
     struct Page {
         uint64_t va = 0;          ///< any address in it, tag and all
         uint8_t* host = nullptr;  ///< of va
-        uint8_t page_bits = 12;   ///< of the guest's mapping: 12, 21 or 30
+        uint8_t page_bits = 12;   ///< of the guest's mapping: WalkResult::page_bits
         bool writable = false;    ///< it is readable
         bool non_global = false;
         bool large = false;  ///< the 2 MiB around va are one mapping, all of it RAM
@@ -61,10 +61,12 @@ class FastmemSet {
     /// The guest virtual address that this soft TLB's fastmem maps at `host_address`.
     std::optional<uint64_t> guest_address(unsigned number, uint64_t host_address) const;
 
-    /// Unmaps the page or block at va if it is of one of these kinds.
-    void drop_address(unsigned number, uint64_t va, bool globals, bool non_globals);
-    /// Unmaps an aligned range of 2^bits bytes; bits is 21 or more.
-    void drop_range(unsigned number, uint64_t va, unsigned bits);
+    /// Unmaps the guest's page of 2^page_bits bytes at va, 4, 16 or 64 KiB, if it is of one of these kinds, and a block of 2 MiB
+    /// or 1 GiB. Blocks of other sizes are the caller's to know: drop_span().
+    void drop_address(unsigned number, uint64_t va, bool globals, bool non_globals, unsigned page_bits = 12);
+    /// Unmaps all pages of these kinds between two addresses of one half, and blocks of 2 MiB or 1 GiB that are partly in
+    /// between.
+    void drop_span(unsigned number, uint64_t first_va, uint64_t last_va, bool globals, bool non_globals);
     /// Makes the mapping at va read-only, or unmaps it.
     void write_protect(unsigned number, uint64_t va);
     /// Whether va maps the page of RAM at `host` writable.
@@ -104,7 +106,11 @@ class FastmemSet {
     bool try_fill(Fastmem& w, const Page& page, uint64_t page_physical, Change allowed);
     const Fastmem* evict();
     void drop_tree(uint64_t* table, unsigned level);
-    void clear_leaves(uint64_t& entry, unsigned level, uint64_t host_address);
+    struct Span;
+    void clear_leaves(uint64_t* table, unsigned level, const Span& span);
+    bool is_of(uint64_t leaf, bool globals, bool non_globals) const {
+        return (leaf & non_global()) != 0 ? non_globals : globals;
+    }
     uint64_t* leaf(Fastmem& w, uint64_t va, unsigned& level, uint64_t& host_va);
     void drop_entry(uint64_t& entry, unsigned level, uint64_t host_address);
     void pend(uint64_t host_address);

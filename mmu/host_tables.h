@@ -34,7 +34,7 @@ class HostTables {
 
     /// The root: 512 entries, 512 GiB of host addresses each.
     virtual uint64_t* root() = 0;
-    /// Whether fastmem may use this root entry: below 256, unused, with unused neighbours.
+    /// Whether fastmem may use this root entry: below 256, and the process maps nothing there for as long as it lives.
     virtual bool may_use_root_entry(unsigned index) = 0;
     /// A zeroed table of 512 entries; null if none is left.
     virtual uint64_t* take_table() = 0;

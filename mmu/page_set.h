@@ -1,8 +1,11 @@
 // A hash set of guest virtual mappings.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,6 +25,7 @@ class PageSet {
     }
 
     bool empty() const { return size_ == 0; }
+    bool contains(uint64_t key) const { return keys_[find(key)] != kEmpty; }
 
     void insert(uint64_t key, bool non_global) {
         const size_t at = find(key);
@@ -53,17 +57,44 @@ class PageSet {
         return true;
     }
 
-    /// Removes the mappings in an aligned range of 2^bits bytes. True if there were any.
-    bool erase_range(uint64_t va, unsigned bits) {
-        const auto inside = [&](uint64_t key) { return ((key ^ va) & kAddressBits) >> bits == 0; };
-        bool any = false;
-        for (const uint64_t key : keys_) any |= key != kEmpty && inside(key);
-        if (!any) return false;
-        std::vector<uint64_t> old = std::exchange(keys_, std::vector<uint64_t>(keys_.size(), kEmpty));
-        size_ = 0;
-        for (const uint64_t key : old)
-            if (key != kEmpty && !inside(key)) insert(key & ~kNonGlobal, (key & kNonGlobal) != 0);
-        return true;
+    struct Span {
+        uint64_t first, last;  ///< addresses without tags
+    };
+    /// Removes the mappings of these kinds that have an address in the span. `sizes` has a bit for each size there is (bit n:
+    /// 2^n bytes). Returns what the removed ones map, at least, or nothing.
+    std::optional<Span> erase_span(Span span, uint64_t sizes, bool globals, bool non_globals) {
+        std::optional<Span> erased;
+        const auto note = [&](uint64_t first, unsigned bits) {
+            const uint64_t last = first + ((uint64_t{1} << bits) - 1);
+            erased = erased ? Span{std::min(first, erased->first), std::max(last, erased->last)}
+                            : Span{first, last};
+        };
+        // By look-ups if they are few, else by a look at all.
+        uint64_t lookups = 0;
+        for (uint64_t rest = sizes; rest != 0; rest &= rest - 1)
+            lookups += ((span.last - span.first) >> std::countr_zero(rest)) + 2;
+        if (lookups < keys_.size() / 8) {
+            for (uint64_t rest = sizes; rest != 0; rest &= rest - 1) {
+                const auto bits = static_cast<unsigned>(std::countr_zero(rest));
+                for (uint64_t at = span.first >> bits << bits; at <= span.last; at += uint64_t{1} << bits)
+                    if (erase(key(at, bits), globals, non_globals)) note(at, bits);
+            }
+            return erased;
+        }
+        std::vector<uint64_t> kept;
+        for (const uint64_t key : keys_) {
+            if (key == kEmpty) continue;
+            const auto bits = static_cast<unsigned>(key & kSizeBits);
+            const uint64_t first = key & kAddressBits & ~kSizeBits;
+            const bool meant = first <= span.last && first + ((uint64_t{1} << bits) - 1) >= span.first &&
+                               ((key & kNonGlobal) != 0 ? non_globals : globals);
+            meant ? note(first, bits) : kept.push_back(key);
+        }
+        if (!erased) return erased;
+        std::ranges::fill(keys_, kEmpty);
+        for (const uint64_t key : kept) keys_[find(key & ~kNonGlobal)] = key;
+        size_ = kept.size();
+        return erased;
     }
 
     void erase_non_global() {
@@ -82,6 +113,7 @@ class PageSet {
   private:
     static constexpr size_t kFirstCapacity = 64;
     static constexpr uint64_t kEmpty = 0;  // no key: the size is in the low bits
+    static constexpr uint64_t kSizeBits = 63;
     static constexpr uint64_t kNonGlobal = uint64_t{1} << 63;
     static constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;
 

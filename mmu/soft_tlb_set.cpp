@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "mmu/bits.h"
+#include "mmu/walk.h"
 
 namespace arclight::mmu {
 namespace {
@@ -18,14 +19,24 @@ constexpr uint64_t kAddressBits = (uint64_t{1} << 56) - 1;  // of an address, wi
 bool same_range(uint64_t a, uint64_t b, unsigned range_bits) {
     return ((a ^ b) & kAddressBits) >> range_bits == 0;
 }
+constexpr uint64_t first_of(uint64_t va, unsigned bits) { return va >> bits << bits; }
+constexpr uint64_t last_of(uint64_t va, unsigned bits) { return va | low_bits(bits); }
 
-unsigned hash(uint64_t number, unsigned bits) { return static_cast<unsigned>(hash_bits(number, bits)); }
-constexpr unsigned kBlock2M = 21, kBlock1G = 30;
-unsigned block_hash(uint64_t va) { return hash((va & kAddressBits) >> kBlock2M, 12); }
+constexpr uint64_t kFewPages = 64;
+constexpr size_t kMaxDroppedLeaves = 1024;
+constexpr unsigned kBlock2M = 21, kBlock1G = 30;  // fastmem knows blocks of these sizes by itself
+/// The number of the block of this size that va is in.
+unsigned block_hash(uint64_t va, unsigned bits) {
+    return static_cast<unsigned>(hash_bits((va & kAddressBits) >> bits | uint64_t{bits} << 56, 12));
+}
+/// Calls fn with the number of each set bit, lowest first.
+template <typename Fn>
+void for_each_bit(uint64_t bits, Fn fn) {
+    for (; bits != 0; bits &= bits - 1) fn(static_cast<unsigned>(std::countr_zero(bits)));
+}
 /// Sign-extends an address of a WriterMap, which keeps bits 48:12.
 uint64_t extended(uint64_t va) { return static_cast<uint64_t>(static_cast<int64_t>(va << 15) >> 15); }
 bool is_lower_half(uint64_t va) { return (va >> 55 & 1) == 0; }
-uint64_t giant_bit(uint64_t va) { return uint64_t{1} << hash((va & kAddressBits) >> kBlock1G, 6); }
 
 /// The page of an entry that is valid for reads or writes.
 uint64_t page_of(const TlbEntry& entry) {
@@ -48,8 +59,7 @@ void clear(std::array<uint64_t, N>& map, unsigned n) {
 /// Calls fn with the number of each set bit of map[first .. last).
 template <size_t N, typename Fn>
 void for_each(const std::array<uint64_t, N>& map, unsigned first, unsigned last, Fn fn) {
-    for (unsigned w = first; w < last; ++w)
-        for (uint64_t bits = map[w]; bits != 0; bits &= bits - 1) fn(w * 64 + std::countr_zero(bits));
+    for (unsigned w = first; w < last; ++w) for_each_bit(map[w], [&](unsigned n) { fn(w * 64 + n); });
 }
 
 uint32_t next_epoch() {
@@ -71,7 +81,7 @@ constinit const VictimTlb kNoVictims{};
 
 SoftTlbSet::SoftTlbSet(HostTables* host_tables, const ShadowOptions& options, const GuestMemory* memory)
     : options_(options), slots_used_(2 + options.el0_tlbs()) {
-    if (options.policy == ShadowPolicy::Tsp && memory != nullptr)
+    if (protects_tables(options.policy) && memory != nullptr)
         writers_.emplace(memory->base(), WriterMap(memory->size() >> kPageBits),
                          WriterMap((memory->size() >> kBlock2M) + 1));
     if (host_tables != nullptr) fastmem_ = std::make_unique<FastmemSet>(*host_tables);
@@ -111,9 +121,11 @@ SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<
 
 uint64_t SoftTlbSet::key_of(const Root& root) const {
     switch (options_.policy) {
-        case ShadowPolicy::Ssp: break;
+        case ShadowPolicy::Ssp:
+        case ShadowPolicy::Asp: break;
         case ShadowPolicy::SspNoCache: return uint64_t{root.asid} << 48 | root.table0;
-        case ShadowPolicy::Tsp: return root.table0;
+        case ShadowPolicy::Tsp:
+        case ShadowPolicy::TspUnsync: return root.table0;
     }
     return root.asid;
 }
@@ -124,47 +136,70 @@ SoftTlb* SoftTlbSet::select(unsigned el, bool pan, const Root& root) {
         table1_ = root.table1;
         flush_all();
     }
-    if (el == 0) return el0_slot(key, root.asid).tlb;
+    if (el == 0) return el0_slot(key, root, true).tlb;
     Slot& slot = slots_[pan ? 1 : 0];
     if (keys_[slot.number] != key) {
         drop_non_global(slot);
+        if (!slot.tables.empty()) slot.tables.erase_non_global();
         keys_[slot.number] = key;
     }
     set_asid(slot, root.asid);
     return slot.tlb;
 }
 
-SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, uint16_t asid) {
-    if (keys_[last_el0_] == key && slots_[last_el0_].initialised) return slots_[last_el0_];
+SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, const Root& root, bool running) {
+    const bool exact = running && tells_tables_apart();
+    const auto is_of_key = [&](unsigned i) { return keys_[i] == key && slots_[i].initialised; };
+    const auto is_of_root = [&](unsigned i) { return is_of_key(i) && first_tables_[i] == root.table0; };
+    if (tells_tables_apart() ? is_of_root(last_el0_) : is_of_key(last_el0_)) return slots_[last_el0_];
     Slot* oldest = &slots_[2];
     Slot* found = nullptr;
+    Slot* of_key = nullptr;
     for (unsigned i = 2; i < slots_used_; ++i) {
         Slot& slot = slots_[i];
-        if (keys_[i] == key && slot.initialised) {
-            found = &slot;
-            break;
+        if (is_of_key(i)) {
+            // An empty one may be of any table.
+            if (!tells_tables_apart() || first_tables_[i] == root.table0) {
+                found = &slot;
+                break;
+            }
+            if (!exact || (!slot.has_entries && slot.unsynchronised.empty())) of_key = &slot;
         }
         if (slot.last_used < oldest->last_used) oldest = &slot;
     }
+    if (found == nullptr) found = of_key;
     if (found == nullptr) {
         found = oldest;
         flush(*found);
+        found->tables.clear();
+        found->unsynchronised.clear();
         if (!found->initialised) initialise(*found);
         keys_[found->number] = key;
+        first_tables_[found->number] = root.table0;
         fresh_tlbs_ |= 1u << found->number;
+    } else if (!found->has_entries && found->unsynchronised.empty()) {
+        first_tables_[found->number] = root.table0;
     }
-    set_asid(*found, asid);
+    set_asid(*found, root.asid);
     found->last_used = ++clock_;
     last_el0_ = found->number;
     return *found;
 }
 
-void SoftTlbSet::count_switch(const SoftTlb* tlb) {
+bool SoftTlbSet::is_of(SoftTlb* tlb, const Root& root) const {
+    const auto number = static_cast<size_t>(tlb - tlbs_);
+    return keys_[number] == key_of(root) && asids_[number] == root.asid &&
+           (number < 2 || first_tables_[number] == root.table0);
+}
+
+bool SoftTlbSet::count_switch(const SoftTlb* tlb) {
     const uint32_t bit = 1u << static_cast<unsigned>(tlb - tlbs_);
-    ++((fresh_tlbs_ & bit) != 0 ? stats_.root_misses : stats_.root_hits);
+    const bool missed = (fresh_tlbs_ & bit) != 0;
+    ++(missed ? stats_.root_misses : stats_.root_hits);
     fresh_tlbs_ &= ~bit;
     running_ = tlb;
     ++switches_;
+    return missed || !tells_tables_apart();
 }
 
 void SoftTlbSet::mark(Slot& slot, bool non_global) {
@@ -209,7 +244,7 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
                  .addend = reinterpret_cast<uint64_t>(m.host) - m.va,
                  .pa = m.pa & kPageMask},
          .non_global = m.non_global,
-         .block = m.page_bits != kPageBits});
+         .block = is_block(m.page_bits)});
     enter_fastmem(slot, m);
 
     mark(slot, m.non_global);
@@ -221,14 +256,14 @@ bool SoftTlbSet::fill(SoftTlb* tlb, const Mapping& mapping) {
     }
     set(slot.recent, index);
     (m.non_global ? slot.has_non_global : slot.has_global) = true;
-    if (m.page_bits == kPageBits) return true;
-    if (m.page_bits == kBlock1G) {
-        slot.blocks_1g |= giant_bit(m.va);
-    } else {
-        slot.has_2m = true;
-        set(slot.blocks_2m, block_hash(m.va));
-    }
+    note_block(slot, m);
     return true;
+}
+
+void SoftTlbSet::note_block(Slot& slot, const Mapping& m) {
+    if (!is_block(m.page_bits)) return;
+    slot.block_sizes |= bit(m.page_bits);
+    set(slot.blocks, block_hash(m.va, m.page_bits));
 }
 
 // ---- VictimTlb
@@ -307,6 +342,7 @@ bool SoftTlbSet::enter_fastmem(Slot& slot, const Mapping& m, bool only_add) {
     if (only_add && !entered) return false;
     (m.non_global ? slot.has_non_global : slot.has_global) = true;
     slot.has_entries = true;
+    note_block(slot, m);
     mark(slot, m.non_global);
     return entered;
 }
@@ -316,8 +352,7 @@ void SoftTlbSet::note_code_page(SoftTlb* tlb, uint64_t va, uint8_t page_bits, bo
     if (writers_) non_global = is_lower_half(va);
     mark(slot, non_global);
     (non_global ? slot.has_non_global_code : slot.has_global_code) = true;
-    slot.has_2m_code |= page_bits == kBlock2M;
-    slot.has_1g_code |= page_bits == kBlock1G;
+    slot.code_sizes |= bit(page_bits);
     slot.code.insert(PageSet::key(va, page_bits), non_global);
 }
 
@@ -364,13 +399,15 @@ void SoftTlbSet::clear_jumps(Slot& slot) {
     slot.has_jumps = false;
 }
 
+bool SoftTlbSet::Span::contains(uint64_t va) const { return (va & kAddressBits) - first <= last - first; }
+
 /// Code at these addresses may be elsewhere now: no jump finds it without a look-up.
-void SoftTlbSet::drop_code(Slot& slot, uint64_t va, unsigned range_bits) {
+void SoftTlbSet::drop_code(Slot& slot, Span span) {
     renew_epoch(slot);
     if (!slot.has_jumps) return;
     for_each(slot.jumps, 0, kJumpWords, [&](unsigned i) {
         JumpCacheEntry& line = slot.tlb->jump_cache[i];
-        if (!same_range(line.pc, va, range_bits)) return;
+        if (!span.contains(line.pc)) return;
         line = JumpCacheEntry::empty(i);
         clear(slot.jumps, i);
     });
@@ -383,6 +420,20 @@ void SoftTlbSet::drop_entry(Slot& slot, unsigned index) {
     entry.read_tag = entry.write_tag = TlbEntry::kInvalidTag;
     clear(slot.valid, index);
     clear(slot.non_global, index);
+}
+
+/// What is to be synchronised.
+void SoftTlbSet::drop_leaf(Slot& slot, unsigned index) {
+    Leaf leaf{.tlb = slot.tlb,
+              .va = page_of(slot.tlb->entries[index]),
+              .el = slot.number < 2 ? 1u : 0u,
+              .pan = slot.number == 1};
+    const uint64_t wasted = stats_.wasted_fills;
+    drop_entry(slot, index);
+    leaf.wasted = stats_.wasted_fills != wasted;
+    // A caller that takes none needs none.
+    if (options_.policy != ShadowPolicy::Tsp && dropped_leaves_.size() < kMaxDroppedLeaves)
+        dropped_leaves_.push_back(leaf);
 }
 
 void SoftTlbSet::flush(Slot& slot) {
@@ -402,14 +453,15 @@ void SoftTlbSet::flush(Slot& slot) {
         slot.non_global.fill(0);
         slot.block.fill(0);
         slot.non_global_summary.fill(0);
-        if (slot.has_2m) slot.blocks_2m.fill(0);
-        slot.blocks_1g = 0;
-        slot.has_entries = slot.has_global = slot.has_non_global = slot.has_2m = false;
+        if (slot.block_sizes != 0) slot.blocks.fill(0);
+        slot.block_sizes = 0;
+        slot.has_entries = slot.has_global = slot.has_non_global = false;
     }
     clear_jumps(slot);
     if (slot.has_code()) {
         slot.code.clear();
-        slot.has_global_code = slot.has_non_global_code = slot.has_2m_code = slot.has_1g_code = false;
+        slot.has_global_code = slot.has_non_global_code = false;
+        slot.code_sizes = 0;
         renew_epoch(slot);
     }
     filled_ &= ~(1u << slot.number);
@@ -439,37 +491,46 @@ void SoftTlbSet::drop_non_global(Slot& slot) {
 }
 
 void SoftTlbSet::drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals) {
-    if (fastmem_ != nullptr) fastmem_->drop_address(slot.number, va, globals, non_globals);
-    if ((slot.blocks_1g & giant_bit(va)) != 0) drop_block(slot, va, kBlock1G, globals, non_globals);
-    if (slot.has_2m && test(slot.blocks_2m, block_hash(va)))
-        drop_block(slot, va, kBlock2M, globals, non_globals);
+    const unsigned page_bits = page_bits_[is_lower_half(va) ? 0 : 1];
+    if (fastmem_ != nullptr) fastmem_->drop_address(slot.number, va, globals, non_globals, page_bits);
+    for_each_bit(slot.block_sizes, [&](unsigned bits) {
+        if (test(slot.blocks, block_hash(va, bits))) drop_block(slot, va, bits, globals, non_globals);
+    });
+    const uint64_t first = first_of(va, page_bits), size = uint64_t{1} << page_bits;
+    for (uint64_t offset = 0; offset != size; offset += kPageSize)
+        drop_page(slot, first + offset, globals, non_globals);
 
+    if (slot.code.empty()) return;
+    for_each_bit(slot.code_sizes, [&](unsigned bits) {
+        if (!slot.code.erase(PageSet::key(va, bits), globals, non_globals)) return;
+        const uint64_t address = va & kAddressBits;
+        drop_code(slot, {first_of(address, bits), last_of(address, bits)});
+    });
+}
+
+/// Of 4 KiB.
+void SoftTlbSet::drop_page(Slot& slot, uint64_t va, bool globals, bool non_globals) {
     const auto index = static_cast<unsigned>(tlb_index(va));
     if (test(slot.valid, index) && (test(slot.non_global, index) ? non_globals : globals) &&
         same_range(page_of(slot.tlb->entries[index]), va, kPageBits)) {
-        drop_entry(slot, index);
+        drop_leaf(slot, index);
     }
     if (slot.has_victim_tlb) {
         VictimTlb::Entry& victim = slot.victim_tlb->at(va);
         if (same_range(victim.page(), va, kPageBits) && (victim.non_global ? non_globals : globals))
             victim.clear();
     }
-
-    if (slot.code.empty()) return;
-    const auto drop_mapping = [&](unsigned bits) {
-        if (slot.code.erase(PageSet::key(va, bits), globals, non_globals)) drop_code(slot, va, bits);
-    };
-    drop_mapping(kPageBits);
-    if (slot.has_2m_code) drop_mapping(kBlock2M);
-    if (slot.has_1g_code) drop_mapping(kBlock1G);
 }
 
 void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals) {
     drop_victim_tlb(slot);
+    if (fastmem_ != nullptr && block_bits != kBlock2M && block_bits != kBlock1G)
+        fastmem_->drop_span(slot.number, first_of(va, block_bits), last_of(va, block_bits), globals,
+                            non_globals);
     unsigned first = 0, last = kTlbWords;
-    if (block_bits == kBlock2M) {
-        first = static_cast<unsigned>(tlb_index(va & ~((uint64_t{1} << kBlock2M) - 1))) / 64;
-        last = first + (1u << (kBlock2M - kPageBits)) / 64;
+    if (block_bits < kPageBits + kTlbBits) {
+        first = static_cast<unsigned>(tlb_index(first_of(va, block_bits))) / 64;
+        last = first + (1u << (block_bits - kPageBits)) / 64;
     }
     for (unsigned w = first; w < last; ++w) {
         uint64_t bits = slot.valid[w] & slot.block[w];
@@ -482,47 +543,129 @@ void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool g
     }
 }
 
+/// The span with all of the mappings that its ends are in.
+SoftTlbSet::Span SoftTlbSet::whole_mappings(const Slot& slot, Span span) const {
+    const unsigned page_bits = page_bits_[is_lower_half(span.first) ? 0 : 1];
+    span = {first_of(span.first, page_bits), last_of(span.last, page_bits)};
+    for_each_bit(slot.block_sizes, [&](unsigned bits) {
+        if (test(slot.blocks, block_hash(span.first, bits))) span.first = first_of(span.first, bits);
+        if (test(slot.blocks, block_hash(span.last, bits))) span.last = last_of(span.last, bits);
+    });
+    return span;
+}
+
+/// In a time that what is held decides, however long the span is.
+void SoftTlbSet::drop_span(Slot& slot, Span span, bool globals, bool non_globals) {
+    span = whole_mappings(slot, span);
+    if (fastmem_ != nullptr) fastmem_->drop_span(slot.number, span.first, span.last, globals, non_globals);
+    if (span.pages() <= kFewPages) {
+        for (uint64_t va = span.first; va < span.last; va += kPageSize)
+            drop_page(slot, va, globals, non_globals);
+    } else {
+        drop_victim_tlb(slot);
+        drop_entries(slot, span, globals, non_globals);
+    }
+    if (slot.code.empty()) return;
+    if (const auto code =
+            slot.code.erase_span({span.first, span.last}, slot.code_sizes, globals, non_globals))
+        drop_code(slot, {code->first, code->last});
+}
+
+/// Of the soft TLB: the entries that the span's pages have in the table, which go on at its beginning.
+void SoftTlbSet::drop_entries(Slot& slot, Span span, bool globals, bool non_globals) {
+    const auto drop_words = [&](unsigned first, unsigned last) {
+        for (unsigned w = first; w < last; ++w) {
+            uint64_t bits = slot.valid[w];
+            if (!globals) bits &= slot.non_global[w];
+            if (!non_globals) bits &= ~slot.non_global[w];
+            for_each_bit(bits, [&](unsigned n) {
+                if (span.contains(page_of(slot.tlb->entries[w * 64 + n]))) drop_leaf(slot, w * 64 + n);
+            });
+        }
+    };
+    const auto first = static_cast<unsigned>(tlb_index(span.first)) / 64,
+               last = static_cast<unsigned>(tlb_index(span.last)) / 64 + 1;
+    if (span.pages() + 128 > kTlbEntries) {
+        drop_words(0, kTlbWords);
+    } else if (first < last) {
+        drop_words(first, last);
+    } else {
+        drop_words(first, kTlbWords);
+        drop_words(0, last);
+    }
+}
+
 void SoftTlbSet::apply(TlbiRequest request) {
     using Kind = TlbiRequest::Kind;
     const uint32_t own = slots_of_asid(request.asid);
     const auto each = [&](uint32_t slots, auto fn) {
         for (uint32_t rest = slots; rest != 0; rest &= rest - 1) fn(slots_[std::countr_zero(rest)]);
     };
+    const auto drop_addresses = [&](Slot& slot, bool non_globals) {
+        if (request.pages == 1) [[likely]]
+            return drop_address(slot, request.va, true, non_globals);
+        const uint64_t first = request.va & kAddressBits;
+        drop_span(slot, {first, first + request.pages * kPageSize - 1}, true, non_globals);
+    };
     switch (request.kind) {
-        case Kind::All: return each(filled_, [&](Slot& slot) { flush(slot); });
-        case Kind::Asid: return each(filled_ & own, [&](Slot& slot) { drop_non_global(slot); });
-        case Kind::Va:
-            return each((filled_ & own) | filled_global_, [&](Slot& slot) {
-                drop_address(slot, request.va, true, (own >> slot.number & 1) != 0);
+        case Kind::All:
+            dropped_leaves_.clear();
+            return each(filled_, [&](Slot& slot) {
+                keep_leaves(slot);
+                flush(slot);
             });
-        case Kind::VaAllAsids:
-            return each(filled_, [&](Slot& slot) { drop_address(slot, request.va, true, true); });
+        case Kind::Asid:
+            return each(filled_ & own, [&](Slot& slot) {
+                keep_leaves(slot);
+                drop_non_global(slot);
+            });
+        case Kind::Va:
+            return each((filled_ & own) | filled_global_,
+                        [&](Slot& slot) { drop_addresses(slot, (own >> slot.number & 1) != 0); });
+        case Kind::VaAllAsids: return each(filled_, [&](Slot& slot) { drop_addresses(slot, true); });
     }
+}
+
+/// Before a TLBI takes them: those of an EL0 soft TLB whose ASID another first table has too. With ASIDs a TLBI of one
+/// comes before its tables go, and what they held is of no use.
+void SoftTlbSet::keep_leaves(Slot& slot) {
+    constexpr size_t kMost = 512;
+    if (!tells_tables_apart() || slot.number < 2 || !slot.has_non_global) return;
+    bool shared = false;
+    for (unsigned i = 2; i < slots_used_; ++i)
+        shared |= i != slot.number && slots_[i].initialised && asids_[i] == asids_[slot.number];
+    if (!shared) return;
+    for_each(slot.non_global, 0, kTlbWords, [&](unsigned i) {
+        if (slot.unsynchronised.size() < kMost)
+            slot.unsynchronised.push_back(
+                {.tlb = slot.tlb, .va = page_of(slot.tlb->entries[i]), .lost = false});
+    });
+}
+
+void SoftTlbSet::rewrite(const Leaf& leaf, const Mapping& mapping) {
+    const uint64_t fills = stats_.fills;
+    if (!fill(leaf.tlb, mapping)) return;
+    stats_.fills = fills;
+    ++stats_.rewritten;
+    stats_.dropped -= leaf.lost;
+    stats_.wasted_fills -= leaf.wasted;
 }
 
 // ---- Traditional shadow paging
 
-void SoftTlbSet::drop_range(Slot& slot, uint64_t va, unsigned bits) {
-    if (bits == kPageBits) return drop_address(slot, va, true, true);
-    if (fastmem_ != nullptr) fastmem_->drop_range(slot.number, va, bits);
-    unsigned first = 0, last = kTlbWords;
-    if (bits == kBlock2M) {
-        first = static_cast<unsigned>(tlb_index(va)) / 64;
-        last = first + (1u << (kBlock2M - kPageBits)) / 64;
-    }
-    for_each(slot.valid, first, last, [&](unsigned i) {
-        if (same_range(page_of(slot.tlb->entries[i]), va, bits)) drop_entry(slot, i);
-    });
-    if (slot.code.erase_range(va, bits)) drop_code(slot, va, bits);
-}
-
 void SoftTlbSet::drop(const Derived& derived) {
     if (derived.bits >= 56) return flush_all();
+    const Span span{derived.va & kAddressBits, last_of(derived.va & kAddressBits, derived.bits)};
     const uint32_t tlbs = is_lower_half(derived.va) && derived.root != Derived::kAnyRoot
                               ? slots_of_key(derived.root)
                               : ~uint32_t{0};
-    for (uint32_t rest = filled_ & tlbs; rest != 0; rest &= rest - 1)
-        drop_range(slots_[std::countr_zero(rest)], derived.va, derived.bits);
+    for (uint32_t rest = filled_ & tlbs; rest != 0; rest &= rest - 1) {
+        Slot& slot = slots_[std::countr_zero(rest)];
+        if (derived.bits == kPageBits)
+            drop_address(slot, derived.va, true, true);
+        else
+            drop_span(slot, span, true, true);
+    }
 }
 
 void SoftTlbSet::note_writer(unsigned number, const Mapping& m) {

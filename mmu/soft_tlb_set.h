@@ -5,12 +5,17 @@
 // nothing. The two EL1 soft TLBs hold global entries and the non-global ones of one ASID; an EL0 soft TLB
 // belongs to its ASID. The other shadow policies (mmu/shadow.h) identify an address space by TTBR0 as well,
 // or by TTBR0 alone: where TLBI does nothing, the guest may give an ASID other tables at any time.
+//
+// Entries are of 4 KiB, whatever the guest's pages and blocks are like. An invalidation of any address of a mapping
+// takes all entries of it: a page's are looked for one by one; of blocks a filter says which there may be.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "mmu/fastmem.h"
 #include "mmu/guest_memory.h"
@@ -26,7 +31,7 @@ namespace arclight::mmu {
 /// All members run on the owning virtual CPU's thread.
 class SoftTlbSet {
   public:
-    /// With `host_tables`, pages are entered into fastmem too. ShadowPolicy::Tsp needs `memory`. Throws
+    /// With `host_tables`, pages are entered into fastmem too. The policies that protect tables need `memory`. Throws
     /// std::system_error if the host cannot map the soft TLBs.
     explicit SoftTlbSet(HostTables* host_tables = nullptr, const ShadowOptions& options = {},
                         const GuestMemory* memory = nullptr);
@@ -39,18 +44,21 @@ class SoftTlbSet {
     /// changed. LDTR and STTR at EL1 (unprivileged accesses) use select(0, false, root).
     SoftTlb* select(unsigned el, bool pan, const Root& root);
     SoftTlb* select(unsigned el, bool pan, uint16_t asid) { return select(el, pan, Root{.asid = asid}); }
+    /// The EL0 soft TLB for unprivileged accesses of EL1. Between its writes of TTBR0 and of the ASID a kernel has roots
+    /// that EL0 never runs with, so that one of another first table but the same ASID will do.
+    SoftTlb* select_unprivileged(const Root& root) { return el0_slot(key_of(root), root, false).tlb; }
     /// EL0 runs in this soft TLB from now on: counts a switch of address spaces if it ran in another one
-    /// last, or with another root.
-    void note_user(const SoftTlb* tlb) {
-        if (tlb != running_ || (fresh_tlbs_ >> (tlb - tlbs_) & 1) != 0) count_switch(tlb);
+    /// last, or with another root. True if that is a ShadowExit.
+    bool note_user(const SoftTlb* tlb) {
+        return (tlb != running_ || (fresh_tlbs_ >> (tlb - tlbs_) & 1) != 0) && count_switch(tlb);
     }
 
     struct Mapping {
-        uint64_t va = 0;          ///< as accessed, with any tag
-        uint64_t pa = 0;          ///< of va
-        uint8_t* host = nullptr;  ///< of va; null if pa is not RAM: then nothing is entered
-        uint8_t page_bits = 12;   ///< WalkResult::page_bits
-        bool readable = false;    ///< by the EL of this soft TLB, PAN applied
+        uint64_t va = 0;                ///< as accessed, with any tag
+        uint64_t pa = 0;                ///< of va
+        uint8_t* host = nullptr;        ///< of va; null if pa is not RAM: then nothing is entered
+        uint8_t page_bits = kPageBits;  ///< WalkResult::page_bits
+        bool readable = false;          ///< by the EL of this soft TLB, PAN applied
         bool writable = false;
         bool non_global = false;
         bool may_cache = true;  ///< WalkResult::may_cache()
@@ -95,9 +103,50 @@ class SoftTlbSet {
     /// Gives every soft TLB that ran code a new epoch: cross-page jumps are looked up again.
     void renew_epochs();
 
+    /// log2 of the bytes of the guest's pages in the lower and the upper half: 12, 14 or 16. flush_all() comes next.
+    void use_page_sizes(uint8_t lower, uint8_t upper) { page_bits_ = {lower, upper}; }
+
     /// Invalidates what the TLBI names, in all soft TLBs.
     void apply(TlbiRequest request);
-    // ---- Traditional shadow paging (ShadowPolicy::Tsp)
+
+    // ---- Synchronisation: what was invalidated is walked again, and rewritten if it is there
+    struct Leaf {
+        SoftTlb* tlb = nullptr;
+        uint64_t va = 0;      ///< of its page, as it was accessed
+        unsigned el = 0;      ///< of the soft TLB
+        bool pan = false;     ///< likewise
+        bool lost = true;     ///< counted as dropped
+        bool wasted = false;  ///< and as wasted
+    };
+    /// The entries that TLBIs of an address have invalidated since the last call. Not under ShadowPolicy::Tsp.
+    std::span<const Leaf> take_dropped_leaves() {
+        taken_leaves_.clear();
+        taken_leaves_.swap(dropped_leaves_);
+        return taken_leaves_;
+    }
+    /// What this EL0 soft TLB held before a TLBI of an ASID that it shares with other first tables; until it is taken.
+    std::span<const Leaf> take_unsynchronised_leaves(SoftTlb* tlb) {
+        Slot& slot = slot_of(tlb);
+        if (slot.unsynchronised.empty()) [[likely]]
+            return {};
+        taken_leaves_.clear();
+        taken_leaves_.swap(slot.unsynchronised);
+        return taken_leaves_;
+    }
+    /// Whether the soft TLB's non-global entries were found by these tables.
+    bool is_of(SoftTlb* tlb, const Root& root) const;
+    void rewrite(const Leaf& leaf, const Mapping& mapping);
+
+    /// ShadowPolicy::Asp: whether the shadow has a table for the 2 MiB around va; it has one from now on.
+    bool enter_table(SoftTlb* tlb, uint64_t va) {
+        Slot& slot = slot_of(tlb);
+        const uint64_t key = PageSet::key(va, 21);
+        if (slot.tables.contains(key)) return true;
+        slot.tables.insert(key, (va >> 55 & 1) == 0);
+        return false;
+    }
+
+    // ---- Traditional shadow paging (protects_tables())
     /// Invalidates translations that were derived from a table entry which has changed.
     void drop(const Derived& derived);
     /// Write-protects every translation of the page of RAM at pa.
@@ -125,37 +174,49 @@ class SoftTlbSet {
         bool has_entries = false;  // this and the flags below: since the last flush
         bool has_global = false;
         bool has_non_global = false;
-        bool has_2m = false;
         bool has_jumps = false;
         bool has_global_code = false;
         bool has_non_global_code = false;
-        bool has_2m_code = false;
-        bool has_1g_code = false;
-        uint64_t blocks_1g = 0;  // a filter like blocks_2m
+        uint64_t block_sizes = 0;  // bit n: there may be entries of blocks of 2^n bytes, which `blocks` has
+        uint64_t code_sizes = 0;   // bit n: code was fetched through mappings of 2^n bytes
         std::array<uint64_t, kTlbWords> valid{};
         std::array<uint64_t, kTlbWords> non_global{};
-        std::array<uint64_t, kTlbWords> block{};  // the entry comes from a 2 MiB or 1 GiB block
+        std::array<uint64_t, kTlbWords> block{};  // the entry comes from a block
         std::array<uint64_t, kTlbWords / 64> non_global_summary{};
         std::array<uint64_t, kTlbWords> recent{};  // filled during switch `recent_since`
         uint64_t recent_since = 0;
         PageSet code;
         std::array<uint64_t, kJumpWords> jumps{};
-        BlockFilter blocks_2m{};
+        BlockFilter blocks{};
         std::unique_ptr<VictimTlb> victim_tlb;
         bool has_victim_tlb = false;
+        PageSet tables;  // ShadowPolicy::Asp
+        std::vector<Leaf> unsynchronised;
 
         bool has_code() const { return has_global_code || has_non_global_code; }
     };
 
+    /// Addresses without their tags.
+    struct Span {
+        uint64_t first, last;
+        bool contains(uint64_t va) const;
+        uint64_t pages() const { return ((last - first) >> kPageBits) + 1; }
+    };
+
     Slot& slot_of(SoftTlb* tlb);
     uint64_t key_of(const Root& root) const;
-    Slot& el0_slot(uint64_t key, uint16_t asid);
-    void count_switch(const SoftTlb* tlb);
+    /// `running`: EL0 does.
+    Slot& el0_slot(uint64_t key, const Root& root, bool running);
+    bool tells_tables_apart() const {
+        return options_.policy == ShadowPolicy::Ssp || options_.policy == ShadowPolicy::Asp;
+    }
+    void keep_leaves(Slot& slot);
+    bool count_switch(const SoftTlb* tlb);
     bool enter_fastmem(Slot& slot, const Mapping& mapping, bool only_add = false);
     uint32_t slots_of_key(uint64_t key) const;
     void note_writer(unsigned number, const Mapping& mapping);
     bool is_writer(WriterMap::Place place, const Mapping& mapping, bool large);
-    void drop_range(Slot& slot, uint64_t va, unsigned bits);
+    static void note_block(Slot& slot, const Mapping& mapping);
     void protect_everywhere(uint64_t pa);
     void initialise(Slot& slot);
     void evict(Slot& slot, unsigned index);
@@ -165,9 +226,14 @@ class SoftTlbSet {
     void flush(Slot& slot);
     void drop_non_global(Slot& slot);
     void drop_address(Slot& slot, uint64_t va, bool globals, bool non_globals);
+    void drop_page(Slot& slot, uint64_t va, bool globals, bool non_globals);
     void drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool globals, bool non_globals);
+    Span whole_mappings(const Slot& slot, Span span) const;
+    void drop_span(Slot& slot, Span span, bool globals, bool non_globals);
+    void drop_entries(Slot& slot, Span span, bool globals, bool non_globals);
     void drop_entry(Slot& slot, unsigned index);
-    void drop_code(Slot& slot, uint64_t va, unsigned range_bits);
+    void drop_leaf(Slot& slot, unsigned index);
+    void drop_code(Slot& slot, Span span);
     void clear_jumps(Slot& slot);
     void change_translation_flags(Slot& slot, uint32_t translation_flags);
     void renew_epoch(Slot& slot);
@@ -175,6 +241,7 @@ class SoftTlbSet {
     void set_asid(const Slot& slot, uint16_t asid);
 
     const ShadowOptions options_;
+    std::array<uint8_t, 2> page_bits_{kPageBits, kPageBits};
     const unsigned slots_used_;
     std::unique_ptr<FastmemSet> fastmem_;
     struct Writers {
@@ -187,6 +254,7 @@ class SoftTlbSet {
     uint32_t fresh_tlbs_ = 0;  // bit n: soft TLB n was given to another root and EL0 has not run in it since
     uint64_t switches_ = 1;    // of address spaces
     ShadowStats stats_;
+    std::vector<Leaf> dropped_leaves_, taken_leaves_;  // their memory is used again
 
     // One anonymous mapping holds all soft TLBs in slot order: a soft TLB's address gives its slot.
     void* mapping_ = nullptr;
@@ -199,7 +267,8 @@ class SoftTlbSet {
     // What slots_of_asid() found last: a run of invalidations names one ASID.
     std::optional<uint16_t> sought_asid_;
     uint32_t slots_of_sought_ = 0;
-    std::array<uint64_t, kSlots> keys_{};  // key_of() the root
+    std::array<uint64_t, kSlots> keys_{};          // key_of() the root
+    std::array<uint64_t, kSlots> first_tables_{};  // Root::table0 of EL0's
     unsigned last_el0_ = 2;
     uint64_t clock_ = 0;
     std::array<Slot, kSlots> slots_;

@@ -6,15 +6,18 @@ namespace arclight::mmu {
 
 namespace {
 constexpr uint64_t kPageMask = ~uint64_t{0xfff};
-/// log2 of the bytes that an entry of a table of this level maps.
-constexpr uint8_t entry_bits(unsigned level) { return static_cast<uint8_t>(12 + 9 * (3 - level)); }
+constexpr unsigned kEntriesBits = 9;  // of 4 KiB of a table
+/// log2 of the bytes that an entry of this table maps.
+uint8_t entry_bits(const WalkPath& path, unsigned step) {
+    return static_cast<uint8_t>(level_shift(path.granule_bits, path.first_level + step));
+}
 constexpr uint64_t without_low(uint64_t va, unsigned bits) { return va >> bits << bits; }
 /// The address without its tag.
 constexpr uint64_t canonical(uint64_t va) {
     return static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8);
 }
 uint64_t table_start(const WalkPath& path, unsigned step, uint64_t va) {
-    const unsigned bits = entry_bits(path.first_level + step) + 9u;
+    const unsigned bits = entry_bits(path, step) + kEntriesBits;
     return without_low(canonical(va), step == 0 ? std::min<unsigned>(bits, path.va_bits) : bits);
 }
 uint64_t load(const uint8_t* host) {
@@ -22,8 +25,9 @@ uint64_t load(const uint8_t* host) {
 }
 }  // namespace
 
-TablePages::TablePages(const GuestMemory& memory)
+TablePages::TablePages(const GuestMemory& memory, ShadowPolicy policy)
     : memory_(memory),
+      unsynchronised_leaves_(policy == ShadowPolicy::TspUnsync),
       base_(memory.base()),
       pages_count_(memory.size() >> 12),
       blocks_count_((memory.size() >> 21) + 1),
@@ -76,13 +80,14 @@ void TablePages::device_has_written() {
 }
 
 bool TablePages::is_at(const Info& info, const WalkPath& path, unsigned step, uint64_t va, uint64_t root) {
-    const unsigned level = path.first_level + step;
-    return info.level == level && info.va == table_start(path, step, va) && info.root == root;
+    return info.entry_bits == entry_bits(path, step) && info.va == table_start(path, step, va) &&
+           info.root == root;
 }
 
 Derived TablePages::all_of(const Info& info) {
     if (info.anywhere) return {};
-    return {info.va, info.root, static_cast<uint8_t>(std::min(entry_bits(info.level) + 9, 48))};
+    // 55: all of the half.
+    return {info.va, info.root, static_cast<uint8_t>(std::min(info.entry_bits + kEntriesBits, 55u))};
 }
 
 bool TablePages::in_use(const WalkPath& path, uint64_t va, uint64_t root) {
@@ -90,7 +95,7 @@ bool TablePages::in_use(const WalkPath& path, uint64_t va, uint64_t root) {
     for (unsigned step = 0; step < path.count; ++step) {
         const uint64_t page = path.table[step] & kPageMask;
         if (!is_ram(page)) continue;
-        if (state(page) != State::Table) return false;
+        if (const State now = state(page); now != State::Table && now != State::Unsynchronised) return false;
         const Info& info = infos_[page];
         if (!info.anywhere && !is_at(info, path, step, va, root)) return false;
     }
@@ -109,12 +114,12 @@ TablePages::Change TablePages::begin(const WalkPath& path, uint64_t va, uint64_t
         Info& info = infos_[page];
         const bool elsewhere = now != State::None && !info.anywhere && !is_at(info, path, step, va, root);
         // Another CPU may prepare this page already, and will finish it.
-        if ((now == State::Table || now == State::Preparing) && !elsewhere) continue;
+        if (now != State::None && now != State::Leaving && !elsewhere) continue;
         if (elsewhere) {
             change.drop.push_back(all_of(info));
             info.anywhere = ++info.places > kMaxPlaces;
         }
-        info.level = static_cast<uint8_t>(path.first_level + step);
+        info.entry_bits = entry_bits(path, step);
         info.va = table_start(path, step, va);
         // A first table smaller than a page: the page may hold other tables, which are not distinguished.
         info.anywhere |= (path.table[step] & ~kPageMask) != 0;
@@ -125,6 +130,23 @@ TablePages::Change TablePages::begin(const WalkPath& path, uint64_t va, uint64_t
         change.protect.push_back(page);
         change.pages.push_back(page);
     }
+    return change;
+}
+
+TablePages::Change TablePages::synchronise() {
+    const std::lock_guard guard(lock_);
+    Change change;
+    for (const uint64_t page : unsynchronised_) {
+        if (state(page) != State::Unsynchronised) continue;
+        Info& info = infos_[page];
+        info.writes = 0;
+        ++info.preparing;
+        set_state(page, State::Preparing);
+        change.drop.push_back(all_of(info));
+        change.protect.push_back(page);
+        change.pages.push_back(page);
+    }
+    unsynchronised_.clear();
     return change;
 }
 
@@ -150,19 +172,37 @@ TablePages::Watched TablePages::watch(uint64_t pa, unsigned bytes) const {
     return w;
 }
 
+/// An entry that led to a table is gone. An unsynchronised table is of no use any more, and its page will be something else.
+void TablePages::forget_child(uint64_t descriptor) {
+    constexpr uint64_t kAddress = ((uint64_t{1} << 48) - 1) & kPageMask;
+    const uint64_t page = descriptor & kAddress;
+    if ((descriptor & 3) != 3 || state(page) != State::Unsynchronised) return;
+    infos_.erase(page);
+    set_state(page, State::None);
+}
+
 void TablePages::compare(const Watched& w, Write& result) {
     if (w.page == kNoPage) return;
     Info& info = infos_[w.page];
+    constexpr uint8_t kLevel1 = 30;  // of the granule whose entries there map least
+    if (unsynchronised_leaves_ && !is_block(info.entry_bits) && !info.anywhere &&
+        state(w.page) == State::Table) {
+        set_state(w.page, State::Unsynchronised);
+        unsynchronised_.push_back(w.page);
+        result.unsynchronised = true;
+        return;
+    }
     const uint8_t* host = memory_.host(w.page, 4096);
     for (unsigned i = 0; i < w.count; ++i) {
         // No translation is derived from an invalid descriptor.
         if ((w.old[i] & 1) == 0 || load(host + (w.first + i) * 8) == w.old[i]) continue;
         ++result.changed;
+        if (is_block(info.entry_bits) && info.entry_bits < kLevel1) forget_child(w.old[i]);
         if (info.anywhere) {
             result.drop.assign(1, {});
             continue;
         }
-        const uint8_t bits = entry_bits(info.level);
+        const uint8_t bits = info.entry_bits;
         result.drop.push_back({info.va + (uint64_t{w.first + i} << bits), info.root, bits});
     }
     if (++info.writes < kFlood || state(w.page) != State::Table || result.leaving != kNoPage) return;

@@ -5,10 +5,15 @@
 //     before the descriptor.
 //  2. A page in any state but None has no writable translation in any CPU once that CPU has acknowledged the
 //     change. So each store to it goes through write(), which returns the shadow entries to drop.
+// A table of 16 or 64 KiB is several pages here, each with the part of the addresses that its entries translate.
 // A page becomes a table in two steps, because other CPUs must acknowledge in between: begin(),
 // acknowledgements, finish(). It stops being one in the same way: write() returns it as `leaving`,
 // acknowledgements, left(). The hardware updates of AF and the dirty state do not count as stores, because
 // they only add rights.
+//
+// With unsynchronised leaves (ShadowPolicy::TspUnsync) the first store to a last-level table makes its page
+// Unsynchronised: it may be written to, and translations are derived from it as if nobody looked, until
+// synchronise() makes a table of it again. Whoever carries out a TLBI sees to what was derived in between.
 //
 // A device's store has no such rule: it writes beside the CPUs' translations, and no CPU notices. Software that
 // lets a device write a table follows it with a TLBI, as on any CPU; so a TLBI that comes during or after such a
@@ -32,10 +37,13 @@ namespace arclight::mmu {
 /// One per machine; any thread.
 class TablePages final : public DeviceWriteObserver {
   public:
-    explicit TablePages(const GuestMemory& memory);
+    explicit TablePages(const GuestMemory& memory, ShadowPolicy policy = ShadowPolicy::Tsp);
 
     /// Whether stores to the page of pa must go through write().
-    bool is_protected(uint64_t pa) const { return state(pa) != State::None; }
+    bool is_protected(uint64_t pa) const {
+        const State now = state(pa);
+        return now != State::None && now != State::Unsynchronised;
+    }
     /// Whether one large page may map the 2 MiB around pa writable.
     bool block_is_free(uint64_t pa) const {
         const uint64_t block = (pa - base_) >> 21;
@@ -58,6 +66,8 @@ class TablePages final : public DeviceWriteObserver {
     };
     /// Puts the missing tables of the path into state Preparing.
     Change begin(const WalkPath& path, uint64_t va, uint64_t root);
+    /// Of all unsynchronised tables, with what was derived from them.
+    Change synchronise();
     /// All CPUs have carried out the change: its pages are tables.
     void finish(const Change& change);
 
@@ -66,7 +76,8 @@ class TablePages final : public DeviceWriteObserver {
         std::vector<Derived> drop;
         uint64_t leaving =
             kNoPage;  ///< a page that is written often and no longer walked: call left() after the drop
-        unsigned changed = 0;  ///< number of valid descriptors that the store changed
+        bool unsynchronised = false;  ///< the page may be written to from now on
+        unsigned changed = 0;         ///< number of valid descriptors that the store changed
     };
     static constexpr uint64_t kNoPage = ~uint64_t{0};
 
@@ -99,14 +110,14 @@ class TablePages final : public DeviceWriteObserver {
     uint64_t count() const { return count_.load(std::memory_order_relaxed); }
 
   private:
-    enum class State : uint8_t { None, Preparing, Table, Leaving };
+    enum class State : uint8_t { None, Preparing, Table, Leaving, Unsynchronised };
     struct Info {
         uint64_t va = 0;  ///< the first address that the table translates
         uint64_t root = 0;
-        uint8_t level = 0;
-        bool anywhere = false;  ///< found in several places: any change drops everything
-        uint8_t places = 0;     ///< number of changes of place
-        uint32_t writes = 0;    ///< stores since the last walk through it
+        uint8_t entry_bits = 0;  ///< log2 of the bytes that an entry maps
+        bool anywhere = false;   ///< found in several places: any change drops everything
+        uint8_t places = 0;      ///< number of changes of place
+        uint32_t writes = 0;     ///< stores since the last walk through it
         uint32_t preparing = 0;
     };
     struct Watched {  ///< the descriptors that a store touches, before the store
@@ -129,11 +140,13 @@ class TablePages final : public DeviceWriteObserver {
     void set_state(uint64_t page, State state);
     Watched watch(uint64_t pa, unsigned bytes) const;
     void compare(const Watched& watched, Write& result);
+    void forget_child(uint64_t descriptor);
     static bool is_at(const Info& info, const WalkPath& path, unsigned step, uint64_t va, uint64_t root);
     void count_device_writes();
     static Derived all_of(const Info& info);
 
     const GuestMemory memory_;
+    const bool unsynchronised_leaves_;
     const uint64_t base_, pages_count_, blocks_count_;
     std::unique_ptr<std::atomic<State>[]> states_;
     std::unique_ptr<std::atomic<uint32_t>[]> blocks_;  ///< pages in any state but None
@@ -143,6 +156,7 @@ class TablePages final : public DeviceWriteObserver {
 
     std::mutex lock_;
     std::unordered_map<uint64_t, Info> infos_;  ///< of the pages in any state but None
+    std::vector<uint64_t> unsynchronised_;      ///< pages that were; some may be no more
 };
 
 }  // namespace arclight::mmu

@@ -9,8 +9,9 @@ namespace arclight::mmu {
 namespace {
 
 // TCR_EL1 (D19.2.139)
-constexpr unsigned kTcrEpd0 = 7, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36, kTcrTbi0 = 37, kTcrTbi1 = 38,
-                   kTcrHa = 39, kTcrHd = 40, kTcrHpd0 = 41, kTcrHpd1 = 42, kTcrE0pd0 = 55, kTcrE0pd1 = 56;
+constexpr unsigned kTcrEpd0 = 7, kTcrTg0 = 14, kTcrTg1 = 30, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36,
+                   kTcrTbi0 = 37, kTcrTbi1 = 38, kTcrHa = 39, kTcrHd = 40, kTcrHpd0 = 41, kTcrHpd1 = 42,
+                   kTcrE0pd0 = 55, kTcrE0pd1 = 56;
 constexpr uint64_t kSctlrM = bit(0), kSctlrI = bit(12), kSctlrWxn = bit(19);
 
 // Descriptors (D8.3)
@@ -18,10 +19,26 @@ constexpr uint64_t kValid = bit(0), kTableOrPage = bit(1), kAp1El0 = bit(6), kAp
                    kAf = bit(10), kNotGlobal = bit(11), kDbm = bit(51), kContiguous = bit(52), kPxn = bit(53),
                    kUxn = bit(54), kPxnTable = bit(59), kUxnTable = bit(60), kApTableNoEl0 = bit(61),
                    kApTableReadOnly = bit(62);
-constexpr uint64_t kAddressMask = low_bits(48) & ~low_bits(12);
+/// Entries of 4 KiB of a table.
+constexpr unsigned kPageEntriesBits = 9;
 
-constexpr unsigned kLevelBits = 9;
-constexpr unsigned level_shift(unsigned level) { return 12 + kLevelBits * (3 - level); }
+/// TCR_EL1.TG0 and TG1, which count differently. What is reserved or not implemented is as one that is implemented (D19.2.139).
+uint8_t granule_of(uint64_t tcr, bool upper, const TranslationOptions& options) {
+    const uint64_t field = tcr >> (upper ? kTcrTg1 : kTcrTg0) & 3;
+    const bool is_16k = field == (upper ? 1 : 2), is_64k = field == (upper ? 3 : 1);
+    if (is_16k && options.granule_16k) return granule::k16K;
+    if (is_64k && options.granule_64k) return granule::k64K;
+    return granule::k4K;
+}
+/// The largest TxSZ (D8.2.1).
+uint64_t largest_size_field(uint8_t granule_bits, const TranslationOptions& options) {
+    if (!options.small_tables) return 39;
+    return granule_bits == granule::k64K ? 47 : 48;
+}
+/// Whether a descriptor of this level may be a block's (D8.3.1, output addresses of 48 bits).
+constexpr bool has_blocks(unsigned granule_bits, unsigned level) {
+    return level == 2 || (level == 1 && granule_bits == granule::k4K);
+}
 
 // MAIR attributes: 0b0000dd00 is Device. (0b0000ddxx with xx != 0 is UNPREDICTABLE without FEAT_XS; treated
 // alike.)
@@ -125,10 +142,12 @@ void TranslationRegs::update() {
 
     for (unsigned i = 0; i < 2; ++i) {
         Half& h = half[i];
-        // TxSZ outside 16..39 is CONSTRAINED UNPREDICTABLE: behaves as the nearest legal value (D8.2.1).
-        const uint64_t size = std::clamp<uint64_t>(tcr >> (16 * i) & 63, 16, 39);
+        h.granule_bits = granule_of(tcr, i != 0, options);
+        // Other values of TxSZ are CONSTRAINED UNPREDICTABLE: they behave as the nearest legal one (D8.2.1).
+        const uint64_t size =
+            std::clamp<uint64_t>(tcr >> (16 * i) & 63, 16, largest_size_field(h.granule_bits, options));
         h.va_bits = static_cast<uint8_t>(64 - size);
-        h.start_level = static_cast<uint8_t>(3 - (h.va_bits - 12 - 1) / kLevelBits);
+        h.start_level = static_cast<uint8_t>(3 - (h.va_bits - h.granule_bits - 1) / (h.granule_bits - 3));
         h.disabled = (tcr & bit(i == 0 ? kTcrEpd0 : kTcrEpd1)) != 0;
         h.tbi = (tcr & bit(i == 0 ? kTcrTbi0 : kTcrTbi1)) != 0;
         h.hierarchy_disabled = (tcr & bit(i == 0 ? kTcrHpd0 : kTcrHpd1)) != 0;
@@ -143,7 +162,7 @@ void TranslationRegs::update_tables() {
     for (unsigned i = 0; i < 2; ++i) {
         Half& h = half[i];
         // Bits below the first table's size are RES0, CnP included (D19.2.147).
-        const unsigned entries_bits = h.va_bits - level_shift(h.start_level);
+        const unsigned entries_bits = h.va_bits - level_shift(h.granule_bits, h.start_level);
         h.table = (i == 0 ? ttbr0 : ttbr1) & low_bits(48) & ~low_bits(entries_bits + 3);
         h.bad_base = h.table >> output_bits != 0;
     }
@@ -163,12 +182,17 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         return fault(FaultKind::Translation, 0);
     if (half.bad_base) return fault(FaultKind::AddressSize, 0);
 
-    unsigned level = half.start_level;
+    const unsigned granule_bits = half.granule_bits, level_bits = granule_bits - 3;
+    unsigned level = half.start_level, shift = level_shift(granule_bits, level);
     uint64_t table = half.table;
     uint64_t tables = 0;  // bits 62:59 of the table descriptors passed, combined
-    uint64_t offset = (va & low_bits(half.va_bits)) >> level_shift(level);
+    uint64_t offset = (va & low_bits(half.va_bits)) >> shift;
     if (path != nullptr)
-        *path = {.table = {table}, .count = 1, .first_level = half.start_level, .va_bits = half.va_bits};
+        *path = {.first_level = half.start_level, .va_bits = half.va_bits, .granule_bits = half.granule_bits};
+    const auto note_table = [&] {
+        if (path != nullptr) path->table[path->count++] = table + (offset >> kPageEntriesBits << 12);
+    };
+    note_table();
 
     for (;;) {
         const uint64_t place = table + offset * 8;
@@ -183,19 +207,19 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
 
         if ((descriptor & kValid) == 0) return fault(FaultKind::Translation, level);
         if (level < 3 && (descriptor & kTableOrPage) != 0) {
-            table = descriptor & kAddressMask;
+            table = descriptor & low_bits(48) & ~low_bits(granule_bits);
             if (table >> regs.output_bits != 0) return fault(FaultKind::AddressSize, level);
             tables |= descriptor;
             ++level;
-            if (path != nullptr) path->table[path->count++] = table;
-            offset = va >> level_shift(level) & low_bits(kLevelBits);
+            shift -= level_bits;
+            offset = va >> shift & low_bits(level_bits);
+            note_table();
             continue;
         }
-        // A block at level 0 and 0b01 at level 3 are reserved.
-        if (level == 0 || (level == 3 && (descriptor & kTableOrPage) == 0))
+        // 0b01 at level 3 is reserved, and so are blocks that are too large.
+        if (level == 3 ? (descriptor & kTableOrPage) == 0 : !has_blocks(granule_bits, level))
             return fault(FaultKind::Translation, level);
 
-        const unsigned shift = level_shift(level);
         const uint64_t base = descriptor & low_bits(48) & ~low_bits(shift);
         if (base >> regs.output_bits != 0) return fault(FaultKind::AddressSize, level);
         if ((descriptor & kAf) == 0 && !regs.hardware_af) return fault(FaultKind::AccessFlag, level);

@@ -1,4 +1,5 @@
-// Stage 1 translation at EL1&0, 4 KiB granule (ARM ARM D8): tables in guest memory to a physical address.
+// Stage 1 translation at EL1&0 (ARM ARM D8): tables in guest memory to a physical address. Each half of the address space
+// has a granule of its own, of 4, 16 or 64 KiB; all else here, soft TLBs, RAM's pages, has pages of 4 KiB.
 //
 // The only side effect of a walk is the hardware update of AF and the dirty state in the descriptor
 // (FEAT_HAFDBS). A fault is a value: the caller raises it and decides what to cache.
@@ -13,15 +14,35 @@ namespace arclight::mmu {
 /// ID_AA64MMFR0_EL1.PARange of 0b0010: 1 TiB, above the end of the largest RAM of the machine.
 inline constexpr unsigned kPhysicalAddressBits = 40;
 
+/// log2 of the sizes of pages and tables.
+namespace granule {
+inline constexpr uint8_t k4K = 12, k16K = 14, k64K = 16;
+}
+/// Of mappings (WalkResult::page_bits).
+constexpr bool is_block(unsigned page_bits) { return page_bits > granule::k64K; }
+/// The lowest bit of the address that chooses an entry in a table of this level, 0 to 3: an entry maps so many bits.
+constexpr unsigned level_shift(unsigned granule_bits, unsigned level) {
+    return granule_bits + (granule_bits - 3) * (3 - level);
+}
+
+/// What a CPU's tables may be like.
+struct TranslationOptions {
+    bool granule_16k = true;
+    bool granule_64k = true;
+    bool small_tables = true;  ///< FEAT_TTST: address spaces of less than 25 bits
+};
+
 /// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1 with their fields decoded (ARM ARM D8.2). Write the raw
 /// values, then call update(), or update_tables() if only a TTBR changed; a walk decodes nothing.
 struct TranslationRegs {
     uint64_t sctlr = 0, tcr = 0, ttbr0 = 0, ttbr1 = 0, mair = 0;
+    TranslationOptions options;
 
     /// One half of the address space: bit 55 of the address chooses it.
     struct Half {
         uint64_t table = 0;      ///< physical address of the first table
         uint64_t sign_mask = 0;  ///< address bits that must all equal bit 55
+        uint8_t granule_bits = granule::k4K;
         uint8_t start_level = 0;
         uint8_t va_bits = 48;
         bool disabled = false;               ///< EPDn: every miss is a level 0 translation fault
@@ -42,6 +63,7 @@ struct TranslationRegs {
     void update();
     void update_tables();
 
+    uint8_t granule_bits(uint64_t va) const { return half[va >> 55 & 1].granule_bits; }
     bool tbi(uint64_t va) const { return half[va >> 55 & 1].tbi; }
     /// The address without its tag, where the half it belongs to ignores the top byte (BranchAddr, FAR of a
     /// fetch).
@@ -94,14 +116,15 @@ enum class MemoryType : uint8_t { Normal, Device };
 struct WalkResult {
     uint64_t pa = 0;  ///< of the address asked for, not of its page
     FaultKind fault = FaultKind::None;
-    uint8_t level = 0;        ///< of the fault, or of the leaf descriptor
-    uint8_t page_bits = 12;   ///< log2 of the mapping's bytes: 12, 21 or 30
+    uint8_t level = 0;  ///< of the fault, or of the leaf descriptor
+    /// log2 of the mapping's bytes: a page's 12, 14 or 16, a block's 21 and 30 (granules of 4 KiB), 25 (16 KiB), 29 (64 KiB)
+    uint8_t page_bits = 12;
     uint8_t permissions = 0;  ///< before PAN; a clean page that hardware may make dirty counts as writable
     MemoryType memory = MemoryType::Normal;
     uint8_t attributes = 0;    ///< the MAIR byte
     uint8_t shareability = 0;  ///< SH
     bool non_global = false;
-    bool contiguous = false;  ///< one of 16 adjacent entries that map 16 adjacent pages or blocks
+    bool contiguous = false;  ///< one of several adjacent entries that map adjacent pages or blocks
     /// Writable, but the first write must set the dirty state: do not cache it as writable.
     bool clean = false;
     /// The access flag is set. It may be clear only without Access::update.
@@ -136,10 +159,12 @@ struct WalkResult {
 
 /// The translation tables that a walk read.
 struct WalkPath {
-    uint64_t table[4] = {};  ///< physical addresses
+    /// Physical addresses; of a table of more than 4 KiB, that of the 4 KiB which have the entry.
+    uint64_t table[4] = {};
     uint8_t count = 0;
     uint8_t first_level = 0;
     uint8_t va_bits = 48;  ///< log2 of the bytes that the first table maps
+    uint8_t granule_bits = granule::k4K;
 };
 
 /// Translates va. Fills in `path` if it is given and stage 1 is on.

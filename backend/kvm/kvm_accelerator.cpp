@@ -10,6 +10,7 @@
 
 namespace arclight::backend {
 
+using kvm::AddressReservation;
 using kvm::Arena;
 using kvm::ProcessMap;
 using kvm::ProcessorThread;
@@ -29,22 +30,17 @@ size_t arena_bytes(const KvmAccelerator::Options& options) {
 class KvmAccelerator::Tables final : public mmu::HostTables {
   public:
     Tables(ProcessorThread& thread, ProcessMap& process, Arena& arena, uint8_t* first, size_t count,
-           unsigned entries)
+           const kvm::AddressReservation& reservation)
         : thread_(thread),
           process_(process),
           arena_(arena),
           next_(first),
           end_(first + count * 4096),
-          entries_(entries) {}
+          reservation_(reservation) {}
 
     const mmu::HostPageFormat& format() const override { return page_entry::kFormat; }
     uint64_t* root() override { return thread_.root(); }
-    bool may_use_root_entry(unsigned index) override {
-        // The program's memory lies at both ends and in the middle of user space. The entries next to its own
-        // stay free for its growth.
-        return index >= 1 && index <= entries_ && !process_.uses_root_entry(index - 1) &&
-               !process_.uses_root_entry(index) && !process_.uses_root_entry(index + 1);
-    }
+    bool may_use_root_entry(unsigned index) override { return reservation_.has(index); }
     uint64_t* take_table() override {
         if (!free_.empty()) {
             uint64_t* table = free_.back();
@@ -85,7 +81,7 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
     Arena& arena_;
     uint8_t* next_;
     uint8_t* end_;
-    const unsigned entries_;
+    const kvm::AddressReservation& reservation_;
     std::vector<uint64_t*> free_;
     uint64_t known_chunk_ = ~uint64_t{0}, known_gpa_ = 0;
 };
@@ -111,8 +107,8 @@ Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBu
         if (!thread) return std::unexpected(thread.error());
         accelerator->threads_.push_back(std::move(*thread));
     }
-    // A fault of translated code counts as a guest access, so the code itself must be mapped before it runs. Where it is
-    // written must be, before fastmem takes root entries that the process seems not to use.
+    // A fault of translated code counts as a guest access, so the code itself must be mapped before it runs, and where it
+    // is written.
     constexpr uint64_t kGib = uint64_t{1} << 30;
     for (const uint8_t* view : {code.base(), static_cast<const uint8_t*>(code.writable(code.base()))}) {
         const auto first = reinterpret_cast<uint64_t>(view), end = first + (uint64_t{1} << range.log2);
@@ -127,13 +123,16 @@ Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBu
             !added)
             return std::unexpected(added.error());
     if (!options.fastmem) return accelerator;
+    accelerator->reservation_ = AddressReservation::shared();
+    if (accelerator->reservation_->count() == 0)
+        return std::unexpected("no address space left for guest memory (ulimit -v?)");
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
         const size_t count = options.table_bytes / 4096;
         uint8_t* pages = accelerator->arena_.take_pages(count);
         if (pages == nullptr) return std::unexpected("no memory for page tables");
         accelerator->tables_.push_back(std::make_unique<Tables>(*accelerator->threads_[cpu],
                                                                 accelerator->process_, accelerator->arena_,
-                                                                pages, count, options.max_root_entries));
+                                                                pages, count, *accelerator->reservation_));
     }
     return accelerator;
 }
@@ -154,6 +153,7 @@ AcceleratorCounts KvmAccelerator::counts() const {
         sum.first_touches += c.first_touches;
         sum.fastmem_faults += c.fastmem_faults;
         sum.invalidations += c.invalidations;
+        sum.asked_for += c.asked_for;
         sum.interrupted += c.interrupted;
         for (unsigned i = 0; i < 512; ++i) sum.system_call[i] += c.system_call[i];
     }
@@ -161,6 +161,7 @@ AcceleratorCounts KvmAccelerator::counts() const {
                           {"first_touches", sum.first_touches},
                           {"window_faults", sum.fastmem_faults},
                           {"invalidations", sum.invalidations},
+                          {"asked_for", sum.asked_for},
                           {"interrupted", sum.interrupted}};
     // System calls that are expected have names: waiting and waking, devices, the event loop's wake-up.
     constexpr std::pair<unsigned, const char*> kNames[] = {{SYS_futex, "futex"},
@@ -184,6 +185,18 @@ AcceleratorCounts KvmAccelerator::counts() const {
     for (unsigned n = 0; n < 512; ++n)
         if (sum.system_call[n] != 0) out.emplace_back(fmt::format("system_call_{}", n), sum.system_call[n]);
     return out;
+}
+
+AcceleratorCounts KvmAccelerator::hypervisor_counts() const {
+    AcceleratorCounts sum;
+    for (const auto& thread : threads_) {
+        const AcceleratorCounts own = thread->kvm_counters().read();
+        if (sum.empty())
+            sum = own;
+        else
+            for (size_t i = 0; i < own.size() && i < sum.size(); ++i) sum[i].second += own[i].second;
+    }
+    return sum;
 }
 
 }  // namespace arclight::backend

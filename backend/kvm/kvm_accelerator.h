@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/accelerator.h"
+#include "backend/kvm/address_reservation.h"
 #include "backend/kvm/processor_thread.h"
 
 namespace arclight::backend {
@@ -17,7 +18,6 @@ class KvmAccelerator final : public Accelerator {
         bool native_ring0 = false;  ///< as kvm::Probe found it
         bool fastmem = false;
         kvm::FastmemFaultFn fastmem_fault = nullptr;
-        unsigned max_root_entries = 128;        ///< host slots for fastmem, per CPU
         size_t table_bytes = size_t{64} << 20;  ///< for the page tables of fastmem, per CPU
     };
 
@@ -33,7 +33,9 @@ class KvmAccelerator final : public Accelerator {
         for (auto& thread : threads_) thread->on_interrupted(what);
         return true;
     }
+    void leave_once(unsigned cpu) override { threads_[cpu]->leave_once(); }
     AcceleratorCounts counts() const override;
+    AcceleratorCounts hypervisor_counts() const override;
 
   private:
     class Tables;
@@ -41,6 +43,7 @@ class KvmAccelerator final : public Accelerator {
 
     const Options options_;
     kvm::VirtualMachine vm_;
+    std::shared_ptr<const kvm::AddressReservation> reservation_;  ///< for fastmem
     kvm::Arena arena_;
     kvm::ProcessMap process_;
     std::vector<std::unique_ptr<kvm::ProcessorThread>> threads_;

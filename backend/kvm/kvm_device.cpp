@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -36,6 +37,17 @@ struct Cpuid {
     }
     int give_to(int processor) const { return ioctl(processor, _IOW(KVMIO, 0x90, uint64_t), this); }
 };
+
+template <uint32_t count>
+Result<void> set_msrs(int processor, const std::array<kvm_msr_entry, count>& entries) {
+    struct {  // kvm_msrs, of which the same holds as of Cpuid
+        uint32_t number = count, padding = 0;
+        std::array<kvm_msr_entry, count> entries;
+    } msrs{.entries = entries};
+    if (ioctl(processor, _IOW(KVMIO, 0x89, uint64_t), &msrs) != static_cast<int>(count))
+        return failure("KVM_SET_MSRS");
+    return {};
+}
 }  // namespace
 
 FileDescriptor::~FileDescriptor() {
@@ -52,14 +64,9 @@ Processor::~Processor() {
 Result<void> Processor::set_system_call(uint64_t entry, uint16_t kernel_code, uint16_t user_base) {
     constexpr uint32_t kStar = 0xc000'0081, kLstar = 0xc000'0082, kFmask = 0xc000'0084;
     constexpr uint64_t kAllFlags = 0xffff'ffff;
-    struct {  // kvm_msrs, of which the same holds as of Cpuid
-        uint32_t count = 3, padding = 0;
-        kvm_msr_entry entries[3];
-    } msrs{.entries = {{kStar, 0, uint64_t{kernel_code} << 32 | uint64_t{user_base} << 48},
-                       {kLstar, 0, entry},
-                       {kFmask, 0, kAllFlags}}};
-    if (ioctl(fd(), _IOW(KVMIO, 0x89, uint64_t), &msrs) != 3) return failure("KVM_SET_MSRS");
-    return {};
+    return set_msrs<3>(fd(), {{{kStar, 0, uint64_t{kernel_code} << 32 | uint64_t{user_base} << 48},
+                               {kLstar, 0, entry},
+                               {kFmask, 0, kAllFlags}}});
 }
 
 Result<VirtualMachine> VirtualMachine::create(const char* device_path, unsigned max_slots) {
@@ -120,17 +127,26 @@ Result<Processor> VirtualMachine::create_processor() {
     xcrs.nr_xcrs = 1;
     xcrs.xcrs[0].value = _xgetbv(0) & xcr0_features_;
     (void)ioctl(processor.fd(), KVM_SET_XCRS, &xcrs);  // where it is refused, the probe finds out
-    // One time base inside and outside: the vDSO's clock parameters are for the host's TSC.
+    set_clock(processor.fd());
+
+    if (ioctl(processor.fd(), KVM_GET_SREGS, &processor.sregs()) < 0) return failure("KVM_GET_SREGS");
+    processor.run().kvm_valid_regs = KVM_SYNC_X86_REGS;
+    return processor;
+}
+
+/// One time base inside and outside: the vDSO's clock parameters are for the host's TSC. Where it stays another one, the probe
+/// finds out.
+void VirtualMachine::set_clock(int processor) const {
     uint64_t no_offset = 0;
     kvm_device_attr attr{};
     attr.group = KVM_VCPU_TSC_CTRL;
     attr.attr = KVM_VCPU_TSC_OFFSET;
     attr.addr = reinterpret_cast<uint64_t>(&no_offset);
-    (void)ioctl(processor.fd(), KVM_SET_DEVICE_ATTR, &attr);
-
-    if (ioctl(processor.fd(), KVM_GET_SREGS, &processor.sregs()) < 0) return failure("KVM_GET_SREGS");
-    processor.run().kvm_valid_regs = KVM_SYNC_X86_REGS;
-    return processor;
+    if (!clock_by_value_ && ioctl(processor, KVM_SET_DEVICE_ATTR, &attr) == 0) return;
+    // Before Linux 5.16. KVM makes an offset of the value, about 1 us behind the host by what the call takes. It takes
+    // further processors' values, within a second, for an attempt at the same clock, and gives them the same offset.
+    constexpr uint32_t kTsc = 0x10;
+    (void)set_msrs<1>(processor, {{{kTsc, 0, __rdtsc()}}});
 }
 
 Result<void> VirtualMachine::add_memory(uint64_t gpa, uint64_t host, uint64_t bytes) {

@@ -72,8 +72,13 @@ class VirtualMachine {
     /// RDFSBASE, RDPKRU.
     uint64_t cr4_features() const { return cr4_features_; }
 
+    /// For tests: as on a host before Linux 5.16, which knows no offset of the time-stamp counter.
+    void set_clock_by_value() { clock_by_value_ = true; }
+
   private:
     VirtualMachine() = default;
+    void set_clock(int processor) const;
+    bool clock_by_value_ = false;
     Result<void> read_cpuid();
     uint64_t cr4_features_ = 0;
     uint64_t xcr0_features_ = 0;  ///< state components that KVM can give

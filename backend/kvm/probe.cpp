@@ -19,7 +19,7 @@ constexpr uint64_t kRing0Instructions = 1000;
 constexpr unsigned kRing0Rounds = 4;
 constexpr double kNativeNs =
     100;  ///< between one instruction of any processor and one of any emulation of ring 0
-constexpr unsigned kExits = 20;
+constexpr unsigned kExits = 10, kExitRounds = 3;
 constexpr size_t kArenaBytes = size_t{8} << 20;
 constexpr uint64_t kVectorState = 0xe7;
 
@@ -54,8 +54,21 @@ std::optional<std::string> measure(Probe& p) {
         for (unsigned i = 0; i < kExits; ++i) (void)syscall(SYS_getppid);
         exit_seconds = seconds_since(start);
     };
-    if (auto ran = (*thread)->run(leave_often); !ran) return ran.error();
-    p.exit_us = exit_seconds / kExits * 1e6;
+    const auto best_of_rounds = [&](const auto& leave) -> Result<double> {
+        double best = std::numeric_limits<double>::infinity();
+        for (unsigned i = 0; i < kExitRounds; ++i) {
+            if (auto ran = leave(); !ran) return std::unexpected(ran.error());
+            best = std::min(best, exit_seconds / kExits * 1e6);
+        }
+        return best;
+    };
+    const auto inside = best_of_rounds([&] { return (*thread)->run(leave_often); });
+    if (!inside) return inside.error();
+    p.exit_us = *inside;
+    p.call_us = *best_of_rounds([&] {
+        leave_often();
+        return Result<void>{};
+    });
 
     // The minimum of several rounds, with and without the instructions: on a busy host another process may
     // run between.
@@ -93,6 +106,9 @@ Probe probe() {
 
 std::string Probe::reason() const {
     if (!usable) return fmt::format("process: {}", why_not);
+    if (native_ring0 && !cheap_exit())
+        return fmt::format("process: /dev/kvm takes {:.1f} us an exit, {:.0f} times a system call", exit_us,
+                           exit_us / call_us);
     if (native_ring0) return fmt::format("kvm: ring 0 is native, an exit costs {:.1f} us", exit_us);
     return fmt::format("process: /dev/kvm emulates ring 0 ({:.0f} ns an instruction, {:.0f} us an exit)",
                        ring0_ns, exit_us);

@@ -39,8 +39,6 @@ class ProcessMap {
     /// The guest physical address of the GiB around `address`, if it is mapped. Takes no lock, so it may be
     /// called inside.
     std::optional<uint64_t> known(uint64_t address) const;
-    /// Whether the process's own memory uses this root entry (512 GiB).
-    bool uses_root_entry(unsigned index) const { return shared_[index] != 0; }
 
     static constexpr uint64_t kEnd = 0x7fff'ffff'f000;  ///< the end of user space
 

@@ -25,6 +25,8 @@ constexpr uint64_t kFlagsAlwaysSet = 2;
 /// Nothing interrupts the machine inside, but Bochs leaves one for an interrupt of its host only if IF is set.
 constexpr uint64_t kFlagsOfRing3 = kFlagsAlwaysSet | 1 << 9;
 constexpr uint16_t kSyscallInstruction = 0x050f;
+/// In place of a system call's number: nothing is to be done outside.
+constexpr uint64_t kNothing = ~uint64_t{0};
 /// Of a page fault's error code (SDM vol. 3, 4.7).
 constexpr uint64_t kFaultOfPresentPage = 1, kFaultOfFetch = 1 << 4;
 
@@ -137,6 +139,7 @@ std::string stop_reason(const kvm_run& run, uint64_t rip) {
 ProcessorThread::ProcessorThread(Processor processor, Arena& arena, ProcessMap& process, bool native,
                                  CodeRange code, FastmemFaultFn handler, Table* root)
     : processor_(std::move(processor)),
+      kvm_counters_(processor_.fd()),
       arena_(arena),
       process_(process),
       native_(native),
@@ -181,6 +184,13 @@ void ProcessorThread::call_outside(Service service, uint64_t argument, uint64_t 
     reinterpret_cast<void (*)(Service, uint64_t, uint64_t)>(ring0_.leave())(service, argument, argument2);
 }
 
+/// By a system call, which is one exit where ring 0 is native. KVM intercepts invalid opcodes, too.
+void ProcessorThread::leave_once() const {
+    if (outside_) return;
+    uint64_t number = kNothing;
+    asm volatile("syscall" : "+a"(number) : : "rcx", "r11", "memory");
+}
+
 void ProcessorThread::invalidate(std::span<const uint64_t> pages) {
     const uint64_t count = pages.size() <= Ring0::kMaxPages ? pages.size() : 0;
     if (native_) {
@@ -218,7 +228,13 @@ Result<void> ProcessorThread::run(const std::function<void()>& body) {
 
 /// Runs until the next exit other than an interruption by a signal.
 Result<void> ProcessorThread::enter() {
-    while (const long error = run_processor(processor_.fd())) {
+    const auto run = [this] {
+        outside_ = false;
+        const long error = run_processor(processor_.fd());
+        outside_ = true;
+        return error;
+    };
+    while (const long error = run()) {
         const KeepErrno keep;
         processor_.run().kvm_dirty_regs = 0;
         if (error == -EINTR || error == -EAGAIN) {
@@ -350,6 +366,10 @@ Result<bool> ProcessorThread::handle_exception(ExceptionFrame& frame) {
 }
 
 uint64_t ProcessorThread::carry_out_system_call(const kvm_regs& regs) {
+    if (regs.rax == kNothing) {
+        ++counts_.asked_for;
+        return 0;
+    }
     ++counts_.system_calls;
     ++counts_.system_call[regs.rax & 511];
     return changes_the_thread(regs.rax) ? static_cast<uint64_t>(-ENOSYS) : call_host(regs);

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "backend/kvm/kvm_counters.h"
 #include "backend/kvm/kvm_device.h"
 #include "backend/kvm/process_map.h"
 #include "backend/kvm/ring0.h"
@@ -23,10 +24,11 @@ struct ExitCounts {
     uint64_t first_touches = 0;      ///< of a GiB of the process's memory, or of code
     uint64_t fastmem_faults = 0;     ///< faults of translated code that were handled outside
     uint64_t invalidations = 0;      ///< TLB invalidations that were carried out outside
+    uint64_t asked_for = 0;          ///< leave_once()
     uint64_t interrupted = 0;        ///< by a host signal
     uint64_t system_call[512] = {};  ///< by number
     uint64_t total() const {
-        return system_calls + first_touches + fastmem_faults + invalidations + interrupted;
+        return system_calls + first_touches + fastmem_faults + invalidations + asked_for + interrupted;
     }
 };
 
@@ -49,6 +51,9 @@ class ProcessorThread {
     /// more than Ring0::kMaxPages.
     void invalidate(std::span<const uint64_t> pages);
 
+    /// Leaves the machine and comes back; no effect outside.
+    void leave_once() const;
+
     /// Calls `what` after a host signal has interrupted the thread inside, with the interrupted PC.
     void on_interrupted(void (*what)(uint64_t pc)) { on_interrupted_ = what; }
 
@@ -57,6 +62,7 @@ class ProcessorThread {
 
     Table* root() const { return root_; }
     const ExitCounts& counts() const { return counts_; }
+    const KvmCounters& kvm_counters() const { return kvm_counters_; }
 
   private:
     enum class Service : uint64_t { Return, Invalidate };
@@ -75,6 +81,7 @@ class ProcessorThread {
     std::unexpected<std::string> crash(const ExceptionFrame& frame, const std::string& why = {});
 
     Processor processor_;
+    const KvmCounters kvm_counters_;
     Arena& arena_;
     ProcessMap& process_;
     const bool native_;
@@ -86,6 +93,7 @@ class ProcessorThread {
     uint8_t* stack_ = nullptr;
     const std::function<void()>* body_ = nullptr;
     void (*on_interrupted_)(uint64_t pc) = nullptr;
+    bool outside_ = true;
     ExitCounts counts_;
 };
 

@@ -11,8 +11,8 @@ namespace arclight::backend {
 namespace {
 constexpr int64_t kMaxSpan = 256;
 constexpr size_t kMaxOpen = 6;
-constexpr uint32_t kAlone =
-    ir::kMemUnprivileged | ir::kMemAligned | ir::kMemAcquire | ir::kMemRelease | ir::kMemDevice;
+constexpr uint32_t kAlone = ir::kMemUnprivileged | ir::kMemAligned | ir::kMemAcquire | ir::kMemRelease |
+                            ir::kMemDevice | ir::kMemTagged;
 }  // namespace
 
 jit::MemoryAccess describe_access(const Inst& i) {

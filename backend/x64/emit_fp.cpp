@@ -4,6 +4,8 @@
 // NaN, and when a result is tiny. So x86 computes, and where one of these shows in the result the reference
 // function computes it again. The flags that the first attempt raised in MXCSR are then ones that ARM raises
 // too: Invalid for signalling NaNs and undefined operations, Inexact for a tiny result.
+#include <optional>
+
 #include "backend/x64/fp_emitter.h"
 #include "backend/x64/simd.h"
 
@@ -169,6 +171,49 @@ void FpEmitter::round_scalar(const Xmm& d, const Xmm& x, bool dbl, ir::RoundMode
     dbl ? as_.vaddsd(d, d, t) : as_.vaddss(d, d, t);  // zeros have the sign of x, too
 }
 
+/// As emit_frint() with Exact or Zero, which must not happen where the result is out of range: it would signal Inexact.
+void FpEmitter::emit_frint_within(const Inst& i) {
+    const bool dbl = is_double(i.type),
+               current = static_cast<ir::RoundMode>(i.aux & 7) == ir::RoundMode::Current;
+    const Xmm x = regs_.use_xmm(i.args[0]);
+    const ScratchXmm t(regs_);
+    flags_.clobber();
+    const Xmm d = regs_.def_xmm(cur());
+    const auto round = [&](const Xmm& to, int mode) {
+        dbl ? as_.vroundsd(to, x, x, static_cast<uint8_t>(mode))
+            : as_.vroundss(to, x, x, static_cast<uint8_t>(mode));
+    };
+    round(d, current ? 8 | 4 : 8 | 3);
+    as_.vandps(t, d, constant(~sign_of(dbl)));
+    const Address limit = constant(power(dbl, static_cast<int>(i.aux >> 8) - 1));
+    if (dbl) {
+        as_.vmovsd(xmm15, limit);
+        as_.vucomisd(xmm15, t);
+    } else {
+        as_.vmovss(xmm15, limit);
+        as_.vucomiss(xmm15, t);
+    }
+    const size_t cold = cold_if(kBe);
+    round(xmm15, current ? 4 : 3);
+    cold_.resume_here(cold);
+}
+
+void FpEmitter::compare(const Xmm& a, const Operand& b, uint32_t aux, const Xmm& t) {
+    const bool signalling = (aux & 16) != 0;
+    switch (aux & 3) {
+        case 1:
+            as_.vpand(t, a, constant(0xffff, 0));  // neighbours may be signalling NaNs
+            as_.vcvtph2ps(t, t);
+            as_.vmovdqa(xmm15, constant(0xffff, 0));
+            as_.vpand(xmm15, xmm15, b);
+            as_.vcvtph2ps(xmm15, xmm15);
+            signalling ? as_.vcomiss(t, xmm15) : as_.vucomiss(t, xmm15);
+            break;
+        case 2: signalling ? as_.vcomiss(a, b) : as_.vucomiss(a, b); break;
+        default: signalling ? as_.vcomisd(a, b) : as_.vucomisd(a, b); break;
+    }
+}
+
 /// ARM: less N, equal ZC, greater C, unordered CV. ucomis gives CF, ZF, none, ZF PF CF. Some ARM conditions
 /// are one x86 condition only with the operands exchanged.
 void FpEmitter::emit_fcmp(const Inst& i) {
@@ -176,11 +221,11 @@ void FpEmitter::emit_fcmp(const Inst& i) {
     const Xmm a = regs_.use_xmm(i.args[reversed ? 1 : 0]);
     const Operand& b = regs_.use_xmm_rm(i.args[reversed ? 0 : 1]);
     flags_.clobber();
-    const bool is_double = (i.aux & 3) == 3, signalling = (i.aux & 16) != 0;
-    if (is_double) {
-        signalling ? as_.vcomisd(a, b) : as_.vucomisd(a, b);
+    if ((i.aux & 3) == 1) {
+        const ScratchXmm t(regs_);
+        compare(a, b, i.aux, t);
     } else {
-        signalling ? as_.vcomiss(a, b) : as_.vucomiss(a, b);
+        compare(a, b, i.aux, xmm15);
     }
     flags_.set(cur(), reversed ? Sense::FCmpRev : Sense::FCmp);
 }
@@ -200,17 +245,14 @@ bool FpEmitter::prefers_reversed_fcmp() const {
 void FpEmitter::emit_fcondcompare(const Inst& i) {
     const Xmm a = regs_.use_xmm(i.args[1]), b = regs_.use_xmm(i.args[2]);
     const ScratchGpr t(regs_);
-    const bool is_double = (i.aux & 3) == 3, signalling = (i.aux & 16) != 0;
+    std::optional<ScratchXmm> u;
+    if ((i.aux & 3) == 1) u.emplace(regs_);
     const auto stored = [](unsigned nzcv) { return static_cast<uint32_t>(jit::flags_from_nzcv(nzcv << 28)); };
     if (flags_.busy()) flags_.save();
     const Cc cc = flags_.test_condition(i.args[0]);
     as_.mov(eax, stored(static_cast<unsigned>(i.imm & 15)));
     const Jump done = as_.jump_if(inverted(cc), true);
-    if (is_double) {
-        signalling ? as_.vcomisd(a, b) : as_.vucomisd(a, b);
-    } else {
-        signalling ? as_.vcomiss(a, b) : as_.vucomiss(a, b);
-    }
+    compare(a, b, i.aux, u ? Xmm(*u) : xmm15);
     as_.mov(eax, stored(0b0010));
     as_.mov(t.cvt32(), stored(0b1000));
     as_.cmovb(eax, t.cvt32());

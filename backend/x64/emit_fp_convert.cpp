@@ -1,4 +1,6 @@
 // Scalar conversions between floating point formats and integers.
+#include <optional>
+
 #include "backend/x64/fp_emitter.h"
 #include "backend/x64/simd.h"
 
@@ -65,8 +67,15 @@ void FpEmitter::emit_f_to_int(const Inst& i) {
             dbl ? as_.vcvttsd2si(r.cvt32(), x) : as_.vcvttss2si(r.cvt32(), x);
         }
     };
-    const Xmm x = regs_.use_xmm(i.args[0]);
+    Xmm x = regs_.use_xmm(i.args[0]);
     const ScratchXmm t(regs_), u(regs_);
+    std::optional<ScratchXmm> single;  // that is the half
+    if ((i.aux >> 4 & 3) == 1) {
+        single.emplace(regs_);
+        as_.vpand(*single, x, constant(0xffff, 0));  // as in emit_fcvt_from_half()
+        as_.vcvtph2ps(*single, *single);
+        x = *single;
+    }
     flags_.clobber();
     const Reg64 d = regs_.def(cur());
     const size_t first_cold = cold_.size();
@@ -104,16 +113,56 @@ void FpEmitter::emit_f_to_int(const Inst& i) {
     for (size_t k = first_cold; k < cold_.size(); ++k) cold_.resume_here(k);
 }
 
+/// Exact conversion, and an integer equals a number only where their bits do: -0 is not what 0 becomes.
+void FpEmitter::emit_fto_javascript(const Inst& i) {
+    const Xmm x = regs_.use_xmm(i.args[0]);
+    const ScratchXmm t(regs_);
+    flags_.clobber();
+    const Reg64 d = regs_.def(cur());
+    as_.vcvttsd2si(d.cvt32(), x);
+    as_.cmp(d.cvt32(), 1);  // overflows for the smallest integer only
+    const size_t cold = cold_if(kO);
+    as_.vxorps(t, t, t);
+    as_.vcvtsi2sd(t, t, d.cvt32());
+    as_.vpcmpeqq(t, t, x);
+    as_.vmovq(rax, t);
+    as_.shr(rax, 63);
+    as_.shl(rax, 32);
+    as_.or_(d, rax);
+    cold_.resume_here(cold);
+}
+
 void FpEmitter::emit_int_to_f(const Inst& i) {
-    const bool dbl = i.type == Type::F64, wide = i.aux == 64;
+    const bool dbl = i.type == Type::F64;
     const Reg64 r = regs_.use(i.args[0]);
-    if (i.op == Op::UIntToF && wide) flags_.clobber();
+    if (i.op == Op::UIntToF && i.aux == 64) flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    convert_int(i, d, r, dbl);
+    const int fraction_bits = static_cast<int>(i.imm & 0xff);
+    if (fraction_bits == 0) return;
+    // exact
+    const Address scale = constant(power(dbl, -fraction_bits));
+    dbl ? as_.vmulsd(d, d, scale) : as_.vmulss(d, d, scale);
+}
+
+/// What a single cannot hold exactly is too large for a half, too.
+bool FpEmitter::emit_int_to_half(const Inst& i) {
+    if ((i.imm & 0xff) != 0) return false;
+    const Reg64 r = regs_.use(i.args[0]);
+    if (i.op == Op::UIntToHalf && i.aux == 64) flags_.clobber();
+    const Xmm d = regs_.def_xmm(cur());
+    convert_int(i, d, r, false);
+    as_.vcvtps2ph(d, d, 4);
+    return true;
+}
+
+void FpEmitter::convert_int(const Inst& i, const Xmm& d, const Reg64& r, bool dbl) {
+    const bool wide = i.aux == 64;
     as_.vxorps(d, d, d);  // what is merged into must not be waited for
     const auto convert = [&](const Operand& from) {
         dbl ? as_.vcvtsi2sd(d, d, from) : as_.vcvtsi2ss(d, d, from);
     };
-    if (i.op == Op::SIntToF) {
+    if (i.op == Op::SIntToF || i.op == Op::SIntToHalf) {
         convert(sized(r, wide ? Type::I64 : Type::I32));
     } else if (!wide) {
         as_.mov(eax, r.cvt32());
@@ -124,11 +173,6 @@ void FpEmitter::emit_int_to_f(const Inst& i) {
         convert(r);
         cold_.resume_here(cold);
     }
-    const int fraction_bits = static_cast<int>(i.imm & 0xff);
-    if (fraction_bits == 0) return;
-    // exact
-    const Address scale = constant(power(dbl, -fraction_bits));
-    dbl ? as_.vmulsd(d, d, scale) : as_.vmulss(d, d, scale);
 }
 
 /// Halved with the lost bit kept as a sticky one, then doubled.

@@ -224,6 +224,7 @@ size_t MemoryEmitter::check_fastmem(const jit::MemoryAccess& access, const Reg64
     } else {
         look_up_fastmem(addr, access.is_unprivileged());
     }
+    if ((access.aux & ir::kMemTagged) != 0) take_off_tag(addr);
     ctx_.faults.start_fastmem(as_.here());
     return cold;
 }
@@ -237,6 +238,17 @@ void MemoryEmitter::look_up_fastmem(const Reg64& addr, bool unprivileged) {
     } else {
         as_.mov(rax, qword[r14 + rax + kFastmemBase]);
     }
+}
+
+/// Of what is added to the address. One of the upper half, whose top byte this takes away too, gives a non-canonical sum: the
+/// slow path knows.
+void MemoryEmitter::take_off_tag(const Reg64& addr) {
+    const Reg64& tag = addr.getIdx() == rcx.getIdx() ? rdx : rcx;
+    as_.push(tag);
+    as_.mov(tag, qword[at(field(offsetof(jit::GuestState, address_tag)))]);
+    as_.and_(tag, addr);
+    as_.sub(rax, tag);
+    as_.pop(tag);
 }
 
 void MemoryEmitter::cold_fastmem(const ColdArgs& args) {
@@ -419,7 +431,7 @@ void MemoryEmitter::emit_store(const Inst& i) {
     const unsigned log2 = ir::mem_size_log2(i.aux);
     const Place addr = use_address(i);
     ColdArgs args;
-    if ((i.aux & ir::kMemRelease) != 0 && !ctx_.serial) {
+    if ((i.aux & ir::kMemRelease) != 0) {
         args.reg[1] = static_cast<uint8_t>(regs_.use(i.args[1]).getIdx());
         const ScratchGpr temp(regs_);
         const size_t cold = check_access(access, addr, temp, args);

@@ -24,6 +24,9 @@ bool SimdEmitter::upper_is_zero(Ref r) const {
         case Op::VQXtun:
         case Op::VFCvtN:
         case Op::VFCvtXN:
+        case Op::VBfCvtN:
+        case Op::SIntToHalf:
+        case Op::UIntToHalf:
         case Op::VAddV:
         case Op::VMaxVS:
         case Op::VMaxVU:
@@ -58,6 +61,8 @@ bool SimdEmitter::upper_is_zero(Ref r) const {
         case Op::VFMul:
         case Op::VFDiv:
         case Op::VFMulAdd:
+        case Op::VFMulAddH:
+        case Op::VFRecpExp:
         case Op::VFMax:
         case Op::VFMin:
         case Op::VFMaxNum:
@@ -66,6 +71,7 @@ bool SimdEmitter::upper_is_zero(Ref r) const {
         case Op::VFCmpGe:
         case Op::VFCmpGt:
         case Op::VFRint:
+        case Op::VFRintWithin:
         case Op::VFToSInt:
         case Op::VFToUInt:
         case Op::VSIntToF:

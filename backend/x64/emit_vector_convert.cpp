@@ -6,6 +6,7 @@ namespace arclight::backend {
 
 using namespace Xbyak::util;
 using namespace simd;
+using Xbyak::Ymm;
 
 void VectorFpEmitter::emit_vfcvt_l(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
@@ -34,8 +35,46 @@ void VectorFpEmitter::emit_vfcvt_n(const Inst& i) {
     cold_if(kNe);
 }
 
+/// Rounded by adding 2^45 times the power of two that a number begins with, as a double: of the sum's 53 bits those stay that are the
+/// upper 8 of the number. What is no normal number, or zero, goes the slow way.
+void VectorFpEmitter::emit_vbfcvt_n(const Inst& i) {
+    const Xmm x = regs_.use_xmm(i.args[0]);
+    const ScratchXmm t(regs_), u(regs_);
+    flags_.clobber();
+    const Xmm d = regs_.def_xmm(cur());
+    const Ymm number(t.getIdx()), large(u.getIdx());
+    as_.vandps(t, x, constant(~sign_of(false)));
+    as_.vpxor(u, u, u);
+    as_.vpcmpeqd(u, u, t);
+    as_.vmovdqa(xmm15, constant(words(0x0080'0000)));
+    as_.vpcmpgtd(xmm15, xmm15, t);
+    as_.vpandn(u, u, xmm15);
+    as_.vpcmpgtd(xmm15, t, constant(words(0x7f7f'ffff)));
+    as_.vpor(xmm15, xmm15, u);
+    as_.vptest(xmm15, xmm15);
+    const size_t cold = cold_if(kNe);
+    // With its sign, which directed rounding asks for.
+    as_.vcvtps2pd(number, x);
+    as_.vbroadcastsd(large, constant(uint64_t{0xfff} << 52));
+    as_.vandpd(large, large, number);
+    as_.vbroadcastsd(Ymm(xmm15.getIdx()), constant(uint64_t{45} << 52));
+    as_.vpaddq(large, large, Ymm(xmm15.getIdx()));
+    as_.vaddpd(number, number, large);
+    as_.vsubpd(number, number, large);
+    as_.vcvtpd2ps(t, number);
+    // The difference of zeros may have either sign.
+    as_.vandps(t, t, constant(~sign_of(false)));
+    as_.vandps(xmm15, x, constant(sign_of(false)));
+    as_.vorps(t, t, xmm15);
+    as_.vpsrld(t, t, 16);
+    as_.vpxor(xmm15, xmm15, xmm15);
+    as_.vpackusdw(d, t, xmm15);
+    cold_.resume_here(cold);
+}
+
 bool VectorFpEmitter::emit_vf_to_int(const Inst& i) {
     const bool dbl = ir::vec_esize(i.aux) == 3, q = ir::vec_q(i.aux), is_signed = i.op == Op::VFToSInt;
+    if (ir::vec_esize(i.aux) == 1) return half_to_int(i);
     const auto mode = static_cast<ir::RoundMode>(i.imm & 7);
     if ((i.imm >> 8 & 0xff) != 0 || mode == ir::RoundMode::TieAway) return false;
     if (dbl && (!q || !is_signed)) return false;
@@ -86,6 +125,7 @@ bool VectorFpEmitter::emit_vf_to_int(const Inst& i) {
 
 bool VectorFpEmitter::emit_vint_to_f(const Inst& i) {
     const bool dbl = ir::vec_esize(i.aux) == 3, q = ir::vec_q(i.aux), is_signed = i.op == Op::VSIntToF;
+    if (ir::vec_esize(i.aux) == 1) return int_to_half(i);
     if (dbl && (!q || !is_signed)) return false;
     regs_.use_xmm(i.args[0]);
     const ScratchXmm t(regs_);

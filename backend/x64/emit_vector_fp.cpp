@@ -11,33 +11,33 @@ using namespace simd;
 
 void VectorFpEmitter::emit_vfp_sign(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
-    const bool dbl = esize == 3;
+    const uint64_t sign = sign_bits(esize);
     const Xmm x = regs_.use_xmm(i.args[0]);
     const Xmm d = regs_.def_xmm_over(cur(), {i.args[0]});
     if (i.op == Op::VFNeg) {
-        as_.vxorps(d, x, constant(sign_of(dbl)));
+        as_.vxorps(d, x, constant(sign));
     } else {
-        as_.vandps(d, x, constant(~sign_of(dbl)));
+        as_.vandps(d, x, constant(~sign));
     }
 }
 
 bool VectorFpEmitter::emit_vfcmp_eq(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
-    if (esize < 2) return false;
+    if (esize < 2) return half_compare(i, kEqQuiet);
     emit_vfp_compare(i, kEqQuiet);
     return true;
 }
 
 bool VectorFpEmitter::emit_vfcmp_ge(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
-    if (esize < 2) return false;
+    if (esize < 2) return half_compare(i, kGeSignals);
     emit_vfp_compare(i, kGeSignals);
     return true;
 }
 
 bool VectorFpEmitter::emit_vfcmp_gt(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
-    if (esize < 2) return false;
+    if (esize < 2) return half_compare(i, kGtSignals);
     emit_vfp_compare(i, kGtSignals);
     return true;
 }
@@ -45,7 +45,7 @@ bool VectorFpEmitter::emit_vfcmp_gt(const Inst& i) {
 bool VectorFpEmitter::emit_vfadd(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_binary(i, &Cg::vaddps, &Cg::vaddss, FpRisk::Nan);
     if (dbl && !q) return false;  // A64 has no others
     emit_vfp_binary(i, &Cg::vaddps, &Cg::vaddpd, FpRisk::Nan);
     return true;
@@ -54,7 +54,7 @@ bool VectorFpEmitter::emit_vfadd(const Inst& i) {
 bool VectorFpEmitter::emit_vfsub(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_binary(i, &Cg::vsubps, &Cg::vsubss, FpRisk::Nan);
     if (dbl && !q) return false;  // A64 has no others
     emit_vfp_binary(i, &Cg::vsubps, &Cg::vsubpd, FpRisk::Nan);
     return true;
@@ -63,7 +63,7 @@ bool VectorFpEmitter::emit_vfsub(const Inst& i) {
 bool VectorFpEmitter::emit_vfmul(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_binary(i, &Cg::vmulps, &Cg::vmulss, FpRisk::NanOrTiny);
     if (dbl && !q) return false;  // A64 has no others
     emit_vfp_binary(i, &Cg::vmulps, &Cg::vmulpd, FpRisk::NanOrTiny);
     return true;
@@ -72,7 +72,7 @@ bool VectorFpEmitter::emit_vfmul(const Inst& i) {
 bool VectorFpEmitter::emit_vfdiv(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_binary(i, &Cg::vdivps, &Cg::vdivss, FpRisk::Nan);
     if (dbl && !q) return false;  // A64 has no others
     emit_vfp_binary(i, &Cg::vdivps, &Cg::vdivpd, FpRisk::Nan);
     return true;
@@ -81,7 +81,7 @@ bool VectorFpEmitter::emit_vfdiv(const Inst& i) {
 bool VectorFpEmitter::emit_vfsqrt(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_sqrt(i);
     if (dbl && !q) return false;  // A64 has no others
     const Xmm x = regs_.use_xmm(i.args[0]);
     flags_.clobber();
@@ -95,7 +95,7 @@ bool VectorFpEmitter::emit_vfsqrt(const Inst& i) {
 bool VectorFpEmitter::emit_vfmul_add(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_fused(i);
     if (dbl && !q) return false;  // A64 has no others
     emit_vfmuladd(i);
     return true;
@@ -104,7 +104,7 @@ bool VectorFpEmitter::emit_vfmul_add(const Inst& i) {
 bool VectorFpEmitter::emit_vfmax(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_extremum(i, true);
     if (dbl && !q) return false;  // A64 has no others
     emit_vfp_extremum(i, true);
     return true;
@@ -113,7 +113,7 @@ bool VectorFpEmitter::emit_vfmax(const Inst& i) {
 bool VectorFpEmitter::emit_vfmin(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_extremum(i, false);
     if (dbl && !q) return false;  // A64 has no others
     emit_vfp_extremum(i, false);
     return true;
@@ -122,7 +122,7 @@ bool VectorFpEmitter::emit_vfmin(const Inst& i) {
 bool VectorFpEmitter::emit_vfrecp_step(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_fused(i);
     if (dbl && !q) return false;  // A64 has no others
     const Xmm x = regs_.use_xmm(i.args[0]), y = regs_.use_xmm(i.args[1]);
     const ScratchXmm t(regs_);
@@ -190,7 +190,7 @@ bool VectorFpEmitter::emit_vfmax_v(const Inst& i) {
 bool VectorFpEmitter::emit_vfrint(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
     const bool q = ir::vec_q(i.aux), dbl = esize == 3;
-    if (esize < 2) return false;
+    if (esize < 2) return half_round(i);
     if (dbl && !q) return false;  // A64 has no others
     const auto mode = static_cast<ir::RoundMode>(i.imm & 7);
     if (mode == ir::RoundMode::TieAway) return false;

@@ -23,6 +23,7 @@ class FpEmitter : public SimdEmitter {
     void emit_fp_sign(const Inst& i);
     void emit_frecpstep(const Inst& i);
     void emit_frint(const Inst& i);
+    void emit_frint_within(const Inst& i);
     void emit_fcmp(const Inst& i);
     void emit_fcondcompare(const Inst& i);
 
@@ -32,7 +33,9 @@ class FpEmitter : public SimdEmitter {
     void emit_fcvt_from_half(const Inst& i);
     void emit_fcvt32_to16(const Inst& i);
     bool emit_fto_s_int(const Inst& i);
+    void emit_fto_javascript(const Inst& i);
     void emit_int_to_f(const Inst& i);
+    bool emit_int_to_half(const Inst& i);
     void cold_large_unsigned(const ColdArgs& args);
 
   private:
@@ -41,6 +44,9 @@ class FpEmitter : public SimdEmitter {
     /// x rounded to an integral value as FRINT* does, without signalling Inexact; xmm15 is clobbered. For
     /// TieAway, which jumps to a cold path for large numbers and NaNs, `t` is clobbered too.
     void round_scalar(const Xmm& d, const Xmm& x, bool dbl, ir::RoundMode mode, const Xmm& t);
+    /// ucomis or comis of two numbers of 1 << size bytes; halves by way of singles in `t` and xmm15.
+    void compare(const Xmm& a, const Operand& b, uint32_t aux, const Xmm& t);
+    void convert_int(const Inst& i, const Xmm& d, const Reg64& r, bool dbl);
     bool prefers_reversed_fcmp() const;
     void emit_f_to_int(const Inst& i);
 };

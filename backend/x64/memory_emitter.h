@@ -18,6 +18,7 @@ class MemoryEmitter : public Emitter {
     void emit_zero_block(const Inst& i);
 
     // ---- emit_memory.cpp
+    void take_off_tag(const Reg64& addr);
     void cold_fastmem(const ColdArgs& args);
     void emit_check_stack(const Inst& i);
     void cold_grouped(const ColdArgs& args);

@@ -12,6 +12,7 @@ class VectorFpEmitter : public SimdEmitter {
     // ---- emit_vector_convert.cpp
     void emit_vfcvt_l(const Inst& i);
     void emit_vfcvt_n(const Inst& i);
+    void emit_vbfcvt_n(const Inst& i);
     bool emit_vf_to_int(const Inst& i);
     bool emit_vint_to_f(const Inst& i);
 
@@ -34,8 +35,27 @@ class VectorFpEmitter : public SimdEmitter {
     bool emit_vfmin_p(const Inst& i);
     bool emit_vfmax_v(const Inst& i);
     bool emit_vfrint(const Inst& i);
+    bool emit_vfrint_within(const Inst& i);
+    void emit_vfmul_add_halves(const Inst& i);
 
   private:
+    // ---- emit_vector_half.cpp
+    /// The register as many singles wide as there are halves.
+    static Xmm wide(const Xmm& x, const Inst& i);
+    Xmm widen(const Inst& i, unsigned arg, const Xmm& t);
+    void check_halves(const Xmm& d, FpRisk risk, const Xmm& t);
+    size_t check_infinite_halves(const Inst& i, const Xmm& t);
+    bool half_binary(const Inst& i, VexFp3 packed, VexFp3 scalar, FpRisk risk);
+    bool half_sqrt(const Inst& i);
+    bool half_fused(const Inst& i);
+    bool half_extremum(const Inst& i, bool maximum);
+    bool half_compare(const Inst& i, uint8_t predicate);
+    bool half_round(const Inst& i);
+    void round_halves(const Xmm& d, const Xmm& x, const Inst& i, ir::RoundMode mode);
+    bool half_to_int(const Inst& i);
+    bool int_to_half(const Inst& i);
+
+    // ---- emit_vector_fp.cpp
     void emit_vfp_binary(const Inst& i, VexFp3 single, VexFp3 dbl, FpRisk risk);
     void emit_vfmuladd(const Inst& i);
     void emit_vfp_compare(const Inst& i, uint8_t predicate);

@@ -20,6 +20,10 @@ class VectorIntegerEmitter : public SimdEmitter {
     bool emit_vhalving(const Inst& i);
     void emit_vcount_bits(const Inst& i);
 
+    // ---- emit_vector_dot.cpp
+    void emit_vdot(const Inst& i);
+    void emit_vmatrix_multiply(const Inst& i);
+
     // ---- emit_vector_compare.cpp
     void emit_vcompare(const Inst& i);
 
@@ -37,6 +41,8 @@ class VectorIntegerEmitter : public SimdEmitter {
     bool emit_vshift_by_register(const Inst& i);
 
   private:
+    /// The lower or upper eight bytes as halfwords; `d` may be `x` only if it is the lower ones.
+    void extend_bytes(const Xmm& d, const Xmm& x, bool upper, bool is_signed);
     void jump_if_saturated(const Inst& i, const Xmm& equal);
     void emit_vqnarrow(const Inst& i);
     void shift_left(const Xmm& d, const Xmm& a, unsigned esize, unsigned count);

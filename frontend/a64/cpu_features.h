@@ -58,6 +58,12 @@ class FeatureSet {
                 rest.bits_ &= ~mask(static_cast<Feature>(i));
         return rest;
     }
+    /// With `f` and what it needs.
+    constexpr FeatureSet with(Feature f) const {
+        FeatureSet more = *this;
+        for (; !more.has(f); f = kFeatures[static_cast<size_t>(f)].needs) more.bits_ |= mask(f);
+        return more;
+    }
     /// Each feature's needs are met.
     constexpr bool consistent() const {
         for (size_t i = 0; i < kFeatureCount; ++i)
@@ -76,10 +82,50 @@ static_assert(kFeatureCount <= 64);
 
 /// The CPU model that a guest sees unless the machine takes something away.
 inline constexpr FeatureSet kDefaultFeatures = {
-    Feature::Base,   Feature::Fp,     Feature::AdvSimd, Feature::Gic,   Feature::Csv2,
-    Feature::Csv3,   Feature::Pmu,    Feature::Aes,     Feature::Pmull, Feature::Sha1,
-    Feature::Sha256, Feature::Crc32,  Feature::Lse,     Feature::Rdm,   Feature::DotProd,
-    Feature::Lrcpc,  Feature::Hafdbs, Feature::Hpds,    Feature::Pan,   Feature::E0pd,
+    Feature::Base,
+    Feature::Fp,
+    Feature::AdvSimd,
+    Feature::Gic,
+    Feature::Csv2Bhb,
+    Feature::Csv3,
+    Feature::Pmu,
+    Feature::Aes,
+    Feature::Pmull,
+    Feature::Sha1,
+    Feature::Sha256,
+    Feature::Crc32,
+    Feature::Lse,
+    Feature::Rdm,
+    Feature::DotProd,
+    Feature::Lrcpc,
+    Feature::Hafdbs,
+    Feature::Hpds,
+    Feature::Pan,
+    Feature::E0pd,
+    // floating point and vectors
+    Feature::Fp16,
+    Feature::Fp16Simd,
+    Feature::Fhm,
+    Feature::Jscvt,
+    Feature::Fcma,
+    Feature::Frintts,
+    Feature::Bf16,
+    Feature::I8mm,
+    // Mitigations, translation, RAS, counters
+    Feature::Csv2,
+    Feature::Csv2Scxtnum,
+    Feature::Granule16,
+    Feature::Granule64,
+    Feature::TlbiOs,
+    Feature::TlbiRange,
+    Feature::Ttcnp,
+    Feature::Ttst,
+    Feature::Ttl,
+    Feature::Bbm,
+    Feature::Ras,
+    Feature::Iesb,
+    Feature::Ecv,
+    Feature::Hpds2,
 };
 static_assert(kDefaultFeatures.consistent());
 // without() goes through the table once.

@@ -5,7 +5,8 @@
 
 namespace arclight::frontend::a64::translation_flag {
 
-using namespace jit::translation_flag;  // kFpSlow: FPCR has FZ, DN or AHP set. kSingleStep: software step
+using namespace jit::
+    translation_flag;  // kFpSlow: FPCR has FZ, FZ16, DN or AHP set. kSingleStep: software step
 
 inline constexpr uint32_t kEl1 = 1u << 0;           ///< executes at EL1, else EL0
 inline constexpr uint32_t kSpElx = 1u << 1;         ///< PSTATE.SP

@@ -24,7 +24,8 @@ int print_probe() {
         fmt::print("kvm                 usable\n");
         fmt::print("ring 0              {}, {:.1f} ns an instruction\n",
                    p.native_ring0 ? "native" : "emulated", p.ring0_ns);
-        fmt::print("exit and return     {:.1f} us\n", p.exit_us);
+        fmt::print("exit and return     {:.1f} us, {:.0f} times a system call\n", p.exit_us,
+                   p.exit_us / p.call_us);
         fmt::print("clock inside        {}\n", p.same_clock ? "the host's" : "another");
         fmt::print("vector registers    {}\n", p.full_vectors ? "as outside" : "fewer than outside");
         fmt::print("physical addresses  {} bits\n", p.physical_bits);

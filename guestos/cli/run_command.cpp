@@ -15,6 +15,7 @@
 #include "guestos/device_requests.h"
 #include "guestos/gdb/address.h"
 #include "guestos/monitor/words.h"
+#include "guestos/placement.h"
 #include "guestos/sandbox/privileges.h"
 #include "guestos/smbios.h"
 
@@ -27,12 +28,14 @@ struct Words {
     RunOptions options;
     std::vector<std::string> append;
     std::string memory;
+    std::string cpu;
     std::string code_cache;
     std::string accel = "auto";
     std::string fastmem = "auto";
     std::string mmu = "ssp";
     std::string jit = "auto";
     std::string jit_cache, jit_cache_size, jit_code;
+    std::vector<std::string> place;
     std::string trace;
     std::string virtio;
     std::string semihosting = "off";
@@ -71,6 +74,21 @@ int print_device_help(std::string_view device) {
     if (type == nullptr && name != "help")
         return complain(fmt::format("there is no device '{}'", name), kExitUsage);
     fmt::print("{}", type != nullptr ? devices::DeviceFactory::help(*type) : factory.help());
+    return 0;
+}
+
+/// For shell completion (guestos/cli/choice.h).
+std::string model_choice() {
+    std::string words(kChoicePrefix);
+    for (const auto& model : frontend::a64::cpu_models()) words += std::string(model.name) + "|";
+    return words + "help";
+}
+
+int print_cpu_help() {
+    fmt::print("Models:\n");
+    for (const auto& model : frontend::a64::cpu_models()) fmt::print("  {}\n", model.name);
+    fmt::print("Features:\n");
+    for (const std::string& word : feature_words()) fmt::print("  {}\n", word);
     return 0;
 }
 
@@ -214,6 +232,18 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "RAM: a number of MiB, or with suffix K, M, G; 1.5G is one too [512M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_memory), ""))
+        ->group(machine);
+    command
+        ->add_option(
+            "--cpu", words->cpu,
+            "the CPU that the guest is shown: max (all that there is), cortex-a53, neoverse-n1 or another "
+            "and, after commas, FEATURE=on|off; help lists both (docs/cpu.md) [max]")
+        ->type_name("MODEL")
+        ->check(CLI::Validator(
+            [](std::string& text) {
+                return text == "help" ? std::string() : checker(CpuChoice::parse)(text);
+            },
+            "", model_choice()))
         ->group(machine);
     command->add_option("--smp", o.cpus, "virtual CPUs, 1 to 8 [1]")
         ->type_name("N")
@@ -364,9 +394,16 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->add_option(
             "--mmu", words->mmu,
             "how translations follow the guest's tables: ssp (TLB invalidations; recent address spaces are "
-            "kept), ssp-nocache, or tsp (tables are write-protected) [ssp]")
+            "kept), ssp-nocache, asp (ssp, with faults that miss a last-level entry alone counted apart), "
+            "tsp "
+            "(tables are write-protected), or tsp-unsync (last-level tables only until they are written to) "
+            "[ssp]")
         ->type_name("POLICY")
-        ->check(one_of({"ssp", "ssp-nocache", "tsp"}))
+        ->check(one_of({"ssp", "ssp-nocache", "asp", "tsp", "tsp-unsync"}))
+        ->group(execution);
+    command
+        ->add_flag("--mmu-exits", o.shadow.real_exits,
+                   "leave the virtual machine for each exit that the policy stands for (kvm)")
         ->group(execution);
     command->add_option("--mmu-roots", o.shadow.roots, "address spaces that are kept, 1 to 30 [16]")
         ->type_name("N")
@@ -422,6 +459,15 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "about twice [256M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_code_cache), ""))
+        ->group(execution);
+    command
+        ->add_option(
+            "--place", words->place,
+            "cores of the host for this guest's threads: a list (0-3,8) or cache (those that share the last "
+            "level of cache with the first permitted one); with vcpus=, compiler= or devices= before it, for "
+            "these threads only; may be given several times, and changed by the monitor's place "
+            "(docs/placement.md)")
+        ->type_name("[GROUP=]CORES")
         ->group(execution);
 
     const auto lightv = "LightV (mmu/lightv/README.md)";
@@ -513,6 +559,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                             kExitUsage);
         options.restore_memory = words->memory.empty();
         options.restore_cpus = smp->count() == 0;
+        if (words->cpu == "help") return print_cpu_help();
+        if (!words->cpu.empty()) options.cpu = *CpuChoice::parse(words->cpu);
         // The checkers above have accepted these texts already.
         options.append = fmt::format("{}", fmt::join(words->append, " "));
         if (!words->memory.empty()) options.memory = *parse_memory(words->memory);
@@ -525,6 +573,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         if (words->jit_cache != "off")
             options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
         options.jit_cache_key = jit_cache_key(home);
+        options.host_cores = host::CoreSet::permitted();
+        if (auto placement = parse_placement(words->place, options.host_cores))
+            options.placement = *placement;
+        else
+            return complain("--place: " + placement.error(), kExitUsage);
         options.sandbox = sandbox_mode(words->sandbox);
         options.spectre = words->spectre == "on";
         options.host_suspend =
@@ -569,7 +622,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                         : words->accel == "process" ? Accel::Process
                                                     : Accel::Auto;
         options.shadow.policy = words->mmu == "tsp"           ? mmu::ShadowPolicy::Tsp
+                                : words->mmu == "tsp-unsync"  ? mmu::ShadowPolicy::TspUnsync
                                 : words->mmu == "ssp-nocache" ? mmu::ShadowPolicy::SspNoCache
+                                : words->mmu == "asp"         ? mmu::ShadowPolicy::Asp
                                                               : mmu::ShadowPolicy::Ssp;
         options.jit = words->jit == "tier2"         ? JitTier::Tier2
                       : words->jit == "tiered"      ? JitTier::Tiered

@@ -55,6 +55,8 @@ std::span<const Hmp::Command> Hmp::commands() {
         {"cpu", "index", "set the default CPU", &Hmp::select_cpu},
         {"x", "/fmt addr", "virtual memory dump starting at 'addr'", &Hmp::examine_virtual},
         {"xp", "/fmt addr", "physical memory dump starting at 'addr'", &Hmp::examine_physical},
+        {"place", "[[group=]cores ...]",
+         "show, or change, on which cores of the host the guest's threads run", &Hmp::place},
         {"balloon", "target", "request VM to change its memory allocation (in MB)", &Hmp::balloon},
         {"savevm", "tag", "save a VM snapshot", &Hmp::savevm},
         {"loadvm", "tag", "restore a VM snapshot from its tag", &Hmp::loadvm},
@@ -217,6 +219,18 @@ std::string Hmp::balloon(std::string_view rest) {
 std::string Hmp::info_balloon(std::string_view) {
     const auto balloon = target_.balloon();
     return balloon ? fmt::format("balloon: actual={}\n", balloon->guest_bytes >> 20) : kNoBalloon;
+}
+
+std::string Hmp::place(std::string_view rest) {
+    std::vector<std::string> words;
+    for (std::string_view word = first_word(rest); !word.empty(); word = first_word(rest))
+        words.emplace_back(word);
+    if (words.empty()) {
+        const std::string text = target_.placement();
+        return text.empty() ? "the threads run where the host likes\n" : text;
+    }
+    const auto placed = target_.place(words);
+    return placed ? "" : fmt::format("Error: {}\n", placed.error());
 }
 
 std::string Hmp::watchdog_action(std::string_view rest) {

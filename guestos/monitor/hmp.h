@@ -54,6 +54,7 @@ class Hmp {
     std::string loadvm(std::string_view rest);
     std::string delvm(std::string_view rest);
     std::string info_snapshots(std::string_view rest);
+    std::string place(std::string_view rest);
     std::string watchdog_action(std::string_view rest);
     std::string info_balloon(std::string_view rest);
     std::string info_block(std::string_view);

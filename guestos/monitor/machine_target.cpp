@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -15,8 +16,10 @@
 #include "guestos/device_requests.h"
 #include "guestos/monitor/register_text.h"
 #include "guestos/monitor/words.h"
+#include "guestos/placement.h"
 #include "guestos/snapshot/snapshot_store.h"
 #include "guestos/snapshot/snapshots.h"
+#include "host/cores.h"
 #include "host/memory_fault.h"
 #include "mmu/walk.h"
 
@@ -443,6 +446,17 @@ bool MachineTarget::dismiss_job(const std::string& id) {
     tell_(MonitorEvent::now("JOB_STATUS_CHANGE", {{"status", "null"}, {"id", id}}));
     return true;
 }
+
+Result<void> MachineTarget::place(const std::vector<std::string>& words) {
+    // The sandbox was told so at the start.
+    if (!options_.placed()) return failure("only threads of a run with --place can be moved");
+    const auto placement = parse_placement(words, options_.host_cores);
+    if (!placement) return std::unexpected(placement.error());
+    if (!host::place_threads(*placement)) return failure("{}", std::strerror(errno));
+    return {};
+}
+
+std::string MachineTarget::placement() { return placement_text(host::placement()); }
 
 void MachineTarget::set_watchdog_action(WatchdogAction action) {
     with_machine([&](Machine& machine) {

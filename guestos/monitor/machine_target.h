@@ -62,6 +62,8 @@ class MachineTarget final : public MonitorTarget {
                  const std::function<Result<void>()>& work) override;
     std::vector<Job> jobs() override;
     bool dismiss_job(const std::string& id) override;
+    Result<void> place(const std::vector<std::string>& words) override;
+    std::string placement() override;
     void set_watchdog_action(WatchdogAction action) override;
     std::string name() const override { return options_.name; }
     std::string uuid() const override { return options_.uuid; }

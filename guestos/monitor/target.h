@@ -104,6 +104,11 @@ class MonitorTarget {
     /// False: there is none of that id.
     virtual bool dismiss_job(const std::string& id) = 0;
 
+    /// Moves the guest's threads to other cores of the host (guestos/placement.h). An error is one line.
+    virtual Result<void> place(const std::vector<std::string>& words) = 0;
+    /// Where they are, one group a line.
+    virtual std::string placement() = 0;
+
     virtual void set_watchdog_action(WatchdogAction action) = 0;
 
     virtual std::string name() const = 0;

@@ -1,4 +1,4 @@
-// -cpu: which model the guest asked for, and what of it is not there.
+// -cpu: the model and its properties, and what of it is not there.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -19,7 +19,9 @@ struct FeatureProperty {
     std::string_view prefix;  ///< of the names of its features
 };
 constexpr FeatureProperty kFeatureProperties[] = {
-    {"sve", "FEAT_SVE"}, {"sme", "FEAT_SME"}, {"pauth", "FEAT_PAuth"}, {"lpa2", "FEAT_LPA2"}};
+    {"sve", "FEAT_SVE"},   {"sme", "FEAT_SME"}, {"pauth", "FEAT_PAuth"},  {"lpa2", "FEAT_LPA2"},
+    {"pmu", "FEAT_PMUv3"}, {"vfp", "FEAT_FP"},  {"neon", "FEAT_AdvSIMD"},
+};
 
 Result<const CpuModel*> find_model(const std::string& name, const std::string& origin) {
     if (const CpuModel* model = find_cpu_model(name)) return model;
@@ -30,26 +32,22 @@ Result<const CpuModel*> find_model(const std::string& name, const std::string& o
                    fmt::join(known, ", "));
 }
 
-Result<void> take_properties(Translation& t, Keys& keys, std::string_view name,
+Result<void> take_properties(Translation& t, Keys& keys, std::string_view name, CpuChoice& choice,
                              std::vector<std::string_view>& missing) {
-    using frontend::a64::kFeatures;
-    const auto there = [](std::string_view prefix) {
-        return std::ranges::any_of(kFeatures, [&](const auto& info) {
-            return std::string_view(info.title).starts_with(prefix) &&
-                   frontend::a64::kDefaultFeatures.has(
-                       static_cast<frontend::a64::Feature>(&info - std::begin(kFeatures)));
-        });
-    };
     for (const auto& [key, prefix] : kFeatureProperties) {
         const auto asked = keys.optional_switch(key);
-        if (!asked || *asked) continue;
-        std::erase_if(missing, [&](std::string_view feature) { return feature.starts_with(prefix); });
-        if (there(prefix))
-            if (const auto done = t.notes.missed(
-                    fmt::format("-cpu {},{}=off: the CPU has {} all the same", name, key, prefix));
-                !done)
-                return done;
+        if (!asked) continue;
+        const auto is_meant = [&](std::string_view feature) { return feature.starts_with(prefix); };
+        if (!*asked) std::erase_if(missing, is_meant);
+        // One line says what is missing.
+        if (*asked && std::ranges::any_of(missing, is_meant)) continue;
+        if (const auto done = choice.switch_feature(key, *asked); !done)
+            if (const auto noted = t.notes.missed(fmt::format("-cpu {}: {}", name, done.error())); !noted)
+                return noted;
     }
+    using frontend::a64::Feature;
+    if (choice.features.has(Feature::Fp) != choice.features.has(Feature::AdvSimd))
+        keys.fail("AArch64 CPUs must have both VFP and Neon or neither");
     // Lengths of vectors, in bits: without SVE none is there, and the line of missing features says that.
     for (const auto& [key, value] : keys.with_prefix("sve"))
         if (key != "-max-vq" && !(parse_number(key) && parse_switch(value)))
@@ -58,16 +56,11 @@ Result<void> take_properties(Translation& t, Keys& keys, std::string_view name,
         if (!(parse_number(key) || key == "_fa64") || !parse_switch(value))
             keys.fail("Invalid parameter 'sme{}={}'", key, value);
     if (!keys.on("aarch64", true)) keys.fail("aarch64=off: guests are AArch64");
-    if (!keys.on("pmu", true))
-        if (const auto done = t.notes.missed(fmt::format("-cpu {},pmu=off: the CPU has a PMU", name)); !done)
-            return done;
-    for (const std::string_view key : {"vfp", "neon"})
-        if (!keys.on(key, true))
-            if (const auto done =
-                    t.notes.missed(fmt::format("-cpu {},{}=off: the CPU has floating point", name, key));
-                !done)
-                return done;
-    for (const std::string_view key : {"midr", "cntfrq", "mp-affinity"})
+    if (const auto midr = keys.number("midr")) {
+        if (*midr >> 32 != 0) keys.fail("midr={:#x}: MIDR_EL1 has 32 bits", *midr);
+        choice.identity.midr = *midr;
+    }
+    for (const std::string_view key : {"cntfrq", "mp-affinity"})
         if (keys.number(key))
             if (const auto done =
                     t.notes.missed(fmt::format("-cpu {},{}: the register keeps its value", name, key));
@@ -96,10 +89,13 @@ Result<void> take_cpu_model(Translation& t) {
     const std::string name = given.value("model");
     const auto model = find_model(name, given.origin);
     if (!model) return std::unexpected(model.error());
-    std::vector<std::string_view> missing = lacking(**model, frontend::a64::kDefaultFeatures);
+    auto choice = CpuChoice::of_model(name);
+    if (!choice) return failure("{}: {}", given.origin, choice.error());
+    std::vector<std::string_view> missing = lacking(**model, choice->features);
     Keys keys(given);
-    if (const auto taken = take_properties(t, keys, name, missing); !taken) return taken;
+    if (const auto taken = take_properties(t, keys, name, *choice, missing); !taken) return taken;
     if (const auto known = keys.finish(); !known) return known;
+    t.out.cpu = std::move(*choice);
     if (missing.empty()) return {};
     return t.notes.missed(fmt::format("-cpu {}: the guest's CPU lacks {}", name, fmt::join(missing, ", ")));
 }

@@ -1,4 +1,4 @@
-// The CPUs that QEMU 7.2 offers for the virt board, and what they have that Arclight's CPU has not.
+// The CPUs that QEMU offers for the virt board, and what they have there that the CPU here has not.
 #pragma once
 
 #include <span>

@@ -20,7 +20,8 @@ constexpr OptionRow kOptions[] = {
     {"machine", List, "type", Differs,
      "`virt` and `virt-N.M` only, all the same machine; also -M; see the properties below"},
     {"cpu", Word, "", Differs,
-     "the guest gets Arclight's CPU whatever the model; a line says what the model has and this one lacks"},
+     "the models of QEMU 7.2 and `cortex-a710`, `neoverse-n2`, `neoverse-v1`, with their registers; a line "
+     "says which of a model's features are not there"},
     {"accel", List, "accel", Differs,
      "`tcg`, `kvm` and `hvf` all mean Arclight's translator; `-arclight \"--accel NAME\"` selects where it "
      "runs"},

@@ -97,6 +97,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
             options.devices,
             [](const DeviceOptions& device) { return device.request.name == "virtio-vsock"; }),
         .io_uring = std::ranges::any_of(options.devices, uses_ring),
+        .placement = options.placed(),
         .snapshots = !options.snapshots.empty(),
         .char_servers =
             std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),

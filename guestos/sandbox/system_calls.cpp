@@ -47,6 +47,7 @@ enum class When : uint8_t {
     DaemonClients,
     Vsock,
     IoUring,
+    Placement,
     Snapshots,
     CharServers,
     CharClients,
@@ -135,6 +136,7 @@ constexpr Row kRows[] = {
     ioctl_row(0, KVM_SET_XCRS, When::Kvm),
     ioctl_row(0, KVM_SET_DEVICE_ATTR, When::Kvm),
     ioctl_row(0, KVM_GET_SREGS, When::Kvm),
+    ioctl_row(0, KVM_GET_STATS_FD, When::Kvm),
     ioctl_row(kDevice, vhost::kSetFeatures, When::Daemons),
     ioctl_row(kDevice, vhost::kSetMemTable, When::Daemons),
     ioctl_row(kDevice, vhost::kSetVringNum, When::Daemons),
@@ -322,6 +324,7 @@ constexpr Row kRows[] = {
     {.number = SYS_listen, .roles = 0, .when = When::Vsock},
     {.number = SYS_fchmod, .roles = 0, .when = When::Vsock},
     {.number = SYS_recvmsg, .roles = 0, .when = When::Snapshots},  // a connection to an image's next server
+    {.number = SYS_sched_setaffinity, .roles = kControl, .when = When::Placement},
     // ---- Snapshots by name: in their directory
     snapshot_row(SYS_access),
     snapshot_row(SYS_copy_file_range),
@@ -427,6 +430,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::DaemonClients: return needs.daemon_clients;
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
+        case When::Placement: return needs.placement;
         case When::Snapshots: return needs.snapshots;
         case When::CharServers: return needs.char_servers;
         case When::CharClients: return needs.char_clients;

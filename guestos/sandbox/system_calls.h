@@ -54,6 +54,7 @@ struct Needs {
     bool daemon_clients = false;      ///< and are connected to again
     bool vsock = false;               ///< Unix sockets are made for the guest's connections
     bool io_uring = false;            ///< disks make rings (devices/virtio/io_ring.h)
+    bool placement = false;           ///< threads are moved between the host's cores
     bool snapshots = false;           ///< a directory has them by name
     bool char_servers = false;        ///< chardevs take clients
     bool char_clients = false;        ///< chardevs connect again

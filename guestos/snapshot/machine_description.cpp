@@ -61,6 +61,8 @@ MachineDescription MachineDescription::of(const RunOptions& options) {
     };
     add("memory", fmt::format("{}", options.memory));
     add("cpus", fmt::format("{}", options.cpus));
+    if (const CpuChoice cpu = options.cpu.value_or(CpuChoice{}); cpu.text() != CpuChoice{}.text())
+        add("cpu", cpu.text());
     add("gic", fmt::format("{}", options.gic.value_or(kDefaultGic)));
     add("virtio", options.virtio == VirtioMmio::Legacy ? "legacy" : "modern");
     if (options.serials.size() > 1) add("serial", fmt::format("{}", options.serials.size()));
@@ -129,6 +131,9 @@ RunOptions MachineDescription::complete(RunOptions options) const {
     if (options.restore_cpus)
         options.cpus = static_cast<unsigned>(
             std::clamp<uint64_t>(number("cpus").value_or(options.cpus), 1, devices::layout::kMaxCpus));
+    if (!options.cpu)
+        if (const std::string* cpu = find("cpu"); cpu != nullptr)
+            if (auto choice = CpuChoice::parse(*cpu)) options.cpu = std::move(*choice);
     if (!options.gic) options.gic = number("gic") == 2 ? 2 : 3;
     if (!options.virtio) {
         const std::string* virtio = find("virtio");
@@ -157,6 +162,9 @@ std::optional<std::string> MachineDescription::difference_from(const MachineDesc
                            size_text(d->second));
     if (const auto d = differ("cpus"))
         return fmt::format("is of a machine with {} CPUs, this one has {}", d->first, d->second);
+    if (const auto d = differ("cpu"))
+        return fmt::format("is of a machine with the CPU {}, this one has {}",
+                           d->first == "none" ? "max" : d->first, d->second == "none" ? "max" : d->second);
     if (const auto d = differ("gic"))
         return fmt::format("is of a machine with GICv{}, this one has GICv{}", d->first, d->second);
     if (const auto d = differ("virtio"))

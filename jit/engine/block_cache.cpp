@@ -9,9 +9,9 @@
 namespace arclight::jit {
 
 namespace {
-constexpr unsigned kLineBits = 6;
 uint64_t line_mask(uint64_t offset, uint64_t bytes) {
-    const unsigned first = offset >> kLineBits, last = (offset + bytes - 1) >> kLineBits;
+    const unsigned first = offset >> BlockCache::kLineBits,
+                   last = (offset + bytes - 1) >> BlockCache::kLineBits;
     return (~uint64_t{0} >> (63 - (last - first))) << first;
 }
 
@@ -179,13 +179,6 @@ void BlockCache::clear() {
     blocks_.clear();
     used_ = live_ = 0;
     described_bytes_ = 0;
-}
-
-bool BlockCache::line_has_code(uint64_t pa) const {
-    const uint64_t page = memory_.page_number(pa);
-    if (page == mmu::GuestMemory::kNoPage) return false;
-    auto& word = const_cast<uint64_t&>(lines_[page]);
-    return (std::atomic_ref(word).load(std::memory_order_relaxed) >> (pa >> kLineBits & 63) & 1) != 0;
 }
 
 }  // namespace arclight::jit

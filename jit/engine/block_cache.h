@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cassert>
 #include <chrono>
 #include <cstddef>
@@ -63,6 +64,7 @@ struct TranslationBlock {
         0;                  ///< memory of this description when it was inserted, for the engine's limit
     bool valid = true;      ///< still findable; an invalid block may be running until it leaves
     bool stop = false;      ///< leaves before its instruction (Engine::stop_at()); in no region
+    bool spins = false;     ///< see ir::spins(): of a guest with several CPUs; in no region
     bool indirect = false;  ///< was asked for by other means than a direct exit
 
     // ---- Of tier 2
@@ -83,6 +85,7 @@ struct TranslationBlock {
 /// Not synchronised: the engine's lock is held.
 class BlockCache {
   public:
+    static constexpr unsigned kLineBits = 6;  ///< of line_has_code()
     BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code);
 
     TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const;
@@ -115,7 +118,12 @@ class BlockCache {
     void clear();
 
     /// Whether the 64-byte line at pa may have been translated; any thread, no lock.
-    bool line_has_code(uint64_t pa) const;
+    bool line_has_code(uint64_t pa) const {
+        const uint64_t page = memory_.page_number(pa);
+        if (page == mmu::GuestMemory::kNoPage) return false;
+        auto& word = const_cast<uint64_t&>(lines_[page]);
+        return (std::atomic_ref(word).load(std::memory_order_relaxed) >> (pa >> kLineBits & 63) & 1) != 0;
+    }
     size_t size() const { return live_; }
     /// Blocks that were taken out and not freed yet count too.
     size_t described_blocks() const { return blocks_.size(); }

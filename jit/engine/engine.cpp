@@ -11,6 +11,7 @@
 #include "host/memory_fault.h"
 #include "jit/engine/predict.h"
 #include "jit/host_fp.h"
+#include "jit/ir/spin_loop.h"
 #include "jit/translation_flags.h"
 
 namespace arclight::jit {
@@ -41,7 +42,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
         if (tier2_.enabled()) tier2_.forget(block);
     };
     if (!tier2_.enabled()) return;
-    tier2_.set_mark_devices([this](ir::Block& block) { mark_devices(block); });
+    tier2_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
 }
 
 /// Reads what a block at pa may be made of into code_read_, each instruction once: other CPUs may store to
@@ -98,7 +99,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : limits_.max_block_insns;
     if ((translation_flags & translation_flag::kSingleStep) != 0) limit = 1;
     auto block = std::make_unique<TranslationBlock>();
-    const uint32_t counter = stop ? kNoCounter : tier2_.new_counter(translation_flags);
+    uint32_t counter = kNoCounter;
     for (;;) {
         ir_.clear();
         ir_.pa = pa;
@@ -108,7 +109,9 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
         else
             frontend_.translate(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
                                 limit);
-        if (!devices_.empty()) mark_devices(ir_);
+        block->spins = options_.concurrent && ir::spins(ir_);
+        if (counter == kNoCounter && !stop && !block->spins) counter = tier2_.new_counter(translation_flags);
+        if (!sites_.empty()) mark_sites(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
@@ -167,8 +170,20 @@ TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t translation_fl
     return made;
 }
 
+/// Where this CPU would translate a line that another one goes on changing.
+void Engine::wait_for_rest(std::unique_lock<std::mutex>& guard, uint64_t pa, uint32_t translation_flags,
+                           const GuestState* state) {
+    if (!options_.concurrent || state == nullptr || !patched_lines_.dropped_by_another(pa, state) ||
+        cache_.find(pa, translation_flags) != nullptr)
+        return;
+    guard.unlock();
+    patched_lines_.wait_for_rest(pa);
+    guard.lock();
+}
+
 const void* Engine::entry(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
-    const std::lock_guard guard(lock_);
+    std::unique_lock guard(lock_);
+    wait_for_rest(guard, pa, translation_flags, state);
     TranslationBlock* block = find_or_translate(pa, translation_flags, state);
     if (block == nullptr) return nullptr;
     block->indirect = true;
@@ -176,8 +191,9 @@ const void* Engine::entry(uint64_t pa, uint32_t translation_flags, const GuestSt
 }
 
 const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot,
-                                   uint32_t epoch, const GuestState* state) {
-    const std::lock_guard guard(lock_);
+                                   uint32_t epoch, bool* spins, const GuestState* state) {
+    std::unique_lock guard(lock_);
+    wait_for_rest(guard, pa, translation_flags, state);
     TranslationBlock* target = find_or_translate(pa, translation_flags, state);
     if (target == nullptr || should_leave()) return nullptr;
     BlockCache::BlockExit s;
@@ -187,6 +203,10 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
     const LinkSlot& exit = s.block->code.exits[s.exit];
     // The guest may have moved the page under the running block and not yet synchronised.
     if (!exit.cross_page && ((s.block->pa ^ pa) & kPageMask) != 0) return target->code.entry;
+    if (s.block->spins && target == s.block) {
+        *spins = true;
+        return target->code.entry;
+    }
     const TranslationBlock* linked = s.block->linked[s.exit];
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot link a cross-page exit to another block; that exit then asks each time.
@@ -207,12 +227,23 @@ void Engine::flush() {
     ++stats_.flushes;
 }
 
-bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
-    const std::lock_guard guard(lock_);
-    devices_.erase(devices_.lower_bound(pa), devices_.lower_bound(pa + bytes));
+bool Engine::drop(uint64_t pa, uint64_t bytes) {
+    sites_.erase(sites_.lower_bound(pa), sites_.lower_bound(pa + bytes));
     const unsigned count = cache_.invalidate(pa, bytes);
     stats_.invalidated += count;
     return count != 0;
+}
+
+bool Engine::invalidate(uint64_t pa, uint64_t bytes) {
+    const std::lock_guard guard(lock_);
+    return drop(pa, bytes);
+}
+
+bool Engine::drop_line(uint64_t pa, const GuestState& state) {
+    const std::lock_guard guard(lock_);
+    if (!drop(pa, kLineBytes)) return false;
+    if (options_.concurrent) patched_lines_.dropped(pa, &state);
+    return true;
 }
 
 // ---- Stops
@@ -310,26 +341,28 @@ const void* Engine::fastmem_fault(const void* host_pc) {
     return block != nullptr ? jit::fastmem_fault(block->code, host_pc) : nullptr;
 }
 
-bool Engine::mark_device(const void* return_pc) {
+bool Engine::mark_site(const void* return_pc, uint32_t mark) {
     const std::lock_guard guard(lock_);
     const TranslationBlock* block = cache_.owner_of(return_pc, true);
     if (block == nullptr) return false;
     const auto offset = jit::guest_offset(block->code, return_pc);
     if (!offset) return false;
     const uint64_t pa = (block->pa & kPageMask) | *offset;
-    if (!devices_.insert(pa).second) return false;
+    uint32_t& marks = sites_[pa];
+    if ((marks & mark) != 0) return false;
+    marks |= mark;
     const unsigned count = cache_.invalidate(pa, limits_.alignment);
     stats_.invalidated += count;
     return count != 0;
 }
 
-void Engine::mark_devices(ir::Block& block) const {
+void Engine::mark_sites(ir::Block& block) const {
     uint64_t pa = block.pa;
     for (ir::Inst& i : block.insts) {
         if (i.op == ir::Op::InsnStart)
             pa = (block.pa & kPageMask) | static_cast<uint64_t>(i.imm);
-        else if (ir::is_plain_access(i.op) && devices_.contains(pa))
-            i.aux |= ir::kMemDevice;
+        else if (const auto site = sites_.find(pa); site != sites_.end() && ir::is_plain_access(i.op))
+            i.aux |= site->second;
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -11,6 +12,7 @@
 
 #include "jit/engine/block_cache.h"
 #include "jit/engine/interpreter_stubs.h"
+#include "jit/engine/patched_lines.h"
 #include "jit/engine/retired_blocks.h"
 #include "jit/engine/tier2.h"
 #include "jit/frontend.h"
@@ -51,8 +53,9 @@ class Engine {
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
     /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's. Null also
     /// where the CPU is to leave translated code: ask entry() then.
+    /// `*spins` is set, and nothing linked, where the exit leads a loop back that waits for another CPU.
     const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
-                               const GuestState* state = nullptr);
+                               bool* spins, const GuestState* state = nullptr);
 
     /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after
     /// it.
@@ -60,9 +63,9 @@ class Engine {
 
     /// False only if no block was made from this line as it was before the caller's last store.
     bool line_has_code(uint64_t pa) const {
-        // In this order: a block that is being made may have read the line before the store, and is not in
-        // the cache yet.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        // In this order: a block that is being made, by another CPU, may have read the line before the store, and is not
+        // in the cache yet.
+        if (options_.concurrent) std::atomic_thread_fence(std::memory_order_seq_cst);
         return translating_page_.load(std::memory_order_acquire) == (pa & kPageMask) ||
                cache_.line_has_code(pa);
     }
@@ -72,6 +75,12 @@ class Engine {
     /// it has done so.
     bool invalidate(uint64_t pa, uint64_t bytes);
     bool invalidate_all();
+    /// The guest has changed code in this line, by a CPU with this state: as invalidate(), with less where no block is made
+    /// from the line.
+    bool invalidate_line(uint64_t pa, const GuestState& state) {
+        if (options_.concurrent) patched_lines_.changed(pa);
+        return line_has_code(pa) && drop_line(pa & ~(kLineBytes - 1), state);
+    }
     /// While one is there, no block that is forgotten is freed.
     class RetireHold {
       public:
@@ -110,7 +119,9 @@ class Engine {
     const void* fastmem_fault(const void* host_pc);
     /// The access whose slow path returns to host_pc met a device: from now on it is translated into a call
     /// of the slow path at once. As invalidate().
-    bool mark_device(const void* return_pc);
+    bool mark_device(const void* return_pc) { return mark_site(return_pc, ir::kMemDevice); }
+    /// It has an address with a tag, which no fastmem has: from now on the tag is taken off first. As invalidate().
+    bool mark_tagged(const void* return_pc) { return mark_site(return_pc, ir::kMemTagged); }
 
     /// From now on translated code leaves with ExitReason::Stop before the instruction at this physical address, which
     /// is in RAM and aligned; but for blocks of translation_flag::kSingleStep, by which it can be executed. No other
@@ -126,16 +137,22 @@ class Engine {
 
   private:
     static constexpr uint64_t kNoPage = ~uint64_t{0};
+    static constexpr uint64_t kLineBytes = 64;  ///< of line_has_code()
     static constexpr uint64_t kDescriptionRatio = 4;
     TranslationBlock* find_or_translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
     TranslationBlock* translate(uint64_t pa, uint32_t translation_flags, const GuestState* state);
+    bool drop(uint64_t pa, uint64_t bytes);
+    bool drop_line(uint64_t pa, const GuestState& state);
+    void wait_for_rest(std::unique_lock<std::mutex>& guard, uint64_t pa, uint32_t translation_flags,
+                       const GuestState* state);
     size_t retired_batch() const;
     bool has_room_to_describe();
     bool should_leave();
     void reclaim();
     void read_code(uint64_t pa);
     void trace(const TranslationBlock& block);
-    void mark_devices(ir::Block& block) const;
+    bool mark_site(const void* return_pc, uint32_t mark);
+    void mark_sites(ir::Block& block) const;
     bool stops_at(uint64_t pa, uint32_t translation_flags) const;
     void cut_at_stop(uint64_t pa);
     void make_stop(uint64_t pa);
@@ -152,9 +169,11 @@ class Engine {
     std::vector<std::byte> code_read_;  // likewise
     InterpreterStubs interpreter_stubs_;
     RetiredBlocks retired_;
-    size_t next_leave_ = 0;       // retired blocks for which should_leave()
-    std::set<uint64_t> devices_;  // instructions (physical addresses) that met one
-    std::set<uint64_t> stops_;    // instructions (physical addresses) that stop_at() names
+    size_t next_leave_ = 0;  // retired blocks for which should_leave()
+    PatchedLines patched_lines_;
+    /// Instructions (physical addresses) and what they met: kMemDevice, kMemTagged.
+    std::map<uint64_t, uint32_t> sites_;
+    std::set<uint64_t> stops_;  // instructions (physical addresses) that stop_at() names
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others
 };

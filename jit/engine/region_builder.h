@@ -23,7 +23,7 @@ class RegionBuilder {
     RegionBuilder(const Frontend& frontend, const BlockCache& blocks, const PromotionPolicy& policy,
                   EdgeProfiler& edges, const Tier2Options& options);
     /// Marks the accesses of a block that met a device.
-    std::function<void(ir::Block&)> mark_devices = [](ir::Block&) {};
+    std::function<void(ir::Block&)> mark_sites = [](ir::Block&) {};
 
     struct Built {
         Region region;                             ///< for the compiler

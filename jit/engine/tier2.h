@@ -46,7 +46,7 @@ class Tier2 {
     uint32_t new_counter(uint32_t translation_flags) { return policy_.new_counter(translation_flags); }
     void attach(TranslationBlock& block);
     /// Marks the accesses of a block that met a device. With the lock held.
-    void set_mark_devices(std::function<void(ir::Block&)> mark) { builder_.mark_devices = std::move(mark); }
+    void set_mark_sites(std::function<void(ir::Block&)> mark) { builder_.mark_sites = std::move(mark); }
 
     // ---- With the lock held
     /// Where an exit is to lead that is being linked.

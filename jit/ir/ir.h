@@ -55,6 +55,8 @@ inline constexpr uint32_t kMemSpBase = 1u << 9;
 inline constexpr unsigned kMemSpOffsetShift = 10;  ///< 4 bits
 constexpr unsigned mem_sp_offset(uint32_t aux) { return aux >> kMemSpOffsetShift & 15; }
 inline constexpr uint32_t kMemDevice = 1u << 14;  ///< a device was found there: no use trying RAM first
+inline constexpr uint32_t kMemTagged =
+    1u << 15;  ///< an address with a tag (GuestState::address_tag) was found there
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
 /// Loads and stores that are neither exclusive nor atomic. Inst::imm of one may predict where its address
 /// falls (jit/engine/predict.h).
@@ -97,6 +99,9 @@ constexpr uint32_t call_condition(uint32_t aux) { return aux >> 16; }
 constexpr uint32_t vec_aux(unsigned esize, bool q = true) { return esize | (q ? 16u : 0u); }
 constexpr unsigned vec_esize(uint32_t aux) { return aux & 3; }
 constexpr bool vec_q(uint32_t aux) { return (aux & 16) != 0; }
+/// Without q, of floating-point operations on halves: only lane 0 takes part, what is above it in the result is zero.
+inline constexpr uint32_t kVecScalar = 32;
+constexpr bool vec_scalar(uint32_t aux) { return (aux & kVecScalar) != 0; }
 
 // ---- opcode properties
 struct OpInfo {

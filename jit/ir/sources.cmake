@@ -2,5 +2,6 @@ list(APPEND arclight_jit_SOURCES
   ir/interpreter.cpp
   ir/ir.cpp
   ir/printer.cpp
+  ir/spin_loop.cpp
   ir/verifier.cpp
 )

@@ -217,7 +217,8 @@ void FpLowering::to_integer(const Inst& i, Ref index) {
     const auto mode = static_cast<ir::RoundMode>(i.aux & 7);
     const bool dbl = (i.aux >> 4 & 3) == 3, wide = i.type == Type::I64;
     if (mode != ir::RoundMode::Zero || (i.imm & 0xff) != 0) throw Unsupported{};
-    Value* x = values_.fp(i.args[0], dbl ? Type::F64 : Type::F32);
+    Value* x = (i.aux >> 4 & 3) == 1 ? widened(half_lanes(i.args[0], 1), b_.getFloatTy())
+                                     : values_.fp(i.args[0], dbl ? Type::F64 : Type::F32);
     if (i.op == Op::FToSInt) {
         // x86 answers with the smallest integer whatever does not fit, and raises Invalid as ARM does.
         llvm::Type* type = wide ? b_.getInt64Ty() : b_.getInt32Ty();
@@ -309,8 +310,16 @@ bool FpLowering::lower_scalar(const Inst& i, Ref index) {
             return true;
         case Op::FCmp: {
             const Type t = (i.aux & 3) == 3 ? Type::F64 : Type::F32;
-            Value *a = values_.fp(i.args[0], t), *b = values_.fp(i.args[1], t);
-            guard_numbers(i.args[0], a, i.args[1], b);  // NaNs may signal
+            Value *a, *b;
+            if ((i.aux & 3) == 1) {
+                a = widened(half_lanes(i.args[0], 1), b_.getFloatTy());
+                b = widened(half_lanes(i.args[1], 1), b_.getFloatTy());
+                exits_.guard(b_.CreateFCmpORD(a, b));
+            } else {
+                a = values_.fp(i.args[0], t);
+                b = values_.fp(i.args[1], t);
+                guard_numbers(i.args[0], a, i.args[1], b);  // NaNs may signal
+            }
             Flags f;
             f.kind = t == Type::F64 ? Flags::FCmp64 : Flags::FCmp32;
             const auto bits = [&](Value* v) -> Value* {
@@ -336,6 +345,17 @@ bool FpLowering::lower_scalar(const Inst& i, Ref index) {
             return true;
         case Op::FToSInt:
         case Op::FToUInt: to_integer(i, index); return true;
+        case Op::FToJavaScript: {
+            Value* x = values_.fp(i.args[0], Type::F64);
+            Value* v = strict(intrinsic::experimental_constrained_fptosi, b_.getInt32Ty(), {x});
+            exits_.guard(b_.CreateICmpNE(v, b_.getInt32(0x8000'0000)));
+            // Exact; and -0 is not what 0 becomes.
+            Value* back = b_.CreateBitCast(b_.CreateSIToFP(v, b_.getDoubleTy()), b_.getInt64Ty());
+            Value* same = b_.CreateICmpEQ(back, b_.CreateBitCast(x, b_.getInt64Ty()));
+            values_.def(index, b_.CreateOr(b_.CreateZExt(v, b_.getInt64Ty()),
+                                           b_.CreateShl(b_.CreateZExt(same, b_.getInt64Ty()), b_.c64(32))));
+            return true;
+        }
         case Op::SIntToF:
         case Op::UIntToF: {
             if ((i.imm & 0xff) != 0) return false;
@@ -370,8 +390,7 @@ void FpLowering::define_vector_fp(const Inst& i, Ref index, Value* v) {
 bool FpLowering::lower_vector(const Inst& i, Ref index) {
     const unsigned esize = ir::vec_esize(i.aux);
     if (i.op == Op::VFNeg || i.op == Op::VFAbs) {
-        if (esize < 2) return false;
-        const uint64_t sign = esize == 3 ? uint64_t{1} << 63 : 0x8000'0000;
+        const uint64_t sign = uint64_t{1} << ((8u << esize) - 1);
         Value* v = values_.vec(i.args[0], esize);
         values_.def_vec(index, i.op == Op::VFNeg ? b_.CreateXor(v, b_.splat(esize, sign))
                                                  : b_.CreateAnd(v, b_.splat(esize, sign - 1)));

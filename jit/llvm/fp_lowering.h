@@ -37,7 +37,9 @@ class FpLowering {
         : b_(b), values_(values), exits_(exits), slow_(slow) {}
     void begin_block();
     /// Scalars and vectors. False: it is none of these. Throws Unsupported.
-    bool lower(const ir::Inst& i, ir::Ref index) { return lower_scalar(i, index) || lower_vector(i, index); }
+    bool lower(const ir::Inst& i, ir::Ref index) {
+        return lower_scalar(i, index) || lower_half(i, index) || lower_vector(i, index);
+    }
 
     bool has_unchecked() const { return !unchecked_.empty(); }
     /// Called before each instruction: checks results on which it depends.
@@ -53,6 +55,15 @@ class FpLowering {
   private:
     bool lower_scalar(const ir::Inst& i, ir::Ref index);
     bool lower_vector(const ir::Inst& i, ir::Ref index);
+    // half_lowering.cpp
+    bool lower_half(const ir::Inst& i, ir::Ref index);
+    Value* half_lanes(ir::Ref r, unsigned lanes);
+    Value* widened(Value* v, llvm::Type* lane);
+    Value* narrowed(Value* v);
+    void define_halves(ir::Ref index, Value* halves);
+    void leave_for_halves(Value* halves);
+    Value* half_fused(const ir::Inst& i, unsigned lanes);
+    Value* half_extremum(Value* a, Value* b, bool max);
     Value* strict(llvm::Intrinsic::ID id, llvm::Type* type, std::initializer_list<Value*> args);
     Value* strict_compare(llvm::CmpInst::Predicate p, Value* a, Value* b, bool signalling);
     void define_checked(const ir::Inst& i, ir::Ref index, Value* v, bool may_be_tiny);

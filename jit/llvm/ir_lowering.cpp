@@ -29,8 +29,7 @@ IrLowering::IrLowering(llvm::Module& module, const Region& region)
       exits_(b_, registers_, region.blocks[0].offset),
       fastmem_(b_, exits_),
       addresses_(b_, values_, registers_, exits_, uses_fastmem_ ? &fastmem_ : nullptr, versions_.accesses),
-      memory_(b_, values_, addresses_, uses_fastmem_ ? &fastmem_ : nullptr,
-              (region.translation_flags & translation_flag::kSerial) != 0),
+      memory_(b_, values_, addresses_, uses_fastmem_ ? &fastmem_ : nullptr),
       integers_(b_, values_, flags_),
       vectors_(b_, values_),
       fp_(b_, values_, exits_, (region.translation_flags & translation_flag::kFpSlow) != 0) {}

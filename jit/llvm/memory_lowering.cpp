@@ -49,7 +49,7 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
         // own fence is not enough to keep its passes from it: MachineSink does not see that MEMBARRIER and MFENCE
         // order memory, and moves an earlier load into a later block (MachineInstr::isSafeToMove, LLVM 19).
         b_.compiler_barrier();
-        if (order == llvm::AtomicOrdering::SequentiallyConsistent && !serial_) b_.CreateFence(order);
+        if (order == llvm::AtomicOrdering::SequentiallyConsistent) b_.CreateFence(order);
     };
     const auto vector_unit = [&](const HostAddress& p, unsigned offset) -> Value* {
         Value* host = p.host(offset);
@@ -80,7 +80,7 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
         if (fastmem_ != nullptr) return fastmem_->store(host, v, log2, offset);
         b_.guest_store(host, log2 == 3 ? v : b_.CreateTrunc(v, b_.getIntNTy(8u << log2)), offset);
     };
-    if (ir::is_plain_access(i.op) && (i.aux & ir::kMemDevice) != 0) throw Unsupported{};
+    if (ir::is_plain_access(i.op) && (i.aux & (ir::kMemDevice | ir::kMemTagged)) != 0) throw Unsupported{};
     switch (i.op) {
         case Op::Load:
             values_.def(index, load_integer(address(false), i, 0));

@@ -9,10 +9,10 @@ namespace arclight::jit::tier2 {
 
 class MemoryLowering {
   public:
-    /// `fastmem`: null if guest memory is reached by the soft TLB. `serial`: the guest has one CPU.
+    /// `fastmem`: null if guest memory is reached by the soft TLB.
     MemoryLowering(RegionIrBuilder& b, BlockValues& values, AddressLowering& addresses,
-                   FastmemLowering* fastmem, bool serial)
-        : b_(b), values_(values), addresses_(addresses), fastmem_(fastmem), serial_(serial) {}
+                   FastmemLowering* fastmem)
+        : b_(b), values_(values), addresses_(addresses), fastmem_(fastmem) {}
     /// False: it is none of these. Throws Unsupported.
     bool lower(const ir::Inst& i, ir::Ref index);
 
@@ -27,7 +27,6 @@ class MemoryLowering {
     BlockValues& values_;
     AddressLowering& addresses_;
     FastmemLowering* const fastmem_;
-    const bool serial_;
 };
 
 }  // namespace arclight::jit::tier2

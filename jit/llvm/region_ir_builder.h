@@ -38,7 +38,8 @@ class RegionIrBuilder : public llvm::IRBuilder<> {
         return llvm::FixedVectorType::get(getIntNTy(8u << esize), 16u >> esize);
     }
     llvm::FixedVectorType* fp_vector(unsigned esize) {
-        return llvm::FixedVectorType::get(esize == 3 ? getDoubleTy() : getFloatTy(), 16u >> esize);
+        llvm::Type* lane = esize == 3 ? getDoubleTy() : esize == 2 ? getFloatTy() : getHalfTy();
+        return llvm::FixedVectorType::get(lane, 16u >> esize);
     }
     Value* splat(unsigned esize, uint64_t v);
     Value* shuffle(Value* a, Value* b, const std::vector<int>& mask) {

@@ -247,16 +247,26 @@ bool VectorLowering::lower_widen(const Inst& i, Ref index) {
             return true;
         }
         case Op::VSDot:
-        case Op::VUDot: {
-            const bool s = i.op == Op::VSDot;
+        case Op::VUDot:
+        case Op::VUSDot:
+        case Op::VSMmla:
+        case Op::VUMmla:
+        case Op::VUSMmla: {
+            const bool matrix = i.op == Op::VSMmla || i.op == Op::VUMmla || i.op == Op::VUSMmla;
+            const bool first_signed = i.op == Op::VSDot || i.op == Op::VSMmla;
+            const bool second_signed = i.op != Op::VUDot && i.op != Op::VUMmla;
             auto* t = llvm::FixedVectorType::get(b_.getInt32Ty(), 4);
             Value *a = values_.vec(i.args[1], 0), *b = values_.vec(i.args[2], 0),
                   *sum = values_.vec(i.args[0], 2);
-            for (int part = 0; part < 4; ++part) {
-                const std::vector<int> mask{part, 4 + part, 8 + part, 12 + part};
-                Value *x = b_.CreateShuffleVector(a, mask), *y = b_.CreateShuffleVector(b, mask);
-                x = s ? b_.CreateSExt(x, t) : b_.CreateZExt(x, t);
-                y = s ? b_.CreateSExt(y, t) : b_.CreateZExt(y, t);
+            for (int part = 0; part < (matrix ? 8 : 4); ++part) {
+                std::vector<int> first{part, 4 + part, 8 + part, 12 + part}, second = first;
+                if (matrix) {
+                    first = {part, part, 8 + part, 8 + part};
+                    second = {part, 8 + part, part, 8 + part};
+                }
+                Value *x = b_.CreateShuffleVector(a, first), *y = b_.CreateShuffleVector(b, second);
+                x = first_signed ? b_.CreateSExt(x, t) : b_.CreateZExt(x, t);
+                y = second_signed ? b_.CreateSExt(y, t) : b_.CreateZExt(y, t);
                 sum = b_.CreateAdd(sum, b_.CreateMul(x, y));
             }
             values_.def_vec(index, sum);

@@ -47,6 +47,13 @@ void by_format(const VectorCall& c, F f) {
     return f(Single{});
 }
 
+/// The same for lanes, which may be halves.
+template <typename F>
+void by_lane_format(const VectorCall& c, F f) {
+    if (c.esize == 1) return f(Half{});
+    by_format(c, f);
+}
+
 inline void set_scalar(VectorCall& c, uint64_t bits) { c.out.d[0] = bits, c.out.d[1] = 0; }
 
 }  // namespace arclight::jit::reference

@@ -22,6 +22,7 @@ void add_vector_widen(Table& table);
 void add_vector_reduce(Table& table);
 void add_vector_permute(Table& table);
 void add_polynomial(Table& table);
+void add_bfloat(Table& table);
 void add_crc(Table& table);
 void add_aes(Table& table);
 void add_sha(Table& table);

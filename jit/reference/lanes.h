@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "jit/guest_state.h"
+#include "jit/ir/ir.h"
 
 namespace arclight::jit::reference {
 
@@ -73,6 +74,7 @@ using Wider = typename WiderOf<T>::type;
 /// Number of lanes that take part.
 template <typename T>
 unsigned active(const VectorCall& c) {
+    if (ir::vec_scalar(c.aux)) return 1;
     return Lanes<T>::kCount >> (c.q ? 0 : 1);
 }
 

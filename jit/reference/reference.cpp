@@ -17,6 +17,7 @@ reference::Table make_table() {
     reference::add_vector_reduce(table);
     reference::add_vector_permute(table);
     reference::add_polynomial(table);
+    reference::add_bfloat(table);
     reference::add_crc(table);
     reference::add_aes(table);
     reference::add_sha(table);

@@ -61,6 +61,14 @@ void frint(GuestState& s, VectorCall& c) {
     });
 }
 
+void frint_within(GuestState& s, VectorCall& c) {
+    by_format(c, [&]<typename F>(F) {
+        Scope env(s);
+        const Rounding rounding = env.resolve(static_cast<RoundMode>(c.aux & 7));
+        set_scalar(c, sf::round_int_within<F>(env, low<F>(c.a), rounding, c.aux >> 8));
+    });
+}
+
 template <typename To, typename From>
 void fcvt(GuestState& s, VectorCall& c) {
     Scope env(s);
@@ -79,30 +87,35 @@ void ftoint(GuestState& s, VectorCall& c) {
     const auto to = [&]<typename Int>(Int) -> Int {
         if ((c.aux >> 4 & 3) == 3)
             return sf::to_fixed<Double, Int>(env, low<Double>(c.a), fraction_bits, mode);
+        if ((c.aux >> 4 & 3) == 1) return sf::to_fixed<Half, Int>(env, low<Half>(c.a), fraction_bits, mode);
         return sf::to_fixed<Single, Int>(env, low<Single>(c.a), fraction_bits, mode);
     };
     using Narrow = std::conditional_t<kSigned, int32_t, uint32_t>;
     using Wide = std::conditional_t<kSigned, int64_t, uint64_t>;
     set_scalar(c, c.esize == 3 ? static_cast<uint64_t>(to(Wide{})) : static_cast<uint32_t>(to(Narrow{})));
 }
-template <bool kSigned>
-void inttof(GuestState& s, VectorCall& c) {
+template <bool kSigned, typename F>
+void int_to(GuestState& s, VectorCall& c) {
     using Narrow = std::conditional_t<kSigned, int32_t, uint32_t>;
     using Wide = std::conditional_t<kSigned, int64_t, uint64_t>;
-    by_format(c, [&]<typename F>(F) {
-        Scope env(s);
-        const Wide value = c.aux == 64 ? static_cast<Wide>(c.a.d[0]) : static_cast<Narrow>(c.a.d[0]);
-        set_scalar(c, sf::from_fixed<F, Wide>(env, value, static_cast<unsigned>(c.imm & 0xff)));
-    });
+    Scope env(s);
+    const Wide value = c.aux == 64 ? static_cast<Wide>(c.a.d[0]) : static_cast<Narrow>(c.a.d[0]);
+    set_scalar(c, sf::from_fixed<F, Wide>(env, value, static_cast<unsigned>(c.imm & 0xff)));
+}
+template <bool kSigned>
+void inttof(GuestState& s, VectorCall& c) {
+    by_format(c, [&]<typename F>(F) { int_to<kSigned, F>(s, c); });
+}
+void to_javascript(GuestState& s, VectorCall& c) {
+    Scope env(s);
+    set_scalar(c, sf::to_javascript(env, low<Double>(c.a)));
 }
 
 uint64_t compare_flags(GuestState& s, const VectorCall& c, const V128& a, const V128& b) {
     Scope env(s);
     const bool signal_all = (c.aux & 16) != 0;
-    const sf::Order order = (c.aux & 3) == 3
-                                ? sf::compare<Double>(env, low<Double>(a), low<Double>(b), signal_all)
-                                : sf::compare<Single>(env, low<Single>(a), low<Single>(b), signal_all);
-    switch (order) {
+    const auto compare = [&]<typename F>(F) { return sf::compare<F>(env, low<F>(a), low<F>(b), signal_all); };
+    switch ((c.aux & 3) == 3 ? compare(Double{}) : (c.aux & 3) == 2 ? compare(Single{}) : compare(Half{})) {
         case sf::Order::Less: return flags_from_nzcv(0x8u << 28);
         case sf::Order::Equal: return flags_from_nzcv(0x6u << 28);
         case sf::Order::Greater: return flags_from_nzcv(0x2u << 28);
@@ -141,6 +154,7 @@ void add_scalar_fp(Table& t) {
     t[Op::FRsqrtEst] = UNARY(rsqrt_estimate);
     t[Op::FRecpExp] = UNARY(recip_exponent);
     t[Op::FRint] = frint;
+    t[Op::FRintWithin] = frint_within;
     t[Op::FCvt32To64] = fcvt<Double, Single>;
     t[Op::FCvt64To32] = fcvt<Single, Double>;
     t[Op::FCvt16To32] = fcvt<Single, Half>;
@@ -152,6 +166,9 @@ void add_scalar_fp(Table& t) {
     t[Op::FToUInt] = ftoint<false>;
     t[Op::SIntToF] = inttof<true>;
     t[Op::UIntToF] = inttof<false>;
+    t[Op::FToJavaScript] = to_javascript;
+    t[Op::SIntToHalf] = int_to<true, Half>;
+    t[Op::UIntToHalf] = int_to<false, Half>;
     t[Op::FCmp] = fcmp;
     t[Op::FCondCompare] = fcondcompare;
     t[Op::IntToF] = move_bits;

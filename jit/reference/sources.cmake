@@ -1,5 +1,6 @@
 list(APPEND arclight_jit_SOURCES
   reference/aes.cpp
+  reference/bfloat.cpp
   reference/crc.cpp
   reference/polynomial.cpp
   reference/reference.cpp

@@ -46,10 +46,11 @@ T product(T a, T b) {
     return static_cast<T>(static_cast<uint64_t>(a) * b);  // 64 bits: a product of uint16_t would overflow int
 }
 
-template <typename T>
+template <typename A, typename B = A>
 void dot(VectorCall& c) {
     const auto acc = lanes<uint32_t>(c.a);
-    const auto a = lanes<T>(c.b), b = lanes<T>(c.c);
+    const auto a = lanes<A>(c.b);
+    const auto b = lanes<B>(c.c);
     Lanes<uint32_t> r;
     for (unsigned i = 0; i < 4; ++i) {
         r[i] = acc[i];
@@ -59,6 +60,18 @@ void dot(VectorCall& c) {
 }
 void vsdot(GuestState&, VectorCall& c) { dot<int8_t>(c); }
 void vudot(GuestState&, VectorCall& c) { dot<uint8_t>(c); }
+void vusdot(GuestState&, VectorCall& c) { dot<uint8_t, int8_t>(c); }
+
+template <typename A, typename B = A>
+void matrix_multiply(GuestState&, VectorCall& c) {
+    const auto a = lanes<A>(c.b);
+    const auto b = lanes<B>(c.c);
+    auto r = lanes<uint32_t>(c.a);
+    for (unsigned i = 0; i < 4; ++i)
+        for (unsigned k = 0; k < 8; ++k)
+            r[i] += static_cast<uint32_t>(a[(i & 2) * 4 + k] * b[(i & 1) * 8 + k]);
+    c.out = pack(r);
+}
 
 void vurecpest(GuestState&, VectorCall& c) {
     map1<uint32_t>(c, [](uint32_t a) { return softfloat::unsigned_recip_estimate(a); });
@@ -96,6 +109,10 @@ void add_vector_arithmetic(Table& t) {
     t[Op::VURsqrtEst] = vursqrtest;
     t[Op::VSDot] = vsdot;
     t[Op::VUDot] = vudot;
+    t[Op::VUSDot] = vusdot;
+    t[Op::VSMmla] = matrix_multiply<int8_t>;
+    t[Op::VUMmla] = matrix_multiply<uint8_t>;
+    t[Op::VUSMmla] = matrix_multiply<uint8_t, int8_t>;
 }
 
 }  // namespace arclight::jit::reference

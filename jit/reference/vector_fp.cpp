@@ -1,4 +1,4 @@
-// Vector floating point: opcodes VFAdd to VFCvtXN.
+// Vector floating point: opcodes VFAdd to VBfCvtN.
 #include "jit/reference/fp_call.h"
 #include "jit/reference/groups.h"
 #include "jit/softfloat/add.h"
@@ -23,7 +23,7 @@ namespace sf = softfloat;
 // A reference function from a function of the softfloat folder, by its shape.
 #define UNARY(name)                                                      \
     [](GuestState& s, VectorCall& c) {                                   \
-        by_format(c, [&]<typename F>(F) {                                \
+        by_lane_format(c, [&]<typename F>(F) {                           \
             using T = typename F::Uint;                                  \
             Scope env(s);                                                \
             map1_active<T>(c, [&](T a) { return sf::name<F>(env, a); }); \
@@ -31,7 +31,7 @@ namespace sf = softfloat;
     }
 #define BINARY(name)                                                             \
     [](GuestState& s, VectorCall& c) {                                           \
-        by_format(c, [&]<typename F>(F) {                                        \
+        by_lane_format(c, [&]<typename F>(F) {                                   \
             using T = typename F::Uint;                                          \
             Scope env(s);                                                        \
             map2_active<T>(c, [&](T a, T b) { return sf::name<F>(env, a, b); }); \
@@ -39,7 +39,7 @@ namespace sf = softfloat;
     }
 #define COMPARE(name)                                                                           \
     [](GuestState& s, VectorCall& c) {                                                          \
-        by_format(c, [&]<typename F>(F) {                                                       \
+        by_lane_format(c, [&]<typename F>(F) {                                                  \
             using T = typename F::Uint;                                                         \
             Scope env(s);                                                                       \
             map2_active<T>(c, [&](T a, T b) { return sf::name<F>(env, a, b) ? ~T{0} : T{0}; }); \
@@ -47,14 +47,14 @@ namespace sf = softfloat;
     }
 #define PAIRWISE(name)                                                              \
     [](GuestState& s, VectorCall& c) {                                              \
-        by_format(c, [&]<typename F>(F) {                                           \
+        by_lane_format(c, [&]<typename F>(F) {                                      \
             Scope env(s);                                                           \
             pairwise<F>(c, [&](auto a, auto b) { return sf::name<F>(env, a, b); }); \
         });                                                                         \
     }
 #define ACROSS(name)                                                              \
     [](GuestState& s, VectorCall& c) {                                            \
-        by_format(c, [&]<typename F>(F) {                                         \
+        by_lane_format(c, [&]<typename F>(F) {                                    \
             Scope env(s);                                                         \
             across<F>(c, [&](auto a, auto b) { return sf::name<F>(env, a, b); }); \
         });                                                                       \
@@ -75,26 +75,38 @@ template <typename F, typename Fn>
 void across(VectorCall& c, Fn f) {
     using T = typename F::Uint;
     const auto a = lanes<T>(c.a);
-    const unsigned count = active<T>(c);
+    const unsigned count = active<T>(c);  // halves have no such operation
     if (count == 4) return set_scalar(c, f(f(a[0], a[1]), f(a[2 % a.kCount], a[3 % a.kCount])));
     set_scalar(c, count == 2 ? f(a[0], a[1]) : a[0]);
 }
 
 void vfmuladd(GuestState& s, VectorCall& c) {
-    by_format(c, [&]<typename F>(F) {
+    by_lane_format(c, [&]<typename F>(F) {
         using T = typename F::Uint;
         Scope env(s);
         map3_active<T>(c, [&](T acc, T a, T b) { return sf::mul_add<F>(env, acc, a, b); });
     });
 }
+/// Singles and the halves at the low end.
+void vfmuladd_halves(GuestState& s, VectorCall& c) {
+    Scope env(s);
+    const auto acc = lanes<uint32_t>(c.a);
+    const auto a = lanes<uint16_t>(c.b), b = lanes<uint16_t>(c.c);
+    Lanes<uint32_t> r{};
+    for (unsigned i = 0; i < active<uint32_t>(c); ++i)
+        r[i] = sf::mul_add<Single, Half>(env, acc[i], a[i], b[i]);
+    c.out = pack(r);
+}
 void vfneg(GuestState&, VectorCall& c) {
-    by_format(c, [&]<typename F>(F) { map1<typename F::Uint>(c, [](auto a) { return sf::neg<F>(a); }); });
+    by_lane_format(c,
+                   [&]<typename F>(F) { map1<typename F::Uint>(c, [](auto a) { return sf::neg<F>(a); }); });
 }
 void vfabs(GuestState&, VectorCall& c) {
-    by_format(c, [&]<typename F>(F) { map1<typename F::Uint>(c, [](auto a) { return sf::abs<F>(a); }); });
+    by_lane_format(c,
+                   [&]<typename F>(F) { map1<typename F::Uint>(c, [](auto a) { return sf::abs<F>(a); }); });
 }
 void vfrint(GuestState& s, VectorCall& c) {
-    by_format(c, [&]<typename F>(F) {
+    by_lane_format(c, [&]<typename F>(F) {
         using T = typename F::Uint;
         Scope env(s);
         const auto mode = static_cast<RoundMode>(c.imm & 7);
@@ -102,10 +114,19 @@ void vfrint(GuestState& s, VectorCall& c) {
         map1_active<T>(c, [&](T a) { return sf::round_int<F>(env, a, rounding, mode == RoundMode::Exact); });
     });
 }
+void vfrint_within(GuestState& s, VectorCall& c) {
+    by_format(c, [&]<typename F>(F) {
+        using T = typename F::Uint;
+        Scope env(s);
+        const Rounding rounding = env.resolve(static_cast<RoundMode>(c.imm & 7));
+        const auto bits = static_cast<unsigned>(c.imm >> 8);
+        map1_active<T>(c, [&](T a) { return sf::round_int_within<F>(env, a, rounding, bits); });
+    });
+}
 
 template <bool kSigned>
 void vftoint(GuestState& s, VectorCall& c) {
-    by_format(c, [&]<typename F>(F) {
+    by_lane_format(c, [&]<typename F>(F) {
         using T = typename F::Uint;
         using Int = std::conditional_t<kSigned, std::make_signed_t<T>, T>;
         Scope env(s);
@@ -116,7 +137,7 @@ void vftoint(GuestState& s, VectorCall& c) {
 }
 template <bool kSigned>
 void vinttof(GuestState& s, VectorCall& c) {
-    by_format(c, [&]<typename F>(F) {
+    by_lane_format(c, [&]<typename F>(F) {
         using T = typename F::Uint;
         using Int = std::conditional_t<kSigned, std::make_signed_t<T>, T>;
         Scope env(s);
@@ -152,6 +173,10 @@ void vfcvtxn(GuestState& s, VectorCall& c) {
     Scope env(s);
     narrow<Single, Double>(env, c, Rounding::Odd);
 }
+void vbfcvtn(GuestState& s, VectorCall& c) {
+    Scope env(s);
+    narrow<sf::BFloat16, Single>(env, c, env.rounding);
+}
 }  // namespace
 
 void add_vector_fp(Table& t) {
@@ -164,6 +189,7 @@ void add_vector_fp(Table& t) {
     t[Op::VFNeg] = vfneg;
     t[Op::VFAbs] = vfabs;
     t[Op::VFMulAdd] = vfmuladd;
+    t[Op::VFMulAddH] = vfmuladd_halves;
     t[Op::VFMax] = BINARY(max);
     t[Op::VFMin] = BINARY(min);
     t[Op::VFMaxNum] = BINARY(max_num);
@@ -172,6 +198,7 @@ void add_vector_fp(Table& t) {
     t[Op::VFRsqrtStep] = BINARY(rsqrt_step);
     t[Op::VFRecpEst] = UNARY(recip_estimate);
     t[Op::VFRsqrtEst] = UNARY(rsqrt_estimate);
+    t[Op::VFRecpExp] = UNARY(recip_exponent);
     t[Op::VFCmpEq] = COMPARE(compare_eq);
     t[Op::VFCmpGe] = COMPARE(compare_ge);
     t[Op::VFCmpGt] = COMPARE(compare_gt);
@@ -185,6 +212,7 @@ void add_vector_fp(Table& t) {
     t[Op::VFMaxNumV] = ACROSS(max_num);
     t[Op::VFMinNumV] = ACROSS(min_num);
     t[Op::VFRint] = vfrint;
+    t[Op::VFRintWithin] = vfrint_within;
     t[Op::VFToSInt] = vftoint<true>;
     t[Op::VFToUInt] = vftoint<false>;
     t[Op::VSIntToF] = vinttof<true>;
@@ -192,6 +220,7 @@ void add_vector_fp(Table& t) {
     t[Op::VFCvtL] = vfcvtl;
     t[Op::VFCvtN] = vfcvtn;
     t[Op::VFCvtXN] = vfcvtxn;
+    t[Op::VBfCvtN] = vbfcvtn;
 }
 
 }  // namespace arclight::jit::reference

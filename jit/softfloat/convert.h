@@ -6,19 +6,10 @@
 
 namespace arclight::jit::softfloat {
 
-/// FPConvertNaN: keeps the sign and the upper end of the payload, quiet.
+/// As convert(), where FZ16 is clear.
 template <typename To, typename From>
-typename To::Uint convert_nan(typename From::Uint a) {
-    uint64_t payload = uint64_t{From::fraction(a)} << (64 - From::kFracBits);
-    payload >>= 64 - To::kFracBits;
-    return To::make(From::sign(a), To::kMaxBiasedExp,
-                    static_cast<typename To::Uint>(payload | To::kQuietBit));
-}
-
-template <typename To, typename From>
-typename To::Uint convert(Environment& env, typename From::Uint a, Rounding mode) {
-    const bool alternative =
-        To::kWidth == 16 && env.alternative_half;  // a format without NaNs and infinities
+typename To::Uint convert_values(Environment& env, typename From::Uint a, Rounding mode) {
+    const bool alternative = To::kIsHalf && env.alternative_half;  // a format without NaNs and infinities
     const Unpacked x = unpack<From>(env, a, env.alternative_half);
     if (x.nan()) {
         if (alternative || x.kind == Kind::SignallingNan) env.raise(kIoc);
@@ -32,6 +23,16 @@ typename To::Uint convert(Environment& env, typename From::Uint a, Rounding mode
     }
     if (x.zero()) return To::zero(x.sign);
     return round_pack<To>(env, x.sign, x.exp, x.mant, mode, env.alternative_half);
+}
+
+/// FPConvert, and FPConvertBF to BFloat16. FPUnpackCV and FPRoundCV: FZ16 does not apply.
+template <typename To, typename From>
+typename To::Uint convert(Environment& env, typename From::Uint a, Rounding mode) {
+    Environment here = env;
+    here.flush_half_to_zero = false;
+    const typename To::Uint result = convert_values<To, From>(here, a, mode);
+    env.raise(here.flags);
+    return result;
 }
 
 }  // namespace arclight::jit::softfloat

@@ -42,7 +42,7 @@ typename F::Uint recip_estimate(Environment& env, typename F::Uint a) {
         env.raise(kOfc | kIxc);
         return overflows_to_infinity(env.rounding, x.sign) ? F::infinity(x.sign) : F::max_normal(x.sign);
     }
-    if (env.flush_to_zero && x.exp >= F::kBias - 1) {
+    if (env.flushes<F>() && x.exp >= F::kBias - 1) {
         env.raise(kUfc);
         return F::zero(x.sign);
     }

@@ -1,4 +1,4 @@
-// FPToFixed and FixedToFP: between floating point and fixed point or integers.
+// FPToFixed, FPToFixedJS and FixedToFP: between floating point and fixed point or integers.
 #pragma once
 
 #include <limits>
@@ -35,6 +35,28 @@ Int to_fixed(Environment& env, typename F::Uint a, unsigned fraction_bits, Round
     }
     if (s.rest != 0) env.raise(kIxc);
     return static_cast<Int>(x.sign ? 0 - magnitude : magnitude);
+}
+
+/// FPToFixedJS: the integral part modulo 2^32, and in bit 32 whether it is the value, which -0 and what was flushed are not
+/// (PSTATE.Z of FJCVTZS).
+inline uint64_t to_javascript(Environment& env, Double::Uint a) {
+    constexpr uint64_t kExact = uint64_t{1} << 32;
+    const Unpacked x = unpack<Double>(env, a);
+    if (x.nan() || x.infinite()) {
+        env.raise(kIoc);
+        return 0;
+    }
+    if (x.zero()) return a == 0 ? kExact : 0;
+    const bool large = x.exp > 63;
+    const Split s = large ? Split{x.exp < 95 ? x.mant << (x.exp - 63) : 0, 0} : split(x.mant, 63 - x.exp);
+    const auto result = static_cast<uint32_t>(x.sign ? 0 - s.whole : s.whole);
+    if (large || s.whole > (x.sign ? uint64_t{1} << 31 : (uint64_t{1} << 31) - 1)) {
+        env.raise(kIoc);  // and not Inexact
+        return result;
+    }
+    if (s.rest == 0) return result | kExact;
+    env.raise(kIxc);
+    return result;
 }
 
 /// FixedToFP from Int, whose signedness is that of the conversion.

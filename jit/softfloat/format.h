@@ -12,6 +12,8 @@ struct Format {
     static constexpr unsigned kExpBits = kExponentBits;
     static constexpr unsigned kFracBits = kFractionBits;
     static constexpr int kBias = (1 << (kExpBits - 1)) - 1;
+    /// FPCR.FZ16 and AHP are about it, FZ is not.
+    static constexpr bool kIsHalf = kExpBits == 5;
     static constexpr int kMinExp = 1 - kBias;  ///< exponent of the smallest normal number
     static constexpr unsigned kMaxBiasedExp = (1u << kExpBits) - 1;
     static constexpr Uint kFracMask = static_cast<Uint>((Uint{1} << kFracBits) - 1);
@@ -38,6 +40,7 @@ struct Format {
 };
 
 using Half = Format<uint16_t, 5, 10>;
+using BFloat16 = Format<uint16_t, 8, 7>;
 using Single = Format<uint32_t, 8, 23>;
 using Double = Format<uint64_t, 11, 52>;
 

@@ -1,4 +1,4 @@
-// FPMulAdd, FPRecipStepFused, FPRSqrtStepFused: one rounding after an exact product and sum.
+// FPMulAdd, FPMulAddH, FPRecipStepFused, FPRSqrtStepFused: one rounding after an exact product and sum.
 #pragma once
 
 #include "jit/softfloat/nan.h"
@@ -51,12 +51,14 @@ typename F::Uint fused_values(Environment& env, const Unpacked& addend, const Un
     return round_pack<F>(env, sign, exp - lead + scale, high | (low != 0), env.rounding);
 }
 
-template <typename F>
-typename F::Uint mul_add(Environment& env, typename F::Uint addend, typename F::Uint a, typename F::Uint b) {
-    const Unpacked z = unpack<F>(env, addend), x = unpack<F>(env, a), y = unpack<F>(env, b);
+/// FPMulAdd, or with factors of another format FPMulAddH.
+template <typename F, typename Factor = F>
+typename F::Uint mul_add(Environment& env, typename F::Uint addend, typename Factor::Uint a,
+                         typename Factor::Uint b) {
+    const Unpacked z = unpack<F>(env, addend), x = unpack<Factor>(env, a), y = unpack<Factor>(env, b);
     const bool undefined = (x.infinite() && y.zero()) || (x.zero() && y.infinite());
     typename F::Uint result;
-    if (process_nans3<F>(env, z, x, y, addend, a, b, result)) {
+    if (process_nans3<F, Factor>(env, z, x, y, addend, a, b, result)) {
         // A quiet NaN addend does not hide that the product is invalid.
         return z.kind == Kind::QuietNan && undefined ? invalid<F>(env) : result;
     }

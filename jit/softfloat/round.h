@@ -32,14 +32,15 @@ constexpr bool rounds_up(Rounding mode, bool sign, Split s) {
         case Rounding::Up: return s.rest != 0 && !sign;
         case Rounding::Down: return s.rest != 0 && sign;
         case Rounding::Zero:
-        case Rounding::Odd: return false;
+        case Rounding::Odd:
+        case Rounding::OddToInfinity: return false;
     }
     return false;
 }
 
 constexpr bool overflows_to_infinity(Rounding mode, bool sign) {
-    return mode == Rounding::TieEven || mode == Rounding::TieAway || (mode == Rounding::Up && !sign) ||
-           (mode == Rounding::Down && sign);
+    return mode == Rounding::TieEven || mode == Rounding::TieAway || mode == Rounding::OddToInfinity ||
+           (mode == Rounding::Up && !sign) || (mode == Rounding::Down && sign);
 }
 
 /// FPRoundBase. The value is mant * 2^(exp - 63) with bit 63 of mant set; bit 0 may stand for any amount
@@ -48,12 +49,12 @@ template <typename F>
 typename F::Uint round_pack(Environment& env, bool sign, int exp, uint64_t mant, Rounding mode,
                             bool alternative_half = false) {
     using Uint = typename F::Uint;
-    const bool alternative = F::kWidth == 16 && alternative_half;
+    const bool alternative = F::kIsHalf && alternative_half;
     int shift = 63 - static_cast<int>(F::kFracBits);
     uint64_t base = 0;
     const bool tiny = exp < F::kMinExp;
     if (tiny) {
-        if (F::kWidth != 16 && env.flush_to_zero) {
+        if (env.flushes<F>()) {
             env.raise(kUfc);  // and not Inexact
             return F::zero(sign);
         }
@@ -65,7 +66,7 @@ typename F::Uint round_pack(Environment& env, bool sign, int exp, uint64_t mant,
         // The hidden bit is added as one unit of the exponent, so a carry out of the fraction needs no care.
         if (!tiny) base = static_cast<uint64_t>(exp + F::kBias - 1) << F::kFracBits;
         uint64_t magnitude = base + s.whole + (rounds_up(mode, sign, s) ? 1 : 0);
-        if (mode == Rounding::Odd && s.rest != 0) magnitude |= 1;
+        if ((mode == Rounding::Odd || mode == Rounding::OddToInfinity) && s.rest != 0) magnitude |= 1;
         if (magnitude >> F::kFracBits < static_cast<uint64_t>(overflow_exp)) {
             if (s.rest != 0) env.raise(tiny ? kUfc | kIxc : kIxc);
             return static_cast<Uint>(magnitude | (sign ? F::kSignBit : 0));

@@ -32,15 +32,14 @@ Unpacked unpack(Environment& env, typename F::Uint bits, bool alternative_half =
     const uint64_t frac = F::fraction(bits);
     if (exp == 0) {
         if (frac == 0) return {Kind::Zero, sign, kZeroExp, 0};
-        // FZ does not apply to halves: FZ16 needs FEAT_FP16.
-        if (F::kWidth != 16 && env.flush_to_zero) {
-            env.raise(kIdc);
+        if (env.flushes<F>()) {
+            if (!F::kIsHalf) env.raise(kIdc);
             return {Kind::Zero, sign, kZeroExp, 0};
         }
         const int lead = std::countl_zero(frac);
         return {Kind::Nonzero, sign, F::kMinExp + 63 - lead - static_cast<int>(F::kFracBits), frac << lead};
     }
-    if (exp == F::kMaxBiasedExp && !(F::kWidth == 16 && alternative_half)) {
+    if (exp == F::kMaxBiasedExp && !(F::kIsHalf && alternative_half)) {
         if (frac == 0) return {Kind::Infinity, sign, 0, 0};
         return {frac & F::kQuietBit ? Kind::QuietNan : Kind::SignallingNan, sign, 0, 0};
     }

@@ -5,6 +5,8 @@
 #include <bit>
 #include <limits>
 
+#include "jit/softfloat/convert.h"
+
 namespace arclight::backend::testing {
 
 using jit::V128;
@@ -61,6 +63,17 @@ class Maker {
                 c.rounds = true, c.is_inline = is_inline;
                 cases.push_back(c);
             }
+        }
+    }
+    /// Halves: 4H, 8H and one alone.
+    void halves(Values values = Values::Floats, std::vector<uint64_t> imms = {0}, bool is_inline = true) {
+        vector(kH, values, imms, is_inline);
+        const size_t count = cases.size();
+        for (size_t k = 0; k < count; ++k) {
+            SimdCase c = cases[k];
+            if (c.esize != 1 || jit::ir::vec_q(c.aux)) continue;
+            c.aux |= jit::ir::kVecScalar;
+            cases.push_back(c);
         }
     }
     void conversion(Type to, Type from, unsigned esize, bool is_inline = true) {
@@ -122,6 +135,9 @@ std::vector<SimdCase> simd_cases(Op op) {
         case Op::FRsqrtEst:
         case Op::FRecpExp: m.scalar(Values::Floats, {0}, false); break;
         case Op::FRint: m.scalar(Values::ToInt, rounding_auxs(true)); break;
+        case Op::FRintWithin:
+            m.scalar(Values::ToInt, {3 | 32 << 8, 5 | 32 << 8, 3 | 64 << 8, 5 | 64 << 8});
+            break;
         case Op::FCvt32To64: m.conversion(Type::F64, Type::F32, 2); break;
         case Op::FCvt64To32: m.conversion(Type::F32, Type::F64, 3); break;
         case Op::FCvt16To32: m.conversion(Type::F32, Type::F32, 1); break;
@@ -131,17 +147,33 @@ std::vector<SimdCase> simd_cases(Op op) {
         case Op::FCvtXN: m.conversion(Type::F32, Type::F64, 3, false); break;
         case Op::FToSInt:
         case Op::FToUInt:
-            for (const Type from : {Type::F32, Type::F64})
+            for (const Type from : {Type::F32, Type::F64, Type::V128})
                 for (const Type to : {Type::I32, Type::I64})
                     for (const RoundMode mode : kRoundings)
                         for (const uint64_t fraction : {0, 1, 17, 32}) {
                             SimdCase c{op};
                             c.type = to, c.scalar = from, c.imm = fraction, c.values = Values::ToInt;
-                            c.esize = from == Type::F64 ? 3 : 2, c.rounds = true;
+                            c.esize = from == Type::F64 ? 3 : from == Type::F32 ? 2 : 1, c.rounds = true;
                             c.aux = static_cast<uint32_t>(mode) | c.esize << 4;
                             c.is_inline = fraction == 0;
                             if (fraction == 0 || mode == RoundMode::Zero) m.cases.push_back(c);
                         }
+            break;
+        case Op::FToJavaScript: {
+            SimdCase c{op};
+            c.type = Type::I64, c.scalar = Type::F64, c.values = Values::ToInt, c.rounds = true;
+            m.cases.push_back(c);
+            break;
+        }
+        case Op::SIntToHalf:
+        case Op::UIntToHalf:
+            for (const uint32_t width : {32, 64})
+                for (const uint64_t fraction : {0, 1, 31}) {
+                    SimdCase c{op};
+                    c.imm = fraction, c.aux = width, c.esize = width == 64 ? 3 : 2, c.rounds = true;
+                    c.is_inline = fraction == 0;
+                    m.cases.push_back(c);
+                }
             break;
         case Op::SIntToF:
         case Op::UIntToF:
@@ -158,9 +190,10 @@ std::vector<SimdCase> simd_cases(Op op) {
         case Op::FCondCompare:
             for (const uint32_t signalling : {0, 16})
                 for (const uint64_t nzcv : {0, 5, 10}) {
-                    for (const unsigned esize : {2, 3}) {
+                    for (const unsigned esize : {1, 2, 3}) {
                         SimdCase c{op};
-                        c.type = Type::Flags, c.scalar = esize == 3 ? Type::F64 : Type::F32;
+                        c.type = Type::Flags;
+                        c.scalar = esize == 3 ? Type::F64 : esize == 2 ? Type::F32 : Type::V128;
                         c.aux = esize | signalling, c.imm = nzcv, c.esize = esize;
                         c.values = Values::Floats, c.rounds = true;
                         m.cases.push_back(c);
@@ -248,7 +281,11 @@ std::vector<SimdCase> simd_cases(Op op) {
         case Op::VURecpEst:
         case Op::VURsqrtEst: m.vector(kS, Values::Integers, {0}, false); break;
         case Op::VSDot:
-        case Op::VUDot: m.vector(kS, Values::Integers, {0}, false); break;
+        case Op::VUDot:
+        case Op::VUSDot:
+        case Op::VSMmla:
+        case Op::VUMmla:
+        case Op::VUSMmla: m.vector(kS); break;
 
         // ---- shifts
         case Op::VShlImm:
@@ -353,10 +390,13 @@ std::vector<SimdCase> simd_cases(Op op) {
 
         // ---- floating point
         case Op::VFNeg:
-        case Op::VFAbs:
+        case Op::VFAbs: m.vector(kH | kS | kD, Values::Floats); break;
         case Op::VFCmpEq:
         case Op::VFCmpGe:
-        case Op::VFCmpGt: m.vector(kS | kD, Values::Floats); break;
+        case Op::VFCmpGt:
+            m.vector(kS | kD, Values::Floats);
+            m.halves();
+            break;
         case Op::VFAdd:
         case Op::VFSub:
         case Op::VFMul:
@@ -369,6 +409,10 @@ std::vector<SimdCase> simd_cases(Op op) {
         case Op::VFMaxNum:
         case Op::VFMinNum:
         case Op::VFRecpStep:
+            m.vector(kS | kD, Values::Floats);
+            m.not_inline([&](const SimdCase& c) { return c.esize == 3 && q0(c); });
+            m.halves();
+            break;
         case Op::VFAddP:
         case Op::VFMaxP:
         case Op::VFMinP:
@@ -379,7 +423,25 @@ std::vector<SimdCase> simd_cases(Op op) {
             break;
         case Op::VFRsqrtStep:
         case Op::VFRecpEst:
-        case Op::VFRsqrtEst: m.vector(kS | kD, Values::Floats, {0}, false); break;
+        case Op::VFRsqrtEst:
+            m.vector(kS | kD, Values::Floats, {0}, false);
+            m.halves(Values::Floats, {0}, false);
+            break;
+        case Op::VFRecpExp: m.halves(Values::Floats, {0}, false); break;
+        case Op::VFMulAddH:
+            m.vector(kS, Values::Floats);
+            for (SimdCase& c : m.cases) c.esize = 1;
+            m.vector(kS, Values::Floats);
+            break;
+        case Op::VFRintWithin:
+            m.vector(kS | kD, Values::ToInt, {3 | 32 << 8, 5 | 32 << 8, 3 | 64 << 8, 5 | 64 << 8});
+            break;
+        case Op::VBfCvtN:
+            m.vector(kH, Values::Floats);
+            for (SimdCase& c : m.cases) c.esize = 2;
+            break;
+        case Op::VBfDot:
+        case Op::VBfMmla: m.vector(kS, Values::Floats, {0}, false); break;
         case Op::VFMaxV:
         case Op::VFMinV:
         case Op::VFMaxNumV:
@@ -392,6 +454,8 @@ std::vector<SimdCase> simd_cases(Op op) {
             m.not_inline([&](const SimdCase& c) {
                 return (c.esize == 3 && q0(c)) || static_cast<RoundMode>(c.imm) == RoundMode::TieAway;
             });
+            for (const uint32_t mode : rounding_auxs(true)) m.vector(kH, Values::ToInt, {mode});
+            m.halves(Values::ToInt);
             break;
         case Op::VFToSInt:
         case Op::VFToUInt:
@@ -402,12 +466,17 @@ std::vector<SimdCase> simd_cases(Op op) {
                 return (c.esize == 3 && (q0(c) || op == Op::VFToUInt)) || c.imm > 7 ||
                        static_cast<RoundMode>(c.imm) == RoundMode::TieAway;
             });
+            for (const RoundMode mode : kRoundings)
+                m.vector(kH, Values::ToInt, {static_cast<uint64_t>(mode)});
+            m.halves(Values::ToInt, {3 | 1 << 8, 3 | 9 << 8, 3 | 16 << 8});
+            m.not_inline([](const SimdCase& c) { return c.esize == 1 && c.imm >> 8 == 16; });  // out of range
             break;
         case Op::VSIntToF:
         case Op::VUIntToF:
             m.vector(kS | kD, Values::Integers, {0, 1, 31, 32});
             m.vector(kD, Values::Integers, {64});
             m.not_inline([&](const SimdCase& c) { return c.esize == 3 && (q0(c) || op == Op::VUIntToF); });
+            m.halves(Values::Integers, {0, 1, 15, 16});
             for (SimdCase& c : m.cases) c.rounds = true;
             break;
         case Op::VFCvtL: m.vector(kH | kS, Values::Floats); break;
@@ -513,6 +582,11 @@ uint64_t near_integer(std::mt19937_64& random, unsigned esize) {
     if (random() % 2 == 0) v = -v;
     const uint64_t nudge = random() % 3 - 1;
     if (esize == 3) return std::bit_cast<uint64_t>(v) + nudge;
+    if (esize == 1) {
+        namespace sf = jit::softfloat;
+        sf::Environment env(0);
+        return sf::convert<sf::Half, sf::Double>(env, std::bit_cast<uint64_t>(v), env.rounding) + nudge;
+    }
     return std::bit_cast<uint32_t>(static_cast<float>(v)) + static_cast<uint32_t>(nudge);
 }
 
@@ -524,6 +598,12 @@ uint64_t tiny_partner(uint64_t bits, bool division, uint64_t nudge) {
     const F a = std::bit_cast<F>(static_cast<U>(bits)), smallest = std::numeric_limits<F>::min();
     const F b = division ? a / smallest : smallest / a;
     return std::bit_cast<U>(b) + static_cast<U>(nudge % 3 - 1);
+}
+
+/// The same for a product of halves: an exponent such that both make 2^-14 or so.
+uint64_t SimdOperands::tiny_half_partner(uint64_t bits) {
+    const uint64_t exp = bits >> 10 & 31;
+    return (random_() & 0x83ff) | ((exp > 16 ? 0 : 16 - exp) + random_() % 2) << 10;
 }
 
 uint64_t SimdOperands::element(unsigned esize, Values values) {
@@ -573,6 +653,8 @@ V128 SimdOperands::next(const SimdCase& c, unsigned arg) {
                                         : tiny_partner<float, uint32_t>(partner, division, random_());
                 }
             }
+            if (values == Values::Floats && c.esize == 1 && random_() % 8 == 0)
+                bits = tiny_half_partner(last_.d[half] >> k);
             const uint64_t mask = c.esize == 3 ? ~uint64_t{0} : (uint64_t{1} << (8u << c.esize)) - 1;
             v.d[half] |= (bits & mask) << k;
         }

@@ -50,6 +50,7 @@ class SimdOperands {
     uint64_t bits() { return random_(); }
 
   private:
+    uint64_t tiny_half_partner(uint64_t bits);
     uint64_t element(unsigned esize, Values values);
     std::mt19937_64 random_;
     jit::V128 last_{};  ///< the operand before

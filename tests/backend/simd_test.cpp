@@ -197,7 +197,7 @@ TEST_P(Simd, MatchesReference) {
     }
 }
 
-/// FPCR.FZ, DN and AHP, in any combination: no operation may forget them.
+/// FPCR.FZ, FZ16, DN and AHP, in any combination: no operation may forget them.
 TEST_P(Simd, ObeysFpcr) {
     Runner runner;
     const auto sets = static_cast<unsigned>(from_environment("ARCLIGHT_SIMD_SETS", 400)) / 4;
@@ -206,7 +206,7 @@ TEST_P(Simd, ObeysFpcr) {
     for (const SimdCase& c : simd_cases(GetParam())) {
         if (!c.rounds) continue;
         if (!runner.check(c, Shape::Alone, jit::translation_flag::kFpSlow, sets, next,
-                          [](unsigned n) { return (n & 3) << 22 | (n >> 2 & 7) << 24; }))
+                          [](unsigned n) { return (n & 3) << 22 | (n >> 2 & 7) << 24 | (n >> 5 & 1) << 19; }))
             return;
     }
 }

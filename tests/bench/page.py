@@ -7,8 +7,8 @@ from sweep_lib import page  # noqa: E402
 
 causes = lambda *n: dict(zip(("translations", "TLBI", "table stores", "switches"), n))
 policy = lambda *n: {"causes": causes(*n), "exits": sum(n), "synchronisations": 7, "wasted fills": 1, "fills": 4, "seconds": 1.5}
-shadow = {"about": {"fork": "fork & <exit>"}, "worlds": {w: {"fork": {"ssp": policy(20, 9, 0, 1), "ssp-nocache": policy(20, 9, 0, 471), "tsp": policy(40, 0, 50, 10)}}
-                                                         for w in ("process", "rig")}}
+shadow = {"about": {"fork": "fork & <exit>"}, "worlds": {w: {"fork": {"ssp": policy(20, 9, 0, 1), "ssp-nocache": policy(20, 9, 0, 471), "tsp": policy(40, 0, 50, 10), "asp": policy(5, 9, 0, 1), "tsp-unsync": policy(40, 9, 5, 10) | {"real": 4711}}}
+                                                         for w in ("process", "svm")}}
 overhead = {"samples": {"sort": {}, "fork": {}}, "rows": {"off": {"all": [0, 0], "system": [0, 0]}, "1 hot page": {"all": [0.84, 0.5], "system": [-12.5, 20]}}}
 text = page.document("Both", page.shadow_section(shadow) + page.overhead_section(overhead))
 drawings = re.findall(r"<svg.*?</svg>", text, re.S)
@@ -18,7 +18,7 @@ assert len(trees) == 4, len(trees)
 assert {"30", "500\u2191", "100", "fork"} <= shown[0] == shown[1], shown[0]
 assert {"1 hot page", "+0.8", "0 %"} <= shown[2], shown[2]
 assert {"1 hot page", "-12.5", "-20 %"} <= shown[3], shown[3]
-assert "fork &amp; &lt;exit&gt;" in text and "2 programs" in text
+assert "fork &amp; &lt;exit&gt;" in text and "2 programs" in text and "<td>64 (4711)</td>" in text
 for tree in trees:
     width, height = map(float, tree.get("viewBox").split()[2:])
     for r in tree.iter("rect"):

@@ -23,7 +23,12 @@ failures.check(result.status == 0 and len(result.text.splitlines()) == 1 and wor
                words[2] == debian.version and "aarch64" in words and not result.error, f"uname -a: {result}")
 
 # systemd-detect-virt's rule: a hypervisor of a name that it does not know is "vm-other".
-expect(["cat", "/proc/device-tree/hypervisor/compatible"], 0, b"arclight,vm\0", "what runs the guest")
+result = debian.run(["sh", "-c", "cat /proc/device-tree/hypervisor/compatible; echo; grep -m 1 ^Features /proc/cpuinfo"])
+maker, _, features = result.output.partition(b"\n")
+failures.check(maker == b"arclight,vm\0", f"what runs the guest: {result}")
+WORDS = """fp asimd aes pmull sha1 sha2 crc32 atomics fphp asimdhp asimdrdm jscvt fcma lrcpc asimddp asimdfhm frint i8mm bf16"""
+missing = set(WORDS.split()) - set(features.decode().split())
+failures.check(not missing, f"/proc/cpuinfo lacks {sorted(missing)}: {result}")
 for status in 0, 7, 255:
     expect(["sh", "-c", f"exit {status}"], status, b"", f"exit {status}")
 for number in 9, 15, 11:

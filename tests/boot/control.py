@@ -153,7 +153,8 @@ TICKS = ["sh", "-c", "i=0; while :; do echo tick$i; i=$((i+1)); sleep 0.05; done
 def pause_and_reset():
     """A guest that ticks on its serial port stands still, goes on, begins anew, and ends."""
     out = open(path("ticks"), "w+b")
-    process = start(["--qmp", server("q1"), "--smp", "2", "--paused"], TICKS, stdout=out)
+    cores = sorted(os.sched_getaffinity(0))
+    process = start(["--qmp", server("q1"), "--smp", "2", "--paused", "--place", f"vcpus={cores[0]}"], TICKS, stdout=out)
     ticks = lambda: os.path.getsize(path("ticks"))
     qmp = Qmp(path("q1"))
     failures.check(qmp.status() == "prelaunch", "a guest that waits says so")
@@ -181,6 +182,13 @@ def pause_and_reset():
         failures.check("unknown" not in qmp.human(line), line)
     before = ticks()
     failures.check(until(lambda: ticks() > before), "the guest ticks no more after questions")
+    # Its CPUs' threads are where they were put, and go where they are told; others are not there.
+    cpus = [cpu["thread-id"] for cpu in qmp.ask("query-cpus-fast")["return"]]
+    where = lambda: [os.sched_getaffinity(thread) for thread in cpus]
+    failures.check(where() == [{cores[0]}] * 2 and qmp.human("place") == f"vcpus: {cores[0]}\r\n", f"placed: {where()}")
+    failures.check(qmp.human(f"place {cores[-1]}") == "" and where() == [{cores[-1]}] * 2, f"moved: {where()}")
+    failures.check(os.sched_getaffinity(process.pid) == {cores[-1]}, "the other threads were not moved")
+    failures.check("Error: core 1000 is none" in qmp.human("place vcpus=1000"), "a core that is not there")
     # A reset: the guest begins anew, and stands if it stood.
     qmp.ask("stop")
     failures.check(qmp.ask("system_reset") == {"return": {}}, "system_reset")

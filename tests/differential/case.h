@@ -85,7 +85,7 @@ std::vector<DiffGranule> changed_granules(const uint8_t* before, const uint8_t* 
 std::unique_ptr<Engine> make_vixl_engine();
 std::unique_ptr<Engine> make_arclight_engine();
 /// `problem` says why there is none.
-std::unique_ptr<Engine> make_qemu_engine(std::string& problem);
+std::unique_ptr<Engine> make_qemu_engine(const std::string& cpu, std::string& problem);
 
 /// Text of a word by VIXL's disassembler.
 std::string disassemble(uint32_t word, uint64_t pc);

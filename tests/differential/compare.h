@@ -11,7 +11,8 @@ namespace arclight::differential {
 
 /// Why this case is not run on VIXL at all; null when it is.
 const char* why_not_vixl(const Case& c);
-const char* why_not_qemu(const Case& c);
+const char* why_not_qemu(const Case& c);      ///< as a Cortex-A76
+const char* why_not_qemu_max(const Case& c);  ///< of what that lacks
 /// What keeps this word from the oracle, whatever is around it.
 const char* word_limit(const char* oracle, uint32_t word);
 

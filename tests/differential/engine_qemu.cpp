@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "tests/differential/case.h"
 
@@ -15,8 +17,9 @@ namespace {
 
 class QemuEngine final : public Engine {
   public:
+    explicit QemuEngine(std::string cpu) : cpu_(std::move(cpu)) {}
     ~QemuEngine() override { stop(); }
-    const char* name() const override { return "qemu"; }
+    const char* name() const override { return cpu_.starts_with("max") ? "qemu-max" : "qemu"; }
 
     std::vector<Outcome> run(const Batch& batch, const std::vector<bool>& wanted) override {
         std::vector<Outcome> out(batch.cases.size());
@@ -54,7 +57,7 @@ class QemuEngine final : public Engine {
 #ifdef __aarch64__
             execl(ARCLIGHT_RUNNER, ARCLIGHT_RUNNER, nullptr);
 #else
-            execlp("qemu-aarch64", "qemu-aarch64", "-cpu", "cortex-a76", ARCLIGHT_RUNNER, nullptr);
+            execlp("qemu-aarch64", "qemu-aarch64", "-cpu", cpu_.c_str(), ARCLIGHT_RUNNER, nullptr);
 #endif
             _exit(127);
         }
@@ -128,19 +131,20 @@ class QemuEngine final : public Engine {
         return true;
     }
 
+    const std::string cpu_;
     pid_t pid_ = -1;
     int to_ = -1, from_ = -1;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_qemu_engine(std::string& problem) {
+std::unique_ptr<Engine> make_qemu_engine(const std::string& cpu, std::string& problem) {
 #ifdef ARCLIGHT_RUNNER
     if (std::system("qemu-aarch64 --version >/dev/null 2>&1") != 0) {
         problem = "qemu-aarch64 (package qemu-user) is not installed";
         return nullptr;
     }
-    auto engine = std::make_unique<QemuEngine>();
+    auto engine = std::make_unique<QemuEngine>(cpu);
     return engine;
 #else
     problem = "no AArch64 cross compiler (package gcc-aarch64-linux-gnu) when this was built";

@@ -26,7 +26,7 @@ constexpr uint32_t sysreg(unsigned op0, unsigned op1, unsigned crn, unsigned crm
 constexpr uint32_t kSysregMask = 0x1fffe0;
 constexpr uint32_t kNzcv = sysreg(3, 3, 4, 2, 0), kFpcr = sysreg(3, 3, 4, 4, 0),
                    kFpsr = sysreg(3, 3, 4, 4, 1), kTpidr = sysreg(3, 3, 13, 0, 2);
-constexpr uint32_t kFpcrMask = 0x07c00000;  // AHP, DN, FZ, RMode
+constexpr uint32_t kFpcrMask = 0x07c80000;  // AHP, DN, FZ, RMode, FZ16
 constexpr uint32_t kFpsrMask = 0x0800009f;  // QC and the cumulative flags
 
 uint32_t random_fpcr(Rng& rng) {
@@ -305,7 +305,7 @@ bool SequenceBuilder::fix_system(uint32_t& word) {
     word = (word & ~kSysregMask) | reg;
     const bool read = bits(word, 21, 21);
     if (read || (reg != kFpcr && reg != kFpsr)) return true;
-    // Only bits that this CPU has: qemu's Cortex-A76 has FPCR.FZ16 too, and keeps AArch32's NZCV in FPSR.
+    // Only bits that this CPU has: qemu's Cortex-A76 keeps AArch32's NZCV in FPSR.
     if (t == 31) return true;
     if (!fresh(t)) {
         const auto other = find_fresh(32);

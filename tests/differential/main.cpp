@@ -24,7 +24,7 @@ struct Options {
     uint64_t programs = 200;
     int64_t only_case = -1, only_program = -1;
     std::string row;
-    std::vector<std::string> oracles = {"vixl", "qemu"};
+    std::vector<std::string> oracles = {"vixl", "qemu", "qemu-max"};
     bool keep_going = false;
     bool coverage = false;
     bool list_limits = false;
@@ -61,8 +61,13 @@ class Run {
         subject_ = make_arclight_engine();
         for (const std::string& name : options_.oracles) {
             std::string problem;
-            Oracle o{name == "vixl" ? make_vixl_engine() : make_qemu_engine(problem),
-                     name == "vixl" ? why_not_vixl : why_not_qemu, std::vector<uint64_t>(encodings().size())};
+            Oracle o{.engine = name == "vixl"   ? make_vixl_engine()
+                               : name == "qemu" ? make_qemu_engine("cortex-a76", problem)
+                                                : make_qemu_engine("max,sve=off,sme=off", problem),
+                     .why_not = name == "vixl"   ? why_not_vixl
+                                : name == "qemu" ? why_not_qemu
+                                                 : why_not_qemu_max,
+                     .covered = std::vector<uint64_t>(encodings().size())};
             if (o.engine)
                 oracles_.push_back(std::move(o));
             else
@@ -204,7 +209,8 @@ int main(int argc, char** argv) {
     app.add_option("--programs", options.programs, "random programs to run");
     app.add_option("--program", options.only_program, "run only this one of them");
     app.add_option("--row", options.row, "only this row of the instruction table");
-    app.add_option("--oracle", options.oracles, "vixl, qemu");
+    app.add_option("--oracle", options.oracles,
+                   "vixl, qemu (as a Cortex-A76), qemu-max (for what that lacks)");
     app.add_flag("--keep-going", options.keep_going, "do not stop at the first failure; group them");
     app.add_flag("--coverage", options.coverage, "fail when a row of the table was not exercised");
     app.add_flag("--list-limits", options.list_limits, "print what is not compared, and why");

@@ -233,6 +233,11 @@ TEST(MachineDescription, SaysWhatDiffers) {
     here.gic = 2;
     EXPECT_EQ(difference(here, saved), "is of a machine with GICv3, this one has GICv2");
     here = saved;
+    here.cpu = CpuChoice::parse("cortex-a57,crc=off").value();
+    EXPECT_EQ(difference(here, saved), "is of a machine with the CPU max, this one has cortex-a57,crc32=off");
+    here.cpu = CpuChoice::of_model("host").value();
+    EXPECT_EQ(difference(here, saved), "");
+    here = saved;
     here.virtio = VirtioMmio::Legacy;
     EXPECT_EQ(difference(here, saved),
               "is of a machine with modern virtio registers, this one has legacy ones");
@@ -289,6 +294,7 @@ TEST(MachineDescription, AnImageThatWasChangedIsNoticed) {
 TEST(MachineDescription, GivesWhatTheOptionsLeaveOpen) {
     RunOptions saved = machine_with();
     saved.gic = 2;
+    saved.cpu = CpuChoice::parse("neoverse-n1,lse=off").value();
     saved.virtio = VirtioMmio::Legacy;
     saved.session = true;
     const auto description = MachineDescription::parse(MachineDescription::of(saved).text());
@@ -300,13 +306,16 @@ TEST(MachineDescription, GivesWhatTheOptionsLeaveOpen) {
     open.restore_memory = open.restore_cpus = true;
     const RunOptions complete = description->complete(open);
     EXPECT_EQ(complete.gic, 2u);
+    EXPECT_EQ(complete.cpu.value().text(), "neoverse-n1,lse=off");
     EXPECT_EQ(complete.virtio, VirtioMmio::Legacy);
     EXPECT_EQ(complete.memory, saved.memory);
     EXPECT_EQ(complete.cpus, 2u);
     EXPECT_TRUE(complete.session);
     RunOptions given = machine_with();
     given.cpus = 4;
+    given.cpu = CpuChoice{};
     EXPECT_EQ(description->complete(given).cpus, 4u);
+    EXPECT_EQ(description->complete(given).cpu.value().text(), "max");
     EXPECT_EQ(MachineDescription::parse("cpus 4000000000\n")->complete(open).cpus, 8u);
     EXPECT_EQ(MachineDescription::parse("cpus 0\n")->complete(open).cpus, 1u);
 }

@@ -1,12 +1,38 @@
 // What a kernel does all day, so that its exits can be counted: system calls, page faults with their
-// invalidations, and switches between two address spaces. The build says how many of each.
-#include "runtime/bm.h"
+// invalidations, switches between two address spaces, reads of a device, interrupts, timer ticks, waits for events. The
+// build says how many of each, and with ONE_ASID that both address spaces have the same, so that each switch is an
+// invalidation.
+#include "runtime/gic.h"
+
+#ifndef DEVICE_READS
+#define DEVICE_READS 320
+#endif
+#ifndef INTERRUPTS
+#define INTERRUPTS 320
+#endif
+#ifndef TICKS
+#define TICKS 10
+#endif
+#ifndef WAITS
+#define WAITS 320
+#endif
+#ifndef CONTIGUOUS_PAGES
+#define CONTIGUOUS_PAGES 0ul
+#endif
+#ifndef TAGGED_READS
+#define TAGGED_READS 320
+#endif
+#define CONTIGUOUS_AT 0x8040000000ul
+#define UART_FLAGS 0x09000018ul
+#define SGI 3
+#define TIMER 27
 
 #define PAGES 16
 #define TOUCHED 0x8000000000ul  // of a level 0 entry that the two address spaces do not share
 #define OWN 0x8000100000ul
 
-static u64 system_calls, faults;
+static u64 system_calls, faults, interrupts;
+static volatile u64 ticks;
 static u64 backing[PAGES];
 
 static int kernel(struct frame* f) {
@@ -57,12 +83,84 @@ static u64 switches(u64 rounds, u64* other) {
     u64 wrong = 0;
     for (u64 r = 0; r < rounds; ++r) {
         const u64 asid = 1 + (r & 1);
+#ifdef ONE_ASID
+        write_sysreg(ttbr0_el1, (u64)(asid == 1 ? bm_root[0] : other) | 1ul << 48);
+        isb();
+        tlbi_arg(aside1, 1ul << 48);
+        dsb();
+#else
         write_sysreg(ttbr0_el1, (u64)(asid == 1 ? bm_root[0] : other) | asid << 48);
+#endif
         isb();
         wrong += at_el0(read_own, OWN, 0) != asid;
     }
     write_sysreg(ttbr0_el1, (u64)bm_root[0] | 1ul << 48);
     isb();
+    return wrong;
+}
+
+static void on_irq(struct frame* f) {
+    (void)f;
+    const u64 iar = gic_acknowledge();
+    if ((iar & 0xffffff) == SGI) ++interrupts;
+    if ((iar & 0xffffff) == TIMER) {
+        ++ticks;
+        write_sysreg(cntv_tval_el0, read_sysreg(cntfrq_el0) / 500);
+        isb();
+    }
+    gic_end(iar);
+}
+
+static void events(void) {
+    u64 read = 0;
+    for (u64 i = 0; i < DEVICE_READS; ++i) read += read32(UART_FLAGS) != ~0u;
+    gic_init();
+    gic_cpu_init();
+    gic_enable(SGI, 1);
+    this_cpu()->irq = on_irq;
+    __asm__ volatile("msr daifclr, #2" ::: "memory");
+    for (u64 i = 0; i < INTERRUPTS; ++i) {
+        const u64 before = interrupts;
+        gic_sgi(SGI, 0);
+        while (*(volatile u64*)&interrupts == before) {
+        }
+    }
+    gic_enable(TIMER, 1);
+    write_sysreg(cntv_tval_el0, read_sysreg(cntfrq_el0) / 500);
+    write_sysreg(cntv_ctl_el0, 1);
+    while (ticks < TICKS) {
+    }
+    write_sysreg(cntv_ctl_el0, 0);
+    __asm__ volatile("msr daifset, #2" ::: "memory");
+    for (u64 i = 0; i < WAITS; ++i) __asm__ volatile("wfe\n yield" ::: "memory");
+    say("device reads %d, interrupts %d\n", read, interrupts);
+}
+
+// By addresses with tags.
+static u64 tagged(void) {
+    static volatile u64 words[64];
+    u64 wrong = 0;
+    set_tcr(TCR_DEFAULT | 1ul << 37);
+    for (u64 i = 0; i < 64; ++i) words[i] = i;
+    for (u64 i = 0; i < TAGGED_READS; ++i) wrong += *(volatile u64*)((u64)&words[i % 64] | i << 56) != i % 64;
+    set_tcr(TCR_DEFAULT);
+    return wrong;
+}
+
+// Pages that are called contiguous, in no order.
+static u64 contiguous(void) {
+    u64 wrong = 0;
+    const u64 first = new_block(), pages = CONTIGUOUS_PAGES;
+    for (u64 i = 0; i < pages; ++i) {
+        *(volatile u64*)(first + i * 0x1000) = i;
+        map(CONTIGUOUS_AT + i * 0x1000, first + i * 0x1000, 3, KERNEL_DATA | CONTIGUOUS);
+    }
+    dsb();
+    isb();
+    for (u64 i = 0; i < pages; ++i) {
+        const u64 page = i * 37 & (pages - 1);
+        wrong += *(volatile u64*)(CONTIGUOUS_AT + page * 0x1000) != page;
+    }
     return wrong;
 }
 
@@ -81,7 +179,9 @@ void test_main(void) {
 
     at_el0(call_often, SYSTEM_CALLS, 0);
     page_faults(FAULTS / PAGES);
-    const u64 wrong = switches(SWITCHES, other);
+    const u64 wrong = switches(SWITCHES, other) + contiguous() + tagged();
+
+    events();
 
     u64 sum = 0;
     for (unsigned i = 0; i < PAGES; ++i) sum += *(volatile u64*)backing[i];

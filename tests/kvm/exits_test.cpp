@@ -1,15 +1,11 @@
 // What a program's exits cost, and what of the process's environment is the same inside.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <linux/kvm.h>
+#include <immintrin.h>
 #include <sys/auxv.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "tests/kvm/machine.h"
 
@@ -18,48 +14,13 @@ namespace {
 
 using Exits = KvmTest;
 
-/// A counter of the only virtual processor, as KVM keeps it (api.rst 4.134).
-class KvmCounter {
-  public:
-    explicit KvmCounter(const char* name) {
-        for (int fd = 0; fd < 1024 && file_ < 0; ++fd) {
-            char target[64] = {};
-            const ssize_t length =
-                readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), target, sizeof target - 1);
-            if (length > 0 && std::strstr(target, "kvm-vcpu") != nullptr)
-                file_ = ioctl(fd, KVM_GET_STATS_FD, 0);
-        }
-        kvm_stats_header header{};
-        if (file_ < 0 || pread(file_, &header, sizeof header, 0) != sizeof header) return;
-        struct Descriptor {  // kvm_stats_desc without its name
-            uint32_t flags;
-            int16_t exponent;
-            uint16_t size;
-            uint32_t offset, bucket_size;
-        } descriptor{};
-        std::string text(header.name_size, '\0');
-        for (uint32_t i = 0; i < header.num_desc; ++i) {
-            const off_t at =
-                header.desc_offset + i * static_cast<off_t>(sizeof descriptor + header.name_size);
-            (void)!pread(file_, &descriptor, sizeof descriptor, at);
-            (void)!pread(file_, text.data(), text.size(), at + static_cast<off_t>(sizeof descriptor));
-            if (std::strcmp(text.c_str(), name) == 0) place_ = header.data_offset + descriptor.offset;
-        }
-    }
-    ~KvmCounter() {
-        if (file_ >= 0) close(file_);
-    }
-    bool there() const { return place_ != 0; }
-    uint64_t get() const {
-        uint64_t value = 0;
-        (void)!pread(file_, &value, sizeof value, static_cast<off_t>(place_));
-        return value;
-    }
-
-  private:
-    int file_ = -1;
-    uint64_t place_ = 0;
-};
+/// Exits of the processor, as KVM counts them.
+uint64_t exits_of(const ProcessorThread& p) {
+    for (const auto& [name, count] : p.kvm_counters().read())
+        if (name == "exits") return count;
+    ADD_FAILURE() << "KVM has no counters";
+    return 0;
+}
 
 TEST_F(Exits, ASystemCallIsOneExit) {
     if (!the_probe().native_ring0) GTEST_SKIP() << the_probe().reason();
@@ -72,16 +33,33 @@ TEST_F(Exits, ASystemCallIsOneExit) {
         EXPECT_TRUE(ran) << ran.error();
     };
     call(10);
-    const KvmCounter exits("exits");
-    ASSERT_TRUE(exits.there());
-    const uint64_t before = exits.get();
+    const uint64_t before = exits_of(p);
     call(1000);
-    const uint64_t few = exits.get() - before;
+    const uint64_t few = exits_of(p) - before;
     call(5000);
-    const uint64_t many = exits.get() - before - few;
+    const uint64_t many = exits_of(p) - before - few;
     // The host's timer makes some.
     EXPECT_GE(many - few, 4000u);
     EXPECT_LE(many - few, 5200u);
+}
+
+TEST_F(Exits, OneThatIsAskedForIsOneExit) {
+    ProcessorThread& p = processor();
+    const auto leave = [&](int times) {
+        const auto ran = p.run([&] {
+            for (int i = 0; i < times; ++i) p.leave_once();
+        });
+        EXPECT_TRUE(ran) << ran.error();
+    };
+    p.leave_once();  // outside: nothing to leave
+    leave(10);
+    const uint64_t before = exits_of(p), asked_for = p.counts().asked_for;
+    leave(2000);
+    EXPECT_EQ(p.counts().asked_for - asked_for, 2000u);
+    EXPECT_GE(exits_of(p) - before, 2000u);
+    if (the_probe().native_ring0) {
+        EXPECT_LE(exits_of(p) - before, 2400u);
+    }
 }
 
 TEST(ArenaTest, NobodyElseCanMapInItsGigabyte) {
@@ -101,6 +79,20 @@ TEST(ArenaTest, NobodyElseCanMapInItsGigabyte) {
             EXPECT_EQ(tried(base + offset), EEXIST) << offset;
     }
     EXPECT_EQ(tried(base + kGib / 2), 0);
+}
+
+// Hosts before Linux 5.16 have no offset to set.
+TEST_F(Exits, TheClockIsTheHostsWhereOnlyItsValueCanBeSet) {
+    vm_->set_clock_by_value();
+    for (int i = 0; i < 2; ++i) {
+        ProcessorThread& p = processor();
+        uint64_t inside = 0;
+        const uint64_t before = __rdtsc();
+        const auto ran = p.run([&] { inside = __rdtsc(); });
+        ASSERT_TRUE(ran) << ran.error();
+        EXPECT_GE(inside, before);
+        EXPECT_LE(inside, __rdtsc());
+    }
 }
 
 // Programs may choose them by the host's processor (AT_HWCAP2).

@@ -149,6 +149,35 @@ class Tables : public ::testing::Test {
     uint64_t* leaves_ = nullptr;
 };
 
+TEST_F(Tables, TheProcessMapsNothingWhereFastmemMay) {
+    const auto mapped_at = [](uint64_t address) {
+        void* p = mmap(reinterpret_cast<void*>(address), 4096, PROT_READ,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        return p == MAP_FAILED ? nullptr : p;
+    };
+    mmu::HostTables& tables = *accelerator_->host_tables(0);
+    unsigned usable = 0;
+    for (unsigned entry = 0; entry < 256; ++entry) {
+        if (!tables.may_use_root_entry(entry)) continue;
+        ++usable;
+        for (const uint64_t offset : {uint64_t{0}, uint64_t{1} << 38, (uint64_t{1} << 39) - 4096}) {
+            void* p = mapped_at((uint64_t{entry} << 39) + offset);
+            EXPECT_EQ(p, nullptr) << entry;
+            if (p != nullptr) munmap(p, 4096);
+        }
+    }
+    EXPECT_GT(usable, 60u);
+    // What was mapped before stays out of it.
+    accelerator_.reset();
+    constexpr unsigned kEntry = 77;
+    void* p = mapped_at(uint64_t{kEntry} << 39);
+    ASSERT_NE(p, nullptr) << "the reservation goes with the last machine";
+    SetUp();
+    EXPECT_FALSE(accelerator_->host_tables(0)->may_use_root_entry(kEntry));
+    EXPECT_TRUE(accelerator_->host_tables(0)->may_use_root_entry(kEntry + 1));
+    munmap(p, 4096);
+}
+
 TEST_F(Tables, NotPresentFaultsAndMadePresentIsSeen) {
     inside([&] {
         make_path();

@@ -601,5 +601,20 @@ TEST(Probe, IsFastAndSaysWhy) {
     }
 }
 
+// A host that is a virtual machine itself: all is native, and each exit goes by way of its hypervisor.
+TEST(Probe, AnExitThatCostsHundredsOfSystemCallsIsTooDear) {
+    Probe p{.usable = true, .native_ring0 = true, .exit_us = 1.6, .call_us = 0.1};
+    EXPECT_TRUE(p.preferred());
+    EXPECT_EQ(p.reason(), "kvm: ring 0 is native, an exit costs 1.6 us");
+    p.exit_us = 40;
+    EXPECT_FALSE(p.preferred());
+    EXPECT_EQ(p.reason(), "process: /dev/kvm takes 40.0 us an exit, 400 times a system call");
+    // All of it slow, as under an emulator.
+    p.call_us = 3;
+    EXPECT_TRUE(p.preferred());
+    p.native_ring0 = false;
+    EXPECT_FALSE(p.preferred());
+}
+
 }  // namespace
 }  // namespace arclight::backend::kvm::testing

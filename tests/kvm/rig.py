@@ -80,13 +80,15 @@ def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1, proce
     return Result(done.returncode, done.stdout, time.monotonic() - start)
 
 
-def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true", tier2=False, processor="amd"):
+def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true", tier2=False, processor="amd", typed=None):
     """`arclight run` with each of these lists of arguments, and then the `last`, in one boot of the rig: its Results, with the
-    whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each."""
+    whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each. `typed`: what is
+    on the standard input of each."""
     script = ["#!/bin/busybox sh", "export LD_LIBRARY_PATH=/t/lib"]
     for n, arguments in enumerate(arclight_arguments):
         words = " ".join(shlex.quote(a) for a in [*arguments, "--stats-json", "/tmp/stats", *last])
-        script.append(f"{before}; /bin/busybox rm -f /tmp/stats; /t/arclight run {words} 2>&1; r=$?")
+        source = f"/bin/busybox printf %s {shlex.quote(typed[n])} | " if typed else ""
+        script.append(f"{before}; /bin/busybox rm -f /tmp/stats; {source}/t/arclight run {words} 2>&1; r=$?")
         script.append(f"echo; echo '=== counters'; /bin/busybox cat /tmp/stats; echo; echo \"=== {n} ended with $r\"")
     path = os.path.join(work, "each")
     with open(path, "w") as f:

@@ -42,13 +42,27 @@ TEST(PageSet, AgreesWithAMap) {
             std::erase_if(model, [](const auto& e) { return e.second; });
         }
         if (i % 1'700 == 0) {
-            const unsigned bits = i % 2 == 0 ? 21 : 13;
-            const uint64_t from = random() & 0x3f'f000;
-            const auto inside = [&](const auto& e) {
-                return ((e.first ^ from) & ((uint64_t{1} << 56) - 1)) >> bits == 0;
-            };
-            ASSERT_EQ(set.erase_range(from, bits), std::any_of(model.begin(), model.end(), inside));
-            std::erase_if(model, inside);
+            // Few pages, which are looked for one by one, or many.
+            const uint64_t pages = i % 2 == 0 ? 3 : 200;
+            const uint64_t from = random() % 300 << 12;
+            const PageSet::Span whole{from, from + (pages << 12) - 1};
+            const bool globals = random() % 4 != 0, non_globals = random() % 4 != 0;
+            uint64_t first = ~uint64_t{0}, last = 0;
+            std::erase_if(model, [&](const auto& e) {
+                const unsigned bits = e.first & 63;
+                const uint64_t begin = e.first >> 12 << 12, end = begin + (uint64_t{1} << bits) - 1;
+                if (begin > whole.last || end < whole.first || !(e.second ? non_globals : globals))
+                    return false;
+                first = std::min(first, begin), last = std::max(last, end);
+                return true;
+            });
+            constexpr uint64_t kSizes = 1 << 12 | 1 << 21;
+            const auto erased = set.erase_span(whole, kSizes, globals, non_globals);
+            ASSERT_EQ(erased.has_value(), last != 0);
+            if (erased) {
+                ASSERT_EQ(erased->first, first);
+                ASSERT_EQ(erased->last, last);
+            }
         }
         if (i % 30'000 == 0) {
             set.clear();

@@ -32,7 +32,7 @@ class PageTables {
         const auto start = (reinterpret_cast<uintptr_t>(ram_.data()) + 4095) & ~uintptr_t{4095};
         memory_ = GuestMemory(reinterpret_cast<uint8_t*>(start), kRamBase, kRamSize);
         regs.sctlr = 1;
-        // 48 bits in both halves, 40-bit output, 4 KiB granules.
+        // 48 bits in both halves, 40-bit output, granules of 4 KiB.
         regs.tcr = 16 | 16 << 16 | uint64_t{2} << 30 | uint64_t{2} << 32;
         regs.mair = 0x0000'0000'0000'44ff;  // 0: write-back, 1: non-cacheable, 2 to 7: Device-nGnRnE
         regs.ttbr0 = new_table();
@@ -40,10 +40,23 @@ class PageTables {
         regs.update();
     }
 
-    uint64_t new_table() {
-        const uint64_t pa = next_;
-        next_ += 4096;
+    uint64_t new_table(uint64_t bytes = 4096) {
+        const uint64_t pa = (next_ + bytes - 1) & ~(bytes - 1);
+        next_ = pa + bytes;
         return pa;
+    }
+    /// log2 of the granules of both halves, 12, 14 or 16, and fresh first tables.
+    void use_granules(unsigned lower, unsigned upper) {
+        const uint64_t tg0 = lower == 12   ? 0
+                             : lower == 14 ? 2
+                                           : 1,
+                       tg1 = upper == 12   ? 2
+                             : upper == 14 ? 1
+                                           : 3;
+        regs.tcr = (regs.tcr & ~(uint64_t{3} << 14 | uint64_t{3} << 30)) | tg0 << 14 | tg1 << 30;
+        regs.ttbr0 = new_table(uint64_t{1} << lower);
+        regs.ttbr1 = new_table(uint64_t{1} << upper);
+        regs.update();
     }
     uint64_t read(uint64_t pa) const {
         uint64_t v;
@@ -55,15 +68,18 @@ class PageTables {
     /// Writes `entry` for va at `level`, with tables above it as needed, and returns its address.
     uint64_t map(uint64_t va, unsigned level, uint64_t entry, uint64_t table_attributes = 0) {
         const TranslationRegs::Half& half = regs.half[va >> 55 & 1];
+        const unsigned granule = half.granule_bits;
         uint64_t table = half.table;
         for (unsigned l = half.start_level;; ++l) {
-            const unsigned bits = l == half.start_level ? half.va_bits - shift(l) : 9;
-            const uint64_t at = table + (va >> shift(l) & ((1u << bits) - 1)) * 8;
+            const unsigned shift = granule + (granule - 3) * (3 - l);
+            const unsigned bits = l == half.start_level ? half.va_bits - shift : granule - 3;
+            const uint64_t at = table + (va >> shift & ((1u << bits) - 1)) * 8;
             if (l == level) {
                 write(at, entry);
                 return at;
             }
-            if ((read(at) & 3) != descriptor::kTable) write(at, new_table() | descriptor::kTable);
+            if ((read(at) & 3) != descriptor::kTable)
+                write(at, new_table(uint64_t{1} << granule) | descriptor::kTable);
             write(at, read(at) | table_attributes);
             table = read(at) & 0x0000'ffff'ffff'f000;
         }
@@ -78,8 +94,6 @@ class PageTables {
     TranslationRegs regs;
 
   private:
-    static unsigned shift(unsigned level) { return 39 - 9 * level; }
-
     std::vector<uint8_t> ram_;
     GuestMemory memory_{nullptr, 0, 0};
     uint64_t next_ = kRamBase;

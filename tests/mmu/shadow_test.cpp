@@ -61,13 +61,84 @@ TEST_F(Shadow, HitsMissesAndWaste) {
     EXPECT_EQ(tlbs.shadow_stats().root_misses, 3u);
     fill(tlbs, v, 0x1000, kRamBase);
     fill(tlbs, v, 0x2000, kRamBase);
-    tlbs.apply({TlbiRequest::Kind::Va, 3, 0x1000});
+    tlbs.apply({TlbiRequest::Kind::Va, 3, 1, 0x1000});
     EXPECT_EQ(tlbs.shadow_stats().wasted_fills, 1u) << "since the last switch";
     run(2), run(3);
-    tlbs.apply({TlbiRequest::Kind::Va, 3, 0x2000});
+    tlbs.apply({TlbiRequest::Kind::Va, 3, 1, 0x2000});
     EXPECT_EQ(tlbs.shadow_stats().wasted_fills, 1u);
     EXPECT_EQ(tlbs.shadow_stats().dropped, 2u);
     EXPECT_EQ(tlbs.shadow_stats().fills, 2u);
+}
+
+/// A guest without ASIDs: the first table tells its address spaces apart, and a TLBI leaves what is to be walked again.
+TEST_F(Shadow, TablesOfOneAsidHaveSoftTlbsOfTheirOwn) {
+    SoftTlbSet tlbs(nullptr, {.roots = 3});
+    Root a = kA, b = kB;
+    a.asid = b.asid = 0;
+    const auto run = [&](const Root& root) {
+        SoftTlb* v = tlbs.select(0, false, root);
+        tlbs.note_user(v);
+        return v;
+    };
+    SoftTlb* va = run(a);
+    fill(tlbs, va, 0x1000, kRamBase);
+    // EL1 has written TTBR0: whatever has the ASID will do, until EL0 runs.
+    EXPECT_EQ(tlbs.select_unprivileged(b), va);
+    SoftTlb* vb = run(b);
+    EXPECT_NE(vb, va);
+    fill(tlbs, vb, 0x2000, kRamBase);
+    EXPECT_EQ(run(a), va);
+    EXPECT_EQ(run(b), vb);
+    EXPECT_EQ(tlbs.shadow_stats().root_misses, 2u);
+    EXPECT_EQ(tlbs.shadow_stats().root_hits, 2u);
+    EXPECT_TRUE(tlbs.is_of(vb, b));
+    EXPECT_FALSE(tlbs.is_of(vb, a));
+    for (const auto kind : {TlbiRequest::Kind::Asid, TlbiRequest::Kind::All}) {
+        tlbs.apply({kind, 0});
+        EXPECT_FALSE(reads(va, 0x1000));
+        EXPECT_FALSE(reads(vb, 0x2000));
+        for (const auto& [v, at] : {std::pair(va, 0x1000), {vb, 0x2000}}) {
+            const auto leaves = tlbs.take_unsynchronised_leaves(v);
+            ASSERT_EQ(leaves.size(), 1u);
+            EXPECT_EQ(leaves[0].va, static_cast<uint64_t>(at));
+            const uint64_t fills = tlbs.shadow_stats().fills;
+            tlbs.rewrite(leaves[0], {.va = leaves[0].va,
+                                     .pa = kRamBase,
+                                     .host = ram.data(),
+                                     .readable = true,
+                                     .writable = true,
+                                     .non_global = true});
+            EXPECT_TRUE(reads(v, static_cast<uint64_t>(at)));
+            EXPECT_EQ(tlbs.shadow_stats().fills, fills);
+            EXPECT_TRUE(tlbs.take_unsynchronised_leaves(v).empty());
+        }
+    }
+    // With ASIDs there is nothing to keep: the address space is torn down.
+    SoftTlb* other = run(Root{7, 0x4103'0000});
+    fill(tlbs, other, 0x5000, kRamBase);
+    tlbs.apply({TlbiRequest::Kind::Asid, 7});
+    EXPECT_TRUE(tlbs.take_unsynchronised_leaves(other).empty());
+    // An ASID that is given to another table, after its TLBI, keeps its place.
+    EXPECT_EQ(run(Root{7, 0x4104'0000}), other);
+}
+
+TEST_F(Shadow, LeavesThatATlbiTookAreNamed) {
+    SoftTlbSet tlbs(nullptr, {});
+    SoftTlb* v = tlbs.select(0, false, kA);
+    SoftTlb* k = tlbs.select(1, true, kA);
+    fill(tlbs, v, 0x1000, kRamBase);
+    fill(tlbs, k, kTop | 0x1000, kRamBase, true);
+    tlbs.apply({TlbiRequest::Kind::Va, kA.asid, 1, 0x1000});
+    tlbs.apply({TlbiRequest::Kind::Va, kA.asid, 1, 0x9000});
+    tlbs.apply({TlbiRequest::Kind::VaAllAsids, 0, 1, kTop | 0x1000});
+    const auto leaves = tlbs.take_dropped_leaves();
+    ASSERT_EQ(leaves.size(), 2u);
+    EXPECT_EQ(leaves[0].tlb, v);
+    EXPECT_EQ(leaves[0].el, 0u);
+    EXPECT_EQ(leaves[1].va, kTop | 0x1000);
+    EXPECT_EQ(leaves[1].el, 1u);
+    EXPECT_TRUE(leaves[1].pan);
+    EXPECT_TRUE(tlbs.take_dropped_leaves().empty());
 }
 
 TEST_F(Shadow, NoCacheForgetsAtEverySwitch) {

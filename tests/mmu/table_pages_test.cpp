@@ -63,6 +63,39 @@ TEST_F(Tables, APageIsATableAfterBothSteps) {
     EXPECT_EQ(prepare(kFar).protect.size(), 2u) << "upper tables are known";
 }
 
+TEST_F(Tables, UnsynchronisedLeaves) {
+    TablePages unsync{ram.memory(), ShadowPolicy::TspUnsync};
+    const auto write = [&](uint64_t pa, uint64_t value) {
+        return unsync.write(pa, 8, 0, 0, [&] { ram.write(pa, value); });
+    };
+    unsync.finish(unsync.begin(path(kVa), kVa, root()));
+    EXPECT_TRUE(unsync.synchronise().pages.empty());
+    const auto stored = write(entry[kVa], 0);
+    EXPECT_TRUE(stored.unsynchronised);
+    EXPECT_TRUE(stored.drop.empty()) << "until a TLBI";
+    EXPECT_FALSE(unsync.is_protected(entry[kVa]));
+    EXPECT_FALSE(unsync.block_is_free(entry[kVa])) << "it will be protected again";
+    ram.write(entry[kVa], kTarget | kPage | kAf);
+    EXPECT_TRUE(unsync.in_use(path(kVa), kVa, root())) << "walks go on";
+    const auto change = unsync.synchronise();
+    ASSERT_EQ(change.protect.size(), 1u);
+    ASSERT_EQ(change.drop.size(), 1u);
+    EXPECT_EQ(change.drop[0].va, kVa >> 21 << 21);
+    EXPECT_EQ(change.drop[0].bits, 21);
+    EXPECT_TRUE(unsync.is_protected(entry[kVa]));
+    unsync.finish(change);
+    EXPECT_TRUE(unsync.in_use(path(kVa), kVa, root()));
+    EXPECT_TRUE(write(entry[kVa], 0).unsynchronised);
+    // Upper levels are followed at once. The table below is none any more.
+    const uint64_t level2 = path(kOther).table[2] + (kVa >> 21 & 511) * 8;
+    const auto upper = write(level2, 0);
+    EXPECT_FALSE(upper.unsynchronised);
+    ASSERT_EQ(upper.drop.size(), 1u);
+    EXPECT_EQ(upper.drop[0].bits, 21);
+    EXPECT_TRUE(unsync.synchronise().pages.empty());
+    EXPECT_EQ(unsync.count(), 3u);
+}
+
 TEST_F(Tables, AStoreUndoesWhatItsEntryGave) {
     pages.finish(prepare(kVa));
     auto write = store(entry[kVa], kTarget | kPage | kAf);

@@ -142,12 +142,12 @@ TEST(Walk, ExternalAbortOnWalkAtEveryLevel) {
 }
 
 TEST(Walk, SizesOfTheAddressSpace) {
-    for (unsigned size = 16; size <= 39; ++size) {
+    for (unsigned size = 16; size <= 48; ++size) {
         PageTables t;
         const unsigned bits = 64 - size;
         t.regs.tcr = (t.regs.tcr & ~uint64_t{0x3f'003f}) | size | size << 16;
         t.regs.update();
-        const unsigned start = bits > 39 ? 0 : bits > 30 ? 1 : 2;
+        const unsigned start = bits > 39 ? 0 : bits > 30 ? 1 : bits > 21 ? 2 : 3;
         EXPECT_EQ(t.regs.half[0].start_level, start) << size;
         const uint64_t top = (uint64_t{1} << bits) - 0x1000, bottom = uint64_t{0} - (uint64_t{1} << bits);
         for (uint64_t va : {uint64_t{0}, top, bottom, ~uint64_t{0xfff}}) {
@@ -165,6 +165,9 @@ TEST(Walk, IllegalSizesAreTheNearestLegalOnes) {
     t.regs.tcr = (t.regs.tcr & ~uint64_t{0x3f'003f}) | 0 | 63 << 16;
     t.regs.update();
     EXPECT_EQ(t.regs.half[0].va_bits, 48);
+    EXPECT_EQ(t.regs.half[1].va_bits, 16);
+    t.regs.options.small_tables = false;
+    t.regs.update();
     EXPECT_EQ(t.regs.half[1].va_bits, 25);
 }
 

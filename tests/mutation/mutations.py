@@ -57,9 +57,9 @@ MUTATIONS = (
         ("backend_tests",), r"^(MemoryTest|RandomBlock)"),
     Mutation(
         "smc-invalidation", "code that was replaced goes on being executed after IC IVAU",
-        "guestos/machine/cpu/cpu_environment.cpp",
-        "if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))",
-        "if (core_.context.engine.line_has_code(pa) && pa == 0)",
+        "guestos/machine/cpu/cpu_environment.h",
+        "if (core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();",
+        "if (pa == 0 && core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();",
         ("machine_test",), r"^Vcpu\.NewCodeRunsAfterCacheMaintenance"),
     Mutation(
         "interrupt-polling", "a loop of translated code is never interrupted",

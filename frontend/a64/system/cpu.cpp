@@ -7,14 +7,20 @@ namespace arclight::frontend::a64 {
 
 Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,
          const CpuConfig& config)
-    : state(state), environment(environment), memory(memory), config(config) {}
+    : state(state), environment(environment), memory(memory), config(config) {
+    translation.options = {.granule_16k = config.features.has(Feature::Granule16),
+                           .granule_64k = config.features.has(Feature::Granule64),
+                           .small_tables = config.features.has(Feature::Ttst)};
+}
 
 void Cpu::reset(uint64_t pc) {
     el = 1;
     sp_elx = true;
     pan = il = ss = false;
     registers = {};
+    const mmu::TranslationOptions options = translation.options;
     translation = {};
+    translation.options = options;
     for (const SysregRow& row : sysreg_rows())
         if (row.place != nullptr && row.reset) row.place(*this) = *row.reset;
     registers.rvbar = pc;

@@ -9,8 +9,9 @@
 
 namespace arclight::frontend::a64 {
 
-inline constexpr uint32_t kFpcrAhp = 1u << 26, kFpcrDn = 1u << 25, kFpcrFz = 1u << 24, kFpcrRMode = 3u << 22;
-inline constexpr uint32_t kFpcrMask = kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrRMode;
+inline constexpr uint32_t kFpcrAhp = 1u << 26, kFpcrDn = 1u << 25, kFpcrFz = 1u << 24, kFpcrRMode = 3u << 22,
+                          kFpcrFz16 = 1u << 19;  ///< FZ16: with FEAT_FP16
+inline constexpr uint32_t kFpcrMask = kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrRMode | kFpcrFz16;
 inline constexpr uint32_t kFpsrMask = 0x0800'009f;  ///< QC, IDC, IXC, UFC, OFC, DZC, IOC
 
 /// FPCR and FPSR zero, as after a reset.

@@ -17,9 +17,8 @@ constexpr uint64_t fixed_fields(IdRegister id) {
                    field(20, SystemRegisters::kWatchpoints - 1) |
                    field(28, SystemRegisters::kContextBreakpoints - 1);
         case IdRegister::Mmfr0:
-            return field(0, 2) |   // 40-bit physical addresses: mmu::kPhysicalAddressBits
-                   field(4, 2) |   // 16-bit ASIDs
-                   field(24, 15);  // no 64 KiB granule; 16 KiB: 0 is none; 4 KiB: 0 is yes
+            return field(0, 2) |  // 40-bit physical addresses: mmu::kPhysicalAddressBits
+                   field(4, 2);   // 16-bit ASIDs; granule of 4 KiB: 0 is yes
         default: return 0;
     }
 }
@@ -37,9 +36,9 @@ constexpr unsigned kLineLog2 = 6;
 static_assert(1u << kLineLog2 == kCacheLineBytes);
 constexpr uint64_t kLineWordsLog2 = kLineLog2 - 2;
 
-constexpr uint64_t cache_geometry(unsigned kib, unsigned ways) {
-    const unsigned sets = kib * 1024 / kCacheLineBytes / ways;
-    return (kLineLog2 - 4) | uint64_t{ways - 1} << 3 | uint64_t{sets - 1} << 13;
+constexpr uint64_t cache_geometry(const CacheSize& cache) {
+    const unsigned sets = cache.kib * 1024 / kCacheLineBytes / cache.ways;
+    return (kLineLog2 - 4) | uint64_t{cache.ways - 1} << 3 | uint64_t{sets - 1} << 13;
 }
 }  // namespace
 
@@ -53,11 +52,11 @@ uint64_t ctr_el0() {
 // Level 1 split, level 2 unified, coherence at level 2; nothing to clean for unification (IDC).
 uint64_t clidr_el1() { return field(0, 3) | field(3, 4) | field(24, 2); }
 
-uint64_t ccsidr_el1(uint64_t csselr) {
+uint64_t ccsidr_el1(const CpuIdentity& identity, uint64_t csselr) {
     switch (csselr & 0xf) {
-        case 0: return cache_geometry(32, 8);     // L1 data
-        case 1: return cache_geometry(32, 8);     // L1 instruction
-        case 2: return cache_geometry(1024, 16);  // L2
+        case 0: return cache_geometry(identity.l1_data);
+        case 1: return cache_geometry(identity.l1_instructions);
+        case 2: return cache_geometry(identity.l2);
         default: return 0;
     }
 }

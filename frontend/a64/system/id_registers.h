@@ -4,21 +4,19 @@
 #include <cstdint>
 
 #include "frontend/a64/cpu_features.h"
+#include "frontend/a64/cpu_models.h"
 
 namespace arclight::frontend::a64 {
 
 struct CpuConfig {
     unsigned index = 0;                      ///< MPIDR_EL1.Aff0
     FeatureSet features = kDefaultFeatures;  ///< what ID registers announce and decoding allows
-    bool count_instructions = false;         ///< GuestState::instructions counts all, not only for the PMU
+    CpuIdentity identity{};
+    bool count_instructions = false;  ///< GuestState::instructions counts all, not only for the PMU
 };
 
 /// Cache lines and the DC ZVA block.
 inline constexpr unsigned kCacheLineBytes = 64;
-
-/// MIDR_EL1: implementer 0x00 is reserved for software; architecture 0xF says "see the ID registers". No
-/// erratum of any real part may be inferred from it.
-inline constexpr uint64_t kMidr = 0x000f'a640;
 
 /// MPIDR_EL1 of a CPU, and the affinity value that PSCI and the device tree use.
 constexpr uint64_t mpidr(unsigned cpu) { return uint64_t{1} << 31 | cpu; }
@@ -29,6 +27,6 @@ uint64_t id_register(const CpuConfig& config, unsigned crm, unsigned op2);
 uint64_t ctr_el0();
 uint64_t clidr_el1();
 /// CCSIDR_EL1 for a value of CSSELR_EL1; zero for a cache that does not exist.
-uint64_t ccsidr_el1(uint64_t csselr);
+uint64_t ccsidr_el1(const CpuIdentity& identity, uint64_t csselr);
 
 }  // namespace arclight::frontend::a64

@@ -20,9 +20,5 @@ inline std::optional<uint64_t> known_maintenance_address(const Cpu& cpu, uint64_
     if (entry.read_tag != (va & mmu::kPageMask)) return std::nullopt;
     return entry.pa | (va & ~mmu::kPageMask);
 }
-/// IC IVAU of a known address.
-inline void forget_code_line(Cpu& cpu, uint64_t va, uint64_t pa) {
-    cpu.environment.ic_ivau(va, pa & ~uint64_t{kCacheLineBytes - 1});
-}
 
 }  // namespace arclight::frontend::a64

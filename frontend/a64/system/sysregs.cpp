@@ -71,9 +71,14 @@ constexpr uint64_t kSctlrRes1 = bit(29) | bit(28) | bit(22) | bit(11) | bit(8) |
 constexpr uint64_t kSctlrTranslation = bit(0) | bit(19);  // M, WXN
 constexpr uint64_t kSctlrReset = kSctlrRes1 | bit(23) | bit(18) | bit(16) | bit(4) | bit(3);
 
+constexpr uint64_t kSctlrIesb = bit(21);
+uint64_t sctlr_writable(FeatureSet features) {
+    return kSctlrWritable | (features.has(Feature::Iesb) ? kSctlrIesb : 0);
+}
+
 void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     const uint64_t changed = cpu.translation.sctlr;
-    cpu.translation.sctlr = (value & kSctlrWritable) | kSctlrRes1;
+    cpu.translation.sctlr = (value & sctlr_writable(cpu.config.features)) | kSctlrRes1;
     cpu.translation.update();
     update_translation_flags(cpu);
     if (((changed ^ cpu.translation.sctlr) & kSctlrTranslation) != 0) cpu.environment.translation_changed();
@@ -96,9 +101,11 @@ void write_ttbr1(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.environment.context_changed();
 }
 void write_tcr(Cpu& cpu, const SysregRow&, uint64_t value) {
-    // Bits 42:0 but 6 and 35, and E0PD; what belongs to features that are not announced is RES0.
-    constexpr uint64_t kWritable = ((bit(43) - 1) & ~(bit(6) | bit(35))) | bit(55) | bit(56);
-    value &= kWritable;
+    // Bits 42:0 but 6 and 35, and E0PD; what belongs to features that are not announced is RES0. HWU, which is FEAT_HPDS2's,
+    // allows the implementation to use bits of descriptors, and has no effect here.
+    constexpr uint64_t kAlways = ((bit(43) - 1) & ~(bit(6) | bit(35))) | bit(55) | bit(56);
+    constexpr uint64_t kHwu = low_bits(51) & ~low_bits(43);
+    value &= kAlways | (cpu.config.features.has(Feature::Hpds2) ? kHwu : 0);
     if (value == cpu.translation.tcr) return;
     cpu.translation.tcr = value;
     cpu.translation.update();
@@ -145,7 +152,8 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
 void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
-    write_fpcr(cpu.state, static_cast<uint32_t>(value));
+    const bool half = cpu.config.features.has(Feature::Fp16);
+    write_fpcr(cpu.state, static_cast<uint32_t>(value) & (half ? ~0u : ~kFpcrFz16));
     update_translation_flags(cpu);
 }
 uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state); }
@@ -162,6 +170,10 @@ SystemResult trap_cntkctl(const Cpu& cpu, const SysregRow& row, bool write) {
 }
 SystemResult trap_counter_frequency(const Cpu& cpu, const SysregRow& row, bool write) {
     return trap_unless((cpu.registers.cntkctl & 3) != 0, cpu, row, write);
+}
+void write_cntkctl(Cpu& cpu, const SysregRow&, uint64_t value) {
+    const uint64_t scaled_events = cpu.config.features.has(Feature::Ecv) ? bit(17) : 0;
+    cpu.registers.cntkctl = value & (0x3ff | scaled_events);
 }
 uint64_t read_counter(Cpu& cpu, const SysregRow&) { return cpu.environment.counter(); }
 void write_cntfrq(Cpu& cpu, const SysregRow&, uint64_t value) { cpu.registers.cntfrq = value & 0xffff'ffff; }

@@ -1,5 +1,6 @@
 #include "frontend/a64/system/system_instructions.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -7,6 +8,7 @@
 #include "frontend/a64/system/maintenance.h"
 #include "frontend/a64/system/syndrome.h"
 #include "mmu/bits.h"
+#include "mmu/soft_tlb.h"
 
 namespace arclight::frontend::a64 {
 namespace {
@@ -38,7 +40,7 @@ SystemResult ic_iallu(Cpu& cpu, uint64_t) {
 SystemResult ic_ivau(Cpu& cpu, uint64_t va) {
     uint64_t pa = 0;
     const SystemResult result = translate(cpu, va, AccessKind::Read, pa);
-    if (result.ok()) forget_code_line(cpu, va, pa);
+    if (result.ok()) cpu.environment.ic_ivau(va, pa);
     return result;
 }
 SystemResult dc_clean(Cpu& cpu, uint64_t va) {
@@ -79,13 +81,37 @@ SystemResult at(Cpu& cpu, uint64_t va) {
 
 // ---- TLB invalidation
 
+uint16_t asid_of(const Cpu& cpu, uint64_t xt) {
+    const auto asid = static_cast<uint16_t>(xt >> 48);
+    return (cpu.translation.tcr & bit(36)) != 0 ? asid : asid & 0xff;  // TCR_EL1.AS
+}
+
 template <TlbiKind Kind, bool Broadcast>
 SystemResult tlbi(Cpu& cpu, uint64_t xt) {
     mmu::TlbiRequest request;
     request.kind = Kind;
-    request.asid = static_cast<uint16_t>(xt >> 48);
-    if ((cpu.translation.tcr & bit(36)) == 0) request.asid &= 0xff;  // TCR_EL1.AS
+    request.asid = asid_of(cpu, xt);
     request.va = static_cast<uint64_t>(static_cast<int64_t>(xt << 20) >> 8) & ~uint64_t{0xfff};
+    cpu.environment.tlbi(request, Broadcast);
+    return {};
+}
+
+/// Xt: ASID, the granule, SCALE, NUM, TTL (a hint), and the address in pages of the granule (C5.5.37).
+template <TlbiKind Kind, bool Broadcast>
+SystemResult tlbi_range(Cpu& cpu, uint64_t xt) {
+    constexpr uint8_t kGranules[] = {0, mmu::granule::k4K, mmu::granule::k16K, mmu::granule::k64K};
+    const unsigned granule_bits = kGranules[xt >> 46 & 3];
+    if (granule_bits == 0) return {};  // reserved: nothing need be invalidated
+    const uint64_t scale = xt >> 44 & 3, number = xt >> 39 & 31;
+    const uint64_t bytes = (number + 1) << (5 * scale + 1) << granule_bits;
+    const auto va = static_cast<uint64_t>(static_cast<int64_t>(xt << 27) >> 27) << granule_bits;
+    // No further than to the end of the half.
+    const uint64_t room = ((va | low_bits(55)) - va) + 1;
+    mmu::TlbiRequest request;
+    request.kind = Kind;
+    request.asid = asid_of(cpu, xt);
+    request.va = va;
+    request.pages = static_cast<uint32_t>(std::min(bytes, room) / mmu::kPageSize);
     cpu.environment.tlbi(request, Broadcast);
     return {};
 }

@@ -38,7 +38,7 @@ void update_translation_flags(Cpu& cpu) {
     if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
-    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz)) != 0) m |= translation_flag::kFpSlow;
+    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrFz16)) != 0) m |= translation_flag::kFpSlow;
     if (cpu.il) m |= translation_flag::kIllegal;
     if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= translation_flag::kSingleStep;
     if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= translation_flag::kBreakpoints;

@@ -34,6 +34,12 @@ bool fp_round(TranslationContext& t, RoundMode mode, bool dbl, Vec n, Vec d) {
                      [&](const Scalar& o) { return o(Op::FRint, {o[n]}, 0, static_cast<uint32_t>(mode)); });
 }
 
+/// FRINT32X and the like, to what an integer of `bits` holds.
+bool fp_round_within(TranslationContext& t, RoundMode mode, unsigned bits, bool dbl, Vec n, Vec d) {
+    const uint32_t aux = static_cast<uint32_t>(mode) | bits << 8;
+    return scalar_fp(t, dbl, d, [&](const Scalar& o) { return o(Op::FRintWithin, {o[n]}, 0, aux); });
+}
+
 bool fp_multiply_add(TranslationContext& t, bool negate_addend, bool negate_product, bool dbl, Vec m, Vec a,
                      Vec n, Vec d) {
     return scalar_fp(t, dbl, d, [&](const Scalar& o) {

@@ -45,6 +45,17 @@ bool fp_from_fixed_point(TranslationContext& t, Op op, bool sf, bool dbl, Imm<6>
     return reserved_scale(sf, scale) ? undefined(t) : from_int(t, op, sf, dbl, n, d, 64 - scale);
 }
 
+bool FJCVTZS_float_int(TranslationContext& t, Vec n, Reg d) {
+    if (!check_fp_enabled(t)) return false;
+    const Ref value = t.ir.emit(Op::FToJavaScript, Type::I64, {fp(t, true, n)});
+    // N, C and V become 0.
+    const Ref z = t.ir.emit(Op::BitExtractU, Type::I64, {value}, 32 | 1 << 8);
+    const Ref nzcv = t.ir.bin(Op::Shl, Type::I64, z, t.ir.i64(30));
+    set_x(t, d, truncate(t, Type::I32, value));
+    t.ir.set_flags(t.ir.emit(Op::FlagsFromNzcv, Type::Flags, {nzcv}));
+    return true;
+}
+
 /// The bits of a single in Wd, or of a double in Xd.
 bool fp_to_general(TranslationContext& t, bool dbl, Vec n, Reg d) {
     if (!check_fp_enabled(t)) return false;

@@ -3,5 +3,6 @@
 // that a terminator was emitted.
 #pragma once
 
+#include "frontend/a64/translate/handlers_half.h"
 #include "frontend/a64/translate/handlers_integer.h"
 #include "frontend/a64/translate/handlers_simd.h"

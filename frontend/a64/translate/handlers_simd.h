@@ -40,6 +40,23 @@ bool long_difference(TranslationContext& t, Op op, bool q, Imm<2> size, Vec m, V
 bool long_difference_accumulate(TranslationContext& t, Op op, bool q, Imm<2> size, Vec m, Vec n, Vec d);
 bool high_half_narrow(TranslationContext& t, Op op, bool rounding, bool q, Imm<2> size, Vec m, Vec n, Vec d);
 
+// simd_complex.cpp: complex numbers (FEAT_FCMA)
+bool FCADD_vector(TranslationContext& t, bool Q, Imm<2> size, Vec m, bool rot, Vec n, Vec d);
+bool FCMLA_vector(TranslationContext& t, bool Q, Imm<2> size, Vec m, Imm<2> rot, Vec n, Vec d);
+bool FCMLA_element(TranslationContext& t, bool Q, Imm<2> size, bool l, bool m_bit, Imm<4> m, Imm<2> rot,
+                   bool h, Vec n, Vec d);
+
+// simd_mixed.cpp: products of narrow elements added to wider ones (FEAT_I8MM, FEAT_FHM, FEAT_BF16)
+bool matrix_multiply(TranslationContext& t, Op op, Vec m, Vec n, Vec d);
+bool multiply_add_halves(TranslationContext& t, bool negate, bool upper, bool q, Vec m, Vec n, Vec d);
+bool multiply_add_halves_by_element(TranslationContext& t, bool negate, bool upper, bool q, bool l,
+                                    bool m_bit, Imm<4> m, bool h, Vec n, Vec d);
+bool SUDOT_element(TranslationContext& t, bool Q, bool l, bool m_bit, Imm<4> m, bool h, Vec n, Vec d);
+bool BFMLAL_vector(TranslationContext& t, bool Q, Vec m, Vec n, Vec d);
+bool BFMLAL_element(TranslationContext& t, bool Q, bool l, bool m_bit, Imm<4> m, bool h, Vec n, Vec d);
+bool BFCVTN_vector(TranslationContext& t, bool Q, Vec n, Vec d);
+bool BFCVT_float(TranslationContext& t, Vec n, Vec d);
+
 // simd_misc.cpp: two-register miscellaneous and across lanes
 bool two_register(TranslationContext& t, Op op, unsigned sizes, bool q, Imm<2> size, Vec n, Vec d);
 bool two_register_bits(TranslationContext& t, Op op, bool q, Vec n, Vec d);
@@ -58,6 +75,8 @@ bool fp_lanes_binary(TranslationContext& t, Op op, bool q, bool sz, Vec m, Vec n
 bool fp_lanes_compare_absolute(TranslationContext& t, Op op, bool q, bool sz, Vec m, Vec n, Vec d);
 bool fp_lanes_compare_zero(TranslationContext& t, Op op, bool swapped, bool q, bool sz, Vec n, Vec d);
 bool fp_lanes_round(TranslationContext& t, RoundMode mode, bool q, bool sz, Vec n, Vec d);
+bool fp_lanes_round_within(TranslationContext& t, RoundMode mode, unsigned bits, bool q, bool sz, Vec n,
+                           Vec d);
 bool fp_lanes_to_int(TranslationContext& t, Op op, RoundMode mode, bool q, bool sz, Vec n, Vec d);
 bool fp_lanes_multiply_add(TranslationContext& t, bool negate, bool q, bool sz, Vec m, Vec n, Vec d);
 bool fixed_point_estimate(TranslationContext& t, Op op, bool q, Vec n, Vec d);
@@ -171,6 +190,7 @@ bool fp_unary(TranslationContext& t, Op op, bool dbl, Vec n, Vec d);
 bool fp_binary(TranslationContext& t, Op op, bool dbl, Vec m, Vec n, Vec d);
 bool fp_binary_then(TranslationContext& t, Op op, Op then, bool dbl, Vec m, Vec n, Vec d);
 bool fp_round(TranslationContext& t, RoundMode mode, bool dbl, Vec n, Vec d);
+bool fp_round_within(TranslationContext& t, RoundMode mode, unsigned bits, bool dbl, Vec n, Vec d);
 bool fp_multiply_add(TranslationContext& t, bool negate_addend, bool negate_product, bool dbl, Vec m, Vec a,
                      Vec n, Vec d);
 bool fp_compare(TranslationContext& t, bool signalling, bool dbl, Vec m, Vec n);
@@ -187,6 +207,7 @@ bool fp_to_int(TranslationContext& t, Op op, RoundMode mode, bool sf, bool dbl, 
 bool fp_from_int(TranslationContext& t, Op op, bool sf, bool dbl, Reg n, Vec d);
 bool fp_to_fixed_point(TranslationContext& t, Op op, bool sf, bool dbl, Imm<6> scale, Vec n, Reg d);
 bool fp_from_fixed_point(TranslationContext& t, Op op, bool sf, bool dbl, Imm<6> scale, Reg n, Vec d);
+bool FJCVTZS_float_int(TranslationContext& t, Vec n, Reg d);
 bool fp_to_general(TranslationContext& t, bool dbl, Vec n, Reg d);
 bool general_to_fp(TranslationContext& t, bool dbl, Reg n, Vec d);
 bool FMOV_upper_to_gen(TranslationContext& t, Vec n, Reg d);

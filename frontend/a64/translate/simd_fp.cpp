@@ -42,6 +42,12 @@ bool fp_lanes_round(TranslationContext& t, RoundMode mode, bool q, bool sz, Vec 
     return unary(t, Op::VFRint, q, sz, n, d, static_cast<uint64_t>(mode));
 }
 
+/// FRINT32X and the like, to what an integer of `bits` holds.
+bool fp_lanes_round_within(TranslationContext& t, RoundMode mode, unsigned bits, bool q, bool sz, Vec n,
+                           Vec d) {
+    return unary(t, Op::VFRintWithin, q, sz, n, d, static_cast<uint64_t>(mode) | bits << 8);
+}
+
 bool fp_lanes_to_int(TranslationContext& t, Op op, RoundMode mode, bool q, bool sz, Vec n, Vec d) {
     return unary(t, op, q, sz, n, d, static_cast<uint64_t>(mode));
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "host/cores.h"
 #include "host/thread.h"
 
 namespace arclight::guestos {
@@ -59,8 +60,9 @@ void CpuGroup::stop() {
 }
 
 bool CpuGroup::short_of_cores() const {
+    const unsigned placed = host::cores_of_vcpus();
     return static_cast<unsigned>(std::ranges::count_if(cpus_, [](const Vcpu* v) { return !v->halted(); })) >
-           host_cores_;
+           (placed != 0 ? placed : host_cores_);
 }
 
 void CpuGroup::invalidate_translations() {

@@ -39,10 +39,11 @@ Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::uniqu
       ram_(std::move(ram)),
       flash_(std::move(flash)),
       overlay_(ram_->host(), layout::kRamBase, ram_->size()),
-      table_pages_(options.shadow.policy != mmu::ShadowPolicy::Tsp
+      table_pages_(!mmu::protects_tables(options.shadow.policy)
                        ? nullptr
                        : std::make_unique<mmu::TablePages>(
-                             mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_))),
+                             mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_),
+                             options.shadow.policy)),
       memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get(),
               FlashMemory::memory_of(flash_.get())) {}
 
@@ -150,7 +151,7 @@ void Machine::make_engine() {
         if (profiler_ != nullptr) profiler_->note_libraries();
         return compiler;
     };
-    features_ = frontend::a64::kDefaultFeatures;
+    features_ = options_.cpu.value_or(CpuChoice{}).features;
     if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
     frontend_ = frontend::a64::make_frontend(features_);
     engine_ = std::make_unique<jit::Engine>(*frontend_, memory_,
@@ -196,6 +197,8 @@ Result<void> Machine::choose_accelerator() {
         if (options_.accel == Accel::Kvm) return failure("--accel kvm: {}", accelerator.error());
         accelerator_reason_ = fmt::format("process: {}", accelerator.error());
     }
+    if (options_.shadow.real_exits)
+        return failure("--mmu-exits: there is no virtual machine to leave: --accel kvm");
     accelerator_ = std::make_unique<backend::ProcessAccelerator>(engine_->code());
     return {};
 }
@@ -246,6 +249,7 @@ void Machine::make_cpus() {
                     .peers = *cpus_,
                     .trace = *trace_,
                     .features = features_,
+                    .identity = options_.cpu.value_or(CpuChoice{}).identity,
                     .table_pages = table_pages_.get(),
                     .gic = devices_->gic3(),
                     .timer = &devices_->timer(i),

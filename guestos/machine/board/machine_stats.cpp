@@ -57,6 +57,7 @@ static Json counters_of(const backend::Accelerator& accelerator, const jit::Engi
                         const devices::Bus& bus) {
     Json j;
     for (const auto& [name, count] : accelerator.counts()) j["world_exits"][name] = count;
+    for (const auto& [name, count] : accelerator.hypervisor_counts()) j["kvm"][name] = count;
     j["translation"] = {{"blocks", e.blocks},         {"guest_instructions", e.guest_insns},
                         {"host_bytes", e.host_bytes}, {"lookups", e.lookups},
                         {"links", e.links},           {"invalidated_blocks", e.invalidated},
@@ -90,9 +91,15 @@ static Json cpu_counters(const Vcpu& v) {
     for (unsigned i = 0; i < std::size(kTlbiKinds); ++i) c["tlbi_kinds"][kTlbiKinds[i]] = s.tlbi_kinds[i];
     c["ic"] = s.ic;
     c["halts"] = s.halts;
+    constexpr const char* kSpinCauses[] = {"wfe", "yield", "loop"};
+    static_assert(std::size(kSpinCauses) == static_cast<size_t>(SpinCause::Count));
+    for (unsigned i = 0; i < std::size(kSpinCauses); ++i) c["spins"][kSpinCauses[i]] = s.spins[i];
+    c["naps"] = s.naps;
+    c["nap_ns"] = s.nap_ns;
     const mmu::ShadowStats& shadow = v.shadow_stats();
     c["shadow"] = {{"fills", shadow.fills},
                    {"entries_dropped", shadow.dropped},
+                   {"rewritten", shadow.rewritten},
                    {"wasted_fills", shadow.wasted_fills},
                    {"root_hits", shadow.root_hits},
                    {"root_misses", shadow.root_misses},
@@ -100,7 +107,11 @@ static Json cpu_counters(const Vcpu& v) {
                    {"synchronisations", s.table_synchronisations + s.tlbi - s.tlbi_ignored},
                    {"tables_protected", s.tables_protected},
                    {"tables_left", s.tables_left},
-                   {"tlbi_ignored", s.tlbi_ignored}};
+                   {"tlbi_ignored", s.tlbi_ignored},
+                   {"last_level_faults", s.last_level_faults}};
+    constexpr const char* kShadowExitNames[] = {"translations", "invalidations", "table_stores", "switches"};
+    for (unsigned i = 0; i < mmu::kShadowExits; ++i)
+        c["shadow"]["exits"][kShadowExitNames[i]] = s.shadow_exits[i];
     if (const mmu::FastmemSet* fastmem = v.fastmem()) {
         const mmu::FastmemStats& w = fastmem->stats();
         c["windows"] = {{"faults", s.fastmem_faults},
@@ -111,7 +122,8 @@ static Json cpu_counters(const Vcpu& v) {
                         {"evictions", w.evictions},
                         {"dropped_pages", w.dropped_pages},
                         {"invalidations", w.invalidations},
-                        {"device_sites", s.device_sites}};
+                        {"device_sites", s.device_sites},
+                        {"tagged_sites", s.tagged_sites}};
     }
     return c;
 }

@@ -34,6 +34,7 @@ struct CpuContext {
     CpuTrace& trace;
     /// Of all CPUs; the engine's frontend has the same. FEAT_GIC goes with `gic`.
     frontend::a64::FeatureSet features = frontend::a64::kDefaultFeatures.without(frontend::a64::Feature::Gic);
+    frontend::a64::CpuIdentity identity{};
     mmu::TablePages* table_pages = nullptr;  ///< traditional shadow paging
     devices::GicV3* gic = nullptr;           ///< ICC_*_EL1; a GICv2's CPU interface is on the bus
     devices::GenericTimer* timer = nullptr;  ///< this CPU's

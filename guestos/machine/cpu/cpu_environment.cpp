@@ -27,12 +27,15 @@ void CpuEnvironment::context_changed() {
     core_.stats.el_switches += cpu.el != last_el_;
     last_el_ = cpu.el;
     note_tables();
-    state.user_tlb = core_.tlbs.select(0, false, core_.root());
-    state.tlb = cpu.el == 0 ? state.user_tlb : core_.tlbs.select(cpu.el, cpu.pan, core_.root());
     if (cpu.el == 0) {
-        core_.tlbs.note_user(state.tlb);
+        state.tlb = state.user_tlb = core_.tlbs.select(0, false, core_.root());
+        if (core_.tlbs.note_user(state.tlb)) core_.shadow_exit(mmu::ShadowExit::Switch);
+        memory_.synchronise(state.tlb);
         if (ContextidrTracker* tracker = core_.context.contextidr_tracker)
             tracker->running(state.contextidr_el1, cpu.translation);
+    } else {
+        state.user_tlb = core_.tlbs.select_unprivileged(core_.root());
+        state.tlb = core_.tlbs.select(cpu.el, cpu.pan, core_.root());
     }
     core_.tlbs.use_for_flags(state.tlb, state.translation_flags);
     core_.tlbs.finish_invalidation();
@@ -48,6 +51,9 @@ void CpuEnvironment::note_tables() {
 }
 
 void CpuEnvironment::translation_changed() {
+    const mmu::TranslationRegs& t = core_.cpu.translation;
+    core_.tlbs.use_page_sizes(t.half[0].granule_bits, t.half[1].granule_bits);
+    core_.state.address_tag = t.enabled && t.half[0].tbi ? uint64_t{0xff} << 56 : 0;
     forget_translations();
     context_changed();
 }
@@ -57,20 +63,32 @@ void CpuEnvironment::tlbi(mmu::TlbiRequest request, bool broadcast) {
     ++core_.stats.tlbi_kinds[static_cast<unsigned>(request.kind)];
     memory_.translations_changed();
     core_.context.trace.mmu(core_.cpu, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));
-    // Single pages and address spaces are up to date already, but for what a device has written.
+    using Kind = mmu::TlbiRequest::Kind;
+    const bool unsynchronised = core_.options.shadow.policy == mmu::ShadowPolicy::TspUnsync;
     if (const mmu::TablePages* tables = core_.context.table_pages;
-        tables != nullptr && request.kind != mmu::TlbiRequest::Kind::All) {
-        if (!tables->device_has_written_since(device_writes_)) {
+        tables != nullptr && request.kind != Kind::All) {
+        // Single pages and address spaces are up to date already, but for what a device has written.
+        if (tables->device_has_written_since(device_writes_)) {
+            request.kind = Kind::All;
+        } else if (!unsynchronised) {
             ++core_.stats.tlbi_ignored;
             return;
         }
-        request.kind = mmu::TlbiRequest::Kind::All;
     }
-    if (request.kind == mmu::TlbiRequest::Kind::All)
+    core_.shadow_exit(mmu::ShadowExit::Invalidation);
+    if (unsynchronised) {
+        if (request.kind == Kind::Asid || request.kind == Kind::All) memory_.synchronise_tables();
+        if (request.kind == Kind::Asid) return;
+        if (request.kind == Kind::Va) request.kind = Kind::VaAllAsids;
+    }
+    if (request.kind == Kind::All) {
         forget_translations();
-    else
+    } else {
         core_.tlbs.apply(request);
+        memory_.rewrite_leaves();
+    }
     if (!broadcast || core_.options.cpus == 1) return;
+    if (unsynchronised) return core_.broadcast({Request::Kind::Tlbi, request});
     HeldTranslations::fence();
     for (Vcpu* other : core_.context.peers.cpus())
         if (other->index() != core_.options.index && other->held().may_hold(request))
@@ -78,12 +96,6 @@ void CpuEnvironment::tlbi(mmu::TlbiRequest request, bool broadcast) {
 }
 
 // ---- Code
-
-void CpuEnvironment::ic_ivau(uint64_t, uint64_t pa) {
-    ++core_.stats.ic;
-    if (core_.context.engine.line_has_code(pa) && core_.context.engine.invalidate(pa & ~uint64_t{63}, 64))
-        core_.clear_all_jumps();
-}
 
 void CpuEnvironment::ic_iallu(bool) {
     ++core_.stats.ic;
@@ -166,7 +178,7 @@ uint64_t CpuEnvironment::hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3)
 
 // ---- Cross-CPU work
 
-void CpuEnvironment::carry_out(std::span<const Request> requests) {
+void CpuEnvironment::carry_out(std::span<const Request> requests, bool may_walk) {
     memory_.translations_changed();
     bool all = false;
     for (const Request& r : requests) {
@@ -187,6 +199,11 @@ void CpuEnvironment::carry_out(std::span<const Request> requests) {
     for (const Request& r : requests)
         if (r.kind == Request::Kind::Tlbi && r.tlbi.kind == mmu::TlbiRequest::Kind::Asid)
             core_.held.clear(r.tlbi.asid);
+    // Last: what is held of them must stay known.
+    if (may_walk)
+        memory_.rewrite_leaves();
+    else
+        (void)core_.tlbs.take_dropped_leaves();
 }
 
 }  // namespace arclight::guestos

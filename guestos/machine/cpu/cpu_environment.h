@@ -27,13 +27,16 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     void forget_code();
 
     // ---- CrossCpuWork::Performer
-    void carry_out(std::span<const CrossCpuWork::Request> requests) override;
+    void carry_out(std::span<const CrossCpuWork::Request> requests, bool may_walk) override;
 
     // ---- frontend::a64::Environment
     void context_changed() override;
     void translation_changed() override;
     void tlbi(mmu::TlbiRequest request, bool broadcast) override;
-    void ic_ivau(uint64_t va, uint64_t pa) override;
+    void ic_ivau(uint64_t, uint64_t pa) override {
+        ++core_.stats.ic;
+        if (core_.context.engine.invalidate_line(pa, core_.state)) core_.clear_all_jumps();
+    }
     void ic_iallu(bool broadcast) override;
     void interrupts_unmasked() override;
     uint64_t pending_interrupts() override;

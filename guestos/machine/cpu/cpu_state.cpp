@@ -44,7 +44,7 @@ void each_register(State& s, Cpu& cpu, Visit visit) {
     auto& r = cpu.registers;
     unsigned n = 0;
     for (auto* field : {&r.actlr, &r.cpacr, &r.amair, &r.vbar, &r.esr, &r.far, &r.afsr0, &r.afsr1, &r.par,
-                        &r.csselr, &r.cntkctl, &r.scxtnum_el0, &r.scxtnum_el1, &r.cntfrq, &r.rvbar})
+                        &r.csselr, &r.cntkctl, &r.scxtnum_el0, &r.scxtnum_el1, &r.cntfrq, &r.rvbar, &r.disr})
         visit(s.registers[n++], *field);
     n = 0;
     for (auto* field :

@@ -13,7 +13,7 @@
 namespace arclight::guestos {
 
 struct CpuState {
-    static constexpr uint32_t kVersion = 2;
+    static constexpr uint32_t kVersion = 3;
 
     /// Of a CPU that is outside translated code, so that nothing of it is in host registers.
     static CpuState capture(const frontend::a64::Cpu& cpu);
@@ -49,7 +49,7 @@ struct CpuState {
     uint64_t elr = 0, spsr = 0, contextidr = 0;
     uint64_t instructions = 0;  ///< counted so far
     std::array<uint64_t, 5> translation{};
-    std::array<uint64_t, 15> registers{};
+    std::array<uint64_t, 16> registers{};
     std::array<uint64_t, 8> debug{};
     bool os_lock = true;
     std::array<std::array<uint64_t, 2>, frontend::a64::SystemRegisters::kBreakpoints> breakpoints{};

@@ -62,7 +62,7 @@ void CrossCpuWork::carry_out() {
         const std::lock_guard guard(lock_);
         take();
     }
-    finish_taken();
+    finish_taken(true);
 }
 
 void CrossCpuWork::leave() {
@@ -71,7 +71,7 @@ void CrossCpuWork::leave() {
         outside_ = true;
         take();
     }
-    finish_taken();
+    finish_taken(false);
 }
 
 void CrossCpuWork::enter() {
@@ -80,7 +80,7 @@ void CrossCpuWork::enter() {
         outside_ = false;
         take();
     }
-    finish_taken();
+    finish_taken(true);
 }
 
 void CrossCpuWork::abandon() {
@@ -93,8 +93,8 @@ void CrossCpuWork::abandon() {
     answer_taken();
 }
 
-void CrossCpuWork::finish_taken() {
-    if (!taken_.empty()) performer_.carry_out(taken_);
+void CrossCpuWork::finish_taken(bool inside) {
+    if (!taken_.empty()) performer_.carry_out(taken_, inside);
     taken_.clear();
     answer_taken();
 }

@@ -31,10 +31,11 @@ class CrossCpuWork {
         mmu::Derived derived{};  ///< WriteProtect: the page's physical address in `va`
     };
 
-    /// Carries requests out, on the owning CPU's thread.
+    /// Carries requests out, on the owning CPU's thread. The guest's tables may be walked while the CPU is inside only:
+    /// nobody waits for one that is outside, and may free a table under its walk.
     class Performer {
       public:
-        virtual void carry_out(std::span<const Request> requests) = 0;
+        virtual void carry_out(std::span<const Request> requests, bool may_walk) = 0;
 
       protected:
         ~Performer() = default;
@@ -119,7 +120,7 @@ class CrossCpuWork {
     static void answer(Batch& batch, bool& others_missing);
     void ask_for_core();
     void take();
-    void finish_taken();
+    void finish_taken(bool inside);
     void answer_taken();
 
     std::atomic<uint32_t>& interrupt_;

@@ -123,10 +123,19 @@ std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
 }
 
 const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t link_slot) {
+    if (link_slot == spinning_) {
+        core_.spin(SpinCause::Loop);  // requests of other CPUs may be carried out meanwhile
+        const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
+        if (cached.pc == pc && !steps_through(pc)) return cached.code;
+    }
     uint64_t pa;
     if (steps_through(pc) || !find(pc, pa)) return nullptr;
-    return core_.context.engine.entry_and_link(pa, state_.translation_flags, link_slot, state_.tlb->epoch,
-                                               &state_);
+    bool spins = false;
+    const void* code = core_.context.engine.entry_and_link(pa, state_.translation_flags, link_slot,
+                                                           state_.tlb->epoch, &spins, &state_);
+    spinning_ = spins ? link_slot : kNoSlot;
+    if (spins) core_.tlbs.fill_jump(state_.tlb, pc, code);
+    return code;
 }
 
 const void* FetchUnit::jump_target_at(uint64_t pc) {

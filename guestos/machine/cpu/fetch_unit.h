@@ -37,6 +37,9 @@ class FetchUnit {
     /// For a region's entry: where to go on, after its pages were looked at.
     const void* check_region_entry(uint32_t guard);
 
+    /// After the code cache was emptied.
+    void forget_code() { spinning_ = kNoSlot; }
+
     /// The instruction word at the helper's PC. Reads the guest's memory again, which may not be what was
     /// translated any more: good for the Rt that the guest is told of its own instruction, and for no
     /// decision.
@@ -67,6 +70,8 @@ class FetchUnit {
     std::array<Entry, kEntries> entries_{};
     std::vector<uint32_t> region_epochs_;
     bool alone_ = false;
+    static constexpr uint32_t kNoSlot = ~uint32_t{0};
+    uint32_t spinning_ = kNoSlot;  ///< the exit of a loop that waits for another CPU: the last that this CPU took
     uint64_t stops_told_ = 0;  ///< to the engine
 };
 

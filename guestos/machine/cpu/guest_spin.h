@@ -1,9 +1,17 @@
-// Guest code that waits in a loop (YIELD, WFE): for how long already?
+// Guest code that waits in a loop: by which means, and for how long already?
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace arclight::guestos {
+
+enum class SpinCause : uint8_t {
+    Event,  ///< WFE
+    Yield,  ///< YIELD
+    Loop,   ///< see jit::ir::spins()
+    Count
+};
 
 class GuestSpin {
   public:

@@ -18,6 +18,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 #include "mmu/bits.h"
@@ -31,22 +32,22 @@ class HeldTranslations {
   public:
     // ---- On the owning virtual CPU's thread
 
-    /// mmu::walk() by `walk()`, for a result that may be kept or used for an access.
+    /// mmu::walk() by `walk()`, for a result that may be kept or used for an access. page_bits: log2 of the bytes of a page
+    /// at va, which the mapping most likely is.
     template <typename Walk>
-    mmu::WalkResult record(uint64_t va, uint16_t asid, Walk walk) {
+    mmu::WalkResult record(uint64_t va, uint16_t asid, unsigned page_bits, Walk walk) {
         const bool lower = is_lower(va);
         mmu::WalkResult result;
         bool again;
         add(asid_bit(asid));
-        add_page(va, asid, mmu::kPageBits);
+        add_page(va, asid, page_bits);
         do {
             const Walking walking(*this);
             result = walk();
             again = false;
             // The size of a mapping and whether it is global are known only now, and bits must come before
             // reads.
-            if (result.ok() && result.page_bits != mmu::kPageBits)
-                again |= add_page(va, asid, result.page_bits);
+            if (result.ok() && result.page_bits != page_bits) again |= add_page(va, asid, result.page_bits);
             if (result.ok() && lower && !result.non_global &&
                 !lower_global_.load(std::memory_order_relaxed)) {
                 lower_global_.store(true, std::memory_order_relaxed);
@@ -92,14 +93,17 @@ class HeldTranslations {
 
     /// False: the owner holds nothing of what `request` takes out, and nothing is on the way. The caller has
     /// a full barrier (fence()) between its last store to the tables and this.
-    bool may_hold(mmu::TlbiRequest request) const {
+    bool may_hold(const mmu::TlbiRequest& request) const {
         using Kind = mmu::TlbiRequest::Kind;
         if (request.kind == Kind::All || walking_.load()) return true;
         if (request.kind == Kind::Asid) return has(asid_bit(request.asid));
         // Of pages in the lower half the ASID is a part of the key.
         if (is_lower(request.va) && (request.kind == Kind::VaAllAsids || lower_global_.load())) return true;
-        for (const unsigned bits : {12u, 21u, 30u})
-            if (has(page_bit(request.va, request.asid, bits))) return true;
+        const uint64_t sizes = sizes_.load(std::memory_order_relaxed);
+        if (request.pages != 1) return may_hold_some(request, sizes);
+        for (uint64_t rest = sizes; rest != 0; rest &= rest - 1)
+            if (has(page_bit(request.va, request.asid, static_cast<unsigned>(std::countr_zero(rest)))))
+                return true;
         return false;
     }
     static void fence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
@@ -108,6 +112,21 @@ class HeldTranslations {
     static constexpr unsigned kPageKeysLog2 = 18;  // 32 KiB: a quarter full with the pages of 256 MiB
     static constexpr uint64_t kPageKeys = uint64_t{1} << kPageKeysLog2, kAsids = 65536;
     static constexpr unsigned kMaxListed = 512;
+    static constexpr uint64_t kMaxLookups = 512;  // less than interrupting a CPU and waiting for it costs
+
+    /// Of a range.
+    bool may_hold_some(const mmu::TlbiRequest& request, uint64_t sizes) const {
+        // Global pages of the lower half were dealt with.
+        if (is_lower(request.va) && !has(asid_bit(request.asid))) return false;
+        if (request.pages > kMaxLookups) return true;
+        const uint64_t last = request.va + request.pages * mmu::kPageSize - 1;
+        for (uint64_t rest = sizes; rest != 0; rest &= rest - 1) {
+            const auto bits = static_cast<unsigned>(std::countr_zero(rest));
+            for (uint64_t number = request.va >> bits; number <= last >> bits; ++number)
+                if (has(page_bit(number << bits, request.asid, bits))) return true;
+        }
+        return false;
+    }
 
     static bool is_lower(uint64_t va) { return (va >> 55 & 1) == 0; }
     static uint64_t page_bit(uint64_t va, uint16_t asid, unsigned bits) {
@@ -129,6 +148,8 @@ class HeldTranslations {
         return true;
     }
     bool add_page(uint64_t va, uint16_t asid, unsigned bits) {
+        const uint64_t sizes = sizes_.load(std::memory_order_relaxed), size = uint64_t{1} << bits;
+        if ((sizes & size) == 0) sizes_.store(sizes | size, std::memory_order_relaxed);
         const bool added = add(page_bit(va, asid, bits));
         pages_held_ += added;
         return added;
@@ -136,6 +157,7 @@ class HeldTranslations {
 
     std::atomic<bool> walking_{false};
     std::atomic<bool> lower_global_{false};
+    std::atomic<uint64_t> sizes_{0};  // bit n: mappings of 2^n bytes have been held
     std::array<std::atomic<uint64_t>, (kPageKeys + kAsids) / 64> bits_{};
     // Own thread: so that clearing few costs little.
     uint64_t pages_held_ = 0, words_used_ = 0;

@@ -29,6 +29,7 @@ void MemoryPath::slow_path(uint64_t descriptor, const void* host_pc) {
     Outcome outcome;
     do outcome = carry_out(access, host_pc);
     while (outcome.kind == Outcome::Kind::Retry);
+    faulted_ = false;
     if (outcome.kind != Outcome::Kind::Done) raise(outcome, recover_pc(host_pc));
 }
 
@@ -117,6 +118,8 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     if (const auto hit = watchpoint({va, bytes, access.reads(), access.writes(), unprivileged})) return *hit;
     if (target.host == nullptr) return access_device(access, va, target.pa, host_pc);
 
+    if (core_.has_fastmem() && (va & state_.address_tag) != 0) [[unlikely]]
+        note_tag(va, host_pc);
     const auto first_bytes = static_cast<unsigned>(split ? room : bytes);
     if ((target.flags | second.flags) != 0) [[unlikely]]
         return access_intercepted(access, va, target, first_bytes, second);
@@ -130,11 +133,23 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
                 access_host(state_, access, va, target.host);
         });
     };
-    if (write)
-        pager_.store_to_ram(target.pa, first_bytes, second.pa, bytes - first_bytes, act);
-    else
+    if (!write) {
         act();
+    } else if (pager_.store_to_ram(target.pa, first_bytes, second.pa, bytes - first_bytes, act)) {
+        // At once, for the next store to it would miss.
+        mmu::SoftTlbSet::Mapping mapping;
+        if (known_mapping(va, cpu_.el != 0 && !unprivileged, cpu_.pan, mapping))
+            tlbs_.fill(unprivileged ? state_.user_tlb : state_.tlb, mapping);
+    }
     return touched(done, split && is_there(target.host) ? next : given, write && !rmw);
+}
+
+/// With the tag in it every access would fault first.
+void MemoryPath::note_tag(uint64_t va, const void* host_pc) {
+    const bool lower_half = (va >> 55 & 1) == 0;
+    if (!lower_half || !core_.context.engine.mark_tagged(host_pc)) return;
+    ++stats_.tagged_sites;
+    core_.clear_all_jumps();
 }
 
 bool MemoryPath::is_there(const uint8_t* host) {
@@ -217,7 +232,9 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
         pager_.walk_to_cache(va, {.kind = write ? mmu::AccessKind::Write : mmu::AccessKind::Read,
                                   .privileged = privileged,
                                   .pan = cpu_.pan});
+    mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
     if (!walk.ok()) {
+        count_missing(tlb, va, write);
         fsc = walk.fsc();
         core_.context.trace.mmu(cpu_, write ? "write fault" : "read fault", va, cpu_.translation.asid, fsc);
         return false;
@@ -233,7 +250,8 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
     if (out.flags != 0 && !enter_intercepted(walk, write, out.flags, fsc)) [[unlikely]]
         return false;
     ++stats_.tlb_fills;
-    mmu::SoftTlb* tlb = unprivileged ? state_.user_tlb : state_.tlb;
+    const bool large = large_page(walk, va);
+    if (!write || !pager_.is_table(walk.pa)) count_missing(tlb, va, write);
     tlbs_.fill(
         tlb,
         {.va = va,
@@ -247,28 +265,30 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
          // Of memory that is gone, no region may get at it without a look here, where an abort is precise.
          .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
                       (!host::memory_was_lost() || is_there(out.host)),
-         .large = large_page(walk, va)});
-    if (tlbs_.fastmem() != nullptr && walk.page_bits == mmu::kPageBits)
+         .large = large});
+    if (tlbs_.fastmem() == nullptr) return true;
+    if (!mmu::is_block(walk.page_bits) && !walk.contiguous)
         fill_ahead(tlb, va, privileged, false);
+    else if (!large)
+        fill_around(tlb, va, privileged);
     return true;
 }
 
 /// What the guest has used before at this address, of its first page; false: nothing that fastmem may have.
-bool MemoryPath::known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping) {
+bool MemoryPath::known_mapping(uint64_t va, bool privileged, bool pan, mmu::SoftTlbSet::Mapping& mapping) {
     if (core_.watches_page(va)) return false;
     mmu::WalkResult walk;
-    if (!pager_.walk_known(va, {.privileged = privileged, .pan = cpu_.pan, .update = false}, walk))
-        return false;
+    if (!pager_.walk_known(va, {.privileged = privileged, .pan = pan, .update = false}, walk)) return false;
     if (!walk.accessed || !cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0)
         return false;
     mapping = {.va = va,
                .pa = walk.pa,
                .host = cpu_.memory.host(walk.pa, 1),
                .page_bits = walk.page_bits,
-               .readable = walk.readable(privileged, cpu_.pan),
-               .writable = walk.writable(privileged, cpu_.pan) && !pager_.is_table(walk.pa),
+               .readable = walk.readable(privileged, pan),
+               .writable = walk.writable(privileged, pan) && !pager_.is_table(walk.pa),
                .non_global = walk.non_global,
-               .may_cache = walk.may_cache(),
+               .may_cache = walk.may_cache() && !host::memory_was_lost(),
                .large = large_page(walk, va)};
     return true;
 }
@@ -282,10 +302,58 @@ void MemoryPath::fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, boo
     last_fault_ = here + kAheadBytes;
     for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
         mmu::SoftTlbSet::Mapping mapping;
-        if (!known_mapping(page, privileged, mapping) || mapping.page_bits != mmu::kPageBits) continue;
+        if (!known_mapping(page, privileged, cpu_.pan, mapping) || mmu::is_block(mapping.page_bits)) continue;
         if (only_add)
             tlbs_.add_to_fastmem(tlb, mapping);
         else
+            tlbs_.fill_fastmem(tlb, mapping);
+    }
+}
+
+/// The shadow lacks what this access needs: an exit of the policy, or a fault that is resolved inside. Not if the slow path
+/// was taken for another reason.
+void MemoryPath::count_missing(mmu::SoftTlb* tlb, uint64_t va, bool write) {
+    if (tlbs_.fastmem() != nullptr) {
+        if (!std::exchange(faulted_, false)) return;
+    } else {
+        const mmu::TlbEntry& e = tlb->entries[mmu::tlb_index(va)];
+        if ((write ? e.write_tag : e.read_tag) == (va & kPageMask)) return;
+    }
+    if (core_.options.shadow.policy == mmu::ShadowPolicy::Asp && tlbs_.enter_table(tlb, va))
+        ++stats_.last_level_faults;
+    else
+        core_.shadow_exit(mmu::ShadowExit::Translation);
+}
+
+// ---- Synchronisation
+
+void MemoryPath::rewrite(const mmu::SoftTlbSet::Leaf& leaf) {
+    // Of other address spaces the tables are not at hand: what they lose is found when they run.
+    if (!tlbs_.is_of(leaf.tlb, core_.root())) return;
+    mmu::SoftTlbSet::Mapping mapping;
+    if (known_mapping(leaf.va, leaf.el != 0, leaf.pan, mapping)) tlbs_.rewrite(leaf, mapping);
+}
+
+void MemoryPath::rewrite_leaves() {
+    for (const auto& leaf : tlbs_.take_dropped_leaves()) rewrite(leaf);
+}
+
+void MemoryPath::synchronise(mmu::SoftTlb* tlb) {
+    for (const auto& leaf : tlbs_.take_unsynchronised_leaves(tlb)) rewrite(leaf);
+}
+
+void MemoryPath::synchronise_tables() {
+    pager_.synchronise();
+    rewrite_leaves();
+}
+
+/// The pages around one of a larger mapping of the guest's that the host's tables cannot have as one: 16 adjacent entries that
+/// the guest calls contiguous, or a block that shares its 2 MiB with what must be told apart.
+void MemoryPath::fill_around(mmu::SoftTlb* tlb, uint64_t va, bool privileged) {
+    const uint64_t here = va & kPageMask, first = here & ~(kAheadBytes - 1);
+    for (uint64_t page = first; page != first + kAheadBytes; page += kPageSize) {
+        mmu::SoftTlbSet::Mapping mapping;
+        if (page != here && known_mapping(page, privileged, cpu_.pan, mapping))
             tlbs_.fill_fastmem(tlb, mapping);
     }
 }
@@ -312,9 +380,11 @@ bool MemoryPath::refill_fastmem(const void* host_pc, uint64_t address) {
         if (!va) continue;
         const bool privileged = cpu_.el != 0 && tlb == state_.tlb;
         mmu::SoftTlbSet::Mapping mapping;
-        if (!known_mapping(*va, privileged, mapping) || !tlbs_.add_to_fastmem(tlb, mapping)) return false;
+        if (!known_mapping(*va, privileged, cpu_.pan, mapping)) return false;
+        count_missing(tlb, *va, false);
+        if (!tlbs_.add_to_fastmem(tlb, mapping)) return false;
         ++stats_.fastmem_refills;
-        if (mapping.page_bits == mmu::kPageBits) fill_ahead(tlb, *va, privileged, true);
+        if (!mmu::is_block(mapping.page_bits)) fill_ahead(tlb, *va, privileged, true);
         return true;
     }
     return false;

@@ -36,6 +36,14 @@ class MemoryPath {
     bool refill_fastmem(const void* host_pc, uint64_t address);
     /// Why the last access left with ExitReason::Stop; nothing, if it did not.
     std::optional<DebugPoints::Stop> take_debug_hit() { return std::exchange(debug_hit_, std::nullopt); }
+    /// Walks again for the leaves that TLBIs have taken out of this CPU's soft TLBs, and enters what is there.
+    void rewrite_leaves();
+    /// The same for what EL0's soft TLB held before it was invalidated: to be called before EL0 runs in it.
+    void synchronise(mmu::SoftTlb* tlb);
+    /// The same for all tables that the guest has written to since (ShadowPolicy::TspUnsync).
+    void synchronise_tables();
+    /// The access that follows has faulted in fastmem.
+    void note_fastmem_fault() { faulted_ = true; }
     /// An address may have got another meaning in its soft TLB.
     void translations_changed() { devices_.forget(); }
 
@@ -74,6 +82,7 @@ class MemoryPath {
     Outcome carry_out(const jit::MemoryAccess& access, const void* host_pc);
     Outcome carry_out_pair(uint64_t va, unsigned unit_log2);
     Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);
+    void note_tag(uint64_t va, const void* host_pc);
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     void raise(const Outcome& outcome, uint64_t pc);
     uint64_t recover_pc(const void* host_pc);
@@ -82,8 +91,11 @@ class MemoryPath {
 
     // ---- Translation
     bool translate(uint64_t va, bool write, bool unprivileged, Target& out, uint8_t& fsc);
-    bool known_mapping(uint64_t va, bool privileged, mmu::SoftTlbSet::Mapping& mapping);
+    bool known_mapping(uint64_t va, bool privileged, bool pan, mmu::SoftTlbSet::Mapping& mapping);
+    void rewrite(const mmu::SoftTlbSet::Leaf& leaf);
+    void count_missing(mmu::SoftTlb* tlb, uint64_t va, bool write);
     void fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add);
+    void fill_around(mmu::SoftTlb* tlb, uint64_t va, bool privileged);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
 
     // ---- Pages that the page overlay intercepts: memory_path_intercepted.cpp
@@ -103,6 +115,7 @@ class MemoryPath {
     std::pair<const void*, uint64_t> last_refill_{};
     std::optional<DebugPoints::Stop> debug_hit_;
     uint64_t last_fault_ = 0;  ///< page; where fill_ahead() stopped
+    bool faulted_ = false;     ///< in fastmem, by the access that is carried out
 };
 
 }  // namespace arclight::guestos

@@ -112,10 +112,10 @@ uint64_t clean_line(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
 }
 
 uint64_t forget_code_line(GuestState& s, uint64_t encoding, uint64_t xt, uint64_t) {
-    a64::Cpu& cpu = vcpu(s).cpu();
-    const std::optional<uint64_t> pa = a64::known_maintenance_address(cpu, xt);
+    Vcpu& v = vcpu(s);
+    const std::optional<uint64_t> pa = a64::known_maintenance_address(v.cpu(), xt);
     if (!pa) return system_insn(s, encoding, xt, 0);
-    a64::forget_code_line(cpu, xt, *pa);
+    v.environment().ic_ivau(xt, *pa);
     return 0;
 }
 
@@ -155,7 +155,7 @@ uint64_t wait(GuestState& s, bool wfe) {
     } else {
         // Most events that end a WFE (a monitor lost to another CPU's store) are not seen here, so it
         // only lets others run; the architecture allows WFE to end early at any time.
-        if (!v.cpu().event_register.exchange(false)) v.spin_once(true);
+        if (!v.cpu().event_register.exchange(false)) v.core().spin(SpinCause::Event);
         v.core().exit_translated_code(ExitReason::Redirect, next);
     }
     return 0;
@@ -173,7 +173,7 @@ uint64_t send_event(GuestState& s, uint64_t local, uint64_t, uint64_t) {
 }
 
 uint64_t yield(GuestState& s, uint64_t, uint64_t, uint64_t) {
-    vcpu(s).spin_once(false);
+    vcpu(s).core().spin(SpinCause::Yield);
     return 0;
 }
 

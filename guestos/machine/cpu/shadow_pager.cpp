@@ -8,7 +8,7 @@ mmu::WalkResult ShadowPager::walk(uint64_t va, const mmu::Access& access, mmu::W
     const auto plain = [&] { return mmu::walk(cpu_.translation, cpu_.memory, va, access, path); };
     // With traditional shadow paging nobody asks: what stores to tables undo goes to all CPUs.
     if (core_.options.cpus == 1 || tables_ != nullptr) return plain();
-    return core_.held.record(va, cpu_.translation.asid, plain);
+    return core_.held.record(va, cpu_.translation.asid, cpu_.translation.granule_bits(va), plain);
 }
 
 mmu::WalkResult ShadowPager::walk_to_cache(uint64_t va, const mmu::Access& access) {
@@ -37,12 +37,7 @@ bool ShadowPager::walk_known(uint64_t va, const mmu::Access& access, mmu::WalkRe
 /// Makes tables of the pages that are none yet. Carries out other CPUs' requests meanwhile.
 void ShadowPager::protect_tables(const mmu::WalkPath& path, uint64_t va) {
     const mmu::TablePages::Change change = tables_->begin(path, va, root_of(va));
-    for (const uint64_t page : change.protect) {
-        ++stats_.tables_protected;
-        tlbs_.write_protect(page);
-        core_.broadcast({Request::Kind::WriteProtect, {}, {.va = page}});
-    }
-    drop_derived(change.drop);
+    carry_out(change);
     ++waits_;
     if (change.pages.empty()) {
         // Another CPU is at it, and may wait for this one.
@@ -58,6 +53,24 @@ void ShadowPager::protect_tables(const mmu::WalkPath& path, uint64_t va) {
     tables_->finish(change);
 }
 
+void ShadowPager::carry_out(const mmu::TablePages::Change& change) {
+    for (const uint64_t page : change.protect) {
+        ++stats_.tables_protected;
+        tlbs_.write_protect(page);
+        core_.broadcast({Request::Kind::WriteProtect, {}, {.va = page}});
+    }
+    drop_derived(change.drop);
+}
+
+void ShadowPager::synchronise() {
+    const mmu::TablePages::Change change = tables_->synchronise();
+    if (change.pages.empty()) return;
+    carry_out(change);
+    ++waits_;
+    core_.wait_for_broadcasts();
+    tables_->finish(change);
+}
+
 void ShadowPager::drop_derived(const std::vector<mmu::Derived>& derived) {
     for (const mmu::Derived& d : derived) {
         tlbs_.drop(d);
@@ -67,6 +80,7 @@ void ShadowPager::drop_derived(const std::vector<mmu::Derived>& derived) {
 
 void ShadowPager::finish_table_write(const mmu::TablePages::Write& write) {
     ++stats_.table_writes;
+    core_.shadow_exit(mmu::ShadowExit::TableStore);
     stats_.table_synchronisations += write.changed != 0;
     drop_derived(write.drop);
     if (write.leaving == mmu::TablePages::kNoPage) return tlbs_.finish_invalidation();

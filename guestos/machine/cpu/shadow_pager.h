@@ -29,13 +29,21 @@ class ShadowPager {
     bool walk_known(uint64_t va, const mmu::Access& access, mmu::WalkResult& walk);
 
     bool is_table(uint64_t pa) const { return tables_ != nullptr && tables_->is_protected(pa); }
+    /// Makes tables again of those that were written to since (ShadowPolicy::TspUnsync), and undoes what was derived.
+    void synchronise();
     /// May the 2 MiB around pa be mapped writable at once?
     bool block_is_free(uint64_t pa) const { return tables_ == nullptr || tables_->block_is_free(pa); }
-    /// Calls `store()`, which writes `bytes` at pa and, across the end of its page, `more` at next_pa.
+    /// Calls `store()`, which writes `bytes` at pa and, across the end of its page, `more` at next_pa. True if a page that
+    /// it writes to was a table and is written to directly from now on.
     template <typename Store>
-    void store_to_ram(uint64_t pa, unsigned bytes, uint64_t next_pa, unsigned more, Store store) {
-        if (!is_table(pa) && (more == 0 || !is_table(next_pa))) return store();
-        finish_table_write(tables_->write(pa, bytes, next_pa, more, store));
+    bool store_to_ram(uint64_t pa, unsigned bytes, uint64_t next_pa, unsigned more, Store store) {
+        if (!is_table(pa) && (more == 0 || !is_table(next_pa))) {
+            store();
+            return false;
+        }
+        const mmu::TablePages::Write write = tables_->write(pa, bytes, next_pa, more, store);
+        finish_table_write(write);
+        return write.unsynchronised;
     }
     /// Grows whenever cross-CPU work was carried out inside a walk or a store: what was found before may have
     /// changed.
@@ -44,6 +52,7 @@ class ShadowPager {
   private:
     uint64_t root_of(uint64_t va) const { return cpu_.translation.half[va >> 55 & 1].table; }
     void protect_tables(const mmu::WalkPath& path, uint64_t va);
+    void carry_out(const mmu::TablePages::Change& change);
     void drop_derived(const std::vector<mmu::Derived>& derived);
     void finish_table_write(const mmu::TablePages::Write& write);
 

@@ -1,6 +1,5 @@
 #include "guestos/machine/cpu/vcpu.h"
 
-#include <immintrin.h>
 #include <sys/mman.h>
 
 #include <cstring>
@@ -142,18 +141,6 @@ void Vcpu::wait_for_interrupt() {
     });
 }
 
-void Vcpu::spin_once(bool wfe) {
-    if (core_.options.cpus == 1) return;
-    const auto waited = spin_.waited();
-    if (waited <= GuestSpin::kShort) return _mm_pause();
-    if (waited <= GuestSpin::kLong && !core_.context.peers.short_of_cores()) {
-        for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
-        return;
-    }
-    core_.work.nap(wfe ? &core_.cpu.event_register : nullptr);
-    spin_.slept();
-}
-
 /// The CPU goes on meanwhile: a copy is good when two in a row are the same.
 mmu::TranslationRegs Vcpu::translation_snapshot() const {
     mmu::TranslationRegs regs[2];
@@ -173,6 +160,7 @@ const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
     Vcpu& self = *running_;
     VcpuCore& core = self.core_;
     ++core.stats.fastmem_faults;
+    self.memory_.note_fastmem_fault();
     core.context.trace.fastmem_fault(core.cpu, host_pc);
     jit::Engine& engine = core.context.engine;
     const void* next = engine.fastmem_fault(host_pc);

@@ -11,7 +11,6 @@
 #include "guestos/machine/cpu/cpu_state.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/fetch_unit.h"
-#include "guestos/machine/cpu/guest_spin.h"
 #include "guestos/machine/cpu/memory_path.h"
 #include "guestos/machine/cpu/shadow_pager.h"
 #include "guestos/machine/cpu/vcpu_core.h"
@@ -108,7 +107,10 @@ class Vcpu final : public devices::Stateful {
         Vcpu& vcpu_;
     };
     /// After the code cache was emptied.
-    void forget_code() { environment_.forget_code(); }
+    void forget_code() {
+        environment_.forget_code();
+        fetch_.forget_code();
+    }
     /// Powers off after the current instruction.
     void request_power_off() { power_off_requested_ = true; }
 
@@ -117,8 +119,6 @@ class Vcpu final : public devices::Stateful {
     FetchUnit& fetch() { return fetch_; }
     MemoryPath& memory() { return memory_; }
     CpuEnvironment& environment() { return environment_; }
-    /// Guest code waits in a loop for another CPU (YIELD, WFE).
-    void spin_once(bool wfe);
     /// For backend::KvmAccelerator.
     static const void* fastmem_fault(const void* host_pc, uint64_t address);
     /// For host::set_memory_fault_hooks(): memory of the guest that the host took away.
@@ -154,7 +154,6 @@ class Vcpu final : public devices::Stateful {
     FetchUnit fetch_;
     MemoryPath memory_;
     std::atomic<uint64_t> passes_{0};  ///< odd while in translated code, and from before it is looked up
-    GuestSpin spin_;
     static thread_local Vcpu* running_;  ///< on this thread
 
     std::atomic<bool> pmu_due_{false};  ///< the performance monitors are to be looked at

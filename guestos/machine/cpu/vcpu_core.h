@@ -8,6 +8,7 @@
 #include "frontend/a64/system/hardware_debug.h"
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/guest_spin.h"
 #include "guestos/machine/cpu/held_translations.h"
 #include "guestos/machine/cpu/interrupt_lines.h"
 #include "jit/guest_state.h"
@@ -21,13 +22,18 @@ struct VcpuStats {
     uint64_t exits[16] = {};  ///< by jit::ExitReason
     uint64_t memory_slow = 0, tlb_fills = 0, tlb_recalls = 0, mmio = 0, data_aborts = 0,
              instruction_aborts = 0;
-    uint64_t fastmem_faults = 0, fastmem_refills = 0, device_sites = 0, el_switches = 0;
+    uint64_t fastmem_faults = 0, fastmem_refills = 0, device_sites = 0, tagged_sites = 0, el_switches = 0;
     // Traditional shadow paging: stores to tables, those that undid translations, pages found to be tables
     // and no longer so, invalidations that had nothing to do.
     uint64_t table_writes = 0, table_synchronisations = 0, tables_protected = 0, tables_left = 0;
     uint64_t tlbi_ignored = 0;
+    uint64_t shadow_exits[mmu::kShadowExits] = {};
+    uint64_t last_level_faults = 0;  ///< ShadowPolicy::Asp: resolved inside
     uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
     uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
+    /// Turns of loops that wait for another CPU, by SpinCause, and how often and how long the core was left to others for it.
+    uint64_t spins[static_cast<size_t>(SpinCause::Count)] = {};
+    uint64_t naps = 0, nap_ns = 0;
 };
 
 /// For the owning thread, except `held`, `work`, `lines` and `stats`, which say for themselves.
@@ -42,6 +48,7 @@ struct VcpuCore {
           cpu(state, environment, context.memory,
               {.index = options.index,
                .features = context.features,
+               .identity = context.identity,
                .count_instructions = options.count_instructions}),
           tlbs(context.accelerator.host_tables(options.index), options.shadow, &context.memory),
           work(state.interrupt, performer) {}
@@ -56,6 +63,15 @@ struct VcpuCore {
     }
     /// The same, to go on where an exception or its return has set the PC.
     void exit_redirected() { exit_translated_code(jit::ExitReason::Redirect, state.pc); }
+
+    /// What the policy would enter a hypervisor for; with ShadowOptions::real_exits the machine is left for it.
+    void shadow_exit(mmu::ShadowExit cause) {
+        ++stats.shadow_exits[static_cast<unsigned>(cause)];
+        if (options.shadow.real_exits) [[unlikely]]
+            context.accelerator.leave_once(options.index);
+    }
+    /// Guest code waits in a loop for another CPU: once round.
+    void spin(SpinCause cause);
 
     mmu::Root root() const {
         const mmu::TranslationRegs& t = cpu.translation;
@@ -108,6 +124,9 @@ struct VcpuCore {
     InterruptLines lines;
     CrossCpuWork work;
     HeldTranslations held;
+
+  private:
+    GuestSpin spin_;
 };
 
 }  // namespace arclight::guestos

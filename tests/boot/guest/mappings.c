@@ -17,7 +17,12 @@
 
 #include "check.h"
 
-enum { kPage = 4096, kWords = kPage / 8, kPages = 192, kFilePages = 48, kSwapPages = 32 };
+// Of the kernel.
+#ifndef PAGE_BYTES
+#define PAGE_BYTES 4096
+#endif
+
+enum { kPage = PAGE_BYTES, kWords = kPage / 8, kPages = 192, kFilePages = 48, kSwapPages = 32 };
 enum Kind { kNothing, kAnonymous, kShared, kPrivate };
 
 typedef struct {

@@ -202,7 +202,10 @@ static void test_cas128(void) {
 // ---- TLB broadcast: thread 0 moves pages about; once its system call has returned, nobody may see the old
 // ones
 
-enum { kPages = 16, kPage = 4096 };
+#ifndef PAGE_BYTES
+#define PAGE_BYTES 4096  // of the kernel
+#endif
+enum { kPages = 16, kPage = PAGE_BYTES };
 static uint8_t* window;
 static volatile uint64_t published;  // version that every page of the window has had since
 static void* map_thread(void* arg) {

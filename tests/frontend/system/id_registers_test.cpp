@@ -21,21 +21,24 @@ TEST(IdRegisters, Features) {
         uint64_t value;
     } const rows[] = {
         {"EL0", 4, 0, 0, 1},      {"EL1", 4, 0, 4, 1},        {"EL2", 4, 0, 8, 0},
-        {"EL3", 4, 0, 12, 0},     {"FP", 4, 0, 16, 0},        {"AdvSIMD", 4, 0, 20, 0},
-        {"GIC", 4, 0, 24, 1},     {"RAS", 4, 0, 28, 0},       {"SVE", 4, 0, 32, 0},
+        {"EL3", 4, 0, 12, 0},     {"FP", 4, 0, 16, 1},        {"AdvSIMD", 4, 0, 20, 1},
+        {"GIC", 4, 0, 24, 1},     {"RAS", 4, 0, 28, 1},       {"SVE", 4, 0, 32, 0},
         {"DIT", 4, 0, 48, 0},     {"CSV2", 4, 0, 56, 3},      {"CSV3", 4, 0, 60, 1},
         {"BT", 4, 1, 0, 0},       {"SSBS", 4, 1, 4, 0},       {"MTE", 4, 1, 8, 0},
         {"DebugVer", 5, 0, 0, 6}, {"PMUVer", 5, 0, 8, 1},     {"BRPs", 5, 0, 12, 5},
         {"WRPs", 5, 0, 20, 3},    {"CTX_CMPs", 5, 0, 28, 1},  {"AES", 6, 0, 4, 2},
         {"SHA1", 6, 0, 8, 1},     {"SHA2", 6, 0, 12, 1},      {"CRC32", 6, 0, 16, 1},
         {"Atomic", 6, 0, 20, 2},  {"RDM", 6, 0, 28, 1},       {"SHA3", 6, 0, 32, 0},
-        {"DP", 6, 0, 44, 1},      {"TLBIRANGE", 6, 0, 56, 0}, {"DPB", 6, 1, 0, 0},
+        {"DP", 6, 0, 44, 1},      {"TLBIRANGE", 6, 0, 56, 2}, {"DPB", 6, 1, 0, 0},
+        {"FHM", 6, 0, 48, 1},     {"JSCVT", 6, 1, 12, 1},     {"FCMA", 6, 1, 16, 1},
+        {"FRINTTS", 6, 1, 32, 1}, {"BF16", 6, 1, 44, 1},      {"I8MM", 6, 1, 52, 1},
         {"APA", 6, 1, 4, 0},      {"API", 6, 1, 8, 0},        {"LRCPC", 6, 1, 20, 1},
         {"PARange", 7, 0, 0, 2},  {"ASIDBits", 7, 0, 4, 2},   {"BigEnd", 7, 0, 8, 0},
-        {"TGran16", 7, 0, 20, 0}, {"TGran64", 7, 0, 24, 15},  {"TGran4", 7, 0, 28, 0},
+        {"TGran16", 7, 0, 20, 1}, {"TGran64", 7, 0, 24, 0},   {"TGran4", 7, 0, 28, 0},
         {"HAFDBS", 7, 1, 0, 2},   {"VH", 7, 1, 8, 0},         {"PAN", 7, 1, 20, 1},
-        {"CnP", 7, 2, 0, 0},      {"UAO", 7, 2, 4, 0},        {"VARange", 7, 2, 16, 0},
-        {"E0PD", 7, 2, 60, 1},
+        {"CnP", 7, 2, 0, 1},      {"UAO", 7, 2, 4, 0},        {"VARange", 7, 2, 16, 0},
+        {"E0PD", 7, 2, 60, 1},    {"ECV", 7, 0, 60, 1},       {"IESB", 7, 2, 12, 1},
+        {"ST", 7, 2, 28, 1},      {"TTL", 7, 2, 48, 1},       {"BBM", 7, 2, 52, 2},
     };
     for (const auto& row : rows)
         EXPECT_EQ(id_field(config, row.crm, row.op2, row.lsb), row.value) << row.what;
@@ -49,10 +52,10 @@ TEST(IdRegisters, DefaultModel) {
         IdRegister id;
         uint64_t value;
     } rows[] = {
-        {IdRegister::Pfr0, 0x1300'0000'0100'0011},  {IdRegister::Dfr0, 0x1030'5106},
-        {IdRegister::Isar0, 0x0000'1000'1021'1120}, {IdRegister::Isar1, 0x0010'0000},
-        {IdRegister::Mmfr0, 0x0f00'0022},           {IdRegister::Mmfr1, 0x0010'1002},
-        {IdRegister::Mmfr2, 0x1000'0000'0000'0000},
+        {IdRegister::Pfr0, 0x1300'0000'1111'0011},  {IdRegister::Dfr0, 0x1030'5106},
+        {IdRegister::Isar0, 0x0201'1000'1021'1120}, {IdRegister::Isar1, 0x0010'1001'0011'1000},
+        {IdRegister::Mmfr0, 0x1000'0000'0010'0022}, {IdRegister::Mmfr1, 0x0010'2002},
+        {IdRegister::Mmfr2, 0x1021'0000'1000'1001},
     };
     const auto expected = [&](unsigned number) {
         for (const auto& row : rows)
@@ -64,38 +67,100 @@ TEST(IdRegisters, DefaultModel) {
             EXPECT_EQ(id_register({}, crm, op2), expected(crm << 4 | op2)) << crm << ' ' << op2;
 }
 
-// Each feature has a field, which says so when the CPU does not have it.
+// Each feature has a field, which says so when the CPU does not have it: of several features in one the last that is there
+// counts.
 TEST(IdRegisters, AbsentFeaturesAreNotAnnounced) {
+    const auto announced = [](FeatureSet features, const FeatureInfo& field) {
+        uint64_t value = field.absent;
+        for (size_t f = 0; f < kFeatureCount; ++f)
+            if (kFeatures[f].id == field.id && kFeatures[f].lsb == field.lsb &&
+                features.has(static_cast<Feature>(f)))
+                value = kFeatures[f].present;
+        return value;
+    };
     for (size_t f = 1; f < kFeatureCount; ++f) {
         const FeatureInfo& info = kFeatures[f];
         ASSERT_NE(info.present, info.absent) << info.title;
         const unsigned crm = static_cast<unsigned>(info.id) >> 4, op2 = static_cast<unsigned>(info.id) & 15;
         const FeatureSet rest = kDefaultFeatures.without(static_cast<Feature>(f));
-        EXPECT_EQ(id_field({}, crm, op2, info.lsb),
-                  info.title == std::string("FEAT_AES") ? 2u : uint64_t{info.present})
-            << info.title;
-        EXPECT_EQ(id_field({.features = rest}, crm, op2, info.lsb),
-                  info.title == std::string("FEAT_PMULL") ? 1u : uint64_t{info.absent})
-            << info.title;
+        EXPECT_EQ(id_field({}, crm, op2, info.lsb), announced(kDefaultFeatures, info)) << info.title;
+        EXPECT_EQ(id_field({.features = rest}, crm, op2, info.lsb), announced(rest, info)) << info.title;
+        EXPECT_NE(announced(rest, info), info.present) << info.title;
     }
 }
 
 // The layout of MIDR_EL1: an implementer that no errata list names, and the features in the ID registers.
 TEST(IdRegisters, Midr) {
-    EXPECT_EQ(kMidr >> 24, 0u);
-    EXPECT_EQ(kMidr >> 16 & 15, 15u);
+    EXPECT_EQ(CpuIdentity{}.midr >> 24, 0u);
+    EXPECT_EQ(CpuIdentity{}.midr >> 16 & 15, 15u);
 }
 
 TEST(IdRegisters, Caches) {
     EXPECT_EQ(ctr_el0(), 0x9444'c004u);
     EXPECT_EQ(4u << (ctr_el0() & 15), kCacheLineBytes);
     for (uint64_t csselr : {0, 1, 2}) {
-        const uint64_t c = ccsidr_el1(csselr);
+        const uint64_t c = ccsidr_el1({}, csselr);
         EXPECT_EQ(16u << (c & 7), kCacheLineBytes);
         const uint64_t size = (16 << (c & 7)) * ((c >> 3 & 0x3ff) + 1) * ((c >> 13 & 0x7fff) + 1);
         EXPECT_EQ(size, csselr == 2 ? 1024u * 1024 : 32u * 1024);
     }
-    EXPECT_EQ(ccsidr_el1(3), 0u);
+    EXPECT_EQ(ccsidr_el1({}, 3), 0u);
+}
+
+// ---- Models
+
+// What a model announces is what its manual says, of what there is.
+TEST(CpuModels, AnnounceNoMoreThanTheyHave) {
+    for (const CpuModel& model : cpu_models()) {
+        const FeatureSet features = model.features();
+        EXPECT_TRUE(features.consistent()) << model.name;
+        for (size_t i = 0; i < kFeatureCount; ++i)
+            if (features.has(static_cast<Feature>(i))) {
+                EXPECT_TRUE(kDefaultFeatures.has(static_cast<Feature>(i))) << model.name;
+            }
+        if (model.pfr0 == 0) continue;
+        const auto field = [&](unsigned crm, unsigned op2, unsigned lsb) {
+            return id_field({.features = features}, crm, op2, lsb);
+        };
+        EXPECT_EQ(field(7, 0, 20), model.mmfr0 >> 20 & 15) << model.name << ": TGran16";
+        EXPECT_EQ(field(7, 0, 24), model.mmfr0 >> 24 & 15) << model.name << ": TGran64";
+        EXPECT_EQ(field(7, 2, 0), model.mmfr2 & 15) << model.name << ": CnP";
+        EXPECT_EQ(field(6, 0, 20), model.isar0 >> 20 & 15) << model.name << ": Atomic";
+        EXPECT_EQ(field(6, 0, 56), model.isar0 >> 56 & 15) << model.name << ": TLB";
+        EXPECT_EQ(field(7, 1, 0), model.mmfr1 & 15) << model.name << ": HAFDBS";
+        EXPECT_EQ(field(4, 0, 56), model.pfr0 >> 56 & 15) << model.name << ": CSV2";
+    }
+}
+
+TEST(CpuModels, SomeByHand) {
+    const auto has = [](std::string_view model, Feature feature) {
+        return find_cpu_model(model)->features().has(feature);
+    };
+    EXPECT_EQ(find_cpu_model("max")->features(), kDefaultFeatures);
+    EXPECT_EQ(find_cpu_model("cortex-a15"), nullptr);
+    EXPECT_EQ(find_cpu_model(""), nullptr);
+    for (const char* old : {"cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72"}) {
+        EXPECT_TRUE(has(old, Feature::Aes)) << old;
+        for (const Feature f : {Feature::Lse, Feature::Pan, Feature::Hafdbs, Feature::Csv2, Feature::Ras})
+            EXPECT_FALSE(has(old, f)) << old;
+    }
+    EXPECT_FALSE(has("cortex-a57", Feature::Granule16));
+    EXPECT_TRUE(has("cortex-a57", Feature::Granule64));
+    EXPECT_TRUE(has("cortex-a76", Feature::DotProd));
+    EXPECT_FALSE(has("cortex-a76", Feature::TlbiOs));
+    EXPECT_TRUE(has("cortex-a710", Feature::TlbiRange));
+    EXPECT_FALSE(has("neoverse-v1", Feature::E0pd));
+    EXPECT_TRUE(has("neoverse-n2", Feature::E0pd));
+    EXPECT_FALSE(has("a64fx", Feature::Ras));
+    EXPECT_FALSE(has("a64fx", Feature::Granule16));
+}
+
+TEST(CpuModels, ShowTheirIdentity) {
+    const CpuIdentity& a72 = find_cpu_model("cortex-a72")->identity;
+    EXPECT_EQ(a72.midr, 0x410f'd083u);
+    EXPECT_EQ(ccsidr_el1(a72, 0), 0x00'1fe00au) << "32 KiB, 2 ways, 256 sets";
+    EXPECT_EQ(ccsidr_el1(a72, 1), 0x00'1fe012u) << "48 KiB, 3 ways";
+    EXPECT_EQ(ccsidr_el1(a72, 2), 0x00'7fe07au) << "1 MiB, 16 ways";
 }
 
 using IdSpace = SystemTest;
@@ -105,7 +170,7 @@ TEST_F(IdSpace, RazAtEl1UndefinedAtEl0) {
         for (unsigned op2 = 0; op2 < 8; ++op2)
             EXPECT_EQ(read(sysreg_encoding(3, 0, 0, crm, op2)), id_register(cpu.config, crm, op2));
     EXPECT_EQ(id_register(cpu.config, 1, 0), 0u) << "no AArch32";
-    EXPECT_EQ(read(reg::midr), kMidr);
+    EXPECT_EQ(read(reg::midr), CpuIdentity{}.midr);
     EXPECT_EQ(read(reg::mpidr), 0x8000'0000u);
     enter_el0();
     uint64_t value;
@@ -113,6 +178,29 @@ TEST_F(IdSpace, RazAtEl1UndefinedAtEl0) {
         for (unsigned op2 = 0; op2 < 8; ++op2)
             EXPECT_EQ(read_sysreg(cpu, sysreg_encoding(3, 0, 0, crm, op2), value).kind,
                       SystemResult::Kind::Undefined);
+}
+
+TEST_F(IdSpace, OfAModel) {
+    const CpuModel& model = *find_cpu_model("neoverse-n1");
+    Cpu n1(*state, environment, tables.memory(), {.features = model.features(), .identity = model.identity});
+    uint64_t value = 0;
+    ASSERT_TRUE(read_sysreg(n1, reg::midr, value).ok());
+    EXPECT_EQ(value, 0x414f'd0c1u);
+    ASSERT_TRUE(read_sysreg(n1, sysreg_encoding(3, 0, 0, 7, 0), value).ok());
+    EXPECT_EQ(value >> 20 & 15, 1u);
+}
+
+// A granule that the model lacks is one of 4 KiB.
+TEST_F(IdSpace, GranulesThatTheCpuLacks) {
+    for (const char* name : {"cortex-a57", "neoverse-n1"}) {
+        const CpuModel& model = *find_cpu_model(name);
+        Cpu other(*state, environment, tables.memory(), {.features = model.features(), .identity = {}});
+        other.reset(0x1000);
+        ASSERT_TRUE(write_sysreg(other, reg::tcr, uint64_t{16} | 16 << 16 | 2 << 14 | 3u << 30).ok());
+        const bool has_16k = model.features().has(Feature::Granule16);
+        EXPECT_EQ(other.translation.half[0].granule_bits, has_16k ? 14 : 12) << name;
+        EXPECT_EQ(other.translation.half[1].granule_bits, 16) << name;
+    }
 }
 
 TEST_F(IdSpace, MpidrNumbersCpus) {

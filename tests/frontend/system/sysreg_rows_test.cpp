@@ -142,7 +142,7 @@ TEST_F(SysregRows, FeaturesOfSome) {
     EXPECT_EQ(feature(reg::fpcr), Feature::Fp);
     EXPECT_EQ(feature(reg::pmcr), Feature::Pmu);
     EXPECT_EQ(feature(reg::icc_sre), Feature::Gic);
-    EXPECT_EQ(feature(reg::scxtnum_el0), Feature::Csv2);
+    EXPECT_EQ(feature(reg::scxtnum_el0), Feature::Csv2Scxtnum);
     EXPECT_EQ(feature(reg::sctlr), Feature::Base);
 }
 

@@ -192,7 +192,7 @@ TEST_F(Sysregs, TranslationControls) {
     EXPECT_EQ(environment.translation_changes, flushes + 1) << "nothing changed";
     EXPECT_TRUE(cpu.translation.half[0].tbi);
     write(reg::tcr, ~uint64_t{0});
-    EXPECT_EQ(read(reg::tcr), 0x0180'07f7'ffff'ffbfu);
+    EXPECT_EQ(read(reg::tcr), 0x0187'fff7'ffff'ffbfu);
     write(reg::tcr, tcr);
 
     const unsigned contexts = environment.context_changes;
@@ -210,6 +210,50 @@ TEST_F(Sysregs, TranslationControls) {
     EXPECT_EQ(environment.translation_changes, before + 2);
     write(reg::sctlr, read(reg::sctlr) | 1 << 12);
     EXPECT_EQ(environment.translation_changes, before + 2) << "I does not matter to the TLB";
+}
+
+// Bits that belong to features.
+TEST_F(Sysregs, ControlBitsOfFeatures) {
+    const FeatureSet rest =
+        kDefaultFeatures.without(Feature::Hpds2).without(Feature::Iesb).without(Feature::Ecv);
+    Cpu lesser(*state, environment, tables.memory(), {.features = rest});
+    struct {
+        uint32_t encoding;
+        uint64_t bits;
+    } const rows[] = {{reg::tcr, 0x7'f800'0000'0000}, {reg::sctlr, 1 << 21}, {reg::cntkctl, 1 << 17}};
+    for (const auto& row : rows) {
+        write(row.encoding, ~uint64_t{0});
+        EXPECT_EQ(read(row.encoding) & row.bits, row.bits);
+        ASSERT_TRUE(write_sysreg(lesser, row.encoding, ~uint64_t{0}).ok());
+        uint64_t value = 0;
+        ASSERT_TRUE(read_sysreg(lesser, row.encoding, value).ok());
+        EXPECT_EQ(value & row.bits, 0u);
+    }
+}
+
+TEST_F(Sysregs, SelfSynchronisedCounters) {
+    const uint32_t physical = sysreg_encoding(3, 3, 14, 0, 5), virtual_one = sysreg_encoding(3, 3, 14, 0, 6);
+    EXPECT_EQ(read(physical), 1234u);
+    EXPECT_EQ(read(virtual_one), 1234u);
+    EXPECT_EQ(try_write(virtual_one), Kind::Undefined);
+    enter_el0();
+    cpu.registers.cntkctl = 0;
+    EXPECT_EQ(try_read(physical), Kind::Trap);
+    EXPECT_EQ(try_read(virtual_one), Kind::Trap);
+    cpu.registers.cntkctl = 2;
+    EXPECT_EQ(try_read(virtual_one), Kind::Ok);
+    EXPECT_EQ(try_read(physical), Kind::Trap);
+}
+
+// No error records, and so no registers of them.
+TEST_F(Sysregs, ErrorsOfTheMachine) {
+    EXPECT_EQ(read(sysreg_encoding(3, 0, 5, 3, 0)), 0u) << "ERRIDR_EL1.NUM";
+    EXPECT_EQ(try_read(sysreg_encoding(3, 0, 5, 3, 1)), Kind::Undefined) << "ERRSELR_EL1";
+    EXPECT_EQ(try_read(sysreg_encoding(3, 0, 5, 4, 0)), Kind::Undefined) << "ERXFR_EL1";
+    const uint32_t disr = sysreg_encoding(3, 0, 12, 1, 1);
+    EXPECT_EQ(read(disr), 0u);
+    write(disr, ~uint64_t{0});
+    EXPECT_EQ(read(disr), 0x81ff'ffffu);
 }
 
 TEST_F(Sysregs, Daif) {
@@ -240,7 +284,7 @@ TEST_F(Sysregs, NoOtherPstateField) {
 TEST_F(Sysregs, FpRegisters) {
     write(reg::cpacr, 3 << 20);
     write(reg::fpcr, 0xffff'ffff);
-    EXPECT_EQ(read(reg::fpcr), 0x07c0'0000u);
+    EXPECT_EQ(read(reg::fpcr), 0x07c8'0000u);
     EXPECT_EQ(jit::host_fp::rounding(*state), jit::softfloat::Rounding::Zero);
     jit::host_fp::set_exceptions(*state, jit::softfloat::kIoc);
     EXPECT_EQ(read(reg::fpsr), 1u);

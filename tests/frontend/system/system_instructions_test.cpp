@@ -36,21 +36,67 @@ TEST_F(SystemInstructions, TlbiForms) {
         TlbiKind kind;
     } const rows[] = {{0, TlbiKind::All},        {1, TlbiKind::Va}, {2, TlbiKind::Asid},
                       {3, TlbiKind::VaAllAsids}, {5, TlbiKind::Va}, {7, TlbiKind::VaAllAsids}};
-    for (unsigned crm : {3u, 7u})
+    for (unsigned crm : {1u, 3u, 7u})
         for (const auto& row : rows) {
             ASSERT_TRUE(sys(tlbi(crm, row.op2), xt).ok());
             const auto& [request, broadcast] = environment.tlbis.back();
             EXPECT_EQ(request.kind, row.kind);
             EXPECT_EQ(request.asid, 0x1234);
             EXPECT_EQ(request.va, 0xffff'fff0'0123'4000u) << "VA[55:12], sign extended";
-            EXPECT_EQ(broadcast, crm == 3);
+            EXPECT_EQ(request.pages, 1u);
+            EXPECT_EQ(broadcast, crm != 7);
         }
-    EXPECT_EQ(environment.tlbis.size(), 12u);
+    EXPECT_EQ(environment.tlbis.size(), 18u);
     EXPECT_EQ(sys(tlbi(3, 4)).kind, Kind::Undefined);
-    EXPECT_EQ(sys(tlbi(1, 0)).kind, Kind::Undefined) << "outer shareable forms are FEAT_TLBIOS";
-    EXPECT_EQ(sys(tlbi(2, 1)).kind, Kind::Undefined) << "range forms are FEAT_TLBIRANGE";
     enter_el0();
     for (const auto& row : rows) EXPECT_EQ(sys(tlbi(7, row.op2), xt).kind, Kind::Undefined);
+}
+
+TEST_F(SystemInstructions, TlbiRanges) {
+    const auto operand = [](unsigned asid, unsigned tg, unsigned scale, unsigned num, uint64_t page) {
+        return uint64_t{asid} << 48 | uint64_t{tg} << 46 | uint64_t{scale} << 44 | uint64_t{num} << 39 |
+               (page & 0x1f'ffff'ffff);
+    };
+    struct {
+        unsigned tg, scale, num;
+        uint64_t page, va, pages;
+    } const rows[] = {
+        {1, 0, 0, 0x12345, 0x1234'5000, 2},
+        {1, 0, 31, 0x12345, 0x1234'5000, 64},
+        {1, 1, 0, 0x12345, 0x1234'5000, 64},
+        {1, 3, 31, 0x12345, 0x1234'5000, uint64_t{32} << 16},
+        {2, 0, 0, 0x12345, 0x12345ull << 14, 2 * 4},
+        {3, 2, 4, 0x12345, 0x12345ull << 16, (uint64_t{5} << 11) * 16},
+        {1, 0, 0, 0x1f'ffff'ff00, 0xffff'ffff'fff0'0000, 2},
+        {1, 3, 31, 0x1f'ffff'ff00, 0xffff'ffff'fff0'0000, 0x100},  // no further than to the end
+        {3, 0, 0, 0x1f'ffff'fffe, 0xffff'ffff'fffe'0000, 2 * 16},
+        {1, 3, 31, 0xf'ffff'ffff, 0xffff'ffff'f000, uint64_t{32} << 16},
+    };
+    struct {
+        unsigned op2;
+        TlbiKind kind;
+    } const forms[] = {
+        {1, TlbiKind::Va}, {3, TlbiKind::VaAllAsids}, {5, TlbiKind::Va}, {7, TlbiKind::VaAllAsids}};
+    for (const unsigned crm : {2u, 5u, 6u})
+        for (const auto& form : forms)
+            for (const auto& row : rows) {
+                const uint64_t ttl = uint64_t{3} << 37;
+                const uint64_t xt = operand(0x1234, row.tg, row.scale, row.num, row.page) | ttl;
+                ASSERT_TRUE(sys(tlbi(crm, form.op2), xt).ok());
+                const auto& [request, broadcast] = environment.tlbis.back();
+                EXPECT_EQ(request.kind, form.kind);
+                EXPECT_EQ(request.asid, 0x1234);
+                EXPECT_EQ(request.va, row.va);
+                EXPECT_EQ(request.pages, row.pages) << std::hex << row.va;
+                EXPECT_EQ(broadcast, crm != 6);
+            }
+    const size_t before = environment.tlbis.size();
+    ASSERT_TRUE(sys(tlbi(2, 1), operand(1, 0, 0, 0, 0x12345)).ok()) << "a granule that is reserved";
+    EXPECT_EQ(environment.tlbis.size(), before);
+    EXPECT_EQ(sys(tlbi(2, 0)).kind, Kind::Undefined);
+    EXPECT_EQ(sys(tlbi(2, 2)).kind, Kind::Undefined);
+    enter_el0();
+    for (const auto& form : forms) EXPECT_EQ(sys(tlbi(6, form.op2)).kind, Kind::Undefined);
 }
 
 TEST_F(SystemInstructions, SmallAsids) {

@@ -29,6 +29,7 @@ void run(std::span<const uint8_t> bytes) {
     regs.ttbr1 = in.flag() ? kBase | in.below(kPages) * 4096u : in.u64();
     regs.update();
     const uint64_t va = in.u64();
+    const unsigned granule_bits = regs.granule_bits(va);
     const uint8_t how = in.u8();
     const Access access{.kind = static_cast<AccessKind>(how % 3),
                         .privileged = (how & 4) != 0,
@@ -37,8 +38,9 @@ void run(std::span<const uint8_t> bytes) {
     // Entries where the walk looks: at one index of each level's table. The rest may be any.
     while (!in.empty()) {
         const uint8_t what = in.u8();
-        const uint64_t page = what & 7,
-                       index = (what & 8) != 0 ? in.u16() & 511 : va >> (12 + 9 * (what >> 4 & 3)) & 511;
+        const uint64_t page = what & 7, index = (what & 8) != 0
+                                                    ? in.u16() & 511
+                                                    : va >> level_shift(granule_bits, what >> 4 & 3) & 511;
         uint64_t entry = in.u64();
         if ((what & 0x40) != 0)
             entry = (entry & 0xfff0'0000'0000'0ffcull) | 3 | (kBase + (entry >> 12 & 7) * 4096);
@@ -52,9 +54,9 @@ void run(std::span<const uint8_t> bytes) {
                 "a walk that may not update changes nothing");
     require(result.level <= 3, "a level is 0 to 3");
     if (!result.ok()) return;
-    require(result.page_bits == 12 || result.page_bits == 21 || result.page_bits == 30 || result.stage1_off,
-            "a mapping has a size");
-    require((result.pa & 0xfff) == (va & 0xfff), "a page keeps the offset");
+    require(result.page_bits == (result.stage1_off ? 12 : level_shift(granule_bits, result.level)),
+            "a mapping has the size of its level");
+    require(((result.pa ^ va) & ((uint64_t{1} << result.page_bits) - 1)) == 0, "a mapping keeps the offset");
     require(result.pa >> kPhysicalAddressBits == 0, "an output address has 40 bits");
     require(path.count <= 4, "there are four levels");
     for (unsigned i = 0; i < path.count; i++) require(memory.contains(path.table[i], 8), "tables lie in RAM");

@@ -218,5 +218,43 @@ TEST(CpuGroup, ABarrierWaitsForCpusThatUseAnInvalidatedTranslation) {
     EXPECT_TRUE(M::wait_until([&] { return m.cell(counter(1)) == 1; }));
 }
 
+// ---- Loops that wait for another CPU
+
+/// CPU 0 waits in a loop until the cell that x0 points to is not 0, and then stops the machine.
+struct Waiting : M {
+    explicit Waiting(unsigned cpus) : M(cpus) {
+        write_program(kLoop, {add(11, 0, 0), ldr(1, 11), cbz(1, -1), str(9, 9, 8), b(0)});
+        group.cpu(0).power_on(kLoop, counter(0));
+    }
+    uint64_t turns() { return group.cpu(0).stats().spins[static_cast<size_t>(SpinCause::Loop)]; }
+};
+
+TEST(CpuGroup, ACpuThatWaitsForMemoryLeavesItsCore) {
+    Waiting m(2);
+    m.start();
+    ASSERT_TRUE(M::wait_until([&] { return m.group.cpu(0).stats().naps > 10; }));
+    EXPECT_GT(m.turns(), 10u);
+    EXPECT_GT(m.group.cpu(0).stats().nap_ns, 10'000u);
+    m.cell(counter(0)) = 1;
+    EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
+}
+
+TEST(CpuGroup, ALoopThatCountsIsNoWait) {
+    Waiting m(2);
+    write_counting_loop(m, kLoop);
+    m.start();
+    ASSERT_TRUE(M::wait_until([&] { return m.cell(counter(0)) > 100'000; }));
+    EXPECT_EQ(m.turns(), 0u);
+}
+
+TEST(CpuGroup, TheOnlyCpuDoesNotWaitForOthers) {
+    Waiting m(1);
+    m.start();
+    std::this_thread::sleep_for(5ms);
+    EXPECT_EQ(m.turns(), 0u);
+    m.cell(counter(0)) = 1;
+    EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
+}
+
 }  // namespace
 }  // namespace arclight::guestos

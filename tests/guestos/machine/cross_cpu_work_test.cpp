@@ -21,7 +21,7 @@ using Kind = Request::Kind;
 using Tlbi = mmu::TlbiRequest;
 
 struct Target final : CrossCpuWork::Performer {
-    void carry_out(std::span<const Request> requests) override {
+    void carry_out(std::span<const Request> requests, bool) override {
         for (const Request& r : requests) done.push_back(r);
     }
     unsigned count(Kind kind) const {
@@ -183,7 +183,7 @@ struct Machine {
 
     struct Cpu final : CrossCpuWork::Performer {
         Cpu(Machine& m, unsigned n) : machine(m), random(n) {}
-        void carry_out(std::span<const Request> requests) override {
+        void carry_out(std::span<const Request> requests, bool) override {
             bool all = false;
             for (const Request& r : requests) {
                 all |= r.tlbi.kind != Tlbi::Kind::Va;
@@ -197,7 +197,7 @@ struct Machine {
             // In this order: what is at least as new as what was waited for before.
             const uint64_t oldest = machine.oldest[n].load();
             if (cached[n] == 0)
-                held.record(kFirst + (n << 12), 1, [&] {
+                held.record(kFirst + (n << 12), 1, 12, [&] {
                     cached[n] = machine.table[n].load(std::memory_order_relaxed);
                     return mmu::WalkResult{.non_global = true};
                 });
@@ -304,7 +304,7 @@ TEST(HeldTranslations, KnowsPagesAndAddressSpaces) {
     };
     const auto none = [] { return mmu::WalkResult{.non_global = true}; };
     EXPECT_FALSE(may(Tlbi::Kind::Va, kUser, 5));
-    held.record(kUser | 0x12ul << 56 | 0x123, 5, none);
+    held.record(kUser | 0x12ul << 56 | 0x123, 5, 12, none);
     EXPECT_TRUE(may(Tlbi::Kind::Va, kUser, 5)) << "whatever the tag and the offset";
     EXPECT_FALSE(may(Tlbi::Kind::Va, kUser, 6));
     EXPECT_FALSE(may(Tlbi::Kind::Va, kUser + 0x1000, 5));
@@ -313,7 +313,7 @@ TEST(HeldTranslations, KnowsPagesAndAddressSpaces) {
     EXPECT_FALSE(may(Tlbi::Kind::Asid, 0, 6));
     EXPECT_TRUE(may(Tlbi::Kind::All, 0, 0));
 
-    held.record(kKernel, 5, [] { return mmu::WalkResult{}; });
+    held.record(kKernel, 5, 12, [] { return mmu::WalkResult{}; });
     EXPECT_TRUE(may(Tlbi::Kind::Va, kKernel, 77)) << "of whatever ASID";
     EXPECT_TRUE(may(Tlbi::Kind::VaAllAsids, kKernel, 77));
     EXPECT_FALSE(may(Tlbi::Kind::VaAllAsids, kKernel + 0x1000, 77));
@@ -330,9 +330,9 @@ TEST(HeldTranslations, ABlockIsHeldAtAllOfItsAddresses) {
         HeldTranslations held;
         unsigned walks = 0;
         const auto walk = [&] { return ++walks, mmu::WalkResult{.page_bits = bits}; };
-        held.record(kKernel, 5, walk);
+        held.record(kKernel, 5, 12, walk);
         EXPECT_EQ(walks, 2u) << "the tables are read again once the block's bit is set";
-        held.record(kKernel, 5, walk);
+        held.record(kKernel, 5, 12, walk);
         EXPECT_EQ(walks, 3u);
         const uint64_t block = kKernel >> bits << bits, size = uint64_t{1} << bits;
         EXPECT_TRUE(held.may_hold(request(Tlbi::Kind::Va, block + size - 0x1000, 5)));
@@ -340,17 +340,51 @@ TEST(HeldTranslations, ABlockIsHeldAtAllOfItsAddresses) {
     }
 }
 
+TEST(HeldTranslations, PagesOfTheGuestsGranule) {
+    for (const uint8_t bits : {uint8_t{14}, uint8_t{16}}) {
+        HeldTranslations held;
+        unsigned walks = 0;
+        held.record(kKernel, 5, bits, [&] { return ++walks, mmu::WalkResult{.page_bits = bits}; });
+        EXPECT_EQ(walks, 1u) << "nothing new is known of it";
+        const uint64_t page = kKernel >> bits << bits, size = uint64_t{1} << bits;
+        for (uint64_t offset = 0; offset < size; offset += 0x1000)
+            EXPECT_TRUE(held.may_hold(request(Tlbi::Kind::Va, page + offset, 5)));
+        EXPECT_FALSE(held.may_hold(request(Tlbi::Kind::Va, page + size, 5)));
+        EXPECT_FALSE(held.may_hold(request(Tlbi::Kind::Va, page - 0x1000, 5)));
+    }
+}
+
+TEST(HeldTranslations, Ranges) {
+    HeldTranslations held;
+    const auto may = [&](uint64_t va, uint64_t pages, uint16_t asid) {
+        Tlbi range = request(Tlbi::Kind::Va, va, asid);
+        range.pages = pages;
+        return held.may_hold(range);
+    };
+    held.record(kUser, 5, 12, [] { return mmu::WalkResult{.non_global = true}; });
+    held.record(kKernel, 5, 12, [] { return mmu::WalkResult{.page_bits = 21}; });
+    EXPECT_TRUE(may(kUser - 0x7000, 8, 5));
+    EXPECT_FALSE(may(kUser - 0x7000, 7, 5));
+    EXPECT_TRUE(may(kUser, 2, 5));
+    EXPECT_FALSE(may(kUser + 0x1000, 300, 5));
+    EXPECT_TRUE(may(kUser + 0x1000, 100'000, 5)) << "not looked for one by one";
+    EXPECT_FALSE(may(kUser - 0x7000, 100'000, 6)) << "nothing of this address space";
+    EXPECT_TRUE(may((kKernel >> 21 << 21) - 0x1000, 2, 6)) << "the beginning of a block";
+    EXPECT_FALSE(may((kKernel >> 21 << 21) - 0x2000, 2, 6));
+    EXPECT_TRUE(may(kKernel + 0x1'0000'0000, 1 << 20, 6));
+}
+
 TEST(HeldTranslations, AGlobalPageOfTheLowerHalfMayBeAnyAddressSpaces) {
     HeldTranslations held;
     unsigned walks = 0;
-    held.record(kUser, 5, [&] { return ++walks, mmu::WalkResult{}; });
+    held.record(kUser, 5, 12, [&] { return ++walks, mmu::WalkResult{}; });
     EXPECT_EQ(walks, 2u);
     EXPECT_TRUE(held.may_hold(request(Tlbi::Kind::Va, kUser, 6)));
 }
 
 TEST(HeldTranslations, AWalkHoldsUpWhateverItIsFor) {
     HeldTranslations held;
-    held.record(kUser, 5, [&] {
+    held.record(kUser, 5, 12, [&] {
         EXPECT_TRUE(held.may_hold(request(Tlbi::Kind::Va, kKernel, 6))) << "its table may be freed next";
         return mmu::WalkResult{.fault = mmu::FaultKind::Translation};
     });
@@ -384,7 +418,7 @@ TEST(HeldTranslations, AWalkerOrTheInvalidatorSeesTheOther) {
     });
     for (unsigned i = 0; i < kRounds; ++i) {
         meet(walker, invalidator, i);
-        held.record(kKernel + (uint64_t{i} << 12), 5, [&] {
+        held.record(kKernel + (uint64_t{i} << 12), 5, 12, [&] {
             found[i] = static_cast<uint8_t>(table[i].load(std::memory_order_relaxed));
             return mmu::WalkResult{};
         });
@@ -396,7 +430,8 @@ TEST(HeldTranslations, AWalkerOrTheInvalidatorSeesTheOther) {
 TEST(HeldTranslations, SaysWhenItIsFull) {
     HeldTranslations held;
     uint64_t pages = 0;
-    while (!held.full()) held.record(pages++ << 12, 5, [] { return mmu::WalkResult{.non_global = true}; });
+    while (!held.full())
+        held.record(pages++ << 12, 5, 12, [] { return mmu::WalkResult{.non_global = true}; });
     EXPECT_GT(pages, 60'000u);
     held.clear();
     EXPECT_FALSE(held.full());

@@ -345,14 +345,14 @@ constexpr uint32_t msr_mair(unsigned t) { return 0xd518'a200 | t; }
 constexpr uint32_t tlbi_vae1(unsigned t) { return 0xd508'8720 | t; }
 constexpr uint32_t tlbi_aside1(unsigned t) { return 0xd508'8740 | t; }
 
-/// A CPU under --mmu tsp whose MMU is on: RAM and the device are where they are, kVa is what one descriptor says.
+/// A CPU under a shadow policy whose MMU is on: RAM and the device are where they are, kVa is what one descriptor says.
 struct TrackedTables {
     static constexpr uint64_t kVa = 0x8000'0000;  // x11; x12 has its number as TLBI wants it
     static constexpr uint64_t kL1 = M::kRam + 0x10'0000, kL2 = kL1 + 0x1000, kL3 = kL2 + 0x1000;
     static constexpr uint64_t kOld = M::kRam + 0x20'0000, kNew = kOld + 0x1000;
     static constexpr uint64_t kBlock = 0x401, kNext = 3, kPage = 0x403, kDeviceMemory = 1 << 2;
 
-    TrackedTables() {
+    explicit TrackedTables(mmu::ShadowPolicy policy = mmu::ShadowPolicy::Tsp) : tables{m.memory, policy} {
         m.engine.code().set_grouping(false);
         m.group.add({.engine = m.engine,
                      .accelerator = m.accelerator,
@@ -362,8 +362,8 @@ struct TrackedTables {
                      .clock = m.clock,
                      .peers = m.group,
                      .trace = m.trace,
-                     .table_pages = &tables},
-                    {.shadow = {.policy = mmu::ShadowPolicy::Tsp}});
+                     .table_pages = mmu::protects_tables(policy) ? &tables : nullptr},
+                    {.shadow = {.policy = policy}});
         m.cell(kL1) = 0 | kBlock | kDeviceMemory;
         m.cell(kL1 + 8) = M::kRam | kBlock;
         m.cell(kL1 + 16) = kL2 | kNext;
@@ -378,6 +378,8 @@ struct TrackedTables {
         M::put_constant(code, 9, M::kDevice);
         M::put_constant(code, 11, kVa);
         M::put_constant(code, 12, kVa >> 12);
+        M::put_constant(code, 13, kL3);
+        M::put_constant(code, 14, kNew | kPage);
         M::put_constant(code, 1, kL1);
         M::put_constant(code, 2, 25 | 1 << 23);  // 39 bits in the lower half, nothing in the upper
         M::put_constant(code, 3, 0x00ff);        // 0: write-back, 1: Device-nGnRnE
@@ -391,10 +393,86 @@ struct TrackedTables {
         return m.device.values;
     }
 
+    uint64_t exits(mmu::ShadowExit cause) {
+        return m.group.cpu(0).stats().shadow_exits[static_cast<unsigned>(cause)];
+    }
+
     M m{0};
-    mmu::TablePages tables{m.memory};
+    mmu::TablePages tables;
     const mmu::GuestMemory memory{m.ram, M::kRam, M::kRamBytes, &m.overlay, &tables};
 };
+
+/// Swift Shadow Paging: the invalidation itself finds what the descriptor says now.
+TEST(Vcpu, TlbiOfAnAddressRewritesItsLeaf) {
+    using Exit = mmu::ShadowExit;
+    for (const auto policy :
+         {mmu::ShadowPolicy::Ssp, mmu::ShadowPolicy::SspNoCache, mmu::ShadowPolicy::Asp}) {
+        const auto run = [&](std::initializer_list<uint32_t> words, auto look) {
+            TrackedTables t(policy);
+            const Values values = t.run(words);
+            look(t, t.m.group.cpu(0).shadow_stats());
+            return values;
+        };
+        // Without a second access, and with one: no other exit, and the same fills.
+        uint64_t translations = 0, fills = 0;
+        run({ldr(1, 11), str(1, 9), str(14, 13), kDsb, tlbi_vae1(12), kDsb, kIsb, str(9, 9, 8), b(0)},
+            [&](TrackedTables& t, const mmu::ShadowStats& stats) {
+                translations = t.exits(Exit::Translation) + t.m.group.cpu(0).stats().last_level_faults;
+                fills = stats.fills;
+                EXPECT_EQ(stats.rewritten, 1u);
+                EXPECT_EQ(stats.dropped, 0u);
+                EXPECT_EQ(stats.wasted_fills, 0u);
+            });
+        const Values values =
+            run({ldr(1, 11), str(1, 9), str(14, 13), kDsb, tlbi_vae1(12), kDsb, kIsb, ldr(1, 11), str(1, 9),
+                 str(9, 9, 8), b(0)},
+                [&](TrackedTables& t, const mmu::ShadowStats& stats) {
+                    EXPECT_EQ(t.exits(Exit::Translation) + t.m.group.cpu(0).stats().last_level_faults,
+                              translations);
+                    EXPECT_EQ(stats.fills, fills);
+                    EXPECT_EQ(t.exits(Exit::Invalidation), 1u);
+                });
+        EXPECT_EQ(values, (Values{1, 2}));
+        // What is not there any more, or has no access flag, is dropped.
+        for (const uint64_t entry : {uint64_t{0}, TrackedTables::kNew | TrackedTables::kNext}) {
+            TrackedTables t(policy);
+            t.m.cell(TrackedTables::kOld + 8) = entry;
+            t.run({ldr(14, 11, 8), str(14, 13), kDsb, tlbi_vae1(12), kDsb, kIsb, str(9, 9, 8), b(0)});
+            EXPECT_EQ(t.m.group.cpu(0).shadow_stats().rewritten, 0u) << entry;
+            EXPECT_EQ(t.m.group.cpu(0).shadow_stats().dropped, 1u) << entry;
+        }
+    }
+}
+
+/// ASP: of the faults in one 2 MiB region the first one misses its table.
+TEST(Vcpu, LastLevelFaultsAreToldApart) {
+    TrackedTables t(mmu::ShadowPolicy::Asp);
+    t.m.cell(TrackedTables::kL3 + 8) = TrackedTables::kNew | TrackedTables::kPage;
+    EXPECT_EQ(t.run({ldr(1, 11), str(1, 9), ldr(1, 11, 0x1000), str(1, 9), str(9, 9, 8), b(0)}),
+              (Values{1, 2}));
+    // kVa's region; the device has none.
+    EXPECT_EQ(t.exits(mmu::ShadowExit::Translation), 1u);
+    EXPECT_EQ(t.m.group.cpu(0).stats().last_level_faults, 1u);
+}
+
+/// KVM's form of traditional shadow paging.
+TEST(Vcpu, UnsynchronisedTables) {
+    using Exit = mmu::ShadowExit;
+    for (const bool of_address : {true, false}) {
+        const uint32_t tlbi = of_address ? tlbi_vae1(12) : tlbi_aside1(12);
+        TrackedTables t(mmu::ShadowPolicy::TspUnsync);
+        // Two stores are one exit, and undo nothing; the invalidation does.
+        EXPECT_EQ(
+            t.run({ldr(1, 11), str(1, 9), str(31, 13), str(14, 13), ldr(1, 11), str(1, 9), kDsb, tlbi, kDsb,
+                   kIsb, ldr(1, 11), str(1, 9), str(31, 13, 8), str(31, 13, 16), str(9, 9, 8), b(0)}),
+            (Values{1, 1, 2}));
+        EXPECT_EQ(t.exits(Exit::Invalidation), 1u);
+        EXPECT_EQ(t.m.group.cpu(0).shadow_stats().rewritten, 1u);
+        // That of an address leaves the table as it is; another one protects it again.
+        EXPECT_EQ(t.exits(Exit::TableStore), of_address ? 1u : 2u);
+        EXPECT_EQ(t.m.group.cpu(0).stats().tlbi_ignored, 0u);
+    }
+}
 
 TEST(Vcpu, TlbiAfterADeviceHasWrittenATable) {
     for (const uint32_t tlbi : {tlbi_vae1(12), tlbi_aside1(12)}) {

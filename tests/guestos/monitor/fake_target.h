@@ -85,6 +85,17 @@ struct FakeTarget final : MonitorTarget {
     bool dismiss_job(const std::string& id) override {
         return std::erase_if(all_jobs, [&](const Job& job) { return job.id == id; }) != 0;
     }
+    Result<void> place(const std::vector<std::string>& words) override {
+        if (words.front() == "bad") return failure("'bad' is no set of cores");
+        placed = words;
+        return {};
+    }
+    std::string placement() override {
+        std::string text;
+        for (const std::string& word : placed) text += word + "\n";
+        return text;
+    }
+    std::vector<std::string> placed;
     void set_watchdog_action(WatchdogAction action) override { watchdog = action; }
     std::string name() const override { return machine_name; }
     std::string uuid() const override { return ""; }

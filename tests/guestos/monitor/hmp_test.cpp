@@ -81,6 +81,10 @@ TEST_F(HmpTest, BalloonWatchdogAndSnapshots) {
         EXPECT_NE(hmp.execute(wrong), "") << wrong;
     EXPECT_EQ(target.asked, "balloon 67108864;");
 
+    EXPECT_EQ(hmp.execute("place"), "the threads run where the host likes\r\n");
+    EXPECT_EQ(hmp.execute("place  vcpus=0-1 compiler=1 "), "");
+    EXPECT_EQ(hmp.execute("place"), "vcpus=0-1\r\ncompiler=1\r\n");
+    EXPECT_EQ(hmp.execute("place bad"), "Error: 'bad' is no set of cores\r\n");
     EXPECT_EQ(hmp.execute("watchdog_action pause"), "");
     EXPECT_EQ(target.watchdog, WatchdogAction::Pause);
     EXPECT_EQ(hmp.execute("watchdog_action xx"), "Error: invalid parameter value: xx\r\n");

@@ -10,12 +10,36 @@ TEST(QemuCpu, ModelsAreTakenAndWhatIsMissingIsTold) {
     for (const CpuModel& model : cpu_models()) {
         const auto request = request_for(std::string("-cpu ") + std::string(model.name));
         ASSERT_TRUE(request) << model.name << ": " << request.error();
-        const auto missing = lacking(model, frontend::a64::kDefaultFeatures);
+        const auto choice = CpuChoice::of_model(model.name);
+        ASSERT_TRUE(choice) << model.name;
+        EXPECT_EQ(request->options.cpu->text(), model.name == "host" ? "max" : model.name);
+        const auto missing = lacking(model, choice->features);
         const std::string notes = notes_of(*request);
         EXPECT_EQ(notes.empty(), missing.empty()) << model.name << ": " << notes;
         for (const std::string_view feature : missing) EXPECT_TRUE(notes.contains(feature)) << notes;
         EXPECT_EQ(request_for(std::string("-strict -cpu ") + std::string(model.name)).has_value(),
                   missing.empty());
+    }
+}
+
+// What a model is said to have is what its registers announce, and the other way.
+TEST(QemuCpu, ModelsAreTheSameInBothTables) {
+    using frontend::a64::Feature;
+    constexpr Feature kCompared[] = {
+        Feature::Fp,     Feature::AdvSimd, Feature::Pmu,       Feature::Aes, Feature::Pmull,   Feature::Sha1,
+        Feature::Sha256, Feature::Crc32,   Feature::Lse,       Feature::Rdm, Feature::DotProd, Feature::Lrcpc,
+        Feature::Hafdbs, Feature::Hpds,    Feature::Hpds2,     Feature::Pan, Feature::E0pd,    Feature::Ras,
+        Feature::Iesb,   Feature::TlbiOs,  Feature::TlbiRange, Feature::Ecv, Feature::Ttcnp,   Feature::Ttst,
+        Feature::Ttl,    Feature::Bbm};
+    ASSERT_EQ(cpu_models().size(), frontend::a64::cpu_models().size());
+    for (const CpuModel& model : cpu_models()) {
+        if (model.name == "max" || model.name == "host") continue;
+        const auto features = frontend::a64::find_cpu_model(model.name)->features();
+        const std::string words = " " + std::string(model.features) + " ";
+        for (const Feature f : kCompared) {
+            const std::string title = frontend::a64::kFeatures[static_cast<size_t>(f)].title;
+            EXPECT_EQ(features.has(f), words.contains(" " + title + " ")) << model.name << ' ' << title;
+        }
     }
 }
 
@@ -38,7 +62,14 @@ TEST(QemuCpu, Properties) {
     ASSERT_TRUE(without);
     for (const std::string_view feature : {"FEAT_SVE", "FEAT_SME", "FEAT_LPA2"})
         EXPECT_FALSE(notes_of(*without).contains(feature)) << notes_of(*without);
-    EXPECT_TRUE(notes_of(*request_for("-cpu host,pmu=off")).contains("pmu=off"));
+    using frontend::a64::Feature;
+    EXPECT_FALSE(request_for("-cpu host,pmu=off")->options.cpu->features.has(Feature::Pmu));
+    EXPECT_EQ(request_for("-cpu cortex-a57,midr=0x410fd034")->options.cpu->identity.midr, 0x410f'd034u);
+    const auto integers = request_for("-cpu max,vfp=off,neon=off");
+    ASSERT_TRUE(integers);
+    EXPECT_FALSE(integers->options.cpu->features.has(Feature::Fp));
+    EXPECT_FALSE(integers->options.cpu->features.has(Feature::Aes)) << "its registers are those of SIMD";
+    EXPECT_TRUE(request_for("-cpu max,neon=off").error().contains("both VFP and Neon or neither"));
     EXPECT_EQ(request_for("-cpu max,aarch64=off").error(),
               "-cpu max,aarch64=off: aarch64=off: guests are AArch64");
     EXPECT_EQ(request_for("-cpu max,paut=on").error(),

@@ -4,8 +4,10 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 
+#include "jit/reference/reference.h"
 #include "tests/backend/harness.h"
 #include "tests/jit/engine/region_fixture.h"
 
@@ -208,6 +210,66 @@ TEST_F(FpResultTest, LanesOfAVectorReadAsNumbers) {
             EXPECT_EQ(run(stub), 1u) << "lane " << bad;
             EXPECT_EQ(offset(), kStart);
             EXPECT_EQ(h_.state().v[1], before);
+        }
+    }
+}
+
+/// Operations on halves, and where a NaN among the operands is for tier 1.
+constexpr struct {
+    Op op;
+    uint64_t imm;
+    bool leaves;
+} kHalfOps[] = {
+    {Op::VFAdd, 0, true},     {Op::VFSub, 0, true},     {Op::VFMul, 0, true},    {Op::VFDiv, 0, true},
+    {Op::VFSqrt, 0, true},    {Op::VFMulAdd, 0, true},  {Op::VFMax, 0, true},    {Op::VFMinNum, 0, true},
+    {Op::VFRint, 3, true},    {Op::VFCmpEq, 0, false},  {Op::VFCmpGt, 0, false}, {Op::VFNeg, 0, false},
+    {Op::VSIntToF, 0, false}, {Op::VUIntToF, 0, false},
+};
+
+TEST_F(FpResultTest, HalvesAreComputedInTheRegion) {
+    for (const uint32_t aux :
+         {ir::vec_aux(1), ir::vec_aux(1, false), ir::vec_aux(1, false) | ir::kVecScalar}) {
+        for (const auto& tested : kHalfOps) {
+            SCOPED_TRACE(std::string(ir::info(tested.op).name) + " " + std::to_string(aux));
+            const size_t count = std::strlen(ir::info(tested.op).args);
+            ir::Block block = block_at();
+            ir::Builder b(block);
+            b.insn_start(kStart, 0);
+            const Ref v[] = {b.get_v(Type::V128, 0), b.get_v(Type::V128, 1), b.get_v(Type::V128, 2)};
+            b.set_v(3, count == 1   ? b.emit(tested.op, Type::V128, {v[0]}, tested.imm, aux)
+                       : count == 2 ? b.emit(tested.op, Type::V128, {v[0], v[1]}, tested.imm, aux)
+                                    : b.emit(tested.op, Type::V128, {v[0], v[1], v[2]}, tested.imm, aux));
+            b.insn_start(kStart + 4, 0);
+            b.emit(Op::Store, Type::Void, {b.i64(kMapped), b.i64(1)}, 0, 3);
+            b.emit(Op::Exit, Type::Void, {}, kStart + 8);
+            block.guest_insns = 2;
+            const uint8_t* stub = region(block);
+            const auto prepare = [&] {
+                start();
+                // 1.5, 2.5, 1 + 2^-10 with others beside them; all positive.
+                constexpr uint64_t kOperands[3][2] = {{0x4c00'3555'7bff'3e00, 0x0001'0400'3c01'5640},
+                                                      {0x3c00'4248'0000'4100, 0x3bff'1400'3800'4000},
+                                                      {0x2e66'3c00'4900'3c01, 0x0600'7000'0000'3555}};
+                for (unsigned k = 0; k < 3; ++k)
+                    h_.state().v[k].d[0] = kOperands[k][0], h_.state().v[k].d[1] = kOperands[k][1];
+            };
+            prepare();
+            VectorCall call{};
+            call.a = h_.state().v[0], call.b = h_.state().v[1], call.c = h_.state().v[2];
+            describe(call, {.op = tested.op, .type = Type::V128, .aux = aux, .imm = tested.imm});
+            const auto reference = std::make_unique<GuestState>();
+            reference_function(tested.op)(*reference, call);
+            ASSERT_EQ(run(stub), 0u);
+            ASSERT_EQ(offset(), kStart + 8);
+            if (tested.op == Op::VFNeg && !ir::vec_q(aux)) {
+                EXPECT_EQ(h_.state().v[3].d[0], call.out.d[0]);
+            } else {
+                EXPECT_EQ(h_.state().v[3], call.out);
+            }
+            prepare();
+            h_.state().v[0].h[0] = 0x7e01;
+            EXPECT_EQ(run(stub), tested.leaves ? 1u : 0u);
+            EXPECT_EQ(offset(), tested.leaves ? kStart : kStart + 8);
         }
     }
 }

@@ -58,6 +58,10 @@ RunnerResult run_reference(const Form& form, const RunnerCase& test) {
         case ResultKind::Vector:
         case ResultKind::LowHalf: std::memcpy(result.v0, &call.out, 16); break;
         case ResultKind::Integer: result.x0 = call.out.d[0]; break;
+        case ResultKind::JavaScript:
+            result.x0 = static_cast<uint32_t>(call.out.d[0]);
+            result.nzcv = static_cast<uint32_t>(call.out.d[0] >> 32) << 30;
+            break;
         case ResultKind::Flags: result.nzcv = jit::nzcv_from_flags(call.out.d[0]); break;
     }
     result.fpsr = state->fpsr;
@@ -67,8 +71,9 @@ RunnerResult run_reference(const Form& form, const RunnerCase& test) {
 RunnerResult mask_result(const Form& form, RunnerResult result) {
     if (form.result != ResultKind::Vector) result.v0[1] = 0;
     if (form.result != ResultKind::Vector && form.result != ResultKind::LowHalf) result.v0[0] = 0;
-    if (form.result != ResultKind::Integer) result.x0 = 0;
-    if (form.result != ResultKind::Flags) result.nzcv = 0;
+    const bool javascript = form.result == ResultKind::JavaScript;
+    if (form.result != ResultKind::Integer && !javascript) result.x0 = 0;
+    if (form.result != ResultKind::Flags && !javascript) result.nzcv = 0;
     return result;
 }
 

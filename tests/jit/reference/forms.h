@@ -11,10 +11,11 @@ namespace arclight::tests {
 
 /// Where an instruction leaves what the operation computes.
 enum class ResultKind : uint8_t {
-    Vector,   ///< v0, all 128 bits
-    LowHalf,  ///< v0; the operation's upper half is meaningless
-    Integer,  ///< x0
-    Flags     ///< NZCV
+    Vector,     ///< v0, all 128 bits
+    LowHalf,    ///< v0; the operation's upper half is meaningless
+    Integer,    ///< x0
+    Flags,      ///< NZCV
+    JavaScript  ///< x0, 32 bits of it, and in NZCV the Z that the operation has above them
 };
 /// How operand lanes are made, with their element size.
 enum class OperandKind : uint8_t { Fp, Int };
@@ -37,6 +38,7 @@ struct Form {
 
 std::vector<Form> scalar_fp_forms();
 std::vector<Form> vector_fp_forms();
+std::vector<Form> half_forms();
 std::vector<Form> vector_integer_forms();
 std::vector<Form> vector_saturating_forms();
 std::vector<Form> vector_move_forms();

@@ -179,6 +179,17 @@ std::vector<Form> vector_integer_forms() {
         dot("sdot", Op::VSDot, &A::sdot);
         dot("udot", Op::VUDot, &A::udot);
     }
+    // VIXL 5.1 does not know these.
+    const auto mixed = [&](const char* name, Op op, bool q, uint32_t encoding) {
+        forms.push_back(form(name, op, 2, q, 0, "012", encoding));
+        forms.back().operand_esize = 0;
+        forms.back().vixl = false;
+    };
+    mixed("usdot.2S", Op::VUSDot, false, 0x0e829c20);
+    mixed("usdot.4S", Op::VUSDot, true, 0x4e829c20);
+    mixed("smmla", Op::VSMmla, true, 0x4e82a420);
+    mixed("ummla", Op::VUMmla, true, 0x6e82a420);
+    mixed("usmmla", Op::VUSMmla, true, 0x4e82ac20);
     return forms;
 }
 

@@ -2,11 +2,13 @@
 #include "jit/reference/reference.h"
 
 #include <gtest/gtest.h>
+#include <immintrin.h>
 
 #include <cstring>
 #include <memory>
 
 #include "jit/reference/aes.h"
+#include "jit/reference/bfloat.h"
 #include "jit/reference/host_features.h"
 #include "jit/reference/polynomial.h"
 #include "jit/reference/sha.h"
@@ -33,7 +35,7 @@ TEST(ReferenceTable, HasEveryFpAndVectorOperation) {
 
 TEST(ReferenceTable, FormsCoverEveryOperation) {
     std::vector<bool> seen(static_cast<size_t>(Op::Count));
-    for (const auto& forms : {scalar_fp_forms(), vector_fp_forms(), vector_integer_forms(),
+    for (const auto& forms : {scalar_fp_forms(), vector_fp_forms(), half_forms(), vector_integer_forms(),
                               vector_saturating_forms(), vector_move_forms(), crypto_forms()}) {
         for (const Form& f : forms) seen[static_cast<size_t>(f.inst.op)] = true;
     }
@@ -70,6 +72,23 @@ TEST(ReferenceTable, UpperHalfIsSilentWithoutQ) {
     }
 }
 
+/// FJCVTZS with FZ: a number that was flushed is not exact, whatever its sign (FPToFixedJS).
+TEST(ReferenceScalar, FlushedNumbersAreInexactToJavaScript) {
+    const auto state = std::make_unique<GuestState>();
+    for (const uint64_t bits : {uint64_t{1}, uint64_t{1} << 63 | 1}) {
+        for (const uint32_t fpcr : {0u, 1u << 24}) {
+            VectorCall call{};
+            call.a.d[0] = bits;
+            state->fpcr = fpcr;
+            state->fpsr = 0;
+            jit::describe(call, {.op = Op::FToJavaScript, .type = jit::ir::Type::I64});
+            jit::reference_function(Op::FToJavaScript)(*state, call);
+            EXPECT_EQ(call.out.d[0], 0u);
+            EXPECT_EQ(state->fpsr, fpcr != 0 ? jit::softfloat::kIdc : jit::softfloat::kIxc);
+        }
+    }
+}
+
 void same(VectorFn plain, VectorFn host) {
     const auto state = std::make_unique<GuestState>();
     Rng rng(6);
@@ -82,6 +101,47 @@ void same(VectorFn plain, VectorFn host) {
         ASSERT_EQ(a.out, b.out);
     }
 }
+/// Operands of all kinds, and the guest's environment is not touched.
+TEST(ReferenceBfloat, PlainAndHostVersionsAgree) {
+    namespace r = jit::reference;
+    constexpr uint32_t kTowardsZero = 0x1f80 | 3u << 13;
+    const auto state = std::make_unique<GuestState>();
+    const uint32_t saved = _mm_getcsr();
+    _mm_setcsr(kTowardsZero);
+    Rng rng(9);
+    const auto lane = [&](unsigned i, const jit::V128& other) {
+        const uint64_t number = fp_operand(rng, 2), partner = get_lane(other, 2, i);
+        switch (rng() % 6) {
+            case 0: return partner;
+            case 1: return partner ^ 0x8000'0000u;
+            case 2: return (partner & 0x7f80'7f80u) | (number & 0x807f'807fu);
+            case 3: return (number & 0xffff'0000u) | number >> 16;
+            default: return number;
+        }
+    };
+    unsigned different = 0;
+    for (unsigned n = 0; n < 50000 && different < 3; ++n) {
+        VectorCall a{};
+        for (unsigned i = 0; i < 4; ++i) {
+            set_lane(a.b, 2, i, fp_operand(rng, 2));
+            set_lane(a.c, 2, i, lane(i, a.b));
+            // About as large as a product, or as what rounding one loses.
+            const uint32_t product =
+                (get_lane(a.b, 2, i) & 0x7f80'0000) + (get_lane(a.c, 2, i) & 0x7f80'0000) - 0x3f80'0000;
+            set_lane(a.a, 2, i,
+                     rng() % 3 == 0 ? (product ^ (rng() & 0x807f'ffff)) - (rng() % 32 << 23) : lane(i, a.b));
+        }
+        VectorCall b = a;
+        r::bfloat_dot_plain(*state, a), r::bfloat_dot_host(*state, b);
+        different += !(a.out == b.out);
+        r::bfloat_matrix_plain(*state, a), r::bfloat_matrix_host(*state, b);
+        different += !(a.out == b.out);
+    }
+    EXPECT_EQ(_mm_getcsr(), kTowardsZero);
+    _mm_setcsr(saved);
+    EXPECT_EQ(different, 0u);
+}
+
 TEST(ReferenceCrypto, PlainAndHostVersionsAgree) {
     namespace r = jit::reference;
     const r::HostFeatures host = r::detect_host_features();

@@ -37,6 +37,7 @@ RunnerResult VixlOracle::run(const Form& form, const RunnerCase& test) {
     const jit::ir::Op op = form.inst.op;
     const bool converts = op == jit::ir::Op::VSIntToF || op == jit::ir::Op::VUIntToF;
     if (op == jit::ir::Op::VFCvtN || (converts && !jit::ir::vec_q(form.inst.aux))) result.v0[1] = 0;
+    if (converts && jit::ir::vec_scalar(form.inst.aux)) result.v0[0] &= 0xffff;
     result.x0 = static_cast<uint64_t>(sim.ReadXRegister(0));
     result.nzcv = sim.ReadNzcv().GetRawValue() & 0xf0000000;
     return mask_result(form, result);

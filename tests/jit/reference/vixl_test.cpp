@@ -26,6 +26,7 @@ void compare(const std::vector<Form>& forms, unsigned cases) {
 
 TEST(ReferenceVixl, ScalarFp) { compare(scalar_fp_forms(), 1000); }
 TEST(ReferenceVixl, VectorFp) { compare(vector_fp_forms(), 500); }
+TEST(ReferenceVixl, Halves) { compare(half_forms(), 500); }
 TEST(ReferenceVixl, VectorInteger) { compare(vector_integer_forms(), 200); }
 TEST(ReferenceVixl, Saturating) { compare(vector_saturating_forms(), 300); }
 TEST(ReferenceVixl, Moves) { compare(vector_move_forms(), 100); }

@@ -1,0 +1,70 @@
+#include "guestos/placement.h"
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+namespace arclight::guestos {
+
+namespace {
+
+constexpr std::array<std::string_view, static_cast<size_t>(host::ThreadGroup::Count)> kGroups{
+    "vcpus", "compiler", "devices"};
+
+Result<host::CoreSet> parse_cores(const std::string& text, const host::CoreSet& permitted) {
+    constexpr std::string_view kCache = "cache";
+    if (text.starts_with(kCache)) {
+        const std::string_view rest = std::string_view(text).substr(kCache.size());
+        std::optional<host::CoreSet> one;
+        if (rest.starts_with(':')) one = host::CoreSet::parse(rest.substr(1));
+        if ((!one || one->count() != 1) && !rest.empty())
+            return failure(
+                "'{}' is no set of cores: cache, or cache:N for the cores that share core N's cache", text);
+        unsigned core = 0;
+        while (!(one ? *one : permitted).contains(core)) ++core;
+        if (!permitted.contains(core))
+            return failure("core {} is none that this process may run on ({})", core, permitted.text());
+        host::CoreSet cores;
+        const host::CoreSet sharing = host::CoreSet::sharing_cache(core);
+        for (unsigned k = 0; k < CPU_SETSIZE; ++k)
+            if (sharing.contains(k) && permitted.contains(k)) cores.add(k);
+        return cores;
+    }
+    const auto cores = host::CoreSet::parse(text);
+    if (!cores) return failure("'{}' is no set of cores: write a list such as 0-3,8, or cache", text);
+    for (unsigned k = 0; k < CPU_SETSIZE; ++k)
+        if (cores->contains(k) && !permitted.contains(k))
+            return failure("core {} is none that this process may run on ({})", k, permitted.text());
+    return *cores;
+}
+
+}  // namespace
+
+Result<host::Placement> parse_placement(std::span<const std::string> words, const host::CoreSet& permitted) {
+    host::Placement placement;
+    for (const std::string& word : words) {
+        const size_t equals = word.find('=');
+        const auto cores =
+            parse_cores(equals == std::string::npos ? word : word.substr(equals + 1), permitted);
+        if (!cores) return std::unexpected(cores.error());
+        bool known = equals == std::string::npos;
+        for (size_t k = 0; k < kGroups.size(); ++k) {
+            if (equals != std::string::npos && kGroups[k] != std::string_view(word).substr(0, equals))
+                continue;
+            placement[k] = *cores;
+            known = true;
+        }
+        if (!known)
+            return failure("'{}' is no group of threads: vcpus, compiler or devices", word.substr(0, equals));
+    }
+    return placement;
+}
+
+std::string placement_text(const host::Placement& placement) {
+    std::string text;
+    for (size_t k = 0; k < kGroups.size(); ++k)
+        if (placement[k]) text += fmt::format("{}: {}\n", kGroups[k], placement[k]->text());
+    return text;
+}
+
+}  // namespace arclight::guestos

@@ -1,0 +1,19 @@
+// `--place`, and the monitor's `place`: which cores of the host a guest's threads run on.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "host/cores.h"
+#include "mmu/result.h"
+
+namespace arclight::guestos {
+
+/// Words of the form [GROUP=]CORES: GROUP is vcpus, compiler or devices, all of them if it is missing; CORES is a list such as
+/// 0-3,8, or "cache" for the cores that share the last level of cache with the first one of `permitted`, or cache:N for those
+/// of core N. A later word replaces an earlier one. An error is one line.
+Result<host::Placement> parse_placement(std::span<const std::string> words, const host::CoreSet& permitted);
+/// The other way round, one group a line; groups that were not placed are not there.
+std::string placement_text(const host::Placement& placement);
+
+}  // namespace arclight::guestos

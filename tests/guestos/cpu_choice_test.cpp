@@ -1,0 +1,66 @@
+#include "guestos/cpu_choice.h"
+
+#include <gtest/gtest.h>
+
+namespace arclight::guestos {
+namespace {
+
+using frontend::a64::Feature;
+using frontend::a64::kDefaultFeatures;
+
+TEST(CpuChoice, ModelsAndFeatures) {
+    EXPECT_EQ(CpuChoice::parse("max")->features, kDefaultFeatures);
+    const auto n1 = CpuChoice::parse("neoverse-n1");
+    ASSERT_TRUE(n1);
+    EXPECT_EQ(n1->identity.midr, 0x414f'd0c1u);
+    EXPECT_EQ(n1->compatible(), "arm,neoverse-n1");
+    EXPECT_EQ(CpuChoice{}.compatible(), "arm,armv8");
+    EXPECT_EQ(CpuChoice::parse("max,lse=off")->features, kDefaultFeatures.without(Feature::Lse));
+    const auto little = CpuChoice::parse("max,tlbios=off,sha1=off");
+    for (const Feature f : {Feature::TlbiOs, Feature::TlbiRange, Feature::Sha1, Feature::Sha256})
+        EXPECT_FALSE(little->features.has(f)) << "with what needs it";
+    const auto more = CpuChoice::parse("cortex-a53,tlbirange=on,midr=0x410fd049");
+    ASSERT_TRUE(more);
+    EXPECT_TRUE(more->features.has(Feature::TlbiOs)) << "with what it needs";
+    EXPECT_FALSE(more->features.has(Feature::Lse));
+    EXPECT_EQ(more->identity.midr, 0x410f'd049u);
+    EXPECT_EQ(CpuChoice::parse("max,sve=off,lpa2=off,mte=off,aarch64=on")->features, kDefaultFeatures);
+}
+
+TEST(CpuChoice, TextIsReadBack) {
+    for (const char* text : {"max", "cortex-a57", "max,lse=off", "cortex-a53,tlbirange=on,midr=0x410fd049",
+                             "max,fp=off", "neoverse-n2,tgran16=off,pmu=off"}) {
+        const auto choice = CpuChoice::parse(text);
+        ASSERT_TRUE(choice) << text;
+        const auto again = CpuChoice::parse(choice->text());
+        ASSERT_TRUE(again) << choice->text();
+        EXPECT_EQ(again->features, choice->features) << choice->text();
+        EXPECT_EQ(again->identity.midr, choice->identity.midr);
+        EXPECT_EQ(again->text(), choice->text());
+    }
+    EXPECT_EQ(CpuChoice{}.text(), "max");
+    EXPECT_EQ(CpuChoice::parse("max,lse=off")->text(), "max,lse=off");
+    EXPECT_EQ(CpuChoice::parse("max,lse=on")->text(), "max");
+    for (const std::string& word : feature_words()) {
+        const auto without = CpuChoice::parse("max," + word + "=off");
+        ASSERT_TRUE(without) << word;
+        EXPECT_NE(without->features, kDefaultFeatures) << word;
+    }
+}
+
+TEST(CpuChoice, Mistakes) {
+    const auto error = [](std::string_view text) { return CpuChoice::parse(text).error(); };
+    EXPECT_TRUE(
+        error("cortex-a5").starts_with("there is no CPU model 'cortex-a5' (known: a64fx, cortex-a35,"));
+    EXPECT_TRUE(error("").starts_with("there is no CPU model ''"));
+    EXPECT_TRUE(error("max,lsd=on").starts_with("there is no feature 'lsd' (known: fp, "));
+    EXPECT_EQ(error("max,lse"), "'lse': lse=on or lse=off");
+    EXPECT_EQ(error("max,lse=maybe"), "'lse=maybe': lse=on or lse=off");
+    EXPECT_EQ(error("max,aarch64=off"), "aarch64=off: guests are AArch64");
+    EXPECT_EQ(error("max,rme=on"), "rme=on: no CPU here has FEAT_RME");
+    EXPECT_EQ(error("max,midr=0x100000000"), "midr=0x100000000: not a number of 32 bits");
+    EXPECT_EQ(error("max,midr=x"), "midr=x: not a number of 32 bits");
+}
+
+}  // namespace
+}  // namespace arclight::guestos

@@ -1,0 +1,51 @@
+// The words of --place.
+#include "guestos/placement.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace arclight::guestos {
+namespace {
+
+using host::CoreSet;
+
+const CoreSet kPermitted = *CoreSet::parse("0-7");
+
+std::string placed(const std::vector<std::string>& words) {
+    const auto placement = parse_placement(words, kPermitted);
+    return placement ? placement_text(*placement) : placement.error();
+}
+
+TEST(Placement, GroupsAndLists) {
+    EXPECT_EQ(placed({}), "");
+    EXPECT_EQ(placed({"0-3"}), "vcpus: 0-3\ncompiler: 0-3\ndevices: 0-3\n");
+    EXPECT_EQ(placed({"vcpus=1,3", "compiler=2"}), "vcpus: 1,3\ncompiler: 2\n");
+    EXPECT_EQ(placed({"4", "devices=5"}), "vcpus: 4\ncompiler: 4\ndevices: 5\n");
+}
+
+TEST(Placement, ErrorsAreOneLine) {
+    EXPECT_EQ(placed({"8"}), "core 8 is none that this process may run on (0-7)");
+    EXPECT_EQ(placed({"cache:9"}), "core 9 is none that this process may run on (0-7)");
+    EXPECT_EQ(placed({"all"}), "'all' is no set of cores: write a list such as 0-3,8, or cache");
+    EXPECT_EQ(placed({"vcpus="}), "'' is no set of cores: write a list such as 0-3,8, or cache");
+    EXPECT_EQ(placed({"cpus=1"}), "'cpus' is no group of threads: vcpus, compiler or devices");
+    EXPECT_EQ(placed({"cache:1-2"}),
+              "'cache:1-2' is no set of cores: cache, or cache:N for the cores that share core N's cache");
+    EXPECT_EQ(placed({"cached"}),
+              "'cached' is no set of cores: cache, or cache:N for the cores that share core N's cache");
+}
+
+TEST(Placement, ACacheIsThatOfAPermittedCore) {
+    const CoreSet permitted = CoreSet::permitted();
+    const auto placement = parse_placement(std::vector<std::string>{"vcpus=cache"}, permitted);
+    ASSERT_TRUE(placement) << placement.error();
+    const auto& cores = (*placement)[0];
+    ASSERT_TRUE(cores);
+    EXPECT_GE(cores->count(), 1u);
+    EXPECT_LE(cores->count(), permitted.count());
+}
+
+}  // namespace
+}  // namespace arclight::guestos
