@@ -145,7 +145,8 @@ void MachineTarget::quit() {
 
 void MachineTarget::reset() {
     with_machine([this](Machine& machine) {
-        if (options_.no_reboot && options_.pause_at_shutdown && machine.run_state() == RunState::Running) {
+        // It is a shutdown, and that a pause.
+        if (options_.no_reboot && options_.pause_at_shutdown) {
             machine.reset();
             return;
         }
