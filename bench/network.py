@@ -11,6 +11,7 @@ os.environ.setdefault("ARCLIGHT", os.path.join(source, "build/release/arclight")
 os.environ.setdefault("ARCLIGHT_SOURCE", source)
 sys.path.insert(0, os.path.join(source, "tests/boot"))
 import guest
+from packages import iperf_files
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--rounds", type=int, default=3)
@@ -183,14 +184,10 @@ def figures(name, row):
     return bytes_a_second / 2**20, row.cpu / (bytes_a_second * (float(found[2]) - float(found[1])) / 2**30)
 
 
-tree = guest.fetch("packages", "--dir", "network", "iperf3", "libiperf0", "libc6", "libssl3", "libsctp1")
-if tree is None:
+files = iperf_files()
+if not files:
     guest.skip("the packages are not in the cache and cannot be fetched")
-add = {os.path.join(tree, "usr/bin/iperf3"): "/bin/iperf3", guest.build_program("round_trip"): "/bin/round_trip",
-       os.path.realpath(os.path.join(tree, "lib/ld-linux-aarch64.so.1")): "/lib/ld-linux-aarch64.so.1"}
-for folder, name in (("usr/lib", "libiperf.so.0"), ("usr/lib", "libsctp.so.1"), ("usr/lib", "libssl.so.3"),
-                     ("usr/lib", "libcrypto.so.3"), ("lib", "libc.so.6"), ("lib", "libm.so.6")):
-    add[os.path.realpath(os.path.join(tree, folder, "aarch64-linux-gnu", name))] = f"/lib/aarch64-linux-gnu/{name}"
+add = {guest.build_program("round_trip"): "/bin/round_trip"} | files
 machine = guest.Guest("generic", add=add, modules=("virtio_net", "virtio_pci"))
 
 content = os.path.join(guest.work, "content")

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace arclight::devices {
 
@@ -22,7 +23,7 @@ struct ReceivedFrame {
     const virtio::NetHeader* header = nullptr;
 };
 
-/// The guest's end of a network: its device. All calls come on the back end's thread, one at a time.
+/// The guest's end of a network's lane: its device. All calls come on the back end's thread, one at a time.
 class NetGuest {
   public:
     virtual ~NetGuest() = default;
@@ -42,12 +43,16 @@ class NetGuest {
     virtual bool takes_partial_checksums() const = 0;
 };
 
+/// A network, or one of the lanes of one that has several: each with a thread and a guest's end of its own.
 class NetBackend {
   public:
     /// An IP packet of the greatest length there is, in Ethernet's header with a VLAN tag.
     static constexpr unsigned kMaxFrame = 65535 + 18;
 
     virtual ~NetBackend() = default;
+
+    /// This one first; they live as long. Constant.
+    virtual std::vector<NetBackend*> lanes() { return {this}; }
 
     /// Before the machine runs; `guest` outlives all calls. Null: nobody is there any more; returns when no call of the
     /// former one is under way.

@@ -112,11 +112,19 @@ uint64_t Psci::call(unsigned cpu, uint64_t x0, uint64_t x1, uint64_t x2, uint64_
             if ((x1 & ~kAffinityMask) != 0 || x2 > 3) return result(PsciResult::InvalidParameters);
             return result(power_.affinity_info(x1, static_cast<unsigned>(x2)));
         case kPsciMigrateInfoType: return kMigrationNotRequired;
-        case kPsciSystemOff: power_.system_off(); return result(PsciResult::Success);
-        case kPsciSystemReset: power_.system_reset(); return result(PsciResult::Success);
+        // These do not return to the caller (5.10, 5.11).
+        case kPsciSystemOff:
+            power_.system_off();
+            power_.cpu_off(cpu);
+            return result(PsciResult::Success);
+        case kPsciSystemReset:
+            power_.system_reset();
+            power_.cpu_off(cpu);
+            return result(PsciResult::Success);
         case kPsciSystemReset2:
             if (static_cast<uint32_t>(x1) != kReset2Warm) return result(PsciResult::InvalidParameters);
             power_.system_reset();
+            power_.cpu_off(cpu);
             return result(PsciResult::Success);
         case kPsciFeatures: {
             const auto asked = static_cast<uint32_t>(x1);

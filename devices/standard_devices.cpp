@@ -11,6 +11,7 @@
 #include "devices/disk_devices.h"
 #include "devices/pci/i6300esb.h"
 #include "devices/pci/root_port.h"
+#include "devices/pci/serial.h"
 #include "devices/vhost_user/device_types.h"
 #include "devices/virtio/9p.h"
 #include "devices/virtio/balloon.h"
@@ -102,6 +103,8 @@ static std::expected<NewDevice, std::string> make_network_device(const DeviceArg
     const auto mac = virtio::parse_mac(arguments.text("mac"));
     if (!mac) return std::unexpected(mac.error());
     options.mac = *mac;
+    options.pairs = static_cast<unsigned>(arguments.number("queues"));
+    if (options.pairs == 0) return std::unexpected("queues is 1 or more");
     options.mtu = static_cast<uint16_t>(arguments.number("mtu"));
     if (options.mtu != 0 && options.mtu < virtio::Net::kMinMtu)
         return std::unexpected(fmt::format("mtu {} is less than {}", options.mtu, virtio::Net::kMinMtu));
@@ -119,7 +122,12 @@ static DeviceType network_device() {
                          .kind = Kind::Number,
                          .help = "the MTU that the guest is told, 68 to 65521; 0: none",
                          .preset = "0",
-                         .max = virtio::Net::kMaxMtu}},
+                         .max = virtio::Net::kMaxMtu},
+                        {.name = "queues",
+                         .kind = Kind::Number,
+                         .help = "pairs of queues",
+                         .preset = "1",
+                         .max = virtio::NetQueues::kMaxPairs}},
             .linux_module = "virtio_net",
             .paths = nullptr,
             .make = make_network_device};
@@ -227,6 +235,23 @@ static DeviceType watchdog_device() {
             }};
 }
 
+static Result<NewDevice> make_serial_port(const DeviceArguments& arguments, const DeviceContext& context) {
+    const std::string& name = arguments.text("chardev");
+    if (context.chardevs == nullptr) return failure("there is no chardev '{}'", name);
+    auto backend = context.chardevs->claim(name);
+    if (!backend) return std::unexpected(backend.error());
+    return std::make_unique<pci::Serial>(**backend);
+}
+
+static DeviceType serial_port() {
+    return {.name = "pci-serial",
+            .summary = "serial port (16550A), on PCI",
+            .options = {{.name = "chardev", .help = "what is at its other end"}},
+            .linux_module = "",
+            .paths = nullptr,
+            .make = make_serial_port};
+}
+
 DeviceFactory DeviceFactory::standard() {
     DeviceFactory factory;
     for (DeviceType& type : disk_device_types()) factory.add(std::move(type));
@@ -239,6 +264,7 @@ DeviceFactory DeviceFactory::standard() {
     vsock::add_device_type(factory);
     factory.add(balloon_device());
     factory.add(watchdog_device());
+    factory.add(serial_port());
     return factory;
 }
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -81,17 +80,6 @@ Result<std::shared_ptr<Connection>> serve_directory(const std::string& directory
 
 // ---- a daemon at a path
 
-Result<int> connect_to(const std::string& path) {
-    sockaddr_un address{.sun_family = AF_UNIX};
-    if (path.size() >= sizeof address.sun_path) return failure("its name is longer than a socket's may be");
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    Descriptor connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (connection.fd < 0 ||
-        connect(connection.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        return failure("cannot connect: {}", std::strerror(errno));
-    return connection.release();
-}
-
 /// Waits for the daemon.
 Result<int> wait_at(const std::string& path) {
     auto listening = listen_at_path("vhost-user", path, 1);
@@ -125,7 +113,12 @@ Result<std::shared_ptr<Connection>> open_daemon(const devices::DeviceRequest& re
     const std::string path = value_of(request, "socket"), directory = value_of(request, "directory");
     if (path.empty() && directory.empty()) return failure("socket=... is missing");
     if (path.empty()) return serve_directory(directory, wanted);
-    auto socket = value_of(request, "server") == "on" ? wait_at(path) : connect_to(path);
+    const auto renewal = devices::vhost_user::reconnection(request);
+    if (value_of(request, "server") != "on")
+        return DaemonConnection::connect(path, wanted, kind.config_bytes, renewal);
+    if (renewal.count() != 0)
+        return failure("reconnect= is for sockets that the daemon listens at, not with server=on");
+    auto socket = wait_at(path);
     if (!socket) return std::unexpected(socket.error());
     return DaemonConnection::open(*socket, wanted, kind.config_bytes);
 }

@@ -42,7 +42,8 @@ DeviceOptions network_device(const NetOptions& network, unsigned nth) {
     return {.request = {"virtio-net",
                         {{"network", network.id},
                          {"mac", network.mac.empty() ? devices::virtio::format_mac(mac) : network.mac},
-                         {"mtu", fmt::format("{}", network.mtu)}}},
+                         {"mtu", fmt::format("{}", network.mtu)},
+                         {"queues", fmt::format("{}", network.queue_pairs)}}},
             .address = {},
             .id = {}};
 }

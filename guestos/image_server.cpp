@@ -15,6 +15,7 @@
 #include "devices/virtio/image_format.h"
 #include "devices/virtio/nbd.h"
 #include "guestos/device_requests.h"
+#include "guestos/image_keeper.h"
 #include "guestos/server_process.h"
 
 namespace arclight::guestos {
@@ -47,11 +48,21 @@ std::string probed_format(const std::string& path) {
     return name == "vhd" ? "vpc" : "";
 }
 
+/// QEMU's name for a directory as a FAT disk, fat:[floppy:][12:|16:|32:][rw:]DIRECTORY, with an absolute directory. Nothing: it is a file's name.
+std::optional<std::string> directory_disk(const std::string& name) {
+    std::error_code error;
+    if (!name.starts_with("fat:") || fs::exists(name, error)) return {};
+    const size_t colon = name.rfind(':');
+    return name.substr(0, colon + 1) + fs::absolute(name.substr(colon + 1), error).string();
+}
+
 /// What the server is told; nothing: the disk opens its image itself.
 std::optional<std::vector<std::string>> server_words(const devices::DeviceRequest& request) {
     const std::string path = value_of(request, "file"), cache = value_of(request, "cache"),
                       aio = value_of(request, "aio");
     std::string format = value_of(request, "format");
+    const auto directory = directory_disk(path);
+    if (directory) format = "vvfat";
     if (format.empty() || format == "auto") format = probed_format(path);
     const bool direct = cache == "none" || cache == "directsync";
     // Raw images are opened in this process, but where only whole blocks of more than a sector go past the host's cache.
@@ -66,7 +77,12 @@ std::optional<std::vector<std::string>> server_words(const devices::DeviceReques
             (value_of(request, "discard") == "ignore" ? std::string("ignore") : std::string("unmap"))};
     if (const std::string zeroes = value_of(request, "detect-zeroes"); !zeroes.empty())
         words.push_back("--detect-zeroes=" + zeroes);
-    if (!written) words.emplace_back("--read-only");
+    const bool writable = !directory || directory->find(":rw:") != std::string::npos;
+    if (!written || !writable) words.emplace_back("--read-only");
+    if (directory) {
+        words.push_back(*directory);
+        return words;
+    }
     // An absolute path is never taken for an option or for one of QEMU's protocols.
     std::error_code error;
     words.push_back(fs::absolute(path, error));
@@ -102,6 +118,11 @@ Result<void> open_images(RunOptions& options) {
         auto started = start(*words);
         if (!started) return failure("disk image '{}': {}", path, started.error());
         options.images[path] = std::move(*started);
+        if (!options.snapshots.empty() && std::ranges::count(*words, "--read-only") == 0) {
+            auto keeper = ImageKeeper::start(*words);
+            if (!keeper) return failure("disk image '{}': {}", path, keeper.error());
+            options.image_keepers[path] = std::move(*keeper);
+        }
         constexpr std::string_view kFormat = "--format=";
         for (const std::string& word : *words)
             if (word.starts_with(kFormat)) options.image_formats[path] = word.substr(kFormat.size());

@@ -34,6 +34,8 @@ class CacheKey;
 
 namespace arclight::guestos {
 
+class ImageKeeper;
+
 class CommandServer;
 
 /// `--accel`: where translated code runs.
@@ -152,8 +154,9 @@ struct NetOptions {
     };
     std::string id;  ///< by which its device names it; not empty in RunOptions
     Kind kind = Kind::User;
-    std::string mac;   ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
-    unsigned mtu = 0;  ///< 0: the guest's own
+    std::string mac;           ///< empty: 52:54:00:12:34:56 and, for further ones, those after it
+    unsigned mtu = 0;          ///< 0: the guest's own
+    unsigned queue_pairs = 1;  ///< of its adapter, and of a tap device
 
     // ---- User
     bool ipv4 = true;
@@ -170,8 +173,9 @@ struct NetOptions {
     std::vector<ChardevOptions> chardevs;  ///< that guest_forwards bring with them
 
     // ---- Tap
-    std::string interface;    ///< its name; empty: the kernel's choice
-    int tap_descriptor = -1;  ///< an open tap device from this process's parent; -1: none
+    std::string interface;  ///< its name; empty: the kernel's choice
+    std::vector<int>
+        tap_descriptors;      ///< queues of an open tap device from this process's parent; empty: none
     std::string script;       ///< is run with the interface's name before the machine is made; empty: none
     bool vnet_header = true;  ///< checksums and segmentation are left to the host's kernel, if it can
 
@@ -258,6 +262,8 @@ struct RunOptions {
     std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
     /// To the daemons that carry out devices, by vhost_user::connection_name() (guestos/daemons.h).
     std::map<std::string, std::shared_ptr<devices::vhost_user::Connection>> daemons;
+    std::map<std::string, std::shared_ptr<ImageKeeper>>
+        image_keepers;  ///< of those that a snapshot may be put in the place of
     std::map<std::string, std::string> image_formats;  ///< QEMU's words for what those images are in
     /// Networks whose end at the host is opened before the sandbox is entered, and outlives machines; by id
     /// (guestos/net/open_networks.h).
@@ -304,6 +310,8 @@ struct RunOptions {
     bool rng_seed = true;
     std::optional<uint64_t> random_seed;  ///< RNDR's numbers follow from it; none: the host's
     bool no_reboot = false;
+    bool pause_at_shutdown =
+        false;  ///< instead of the run's end: a monitor looks at the machine, resets it, or ends the run
     bool count_instructions = false;
     bool stats = false;
     std::string stats_file;                 ///< for JSON; empty: a table on stderr

@@ -74,7 +74,7 @@ class Function : public Stateful {
     uint16_t command() const { return static_cast<uint16_t>(config_.get(kRegCommand, 2)); }
 
     // ---- In the constructor.
-    /// `size`: a power of two, 16 at least. Memory64 takes the next number too.
+    /// `size`: a power of two, 16 at least, of ports 8. Memory64 takes the next number too.
     void add_bar(unsigned number, BarKind kind, uint64_t size);
     /// BAR `number` becomes the table's; accesses to it do not reach bar_read() and bar_write().
     void add_msix(unsigned number, unsigned vectors);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,11 +30,25 @@ std::span<uint8_t> room_of(T& value) {
     return {reinterpret_cast<uint8_t*>(&value), sizeof value};
 }
 
+/// Does not block: a daemon that takes no connections is as good as none.
+Result<int> connect_to(const std::string& path) {
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    if (path.size() >= sizeof address.sun_path) return failure("its name is longer than a socket's may be");
+    std::memcpy(&address.sun_path[0], path.c_str(), path.size() + 1);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+    const int error = errno;
+    if (fd >= 0) close(fd);
+    return failure("cannot connect: {}", std::strerror(error));
+}
+
 }  // namespace
 
-DaemonConnection::~DaemonConnection() {
-    close(socket_);
-    if (requests_ >= 0) close(requests_);
+DaemonConnection::~DaemonConnection() { hang_up(); }
+
+void DaemonConnection::hang_up() {
+    for (int* fd : {&socket_, &requests_})
+        if (*fd >= 0) close(std::exchange(*fd, -1));
 }
 
 std::unexpected<std::string> DaemonConnection::broken(std::string why) {
@@ -133,25 +148,58 @@ Result<uint64_t> DaemonConnection::ask_number(Request request) {
 
 Result<std::shared_ptr<Connection>> DaemonConnection::open(int socket, uint64_t wanted, size_t config_bytes,
                                                            std::chrono::milliseconds patience) {
-    std::shared_ptr<DaemonConnection> connection(new DaemonConnection(socket, patience));
-    if (auto done = connection->shake_hands(wanted, config_bytes); !done)
-        return std::unexpected(done.error());
+    std::shared_ptr<DaemonConnection> connection(
+        new DaemonConnection(socket, wanted, config_bytes, patience));
+    if (auto done = connection->shake_hands(); !done) return std::unexpected(done.error());
     return connection;
 }
 
-Result<void> DaemonConnection::shake_hands(uint64_t wanted, size_t config_bytes) {
+Result<std::shared_ptr<Connection>> DaemonConnection::connect(const std::string& path, uint64_t wanted,
+                                                              size_t config_bytes,
+                                                              std::chrono::milliseconds renewal,
+                                                              std::chrono::milliseconds patience) {
+    const auto socket = connect_to(path);
+    if (!socket) return std::unexpected(socket.error());
+    std::shared_ptr<DaemonConnection> connection(
+        new DaemonConnection(*socket, wanted, config_bytes, patience));
+    connection->path_ = path;
+    connection->renewal_ = renewal;
+    if (auto done = connection->shake_hands(); !done) return std::unexpected(done.error());
+    return connection;
+}
+
+// Another daemon may be there now, which must know what the guest's driver has agreed to.
+Result<void> DaemonConnection::renew() {
+    const uint64_t features = features_;
+    const unsigned queues = queue_limit_;
+    hang_up();
+    const auto socket = connect_to(path_);
+    if (!socket) return std::unexpected(socket.error());
+    socket_ = *socket;
+    broken_.reset();
+    protocol_ = 0;
+    config_changed_ = false;
+    auto done = shake_hands();
+    if (done && ((features & ~features_) != 0 || queue_limit_ < queues))
+        done = broken("its daemon can less than the one before");
+    features_ = features;
+    queue_limit_ = queues;
+    return done;
+}
+
+Result<void> DaemonConnection::shake_hands() {
     const auto offered = ask_number(Request::GetFeatures);
     if (!offered) return std::unexpected(offered.error());
     offered_ = *offered;
     if ((offered_ & virtio::kFeatureVersion1) == 0) return broken("its daemon knows virtio 0.9 only");
-    features_ = offered_ & wanted;
+    features_ = offered_ & wanted_;
     queue_limit_ = 2;
     uint64_t protocol = 0;
     if ((offered_ & kFeatureProtocol) != 0) {
         const auto all = ask_number(Request::GetProtocolFeatures);
         if (!all) return std::unexpected(all.error());
         protocol = *all & (kProtocolMq | kProtocolReplyAck | kProtocolBackendReq | kProtocolConfig);
-        if (config_bytes == 0) protocol &= ~(kProtocolConfig | kProtocolBackendReq);
+        if (config_bytes_ == 0) protocol &= ~(kProtocolConfig | kProtocolBackendReq);
         if (auto told = tell_number(Request::SetProtocolFeatures, protocol); !told) return told;
         protocol_ = protocol;
     }
@@ -161,9 +209,9 @@ Result<void> DaemonConnection::shake_hands(uint64_t wanted, size_t config_bytes)
         queue_limit_ = static_cast<unsigned>(std::min<uint64_t>(*count, kVringIndexMask));
     }
     if (auto told = tell(Request::SetOwner, {}); !told) return told;
-    if (config_bytes == 0) return {};
+    if (config_bytes_ == 0) return {};
     if (!has(kProtocolConfig)) return broken("its daemon keeps no configuration of the device");
-    config_.resize(config_bytes);
+    config_.resize(config_bytes_);
     if (auto opened = open_requests(); !opened) return opened;
     return read_config();
 }
@@ -226,8 +274,12 @@ Result<void> DaemonConnection::start_ring(unsigned index, const Ring& ring, int 
 Result<void> DaemonConnection::begin(std::span<const unsigned> rings) {
     if ((offered_ & kFeatureProtocol) == 0) return {};
     for (const unsigned ring : rings)
-        if (auto told = tell(Request::SetVringEnable, bytes_of(VringState{ring, 1})); !told) return told;
+        if (auto told = enable_ring(ring, true); !told) return told;
     return {};
+}
+
+Result<void> DaemonConnection::enable_ring(unsigned index, bool on) {
+    return tell(Request::SetVringEnable, bytes_of(VringState{index, on ? 1u : 0u}));
 }
 
 Result<uint16_t> DaemonConnection::stop_ring(unsigned index) {

@@ -42,12 +42,19 @@ class Connection {
     virtual Result<void> set_up(uint64_t features, const SharedRam& ram, const mmu::GuestMemory& memory) = 0;
     /// The other end takes notifications from `kick`, and sends interrupts and errors by `call` and `error`: eventfds.
     virtual Result<void> start_ring(unsigned index, const Ring& ring, int kick, int call, int error) = 0;
-    /// All rings have been given.
+    /// All rings have been given; these are served from now on.
     virtual Result<void> begin(std::span<const unsigned> rings) = 0;
+    /// Of a daemon with protocol features: whether it serves a ring that has been given.
+    virtual Result<void> enable_ring(unsigned /*index*/, bool /*on*/) { return {}; }
     /// Before rings are stopped.
     virtual Result<void> end() = 0;
     /// Returns where the ring stands.
     virtual Result<uint16_t> stop_ring(unsigned index) = 0;
+
+    /// After an error: the other end may come back, and renew() finds out. Not zero: how long to wait between attempts.
+    virtual std::chrono::milliseconds renewal_interval() const { return {}; }
+    /// True: all is as after the beginning, and rings are to be given again.
+    virtual Result<void> renew() { return failure("it cannot"); }
 
     /// Become readable when there is something to say, or nobody is there any more: then serve(). -1: that does not happen.
     virtual int socket() const { return -1; }
@@ -68,6 +75,10 @@ class DaemonConnection final : public Connection {
     /// `patience`: for all answers; tests have less.
     static Result<std::shared_ptr<Connection>> open(int socket, uint64_t wanted, size_t config_bytes,
                                                     std::chrono::milliseconds patience = kPatience);
+    /// The same, connecting to the daemon's socket. `renewal`: how often that is tried again when the daemon has ended; 0: never.
+    static Result<std::shared_ptr<Connection>> connect(const std::string& path, uint64_t wanted,
+                                                       size_t config_bytes, std::chrono::milliseconds renewal,
+                                                       std::chrono::milliseconds patience = kPatience);
     ~DaemonConnection() override;
 
     uint64_t features() const override { return features_; }
@@ -77,15 +88,20 @@ class DaemonConnection final : public Connection {
     Result<void> set_up(uint64_t features, const SharedRam& ram, const mmu::GuestMemory& memory) override;
     Result<void> start_ring(unsigned index, const Ring& ring, int kick, int call, int error) override;
     Result<void> begin(std::span<const unsigned> rings) override;
+    Result<void> enable_ring(unsigned index, bool on) override;
     Result<void> end() override { return {}; }
     Result<uint16_t> stop_ring(unsigned index) override;
+    std::chrono::milliseconds renewal_interval() const override { return renewal_; }
+    Result<void> renew() override;
     int socket() const override { return socket_; }
     int requests() const override { return requests_; }
     Result<bool> serve() override;
 
   private:
-    DaemonConnection(int socket, std::chrono::milliseconds patience) : socket_(socket), patience_(patience) {}
-    Result<void> shake_hands(uint64_t wanted, size_t config_bytes);
+    DaemonConnection(int socket, uint64_t wanted, size_t config_bytes, std::chrono::milliseconds patience)
+        : socket_(socket), wanted_(wanted), config_bytes_(config_bytes), patience_(patience) {}
+    Result<void> shake_hands();
+    void hang_up();
     Result<void> open_requests();
     Result<void> read_config();
     std::unexpected<std::string> broken(std::string why);
@@ -101,8 +117,12 @@ class DaemonConnection final : public Connection {
     Result<void> serve_request();
     bool has(uint64_t protocol_feature) const { return (protocol_ & protocol_feature) != 0; }
 
-    const int socket_;
+    int socket_;
+    const uint64_t wanted_;
+    const size_t config_bytes_;
     const std::chrono::milliseconds patience_;
+    std::string path_;  ///< empty: the daemon cannot be connected to again
+    std::chrono::milliseconds renewal_{0};
     int requests_ = -1;
     uint64_t offered_ = 0;  ///< all of the daemon's
     uint64_t features_ = 0;

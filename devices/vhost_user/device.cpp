@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "devices/vhost_user/device_types.h"
 #include "host/thread.h"
 
 namespace arclight::devices::vhost_user {
@@ -22,12 +23,24 @@ constexpr uint64_t bits(std::initializer_list<unsigned> numbers) {
     return all;
 }
 
-// Features by their bits in virtio 1.2, 5.1.3 and 5.2.3. Of a network: checksums, segmentation, merged buffers. Of a disk: limits,
+// Features by their bits in virtio 1.2, 5.1.3 and 5.2.3. Of a network: checksums, segmentation, merged buffers, pairs of queues. Of a disk: limits,
 // geometry, read-only, block size, flushes, topology, several queues, discard and write zeroes; not the write cache's switch.
-constexpr uint64_t kNetFeatures = bits({0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15}),
+constexpr uint64_t kNetFeatures = bits({0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 22}),
                    kBlkFeatures = bits({1, 2, 4, 5, 6, 9, 10, 12, 13, 14}), kSeqpacket = bits({1});
 
 constexpr uint64_t kRings = virtio::kFeatureIndirect | virtio::kFeatureEventIndex;
+
+/// By a daemon and by the host's kernel.
+constexpr Kind vsock(std::string_view name) {
+    return {.name = name,
+            .device_id = 19,
+            .features = kSeqpacket,
+            .queue_size = 128,
+            .fixed_queues = 3,
+            .config_bytes = 8,
+            .queues_offset = 0,
+            .local_queues = 1};
+}
 
 constexpr Kind kKinds[] = {
     {.name = "vhost-user-fs",
@@ -51,22 +64,8 @@ constexpr Kind kKinds[] = {
      .fixed_queues = 2,
      .config_bytes = 0,
      .queues_offset = 0},
-    {.name = "vhost-user-vsock",
-     .device_id = 19,
-     .features = kSeqpacket,
-     .queue_size = 128,
-     .fixed_queues = 3,
-     .config_bytes = 8,
-     .queues_offset = 0,
-     .local_queues = 1},
-    {.name = "vhost-vsock",
-     .device_id = 19,
-     .features = kSeqpacket,
-     .queue_size = 128,
-     .fixed_queues = 3,
-     .config_bytes = 8,
-     .queues_offset = 0,
-     .local_queues = 1},
+    vsock("vhost-user-vsock"),
+    vsock(kKernelVsock),
     {.name = "vhost-user-rng",
      .device_id = 4,
      .features = 0,
@@ -75,6 +74,10 @@ constexpr Kind kKinds[] = {
      .config_bytes = 0,
      .queues_offset = 0},
 };
+
+constexpr uint32_t kNetDevice = 1;
+// Of a command about pairs, what there may be of it.
+constexpr size_t kMaxCommand = 16;
 
 /// Takes what is counted; false: nothing was.
 bool drain(int eventfd) {
@@ -115,8 +118,9 @@ Device::Device(const Kind& kind, std::shared_ptr<Connection> connection, const S
       connection_(std::move(connection)),
       ram_(ram),
       options_(std::move(options)),
-      signals_(served_queues()),
       config_(options_.config) {
+    if (options_.net_pairs > 1) pairs_.emplace(options_.net_pairs);
+    signals_.resize(served_queues());
     if (kind_.config_bytes != 0) take_config();
 }
 
@@ -145,13 +149,24 @@ Result<void> Device::open_signals() {
 
 // ---- virtio::Backend
 
-uint64_t Device::features() const { return (connection_->features() & ~kRings) | options_.features; }
+uint64_t Device::features() const {
+    const uint64_t own = options_.features | (pairs_ ? NetPairs::kOwnFeatures : 0);
+    const uint64_t unknown =
+        kRings | (pairs_ || kind_.device_id != kNetDevice ? 0 : virtio::kNetFeaturePairs);
+    return (connection_->features() & ~unknown) | own;
+}
 
 uint64_t Device::ring_features() const { return connection_->features() & kRings; }
 
 std::vector<virtio::QueueDescription> Device::queues() const {
-    return {kind_.fixed_queues + options_.queues, {kind_.queue_size, virtio::Service::Backend}};
+    return {all_queues(), {kind_.queue_size, virtio::Service::Backend}};
 }
+
+unsigned Device::all_queues() const {
+    return pairs_ ? pairs_->queues() : kind_.fixed_queues + options_.queues;
+}
+
+unsigned Device::served_queues() const { return all_queues() - (pairs_ ? 1 : kind_.local_queues); }
 
 uint8_t Device::read_config(uint64_t offset) {
     const std::lock_guard guard(config_lock_);
@@ -167,6 +182,10 @@ void Device::take_config() {
     std::memcpy(config_.data() + kind_.queues_offset, &queues, sizeof queues);
 }
 
+void Device::set_features(uint64_t features) {
+    if (pairs_) pairs_->set_features(features);
+}
+
 void Device::activate(virtio::Transport& transport) {
     const std::lock_guard guard(lock_);
     wanted_ = &transport;
@@ -174,10 +193,16 @@ void Device::activate(virtio::Transport& transport) {
     raise(wake_);
 }
 
-void Device::reset() { stop(); }
+void Device::reset() {
+    stop();
+    if (pairs_) pairs_->reset();
+}
 
 void Device::notified(unsigned queue) {
-    if (queue < signals_.size()) raise(signals_[queue].kick);
+    if (pairs_ && queue == pairs_->control_queue())
+        raise(wake_);
+    else if (queue < signals_.size())
+        raise(signals_[queue].kick);
 }
 
 void Device::save(StateWriter& out) const {
@@ -208,13 +233,14 @@ void Device::work() {
     std::vector<pollfd> ready;
     for (;;) {
         ready.assign({{wake_, POLLIN, 0},
-                      {dead_ ? -1 : connection_->socket(), POLLIN, 0},
-                      {dead_ ? -1 : connection_->requests(), POLLIN, 0}});
+                      {connected() ? connection_->socket() : -1, POLLIN, 0},
+                      {connected() ? connection_->requests() : -1, POLLIN, 0}});
         for (const Signals& signals : signals_) {
             ready.push_back({signals.call, POLLIN, 0});
             ready.push_back({signals.error, POLLIN, 0});
         }
-        poll(ready.data(), ready.size(), -1);
+        const auto interval = static_cast<int>(connection_->renewal_interval().count());
+        poll(ready.data(), ready.size(), lost_ ? interval : -1);
         drain(wake_);
         Wish wish = Wish::Nothing;
         {
@@ -223,14 +249,17 @@ void Device::work() {
             if (wish == Wish::Start) transport_ = wanted_;
             busy_ = true;
         }
+        const bool renewed = wish != Wish::Stop && wish != Wish::Quit && time_to_renew() && renew();
         pass_interrupts();
-        if (wish == Wish::Start) start_rings();
+        if (wish == Wish::Start || (renewed && transport_ != nullptr)) start_rings();
+        if (renewed) remind();
+        if (const auto served = serve_control(); !served) lose(served.error());
         if (wish == Wish::Stop || wish == Wish::Quit) stop_rings();
         // Starting and stopping wait for answers, and may have read what the daemon says by itself.
         const bool spoken = wish != Wish::Nothing || (ready[1].revents | ready[2].revents) != 0;
-        if (wish != Wish::Quit && !dead_ && spoken) {
+        if (wish != Wish::Quit && connected() && spoken) {
             const auto changed = connection_->serve();
-            if (!changed) fail(changed.error());
+            if (!changed) lose(changed.error());
             if (changed && *changed) {
                 take_config();
                 if (transport_ != nullptr) transport_->config_changed();
@@ -246,8 +275,8 @@ void Device::work() {
 }
 
 void Device::start_rings() {
-    if (!dead_)
-        if (const auto started = start_rings_of(*transport_); !started) fail(started.error());
+    if (connected())
+        if (const auto started = start_rings_of(*transport_); !started) lose(started.error());
     if (!dead_) return;
     const std::lock_guard guard(transport_->lock());
     transport_->fail();
@@ -259,44 +288,88 @@ Result<void> Device::start_rings_of(virtio::Transport& transport) {
     {
         const std::lock_guard guard(transport.lock());
         features = transport.features();
-        for (unsigned i = 0; i < signals_.size(); ++i) {
+        for (unsigned i = 0; i < signals_.size() && is_daemons(i); ++i) {
             auto& ring = rings.emplace_back();
             if (const virtio::Queue* queue = transport.queue_in_use(i); queue != nullptr)
                 ring = {queue->place().entries, queue->place().descriptors, queue->place().available,
                         queue->place().used, queue->next_available()};
         }
     }
-    if (auto done = connection_->set_up(features & ~options_.features, ram_, transport.memory()); !done)
-        return done;
-    std::vector<unsigned> started;
+    const uint64_t own = options_.features | (pairs_ ? NetPairs::kOwnFeatures : 0);
+    if (auto done = connection_->set_up(features & ~own, ram_, transport.memory()); !done) return done;
+    std::vector<unsigned> started, enabled;
     for (unsigned i = 0; i < rings.size(); ++i) {
         const auto& ring = rings[i];
         if (!ring) continue;
         signals_[i].started = true;
         started.push_back(i);
+        if (!pairs_ || pairs_->enabled(i)) enabled.push_back(i);
         if (auto done =
                 connection_->start_ring(i, *ring, signals_[i].kick, signals_[i].call, signals_[i].error);
             !done)
             return done;
     }
-    if (auto done = connection_->begin(started); !done) return done;
+    if (auto done = connection_->begin(enabled); !done) return done;
     const std::lock_guard guard(transport.lock());
     for (const unsigned i : started)
         if (std::exchange(signals_[i].missed, false)) transport.signal(i);
     return {};
 }
 
+// ---- the control queue of a network adapter with several pairs (virtio 1.2 section 5.1.6.5)
+
+// The next command: is looked at, or answered. False: there is none.
+bool Device::take_command(bool finish) {
+    const unsigned queue = pairs_->control_queue();
+    const std::lock_guard guard(transport_->lock());
+    const auto dma = transport_->memory().dma();
+    virtio::Chain chain;
+    if (!transport_->running() || !transport_->take(queue, chain)) return false;
+    if (chain.writable.empty()) {
+        transport_->put_back(queue, 1);
+        transport_->fail();
+        return false;
+    }
+    if (!finish) {
+        std::vector<uint8_t> command(std::min<uint64_t>(chain.readable_size(), kMaxCommand));
+        virtio::gather(chain.readable, command);
+        command_good_ = pairs_->carry_out(command);
+        transport_->put_back(queue, 1);
+        return true;
+    }
+    chain.writable.front().front() = command_good_ ? virtio::kNetControlOk : virtio::kNetControlError;
+    const virtio::Used used{chain.head, 1};
+    transport_->complete(queue, {&used, 1});
+    return true;
+}
+
+// A driver that is told that a pair is in use may use it at once, so the daemon is told first. No lock is held while it answers, and
+// the command stays in the queue. Without a daemon the command is carried out all the same: drivers wait for it and do nothing else.
+Result<void> Device::serve_control() {
+    if (!pairs_ || transport_ == nullptr) return {};
+    for (;;) {
+        const unsigned before = pairs_->in_use();
+        if (!take_command(false)) return {};
+        const unsigned now = pairs_->in_use();
+        for (unsigned i = 2 * std::min(before, now); i < 2 * std::max(before, now); ++i)
+            if (signals_[i].started && connected())
+                if (auto told = connection_->enable_ring(i, i < 2 * now); !told) return told;
+        if (!take_command(true)) return {};
+    }
+}
+
 void Device::stop_rings() {
     if (transport_ == nullptr) return;
-    if (!dead_)
-        if (const auto ended = connection_->end(); !ended) fail(ended.error());
+    if (connected())
+        if (const auto ended = connection_->end(); !ended) lose(ended.error());
     for (unsigned i = 0; i < signals_.size(); ++i) {
-        if (!std::exchange(signals_[i].started, false) || dead_) continue;
+        if (!signals_[i].started || !connected()) continue;
         const auto position = connection_->stop_ring(i);
         if (!position) {
-            fail(position.error());
+            lose(position.error());
             continue;
         }
+        signals_[i].started = false;
         const std::lock_guard guard(transport_->lock());
         transport_->set_position(i, *position);
     }
@@ -308,7 +381,7 @@ void Device::stop_rings() {
 void Device::pass_interrupts() {
     for (unsigned i = 0; i < signals_.size(); ++i) {
         const bool failed = drain(signals_[i].error);
-        if (failed && !dead_) fail(fmt::format("its daemon cannot use queue {}", i));
+        if (failed && connected()) fail(fmt::format("its daemon cannot use queue {}", i));
         if (!drain(signals_[i].call)) continue;
         // A daemon may finish requests that it had taken before a pause in the middle of it.
         if (transport_ == nullptr) {
@@ -317,6 +390,53 @@ void Device::pass_interrupts() {
         }
         const std::lock_guard guard(transport_->lock());
         transport_->signal(i);
+    }
+}
+
+// ---- the end of a daemon
+
+// What it had taken and not handed back is done again by the next one, if daemons finish requests in their order.
+void Device::lose(const std::string& why) {
+    if (connection_->renewal_interval().count() == 0 || dead_) {
+        fail(why);
+        return;
+    }
+    if (std::exchange(lost_, true)) return;
+    next_renewal_ = std::chrono::steady_clock::now();
+    if (options_.host != nullptr)
+        options_.host->say(fmt::format("{}: {}; waiting for another one", options_.label, why));
+    for (unsigned i = 0; i < signals_.size(); ++i) {
+        if (!std::exchange(signals_[i].started, false) || transport_ == nullptr) continue;
+        const std::lock_guard guard(transport_->lock());
+        const auto dma = transport_->memory().dma();
+        if (const virtio::Queue* queue = transport_->queue_in_use(i); queue != nullptr)
+            transport_->set_position(i, queue->used_index());
+    }
+}
+
+bool Device::time_to_renew() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!lost_ || now < next_renewal_) return false;
+    next_renewal_ = now + connection_->renewal_interval();
+    return true;
+}
+
+bool Device::renew() {
+    if (!connection_->renew()) return false;
+    lost_ = false;
+    if (options_.host != nullptr)
+        options_.host->say(fmt::format("{}: another daemon is there", options_.label));
+    if (kind_.config_bytes != 0) take_config();
+    if (transport_ != nullptr) transport_->config_changed();
+    return true;
+}
+
+// The daemon before may have taken notifications, and sent no interrupts for what it has finished.
+void Device::remind() {
+    for (unsigned i = 0; i < signals_.size(); ++i) {
+        if (!signals_[i].started) continue;
+        raise(signals_[i].kick);
+        raise(signals_[i].call);
     }
 }
 

@@ -2,10 +2,12 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -14,6 +16,7 @@
 #include "devices/machine_host.h"
 #include "devices/shared_ram.h"
 #include "devices/vhost_user/connection.h"
+#include "devices/vhost_user/net_pairs.h"
 #include "devices/virtio/transport.h"
 
 namespace arclight::devices::vhost_user {
@@ -36,7 +39,8 @@ uint64_t wanted_features(const Kind& kind);
 
 /// A virtio device whose rings another process serves. A thread of its own talks to the daemon, so that no virtual CPU waits for it
 /// but in a reset and a pause, until the daemon has finished what it was at. When the daemon ends, the device needs a reset and
-/// has no other.
+/// has no other; or, where the connection can be renewed, the guest's requests wait for the next daemon, which does those again that
+/// were not finished.
 class Device final : public virtio::Backend {
   public:
     struct Options {
@@ -44,6 +48,7 @@ class Device final : public virtio::Backend {
         std::vector<uint8_t> config;  ///< what the guest reads, where the daemon keeps none
         uint64_t features = 0;        ///< that go with it
         unsigned queues = 1;          ///< those that are chosen
+        unsigned net_pairs = 1;       ///< of a network adapter; more than one: with a control queue
         MachineHost* host = nullptr;  ///< null: nobody reads messages
     };
     /// An error is one line for the user.
@@ -57,6 +62,7 @@ class Device final : public virtio::Backend {
     uint64_t ring_features() const override;
     std::vector<virtio::QueueDescription> queues() const override;
     uint8_t read_config(uint64_t offset) override;
+    void set_features(uint64_t features) override;
     void activate(virtio::Transport& transport) override;
     void reset() override;
     void notified(unsigned queue) override;
@@ -77,7 +83,9 @@ class Device final : public virtio::Backend {
 
     Device(const Kind& kind, std::shared_ptr<Connection> connection, const SharedRam& ram, Options options);
     Result<void> open_signals();
-    unsigned served_queues() const { return kind_.fixed_queues + options_.queues - kind_.local_queues; }
+    unsigned all_queues() const;
+    unsigned served_queues() const;
+    bool is_daemons(unsigned queue) const { return !pairs_ || pairs_->is_daemons(queue); }
     void wish(Wish wish);
     void stop();
     void take_config();
@@ -87,19 +95,31 @@ class Device final : public virtio::Backend {
     void start_rings();
     Result<void> start_rings_of(virtio::Transport& transport);
     void stop_rings();
+    Result<void> serve_control();
+    bool take_command(bool finish);
     void pass_interrupts();
+    void lose(const std::string& why);
     void fail(const std::string& why);
+    bool time_to_renew();
+    bool renew();
+    void remind();
+    /// Whether the daemon is there.
+    bool connected() const { return !dead_ && !lost_; }
 
     const Kind& kind_;
     const std::shared_ptr<Connection> connection_;
     const SharedRam ram_;
     const Options options_;
     std::vector<Signals> signals_;
+    std::optional<NetPairs> pairs_;  ///< of an adapter that has several
     int wake_ = -1;
 
     // The thread's.
     virtio::Transport* transport_ = nullptr;  ///< null: stopped
     bool dead_ = false;
+    bool lost_ = false;  ///< the daemon may come back
+    std::chrono::steady_clock::time_point next_renewal_;
+    bool command_good_ = false;  ///< the one that is being carried out
 
     std::mutex config_lock_;
     std::vector<uint8_t> config_;  // under config_lock_

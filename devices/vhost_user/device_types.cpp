@@ -1,6 +1,7 @@
 #include "devices/vhost_user/device_types.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -31,18 +32,22 @@ Result<Device::Options> blk_options(const DeviceArguments& arguments) {
 }
 
 Result<Device::Options> net_options(const DeviceArguments& arguments) {
-    constexpr uint64_t kFeatureMtu = 1ull << 3, kFeatureMac = 1ull << 5;
     const auto mac = virtio::parse_mac(arguments.text("mac"));
     if (!mac) return std::unexpected(mac.error());
     const auto mtu = static_cast<uint16_t>(arguments.number("mtu"));
+    const auto pairs = static_cast<uint16_t>(arguments.number("queues"));
+    if (pairs == 0) return failure("queues is 1 or more");
     if (mtu != 0 && mtu < virtio::Net::kMinMtu)
         return failure("mtu {} is less than {}", mtu, virtio::Net::kMinMtu);
-    // 5.1.4: the address, status and number of pairs, which are not offered, and the MTU.
+    // 5.1.4: the address, status, which is not offered, number of pairs, and the MTU.
     std::vector<uint8_t> config(12);
     std::ranges::copy(*mac, config.begin());
+    std::memcpy(config.data() + 8, &pairs, sizeof pairs);
     std::memcpy(config.data() + 10, &mtu, sizeof mtu);
-    return Device::Options{
-        .config = std::move(config), .features = kFeatureMac | (mtu != 0 ? kFeatureMtu : 0), .queues = 0};
+    return Device::Options{.config = std::move(config),
+                           .features = virtio::kNetFeatureMac | (mtu != 0 ? virtio::kNetFeatureMtu : 0),
+                           .queues = 0,
+                           .net_pairs = pairs};
 }
 
 Result<Device::Options> no_options(const DeviceArguments&) { return Device::Options{.queues = 0}; }
@@ -84,7 +89,12 @@ std::vector<Type> make_types() {
            .kind = OptionKind::Number,
            .help = "the MTU that the guest is told, 68 to 65521; 0: none",
            .preset = "0",
-           .max = virtio::Net::kMaxMtu}}},
+           .max = virtio::Net::kMaxMtu},
+          {.name = "queues",
+           .kind = OptionKind::Number,
+           .help = "pairs of queues",
+           .preset = "1",
+           .max = virtio::NetQueues::kMaxPairs}}},
         {"vhost-user-vsock",
          "sockets between host and guest that a daemon serves",
          "vmw_vsock_virtio_transport",
@@ -131,6 +141,13 @@ std::string connection_name(const DeviceRequest& request) {
     return name;
 }
 
+std::chrono::seconds reconnection(const DeviceRequest& request) {
+    unsigned seconds = 0;
+    for (const auto& [option, value] : request.options)
+        if (option == "reconnect") std::from_chars(value.data(), value.data() + value.size(), seconds);
+    return std::chrono::seconds(std::min(seconds, kMaxReconnect));
+}
+
 void add_device_types(DeviceFactory& factory) {
     for (Type& type : make_types()) {
         DeviceType made{.name = type.name,
@@ -153,6 +170,12 @@ void add_device_types(DeviceFactory& factory) {
                                 .kind = OptionKind::Switch,
                                 .help = "the daemon connects to the socket, which is made for it",
                                 .preset = "off"});
+        made.options.push_back(
+            {.name = "reconnect",
+             .kind = OptionKind::Number,
+             .help = "seconds between attempts to reach another daemon when one has ended; 0: none",
+             .preset = "0",
+             .max = kMaxReconnect});
         factory.add(std::move(made));
     }
 }

@@ -1,6 +1,7 @@
 // The device types that daemons carry out, for the factory and for whoever connects to the daemons.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -12,10 +13,13 @@ inline constexpr size_t kMaxFsTag = 36;
 /// The device type that the host's kernel serves, and not a daemon.
 inline constexpr std::string_view kKernelVsock = "vhost-vsock";
 inline constexpr unsigned kMaxQueues = 64;
+inline constexpr unsigned kMaxReconnect = 86400;  ///< seconds
 
 void add_device_types(DeviceFactory& factory);
 
 /// Of such a request, the name of its connection in DeviceContext::daemons.
 std::string connection_name(const DeviceRequest& request);
+/// How long it is between attempts to reach another daemon; 0: there are none.
+std::chrono::seconds reconnection(const DeviceRequest& request);
 
 }  // namespace arclight::devices::vhost_user

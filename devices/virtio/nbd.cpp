@@ -64,6 +64,26 @@ DiskResult failed(int number) { return std::unexpected(DiskError{number}); }
 
 NbdConnection::~NbdConnection() { close(socket_); }
 
+void NbdConnection::hang_up() {
+    flush();
+    const std::lock_guard guard(lock_);
+    close(socket_);
+    socket_ = -1;
+    broken_ = true;
+}
+
+Result<void> NbdConnection::renew(int socket) {
+    const std::lock_guard guard(lock_);
+    const uint64_t size = size_;
+    if (socket_ >= 0) close(socket_);
+    socket_ = socket;
+    cookie_ = 0;
+    if (auto done = shake_hands(); !done) return done;
+    if (size_ != size) return failure("it has another size now");
+    broken_ = false;
+    return {};
+}
+
 bool NbdConnection::readonly() const { return can(kFlagReadonly); }
 
 bool NbdConnection::send(std::span<const uint8_t> bytes) const {

@@ -25,6 +25,11 @@ class NbdConnection {
     NbdConnection(const NbdConnection&) = delete;
     NbdConnection& operator=(const NbdConnection&) = delete;
 
+    /// All that was written is in the image's file, and the server ends; requests fail until renew().
+    void hang_up();
+    /// To another server of the same image; the socket becomes the connection's. An error is one line.
+    Result<void> renew(int socket);
+
     uint64_t size() const { return size_; }
     bool readonly() const;
 

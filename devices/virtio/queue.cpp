@@ -108,6 +108,8 @@ void Queue::store16(uint64_t ring, uint64_t offset, uint16_t value, std::memory_
     lost_ |= !host::touch([&] { std::atomic_ref(*field).store(value, order); });
 }
 
+uint16_t Queue::used_index() const { return load16(used_, kRingIndex, std::memory_order_acquire); }
+
 uint16_t Queue::available_index() const { return load16(available_, kRingIndex, std::memory_order_acquire); }
 
 bool Queue::add_buffer(Chain& chain, const Descriptor& descriptor) const {

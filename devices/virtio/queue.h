@@ -60,6 +60,8 @@ class Queue {
     /// The index in the available ring of the request that is next.
     uint16_t next_available() const { return next_available_; }
     void set_next_available(uint16_t index) { next_available_ = index; }
+    /// Of a ready queue that others serve: how many requests they have handed back, modulo 2^16.
+    uint16_t used_index() const;
 
     /// Takes the next request. Malformed: the driver broke the rules, the device needs a reset.
     Pop pop(Chain& chain);

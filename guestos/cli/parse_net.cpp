@@ -33,13 +33,14 @@ struct Endpoint {
     uint16_t port = 0;
 };
 
-/// [ADDRESS]:PORT; an IPv6 address is in brackets.
-Result<Endpoint> parse_endpoint(std::string_view text) {
+/// [ADDRESS]:PORT; an IPv6 address is in brackets. `any_port`: 0 is one that the kernel chooses.
+Result<Endpoint> parse_endpoint(std::string_view text, bool any_port = false) {
     const size_t colon = text.rfind(':');
     if (colon == std::string_view::npos) return failure("'{}' is not of the form [ADDRESS]:PORT", text);
     Endpoint endpoint{.address = std::string(text.substr(0, colon))};
     const auto port = number_of<uint16_t>(text.substr(colon + 1));
-    if (!port || *port == 0) return failure("'{}' is no port, 1 to 65535", text.substr(colon + 1));
+    if (!port || (*port == 0 && !any_port))
+        return failure("'{}' is no port, {} to 65535", text.substr(colon + 1), any_port ? 0 : 1);
     endpoint.port = *port;
     if (std::string& address = endpoint.address; !address.empty()) {
         endpoint.ipv6 = address.front() == '[';
@@ -60,7 +61,8 @@ Result<HostForward> parse_forward(std::string_view text) {
     const size_t dash = rest.find('-');
     if (dash == std::string_view::npos)
         return failure("hostfwd '{}' is not of the form tcp|udp:[ADDRESS]:PORT-[ADDRESS]:PORT", text);
-    const auto host = parse_endpoint(rest.substr(0, dash)), guest = parse_endpoint(rest.substr(dash + 1));
+    const auto host = parse_endpoint(rest.substr(0, dash), true),
+               guest = parse_endpoint(rest.substr(dash + 1));
     for (const auto& endpoint : {host, guest})
         if (!endpoint) return failure("hostfwd '{}': {}", text, endpoint.error());
     const bool ipv6 = host->ipv6 || guest->ipv6;
@@ -131,7 +133,8 @@ Result<void> add_guest_forward(const std::string& text, NetOptions& net) {
 }
 
 constexpr std::string_view kUserKeys =
-    "mac, mtu, ipv4, ipv6, restrict, net, host, dns, dhcpstart, hostname, domainname, dnssearch, tftp, "
+    "mac, mtu, queues, ipv4, ipv6, restrict, net, host, dns, dhcpstart, hostname, domainname, dnssearch, "
+    "tftp, "
     "bootfile, hostfwd, guestfwd, id";
 
 Result<void> set_user(NetOptions& net, const NetWords& words) {
@@ -222,6 +225,12 @@ Result<std::optional<NetOptions>> parse_net(std::string_view text) {
                 return failure("mtu '{}' is not {} to {}", value, devices::virtio::Net::kMinMtu,
                                devices::virtio::Net::kMaxMtu);
             net.mtu = *mtu;
+        } else if (key == "queues") {
+            const auto pairs = number_of<unsigned>(value);
+            constexpr unsigned kMax = devices::virtio::NetQueues::kMaxPairs;
+            if (!pairs || *pairs == 0 || *pairs > kMax)
+                return failure("queues '{}' is not 1 to {} pairs of queues", value, kMax);
+            net.queue_pairs = *pairs;
         } else if (key != "id") {  // QEMU's name for -device to refer to; every network is attached here
             words.emplace_back(key, value);
         }

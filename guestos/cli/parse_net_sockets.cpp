@@ -2,6 +2,7 @@
 // -netdev.
 #include <algorithm>
 
+#include "devices/virtio/net_queues.h"
 #include "guestos/cli/net_words.h"
 
 namespace arclight::guestos::cli {
@@ -16,6 +17,22 @@ Result<int> parse_descriptor(std::string_view key, const std::string& value) {
     if (!number || *number < 0 || *number > kMaxDescriptor)
         return failure("{} '{}' is no number of an open file", key, value);
     return *number;
+}
+
+/// Of a tap device's queues, with colons between them.
+Result<void> set_descriptors(NetOptions& net, std::string_view value) {
+    net.tap_descriptors.clear();
+    for (;;) {
+        const size_t colon = value.find(':');
+        const auto number = parse_descriptor("fds", std::string(value.substr(0, colon)));
+        if (!number) return std::unexpected(number.error());
+        net.tap_descriptors.push_back(*number);
+        if (colon == std::string_view::npos) break;
+        value.remove_prefix(colon + 1);
+    }
+    if (net.tap_descriptors.size() > devices::virtio::NetQueues::kMaxPairs)
+        return failure("fds: more than {} queues", devices::virtio::NetQueues::kMaxPairs);
+    return {};
 }
 
 /// [HOST]:PORT; an IPv6 address may be in brackets.
@@ -129,7 +146,9 @@ Result<void> set_tap(NetOptions& net, const NetWords& words) {
         } else if (key == "fd") {
             const auto number = parse_descriptor(key, value);
             if (!number) return std::unexpected(number.error());
-            net.tap_descriptor = *number;
+            net.tap_descriptors = {*number};
+        } else if (key == "fds") {
+            if (auto taken = set_descriptors(net, value); !taken) return taken;
         } else if (key == "script") {
             net.script = value == "no" ? "" : value;
         } else if (key == "downscript") {
@@ -144,15 +163,16 @@ Result<void> set_tap(NetOptions& net, const NetWords& words) {
             const auto on = parse_net_switch(key, value);
             if (!on) return std::unexpected(on.error());
             if (*on) return failure("{}=on is not there: frames pass through this process", key);
-        } else if (key == "queues") {
-            if (value != "1") return failure("queues '{}': an adapter has one pair of queues", value);
         } else if (key != "sndbuf" && key != "poll-us") {
-            return unknown_net_key(key,
-                                   "ifname, fd, script, downscript, vnet_hdr, vhost, queues, mac, mtu, id");
+            return unknown_net_key(
+                key, "ifname, fd, fds, script, downscript, vnet_hdr, vhost, mac, mtu, queues, id");
         }
     }
-    if (net.tap_descriptor >= 0 && (!net.interface.empty() || !net.script.empty()))
-        return failure("fd= is a tap device that is open already; ifname= and script= say nothing then");
+    if (!net.tap_descriptors.empty() &&
+        (!net.interface.empty() || !net.script.empty() || net.queue_pairs != 1))
+        return failure(
+            "fd= is a tap device that is open already; ifname=, script= and queues= say nothing then");
+    if (!net.tap_descriptors.empty()) net.queue_pairs = static_cast<unsigned>(net.tap_descriptors.size());
     return {};
 }
 
@@ -166,7 +186,7 @@ Result<void> set_socket(NetOptions& net, const NetWords& words) {
             continue;
         }
         if (key != "listen" && key != "connect" && key != "mcast" && key != "udp" && key != "fd")
-            return unknown_net_key(key, "listen, connect, mcast, udp, localaddr, fd, mac, mtu, id");
+            return unknown_net_key(key, "listen, connect, mcast, udp, localaddr, fd, mac, mtu, queues, id");
         ways++;
         datagrams = key == "mcast" || key == "udp";
         net.server = key == "listen";
@@ -214,8 +234,8 @@ Result<void> set_stream(NetOptions& net, const NetWords& words) {
             if (!interval) return std::unexpected(interval.error());
             net.reconnect_ms = *interval;
         } else {
-            return unknown_net_key(key,
-                                   "server, reconnect, reconnect-ms, addr.type and others, mac, mtu, id");
+            return unknown_net_key(
+                key, "server, reconnect, reconnect-ms, addr.type and others, mac, mtu, queues, id");
         }
     }
     const auto finished = address.finish();
@@ -235,7 +255,7 @@ Result<void> set_datagram(NetOptions& net, const NetWords& words) {
         auto taken = local.take(key, value);
         if (taken && !*taken) taken = remote.take(key, value);
         if (!taken) return std::unexpected(taken.error());
-        if (!*taken) return unknown_net_key(key, "local.type, remote.type and others, mac, mtu, id");
+        if (!*taken) return unknown_net_key(key, "local.type, remote.type and others, mac, mtu, queues, id");
     }
     const auto from = local.finish(), to = remote.finish();
     for (const auto& one : {from, to})
@@ -264,7 +284,7 @@ Result<void> set_passt(NetOptions& net, const NetWords& words) {
         else if (key == "udp-ports")
             net.arguments.insert(net.arguments.end(), {"--udp-ports", value});
         else
-            return unknown_net_key(key, "path, param, tcp-ports, udp-ports, mac, mtu, id");
+            return unknown_net_key(key, "path, param, tcp-ports, udp-ports, mac, mtu, queues, id");
     }
     return {};
 }

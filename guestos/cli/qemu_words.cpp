@@ -33,6 +33,7 @@ constexpr Word kWords[] = {
     {"cdrom", "--cdrom FILE"},
     {"snapshot", "--drive file=FILE,snapshot=on"},
     {"no-reboot", "--no-reboot"},
+    {"no-shutdown", "--no-shutdown"},
     {"accel", "--accel (kvm or process)"},
     {"enable-kvm", "--accel kvm"},
     {"net", "--net user"},

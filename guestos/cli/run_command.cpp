@@ -353,6 +353,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("WHAT")
         ->check(one_of({"pause", "pass"}))
         ->group(machine);
+    command
+        ->add_flag("--no-shutdown", o.pause_at_shutdown,
+                   "when the guest powers off, pause it: a monitor can look at it, reset it, or quit")
+        ->group(machine);
     command->add_flag("--no-reboot", o.no_reboot, "leave instead of restarting when the guest resets")
         ->group(machine);
     command

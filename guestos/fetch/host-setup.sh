@@ -8,7 +8,7 @@ build_packages=(g++ cmake ninja-build ccache make libxbyak-dev libfmt-dev libfdt
 test_packages=(libgtest-dev pkg-config libvixl-dev libbenchmark-dev qemu-user qemu-utils qemu-system-arm qemu-system-x86 gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
     bochs bochsbios vgabios isolinux syslinux-common xorriso
     e2fsprogs cpio xz-utils device-tree-compiler gdb-multiarch tmux python3 slurm-wlm munge git dpkg-dev mmdebstrap groff-base zsh
-    qemu-efi-aarch64 u-boot-qemu acpica-tools mtools passt iproute2)
+    qemu-efi-aarch64 u-boot-qemu acpica-tools mtools passt iproute2 iperf3)
 debian_packages=(qemu-efi-aarch64 fakeroot e2fsprogs fdisk dosfstools openssh-client dpkg-dev)
 check_packages=(clang-format-14 clang-19 clang-tidy-19)
 sweep_packages=(python3 qemu-system-arm gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross e2fsprogs cpio)

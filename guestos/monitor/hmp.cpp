@@ -138,6 +138,7 @@ std::string Hmp::stop(std::string_view) {
 }
 
 std::string Hmp::cont(std::string_view) {
+    if (target_.run_state() == RunState::Shutdown) return fmt::format("Error: {}\n", kWantsReset);
     target_.resume();
     return {};
 }

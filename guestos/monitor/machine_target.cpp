@@ -54,6 +54,11 @@ void MachineTarget::attach(Machine& machine) {
          .watchdog =
              [this](WatchdogAction action) {
                  tell_(MonitorEvent::now("WATCHDOG", {{"action", watchdog_action_word(action)}}));
+             },
+         .shutdown =
+             [this](bool by_reset) {
+                 tell_(MonitorEvent::now(
+                     "SHUTDOWN", {{"guest", true}, {"reason", by_reset ? "guest-reset" : "guest-shutdown"}}));
              }});
     const std::lock_guard guard(lock_);
     machine.set_watchdog_action(watchdog_action_);
@@ -140,6 +145,11 @@ void MachineTarget::quit() {
 
 void MachineTarget::reset() {
     with_machine([this](Machine& machine) {
+        // It is a shutdown, and that a pause.
+        if (options_.no_reboot && options_.pause_at_shutdown) {
+            machine.reset();
+            return;
+        }
         tell_end(options_.no_reboot ? "SHUTDOWN" : "RESET", false, "host-qmp-system-reset");
         end(machine, Machine::End::Reset);
     });

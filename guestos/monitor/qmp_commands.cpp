@@ -27,6 +27,8 @@ QmpResult stop(const QmpContext& context, const Json&) {
 }
 
 QmpResult cont(const QmpContext& context, const Json&) {
+    if (context.target.run_state() == RunState::Shutdown)
+        return std::unexpected(QmpError{.text = kWantsReset});
     context.target.resume();
     return Json::object();
 }

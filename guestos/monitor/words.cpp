@@ -11,6 +11,7 @@ const char* run_state_word(RunState state) {
         case RunState::Paused: return "paused";
         case RunState::IoError: return "io-error";
         case RunState::Watchdog: return "watchdog";
+        case RunState::Shutdown: return "shutdown";
     }
     return "internal-error";
 }

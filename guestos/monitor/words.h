@@ -13,6 +13,8 @@ namespace arclight::guestos {
 
 /// QEMU's.
 const char* run_state_word(RunState state);
+/// Why a machine that has powered off does not go on.
+inline constexpr const char* kWantsReset = "Resetting the Virtual Machine is required";
 const char* watchdog_action_word(WatchdogAction action);
 /// Nothing: there is no such action. inject-nmi is none: the virt board has no NMI.
 std::optional<WatchdogAction> watchdog_action_named(std::string_view word);

@@ -29,11 +29,13 @@ using devices::virtio::NetHeader;
 constexpr size_t kEthernetHeader = 14;
 constexpr unsigned kBatch = 64;
 
+/// The interface, or one of its queues after the first.
 class TapNetwork final : public NetworkThread {
   public:
     static Result<std::shared_ptr<NetBackend>> open(const NetOptions& options);
     ~TapNetwork() override { connect(nullptr); }
 
+    std::vector<NetBackend*> lanes() override;
     bool large_segments() const override { return header_; }
     bool takes_headers() const override { return header_; }
     void send(std::span<uint8_t> frame) override;
@@ -47,6 +49,8 @@ class TapNetwork final : public NetworkThread {
 
     SocketFd device_;
     const bool header_;
+    bool first_ = true;  // of the queues
+    std::vector<std::unique_ptr<TapNetwork>> others_;
     bool gone_ = false;  // the interface has been deleted
     std::optional<unsigned> offloads_;
     std::vector<uint8_t> buffer_;
@@ -67,7 +71,7 @@ Result<void> run_script(const std::string& script, const char* interface) {
     return {};
 }
 
-/// One that somebody else has opened: it says itself whether frames have headers.
+/// One that somebody else has opened: it says itself whether frames have headers. True: they have.
 Result<bool> look_at(int device) {
     ifreq about{};
     if (ioctl(device, TUNGETIFF, &about) != 0) return failure("fd {} is no tap device", device);
@@ -81,45 +85,87 @@ Result<bool> look_at(int device) {
     return (flags & IFF_VNET_HDR) != 0;
 }
 
-Result<std::shared_ptr<NetBackend>> TapNetwork::open(const NetOptions& options) {
-    SocketFd device;
-    bool header = options.vnet_header;
+struct OpenTap {
+    std::vector<SocketFd> queues;
+    bool header = false;
+};
+
+Result<OpenTap> adopt(const std::vector<int>& descriptors) {
+    OpenTap tap;
+    for (const int descriptor : descriptors) {
+        const auto header = look_at(descriptor);
+        if (!header) return std::unexpected(header.error());
+        if (!tap.queues.empty() && *header != tap.header)
+            return failure("fds: only some of these queues have headers");
+        tap.header = *header;
+        tap.queues.emplace_back(descriptor);
+    }
+    return tap;
+}
+
+Result<OpenTap> create(const NetOptions& options) {
+    constexpr const char* kDevice = "/dev/net/tun";
+    OpenTap tap;
     ifreq request{};
-    if (options.tap_descriptor >= 0) {
-        const auto has_header = look_at(options.tap_descriptor);
-        if (!has_header) return std::unexpected(has_header.error());
-        device = SocketFd(options.tap_descriptor);
-        header = *has_header;
-    } else {
-        constexpr const char* kDevice = "/dev/net/tun";
-        device = SocketFd(::open(kDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    for (unsigned i = 0; i < options.queue_pairs; i++) {
+        SocketFd device(::open(kDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
         unsigned features = 0;
         if (!device || ioctl(device.get(), TUNGETFEATURES, &features) != 0)
             return failure("cannot open '{}': {}", kDevice, std::strerror(errno));
-        header = header && (features & IFF_VNET_HDR) != 0;
-        request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (header ? IFF_VNET_HDR : 0));
-        const std::string& name = options.interface.empty() ? "tap%d" : options.interface;
-        if (name.size() >= IFNAMSIZ) return failure("'{}' is longer than an interface's name may be", name);
-        std::memcpy(&request.ifr_name[0], name.c_str(), name.size() + 1);
+        if (i == 0) {
+            tap.header = options.vnet_header && (features & IFF_VNET_HDR) != 0;
+            const std::string& name = options.interface.empty() ? "tap%d" : options.interface;
+            if (name.size() >= IFNAMSIZ)
+                return failure("'{}' is longer than an interface's name may be", name);
+            std::memcpy(&request.ifr_name[0], name.c_str(), name.size() + 1);
+        }
+        // The kernel has put the interface's name there, for the queues after the first. It tells what it has in the flags, too.
+        request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (tap.header ? IFF_VNET_HDR : 0) |
+                                               (options.queue_pairs > 1 ? IFF_MULTI_QUEUE : 0));
         if (ioctl(device.get(), TUNSETIFF, &request) != 0)
-            return failure("interface '{}': {}", name,
+            return failure("interface '{}': {}", &request.ifr_name[0],
                            errno == EPERM
                                ? "not permitted (it wants CAP_NET_ADMIN, or an interface that was made for "
                                  "this user: ip tuntap add mode tap user NAME)"
+                           : errno == EINVAL && options.queue_pairs > 1
+                               ? "it has one queue (ip tuntap add mode tap multi_queue makes others)"
                                : std::strerror(errno));
-        if (!options.script.empty())
-            if (auto done = run_script(options.script, &request.ifr_name[0]); !done)
-                return std::unexpected(done.error());
+        tap.queues.push_back(std::move(device));
     }
-    const int header_bytes = sizeof(NetHeader);
-    if (header && ioctl(device.get(), TUNSETVNETHDRSZ, &header_bytes) != 0)
-        return failure("the host's kernel has no headers of {} bytes for tap devices", header_bytes);
-    return std::shared_ptr<NetBackend>(new TapNetwork(std::move(device), header));
+    if (!options.script.empty())
+        if (auto done = run_script(options.script, &request.ifr_name[0]); !done)
+            return std::unexpected(done.error());
+    return tap;
 }
 
-// Frames that were made before have what the guest had agreed to then.
+Result<std::shared_ptr<NetBackend>> TapNetwork::open(const NetOptions& options) {
+    auto tap = options.tap_descriptors.empty() ? create(options) : adopt(options.tap_descriptors);
+    if (!tap) return std::unexpected(tap.error());
+    const int header_bytes = sizeof(NetHeader);
+    std::shared_ptr<TapNetwork> network;
+    for (SocketFd& queue : tap->queues) {
+        if (tap->header && ioctl(queue.get(), TUNSETVNETHDRSZ, &header_bytes) != 0)
+            return failure("the host's kernel has no headers of {} bytes for tap devices", header_bytes);
+        std::unique_ptr<TapNetwork> made(new TapNetwork(std::move(queue), tap->header));
+        if (network == nullptr) {
+            network = std::move(made);
+            continue;
+        }
+        made->first_ = false;
+        network->others_.push_back(std::move(made));
+    }
+    return network;
+}
+
+std::vector<NetBackend*> TapNetwork::lanes() {
+    std::vector<NetBackend*> all{this};
+    for (const auto& other : others_) all.push_back(other.get());
+    return all;
+}
+
+// For the whole interface. Frames that were made before have what the guest had agreed to then.
 void TapNetwork::tell_offloads() {
-    if (!header_) return;
+    if (!header_ || !first_) return;
     unsigned wanted = 0;
     if (guest()->takes_partial_checksums()) {
         wanted |= TUN_F_CSUM;

@@ -37,6 +37,7 @@ constexpr Family kFamilies[] = {
 
 constexpr std::string_view kOnlyRootPorts = "PCI's bridges are pcie-root-port";
 constexpr std::string_view kNoUsb = "there is no USB";
+constexpr std::string_view kNoIde = "there is no IDE; its disks are behind virtio-scsi";
 constexpr std::string_view kNoDisplay = "there is no display";
 constexpr std::string_view kNoSound = "there is no sound";
 constexpr std::string_view kOtherScsi = "SCSI hosts are virtio-scsi, with scsi-hd and scsi-cd behind them";
@@ -52,9 +53,9 @@ constexpr AbsentDevice kAbsent[] = {
     {"mptsas", kOtherScsi},
     {"pvscsi", kOtherScsi},
     {"nvme-", "an NVMe disk is one device, nvme, with one namespace"},
-    {"ide-", "there is no IDE; disks are virtio-blk"},
-    {"ahci", "there is no IDE; disks are virtio-blk"},
-    {"ich9-ahci", "there is no IDE; disks are virtio-blk"},
+    {"ide-", kNoIde},
+    {"ahci", kNoIde, true},
+    {"ich9-ahci", kNoIde, true},
     {"usb-kbd", kNoUsb, true},
     {"usb-mouse", kNoUsb, true},
     {"usb-tablet", kNoUsb, true},
@@ -93,7 +94,7 @@ constexpr AbsentDevice kAbsent[] = {
     {"i8255", "adapters are virtio-net"},
     {"igb", "adapters are virtio-net"},
     {"pcie-", kOnlyRootPorts},
-    {"pci-serial", "serial ports are -serial (two of them) and virtconsole", true},
+    {"pci-serial-", "a serial port on PCI is pci-serial"},
     {"pci-testdev", "there is no pci-testdev"},
     {"pci-", kOnlyRootPorts},
     {"pxb", kOnlyRootPorts},
@@ -140,7 +141,7 @@ std::vector<DeviceName> make_names() {
         if (family.has_transitional) add("-pci-transitional", DeviceBus::Pci);
     }
     // Of one kind and bus only.
-    for (const char* name : {"pcie-root-port", "nvme", "i6300esb"})
+    for (const char* name : {"pcie-root-port", "nvme", "i6300esb", "pci-serial"})
         if (factory.find(name) != nullptr) names.push_back({name, name, DeviceBus::Pci, ""});
     for (const char* name : {"scsi-hd", "scsi-cd"}) names.push_back({name, name, DeviceBus::Scsi, ""});
     return names;

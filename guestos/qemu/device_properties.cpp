@@ -124,7 +124,7 @@ constexpr PropertyRow kProperties[] = {
     {"virtio-net", "ctrl_rx_extra", "on"},
     {"virtio-net", "ctrl_mac_addr", "on"},
     {"virtio-net", "ctrl_guest_offloads", "on"},
-    {"virtio-net", "mq", "off"},
+    {"virtio-net", "mq", ""},
     {"virtio-net", "rss", "off"},
     {"virtio-net", "hash", "off"},
     {"virtio-net", "failover", "off"},

@@ -146,7 +146,8 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
             auto& request = device.request;
             request.name = "vhost-user-net";
             std::erase_if(request.options, [](const auto& option) { return option.first == "network"; });
-            if (auto taken = take_daemon(t, given.origin, daemon->second, request); !taken) return taken;
+            if (auto taken = take_daemon(t, given.origin, daemon->second.chardev, request); !taken)
+                return taken;
         }
         if (const auto mtu = keys.optional_text("host_mtu")) set_option(device.request, "mtu", *mtu);
     } else if (name.factory == "virtio-9p") {
@@ -161,6 +162,12 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
                                   {"security_model", share->security_model},
                                   {"readonly", share->readonly ? "on" : "off"},
                                   {"multidevs", share->multidevs}};
+    } else if (name.factory == "pci-serial") {
+        const auto id = keys.optional_text("chardev");
+        if (!id) return failure("{}: Can't create serial device, empty char device", given.origin);
+        if (std::ranges::count(t.out.chardevs, *id, &ChardevOptions::id) == 0)
+            return failure("{}: Property '{}.chardev' can't find value '{}'", given.origin, name.name, *id);
+        device.request.options = {{"chardev", *id}};
     } else if (name.factory == "virtio-rng") {
         const auto id = keys.optional_text("rng");
         const auto is_source = [&](const Given* object) {
@@ -172,9 +179,24 @@ Result<void> take_references(Translation& t, Keys& keys, const Given& given, con
     return {};
 }
 
+/// mq=on: as many pairs of queues as the network has.
+unsigned pairs_of_network(const Translation& t, const std::string& id) {
+    if (const auto daemon = t.daemon_networks.find(id); daemon != t.daemon_networks.end())
+        return daemon->second.queue_pairs;
+    const auto network = std::ranges::find(t.out.networks, id, &NetOptions::id);
+    return network != t.out.networks.end() ? network->queue_pairs : 1;
+}
+
 Result<void> take_property(Translation& t, const Given& given, const DeviceName& name, const DeviceType& type,
                            devices::DeviceRequest& request, const std::string& key,
                            const std::string& value) {
+    if (name.factory == "virtio-net" && key == "mq") {
+        const auto on = parse_switch(value);
+        if (!on) return failure("{}: Parameter 'mq' expects 'on' or 'off'", given.origin);
+        set_option(request, "queues",
+                   fmt::format("{}", *on ? pairs_of_network(t, given.value("netdev")) : 1));
+        return {};
+    }
     const auto option = std::ranges::find(type.options, key, &devices::DeviceOption::name);
     if (option != type.options.end()) {
         const auto on =
@@ -224,9 +246,37 @@ Result<void> add_load(Translation& t, const Given& given) {
     return {};
 }
 
+/// A disk behind what is not there: USB, AHCI. It is behind a virtio-scsi host instead, where guests and firmware give it the same name.
+Result<void> add_other_disk(Translation& t, const Given& given, const std::string& driver) {
+    Keys keys(given);
+    const auto id = keys.optional_text("drive");
+    if (!id && driver != "ide-cd") return failure("{}: drive property not set", given.origin);
+    keys.ignore({"driver", "bus", "port", "unit", "removable", "pcap", "model", "ver", "wwn", "rotation_rate",
+                 "logical_block_size", "physical_block_size", "commandlog"});
+    DeviceOptions device{.request = {"scsi-cd", {}}, .bus = DeviceBus::Scsi, .id = keys.text("id")};
+    if (id) {
+        auto drive = find_drive(t, *id, given.origin, driver);
+        if (!drive) return std::unexpected(drive.error());
+        (*drive)->used = true;
+        const bool cdrom = driver == "ide-cd" || (driver == "usb-storage" && (*drive)->cdrom);
+        device.request = {cdrom ? "scsi-cd" : "scsi-hd", disk_device((*drive)->options).request.options};
+        if (cdrom) set_option(device.request, "readonly", "on");
+    }
+    if (const auto serial = keys.optional_text("serial")) set_option(device.request, "serial", *serial);
+    if (const auto index = keys.number("bootindex")) device.boot_index = static_cast<unsigned>(*index);
+    if (const auto known = keys.finish(); !known) return known;
+    if (scsi_host_of(t.out.devices, device) == nullptr)
+        t.out.devices.push_back({.request = {"virtio-scsi", {}}, .bus = DeviceBus::Pci});
+    t.out.devices.push_back(std::move(device));
+    return t.notes.missed(fmt::format("{}: there is no {}; the disk is behind a virtio-scsi host",
+                                      given.origin, driver == "usb-storage" ? "USB" : "IDE"));
+}
+
 Result<void> add_device(Translation& t, const Given& given) {
     const std::string driver = given.value("driver");
     if (driver == "loader") return add_load(t, given);
+    if (driver == "usb-storage" || driver == "ide-hd" || driver == "ide-cd")
+        return add_other_disk(t, given, driver);
     if (is_port(driver) && find_device_name("virtio-serial-device") != nullptr) return add_port(t, given);
     const DeviceName* name = find_device_name(driver);
     if (name == nullptr) {

@@ -10,13 +10,14 @@ namespace arclight::guestos::qemu {
 
 namespace {
 
-/// The file's name without QEMU's prefix for a plain file; an error for other protocols, as QEMU tells them: a colon before any
+/// The file's name without QEMU's prefix for a plain file, or a directory's that is to be a FAT disk; an error for other protocols, as QEMU tells them: a colon before any
 /// slash.
 Result<std::string> plain_file(std::string_view name) {
     const size_t colon = name.find(':');
     if (colon == std::string_view::npos || name.find('/') < colon) return std::string(name);
     const std::string_view protocol = name.substr(0, colon);
     if (protocol == "file") return std::string(name.substr(colon + 1));
+    if (protocol == "fat") return std::string(name);
     return failure(
         "'{}' is no file of the host's: protocol '{}' is not there (a file of that name is './{}')", name,
         protocol, name);

@@ -1,6 +1,7 @@
 // -machine: the virt board and its properties, those that -kernel, -append and others stand for among them.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -96,7 +97,9 @@ Result<void> take_properties(Translation& t, Keys& keys) {
 }  // namespace
 
 Result<void> take_machine(Translation& t) {
-    const Given machine = t.in.merged("machine");
+    Given machine = t.in.merged("machine");
+    // As in QEMU, kernel_irqchip is kernel-irqchip.
+    for (auto& [key, value] : machine.values) std::ranges::replace(key, '_', '-');
     if (const auto board = take_board(t, machine); !board) return board;
     Keys keys(machine);
     if (const auto taken = take_properties(t, keys); !taken) return taken;

@@ -44,6 +44,12 @@ struct Share {
     bool readonly = false;
 };
 
+/// A network that a daemon carries out, by -netdev vhost-user.
+struct DaemonNetwork {
+    std::string chardev;
+    unsigned queue_pairs = 1;
+};
+
 struct Translation {
     Translation(const Invocation& given, RunOptions base, bool strict)
         : in(given), out(std::move(base)), notes(strict) {}
@@ -57,10 +63,9 @@ struct Translation {
     std::vector<Drive> drives;  ///< by -drive, in their order
     std::vector<Drive> nodes;   ///< by -blockdev
     std::vector<Share> shares;
-    std::map<std::string, std::string>
-        daemon_networks;                        ///< by -netdev vhost-user: its chardev's id by its own
-    std::map<std::string, KeyValues> defaults;  ///< -global: properties by driver
-    unsigned default_macs = 0;                  ///< adapters that have no address of their own
+    std::map<std::string, DaemonNetwork> daemon_networks;  ///< by -netdev vhost-user
+    std::map<std::string, KeyValues> defaults;             ///< -global: properties by driver
+    unsigned default_macs = 0;                             ///< adapters that have no address of their own
     bool daemonize = false;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "devices/vhost_user/kernel.h"
+#include "devices/virtio/net_queues.h"
 
 namespace arclight::guestos::qemu {
 
@@ -21,6 +22,7 @@ Result<void> take_daemon(Translation& t, const std::string& origin, const std::s
         return failure("{}: chardev '{}' is no Unix socket with a path", origin, chardev);
     request.options.emplace_back("socket", found->path);
     request.options.emplace_back("server", found->server ? "on" : "off");
+    if (found->reconnect != 0) request.options.emplace_back("reconnect", fmt::format("{}", found->reconnect));
     t.out.chardevs.erase(found);
     return {};
 }
@@ -28,12 +30,14 @@ Result<void> take_daemon(Translation& t, const std::string& origin, const std::s
 Result<void> take_daemon_network(Translation& t, Keys& keys, const std::string& id) {
     const std::string chardev = keys.text("chardev");
     if (chardev.empty()) keys.fail("Parameter 'chardev' is missing");
-    if (keys.number("queues").value_or(1) != 1) keys.fail("there is one pair of queues");
+    const uint64_t pairs = keys.number("queues").value_or(1);
+    constexpr unsigned kMaxPairs = devices::virtio::NetQueues::kMaxPairs;
+    if (pairs == 0 || pairs > kMaxPairs) keys.fail("queues is 1 to {}", kMaxPairs);
     keys.ignore({"vhostforce"});
     if (t.daemon_networks.contains(id) || std::ranges::count(t.out.networks, id, &NetOptions::id) != 0)
         keys.fail("Duplicate ID '{}' for netdev", id);
     if (const auto known = keys.finish(); !known) return known;
-    t.daemon_networks[id] = chardev;
+    t.daemon_networks[id] = {chardev, static_cast<unsigned>(pairs)};
     return {};
 }
 

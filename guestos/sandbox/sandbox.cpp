@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <initializer_list>
 
+#include "devices/vhost_user/device_types.h"
 #include "guestos/sandbox/grants.h"
 #include "guestos/sandbox/landlock.h"
 #include "guestos/sandbox/privileges.h"
@@ -87,6 +88,11 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .shares = std::ranges::any_of(
             options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
         .daemons = !options.daemons.empty(),
+        .daemon_clients =
+            std::ranges::any_of(options.devices,
+                                [](const DeviceOptions& device) {
+                                    return devices::vhost_user::reconnection(device.request).count() != 0;
+                                }),
         .vsock = std::ranges::any_of(
             options.devices,
             [](const DeviceOptions& device) { return device.request.name == "virtio-vsock"; }),

@@ -44,6 +44,7 @@ enum class When : uint8_t {
     FlashFile,
     Shares,
     Daemons,
+    DaemonClients,
     Vsock,
     IoUring,
     Placement,
@@ -175,6 +176,12 @@ constexpr Row kRows[] = {
     client_row(kEvents, AF_INET, When::CharClients),
     client_row(kEvents, AF_INET6, When::CharClients),
     client_row(kDevice, AF_UNIX, When::Vsock),
+    client_row(kDevice, AF_UNIX, When::DaemonClients),
+    {.number = SYS_socketpair,
+     .roles = kDevice,
+     .first = equals(0, AF_UNIX),
+     .second = equals(1, SOCK_STREAM | SOCK_CLOEXEC),
+     .when = When::DaemonClients},
     socket_row(AF_INET, SOCK_STREAM | SOCK_CLOEXEC),
     socket_row(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC),
     socket_row(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC),
@@ -306,6 +313,7 @@ constexpr Row kRows[] = {
     {.number = SYS_sendmsg, .roles = kDevice, .when = When::Daemons},
     {.number = SYS_sendto, .roles = kDevice, .when = When::Daemons},
     {.number = SYS_recvfrom, .roles = kDevice, .when = When::Daemons},
+    {.number = SYS_connect, .roles = kDevice, .when = When::DaemonClients},
     // ---- The guest's sockets at Unix sockets of the host's
     {.number = SYS_accept4, .roles = kDevice, .when = When::Vsock},
     {.number = SYS_connect, .roles = kDevice, .when = When::Vsock},
@@ -315,6 +323,7 @@ constexpr Row kRows[] = {
     {.number = SYS_bind, .roles = 0, .when = When::Vsock},
     {.number = SYS_listen, .roles = 0, .when = When::Vsock},
     {.number = SYS_fchmod, .roles = 0, .when = When::Vsock},
+    {.number = SYS_recvmsg, .roles = 0, .when = When::Snapshots},  // a connection to an image's next server
     {.number = SYS_sched_setaffinity, .roles = kControl, .when = When::Placement},
     // ---- Snapshots by name: in their directory
     snapshot_row(SYS_access),
@@ -418,6 +427,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::FlashFile: return needs.flash_file;
         case When::Shares: return needs.shares;
         case When::Daemons: return needs.daemons;
+        case When::DaemonClients: return needs.daemon_clients;
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
         case When::Placement: return needs.placement;

@@ -8,13 +8,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "devices/device_factory.h"
 #include "devices/virtio/image_lock.h"
+#include "devices/virtio/nbd.h"
+#include "guestos/image_keeper.h"
 #include "guestos/snapshot/file_copy.h"
 #include "guestos/snapshot/snapshot_file.h"
 #include "guestos/snapshot/snapshots.h"
@@ -72,24 +76,65 @@ std::string directory_with_copies(const RunOptions& options) {
     return named ? file.parent_path().native() : std::string();
 }
 
+/// After a flush qcow2's file has all that was written, and tables that hold. Others say in their file that they are open.
+Result<void> is_whole(const RunOptions& options, const std::string& path) {
+    const auto format = options.image_formats.find(path);
+    if (format == options.image_formats.end() || format->second == "raw") return {};
+    if (format->second != "qcow2")
+        return failure(
+            "disk '{}' is in format {}, whose file is not whole while it is used: make it snapshot=on, or "
+            "convert it ('qemu-img convert -O qcow2')",
+            path, format->second);
+    // QEMU's docs/interop/qcow2.txt: incompatible features, big-endian; bit 2 says that data is in another file.
+    constexpr off_t kLastFeatureByte = 79;
+    constexpr uint8_t kExternalData = 1 << 2;
+    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    uint8_t features = 0, version = 0;
+    if (file.fd < 0 || pread(file.fd, &version, 1, 7) != 1 ||
+        pread(file.fd, &features, 1, kLastFeatureByte) != 1)
+        return failed("read", path);
+    if (version >= 3 && (features & kExternalData) != 0)
+        return failure("disk '{}' has its data in another file, which is not copied into snapshots", path);
+    return {};
+}
+
 Result<void> can_be_copied(const RunOptions& options) {
     for (const DiskFile& disk : written_files(options)) {
         struct stat about {};
         if (stat(disk.path.c_str(), &about) != 0) return failed("read", disk.path);
-        const auto& words = options.devices[disk.device].request.options;
-        const bool raw = std::ranges::count(words, std::pair<std::string, std::string>("format", "raw")) != 0;
         if (!S_ISREG(about.st_mode))
             return failure(
                 "disk '{}' is no file, and is not copied into snapshots: make it snapshot=on or "
                 "readonly=on",
                 disk.path);
-        // Whoever serves it keeps parts of its tables in memory, which the file lacks.
-        if (options.images.contains(disk.path) && !raw)
-            return failure(
-                "disk '{}' has a format of QEMU's, whose file is not whole while it is used: make it "
-                "snapshot=on, or convert it to raw",
-                disk.path);
+        if (auto whole = is_whole(options, disk.path); !whole) return whole;
     }
+    return {};
+}
+
+bool is_same(const std::string& path, int copy) {
+    struct stat here {
+    }, there{};
+    return stat(path.c_str(), &here) == 0 && fstat(copy, &there) == 0 && here.st_size == there.st_size &&
+           here.st_mtim.tv_sec == there.st_mtim.tv_sec && here.st_mtim.tv_nsec == there.st_mtim.tv_nsec;
+}
+
+/// `patience`: for the image's locks. A server that has just been told to end may hold them a moment longer.
+Result<void> put_back(int copy, const std::string& path, std::chrono::seconds patience) {
+    const File image(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (image.fd < 0) return failed("write", path);
+    const auto end = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        const auto locked = devices::virtio::lock_image(image.fd, {.writes = true, .grows = true},
+                                                        devices::virtio::ImageLocking::Auto);
+        if (locked) break;
+        if (std::chrono::steady_clock::now() > end)
+            return failure("disk image '{}': {}", path, locked.error());
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    if (ftruncate(image.fd, 0) != 0) return failed("write", path);
+    if (auto copied = copy_file(copy, image.fd); !copied)
+        return failure("cannot restore disk '{}': {}", path, copied.error());
     return {};
 }
 
@@ -213,21 +258,19 @@ Result<void> SnapshotStore::restore_disks(const RunOptions& options) {
         const File copy(open(path.c_str(), O_RDONLY | O_CLOEXEC));
         if (copy.fd < 0 && errno == ENOENT) continue;  // it was not written to in that machine
         if (copy.fd < 0) return failed("read", path);
-        const File image(open(disk.path.c_str(), O_RDWR | O_CLOEXEC));
-        if (image.fd < 0) return failed("write", disk.path);
-        if (auto locked = devices::virtio::lock_image(image.fd, {.writes = true, .grows = true},
-                                                      devices::virtio::ImageLocking::Auto);
-            !locked)
-            return failure("disk image '{}': {}", disk.path, locked.error());
-        struct stat here {
-        }, there{};
-        if (fstat(image.fd, &here) != 0 || fstat(copy.fd, &there) != 0) return failed("read", disk.path);
-        const bool same = here.st_size == there.st_size && here.st_mtim.tv_sec == there.st_mtim.tv_sec &&
-                          here.st_mtim.tv_nsec == there.st_mtim.tv_nsec;
-        if (same) continue;  // nobody has written to it since
-        if (ftruncate(image.fd, 0) != 0) return failed("write", disk.path);
-        if (auto copied = copy_file(copy.fd, image.fd); !copied)
-            return failure("cannot restore disk '{}': {}", disk.path, copied.error());
+        const auto served = options.images.find(disk.path);
+        const auto keeper = options.image_keepers.find(disk.path);
+        const bool by_server = served != options.images.end() && keeper != options.image_keepers.end();
+        if (by_server && !served->second->flush()) return failed("write", disk.path);
+        if (is_same(disk.path, copy.fd)) continue;  // nobody has written to it since
+        if (by_server) served->second->hang_up();
+        if (auto put = put_back(copy.fd, disk.path, std::chrono::seconds(by_server ? 20 : 0)); !put)
+            return put;
+        if (!by_server) continue;
+        const auto socket = keeper->second->start_server();
+        if (!socket) return failure("disk image '{}': {}", disk.path, socket.error());
+        if (auto renewed = served->second->renew(*socket); !renewed)
+            return failure("disk image '{}': {}", disk.path, renewed.error());
     }
     return {};
 }

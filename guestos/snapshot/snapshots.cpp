@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "devices/virtio/nbd.h"
 #include "guestos/new_file.h"
 #include "guestos/snapshot/machine_description.h"
 
@@ -23,7 +24,9 @@ Result<void> save_snapshot(Machine& machine, const RunOptions& options, int file
         return failure(
             "a machine with --semihosting cannot be saved: the files that it has open are the host's");
     return machine.save(after, [&](std::span<const uint8_t> parts) -> Result<void> {
-        // The description has what the disks' images are now.
+        // The description has what the disks' images are now. A server keeps parts of its tables in memory until then.
+        for (const auto& [path, image] : options.images)
+            if (!image->readonly() && !image->flush()) return failure("cannot write disk image '{}'", path);
         auto written =
             SnapshotFile::write(file, MachineDescription::of(options).text(), parts, machine.memory().base(),
                                 {machine.ram().host(), machine.ram().size()});

@@ -227,6 +227,21 @@ def guest_events():
     shutdown = qmp.event("SHUTDOWN")
     failures.check(shutdown and shutdown["data"] == {"guest": True, "reason": "guest-shutdown"}, f"power off: {shutdown}")
     end(process, 0, "power off")
+    # Paused instead, until it is reset or the run ends.
+    process = start(["--qmp", server("q4"), "--paused", "--no-shutdown"], ["true"])
+    qmp = Qmp(path("q4"))
+    qmp.ask("cont")
+    shutdown = qmp.event("SHUTDOWN")
+    failures.check(shutdown and shutdown["data"] == {"guest": True, "reason": "guest-shutdown"}, f"paused: {shutdown}")
+    failures.check(qmp.event("STOP"), "no STOP behind SHUTDOWN")
+    failures.check(qmp.status() == "shutdown", "query-status of a machine that has powered off")
+    refused = qmp.ask("cont")
+    failures.check(refused.get("error", {}).get("desc") == "Resetting the Virtual Machine is required", f"{refused}")
+    process.send_signal(signal.SIGCONT)
+    failures.check(qmp.ask("system_reset") == {"return": {}} and qmp.event("RESET"), "a reset of it")
+    failures.check(qmp.status() == "prelaunch", "it does not wait after the reset")
+    qmp.ask("quit")
+    process.wait(60)
 
 
 def shape(value):

@@ -4,12 +4,12 @@ import hashlib, os, re, shutil, subprocess, time
 import guest
 from guest import Failures, Guest, skip
 
-for tool in "mke2fs", "e2fsck", "debugfs":
+for tool in "mke2fs", "e2fsck", "debugfs", "xorriso":
     if not shutil.which(tool):
-        skip(f"no {tool} (package e2fsprogs; /usr/sbin must be in PATH)")
+        skip(f"no {tool} (packages e2fsprogs and xorriso; /usr/sbin must be in PATH)")
 
 failures = Failures()
-debian = Guest()
+debian = Guest(modules=["isofs"])
 image = os.path.join(guest.work, "disk.img")
 
 
@@ -85,10 +85,21 @@ failures.check(result.output == b"changed" and checksum() == before, f"snapshot:
 # A SCSI disk, a CD-ROM drive and an NVMe disk; a virtio disk with a queue for each CPU, past the host's cache and by io_uring where it has
 # them. What the guest reads is in the images, what it writes is there afterwards.
 content = os.urandom(3 << 20)
-images = {name: os.path.join(guest.work, name) for name in ("scsi", "cdrom", "nvme", "queues")}
+images = {name: os.path.join(guest.work, name) for name in ("scsi", "nvme", "queues")}
 for path in images.values():
     with open(path, "wb") as f:
         f.write(content)
+# A seed as cloud-init looks for: an ISO 9660 file system by the name of cidata.
+seed = os.path.join(guest.work, "seed")
+os.mkdir(seed)
+for name, text in (("user-data", "#cloud-config\nhostname: seeded\n"), ("meta-data", "instance-id: one\n")):
+    with open(os.path.join(seed, name), "w") as f:
+        f.write(text)
+images["cdrom"] = os.path.join(guest.work, "seed.iso")
+subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-output", images["cdrom"], "-volid", "cidata", "-joliet", "-rock", seed],
+               stderr=subprocess.DEVNULL, check=True)
+with open(images["cdrom"], "rb") as f:
+    iso = hashlib.md5(f.read()).hexdigest()
 MANY = """sum() { md5sum < /dev/$1 | cut -c1-32; }
 for d in sda sr0 nvme0n1 vda; do i=0; while [ ! -b /dev/$d ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done; echo $d $(sum $d); done
 echo queues $(ls /sys/block/vda/mq | wc -l)
@@ -100,6 +111,8 @@ for d in sda nvme0n1 vda; do
 done
 echo 3 > /proc/sys/vm/drop_caches
 for d in sda nvme0n1 vda; do echo after $d $(sum $d); done
+blkid /dev/sr0 | grep -o LABEL=.cidata.
+mount -t iso9660 -o ro /dev/sr0 /mnt && cat /mnt/user-data /mnt/meta-data
 blkdiscard -o 1179648 -l 65536 /dev/sda || echo no discard
 dmesg | grep -iE "(sd|sr|nvme|scsi|virtio).*(error|fail|timeout|abort)"
 true"""
@@ -113,8 +126,9 @@ for i in range(1, 9):
 expected[51200:51712] = b"changed\n" + bytes(504)
 before, after = hashlib.md5(content).hexdigest(), hashlib.md5(expected).hexdigest()
 failures.check(result.status == 0 and result.text.splitlines() == [
-    f"sda {before}", f"sr0 {before}", f"nvme0n1 {before}", f"vda {before}", "queues 2", "names QEMU HARDDISK QEMU CD-ROM abc",
-    "sizes 512 2048 512", f"after sda {after}", f"after nvme0n1 {after}", f"after vda {after}"], f"other disks: {result}")
+    f"sda {before}", f"sr0 {iso}", f"nvme0n1 {before}", f"vda {before}", "queues 2", "names QEMU HARDDISK QEMU CD-ROM abc",
+    "sizes 512 2048 512", f"after sda {after}", f"after nvme0n1 {after}", f"after vda {after}", 'LABEL="cidata"', "#cloud-config", "hostname: seeded",
+    "instance-id: one"], f"other disks: {result}")
 for name in "scsi", "nvme", "queues":
     with open(images[name], "rb") as f:
         written = f.read()

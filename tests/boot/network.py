@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The guest's network: ping, TCP in both directions and from both sides, UDP, DNS, DHCP, TFTP, IPv6; with one CPU and GICv3, and with
+"""The guest's network: ping, TCP in both directions and from both sides, 20 connections at once, UDP, DNS, DHCP, TFTP, IPv6; with one CPU and GICv3, and with
 four and GICv2. What a restricted guest reaches. All on the host's loopback."""
 import hashlib, http.server, os, random, shutil, socket, struct, subprocess, sys, threading, time
 import guest
 from guest import Failures, Guest, build_program, run, work
+from packages import iperf_files
 
 BIG = random.Random(1).randbytes(1 << 20) * 64
 SMALL = BIG[:100_000]
@@ -72,6 +73,9 @@ class Host:
             threading.Thread(target=server.serve_forever, daemon=True).start()
         self.sink = socket.create_server(("127.0.0.1", 0))
         self.received = None
+        self.iperf, self.iperf_port = None, free_port()
+        if has_iperf:
+            self.iperf = subprocess.Popen(["iperf3", "-s", "-p", str(self.iperf_port)], stdout=subprocess.DEVNULL)
         self.echo = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self.send_back, daemon=True).start()
         threading.Thread(target=self.drain, daemon=True).start()
@@ -108,6 +112,9 @@ class Host:
         return b"both\n"
 
     def close(self):
+        if self.iperf:
+            self.iperf.terminate()
+            self.iperf.wait()
         for server in self.servers:
             server.shutdown()
         self.sink.close()
@@ -126,6 +133,11 @@ mv /tmp/part1 /tmp/www/small
 httpd -p 80 -h /tmp/www; udp_echo & 
 check forwarded $(wget -q -O - http://10.0.2.2:$HTTP/forwarded)
 wait
+# Of each of the streams, and of their sum, what has come.
+[ -z "$IPERF" ] || for way in "" -R; do
+    iperf3 -c 10.0.2.2 -p $IPERF -P 20 -n 100K $way > /tmp/iperf; check iperf$way $? $(grep -c "[1-9].*Bytes.*receiver" /tmp/iperf)
+done
+check queues $(ls -d /sys/class/net/eth0/queues/rx-* | wc -l)
 tftp -g -r small -l /tmp/tftp 10.0.2.2; check tftp $(md5sum < /tmp/tftp)
 printf '#!/bin/sh\n[ "$1" != bound ] || echo "dhcp=$ip $router $dns $hostname"\n' > /tmp/lease; chmod +x /tmp/lease
 udhcpc -f -n -q -t 5 -i eth0 -s /tmp/lease 2> /dev/null
@@ -181,20 +193,24 @@ def expect(words, host, result, what):
     failures.check(result.status == 0, f"{what}: {result}")
 
 
-def everything(machine, options, name_server, sent):
+def everything(machine, options, name_server, sent, queues=1):
     """`sent`: MiB that the guest sends. With more CPUs than the host's, a guest's locks make that slow."""
     host = Host()
     tftp = os.path.join(work, "tftp")
     os.makedirs(tftp, exist_ok=True)
     with open(os.path.join(tftp, "small"), "wb") as f:
         f.write(SMALL)
-    net = (f"user,hostname=visitor,tftp={tftp},hostfwd=tcp:127.0.0.1:{host.http_forward}-:80,"
+    net = (f"user,queues={queues},hostname=visitor,tftp={tftp},hostfwd=tcp:127.0.0.1:{host.http_forward}-:80,"
            f"hostfwd=udp:127.0.0.1:{host.udp_forward}-10.0.2.15:7,guestfwd=tcp:10.0.2.100:80-cmd:sed -u s/$/$/,"
            f"guestfwd=tcp:10.0.2.101:81-tcp:127.0.0.1:{host.echo.getsockname()[1]}")
     values = {"HTTP": host.port, "SINK": host.sink.getsockname()[1], "DNS": "", "SENT": sent,
+              "IPERF": host.iperf_port if host.iperf else "",
               "HTTP6": host.six.server_address[1] if host.six else ""}
     words = {"ping": "0", "big": SUMS["big"], "sent": "0", "parallel": SUMS["small"], "forwarded": "both", "tftp": SUMS["small"],
              "dhcp": "10.0.2.15 10.0.2.2 10.0.2.3 visitor", "csum": "0", "command": "1$ 2$ 3$", "chardev": "denrut"}
+    words["queues"] = str(queues)
+    if host.iperf:
+        words |= {"iperf": "0 21", "iperf-R": "0 21"}
     if host.six:
         words |= {"ping6": "0", "http6": SUMS["small"]}
     named = with_name_server([]) if name_server else None
@@ -255,10 +271,12 @@ def taken_port(machine):
     failures.check(result.status == 1 and result.error.decode() == wanted, f"a port that is taken: {result}")
 
 
-machine = Guest(add={build_program("udp_echo"): "/bin/udp_echo"})
+files = iperf_files()
+has_iperf = bool(files) and shutil.which("iperf3") is not None
+machine = Guest(add={build_program("udp_echo"): "/bin/udp_echo"} | files)
 name_server = resolver("127.0.0.77")
 everything(machine, ["--gic", "3", "--smp", "1"], name_server, 64)
-everything(machine, ["--gic", "2", "--smp", "4"], name_server, 8)
+everything(machine, ["--gic", "2", "--smp", "4"], name_server, 8, queues=4)
 if not guest.OPTIONS:
     restricted(machine)
     taken_port(machine)

@@ -2,7 +2,7 @@
 own sources and that are unpacked in the cache. Nothing is installed."""
 import glob, os, shutil, subprocess
 
-from guest import Guest, work
+from guest import Guest, fetch, work
 
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "arclight/test-packages")
 
@@ -27,6 +27,19 @@ def unpacked(package):
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return directory
+
+
+def iperf_files():
+    """iperf3 and what it needs, for the guest: {path here: path in the guest}; empty: it is not in the cache and cannot be fetched."""
+    tree = fetch("packages", "--dir", "network", "iperf3", "libiperf0", "libc6", "libssl3", "libsctp1")
+    if tree is None:
+        return {}
+    files = {os.path.join(tree, "usr/bin/iperf3"): "/bin/iperf3",
+             os.path.realpath(os.path.join(tree, "lib/ld-linux-aarch64.so.1")): "/lib/ld-linux-aarch64.so.1"}
+    for folder, name in (("usr/lib", "libiperf.so.0"), ("usr/lib", "libsctp.so.1"), ("usr/lib", "libssl.so.3"),
+                         ("usr/lib", "libcrypto.so.3"), ("lib", "libc.so.6"), ("lib", "libm.so.6")):
+        files[os.path.realpath(os.path.join(tree, folder, "aarch64-linux-gnu", name))] = f"/lib/aarch64-linux-gnu/{name}"
+    return files
 
 
 def modules(flavour, *names):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PCI Express: disk, network and entropy device on it, with messages through GICv2m and through the ITS and by pins; devices that
 Linux takes out and finds again, so that BARs move; a root port. The board's device tree and the functions' identities are QEMU's."""
-import hashlib, os, random, struct, subprocess
+import hashlib, os, random, select, struct, subprocess, threading
 import guest
 from guest import Failures, Guest, work
 
@@ -84,19 +84,37 @@ failures.check(messages == [["0000:00:00.0", "0x1b36", "0x0008", "0x060000", "0x
                             ["0000:00:03.0", "0x1af4", "0x1005", "0x00ff00", "0x1af4", "0x0004"]], f"functions: {messages}")
 
 # Places that the user gives; a root port; and the same under QEMU.
-LIST = SCRIPT.split("hash()")[0] + 'echo "disk=$(md5sum < /dev/vda)"\n'
+LIST = SCRIPT.split("hash()")[0] + 'echo "disk=$(md5sum < /dev/vda)"\nexec 3<> /dev/ttyS0; echo serial >&3; read -t 20 line <&3; echo "typed=$line"\n'
+wire = os.path.join(work, "wire")
+for end in ".in", ".out":
+    os.mkfifo(wire + end)
+ends = [os.open(wire + end, os.O_RDWR | os.O_NONBLOCK) for end in (".in", ".out")]
+sent = []
+
+
+def answer():
+    # A driver throws away what has come before it.
+    if select.select([ends[1]], [], [], 100)[0]:
+        sent.append(os.read(ends[1], 6))
+        os.write(ends[0], b"back\n")
+
+
+threading.Thread(target=answer, daemon=True).start()
 result = debian.run(["sh", "-c", LIST], options=[
+    "--chardev", f"pipe,id=wire,path={wire}", "--device", "pci-serial,bus=pci,chardev=wire,addr=7",
     "--no-rng", "--device", "pcie-root-port,bus=pci,id=rp,addr=6", "--device", f"virtio-blk,file={image},format=raw,readonly,bus=rp",
     "--device", "virtio-rng,bus=pci,addr=4.1", "--device", "virtio-rng,bus=pci,addr=4", "--device", "virtio-rng,bus=pci,disable-legacy=on"])
 ours = functions(result)
-failures.check(lines_of(result).get("disk") == [hashlib.md5(CONTENT).hexdigest() + "  -"] and len(ours) == 6, f"a root port: {result}")
+failures.check(lines_of(result).get("disk") == [hashlib.md5(CONTENT).hexdigest() + "  -"] and len(ours) == 7, f"a root port: {result}")
+failures.check(sent == [b"serial"] and lines_of(result).get("typed") == ["back"], f"a serial port: {sent}, {result}")
 failures.check([f for f in ours if f[0].startswith("0000:01:00.0")] ==
                [["0000:01:00.0", "0x1af4", "0x1042", "0x010000", "0x1af4", "0x1100"]], f"behind the root port: {ours}")
 if guest.QEMU and guest.NIGHTLY:
     qemu = debian.run_qemu(["sh", "-c", LIST], options=[
         "-device", "pcie-root-port,id=rp,addr=6", "-drive", f"file={image},format=raw,if=none,readonly=on,id=d", "-device",
         "virtio-blk-pci,drive=d,bus=rp", "-device", "virtio-rng-pci,addr=4.1,multifunction=on", "-device",
-        "virtio-rng-pci,addr=4,multifunction=on", "-device", "virtio-rng-pci,disable-legacy=on"])
+        "virtio-rng-pci,addr=4,multifunction=on", "-device", "virtio-rng-pci,disable-legacy=on", "-chardev", "null,id=wire", "-device",
+        "pci-serial,chardev=wire,addr=7"])
     theirs = functions(qemu)
     # A root port has a subsystem by a capability, which we leave out.
     differing = [(a, b) for a, b in zip(ours, theirs) if a != b and a[2] != "0x000c"]

@@ -89,7 +89,7 @@ class Run:
 def counts(output):
     """How far each of the guest's loops has come."""
     far = {}
-    for word, number in re.findall(rb"^(a|b|disk|net) (\d+)(?= |\r?\n)", output, re.M):
+    for word, number in re.findall(rb"^(a|b|disk|qcow|net) (\d+)(?= |\r?\n)", output, re.M):
         far[word.decode()] = int(number)
     return far
 
@@ -110,7 +110,7 @@ def check_lines(what, output, part=False):
                 expected[word].append(hashlib.md5(f"{expected[word][-1]} {len(expected[word]) - 1}\n".encode()).hexdigest())
             right = expected[word][index] == rest[1]
         else:
-            right = word in ("disk", "net") and len(rest) == 1
+            right = word in ("disk", "qcow", "net") and len(rest) == 1
             index = int(rest[0]) if right else 0
         right = right and index == last.get(word, index - 1) + 1
         last[word] = index
@@ -290,16 +290,24 @@ def wait(what, limit=90):
 
 
 def monitor_snapshots():
-    """savevm and loadvm: the guest and its disk are as they were, and afterwards many go on from there."""
+    """savevm and loadvm: the guest and its disks, raw and qcow2, are as they were, and afterwards many go on from there."""
     own, store, sock = (os.path.join(work, name) for name in ("own.img", "store", "qmp"))
     with open(own, "wb") as f:
         f.truncate(8 << 20)
-    script = SCRIPT[SCRIPT.index("chain()"):SCRIPT.index("net()")].replace("%%", "%") + "chain a & disk & wait\n"
-    drive = ["--drive", f"file={own},format=raw", "--snapshots", store]
+    qcow = os.path.join(work, "own.qcow2")
+    fresh = lambda: subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", qcow, "8M"], check=True)
+    fresh()
+    loops = SCRIPT[SCRIPT.index("chain()"):SCRIPT.index("net()")].replace("%%", "%")
+    second = SCRIPT[SCRIPT.index("block()"):SCRIPT.index("net()")].replace("%%", "%")
+    for old, new in (("block", "qblock"), ("disk", "qcow"), ("vda", "vdb"), ("/tmp/", "/tmp/q")):
+        second = second.replace(old, new)
+    script = loops + second + "chain a & disk & qcow & wait\n"
+    disks = lambda more="": ["--drive", f"file={own},format=raw{more}", "--drive", f"file={qcow},format=qcow2{more}"]
+    drive = [*disks(), "--snapshots", store]
     run = Run(debian.arclight(["sh", "-c", script], options=[*drive, "-m", "256", "--qmp", f"unix:{sock},server=on,wait=off"]))
     qmp = Qmp(sock)
-    steps = {"a": 2, "disk": 2}
-    failures.check(run.wait_for(beyond({}, {"a": 2, "disk": 10})), f"no guest to save: {run.output}")
+    steps = {"a": 2, "disk": 2, "qcow": 2}
+    failures.check(run.wait_for(beyond({}, {"a": 2, "disk": 10, "qcow": 10})), f"no guest to save: {run.output}")
     failures.check(qmp.human("info snapshots") == "There is no snapshot available.\r\n", "info snapshots")
     failures.check(qmp.human("loadvm one").startswith("Error: Snapshot 'one' does not exist"), "loadvm of none")
     failures.check(qmp.human("savevm ../one").startswith("Error: '../one' is no name"), "a name that leads elsewhere")
@@ -334,7 +342,8 @@ def monitor_snapshots():
     # The image is somebody else's meanwhile.
     with open(own, "r+b") as f:
         f.write(random.Random(9).randbytes(1 << 20))
-    base = ["--restore", "one", "--drive", f"file={own},format=raw,snapshot=on", "--snapshots", store]
+    fresh()
+    base = ["--restore", "one", *disks(",snapshot=on"), "--snapshots", store]
     many = [Run([ARCLIGHT, "run", *base, *guest.OPTIONS]) for _ in range(3)]
     for number, one in enumerate(many):
         good = one.wait_for(lambda output: beyond(counts(saved), steps)(saved + output))

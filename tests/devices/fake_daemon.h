@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,6 +13,8 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -48,11 +51,34 @@ class FakeDaemon {
         thread_ = std::thread([this] { work(); });
         return std::exchange(front_, -1);
     }
+    /// Instead of start(): for one front end that connects to a path.
+    void start_at(const std::string& path) {
+        sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+        std::memcpy(&address.sun_path[0], path.c_str(), path.size() + 1);
+        unlink(path.c_str());
+        listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+            listen(listener_, 1) != 0)
+            std::abort();
+        thread_ = std::thread([this] {
+            const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+            {
+                const std::lock_guard guard(lock_);
+                close(std::exchange(socket_, connection));
+            }
+            if (connection >= 0) work();
+        });
+    }
     void die() {
         if (thread_.joinable()) {
-            shutdown(socket_, SHUT_RDWR);
+            if (listener_ >= 0) shutdown(listener_, SHUT_RDWR);
+            {
+                const std::lock_guard guard(lock_);
+                shutdown(socket_, SHUT_RDWR);
+            }
             thread_.join();
         }
+        if (listener_ >= 0) close(std::exchange(listener_, -1));
         for (auto& [index, ring] : rings_)
             for (const int fd : {ring.kick, ring.call, ring.error})
                 if (fd >= 0) close(fd);
@@ -78,7 +104,16 @@ class FakeDaemon {
         const std::lock_guard guard(lock_);
         return counts_[request];
     }
+    std::set<unsigned> enabled() {
+        const std::lock_guard guard(lock_);
+        std::set<unsigned> all;
+        for (const auto& [index, ring] : rings_)
+            if (ring.started && ring.enabled) all.insert(index);
+        return all;
+    }
     std::atomic<uint64_t> accepted{0};  ///< features
+    std::atomic<bool> keeps{false};     ///< takes requests and hands none back
+    std::atomic<unsigned> taken{0};
     std::atomic<unsigned> served{0};
 
   private:
@@ -209,6 +244,11 @@ class FakeDaemon {
             const uint16_t offered =
                 std::atomic_ref(memory<uint16_t>(ring.at.available + 2)).load(std::memory_order_acquire);
             if (offered == ring.next) break;
+            ++taken;
+            if (keeps) {
+                ++ring.next;
+                continue;
+            }
             uint16_t head = memory<uint16_t>(ring.at.available + 4 + ring.next % ring.entries * 2);
             const uint16_t first = head;
             while ((memory<uint16_t>(ring.at.descriptors + head * 16 + 12) & 1) != 0)
@@ -226,7 +266,7 @@ class FakeDaemon {
         if (any && write(ring.call, &one, sizeof one) != sizeof one) std::abort();
     }
 
-    int front_ = -1, socket_ = -1, requests_ = -1;
+    int front_ = -1, socket_ = -1, requests_ = -1, listener_ = -1;
     std::mutex lock_;
     std::map<Request, unsigned> counts_;
     std::map<uint32_t, Ring> rings_;

@@ -16,9 +16,17 @@ using Bytes = std::vector<uint8_t>;
 /// A network whose thread is the test's own: nothing happens until run().
 class FakeNetwork final : public NetBackend {
   public:
-    explicit FakeNetwork(bool large = true, bool headers = false) : large_(large), headers_(headers) {}
+    explicit FakeNetwork(bool large = true, bool headers = false, unsigned lanes = 1)
+        : large_(large), headers_(headers) {
+        for (unsigned i = 1; i < lanes; i++) others.push_back(std::make_unique<FakeNetwork>(large, headers));
+    }
 
     void connect(NetGuest* guest) override { guest_ = guest; }
+    std::vector<NetBackend*> lanes() override {
+        std::vector<NetBackend*> all{this};
+        for (const auto& other : others) all.push_back(other.get());
+        return all;
+    }
     bool large_segments() const override { return large_; }
     bool link_up() const override { return link_; }
     bool takes_headers() const override { return headers_; }
@@ -44,7 +52,9 @@ class FakeNetwork final : public NetBackend {
         guest_->link_changed();
     }
     NetGuest* guest() { return guest_; }
+    bool awake() const { return awake_; }
     std::vector<Bytes> sent;
+    std::vector<std::unique_ptr<FakeNetwork>> others;  ///< the lanes after the first
 
   private:
     const bool large_, headers_;

@@ -77,7 +77,7 @@ TEST(Psci, PowerActions) {
     psci.call(0, 0x8400'0009, 0, 0, 0);
     EXPECT_EQ(psci.call(0, 0xc400'0012, 0, 0, 0), 0u);
     EXPECT_EQ(psci.call(0, 0xc400'0012, 0x8000'0000, 0, 0), minus(2));
-    EXPECT_EQ(power.log, "off3 suspend poweroff reset reset ");
+    EXPECT_EQ(power.log, "off3 suspend poweroff off0 reset off0 reset off0 ");
 }
 
 TEST(PsciState, IsTheVersion) {

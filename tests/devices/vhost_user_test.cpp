@@ -42,11 +42,11 @@ struct Host final : MachineHost {
 
 struct Machine {
     explicit Machine(std::shared_ptr<Connection> connection, const char* kind = "vhost-user-blk",
-                     unsigned queues = 2) {
+                     unsigned queues = 2, unsigned pairs = 1) {
         test::TestRam ram(QueuesDriver::kRamSize);
         auto device =
             Device::make(*find_kind(kind), std::move(connection), {ram.file(), layout::kRamBase, ram.size()},
-                         {.label = "disk 'x'", .queues = queues, .host = &host});
+                         {.label = "disk 'x'", .queues = queues, .net_pairs = pairs, .host = &host});
         if (!device) throw std::runtime_error(device.error());
         driver.emplace(std::move(*device), std::move(ram));
     }
@@ -161,6 +161,196 @@ TEST(VhostUserTest, ADaemonsEndIsOneLineAndADeviceThatNeedsAReset) {
         EXPECT_TRUE(eventually([&] { return driver.broken(); }, kSoon));
         EXPECT_EQ(machine.host.lines(), 1u);
     }
+}
+
+// ---- pairs of queues
+
+struct NetMachine : Machine {
+    explicit NetMachine(std::shared_ptr<Connection> connection, unsigned pairs = 3)
+        : Machine(std::move(connection), "vhost-user-net", 0, pairs) {}
+    explicit NetMachine(FakeDaemon& daemon, unsigned pairs = 3)
+        : NetMachine(connect(daemon, "vhost-user-net"), pairs) {}
+
+    /// The device's answer; 0: it was carried out.
+    unsigned command(const std::vector<uint8_t>& bytes, unsigned queue) {
+        const uint16_t before = driver->used_count(queue);
+        std::ranges::copy(bytes, driver->memory.host(driver->buffer(queue, 0), bytes.size()));
+        driver->at<uint8_t>(driver->buffer(queue, 1)) = 0xee;
+        driver->describe(driver->table(queue), 0, driver->buffer(queue, 0),
+                         static_cast<uint32_t>(bytes.size()), driver->kNext, 1);
+        driver->describe(driver->table(queue), 1, driver->buffer(queue, 1), 1, driver->kWrite);
+        driver->offer_in(queue, 0);
+        EXPECT_TRUE(eventually([&] { return driver->used_count(queue) != before; }, kSoon));
+        return driver->at<uint8_t>(driver->buffer(queue, 1));
+    }
+};
+
+constexpr uint64_t kPairsFeatures = virtio::kNetFeatureControl | virtio::kNetFeaturePairs;
+
+TEST(VhostUserTest, TheDaemonServesThePairsThatTheDriverUses) {
+    FakeDaemon daemon;
+    daemon.features |= virtio::kNetFeaturePairs;
+    daemon.queues = 6;
+    NetMachine machine(daemon);
+    machine.driver->set(0x14, 0);
+    EXPECT_EQ(machine.driver->get(0x10) & kPairsFeatures, kPairsFeatures);
+    machine.driver->start_queues(kPairsFeatures);
+    using Set = std::set<unsigned>;
+    EXPECT_TRUE(eventually([&] { return daemon.enabled() == Set({0, 1}); }, kSoon));
+    EXPECT_EQ(daemon.accepted, 1ull << 32 | virtio::kNetFeaturePairs | kFeatureProtocol)
+        << "the control queue is not the daemon's";
+    const std::pair<unsigned, Set> numbers[] = {
+        {3, {0, 1, 2, 3, 4, 5}}, {2, {0, 1, 2, 3}}, {3, {0, 1, 2, 3, 4, 5}}, {1, {0, 1}}};
+    for (const auto& [pairs, rings] : numbers) {
+        EXPECT_EQ(machine.command({4, 0, static_cast<uint8_t>(pairs), 0}, 6), 0u);
+        EXPECT_EQ(daemon.enabled(), rings) << "before the driver is told";
+    }
+    for (const std::vector<uint8_t>& wrong :
+         {std::vector<uint8_t>{4, 0, 0, 0}, {4, 0, 4, 0}, {4, 0, 1}, {4, 1, 1, 0}, {0, 0, 1}, {4}})
+        EXPECT_EQ(machine.command(wrong, 6), 1u);
+    EXPECT_EQ(machine.command({4, 0, 2, 0}, 6), 0u);
+    machine.driver->room(2);
+    EXPECT_TRUE(eventually([&] { return machine.driver->used_count(2) == 1; }, kSoon));
+    // After a pause the daemon serves the same; after a reset, the first pair.
+    machine.driver->device.quiesce();
+    machine.driver->device.resume();
+    EXPECT_TRUE(eventually([&] { return daemon.enabled() == Set({0, 1, 2, 3}); }, kSoon));
+    machine.driver->start_queues(kPairsFeatures);
+    EXPECT_TRUE(eventually([&] { return daemon.enabled() == Set({0, 1}); }, kSoon));
+}
+
+TEST(VhostUserTest, ADriverOfOnePairHasItsControlQueueBehindThat) {
+    FakeDaemon daemon;
+    daemon.features |= virtio::kNetFeaturePairs;
+    daemon.queues = 6;
+    NetMachine machine(daemon);
+    machine.driver->start_queues(virtio::kNetFeatureControl);
+    EXPECT_EQ(machine.command({4, 0, 1, 0}, 2), 1u);
+    EXPECT_EQ(daemon.count(FakeDaemon::Request::SetVringKick), 2u) << "and the daemon has no third ring";
+    EXPECT_EQ(daemon.enabled(), std::set<unsigned>({0, 1}));
+
+    FakeDaemon single;
+    single.features |= virtio::kNetFeaturePairs;
+    NetMachine one(single, 1);
+    one.driver->set(0x14, 0);
+    EXPECT_EQ(one.driver->get(0x10) & kPairsFeatures, 0u);
+}
+
+// ---- daemons that end and come again
+
+struct Reconnection : testing::Test {
+    std::string path = testing::TempDir() + "/arclight-daemon-" + std::to_string(getpid());
+    ~Reconnection() override { unlink(path.c_str()); }
+    std::shared_ptr<Connection> reach(FakeDaemon& daemon, const char* name = "vhost-user-blk") {
+        daemon.start_at(path);
+        const Kind& kind = *find_kind(name);
+        auto opened = DaemonConnection::connect(path, wanted_features(kind), kind.config_bytes,
+                                                std::chrono::milliseconds(20), kSoon);
+        EXPECT_TRUE(opened) << opened.error();
+        return opened ? *opened : nullptr;
+    }
+};
+
+TEST_F(Reconnection, AnotherDaemonDoesWhatWasNotFinished) {
+    FakeDaemon first;
+    Machine machine(reach(first));
+    QueuesDriver& driver = *machine.driver;
+    driver.start_queues(0);
+    driver.room(0);
+    ASSERT_TRUE(eventually([&] { return driver.used_count(0) == 1; }, kSoon));
+    first.keeps = true;
+    driver.room(0);
+    ASSERT_TRUE(eventually([&] { return first.taken == 2; }, kSoon));
+    first.die();
+    ASSERT_TRUE(eventually([&] { return machine.host.lines() == 1; }, kSoon));
+    EXPECT_EQ(machine.host.said[0], "disk 'x': its daemon has ended; waiting for another one");
+    driver.room(0);
+    driver.room(1);
+    EXPECT_FALSE(driver.broken());
+
+    FakeDaemon second;
+    second.answer = 0x11;
+    second.config[8] = 0x99;
+    second.start_at(path);
+    ASSERT_TRUE(eventually([&] { return driver.used_count(0) == 3 && driver.used_count(1) == 1; }, kSoon));
+    EXPECT_EQ(second.taken, 3u);
+    EXPECT_EQ(driver.take(0),
+              std::vector({std::string(256, 0x5a), std::string(256, 0x11), std::string(256, 0x11)}));
+    EXPECT_EQ(driver.get(0x108) & 0xff, 0x99u) << "its configuration is read again";
+    ASSERT_EQ(machine.host.lines(), 2u);
+    EXPECT_EQ(machine.host.said[1], "disk 'x': another daemon is there");
+    // The next one, with an interrupt that the one before owes.
+    second.die();
+    FakeDaemon third;
+    driver.set(0x64, 3);
+    third.start_at(path);
+    EXPECT_TRUE(eventually([&] { return driver.wire(); }, kSoon));
+    driver.room(0);
+    EXPECT_TRUE(eventually([&] { return driver.used_count(0) == 4; }, kSoon));
+}
+
+TEST_F(Reconnection, AResetAndAPauseDoNotWaitForOne) {
+    FakeDaemon first;
+    Machine machine(reach(first));
+    QueuesDriver& driver = *machine.driver;
+    driver.start_queues(0);
+    first.die();
+    ASSERT_TRUE(eventually([&] { return machine.host.lines() == 1; }, kSoon));
+    driver.device.quiesce();
+    driver.room(0);
+    driver.device.resume();
+    driver.set(0x70, 0);
+    driver.start_queues(0);
+    driver.room(0);
+    FakeDaemon second;
+    second.start_at(path);
+    EXPECT_TRUE(eventually([&] { return driver.used_count(0) == 1; }, kSoon));
+    EXPECT_FALSE(driver.broken());
+}
+
+TEST_F(Reconnection, OneThatCanLessIsNotTaken) {
+    FakeDaemon first;
+    first.features |= 1u << 9;
+    Machine machine(reach(first));
+    QueuesDriver& driver = *machine.driver;
+    driver.start_queues(1u << 9);
+    first.die();
+    ASSERT_TRUE(eventually([&] { return machine.host.lines() == 1; }, kSoon));
+    driver.room(0);
+    {
+        FakeDaemon less;
+        less.start_at(path);
+        ASSERT_TRUE(eventually([&] { return less.count(FakeDaemon::Request::GetConfig) != 0; }, kSoon));
+        EXPECT_EQ(less.count(FakeDaemon::Request::SetVringKick), 0u);
+    }
+    EXPECT_EQ(driver.used_count(0), 0);
+    FakeDaemon second;
+    second.features |= 1u << 9;
+    second.start_at(path);
+    EXPECT_TRUE(eventually([&] { return driver.used_count(0) == 1; }, kSoon));
+}
+
+// A driver waits for the answer to a command and does nothing else.
+TEST_F(Reconnection, CommandsAreAnsweredMeanwhile) {
+    FakeDaemon first;
+    first.features |= virtio::kNetFeaturePairs;
+    first.queues = 6;
+    first.start_at(path);
+    const Kind& kind = *find_kind("vhost-user-net");
+    auto opened =
+        DaemonConnection::connect(path, wanted_features(kind), 0, std::chrono::milliseconds(20), kSoon);
+    ASSERT_TRUE(opened) << opened.error();
+    NetMachine machine(*opened);
+    machine.driver->start_queues(kPairsFeatures);
+    ASSERT_TRUE(eventually([&] { return first.enabled().size() == 2; }, kSoon));
+    first.die();
+    ASSERT_TRUE(eventually([&] { return machine.host.lines() == 1; }, kSoon));
+    EXPECT_EQ(machine.command({4, 0, 3, 0}, 6), 0u);
+    FakeDaemon second;
+    second.features |= virtio::kNetFeaturePairs;
+    second.queues = 6;
+    second.start_at(path);
+    EXPECT_TRUE(eventually([&] { return second.enabled().size() == 6; }, kSoon));
 }
 
 TEST(VhostUserTest, ItsStateIsNotSaved) {

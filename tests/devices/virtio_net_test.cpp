@@ -1,12 +1,10 @@
-// The network device against a driver of the test's own: frames both ways, what the control queue says, and drivers that
-// break the rules.
+// The network device against a driver of the test's own: frames both ways, and drivers that break the rules. Checksums, the control
+// queue and several pairs of queues have their own files.
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "devices/virtio/net_frame.h"
-#include "tests/devices/net_driver.h"
-#include "tests/devices/state_damage.h"
+#include "tests/devices/net_frames.h"
 
 namespace arclight::devices {
 namespace {
@@ -15,98 +13,10 @@ using test::Bytes;
 using test::EchoNetwork;
 using test::eventually;
 using test::FakeNetwork;
+using test::frame_to;
+using test::kGuest;
 using test::NetDriver;
 using namespace virtio;
-
-constexpr MacAddress kGuest{0x52, 0x54, 0, 0x12, 0x34, 0x56};
-
-Bytes frame_to(const MacAddress& to, size_t size, uint8_t seed = 1) {
-    Bytes frame(size);
-    for (size_t i = 0; i < size; i++) frame[i] = static_cast<uint8_t>(i * 7 + seed);
-    if (size < 14) return frame;
-    std::ranges::copy(to, frame.begin());
-    frame[12] = 0x88, frame[13] = 0xb5;  // a local experiment's type
-    return frame;
-}
-
-/// A TCP segment over IPv4 or IPv6 with right checksums.
-Bytes tcp_frame(bool ipv6, size_t data) {
-    const size_t tcp = ipv6 ? 54 : 34, size = tcp + 20 + data;
-    Bytes frame(size);
-    for (size_t i = tcp; i < size; i++) frame[i] = static_cast<uint8_t>(i * 13);
-    std::ranges::copy(kGuest, frame.begin());
-    const auto length = static_cast<uint16_t>(size - (ipv6 ? tcp : 14));
-    if (ipv6) {
-        frame[12] = 0x86, frame[13] = 0xdd;
-        frame[14] = 0x60, frame[18] = static_cast<uint8_t>(length >> 8),
-        frame[19] = static_cast<uint8_t>(length);
-        frame[20] = 6;
-    } else {
-        frame[12] = 0x08, frame[13] = 0;
-        frame[14] = 0x45, frame[16] = static_cast<uint8_t>(length >> 8),
-        frame[17] = static_cast<uint8_t>(length);
-        frame[23] = 6;
-    }
-    frame[tcp + 12] = 0x50;
-    const auto found = find_tcp(frame);
-    const uint16_t pseudo = tcp_pseudo_sum(frame, *found, size - tcp);
-    std::memcpy(&frame[tcp + 16], &pseudo, 2);
-    complete_checksum(frame, tcp, 16);
-    return frame;
-}
-
-bool tcp_checksum_right(const Bytes& frame) {
-    const auto tcp = find_tcp(frame);
-    if (!tcp) return false;
-    const auto segment = std::span(frame).subspan(tcp->tcp);
-    return checksum_sum(segment, tcp_pseudo_sum(frame, *tcp, segment.size())) == 0xffff;
-}
-
-TEST(NetFrame, SumsAreTheWordsSums) {
-    std::mt19937 random(1);
-    for (size_t size = 0; size < 70; size++) {
-        Bytes bytes(size);
-        for (auto& byte : bytes) byte = static_cast<uint8_t>(random());
-        uint32_t sum = 0;
-        for (size_t i = 0; i < size; i += 2)
-            sum += static_cast<uint32_t>(bytes[i] | (i + 1 < size ? bytes[i + 1] << 8 : 0));
-        while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-        EXPECT_EQ(checksum_sum(bytes), sum) << size;
-    }
-    EXPECT_EQ(checksum_sum(Bytes(65536, 0xff)), 0xffff);
-}
-
-TEST(NetFrame, FindsTcpWhereItIsWhole) {
-    for (const bool ipv6 : {false, true}) {
-        Bytes frame = tcp_frame(ipv6, 100);
-        ASSERT_TRUE(find_tcp(frame));
-        EXPECT_TRUE(tcp_checksum_right(frame));
-        EXPECT_EQ(find_tcp(frame)->data, frame.size() - 100);
-        for (size_t size = 0; size < frame.size(); size++)
-            EXPECT_FALSE(find_tcp(std::span(frame).first(size))) << "the packet ends in the air, " << size;
-        Bytes options = frame;
-        options[find_tcp(frame)->tcp + 12] = 0x40;
-        EXPECT_FALSE(find_tcp(options)) << "a header of 16 bytes";
-        options[find_tcp(frame)->tcp + 12] = 0xf0;
-        EXPECT_EQ(find_tcp(options)->data, find_tcp(frame)->tcp + 60);
-    }
-    Bytes fragment = tcp_frame(false, 100);
-    fragment[21] = 1;
-    EXPECT_FALSE(find_tcp(fragment));
-    Bytes tagged = tcp_frame(false, 100);
-    tagged.insert(tagged.begin() + 12, {0x81, 0, 0, 5});
-    EXPECT_EQ(find_tcp(tagged)->tcp, 38u);
-}
-
-TEST(NetFrame, MacAddressesHaveOneForm) {
-    EXPECT_EQ(parse_mac("52:54:00:12:34:56"), kGuest);
-    EXPECT_EQ(format_mac(kGuest), "52:54:00:12:34:56");
-    EXPECT_TRUE(parse_mac("fe:DC:ba:98:76:54"));
-    for (const char* wrong : {"", "52:54:00:12:34", "52:54:00:12:34:5", "52:54:00:12:34:56:",
-                              "52:54:00:12:34:5g", "52-54-00-12-34-56", "525400123456", "52:54:00:12:34:+6",
-                              "53:54:00:12:34:56", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"})
-        EXPECT_FALSE(parse_mac(wrong)) << wrong;
-}
 
 struct NetDevice : testing::Test {
     FakeNetwork network;
@@ -166,26 +76,6 @@ TEST_F(NetDevice, SendsFramesInTheirOrder) {
     EXPECT_FALSE(driver.broken());
 }
 
-TEST_F(NetDevice, CompletesChecksums) {
-    driver.start_net();
-    for (const size_t size : {60u, 61u, 1514u}) {
-        Bytes frame = frame_to(kGuest, size);
-        const NetHeader header{
-            .flags = NetHeader::kNeedsChecksum, .checksum_start = 34, .checksum_offset = 6};
-        Bytes expected = frame;
-        ASSERT_TRUE(complete_checksum(expected, 34, 6));
-        driver.send(0, header, frame);
-        network.run();
-        EXPECT_EQ(network.sent.back(), expected);
-    }
-    // The sum of a packet with its checksum is all ones; one that would be zero is written as all ones.
-    Bytes zero(60);
-    driver.send(0, {.flags = NetHeader::kNeedsChecksum, .checksum_start = 14, .checksum_offset = 44}, zero);
-    network.run();
-    EXPECT_EQ(network.sent.back()[58], 0xff);
-    EXPECT_EQ(network.sent.back()[59], 0xff);
-}
-
 TEST_F(NetDevice, LosesFramesWhoseHeaderMakesNoSense) {
     driver.start_net(NetDriver::kAll & ~NetDriver::kHostTcp6);
     const Bytes frame = frame_to(kGuest, 100);
@@ -215,27 +105,6 @@ TEST_F(NetDevice, LosesFramesWhoseHeaderMakesNoSense) {
     driver.send(0, {.flags = needs, .checksum_start = 34, .checksum_offset = 16}, frame);
     network.run();
     EXPECT_TRUE(network.sent.empty()) << "without the feature nobody completes checksums";
-}
-
-TEST_F(NetDevice, TakesLargeSegmentsWhole) {
-    driver.start_net();
-    for (const bool ipv6 : {false, true}) {
-        const Bytes whole = tcp_frame(ipv6, 30'000);
-        Bytes frame = whole;
-        const auto tcp = *find_tcp(frame);
-        const uint16_t pseudo = tcp_pseudo_sum(frame, tcp, frame.size() - tcp.tcp);
-        std::memcpy(&frame[tcp.tcp + 16], &pseudo, 2);
-        driver.send(0,
-                    {.flags = NetHeader::kNeedsChecksum,
-                     .gso_type = static_cast<uint8_t>(ipv6 ? NetHeader::kGsoTcp6
-                                                           : NetHeader::kGsoTcp4 | NetHeader::kGsoEcn),
-                     .gso_size = 1448,
-                     .checksum_start = static_cast<uint16_t>(tcp.tcp),
-                     .checksum_offset = 16},
-                    frame);
-        network.run();
-        EXPECT_EQ(network.sent.back(), whole);
-    }
 }
 
 TEST_F(NetDevice, SizesAtTheLimits) {
@@ -367,141 +236,6 @@ TEST_F(NetDevice, FramesWaitForBuffersInTheirOrder) {
     EXPECT_LT(delivered, 200u);
 }
 
-TEST_F(NetDevice, GivesLargeSegmentsToThoseThatTakeThem) {
-    for (const bool ipv6 : {false, true}) {
-        driver.start_net();
-        EXPECT_TRUE(network.guest()->takes_large_segments(ipv6));
-        const Bytes frame = tcp_frame(ipv6, 9000);
-        for (unsigned i = 0; i < 4; i++) driver.offer_room(i);
-        network.receive(frame, 1448);
-        ASSERT_EQ(driver.used_count(0), 3);
-        const NetHeader header = driver.received_header(0);
-        const auto tcp = *find_tcp(frame);
-        EXPECT_EQ(header.flags, NetHeader::kNeedsChecksum);
-        EXPECT_EQ(header.gso_type, ipv6 ? NetHeader::kGsoTcp6 : NetHeader::kGsoTcp4);
-        EXPECT_EQ(header.gso_size, 1448);
-        EXPECT_EQ(header.header_bytes, tcp.data);
-        EXPECT_EQ(header.checksum_start, tcp.tcp);
-        EXPECT_EQ(header.checksum_offset, 16);
-        Bytes all;
-        for (unsigned i = 0; i < 3; i++) {
-            const Bytes part = driver.received(i, driver.used_size(0, i));
-            all.insert(all.end(), part.begin(), part.end());
-        }
-        Bytes got(all.begin() + sizeof header, all.end());
-        ASSERT_TRUE(complete_checksum(got, header.checksum_start, header.checksum_offset));
-        EXPECT_EQ(got, frame) << "the rest of the checksum makes it whole";
-
-        driver.start_net(NetDriver::kAll & ~(ipv6 ? NetDriver::kGuestTcp6 : NetDriver::kGuestTcp4));
-        EXPECT_FALSE(network.guest()->takes_large_segments(ipv6));
-        for (unsigned i = 0; i < 4; i++) driver.offer_room(i);
-        network.receive(frame, 1448);
-        EXPECT_EQ(driver.used_count(0), 0);
-        driver.start_net(NetDriver::kAll & ~NetDriver::kGuestChecksum);
-        EXPECT_FALSE(network.guest()->takes_large_segments(ipv6)) << "5.1.3.1: only with GUEST_CSUM";
-    }
-}
-
-// ---- a back end that takes part in checksums and segmentation
-
-struct NetDeviceWithHeaders : testing::Test {
-    FakeNetwork network{true, true};
-    NetDriver driver{network};
-
-    static NetHeader partial(bool ipv6, uint8_t type, uint16_t segment = 1000) {
-        NetHeader header{};
-        header.flags = NetHeader::kNeedsChecksum;
-        header.gso_type = type;
-        header.gso_size = type != NetHeader::kGsoNone ? segment : 0;
-        header.header_bytes = ipv6 ? 74 : 54;
-        header.checksum_start = ipv6 ? 54 : 34;
-        header.checksum_offset = 16;
-        return header;
-    }
-    /// With the pseudo header's sum only where the checksum goes.
-    static Bytes incomplete(Bytes frame) {
-        const auto tcp = find_tcp(frame);
-        const uint16_t sum = tcp_pseudo_sum(frame, *tcp, frame.size() - tcp->tcp);
-        std::memcpy(&frame[tcp->tcp + 16], &sum, sizeof sum);
-        return frame;
-    }
-};
-
-TEST_F(NetDeviceWithHeaders, LeavesTheWorkToIt) {
-    driver.start_net();
-    const Bytes frame = incomplete(tcp_frame(false, 3000));
-    const NetHeader header = partial(false, NetHeader::kGsoTcp4);
-    driver.send(0, header, frame);
-    network.run();
-    ASSERT_EQ(network.sent.size(), 1u);
-    Bytes expected(sizeof header);
-    std::memcpy(expected.data(), &header, sizeof header);
-    expected.insert(expected.end(), frame.begin(), frame.end());
-    EXPECT_EQ(network.sent[0], expected);
-}
-
-TEST_F(NetDeviceWithHeaders, SendsNothingThatTheDriverHasNotAgreedTo) {
-    driver.start_net(NetDriver::kMac | NetDriver::kChecksum | NetDriver::kHostTcp6);
-    driver.send(0, partial(false, NetHeader::kGsoTcp4), incomplete(tcp_frame(false, 100)));
-    network.run();
-    EXPECT_TRUE(network.sent.empty());
-    NetDriver other(network);
-    other.start_net(NetDriver::kMac);
-    other.send(0, partial(false, NetHeader::kGsoNone), incomplete(tcp_frame(false, 100)));
-    network.run();
-    EXPECT_TRUE(network.sent.empty());
-}
-
-TEST_F(NetDeviceWithHeaders, PassesHeadersToTheDriver) {
-    for (const bool ipv6 : {false, true}) {
-        NetDriver fresh(network);
-        fresh.start_net();
-        const Bytes frame = incomplete(tcp_frame(ipv6, 2000));
-        const NetHeader header = partial(ipv6, ipv6 ? NetHeader::kGsoTcp6 : NetHeader::kGsoTcp4);
-        fresh.offer_room(0);
-        network.receive({.bytes = frame, .checked = false, .header = &header});
-        ASSERT_EQ(fresh.used_count(NetDriver::kReceive), 1);
-        NetHeader got = fresh.received_header(0);
-        EXPECT_EQ(got.buffers, 1);
-        got.buffers = 0;
-        EXPECT_EQ(std::memcmp(&got, &header, sizeof got), 0);
-        Bytes bytes = fresh.received(0, sizeof header + frame.size());
-        bytes.erase(bytes.begin(), bytes.begin() + sizeof header);
-        EXPECT_EQ(bytes, frame);
-    }
-}
-
-// Frames that the kernel has made before the driver was another one.
-TEST_F(NetDeviceWithHeaders, CompletesWhatTheDriverDoesNotTake) {
-    driver.start_net(NetDriver::kMac | NetDriver::kMergeable);
-    const Bytes frame = incomplete(tcp_frame(false, 500));
-    const NetHeader plain = partial(false, NetHeader::kGsoNone), large = partial(false, NetHeader::kGsoTcp4);
-    NetHeader outside = plain;
-    outside.checksum_start = static_cast<uint16_t>(frame.size());
-    driver.offer_room(0);
-    network.receive({.bytes = frame, .checked = false, .header = &large});
-    network.receive({.bytes = frame, .checked = false, .header = &outside});
-    EXPECT_EQ(driver.used_count(NetDriver::kReceive), 0) << "they are lost";
-    network.receive({.bytes = frame, .checked = false, .header = &plain});
-    ASSERT_EQ(driver.used_count(NetDriver::kReceive), 1);
-    EXPECT_EQ(driver.received_header(0).flags, 0);
-    Bytes got = driver.received(0, sizeof plain + frame.size());
-    got.erase(got.begin(), got.begin() + sizeof plain);
-    EXPECT_EQ(got, tcp_frame(false, 500));
-}
-
-TEST_F(NetDeviceWithHeaders, HeadersWaitWithTheirFrames) {
-    driver.start_net();
-    const Bytes frame = incomplete(tcp_frame(false, 500));
-    const NetHeader header = partial(false, NetHeader::kGsoNone);
-    network.receive({.bytes = frame, .checked = false, .header = &header});
-    driver.offer_room(0);
-    network.run();
-    ASSERT_EQ(driver.used_count(NetDriver::kReceive), 1);
-    EXPECT_EQ(driver.received_header(0).flags, NetHeader::kNeedsChecksum);
-    EXPECT_EQ(driver.received_header(0).checksum_start, 34);
-}
-
 // Nobody has looked at what another machine sends.
 TEST_F(NetDevice, UncheckedFramesAreNotSaidToBeRight) {
     driver.start_net();
@@ -524,157 +258,6 @@ TEST_F(NetDevice, ABufferWithoutRoomForAHeaderIsAgainstTheRules) {
     driver.offer_room(0);
     network.receive(frame_to(kGuest, 60));
     EXPECT_EQ(driver.used_count(0), 1) << "a reset mends it";
-}
-
-// ---- the control queue
-
-TEST_F(NetDevice, FiltersWhatTheDriverDoesNotWant) {
-    driver.start_net();
-    const MacAddress broadcast{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, group{1, 0, 0x5e, 0, 0, 1},
-        other{2, 0, 0, 0, 0, 7};
-    unsigned next = 0;
-    const auto gets = [&](const Bytes& frame) {
-        const uint16_t before = driver.used_count(0);
-        driver.offer_room(next++ % 32);
-        network.receive(frame);
-        return driver.used_count(0) != before;
-    };
-    EXPECT_TRUE(gets(frame_to(other, 60))) << "all until the driver says otherwise";
-    EXPECT_EQ(driver.control({0, 0, 0}), 0);  // not promiscuous
-    EXPECT_TRUE(gets(frame_to(kGuest, 60)));
-    EXPECT_TRUE(gets(frame_to(broadcast, 60)));
-    EXPECT_FALSE(gets(frame_to(group, 60)));
-    EXPECT_FALSE(gets(frame_to(other, 60)));
-    Bytes table{1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 7, 1, 0, 0, 0, 1, 0, 0x5e, 0, 0, 1};
-    EXPECT_EQ(driver.control(table), 0);
-    EXPECT_TRUE(gets(frame_to(group, 60)));
-    EXPECT_TRUE(gets(frame_to(other, 60)));
-    EXPECT_EQ(driver.control({1, 0, 0, 0, 0, 0, 0, 0, 0, 0}), 0);  // empty tables
-    EXPECT_FALSE(gets(frame_to(other, 60)));
-    EXPECT_EQ(driver.control({0, 1, 1}), 0);  // all multicast
-    EXPECT_TRUE(gets(frame_to(group, 60)));
-    EXPECT_EQ(driver.control({0, 3, 1}), 0);  // no multicast
-    EXPECT_FALSE(gets(frame_to(group, 60)));
-    EXPECT_EQ(driver.control({0, 5, 1}), 0);  // no broadcast
-    EXPECT_FALSE(gets(frame_to(broadcast, 60)));
-    EXPECT_EQ(driver.control({0, 4, 1}), 0);  // no unicast
-    EXPECT_FALSE(gets(frame_to(kGuest, 60)));
-    EXPECT_EQ(driver.control({0, 4, 0}), 0);
-    // Another address, which the configuration shows.
-    EXPECT_EQ(driver.control({1, 1, 2, 0, 0, 0, 0, 7}), 0);
-    EXPECT_TRUE(gets(frame_to(other, 60)));
-    EXPECT_FALSE(gets(frame_to(kGuest, 60)));
-    EXPECT_EQ(driver.device.read(0x100, 1), 2u);
-    // VLANs.
-    Bytes tagged = frame_to(other, 64);
-    tagged[12] = 0x81, tagged[13] = 0, tagged[14] = 0x20, tagged[15] = 0x05;
-    EXPECT_FALSE(gets(tagged));
-    EXPECT_EQ(driver.control({2, 0, 5, 0}), 0);
-    EXPECT_TRUE(gets(tagged));
-    EXPECT_EQ(driver.control({2, 1, 5, 0}), 0);
-    EXPECT_FALSE(gets(tagged));
-    // A reset forgets it all.
-    driver.start_net();
-    next = 0;
-    EXPECT_TRUE(gets(frame_to({2, 9, 9, 9, 9, 9}, 60)));
-    EXPECT_EQ(driver.device.read(0x100, 4), 0x1200'5452u);
-    EXPECT_FALSE(driver.broken());
-}
-
-TEST_F(NetDevice, ManyAddressesLetAllPass) {
-    driver.start_net();
-    EXPECT_EQ(driver.control({0, 0, 0}), 0);
-    Bytes table{1, 0, 65, 0, 0, 0};
-    for (unsigned i = 0; i < 65; i++) table.insert(table.end(), {2, 0, 0, 0, 1, static_cast<uint8_t>(i)});
-    table.insert(table.end(), {0, 0, 0, 0});
-    EXPECT_EQ(driver.control(table), 0);
-    driver.offer_room(0);
-    network.receive(frame_to({2, 0, 0, 0, 0, 9}, 60));
-    EXPECT_EQ(driver.used_count(0), 1);
-}
-
-TEST_F(NetDevice, RefusesCommandsWithoutTheirForm) {
-    driver.start_net();
-    const Bytes wrong[] = {{0},
-                           {0, 0},
-                           {0, 0, 1, 1},
-                           {0, 6, 1},
-                           {1, 0},
-                           {1, 0, 1, 0, 0, 0},
-                           {1, 0, 0, 0, 0, 0},
-                           {1, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0},
-                           {1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f},
-                           {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-                           {1, 1, 2, 0, 0, 0, 0},
-                           {1, 1, 2, 0, 0, 0, 0, 7, 8},
-                           {1, 2, 0},
-                           {2, 0, 0},
-                           {2, 0, 0, 0x10},
-                           {2, 2, 0, 0},
-                           {3, 0},
-                           {4, 0, 1, 0},
-                           {255, 255, 255}};
-    for (const Bytes& command : wrong)
-        EXPECT_EQ(driver.control(command), 1) << testing::PrintToString(command);
-    EXPECT_FALSE(driver.broken());
-    EXPECT_EQ(driver.device.read(0x100, 4), 0x1200'5452u);
-    driver.start_net(NetDriver::kAll &
-                     ~(NetDriver::kControlRx | NetDriver::kControlVlan | NetDriver::kControlMac));
-    EXPECT_EQ(driver.control({0, 0, 0}), 1) << "not negotiated";
-    EXPECT_EQ(driver.control({1, 1, 2, 0, 0, 0, 0, 7}), 1);
-    EXPECT_EQ(driver.control({2, 0, 5, 0}), 1);
-    // Nowhere to answer.
-    driver.describe_in(2, 0, driver.kData, 3, 0);
-    driver.offer_in(2, 0);
-    EXPECT_TRUE(driver.broken());
-}
-
-// ---- state
-
-TEST_F(NetDevice, MovesWithWhatTheDriverHasSaid) {
-    driver.start_net();
-    EXPECT_EQ(driver.control({0, 0, 0}), 0);
-    EXPECT_EQ(driver.control({1, 1, 2, 0, 0, 0, 0, 7}), 0);
-    driver.send(0, {}, frame_to(kGuest, 60));  // nobody has taken it yet
-    driver.offer_room(0);
-    driver.device.quiesce();
-    network.receive(frame_to({2, 0, 0, 0, 0, 7}, 60));
-    EXPECT_EQ(driver.used_count(0), 0) << "the machine stands";
-    const auto stream = test::save(driver.device);
-
-    FakeNetwork there;
-    NetDriver moved(there);
-    std::ranges::copy(driver.ram, moved.ram.begin());
-    moved.device.quiesce();
-    ASSERT_EQ(test::load(moved.device, stream), "");
-    moved.device.resume();
-    there.run();
-    ASSERT_EQ(there.sent.size(), 1u);
-    EXPECT_EQ(moved.device.read(0x100, 1), 2u);
-    there.receive(frame_to(kGuest, 60));
-    EXPECT_EQ(moved.used_count(0), 0) << "filtered, as before";
-    there.receive(frame_to({2, 0, 0, 0, 0, 7}, 60));
-    EXPECT_EQ(moved.used_count(0), 1);
-    // Here everything goes on as well, with what came meanwhile.
-    driver.device.resume();
-    network.run();
-    EXPECT_EQ(driver.used_count(0), 1);
-    EXPECT_EQ(network.sent.size(), 1u);
-
-    std::mt19937_64 random(3);
-    test::survives_damage(stream, random, [&](const std::vector<uint8_t>& damaged) {
-        FakeNetwork network;
-        NetDriver driver(network);
-        const bool loaded = test::load(driver.device, damaged).empty();
-        driver.device.resume();
-        network.run();
-        network.receive(frame_to(kGuest, 2000));
-        driver.start_net();
-        driver.offer_room(0);
-        network.receive(frame_to(kGuest, 60));
-        EXPECT_EQ(driver.used_count(0), 1);
-        return loaded;
-    });
 }
 
 // ---- drivers that break the rules, while the network is at work

@@ -50,6 +50,33 @@ class ImageServer : public testing::Test {
     std::string directory;
 };
 
+// QEMU's vvfat: a master boot record, and a partition with the directory's files.
+TEST_F(ImageServer, DirectoriesAsFatDisks) {
+    fs::create_directory(path("d"));
+    const std::string content = "read through a FAT file system";
+    std::ofstream(path("d/a.txt")) << content;
+    for (const std::string name : {"fat:", "fat:rw:", "fat:floppy:rw:"}) {
+        const auto image = open({.file = name + path("d"), .format = "raw"});
+        ASSERT_TRUE(image.has_value()) << image.error();
+        ASSERT_NE(*image, nullptr);
+        EXPECT_EQ((*image)->readonly(), name == "fat:") << name;
+        std::string text = read(**image, 0, 512);
+        EXPECT_EQ(text.substr(510), "\x55\xaa") << name;
+        for (uint64_t at = 0; at < (*image)->size() && at < 8 << 20 && text.find(content) == text.npos;
+             at += 1 << 20)
+            text = read(**image, at, std::min<uint64_t>(1 << 20, (*image)->size() - at));
+        EXPECT_NE(text.find(content), text.npos) << name;
+    }
+    EXPECT_FALSE(open({.file = "fat:rw:" + path("nowhere")}).has_value());
+    // A file of such a name is one.
+    const fs::path here = fs::current_path();
+    fs::current_path(directory);
+    std::ofstream("fat:d") << std::string(512, 'x');
+    const auto plain = open({.file = "fat:d"});
+    EXPECT_TRUE(plain.has_value() && *plain == nullptr);
+    fs::current_path(here);
+}
+
 TEST_F(ImageServer, FormatsBackingFilesAndClusters) {
     std::ofstream(path("base.raw")) << std::string(200'000, 'r') << std::string(3'000'000, '\0');
     fs::resize_file(path("base.raw"), 4 << 20);

@@ -49,26 +49,11 @@ TEST(ParseNet, Forwards) {
     EXPECT_TRUE(net.forwards[3].ipv6);
     EXPECT_EQ(net.forwards[3].host_address, "::1");
     EXPECT_EQ(net.forwards[3].guest_address, "fec0::5");
-    for (const char* wrong : {"",
-                              "tcp",
-                              "tcp:",
-                              "tcp::1",
-                              "tcp::1-",
-                              "tcp::1-2",
-                              "sctp::1-:2",
-                              "tcp::0-:1",
-                              "tcp::1-:0",
-                              "tcp::65536-:1",
-                              "tcp::1-:65536",
-                              "tcp::x-:1",
-                              "tcp:1.2.3:1-:1",
-                              "tcp:host:1-:1",
-                              "tcp:::1:1-:1",
-                              "tcp:[::1:1-:1",
-                              "tcp:[1.2.3.4]:1-:1",
-                              "tcp:127.0.0.1:1-[fec0::5]:1",
-                              "tcp:[::1]:1-:1",
-                              "tcp:[::1]:1-10.0.2.15:1"})
+    EXPECT_EQ(parsed("user,hostfwd=:127.0.0.1:0-:22").forwards[0].host_port, 0u) << "the kernel chooses one";
+    for (const char* wrong :
+         {"", "tcp", "tcp:", "tcp::1", "tcp::1-", "tcp::1-2", "sctp::1-:2", "tcp::1-:0", "tcp::65536-:1",
+          "tcp::1-:65536", "tcp::x-:1", "tcp:1.2.3:1-:1", "tcp:host:1-:1", "tcp:::1:1-:1", "tcp:[::1:1-:1",
+          "tcp:[1.2.3.4]:1-:1", "tcp:127.0.0.1:1-[fec0::5]:1", "tcp:[::1]:1-:1", "tcp:[::1]:1-10.0.2.15:1"})
         EXPECT_NE(error(std::string("user,hostfwd=") + wrong), "") << wrong;
 }
 
@@ -113,15 +98,27 @@ TEST(ParseNet, Tap) {
     EXPECT_EQ(net.interface, "t0");
     EXPECT_TRUE(net.script.empty() && !net.vnet_header);
     EXPECT_EQ(net.mtu, 9000u);
-    EXPECT_EQ(parsed("tap,fd=7").tap_descriptor, 7);
+    EXPECT_EQ(parsed("tap,fd=7").tap_descriptors, std::vector{7});
+    EXPECT_EQ(parsed("tap,fds=7:9:8").tap_descriptors, std::vector({7, 9, 8}));
+    EXPECT_EQ(parsed("tap,fds=7:9:8").queue_pairs, 3u);
     EXPECT_TRUE(parsed("tap").vnet_header);
     EXPECT_EQ(error("tap,vhost=on"), "vhost=on is not there: frames pass through this process");
     EXPECT_EQ(error("tap,fd=x"), "fd 'x' is no number of an open file");
     EXPECT_EQ(error("tap,fd=-1"), "fd '-1' is no number of an open file");
     EXPECT_EQ(error("tap,fd=7,ifname=x").substr(0, 3), "fd=");
-    EXPECT_EQ(error("tap,queues=4"), "queues '4': an adapter has one pair of queues");
+    EXPECT_EQ(error("tap,fds=7:"), "fds '' is no number of an open file");
+    EXPECT_EQ(error("tap,fd=7,queues=2").substr(0, 3), "fd=");
     EXPECT_EQ(error("tap,downscript=/x").substr(0, 15), "downscript '/x'");
     EXPECT_EQ(error("tap,hostfwd=x").substr(0, 21), "unknown key 'hostfwd'");
+}
+
+TEST(ParseNet, PairsOfQueues) {
+    EXPECT_EQ(parsed("tap").queue_pairs, 1u);
+    for (const char* kind : {"tap", "user", "passt", "socket,fd=5"})
+        EXPECT_EQ(parsed(std::string(kind) + ",queues=4").queue_pairs, 4u) << kind;
+    for (const char* wrong : {"0", "33", "x", ""})
+        EXPECT_EQ(error(std::string("user,queues=") + wrong),
+                  fmt::format("queues '{}' is not 1 to 32 pairs of queues", wrong));
 }
 
 TEST(ParseNet, Sockets) {

@@ -36,6 +36,8 @@ struct Cpu {
 
     bool guarded_pages = false;  ///< one has been fetched from since the reset: system/branch_type.h
 
+    bool traced = false;  ///< the environment is told of exceptions
+
     SystemRegisters registers;
     mmu::TranslationRegs translation;  ///< holds SCTLR, TCR, the TTBRs and MAIR
 

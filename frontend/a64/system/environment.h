@@ -6,6 +6,8 @@
 
 namespace arclight::frontend::a64 {
 
+enum class ExceptionKind : uint32_t;
+
 /// What the system code of a CPU needs from outside the CPU. The machine implements it. All calls come from
 /// the CPU's own thread, between instructions.
 class Environment {
@@ -56,6 +58,11 @@ class Environment {
 
     /// Firmware call by HVC #0 (PSCI, SMCCC): returns the new x0.
     virtual uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) = 0;
+    // ---- Of a CPU whose exceptions are traced (Cpu::traced)
+    /// One has been taken from this EL, to where the CPU is now; or it has returned from one.
+    virtual void exception_taken(ExceptionKind /*kind*/, unsigned /*from_el*/) {}
+    virtual void exception_left(unsigned /*from_el*/) {}
+
     /// The instruction word at the current PC, asked for only when it traps (its Rt goes into the syndrome).
     virtual uint32_t current_instruction() = 0;
 };

@@ -64,7 +64,8 @@ void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_
     } else if (cpu.sp_elx) {
         offset += 0x200;
     }
-    const bool el_changes = cpu.el != 1;
+    const uint8_t from_el = cpu.el;
+    const bool el_changes = from_el != 1;
     switch_stack(cpu, 1, true);
     s.daif = kDaifAll;
     cpu.il = false;
@@ -77,6 +78,7 @@ void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_
     if (el_changes && cpu.registers.pmu.follows_el) pmu_update(cpu);
     update_translation_flags(cpu);
     cpu.environment.context_changed();
+    if (cpu.traced) cpu.environment.exception_taken(kind, from_el);
 }
 
 void take_svc(Cpu& cpu, uint32_t imm16, uint64_t pc) {
@@ -155,7 +157,8 @@ void eret(Cpu& cpu) {
     cpu.ss = (cpu.registers.mdscr & kMdscrSs) != 0 && (spsr & kSpsrSs) != 0 && !step_enabled(cpu) &&
              debug_enabled_from(cpu, el, (spsr & kDaifD) != 0);
 
-    const bool el_changes = el != cpu.el;
+    const uint8_t from_el = cpu.el;
+    const bool el_changes = el != from_el;
     if (illegal) {
         cpu.il = true;
     } else {
@@ -176,6 +179,7 @@ void eret(Cpu& cpu) {
     update_translation_flags(cpu);
     cpu.environment.context_changed();
     cpu.environment.interrupts_unmasked();
+    if (cpu.traced) cpu.environment.exception_left(from_el);
 }
 
 void set_pan(Cpu& cpu, bool pan) {

@@ -36,6 +36,7 @@ enum class Class : uint32_t {
     Brk = 0x3c,
 };
 
+constexpr Class class_of(uint32_t esr) { return static_cast<Class>(esr >> 26); }
 constexpr uint32_t make(Class ec, uint32_t iss) { return static_cast<uint32_t>(ec) << 26 | 1u << 25 | iss; }
 
 constexpr uint32_t undefined() { return make(Class::Unknown, 0); }

@@ -81,8 +81,8 @@ Result<void> Machine::build(const BoardSerial& serial, ExitStatus* exit_status) 
     services_ = std::make_unique<MachineServices>(
         *ram_, *pause_control_, options_.watchdog,
         MachineServices::Actions{.say = print_message,
-                                 .reset = [this] { stop(End::Reset); },
-                                 .power_off = [this] { stop(End::PowerOff); },
+                                 .reset = [this] { reset(); },
+                                 .power_off = [this] { shut_down(End::PowerOff); },
                                  .power_key = [this] { power_key(); }});
     devices_ =
         std::make_unique<BoardDevices>(options_, loop_, memory_, *this, *this, services_.get(),
@@ -299,6 +299,23 @@ void Machine::stop(End why) {
     if (semihosting_ != nullptr) semihosting_->stop();
     cpus_->stop();
     contextidr_tracker_.stop();
+}
+
+void Machine::reset() {
+    if (options_.no_reboot)
+        shut_down(End::Reset);
+    else
+        stop(End::Reset);
+}
+
+// The run would end.
+void Machine::shut_down(End why) {
+    if (!options_.pause_at_shutdown) {
+        stop(why);
+        return;
+    }
+    services_->tell_shutdown(why == End::Reset);
+    pause_control_->pause(RunState::Shutdown);
 }
 
 void Machine::end_pause() { pause_control_->go_on(); }

@@ -80,6 +80,9 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     End run();
     /// Stops the machine; any thread.
     void stop(End why);
+    /// The same as far as the options let it: with no_reboot a reset is a shutdown, and with pause_at_shutdown one is a pause for good.
+    void reset();
+    void shut_down(End why);
     /// Pauses it, or ends a pause, whoever has asked for that. They return when it is done; false: the machine ends. Any
     /// thread but a CPU's and the event loop's.
     bool pause() { return pause_control_->pause_now(); }
@@ -151,8 +154,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     void cpu_off(unsigned cpu) override;
     int32_t affinity_info(uint64_t target, unsigned level) override;
     void suspend(unsigned) override {}
-    void system_off() override { stop(End::PowerOff); }
-    void system_reset() override { stop(End::Reset); }
+    void system_off() override { shut_down(End::PowerOff); }
+    void system_reset() override { reset(); }
 
   private:
     struct FileCloser {

@@ -26,6 +26,7 @@ class MachineServices final : public devices::MachineHost {
     struct Observer {
         std::function<void(uint64_t guest_bytes)> balloon;
         std::function<void(WatchdogAction)> watchdog;
+        std::function<void(bool by_reset)> shutdown;  ///< of a machine that is paused then
     };
     MachineServices(RamMapping& ram, PauseControl& pauses, WatchdogAction on_watchdog, Actions actions)
         : ram_(ram), pauses_(pauses), on_watchdog_(on_watchdog), actions_(std::move(actions)) {}
@@ -41,6 +42,9 @@ class MachineServices final : public devices::MachineHost {
     void give_back(std::span<uint8_t> pages) override { ram_.give_back(pages); }
     void balloon_changed(uint64_t bytes) override {
         if (const Observer told = observer(); told.balloon) told.balloon(bytes);
+    }
+    void tell_shutdown(bool by_reset) {
+        if (const Observer told = observer(); told.shutdown) told.shutdown(by_reset);
     }
     void watchdog_expired() override {
         const WatchdogAction action = on_watchdog_;

@@ -39,13 +39,13 @@ void PauseControl::pause(const std::string& why) {
 
 void PauseControl::pause(RunState why) {
     const std::lock_guard guard(lock_);
-    pause_wanted_ = why;
+    if (pause_wanted_ != RunState::Shutdown) pause_wanted_ = why;
     changed_.notify_all();
 }
 
 void PauseControl::go_on() {
     const std::lock_guard guard(lock_);
-    go_on_wanted_ = standing_ || pause_wanted_;
+    go_on_wanted_ = may_go_on();
     changed_.notify_all();
 }
 
@@ -59,7 +59,7 @@ bool PauseControl::pause_now() {
 
 bool PauseControl::go_on_now() {
     Lock held(lock_);
-    if (!standing_ && !pause_wanted_) return !quit_;
+    if (!may_go_on()) return !quit_;
     go_on_wanted_ = true;
     changed_.notify_all();
     changed_.wait(held, [this] { return quit_ || !go_on_wanted_; });

@@ -37,7 +37,7 @@ class PauseControl {
     void pause(RunState why);
     /// IoError, and says why.
     void pause(const std::string& why);
-    /// Ends a pause; nothing without one. Any thread.
+    /// Ends a pause; nothing without one, and with Shutdown. Any thread.
     void go_on();
 
     /// These return when it is done and the observers know; false: the machine ends. Nothing in a machine that stands already,
@@ -57,6 +57,11 @@ class PauseControl {
     bool enter_pause(Lock& held);
     void leave_pause(Lock& held);
     void tell(Lock& held);
+    /// A pause that is there, or wanted, and may end before the machine does.
+    bool may_go_on() const {
+        return pause_wanted_ ? *pause_wanted_ != RunState::Shutdown
+                             : standing_ && state_ != RunState::Shutdown;
+    }
 
     const Actions actions_;
     std::vector<Observer> observers_;

@@ -11,6 +11,7 @@ enum class RunState : uint8_t {
     Paused,    ///< by the user
     IoError,   ///< a device has asked for it
     Watchdog,  ///< the guest's watchdog has expired
+    Shutdown,  ///< the guest has powered off (RunOptions::pause_at_shutdown): it can be reset, and does not go on
 };
 
 }  // namespace arclight::guestos

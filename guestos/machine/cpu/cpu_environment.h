@@ -55,6 +55,12 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     void pmu_interrupt(bool level) override;
     void pmu_look_within(uint64_t cycles) override;
     uint64_t hvc(uint64_t x0, uint64_t x1, uint64_t x2, uint64_t x3) override;
+    void exception_taken(frontend::a64::ExceptionKind kind, unsigned from_el) override {
+        core_.context.trace.exception(core_.cpu, kind, from_el);
+    }
+    void exception_left(unsigned from_el) override {
+        core_.context.trace.exception_return(core_.cpu, from_el);
+    }
     uint32_t current_instruction() override { return fetch_.current_instruction(); }
 
   private:

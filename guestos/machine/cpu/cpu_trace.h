@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "frontend/a64/system/cpu.h"
+#include "frontend/a64/system/exceptions.h"
 
 namespace arclight::guestos {
 
@@ -20,8 +21,13 @@ class CpuTrace {
     /// `file` is the caller's, open as long as CPUs run.
     CpuTrace(Options options, std::FILE* file) : options_(options), file_(file) {}
 
-    void exception(const frontend::a64::Cpu& cpu, const char* what) {
-        if (options_.exceptions) print_exception(cpu, what);
+    bool exceptions() const { return options_.exceptions; }
+    /// In the form of QEMU's `-d int`. The exception has been taken, or returned from.
+    void exception(const frontend::a64::Cpu& cpu, frontend::a64::ExceptionKind kind, unsigned from_el);
+    void exception_return(const frontend::a64::Cpu& cpu, unsigned from_el);
+    /// Before firmware answers it.
+    void hypervisor_call(const frontend::a64::Cpu& cpu, uint32_t imm16) {
+        if (options_.exceptions && cpu.el != 0) print_hypervisor_call(cpu, imm16);
     }
     /// `detail`: the physical address of a walk, a fault status code, or the kind of a TLBI.
     void mmu(const frontend::a64::Cpu& cpu, const char* what, uint64_t va, unsigned asid, uint64_t detail) {
@@ -32,7 +38,7 @@ class CpuTrace {
     }
 
   private:
-    void print_exception(const frontend::a64::Cpu& cpu, const char* what);
+    void print_hypervisor_call(const frontend::a64::Cpu& cpu, uint32_t imm16);
     void print_mmu(const frontend::a64::Cpu& cpu, const char* what, uint64_t va, unsigned asid,
                    uint64_t detail);
     void print_fastmem_fault(const frontend::a64::Cpu& cpu, const void* host_pc);

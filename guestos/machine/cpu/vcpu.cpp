@@ -42,6 +42,7 @@ Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
       memory_(core_, pager_) {
     state_.cpu = this;
     state_.exclusive_addr = jit::kNoExclusive;
+    core_.cpu.traced = context.trace.exceptions();
     if (options.cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
     if (fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
     if (context.pmu != nullptr)
@@ -314,7 +315,6 @@ void Vcpu::take_pending_interrupt() {
     else
         a64::take_exception(core_.cpu, a64::ExceptionKind::Irq, 0, state_.pc);
     ++core_.stats.interrupts;
-    core_.context.trace.exception(core_.cpu, "interrupt");
 }
 
 /// What others want of this CPU, until the interrupt flag stays clear.
@@ -416,12 +416,12 @@ void Vcpu::handle_exit(ExitReason reason) {
     const uint64_t pc = state_.pc;
     switch (reason) {
         case ExitReason::None:
-        case ExitReason::Exception: return;
+        case ExitReason::Exception:
+        case ExitReason::Redirect: return;
         case ExitReason::Lookup:
         case ExitReason::Interrupt:
             if (core_.cpu.guarded_pages) a64::unmark_branch_target(core_.cpu);
             return;
-        case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
             if (!core_.interrupt_deliverable() && step_ == Step::None) wait_for_interrupt();
             return;
@@ -437,6 +437,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::Brk: a64::take_brk(core_.cpu, state_.exit_info, pc); break;
         case ExitReason::Hvc:
             state_.insn_offset = static_cast<uint32_t>(pc & ~kPageMask);
+            core_.context.trace.hypervisor_call(core_.cpu, state_.exit_info);
             if (a64::execute_hvc(core_.cpu))
                 state_.pc = pc + 4;
             else
@@ -455,7 +456,6 @@ void Vcpu::handle_exit(ExitReason reason) {
                 a64::take_undefined(core_.cpu, pc);
             break;
     }
-    core_.context.trace.exception(core_.cpu, "synchronous");
 }
 
 }  // namespace arclight::guestos

@@ -56,7 +56,7 @@ void run(std::span<const uint8_t> bytes) {
          {Request::GetQueueNum, Request::SetOwner, Request::SetBackendReqFd, Request::GetConfig,
           Request::SetFeatures, Request::SetMemTable, Request::SetVringNum, Request::SetVringBase,
           Request::SetVringAddr, Request::SetVringCall, Request::SetVringErr, Request::SetVringKick,
-          Request::SetVringEnable, Request::GetVringBase})
+          Request::SetVringEnable, Request::SetVringEnable, Request::GetVringBase})
         if ((acknowledges & 1u << (static_cast<unsigned>(request) & 7)) != 0) answer(said, request, in);
     const auto more = in.bytes(in.u8());
     said.insert(said.end(), more.begin(), more.end());
@@ -74,8 +74,8 @@ void run(std::span<const uint8_t> bytes) {
         bool good = connection.set_up(1, {pair[1], 0, ram.size()}, memory).has_value();
         good = good &&
                connection.start_ring(ring, {8, 0, 1024, 2048, 0}, pair[1], pair[1], pair[1]).has_value() &&
-               connection.begin({&ring, 1}).has_value() && connection.end().has_value() &&
-               connection.stop_ring(ring).has_value();
+               connection.begin({&ring, 1}).has_value() && connection.enable_ring(ring, false).has_value() &&
+               connection.end().has_value() && connection.stop_ring(ring).has_value();
         const auto served = connection.serve();
         require(!served || good, "a connection that is broken stays so");
     } else {

@@ -2,9 +2,11 @@
 // code. No guest tool, no Linux.
 #include "guestos/machine/cpu/vcpu.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "devices/timer.h"
@@ -58,6 +60,46 @@ TEST(Vcpu, AnUndefinedInstructionIsAnException) {
     m.group.cpu(0).power_on(kCode, 0);
     ASSERT_TRUE(m.run());
     EXPECT_EQ(m.device.values, (Values{1u << 25, M::word(kCode, 0)}));
+}
+
+// In the form of QEMU's -d int: what the guest takes and returns from, and nothing else that ends translated code.
+TEST(Vcpu, TracesExceptions) {
+    char* text = nullptr;
+    size_t bytes = 0;
+    std::FILE* const file = open_memstream(&text, &bytes);
+    {
+        M m{0};
+        CpuTrace trace({.exceptions = true}, file);
+        Vcpu& cpu = m.group.add({.engine = m.engine,
+                                 .accelerator = m.accelerator,
+                                 .memory = m.memory,
+                                 .overlay = m.overlay,
+                                 .bus = m.bus,
+                                 .clock = m.clock,
+                                 .peers = m.group,
+                                 .trace = trace},
+                                {});
+        m.write_program(kCode, {svc(7), kTlbiVmalle1is, kIsb, str(9, 12), b(0)});
+        m.write(kSyncVector, {cbz(7, 3), str(9, 9, 8), b(0), movz(7, 1), kEret});
+        cpu.power_on(kCode, 0);
+        ASSERT_TRUE(m.run());
+    }
+    std::fclose(file);
+    std::vector<std::string> lines;
+    for (std::istringstream all{std::string(text, bytes)};
+         lines.emplace_back(), std::getline(all, lines.back());)
+        if (const size_t at = lines.back().find(" PSTATE "); at != std::string::npos) lines.back().resize(at);
+    lines.pop_back();
+    std::free(text);
+    const auto entry = fmt::format("...to EL1 PC {:#x}", kSyncVector);
+    EXPECT_EQ(
+        lines,
+        (std::vector<std::string>{
+            "Taking exception 2 [SVC] on CPU 0", "...from EL1 to EL1", "...with ESR 0x15/0x56000007",
+            fmt::format("...with ELR {:#x}", M::word(kCode, 1)), entry,
+            fmt::format("Exception return from AArch64 EL1 to AArch64 EL1 PC {:#x}", M::word(kCode, 1)),
+            "Taking exception 4 [Data Abort] on CPU 0", "...from EL1 to EL1", "...with ESR 0x25/0x96000050",
+            "...with FAR 0x0", fmt::format("...with ELR {:#x}", M::word(kCode, 3)), entry}));
 }
 
 TEST(Vcpu, TakesAnInterruptThatEndsAWait) {

@@ -50,6 +50,27 @@ TEST(TapNetwork, FramesOfTheKernel) {
     }
 }
 
+TEST(TapNetwork, SeveralQueues) {
+    const std::string interface = "arcq" + std::to_string(getpid());
+    NetOptions options = tap(interface);
+    options.queue_pairs = 3;
+    const auto network = open_tap_network(options);
+    if (!network) GTEST_SKIP() << network.error();
+    const auto lanes = (*network)->lanes();
+    ASSERT_EQ(lanes.size(), 3u);
+    EXPECT_EQ(lanes[0], network->get());
+    {
+        FakeGuest first(*lanes[0]), second(*lanes[1]), third(*lanes[2]);
+        bring_up(interface);
+        const auto frames = [&] { return first.received() + second.received() + third.received(); };
+        for (int i = 0; i < 2000 && frames() == 0; i++) usleep(10'000);
+        EXPECT_NE(frames(), 0u) << "what the kernel says when the interface comes up";
+        for (FakeGuest* guest : {&first, &second, &third}) guest->send(Bytes(100, 0xff));
+    }
+    // It is there already, with as many queues as are opened.
+    EXPECT_EQ(open_tap_network(tap(interface)).error(), "interface '" + interface + "': Invalid argument");
+}
+
 TEST(TapNetwork, ScriptIsRun) {
     NetOptions options = tap("");
     options.script = "/bin/false";

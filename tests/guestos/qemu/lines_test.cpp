@@ -119,7 +119,7 @@ const Line kLines[] = {
      "socket,id=char-qmp,path=qmp.sock,server=on,wait=off -qmp "
      "chardev:char-qmp -name lima-default -pidfile qemu.pid",
      "virtio-blk-pci file=cidata.iso format=raw readonly=on; virtio-net-pci network=net0 "
-     "mac=52:55:55:00:00:01; virtio-rng-pci; virtio-serial-pci "
+     "mac=52:55:55:00:00:01; virtio-rng-pci; pci-serial-pci chardev=char-serial-pci; virtio-serial-pci "
      "ports=0:console:char-serial-virtio:; virtio-9p-pci path=/tmp tag=mount0 security_model=none "
      "readonly=on; virtio-blk-pci file=diffdisk"},
     // As users have them on pages and in scripts, for the words that no tool above has.

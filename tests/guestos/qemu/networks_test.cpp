@@ -80,6 +80,27 @@ TEST(QemuNetworks, OtherBackEnds) {
     EXPECT_EQ(json->options.networks[0].remote.path, "/p,q");
 }
 
+// As in QEMU the adapter has as many pairs as its network, and only with mq=on.
+TEST(QemuNetworks, PairsOfQueues) {
+    const std::string tap = "-netdev tap,id=n,queues=4,script=no,downscript=no,vhost=on ";
+    EXPECT_EQ(devices_for(tap + "-device virtio-net-pci,netdev=n,mq=on,vectors=10"),
+              "virtio-net-pci network=n queues=4");
+    EXPECT_EQ(devices_for(tap + "-device virtio-net-device,netdev=n,mq=on"), "virtio-net network=n queues=4");
+    EXPECT_EQ(devices_for(tap + "-device virtio-net-pci,netdev=n"), "virtio-net-pci network=n");
+    EXPECT_EQ(devices_for(tap + "-device virtio-net-pci,netdev=n,mq=off"), "virtio-net-pci network=n");
+    EXPECT_EQ(devices_for(tap + "-global virtio-net-pci.mq=on -device virtio-net-pci,netdev=n"),
+              "virtio-net-pci network=n queues=4");
+    EXPECT_EQ(devices_for("-netdev user,id=n -device virtio-net-pci,netdev=n,mq=on"),
+              "virtio-net-pci network=n");
+    EXPECT_EQ(devices_for("-netdev tap,id=n,fds=8:9,vhostfds=10:11 -device virtio-net-pci,netdev=n,mq=on"),
+              "virtio-net-pci network=n queues=2");
+    EXPECT_EQ(devices_for("-netdev user,id=n -device virtio-net-pci,netdev=n,mq=3"),
+              "error: -device virtio-net-pci,netdev=n,mq=3: Parameter 'mq' expects 'on' or 'off'");
+    const auto request = request_for(tap + "-device virtio-net-pci,netdev=n");
+    ASSERT_TRUE(request) << request.error();
+    EXPECT_EQ(request->options.networks[0].queue_pairs, 4u);
+}
+
 TEST(QemuNetworks, GuestForwards) {
     const auto request = request_for(
         "-chardev null,id=c -nic user,guestfwd=tcp:10.0.2.9:1-chardev:c,guestfwd=tcp:10.0.2.9:2-tcp:h:3");
@@ -93,7 +114,8 @@ TEST(QemuNetworks, Errors) {
         {"-netdev user", "-netdev user: Parameter 'id' is missing"},
         {"-netdev foo,id=x", "-netdev foo,id=x: Parameter 'type' does not accept value 'foo'"},
         {"-netdev vde,id=x", "-netdev vde,id=x: network 'vde' is not there"},
-        {"-netdev tap,id=x,vhost=on", "-netdev tap,id=x,vhost=on: vhost=on is not there"},
+        {"-netdev user,id=x,queues=2", "-netdev user,id=x,queues=2: Invalid parameter 'queues'"},
+        {"-netdev tap,id=x,queues=99", "-netdev tap,id=x,queues=99: queues '99' is not 1 to 32"},
         {"-netdev stream,id=x", "-netdev stream,id=x: addr.type is missing"},
         {"-netdev user,id=x,guestfwd=tcp:10.0.2.9:1-chardev:c",
          "-netdev user,id=x,guestfwd=tcp:10.0.2.9:1-chardev:c: chardev \"c\" not found"},
