@@ -302,6 +302,7 @@ struct RunOptions {
     TraceOptions trace;
     bool kaslr_seed = true;
     bool rng_seed = true;
+    std::optional<uint64_t> random_seed;  ///< RNDR's numbers follow from it; none: the host's
     bool no_reboot = false;
     bool count_instructions = false;
     bool stats = false;

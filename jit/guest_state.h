@@ -140,6 +140,12 @@ struct alignas(64) GuestState {
     uint32_t* region_epochs;  ///< by region: the SoftTlb::epoch for which its pages are known to be where it
                               ///< takes them
     uint64_t address_tag;     ///< the bits of addresses of the lower half that translation ignores
+    uint64_t pac_keys[5][2];  ///< pointer authentication: IA, IB, DA, DB, GA; low and high half
+    uint64_t pac_masks
+        [2]
+        [2];  ///< bits of a code in pointers to code and to data: in the lower half, exclusive-or the upper's
+    uint64_t branch_target;  ///< of the last branch to a register, with translation flags that ask for it
+    uint64_t dit, ssbs;      ///< PSTATE.DIT and SSBS as MRS reads them: bit 24, bit 12
     uint32_t unfinished_broadcasts;  ///< not 0: this CPU has asked others for work and not waited since
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};

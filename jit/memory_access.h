@@ -12,6 +12,7 @@
 //   AtomicRmw                       operand [0]; result [0] = old value, zero-extended
 //   Cas                             operands [0] expected, [1] new; result [0] = old value, zero-extended
 //   CheckStack                      no access: the address is a misaligned SP
+//   CheckPointer                    no access: what is wrong about a pointer; aux: number of the key
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,7 @@ enum class MemoryKind : uint8_t {
     Cas,
     ZeroBlock,
     CheckStack,
+    CheckPointer,
 };
 
 /// One access, packed into the 32-bit descriptor that emitted code hands to the slow path.
@@ -46,11 +48,11 @@ struct MemoryAccess {
     ir::AtomicKind atomic = ir::AtomicKind::Add;
 
     constexpr uint32_t pack() const {
-        return static_cast<uint32_t>(kind) | (aux & 0x7fff) << 8 | static_cast<uint32_t>(atomic) << 23;
+        return static_cast<uint32_t>(kind) | (aux & 0x1ffff) << 8 | static_cast<uint32_t>(atomic) << 25;
     }
     static constexpr MemoryAccess unpack(uint64_t d) {
-        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0x7fff),
-                static_cast<ir::AtomicKind>(d >> 23 & 0xf)};
+        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0x1ffff),
+                static_cast<ir::AtomicKind>(d >> 25 & 0xf)};
     }
 
     constexpr unsigned unit_bytes() const { return 1u << ir::mem_size_log2(aux); }
@@ -71,7 +73,7 @@ struct MemoryAccess {
     constexpr bool writes() const {
         using enum MemoryKind;
         return !(kind == Load || kind == LoadV || kind == LoadPair || kind == LoadPairV || kind == LoadEx ||
-                 kind == LoadExPair || kind == CheckStack);
+                 kind == LoadExPair || kind == CheckStack || kind == CheckPointer);
     }
     constexpr bool is_vector() const {
         using enum MemoryKind;
@@ -89,6 +91,8 @@ struct MemoryAccess {
         return kind == MemoryKind::CheckStack ||
                ((aux & ir::kMemSpBase) != 0 && ((addr - ir::mem_sp_offset(aux)) & 15) != 0);
     }
+    /// ir::kMemWhole, of a pair that may be one.
+    constexpr bool is_whole() const { return (aux & ir::kMemWhole) != 0; }
     constexpr bool is_unprivileged() const { return (aux & ir::kMemUnprivileged) != 0; }
 };
 

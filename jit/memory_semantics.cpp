@@ -1,5 +1,7 @@
 #include "jit/memory_semantics.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -39,21 +41,30 @@ uint64_t by_size(unsigned bytes, F&& f) {
     }
 }
 
-/// `host` is aligned to T: the alignment check came first.
+/// `host` is aligned to T, or all of it within 16 aligned bytes, where x86's locked instructions are atomic too. Not
+/// std::atomic_ref, which wants alignment.
+template <typename T>
+T atomic_load(uint8_t* host) {
+    return __atomic_load_n(reinterpret_cast<T*>(host), __ATOMIC_SEQ_CST);
+}
+template <typename T>
+bool atomic_exchange_if(uint8_t* host, T& expected, T desired) {
+    return __atomic_compare_exchange_n(reinterpret_cast<T*>(host), &expected, desired, /*weak=*/false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 template <typename T>
 uint64_t atomic_rmw(uint8_t* host, AtomicKind kind, uint64_t operand) {
-    std::atomic_ref<T> cell(*reinterpret_cast<T*>(host));
-    T old = cell.load();
-    while (!cell.compare_exchange_weak(old, apply<T>(kind, old, static_cast<T>(operand)))) {
+    T old = atomic_load<T>(host);
+    while (!atomic_exchange_if<T>(host, old, apply<T>(kind, old, static_cast<T>(operand)))) {
     }
     return old;
 }
 
 template <typename T>
 uint64_t compare_and_swap(uint8_t* host, uint64_t expected, uint64_t desired) {
-    std::atomic_ref<T> cell(*reinterpret_cast<T*>(host));
     T old = static_cast<T>(expected);
-    cell.compare_exchange_strong(old, static_cast<T>(desired));
+    atomic_exchange_if<T>(host, old, static_cast<T>(desired));
     return old;
 }
 
@@ -95,6 +106,12 @@ void each_unit(const MemoryAccess& access, F&& f) {
         });
 }
 
+/// Sixteen bytes at a time, which are single-copy atomic where they are aligned: so is an aligned vector move on hosts with AVX.
+template <typename F>
+void each_vector(const MemoryAccess& access, F&& f) {
+    for (unsigned i = 0; i < access.bytes(); i += 16) f(i);
+}
+
 void load_exclusive(GuestState& state, const MemoryAccess& access, uint8_t* host) {
     uint8_t bytes[16] = {};
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -106,7 +123,7 @@ void load_exclusive(GuestState& state, const MemoryAccess& access, uint8_t* host
         std::memcpy(bytes, pair, 16);
     } else {
         by_size(access.bytes(), [&](auto t) -> uint64_t {
-            t = std::atomic_ref(*reinterpret_cast<decltype(t)*>(host)).load();
+            t = atomic_load<decltype(t)>(host);
             std::memcpy(bytes, &t, sizeof t);
             return 0;
         });
@@ -172,16 +189,29 @@ void perform_access(GuestState& state, const MemoryAccess& access, uint8_t* host
                 unit, [&](auto t) { return compare_and_swap<decltype(t)>(host, values[0], values[1]); });
             return;
         case MemoryKind::ZeroBlock: std::memset(host, 0, 64); return;
-        case MemoryKind::CheckStack: return;
+        case MemoryKind::CheckStack:
+        case MemoryKind::CheckPointer: return;
         default: break;
     }
-    uint8_t bytes[32];
-    if (access.reads()) {
+    alignas(16) uint8_t bytes[32];
+    const bool whole = access.is_whole() && (reinterpret_cast<uintptr_t>(host) & 15) == 0;
+    const auto* from = reinterpret_cast<const __m128i*>(host);
+    auto* to = reinterpret_cast<__m128i*>(host);
+    auto* vectors = reinterpret_cast<__m128i*>(bytes);
+    if (access.reads() && whole) {
+        each_vector(access,
+                    [&](unsigned i) { _mm_store_si128(vectors + i / 16, _mm_load_si128(from + i / 16)); });
+        scatter(access, bytes, values);
+    } else if (access.reads()) {
         each_unit(access, [&](unsigned i, auto t) { copy_in<decltype(t)>(bytes + i, host + i); });
         scatter(access, bytes, values);
     } else {
         gather(access, values, bytes);
-        each_unit(access, [&](unsigned i, auto t) { copy_out<decltype(t)>(host + i, bytes + i); });
+        if (whole)
+            each_vector(access,
+                        [&](unsigned i) { _mm_store_si128(to + i / 16, _mm_load_si128(vectors + i / 16)); });
+        else
+            each_unit(access, [&](unsigned i, auto t) { copy_out<decltype(t)>(host + i, bytes + i); });
         if (access.aux & ir::kMemRelease) std::atomic_thread_fence(std::memory_order_seq_cst);
     }
 }

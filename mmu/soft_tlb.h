@@ -31,7 +31,8 @@ inline constexpr unsigned kJumpCacheBits = 14;
 inline constexpr uint64_t kJumpCacheEntries = uint64_t{1} << kJumpCacheBits;
 /// The page number is added so that the same offsets of different pages do not collide.
 constexpr uint64_t jump_cache_index(uint64_t pc) {
-    return ((pc >> 2) + (pc >> kPageBits)) & (kJumpCacheEntries - 1);
+    // As emitted code has it. Of addresses of instructions, whose lowest bits are 0: (pc >> 2) + (pc >> kPageBits).
+    return ((pc << 2) + (pc >> (kPageBits - 4))) >> 4 & (kJumpCacheEntries - 1);
 }
 
 /// Behind the lines that emitted code looks at itself there are those for what had to make way in them.

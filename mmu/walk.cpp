@@ -11,14 +11,15 @@ namespace {
 // TCR_EL1 (D19.2.139)
 constexpr unsigned kTcrEpd0 = 7, kTcrTg0 = 14, kTcrTg1 = 30, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36,
                    kTcrTbi0 = 37, kTcrTbi1 = 38, kTcrHa = 39, kTcrHd = 40, kTcrHpd0 = 41, kTcrHpd1 = 42,
+                   kTcrTbid0 = 51, kTcrTbid1 = 52,
                    kTcrE0pd0 = 55, kTcrE0pd1 = 56;
 constexpr uint64_t kSctlrM = bit(0), kSctlrI = bit(12), kSctlrWxn = bit(19);
 
 // Descriptors (D8.3)
 constexpr uint64_t kValid = bit(0), kTableOrPage = bit(1), kAp1El0 = bit(6), kAp2ReadOnly = bit(7),
-                   kAf = bit(10), kNotGlobal = bit(11), kDbm = bit(51), kContiguous = bit(52), kPxn = bit(53),
-                   kUxn = bit(54), kPxnTable = bit(59), kUxnTable = bit(60), kApTableNoEl0 = bit(61),
-                   kApTableReadOnly = bit(62);
+                   kAf = bit(10), kNotGlobal = bit(11), kGuarded = bit(50), kDbm = bit(51),
+                   kContiguous = bit(52), kPxn = bit(53), kUxn = bit(54), kPxnTable = bit(59),
+                   kUxnTable = bit(60), kApTableNoEl0 = bit(61), kApTableReadOnly = bit(62);
 /// Entries of 4 KiB of a table.
 constexpr unsigned kPageEntriesBits = 9;
 
@@ -150,6 +151,7 @@ void TranslationRegs::update() {
         h.start_level = static_cast<uint8_t>(3 - (h.va_bits - h.granule_bits - 1) / (h.granule_bits - 3));
         h.disabled = (tcr & bit(i == 0 ? kTcrEpd0 : kTcrEpd1)) != 0;
         h.tbi = (tcr & bit(i == 0 ? kTcrTbi0 : kTcrTbi1)) != 0;
+        h.tbid = (tcr & bit(i == 0 ? kTcrTbid0 : kTcrTbid1)) != 0;
         h.hierarchy_disabled = (tcr & bit(i == 0 ? kTcrHpd0 : kTcrHpd1)) != 0;
         h.unprivileged_disabled = (tcr & bit(i == 0 ? kTcrE0pd0 : kTcrE0pd1)) != 0;
         h.sign_mask = ~low_bits(h.va_bits);
@@ -176,9 +178,10 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
     if (!regs.enabled) return flat(regs, va, access);
 
     const TranslationRegs::Half& half = regs.half[va >> 55 & 1];
-    const uint64_t expected = (va >> 55 & 1) != 0 ? half.sign_mask : 0;
-    if ((va & half.sign_mask) != expected || half.disabled ||
-        (half.unprivileged_disabled && !access.privileged))
+    const bool whole = half.tbid && access.kind == AccessKind::Execute;
+    const uint64_t sign_mask = half.sign_mask | (whole ? ~low_bits(56) : 0);
+    const uint64_t expected = (va >> 55 & 1) != 0 ? sign_mask : 0;
+    if ((va & sign_mask) != expected || half.disabled || (half.unprivileged_disabled && !access.privileged))
         return fault(FaultKind::Translation, 0);
     if (half.bad_base) return fault(FaultKind::AddressSize, 0);
 
@@ -248,6 +251,7 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         r.page_bits = static_cast<uint8_t>(shift);
         r.pa = base | (va & low_bits(shift));
         r.non_global = (descriptor & kNotGlobal) != 0;
+        r.guarded = (descriptor & kGuarded) != 0;
         r.contiguous = (descriptor & kContiguous) != 0;
         r.shareability = static_cast<uint8_t>(descriptor >> 8 & 3);
         const unsigned attribute = descriptor >> 2 & 7;

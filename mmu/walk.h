@@ -48,6 +48,7 @@ struct TranslationRegs {
         bool disabled = false;               ///< EPDn: every miss is a level 0 translation fault
         bool unprivileged_disabled = false;  ///< E0PDn
         bool tbi = false;
+        bool tbid = false;                ///< TBIDn: tags are of data alone
         bool hierarchy_disabled = false;  ///< HPDn: APTable, UXNTable and PXNTable are ignored
         bool bad_base = false;            ///< the TTBR's address exceeds the output size
     };
@@ -65,11 +66,12 @@ struct TranslationRegs {
 
     uint8_t granule_bits(uint64_t va) const { return half[va >> 55 & 1].granule_bits; }
     bool tbi(uint64_t va) const { return half[va >> 55 & 1].tbi; }
-    /// The address without its tag, where the half it belongs to ignores the top byte (BranchAddr, FAR of a
-    /// fetch).
+    /// The address without its tag, where the half it belongs to ignores the top byte.
     uint64_t without_tag(uint64_t va) const {
         return tbi(va) ? static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8) : va;
     }
+    /// The same of code (BranchAddr, FAR of a fetch).
+    uint64_t without_code_tag(uint64_t va) const { return half[va >> 55 & 1].tbid ? va : without_tag(va); }
 };
 
 enum class AccessKind : uint8_t { Read, Write, Execute };
@@ -124,6 +126,7 @@ struct WalkResult {
     uint8_t attributes = 0;    ///< the MAIR byte
     uint8_t shareability = 0;  ///< SH
     bool non_global = false;
+    bool guarded = false;     ///< GP (FEAT_BTI)
     bool contiguous = false;  ///< one of several adjacent entries that map adjacent pages or blocks
     /// Writable, but the first write must set the dirty state: do not cache it as writable.
     bool clean = false;

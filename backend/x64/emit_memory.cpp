@@ -278,6 +278,15 @@ void MemoryEmitter::emit_check_stack(const Inst& i) {
     resume_here(cold);
 }
 
+void MemoryEmitter::emit_check_pointer(const Inst& i) {
+    prepare_access();
+    const Reg64 wrong = regs_.use(i.args[0]);
+    as_.test(wrong, wrong);
+    const size_t cold = miss_if(kNe, wrong, {});
+    ctx_.faults.mark_access(as_.here());
+    resume_here(cold);
+}
+
 // ---- The slow path
 
 /// An access of a group that is not in one page or not all there: it alone may be. reg[4] = the group's
@@ -372,6 +381,13 @@ void MemoryEmitter::slow_memory(const ColdArgs& args) {
 void MemoryEmitter::access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where) {
     const jit::MemoryAccess access = describe_access(i);
     const unsigned log2 = ir::mem_size_log2(i.aux);
+    if (access.is_whole()) {  // an aligned move of 16 bytes is one access on hosts with AVX
+        if (access.writes()) return as_.vmovdqu(ptr[where], xmm15);
+        as_.vmovdqu(xmm15, ptr[where]);
+        as_.vmovq(Reg64(args.reg[1]), xmm15);
+        if (args.reg[2] != kNone) as_.vpextrq(Reg64(args.reg[2]), xmm15, 1);
+        return;
+    }
     for (unsigned k = 0; k < (access.is_pair() ? 2u : 1u); ++k) {
         const Xbyak::RegExp to = where + k * access.unit_bytes();
         const uint8_t reg = args.reg[k + 1];
@@ -445,8 +461,13 @@ void MemoryEmitter::emit_store(const Inst& i) {
     for (unsigned k = 0; k < (access.is_pair() ? 2u : 1u); ++k) {
         const Ref r = i.args[k + 1];
         int32_t imm;
-        const bool immediate = values_[r].reg == kNone && values_.imm32(r, Type::I64, imm);
+        const bool immediate =
+            values_[r].reg == kNone && !access.is_whole() && values_.imm32(r, Type::I64, imm);
         args.reg[k + 1] = immediate ? kImmediate : static_cast<uint8_t>(regs_.use(r).getIdx());
+    }
+    if (access.is_whole()) {
+        as_.vmovq(xmm15, Reg64(args.reg[1]));
+        as_.vpinsrq(xmm15, xmm15, Reg64(args.reg[2]), 1);
     }
     const Checked checked = check_grouped(access, addr, args);
     ctx_.faults.mark_access(as_.here());

@@ -21,6 +21,7 @@ class MemoryEmitter : public Emitter {
     void take_off_tag(const Reg64& addr);
     void cold_fastmem(const ColdArgs& args);
     void emit_check_stack(const Inst& i);
+    void emit_check_pointer(const Inst& i);
     void cold_grouped(const ColdArgs& args);
     void cold_memory(const ColdArgs& args);
     void emit_load(const Inst& i);

@@ -2,6 +2,7 @@
 // this one set: what is not in it is UNDEFINED and not announced.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -18,9 +19,11 @@ enum class Feature : uint8_t {
 /// The ID registers that announce features: CRm << 4 | op2 of the encoding 3, 0, c0, CRm, op2.
 enum class IdRegister : uint8_t {
     Pfr0 = 0x40,
+    Pfr1 = 0x41,
     Dfr0 = 0x50,
     Isar0 = 0x60,
     Isar1 = 0x61,
+    Isar2 = 0x62,
     Mmfr0 = 0x70,
     Mmfr1 = 0x71,
     Mmfr2 = 0x72,
@@ -45,23 +48,23 @@ class FeatureSet {
   public:
     constexpr FeatureSet() = default;
     constexpr FeatureSet(std::initializer_list<Feature> features) {
-        for (const Feature f : features) bits_ |= mask(f);
+        for (const Feature f : features) word(f) |= mask(f);
     }
-    constexpr bool has(Feature f) const { return (bits_ & mask(f)) != 0; }
+    constexpr bool has(Feature f) const { return (words_[place(f)] & mask(f)) != 0; }
     /// Without `f` and whatever needs it. Base stays.
     constexpr FeatureSet without(Feature f) const {
         FeatureSet rest = *this;
         if (f == Feature::Base) return rest;
-        rest.bits_ &= ~mask(f);
+        rest.word(f) &= ~mask(f);
         for (size_t i = 0; i < kFeatureCount; ++i)
             if (rest.has(static_cast<Feature>(i)) && !rest.has(kFeatures[i].needs))
-                rest.bits_ &= ~mask(static_cast<Feature>(i));
+                rest.word(static_cast<Feature>(i)) &= ~mask(static_cast<Feature>(i));
         return rest;
     }
     /// With `f` and what it needs.
     constexpr FeatureSet with(Feature f) const {
         FeatureSet more = *this;
-        for (; !more.has(f); f = kFeatures[static_cast<size_t>(f)].needs) more.bits_ |= mask(f);
+        for (; !more.has(f); f = kFeatures[static_cast<size_t>(f)].needs) more.word(f) |= mask(f);
         return more;
     }
     /// Each feature's needs are met.
@@ -71,14 +74,17 @@ class FeatureSet {
         return has(Feature::Base);
     }
     constexpr bool operator==(const FeatureSet&) const = default;
-    /// A bit for each feature, by its number.
-    constexpr uint64_t bits() const { return bits_; }
+    /// A number that differs where the sets do, as good as always: of the two words of bits, by feature.
+    constexpr uint64_t hash() const { return words_[0] ^ words_[1] * 0x9e37'79b9'7f4a'7c15; }
 
   private:
-    static constexpr uint64_t mask(Feature f) { return uint64_t{1} << static_cast<unsigned>(f); }
-    uint64_t bits_ = 0;
+    static constexpr size_t kWordBits = 64, kWords = 2;
+    static constexpr size_t place(Feature f) { return static_cast<size_t>(f) / kWordBits; }
+    static constexpr uint64_t mask(Feature f) { return uint64_t{1} << (static_cast<size_t>(f) % kWordBits); }
+    constexpr uint64_t& word(Feature f) { return words_[place(f)]; }
+    std::array<uint64_t, kWords> words_{};
 };
-static_assert(kFeatureCount <= 64);
+static_assert(kFeatureCount <= 128);
 
 /// The CPU model that a guest sees unless the machine takes something away.
 inline constexpr FeatureSet kDefaultFeatures = {
@@ -126,6 +132,32 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Iesb,
     Feature::Ecv,
     Feature::Hpds2,
+    // The same order as in cpu_features.inc.
+    Feature::Dit,
+    Feature::Ssbs,
+    Feature::Ssbs2,
+    Feature::Sha512,
+    Feature::Sha3,
+    Feature::Sm3,
+    Feature::Sm4,
+    Feature::FlagM,
+    Feature::FlagM2,
+    Feature::Rng,
+    Feature::Dpb,
+    Feature::Dpb2,
+    Feature::Lrcpc2,
+    Feature::Sb,
+    Feature::Specres,
+    Feature::Wfxt,
+    Feature::Hbc,
+    Feature::Cssc,
+    Feature::Pan2,
+    Feature::Uao,
+    Feature::Bti,
+    Feature::PAuth,
+    Feature::PacImp,
+    Feature::Mops,
+    Feature::Lse2,
 };
 static_assert(kDefaultFeatures.consistent());
 // without() goes through the table once.

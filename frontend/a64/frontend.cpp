@@ -41,7 +41,7 @@ class A64Frontend final : public jit::Frontend {
         return (translation_flags & kNot) == 0;
     }
 
-    uint64_t variant() const override { return decoder_.features().bits(); }
+    uint64_t variant() const override { return decoder_.features().hash(); }
 
     Listed describe(std::span<const std::byte> code) const override {
         uint32_t word = 0;

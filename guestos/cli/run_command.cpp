@@ -339,6 +339,11 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->default_str("reset")
         ->check(one_of({"reset", "shutdown", "poweroff", "pause", "debug", "none"}))
         ->group(machine);
+    command
+        ->add_option("--random-seed", o.random_seed,
+                     "the CPU's random numbers (RNDR) follow from N, the same in every run [the host's]")
+        ->type_name("N")
+        ->group(machine);
     command->add_flag("--no-rng", words->no_rng, "leave out the virtio entropy device")->group(machine);
     command
         ->add_option("--host-suspend", words->host_suspend,

@@ -151,7 +151,8 @@ class Copy {
 
 // SPSR_EL1
 constexpr uint32_t kMode = 0xf, kAArch32 = 1u << 4, kDaif = 0xf << 6, kIl = 1u << 20, kSs = 1u << 21,
-                   kPan = 1u << 22, kNzcv = 0xf000'0000;
+                   kPan = 1u << 22, kUao = 1u << 23, kDit = 1u << 24, kSsbs = 1u << 12, kNzcv = 0xf000'0000;
+constexpr unsigned kBtypeShift = 10;
 constexpr uint32_t kEl0t = 0, kEl1t = 4, kEl1h = 5;
 
 uint64_t& stack_bank(CpuState& s) { return s.el == 1 && s.sp_elx ? s.sp[2] : s.sp[1]; }
@@ -161,7 +162,8 @@ uint64_t& stack_bank(CpuState& s) { return s.el == 1 && s.sp_elx ? s.sp[2] : s.s
 uint32_t pstate_of(const CpuState& s) {
     uint32_t v = s.nzcv | static_cast<uint32_t>(s.daif);
     if (s.el == 1) v |= s.sp_elx ? kEl1h : kEl1t;
-    return v | (s.ss ? kSs : 0) | (s.pan ? kPan : 0) | (s.il ? kIl : 0);
+    v |= static_cast<uint32_t>(s.dit | s.ssbs) | uint32_t{s.btype} << kBtypeShift;
+    return v | (s.ss ? kSs : 0) | (s.pan ? kPan : 0) | (s.uao ? kUao : 0) | (s.il ? kIl : 0);
 }
 
 bool set_pstate(CpuState& s, uint32_t v) {
@@ -172,6 +174,10 @@ bool set_pstate(CpuState& s, uint32_t v) {
     s.il = (v & kIl) != 0;
     s.ss = (v & kSs) != 0;
     s.pan = (v & kPan) != 0;
+    s.uao = (v & kUao) != 0;
+    s.dit = v & kDit;
+    s.ssbs = v & kSsbs;
+    s.btype = static_cast<uint8_t>(v >> kBtypeShift & 3);
     stack_bank(s) = s.sp[0];
     s.el = static_cast<uint8_t>(mode >> 2);
     s.sp_elx = mode == kEl1h;

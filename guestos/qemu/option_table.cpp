@@ -105,7 +105,7 @@ constexpr OptionRow kOptions[] = {
      "`in_asm`, `op`, `out_asm`, `int`, `mmu`, in Arclight's form (`arclight run --trace`)"},
     {"D", Word, "", Same, ""},
     {"dfilter", Word, "", Refused, "what -d logs is not filtered"},
-    {"seed", Word, "", Differs, "taken with a line: the guest's random numbers are the host's"},
+    {"seed", Word, "", Differs, "for the CPU's RNDR; seeds in the device tree are the host's numbers"},
     {"L", Word, "", Ignored, ""},
     {"enable-kvm", Flag, "", Differs, "as `-accel kvm`"},
     {"xen-domid", Word, "", Refused, "there is no Xen"},

@@ -122,11 +122,11 @@ Result<void> take_process(Translation& t) {
                 t.notes.missed(fmt::format("{}: there is no TPM", t.in.merged("tpmdev").origin));
             !done)
             return done;
-    if (const auto seed = t.in.word("seed"))
-        if (const auto done =
-                t.notes.missed(fmt::format("-seed {}: the guest's random numbers are the host's", *seed));
-            !done)
-            return done;
+    if (const auto seed = t.in.word("seed")) {
+        const auto number = parse_number(*seed);
+        if (!number) return failure("Invalid seed number: {}", *seed);
+        t.out.random_seed = *number;
+    }
     if (const auto gdb = t.in.word("gdb"); gdb && *gdb != "none") {
         if (const auto good = gdb::parse_address(*gdb); !good)
             return failure("-gdb {}: {}", *gdb, good.error());

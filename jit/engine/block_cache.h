@@ -130,7 +130,7 @@ class BlockCache {
     uint64_t described_bytes() const { return described_bytes_; }
 
   private:
-    static constexpr unsigned kFlagsShift = 48;  ///< of a key's translation flags; the address is below
+    static constexpr unsigned kFlagsShift = 40;  ///< of a key's translation flags; the address is below
     static uint64_t key(uint64_t pa, uint32_t translation_flags) {
         assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
         return pa | uint64_t{translation_flags} << kFlagsShift;

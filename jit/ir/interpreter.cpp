@@ -236,6 +236,7 @@ bool Interpreter::step(const Inst& i) {
         case Op::Cas: return access(i, MemoryKind::Cas);
         case Op::ZeroBlock: return access(i, MemoryKind::ZeroBlock);
         case Op::CheckStack: return (arg(0) & 15) != 0 && access(i, MemoryKind::CheckStack);
+        case Op::CheckPointer: return arg(0) != 0 && access(i, MemoryKind::CheckPointer);
         case Op::Fence: return false;
         case Op::InsnStart: state_.insn_offset = static_cast<uint32_t>(i.imm); return false;
         case Op::ExitIf: return arg(0) != 0 && exit_to(i.imm);

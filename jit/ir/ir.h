@@ -57,6 +57,8 @@ constexpr unsigned mem_sp_offset(uint32_t aux) { return aux >> kMemSpOffsetShift
 inline constexpr uint32_t kMemDevice = 1u << 14;  ///< a device was found there: no use trying RAM first
 inline constexpr uint32_t kMemTagged =
     1u << 15;  ///< an address with a tag (GuestState::address_tag) was found there
+/// LoadPair and StorePair of units of 8 bytes: one access for other CPUs where it is aligned to 16 bytes.
+inline constexpr uint32_t kMemWhole = 1u << 16;
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
 /// Loads and stores that are neither exclusive nor atomic. Inst::imm of one may predict where its address
 /// falls (jit/engine/predict.h).

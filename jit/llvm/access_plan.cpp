@@ -166,6 +166,8 @@ BlockAccesses group_accesses(const ir::Block& block, Assumptions disabled_assump
                                      .predicted = i.imm});
             return made;
         };
+        // Not in parts: alone, and left where it crosses into another page.
+        if ((i.aux & ir::kMemWhole) != 0 && !trusted && !fastmem) continue;
         const int64_t bytes = bytes_of(i);
         const int64_t unit = int64_t{1} << ir::mem_size_log2(i.aux);
         const int64_t part = trusted || fastmem ? bytes : std::min(unit, int64_t{kPartBytes});

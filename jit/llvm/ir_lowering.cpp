@@ -164,6 +164,7 @@ void IrLowering::lower(const Inst& i, Ref index) {
             }
             return;
         }
+        case Op::CheckPointer: exits_.guard(b_.CreateICmpEQ(values_.i64(i.args[0]), b_.c64(0))); return;
         case Op::Exit: lower_exit(i); return;
         case Op::ExitIf: lower_conditional_exit(i); return;
         case Op::ExitIndirect: lower_indirect_exit(i); return;

@@ -88,6 +88,14 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
             return true;
         case Op::LoadPair: {
             const HostAddress p = locate(false);
+            if ((i.aux & ir::kMemWhole) != 0) {
+                Value* both = fastmem_ != nullptr ? fastmem_->load_vector(p.host(0), 4, 0)
+                                                  : b_.guest_load(p.host(0), b_.v128(), 0);
+                both = b_.CreateBitCast(both, b_.int_vector(3));
+                values_.def(index, b_.CreateExtractElement(both, uint64_t{0}));
+                values_.def(index + 1, b_.CreateExtractElement(both, uint64_t{1}));
+                return true;
+            }
             values_.def(index, load_integer(p.host(0), i, 0));
             values_.def(index + 1, load_integer(p.host(unit), i, p.within(unit)));
             return true;
@@ -112,6 +120,17 @@ bool MemoryLowering::lower(const Inst& i, Ref index) {
         }
         case Op::StorePair: {
             const HostAddress p = locate(true);
+            if ((i.aux & ir::kMemWhole) != 0) {
+                Value* both = llvm::Constant::getNullValue(b_.int_vector(3));
+                for (unsigned k = 0; k < 2; ++k)
+                    both = b_.CreateInsertElement(both, values_.i64(i.args[k + 1]), k);
+                both = b_.CreateBitCast(both, b_.v128());
+                if (fastmem_ != nullptr)
+                    fastmem_->store_vector(p.host(0), both, 4, 0);
+                else
+                    b_.guest_store(p.host(0), both, 0);
+                return true;
+            }
             store_unit(p.host(0), i.args[1], 0);
             store_unit(p.host(unit), i.args[2], p.within(unit));
             return true;

@@ -312,6 +312,10 @@ class BlockGenerator {
             default:
                 if (pick(2) == 0) {
                     b.emit(Op::ZeroBlock, Type::Void, {at(1, false)});
+                } else if (pick(3) == 0) {
+                    const Ref v = integer();
+                    b.emit(Op::CheckPointer, Type::Void, {pick(4) == 0 ? v : b.bin(Op::Xor, Type::I64, v, v)},
+                           0, pick(4));
                 } else if (pick(2) == 0) {
                     b.emit(Op::CheckStack, Type::Void, {address(16, true)});
                 } else {

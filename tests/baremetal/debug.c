@@ -362,7 +362,7 @@ static void watchpoints(void) {
     wcr(2, 0x2300009000, watchpoint(BOTH, 3, ALL_BYTES));
     touch("unmapped", 0, access_ldr_x, 0x2300009000);
     wcr(2, at, watchpoint(BOTH, 3, ALL_BYTES));
-    touch("misaligned", 0, access_ldar, at + 4);
+    touch("misaligned", 0, access_ldar, at - 4);
     // What QEMU 7.2 sees as several accesses, or as another kind of access.
     say(" atomics\n");
     expect_watch("ldadd", 0, access_ldadd, at, 0, at);

@@ -30,8 +30,8 @@ bool lists(const char* rows, const char* row) {
 /// What qemu's Cortex-A76 has of Arclight's features; the others are qemu-max's to judge.
 constexpr frontend::a64::FeatureSet cortex_a76() {
     using enum frontend::a64::Feature;
-    return {Base,   Fp,    AdvSimd, Fp16, Fp16Simd, Aes,     Pmull, Sha1,
-            Sha256, Crc32, Lse,     Rdm,  Lrcpc,    DotProd, Pan};
+    return {Base,  Fp,   AdvSimd, Fp16,    Fp16Simd, Aes,  Pmull, Sha1, Sha256, Crc32,
+            Lse,   Rdm,  Lrcpc,   DotProd, Dpb,      Ssbs, Pan,   Pan2, Uao};
 }
 bool beyond_cortex_a76(uint32_t word) {
     const int row = frontend::a64::find_encoding(word);
@@ -63,11 +63,13 @@ const std::vector<OracleLimit>& oracle_limits() {
         {"vixl", "HVC SMC HLT DCPS ERET SVC", "no exception model; HLT numbers are its own services"},
         {"vixl",
          "SHA1C SHA1P SHA1M SHA1H SHA1SU0 SHA1SU1 SHA256H SHA256H2 SHA256SU0 SHA256SU1 AESE AESD AESMC "
-         "AESIMC",
+         "AESIMC SHA512H SHA512H2 SHA512SU0 SHA512SU1 RAX1 EOR3 BCAX XAR SM3SS1 SM3TT1A SM3TT1B SM3TT2A "
+         "SM3TT2B SM3PARTW1 SM3PARTW2 SM4E SM4EKEY",
          "the cryptographic extension is not simulated"},
         {"vixl", "MRS MSR_reg", "it has no FPSR and no TPIDR_EL0",
          [](uint32_t w) { return (w & 0xfffe0) == 0xb4420 || (w & 0xfffe0) == 0xbd040; }},
-        {"vixl", "HINT", "it has pointer authentication, which Arclight does not announce",
+        {"vixl", "SB MSR_DIT MSR_SSBS", "not simulated"},
+        {"vixl", "HINT", "it has pointer authentication by codes of its own",
          [](uint32_t w) { return (w >> 5 & 0x7f) >= 6 && (w >> 5 & 0x7f) < 32; }},
         {"vixl", "SYS", "DC ZVA does nothing", is_dc_zva},
         {"vixl", "STR_imm9 LDR_imm9 LDRSB_imm9 LDRSH_imm9 LDRSW_imm9", "LDTR and STTR are not simulated",
@@ -125,6 +127,7 @@ const std::vector<OracleLimit>& oracle_limits() {
         {"qemu", "FCVTZU_fix_vector",
          "takes FMOV (vector, immediate) of halves with op = 1, which is unallocated",
          [](uint32_t w) { return (w & 0xbff8fc00) == 0x2f00fc00; }},
+        {"qemu-max", "SYS", "its blocks of DC ZVA have 512 bytes", is_dc_zva},
     };
     return kLimits;
 }

@@ -159,6 +159,20 @@ std::optional<MemoryOperand> single_register(uint32_t insn) {
     return m;
 }
 
+/// LDAPUR, STLUR
+std::optional<MemoryOperand> ordered_offset(uint32_t insn) {
+    MemoryOperand m;
+    const unsigned size = bits(insn, 31, 30), opc = bits(insn, 23, 22);
+    if (bits(insn, 21, 21) != 0 || bits(insn, 11, 10) != 0 || (size == 3 && opc > 1) ||
+        (size == 2 && opc == 3))
+        return {};
+    m.is_load = opc != 0;
+    m.bytes = m.alignment = 1u << size;
+    m.offset = sbits(insn, 20, 12);
+    (m.is_load ? m.gpr_written : m.gpr_read) = reg_mask(bits(insn, 4, 0));
+    return m;
+}
+
 std::optional<MemoryOperand> literal(uint32_t insn) {
     MemoryOperand m;
     const bool vector = bits(insn, 26, 26);
@@ -191,6 +205,8 @@ std::optional<MemoryOperand> memory_operand(uint32_t insn) {
         m = structure(insn);
     else if ((insn & 0x3f000000) == 0x08000000)
         m = exclusive(insn);
+    else if ((insn & 0x3f000000) == 0x19000000)
+        m = ordered_offset(insn);
     else if ((insn & 0x3b000000) == 0x18000000)
         m = literal(insn);
     else if ((insn & 0x3a000000) == 0x28000000)

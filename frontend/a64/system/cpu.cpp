@@ -1,13 +1,21 @@
 #include "frontend/a64/system/cpu.h"
 
+#include <cstring>
+
+#include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
+#include "frontend/a64/system/pointer_auth.h"
 #include "frontend/a64/system/translation_flags.h"
 
 namespace arclight::frontend::a64 {
 
 Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemory& memory,
          const CpuConfig& config)
-    : state(state), environment(environment), memory(memory), config(config) {
+    : state(state),
+      environment(environment),
+      memory(memory),
+      config(config),
+      spsr_of_features(spsr_of(config.features)) {
     translation.options = {.granule_16k = config.features.has(Feature::Granule16),
                            .granule_64k = config.features.has(Feature::Granule64),
                            .small_tables = config.features.has(Feature::Ttst)};
@@ -16,7 +24,8 @@ Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemor
 void Cpu::reset(uint64_t pc) {
     el = 1;
     sp_elx = true;
-    pan = il = ss = false;
+    pan = il = ss = uao = guarded_pages = false;
+    btype = 0;
     registers = {};
     const mmu::TranslationOptions options = translation.options;
     translation = {};
@@ -33,6 +42,9 @@ void Cpu::reset(uint64_t pc) {
     for (jit::V128& v : s.v) v = {};
     s.sp = s.sp_el1 = 0;
     s.flags = 0;
+    s.dit = s.ssbs = 0;
+    std::memset(s.pac_keys, 0, sizeof s.pac_keys);
+    update_pac_masks(*this);
     reset_fp(s);
     s.exclusive_addr = jit::kNoExclusive;
     s.pc = pc;

@@ -23,6 +23,7 @@ struct Cpu {
     Environment& environment;
     const mmu::GuestMemory& memory;
     const CpuConfig config;
+    const uint64_t spsr_of_features;  ///< spsr_of(config.features)
 
     // PSTATE
     uint8_t el = 1;
@@ -30,6 +31,10 @@ struct Cpu {
     bool pan = false;
     bool il = false;
     bool ss = false;
+    bool uao = false;
+    uint8_t btype = 0;  ///< of the instruction at GuestState::pc; 0 whenever another has been begun
+
+    bool guarded_pages = false;  ///< one has been fetched from since the reset: system/branch_type.h
 
     SystemRegisters registers;
     mmu::TranslationRegs translation;  ///< holds SCTLR, TCR, the TTBRs and MAIR

@@ -42,6 +42,9 @@ class Environment {
     virtual uint64_t counter() = 0;
     virtual uint64_t counter_frequency() = 0;
 
+    /// RNDR_EL0, RNDRRS_EL0
+    virtual uint64_t random() = 0;
+
     // ---- Performance monitors
     /// What the cycle counters count: nanoseconds of guest time.
     virtual uint64_t cycles() = 0;

@@ -17,7 +17,10 @@ constexpr uint64_t kSctlrNtwi = bit(16), kSctlrNtwe = bit(18), kSctlrSpan = bit(
 // MDSCR_EL1
 constexpr uint64_t kMdscrSs = bit(0);
 // SPSR_EL1
-constexpr uint64_t kSpsrIl = bit(20), kSpsrSs = bit(21), kSpsrPan = bit(22), kSpsrAArch32 = bit(4);
+constexpr uint64_t kSpsrIl = bit(20), kSpsrSs = bit(21), kSpsrPan = bit(22), kSpsrUao = bit(23),
+                   kSpsrSsbs = bit(12), kSpsrDit = bit(24), kSpsrBtype = bit(11) | bit(10),
+                   kSpsrAArch32 = bit(4);
+constexpr unsigned kSpsrBtypeShift = 10;
 constexpr unsigned kModeEl0t = 0, kModeEl1t = 4, kModeEl1h = 5;
 
 uint64_t& stack_bank(Cpu& cpu) { return cpu.el == 1 && cpu.sp_elx ? cpu.state.sp_el1 : cpu.state.sp_el0; }
@@ -42,6 +45,8 @@ uint64_t pstate_to_spsr(const Cpu& cpu) {
     if (cpu.el == 1) v |= cpu.sp_elx ? kModeEl1h : kModeEl1t;
     if (cpu.ss) v |= kSpsrSs;
     if (cpu.pan) v |= kSpsrPan;
+    if (cpu.uao) v |= kSpsrUao;
+    v |= cpu.state.dit | cpu.state.ssbs | uint64_t{cpu.btype} << kSpsrBtypeShift;
     if (cpu.il) v |= kSpsrIl;
     return v;
 }
@@ -64,6 +69,9 @@ void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_
     s.daif = kDaifAll;
     cpu.il = false;
     cpu.ss = false;
+    cpu.uao = false;
+    cpu.btype = 0;
+    s.ssbs = (cpu.translation.sctlr & kSctlrDssbs) != 0 ? kSpsrSsbs : 0;
     if ((cpu.translation.sctlr & kSctlrSpan) == 0) cpu.pan = true;
     s.pc = cpu.registers.vbar + offset;
     if (el_changes && cpu.registers.pmu.follows_el) pmu_update(cpu);
@@ -80,6 +88,14 @@ void take_undefined(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::undefine
 void take_fp_trap(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::fp_trap(), pc); }
 void take_illegal_state(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::illegal_state(), pc); }
 void take_sp_alignment(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::sp_alignment(), pc); }
+
+void take_pointer_authentication(Cpu& cpu, unsigned key, uint64_t pc) {
+    synchronous(cpu, syndrome::pointer_authentication(key), pc);
+}
+void take_block_operation(Cpu& cpu, const BlockOperation& op, uint64_t pc) {
+    synchronous(cpu, syndrome::block_operation(op), pc);
+}
+void take_branch_target(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::branch_target(cpu.btype), pc); }
 
 void take_breakpoint(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::breakpoint(cpu.el), pc); }
 
@@ -119,12 +135,12 @@ bool execute_hvc(Cpu& cpu) {
     return true;
 }
 
-SystemResult check_wait(const Cpu& cpu, bool wfe) {
+SystemResult check_wait(const Cpu& cpu, bool wfe, std::optional<unsigned> rt) {
     if (cpu.el != 0 || (cpu.translation.sctlr & (wfe ? kSctlrNtwe : kSctlrNtwi)) != 0) return {};
     // An instruction that would not wait is not trapped.
     if (wfe ? cpu.event_register.load(std::memory_order_relaxed) : cpu.environment.pending_interrupts() != 0)
         return {};
-    return {SystemResult::Kind::Trap, syndrome::wait_trap(wfe)};
+    return {SystemResult::Kind::Trap, syndrome::wait_trap(wfe, rt)};
 }
 
 // AArch64.ExceptionReturn and SetPSTATEFromPSR (D1.4)
@@ -149,6 +165,10 @@ void eret(Cpu& cpu) {
     s.flags = jit::flags_from_nzcv(static_cast<uint32_t>(spsr));
     s.daif = spsr & kDaifAll;
     cpu.pan = (spsr & kSpsrPan) != 0;
+    cpu.uao = (spsr & cpu.spsr_of_features & kSpsrUao) != 0;
+    cpu.btype = static_cast<uint8_t>((spsr & cpu.spsr_of_features & kSpsrBtype) >> kSpsrBtypeShift);
+    s.dit = spsr & cpu.spsr_of_features & kSpsrDit;
+    s.ssbs = spsr & cpu.spsr_of_features & kSpsrSsbs;
     s.pc = branch_address(cpu, s.elr_el1);
     s.exclusive_addr = jit::kNoExclusive;
     cpu.event_register.store(true, std::memory_order_relaxed);
@@ -169,9 +189,19 @@ void set_sp_elx(Cpu& cpu, bool sp_elx) {
     update_translation_flags(cpu);
 }
 
+void set_uao(Cpu& cpu, bool uao) {
+    cpu.uao = uao;
+    update_translation_flags(cpu);
+}
+
+uint64_t spsr_of(FeatureSet features) {
+    return (features.has(Feature::Uao) ? kSpsrUao : 0) | (features.has(Feature::Ssbs) ? kSpsrSsbs : 0) |
+           (features.has(Feature::Dit) ? kSpsrDit : 0) | (features.has(Feature::Bti) ? kSpsrBtype : 0);
+}
+
 void sync_stack_pointers(Cpu& cpu) { stack_bank(cpu) = cpu.state.sp; }
 
-uint64_t branch_address(const Cpu& cpu, uint64_t target) { return cpu.translation.without_tag(target); }
+uint64_t branch_address(const Cpu& cpu, uint64_t target) { return cpu.translation.without_code_tag(target); }
 
 bool step_enabled(const Cpu& cpu) {
     return (cpu.registers.mdscr & kMdscrSs) != 0 &&

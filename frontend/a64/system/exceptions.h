@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "frontend/a64/system/block_operation.h"
 #include "frontend/a64/system/sysregs.h"
 
 namespace arclight::frontend::a64 {
@@ -23,6 +25,12 @@ void take_fp_trap(Cpu& cpu, uint64_t pc);
 void take_illegal_state(Cpu& cpu, uint64_t pc);
 void take_pc_alignment(Cpu& cpu, uint64_t pc);
 void take_sp_alignment(Cpu& cpu, uint64_t pc);
+/// `key`: 0 to 3 of IA, IB, DA, DB.
+void take_pointer_authentication(Cpu& cpu, unsigned key, uint64_t pc);
+/// CPY or SET finds registers in the form of another implementation.
+void take_block_operation(Cpu& cpu, const BlockOperation& op, uint64_t pc);
+/// By PSTATE.BTYPE.
+void take_branch_target(Cpu& cpu, uint64_t pc);
 void take_breakpoint(Cpu& cpu, uint64_t pc);
 void take_watchpoint(Cpu& cpu, uint64_t address, bool write, uint64_t pc);
 void take_data_abort(Cpu& cpu, uint64_t address, uint8_t fsc, bool write, uint64_t pc);
@@ -34,7 +42,8 @@ void take_system_result(Cpu& cpu, const SystemResult& result, uint64_t pc);
 /// result).
 bool execute_hvc(Cpu& cpu);
 /// WFI and WFE at EL0 may be trapped (SCTLR_EL1.nTWI, nTWE); call before waiting.
-SystemResult check_wait(const Cpu& cpu, bool wfe);
+/// `rt`: the register with the end of WFIT's and WFET's waiting.
+SystemResult check_wait(const Cpu& cpu, bool wfe, std::optional<unsigned> rt = {});
 
 /// ERET: sets PSTATE from SPSR_EL1 and state.pc from ELR_EL1, legal or not (then PSTATE.IL is set). The CPU
 /// must be at EL1; at EL0 ERET is undefined.
@@ -42,13 +51,19 @@ void eret(Cpu& cpu);
 
 /// PSTATE in the layout of SPSR_EL1.
 uint64_t pstate_to_spsr(const Cpu& cpu);
+/// The bits of it that features beyond Armv8.0 bring, but PAN's.
+uint64_t spsr_of(FeatureSet features);
 void set_pan(Cpu& cpu, bool pan);
 void set_sp_elx(Cpu& cpu, bool sp_elx);
+void set_uao(Cpu& cpu, bool uao);
 /// Puts the current stack pointer into its bank, where a debugger looks for both.
 void sync_stack_pointers(Cpu& cpu);
 
 /// The PC after a branch to `target`: without the tag, where address tagging is on.
 uint64_t branch_address(const Cpu& cpu, uint64_t target);
+
+inline constexpr uint64_t kSctlrNaa = uint64_t{1} << 6;     ///< ordered accesses of any alignment (FEAT_LSE2)
+inline constexpr uint64_t kSctlrDssbs = uint64_t{1} << 44;  ///< PSTATE.SSBS after an exception
 
 inline constexpr uint64_t kDaifD = 1u << 9, kDaifA = 1u << 8, kDaifI = 1u << 7, kDaifF = 1u << 6;
 inline constexpr uint64_t kDaifAll = kDaifD | kDaifA | kDaifI | kDaifF;

@@ -23,12 +23,26 @@ constexpr uint64_t fixed_fields(IdRegister id) {
     }
 }
 
+/// `value` with how pointers are authenticated in the field of the algorithm that does it: API is the table's, APA QARMA5's
+/// and APA3 QARMA3's.
+uint64_t pac_fields(FeatureSet features, IdRegister id, uint64_t value) {
+    const FeatureInfo& pauth = kFeatures[static_cast<size_t>(Feature::PAuth)];
+    const bool qarma5 = features.has(Feature::PacQarma5), qarma3 = features.has(Feature::PacQarma3);
+    if (!qarma5 && !qarma3) return value;
+    const uint64_t level = features.has(Feature::PAuth) ? pauth.present : pauth.absent;
+    if (id == pauth.id)
+        value &= ~(field(pauth.lsb, 15) | field(kFeatures[static_cast<size_t>(Feature::PacImp)].lsb, 15));
+    if (id == IdRegister::Isar1 && qarma5) value |= field(4, level);
+    if (id == IdRegister::Isar2 && qarma3) value |= field(12, level);
+    return value;
+}
+
 }  // namespace
 
 uint64_t id_register(const CpuConfig& config, unsigned crm, unsigned op2) {
     // Zero where nothing is allocated, and for AArch32 (CRm 1 to 3).
     const auto id = static_cast<IdRegister>(crm << 4 | op2);
-    return fixed_fields(id) | feature_fields(config.features, id);
+    return fixed_fields(id) | pac_fields(config.features, id, feature_fields(config.features, id));
 }
 
 namespace {

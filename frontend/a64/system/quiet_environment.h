@@ -21,6 +21,7 @@ class QuietEnvironment final : public Environment {
     void timer_write(uint32_t, uint64_t) override {}
     uint64_t counter() override { return 0; }
     uint64_t counter_frequency() override { return 1; }
+    uint64_t random() override { return 0; }
     uint64_t cycles() override { return 0; }
     void pmu_interrupt(bool) override {}
     void pmu_look_within(uint64_t) override {}

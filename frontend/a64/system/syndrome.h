@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+
+#include "frontend/a64/system/block_operation.h"
 
 namespace arclight::frontend::a64::syndrome {
 
@@ -9,17 +12,20 @@ enum class Class : uint32_t {
     Unknown = 0x00,
     WaitTrap = 0x01,
     FpTrap = 0x07,
+    BranchTarget = 0x0d,
     IllegalState = 0x0e,
     Svc = 0x15,
     Hvc = 0x16,
     Smc = 0x17,
     SystemTrap = 0x18,
+    PointerAuthentication = 0x1c,
     InstructionAbortLower = 0x20,
     InstructionAbort = 0x21,
     PcAlignment = 0x22,
     DataAbortLower = 0x24,
     DataAbort = 0x25,
     SpAlignment = 0x26,
+    BlockOperation = 0x27,
     SError = 0x2f,
     BreakpointLower = 0x30,
     Breakpoint = 0x31,
@@ -37,12 +43,24 @@ constexpr uint32_t illegal_state() { return make(Class::IllegalState, 0); }
 constexpr uint32_t svc(uint32_t imm16) { return make(Class::Svc, imm16); }
 constexpr uint32_t hvc(uint32_t imm16) { return make(Class::Hvc, imm16); }
 constexpr uint32_t brk(uint32_t imm16) { return make(Class::Brk, imm16); }
+/// Bit 1: a data key; bit 0: key B.
+constexpr uint32_t pointer_authentication(uint32_t key) { return make(Class::PointerAuthentication, key); }
+/// An option that is not the one (WrongOption), which is A.
+constexpr uint32_t block_operation(const BlockOperation& op) {
+    return make(Class::BlockOperation,
+                (op.kind == BlockKind::Set ? 1u << 24 : 0) | uint32_t{op.options} << 19 |
+                    (op.stage == BlockStage::Epilogue ? 1u << 18 : 0) | 1u << 17 | 1u << 16 |
+                    uint32_t{op.destination} << 10 | uint32_t{op.source} << 5 | op.size);
+}
+constexpr uint32_t branch_target(uint32_t btype) { return make(Class::BranchTarget, btype); }
 constexpr uint32_t pc_alignment() { return make(Class::PcAlignment, 0); }
 constexpr uint32_t sp_alignment() { return make(Class::SpAlignment, 0); }
 /// CV = 1, COND = always.
 constexpr uint32_t fp_trap() { return make(Class::FpTrap, 1u << 24 | 0xeu << 20); }
-constexpr uint32_t wait_trap(bool wfe) {
-    return make(Class::WaitTrap, 1u << 24 | 0xeu << 20 | (wfe ? 1 : 0));
+/// With `rt` of WFIT and WFET.
+constexpr uint32_t wait_trap(bool wfe, std::optional<unsigned> rt = {}) {
+    const uint32_t timeout = rt ? *rt << 5 | 1u << 2 | 1u << 1 : 0;
+    return make(Class::WaitTrap, 1u << 24 | 0xeu << 20 | timeout | (wfe ? 1 : 0));
 }
 
 /// A trapped MRS, MSR or SYS. `encoding` as sysreg_encoding(); `read`: MRS or SYSL.

@@ -8,6 +8,7 @@
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/pmu.h"
+#include "frontend/a64/system/pointer_auth.h"
 #include "frontend/a64/system/syndrome.h"
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translation_flags.h"
@@ -68,13 +69,21 @@ constexpr uint64_t kSctlrWritable = bit(0) | bit(1) | bit(2) | bit(3) | bit(4) |
                                     bit(15) | bit(16) | bit(18) | bit(19) | bit(20) | bit(23) | bit(26);
 // LSMAOE, nTLSMD, EIS, EOS and, as EL0 has no AArch32, SED and ITD.
 constexpr uint64_t kSctlrRes1 = bit(29) | bit(28) | bit(22) | bit(11) | bit(8) | bit(7);
+
+uint64_t sctlr_writable(FeatureSet features) {
+    uint64_t writable = kSctlrWritable;
+    if (features.has(Feature::Specres)) writable |= bit(10);  // EnRCTX
+    if (features.has(Feature::Iesb)) writable |= bit(21);
+    if (features.has(Feature::Ssbs)) writable |= kSctlrDssbs;
+    if (features.has(Feature::PAuth)) writable |= bit(31) | bit(30) | bit(27) | bit(13);  // EnIA to EnDB
+    if (features.has(Feature::Lse2)) writable |= kSctlrNaa;
+    if (features.has(Feature::Mops)) writable |= bit(33);           // MSCEn
+    if (features.has(Feature::Bti)) writable |= bit(36) | bit(35);  // BT1, BT0
+    return writable;
+}
+
 constexpr uint64_t kSctlrTranslation = bit(0) | bit(19);  // M, WXN
 constexpr uint64_t kSctlrReset = kSctlrRes1 | bit(23) | bit(18) | bit(16) | bit(4) | bit(3);
-
-constexpr uint64_t kSctlrIesb = bit(21);
-uint64_t sctlr_writable(FeatureSet features) {
-    return kSctlrWritable | (features.has(Feature::Iesb) ? kSctlrIesb : 0);
-}
 
 void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     const uint64_t changed = cpu.translation.sctlr;
@@ -104,11 +113,14 @@ void write_tcr(Cpu& cpu, const SysregRow&, uint64_t value) {
     // Bits 42:0 but 6 and 35, and E0PD; what belongs to features that are not announced is RES0. HWU, which is FEAT_HPDS2's,
     // allows the implementation to use bits of descriptors, and has no effect here.
     constexpr uint64_t kAlways = ((bit(43) - 1) & ~(bit(6) | bit(35))) | bit(55) | bit(56);
-    constexpr uint64_t kHwu = low_bits(51) & ~low_bits(43);
-    value &= kAlways | (cpu.config.features.has(Feature::Hpds2) ? kHwu : 0);
+    constexpr uint64_t kHwu = low_bits(51) & ~low_bits(43), kTbid = bit(51) | bit(52);
+    value &= kAlways | (cpu.config.features.has(Feature::Hpds2) ? kHwu : 0) |
+             (cpu.config.features.has(Feature::PAuth) ? kTbid : 0);
     if (value == cpu.translation.tcr) return;
     cpu.translation.tcr = value;
     cpu.translation.update();
+    update_pac_masks(cpu);
+    update_translation_flags(cpu);
     cpu.environment.translation_changed();
 }
 void write_mair(Cpu& cpu, const SysregRow&, uint64_t value) {
@@ -130,6 +142,8 @@ void write_spsel(Cpu& cpu, const SysregRow&, uint64_t value) { set_sp_elx(cpu, (
 uint64_t read_current_el(Cpu& cpu, const SysregRow&) { return uint64_t{cpu.el} << 2; }
 uint64_t read_pan(Cpu& cpu, const SysregRow&) { return cpu.pan ? bit(22) : 0; }
 void write_pan(Cpu& cpu, const SysregRow&, uint64_t value) { set_pan(cpu, (value & bit(22)) != 0); }
+uint64_t read_uao(Cpu& cpu, const SysregRow&) { return cpu.uao ? bit(23) : 0; }
+void write_uao(Cpu& cpu, const SysregRow&, uint64_t value) { set_uao(cpu, (value & bit(23)) != 0); }
 uint64_t read_nzcv(Cpu& cpu, const SysregRow&) { return jit::nzcv_from_flags(cpu.state.flags); }
 void write_nzcv(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.state.flags = jit::flags_from_nzcv(static_cast<uint32_t>(value));
@@ -159,6 +173,13 @@ void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
 uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state); }
 void write_fpsr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
     write_fpsr(cpu.state, static_cast<uint32_t>(value));
+}
+
+// ---- Random numbers
+
+uint64_t read_random(Cpu& cpu, const SysregRow&) {
+    cpu.state.flags = 0;
+    return cpu.environment.random();
 }
 
 // ---- Generic timer
@@ -374,12 +395,6 @@ static_assert(std::ranges::all_of(kListed,
                                              (row.io & sysreg_io::kEndsBlock) == 0;
                                   }),
               "a block goes on behind a write that may change what follows");
-static_assert(std::ranges::all_of(kListed,
-                                  [](const SysregRow& row) {
-                                      return row.inlined != SysregInline::Field || row.mask == ~uint64_t{0} ||
-                                             row.mask == 0xffff'ffff;
-                                  }),
-              "an inline write keeps 32 or 64 bits");
 
 constexpr size_t kIdRegisters = 7 * 8;
 
@@ -451,12 +466,16 @@ SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value) {
 // MSR (immediate), C6.2.233
 SystemResult write_pstate_field(Cpu& cpu, unsigned field, unsigned imm) {
     switch (static_cast<PstateField>(field)) {
+        case PstateField::Uao:
         case PstateField::Pan:
-        case PstateField::SpSel:
+        case PstateField::SpSel: {
             if (cpu.el == 0) return SystemResult::undefined();
-            field == std::to_underlying(PstateField::Pan) ? set_pan(cpu, (imm & 1) != 0)
-                                                          : set_sp_elx(cpu, (imm & 1) != 0);
+            const auto set = field == std::to_underlying(PstateField::Uao)   ? set_uao
+                             : field == std::to_underlying(PstateField::Pan) ? set_pan
+                                                                             : set_sp_elx;
+            set(cpu, (imm & 1) != 0);
             return {};
+        }
         case PstateField::DaifSet:
         case PstateField::DaifClr: {
             if (cpu.el == 0 && (cpu.translation.sctlr & kSctlrUma) == 0) {

@@ -114,6 +114,7 @@ SystemResult write_sysreg(Cpu& cpu, uint32_t encoding, uint64_t value);
 
 /// The fields that MSR (immediate) writes: op1 << 3 | op2.
 enum class PstateField : uint8_t {
+    Uao = 0 << 3 | 3,
     Pan = 0 << 3 | 4,
     SpSel = 0 << 3 | 5,
     DaifSet = 3 << 3 | 6,

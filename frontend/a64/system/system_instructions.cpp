@@ -16,7 +16,7 @@ namespace {
 using mmu::AccessKind;
 using TlbiKind = mmu::TlbiRequest::Kind;
 
-constexpr uint64_t kSctlrDze = bit(14);
+constexpr uint64_t kSctlrEnrctx = bit(10), kSctlrDze = bit(14);
 
 SystemResult abort(const Cpu& cpu, uint64_t va, uint8_t fsc) {
     return {SystemResult::Kind::Abort, syndrome::data_abort(cpu.el, fsc, true, true), va};
@@ -52,7 +52,7 @@ SystemResult dc_ivac(Cpu& cpu, uint64_t va) {
     uint64_t pa = 0;
     return translate(cpu, va, AccessKind::Write, pa);
 }
-SystemResult dc_set_way(Cpu&, uint64_t) { return {}; }
+SystemResult no_effect(Cpu&, uint64_t) { return {}; }
 /// With the MMU off all data is Device memory, where it is an alignment fault (C5.3.15).
 SystemResult dc_zva(Cpu& cpu, uint64_t va) {
     if (cpu.translation.enabled) return {};
@@ -61,12 +61,13 @@ SystemResult dc_zva(Cpu& cpu, uint64_t va) {
 
 // ---- Address translation: the result or the fault goes to PAR_EL1 (D19.2.109).
 
-template <AccessKind Kind, bool Privileged>
+/// As whom; El1Pan: with PSTATE.PAN, of which the others know nothing.
+enum class At : uint8_t { El0, El1, El1Pan };
+
+template <AccessKind Kind, At As>
 SystemResult at(Cpu& cpu, uint64_t va) {
-    const mmu::Access access{.kind = Kind,
-                             .privileged = Privileged,
-                             .pan = false,  // only the S1E1RP and S1E1WP forms look at it
-                             .update = false};
+    const mmu::Access access{
+        .kind = Kind, .privileged = As != At::El0, .pan = As == At::El1Pan && cpu.pan, .update = false};
     const auto walk = mmu::walk(cpu.translation, cpu.memory, va, access);
     if (walk.fault == mmu::FaultKind::ExternalOnWalk) return abort(cpu, va, walk.fsc());
     constexpr uint64_t kRes1 = bit(11), kFault = bit(0), kNonSecure = bit(9);

@@ -16,6 +16,22 @@ constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlr
 // MDSCR_EL1
 constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
 
+constexpr uint64_t kSctlrEnia = bit(31), kSctlrEnib = bit(30), kSctlrEnda = bit(27), kSctlrEndb = bit(13);
+constexpr uint64_t kSctlrPac = kSctlrEnia | kSctlrEnib | kSctlrEnda | kSctlrEndb;
+
+uint32_t pac_flags(const Cpu& cpu) {
+    uint32_t m = 0;
+    uint32_t flag = translation_flag::kPacIa;
+    for (const uint64_t enable : {kSctlrEnia, kSctlrEnib, kSctlrEnda, kSctlrEndb}) {
+        if ((cpu.translation.sctlr & enable) != 0) m |= flag;
+        flag <<= 1;
+    }
+    const auto& [lower, upper] = cpu.translation.half;
+    if (!lower.tbi && !upper.tbi) m |= translation_flag::kPacDataUntagged;
+    if (!(lower.tbi && !lower.tbid) && !(upper.tbi && !upper.tbid)) m |= translation_flag::kPacCodeUntagged;
+    return m;
+}
+
 }  // namespace
 
 void update_translation_flags(Cpu& cpu) {
@@ -28,6 +44,7 @@ void update_translation_flags(Cpu& cpu) {
     if (cpu.el == 1) {
         m |= translation_flag::kEl1;
         if (cpu.sp_elx) m |= translation_flag::kSpElx;
+        if (cpu.uao) m |= translation_flag::kUao;
         if ((sctlr & kSctlrSa) != 0) m |= translation_flag::kSpAlignCheck;
         if ((fpen & 1) == 0) m |= translation_flag::kFpTrap;
     } else {
@@ -39,6 +56,8 @@ void update_translation_flags(Cpu& cpu) {
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
     if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrFz16)) != 0) m |= translation_flag::kFpSlow;
+    if ((sctlr & kSctlrPac) != 0) m |= pac_flags(cpu);
+    if (cpu.guarded_pages) m |= translation_flag::kBranchTypes;
     if (cpu.il) m |= translation_flag::kIllegal;
     if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= translation_flag::kSingleStep;
     if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= translation_flag::kBreakpoints;

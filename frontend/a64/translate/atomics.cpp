@@ -58,6 +58,39 @@ bool store_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r) {
     return true;
 }
 
+// ---- Ordered, with an offset
+
+namespace {
+Ref offset_address(TranslationContext& t, Reg n, Imm<9> offset) {
+    return offset_by(t, xsp(t, n), offset.sign_extend());
+}
+}  // namespace
+
+bool STLUR(TranslationContext& t, Imm<2> size, Imm<9> offset, Reg n, Reg r) {
+    const uint32_t aux = atomic_aux(t, size, n, false, true);
+    const Ref address = offset_address(t, n, offset), value = x(t, r);
+    store(t, address, value, aux);
+    return true;
+}
+
+bool LDAPUR(TranslationContext& t, Imm<2> size, Imm<9> offset, Reg n, Reg r) {
+    const uint32_t aux = atomic_aux(t, size, n, true, false);
+    set_x(t, r, load(t, register_type(size), offset_address(t, n, offset), aux));
+    return true;
+}
+
+bool load_ordered_signed(TranslationContext& t, unsigned size, bool word, Imm<9> offset, Reg n, Reg r) {
+    const uint32_t aux = atomic_aux(t, size, n, true, false) | ir::kMemSigned;
+    set_x(t, r, load(t, int_type(!word), offset_address(t, n, offset), aux));
+    return true;
+}
+
+bool LDAPURSW(TranslationContext& t, Imm<9> offset, Reg n, Reg r) {
+    return load_ordered_signed(t, 2, false, offset, n, r);
+}
+
+// ---- Read, modify, write
+
 bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, bool release, Reg s, Reg n,
             Reg r) {
     const Ref address = xsp(t, n), operand = x(t, s);

@@ -1,4 +1,5 @@
 // Branches (ARM ARM C4.1.93).
+#include "frontend/a64/system/branch_type.h"
 #include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/handlers_integer.h"
 
@@ -15,6 +16,21 @@ bool branch_to(TranslationContext& t, Ref address, ir::BranchKind kind) {
     t.ir.emit(Op::ExitIndirect, Type::Void, {address}, 0, static_cast<uint32_t>(kind));
     t.ended = true;
     return false;
+}
+
+/// Where pages are guarded (FEAT_BTI), PSTATE.BTYPE is in the two bits of the address that are 0: see system/branch_type.h.
+Ref with_branch_type(TranslationContext& t, Reg n, Ref address, ir::BranchKind kind) {
+    if ((t.translation_flags & translation_flag::kBranchTypes) == 0) return address;
+    t.ir.store_field(address, offsetof(jit::GuestState, branch_target), 8);
+    if (kind == ir::BranchKind::Return) return address;
+    const bool guarded = (t.translation_flags & translation_flag::kGuarded) != 0;
+    const bool veneer = index(n) == 16 || index(n) == 17;
+    const uint64_t type = kind == ir::BranchKind::Call ? branch_type::kCall
+                          : veneer || !guarded         ? branch_type::kJumpToCall
+                                                       : branch_type::kJump;
+    const Ref misaligned = t.ir.bin(Op::And, Type::I64, address, t.ir.i64(3));
+    const Ref moved = t.ir.bin(Op::Shl, Type::I64, misaligned, t.ir.i64(branch_type::kMisalignedShift));
+    return t.ir.bin(Op::Or, Type::I64, t.ir.bin(Op::Xor, Type::I64, address, moved), t.ir.i64(type));
 }
 
 /// CBZ, or CBNZ with Op::IsNotZero.
@@ -59,14 +75,13 @@ bool TBNZ(TranslationContext& t, Imm<1> b5, Imm<5> b40, Imm<14> offset, Reg r) {
 
 // ---- Register
 
-bool BR(TranslationContext& t, Reg n) { return branch_to(t, x(t, n), ir::BranchKind::Jump); }
-
-bool BLR(TranslationContext& t, Reg n) {
-    const Ref address = x(t, n);  // before the link: it may be x30
-    link(t);
-    return branch_to(t, address, ir::BranchKind::Call);
+bool branch_register(TranslationContext& t, Reg n, Ref address, ir::BranchKind kind) {
+    if (kind == ir::BranchKind::Call) link(t);
+    return branch_to(t, with_branch_type(t, n, address, kind), kind);
 }
 
-bool RET(TranslationContext& t, Reg n) { return branch_to(t, x(t, n), ir::BranchKind::Return); }
+bool BR(TranslationContext& t, Reg n) { return branch_register(t, n, x(t, n), ir::BranchKind::Jump); }
+bool BLR(TranslationContext& t, Reg n) { return branch_register(t, n, x(t, n), ir::BranchKind::Call); }
+bool RET(TranslationContext& t, Reg n) { return branch_register(t, n, x(t, n), ir::BranchKind::Return); }
 
 }  // namespace arclight::frontend::a64::translate

@@ -57,12 +57,31 @@ void check_sp(TranslationContext& t, Reg base) {
     if (checks_sp(t, base)) t.ir.emit(Op::CheckStack, Type::Void, {xsp(t, base)});
 }
 
+namespace {
+/// FEAT_LSE2 (B2.2.1.1): pairs of general registers within 16 aligned bytes are single-copy atomic. Where there is one CPU alone,
+/// nobody sees a difference.
+bool pairs_are_whole(const TranslationContext& t) {
+    return t.decoder.features().has(Feature::Lse2) && (t.translation_flags & translation_flag::kSerial) == 0;
+}
+/// MemAux of two words as one doubleword.
+uint32_t as_doubleword(uint32_t aux) { return (aux & ~ir::kMemSizeMask) | 3; }
+}  // namespace
+
 // SCTLR_EL1.A asks that each register of a pair be aligned, but kMemAligned speaks of the whole access. It
 // is rarely set, so a pair is then two accesses; if the first is aligned, so is the second.
 Pair load_pair(TranslationContext& t, Type type, Ref address, uint32_t aux) {
     if (aux & ir::kMemAligned) {
         const Ref first = load(t, type, address, aux);
         return {first, load(t, type, offset_by(t, address, 1 << ir::mem_size_log2(aux)), aux)};
+    }
+    if (pairs_are_whole(t)) {
+        if (ir::mem_size_log2(aux) == 2) {
+            const bool is_signed = (aux & ir::kMemSigned) != 0;
+            const Ref both = load(t, Type::I64, address, as_doubleword(aux & ~ir::kMemSigned));
+            const Ref first = is_signed ? t.ir.un(Op::SExt32, Type::I64, both) : truncate(t, Type::I32, both);
+            return {first, t.ir.bin(is_signed ? Op::Sar : Op::Shr, Type::I64, both, t.ir.i64(32))};
+        }
+        aux |= ir::kMemWhole;
     }
     const Ref first = t.ir.emit(Op::LoadPair, type, {address}, 0, aux);
     return {first, t.ir.emit(Op::PairSecond, type, {first})};
@@ -73,6 +92,13 @@ void store_pair(TranslationContext& t, Ref address, Pair values, uint32_t aux) {
         store(t, address, values.first, aux);
         store(t, offset_by(t, address, 1 << ir::mem_size_log2(aux)), values.second, aux);
         return;
+    }
+    if (pairs_are_whole(t)) {
+        if (ir::mem_size_log2(aux) == 2) {
+            const Ref both = t.ir.emit(Op::BitInsert, Type::I64, {values.first, values.second}, 32 | 32 << 8);
+            return store(t, address, both, as_doubleword(aux));
+        }
+        aux |= ir::kMemWhole;
     }
     t.ir.emit(Op::StorePair, Type::Void, {address, values.first, values.second}, 0, aux);
 }
@@ -93,6 +119,13 @@ void store_pair_v(TranslationContext& t, Ref address, Pair values, uint32_t aux)
         return;
     }
     t.ir.emit(Op::StorePairV, Type::Void, {address, values.first, values.second}, 0, aux);
+}
+
+bool min_max(TranslationContext& t, Pick pick, Type type, Ref a, Ref b, Reg d) {
+    const Ref flags = t.ir.flags_of(t.ir.bin_raw(Op::Sub, type, a, b));
+    const Ref first = t.ir.emit(Op::Cond, Type::I1, {flags}, static_cast<uint64_t>(pick));
+    set_x(t, d, t.ir.select(type, first, a, b));
+    return true;
 }
 
 Ref extend(TranslationContext& t, Type type, Reg m, unsigned option, unsigned shift) {

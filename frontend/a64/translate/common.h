@@ -11,6 +11,9 @@ using ir::Op;
 using ir::Ref;
 using ir::Type;
 
+/// Which of two numbers: the condition, after their comparison, for the first.
+enum class Pick : uint32_t { GreaterS = 12, GreaterU = 8, LessS = 11, LessU = 3 };
+
 constexpr Type int_type(bool sf) { return sf ? Type::I64 : Type::I32; }
 constexpr unsigned int_width(bool sf) { return sf ? 64 : 32; }
 
@@ -81,6 +84,9 @@ void store_pair_v(TranslationContext& t, Ref address, Pair values, uint32_t aux)
 inline Ref offset_by(TranslationContext& t, Ref address, int64_t offset) {
     return t.ir.add(Type::I64, address, t.ir.i64(static_cast<uint64_t>(offset)));
 }
+
+/// Rd = the one of `a` and `b` that is asked for.
+bool min_max(TranslationContext& t, Pick pick, Type type, Ref a, Ref b, Reg d);
 
 /// Rm extended and shifted (ExtendReg, ARM ARM J1); `option` is the field of the instruction, shift 0..4.
 Ref extend(TranslationContext& t, Type type, Reg m, unsigned option, unsigned shift);

@@ -66,6 +66,13 @@ bool add_sub_imm_flags(TranslationContext& t, Op op, bool sf, bool shift, Imm<12
     return true;
 }
 
+bool min_max_imm(TranslationContext& t, Pick pick, bool sf, Imm<8> imm8, Reg n, Reg d) {
+    const Type type = int_type(sf);
+    const bool is_signed = pick == Pick::GreaterS || pick == Pick::LessS;
+    const Ref imm = t.ir.constant(type, is_signed ? static_cast<uint64_t>(imm8.sign_extend()) : imm8);
+    return min_max(t, pick, type, x(t, n), imm, d);
+}
+
 bool logical_imm(TranslationContext& t, Op op, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d) {
     const auto mask = logical_mask(sf, N, immr, imms);
     if (!mask) return undefined(t);

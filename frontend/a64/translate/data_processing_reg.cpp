@@ -148,6 +148,99 @@ bool one_source(TranslationContext& t, Op op, bool sf, Reg n, Reg d) {
     return true;
 }
 
+bool min_max_reg(TranslationContext& t, Pick pick, bool sf, Reg m, Reg n, Reg d) {
+    const Ref a = x(t, n), b = x(t, m);
+    return min_max(t, pick, int_type(sf), a, b, d);
+}
+
+// ---- Bits counted
+
+bool CTZ(TranslationContext& t, bool sf, Reg n, Reg d) {
+    // v - 1 has ones where v ends in zeros, and there alone of the bits that v has not.
+    const Type type = int_type(sf);
+    const Ref v = x(t, n), below = t.ir.sub(type, v, t.ir.i64(1));
+    const Ref zeros = t.ir.un(Op::Clz, type, t.ir.bin(Op::AndNot, type, below, v));
+    set_x(t, d, t.ir.sub(type, t.ir.i64(int_width(sf)), zeros));
+    return true;
+}
+
+bool CNT_int(TranslationContext& t, bool sf, Reg n, Reg d) {
+    constexpr unsigned kDoubleword = 3;
+    const Ref v = t.ir.emit(Op::VDup, Type::V128, {truncate(t, int_type(sf), x(t, n))}, 0,
+                            ir::vec_aux(kDoubleword, false));
+    const Ref counts = t.ir.emit(Op::VCnt, Type::V128, {v}, 0, ir::vec_aux(0, false));
+    const Ref sum = t.ir.emit(Op::VAddV, Type::V128, {counts}, 0, ir::vec_aux(0, false));
+    set_x(t, d, t.ir.emit(Op::VExtractU, int_type(sf), {sum}, 0, ir::vec_aux(0)));
+    return true;
+}
+
+bool ABS_int(TranslationContext& t, bool sf, Reg n, Reg d) {
+    const Type type = int_type(sf);
+    const Ref v = x(t, n), sign = t.ir.bin(Op::Sar, type, v, t.ir.i64(int_width(sf) - 1));
+    set_x(t, d, t.ir.sub(type, t.ir.bin(Op::Xor, type, v, sign), sign));
+    return true;
+}
+
+// ---- Flags (FEAT_FlagM), as bits 31:28 of a number
+
+namespace {
+constexpr unsigned kN = 31, kZ = 30, kC = 29, kV = 28;
+
+Ref nzcv(TranslationContext& t) { return t.ir.un(Op::NzcvFromFlags, Type::I64, t.ir.get_flags()); }
+bool set_nzcv(TranslationContext& t, Ref value) {
+    t.ir.set_flags(t.ir.un(Op::FlagsFromNzcv, Type::Flags, value));
+    return true;
+}
+/// Bit `from` of v, at bit `to`, with all others zero.
+Ref move_bit(TranslationContext& t, Ref v, unsigned from, unsigned to) {
+    const Ref bit = t.ir.emit(Op::BitExtractU, Type::I64, {v}, from | 1u << 8);
+    return t.ir.bin(Op::Shl, Type::I64, bit, t.ir.i64(to));
+}
+Ref bits(TranslationContext& t, Ref v, uint64_t mask) {
+    return t.ir.bin(Op::And, Type::I64, v, t.ir.i64(mask));
+}
+Ref either(TranslationContext& t, Ref a, Ref b) { return t.ir.bin(Op::Or, Type::I64, a, b); }
+}  // namespace
+
+bool RMIF(TranslationContext& t, Imm<6> amount, Reg n, Imm<4> mask) {
+    const uint64_t chosen = uint64_t{mask} << kV;
+    const Ref rotated = t.ir.bin(Op::Ror, Type::I64, x(t, n), t.ir.i64(amount));
+    const Ref given = bits(t, t.ir.bin(Op::Shl, Type::I64, rotated, t.ir.i64(kV)), chosen);
+    return set_nzcv(t, either(t, bits(t, nzcv(t), ~chosen), given));
+}
+
+bool set_flags_from(TranslationContext& t, unsigned width, Reg n) {
+    const Ref v = x(t, n), carry = bits(t, nzcv(t), 1u << kC);
+    const Ref is_zero = t.ir.emit(Op::IsZero, Type::I1, {bits(t, v, (uint64_t{1} << width) - 1)}, 0, 64);
+    const Ref zero = t.ir.bin(Op::Shl, Type::I64, t.ir.un(Op::BoolToInt, Type::I64, is_zero), t.ir.i64(kZ));
+    const Ref overflow =
+        t.ir.bin(Op::Xor, Type::I64, move_bit(t, v, width, kV), move_bit(t, v, width - 1, kV));
+    return set_nzcv(t, either(t, either(t, carry, zero), either(t, overflow, move_bit(t, v, width - 1, kN))));
+}
+
+bool CFINV(TranslationContext& t) {
+    return set_nzcv(t, t.ir.bin(Op::Xor, Type::I64, nzcv(t), t.ir.i64(1u << kC)));
+}
+
+// Z: it was equal or unordered; C: greater or equal, and ordered.
+bool AXFLAG(TranslationContext& t) {
+    const Ref flags = nzcv(t);
+    const Ref unordered_as_z = move_bit(t, flags, kV, kZ), unordered_as_c = move_bit(t, flags, kV, kC);
+    const Ref zero = either(t, bits(t, flags, 1u << kZ), unordered_as_z);
+    const Ref carry = t.ir.bin(Op::AndNot, Type::I64, bits(t, flags, 1u << kC), unordered_as_c);
+    return set_nzcv(t, either(t, zero, carry));
+}
+
+bool XAFLAG(TranslationContext& t) {
+    const Ref flags = nzcv(t), c = bits(t, flags, 1u << kC), z = move_bit(t, flags, kZ, kC);
+    const Ref below = t.ir.bin(Op::Xor, Type::I64, either(t, c, z), t.ir.i64(1u << kC));  // !C && !Z
+    const Ref equal = t.ir.bin(Op::And, Type::I64, z, c), unordered = t.ir.bin(Op::AndNot, Type::I64, z, c);
+    const Ref n = t.ir.bin(Op::Shl, Type::I64, below, t.ir.i64(kN - kC));
+    const Ref new_z = t.ir.bin(Op::Shl, Type::I64, equal, t.ir.i64(kZ - kC));
+    const Ref v = t.ir.bin(Op::Shr, Type::I64, unordered, t.ir.i64(kC - kV));
+    return set_nzcv(t, either(t, either(t, n, new_z), either(t, either(t, c, z), v)));
+}
+
 // ---- Logical, with the aliases MOV and MVN
 
 bool ORR_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d) {

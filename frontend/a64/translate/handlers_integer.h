@@ -2,18 +2,26 @@
 // letters are families: the row of the instruction table binds the arguments in front of the fields.
 #pragma once
 
+#include "frontend/a64/system/block_operation.h"
 #include "frontend/a64/system/sysregs.h"
 #include "frontend/a64/translate/common.h"
 
 namespace arclight::frontend::a64::translate {
 
 using ir::AtomicKind;
+using ir::BranchKind;
+
+/// Of pointer authentication, in the order of GuestState::pac_keys.
+enum class PacKey : uint8_t { IA, IB, DA, DB, GA };
+/// The pointer and the modifier of a hint.
+enum class PacOperands : uint8_t { LrSp, LrZero, X17X16 };
 
 // data_processing_imm.cpp
 bool add_sub_imm(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
 bool add_sub_imm_flags(TranslationContext& t, Op op, bool sf, bool shift, Imm<12> imm12, Reg n, Reg d);
 bool logical_imm(TranslationContext& t, Op op, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
 bool bitfield(TranslationContext& t, bool is_signed, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
+bool min_max_imm(TranslationContext& t, Pick pick, bool sf, Imm<8> imm8, Reg n, Reg d);
 bool ADR(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d);
 bool ADRP(TranslationContext& t, Imm<2> immlo, Imm<19> immhi, Reg d);
 bool ANDS_imm(TranslationContext& t, bool sf, bool N, Imm<6> immr, Imm<6> imms, Reg n, Reg d);
@@ -37,6 +45,12 @@ bool multiply_long(TranslationContext& t, Op op, Op extension, Reg m, Reg a, Reg
 bool two_sources(TranslationContext& t, Op op, bool sf, Reg m, Reg n, Reg d);
 bool crc32(TranslationContext& t, bool castagnoli, bool sf, Reg m, Imm<2> size, Reg n, Reg d);
 bool one_source(TranslationContext& t, Op op, bool sf, Reg n, Reg d);
+bool min_max_reg(TranslationContext& t, Pick pick, bool sf, Reg m, Reg n, Reg d);
+bool set_flags_from(TranslationContext& t, unsigned width, Reg n);
+bool CTZ(TranslationContext& t, bool sf, Reg n, Reg d);
+bool CNT_int(TranslationContext& t, bool sf, Reg n, Reg d);
+bool ABS_int(TranslationContext& t, bool sf, Reg n, Reg d);
+bool RMIF(TranslationContext& t, Imm<6> amount, Reg n, Imm<4> mask);
 bool ORR_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
 bool ORN_shift(TranslationContext& t, bool sf, Imm<2> kind, Reg m, Imm<6> amount, Reg n, Reg d);
 bool ADC(TranslationContext& t, bool sf, Reg m, Reg n, Reg d);
@@ -62,9 +76,26 @@ bool CBZ(TranslationContext& t, bool sf, Imm<19> offset, Reg r);
 bool CBNZ(TranslationContext& t, bool sf, Imm<19> offset, Reg r);
 bool TBZ(TranslationContext& t, Imm<1> b5, Imm<5> b40, Imm<14> offset, Reg r);
 bool TBNZ(TranslationContext& t, Imm<1> b5, Imm<5> b40, Imm<14> offset, Reg r);
+/// `address` is that of the register, or what became of it.
+bool branch_register(TranslationContext& t, Reg n, Ref address, ir::BranchKind kind);
 bool BR(TranslationContext& t, Reg n);
 bool BLR(TranslationContext& t, Reg n);
 bool RET(TranslationContext& t, Reg n);
+
+// pointer_auth.cpp
+bool pac_sign(TranslationContext& t, PacKey key, Reg n, Reg d);
+bool pac_sign_zero(TranslationContext& t, PacKey key, Reg d);
+bool pac_authenticate(TranslationContext& t, PacKey key, Reg n, Reg d);
+bool pac_authenticate_zero(TranslationContext& t, PacKey key, Reg d);
+bool pac_strip(TranslationContext& t, bool data, Reg d);
+bool pac_hint(TranslationContext& t, bool signs, PacKey key, PacOperands operands);
+bool branch_authenticated(TranslationContext& t, PacKey key, ir::BranchKind kind, Reg n, Reg m);
+bool branch_authenticated_zero(TranslationContext& t, PacKey key, ir::BranchKind kind, Reg n);
+bool return_authenticated(TranslationContext& t, PacKey key);
+bool eret_authenticated(TranslationContext& t, PacKey key);
+bool PACGA(TranslationContext& t, Reg m, Reg n, Reg d);
+bool XPACLRI(TranslationContext& t);
+bool LDRA(TranslationContext& t, bool key_b, Imm<1> s, Imm<9> imm9, bool pre_index, Reg n, Reg r);
 
 // exceptions.cpp
 bool SVC(TranslationContext& t, Imm<16> imm16);
@@ -79,6 +110,8 @@ bool ERET(TranslationContext& t);
 bool YIELD(TranslationContext& t);
 bool WFE(TranslationContext& t);
 bool WFI(TranslationContext& t);
+bool WFET(TranslationContext& t, Reg r);
+bool WFIT(TranslationContext& t, Reg r);
 bool SEV(TranslationContext& t);
 bool SEVL(TranslationContext& t);
 bool HINT(TranslationContext&, Imm<4>, Imm<3>);
@@ -86,7 +119,13 @@ bool CLREX(TranslationContext& t);
 bool DMB(TranslationContext& t, Imm<4> crm);
 bool DSB(TranslationContext& t, Imm<4> crm);
 bool ISB(TranslationContext& t);
+bool SB(TranslationContext& t);
+bool CFINV(TranslationContext& t);
+bool XAFLAG(TranslationContext& t);
+bool AXFLAG(TranslationContext& t);
 bool pstate_at_el1(TranslationContext& t, PstateField field, Imm<4> crm);
+bool MSR_SSBS(TranslationContext& t, Imm<4> crm);
+bool MSR_DIT(TranslationContext& t, Imm<4> crm);
 bool MSR_DAIFSet(TranslationContext& t, Imm<4> crm);
 bool MSR_DAIFClr(TranslationContext& t, Imm<4> crm);
 bool MRS(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r);
@@ -133,6 +172,11 @@ bool LDR_reg_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> optio
 bool STR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r);
 bool LDR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r);
 
+// block_memory.cpp
+bool memory_copy(TranslationContext& t, BlockKind kind, BlockStage stage, Reg s, Imm<4> options, Reg n,
+                 Reg d);
+bool memory_set(TranslationContext& t, BlockStage stage, Reg s, Imm<2> options, Reg n, Reg d);
+
 // atomics.cpp
 bool store_exclusive(TranslationContext& t, bool release, Imm<2> size, Reg s, Reg n, Reg r);
 bool store_exclusive_pair(TranslationContext& t, bool release, bool wide, Reg s, Reg r2, Reg n, Reg r);
@@ -140,6 +184,10 @@ bool load_exclusive(TranslationContext& t, bool acquire, Imm<2> size, Reg n, Reg
 bool load_exclusive_pair(TranslationContext& t, bool acquire, bool wide, Reg r2, Reg n, Reg r);
 bool load_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r);
 bool store_ordered(TranslationContext& t, Imm<2> size, Reg n, Reg r);
+bool load_ordered_signed(TranslationContext& t, unsigned size, bool word, Imm<9> offset, Reg n, Reg r);
+bool LDAPURSW(TranslationContext& t, Imm<9> offset, Reg n, Reg r);
+bool STLUR(TranslationContext& t, Imm<2> size, Imm<9> offset, Reg n, Reg r);
+bool LDAPUR(TranslationContext& t, Imm<2> size, Imm<9> offset, Reg n, Reg r);
 bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, bool release, Reg s, Reg n,
             Reg r);
 bool CASP(TranslationContext& t, bool wide, bool acquire, Reg s, bool release, Reg n, Reg r);

@@ -213,10 +213,23 @@ bool general_to_fp(TranslationContext& t, bool dbl, Reg n, Vec d);
 bool FMOV_upper_to_gen(TranslationContext& t, Vec n, Reg d);
 bool FMOV_gen_to_upper(TranslationContext& t, Reg n, Vec d);
 
-// crypto.cpp: AES, SHA1, SHA256
+// crypto.cpp
 bool crypto_unary(TranslationContext& t, Op op, Vec n, Vec d);
 bool crypto_accumulate(TranslationContext& t, Op op, Vec n, Vec d);
 bool crypto_three_register(TranslationContext& t, Op op, Vec m, Vec n, Vec d);
+bool crypto_four_register(TranslationContext& t, Op op, Vec m, Vec a, Vec n, Vec d);
 bool SHA1H(TranslationContext& t, Vec n, Vec d);
+bool SHA512H(TranslationContext& t, Vec m, Vec n, Vec d);
+bool SHA512H2(TranslationContext& t, Vec m, Vec n, Vec d);
+bool SHA512SU0(TranslationContext& t, Vec n, Vec d);
+bool SHA512SU1(TranslationContext& t, Vec m, Vec n, Vec d);
+bool RAX1(TranslationContext& t, Vec m, Vec n, Vec d);
+bool XAR(TranslationContext& t, Vec m, Imm<6> imm6, Vec n, Vec d);
+bool sm3_round(TranslationContext& t, unsigned which, bool later, Vec m, Imm<2> lane, Vec n, Vec d);
+bool SM3SS1(TranslationContext& t, Vec m, Vec a, Vec n, Vec d);
+bool SM3PARTW1(TranslationContext& t, Vec m, Vec n, Vec d);
+bool SM3PARTW2(TranslationContext& t, Vec m, Vec n, Vec d);
+bool SM4E(TranslationContext& t, Vec n, Vec d);
+bool SM4EKEY(TranslationContext& t, Vec m, Vec n, Vec d);
 
 }  // namespace arclight::frontend::a64::translate

@@ -23,9 +23,11 @@ bool store_from(TranslationContext& t, unsigned size, const Address& a, Reg r, u
     return true;
 }
 
-// LDTR and STTR executed at EL0 are plain accesses.
+// LDTR and STTR executed at EL0, or with PSTATE.UAO, are plain accesses.
 uint32_t imm9_flags(const TranslationContext& t, unsigned mode) {
-    return mode == kUnprivileged && t.el1() ? ir::kMemUnprivileged : 0;
+    const bool as_el0 =
+        (t.translation_flags & (translation_flag::kEl1 | translation_flag::kUao)) == translation_flag::kEl1;
+    return mode == kUnprivileged && as_el0 ? ir::kMemUnprivileged : 0;
 }
 
 bool load_signed_imm9(TranslationContext& t, unsigned size, bool word, Imm<9> offset, Imm<2> mode, Reg n,

@@ -18,8 +18,8 @@ bool read_through_helper(TranslationContext& t, uint32_t encoding, Reg r,
 }
 
 /// Ends the block by a helper that set state.pc and a reason.
-bool wait(TranslationContext& t, Helper helper) {
-    call(t, helper, {});
+bool wait(TranslationContext& t, Helper helper, std::initializer_list<Ref> args = {}) {
+    call(t, helper, args);
     t.ended = true;
     return false;
 }
@@ -35,6 +35,9 @@ bool YIELD(TranslationContext& t) {
 
 bool WFE(TranslationContext& t) { return wait(t, Helper::WaitForEvent); }
 bool WFI(TranslationContext& t) { return wait(t, Helper::WaitForInterrupt); }
+
+bool WFET(TranslationContext& t, Reg r) { return wait(t, Helper::WaitUntil, {x(t, r), t.ir.i64(1)}); }
+bool WFIT(TranslationContext& t, Reg r) { return wait(t, Helper::WaitUntil, {x(t, r), t.ir.i64(0)}); }
 
 // The helper's argument is 1 when the event is for this CPU only.
 bool SEV(TranslationContext& t) {
@@ -97,7 +100,24 @@ bool ISB(TranslationContext& t) {
     return false;
 }
 
+// It waits for what comes before it, and what comes behind it is not begun meanwhile: on the host a fence, which no load
+// passes. What the host speculates on beyond that is --spectre's business.
+bool SB(TranslationContext& t) {
+    fence(t, ir::FenceKind::Full);
+    return true;
+}
+
 // ---- PSTATE
+
+bool MSR_SSBS(TranslationContext& t, Imm<4> crm) {
+    t.ir.store_field(t.ir.i64(crm.bit(0) ? 1u << 12 : 0), offsetof(jit::GuestState, ssbs), 8);
+    return true;
+}
+
+bool MSR_DIT(TranslationContext& t, Imm<4> crm) {
+    t.ir.store_field(t.ir.i64(crm.bit(0) ? 1u << 24 : 0), offsetof(jit::GuestState, dit), 8);
+    return true;
+}
 
 namespace {
 void write_pstate(TranslationContext& t, PstateField field, Imm<4> crm) {
@@ -138,6 +158,11 @@ bool MSR_DAIFClr(TranslationContext& t, Imm<4> crm) {
 namespace {
 bool inlines_field(const TranslationContext& t, const SysregRow& row, uint8_t access_at_el0) {
     return t.el1() || (row.access & access_at_el0) != 0;
+}
+/// The bits of `v` in `mask`.
+Ref kept(TranslationContext& t, Ref v, uint64_t mask) {
+    if (mask == 0xffff'ffff) return truncate(t, Type::I32, v);
+    return mask == ~uint64_t{0} ? v : t.ir.bin(Op::And, Type::I64, v, t.ir.i64(mask));
 }
 /// SP_EL0 is accessible as a register only while it is not the stack pointer.
 bool sp_el0_accessible(const TranslationContext& t) {
@@ -193,8 +218,7 @@ bool MSR_reg(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> cr
     switch (row == nullptr ? SysregInline::None : row->inlined) {
         case SysregInline::Field:
             if (!inlines_field(t, *row, sysreg_access::kWrite0)) break;
-            t.ir.store_field(truncate(t, row->mask == 0xffff'ffff ? Type::I32 : Type::I64, x(t, r)),
-                             row->field, 8);
+            t.ir.store_field(kept(t, x(t, r), row->mask), row->field, 8);
             return true;
         case SysregInline::Nzcv:
             t.ir.set_flags(t.ir.un(Op::FlagsFromNzcv, Type::Flags, x(t, r)));

@@ -261,7 +261,8 @@ void Machine::make_cpus() {
                    {.index = i,
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,
-                    .count_instructions = options_.count_instructions});
+                    .count_instructions = options_.count_instructions,
+                    .random_seed = options_.random_seed});
 }
 
 void Machine::fail(const std::string& why) {

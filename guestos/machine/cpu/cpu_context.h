@@ -1,6 +1,9 @@
 // What a virtual CPU needs of the machine around it. A test or a benchmark fills in what its guest code uses.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "backend/accelerator.h"
 #include "devices/bus.h"
 #include "devices/gic_v3.h"
@@ -50,6 +53,7 @@ struct VcpuOptions {
     unsigned cpus = 1;  ///< of the machine; code for a single CPU has no barriers and no atomic instructions
     mmu::ShadowOptions shadow;
     bool count_instructions = false;
+    std::optional<uint64_t> random_seed;  ///< of RNDR; none: the host's random numbers
     /// Whether integer helpers (ir::kCallInteger) are watched: IntegerOnlyCheck, jit/host_fp.h.
 #ifdef NDEBUG
     bool check_helpers = false;

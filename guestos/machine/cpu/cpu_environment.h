@@ -10,6 +10,7 @@
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/fetch_unit.h"
 #include "guestos/machine/cpu/memory_path.h"
+#include "guestos/machine/cpu/random_numbers.h"
 #include "guestos/machine/cpu/vcpu_core.h"
 
 namespace arclight::guestos {
@@ -19,7 +20,10 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
   public:
     /// The references may be to what is not constructed yet.
     CpuEnvironment(VcpuCore& core, FetchUnit& fetch, MemoryPath& memory)
-        : core_(core), fetch_(fetch), memory_(memory) {}
+        : core_(core),
+          fetch_(fetch),
+          memory_(memory),
+          random_(core.options.random_seed, core.options.index) {}
 
     /// All translations, and at once.
     void forget_translations();
@@ -46,6 +50,7 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     void timer_write(uint32_t encoding, uint64_t value) override;
     uint64_t counter() override;
     uint64_t counter_frequency() override;
+    uint64_t random() override { return random_.next(); }
     uint64_t cycles() override;
     void pmu_interrupt(bool level) override;
     void pmu_look_within(uint64_t cycles) override;
@@ -58,6 +63,7 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     VcpuCore& core_;
     FetchUnit& fetch_;
     MemoryPath& memory_;
+    RandomNumbers random_;
     unsigned last_el_ = 1;
     std::array<uint64_t, 3> tables_{};  ///< TTBR0, TTBR1 and the ASID, when last looked at
     uint64_t device_writes_ = 0;        ///< to tables, at the last TLBI (traditional shadow paging)

@@ -1,7 +1,9 @@
 #include "guestos/machine/cpu/cpu_state.h"
 
+#include "frontend/a64/system/branch_type.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/pmu.h"
+#include "frontend/a64/system/pointer_auth.h"
 
 namespace arclight::guestos {
 
@@ -33,6 +35,12 @@ void each_register(State& s, Cpu& cpu, Visit visit) {
     visit(s.pan, cpu.pan);
     visit(s.il, cpu.il);
     visit(s.ss, cpu.ss);
+    visit(s.uao, cpu.uao);
+    visit(s.btype, cpu.btype);
+    for (unsigned i = 0; i < s.pac_keys.size(); ++i)
+        for (unsigned half = 0; half < 2; ++half) visit(s.pac_keys[i][half], g.pac_keys[i][half]);
+    visit(s.dit, g.dit);
+    visit(s.ssbs, g.ssbs);
 
     auto& t = cpu.translation;
     visit(s.translation[0], t.sctlr);
@@ -96,6 +104,7 @@ void CpuState::apply(a64::Cpu& cpu) const {
     a64::write_fpcr(g, fpcr);
     a64::write_fpsr(g, fpsr);
     cpu.translation.update();
+    a64::update_pac_masks(cpu);
     each_pmu_register(*this, cpu.registers.pmu, [](const auto& stored, auto& field) { field = stored; });
     cpu.event_register = event_register;
     g.exclusive_addr = jit::kNoExclusive;
@@ -106,6 +115,9 @@ void CpuState::check(devices::StateReader& in) const {
     constexpr uint64_t kDaif = 0xf << 6;
     in.require(el <= 1, "an exception level that is not there");
     in.require((daif & ~kDaif) == 0, "DAIF has other bits");
+    constexpr uint64_t kDit = 1 << 24, kSsbs = 1 << 12;
+    in.require((dit & ~kDit) == 0 && (ssbs & ~kSsbs) == 0, "PSTATE has other bits");
+    in.require(btype <= a64::branch_type::kMask, "PSTATE.BTYPE has other bits");
     in.require((nzcv & 0x0fff'ffff) == 0, "NZCV has other bits");
     in.require((fpcr & ~a64::kFpcrMask) == 0, "FPCR has other bits");
     in.require((fpsr & ~a64::kFpsrMask) == 0, "FPSR has other bits");

@@ -13,7 +13,7 @@
 namespace arclight::guestos {
 
 struct CpuState {
-    static constexpr uint32_t kVersion = 3;
+    static constexpr uint32_t kVersion = 4;
 
     /// Of a CPU that is outside translated code, so that nothing of it is in host registers.
     static CpuState capture(const frontend::a64::Cpu& cpu);
@@ -25,7 +25,7 @@ struct CpuState {
     template <typename Archive, typename Self>
     static void fields(Archive& archive, Self& self) {
         archive(self.x, self.sp, self.pc, self.nzcv, self.daif, self.el, self.sp_elx, self.pan, self.il,
-                self.ss);
+                self.ss, self.uao, self.dit, self.ssbs, self.btype, self.pac_keys);
         archive(self.v, self.fpcr, self.fpsr);
         archive(self.threads, self.elr, self.spsr, self.contextidr, self.instructions);
         archive(self.translation, self.registers, self.debug, self.os_lock, self.breakpoints,
@@ -40,7 +40,10 @@ struct CpuState {
     uint32_t nzcv = 0;  ///< bits 31:28
     uint64_t daif = 0;
     uint8_t el = 1;
-    bool sp_elx = true, pan = false, il = false, ss = false;
+    bool sp_elx = true, pan = false, il = false, ss = false, uao = false;
+    uint64_t dit = 0, ssbs = 0;  ///< bit 24, bit 12
+    uint8_t btype = 0;
+    std::array<std::array<uint64_t, 2>, 5> pac_keys{};  ///< as in GuestState
     // SIMD and floating point; FPSR with the flags that were the host's
     std::array<std::array<uint64_t, 2>, 32> v{};
     uint32_t fpcr = 0, fpsr = 0;

@@ -1,7 +1,9 @@
 #include "guestos/machine/cpu/fetch_unit.h"
 
+#include "frontend/a64/system/branch_type.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/hardware_debug.h"
+#include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translation_flags.h"
 #include "guestos/machine/cpu/overlay_access.h"
 #include "host/memory_fault.h"
@@ -22,7 +24,7 @@ FetchUnit::FetchUnit(VcpuCore& core, ShadowPager& pager)
 /// has a tag, which the run loop sees to.
 bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     if ((pc & 3) != 0 || a64::branch_address(cpu_, pc) != pc) return false;
-    Entry& e = entries_[pc >> mmu::kPageBits & (kEntries - 1)];
+    Entry& e = entry_of(pc);
     mmu::SoftTlb* tlb = state_.tlb;
     if (e.va_page == (pc & kPageMask) && e.tlb == tlb && e.epoch == tlb->epoch) {
         pa = e.pa_page | (pc & ~kPageMask);
@@ -40,9 +42,23 @@ bool FetchUnit::find(uint64_t pc, uint64_t& pa, uint8_t* fault_code) {
     if (core_.context.debug != nullptr) [[unlikely]]
         tell_breakpoints(pc & kPageMask, walk.pa & kPageMask);
     core_.tlbs.note_code_page(tlb, pc, walk.page_bits, walk.non_global);
-    e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask};
+    const bool guarded = walk.guarded && cpu_.config.features.has(a64::Feature::Bti);
+    e = {pc & kPageMask, tlb, tlb->epoch, walk.pa & kPageMask, guarded};
     pa = walk.pa;
     return is_there(pa, fault_code);
+}
+
+/// Of code at `pc`, which find() has just found.
+uint32_t FetchUnit::flags_at(uint64_t pc) {
+    return state_.translation_flags | (entry_of(pc).guarded ? a64::translation_flag::kGuarded : 0);
+}
+
+/// Whether the instruction at `pa`, of a guarded page, is one to branch to.
+bool FetchUnit::accepts_branch(uint64_t pa, uint64_t type) const {
+    const uint8_t* host = cpu_.memory.readable(pa, 4);
+    uint32_t word = 0;
+    if (host != nullptr) (void)host::touch([&] { word = *reinterpret_cast<const volatile uint32_t*>(host); });
+    return a64::accepts_branch_type(cpu_, word, type);
 }
 
 /// Memory that backs the page may be gone (host/memory_fault.h).
@@ -94,7 +110,7 @@ bool FetchUnit::steps_through(uint64_t pc) const {
 
 std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
     const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
-    if (cached.pc == pc && !alone_) return cached.code;
+    if (cached.pc == pc && !alone_ && cpu_.btype == 0) return cached.code;
     if ((pc & 3) != 0) {
         a64::take_pc_alignment(cpu_, pc);
         return std::unexpected(NoCode::ExceptionTaken);
@@ -115,8 +131,22 @@ std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
         a64::take_breakpoint(cpu_, pc);
         return std::unexpected(NoCode::ExceptionTaken);
     }
+    const bool guarded = entry_of(pc).guarded;
+    if (guarded && !cpu_.guarded_pages) [[unlikely]] {
+        // Branches mark their targets from now on. The one that led here has not.
+        cpu_.guarded_pages = true;
+        a64::update_translation_flags(cpu_);
+        core_.tlbs.use_for_flags(state_.tlb, state_.translation_flags);
+    }
+    if (const uint64_t type = cpu_.btype; type != 0) [[unlikely]] {
+        if (guarded && !accepts_branch(pa, type)) {
+            a64::take_branch_target(cpu_, pc);
+            return std::unexpected(NoCode::ExceptionTaken);
+        }
+        cpu_.btype = 0;
+    }
     const void* code = core_.context.engine.entry(
-        pa, state_.translation_flags | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
+        pa, flags_at(pc) | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
     if (code == nullptr) return std::unexpected(NoCode::CacheFull);
     if (!stepping) core_.tlbs.fill_jump(state_.tlb, pc, code);
     return code;
@@ -129,19 +159,25 @@ const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t link_slot) {
         if (cached.pc == pc && !steps_through(pc)) return cached.code;
     }
     uint64_t pa;
-    if (steps_through(pc) || !find(pc, pa)) return nullptr;
+    if (steps_through(pc) || !find(pc, pa) || (entry_of(pc).guarded && !cpu_.guarded_pages)) return nullptr;
     bool spins = false;
-    const void* code = core_.context.engine.entry_and_link(pa, state_.translation_flags, link_slot,
-                                                           state_.tlb->epoch, &spins, &state_);
+    const void* code = core_.context.engine.entry_and_link(pa, flags_at(pc), link_slot, state_.tlb->epoch,
+                                                           &spins, &state_);
     spinning_ = spins ? link_slot : kNoSlot;
     if (spins) core_.tlbs.fill_jump(state_.tlb, pc, code);
     return code;
 }
 
 const void* FetchUnit::jump_target_at(uint64_t pc) {
+    // What is remembered is `pc` with the mark: whoever comes with the same one need not be looked at.
+    const uint64_t type = cpu_.guarded_pages ? pc & a64::branch_type::kMask : 0;
+    const bool marked = type != 0 && pc == a64::branch_type::mark(state_.branch_target, type);
+    const uint64_t target = marked ? state_.branch_target : pc;
     uint64_t pa;
-    if (steps_through(pc) || !find(pc, pa)) return nullptr;
-    const void* code = core_.context.engine.entry(pa, state_.translation_flags, &state_);
+    if (steps_through(target) || !find(target, pa)) return nullptr;
+    if (entry_of(target).guarded && (!cpu_.guarded_pages || (marked && !accepts_branch(pa, type))))
+        return nullptr;
+    const void* code = core_.context.engine.entry(pa, flags_at(target), &state_);
     if (code != nullptr) core_.tlbs.fill_jump(state_.tlb, pc, code);
     return code;
 }

@@ -54,10 +54,14 @@ class FetchUnit {
         const mmu::SoftTlb* tlb = nullptr;
         uint32_t epoch = 0;
         uint64_t pa_page = 0;
+        bool guarded = false;  ///< FEAT_BTI
     };
     static constexpr size_t kEntries = 256;
 
     bool find(uint64_t pc, uint64_t& pa, uint8_t* fault_code = nullptr);
+    Entry& entry_of(uint64_t pc) { return entries_[pc >> mmu::kPageBits & (kEntries - 1)]; }
+    bool accepts_branch(uint64_t pa, uint64_t type) const;
+    uint32_t flags_at(uint64_t pc);
     bool overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
     bool is_there(uint64_t pa, uint8_t* fault_code) const;
     bool steps_through(uint64_t pc) const;

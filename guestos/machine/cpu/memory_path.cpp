@@ -48,6 +48,9 @@ void MemoryPath::raise(const Outcome& outcome, uint64_t pc) {
             break;
         case Outcome::Kind::Watchpoint: a64::take_watchpoint(cpu_, outcome.far, outcome.write, pc); break;
         case Outcome::Kind::SpAlignment: a64::take_sp_alignment(cpu_, pc); break;
+        case Outcome::Kind::PointerAuthentication:
+            a64::take_pointer_authentication(cpu_, outcome.fsc, pc);
+            break;
         case Outcome::Kind::Debugger: return core_.exit_translated_code(jit::ExitReason::Stop, pc);
     }
     core_.exit_redirected();
@@ -76,6 +79,19 @@ bool MemoryPath::read_faults(uint64_t va, uint8_t fsc) {
     return pager_.walk(va, {.privileged = cpu_.el != 0, .pan = cpu_.pan, .update = false}).fsc() == fsc;
 }
 
+/// FEAT_LSE2 (AArch64.UnalignedAccessFaults): exclusives, atomics and ordered accesses within 16 aligned bytes of normal memory,
+/// and the ordered ones anywhere with SCTLR_EL1.nAA. All are here but those in SCTLR_EL1.A's hands, with aligned ones as an
+/// exception: emitted code lets nothing else through.
+bool MemoryPath::may_be_misaligned(const MemoryAccess& access, uint64_t va) const {
+    constexpr uint64_t kSctlrM = 1, kSctlrA = 2, kBytes = 16;
+    const uint64_t sctlr = cpu_.translation.sctlr;
+    if (!cpu_.config.features.has(a64::Feature::Lse2) || (sctlr & (kSctlrM | kSctlrA)) != kSctlrM)
+        return false;
+    if ((va & (kBytes - 1)) + access.bytes() <= kBytes) return true;
+    const bool plain = access.kind == MemoryKind::Load || access.kind == MemoryKind::Store;
+    return plain && (sctlr & a64::kSctlrNaa) != 0;
+}
+
 MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void* host_pc) {
     const bool write = access.writes();
     const bool unprivileged = access.is_unprivileged();
@@ -84,6 +100,8 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     const uint64_t va = access.kind == MemoryKind::ZeroBlock ? given & ~uint64_t{63} : given;
     const unsigned bytes = access.bytes();
 
+    if (access.kind == MemoryKind::CheckPointer)
+        return {.kind = Outcome::Kind::PointerAuthentication, .fsc = static_cast<uint8_t>(access.aux)};
     if (access.misaligns_stack(given)) return {.kind = Outcome::Kind::SpAlignment};
     // With SCTLR_ELx.A, too: the frontend marks what it concerns. LD1 of bytes, one access here, has no
     // alignment.
@@ -91,7 +109,8 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     // ESR_EL1.WnR: an atomic's fault counts as a read's if a read would have had it (D19.2.37, and
     // TranslateAddressForAtomicAccess for alignment).
     const bool rmw = access.kind == MemoryKind::AtomicRmw || access.kind == MemoryKind::Cas;
-    if ((va & (alignment - 1)) != 0) return data_abort(va, mmu::kFscAlignment, write && !rmw);
+    if ((va & (alignment - 1)) != 0 && !may_be_misaligned(access, va))
+        return data_abort(va, mmu::kFscAlignment, write && !rmw);
 
     const bool exclusive_or_atomic = access.kind >= MemoryKind::LoadEx && access.kind <= MemoryKind::Cas;
     const uint64_t next = (va & kPageMask) + kPageSize, room = next - va;
@@ -118,7 +137,7 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     if (const auto hit = watchpoint({va, bytes, access.reads(), access.writes(), unprivileged})) return *hit;
     if (target.host == nullptr) return access_device(access, va, target.pa, host_pc);
 
-    if (core_.has_fastmem() && (va & state_.address_tag) != 0) [[unlikely]]
+    if (host_pc != nullptr && core_.has_fastmem() && (va & state_.address_tag) != 0) [[unlikely]]
         note_tag(va, host_pc);
     const auto first_bytes = static_cast<unsigned>(split ? room : bytes);
     if ((target.flags | second.flags) != 0) [[unlikely]]
@@ -164,7 +183,7 @@ MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64
         return data_abort(state_.access_addr, mmu::kFscSynchronousExternal, access.writes());
     devices_.remember(access, va, pa);
     // With fastmem every access would fault first.
-    if (core_.has_fastmem() && (access.aux & jit::ir::kMemDevice) == 0 &&
+    if (host_pc != nullptr && core_.has_fastmem() && (access.aux & jit::ir::kMemDevice) == 0 &&
         core_.context.engine.mark_device(host_pc)) {
         ++stats_.device_sites;
         core_.clear_all_jumps();
@@ -191,11 +210,13 @@ bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
 
 MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) {
     const unsigned bytes = 2u << unit_log2;
-    if ((va & (bytes - 1)) != 0) return data_abort(va, mmu::kFscAlignment, false);
+    if ((va & (bytes - 1)) != 0 && !may_be_misaligned({.kind = MemoryKind::Cas, .aux = unit_log2 + 1}, va))
+        return data_abort(va, mmu::kFscAlignment, false);
     Target target;
     uint8_t fsc = 0;
     if (!translate(va, true, false, target, fsc)) return data_abort(va, fsc, !read_faults(va, fsc));
     if (const auto hit = watchpoint({va, bytes, true, true, false})) return *hit;
+    if (target.device_memory && (va & (bytes - 1)) != 0) return data_abort(va, mmu::kFscAlignment, false);
     if (target.host == nullptr) return data_abort(va, kFscUnsupportedExclusive, true);
     uint8_t refused = 0;
     bool done = false;

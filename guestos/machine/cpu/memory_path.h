@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "frontend/a64/system/block_operation.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "guestos/machine/cpu/device_path.h"
 #include "guestos/machine/cpu/shadow_pager.h"
@@ -31,6 +32,8 @@ class MemoryPath {
     void slow_path(uint64_t descriptor, const void* host_pc);
     /// CASP, which is a helper: a pair of units of 2^unit_log2 bytes, 2 or 3.
     void compare_and_swap_pair(uint64_t va, unsigned unit_log2);
+    /// CPY and SET, which are helpers.
+    void block_operation(const frontend::a64::BlockOperation& op);
     /// A region's access at host_pc to `address` in fastmem has faulted. True: the page is there now, try
     /// again.
     bool refill_fastmem(const void* host_pc, uint64_t address);
@@ -56,10 +59,11 @@ class MemoryPath {
             DataAbort,
             Watchpoint,
             SpAlignment,
+            PointerAuthentication,
             Debugger
         } kind = Kind::Done;
         bool write = false;  ///< ESR_EL1.WnR
-        uint8_t fsc = 0;     ///< fault status code, of DataAbort
+        uint8_t fsc = 0;     ///< fault status code, of DataAbort; of PointerAuthentication the key's number
         uint64_t far = 0;
     };
     static Outcome data_abort(uint64_t far, uint8_t fsc, bool write) {
@@ -83,7 +87,11 @@ class MemoryPath {
     Outcome carry_out_pair(uint64_t va, unsigned unit_log2);
     Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);
     void note_tag(uint64_t va, const void* host_pc);
+    bool may_be_misaligned(const jit::MemoryAccess& access, uint64_t va) const;
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
+    uint8_t* cached(uint64_t va, bool write, bool unprivileged) const;
+    bool block_step(const frontend::a64::BlockOperation& op, uint64_t from, uint64_t to, unsigned log2,
+                    uint64_t value);
     void raise(const Outcome& outcome, uint64_t pc);
     uint64_t recover_pc(const void* host_pc);
     std::optional<Outcome> watchpoint(const frontend::a64::WatchedAccess& access);

@@ -1,6 +1,5 @@
 #include "guestos/machine/cpu/memory_semantics.h"
 
-#include <atomic>
 #include <cstring>
 
 namespace arclight::guestos {
@@ -9,7 +8,8 @@ using jit::MemoryAccess;
 using jit::MemoryKind;
 
 uint64_t compare_and_swap_8(uint8_t* host, uint64_t expected, uint64_t desired) {
-    std::atomic_ref(*reinterpret_cast<uint64_t*>(host)).compare_exchange_strong(expected, desired);
+    __atomic_compare_exchange_n(reinterpret_cast<uint64_t*>(host), &expected, desired, /*weak=*/false,
+                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);  // within 16 bytes, aligned or not
     return expected;
 }
 

@@ -1,10 +1,12 @@
 // The C++ side of translated code's calls: RuntimeTable, by jit/runtime_entries.h and frontend Helper
 // ids.
 #include <optional>
+#include <utility>
 
 #include "backend/process_accelerator.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/maintenance.h"
+#include "frontend/a64/system/pointer_auth.h"
 #include "frontend/a64/system/system_instructions.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/vcpu.h"
@@ -142,6 +144,18 @@ uint64_t eret(GuestState& s, uint64_t, uint64_t, uint64_t) {
     return 0;
 }
 
+uint64_t eret_to(GuestState& s, uint64_t address, uint64_t, uint64_t) {
+    const uint64_t elr = std::exchange(s.elr_el1, address);
+    eret(s, 0, 0, 0);
+    s.elr_el1 = elr;
+    return 0;
+}
+
+uint64_t compute_pac(GuestState& s, uint64_t pointer, uint64_t modifier, uint64_t key) {
+    const bool qarma3 = vcpu(s).cpu().config.features.has(a64::Feature::PacQarma3);
+    return a64::qarma(pointer, modifier, s.pac_keys[key][0], s.pac_keys[key][1], qarma3);
+}
+
 uint64_t wait(GuestState& s, bool wfe) {
     Vcpu& v = vcpu(s);
     const a64::SystemResult r = a64::check_wait(v.cpu(), wfe);
@@ -165,6 +179,22 @@ uint64_t wfi(GuestState& s, uint64_t, uint64_t, uint64_t) { return wait(s, false
 
 uint64_t wfe(GuestState& s, uint64_t, uint64_t, uint64_t) { return wait(s, true); }
 
+/// Either may end early (ARM ARM D1.6), and whoever waits for a time looks at the clock again.
+uint64_t wait_until(GuestState& s, uint64_t end, uint64_t wfe, uint64_t) {
+    Vcpu& v = vcpu(s);
+    if (v.environment().counter() < end) {
+        const unsigned rt = v.cpu().el == 0 ? v.fetch().current_instruction() & 31 : 0;
+        const a64::SystemResult r = a64::check_wait(v.cpu(), wfe != 0, rt);
+        if (!r.ok()) {
+            fault(v, r);
+            return 0;
+        }
+        if (wfe == 0 || !v.cpu().event_register.exchange(false)) v.core().spin(SpinCause::Event);
+    }
+    v.core().exit_translated_code(ExitReason::Redirect, v.core().helper_pc() + 4);
+    return 0;
+}
+
 uint64_t send_event(GuestState& s, uint64_t local, uint64_t, uint64_t) {
     Vcpu& v = vcpu(s);
     v.cpu().event_register = true;
@@ -186,6 +216,16 @@ uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) { return vcpu
 
 uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
     vcpu(s).memory().compare_and_swap_pair(address, static_cast<unsigned>(info & 15));
+    return 0;
+}
+
+uint64_t block_memory(GuestState& s, uint64_t packed, uint64_t, uint64_t) {
+    constexpr uint64_t kSctlrMscen = uint64_t{1} << 33;
+    Vcpu& v = vcpu(s);
+    if (v.cpu().el == 0 && (v.cpu().translation.sctlr & kSctlrMscen) == 0)
+        fault(v, a64::SystemResult::undefined());
+    else
+        v.memory().block_operation(a64::BlockOperation::unpack(packed));
     return 0;
 }
 
@@ -228,14 +268,18 @@ void Vcpu::fill_runtime_table() {
     helper.operator()<Helper::ForgetCodeLine, &forget_code_line>();
     helper.operator()<Helper::MsrImmediate, &msr_immediate>();
     helper.operator()<Helper::Eret, &eret>();
+    helper.operator()<Helper::EretTo, &eret_to>();
+    helper.operator()<Helper::ComputePac, &compute_pac>();
     helper.operator()<Helper::WaitForInterrupt, &wfi>();
     helper.operator()<Helper::WaitForEvent, &wfe>();
+    helper.operator()<Helper::WaitUntil, &wait_until>();
     helper.operator()<Helper::SendEvent, &send_event>();
     helper.operator()<Helper::Yield, &yield>();
     helper.operator()<Helper::DataBarrier, &data_barrier>();
     helper.operator()<Helper::DataBarrierIfAsked, &data_barrier>();
     helper.operator()<Helper::ReadCounter, &read_counter>();
     helper.operator()<Helper::ReadUserCounter, &read_sysreg>();
+    helper.operator()<Helper::BlockMemory, &block_memory>();
     helper.operator()<Helper::CompareAndSwapPair, &compare_and_swap_pair>();
 }
 

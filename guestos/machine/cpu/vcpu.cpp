@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "frontend/a64/system/branch_type.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/quiet_environment.h"
 #include "frontend/a64/system/translation_flags.h"
@@ -415,9 +416,11 @@ void Vcpu::handle_exit(ExitReason reason) {
     const uint64_t pc = state_.pc;
     switch (reason) {
         case ExitReason::None:
+        case ExitReason::Exception: return;
         case ExitReason::Lookup:
         case ExitReason::Interrupt:
-        case ExitReason::Exception: return;
+            if (core_.cpu.guarded_pages) a64::unmark_branch_target(core_.cpu);
+            return;
         case ExitReason::Redirect: core_.context.trace.exception(core_.cpu, "redirect"); return;
         case ExitReason::Halt:
             if (!core_.interrupt_deliverable() && step_ == Step::None) wait_for_interrupt();

@@ -50,7 +50,11 @@ TEST(Decode, EveryBaseRowIsAssembledOnce) {
 
 // An earlier row hides a later one where both match. These are meant:
 const std::set<std::pair<std::string, std::string>> kMeantOverlaps = {
-    {"YIELD", "HINT"}, {"WFE", "HINT"}, {"WFI", "HINT"}, {"SEV", "HINT"}, {"SEVL", "HINT"},
+    {"YIELD", "HINT"},     {"WFE", "HINT"},       {"WFI", "HINT"},       {"SEV", "HINT"},
+    {"SEVL", "HINT"},      {"XPACLRI", "HINT"},   {"PACIA1716", "HINT"}, {"PACIB1716", "HINT"},
+    {"AUTIA1716", "HINT"}, {"AUTIB1716", "HINT"}, {"PACIAZ", "HINT"},    {"PACIASP", "HINT"},
+    {"PACIBZ", "HINT"},    {"PACIBSP", "HINT"},   {"AUTIAZ", "HINT"},    {"AUTIASP", "HINT"},
+    {"AUTIBZ", "HINT"},    {"AUTIBSP", "HINT"},
 };
 
 TEST(Decode, BaseRowsOverlapOnlyWhereMeant) {
@@ -85,7 +89,7 @@ TEST(Decode, UnallocatedWords) {
     for (const uint32_t insn : {
              0x00000000u,               // UDF
              0xd503203fu & ~0x1fu,      // a hint whose Rt is not 31
-             0xd50330ffu,               // SB
+             0xd50331ffu,               // SB with a CRm
              0xd4a0000cu,               // exception group, reserved opc
              0xd63f0800u,               // BLRAAZ-like, FEAT_PAuth
              0x1a000400u,               // ADC with a non-zero opcode2

@@ -29,6 +29,7 @@ constexpr Op kSupported[] = {
     Op::LoadPairV,   Op::PairSecond,    Op::StorePair,     Op::StorePairV,  Op::LoadEx,
     Op::LoadExPair,  Op::StoreEx,       Op::StoreExPair,   Op::AtomicRmw,   Op::Cas,
     Op::Fence,       Op::InsnStart,     Op::ExitIf,        Op::Exit,        Op::ExitIndirect,
+    Op::VDup,        Op::VCnt,          Op::VAddV,         Op::VExtractU,
 };
 
 /// Guest addresses are host addresses, and nothing faults.

@@ -114,24 +114,24 @@ TEST(Exceptions, Raise) {
 
 TEST(Exceptions, ReservedFieldsAreUndefined) {
     for (const uint32_t insn : {
-             0x12400000u,                       // and w, N = 1
-             0x9240fc00u,                       // and x0, x0: all ones
-             0x52c00000u,                       // movz w0, hw = 2
-             0x53407c00u,                       // ubfm w, N = 1
-             0x53008000u,                       // ubfm w, imms = 32
-             0x0b008000u,                       // add w, shift 32
-             0x8bc00000u,                       // add with ror
-             0x8b201400u,                       // add extended, shift 5
-             0x1ac04c00u,                       // crc32x with sf = 0
-             0x9ac04000u,                       // crc32b with sf = 1
-             0xf8600800u,                       // ldr register, option 0
-             0xf8a00800u,                       // prfm register, option 0
-             0x68400000u,                       // ldpsw non-temporal
-             0xec000000u,                       // stp simd, opc 3
-             0x3cc00800u,                       // ldr q, unprivileged
-             0x7d800000u,                       // str simd, size 5
-             0x48207c01u | 1u << 16,            // casp, odd Rs
-             0xd503405fu | 3u << 16 | 2u << 5,  // msr immediate, unallocated op2
+             0x12400000u,             // and w, N = 1
+             0x9240fc00u,             // and x0, x0: all ones
+             0x52c00000u,             // movz w0, hw = 2
+             0x53407c00u,             // ubfm w, N = 1
+             0x53008000u,             // ubfm w, imms = 32
+             0x0b008000u,             // add w, shift 32
+             0x8bc00000u,             // add with ror
+             0x8b201400u,             // add extended, shift 5
+             0x1ac04c00u,             // crc32x with sf = 0
+             0x9ac04000u,             // crc32b with sf = 1
+             0xf8600800u,             // ldr register, option 0
+             0xf8a00800u,             // prfm register, option 0
+             0x68400000u,             // ldpsw non-temporal
+             0xec000000u,             // stp simd, opc 3
+             0x3cc00800u,             // ldr q, unprivileged
+             0x7d800000u,             // str simd, size 5
+             0x48207c01u | 1u << 16,  // casp, odd Rs
+             0xd503401fu,             // msr immediate, unallocated op2
          })
         expect_raises(insn, kKernel, ExitReason::Undefined);
 }
@@ -213,13 +213,14 @@ TEST(Memory, AuxSaysWhatTheModeAsks) {
     };
     constexpr uint32_t kCheck = translation_flag::kSpAlignCheck;
     const auto sp_base = [](uint32_t offset) { return ir::kMemSpBase | offset << ir::kMemSpOffsetShift; };
-    EXPECT_EQ(aux(0xf94003e0, Op::Load, kCheck), 3 | sp_base(0));       // ldr x0, [sp]
-    EXPECT_EQ(aux(0xf94007e0, Op::Load, kCheck), 3 | sp_base(8));       // ldr x0, [sp, #8]
-    EXPECT_EQ(aux(0x39408fe0, Op::Load, kCheck), sp_base(3));           // ldrb w0, [sp, #35]
-    EXPECT_EQ(aux(0xf85f83e0, Op::Load, kCheck), 3 | sp_base(8));       // ldur x0, [sp, #-8]
-    EXPECT_EQ(aux(0xf84087e0, Op::Load, kCheck), 3 | sp_base(0));       // ldr x0, [sp], #8
-    EXPECT_EQ(aux(0xf8408fe0, Op::Load, kCheck), 3 | sp_base(8));       // ldr x0, [sp, #8]!
-    EXPECT_EQ(aux(0xa9be7bfd, Op::StorePair, kCheck), 3 | sp_base(0));  // stp x29, x30, [sp, #-32]!
+    EXPECT_EQ(aux(0xf94003e0, Op::Load, kCheck), 3 | sp_base(0));  // ldr x0, [sp]
+    EXPECT_EQ(aux(0xf94007e0, Op::Load, kCheck), 3 | sp_base(8));  // ldr x0, [sp, #8]
+    EXPECT_EQ(aux(0x39408fe0, Op::Load, kCheck), sp_base(3));      // ldrb w0, [sp, #35]
+    EXPECT_EQ(aux(0xf85f83e0, Op::Load, kCheck), 3 | sp_base(8));  // ldur x0, [sp, #-8]
+    EXPECT_EQ(aux(0xf84087e0, Op::Load, kCheck), 3 | sp_base(0));  // ldr x0, [sp], #8
+    EXPECT_EQ(aux(0xf8408fe0, Op::Load, kCheck), 3 | sp_base(8));  // ldr x0, [sp, #8]!
+    EXPECT_EQ(aux(0xa9be7bfd, Op::StorePair, kCheck),              // stp x29, x30, [sp, #-32]!
+              3 | sp_base(0) | ir::kMemWhole);
     EXPECT_EQ(aux(0xad4087e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ldp q0, q1, [sp, #16]
     EXPECT_EQ(aux(0x4c40a3e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ld1 {v0.16b, v1.16b}, [sp]
     EXPECT_EQ(aux(0xf94003e0, Op::Load, 0), 3u);

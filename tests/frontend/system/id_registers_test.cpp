@@ -23,20 +23,20 @@ TEST(IdRegisters, Features) {
         {"EL0", 4, 0, 0, 1},      {"EL1", 4, 0, 4, 1},        {"EL2", 4, 0, 8, 0},
         {"EL3", 4, 0, 12, 0},     {"FP", 4, 0, 16, 1},        {"AdvSIMD", 4, 0, 20, 1},
         {"GIC", 4, 0, 24, 1},     {"RAS", 4, 0, 28, 1},       {"SVE", 4, 0, 32, 0},
-        {"DIT", 4, 0, 48, 0},     {"CSV2", 4, 0, 56, 3},      {"CSV3", 4, 0, 60, 1},
-        {"BT", 4, 1, 0, 0},       {"SSBS", 4, 1, 4, 0},       {"MTE", 4, 1, 8, 0},
+        {"DIT", 4, 0, 48, 1},     {"CSV2", 4, 0, 56, 3},      {"CSV3", 4, 0, 60, 1},
+        {"BT", 4, 1, 0, 1},       {"SSBS", 4, 1, 4, 2},       {"MTE", 4, 1, 8, 0},
         {"DebugVer", 5, 0, 0, 6}, {"PMUVer", 5, 0, 8, 1},     {"BRPs", 5, 0, 12, 5},
         {"WRPs", 5, 0, 20, 3},    {"CTX_CMPs", 5, 0, 28, 1},  {"AES", 6, 0, 4, 2},
-        {"SHA1", 6, 0, 8, 1},     {"SHA2", 6, 0, 12, 1},      {"CRC32", 6, 0, 16, 1},
-        {"Atomic", 6, 0, 20, 2},  {"RDM", 6, 0, 28, 1},       {"SHA3", 6, 0, 32, 0},
-        {"DP", 6, 0, 44, 1},      {"TLBIRANGE", 6, 0, 56, 2}, {"DPB", 6, 1, 0, 0},
+        {"SHA1", 6, 0, 8, 1},     {"SHA2", 6, 0, 12, 2},      {"CRC32", 6, 0, 16, 1},
+        {"Atomic", 6, 0, 20, 2},  {"RDM", 6, 0, 28, 1},       {"SHA3", 6, 0, 32, 1},
+        {"DP", 6, 0, 44, 1},      {"TLBIRANGE", 6, 0, 56, 2}, {"DPB", 6, 1, 0, 2},
         {"FHM", 6, 0, 48, 1},     {"JSCVT", 6, 1, 12, 1},     {"FCMA", 6, 1, 16, 1},
         {"FRINTTS", 6, 1, 32, 1}, {"BF16", 6, 1, 44, 1},      {"I8MM", 6, 1, 52, 1},
-        {"APA", 6, 1, 4, 0},      {"API", 6, 1, 8, 0},        {"LRCPC", 6, 1, 20, 1},
+        {"APA", 6, 1, 4, 0},      {"API", 6, 1, 8, 5},        {"LRCPC", 6, 1, 20, 2},
         {"PARange", 7, 0, 0, 2},  {"ASIDBits", 7, 0, 4, 2},   {"BigEnd", 7, 0, 8, 0},
         {"TGran16", 7, 0, 20, 1}, {"TGran64", 7, 0, 24, 0},   {"TGran4", 7, 0, 28, 0},
-        {"HAFDBS", 7, 1, 0, 2},   {"VH", 7, 1, 8, 0},         {"PAN", 7, 1, 20, 1},
-        {"CnP", 7, 2, 0, 1},      {"UAO", 7, 2, 4, 0},        {"VARange", 7, 2, 16, 0},
+        {"HAFDBS", 7, 1, 0, 2},   {"VH", 7, 1, 8, 0},         {"PAN", 7, 1, 20, 2},
+        {"CnP", 7, 2, 0, 1},      {"UAO", 7, 2, 4, 1},        {"VARange", 7, 2, 16, 0},
         {"E0PD", 7, 2, 60, 1},    {"ECV", 7, 0, 60, 1},       {"IESB", 7, 2, 12, 1},
         {"ST", 7, 2, 28, 1},      {"TTL", 7, 2, 48, 1},       {"BBM", 7, 2, 52, 2},
     };
@@ -52,10 +52,15 @@ TEST(IdRegisters, DefaultModel) {
         IdRegister id;
         uint64_t value;
     } rows[] = {
-        {IdRegister::Pfr0, 0x1300'0000'1111'0011},  {IdRegister::Dfr0, 0x1030'5106},
-        {IdRegister::Isar0, 0x0201'1000'1021'1120}, {IdRegister::Isar1, 0x0010'1001'0011'1000},
-        {IdRegister::Mmfr0, 0x1000'0000'0010'0022}, {IdRegister::Mmfr1, 0x0010'2002},
-        {IdRegister::Mmfr2, 0x1021'0000'1000'1001},
+        {IdRegister::Pfr0, 0x1301'0000'1111'0011},
+        {IdRegister::Pfr1, 0x0000'0000'0000'0021},
+        {IdRegister::Dfr0, 0x0000'0000'1030'5106},
+        {IdRegister::Isar0, 0x1221'1111'1021'2120},
+        {IdRegister::Isar1, 0x0010'1111'1021'1502},
+        {IdRegister::Isar2, 0x0010'0000'0011'0002},
+        {IdRegister::Mmfr0, 0x1000'0000'0010'0022},
+        {IdRegister::Mmfr1, 0x0000'0000'0020'2002},
+        {IdRegister::Mmfr2, 0x1021'0001'1000'1011},
     };
     const auto expected = [&](unsigned number) {
         for (const auto& row : rows)
@@ -79,6 +84,7 @@ TEST(IdRegisters, AbsentFeaturesAreNotAnnounced) {
         return value;
     };
     for (size_t f = 1; f < kFeatureCount; ++f) {
+        if (!kDefaultFeatures.has(static_cast<Feature>(f))) continue;
         const FeatureInfo& info = kFeatures[f];
         ASSERT_NE(info.present, info.absent) << info.title;
         const unsigned crm = static_cast<unsigned>(info.id) >> 4, op2 = static_cast<unsigned>(info.id) & 15;
@@ -86,6 +92,36 @@ TEST(IdRegisters, AbsentFeaturesAreNotAnnounced) {
         EXPECT_EQ(id_field({}, crm, op2, info.lsb), announced(kDefaultFeatures, info)) << info.title;
         EXPECT_EQ(id_field({.features = rest}, crm, op2, info.lsb), announced(rest, info)) << info.title;
         EXPECT_NE(announced(rest, info), info.present) << info.title;
+    }
+}
+
+// The level is in the field of the algorithm: API, APA or APA3, with GPI, GPA or GPA3.
+TEST(IdRegisters, PointerAuthentication) {
+    const FeatureSet none = kDefaultFeatures.without(Feature::PAuth);
+    const auto with = [&](FeatureSet more) {
+        FeatureSet all = none;
+        for (size_t f = 0; f < kFeatureCount; ++f)
+            if (more.has(static_cast<Feature>(f))) all = all.with(static_cast<Feature>(f));
+        return all;
+    };
+    const struct {
+        FeatureSet features;
+        unsigned api, apa, apa3, gpi, gpa, gpa3;
+    } rows[] = {
+        {none, 0, 0, 0, 0, 0, 0},
+        {kDefaultFeatures, 5, 0, 0, 1, 0, 0},
+        {with({Feature::PAuth, Feature::PacQarma5}), 0, 5, 0, 0, 1, 0},
+        {kDefaultFeatures.with(Feature::PacQarma5), 0, 5, 0, 0, 1, 0},
+        {with({Feature::PAuth, Feature::PacQarma3}), 0, 0, 5, 0, 0, 1},
+    };
+    for (const auto& row : rows) {
+        const CpuConfig config{.features = row.features};
+        EXPECT_EQ(id_field(config, 6, 1, 8), row.api);
+        EXPECT_EQ(id_field(config, 6, 1, 4), row.apa);
+        EXPECT_EQ(id_field(config, 6, 2, 12), row.apa3);
+        EXPECT_EQ(id_field(config, 6, 1, 28), row.gpi);
+        EXPECT_EQ(id_field(config, 6, 1, 24), row.gpa);
+        EXPECT_EQ(id_field(config, 6, 2, 8), row.gpa3);
     }
 }
 

@@ -45,6 +45,7 @@ struct FakeEnvironment final : Environment {
     }
     uint64_t counter() override { return time; }
     uint64_t counter_frequency() override { return 62'500'000; }
+    uint64_t random() override { return 0x4a4d; }
     uint64_t cycles() override { return cycle; }
     void pmu_interrupt(bool level) override { pmu_level = level; }
     void pmu_look_within(uint64_t cycles) override { pmu_look = cycles; }

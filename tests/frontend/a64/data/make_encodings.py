@@ -16,7 +16,7 @@ TABLE = os.path.join(HERE, "../../../../frontend/a64/decode")
 ENCODINGS, RESERVED = os.path.join(HERE, "simd_encodings.inc"), os.path.join(HERE, "simd_reserved.inc")
 FILES = ("a64_fp.inc", "a64_fp16.inc", "a64_simd.inc", "a64_crypto.inc")
 TRIES, INSTRUCTIONS, RESERVED_WORDS = 300, 4, 2
-ARCHITECTURE = "-march=armv8.6-a+crypto+fp16+fp16fml"
+ARCHITECTURE = "-march=armv8.6-a+crypto+sha3+sm4+fp16+fp16fml"
 
 
 def rows(*files):

@@ -1,0 +1,344 @@
+// Pointer authentication and guarded pages. What a code is differs between implementations, so that its tests judge; what may be
+// branched to in a guarded page is compared with QEMU's log.
+#include "runtime/bm.h"
+
+__asm__(".arch armv8.5-a");
+
+#define EN_IA (1ul << 31)
+#define EN_IB (1ul << 30)
+#define EN_DA (1ul << 27)
+#define EN_DB (1ul << 13)
+#define EN_ALL (EN_IA | EN_IB | EN_DA | EN_DB)
+#define BT0 (1ul << 35)
+#define BT1 (1ul << 36)
+#define TBI0 (1ul << 37)
+#define TBID0 (1ul << 51)
+#define GP (1ul << 50)
+
+#define LOW 0x0000003012345678ul
+#define HIGH 0xffff800012345678ul
+#define MODIFIER 0x4455667788ul
+
+// ---- Pointer authentication
+
+static void set_keys(u64 seed) {
+    write_sysreg(S3_0_C2_C1_0, 0x0123456789abcdef * seed);
+    write_sysreg(S3_0_C2_C1_1, 0xfedcba9876543210 * seed);
+    write_sysreg(S3_0_C2_C1_2, 0x13579bdf02468ace * seed);
+    write_sysreg(S3_0_C2_C1_3, 0x2468ace013579bdf * seed);
+    write_sysreg(S3_0_C2_C2_0, 0x1122334455667788 * seed);
+    write_sysreg(S3_0_C2_C2_1, 0x99aabbccddeeff00 * seed);
+    write_sysreg(S3_0_C2_C2_2, 0xa5a5a5a55a5a5a5a * seed);
+    write_sysreg(S3_0_C2_C2_3, 0xc3c3c3c33c3c3c3c * seed);
+    write_sysreg(S3_0_C2_C3_0, 0x0f1e2d3c4b5a6978 * seed);
+    write_sysreg(S3_0_C2_C3_1, 0x8796a5b4c3d2e1f0 * seed);
+    isb();
+}
+
+#define FAULT(key) (0x1cul << 26 | 1ul << 25 | (key))
+/// One key: `sign` and `auth` are instructions on x2, with the modifier x3 where there is one.
+#define ROUND_TRIP(sign, auth, strip, key, pointer)                                            \
+    do {                                                                                       \
+        const u64 signed_ = PROBE(sign, MODIFIER, pointer);                                    \
+        judge(sign ": signs", signed_ != (pointer), 1);                                        \
+        judge("bit 55 and the address stay", (signed_ ^ (pointer)) & 0x0080fffffffffffful, 0); \
+        judge(auth, PROBE(auth, MODIFIER, signed_), pointer);                                  \
+        judge(strip, PROBE(strip, 0, signed_), pointer);                                       \
+        CHECK(auth " /* another code */", MODIFIER, signed_ ^ 1ul << 48, FAULT(key), 0);       \
+        CHECK(auth " /* no code */", MODIFIER, pointer, FAULT(key), 0);                        \
+        set_keys(77);                                                                          \
+        CHECK(auth " /* another key */", MODIFIER, signed_, FAULT(key), 0);                    \
+        set_keys(1);                                                                           \
+    } while (0)
+#define WITH_MODIFIER(sign, auth, strip, key, pointer)                                \
+    do {                                                                              \
+        ROUND_TRIP(sign, auth, strip, key, pointer);                                  \
+        const u64 signed_ = PROBE(sign, MODIFIER, pointer);                           \
+        CHECK(auth " /* another modifier */", MODIFIER + 16, signed_, FAULT(key), 0); \
+    } while (0)
+
+static void keys(u64 pointer) {
+    WITH_MODIFIER("pacia x2, x3", "autia x2, x3", "xpaci x2", 0, pointer);
+    WITH_MODIFIER("pacib x2, x3", "autib x2, x3", "xpaci x2", 1, pointer);
+    WITH_MODIFIER("pacda x2, x3", "autda x2, x3", "xpacd x2", 2, pointer);
+    WITH_MODIFIER("pacdb x2, x3", "autdb x2, x3", "xpacd x2", 3, pointer);
+    ROUND_TRIP("paciza x2", "autiza x2", "xpaci x2", 0, pointer);
+    ROUND_TRIP("pacizb x2", "autizb x2", "xpaci x2", 1, pointer);
+    ROUND_TRIP("pacdza x2", "autdza x2", "xpacd x2", 2, pointer);
+    ROUND_TRIP("pacdzb x2", "autdzb x2", "xpacd x2", 3, pointer);
+}
+
+#define LR(text) "mov x4, x30\n mov x30, x2\n " text "\n mov x2, x30\n mov x30, x4"
+#define X17(text)                                                   \
+    "mov x4, x16\n mov x5, x17\n mov x16, x3\n mov x17, x2\n " text \
+    "\n mov x2, x17\n mov x16, x4\n mov x17, x5"
+/// A hint and the instruction that it is.
+#define SAME(hint, plain) judge(#hint, PROBE(hint, MODIFIER, pointer), PROBE(plain, MODIFIER, pointer))
+#define INVERSE(sign, auth) judge(#auth, PROBE(auth, MODIFIER, PROBE(sign, MODIFIER, pointer)), pointer)
+
+static void hints(u64 pointer) {
+    SAME(LR("paciasp"), "mov x3, sp\n pacia x2, x3");
+    SAME(LR("pacibsp"), "mov x3, sp\n pacib x2, x3");
+    SAME(LR("paciaz"), "paciza x2");
+    SAME(LR("pacibz"), "pacizb x2");
+    SAME(X17("pacia1716"), "pacia x2, x3");
+    SAME(X17("pacib1716"), "pacib x2, x3");
+    INVERSE(LR("paciasp"), LR("autiasp"));
+    INVERSE(LR("pacibsp"), LR("autibsp"));
+    INVERSE(LR("paciaz"), LR("autiaz"));
+    INVERSE(LR("pacibz"), LR("autibz"));
+    INVERSE(X17("pacia1716"), X17("autia1716"));
+    INVERSE(X17("pacib1716"), X17("autib1716"));
+    INVERSE(LR("paciasp"), LR("xpaclri"));
+}
+
+#define UNTOUCHED(text) judge("disabled: " text, PROBE(text, MODIFIER, LOW ^ 1ul << 48), LOW ^ 1ul << 48)
+static void disabled(void) {
+    set_sctlr(0, EN_ALL);
+    UNTOUCHED("pacia x2, x3");
+    UNTOUCHED("autib x2, x3");
+    UNTOUCHED("pacda x2, x3");
+    UNTOUCHED("autdzb x2");
+    judge("disabled: strips", PROBE("xpaci x2", 0, LOW ^ 1ul << 48), LOW);
+    judge("disabled: pacga", PROBE("pacga x2, x2, x3", MODIFIER, LOW) != 0, 1);
+    set_sctlr(EN_IB, 0);
+    UNTOUCHED("pacia x2, x3");
+    judge("one enabled", PROBE("pacib x2, x3", MODIFIER, LOW) != LOW, 1);
+    set_sctlr(EN_ALL, 0);
+}
+
+static void tags(void) {
+    const u64 tagged = LOW | 0x5aul << 56;
+    set_tcr(TCR_DEFAULT | TBI0);
+    u64 code = PROBE("pacia x2, x3", MODIFIER, tagged);
+    judge("the tag stays", code >> 56, 0x5a);
+    judge("and is authenticated", PROBE("autia x2, x3", MODIFIER, code), tagged);
+    CHECK("autia x2, x3 /* another tag */", MODIFIER, code ^ 1ul << 56, FAULT(0), 0);
+    set_tcr(TCR_DEFAULT | TBI0 | TBID0);
+    code = PROBE("pacia x2, x3", MODIFIER, LOW);
+    judge("no tags of code", PROBE("autia x2, x3", MODIFIER, code), LOW);
+    judge("bits above", PROBE("xpaci x2", 0, LOW | 0x5aul << 56), LOW);
+    judge("tags of data", PROBE("xpacd x2", 0, LOW | 0x5aul << 56), LOW | 0x5aul << 56);
+    set_tcr(TCR_DEFAULT);
+}
+
+static void generic(void) {
+    const u64 code = PROBE("pacga x2, x2, x3", MODIFIER, LOW);
+    judge("pacga: low half", code & 0xffffffff, 0);
+    judge("pacga: of the value", PROBE("pacga x2, x2, x3", MODIFIER, LOW + 1) != code, 1);
+    judge("pacga: of the modifier", PROBE("pacga x2, x2, x3", MODIFIER + 1, LOW) != code, 1);
+    judge("pacga: again", PROBE("pacga x2, x2, x3", MODIFIER, LOW), code);
+}
+
+static u64 forty_two(void) { return 42; }
+static u64 cell = 99;
+
+#define CALL(text, sign)                                            \
+    judge(text, ({                                                  \
+              const u64 f_ = PROBE(sign, MODIFIER, (u64)forty_two); \
+              register u64 x0_ __asm__("x0") = 0;                   \
+              register u64 x9_ __asm__("x9") = f_;                  \
+              register u64 x10_ __asm__("x10") = MODIFIER;          \
+              __asm__ volatile("adr x30, 1f\n " text "\n1:"         \
+                               : "+r"(x0_)                          \
+                               : "r"(x9_), "r"(x10_)                \
+                               : "x30", "memory");                  \
+              x0_;                                                  \
+          }),                                                       \
+          42)
+
+static void branches(void) {
+    CALL("blraa x9, x10", "pacia x2, x3");
+    CALL("blrab x9, x10", "pacib x2, x3");
+    CALL("blraaz x9", "paciza x2");
+    CALL("blrabz x9", "pacizb x2");
+    CALL("braa x9, x10", "pacia x2, x3");
+    CALL("brab x9, x10", "pacib x2, x3");
+    CALL("braaz x9", "paciza x2");
+    CALL("brabz x9", "pacizb x2");
+    judge("retaa", PROBE("mov x4, x30\n adr x30, 2f\n paciasp\n retaa\n mov x2, #1\n2: mov x30, x4", 0, 7),
+          7);
+    judge("retab", PROBE("mov x4, x30\n adr x30, 2f\n pacibsp\n retab\n mov x2, #1\n2: mov x30, x4", 0, 7),
+          7);
+    judge(
+        "eretaa",
+        PROBE(
+            "mrs x4, elr_el1\n mrs x5, spsr_el1\n adr x6, 2f\n mov x7, sp\n pacia x6, x7\n msr elr_el1, x6\n"
+            " mrs x6, daif\n add x6, x6, #5\n msr spsr_el1, x6\n eretaa\n mov x2, #1\n2: msr elr_el1, x4\n"
+            " msr spsr_el1, x5",
+            0, 8),
+        8);
+    judge("ldraa", PROBE("pacdza x3\n ldraa x2, [x3]", (u64)&cell, 0), 99);
+    judge("ldrab", PROBE("pacdzb x3\n ldrab x2, [x3, #-32]", (u64)&cell + 32, 0), 99);
+    judge("ldraa!", PROBE("pacdza x3\n ldraa x2, [x3, #64]!", (u64)&cell - 64, 0), 99);
+    judge("its base", bm_address, (u64)&cell);
+    CHECK("ldraa x2, [x3]", (u64)&cell, 0, FAULT(2), 0);
+    CHECK("ldrab x2, [x3, #8]!", (u64)&cell, 0, FAULT(3), 0);
+    judge("no base", bm_address, (u64)&cell);
+    CHECK("retab", 0, 0, FAULT(1), 0);
+    CHECK("braaz x3", (u64)forty_two, 0, FAULT(0), 0);
+}
+
+static u64 el0_pair(u64 pointer, u64 modifier) {
+    register u64 x2 __asm__("x2") = pointer;
+    register u64 x3 __asm__("x3") = modifier;
+    __asm__ volatile("pacia x2, x3\n autia x2, x3" : "+r"(x2) : "r"(x3));
+    return x2;
+}
+static u64 el0_wrong(u64 pointer, u64 modifier) {
+    register u64 x2 __asm__("x2") = pointer;
+    register u64 x3 __asm__("x3") = modifier;
+    __asm__ volatile("autib x2, x3" : "+r"(x2) : "r"(x3));
+    return x2;
+}
+
+// ---- Guarded pages
+
+#define PLAIN 0x3000000000ul
+#define GUARDED 0x3000010000ul
+
+enum { NOP, BTI, BTI_C, BTI_J, BTI_JC, PACIASP, PACIBSP, BRK, HLT, AUTIASP, LANDINGS };
+static const u32 landing_words[] = {0xd503201f, 0xd503241f, 0xd503245f, 0xd503249f, 0xd50324df,
+                                    0xd503233f, 0xd503237f, 0xd4200000, 0xd4400000, 0xd50323bf};
+static const char* const landing_names[] = {"nop",     "bti",     "bti c", "bti j", "bti jc",
+                                            "paciasp", "pacibsp", "brk",   "hlt",   "autiasp"};
+static struct { u64 count, esr, spsr, offset; } last;
+static u64 targets;
+
+static int note(struct frame* f) {
+    ++last.count;
+    last.esr = f->esr;
+    last.spsr = f->spsr >> 10 & 3;
+    last.offset = f->elr - targets;
+    f->spsr &= ~(3ul << 10);
+    f->elr += 4;
+    return 1;
+}
+
+// Where from: words in a page of either kind, that go to x1 in a way of their own and come back to x30 or to the next word.
+enum { BLR, BR, BR_X16, BR_X17, RET, JUMPS };
+static const char* const jump_names[] = {"blr", "br", "br x16", "br x17", "ret"};
+static const u32 jump_words[JUMPS][5] = {
+    {0xd50324df, 0xaa1e03e9, 0xd63f0020, 0xaa0903fe,
+     0xd65f03c0},                                      // bti jc; mov x9, x30; blr x1; mov x30, x9; ret
+    {0xd50324df, 0xd61f0020},                          // br x1
+    {0xd50324df, 0xaa0103f0, 0xd61f0200},              // mov x16, x1; br x16
+    {0xd50324df, 0xaa0103f1, 0xd61f0220},              // mov x17, x1; br x17
+    {0xd50324df, 0xaa1e03e9, 0xaa0103fe, 0xd65f03c0},  // mov x9, x30; mov x30, x1; ret
+};
+
+static void make_page(u64 va, u64 attributes) {
+    const u64 pa = new_page();
+    map(va, pa, 3, KERNEL_CODE | attributes);
+    for (unsigned i = 0; i < LANDINGS; ++i) {
+        // A landing, then back: where RET came from has put x30 into x9.
+        const u32 words[] = {landing_words[i], 0x14000002, 0xd503201f, 0xd65f03c0};
+        write_code(pa + i * 16, words, 4);
+        const u32 from_ret[] = {landing_words[i], 0xd503201f, 0xaa0903fe, 0xd65f03c0};
+        write_code(pa + 0x200 + i * 16, from_ret, 4);
+    }
+    for (unsigned i = 0; i < JUMPS; ++i) write_code(pa + 0x400 + i * 32, jump_words[i], 5);
+}
+
+static void go(u64 from, u64 to) {
+    register u64 x1 __asm__("x1") = to;
+    register u64 x2 __asm__("x2") = from;
+    __asm__ volatile("blr x2" ::"r"(x1), "r"(x2) : "x30", "x9", "x16", "x17", "memory");
+}
+
+static void all_jumps(const char* name, u64 from, u64 to) {
+    say("%s\n", name);
+    for (unsigned jump = 0; jump < JUMPS; ++jump) {
+        for (unsigned landing = 0; landing < LANDINGS; ++landing) {
+            targets = to + (jump == RET ? 0x200 : 0) + landing * 16;
+            say("  %s to %s:", jump_names[jump], landing_names[landing]);
+            // Again and again: what was found once must not let others through.
+            for (unsigned again = 0; again < 3; ++again) {
+                last.count = last.esr = last.spsr = 0;
+                go(from + 0x400 + jump * 32, targets);
+                if (again == 2 && last.count != 0)
+                    say(" %d times, esr %x btype %d offset %x", last.count, last.esr, last.spsr, last.offset);
+                else
+                    say(" %d", last.count);
+            }
+            say("\n");
+        }
+    }
+}
+
+// In a page of which both kinds of branches are taken, in a loop that is worth compiling.
+static u64 hot_loop(u64 from, u64 to, unsigned n) {
+    last.count = 0;
+    targets = to;
+    for (unsigned i = 0; i < n; ++i)
+        go(from + 0x400 + (i & 1 ? BLR : BR_X16) * 32, to + 16 * (i % 3 == 2 ? BTI_J : BTI_C));
+    return last.count;
+}
+
+static int remember(struct frame* f) {
+    last.spsr = f->spsr >> 10 & 3;
+    return 0;
+}
+
+static void guarded(void) {
+    make_page(PLAIN, 0);
+    make_page(GUARDED, GP);
+    // The first branch into a guarded page may go unseen.
+    go(PLAIN + 0x400, GUARDED + 16 * BTI_JC);
+    this_cpu()->hook = note;
+    all_jumps("from a plain page into a plain one", PLAIN, PLAIN);
+    all_jumps("from a plain page into a guarded one", PLAIN, GUARDED);
+    all_jumps("from a guarded page into a plain one", GUARDED, PLAIN);
+    all_jumps("from a guarded page into a guarded one", GUARDED, GUARDED);
+    set_sctlr(BT1, 0);
+    all_jumps("strict", GUARDED, GUARDED);
+    set_sctlr(BT0, BT1);
+    all_jumps("strict at EL0", GUARDED, GUARDED);
+    set_sctlr(0, BT0);
+    say("many: %d faults\n", hot_loop(PLAIN, GUARDED, 6000));
+    say("many more: %d faults\n", hot_loop(GUARDED, GUARDED, 6000));
+    // A page that becomes one of the other kind.
+    const u64 before = *entry(GUARDED, 3);
+    *entry(GUARDED, 3) = before & ~GP;
+    tlbi(vmalle1);
+    all_jumps("no longer guarded", PLAIN, GUARDED);
+    *entry(GUARDED, 3) = before;
+    tlbi(vmalle1);
+    all_jumps("and again", PLAIN, GUARDED);
+    // PSTATE.BTYPE is 0 behind any other instruction.
+    this_cpu()->hook = remember;
+    last.spsr = 9;
+    const u32 svc[] = {0xd50324df, 0xd4000001, 0xd65f03c0};
+    write_code((before & 0xfffffffff000) + 0x700, svc, 3);
+    go(PLAIN + 0x400, GUARDED + 0x700);
+    say("btype at svc %d\n", last.spsr);
+    this_cpu()->hook = 0;
+    // A misaligned target.
+    for (unsigned low = 1; low < 4; ++low) {
+        expect();
+        bm_jump(GUARDED + 16 * BTI_JC + low, 0);
+        struct cpu* cpu = this_cpu();
+        say("misaligned %d: esr %x far %x\n", (u64)low, cpu->esr, cpu->far);
+    }
+}
+
+void test_main(void) {
+    set_keys(1);
+    set_sctlr(EN_ALL, 0);
+    keys(LOW);
+    keys(HIGH);
+    hints(LOW);
+    hints(HIGH);
+    disabled();
+    tags();
+    generic();
+    branches();
+    judge("at EL0", at_el0(el0_pair, LOW, MODIFIER), LOW);
+    expect();
+    at_el0(el0_wrong, LOW, MODIFIER);
+    verdict("a fault at EL0", FAULT(1), 0);
+    // With no key PACIASP signs nothing, and is a landing all the same.
+    set_sctlr(0, EN_ALL);
+    guarded();
+    say("done\n");
+}
