@@ -35,8 +35,7 @@ struct Cpu {
     uint8_t btype = 0;  ///< of the instruction at GuestState::pc; 0 whenever another has been begun
 
     bool guarded_pages = false;  ///< one has been fetched from since the reset: system/branch_type.h
-
-    bool traced = false;  ///< the environment is told of exceptions
+    bool traced = false;         ///< the environment is told of exceptions
 
     SystemRegisters registers;
     mmu::TranslationRegs translation;  ///< holds SCTLR, TCR, the TTBRs and MAIR

@@ -73,6 +73,7 @@ constexpr uint64_t kSctlrRes1 = bit(29) | bit(28) | bit(22) | bit(11) | bit(8) |
 uint64_t sctlr_writable(FeatureSet features) {
     uint64_t writable = kSctlrWritable;
     if (features.has(Feature::Specres)) writable |= bit(10);  // EnRCTX
+    if (features.has(Feature::Iesb)) writable |= bit(21);
     if (features.has(Feature::Ssbs)) writable |= kSctlrDssbs;
     if (features.has(Feature::PAuth)) writable |= bit(31) | bit(30) | bit(27) | bit(13);  // EnIA to EnDB
     if (features.has(Feature::Lse2)) writable |= kSctlrNaa;
@@ -83,11 +84,6 @@ uint64_t sctlr_writable(FeatureSet features) {
 
 constexpr uint64_t kSctlrTranslation = bit(0) | bit(19);  // M, WXN
 constexpr uint64_t kSctlrReset = kSctlrRes1 | bit(23) | bit(18) | bit(16) | bit(4) | bit(3);
-
-constexpr uint64_t kSctlrIesb = bit(21);
-uint64_t sctlr_writable(FeatureSet features) {
-    return kSctlrWritable | (features.has(Feature::Iesb) ? kSctlrIesb : 0);
-}
 
 void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     const uint64_t changed = cpu.translation.sctlr;
