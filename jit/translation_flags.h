@@ -12,7 +12,7 @@ inline constexpr uint32_t kFpSlow = 1u << 3;      ///< floating point goes to th
 inline constexpr uint32_t kSingleStep = 1u << 7;  ///< one instruction a block
 /// One virtual CPU only: atomics need no lock prefix. Fences are as ever, since devices have threads.
 inline constexpr uint32_t kSerial = 1u << 8;
-inline constexpr uint32_t kCount = 1u << 9;  ///< count every instruction in GuestState::instructions
+inline constexpr uint32_t kCount = 1u << 9;     ///< count every instruction in GuestState::instructions
 inline constexpr uint32_t kFastmem = 1u << 11;  ///< memory is accessed through fastmem, not the soft TLB
 
 /// What the machine decides once; the guest's own state decides the others.

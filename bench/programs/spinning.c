@@ -34,7 +34,8 @@ static double now(void) {
 
 static void wait_phase(int old, int yield) {
     if (yield)
-        while (atomic_load_explicit(&phase, memory_order_acquire) == old && !atomic_load(&stop)) __asm__ volatile("yield");
+        while (atomic_load_explicit(&phase, memory_order_acquire) == old && !atomic_load(&stop))
+            __asm__ volatile("yield");
     else
         while (atomic_load_explicit(&phase, memory_order_acquire) == old) {
         }
@@ -134,7 +135,9 @@ int main(int argc, char** argv) {
         for (intptr_t i = 0; i < threads; ++i)
             if (pthread_create(&ids[i], NULL, thread, (void*)i) != 0) return 1;
         const double left = seconds;
-        nanosleep(&(struct timespec){.tv_sec = (time_t)left, .tv_nsec = (long)(1e9 * (left - (double)(time_t)left))}, NULL);
+        nanosleep(&(struct timespec){.tv_sec = (time_t)left,
+                                     .tv_nsec = (long)(1e9 * (left - (double)(time_t)left))},
+                  NULL);
         atomic_store(&stop, 1);
         for (int i = 0; i < threads; ++i) pthread_join(ids[i], NULL);
         const double took = now() - start;
@@ -145,7 +148,8 @@ int main(int argc, char** argv) {
             if (done[i] > most) most = done[i];
         }
         if (kind == 0 || kind == 3) all /= (uint64_t)threads;
-        printf("%s: %.3f us fairness %.2f\n", kNames[kind], 1e6 * took / (double)(all != 0 ? all : 1), most != 0 ? (double)least / (double)most : 0.0);
+        printf("%s: %.3f us fairness %.2f\n", kNames[kind], 1e6 * took / (double)(all != 0 ? all : 1),
+               most != 0 ? (double)least / (double)most : 0.0);
         fflush(stdout);
     }
     return 0;

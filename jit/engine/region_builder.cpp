@@ -123,7 +123,8 @@ std::vector<RegionBuilder::SuccessorEdge> RegionBuilder::successors_of(const Dra
 
 bool RegionBuilder::may_be_added(const Draft& draft, const SuccessorEdge& edge) const {
     if (draft.known.contains(edge.offset) || draft.too_long.contains(edge.offset)) return false;
-    if (!edge.to->valid || edge.to->stop || edge.to->spins || edge.to->translation_flags != draft.translation_flags)
+    if (!edge.to->valid || edge.to->stop || edge.to->spins ||
+        edge.to->translation_flags != draft.translation_flags)
         return false;
     const uint64_t profiled_runs = options_.threshold / 32;
     if (policy_.runs(*edge.to) < (edge.counted ? std::min(draft.min_runs, profiled_runs) : draft.min_runs))
@@ -320,7 +321,8 @@ RegionBuilder::Fit RegionBuilder::build_as(const RegionShape& shape, Translation
             const uint64_t pa = page->second | offset_in_page(want.offset);
             TranslationBlock* block = blocks_.find(pa, shape.translation_flags);
             if (block == nullptr || !block->valid) continue;
-            if (block->pa != pa || block->stop || block->spins || block->guest_code != want.code) return Fit::Never;
+            if (block->pa != pa || block->stop || block->spins || block->guest_code != want.code)
+                return Fit::Never;
             found[k] = block;
             --missing;
             more = true;

@@ -1,6 +1,6 @@
 // The soft TLB's hit and miss paths, and precise state after a fault.
-#include "mmu/victim_tlb.h"
 #include "jit/translation_flags.h"
+#include "mmu/victim_tlb.h"
 #include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {

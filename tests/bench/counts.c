@@ -28,7 +28,10 @@ static u64 compute(void) {  // PASSES times three instructions, and as many with
     __asm__ volatile("1: add %0, %0, #1; subs %1, %1, #1; b.ne 1b" : "+r"(sum), "+r"(left) : : "cc");
     say("@@END adds\n@@START never ends\n@@START loads\n");
     left = PASSES;
-    __asm__ volatile("1: ldr %0, [%2]; subs %1, %1, #1; b.ne 1b" : "+r"(sum), "+r"(left) : "r"(&cell) : "cc", "memory");
+    __asm__ volatile("1: ldr %0, [%2]; subs %1, %1, #1; b.ne 1b"
+                     : "+r"(sum), "+r"(left)
+                     : "r"(&cell)
+                     : "cc", "memory");
     say("@@END loads\n");
     return sum;
 }

@@ -30,8 +30,8 @@ bool lists(const char* rows, const char* row) {
 /// What qemu's Cortex-A76 has of Arclight's features; the others are qemu-max's to judge.
 constexpr frontend::a64::FeatureSet cortex_a76() {
     using enum frontend::a64::Feature;
-    return {Base,  Fp,   AdvSimd, Fp16,    Fp16Simd, Aes,  Pmull, Sha1, Sha256, Crc32,
-            Lse,   Rdm,  Lrcpc,   DotProd, Dpb,      Ssbs, Pan,   Pan2, Uao};
+    return {Base, Fp,  AdvSimd, Fp16,    Fp16Simd, Aes,  Pmull, Sha1, Sha256, Crc32,
+            Lse,  Rdm, Lrcpc,   DotProd, Dpb,      Ssbs, Pan,   Pan2, Uao};
 }
 bool beyond_cortex_a76(uint32_t word) {
     const int row = frontend::a64::find_encoding(word);

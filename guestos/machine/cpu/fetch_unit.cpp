@@ -161,8 +161,8 @@ const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t link_slot) {
     uint64_t pa;
     if (steps_through(pc) || !find(pc, pa) || (entry_of(pc).guarded && !cpu_.guarded_pages)) return nullptr;
     bool spins = false;
-    const void* code = core_.context.engine.entry_and_link(pa, flags_at(pc), link_slot, state_.tlb->epoch,
-                                                           &spins, &state_);
+    const void* code =
+        core_.context.engine.entry_and_link(pa, flags_at(pc), link_slot, state_.tlb->epoch, &spins, &state_);
     spinning_ = spins ? link_slot : kNoSlot;
     if (spins) core_.tlbs.fill_jump(state_.tlb, pc, code);
     return code;

@@ -75,7 +75,8 @@ class FetchUnit {
     std::vector<uint32_t> region_epochs_;
     bool alone_ = false;
     static constexpr uint32_t kNoSlot = ~uint32_t{0};
-    uint32_t spinning_ = kNoSlot;  ///< the exit of a loop that waits for another CPU: the last that this CPU took
+    uint32_t spinning_ =
+        kNoSlot;               ///< the exit of a loop that waits for another CPU: the last that this CPU took
     uint64_t stops_told_ = 0;  ///< to the engine
 };
 

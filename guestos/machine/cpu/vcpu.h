@@ -153,7 +153,7 @@ class Vcpu final : public devices::Stateful {
     ShadowPager pager_;
     FetchUnit fetch_;
     MemoryPath memory_;
-    std::atomic<uint64_t> passes_{0};  ///< odd while in translated code, and from before it is looked up
+    std::atomic<uint64_t> passes_{0};    ///< odd while in translated code, and from before it is looked up
     static thread_local Vcpu* running_;  ///< on this thread
 
     std::atomic<bool> pmu_due_{false};  ///< the performance monitors are to be looked at

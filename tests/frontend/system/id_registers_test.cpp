@@ -52,14 +52,10 @@ TEST(IdRegisters, DefaultModel) {
         IdRegister id;
         uint64_t value;
     } rows[] = {
-        {IdRegister::Pfr0, 0x1301'0000'1111'0011},
-        {IdRegister::Pfr1, 0x0000'0000'0000'0021},
-        {IdRegister::Dfr0, 0x0000'0000'1030'5106},
-        {IdRegister::Isar0, 0x1221'1111'1021'2120},
-        {IdRegister::Isar1, 0x0010'1111'1021'1502},
-        {IdRegister::Isar2, 0x0010'0000'0011'0002},
-        {IdRegister::Mmfr0, 0x1000'0000'0010'0022},
-        {IdRegister::Mmfr1, 0x0000'0000'0020'2002},
+        {IdRegister::Pfr0, 0x1301'0000'1111'0011},  {IdRegister::Pfr1, 0x0000'0000'0000'0021},
+        {IdRegister::Dfr0, 0x0000'0000'1030'5106},  {IdRegister::Isar0, 0x1221'1111'1021'2120},
+        {IdRegister::Isar1, 0x0010'1111'1021'1502}, {IdRegister::Isar2, 0x0010'0000'0011'0002},
+        {IdRegister::Mmfr0, 0x1000'0000'0010'0022}, {IdRegister::Mmfr1, 0x0000'0000'0020'2002},
         {IdRegister::Mmfr2, 0x1021'0001'1000'1011},
     };
     const auto expected = [&](unsigned number) {

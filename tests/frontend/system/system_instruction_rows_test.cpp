@@ -78,8 +78,8 @@ TEST_F(SystemInstructionRows, AreAllThatTheManualHas) {
         const std::string name = row.name;
         ++kinds[name.substr(0, name.find('_'))];
     }
-    const std::map<std::string, unsigned> expected = {{"IC", 3},  {"DC", 10}, {"AT", 6}, {"TLBI", 12 + 6 + 12},
-                                                      {"CFP", 1}, {"DVP", 1}, {"CPP", 1}};
+    const std::map<std::string, unsigned> expected = {
+        {"IC", 3}, {"DC", 10}, {"AT", 6}, {"TLBI", 12 + 6 + 12}, {"CFP", 1}, {"DVP", 1}, {"CPP", 1}};
     EXPECT_EQ(kinds, expected);
 }
 

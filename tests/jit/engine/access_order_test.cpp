@@ -378,7 +378,8 @@ class AccessOrderTest : public ::testing::TestWithParam<uint32_t> {
                 ASSERT_LT(when[i], when[j]) << events[i].text << " and " << events[j].text << "\n" << listing;
                 // The host may let a later load pass an earlier store. With one CPU nobody else takes part in a
                 // read-modify-write, which needs no lock, but the devices' threads see all other stores.
-                if ((serial && (events[i].load || events[j].store)) || !events[i].store || !events[j].load) continue;
+                if ((serial && (events[i].load || events[j].store)) || !events[i].store || !events[j].load)
+                    continue;
                 ASSERT_TRUE(std::any_of(trace.begin() + static_cast<std::ptrdiff_t>(when[i]),
                                         trace.begin() + static_cast<std::ptrdiff_t>(when[j]) + 1,
                                         [](const TracedAccess& a) { return a.orders_stores_before_loads(); }))
