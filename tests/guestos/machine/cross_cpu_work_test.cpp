@@ -224,7 +224,7 @@ struct Machine {
                     other->work.post(request, &work.batch());
                     ++posts;
                 }
-            carry_out({&request, 1});
+            carry_out({&request, 1}, false);
             work.wait_outside(machine.works);
             machine.oldest[n].store(next);
         }

@@ -85,7 +85,7 @@ TEST(TapNetwork, ScriptIsRun) {
 
 TEST(TapNetwork, Errors) {
     NetOptions options = tap("");
-    options.tap_descriptor = STDIN_FILENO;
+    options.tap_descriptors = {STDIN_FILENO};
     EXPECT_EQ(open_tap_network(options).error(), "fd 0 is no tap device");
     const auto long_name = open_tap_network(tap("a-name-of-sixteen"));
     ASSERT_FALSE(long_name);
