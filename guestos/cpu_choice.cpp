@@ -101,6 +101,10 @@ Result<void> CpuChoice::switch_feature(std::string_view word, bool on) {
         return {};
     }
     for (const Feature feature : named) features = on ? features.with(feature) : features.without(feature);
+    // Pointer authentication needs an algorithm: the fast one, unless one is named.
+    if (features.has(Feature::PAuth) && !features.has(Feature::PacQarma5) &&
+        !features.has(Feature::PacQarma3))
+        features = features.with(Feature::PacImp);
     return {};
 }
 

@@ -14,7 +14,7 @@ namespace arclight::guestos {
 struct CpuChoice {
     std::string model = "max";
     frontend::a64::CpuIdentity identity;
-    frontend::a64::FeatureSet features = frontend::a64::kDefaultFeatures;
+    frontend::a64::FeatureSet features = frontend::a64::kUsualFeatures;
 
     static Result<CpuChoice> of_model(std::string_view name);
 

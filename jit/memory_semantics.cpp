@@ -1,7 +1,5 @@
 #include "jit/memory_semantics.h"
 
-#include <emmintrin.h>
-
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -195,12 +193,12 @@ void perform_access(GuestState& state, const MemoryAccess& access, uint8_t* host
     }
     alignas(16) uint8_t bytes[32];
     const bool whole = access.is_whole() && (reinterpret_cast<uintptr_t>(host) & 15) == 0;
-    const auto* from = reinterpret_cast<const __m128i*>(host);
-    auto* to = reinterpret_cast<__m128i*>(host);
-    auto* vectors = reinterpret_cast<__m128i*>(bytes);
+    using Vector [[gnu::vector_size(16), gnu::may_alias]] = int64_t;
+    const auto* from = reinterpret_cast<const volatile Vector*>(host);
+    auto* to = reinterpret_cast<volatile Vector*>(host);
+    auto* vectors = reinterpret_cast<Vector*>(bytes);
     if (access.reads() && whole) {
-        each_vector(access,
-                    [&](unsigned i) { _mm_store_si128(vectors + i / 16, _mm_load_si128(from + i / 16)); });
+        each_vector(access, [&](unsigned i) { vectors[i / 16] = from[i / 16]; });
         scatter(access, bytes, values);
     } else if (access.reads()) {
         each_unit(access, [&](unsigned i, auto t) { copy_in<decltype(t)>(bytes + i, host + i); });
@@ -208,8 +206,7 @@ void perform_access(GuestState& state, const MemoryAccess& access, uint8_t* host
     } else {
         gather(access, values, bytes);
         if (whole)
-            each_vector(access,
-                        [&](unsigned i) { _mm_store_si128(to + i / 16, _mm_load_si128(vectors + i / 16)); });
+            each_vector(access, [&](unsigned i) { to[i / 16] = vectors[i / 16]; });
         else
             each_unit(access, [&](unsigned i, auto t) { copy_out<decltype(t)>(host + i, bytes + i); });
         if (access.aux & ir::kMemRelease) std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -17,7 +17,7 @@ using namespace simd;
 using Xbyak::Ymm;
 
 namespace {
-constexpr uint8_t kUnordered = 0x03, kLeQuiet = 0x12;
+constexpr uint8_t kUnordered = 0x03;
 constexpr uint8_t kRoundAsMxcsr = 4;
 constexpr uint64_t kSignOfSingle = sign_of(false);
 }  // namespace

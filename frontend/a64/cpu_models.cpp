@@ -148,11 +148,11 @@ bool announces(const CpuModel& model, const FeatureInfo& feature) {
 }  // namespace
 
 FeatureSet CpuModel::features() const {
-    if (pfr0 == 0) return kDefaultFeatures;
+    if (pfr0 == 0) return kUsualFeatures;
     FeatureSet set{Feature::Base, Feature::Gic};  // the board's interrupt controller decides on the latter
     for (size_t i = 0; i < kFeatureCount; ++i) {
         const auto feature = static_cast<Feature>(i);
-        if (kDefaultFeatures.has(feature) && announces(*this, kFeatures[i]) && set.has(kFeatures[i].needs))
+        if (kUsualFeatures.has(feature) && announces(*this, kFeatures[i]) && set.has(kFeatures[i].needs))
             set = set.with(feature);
     }
     return set;

@@ -28,7 +28,7 @@ struct CpuModel {
     /// What its manual says of ID_AA64{PFR0,PFR1,DFR0,ISAR0,ISAR1,MMFR0,MMFR1,MMFR2}_EL1. All zero: Arclight's own CPU.
     uint64_t pfr0 = 0, pfr1 = 0, dfr0 = 0, isar0 = 0, isar1 = 0, mmfr0 = 0, mmfr1 = 0, mmfr2 = 0;
 
-    /// Those of the features in cpu_features.inc that it has; Arclight's own CPU has kDefaultFeatures.
+    /// Those of the features in cpu_features.inc that it has; Arclight's own CPU has kUsualFeatures.
     FeatureSet features() const;
 };
 

@@ -21,10 +21,10 @@ class FlushingArithmetic {
     FlushingArithmetic& operator=(const FlushingArithmetic&) = delete;
 
   private:
-    static void set(uint32_t mxcsr) {
+    static void set(uint32_t control) {
         // The compiler knows of no connection between MXCSR and arithmetic, but of one between arithmetic and memory.
         asm volatile("" ::: "memory");
-        _mm_setcsr(mxcsr);
+        _mm_setcsr(control);
         asm volatile("" ::: "memory");
     }
     const uint32_t before_;

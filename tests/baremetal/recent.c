@@ -187,8 +187,8 @@ static void rights(void) {
     set_epilogue((struct registers){VA, 9, 32, 1ul << 29});
     judge("option B: esr", seen.esr, 0x27ul << 26 | 1ul << 25 | 1ul << 24 | 7ul << 16 | 1 << 10 | 2 << 5 | 3);
     cpu->hook = 0;
-    // Sizes that no memory has.
-    judge("saturates", copy_prologue((struct registers){VA + 64, VA, -1ul, 0}).size, -0x7ffffffffffffful);
+    // A size that no memory has, and backwards, since the two overlap.
+    judge("saturates", copy_prologue((struct registers){VA + 64, VA, -1ul, 0}).size, 0x7ffffffffffffful);
     expect();
     PROBE(".inst 0x19030443", VA, 8);  // cpyfp [x3]!, [x3]!, x2!
     verdict("one register twice", 1ul << 25, 0);

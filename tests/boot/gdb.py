@@ -21,7 +21,7 @@ class Running:
     """`arclight run` whose output is read by lines."""
 
     def __init__(self, command, options, append="loglevel=4"):
-        words = debian.arclight(command, append=append, options=["--smp", "2", "--no-kaslr-seed", "--gdb", f"unix:{SOCKET}", *options])
+        words = debian.arclight(command, append=append, options=["--smp", "2", "--no-kaslr-seed", "--cpu", "max,rng=off", "--gdb", f"unix:{SOCKET}", *options])
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.lines = []
 

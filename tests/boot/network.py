@@ -135,7 +135,7 @@ check forwarded $(wget -q -O - http://10.0.2.2:$HTTP/forwarded)
 wait
 # Of each of the streams, and of their sum, what has come.
 [ -z "$IPERF" ] || for way in "" -R; do
-    iperf3 -c 10.0.2.2 -p $IPERF -P 20 -n 100K $way > /tmp/iperf; check iperf$way $? $(grep -c "[1-9].*Bytes.*receiver" /tmp/iperf)
+    iperf3 -c 10.0.2.2 -p $IPERF -P 20 -n 100K $way > /tmp/iperf; check iperf$way "$? $(grep -c '[1-9].*Bytes.*receiver' /tmp/iperf)"
 done
 check queues $(ls -d /sys/class/net/eth0/queues/rx-* | wc -l)
 tftp -g -r small -l /tmp/tftp 10.0.2.2; check tftp $(md5sum < /tmp/tftp)

@@ -21,8 +21,8 @@ MUTATIONS = (
     Mutation(
         "mmio-retranslation", "an instruction that met a device faults at each access for ever",
         "jit/engine/engine.cpp",
-        "if (!devices_.empty()) mark_devices(ir_);",
-        "if (false) mark_devices(ir_);",
+        "if (!sites_.empty()) mark_sites(ir_);",
+        "if (false) mark_sites(ir_);",
         ("engine_tests",), r"^DeviceSiteTest\."),
     Mutation(
         "mmio-remembered-page", "after TLBI a page of a device goes on being it",

@@ -211,7 +211,7 @@ Ref map_bytes(TranslationContext& t, Ref bytes, Ref low_table, Ref high_table) {
 }
 
 /// SM4's S-box on the bytes of words. It is an inversion in a field of 256 elements between affine maps, as AES's is: these
-/// tables are the maps between the two (as in Linux's arch/x86/crypto/sm4-aesni-avx-asm_64.S). AES also shifts rows,
+/// tables are the maps between the two (as Linux's SM4 for AES-NI does). AES also shifts rows,
 /// which changes nothing where the four columns are the same word.
 struct Sm4 {
     TranslationContext& t;

@@ -42,7 +42,9 @@ Ref compute_code(TranslationContext& t, Ref pointer, Ref modifier, PacKey key) {
     }
     const size_t place =
         offsetof(jit::GuestState, pac_keys) + static_cast<size_t>(key) * 2 * sizeof(uint64_t);
-    const Ref a = bin(t, Op::Xor, pointer, field(t, place));
+    // So that a null pointer has a code under a key that nobody has set, too.
+    constexpr uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;
+    const Ref a = bin(t, Op::Xor, bin(t, Op::Xor, pointer, field(t, place)), t.ir.i64(kOdd));
     const Ref b = bin(t, Op::Xor, modifier, field(t, place + sizeof(uint64_t)));
     return bin(t, Op::Xor, t.ir.emit(Op::Mul, Type::I64, {a, b}), t.ir.emit(Op::UMulHigh, Type::I64, {a, b}));
 }

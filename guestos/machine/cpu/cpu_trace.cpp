@@ -15,7 +15,7 @@ namespace a64 = frontend::a64;
 
 constexpr size_t kMaxInstructionBytes = 15;  // x86-64
 
-/// QEMU's number and name of an exception (target/arm/cpu.h there).
+/// QEMU's number and name of an exception.
 struct Name {
     unsigned number;
     const char* name;

@@ -24,7 +24,7 @@ constexpr uint64_t kLoop = M::kRam, kWait = M::kRam + 0x1000;
 
 /// CPUs that count, and behind them one that waits for an interrupt and one that is off.
 struct Busy : M {
-    static constexpr unsigned kCounting = 3, kWaiting = 3, kOff = 4, kCpus = 5;
+    static constexpr unsigned kCounting = 3, kWaiting = 3, kOff = 4, kCpus = kOff + 1;
 
     explicit Busy(size_t code_bytes = size_t{8} << 20) : M(kCpus, code_bytes) {
         write_counting_loop(*this, kLoop);

@@ -109,7 +109,7 @@ const std::vector<Example>& examples() {
         {"spice", "-spice port=5930,disable-ticketing=on", says},
         {"tpmdev", "-chardev null,id=c -tpmdev emulator,id=t,chardev=c -device tpm-tis-device,tpmdev=t",
          says},
-        {"seed", "-seed 1", says},
+        {"seed", "-seed 1", [](R r) { return r.options.random_seed == 1; }},
         {"trace", "-trace enable=virtio_*", says},
         {"display", "-display none -serial stdio", is_plain},
         {"display", "-display gtk -serial stdio", says},
