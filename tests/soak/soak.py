@@ -106,6 +106,7 @@ cases = [("tight", ["--jit-cache", "off"], 2),
          ("tight, with failures", ["--jit-cache", cache, "--jit-faults", "3"], 3),
          ("tight, two CPUs, with a cache", ["--jit-cache", cache, "--smp", "2"], 4),
          ("tight, a starved compiler", ["--jit-cache", "off", "--smp", "2"], 5)]
+evicted = 0
 for name, options, seed in cases:
     starve = "starved" in name
     sums, stats = soak(name, SECONDS / len(cases), seed, *TIGHT, *options, starve=starve)
@@ -119,8 +120,11 @@ for name, options, seed in cases:
     failures.check(made > (0 if starve else 20) and not tier2["stopped"], f"{name}: {tier2}")
     failures.check(tier2["live_bytes"] <= 65536, f"{name}: {tier2['live_bytes']} bytes of code")
     failures.check(stats["translation"]["flushes"] > 0, f"{name}: the code cache was never full")
+    evicted += tier2["evicted"]
     if not starve:
-        failures.check(tier2["dropped"] > 0 and tier2["evicted"] > 0, f"{name}: no region was evicted: {tier2}")
+        failures.check(tier2["dropped"] > 0, f"{name}: no region was dropped: {tier2}")
     if "--jit-faults" in options:
         failures.check(tier2["failed"] > 0, f"{name}: nothing failed")
+# Where the code cache is emptied before regions have filled theirs, none has to go in that case.
+failures.check(evicted > 0, "no region was evicted")
 failures.end()
