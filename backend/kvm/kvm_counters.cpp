@@ -35,7 +35,8 @@ KvmCounters::KvmCounters(int processor_fd) : file_(ioctl(processor_fd, KVM_GET_S
             !read_at(file_.get(), name.data(), name.size(), at + sizeof description))
             return;
         if (description.size == 1)
-            counters_.push_back({name.c_str(), uint64_t{header.data_offset} + description.offset});
+            counters_.push_back(
+                {name.substr(0, name.find('\0')), uint64_t{header.data_offset} + description.offset});
     }
 }
 

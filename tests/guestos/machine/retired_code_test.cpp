@@ -66,7 +66,7 @@ TEST(RetiredCode, IsFreedWhileOtherCpusRunIt) {
     m.group.cpu(2).power_on(M::kRam + 0x3000, 0);
     ASSERT_TRUE(m.run());
     EXPECT_EQ(m.device.values, (std::vector<uint64_t>{kRounds * kBlocks}));
-    expect_bounded(m, 24 * kBlocks);
+    expect_bounded(m, 48 * kBlocks);  // a CPU that has lost its core holds what the others retire meanwhile
 }
 
 /// A CPU that halts inside helpers and comes back does not hold up the others' blocks.
