@@ -143,14 +143,13 @@ void VirtualMachine::set_clock(int processor) const {
     attr.attr = KVM_VCPU_TSC_OFFSET;
     attr.addr = reinterpret_cast<uint64_t>(&no_offset);
     if (!clock_by_value_ && ioctl(processor, KVM_SET_DEVICE_ATTR, &attr) == 0) return;
+    // A host that measures its TSC's rate again after KVM was loaded gives new processors the old one. Where that is lower, KVM
+    // refuses it, has no rate for the processor then, and takes the host's TSC for 0 where it makes an offset of a value.
+    (void)ioctl(processor, KVM_SET_TSC_KHZ, 0);
     // Before Linux 5.16. KVM makes an offset of the value, about 1 us behind the host by what the call takes. It takes
     // further processors' values, within a second, for an attempt at the same clock, and gives them the same offset.
     constexpr uint32_t kTsc = 0x10;
-    // The first value of all it compares with its own clock's zero, and on a host whose TSC is not stable doubles it; the
-    // second is far from that one, and is taken as it is.
-    for (int i = 0; i < 2; ++i) {
-        [[maybe_unused]] const auto set = set_msrs<1>(processor, {{{kTsc, 0, __rdtsc()}}});
-    }
+    [[maybe_unused]] const auto set = set_msrs<1>(processor, {{{kTsc, 0, __rdtsc()}}});
 }
 
 Result<void> VirtualMachine::add_memory(uint64_t gpa, uint64_t host, uint64_t bytes) {
