@@ -29,7 +29,7 @@ with open(inside("policy"), "w") as f:
     json.dump({"attach": [{"name": "x", "module": "remap", "pages": {"physical": 0x47000000, "bytes": PAGES * PAGE},
                            "with": {"to": f"file:{inside('memory')}"}}]}, f)
 run = subprocess.Popen([os.environ["ARCLIGHT"], "run", "-m", "128", "--semihosting", "on", *options, "--kernel", elf, "--lightv", inside("policy"),
-                        "--control", inside("control")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(inside("errors"), "w"))
+                        "--control", inside("control")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(inside("errors"), "w"))
 alarm = threading.Timer(100, run.kill)
 alarm.daemon = True
 alarm.start()
@@ -43,6 +43,8 @@ for raw in run.stdout:
             f.write((1).to_bytes(8, "little"))
     if log[-1] == "gone":
         refused = ask(do="command", name="x", **{"with": {"to": "own", "content": "copy"}})
+        run.stdin.write(b"!")
+        run.stdin.flush()
 status = run.wait()
 with open(inside("errors")) as f:
     errors = f.read()
