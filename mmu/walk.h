@@ -20,7 +20,7 @@ inline constexpr uint8_t k4K = 12, k16K = 14, k64K = 16;
 }
 /// Of mappings (WalkResult::page_bits).
 constexpr bool is_block(unsigned page_bits) { return page_bits > granule::k64K; }
-/// The lowest bit of the address that chooses an entry in a table of this level, 0 to 3: an entry maps so many bits.
+/// The lowest bit of the address that chooses an entry in a table of this level, 0 to 3; an entry maps 2 to the power of it bytes.
 constexpr unsigned level_shift(unsigned granule_bits, unsigned level) {
     return granule_bits + (granule_bits - 3) * (3 - level);
 }

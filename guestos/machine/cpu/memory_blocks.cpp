@@ -22,7 +22,7 @@ using mmu::kPageSize;
 namespace {
 constexpr uint64_t kPageOffset = kPageSize - 1;
 /// The most that the prologues leave of a size.
-constexpr uint64_t kMostSet = ~uint64_t{0} >> 1, kMostCopied = 0x007f'ffff'ffff'ffff;
+constexpr uint64_t kMaxSet = ~uint64_t{0} >> 1, kMaxCopied = 0x007f'ffff'ffff'ffff;
 
 /// The prologue of CPY: a copy to higher addresses of what overlaps goes from the end. Tags do not count.
 bool goes_forward(uint64_t from, uint64_t to, uint64_t size) {
@@ -38,8 +38,8 @@ uint64_t in_page(uint64_t va, uint64_t left, bool forward) {
 
 /// The largest power of two up to 16 that divides all three.
 unsigned step_log2(uint64_t a, uint64_t b, uint64_t left) {
-    constexpr uint64_t kMost = 16;
-    const uint64_t fits = std::min(kMost, std::bit_floor(left));
+    constexpr uint64_t kMaxStep = 16;
+    const uint64_t fits = std::min(kMaxStep, std::bit_floor(left));
     return static_cast<unsigned>(std::countr_zero(a | b | fits));
 }
 }  // namespace
@@ -79,7 +79,7 @@ void MemoryPath::block_operation(const BlockOperation& op) {
     const bool set = op.kind == BlockKind::Set;
     const uint64_t value = set && op.source != 31 ? x[op.source] : 0;
     if (op.stage == BlockStage::Prologue) {
-        size = std::min(size, op.kind == BlockKind::Copy ? kMostCopied : kMostSet);
+        size = std::min(size, op.kind == BlockKind::Copy ? kMaxCopied : kMaxSet);
         state_.flags = 0;
         if (op.kind == BlockKind::Copy && !goes_forward(x[op.source], to, size)) return;
         to += size;
