@@ -64,33 +64,29 @@ void Pl011::reset() {
 
 // ---- the receive FIFO
 
-size_t Pl011::depth() const { return (state_.line_control & kLcrFifoEnable) != 0 ? kFifoDepth : 1; }
+size_t Pl011::depth() const { return (state_.line_control & kLcrFifoEnable) != 0 ? ReceiveFifo::kDepth : 1; }
 
 // 3.3.10: 1/8, 1/4, 1/2, 3/4, 7/8 of the FIFO; the other encodings are reserved.
 size_t Pl011::trigger() const {
     constexpr std::array<uint8_t, 8> kEighths = {1, 2, 4, 6, 7, 7, 7, 7};
     if ((state_.line_control & kLcrFifoEnable) == 0) return 1;
-    return kFifoDepth * kEighths[state_.fifo_levels >> 3 & 7] / 8;
+    return ReceiveFifo::kDepth * kEighths[state_.fifo_levels >> 3 & 7] / 8;
 }
 
 bool Pl011::push(uint16_t data) {
-    if (state_.count >= depth()) return false;
-    state_.fifo[(state_.head + state_.count) % kFifoDepth] = data;
-    state_.count++;
-    state_.raw |= state_.count >= trigger() ? kInterruptReceive : kInterruptTimeout;
+    if (!state_.fifo.push(data, depth())) return false;
+    state_.raw |= state_.fifo.count() >= trigger() ? kInterruptReceive : kInterruptTimeout;
     return true;
 }
 
 uint16_t Pl011::pop() {
-    if (state_.count == 0) return 0;
-    const uint16_t data = state_.fifo[state_.head];
-    state_.head = (state_.head + 1) % kFifoDepth;
-    state_.count--;
-    if (state_.count < trigger()) {
+    if (state_.fifo.empty()) return 0;
+    const uint16_t data = state_.fifo.pop();
+    if (state_.fifo.count() < trigger()) {
         state_.raw &= ~kInterruptReceive;
         state_.raw |= kInterruptTimeout;  // what is left stays below the trigger and so times out
     }
-    if (state_.count == 0) state_.raw &= ~kInterruptTimeout;
+    if (state_.fifo.empty()) state_.raw &= ~kInterruptTimeout;
     return data;
 }
 
@@ -113,7 +109,7 @@ void Pl011::event(CharEvent event) {
 
 // Asking for more on every byte read would wake the back end for each; half a FIFO is worth waking it.
 bool Pl011::take_refusal() {
-    if (!refused_ || quiesced_ || state_.count > depth() / 2) return false;
+    if (!refused_ || quiesced_ || state_.fifo.count() > depth() / 2) return false;
     refused_ = false;
     return true;
 }
@@ -121,8 +117,8 @@ bool Pl011::take_refusal() {
 // The line first: FR is read without the lock, and whoever sees a byte there must have its interrupt.
 void Pl011::update() {
     line_.set(output());
-    flags_.store(kFrTransmitEmpty | (state_.count == 0 ? kFrReceiveEmpty : 0) |
-                     (state_.count >= depth() ? kFrReceiveFull : 0),
+    flags_.store(kFrTransmitEmpty | (state_.fifo.empty() ? kFrReceiveEmpty : 0) |
+                     (state_.fifo.count() >= depth() ? kFrReceiveFull : 0),
                  std::memory_order_release);
 }
 
@@ -134,7 +130,7 @@ void Pl011::take_over(Pl011& other) {
     state_.integer_baud = other.state_.integer_baud;
     state_.fractional_baud = other.state_.fractional_baud;
     if (((state_.line_control ^ other.state_.line_control) & kLcrFifoEnable) != 0) {
-        state_.count = 0;
+        state_.fifo.clear();
         state_.raw &= ~kReceived;
     }
     state_.line_control = other.state_.line_control;
@@ -182,9 +178,7 @@ StateResult Pl011::load(StateReader& in) {
     State state;
     const auto loaded = in.section("pl011", kStateVersion, [&] {
         in(state);
-        in.require(state.head < kFifoDepth && state.count <= kFifoDepth, "the FIFO is out of range");
-        for (const uint16_t data : state.fifo)
-            in.require((data & ~(kDataBreak | 0xff)) == 0, "the FIFO holds what no line brings");
+        state.fifo.check(in, kDataBreak | 0xff);
     });
     if (!loaded) return loaded;
     const std::lock_guard guard(lock_);
@@ -247,7 +241,7 @@ void Pl011::write_register(uint64_t offset, uint32_t value, uint32_t mask, std::
             store(state_.line_control, 0xff);
             // 3.3.7: turning the FIFOs on or off empties them.
             if (((old ^ state_.line_control) & kLcrFifoEnable) != 0) {
-                state_.count = 0;
+                state_.fifo.clear();
                 state_.raw &= ~(kInterruptReceive | kInterruptTimeout);
             }
             break;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include "devices/char_backend.h"
 #include "devices/irq.h"
 #include "devices/layout.h"
+#include "devices/receive_fifo.h"
 #include "devices/state.h"
 
 namespace arclight::devices {
@@ -50,12 +50,8 @@ class Pl011 final : public Device, public Stateful, public CharFrontend {
     void event(CharEvent event) override;
 
   private:
-    static constexpr size_t kFifoDepth = 16;
-
     struct State {
-        std::array<uint16_t, kFifoDepth> fifo{};  // as DR gives them: a byte, and kDataBreak
-        uint32_t head = 0;
-        uint32_t count = 0;
+        ReceiveFifo fifo;       // entries as DR gives them: a byte, and kDataBreak
         bool connected = true;  // to the interrupt controller
         uint32_t low_power = 0;
         uint32_t integer_baud = 0;
@@ -69,9 +65,8 @@ class Pl011 final : public Device, public Stateful, public CharFrontend {
 
         template <typename Archive, typename Self>
         static void fields(Archive& archive, Self& self) {
-            archive(self.fifo, self.head, self.count, self.connected, self.low_power, self.integer_baud,
-                    self.fractional_baud, self.line_control, self.control, self.fifo_levels, self.mask,
-                    self.raw, self.dma_control);
+            archive(self.fifo, self.connected, self.low_power, self.integer_baud, self.fractional_baud,
+                    self.line_control, self.control, self.fifo_levels, self.mask, self.raw, self.dma_control);
         }
     };
 

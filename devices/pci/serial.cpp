@@ -47,29 +47,16 @@ void Serial::reset_device_state() {
 
 // ---- the receive FIFO (8.8)
 
-size_t Serial::depth() const { return (state_.fifo_control & kFifoEnable) != 0 ? kFifoDepth : 1; }
+size_t Serial::depth() const { return (state_.fifo_control & kFifoEnable) != 0 ? ReceiveFifo::kDepth : 1; }
 
 size_t Serial::trigger() const {
     constexpr std::array<uint8_t, 4> kLevels = {1, 4, 8, 14};
     return (state_.fifo_control & kFifoEnable) != 0 ? kLevels[state_.fifo_control >> 6] : 1;
 }
 
-bool Serial::push(uint16_t data) {
-    if (state_.count >= depth()) return false;
-    state_.fifo[(state_.head + state_.count) % kFifoDepth] = data;
-    state_.count++;
-    return true;
-}
+bool Serial::push(uint16_t data) { return state_.fifo.push(data, depth()); }
 
-uint8_t Serial::pop() {
-    if (state_.count == 0) return 0;
-    const uint16_t data = state_.fifo[state_.head];
-    state_.head = (state_.head + 1) % kFifoDepth;
-    state_.count--;
-    return static_cast<uint8_t>(data);
-}
-
-bool Serial::has_break() const { return state_.count != 0 && (state_.fifo[state_.head] & kBreak) != 0; }
+bool Serial::has_break() const { return !state_.fifo.empty() && (state_.fifo.front() & kBreak) != 0; }
 
 size_t Serial::receive(std::span<const uint8_t> bytes) {
     const std::lock_guard guard(lock_);
@@ -90,7 +77,7 @@ void Serial::event(CharEvent event) {
 
 // Asking for more on every byte read would wake the back end for each; half a FIFO is worth waking it.
 bool Serial::take_refusal() {
-    if (!refused_ || quiesced_ || state_.count > depth() / 2) return false;
+    if (!refused_ || quiesced_ || state_.fifo.count() > depth() / 2) return false;
     refused_ = false;
     return true;
 }
@@ -100,9 +87,9 @@ bool Serial::take_refusal() {
 uint8_t Serial::interrupt_source() const {
     const uint8_t enabled = state_.interrupt_enable;
     if ((enabled & kEnableLineStatus) != 0 && (has_break() || state_.overrun)) return kSourceLineStatus;
-    if ((enabled & kEnableReceive) != 0 && state_.count >= trigger()) return kSourceReceive;
+    if ((enabled & kEnableReceive) != 0 && state_.fifo.count() >= trigger()) return kSourceReceive;
     // What stays below the trigger times out at once.
-    if ((enabled & kEnableReceive) != 0 && state_.count != 0) return kSourceTimeout;
+    if ((enabled & kEnableReceive) != 0 && !state_.fifo.empty()) return kSourceTimeout;
     if ((enabled & kEnableTransmit) != 0 && state_.transmit_empty) return kSourceTransmit;
     return kSourceNone;
 }
@@ -124,7 +111,7 @@ uint8_t Serial::read_register(uint64_t offset) {
     switch (offset) {
         case kRegData: {
             if (divisor_shown()) return static_cast<uint8_t>(state_.divisor);
-            const uint8_t data = pop();
+            const auto data = static_cast<uint8_t>(state_.fifo.pop());
             update();
             return data;
         }
@@ -142,12 +129,12 @@ uint8_t Serial::read_register(uint64_t offset) {
         case kRegModemControl: return state_.modem_control;
         case kRegLineStatus: {
             uint8_t status = kStatusSent;
-            if (state_.count != 0) status |= kStatusReady;
+            if (!state_.fifo.empty()) status |= kStatusReady;
             if (state_.overrun) status |= kStatusOverrun;
             if (has_break())
                 status |= kStatusBreak | ((state_.fifo_control & kFifoEnable) != 0 ? kStatusFifoError : 0);
             state_.overrun = false;
-            if (has_break()) state_.fifo[state_.head] &= static_cast<uint16_t>(~kBreak);
+            if (has_break()) state_.fifo.front() &= static_cast<uint16_t>(~kBreak);
             update();
             return status;
         }
@@ -181,7 +168,7 @@ std::optional<uint8_t> Serial::write_register(uint64_t offset, uint8_t value) {
             break;
         case kRegInterruptIdentity:  // the FIFOs' control
             if (((value ^ state_.fifo_control) & kFifoEnable) != 0 || (value & kFifoClearReceived) != 0)
-                state_.count = 0;
+                state_.fifo.clear();
             state_.fifo_control = value & kFifoStored;
             break;
         case kRegLineControl: state_.line_control = value; break;
@@ -250,9 +237,7 @@ StateResult Serial::load_device(StateReader& in) {
     State state;
     const auto loaded = in.section("pci-serial", kStateVersion, [&] {
         in(state);
-        in.require(state.head < kFifoDepth && state.count <= kFifoDepth, "the FIFO is out of range");
-        for (const uint16_t data : state.fifo)
-            in.require(data <= (kBreak | 0xff), "the FIFO holds what no line brings");
+        state.fifo.check(in, kBreak | 0xff);
         in.require((state.interrupt_enable & ~kEnableAll) == 0 && (state.fifo_control & ~kFifoStored) == 0 &&
                        (state.modem_control & ~kModemAll) == 0,
                    "the serial port's registers make no sense");

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -8,6 +7,7 @@
 
 #include "devices/char_backend.h"
 #include "devices/pci/function.h"
+#include "devices/receive_fifo.h"
 
 namespace arclight::devices::pci {
 
@@ -22,10 +22,8 @@ class Serial final : public Function, private CharFrontend {
     void resume() override;
 
   private:
-    static constexpr size_t kFifoDepth = 16;
     struct State {
-        std::array<uint16_t, kFifoDepth> fifo{};  // bytes, and kBreak
-        uint32_t head = 0, count = 0;
+        ReceiveFifo fifo;  // entries: bytes, and kBreak
         uint8_t interrupt_enable = 0, fifo_control = 0, line_control = 0, modem_control = 0, scratch = 0;
         uint16_t divisor = 12;        // 9600 baud
         bool transmit_empty = false;  // an interrupt for that is owed
@@ -33,9 +31,8 @@ class Serial final : public Function, private CharFrontend {
 
         template <typename Archive, typename Self>
         static void fields(Archive& archive, Self& self) {
-            archive(self.fifo, self.head, self.count, self.interrupt_enable, self.fifo_control,
-                    self.line_control, self.modem_control, self.scratch, self.divisor, self.transmit_empty,
-                    self.overrun);
+            archive(self.fifo, self.interrupt_enable, self.fifo_control, self.line_control,
+                    self.modem_control, self.scratch, self.divisor, self.transmit_empty, self.overrun);
         }
     };
 
@@ -55,7 +52,6 @@ class Serial final : public Function, private CharFrontend {
     size_t depth() const;
     size_t trigger() const;
     bool push(uint16_t data);
-    uint8_t pop();
     bool has_break() const;
     uint8_t modem_status() const;
     uint8_t interrupt_source() const;
