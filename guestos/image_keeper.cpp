@@ -8,7 +8,11 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <span>
+
+#include "host/send_files.h"
 
 namespace arclight::guestos {
 
@@ -20,21 +24,8 @@ constexpr size_t kMaxError = 1024;
 void answer(int to, int descriptor, std::string text) {
     text.resize(std::min(text.size(), kMaxError));
     text.push_back('\0');  // a message has a byte at least
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    iovec data{text.data(), text.size()};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    if (descriptor >= 0) {
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof descriptor);
-        std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
-    }
-    sendmsg(to, &message, MSG_NOSIGNAL);
+    (void)host::send_with_files(to, {reinterpret_cast<const uint8_t*>(text.data()), text.size()},
+                                std::span(&descriptor, descriptor >= 0 ? 1 : 0));
 }
 
 // In the child, until the parent is gone. No thread runs yet, so that anything may follow fork().

@@ -13,12 +13,12 @@
 #include <utility>
 
 #include "devices/virtio/transport.h"
+#include "host/send_files.h"
 
 namespace arclight::devices::vhost_user {
 
 namespace {
 
-constexpr size_t kMaxFiles = 8;
 constexpr uint32_t kMaxBackendRequest = 4096;
 
 template <typename T>
@@ -66,21 +66,9 @@ Result<void> DaemonConnection::send(Request request, std::span<const uint8_t> pa
     std::vector<uint8_t> bytes(sizeof header + payload.size());
     std::memcpy(bytes.data(), &header, sizeof header);
     std::ranges::copy(payload, bytes.begin() + sizeof header);
-    alignas(cmsghdr) std::array<uint8_t, CMSG_SPACE(kMaxFiles * sizeof(int))> control{};
-    iovec data{bytes.data(), bytes.size()};
-    msghdr message{.msg_iov = &data, .msg_iovlen = 1};
-    if (!files.empty()) {
-        message.msg_control = control.data();
-        message.msg_controllen = CMSG_SPACE(files.size_bytes());
-        cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(files.size_bytes());
-        std::memcpy(CMSG_DATA(rights), files.data(), files.size_bytes());
-    }
     const auto end = std::chrono::steady_clock::now() + patience_;
     for (;;) {
-        const ssize_t put = sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        const ssize_t put = host::send_with_files(socket_, bytes, files, MSG_DONTWAIT);
         if (put == static_cast<ssize_t>(bytes.size())) return {};
         // The descriptors go with the first byte, and messages are far smaller than a socket's buffer.
         if (put >= 0) return broken("its daemon takes half a message");

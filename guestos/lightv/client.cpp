@@ -5,26 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <span>
 
+#include "host/send_files.h"
 #include "mmu/lightv/json.h"
 
 namespace arclight::guestos {
-
-namespace {
-void send_with_descriptor(int socket, std::string message, int descriptor) {
-    iovec piece{message.data(), message.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
-    msghdr header{
-        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    cmsghdr* const item = CMSG_FIRSTHDR(&header);
-    item->cmsg_level = SOL_SOCKET;
-    item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(sizeof descriptor);
-    std::memcpy(CMSG_DATA(item), &descriptor, sizeof descriptor);
-    (void)!sendmsg(socket, &header, MSG_NOSIGNAL);
-}
-}  // namespace
 
 Result<std::string> ask_control(const std::string& path, const std::string& line, int descriptor) {
     sockaddr_un address{.sun_family = AF_UNIX};
@@ -40,10 +28,8 @@ Result<std::string> ask_control(const std::string& path, const std::string& line
     const std::string message = line + "\n";
     std::string answer;
     // A run that refuses may answer and hang up before it has read all of it.
-    if (descriptor >= 0)
-        send_with_descriptor(fd, message, descriptor);
-    else
-        (void)!send(fd, message.data(), message.size(), MSG_NOSIGNAL);
+    (void)host::send_with_files(fd, {reinterpret_cast<const uint8_t*>(message.data()), message.size()},
+                                std::span(&descriptor, descriptor >= 0 ? 1 : 0));
     char buffer[65536];
     for (ssize_t got; !answer.ends_with('\n') && answer.size() <= mmu::lightv::kMaxAnswerBytes &&
                       (got = recv(fd, buffer, sizeof buffer, 0)) > 0;)
