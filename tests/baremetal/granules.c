@@ -70,12 +70,6 @@ static u64 el0_write(u64 address, u64 value) {
     *(volatile u64*)address = value;
     return value;
 }
-static u64 el0_fetch(u64 address, u64 value) {
-    register u64 x0 __asm__("x0") = value;
-    register u64 x9 __asm__("x9") = address;
-    __asm__ volatile("mov x10, x30\n blr x9\n mov x30, x10" : "+r"(x0) : "r"(x9) : "x10", "memory");
-    return x0;
-}
 
 /// What is executed is 256 bytes behind what is written to.
 static void accesses(const char* name, u64 va) {

@@ -17,12 +17,6 @@ static u64 el0_write(u64 address, u64 value) {
     __asm__ volatile("str x2, [x3]" ::"r"(x2), "r"(x3) : "memory");
     return value;
 }
-static u64 el0_fetch(u64 address, u64 value) {
-    register u64 x0 __asm__("x0") = value;
-    register u64 x9 __asm__("x9") = address;
-    __asm__ volatile("mov x10, x30\n blr x9\n mov x30, x10" : "+r"(x0) : "r"(x9) : "x10", "memory");
-    return x0;
-}
 
 static const u32 add_one_ret[] = {0x91000400, 0xd65f03c0};  // add x0, x0, #1; ret
 

@@ -52,7 +52,7 @@ for program in (adds, loads):
     check(each(program, "counter") == 0, f"{program['name']}: tier 1 alone counts no runs")
     check(each(program, "flags") + each(program, "register_store") >= 1, f"{program['name']}: registers go to memory each pass")
 
-# With tier 2 the block counts its runs, until a region executes the loop or it has settled.
+# With tier 2 the block counts its runs, until a region executes the loop.
 profile, _ = run(guests[-1], "--jit", "tiered", "--jit-cache", "off")
 check(0 < each(profile["programs"][0], "counter") <= 2 + MOST, "a counter is two instructions a run")
 harness.end()

@@ -62,6 +62,13 @@ void bm_lower_return(void);
 /// Runs a function at EL0, by its alias there.
 u64 at_el0(u64 (*function)(u64, u64), u64 a, u64 b);
 extern u64 el0_spsr;  // for at_el0
+// For at_el0: what the code at `address` makes of x0.
+static inline u64 el0_fetch(u64 address, u64 value) {
+    register u64 x0 __asm__("x0") = value;
+    register u64 x9 __asm__("x9") = address;
+    __asm__ volatile("mov x10, x30\n blr x9\n mov x30, x10" : "+r"(x0) : "r"(x9) : "x10", "memory");
+    return x0;
+}
 
 // One instruction on a value x2 and an address x3; evaluates to x2 and sets bm_pc to where it is and
 // bm_address to x3.
