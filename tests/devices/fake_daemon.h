@@ -189,8 +189,10 @@ class FakeDaemon {
     std::optional<std::vector<uint8_t>> carry_out(Request request, std::vector<uint8_t>& payload, int file) {
         uint64_t value = 0;
         vhost_user::VringState state{};
-        std::memcpy(&value, payload.data(), std::min(payload.size(), sizeof value));
-        std::memcpy(&state, payload.data(), std::min(payload.size(), sizeof state));
+        if (!payload.empty()) {
+            std::memcpy(&value, payload.data(), std::min(payload.size(), sizeof value));
+            std::memcpy(&state, payload.data(), std::min(payload.size(), sizeof state));
+        }
         switch (request) {
             case Request::GetFeatures: return number(features);
             case Request::SetFeatures: accepted = value; break;
