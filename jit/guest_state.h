@@ -73,6 +73,11 @@ enum class ExitReason : uint32_t {
     Stop,       ///< the instruction at state.pc is one of Engine::stop_at()'s, and has not begun
 };
 
+/// exit_info of ExitReason::Lookup and Interrupt behind an indirect exit: this, and its ir::BranchKind.
+inline constexpr uint32_t kIndirectExit = 0xffff'fff0;
+/// Likewise behind an exit that is neither indirect nor has a link slot.
+inline constexpr uint32_t kNoLinkSlot = ~uint32_t{0};
+
 /// One guest memory access or vector operation described in memory for the slow paths; see RuntimeEntry.
 struct VectorCall {
     V128 out;

@@ -24,9 +24,11 @@ inline constexpr uint32_t kPacCodeUntagged = 1u << 18;  ///< no half of the addr
 inline constexpr uint32_t kPacDataUntagged = 1u << 19;  ///< nor on data
 inline constexpr uint32_t kBranchTypes = 1u << 20;      ///< a guarded page has been met: system/branch_type.h
 inline constexpr uint32_t kGuarded = 1u << 21;          ///< of the block's page, not of the CPU
+/// With kBranchTypes, SCTLR_EL1.BT0 or BT1 of this EL. No code differs: jump caches do (FetchUnit).
+inline constexpr uint32_t kStrictLandings = 1u << 22;
 
 static_assert(((kEl1 | kSpElx | kFpTrap | kAlignCheck | kSpAlignCheck | kIllegal | kZeroTrap | kBreakpoints |
-                kUao | kPacKeys | kPacCodeUntagged | kPacDataUntagged | kBranchTypes | kGuarded) &
+                kUao | kPacKeys | kPacCodeUntagged | kPacDataUntagged | kBranchTypes | kGuarded | kStrictLandings) &
                ~kFrontendMask) == 0);
 
 }  // namespace arclight::frontend::a64::translation_flag

@@ -38,7 +38,7 @@ uint32_t Interpreter::nzcv_of_sum(uint64_t a, uint64_t b, unsigned carry, unsign
 bool Interpreter::leave(ExitReason reason, uint64_t pc) {
     state_.exit_reason = reason;
     state_.pc = pc;
-    if (reason == ExitReason::Lookup) state_.exit_info = ~uint32_t{0};
+    state_.exit_info = kNoLinkSlot;
     return true;
 }
 
@@ -242,10 +242,13 @@ bool Interpreter::step(const Inst& i) {
         case Op::ExitIf: return arg(0) != 0 && exit_to(i.imm);
         case Op::Exit: return exit_to(i.imm);
         case Op::ExitIndirect:
-            return leave(state_.interrupt.load() != 0 ? ExitReason::Interrupt : ExitReason::Lookup, arg(0));
+            leave(state_.interrupt.load() != 0 ? ExitReason::Interrupt : ExitReason::Lookup, arg(0));
+            state_.exit_info = kIndirectExit | i.aux;
+            return true;
         case Op::ExitRuntime:
+            leave(static_cast<ExitReason>(i.imm & 0xffff'ffff), state_.page_base + state_.insn_offset);
             state_.exit_info = static_cast<uint32_t>(i.imm >> 32);
-            return leave(static_cast<ExitReason>(i.imm & 0xffff'ffff), state_.page_base + state_.insn_offset);
+            return true;
         case Op::CallRuntime: {
             if (const uint32_t field = call_condition(i.aux); field != 0) {
                 uint32_t wanted;

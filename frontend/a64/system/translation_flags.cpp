@@ -12,7 +12,7 @@ namespace {
 
 // SCTLR_EL1
 constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),
-                   kSctlrDze = bit(14);
+                   kSctlrDze = bit(14), kSctlrBt0 = bit(35), kSctlrBt1 = bit(36);
 // MDSCR_EL1
 constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
 
@@ -57,7 +57,10 @@ void update_translation_flags(Cpu& cpu) {
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
     if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrFz16)) != 0) m |= translation_flag::kFpSlow;
     if ((sctlr & kSctlrPac) != 0) m |= pac_flags(cpu);
-    if (cpu.guarded_pages) m |= translation_flag::kBranchTypes;
+    if (cpu.guarded_pages) {
+        m |= translation_flag::kBranchTypes;
+        if ((sctlr & (cpu.el == 1 ? kSctlrBt1 : kSctlrBt0)) != 0) m |= translation_flag::kStrictLandings;
+    }
     if (cpu.il) m |= translation_flag::kIllegal;
     if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= translation_flag::kSingleStep;
     if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= translation_flag::kBreakpoints;
