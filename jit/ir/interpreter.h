@@ -48,6 +48,10 @@ class Interpreter {
     bool step(const Inst& i);
     bool access(const Inst& i, MemoryKind kind);
     bool reference(const Inst& i);
+    struct PointerCode {
+        uint64_t mask, code;
+    };
+    PointerCode pointer_code(uint64_t pointer, uint64_t modifier, uint32_t key) const;
     bool leave(ExitReason reason, uint64_t pc);
     bool exit_to(uint64_t offset);
 

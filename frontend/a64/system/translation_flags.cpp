@@ -16,16 +16,8 @@ constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlr
 // MDSCR_EL1
 constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
 
-constexpr uint64_t kSctlrEnia = bit(31), kSctlrEnib = bit(30), kSctlrEnda = bit(27), kSctlrEndb = bit(13);
-constexpr uint64_t kSctlrPac = kSctlrEnia | kSctlrEnib | kSctlrEnda | kSctlrEndb;
-
 uint32_t pac_flags(const Cpu& cpu) {
-    uint32_t m = 0;
-    uint32_t flag = translation_flag::kPacIa;
-    for (const uint64_t enable : {kSctlrEnia, kSctlrEnib, kSctlrEnda, kSctlrEndb}) {
-        if ((cpu.translation.sctlr & enable) != 0) m |= flag;
-        flag <<= 1;
-    }
+    uint32_t m = translation_flag::kPacUsed;
     const auto& [lower, upper] = cpu.translation.half;
     if (!lower.tbi && !upper.tbi) m |= translation_flag::kPacDataUntagged;
     if (!(lower.tbi && !lower.tbid) && !(upper.tbi && !upper.tbid)) m |= translation_flag::kPacCodeUntagged;
@@ -56,7 +48,7 @@ void update_translation_flags(Cpu& cpu) {
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
     if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrFz16)) != 0) m |= translation_flag::kFpSlow;
-    if ((sctlr & kSctlrPac) != 0) m |= pac_flags(cpu);
+    if (cpu.pac_used) m |= pac_flags(cpu);
     if (cpu.guarded_pages) {
         m |= translation_flag::kBranchTypes;
         if ((sctlr & (cpu.el == 1 ? kSctlrBt1 : kSctlrBt0)) != 0) m |= translation_flag::kStrictLandings;
