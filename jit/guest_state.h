@@ -73,6 +73,11 @@ enum class ExitReason : uint32_t {
     Stop,       ///< the instruction at state.pc is one of Engine::stop_at()'s, and has not begun
 };
 
+/// exit_info of ExitReason::Lookup and Interrupt behind an indirect exit: this, and its ir::BranchKind.
+inline constexpr uint32_t kIndirectExit = 0xffff'fff0;
+/// Likewise behind an exit that is neither indirect nor has a link slot.
+inline constexpr uint32_t kNoLinkSlot = ~uint32_t{0};
+
 /// One guest memory access or vector operation described in memory for the slow paths; see RuntimeEntry.
 struct VectorCall {
     V128 out;
@@ -140,12 +145,16 @@ struct alignas(64) GuestState {
     uint32_t* region_epochs;  ///< by region: the SoftTlb::epoch for which its pages are known to be where it
                               ///< takes them
     uint64_t address_tag;     ///< the bits of addresses of the lower half that translation ignores
-    uint64_t pac_keys[5][2];  ///< pointer authentication: IA, IB, DA, DB, GA; low and high half
-    uint64_t pac_masks
-        [2]
-        [2];  ///< bits of a code in pointers to code and to data: in the lower half, exclusive-or the upper's
-    uint64_t branch_target;  ///< of the last branch to a register, with translation flags that ask for it
-    uint64_t dit, ssbs;      ///< PSTATE.DIT and SSBS as MRS reads them: bit 24, bit 12
+    /// Pointer authentication: IA, IB, DA, DB, GA; low and high half. The code of a pointer (ir::Op::SignPointer) is the product of
+    /// the pointer without the code's bits, exclusive or the low half, and the modifier, exclusive or the high half, with the upper
+    /// 64 bits of the product exclusive-ored into the lower.
+    uint64_t pac_keys[5][2];
+    /// By key but for the last: bits of a code in pointers with bit 55 clear, exclusive or in those with it set. All 0: the key is
+    /// disabled, and pointers stay as they are.
+    uint64_t pac_key_masks[4][2];
+    uint64_t pac_masks[2][2];  ///< likewise of all pointers to code, and to data
+    uint64_t branch_target;    ///< of the last branch to a register, with translation flags that ask for it
+    uint64_t dit, ssbs;        ///< PSTATE.DIT and SSBS as MRS reads them: bit 24, bit 12
     uint32_t unfinished_broadcasts;  ///< not 0: this CPU has asked others for work and not waited since
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};

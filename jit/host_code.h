@@ -32,9 +32,11 @@ struct SharedStubs {
     std::array<std::array<const uint8_t*, 16>, 2> victim;
     const uint8_t* lookup_direct;
     const uint8_t* lookup_cross;
-    const uint8_t* lookup_indirect;
+    const uint8_t* lookup_indirect;  ///< eax = exit_info, as interrupted_at
     const uint8_t* interrupted;
     const uint8_t* interrupted_at;
+    const uint8_t* lookup_region;  ///< of a region's exit, which has stored exit_info if it is indirect
+    const uint8_t* interrupted_region;
     const uint8_t* exit_runtime;
     const uint8_t* call_helper;
     const uint8_t* call_integer;  ///< of helpers with kCallInteger
@@ -170,7 +172,7 @@ struct CompiledBlock {
     uint32_t cold_bytes = 0;  ///< from cold
     std::vector<LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< its indirect branch, where sample() has it go another way
-    uint8_t indirect_register = 0;
+    uint8_t indirect_register = 0, indirect_kind = 0;
     FaultMap faults;
 
     explicit operator bool() const { return status == CompileStatus::Ok; }

@@ -21,6 +21,7 @@ enum RuntimeEntry : unsigned {
     /// exit_info = link_slot. page_base is set from state.pc after it returns code.
     kLookupDirect,
     /// const void* fn(GuestState&, uint64_t pc): an indirect branch that missed the soft TLB's jump cache.
+    /// exit_info says of what kind, or kNoLinkSlot: of a region's direct exit. Null as kLookupDirect.
     kLookupIndirect,
     /// void fn(GuestState&, uint64_t op): runs the reference function of ir::Op `op` on state.vector_call.
     kVectorCall,

@@ -45,7 +45,6 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
         if (!free_.empty()) {
             uint64_t* table = free_.back();
             free_.pop_back();
-            std::memset(table, 0, 4096);
             return table;
         }
         if (next_ == end_) return nullptr;
@@ -53,7 +52,12 @@ class KvmAccelerator::Tables final : public mmu::HostTables {
         next_ += 4096;
         return table;
     }
-    void give_back_table(uint64_t* table) override { free_.push_back(table); }
+    /// Emptied here, inside: where ring 0 is emulated, a region's fault takes tables outside of the virtual machine, and KVM, which
+    /// shadows tables there, does not see what is written to them outside. It would go on with what the table held before.
+    void give_back_table(uint64_t* table) override {
+        std::memset(table, 0, 4096);
+        free_.push_back(table);
+    }
     uint64_t physical_of_table(const uint64_t* table) override { return arena_.gpa_of(table); }
     uint64_t* table_at(uint64_t physical) override { return arena_.at(physical); }
     std::optional<uint64_t> physical_of_page(const uint8_t* host) override {

@@ -37,6 +37,7 @@ jit::MemoryAccess describe_access(const Inst& i) {
             break;
         case Op::Cas: access.kind = Cas; break;
         case Op::CheckStack: access.kind = CheckStack; break;
+        case Op::AuthPointer:
         case Op::CheckPointer: access.kind = CheckPointer; break;
         default: access.kind = ZeroBlock; break;
     }

@@ -84,6 +84,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
     out.exits = ctx_.exits;
     out.indirect = ctx_.indirect;
     out.indirect_register = ctx_.indirect_register;
+    out.indirect_kind = ctx_.indirect_kind;
     out.faults = ctx_.faults.map();
     return out;
 }

@@ -41,7 +41,7 @@ struct EmitContext {
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB
     std::vector<jit::LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< as in CompiledBlock
-    uint8_t indirect_register = 0;
+    uint8_t indirect_register = 0, indirect_kind = 0;
 };
 
 }  // namespace arclight::backend

@@ -158,6 +158,7 @@ void ExitEmitter::emit_indirect_exit(const Inst& i) {
     const Reg64 pc = regs_.use(i.args[0]);
     ColdArgs args;
     args.reg[0] = static_cast<uint8_t>(pc.getIdx());
+    args.imm = jit::kIndirectExit | i.aux;
     const ClassScope scope(as_, jit::HostClass::Poll);
     as_.cmp(dword[at(kInterrupt)], 0);
     args.flag = 1;
@@ -173,6 +174,7 @@ void ExitEmitter::emit_indirect_exit(const Inst& i) {
     }
     ctx_.indirect = as_.here();
     ctx_.indirect_register = static_cast<uint8_t>(pc.getIdx());
+    ctx_.indirect_kind = static_cast<uint8_t>(i.aux);
     as_.and_(eax, kJumpCacheMask);
     assert(as_.here() == ctx_.indirect + kIndirectBytes);
     as_.cmp(pc, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
@@ -186,6 +188,7 @@ void ExitEmitter::emit_indirect_exit(const Inst& i) {
 
 void ExitEmitter::cold_indirect(const ColdArgs& args) {
     if (args.reg[0] != Operand::RCX) as_.mov(rcx, Reg64(args.reg[0]));
+    as_.mov(eax, static_cast<uint32_t>(args.imm));
     as_.jump_to(args.flag != 0 ? ctx_.stubs->interrupted_at : ctx_.stubs->lookup_indirect);
 }
 

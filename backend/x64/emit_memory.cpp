@@ -290,6 +290,55 @@ void MemoryEmitter::emit_check_pointer(const Inst& i) {
     resume_here(cold);
 }
 
+/// rax = the bits of the pointer that hold a code, d = the code in them. Clobbers rdx.
+void MemoryEmitter::compute_pointer_code(const Reg64& d, const Reg64& pointer, const Reg64& modifier,
+                                         uint32_t key) {
+    const int masks = ARCLIGHT_STATE_DISP(pac_key_masks) +
+                      static_cast<int>(sizeof(jit::GuestState::pac_key_masks[0]) * key);
+    const int keys =
+        ARCLIGHT_STATE_DISP(pac_keys) + static_cast<int>(sizeof(jit::GuestState::pac_keys[0]) * key);
+    load_copies_of_bit_55(rax, pointer);
+    as_.and_(rax, qword[at(masks + 8)]);
+    as_.xor_(rax, qword[at(masks)]);
+    as_.andn(rdx, rax, pointer);
+    as_.xor_(rdx, qword[at(keys)]);
+    as_.mov(d, modifier);
+    as_.xor_(d, qword[at(keys + 8)]);
+    as_.mulx(d, rdx, d);
+    as_.xor_(d, rdx);
+    as_.and_(d, rax);
+}
+
+void MemoryEmitter::load_copies_of_bit_55(const Reg64& d, const Reg64& from) {
+    as_.mov(d, from);
+    as_.shl(d, 63 - 55);
+    as_.sar(d, 63);
+}
+
+void MemoryEmitter::emit_sign_pointer(const Inst& i) {
+    regs_.reserve(Operand::RDX);
+    const Reg64 pointer = regs_.use(i.args[0]), modifier = regs_.use(i.args[1]);
+    const Reg64 d = regs_.def(cur());
+    flags_.clobber();
+    compute_pointer_code(d, pointer, modifier, i.aux);
+    as_.xor_(d, pointer);
+}
+
+void MemoryEmitter::emit_auth_pointer(const Inst& i) {
+    prepare_access();
+    regs_.reserve(Operand::RDX);
+    const Reg64 pointer = regs_.use(i.args[0]), modifier = regs_.use(i.args[1]);
+    const Reg64 d = regs_.def(cur());
+    compute_pointer_code(d, pointer, modifier, i.aux);
+    as_.xor_(d, pointer);
+    load_copies_of_bit_55(rdx, pointer);
+    as_.xor_(rdx, d);
+    as_.test(rdx, rax);
+    const size_t cold = miss_if(kNe, pointer, {});
+    ctx_.faults.mark_access(as_.here());
+    resume_here(cold);
+}
+
 // ---- The slow path
 
 /// An access of a group that is not in one page or not all there: it alone may be. reg[4] = the group's

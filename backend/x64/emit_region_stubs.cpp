@@ -57,6 +57,7 @@ const uint8_t* StubEmitter::emit_sampler(CodeCursor& cursor, const jit::Compiled
     as_.jump_indirect(value);
     as_.land(miss);
     if (pc.getIdx() != Operand::RCX) as_.mov(rcx, pc);
+    as_.mov(eax, jit::kIndirectExit | block.indirect_kind);
     as_.jump_to(ctx_.buffer.stubs().lookup_indirect);
     assert(as_.here() <= start + kBytes);
     cursor.cold = as_.getSize();
@@ -102,12 +103,12 @@ const uint8_t* StubEmitter::emit_region_stub(CodeCursor& cursor, const jit::Regi
     const Jump special = as_.jump_if(kNe, true);
     const uint8_t* go_on = as_.here();
     as_.cmp(dword[at(kInterrupt)], 0);
-    as_.jump_to_if(kNe, ctx_.buffer.stubs().interrupted_at);
+    as_.jump_to_if(kNe, ctx_.buffer.stubs().interrupted_region);
     as_.rorx(eax, ecx, mmu::kPageBits - 4);
     as_.lea(eax, ptr[rax + rcx * 4]);
     as_.and_(eax, kJumpCacheMask);
     as_.cmp(rcx, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
-    as_.jump_to_if(kNe, ctx_.buffer.stubs().lookup_indirect);
+    as_.jump_to_if(kNe, ctx_.buffer.stubs().lookup_region);
     as_.and_(rcx, static_cast<uint32_t>(mmu::kPageMask));
     as_.mov(qword[at(kPageBase)], rcx);
     as_.jump_indirect(qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, code)]);

@@ -200,12 +200,27 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     t.call_helper = helper(call_host);
     t.call_integer = helper(call_integer);
 
-    // rcx = page offset, or address, to go on at
+    // eax = exit_info of a region's exit to rcx: an indirect one has stored both (IrLowering::lower_indirect_exit).
+    const auto load_region_exit = [&] {
+        as_.mov(eax, dword[at(ARCLIGHT_STATE_DISP(exit_info))]);
+        as_.cmp(rcx, qword[at(ARCLIGHT_STATE_DISP(pc))]);
+        const Jump indirect = as_.jump_if(kE, true);
+        as_.mov(eax, jit::kNoLinkSlot);
+        as_.land(indirect);
+    };
+
+    // rcx = page offset, or address, to go on at, then with eax = exit_info
     as_.align(16);
     t.interrupted = as_.here();
     as_.add(rcx, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+    as_.mov(eax, jit::kNoLinkSlot);
+    const Jump direct = as_.jump_always(true);
+    t.interrupted_region = as_.here();
+    load_region_exit();
+    as_.land(direct);
     t.interrupted_at = as_.here();
     as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], eax);
     set_reason(jit::ExitReason::Interrupt);
     as_.jump_to(t.leave);
 
@@ -249,12 +264,15 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], eax);
     look_up(kLookupDirect);
 
-    // rcx = address. It may be in the second lines of the jump cache: second_jump_cache_index() times the size of a line.
+    // rcx = address, eax = exit_info. It may be in the second lines of the jump cache: second_jump_cache_index() times the size of a line.
     constexpr int kSecond = kCache + static_cast<int>(mmu::kJumpCacheEntries * sizeof(mmu::JumpCacheEntry));
     constexpr unsigned kLineLog2 = 4;
     static_assert(sizeof(mmu::JumpCacheEntry) == 1u << kLineLog2);
     as_.align(16);
+    t.lookup_region = as_.here();
+    load_region_exit();
     t.lookup_indirect = as_.here();
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], eax);
     as_.rorx(rdx, rcx, 2 + mmu::kSecondJumpCacheBits - kLineLog2);
     as_.lea(eax, ptr[rcx * 4]);
     as_.xor_(edx, eax);
@@ -270,7 +288,6 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.land(enough);
     as_.mov(qword[at(ARCLIGHT_STATE_DISP(pc))], rcx);
     as_.mov(rsi, rcx);
-    as_.mov(dword[at(ARCLIGHT_STATE_DISP(exit_info))], kNoLinkSlot);
     look_up(kLookupIndirect);
 
     // eax = counter or guard; a block's entry, so nothing is in registers. page_base is right.

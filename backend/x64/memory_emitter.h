@@ -22,6 +22,8 @@ class MemoryEmitter : public Emitter {
     void cold_fastmem(const ColdArgs& args);
     void emit_check_stack(const Inst& i);
     void emit_check_pointer(const Inst& i);
+    void emit_sign_pointer(const Inst& i);
+    void emit_auth_pointer(const Inst& i);
     void cold_grouped(const ColdArgs& args);
     void cold_memory(const ColdArgs& args);
     void emit_load(const Inst& i);
@@ -69,6 +71,8 @@ class MemoryEmitter : public Emitter {
     size_t miss(Jump jump, const Reg64& addr, ColdArgs args,
                 ColdFn fn = cold_fn<&MemoryEmitter::cold_memory>);
     void slow_memory(const ColdArgs& args);
+    void compute_pointer_code(const Reg64& d, const Reg64& pointer, const Reg64& modifier, uint32_t key);
+    void load_copies_of_bit_55(const Reg64& d, const Reg64& from);
     void access_memory(const Inst& i, const ColdArgs& args, const Xbyak::RegExp& where);
 };
 

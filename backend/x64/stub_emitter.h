@@ -6,8 +6,6 @@
 
 namespace arclight::backend {
 
-inline constexpr uint32_t kNoLinkSlot = ~uint32_t{0};  ///< exit_info of an indirect exit
-
 class StubEmitter : public Emitter {
   public:
     using Emitter::Emitter;

@@ -160,8 +160,8 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Lse2,
 };
 static_assert(kDefaultFeatures.consistent());
-/// What a guest is shown unless somebody asks for more. Pointer authentication makes a kernel that uses it a quarter slower; the
-/// first branch of each CPU into a guarded page is not checked.
+/// What a guest is shown unless somebody asks for more: debuggers older than GDB 15 do not follow signed return addresses through a
+/// kernel; where guarded pages are used, indirect branches leave the regions of tier 2.
 inline constexpr FeatureSet kUsualFeatures = kDefaultFeatures.without(Feature::PAuth).without(Feature::Bti);
 static_assert(kUsualFeatures.consistent());
 // without() goes through the table once.

@@ -18,15 +18,19 @@ inline constexpr uint32_t kIllegal = 1u
 inline constexpr uint32_t kZeroTrap = 1u << 10;  ///< DC ZVA may trap: SCTLR_EL1.DZE at EL0, or the MMU is off
 inline constexpr uint32_t kBreakpoints = 1u << 12;  ///< some may match at this EL; system/hardware_debug.h
 inline constexpr uint32_t kUao = 1u << 13;          ///< PSTATE.UAO at EL1: LDTR and STTR are plain accesses
-/// Pointer authentication: SCTLR_EL1.EnIA, and in the next bits EnIB, EnDA and EnDB
-inline constexpr uint32_t kPacIa = 1u << 14, kPacKeys = 15u << 14;
+/// Pointer authentication: SCTLR_EL1.EnIA, EnIB, EnDA or EnDB has been set since the reset. Which of them are is no flag: an
+/// operating system may change them at each switch between threads.
+inline constexpr uint32_t kPacUsed = 1u << 14;
 inline constexpr uint32_t kPacCodeUntagged = 1u << 18;  ///< no half of the address space has tags on fetches
 inline constexpr uint32_t kPacDataUntagged = 1u << 19;  ///< nor on data
 inline constexpr uint32_t kBranchTypes = 1u << 20;      ///< a guarded page has been met: system/branch_type.h
 inline constexpr uint32_t kGuarded = 1u << 21;          ///< of the block's page, not of the CPU
+/// With kBranchTypes, SCTLR_EL1.BT0 or BT1 of this EL. No code differs: jump caches do (FetchUnit).
+inline constexpr uint32_t kStrictLandings = 1u << 22;
 
 static_assert(((kEl1 | kSpElx | kFpTrap | kAlignCheck | kSpAlignCheck | kIllegal | kZeroTrap | kBreakpoints |
-                kUao | kPacKeys | kPacCodeUntagged | kPacDataUntagged | kBranchTypes | kGuarded) &
+                kUao | kPacUsed | kPacCodeUntagged | kPacDataUntagged | kBranchTypes | kGuarded |
+                kStrictLandings) &
                ~kFrontendMask) == 0);
 
 }  // namespace arclight::frontend::a64::translation_flag

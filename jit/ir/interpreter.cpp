@@ -35,10 +35,19 @@ uint32_t Interpreter::nzcv_of_sum(uint64_t a, uint64_t b, unsigned carry, unsign
     return n << 3 | (r == 0) << 2 | c << 1 | static_cast<unsigned>(v);
 }
 
+Interpreter::PointerCode Interpreter::pointer_code(uint64_t pointer, uint64_t modifier, uint32_t key) const {
+    const auto& masks = state_.pac_key_masks[key];
+    const uint64_t mask = masks[0] ^ ((pointer >> 55 & 1) != 0 ? masks[1] : 0);
+    const auto& [low, high] = state_.pac_keys[key];
+    const unsigned __int128 product =
+        static_cast<unsigned __int128>((pointer & ~mask) ^ low) * (modifier ^ high);
+    return {mask, static_cast<uint64_t>(product ^ product >> 64) & mask};
+}
+
 bool Interpreter::leave(ExitReason reason, uint64_t pc) {
     state_.exit_reason = reason;
     state_.pc = pc;
-    if (reason == ExitReason::Lookup) state_.exit_info = ~uint32_t{0};
+    state_.exit_info = kNoLinkSlot;
     return true;
 }
 
@@ -112,6 +121,13 @@ bool Interpreter::step(const Inst& i) {
         case Op::SMulHigh:
             return out(static_cast<uint64_t>(
                 static_cast<__int128>(static_cast<int64_t>(a)) * static_cast<int64_t>(b) >> 64));
+        case Op::SignPointer: return out(a ^ pointer_code(a, b, i.aux).code);
+        case Op::AuthPointer: {
+            const PointerCode c = pointer_code(a, b, i.aux);
+            set(a ^ c.code);
+            const uint64_t copies = (a >> 55 & 1) != 0 ? ~uint64_t{0} : 0;
+            return ((a ^ c.code ^ copies) & c.mask) != 0 && access(i, MemoryKind::CheckPointer);
+        }
         case Op::UDiv: return out(b == 0 ? 0 : a / b);
         case Op::SDiv: {
             const int64_t p = static_cast<int64_t>(sext(a, width)), q = static_cast<int64_t>(sext(b, width));
@@ -242,10 +258,13 @@ bool Interpreter::step(const Inst& i) {
         case Op::ExitIf: return arg(0) != 0 && exit_to(i.imm);
         case Op::Exit: return exit_to(i.imm);
         case Op::ExitIndirect:
-            return leave(state_.interrupt.load() != 0 ? ExitReason::Interrupt : ExitReason::Lookup, arg(0));
+            leave(state_.interrupt.load() != 0 ? ExitReason::Interrupt : ExitReason::Lookup, arg(0));
+            state_.exit_info = kIndirectExit | i.aux;
+            return true;
         case Op::ExitRuntime:
+            leave(static_cast<ExitReason>(i.imm & 0xffff'ffff), state_.page_base + state_.insn_offset);
             state_.exit_info = static_cast<uint32_t>(i.imm >> 32);
-            return leave(static_cast<ExitReason>(i.imm & 0xffff'ffff), state_.page_base + state_.insn_offset);
+            return true;
         case Op::CallRuntime: {
             if (const uint32_t field = call_condition(i.aux); field != 0) {
                 uint32_t wanted;

@@ -30,7 +30,8 @@ class SlowPathMemory : public InterpreterMemory {
 
 /// Runs blocks on a GuestState, which is precise after every instruction: no guest register is anywhere else,
 /// and insn_offset is the current instruction's. Where emitted code would leave or look up its target, the
-/// block ends with exit_reason, pc and exit_info set, exit_info of a lookup to ~0.
+/// block ends with exit_reason, pc and exit_info set, exit_info of a
+/// direct exit to kNoLinkSlot.
 class Interpreter {
   public:
     Interpreter(GuestState& state, InterpreterMemory& memory) : state_(state), memory_(memory) {}
@@ -47,6 +48,10 @@ class Interpreter {
     bool step(const Inst& i);
     bool access(const Inst& i, MemoryKind kind);
     bool reference(const Inst& i);
+    struct PointerCode {
+        uint64_t mask, code;
+    };
+    PointerCode pointer_code(uint64_t pointer, uint64_t modifier, uint32_t key) const;
     bool leave(ExitReason reason, uint64_t pc);
     bool exit_to(uint64_t offset);
 

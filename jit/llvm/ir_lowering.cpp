@@ -112,6 +112,25 @@ void IrLowering::take_checkpoint() {
     exits_.take_checkpoint(insn_offset_);
 }
 
+/// SignPointer, AuthPointer: see GuestState::pac_keys.
+void IrLowering::lower_pointer(const Inst& i, Ref index) {
+    const size_t masks = offsetof(GuestState, pac_key_masks) + sizeof(GuestState::pac_key_masks[0]) * i.aux;
+    const size_t keys = offsetof(GuestState, pac_keys) + sizeof(GuestState::pac_keys[0]) * i.aux;
+    const auto state = [&](size_t offset) { return b_.load_state(offset, b_.getInt64Ty()); };
+    Value* pointer = values_.i64(i.args[0]);
+    Value* copies = b_.CreateAShr(b_.CreateShl(pointer, b_.c64(63 - 55)), b_.c64(63));
+    Value* mask = b_.CreateXor(state(masks), b_.CreateAnd(copies, state(masks + 8)));
+    const auto wide = [&](Value* v) { return b_.CreateZExt(v, b_.getInt128Ty()); };
+    Value* product = b_.CreateMul(wide(b_.CreateXor(b_.CreateAnd(pointer, b_.CreateNot(mask)), state(keys))),
+                                  wide(b_.CreateXor(values_.i64(i.args[1]), state(keys + 8))));
+    Value* folded = b_.CreateXor(b_.CreateTrunc(product, b_.getInt64Ty()),
+                                 b_.CreateTrunc(b_.CreateLShr(product, 64), b_.getInt64Ty()));
+    Value* result = b_.CreateXor(pointer, b_.CreateAnd(folded, mask));
+    if (i.op == Op::AuthPointer)
+        exits_.guard(b_.CreateICmpEQ(b_.CreateAnd(b_.CreateXor(result, copies), mask), b_.c64(0)));
+    values_.def(index, result);
+}
+
 void IrLowering::lower(const Inst& i, Ref index) {
     if (has_effects(i.op) || i.op == Op::Exit || i.op == Op::ExitIndirect) fp_.check_results();
     fp_.before(i.op);
@@ -165,6 +184,8 @@ void IrLowering::lower(const Inst& i, Ref index) {
             return;
         }
         case Op::CheckPointer: exits_.guard(b_.CreateICmpEQ(values_.i64(i.args[0]), b_.c64(0))); return;
+        case Op::SignPointer:
+        case Op::AuthPointer: lower_pointer(i, index); return;
         case Op::Exit: lower_exit(i); return;
         case Op::ExitIf: lower_conditional_exit(i); return;
         case Op::ExitIndirect: lower_indirect_exit(i); return;

@@ -36,6 +36,7 @@ class IrLowering {
     void enter();
     void lower_block(size_t index);
     void lower(const ir::Inst& i, ir::Ref index);
+    void lower_pointer(const ir::Inst& i, ir::Ref index);
     void start_instruction(ir::Ref index);
     void take_checkpoint();
 

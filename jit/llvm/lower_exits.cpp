@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "jit/guest_state.h"
 #include "jit/llvm/ir_lowering.h"
 
 namespace arclight::jit::tier2 {
@@ -37,12 +38,13 @@ void IrLowering::lower_indirect_exit(const Inst& i) {
     const auto& targets = versions_.graph.targets_of(region_block(), i);
     // A tagged or misaligned address is no block's; the region entry sorts it out, but not region_exit::kStuck.
     exits_.guard(b_.CreateICmpEQ(b_.CreateAnd(pc, b_.c64(3)), b_.c64(0)));
-    if (targets.empty()) {
-        exits_.emit_exit(pc);
-    } else {
+    if (!targets.empty()) {
         registers_.store_flags();
         jump_to_one_of(targets, pc);
     }
+    // Beside state.pc, which the exit stub stores: SharedStubs::lookup_region.
+    b_.store_state(offsetof(GuestState, exit_info), b_.getInt32(kIndirectExit | i.aux), 4);
+    exits_.emit_exit(pc);
 }
 
 /// How often the current block went to `offset`, in its `runs` runs.
@@ -83,6 +85,7 @@ BasicBlock* IrLowering::checked_edge_to(int64_t offset) {
     return block;
 }
 
+/// Goes on where none of them is in the region.
 void IrLowering::jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc) {
     std::set<int64_t> inside;
     for (const int64_t o : offsets)
@@ -110,7 +113,6 @@ void IrLowering::jump_to_one_of(const std::vector<int64_t>& offsets, Value* pc) 
         }
     }
     b_.SetInsertPoint(out);
-    exits_.emit_exit(pc);
 }
 
 }  // namespace arclight::jit::tier2

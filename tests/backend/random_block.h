@@ -316,6 +316,15 @@ class BlockGenerator {
                     const Ref v = integer();
                     b.emit(Op::CheckPointer, Type::Void, {pick(4) == 0 ? v : b.bin(Op::Xor, Type::I64, v, v)},
                            0, pick(4));
+                } else if (pick(3) == 0) {
+                    const Ref pointer = integer(), modifier = integer();
+                    const unsigned key = pick(4);
+                    const Ref with_code = b.emit(Op::SignPointer, Type::I64, {pointer, modifier}, 0, key);
+                    keep(with_code);
+                    if (pick(2) == 0)
+                        keep(b.emit(Op::AuthPointer, Type::I64,
+                                    {pick(4) == 0 ? pointer : with_code, pick(8) == 0 ? integer() : modifier},
+                                    0, key));
                 } else if (pick(2) == 0) {
                     b.emit(Op::CheckStack, Type::Void, {address(16, true)});
                 } else {

@@ -35,6 +35,11 @@ class RandomBlock {
             s.flags = jit::flags_from_nzcv(static_cast<uint32_t>(g.bits()));
             for (V128& v : s.v) v.d[0] = vector_half(g), v.d[1] = vector_half(g);
             s.tpidr_el0 = g.bits();
+            for (auto& key : s.pac_keys) key[0] = g.bits(), key[1] = g.bits();
+            for (auto& masks : s.pac_key_masks) {
+                masks[0] = g.bits() & ~uint64_t{0} << 48 & ~(uint64_t{1} << 55);
+                masks[1] = g.bits() & ~uint64_t{0} << 56;
+            }
             s.interrupt = g.pick(8) == 0;
             s.pc = Harness::kPage;
             for (uint8_t& byte : h_.memory.bytes)

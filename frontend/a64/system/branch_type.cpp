@@ -1,7 +1,9 @@
 #include "frontend/a64/system/branch_type.h"
 
+#include <utility>
+
 #include "frontend/a64/system/cpu.h"
-#include "frontend/a64/translation_flags.h"
+#include "jit/ir/ir.h"
 #include "mmu/bits.h"
 
 namespace arclight::frontend::a64 {
@@ -12,7 +14,7 @@ constexpr uint64_t kSctlrBt0 = bit(35), kSctlrBt1 = bit(36);
 
 // BranchTargetCheck
 bool accepts_branch_type(const Cpu& cpu, uint32_t insn, uint64_t type) {
-    if ((insn & 0xffe0'001f) == 0xd420'0000 || (insn & 0xffe0'001f) == 0xd440'0000) return true;  // BRK, HLT
+    if (saves_branch_type(insn)) return true;
     if ((insn & 0xffff'f01f) != 0xd503'201f) return false;
     switch (insn >> 5 & 0x7f) {
         case 0x19:    // PACIASP
@@ -28,12 +30,19 @@ bool accepts_branch_type(const Cpu& cpu, uint32_t insn, uint64_t type) {
     }
 }
 
-void unmark_branch_target(Cpu& cpu) {
+void take_branch_type(Cpu& cpu) {
     jit::GuestState& s = cpu.state;
-    const uint64_t type = s.pc & branch_type::kMask;
-    if (type == 0 || s.pc != branch_type::mark(s.branch_target, type)) return;
-    s.pc = s.branch_target;
-    cpu.btype = static_cast<uint8_t>(type);
+    cpu.btype = 0;
+    if (cpu.guarded_pages) {
+        const uint64_t type = s.pc & branch_type::kMask;
+        if (type == 0 || s.pc != branch_type::mark(s.branch_target, type)) return;
+        s.pc = s.branch_target;
+        cpu.btype = static_cast<uint8_t>(type);
+    } else if (s.exit_info == (jit::kIndirectExit | std::to_underlying(jit::ir::BranchKind::Call))) {
+        cpu.btype = branch_type::kCall;
+    } else if (s.exit_info == (jit::kIndirectExit | std::to_underlying(jit::ir::BranchKind::Jump))) {
+        cpu.btype = branch_type::kJumpToCall;  // no page is guarded yet
+    }
 }
 
 }  // namespace arclight::frontend::a64

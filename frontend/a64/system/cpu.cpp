@@ -24,7 +24,7 @@ Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemor
 void Cpu::reset(uint64_t pc) {
     el = 1;
     sp_elx = true;
-    pan = il = ss = uao = guarded_pages = false;
+    pan = il = ss = uao = guarded_pages = pac_used = false;
     btype = 0;
     registers = {};
     const mmu::TranslationOptions options = translation.options;

@@ -35,6 +35,7 @@ struct Cpu {
     uint8_t btype = 0;  ///< of the instruction at GuestState::pc; 0 whenever another has been begun
 
     bool guarded_pages = false;  ///< one has been fetched from since the reset: system/branch_type.h
+    bool pac_used = false;       ///< a key has been enabled since the reset
     bool traced = false;         ///< the environment is told of exceptions
 
     SystemRegisters registers;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <iterator>
 
 #include "frontend/a64/system/cpu.h"
 #include "mmu/bits.h"
@@ -19,6 +20,13 @@ void update_pac_masks(Cpu& cpu) {
         }
         cpu.state.pac_masks[data][0] = mask[0];
         cpu.state.pac_masks[data][1] = mask[0] ^ mask[1];
+    }
+    constexpr uint64_t kEnables[] = {bit(31), bit(30), bit(27), bit(13)};  // EnIA, EnIB, EnDA, EnDB
+    for (unsigned key = 0; key < std::size(kEnables); ++key) {
+        const bool enabled = (cpu.translation.sctlr & kEnables[key]) != 0;
+        cpu.pac_used |= enabled;
+        for (unsigned half = 0; half < 2; ++half)
+            cpu.state.pac_key_masks[key][half] = enabled ? cpu.state.pac_masks[key / 2][half] : 0;
     }
 }
 

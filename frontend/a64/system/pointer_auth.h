@@ -7,7 +7,7 @@ namespace arclight::frontend::a64 {
 
 struct Cpu;
 
-/// After TCR_EL1 has changed: GuestState::pac_masks.
+/// After TCR_EL1 has changed, or the enables of keys in SCTLR_EL1: GuestState::pac_masks and pac_key_masks, Cpu::pac_used.
 void update_pac_masks(Cpu& cpu);
 
 /// ComputePAC (ARM ARM D8.10, shared pseudocode) with the key `high`:`low`.

@@ -89,6 +89,7 @@ void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
     const uint64_t changed = cpu.translation.sctlr;
     cpu.translation.sctlr = (value & sctlr_writable(cpu.config.features)) | kSctlrRes1;
     cpu.translation.update();
+    update_pac_masks(cpu);
     update_translation_flags(cpu);
     if (((changed ^ cpu.translation.sctlr) & kSctlrTranslation) != 0) cpu.environment.translation_changed();
 }

@@ -12,20 +12,12 @@ namespace {
 
 // SCTLR_EL1
 constexpr uint64_t kSctlrM = bit(0), kSctlrA = bit(1), kSctlrSa = bit(3), kSctlrSa0 = bit(4),
-                   kSctlrDze = bit(14);
+                   kSctlrDze = bit(14), kSctlrBt0 = bit(35), kSctlrBt1 = bit(36);
 // MDSCR_EL1
 constexpr uint64_t kMdscrSs = bit(0), kMdscrMde = bit(15);
 
-constexpr uint64_t kSctlrEnia = bit(31), kSctlrEnib = bit(30), kSctlrEnda = bit(27), kSctlrEndb = bit(13);
-constexpr uint64_t kSctlrPac = kSctlrEnia | kSctlrEnib | kSctlrEnda | kSctlrEndb;
-
 uint32_t pac_flags(const Cpu& cpu) {
-    uint32_t m = 0;
-    uint32_t flag = translation_flag::kPacIa;
-    for (const uint64_t enable : {kSctlrEnia, kSctlrEnib, kSctlrEnda, kSctlrEndb}) {
-        if ((cpu.translation.sctlr & enable) != 0) m |= flag;
-        flag <<= 1;
-    }
+    uint32_t m = translation_flag::kPacUsed;
     const auto& [lower, upper] = cpu.translation.half;
     if (!lower.tbi && !upper.tbi) m |= translation_flag::kPacDataUntagged;
     if (!(lower.tbi && !lower.tbid) && !(upper.tbi && !upper.tbid)) m |= translation_flag::kPacCodeUntagged;
@@ -56,8 +48,11 @@ void update_translation_flags(Cpu& cpu) {
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
     if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrFz16)) != 0) m |= translation_flag::kFpSlow;
-    if ((sctlr & kSctlrPac) != 0) m |= pac_flags(cpu);
-    if (cpu.guarded_pages) m |= translation_flag::kBranchTypes;
+    if (cpu.pac_used) m |= pac_flags(cpu);
+    if (cpu.guarded_pages) {
+        m |= translation_flag::kBranchTypes;
+        if ((sctlr & (cpu.el == 1 ? kSctlrBt1 : kSctlrBt0)) != 0) m |= translation_flag::kStrictLandings;
+    }
     if (cpu.il) m |= translation_flag::kIllegal;
     if ((cpu.registers.mdscr & kMdscrSs) != 0 && step_enabled(cpu)) m |= translation_flag::kSingleStep;
     if ((cpu.registers.mdscr & kMdscrMde) != 0 && breakpoints_armed(cpu)) m |= translation_flag::kBreakpoints;

@@ -60,6 +60,7 @@ void CpuEnvironment::translation_changed() {
 
 void CpuEnvironment::tlbi(mmu::TlbiRequest request, bool broadcast) {
     ++core_.stats.tlbi;
+    core_.state.exit_info = jit::kNoLinkSlot;  // a page may become a guarded one: SharedStubs::lookup_region
     ++core_.stats.tlbi_kinds[static_cast<unsigned>(request.kind)];
     memory_.translations_changed();
     core_.context.trace.mmu(core_.cpu, "tlbi", request.va, request.asid, static_cast<unsigned>(request.kind));

@@ -53,12 +53,17 @@ uint32_t FetchUnit::flags_at(uint64_t pc) {
     return state_.translation_flags | (entry_of(pc).guarded ? a64::translation_flag::kGuarded : 0);
 }
 
-/// Whether the instruction at `pa`, of a guarded page, is one to branch to.
-bool FetchUnit::accepts_branch(uint64_t pa, uint64_t type) const {
+/// 0 where there is no memory any more.
+uint32_t FetchUnit::word_at(uint64_t pa) const {
     const uint8_t* host = cpu_.memory.readable(pa, 4);
     uint32_t word = 0;
     if (host != nullptr) (void)host::touch([&] { word = *reinterpret_cast<const volatile uint32_t*>(host); });
-    return a64::accepts_branch_type(cpu_, word, type);
+    return word;
+}
+
+/// Whether jump caches may lead to the instruction.
+bool FetchUnit::remembers(uint64_t pa) const {
+    return !cpu_.config.features.has(a64::Feature::Bti) || !a64::saves_branch_type(word_at(pa));
 }
 
 /// Memory that backs the page may be gone (host/memory_fault.h).
@@ -133,22 +138,22 @@ std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
     }
     const bool guarded = entry_of(pc).guarded;
     if (guarded && !cpu_.guarded_pages) [[unlikely]] {
-        // Branches mark their targets from now on. The one that led here has not.
-        cpu_.guarded_pages = true;
+        cpu_.guarded_pages = true;  // branches mark their targets from now on
         a64::update_translation_flags(cpu_);
         core_.tlbs.use_for_flags(state_.tlb, state_.translation_flags);
     }
     if (const uint64_t type = cpu_.btype; type != 0) [[unlikely]] {
-        if (guarded && !accepts_branch(pa, type)) {
+        const uint32_t word = word_at(pa);
+        if (guarded && !a64::accepts_branch_type(cpu_, word, type)) {
             a64::take_branch_target(cpu_, pc);
             return std::unexpected(NoCode::ExceptionTaken);
         }
-        cpu_.btype = 0;
+        if (!a64::saves_branch_type(word)) cpu_.btype = 0;
     }
     const void* code = core_.context.engine.entry(
         pa, flags_at(pc) | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
     if (code == nullptr) return std::unexpected(NoCode::CacheFull);
-    if (!stepping) core_.tlbs.fill_jump(state_.tlb, pc, code);
+    if (!stepping && remembers(pa)) core_.tlbs.fill_jump(state_.tlb, pc, code);
     return code;
 }
 
@@ -175,7 +180,9 @@ const void* FetchUnit::jump_target_at(uint64_t pc) {
     const uint64_t target = marked ? state_.branch_target : pc;
     uint64_t pa;
     if (steps_through(target) || !find(target, pa)) return nullptr;
-    if (entry_of(target).guarded && (!cpu_.guarded_pages || (marked && !accepts_branch(pa, type))))
+    if (!remembers(pa)) return nullptr;
+    if (entry_of(target).guarded &&
+        (!cpu_.guarded_pages || (marked && !a64::accepts_branch_type(cpu_, word_at(pa), type))))
         return nullptr;
     const void* code = core_.context.engine.entry(pa, flags_at(target), &state_);
     if (code != nullptr) core_.tlbs.fill_jump(state_.tlb, pc, code);
@@ -187,10 +194,15 @@ const void* FetchUnit::check_region_entry(uint32_t guard) {
     const uint32_t epoch = state_.tlb->epoch;
     const uint64_t stops_told = stops_told_;
     const jit::RegionEntryCheck region = core_.context.engine.entry_check(guard);
+    // All its blocks are of pages as the entry's.
+    uint64_t entry_pa;
+    const bool guarded =
+        cpu_.guarded_pages && find(state_.page_base, entry_pa) && entry_of(state_.page_base).guarded;
     for (const jit::RegionPage& page : region.pages) {
         const uint64_t pc = state_.page_base + static_cast<uint64_t>(page.offset);
         uint64_t pa;
-        if (steps_through(pc) || !find(pc, pa) || pa != page.pa) return region.outside;
+        if (steps_through(pc) || !find(pc, pa) || pa != page.pa || entry_of(pc).guarded != guarded)
+            return region.outside;
     }
     // One of the stops may be in this region, which is then retired.
     if (stops_told_ != stops_told) return region.outside;
@@ -203,10 +215,7 @@ uint32_t FetchUnit::current_instruction() const {
         cpu_.translation, cpu_.memory, core_.helper_pc(),
         {.kind = mmu::AccessKind::Execute, .privileged = cpu_.el != 0, .pan = false, .update = false});
     if (!walk.ok()) return 0;
-    const uint8_t* host = cpu_.memory.readable(walk.pa & ~uint64_t{3}, 4);
-    uint32_t word = 0;
-    if (host != nullptr) (void)host::touch([&] { word = *reinterpret_cast<const volatile uint32_t*>(host); });
-    return word;
+    return word_at(walk.pa & ~uint64_t{3});
 }
 
 }  // namespace arclight::guestos

@@ -60,7 +60,8 @@ class FetchUnit {
 
     bool find(uint64_t pc, uint64_t& pa, uint8_t* fault_code = nullptr);
     Entry& entry_of(uint64_t pc) { return entries_[pc >> mmu::kPageBits & (kEntries - 1)]; }
-    bool accepts_branch(uint64_t pa, uint64_t type) const;
+    uint32_t word_at(uint64_t pa) const;
+    bool remembers(uint64_t pa) const;
     uint32_t flags_at(uint64_t pc);
     bool overlay_permits(const mmu::WalkResult& walk, uint64_t pc, uint8_t* fault_code);
     bool is_there(uint64_t pa, uint8_t* fault_code) const;

@@ -408,6 +408,7 @@ bool Vcpu::semihosting_call(uint32_t number) {
         port->call(core_.cpu.el == 0, static_cast<uint32_t>(state_.x[0]), state_.x[1], memory);
     if (!result) return false;
     state_.x[0] = *result;
+    core_.cpu.btype = 0;
     state_.pc += 4;
     return true;
 }
@@ -420,7 +421,7 @@ void Vcpu::handle_exit(ExitReason reason) {
         case ExitReason::Redirect: return;
         case ExitReason::Lookup:
         case ExitReason::Interrupt:
-            if (core_.cpu.guarded_pages) a64::unmark_branch_target(core_.cpu);
+            if (core_.cpu.config.features.has(a64::Feature::Bti)) a64::take_branch_type(core_.cpu);
             return;
         case ExitReason::Halt:
             if (!core_.interrupt_deliverable() && step_ == Step::None) wait_for_interrupt();

@@ -59,6 +59,7 @@ struct VcpuCore {
     void exit_translated_code(jit::ExitReason reason, uint64_t pc) {
         state.pc = pc;
         state.exit_reason = reason;
+        state.exit_info = jit::kNoLinkSlot;
         state.exit_request = 1;
     }
     /// The same, to go on where an exception or its return has set the PC.

@@ -199,6 +199,30 @@ TEST_F(Exceptions, PacMasksFollowTcr) {
     EXPECT_EQ(mask(1, 1), 0xff7f'ff80'0000'0000u);
 }
 
+/// An operating system changes the enables at each switch between threads: no code may be dropped for it.
+TEST_F(Exceptions, EnablesOfPacKeysAreMasks) {
+    constexpr uint64_t kEnables[] = {1u << 31, 1u << 30, 1u << 27, 1u << 13};
+    const uint64_t disabled = read(reg::sctlr);
+    const uint32_t before = state->translation_flags;
+    write(reg::sctlr, disabled | kEnables[0]);
+    const uint32_t used = state->translation_flags;
+    EXPECT_NE(used, before);
+    for (unsigned enabled = 0; enabled < 16; ++enabled) {
+        uint64_t value = disabled;
+        for (unsigned key = 0; key < 4; ++key)
+            if ((enabled >> key & 1) != 0) value |= kEnables[key];
+        write(reg::sctlr, value);
+        EXPECT_EQ(state->translation_flags, used) << enabled;
+        for (unsigned key = 0; key < 4; ++key)
+            for (unsigned half = 0; half < 2; ++half)
+                EXPECT_EQ(state->pac_key_masks[key][half],
+                          (enabled >> key & 1) != 0 ? state->pac_masks[key / 2][half] : 0)
+                    << enabled << ' ' << key;
+    }
+    cpu.reset(0);
+    EXPECT_EQ(state->translation_flags, before);
+}
+
 TEST_F(Exceptions, PanOnEntry) {
     enter_el0();
     take_svc(cpu, 0, 0);
