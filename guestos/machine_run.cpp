@@ -11,6 +11,8 @@
 #include "guestos/firmware.h"
 #include "guestos/lightv/control.h"
 #include "guestos/loader.h"
+#include "guestos/prepare/profile.h"
+#include "guestos/prepare/section.h"
 #include "guestos/snapshot/snapshot_store.h"
 #include "guestos/snapshot/snapshots.h"
 
@@ -59,7 +61,9 @@ Result<void> MachineRun::make() {
             fill_fw_cfg(machine_->fw_cfg(), options_, kernel_ ? &*kernel_ : nullptr, machine_->boot_order());
         !filled)
         return filled;
-    return snapshot_ ? Result<void>() : load();
+    if (!snapshot_) return load();
+    return given_.profile_sites.empty() ? Result<void>()
+                                        : failure("--profile-sites needs a kernel that boots");
 }
 
 /// From the snapshot or the kernel: what the user has left open is as it needs it.
@@ -80,8 +84,17 @@ Result<void> MachineRun::choose_options() {
         auto read = read_kernel(given_.kernel, given_.memory);
         if (!read) return std::unexpected(read.error());
         kernel_ = std::move(*read);
+        if (auto taken = take_sites(); !taken) return taken;
     }
     options_ = complete_options(given_, kernel_ ? kernel_->kind : KernelKind::Linux);
+    return {};
+}
+
+Result<void> MachineRun::take_sites() {
+    if (kernel_->kind != KernelKind::Linux) return {};
+    auto sites = prepare::take_section(kernel_->bytes);
+    if (!sites) return failure("kernel '{}': {}", kernel_->name, sites.error());
+    sites_ = std::move(*sites);
     return {};
 }
 
@@ -104,6 +117,12 @@ Result<void> MachineRun::load() {
                                                       : load_guest(options_, *kernel_, ram, machine_->bus());
     if (!loaded) return std::unexpected(loaded.error());
     boot_ = std::move(*loaded);
+    const bool placed = kernel_ && kernel_->kind == KernelKind::Linux && boot_->kernel.end != 0;
+    if (!given_.profile_sites.empty() && !placed)
+        return failure("--profile-sites is for an arm64 Image that no firmware loads");
+    if (placed && !given_.profile_sites.empty())
+        machine_->stats().engine.record_sites(boot_->kernel.low, boot_->kernel.low + kernel_->bytes.size());
+    if (placed && sites_) machine_->bind_sites(*sites_, kernel_->bytes, boot_->kernel.low);
     const auto start = load_more(options_.loads, ram);
     if (!start) return std::unexpected(start.error());
     if (*start) boot_->entry = **start;
@@ -188,8 +207,22 @@ Result<void> MachineRun::write_statistics() {
     };
     if (profile_)
         if (auto written = write(options_.profile_host, profile_->json()); !written) return written;
+    if (auto written = write_site_profile(); !written) return written;
     if (options_.stats_file.empty()) return {};
     return write(options_.stats_file, machine_->stats().json(lightv_statistics_));
+}
+
+Result<void> MachineRun::write_site_profile() {
+    if (options_.profile_sites.empty()) return {};
+    const jit::SiteRecord record = machine_->stats().engine.site_record();
+    prepare::Profile profile;
+    for (const auto& [pa, count] : record.devices)
+        profile.devices.emplace(static_cast<uint32_t>(pa - record.begin), count);
+    for (const auto& [pa, block] : record.blocks)
+        profile.blocks.emplace(static_cast<uint32_t>(pa - record.begin),
+                               prepare::Profile::Block{block.bytes, block.translations});
+    const std::string text = prepare::profile_text(profile, kernel_->bytes);
+    return write_output(options_.profile_sites, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 
 Result<std::optional<int>> MachineRun::exit_status() const {

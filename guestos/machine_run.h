@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "guestos/boot.h"
 #include "guestos/console/session_input.h"
@@ -14,6 +15,7 @@
 #include "guestos/kernel_file.h"
 #include "guestos/machine/board/machine.h"
 #include "guestos/options.h"
+#include "guestos/prepare/site.h"
 #include "guestos/profile_marks.h"
 #include "guestos/run_environment.h"
 #include "guestos/snapshot/snapshot_file.h"
@@ -50,17 +52,20 @@ class MachineRun {
 
     Result<void> choose_options();
     Result<void> claim_serial_ports();
+    Result<void> take_sites();
     Result<void> load();
     Result<void> restore();
     Result<void> execute();
     void finish();
     Result<void> write_statistics();
+    Result<void> write_site_profile();
 
     RunEnvironment& environment_;
     const RunOptions& given_;
     RunOptions options_;
     std::optional<SnapshotFile> snapshot_;
     std::optional<KernelFile> kernel_;
+    std::optional<std::vector<prepare::Site>> sites_;  ///< of a prepared kernel
     std::array<Nowhere, 2> nowhere_;
     std::array<devices::CharBackend*, 2> lines_{&nowhere_[0], nullptr};
     std::optional<ProfileMarks> profile_;

@@ -314,12 +314,14 @@ struct RunOptions {
         false;  ///< instead of the run's end: a monitor looks at the machine, resets it, or ends the run
     bool count_instructions = false;
     bool stats = false;
-    std::string stats_file;                 ///< for JSON; empty: a table on stderr
-    std::string profile_host;               ///< for host instructions by class, as JSON; empty: not counted
-    std::string lightv;                     ///< policy file; empty: none
-    std::string control;                    ///< path of the control socket; empty: none
-    std::string symbols;                    ///< file with the kernel's symbols; empty: none
-    std::string gdb;                        ///< where a debugger connects (gdb/address.h); empty: nowhere
+    std::string stats_file;    ///< for JSON; empty: a table on stderr
+    std::string profile_host;  ///< for host instructions by class, as JSON; empty: not counted
+    std::string
+        profile_sites;    ///< for what the kernel's instructions meet (prepare/profile.h); empty: not noted
+    std::string lightv;   ///< policy file; empty: none
+    std::string control;  ///< path of the control socket; empty: none
+    std::string symbols;  ///< file with the kernel's symbols; empty: none
+    std::string gdb;      ///< where a debugger connects (gdb/address.h); empty: nowhere
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
     bool spectre =

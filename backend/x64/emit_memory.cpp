@@ -130,6 +130,12 @@ size_t MemoryEmitter::check_access(const jit::MemoryAccess& access, const Place&
                                    ColdArgs args) {
     const ClassScope scope(as_, jit::HostClass::SoftTlb);
     if (ctx_.fastmem) return check_fastmem(access, addr.base, args);
+    // The soft TLB has no devices: no use looking there. The access behind the jump is never reached.
+    if ((access.aux & ir::kMemDevice) != 0 && !ctx_.buffer.spectre()) {
+        const size_t cold = miss(as_.jump_always(false), addr.base, args);
+        ctx_.faults.start_fastmem(as_.here());
+        return cold;
+    }
     compare_tag(access, addr, temp, 0, static_cast<int>(access.bytes()) - 1, access.writes());
     // Nothing may come between here and the access then: the victim TLB's addend goes straight there.
     if (ir::is_plain_access(values_.inst(cur()).op) && (access.aux & ir::kMemRelease) == 0 &&

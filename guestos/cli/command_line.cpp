@@ -39,6 +39,7 @@ CommandLine::CommandLine(const std::string& version, RunFunction run)
             "them.");
     initramfs_ = add_initramfs(app_, guest_);
     lightv_ = add_lightv(app_);
+    prepare_ = add_prepare(app_);
     snapshot_ = add_snapshot(app_);
     app_.add_subcommand("version", "Print the version and the accelerators found on this host");
     app_.add_subcommand("probe",
@@ -71,6 +72,7 @@ int CommandLine::run(std::vector<std::string> arguments) {
     if (app_.got_subcommand("run")) return run_();
     if (app_.got_subcommand("initramfs")) return initramfs_();
     if (app_.got_subcommand("lightv")) return lightv_();
+    if (app_.got_subcommand("prepare")) return prepare_();
     if (app_.got_subcommand("snapshot")) return snapshot_();
     if (app_.got_subcommand("probe")) return print_probe();
     return print_version();

@@ -557,6 +557,13 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                      "JSON (slow)")
         ->type_name("FILE")
         ->group(insight);
+    command
+        ->add_option(
+            "--profile-sites", o.profile_sites,
+            "write which of the kernel's instructions met devices, and its blocks with privileged ones, for "
+            "'arclight prepare' (slow)")
+        ->type_name("FILE")
+        ->group(insight);
     command->add_flag("--stats", o.stats, "print counters at the end, on stderr")->group(insight);
     command->add_option("--stats-json", o.stats_file, "write counters at the end as JSON")
         ->type_name("FILE")

@@ -143,6 +143,7 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     add_output(options.dump_dtb);
     add_output(options.stats_file);
     add_output(options.profile_host);
+    add_output(options.profile_sites);
     if (options.trace.any()) add_output(options.trace.file);
     // Others may write there too, so the map must be a file that this process makes.
     if (options.perf_map) out.push_back({"/tmp", FileGrant::kWrite | FileGrant::kMake | FileGrant::kRemove});

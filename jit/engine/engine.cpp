@@ -113,6 +113,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
         block->spins = options_.concurrent && ir::spins(ir_);
         if (counter == kNoCounter && !stop && !block->spins) counter = tier2_.new_counter(translation_flags);
         if (!sites_.empty()) mark_sites(ir_);
+        if (!expected_devices_.empty()) count_expected_devices(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
             predict_slots(ir_, *state);
             if (tier2_.enabled()) block->slots = predicted_slots(ir_);
@@ -134,6 +135,11 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     block->stop = stop;
     TranslationBlock* inserted = cache_.insert(std::move(block));
     tier2_.attach(*inserted);
+    if (record_.covers(pa)) {
+        SiteRecord::Block& recorded = record_.blocks[pa];
+        recorded.bytes = inserted->guest_bytes;
+        ++recorded.translations;
+    }
     ++stats_.blocks;
     stats_.guest_insns += inserted->guest_insns;
     stats_.host_bytes += inserted->code.hot_bytes + inserted->code.cold_bytes;
@@ -167,6 +173,7 @@ TranslationBlock* Engine::find_or_translate(uint64_t pa, uint32_t translation_fl
     translating_page_.store(pa & kPageMask);  // before the guest's code is read, see line_has_code()
     const host_fp::HostArithmetic arithmetic;
     TranslationBlock* made = translate(pa, translation_flags, state);
+    if (made != nullptr && !expected_blocks_.empty()) translate_ahead(pa, translation_flags);
     translating_page_.store(kNoPage, std::memory_order_release);
     return made;
 }
@@ -225,6 +232,7 @@ void Engine::flush() {
     next_leave_ = 0;
     cache_.clear();
     code_.reset();
+    pages_ahead_.clear();
     ++stats_.flushes;
 }
 
@@ -291,6 +299,7 @@ bool Engine::clear_stops() {
 bool Engine::invalidate_all() {
     const std::lock_guard guard(lock_);
     const unsigned count = cache_.invalidate_all();
+    pages_ahead_.clear();
     stats_.invalidated += count;
     return count != 0;
 }
@@ -347,17 +356,25 @@ const void* Engine::fastmem_fault(const void* host_pc) {
     return block != nullptr ? jit::fastmem_fault(block->code, host_pc) : nullptr;
 }
 
+// ---- Sites
+
+/// The instruction, by its physical address, whose slow path returns there.
+std::optional<uint64_t> Engine::site_of(const void* return_pc) const {
+    const TranslationBlock* block = cache_.owner_of(return_pc, true);
+    if (block == nullptr) return std::nullopt;
+    const auto offset = jit::guest_offset(block->code, return_pc);
+    if (!offset) return std::nullopt;
+    return (block->pa & kPageMask) | *offset;
+}
+
 bool Engine::mark_site(const void* return_pc, uint32_t mark) {
     const std::lock_guard guard(lock_);
-    const TranslationBlock* block = cache_.owner_of(return_pc, true);
-    if (block == nullptr) return false;
-    const auto offset = jit::guest_offset(block->code, return_pc);
-    if (!offset) return false;
-    const uint64_t pa = (block->pa & kPageMask) | *offset;
-    uint32_t& marks = sites_[pa];
+    const auto pa = site_of(return_pc);
+    if (!pa) return false;
+    uint32_t& marks = sites_[*pa];
     if ((marks & mark) != 0) return false;
     marks |= mark;
-    const unsigned count = cache_.invalidate(pa, limits_.alignment);
+    const unsigned count = cache_.invalidate(*pa, limits_.alignment);
     stats_.invalidated += count;
     return count != 0;
 }
@@ -370,6 +387,58 @@ void Engine::mark_sites(ir::Block& block) const {
         else if (const auto site = sites_.find(pa); site != sites_.end() && ir::is_plain_access(i.op))
             i.aux |= site->second;
     }
+}
+
+void Engine::expect_device(uint64_t pa) {
+    const std::lock_guard guard(lock_);
+    sites_[pa] |= ir::kMemDevice;
+    expected_devices_.insert(pa);
+}
+
+void Engine::count_expected_devices(const ir::Block& block) {
+    uint64_t pa = block.pa;
+    for (const ir::Inst& i : block.insts)
+        if (i.op == ir::Op::InsnStart)
+            pa = (block.pa & kPageMask) | static_cast<uint64_t>(i.imm);
+        else if (ir::is_plain_access(i.op) && (i.aux & ir::kMemDevice) != 0)
+            stats_.expected_devices += expected_devices_.erase(pa);
+}
+
+void Engine::expect_block(uint64_t pa, uint32_t times) {
+    const std::lock_guard guard(lock_);
+    expected_blocks_[pa & kPageMask].push_back({pa, times});
+}
+
+/// A block of pa's page has just been translated.
+void Engine::translate_ahead(uint64_t pa, uint32_t translation_flags) {
+    const uint64_t page = pa & kPageMask;
+    const auto expected = expected_blocks_.find(page);
+    if (expected == expected_blocks_.end() || (translation_flags & translation_flag::kSingleStep) != 0 ||
+        !pages_ahead_.emplace(page, translation_flags).second)
+        return;
+    for (ExpectedBlock& block : expected->second) {
+        if (block.times == 0) continue;
+        --block.times;
+        if (cache_.find(block.pa, translation_flags) != nullptr) continue;
+        if (translate(block.pa, translation_flags, nullptr) == nullptr) return;
+        ++stats_.blocks_ahead;
+    }
+}
+
+void Engine::record_sites(uint64_t begin, uint64_t end) {
+    const std::lock_guard guard(lock_);
+    record_.begin = begin;
+    record_.end = end;
+}
+
+void Engine::record_device(const void* return_pc) {
+    const std::lock_guard guard(lock_);
+    if (const auto pa = site_of(return_pc); pa && record_.covers(*pa)) ++record_.devices[*pa];
+}
+
+SiteRecord Engine::site_record() {
+    const std::lock_guard guard(lock_);
+    return record_;
 }
 
 }  // namespace arclight::jit

@@ -8,12 +8,15 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "jit/engine/block_cache.h"
 #include "jit/engine/interpreter_stubs.h"
 #include "jit/engine/patched_lines.h"
 #include "jit/engine/retired_blocks.h"
+#include "jit/engine/site_record.h"
 #include "jit/engine/tier2.h"
 #include "jit/frontend.h"
 #include "jit/host_code.h"
@@ -37,6 +40,8 @@ struct EngineOptions {
 struct EngineStats {
     uint64_t blocks = 0, guest_insns = 0, host_bytes = 0, translate_ns = 0, lookups = 0, links = 0;
     uint64_t invalidated = 0, flushes = 0;
+    /// Blocks of expect_block() that were translated ahead; accesses of expect_device() that were translated.
+    uint64_t blocks_ahead = 0, expected_devices = 0;
     /// Blocks that there are, what their descriptions take of memory, and how many of them were taken out.
     uint64_t described_blocks = 0, described_bytes = 0, retired_blocks = 0;
 };
@@ -124,6 +129,20 @@ class Engine {
     /// It has an address with a tag, which no fastmem has: from now on the tag is taken off first. As invalidate().
     bool mark_tagged(const void* return_pc) { return mark_site(return_pc, ir::kMemTagged); }
 
+    // ---- What is known of guest code before it runs. All are hints: one that is wrong costs time.
+    /// The access of the instruction at this physical address will meet a device: it is translated as mark_device() has it,
+    /// until its code changes.
+    void expect_device(uint64_t pa);
+    /// Guest code will begin a block at this physical address, which is in RAM and aligned as instructions are: it is
+    /// translated when the first block of its page is, for the same flags. Again after invalidate_all() and for other flags, but
+    /// no more than `times`.
+    void expect_block(uint64_t pa, uint32_t times);
+    /// From now on notes what is met in [begin, end). Before the first CPU runs.
+    void record_sites(uint64_t begin, uint64_t end);
+    /// The access whose slow path returns to host_pc has met a device, for record_sites().
+    void record_device(const void* return_pc);
+    SiteRecord site_record();
+
     /// From now on translated code leaves with ExitReason::Stop before the instruction at this physical address, which
     /// is in RAM and aligned; but for blocks of translation_flag::kSingleStep, by which it can be executed. No other
     /// code changes. As invalidate().
@@ -156,6 +175,9 @@ class Engine {
     void trace(const TranslationBlock& block);
     bool mark_site(const void* return_pc, uint32_t mark);
     void mark_sites(ir::Block& block) const;
+    void count_expected_devices(const ir::Block& block);
+    void translate_ahead(uint64_t pa, uint32_t translation_flags);
+    std::optional<uint64_t> site_of(const void* return_pc) const;
     bool stops_at(uint64_t pa, uint32_t translation_flags) const;
     void cut_at_stop(uint64_t pa);
     void make_stop(uint64_t pa);
@@ -177,6 +199,14 @@ class Engine {
     PatchedLines patched_lines_;
     /// Instructions (physical addresses) and what they met: kMemDevice, kMemTagged.
     std::map<uint64_t, uint32_t> sites_;
+    std::set<uint64_t> expected_devices_;  // of expect_device(), not translated yet
+    struct ExpectedBlock {
+        uint64_t pa;
+        uint32_t times;
+    };
+    std::unordered_map<uint64_t, std::vector<ExpectedBlock>> expected_blocks_;  // by page
+    std::set<std::pair<uint64_t, uint32_t>> pages_ahead_;  // page, flags: those are translated
+    SiteRecord record_;
     std::set<uint64_t> stops_;  // instructions (physical addresses) that stop_at() names
     EngineStats stats_;
     Tier2 tier2_;  // the last: its thread uses the others

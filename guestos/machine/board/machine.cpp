@@ -16,6 +16,7 @@
 #include "devices/host_time_watch.h"
 #include "frontend/a64/frontend.h"
 #include "guestos/daemons.h"
+#include "guestos/prepare/engine_modules.h"
 #include "host/memory_fault.h"
 
 namespace arclight::guestos {
@@ -263,7 +264,19 @@ void Machine::make_cpus() {
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,
                     .count_instructions = options_.count_instructions,
+                    .record_sites = !options_.profile_sites.empty(),
                     .random_seed = options_.random_seed});
+}
+
+void Machine::bind_sites(std::span<const prepare::Site> sites, std::span<const uint8_t> image,
+                         uint64_t start) {
+    const auto bind = [&](prepare::Module&& module) {
+        bound_sites_ = prepare::bind_sites(sites, image, start, *frontend_, module);
+    };
+    if (accelerator_->in_virtual_machine())
+        bind(prepare::KvmModule(*engine_, cpus_->cpu(0).fastmem() != nullptr));
+    else
+        bind(prepare::ProcessModule(*engine_));
 }
 
 void Machine::fail(const std::string& why) {
@@ -428,6 +441,7 @@ MachineStats Machine::stats() const {
             .cpus = *cpus_,
             .bus = devices_->bus(),
             .profiler = profiler_.get(),
+            .bound_sites = bound_sites_ ? &*bound_sites_ : nullptr,
             .started = started_,
             .instructions_counted = options_.count_instructions};
 }

@@ -31,6 +31,7 @@
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_trace.h"
 #include "guestos/options.h"
+#include "guestos/prepare/module.h"
 #include "guestos/semihosting.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
@@ -74,6 +75,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     /// Presses the power key; any thread. A guest that listens to it shuts itself down.
     void power_key() { devices_->board_firmware().gpio().power_key(); }
 
+    /// Binds the sites of a prepared kernel, whose image is at the physical address `start`. Before run().
+    void bind_sites(std::span<const prepare::Site> sites, std::span<const uint8_t> image, uint64_t start);
     /// Starts the first CPU and returns when the machine has stopped.
     End run(const BootState& boot);
     /// The same for a machine whose CPUs are as load() has left them.
@@ -192,6 +195,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::unique_ptr<const jit::Frontend> frontend_;
     std::unique_ptr<jit::Engine> engine_;
     std::unique_ptr<backend::Accelerator> accelerator_;
+    std::optional<prepare::BoundSites> bound_sites_;  ///< nothing: no prepared kernel
     std::string accelerator_reason_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::mutex failure_lock_;

@@ -78,6 +78,7 @@ static Json cpu_counters(const Vcpu& v) {
         if (kExitNames[i] != nullptr) c["exits"][kExitNames[i]] = s.exits[i];
     c["el_switches"] = s.el_switches;
     c["memory_slow"] = s.memory_slow;
+    c["device_calls"] = s.device_calls;
     c["tlb_fills"] = s.tlb_fills;
     c["tlb_recalls"] = s.tlb_recalls;
     c["mmio"] = s.mmio;
@@ -126,6 +127,24 @@ static Json cpu_counters(const Vcpu& v) {
                         {"tagged_sites", s.tagged_sites}};
     }
     return c;
+}
+
+static bool has_fastmem(const CpuGroup& cpus) { return cpus.cpu(0).fastmem() != nullptr; }
+
+/// Without preparation each expected device access that was translated would have been translated once more, with fastmem.
+static Json prepared_json(const prepare::BoundSites& bound, const jit::EngineStats& e, bool fastmem) {
+    using prepare::Binding;
+    return {{"sites", bound.sites},
+            {"bound_inline", bound.of(Binding::Inline)},
+            {"bound_to_calls", bound.of(Binding::Call)},
+            {"bound_to_exits", bound.of(Binding::Exit)},
+            {"bound_to_devices", bound.of(Binding::Device)},
+            {"bound_blocks", bound.of(Binding::Ahead)},
+            {"unbound", bound.of(Binding::None)},
+            {"wrong", bound.wrong},
+            {"blocks_translated_ahead", e.blocks_ahead},
+            {"devices_translated", e.expected_devices},
+            {"retranslations_saved", fastmem ? e.expected_devices : 0}};
 }
 
 /// Of a run with tier 2 whose statistics were asked for.
@@ -209,6 +228,7 @@ std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     for (const Vcpu* v : cpus.cpus()) j["cpus"].push_back(cpu_counters(*v));
     const Json counters = counters_of(accelerator, e, j["cpus"], bus);
     j.update(counters);
+    if (bound_sites != nullptr) j["prepared"] = prepared_json(*bound_sites, e, has_fastmem(cpus));
     j["translation"]["nanoseconds"] = e.translate_ns;
     if (profiler != nullptr) {
         j["tier2"] = tier2_json(engine.tier2_stats(), cpu_seconds(usage));
@@ -249,7 +269,9 @@ void MachineStats::print(std::FILE* out) const {
     Json each;
     for (const Vcpu* v : cpus.cpus()) each.push_back(cpu_counters(*v));
     fmt::print(out, "{:<40}{:>14}{:>14}\n", "counters of all CPUs", "total", "per second");
-    print_counters(out, counters_of(accelerator, e, each, bus), "", seconds_since(started));
+    Json counters = counters_of(accelerator, e, each, bus);
+    if (bound_sites != nullptr) counters["prepared"] = prepared_json(*bound_sites, e, has_fastmem(cpus));
+    print_counters(out, counters, "", seconds_since(started));
 }
 
 }  // namespace arclight::guestos

@@ -9,6 +9,7 @@
 #include "devices/bus.h"
 #include "guestos/machine/board/cpu_group.h"
 #include "guestos/machine/board/sampling_profiler.h"
+#include "guestos/prepare/module.h"
 #include "jit/engine/engine.h"
 #include "mmu/lightv/module.h"
 
@@ -21,7 +22,8 @@ struct MachineStats {
     const std::string& accelerator_reason;
     const CpuGroup& cpus;
     const devices::Bus& bus;
-    const SamplingProfiler* profiler;  ///< null: without tier 2
+    const SamplingProfiler* profiler;        ///< null: without tier 2
+    const prepare::BoundSites* bound_sites;  ///< null: no prepared kernel
     std::chrono::steady_clock::time_point started;
     bool instructions_counted;
 

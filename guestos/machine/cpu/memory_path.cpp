@@ -25,7 +25,7 @@ constexpr uint8_t kFscUnsupportedExclusive = 0b110101;
 void MemoryPath::slow_path(uint64_t descriptor, const void* host_pc) {
     ++stats_.memory_slow;
     const MemoryAccess access = MemoryAccess::unpack(descriptor);
-    if (devices_.access_remembered(access, state_.access_addr)) return;
+    if (devices_.access_remembered(access, state_.access_addr)) return note_device(access, host_pc);
     Outcome outcome;
     do outcome = carry_out(access, host_pc);
     while (outcome.kind == Outcome::Kind::Retry);
@@ -171,6 +171,13 @@ void MemoryPath::note_tag(uint64_t va, const void* host_pc) {
     core_.clear_all_jumps();
 }
 
+/// A device has answered.
+void MemoryPath::note_device(const MemoryAccess& access, const void* host_pc) {
+    if ((access.aux & jit::ir::kMemDevice) != 0) ++stats_.device_calls;
+    if (core_.options.record_sites && host_pc != nullptr) [[unlikely]]
+        core_.context.engine.record_device(host_pc);
+}
+
 bool MemoryPath::is_there(const uint8_t* host) {
     return host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); });
 }
@@ -182,6 +189,7 @@ MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64
     if (access.kind == MemoryKind::ZeroBlock || !devices_.access(access, pa))
         return data_abort(state_.access_addr, mmu::kFscSynchronousExternal, access.writes());
     devices_.remember(access, va, pa);
+    note_device(access, host_pc);
     // With fastmem every access would fault first.
     if (host_pc != nullptr && core_.has_fastmem() && (access.aux & jit::ir::kMemDevice) == 0 &&
         core_.context.engine.mark_device(host_pc)) {

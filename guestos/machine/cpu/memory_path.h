@@ -87,6 +87,7 @@ class MemoryPath {
     Outcome carry_out_pair(uint64_t va, unsigned unit_log2);
     Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);
     void note_tag(uint64_t va, const void* host_pc);
+    void note_device(const jit::MemoryAccess& access, const void* host_pc);
     bool may_be_misaligned(const jit::MemoryAccess& access, uint64_t va) const;
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     uint8_t* cached(uint64_t va, bool write, bool unprivileged) const;

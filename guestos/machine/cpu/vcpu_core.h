@@ -20,7 +20,7 @@ namespace arclight::guestos {
 /// Counted by the owning thread, read by anybody: slightly stale.
 struct VcpuStats {
     uint64_t exits[16] = {};  ///< by jit::ExitReason
-    uint64_t memory_slow = 0, tlb_fills = 0, tlb_recalls = 0, mmio = 0, data_aborts = 0,
+    uint64_t memory_slow = 0, device_calls = 0, tlb_fills = 0, tlb_recalls = 0, mmio = 0, data_aborts = 0,
              instruction_aborts = 0;
     uint64_t fastmem_faults = 0, fastmem_refills = 0, device_sites = 0, tagged_sites = 0, el_switches = 0;
     // Traditional shadow paging: stores to tables, those that undid translations, pages found to be tables

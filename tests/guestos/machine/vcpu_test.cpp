@@ -33,6 +33,27 @@ TEST(Vcpu, RunsInstructionsUntilItIsStopped) {
     EXPECT_EQ(m.group.cpu(0).cpu().state.x[1], 42u);
 }
 
+// Whatever is expected of an instruction, RAM stays RAM and a device a device, and what is recorded is what was met.
+TEST(Vcpu, WrongExpectationsChangeNothing) {
+    for (const bool expect : {false, true}) {
+        M m;
+        m.engine.record_sites(kCode, kCode + 0x1000);
+        m.write_program(kCode, {movz(1, 40), str(1, 10, 8), ldr(2, 10, 8), add(2, 2, 2), str(2, 9),
+                                ldr(3, 9, 16), str(3, 9), ldr_w(4, 10, 8), str(4, 9), str(1, 9, 8), b(0)});
+        if (expect)
+            for (uint64_t pa = kCode; pa < kCode + 0x40; pa += 4) {
+                m.engine.expect_device(pa);
+                m.engine.expect_block(pa, 1);
+            }
+        m.group.cpu(0).power_on(kCode, 0);
+        ASSERT_TRUE(m.run());
+        EXPECT_EQ(m.device.values, (Values{42, 0xfedc'ba98'7654'3210, 40}));
+        const VcpuStats& stats = m.group.cpu(0).stats();
+        EXPECT_EQ(stats.mmio, 5u);
+        EXPECT_EQ(stats.device_calls, expect ? 5u : 0u);
+    }
+}
+
 TEST(Vcpu, StaysOffUntilPoweredOn) {
     M m;
     m.write_program(kCode, {str(9, 9), b(0)});

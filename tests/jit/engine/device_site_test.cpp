@@ -32,10 +32,10 @@ class DeviceSiteTest : public testing::Test {
 
     /// Translates the code, and counts the accesses that go to their slow path at once: by a jump without a condition, beside
     /// the one that the block's end is.
-    unsigned slow_accesses() {
+    unsigned slow_accesses(uint32_t mode = kMode) {
         std::fflush(trace_);
         const size_t before = size_;
-        if (engine_.entry(kBase, kMode) == nullptr) return ~0u;
+        if (engine_.entry(kBase, mode) == nullptr) return ~0u;
         std::fflush(trace_);
         std::string listing(text_ + before, size_ - before);
         listing.resize(listing.find("cold:"));
@@ -70,6 +70,68 @@ TEST_F(DeviceSiteTest, AnInstructionThatMetADeviceIsTranslatedAgain) {
     ASSERT_TRUE(mark_one());
     EXPECT_EQ(slow_accesses(), others + 2);
     EXPECT_FALSE(mark_one()) << "both are marked";
+}
+
+// With fastmem and with the soft TLB.
+TEST_F(DeviceSiteTest, AnExpectedOneIsADeviceCallFromTheFirst) {
+    for (const uint32_t mode : {kMode, kMode & ~frontend::a64::translation_flag::kFastmem}) {
+        engine_.invalidate(kBase, 64);
+        const unsigned others = slow_accesses(mode);
+        engine_.invalidate(kBase, 64);
+        engine_.expect_device(kBase + 4);
+        engine_.expect_device(kBase + 8);  // no access
+        const uint64_t before = engine_.stats().expected_devices;
+        EXPECT_EQ(slow_accesses(mode), others + 1);
+        EXPECT_EQ(engine_.stats().expected_devices, before + 1);
+    }
+}
+
+// Until its code changes.
+TEST_F(DeviceSiteTest, NewCodeAtThePlaceOfAnExpectedOneIsNotMarked) {
+    const unsigned others = slow_accesses();
+    engine_.invalidate(kBase, 64);
+    engine_.expect_device(kBase);
+    slow_accesses();
+    engine_.invalidate(kBase, 64);
+    EXPECT_EQ(slow_accesses(), others);
+}
+
+TEST_F(DeviceSiteTest, ExpectedBlocksAreTranslatedWithTheFirstOfTheirPage) {
+    constexpr uint32_t kRet = 0xd65f'03c0;
+    const uint64_t same_page = kBase + 0x800, other_page = kBase + 0x1000;
+    ram_[0x800 / 4] = ram_[0x1000 / 4] = kRet;
+    for (const uint64_t pa : {kBase, same_page, other_page}) engine_.expect_block(pa, 2);
+    ASSERT_NE(engine_.entry(kBase, kMode), nullptr);
+    EXPECT_EQ(engine_.stats().blocks, 2u);
+    EXPECT_EQ(engine_.stats().blocks_ahead, 1u);
+    ASSERT_NE(engine_.entry(same_page, kMode), nullptr);
+    EXPECT_EQ(engine_.stats().blocks, 2u) << "it is there";
+
+    engine_.invalidate(same_page, 64);
+    engine_.invalidate(kBase, 64);
+    ASSERT_NE(engine_.entry(kBase, kMode), nullptr);
+    EXPECT_EQ(engine_.stats().blocks_ahead, 1u)
+        << "code that changes is not translated ahead again and again";
+    for (unsigned i = 0; i < 3; i++) {
+        engine_.invalidate_all();
+        ASSERT_NE(engine_.entry(kBase, kMode), nullptr);
+        EXPECT_EQ(engine_.stats().blocks_ahead, 2u) << "no more often than it was said";
+    }
+}
+
+TEST_F(DeviceSiteTest, RecordsWhatItMeetsInARange) {
+    engine_.record_sites(kBase, kBase + 8);
+    slow_accesses();
+    ram_[0x800 / 4] = 0xd65f'03c0;
+    ASSERT_NE(engine_.entry(kBase + 0x800, kMode), nullptr);
+    const uint8_t* const cold = engine_.code().base() + engine_.code().size() / 2;
+    for (const uint8_t* pc = cold; pc < cold + kSearched; pc++) engine_.record_device(pc);
+    const SiteRecord record = engine_.site_record();
+    ASSERT_EQ(record.blocks.size(), 1u);
+    EXPECT_EQ(record.blocks.at(kBase).bytes, 12u);
+    EXPECT_EQ(record.blocks.at(kBase).translations, 1u);
+    ASSERT_EQ(record.devices.size(), 2u);
+    EXPECT_TRUE(record.devices.contains(kBase) && record.devices.contains(kBase + 4));
 }
 
 TEST_F(DeviceSiteTest, NewCodeAtItsPlaceIsNotMarked) {
