@@ -28,6 +28,9 @@ class NbdConnection;
 namespace arclight::devices::vhost_user {
 class Connection;
 }
+namespace arclight::mmu {
+class FaultFile;
+}
 namespace arclight::jit {
 class CacheKey;
 }
@@ -42,6 +45,8 @@ class CommandServer;
 enum class Accel : uint8_t { Auto, Kvm, Process };
 /// `--fastmem`: guest memory by the virtual machine's page tables.
 enum class Fastmem : uint8_t { Auto, On, Off };
+/// Where LightV changes what lies behind a page: in the host's mapping of RAM, or where soft TLBs and fastmem are filled.
+enum class LightvStage : uint8_t { Auto, Host, Fill };
 /// `--jit`.
 enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
 
@@ -314,9 +319,12 @@ struct RunOptions {
         false;  ///< instead of the run's end: a monitor looks at the machine, resets it, or ends the run
     bool count_instructions = false;
     bool stats = false;
-    std::string stats_file;                 ///< for JSON; empty: a table on stderr
-    std::string profile_host;               ///< for host instructions by class, as JSON; empty: not counted
-    std::string lightv;                     ///< policy file; empty: none
+    std::string stats_file;    ///< for JSON; empty: a table on stderr
+    std::string profile_host;  ///< for host instructions by class, as JSON; empty: not counted
+    std::string lightv;        ///< policy file; empty: none
+    LightvStage lightv_stage = LightvStage::Auto;
+    std::shared_ptr<const mmu::FaultFile>
+        opened_fault_file;                  ///< for it; null: not opened yet, or not permitted
     std::string control;                    ///< path of the control socket; empty: none
     std::string symbols;                    ///< file with the kernel's symbols; empty: none
     std::string gdb;                        ///< where a debugger connects (gdb/address.h); empty: nowhere
