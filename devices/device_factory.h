@@ -25,7 +25,8 @@ namespace arclight::devices {
 class CharBackends;
 namespace virtio {
 class NbdConnection;
-}
+class SharedDisk;
+}  // namespace virtio
 namespace vhost_user {
 class Connection;
 }
@@ -77,6 +78,8 @@ struct DeviceContext {
     const mmu::GuestMemory* memory = nullptr;
     unsigned queues = 1;  ///< of devices that have one for each CPU, where their bus has room for that
     uint64_t ram_bytes = 0;
+    /// Takes disks over raw images, so that others can choose their images; null: nobody does.
+    std::vector<virtio::SharedDisk*>* shared_disks = nullptr;
 };
 
 /// A virtio device wants a transport; a PCI function a place on that bus; a SCSI device a place on a host (devices/virtio/scsi.h); any

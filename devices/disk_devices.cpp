@@ -126,7 +126,12 @@ Result<virtio::Disk> open_disk(const DeviceArguments& arguments, const DeviceCon
     if (std::ranges::find(kServedFormats, format) != std::end(kServedFormats))
         return failure("disk image '{}': nobody serves its format, {}", file, format);
     if (!read_word(arguments, "format", kFormat, options.image.raw, error)) return std::unexpected(error);
-    return virtio::Disk::open(file, std::move(options));
+    if (context.shared_disks == nullptr || options.image.snapshot)
+        return virtio::Disk::open(file, std::move(options));
+    virtio::SharedDisk* shared = nullptr;
+    auto disk = virtio::Disk::open_shared(file, std::move(options), shared);
+    if (disk) context.shared_disks->push_back(shared);
+    return disk;
 }
 
 DeviceOption queues_option(std::string name) {

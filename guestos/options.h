@@ -28,6 +28,9 @@ class NbdConnection;
 namespace arclight::devices::vhost_user {
 class Connection;
 }
+namespace arclight::mmu {
+class FaultFile;
+}
 namespace arclight::jit {
 class CacheKey;
 }
@@ -42,6 +45,8 @@ class CommandServer;
 enum class Accel : uint8_t { Auto, Kvm, Process };
 /// `--fastmem`: guest memory by the virtual machine's page tables.
 enum class Fastmem : uint8_t { Auto, On, Off };
+/// Where LightV changes what lies behind a page: in the host's mapping of RAM, or where soft TLBs and fastmem are filled.
+enum class LightvStage : uint8_t { Auto, Host, Fill };
 /// `--jit`.
 enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
 
@@ -317,11 +322,14 @@ struct RunOptions {
     std::string stats_file;    ///< for JSON; empty: a table on stderr
     std::string profile_host;  ///< for host instructions by class, as JSON; empty: not counted
     std::string
-        profile_sites;    ///< for what the kernel's instructions meet (prepare/profile.h); empty: not noted
-    std::string lightv;   ///< policy file; empty: none
-    std::string control;  ///< path of the control socket; empty: none
-    std::string symbols;  ///< file with the kernel's symbols; empty: none
-    std::string gdb;      ///< where a debugger connects (gdb/address.h); empty: nowhere
+        profile_sites;   ///< for what the kernel's instructions meet (prepare/profile.h); empty: not noted
+    std::string lightv;  ///< policy file; empty: none
+    LightvStage lightv_stage = LightvStage::Auto;
+    std::shared_ptr<const mmu::FaultFile>
+        opened_fault_file;                  ///< for it; null: not opened yet, or not permitted
+    std::string control;                    ///< path of the control socket; empty: none
+    std::string symbols;                    ///< file with the kernel's symbols; empty: none
+    std::string gdb;                        ///< where a debugger connects (gdb/address.h); empty: nowhere
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
     bool spectre =

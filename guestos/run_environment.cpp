@@ -15,6 +15,7 @@
 #include "guestos/sandbox/speculation.h"
 #include "host/cores.h"
 #include "jit/engine/cache_key.h"
+#include "mmu/host_stage.h"
 
 namespace arclight::guestos {
 
@@ -67,6 +68,9 @@ Result<std::unique_ptr<RunEnvironment>> RunEnvironment::open(RunOptions& options
         if (const auto& cores = options.placement[static_cast<size_t>(host::ThreadGroup::Vcpus)])
             host::prefer_node_of(*cores);
     }
+    // It wants a right that the sandbox gives up.
+    if ((!options.lightv.empty() || !options.control.empty()) && options.lightv_stage != LightvStage::Fill)
+        options.opened_fault_file = mmu::FaultFile::open();
     std::unique_ptr<RunEnvironment> environment(new RunEnvironment(options));
     if (const auto jailed = sandbox::enter(options, [&] { environment->open_first(); }); !jailed)
         return std::unexpected(jailed.error());

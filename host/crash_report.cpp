@@ -135,10 +135,12 @@ void on_signal(int signal, siginfo_t* info, void* argument) {
     auto& context = *static_cast<ucontext_t*>(argument);
     const bool fault = info->si_code > 0;  // by an instruction, not by kill(2)
     greg_t* const registers = context.uc_mcontext.gregs;
-    if (signal == SIGBUS && fault) {
+    if ((signal == SIGBUS || (signal == SIGSEGV && info->si_code == SEGV_ACCERR)) && fault) {
         auto pc = static_cast<uint64_t>(registers[REG_RIP]), sp = static_cast<uint64_t>(registers[REG_RSP]);
         constexpr greg_t kWrite = 2;  // of a page fault's error code (SDM vol. 3, 4.7)
-        if (handle_memory_fault(info->si_addr, (registers[REG_ERR] & kWrite) != 0, &pc, &sp)) {
+        const bool write = (registers[REG_ERR] & kWrite) != 0;
+        if (signal == SIGBUS ? handle_memory_fault(info->si_addr, write, &pc, &sp)
+                             : handle_withheld_fault(info->si_addr, write, &pc, &sp)) {
             registers[REG_RIP] = static_cast<greg_t>(pc);
             registers[REG_RSP] = static_cast<greg_t>(sp);
             return;

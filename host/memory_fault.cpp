@@ -33,6 +33,15 @@ std::atomic<TranslatedFault> translated_fault{nullptr};
 std::atomic<LentPage> lent_page{nullptr};
 std::atomic<int> empty_file{-1};  ///< a file of no bytes
 
+struct Withheld {
+    std::atomic<bool> taken{false};
+    std::atomic<uint64_t> base{0}, end{0};
+    WithheldMemory::Owner owner{};  ///< written before `end`
+};
+std::array<Withheld, 16> withheld;
+std::atomic<unsigned> withheld_active{0};
+thread_local bool withheld_noted = false;
+
 std::atomic<uint64_t> lendings{0};  ///< so far
 std::atomic<int64_t> lent_now{0};
 std::mutex lent_lock;
@@ -54,6 +63,15 @@ Mapping* find(const void* address) {
     for (Mapping& m : mappings)
         if (at >= m.base && at < m.end) return &m;
     return nullptr;
+}
+
+/// Of memory that is mapped in a second place, its first one.
+const void* origin_of(const void* address) {
+    const auto at = reinterpret_cast<uint64_t>(address);
+    for (const Withheld& w : withheld)
+        if (at >= w.base && at < w.end)
+            if (const void* origin = w.owner.origin(w.owner.context, address)) return origin;
+    return address;
 }
 
 /// An access behind the end of a mapped file faults. The first mapping opens it: later a sandbox may forbid it.
@@ -190,7 +208,8 @@ void set_memory_fault_hooks(TranslatedFault translated, LentPage lent) {
     lent_page = lent;
 }
 
-bool note_lost(const void* address) {
+bool note_lost(const void* there) {
+    const void* address = origin_of(there);
     Mapping* m = find(address);
     if (m == nullptr) return false;
     detail::lost = true;
@@ -228,15 +247,24 @@ std::optional<uint64_t> pages_lent() {
 
 bool lend_lost_pages() {
     bool any = false;
+    const auto lend = [&any](uint64_t at) {
+        const auto* page = reinterpret_cast<const volatile uint8_t*>(at);
+        if (touch([page] { (void)*page; })) return;
+        lend_page(reinterpret_cast<const void*>(at));
+        const std::lock_guard guard(lent_lock);
+        lent.push_back(at);
+        any = true;
+    };
     for (const Mapping& m : mappings) {
         if (!m.file) continue;
-        for (uint64_t at = m.base; at < m.end; at += kPage) {
-            const auto* page = reinterpret_cast<const volatile uint8_t*>(at);
-            if (touch([page] { (void)*page; })) continue;
-            lend_page(reinterpret_cast<const void*>(at));
-            const std::lock_guard guard(lent_lock);
-            lent.push_back(at);
-            any = true;
+        for (uint64_t at = m.base; at < m.end; at += kPage) lend(at);
+    }
+    for (const Withheld& w : withheld) {
+        if (w.end == 0) continue;
+        const void* at = reinterpret_cast<const void*>(w.base.load());
+        while ((at = w.owner.next(w.owner.context, at)) != nullptr) {
+            lend(reinterpret_cast<uint64_t>(at));
+            at = static_cast<const uint8_t*>(at) + kPage;
         }
     }
     if (const LentPage tell = lent_page; any && tell != nullptr) tell(nullptr, false);
@@ -275,6 +303,73 @@ bool handle_memory_fault(const void* address, bool write, uint64_t* pc, uint64_t
         }
     lend_page(address);
     if (const LentPage tell = lent_page) tell(address, write);
+    return true;
+}
+
+// ---- Withheld memory
+
+WithheldMemory::WithheldMemory(const void* base, size_t bytes, const Owner& owner)
+    : slot_(static_cast<unsigned>(withheld.size())) {
+    for (unsigned i = 0; i < withheld.size(); ++i) {
+        bool free = false;
+        Withheld& w = withheld[i];
+        if (!w.taken.compare_exchange_strong(free, true)) continue;
+        w.owner = owner;
+        w.base = reinterpret_cast<uint64_t>(base);
+        w.end = reinterpret_cast<uint64_t>(base) + bytes;
+        slot_ = i;
+        break;
+    }
+}
+
+WithheldMemory::~WithheldMemory() {
+    set_active(false);
+    if (guards_) --detail::guarded;
+    if (slot_ == withheld.size()) return;
+    Withheld& w = withheld[slot_];
+    w.end = 0;
+    w.base = 0;
+    w.taken = false;
+}
+
+bool WithheldMemory::guard() {
+    if (std::exchange(guards_, true)) return false;
+    return detail::guarded++ == 0;
+}
+
+void WithheldMemory::set_active(bool active) {
+    if (std::exchange(active_, active) == active) return;
+    if (active)
+        ++withheld_active;
+    else
+        --withheld_active;
+}
+
+std::optional<WithheldMemory::Answer> ask_withheld(const void* address, bool write) {
+    const auto at = reinterpret_cast<uint64_t>(address);
+    for (const Withheld& w : withheld)
+        if (at >= w.base && at < w.end) return w.owner.ask(w.owner.context, address, write);
+    return std::nullopt;
+}
+
+bool any_withheld() { return withheld_active != 0; }
+void note_withheld() { withheld_noted = true; }
+bool take_withheld() { return std::exchange(withheld_noted, false); }
+
+bool handle_withheld_fault(const void* address, bool write, uint64_t* pc, uint64_t* sp) {
+    const auto answer = ask_withheld(address, write);
+    if (!answer) return false;
+    if (*answer != WithheldMemory::Answer::Refused) return true;
+    if (const auto next = continuation()) {
+        note_withheld();
+        *pc = next->pc;
+        *sp = next->sp;
+        return true;
+    }
+    const TranslatedFault translated = translated_fault;
+    const void* next = translated != nullptr ? translated(reinterpret_cast<const void*>(*pc)) : nullptr;
+    if (next == nullptr) return false;
+    *pc = reinterpret_cast<uint64_t>(next);
     return true;
 }
 

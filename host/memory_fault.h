@@ -113,4 +113,58 @@ void lose_lent_pages();
 /// A SIGBUS of the calling thread by an access to `address` at *pc. True: handled, and the thread goes on at *pc with *sp.
 bool handle_memory_fault(const void* address, bool write, uint64_t* pc, uint64_t* sp);
 
+// ---- Memory that this process withholds from itself, to see accesses to it
+
+/// A mapping of which some pages may have fewer rights than those who access it know: SIGSEGV, or EFAULT of KVM_RUN. Such an
+/// access ends as one to lost memory does, but nothing is lent: in touch(), which returns false and leaves take_withheld() true;
+/// or in translated code, which goes on elsewhere.
+class WithheldMemory {
+  public:
+    enum class Answer : uint8_t {
+        Opened,     ///< the access is permitted from now on: it is to be made again
+        Permitted,  ///< the same, but it has been permitted before the question
+        Refused,
+    };
+    /// Called in a signal's handler too.
+    struct Owner {
+        /// On the thread that made the access.
+        Answer (*ask)(void* context, const void* address, bool write);
+        /// Where else this process has the memory that lies at `address`; null: nowhere else. Of that place's FallibleMemory is
+        /// told what is lost here.
+        const void* (*origin)(void* context, const void* address);
+        /// The first page from `from` on that has an origin; null: there is none.
+        const void* (*next)(void* context, const void* from);
+        void* context;
+    };
+    /// At most 16 are there at a time; of more, accesses are not noticed and end the program.
+    WithheldMemory(const void* base, size_t bytes, const Owner& owner);
+    ~WithheldMemory();
+    WithheldMemory(const WithheldMemory&) = delete;
+    WithheldMemory& operator=(const WithheldMemory&) = delete;
+
+    // ---- One thread at a time
+    /// From now on touch() guards, whatever is withheld. True: it may not have until now, so no right may be withheld before the
+    /// accesses that are under way have ended.
+    bool guard();
+    /// Whether some page has fewer rights.
+    void set_active(bool active);
+
+  private:
+    unsigned slot_;
+    bool active_ = false, guards_ = false;
+};
+
+/// Nothing: `address` is in no such mapping.
+std::optional<WithheldMemory::Answer> ask_withheld(const void* address, bool write);
+/// Whether any page is withheld now.
+bool any_withheld();
+/// The calling thread's touch() is about to fail for that reason.
+void note_withheld();
+/// Whether the calling thread's last failed touch() failed for that reason: it is to be made again. False from then on.
+bool take_withheld();
+/// How often at most: memory that is gone may look like memory that is withheld.
+inline constexpr unsigned kMaxWithheld = 64;
+/// As handle_memory_fault(), of a SIGSEGV.
+bool handle_withheld_fault(const void* address, bool write, uint64_t* pc, uint64_t* sp);
+
 }  // namespace arclight::host

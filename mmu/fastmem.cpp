@@ -126,9 +126,10 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, 
     const auto enter = [&](uint64_t* table, uint64_t& parent, unsigned level, uint64_t physical,
                            uint64_t extra) {
         uint64_t& entry = table[table_index(host_va, level)];
-        const uint64_t value =
-            physical | format_.present | format_.user | format_.accessed | format_.no_execute | extra |
-            (page.writable ? format_.writable | format_.dirty : 0) | (page.non_global ? non_global() : 0);
+        const uint64_t value = physical | format_.present | format_.user | format_.accessed |
+                               format_.no_execute | extra |
+                               (page.writable ? format_.writable | format_.dirty : 0) |
+                               (page.non_global ? non_global() : 0) | (page.intercepted ? intercepted() : 0);
         const uint64_t old = entry;
         if (allowed == Change::OnlyAdd && (old & format_.present) != 0) return false;
         if (page.non_global && (parent & listed()) == 0) {
@@ -311,6 +312,31 @@ uint64_t* FastmemSet::leaf(Fastmem& w, uint64_t va, unsigned& level, uint64_t& h
         if (level == 0 || (entry & format_.large) != 0) return &entry;
         table = host_.table_at(entry & format_.address_mask);
     }
+}
+
+void FastmemSet::drop_pages(unsigned number, std::span<const uint64_t> pages) {
+    for (const Slot& slot : tlbs_[number].slots)
+        for (unsigned i = 0; i < kTableEntries; ++i)
+            clear_pages(slot.level2[i], 2, (uint64_t{slot.entry} << kFastmemSlotBits) + i * span_of(2),
+                        pages);
+}
+
+/// The tables stay, as with clear_leaves().
+void FastmemSet::clear_pages(uint64_t& entry, unsigned level, uint64_t host_address,
+                             std::span<const uint64_t> pages) {
+    if ((entry & format_.present) == 0) return;
+    if (level != 0 && (entry & format_.large) == 0) {
+        uint64_t* table = host_.table_at(entry & format_.address_mask);
+        for (unsigned i = 0; i < kTableEntries; ++i)
+            clear_pages(table[i], level - 1, host_address + i * span_of(level - 1), pages);
+        return;
+    }
+    const uint64_t physical = entry & format_.address_mask & ~(span_of(level) - 1);
+    const auto next = std::ranges::lower_bound(pages, physical);
+    const bool named = next != pages.end() && *next - physical < span_of(level);
+    if (!named && (entry & intercepted()) == 0) return;
+    entry = 0;
+    pend(host_address);
 }
 
 void FastmemSet::write_protect(unsigned number, uint64_t va) {

@@ -19,6 +19,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "mmu/host_tables.h"
@@ -51,7 +52,8 @@ class FastmemSet {
         uint8_t page_bits = 12;   ///< of the guest's mapping: WalkResult::page_bits
         bool writable = false;    ///< it is readable
         bool non_global = false;
-        bool large = false;  ///< the 2 MiB around va are one mapping, all of it RAM
+        bool intercepted = false;  ///< by the page overlay
+        bool large = false;        ///< the 2 MiB around va are one mapping, all of it RAM
     };
     /// Maps the page. False if it was not mapped: fastmem cannot map it, or there is no room.
     bool fill(unsigned number, const Page& page);
@@ -71,6 +73,12 @@ class FastmemSet {
     void write_protect(unsigned number, uint64_t va);
     /// Whether va maps the page of RAM at `host` writable.
     bool is_writable(unsigned number, uint64_t va, const uint8_t* host);
+    /// Unmaps these pages of RAM (physical addresses of the host tables, in ascending order) and all intercepted pages.
+    void drop_pages(unsigned number, std::span<const uint64_t> pages);
+    /// What drop_pages() wants for the page of RAM at `host`; nothing: no fastmem can map it.
+    std::optional<uint64_t> physical_of_page(const uint8_t* host) {
+        return host_.knows_page(host) ? host_.physical_of_page(host) : std::nullopt;
+    }
     void drop_non_global(unsigned number);
     void drop_all(unsigned number);
     /// Invalidates what was dropped in the processor's TLB, and frees its tables.
@@ -111,6 +119,7 @@ class FastmemSet {
     bool is_of(uint64_t leaf, bool globals, bool non_globals) const {
         return (leaf & non_global()) != 0 ? non_globals : globals;
     }
+    void clear_pages(uint64_t& entry, unsigned level, uint64_t host_address, std::span<const uint64_t> pages);
     uint64_t* leaf(Fastmem& w, uint64_t va, unsigned& level, uint64_t& host_va);
     void drop_entry(uint64_t& entry, unsigned level, uint64_t host_address);
     void pend(uint64_t host_address);
@@ -125,6 +134,8 @@ class FastmemSet {
     /// Of an entry that leads to a table: Fastmem::non_global lists the
     /// table.
     uint64_t listed() const { return format_.software[2]; }
+    /// Of a leaf: the page overlay intercepts the page, so that it may be backed by other memory.
+    uint64_t intercepted() const { return format_.software[3]; }
 
     HostTables& host_;
     const HostPageFormat format_;

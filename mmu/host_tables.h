@@ -14,7 +14,7 @@ struct HostPageFormat {
     uint64_t large;         ///< of an entry above the lowest level: it maps a page, not a table
     uint64_t address_mask;  ///< the bits of the physical address
     /// Bits of an entry that the processor leaves to software.
-    uint64_t software[3];
+    uint64_t software[4];
     /// Added to an address below 2^49 it gives a non-canonical address, on which every access faults.
     uint64_t non_canonical;
 

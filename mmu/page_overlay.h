@@ -9,14 +9,19 @@
 // Every user of a host address that bypasses the soft TLB holds a shared lock: Access for one access of a
 // CPU, Dma for one request of a device. A change under Exclusive is therefore seen by all of them at once.
 // Soft TLBs, fastmem and translated code must be invalidated separately (lightv::Machine::forget).
+//
+// With a HostStage, what backs a page is mapped at its own place in RAM, which steer() changes; rights that a page lacks are
+// withheld there. Nothing is stored for a page that only lies elsewhere: it is not intercepted.
 #pragma once
 
 #include <pthread.h>
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <shared_mutex>
 
+#include "mmu/host_stage.h"
 #include "mmu/no_speculation.h"
 
 namespace arclight::mmu {
@@ -91,6 +96,10 @@ class PageOverlay {
     uint64_t intercepted() const { return intercepted_.load(std::memory_order_relaxed); }
 
     // ---- All addresses below must lie in RAM
+    /// Before any page is intercepted. Null: there is none.
+    void use(HostStage* stage);
+    HostStage* host_stage() const { return stage_; }
+
     uint8_t flags(uint64_t pa) const { return flags_[number(pa)].load(std::memory_order_acquire); }
     /// The host address of pa in RAM itself.
     uint8_t* own(uint64_t pa) const { return host_ + bounded(pa - base_, size_); }
@@ -104,14 +113,24 @@ class PageOverlay {
     /// Marks of a kTracked page: accessed, written.
     static constexpr uint8_t kAccessed = 1, kDirty = 2;
     uint8_t marks(uint64_t pa) const { return marks_[number(pa)].load(std::memory_order_relaxed); }
-    void mark(uint64_t pa, uint8_t marks) const { marks_[number(pa)].fetch_or(marks); }
+    void mark(uint64_t pa, uint8_t marks) const {
+        marks_[number(pa)].fetch_or(marks);
+        if (stage_ != nullptr) stage_->open(number(pa), (marks & kDirty) != 0);
+    }
     uint8_t take_marks(uint64_t pa) { return marks_[number(pa)].exchange(0); }
 
     /// Allocates the tables; call it before set(), from one thread at a time. False if the host has no
     /// memory.
     bool prepare();
-    /// Changes one page. One thread at a time.
+    /// Changes one page. One thread at a time. With a host stage, what backs it stays (steer()), and rights that it had and has no
+    /// longer are there until enforce().
     void set(uint64_t pa, const Page& page);
+
+    // ---- With a host stage
+    /// Puts `count` consecutive pages from `pa` on at consecutive memory from `place` on. An error changes nothing.
+    Result<void> steer(uint64_t pa, uint64_t count, const Place& place);
+    /// Withholds the rights that the page lacks, from those who know its place too.
+    Result<void> enforce(uint64_t pa);
 
     /// Shared lock of one access of a CPU.
     class Access {
@@ -130,6 +149,9 @@ class PageOverlay {
     /// waiting writer must not block new readers: std::shared_mutex in glibc prefers readers.
     using Dma = std::shared_lock<std::shared_mutex>;
     Dma dma() const { return Dma(dma_); }
+
+    /// Excludes all holders of Dma.
+    std::unique_lock<std::shared_mutex> without_devices() { return std::unique_lock(dma_); }
 
     /// Excludes all holders of Access and Dma.
     class Exclusive {
@@ -151,12 +173,18 @@ class PageOverlay {
 
   private:
     uint64_t number(uint64_t pa) const { return bounded(pa - base_, size_) / kPage; }
+    /// Nobody may access it at its own place.
+    static bool is_closed(uint8_t flags) {
+        return (flags & (page_flag::kNoRead | page_flag::kUncached)) != 0;
+    }
+    uint8_t* place_on_host_stage(uint64_t number) const;
 
     uint8_t* const host_;
     const uint64_t base_, size_;
     std::atomic<uint64_t> intercepted_{0};
-    // One sparse mapping made by prepare(): the host allocates only the parts for intercepted pages.
-    void* tables_ = nullptr;
+    HostStage* stage_ = nullptr;  ///< null: there is none
+    // One sparse mapping made by prepare(), which begins with the backings: the host allocates only the parts for intercepted
+    // pages.
     std::atomic<uint8_t>* flags_ = nullptr;
     std::atomic<uint8_t>* marks_ = nullptr;
     std::atomic<uint8_t*>* backings_ = nullptr;

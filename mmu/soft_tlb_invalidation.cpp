@@ -1,5 +1,7 @@
-// What a soft TLB loses: by TLBI, by a switch of its address space, by a store to the guest's tables.
+// What a soft TLB loses: by TLBI, by a switch of its address space, by a store to the guest's tables, by LightV.
+#include <algorithm>
 #include <bit>
+#include <vector>
 
 #include "mmu/bits.h"
 #include "mmu/soft_tlb_bits.h"
@@ -156,6 +158,31 @@ void SoftTlbSet::drop_block(Slot& slot, uint64_t va, unsigned block_bits, bool g
             const unsigned index = w * 64 + static_cast<unsigned>(std::countr_zero(bits));
             if (same_range(page_of(slot.tlb->entries[index]), va, block_bits)) drop_entry(slot, index);
         }
+    }
+}
+
+void SoftTlbSet::forget_pages(std::span<const uint64_t> pages, const GuestMemory& memory) {
+    if (pages.empty()) return;
+    std::vector<uint64_t> physical;
+    if (fastmem_ != nullptr) {
+        for (const uint64_t pa : pages)
+            if (const auto at = fastmem_->physical_of_page(memory.host_base() + (pa - memory.base())))
+                physical.push_back(*at & kPageMask);
+        std::ranges::sort(physical);
+    }
+    const auto named = [&](uint64_t pa) {
+        return pa >= pages.front() && pa <= pages.back() && std::ranges::binary_search(pages, pa);
+    };
+    for (uint32_t rest = filled_; rest != 0; rest &= rest - 1) {
+        Slot& slot = slots_[std::countr_zero(rest)];
+        for_each(slot.valid, 0, kTlbWords, [&](unsigned i) {
+            if (named(slot.tlb->entries[i].pa)) drop_entry(slot, i);
+        });
+        if (slot.has_victim_tlb)
+            slot.victim_tlb->for_each([&](VictimTlb::Entry& victim) {
+                if (named(victim.tlb.pa)) victim.clear();
+            });
+        if (fastmem_ != nullptr) fastmem_->drop_pages(slot.number, physical);
     }
 }
 

@@ -293,6 +293,7 @@ bool SoftTlbSet::enter_fastmem(Slot& slot, const Mapping& m, bool only_add) {
                                 .page_bits = m.page_bits,
                                 .writable = m.writable,
                                 .non_global = m.non_global,
+                                .intercepted = m.intercepted,
                                 .large = m.large && m.page_bits >= kBlock2M};
     const bool entered = only_add ? fastmem_->add(slot.number, page) : fastmem_->fill(slot.number, page);
     if (only_add && !entered) return false;

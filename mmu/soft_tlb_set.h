@@ -61,8 +61,9 @@ class SoftTlbSet {
         bool readable = false;          ///< by the EL of this soft TLB, PAN applied
         bool writable = false;
         bool non_global = false;
-        bool may_cache = true;  ///< WalkResult::may_cache()
-        bool large = false;     ///< all of the 2 MiB around pa is RAM
+        bool may_cache = true;     ///< WalkResult::may_cache()
+        bool intercepted = false;  ///< by the page overlay
+        bool large = false;        ///< all of the 2 MiB around pa is RAM
     };
     /// Enters the 4 KiB page around va. False if nothing was entered.
     bool fill(SoftTlb* tlb, const Mapping& mapping);
@@ -153,6 +154,9 @@ class SoftTlbSet {
     void write_protect(uint64_t pa);
 
     const ShadowStats& shadow_stats() const { return stats_; }
+    /// Invalidates the translations that lead to these pages of `memory` (physical addresses in ascending order), whatever their
+    /// virtual addresses are, and no others of the soft TLBs; of fastmem those of all intercepted pages.
+    void forget_pages(std::span<const uint64_t> pages, const GuestMemory& memory);
     /// Invalidates everything, for changes of SCTLR, TCR or MAIR.
     void flush_all() { apply({.kind = TlbiRequest::Kind::All}); }
 

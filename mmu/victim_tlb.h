@@ -45,6 +45,10 @@ class VictimTlb {
     void clear() {
         for (Entry& e : entries_) e.clear();
     }
+    template <typename F>
+    void for_each(F f) {
+        for (Entry& e : entries_) f(e);
+    }
 
   private:
     std::array<Entry, size_t{1} << kBits> entries_;

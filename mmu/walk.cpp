@@ -96,13 +96,15 @@ Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t expected, uint
                 replaced = __atomic_compare_exchange_n(slot, &expected, desired, false, __ATOMIC_ACQ_REL,
                                                        __ATOMIC_ACQUIRE);
             }))
-            return Replaced::Refused;
+            return host::take_withheld() ? Replaced::Changed : Replaced::Refused;
         return replaced ? Replaced::Yes : Replaced::Changed;
     };
     if (!memory.has_intercepted_pages()) return exchange();
     // The overlay may be moving the table's page.
     const PageOverlay::Access guard(memory.overlay());
     if ((memory.page_flags(pa) & page_flag::kNoWrite) != 0) return Replaced::Refused;
+    if ((memory.page_flags(pa) & page_flag::kTracked) != 0)
+        memory.overlay().mark(pa, PageOverlay::kAccessed | PageOverlay::kDirty);
     slot = reinterpret_cast<uint64_t*>(memory.host(pa, 8));
     return exchange();
 }
@@ -196,16 +198,22 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
     };
     note_table();
 
+    unsigned withheld = 0;
     for (;;) {
         const uint64_t place = table + offset * 8;
         const uint8_t* host = memory.readable(place, 8);
-        if (host == nullptr || (memory.page_flags(place) & page_flag::kNoRead) != 0)
+        const uint8_t flags = memory.page_flags(place);
+        if (host == nullptr || (flags & page_flag::kNoRead) != 0)
             return fault(FaultKind::ExternalOnWalk, level);
+        if ((flags & page_flag::kTracked) != 0) memory.overlay().mark(place, PageOverlay::kAccessed);
         // Tables are naturally aligned in memory whose host mapping is page aligned; other CPUs write them at
         // any time.
         uint64_t descriptor = 0;
-        if (!host::touch_word(reinterpret_cast<const uint64_t*>(host), descriptor))
+        if (!host::touch_word(reinterpret_cast<const uint64_t*>(host), descriptor)) {
+            // It is not gone: it was elsewhere for a moment (HostStage).
+            if (host::take_withheld() && ++withheld <= host::kMaxWithheld) continue;
             return fault(FaultKind::ExternalOnWalk, level);
+        }
 
         if ((descriptor & kValid) == 0) return fault(FaultKind::Translation, level);
         if (level < 3 && (descriptor & kTableOrPage) != 0) {

@@ -159,6 +159,7 @@ AcceleratorCounts KvmAccelerator::counts() const {
         sum.invalidations += c.invalidations;
         sum.asked_for += c.asked_for;
         sum.interrupted += c.interrupted;
+        sum.refused += c.refused;
         for (unsigned i = 0; i < 512; ++i) sum.system_call[i] += c.system_call[i];
     }
     AcceleratorCounts out{{"total", sum.total()},
@@ -166,7 +167,8 @@ AcceleratorCounts KvmAccelerator::counts() const {
                           {"window_faults", sum.fastmem_faults},
                           {"invalidations", sum.invalidations},
                           {"asked_for", sum.asked_for},
-                          {"interrupted", sum.interrupted}};
+                          {"interrupted", sum.interrupted},
+                          {"refused_accesses", sum.refused}};
     // System calls that are expected have names: waiting and waking, devices, the event loop's wake-up.
     constexpr std::pair<unsigned, const char*> kNames[] = {{SYS_futex, "futex"},
                                                            {SYS_read, "read"},

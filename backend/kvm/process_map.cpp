@@ -189,4 +189,19 @@ std::optional<uint64_t> ProcessMap::known(uint64_t address) const {
     return chunk != 0 ? std::optional(chunk & ~kKnown) : std::nullopt;
 }
 
+/// Whoever asks asks for a GiB of guest RAM most times.
+std::optional<uint64_t> ProcessMap::address_of(uint64_t gpa) const {
+    const auto is_of = [&](uint64_t chunk) {
+        const uint64_t known = chunks_[chunk].load(std::memory_order_relaxed);
+        return known != 0 && known >> kChunkBits == gpa >> kChunkBits;
+    };
+    uint64_t chunk = last_found_.load(std::memory_order_relaxed);
+    if (!is_of(chunk)) {
+        for (chunk = 0; chunk < chunks_.size() && !is_of(chunk);) ++chunk;
+        if (chunk == chunks_.size()) return std::nullopt;
+        last_found_.store(chunk, std::memory_order_relaxed);
+    }
+    return chunk << kChunkBits | (gpa & ((uint64_t{1} << kChunkBits) - 1));
+}
+
 }  // namespace arclight::backend::kvm

@@ -39,6 +39,8 @@ class ProcessMap {
     /// The guest physical address of the GiB around `address`, if it is mapped. Takes no lock, so it may be
     /// called inside.
     std::optional<uint64_t> known(uint64_t address) const;
+    /// The address of the process that this guest physical address stands for, if it is in a GiB that is mapped.
+    std::optional<uint64_t> address_of(uint64_t gpa) const;
 
     static constexpr uint64_t kEnd = 0x7fff'ffff'f000;  ///< the end of user space
 
@@ -54,6 +56,7 @@ class ProcessMap {
     std::mutex lock_;                            // taken outside only
     std::vector<std::atomic<uint64_t>> chunks_;  // guest physical address and kKnown, or 0
     uint64_t next_gpa_ = uint64_t{1} << kChunkBits;
+    mutable std::atomic<uint64_t> last_found_{0};  // by address_of()
     uint64_t shared_[kTableEntries] = {};
     std::vector<Table*> roots_;
 };

@@ -12,10 +12,12 @@
 #include <cstring>
 #include <ctime>
 #include <system_error>
+#include <utility>
 
 #include "host/crash_report.h"
 #include "host/memory_fault.h"
 #include "jit/guest_state.h"
+#include "jit/memory_operand.h"
 
 namespace arclight::backend::kvm {
 
@@ -25,6 +27,11 @@ constexpr uint64_t kFlagsAlwaysSet = 2;
 /// Nothing interrupts the machine inside, but Bochs leaves one for an interrupt of its host only if IF is set.
 constexpr uint64_t kFlagsOfRing3 = kFlagsAlwaysSet | 1 << 9;
 constexpr uint16_t kSyscallInstruction = 0x050f;
+/// What Linux 6.8 added to KVM's interface: KVM_EXIT_MEMORY_FAULT, which KVM_RUN reports with EFAULT.
+constexpr uint32_t kExitMemoryFault = 39;
+struct MemoryFault {
+    uint64_t flags, gpa, size;
+};
 /// In place of a system call's number: nothing is to be done outside.
 constexpr uint64_t kNothing = ~uint64_t{0};
 /// Of a page fault's error code (SDM vol. 3, 4.7).
@@ -242,7 +249,7 @@ Result<void> ProcessorThread::enter() {
             if (on_interrupted_ != nullptr) on_interrupted_(processor_.regs().rip);
             continue;
         }
-        if (error == -EFAULT && recover_lost_memory()) continue;
+        if (error == -EFAULT && recover_refused_access()) continue;
         return std::unexpected(
             fmt::format("the virtual machine touched memory that the process does not have, at {:#x} ({})",
                         processor_.regs().rip, strerror(static_cast<int>(-error))));
@@ -251,9 +258,91 @@ Result<void> ProcessorThread::enter() {
     return {};
 }
 
-/// KVM_RUN fails where the host has no memory for an access, and tells neither its address nor its kind. False: the access is
-/// not to memory that may go away.
-bool ProcessorThread::recover_lost_memory() {
+/// Where in the process the address inside leads, by the machine's own tables, which may be those of fastmem. 0: nowhere.
+uint64_t ProcessorThread::place_of(uint64_t address) const {
+    const Table* table = root_;
+    for (unsigned level = 3;; --level) {
+        const uint64_t entry = table[table_index(address, level)];
+        if ((entry & kPresent) == 0) return 0;
+        if (level != 0 && (level == 3 || (entry & kLarge) == 0)) {
+            table = arena_.at(entry & kAddressMask);
+            continue;
+        }
+        const uint64_t offset = (uint64_t{1} << (12 + 9 * level)) - 1;
+        return process_.address_of((entry & kAddressMask & ~offset) | (address & offset)).value_or(0);
+    }
+}
+
+/// KVM_RUN has failed because the host has no memory for an access. The instruction says to which address; Linux 6.8 and later
+/// tell the page.
+std::array<ProcessorThread::RefusedAccess, 2> ProcessorThread::refused_accesses() {
+    const kvm_regs& r = processor_.regs();
+    // In the order of their numbers in instructions.
+    const std::array<uint64_t, 16> registers{r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi,
+                                             r.r8,  r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15};
+    std::array<RefusedAccess, 2> found{};
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
+    const auto operands = jit::memory_operands(reinterpret_cast<const uint8_t*>(r.rip), registers);
+    for (size_t k = 0; k < operands.size(); ++k)
+        if (operands[k].address != 0)
+            found[k] = {operands[k].address, place_of(operands[k].address), operands[k].write};
+    // Of an access across two pages the second one may be meant.
+    MemoryFault fault{};
+    const kvm_run& run = processor_.run();
+    if (run.exit_reason != kExitMemoryFault) return found;
+    std::memcpy(&fault, &run.hw, sizeof fault);
+    const auto page = process_.address_of(fault.gpa);
+    if (!page) return found;
+    for (RefusedAccess& access : found)
+        if (access.place != 0 &&
+            (access.place >> 12 == *page >> 12 || (access.place >> 12) + 1 == *page >> 12)) {
+            if (access.place >> 12 != *page >> 12) access.place = *page;
+            return {access};
+        }
+    return {RefusedAccess{.place = *page, .write = true}};
+}
+
+/// False: the access is neither to memory that may go away nor to what LightV withholds.
+bool ProcessorThread::recover_refused_access() {
+    using Answer = host::WithheldMemory::Answer;
+    ++counts_.refused;
+    kvm_regs& regs = processor_.regs();
+    const auto accesses = refused_accesses();
+    const RefusedAccess* withheld = nullptr;
+    for (const RefusedAccess& access : accesses) {
+        if (access.place == 0) continue;
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
+        const auto answer = host::ask_withheld(reinterpret_cast<const void*>(access.place), access.write);
+        if (answer == Answer::Opened) return true;
+        if (answer == Answer::Permitted) {
+            // Once more; but what is permitted and fails again is gone.
+            const std::pair<uint64_t, uint64_t> here(regs.rip, access.place);
+            if (std::exchange(last_permitted_, here) != here) return true;
+            last_permitted_ = {};
+        }
+        if (answer == Answer::Refused) withheld = &access;
+    }
+    const bool known = accesses[0].place != 0;
+    if (withheld == nullptr && (known || !host::any_withheld())) return recover_lost_memory(accesses[0]);
+    // What nobody knows may be withheld, and may be gone.
+    if (const auto landing = host::continuation()) {
+        host::note_withheld();
+        regs.rip = landing->pc;
+        regs.rsp = landing->sp;
+    } else {
+        const void* next = nullptr;
+        if (handler_ != nullptr && code_.contains(regs.rip))
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
+            next = handler_(reinterpret_cast<const void*>(regs.rip), accesses[0].address);
+        if (next == nullptr) return withheld == nullptr && host::lend_lost_pages();
+        regs.rip = reinterpret_cast<uint64_t>(next);
+    }
+    processor_.run().kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    return true;
+}
+
+/// False: the access is not to memory that may go away.
+bool ProcessorThread::recover_lost_memory(const RefusedAccess& access) {
     kvm_regs& regs = processor_.regs();
     if (const auto landing = host::continuation()) {
         regs.rip = landing->pc;
@@ -262,7 +351,7 @@ bool ProcessorThread::recover_lost_memory() {
         const void* next = nullptr;
         if (handler_ != nullptr && code_.contains(regs.rip))
             // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
-            next = handler_(reinterpret_cast<const void*>(regs.rip), 0);
+            next = handler_(reinterpret_cast<const void*>(regs.rip), access.address);
         if (next == nullptr) return host::lend_lost_pages();
         regs.rip = reinterpret_cast<uint64_t>(next);
     }

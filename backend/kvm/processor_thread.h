@@ -5,11 +5,13 @@
 // everything else runs without an exit.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "backend/kvm/kvm_counters.h"
 #include "backend/kvm/kvm_device.h"
@@ -26,9 +28,11 @@ struct ExitCounts {
     uint64_t invalidations = 0;      ///< TLB invalidations that were carried out outside
     uint64_t asked_for = 0;          ///< leave_once()
     uint64_t interrupted = 0;        ///< by a host signal
+    uint64_t refused = 0;            ///< the host has no memory for an access, or withholds it
     uint64_t system_call[512] = {};  ///< by number
     uint64_t total() const {
-        return system_calls + first_touches + fastmem_faults + invalidations + asked_for + interrupted;
+        return system_calls + first_touches + fastmem_faults + invalidations + asked_for + interrupted +
+               refused;
     }
 };
 
@@ -71,7 +75,15 @@ class ProcessorThread {
     static void inside_main(ProcessorThread* self);
     void call_outside(Service service, uint64_t argument, uint64_t argument2);
     Result<void> enter();
-    bool recover_lost_memory();
+    struct RefusedAccess {
+        uint64_t address = 0;  ///< inside; 0: nobody knows
+        uint64_t place = 0;    ///< the same in the process; 0: nobody knows
+        bool write = false;
+    };
+    std::array<RefusedAccess, 2> refused_accesses();
+    uint64_t place_of(uint64_t address) const;
+    bool recover_refused_access();
+    bool recover_lost_memory(const RefusedAccess& access);
     Result<bool> handle_exit();
     Result<bool> handle_exception(ExceptionFrame& frame);
     Result<void> run_ring0(uint64_t rip, uint64_t rdi, uint64_t rsi);
@@ -95,6 +107,8 @@ class ProcessorThread {
     void (*on_interrupted_)(uint64_t pc) = nullptr;
     bool outside_ = true;
     ExitCounts counts_;
+    std::pair<uint64_t, uint64_t>
+        last_permitted_{};  ///< PC and address of an access that was refused without a reason
 };
 
 }  // namespace arclight::backend::kvm

@@ -2,8 +2,35 @@
 #include <fmt/format.h>
 
 #include "jit/host_code.h"
+#include "jit/memory_operand.h"
 
 namespace arclight::jit {
+
+std::array<MemoryOperand, 2> memory_operands(const uint8_t* code, const std::array<uint64_t, 16>& registers) {
+    std::array<MemoryOperand, 2> found{};
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction insn;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    // An instruction that was executed does not reach into a page that is not there: the decoder stops at its end.
+    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
+        !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, ZYDIS_MAX_INSTRUCTION_LENGTH, &insn, operands)))
+        return found;
+    const auto pc = reinterpret_cast<uint64_t>(code);
+    ZydisRegisterContext context{};
+    for (unsigned k = 0; k < registers.size(); ++k) context.values[ZYDIS_REGISTER_RAX + k] = registers[k];
+    context.values[ZYDIS_REGISTER_RIP] = pc;
+    size_t count = 0;
+    for (unsigned k = 0; k < insn.operand_count && count < found.size(); ++k) {
+        const ZydisDecodedOperand& op = operands[k];
+        if (op.type != ZYDIS_OPERAND_TYPE_MEMORY || op.mem.type != ZYDIS_MEMOP_TYPE_MEM ||
+            op.mem.segment == ZYDIS_REGISTER_FS || op.mem.segment == ZYDIS_REGISTER_GS)
+            continue;
+        uint64_t address = 0;
+        if (ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(&insn, &op, pc, &context, &address)))
+            found[count++] = {address, (op.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0};
+    }
+    return found;
+}
 
 std::string disassemble(std::span<const uint8_t> code) {
     std::string text;

@@ -25,7 +25,7 @@ inline constexpr mmu::HostPageFormat kFormat{
     .no_execute = kNoExecute,
     .large = kLarge,
     .address_mask = kAddressMask,
-    .software = {1 << 9, 1 << 10, 1 << 11},
+    .software = {1 << 9, 1 << 10, 1 << 11, uint64_t{1} << 52},
     // Bit 47 set and bit 48 clear is neither half of the canonical addresses (Intel SDM vol. 1, 3.3.7.1).
     .non_canonical = uint64_t{1} << 47,
 };

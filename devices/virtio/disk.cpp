@@ -5,6 +5,9 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
+
+#include "devices/virtio/shared_disk.h"
 
 namespace arclight::devices::virtio {
 
@@ -26,6 +29,20 @@ Result<Disk> Disk::open(const std::string& path, DiskOptions options) {
     auto image = DiskImage::open(path, options.image);
     if (!image) return std::unexpected(image.error());
     return with_image(std::move(*image), std::move(options));
+}
+
+Result<Disk> Disk::open_shared(const std::string& path, DiskOptions options, SharedDisk*& shared) {
+    auto own = open(path, options);
+    if (!own) return own;
+    const uint64_t length = own->image_.length();
+    const DiskImage::Options image_options = options.image;
+    auto storage = std::make_unique<SharedDisk>(std::move(own->image_), image_options);
+    shared = storage.get();
+    DiskImage::Options outer = options.image;
+    outer.record.clear();
+    auto image = DiskImage::over(path, std::move(storage), length, std::move(outer));
+    if (!image) return std::unexpected(image.error());
+    return Disk(std::move(*image), std::move(options));
 }
 
 Result<Disk> Disk::over(const std::string& path, std::unique_ptr<DiskStorage> storage, uint64_t length,

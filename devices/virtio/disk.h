@@ -20,6 +20,8 @@ enum class OnDiskError : uint8_t {
     Enospc,  ///< Stop when there is no space left, Report otherwise
 };
 
+class SharedDisk;
+
 struct DiskOptions {
     DiskImage::Options image;
     std::string serial;
@@ -40,6 +42,8 @@ class Disk {
 
     /// The errors are one line for the user.
     static Result<Disk> open(const std::string& path, DiskOptions options);
+    /// The same, with `shared` for others to add images and choose one. Not with DiskImage::Options::snapshot.
+    static Result<Disk> open_shared(const std::string& path, DiskOptions options, SharedDisk*& shared);
     /// Over a storage with what is in the image, of `length` bytes.
     static Result<Disk> over(const std::string& path, std::unique_ptr<DiskStorage> storage, uint64_t length,
                              DiskOptions options);

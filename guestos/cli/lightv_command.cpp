@@ -100,6 +100,7 @@ std::function<int()> add_lightv(CLI::App& app) {
     };
     const auto* list = command("list", "Who has which pages");
     const auto* kinds = command("kinds", "The modules there are");
+    const auto* stage = command("stage", "Where changes are made, and how many were");
     auto* stats = command("stats", "What the modules have counted");
     stats->add_option("--name", words->name, "of one attachment [all]")->type_name("NAME");
     auto* attaching = command("attach", "Give pages or a device to a module");
@@ -132,6 +133,7 @@ std::function<int()> add_lightv(CLI::App& app) {
     return [=] {
         if (list->parsed()) return ask(*words, {{"do", "list"}});
         if (kinds->parsed()) return ask(*words, {{"do", "kinds"}});
+        if (stage->parsed()) return ask(*words, {{"do", "stage"}});
         if (attaching->parsed()) return attach(*words);
         if (stats->parsed())
             return ask(*words, words->name.empty() ? Json{{"do", "stats"}}

@@ -31,7 +31,7 @@ struct Words {
     std::string cpu;
     std::string code_cache;
     std::string accel = "auto";
-    std::string fastmem = "auto";
+    std::string fastmem = "auto", lightv_stage = "auto";
     std::string mmu = "ssp";
     std::string jit = "auto";
     std::string jit_cache, jit_cache_size, jit_code;
@@ -499,6 +499,16 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(CLI::ExistingDirectory)
         ->group(lightv);
 
+    command
+        ->add_option(
+            "--lightv-stage", words->lightv_stage,
+            "where modules change what lies behind a page: host, by the host's mapping of RAM, which "
+            "disturbs no CPU, fill, where translations are cached, or auto: host where it can be "
+            "[auto]")
+        ->type_name("STAGE")
+        ->check(one_of({"auto", "host", "fill"}))
+        ->group(lightv);
+
     const auto sandbox = "Sandbox (docs/security.md)";
     command
         ->add_option("--spectre", words->spectre,
@@ -628,6 +638,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.trace = *parse_trace(words->trace);
             options.trace.file = file;
         }
+        options.lightv_stage = words->lightv_stage == "host"   ? LightvStage::Host
+                               : words->lightv_stage == "fill" ? LightvStage::Fill
+                                                               : LightvStage::Auto;
         options.fastmem = words->fastmem == "on"    ? Fastmem::On
                           : words->fastmem == "off" ? Fastmem::Off
                                                     : Fastmem::Auto;

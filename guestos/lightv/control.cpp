@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -41,12 +42,9 @@ bool send_line(int client, const std::string& line) {
     return send(client, reply.data(), reply.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(reply.size());
 }
 
-/// The user who runs this process, and root. The socket's mode says so too, but a directory may let others replace it.
-bool may_control(int client) {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    return getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer &&
-           (peer.uid == 0 || peer.uid == geteuid());
+/// The name that a controller of another user than this process's has.
+std::string owner_of(const std::string& name, uid_t user) {
+    return user == geteuid() ? name : fmt::format("{} of user {}", name, user);
 }
 }  // namespace
 
@@ -98,10 +96,21 @@ Result<void> LightvControl::listen(const std::string& path) {
     return {};
 }
 
+LightvControl::Peer LightvControl::self() { return {geteuid(), getpid()}; }
+
+std::optional<LightvControl::Peer> LightvControl::peer_of(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || size != sizeof peer) return {};
+    return Peer{peer.uid, peer.pid};
+}
+
+/// The user who runs this process, and root. The socket's mode says so too, but a directory may let others replace it.
 void LightvControl::take_client(int client) {
-    const bool permitted = may_control(client);
+    const auto peer = peer_of(client);
+    const bool permitted = peer && (peer->user == 0 || peer->user == geteuid());
     if (permitted && clients_.size() < kMaxClients) {
-        clients_[client];
+        clients_[client].peer = *peer;
         return;
     }
     send_line(client, refusal(permitted ? fmt::format("{} others are connected", kMaxClients)
@@ -128,7 +137,7 @@ void LightvControl::serve() {
             bool open = got > 0;
             if (open) text.append(buffer, static_cast<size_t>(got));
             for (size_t end; open && (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
-                open = send_line(f.fd, answer(text.substr(0, end), client.file));
+                open = send_line(f.fd, answer(text.substr(0, end), client.file, client.peer));
                 if (client.file >= 0) close(std::exchange(client.file, -1));
             }
             if (open && text.size() > mmu::lightv::kMaxRequestBytes) {
@@ -182,7 +191,32 @@ Result<Json> LightvControl::save(Parameters& words, int file) {
     return Json::object();
 }
 
-Result<Json> LightvControl::carry_out(const Json& json, int file) {
+/// detach, command
+Result<Json> LightvControl::change(const std::string& what, Parameters& words, const Peer& peer) {
+    const std::string owner = owner_of(words.text("controller", "default"), peer.user),
+                      name = words.text("name");
+    const Json with = what == "command" ? words.object("with", true) : Json();
+    if (auto good = words.finish(); !good) return std::unexpected(good.error());
+    const auto by = attached_by_.find(name);
+    if (by != attached_by_.end() && by->second != peer.process &&
+        std::ranges::any_of(clients_, [&](const auto& c) { return c.second.peer.process == by->second; }))
+        return failure("'{}' belongs to process {}, which is connected", name, by->second);
+    if (what == "command") return controller_.command(owner, name, with);
+    if (auto done = controller_.detach(owner, name); !done) return std::unexpected(done.error());
+    attached_by_.erase(name);
+    return Json::object();
+}
+
+Json LightvControl::stage() const {
+    const mmu::HostStage* stage = machine_.page_overlay().host_stage();
+    if (stage == nullptr) return {{"stage", "fill"}};
+    const auto counts = stage->counts();
+    return {{"stage", "host"},         {"writes_sleep", stage->can_hold_writes()},
+            {"maps", counts.maps},     {"pages_mapped", counts.pages},
+            {"faults", counts.faults}, {"pages_withheld", stage->withheld_pages()}};
+}
+
+Result<Json> LightvControl::carry_out(const Json& json, int file, const Peer& peer) {
     if (!json.is_object()) return failure("not a JSON object");
     Json request = json;
     const std::string what =
@@ -191,8 +225,11 @@ Result<Json> LightvControl::carry_out(const Json& json, int file) {
     if (what == "attach") {
         auto parsed = parse_request(machine_, symbols_.get(), request);
         if (!parsed) return std::unexpected(parsed.error());
+        parsed->owner = owner_of(parsed->owner, peer.user);
         const size_t pages = parsed->pages.size();
+        const std::string name = parsed->name;
         if (auto done = controller_.attach(std::move(*parsed)); !done) return std::unexpected(done.error());
+        attached_by_[name] = peer.process;
         return Json{{"pages", pages}};
     }
     Parameters p(request, what);
@@ -206,29 +243,26 @@ Result<Json> LightvControl::carry_out(const Json& json, int file) {
         for (const auto& kind : mmu::lightv::kinds()) all[kind.name] = kind.help;
         return all;
     }
+    if (what == "stage") {
+        if (auto good = p.finish(); !good) return std::unexpected(good.error());
+        return stage();
+    }
     if (what == "stats") {
         const std::string name = p.text("name", "");
         if (auto good = p.finish(); !good) return std::unexpected(good.error());
         return controller_.stats(name);
     }
-    if (what == "detach" || what == "command") {
-        const std::string owner = p.text("controller", "default"), name = p.text("name");
-        const Json with = what == "command" ? p.object("with", true) : Json();
-        if (auto good = p.finish(); !good) return std::unexpected(good.error());
-        if (what == "command") return controller_.command(owner, name, with);
-        if (auto done = controller_.detach(owner, name); !done) return std::unexpected(done.error());
-        return Json::object();
-    }
+    if (what == "detach" || what == "command") return change(what, p, peer);
     if (what == "save") return save(p, file);
-    return failure("'{}' is nothing to do; there are list, kinds, stats, attach, detach, command, save",
-                   what);
+    return failure(
+        "'{}' is nothing to do; there are list, kinds, stage, stats, attach, detach, command, save", what);
 }
 
-std::string LightvControl::answer(const std::string& line, int file) {
+std::string LightvControl::answer(const std::string& line, int file, const Peer& peer) {
     const uint64_t began = machine_.clock().ticks();
     const Result<Json> request = mmu::lightv::parse_json(line, mmu::lightv::kMaxRequestBytes);
     if (!request) return refusal(request.error());
-    const Result<Json> result = carry_out(*request, file);
+    const Result<Json> result = carry_out(*request, file, peer);
     if (!result) return refusal(result.error());
     return line_of(
         {{"ok", true}, {"result", *result}, {"began", began}, {"ended", machine_.clock().ticks()}});

@@ -5,13 +5,18 @@
 //   {"do": "detach", "controller": ..., "name": ...}, {"do": "command", "controller": ..., "name": ...,
 //   "with": {...}},
 //   {"do": "save", "then": "go-on" or "stop"}, sent with the descriptor of an empty file (SCM_RIGHTS), which becomes a snapshot
+//   {"do": "stage"}: how changes are made, and how many were
 //   {"ok": true, "result": ..., "began": N, "ended": N} or {"ok": false, "error": "one line"}
+//
+// Controllers are told apart by name and by who is at the other end of the socket (SO_PEERCRED): nobody changes what another user
+// has attached, nor, under the same name, another process as long as that is connected.
 // `began` and `ended` are the guest's CNTVCT_EL0 when the command came and when it was carried out.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -36,7 +41,7 @@ class LightvControl {
     ~LightvControl();
 
     /// `file`: the descriptor that came with the line, or -1.
-    std::string answer(const std::string& line, int file = -1);
+    std::string answer(const std::string& line, int file = -1) { return answer(line, file, self()); }
     /// Of all modules.
     mmu::lightv::Json stats() { return controller_.stats("").value(); }
 
@@ -44,12 +49,24 @@ class LightvControl {
     explicit LightvControl(MachineAccess& machine)
         : machine_(machine), interception_(machine), controller_(machine.page_overlay(), interception_) {}
     Result<void> listen(const std::string& path);
-    /// One that others have sent of a line, and a file.
+    /// Who is at the other end of the socket.
+    struct Peer {
+        uid_t user;
+        pid_t process;
+    };
+    static Peer self();
+    /// What others have sent of a line, and a file.
     struct Client {
+        Peer peer;
         std::string text;
         int file = -1;
     };
-    Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request, int file);
+    std::string answer(const std::string& line, int file, const Peer& peer);
+    Result<mmu::lightv::Json> carry_out(const mmu::lightv::Json& request, int file, const Peer& peer);
+    Result<mmu::lightv::Json> change(const std::string& what, mmu::lightv::Parameters& words,
+                                     const Peer& peer);
+    mmu::lightv::Json stage() const;
+    static std::optional<Peer> peer_of(int socket);
     Result<mmu::lightv::Json> save(mmu::lightv::Parameters& words, int file);
     static ssize_t receive(int socket, std::span<char> buffer, Client& client);
     void drop(int socket);
@@ -64,6 +81,7 @@ class LightvControl {
     int listener_ = -1, quit_ = -1;
     SaveSnapshot save_;
     std::map<int, Client> clients_;
+    std::map<std::string, pid_t> attached_by_;  // attachments of the socket: the process
     std::thread thread_;
 };
 

@@ -6,13 +6,16 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
+#include "devices/virtio/shared_disk.h"
 #include "mmu/result.h"
 
 namespace arclight::guestos {
 
 namespace {
 constexpr const char* kUart = "pl011";
+constexpr std::string_view kDisk = "disk", kFile = "file:";
 
 class FileBackend final : public devices::CharBackend {
   public:
@@ -73,14 +76,33 @@ void Interception::forget(std::span<const uint64_t> pages, bool content) {
     machine_.forget_pages(pages, content);
 }
 
+void Interception::forget_code(std::span<const uint64_t> pages, bool content, bool fetches) {
+    machine_.forget_code(pages, content, fetches);
+}
+
+/// disk0, disk1 ...
+devices::virtio::SharedDisk* Interception::find_disk(const std::string& device) const {
+    const auto disks = machine_.shared_disks();
+    for (size_t n = 0; n < disks.size(); ++n)
+        if (device == fmt::format("{}{}", kDisk, n)) return disks[n];
+    return nullptr;
+}
+
 bool Interception::has_device(const std::string& device) {
+    if (find_disk(device) != nullptr) return true;
     const auto all = machine_.bus().stats();
     return std::ranges::any_of(all, [&](const auto& mapping) { return mapping.name == device; });
 }
 
 Result<unsigned> Interception::add_instance(const std::string& device, const std::string& backend) {
+    if (devices::virtio::SharedDisk* disk = find_disk(device); disk != nullptr) {
+        if (!backend.starts_with(kFile))
+            return failure("'{}': a disk's requests go to own or file:PATH", backend);
+        return disk->add(backend.substr(kFile.size()));
+    }
     if (device != kUart)
-        return std::unexpected(fmt::format("'{}' has no further instances; {} can have them", device, kUart));
+        return failure("'{}' has no further instances; {} and raw disks ({}0 ...) can have them", device,
+                       kUart, kDisk);
     if (!backend.starts_with("file:"))
         return std::unexpected(fmt::format("'{}': a {} writes to own or file:PATH", backend, kUart));
     std::FILE* file = std::fopen(backend.substr(5).c_str(), "wbe");
@@ -94,6 +116,7 @@ Result<unsigned> Interception::add_instance(const std::string& device, const std
 }
 
 Result<void> Interception::select_instance(const std::string& device, unsigned instance) {
+    if (devices::virtio::SharedDisk* disk = find_disk(device); disk != nullptr) return disk->select(instance);
     if (instance == 0 && !uarts_) return {};
     if (device != kUart || !uarts_->select(instance))
         return std::unexpected(fmt::format("'{}' has no instance {}", device, instance));
@@ -101,7 +124,9 @@ Result<void> Interception::select_instance(const std::string& device, unsigned i
 }
 
 void Interception::refuse_device(const std::string& device, bool refuse) {
-    if (refuse) {
+    if (devices::virtio::SharedDisk* disk = find_disk(device); disk != nullptr) {
+        disk->refuse(refuse);
+    } else if (refuse) {
         machine_.bus().intercept(device, nullptr);
     } else if (device == kUart && uarts_) {
         machine_.bus().intercept(device, uarts_.get());

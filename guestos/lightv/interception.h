@@ -17,6 +17,7 @@ class Interception final : public mmu::lightv::Machine {
     ~Interception() override;
 
     void forget(std::span<const uint64_t> pages, bool content) override;
+    void forget_code(std::span<const uint64_t> pages, bool content, bool fetches) override;
     bool has_device(const std::string& device) override;
     Result<unsigned> add_instance(const std::string& device, const std::string& backend) override;
     Result<void> select_instance(const std::string& device, unsigned instance) override;
@@ -24,6 +25,7 @@ class Interception final : public mmu::lightv::Machine {
 
   private:
     class Uarts;
+    devices::virtio::SharedDisk* find_disk(const std::string& device) const;
     MachineAccess& machine_;
     std::unique_ptr<Uarts> uarts_;
 };

@@ -16,6 +16,10 @@
 #include "mmu/page_overlay.h"
 #include "mmu/walk.h"
 
+namespace arclight::devices::virtio {
+class SharedDisk;
+}
+
 namespace arclight::guestos {
 
 /// Any thread but a virtual CPU's.
@@ -53,6 +57,12 @@ class MachineAccess {
     };
     /// Waits for a thread with this number (not 0) in CONTEXTIDR_EL1 to run at EL0. One caller at a time.
     virtual Process wait_for_process(uint32_t id, std::chrono::milliseconds limit) = 0;
+
+    /// As lightv::Machine's.
+    virtual void forget_code(std::span<const uint64_t> pages, bool content, bool fetches) = 0;
+
+    /// Disks whose images can be chosen, in the order of the devices.
+    virtual std::span<devices::virtio::SharedDisk* const> shared_disks() const = 0;
 };
 
 }  // namespace arclight::guestos

@@ -66,6 +66,8 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
     needs = {
         .kvm = options.accel != Accel::Process,
         .control_socket = !options.control.empty(),
+        .lightv =
+            !options.lightv.empty() || !options.control.empty() || options.lightv_stage == LightvStage::Host,
         .semihosting_files =
             options.semihosting != SemihostingAccess::Off && !options.semihosting_files.empty(),
         .flash_file = std::ranges::any_of(

@@ -6,6 +6,7 @@
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -51,7 +52,8 @@ enum class When : uint8_t {
     Snapshots,
     CharServers,
     CharClients,
-    Debugger
+    Debugger,
+    Lightv
 };
 
 struct Row {
@@ -148,6 +150,11 @@ constexpr Row kRows[] = {
     ioctl_row(kDevice, vhost::kGetVringBase, When::Daemons),
     ioctl_row(kDevice, vhost::kSetRunning, When::Daemons),
     ioctl_row(kControl, FICLONE, When::Snapshots),
+    // Of the descriptor of userfaultfd that is there already: writes to pages that move sleep.
+    ioctl_row(kControl, UFFDIO_REGISTER, When::Lightv),
+    ioctl_row(kControl, UFFDIO_UNREGISTER, When::Lightv),
+    ioctl_row(kControl, UFFDIO_WRITEPROTECT, When::Lightv),
+    ioctl_row(kControl, UFFDIO_WAKE, When::Lightv),
     {.number = SYS_mprotect, .roles = kAll & ~kCompiler, .first = kNotExecutable},
     {.number = SYS_mprotect, .roles = kCompiler, .first = kNotWritableAndExecutable},
     {.number = SYS_mmap, .roles = kAll & ~kCompiler & ~kMain, .first = kNotExecutable},
@@ -267,7 +274,7 @@ constexpr Row kRows[] = {
     {SYS_sysinfo, kCompiler},
     {SYS_fstatfs, kCompiler | kControl},
     {SYS_ftruncate, kControl},
-    {SYS_flock, 0},
+    {SYS_flock, kControl},  // disk images that modules of LightV open
     {SYS_mkdir, 0},
     {SYS_stat, 0},
     {SYS_unlink, 0},
@@ -397,9 +404,9 @@ constexpr Row kRows[] = {
     {SYS_timerfd_create, 0},
     {SYS_eventfd2, 0},
     {SYS_pipe2, 0},
-    {SYS_memfd_create, 0},
-    {SYS_getrusage, kControl},  // the times that info jit shows
-    {SYS_getppid, 0},           // the KVM probe's example of a system call
+    {SYS_memfd_create, kControl},  // memory that modules of LightV put behind pages
+    {SYS_getrusage, kControl},     // the times that info jit shows
+    {SYS_getppid, 0},              // the KVM probe's example of a system call
     {SYS_getcwd, 0},
     {SYS_uname, 0},
 };
@@ -435,6 +442,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::CharServers: return needs.char_servers;
         case When::CharClients: return needs.char_clients;
         case When::Debugger: return needs.debugger;
+        case When::Lightv: return needs.lightv;
     }
     return false;
 }

@@ -40,6 +40,7 @@ struct Rule {
 struct Needs {
     bool kvm = false;                 ///< /dev/kvm may be used
     bool control_socket = false;      ///< a Unix socket is made
+    bool lightv = false;              ///< modules change what lies behind guest pages
     bool semihosting_files = false;   ///< virtual CPUs open files
     bool flash_file = false;          ///< virtual CPUs write the image of a flash bank
     bool user_network = false;        ///< a guest's connections are sockets

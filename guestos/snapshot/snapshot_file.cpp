@@ -94,7 +94,7 @@ Result<void> write_ram(int file, uint64_t offset, std::span<const uint8_t> ram) 
 }  // namespace
 
 Result<void> SnapshotFile::write(int file, const std::string& description, std::span<const uint8_t> parts,
-                                 uint64_t ram_base, std::span<const uint8_t> ram) {
+                                 uint64_t ram_base, std::span<const uint8_t> ram, int ram_file) {
     const uint64_t ram_offset = align_up(kHeaderBytes + description.size() + parts.size(), kRamAlignment);
     Header header{};
     std::ranges::copy(kMagic, header.begin());
@@ -108,7 +108,18 @@ Result<void> SnapshotFile::write(int file, const std::string& description, std::
     put(header, kChecksumAt, checksum_of(header), 4);
     if (ftruncate(file, static_cast<off_t>(ram_offset + ram.size())) != 0)
         return failure("cannot write: {}", std::strerror(errno));
-    auto written = write_ram(file, ram_offset, ram);
+    Result<void> written;
+    for (uint64_t at = 0, end; written && at < ram.size(); at = end) {
+        end = ram.size();
+        if (ram_file >= 0) {
+            const off_t data = lseek(ram_file, static_cast<off_t>(at), SEEK_DATA);
+            if (data < 0 && errno == ENXIO) break;
+            if (data < 0) return failure("cannot read the guest's memory: {}", std::strerror(errno));
+            at = static_cast<uint64_t>(data);
+            end = std::min(end, static_cast<uint64_t>(lseek(ram_file, data, SEEK_HOLE)));
+        }
+        written = write_ram(file, ram_offset + at, ram.subspan(at, end - at));
+    }
     if (written) written = write_at(file, kHeaderBytes, bytes_of(description));
     if (written) written = write_at(file, kHeaderBytes + description.size(), parts);
     if (written) written = write_at(file, 0, header);

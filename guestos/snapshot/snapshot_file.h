@@ -51,8 +51,9 @@ class SnapshotFile {
 
     /// Writes such a file to an empty one. `ram` is the RAM as the host has it. The header comes last: without it, this is no
     /// snapshot. An error is one line without the file's name.
+    /// `ram_file`: of which `ram` is a mapping, so that its holes are known without being read, which would fill them; -1: none.
     static Result<void> write(int file, const std::string& description, std::span<const uint8_t> parts,
-                              uint64_t ram_base, std::span<const uint8_t> ram);
+                              uint64_t ram_base, std::span<const uint8_t> ram, int ram_file = -1);
 
   private:
     struct Close {

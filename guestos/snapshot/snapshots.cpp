@@ -29,7 +29,8 @@ Result<void> save_snapshot(Machine& machine, const RunOptions& options, int file
             if (!image->readonly() && !image->flush()) return failure("cannot write disk image '{}'", path);
         auto written =
             SnapshotFile::write(file, MachineDescription::of(options).text(), parts, machine.memory().base(),
-                                {machine.ram().host(), machine.ram().size()});
+                                {machine.ram().host(), machine.ram().size()},
+                                machine.ram().host_stage() != nullptr ? machine.ram().file() : -1);
         // A guest that stops is nowhere else.
         if (written && after == Machine::AfterSave::Stop && fdatasync(file) != 0)
             return failure("cannot write: {}", std::strerror(errno));

@@ -118,12 +118,9 @@ class BlockCache {
     void clear();
 
     /// Whether the 64-byte line at pa may have been translated; any thread, no lock.
-    bool line_has_code(uint64_t pa) const {
-        const uint64_t page = memory_.page_number(pa);
-        if (page == mmu::GuestMemory::kNoPage) return false;
-        auto& word = const_cast<uint64_t&>(lines_[page]);
-        return (std::atomic_ref(word).load(std::memory_order_relaxed) >> (pa >> kLineBits & 63) & 1) != 0;
-    }
+    bool line_has_code(uint64_t pa) const { return (lines_of_page(pa) >> (pa >> kLineBits & 63) & 1) != 0; }
+    /// The same of the whole page.
+    bool page_has_code(uint64_t pa) const { return lines_of_page(pa) != 0; }
     size_t size() const { return live_; }
     /// Blocks that were taken out and not freed yet count too.
     size_t described_blocks() const { return blocks_.size(); }
@@ -134,6 +131,13 @@ class BlockCache {
     static uint64_t key(uint64_t pa, uint32_t translation_flags) {
         assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
         return pa | uint64_t{translation_flags} << kFlagsShift;
+    }
+    /// A bit for each line; 0 outside of memory.
+    uint64_t lines_of_page(uint64_t pa) const {
+        const uint64_t page = memory_.page_number(pa);
+        if (page == mmu::GuestMemory::kNoPage) return 0;
+        auto& word = const_cast<uint64_t&>(lines_[page]);
+        return std::atomic_ref(word).load(std::memory_order_relaxed);
     }
     size_t slot_of(uint64_t key) const;
     void retire(TranslationBlock& block);

@@ -50,18 +50,22 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
 /// it meanwhile, and everything that is decided about the block must be decided on the same bytes.
 void Engine::read_code(uint64_t pa) {
     const uint64_t room = kPageSize - (pa & ~kPageMask);
-    const uint8_t* from = memory_.readable(pa, room);
+    const uint8_t* from = nullptr;
     code_read_.resize(std::min<size_t>(room, limits_.max_block_bytes));
     std::byte* const to = code_read_.data();
     const size_t bytes = code_read_.size();
-    const bool there = host::touch([&] {
+    const auto read = [&] {
         switch (limits_.alignment) {
             case 1: return copy_units<uint8_t>(to, from, bytes);
             case 2: return copy_units<uint16_t>(to, from, bytes);
             case 4: return copy_units<uint32_t>(to, from, bytes);
             case 8: return copy_units<uint64_t>(to, from, bytes);
         }
-    });
+    };
+    bool there = false;
+    unsigned withheld = 0;
+    do from = memory_.readable(pa, room);
+    while (!(there = host::touch(read)) && host::take_withheld() && ++withheld <= host::kMaxWithheld);
     // The caller has just seen the page there: it is gone since then, and zeros are no instructions.
     if (!there) std::ranges::fill(code_read_, std::byte{0});
 }

@@ -75,6 +75,12 @@ class Engine {
         return translating_page_.load(std::memory_order_acquire) == (pa & kPageMask) ||
                cache_.line_has_code(pa);
     }
+    /// The same of the whole page.
+    bool page_has_code(uint64_t pa) const {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        return translating_page_.load(std::memory_order_acquire) == (pa & kPageMask) ||
+               cache_.page_has_code(pa);
+    }
     /// Guest code in [pa, pa + bytes) may have changed. True: jump caches may hold entries of forgotten
     /// blocks.
     /// The caller clears them before it leaves translated code, or is no virtual CPU and has a RetireHold until

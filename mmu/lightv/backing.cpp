@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/mempolicy.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,7 +37,11 @@ Result<int> open_file(const std::string& path, uint64_t bytes) {
 }
 }  // namespace
 
-Result<std::unique_ptr<Backing>> Backing::open(const std::string& spec, uint64_t pages) {
+Backing::~Backing() {
+    if (file_ >= 0) close(file_);
+}
+
+Result<std::unique_ptr<Backing>> Backing::open(const std::string& spec, uint64_t pages, Form form) {
     const uint64_t bytes = pages * PageOverlay::kPage;
     int file = -1;
     std::optional<uint64_t> node;
@@ -50,13 +55,23 @@ Result<std::unique_ptr<Backing>> Backing::open(const std::string& spec, uint64_t
     } else if (spec != "anonymous") {
         return std::unexpected(fmt::format("'{}' is no memory: say anonymous, file:PATH or node:N", spec));
     }
-    auto memory = GuardedMapping::map(bytes, file);
-    if (file >= 0) close(file);
-    if (!memory)
-        return std::unexpected(fmt::format("cannot map {} pages of '{}': {}", pages, spec, memory.error()));
-    uint8_t* const start = memory->data();
     const auto kind = file >= 0 ? host::FallibleMemory::Kind::File : host::FallibleMemory::Kind::Anonymous;
-    std::unique_ptr<Backing> backing(new Backing(std::move(*memory), spec, kind));
+    if (file < 0 && form == Form::File) {
+        file = memfd_create("lightv", MFD_CLOEXEC);
+        if (file < 0 || ftruncate(file, static_cast<off_t>(bytes)) != 0) {
+            const int error = errno;
+            if (file >= 0) close(file);
+            return failure("cannot get {} pages of memory: {}", pages, strerror(error));
+        }
+    }
+    auto memory = GuardedMapping::map(bytes, file);
+    if (!memory) {
+        if (file >= 0) close(file);
+        return failure("cannot map {} pages of '{}': {}", pages, spec, memory.error());
+    }
+    if (form == Form::Any && file >= 0) close(std::exchange(file, -1));
+    uint8_t* const start = memory->data();
+    std::unique_ptr<Backing> backing(new Backing(std::move(*memory), file, spec, kind));
     if (node) {
         const unsigned long mask = 1ul << *node;
         if (syscall(SYS_mbind, start, bytes, MPOL_BIND, &mask, 64ul, 0ul) != 0)

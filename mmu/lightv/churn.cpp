@@ -16,7 +16,7 @@ class Churn final : public Module {
     Churn(unsigned interval, size_t most, uint64_t seed) : interval_(interval), most_(most), random_(seed) {}
 
     Result<void> attach(Host& host) override {
-        auto opened = Backing::open("anonymous", (kPlaces - 1) * host.pages().size());
+        auto opened = host.open_memory("anonymous", (kPlaces - 1) * host.pages().size());
         if (!opened) return std::unexpected("churn: " + opened.error());
         backing_ = std::move(*opened);
         places_.assign(host.pages().size(), 0);
@@ -52,9 +52,9 @@ class Churn final : public Module {
     static constexpr unsigned kPlaces = 3;  // of each page: RAM itself, and private ones
 
     Result<void> move(Host& host, size_t at, size_t count) {
-        return host.move(host.pages().subspan(at, count), [&](size_t i) -> uint8_t* {
+        return host.move(host.pages().subspan(at, count), [&](size_t i) {
             const unsigned place = places_[at + i];
-            return place == 0 ? nullptr : backing_->page((place - 1) * places_.size() + at + i);
+            return place == 0 ? Place{} : backing_->place((place - 1) * places_.size() + at + i);
         });
     }
 

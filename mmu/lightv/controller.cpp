@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "host/memory_fault.h"
 #include "host/thread.h"
+#include "mmu/lightv/backing.h"
 
 namespace arclight::mmu::lightv {
 
@@ -32,47 +34,81 @@ class Controller::Attachment final : public Host {
         return owns(pa) ? overlay().page(pa) : PageOverlay::Page{};
     }
     uint8_t* content(uint64_t pa) const override { return owns(pa) ? overlay().host(pa, 1) : nullptr; }
-    uint8_t* ram(uint64_t pa) const override {
-        return overlay().contains(pa, PageOverlay::kPage) ? overlay().own(pa) : nullptr;
+    Place ram(uint64_t pa) const override {
+        if (!overlay().contains(pa, PageOverlay::kPage)) return {};
+        if (stage() == nullptr) return {overlay().own(pa)};
+        const uint64_t page = (pa - overlay().base()) / PageOverlay::kPage;
+        return {stage()->alias(page), stage()->file(), page * PageOverlay::kPage};
     }
-    void set(uint64_t pa, const PageOverlay::Page& page) override {
+    Result<std::unique_ptr<Backing>> open_memory(const std::string& spec, uint64_t pages) const override {
+        return Backing::open(spec, pages, stage() != nullptr ? Backing::Form::File : Backing::Form::Any);
+    }
+    void set(uint64_t pa, uint8_t flags, Watcher* watcher) override {
         if (!owns(pa)) return;
-        PageOverlay::Page owned = page;
-        owned.flags |= page_flag::kIntercepted;
+        // On the host stage a page that only lies elsewhere is an ordinary one.
+        if (stage() != nullptr && flags == 0 && overlay().flags(pa) == 0) return;
+        PageOverlay::Page page = overlay().page(pa);
+        page.flags = stage() != nullptr ? flags : flags | page_flag::kIntercepted;
+        page.watcher = watcher;
         const PageOverlay::Exclusive guard(overlay());
-        overlay().set(pa, owned);
+        overlay().set(pa, page);
     }
-    void commit(std::span<const uint64_t> pages, bool content) override {
+    Result<void> commit(std::span<const uint64_t> pages, bool content) override {
+        if (stage() != nullptr) return commit_on_host(pages, content);
         controller_.machine_.forget(pages, content);
-    }
-    Result<void> move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) override {
-        if (!std::ranges::all_of(pages, [&](uint64_t pa) { return owns(pa); })) return {};
-        size_t lost = 0;
-        std::vector<PageOverlay::Page> old;
-        for (const uint64_t pa : pages) {
-            PageOverlay::Page page = overlay().page(pa);
-            old.push_back(page);
-            page.flags |= page_flag::kUncached;
-            overlay().set(pa, page);
-        }
-        // From here on every write holds a lock that the copy excludes.
-        controller_.machine_.forget(pages, false);
-        const PageOverlay::Exclusive guard(overlay());
-        for (size_t i = 0; i < pages.size(); ++i) {
-            uint8_t* const backing = to(i);
-            uint8_t* const place = backing != nullptr ? backing : overlay().own(pages[i]);
-            uint8_t* const from = overlay().host(pages[i], 1);
-            const auto lent = host::pages_lent();
-            if (from == place || (host::touch([&] { std::memcpy(place, from, PageOverlay::kPage); }) &&
-                                  lent && lent == host::pages_lent()))
-                old[i].backing = backing;
-            else
-                ++lost;
-            overlay().set(pages[i], old[i]);
-        }
-        if (lost != 0)
-            return failure("{} of {} pages cannot be moved: their memory is gone", lost, pages.size());
         return {};
+    }
+    Result<void> steer(std::span<const uint64_t> pages, const To& to) override {
+        if (!owns_all(pages)) return {};
+        if (stage() != nullptr) {
+            Result<void> done;
+            {
+                const auto devices = overlay().without_devices();
+                done = map(pages, to);
+            }
+            // Without the lock, for which a CPU that is asked may wait.
+            controller_.machine_.forget_code(pages, true, false);
+            return done;
+        }
+        {
+            const PageOverlay::Exclusive guard(overlay());
+            for (size_t i = 0; i < pages.size(); ++i) {
+                PageOverlay::Page page = overlay().page(pages[i]);
+                page.backing = to(i).host;
+                overlay().set(pages[i], page);
+            }
+        }
+        controller_.machine_.forget(pages, true);
+        return {};
+    }
+    Result<void> move(std::span<const uint64_t> pages, const To& to) override {
+        if (!owns_all(pages)) return {};
+        if (stage() != nullptr)
+            if (const auto moved = move_while_writes_sleep(pages, to)) return *moved;
+        return move_while_uncached(pages, to);
+    }
+    void settle(std::span<const uint64_t> pages) override {
+        // RAM's own place, which is read on the host stage, never goes; a closed page is read where it lies.
+        if (stage() == nullptr || std::exchange(closed_, false)) controller_.machine_.forget(pages, false);
+    }
+    /// Makes the pages ordinary ones, with RAM itself behind them. After an error some are not; nothing is intercepted.
+    Result<void> release() {
+        bool away = false;
+        {
+            const PageOverlay::Exclusive guard(overlay());
+            for (const uint64_t pa : pages()) {
+                const PageOverlay::Page page = overlay().page(pa);
+                away |= page.backing != nullptr;
+                if (page.flags != 0) overlay().set(pa, {});
+            }
+        }
+        Result<void> done;
+        if (stage() == nullptr)
+            controller_.machine_.forget(pages(), true);
+        else if (away)
+            done = steer(pages(), [](size_t) { return Place{}; });
+        for (const uint64_t pa : pages()) overlay().take_marks(pa);
+        return done;
     }
     uint8_t take_marks(uint64_t pa) override { return owns(pa) ? overlay().take_marks(pa) : 0; }
     Result<unsigned> add_instance(const std::string& backend) override {
@@ -85,8 +121,158 @@ class Controller::Attachment final : public Host {
 
   private:
     PageOverlay& overlay() const { return controller_.overlay_; }
+    HostStage* stage() const { return controller_.overlay_.host_stage(); }
+    bool owns_all(std::span<const uint64_t> pages) const {
+        return std::ranges::all_of(pages, [&](uint64_t pa) { return owns(pa); });
+    }
+    Result<void> commit_on_host(std::span<const uint64_t> pages, bool content);
+    Result<void> map(std::span<const uint64_t> pages, const To& to);
+    bool copy(uint64_t pa, const Place& to, const uint8_t* from);
+    std::optional<Result<void>> move_while_writes_sleep(std::span<const uint64_t> pages, const To& to);
+    Result<void> move_while_uncached(std::span<const uint64_t> pages, const To& to);
+    static Result<void> lost(size_t count, size_t of) {
+        if (count == 0) return {};
+        return failure("{} of {} pages cannot be moved: their memory is gone", count, of);
+    }
+
     Controller& controller_;
+    bool closed_ = false;  ///< pages were closed for a move, and somebody may still read where they were
 };
+
+// ---- On the host stage
+
+Result<void> Controller::Attachment::commit_on_host(std::span<const uint64_t> pages, bool content) {
+    using namespace page_flag;
+    uint8_t flags = 0;
+    for (const uint64_t pa : pages) flags |= overlay().flags(pa);
+    // A region of tier 2 that reaches memory by the soft TLB has no way out at an access, so nobody may know a page any more that
+    // is to refuse one. A tracked page refuses nothing.
+    const bool refuses = (flags & (kNoRead | kNoWrite | kNoExecute | kUncached | kWatched)) != 0;
+    // The first time CPUs may be in accesses that no touch() guards: they must have left them.
+    const bool unguarded = flags != 0 && stage()->begin_withholding();
+    if (refuses || unguarded)
+        controller_.machine_.forget(pages, content);
+    else
+        controller_.machine_.forget_code(pages, content, (flags & kTracked) != 0);
+    // A device has the place of a tracked page that it has opened.
+    const auto devices = overlay().without_devices();
+    for (const uint64_t pa : pages)
+        if (auto done = overlay().enforce(pa); !done)
+            return failure("the host cannot protect page {:#x}: {}", pa, done.error());
+    return {};
+}
+
+/// With as few mappings as there are runs.
+Result<void> Controller::Attachment::map(std::span<const uint64_t> pages, const To& to) {
+    for (size_t first = 0, next; first < pages.size(); first = next) {
+        const Place place = to(first);
+        for (next = first + 1; next < pages.size(); ++next) {
+            const uint64_t bytes = (next - first) * PageOverlay::kPage;
+            if (pages[next] != pages[first] + bytes) break;
+            const Place there = to(next);
+            if ((there.host == nullptr) != (place.host == nullptr)) break;
+            if (place.host != nullptr && (there.host != place.host + bytes || there.file != place.file ||
+                                          there.offset != place.offset + bytes))
+                break;
+        }
+        if (auto done = overlay().steer(pages[first], next - first, place); !done)
+            return failure("the host cannot map page {:#x}: {}", pages[first], done.error());
+    }
+    return {};
+}
+
+/// False: the bytes are gone, or there is no room.
+bool Controller::Attachment::copy(uint64_t pa, const Place& to, const uint8_t* from) {
+    uint8_t* const own =
+        stage() != nullptr ? stage()->alias((pa - overlay().base()) / PageOverlay::kPage) : overlay().own(pa);
+    const auto lent = host::pages_lent();
+    return host::touch([&] { std::memcpy(to.host != nullptr ? to.host : own, from, PageOverlay::kPage); }) &&
+           lent && lent == host::pages_lent();
+}
+
+/// Nothing: the host does not permit it.
+std::optional<Result<void>> Controller::Attachment::move_while_writes_sleep(std::span<const uint64_t> pages,
+                                                                            const To& to) {
+    const auto number = [&](size_t i) { return (pages[i] - overlay().base()) / PageOverlay::kPage; };
+    // Runs of consecutive pages: [first, end) of `pages`.
+    std::vector<std::pair<size_t, size_t>> runs;
+    for (size_t i = 0; i < pages.size(); ++i)
+        if (i == 0 || pages[i] != pages[i - 1] + PageOverlay::kPage)
+            runs.emplace_back(i, i + 1);
+        else
+            runs.back().second = i + 1;
+    // A device may have handed the pages to the host's kernel, which then writes without a fault.
+    const auto devices = overlay().without_devices();
+    for (size_t r = 0; r < runs.size(); ++r) {
+        const auto [first, end] = runs[r];
+        if (stage()->hold_writes(number(first), end - first)) continue;
+        for (size_t done = 0; done < r; ++done) {
+            stage()->let_write(number(runs[done].first), runs[done].second - runs[done].first);
+            stage()->release_writes(number(runs[done].first), runs[done].second - runs[done].first);
+        }
+        return std::nullopt;
+    }
+    size_t missing = 0;
+    Result<void> result;
+    for (const auto& [first, end] : runs) {
+        for (size_t i = first, next; i < end; i = next) {
+            // As many as go along at once.
+            std::vector<Place> places;
+            for (next = i; next < end; ++next) {
+                const Place place = to(next);
+                if (overlay().page(pages[next]).backing == place.host) break;  // there already
+                if (!copy(pages[next], place, stage()->ram(number(next)))) break;
+                places.push_back(place);
+            }
+            if (next != i) {
+                auto done = map(pages.subspan(i, next - i), [&](size_t k) { return places[k]; });
+                if (!done) {
+                    stage()->let_write(number(i), next - i);
+                    result = std::move(done);
+                }
+                continue;
+            }
+            if (overlay().page(pages[i]).backing != to(i).host) ++missing;
+            stage()->let_write(number(i), 1);
+            ++next;
+        }
+        stage()->release_writes(number(first), end - first);
+    }
+    return result ? lost(missing, pages.size()) : result;
+}
+
+/// In both stages: accesses find the pages uncached, or closed, and wait for a lock.
+Result<void> Controller::Attachment::move_while_uncached(std::span<const uint64_t> pages, const To& to) {
+    std::vector<PageOverlay::Page> old;
+    for (const uint64_t pa : pages) {
+        PageOverlay::Page page = overlay().page(pa);
+        old.push_back(page);
+        page.flags |= page_flag::kUncached;
+        overlay().set(pa, page);
+    }
+    // From here on every write holds a lock that the copy excludes.
+    Result<void> result;
+    if (stage() == nullptr)
+        controller_.machine_.forget(pages, false);
+    else
+        result = commit_on_host(pages, false);
+    const PageOverlay::Exclusive guard(overlay());
+    size_t missing = 0;
+    for (size_t i = 0; i < pages.size(); ++i) {
+        const Place place = to(i);
+        const bool there = place.host == old[i].backing;
+        if (result && !there && !copy(pages[i], place, overlay().host(pages[i], 1))) {
+            ++missing;
+        } else if (result && !there) {
+            old[i].backing = place.host;
+            if (stage() != nullptr)
+                if (auto done = overlay().steer(pages[i], 1, place); !done) result = std::move(done);
+        }
+        overlay().set(pages[i], old[i]);
+    }
+    closed_ = true;
+    return result ? lost(missing, pages.size()) : result;
+}
 
 Controller::Controller(PageOverlay& overlay, Machine& machine) : overlay_(overlay), machine_(machine) {}
 
@@ -124,7 +310,6 @@ Result<void> Controller::check(Request& request) const {
         if (!overlay_.contains(pa, PageOverlay::kPage))
             return failure("'{}': there is no memory at {:#x}; RAM is {:#x} to {:#x}", request.name, pa,
                            overlay_.base(), overlay_.base() + overlay_.size() - 1);
-        if (overlay_.page(pa).flags == 0) continue;
         for (const auto& [name, other] : attachments_)
             if (other->owns(pa))
                 return failure("'{}': page {:#x} belongs to '{}' of controller '{}'", request.name, pa, name,
@@ -149,9 +334,9 @@ Result<void> Controller::attach_locked(Request request) {
         return failure("'{}': no memory for the tables of the page overlay", request.name);
     const std::string name = request.name;
     auto attachment = std::make_unique<Attachment>(*this, std::move(request), std::move(*module));
-    for (const uint64_t pa : attachment->pages()) attachment->set(pa, {});
+    for (const uint64_t pa : attachment->pages()) attachment->set(pa, 0, nullptr);
     if (auto done = attachment->module->attach(*attachment); !done) {
-        release(*attachment);
+        (void)attachment->release();
         return failure("'{}': {}", name, done.error());
     }
     if (attachment->module->interval_ms() != 0 && !ticker_.joinable())
@@ -174,7 +359,7 @@ Result<void> Controller::attach_all(std::vector<Request> requests) {
         if (auto attached = attach_locked(std::move(request)); !attached) {
             for (const std::string& earlier : done) {
                 (void)attachments_.at(earlier)->module->detach(*attachments_.at(earlier));
-                release(*attachments_.at(earlier));
+                (void)attachments_.at(earlier)->release();
                 attachments_.erase(earlier);
             }
             return attached;
@@ -182,16 +367,6 @@ Result<void> Controller::attach_all(std::vector<Request> requests) {
         done.push_back(std::move(name));
     }
     return {};
-}
-
-/// Makes the pages ordinary ones. The module may be destroyed afterwards.
-void Controller::release(Attachment& attachment) {
-    {
-        const PageOverlay::Exclusive guard(overlay_);
-        for (const uint64_t pa : attachment.pages()) overlay_.set(pa, {});
-    }
-    machine_.forget(attachment.pages(), true);
-    for (const uint64_t pa : attachment.pages()) overlay_.take_marks(pa);
 }
 
 Result<Controller::Attachment*> Controller::find(const std::string& owner, const std::string& name) {
@@ -208,7 +383,7 @@ Result<void> Controller::detach(const std::string& owner, const std::string& nam
     auto found = find(owner, name);
     if (!found) return std::unexpected(found.error());
     if (auto done = (*found)->module->detach(**found); !done) return failure("'{}': {}", name, done.error());
-    release(**found);
+    if (auto done = (*found)->release(); !done) return failure("'{}': {}", name, done.error());
     attachments_.erase(name);
     return {};
 }

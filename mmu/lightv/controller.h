@@ -22,6 +22,9 @@ class Machine {
     /// Invalidates these pages in every CPU's soft TLBs and fastmem and, with `content`, the blocks translated from them.
     /// Returns when all CPUs have done so.
     virtual void forget(std::span<const uint64_t> pages, bool content) = 0;
+    /// The part of it that a host stage leaves: blocks, with `content`; and with `fetches` what CPUs know of code in these pages, so
+    /// that each is asked for anew. CPUs are asked only if they may know any.
+    virtual void forget_code(std::span<const uint64_t> pages, bool content, bool fetches) = 0;
     /// Whether there is a device of this name that modules can own.
     virtual bool has_device(const std::string& device) = 0;
     // The next three: as Host's functions of these names.
@@ -68,7 +71,6 @@ class Controller {
     Result<void> attach_locked(Request request);
     Result<void> check(Request& request) const;
     Result<Attachment*> find(const std::string& owner, const std::string& name);
-    void release(Attachment& attachment);
     void tick();
 
     PageOverlay& overlay_;

@@ -13,9 +13,8 @@ class Heatmap final : public Module {
     // Track the pages: the first write sets a mark, and further writes run at full speed.
     Result<void> attach(Host& host) override {
         heat_.assign(host.pages().size(), 0);
-        for (const uint64_t pa : host.pages()) host.set(pa, {.flags = page_flag::kTracked});
-        host.commit(host.pages(), false);
-        return {};
+        for (const uint64_t pa : host.pages()) host.set(pa, page_flag::kTracked);
+        return host.commit(host.pages(), false);
     }
 
     // Each interval: collect the marks, and invalidate the pages in all CPUs so that the next write sets a new mark.
@@ -23,7 +22,7 @@ class Heatmap final : public Module {
     void tick(Host& host) override {
         for (size_t i = 0; i < heat_.size(); ++i)
             heat_[i] += (host.take_marks(host.pages()[i]) & PageOverlay::kDirty) != 0;
-        host.commit(host.pages(), false);
+        (void)host.commit(host.pages(), false);
     }
 
     Result<Json> command(Host& host, const Json& words) override {

@@ -14,10 +14,8 @@ class FaultInject final : public Module {
         : every_(every), probability_(probability), seed_(seed), on_(std::move(on)) {}
 
     Result<void> attach(Host& host) override {
-        for (const uint64_t pa : host.pages())
-            host.set(pa, {.flags = page_flag::kUncached | page_flag::kWatched, .watcher = this});
-        host.commit(host.pages(), true);
-        return {};
+        for (const uint64_t pa : host.pages()) host.set(pa, page_flag::kUncached | page_flag::kWatched, this);
+        return host.commit(host.pages(), true);
     }
 
     bool access(const AccessEvent& event) override {

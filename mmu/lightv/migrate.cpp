@@ -52,7 +52,7 @@ class Migrate final : public Module {
         const auto pages = host.pages();
         std::unique_ptr<Backing> backing;
         if (target.to != "own") {
-            auto opened = Backing::open(target.to, pages.size());
+            auto opened = host.open_memory(target.to, pages.size());
             if (!opened) return std::unexpected("migrate: " + opened.error());
             backing = std::move(*opened);
         }
@@ -62,7 +62,7 @@ class Migrate final : public Module {
             const size_t count = std::min(target.batch, pages.size() - at);
             const auto begin = Clock::now();
             if (auto done = host.move(pages.subspan(at, count),
-                                      [&](size_t i) { return backing ? backing->page(at + i) : nullptr; });
+                                      [&](size_t i) { return backing ? backing->place(at + i) : Place{}; });
                 !done) {
                 // What is in the new memory already stays there.
                 if (backing) stranded_.push_back(std::move(backing));
@@ -71,7 +71,7 @@ class Migrate final : public Module {
             longest_us_ = std::max(longest_us_, micros(Clock::now() - begin));
         }
         seconds_ = micros(Clock::now() - start) / 1e6;
-        if (backing_) host.commit(pages, false);  // a walk or a fetch may still read the old one
+        if (backing_) host.settle(pages);
         backing_ = std::move(backing);
         to_ = target.to;
         batch_ = target.batch;

@@ -18,6 +18,7 @@
 namespace arclight::mmu::lightv {
 
 using Json = nlohmann::ordered_json;
+class Backing;
 
 /// What a module may do with its own pages. Calls with addresses of other pages are ignored.
 class Host {
@@ -32,18 +33,25 @@ class Host {
     virtual PageOverlay::Page page(uint64_t pa) const = 0;
     /// The host memory that backs the page now.
     virtual uint8_t* content(uint64_t pa) const = 0;
-    /// The host address in RAM itself of any page, owned or not. Null if there is no such page.
-    virtual uint8_t* ram(uint64_t pa) const = 0;
-    /// Changes the page. Devices and table walks see the change at once, a CPU at its next soft TLB miss of the page, and
-    /// all of them after commit().
-    virtual void set(uint64_t pa, const PageOverlay::Page& page) = 0;
-    /// Returns when no CPU uses a translation from before the change. `content`: the bytes of the pages changed, so blocks
-    /// translated from them are dropped too.
-    virtual void commit(std::span<const uint64_t> pages, bool content) = 0;
-    /// Moves the bytes of owned pages without losing a write. `to` gives the host address for each index into `pages`
-    /// (null: RAM itself). CPUs that access one of the pages wait, so pass few at a time. A page whose bytes are gone, or for
-    /// which there is no room, stays where it is, and that is the error; the others are moved.
-    virtual Result<void> move(std::span<const uint64_t> pages, const std::function<uint8_t*(size_t)>& to) = 0;
+    /// The memory in RAM itself of any page, owned or not; a null host: there is no such page.
+    virtual Place ram(uint64_t pa) const = 0;
+    /// Memory to put behind pages (backing.h).
+    virtual Result<std::unique_ptr<Backing>> open_memory(const std::string& spec, uint64_t pages) const = 0;
+    /// Gives the page these flags and this watcher. Devices and table walks see the change at once, a CPU at its next soft TLB
+    /// miss of the page, and all of them after commit().
+    virtual void set(uint64_t pa, uint8_t flags, Watcher* watcher = nullptr) = 0;
+    /// Returns when every CPU has the rights that were set. `content`: blocks translated from the pages are dropped too. The
+    /// error is that the host cannot give so many pages rights of their own.
+    virtual Result<void> commit(std::span<const uint64_t> pages, bool content) = 0;
+    /// Puts other memory behind owned pages, which is what all see when it returns. `to` gives it for each index into `pages`
+    /// (a null host: RAM itself). After an error some are there, some not.
+    using To = std::function<Place(size_t)>;
+    virtual Result<void> steer(std::span<const uint64_t> pages, const To& to) = 0;
+    /// The same, with the bytes, of which no write is lost. CPUs that write to one of the pages wait, so pass few at a time. A
+    /// page whose bytes are gone, or for which there is no room, stays where it is, and that is the error; the others are moved.
+    virtual Result<void> move(std::span<const uint64_t> pages, const To& to) = 0;
+    /// Returns when nobody reads any more where pages were before steer() and move(): that memory may go.
+    virtual void settle(std::span<const uint64_t> pages) = 0;
     /// Reads and clears the marks of a kTracked page (PageOverlay::kAccessed, kDirty).
     virtual uint8_t take_marks(uint64_t pa) = 0;
 

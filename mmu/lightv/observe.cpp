@@ -27,11 +27,9 @@ class Observe final : public Module {
     Result<void> attach(Host& host) override {
         pages_ = host.pages();
         counters_ = std::vector<Counters>(pages_.size());
-        PageOverlay::Page page{.watcher = this};
-        page.flags = exact_ ? page_flag::kUncached | page_flag::kWatched : page_flag::kTracked;
-        for (const uint64_t pa : pages_) host.set(pa, page);
-        host.commit(pages_, true);  // fetches of existing blocks were not counted
-        return {};
+        const uint8_t flags = exact_ ? page_flag::kUncached | page_flag::kWatched : page_flag::kTracked;
+        for (const uint64_t pa : pages_) host.set(pa, flags, this);
+        return host.commit(pages_, true);  // fetches of existing blocks were not counted
     }
 
     bool access(const AccessEvent& event) override {
@@ -60,7 +58,7 @@ class Observe final : public Module {
             else if ((marks & PageOverlay::kAccessed) != 0)
                 ++counters_[i].reads;
         }
-        host.commit(pages_, false);
+        (void)host.commit(pages_, false);
     }
 
     Json stats(Host&) override {

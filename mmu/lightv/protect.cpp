@@ -19,9 +19,8 @@ class Protect final : public Module {
             host.refuse_device(true);
             return {};
         }
-        for (const uint64_t pa : host.pages()) host.set(pa, {.flags = flags_});
-        host.commit(host.pages(), true);
-        return {};
+        for (const uint64_t pa : host.pages()) host.set(pa, flags_);
+        return host.commit(host.pages(), true);
     }
     Result<void> detach(Host& host) override {
         if (!host.device().empty()) host.refuse_device(false);

@@ -45,20 +45,20 @@ class Remap final : public Module {
     Result<void> intercept(Host& host, const Target& target) {
         const auto pages = host.pages();
         std::unique_ptr<Backing> backing;
-        std::vector<uint8_t*> places(pages.size(), nullptr);
+        std::vector<Place> places(pages.size());
         if (target.to.starts_with("page:")) {
             const auto first = parse_number(target.to.substr(5));
             if (!first || *first % PageOverlay::kPage != 0)
                 return std::unexpected(fmt::format("remap: '{}' is no page", target.to));
             for (size_t i = 0; i < pages.size(); ++i)
-                if ((places[i] = host.ram(*first + i * PageOverlay::kPage)) == nullptr)
+                if ((places[i] = host.ram(*first + i * PageOverlay::kPage)).host == nullptr)
                     return std::unexpected(
                         fmt::format("remap: there is no memory at {:#x}", *first + i * PageOverlay::kPage));
         } else if (target.to != "own") {
-            auto opened = Backing::open(target.to, pages.size());
+            auto opened = host.open_memory(target.to, pages.size());
             if (!opened) return std::unexpected("remap: " + opened.error());
             backing = std::move(*opened);
-            for (size_t i = 0; i < pages.size(); ++i) places[i] = backing->page(i);
+            for (size_t i = 0; i < pages.size(); ++i) places[i] = backing->place(i);
         }
         if (target.copy) {
             for (size_t at = 0; at < pages.size(); at += kBatch) {
@@ -69,10 +69,12 @@ class Remap final : public Module {
                     return failure("remap: pages {} to {}: {}", at, at + count - 1, done.error());
                 }
             }
-            if (backing_) host.commit(pages, false);  // a walk or a fetch may still read the old one
+            if (backing_) host.settle(pages);
         } else {
-            for (size_t i = 0; i < pages.size(); ++i) host.set(pages[i], {.backing = places[i]});
-            host.commit(pages, true);
+            if (auto done = host.steer(pages, [&](size_t i) { return places[i]; }); !done) {
+                if (backing) stranded_.push_back(std::move(backing));
+                return failure("remap: {}", done.error());
+            }
         }
         backing_ = std::move(backing);  // the old one is no longer in use
         to_ = target.to;
@@ -82,7 +84,7 @@ class Remap final : public Module {
 
     const Target first_;
     std::unique_ptr<Backing> backing_;
-    std::vector<std::unique_ptr<Backing>> stranded_;  ///< of copies that stopped in the middle
+    std::vector<std::unique_ptr<Backing>> stranded_;  ///< of changes that stopped in the middle
     std::string to_ = "own";
     uint64_t remaps_ = 0;
 };

@@ -21,7 +21,7 @@ class Share final : public Module {
             } else if (spec == "own") {
                 backings_.push_back(nullptr);
             } else {
-                auto opened = Backing::open(spec, host.pages().size());
+                auto opened = host.open_memory(spec, host.pages().size());
                 if (!opened) return std::unexpected("share: " + opened.error());
                 backings_.push_back(std::move(*opened));
             }
@@ -53,10 +53,11 @@ class Share final : public Module {
             if (auto done = host.select_instance(instances_[wanted]); !done)
                 return std::unexpected("share: " + done.error());
         } else {
-            const auto pages = host.pages();
-            for (size_t i = 0; i < pages.size(); ++i)
-                host.set(pages[i], {.backing = backings_[wanted] ? backings_[wanted]->page(i) : nullptr});
-            host.commit(pages, true);
+            const auto to = [&](size_t i) {
+                return backings_[wanted] ? backings_[wanted]->place(i) : Place{};
+            };
+            if (auto done = host.steer(host.pages(), to); !done)
+                return std::unexpected("share: " + done.error());
         }
         selected_ = wanted;
         ++switches_;

@@ -309,6 +309,30 @@ def test_uart():
                    f"uart: {len(own)} + {len(there)} bytes instead of {len(expected)}: {own[:60]} {own[-60:]} {there[:60]}")
 
 
+def test_disk():
+    """A disk whose requests go to one image, to another, to nobody, and home."""
+    images = [os.path.join(guest.work, name) for name in ("one", "two", "short")]
+    for path, word, size in zip(images, (b"ONE!", b"TWO!", b"SHRT"), (1 << 20, 1 << 20, 1 << 19)):
+        with open(path, "wb") as f:
+            f.write(word.ljust(size, b"\0"))
+    m = Machine("while :; do echo 3 > /proc/sys/vm/drop_caches; echo got $(head -c 4 /dev/vda) end; done", options=["--drive", f"file={images[0]},format=raw"])
+    m.line("got ONE! end")
+    backings = ["own", f"file:{images[1]}"]
+    refused("another size", "cannot stand in for", do="attach", name="d", module="share", device="disk0", **{"with": {"backings": ["own", f"file:{images[2]}"]}})
+    refused("no such disk", "no device 'disk1'", do="attach", name="d", module="share", device="disk1", **{"with": {"backings": backings}})
+    good("disk", do="attach", name="d", module="share", device="disk0", **{"with": {"backings": backings}})
+    for select, word in (1, "TWO!"), (0, "ONE!"), (1, "TWO!"):
+        good("switch", do="command", name="d", **{"with": {"select": select}})
+        m.line(f"got {word} end")
+    good("home", do="detach", name="d")
+    m.line("got ONE! end")
+    good("refused", do="attach", name="d", module="protect", device="disk0")
+    m.line("got end")
+    good("home", do="detach", name="d")
+    m.line("got ONE! end")
+    m.kill()
+
+
 def test_policies():
     """At the start: one that holds, and many that do not."""
     path = os.path.join(guest.work, "policy.json")
@@ -356,7 +380,7 @@ def test_policies():
 symbols = os.path.join(guest.work, "kallsyms")
 with open(symbols, "wb") as f:
     f.write(debian.run(["cat", "/proc/kallsyms"]).output)
-for test in [globals()["test_" + n] for n in sys.argv[1:]] or (test_remap, test_observe, test_process, test_protect, test_uart, test_migrate, test_devices, test_policies):
+for test in [globals()["test_" + n] for n in sys.argv[1:]] or (test_remap, test_observe, test_process, test_protect, test_uart, test_disk, test_migrate, test_devices, test_policies):
     start = time.monotonic()
     test()
     print(f"{test.__name__}: {time.monotonic() - start:.1f} s", flush=True)

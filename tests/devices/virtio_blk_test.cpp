@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <random>
 
 #include "devices/virtio/blk.h"
+#include "devices/virtio/shared_disk.h"
 #include "tests/devices/blk_driver.h"
 #include "tests/devices/state_damage.h"
 
@@ -280,6 +282,42 @@ TEST(VirtioBlk, DamagedOverlaysAreSurvived) {
         EXPECT_EQ(damaged.request(kIn, 0, 512), 0);
     }
     EXPECT_GT(refused, 30u);
+}
+
+// LightV's share of a disk: the driver's queue goes on where it was, whoever answers.
+TEST(VirtioBlk, ImagesAnswerInTurn) {
+    TemporaryImage own(kSize), other(kSize), small(kSize / 2);
+    SharedDisk* shared = nullptr;
+    auto disk = Disk::open_shared(own.path, {}, shared);
+    ASSERT_TRUE(disk) << disk.error();
+    BlkDriver driver(std::make_unique<Blk>(std::move(*disk)));
+    const auto write = [&](uint8_t value) {
+        std::memset(&driver.at<uint8_t>(driver.kPayload), value, 512);
+        return driver.request(kOut, 7, 512);
+    };
+    const auto number = shared->add(other.path);
+    ASSERT_TRUE(number) << number.error();
+    EXPECT_EQ(*number, 1u);
+    EXPECT_NE(shared->add(small.path).error().find("cannot stand in for"), std::string::npos);
+    EXPECT_FALSE(shared->add("/no/such/image"));
+    EXPECT_EQ(write(0xa1), 0);
+    ASSERT_TRUE(shared->select(1));
+    EXPECT_EQ(driver.request(kIn, 7, 512), 0);
+    EXPECT_EQ(driver.byte(0), other.byte(7 * 512));
+    EXPECT_EQ(write(0xb2), 0);
+    EXPECT_EQ(driver.request(kFlush, 0, 0), 0);
+    EXPECT_EQ(other.byte(7 * 512), 0xb2);
+    EXPECT_EQ(own.byte(7 * 512), 0xa1);
+    EXPECT_FALSE(shared->select(2));
+    ASSERT_TRUE(shared->select(0));
+    EXPECT_EQ(driver.request(kIn, 7, 512), 0);
+    EXPECT_EQ(driver.byte(0), 0xa1);
+    shared->refuse(true);
+    EXPECT_EQ(driver.request(kIn, 7, 512), 1);
+    EXPECT_EQ(write(1), 1);
+    shared->refuse(false);
+    EXPECT_EQ(driver.request(kIn, 7, 512), 0);
+    EXPECT_EQ(driver.byte(0), 0xa1);
 }
 
 }  // namespace

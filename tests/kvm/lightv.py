@@ -100,8 +100,8 @@ def counted(counters):
 # ---- Steered while the guest looks on
 
 class Steered:
-    def __init__(self, *options):
-        self.what, self.path = " ".join(options), inside("control")
+    def __init__(self, *options, socket_name="control"):
+        self.what, self.path = " ".join(options), inside(socket_name)
         self.process = subprocess.Popen([rig.ARCLIGHT, "run", *words(GUEST, *options), "--lightv", policy(MODULES, rig.work), "--control", self.path, "--lightv-files", rig.work],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.timer = threading.Timer(100, self.process.kill)
@@ -163,15 +163,22 @@ def while_it_looks(*options):
             m.attach("migrate", to=to)
             m.tell(to="anonymous")
             m.detach()
+        # Samples: what is read and written is found so each time.
+        m.attach("observe", mode="sampled", interval_ms=5)
+        until = time.monotonic() + 60
+        while m.ask(do="stats", name="x")["x"]["written"] < 5 and check(time.monotonic() < until, f"{m.what}: not sampled"):
+            time.sleep(0.01)
+        m.detach()
         m.attach("share", backings=["own", f"file:{inside('other')}"])
         for select, word in (1, "4545454545454545"), (0, "0"), (1, "4545454545454545"):
             m.tell(select=select)
             m.line(f"saw {word}")
         m.detach()
         m.line("saw 0")
-        for module, with_ in (("protect", {}), ("fault_inject", {"every": 100})):
+        for module, with_, esr in (("protect", {}, "96000050"), ("protect", {"deny": "write"}, "96000050"), ("fault_inject", {"every": 100}, "960000[15]0"),
+                                   ("fault_inject", {"every": 7, "on": "write"}, "96000050")):
             m.attach(module, **with_)
-            m.line("taken esr 96000010")
+            m.line(f"taken esr {esr}")
             m.detach()
             # The guest has printed any number of faults meanwhile: read up to a value that only comes now.
             m.attach("remap", to=f"file:{inside('other')}")
@@ -201,11 +208,58 @@ def while_it_looks(*options):
     print(f"{m.what}: changed while it runs", flush=True)
 
 
+def two_guests(*options):
+    """A page of two guests at once: what one writes the other reads."""
+    write_files()
+    shared = f"file:{inside('there')}"
+    with open(inside("there"), "wb") as f:
+        f.write(page_of(0x5501))
+    machines = [Steered(*options, socket_name=name) for name in ("control", "control2")]
+    try:
+        for m in machines:
+            m.line("looking")
+        machines[0].attach("remap", to=shared)
+        machines[0].line("saw 5501")
+        machines[0].line("saw 5601")  # its own answer
+        machines[1].attach("remap", to=shared)
+        machines[1].line("saw 5601")
+        with open(inside("there"), "r+b") as f:
+            f.write((0x57).to_bytes(8, "little"))
+        for m in machines:
+            m.line("saw 57")
+            m.detach()
+            m.line("saw 0")
+        # Two controllers with one name, in two processes.
+        with socket.socket(socket.AF_UNIX) as mine:
+            mine.connect(machines[0].path)
+            mine.sendall((json.dumps({"do": "attach", "name": "x", "module": "observe", "pages": target(CHANGED)}) + "\n").encode())
+            check(json.loads(mine.makefile().readline())["ok"], "two controllers: attach")
+            told = elsewhere(machines[0], "detach")
+            check(told.returncode == 1 and f"'x' belongs to process {os.getpid()}, which is connected" in told.stderr, f"detached by another process: {told}")
+            check(elsewhere(machines[0], "stats").returncode == 0, "another process reads the counters")
+        until = time.monotonic() + 60
+        while (told := elsewhere(machines[0], "detach")).returncode != 0 and check(time.monotonic() < until, f"not detached after the owner left: {told}"):
+            time.sleep(0.05)
+    except (RuntimeError, OSError, KeyError) as trouble:
+        check(False, f"two guests: {trouble}")
+    for m in machines:
+        m.process.kill()
+        m.timer.cancel()
+    print("one page of two guests, two controllers", flush=True)
+
+
+def elsewhere(machine, what):
+    return subprocess.run([rig.ARCLIGHT, "lightv", what, "--control", machine.path, "--name", "x"], capture_output=True, text=True)
+
+
 right, right_counts = at_start("--accel", "process")
 usable = subprocess.run([rig.ARCLIGHT, "probe"], stdout=subprocess.PIPE, text=True).stdout
-PLACES = [("--accel", "process", "--jit", "tier2"), ("--accel", "process", "--mmu", "tsp")]
+FILL = ("--lightv-stage", "fill")
+PLACES = [("--accel", "process", "--jit", "tier2"), ("--accel", "process", "--mmu", "tsp"), ("--accel", "process", *FILL),
+          ("--accel", "process", "--jit", "tier2", *FILL)]
 if re.search(r"^kvm +usable", usable, re.M):
     PLACES += [("--accel", "kvm", "--fastmem", fastmem, "--mmu", mmu) for fastmem in ("off", "on") for mmu in ("ssp", "tsp")]
+    PLACES += [("--accel", "kvm", "--fastmem", "on", *FILL), ("--accel", "kvm", "--fastmem", "off", "--jit", "tier2")]
 else:
     print("here:", usable.splitlines()[0])
 for options in PLACES:
@@ -214,6 +268,7 @@ for options in PLACES:
     print(f"{' '.join(options)}: as with the process accelerator", flush=True)
 for options in [("--accel", "process"), *PLACES]:
     while_it_looks(*options)
+two_guests("--accel", "process")
 
 write_files()
 files = [GUEST, policy([*MODULES, FINISH], "/tmp"), *(inside(n) for n in ("file", "shared", "end"))]

@@ -1,5 +1,5 @@
 // Accesses to pages that a policy intercepts (lightv.py); each prints the value read or the exception taken.
-// Then, if the policy says so, one page is read until it holds END, while lightv.py changes its backing.
+// Then, if the policy says so, one page is read and written until it holds END, while lightv.py changes its backing.
 #include "runtime/bm.h"
 
 #define TARGET(n) (0x47000000ul + (n)*0x11000ul)  // lightv.py has the numbers
@@ -75,6 +75,7 @@ static void changed(void) {
     for (;;) {
         expect();
         const u64 value = *cell;
+        cell[1] = value;
         if (this_cpu()->count != 0) {
             if (!taken) say("taken esr %x\n", this_cpu()->esr);
             taken = 1;
@@ -84,6 +85,8 @@ static void changed(void) {
         taken = 0;
         last = value;
         say("saw %x\n", value);
+        // An answer, for whoever has the same page.
+        if (value >> 8 == 0x55) *cell = 0x5600 | (value & 0xff);
         if (value == END) return;
     }
 }

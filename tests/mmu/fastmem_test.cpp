@@ -32,7 +32,7 @@ constexpr HostPageFormat kFormat{.present = 1,
                                  .no_execute = uint64_t{1} << 63,
                                  .large = 0x80,
                                  .address_mask = 0x000f'ffff'ffff'f000,
-                                 .software = {1 << 9, 1 << 10, 1 << 11},
+                                 .software = {1 << 9, 1 << 10, 1 << 11, uint64_t{1} << 52},
                                  .non_canonical = uint64_t{1} << 47};
 
 struct Leaf {
@@ -612,6 +612,42 @@ TEST(Fastmem, RangesGoWhole) {
         m.fastmem.drop_all(0);
         m.fastmem.finish();
     }
+}
+
+TEST(Fastmem, PagesOfRamGoWhereverTheyAreMapped) {
+    Model m(2, 60, 6);
+    const auto mapped = [&](unsigned tlb, uint64_t va) {
+        return m.host.walk(m.tlb(tlb).fastmem_offset[va >> 39 & 1023] + va).has_value();
+    };
+    const auto ram_page = [](uint64_t va) {
+        return FastmemSet::Page{.va = va, .host = reinterpret_cast<uint8_t*>(kRam + va), .writable = true};
+    };
+    const auto physical = [&](uint64_t va) { return *m.fastmem.physical_of_page(ram_page(va).host); };
+    FastmemSet::Page alias = ram_page(0x7000), watched = ram_page(0x9000), block = ram_page(kSpan2M * 3);
+    alias.va = 0xb000;  // the same page of RAM at another address
+    watched.intercepted = true;
+    block.page_bits = 21;
+    block.large = true;
+    for (const uint64_t va : {0x5000, 0x7000}) ASSERT_TRUE(m.fastmem.fill(0, ram_page(va)));
+    ASSERT_TRUE(m.fastmem.fill(0, alias));
+    ASSERT_TRUE(m.fastmem.fill(0, watched));
+    ASSERT_TRUE(m.fastmem.fill(0, block));
+    ASSERT_TRUE(m.fastmem.fill(1, ram_page(0x7000)));
+    std::vector<uint64_t> pages{physical(0x7000)};
+    m.fastmem.drop_pages(0, pages);
+    EXPECT_TRUE(mapped(0, 0x5000));
+    EXPECT_FALSE(mapped(0, 0x7000));
+    EXPECT_FALSE(mapped(0, 0xb000));
+    EXPECT_FALSE(mapped(0, 0x9000)) << "an intercepted page may have been anywhere";
+    EXPECT_TRUE(mapped(0, kSpan2M * 3));
+    EXPECT_TRUE(mapped(1, 0x7000));
+    pages = {physical(kSpan2M * 3) + 0x5000};
+    m.fastmem.drop_pages(0, pages);
+    EXPECT_FALSE(mapped(0, kSpan2M * 3)) << "the page is within";
+    EXPECT_TRUE(mapped(0, 0x5000));
+    const uint64_t before = m.fastmem.stats().invalidations;
+    m.fastmem.finish();
+    EXPECT_EQ(m.fastmem.stats().invalidations, before + 1);
 }
 
 TEST(Fastmem, ReadOnlyAfterWritableIsBelieved) {

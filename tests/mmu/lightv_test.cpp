@@ -25,6 +25,7 @@ struct FakeMachine final : Machine {
         forgotten += pages.size();
         translations_dropped += content ? pages.size() : 0;
     }
+    void forget_code(std::span<const uint64_t>, bool, bool) override {}
     bool has_device(const std::string& device) override { return device == "pl011"; }
     Result<unsigned> add_instance(const std::string&, const std::string& backend) override {
         if (!backend.starts_with("file:")) return std::unexpected(std::string("no such back end"));

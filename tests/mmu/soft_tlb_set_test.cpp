@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <set>
+#include <vector>
 
 namespace arclight::mmu {
 namespace {
@@ -460,6 +461,37 @@ TEST_P(RandomInvalidations, NeverLeaveAStaleEntry) {
     EXPECT_GT(dropped, 1000u);
     EXPECT_GT(live, 5'000u) << "invalidation should be precise";
     EXPECT_GT(hits, 100u);
+}
+
+// Pages that LightV changes are forgotten at all their addresses, and nothing else is.
+TEST_F(Views, PagesAreForgottenByWhereTheyLead) {
+    SoftTlb *a = user(1), *b = user(2), *k = kernel(false, 1);
+    const GuestMemory memory(ram, 0x4000'0000, sizeof ram);
+    const auto enter = [&](SoftTlb* v, uint64_t va, uint64_t pa) {
+        ASSERT_TRUE(tlbs.fill(v, {.va = va, .pa = pa, .host = ram, .readable = true, .writable = true}));
+    };
+    enter(a, 0x5000, 0x4000'1000);
+    enter(a, 0x6000, 0x4000'2000);
+    enter(b, 0x9000, 0x4000'1000);
+    enter(k, kTop | 0x1000, 0x4000'3000);
+    // One that made way for another: it is in the victim TLB.
+    constexpr uint64_t kReach = mmu::kTlbEntries << 12;
+    enter(b, 0x7000, 0x4000'1000);
+    enter(b, 0x7000 + kReach, 0x4000'4000);
+    tlbs.note_code_page(a, 0x6000, 12, false);
+    tlbs.fill_jump(a, 0x6000, ram);
+    const uint32_t epoch = a->epoch;
+    const std::vector<uint64_t> pages{0x4000'1000, 0x4000'3000};
+    tlbs.forget_pages(pages, memory);
+    EXPECT_FALSE(reads(a, 0x5000));
+    EXPECT_TRUE(reads(a, 0x6000));
+    EXPECT_FALSE(reads(b, 0x9000));
+    EXPECT_FALSE(reads(k, kTop | 0x1000));
+    EXPECT_EQ(tlbs.victim_hit(b, 0x7000, false), nullptr);
+    EXPECT_TRUE(reads(b, 0x7000 + kReach));
+    EXPECT_EQ(a->epoch, epoch);
+    EXPECT_NE(jump(a, 0x6000), nullptr);
+    tlbs.forget_pages({}, memory);
 }
 
 }  // namespace

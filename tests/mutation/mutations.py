@@ -85,4 +85,22 @@ MUTATIONS = (
         "return irq_.load(std::memory_order_relaxed) && (daif & kMaskI) == 0;",
         "return irq_.load(std::memory_order_relaxed);",
         ("machine_test",), r"^Vcpu\.AnInterruptEndsALoop"),
+    Mutation(
+        "lightv-asks-nobody", "a page that is put elsewhere on the host stage interrupts all CPUs and empties their soft TLBs",
+        "mmu/lightv/controller.cpp",
+        "controller_.machine_.forget_code(pages, true, false);",
+        "controller_.machine_.forget(pages, true);",
+        ("mmu_test",), r"^LightvOnHost\.RemapsAskNobody"),
+    Mutation(
+        "lightv-held-writes", "what is written while a page is copied is lost",
+        "mmu/lightv/controller.cpp",
+        "if (stage()->hold_writes(number(first), end - first)) continue;",
+        "if (stage()->can_hold_writes()) continue;",
+        ("mmu_test",), r"^LightvOnHost\.MovesLoseNoWrite"),
+    Mutation(
+        "lightv-forget-by-page", "the fill stage forgets all translations where it is to forget one page's",
+        "mmu/soft_tlb_invalidation.cpp",
+        "if (named(slot.tlb->entries[i].pa)) drop_entry(slot, i);",
+        "drop_entry(slot, i);",
+        ("mmu_test",), r"^Views\.PagesAreForgotten"),
 )

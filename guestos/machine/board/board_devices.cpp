@@ -85,6 +85,7 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
                                    .daemons = options_.daemons,
                                    .ram = ram_,
                                    .ram_bytes = options_.memory};
+    if (!options_.lightv.empty() || !options_.control.empty()) context.shared_disks = &shared_disks_;
     auto virtio_devices = make_virtio_devices(factory, context);
     if (!virtio_devices) return std::unexpected(virtio_devices.error());
     for (unsigned slot = 0; slot < layout::kVirtioSlots; ++slot) {

@@ -68,6 +68,8 @@ class BoardDevices {
     const BootOrder& boot_order() const { return boot_order_; }
     /// Null: there is none.
     devices::virtio::Balloon* balloon() { return balloon_; }
+    /// Disks whose images others may choose, in the order of the devices.
+    std::span<devices::virtio::SharedDisk* const> shared_disks() const { return shared_disks_; }
     devices::IrqLine uart_line() const { return spi(devices::layout::kSpiUart); }
     /// See HostTimeWatch; any thread.
     void time_moved();
@@ -110,6 +112,7 @@ class BoardDevices {
     BootOrder boot_order_;
     devices::virtio::Balloon* balloon_ = nullptr;
     devices::StatefulParts stateful_parts_;
+    std::vector<devices::virtio::SharedDisk*> shared_disks_;
 };
 
 }  // namespace arclight::guestos

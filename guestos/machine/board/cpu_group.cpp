@@ -65,10 +65,9 @@ bool CpuGroup::short_of_cores() const {
            (placed != 0 ? placed : host_cores_);
 }
 
-void CpuGroup::invalidate_translations() {
+void CpuGroup::have_carried_out(const CrossCpuWork::Request& request) {
     CrossCpuWork::Batch batch;
-    for (CrossCpuWork* work : works_)
-        work->post({CrossCpuWork::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}}, &batch);
+    for (CrossCpuWork* work : works_) work->post(request, &batch);
     CrossCpuWork::wait(batch, works_);
 }
 

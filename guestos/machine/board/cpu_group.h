@@ -42,8 +42,8 @@ class CpuGroup final : public CpuPeers {
     bool pause();
     void resume();
 
-    /// Any thread but a CPU's: returns when no CPU holds anything of a guest translation any more.
-    void invalidate_translations();
+    /// Any thread but a CPU's: returns when every CPU has carried the request out, or does so before it runs guest code again.
+    void have_carried_out(const CrossCpuWork::Request& request);
 
     // ---- CpuPeers
     void flush_code(Vcpu& self) override;

@@ -31,6 +31,28 @@ void print_message(const std::string& line) {
     fmt::print(stderr, "{}arclight: {}{}", terminal ? "\r\n" : "", line, terminal ? "\r\n" : "\n");
 }
 
+/// A snapshot's RAM stays lazy, and traditional shadow paging must hear of each change, unless somebody insists.
+bool wants_host_stage(const RunOptions& options) {
+    if (options.lightv_stage != LightvStage::Auto) return options.lightv_stage == LightvStage::Host;
+    return (!options.lightv.empty() || !options.control.empty()) && options.restore.empty() &&
+           !mmu::protects_tables(options.shadow.policy);
+}
+
+Result<std::unique_ptr<RamMapping>> make_ram(const RunOptions& options) {
+    using Sharing = RamMapping::Sharing;
+    const bool stage = wants_host_stage(options), asked = options.lightv_stage == LightvStage::Host;
+    if (asked && mmu::protects_tables(options.shadow.policy))
+        return failure("--lightv-stage host: traditional shadow paging must hear of each change: say fill");
+    const bool shared = stage || wants_shared_ram(options);
+    auto ram = RamMapping::allocate(options.memory, shared ? Sharing::Shared : Sharing::Private);
+    if (!ram && stage && !asked && !wants_shared_ram(options))
+        return RamMapping::allocate(options.memory, Sharing::Private);
+    if (!ram || !stage) return ram;
+    if (auto made = (*ram)->make_host_stage(options.opened_fault_file); !made && asked)
+        return failure("--lightv-stage host: {}", made.error());
+    return ram;
+}
+
 }  // namespace
 
 Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
@@ -46,7 +68,9 @@ Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::uniqu
                              mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_),
                              options.shadow.policy)),
       memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get(),
-              FlashMemory::memory_of(flash_.get())) {}
+              FlashMemory::memory_of(flash_.get())) {
+    overlay_.use(ram_->host_stage());
+}
 
 // The devices are there until no pause is under way any more, and what they ask for pauses until they are gone.
 Machine::~Machine() {
@@ -56,8 +80,7 @@ Machine::~Machine() {
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
                                                  const BoardSerial& serial, ExitStatus* exit_status,
                                                  std::shared_ptr<FlashMemory> flash) {
-    auto ram = RamMapping::allocate(options.memory, wants_shared_ram(options) ? RamMapping::Sharing::Shared
-                                                                              : RamMapping::Sharing::Private);
+    auto ram = make_ram(options);
     if (!ram) return std::unexpected(ram.error());
     if (flash == nullptr) {
         auto opened = FlashMemory::open(options);
@@ -447,12 +470,33 @@ MachineStats Machine::stats() const {
 }
 
 void Machine::forget_pages(std::span<const uint64_t> pages, bool content) {
+    using Request = CrossCpuWork::Request;
     const jit::Engine::RetireHold hold(*engine_);
     if (content)
         for (const uint64_t pa : pages) engine_->invalidate(pa, mmu::kPageSize);
     else
         engine_->wait_for_readers();
-    cpus_->invalidate_translations();
+    // Under traditional shadow paging nobody says which translations came from tables whose content changed.
+    if (table_pages_ != nullptr)
+        return cpus_->have_carried_out({Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}, {}, {}});
+    auto sorted = std::make_shared<std::vector<uint64_t>>(pages.begin(), pages.end());
+    std::ranges::sort(*sorted);
+    cpus_->have_carried_out({Request::Kind::ForgetPages, {}, {}, std::move(sorted)});
+}
+
+void Machine::forget_code(std::span<const uint64_t> pages, bool content, bool fetches) {
+    using Request = CrossCpuWork::Request;
+    const jit::Engine::RetireHold hold(*engine_);
+    bool code = false;
+    for (const uint64_t pa : pages)
+        if (content)
+            code |= engine_->invalidate(pa, mmu::kPageSize);
+        else if (fetches)
+            code |= engine_->page_has_code(pa);
+    if (fetches && (code || content))
+        cpus_->have_carried_out({Request::Kind::ForgetCode, {}, {}, {}});
+    else if (code)
+        cpus_->have_carried_out({Request::Kind::ClearJumps, {}, {}, {}});
 }
 
 Machine::Process Machine::wait_for_process(uint32_t id, std::chrono::milliseconds limit) {

@@ -136,11 +136,15 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     const mmu::GuestMemory& memory() const override { return memory_; }
     mmu::PageOverlay& page_overlay() override { return overlay_; }
     void forget_pages(std::span<const uint64_t> pages, bool content) override;
+    void forget_code(std::span<const uint64_t> pages, bool content, bool fetches) override;
     devices::Bus& bus() override { return devices_->bus(); }
     void ask_before_saves(std::function<std::optional<std::string>()> unsaved) override;
     devices::GuestClock& clock() override { return devices_->clock(); }
     devices::Pl011& uart() override { return devices_->uart(); }
     devices::IrqLine uart_line() override { return devices_->uart_line(); }
+    std::span<devices::virtio::SharedDisk* const> shared_disks() const override {
+        return devices_->shared_disks();
+    }
     unsigned cpus() const override { return cpus_->size(); }
     bool cpu_powered_off(unsigned cpu) const override { return cpus_->cpu(cpu).powered_off(); }
     mmu::TranslationRegs cpu_translation(unsigned cpu) const override {

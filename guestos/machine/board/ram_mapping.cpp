@@ -51,7 +51,36 @@ RamMapping::~RamMapping() {
     if (file_ >= 0) close(file_);
 }
 
+Result<void> RamMapping::make_host_stage(std::shared_ptr<const mmu::FaultFile> faults) {
+    auto stage = mmu::HostStage::create(memory_.data(), size_, file_, std::move(faults));
+    if (!stage) return std::unexpected(stage.error());
+    stage_ = std::move(*stage);
+    return {};
+}
+
+/// Holes stay holes.
+Result<void> RamMapping::copy_file(int file, uint64_t offset) {
+    uint8_t* const to = stage_->alias(0);
+    madvise(to, size_, MADV_REMOVE);
+    const auto end = static_cast<off_t>(offset + size_);
+    for (auto at = static_cast<off_t>(offset); at < end;) {
+        const off_t data = lseek(file, at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) return {};
+        if (data < 0) return failure("{}", std::strerror(errno));
+        const off_t hole = std::min(lseek(file, data, SEEK_HOLE), end);
+        for (at = data; at < hole;) {
+            const ssize_t got =
+                pread(file, to + (at - static_cast<off_t>(offset)), static_cast<size_t>(hole - at), at);
+            if (got < 0 && errno == EINTR) continue;
+            if (got <= 0) return failure("{}", got < 0 ? std::strerror(errno) : "it ends early");
+            at += got;
+        }
+    }
+    return {};
+}
+
 Result<void> RamMapping::map_file(int file, uint64_t offset) {
+    if (stage_ != nullptr) return copy_file(file, offset);
     void* const mapped = mmap(memory_.data(), size_, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file, static_cast<off_t>(offset));
     if (mapped == MAP_FAILED) return failure("{}", std::strerror(errno));
@@ -64,6 +93,7 @@ Result<void> RamMapping::map_file(int file, uint64_t offset) {
 
 void RamMapping::give_back(std::span<uint8_t> pages) {
     if (pages.data() < memory_.data() || pages.data() + pages.size() > memory_.data() + size_) return;
+    if (stage_ != nullptr && !stage_->is_own(pages.data(), pages.size())) return;
     if (of_file_.empty()) {
         madvise(pages.data(), pages.size(), file_ >= 0 ? MADV_REMOVE : MADV_DONTNEED);
         return;

@@ -9,6 +9,7 @@
 
 #include "host/memory_fault.h"
 #include "mmu/guarded_mapping.h"
+#include "mmu/host_stage.h"
 #include "mmu/result.h"
 
 namespace arclight::guestos {
@@ -27,12 +28,18 @@ class RamMapping {
     RamMapping(const RamMapping&) = delete;
     RamMapping& operator=(const RamMapping&) = delete;
 
-    /// Replaces the content by the file's from `offset` on, which is read as the guest comes to it. Nothing is written back. The
-    /// error is the system's own text.
+    /// Lets the host put other memory behind single pages. Before the guest starts, with Sharing::Shared. The error is the system's
+    /// own text.
+    Result<void> make_host_stage(std::shared_ptr<const mmu::FaultFile> faults);
+    /// Null: not made.
+    mmu::HostStage* host_stage() { return stage_.get(); }
+
+    /// Replaces the content by the file's from `offset` on, which is read as the guest comes to it; at once with a host stage, where
+    /// the content is a file itself. Nothing is written back. The error is the system's own text.
     Result<void> map_file(int file, uint64_t offset);
 
     /// The host may take the memory of these whole pages of 4 KiB, which read as zeros afterwards. Pages outside stay, and so do
-    /// some that lie scattered over the mapping of a file. One thread at a time.
+    /// some that lie scattered over the mapping of a file, or that show other memory. One thread at a time.
     void give_back(std::span<uint8_t> pages);
 
     uint8_t* host() const { return memory_.data(); }
@@ -41,6 +48,7 @@ class RamMapping {
     int file() const { return file_; }
 
   private:
+    Result<void> copy_file(int file, uint64_t offset);
     RamMapping(mmu::GuardedMapping memory, uint64_t size, int file)
         : memory_(std::move(memory)),
           size_(size),
@@ -51,6 +59,7 @@ class RamMapping {
     uint64_t size_;
     int file_;
     std::optional<host::FallibleMemory> fallible_;
+    std::unique_ptr<mmu::HostStage> stage_;
     std::vector<bool> of_file_;  ///< by page; empty: without a file
     unsigned replaced_runs_ = 0;
 };

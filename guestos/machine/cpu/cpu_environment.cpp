@@ -192,6 +192,10 @@ void CpuEnvironment::carry_out(std::span<const Request> requests, bool may_walk)
             case Request::Kind::ForgetCode: forget_code(); break;
             case Request::Kind::DropDerived: core_.tlbs.drop(r.derived); break;
             case Request::Kind::WriteProtect: core_.tlbs.write_protect(r.derived.va); break;
+            case Request::Kind::ForgetPages:
+                core_.tlbs.forget_pages(*r.pages, core_.context.memory);
+                forget_code();
+                break;
         }
     }
     core_.tlbs.finish_invalidation();

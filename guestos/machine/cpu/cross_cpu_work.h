@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -26,9 +27,18 @@ namespace arclight::guestos {
 class CrossCpuWork {
   public:
     struct Request {
-        enum class Kind : uint8_t { Tlbi, ClearJumps, ForgetCode, DropDerived, WriteProtect } kind;
+        enum class Kind : uint8_t {
+            Tlbi,
+            ClearJumps,
+            ForgetCode,
+            DropDerived,
+            WriteProtect,
+            ForgetPages
+        } kind;
         mmu::TlbiRequest tlbi{};
         mmu::Derived derived{};  ///< WriteProtect: the page's physical address in `va`
+        /// ForgetPages: physical addresses in ascending order. Shared by all CPUs, some of which may look at them late.
+        std::shared_ptr<const std::vector<uint64_t>> pages{};
     };
 
     /// Carries requests out, on the owning CPU's thread. The guest's tables may be walked while the CPU is inside only:

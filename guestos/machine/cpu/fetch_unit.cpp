@@ -66,10 +66,10 @@ bool FetchUnit::remembers(uint64_t pa) const {
     return !cpu_.config.features.has(a64::Feature::Bti) || !a64::saves_branch_type(word_at(pa));
 }
 
-/// Memory that backs the page may be gone (host/memory_fault.h).
+/// Memory that backs the page may be gone (host/memory_fault.h), of a page that is not intercepted too (mmu/host_stage.h).
 bool FetchUnit::is_there(uint64_t pa, uint8_t* fault_code) const {
-    if (!cpu_.memory.has_intercepted_pages()) [[likely]]
-        return true;
+    if ((cpu_.memory.page_flags(pa) & mmu::page_flag::kTracked) != 0)
+        core_.context.overlay.mark(pa, mmu::PageOverlay::kAccessed);
     const auto* host = cpu_.memory.readable(pa, 1);
     if (host != nullptr && host::touch([host] { (void)*static_cast<const volatile uint8_t*>(host); }))
         return true;

@@ -59,10 +59,8 @@ bool MemoryPath::block_step(const BlockOperation& op, uint64_t from, uint64_t to
     const auto access = [&](MemoryKind kind, uint64_t va, bool unprivileged) {
         const MemoryAccess a{.kind = kind,
                              .aux = log2 | (unprivileged && cpu_.el != 0 ? jit::ir::kMemUnprivileged : 0)};
-        Outcome outcome;
         state_.access_addr = va;
-        do outcome = carry_out(a, nullptr);
-        while (outcome.kind == Outcome::Kind::Retry);
+        const Outcome outcome = finish(a, nullptr);
         if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
         return outcome.kind == Outcome::Kind::Done;
     };

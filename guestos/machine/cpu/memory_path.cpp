@@ -26,16 +26,31 @@ void MemoryPath::slow_path(uint64_t descriptor, const void* host_pc) {
     ++stats_.memory_slow;
     const MemoryAccess access = MemoryAccess::unpack(descriptor);
     if (devices_.access_remembered(access, state_.access_addr)) return note_device(access, host_pc);
-    Outcome outcome;
-    do outcome = carry_out(access, host_pc);
-    while (outcome.kind == Outcome::Kind::Retry);
+    const Outcome outcome = finish(access, host_pc);
     faulted_ = false;
     if (outcome.kind != Outcome::Kind::Done) raise(outcome, recover_pc(host_pc));
 }
 
 void MemoryPath::compare_and_swap_pair(uint64_t va, unsigned unit_log2) {
-    const Outcome outcome = carry_out_pair(va, unit_log2);
+    const Outcome outcome = until_done([&] { return carry_out_pair(va, unit_log2); });
     if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
+}
+
+MemoryPath::Outcome MemoryPath::finish(const MemoryAccess& access, const void* host_pc) {
+    return until_done([&] { return carry_out(access, host_pc); });
+}
+
+/// An access is begun anew where others changed what it found.
+template <typename F>
+MemoryPath::Outcome MemoryPath::until_done(F&& act) {
+    unsigned withheld = 0;
+    for (;;) {
+        const uint64_t waits = pager_.waits();
+        const Outcome outcome = act();
+        if (outcome.kind != Outcome::Kind::Retry) return outcome;
+        if (pager_.waits() == waits && ++withheld > host::kMaxWithheld)
+            return data_abort(state_.access_addr, mmu::kFscSynchronousExternal, false);
+    }
 }
 
 void MemoryPath::raise(const Outcome& outcome, uint64_t pc) {
@@ -294,6 +309,7 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
          // Of memory that is gone, no region may get at it without a look here, where an abort is precise.
          .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
                       (!host::memory_was_lost() || is_there(out.host)),
+         .intercepted = out.flags != 0,
          .large = large});
     if (tlbs_.fastmem() == nullptr) return true;
     if (!mmu::is_block(walk.page_bits) && !walk.contiguous)

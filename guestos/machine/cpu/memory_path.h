@@ -11,6 +11,7 @@
 #include "guestos/machine/cpu/device_path.h"
 #include "guestos/machine/cpu/shadow_pager.h"
 #include "guestos/machine/cpu/vcpu_core.h"
+#include "host/memory_fault.h"
 #include "jit/memory_access.h"
 
 namespace arclight::guestos {
@@ -71,7 +72,9 @@ class MemoryPath {
     }
     /// Of an access to RAM: `done` is what host::touch() returned.
     static Outcome touched(bool done, uint64_t far, bool write) {
-        return done ? Outcome{} : data_abort(far, mmu::kFscSynchronousExternal, write);
+        if (done) return {};
+        if (host::take_withheld()) return {.kind = Outcome::Kind::Retry};
+        return data_abort(far, mmu::kFscSynchronousExternal, write);
     }
     /// Whether the host still has the memory (host/memory_fault.h).
     static bool is_there(const uint8_t* host);
@@ -83,6 +86,9 @@ class MemoryPath {
         bool device_memory = false;
     };
 
+    template <typename F>
+    Outcome until_done(F&& act);
+    Outcome finish(const jit::MemoryAccess& access, const void* host_pc);
     Outcome carry_out(const jit::MemoryAccess& access, const void* host_pc);
     Outcome carry_out_pair(uint64_t va, unsigned unit_log2);
     Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);

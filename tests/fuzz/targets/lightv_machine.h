@@ -16,11 +16,13 @@ class LightvMachine final : public guestos::MachineAccess {
     const mmu::GuestMemory& memory() const override { return memory_; }
     mmu::PageOverlay& page_overlay() override { return overlay_; }
     void forget_pages(std::span<const uint64_t>, bool) override {}
+    void forget_code(std::span<const uint64_t>, bool, bool) override {}
     void ask_before_saves(std::function<std::optional<std::string>()>) override {}
     devices::GuestClock& clock() override { return clock_; }
     devices::Bus& bus() override { return bus_; }
     devices::Pl011& uart() override { return uart_; }
     devices::IrqLine uart_line() override { return devices::IrqLine(controller_, 33); }
+    std::span<devices::virtio::SharedDisk* const> shared_disks() const override { return {}; }
     unsigned cpus() const override { return 1; }
     bool cpu_powered_off(unsigned) const override { return false; }
     mmu::TranslationRegs cpu_translation(unsigned) const override {

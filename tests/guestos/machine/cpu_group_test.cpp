@@ -96,13 +96,15 @@ TEST(CpuGroup, StopEndsAPause) {
 }
 
 TEST(CpuGroup, InvalidationReachesRunningHaltedAndPausedCpus) {
+    const CrossCpuWork::Request kFlush{
+        CrossCpuWork::Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}, {}, {}};
     Busy m;
     m.start();
     ASSERT_TRUE(m.all_have_counted_on());
-    for (int round = 0; round < 100; ++round) m.group.invalidate_translations();
+    for (int round = 0; round < 100; ++round) m.group.have_carried_out(kFlush);
     ASSERT_TRUE(m.all_have_counted_on());
     ASSERT_TRUE(m.group.pause());
-    m.group.invalidate_translations();
+    m.group.have_carried_out(kFlush);
     m.group.resume();
     EXPECT_TRUE(m.all_have_counted_on());
 }

@@ -187,7 +187,7 @@ TEST(SandboxSystemCalls, RolesMayMakeTheirOwnOnly) {
         {{"a path for a socket", SYS_bind, {kNone}}, {}},
         {{"a connection", SYS_connect, {kNone}}, {}},
         {{"more filters", SYS_seccomp, {SECCOMP_SET_MODE_FILTER, 0, 0}}, {}},
-        {{"memory files", SYS_memfd_create, {0}}, {}},
+        {{"memory files", SYS_memfd_create, {0}}, {Control}},
     };
     for (const Case& c : cases)
         for (const ThreadRole role : kEveryRole) {
