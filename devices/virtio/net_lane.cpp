@@ -89,13 +89,15 @@ bool NetLane::takes_partial_checksums() const { return has(kNetFeatureGuestCheck
 
 // The frame behind its header, in `room`, or with it where the back end takes that; none: the guest's header makes no sense, and the frame is lost.
 std::optional<NetLane::Outgoing> NetLane::read_frame(const Chain& chain, std::span<uint8_t> room) {
-    const uint64_t size = chain.readable_size() - sizeof(NetHeader);
+    const size_t header_size = header_bytes();
+    const uint64_t size = chain.readable_size() - header_size;
     if (size > NetBackend::kMaxFrame || size == 0) return {};
     // The header is read with the frame, and then moved out of the way of what is behind it.
     const auto raw = room.first(sizeof(NetHeader) + size);
-    gather(chain.readable, raw);
-    NetHeader header;
-    std::memcpy(&header, raw.data(), sizeof header);
+    gather(chain.readable, raw.subspan(sizeof(NetHeader) - header_size));
+    NetHeader header{};
+    std::memcpy(&header, raw.data() + (sizeof header - header_size), header_size);
+    std::memcpy(raw.data(), &header, sizeof header);
     const auto frame = raw.subspan(sizeof header);
     if (header.gso_type != NetHeader::kGsoNone) {
         const uint8_t type = header.gso_type & ~NetHeader::kGsoEcn;
@@ -129,7 +131,7 @@ bool NetLane::take_outgoing(Transport& transport, unsigned pair) {
         if (!transport.running() || pair >= state_.pairs_in_use || !transport.take(queue, chain)) break;
         batch_frames_++;
         used_.push_back({chain.head, 0});
-        if (chain.readable_size() < sizeof(NetHeader)) {
+        if (chain.readable_size() < header_bytes()) {
             transport.fail();
             break;
         }
@@ -220,7 +222,7 @@ NetLane::Delivery NetLane::deliver(Transport& transport, unsigned pair, const Re
     NetHeader& header = form->header;
 
     const auto dma = transport.memory().dma();
-    const size_t size = sizeof header + frame.bytes.size();
+    const size_t header_size = header_bytes(), size = header_size + frame.bytes.size();
     const bool mergeable = has(kNetFeatureMergeable);
     size_t room = 0;
     unsigned count = 0;
@@ -234,7 +236,7 @@ NetLane::Delivery NetLane::deliver(Transport& transport, unsigned pair, const Re
         }
         count++;
         const uint64_t writable = chain.writable_size();
-        if (writable < sizeof header) {
+        if (writable < header_size) {
             transport.put_back(queue, count);
             transport.fail();
             return Delivery::Lost;
@@ -248,7 +250,7 @@ NetLane::Delivery NetLane::deliver(Transport& transport, unsigned pair, const Re
     }
     header.buffers = static_cast<uint16_t>(count);
     Writer to{std::span(chains_).first(count)};
-    to.put(bytes_of(header));
+    to.put(bytes_of(header).first(header_size));
     if (form->checksum_at != 0) {
         to.put(frame.bytes.first(form->checksum_at));
         to.put(bytes_of(form->checksum));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -79,6 +80,11 @@ class NetLane final : public NetGuest {
     bool steers() const { return lanes_ == 1 && waiting_.size() > 1; }
     unsigned pair_for(std::span<const uint8_t> frame) const;
     bool has(uint64_t feature) const { return (state_.features & feature) != 0; }
+    /// A legacy driver has the count of buffers in it only if it takes several (virtio 1.2 section 5.1.6.1).
+    size_t header_bytes() const {
+        return has(kFeatureVersion1 | kNetFeatureMergeable) ? sizeof(NetHeader)
+                                                            : offsetof(NetHeader, buffers);
+    }
 
     NetBackend& network_;
     NetState& state_;

@@ -13,6 +13,30 @@
 
 namespace arclight::guestos::cli {
 
+namespace {
+
+constexpr const char* kImageHelp =
+    R"text(One's own disk image of an arm64 system, raw or in one of QEMU's formats (qcow2, vmdk, ...):
+
+  With an EFI system partition, as clouds' and distributions' images have it (Debian's package qemu-efi-aarch64):
+    arclight run -m 2G --smp 2 --virtio pci --bios /usr/share/qemu-efi-aarch64/QEMU_EFI.fd --drive file=IMAGE.qcow2 \
+        --cdrom seed.iso --net user,hostfwd=tcp:127.0.0.1:2222-:22
+  Without one, by a kernel of the host's:
+    arclight run -m 2G --drive file=IMAGE.raw --kernel VMLINUZ --initrd INITRD --append "root=/dev/vda1 console=ttyAMA0"
+
+  A seed for cloud-init has the user's name and key on a file system named 'cidata':
+    printf 'instance-id: one\nlocal-hostname: one\n' > meta-data
+    printf '#cloud-config\nssh_authorized_keys:\n  - %s\n' "$(cat ~/.ssh/id_ed25519.pub)" > user-data
+    genisoimage -output seed.iso -volid cidata -joliet -rock user-data meta-data
+
+  Keep the image as it is, and write to another one over it:
+    qemu-img create -f qcow2 -b IMAGE.qcow2 -F qcow2 mine.qcow2
+
+Formats and what becomes of writes: docs/disks.md. A Debian disk from nothing: './run debian', docs/debian.md.
+)text";
+
+}  // namespace
+
 int complain(std::string_view message, int code) {
     fmt::print(stderr, "arclight: {}\n", message);
     return code;
@@ -41,6 +65,7 @@ CommandLine::CommandLine(const std::string& version, RunFunction run)
     lightv_ = add_lightv(app_);
     prepare_ = add_prepare(app_);
     snapshot_ = add_snapshot(app_);
+    app_.add_subcommand("image", "Print how one's own disk image is booted, with a seed for cloud-init");
     app_.add_subcommand("version", "Print the version and the accelerators found on this host");
     app_.add_subcommand("probe",
                         "Print what /dev/kvm offers on this host, and what --accel auto makes of it");
@@ -75,6 +100,10 @@ int CommandLine::run(std::vector<std::string> arguments) {
     if (app_.got_subcommand("prepare")) return prepare_();
     if (app_.got_subcommand("snapshot")) return snapshot_();
     if (app_.got_subcommand("probe")) return print_probe();
+    if (app_.got_subcommand("image")) {
+        fmt::print("{}", kImageHelp);
+        return 0;
+    }
     return print_version();
 }
 

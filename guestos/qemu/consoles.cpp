@@ -136,10 +136,16 @@ Result<void> take_consoles(Translation& t) {
             return done;
     }
     constexpr size_t kPorts = 2;
-    if (serials.size() > kPorts)
-        return failure("{}: the board has {} serial ports", serials[kPorts].origin, kPorts);
     for (const Wanted& serial : serials)
         if (auto added = add_serial(t, serial); !added) return added;
+    // As in QEMU, those that the board has no port for lead nowhere.
+    if (serials.size() > kPorts) {
+        t.out.serials.resize(kPorts);
+        if (const auto done = t.notes.missed(
+                fmt::format("{}: the board has {} serial ports", serials[kPorts].origin, kPorts));
+            !done)
+            return done;
+    }
     // The first port is there in any case.
     if (t.out.serials.empty()) t.out.serials.emplace_back();
     for (const Wanted& monitor : monitors)

@@ -86,13 +86,6 @@ constexpr AbsentDevice kAbsent[] = {
     {"virtio-multitouch", kNoDisplay, true},
     {"vhost-user-gpu", kNoDisplay, true},
     {"vhost-user-vga", kNoDisplay, true},
-    {"e1000", "adapters are virtio-net"},
-    {"rtl8139", "adapters are virtio-net"},
-    {"ne2k", "adapters are virtio-net"},
-    {"pcnet", "adapters are virtio-net"},
-    {"vmxnet3", "adapters are virtio-net"},
-    {"i8255", "adapters are virtio-net"},
-    {"igb", "adapters are virtio-net"},
     {"pcie-", kOnlyRootPorts},
     {"pci-serial-", "a serial port on PCI is pci-serial"},
     {"pci-testdev", "there is no pci-testdev"},
@@ -125,6 +118,12 @@ constexpr AbsentDevice kAbsent[] = {
     {"sdhci-pci", "there is no SD card slot"},
     {"max-arm-cpu", "no CPU is plugged in later"},
 };
+
+/// Models of network adapters on PCI and USB.
+constexpr std::string_view kOtherAdapters[] = {
+    "e1000",   "e1000-82544gc", "e1000-82545em", "e1000e",  "igb",     "rtl8139",  "ne2k_pci", "pcnet",
+    "tulip",   "vmxnet3",       "usb-net",       "i82550",  "i82551",  "i82557a",  "i82557b",  "i82557c",
+    "i82558a", "i82558b",       "i82559a",       "i82559b", "i82559c", "i82559er", "i82562",   "i82801"};
 
 std::vector<DeviceName> make_names() {
     const auto factory = devices::DeviceFactory::standard();
@@ -159,6 +158,10 @@ const DeviceName* find_device_name(std::string_view name) {
         return one.name == name || (!one.alias.empty() && one.alias == name);
     });
     return found != device_names().end() ? &*found : nullptr;
+}
+
+bool is_other_adapter(std::string_view name) {
+    return std::ranges::find(kOtherAdapters, name) != std::end(kOtherAdapters);
 }
 
 const AbsentDevice* find_absent_device(std::string_view name) {

@@ -23,6 +23,9 @@ const std::vector<DeviceName>& device_names();
 /// By name or alias. Null: it is not here.
 const DeviceName* find_device_name(std::string_view name);
 
+/// A model of network adapter that is not here. Guests that have drivers for it have one for virtio-net, which stands in its place.
+bool is_other_adapter(std::string_view name);
+
 /// Devices of QEMU's that are not here.
 struct AbsentDevice {
     std::string_view prefix;  ///< of their names

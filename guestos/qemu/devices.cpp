@@ -272,11 +272,33 @@ Result<void> add_other_disk(Translation& t, const Given& given, const std::strin
                                       given.origin, driver == "usb-storage" ? "USB" : "IDE"));
 }
 
+Result<void> add_device(Translation& t, const Given& given);
+
+/// An adapter of another model.
+Result<void> add_other_adapter(Translation& t, const Given& given, const std::string& driver) {
+    // What only that model has; of one on USB, where it is.
+    constexpr std::string_view kOfTheModel[] = {
+        "autonegotiation",   "mitigation",       "extra_mac_registers",
+        "migrate_tso_props", "disable_vnet_hdr", "subsys",
+        "subsys_ven",        "init-vet",         "port"};
+    Given adapter = given;
+    std::erase_if(adapter.values, [&](const auto& value) {
+        return value.first == "driver" ||
+               std::ranges::find(kOfTheModel, value.first) != std::end(kOfTheModel) ||
+               (driver == "usb-net" && value.first == "bus");
+    });
+    adapter.values.emplace_back("driver", "virtio-net-pci");
+    if (auto added = add_device(t, adapter); !added) return added;
+    return t.notes.missed(
+        fmt::format("{}: there is no {}; the adapter is a virtio-net-pci", given.origin, driver));
+}
+
 Result<void> add_device(Translation& t, const Given& given) {
     const std::string driver = given.value("driver");
     if (driver == "loader") return add_load(t, given);
     if (driver == "usb-storage" || driver == "ide-hd" || driver == "ide-cd")
         return add_other_disk(t, given, driver);
+    if (is_other_adapter(driver)) return add_other_adapter(t, given, driver);
     if (is_port(driver) && find_device_name("virtio-serial-device") != nullptr) return add_port(t, given);
     const DeviceName* name = find_device_name(driver);
     if (name == nullptr) {
@@ -419,7 +441,7 @@ Result<std::string> device_help(std::string_view name) {
             "{} options:\n  chardev=<str>          - ID of a chardev to use as a backend\n  name=<str>\n"
             "  nr=<uint32>            - the port's number\n",
             name);
-    const DeviceName* found = find_device_name(name);
+    const DeviceName* found = find_device_name(is_other_adapter(name) ? "virtio-net-pci" : name);
     if (found == nullptr) {
         const AbsentDevice* absent = find_absent_device(name);
         return failure("-device {},help: {}", name,

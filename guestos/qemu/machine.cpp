@@ -30,12 +30,16 @@ constexpr unsigned kOldestBoard = 206, kNewestBoard = 702;
 
 Result<void> take_board(Translation& t, const Given& machine) {
     const std::string board = machine.value("type");
+    // -kernel and others are properties of the machine, too; it was named by this one.
+    std::string origin = machine.origin;
+    for (const Given* one : t.in.all("machine"))
+        if (one->has("type")) origin = one->origin;
     if (board.empty()) return failure("No machine specified, and there is no default; it is -M virt here");
     if (board == "virt") return {};
     const auto version = board_version(board);
     if (!version || *version < kOldestBoard) {
         const bool other = is_other_board(board);
-        return failure("{}: {} (known: virt, virt-2.6 to virt-7.2)", machine.origin,
+        return failure("{}: {} (known: virt, virt-2.6 to virt-7.2)", origin,
                        other ? fmt::format("the board '{}' of QEMU is not there", board)
                              : fmt::format("unsupported machine type '{}'{}", board, hint(board, {"virt"})));
     }

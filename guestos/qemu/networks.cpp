@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "devices/virtio/net.h"
 #include "guestos/cli/parse.h"
 #include "guestos/device_requests.h"
+#include "guestos/qemu/device_names.h"
 #include "guestos/qemu/devices.h"
 #include "guestos/qemu/keys.h"
 #include "guestos/qemu/translation.h"
@@ -97,8 +99,13 @@ struct Adapter {
     std::string network, mac, model = "virtio-net-pci";
 };
 
-Result<void> check_model(Keys& keys, std::string& model, const Given& given, std::string_view key) {
-    model = keys.text(key, "virtio-net-pci");
+Result<void> take_model(Translation& t, Keys& keys, std::string& model, const Given& given) {
+    model = keys.text("model", "virtio-net-pci");
+    if (is_other_adapter(model)) {
+        const std::string other = std::exchange(model, "virtio-net-pci");
+        return t.notes.missed(
+            fmt::format("{}: there is no {}; the adapter is a virtio-net-pci", given.origin, other));
+    }
     if (model == "virtio") model = "virtio-net-pci";
     if (model != "virtio-net-pci" && model != "virtio-net-device")
         return failure("{}: Unsupported NIC model: {} (known: virtio-net-pci, virtio-net-device)",
@@ -127,7 +134,7 @@ Result<void> take_nic(Translation& t, const Given& given, unsigned nth) {
     }
     if (const auto done = refuse_missing(keys, type); !done) return done;
     Adapter adapter;
-    if (const auto done = check_model(keys, adapter.model, given, "model"); !done) return done;
+    if (const auto done = take_model(t, keys, adapter.model, given); !done) return done;
     adapter.mac = keys.text("mac");
     adapter.network = keys.text("id", fmt::format("nic{}", nth));
     keys.ignore({"vectors", "name"});
@@ -152,7 +159,7 @@ Result<void> take_hub(Translation& t) {
         if (const auto done = refuse_missing(keys, type); !done) return done;
         if (type == "nic") {
             Adapter adapter;
-            if (const auto done = check_model(keys, adapter.model, *given, "model"); !done) return done;
+            if (const auto done = take_model(t, keys, adapter.model, *given); !done) return done;
             adapter.mac = keys.text("macaddr");
             adapter.network = keys.text("netdev");
             keys.ignore({"name", "addr", "vectors", "id"});

@@ -43,19 +43,17 @@ CompileWorker::~CompileWorker() {
 
 // ---- The thread
 
-void CompileWorker::start(std::function<void(Lock&)> begin, std::function<Pause(Lock&)> step) {
+void CompileWorker::start(std::function<Pause(Lock&)> step) {
     try {
-        thread_ = host::start_thread(
-            "tier 2", ThreadRole::Compiler,
-            [this, begin = std::move(begin), step = std::move(step)] { run(begin, step); });
+        thread_ =
+            host::start_thread("tier 2", ThreadRole::Compiler, [this, step = std::move(step)] { run(step); });
     } catch (const std::system_error& e) {
         disable(fmt::format("no thread for it: {}", e.what()));
     }
 }
 
-void CompileWorker::run(const std::function<void(Lock&)>& begin, const std::function<Pause(Lock&)>& step) {
+void CompileWorker::run(const std::function<Pause(Lock&)>& step) {
     Lock lock(lock_);
-    begin(lock);
     while (!stopping_ && !disabled_) {
         const Pause pause = step(lock);
         if (stopping_ || disabled_) break;  // a step may let go of the lock, and miss a wake()

@@ -49,8 +49,8 @@ class CompileWorker {
     };
     static constexpr Pause kGoOn{std::chrono::milliseconds(0)};
     static constexpr Pause kUntilWoken{std::nullopt};
-    /// Starts the thread, which calls begin() once and then step() again and again, with the lock held.
-    void start(std::function<void(Lock&)> begin, std::function<Pause(Lock&)> step);
+    /// Starts the thread, which calls step() again and again, with the lock held.
+    void start(std::function<Pause(Lock&)> step);
     /// With the lock held: there is something to do.
     void wake() { wake_.notify_one(); }
     /// Without the lock. The thread has ended when it returns.
@@ -77,7 +77,7 @@ class CompileWorker {
     void load_into(CompileResult& result);
     void inject_fault();
     void disable(const std::string& why);
-    void run(const std::function<void(Lock&)>& begin, const std::function<Pause(Lock&)>& step);
+    void run(const std::function<Pause(Lock&)>& step);
 
     std::mutex& lock_;
     const Tier2Options& options_;

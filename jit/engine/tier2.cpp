@@ -56,11 +56,7 @@ Tier2::Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, Block
     if (options_.enabled && options_.perf_map) perf_map_.reset(open_perf_map());
     if (!options_.enabled || options_.synchronous) return;
     started_ = std::chrono::steady_clock::now();
-    worker_.start(
-        [this](Lock& l) {
-            if (!disk_.empty()) worker_.have_compiler(&l);  // it will be needed soon
-        },
-        [this](Lock& l) { return step(l); });
+    worker_.start([this](Lock& l) { return step(l); });
 }
 
 Tier2::~Tier2() { stop(); }
@@ -68,6 +64,10 @@ Tier2::~Tier2() { stop(); }
 void Tier2::stop() { worker_.stop(); }
 
 void Tier2::attach(TranslationBlock& block) {
+    if (!guest_runs_) {
+        guest_runs_ = true;
+        worker_.wake();
+    }
     if (block.counter != kNoCounter) policy_.attach(block, !worker_.disabled() && disk_.knows(block));
 }
 
@@ -105,6 +105,8 @@ void Tier2::flush() {
 // ---- The worker
 
 Tier2::Pause Tier2::step(Lock& lock) {
+    // It will be needed soon. Loading it sooner would delay the guest's first instruction: it takes longer than all else before that.
+    if (guest_runs_ && !disk_.empty() && !worker_.have_compiler(&lock)) return CompileWorker::kUntilWoken;
     table_.reclaim();
     policy_.confirm_counters();
     if (const auto counter = policy_.take_warm()) {

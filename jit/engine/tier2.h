@@ -98,6 +98,7 @@ class Tier2 {
     RegionTable table_;
     RegionMonitor monitor_;
     std::chrono::steady_clock::time_point started_{};
+    bool guest_runs_ = false;  ///< a block was translated
     struct CloseFile {
         void operator()(std::FILE* file) const { std::fclose(file); }
     };

@@ -2,15 +2,18 @@
 // sanely runs beside QEMU in tests/baremetal.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <memory>
 #include <random>
+#include <utility>
 
 #include "devices/virtio/mmio.h"
 #include "devices/virtio/mmio_legacy.h"
 #include "devices/virtio/rng.h"
 #include "tests/devices/fakes.h"
+#include "tests/devices/net_frames.h"
 #include "tests/devices/state_damage.h"
 
 namespace arclight::devices {
@@ -247,6 +250,50 @@ TEST(VirtioLegacy, MovesToAnotherMachine) {
             victim.device.resume();
             victim.set(0x50, 0);
         }
+    }
+}
+
+// As firmware has it: without the count of buffers, unless the driver takes several for a frame.
+TEST(VirtioLegacy, NetworkHeadersAreShort) {
+    for (const auto& [mergeable, headers] : {std::pair(false, false), {false, true}, {true, false}}) {
+        test::FakeNetwork network(true, headers);
+        LegacyDriver driver(std::make_unique<Net>(network, Net::Options{}));
+        constexpr unsigned kEntries = 8;
+        driver.set(0x70, 3);
+        driver.set(0x20, mergeable ? kNetFeatureMergeable : 0);
+        const auto queue_at = [](unsigned queue) { return LegacyDriver::kQueue + queue * 0x4000; };
+        const auto offer = [&](unsigned queue, uint64_t data, uint32_t length, uint16_t flags) {
+            const uint64_t table = queue_at(queue), available = table + 16 * kEntries;
+            driver.at<uint64_t>(table) = data;
+            driver.at<uint32_t>(table + 8) = length;
+            driver.at<uint16_t>(table + 12) = flags;
+            ++driver.at<uint16_t>(available + 2);
+            driver.set(0x50, queue);
+        };
+        for (unsigned queue = 0; queue < 2; ++queue) {
+            driver.set(0x28, 4096);
+            driver.set(0x30, queue);
+            driver.set(0x38, kEntries);
+            driver.set(0x3c, 4096);
+            driver.set(0x40, queue_at(queue) / 4096);
+        }
+        driver.set(0x70, 7);
+        const size_t header = mergeable ? 12 : 10;
+        const test::Bytes frame = test::frame_to(test::kGuest, 60);
+        std::ranges::copy(frame, driver.memory.host(LegacyDriver::kData + header, frame.size()));
+        offer(1, LegacyDriver::kData, static_cast<uint32_t>(header + frame.size()), 0);
+        network.run();
+        ASSERT_EQ(network.sent.size(), 1u);
+        test::Bytes expected(headers ? sizeof(NetHeader) : 0);
+        expected.insert(expected.end(), frame.begin(), frame.end());
+        EXPECT_EQ(network.sent[0], expected) << mergeable << headers;
+
+        constexpr uint64_t kRoom = LegacyDriver::kData + 0x1000;
+        offer(0, kRoom, 2048, 2);
+        network.receive(frame);
+        EXPECT_EQ(driver.at<uint32_t>(queue_at(0) + 4096 + 8), header + frame.size());
+        const uint8_t* const got = driver.memory.host(kRoom + header, frame.size());
+        EXPECT_EQ(test::Bytes(got, got + frame.size()), frame) << mergeable << headers;
     }
 }
 

@@ -14,6 +14,8 @@ double cpu_seconds(const rusage& u) {
            double(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+double seconds_of(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -221,6 +223,9 @@ std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     const double seconds = seconds_since(started);
     j["seconds"] = seconds;
     j["cpu_seconds"] = cpu_seconds(usage);
+    if (const auto first = cpus.first_instruction())
+        j["first_instruction"] = {{"seconds", seconds_of(first->elapsed)},
+                                  {"cpu_seconds", seconds_of(first->cpu)}};
     j["accel"] = {{"world", accelerator.name()}, {"reason", accelerator_reason}};
     j["peak_memory_bytes"] = usage.ru_maxrss * 1024;
     if (instructions_counted) j["guest_instructions"] = instructions();
@@ -251,6 +256,11 @@ void MachineStats::print(std::FILE* out) const {
     fmt::print(out, "host: {:.2f} CPU seconds, {} MiB of memory at most\n", cpu_seconds(usage),
                usage.ru_maxrss >> 10);
     fmt::print(out, "world: {} ({})\n", accelerator.name(), accelerator_reason);
+    if (const auto first = cpus.first_instruction())
+        fmt::print(
+            out,
+            "start: first guest instruction {:.1f} ms after the program's start, {:.1f} ms of CPU time\n",
+            seconds_of(first->elapsed) * 1e3, seconds_of(first->cpu) * 1e3);
     if (instructions_counted)
         fmt::print(out, "guest: {} instructions (counting slows the run: take its time from another)\n",
                    instructions());

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "guestos/machine/cpu/cross_cpu_work.h"
+#include "host/process_time.h"
 
 namespace arclight::guestos {
 
@@ -38,6 +40,17 @@ class CpuPeers {
     /// More virtual CPUs want to run than the host has cores for this process.
     virtual bool short_of_cores() const = 0;
 
+    /// On a CPU's own thread: its first instruction is next.
+    void begin_guest_code() {
+        if (begun_.exchange(true)) return;
+        first_instruction_ = host::process_time();
+        first_known_ = true;
+    }
+    /// When the first of them began; nothing: none has.
+    std::optional<host::ProcessTime> first_instruction() const {
+        return first_known_ ? std::optional(first_instruction_) : std::nullopt;
+    }
+
   protected:
     ~CpuPeers() = default;
     virtual void wait_at_safepoint(Vcpu& self) = 0;
@@ -46,6 +59,10 @@ class CpuPeers {
     std::vector<CrossCpuWork*> works_;
     std::atomic<bool> stopping_{false};
     std::atomic<bool> safepoint_{false};  ///< the world is stopped, or about to be
+
+  private:
+    std::atomic<bool> begun_{false}, first_known_{false};
+    host::ProcessTime first_instruction_{};  ///< written once, before first_known_
 };
 
 }  // namespace arclight::guestos

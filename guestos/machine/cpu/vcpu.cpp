@@ -382,6 +382,10 @@ void Vcpu::run() {
             }
             continue;
         }
+        if (!has_run_) [[unlikely]] {
+            has_run_ = true;
+            core_.context.peers.begin_guest_code();
+        }
         state_.exit_request = 0;
         const ExitReason reason = core_.context.accelerator.run(state_, *code);
         passes_.fetch_add(1);

@@ -165,6 +165,7 @@ class Vcpu final : public devices::Stateful {
     std::atomic<bool> at_rest_{true};
     std::atomic<Power> power_{Power::Off};
     bool power_off_requested_ = false;
+    bool has_run_ = false;              ///< it has executed guest code
     std::atomic<bool> started_{false};  ///< has taken up what power_on() said
     bool loaded_ = false;               ///< load() has replaced the state of a CPU that is on
     uint64_t entry_ = 0, entry_x0_ = 0;

@@ -27,7 +27,9 @@ bool VirtualMemory::for_each_page(uint64_t va, uint64_t bytes, mmu::AccessKind k
         const HeldTranslations::Walking walking(core_.held);
         const auto walk = mmu::walk(cpu.translation, core_.context.memory, at,
                                     {.kind = kind, .privileged = cpu.el != 0, .pan = cpu.pan});
-        if (!walk.ok() || !core_.context.memory.contains(walk.pa, step) || !access(walk.pa, done, step))
+        const bool writes = kind == mmu::AccessKind::Write;
+        if (!walk.ok() || (writes && !core_.context.memory.contains(walk.pa, step)) ||
+            !access(walk.pa, done, step))
             return false;
         done += step;
     }
@@ -40,6 +42,11 @@ bool VirtualMemory::read(uint64_t va, std::span<uint8_t> to) {
     bool there = true;
     return for_each_page(va, to.size(), mmu::AccessKind::Read,
                          [&](uint64_t pa, uint64_t offset, uint64_t bytes) {
+                             // A program in flash has its strings there.
+                             if (!memory.contains(pa, bytes)) {
+                                 const uint8_t* const flash = memory.readable(pa, bytes);
+                                 return flash != nullptr && copy(to.data() + offset, flash, bytes);
+                             }
                              return memory.pieces(pa, bytes, false, [&](const uint8_t* host, uint64_t n) {
                                  there &= copy(to.data() + offset, host, n);
                                  offset += n;

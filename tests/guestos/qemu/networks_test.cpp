@@ -124,7 +124,7 @@ TEST(QemuNetworks, Errors) {
         {"-netdev user,id=x,mac=52:54:00:00:00:07",
          "-netdev user,id=x,mac=52:54:00:00:00:07: Invalid parameter 'mac'"},
         {"-netdev user,id=x -netdev user,id=x", "-netdev user,id=x: Duplicate ID 'x' for netdev"},
-        {"-nic user,model=e1000", "-nic user,model=e1000: Unsupported NIC model: e1000"},
+        {"-nic user,model=e10000", "-nic user,model=e10000: Unsupported NIC model: e10000"},
         {"-nic user,mac=zz", "-nic user,mac=zz: "},
         {"-net nic", "-net nic: the adapter has no network"},
         {"-device virtio-net-pci", "-device virtio-net-pci: netdev property not set"},
