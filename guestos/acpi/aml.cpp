@@ -12,7 +12,8 @@ Bytes join(Terms terms) {
 }
 
 void append(Bytes& to, uint64_t value, unsigned size) {
-    for (unsigned i = 0; i < size; ++i) to.push_back(static_cast<uint8_t>(i < sizeof value ? value >> (8 * i) : 0));
+    for (unsigned i = 0; i < size; ++i)
+        to.push_back(static_cast<uint8_t>(i < sizeof value ? value >> (8 * i) : 0));
 }
 
 void append(Bytes& to, const Bytes& more) { to.insert(to.end(), more.begin(), more.end()); }
