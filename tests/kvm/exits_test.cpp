@@ -38,8 +38,8 @@ TEST_F(Exits, ASystemCallIsOneExit) {
     const uint64_t few = exits_of(p) - before;
     call(5000);
     const uint64_t many = exits_of(p) - before - few;
-    // The host's timer makes some.
-    EXPECT_GE(many - few, 4000u);
+    // The host's timer makes some, in either.
+    EXPECT_GE(many - few, 3900u);
     EXPECT_LE(many - few, 5200u);
 }
 
