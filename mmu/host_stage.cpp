@@ -98,7 +98,9 @@ Result<void> HostStage::map(uint64_t first, uint64_t count, const Place& place) 
         if (!own || (state & kAway) != 0)
             origins_[page].store(own ? nullptr : place.host + (page - first) * kPage,
                                  std::memory_order_relaxed);
-        if (rights(page) != fewest) (void)protect(page, rights(page));
+        if (rights(page) != fewest) {
+            [[maybe_unused]] const auto given = protect(page, rights(page));
+        }
     }
     return {};
 }
@@ -147,7 +149,9 @@ void HostStage::grant(uint64_t page, Rights rights, bool tracked) {
         static_cast<uint8_t>((state & kAway) | static_cast<uint8_t>(rights) | (tracked ? kTracked : 0));
     if (next == state) return;
     // More rights make no mapping more, so this does not fail for want of one.
-    if ((state & kRights) != (next & kRights)) (void)protect(page, rights);
+    if ((state & kRights) != (next & kRights)) {
+        [[maybe_unused]] const auto given = protect(page, rights);
+    }
     states_[page].store(next, std::memory_order_relaxed);
     count_withheld(state, next);
 }
@@ -160,7 +164,7 @@ bool HostStage::open(uint64_t page, bool write) {
     const auto rights = static_cast<Rights>(state & kRights);
     const Rights wanted = write || rights == Rights::All ? Rights::All : Rights::Read;
     if (wanted != rights) {
-        (void)protect(page, wanted);
+        [[maybe_unused]] const auto given = protect(page, wanted);
         states_[page].store(static_cast<uint8_t>((state & ~kRights) | static_cast<uint8_t>(wanted)),
                             std::memory_order_relaxed);
     }

@@ -312,13 +312,15 @@ void SoftTlbSet::drop(const Derived& derived) {
 }
 
 void SoftTlbSet::note_writer(unsigned number, const Mapping& m) {
-    const uint64_t offset = m.pa - writers_->base;
+    if (!writers_) return;
+    auto& writers = *writers_;
+    const uint64_t offset = m.pa - writers.base;
     const WriterMap::Place place{number, m.va};
-    writers_->pages.insert(offset >> kPageBits, place,
-                           [&](WriterMap::Place there) { return is_writer(there, m, false); });
+    writers.pages.insert(offset >> kPageBits, place,
+                         [&](WriterMap::Place there) { return is_writer(there, m, false); });
     if (fastmem_ != nullptr && m.large)
-        writers_->blocks.insert(offset >> kBlock2M, place,
-                                [&](WriterMap::Place there) { return is_writer(there, m, true); });
+        writers.blocks.insert(offset >> kBlock2M, place,
+                              [&](WriterMap::Place there) { return is_writer(there, m, true); });
 }
 
 bool SoftTlbSet::is_writer(WriterMap::Place place, const Mapping& m, bool large) {
@@ -328,9 +330,11 @@ bool SoftTlbSet::is_writer(WriterMap::Place place, const Mapping& m, bool large)
 }
 
 void SoftTlbSet::write_protect(uint64_t pa) {
-    const uint64_t offset = pa - writers_->base;
+    if (!writers_) return protect_everywhere(pa);
+    auto& writers = *writers_;
+    const uint64_t offset = pa - writers.base;
     const auto search = [&] { protect_everywhere(pa); };
-    writers_->pages.take(
+    writers.pages.take(
         offset >> kPageBits,
         [&](WriterMap::Place place) {
             TlbEntry& entry = slots_[place.tlb].tlb->entries[tlb_index(place.va)];
@@ -339,7 +343,7 @@ void SoftTlbSet::write_protect(uint64_t pa) {
         },
         search);
     if (fastmem_ == nullptr) return;
-    writers_->blocks.take(
+    writers.blocks.take(
         offset >> kBlock2M,
         [&](WriterMap::Place place) { fastmem_->write_protect(place.tlb, extended(place.va)); }, search);
 }
