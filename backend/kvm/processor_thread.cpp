@@ -322,11 +322,10 @@ bool ProcessorThread::recover_refused_access() {
         }
         if (answer == Answer::Refused) withheld = &access;
     }
-    const bool known = accesses[0].place != 0;
-    if (withheld == nullptr && (known || !host::any_withheld())) return recover_lost_memory(accesses[0]);
     // What nobody knows may be withheld, and may be gone.
+    const bool may_be_withheld = withheld != nullptr || (accesses[0].place == 0 && host::any_withheld());
     if (const auto landing = host::continuation()) {
-        host::note_withheld();
+        if (may_be_withheld) host::note_withheld();
         regs.rip = landing->pc;
         regs.rsp = landing->sp;
     } else {
@@ -335,24 +334,6 @@ bool ProcessorThread::recover_refused_access() {
             // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
             next = handler_(reinterpret_cast<const void*>(regs.rip), accesses[0].address);
         if (next == nullptr) return withheld == nullptr && host::lend_lost_pages();
-        regs.rip = reinterpret_cast<uint64_t>(next);
-    }
-    processor_.run().kvm_dirty_regs = KVM_SYNC_X86_REGS;
-    return true;
-}
-
-/// False: the access is not to memory that may go away.
-bool ProcessorThread::recover_lost_memory(const RefusedAccess& access) {
-    kvm_regs& regs = processor_.regs();
-    if (const auto landing = host::continuation()) {
-        regs.rip = landing->pc;
-        regs.rsp = landing->sp;
-    } else {
-        const void* next = nullptr;
-        if (handler_ != nullptr && code_.contains(regs.rip))
-            // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
-            next = handler_(reinterpret_cast<const void*>(regs.rip), access.address);
-        if (next == nullptr) return host::lend_lost_pages();
         regs.rip = reinterpret_cast<uint64_t>(next);
     }
     processor_.run().kvm_dirty_regs = KVM_SYNC_X86_REGS;

@@ -83,7 +83,6 @@ class ProcessorThread {
     std::array<RefusedAccess, 2> refused_accesses();
     uint64_t place_of(uint64_t address) const;
     bool recover_refused_access();
-    bool recover_lost_memory(const RefusedAccess& access);
     Result<bool> handle_exit();
     Result<bool> handle_exception(ExceptionFrame& frame);
     Result<void> run_ring0(uint64_t rip, uint64_t rdi, uint64_t rsi);
@@ -107,8 +106,8 @@ class ProcessorThread {
     void (*on_interrupted_)(uint64_t pc) = nullptr;
     bool outside_ = true;
     ExitCounts counts_;
-    std::pair<uint64_t, uint64_t>
-        last_permitted_{};  ///< PC and address of an access that was refused without a reason
+    /// PC and address of an access that was refused without a reason.
+    std::pair<uint64_t, uint64_t> last_permitted_{};
 };
 
 }  // namespace arclight::backend::kvm
