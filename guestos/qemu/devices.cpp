@@ -289,8 +289,7 @@ Result<void> add_other_adapter(Translation& t, const Given& given, const std::st
     });
     adapter.values.emplace_back("driver", "virtio-net-pci");
     if (auto added = add_device(t, adapter); !added) return added;
-    return t.notes.missed(
-        fmt::format("{}: there is no {}; the adapter is a virtio-net-pci", given.origin, driver));
+    return note_other_adapter(t, given, driver);
 }
 
 Result<void> add_device(Translation& t, const Given& given) {
@@ -360,6 +359,11 @@ void add_virtio_drives(Translation& t) {
 }
 
 }  // namespace
+
+Result<void> note_other_adapter(Translation& t, const Given& given, std::string_view model) {
+    return t.notes.missed(
+        fmt::format("{}: there is no {}; the adapter is a virtio-net-pci", given.origin, model));
+}
 
 void add_network_device(Translation& t, const std::string& network, const std::string& mac, DeviceBus bus) {
     NetOptions options{.id = network, .mac = mac, .forwards = {}};

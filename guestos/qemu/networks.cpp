@@ -103,8 +103,7 @@ Result<void> take_model(Translation& t, Keys& keys, std::string& model, const Gi
     model = keys.text("model", "virtio-net-pci");
     if (is_other_adapter(model)) {
         const std::string other = std::exchange(model, "virtio-net-pci");
-        return t.notes.missed(
-            fmt::format("{}: there is no {}; the adapter is a virtio-net-pci", given.origin, other));
+        return note_other_adapter(t, given, other);
     }
     if (model == "virtio") model = "virtio-net-pci";
     if (model != "virtio-net-pci" && model != "virtio-net-device")
