@@ -321,8 +321,8 @@ struct RunOptions {
     bool stats = false;
     std::string stats_file;    ///< for JSON; empty: a table on stderr
     std::string profile_host;  ///< for host instructions by class, as JSON; empty: not counted
-    std::string
-        profile_sites;   ///< for what the kernel's instructions meet (prepare/profile.h); empty: not noted
+    /// For what the kernel's instructions meet (prepare/profile.h); empty: not noted.
+    std::string profile_sites;
     std::string lightv;  ///< policy file; empty: none
     LightvStage lightv_stage = LightvStage::Auto;
     std::shared_ptr<const mmu::FaultFile>

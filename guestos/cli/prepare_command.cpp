@@ -69,10 +69,8 @@ std::function<int()> add_prepare(CLI::App& app) {
     auto* command =
         app.add_subcommand("prepare", "Write a kernel with a table of its privileged instructions behind it");
     command->footer(
-        "The kernel boots everywhere as before; 'arclight run --kernel OUTPUT' knows these instructions when "
-        "it "
-        "starts\n"
-        "(docs/prepare.md). A profile of one run adds loads and stores that meet devices:\n\n"
+        "The kernel boots everywhere as before; 'arclight run --kernel OUTPUT' knows these instructions\n"
+        "when it starts (docs/prepare.md). A profile of one run adds loads and stores that meet devices:\n\n"
         "    arclight run --kernel Image --profile-sites sites ...\n"
         "    arclight prepare Image Image.pv --profile sites");
     auto words = std::make_shared<Words>();

@@ -15,8 +15,7 @@ namespace arclight::guestos::prepare {
 std::vector<Site> sweep(std::span<const uint8_t> image, std::span<const TextRange> text);
 
 /// Adds what a run of this image met: frequencies, device sites, and the blocks that have a site and were there from their page's
-/// first execution on. Entries at which the image
-/// has no load or store, or that are outside of it, are left out.
+/// first execution on. Entries at which the image has no load or store, or that are outside of it, are left out.
 void add_profile(std::vector<Site>& sites, std::span<const uint8_t> image, const Profile& profile);
 
 }  // namespace arclight::guestos::prepare
