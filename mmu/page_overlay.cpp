@@ -83,7 +83,7 @@ void PageOverlay::use(HostStage* stage) {
         this);
 }
 
-Result<void> PageOverlay::steer(uint64_t pa, uint64_t count, const Place& place) {
+Result<void> PageOverlay::remap(uint64_t pa, uint64_t count, const Place& place) {
     const uint64_t first = number(pa);
     if (auto mapped = stage_->map(first, count, place); !mapped) return mapped;
     for (uint64_t i = 0; i < count; ++i)

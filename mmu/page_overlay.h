@@ -10,7 +10,7 @@
 // CPU, Dma for one request of a device. A change under Exclusive is therefore seen by all of them at once.
 // Soft TLBs, fastmem and translated code must be invalidated separately (lightv::Machine::forget).
 //
-// With a HostStage, what backs a page is mapped at its own place in RAM, which steer() changes; rights that a page lacks are
+// With a HostStage, what backs a page is mapped at its own place in RAM, which remap() changes; rights that a page lacks are
 // withheld there. Nothing is stored for a page that only lies elsewhere: it is not intercepted.
 #pragma once
 
@@ -122,13 +122,13 @@ class PageOverlay {
     /// Allocates the tables; call it before set(), from one thread at a time. False if the host has no
     /// memory.
     bool prepare();
-    /// Changes one page. One thread at a time. With a host stage, what backs it stays (steer()), and rights that it had and has no
+    /// Changes one page. One thread at a time. With a host stage, what backs it stays (remap()), and rights that it had and has no
     /// longer are there until enforce().
     void set(uint64_t pa, const Page& page);
 
     // ---- With a host stage
     /// Puts `count` consecutive pages from `pa` on at consecutive memory from `place` on. An error changes nothing.
-    Result<void> steer(uint64_t pa, uint64_t count, const Place& place);
+    Result<void> remap(uint64_t pa, uint64_t count, const Place& place);
     /// Withholds the rights that the page lacks, from those who know its place too.
     Result<void> enforce(uint64_t pa);
 

@@ -102,8 +102,8 @@ void MemoryEmitter::load_addend(const Reg64& addend, bool unprivileged) {
 /// Where the jump before was predicted and the compare before it says otherwise, the access is at the soft TLB's own first
 /// bytes, which are no secret, whatever the address: nothing is read that the prediction let it at.
 void MemoryEmitter::mask_addend(const Reg64& addr) {
-    constexpr size_t kMostBytes = 32;  // of an access
-    static_assert(offsetof(mmu::SoftTlb, victim_uses) >= kMostBytes);
+    constexpr size_t kMaxBytes = 32;  // of an access
+    static_assert(offsetof(mmu::SoftTlb, victim_uses) >= kMaxBytes);
     as_.lea(rax, ptr[rax + addr]);
     as_.cmovne(rax, r14);
     as_.sub(rax, addr);

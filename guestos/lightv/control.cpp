@@ -152,9 +152,9 @@ void LightvControl::serve() {
 
 /// Of descriptors only one is of use, and more than a few do not get through.
 ssize_t LightvControl::receive(int socket, std::span<char> buffer, Client& client) {
-    constexpr size_t kMostDescriptors = 4;
+    constexpr size_t kMaxDescriptors = 4;
     iovec piece{buffer.data(), buffer.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))];
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxDescriptors * sizeof(int))];
     msghdr header{
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     const ssize_t got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);

@@ -44,7 +44,7 @@ class Kallsyms {
 
   private:
     static constexpr unsigned kTokens = 256, kMarkedNames = 256;
-    static constexpr uint64_t kMostBytes = uint64_t{32} << 20;  ///< of all names
+    static constexpr uint64_t kMaxBytes = uint64_t{32} << 20;   ///< of all names
     static constexpr uint32_t kFewest = 16, kMost = 4'000'000;  ///< symbols
 
     explicit Kallsyms(Image image) : image_(image) {}
@@ -79,7 +79,7 @@ class Kallsyms {
 
     /// kallsyms_num_syms, kallsyms_names and kallsyms_markers, which has the place of every 256th name.
     bool has_names() {
-        const uint64_t lowest = tokens_ > kMostBytes ? tokens_ - kMostBytes : 0;
+        const uint64_t lowest = tokens_ > kMaxBytes ? tokens_ - kMaxBytes : 0;
         for (uint64_t at = tokens_ & ~uint64_t{7}; at >= lowest + 8;) {
             at -= 8;
             const uint32_t count = word(at);

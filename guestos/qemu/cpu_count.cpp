@@ -12,7 +12,7 @@ namespace arclight::guestos::qemu {
 namespace {
 
 constexpr uint64_t kMaxAsked = 1 << 15;  // four of them multiply to less than 2^64
-constexpr uint64_t kMostPlaces = 512;    // of QEMU's board
+constexpr uint64_t kMaxPlaces = 512;     // of QEMU's board
 
 struct Topology {
     uint64_t cpus = 0, sockets = 0, clusters = 0, cores = 0, threads = 0, max_cpus = 0;
@@ -72,9 +72,9 @@ Result<void> take_cpu_count(Translation& t) {
     if (const auto known = keys.finish(); !known) return known;
     const auto topology = complete(asked);
     if (!topology) return std::unexpected(topology.error());
-    if (topology->max_cpus > kMostPlaces)
+    if (topology->max_cpus > kMaxPlaces)
         return failure("Invalid SMP CPUs {}. The max CPUs supported by machine 'virt-7.2' is {}",
-                       topology->max_cpus, kMostPlaces);
+                       topology->max_cpus, kMaxPlaces);
     t.out.cpus = static_cast<unsigned>(std::min<uint64_t>(topology->cpus, devices::layout::kMaxCpus));
     t.out.topology = CpuTopology{.sockets = static_cast<unsigned>(topology->sockets),
                                  .clusters = static_cast<unsigned>(topology->clusters),

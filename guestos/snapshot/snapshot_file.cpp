@@ -77,14 +77,14 @@ bool is_zero(const uint8_t* page) {
 }
 
 Result<void> write_ram(int file, uint64_t offset, std::span<const uint8_t> ram) {
-    constexpr uint64_t kMostAtOnce = 1 << 20;
+    constexpr uint64_t kMaxAtOnce = 1 << 20;
     for (uint64_t at = 0; at < ram.size();) {
         if (is_zero(ram.data() + at)) {
             at += kPage;
             continue;
         }
         uint64_t end = at + kPage;
-        while (end < ram.size() && end - at < kMostAtOnce && !is_zero(ram.data() + end)) end += kPage;
+        while (end < ram.size() && end - at < kMaxAtOnce && !is_zero(ram.data() + end)) end += kPage;
         if (auto written = write_at(file, offset + at, ram.subspan(at, end - at)); !written) return written;
         at = end;
     }

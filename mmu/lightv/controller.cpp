@@ -58,7 +58,7 @@ class Controller::Attachment final : public Host {
         controller_.machine_.forget(pages, content);
         return {};
     }
-    Result<void> steer(std::span<const uint64_t> pages, const To& to) override {
+    Result<void> remap(std::span<const uint64_t> pages, const To& to) override {
         if (!owns_all(pages)) return {};
         if (stage() != nullptr) {
             Result<void> done;
@@ -87,7 +87,7 @@ class Controller::Attachment final : public Host {
             if (const auto moved = move_while_writes_sleep(pages, to)) return *moved;
         return move_while_uncached(pages, to);
     }
-    void settle(std::span<const uint64_t> pages) override {
+    void drain(std::span<const uint64_t> pages) override {
         // RAM's own place, which is read on the host stage, never goes; a closed page is read where it lies.
         if (stage() == nullptr || std::exchange(closed_, false)) controller_.machine_.forget(pages, false);
     }
@@ -106,7 +106,7 @@ class Controller::Attachment final : public Host {
         if (stage() == nullptr)
             controller_.machine_.forget(pages(), true);
         else if (away)
-            done = steer(pages(), [](size_t) { return Place{}; });
+            done = remap(pages(), [](size_t) { return Place{}; });
         for (const uint64_t pa : pages()) overlay().take_marks(pa);
         return done;
     }
@@ -145,7 +145,7 @@ Result<void> Controller::Attachment::commit_on_host(std::span<const uint64_t> pa
     using namespace page_flag;
     uint8_t flags = 0;
     for (const uint64_t pa : pages) flags |= overlay().flags(pa);
-    // A region of tier 2 that reaches memory by the soft TLB has no way out at an access, so nobody may know a page any more that
+    // A region of tier 2 that reaches memory by the soft TLB has no side exit at an access, so nobody may know a page any more that
     // is to refuse one. A tracked page refuses nothing.
     const bool refuses = (flags & (kNoRead | kNoWrite | kNoExecute | kUncached | kWatched)) != 0;
     // The first time CPUs may be in accesses that no touch() guards: they must have left them.
@@ -175,7 +175,7 @@ Result<void> Controller::Attachment::map(std::span<const uint64_t> pages, const 
                                           there.offset != place.offset + bytes))
                 break;
         }
-        if (auto done = overlay().steer(pages[first], next - first, place); !done)
+        if (auto done = overlay().remap(pages[first], next - first, place); !done)
             return failure("the host cannot map page {:#x}: {}", pages[first], done.error());
     }
     return {};
@@ -266,7 +266,7 @@ Result<void> Controller::Attachment::move_while_uncached(std::span<const uint64_
         } else if (result && !there) {
             old[i].backing = place.host;
             if (stage() != nullptr)
-                if (auto done = overlay().steer(pages[i], 1, place); !done) result = std::move(done);
+                if (auto done = overlay().remap(pages[i], 1, place); !done) result = std::move(done);
         }
         overlay().set(pages[i], old[i]);
     }

@@ -71,7 +71,7 @@ class Migrate final : public Module {
             longest_us_ = std::max(longest_us_, micros(Clock::now() - begin));
         }
         seconds_ = micros(Clock::now() - start) / 1e6;
-        if (backing_) host.settle(pages);
+        if (backing_) host.drain(pages);
         backing_ = std::move(backing);
         to_ = target.to;
         batch_ = target.batch;

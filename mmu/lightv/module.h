@@ -46,12 +46,12 @@ class Host {
     /// Puts other memory behind owned pages, which is what all see when it returns. `to` gives it for each index into `pages`
     /// (a null host: RAM itself). After an error some are there, some not.
     using To = std::function<Place(size_t)>;
-    virtual Result<void> steer(std::span<const uint64_t> pages, const To& to) = 0;
+    virtual Result<void> remap(std::span<const uint64_t> pages, const To& to) = 0;
     /// The same, with the bytes, of which no write is lost. CPUs that write to one of the pages wait, so pass few at a time. A
     /// page whose bytes are gone, or for which there is no room, stays where it is, and that is the error; the others are moved.
     virtual Result<void> move(std::span<const uint64_t> pages, const To& to) = 0;
-    /// Returns when nobody reads any more where pages were before steer() and move(): that memory may go.
-    virtual void settle(std::span<const uint64_t> pages) = 0;
+    /// Returns when nobody reads any more where pages were before remap() and move(): that memory may go.
+    virtual void drain(std::span<const uint64_t> pages) = 0;
     /// Reads and clears the marks of a kTracked page (PageOverlay::kAccessed, kDirty).
     virtual uint8_t take_marks(uint64_t pa) = 0;
 

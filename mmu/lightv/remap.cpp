@@ -69,9 +69,9 @@ class Remap final : public Module {
                     return failure("remap: pages {} to {}: {}", at, at + count - 1, done.error());
                 }
             }
-            if (backing_) host.settle(pages);
+            if (backing_) host.drain(pages);
         } else {
-            if (auto done = host.steer(pages, [&](size_t i) { return places[i]; }); !done) {
+            if (auto done = host.remap(pages, [&](size_t i) { return places[i]; }); !done) {
                 if (backing) stranded_.push_back(std::move(backing));
                 return failure("remap: {}", done.error());
             }

@@ -56,7 +56,7 @@ class Share final : public Module {
             const auto to = [&](size_t i) {
                 return backings_[wanted] ? backings_[wanted]->place(i) : Place{};
             };
-            if (auto done = host.steer(host.pages(), to); !done)
+            if (auto done = host.remap(host.pages(), to); !done)
                 return std::unexpected("share: " + done.error());
         }
         selected_ = wanted;
