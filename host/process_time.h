@@ -1,4 +1,4 @@
-// How long this process has run, for statistics of its start.
+// How long this process has run, and its threads, for statistics.
 #pragma once
 
 #include <chrono>
@@ -14,5 +14,8 @@ struct ProcessTime {
 
 /// Any thread.
 ProcessTime process_time();
+
+/// CPU time of the calling thread. A system call.
+std::chrono::nanoseconds thread_cpu_time();
 
 }  // namespace arclight::host

@@ -34,7 +34,7 @@ def parser():
     p.add_argument("--no-native", dest="native", action="store_false", help="no native x86-64 runs")
     p.add_argument("--arclight", default=os.path.join(TOP, "build/release/arclight"), help="the binary [build/release/arclight]")
     p.add_argument("--arclight-options", default="", help="further options of 'arclight run'")
-    p.add_argument("--qemu", default="qemu-system-aarch64")
+    p.add_argument("--qemu", help="the QEMU to compare with [the newest on this host]")
     p.add_argument("--qemu-options", default="")
     p.add_argument("--memory", type=int, default=1024, help="guest memory in MiB [1024]")
     p.add_argument("--limit", type=float, help="seconds one program may take [60; 600 for long inputs and SPEC]")
@@ -46,7 +46,7 @@ def parser():
     p.add_argument("--count", action="store_true", help="count guest instructions (for MIPS) even if that takes a while")
     p.add_argument("--guest", help="a directory that bench/programs/prepare made, instead of the cache's")
     p.add_argument("--simbench", nargs="?", const="", metavar="ELF", help="SimBench's categories, or 'chase': a pointer chase over 256 MiB [ELF: beside the Arclight binary, or build/release]")
-    p.add_argument("--windows", action="store_true", help="the KVM world with --windows on too, whatever a fault costs on this host")
+    p.add_argument("--fastmem", "--windows", action="store_true", help="the KVM world with --fastmem on too, whatever a fault costs on this host")
     p.add_argument("--spec", metavar="DIR", help="a SPEC CPU2006 or CPU2017 installation with arm64 binaries and run directories")
     p.add_argument("--spec-size", choices=["test", "train", "ref"], default="ref", help="which of its inputs [ref]")
     p.add_argument("--executor", choices=["local", "slurm"], default="local", help="where the jobs run [local]")
@@ -56,9 +56,9 @@ def parser():
 
 def settings_of(o):
     limit = o.limit or (600 if o.inputs == "long" or o.spec else 60)
-    return SimpleNamespace(arclight=os.path.abspath(o.arclight), arclight_options=o.arclight_options.split(), qemu=o.qemu,
+    return SimpleNamespace(arclight=os.path.abspath(o.arclight), arclight_options=o.arclight_options.split(), qemu=o.qemu or (variants.newest_qemu() if o.use_qemu else "qemu-system-aarch64"),
                            qemu_options=o.qemu_options.split(), memory=o.memory, limit=limit, bare=simbench_program(o), inputs=o.inputs, native=o.native,
-                           cpus=o.cpus or "all", windows=o.windows)
+                           cpus=o.cpus or "all", fastmem=o.fastmem)
 
 
 def prepare(arguments):

@@ -1,5 +1,5 @@
 """The result as one self-contained page: no script, no font, no picture from elsewhere."""
-from . import charts, table
+from . import captive, charts, table
 from .charts import esc
 from .programs import GROUPS
 from .results import mips, spread
@@ -20,7 +20,7 @@ p{margin:4px 0 12px;max-width:78ch}.soft,.note{color:var(--soft)}.note{font-size
 .box{background:var(--card);border:1px solid var(--line);border-radius:9px;padding:16px 18px;margin:10px 0;overflow-x:auto}
 .bad{border-color:var(--bad)}.bad h2{margin-top:0;color:var(--bad)}.bad ul{margin:6px 0 0;padding-left:20px}
 svg{display:block;width:100%;min-width:620px;height:auto;font-size:12px;font-family:inherit}svg text{fill:var(--ink)}svg .tick{fill:var(--soft);font-size:11px}svg .group{font-weight:650;font-size:13px}
-svg .value{font-size:11.5px;font-variant-numeric:tabular-nums}svg .inside{fill:#fff;font-size:11.5px}.grid{stroke:var(--grid)}.grid.one{stroke:var(--one);stroke-width:1.4}
+svg .value{font-size:11.5px;font-variant-numeric:tabular-nums}svg .inside{fill:#fff;font-size:11.5px}.grid{stroke:var(--grid)}.grid.one{stroke:var(--one);stroke-width:1.4}.reference{stroke:var(--system);stroke-width:1.2;stroke-dasharray:5 4}
 .bar.int{fill:var(--int)}.bar.fp{fill:var(--fp)}.bar.system{fill:var(--system)}.bar.slow{fill:var(--bad)}.bar.plain,.bar.run{fill:var(--plain)}.bar.translate{fill:var(--translate)}
 .bar.v0{fill:var(--v0)}.bar.v1{fill:var(--v1)}.bar.v2{fill:var(--v2)}.bar.v3{fill:var(--v3)}.bar.v4{fill:var(--v4)}.bar.v5{fill:var(--v5)}
 .mark{fill:var(--card);stroke:var(--mark);stroke-width:1.4}.ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.link{stroke:var(--theirs);stroke-width:2.5}
@@ -30,6 +30,21 @@ th{color:var(--soft);font-weight:550;border-bottom-color:var(--line);position:st
 .about{display:block;color:var(--soft);font-size:11.5px;line-height:1.25;white-space:normal;max-width:210px}tr.group td{font-weight:650;padding-top:14px}td.slow{color:var(--bad)}dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:13.5px}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 code{font:12.5px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}
 """
+
+
+CAPTIVE_RATIOS = [(captive.RATIO_MEAN, f"{captive.SOURCE}: {captive.RATIO_MEAN:g} on average"), (captive.RATIO_MOST, f"{captive.SOURCE}: {captive.RATIO_MOST:g} at most")]
+CAPTIVE_MIPS = [(captive.MIPS_MEAN, f"{captive.SOURCE}: {captive.MIPS_MEAN:g} on average"), (captive.MIPS_MOST, f"{captive.SOURCE}: {captive.MIPS_MOST:g} at most")]
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def captive_note(what, ours=None):
+    """What the dashed lines are, and that they are of other programs, another guest and another QEMU."""
+    figures = f"{captive.RATIO_MEAN:g} and {captive.RATIO_MOST:g} times faster than the QEMU of 2016" if what == "ratio" else \
+        f"{captive.MIPS_MEAN:g} and {captive.MIPS_MOST:g} MIPS (our arithmetic mean here: {ours:.0f})"
+    return (f'<p class="note">Dashed: what {captive.SOURCE} reports, average and most: {figures}. Its guest is ARMv7, its programs are SPEC CPU2006\'s integer ones.</p>')
 
 
 def times(value):
@@ -80,7 +95,7 @@ def ratio_chart(result):
     if any(r[1] < 1 for _, _, rows in groups for r in rows):
         legend.append(("bad", "slower than QEMU"))
     marks = f'<p class="note">Circles: Arclight\'s other configurations ({esc(", ".join(table.short_name(v) for v in result["means"] if v != head))}).</p>' if len(result["means"]) > 1 else ""
-    return f'{key(legend)}<div class="box">{charts.ratio_bars(groups, others, "times faster than QEMU, by program")}</div>{marks}'
+    return f'{key(legend)}<div class="box">{charts.ratio_bars(groups, others, "times faster than QEMU, by program", CAPTIVE_RATIOS)}</div>{marks}{captive_note("ratio")}'
 
 
 def mips_chart(result):
@@ -93,7 +108,7 @@ def mips_chart(result):
     if not rows:
         return '<p class="note">No instruction counts were taken (run the sweep with --count).</p>'
     rows.sort(key=lambda r: -r[1])
-    return key([("ours", "Arclight"), ("theirs", "QEMU, its fastest")]) + f'<div class="box">{charts.dumbbells(rows, "million guest instructions a second")}</div>'
+    return key([("ours", "Arclight"), ("theirs", "QEMU, its fastest")]) + f'<div class="box">{charts.dumbbells(rows, "million guest instructions a second", CAPTIVE_MIPS)}</div>{captive_note("mips", mean([ours for _, ours, _ in rows]))}'
 
 
 def add_counts(sums, counts, prefix=""):
@@ -272,7 +287,7 @@ def document(title, body):
 
 def chart(result):
     """The chart of ratios alone, as an SVG file."""
-    drawing = charts.ratio_bars(*ratio_rows(result), "times faster than QEMU, by program")
+    drawing = charts.ratio_bars(*ratio_rows(result), "times faster than QEMU, by program", CAPTIVE_RATIOS)
     drawing = drawing.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return drawing.replace(">", f"><style>{STYLE}svg{{background:var(--card);font-family:system-ui,sans-serif}}</style>", 1)
 

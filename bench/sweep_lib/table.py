@@ -1,4 +1,5 @@
 """The terminal's table."""
+from . import captive
 from .results import kind_of, mips, spread
 from .programs import GROUPS
 
@@ -75,17 +76,24 @@ def markdown(result):
     head, m = result["headline"], result["machine"]
     lines = [f"`{result['command']}`, {result['started']}, on {m['cpu']}, {m['cores']} cores, Linux {m['kernel']}; {result['qemu']}; "
              f"Arclight {short_name(head) if head else '-'}; medians of {result['metric']} seconds.", "",
-             "| program | what it is | Arclight s | QEMU s | QEMU's CPU | times faster | spread | native s |", "|---|---|---|---|---|---|---|---|"]
+             "| program | what it is | Arclight s | QEMU s | QEMU's CPU | times faster | MIPS | spread | native s |", "|---|---|---|---|---|---|---|---|---|"]
+    counted = []
     for group in GROUPS:
         for name, e in result["programs"].items():
             s = e["seconds"]
             if e["group"] != group or head not in s:
                 continue
             qemu = f"{e['qemu']['seconds']:.2f} | {short_name(e['qemu']['variant'])} | {e['ratios'][head]:.2f}" if e["qemu"] else " | | "
-            lines.append(f"| {name} | {e['about']} | {s[head]['median']:.2f} | {qemu} | {noise_text(s)} | " +
+            million = mips(result, name, head)
+            counted += [million] if million else []
+            lines.append(f"| {name} | {e['about']} | {s[head]['median']:.2f} | {qemu} | {f'{million:.0f}' if million else '-'} | {noise_text(s)} | " +
                          (f"{s['native']['median']:.2f} |" if "native" in s else "|"))
     for v, means in result["means"].items():
         if means["all"]:
             lines.append(f"| **mean, {short_name(v)}** | {means['n']} programs; INT {means['int'] or 0:.2f}, FP {means['fp'] or 0:.2f}, "
-                         f"system {means['system'] or 0:.2f} | | | | **{means['all']:.2f}** | | |")
+                         f"system {means['system'] or 0:.2f} | | | | **{means['all']:.2f}** | | | |")
+    if counted:
+        lines.append(f"| **MIPS** | {len(counted)} programs, arithmetic mean, and the most | | | | | **{sum(counted) / len(counted):.0f}**, {max(counted):.0f} | | |")
+    lines.append(f"| {captive.SOURCE} | its own programs (SPEC CPU2006 integer), an ARMv7 guest, QEMU of 2016: average, and the most | | | | {captive.RATIO_MEAN:g}, "
+                 f"{captive.RATIO_MOST:g} | {captive.MIPS_MEAN:g}, {captive.MIPS_MOST:g} | | |")
     return "\n".join(lines) + "\n"

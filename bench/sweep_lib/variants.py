@@ -1,5 +1,5 @@
 """What can run the guest: Arclight's combinations, as its own --help lists them, QEMU's CPU models, and the host itself."""
-import os, re, shutil, subprocess
+import glob, os, re, shutil, subprocess
 from dataclasses import dataclass, field
 
 from . import programs
@@ -83,17 +83,35 @@ def discover_arclight(settings):
                 options += ["--jit-cache", "off"]  # every sample pays for its compilations
             name = "arclight " + ("/".join(w for w in (accel, tier) if w) or "default")
             variants.append(Variant(name, "arclight", options, labels={"accel": accel, "jit": tier}))
-            if accel == "kvm" and getattr(settings, "windows", False):
-                variants.append(Variant(name + "+windows", "arclight", options + ["--windows", "on"], labels={"accel": accel, "jit": tier}))
+            if accel == "kvm" and getattr(settings, "fastmem", False):
+                variants.append(Variant(name + "+fastmem", "arclight", options + ["--fastmem", "on"], labels={"accel": accel, "jit": tier}))
     return variants, remarks
 
 
-def qemu_version(settings):
+def version_line(program):
     try:
-        out = subprocess.run([settings.qemu, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        out = subprocess.run([program, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return out.stdout.splitlines()[0] if out.returncode == 0 and out.stdout else None
+
+
+def qemu_version(settings):
+    return version_line(settings.qemu)
+
+
+def newest_qemu():
+    """The newest QEMU for arm64 on this host: of PATH, /usr/local and /opt, and of $ARCLIGHT_CACHE/qemu-*, where one from another release of
+    Debian can be unpacked. Arclight under QEMU's name is none."""
+    cache = os.environ.get("ARCLIGHT_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "arclight")
+    places = [*os.environ.get("PATH", "").split(":"), "/usr/local/bin", *glob.glob("/opt/*/bin"), *glob.glob(os.path.join(cache, "qemu-*/usr/bin"))]
+    newest, found = (), None
+    for program in dict.fromkeys(os.path.join(p, "qemu-system-aarch64") for p in places if p):
+        line = version_line(program) if os.access(program, os.X_OK) else None
+        version = re.search(r"version (\d+(?:\.\d+)*)", line or "")
+        if version and "Arclight" not in line and tuple(map(int, version[1].split("."))) > newest:
+            newest, found = tuple(map(int, version[1].split("."))), program
+    return found or "qemu-system-aarch64"
 
 
 def qemu_variant(cpu, kaslr=True, threads="single"):

@@ -1,7 +1,6 @@
 #include "jit/engine/compile_worker.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <cstdio>
 #include <stdexcept>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/process_time.h"
 #include "host/thread.h"
 
 namespace arclight::jit {
@@ -16,12 +16,6 @@ namespace arclight::jit {
 namespace {
 /// Failures in a row after which tier 2 stops: the next compilation would fail too.
 constexpr unsigned kMaxFailuresInARow = 5;
-
-uint64_t thread_cpu_ns() {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
-}
 
 /// A broken compiler cannot even be destroyed, see RegionCompiler::broken(). It stays where a search for
 /// leaks finds it.
@@ -99,7 +93,7 @@ bool CompileWorker::have_compiler(Lock* lock) {
 
 template <typename Work>
 CompileResult CompileWorker::measured(const Work& work) {
-    const uint64_t start = thread_cpu_ns();
+    const auto start = host::thread_cpu_time();
     CompileResult result;
     try {
         inject_fault();
@@ -107,7 +101,7 @@ CompileResult CompileWorker::measured(const Work& work) {
     } catch (const std::exception& e) {
         result.failure = e.what();
     }
-    result.ns = thread_cpu_ns() - start;
+    result.ns = static_cast<uint64_t>((host::thread_cpu_time() - start).count());
     return result;
 }
 

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <span>
 
 #include "host/memory_fault.h"
+#include "host/process_time.h"
 #include "jit/engine/predict.h"
 #include "jit/host_fp.h"
 #include "jit/ir/spin_loop.h"
@@ -17,6 +17,9 @@
 namespace arclight::jit {
 
 namespace {
+/// Of how many translations one is timed: two system calls each would be a tenth of a translation.
+constexpr uint64_t kTimedEvery = 16;
+
 /// Copies `bytes`, a multiple of sizeof(Unit), that another thread may be writing: each unit is read once,
 /// whole.
 template <typename Unit>
@@ -97,7 +100,8 @@ bool Engine::should_leave() {
 
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
     if (!has_room_to_describe()) return nullptr;
-    const uint64_t start = std::chrono::steady_clock::now().time_since_epoch().count();
+    const bool timed = stats_.blocks % kTimedEvery == 0;
+    const auto start = timed ? host::thread_cpu_time() : std::chrono::nanoseconds{};
     read_code(pa);
     const bool stop = stops_at(pa, translation_flags);
     if (!stops_.empty() && !stop) cut_at_stop(pa);
@@ -147,7 +151,10 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     ++stats_.blocks;
     stats_.guest_insns += inserted->guest_insns;
     stats_.host_bytes += inserted->code.hot_bytes + inserted->code.cold_bytes;
-    stats_.translate_ns += std::chrono::steady_clock::now().time_since_epoch().count() - start;
+    if (timed) {
+        timed_ns_ += static_cast<uint64_t>((host::thread_cpu_time() - start).count());
+        timed_insns_ += inserted->guest_insns;
+    }
     if (options_.trace_file != nullptr) trace(*inserted);
     return inserted;
 }
@@ -327,6 +334,8 @@ void Engine::add_cpu(const Tier2::CpuLink& cpu) {
 EngineStats Engine::stats() {
     const std::lock_guard guard(lock_);
     EngineStats s = stats_;
+    if (timed_insns_ != 0)
+        s.translate_ns = static_cast<uint64_t>(double(timed_ns_) * double(s.guest_insns) / double(timed_insns_));
     s.described_blocks = cache_.described_blocks();
     s.described_bytes = cache_.described_bytes();
     s.retired_blocks = retired_.size();

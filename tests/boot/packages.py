@@ -29,17 +29,29 @@ def unpacked(package):
     return directory
 
 
-def iperf_files():
-    """iperf3 and what it needs, for the guest: {path here: path in the guest}; empty: it is not in the cache and cannot be fetched."""
-    tree = fetch("packages", "--dir", "network", "iperf3", "libiperf0", "libc6", "libssl3", "libsctp1")
+def program_files(directory, program, packages, libraries):
+    """A program of usr/bin and what it needs, for the guest: {path here: path in the guest}; empty: it is not in the cache and cannot be
+    fetched. Libraries are named as usr/lib or lib has them."""
+    tree = fetch("packages", "--dir", directory, *packages)
     if tree is None:
         return {}
-    files = {os.path.join(tree, "usr/bin/iperf3"): "/bin/iperf3",
+    files = {os.path.join(tree, "usr/bin", program): f"/bin/{program}",
              os.path.realpath(os.path.join(tree, "lib/ld-linux-aarch64.so.1")): "/lib/ld-linux-aarch64.so.1"}
-    for folder, name in (("usr/lib", "libiperf.so.0"), ("usr/lib", "libsctp.so.1"), ("usr/lib", "libssl.so.3"),
-                         ("usr/lib", "libcrypto.so.3"), ("lib", "libc.so.6"), ("lib", "libm.so.6")):
+    for library in libraries:
+        folder, name = os.path.split(library)
         files[os.path.realpath(os.path.join(tree, folder, "aarch64-linux-gnu", name))] = f"/lib/aarch64-linux-gnu/{name}"
     return files
+
+
+def iperf_files():
+    return program_files("network", "iperf3", ("iperf3", "libiperf0", "libc6", "libssl3", "libsctp1"),
+                         ("usr/lib/libiperf.so.0", "usr/lib/libsctp.so.1", "usr/lib/libssl.so.3", "usr/lib/libcrypto.so.3", "lib/libc.so.6",
+                          "lib/libm.so.6"))
+
+
+def git_files():
+    return program_files("git", "git", ("git", "libc6", "libpcre2-8-0", "zlib1g"),
+                         ("usr/lib/libpcre2-8.so.0", "lib/libz.so.1", "lib/libc.so.6"))
 
 
 def modules(flavour, *names):

@@ -1,0 +1,65 @@
+"""The papers that Arclight takes up: what each reports, what is measured here beside it, and why the two are not the same measurement. A figure of
+ours is (measurement, name of the figure, format); the text of a paper's figure is as its abstract or text gives it."""
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Row:
+    what: str
+    theirs: str
+    measurement: str
+    figures: list  # names of figures of the measurement; several are shown side by side
+    form: str = "{:.2f}"
+
+
+@dataclass
+class Paper:
+    name: str
+    source: str
+    rows: list = field(default_factory=list)
+    differs: str = ""
+
+
+PAPERS = [
+    Paper("CAPTIVE", "Spink, Wagstaff, Franke: Hardware-Accelerated Cross-Architecture Full-System Virtualization, TACO 13(4), 2016",
+          [Row("times faster than QEMU, mean; most", "2.5; 5.88", "sweep", ["times faster, all", "times faster, most"]),
+           Row("integer programs alone", "2.5", "sweep", ["times faster, int"]),
+           Row("million guest instructions a second, mean; most", "915.52; 1280", "sweep", ["MIPS, mean", "MIPS, most"], "{:.0f}")],
+          "Theirs is SPEC CPU2006's integer programs in an ARMv7 guest on the hardware and the QEMU of 2016, in a virtual machine on bare metal; ours is "
+          "the quick set of `bench/sweep`, a Debian arm64 guest, the default configuration, beside QEMU 7.2 or newer, which has become some 1.8 times as fast. MIPS here "
+          "are exact counts, with the kernel's instructions."),
+    Paper("Swift and accelerated shadow paging", "Swift Shadow Paging (VEE'21) and Accelerated Shadow Paging (IEEE TC, 2022); abstracts",
+          [Row("exits against traditional shadow paging, fork-and-exit", "-23 to -56 %", "shadow", ["process: fork: ssp against tsp, %"], "{:+.0f} %"),
+           Row("... mprotect", "", "shadow", ["process: protect: ssp against tsp, %"], "{:+.0f} %"),
+           Row("... copy on write", "", "shadow", ["process: cow: ssp against tsp, %"], "{:+.0f} %"),
+           Row("... exec", "", "shadow", ["process: exec: ssp against tsp, %"], "{:+.0f} %"),
+           Row("... mmap and munmap", "", "shadow", ["process: mmap: ssp against tsp, %"], "{:+.0f} %"),
+           Row("... switches in a ring of processes", "", "shadow", ["process: ring: ssp against tsp, %"], "{:+.0f} %"),
+           Row("... a growing heap", "", "shadow", ["process: grow: ssp against tsp, %"], "{:+.0f} %"),
+           Row("... a shell script", "", "shadow", ["process: shell: ssp against tsp, %"], "{:+.0f} %"),
+           Row("accelerated: fork-and-exit; shell", "", "shadow", ["process: fork: asp against tsp, %", "process: shell: asp against tsp, %"], "{:+.0f} %"),
+           Row("real exits, SVM with nested paging (KVM's count): fork; mprotect", "", "shadow-svm",
+               ["svm: fork: ssp against tsp as KVM counts, %", "svm: protect: ssp against tsp as KVM counts, %"], "{:+.0f} %"),
+           Row("share of time that following the guest's tables takes", "under 5.5 % (SSP), 4.5 % (ASP)", "following", ["share of time, %"], "{:.1f} %")],
+          "Theirs is a hypervisor in the machine mode of a Sunway processor (and a simulator), with workloads that the abstracts do not name; here an exit is a call out "
+          "of translated code in the process world, and a real one on emulated SVM hardware. There is no sum: losses stand beside gains."),
+    Paper("LightV", "LightV, arXiv 2502.15738; abstract",
+          [Row("no page targeted", "negligible", "lightv", ["sort: host: no page, % of instructions"], "{:+.2f} %"),
+           Row("one page of the program steered", "about 1 %", "lightv", ["sort: host: its stack steered, % of instructions"], "{:+.2f} %"),
+           Row("... moved every 1; 10; 100 ms", "", "lightv", [f"sort: host: its stack moved every {ms} ms, % of instructions" for ms in (1, 10, 100)], "{:+.2f} %"),
+           Row("one page that nobody uses, moved every 1; 10; 100 ms", "", "lightv", [f"sort: host: another moved every {ms} ms, % of instructions" for ms in (1, 10, 100)], "{:+.2f} %"),
+           Row("a remap, request to carried out, 1; 2; 4; 8 CPUs, p50 us", "", "lightv", [f"latency, host, {n}: done p50, us" for n in (1, 2, 4, 8)], "{:.0f}"),
+           Row("... p99 us", "", "lightv", [f"latency, host, {n}: done p99, us" for n in (1, 2, 4, 8)], "{:.0f}"),
+           Row("migration of 1 GiB of a busy guest, MiB/s", "forecast", "lightv", ["migration, host: MiB/s"], "{:.0f}")],
+          "The mechanism is another one: theirs is a programmable-logic module on the coherent interconnect of a Zynq UltraScale+, which answers the snoops of chosen pages; ours "
+          "changes what lies behind RAM's own place in the host's tables (the second stage under KVM). No claim is made about snoop latency. Instructions are host instructions under valgrind."),
+    Paper("Pre-virtualization", "LeVasseur and others, 2005; Afterburner; project pages",
+          [Row("sites found; met in a profiled boot", "", "prepare", ["sites found", "sites met"], "{:,.0f}"),
+           Row("boot, prepared over as it was: process; KVM with fastmem", "as fast as paravirtualization", "prepare",
+               ["process: ratio of CPU time", "KVM with fastmem: ratio of CPU time"]),
+           Row("getpid; page faults; context switches", "", "prepare", [f"{n}: ratio of CPU time" for n in ("getpid", "pgfault", "ctxsw")]),
+           Row("network, 256 MiB by HTTP", "", "prepare", ["network: ratio of CPU time"]),
+           Row("blocks translated again for a device (KVM with fastmem): before; prepared", "", "prepare", ["retranslations, before", "retranslations, prepared"], "{:.0f}")],
+          "Theirs pads sensitive instructions in the assembler and rewrites them when the hypervisor loads, which replaces traps; a translator never traps, so what is left to gain is "
+          "discovery at run time. Ratios below 1 are gains."),
+]
