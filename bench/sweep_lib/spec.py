@@ -3,8 +3,9 @@
     DIR/benchspec/CPU2006/401.bzip2/run/run_base_ref_LABEL.0000/speccmds.cmd
     DIR/benchspec/CPU/505.mcf_r/run/run_base_refrate_LABEL.0000/speccmds.cmd
 
-speccmds.cmd names the commands, their input and output files and the directory; the binary lies in the run directory.
-Nothing of SPEC is part of this project; outputs are compared between the emulators, not with SPEC's own tolerances.
+speccmds.cmd names the commands, their input and output files and the directory; the binary lies in the run directory. Beside it,
+compare.cmd names what SPEC compares with which tolerances, where `specinvoke` has written it; else the files of data/*/output are
+compared word by word. Both happens in the guest, by programs/specdiff.c. Nothing of SPEC is part of this project.
 """
 import os, re, shlex, shutil, subprocess, tempfile
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Benchmark:
     run: str  # run directory on the host
     about: str
     commands: list = field(default_factory=list)  # of Command
+    checks: list = field(default_factory=list)    # of Command, of SPEC's comparison; files that are expected have absolute names of the host
 
     @property
     def group(self):
@@ -102,10 +104,41 @@ def find(directory, size, only):
             benchmark = Benchmark(name, run, f"SPEC {'CPU2006' if suite == 'CPU2006' else 'CPU2017'} {name}, {size}")
             benchmark.commands = parse_commands(os.path.join(run, "speccmds.cmd"))
             check(benchmark)
+            benchmark.checks = comparisons(benchmark, os.path.join(base, name), size)
             found.append(benchmark)
     if not found:
         raise SpecError(f"{directory} has no run directory of size {size}: make them with runspec or runcpu --action=setup --size={size}")
     return found
+
+
+def comparisons(benchmark, base, size):
+    """What SPEC compares: by compare.cmd of the run directory, or else each file of the expected outputs, exactly."""
+    path = os.path.join(benchmark.run, "compare.cmd")
+    if os.path.exists(path):
+        return [relocated(c, base) for c in parse_commands(path)]
+    found = []
+    for data in sorted(os.listdir(os.path.join(base, "data"))) if os.path.isdir(os.path.join(base, "data")) else []:
+        output = os.path.join(base, "data", data, "output")
+        if (data == "all" or data.startswith(size)) and os.path.isdir(output):
+            found += [Command(["specdiff", os.path.join(output, name), name]) for name in sorted(os.listdir(output))
+                      if os.path.isfile(os.path.join(output, name)) and not name.endswith((".xz", ".bz2"))]
+    return found
+
+
+def relocated(command, base):
+    """A comparison without the path of the tool, with expected files where they are here."""
+    words = command.words
+    at = next((n for n, w in enumerate(words) if os.path.basename(w) == "specdiff"), None)
+    if at is None:  # a program of the benchmark's own, such as one that compares pictures
+        return Command([found_here(w, base) for w in words], command.stdin, command.stdout, command.environment)
+    return Command(["specdiff"] + [found_here(w, base) for w in words[at + 1:]])
+
+
+def found_here(word, base):
+    """A file under .../data/ of an installation that may have been elsewhere."""
+    part = re.search(r"/data/[^/]+/(?:output|input)/.*", word)
+    here = base + part.group() if part else ""
+    return here if os.path.isfile(here) else word
 
 
 def check(benchmark):
@@ -142,6 +175,31 @@ def script(benchmark):
     return "\n".join(lines + ["$B md5sum " + " ".join(map(shlex.quote, dict.fromkeys(outputs)))]) + "\n"
 
 
+def check_script(benchmark):
+    """SPEC's comparison as a script for the guest: the expected files lie beside the run directory there."""
+    lines = [f"cd /mnt/spec/run/{benchmark.name}"]
+    for c in benchmark.checks:
+        words = ["/mnt/spec/specdiff" if c.words[0] == "specdiff" else "./" + os.path.basename(c.words[0])]
+        words += [f"/mnt/spec/expected/{benchmark.name}/{os.path.basename(w)}" if w in expected(benchmark) else w for w in c.words[1:]]
+        text = " ".join(shlex.quote(w) for w in words)
+        # What differs is the reason that the table gives: the last line of stderr.
+        lines.append(f"{text} > {shlex.quote(c.stdout)}" if c.stdout and c.words[0] != "specdiff" else f"{text} >&2")
+    return "\n".join(lines) + "\n"
+
+
+def expected(benchmark):
+    return [w for c in benchmark.checks for w in c.words[1:] if os.path.isabs(w) and os.path.isfile(w)]
+
+
+def comparator(path):
+    """programs/specdiff.c for the guest."""
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    if compiler is None:
+        raise SpecError("no aarch64-linux-gnu-gcc (Debian: gcc-aarch64-linux-gnu) for the program that compares outputs")
+    source = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "programs/specdiff.c")
+    subprocess.run([compiler, "-O2", "-static", "-o", path, source, "-lm"], check=True)
+
+
 def make_disk(suite, path, inputs):
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as directory:
         os.makedirs(os.path.join(directory, "set"))
@@ -155,6 +213,15 @@ def make_disk(suite, path, inputs):
                 os.chmod(binary, 0o755)
             with open(os.path.join(directory, "set", f"{b.name}.{inputs}"), "w") as f:
                 f.write(script(b))
+            if b.checks:
+                os.makedirs(os.path.join(directory, "check"), exist_ok=True)
+                os.makedirs(os.path.join(directory, "expected", b.name))
+                with open(os.path.join(directory, "check", f"{b.name}.{inputs}"), "w") as f:
+                    f.write(check_script(b))
+                for file in expected(b):
+                    shutil.copy(file, os.path.join(directory, "expected", b.name))
+        if any(b.checks for b in suite):
+            comparator(os.path.join(directory, "specdiff"))
         used = int(subprocess.run(["du", "-sm", directory], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[0])
         # Room for the outputs.
         made = subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", directory, path, f"{used * 5 // 4 + 128}M"],

@@ -48,6 +48,52 @@ benchmark("CPU", "505.mcf_r", "run_base_refrate_arm64.0000", "mcf_r_base.arm64",
           "-o mcf.out -e mcf.err ../run_base_refrate_arm64.0000/mcf_r_base.arm64 -f input.dat > mcf.out 2>> mcf.err\n", static=False)
 benchmark("CPU", "519.lbm_r", "run_base_refrate_arm64.0000", "lbm_r_base.arm64", "-o l.out ../run_base_refrate_arm64.0000/lbm_r_base.arm64 -f nosuchfile\n")
 
+# What SPEC's comparison is to find: by compare.cmd with tolerances, from an installation that was elsewhere; without one, exactly.
+OUTPUT = {"401.bzip2": "input.out", "505.mcf_r": "mcf.out"}
+
+
+def expect(suite, name, run, text, compare=""):
+    base = os.path.join(tree, "benchspec", suite, name)
+    output = os.path.join(base, "data", "ref" if suite == "CPU2006" else "refrate", "output")
+    os.makedirs(output, exist_ok=True)
+    with open(os.path.join(output, OUTPUT[name]), "w") as f:
+        f.write(text)
+    if compare:
+        with open(os.path.join(base, "run", run, "compare.cmd"), "w") as f:
+            f.write(f"-C /gone\n-k -o {OUTPUT[name]}.cmp /elsewhere/bin/specperl /elsewhere/bin/harness/specdiff -m -l 10 {compare} "
+                    f"/elsewhere/benchspec/{suite}/{name}/data/ref/output/{OUTPUT[name]} {OUTPUT[name]} > {OUTPUT[name]}.cmp\n")
+
+
+def total(data):
+    s = 0
+    for c in data:
+        s = (s * 31 + c) % 2 ** 64
+    for _ in range(3000000):
+        s = (s * 6364136223846793005 + 1) % 2 ** 64
+    return s
+
+
+sums = {n: total(n.encode() * 1000) for n in OUTPUT}
+expect("CPU2006", "401.bzip2", "run_base_ref_arm64.0000", f"{sums['401.bzip2'] * 1.0001:.0f}  - none\n", "--reltol 0.001 --cw")
+expect("CPU", "505.mcf_r", "run_base_refrate_arm64.0000", f"{sums['505.mcf_r']} input.dat with blanks\n")
+
+# The comparing program alone.
+differ = os.path.join(work, "specdiff")
+subprocess.run(["gcc", "-O2", "-o", differ, os.path.join(harness.SOURCE, "bench/programs/specdiff.c"), "-lm"], check=True)
+for options, one, other, same in (
+        ("", "a 1 b\n", "a 1 b\n", True), ("", "a 1\n", "a 2\n", False), ("", "a 1\n\n", "  a   1\r\n", True), ("", "a\n", "a\nb\n", False),
+        ("", "a\nb\n", "a\n", False), ("--abstol 0.01", "x 1.000\n", "x 1.009\n", True), ("--abstol 0.01", "x 1.000\n", "x 1.011\n", False),
+        ("--abstol 1e-5 --reltol 1e-3", "1e6\n", "1000900\n", True), ("--reltol 1e-3", "1e6\n", "1001100\n", False), ("--reltol 0.5", "nan\n", "1\n", False),
+        ("--reltol 0.1", "abc\n", "abd\n", False), ("--ignorecase", "ABC\n", "abc\n", True), ("", "ABC\n", "abc\n", False), ("--obiwan", "7 9\n", "8 8\n", True),
+        ("--obiwan", "7\n", "9\n", False), ("--skiptol 1", "1 2 3\n", "1 5 3\n", True), ("--skiptol=1", "1 2 3\n", "1 5 4\n", False), ("--skiptol 9", "a\n", "b\n", False),
+        ("--nonansi --reltol 1e-6", "1.0D+02\n", "100.0\n", True), ("--nonansi --reltol 1e-6", "1.0-100\n", "1e-100\n", True), ("--reltol 1", "1.0D+02\n", "100.0\n", False),
+        ("--binary", "a 1\n", "a  1\n", False), ("--binary --obiwan", "abc", "bbb", True), ("--binary --obiwan", "abc", "cbc", False)):
+    for name, text in (("one", one), ("other", other)):
+        with open(os.path.join(work, name), "w", newline="") as f:
+            f.write(text)
+    status = subprocess.run([differ, *options.split(), os.path.join(work, "one"), os.path.join(work, "other")], stdout=subprocess.DEVNULL).returncode
+    check((status == 0) == same and status in (0, 1), f"specdiff {options}: {one!r} and {other!r}: status {status}")
+
 from sweep_lib import spec  # noqa: E402
 
 found = {b.name: b for b in spec.find(tree, "ref", "")}
@@ -84,4 +130,11 @@ for name in "401.bzip2", "505.mcf_r":
     check(len(seconds) == (2 if qemu else 1) and name in result["checksums"], f"{name}: {seconds}")
     check(not qemu or result["programs"][name]["ratios"], f"{name} has no ratio")
 check(len(set(result["checksums"].values())) >= 2, "different benchmarks, different outputs")
+
+# Expected outputs that are not what came out.
+expect("CPU2006", "401.bzip2", "run_base_ref_arm64.0000", f"{sums['401.bzip2'] * 1.002:.0f}  - none\n", "--reltol 0.001 --cw")
+expect("CPU", "505.mcf_r", "run_base_refrate_arm64.0000", f"{sums['505.mcf_r']} input.dat with_blanks\n")
+status, text = tool("--spec", tree, "--quick", "--reps", "1", "--variants", "process/tier1", "--arclight", harness.ARCLIGHT, "--out", os.path.join(work, "wrong"), "--only",
+                    "bzip2,mcf_r", "--guest", prepared.stdout.strip().splitlines()[-1], "--no-qemu")
+check(status == 1 and text.count("exit status 98 in the guest: specdiff: ") >= 2 and "mcf.out: " in text, f"wrong outputs: status {status}:\n{text}")
 harness.end()
