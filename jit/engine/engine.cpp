@@ -335,7 +335,8 @@ EngineStats Engine::stats() {
     const std::lock_guard guard(lock_);
     EngineStats s = stats_;
     if (timed_insns_ != 0)
-        s.translate_ns = static_cast<uint64_t>(double(timed_ns_) * double(s.guest_insns) / double(timed_insns_));
+        s.translate_ns =
+            static_cast<uint64_t>(double(timed_ns_) * double(s.guest_insns) / double(timed_insns_));
     s.described_blocks = cache_.described_blocks();
     s.described_bytes = cache_.described_bytes();
     s.retired_blocks = retired_.size();
