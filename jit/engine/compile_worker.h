@@ -59,6 +59,8 @@ class CompileWorker {
     /// Makes the compiler if there is none, without the lock meanwhile. `lock` is null where the caller keeps
     /// it. False: it cannot be made, and tier 2 has stopped.
     bool have_compiler(Lock* lock);
+    /// Whether it is there already.
+    bool has_compiler() const { return compiler_ != nullptr; }
 
     // ---- Without the lock, have_compiler() having returned true
     CompileResult compile(const Region& region, RegionDump* text);

@@ -144,21 +144,25 @@ bool Tier2::over_budget() const {
 /// `lock` is null where the caller keeps it. Whether the block is now the entry of a live region.
 bool Tier2::compile(Lock* lock, TranslationBlock& block) {
     const uint32_t counter = block.counter;
-    if (!worker_.have_compiler(lock) || policy_.block_of(counter) != &block) return false;
-    RegionBuilder::Built built = builder_.build(block);
-    if (!builder_.profitable(built)) {
-        ++stats_.rejected;
-        policy_.discard(block);
-        return false;
+    for (;;) {
+        RegionBuilder::Built built = builder_.build(block);
+        if (!builder_.profitable(built)) {
+            ++stats_.rejected;
+            policy_.discard(block);
+            return false;
+        }
+        // The longer it takes to compile, the more it must have been executed.
+        const double needed = double(options_.heat) / kUsualRegion * built.region.guest_insns();
+        const double done = double(policy_.runs_since_promotion(block)) * built.insns_per_run;
+        if (!options_.synchronous && done < needed) {
+            policy_.wait(block, (needed - done) / built.insns_per_run);
+            return false;
+        }
+        if (worker_.has_compiler()) return compile_built(lock, std::move(built));
+        // A program without a region worth compiling never pays for loading LLVM. That is done without the lock, so all is looked at
+        // again after it.
+        if (!worker_.have_compiler(lock) || policy_.block_of(counter) != &block) return false;
     }
-    // The longer it takes to compile, the more it must have been executed.
-    const double needed = double(options_.heat) / kUsualRegion * built.region.guest_insns();
-    const double done = double(policy_.runs_since_promotion(block)) * built.insns_per_run;
-    if (!options_.synchronous && done < needed) {
-        policy_.wait(block, (needed - done) / built.insns_per_run);
-        return false;
-    }
-    return compile_built(lock, std::move(built));
 }
 
 bool Tier2::compile_built(Lock* lock, RegionBuilder::Built built) {

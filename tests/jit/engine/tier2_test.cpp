@@ -172,6 +172,26 @@ TEST_F(Tier2Test, WithoutACompilerTheGuestGoesOn) {
     }
 }
 
+TEST_F(Tier2Test, ACompilerIsMadeForARegionThatIsWorthIt) {
+    constexpr double kWorthNothing = 1e12;
+    made_by_us_ = false;
+    for (const bool worth : {false, true}) {
+        std::atomic<unsigned> made{0};
+        start({.threshold = 1'000'000,
+               .budget = 100,
+               .make_compiler =
+                   [&] {
+                       ++made;
+                       return std::make_unique<FakeCompiler>(is_);
+                   }},
+              worth ? 0 : kWorthNothing);
+        for (unsigned k = 0; k < 2; ++k) promote(k);
+        EXPECT_TRUE(eventually([&](const Tier2Stats& s) { return (worth ? s.live : s.rejected) == 2; }));
+        EXPECT_EQ(made, worth ? 1u : 0u);
+        engine_.reset();
+    }
+}
+
 TEST_F(Tier2Test, AWorkerThatFailsIsStoppedToo) {
     is_.compile = []() -> std::string { throw std::runtime_error("never"); };
     start({.threshold = 1, .budget = 100});
