@@ -318,6 +318,8 @@ Result<void> BackEnd::start_rings() {
 }
 
 Result<void> BackEnd::start(Ring& ring) {
+    if ((features_ & virtio::kFeatureVersion1) == 0)
+        return failure("the front end's driver knows virtio 0.9 only");
     const auto descriptors = ram_->guest_address(ring.address->descriptors),
                available = ram_->guest_address(ring.address->available),
                used = ram_->guest_address(ring.address->used);
