@@ -132,6 +132,12 @@ class SvioGuest {
         return poll(&waits, 1, 60'000) == 1;
     }
 
+    bool wait_error() {
+        std::array<pollfd, kRings> waits{};
+        for (unsigned ring = 0; ring < kRings; ++ring) waits[ring] = {signals[ring][kError], POLLIN, 0};
+        return poll(waits.data(), rings_, 60'000) > 0;
+    }
+
     // ---- A network's driver
     void offer_room(unsigned count, uint32_t bytes = kBuffer) {
         for (unsigned i = 0; i < count; ++i, ++room_) {
@@ -145,6 +151,18 @@ class SvioGuest {
         std::memcpy(&at<uint8_t>(buffer(1, sent_)) + sizeof header, frame.data(), frame.size());
         describe(1, sent_, buffer(1, sent_), bytes, 0);
         offer(1, sent_++);
+    }
+    /// All buffers hold this frame from now on, for send_again(), which costs no copy.
+    void prepare(const Bytes& frame) {
+        for (unsigned i = 0; i < kEntries; ++i) {
+            std::memset(&at<uint8_t>(buffer(1, i)), 0, sizeof(virtio::NetHeader));
+            std::memcpy(&at<uint8_t>(buffer(1, i)) + sizeof(virtio::NetHeader), frame.data(), frame.size());
+            describe(1, i, buffer(1, i), static_cast<uint32_t>(sizeof(virtio::NetHeader) + frame.size()), 0);
+        }
+    }
+    void send_again() {
+        offer(1, sent_);
+        ++sent_;
     }
     /// The i-th frame in one buffer.
     Bytes received(unsigned i) {
