@@ -9,6 +9,7 @@
 
 #include "devices/svio/network.h"
 #include "devices/vhost_user/back_end.h"
+#include "devices/virtio/transport.h"
 #include "host/send_files.h"
 #include "tests/devices/test_ram.h"
 #include "tests/fuzz/driver/input.h"
