@@ -22,6 +22,7 @@ constexpr uint64_t kDescriptorSize = 16;
 constexpr uint64_t kRingIndex = 2;
 constexpr uint64_t kRingEntries = 4;
 constexpr uint16_t kAvailableNoInterrupt = 1;
+constexpr uint16_t kUsedNoNotify = 1;
 constexpr uint64_t kUsedEntrySize = 8;
 
 // After a copy from the driver's memory: the compiler must not read there again instead of using the copy,
@@ -197,15 +198,26 @@ bool Queue::should_interrupt() {
     return first || static_cast<uint16_t>(next_used_ - event - 1) < static_cast<uint16_t>(next_used_ - old);
 }
 
-bool Queue::enable_notification() {
+bool Queue::enable_notification(uint16_t beyond) {
     if (!ready_) return false;
+    const auto next = static_cast<uint16_t>(next_available_ + beyond);
     if (event_index_) {
-        store16(used_, kRingEntries + entries_ * kUsedEntrySize, next_available_, std::memory_order_relaxed);
+        store16(used_, kRingEntries + entries_ * kUsedEntrySize, next, std::memory_order_relaxed);
     } else {
         store16(used_, 0, 0, std::memory_order_relaxed);
     }
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    return available_index() != next_available_;
+    return available_index() != next;
+}
+
+// 2.7.10: with event indices nothing is asked for anew, and so the driver is silent.
+void Queue::disable_notification() {
+    if (ready_ && !event_index_) store16(used_, 0, kUsedNoNotify, std::memory_order_relaxed);
+}
+
+void Queue::continue_at(uint16_t next_available) {
+    next_available_ = next_available;
+    next_used_ = used_index();
 }
 
 }  // namespace arclight::devices::virtio

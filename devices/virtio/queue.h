@@ -71,8 +71,16 @@ class Queue {
     void push(std::span<const Used> used);
     /// Whether the driver wants an interrupt for what push() added since the last call.
     bool should_interrupt();
-    /// Asks the driver to notify about the next request. True: one arrived meanwhile, pop again.
-    bool enable_notification();
+    /// Asks the driver to notify about the next request, or the one after `beyond` more. True: it arrived meanwhile, pop again.
+    bool enable_notification(uint16_t beyond = 0);
+    /// Asks the driver not to notify, until enable_notification(). It may all the same.
+    void disable_notification();
+
+    // ---- For who serves a ring in another process than the transport's
+    /// After enable(): others have served the queue before, up to here (next_available()). What they have handed back is in the ring.
+    void continue_at(uint16_t next_available);
+    /// Whether the driver has offered a request that is not taken, or broken the rules.
+    bool waiting() const { return ready_ && available_index() != next_available_; }
 
     template <typename Archive, typename Self>
     static void fields(Archive& archive, Self& self) {

@@ -65,6 +65,8 @@ CommandLine::CommandLine(const std::string& version, RunFunction run)
     lightv_ = add_lightv(app_);
     prepare_ = add_prepare(app_);
     snapshot_ = add_snapshot(app_);
+    serve_ = add_serve(app_);
+    interface_ = add_interface(app_);
     app_.add_subcommand("image", "Print how one's own disk image is booted, with a seed for cloud-init");
     app_.add_subcommand("version", "Print the version and the accelerators found on this host");
     app_.add_subcommand("probe",
@@ -99,6 +101,8 @@ int CommandLine::run(std::vector<std::string> arguments) {
     if (app_.got_subcommand("lightv")) return lightv_();
     if (app_.got_subcommand("prepare")) return prepare_();
     if (app_.got_subcommand("snapshot")) return snapshot_();
+    if (app_.got_subcommand("serve")) return serve_();
+    if (app_.got_subcommand("interface")) return interface_();
     if (app_.got_subcommand("probe")) return print_probe();
     if (app_.got_subcommand("image")) {
         fmt::print("{}", kImageHelp);

@@ -35,6 +35,9 @@ std::function<int()> add_lightv(CLI::App& app);
 
 std::function<int()> add_prepare(CLI::App& app);
 
+std::function<int()> add_serve(CLI::App& app);
+std::function<int()> add_interface(CLI::App& app);
+
 std::function<int()> add_snapshot(CLI::App& app);
 /// `snapshot restore FILE ...` in the words of `run`; nothing: it is something else.
 std::optional<std::vector<std::string>> as_run_words(const std::vector<std::string>& arguments);
@@ -55,7 +58,7 @@ class CommandLine {
     std::string version_;
     GuestCommand guest_;
     CLI::App app_;
-    std::function<int()> run_, initramfs_, lightv_, prepare_, snapshot_;
+    std::function<int()> run_, initramfs_, lightv_, prepare_, snapshot_, serve_, interface_;
 };
 
 /// Parses and runs a whole command line; returns the exit code. `run` carries out `arclight run`.

@@ -209,6 +209,18 @@ void TapNetwork::send(std::span<uint8_t> frame) { (void)!write(device_.get(), fr
 
 }  // namespace
 
+Result<SocketFd> open_tap_device(const NetOptions& options) {
+    auto tap = options.tap_descriptors.empty() ? create(options) : adopt(options.tap_descriptors);
+    if (!tap) return std::unexpected(tap.error());
+    const int header_bytes = sizeof(NetHeader);
+    const int device = tap->queues.front().get();
+    if (tap->queues.size() != 1) return failure("the interface has {} queues", tap->queues.size());
+    if (!tap->header || ioctl(device, TUNSETVNETHDRSZ, &header_bytes) != 0 ||
+        ioctl(device, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0)
+        return failure("the interface's frames have no headers of {} bytes (vnet_hdr)", header_bytes);
+    return std::move(tap->queues.front());
+}
+
 Result<std::shared_ptr<NetBackend>> open_tap_network(const NetOptions& options) {
     return TapNetwork::open(options);
 }
