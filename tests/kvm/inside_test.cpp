@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "host/crash_report.h"
+#include "host/process_time.h"
 #include "tests/kvm/machine.h"
 
 namespace arclight::backend::kvm::testing {
@@ -584,13 +585,18 @@ TEST_F(Inside, OutOfMemorySlots) {
 }
 
 TEST(Probe, IsFastAndSaysWhy) {
+    // CPU time: beside other work, the probe waits for a core.
+    const auto cpu_ms = [] {
+        return std::chrono::duration<double, std::milli>(host::process_time().cpu).count();
+    };
     double best = 1e9;
     for (int i = 0; i < 5; ++i) {
+        const double start = cpu_ms();
         const Probe p = probe();
+        best = std::min(best, cpu_ms() - start);
         EXPECT_EQ(p.usable, p.why_not.empty());
         EXPECT_EQ(p.reason().starts_with("kvm: "), p.preferred());
         EXPECT_EQ(p.reason().find('\n'), std::string::npos);
-        best = std::min(best, p.probe_ms);
     }
     // On the rig all of it is emulated.
     EXPECT_LT(best, getenv("ARCLIGHT_RIG") != nullptr ? 2000 : 50);
