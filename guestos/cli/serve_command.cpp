@@ -175,8 +175,9 @@ std::function<int()> add_serve(CLI::App& app) {
     command->add_option("--core", words->core, "the cores of the device thread, such as 3 [all]")
         ->type_name("LIST");
     command
-        ->add_option("--poll", words->poll_us,
-                     "microseconds that the thread looks for more before it sleeps, up to 1000000 [50]")
+        ->add_option(
+            "--poll", words->poll_us,
+            "microseconds that the thread looks for more before it sleeps, at most, up to 1000000 [50]")
         ->type_name("N")
         ->check(CLI::Range(0, 1'000'000).description("").name(""));
     return [words] { return serve(*words); };
