@@ -31,6 +31,7 @@ constexpr uint64_t kSources = 4, kWake = 0, kUplink = 1;
 constexpr uint64_t kMessageCost = 1024;
 constexpr uint64_t kBurstMs = 20;
 constexpr unsigned kRoundsBetweenEvents = 32;
+constexpr int64_t kLeastPollNs = 10'000;
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 int64_t nanoseconds(clockid_t clock) {
@@ -41,6 +42,13 @@ int64_t nanoseconds(clockid_t clock) {
 int64_t now_ns() { return nanoseconds(CLOCK_MONOTONIC); }
 
 uint64_t tag_of(uint32_t id, Source source) { return id * kSources + static_cast<uint64_t>(source); }
+
+/// How long to look for more from now on, up to `most`, when nothing has come for `idle`: as KVM's halt polling adapts. Where what comes
+/// takes longer than that, looking for it only takes the core from who sends it.
+int64_t adapt(int64_t poll, int64_t idle, int64_t most) {
+    if (idle < most) return std::min(most, std::max(2 * poll, kLeastPollNs));
+    return poll / 2 < kLeastPollNs ? 0 : poll / 2;
+}
 
 bool watch(int epoll, int file, uint64_t tag) {
     epoll_event event{.events = EPOLLIN, .data = {.u64 = tag}};
@@ -204,8 +212,8 @@ DeviceThread::Report DeviceThread::report() {
 // ---- the thread
 
 void DeviceThread::work() {
-    const int64_t poll_ns = std::chrono::nanoseconds(options_.poll).count();
-    int64_t last_work = now_ns();
+    const int64_t most = std::chrono::nanoseconds(options_.poll).count();
+    int64_t last_work = now_ns(), poll_ns = 0;
     unsigned rounds = 0;
     while (!quit_) {
         if (++rounds % kRoundsBetweenEvents == 0) take_events(0);
@@ -220,7 +228,9 @@ void DeviceThread::work() {
         if (!arm()) {
             ++sleeps_;
             take_events(next_ready_ns_ == kNever ? -1 : std::max<int64_t>(next_ready_ns_ - now_ns(), 0));
-            last_work = now_ns();
+            const int64_t now = now_ns();
+            poll_ns = adapt(poll_ns, now - last_work, most);
+            last_work = now;
         }
         disarm();
     }

@@ -34,7 +34,7 @@ struct InterfaceOptions {
 class DeviceThread {
   public:
     struct Options {
-        std::chrono::microseconds poll{50};           ///< how long it looks for more before it sleeps
+        std::chrono::microseconds poll{50};  ///< how long it looks for more before it sleeps, at most
         std::function<void(const std::string&)> say;  ///< on its thread: one line about an interface's guest
     };
     struct InterfaceReport {

@@ -241,7 +241,7 @@ void Device::work() {
         }
         const auto interval = static_cast<int>(connection_->renewal_interval().count());
         poll(ready.data(), ready.size(), lost_ ? interval : -1);
-        drain(wake_);
+        if (ready[0].revents != 0) drain(wake_);
         Wish wish = Wish::Nothing;
         {
             const std::lock_guard guard(lock_);
@@ -250,7 +250,7 @@ void Device::work() {
             busy_ = true;
         }
         const bool renewed = wish != Wish::Stop && wish != Wish::Quit && time_to_renew() && renew();
-        pass_interrupts();
+        pass_interrupts(std::span(ready).subspan(3));
         if (wish == Wish::Start || (renewed && transport_ != nullptr)) start_rings();
         if (renewed) remind();
         if (const auto served = serve_control(); !served) lose(served.error());
@@ -374,15 +374,16 @@ void Device::stop_rings() {
         transport_->set_position(i, *position);
     }
     // What has been finished until now is for the driver to know.
-    pass_interrupts();
+    pass_interrupts({});
     transport_ = nullptr;
 }
 
-void Device::pass_interrupts() {
+void Device::pass_interrupts(std::span<const pollfd> polled) {
+    const auto came = [&](size_t i) { return polled.empty() || polled[i].revents != 0; };
     for (unsigned i = 0; i < signals_.size(); ++i) {
-        const bool failed = drain(signals_[i].error);
+        const bool failed = came(2 * i + 1) && drain(signals_[i].error);
         if (failed && connected()) fail(fmt::format("its daemon cannot use queue {}", i));
-        if (!drain(signals_[i].call)) continue;
+        if (!came(2 * i) || !drain(signals_[i].call)) continue;
         // A daemon may finish requests that it had taken before a pause in the middle of it.
         if (transport_ == nullptr) {
             signals_[i].missed = true;

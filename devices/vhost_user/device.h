@@ -1,5 +1,7 @@
 #pragma once
 
+#include <poll.h>
+
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -8,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -97,7 +100,8 @@ class Device final : public virtio::Backend {
     void stop_rings();
     Result<void> serve_control();
     bool take_command(bool finish);
-    void pass_interrupts();
+    /// `polled`: what the thread has waited for, call and error of each queue; none: look at all.
+    void pass_interrupts(std::span<const pollfd> polled);
     void lose(const std::string& why);
     void fail(const std::string& why);
     bool time_to_renew();

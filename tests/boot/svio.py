@@ -106,7 +106,7 @@ with_qemu = guest.QEMU and guest.NIGHTLY
 if with_qemu:
     def second():
         words = []
-        for last, name in ((2, "b"), (12, "light")):
+        for last, name in ((2, "b"), (18, "light")):
             words += ["-chardev", f"socket,id=c{last},path={path(name)}", "-netdev", f"vhost-user,id=n{last},chardev=c{last}",
                       "-device", f"virtio-net-device,netdev=n{last},mac={mac(last)}"]
         words += ["-chardev", f"socket,id=cd,path={path('d')}", "-device", "vhost-user-blk-device,chardev=cd",
@@ -114,7 +114,7 @@ if with_qemu:
         return machine.run_qemu(script(OTHERS, 2, 2), 330, options=words)
 else:
     def second():
-        return machine.run(script(OTHERS, 2, 2), 330, options=[*nic("b", 2), *nic("light", 12), "--device", f"vhost-user-blk,socket={path('d')}"])
+        return machine.run(script(OTHERS, 2, 2), 330, options=[*nic("b", 2), *nic("light", 18), "--device", f"vhost-user-blk,socket={path('d')}"])
 threads = [threading.Thread(target=lambda: results.update(first=machine.run(script(FIRST, 1, 1), 330, options=[*nic("a", 1), *nic("greedy", 17)]))),
            threading.Thread(target=lambda: results.update(second=second()))]
 for thread in threads:

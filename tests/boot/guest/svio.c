@@ -1,5 +1,5 @@
 // Frames from the guest to whoever returns them with the addresses exchanged ('arclight serve echo'), by raw sockets.
-//   svio round IFACE COUNT BYTES            one at a time: round trips, the median and the 99th of 100 in microseconds
+//   svio round IFACE COUNT BYTES            one at a time: round trips, the 10th, 50th and 99th of 100 in microseconds
 //   svio window IFACE SECONDS BYTES WINDOW  as many as WINDOW under way: how many came back, in how many microseconds
 //   svio flood IFACE SECONDS BYTES          as many as there is room for, whatever comes back
 // BYTES: of Ethernet's data. SECONDS 0: until stdin ends.
@@ -84,7 +84,8 @@ static int round_trips(int s, unsigned count, size_t bytes) {
         }
     }
     qsort(times, done, sizeof *times, compare);
-    printf("round-trips=%u lost=%u median=%u worst=%u\n", done, lost, done ? times[done / 2] : 0, done ? times[done * 99 / 100] : 0);
+    printf("round-trips=%u lost=%u tenth=%u median=%u worst=%u\n", done, lost, done ? times[done / 10] : 0, done ? times[done / 2] : 0,
+           done ? times[done * 99 / 100] : 0);
     return lost != 0;
 }
 
