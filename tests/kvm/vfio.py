@@ -36,7 +36,7 @@ with open(image, "wb") as f:
     f.write(content)
     f.truncate(8 * AREA)
 
-DEVICE = ["--device", f"vfio-pci,host={ADDRESS[5:]},bus=pci,addr=1"]
+DEVICE = ["--device", f"vfio-pci,host={ADDRESS[5:]}"]
 BARE = ["--kernel", "/t/vfio_guest.elf", "--gic", "2", "-m", "128"]
 runs = [
     # Before it is bound to vfio-pci; then what cannot be beside it.
