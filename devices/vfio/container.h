@@ -55,7 +55,7 @@ class Container : public std::enable_shared_from_this<Container> {
         const std::shared_ptr<Container> container_;
         const std::vector<DmaRange> ranges_;
     };
-    /// One for all devices of the container.
+    /// One for all devices of the container, which are one machine's.
     Result<std::shared_ptr<Dma>> map(const mmu::GuestMemory& memory);
 
   private:
