@@ -68,7 +68,8 @@ void Function::add_bar(unsigned number, BarKind kind, uint64_t size) {
         case BarKind::Memory32: config_.allow(reg, static_cast<uint32_t>(mask), 4); break;
         case BarKind::Memory64:
         case BarKind::Memory64Prefetchable:
-            config_.set(reg, kBarMemory64 | (bars_[number].kind == BarKind::Memory64 ? 0 : kBarPrefetchable), 4);
+            config_.set(reg, kBarMemory64 | (bars_[number].kind == BarKind::Memory64 ? 0 : kBarPrefetchable),
+                        4);
             config_.allow(reg, static_cast<uint32_t>(mask), 4);
             config_.allow(reg + 4, static_cast<uint32_t>(mask >> 32), 4);
             break;

@@ -86,7 +86,8 @@ void ConfigView::copy_header(std::span<const uint8_t> raw) {
                 .header_type = 0,
                 .interrupt_pin = raw[pci::kRegInterruptPin]};
     keep(raw, pci::kRegStatus, 2, true);
-    bytes[pci::kRegStatus] &= static_cast<uint8_t>(~pci::kStatusInterrupt);  // which interrupt waits is this machine's to say
+    bytes[pci::kRegStatus] &=
+        static_cast<uint8_t>(~pci::kStatusInterrupt);  // which interrupt waits is this machine's to say
     keep(raw, pci::kRegInterface, 1, false);
     keep(raw, pci::kRegCardbus, 4, false);
 }
@@ -98,9 +99,10 @@ void ConfigView::copy_capabilities(std::span<const uint8_t> raw) {
     unsigned link = pci::kRegCapabilities;
     unsigned at = raw[pci::kRegCapabilities] & ~3u;
     bytes[link] = 0;
-    // A list of the most that there is room for, should it lead back to itself.
-    for (unsigned left = (kFirstExtended - kFirstCapability) / 4; at >= kFirstCapability && left != 0;
-         left--) {
+    // A list that leads back to itself ends there.
+    std::vector<bool> seen(kFirstExtended);
+    while (at >= kFirstCapability && !seen[at]) {
+        seen[at] = true;
         const unsigned size = capability_size(raw, at);
         // Identifier and link.
         std::fill_n(hardware.begin() + at, 2, false);
@@ -133,28 +135,27 @@ void ConfigView::copy_capabilities(std::span<const uint8_t> raw) {
 }
 
 void ConfigView::copy_extended(std::span<const uint8_t> raw) {
-    constexpr uint32_t kVersion = 1u << 16;
-    const auto put = [&](unsigned at, uint32_t header) {
-        for (unsigned i = 0; i < 4; i++) bytes[at + i] = static_cast<uint8_t>(header >> (i * 8));
-    };
-    unsigned last = 0;
-    unsigned at = kFirstExtended;
-    for (unsigned left = (kSize - kFirstExtended) / 8; at >= kFirstExtended && left != 0; left--) {
+    constexpr uint32_t kVersion = 1u << 16, kWithoutLink = 0xf'ffff;
+    std::vector<unsigned> kept;
+    std::vector<bool> seen(kSize);
+    for (unsigned at = kFirstExtended; at >= kFirstExtended && !seen[at];) {
+        seen[at] = true;
         const uint32_t header = word(raw, at, 4);
-        if (header == 0 || header == ~0u) return;
+        if (header == 0 || header == ~0u) break;
         if (const unsigned size = extended_size(raw, at); size >= 8 && at + size <= kSize) {
-            keep(raw, at + 4, size - 4, true);
-            put(at, header & 0xf'ffff);
-            if (last != 0) {
-                put(last, word(bytes, last, 4) | at << 20);
-            } else if (at != kFirstExtended) {
-                // The list begins there, with nothing if it must.
-                put(kFirstExtended, kVersion | at << 20);
-            }
-            last = at;
+            keep(raw, at, size, true);
+            kept.push_back(at);
         }
         at = header >> 20 & ~3u;
     }
+    const auto put = [&](unsigned at, uint32_t header) {
+        for (unsigned i = 0; i < 4; i++) bytes[at + i] = static_cast<uint8_t>(header >> (i * 8));
+        std::fill_n(hardware.begin() + at, 4, false);
+    };
+    // The list begins there, with nothing if it must.
+    if (!kept.empty() && kept.front() != kFirstExtended) put(kFirstExtended, kVersion | kept.front() << 20);
+    for (size_t i = 0; i < kept.size(); i++)
+        put(kept[i], (word(raw, kept[i], 4) & kWithoutLink) | (i + 1 < kept.size() ? kept[i + 1] << 20 : 0));
 }
 
 ConfigView::Bytes ConfigView::integrate_endpoint() {

@@ -1,8 +1,11 @@
 // A PCI device of the host's in the guest's hands, by a host that is not there (fake_vfio.h).
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -109,6 +112,42 @@ TEST_F(VfioTest, CapabilitiesAreThoseThatTheGuestCanUse) {
     EXPECT_EQ(get(0x150), 0u) << "no virtual functions";
     EXPECT_EQ(get(0x180), 0x0001'000bu);
     EXPECT_EQ(get(0x184), 0x0100'1234u);
+}
+
+// Whatever a device says of itself: lists end, and stay in the space.
+TEST(VfioConfig, AnyBytes) {
+    std::mt19937 random(18);
+    for (int round = 0; round < 2000; round++) {
+        std::vector<uint8_t> raw(round % 8 == 0 ? 256 : 4096);
+        for (uint8_t& byte : raw) byte = static_cast<uint8_t>(random() % 4 != 0 ? 0 : random());
+        raw[pci::kRegStatus] |= pci::kStatusCapabilities;
+        raw[pci::kRegCapabilities] = static_cast<uint8_t>(random());
+        // Capabilities of kinds that are known, at places that lists lead to.
+        constexpr std::array<uint8_t, 8> kKinds{0x01, 0x03, 0x05, 0x09, 0x10, 0x11, 0x13, 0x12};
+        for (unsigned at = 0x40; at < 0x100; at += 4)
+            if (random() % 2 != 0) raw[at] = kKinds.at(random() % kKinds.size());
+        for (unsigned at = 0x100; at + 2 < raw.size(); at += 4)
+            if (random() % 2 != 0) raw[at] = random() % 2 != 0 ? 0x0b : 0x03, raw[at + 1] = 0;
+        ConfigView view(raw);
+        unsigned steps = 0;
+        for (unsigned at = view.bytes[pci::kRegCapabilities]; at != 0; at = view.bytes[at + 1]) {
+            ASSERT_GE(at, 0x40u);
+            ASSERT_LT(steps++, 48u);
+        }
+        const auto header = [&](unsigned at) {
+            uint32_t value = 0;
+            std::memcpy(&value, view.bytes.data() + at, sizeof value);
+            return value;
+        };
+        steps = 0;
+        for (unsigned at = 0x100; at != 0; at = header(at) >> 20) {
+            ASSERT_GE(at, 0x100u);
+            ASSERT_LT(steps++, 500u);
+        }
+        view.integrate_endpoint();
+        if (const auto table = msix_place(view)) EXPECT_LE(table->vectors, 2048u);
+        for (unsigned i = 0; i < HostDevice::kBars; i++) bar_kind(raw, i);
+    }
 }
 
 TEST_F(VfioTest, ADeviceBehindARootPortHasItsLink) {

@@ -88,7 +88,7 @@ TEST(QemuDevices, OfTheHosts) {
         "-nic none -device "
         "vfio-pci,host=01:00.0,id=h,bus=pcie.0,addr=5,x-no-mmap=off,rombar=0,multifunction=off");
     ASSERT_TRUE(request) << request.error();
-    EXPECT_EQ(devices_of(*request), "vfio-pci-pci host=01:00.0");
+    EXPECT_EQ(devices_of(*request), "vfio-pci-pci host=01:00.0 @5");
     EXPECT_EQ(notes_of(*request), "");
     EXPECT_TRUE(notes_of(*request_for("-device vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:01:00.0,x-vga=on"))
                     .contains("x-vga=on"));
