@@ -109,7 +109,6 @@ Result<void> HostDevice::look() {
         return failure("the host's kernel does not show its configuration space");
     config_place_ = region.offset;
     if ((config_read(pci::kRegHeaderType, 1) & 0x7f) != 0) return failure("it is a bridge");
-    config_write(pci::kRegCommand, kSwitchedOn, 2);
     for (unsigned i = 0; i < kBars; i++)
         if (auto added = add_bar(i); !added) return added;
     for (unsigned i = 0; i < interrupts_.size(); i++) {

@@ -21,8 +21,8 @@ std::optional<std::string> full_address(std::string_view text);
 /// The IOMMU group of a device that is bound to vfio-pci. An error is one line for the user, without the device's name.
 Result<unsigned> group_of(const std::string& address, const System& system);
 
-/// A PCI function of the host's that its driver vfio-pci has given to this process. Its memory stays switched on, so that what is
-/// mapped of it can always be accessed. Any thread, but no two calls about interrupts or a reset at a time.
+/// A PCI function of the host's that its driver vfio-pci has given to this process. From its first reset on its memory is switched on,
+/// so that what is mapped of it can be accessed. Any thread, but no two calls about interrupts or a reset at a time.
 class HostDevice {
   public:
     static constexpr unsigned kBars = 6;

@@ -114,6 +114,20 @@ TEST_F(VfioTest, CapabilitiesAreThoseThatTheGuestCanUse) {
     EXPECT_EQ(get(0x184), 0x0100'1234u);
 }
 
+TEST(VfioConfig, NothingGoesBeyondTheEnd) {
+    std::vector<uint8_t> raw(4096);
+    raw[pci::kRegStatus] = pci::kStatusCapabilities;
+    raw[pci::kRegCapabilities] = 0xfc;
+    raw[0xfc] = 0x11;
+    raw[0xfd] = 0x40;
+    raw[0x40] = 0x03;
+    raw[0x41] = 0x40;
+    const ConfigView view(raw);
+    EXPECT_EQ(view.bytes[pci::kRegCapabilities], 0x40u) << "there is no room for MSI-X";
+    EXPECT_EQ(view.msix, 0u);
+    EXPECT_EQ(view.bytes[0x41], 0u) << "the list ends where it leads back";
+}
+
 // Whatever a device says of itself: lists end, and stay in the space.
 TEST(VfioConfig, AnyBytes) {
     std::mt19937 random(18);
@@ -124,10 +138,17 @@ TEST(VfioConfig, AnyBytes) {
         raw[pci::kRegCapabilities] = static_cast<uint8_t>(random());
         // Capabilities of kinds that are known, at places that lists lead to.
         constexpr std::array<uint8_t, 8> kKinds{0x01, 0x03, 0x05, 0x09, 0x10, 0x11, 0x13, 0x12};
-        for (unsigned at = 0x40; at < 0x100; at += 4)
-            if (random() % 2 != 0) raw[at] = kKinds.at(random() % kKinds.size());
-        for (unsigned at = 0x100; at + 2 < raw.size(); at += 4)
-            if (random() % 2 != 0) raw[at] = random() % 2 != 0 ? 0x0b : 0x03, raw[at + 1] = 0;
+        for (unsigned at = 0x40; at < 0x100; at += 4) {
+            if (random() % 2 != 0) continue;
+            raw[at] = kKinds.at(random() % kKinds.size());
+            raw[at + 1] = static_cast<uint8_t>(0x40 + random() % 48 * 4);
+        }
+        for (unsigned at = 0x100; at < raw.size(); at += 4) {
+            if (random() % 2 != 0) continue;
+            const uint32_t extended = (random() % 2 != 0 ? 0x1'000b : 0x1'0003) | (0x100 + random() % 960 * 4)
+                                                                                      << 20;
+            std::memcpy(raw.data() + at, &extended, sizeof extended);
+        }
         ConfigView view(raw);
         unsigned steps = 0;
         for (unsigned at = view.bytes[pci::kRegCapabilities]; at != 0; at = view.bytes[at + 1]) {
