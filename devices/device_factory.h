@@ -30,6 +30,9 @@ class SharedDisk;
 namespace vhost_user {
 class Connection;
 }
+namespace vfio {
+class HostDevice;
+}
 class EventLoop;
 class GuestClock;
 class MachineHost;
@@ -73,6 +76,8 @@ struct DeviceContext {
     std::map<std::string, std::shared_ptr<virtio::NbdConnection>> images = {};
     /// To the daemons that carry out devices, by vhost_user::connection_name().
     std::map<std::string, std::shared_ptr<vhost_user::Connection>> daemons = {};
+    /// Of the host's, by their full address (vfio::address_of()).
+    std::map<std::string, std::shared_ptr<vfio::HostDevice>> host_devices = {};
     SharedRam ram = {};
     /// For devices that access it without a transport; null: there are none.
     const mmu::GuestMemory* memory = nullptr;

@@ -12,6 +12,7 @@
 #include "devices/pci/i6300esb.h"
 #include "devices/pci/root_port.h"
 #include "devices/pci/serial.h"
+#include "devices/vfio/device_type.h"
 #include "devices/vhost_user/device_types.h"
 #include "devices/virtio/9p.h"
 #include "devices/virtio/balloon.h"
@@ -265,6 +266,7 @@ DeviceFactory DeviceFactory::standard() {
     factory.add(balloon_device());
     factory.add(watchdog_device());
     factory.add(serial_port());
+    factory.add(vfio::vfio_pci());
     return factory;
 }
 

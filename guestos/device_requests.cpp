@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "devices/vfio/device_type.h"
 #include "devices/virtio/net.h"
 #include "guestos/scsi_host.h"
 
@@ -86,6 +87,7 @@ Result<DeviceOptions> placed_device(devices::DeviceRequest request) {
     std::optional<std::string> address;
     const bool scsi = request.name.starts_with("scsi-");
     if (scsi) device.bus = DeviceBus::Scsi;
+    if (request.name == devices::vfio::kVfioPci) device.bus = DeviceBus::Pci;
     const auto wrong = [&](std::string_view option, const std::string& value) {
         return failure("device {}: {} '{}' is not known", request.name, option, value);
     };

@@ -25,6 +25,9 @@ namespace virtio {
 class NbdConnection;
 }
 }  // namespace arclight::devices
+namespace arclight::devices::vfio {
+class HostDevice;
+}
 namespace arclight::devices::vhost_user {
 class Connection;
 }
@@ -267,6 +270,8 @@ struct RunOptions {
     std::map<std::string, std::shared_ptr<devices::virtio::NbdConnection>> images;
     /// To the daemons that carry out devices, by vhost_user::connection_name() (guestos/daemons.h).
     std::map<std::string, std::shared_ptr<devices::vhost_user::Connection>> daemons;
+    /// PCI devices of the host's, by their full address (guestos/host_devices.h).
+    std::map<std::string, std::shared_ptr<devices::vfio::HostDevice>> host_devices;
     std::map<std::string, std::shared_ptr<ImageKeeper>>
         image_keepers;  ///< of those that a snapshot may be put in the place of
     std::map<std::string, std::string> image_formats;  ///< QEMU's words for what those images are in

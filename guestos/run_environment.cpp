@@ -9,6 +9,7 @@
 
 #include "guestos/cli/version.h"
 #include "guestos/daemons.h"
+#include "guestos/host_devices.h"
 #include "guestos/image_server.h"
 #include "guestos/net/open_networks.h"
 #include "guestos/sandbox/sandbox.h"
@@ -93,6 +94,7 @@ void RunEnvironment::open_first() {
     if (!options_.gdb.empty()) debugger_ = gdb::Server::listen(options_.gdb);
     images_ = open_images(options_);
     daemons_ = open_daemons(options_);
+    host_devices_ = open_host_devices(options_);
     networks_ = open_networks(options_);
     chardevs_ = Chardevs::open(options_, loop_,
                                {.quit = [this] { end_machine(); },
@@ -111,7 +113,7 @@ void RunEnvironment::end_machine() {
 }
 
 Result<void> RunEnvironment::connect() {
-    for (const Result<void>& opened : {images_, daemons_, networks_})
+    for (const Result<void>& opened : {images_, daemons_, host_devices_, networks_})
         if (!opened) return opened;
     if (!chardevs_) return std::unexpected(chardevs_.error());
     if (!debugger_) return std::unexpected(debugger_.error());

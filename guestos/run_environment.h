@@ -74,7 +74,7 @@ class RunEnvironment {
     CurrentMachine current_;
     std::atomic<bool> hangup_{false};
     std::atomic<int> signal_number_{0};
-    Result<void> images_, daemons_, networks_;
+    Result<void> images_, daemons_, host_devices_, networks_;
     Result<std::unique_ptr<gdb::Server>> debugger_;
     Result<std::unique_ptr<Chardevs>> chardevs_ = failure("no chardevs");
     std::optional<MachineTarget> target_;

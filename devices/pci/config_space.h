@@ -19,6 +19,7 @@ inline constexpr unsigned kRegClass = 0x0a;
 inline constexpr unsigned kRegCacheLine = 0x0c;
 inline constexpr unsigned kRegHeaderType = 0x0e;
 inline constexpr unsigned kRegBars = 0x10;
+inline constexpr unsigned kRegCardbus = 0x28;
 inline constexpr unsigned kRegSubsystemVendor = 0x2c;
 inline constexpr unsigned kRegSubsystem = 0x2e;
 inline constexpr unsigned kRegCapabilities = 0x34;

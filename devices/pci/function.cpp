@@ -20,7 +20,8 @@ constexpr uint16_t kMsixEnable = 1u << 15;
 constexpr uint16_t kMsixMaskAll = 1u << 14;
 
 constexpr uint32_t kBarPorts = 1;
-constexpr uint32_t kBarMemory64Prefetchable = 4 | 8;
+constexpr uint32_t kBarMemory64 = 4;
+constexpr uint32_t kBarPrefetchable = 8;
 
 constexpr uint32_t kStateVersion = 1;
 
@@ -65,19 +66,33 @@ void Function::add_bar(unsigned number, BarKind kind, uint64_t size) {
             config_.allow(reg, static_cast<uint32_t>(mask), 4);
             break;
         case BarKind::Memory32: config_.allow(reg, static_cast<uint32_t>(mask), 4); break;
+        case BarKind::Memory64:
         case BarKind::Memory64Prefetchable:
-            config_.set(reg, kBarMemory64Prefetchable, 4);
+            config_.set(reg, kBarMemory64 | (bars_[number].kind == BarKind::Memory64 ? 0 : kBarPrefetchable),
+                        4);
             config_.allow(reg, static_cast<uint32_t>(mask), 4);
             config_.allow(reg + 4, static_cast<uint32_t>(mask >> 32), 4);
             break;
     }
 }
 
+void Function::send_message(uint64_t address, uint32_t data) {
+    if (bridge_ != nullptr && bus_master())
+        bridge_->message((parent_ != nullptr ? parent_->secondary() << 8 : 0) | devfn(), address, data);
+}
+
+Msix::Send Function::sender() {
+    return [this](uint64_t address, uint32_t data) { send_message(address, data); };
+}
+
+void Function::use_msix(unsigned capability, unsigned vectors) {
+    msix_ = std::make_unique<Msix>(vectors, sender(), uint64_t{vectors} * Msix::kEntryBytes);
+    msix_capability_ = capability;
+    config_.allow(capability + kMsixControl, kMsixEnable | kMsixMaskAll, 2);
+}
+
 void Function::add_msix(unsigned number, unsigned vectors) {
-    msix_ = std::make_unique<Msix>(vectors, [this](uint64_t address, uint32_t data) {
-        if (bridge_ != nullptr && bus_master())
-            bridge_->message((parent_ != nullptr ? parent_->secondary() << 8 : 0) | devfn(), address, data);
-    });
+    msix_ = std::make_unique<Msix>(vectors, sender());
     msix_bar_ = number;
     add_bar(number, BarKind::Memory32, Msix::kWindowSize);
     msix_capability_ = config_.add_capability(kCapabilityMsix, 12);
@@ -109,6 +124,7 @@ void Function::plugged(HostBridge& bridge, const RootPort* parent, unsigned devf
     if (parent != nullptr) interrupt_line_ = (interrupt_line_ + (parent->devfn() >> 3)) % 4;
     const auto place = [](unsigned number) { return fmt::format("{:02x}.{}", number >> 3, number & 7); };
     name_ = "pci-" + (parent != nullptr ? place(parent->devfn()) + "-" : std::string()) + place(devfn);
+    placed(parent != nullptr);
     for (Bar& bar : bars_)
         if (bar.kind != BarKind::None)
             bar.window = &bridge.bus().add(bar.size, bar, fmt::format("{}-bar{}", name_, bar.number));
@@ -175,7 +191,7 @@ uint64_t Function::wanted(const Bar& bar) const {
     const bool ports = bar.kind == BarKind::Ports;
     if ((command() & (ports ? kCommandPorts : kCommandMemory)) == 0) return kNowhere;
     uint64_t address = config_.get(reg, 4);
-    if (bar.kind == BarKind::Memory64Prefetchable)
+    if (bar.kind == BarKind::Memory64 || bar.kind == BarKind::Memory64Prefetchable)
         address |= static_cast<uint64_t>(config_.get(reg + 4, 4)) << 32;
     address &= ~(bar.size - 1);
     if (parent_ != nullptr && !parent_->forwards(ports, address, bar.size)) return kNowhere;

@@ -26,7 +26,7 @@ struct Identity {
     uint8_t interrupt_pin = 0;  ///< 1: INTA
 };
 
-enum class BarKind : uint8_t { None, Ports, Memory32, Memory64Prefetchable };
+enum class BarKind : uint8_t { None, Ports, Memory32, Memory64, Memory64Prefetchable };
 
 /// A function of a PCI device: configuration space, base address registers (BARs) with windows on the bus, INTx and MSI-X.
 /// What derives from it has the registers behind the BARs.
@@ -78,6 +78,9 @@ class Function : public Stateful {
     void add_bar(unsigned number, BarKind kind, uint64_t size);
     /// BAR `number` becomes the table's; accesses to it do not reach bar_read() and bar_write().
     void add_msix(unsigned number, unsigned vectors);
+    /// The table and the pending bits are in BARs of the device's own, which passes accesses to msix() on; its capability is there
+    /// already.
+    void use_msix(unsigned capability, unsigned vectors);
     /// A PCI Express capability (PCI Express Base Specification 3.0 section 7.8) of this port type.
     unsigned add_express_capability(uint8_t port_type);
     /// Configuration space is as it is after a reset.
@@ -87,6 +90,8 @@ class Function : public Stateful {
         return ~uint64_t{0};
     }
     virtual void bar_write(unsigned /*bar*/, uint64_t /*offset*/, uint64_t /*value*/, unsigned /*size*/) {}
+    /// Called once, as plugged(); the configuration may still be changed, and finish_config() called again.
+    virtual void placed(bool /*behind_root_port*/) {}
     /// The device's part of a reset.
     virtual void reset_device_state() {}
     /// Bus mastering or MSI-X has been switched.
@@ -97,6 +102,8 @@ class Function : public Stateful {
     /// Configuration space has been loaded.
     virtual void config_loaded() {}
 
+    /// A message-signalled interrupt, if the function may master the bus.
+    void send_message(uint64_t address, uint32_t data);
     /// The level of the interrupt pin.
     void set_interrupt(bool level);
     /// Null: the function has none.
@@ -118,6 +125,7 @@ class Function : public Stateful {
 
     /// Where on the bus the window belongs, or Mapping::kNowhere.
     uint64_t wanted(const Bar& bar) const;
+    Msix::Send sender();
     void read_command();
     void take_up_control();
 

@@ -7,9 +7,11 @@
 
 namespace arclight::devices::pci {
 
-Msix::Msix(unsigned vectors, Send send)
+Msix::Msix(unsigned vectors, Send send, uint64_t pending_offset)
     : send_(std::move(send)),
-      table_(std::clamp(vectors, 1u, kMaxVectors), Entry{0, 0, 0, kVectorMasked}),
+      pending_offset_(pending_offset),
+      table_(std::clamp(vectors, 1u, static_cast<unsigned>(pending_offset / kEntryBytes)),
+             Entry{0, 0, 0, kVectorMasked}),
       pending_(table_.size()) {}
 
 uint64_t Msix::read(uint64_t offset, unsigned size) const {
@@ -17,8 +19,8 @@ uint64_t Msix::read(uint64_t offset, unsigned size) const {
     return read_by_words(offset, size, [&](uint64_t word) -> uint32_t {
         if (word < table_.size() * sizeof(Entry)) return table_[word / sizeof(Entry)][word / 4 % 4];
         uint32_t bits = 0;
-        if (word < kPendingOffset) return 0;
-        for (uint64_t i = 0, vector = (word - kPendingOffset) * 8; i < 32 && vector + i < pending_.size();
+        if (word < pending_offset_) return 0;
+        for (uint64_t i = 0, vector = (word - pending_offset_) * 8; i < 32 && vector + i < pending_.size();
              i++)
             bits |= static_cast<uint32_t>(pending_[vector + i]) << i;
         return bits;

@@ -11,19 +11,20 @@
 
 namespace arclight::devices::pci {
 
-/// The MSI-X table and pending bits of one function (PCI Local Bus Specification 3.0 section 6.8.2), in a page of their own:
-/// the table at its start, the pending bits at kPendingOffset. What is raised while it is masked is sent when it no longer is.
+/// The MSI-X table and pending bits of one function (PCI Local Bus Specification 3.0 section 6.8.2), in a window of their own:
+/// the table at its start, the pending bits behind it. What is raised while it is masked is sent when it no longer is.
 class Msix {
   public:
     static constexpr uint64_t kWindowSize = 0x1000;
     static constexpr uint64_t kPendingOffset = 0x800;
-    static constexpr unsigned kMaxVectors = kPendingOffset / 16;
+    static constexpr uint64_t kEntryBytes = 16;
+    static constexpr unsigned kMaxVectors = kPendingOffset / kEntryBytes;  ///< in a window of a page
 
     /// Called with the lock held, in the order of messages.
     using Send = std::function<void(uint64_t address, uint32_t data)>;
 
-    /// 1 to kMaxVectors.
-    Msix(unsigned vectors, Send send);
+    /// As many vectors as there is room for before the pending bits, and one at least.
+    Msix(unsigned vectors, Send send, uint64_t pending_offset = kPendingOffset);
 
     unsigned vectors() const { return static_cast<unsigned>(table_.size()); }
     bool enabled() const { return enabled_.load(std::memory_order_relaxed); }
@@ -57,6 +58,7 @@ class Msix {
     void send(const Entry& entry) { send_(entry[0] | static_cast<uint64_t>(entry[1]) << 32, entry[2]); }
 
     const Send send_;
+    const uint64_t pending_offset_;
     mutable std::mutex lock_;
     std::vector<Entry> table_;
     std::vector<bool> pending_;

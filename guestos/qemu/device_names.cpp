@@ -94,7 +94,7 @@ constexpr AbsentDevice kAbsent[] = {
     {"ioh3420", kOnlyRootPorts},
     {"x3130", kOnlyRootPorts},
     {"xio3130", kOnlyRootPorts},
-    {"vfio", "no device of the host is passed on"},
+    {"vfio", "of the host's devices, those on PCI are passed on: vfio-pci"},
     {"virtio-crypto", "there is no virtio-crypto"},
     {"virtio-iommu", "there is no IOMMU"},
     {"arm-smmuv3", "there is no IOMMU"},
@@ -140,7 +140,7 @@ std::vector<DeviceName> make_names() {
         if (family.has_transitional) add("-pci-transitional", DeviceBus::Pci);
     }
     // Of one kind and bus only.
-    for (const char* name : {"pcie-root-port", "nvme", "i6300esb", "pci-serial"})
+    for (const char* name : {"pcie-root-port", "nvme", "i6300esb", "pci-serial", "vfio-pci"})
         if (factory.find(name) != nullptr) names.push_back({name, name, DeviceBus::Pci, ""});
     for (const char* name : {"scsi-hd", "scsi-cd"}) names.push_back({name, name, DeviceBus::Scsi, ""});
     return names;

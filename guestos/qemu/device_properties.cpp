@@ -144,6 +144,16 @@ constexpr PropertyRow kProperties[] = {
     {"vhost-user-blk", "queue-size", ""},
     {"vhost-user-blk", "config-wce", ""},
     {"vhost-user-vsock", "seqpacket", ""},
+    {"vfio-pci", "x-no-mmap", ""},
+    {"vfio-pci", "x-no-kvm-intx", ""},
+    {"vfio-pci", "x-no-kvm-msi", ""},
+    {"vfio-pci", "x-no-kvm-msix", ""},
+    {"vfio-pci", "x-intx-mmap-timeout-ms", ""},
+    {"vfio-pci", "x-req", ""},
+    {"vfio-pci", "x-vga", "off"},
+    {"vfio-pci", "x-balloon-allowed", "off"},
+    {"vfio-pci", "display", "off"},
+    {"vfio-pci", "enable-migration", "off"},
 };
 
 bool applies(const PropertyRow& row, std::string_view device) {

@@ -95,6 +95,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
                                 [](const DeviceOptions& device) {
                                     return devices::vhost_user::reconnection(device.request).count() != 0;
                                 }),
+        .host_devices = !options.host_devices.empty(),
         .vsock = std::ranges::any_of(
             options.devices,
             [](const DeviceOptions& device) { return device.request.name == "virtio-vsock"; }),

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
+#include <linux/vfio.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -46,6 +47,7 @@ enum class When : uint8_t {
     Shares,
     Daemons,
     DaemonClients,
+    HostDevices,
     Vsock,
     IoUring,
     Placement,
@@ -149,6 +151,11 @@ constexpr Row kRows[] = {
     ioctl_row(kDevice, vhost::kSetVringKick, When::Daemons),
     ioctl_row(kDevice, vhost::kGetVringBase, When::Daemons),
     ioctl_row(kDevice, vhost::kSetRunning, When::Daemons),
+    // Of devices of the host's, whose files are open already: what their registers do, and guest memory for them.
+    ioctl_row(kVcpus | kControl | kDebugger, VFIO_DEVICE_SET_IRQS, When::HostDevices),
+    ioctl_row(kVcpus | kControl | kDebugger, VFIO_DEVICE_RESET, When::HostDevices),
+    ioctl_row(0, VFIO_IOMMU_MAP_DMA, When::HostDevices),
+    ioctl_row(0, VFIO_IOMMU_UNMAP_DMA, When::HostDevices),
     ioctl_row(kControl, FICLONE, When::Snapshots),
     // Of the descriptor of userfaultfd that is there already: writes to pages that move sleep.
     ioctl_row(kControl, UFFDIO_REGISTER, When::Lightv),
@@ -286,6 +293,9 @@ constexpr Row kRows[] = {
 
     // ---- Flash: what is programmed is in its file before the next instruction
     {.number = SYS_pwrite64, .roles = kVcpus, .when = When::FlashFile},
+    // ---- Devices of the host's: their configuration space and ports
+    {.number = SYS_pread64, .roles = kVcpus | kDebugger, .when = When::HostDevices},
+    {.number = SYS_pwrite64, .roles = kVcpus | kDebugger, .when = When::HostDevices},
     // ---- Disks' rings: made by Main, each for reads and writes of one file; a device uses the one that it has
     {.number = SYS_io_uring_enter, .roles = kDevice, .when = When::IoUring},
     {.number = SYS_io_uring_setup, .roles = 0, .when = When::IoUring},
@@ -435,6 +445,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::Shares: return needs.shares;
         case When::Daemons: return needs.daemons;
         case When::DaemonClients: return needs.daemon_clients;
+        case When::HostDevices: return needs.host_devices;
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
         case When::Placement: return needs.placement;

@@ -53,6 +53,7 @@ struct Needs {
     bool shares = false;              ///< directories are served to the guest
     bool daemons = false;             ///< other processes carry out devices
     bool daemon_clients = false;      ///< and are connected to again
+    bool host_devices = false;        ///< PCI devices of the host's are the guest's (VFIO)
     bool vsock = false;               ///< Unix sockets are made for the guest's connections
     bool io_uring = false;            ///< disks make rings (devices/virtio/io_ring.h)
     bool placement = false;           ///< threads are moved between the host's cores

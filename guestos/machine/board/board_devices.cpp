@@ -83,6 +83,7 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
                                    .chardevs = serial.chardevs,
                                    .images = options_.images,
                                    .daemons = options_.daemons,
+                                   .host_devices = options_.host_devices,
                                    .ram = ram_,
                                    .ram_bytes = options_.memory};
     if (!options_.lightv.empty() || !options_.control.empty()) context.shared_disks = &shared_disks_;

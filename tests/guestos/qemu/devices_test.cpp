@@ -78,9 +78,22 @@ TEST(QemuDevices, Unknown) {
             << notes_of(*request);
         EXPECT_EQ(devices_of(*request), devices_of(*request_for("")));
     }
-    for (const std::string_view refused : {"usb-host,vendorid=1", "usb-serial", "nvdimm", "vfio-pci", "edu",
+    for (const std::string_view refused : {"usb-host,vendorid=1", "usb-serial", "nvdimm", "vfio-ap", "edu",
                                            "pci-testdev", "sd-card", "ide-cf"})
         EXPECT_FALSE(request_for("-device " + std::string(refused))) << refused;
+}
+
+TEST(QemuDevices, OfTheHosts) {
+    const auto request = request_for(
+        "-nic none -device "
+        "vfio-pci,host=01:00.0,id=h,bus=pcie.0,addr=5,x-no-mmap=off,rombar=0,multifunction=off");
+    ASSERT_TRUE(request) << request.error();
+    EXPECT_EQ(devices_of(*request), "vfio-pci-pci host=01:00.0 @5");
+    EXPECT_EQ(notes_of(*request), "");
+    EXPECT_TRUE(notes_of(*request_for("-device vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:01:00.0,x-vga=on"))
+                    .contains("x-vga=on"));
+    EXPECT_EQ(request_for("-device vfio-ap,sysfsdev=/x").error(),
+              "-device vfio-ap,sysfsdev=/x: of the host's devices, those on PCI are passed on: vfio-pci");
 }
 
 // A script's network works, by another driver.

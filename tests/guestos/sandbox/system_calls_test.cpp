@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
+#include <linux/vfio.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -241,6 +242,26 @@ TEST(SandboxSystemCalls, FlashIsWrittenByVirtualCpus) {
     for (const RunOptions& options : {plain_options(), fixed})
         expect_violation(in_jail(options, ThreadRole::Vcpu, [&] { return make(writing); }), writing,
                          ThreadRole::Vcpu);
+}
+
+// Those that may access a device's registers, and only where there is a device.
+TEST(SandboxSystemCalls, DevicesOfTheHostsAreForVirtualCpus) {
+    const auto may = [](ThreadRole role, bool devices, unsigned long request) {
+        const std::vector<Rule> rules = rules_for(role, {.host_devices = devices});
+        return std::ranges::any_of(rules, [&](const Rule& rule) {
+            return rule.number == SYS_ioctl && rule.conditions[0].value == request;
+        });
+    };
+    for (const unsigned long request : {VFIO_DEVICE_SET_IRQS, VFIO_DEVICE_RESET}) {
+        for (const ThreadRole role : {ThreadRole::Vcpu, ThreadRole::KvmVcpu, ThreadRole::Main}) {
+            EXPECT_TRUE(may(role, true, request)) << role_name(role);
+            EXPECT_FALSE(may(role, false, request)) << role_name(role);
+        }
+        for (const ThreadRole role : {ThreadRole::Network, ThreadRole::Device, ThreadRole::Compiler})
+            EXPECT_FALSE(may(role, true, request)) << role_name(role);
+    }
+    for (const ThreadRole role : kEveryRole)
+        EXPECT_EQ(may(role, true, VFIO_IOMMU_MAP_DMA), role == ThreadRole::Main) << role_name(role);
 }
 
 TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
