@@ -158,6 +158,8 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::PacImp,
     Feature::Mops,
     Feature::Lse2,
+    Feature::Lse128,
+    Feature::Lrcpc3,
 };
 static_assert(kDefaultFeatures.consistent());
 /// What a guest is shown unless somebody asks for more: debuggers older than GDB 15 do not follow signed return addresses through a

@@ -57,6 +57,8 @@ constexpr Exclusion kNotGenerated[] = {
 constexpr Exclusion kFeaturesNotGenerated[] = {
     {"FEAT_PAuth", "each implementation has codes of its own: tests/baremetal/control_flow.c"},
     {"FEAT_MOPS", "younger than VIXL 5.1 and qemu 7.2: tests/baremetal/recent.c"},
+    {"FEAT_LRCPC3", "younger than VIXL 5.1 and qemu 7.2: tests/baremetal/recent.c"},
+    {"FEAT_LSE128", "younger than VIXL 5.1 and qemu 7.2: tests/baremetal/recent.c"},
     {"FEAT_CSSC", "younger than VIXL 5.1 and qemu 7.2: integer_semantics_test.cpp, tests/baremetal/recent.c"},
     {"FEAT_HBC", "younger than VIXL 5.1 and qemu 7.2: B.cond's handler, tests/baremetal/recent.c"},
 };
