@@ -160,6 +160,9 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Lse2,
     Feature::Lse128,
     Feature::Lrcpc3,
+    Feature::Pmu1,
+    Feature::Pmu4,
+    Feature::Pmu5,
 };
 static_assert(kDefaultFeatures.consistent());
 /// What a guest is shown unless somebody asks for more: debuggers older than GDB 15 do not follow signed return addresses through a

@@ -105,6 +105,7 @@ TEST(Features, Examples) {
         {Feature::FlagM, 0xd500401f, "cfinv"},
         {Feature::FlagM2, 0xd500405f, "axflag"},
         {Feature::Lrcpc2, 0x991fb041, "stlur w1, [x2, #-5]"},
+        {Feature::Pmu4, 0xd5389ec1, "mrs x1, pmmir_el1"},
         {Feature::Lrcpc3, 0x99c00841, "ldapr w1, [x2], #4"},
         {Feature::Lrcpc3, 0x0d0185e3, "stl1 {v3.d}[0], [x15]"},
         {Feature::Lse128, 0x19e38041, "swppal x1, x3, [x2]"},
