@@ -1,5 +1,6 @@
 #include "tests/differential/generator.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <span>
 
@@ -34,7 +35,8 @@ uint32_t random_fpcr(Rng& rng) {
         case 0:
         case 1: return 0;
         case 2: return static_cast<uint32_t>(rng.next()) & (3u << 22);
-        default: return static_cast<uint32_t>(rng.next()) & kFpcrMask;
+        default:
+            return static_cast<uint32_t>(rng.next()) & (kFpcrMask | (is_qemu_given() ? kFpcrYounger : 0));
     }
 }
 
@@ -79,6 +81,9 @@ const char* reason_for(std::span<const Exclusion> list, const char* row) {
 }
 
 }  // namespace
+
+bool is_qemu_given() { return std::getenv("ARCLIGHT_QEMU_AARCH64") != nullptr; }
+const char* qemu_program() { return is_qemu_given() ? std::getenv("ARCLIGHT_QEMU_AARCH64") : "qemu-aarch64"; }
 
 const char* why_not_generated(const char* row_name) {
     if (const char* reason = reason_for(kNotGenerated, row_name)) return reason;
