@@ -140,13 +140,10 @@ bool scalar_fp(TranslationContext& t, bool dbl, Vec rest, Vec d, Emit&& emit) {
 /// FNeg, FAbs and the estimates are not as others with FPCR.AH.
 inline Ref unary_scalar(const Scalar& o, Op op, Ref value) {
     if ((o.t.translation_flags & translation_flag::kFpAlternative) == 0) return o(op, {value});
-    switch (op) {
-        case Op::FNeg:
-            return change_sign(o.t, Op::VFNeg, o.dbl ? 3 : 2, false, zext(o.t, o.dbl ? 3 : 2, value));
-        case Op::FAbs:
-            return change_sign(o.t, Op::VFAbs, o.dbl ? 3 : 2, false, zext(o.t, o.dbl ? 3 : 2, value));
-        default: return o(op, {value}, estimate_imm(o.t, op));
-    }
+    if (op != Op::FNeg && op != Op::FAbs) return o(op, {value}, estimate_imm(o.t, op));
+    const unsigned size = o.dbl ? 3 : 2;
+    const Op lanes = op == Op::FNeg ? Op::VFNeg : Op::VFAbs;
+    return zext(o.t, size, change_sign(o.t, lanes, size, false, zext(o.t, size, value)));
 }
 
 /// The lane an "indexed element" instruction names.
