@@ -9,8 +9,8 @@ namespace arclight::frontend::a64 {
 namespace {
 
 constexpr uint64_t kPmcrE = 1u << 0, kPmcrP = 1u << 1, kPmcrC = 1u << 2;
-constexpr uint64_t kPmcrLp = 1u << 7;  // FEAT_PMUv3p5: event counters overflow at 64 bits
-constexpr uint64_t kPmcrKept = kPmcrE | 7u << 3;                    // D, X and DP do nothing here
+constexpr uint64_t kPmcrLp = 1u << 7;             // FEAT_PMUv3p5: event counters overflow at 64 bits
+constexpr uint64_t kPmcrKept = kPmcrE | 7u << 3;  // D, X and DP do nothing here
 constexpr uint64_t kExcludeEl1 = 1u << 31, kExcludeEl0 = 1u << 30;  // P, U
 constexpr uint64_t kEvent = 0x3ff, kLongEvent = 0xffff;             // FEAT_PMUv3p1
 constexpr uint64_t kLow = 0xffff'ffff;

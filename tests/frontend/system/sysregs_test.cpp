@@ -284,15 +284,17 @@ TEST_F(Sysregs, NoOtherPstateField) {
 
 // Bits of features that the model lacks are RES0.
 TEST_F(Sysregs, FpcrOfAModel) {
-    Cpu old(*state, environment, tables.memory(),
-            {.features = kDefaultFeatures.without(Feature::Fp16).without(Feature::Ebf16).without(Feature::Afp)});
+    Cpu old(
+        *state, environment, tables.memory(),
+        {.features = kDefaultFeatures.without(Feature::Fp16).without(Feature::Ebf16).without(Feature::Afp)});
     old.reset(0);
     ASSERT_TRUE(write_sysreg(old, reg::cpacr, 3 << 20).ok());
     ASSERT_TRUE(write_sysreg(old, reg::fpcr, 0xffff'ffff).ok());
     uint64_t value = 0;
     ASSERT_TRUE(read_sysreg(old, reg::fpcr, value).ok());
     EXPECT_EQ(value, 0x07c0'0000u);
-    EXPECT_EQ(state->translation_flags & (translation_flag::kFpAlternative | translation_flag::kFpMerges), 0u);
+    EXPECT_EQ(state->translation_flags & (translation_flag::kFpAlternative | translation_flag::kFpMerges),
+              0u);
 }
 
 TEST_F(Sysregs, FpRegisters) {
