@@ -238,7 +238,7 @@ static void overflow(void) {
             while (fired == 0 && now() - start < limit)
                 __asm__ volatile("wfi\n msr daifclr, #2\n isb\n msr daifset, #2" ::: "memory");
         }
-        const u64 count = bit == C ? read_sysreg(pmccntr_el0) : read_sysreg(pmevcntr3_el0);
+        const u64 count = bit == C ? read_sysreg(pmccntr_el0) : read_sysreg(pmevcntr3_el0) & 0xffffffff;
         say("  fired %d of %x", fired, at_interrupt);
         yes(", not before its time", now() - start >= read_sysreg(cntfrq_el0) / 1000);
         yes("goes on from zero", count < 0x80000000);
