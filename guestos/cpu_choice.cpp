@@ -17,9 +17,9 @@ using a64::Feature;
 
 namespace {
 
-/// QEMU's words for features, and how the architecture's names of these begin.
+/// QEMU's words for features, and the architecture's names of these. Later versions of one (FEAT_PMUv3p5) go with it and do not come with it.
 struct QemuWord {
-    std::string_view word, prefix;
+    std::string_view word, title;
 };
 constexpr QemuWord kQemuWords[] = {
     {"pmu", "FEAT_PMUv3"}, {"vfp", "FEAT_FP"},  {"neon", "FEAT_AdvSIMD"}, {"sve", "FEAT_SVE"},
@@ -45,15 +45,13 @@ bool is_second_field(size_t row) {
     return std::string_view(a64::kFeatures[row].title) == a64::kFeatures[row - 1].title;
 }
 
-/// Those that begin so, or that one of this name.
 std::vector<Feature> features_named(std::string_view word) {
     const auto* qemu = std::ranges::find(kQemuWords, word, &QemuWord::word);
     std::vector<Feature> found;
     for (size_t i = 1; i < a64::kFeatureCount; ++i) {
         const auto feature = static_cast<Feature>(i);
-        const bool meant = qemu != std::end(kQemuWords)
-                               ? std::string_view(a64::kFeatures[i].title).starts_with(qemu->prefix)
-                               : word_of(feature) == word;
+        const bool meant =
+            qemu != std::end(kQemuWords) ? a64::kFeatures[i].title == qemu->title : word_of(feature) == word;
         if (meant) found.push_back(feature);
     }
     return found;
@@ -97,7 +95,7 @@ Result<void> CpuChoice::switch_feature(std::string_view word, bool on) {
         const auto* qemu = std::ranges::find(kQemuWords, word, &QemuWord::word);
         if (qemu == std::end(kQemuWords))
             return failure("there is no feature '{}' (known: {})", word, fmt::join(feature_words(), ", "));
-        if (on) return failure("{}=on: no CPU here has {}", word, qemu->prefix);
+        if (on) return failure("{}=on: no CPU here has {}", word, qemu->title);
         return {};
     }
     for (const Feature feature : named) features = on ? features.with(feature) : features.without(feature);

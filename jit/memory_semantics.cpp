@@ -170,6 +170,14 @@ bool compare_and_swap_16(uint8_t* host, uint64_t expected[2], const uint64_t des
     return found == want;
 }
 
+void atomic_rmw_16(uint8_t* host, AtomicKind kind, const uint64_t operand[2], uint64_t old[2]) {
+    uint64_t found[2] = {}, desired[2];
+    do {
+        for (unsigned i = 0; i < 2; ++i) desired[i] = apply<uint64_t>(kind, found[i], operand[i]);
+    } while (!compare_and_swap_16(host, found, desired));
+    old[0] = found[0], old[1] = found[1];
+}
+
 void perform_access(GuestState& state, const MemoryAccess& access, uint8_t* host) {
     uint64_t* values = state.access_value;
     const unsigned unit = access.unit_bytes();

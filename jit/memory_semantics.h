@@ -20,6 +20,8 @@ void gather(const MemoryAccess& access, const uint64_t* values, uint8_t* bytes);
 /// Compares and swaps 16 bytes at a 16-byte aligned address, atomically. `expected` becomes what was there.
 /// Returns whether it stored.
 bool compare_and_swap_16(uint8_t* host, uint64_t expected[2], const uint64_t desired[2]);
+/// Clear, Set or Swap on such 16 bytes; `old` becomes what was there.
+void atomic_rmw_16(uint8_t* host, ir::AtomicKind kind, const uint64_t operand[2], uint64_t old[2]);
 
 /// Performs the access on the bytes at `host`, which must be contiguous (ZeroBlock: 64, aligned). Operands
 /// and results are in state.access_value; StoreEx(Pair) compares with state.exclusive_value and does not look

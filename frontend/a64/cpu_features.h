@@ -158,6 +158,14 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::PacImp,
     Feature::Mops,
     Feature::Lse2,
+    Feature::Lse128,
+    Feature::Lrcpc3,
+    Feature::Pmu1,
+    Feature::Pmu4,
+    Feature::Pmu5,
+    Feature::Ebf16,
+    Feature::Afp,
+    Feature::Rpres,
 };
 static_assert(kDefaultFeatures.consistent());
 /// What a guest is shown unless somebody asks for more: debuggers older than GDB 15 do not follow signed return addresses through a

@@ -6,7 +6,7 @@
 namespace arclight::frontend::a64::translation_flag {
 
 using namespace jit::
-    translation_flag;  // kFpSlow: FPCR has FZ, FZ16, DN or AHP set. kSingleStep: software step
+    translation_flag;  // kFpSlow: FPCR has FZ, FZ16, DN, AHP, AH, FIZ or EBF set. kSingleStep: software step
 
 inline constexpr uint32_t kEl1 = 1u << 0;           ///< executes at EL1, else EL0
 inline constexpr uint32_t kSpElx = 1u << 1;         ///< PSTATE.SP
@@ -21,6 +21,9 @@ inline constexpr uint32_t kUao = 1u << 13;          ///< PSTATE.UAO at EL1: LDTR
 /// Pointer authentication: SCTLR_EL1.EnIA, EnIB, EnDA or EnDB has been set since the reset. Which of them are is no flag: an
 /// operating system may change them at each switch between threads.
 inline constexpr uint32_t kPacUsed = 1u << 14;
+inline constexpr uint32_t kFpAlternative =
+    1u << 15;  ///< FPCR.AH, with kFpSlow: NaNs keep their signs in FNEG and FABS
+inline constexpr uint32_t kFpMerges = 1u << 16;  ///< FPCR.NEP: scalar results leave the elements above them
 inline constexpr uint32_t kPacCodeUntagged = 1u << 18;  ///< no half of the address space has tags on fetches
 inline constexpr uint32_t kPacDataUntagged = 1u << 19;  ///< nor on data
 inline constexpr uint32_t kBranchTypes = 1u << 20;      ///< a guarded page has been met: system/branch_type.h
@@ -29,8 +32,8 @@ inline constexpr uint32_t kGuarded = 1u << 21;          ///< of the block's page
 inline constexpr uint32_t kStrictLandings = 1u << 22;
 
 static_assert(((kEl1 | kSpElx | kFpTrap | kAlignCheck | kSpAlignCheck | kIllegal | kZeroTrap | kBreakpoints |
-                kUao | kPacUsed | kPacCodeUntagged | kPacDataUntagged | kBranchTypes | kGuarded |
-                kStrictLandings) &
+                kUao | kPacUsed | kFpAlternative | kFpMerges | kPacCodeUntagged | kPacDataUntagged |
+                kBranchTypes | kGuarded | kStrictLandings) &
                ~kFrontendMask) == 0);
 
 }  // namespace arclight::frontend::a64::translation_flag

@@ -60,35 +60,45 @@ __m128 dot_add(__m128 acc, __m128 a, __m128 b) {
     return add_to_odd(acc, add_to_odd(first, second));
 }
 
+/// Neither FPCR.EBF nor AH.
+bool host_has_results(const GuestState& s) {
+    const softfloat::Environment env(s.fpcr);
+    return !env.extended_bfloat && !env.alternative;
+}
+
 __m128 default_nans(__m128 v) {
     const __m128 nan = _mm_castsi128_ps(_mm_set1_epi32(softfloat::Single::default_nan()));
     return _mm_blendv_ps(v, nan, _mm_cmpunord_ps(v, v));
 }
 }  // namespace
 
-void bfloat_dot_plain(GuestState&, VectorCall& c) {
+void bfloat_dot_plain(GuestState& s, VectorCall& c) {
+    const softfloat::Environment env(s.fpcr);
     const auto acc = lanes<uint32_t>(c.a), a = lanes<uint32_t>(c.b), b = lanes<uint32_t>(c.c);
     Lanes<uint32_t> r;
-    for (unsigned i = 0; i < r.kCount; ++i) r[i] = softfloat::bfloat_dot_add(acc[i], a[i], b[i]);
+    for (unsigned i = 0; i < r.kCount; ++i) r[i] = softfloat::bfloat_dot_add(env, acc[i], a[i], b[i]);
     c.out = pack(r);
 }
 
-void bfloat_dot_host(GuestState&, VectorCall& c) {
+void bfloat_dot_host(GuestState& s, VectorCall& c) {
+    if (!host_has_results(s)) return bfloat_dot_plain(s, c);
     const FlushingArithmetic arithmetic;
     store(c.out, default_nans(dot_add(load(c.a), load(c.b), load(c.c))));
 }
 
 /// Of each row of `a` and of `b` the first pair is multiplied and added, then the second.
-void bfloat_matrix_plain(GuestState&, VectorCall& c) {
+void bfloat_matrix_plain(GuestState& s, VectorCall& c) {
+    const softfloat::Environment env(s.fpcr);
     const auto a = lanes<uint32_t>(c.b), b = lanes<uint32_t>(c.c);
     auto r = lanes<uint32_t>(c.a);
     for (unsigned i = 0; i < r.kCount; ++i)
         for (unsigned pair = 0; pair < 2; ++pair)
-            r[i] = softfloat::bfloat_dot_add(r[i], a[(i & 2) + pair], b[(i & 1) * 2 + pair]);
+            r[i] = softfloat::bfloat_dot_add(env, r[i], a[(i & 2) + pair], b[(i & 1) * 2 + pair]);
     c.out = pack(r);
 }
 
-void bfloat_matrix_host(GuestState&, VectorCall& c) {
+void bfloat_matrix_host(GuestState& s, VectorCall& c) {
+    if (!host_has_results(s)) return bfloat_matrix_plain(s, c);
     const FlushingArithmetic arithmetic;
     const __m128 a = load(c.b), b = load(c.c);
     __m128 r = dot_add(load(c.a), _mm_permute_ps(a, 0b10'10'00'00), _mm_permute_ps(b, 0b10'00'10'00));

@@ -33,6 +33,14 @@ typename F::Uint low(const V128& v) {
             set_scalar(c, sf::name<F>(env, low<F>(c.a))); \
         });                                               \
     }
+/// imm 1: FEAT_RPRES.
+#define ESTIMATE(name)                                                \
+    [](GuestState& s, VectorCall& c) {                                \
+        by_format(c, [&]<typename F>(F) {                             \
+            Scope env(s);                                             \
+            set_scalar(c, sf::name<F>(env, low<F>(c.a), c.imm != 0)); \
+        });                                                           \
+    }
 #define BINARY(name)                                                   \
     [](GuestState& s, VectorCall& c) {                                 \
         by_format(c, [&]<typename F>(F) {                              \
@@ -150,8 +158,8 @@ void add_scalar_fp(Table& t) {
     t[Op::FMinNum] = BINARY(min_num);
     t[Op::FRecpStep] = BINARY(recip_step);
     t[Op::FRsqrtStep] = BINARY(rsqrt_step);
-    t[Op::FRecpEst] = UNARY(recip_estimate);
-    t[Op::FRsqrtEst] = UNARY(rsqrt_estimate);
+    t[Op::FRecpEst] = ESTIMATE(recip_estimate);
+    t[Op::FRsqrtEst] = ESTIMATE(rsqrt_estimate);
     t[Op::FRecpExp] = UNARY(recip_exponent);
     t[Op::FRint] = frint;
     t[Op::FRintWithin] = frint_within;

@@ -29,6 +29,15 @@ namespace sf = softfloat;
             map1_active<T>(c, [&](T a) { return sf::name<F>(env, a); }); \
         });                                                              \
     }
+/// imm 1: FEAT_RPRES.
+#define ESTIMATE(name)                                                               \
+    [](GuestState& s, VectorCall& c) {                                               \
+        by_lane_format(c, [&]<typename F>(F) {                                       \
+            using T = typename F::Uint;                                              \
+            Scope env(s);                                                            \
+            map1_active<T>(c, [&](T a) { return sf::name<F>(env, a, c.imm != 0); }); \
+        });                                                                          \
+    }
 #define BINARY(name)                                                             \
     [](GuestState& s, VectorCall& c) {                                           \
         by_lane_format(c, [&]<typename F>(F) {                                   \
@@ -80,11 +89,14 @@ void across(VectorCall& c, Fn f) {
     set_scalar(c, count == 2 ? f(a[0], a[1]) : a[0]);
 }
 
+/// imm 1: of BFloat16 (Environment::of_estimates()).
 void vfmuladd(GuestState& s, VectorCall& c) {
     by_lane_format(c, [&]<typename F>(F) {
         using T = typename F::Uint;
-        Scope env(s);
+        Scope scope(s);
+        Environment env = c.imm != 0 ? scope.of_estimates() : scope;
         map3_active<T>(c, [&](T acc, T a, T b) { return sf::mul_add<F>(env, acc, a, b); });
+        scope.flags |= env.flags;
     });
 }
 /// Singles and the halves at the low end.
@@ -175,7 +187,10 @@ void vfcvtxn(GuestState& s, VectorCall& c) {
 }
 void vbfcvtn(GuestState& s, VectorCall& c) {
     Scope env(s);
-    narrow<sf::BFloat16, Single>(env, c, env.rounding);
+    const auto a = lanes<uint32_t>(c.a);
+    Lanes<uint16_t> r{};
+    for (unsigned i = 0; i < a.kCount; ++i) r[i] = sf::convert_to_bfloat(env, a[i]);
+    c.out = pack(r);
 }
 }  // namespace
 
@@ -196,8 +211,8 @@ void add_vector_fp(Table& t) {
     t[Op::VFMinNum] = BINARY(min_num);
     t[Op::VFRecpStep] = BINARY(recip_step);
     t[Op::VFRsqrtStep] = BINARY(rsqrt_step);
-    t[Op::VFRecpEst] = UNARY(recip_estimate);
-    t[Op::VFRsqrtEst] = UNARY(rsqrt_estimate);
+    t[Op::VFRecpEst] = ESTIMATE(recip_estimate);
+    t[Op::VFRsqrtEst] = ESTIMATE(rsqrt_estimate);
     t[Op::VFRecpExp] = UNARY(recip_exponent);
     t[Op::VFCmpEq] = COMPARE(compare_eq);
     t[Op::VFCmpGe] = COMPARE(compare_ge);

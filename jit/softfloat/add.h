@@ -40,6 +40,7 @@ typename F::Uint add(Environment& env, typename F::Uint a, typename F::Uint b, b
     Unpacked y = unpack<F>(env, b);
     typename F::Uint result;
     if (process_nans<F>(env, x, y, a, b, result)) return result;
+    note_denormals(env, x, y);
     y.sign ^= subtract;  // after the NaN rules: FPSub does not negate a NaN operand
     if (x.infinite() || y.infinite()) {
         if (x.infinite() && y.infinite() && x.sign != y.sign) return invalid<F>(env);

@@ -25,6 +25,7 @@ Order compare(Environment& env, typename F::Uint a, typename F::Uint b, bool sig
         if (signal_all || x.kind == Kind::SignallingNan || y.kind == Kind::SignallingNan) env.raise(kIoc);
         return Order::Unordered;
     }
+    note_denormals(env, x, y);
     return order_values<F>(x, y, a, b);
 }
 

@@ -11,6 +11,7 @@ typename F::Uint div(Environment& env, typename F::Uint a, typename F::Uint b) {
     const Unpacked x = unpack<F>(env, a), y = unpack<F>(env, b);
     typename F::Uint result;
     if (process_nans<F>(env, x, y, a, b, result)) return result;
+    if (!y.zero()) note_denormals(env, x, y);
     const bool sign = x.sign != y.sign;
     if ((x.infinite() && y.infinite()) || (x.zero() && y.zero())) return invalid<F>(env);
     if (x.infinite()) return F::infinity(sign);

@@ -25,20 +25,42 @@ struct Environment {
           flush_to_zero((fpcr >> 24 & 1) != 0),
           flush_half_to_zero((fpcr >> 19 & 1) != 0),
           default_nan((fpcr >> 25 & 1) != 0),
-          alternative_half((fpcr >> 26 & 1) != 0) {}
+          alternative_half((fpcr >> 26 & 1) != 0),
+          alternative((fpcr >> 1 & 1) != 0),
+          extended_bfloat((fpcr >> 13 & 1) != 0),
+          flush_inputs((fpcr & 1) != 0 || (flush_to_zero && !alternative)) {}
 
-    /// FZ, or FZ16 where the format is half precision.
+    /// Results: FZ, or FZ16 where the format is half precision.
     template <typename F>
     constexpr bool flushes() const {
         return F::kIsHalf ? flush_half_to_zero : flush_to_zero;
     }
-    constexpr void raise(uint32_t fpsr_bits) { flags |= fpsr_bits; }
+    /// Operands.
+    template <typename F>
+    constexpr bool flushes_inputs() const {
+        return F::kIsHalf ? flush_half_to_zero : flush_inputs;
+    }
+    constexpr void raise(uint32_t fpsr_bits) { flags |= silent ? 0 : fpsr_bits; }
+    /// With AH, estimates, their steps and what has BFloat16 operands or results round to nearest, flush operands and results and
+    /// raise nothing.
+    constexpr Environment of_estimates() const {
+        Environment here = *this;
+        if (alternative) {
+            here.rounding = Rounding::TieEven;
+            here.flush_to_zero = here.flush_inputs = here.silent = true;
+        }
+        return here;
+    }
 
     Rounding rounding;
     bool flush_to_zero;
     bool flush_half_to_zero;
     bool default_nan;
     bool alternative_half;
+    bool alternative;  ///< AH (FEAT_AFP): other NaNs, maxima and minima, underflow detected after rounding
+    bool extended_bfloat;  ///< EBF (FEAT_EBF16)
+    bool flush_inputs;     ///< FIZ, or FZ without AH
+    bool silent = false;   ///< raises nothing
     uint32_t flags = 0;
 };
 

@@ -34,7 +34,8 @@ struct Format {
     static constexpr Uint zero(bool sign) { return make(sign, 0, 0); }
     static constexpr Uint infinity(bool sign) { return make(sign, kMaxBiasedExp, 0); }
     static constexpr Uint max_normal(bool sign) { return make(sign, kMaxBiasedExp - 1, kFracMask); }
-    static constexpr Uint default_nan() { return make(false, kMaxBiasedExp, kQuietBit); }
+    static constexpr Uint default_nan(bool sign = false) { return make(sign, kMaxBiasedExp, kQuietBit); }
+    static constexpr bool is_nan(Uint v) { return exponent(v) == kMaxBiasedExp && fraction(v) != 0; }
     static constexpr Uint two(bool sign) { return make(sign, kBias + 1, 0); }
     static constexpr Uint one_point_five(bool sign) { return make(sign, kBias, kQuietBit); }
 };
@@ -44,7 +45,7 @@ using BFloat16 = Format<uint16_t, 8, 7>;
 using Single = Format<uint32_t, 8, 23>;
 using Double = Format<uint64_t, 11, 52>;
 
-/// FPNeg and FPAbs: no unpacking, no exceptions, NaNs included.
+/// FPNeg and FPAbs: no unpacking, no exceptions, NaNs included, but with FPCR.AH.
 template <typename F>
 constexpr typename F::Uint neg(typename F::Uint v) {
     return v ^ F::kSignBit;

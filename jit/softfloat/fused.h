@@ -59,22 +59,42 @@ typename F::Uint mul_add(Environment& env, typename F::Uint addend, typename Fac
     const bool undefined = (x.infinite() && y.zero()) || (x.zero() && y.infinite());
     typename F::Uint result;
     if (process_nans3<F, Factor>(env, z, x, y, addend, a, b, result)) {
-        // A quiet NaN addend does not hide that the product is invalid.
-        return z.kind == Kind::QuietNan && undefined ? invalid<F>(env) : result;
+        // A quiet NaN addend does not hide that the product is invalid, but with AH.
+        return !env.alternative && z.kind == Kind::QuietNan && undefined ? invalid<F>(env) : result;
     }
     const bool sign = x.sign != y.sign;
     const bool infinite = x.infinite() || y.infinite();
     if (undefined || (z.infinite() && infinite && z.sign != sign)) return invalid<F>(env);
+    note_denormals(env, z, x, y);
     if (z.infinite()) return F::infinity(z.sign);
     if (infinite) return F::infinity(sign);
     if (z.zero() && (x.zero() || y.zero()) && z.sign == sign) return F::zero(z.sign);
     return fused_values<F>(env, z, x, y);
 }
 
+/// Environment::of_estimates() for one operation.
+class StepEnvironment : public Environment {
+  public:
+    explicit StepEnvironment(Environment& outer) : Environment(outer.of_estimates()), outer_(outer) {}
+    ~StepEnvironment() { outer_.flags |= flags; }
+    StepEnvironment(const StepEnvironment&) = delete;
+    StepEnvironment& operator=(const StepEnvironment&) = delete;
+
+  private:
+    Environment& outer_;
+};
+
+/// FPNeg.
+template <typename F>
+typename F::Uint negated(const Environment& env, typename F::Uint a) {
+    return env.alternative && F::is_nan(a) ? a : neg<F>(a);
+}
+
 /// FPRecipStepFused: 2 - a * b.
 template <typename F>
-typename F::Uint recip_step(Environment& env, typename F::Uint a, typename F::Uint b) {
-    a = neg<F>(a);  // before the NaN rules: a NaN comes out negated
+typename F::Uint recip_step(Environment& outer, typename F::Uint a, typename F::Uint b) {
+    StepEnvironment env(outer);
+    a = negated<F>(env, a);  // before the NaN rules: a NaN comes out negated, but with AH
     const Unpacked x = unpack<F>(env, a), y = unpack<F>(env, b);
     typename F::Uint result;
     if (process_nans<F>(env, x, y, a, b, result)) return result;
@@ -85,8 +105,9 @@ typename F::Uint recip_step(Environment& env, typename F::Uint a, typename F::Ui
 
 /// FPRSqrtStepFused: (3 - a * b) / 2.
 template <typename F>
-typename F::Uint rsqrt_step(Environment& env, typename F::Uint a, typename F::Uint b) {
-    a = neg<F>(a);
+typename F::Uint rsqrt_step(Environment& outer, typename F::Uint a, typename F::Uint b) {
+    StepEnvironment env(outer);
+    a = negated<F>(env, a);
     const Unpacked x = unpack<F>(env, a), y = unpack<F>(env, b);
     typename F::Uint result;
     if (process_nans<F>(env, x, y, a, b, result)) return result;

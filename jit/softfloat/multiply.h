@@ -12,6 +12,7 @@ typename F::Uint mul(Environment& env, typename F::Uint a, typename F::Uint b, b
     const Unpacked x = unpack<F>(env, a), y = unpack<F>(env, b);
     typename F::Uint result;
     if (process_nans<F>(env, x, y, a, b, result)) return result;
+    note_denormals(env, x, y);
     const bool sign = x.sign != y.sign;
     if ((x.infinite() && y.zero()) || (x.zero() && y.infinite()))
         return extended ? F::two(sign) : invalid<F>(env);

@@ -1,4 +1,4 @@
-// FPRound: from an exact value to bits, with underflow detected before rounding.
+// FPRound: from an exact value to bits, with underflow detected before rounding, or with FPCR.AH after it.
 #pragma once
 
 #include <bit>
@@ -43,6 +43,14 @@ constexpr bool overflows_to_infinity(Rounding mode, bool sign) {
            (mode == Rounding::Up && !sign) || (mode == Rounding::Down && sign);
 }
 
+/// Whether a magnitude below the smallest normal number is so still when it is rounded as if there were no such limit.
+template <typename F>
+constexpr bool stays_tiny(Rounding mode, bool sign, int exp, uint64_t mant) {
+    if (exp < F::kMinExp - 1) return true;
+    const Split s = split(mant, 63 - static_cast<int>(F::kFracBits));
+    return s.whole + (rounds_up(mode, sign, s) ? 1 : 0) < uint64_t{2} << F::kFracBits;
+}
+
 /// FPRoundBase. The value is mant * 2^(exp - 63) with bit 63 of mant set; bit 0 may stand for any amount
 /// below it.
 template <typename F>
@@ -53,9 +61,11 @@ typename F::Uint round_pack(Environment& env, bool sign, int exp, uint64_t mant,
     int shift = 63 - static_cast<int>(F::kFracBits);
     uint64_t base = 0;
     const bool tiny = exp < F::kMinExp;
+    bool underflows = tiny;
     if (tiny) {
-        if (env.flushes<F>()) {
-            env.raise(kUfc);  // and not Inexact
+        if (env.alternative) underflows = stays_tiny<F>(mode, sign, exp, mant);
+        if (underflows && env.flushes<F>()) {
+            env.raise(env.alternative ? kUfc | kIxc : kUfc);  // else not Inexact
             return F::zero(sign);
         }
         shift += F::kMinExp - exp;
@@ -68,7 +78,7 @@ typename F::Uint round_pack(Environment& env, bool sign, int exp, uint64_t mant,
         uint64_t magnitude = base + s.whole + (rounds_up(mode, sign, s) ? 1 : 0);
         if ((mode == Rounding::Odd || mode == Rounding::OddToInfinity) && s.rest != 0) magnitude |= 1;
         if (magnitude >> F::kFracBits < static_cast<uint64_t>(overflow_exp)) {
-            if (s.rest != 0) env.raise(tiny ? kUfc | kIxc : kIxc);
+            if (s.rest != 0) env.raise(underflows ? kUfc | kIxc : kIxc);
             return static_cast<Uint>(magnitude | (sign ? F::kSignBit : 0));
         }
     }

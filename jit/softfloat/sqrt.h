@@ -44,6 +44,7 @@ typename F::Uint sqrt(Environment& env, typename F::Uint a) {
     if (x.zero()) return F::zero(x.sign);
     if (x.sign) return invalid<F>(env);
     if (x.infinite()) return F::infinity(false);
+    note_denormals(env, x);
     bool exact = false;
     const uint64_t root = sqrt128(static_cast<unsigned __int128>(x.mant) << (x.exp & 1 ? 64 : 63), exact);
     return round_pack<F>(env, false, x.exp >> 1, root | (exact ? 0 : 1), env.rounding);

@@ -17,6 +17,7 @@ struct Unpacked {
     bool sign;
     int exp;
     uint64_t mant;
+    bool denormal = false;  ///< Nonzero, and not of a half
 
     bool nan() const { return kind >= Kind::QuietNan; }
     bool infinite() const { return kind == Kind::Infinity; }
@@ -32,12 +33,13 @@ Unpacked unpack(Environment& env, typename F::Uint bits, bool alternative_half =
     const uint64_t frac = F::fraction(bits);
     if (exp == 0) {
         if (frac == 0) return {Kind::Zero, sign, kZeroExp, 0};
-        if (env.flushes<F>()) {
-            if (!F::kIsHalf) env.raise(kIdc);
+        if (env.flushes_inputs<F>()) {
+            if (!F::kIsHalf && env.flush_to_zero && !env.alternative) env.raise(kIdc);
             return {Kind::Zero, sign, kZeroExp, 0};
         }
         const int lead = std::countl_zero(frac);
-        return {Kind::Nonzero, sign, F::kMinExp + 63 - lead - static_cast<int>(F::kFracBits), frac << lead};
+        return {Kind::Nonzero, sign, F::kMinExp + 63 - lead - static_cast<int>(F::kFracBits), frac << lead,
+                !F::kIsHalf};
     }
     if (exp == F::kMaxBiasedExp && !(F::kIsHalf && alternative_half)) {
         if (frac == 0) return {Kind::Infinity, sign, 0, 0};
@@ -45,6 +47,13 @@ Unpacked unpack(Environment& env, typename F::Uint bits, bool alternative_half =
     }
     return {Kind::Nonzero, sign, static_cast<int>(exp) - F::kBias,
             (frac | uint64_t{1} << F::kFracBits) << (63 - F::kFracBits)};
+}
+
+/// FPProcessDenorms: with AH, what is computed from a denormal number says so, and not that it was flushed.
+template <typename... Operands>
+void note_denormals(Environment& env, const Operands&... operands) {
+    if (env.alternative && (operands.denormal || ...)) [[unlikely]]
+        env.raise(kIdc);
 }
 
 }  // namespace arclight::jit::softfloat

@@ -156,10 +156,31 @@ static void software(void) {
         write_sysreg(pmswinc_el0, 0x21);
         isb();
         say("  %x %x, overflow %x, pending %d isr %x\n", read_sysreg(pmevcntr0_el0),
-            read_sysreg(pmevcntr5_el0), read_sysreg(pmovsset_el0), gic_is_pending(PMU), read_sysreg(isr_el1));
+            read_sysreg(pmevcntr5_el0) & 0xffffffff, read_sysreg(pmovsset_el0), gic_is_pending(PMU),
+            read_sysreg(isr_el1));
     }
     stop();
     say("  stopped: pending %d isr %x\n", gic_is_pending(PMU), read_sysreg(isr_el1));
+}
+
+// FEAT_PMUv3p5, which QEMU's CPU has not: overflow of 32 bits, or with PMCR_EL0.LP of 64.
+static void long_counters(void) {
+    say("long counters\n");
+    stop();
+    write_sysreg(pmevtyper1_el0, SW_INCR);
+    write_sysreg(pmcntenset_el0, 2);
+    for (u64 lp = 0; lp <= 0x80; lp += 0x80) {
+        write_sysreg(pmcr_el0, 1 | lp);
+        for (unsigned bits = 32; bits <= 64; bits += 32) {
+            write_sysreg(pmevcntr1_el0, -1ul >> (64 - bits));
+            write_sysreg(pmovsclr_el0, ~0ul);
+            write_sysreg(pmswinc_el0, 2);
+            isb();
+            judge("the counter goes on", read_sysreg(pmevcntr1_el0), bits == 32 ? 1ul << 32 : 0);
+            judge("overflow", read_sysreg(pmovsset_el0), bits == 64 || lp == 0 ? 2 : 0);
+        }
+    }
+    stop();
 }
 
 static void line_is(const char* what, int up) {
@@ -217,7 +238,7 @@ static void overflow(void) {
             while (fired == 0 && now() - start < limit)
                 __asm__ volatile("wfi\n msr daifclr, #2\n isb\n msr daifset, #2" ::: "memory");
         }
-        const u64 count = bit == C ? read_sysreg(pmccntr_el0) : read_sysreg(pmevcntr3_el0);
+        const u64 count = bit == C ? read_sysreg(pmccntr_el0) : read_sysreg(pmevcntr3_el0) & 0xffffffff;
         say("  fired %d of %x", fired, at_interrupt);
         yes(", not before its time", now() - start >= read_sysreg(cntfrq_el0) / 1000);
         yes("goes on from zero", count < 0x80000000);
@@ -303,6 +324,7 @@ void test_main(void) {
     cycles();
     instructions();
     software();
+    long_counters();
     level();
     overflow();
     together();

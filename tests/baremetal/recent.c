@@ -1,5 +1,6 @@
 // What is younger than QEMU 7.2, so that the program judges: memory copied and set by single instructions (FEAT_MOPS), minimum,
-// maximum and bit counts (FEAT_CSSC), hinted branches (FEAT_HBC).
+// maximum and bit counts (FEAT_CSSC), hinted branches (FEAT_HBC), ordered accesses with writeback, of pairs and of vectors
+// (FEAT_LRCPC3), atomic operations on 16 bytes (FEAT_LSE128).
 #include "runtime/bm.h"
 
 __asm__(".arch armv8.8-a+cssc");
@@ -280,11 +281,123 @@ static void bits(void) {
     judge("bc.lo", taken, 50);
 }
 
+// ---- FEAT_LRCPC3 and FEAT_LSE128, as numbers: x4 has the address, x5 and x6 or v5 the data.
+
+struct ordered {
+    u64 address, first, second;
+};
+#define ORDERED(name, instruction)                                              \
+    static struct ordered name(struct ordered o) {                              \
+        register u64 x4 __asm__("x4") = o.address;                              \
+        register u64 x5 __asm__("x5") = o.first;                                \
+        register u64 x6 __asm__("x6") = o.second;                               \
+        __asm__ volatile(instruction : "+r"(x4), "+r"(x5), "+r"(x6)::"memory"); \
+        return (struct ordered){x4, x5, x6};                                    \
+    }
+#define ORDERED_VECTOR(name, instruction)                                                                 \
+    static struct ordered name(struct ordered o) {                                                        \
+        register u64 x4 __asm__("x4") = o.address;                                                        \
+        __asm__ volatile("fmov d5, %1\n mov v5.d[1], %2\n" instruction "\n fmov %1, d5\n mov %2, v5.d[1]" \
+                         : "+r"(x4), "+r"(o.first), "+r"(o.second)::"memory", "v5");                      \
+        return (struct ordered){x4, o.first, o.second};                                                   \
+    }
+ORDERED(stlr_w, ".inst 0x99800885")           // stlr w5, [x4, #-4]!
+ORDERED(stlr_x, ".inst 0xd9800885")           // stlr x5, [x4, #-8]!
+ORDERED(ldapr_w, ".inst 0x99c00885")          // ldapr w5, [x4], #4
+ORDERED(ldapr_x, ".inst 0xd9c00885")          // ldapr x5, [x4], #8
+ORDERED(stilp_w, ".inst 0x99061885")          // stilp w5, w6, [x4]
+ORDERED(stilp_x, ".inst 0xd9061885")          // stilp x5, x6, [x4]
+ORDERED(stilp_w_pre, ".inst 0x99060885")      // stilp w5, w6, [x4, #-8]!
+ORDERED(stilp_x_pre, ".inst 0xd9060885")      // stilp x5, x6, [x4, #-16]!
+ORDERED(ldiapp_w, ".inst 0x99461885")         // ldiapp w5, w6, [x4]
+ORDERED(ldiapp_x, ".inst 0xd9461885")         // ldiapp x5, x6, [x4]
+ORDERED(ldiapp_w_post, ".inst 0x99460885")    // ldiapp w5, w6, [x4], #8
+ORDERED(ldiapp_x_post, ".inst 0xd9460885")    // ldiapp x5, x6, [x4], #16
+ORDERED_VECTOR(stlur_b, ".inst 0x1d1ff885")   // stlur b5, [x4, #-1]
+ORDERED_VECTOR(stlur_h, ".inst 0x5d002885")   // stlur h5, [x4, #2]
+ORDERED_VECTOR(stlur_s, ".inst 0x9d004885")   // stlur s5, [x4, #4]
+ORDERED_VECTOR(stlur_d, ".inst 0xdd1f8885")   // stlur d5, [x4, #-8]
+ORDERED_VECTOR(stlur_q, ".inst 0x1d810885")   // stlur q5, [x4, #16]
+ORDERED_VECTOR(ldapur_b, ".inst 0x1d5ff885")  // ldapur b5, [x4, #-1]
+ORDERED_VECTOR(ldapur_h, ".inst 0x5d402885")  // ldapur h5, [x4, #2]
+ORDERED_VECTOR(ldapur_s, ".inst 0x9d404885")  // ldapur s5, [x4, #4]
+ORDERED_VECTOR(ldapur_d, ".inst 0xdd5f8885")  // ldapur d5, [x4, #-8]
+ORDERED_VECTOR(ldapur_q, ".inst 0x1dc10885")  // ldapur q5, [x4, #16]
+ORDERED_VECTOR(stl1_0, ".inst 0x0d018485")    // stl1 {v5.d}[0], [x4]
+ORDERED_VECTOR(stl1_1, ".inst 0x4d018485")    // stl1 {v5.d}[1], [x4]
+ORDERED_VECTOR(ldap1_0, ".inst 0x0d418485")   // ldap1 {v5.d}[0], [x4]
+ORDERED_VECTOR(ldap1_1, ".inst 0x4d418485")   // ldap1 {v5.d}[1], [x4]
+ORDERED(ldclrp, ".inst 0x19261085")           // ldclrp x5, x6, [x4]
+ORDERED(ldsetpa, ".inst 0x19a63085")          // ldsetpa x5, x6, [x4]
+ORDERED(swppl, ".inst 0x19668085")            // swppl x5, x6, [x4]
+ORDERED(swppal, ".inst 0x19e68085")           // swppal x5, x6, [x4]
+
+#define A 0x1122334455667788ul
+#define B 0x99aabbccddeeff01ul
+
+/// Memory before: 0 1 2 3 4 5 6 7 as doublewords, the address in the middle. What is there after it, at `place`, and what the registers have.
+static void ordered(const char* name, struct ordered (*act)(struct ordered), s64 moved, u64 first, u64 second,
+                    s64 place, u64 low, u64 high) {
+    volatile u64* memory = (volatile u64*)VA;
+    for (unsigned n = 0; n < 3; ++n) {  // once is not enough for tier 2 in tiered runs
+        for (unsigned i = 0; i < 8; ++i) memory[i] = i * 0x0101010101010101ul;
+        const struct ordered r = act((struct ordered){VA + 32, A, B});
+        if (r.address != VA + 32 + (u64)moved || r.first != first || r.second != second ||
+            memory[4 + place] != low || memory[5 + place] != high)
+            say("WRONG %s: x4 %lx, x5 %lx, x6 %lx, %lx %lx\n", name, r.address - VA, r.first, r.second,
+                memory[4 + place], memory[5 + place]);
+    }
+    judge(name, 0, 0);
+}
+#define EACH(n) ((n)*0x0101010101010101ul)
+
+static void ordered_accesses(void) {
+    ordered("stlr w", stlr_w, -4, A, B, -1, 0x5566778803030303ul, EACH(4));
+    ordered("stlr x", stlr_x, -8, A, B, -1, A, EACH(4));
+    ordered("ldapr w", ldapr_w, 4, 0x04040404, B, 0, EACH(4), EACH(5));
+    ordered("ldapr x", ldapr_x, 8, EACH(4), B, 0, EACH(4), EACH(5));
+    ordered("stilp w", stilp_w, 0, A, B, 0, 0xddeeff0155667788ul, EACH(5));
+    ordered("stilp x", stilp_x, 0, A, B, 0, A, B);
+    ordered("stilp w pre", stilp_w_pre, -8, A, B, -1, 0xddeeff0155667788ul, EACH(4));
+    ordered("stilp x pre", stilp_x_pre, -16, A, B, -2, A, B);
+    ordered("ldiapp w", ldiapp_w, 0, 0x04040404, 0x04040404, 0, EACH(4), EACH(5));
+    ordered("ldiapp x", ldiapp_x, 0, EACH(4), EACH(5), 0, EACH(4), EACH(5));
+    ordered("ldiapp w post", ldiapp_w_post, 8, 0x04040404, 0x04040404, 0, EACH(4), EACH(5));
+    ordered("ldiapp x post", ldiapp_x_post, 16, EACH(4), EACH(5), 0, EACH(4), EACH(5));
+    ordered("stlur b", stlur_b, 0, A, B, -1, 0x8803030303030303ul, EACH(4));
+    ordered("stlur h", stlur_h, 0, A, B, 0, 0x0404040477880404ul, EACH(5));
+    ordered("stlur s", stlur_s, 0, A, B, 0, 0x5566778804040404ul, EACH(5));
+    ordered("stlur d", stlur_d, 0, A, B, -1, A, EACH(4));
+    ordered("stlur q", stlur_q, 0, A, B, 2, A, B);
+    ordered("ldapur b", ldapur_b, 0, 3, 0, 0, EACH(4), EACH(5));
+    ordered("ldapur h", ldapur_h, 0, 0x0404, 0, 0, EACH(4), EACH(5));
+    ordered("ldapur s", ldapur_s, 0, 0x04040404, 0, 0, EACH(4), EACH(5));
+    ordered("ldapur d", ldapur_d, 0, EACH(3), 0, 0, EACH(4), EACH(5));
+    ordered("ldapur q", ldapur_q, 0, EACH(6), EACH(7), 0, EACH(4), EACH(5));
+    ordered("stl1 0", stl1_0, 0, A, B, 0, A, EACH(5));
+    ordered("stl1 1", stl1_1, 0, A, B, 0, B, EACH(5));
+    ordered("ldap1 0", ldap1_0, 0, EACH(4), B, 0, EACH(4), EACH(5));
+    ordered("ldap1 1", ldap1_1, 0, A, EACH(4), 0, EACH(4), EACH(5));
+    ordered("ldclrp", ldclrp, 0, EACH(4), EACH(5), 0, EACH(4) & ~A, EACH(5) & ~B);
+    ordered("ldsetpa", ldsetpa, 0, EACH(4), EACH(5), 0, EACH(4) | A, EACH(5) | B);
+    ordered("swppl", swppl, 0, EACH(4), EACH(5), 0, A, B);
+    ordered("swppal", swppal, 0, EACH(4), EACH(5), 0, A, B);
+    // Across 16 bytes they are misaligned.
+    const u64 misaligned = 0x25ul << 26 | 1ul << 25 | 0x21;
+    CHECK(".inst 0xd9061865", VA + 8, 8, misaligned | 1 << 6, VA + 8);   // stilp x5, x6, [x3]
+    CHECK(".inst 0xd9461865", VA + 8, 8, misaligned, VA + 8);            // ldiapp x5, x6, [x3]
+    CHECK(".inst 0x9d007863", VA + 8, 8, misaligned | 1 << 6, VA + 15);  // stlur s3, [x3, #7]
+    CHECK(".inst 0x1dc00863", VA + 8, 8, misaligned, VA + 8);            // ldapur q3, [x3]
+    CHECK(".inst 0x19268065", VA + 8, 8, misaligned, VA + 8);            // swpp x5, x6, [x3]
+    CHECK(".inst 0x193f8065", VA, 8, 1ul << 25, 0);                      // swpp x5, xzr, [x3]
+}
+
 void test_main(void) {
     // Backwards, so that what is adjacent is not adjacent in physical memory.
     for (unsigned i = PAGES; i-- > 0;) map(VA + i * 4096ul, new_page(), 3, KERNEL_DATA);
     tlbi(vmalle1);
     bits();
+    ordered_accesses();
     many();
     faults();
     rights();

@@ -3,7 +3,7 @@
 import re
 from guest import Failures, Guest, KERNEL_TROUBLE, build_program
 
-HWCAPS = "sha512 sha3 sm3 sm4 dcpop dcpodp dit flagm flagm2 ilrcpc ssbs sb paca pacg bti rng wfxt uscat".split()
+HWCAPS = "sha512 sha3 sm3 sm4 dcpop dcpodp dit flagm flagm2 ilrcpc ssbs sb paca pacg bti rng wfxt uscat afp rpres ebf16".split()
 
 failures = Failures()
 debian = Guest(add={build_program("features", "-march=armv8.5-a", "-mbranch-protection=standard"): "/bin/features"})

@@ -524,6 +524,7 @@ class ArclightEngine final : public Engine {
             {Helper::ReadCounter, unexpected},
             {Helper::ReadUserCounter, read_sysreg},
             {Helper::CompareAndSwapPair, compare_and_swap_pair},
+            {Helper::AtomicPair, unexpected},
             {Helper::CleanLine, system_insn},
             {Helper::ForgetCodeLine, system_insn},
             {Helper::DataBarrierIfAsked, nothing},

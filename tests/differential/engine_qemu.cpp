@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tests/differential/case.h"
+#include "tests/differential/generator.h"
 
 namespace arclight::differential {
 namespace {
@@ -57,7 +58,7 @@ class QemuEngine final : public Engine {
 #ifdef __aarch64__
             execl(ARCLIGHT_RUNNER, ARCLIGHT_RUNNER, nullptr);
 #else
-            execlp("qemu-aarch64", "qemu-aarch64", "-cpu", cpu_.c_str(), ARCLIGHT_RUNNER, nullptr);
+            execlp(qemu_program(), "qemu-aarch64", "-cpu", cpu_.c_str(), ARCLIGHT_RUNNER, nullptr);
 #endif
             _exit(127);
         }
@@ -140,7 +141,7 @@ class QemuEngine final : public Engine {
 
 std::unique_ptr<Engine> make_qemu_engine(const std::string& cpu, std::string& problem) {
 #ifdef ARCLIGHT_RUNNER
-    if (std::system("qemu-aarch64 --version >/dev/null 2>&1") != 0) {
+    if (std::system((std::string(qemu_program()) + " --version >/dev/null 2>&1").c_str()) != 0) {
         problem = "qemu-aarch64 (package qemu-user) is not installed";
         return nullptr;
     }

@@ -1,5 +1,6 @@
 #include "tests/differential/generator.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <span>
 
@@ -34,7 +35,8 @@ uint32_t random_fpcr(Rng& rng) {
         case 0:
         case 1: return 0;
         case 2: return static_cast<uint32_t>(rng.next()) & (3u << 22);
-        default: return static_cast<uint32_t>(rng.next()) & kFpcrMask;
+        default:
+            return static_cast<uint32_t>(rng.next()) & (kFpcrMask | (is_qemu_given() ? kFpcrYounger : 0));
     }
 }
 
@@ -57,6 +59,8 @@ constexpr Exclusion kNotGenerated[] = {
 constexpr Exclusion kFeaturesNotGenerated[] = {
     {"FEAT_PAuth", "each implementation has codes of its own: tests/baremetal/control_flow.c"},
     {"FEAT_MOPS", "younger than VIXL 5.1 and qemu 7.2: tests/baremetal/recent.c"},
+    {"FEAT_LRCPC3", "younger than VIXL 5.1 and qemu 7.2: tests/baremetal/recent.c"},
+    {"FEAT_LSE128", "younger than VIXL 5.1 and qemu 7.2: tests/baremetal/recent.c"},
     {"FEAT_CSSC", "younger than VIXL 5.1 and qemu 7.2: integer_semantics_test.cpp, tests/baremetal/recent.c"},
     {"FEAT_HBC", "younger than VIXL 5.1 and qemu 7.2: B.cond's handler, tests/baremetal/recent.c"},
 };
@@ -77,6 +81,9 @@ const char* reason_for(std::span<const Exclusion> list, const char* row) {
 }
 
 }  // namespace
+
+bool is_qemu_given() { return std::getenv("ARCLIGHT_QEMU_AARCH64") != nullptr; }
+const char* qemu_program() { return is_qemu_given() ? std::getenv("ARCLIGHT_QEMU_AARCH64") : "qemu-aarch64"; }
 
 const char* why_not_generated(const char* row_name) {
     if (const char* reason = reason_for(kNotGenerated, row_name)) return reason;

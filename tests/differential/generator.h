@@ -11,6 +11,12 @@
 
 namespace arclight::differential {
 
+/// ARCLIGHT_QEMU_AARCH64 names a qemu-aarch64 that knows FEAT_AFP and FEAT_EBF16 (10.0): then FPCR's bits of these are tried too.
+bool is_qemu_given();
+const char* qemu_program();
+/// EBF, NEP, AH, FIZ.
+inline constexpr uint32_t kFpcrYounger = 1u << 13 | 7;
+
 /// Rows no sequence can exercise, each with the reason; null when the row is an ordinary one.
 const char* why_not_generated(const char* row_name);
 /// Rows that sequences contain, but whose every instance raises an exception at EL0.

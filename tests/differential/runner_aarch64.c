@@ -146,6 +146,8 @@ static void load_case(SigContext* sc) {
     fp->fpsr = c->state.fpsr;
     copy_words(fp->v[0], c->state.v[0], 64);
     __asm__ volatile("msr tpidr_el0, %0" : : "r"(c->state.tpidr));
+    // QEMU 10 takes AH and NEP for its translation from the last MSR, and not from what the signal's return restores.
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)c->state.fpcr));
 }
 
 static void on_signal(int signal, void* info, void* context) {

@@ -30,6 +30,10 @@ TEST(CpuChoice, ModelsAndFeatures) {
         EXPECT_FALSE(CpuChoice::parse("max,fp16=off")->features.has(f));
     }
     EXPECT_EQ(CpuChoice::parse("max,fp16=off,fp16=on,fhm=on")->text(), "max");
+    EXPECT_FALSE(CpuChoice::parse("cortex-a57,pmu=on")->features.has(Feature::Pmu5))
+        << "what it has, and no later one";
+    EXPECT_FALSE(CpuChoice::parse("cortex-a57,vfp=on")->features.has(Feature::Fp16));
+    EXPECT_FALSE(CpuChoice::parse("max,pmu=off")->features.has(Feature::Pmu5));
     EXPECT_EQ(CpuChoice::parse("max,sve=off,lpa2=off,mte=off,aarch64=on")->features, kUsualFeatures);
 }
 

@@ -1,4 +1,4 @@
-// The performance monitors of PMUv3 (ARM ARM D11): the cycle counter and six event counters.
+// The performance monitors of PMUv3p5 (ARM ARM D11): the cycle counter and six event counters, of 64 bits or in older models of 32.
 //
 // A cycle is a nanosecond of guest time, as if the CPU ran at 1 GHz, waiting in WFI included; the count goes in
 // steps of the system counter, 16 cycles. Retired instructions are counted by translated code that is only

@@ -166,9 +166,16 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
     return {SystemResult::Kind::Trap, syndrome::fp_trap()};
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
+/// What this CPU has of FPCR.
+uint32_t fpcr_bits(FeatureSet features) {
+    uint32_t bits = kFpcrMask;
+    if (!features.has(Feature::Fp16)) bits &= ~kFpcrFz16;
+    if (!features.has(Feature::Ebf16)) bits &= ~kFpcrEbf;
+    if (!features.has(Feature::Afp)) bits &= ~(kFpcrNep | kFpcrAh | kFpcrFiz);
+    return bits;
+}
 void write_fpcr_register(Cpu& cpu, const SysregRow&, uint64_t value) {
-    const bool half = cpu.config.features.has(Feature::Fp16);
-    write_fpcr(cpu.state, static_cast<uint32_t>(value) & (half ? ~0u : ~kFpcrFz16));
+    write_fpcr(cpu.state, static_cast<uint32_t>(value) & fpcr_bits(cpu.config.features));
     update_translation_flags(cpu);
 }
 uint64_t read_fpsr_register(Cpu& cpu, const SysregRow&) { return read_fpsr(cpu.state); }

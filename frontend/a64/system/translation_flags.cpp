@@ -47,7 +47,9 @@ void update_translation_flags(Cpu& cpu) {
     if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;
-    if ((s.fpcr & (kFpcrAhp | kFpcrDn | kFpcrFz | kFpcrFz16)) != 0) m |= translation_flag::kFpSlow;
+    if ((s.fpcr & (kFpcrMask & ~(kFpcrRMode | kFpcrNep))) != 0) m |= translation_flag::kFpSlow;
+    if ((s.fpcr & kFpcrAh) != 0) m |= translation_flag::kFpAlternative;
+    if ((s.fpcr & kFpcrNep) != 0) m |= translation_flag::kFpMerges;
     if (cpu.pac_used) m |= pac_flags(cpu);
     if (cpu.guarded_pages) {
         m |= translation_flag::kBranchTypes;

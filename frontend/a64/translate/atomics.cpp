@@ -1,5 +1,5 @@
 // Exclusive, ordered and atomic memory accesses (ARM ARM C4.1.94, C3.2.6, C3.2.12).
-#include "frontend/a64/translate/common.h"
+#include "frontend/a64/translate/addressing.h"
 #include "frontend/a64/translate/handlers_integer.h"
 
 namespace arclight::frontend::a64::translate {
@@ -89,6 +89,62 @@ bool LDAPURSW(TranslationContext& t, Imm<9> offset, Reg n, Reg r) {
     return load_ordered_signed(t, 2, false, offset, n, r);
 }
 
+// ---- Ordered, with writeback, and pairs
+
+bool STLR_pre(TranslationContext& t, bool wide, Reg n, Reg r) {
+    const unsigned size = wide ? 3 : 2;
+    const uint32_t aux = atomic_aux(t, size, n, false, true);
+    const Address a = address_imm(t, n, -(1 << size), kPreIndex);
+    store(t, a.address, x(t, r), aux);
+    write_back(t, a);
+    return true;
+}
+
+bool LDAPR_post(TranslationContext& t, bool wide, Reg n, Reg r) {
+    const unsigned size = wide ? 3 : 2;
+    const uint32_t aux = atomic_aux(t, size, n, true, false);
+    const Address a = address_imm(t, n, 1 << size, kPostIndex);
+    set_x(t, r, load(t, int_type(wide), a.address, aux));
+    write_back(t, a);
+    return true;
+}
+
+// Two words are one doubleword, two doublewords one access of 16 bytes: more than the order that is asked for. Both must be
+// aligned as a whole, or with FEAT_LSE2 within 16 bytes.
+bool STILP(TranslationContext& t, bool wide, Reg r2, bool in_place, Reg n, Reg r) {
+    const uint32_t aux = atomic_aux(t, 3, n, false, true);
+    const Address a = address_imm(t, n, in_place ? 0 : wide ? -16 : -8, in_place ? 0 : kPreIndex);
+    const Ref first = x(t, r), second = x(t, r2);
+    if (wide) {
+        begin_release(t);
+        t.ir.emit(Op::StorePair, Type::Void, {a.address, first, second}, 0,
+                  (aux & ~ir::kMemRelease) | ir::kMemWhole);
+        end_release(t);
+    } else {
+        store(t, a.address, t.ir.emit(Op::BitInsert, Type::I64, {first, second}, 32 | 32 << 8), aux);
+    }
+    write_back(t, a);
+    return true;
+}
+
+bool LDIAPP(TranslationContext& t, bool wide, Reg r2, bool in_place, Reg n, Reg r) {
+    const uint32_t aux = atomic_aux(t, 3, n, true, false);
+    const Address a = address_imm(t, n, in_place ? 0 : wide ? 16 : 8, in_place ? 0 : kPostIndex);
+    if (wide) {
+        const Ref first = t.ir.emit(Op::LoadPair, Type::I64, {a.address}, 0, aux | ir::kMemWhole);
+        const Ref second = t.ir.emit(Op::PairSecond, Type::I64, {first});
+        acquire(t);
+        set_x(t, r, first);
+        set_x(t, r2, second);
+    } else {
+        const Ref both = load(t, Type::I64, a.address, aux);
+        set_x(t, r, truncate(t, Type::I32, both));
+        set_x(t, r2, t.ir.bin(Op::Shr, Type::I64, both, t.ir.i64(32)));
+    }
+    write_back(t, a);
+    return true;
+}
+
 // ---- Read, modify, write
 
 bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, bool release, Reg s, Reg n,
@@ -97,6 +153,19 @@ bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, b
     set_x(t, r,
           t.ir.emit(Op::AtomicRmw, register_type(size), {address, operand}, static_cast<uint64_t>(kind),
                     atomic_aux(t, size, n, acquire, release)));
+    return true;
+}
+
+bool atomic_pair(TranslationContext& t, AtomicKind kind, bool, bool, Reg r2, Reg n, Reg r) {
+    if (index(r) == 31 || index(r2) == 31) return undefined(t);
+    constexpr size_t kValues = offsetof(jit::GuestState, access_value);
+    check_sp(t, n);
+    t.ir.store_field(x(t, r), kValues, 8);
+    t.ir.store_field(x(t, r2), kValues + 8, 8);
+    call(t, Helper::AtomicPair, {xsp(t, n), t.ir.i64(static_cast<uint64_t>(kind))});
+    const Ref first = t.ir.load_field(Type::I64, kValues), second = t.ir.load_field(Type::I64, kValues + 8);
+    set_x(t, r, first);
+    set_x(t, r2, second);
     return true;
 }
 

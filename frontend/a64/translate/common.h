@@ -72,6 +72,18 @@ inline Ref load_v(TranslationContext& t, Ref address, uint32_t aux) {
 inline void store_v(TranslationContext& t, Ref address, Ref value, uint32_t aux) {
     t.ir.emit(Op::StoreV, Type::Void, {address, value}, 0, aux);
 }
+// Around accesses that have no kMemAcquire or kMemRelease: those of pairs and of vectors. A store-release is followed by a barrier, for
+// load-acquires behind it.
+inline void fence(TranslationContext& t, ir::FenceKind kind) {
+    t.ir.emit(Op::Fence, Type::Void, {}, static_cast<uint64_t>(kind));
+}
+inline void acquire(TranslationContext& t) { fence(t, ir::FenceKind::Load); }
+inline void begin_release(TranslationContext& t) {
+    fence(t, ir::FenceKind::Load);
+    fence(t, ir::FenceKind::Store);
+}
+inline void end_release(TranslationContext& t) { fence(t, ir::FenceKind::Full); }
+
 struct Pair {
     Ref first, second;
 };

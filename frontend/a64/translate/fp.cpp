@@ -17,34 +17,36 @@ constexpr bool always(Imm<4> cond) { return cond >= 14; }
 }  // namespace
 
 bool fp_unary(TranslationContext& t, Op op, bool dbl, Vec n, Vec d) {
-    return scalar_fp(t, dbl, d, [&](const Scalar& o) { return o(op, {o[n]}); });
+    return scalar_fp(t, dbl, d, d, [&](const Scalar& o) { return unary_scalar(o, op, o[n]); });
 }
 
 bool fp_binary(TranslationContext& t, Op op, bool dbl, Vec m, Vec n, Vec d) {
-    return scalar_fp(t, dbl, d, [&](const Scalar& o) { return o(op, {o[n], o[m]}); });
+    return scalar_fp(t, dbl, n, d, [&](const Scalar& o) { return o(op, {o[n], o[m]}); });
 }
 
 /// then(n op m)
 bool fp_binary_then(TranslationContext& t, Op op, Op then, bool dbl, Vec m, Vec n, Vec d) {
-    return scalar_fp(t, dbl, d, [&](const Scalar& o) { return o(then, {o(op, {o[n], o[m]})}); });
+    return scalar_fp(t, dbl, n, d, [&](const Scalar& o) {
+        return unary_scalar(o, then, o(op, {o[n], o[m]}));
+    });
 }
 
 bool fp_round(TranslationContext& t, RoundMode mode, bool dbl, Vec n, Vec d) {
-    return scalar_fp(t, dbl, d,
+    return scalar_fp(t, dbl, d, d,
                      [&](const Scalar& o) { return o(Op::FRint, {o[n]}, 0, static_cast<uint32_t>(mode)); });
 }
 
 /// FRINT32X and the like, to what an integer of `bits` holds.
 bool fp_round_within(TranslationContext& t, RoundMode mode, unsigned bits, bool dbl, Vec n, Vec d) {
     const uint32_t aux = static_cast<uint32_t>(mode) | bits << 8;
-    return scalar_fp(t, dbl, d, [&](const Scalar& o) { return o(Op::FRintWithin, {o[n]}, 0, aux); });
+    return scalar_fp(t, dbl, d, d, [&](const Scalar& o) { return o(Op::FRintWithin, {o[n]}, 0, aux); });
 }
 
 bool fp_multiply_add(TranslationContext& t, bool negate_addend, bool negate_product, bool dbl, Vec m, Vec a,
                      Vec n, Vec d) {
-    return scalar_fp(t, dbl, d, [&](const Scalar& o) {
-        const Ref addend = negate_addend ? o(Op::FNeg, {o[a]}) : o[a];
-        const Ref factor = negate_product ? o(Op::FNeg, {o[n]}) : o[n];
+    return scalar_fp(t, dbl, a, d, [&](const Scalar& o) {
+        const Ref addend = negate_addend ? unary_scalar(o, Op::FNeg, o[a]) : o[a];
+        const Ref factor = negate_product ? unary_scalar(o, Op::FNeg, o[n]) : o[n];
         return o(Op::FMulAdd, {addend, factor, o[m]});
     });
 }

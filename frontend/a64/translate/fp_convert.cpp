@@ -4,9 +4,6 @@
 namespace arclight::frontend::a64::translate {
 
 namespace {
-bool convert(TranslationContext& t, Op op, Type to, Ref value, Vec d) {
-    return write(t, d, t.ir.emit(op, to, {value}));
-}
 /// A 32-bit fixed-point number has at most 32 fraction bits.
 constexpr bool reserved_scale(bool sf, Imm<6> scale) { return !sf && !scale.bit(5); }
 
@@ -20,12 +17,15 @@ bool to_int(TranslationContext& t, Op op, RoundMode mode, bool sf, bool dbl, Vec
 }
 bool from_int(TranslationContext& t, Op op, bool sf, bool dbl, Reg n, Vec d, unsigned fraction) {
     if (!check_fp_enabled(t)) return false;
-    return write(t, d, t.ir.emit(op, fp_type(dbl), {x(t, n)}, fraction, int_width(sf)));
+    return write_scalar(t, dbl ? 3 : 2, d, d,
+                        t.ir.emit(op, fp_type(dbl), {x(t, n)}, fraction, int_width(sf)));
 }
 }  // namespace
 
 bool fp_change_precision(TranslationContext& t, Op op, Type to, bool from_double, Vec n, Vec d) {
-    return check_fp_enabled(t) && convert(t, op, to, fp(t, from_double, n), d);
+    if (!check_fp_enabled(t)) return false;
+    const unsigned size = to == Type::F64 ? 3 : to == Type::F32 ? 2 : 1;
+    return write_scalar(t, size, d, d, t.ir.emit(op, to, {fp(t, from_double, n)}));
 }
 
 bool fp_to_int(TranslationContext& t, Op op, RoundMode mode, bool sf, bool dbl, Vec n, Reg d) {
@@ -64,7 +64,7 @@ bool fp_to_general(TranslationContext& t, bool dbl, Vec n, Reg d) {
 }
 
 bool general_to_fp(TranslationContext& t, bool dbl, Reg n, Vec d) {
-    return check_fp_enabled(t) && convert(t, Op::IntToF, fp_type(dbl), x(t, n), d);
+    return check_fp_enabled(t) && write(t, d, t.ir.emit(Op::IntToF, fp_type(dbl), {x(t, n)}));
 }
 
 bool FMOV_upper_to_gen(TranslationContext& t, Vec n, Reg d) {

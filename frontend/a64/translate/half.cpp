@@ -25,33 +25,35 @@ bool to_int(TranslationContext& t, Op op, RoundMode mode, bool sf, Vec n, Reg d,
 }
 bool from_int(TranslationContext& t, Op op, bool sf, Reg n, Vec d, unsigned fraction) {
     if (!check_fp_enabled(t)) return false;
-    return write(t, d, t.ir.emit(op, Type::V128, {x(t, n)}, fraction, int_width(sf)));
+    return write_scalar(t, kSize, d, d, t.ir.emit(op, Type::V128, {x(t, n)}, fraction, int_width(sf)));
 }
 }  // namespace
 
 bool half_unary(TranslationContext& t, Op op, Vec n, Vec d) {
-    return half_scalar(t, d, [&](const HalfScalar& o) { return o(op, {o[n]}); });
+    return half_scalar(t, d, d, [&](const HalfScalar& o) { return half_unary_scalar(o, op, o[n]); });
 }
 
 bool half_binary(TranslationContext& t, Op op, Vec m, Vec n, Vec d) {
-    return half_scalar(t, d, [&](const HalfScalar& o) { return o(op, {o[n], o[m]}); });
+    return half_scalar(t, n, d, [&](const HalfScalar& o) { return o(op, {o[n], o[m]}); });
 }
 
 /// then(n op m)
 bool half_binary_then(TranslationContext& t, Op op, Op then, Vec m, Vec n, Vec d) {
-    return half_scalar(t, d, [&](const HalfScalar& o) { return o(then, {o(op, {o[n], o[m]})}); });
+    return half_scalar(t, n, d, [&](const HalfScalar& o) {
+        return half_unary_scalar(o, then, o(op, {o[n], o[m]}));
+    });
 }
 
 bool half_round(TranslationContext& t, RoundMode mode, Vec n, Vec d) {
     return half_scalar(
-        t, d, [&](const HalfScalar& o) { return o(Op::VFRint, {o[n]}, static_cast<uint64_t>(mode)); });
+        t, d, d, [&](const HalfScalar& o) { return o(Op::VFRint, {o[n]}, static_cast<uint64_t>(mode)); });
 }
 
 bool half_multiply_add(TranslationContext& t, bool negate_addend, bool negate_product, Vec m, Vec a, Vec n,
                        Vec d) {
-    return half_scalar(t, d, [&](const HalfScalar& o) {
-        const Ref addend = negate_addend ? o(Op::VFNeg, {o[a]}) : o[a];
-        const Ref factor = negate_product ? o(Op::VFNeg, {o[n]}) : o[n];
+    return half_scalar(t, a, d, [&](const HalfScalar& o) {
+        const Ref addend = negate_addend ? half_unary_scalar(o, Op::VFNeg, o[a]) : o[a];
+        const Ref factor = negate_product ? half_unary_scalar(o, Op::VFNeg, o[n]) : o[n];
         return o(Op::VFMulAdd, {addend, factor, o[m]});
     });
 }

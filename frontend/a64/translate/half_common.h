@@ -15,13 +15,17 @@ struct HalfScalar {
     }
     Ref operator[](Vec r) const { return v(t, r); }
 };
-/// A scalar operation: all lanes but the lowest become zero, which FNeg and FAbs do not do by themselves.
+inline Ref half_unary_scalar(const HalfScalar& o, Op op, Ref value) {
+    return op == Op::VFNeg || op == Op::VFAbs ? change_sign(o.t, op, 1, false, value) : o(op, {value});
+}
+/// A scalar operation: all lanes but the lowest become zero, which FNeg and FAbs do not do by themselves; or with FPCR.NEP those of `rest`.
 template <typename Emit>
-bool half_scalar(TranslationContext& t, Vec d, Emit&& emit) {
+bool half_scalar(TranslationContext& t, Vec rest, Vec d, Emit&& emit) {
     if (!check_fp_enabled(t)) return false;
     const Ref result = emit(HalfScalar{t});
     const Op op = t.ir.block()[result].op;
-    return write(t, d, op == Op::VFNeg || op == Op::VFAbs ? zext(t, 1, result) : result);
+    const bool whole = op == Op::VFNeg || op == Op::VFAbs || op == Op::VBitSelect;
+    return write_scalar(t, 1, rest, d, whole ? zext(t, 1, result) : result);
 }
 /// 4H or 8H.
 template <typename Emit>

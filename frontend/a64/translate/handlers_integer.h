@@ -171,6 +171,8 @@ bool STR_reg_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> optio
 bool LDR_reg_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> option, bool S, Reg n, Vec r);
 bool STR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r);
 bool LDR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r);
+bool STLUR_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Reg n, Vec r);
+bool LDAPUR_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Reg n, Vec r);
 
 // block_memory.cpp
 bool memory_copy(TranslationContext& t, BlockKind kind, BlockStage stage, Reg s, Imm<4> options, Reg n,
@@ -190,6 +192,11 @@ bool STLUR(TranslationContext& t, Imm<2> size, Imm<9> offset, Reg n, Reg r);
 bool LDAPUR(TranslationContext& t, Imm<2> size, Imm<9> offset, Reg n, Reg r);
 bool atomic(TranslationContext& t, AtomicKind kind, Imm<2> size, bool acquire, bool release, Reg s, Reg n,
             Reg r);
+bool STLR_pre(TranslationContext& t, bool wide, Reg n, Reg r);
+bool LDAPR_post(TranslationContext& t, bool wide, Reg n, Reg r);
+bool STILP(TranslationContext& t, bool wide, Reg r2, bool in_place, Reg n, Reg r);
+bool LDIAPP(TranslationContext& t, bool wide, Reg r2, bool in_place, Reg n, Reg r);
+bool atomic_pair(TranslationContext& t, AtomicKind kind, bool, bool, Reg r2, Reg n, Reg r);
 bool CASP(TranslationContext& t, bool wide, bool acquire, Reg s, bool release, Reg n, Reg r);
 bool CAS(TranslationContext& t, Imm<2> size, bool acquire, Reg s, bool release, Reg n, Reg r);
 

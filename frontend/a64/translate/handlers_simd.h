@@ -178,6 +178,8 @@ bool load_multiple(TranslationContext& t, unsigned count, unsigned members, bool
                    Imm<2> size, Reg n, Vec d);
 bool store_multiple(TranslationContext& t, unsigned count, unsigned members, bool q, bool wback, Reg m,
                     Imm<2> size, Reg n, Vec d);
+bool LDAP1_single(TranslationContext& t, bool lane, Reg n, Vec d);
+bool STL1_single(TranslationContext& t, bool lane, Reg n, Vec d);
 bool load_single(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> scale, bool S,
                  Imm<2> size, Reg n, Vec d);
 bool store_single(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> scale, bool S,

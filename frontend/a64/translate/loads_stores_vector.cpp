@@ -64,6 +64,30 @@ bool LDR_reg_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Reg m, Imm<3> optio
     return load_to(t, size, *address_reg(t, n, m, option, S ? size : 0), r);
 }
 
+bool STLUR_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Reg n, Vec r) {
+    const unsigned size = access_size(z, opc);
+    if (size > kMaxSize) return undefined(t);
+    if (!check_fp_enabled(t)) return false;
+    check_sp(t, n);
+    const Ref address = offset_by(t, xsp(t, n), offset.sign_extend());
+    begin_release(t);
+    store_v(t, address, t.ir.get_v(Type::V128, index(r)), mem_aux(t, size, ir::kMemAligned));
+    end_release(t);
+    return true;
+}
+
+bool LDAPUR_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Reg n, Vec r) {
+    const unsigned size = access_size(z, opc);
+    if (size > kMaxSize) return undefined(t);
+    if (!check_fp_enabled(t)) return false;
+    check_sp(t, n);
+    const Ref address = offset_by(t, xsp(t, n), offset.sign_extend());
+    const Ref value = load_v(t, address, mem_aux(t, size, ir::kMemAligned));
+    acquire(t);
+    t.ir.set_v(index(r), value);
+    return true;
+}
+
 bool STR_uimm_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<12> offset, Reg n, Vec r) {
     const unsigned size = access_size(z, opc);
     if (size > kMaxSize) return undefined(t);

@@ -30,9 +30,9 @@ bool fp_vector(TranslationContext& t, bool q, FpIndex i, Vec d, Emit&& emit) {
                      [&](const Lanes& o) { return emit(o, all_lanes(o, i.element())); });
 }
 template <typename Emit>
-bool fp_scalar(TranslationContext& t, FpIndex i, Vec d, Emit&& emit) {
+bool fp_scalar(TranslationContext& t, FpIndex i, Vec rest, Vec d, Emit&& emit) {
     if (i.reserved()) return undefined(t);
-    return scalar_fp(t, i.sz, d, [&](const Scalar& o) {
+    return scalar_fp(t, i.sz, rest, d, [&](const Scalar& o) {
         const Element e = i.element();
         return emit(o, e.lane == 0 ? o[e.m] : all_lanes(Lanes{t, i.sz ? 3u : 2u, true}, e));
     });
@@ -125,21 +125,21 @@ bool fp_by_element(TranslationContext& t, Op op, bool q, bool sz, bool l, bool m
 bool fp_by_element_multiply_add(TranslationContext& t, bool negate, bool q, bool sz, bool l, bool m_bit,
                                 Imm<4> m, bool h, Vec n, Vec d) {
     return fp_vector(t, q, FpIndex{sz, l, m_bit, m, h}, d, [&](const Lanes& o, Ref e) {
-        return o(Op::VFMulAdd, {o[d], negate ? o(Op::VFNeg, {o[n]}) : o[n], e});
+        return o(Op::VFMulAdd, {o[d], negate ? change_sign(t, Op::VFNeg, o.size, q, o[n]) : o[n], e});
     });
 }
 
 bool scalar_fp_by_element(TranslationContext& t, Op op, bool sz, bool l, bool m_bit, Imm<4> m, bool h, Vec n,
                           Vec d) {
-    return fp_scalar(t, FpIndex{sz, l, m_bit, m, h}, d, [&](const Scalar& o, Ref e) {
+    return fp_scalar(t, FpIndex{sz, l, m_bit, m, h}, n, d, [&](const Scalar& o, Ref e) {
         return o(op, {o[n], e});
     });
 }
 
 bool scalar_fp_by_element_multiply_add(TranslationContext& t, bool negate, bool sz, bool l, bool m_bit,
                                        Imm<4> m, bool h, Vec n, Vec d) {
-    return fp_scalar(t, FpIndex{sz, l, m_bit, m, h}, d, [&](const Scalar& o, Ref e) {
-        return o(Op::FMulAdd, {o[d], negate ? o(Op::FNeg, {o[n]}) : o[n], e});
+    return fp_scalar(t, FpIndex{sz, l, m_bit, m, h}, d, d, [&](const Scalar& o, Ref e) {
+        return o(Op::FMulAdd, {o[d], negate ? unary_scalar(o, Op::FNeg, o[n]) : o[n], e});
     });
 }
 

@@ -27,6 +27,29 @@ inline Ref zext(TranslationContext& t, unsigned size, Ref value) {
 }
 inline Ref zero(TranslationContext& t) { return t.ir.emit(Op::VConst, Type::V128, {}, 0, ir::vec_aux(3)); }
 
+// ---- FEAT_AFP
+/// The result of a scalar operation, an element of 8 << size bits with zeros above it: with FPCR.NEP what is above it is that of `rest`.
+inline bool write_scalar(TranslationContext& t, unsigned size, Vec rest, Vec d, Ref value) {
+    if ((t.translation_flags & translation_flag::kFpMerges) == 0) return write(t, d, value);
+    return write(
+        t, d,
+        t.ir.emit(Op::VInsertLane, Type::V128, {v(t, rest), zext(t, size, value)}, 0, ir::vec_aux(size)));
+}
+/// VFNeg or VFAbs of elements of 8 << size bits; with FPCR.AH NaNs stay as they are.
+Ref change_sign(TranslationContext& t, Op op, unsigned size, bool q, Ref value);
+
+/// Inst::imm of the estimates, 0 of others: FEAT_RPRES.
+inline uint64_t estimate_imm(const TranslationContext& t, Op op) {
+    const bool estimate =
+        op == Op::FRecpEst || op == Op::FRsqrtEst || op == Op::VFRecpEst || op == Op::VFRsqrtEst;
+    return estimate && (t.translation_flags & translation_flag::kFpAlternative) != 0 &&
+           t.decoder.features().has(Feature::Rpres);
+}
+/// The same of BFMLALB and BFMLALT.
+inline uint64_t bfloat_imm(const TranslationContext& t) {
+    return (t.translation_flags & translation_flag::kFpAlternative) != 0;
+}
+
 // ---- element sizes that an encoding allows (kB to kD)
 constexpr bool size_allowed(unsigned sizes, unsigned size) { return (sizes >> size & 1) != 0; }
 
@@ -108,10 +131,19 @@ struct Scalar {
     }
     Ref operator[](Vec r) const { return fp(t, dbl, r); }
 };
+/// `rest`: the register whose upper elements FPCR.NEP keeps.
 template <typename Emit>
-bool scalar_fp(TranslationContext& t, bool dbl, Vec d, Emit&& emit) {
+bool scalar_fp(TranslationContext& t, bool dbl, Vec rest, Vec d, Emit&& emit) {
     if (!check_fp_enabled(t)) return false;
-    return write(t, d, emit(Scalar{t, dbl}));
+    return write_scalar(t, dbl ? 3 : 2, rest, d, emit(Scalar{t, dbl}));
+}
+/// FNeg, FAbs and the estimates are not as others with FPCR.AH.
+inline Ref unary_scalar(const Scalar& o, Op op, Ref value) {
+    if ((o.t.translation_flags & translation_flag::kFpAlternative) == 0) return o(op, {value});
+    if (op != Op::FNeg && op != Op::FAbs) return o(op, {value}, estimate_imm(o.t, op));
+    const unsigned size = o.dbl ? 3 : 2;
+    const Op lanes = op == Op::FNeg ? Op::VFNeg : Op::VFAbs;
+    return zext(o.t, size, change_sign(o.t, lanes, size, false, zext(o.t, size, value)));
 }
 
 /// The lane an "indexed element" instruction names.

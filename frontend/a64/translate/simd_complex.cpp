@@ -18,9 +18,14 @@ struct Complex {
     Ref imaginary(Ref r) const { return o(Op::VTrn2, {r, r}); }
     Ref negated(Ref r, bool real_parts, bool imaginary_parts) const {
         if (!real_parts && !imaginary_parts) return r;
-        if (real_parts && imaginary_parts) return o(Op::VFNeg, {r});
+        if (real_parts && imaginary_parts) return change_sign(o.t, Op::VFNeg, o.size, o.q, r);
         const Lanes bits{o.t, 0, true};
-        return bits(Op::VXor, {r, real_parts ? real_signs() : imaginary_signs()});
+        const Ref which = real_parts ? real_signs() : imaginary_signs();
+        if ((o.t.translation_flags & translation_flag::kFpAlternative) == 0)
+            return bits(Op::VXor, {r, which});
+        // The signs of those that FNEG changes.
+        const Ref all = change_sign(o.t, Op::VFNeg, o.size, true, r);
+        return bits(Op::VBitSelect, {which, all, r});
     }
 
   private:

@@ -16,8 +16,19 @@ bool unary(TranslationContext& t, Op op, bool q, bool sz, Vec n, Vec d, uint64_t
 }
 }  // namespace
 
+Ref change_sign(TranslationContext& t, Op op, unsigned size, bool q, Ref value) {
+    const Lanes o{t, size, q};
+    const Ref changed = o(op, {value});
+    if ((t.translation_flags & translation_flag::kFpAlternative) == 0) return changed;
+    constexpr uint64_t kInfinities[] = {0, 0x7c00'7c00'7c00'7c00, 0x7f80'0000'7f80'0000,
+                                        0x7ff0'0000'0000'0000};
+    const Ref infinity = t.ir.emit(Op::VConst, Type::V128, {}, kInfinities[size], ir::vec_aux(3));
+    return o(Op::VBitSelect, {o(Op::VCmpGtU, {o(Op::VFAbs, {value}), infinity}), value, changed});
+}
+
 bool fp_lanes_unary(TranslationContext& t, Op op, bool q, bool sz, Vec n, Vec d) {
-    return unary(t, op, q, sz, n, d, 0);
+    if (op != Op::VFNeg && op != Op::VFAbs) return unary(t, op, q, sz, n, d, estimate_imm(t, op));
+    return fp_vector(t, q, sz, d, [&](const Lanes& o) { return change_sign(t, op, o.size, q, o[n]); });
 }
 
 bool fp_lanes_binary(TranslationContext& t, Op op, bool q, bool sz, Vec m, Vec n, Vec d) {
@@ -55,7 +66,7 @@ bool fp_lanes_to_int(TranslationContext& t, Op op, RoundMode mode, bool q, bool 
 /// FMLA, or with `negate` FMLS.
 bool fp_lanes_multiply_add(TranslationContext& t, bool negate, bool q, bool sz, Vec m, Vec n, Vec d) {
     return fp_vector(t, q, sz, d, [&](const Lanes& o) {
-        return o(Op::VFMulAdd, {o[d], negate ? o(Op::VFNeg, {o[n]}) : o[n], o[m]});
+        return o(Op::VFMulAdd, {o[d], negate ? change_sign(t, Op::VFNeg, o.size, q, o[n]) : o[n], o[m]});
     });
 }
 
@@ -70,7 +81,9 @@ bool fp_across_lanes(TranslationContext& t, Op op, Vec n, Vec d) {
 }
 
 bool FABD_vector(TranslationContext& t, bool Q, bool sz, Vec m, Vec n, Vec d) {
-    return fp_vector(t, Q, sz, d, [&](const Lanes& o) { return o(Op::VFAbs, {o(Op::VFSub, {o[n], o[m]})}); });
+    return fp_vector(t, Q, sz, d, [&](const Lanes& o) {
+        return change_sign(t, Op::VFAbs, o.size, Q, o(Op::VFSub, {o[n], o[m]}));
+    });
 }
 bool FCVTL_vector(TranslationContext& t, bool Q, bool sz, Vec n, Vec d) {
     return widening_op(t, sz ? 2 : 1, kHS, d, [&](const Lanes& o) { return o(Op::VFCvtL, {half(t, Q, n)}); });

@@ -231,6 +231,23 @@ bool store_single(TranslationContext& t, unsigned members, bool q, bool wback, R
     return true;
 }
 
+bool LDAP1_single(TranslationContext& t, bool lane, Reg n, Vec d) {
+    if (!check_fp_enabled(t)) return false;
+    check_sp(t, n);
+    const Ref value = load_lane(t, xsp(t, n), mem_aux(t, 3, ir::kMemAligned), 3, v(t, d), lane);
+    acquire(t);
+    return write(t, d, value);
+}
+
+bool STL1_single(TranslationContext& t, bool lane, Reg n, Vec d) {
+    if (!check_fp_enabled(t)) return false;
+    check_sp(t, n);
+    begin_release(t);
+    store_lane(t, xsp(t, n), mem_aux(t, 3, ir::kMemAligned), 3, v(t, d), lane);
+    end_release(t);
+    return true;
+}
+
 bool load_replicate(TranslationContext& t, unsigned members, bool q, bool wback, Reg m, Imm<2> size, Reg n,
                     Vec d) {
     const Structures s{q, wback, m, size, n, d};

@@ -16,7 +16,7 @@ template <typename Second>
 bool multiply_add(TranslationContext& t, bool negate, bool upper, bool q, Vec n, Vec d, Second&& second) {
     return vector_op(t, q, kSingle, kS, d, [&](const Lanes& o) {
         Ref first = factors(t, upper, q, n);
-        if (negate) first = t.ir.emit(Op::VFNeg, Type::V128, {first}, 0, ir::vec_aux(kHalf));
+        if (negate) first = change_sign(t, Op::VFNeg, kHalf, true, first);
         return o(Op::VFMulAddH, {o[d], first, second()});
     });
 }
@@ -31,7 +31,7 @@ Ref bfloat_singles(const Lanes& o, bool odd, Ref r) {
 template <typename Second>
 bool bfloat_multiply_add(TranslationContext& t, bool odd, Vec n, Vec d, Second&& second) {
     return vector_op(t, true, kSingle, kS, d, [&](const Lanes& o) {
-        return o(Op::VFMulAdd, {o[d], bfloat_singles(o, odd, o[n]), second(o)});
+        return o(Op::VFMulAdd, {o[d], bfloat_singles(o, odd, o[n]), second(o)}, bfloat_imm(t));
     });
 }
 }  // namespace
@@ -76,7 +76,8 @@ bool BFCVTN_vector(TranslationContext& t, bool Q, Vec n, Vec d) {
 /// As the lowest of four, of which the others are zero.
 bool BFCVT_float(TranslationContext& t, Vec n, Vec d) {
     if (!check_fp_enabled(t)) return false;
-    return write(t, d, Lanes{t, kHalf, true}(Op::VBfCvtN, {zext(t, kSingle, fp(t, false, n))}));
+    return write_scalar(t, kHalf, d, d,
+                        Lanes{t, kHalf, true}(Op::VBfCvtN, {zext(t, kSingle, fp(t, false, n))}));
 }
 
 }  // namespace arclight::frontend::a64::translate

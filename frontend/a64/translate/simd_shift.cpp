@@ -110,10 +110,11 @@ bool scalar_fixed_point_convert(TranslationContext& t, Op op, bool to_int, Imm<4
     if (to_int) {
         const Ref value =
             t.ir.emit(op, int_type(dbl), {fp(t, dbl, n)}, shift.right, to_int_aux(RoundMode::Zero, dbl));
-        return write(t, d, t.ir.emit(Op::IntToF, fp_type(dbl), {value}));
+        return write_scalar(t, shift.size, d, d, t.ir.emit(Op::IntToF, fp_type(dbl), {value}));
     }
     const Ref value = t.ir.emit(Op::FToInt, int_type(dbl), {fp(t, dbl, n)});
-    return write(t, d, t.ir.emit(op, fp_type(dbl), {value}, shift.right, int_width(dbl)));
+    return write_scalar(t, shift.size, d, d,
+                        t.ir.emit(op, fp_type(dbl), {value}, shift.right, int_width(dbl)));
 }
 
 bool SHL_scalar(TranslationContext& t, Imm<6> imm, Vec n, Vec d) {

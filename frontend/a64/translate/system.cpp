@@ -69,9 +69,6 @@ ir::FenceKind fence_kind(unsigned crm) {
         default: return ir::FenceKind::Full;
     }
 }
-void fence(TranslationContext& t, ir::FenceKind kind) {
-    t.ir.emit(Op::Fence, Type::Void, {}, static_cast<uint64_t>(kind));
-}
 }  // namespace
 
 bool DMB(TranslationContext& t, Imm<4> crm) {

@@ -123,8 +123,6 @@ void CpuState::check(devices::StateReader& in) const {
     in.require((fpsr & ~a64::kFpsrMask) == 0, "FPSR has other bits");
     for (const uint32_t set : pmu_sets)
         in.require((set & ~a64::Pmu::kCounters) == 0, "performance monitors that are not there");
-    for (unsigned n = 0; n < a64::Pmu::kEventCounters; ++n)
-        in.require(pmu_counters[n][1] >> 32 == 0, "an event counter has more than 32 bits");
 }
 
 }  // namespace arclight::guestos

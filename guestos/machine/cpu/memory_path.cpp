@@ -31,15 +31,6 @@ void MemoryPath::slow_path(uint64_t descriptor, const void* host_pc) {
     if (outcome.kind != Outcome::Kind::Done) raise(outcome, recover_pc(host_pc));
 }
 
-void MemoryPath::compare_and_swap_pair(uint64_t va, unsigned unit_log2) {
-    const Outcome outcome = until_done([&] { return carry_out_pair(va, unit_log2); });
-    if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
-}
-
-MemoryPath::Outcome MemoryPath::finish(const MemoryAccess& access, const void* host_pc) {
-    return until_done([&] { return carry_out(access, host_pc); });
-}
-
 /// An access is begun anew where others changed what it found.
 template <typename F>
 MemoryPath::Outcome MemoryPath::until_done(F&& act) {
@@ -51,6 +42,60 @@ MemoryPath::Outcome MemoryPath::until_done(F&& act) {
         if (pager_.waits() == waits && ++withheld > host::kMaxWithheld)
             return data_abort(state_.access_addr, mmu::kFscSynchronousExternal, false);
     }
+}
+
+template <typename F>
+MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2, F&& act) {
+    const unsigned bytes = 2u << unit_log2;
+    if ((va & (bytes - 1)) != 0 && !may_be_misaligned({.kind = MemoryKind::Cas, .aux = unit_log2 + 1}, va))
+        return data_abort(va, mmu::kFscAlignment, false);
+    Target target;
+    uint8_t fsc = 0;
+    if (!translate(va, true, false, target, fsc)) return data_abort(va, fsc, !read_faults(va, fsc));
+    if (const auto hit = watchpoint({va, bytes, true, true, false})) return *hit;
+    if (target.device_memory && (va & (bytes - 1)) != 0) return data_abort(va, mmu::kFscAlignment, false);
+    if (target.host == nullptr) return data_abort(va, kFscUnsupportedExclusive, true);
+    uint8_t refused = 0;
+    bool done = false;
+    pager_.store_to_ram(target.pa, bytes, 0, 0, [&] {
+        std::optional<mmu::PageOverlay::Access> guard;
+        if (target.flags != 0) [[unlikely]] {
+            guard.emplace(core_.context.overlay);
+            if (!recheck_intercepted(mmu::AccessEvent::Kind::Write, target, va, bytes, refused)) return;
+        }
+        done = host::touch([&] { act(target.host); });
+    });
+    return refused != 0 ? data_abort(va, refused, true) : touched(done, va, false);
+}
+
+void MemoryPath::compare_and_swap_pair(uint64_t va, unsigned unit_log2) {
+    uint64_t* values = state_.access_value;
+    const auto doublewords = [values](uint8_t* host) {
+        uint64_t expected[2] = {values[0], values[1]};
+        compare_and_swap_16(host, expected, values + 2);
+        values[0] = expected[0], values[1] = expected[1];
+    };
+    const auto words = [values](uint8_t* host) {
+        const auto join = [](uint64_t lo, uint64_t hi) { return (lo & 0xffff'ffff) | hi << 32; };
+        const uint64_t old = compare_and_swap_8(host, join(values[0], values[1]), join(values[2], values[3]));
+        values[0] = old & 0xffff'ffff, values[1] = old >> 32;
+    };
+    const Outcome outcome = until_done(
+        [&] { return unit_log2 == 3 ? carry_out_pair(va, 3, doublewords) : carry_out_pair(va, 2, words); });
+    if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
+}
+
+void MemoryPath::atomic_pair(uint64_t va, jit::ir::AtomicKind kind) {
+    const auto act = [&](uint8_t* host) {
+        const uint64_t operand[2] = {state_.access_value[0], state_.access_value[1]};
+        jit::atomic_rmw_16(host, kind, operand, state_.access_value);
+    };
+    const Outcome outcome = until_done([&] { return carry_out_pair(va, 3, act); });
+    if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
+}
+
+MemoryPath::Outcome MemoryPath::finish(const MemoryAccess& access, const void* host_pc) {
+    return until_done([&] { return carry_out(access, host_pc); });
 }
 
 void MemoryPath::raise(const Outcome& outcome, uint64_t pc) {
@@ -229,42 +274,6 @@ bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
     if (first == nullptr || second == nullptr) return false;
     return host::touch(
         [&] { access_host_split(state_, access, first, static_cast<unsigned>(next - va), second); });
-}
-
-MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2) {
-    const unsigned bytes = 2u << unit_log2;
-    if ((va & (bytes - 1)) != 0 && !may_be_misaligned({.kind = MemoryKind::Cas, .aux = unit_log2 + 1}, va))
-        return data_abort(va, mmu::kFscAlignment, false);
-    Target target;
-    uint8_t fsc = 0;
-    if (!translate(va, true, false, target, fsc)) return data_abort(va, fsc, !read_faults(va, fsc));
-    if (const auto hit = watchpoint({va, bytes, true, true, false})) return *hit;
-    if (target.device_memory && (va & (bytes - 1)) != 0) return data_abort(va, mmu::kFscAlignment, false);
-    if (target.host == nullptr) return data_abort(va, kFscUnsupportedExclusive, true);
-    uint8_t refused = 0;
-    bool done = false;
-    pager_.store_to_ram(target.pa, bytes, 0, 0, [&] {
-        std::optional<mmu::PageOverlay::Access> guard;
-        if (target.flags != 0) [[unlikely]] {
-            guard.emplace(core_.context.overlay);
-            if (!recheck_intercepted(mmu::AccessEvent::Kind::Write, target, va, bytes, refused)) return;
-        }
-        uint64_t* values = state_.access_value;
-        const auto swap = [&] {
-            if (unit_log2 == 3) {
-                uint64_t expected[2] = {values[0], values[1]};
-                compare_and_swap_16(target.host, expected, values + 2);
-                values[0] = expected[0], values[1] = expected[1];
-            } else {
-                const auto join = [](uint64_t lo, uint64_t hi) { return (lo & 0xffff'ffff) | hi << 32; };
-                const uint64_t old =
-                    compare_and_swap_8(target.host, join(values[0], values[1]), join(values[2], values[3]));
-                values[0] = old & 0xffff'ffff, values[1] = old >> 32;
-            }
-        };
-        done = host::touch(swap);
-    });
-    return refused != 0 ? data_abort(va, refused, true) : touched(done, va, false);
 }
 
 // ---- Translation

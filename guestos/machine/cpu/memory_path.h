@@ -33,6 +33,8 @@ class MemoryPath {
     void slow_path(uint64_t descriptor, const void* host_pc);
     /// CASP, which is a helper: a pair of units of 2^unit_log2 bytes, 2 or 3.
     void compare_and_swap_pair(uint64_t va, unsigned unit_log2);
+    /// LDCLRP, LDSETP, SWPP, which are helpers.
+    void atomic_pair(uint64_t va, jit::ir::AtomicKind kind);
     /// CPY and SET, which are helpers.
     void block_operation(const frontend::a64::BlockOperation& op);
     /// A region's access at host_pc to `address` in fastmem has faulted. True: the page is there now, try
@@ -90,7 +92,9 @@ class MemoryPath {
     Outcome until_done(F&& act);
     Outcome finish(const jit::MemoryAccess& access, const void* host_pc);
     Outcome carry_out(const jit::MemoryAccess& access, const void* host_pc);
-    Outcome carry_out_pair(uint64_t va, unsigned unit_log2);
+    /// `act` has the host address of two units of 2^unit_log2 bytes.
+    template <typename F>
+    Outcome carry_out_pair(uint64_t va, unsigned unit_log2, F&& act);
     Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);
     void note_tag(uint64_t va, const void* host_pc);
     void note_device(const jit::MemoryAccess& access, const void* host_pc);

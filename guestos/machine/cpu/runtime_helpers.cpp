@@ -219,6 +219,11 @@ uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, u
     return 0;
 }
 
+uint64_t atomic_pair(GuestState& s, uint64_t address, uint64_t kind, uint64_t) {
+    vcpu(s).memory().atomic_pair(address, static_cast<jit::ir::AtomicKind>(kind));
+    return 0;
+}
+
 uint64_t block_memory(GuestState& s, uint64_t packed, uint64_t, uint64_t) {
     constexpr uint64_t kSctlrMscen = uint64_t{1} << 33;
     Vcpu& v = vcpu(s);
@@ -281,6 +286,7 @@ void Vcpu::fill_runtime_table() {
     helper.operator()<Helper::ReadUserCounter, &read_sysreg>();
     helper.operator()<Helper::BlockMemory, &block_memory>();
     helper.operator()<Helper::CompareAndSwapPair, &compare_and_swap_pair>();
+    helper.operator()<Helper::AtomicPair, &atomic_pair>();
 }
 
 }  // namespace arclight::guestos

@@ -50,11 +50,26 @@ TEST(Decode, EveryBaseRowIsAssembledOnce) {
 
 // An earlier row hides a later one where both match. These are meant:
 const std::set<std::pair<std::string, std::string>> kMeantOverlaps = {
-    {"YIELD", "HINT"},     {"WFE", "HINT"},       {"WFI", "HINT"},       {"SEV", "HINT"},
-    {"SEVL", "HINT"},      {"XPACLRI", "HINT"},   {"PACIA1716", "HINT"}, {"PACIB1716", "HINT"},
-    {"AUTIA1716", "HINT"}, {"AUTIB1716", "HINT"}, {"PACIAZ", "HINT"},    {"PACIASP", "HINT"},
-    {"PACIBZ", "HINT"},    {"PACIBSP", "HINT"},   {"AUTIAZ", "HINT"},    {"AUTIASP", "HINT"},
-    {"AUTIBZ", "HINT"},    {"AUTIBSP", "HINT"},
+    {"YIELD", "HINT"},
+    {"WFE", "HINT"},
+    {"WFI", "HINT"},
+    {"SEV", "HINT"},
+    {"SEVL", "HINT"},
+    {"XPACLRI", "HINT"},
+    {"PACIA1716", "HINT"},
+    {"PACIB1716", "HINT"},
+    {"AUTIA1716", "HINT"},
+    {"AUTIB1716", "HINT"},
+    {"PACIAZ", "HINT"},
+    {"PACIASP", "HINT"},
+    {"PACIBZ", "HINT"},
+    {"PACIBSP", "HINT"},
+    {"AUTIAZ", "HINT"},
+    {"AUTIASP", "HINT"},
+    {"AUTIBZ", "HINT"},
+    {"AUTIBSP", "HINT"},
+    {"STL1_single", "ST1_single"},
+    {"LDAP1_single", "LD1_single"},
 };
 
 TEST(Decode, BaseRowsOverlapOnlyWhereMeant) {

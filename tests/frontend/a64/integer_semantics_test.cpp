@@ -39,9 +39,10 @@ const std::set<std::string> kIndirectBranches = {"BR", "BLR", "RET"};
 // VIXL ends the process where these are not aligned; qemu-user compares them (tests/differential).
 const std::set<std::string> kSkipped = {"CASP", "LDAPUR", "LDAPURSB", "LDAPURSH", "LDAPURSW", "STLUR"};
 
-// CSSC and MOPS are younger than VIXL 5.1; its codes in pointers are its own.
+// CSSC, MOPS, LRCPC3 and LSE128 are younger than VIXL 5.1; its codes in pointers are its own.
 constexpr bool vixl_has(Feature feature) {
-    return feature != Feature::Cssc && feature != Feature::Mops && feature != Feature::PAuth;
+    return feature != Feature::Cssc && feature != Feature::Mops && feature != Feature::PAuth &&
+           feature != Feature::Lrcpc3 && feature != Feature::Lse128;
 }
 
 constexpr size_t kMemory = size_t{4} << 20;

@@ -105,7 +105,10 @@ bool meant_overlap(const Encoding& first, const Encoding& second) {
     const bool half = first.feature == Feature::Fp16Simd;
     const bool scalar_shift =
         is(second.value, 0xdf800400, 0x5f000400) && is(second.mask, 0xdf800400, 0xdf800400);
-    return ((modified_immediate || half) && shift) || (half && scalar_shift) || (replicate && single);
+    // FEAT_LRCPC3: LD1 and ST1 with a register of 1, and no post-index.
+    const bool ordered = first.feature == Feature::Lrcpc3 && std::string(second.name).ends_with("1_single");
+    return ordered || ((modified_immediate || half) && shift) || (half && scalar_shift) ||
+           (replicate && single);
 }
 
 TEST(SimdDecode, RowsOverlapOnlyWhereMeant) {

@@ -25,20 +25,21 @@ TEST(IdRegisters, Features) {
         {"GIC", 4, 0, 24, 1},     {"RAS", 4, 0, 28, 1},       {"SVE", 4, 0, 32, 0},
         {"DIT", 4, 0, 48, 1},     {"CSV2", 4, 0, 56, 3},      {"CSV3", 4, 0, 60, 1},
         {"BT", 4, 1, 0, 1},       {"SSBS", 4, 1, 4, 2},       {"MTE", 4, 1, 8, 0},
-        {"DebugVer", 5, 0, 0, 6}, {"PMUVer", 5, 0, 8, 1},     {"BRPs", 5, 0, 12, 5},
+        {"DebugVer", 5, 0, 0, 6}, {"PMUVer", 5, 0, 8, 6},     {"BRPs", 5, 0, 12, 5},
         {"WRPs", 5, 0, 20, 3},    {"CTX_CMPs", 5, 0, 28, 1},  {"AES", 6, 0, 4, 2},
         {"SHA1", 6, 0, 8, 1},     {"SHA2", 6, 0, 12, 2},      {"CRC32", 6, 0, 16, 1},
-        {"Atomic", 6, 0, 20, 2},  {"RDM", 6, 0, 28, 1},       {"SHA3", 6, 0, 32, 1},
+        {"Atomic", 6, 0, 20, 3},  {"RDM", 6, 0, 28, 1},       {"SHA3", 6, 0, 32, 1},
         {"DP", 6, 0, 44, 1},      {"TLBIRANGE", 6, 0, 56, 2}, {"DPB", 6, 1, 0, 2},
         {"FHM", 6, 0, 48, 1},     {"JSCVT", 6, 1, 12, 1},     {"FCMA", 6, 1, 16, 1},
-        {"FRINTTS", 6, 1, 32, 1}, {"BF16", 6, 1, 44, 1},      {"I8MM", 6, 1, 52, 1},
-        {"APA", 6, 1, 4, 0},      {"API", 6, 1, 8, 5},        {"LRCPC", 6, 1, 20, 2},
+        {"FRINTTS", 6, 1, 32, 1}, {"BF16", 6, 1, 44, 2},      {"I8MM", 6, 1, 52, 1},
+        {"APA", 6, 1, 4, 0},      {"API", 6, 1, 8, 5},        {"LRCPC", 6, 1, 20, 3},
         {"PARange", 7, 0, 0, 2},  {"ASIDBits", 7, 0, 4, 2},   {"BigEnd", 7, 0, 8, 0},
         {"TGran16", 7, 0, 20, 1}, {"TGran64", 7, 0, 24, 0},   {"TGran4", 7, 0, 28, 0},
         {"HAFDBS", 7, 1, 0, 2},   {"VH", 7, 1, 8, 0},         {"PAN", 7, 1, 20, 2},
         {"CnP", 7, 2, 0, 1},      {"UAO", 7, 2, 4, 1},        {"VARange", 7, 2, 16, 0},
         {"E0PD", 7, 2, 60, 1},    {"ECV", 7, 0, 60, 1},       {"IESB", 7, 2, 12, 1},
-        {"ST", 7, 2, 28, 1},      {"TTL", 7, 2, 48, 1},       {"BBM", 7, 2, 52, 2},
+        {"ST", 7, 2, 28, 1},      {"AFP", 7, 1, 44, 1},       {"RPRES", 6, 2, 4, 1},
+        {"TTL", 7, 2, 48, 1},     {"BBM", 7, 2, 52, 2},
     };
     for (const auto& row : rows)
         EXPECT_EQ(id_field(config, row.crm, row.op2, row.lsb), row.value) << row.what;
@@ -53,9 +54,9 @@ TEST(IdRegisters, DefaultModel) {
         uint64_t value;
     } rows[] = {
         {IdRegister::Pfr0, 0x1301'0000'1111'0011},  {IdRegister::Pfr1, 0x0000'0000'0000'0021},
-        {IdRegister::Dfr0, 0x0000'0000'1030'5106},  {IdRegister::Isar0, 0x1221'1111'1021'2120},
-        {IdRegister::Isar1, 0x0010'1111'1021'1502}, {IdRegister::Isar2, 0x0010'0000'0011'0002},
-        {IdRegister::Mmfr0, 0x1000'0000'0010'0022}, {IdRegister::Mmfr1, 0x0000'0000'0020'2002},
+        {IdRegister::Dfr0, 0x0000'0000'1030'5606},  {IdRegister::Isar0, 0x1221'1111'1031'2120},
+        {IdRegister::Isar1, 0x0010'2111'1031'1502}, {IdRegister::Isar2, 0x0010'0000'0011'0012},
+        {IdRegister::Mmfr0, 0x1000'0000'0010'0022}, {IdRegister::Mmfr1, 0x0000'1000'0020'2002},
         {IdRegister::Mmfr2, 0x1021'0001'1000'1011},
     };
     const auto expected = [&](unsigned number) {

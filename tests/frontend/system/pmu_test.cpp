@@ -53,7 +53,7 @@ TEST_F(PmuTest, EventsAreThoseOfPmceid) {
     EXPECT_EQ(listed, 1u << kSoftware | 1u << kInstructions | 1u << kCpuCycles);
     write(reg::pmcr, 1);
     write(reg::pmcntenset, 1);
-    for (uint64_t event = 0; event < 0x400; ++event) {
+    for (uint64_t event = 0; event < 0x420; ++event) {
         write(reg::pmevtyper(0), event);
         EXPECT_EQ(read(reg::pmevtyper(0)), event);
         write(reg::pmevcntr(0), 0);
@@ -78,7 +78,7 @@ TEST_F(PmuTest, SixCounters) {
     write(reg::pmcr, 1);
     pass(1000, 300);
     for (unsigned n = 0; n < 6; ++n) {
-        const uint64_t expected = n + (n == 4 ? 0 : n % 2 == 0 ? 1000 : 300);
+        const uint64_t expected = (0xffff'ffff'0000'0000 | n) + (n == 4 ? 0 : n % 2 == 0 ? 1000 : 300);
         EXPECT_EQ(read(reg::pmevcntr(n)), expected) << n;
         write(reg::pmselr, n);
         EXPECT_EQ(read(reg::pmxevcntr), expected) << n;
@@ -142,7 +142,7 @@ TEST_F(PmuTest, OverflowAndInterrupt) {
         EXPECT_EQ(read(reg::pmovsset), 0u);
         EXPECT_FALSE(environment.pmu_level);
         count(1);
-        EXPECT_EQ(get(), 0u) << "it goes on from zero";
+        EXPECT_EQ(get(), bit == kC ? 0 : top + 1) << "the upper half of an event counter goes on";
         EXPECT_TRUE(environment.pmu_level) << "with the read that shows it";
         EXPECT_EQ(read(reg::pmovsset), bit);
         EXPECT_EQ(read(reg::pmovsclr), bit);
@@ -165,6 +165,54 @@ TEST_F(PmuTest, OverflowAndInterrupt) {
         cpu.reset(0);
         EXPECT_FALSE(environment.pmu_level);
     }
+}
+
+// PMCR_EL0.LP (FEAT_PMUv3p5): all 64 bits, for which the environment looks as well.
+TEST_F(PmuTest, LongEventCounters) {
+    constexpr uint64_t kEnableLong = 1 | 1 << 7;
+    write(reg::pmevtyper(0), kCpuCycles);
+    write(reg::pmevcntr(0), 0xffff'fffe);
+    write(reg::pmintenset, 1);
+    write(reg::pmcntenset, 1);
+    write(reg::pmcr, kEnableLong);
+    EXPECT_EQ(read(reg::pmcr) & 0xff, kEnableLong | 1 << 6);
+    pass(100);
+    EXPECT_EQ(read(reg::pmevcntr(0)), 0x1'0000'0062u);
+    EXPECT_EQ(read(reg::pmovsset), 0u);
+    write(reg::pmevcntr(0), ~uint64_t{0} - 9);
+    EXPECT_EQ(environment.pmu_look, 10u);
+    pass(9);
+    EXPECT_EQ(read(reg::pmovsset), 0u);
+    pass(3);
+    EXPECT_EQ(read(reg::pmevcntr(0)), 2u);
+    EXPECT_EQ(read(reg::pmovsset), 1u);
+    EXPECT_TRUE(environment.pmu_level);
+    EXPECT_EQ(read(reg::pmmir), 0u) << "no event of slots";
+}
+
+TEST_F(PmuTest, ModelsWithShortCounters) {
+    Cpu old(*state, environment, tables.memory(), {.features = kDefaultFeatures.without(Feature::Pmu1)});
+    old.reset(0);
+    const auto get = [&](uint32_t encoding) {
+        uint64_t value = ~uint64_t{0};
+        EXPECT_TRUE(read_sysreg(old, encoding, value).ok());
+        return value;
+    };
+    const auto set = [&](uint32_t encoding, uint64_t value) {
+        EXPECT_TRUE(write_sysreg(old, encoding, value).ok());
+    };
+    set(reg::pmevtyper(0), 0xfc00 | kCpuCycles);
+    EXPECT_EQ(get(reg::pmevtyper(0)), kCpuCycles) << "events of 10 bits";
+    set(reg::pmevcntr(0), 0x7'ffff'fffe);
+    EXPECT_EQ(get(reg::pmevcntr(0)), 0xffff'fffeu);
+    set(reg::pmcntenset, 1);
+    set(reg::pmcr, 1 | 1 << 7);
+    EXPECT_EQ(get(reg::pmcr) & 0x80, 0u) << "no LP";
+    pass(5);
+    EXPECT_EQ(get(reg::pmevcntr(0)), 3u);
+    EXPECT_EQ(get(reg::pmovsset), 1u);
+    uint64_t value;
+    EXPECT_EQ(read_sysreg(old, reg::pmmir, value).kind, Kind::Undefined);
 }
 
 // Nobody reads anything: the environment is told when to look.

@@ -282,10 +282,28 @@ TEST_F(Sysregs, NoOtherPstateField) {
     }
 }
 
+// Bits of features that the model lacks are RES0.
+TEST_F(Sysregs, FpcrOfAModel) {
+    Cpu old(
+        *state, environment, tables.memory(),
+        {.features = kDefaultFeatures.without(Feature::Fp16).without(Feature::Ebf16).without(Feature::Afp)});
+    old.reset(0);
+    ASSERT_TRUE(write_sysreg(old, reg::cpacr, 3 << 20).ok());
+    ASSERT_TRUE(write_sysreg(old, reg::fpcr, 0xffff'ffff).ok());
+    uint64_t value = 0;
+    ASSERT_TRUE(read_sysreg(old, reg::fpcr, value).ok());
+    EXPECT_EQ(value, 0x07c0'0000u);
+    EXPECT_EQ(state->translation_flags & (translation_flag::kFpAlternative | translation_flag::kFpMerges),
+              0u);
+}
+
 TEST_F(Sysregs, FpRegisters) {
     write(reg::cpacr, 3 << 20);
     write(reg::fpcr, 0xffff'ffff);
-    EXPECT_EQ(read(reg::fpcr), 0x07c8'0000u);
+    EXPECT_EQ(read(reg::fpcr), 0x07c8'2007u);
+    constexpr uint32_t kAfp =
+        translation_flag::kFpSlow | translation_flag::kFpAlternative | translation_flag::kFpMerges;
+    EXPECT_EQ(state->translation_flags & kAfp, kAfp);
     EXPECT_EQ(jit::host_fp::rounding(*state), jit::softfloat::Rounding::Zero);
     jit::host_fp::set_exceptions(*state, jit::softfloat::kIoc);
     EXPECT_EQ(read(reg::fpsr), 1u);

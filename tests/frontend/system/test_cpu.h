@@ -122,7 +122,7 @@ inline constexpr uint32_t sctlr = sysreg_encoding(3, 0, 1, 0, 0), cpacr = sysreg
                           pmintenclr = sysreg_encoding(3, 0, 9, 14, 2),
                           pmovsset = sysreg_encoding(3, 3, 9, 14, 3),
                           pmxevcntr = sysreg_encoding(3, 3, 9, 13, 2),
-                          pmceid0 = sysreg_encoding(3, 3, 9, 12, 6),
+                          pmceid0 = sysreg_encoding(3, 3, 9, 12, 6), pmmir = sysreg_encoding(3, 0, 9, 14, 6),
                           tpidr_el0 = sysreg_encoding(3, 3, 13, 0, 2),
                           tpidrro = sysreg_encoding(3, 3, 13, 0, 3),
                           tpidr_el1 = sysreg_encoding(3, 0, 13, 0, 4),
