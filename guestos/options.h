@@ -52,6 +52,8 @@ enum class Fastmem : uint8_t { Auto, On, Off };
 enum class LightvStage : uint8_t { Auto, Host, Fill };
 /// `--jit`.
 enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
+/// Where tier 1 has guest integer registers between its blocks: GuestState, or vector registers of the host.
+enum class RegisterHome : uint8_t { Memory, Simd };
 
 /// `--virtio`: the registers of the virtio-mmio slots (virtio 1.2 section 4.2).
 enum class VirtioMmio : uint8_t { Modern, Legacy };
@@ -300,6 +302,7 @@ struct RunOptions {
     Fastmem fastmem = Fastmem::Auto;
     mmu::ShadowOptions shadow;
     JitTier jit = JitTier::Auto;            ///< Auto: Tiered, or Tier1 in a program without LLVM
+    RegisterHome registers = RegisterHome::Memory;
     std::optional<uint32_t> jit_threshold;  ///< executions of a block before it is hot
     std::string jit_dump;                   ///< a directory; empty: none
     std::string jit_cache;                  ///< a directory for compiled regions; empty: none

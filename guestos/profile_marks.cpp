@@ -1,6 +1,7 @@
 #include "guestos/profile_marks.h"
 
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -16,10 +17,21 @@ Json describe(const ProfileMarks::Sample& before, const ProfileMarks::Sample& af
     Json classes;
     for (size_t k = 0; k < jit::kHostClasses; ++k)
         classes[jit::name_of(static_cast<jit::HostClass>(k))] = host.host[k];
+    // Of x0 to x30 and sp in GuestState, by blocks and by what they share.
+    const auto sum = [](const auto& counts) {
+        return std::accumulate(counts.begin(), counts.end(), uint64_t{0});
+    };
+    const Json registers{{"loads", sum(host.loads)},
+                         {"stores", sum(host.stores)},
+                         {"vector_reads", host.vector_reads},
+                         {"vector_writes", host.vector_writes},
+                         {"shared", host.shared},
+                         {"by_register", {{"loads", host.loads}, {"stores", host.stores}}}};
     const jit::Tier2Stats &from = before.tier2, &to = after.tier2;
     return {{"guest_instructions", host.guest},
             {"host_instructions", host.all()},
             {"classes", classes},
+            {"registers", registers},
             {"regions",
              {{"compiled", to.compiled - from.compiled},
               {"compile_nanoseconds", to.compile_ns - from.compile_ns},

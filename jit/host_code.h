@@ -52,6 +52,20 @@ struct CodeRoom {
     ptrdiff_t distance = 0;
 };
 
+/// How blocks are compiled.
+struct CodeOptions {
+    /// All code masks addresses by the outcome of its checks, and has no branch that the host predicts by its target:
+    /// docs/security.md.
+    bool spectre = false;
+    /// Guest integer registers live in vector registers while translated code runs, not in GuestState: the host must have
+    /// host_has_vector_registers(), and code of other tiers must not run.
+    bool vector_registers = false;
+    /// Where code counts what it executes; null: nowhere. It must stay as long as the code.
+    HostProfile* profile = nullptr;
+};
+/// Whether the host has those that CodeOptions::vector_registers takes.
+bool host_has_vector_registers();
+
 /// The code cache: hot paths in the first half, cold stubs in the second, both filled upwards.
 ///
 /// The same memory is mapped twice, at random addresses that say nothing about each other: for execution, which is where
@@ -61,7 +75,7 @@ class CodeBuffer {
     static constexpr size_t kDefaultSize = size_t{256} << 20;
 
     /// Throws std::system_error when the host has no memory.
-    explicit CodeBuffer(size_t size = kDefaultSize, bool spectre = false);
+    explicit CodeBuffer(size_t size = kDefaultSize, const CodeOptions& options = {});
     ~CodeBuffer();
     CodeBuffer(const CodeBuffer&) = delete;
     CodeBuffer& operator=(const CodeBuffer&) = delete;
@@ -88,11 +102,8 @@ class CodeBuffer {
     /// they may.
     void set_grouping(bool on) { grouping_ = on; }
     bool grouping() const { return grouping_ && !spectre_; }
-    /// Whether all code masks addresses by the outcome of its checks, and has no branch that the host predicts by its
-    /// target: docs/security.md.
     bool spectre() const { return spectre_; }
-    /// Where the blocks compiled from now on count what they execute; null, at first: nowhere. It must stay as long as they do.
-    void set_profile(HostProfile* profile) { profile_ = profile; }
+    bool vector_registers() const { return vector_registers_; }
     HostProfile* profile() const { return profile_; }
     size_t hot_used() const;
     size_t cold_used() const;
@@ -114,8 +125,8 @@ class CodeBuffer {
     size_t size_ = 0;
     unsigned range_log2_ = 0;
     bool grouping_ = true;
-    HostProfile* profile_ = nullptr;
-    const bool spectre_;
+    HostProfile* const profile_;
+    const bool spectre_, vector_registers_;
     SharedStubs stubs_{};
     std::unique_ptr<Assembler> assembler_;
 };
@@ -251,9 +262,7 @@ const uint8_t* fastmem_fault(const CompiledBlock& block, const void* host_pc);
 
 /// One line an instruction, Intel syntax, without addresses for jumps inside the span.
 std::string disassemble(std::span<const uint8_t> code);
-/// Bytes of the first instruction; 0: it is none, or not have_disassembler().
-size_t instruction_length(std::span<const uint8_t> code);
-/// Whether this build has one.
+/// Whether this build has a disassembler.
 bool have_disassembler();
 
 }  // namespace arclight::jit

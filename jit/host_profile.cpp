@@ -28,6 +28,13 @@ HostProfile::Totals HostProfile::Totals::operator-(const Totals& before) const {
     Totals difference = *this;
     for (size_t k = 0; k < kHostClasses; ++k) difference.host[k] -= before.host[k];
     difference.guest -= before.guest;
+    for (size_t k = 0; k < kIntegerRegisters; ++k) {
+        difference.loads[k] -= before.loads[k];
+        difference.stores[k] -= before.stores[k];
+    }
+    difference.vector_reads -= before.vector_reads;
+    difference.vector_writes -= before.vector_writes;
+    difference.shared -= before.shared;
     return difference;
 }
 
@@ -38,6 +45,13 @@ HostProfile::Totals HostProfile::totals() const {
         if (runs == 0) continue;
         for (size_t k = 0; k < kHostClasses; ++k) totals.host[k] += runs * s.host[k];
         totals.guest += runs * s.guest;
+        for (size_t k = 0; k < kIntegerRegisters; ++k) {
+            totals.loads[k] += runs * s.loads[k];
+            totals.stores[k] += runs * s.stores[k];
+            if (s.shared) totals.shared += runs * (s.loads[k] + s.stores[k]);
+        }
+        totals.vector_reads += runs * s.vector_reads;
+        totals.vector_writes += runs * s.vector_writes;
     }
     return totals;
 }

@@ -38,6 +38,7 @@ enum class HostClass : uint8_t {
     kCount,
 };
 inline constexpr size_t kHostClasses = static_cast<size_t>(HostClass::kCount);
+inline constexpr size_t kIntegerRegisters = 32;  ///< of the guest: x0 to x30, sp
 const char* name_of(HostClass c);
 
 /// Not synchronised: the engine's lock is held, but for the counters.
@@ -47,6 +48,11 @@ class HostProfile {
         const uint64_t* runs;  ///< counts its executions
         std::array<uint16_t, kHostClasses> host;
         uint16_t guest;  ///< instructions that begin in it
+        /// Host instructions that read and write x0..x30 and sp in GuestState, by register.
+        std::array<uint8_t, kIntegerRegisters> loads, stores;
+        /// Those that move them from and to the vector registers of CodeOptions::vector_registers.
+        uint16_t vector_reads, vector_writes;
+        bool shared;  ///< of a stub that blocks share: no more of it is counted than `loads` and `stores`
     };
     /// Of a new segment; stays where it is.
     uint64_t* new_counter();
@@ -55,6 +61,9 @@ class HostProfile {
     struct Totals {
         std::array<uint64_t, kHostClasses> host{};
         uint64_t guest = 0;
+        std::array<uint64_t, kIntegerRegisters> loads{}, stores{};
+        uint64_t vector_reads = 0, vector_writes = 0;
+        uint64_t shared = 0;  ///< of loads and stores, those by shared stubs
         uint64_t all() const;
         Totals operator-(const Totals& before) const;
     };

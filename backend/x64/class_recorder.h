@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "jit/host_instruction.h"
 #include "jit/host_profile.h"
 
 namespace arclight::backend {
@@ -37,6 +38,7 @@ class ClassRecorder {
     /// What comes before the first segment's counter belongs to it.
     uint16_t segment() const { return static_cast<uint16_t>(segments_.empty() ? 0 : segments_.size() - 1); }
     void count(const Code& code);
+    static void count_registers(const jit::HostInstruction& insn, jit::HostProfile::Segment& segment);
 
     jit::HostProfile& profile_;
     std::vector<Mark> marks_;

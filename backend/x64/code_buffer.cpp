@@ -10,7 +10,15 @@
 
 namespace arclight::jit {
 
-CodeBuffer::CodeBuffer(size_t size, bool spectre) : size_(size), spectre_(spectre) {
+bool host_has_vector_registers() {
+    return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+}
+
+CodeBuffer::CodeBuffer(size_t size, const CodeOptions& options)
+    : size_(size),
+      profile_(options.profile),
+      spectre_(options.spectre),
+      vector_registers_(options.vector_registers) {
     constexpr size_t kMinForRegions = size_t{96} << 20;
     range_log2_ = static_cast<unsigned>(std::bit_width(size + kCounterBytes + kMinForRegions - 1));
     const backend::CodeViews views =

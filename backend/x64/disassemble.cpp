@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "jit/host_code.h"
+#include "jit/host_instruction.h"
 #include "jit/memory_operand.h"
 
 namespace arclight::jit {
@@ -63,13 +64,33 @@ std::string disassemble(std::span<const uint8_t> code) {
     return text;
 }
 
-size_t instruction_length(std::span<const uint8_t> code) {
+HostInstruction host_instruction(std::span<const uint8_t> code) {
     ZydisDecoder decoder;
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZydisDecodedInstruction insn;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, nullptr, code.data(), code.size(), &insn)))
-        return 0;
-    return insn.length;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code.data(), code.size(), &insn, operands))) return {};
+    HostInstruction found{.bytes = insn.length, .memory = {}};
+    bool general = false, read = false, written = false;
+    for (unsigned k = 0; k < insn.operand_count_visible; ++k) {
+        const ZydisDecodedOperand& op = operands[k];
+        const bool reads = (op.actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
+        const bool writes = (op.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+        if (op.type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            const ZydisRegister r = op.reg.value;
+            general = general || (r >= ZYDIS_REGISTER_EAX && r <= ZYDIS_REGISTER_R15);
+            if (r < ZYDIS_REGISTER_XMM16 || r > ZYDIS_REGISTER_XMM31) continue;
+            read = read || reads, written = written || writes;
+        } else if (op.type == ZYDIS_OPERAND_TYPE_MEMORY && op.mem.type == ZYDIS_MEMOP_TYPE_MEM &&
+                   op.mem.index == ZYDIS_REGISTER_NONE && op.mem.base >= ZYDIS_REGISTER_RAX &&
+                   op.mem.base <= ZYDIS_REGISTER_R15) {
+            found.memory = {true, reads, writes, static_cast<uint8_t>(op.mem.base - ZYDIS_REGISTER_RAX),
+                            op.mem.disp.value};
+        }
+    }
+    found.from_upper_vector = read && general;
+    found.to_upper_vector = written && general;
+    return found;
 }
 
 bool have_disassembler() { return true; }

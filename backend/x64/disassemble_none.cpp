@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "jit/host_code.h"
+#include "jit/host_instruction.h"
 #include "jit/memory_operand.h"
 
 namespace arclight::jit {
@@ -13,7 +14,7 @@ std::string disassemble(std::span<const uint8_t> code) {
     return fmt::format("db {:02x}\n", fmt::join(code, " "));
 }
 
-size_t instruction_length(std::span<const uint8_t>) { return 0; }
+HostInstruction host_instruction(std::span<const uint8_t>) { return {}; }
 bool have_disassembler() { return false; }
 
 }  // namespace arclight::jit

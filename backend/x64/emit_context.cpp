@@ -9,7 +9,7 @@ EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
       as(code_buffer, size),
       constants(code_buffer),
       regs(as, values, slots, flags),
-      slots(as, values, regs, flags, faults),
+      slots(as, values, regs, flags, faults, code_buffer.vector_registers()),
       flags(as, values, regs, slots, constants),
       cold(as) {}
 

@@ -2,6 +2,7 @@
 #include <span>
 
 #include "backend/x64/stub_emitter.h"
+#include "backend/x64/vector_homes.h"
 #include "jit/runtime_entries.h"
 #include "mmu/victim_tlb.h"
 
@@ -81,9 +82,37 @@ jit::SharedStubs StubEmitter::emit_stubs() {
         as_.ldmxcsr(guest_mxcsr);
         as_.land(same);
     };
+    // Guest registers in vector registers: C++ sees them in GuestState alone.
+    const auto vector_slot = [](size_t k) { return qword[at(slot_disp(kInVectors[k]))]; };
+    const auto vector_home = [](size_t k) { return Xmm(kFirstVectorHome + static_cast<int>(k)); };
+    // That they are executed from here on, where somebody asks: their counter.
+    const auto count = [&](bool stores) {
+        jit::HostProfile* profile = ctx_.buffer.profile();
+        if (profile == nullptr) return;
+        jit::HostProfile::Segment segment{};
+        segment.runs = profile->new_counter();
+        segment.shared = true;
+        for (const uint8_t slot : kInVectors) (stores ? segment.stores : segment.loads)[slot] = 1;
+        profile->add(segment);
+        as_.push(rax);
+        as_.mov(rax, reinterpret_cast<size_t>(segment.runs));
+        as_.inc(qword[rax]);
+        as_.pop(rax);
+    };
+    const auto store_vector_homes = [&] {
+        if (!ctx_.buffer.vector_registers()) return;
+        for (size_t k = 0; k < kInVectors.size(); ++k) as_.vmovq(vector_slot(k), vector_home(k));
+        count(true);
+    };
+    const auto load_vector_homes = [&] {
+        if (!ctx_.buffer.vector_registers()) return;
+        for (size_t k = 0; k < kInVectors.size(); ++k) as_.vmovq(vector_home(k), vector_slot(k));
+        count(false);
+    };
     // A call of C++ with the host's MXCSR; `bytes` align the stack and hold what differed, and then what is
     // left.
     const auto call_host = [&](const Address& function, int bytes) {
+        store_vector_homes();
         enter_host_fp();
         as_.sub(rsp, bytes);
         as_.mov(dword[rsp], edi);
@@ -98,13 +127,16 @@ jit::SharedStubs StubEmitter::emit_stubs() {
         as_.ldmxcsr(guest_mxcsr);
         as_.land(done);
         as_.add(rsp, bytes);
+        load_vector_homes();
     };
     // The same with the guest's, for C++ that does integer arithmetic only.
     const auto call_integer = [&](const Address& function, int bytes) {
+        store_vector_homes();
         as_.sub(rsp, bytes);
         as_.lea(rdi, ptr[rbp - jit::kStateBias]);
         as_.call_indirect(function);
         as_.add(rsp, bytes);
+        load_vector_homes();
     };
     const auto reload_tlb = [&] { as_.mov(r14, qword[at(ARCLIGHT_STATE_DISP(tlb))]); };
     const auto set_reason = [&](jit::ExitReason r) {
@@ -141,10 +173,12 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     set_reason(jit::ExitReason::None);
     as_.stmxcsr(host_mxcsr);
     load_guest_mxcsr(host_mxcsr);
+    load_vector_homes();
     as_.jump_indirect(rsi);
 
     as_.align(16);
     t.leave = as_.here();
+    store_vector_homes();
     enter_host_fp();
     as_.mov(rsp, qword[at(ARCLIGHT_STATE_DISP(saved_rsp))]);
     as_.mov(eax, dword[at(ARCLIGHT_STATE_DISP(exit_reason))]);

@@ -6,14 +6,15 @@
 #include "backend/x64/fault_map_builder.h"
 #include "backend/x64/host_flags.h"
 #include "backend/x64/register_allocator.h"
+#include "backend/x64/vector_homes.h"
 
 namespace arclight::backend {
 
 using namespace Xbyak::util;
 
 GuestSlots::GuestSlots(Assembler& as, BlockValues& values, RegisterAllocator& regs, HostFlags& flags,
-                       FaultMapBuilder& faults)
-    : as_(as), values_(values), regs_(regs), flags_(flags), faults_(faults) {
+                       FaultMapBuilder& faults, bool in_vectors)
+    : as_(as), values_(values), regs_(regs), flags_(flags), faults_(faults), in_vectors_(in_vectors) {
     slot_.fill(kNoRef);
     home_head_.fill(kNoRef);
     observed_.fill(0);
@@ -108,8 +109,34 @@ SavedLocation GuestSlots::location_of(unsigned slot) const {
     return where;
 }
 
+std::optional<Xmm> GuestSlots::vector_home(unsigned slot) const {
+    const int home = in_vectors_ ? vector_home_of(slot) : -1;
+    return home < 0 ? std::nullopt : std::optional<Xmm>(home);
+}
+
+void GuestSlots::store_in_vector(const Xmm& home, const SavedLocation& from) {
+    switch (from.kind) {
+        case SavedLocation::Gpr: as_.vmovq(home, Reg64(from.reg)); break;
+        case SavedLocation::Constant:
+            if (from.value == 0) {
+                as_.vpxord(home, home, home);
+            } else {
+                as_.mov(rax, static_cast<uint64_t>(from.value));
+                as_.vmovq(home, rax);
+            }
+            break;
+        case SavedLocation::PageRelative:
+            as_.mov(rax, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
+            if (from.value != 0) as_.lea(rax, ptr[rax + static_cast<int32_t>(from.value)]);
+            as_.vmovq(home, rax);
+            break;
+        default: break;  // no integer register's
+    }
+}
+
 void GuestSlots::store_slot(unsigned slot, const SavedLocation& from) {
     const ClassScope scope(as_, jit::HostClass::RegisterStore);
+    if (const auto home = vector_home(slot)) return store_in_vector(*home, from);
     const Xbyak::RegExp where = at(slot_disp(slot));
     switch (from.kind) {
         case SavedLocation::Gpr: as_.mov(qword[where], Reg64(from.reg)); break;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "backend/x64/assembler.h"
 #include "backend/x64/block_values.h"
@@ -16,8 +17,9 @@ class RegisterAllocator;
 /// a spill slot), and no value has a dirty slot as its home.
 class GuestSlots {
   public:
+    /// `in_vectors`: some slots are not in memory but where vector_homes.h says.
     GuestSlots(Assembler& as, BlockValues& values, RegisterAllocator& regs, HostFlags& flags,
-               FaultMapBuilder& faults);
+               FaultMapBuilder& faults, bool in_vectors);
     void start_block();
 
     void get_slot(unsigned slot, Ref result);
@@ -37,6 +39,9 @@ class GuestSlots {
     /// A helper is about to write guest state: values that live in slots' memory move elsewhere.
     void drop_all_homes();
 
+    /// The vector register that the slot lives in, if it does in one; kNone is no slot.
+    std::optional<Xmm> vector_home(unsigned slot) const;
+
     /// Whether NZCV in memory is stale.
     bool flags_dirty() const { return flags_dirty_; }
     /// Whether it is and this instruction or a later one needs it there.
@@ -52,6 +57,7 @@ class GuestSlots {
     /// The slot's memory is about to change: values that live there alone move elsewhere.
     void drop_home(unsigned slot);
     void store_slot(unsigned slot, const SavedLocation& from);
+    void store_in_vector(const Xmm& home, const SavedLocation& from);
     SavedLocation location_of(unsigned slot) const;
 
     Assembler& as_;
@@ -64,6 +70,7 @@ class GuestSlots {
     std::array<uint32_t, kSlots> observed_;  ///< last instruction that may need a dirty slot in memory
     uint64_t dirty_ = 0;
     bool flags_dirty_ = false;
+    const bool in_vectors_;
 };
 
 }  // namespace arclight::backend

@@ -162,11 +162,16 @@ void RegisterAllocator::load_value(unsigned reg, Ref r) {
         return;
     }
     const Reg64 g(static_cast<int>(reg));
+    const auto vector = slots_.vector_home(values_[r].home);
     if (i.op == Op::Const) {
         move_imm(g, i.imm);
     } else if (values_.rematerialisable(r)) {
         as_.mov(g, qword[at(ARCLIGHT_STATE_DISP(page_base))]);
         if (i.imm != 0) as_.lea(g, ptr[g + static_cast<int32_t>(i.imm)]);
+    } else if (vector && i.type == Type::I32) {
+        as_.vmovd(g.cvt32(), *vector);
+    } else if (vector) {
+        as_.vmovq(g, *vector);
     } else if (i.type == Type::I32) {
         as_.mov(g.cvt32(), dword[at(memory_disp(r))]);
     } else {
@@ -192,7 +197,8 @@ Xmm RegisterAllocator::use_xmm(Ref r) { return Xmm(use_in_register(r, true) - 16
 
 const Operand& RegisterAllocator::use_rm(Ref r, Type t) {
     const unsigned k = operand_count_++ % 3;
-    if (values_[r].reg == kNone && values_.in_memory(r) && values_.dies(r)) {
+    if (values_[r].reg == kNone && values_.in_memory(r) && values_.dies(r) &&
+        !slots_.vector_home(values_[r].home)) {
         const Xbyak::RegExp where = at(memory_disp(r));
         return mem_operand_[k] = t == Type::I32 ? dword[where] : qword[where];
     }

@@ -34,6 +34,7 @@ struct Words {
     std::string fastmem = "auto", lightv_stage = "auto";
     std::string mmu = "ssp";
     std::string jit = "auto";
+    std::string registers = "memory";
     std::string jit_cache, jit_cache_size, jit_code;
     std::vector<std::string> place;
     std::string trace;
@@ -424,6 +425,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->check(one_of({"auto", "interpreter", "tier1", "tiered", "tier2"}))
         ->group(execution);
     command
+        ->add_option(
+            "--registers", words->registers,
+            "where guest integer registers are between blocks: memory, or simd: vector registers of a host "
+            "with AVX-512, with --jit tier1 and without kvm (docs/experiments.md) [memory]")
+        ->type_name("PLACE")
+        ->check(one_of({"memory", "simd"}))
+        ->group(execution);
+    command
         ->add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")
         ->type_name("N")
         ->check(CLI::Range(1u, 1'000'000'000u).description(""))
@@ -662,6 +671,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                       : words->jit == "tier1"       ? JitTier::Tier1
                       : words->jit == "interpreter" ? JitTier::Interpreter
                                                     : JitTier::Auto;
+        options.registers = words->registers == "simd" ? RegisterHome::Simd : RegisterHome::Memory;
         if (!options.semihosting_files.empty() && options.semihosting == SemihostingAccess::Off)
             return complain("--semihosting-files needs --semihosting", kExitUsage);
         options.acpi = !words->no_acpi;

@@ -37,14 +37,15 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       limits_(frontend.code_limits()),
       memory_(memory),
       options_(options),
-      code_(options.code_bytes, options.spectre),
+      code_(options.code_bytes, {.spectre = options.spectre,
+                                 .vector_registers = options.vector_registers,
+                                 .profile = options.profile_host ? &profile_ : nullptr}),
       cache_(memory_, code_),
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     cache_.on_retire = [this](TranslationBlock& block) {
         retired_.add(block);
         if (tier2_.enabled()) tier2_.forget(block);
     };
-    if (options_.profile_host) code_.set_profile(&profile_);
     if (!tier2_.enabled()) return;
     tier2_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
 }

@@ -28,7 +28,8 @@ struct EngineOptions {
     size_t code_bytes = CodeBuffer::kDefaultSize;
     unsigned max_block_insns = 0;  ///< 0: the frontend's default
     bool concurrent = false;       ///< several virtual CPUs run the code at once
-    bool spectre = false;          ///< CodeBuffer::spectre(), and regions likewise
+    bool spectre = false;          ///< CodeOptions::spectre, and regions likewise
+    bool vector_registers = false;  ///< CodeOptions::vector_registers; not with tier 2 or the interpreter
     bool profile_host = false;     ///< counts the host instructions that blocks execute (host_profile.h)
     bool interpret = false;        ///< every block by ir::Interpreter; not with tier 2 or fastmem
     Tier2Options tier2;

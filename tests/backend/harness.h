@@ -91,8 +91,8 @@ class Harness {
   public:
     static constexpr uint64_t kPage = 0x40'2000;
 
-    explicit Harness(size_t code_size = size_t{8} << 20, bool spectre = false)
-        : code(code_size, spectre), accelerator(code) {
+    explicit Harness(size_t code_size = size_t{8} << 20, const CodeOptions& options = {})
+        : code(code_size, options), accelerator(code) {
         tlb = std::make_unique<SoftTlb>();
         other_view = std::make_unique<SoftTlb>();
         tlb->epoch = 5, other_view->epoch = 6;
@@ -115,8 +115,9 @@ class Harness {
         put(kMemorySlow, reinterpret_cast<const void*>(MemorySlowFn{memory_slow}));
         put(kLookupDirect, reinterpret_cast<const void*>(LookupFn{lookup_direct}));
         put(kLookupIndirect, reinterpret_cast<const void*>(LookupFn{lookup_indirect}));
-        put(kVectorCall, reinterpret_cast<const void*>(VectorCallFn{vector_call}));
-        const HelperFn helpers[] = {helper_hash, helper_system, helper_maybe_raise, helper_end};
+        put(kVectorCall, reinterpret_cast<const void*>(VectorCallFn{call_vector}));
+        const HelperFn helpers[] = {call<helper_hash>, call<helper_system>, call<helper_maybe_raise>,
+                                    call<helper_end>};
         for (unsigned k = 0; k < std::size(helpers); ++k)
             put(kFirstHelper + k, reinterpret_cast<const void*>(helpers[k]));
         slow_calls = lookups = 0;
@@ -169,8 +170,26 @@ class Harness {
 
   private:
     static Harness& of(GuestState& s) { return *static_cast<Harness*>(s.cpu); }
+    /// As C++ may leave xmm16 to xmm31.
+    void clobber_vectors() const {
+        if (!code.vector_registers()) return;
+        asm volatile(
+            ".irp k, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n"
+            "vpternlogd $255, %xmm\\k, %xmm\\k, %xmm\\k\n"
+            ".endr");
+    }
+    template <HelperFn helper>
+    static uint64_t call(GuestState& s, uint64_t a, uint64_t b, uint64_t c) {
+        of(s).clobber_vectors();
+        return helper(s, a, b, c);
+    }
+    static void call_vector(GuestState& s, uint64_t op) {
+        of(s).clobber_vectors();
+        vector_call(s, op);
+    }
     static void memory_slow(GuestState& s, uint64_t descriptor, const void* host_pc) {
         Harness& h = of(s);
+        h.clobber_vectors();
         ++h.slow_calls;
         h.last_access = MemoryAccess::unpack(descriptor);
         if (perform(s, h.last_access, h.memory)) {
@@ -190,6 +209,7 @@ class Harness {
         s.exit_request = 1;
     }
     static const void* answer(Harness& h, uint64_t what) {
+        h.clobber_vectors();
         ++h.lookups;
         h.last_lookup = what;
         return std::exchange(h.next_code, nullptr);

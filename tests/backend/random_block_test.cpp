@@ -11,7 +11,7 @@ namespace {
 
 class RandomBlock {
   public:
-    explicit RandomBlock(bool spectre = false) : h_(size_t{8} << 20, spectre) {}
+    explicit RandomBlock(const CodeOptions& options = {}) : h_(size_t{8} << 20, options) {}
     /// Empty, or what differs.
     std::string run(uint64_t seed) {
         BlockGenerator g(seed);
@@ -85,8 +85,19 @@ TEST(RandomBlockTest, EmittedCodeDoesWhatTheIrSays) {
 }
 
 TEST(RandomBlockTest, SoDoesCodeThatMasksItsAddresses) {
-    RandomBlock blocks(/*spectre=*/true);
+    RandomBlock blocks({.spectre = true});
     const uint64_t count = setting("ARCLIGHT_BLOCKS", 6000) / 4;
+    for (uint64_t seed = 1; seed <= count; ++seed) {
+        const std::string wrong = blocks.run(seed);
+        ASSERT_TRUE(wrong.empty()) << wrong;
+    }
+    EXPECT_GT(blocks.faults, count / 20);
+}
+
+TEST(RandomBlockTest, SoDoesCodeThatHasRegistersInVectors) {
+    if (!host_has_vector_registers()) GTEST_SKIP() << "no AVX-512";
+    RandomBlock blocks({.vector_registers = true});
+    const uint64_t count = setting("ARCLIGHT_BLOCKS", 6000) / 2;
     for (uint64_t seed = 1; seed <= count; ++seed) {
         const std::string wrong = blocks.run(seed);
         ASSERT_TRUE(wrong.empty()) << wrong;

@@ -39,7 +39,7 @@ class SpectreTest : public ::testing::Test {
         EXPECT_EQ(count(off_.listing(off_.compile(block)), kMask), 0u) << what;
     }
 
-    Harness on_{size_t{8} << 20, true}, off_;
+    Harness on_{size_t{8} << 20, {.spectre = true}}, off_;
 };
 
 TEST_F(SpectreTest, EveryKindOfAccessMasksItsAddress) {
@@ -147,7 +147,7 @@ TEST_F(SpectreTest, NoBranchIsIndirect) {
         const uint8_t* stub = jit::emit_region_stub(h.code, {first, first, jit::kNoCounter});
         return disassemble({first, last}) + disassemble({stub, 200});
     };
-    Harness on(size_t{8} << 20, true), off;
+    Harness on(size_t{8} << 20, {.spectre = true}), off;
     EXPECT_GE(indirect_branches(shared(off)), 6u);
     EXPECT_EQ(indirect_branches(shared(on)), 0u) << shared(on);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The profile of host instructions (--profile-host): its guest instructions are those that --count-instructions counts, its marks
-part the programs, and each loop's instructions are of the classes that its guest instructions need, as often as it runs."""
+part the programs, and each loop's instructions are of the classes that its guest instructions need, as often as it runs, with guest registers in memory and
+in vector registers."""
 import json, os, subprocess, sys, tempfile
 import harness
 from harness import check
@@ -51,6 +52,28 @@ for program in (adds, loads):
     check(1 <= each(program, "poll") <= 2 + MOST, f"{program['name']}: a poll a pass")
     check(each(program, "counter") == 0, f"{program['name']}: tier 1 alone counts no runs")
     check(each(program, "flags") + each(program, "register_store") >= 1, f"{program['name']}: registers go to memory each pass")
+
+# Guest registers: each pass loads and stores some, unless they live in vector registers.
+def registers(program):
+    return {name: program["registers"][name] / PASSES for name in ("loads", "stores", "vector_reads", "vector_writes", "shared")}
+
+
+for program in (adds, loads):
+    found = registers(program)
+    check(found["loads"] >= 1 and found["stores"] >= 1, f"{program['name']}: registers are loaded and stored: {found}")
+    check(found["vector_reads"] + found["vector_writes"] + found["shared"] == 0, f"{program['name']}: none is in a vector: {found}")
+    by = program["registers"]["by_register"]
+    check(sum(by["loads"]) == program["registers"]["loads"] and sum(by["stores"]) == program["registers"]["stores"], f"the registers make the whole: {by}")
+with open("/proc/cpuinfo") as f:
+    flags = set(next((line.split() for line in f if line.startswith("flags")), []))
+if {"avx512f", "avx512vl"} <= flags:
+    profile, _ = run(guests[-1], "--jit", "tier1", "--registers", "simd")
+    for before, program in zip((adds, loads), profile["programs"]):
+        found, old = registers(program), registers(before)
+        check(found["loads"] + found["stores"] - found["shared"] < MOST, f"{program['name']}: blocks use none in memory: {found}")
+        check(found["vector_reads"] >= 1 and found["vector_writes"] >= 1, f"{program['name']}: but in vectors: {found}")
+        check(abs(found["vector_writes"] - old["stores"]) < MOST, f"{program['name']}: as often as they stored them: {found}, {old}")
+        check(0 < found["shared"] < found["vector_reads"], f"{program['name']}: seldom all at once: {found}")
 
 # With tier 2 the block counts its runs, until a region executes the loop.
 profile, _ = run(guests[-1], "--jit", "tiered", "--jit-cache", "off")

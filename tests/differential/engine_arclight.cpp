@@ -67,6 +67,7 @@ struct Variant {
     bool tier2;    ///< every block is also the entry of a region, with the blocks translated before it
     bool fastmem;  ///< regions reach memory through fastmem
     bool avx512;   ///< regions use what the host has of it
+    bool vector_registers;                  ///< CodeOptions::vector_registers
     jit::Assumptions disabled_assumptions;  ///< regions do not make them
     enum class Predicted : uint8_t { Nothing, Right, Wrong } predicted;
 
@@ -81,6 +82,7 @@ struct Variant {
         predicted = static_cast<Predicted>(rng.below(3));
         avx512 = rng.chance(50);
         disabled_assumptions = rng.chance(50) ? 0 : rng.chance(50) ? jit::kEveryAssumption : rng.next();
+        vector_registers = rng.chance(25) && !tier2 && jit::host_has_vector_registers();
     }
 };
 
@@ -111,8 +113,7 @@ class FastmemPage {
 class ArclightEngine final : public Engine {
   public:
     ArclightEngine()
-        : buffer_(kBufferBytes),
-          accelerator_(buffer_),
+        : code_{CodeCache(false), CodeCache(jit::host_has_vector_registers())},
           state_(*map_zeroed<GuestState>()),
           tlb_(*map_zeroed<mmu::SoftTlb>()),
           memory_(host_pages_, DIFF_ARENA_VA, DIFF_ARENA_BYTES),
@@ -224,7 +225,8 @@ class ArclightEngine final : public Engine {
         case_ = &c;
         outcome_ = &out;
         out = {};
-        if (buffer_.hot_used() > kBufferBytes / 4 || buffer_.cold_used() > kBufferBytes / 4) buffer_.reset();
+        if (buffer().hot_used() > kBufferBytes / 4 || buffer().cold_used() > kBufferBytes / 4)
+            buffer().reset();
         clear_jump_cache();
         blocks_.clear();
         faults_.clear();
@@ -245,7 +247,7 @@ class ArclightEngine final : public Engine {
             }
             const Block* block = block_at(state_.pc);
             if (!block) break;
-            switch (accelerator_.run(state_, block->code.entry)) {
+            switch (cache().accelerator.run(state_, block->code.entry)) {
                 case ExitReason::Lookup:
                 case ExitReason::Interrupt:
                 case ExitReason::Redirect:
@@ -301,8 +303,8 @@ class ArclightEngine final : public Engine {
             }
             const auto first_link_slot = static_cast<uint32_t>(link_slots_.size());
             const uint32_t counter = variant_.tier2 ? 0 : jit::kNoCounter;
-            buffer_.counters()[0] = ~uint32_t{0} >> 1;
-            jit::CompiledBlock code = jit::compile(block, buffer_, first_link_slot, counter);
+            buffer().counters()[0] = ~uint32_t{0} >> 1;
+            jit::CompiledBlock code = jit::compile(block, buffer(), first_link_slot, counter);
             if (code.status == jit::CompileStatus::TooComplex && limit > 1) {
                 limit = std::min<unsigned>(limit, block.guest_insns) / 2;
                 continue;
@@ -350,8 +352,8 @@ class ArclightEngine final : public Engine {
         if (!loaded) return broken("a region's object file does not load");
         loaded_.emplace_back(compiler.get(), loaded->handle);
         faults_.add(*loaded);
-        jit::patch_entry(buffer_, entry.code,
-                         jit::emit_region_stub(buffer_, {loaded->entry, entry.code.body, jit::kNoCounter}));
+        jit::patch_entry(buffer(), entry.code,
+                         jit::emit_region_stub(buffer(), {loaded->entry, entry.code.body, jit::kNoCounter}));
     }
 
     void describe(uint64_t pc, const std::string& raw, const ir::Block& block,
@@ -377,7 +379,7 @@ class ArclightEngine final : public Engine {
         const BlockExit from = e.link_slots_[link_slot];  // block_at may add slots
         const Block* target = e.block_at(s.pc);
         if (!target) return nullptr;
-        jit::link(e.buffer_, e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
+        jit::link(e.buffer(), e.blocks_[from.block].code.exits[from.exit], target->code.entry, kEpoch);
         return target->code.entry;
     }
 
@@ -534,8 +536,16 @@ class ArclightEngine final : public Engine {
     }
 
     alignas(4096) uint8_t host_pages_[2 * kArenaPages * mmu::kPageSize] = {};
-    jit::CodeBuffer buffer_;
-    backend::ProcessAccelerator accelerator_;
+    struct CodeCache {
+        explicit CodeCache(bool vector_registers)
+            : buffer(kBufferBytes, {.vector_registers = vector_registers}), accelerator(buffer) {}
+        jit::CodeBuffer buffer;
+        backend::ProcessAccelerator accelerator;
+    };
+    CodeCache& cache() { return code_[variant_.vector_registers ? 1 : 0]; }
+    jit::CodeBuffer& buffer() { return cache().buffer; }
+
+    std::array<CodeCache, 2> code_;  ///< without Variant::vector_registers, and with
     GuestState& state_;
     mmu::SoftTlb& tlb_;
     a64::QuietEnvironment environment_;

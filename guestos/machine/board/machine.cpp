@@ -16,6 +16,7 @@
 #include "devices/host_time_watch.h"
 #include "frontend/a64/frontend.h"
 #include "guestos/daemons.h"
+#include "guestos/machine/board/register_home.h"
 #include "guestos/prepare/engine_modules.h"
 #include "host/memory_fault.h"
 
@@ -80,6 +81,8 @@ Machine::~Machine() {
 Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devices::EventLoop& loop,
                                                  const BoardSerial& serial, ExitStatus* exit_status,
                                                  std::shared_ptr<FlashMemory> flash) {
+    if (auto permitted = check_registers(options, jit::host_has_vector_registers()); !permitted)
+        return std::unexpected(permitted.error());
     auto ram = make_ram(options);
     if (!ram) return std::unexpected(ram.error());
     if (flash == nullptr) {
@@ -178,17 +181,19 @@ void Machine::make_engine() {
     features_ = options_.cpu.value_or(CpuChoice{}).features;
     if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
     frontend_ = frontend::a64::make_frontend(features_);
-    engine_ = std::make_unique<jit::Engine>(*frontend_, memory_,
-                                            jit::EngineOptions{.code_bytes = options_.code_cache,
-                                                               .concurrent = options_.cpus > 1,
-                                                               .spectre = options_.spectre,
-                                                               .profile_host = !options_.profile_host.empty(),
-                                                               .interpret = interpret,
-                                                               .tier2 = tier2,
-                                                               .trace_blocks = options_.trace.blocks,
-                                                               .trace_ir = options_.trace.ir,
-                                                               .trace_host = options_.trace.host,
-                                                               .trace_file = trace_file_.get()});
+    engine_ = std::make_unique<jit::Engine>(
+        *frontend_, memory_,
+        jit::EngineOptions{.code_bytes = options_.code_cache,
+                           .concurrent = options_.cpus > 1,
+                           .spectre = options_.spectre,
+                           .vector_registers = options_.registers == RegisterHome::Simd,
+                           .profile_host = !options_.profile_host.empty(),
+                           .interpret = interpret,
+                           .tier2 = tier2,
+                           .trace_blocks = options_.trace.blocks,
+                           .trace_ir = options_.trace.ir,
+                           .trace_host = options_.trace.host,
+                           .trace_file = trace_file_.get()});
     // A slow path may wait for the other CPUs, and answers them meanwhile.
     if (table_pages_ != nullptr) engine_->code().set_grouping(false);
 }
@@ -199,11 +204,15 @@ Result<void> Machine::choose_accelerator() {
     if (options_.fastmem == Fastmem::On && options_.accel == Accel::Process)
         return failure("--fastmem on needs the virtual machine's page tables: --accel kvm");
     backend::kvm::Probe probe;
-    if (options_.accel != Accel::Process) {
+    // Translated code in the virtual machine has guest registers in GuestState alone.
+    const bool process = options_.accel == Accel::Process || options_.registers == RegisterHome::Simd;
+    if (!process) {
         probe = backend::kvm::probe();
         if (options_.accel == Accel::Kvm && !probe.usable) return failure("--accel kvm: {}", probe.why_not);
     }
-    accelerator_reason_ = options_.accel == Accel::Auto ? probe.reason() : "as asked for";
+    accelerator_reason_ = options_.accel != Accel::Auto ? "as asked for"
+                          : process                     ? "process: --registers simd"
+                                                        : probe.reason();
     if (options_.accel == Accel::Kvm || (options_.accel == Accel::Auto && probe.preferred())) {
         // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB
         // fills elsewhere.

@@ -54,7 +54,7 @@ TEST(SpectreRegion, EveryCheckMasksWhatItIsFor) {
 }
 
 TEST(SpectreRegion, LoadsTheSame) {
-    Harness h(size_t{8} << 20, true);
+    Harness h(size_t{8} << 20, {.spectre = true});
     Regions regions;
     h.fill_tlb();
     for (size_t k = 0; k < sizeof h.memory.bytes; ++k)
