@@ -113,8 +113,11 @@ void DirectTables::complete() {
         ++stats_.refused;
         return;
     }
-    mapped_[run.at / kSlotBytes] += 2;  // it may have split another one
-    mappings_ += 2;
+    // One more, and what is left of the reservation around it: two pieces of one, or none where both neighbours are mapped.
+    const uint64_t more = 2 - (leaf(run.at - 1).first != 0) - (leaf(run.at + run.bytes).first != 0);
+    mapped_[run.at / kSlotBytes] += more;
+    used_[run.at / kSlotBytes] = true;
+    mappings_ += more;
     // Of a large page the guest need not have touched all, and RAM that it has not touched need not be there.
     const int flags = MAP_SHARED | MAP_FIXED | (run.large ? 0 : MAP_POPULATE);
     const int rights = PROT_READ | (run.writable ? PROT_WRITE : 0);
@@ -130,13 +133,14 @@ void DirectTables::complete() {
 
 void DirectTables::unmap_slot(unsigned index) {
     complete();
-    if (mapped_[index] == 0) return;
+    if (!used_[index]) return;
     if (mmap(pointer(index * kSlotBytes), kSlotBytes, PROT_NONE, kReserve | MAP_FIXED, -1, 0) == MAP_FAILED)
         throw std::system_error(errno, std::generic_category(), "cannot unmap guest memory");
     madvise(pointer(index * kSlotBytes), kSlotBytes, MADV_DONTDUMP);
     ++stats_.unmaps;
     mappings_ -= mapped_[index];
     mapped_[index] = 0;
+    used_[index] = false;
     full_ = false;
     const uint64_t first = index * kSlotBytes / kLarge, end = (index + 1) * kSlotBytes / kLarge;
     std::erase_if(large_, [&](uint64_t number) { return number >= first && number < end; });
@@ -145,7 +149,7 @@ void DirectTables::unmap_slot(unsigned index) {
 /// Where the host has no mapping left to split, the whole slot goes, which takes mappings away.
 void DirectTables::unmap(uint64_t at, uint64_t bytes) {
     const auto index = static_cast<unsigned>(at / kSlotBytes);
-    if (mapped_[index] == 0) return;
+    if (!used_[index]) return;
     ++stats_.unmaps;
     ++mapped_[index];
     ++mappings_;

@@ -62,6 +62,8 @@ class DirectTables final : public mmu::HostTables {
     void complete() override;
 
     const DirectTablesStats& stats() const { return stats_; }
+    /// Whether DirectTablesStats::refused has grown since the last call.
+    bool take_refused() { return std::exchange(refused_, stats_.refused) != stats_.refused; }
 
   private:
     static constexpr unsigned kSlots = 256;  // of user space
@@ -85,7 +87,8 @@ class DirectTables final : public mmu::HostTables {
     std::vector<std::unique_ptr<Table>> tables_;
     std::vector<Table*> free_;
     std::array<Slot, kSlots> slots_{};
-    std::array<uint64_t, kSlots> mapped_{};  ///< no more mappings than these are in the slot; 0: it is empty
+    std::array<uint64_t, kSlots> mapped_{};  ///< about as many mappings are in the slot
+    std::array<bool, kSlots> used_{};        ///< something was mapped in it
     unsigned reserved_ = 0;
     std::unordered_set<uint64_t> large_;  ///< mappings of 2 MiB, by number
     Run run_;                             ///< what complete() maps
@@ -93,6 +96,7 @@ class DirectTables final : public mmu::HostTables {
     bool full_ = false;                   ///< the host refused one, and none has gone since
     std::vector<uint64_t> sorted_;        ///< of invalidate()
     DirectTablesStats stats_;
+    uint64_t refused_ = 0;  ///< of take_refused()
 };
 
 }  // namespace arclight::backend

