@@ -48,6 +48,12 @@ class CommandServer;
 enum class Accel : uint8_t { Auto, Kvm, Process };
 /// `--fastmem`: guest memory by the virtual machine's page tables.
 enum class Fastmem : uint8_t { Auto, On, Off };
+/// `--direct-memory`: EL0's memory by this process's own page tables.
+enum class DirectMemoryUse : uint8_t {
+    Off,
+    On,      ///< of address spaces that run for long
+    Always,  ///< of all, for tests
+};
 /// Where LightV changes what lies behind a page: in the host's mapping of RAM, or where soft TLBs and fastmem are filled.
 enum class LightvStage : uint8_t { Auto, Host, Fill };
 /// `--jit`.
@@ -300,6 +306,7 @@ struct RunOptions {
     devices::HostSuspend host_suspend = devices::HostSuspend::Pause;
     Accel accel = Accel::Auto;
     Fastmem fastmem = Fastmem::Auto;
+    DirectMemoryUse direct_memory = DirectMemoryUse::Off;
     mmu::ShadowOptions shadow;
     JitTier jit = JitTier::Auto;            ///< Auto: Tiered, or Tier1 in a program without LLVM
     RegisterHome registers = RegisterHome::Memory;

@@ -20,6 +20,7 @@
 #include "host/memory_fault.h"
 #include "host/signal_text.h"
 #include "host/thread.h"
+#include "host/translated_access.h"
 
 namespace arclight::host {
 
@@ -143,6 +144,15 @@ void on_signal(int signal, siginfo_t* info, void* argument) {
                              : handle_withheld_fault(info->si_addr, write, &pc, &sp)) {
             registers[REG_RIP] = static_cast<greg_t>(pc);
             registers[REG_RSP] = static_cast<greg_t>(sp);
+            return;
+        }
+    }
+    if ((signal == SIGSEGV || signal == SIGBUS) && fault) {
+        auto pc = static_cast<uint64_t>(registers[REG_RIP]);
+        // A general protection or stack fault (SI_KERNEL) has no address.
+        const void* const address = info->si_code == SI_KERNEL ? nullptr : info->si_addr;
+        if (handle_translated_access(address, &pc)) {
+            registers[REG_RIP] = static_cast<greg_t>(pc);
             return;
         }
     }

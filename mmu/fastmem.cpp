@@ -7,7 +7,6 @@ namespace arclight::mmu {
 namespace {
 constexpr unsigned kTableEntries = HostPageFormat::kTableEntries;
 constexpr auto table_index = HostPageFormat::table_index;
-constexpr size_t kMaxAddresses = 32;
 constexpr unsigned kBlock2M = 21, kBlock1G = 30;  // blocks of the guest's that are an entry of a host table
 
 constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << (12 + 9 * level); }
@@ -57,8 +56,9 @@ bool FastmemSet::fill(unsigned number, const Page& page) {
             invalidate();
             continue;
         }
-        // This soft TLB itself is evicted last. If that was not enough, the page stays unmapped.
-        const Fastmem* victim = evict();
+        // This soft TLB itself is evicted last. If that was not enough, the page stays unmapped. On demand, it stays: the block
+        // that runs may have an offset of it in a register (MemoryEmitter::check_grouped_fastmem).
+        const Fastmem* victim = evict(host_.on_demand() ? &w : nullptr);
         if (victim == nullptr || victim == &w) return try_fill(w, page, *physical, Change::Anything);
     }
     return true;
@@ -144,6 +144,7 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, 
             pend(host_va);
             invalidate();
         }
+        host_.entered(host_va, level, value);
         ++(level != 0 ? stats_.large_fills : stats_.fills);
         return true;
     };
@@ -166,10 +167,11 @@ bool FastmemSet::try_fill(Fastmem& w, const Page& page, uint64_t page_physical, 
 
 /// Unmaps the soft TLB whose last fill is oldest; the one that asks for room is the newest. Null if none has
 /// a slot.
-const FastmemSet::Fastmem* FastmemSet::evict() {
+const FastmemSet::Fastmem* FastmemSet::evict(const Fastmem* spared) {
     Fastmem* victim = nullptr;
     for (Fastmem& w : tlbs_)
-        if (!w.slots.empty() && (victim == nullptr || w.last_used < victim->last_used)) victim = &w;
+        if (!w.slots.empty() && &w != spared && (victim == nullptr || w.last_used < victim->last_used))
+            victim = &w;
     if (victim == nullptr) return nullptr;
     ++stats_.evictions;
     drop_all(static_cast<unsigned>(victim - tlbs_.data()));
@@ -182,7 +184,7 @@ const FastmemSet::Fastmem* FastmemSet::evict() {
 void FastmemSet::pend(uint64_t host_address) {
     pending_ = true;
     ++stats_.dropped_pages;
-    if (addresses_.size() >= kMaxAddresses)
+    if (addresses_.size() >= host_.max_addresses())
         pending_all_ = true;
     else
         addresses_.push_back(host_address);
@@ -191,33 +193,42 @@ void FastmemSet::pend(uint64_t host_address) {
 void FastmemSet::invalidate() {
     if (!pending_) return;
     ++stats_.invalidations;
-    host_.invalidate(pending_all_ ? std::span<const uint64_t>() : addresses_);
+    if (host_.on_demand())
+        for (const uint16_t entry : old_entries_) host_.release_root_entry(entry);
+    else
+        pending_all_ |= pending_roots_;
+    if (pending_all_)
+        host_.invalidate({});
+    else if (!addresses_.empty())
+        host_.invalidate(addresses_);
     addresses_.clear();
-    pending_ = pending_all_ = false;
+    pending_ = pending_all_ = pending_roots_ = false;
     for (uint64_t* table : old_tables_) host_.give_back_table(table);
     for (const uint16_t entry : old_entries_) taken_[entry] = false;
     old_tables_.clear();
     old_entries_.clear();
 }
 
-/// Drops the table and all tables below it. They are freed after the invalidation.
+/// Drops the table and all tables below it. They are freed after the invalidation, which the caller makes one of all.
 void FastmemSet::drop_tree(uint64_t* table, unsigned level) {
     if (level != 0)
         for (unsigned i = 0; i < kTableEntries; ++i)
             if ((table[i] & format_.present) != 0 && (table[i] & format_.large) == 0)
                 drop_tree(host_.table_at(table[i] & format_.address_mask), level - 1);
     old_tables_.push_back(table);
-    pending_ = pending_all_ = true;
+    pending_ = true;
 }
 
 /// Drops an entry of a table of this level, with all tables below it.
 void FastmemSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_address) {
     const uint64_t old = entry;
     entry = 0;
-    if (level != 0 && (old & format_.large) == 0)
+    if (level != 0 && (old & format_.large) == 0) {
         drop_tree(host_.table_at(old & format_.address_mask), level - 1);
-    else
+        pending_all_ = true;
+    } else {
         pend(host_address);
+    }
 }
 
 void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals,
@@ -379,6 +390,7 @@ void FastmemSet::drop_all(unsigned number) {
         w.tlb->fastmem_offset[slot.guest] = poison(format_, slot.guest);
         old_entries_.push_back(slot.entry);
         drop_tree(slot.level2, 2);
+        pending_roots_ = true;
     }
     w.slots.clear();
     w.non_global.clear();

@@ -84,7 +84,12 @@ class FastmemSet {
     /// Invalidates what was dropped in the processor's TLB, and frees its tables.
     void finish() {
         if (pending_) invalidate();
+        host_.complete();
     }
+    /// What was filled can be accessed. Call it when no more pages are to be entered now: neighbours are cheaper together.
+    void complete() { host_.complete(); }
+    /// HostTables::on_demand()
+    bool on_demand() const { return host_.on_demand(); }
 
     const FastmemStats& stats() const { return stats_; }
 
@@ -112,7 +117,7 @@ class FastmemSet {
     uint64_t* descend(uint64_t& entry, uint64_t mark);
     enum class Change : bool { Anything, OnlyAdd };
     bool try_fill(Fastmem& w, const Page& page, uint64_t page_physical, Change allowed);
-    const Fastmem* evict();
+    const Fastmem* evict(const Fastmem* spared);
     void drop_tree(uint64_t* table, unsigned level);
     struct Span;
     void clear_leaves(uint64_t* table, unsigned level, const Span& span);
@@ -141,7 +146,7 @@ class FastmemSet {
     const HostPageFormat format_;
     std::array<Fastmem, kMaxTlbs> tlbs_;
     std::array<bool, 256> taken_{};
-    bool pending_ = false, pending_all_ = false;
+    bool pending_ = false, pending_all_ = false, pending_roots_ = false;
     std::vector<uint64_t> addresses_;
     std::vector<uint64_t*> old_tables_;
     std::vector<uint16_t> old_entries_;

@@ -2,6 +2,7 @@
 // code go through.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -50,6 +51,19 @@ class HostTables {
     /// Invalidates these host addresses in the processor's TLB; an empty list stands for all. An entry that
     /// was not present needs no invalidation (Intel SDM vol. 3, 4.10.4.3).
     virtual void invalidate(std::span<const uint64_t> addresses) = 0;
+    /// How many addresses invalidate() is better told than that all are meant.
+    virtual size_t max_addresses() const { return 32; }
+
+    // ---- Tables that no processor reads: who carries out what they say
+    /// Whether fastmem is of those soft TLBs alone that ask for it, and of no others.
+    virtual bool on_demand() const { return false; }
+    /// `entry` was written for the page at `host_address`, of level 0 or 1. It may be there after complete() only.
+    virtual void entered(uint64_t host_address, unsigned level, uint64_t entry) {
+        (void)host_address, (void)level, (void)entry;
+    }
+    virtual void complete() {}
+    /// The root entry is empty, and all below it is to go: invalidate() is not told.
+    virtual void release_root_entry(unsigned index) { (void)index; }
 };
 
 }  // namespace arclight::mmu

@@ -70,7 +70,9 @@ void SoftTlbSet::initialise(Slot& slot) {
     slot.tlb->victims = &kNoVictims;
     renew_epoch(slot);
     slot.initialised = true;
-    if (fastmem_ != nullptr) fastmem_->initialise(slot.number, slot.tlb);
+    if (fastmem_ == nullptr) return;
+    fastmem_->initialise(slot.number, slot.tlb);
+    slot.uses_fastmem = !fastmem_->on_demand();
 }
 
 SoftTlbSet::Slot& SoftTlbSet::slot_of(SoftTlb* tlb) { return slots_[static_cast<size_t>(tlb - tlbs_)]; }
@@ -133,13 +135,34 @@ SoftTlbSet::Slot& SoftTlbSet::el0_slot(uint64_t key, const Root& root, bool runn
         keys_[found->number] = key;
         first_tables_[found->number] = root.table0;
         fresh_tlbs_ |= 1u << found->number;
+        change_owner(*found);
     } else if (!found->has_entries && found->unsynchronised.empty()) {
         first_tables_[found->number] = root.table0;
+        // The kernel's own accesses may be made with a table in between.
+        if (running && found->owner_table != root.table0) change_owner(*found);
     }
+    if (running) found->owner_table = root.table0;
     set_asid(*found, root.asid);
     found->last_used = ++clock_;
     last_el0_ = found->number;
     return *found;
+}
+
+/// The slot is empty.
+void SoftTlbSet::change_owner(Slot& slot) {
+    ++slot.owners;
+    if (has_fastmem_on_demand()) slot.uses_fastmem = false;
+}
+
+/// The victim TLB would serve what is to be entered.
+void SoftTlbSet::use_fastmem(SoftTlb* tlb, bool use) {
+    Slot& slot = slot_of(tlb);
+    if (slot.uses_fastmem == use) return;
+    slot.uses_fastmem = use;
+    if (use)
+        drop_victim_tlb(slot);
+    else
+        fastmem_->drop_all(slot.number);
 }
 
 bool SoftTlbSet::is_of(SoftTlb* tlb, const Root& root) const {
@@ -227,7 +250,7 @@ void SoftTlbSet::note_block(Slot& slot, const Mapping& m) {
 /// Saves the entry in the victim TLB. Code that uses fastmem never looks there, and traditional shadow paging
 /// must find every writable entry in its place.
 void SoftTlbSet::evict(Slot& slot, unsigned index) {
-    if (fastmem_ != nullptr || writers_) return;
+    if (slot.uses_fastmem || writers_) return;
     if (slot.victim_tlb == nullptr) {
         slot.victim_tlb = std::make_unique<VictimTlb>();
         slot.tlb->victims = slot.victim_tlb.get();
@@ -287,7 +310,7 @@ bool SoftTlbSet::add_to_fastmem(SoftTlb* tlb, const Mapping& mapping) {
 }
 
 bool SoftTlbSet::enter_fastmem(Slot& slot, const Mapping& m, bool only_add) {
-    if (fastmem_ == nullptr || !m.readable || !m.may_cache || m.host == nullptr) return false;
+    if (!slot.uses_fastmem || !m.readable || !m.may_cache || m.host == nullptr) return false;
     const FastmemSet::Page page{.va = m.va,
                                 .host = m.host,
                                 .page_bits = m.page_bits,

@@ -87,6 +87,18 @@ class SoftTlbSet {
     }
     /// Null without host tables.
     const FastmemSet* fastmem() const { return fastmem_.get(); }
+    /// FastmemSet::complete()
+    void complete_fastmem() {
+        if (fastmem_ != nullptr) fastmem_->complete();
+    }
+
+    // ---- Fastmem on demand (HostTables::on_demand()): at first no soft TLB uses it
+    bool has_fastmem_on_demand() const { return fastmem_ != nullptr && fastmem_->on_demand(); }
+    bool uses_fastmem(SoftTlb* tlb) { return slot_of(tlb).uses_fastmem; }
+    void use_fastmem(SoftTlb* tlb, bool use);
+    /// Of an EL0 soft TLB: below kMaxRoots + 2, and how often it was given to another address space until now.
+    unsigned number_of(SoftTlb* tlb) { return slot_of(tlb).number; }
+    uint64_t owners_of(SoftTlb* tlb) { return slot_of(tlb).owners; }
 
     /// Remembers that code was fetched through this page in this soft TLB. Until it is called, invalidating
     /// the page does not change the soft TLB's epoch.
@@ -175,6 +187,9 @@ class SoftTlbSet {
         uint64_t last_used = 0;
         unsigned number = 0;
         bool initialised = false;
+        bool uses_fastmem = false;
+        uint64_t owners = 0;       // address spaces that it was of
+        uint64_t owner_table = 0;  // the first table of the last one
         bool has_entries = false;  // this and the flags below: since the last flush
         bool has_global = false;
         bool has_non_global = false;
@@ -215,6 +230,7 @@ class SoftTlbSet {
         return options_.policy == ShadowPolicy::Ssp || options_.policy == ShadowPolicy::Asp;
     }
     void keep_leaves(Slot& slot);
+    void change_owner(Slot& slot);
     bool count_switch(const SoftTlb* tlb);
     bool enter_fastmem(Slot& slot, const Mapping& mapping, bool only_add = false);
     uint32_t slots_of_key(uint64_t key) const;

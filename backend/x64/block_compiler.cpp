@@ -49,7 +49,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         out.body = as.here();
         as.set_class(jit::HostClass::Work);
         as.start_segment();
-        ctx_.values.analyse(block, !ctx_.fastmem && buffer.grouping());
+        ctx_.values.analyse(block, buffer.grouping() && (!ctx_.fastmem || fastmem_grouping_));
         const uint32_t count = static_cast<uint32_t>(block.insts.size());
         for (uint32_t index = 0; index < count; ++index) {
             if (as.recorder != nullptr && block.insts[index].op == Op::InsnStart)

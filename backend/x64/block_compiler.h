@@ -21,9 +21,13 @@ class BlockCompiler {
     jit::CompiledBlock compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_link_slot,
                                uint32_t counter);
     EmitContext& context() { return ctx_; }
+    /// Whether blocks may keep the offset of a fastmem slot (mmu/fastmem.h) from one access to the next ones. Not where a slow path
+    /// may take a slot from the soft TLB that runs. At first they may not.
+    void set_fastmem_grouping(bool on) { fastmem_grouping_ = on; }
 
   private:
     EmitContext ctx_;
+    bool fastmem_grouping_ = false;
     std::unique_ptr<ClassRecorder> recorder_;  ///< null: nobody asks
 };
 

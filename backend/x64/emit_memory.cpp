@@ -163,6 +163,7 @@ MemoryEmitter::Place MemoryEmitter::place_of(const ColdArgs& args) const {
 MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& access, const Place& addr,
                                                     ColdArgs args) {
     const ClassScope scope(as_, jit::HostClass::SoftTlb);
+    if (ctx_.fastmem) return check_grouped_fastmem(access, addr, args);
     const GroupedAccess grouped = values_.grouped(cur());
     const bool in_group = grouped.group != kNoGroup && values_.group(grouped.group).accesses > 1;
     const Ref value = in_group ? values_.addend_of(grouped.group) : kNoRef;
@@ -197,18 +198,56 @@ MemoryEmitter::Checked MemoryEmitter::check_grouped(const jit::MemoryAccess& acc
     return checked;
 }
 
+/// All of a group lie in one slot of the fastmem, or in the first or last page of one, which is never mapped: what is added to the
+/// first address is added to the others. Where groups are, an access alone looks its slot up, too: fewer instructions than to
+/// compare it with a prediction.
+MemoryEmitter::Checked MemoryEmitter::check_grouped_fastmem(const jit::MemoryAccess& access,
+                                                            const Place& addr, ColdArgs args) {
+    const GroupedAccess grouped = values_.grouped(cur());
+    if (grouped.group == kNoGroup) return {check_fastmem(access, addr.base, args), rax};
+    const bool in_group = values_.group(grouped.group).accesses > 1;
+    const Ref value = in_group ? values_.addend_of(grouped.group) : kNoRef;
+    if (in_group && values_[value].reg != kNone) {
+        const Reg64 addend(values_[value].reg);
+        const size_t cold = miss(Jump{}, addr.base, args);
+        ctx_.faults.start_fastmem(as_.here());
+        return {cold, addend};
+    }
+    const Reg64 addend = in_group && values_[value].last_need > cur() ? regs_.def(value) : rax;
+    Jump misaligned{};  // never comes back
+    if ((access.aux & ir::kMemSpBase) != 0) {
+        test_stack(addr, addr.displacement - static_cast<int>(ir::mem_sp_offset(access.aux)));
+        misaligned = as_.jump_if(kNe, false);
+    }
+    const size_t cold = miss(misaligned, addr.base, args);
+    if (addr.displacement == 0) {
+        as_.rorx(rax, addr.base, mmu::kFastmemSlotBits - 3);
+    } else {
+        as_.lea(rax, ptr[addr.plus(0)]);
+        as_.rorx(rax, rax, mmu::kFastmemSlotBits - 3);
+    }
+    as_.and_(eax, (mmu::kFastmemSlots - 1) * 8);
+    as_.mov(addend, qword[r14 + rax + kFastmemBase]);
+    ctx_.faults.start_fastmem(as_.here());
+    return {cold, addend};
+}
+
+/// ZF: the stack pointer, which is `back` bytes behind `addr.base` or another multiple of 16, is one of 16.
+void MemoryEmitter::test_stack(const Place& addr, int back) {
+    if (back % 16 == 0) {
+        as_.test(addr.base.cvt8(), 15);
+    } else {
+        as_.lea(eax, ptr[addr.base + back]);
+        as_.test(al, 15);
+    }
+}
+
 size_t MemoryEmitter::check_fastmem(const jit::MemoryAccess& access, const Reg64& addr, ColdArgs args) {
     size_t cold;
     if ((access.aux & ir::kMemDevice) != 0) {
         cold = miss(as_.jump_always(false), addr, args);
     } else if ((access.aux & ir::kMemSpBase) != 0) {
-        const int offset = static_cast<int>(ir::mem_sp_offset(access.aux));
-        if (offset == 0) {
-            as_.test(addr.cvt8(), 15);
-        } else {
-            as_.lea(eax, ptr[addr - offset]);
-            as_.test(al, 15);
-        }
+        test_stack({addr}, -static_cast<int>(ir::mem_sp_offset(access.aux)));
         cold = miss(as_.jump_if(kNe, false), addr, args);
     } else if (access.must_be_aligned() && access.bytes() > 1) {
         as_.test(addr.cvt8(), access.bytes() - 1);

@@ -60,6 +60,8 @@ class MemoryEmitter : public Emitter {
     size_t check_access(const jit::MemoryAccess& access, const Place& addr, const Reg64& temp, ColdArgs args);
     /// The same as check_access for an access that may be of a group.
     Checked check_grouped(const jit::MemoryAccess& access, const Place& addr, ColdArgs args);
+    Checked check_grouped_fastmem(const jit::MemoryAccess& access, const Place& addr, ColdArgs args);
+    void test_stack(const Place& addr, int back);
     Place use_address(const Inst& i);
     Place place_of(const ColdArgs& args) const;
     /// The same through the fastmem: what is not mapped faults, see FaultPoint::fastmem_start.

@@ -31,7 +31,7 @@ struct Words {
     std::string cpu;
     std::string code_cache;
     std::string accel = "auto";
-    std::string fastmem = "auto", lightv_stage = "auto";
+    std::string fastmem = "auto", direct_memory = "off", lightv_stage = "auto";
     std::string mmu = "ssp";
     std::string jit = "auto";
     std::string registers = "memory";
@@ -392,6 +392,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->type_name("WHEN")
         ->check(one_of({"auto", "on", "off"}))
         ->group(execution);
+    command
+        ->add_option(
+            "--direct-memory", words->direct_memory,
+            "programs' memory by this process's own page tables (process): off, on for those that run for "
+            "long, or always, for tests [off]")
+        ->type_name("WHEN")
+        ->check(one_of({"off", "on", "always"}))
+        ->group(execution);
     command->add_option("--windows", words->fastmem, "the former name of --fastmem")
         ->type_name("WHEN")
         ->check(one_of({"auto", "on", "off"}))
@@ -653,6 +661,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.fastmem = words->fastmem == "on"    ? Fastmem::On
                           : words->fastmem == "off" ? Fastmem::Off
                                                     : Fastmem::Auto;
+        options.direct_memory = words->direct_memory == "on"       ? DirectMemoryUse::On
+                                : words->direct_memory == "always" ? DirectMemoryUse::Always
+                                                                   : DirectMemoryUse::Off;
         options.semihosting = words->semihosting == "userspace" ? SemihostingAccess::Userspace
                               : words->semihosting == "on"      ? SemihostingAccess::Kernel
                                                                 : SemihostingAccess::Off;

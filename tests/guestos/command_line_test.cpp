@@ -297,6 +297,15 @@ TEST(CommandLine, FastmemKeepsItsFormerName) {
     EXPECT_EQ(parse({"run", "--kernel", "k"}).options->fastmem, Fastmem::Auto);
 }
 
+TEST(CommandLine, DirectMemoryIsOffUnlessAskedFor) {
+    EXPECT_EQ(parse({"run", "--kernel", "k"}).options->direct_memory, DirectMemoryUse::Off);
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--direct-memory", "on"}).options->direct_memory,
+              DirectMemoryUse::On);
+    EXPECT_EQ(parse({"run", "--kernel", "k", "--direct-memory", "always"}).options->direct_memory,
+              DirectMemoryUse::Always);
+    EXPECT_FALSE(parse({"run", "--kernel", "k", "--direct-memory", "maybe"}).options);
+}
+
 TEST(CommandLine, SemihostingIsOffUnlessAskedFor) {
     const auto who = [](std::vector<std::string> more) {
         std::vector<std::string> words = {"run", "--kernel", "k"};

@@ -39,12 +39,28 @@ bool wants_host_stage(const RunOptions& options) {
            !mmu::protects_tables(options.shadow.policy);
 }
 
+/// Why there is no direct memory though it was asked for; empty: there is. The accelerator is not chosen yet.
+std::string why_not_direct(const RunOptions& options) {
+    if (options.jit == JitTier::Interpreter) return "--jit interpreter does without";
+    if (!options.lightv.empty() || !options.control.empty() || wants_host_stage(options))
+        return "LightV moves pages";
+    if (!options.restore.empty()) return "a snapshot's memory is read as the guest comes to it";
+    if (mmu::protects_tables(options.shadow.policy))
+        return "traditional shadow paging protects pages in the soft TLB alone";
+    return {};
+}
+
+bool wants_direct_memory(const RunOptions& options) {
+    return options.direct_memory != DirectMemoryUse::Off && options.accel != Accel::Kvm &&
+           why_not_direct(options).empty();
+}
+
 Result<std::unique_ptr<RamMapping>> make_ram(const RunOptions& options) {
     using Sharing = RamMapping::Sharing;
     const bool stage = wants_host_stage(options), asked = options.lightv_stage == LightvStage::Host;
     if (asked && mmu::protects_tables(options.shadow.policy))
         return failure("--lightv-stage host: traditional shadow paging must hear of each change: say fill");
-    const bool shared = stage || wants_shared_ram(options);
+    const bool shared = stage || wants_shared_ram(options) || wants_direct_memory(options);
     auto ram = RamMapping::allocate(options.memory, shared ? Sharing::Shared : Sharing::Private);
     if (!ram && stage && !asked && !wants_shared_ram(options))
         return RamMapping::allocate(options.memory, Sharing::Private);
@@ -226,6 +242,8 @@ Result<void> Machine::choose_accelerator() {
                                                               .fastmem_fault = &Vcpu::fastmem_fault});
         if (accelerator) {
             accelerator_ = std::move(*accelerator);
+            if (options_.direct_memory != DirectMemoryUse::Off)
+                print_message("--direct-memory is off: in the virtual machine --fastmem is its place");
             return {};
         }
         if (options_.accel == Accel::Kvm) return failure("--accel kvm: {}", accelerator.error());
@@ -233,8 +251,23 @@ Result<void> Machine::choose_accelerator() {
     }
     if (options_.shadow.real_exits)
         return failure("--mmu-exits: there is no virtual machine to leave: --accel kvm");
-    accelerator_ = std::make_unique<backend::ProcessAccelerator>(engine_->code());
+    make_process_accelerator();
     return {};
+}
+
+void Machine::make_process_accelerator() {
+    if (options_.direct_memory != DirectMemoryUse::Off) {
+        const std::string why_not = why_not_direct(options_);
+        if (why_not.empty()) {
+            accelerator_ = std::make_unique<backend::ProcessAccelerator>(
+                engine_->code(),
+                backend::DirectMemory{.host = ram_->host(), .bytes = ram_->size(), .file = ram_->file()},
+                options_.cpus);
+            return;
+        }
+        print_message("--direct-memory is off: " + why_not);
+    }
+    accelerator_ = std::make_unique<backend::ProcessAccelerator>(engine_->code());
 }
 
 /// For a person who watches; a command's output stays the command's.
@@ -296,6 +329,7 @@ void Machine::make_cpus() {
                     .cpus = options_.cpus,
                     .shadow = options_.shadow,
                     .count_instructions = options_.count_instructions,
+                    .direct_memory_always = options_.direct_memory == DirectMemoryUse::Always,
                     .record_sites = !options_.profile_sites.empty(),
                     .random_seed = options_.random_seed});
 }

@@ -177,6 +177,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     Result<void> open_trace();
     void make_engine();
     Result<void> choose_accelerator();
+    void make_process_accelerator();
     void print_accelerator() const;
     Result<void> make_semihosting(devices::CharBackend& console);
     void make_cpus();

@@ -126,7 +126,9 @@ static Json cpu_counters(const Vcpu& v) {
                         {"dropped_pages", w.dropped_pages},
                         {"invalidations", w.invalidations},
                         {"device_sites", s.device_sites},
-                        {"tagged_sites", s.tagged_sites}};
+                        {"tagged_sites", s.tagged_sites},
+                        {"spaces", s.direct_spaces},
+                        {"spaces_left", s.direct_spaces_left}};
     }
     return c;
 }

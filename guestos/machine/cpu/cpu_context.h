@@ -53,7 +53,9 @@ struct VcpuOptions {
     unsigned cpus = 1;  ///< of the machine; code for a single CPU has no barriers and no atomic instructions
     mmu::ShadowOptions shadow;
     bool count_instructions = false;
-    bool record_sites = false;            ///< Engine::record_device() is told
+    bool direct_memory_always =
+        false;                  ///< DirectMemoryPolicy: of every address space, from its first instruction
+    bool record_sites = false;  ///< Engine::record_device() is told
     std::optional<uint64_t> random_seed;  ///< of RNDR; none: the host's random numbers
     /// Whether integer helpers (ir::kCallInteger) are watched: IntegerOnlyCheck, jit/host_fp.h.
 #ifdef NDEBUG

@@ -37,6 +37,7 @@ void CpuEnvironment::context_changed() {
         state.user_tlb = core_.tlbs.select_unprivileged(core_.root());
         state.tlb = core_.tlbs.select(cpu.el, cpu.pan, core_.root());
     }
+    direct_memory_.context_changed();
     core_.tlbs.use_for_flags(state.tlb, state.translation_flags);
     core_.tlbs.finish_invalidation();
 }

@@ -8,6 +8,7 @@
 
 #include "frontend/a64/system/environment.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/direct_memory_policy.h"
 #include "guestos/machine/cpu/fetch_unit.h"
 #include "guestos/machine/cpu/memory_path.h"
 #include "guestos/machine/cpu/random_numbers.h"
@@ -23,12 +24,14 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
         : core_(core),
           fetch_(fetch),
           memory_(memory),
+          direct_memory_(core),
           random_(core.options.random_seed, core.options.index) {}
 
     /// All translations, and at once.
     void forget_translations();
     /// After the code cache was emptied.
     void forget_code();
+    DirectMemoryPolicy& direct_memory() { return direct_memory_; }
 
     // ---- CrossCpuWork::Performer
     void carry_out(std::span<const CrossCpuWork::Request> requests, bool may_walk) override;
@@ -69,6 +72,7 @@ class CpuEnvironment final : public frontend::a64::Environment, public CrossCpuW
     VcpuCore& core_;
     FetchUnit& fetch_;
     MemoryPath& memory_;
+    DirectMemoryPolicy direct_memory_;
     RandomNumbers random_;
     unsigned last_el_ = 1;
     std::array<uint64_t, 3> tables_{};  ///< TTBR0, TTBR1 and the ASID, when last looked at

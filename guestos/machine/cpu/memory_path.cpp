@@ -262,6 +262,8 @@ MemoryPath::Outcome MemoryPath::access_device(const MemoryAccess& access, uint64
 /// An access across two pages that the soft TLB has both, such as those of a stack frame that a page's end
 /// cuts: a loop may do nothing else. What must be looked at each time is not there. False, too, if the memory is gone.
 bool MemoryPath::access_across(const MemoryAccess& access, uint64_t va) {
+    // What the soft TLB has may have been unmapped, and is to be mapped again.
+    if (tlbs_.has_fastmem_on_demand() && core_.has_fastmem()) return false;
     const mmu::SoftTlb& tlb = access.is_unprivileged() ? *state_.user_tlb : *state_.tlb;
     const uint64_t next = (va & kPageMask) + kPageSize;
     const auto find = [&](uint64_t at) -> uint8_t* {
@@ -305,6 +307,10 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
     ++stats_.tlb_fills;
     const bool large = large_page(walk, va);
     if (!write || !pager_.is_table(walk.pa)) count_missing(tlb, va, write);
+    // In the order of addresses, so that neighbours become one mapping.
+    const bool direct = core_.has_fastmem() && tlbs_.has_fastmem_on_demand(), around = direct && !large;
+    const uint64_t here = va & kPageMask, before = here & ~(kAheadBytes - 1);
+    if (around) add_range(tlb, before, here, privileged);
     tlbs_.fill(
         tlb,
         {.va = va,
@@ -320,11 +326,15 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
                       (!host::memory_was_lost() || is_there(out.host)),
          .intercepted = out.flags != 0,
          .large = large});
-    if (tlbs_.fastmem() == nullptr) return true;
-    if (!mmu::is_block(walk.page_bits) && !walk.contiguous)
+    if (!core_.has_fastmem()) return true;
+    if (direct) {
+        if (around) add_range(tlb, here + kPageSize, before + kAheadBytes, privileged);
+        tlbs_.complete_fastmem();
+    } else if (!mmu::is_block(walk.page_bits) && !walk.contiguous) {
         fill_ahead(tlb, va, privileged, false);
-    else if (!large)
+    } else if (!large) {
         fill_around(tlb, va, privileged);
+    }
     return true;
 }
 
@@ -367,7 +377,7 @@ void MemoryPath::fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, boo
 /// The shadow lacks what this access needs: an exit of the policy, or a fault that is resolved inside. Not if the slow path
 /// was taken for another reason.
 void MemoryPath::count_missing(mmu::SoftTlb* tlb, uint64_t va, bool write) {
-    if (tlbs_.fastmem() != nullptr) {
+    if (core_.has_fastmem()) {
         if (!std::exchange(faulted_, false)) return;
     } else {
         const mmu::TlbEntry& e = tlb->entries[mmu::tlb_index(va)];
@@ -412,10 +422,18 @@ void MemoryPath::fill_around(mmu::SoftTlb* tlb, uint64_t va, bool privileged) {
     }
 }
 
+/// The pages of a range that the guest has used before and that are not mapped.
+void MemoryPath::add_range(mmu::SoftTlb* tlb, uint64_t from, uint64_t to, bool privileged) {
+    for (uint64_t page = from; page != to; page += kPageSize) {
+        mmu::SoftTlbSet::Mapping mapping;
+        if (known_mapping(page, privileged, cpu_.pan, mapping)) tlbs_.add_to_fastmem(tlb, mapping);
+    }
+}
+
 /// Whether the 2 MiB around the address can be entered at once.
 bool MemoryPath::large_page(const mmu::WalkResult& walk, uint64_t va) const {
     const uint64_t block = walk.pa >> kLargeBits << kLargeBits, size = uint64_t{1} << kLargeBits;
-    return tlbs_.fastmem() != nullptr && walk.page_bits >= kLargeBits && pager_.block_is_free(walk.pa) &&
+    return core_.has_fastmem() && walk.page_bits >= kLargeBits && pager_.block_is_free(walk.pa) &&
            cpu_.memory.contains(block, size) && cpu_.memory.none_intercepted(block, size) &&
            !core_.watches_page(va, kLargeBits);
 }
@@ -439,6 +457,7 @@ bool MemoryPath::refill_fastmem(const void* host_pc, uint64_t address) {
         if (!tlbs_.add_to_fastmem(tlb, mapping)) return false;
         ++stats_.fastmem_refills;
         if (!mmu::is_block(mapping.page_bits)) fill_ahead(tlb, *va, privileged, true);
+        tlbs_.complete_fastmem();
         return true;
     }
     return false;

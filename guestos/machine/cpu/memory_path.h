@@ -115,6 +115,7 @@ class MemoryPath {
     void count_missing(mmu::SoftTlb* tlb, uint64_t va, bool write);
     void fill_ahead(mmu::SoftTlb* tlb, uint64_t va, bool privileged, bool only_add);
     void fill_around(mmu::SoftTlb* tlb, uint64_t va, bool privileged);
+    void add_range(mmu::SoftTlb* tlb, uint64_t from, uint64_t to, bool privileged);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
 
     // ---- Pages that the page overlay intercepts: memory_path_intercepted.cpp

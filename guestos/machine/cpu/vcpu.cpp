@@ -16,6 +16,7 @@
 #include "guestos/machine/cpu/cpu_state.h"
 #include "guestos/machine/cpu/virtual_memory.h"
 #include "host/memory_fault.h"
+#include "host/translated_access.h"
 
 namespace arclight::guestos {
 
@@ -44,7 +45,8 @@ Vcpu::Vcpu(const CpuContext& context, const VcpuOptions& options)
     state_.exclusive_addr = jit::kNoExclusive;
     core_.cpu.traced = context.trace.exceptions();
     if (options.cpus == 1) state_.translation_flags |= a64::translation_flag::kSerial;
-    if (fastmem() != nullptr) state_.translation_flags |= a64::translation_flag::kFastmem;
+    if (fastmem() != nullptr && !core_.tlbs.has_fastmem_on_demand())
+        state_.translation_flags |= a64::translation_flag::kFastmem;
     if (context.pmu != nullptr)
         context.pmu->set_due([this] {
             pmu_due_ = true;
@@ -102,6 +104,7 @@ void Vcpu::thread_main() {
     running_ = this;
     host_thread_ = gettid();
     host::set_memory_fault_hooks(lost_memory_fault, note_lent_page);
+    if (core_.tlbs.has_fastmem_on_demand()) host::set_translated_access_hook(direct_memory_fault);
     devices::set_current_cpu(index());
     while (!core_.context.peers.stopping()) {
         {
@@ -170,14 +173,25 @@ const void* Vcpu::fastmem_fault(const void* host_pc, uint64_t address) {
                : next;
 }
 
+/// In the signal's handler. Code that is no translated code never comes to fastmem: a fault of it is a fault.
+const void* Vcpu::direct_memory_fault(const void* host_pc, const void* address) {
+    if (!in_translated_code(host_pc) || !running_->core_.has_fastmem()) return nullptr;
+    const void* next = fastmem_fault(host_pc, reinterpret_cast<uint64_t>(address));
+    if (next != nullptr) running_->environment_.direct_memory().note_fault();
+    return next;
+}
+
+bool Vcpu::in_translated_code(const void* host_pc) {
+    if (running_ == nullptr) return false;
+    const jit::CodeBuffer& code = running_->core_.context.engine.code();
+    const auto offset = static_cast<uint64_t>(static_cast<const uint8_t*>(host_pc) - code.base());
+    return offset >> code.range_log2() == 0;
+}
+
 // ---- Memory that the host took away
 
 const void* Vcpu::lost_memory_fault(const void* host_pc) {
-    if (running_ == nullptr) return nullptr;
-    jit::Engine& engine = running_->core_.context.engine;
-    const jit::CodeBuffer& code = engine.code();
-    const auto offset = static_cast<uint64_t>(static_cast<const uint8_t*>(host_pc) - code.base());
-    return offset >> code.range_log2() == 0 ? engine.fastmem_fault(host_pc) : nullptr;
+    return in_translated_code(host_pc) ? running_->core_.context.engine.fastmem_fault(host_pc) : nullptr;
 }
 
 /// Of a region that reaches memory by the soft TLB: the guest's registers are not where anybody could find them until it is

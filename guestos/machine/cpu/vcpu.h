@@ -121,6 +121,8 @@ class Vcpu final : public devices::Stateful {
     CpuEnvironment& environment() { return environment_; }
     /// For backend::KvmAccelerator.
     static const void* fastmem_fault(const void* host_pc, uint64_t address);
+    /// For host::set_translated_access_hook(): fastmem of this process (backend/direct_tables.h).
+    static const void* direct_memory_fault(const void* host_pc, const void* address);
     /// For host::set_memory_fault_hooks(): memory of the guest that the host took away.
     static const void* lost_memory_fault(const void* host_pc);
     static void note_lent_page(const void* address, bool write);
@@ -134,6 +136,8 @@ class Vcpu final : public devices::Stateful {
   private:
     enum class Power : uint8_t { Off, On };
 
+    /// Whether the address is code of the virtual CPU whose thread this is.
+    static bool in_translated_code(const void* host_pc);
     void fill_runtime_table();
     void run();
     void look_up();

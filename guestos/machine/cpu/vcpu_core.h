@@ -34,6 +34,7 @@ struct VcpuStats {
     /// Turns of loops that wait for another CPU, by SpinCause, and how often and how long the core was left to others for it.
     uint64_t spins[static_cast<size_t>(SpinCause::Count)] = {};
     uint64_t naps = 0, nap_ns = 0;
+    uint64_t direct_spaces = 0, direct_spaces_left = 0;  ///< given direct memory, and taken from again
 };
 
 /// For the owning thread, except `held`, `work`, `lines` and `stats`, which say for themselves.
