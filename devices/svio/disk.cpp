@@ -1,6 +1,8 @@
 #include "devices/svio/disk.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "devices/virtio/blk.h"
@@ -13,6 +15,9 @@ constexpr size_t kConfigBytes = 60;  // virtio 1.2 section 5.2.4
 constexpr uint64_t kFeatureConfigWce = 1ull << 11;
 constexpr unsigned kRequests = 0;
 constexpr unsigned kBatch = 16;
+// All interfaces wait while one is served: no request is larger than this, and a batch is over after so much.
+constexpr uint64_t kMaxRequest = 64 << 20, kMaxRange = 16 << 20, kBatchBytes = 1 << 20;
+constexpr size_t kMaxDiscardSectors = 36, kMaxWriteZeroesSectors = 48;  // in the configuration
 
 /// A part of an image, which checks that requests are in it.
 class Part final : public virtio::DiskStorage {
@@ -31,9 +36,11 @@ class Part final : public virtio::DiskStorage {
     }
     virtio::DiskResult flush() override { return image_.flush(); }
     virtio::DiskResult discard(uint64_t offset, uint64_t length) override {
+        if (length > kMaxRange) return std::unexpected(virtio::DiskError{EINVAL});
         return image_.discard(offset_ + offset, length);
     }
     virtio::DiskResult zero(uint64_t offset, uint64_t length, bool may_unmap) override {
+        if (length > kMaxRange) return std::unexpected(virtio::DiskError{EINVAL});
         return image_.write_zeroes(offset_ + offset, length, may_unmap);
     }
 
@@ -54,6 +61,9 @@ class DiskPort final : public Port {
     vhost_user::BackEnd::Device device() const override {
         std::vector<uint8_t> config(kConfigBytes);
         for (size_t i = 0; i < config.size(); ++i) config[i] = blk_.read_config(i);
+        const auto most = static_cast<uint32_t>(kMaxRange / virtio::DiskImage::kSectorSize);
+        for (const size_t at : {kMaxDiscardSectors, kMaxWriteZeroesSectors})
+            std::memcpy(&config[at], &most, sizeof most);
         return {.features = blk_.features() & ~kFeatureConfigWce, .queues = 1, .config = std::move(config)};
     }
     void connect(vhost_user::BackEnd* front) override {
@@ -94,14 +104,18 @@ Port::Work DiskPort::serve() {
     virtio::Queue* const queue = running();
     if (queue == nullptr) return work;
     std::vector<virtio::Chain> chains;
-    while (chains.size() < kBatch) {
+    for (uint64_t asked = 0; chains.size() < kBatch && asked < kBatchBytes;) {
         virtio::Chain chain;
         const auto popped = queue->pop(chain);
         if (popped == virtio::Queue::Pop::None) break;
-        if (popped == virtio::Queue::Pop::Malformed) {
+        const uint64_t bytes = popped == virtio::Queue::Pop::Chain
+                                   ? chain.readable_size() + chain.writable_size()
+                                   : ~uint64_t{0};
+        if (bytes > kMaxRequest) {
             front_->fail(kRequests);
             return work;
         }
+        asked += bytes;
         work.bytes += chain.readable_size();
         counts.sent_bytes += chain.readable_size();
         chains.push_back(std::move(chain));

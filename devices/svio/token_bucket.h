@@ -35,18 +35,13 @@ class TokenBucket {
   private:
     /// Of a token, so that a nanosecond at `rate` is `rate` of them.
     static constexpr int64_t kUnits = 1'000'000'000;
-    /// More than a second is as good as one: the products stay below 2^63 (kMaxRate x 2^22 ns, and a burst of 2^33 tokens).
-    static constexpr int64_t kStep = 1 << 22;
-
     void refill(int64_t now_ns) {
-        int64_t passed = std::max<int64_t>(now_ns - last_, 0);
+        const int64_t passed = std::max<int64_t>(now_ns - last_, 0);
         last_ = now_ns;
         const auto rate = static_cast<int64_t>(rate_);
-        while (passed > 0 && tokens_ < burst_) {
-            const int64_t step = std::min(passed, kStep);
-            tokens_ = std::min(burst_, tokens_ + step * rate);
-            passed -= step;
-        }
+        // Compared first: the product of a long time does not fit.
+        const int64_t missing = burst_ - tokens_;
+        tokens_ = passed > missing / rate ? burst_ : tokens_ + passed * rate;
     }
 
     uint64_t rate_ = 0;

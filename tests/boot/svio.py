@@ -72,7 +72,7 @@ fetch 1
 light=$(find_nic 12); [ -z "$light" ] || { ifconfig $light up; svio round $light 200 64; echo "light=$?"; }
 DISK
 echo yes > /tmp/www/over
-n=0; until [ -n "$(get 1 over)" ] || [ $n -ge 60 ]; do n=$((n + 1)); sleep 0.2; done
+n=0; until [ -n "$(get 1 over)" ] || [ $n -ge 20 ]; do n=$((n + 1)); sleep 0.2; done
 """
 DISK = r"""
 dd if=/dev/vda bs=64k 2> /dev/null | md5sum | { read s x; echo "disk=$s"; }

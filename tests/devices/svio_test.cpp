@@ -39,6 +39,16 @@ TEST(SvioTokenBucket, HoldsARateAndABurst) {
     EXPECT_NEAR(static_cast<double>(bucket.ready_at(kSecond * 100'000)), 1e9 * 100'001, 2);
 }
 
+TEST(SvioTokenBucket, IsFullAfterYears) {
+    TokenBucket bucket;
+    bucket.set(1, 1, 0);
+    bucket.take(uint64_t{1} << 26);
+    constexpr int64_t kYears = kSecond * 3600 * 24 * 365 * 200;
+    EXPECT_EQ(bucket.ready_at(kYears), kYears);
+    bucket.set(TokenBucket::kMaxRate, 1, 0);
+    EXPECT_EQ(bucket.ready_at(kYears), kYears);
+}
+
 TEST(SvioTokenBucket, WithoutARateIsAlwaysReady) {
     TokenBucket bucket;
     bucket.take(uint64_t{1} << 60);
