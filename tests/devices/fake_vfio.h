@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <linux/vfio.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -83,6 +84,13 @@ class FakeVfio {
         ASSERT_LT(number, events_.size());
         const uint64_t one = 1;
         ASSERT_EQ(write(events_[number], &one, sizeof one), ssize_t{sizeof one});
+    }
+
+    /// Whether somebody has read the event of that.
+    bool is_taken(unsigned number) {
+        const std::lock_guard guard(lock_);
+        pollfd event{events_.at(number), POLLIN, 0};
+        return poll(&event, 1, 0) == 0;
     }
 
     uint64_t peek(uint64_t place, unsigned size) const {

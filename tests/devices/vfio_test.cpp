@@ -67,16 +67,13 @@ class VfioTest : public testing::Test, protected PciBoard {
     /// What the device has said has arrived when this is done.
     void raise(unsigned number) {
         host.raise(number);
-        const auto before = handled.load();
-        // The loop serves what is ready in no order; two turns serve all of it.
-        for (int turn = 0; turn < 2; turn++) loop.post([this] { handled++; });
-        EXPECT_TRUE(eventually([&] { return handled >= before + 2; }));
+        EXPECT_TRUE(eventually([&] { return host.is_taken(number); }));
+        loop.drain();
     }
     uint64_t physical_command() const { return host.peek(FakeVfio::kConfig + pci::kRegCommand, 2); }
 
     FakeVfio host;
     EventLoop loop;
-    std::atomic<unsigned> handled{0};
     std::shared_ptr<Container> container;
     std::unique_ptr<Function> function;
 };
@@ -238,7 +235,6 @@ TEST_F(VfioTest, AccessesReachTheDevice) {
     EXPECT_EQ(host.peek(FakeVfio::kBar2 + 4, 1), 0x77u);
     host.poke(FakeVfio::kBar2 + 8, 0xabcd, 2);
     EXPECT_EQ(read(ports + 8, 2), 0xabcdu);
-    EXPECT_EQ(container.use_count() > 1, true);
 }
 
 TEST_F(VfioTest, PagesThatCannotBeMappedAreReachedByCalls) {
