@@ -50,7 +50,8 @@ TEST(CpuChoice, TextIsReadBack) {
         EXPECT_EQ(again->text(), choice->text());
     }
     EXPECT_EQ(CpuChoice{}.text(), "max");
-    EXPECT_EQ(CpuChoice::parse("max,lse=off")->text(), "max,lse=off");
+    EXPECT_EQ(CpuChoice::parse("max,crc32=off")->text(), "max,crc32=off");
+    EXPECT_EQ(CpuChoice::parse("max,lse=off")->text(), "max,lse128=off,lse=off") << "with what needs it";
     EXPECT_EQ(CpuChoice::parse("max,lse=on")->text(), "max");
     EXPECT_EQ(CpuChoice::parse("max,pauth=on,bti=on")->features, frontend::a64::kDefaultFeatures);
     EXPECT_EQ(CpuChoice::parse("max,pauth=on,pauth=off")->text(), "max");
