@@ -308,12 +308,12 @@ struct RunOptions {
     Fastmem fastmem = Fastmem::Auto;
     DirectMemoryUse direct_memory = DirectMemoryUse::Off;
     mmu::ShadowOptions shadow;
-    JitTier jit = JitTier::Auto;            ///< Auto: Tiered, or Tier1 in a program without LLVM
+    JitTier jit = JitTier::Auto;  ///< Auto: Tiered, or Tier1 in a program without LLVM
     RegisterHome registers = RegisterHome::Memory;
-    std::optional<uint32_t> jit_threshold;  ///< executions of a block before it is hot
-    std::string jit_dump;                   ///< a directory; empty: none
-    std::string jit_cache;                  ///< a directory for compiled regions; empty: none
-    std::string jit_cache_key;              ///< a file with the key that authenticates them
+    std::optional<uint32_t> jit_threshold;                  ///< executions of a block before it is hot
+    std::string jit_dump;                                   ///< a directory; empty: none
+    std::string jit_cache;                                  ///< a directory for compiled regions; empty: none
+    std::string jit_cache_key;                              ///< a file with the key that authenticates them
     std::shared_ptr<const jit::CacheKey> opened_cache_key;  ///< its key; null: not opened yet
     uint64_t jit_cache_bytes = uint64_t(256) << 20;
     uint64_t jit_code_bytes = uint64_t(64) << 20;  ///< code memory of tier 2

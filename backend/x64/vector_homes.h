@@ -14,7 +14,8 @@
 namespace arclight::backend {
 
 /// Those that blocks load and store most often in programs of bench/sweep: 86 % of all (bench/registers --by-register).
-inline constexpr std::array<uint8_t, 16> kInVectors{0, 1, 2, 3, 4, 19, 20, 21, 22, 23, 25, 27, 28, 29, 30, 31};
+inline constexpr std::array<uint8_t, 16> kInVectors{0,  1,  2,  3,  4,  19, 20, 21,
+                                                    22, 23, 25, 27, 28, 29, 30, 31};
 inline constexpr int kFirstVectorHome = 16;
 
 /// The vector register that the guest slot lives in, or -1: none.

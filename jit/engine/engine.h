@@ -26,12 +26,12 @@ namespace arclight::jit {
 
 struct EngineOptions {
     size_t code_bytes = CodeBuffer::kDefaultSize;
-    unsigned max_block_insns = 0;  ///< 0: the frontend's default
-    bool concurrent = false;       ///< several virtual CPUs run the code at once
-    bool spectre = false;          ///< CodeOptions::spectre, and regions likewise
+    unsigned max_block_insns = 0;   ///< 0: the frontend's default
+    bool concurrent = false;        ///< several virtual CPUs run the code at once
+    bool spectre = false;           ///< CodeOptions::spectre, and regions likewise
     bool vector_registers = false;  ///< CodeOptions::vector_registers; not with tier 2 or the interpreter
-    bool profile_host = false;     ///< counts the host instructions that blocks execute (host_profile.h)
-    bool interpret = false;        ///< every block by ir::Interpreter; not with tier 2 or fastmem
+    bool profile_host = false;      ///< counts the host instructions that blocks execute (host_profile.h)
+    bool interpret = false;         ///< every block by ir::Interpreter; not with tier 2 or fastmem
     Tier2Options tier2;
     bool trace_blocks = false, trace_ir = false, trace_host = false;
     std::FILE* trace_file = nullptr;
