@@ -17,6 +17,7 @@
 #include "guestos/machine/cpu/cpu_trace.h"
 #include "guestos/machine/cpu/debug_points.h"
 #include "guestos/machine/cpu/semihosting_port.h"
+#include "guestos/machine/cpu/spin_policy.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
 #include "mmu/page_overlay.h"
@@ -53,6 +54,7 @@ struct VcpuOptions {
     unsigned cpus = 1;  ///< of the machine; code for a single CPU has no barriers and no atomic instructions
     mmu::ShadowOptions shadow;
     bool count_instructions = false;
+    SpinPolicy spin = SpinPolicy::HandOver;
     bool record_sites = false;            ///< Engine::record_device() is told
     std::optional<uint64_t> random_seed;  ///< of RNDR; none: the host's random numbers
     /// Whether integer helpers (ir::kCallInteger) are watched: IntegerOnlyCheck, jit/host_fp.h.
