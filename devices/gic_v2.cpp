@@ -39,7 +39,7 @@ constexpr uint32_t kStateVersion = 1;
 }  // namespace
 
 GicV2::GicV2(unsigned cpus, CpuInterruptSink& sink)
-    : sink_(sink), cpu_count_(std::clamp(cpus, 1u, layout::kMaxCpus)) {
+    : sink_(sink), cpu_count_(std::clamp(cpus, 1u, layout::kMaxCpusGicV2)) {
     reset();
 }
 
@@ -177,6 +177,7 @@ void GicV2::send_sgi(unsigned sender, uint32_t value) {
     }
     for (unsigned i = 0; i < cpu_count_; i++) {
         if ((receivers >> i & 1) == 0) continue;
+        sink_.sgi_sent(sender, i);
         set_sgi_sources(state_.cpus[i], sgi,
                         static_cast<uint8_t>(state_.cpus[i].sgi_sources[sgi] | 1u << sender));
         update(i);

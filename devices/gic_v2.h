@@ -76,7 +76,7 @@ class GicV2 final : public InterruptController, public Stateful {
         uint32_t control = 0;                      // GICD_CTLR
         std::array<IrqBank, kGicBanks> spi_banks;  // [0] unused
         std::array<uint8_t, kGicIntids> targets{};
-        std::array<Cpu, layout::kMaxCpus> cpus;
+        std::array<Cpu, layout::kMaxCpusGicV2> cpus;
 
         template <typename Archive, typename Self>
         static void fields(Archive& archive, Self& self) {

@@ -114,6 +114,7 @@ void GicV2::end_of_interrupt(unsigned index, uint32_t value, bool alias) {
     update_for(index, intid);
     // The drop of the running priority concerns this CPU whatever the interrupt was.
     update(index);
+    sink_.interrupt_ended(index);
 }
 
 void GicV2::deactivate(unsigned index, uint32_t value) {

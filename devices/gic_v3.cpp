@@ -75,6 +75,7 @@ GicV3::GicV3(unsigned cpus, CpuInterruptSink& sink, const mmu::GuestMemory* lpi_
       cpu_count_(std::clamp(cpus, 1u, layout::kMaxCpus)),
       lpi_memory_(lpi_memory),
       lpis_(cpu_count_) {
+    state_.cpus.resize(cpu_count_);
     reset();
 }
 
@@ -123,7 +124,7 @@ StateResult GicV3::load(StateReader& in) {
     const auto loaded = in.section("gicv3", kStateVersion, [&] {
         uint32_t cpus = 0;
         in(cpus, state);
-        in.require(cpus == cpu_count_, "another number of CPUs");
+        in.require(cpus == cpu_count_ && state.cpus.size() == cpu_count_, "another number of CPUs");
         for (const Cpu& cpu : state.cpus) {
             for (unsigned group = 0; group < 2; group++) {
                 in.require(
@@ -142,7 +143,7 @@ StateResult GicV3::load(StateReader& in) {
     if (lpi_memory_ != nullptr)
         if (const auto more = load_lpis(in, lpis); !more) return more;
     const std::lock_guard guard(lock_);
-    state_ = state;
+    state_ = std::move(state);
     lpis_ = std::move(lpis);
     one_of_n_ = static_cast<unsigned>(
         std::ranges::count_if(state_.router, [](uint64_t route) { return (route & kRouterAny) != 0; }));
@@ -185,7 +186,8 @@ bool GicV3::participates(const Cpu& cpu, bool group1) const {
 int GicV3::target_of(unsigned intid, bool group1) const {
     const uint64_t route = state_.router[intid];
     if ((route & kRouterAny) == 0) {
-        return (route & kRouterAffinity) < cpu_count_ ? static_cast<int>(route & kRouterAffinity) : -1;
+        const unsigned cpu = layout::cpu_of(route & kRouterAffinity);
+        return cpu < cpu_count_ ? static_cast<int>(cpu) : -1;
     }
     int fallback = -1;
     for (unsigned i = 0; i < cpu_count_; i++) {
@@ -323,7 +325,7 @@ uint32_t GicV3::redistributor_read(unsigned index, uint64_t offset) const {
             case kRegRedistributorTyper:
                 return index << 8 | (index + 1 == cpu_count_ ? 1u << 4 : 0) |
                        (lpi_memory_ != nullptr ? kRedistributorTyperLpis : 0);
-            case kRegRedistributorTyper + 4: return index;
+            case kRegRedistributorTyper + 4: return static_cast<uint32_t>(layout::affinity_of(index));
             case kRegWaker: return cpu.waker;
             case kRegLpiConfiguration:
             case kRegLpiConfiguration + 4:

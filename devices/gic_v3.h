@@ -16,7 +16,8 @@
 namespace arclight::devices {
 
 /// GICv3 (ARM IHI 0069) as QEMU's virt board has it without EL3 and EL2: affinity routing always on, one
-/// security state (GICD_CTLR.DS reads as one). CPU n has affinity 0.0.0.n.
+/// security state (GICD_CTLR.DS reads as one). CPUs have the affinities of
+/// layout::affinity_of(). GICD_TYPER.RSS is zero: SGIs reach Aff0 0 to 15 of an Aff1.
 class GicV3 final : public InterruptController, public Stateful {
   public:
     /// `lpi_memory`: where LPIs have their tables; null: there are no LPIs.
@@ -99,11 +100,12 @@ class GicV3 final : public InterruptController, public Stateful {
         std::array<bool, 2> group_enabled{};       // GICD_CTLR
         std::array<IrqBank, kGicBanks> spi_banks;  // [0] unused
         std::array<uint64_t, kGicIntids> router{};
-        std::array<Cpu, layout::kMaxCpus> cpus;
+        std::vector<Cpu> cpus;
 
         template <typename Archive, typename Self>
         static void fields(Archive& archive, Self& self) {
-            archive(self.group_enabled, self.spi_banks, self.router, self.cpus);
+            archive(self.group_enabled, self.spi_banks, self.router);
+            archive.list(self.cpus, layout::kMaxCpus);
         }
     };
 

@@ -117,6 +117,7 @@ void GicV3::end_of_interrupt(unsigned index, bool group1, uint32_t intid) {
     if (!cpu.end_of_interrupt_mode && !lpi) bank_of(index, intid).active &= ~(1u << (intid % 32));
     lpi || intid < layout::kFirstSpiIntid ? update(index)
                                           : update_all();  // an SPI may have been rerouted meanwhile
+    sink_.interrupt_ended(index);
 }
 
 void GicV3::deactivate(unsigned index, uint32_t intid) {
@@ -130,13 +131,20 @@ void GicV3::deactivate(unsigned index, uint32_t intid) {
 void GicV3::send_sgi(unsigned sender, uint64_t value, bool group1) {
     const uint32_t bit = 1u << (value >> 24 & 15);
     const bool all_others = (value >> 40 & 1) != 0;
-    const bool reachable = (value & 0x00ff'f0ff'00ff'0000ull) == 0;  // our CPUs are 0.0.0.0 to 0.0.0.7
+    const uint64_t above =
+        (value >> 48 & 0xff) << 32 | (value >> 32 & 0xff) << 16 | (value >> 16 & 0xff) << 8;
+    const unsigned first = (value >> 44 & 15) * 16;
     for (unsigned i = 0; i < cpu_count_; i++) {
-        const bool selected = all_others ? i != sender : reachable && (value >> i & 1) != 0;
+        const uint64_t affinity = layout::affinity_of(i);
+        const unsigned place = static_cast<unsigned>(affinity & 0xff) - first;  // in the list; large: outside
+        const bool selected =
+            all_others ? i != sender
+                       : (affinity & ~uint64_t{0xff}) == above && place < 16 && (value >> place & 1) != 0;
         Cpu& cpu = state_.cpus[i];
         // The receiver's configuration decides whether a request of this group may pass.
         if (!selected || ((cpu.bank.group1 & bit) != 0) != group1) continue;
         cpu.bank.latched |= bit;
+        sink_.sgi_sent(sender, i);
         update(i);
     }
 }

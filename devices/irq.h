@@ -11,6 +11,10 @@ class CpuInterruptSink {
   public:
     virtual ~CpuInterruptSink() = default;
     virtual void set_irq_line(unsigned cpu, bool irq, bool fiq) = 0;
+    /// A CPU has sent another one, or itself, a software-generated interrupt; its line is driven after that, if it changes.
+    virtual void sgi_sent(unsigned /*sender*/, unsigned /*receiver*/) {}
+    /// A CPU has ended an interrupt.
+    virtual void interrupt_ended(unsigned /*cpu*/) {}
 };
 
 /// What devices drive. Levels are inputs and survive reset().

@@ -62,7 +62,22 @@ inline constexpr uint64_t kRamBase = 0x4000'0000;
 inline constexpr Range kPciEcam{0x40'1000'0000, 0x1000'0000};
 inline constexpr Range kPciMemory64{0x80'0000'0000, 0x80'0000'0000};
 
-inline constexpr unsigned kMaxCpus = 8;
+inline constexpr unsigned kMaxCpus = 64;
+inline constexpr unsigned kMaxCpusGicV2 = 8;  // its registers have a bit for each
+
+// What ICC_SGI1R_EL1 reaches by one write: Aff0 values without a range selector (ARM IHI 0069 12.2.22).
+inline constexpr unsigned kCpusOfAffinity1 = 16;
+
+// A CPU's affinity, as the fields of MPIDR_EL1 have it, and GICD_IROUTER and PSCI: 16 CPUs for each Aff1, as on QEMU's board
+// with a GICv3 (virt_cpu_mp_affinity()); up to eight CPUs it is their number.
+constexpr uint64_t affinity_of(unsigned cpu) { return cpu / kCpusOfAffinity1 << 8 | cpu % kCpusOfAffinity1; }
+// The CPU of an affinity; kNoCpu: no board has one there.
+constexpr unsigned kNoCpu = ~0u;
+constexpr unsigned cpu_of(uint64_t affinity) {
+    const uint64_t cpu = (affinity >> 8) * kCpusOfAffinity1 + (affinity & 0xff);
+    return cpu < kMaxCpus && affinity_of(static_cast<unsigned>(cpu)) == affinity ? static_cast<unsigned>(cpu)
+                                                                                 : kNoCpu;
+}
 
 // SPI numbers as the device tree counts them; the INTID is 32 higher.
 inline constexpr unsigned kSpiCount = 256;

@@ -165,7 +165,7 @@ Result<Bytes> device_tree_for(const RunOptions& options, const Ram& ram, const d
 
 RunOptions complete_options(RunOptions options, KernelKind kind) {
     const bool is_linux = kind == KernelKind::Linux;
-    if (!options.gic) options.gic = is_linux ? 3 : 2;
+    if (!options.gic) options.gic = is_linux || options.cpus > devices::layout::kMaxCpusGicV2 ? 3 : 2;
     if (!options.virtio) options.virtio = is_linux ? VirtioMmio::Modern : VirtioMmio::Legacy;
     return options;
 }

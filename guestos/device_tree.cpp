@@ -76,11 +76,11 @@ void add_cpus(devices::FdtWriter& fdt, const std::string& compatible, unsigned c
     fdt.property_u32("#size-cells", 0);
     add_cpu_map(fdt, cpus, topology);
     for (unsigned cpu = 0; cpu < cpus; ++cpu) {
-        // MPIDR_EL1.Aff0 counts CPUs: at most eight, so no second affinity level is needed.
-        fdt.begin_node(fmt::format("cpu@{:x}", cpu));
+        const uint64_t affinity = devices::layout::affinity_of(cpu);
+        fdt.begin_node(fmt::format("cpu@{:x}", affinity));
         fdt.property_string("device_type", "cpu");
         fdt.property_string("compatible", compatible);
-        fdt.property_u32("reg", cpu);
+        fdt.property_u32("reg", static_cast<uint32_t>(affinity));
         fdt.property_string("enable-method", "psci");
         fdt.property_u32("phandle", devices::layout::kPhandleFirstCpu + cpu);
         fdt.end_node();

@@ -15,7 +15,9 @@
 #include "guestos/chardev/options.h"
 #include "guestos/cpu_choice.h"
 #include "guestos/cpu_topology.h"
+#include "guestos/machine/cpu/spin_policy.h"
 #include "guestos/monitor/options.h"
+#include "host/cache_part.h"
 #include "host/cores.h"
 #include "mmu/shadow.h"
 
@@ -270,6 +272,7 @@ struct RunOptions {
     uint64_t memory = uint64_t(512) << 20;  ///< bytes
     std::optional<CpuChoice> cpu;           ///< nothing: the snapshot's, or CpuChoice{}
     unsigned cpus = 1;
+    SpinPolicy spin = SpinPolicy::HandOver;
     std::optional<CpuTopology> topology;  ///< nothing: flat; else with a place for each of `cpus`
     std::vector<DeviceOptions> devices;   ///< in the order in which they are given their places
     std::vector<NetOptions> networks;     ///< for those of the devices that name them
@@ -324,6 +327,8 @@ struct RunOptions {
     bool perf_map = false;
     host::CoreSet host_cores;   ///< those that the process may run on, if `placement` says something
     host::Placement placement;  ///< of the threads; by default none is placed
+    uint64_t cache_ways = 0;    ///< of the host's third level of cache, a bit for each; 0: not divided
+    std::shared_ptr<host::CachePart> opened_cache_part;  ///< before the sandbox is entered
     uint64_t code_cache = uint64_t(256) << 20;  ///< bytes
     TraceOptions trace;
     bool kaslr_seed = true;

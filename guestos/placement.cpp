@@ -11,6 +11,8 @@ namespace {
 constexpr std::array<std::string_view, static_cast<size_t>(host::ThreadGroup::Count)> kGroups{
     "vcpus", "compiler", "devices"};
 
+constexpr std::string_view kCacheWays = "l3=";
+
 Result<host::CoreSet> parse_cores(const std::string& text, const host::CoreSet& permitted) {
     constexpr std::string_view kCache = "cache";
     if (text.starts_with(kCache)) {
@@ -43,6 +45,7 @@ Result<host::CoreSet> parse_cores(const std::string& text, const host::CoreSet& 
 Result<host::Placement> parse_placement(std::span<const std::string> words, const host::CoreSet& permitted) {
     host::Placement placement;
     for (const std::string& word : words) {
+        if (word.starts_with(kCacheWays)) continue;
         const size_t equals = word.find('=');
         const auto cores =
             parse_cores(equals == std::string::npos ? word : word.substr(equals + 1), permitted);
@@ -58,6 +61,23 @@ Result<host::Placement> parse_placement(std::span<const std::string> words, cons
             return failure("'{}' is no group of threads: vcpus, compiler or devices", word.substr(0, equals));
     }
     return placement;
+}
+
+Result<uint64_t> parse_cache_ways(std::span<const std::string> words) {
+    uint64_t ways = 0;
+    for (const std::string& word : words) {
+        if (!word.starts_with(kCacheWays)) continue;
+        const std::string text = word.substr(kCacheWays.size());
+        const auto list = host::CoreSet::parse(text);  // of numbers, whatever they count
+        ways = 0;
+        for (unsigned way = 0; list && way < CPU_SETSIZE; ++way) {
+            if (!list->contains(way)) continue;
+            if (way >= 64) return failure("'{}': no cache has a way {}", text, way);
+            ways |= uint64_t{1} << way;
+        }
+        if (ways == 0) return failure("'{}' is no list of ways of a cache: write one such as 0-3", text);
+    }
+    return ways;
 }
 
 std::string placement_text(const host::Placement& placement) {

@@ -1,6 +1,7 @@
 // `--place`, and the monitor's `place`: which cores of the host a guest's threads run on.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -11,8 +12,10 @@ namespace arclight::guestos {
 
 /// Words of the form [GROUP=]CORES: GROUP is vcpus, compiler or devices, all of them if it is missing; CORES is a list such as
 /// 0-3,8, or "cache" for the cores that share the last level of cache with the first one of `permitted`, or cache:N for those
-/// of core N. A later word replaces an earlier one. An error is one line.
+/// of core N. A later word replaces an earlier one. An error is one line. Words of the form l3=WAYS are for parse_cache_ways().
 Result<host::Placement> parse_placement(std::span<const std::string> words, const host::CoreSet& permitted);
+/// The last word of the form l3=WAYS, a list of ways of the third level of cache such as 0-3, as a bit for each; 0: there is none.
+Result<uint64_t> parse_cache_ways(std::span<const std::string> words);
 /// The other way round, one group a line; groups that were not placed are not there.
 std::string placement_text(const host::Placement& placement);
 

@@ -69,6 +69,11 @@ Result<std::unique_ptr<RunEnvironment>> RunEnvironment::open(RunOptions& options
         if (const auto& cores = options.placement[static_cast<size_t>(host::ThreadGroup::Vcpus)])
             host::prefer_node_of(*cores);
     }
+    if (options.cache_ways != 0) {
+        auto part = host::CachePart::open(options.cache_ways);
+        if (!part) return failure("--place l3={}: {}", host::way_list(options.cache_ways), part.error());
+        options.opened_cache_part = std::make_shared<host::CachePart>(std::move(*part));
+    }
     // It wants a right that the sandbox gives up.
     if ((!options.lightv.empty() || !options.control.empty()) && options.lightv_stage != LightvStage::Fill)
         options.opened_fault_file = mmu::FaultFile::open();

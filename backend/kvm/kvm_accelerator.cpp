@@ -20,8 +20,14 @@ namespace {
 constexpr size_t kProcessTableBytes = size_t{16} << 20;
 constexpr size_t kArenaUnit = size_t{2} << 20;
 
+/// Of one processor. All of them are in the arena, which is in one GiB, so that many processors have less each.
+size_t table_bytes(const KvmAccelerator::Options& options) {
+    constexpr size_t kAll = size_t{512} << 20;
+    return std::min(options.table_bytes, kAll / options.cpus);
+}
+
 size_t arena_bytes(const KvmAccelerator::Options& options) {
-    const size_t fastmem = options.fastmem ? options.cpus * options.table_bytes : 0;
+    const size_t fastmem = options.fastmem ? options.cpus * table_bytes(options) : 0;
     return Arena::kSystemBytes + (kProcessTableBytes + fastmem + kArenaUnit - 1) / kArenaUnit * kArenaUnit;
 }
 }  // namespace
@@ -131,7 +137,7 @@ Result<std::unique_ptr<KvmAccelerator>> KvmAccelerator::create(const jit::CodeBu
     if (accelerator->reservation_->count() == 0)
         return std::unexpected("no address space left for guest memory (ulimit -v?)");
     for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
-        const size_t count = options.table_bytes / 4096;
+        const size_t count = table_bytes(options) / 4096;
         uint8_t* pages = accelerator->arena_.take_pages(count);
         if (pages == nullptr) return std::unexpected("no memory for page tables");
         accelerator->tables_.push_back(std::make_unique<Tables>(*accelerator->threads_[cpu],

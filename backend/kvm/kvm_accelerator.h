@@ -18,7 +18,8 @@ class KvmAccelerator final : public Accelerator {
         bool native_ring0 = false;  ///< as kvm::Probe found it
         bool fastmem = false;
         kvm::FastmemFaultFn fastmem_fault = nullptr;
-        size_t table_bytes = size_t{64} << 20;  ///< for the page tables of fastmem, per CPU
+        /// For the page tables of fastmem, per CPU; less where there are more than eight.
+        size_t table_bytes = size_t{64} << 20;
     };
 
     static Result<std::unique_ptr<KvmAccelerator>> create(const jit::CodeBuffer& code,

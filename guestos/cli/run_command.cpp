@@ -32,7 +32,7 @@ struct Words {
     std::string code_cache;
     std::string accel = "auto";
     std::string fastmem = "auto", direct_memory = "off", lightv_stage = "auto";
-    std::string mmu = "ssp";
+    std::string mmu = "ssp", spin = "hand-over";
     std::string jit = "auto";
     std::string registers = "memory";
     std::string jit_cache, jit_cache_size, jit_code;
@@ -246,11 +246,13 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             },
             "", model_choice()))
         ->group(machine);
-    command->add_option("--smp", o.cpus, "virtual CPUs, 1 to 8 [1]")
+    command->add_option("--smp", o.cpus, "virtual CPUs, 1 to 64; with --gic 2, 8 at most [1]")
         ->type_name("N")
-        ->check(CLI::Range(1u, 8u).description(""))
+        ->check(CLI::Range(1u, devices::layout::kMaxCpus).description(""))
         ->group(machine);
-    command->add_option("--gic", o.gic, "interrupt controller version, 2 or 3 [3; for bare-metal programs 2]")
+    command
+        ->add_option("--gic", o.gic,
+                     "interrupt controller version, 2 or 3 [3; for bare-metal programs of up to 8 CPUs 2]")
         ->type_name("N")
         ->check(one_of({2u, 3u}))
         ->group(machine);
@@ -419,6 +421,14 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         ->add_flag("--mmu-exits", o.shadow.real_exits,
                    "leave the virtual machine for each exit that the policy stands for (kvm)")
         ->group(execution);
+    command
+        ->add_option(
+            "--spin", words->spin,
+            "what a virtual CPU does that has waited for another one in a loop for long: hand-over (it "
+            "leaves its core of the host to that one), nap (to anybody) or off [hand-over]")
+        ->type_name("WHAT")
+        ->check(one_of({"hand-over", "nap", "off"}))
+        ->group(execution);
     command->add_option("--mmu-roots", o.shadow.roots, "address spaces that are kept, 1 to 30 [16]")
         ->type_name("N")
         ->check(CLI::Range(1u, mmu::kMaxRoots).description(""))
@@ -487,8 +497,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             "--place", words->place,
             "cores of the host for this guest's threads: a list (0-3,8) or cache (those that share the last "
             "level of cache with the first permitted one); with vcpus=, compiler= or devices= before it, for "
-            "these threads only; may be given several times, and changed by the monitor's place "
-            "(docs/placement.md)")
+            "these threads only; or l3= and a list of ways of that cache (resctrl); may be given several "
+            "times, "
+            "and changed by the monitor's place (docs/placement.md)")
         ->type_name("[GROUP=]CORES")
         ->group(execution);
 
@@ -604,6 +615,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
                             kExitUsage);
         options.restore_memory = words->memory.empty();
         options.restore_cpus = smp->count() == 0;
+        if (options.gic == 2 && options.cpus > devices::layout::kMaxCpusGicV2)
+            return complain(fmt::format("--smp {}: a GICv2 has {} CPUs at most, --gic 3 has {}", options.cpus,
+                                        devices::layout::kMaxCpusGicV2, devices::layout::kMaxCpus),
+                            kExitUsage);
         if (words->cpu == "help") return print_cpu_help();
         if (!words->cpu.empty()) options.cpu = *CpuChoice::parse(words->cpu);
         // The checkers above have accepted these texts already.
@@ -623,6 +638,10 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.placement = *placement;
         else
             return complain("--place: " + placement.error(), kExitUsage);
+        if (const auto ways = parse_cache_ways(words->place))
+            options.cache_ways = *ways;
+        else
+            return complain("--place: " + ways.error(), kExitUsage);
         options.sandbox = sandbox_mode(words->sandbox);
         options.spectre = words->spectre == "on";
         options.host_suspend =
@@ -672,6 +691,9 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.accel = words->accel == "kvm"       ? Accel::Kvm
                         : words->accel == "process" ? Accel::Process
                                                     : Accel::Auto;
+        options.spin = words->spin == "off"   ? SpinPolicy::Off
+                       : words->spin == "nap" ? SpinPolicy::Nap
+                                              : SpinPolicy::HandOver;
         options.shadow.policy = words->mmu == "tsp"           ? mmu::ShadowPolicy::Tsp
                                 : words->mmu == "tsp-unsync"  ? mmu::ShadowPolicy::TspUnsync
                                 : words->mmu == "ssp-nocache" ? mmu::ShadowPolicy::SspNoCache

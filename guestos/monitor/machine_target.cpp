@@ -449,6 +449,16 @@ bool MachineTarget::dismiss_job(const std::string& id) {
 }
 
 Result<void> MachineTarget::place(const std::vector<std::string>& words) {
+    const auto ways = parse_cache_ways(words);
+    if (!ways) return std::unexpected(ways.error());
+    if (*ways != 0) {
+        if (options_.opened_cache_part == nullptr)
+            return failure("only a run with --place l3=WAYS can be given other ways");
+        if (const auto used = options_.opened_cache_part->use(*ways); !used)
+            return std::unexpected(used.error());
+    }
+    if (std::ranges::all_of(words, [](const std::string& word) { return word.starts_with("l3="); }))
+        return {};
     // The sandbox was told so at the start.
     if (!options_.placed()) return failure("only threads of a run with --place can be moved");
     const auto placement = parse_placement(words, options_.host_cores);
@@ -457,7 +467,12 @@ Result<void> MachineTarget::place(const std::vector<std::string>& words) {
     return {};
 }
 
-std::string MachineTarget::placement() { return placement_text(host::placement()); }
+std::string MachineTarget::placement() {
+    std::string text = placement_text(host::placement());
+    if (options_.opened_cache_part != nullptr)
+        text += fmt::format("l3: {}\n", host::way_list(options_.opened_cache_part->ways()));
+    return text;
+}
 
 void MachineTarget::set_watchdog_action(WatchdogAction action) {
     with_machine([&](Machine& machine) {

@@ -80,6 +80,14 @@ Result<void> take_cpu_count(Translation& t) {
                                  .clusters = static_cast<unsigned>(topology->clusters),
                                  .cores = static_cast<unsigned>(topology->cores),
                                  .threads = static_cast<unsigned>(topology->threads)};
+    // QEMU 7.2 refuses more than eight CPUs unless it is told to have a GICv3; later ones take that by themselves.
+    if (topology->cpus > devices::layout::kMaxCpusGicV2 && t.out.gic == 2) {
+        if (t.gic_given)
+            return failure(
+                "Number of SMP CPUs requested ({}) exceeds max CPUs supported by machine 'mach-virt' ({})",
+                topology->cpus, devices::layout::kMaxCpusGicV2);
+        t.out.gic = 3;
+    }
     if (topology->cpus > t.out.cpus)
         return t.notes.missed(fmt::format("{}: the guest gets {} CPUs", smp.origin, t.out.cpus));
     return {};

@@ -51,6 +51,7 @@ Result<void> take_board(Translation& t, const Given& machine) {
 Result<void> take_gic(Translation& t, Keys& keys) {
     const std::string version = keys.choice("gic-version", "2", {"2", "3", "4", "host", "max"});
     t.out.gic = version == "2" ? 2 : 3;
+    t.gic_given = keys.has("gic-version");
     // GICv4 adds direct injection into guests of the guest.
     if (version == "4") return t.notes.missed("-machine gic-version=4: the interrupt controller is a GICv3");
     return {};

@@ -26,7 +26,8 @@ constexpr OptionRow kOptions[] = {
      "`tcg`, `kvm` and `hvf` all mean Arclight's translator; `-arclight \"--accel NAME\"` selects where it "
      "runs"},
     {"smp", List, "cpus", Differs,
-     "8 CPUs at most, with a line for more; the topology is shown to the guest"},
+     "64 CPUs at most, with a line for more, and a GICv3 for more than 8; the topology is shown to the "
+     "guest"},
     {"numa", List, "type", Differs, "one node; further ones are taken with a line"},
     {"add-fd", List, "", Refused, "files are opened by name"},
     {"set", Word, "", Same, ""},

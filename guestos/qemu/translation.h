@@ -60,6 +60,7 @@ struct Translation {
 
     bool el2 = false;  ///< -M virtualization=on
     bool mte = false;
+    bool gic_given = false;     ///< -M gic-version
     std::vector<Drive> drives;  ///< by -drive, in their order
     std::vector<Drive> nodes;   ///< by -blockdev
     std::vector<Share> shares;

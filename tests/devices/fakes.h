@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "devices/char_backend.h"
 #include "devices/irq.h"
@@ -43,6 +44,10 @@ class FakeSink final : public CpuInterruptSink {
         fiqs.at(cpu) = fiq;
         changes++;
     }
+    void sgi_sent(unsigned sender, unsigned receiver) override { sgis.emplace_back(sender, receiver); }
+    void interrupt_ended(unsigned cpu) override { ended.push_back(cpu); }
+    std::vector<std::pair<unsigned, unsigned>> sgis;  // with the controller's lock held, as the next
+    std::vector<unsigned> ended;
     std::array<std::atomic<bool>, layout::kMaxCpus> irqs{};
     std::array<std::atomic<bool>, layout::kMaxCpus> fiqs{};
     std::atomic<unsigned> changes{0};

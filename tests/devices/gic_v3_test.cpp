@@ -339,6 +339,72 @@ TEST_F(GicV3Test, AffinityRouting) {
     EXPECT_EQ(gic.distributor().read(0x6000 + 33 * 8, 8), 0xff'80ff'ffffull);
 }
 
+// 64 CPUs: 16 of each Aff1.
+TEST(GicV3, ManyCpus) {
+    constexpr unsigned kAll = layout::kMaxCpus;
+    test::FakeSink sink;
+    GicV3 gic(kAll, sink);
+    gic.distributor().write(0, 2, 4);
+    gic.distributor().write(0x84, ~0u, 4);
+    for (unsigned cpu = 0; cpu < kAll; ++cpu) {
+        const uint64_t frame = cpu * layout::kGicRedistributorStride;
+        gic.redistributors().write(frame + kSgiFrame + 0x80, ~0u, 4);
+        gic.redistributors().write(frame + kSgiFrame + 0x100, ~0u, 4);
+        EXPECT_TRUE(gic.write_sysreg(cpu, kPmr, 0xf0));
+        EXPECT_TRUE(gic.write_sysreg(cpu, kIgrpen1, 1));
+        const uint64_t affinity = uint64_t{cpu / 16} << 8 | cpu % 16;
+        EXPECT_EQ(gic.redistributors().read(frame + 8, 8),
+                  affinity << 32 | cpu << 8 | (cpu == kAll - 1 ? 16 : 0));
+        EXPECT_EQ(layout::cpu_of(affinity), cpu);
+    }
+    for (const uint64_t nowhere : {0x10ull, 0x400ull, 0x1'0000ull, 0x1'0000'0000ull})
+        EXPECT_EQ(layout::cpu_of(nowhere), layout::kNoCpu) << nowhere;
+    const auto receivers = [&](unsigned sender, uint64_t value) {
+        sink.sgis.clear();
+        EXPECT_TRUE(gic.write_sysreg(sender, kSgi1r, uint64_t{5} << 24 | value));
+        std::vector<unsigned> all;
+        for (unsigned cpu = 0; cpu < kAll; ++cpu) {
+            if (!sink.irqs[cpu]) continue;
+            all.push_back(cpu);
+            uint64_t iar = 0;
+            EXPECT_TRUE(gic.read_sysreg(cpu, kIar1, iar));
+            EXPECT_EQ(iar, 5u);
+            EXPECT_TRUE(gic.write_sysreg(cpu, kEoir1, iar));
+        }
+        std::vector<unsigned> told;
+        for (const auto& [from, to] : sink.sgis) {
+            EXPECT_EQ(from, sender);
+            told.push_back(to);
+        }
+        EXPECT_EQ(told, all);
+        return all;
+    };
+    using Cpus = std::vector<unsigned>;
+    EXPECT_EQ(receivers(0, 1 << 16 | 1 << 3), (Cpus{19}));
+    EXPECT_EQ(receivers(63, 3 << 16 | 0x8001), (Cpus{48, 63}));
+    EXPECT_EQ(receivers(20, uint64_t{1} << 40).size(), kAll - 1);
+    EXPECT_EQ(receivers(0, 0xffff).size(), 16u);
+    // Aff0 from 16 on, and other values of Aff1, 2 and 3: nobody is there.
+    for (const uint64_t nobody : {uint64_t{1} << 44, uint64_t{4} << 16, uint64_t{1} << 32, uint64_t{1} << 48})
+        EXPECT_EQ(receivers(0, nobody | 0xffff), Cpus{}) << nobody;
+    // Shared interrupts.
+    gic.distributor().write(0x104, 2, 4);
+    gic.distributor().write(0x6000 + 33 * 8, 0x20f, 8);
+    gic.set_spi(1, true);
+    EXPECT_TRUE(sink.irqs[47]);
+    gic.distributor().write(0x6000 + 33 * 8, 47, 8);
+    EXPECT_FALSE(sink.irqs[47]) << "Aff0 47 is nobody";
+}
+
+TEST_F(GicV3Test, TheSinkIsToldOfEnds) {
+    enable_spi(33, 0xa0, 2);
+    gic.set_spi(1, true);
+    EXPECT_EQ(get(2, kIar1), 33u);
+    EXPECT_TRUE(sink.ended.empty());
+    set(2, kEoir1, 33);
+    EXPECT_EQ(sink.ended, std::vector<unsigned>{2});
+}
+
 TEST_F(GicV3Test, OneOfN) {
     enable_spi(33, 0xa0, 1ull << 31);
     enable_spi(34, 0xa0, 1ull << 31);

@@ -116,6 +116,18 @@ TEST(DeviceTree, DescribesTheMachine) {
     EXPECT_GE(fdt_node_offset_by_phandle(tree.blob().data(), layout::kPhandleClock), 0);
 }
 
+// By affinity, as the binding and QEMU have it: 16 CPUs of an Aff1.
+TEST(DeviceTree, ManyCpus) {
+    const Tree tree = make({}, 64);
+    EXPECT_EQ(tree.cells("/cpus/cpu@f", "reg"), (Cells{15}));
+    EXPECT_EQ(tree.cells("/cpus/cpu@100", "reg"), (Cells{0x100}));
+    EXPECT_EQ(tree.cells("/cpus/cpu@30f", "reg"), (Cells{0x30f}));
+    EXPECT_LT(tree.node("/cpus/cpu@10"), 0);
+    EXPECT_LT(tree.node("/cpus/cpu@400"), 0);
+    EXPECT_EQ(tree.cells("/cpus/cpu-map/socket0/cluster0/core63", "cpu"),
+              (Cells{layout::kPhandleFirstCpu + 63}));
+}
+
 // As QEMU 7.2 has it for the same -smp, which two CPUs do not fill.
 TEST(DeviceTree, CpuMap) {
     const auto map = [](unsigned cpus, std::optional<CpuTopology> topology) {

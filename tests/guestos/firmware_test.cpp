@@ -129,9 +129,9 @@ TEST(Acpi, TablesAreFoundFromTheRootPointer) {
 
 /// The entries of the MADT, by type: what Linux makes the interrupt controller of.
 TEST(Acpi, InterruptControllers) {
-    const auto entries = [](unsigned gic) {
+    const auto entries = [](unsigned gic, unsigned cpus = 3) {
         std::map<unsigned, std::vector<std::vector<uint8_t>>> found;
-        for (const acpi::Table& table : acpi::make_tables(board(3, gic)))
+        for (const acpi::Table& table : acpi::make_tables(board(cpus, gic)))
             for (size_t at = 44; table.signature == "APIC" && at < table.bytes.size();) {
                 const size_t length = table.bytes[at + 1];
                 if (length == 0 || at + length > table.bytes.size()) {
@@ -154,6 +154,10 @@ TEST(Acpi, InterruptControllers) {
     EXPECT_EQ(number(v3[0x0e].at(0), 4, 8), 0x080a'0000u);
     EXPECT_EQ(number(v3[0x0f].at(0), 8, 8), 0x0808'0000u);
     EXPECT_TRUE(v3[0x0d].empty());
+    auto many = entries(3, 64);
+    ASSERT_EQ(many[0x0b].size(), 64u);
+    EXPECT_EQ(number(many[0x0b][47], 8, 4), 47u);  // UID, by which the PPTT and the DSDT name it
+    EXPECT_EQ(number(many[0x0b][47], 68, 8), 0x20fu);
     auto v2 = entries(2);
     EXPECT_EQ(number(v2[0x0b].at(0), 32, 8), 0x0801'0000u);
     EXPECT_EQ(v2[0x0c].at(0)[20], 2u);

@@ -37,6 +37,17 @@ TEST(Placement, ErrorsAreOneLine) {
               "'cached' is no set of cores: cache, or cache:N for the cores that share core N's cache");
 }
 
+TEST(Placement, WaysOfACache) {
+    const auto ways = [](std::vector<std::string> words) { return parse_cache_ways(words); };
+    EXPECT_EQ(ways({"0-3", "vcpus=1"}), uint64_t{0});
+    EXPECT_EQ(ways({"l3=0-3"}), uint64_t{0xf});
+    EXPECT_EQ(ways({"l3=0", "vcpus=1", "l3=2,4-5"}), uint64_t{0x34});
+    EXPECT_EQ(ways({"l3="}).error(), "'' is no list of ways of a cache: write one such as 0-3");
+    EXPECT_EQ(ways({"l3=half"}).error(), "'half' is no list of ways of a cache: write one such as 0-3");
+    EXPECT_EQ(ways({"l3=60-70"}).error(), "'60-70': no cache has a way 64");
+    EXPECT_EQ(placed({"vcpus=1", "l3=0-3"}), "vcpus: 1\n") << "no cores";
+}
+
 TEST(Placement, ACacheIsThatOfAPermittedCore) {
     const CoreSet permitted = CoreSet::permitted();
     const auto placement = parse_placement(std::vector<std::string>{"vcpus=cache"}, permitted);

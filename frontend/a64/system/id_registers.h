@@ -9,7 +9,8 @@
 namespace arclight::frontend::a64 {
 
 struct CpuConfig {
-    unsigned index = 0;                      ///< MPIDR_EL1.Aff0
+    unsigned index = 0;                      ///< what traces name it by
+    uint64_t affinity = 0;                   ///< the fields Aff0 to Aff3 of MPIDR_EL1
     FeatureSet features = kDefaultFeatures;  ///< what ID registers announce and decoding allows
     CpuIdentity identity{};
     bool count_instructions = false;  ///< GuestState::instructions counts all, not only for the PMU
@@ -18,8 +19,8 @@ struct CpuConfig {
 /// Cache lines and the DC ZVA block.
 inline constexpr unsigned kCacheLineBytes = 64;
 
-/// MPIDR_EL1 of a CPU, and the affinity value that PSCI and the device tree use.
-constexpr uint64_t mpidr(unsigned cpu) { return uint64_t{1} << 31 | cpu; }
+/// MPIDR_EL1: the affinity value that PSCI and the device tree use, and bit 31, which is one.
+constexpr uint64_t mpidr(uint64_t affinity) { return uint64_t{1} << 31 | affinity; }
 
 /// The register 3, 0, c0, crm, op2 with crm in 1..7: the ID space, RAZ where nothing is allocated.
 uint64_t id_register(const CpuConfig& config, unsigned crm, unsigned op2);

@@ -99,6 +99,9 @@ Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devi
                                                  std::shared_ptr<FlashMemory> flash) {
     if (auto permitted = check_registers(options, jit::host_has_vector_registers()); !permitted)
         return std::unexpected(permitted.error());
+    // A snapshot may say so, too.
+    if (options.gic == 2 && options.cpus > layout::kMaxCpusGicV2)
+        return failure("{} CPUs want a GICv3: a GICv2 has {} at most", options.cpus, layout::kMaxCpusGicV2);
     auto ram = make_ram(options);
     if (!ram) return std::unexpected(ram.error());
     if (flash == nullptr) {
@@ -330,6 +333,7 @@ void Machine::make_cpus() {
                     .shadow = options_.shadow,
                     .count_instructions = options_.count_instructions,
                     .direct_memory_always = options_.direct_memory == DirectMemoryUse::Always,
+                    .spin = options_.spin,
                     .record_sites = !options_.profile_sites.empty(),
                     .random_seed = options_.random_seed});
 }
@@ -553,9 +557,18 @@ void Machine::set_irq_line(unsigned cpu, bool irq, bool fiq) {
     if (cpu < cpus_->size()) cpus_->cpu(cpu).set_irq_line(irq, fiq);
 }
 
+void Machine::sgi_sent(unsigned sender, unsigned receiver) {
+    if (receiver < cpus_->size() && sender != receiver) cpus_->cpu(receiver).hand_over().sgi_from(sender);
+}
+
+void Machine::interrupt_ended(unsigned cpu) {
+    if (cpu < cpus_->size()) cpus_->cpu(cpu).interrupt_ended();
+}
+
 devices::PsciResult Machine::cpu_on(uint64_t target, uint64_t entry, uint64_t context) {
-    if (target >= cpus_->size()) return devices::PsciResult::InvalidParameters;
-    Vcpu& vcpu = cpus_->cpu(static_cast<unsigned>(target));
+    const unsigned cpu = devices::layout::cpu_of(target);
+    if (cpu >= cpus_->size()) return devices::PsciResult::InvalidParameters;
+    Vcpu& vcpu = cpus_->cpu(cpu);
     if (!vcpu.powered_off()) return devices::PsciResult::AlreadyOn;
     vcpu.power_on(entry, context);
     return devices::PsciResult::Success;
@@ -566,9 +579,10 @@ void Machine::cpu_off(unsigned cpu) {
 }
 
 int32_t Machine::affinity_info(uint64_t target, unsigned level) {
-    if (target >= cpus_->size() || level > 3)
+    const unsigned cpu = devices::layout::cpu_of(target);
+    if (cpu >= cpus_->size() || level > 3)
         return static_cast<int32_t>(devices::PsciResult::InvalidParameters);
-    return cpus_->cpu(static_cast<unsigned>(target)).powered_off() ? 1 : 0;
+    return cpus_->cpu(cpu).powered_off() ? 1 : 0;
 }
 
 }  // namespace arclight::guestos

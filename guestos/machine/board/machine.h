@@ -157,6 +157,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
 
     // ---- devices::CpuInterruptSink, devices::CpuPower
     void set_irq_line(unsigned cpu, bool irq, bool fiq) override;
+    void sgi_sent(unsigned sender, unsigned receiver) override;
+    void interrupt_ended(unsigned cpu) override;
     devices::PsciResult cpu_on(uint64_t target, uint64_t entry, uint64_t context) override;
     void cpu_off(unsigned cpu) override;
     int32_t affinity_info(uint64_t target, unsigned level) override;

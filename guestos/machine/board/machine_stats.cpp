@@ -97,6 +97,11 @@ static Json cpu_counters(const Vcpu& v) {
     constexpr const char* kSpinCauses[] = {"wfe", "yield", "loop"};
     static_assert(std::size(kSpinCauses) == static_cast<size_t>(SpinCause::Count));
     for (unsigned i = 0; i < std::size(kSpinCauses); ++i) c["spins"][kSpinCauses[i]] = s.spins[i];
+    constexpr const char* kHandOverCauses[] = {"receiver", "kernel", "user", "anybody"};
+    static_assert(std::size(kHandOverCauses) == static_cast<size_t>(HandOverCause::Count));
+    for (unsigned i = 0; i < std::size(kHandOverCauses); ++i)
+        c["hand_overs"][kHandOverCauses[i]] = s.hand_overs[i];
+    c["waiters_woken"] = s.waiters_woken;
     c["naps"] = s.naps;
     c["nap_ns"] = s.nap_ns;
     const mmu::ShadowStats& shadow = v.shadow_stats();

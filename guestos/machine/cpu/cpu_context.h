@@ -17,6 +17,7 @@
 #include "guestos/machine/cpu/cpu_trace.h"
 #include "guestos/machine/cpu/debug_points.h"
 #include "guestos/machine/cpu/semihosting_port.h"
+#include "guestos/machine/cpu/spin_policy.h"
 #include "jit/engine/engine.h"
 #include "mmu/guest_memory.h"
 #include "mmu/page_overlay.h"
@@ -54,8 +55,9 @@ struct VcpuOptions {
     mmu::ShadowOptions shadow;
     bool count_instructions = false;
     bool direct_memory_always =
-        false;                  ///< DirectMemoryPolicy: of every address space, from its first instruction
-    bool record_sites = false;  ///< Engine::record_device() is told
+        false;  ///< DirectMemoryPolicy: of every address space, from its first instruction
+    SpinPolicy spin = SpinPolicy::HandOver;
+    bool record_sites = false;            ///< Engine::record_device() is told
     std::optional<uint64_t> random_seed;  ///< of RNDR; none: the host's random numbers
     /// Whether integer helpers (ir::kCallInteger) are watched: IntegerOnlyCheck, jit/host_fp.h.
 #ifdef NDEBUG

@@ -19,8 +19,6 @@ constexpr size_t kMaxRequests = 1024;
 // to sleep and to be woken is about 10 us.
 constexpr std::chrono::microseconds kSpin{10};
 
-constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 50'000};
-
 void futex(std::atomic<uint32_t>& word, int operation, uint32_t value, const timespec* limit = nullptr) {
     static_assert(sizeof word == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
     syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, limit, nullptr, 0);
@@ -42,7 +40,7 @@ void CrossCpuWork::post(const Request& request, Batch* batch) {
         queue_.push_back({Request::Kind::Tlbi, {.kind = mmu::TlbiRequest::Kind::All}});
         queue_.push_back({Request::Kind::ForgetCode});
     }
-    if (outside_) return;
+    if (outside()) return;
     if (batch != nullptr && std::ranges::find(askers_, batch) == askers_.end()) {
         askers_.push_back(batch);
         batch->word_.fetch_add(1, std::memory_order_relaxed);  // the queue's lock orders it before the answer
@@ -68,7 +66,7 @@ void CrossCpuWork::carry_out() {
 void CrossCpuWork::leave() {
     {
         const std::lock_guard guard(lock_);
-        outside_ = true;
+        outside_.store(true, std::memory_order_relaxed);
         take();
     }
     finish_taken(false);
@@ -77,7 +75,7 @@ void CrossCpuWork::leave() {
 void CrossCpuWork::enter() {
     {
         const std::lock_guard guard(lock_);
-        outside_ = false;
+        outside_.store(false, std::memory_order_relaxed);
         take();
     }
     finish_taken(true);
@@ -86,7 +84,7 @@ void CrossCpuWork::enter() {
 void CrossCpuWork::abandon() {
     {
         const std::lock_guard guard(lock_);
-        outside_ = true;
+        outside_.store(true, std::memory_order_relaxed);
         take();
         taken_.clear();
     }
@@ -153,7 +151,7 @@ void CrossCpuWork::sleep(Batch& batch) {
 
 void CrossCpuWork::ask_for_core() {
     const std::lock_guard guard(lock_);
-    if (outside_) return;
+    if (outside()) return;
     core_wanted_.store(true, std::memory_order_relaxed);
     interrupt_.store(1);
 }
@@ -169,12 +167,10 @@ void CrossCpuWork::end_nap() {
     futex(napping_, FUTEX_WAKE, 1);
 }
 
-void CrossCpuWork::nap(const std::atomic<bool>* ended) {
-    const Outside outside(*this);
-    // Before the causes are looked at: one that comes later resets it.
-    napping_.store(1);
-    if (interrupt_.load() == 0 && (ended == nullptr || !ended->load())) futex(napping_, FUTEX_WAIT, 1, &kNap);
-    napping_.store(0);
+void CrossCpuWork::sleep_in_nap(std::chrono::nanoseconds limit) {
+    const timespec time{.tv_sec = static_cast<time_t>(limit / std::chrono::seconds(1)),
+                        .tv_nsec = static_cast<long>((limit % std::chrono::seconds(1)).count())};
+    futex(napping_, FUTEX_WAIT, 1, &time);
 }
 
 void CrossCpuWork::hand_over_if_asked() {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -107,10 +108,23 @@ class CrossCpuWork {
         wait(own_, targets);
     }
 
-    /// For a CPU whose guest code waits for another one's: gives the core up for some tens of microseconds,
-    /// less if the interrupt flag is set, end_nap() is called, or `ended` is true, once others can see that
-    /// it sleeps.
-    void nap(const std::atomic<bool>* ended = nullptr);
+    /// For a CPU that waits for another one: gives the core up for `limit`, less if the interrupt flag is set or end_nap()
+    /// called; not at all if `may_sleep`, which is asked once others can see that it sleeps, says so.
+    template <typename F>
+    void nap(std::chrono::nanoseconds limit, F&& may_sleep) {
+        const Outside outside(*this);
+        // Before the causes are looked at: one that comes later resets it.
+        napping_.store(1);
+        if (interrupt_.load() == 0 && may_sleep()) sleep_in_nap(limit);
+        napping_.store(0);
+    }
+    void nap() {
+        nap(kNap, [] { return true; });
+    }
+    static constexpr std::chrono::microseconds kNap{50};
+
+    /// It is in no guest code (halted, napping, waiting for others), or was a moment ago. Any thread.
+    bool outside() const { return outside_.load(std::memory_order_relaxed); }
 
     class Outside {
       public:
@@ -127,6 +141,7 @@ class CrossCpuWork {
     static bool spin(const Batch& batch);
     static bool mark_sleeping(Batch& batch);
     static void sleep(Batch& batch);
+    void sleep_in_nap(std::chrono::nanoseconds limit);
     static void answer(Batch& batch, bool& others_missing);
     void ask_for_core();
     void take();
@@ -140,7 +155,7 @@ class CrossCpuWork {
     std::atomic<uint32_t> napping_{0};
 
     std::mutex lock_;
-    bool outside_ = true;  // under lock_, as the next three
+    std::atomic<bool> outside_{true};  // changed under lock_, as the next three
     bool jumps_queued_ = false;
     std::vector<Request> queue_;
     std::vector<Batch*> askers_;  // to be answered when the queue has been carried out

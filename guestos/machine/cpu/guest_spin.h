@@ -17,7 +17,8 @@ class GuestSpin {
   public:
     // Somebody who runs on another core is rarely waited for longer than kShort. With fewer cores than CPUs
     // that want to run it is likely that he has none; else that takes kLong to be likely.
-    static constexpr std::chrono::microseconds kShort{20}, kLong{1000};
+    // One that has not taken an SGI in kUnanswered is unlikely to have one, too.
+    static constexpr std::chrono::microseconds kShort{20}, kUnanswered{200}, kLong{1000};
 
     /// To be called each time round.
     std::chrono::nanoseconds waited() {

@@ -106,6 +106,7 @@ void Vcpu::thread_main() {
     host::set_memory_fault_hooks(lost_memory_fault, note_lent_page);
     if (core_.tlbs.has_fastmem_on_demand()) host::set_translated_access_hook(direct_memory_fault);
     devices::set_current_cpu(index());
+    core_.last_core.adopt();
     while (!core_.context.peers.stopping()) {
         {
             const Rest rest(*this);
@@ -131,18 +132,25 @@ void Vcpu::thread_main() {
         power_off_requested_ = false;
         power_ = Power::Off;
     }
+    core_.last_core.release();
     core_.work.leave();
     halted_ = true;
 }
 
 void Vcpu::wait_for_interrupt() {
     ++core_.stats.halts;
+    core_.wake_waiters();
     // Requests need no wake-up: they are carried out before guest code runs again.
     const Halt halt(*this);
     std::unique_lock guard(wait_lock_);
     wait_.wait(guard, [&] {
         return core_.lines.irq() || core_.lines.fiq() || pmu_due_ || core_.context.peers.wake_wanted();
     });
+}
+
+// A hint, which may be old: nothing depends on it but who is waited for.
+__attribute__((no_sanitize("thread"))) bool Vcpu::in_kernel() const {
+    return *const_cast<const volatile uint8_t*>(&core_.cpu.el) != 0;
 }
 
 /// The CPU goes on meanwhile: a copy is good when two in a row are the same.
@@ -328,6 +336,7 @@ void Vcpu::take_pending_interrupt() {
         a64::take_exception(core_.cpu, a64::ExceptionKind::Fiq, 0, state_.pc);
     else
         a64::take_exception(core_.cpu, a64::ExceptionKind::Irq, 0, state_.pc);
+    core_.hand_over.interrupt_taken();
     ++core_.stats.interrupts;
 }
 
@@ -339,6 +348,8 @@ void Vcpu::look_up() {
         core_.work.carry_out();
         if (pmu_due_.exchange(false)) a64::pmu_update(core_.cpu);
         core_.work.hand_over_if_asked();
+        // Not before it has taken the interrupt that they may wait for.
+        if (!core_.lines.irq() && !core_.lines.fiq()) core_.wake_waiters();
         if (core_.held.full()) environment_.forget_translations();
         stand_while_held();
         core_.context.peers.safepoint(*this);

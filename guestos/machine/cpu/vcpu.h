@@ -44,6 +44,14 @@ class Vcpu final : public devices::Stateful {
     /// It stands at the safepoint, or is off: while the world is stopped its state does not change.
     bool at_rest() const { return at_rest_; }
     CrossCpuWork& work() { return core_.work; }
+    HandOver& hand_over() { return core_.hand_over; }
+    const LastCore& last_core() const { return core_.last_core; }
+    /// It runs guest code of EL1, or did a moment ago.
+    bool in_kernel() const;
+    /// On its own thread: it has ended an interrupt.
+    void interrupt_ended() {
+        if (core_.hand_over.awaited()) core_.work.interrupt();  // so that it looks up, and wakes who waits
+    }
     const HeldTranslations& held() const { return core_.held; }
     /// What it translates with at some moment between the call and its return.
     mmu::TranslationRegs translation_snapshot() const;

@@ -2,26 +2,86 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+#include <bit>
 #include <chrono>
 
 #include "guestos/machine/cpu/cpu_peers.h"
+#include "guestos/machine/cpu/vcpu.h"
 
 namespace arclight::guestos {
+
+namespace {
+using namespace std::chrono_literals;
+
+/// How long a core is left for at most. A CPU that has to answer an SGI says when it has; one that holds a lock does not say
+/// when it releases it. Many CPUs would do little else than look whether they may go on.
+std::chrono::nanoseconds limit_of(HandOverCause cause, unsigned cpus) {
+    constexpr unsigned kFew = 8;
+    return cause == HandOverCause::Receiver ? std::chrono::nanoseconds(2ms)
+                                            : CrossCpuWork::kNap * std::max(1u, cpus / kFew);
+}
+
+/// Before it counts as waiting for somebody who has no core, of whom more is not known.
+std::chrono::nanoseconds patience(HandOverCause cause) {
+    return cause == HandOverCause::Receiver ? GuestSpin::kUnanswered : GuestSpin::kLong;
+}
+}  // namespace
 
 void VcpuCore::spin(SpinCause cause) {
     if (options.cpus == 1) return;
     ++stats.spins[static_cast<size_t>(cause)];
     const auto waited = spin_.waited();
-    if (waited <= GuestSpin::kShort) return _mm_pause();
-    if (waited <= GuestSpin::kLong && !context.peers.short_of_cores()) {
+    if (waited <= GuestSpin::kShort || options.spin == SpinPolicy::Off) return _mm_pause();
+    const Target to = options.spin == SpinPolicy::HandOver ? hand_over_target() : Target{};
+    if (!to.preempted && waited <= patience(to.cause) && !context.peers.short_of_cores()) {
         for (int i = 0; i < 16; ++i) _mm_pause();  // about 1 us
         return;
     }
+    wake_waiters();  // two CPUs that wait for each other do not sleep both
+    const auto limit = limit_of(to.cause, options.cpus);
     const auto start = std::chrono::steady_clock::now();
-    work.nap(cause == SpinCause::Event ? &cpu.event_register : nullptr);
+    work.nap(limit, [&] {
+        if (cause == SpinCause::Event && cpu.event_register) return false;
+        if (to.cpu == nullptr) return true;
+        to.cpu->hand_over().add_waiter(options.index);
+        return to.cause != HandOverCause::Receiver || to.cpu->hand_over().has_sgi_of(options.index);
+    });
+    const auto slept = std::chrono::steady_clock::now() - start;
+    // It has interrupts masked, or this CPU waits for something else.
+    if (to.cause == HandOverCause::Receiver && slept >= limit)
+        to.cpu->hand_over().forget_sgi_of(options.index);
     ++stats.naps;
-    stats.nap_ns += static_cast<uint64_t>((std::chrono::steady_clock::now() - start).count());
+    ++stats.hand_overs[static_cast<size_t>(to.cause)];
+    stats.nap_ns += static_cast<uint64_t>(slept.count());
     spin_.slept();
+}
+
+/// Beginning with the next CPU, so that not all wait for the same one.
+VcpuCore::Target VcpuCore::hand_over_target() const {
+    const auto cpus = context.peers.cpus();
+    const int core = last_core.get();
+    Target best;
+    for (size_t i = 1; i < cpus.size(); ++i) {
+        Vcpu& other = *cpus[(options.index + i) % cpus.size()];
+        const bool receiver = other.hand_over().has_sgi_of(options.index);
+        if (!receiver && best.cause == HandOverCause::Kernel) continue;
+        // It wants to run, and cannot while this thread does.
+        const bool preempted = core >= 0 && !other.work().outside() && other.last_core().get() == core;
+        if (receiver) return {&other, HandOverCause::Receiver, preempted};
+        if (!preempted) continue;
+        if (other.in_kernel())
+            best = {&other, HandOverCause::Kernel, true};
+        else if (best.cpu == nullptr)
+            best = {&other, HandOverCause::User, true};
+    }
+    return best;
+}
+
+void VcpuCore::end_naps(uint64_t cpus) {
+    stats.waiters_woken += static_cast<uint64_t>(std::popcount(cpus));
+    for (; cpus != 0; cpus &= cpus - 1)
+        context.peers.works()[static_cast<size_t>(std::countr_zero(cpus))]->end_nap();
 }
 
 }  // namespace arclight::guestos

@@ -9,6 +9,7 @@
 #include "guestos/machine/cpu/cpu_context.h"
 #include "guestos/machine/cpu/cross_cpu_work.h"
 #include "guestos/machine/cpu/guest_spin.h"
+#include "guestos/machine/cpu/hand_over.h"
 #include "guestos/machine/cpu/held_translations.h"
 #include "guestos/machine/cpu/interrupt_lines.h"
 #include "jit/guest_state.h"
@@ -35,9 +36,11 @@ struct VcpuStats {
     uint64_t spins[static_cast<size_t>(SpinCause::Count)] = {};
     uint64_t naps = 0, nap_ns = 0;
     uint64_t direct_spaces = 0, direct_spaces_left = 0;  ///< given direct memory, and taken from again
+    uint64_t hand_overs[static_cast<size_t>(HandOverCause::Count)] = {};  ///< naps, by why and to whom
+    uint64_t waiters_woken = 0;
 };
 
-/// For the owning thread, except `held`, `work`, `lines` and `stats`, which say for themselves.
+/// For the owning thread, except `held`, `hand_over`, `last_core`, `work`, `lines` and `stats`, which say for themselves.
 struct VcpuCore {
     using Request = CrossCpuWork::Request;
 
@@ -48,6 +51,7 @@ struct VcpuCore {
           state(state),
           cpu(state, environment, context.memory,
               {.index = options.index,
+               .affinity = devices::layout::affinity_of(options.index),
                .features = context.features,
                .identity = context.identity,
                .count_instructions = options.count_instructions}),
@@ -74,6 +78,11 @@ struct VcpuCore {
     }
     /// Guest code waits in a loop for another CPU: once round.
     void spin(SpinCause cause);
+    /// This CPU has got on: those that have left their cores to it look again whether they still have to wait.
+    void wake_waiters() {
+        if (hand_over.awaited()) [[unlikely]]
+            end_naps(hand_over.take_waiters());
+    }
 
     mmu::Root root() const {
         const mmu::TranslationRegs& t = cpu.translation;
@@ -126,8 +135,18 @@ struct VcpuCore {
     InterruptLines lines;
     CrossCpuWork work;
     HeldTranslations held;
+    HandOver hand_over;
+    LastCore last_core;
 
   private:
+    struct Target {
+        Vcpu* cpu = nullptr;
+        HandOverCause cause = HandOverCause::Anybody;
+        bool preempted = false;  ///< by this thread
+    };
+    Target hand_over_target() const;
+    void end_naps(uint64_t cpus);
+
     GuestSpin spin_;
 };
 

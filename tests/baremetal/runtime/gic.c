@@ -2,10 +2,17 @@
 
 #define GICD 0x08000000ul
 #define GICC 0x08010000ul
-#define GICR (0x080a0000ul + 0x20000ul * (read_sysreg(mpidr_el1) & 0xff))
+#define GICR (0x080a0000ul + 0x20000ul * cpu_number())
 #define SGI_FRAME (GICR + 0x10000)
 
 int gic_version;
+
+// With a GICv3 an Aff1 has 16 CPUs; fewer have none.
+u64 cpu_number(void) {
+    const u64 mpidr = read_sysreg(mpidr_el1);
+    return (mpidr >> 8 & 0xff) * 16 + (mpidr & 0xff);
+}
+u64 affinity_of(u64 cpu) { return cpu / 16 << 8 | cpu % 16; }
 
 void gic_init(void) {
     gic_version = read_sysreg(id_aa64pfr0_el1) >> 24 & 15 ? 3 : 2;
@@ -57,7 +64,7 @@ u64 gic_is_pending(u64 intid) { return read32(frame(intid) + 0x200 + intid / 32 
 u64 gic_is_active(u64 intid) { return read32(frame(intid) + 0x300 + intid / 32 * 4) >> (intid & 31) & 1; }
 void gic_target(u64 spi, u64 cpu) {
     if (gic_version == 3)
-        *(volatile u64*)(GICD + 0x6000 + 8 * spi) = cpu;
+        *(volatile u64*)(GICD + 0x6000 + 8 * spi) = affinity_of(cpu);
     else
         *(volatile u8*)(GICD + 0x800 + spi) = (u8)(1 << cpu);
 }
@@ -69,7 +76,7 @@ void gic_level(u64 intid, int edge) {
 void gic_sgi(u64 intid, u64 cpu) {
     dsb();
     if (gic_version == 3) {
-        write_sysreg(S3_0_C12_C11_5, intid << 24 | 1ul << cpu);
+        write_sysreg(S3_0_C12_C11_5, intid << 24 | (cpu / 16) << 16 | 1ul << cpu % 16);
         isb();
     } else {
         write32(GICD + 0xf00, (u32)(1ul << (16 + cpu) | intid));

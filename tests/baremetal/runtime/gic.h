@@ -5,6 +5,8 @@
 #include "runtime/bm.h"
 
 extern int gic_version;   // set by gic_init()
+u64 cpu_number(void);
+u64 affinity_of(u64 cpu);
 void gic_init(void);      // the distributor, once
 void gic_cpu_init(void);  // each CPU: own interrupts enabled at priority 0xa0, PMR open
 void gic_enable(u64 intid, int on);

@@ -1,7 +1,9 @@
 // Numbers that assembly and C share.
 #pragma once
 
+#ifndef MAX_CPUS
 #define MAX_CPUS 4
+#endif
 #define CPU_STACK_SIZE 0x4000
 #define EXCEPTION_STACK_SIZE 0x8000
 #define LEVEL_SIZE 0x1000

@@ -237,10 +237,10 @@ TEST_F(IdSpace, GranulesThatTheCpuLacks) {
 }
 
 TEST_F(IdSpace, MpidrNumbersCpus) {
-    Cpu third(*state, environment, tables.memory(), {.index = 3});
+    Cpu third(*state, environment, tables.memory(), {.index = 3, .affinity = 0x102});
     uint64_t value = 0;
     ASSERT_TRUE(read_sysreg(third, reg::mpidr, value).ok());
-    EXPECT_EQ(value, 0x8000'0003u);
+    EXPECT_EQ(value, 0x8000'0102u);
 }
 
 TEST_F(IdSpace, Dczid) {

@@ -241,6 +241,39 @@ TEST(CpuGroup, ACpuThatWaitsForMemoryLeavesItsCore) {
     EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
 }
 
+uint64_t left_to_receivers(M& m) {
+    return m.group.cpu(0).stats().hand_overs[static_cast<size_t>(HandOverCause::Receiver)];
+}
+
+// CPU 1 takes no interrupt, so that it would be waited for for ever.
+TEST(CpuGroup, ACoreIsLeftToACpuThatHasNotTakenAnSgi) {
+    Waiting m(2);
+    m.group.cpu(1).hand_over().sgi_from(0);
+    write_counting_loop(m, M::kRam + 0x4000);
+    m.group.cpu(1).power_on(M::kRam + 0x4000, counter(1));
+    m.start();
+    EXPECT_TRUE(M::wait_until([&] { return left_to_receivers(m) != 0; }));
+    EXPECT_TRUE(M::wait_until([&] { return !m.group.cpu(1).hand_over().has_sgi_of(0); })) << "not for long";
+    m.cell(counter(0)) = 1;
+    EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
+}
+
+// It says so when it has got on: here, each time that it halts.
+TEST(CpuGroup, ACpuThatGetsOnWakesThoseThatWaitForIt) {
+    Waiting m(2);
+    m.write_program(kWait, {kWfi, b(-1)});  // with interrupts masked, one that is pending ends it at once
+    m.group.cpu(1).set_irq_line(true, false);
+    m.group.cpu(1).power_on(kWait, 0);
+    m.start();
+    const auto& stats = m.group.cpu(1).stats();
+    EXPECT_TRUE(M::wait_until([&] {
+        m.group.cpu(1).hand_over().add_waiter(0);
+        return stats.waiters_woken > 10;
+    }));
+    m.cell(counter(0)) = 1;
+    EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
+}
+
 TEST(CpuGroup, ALoopThatCountsIsNoWait) {
     Waiting m(2);
     write_counting_loop(m, kLoop);

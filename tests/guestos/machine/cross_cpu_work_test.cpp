@@ -167,7 +167,7 @@ TEST(CrossCpuWork, ANapEndsEarly) {
         }
     });
     for (int i = 0; i < 2000; ++i) {
-        target.work.nap(i % 2 != 0 ? &event : nullptr);
+        target.work.nap(1h, [&] { return i % 2 == 0 || !event; });
         target.interrupt = 0;
     }
     stop = true;

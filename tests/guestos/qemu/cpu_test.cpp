@@ -116,8 +116,12 @@ TEST(QemuCpu, Counts) {
         EXPECT_EQ(notes_of(*request), "") << text;
     }
     EXPECT_EQ(request_for("")->options.cpus, 1u);
-    EXPECT_EQ(request_for("-smp 9")->options.cpus, 8u);
-    EXPECT_EQ(notes_of(*request_for("-smp 9")), "-smp 9: the guest gets 8 CPUs\n");
+    EXPECT_EQ(request_for("-smp 65")->options.cpus, 64u);
+    EXPECT_EQ(notes_of(*request_for("-smp 65")), "-smp 65: the guest gets 64 CPUs\n");
+    EXPECT_EQ(request_for("-smp 8")->options.gic, 2u);
+    EXPECT_EQ(request_for("-smp 9")->options.gic, 3u);
+    EXPECT_EQ(request_for("-smp 9 -M virt,gic-version=2").error(),
+              "Number of SMP CPUs requested (9) exceeds max CPUs supported by machine 'mach-virt' (8)");
     // Word for word as QEMU 7.2 says it.
     EXPECT_EQ(request_for("-smp 4,cores=3").error(),
               "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (1) * clusters (1) "
