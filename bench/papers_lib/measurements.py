@@ -1,4 +1,5 @@
 """What is measured beside the papers: each measurement is one command of this tree, the file it leaves, and the figures taken from it."""
+import math, statistics
 from dataclasses import dataclass
 from typing import Callable
 
@@ -68,6 +69,51 @@ def prepare(result):
     return figures
 
 
+def mean(values):
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def svio(result):
+    better = result["times better"]
+    streams = [v for k, v in better.items() if "stream" in k and "CPU" not in k]
+    trips = [v for k, v in better.items() if "round trip" in k and "CPU" not in k]
+    cpu = [v for k, v in better.items() if "stream" in k and "CPU" in k]
+    return {"throughput, %": 100 * mean(streams) - 100, "throughput, least %": 100 * min(streams) - 100, "throughput, most %": 100 * max(streams) - 100,
+            "latency, %": 100 / mean(trips) - 100, "CPU a message, %": 100 / mean(cpu) - 100,
+            "beside a greedy one": max(v[0] for v in result["beside a greedy one"].values()),
+            "beside a greedy one, ordinary": max(v[1] for v in result["beside a greedy one"].values())}
+
+
+def spinning(result):
+    """Of the rows with more virtual CPUs than cores."""
+    rows = {k: v for k, v in result["figures"].items() if "hand-over" in v and "off" in v}
+    over = {k: v for k, v in rows.items() if int(k.split(" x ")[0]) * int(k.split(" x ")[1].split(":")[0]) > result["cores"]}
+    turns = {p: sum(sum(n for name, n in v.items() if name.startswith("spins ")) for k, v in result["figures"].items() if k.endswith(f": {p}") and "ns" in v)
+             for p in ("off", "hand-over")}
+    figures = {"times faster, mean": mean([v["off"] / v["hand-over"] for v in over.values()]), "times faster, least": min(v["off"] / v["hand-over"] for v in over.values()),
+               "times faster, most": max(v["off"] / v["hand-over"] for v in over.values())}
+    if turns["off"]:
+        figures["turns of waiting loops, %"] = 100 * turns["hand-over"] / turns["off"] - 100
+    qemu = [v["qemu"] / v["hand-over"] for v in over.values() if "qemu" in v]
+    return figures | ({"times faster than QEMU, mean": mean(qemu)} if qemu else {})
+
+
+def isolation(result):
+    return {f"{row}: {name}": values[name] / values["alone"] for row, values in result.items() for name in values if name != "alone"}
+
+
+def registers(result):
+    """bench/registers keeps all counts; the time is that of pairs."""
+    ratios = {n: statistics.median(s / m for m, s in zip(sides["memory"], sides["simd"])) for n, sides in result["seconds"].items() if sides["memory"]}
+    traffic = {}
+    for side, programs in result["counts"].items():
+        each = [(p["registers"]["loads"] + p["registers"]["stores"]) / max(p["guest_instructions"], 1) for p in programs.values()]
+        traffic[f"state traffic, {side}"] = sum(each) / len(each)
+        hosts = [p["host_instructions"] / max(p["guest_instructions"], 1) for p in programs.values()]
+        traffic[f"host instructions, {side}"] = sum(hosts) / len(hosts)
+    return traffic | {"time, mean": mean(list(ratios.values())), "time, least": min(ratios.values()), "time, most": max(ratios.values())}
+
+
 MEASUREMENTS = {
     "sweep": Measurement(["bench/sweep", "--quick", "--no-native", "--variants", "process", "--count", "--out", "OUT"], "result.json", sweep, 15),
     "shadow": Measurement(["bench/shadow", "--reps", "1", "--out", "OUT"], "shadow.json", shadow, 6),
@@ -75,4 +121,8 @@ MEASUREMENTS = {
     "following": Measurement(["bench/overhead", "--share", "--out", "OUT"], "overhead-share.json", share, 8),
     "lightv": Measurement(["bench/lightv", "--stages", "host", "--only", "instructions,latency,migration", "--json", "OUT/lightv.json"], "lightv.json", lightv, 25),
     "prepare": Measurement(["bench/prepare", "--rounds", "3", "--json", "OUT/prepare.json"], "prepare.json", prepare, 6),
+    "svio": Measurement(["bench/svio", "--rounds", "4", "--json", "OUT/svio.json"], "svio.json", svio, 15),
+    "spinning": Measurement(["bench/spinning", "--json", "OUT/spinning.json"], "spinning.json", spinning, 40),
+    "isolation": Measurement(["bench/isolation", "--json", "OUT/isolation.json"], "isolation.json", isolation, 3),
+    "registers": Measurement(["bench/registers", "--json", "OUT/registers.json"], "registers.json", registers, 40),
 }

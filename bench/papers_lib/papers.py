@@ -62,4 +62,27 @@ PAPERS = [
            Row("blocks translated again for a device (KVM with fastmem): before; prepared", "", "prepare", ["retranslations, before", "retranslations, prepared"], "{:.0f}")],
           "Theirs pads sensitive instructions in the assembler and rewrites them when the hypervisor loads, which replaces traps; a translator never traps, so what is left to gain is "
           "discovery at run time. Ratios below 1 are gains."),
+    Paper("Self-virtualized I/O", "Raj and Schwan: High Performance and Scalable I/O Virtualization via Self-Virtualized Devices, HPDC 2007; abstract",
+          [Row("throughput, mean; least; most over 1 to 16 interfaces", "+77 %", "svio", ["throughput, %", "throughput, least %", "throughput, most %"], "{:+.0f} %"),
+           Row("latency, mean", "-53 %", "svio", ["latency, %"], "{:+.0f} %"),
+           Row("CPU time a message", "", "svio", ["CPU a message, %"], "{:+.0f} %"),
+           Row("a round trip beside a greedy one, times as long as alone: device thread; ordinary", "", "svio", ["beside a greedy one", "beside a greedy one, ordinary"])],
+          "Theirs is a network card with its own processor in a Xen host, beside a driver domain; ours a thread on cores that the guests use too, beside a virtio-net "
+          "device with a socket in each guest's process. docs/self-virtualized-io.md has all rows."),
+    Paper("Spinning virtual CPUs", "VEE'21 (and TPDS 2023); abstract, code",
+          [Row("time of programs, more virtual CPUs than cores, times faster: mean; least; most", "up to 1.8 (TPDS: 2.6)", "spinning", ["times faster, mean", "times faster, least", "times faster, most"]),
+           Row("turns of loops that wait", "-87.6 % pause-loop exits (TPDS: -96 %)", "spinning", ["turns of waiting loops, %"], "{:+.0f} %"),
+           Row("beside QEMU, times faster, mean", "", "spinning", ["times faster than QEMU, mean"])],
+          "Theirs changes the host's scheduler and KVM, which sees a spinning CPU by the processor's pause-loop exits; ours sees the loop in translated code, from a process without rights over "
+          "the scheduler. Compared are `--spin off` and `hand-over` of this program, on two cores with four and eight virtual CPUs in one guest and two to eight in two."),
+    Paper("Guest registers in SIMD registers", "Wu and others: Effective Exploitation of SIMD Resources in Cross-ISA Virtualization, VEE'21; abstract",
+          [Row("times as long as without, mean; least; most", "2.2 times faster than QEMU, in all", "registers", ["time, mean", "time, least", "time, most"]),
+           Row("loads and stores of guest registers a guest instruction: without; with", "", "registers", ["state traffic, memory", "state traffic, simd"]),
+           Row("host instructions a guest instruction: without; with", "", "registers", ["host instructions, memory", "host instructions, simd"])],
+          "Theirs is QEMU with all that the paper does, over QEMU; ours is one switch of a translator that keeps values in registers within a block already. docs/experiments.md says why it gains little."),
+    Paper("Virtual hierarchies", "Marty and Hill: Virtual Hierarchies to Support Server Consolidation, ISCA 2007",
+          [Row("compute beside a noisy guest, times as long as alone: left to the host; with --place", "12 to 58 % better, between two coherence protocols", "isolation", ["compute: beside", "compute: --place"]),
+           Row("a chase through 1 MiB", "", "isolation", ["chase 1: beside", "chase 1: --place"]),
+           Row("a chase through 16 MiB", "", "isolation", ["chase 16: beside", "chase 16: --place"])],
+          "Theirs is a coherence protocol of a simulated chip of 64 tiles; software can only place: cores, memory nodes, ways of a cache that the host divides. So isolation is compared, not speed."),
 ]
