@@ -49,8 +49,7 @@ static void begin(u64 me) {
     gic_cpu_init();
     gic_enable(SGI, 1);
     const u64 typer = *(volatile u64*)(0x080a0008ul + 0x20000ul * me);
-    if (cpu_number() != me || (read_sysreg(mpidr_el1) & 0xff00ffffff) != affinity_of(me))
-        ++wrong[me];
+    if (cpu_number() != me || (read_sysreg(mpidr_el1) & 0xff00ffffff) != affinity_of(me)) ++wrong[me];
     if (typer >> 32 != affinity_of(me) || (typer >> 8 & 0xffff) != me || (typer >> 4 & 1) != (me == CPUS - 1))
         ++wrong[me];
     __asm__ volatile("msr daifclr, #2");
