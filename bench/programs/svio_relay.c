@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
         to[i] = address(argv[2 + 2 * i]);
         sockets[i] = (struct pollfd){socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), POLLIN, 0};
         setsockopt(sockets[i].fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
-        if (bind(sockets[i].fd, (const struct sockaddr*)&own, sizeof own) != 0) return perror(argv[1 + 2 * i]), 1;
+        if (bind(sockets[i].fd, (const struct sockaddr*)&own, sizeof own) != 0)
+            return perror(argv[1 + 2 * i]), 1;
     }
     while (poll(sockets, (nfds_t)count, -1) > 0) {
         for (int i = 0; i < count; i++) {
@@ -45,9 +46,11 @@ int main(int argc, char** argv) {
             const int got = recvmmsg(sockets[i].fd, messages, kBatch, MSG_DONTWAIT, NULL);
             for (int n = 0; n < got; n++) {
                 char swapped[6];
-                memcpy(swapped, frames[n], 6), memcpy(frames[n], frames[n] + 6, 6), memcpy(frames[n] + 6, swapped, 6);
+                memcpy(swapped, frames[n], 6), memcpy(frames[n], frames[n] + 6, 6),
+                    memcpy(frames[n] + 6, swapped, 6);
                 pieces[n].iov_len = messages[n].msg_len;
-                messages[n].msg_hdr = (struct msghdr){.msg_name = &to[i], .msg_namelen = sizeof to[i], .msg_iov = &pieces[n], .msg_iovlen = 1};
+                messages[n].msg_hdr = (struct msghdr){
+                    .msg_name = &to[i], .msg_namelen = sizeof to[i], .msg_iov = &pieces[n], .msg_iovlen = 1};
             }
             if (got > 0) sendmmsg(sockets[i].fd, messages, (unsigned)got, MSG_DONTWAIT);
         }

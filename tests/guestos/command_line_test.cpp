@@ -382,7 +382,8 @@ TEST(CommandLine, UnknownWordsAreToldFirstAndInOrder) {
          "'--kernel' belongs behind a command, as in 'arclight run --kernel' (try --help)"},
         {{"rum", "--kernel", "k"}, "unknown command 'rum', did you mean run? (try --help)"},
         {{"fly"},
-         "unknown command 'fly' (commands: run, qemu, initramfs, lightv, prepare, snapshot, image, version, "
+         "unknown command 'fly' (commands: run, qemu, initramfs, lightv, prepare, snapshot, serve, "
+         "interface, image, version, "
          "probe, "
          "help) "
          "(try --help)"},

@@ -49,7 +49,8 @@ static int open_on(const char* name) {
     memcpy(out, "\x02\0\0\0\0\xee", 6);
     out[12] = kType >> 8, out[13] = kType & 0xff;
     if (ioctl(s, SIOCGIFINDEX, &about) != 0) return -1;
-    const struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(kType), .sll_ifindex = about.ifr_ifindex};
+    const struct sockaddr_ll at = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(kType), .sll_ifindex = about.ifr_ifindex};
     const int on = 1, room = 4 << 20;
     setsockopt(s, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on);
     setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
@@ -84,8 +85,8 @@ static int round_trips(int s, unsigned count, size_t bytes) {
         }
     }
     qsort(times, done, sizeof *times, compare);
-    printf("round-trips=%u lost=%u tenth=%u median=%u worst=%u\n", done, lost, done ? times[done / 10] : 0, done ? times[done / 2] : 0,
-           done ? times[done * 99 / 100] : 0);
+    printf("round-trips=%u lost=%u tenth=%u median=%u worst=%u\n", done, lost, done ? times[done / 10] : 0,
+           done ? times[done / 2] : 0, done ? times[done * 99 / 100] : 0);
     return lost != 0;
 }
 
@@ -112,10 +113,11 @@ static int stream(int s, unsigned seconds, size_t bytes, unsigned window) {
         if (got > 0) received += (uint64_t)got, last = t;
         if (got <= 0 && put <= 0) wait_for(s, window ? 20 : 1);
         // What is lost is given up.
-        if (window && sent - received == window && t - last > 500000) resent += sent - received, sent = received, last = t;
+        if (window && sent - received == window && t - last > 500000)
+            resent += sent - received, sent = received, last = t;
     }
-    printf("sent=%llu received=%llu lost=%llu us=%llu\n", (unsigned long long)(sent + resent), (unsigned long long)received,
-           (unsigned long long)resent, (unsigned long long)(t - begin));
+    printf("sent=%llu received=%llu lost=%llu us=%llu\n", (unsigned long long)(sent + resent),
+           (unsigned long long)received, (unsigned long long)resent, (unsigned long long)(t - begin));
     return 0;
 }
 
