@@ -329,7 +329,7 @@ struct RunOptions {
     host::Placement placement;  ///< of the threads; by default none is placed
     uint64_t cache_ways = 0;    ///< of the host's third level of cache, a bit for each; 0: not divided
     std::shared_ptr<host::CachePart> opened_cache_part;  ///< before the sandbox is entered
-    uint64_t code_cache = uint64_t(256) << 20;  ///< bytes
+    uint64_t code_cache = uint64_t(256) << 20;           ///< bytes
     TraceOptions trace;
     bool kaslr_seed = true;
     bool rng_seed = true;

@@ -69,8 +69,8 @@ Bytes processor(const Board& board, unsigned cpu) {
     append(out, layout::kPpiPmu, 4);
     append(out, 0, 8);  // parked address
     append(out, board.gic == 2 ? layout::kGicCpuInterface.base : 0, 8);
-    append(out, 0, 8 + 8 + 4);  // virtualisation
-    append(out, 0, 8);          // redistributor: told by itself
+    append(out, 0, 8 + 8 + 4);                 // virtualisation
+    append(out, 0, 8);                         // redistributor: told by itself
     append(out, layout::affinity_of(cpu), 8);  // MPIDR
     append(out, 0, 4);
     return out;

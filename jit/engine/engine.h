@@ -219,7 +219,7 @@ class Engine {
     std::set<uint64_t> stops_;  // instructions (physical addresses) that stop_at() names
     EngineStats stats_;
     uint64_t timed_ns_ = 0, timed_insns_ = 0;  // of the translations that are timed
-    Tier2 tier2_;  // the last: its thread uses the others
+    Tier2 tier2_;                              // the last: its thread uses the others
 };
 
 }  // namespace arclight::jit

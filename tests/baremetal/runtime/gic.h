@@ -4,7 +4,7 @@
 
 #include "runtime/bm.h"
 
-extern int gic_version;   // set by gic_init()
+extern int gic_version;  // set by gic_init()
 u64 cpu_number(void);
 u64 affinity_of(u64 cpu);
 void gic_init(void);      // the distributor, once
