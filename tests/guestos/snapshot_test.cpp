@@ -316,7 +316,7 @@ TEST(MachineDescription, GivesWhatTheOptionsLeaveOpen) {
     given.cpu = CpuChoice{};
     EXPECT_EQ(description->complete(given).cpus, 4u);
     EXPECT_EQ(description->complete(given).cpu.value().text(), "max");
-    EXPECT_EQ(MachineDescription::parse("cpus 4000000000\n")->complete(open).cpus, 8u);
+    EXPECT_EQ(MachineDescription::parse("cpus 4000000000\n")->complete(open).cpus, 64u);
     EXPECT_EQ(MachineDescription::parse("cpus 0\n")->complete(open).cpus, 1u);
 }
 

@@ -86,7 +86,7 @@ TEST_F(GdbRegisters, GeneralAndVectorRegistersAreThemselves) {
     EXPECT_EQ(state.sp[0], 0x3344u);
     EXPECT_EQ(state.pc, 0x5566u);
     EXPECT_EQ(state.v[31][0], 0x7788u);
-    EXPECT_EQ(state.fpcr, 0x07c8'0000u) << "the bits that there are";
+    EXPECT_EQ(state.fpcr, 0x07c8'2007u) << "the bits that there are";
     EXPECT_EQ(read(state, "v31"), 0x7788u);
     const uint8_t few[7] = {};
     EXPECT_EQ(registers.write(state, cpu, 0, few), 0u);

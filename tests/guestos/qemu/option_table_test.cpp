@@ -69,7 +69,8 @@ const std::vector<Example>& examples() {
                     !flash[1].readonly;
          }},
         {"smp", "-smp 2", [](R r) { return r.options.cpus == 2; }},
-        {"smp", "-smp 16", says},
+        {"smp", "-smp 16", [](R r) { return r.options.cpus == 16; }},
+        {"smp", "-smp 65", says},
         {"numa", "-object memory-backend-ram,id=m,size=128M -numa node,memdev=m", is_plain},
         {"numa",
          "-object memory-backend-ram,id=m,size=64M -object memory-backend-ram,id=n,size=64M -numa "
