@@ -168,10 +168,10 @@ std::function<int()> add_serve(CLI::App& app) {
         ->type_name("")
         ->required();
     command
-        ->add_option(
-            "--interface", words->interfaces,
-            "one that there is from the start: name=NAME,socket=PATH[,weight=N][,rate=BYTES][,burst=BYTES]"
-            "[,mac=ADDRESS][,offset=BYTES,size=BYTES][,readonly=on]")
+        ->add_option("--interface", words->interfaces,
+                     "one that there is from the start: name=NAME,socket=PATH, and after these, with commas "
+                     "between them, "
+                     "weight=N, rate=BYTES, burst=BYTES, mac=ADDRESS, offset=BYTES, size=BYTES, readonly=on")
         ->type_name("WORDS")
         ->expected(1)
         ->take_all();
