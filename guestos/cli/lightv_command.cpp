@@ -19,21 +19,9 @@ struct Words {
 };
 
 int ask(const Words& words, const Json& request) {
-    const auto answered =
-        ask_control(words.control, request.dump(-1, ' ', false, Json::error_handler_t::replace));
-    if (!answered) return complain(answered.error());
-    const auto answer = mmu::lightv::parse_json(*answered, mmu::lightv::kMaxAnswerBytes);
-    if (!answer) return complain("the run gave an answer that makes no sense: " + answer.error());
-    if (!answer->is_object() || !answer->contains("ok"))
-        return complain("the run gave an answer that makes no sense");
-    if ((*answer)["ok"] != true) {
-        const auto error = answer->find("error");
-        return complain(error != answer->end() && error->is_string() ? error->get<std::string>()
-                                                                     : "it failed");
-    }
-    const auto result = answer->find("result");
-    fmt::print("{}\n", result != answer->end() ? result->dump(2, ' ', false, Json::error_handler_t::replace)
-                                               : "null");
+    const auto result = ask_for_result(words.control, request, "the run");
+    if (!result) return complain(result.error());
+    fmt::print("{}\n", result->dump(2, ' ', false, Json::error_handler_t::replace));
     return 0;
 }
 

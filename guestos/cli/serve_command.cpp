@@ -121,19 +121,9 @@ int serve(const Words& words) {
 }
 
 int ask(const std::string& control, const Json& request) {
-    const auto answered = ask_control(control, request.dump(-1, ' ', false, Json::error_handler_t::replace));
-    if (!answered) return complain(answered.error());
-    const auto answer = mmu::lightv::parse_json(*answered, mmu::lightv::kMaxAnswerBytes);
-    if (!answer || !answer->is_object() || !answer->contains("ok"))
-        return complain("the server gave an answer that makes no sense");
-    if ((*answer)["ok"] != true) {
-        const auto error = answer->find("error");
-        return complain(error != answer->end() && error->is_string() ? error->get<std::string>()
-                                                                     : "it failed");
-    }
-    const auto result = answer->find("result");
-    if (result != answer->end() && !result->empty())
-        fmt::print("{}\n", result->dump(2, ' ', false, Json::error_handler_t::replace));
+    const auto result = ask_for_result(control, request, "the server");
+    if (!result) return complain(result.error());
+    if (!result->empty()) fmt::print("{}\n", result->dump(2, ' ', false, Json::error_handler_t::replace));
     return 0;
 }
 

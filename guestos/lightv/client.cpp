@@ -43,4 +43,23 @@ Result<std::string> ask_control(const std::string& path, const std::string& line
     return answer;
 }
 
+Result<mmu::lightv::Json> ask_for_result(const std::string& path, const mmu::lightv::Json& request,
+                                         std::string_view who) {
+    using mmu::lightv::Json;
+    // Texts of the command line need not be UTF-8.
+    const auto answered = ask_control(path, request.dump(-1, ' ', false, Json::error_handler_t::replace));
+    if (!answered) return std::unexpected(answered.error());
+    const auto answer = mmu::lightv::parse_json(*answered, mmu::lightv::kMaxAnswerBytes);
+    if (!answer) return failure("{} gave an answer that makes no sense: {}", who, answer.error());
+    if (!answer->is_object() || !answer->contains("ok"))
+        return failure("{} gave an answer that makes no sense", who);
+    if ((*answer)["ok"] != true) {
+        const auto error = answer->find("error");
+        return failure("{}", error != answer->end() && error->is_string() ? error->get<std::string>()
+                                                                          : std::string("it failed"));
+    }
+    const auto result = answer->find("result");
+    return result != answer->end() ? *result : Json();
+}
+
 }  // namespace arclight::guestos
