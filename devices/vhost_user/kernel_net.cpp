@@ -98,7 +98,7 @@ Result<void> KernelNet::attach(unsigned pair, bool on) {
 }
 
 // A queue that is detached cannot be served.
-Result<void> KernelNet::change_ring(unsigned index, bool on) {
+Result<void> KernelNet::enable_ring(unsigned index, bool on) {
     const unsigned pair = index / kRings;
     if (on) {
         if (auto done = attach(pair, true); !done) return done;
@@ -108,13 +108,6 @@ Result<void> KernelNet::change_ring(unsigned index, bool on) {
     }
     const bool in_use = served_[kRings * pair] || served_[kRings * pair + 1];
     return in_use || pair == 0 ? Result<void>() : attach(pair, false);
-}
-
-Result<void> KernelNet::enable_ring(unsigned index, bool on) {
-    auto done = change_ring(index, on);
-    // The device has failed: the kernel is not to go on in the guest's memory.
-    if (!done) (void)end();
-    return done;
 }
 
 Result<void> KernelNet::begin(std::span<const unsigned> rings) {

@@ -37,7 +37,6 @@ class KernelNet final : public KernelConnection {
     KernelNet(Files files, Ioctl call);
     Result<void> set_backend(unsigned ring, bool on);
     Result<void> attach(unsigned pair, bool on);
-    Result<void> change_ring(unsigned index, bool on);
 
     const std::vector<int> taps_;
     const bool header_;
