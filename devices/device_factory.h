@@ -71,6 +71,8 @@ struct DeviceContext {
     MachineHost* host = nullptr;  ///< null: there is none
     /// By the names that devices' options give them.
     std::map<std::string, NetBackend*, std::less<>> networks;
+    /// Of those, the ones whose frames the host's kernel moves; none of them is among the others.
+    std::map<std::string, std::shared_ptr<vhost_user::Connection>, std::less<>> kernel_networks = {};
     CharBackends* chardevs = nullptr;  ///< null: there are none
     /// Of disks whose images another process serves, by the image's path.
     std::map<std::string, std::shared_ptr<virtio::NbdConnection>> images = {};

@@ -97,6 +97,8 @@ static DeviceType balloon_device() {
 static std::expected<NewDevice, std::string> make_network_device(const DeviceArguments& arguments,
                                                                  const DeviceContext& context) {
     const std::string& name = arguments.text("network");
+    if (const auto kernel = context.kernel_networks.find(name); kernel != context.kernel_networks.end())
+        return vhost_user::make_kernel_net(arguments, kernel->second, context);
     const auto network = context.networks.find(name);
     if (network == context.networks.end())
         return std::unexpected(fmt::format("there is no network '{}'", name));

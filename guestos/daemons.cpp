@@ -17,7 +17,7 @@
 #include "devices/vhost_user/connection.h"
 #include "devices/vhost_user/device.h"
 #include "devices/vhost_user/device_types.h"
-#include "devices/vhost_user/kernel.h"
+#include "devices/vhost_user/kernel_vsock.h"
 #include "devices/vsock/device.h"
 #include "guestos/device_requests.h"
 #include "guestos/server_process.h"

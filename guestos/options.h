@@ -196,6 +196,10 @@ struct NetOptions {
         tap_descriptors;      ///< queues of an open tap device from this process's parent; empty: none
     std::string script;       ///< is run with the interface's name before the machine is made; empty: none
     bool vnet_header = true;  ///< checksums and segmentation are left to the host's kernel, if it can
+    /// Whether the host's kernel moves frames between the device and guest memory (/dev/vhost-net): On without it is a line, Force an error.
+    enum class Vhost : uint8_t { Off, On, Force };
+    Vhost vhost = Vhost::Off;
+    std::vector<int> vhost_descriptors;  ///< from this process's parent, one a queue; empty: they are opened
 
     // ---- Stream and Datagram
     bool server = false;        ///< of a stream
@@ -289,6 +293,8 @@ struct RunOptions {
     /// Networks whose end at the host is opened before the sandbox is entered, and outlives machines; by id
     /// (guestos/net/open_networks.h).
     std::map<std::string, std::shared_ptr<devices::NetBackend>> opened_networks;
+    /// Of those, the ones whose frames the host's kernel moves (NetOptions::vhost); none of them is among the others.
+    std::map<std::string, std::shared_ptr<devices::vhost_user::Connection>, std::less<>> kernel_networks;
     std::vector<std::shared_ptr<CommandServer>> command_servers;
     std::optional<unsigned> gic;       ///< version, 2 or 3; nothing: by the kernel (complete_options())
     std::optional<VirtioMmio> virtio;  ///< nothing: by the kernel

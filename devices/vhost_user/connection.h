@@ -46,10 +46,13 @@ class Connection {
     virtual Result<void> begin(std::span<const unsigned> rings) = 0;
     /// Of a daemon with protocol features: whether it serves a ring that has been given.
     virtual Result<void> enable_ring(unsigned /*index*/, bool /*on*/) { return {}; }
-    /// Before rings are stopped.
+    /// Before rings are stopped; and when the device has failed, without that.
     virtual Result<void> end() = 0;
     /// Returns where the ring stands.
     virtual Result<uint16_t> stop_ring(unsigned index) = 0;
+
+    /// False: the other end knows nothing of the device but how far its rings are, so that it can be saved.
+    virtual bool has_state() const { return true; }
 
     /// After an error: the other end may come back, and renew() finds out. Not zero: how long to wait between attempts.
     virtual std::chrono::milliseconds renewal_interval() const { return {}; }

@@ -23,7 +23,8 @@ constexpr uint64_t bits(std::initializer_list<unsigned> numbers) {
     return all;
 }
 
-// Features by their bits in virtio 1.2, 5.1.3 and 5.2.3. Of a network: checksums, segmentation, merged buffers, pairs of queues. Of a disk: limits,
+// Features by their bits in virtio 1.2, 5.1.3 and 5.2.3. Of a network: checksums, segmentation, merged buffers, pairs of queues (of the kernel's,
+// which has nothing of the others itself: merged buffers). Of a disk: limits,
 // geometry, read-only, block size, flushes, topology, several queues, discard and write zeroes; not the write cache's switch.
 constexpr uint64_t kNetFeatures = bits({0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 22}),
                    kBlkFeatures = bits({1, 2, 4, 5, 6, 9, 10, 12, 13, 14}), kSeqpacket = bits({1});
@@ -60,6 +61,13 @@ constexpr Kind kKinds[] = {
     {.name = "vhost-user-net",
      .device_id = 1,
      .features = kNetFeatures,
+     .queue_size = 256,
+     .fixed_queues = 2,
+     .config_bytes = 0,
+     .queues_offset = 0},
+    {.name = kKernelNet,
+     .device_id = 1,
+     .features = bits({15}),
      .queue_size = 256,
      .fixed_queues = 2,
      .config_bytes = 0,
@@ -206,11 +214,19 @@ void Device::notified(unsigned queue) {
 }
 
 void Device::save(StateWriter& out) const {
-    out.fail(fmt::format("{}: its daemon cannot be asked for its state", options_.label));
+    if (connection_->has_state())
+        out.fail(fmt::format("{}: its daemon cannot be asked for its state", options_.label));
+    else if (pairs_)
+        out(uint32_t{pairs_->in_use()});
 }
 
-StateResult Device::load(StateReader&) {
-    return failure("{}: its daemon cannot be given a state", options_.label);
+StateResult Device::load(StateReader& in) {
+    if (connection_->has_state()) return failure("{}: its daemon cannot be given a state", options_.label);
+    if (!pairs_) return {};
+    uint32_t pairs = 1;
+    in(pairs);
+    if (in.ok()) in.require(pairs_->restore(pairs), "pairs of queues that this device has not");
+    return in.result();
 }
 
 void Device::wish(Wish wish) {
@@ -442,8 +458,12 @@ void Device::remind() {
 }
 
 void Device::fail(const std::string& why) {
-    if (!std::exchange(dead_, true) && options_.host != nullptr)
-        options_.host->say(fmt::format("{}: {}; the device works no more", options_.label, why));
+    if (!std::exchange(dead_, true)) {
+        // Whoever still can is not to go on in the guest's memory.
+        (void)connection_->end();
+        if (options_.host != nullptr)
+            options_.host->say(fmt::format("{}: {}; the device works no more", options_.label, why));
+    }
     if (transport_ == nullptr) return;
     const std::lock_guard guard(transport_->lock());
     transport_->fail();

@@ -70,7 +70,7 @@ class Device final : public virtio::Backend {
     void reset() override;
     void notified(unsigned queue) override;
     void quiesce() override { stop(); }
-    /// The daemon's state is its own.
+    /// A daemon's state is its own.
     void save(StateWriter& out) const override;
     StateResult load(StateReader& in) override;
 

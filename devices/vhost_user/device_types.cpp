@@ -132,6 +132,18 @@ Result<NewDevice> make(const Type& type, const DeviceArguments& arguments, const
 
 }  // namespace
 
+Result<NewDevice> make_kernel_net(const DeviceArguments& arguments, std::shared_ptr<Connection> connection,
+                                  const DeviceContext& context) {
+    auto options = net_options(arguments);
+    if (!options) return std::unexpected(options.error());
+    options->label = fmt::format("network '{}'", arguments.text("network"));
+    options->host = context.host;
+    auto device =
+        Device::make(*find_kind(kKernelNet), std::move(connection), context.ram, std::move(*options));
+    if (!device) return std::unexpected(device.error());
+    return std::move(*device);
+}
+
 std::string connection_name(const DeviceRequest& request) {
     std::string name;
     for (const auto& [option, value] : request.options)

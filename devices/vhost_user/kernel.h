@@ -1,45 +1,45 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "devices/vhost_user/connection.h"
 
 namespace arclight::devices::vhost_user {
 
-inline constexpr const char* kVhostVsock = "/dev/vhost-vsock";
-
-/// The host's kernel as the end of a guest's sockets (Linux's drivers/vhost/vsock.c): its programs reach the guest by AF_VSOCK. It reads
-/// guest memory where this process has it.
-class KernelVsock final : public Connection {
+/// The host's kernel as who serves a device's rings (Linux's drivers/vhost): what its vhost devices have in common. Each file serves two
+/// rings, those after the ones of the file before. It reads guest memory where this process has it.
+class KernelConnection : public Connection {
   public:
     using Ioctl = int (*)(int file, unsigned long request, void* argument);
+    static int system_ioctl(int file, unsigned long request, void* argument);
+    static constexpr unsigned kRings = 2;  ///< of a file
 
-    /// `file`: kVhostVsock, which becomes the connection's. `call`: the system's ioctl(), or a test's.
-    static Result<std::shared_ptr<Connection>> open(int file, uint64_t cid, uint64_t wanted,
-                                                    Ioctl call = system_ioctl);
-    ~KernelVsock() override;
+    ~KernelConnection() override;
 
     uint64_t features() const override { return features_; }
-    unsigned queue_limit() const override { return 2; }
-    std::span<const uint8_t> config() const override { return config_; }
+    unsigned queue_limit() const override { return kRings * static_cast<unsigned>(files_.size()); }
+    std::span<const uint8_t> config() const override { return {}; }
     Result<void> set_up(uint64_t features, const SharedRam& ram, const mmu::GuestMemory& memory) override;
     Result<void> start_ring(unsigned index, const Ring& ring, int kick, int call, int error) override;
-    Result<void> begin(std::span<const unsigned> rings) override;
-    Result<void> end() override;
     Result<uint16_t> stop_ring(unsigned index) override;
 
+  protected:
+    /// `files`: of the vhost device, which become the connection's. `call`: the system's ioctl(), or a test's.
+    KernelConnection(std::vector<int> files, Ioctl call);
+    /// This process's memory is what addresses mean from now on. Fills features(): those of `wanted` that the kernel has.
+    Result<void> take_files(uint64_t wanted);
+    Result<void> say(int file, unsigned long request, void* argument, const char* what);
+    int file_of(unsigned ring) const { return files_[ring / kRings]; }
+    static uint32_t index_in_file(unsigned ring) { return ring % kRings; }
+    const std::vector<int>& files() const { return files_; }
+
   private:
-    KernelVsock(int file, uint64_t cid, Ioctl call);
-    static int system_ioctl(int file, unsigned long request, void* argument);
-    Result<void> say(unsigned long request, void* argument, const char* what);
     uint64_t user_address(uint64_t pa) const;
 
-    const int file_;
+    const std::vector<int> files_;
     const Ioctl call_;
     uint64_t features_ = 0;
-    std::vector<uint8_t> config_;  ///< the guest's CID
     const mmu::GuestMemory* memory_ = nullptr;
 };
 

@@ -30,6 +30,10 @@ inline constexpr unsigned long kGetFeatures = _IOR(kType, 0x00, uint64_t),
                                kSetVringCall = _IOW(kType, 0x21, VringFile),
                                kSetVringErr = _IOW(kType, 0x22, VringFile),
                                kSetGuestCid = _IOW(kType, 0x60, uint64_t),
-                               kSetRunning = _IOW(kType, 0x61, int);
+                               kSetRunning = _IOW(kType, 0x61, int),
+                               kNetSetBackend = _IOW(kType, 0x30, VringFile);
+
+/// Feature bit of the network's, which no driver sees: frames of its back end have no header, and the kernel makes one.
+inline constexpr uint64_t kNetHeader = 1ull << 27;
 
 }  // namespace arclight::devices::vhost_user::kernel

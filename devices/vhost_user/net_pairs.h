@@ -25,6 +25,12 @@ class NetPairs {
     bool is_daemons(unsigned queue) const { return queue < 2 * (agreed_ ? pairs_ : 1); }
     bool enabled(unsigned queue) const { return queue < 2 * in_use_; }
     unsigned in_use() const { return in_use_; }
+    /// Of a saved adapter. False: there are not so many.
+    bool restore(unsigned in_use) {
+        if (in_use == 0 || in_use > (agreed_ ? pairs_ : 1)) return false;
+        in_use_ = in_use;
+        return true;
+    }
     void reset() {
         in_use_ = 1;
         agreed_ = false;

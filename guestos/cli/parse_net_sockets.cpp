@@ -1,6 +1,9 @@
 // --net tap, socket, stream, dgram and passt: what the host's kernel or another process carries. The words are those of QEMU's
 // -netdev.
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "devices/virtio/net_queues.h"
 #include "guestos/cli/net_words.h"
@@ -20,20 +23,38 @@ Result<int> parse_descriptor(std::string_view key, const std::string& value) {
 }
 
 /// Of a tap device's queues, with colons between them.
-Result<void> set_descriptors(NetOptions& net, std::string_view value) {
-    net.tap_descriptors.clear();
+Result<std::vector<int>> parse_descriptors(std::string_view key, std::string_view value) {
+    std::vector<int> all;
     for (;;) {
         const size_t colon = value.find(':');
-        const auto number = parse_descriptor("fds", std::string(value.substr(0, colon)));
+        const auto number = parse_descriptor(key, std::string(value.substr(0, colon)));
         if (!number) return std::unexpected(number.error());
-        net.tap_descriptors.push_back(*number);
+        all.push_back(*number);
         if (colon == std::string_view::npos) break;
         value.remove_prefix(colon + 1);
     }
-    if (net.tap_descriptors.size() > devices::virtio::NetQueues::kMaxPairs)
-        return failure("fds: more than {} queues", devices::virtio::NetQueues::kMaxPairs);
-    return {};
+    if (all.size() > devices::virtio::NetQueues::kMaxPairs)
+        return failure("{}: more than {} queues", key, devices::virtio::NetQueues::kMaxPairs);
+    return all;
 }
+
+/// The words about vhost, as QEMU takes them together: vhostfd= and vhostforce=on mean vhost=on unless that is said to be off.
+struct VhostWords {
+    std::optional<bool> on;
+    bool force = false;
+    std::vector<int> descriptors;
+
+    Result<void> finish(NetOptions& net) const {
+        using Vhost = NetOptions::Vhost;
+        const bool wanted = on.value_or(force || !descriptors.empty());
+        if (!wanted && !descriptors.empty()) return failure("vhostfd= says nothing with vhost=off");
+        if (!descriptors.empty() && descriptors.size() != net.queue_pairs)
+            return failure("vhostfds: {} for {} queues", descriptors.size(), net.queue_pairs);
+        net.vhost = !wanted ? Vhost::Off : force || !descriptors.empty() ? Vhost::Force : Vhost::On;
+        net.vhost_descriptors = descriptors;
+        return {};
+    }
+};
 
 /// [HOST]:PORT; an IPv6 address may be in brackets.
 Result<NetAddress> parse_host_port(std::string_view key, const std::string& value) {
@@ -140,6 +161,7 @@ std::unexpected<std::string> unknown_net_key(std::string_view key, std::string_v
 
 Result<void> set_tap(NetOptions& net, const NetWords& words) {
     net.kind = NetOptions::Kind::Tap;
+    VhostWords vhost;
     for (const auto& [key, value] : words) {
         if (key == "ifname") {
             net.interface = value;
@@ -148,7 +170,9 @@ Result<void> set_tap(NetOptions& net, const NetWords& words) {
             if (!number) return std::unexpected(number.error());
             net.tap_descriptors = {*number};
         } else if (key == "fds") {
-            if (auto taken = set_descriptors(net, value); !taken) return taken;
+            auto all = parse_descriptors(key, value);
+            if (!all) return std::unexpected(all.error());
+            net.tap_descriptors = std::move(*all);
         } else if (key == "script") {
             net.script = value == "no" ? "" : value;
         } else if (key == "downscript") {
@@ -162,10 +186,19 @@ Result<void> set_tap(NetOptions& net, const NetWords& words) {
         } else if (key == "vhost" || key == "vhostforce") {
             const auto on = parse_net_switch(key, value);
             if (!on) return std::unexpected(on.error());
-            if (*on) return failure("{}=on is not there: frames pass through this process", key);
+            if (key == "vhost")
+                vhost.on = *on;
+            else
+                vhost.force = *on;
+        } else if (key == "vhostfd" || key == "vhostfds") {
+            auto all = parse_descriptors(key, value);
+            if (!all) return std::unexpected(all.error());
+            vhost.descriptors = std::move(*all);
         } else if (key != "sndbuf" && key != "poll-us") {
             return unknown_net_key(
-                key, "ifname, fd, fds, script, downscript, vnet_hdr, vhost, mac, mtu, queues, id");
+                key,
+                "ifname, fd, fds, script, downscript, vnet_hdr, vhost, vhostforce, vhostfd, vhostfds, mac, "
+                "mtu, queues, id");
         }
     }
     if (!net.tap_descriptors.empty() &&
@@ -173,7 +206,7 @@ Result<void> set_tap(NetOptions& net, const NetWords& words) {
         return failure(
             "fd= is a tap device that is open already; ifname=, script= and queues= say nothing then");
     if (!net.tap_descriptors.empty()) net.queue_pairs = static_cast<unsigned>(net.tap_descriptors.size());
-    return {};
+    return vhost.finish(net);
 }
 
 Result<void> set_socket(NetOptions& net, const NetWords& words) {

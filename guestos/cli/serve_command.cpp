@@ -6,17 +6,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "devices/svio/disk.h"
 #include "devices/svio/network.h"
+#include "guestos/cli/choice.h"
 #include "guestos/cli/commands.h"
 #include "guestos/cli/parse.h"
+#include "guestos/cli/sandbox_word.h"
 #include "guestos/lightv/client.h"
 #include "guestos/net/tap_network.h"
-#include "guestos/sandbox/privileges.h"
+#include "guestos/sandbox/server_sandbox.h"
 #include "guestos/serve/service.h"
 #include "host/cores.h"
 #include "mmu/lightv/json.h"
@@ -38,8 +41,8 @@ struct Teller final : devices::MachineHost {
 constexpr uint32_t kSharedPollUs = 10, kOwnPollUs = 50;
 
 struct Words {
-    std::string resource, control, core;
-    std::vector<std::string> interfaces;
+    std::string resource, control, core, sandbox;
+    std::vector<std::string> interfaces, socket_directories;
     std::optional<uint32_t> poll_us;
 };
 
@@ -92,27 +95,43 @@ Result<void> place(const std::string& core) {
     return {};
 }
 
+/// Sockets are made there while the server runs: beside those that it has from the start, and where the user says.
+std::vector<std::string> socket_directories(const Words& words, const std::vector<serve::Words>& interfaces) {
+    std::vector<std::string> all = words.socket_directories;
+    const auto add = [&](const std::string& path) {
+        const std::string parent = std::filesystem::path(path).parent_path();
+        all.push_back(parent.empty() ? "." : parent);
+    };
+    if (!words.control.empty()) add(words.control);
+    for (const serve::Words& interface : interfaces)
+        if (const auto path = interface.find("socket"); path != interface.end()) add(path->second);
+    return all;
+}
+
 int serve(const Words& words) {
+    std::vector<serve::Words> interfaces;
+    for (const std::string& text : words.interfaces) {
+        auto split = serve::split_words(text);
+        if (!split) return complain(fmt::format("--interface: {}", split.error()), kExitUsage);
+        interfaces.push_back(std::move(*split));
+    }
     Teller teller;
     auto owned = open_resource(words.resource, teller);
     if (!owned) return complain(owned.error());
-    for (const auto& done :
-         {sandbox::drop_capabilities(), sandbox::forbid_new_privileges(), place(words.core)})
-        if (!done) return complain(done.error());
     const auto quit = watch_signals();
     if (!quit) return complain(quit.error());
+    for (const auto& done : {place(words.core), sandbox::enter_server(sandbox_mode(words.sandbox),
+                                                                      socket_directories(words, interfaces))})
+        if (!done) return complain(done.error());
     auto device = DeviceThread::start(std::move(owned->resource),
                                       {.poll = std::chrono::microseconds(words.poll_us.value_or(
                                            words.core.empty() ? kSharedPollUs : kOwnPollUs)),
                                        .say = [](const std::string& line) { complain(line); }});
     if (!device) return complain(device.error());
     serve::Service service(std::move(*device));
-    for (const std::string& text : words.interfaces) {
-        const auto split = serve::split_words(text);
-        if (!split) return complain(fmt::format("--interface: {}", split.error()), kExitUsage);
-        if (auto added = service.add(*split); !added)
+    for (const serve::Words& interface : interfaces)
+        if (auto added = service.add(interface); !added)
             return complain(fmt::format("--interface: {}", added.error()));
-    }
     if (!words.control.empty())
         if (auto listening = service.listen(words.control); !listening) return complain(listening.error());
     service.run(*quit);
@@ -175,6 +194,21 @@ std::function<int()> add_serve(CLI::App& app) {
                      "[10; 50 with --core]")
         ->type_name("N")
         ->check(CLI::Range(0, 1'000'000).description("").name(""));
+    command
+        ->add_option("--sandbox", words->sandbox,
+                     "what this process may do on the host: on (as little as the kernel can hold it to), "
+                     "require (the same, or an error where the kernel cannot) or off [on]")
+        ->type_name("MODE")
+        ->check(one_of({"on", "off", "require"}));
+    command
+        ->add_option(
+            "--sockets", words->socket_directories,
+            "a directory where 'arclight interface' may have sockets made, beside those of --control "
+            "and --interface; repeatable")
+        ->type_name("DIR")
+        ->expected(1)
+        ->take_all()
+        ->check(CLI::ExistingDirectory);
     return [words] { return serve(*words); };
 }
 

@@ -24,17 +24,8 @@ int save(const Words& words) {
     auto file = NewFile::create(words.file);
     if (!file) return complain(file.error());
     const Json request = {{"do", "save"}, {"then", words.stop ? "stop" : "go-on"}};
-    const auto answered = ask_control(words.control, request.dump(), file->descriptor());
-    if (!answered) return complain(answered.error());
-    const auto answer = mmu::lightv::parse_json(*answered, mmu::lightv::kMaxAnswerBytes);
-    if (!answer || !answer->is_object() || !answer->contains("ok"))
-        return complain("the run gave an answer that makes no sense");
-    if ((*answer)["ok"] != true) {
-        const auto error = answer->find("error");
-        return complain("no snapshot was made: " + (error != answer->end() && error->is_string()
-                                                        ? error->get<std::string>()
-                                                        : "it failed"));
-    }
+    const auto result = ask_for_result(words.control, request, "the run", file->descriptor());
+    if (!result) return complain("no snapshot was made: " + result.error());
     if (const auto done = file->commit(); !done) return complain(done.error());
     return 0;
 }

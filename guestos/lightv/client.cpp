@@ -44,10 +44,11 @@ Result<std::string> ask_control(const std::string& path, const std::string& line
 }
 
 Result<mmu::lightv::Json> ask_for_result(const std::string& path, const mmu::lightv::Json& request,
-                                         std::string_view who) {
+                                         std::string_view who, int descriptor) {
     using mmu::lightv::Json;
     // Texts of the command line need not be UTF-8.
-    const auto answered = ask_control(path, request.dump(-1, ' ', false, Json::error_handler_t::replace));
+    const auto answered =
+        ask_control(path, request.dump(-1, ' ', false, Json::error_handler_t::replace), descriptor);
     if (!answered) return std::unexpected(answered.error());
     const auto answer = mmu::lightv::parse_json(*answered, mmu::lightv::kMaxAnswerBytes);
     if (!answer) return failure("{} gave an answer that makes no sense: {}", who, answer.error());

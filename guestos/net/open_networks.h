@@ -6,7 +6,7 @@
 
 namespace arclight::guestos {
 
-/// Fills RunOptions::opened_networks, and starts what serves the commands of user networks (RunOptions::command_servers). An
+/// Fills RunOptions::opened_networks and kernel_networks, and starts what serves the commands of user networks (RunOptions::command_servers). An
 /// error is one line for the user.
 Result<void> open_networks(RunOptions& options);
 

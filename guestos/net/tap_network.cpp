@@ -15,6 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "devices/vhost_user/device.h"
+#include "devices/vhost_user/device_types.h"
+#include "devices/vhost_user/kernel_net.h"
 #include "devices/virtio/net_frame.h"
 #include "guestos/net/net_sockets.h"
 #include "guestos/net/network_thread.h"
@@ -24,6 +27,8 @@ namespace arclight::guestos {
 namespace {
 
 using devices::NetBackend;
+using devices::vhost_user::Connection;
+using devices::vhost_user::KernelNet;
 using devices::virtio::NetHeader;
 
 constexpr size_t kEthernetHeader = 14;
@@ -32,7 +37,8 @@ constexpr unsigned kBatch = 64;
 /// The interface, or one of its queues after the first.
 class TapNetwork final : public NetworkThread {
   public:
-    static Result<std::shared_ptr<NetBackend>> open(const NetOptions& options);
+    /// Takes the queues.
+    static std::shared_ptr<NetBackend> make(std::vector<SocketFd>& queues, bool header);
     ~TapNetwork() override { connect(nullptr); }
 
     std::vector<NetBackend*> lanes() override;
@@ -138,15 +144,21 @@ Result<OpenTap> create(const NetOptions& options) {
     return tap;
 }
 
-Result<std::shared_ptr<NetBackend>> TapNetwork::open(const NetOptions& options) {
+/// With headers of the size that frames have here.
+Result<OpenTap> open_queues(const NetOptions& options) {
     auto tap = options.tap_descriptors.empty() ? create(options) : adopt(options.tap_descriptors);
-    if (!tap) return std::unexpected(tap.error());
+    if (!tap || !tap->header) return tap;
     const int header_bytes = sizeof(NetHeader);
-    std::shared_ptr<TapNetwork> network;
-    for (SocketFd& queue : tap->queues) {
-        if (tap->header && ioctl(queue.get(), TUNSETVNETHDRSZ, &header_bytes) != 0)
+    for (const SocketFd& queue : tap->queues)
+        if (ioctl(queue.get(), TUNSETVNETHDRSZ, &header_bytes) != 0)
             return failure("the host's kernel has no headers of {} bytes for tap devices", header_bytes);
-        std::unique_ptr<TapNetwork> made(new TapNetwork(std::move(queue), tap->header));
+    return tap;
+}
+
+std::shared_ptr<NetBackend> TapNetwork::make(std::vector<SocketFd>& queues, bool header) {
+    std::shared_ptr<TapNetwork> network;
+    for (SocketFd& queue : queues) {
+        std::unique_ptr<TapNetwork> made(new TapNetwork(std::move(queue), header));
         if (network == nullptr) {
             network = std::move(made);
             continue;
@@ -155,6 +167,36 @@ Result<std::shared_ptr<NetBackend>> TapNetwork::open(const NetOptions& options) 
         network->others_.push_back(std::move(made));
     }
     return network;
+}
+
+/// The vhost device's, one a queue: from this process's parent, or opened.
+Result<std::vector<SocketFd>> open_vhost(const NetOptions& options) {
+    std::vector<SocketFd> files;
+    for (const int descriptor : options.vhost_descriptors) {
+        if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0)
+            return failure("vhostfd {}: {}", descriptor, std::strerror(errno));
+        files.emplace_back(descriptor);
+    }
+    while (files.size() < options.queue_pairs) {
+        SocketFd file(::open(devices::vhost_user::kVhostNet, O_RDWR | O_CLOEXEC));
+        if (!file) return failure("{}: {}", devices::vhost_user::kVhostNet, std::strerror(errno));
+        files.push_back(std::move(file));
+    }
+    return files;
+}
+
+/// With an error, the queues are still the caller's.
+Result<std::shared_ptr<Connection>> connect_kernel(const NetOptions& options, const OpenTap& tap) {
+    auto opened = open_vhost(options);
+    if (!opened) return std::unexpected(opened.error());
+    KernelNet::Files files{.header = tap.header};
+    for (const SocketFd& queue : tap.queues) {
+        files.tap.push_back(fcntl(queue.get(), F_DUPFD_CLOEXEC, 0));
+        if (files.tap.back() < 0) return failure("{}", std::strerror(errno));
+    }
+    for (SocketFd& file : *opened) files.vhost.push_back(file.release());
+    const auto& kind = *devices::vhost_user::find_kind(devices::vhost_user::kKernelNet);
+    return KernelNet::open(std::move(files), devices::vhost_user::wanted_features(kind));
 }
 
 std::vector<NetBackend*> TapNetwork::lanes() {
@@ -210,19 +252,33 @@ void TapNetwork::send(std::span<uint8_t> frame) { (void)!write(device_.get(), fr
 }  // namespace
 
 Result<SocketFd> open_tap_device(const NetOptions& options) {
-    auto tap = options.tap_descriptors.empty() ? create(options) : adopt(options.tap_descriptors);
+    auto tap = open_queues(options);
     if (!tap) return std::unexpected(tap.error());
-    const int header_bytes = sizeof(NetHeader);
-    const int device = tap->queues.front().get();
     if (tap->queues.size() != 1) return failure("the interface has {} queues", tap->queues.size());
-    if (!tap->header || ioctl(device, TUNSETVNETHDRSZ, &header_bytes) != 0 ||
-        ioctl(device, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0)
-        return failure("the interface's frames have no headers of {} bytes (vnet_hdr)", header_bytes);
+    if (!tap->header ||
+        ioctl(tap->queues.front().get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0)
+        return failure("the interface's frames have no headers of {} bytes (vnet_hdr)", sizeof(NetHeader));
     return std::move(tap->queues.front());
 }
 
-Result<std::shared_ptr<NetBackend>> open_tap_network(const NetOptions& options) {
-    return TapNetwork::open(options);
+Result<TapNetworkEnds> open_tap_network(const NetOptions& options, const std::string& obstacle) {
+    auto tap = open_queues(options);
+    if (!tap) return std::unexpected(tap.error());
+    TapNetworkEnds ends;
+    if (options.vhost != NetOptions::Vhost::Off) {
+        ends.instead = obstacle;
+        if (obstacle.empty()) {
+            auto connected = connect_kernel(options, *tap);
+            if (connected)
+                ends.kernel = std::move(*connected);
+            else
+                ends.instead = connected.error();
+        }
+        if (ends.kernel == nullptr && options.vhost == NetOptions::Vhost::Force)
+            return failure("vhost: {}", ends.instead);
+    }
+    if (ends.kernel == nullptr) ends.frames = TapNetwork::make(tap->queues, tap->header);
+    return ends;
 }
 
 }  // namespace arclight::guestos

@@ -8,7 +8,7 @@
 #include "devices/device_factory.h"
 #include "devices/layout.h"
 #include "devices/vhost_user/device_types.h"
-#include "devices/vhost_user/kernel.h"
+#include "devices/vhost_user/kernel_vsock.h"
 #include "devices/virtio/net.h"
 #include "guestos/device_requests.h"
 #include "guestos/qemu/device_names.h"

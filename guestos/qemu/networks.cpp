@@ -33,9 +33,6 @@ std::string list_key(const std::string& key) {
     return key;
 }
 
-/// Who carries the frames of a tap device, which the guest cannot see.
-constexpr std::string_view kTapWithoutMeaning[] = {"vhost", "vhostforce", "vhostfd", "vhostfds"};
-
 /// `values` without the keys that are not the network's own.
 Result<NetOptions> read_network(const std::string& origin, const std::string& type, const KeyValues& values) {
     std::string text = type;
@@ -46,8 +43,6 @@ Result<NetOptions> read_network(const std::string& origin, const std::string& ty
             return failure("{}: '{}' is not there", origin, key);
         if (key == "mac" || key == "mtu" || (key == "queues" && type != "tap"))
             return failure("{}: Invalid parameter '{}'", origin, key);
-        if (type == "tap" && std::ranges::find(kTapWithoutMeaning, key) != std::end(kTapWithoutMeaning))
-            continue;
         script |= key == "script" || key == "fd" || key == "fds";
         text += fmt::format(",{}={}", key, doubled_commas(value));
     }

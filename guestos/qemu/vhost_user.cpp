@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "devices/vhost_user/kernel.h"
+#include "devices/vhost_user/kernel_vsock.h"
 #include "devices/virtio/net_queues.h"
 
 namespace arclight::guestos::qemu {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
+#include <string_view>
 
 #include "devices/vhost_user/device_types.h"
 #include "guestos/sandbox/grants.h"
@@ -51,6 +52,10 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
             return option.first == "aio" && option.second != "threads";
         });
     };
+    const auto has_device = [&](std::string_view name) {
+        return std::ranges::any_of(options.devices,
+                                   [&](const DeviceOptions& device) { return device.request.name == name; });
+    };
     Result<void> missing;
     const auto build = [&](Result<void> wall) {
         if (!wall && missing) missing = failure("--sandbox require: {}", wall.error());
@@ -85,20 +90,23 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
             options.networks, [](const NetOptions& network) { return network.reconnect_ms != 0; }),
         .net_sockets =
             has_network({NetOptions::Kind::Stream, NetOptions::Kind::Datagram, NetOptions::Kind::Passt}),
-        .tap = has_network({NetOptions::Kind::Tap}),
+        .tap = std::ranges::any_of(options.networks,
+                                   [&](const NetOptions& network) {
+                                       return network.kind == NetOptions::Kind::Tap &&
+                                              !options.kernel_networks.contains(network.id);
+                                   }),
         .debugger = !options.gdb.empty(),
-        .shares = std::ranges::any_of(
-            options.devices, [](const DeviceOptions& device) { return device.request.name == "virtio-9p"; }),
+        .shares = has_device("virtio-9p"),
         .daemons = !options.daemons.empty(),
         .daemon_clients =
             std::ranges::any_of(options.devices,
                                 [](const DeviceOptions& device) {
                                     return devices::vhost_user::reconnection(device.request).count() != 0;
                                 }),
+        .vhost_vsock = has_device(devices::vhost_user::kKernelVsock),
+        .vhost_net = !options.kernel_networks.empty(),
         .host_devices = !options.host_devices.empty(),
-        .vsock = std::ranges::any_of(
-            options.devices,
-            [](const DeviceOptions& device) { return device.request.name == "virtio-vsock"; }),
+        .vsock = has_device("virtio-vsock"),
         .io_uring = std::ranges::any_of(options.devices, uses_ring),
         .placement = options.placed(),
         .snapshots = !options.snapshots.empty(),

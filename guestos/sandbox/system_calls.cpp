@@ -47,6 +47,9 @@ enum class When : uint8_t {
     Shares,
     Daemons,
     DaemonClients,
+    Vhost,
+    VhostVsock,
+    VhostNet,
     HostDevices,
     Vsock,
     IoUring,
@@ -141,16 +144,21 @@ constexpr Row kRows[] = {
     ioctl_row(0, KVM_SET_DEVICE_ATTR, When::Kvm),
     ioctl_row(0, KVM_GET_SREGS, When::Kvm),
     ioctl_row(0, KVM_GET_STATS_FD, When::Kvm),
-    ioctl_row(kDevice, vhost::kSetFeatures, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetMemTable, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetVringNum, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetVringBase, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetVringAddr, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetVringCall, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetVringErr, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetVringKick, When::Daemons),
-    ioctl_row(kDevice, vhost::kGetVringBase, When::Daemons),
-    ioctl_row(kDevice, vhost::kSetRunning, When::Daemons),
+    // Of vhost devices, whose files are open already: the kernel serves rings in guest memory.
+    ioctl_row(kDevice, vhost::kSetFeatures, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetMemTable, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetVringNum, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetVringBase, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetVringAddr, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetVringCall, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetVringErr, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetVringKick, When::Vhost),
+    ioctl_row(kDevice, vhost::kGetVringBase, When::Vhost),
+    ioctl_row(kDevice, vhost::kSetRunning, When::VhostVsock),
+    ioctl_row(kDevice, vhost::kNetSetBackend, When::VhostNet),
+    ioctl_row(kDevice, TUNSETVNETHDRSZ, When::VhostNet),
+    ioctl_row(kDevice, TUNSETOFFLOAD, When::VhostNet),
+    ioctl_row(kDevice, TUNSETQUEUE, When::VhostNet),
     // Of devices of the host's, whose files are open already: what their registers do, and guest memory for them.
     ioctl_row(kVcpus | kControl | kDebugger, VFIO_DEVICE_SET_IRQS, When::HostDevices),
     ioctl_row(kVcpus | kControl | kDebugger, VFIO_DEVICE_RESET, When::HostDevices),
@@ -445,6 +453,9 @@ bool is_needed(When when, const Needs& needs) {
         case When::Shares: return needs.shares;
         case When::Daemons: return needs.daemons;
         case When::DaemonClients: return needs.daemon_clients;
+        case When::Vhost: return needs.vhost_vsock || needs.vhost_net;
+        case When::VhostVsock: return needs.vhost_vsock;
+        case When::VhostNet: return needs.vhost_net;
         case When::HostDevices: return needs.host_devices;
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;

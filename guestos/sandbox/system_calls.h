@@ -53,6 +53,8 @@ struct Needs {
     bool shares = false;              ///< directories are served to the guest
     bool daemons = false;             ///< other processes carry out devices
     bool daemon_clients = false;      ///< and are connected to again
+    bool vhost_vsock = false;         ///< the host's kernel serves a guest's sockets
+    bool vhost_net = false;           ///< or moves frames between guest memory and a tap device
     bool host_devices = false;        ///< PCI devices of the host's are the guest's (VFIO)
     bool vsock = false;               ///< Unix sockets are made for the guest's connections
     bool io_uring = false;            ///< disks make rings (devices/virtio/io_ring.h)

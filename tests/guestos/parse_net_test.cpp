@@ -102,7 +102,6 @@ TEST(ParseNet, Tap) {
     EXPECT_EQ(parsed("tap,fds=7:9:8").tap_descriptors, std::vector({7, 9, 8}));
     EXPECT_EQ(parsed("tap,fds=7:9:8").queue_pairs, 3u);
     EXPECT_TRUE(parsed("tap").vnet_header);
-    EXPECT_EQ(error("tap,vhost=on"), "vhost=on is not there: frames pass through this process");
     EXPECT_EQ(error("tap,fd=x"), "fd 'x' is no number of an open file");
     EXPECT_EQ(error("tap,fd=-1"), "fd '-1' is no number of an open file");
     EXPECT_EQ(error("tap,fd=7,ifname=x").substr(0, 3), "fd=");
@@ -110,6 +109,22 @@ TEST(ParseNet, Tap) {
     EXPECT_EQ(error("tap,fd=7,queues=2").substr(0, 3), "fd=");
     EXPECT_EQ(error("tap,downscript=/x").substr(0, 15), "downscript '/x'");
     EXPECT_EQ(error("tap,hostfwd=x").substr(0, 21), "unknown key 'hostfwd'");
+}
+
+// QEMU's: vhostfd= and vhostforce=on mean vhost=on, unless that is off.
+TEST(ParseNet, Vhost) {
+    using Vhost = NetOptions::Vhost;
+    EXPECT_EQ(parsed("tap").vhost, Vhost::Off);
+    EXPECT_EQ(parsed("tap,vhost=on").vhost, Vhost::On);
+    EXPECT_EQ(parsed("tap,vhost=on,vhostforce=off").vhost, Vhost::On);
+    EXPECT_EQ(parsed("tap,vhostforce=on").vhost, Vhost::Force);
+    EXPECT_EQ(parsed("tap,vhostforce=on,vhost=off").vhost, Vhost::Off);
+    EXPECT_EQ(parsed("tap,vhostfd=7").vhost, Vhost::Force);
+    EXPECT_EQ(parsed("tap,fds=5:6,vhost=on,vhostfds=7:8").vhost_descriptors, std::vector({7, 8}));
+    EXPECT_EQ(error("tap,fds=5:6,vhostfds=7"), "vhostfds: 1 for 2 queues");
+    EXPECT_EQ(error("tap,vhostfd=7,vhost=off"), "vhostfd= says nothing with vhost=off");
+    EXPECT_EQ(error("tap,vhostfd=x"), "vhostfd 'x' is no number of an open file");
+    EXPECT_EQ(error("tap,vhost=x"), "vhost is on or off, not 'x'");
 }
 
 TEST(ParseNet, PairsOfQueues) {

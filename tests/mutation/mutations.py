@@ -31,6 +31,18 @@ MUTATIONS = (
         "page.tlb != state_.tlb ||",
         ("arclight", "baremetal_guests"), r"^baremetal\.mmio\.gic3$"),
     Mutation(
+        "vhost-after-an-error", "the host's kernel goes on in the memory of a guest that has been told otherwise",
+        "devices/vhost_user/device.cpp",
+        "(void)connection_->end();",
+        "",
+        ("devices_test",), r"^VhostNetTest\."),
+    Mutation(
+        "vhost-detached-queues", "frames that come on queues of no pair in use are lost",
+        "devices/vhost_user/kernel_net.cpp",
+        "return in_use || pair == 0 ? Result<void>() : attach(pair, false);",
+        "return {};",
+        ("devices_test",), r"^VhostNetTest\."),
+    Mutation(
         "guest-code-read-once", "a block is filed under code that it was not translated from",
         "jit/engine/engine.cpp",
         "block->guest_code.assign(code_read_.begin(), code_read_.begin() + block->guest_bytes);",

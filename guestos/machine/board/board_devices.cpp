@@ -80,6 +80,7 @@ Result<void> BoardDevices::add_peripherals(const BoardSerial& serial, ExitStatus
                                    .clock = clock_,
                                    .host = host_,
                                    .networks = *networks,
+                                   .kernel_networks = options_.kernel_networks,
                                    .chardevs = serial.chardevs,
                                    .images = options_.images,
                                    .daemons = options_.daemons,
@@ -148,6 +149,7 @@ Result<std::map<std::string, devices::NetBackend*, std::less<>>> BoardDevices::m
     devices::CharBackends* chardevs) {
     std::map<std::string, devices::NetBackend*, std::less<>> networks;
     for (const NetOptions& options : options_.networks) {
+        if (options_.kernel_networks.contains(options.id)) continue;
         if (const auto opened = options_.opened_networks.find(options.id);
             opened != options_.opened_networks.end()) {
             networks.emplace(options.id, opened->second.get());

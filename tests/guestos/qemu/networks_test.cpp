@@ -68,6 +68,7 @@ TEST(QemuNetworks, OtherBackEnds) {
     EXPECT_EQ(nets[0].script, "/etc/qemu-ifup");
     EXPECT_EQ(nets[1].script, "");
     EXPECT_EQ(nets[1].interface, "t");
+    EXPECT_EQ(nets[1].vhost, NetOptions::Vhost::Off);
     EXPECT_TRUE(nets[2].server);
     EXPECT_EQ(nets[3].remote.path, "/p");
     EXPECT_EQ(nets[3].reconnect_ms, 1000u);
@@ -99,6 +100,7 @@ TEST(QemuNetworks, PairsOfQueues) {
     const auto request = request_for(tap + "-device virtio-net-pci,netdev=n");
     ASSERT_TRUE(request) << request.error();
     EXPECT_EQ(request->options.networks[0].queue_pairs, 4u);
+    EXPECT_EQ(request->options.networks[0].vhost, NetOptions::Vhost::On);
 }
 
 TEST(QemuNetworks, GuestForwards) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -27,6 +28,7 @@
 #include <thread>
 #include <vector>
 
+#include "devices/vhost_user/kernel_requests.h"
 #include "guestos/sandbox/seccomp.h"
 #include "tests/guestos/sandbox/jail.h"
 
@@ -262,6 +264,37 @@ TEST(SandboxSystemCalls, DevicesOfTheHostsAreForVirtualCpus) {
     }
     for (const ThreadRole role : kEveryRole)
         EXPECT_EQ(may(role, true, VFIO_IOMMU_MAP_DMA), role == ThreadRole::Main) << role_name(role);
+}
+
+// The device's thread tells the kernel of rings, and only of what the run has.
+TEST(SandboxSystemCalls, TheKernelsRingsAreForTheirDevice) {
+    namespace vhost = devices::vhost_user::kernel;
+    const auto may = [](ThreadRole role, const Needs& needs, unsigned long request) {
+        const std::vector<Rule> rules = rules_for(role, needs);
+        return std::ranges::any_of(rules, [&](const Rule& rule) {
+            return rule.number == SYS_ioctl && rule.conditions[0].value == static_cast<uint32_t>(request);
+        });
+    };
+    const Needs none{.daemons = true}, vsock{.vhost_vsock = true}, net{.vhost_net = true};
+    for (const ThreadRole role : kEveryRole) {
+        const bool its = role == ThreadRole::Device || role == ThreadRole::Main;
+        for (const unsigned long request :
+             {vhost::kSetFeatures, vhost::kSetMemTable, vhost::kSetVringKick, vhost::kGetVringBase}) {
+            EXPECT_EQ(may(role, net, request), its) << role_name(role);
+            EXPECT_EQ(may(role, vsock, request), its) << role_name(role);
+            EXPECT_FALSE(may(role, none, request)) << role_name(role);
+        }
+        for (const unsigned long request :
+             {vhost::kNetSetBackend, static_cast<unsigned long>(TUNSETQUEUE),
+              static_cast<unsigned long>(TUNSETOFFLOAD), static_cast<unsigned long>(TUNSETVNETHDRSZ)}) {
+            EXPECT_EQ(may(role, net, request), its) << role_name(role);
+            EXPECT_FALSE(may(role, vsock, request)) << role_name(role);
+        }
+        EXPECT_EQ(may(role, vsock, vhost::kSetRunning), its);
+        EXPECT_FALSE(may(role, net, vhost::kSetRunning));
+        for (const unsigned long request : {vhost::kSetOwner, vhost::kGetFeatures})
+            EXPECT_FALSE(may(role, net, request)) << "made before";
+    }
 }
 
 TEST(SandboxSystemCalls, OnlyTheNetworksThreadMakesConnections) {
