@@ -79,6 +79,16 @@ bool HostStage::is_own(const uint8_t* at, uint64_t bytes) const {
 Result<void> HostStage::map(uint64_t first, uint64_t count, const Place& place) {
     const bool own = place.host == nullptr;
     if (!own && place.file < 0) return failure("memory that is no part of a file");
+    bool readable = false;
+    auto done = map_locked(first, count, place, readable);
+    // Or else each page would fault once more when it is accessed, on the thread that accesses it. Where the host cannot (before
+    // Linux 5.14, or memory that is gone), that is what happens. Reading makes no page of a file dirty.
+    if (done && readable) (void)madvise(ram(first), count * kPage, MADV_POPULATE_READ);
+    return done;
+}
+
+Result<void> HostStage::map_locked(uint64_t first, uint64_t count, const Place& place, bool& readable) {
+    const bool own = place.host == nullptr;
     const Lock lock(lock_);
     const auto rights = [this](uint64_t page) {
         return static_cast<Rights>(states_[page].load(std::memory_order_relaxed) & kRights);
@@ -86,6 +96,7 @@ Result<void> HostStage::map(uint64_t first, uint64_t count, const Place& place) 
     // No page may have more of them for a moment. Who misses one that it has asks on_fault().
     Rights fewest = rights(first);
     for (uint64_t page = first + 1; page < first + count; ++page) fewest = std::max(fewest, rights(page));
+    readable = fewest != Rights::None;
     if (mmap(ram(first), count * kPage, protection(fewest), MAP_SHARED | MAP_FIXED, own ? file_ : place.file,
              static_cast<off_t>(own ? first * kPage : place.offset)) == MAP_FAILED)
         return failure("{}", strerror(errno));

@@ -61,7 +61,7 @@ class HostStage {
     bool is_own(const uint8_t* at, uint64_t bytes) const;
 
     /// Puts the memory at `place` and behind it behind `count` pages from `first` on: one mapping, one change for the host. Rights
-    /// stay. An error, the system's own text, leaves them as they were.
+    /// stay, and pages that may be read are there at once, without a fault. An error, the system's own text, leaves them as they were.
     Result<void> map(uint64_t first, uint64_t count, const Place& place);
 
     // ---- Rights of translated code and of devices that know the page's place
@@ -105,6 +105,7 @@ class HostStage {
     static host::WithheldMemory::Answer on_fault(void* self, const void* address, bool write);
     static const void* origin(void* self, const void* address);
     static const void* next_away(void* self, const void* from);
+    Result<void> map_locked(uint64_t first, uint64_t count, const Place& place, bool& readable);
     Result<void> protect(uint64_t page, Rights rights);
     void count_withheld(uint8_t before, uint8_t after);
 

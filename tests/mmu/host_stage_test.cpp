@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -94,6 +95,29 @@ TEST_F(HostStageTest, OtherMemoryAndRamsOwnAgain) {
     EXPECT_EQ(stage->counts().maps, 2u) << "a run is one mapping";
     EXPECT_EQ(stage->counts().pages, 4u);
     EXPECT_FALSE(stage->map(3, 1, {.host = there})) << "memory of no file";
+}
+
+// A change costs those who access the pages no fault of the host's.
+TEST_F(HostStageTest, PagesAreThereWhenTheyAreMapped) {
+    constexpr uint64_t kFirst = 8, kCount = 40;
+    if (madvise(ram, kPage, MADV_POPULATE_READ) != 0)
+        GTEST_SKIP() << "this host's madvise() has no MADV_POPULATE_READ";
+    const auto faults = [] {
+        rusage usage{};
+        getrusage(RUSAGE_THREAD, &usage);
+        return usage.ru_minflt + usage.ru_majflt;
+    };
+    for (const bool own : {false, true}) {
+        ASSERT_TRUE(stage->map(kFirst, kCount, own ? Place{} : elsewhere(kFirst)));
+        const auto before = faults();
+        uint64_t sum = 0;
+        for (uint64_t n = kFirst; n < kFirst + kCount; ++n) {
+            sum += at(n);
+            *static_cast<volatile uint8_t*>(ram + n * kPage + 7) = 1;
+        }
+        EXPECT_EQ(faults(), before) << own;
+        EXPECT_EQ(sum, kCount * (kFirst + (own ? 1 : 101)) + kCount * (kCount - 1) / 2);
+    }
 }
 
 TEST_F(HostStageTest, RightsAreWithheldFromWhoKnowsThePlace) {
