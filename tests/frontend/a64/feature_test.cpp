@@ -152,7 +152,7 @@ TEST(Features, SveIsThereWhereItIsAskedFor) {
 
 /// What writes a V register clears what is above it, if there may be something.
 TEST(Features, VectorWritesClearWhatIsAbove) {
-    constexpr uint32_t kLoad = 0xad40'0440;  // ldp q0, q1, [x2]
+    static constexpr uint32_t kLoad = 0xad40'0440;  // ldp q0, q1, [x2]
     const auto clears = [](uint32_t flags) {
         ir::Block block;
         translate_block(block, std::span(&kLoad, 1), 0x40, flags, 1);
