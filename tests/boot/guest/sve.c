@@ -123,12 +123,13 @@ static void check_signals(unsigned bytes) {
     asm volatile(
         "ptrue p7.d\n ld1d z31.d, p7/z, [%[from]]\n"
         "svc #0\n"
+        "ptrue p7.d\n"
         "st1d z31.d, p7, [%[to]]\n"
         : "+r"(x0)
         : "r"(x8), "r"(x1), [from] "r"(before), [to] "r"(after)
         : "memory", "z31", "p7");
     CHECK(x0 == 0);
-    /* A system call drops what is above 128 bits; that is the interface. */
+    /* A system call drops predicates and what is above 128 bits; that is the interface. */
     CHECK(memcmp(before, after, 16) == 0);
     CHECK(frame_length == bytes);
 }
