@@ -119,7 +119,7 @@ static void check_signals(unsigned bytes) {
     uint64_t before[8], after[8];
     for (int i = 0; i < 8; ++i) before[i] = 0x1234567 * (uint64_t)(i + 1);
     const long self = getpid();
-    register long x8 asm("x8") = 129, x0 asm("x0") = self, x1 asm("x1") = SIGUSR1 /* kill */; /* kill */
+    register long x8 asm("x8") = 129, x0 asm("x0") = self, x1 asm("x1") = SIGUSR1; /* kill */
     asm volatile(
         "ptrue p7.d\n ld1d z31.d, p7/z, [%[from]]\n"
         "svc #0\n"
