@@ -99,6 +99,9 @@ Result<void> CpuChoice::switch_feature(std::string_view word, bool on) {
         return {};
     }
     for (const Feature feature : named) features = on ? features.with(feature) : features.without(feature);
+    // SVE is of all lengths, unless one is named: with it come the shorter ones, and without any of them there is no SVE.
+    if (word == "sve" && on) features = features.with(Feature::Sve512);
+    if (!features.has(Feature::Sve128)) features = features.without(Feature::Sve);
     // Pointer authentication needs an algorithm: the fast one, unless one is named.
     if (features.has(Feature::PAuth) && !features.has(Feature::PacQarma5) &&
         !features.has(Feature::PacQarma3))
@@ -141,7 +144,8 @@ std::string CpuChoice::text() const {
         if (const auto f = static_cast<Feature>(i); !is_second_field(i) && usual.has(f) && !features.has(f))
             text += fmt::format(",{}=off", word_of(f));
     for (size_t i = 1; i < a64::kFeatureCount; ++i)
-        if (const auto f = static_cast<Feature>(i); !is_second_field(i) && !usual.has(f) && features.has(f))
+        if (const auto f = static_cast<Feature>(i);
+            !is_second_field(i) && !usual.has(f) && features.has(f) && f != Feature::Sve)
             text += fmt::format(",{}=on", word_of(f));
     if (identity.midr != plain.identity.midr) text += fmt::format(",midr={:#x}", identity.midr);
     return text;

@@ -89,6 +89,13 @@ struct VectorCall {
     uint32_t aux;  ///< Inst::aux, for the operations that need more of it (jit/reference/reference.h)
 };
 
+/// Bits 128 to 511 of a scalable vector, in the place that they have in a register of 64 bytes: so that a masked load of one
+/// gets them there. The first 16 bytes are not used.
+struct alignas(64) ScalableUpper {
+    uint8_t b[64];
+};
+inline constexpr unsigned kScalableRegisters = 32, kPredicateRegisters = 17, kFirstFaultRegister = 16;
+
 struct GuestState;
 using VectorFn = void (*)(GuestState&, VectorCall&);
 
@@ -156,6 +163,11 @@ struct alignas(64) GuestState {
     uint64_t branch_target;    ///< of the last branch to a register, with translation flags that ask for it
     uint64_t dit, ssbs;        ///< PSTATE.DIT and SSBS as MRS reads them: bit 24, bit 12
     uint32_t unfinished_broadcasts;  ///< not 0: this CPU has asked others for work and not waited since
+
+    // Scalable vectors, of CPUs that have them. The low 128 bits of a vector are in `v`, and a predicate has one bit for each byte.
+    uint32_t vector_bytes;                      ///< of a vector register now: 16, 32 or 64
+    ScalableUpper z_upper[kScalableRegisters];  ///< what is above the low 128 bits
+    uint64_t p[kPredicateRegisters];            ///< P0 to P15, and FFR
 };
 inline constexpr uint64_t kNoExclusive = ~uint64_t{0};
 

@@ -20,6 +20,7 @@ enum class Feature : uint8_t {
 enum class IdRegister : uint8_t {
     Pfr0 = 0x40,
     Pfr1 = 0x41,
+    Zfr0 = 0x44,
     Dfr0 = 0x50,
     Isar0 = 0x60,
     Isar1 = 0x61,

@@ -24,16 +24,20 @@ inline constexpr uint32_t kPacUsed = 1u << 14;
 inline constexpr uint32_t kFpAlternative =
     1u << 15;  ///< FPCR.AH, with kFpSlow: NaNs keep their signs in FNEG and FABS
 inline constexpr uint32_t kFpMerges = 1u << 16;  ///< FPCR.NEP: scalar results leave the elements above them
+/// The CPU has vectors of more than 128 bits: what writes a V register clears what is above it.
+inline constexpr uint32_t kClearsUpper = 1u << 17;
 inline constexpr uint32_t kPacCodeUntagged = 1u << 18;  ///< no half of the address space has tags on fetches
 inline constexpr uint32_t kPacDataUntagged = 1u << 19;  ///< nor on data
 inline constexpr uint32_t kBranchTypes = 1u << 20;      ///< a guarded page has been met: system/branch_type.h
 inline constexpr uint32_t kGuarded = 1u << 21;          ///< of the block's page, not of the CPU
 /// With kBranchTypes, SCTLR_EL1.BT0 or BT1 of this EL. No code differs: jump caches do (FetchUnit).
 inline constexpr uint32_t kStrictLandings = 1u << 22;
+inline constexpr uint32_t kSveTrap = 1u
+                                     << 23;  ///< CPACR_EL1.ZEN traps SVE at this EL. Not of CPUs without SVE
 
 static_assert(((kEl1 | kSpElx | kFpTrap | kAlignCheck | kSpAlignCheck | kIllegal | kZeroTrap | kBreakpoints |
                 kUao | kPacUsed | kFpAlternative | kFpMerges | kPacCodeUntagged | kPacDataUntagged |
-                kBranchTypes | kGuarded | kStrictLandings) &
+                kBranchTypes | kGuarded | kStrictLandings | kClearsUpper | kSveTrap) &
                ~kFrontendMask) == 0);
 
 }  // namespace arclight::frontend::a64::translation_flag

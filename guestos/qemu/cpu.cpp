@@ -32,6 +32,24 @@ Result<const CpuModel*> find_model(const std::string& name, const std::string& o
                    fmt::join(known, ", "));
 }
 
+/// Lengths of vectors, in bits. Those that are longer than all that are switched on are not there.
+Result<void> take_vector_lengths(Keys& keys, CpuChoice& choice) {
+    bool named = false;
+    for (const auto& [key, value] : keys.with_prefix("sve")) {
+        const auto on = parse_switch(value);
+        if (key != "-max-vq" && !(parse_number(key) && on))
+            keys.fail("Invalid parameter 'sve{}={}'", key, value);
+        const bool known = key == "128" || key == "256" || key == "512";
+        // Without SVE there is none, and the line of missing features says that.
+        if (!on || !known || !choice.features.has(frontend::a64::Feature::Sve)) continue;
+        auto done = *on && !named ? choice.switch_feature("sve256", false) : Result<void>();
+        named = named || *on;
+        if (done) done = choice.switch_feature(fmt::format("sve{}", key), *on);
+        if (!done) return done;
+    }
+    return {};
+}
+
 Result<void> take_properties(Translation& t, Keys& keys, std::string_view name, CpuChoice& choice,
                              std::vector<std::string_view>& missing) {
     for (const auto& [key, prefix] : kFeatureProperties) {
@@ -39,19 +57,17 @@ Result<void> take_properties(Translation& t, Keys& keys, std::string_view name, 
         if (!asked) continue;
         const auto is_meant = [&](std::string_view feature) { return feature.starts_with(prefix); };
         if (!*asked) std::erase_if(missing, is_meant);
+        const auto done = choice.switch_feature(key, *asked);
         // One line says what is missing.
         if (*asked && std::ranges::any_of(missing, is_meant)) continue;
-        if (const auto done = choice.switch_feature(key, *asked); !done)
+        if (!done)
             if (const auto noted = t.notes.missed(fmt::format("-cpu {}: {}", name, done.error())); !noted)
                 return noted;
     }
     using frontend::a64::Feature;
     if (choice.features.has(Feature::Fp) != choice.features.has(Feature::AdvSimd))
         keys.fail("AArch64 CPUs must have both VFP and Neon or neither");
-    // Lengths of vectors, in bits: without SVE none is there, and the line of missing features says that.
-    for (const auto& [key, value] : keys.with_prefix("sve"))
-        if (key != "-max-vq" && !(parse_number(key) && parse_switch(value)))
-            keys.fail("Invalid parameter 'sve{}={}'", key, value);
+    if (const auto taken = take_vector_lengths(keys, choice); !taken) return taken;
     for (const auto& [key, value] : keys.with_prefix("sme"))
         if (!(parse_number(key) || key == "_fa64") || !parse_switch(value))
             keys.fail("Invalid parameter 'sme{}={}'", key, value);
@@ -96,6 +112,9 @@ Result<void> take_cpu_model(Translation& t) {
     if (const auto taken = take_properties(t, keys, name, *choice, missing); !taken) return taken;
     if (const auto known = keys.finish(); !known) return known;
     t.out.cpu = std::move(*choice);
+    const auto still = lacking(**model, t.out.cpu->features);
+    std::erase_if(missing,
+                  [&](std::string_view one) { return std::ranges::find(still, one) == still.end(); });
     if (missing.empty()) return {};
     return t.notes.missed(fmt::format("-cpu {}: the guest's CPU lacks {}", name, fmt::join(missing, ", ")));
 }

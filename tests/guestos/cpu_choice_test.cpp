@@ -56,12 +56,24 @@ TEST(CpuChoice, TextIsReadBack) {
     EXPECT_EQ(CpuChoice::parse("max,pauth=on,bti=on")->features, frontend::a64::kDefaultFeatures);
     EXPECT_EQ(CpuChoice::parse("max,pauth=on,pauth=off")->text(), "max");
     for (const std::string& word : feature_words()) {
-        if (word == "pauth" || word == "bti" || word.starts_with("pac"))
+        if (word == "pauth" || word == "bti" || word.starts_with("pac") || word.starts_with("sve"))
             continue;  // not there until asked for
         const auto without = CpuChoice::parse("max," + word + "=off");
         ASSERT_TRUE(without) << word;
         EXPECT_NE(without->features, kUsualFeatures) << word;
     }
+}
+
+TEST(CpuChoice, LengthsOfVectors) {
+    const auto features = [](std::string_view text) { return CpuChoice::parse(text)->features; };
+    EXPECT_EQ(features("max,sve=on"), kUsualFeatures.with(Feature::Sve512));
+    EXPECT_EQ(features("max,sve256=on"), kUsualFeatures.with(Feature::Sve256)) << "with what is shorter";
+    EXPECT_EQ(features("max,sve=on,sve512=off"), features("max,sve256=on"));
+    EXPECT_EQ(features("max,sve=on,sve128=off"), kUsualFeatures) << "without a length there is no SVE";
+    EXPECT_FALSE(features("a64fx").has(Feature::Sve)) << "not until asked for";
+    EXPECT_FALSE(features("max,sve=on,fp16=off").has(Feature::Sve));
+    for (const char* text : {"max,sve=on", "max,sve256=on", "max,sve128=on", "a64fx,sve=on"})
+        EXPECT_EQ(features(CpuChoice::parse(text)->text()), features(text)) << text;
 }
 
 TEST(CpuChoice, Mistakes) {

@@ -9,6 +9,8 @@
 //     INST(MUL_vector, AdvSimd, "MUL (vector)", "0Q001110zz1mmmmm100111nnnnnddddd", three_same, Op::VMul,
 //     kBHS) bool three_same(TranslationContext& t, Op op, unsigned sizes, bool q, Imm<2> size, Vec m, Vec n,
 //     Vec d);
+// A handler whose last parameter is Fields gets all fields by their letters, where a letter's runs are one field: that is for
+// instructions (SVE's) of which many have operands of one kind in one place.
 // A wrong number of arguments, or a field too wide for its type, does not build.
 #pragma once
 
@@ -55,6 +57,12 @@ struct FieldRun {
     unsigned lo, width;
 };
 
+/// The fields of an instruction by letter, 0 where the pattern has no such letter.
+struct Fields {
+    std::array<uint32_t, 26> value{};
+    constexpr uint32_t operator[](char letter) const { return value[static_cast<size_t>(letter - 'a')]; }
+};
+
 namespace detail {
 constexpr bool is_field(char c) { return c != '0' && c != '1' && c != '-'; }
 
@@ -87,6 +95,17 @@ constexpr uint32_t extract(uint32_t insn, FieldRun f) {
     return insn >> f.lo & (f.width == 32 ? ~0u : (1u << f.width) - 1);
 }
 
+template <FixedPattern P>
+constexpr Fields fields_of(uint32_t insn) {
+    Fields fields;
+    for (int i = 0; i < 32; ++i) {
+        if (!is_field(P.text[i])) continue;
+        uint32_t& value = fields.value[static_cast<size_t>(P.text[i] - 'a')];
+        value = value << 1 | (insn >> (31 - i) & 1);
+    }
+    return fields;
+}
+
 template <typename T>
 struct FieldType;
 template <>
@@ -116,30 +135,46 @@ template <FixedPattern P, auto Fn, auto... Bound>
 struct HandlerCall {
     template <typename Ctx, typename... Args>
     static bool invoke(bool (*)(Ctx&, Args...), Ctx& ctx, [[maybe_unused]] uint32_t insn) {
-        constexpr auto runs = field_runs<P>();
-        constexpr size_t kBound = sizeof...(Bound);
         using Parameters = std::tuple<Args...>;
-        static_assert(sizeof...(Args) == kBound + runs.size(),
-                      "handler arguments do not match what the row binds and the pattern's fields");
-        return [&]<size_t... B, size_t... I>(std::index_sequence<B...>, std::index_sequence<I...>) {
-            static_assert((kSameKind<decltype(Bound), std::tuple_element_t<B, Parameters>> && ...),
-                          "a bound argument does not fit its parameter");
-            static_assert(
-                ((FieldType<std::tuple_element_t<kBound + I, Parameters>>::bits == runs[I].width) && ...),
-                "a field's width does not match its argument");
-            return Fn(
-                ctx, Bound...,
-                FieldType<std::tuple_element_t<kBound + I, Parameters>>::make(extract(insn, runs[I]))...);
+        constexpr auto kBounds = std::make_index_sequence<sizeof...(Bound)>();
+        if constexpr ((std::is_same_v<Args, Fields> || ...)) {
+            static_assert(sizeof...(Args) == sizeof...(Bound) + 1,
+                          "handler arguments do not match what the row binds");
+            return by_letter<Parameters>(ctx, insn, kBounds);
+        } else {
+            static_assert(sizeof...(Args) == sizeof...(Bound) + kRuns.size(),
+                          "handler arguments do not match what the row binds and the pattern's fields");
+            return in_order<Parameters>(ctx, insn, kBounds, std::make_index_sequence<kRuns.size()>());
         }
-        (std::make_index_sequence<kBound>(), std::make_index_sequence<runs.size()>());
     }
 
   private:
-    /// Enumerations and bool must be the parameter's own; numbers convert.
+    static constexpr auto kRuns = field_runs<P>();
+
+    template <typename Parameters, typename Ctx, size_t... B>
+    static bool by_letter(Ctx& ctx, uint32_t insn, std::index_sequence<B...>) {
+        static_assert((kSameKind<decltype(Bound), std::tuple_element_t<B, Parameters>> && ...),
+                      "a bound argument does not fit its parameter");
+        return Fn(ctx, Bound..., fields_of<P>(insn));
+    }
+    template <typename Parameters, typename Ctx, size_t... B, size_t... I>
+    static bool in_order(Ctx& ctx, [[maybe_unused]] uint32_t insn, std::index_sequence<B...>,
+                         std::index_sequence<I...>) {
+        constexpr size_t kBound = sizeof...(B);
+        static_assert((kSameKind<decltype(Bound), std::tuple_element_t<B, Parameters>> && ...),
+                      "a bound argument does not fit its parameter");
+        static_assert(
+            ((FieldType<std::tuple_element_t<kBound + I, Parameters>>::bits == kRuns[I].width) && ...),
+            "a field's width does not match its argument");
+        return Fn(ctx, Bound...,
+                  FieldType<std::tuple_element_t<kBound + I, Parameters>>::make(extract(insn, kRuns[I]))...);
+    }
+    /// Scoped enumerations and bool must be the parameter's own; numbers convert.
     template <typename Given, typename Parameter>
     static constexpr bool kSameKind = std::is_same_v<Given, Parameter> ||
-                                      (std::is_integral_v<Given> && std::is_integral_v<Parameter> &&
-                                       !std::is_same_v<Given, bool> && !std::is_same_v<Parameter, bool>);
+                                      (std::is_convertible_v<Given, unsigned> &&
+                                       std::is_integral_v<Parameter> && !std::is_same_v<Given, bool> &&
+                                       !std::is_same_v<Parameter, bool>);
 };
 }  // namespace detail
 

@@ -40,6 +40,9 @@ void Cpu::reset(uint64_t pc) {
     jit::GuestState& s = state;
     for (uint64_t& x : s.x) x = 0;
     for (jit::V128& v : s.v) v = {};
+    for (jit::ScalableUpper& z : s.z_upper) z = {};
+    for (uint64_t& p : s.p) p = 0;
+    update_vector_length(*this);
     s.sp = s.sp_el1 = 0;
     s.flags = 0;
     s.dit = s.ssbs = 0;

@@ -88,6 +88,7 @@ void take_svc(Cpu& cpu, uint32_t imm16, uint64_t pc) {
 void take_brk(Cpu& cpu, uint32_t imm16, uint64_t pc) { synchronous(cpu, syndrome::brk(imm16), pc); }
 void take_undefined(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::undefined(), pc); }
 void take_fp_trap(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::fp_trap(), pc); }
+void take_sve_trap(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::sve_trap(), pc); }
 void take_illegal_state(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::illegal_state(), pc); }
 void take_sp_alignment(Cpu& cpu, uint64_t pc) { synchronous(cpu, syndrome::sp_alignment(), pc); }
 

@@ -22,6 +22,7 @@ void take_svc(Cpu& cpu, uint32_t imm16, uint64_t pc);
 void take_brk(Cpu& cpu, uint32_t imm16, uint64_t pc);
 void take_undefined(Cpu& cpu, uint64_t pc);
 void take_fp_trap(Cpu& cpu, uint64_t pc);
+void take_sve_trap(Cpu& cpu, uint64_t pc);
 void take_illegal_state(Cpu& cpu, uint64_t pc);
 void take_pc_alignment(Cpu& cpu, uint64_t pc);
 void take_sp_alignment(Cpu& cpu, uint64_t pc);

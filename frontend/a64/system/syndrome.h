@@ -18,6 +18,7 @@ enum class Class : uint32_t {
     Hvc = 0x16,
     Smc = 0x17,
     SystemTrap = 0x18,
+    SveTrap = 0x19,
     PointerAuthentication = 0x1c,
     InstructionAbortLower = 0x20,
     InstructionAbort = 0x21,
@@ -58,6 +59,7 @@ constexpr uint32_t pc_alignment() { return make(Class::PcAlignment, 0); }
 constexpr uint32_t sp_alignment() { return make(Class::SpAlignment, 0); }
 /// CV = 1, COND = always.
 constexpr uint32_t fp_trap() { return make(Class::FpTrap, 1u << 24 | 0xeu << 20); }
+constexpr uint32_t sve_trap() { return make(Class::SveTrap, 0); }
 /// With `rt` of WFIT and WFET.
 constexpr uint32_t wait_trap(bool wfe, std::optional<unsigned> rt = {}) {
     const uint32_t timeout = rt ? *rt << 5 | 1u << 2 | 1u << 1 : 0;

@@ -95,8 +95,15 @@ void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
 }
 
 void write_cpacr(Cpu& cpu, const SysregRow&, uint64_t value) {
-    cpu.registers.cpacr = value & (bit(20) | bit(21) | bit(28));  // FPEN, TTA
+    uint64_t bits = bit(20) | bit(21) | bit(28);                           // FPEN, TTA
+    if (cpu.config.features.has(Feature::Sve)) bits |= bit(16) | bit(17);  // ZEN
+    cpu.registers.cpacr = value & bits;
     update_translation_flags(cpu);
+}
+
+void write_zcr(Cpu& cpu, const SysregRow&, uint64_t value) {
+    cpu.registers.zcr = value & 15;
+    update_vector_length(cpu);
 }
 
 // A new table flushes nothing: software changes the ASID or invalidates, as it must on any CPU with a TLB.
@@ -164,6 +171,11 @@ void write_daif(Cpu& cpu, const SysregRow&, uint64_t value) { set_daif(cpu, valu
 SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
     if ((cpu.state.translation_flags & translation_flag::kFpTrap) == 0) return {};
     return {SystemResult::Kind::Trap, syndrome::fp_trap()};
+}
+SystemResult trap_sve(const Cpu& cpu, const SysregRow& row, bool write) {
+    if ((cpu.state.translation_flags & translation_flag::kSveTrap) != 0)
+        return {SystemResult::Kind::Trap, syndrome::sve_trap()};
+    return trap_fp(cpu, row, write);
 }
 uint64_t read_fpcr_register(Cpu& cpu, const SysregRow&) { return cpu.state.fpcr; }
 /// What this CPU has of FPCR.

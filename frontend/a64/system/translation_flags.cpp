@@ -1,5 +1,8 @@
 #include "frontend/a64/system/translation_flags.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "frontend/a64/system/cpu.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/fp_control.h"
@@ -24,7 +27,22 @@ uint32_t pac_flags(const Cpu& cpu) {
     return m;
 }
 
+/// CPACR_EL1.ZEN is as FPEN. The length of vectors is no flag: what depends on it reads GuestState::vector_bytes.
+uint32_t scalable_flags(const Cpu& cpu) {
+    uint32_t m = cpu.config.features.has(Feature::Sve256) ? translation_flag::kClearsUpper : 0;
+    const unsigned zen = cpu.registers.cpacr >> 16 & 3;
+    if (cpu.el == 1 ? (zen & 1) == 0 : zen != 3) m |= translation_flag::kSveTrap;
+    return m;
+}
+
 }  // namespace
+
+void update_vector_length(Cpu& cpu) {
+    const FeatureSet& features = cpu.config.features;
+    const unsigned longest = features.has(Feature::Sve512) ? 4 : features.has(Feature::Sve256) ? 2 : 1;
+    const unsigned asked = static_cast<unsigned>(cpu.registers.zcr & 15) + 1;
+    cpu.state.vector_bytes = 16 * std::bit_floor(std::min(asked, longest));
+}
 
 void update_translation_flags(Cpu& cpu) {
     jit::GuestState& s = cpu.state;
@@ -44,6 +62,7 @@ void update_translation_flags(Cpu& cpu) {
         if (fpen != 3) m |= translation_flag::kFpTrap;
         if ((sctlr & kSctlrDze) == 0) m |= translation_flag::kZeroTrap;
     }
+    if (cpu.config.features.has(Feature::Sve)) m |= scalable_flags(cpu);
     if ((sctlr & kSctlrM) == 0) m |= translation_flag::kZeroTrap;
     // With the MMU off all data is Device memory, where every access must be aligned (B2.9).
     if ((sctlr & (kSctlrA | kSctlrM)) != kSctlrM) m |= translation_flag::kAlignCheck;

@@ -10,4 +10,7 @@ struct Cpu;
 /// called after a change of any of them.
 void update_translation_flags(Cpu& cpu);
 
+/// Recomputes GuestState::vector_bytes from ZCR_EL1 and the lengths that the CPU has, which are powers of two.
+void update_vector_length(Cpu& cpu);
+
 }  // namespace arclight::frontend::a64

@@ -6,3 +6,4 @@
 #include "frontend/a64/translate/handlers_half.h"
 #include "frontend/a64/translate/handlers_integer.h"
 #include "frontend/a64/translate/handlers_simd.h"
+#include "frontend/a64/translate/handlers_sve.h"

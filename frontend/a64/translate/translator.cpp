@@ -5,6 +5,7 @@
 
 #include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/dispatch.h"
+#include "frontend/a64/translate/handlers_sve.h"
 
 namespace arclight::frontend::a64 {
 
@@ -36,7 +37,9 @@ void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t 
             translate::raise(t, jit::ExitReason::Undefined, kUndefinedIllegalState);
             return;
         }
+        const size_t first = block.insts.size();
         if (!dispatch(t)) return;
+        if (translation_flags & translation_flag::kClearsUpper) translate::clear_upper(t, first);
         if (t.side_exits >= kMaxSideExits) break;
     }
     translate::exit_to_next(t);

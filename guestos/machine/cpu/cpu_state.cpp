@@ -1,9 +1,12 @@
 #include "guestos/machine/cpu/cpu_state.h"
 
+#include <cstring>
+
 #include "frontend/a64/system/branch_type.h"
 #include "frontend/a64/system/fp_control.h"
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/pointer_auth.h"
+#include "frontend/a64/system/translation_flags.h"
 
 namespace arclight::guestos {
 
@@ -29,6 +32,9 @@ void each_register(State& s, Cpu& cpu, Visit visit) {
     for (unsigned i = 0; i < s.x.size(); ++i) visit(s.x[i], g.x[i]);
     for (unsigned i = 0; i < s.v.size(); ++i)
         for (unsigned half = 0; half < 2; ++half) visit(s.v[i][half], g.v[i].d[half]);
+
+    for (unsigned i = 0; i < s.p.size(); ++i) visit(s.p[i], g.p[i]);
+    visit(s.zcr, cpu.registers.zcr);
 
     visit(s.el, cpu.el);
     visit(s.sp_elx, cpu.sp_elx);
@@ -86,6 +92,8 @@ void each_pmu_register(State& s, Pmu& pmu, Visit visit) {
 CpuState CpuState::capture(const a64::Cpu& cpu) {
     CpuState s;
     each_register(s, cpu, [](auto& stored, const auto& field) { stored = field; });
+    for (unsigned i = 0; i < s.z_upper.size(); ++i)
+        std::memcpy(s.z_upper[i].data(), cpu.state.z_upper[i].b + sizeof(jit::V128), sizeof s.z_upper[i]);
     s.nzcv = jit::nzcv_from_flags(cpu.state.flags);
     s.fpcr = cpu.state.fpcr;
     s.fpsr = a64::read_fpsr(cpu.state);
@@ -99,6 +107,9 @@ void CpuState::apply(a64::Cpu& cpu) const {
     jit::GuestState& g = cpu.state;
     cpu.registers = {};  // the performance monitors stand until pmu_update()
     each_register(*this, cpu, [](const auto& stored, auto& field) { field = stored; });
+    for (unsigned i = 0; i < z_upper.size(); ++i)
+        std::memcpy(g.z_upper[i].b + sizeof(jit::V128), z_upper[i].data(), sizeof z_upper[i]);
+    a64::update_vector_length(cpu);
     g.flags = jit::flags_from_nzcv(nzcv);
     a64::reset_fp(g);
     a64::write_fpcr(g, fpcr);
@@ -121,6 +132,7 @@ void CpuState::check(devices::StateReader& in) const {
     in.require((nzcv & 0x0fff'ffff) == 0, "NZCV has other bits");
     in.require((fpcr & ~a64::kFpcrMask) == 0, "FPCR has other bits");
     in.require((fpsr & ~a64::kFpsrMask) == 0, "FPSR has other bits");
+    in.require(zcr <= 15, "ZCR_EL1 has other bits");
     for (const uint32_t set : pmu_sets)
         in.require((set & ~a64::Pmu::kCounters) == 0, "performance monitors that are not there");
 }

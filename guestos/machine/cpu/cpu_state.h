@@ -13,7 +13,7 @@
 namespace arclight::guestos {
 
 struct CpuState {
-    static constexpr uint32_t kVersion = 4;
+    static constexpr uint32_t kVersion = 5;
 
     /// Of a CPU that is outside translated code, so that nothing of it is in host registers.
     static CpuState capture(const frontend::a64::Cpu& cpu);
@@ -26,7 +26,7 @@ struct CpuState {
     static void fields(Archive& archive, Self& self) {
         archive(self.x, self.sp, self.pc, self.nzcv, self.daif, self.el, self.sp_elx, self.pan, self.il,
                 self.ss, self.uao, self.dit, self.ssbs, self.btype, self.pac_keys);
-        archive(self.v, self.fpcr, self.fpsr);
+        archive(self.v, self.fpcr, self.fpsr, self.z_upper, self.p, self.zcr);
         archive(self.threads, self.elr, self.spsr, self.contextidr, self.instructions);
         archive(self.translation, self.registers, self.debug, self.os_lock, self.breakpoints,
                 self.watchpoints);
@@ -47,6 +47,9 @@ struct CpuState {
     // SIMD and floating point; FPSR with the flags that were the host's
     std::array<std::array<uint64_t, 2>, 32> v{};
     uint32_t fpcr = 0, fpsr = 0;
+    std::array<std::array<uint64_t, 6>, jit::kScalableRegisters> z_upper{};  ///< bits 128 to 511 of Z0 to Z31
+    std::array<uint64_t, jit::kPredicateRegisters> p{};                      ///< and FFR
+    uint64_t zcr = 0;
     // System registers
     std::array<uint64_t, 3> threads{};  ///< TPIDR_EL0, TPIDRRO_EL0, TPIDR_EL1
     uint64_t elr = 0, spsr = 0, contextidr = 0;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "frontend/a64/scalable/memory.h"
 #include "frontend/a64/system/block_operation.h"
 #include "frontend/a64/system/hardware_debug.h"
 #include "guestos/machine/cpu/device_path.h"
@@ -17,7 +18,7 @@
 namespace arclight::guestos {
 
 /// On the virtual CPU's own thread.
-class MemoryPath {
+class MemoryPath : public frontend::a64::scalable::Memory {
   public:
     MemoryPath(VcpuCore& core, ShadowPager& pager)
         : core_(core),
@@ -37,6 +38,10 @@ class MemoryPath {
     void atomic_pair(uint64_t va, jit::ir::AtomicKind kind);
     /// CPY and SET, which are helpers.
     void block_operation(const frontend::a64::BlockOperation& op);
+    // Scalable operations, which are helpers: elements.
+    bool load(uint64_t va, unsigned size, uint64_t& value) override;
+    bool store(uint64_t va, unsigned size, uint64_t value) override;
+    bool try_load(uint64_t va, unsigned size, uint64_t& value) override;
     /// A region's access at host_pc to `address` in fastmem has faulted. True: the page is there now, try
     /// again.
     bool refill_fastmem(const void* host_pc, uint64_t address);
@@ -100,6 +105,8 @@ class MemoryPath {
     void note_device(const jit::MemoryAccess& access, const void* host_pc);
     bool may_be_misaligned(const jit::MemoryAccess& access, uint64_t va) const;
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
+    uint8_t* cached_element(uint64_t va, unsigned size, bool write) const;
+    Outcome element(jit::MemoryKind kind, uint64_t va, unsigned size);
     uint8_t* cached(uint64_t va, bool write, bool unprivileged) const;
     bool block_step(const frontend::a64::BlockOperation& op, uint64_t from, uint64_t to, unsigned log2,
                     uint64_t value);

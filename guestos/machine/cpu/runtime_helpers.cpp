@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "backend/process_accelerator.h"
+#include "frontend/a64/scalable/execute.h"
 #include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/system/maintenance.h"
 #include "frontend/a64/system/pointer_auth.h"
@@ -234,6 +235,16 @@ uint64_t block_memory(GuestState& s, uint64_t packed, uint64_t, uint64_t) {
     return 0;
 }
 
+uint64_t scalable(GuestState& s, uint64_t first, uint64_t second, uint64_t) {
+    a64::scalable::execute(s, nullptr, a64::scalable::Operation::unpack(first, second));
+    return 0;
+}
+
+uint64_t scalable_memory(GuestState& s, uint64_t first, uint64_t second, uint64_t) {
+    a64::scalable::execute(s, &vcpu(s).memory(), a64::scalable::Operation::unpack(first, second));
+    return 0;
+}
+
 template <auto function, class... Args>
 auto checked(GuestState& s, Args... args) {
     const jit::host_fp::IntegerOnlyCheck check(s);
@@ -287,6 +298,8 @@ void Vcpu::fill_runtime_table() {
     helper.operator()<Helper::BlockMemory, &block_memory>();
     helper.operator()<Helper::CompareAndSwapPair, &compare_and_swap_pair>();
     helper.operator()<Helper::AtomicPair, &atomic_pair>();
+    helper.operator()<Helper::Scalable, &scalable>();
+    helper.operator()<Helper::ScalableMemory, &scalable_memory>();
 }
 
 }  // namespace arclight::guestos

@@ -38,7 +38,7 @@ int64_t undefined_info(uint32_t insn, const Decoder& decoder) {
 TEST(Features, EveryRowHasOne) {
     for (const Encoding& e : encodings()) {
         ASSERT_LT(static_cast<size_t>(e.feature), kFeatureCount) << e.name;
-        EXPECT_TRUE(kDefaultFeatures.has(e.feature)) << e.name;
+        EXPECT_TRUE(kDefaultFeatures.has(e.feature) || e.feature == Feature::Sve) << e.name;
     }
 }
 
@@ -130,6 +130,39 @@ TEST(Features, Examples) {
         EXPECT_EQ(undefined_info(row.insn, default_decoder()), -1) << row.source;
         EXPECT_EQ(undefined_info(row.insn, Decoder(kDefaultFeatures.without(row.feature))), 0) << row.source;
     }
+}
+
+TEST(Features, SveIsThereWhereItIsAskedFor) {
+    constexpr uint32_t kAdd = 0x0420'0020, kPtrue = 0x2518'e3e0;  // add z0.b, z1.b, z0.b; ptrue p0.b
+    const Decoder with(kUsualFeatures.with(Feature::Sve128));
+    for (const uint32_t insn : {kAdd, kPtrue}) {
+        EXPECT_EQ(undefined_info(insn, default_decoder()), 0);
+        EXPECT_EQ(undefined_info(insn, with), -1);
+    }
+    ir::Block block;
+    const auto translated = [&](uint32_t insn, uint32_t flags) {
+        translate_block(block, std::span(&insn, 1), 0x40, flags, 1, with);
+        return block.insts.back().imm >> 32;
+    };
+    using namespace translation_flag;
+    EXPECT_EQ(translated(kAdd, kSveTrap), kUndefinedSveTrap);
+    EXPECT_EQ(translated(kAdd, kSveTrap | kFpTrap), kUndefinedSveTrap) << "which comes first";
+    EXPECT_EQ(translated(kAdd, kFpTrap), kUndefinedFpTrap);
+}
+
+/// What writes a V register clears what is above it, if there may be something.
+TEST(Features, VectorWritesClearWhatIsAbove) {
+    static constexpr uint32_t kLoad = 0xad40'0440;  // ldp q0, q1, [x2]
+    const auto clears = [](uint32_t flags) {
+        ir::Block block;
+        translate_block(block, std::span(&kLoad, 1), 0x40, flags, 1);
+        return std::ranges::count_if(block.insts, [](const ir::Inst& i) {
+            return i.op == ir::Op::StoreField && i.imm >= offsetof(jit::GuestState, z_upper) &&
+                   i.imm < offsetof(jit::GuestState, p);
+        });
+    };
+    EXPECT_EQ(clears(0), 0);
+    EXPECT_EQ(clears(translation_flag::kClearsUpper), 2 * 3);
 }
 
 TEST(Features, AFrontendTranslatesForItsCpus) {

@@ -22,7 +22,11 @@ constexpr uint32_t kKernel = translation_flag::kEl1 | translation_flag::kSpElx, 
 uint32_t msr(const SysregRow& row) { return 0xd510'0001 | (row.encoding & 0x7fffu) << 5; }
 uint32_t mrs(const SysregRow& row) { return 0xd530'0001 | (row.encoding & 0x7fffu) << 5; }
 
-ir::Block translate(uint32_t insn, const Decoder& decoder = default_decoder()) {
+const Decoder& full_decoder() {
+    static const Decoder decoder(kDefaultFeatures.with(Feature::Sve));
+    return decoder;
+}
+ir::Block translate(uint32_t insn, const Decoder& decoder = full_decoder()) {
     ir::Block block;
     translate_block(block, std::vector{insn, kNop}, 0x40, kKernel, 2, decoder);
     return block;

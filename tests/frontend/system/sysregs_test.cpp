@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "frontend/a64/system/syndrome.h"
 #include "jit/host_fp.h"
 #include "tests/frontend/system/test_cpu.h"
 
@@ -338,6 +339,34 @@ TEST_F(Sysregs, PlainStorageAndMasks) {
     write(sysreg_encoding(2, 0, 7, 9, 6), 0x05);
     EXPECT_EQ(read(sysreg_encoding(2, 0, 7, 9, 6)), 0x0au);
     EXPECT_EQ(read(sysreg_encoding(2, 0, 7, 8, 6)), 0xffu);
+}
+
+TEST_F(Sysregs, ScalableVectors) {
+    constexpr uint32_t kZcr = sysreg_encoding(3, 0, 1, 2, 0);
+    constexpr uint64_t kZen = 3 << 16, kFpen = 3 << 20, kSveField = uint64_t{15} << 32;
+    uint64_t value = 0;
+    EXPECT_EQ(read_sysreg(cpu, kZcr, value).kind, SystemResult::Kind::Undefined);
+    write(reg::cpacr, kZen | kFpen);
+    EXPECT_EQ(read(reg::cpacr), kFpen) << "there is no SVE to be enabled";
+    EXPECT_EQ(read(reg::pfr0) & kSveField, 0u);
+
+    Cpu vectors(*state, environment, tables.memory(), {.features = kUsualFeatures.with(Feature::Sve512)});
+    vectors.reset(0x1000);
+    EXPECT_TRUE(read_sysreg(vectors, reg::pfr0, value).ok());
+    EXPECT_EQ(value & kSveField, uint64_t{1} << 32);
+    const auto trapped = [&] { return syndrome::class_of(write_sysreg(vectors, kZcr, 0).esr); };
+    EXPECT_EQ(trapped(), syndrome::Class::SveTrap) << "before FP's";
+    EXPECT_TRUE(write_sysreg(vectors, reg::cpacr, kZen).ok());
+    EXPECT_EQ(trapped(), syndrome::Class::FpTrap);
+    EXPECT_TRUE(write_sysreg(vectors, reg::cpacr, kZen | kFpen).ok());
+    // Lengths are powers of two, up to the longest.
+    for (const auto& [zcr, bytes] : std::initializer_list<std::pair<uint64_t, uint32_t>>{
+             {0, 16}, {1, 32}, {2, 32}, {3, 64}, {0xff, 64}}) {
+        EXPECT_TRUE(write_sysreg(vectors, kZcr, zcr).ok());
+        EXPECT_EQ(state->vector_bytes, bytes) << zcr;
+    }
+    EXPECT_TRUE(read_sysreg(vectors, kZcr, value).ok());
+    EXPECT_EQ(value, 15u);
 }
 
 }  // namespace

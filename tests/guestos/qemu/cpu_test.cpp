@@ -63,6 +63,11 @@ TEST(QemuCpu, Properties) {
     for (const std::string_view feature : {"FEAT_SVE", "FEAT_SME", "FEAT_LPA2"})
         EXPECT_FALSE(notes_of(*without).contains(feature)) << notes_of(*without);
     using frontend::a64::Feature;
+    const auto vectors = request_for("-cpu max,sve=on,sve256=on");
+    ASSERT_TRUE(vectors);
+    EXPECT_TRUE(vectors->options.cpu->features.has(Feature::Sve256));
+    EXPECT_FALSE(vectors->options.cpu->features.has(Feature::Sve512)) << "a shorter length is named";
+    EXPECT_FALSE(notes_of(*vectors).contains("FEAT_SVE,")) << notes_of(*vectors);
     EXPECT_FALSE(request_for("-cpu host,pmu=off")->options.cpu->features.has(Feature::Pmu));
     EXPECT_EQ(request_for("-cpu cortex-a57,midr=0x410fd034")->options.cpu->identity.midr, 0x410f'd034u);
     const auto integers = request_for("-cpu max,vfp=off,neon=off");

@@ -1,0 +1,102 @@
+// SVE: operations of registers (scalable/operation.h), which the runtime carries out.
+#include <bit>
+
+#include "frontend/a64/translate/simd_common.h"
+#include "frontend/a64/translate/sve_common.h"
+
+namespace arclight::frontend::a64::translate {
+
+/// CheckSVEEnabled: the trap of SVE comes before that of floating point.
+bool check_sve_enabled(TranslationContext& t) {
+    if ((t.translation_flags & translation_flag::kSveTrap) == 0) return check_fp_enabled(t);
+    return raise(t, jit::ExitReason::Undefined, kUndefinedSveTrap);
+}
+
+Operation operation_of(Scalable kind, unsigned with, const Fields& f) {
+    const auto byte = [](unsigned value) { return static_cast<uint8_t>(value); };
+    Operation o;
+    o.kind = kind;
+    o.variant = static_cast<uint16_t>(with);
+    o.d = byte(f['d']), o.n = byte(f['n']), o.m = byte(f['m']), o.a = byte(f['a']), o.g = byte(f['g']);
+    o.size = byte((with >> 22 & 15) != 0 ? (with >> 22 & 15) - 1 : f['z']);
+    o.imm = f['i'] | with >> 26;
+    o.k = byte(f['k'] | (with >> 18 & 15));
+    o.s = byte(f['s'] | (with >> 17 & 1));
+    o.x = byte(f['x'] | (with >> 16 & 1));
+    return o;
+}
+
+bool emit(TranslationContext& t, const Operation& o) {
+    call(t, Helper::Scalable, {t.ir.i64(o.first()), t.ir.i64(o.second())});
+    return true;
+}
+
+bool emit_access(TranslationContext& t, const Operation& o) {
+    call(t, Helper::ScalableMemory, {t.ir.i64(o.first()), t.ir.i64(o.second())});
+    return true;
+}
+
+bool sve(TranslationContext& t, Scalable kind, unsigned sizes, unsigned with, Fields f) {
+    if (!size_allowed(sizes, f['z'])) return undefined(t);
+    if (!check_sve_enabled(t)) return false;
+    return emit(t, operation_of(kind, with, f));
+}
+
+bool sve_lanes(TranslationContext& t, Scalable kind, Op op, unsigned sizes, unsigned with, Fields f) {
+    return sve(t, kind, sizes, with | static_cast<unsigned>(op), f);
+}
+
+bool sve_shift(TranslationContext& t, Scalable kind, Op op, bool left, unsigned with, Fields f) {
+    if (f['t'] == 0) return undefined(t);
+    if (!check_sve_enabled(t)) return false;
+    const unsigned size = std::bit_width(f['t']) - 1, width = 8u << size, total = f['t'] << 3 | f['i'];
+    Operation o = operation_of(kind, with | static_cast<unsigned>(op), f);
+    o.size = static_cast<uint8_t>(size);
+    o.imm = left ? total - width : 2 * width - total;
+    return emit(t, o);
+}
+
+bool sve_immediate(TranslationContext& t, Scalable kind, Op op, unsigned with, Fields f) {
+    if (f['z'] == 0 && f['s'] != 0) return undefined(t);
+    if (!check_sve_enabled(t)) return false;
+    return emit(t, operation_of(kind, with | static_cast<unsigned>(op), f));
+}
+
+bool sve_bitwise_immediate(TranslationContext& t, Op op, Fields f) {
+    // DecodeBitMasks: elements of at least two bits, which are not all ones.
+    const uint32_t n = f['i'] >> 12, s = f['i'] & 63;
+    const uint32_t length = n << 6 | (~s & 63);
+    if (length < 2) return undefined(t);
+    const uint32_t levels = (1u << (std::bit_width(length) - 1)) - 1;
+    if ((s & levels) == levels) return undefined(t);
+    if (!check_sve_enabled(t)) return false;
+    return emit(t, operation_of(Scalable::BitwiseImmediate, static_cast<unsigned>(op) | with_size(3), f));
+}
+
+bool sve_duplicate_element(TranslationContext& t, Fields f) {
+    if (f['t'] == 0) return undefined(t);
+    if (!check_sve_enabled(t)) return false;
+    const unsigned size = static_cast<unsigned>(std::countr_zero(f['t']));
+    Operation o = operation_of(Scalable::DuplicateElement, 0, f);
+    o.size = static_cast<uint8_t>(size);
+    o.imm = (f['i'] << 5 | f['t']) >> (size + 1);
+    return emit(t, o);
+}
+
+bool sve_nothing(TranslationContext& t, Fields) { return check_sve_enabled(t); }
+
+void clear_upper(TranslationContext& t, size_t first) {
+    const ir::Block& block = t.ir.block();
+    const size_t end = block.insts.size();
+    ir::Ref zeros = ir::kNoRef;
+    for (size_t i = first; i < end; ++i) {
+        if (block.insts[i].op != Op::SetV) continue;
+        const size_t place =
+            offsetof(jit::GuestState, z_upper) + block.insts[i].imm * sizeof(jit::ScalableUpper);
+        if (zeros == ir::kNoRef) zeros = zero(t);
+        for (size_t at = sizeof(jit::V128); at < sizeof(jit::ScalableUpper); at += sizeof(jit::V128))
+            t.ir.store_field(zeros, place + at, sizeof(jit::V128));
+    }
+}
+
+}  // namespace arclight::frontend::a64::translate
