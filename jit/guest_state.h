@@ -161,7 +161,7 @@ struct alignas(64) GuestState {
     uint64_t pac_key_masks[4][2];
     uint64_t pac_masks[2][2];  ///< likewise of all pointers to code, and to data
     uint64_t branch_target;    ///< of the last branch to a register, with translation flags that ask for it
-    uint64_t dit, ssbs;        ///< PSTATE.DIT and SSBS as MRS reads them: bit 24, bit 12
+    uint64_t dit, ssbs, tco;   ///< PSTATE.DIT, SSBS and TCO as MRS reads them: bit 24, bit 12, bit 25
     uint32_t unfinished_broadcasts;  ///< not 0: this CPU has asked others for work and not waited since
 
     // Scalable vectors, of CPUs that have them. The low 128 bits of a vector are in `v`, and a predicate has one bit for each byte.

@@ -48,10 +48,10 @@ struct MemoryAccess {
     ir::AtomicKind atomic = ir::AtomicKind::Add;
 
     constexpr uint32_t pack() const {
-        return static_cast<uint32_t>(kind) | (aux & 0x1ffff) << 8 | static_cast<uint32_t>(atomic) << 25;
+        return static_cast<uint32_t>(kind) | (aux & 0x3ffff) << 6 | static_cast<uint32_t>(atomic) << 25;
     }
     static constexpr MemoryAccess unpack(uint64_t d) {
-        return {static_cast<MemoryKind>(d & 0xff), static_cast<uint32_t>(d >> 8 & 0x1ffff),
+        return {static_cast<MemoryKind>(d & 0x3f), static_cast<uint32_t>(d >> 6 & 0x3ffff),
                 static_cast<ir::AtomicKind>(d >> 25 & 0xf)};
     }
 

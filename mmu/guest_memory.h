@@ -7,6 +7,7 @@
 #include "mmu/device_writes.h"
 #include "mmu/no_speculation.h"
 #include "mmu/page_overlay.h"
+#include "mmu/tag_memory.h"
 
 namespace arclight::mmu {
 
@@ -23,15 +24,18 @@ struct ReadOnlyMemory {
 /// physical address to a host pointer goes through host() or pieces(), which keep the guest inside RAM.
 class GuestMemory {
   public:
-    /// `observer` learns what devices write; null: nobody asks. `read_only` does not overlap RAM.
+    /// `observer` learns what devices write; null: nobody asks. `read_only` does not overlap RAM. `tags`: of all of RAM; null: there are
+    /// none.
     GuestMemory(uint8_t* host, uint64_t base_pa, uint64_t size, PageOverlay* overlay = nullptr,
-                DeviceWriteObserver* observer = nullptr, const ReadOnlyMemory& read_only = {})
+                DeviceWriteObserver* observer = nullptr, const ReadOnlyMemory& read_only = {},
+                TagMemory* tags = nullptr)
         : host_(host),
           base_(base_pa),
           size_(size),
           overlay_(overlay),
           observer_(observer),
-          read_only_(read_only) {}
+          read_only_(read_only),
+          tags_(tags) {}
 
     bool contains(uint64_t pa, uint64_t len) const {
         const uint64_t offset = pa - base_;  // wraps to a huge value below base_
@@ -70,6 +74,12 @@ class GuestMemory {
     uint64_t page_address(uint64_t number) const {
         const uint64_t offset = number * PageOverlay::kPage;
         return offset < size_ ? base_ + offset : read_only_.base + (offset - size_);
+    }
+
+    // ---- Allocation tags, of pa, which must be in RAM. Without tags they are 0, and stay so.
+    unsigned tag(uint64_t pa) const { return tags_ != nullptr ? tags_->load(bounded(pa - base_, size_)) : 0; }
+    void set_tag(uint64_t pa, unsigned tag) const {
+        if (tags_ != nullptr) tags_->store(bounded(pa - base_, size_), tag);
     }
 
     // ---- The page overlay
@@ -146,6 +156,7 @@ class GuestMemory {
     PageOverlay* overlay_;
     DeviceWriteObserver* observer_;  ///< null: nobody asks
     ReadOnlyMemory read_only_;
+    TagMemory* tags_;
 };
 
 }  // namespace arclight::mmu

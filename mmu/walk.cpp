@@ -11,7 +11,7 @@ namespace {
 // TCR_EL1 (D19.2.139)
 constexpr unsigned kTcrEpd0 = 7, kTcrTg0 = 14, kTcrTg1 = 30, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36,
                    kTcrTbi0 = 37, kTcrTbi1 = 38, kTcrHa = 39, kTcrHd = 40, kTcrHpd0 = 41, kTcrHpd1 = 42,
-                   kTcrTbid0 = 51, kTcrTbid1 = 52, kTcrE0pd0 = 55, kTcrE0pd1 = 56;
+                   kTcrTbid0 = 51, kTcrTbid1 = 52, kTcrE0pd0 = 55, kTcrE0pd1 = 56, kTcrTcma0 = 57, kTcrTcma1 = 58;
 constexpr uint64_t kSctlrM = bit(0), kSctlrI = bit(12), kSctlrWxn = bit(19);
 
 // Descriptors (D8.3)
@@ -43,6 +43,8 @@ constexpr bool has_blocks(unsigned granule_bits, unsigned level) {
 // MAIR attributes: 0b0000dd00 is Device. (0b0000ddxx with xx != 0 is UNPREDICTABLE without FEAT_XS; treated
 // alike.)
 constexpr bool is_device_attribute(uint8_t attribute) { return (attribute & 0xf0) == 0; }
+
+constexpr uint8_t kTaggedAttribute = 0xf0;
 
 WalkResult fault(FaultKind kind, unsigned level) {
     WalkResult r;
@@ -153,6 +155,7 @@ void TranslationRegs::update() {
         h.disabled = (tcr & bit(i == 0 ? kTcrEpd0 : kTcrEpd1)) != 0;
         h.tbi = (tcr & bit(i == 0 ? kTcrTbi0 : kTcrTbi1)) != 0;
         h.tbid = (tcr & bit(i == 0 ? kTcrTbid0 : kTcrTbid1)) != 0;
+        h.tcma = (tcr & bit(i == 0 ? kTcrTcma0 : kTcrTcma1)) != 0;
         h.hierarchy_disabled = (tcr & bit(i == 0 ? kTcrHpd0 : kTcrHpd1)) != 0;
         h.unprivileged_disabled = (tcr & bit(i == 0 ? kTcrE0pd0 : kTcrE0pd1)) != 0;
         h.sign_mask = ~low_bits(h.va_bits);
@@ -263,6 +266,7 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         r.shareability = static_cast<uint8_t>(descriptor >> 8 & 3);
         const unsigned attribute = descriptor >> 2 & 7;
         r.attributes = static_cast<uint8_t>(regs.mair >> (8 * attribute));
+        r.tagged = regs.options.tags && r.attributes == kTaggedAttribute;
         if ((regs.device_mask >> attribute & 1) != 0) {
             r.memory = MemoryType::Device;
             r.shareability = 0b10;

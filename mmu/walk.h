@@ -30,6 +30,7 @@ struct TranslationOptions {
     bool granule_16k = true;
     bool granule_64k = true;
     bool small_tables = true;  ///< FEAT_TTST: address spaces of less than 25 bits
+    bool tags = false;         ///< FEAT_MTE2: MAIR attribute 0xf0 is Tagged Normal memory
 };
 
 /// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1 with their fields decoded (ARM ARM D8.2). Write the raw
@@ -49,6 +50,7 @@ struct TranslationRegs {
         bool unprivileged_disabled = false;  ///< E0PDn
         bool tbi = false;
         bool tbid = false;                ///< TBIDn: tags are of data alone
+        bool tcma = false;                ///< TCMAn: the half's own tag, all 0 or all 1, is not checked
         bool hierarchy_disabled = false;  ///< HPDn: APTable, UXNTable and PXNTable are ignored
         bool bad_base = false;            ///< the TTBR's address exceeds the output size
     };
@@ -127,6 +129,7 @@ struct WalkResult {
     uint8_t shareability = 0;  ///< SH
     bool non_global = false;
     bool guarded = false;     ///< GP (FEAT_BTI)
+    bool tagged = false;      ///< has allocation tags (FEAT_MTE2)
     bool contiguous = false;  ///< one of several adjacent entries that map adjacent pages or blocks
     /// Writable, but the first write must set the dirty state: do not cache it as writable.
     bool clean = false;

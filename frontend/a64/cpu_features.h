@@ -167,11 +167,13 @@ inline constexpr FeatureSet kDefaultFeatures = {
     Feature::Ebf16,
     Feature::Afp,
     Feature::Rpres,
+    Feature::Mte,
 };
 static_assert(kDefaultFeatures.consistent());
 /// What a guest is shown unless somebody asks for more: debuggers older than GDB 15 do not follow signed return addresses through a
-/// kernel; where guarded pages are used, indirect branches leave the regions of tier 2.
-inline constexpr FeatureSet kUsualFeatures = kDefaultFeatures.without(Feature::PAuth).without(Feature::Bti);
+/// kernel; where guarded pages are used, indirect branches leave the regions of tier 2; checked accesses to tagged pages are slow.
+inline constexpr FeatureSet kUsualFeatures =
+    kDefaultFeatures.without(Feature::PAuth).without(Feature::Bti).without(Feature::Mte);
 static_assert(kUsualFeatures.consistent());
 // without() goes through the table once.
 static_assert([] {

@@ -151,7 +151,8 @@ class Copy {
 
 // SPSR_EL1
 constexpr uint32_t kMode = 0xf, kAArch32 = 1u << 4, kDaif = 0xf << 6, kIl = 1u << 20, kSs = 1u << 21,
-                   kPan = 1u << 22, kUao = 1u << 23, kDit = 1u << 24, kSsbs = 1u << 12, kNzcv = 0xf000'0000;
+                   kPan = 1u << 22, kUao = 1u << 23, kDit = 1u << 24, kTco = 1u << 25, kSsbs = 1u << 12,
+                   kNzcv = 0xf000'0000;
 constexpr unsigned kBtypeShift = 10;
 constexpr uint32_t kEl0t = 0, kEl1t = 4, kEl1h = 5;
 
@@ -162,7 +163,7 @@ uint64_t& stack_bank(CpuState& s) { return s.el == 1 && s.sp_elx ? s.sp[2] : s.s
 uint32_t pstate_of(const CpuState& s) {
     uint32_t v = s.nzcv | static_cast<uint32_t>(s.daif);
     if (s.el == 1) v |= s.sp_elx ? kEl1h : kEl1t;
-    v |= static_cast<uint32_t>(s.dit | s.ssbs) | uint32_t{s.btype} << kBtypeShift;
+    v |= static_cast<uint32_t>(s.dit | s.ssbs | s.tco) | uint32_t{s.btype} << kBtypeShift;
     return v | (s.ss ? kSs : 0) | (s.pan ? kPan : 0) | (s.uao ? kUao : 0) | (s.il ? kIl : 0);
 }
 
@@ -176,6 +177,7 @@ bool set_pstate(CpuState& s, uint32_t v) {
     s.pan = (v & kPan) != 0;
     s.uao = (v & kUao) != 0;
     s.dit = v & kDit;
+    s.tco = v & kTco;
     s.ssbs = v & kSsbs;
     s.btype = static_cast<uint8_t>(v >> kBtypeShift & 3);
     stack_bank(s) = s.sp[0];

@@ -52,7 +52,7 @@ constexpr std::string_view kMachineProperties =
     "  highmem=<bool>         - Set off to refuse more than 3 GiB of memory\n"
     "  initrd=<string>        - Linux initial ramdisk file\n"
     "  kernel=<string>        - Linux kernel image file\n"
-    "  mte=<bool>             - taken, with a line if the CPU has no FEAT_MTE\n"
+    "  mte=<bool>             - memory tagging, of max, cortex-a710 and neoverse-n2\n"
     "  secure=<bool>          - taken, with a line: the CPU has no EL3\n"
     "  virtualization=<bool>  - taken, with a line if the CPU has no EL2\n";
 

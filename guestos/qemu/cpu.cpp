@@ -91,14 +91,27 @@ Result<void> take_properties(Translation& t, Keys& keys, std::string_view name, 
     return {};
 }
 
+/// -M mte=on: the models whose processors have it.
+Result<void> take_tags(Translation& t, std::string_view name, CpuChoice& choice) {
+    if (!t.mte) return {};
+    constexpr std::string_view kTagging[] = {"max", "host", "cortex-a710", "neoverse-n2"};
+    if (std::ranges::find(kTagging, name) == std::end(kTagging))
+        return t.notes.missed("-machine mte=on: the CPU has no FEAT_MTE");
+    return choice.switch_feature("mte", true);
+}
+
 }  // namespace
 
 Result<void> take_cpu_model(Translation& t) {
     const auto text = t.in.word("cpu");
     // QEMU's own choice for this board is a Cortex-A15, which runs no AArch64.
-    if (!text)
+    if (!text) {
+        CpuChoice choice;
+        if (const auto done = take_tags(t, choice.model, choice); !done) return done;
+        if (t.mte) t.out.cpu = std::move(choice);
         return t.notes.missed(
             "no -cpu: QEMU's default for virt is cortex-a15, of 32 bits; the guest gets an AArch64 CPU");
+    }
     auto values = parse_key_values(*text, "model");
     if (!values) return failure("-cpu {}: {}", *text, values.error());
     const Given given{.option = "cpu", .origin = "-cpu " + *text, .values = *values};
@@ -111,6 +124,7 @@ Result<void> take_cpu_model(Translation& t) {
     Keys keys(given);
     if (const auto taken = take_properties(t, keys, name, *choice, missing); !taken) return taken;
     if (const auto known = keys.finish(); !known) return known;
+    if (const auto done = take_tags(t, name, *choice); !done) return done;
     t.out.cpu = std::move(*choice);
     const auto still = lacking(**model, t.out.cpu->features);
     std::erase_if(missing,

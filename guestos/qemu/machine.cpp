@@ -69,7 +69,6 @@ Result<void> take_properties(Translation& t, Keys& keys) {
     for (const auto& done :
          {missed(t.el2, "virtualization=on: the CPU has no EL2"),
           missed(keys.on("secure", false), "secure=on: the CPU has no EL3 and no secure memory"),
-          missed(t.mte, "mte=on: the CPU has no FEAT_MTE"),
           missed(keys.choice("iommu", "none", {"none", "smmuv3"}) != "none",
                  "iommu=smmuv3: there is no SMMU"),
           missed(keys.on("ras", false), "ras=on: there are no error records"),

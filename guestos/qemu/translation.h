@@ -59,7 +59,7 @@ struct Translation {
     Notes notes;
 
     bool el2 = false;  ///< -M virtualization=on
-    bool mte = false;
+    bool mte = false;  ///< -M mte=on
     bool gic_given = false;     ///< -M gic-version
     std::vector<Drive> drives;  ///< by -drive, in their order
     std::vector<Drive> nodes;   ///< by -blockdev

@@ -59,6 +59,8 @@ inline constexpr uint32_t kMemTagged =
     1u << 15;  ///< an address with a tag (GuestState::address_tag) was found there
 /// LoadPair and StorePair of units of 8 bytes: one access for other CPUs where it is aligned to 16 bytes.
 inline constexpr uint32_t kMemWhole = 1u << 16;
+/// The address's tag is not compared with that of memory (MTE). For slow paths: emitted code compares none.
+inline constexpr uint32_t kMemUnchecked = 1u << 17;
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
 /// Loads and stores that are neither exclusive nor atomic. Inst::imm of one may predict where its address
 /// falls (jit/engine/predict.h).

@@ -18,7 +18,8 @@ Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemor
       spsr_of_features(spsr_of(config.features)) {
     translation.options = {.granule_16k = config.features.has(Feature::Granule16),
                            .granule_64k = config.features.has(Feature::Granule64),
-                           .small_tables = config.features.has(Feature::Ttst)};
+                           .small_tables = config.features.has(Feature::Ttst),
+                           .tags = config.features.has(Feature::Mte)};
 }
 
 void Cpu::reset(uint64_t pc) {
@@ -46,6 +47,7 @@ void Cpu::reset(uint64_t pc) {
     s.sp = s.sp_el1 = 0;
     s.flags = 0;
     s.dit = s.ssbs = 0;
+    s.tco = spsr_of_features & kSpsrTco;
     std::memset(s.pac_keys, 0, sizeof s.pac_keys);
     update_pac_masks(*this);
     reset_fp(s);

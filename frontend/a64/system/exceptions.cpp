@@ -46,7 +46,7 @@ uint64_t pstate_to_spsr(const Cpu& cpu) {
     if (cpu.ss) v |= kSpsrSs;
     if (cpu.pan) v |= kSpsrPan;
     if (cpu.uao) v |= kSpsrUao;
-    v |= cpu.state.dit | cpu.state.ssbs | uint64_t{cpu.btype} << kSpsrBtypeShift;
+    v |= cpu.state.dit | cpu.state.ssbs | cpu.state.tco | uint64_t{cpu.btype} << kSpsrBtypeShift;
     if (cpu.il) v |= kSpsrIl;
     return v;
 }
@@ -72,6 +72,7 @@ void take_exception(Cpu& cpu, ExceptionKind kind, uint32_t esr, uint64_t return_
     cpu.ss = false;
     cpu.uao = false;
     cpu.btype = 0;
+    s.tco = cpu.spsr_of_features & kSpsrTco;
     s.ssbs = (cpu.translation.sctlr & kSctlrDssbs) != 0 ? kSpsrSsbs : 0;
     if ((cpu.translation.sctlr & kSctlrSpan) == 0) cpu.pan = true;
     s.pc = cpu.registers.vbar + offset;
@@ -173,6 +174,7 @@ void eret(Cpu& cpu) {
     cpu.btype = static_cast<uint8_t>((spsr & cpu.spsr_of_features & kSpsrBtype) >> kSpsrBtypeShift);
     s.dit = spsr & cpu.spsr_of_features & kSpsrDit;
     s.ssbs = spsr & cpu.spsr_of_features & kSpsrSsbs;
+    s.tco = spsr & cpu.spsr_of_features & kSpsrTco;
     s.pc = branch_address(cpu, s.elr_el1);
     s.exclusive_addr = jit::kNoExclusive;
     cpu.event_register.store(true, std::memory_order_relaxed);
@@ -201,7 +203,7 @@ void set_uao(Cpu& cpu, bool uao) {
 
 uint64_t spsr_of(FeatureSet features) {
     return (features.has(Feature::Uao) ? kSpsrUao : 0) | (features.has(Feature::Ssbs) ? kSpsrSsbs : 0) |
-           (features.has(Feature::Dit) ? kSpsrDit : 0) | (features.has(Feature::Bti) ? kSpsrBtype : 0);
+           (features.has(Feature::Dit) ? kSpsrDit : 0) | (features.has(Feature::Mte) ? kSpsrTco : 0) | (features.has(Feature::Bti) ? kSpsrBtype : 0);
 }
 
 void sync_stack_pointers(Cpu& cpu) { stack_bank(cpu) = cpu.state.sp; }

@@ -54,6 +54,8 @@ void eret(Cpu& cpu);
 uint64_t pstate_to_spsr(const Cpu& cpu);
 /// The bits of it that features beyond Armv8.0 bring, but PAN's.
 uint64_t spsr_of(FeatureSet features);
+/// PSTATE.TCO there: set at resets and by exceptions.
+inline constexpr uint64_t kSpsrTco = uint64_t{1} << 25;
 void set_pan(Cpu& cpu, bool pan);
 void set_sp_elx(Cpu& cpu, bool sp_elx);
 void set_uao(Cpu& cpu, bool uao);

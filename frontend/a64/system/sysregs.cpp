@@ -10,6 +10,7 @@
 #include "frontend/a64/system/pmu.h"
 #include "frontend/a64/system/pointer_auth.h"
 #include "frontend/a64/system/syndrome.h"
+#include "frontend/a64/system/tags.h"
 #include "frontend/a64/system/translation_flags.h"
 #include "frontend/a64/translation_flags.h"
 #include "mmu/bits.h"
@@ -79,10 +80,12 @@ uint64_t sctlr_writable(FeatureSet features) {
     if (features.has(Feature::Lse2)) writable |= kSctlrNaa;
     if (features.has(Feature::Mops)) writable |= bit(33);           // MSCEn
     if (features.has(Feature::Bti)) writable |= bit(36) | bit(35);  // BT1, BT0
+    if (features.has(Feature::Mte)) writable |= kSctlrTags;
     return writable;
 }
 
-constexpr uint64_t kSctlrTranslation = bit(0) | bit(19);  // M, WXN
+constexpr uint64_t kSctlrTranslation =
+    bit(0) | bit(19) | kSctlrAta | kSctlrTcf;  // M, WXN; whether the soft TLB may have EL1's tagged pages
 constexpr uint64_t kSctlrReset = kSctlrRes1 | bit(23) | bit(18) | bit(16) | bit(4) | bit(3);
 
 void write_sctlr(Cpu& cpu, const SysregRow&, uint64_t value) {
@@ -123,7 +126,8 @@ void write_tcr(Cpu& cpu, const SysregRow&, uint64_t value) {
     constexpr uint64_t kAlways = ((bit(43) - 1) & ~(bit(6) | bit(35))) | bit(55) | bit(56);
     constexpr uint64_t kHwu = low_bits(51) & ~low_bits(43), kTbid = bit(51) | bit(52);
     value &= kAlways | (cpu.config.features.has(Feature::Hpds2) ? kHwu : 0) |
-             (cpu.config.features.has(Feature::PAuth) ? kTbid : 0);
+             (cpu.config.features.has(Feature::PAuth) ? kTbid : 0) |
+             (cpu.config.features.has(Feature::Mte) ? bit(57) | bit(58) : 0);  // TCMA0, TCMA1
     if (value == cpu.translation.tcr) return;
     cpu.translation.tcr = value;
     cpu.translation.update();

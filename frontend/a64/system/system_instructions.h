@@ -15,6 +15,8 @@ enum class SystemInline : uint8_t {
     CleanLine,  ///< Helper::CleanLine
     CodeLine,   ///< Helper::ForgetCodeLine
     ZeroBlock,  ///< Op::ZeroBlock
+    TagBlock,      ///< Helper::StoreTags
+    ZeroTagBlock,  ///< the same, and memory becomes zero
 };
 
 /// What a system instruction does besides checking its address.

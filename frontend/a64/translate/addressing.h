@@ -20,7 +20,10 @@ struct Address {
 
 /// MemAux of a plain access there.
 inline uint32_t mem_aux(TranslationContext& t, unsigned size, const Address& a, uint32_t flags = 0) {
-    if (a.offset) return mem_aux(t, size, a.base, *a.offset, flags);
+    if (a.offset) {
+        const uint32_t unchecked = a.written_back == ir::kNoRef ? unchecked_at_sp(t, a.base) : 0;
+        return mem_aux(t, size, a.base, *a.offset, flags | unchecked);
+    }
     check_sp(t, a.base);
     return mem_aux(t, size, flags);
 }

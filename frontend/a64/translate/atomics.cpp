@@ -11,8 +11,11 @@ Type register_type(unsigned size) { return int_type(size == 3); }
 uint32_t atomic_aux(TranslationContext& t, unsigned size, Reg n, bool acquire, bool release) {
     check_sp(t, n);
     return mem_aux(t, size,
-                   ir::kMemAligned | (acquire ? ir::kMemAcquire : 0) | (release ? ir::kMemRelease : 0));
+                   ir::kMemAligned | (acquire ? ir::kMemAcquire : 0) | (release ? ir::kMemRelease : 0) |
+                       unchecked_at_sp(t, n));
 }
+/// With writeback tags are checked, whatever the base is.
+constexpr uint32_t with_writeback(uint32_t aux) { return aux & ~ir::kMemUnchecked; }
 
 }  // namespace
 
@@ -93,7 +96,7 @@ bool LDAPURSW(TranslationContext& t, Imm<9> offset, Reg n, Reg r) {
 
 bool STLR_pre(TranslationContext& t, bool wide, Reg n, Reg r) {
     const unsigned size = wide ? 3 : 2;
-    const uint32_t aux = atomic_aux(t, size, n, false, true);
+    const uint32_t aux = with_writeback(atomic_aux(t, size, n, false, true));
     const Address a = address_imm(t, n, -(1 << size), kPreIndex);
     store(t, a.address, x(t, r), aux);
     write_back(t, a);
@@ -102,7 +105,7 @@ bool STLR_pre(TranslationContext& t, bool wide, Reg n, Reg r) {
 
 bool LDAPR_post(TranslationContext& t, bool wide, Reg n, Reg r) {
     const unsigned size = wide ? 3 : 2;
-    const uint32_t aux = atomic_aux(t, size, n, true, false);
+    const uint32_t aux = with_writeback(atomic_aux(t, size, n, true, false));
     const Address a = address_imm(t, n, 1 << size, kPostIndex);
     set_x(t, r, load(t, int_type(wide), a.address, aux));
     write_back(t, a);
@@ -112,7 +115,8 @@ bool LDAPR_post(TranslationContext& t, bool wide, Reg n, Reg r) {
 // Two words are one doubleword, two doublewords one access of 16 bytes: more than the order that is asked for. Both must be
 // aligned as a whole, or with FEAT_LSE2 within 16 bytes.
 bool STILP(TranslationContext& t, bool wide, Reg r2, bool in_place, Reg n, Reg r) {
-    const uint32_t aux = atomic_aux(t, 3, n, false, true);
+    const uint32_t common = atomic_aux(t, 3, n, false, true),
+                   aux = in_place ? common : with_writeback(common);
     const Address a = address_imm(t, n, in_place ? 0 : wide ? -16 : -8, in_place ? 0 : kPreIndex);
     const Ref first = x(t, r), second = x(t, r2);
     if (wide) {
@@ -128,7 +132,8 @@ bool STILP(TranslationContext& t, bool wide, Reg r2, bool in_place, Reg n, Reg r
 }
 
 bool LDIAPP(TranslationContext& t, bool wide, Reg r2, bool in_place, Reg n, Reg r) {
-    const uint32_t aux = atomic_aux(t, 3, n, true, false);
+    const uint32_t common = atomic_aux(t, 3, n, true, false),
+                   aux = in_place ? common : with_writeback(common);
     const Address a = address_imm(t, n, in_place ? 0 : wide ? 16 : 8, in_place ? 0 : kPostIndex);
     if (wide) {
         const Ref first = t.ir.emit(Op::LoadPair, Type::I64, {a.address}, 0, aux | ir::kMemWhole);
@@ -162,7 +167,8 @@ bool atomic_pair(TranslationContext& t, AtomicKind kind, bool, bool, Reg r2, Reg
     check_sp(t, n);
     t.ir.store_field(x(t, r), kValues, 8);
     t.ir.store_field(x(t, r2), kValues + 8, 8);
-    call(t, Helper::AtomicPair, {xsp(t, n), t.ir.i64(static_cast<uint64_t>(kind))});
+    call(t, Helper::AtomicPair,
+         {xsp(t, n), t.ir.i64(static_cast<uint64_t>(kind)), t.ir.i64(unchecked_at_sp(t, n))});
     const Ref first = t.ir.load_field(Type::I64, kValues), second = t.ir.load_field(Type::I64, kValues + 8);
     set_x(t, r, first);
     set_x(t, r2, second);

@@ -53,6 +53,10 @@ uint32_t mem_aux(TranslationContext& t, unsigned size, Reg base, uint64_t offset
     return aux | ir::kMemSpBase | static_cast<uint32_t>(offset & 15) << ir::kMemSpOffsetShift;
 }
 
+uint32_t unchecked_if(const TranslationContext& t, bool form) {
+    return form && t.decoder.features().has(Feature::Mte) ? ir::kMemUnchecked : 0;
+}
+
 void check_sp(TranslationContext& t, Reg base) {
     if (checks_sp(t, base)) t.ir.emit(Op::CheckStack, Type::Void, {xsp(t, base)});
 }

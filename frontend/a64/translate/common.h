@@ -58,6 +58,12 @@ inline Ref call(TranslationContext& t, Helper helper, std::initializer_list<Ref>
 uint32_t mem_aux(TranslationContext& t, unsigned size, Reg base, uint64_t offset, uint32_t flags);
 /// The same without a check of SP: the base is another register, or check_sp() came before.
 uint32_t mem_aux(const TranslationContext& t, unsigned size, uint32_t flags = 0);
+/// ir::kMemUnchecked, if the address is that of an instruction whose form is not checked for tags (D9.6: relative to PC, or to SP
+/// with an immediate offset and no writeback), on a CPU that has any.
+uint32_t unchecked_if(const TranslationContext& t, bool form);
+inline uint32_t unchecked_at_sp(const TranslationContext& t, Reg base) {
+    return unchecked_if(t, index(base) == 31);
+}
 /// AArch64.CheckSPAlignment (D1.3.8.2), if `base` is SP and the translation flags ask for it.
 void check_sp(TranslationContext& t, Reg base);
 inline Ref load(TranslationContext& t, Type type, Ref address, uint32_t aux) {

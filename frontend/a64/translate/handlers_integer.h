@@ -97,6 +97,19 @@ bool PACGA(TranslationContext& t, Reg m, Reg n, Reg d);
 bool XPACLRI(TranslationContext& t);
 bool LDRA(TranslationContext& t, bool key_b, Imm<1> s, Imm<9> imm9, bool pre_index, Reg n, Reg r);
 
+// tags.cpp
+bool tag_offset(TranslationContext& t, Op op, Imm<6> offset, Imm<4> tag, Reg n, Reg d);
+bool IRG(TranslationContext& t, Reg m, Reg n, Reg d);
+bool GMI(TranslationContext& t, Reg m, Reg n, Reg d);
+bool SUBP(TranslationContext& t, Reg m, Reg n, Reg d);
+bool SUBPS(TranslationContext& t, Reg m, Reg n, Reg d);
+bool LDG(TranslationContext& t, Imm<9> offset, Reg n, Reg r);
+bool tag_store(TranslationContext& t, unsigned granules, bool zero, Imm<9> offset, Imm<2> mode, Reg n, Reg r);
+bool STGP(TranslationContext& t, Imm<2> mode, Imm<7> offset, Reg r2, Reg n, Reg r);
+bool LDGM(TranslationContext& t, Reg n, Reg r);
+bool STGM(TranslationContext& t, Reg n, Reg r);
+bool STZGM(TranslationContext& t, Reg n, Reg r);
+
 // exceptions.cpp
 bool SVC(TranslationContext& t, Imm<16> imm16);
 bool HVC(TranslationContext& t, Imm<16> imm16);
@@ -126,6 +139,7 @@ bool AXFLAG(TranslationContext& t);
 bool pstate_at_el1(TranslationContext& t, PstateField field, Imm<4> crm);
 bool MSR_SSBS(TranslationContext& t, Imm<4> crm);
 bool MSR_DIT(TranslationContext& t, Imm<4> crm);
+bool MSR_TCO(TranslationContext& t, Imm<4> crm);
 bool MSR_DAIFSet(TranslationContext& t, Imm<4> crm);
 bool MSR_DAIFClr(TranslationContext& t, Imm<4> crm);
 bool MRS(TranslationContext& t, Imm<1> o0, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, Reg r);

@@ -56,12 +56,12 @@ Ref literal(TranslationContext& t, Imm<19> offset) {
 // ---- Literal
 
 bool LDR_lit(TranslationContext& t, bool sf, Imm<19> offset, Reg r) {
-    set_x(t, r, load(t, int_type(sf), literal(t, offset), mem_aux(t, sf ? 3 : 2)));
+    set_x(t, r, load(t, int_type(sf), literal(t, offset), mem_aux(t, sf ? 3 : 2, unchecked_if(t, true))));
     return true;
 }
 
 bool LDRSW_lit(TranslationContext& t, Imm<19> offset, Reg r) {
-    set_x(t, r, load(t, Type::I64, literal(t, offset), mem_aux(t, 2, ir::kMemSigned)));
+    set_x(t, r, load(t, Type::I64, literal(t, offset), mem_aux(t, 2, ir::kMemSigned | unchecked_if(t, true))));
     return true;
 }
 

@@ -32,7 +32,7 @@ bool LDR_lit_fp(TranslationContext& t, Imm<2> opc, Imm<19> offset, Vec r) {
     if (!check_fp_enabled(t)) return false;
     const Ref address =
         t.ir.emit(Op::PcRel, Type::I64, {}, static_cast<uint64_t>(t.offset + offset.sign_extend() * 4));
-    t.ir.set_v(index(r), load_v(t, address, mem_aux(t, size)));
+    t.ir.set_v(index(r), load_v(t, address, mem_aux(t, size, unchecked_if(t, true))));
     return true;
 }
 
@@ -71,7 +71,8 @@ bool STLUR_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Reg n,
     check_sp(t, n);
     const Ref address = offset_by(t, xsp(t, n), offset.sign_extend());
     begin_release(t);
-    store_v(t, address, t.ir.get_v(Type::V128, index(r)), mem_aux(t, size, ir::kMemAligned));
+    store_v(t, address, t.ir.get_v(Type::V128, index(r)),
+            mem_aux(t, size, ir::kMemAligned | unchecked_at_sp(t, n)));
     end_release(t);
     return true;
 }
@@ -82,7 +83,7 @@ bool LDAPUR_fp(TranslationContext& t, Imm<2> z, Imm<1> opc, Imm<9> offset, Reg n
     if (!check_fp_enabled(t)) return false;
     check_sp(t, n);
     const Ref address = offset_by(t, xsp(t, n), offset.sign_extend());
-    const Ref value = load_v(t, address, mem_aux(t, size, ir::kMemAligned));
+    const Ref value = load_v(t, address, mem_aux(t, size, ir::kMemAligned | unchecked_at_sp(t, n)));
     acquire(t);
     t.ir.set_v(index(r), value);
     return true;

@@ -173,7 +173,7 @@ bool LDRA(TranslationContext& t, bool key_b, Imm<1> s, Imm<9> imm9, bool pre_ind
     const int64_t offset = concat(s, imm9).sign_extend() * 8;
     const Ref base = authenticated(t, key_b ? PacKey::DB : PacKey::DA, xsp(t, n), t.ir.i64(0));
     const Ref address = offset_by(t, base, offset);
-    set_x(t, r, load(t, Type::I64, address, mem_aux(t, 3)));
+    set_x(t, r, load(t, Type::I64, address, mem_aux(t, 3, pre_index ? 0 : unchecked_at_sp(t, n))));
     if (pre_index) set_xsp(t, n, address);
     return true;
 }

@@ -29,7 +29,8 @@ void post_index(TranslationContext& t, const Structures& s, Ref base, unsigned b
 
 /// MemAux for an access at the base itself (which checks SP) or after it.
 uint32_t access_aux(TranslationContext& t, unsigned size, const Structures& s, unsigned offset) {
-    return offset == 0 ? mem_aux(t, size, s.n, 0, 0) : mem_aux(t, size);
+    const uint32_t unchecked = s.wback ? 0 : unchecked_at_sp(t, s.n);
+    return offset == 0 ? mem_aux(t, size, s.n, 0, unchecked) : mem_aux(t, size, unchecked);
 }
 
 /// With alignment checking each element must be aligned to its own size, so whole registers cannot be
@@ -234,7 +235,8 @@ bool store_single(TranslationContext& t, unsigned members, bool q, bool wback, R
 bool LDAP1_single(TranslationContext& t, bool lane, Reg n, Vec d) {
     if (!check_fp_enabled(t)) return false;
     check_sp(t, n);
-    const Ref value = load_lane(t, xsp(t, n), mem_aux(t, 3, ir::kMemAligned), 3, v(t, d), lane);
+    const Ref value =
+        load_lane(t, xsp(t, n), mem_aux(t, 3, ir::kMemAligned | unchecked_at_sp(t, n)), 3, v(t, d), lane);
     acquire(t);
     return write(t, d, value);
 }
@@ -243,7 +245,7 @@ bool STL1_single(TranslationContext& t, bool lane, Reg n, Vec d) {
     if (!check_fp_enabled(t)) return false;
     check_sp(t, n);
     begin_release(t);
-    store_lane(t, xsp(t, n), mem_aux(t, 3, ir::kMemAligned), 3, v(t, d), lane);
+    store_lane(t, xsp(t, n), mem_aux(t, 3, ir::kMemAligned | unchecked_at_sp(t, n)), 3, v(t, d), lane);
     end_release(t);
     return true;
 }

@@ -3,6 +3,7 @@
 
 #include "frontend/a64/system/sysregs.h"
 #include "frontend/a64/system/system_instructions.h"
+#include "frontend/a64/system/tags.h"
 #include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/handlers_integer.h"
 
@@ -113,6 +114,11 @@ bool MSR_SSBS(TranslationContext& t, Imm<4> crm) {
 
 bool MSR_DIT(TranslationContext& t, Imm<4> crm) {
     t.ir.store_field(t.ir.i64(crm.bit(0) ? 1u << 24 : 0), offsetof(jit::GuestState, dit), 8);
+    return true;
+}
+
+bool MSR_TCO(TranslationContext& t, Imm<4> crm) {
+    t.ir.store_field(t.ir.i64(crm.bit(0) ? 1u << 25 : 0), offsetof(jit::GuestState, tco), 8);
     return true;
 }
 
@@ -253,12 +259,20 @@ bool SYS(TranslationContext& t, Imm<3> op1, Imm<4> crn, Imm<4> crm, Imm<3> op2, 
     if (row == nullptr || (row->el != 0 && !t.el1()) || !t.decoder.features().has(row->feature))
         return undefined(t);
     const bool zeroes = row->inlined == SystemInline::ZeroBlock;
-    if (!zeroes || (t.translation_flags & translation_flag::kZeroTrap) != 0) {
+    const bool zeroes_tagged = row->inlined == SystemInline::ZeroTagBlock;
+    const bool tags = zeroes_tagged || row->inlined == SystemInline::TagBlock;
+    if (!(zeroes || tags) || (t.translation_flags & translation_flag::kZeroTrap) != 0) {
         const Ref a = t.ir.i64(encoding), b = x(t, r);
         call(t, helper_of(*row), {a, b});
     }
     constexpr unsigned kBlockLog2 = 6;  // DCZID_EL0.BS: 64 bytes
     if (zeroes) t.ir.emit(Op::ZeroBlock, Type::Void, {x(t, r)}, 0, kBlockLog2);
+    if (tags) {
+        constexpr TagStore kTags{.granules = 4, .block = true},
+            kZeros{.granules = 4, .zero = true, .block = true};
+        const Ref address = x(t, r);
+        call(t, Helper::StoreTags, {address, address, t.ir.i64((zeroes_tagged ? kZeros : kTags).pack())});
+    }
     return true;
 }
 

@@ -73,7 +73,7 @@ Result<std::unique_ptr<RamMapping>> make_ram(const RunOptions& options) {
 }  // namespace
 
 Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
-                 std::shared_ptr<FlashMemory> flash)
+                 std::shared_ptr<FlashMemory> flash, std::unique_ptr<mmu::TagMemory> tags)
     : options_(options),
       loop_(loop),
       ram_(std::move(ram)),
@@ -84,8 +84,9 @@ Machine::Machine(const RunOptions& options, devices::EventLoop& loop, std::uniqu
                        : std::make_unique<mmu::TablePages>(
                              mmu::GuestMemory(ram_->host(), layout::kRamBase, ram_->size(), &overlay_),
                              options.shadow.policy)),
+      tags_(std::move(tags)),
       memory_(ram_->host(), layout::kRamBase, ram_->size(), &overlay_, table_pages_.get(),
-              FlashMemory::memory_of(flash_.get())) {
+              FlashMemory::memory_of(flash_.get()), tags_.get()) {
     overlay_.use(ram_->host_stage());
 }
 
@@ -109,7 +110,14 @@ Result<std::unique_ptr<Machine>> Machine::create(const RunOptions& options, devi
         if (!opened) return std::unexpected(opened.error());
         flash = std::move(*opened);
     }
-    std::unique_ptr<Machine> machine(new Machine(options, loop, std::move(*ram), std::move(flash)));
+    std::unique_ptr<mmu::TagMemory> tags;
+    if (options.cpu.value_or(CpuChoice{}).features.has(frontend::a64::Feature::Mte)) {
+        auto made = mmu::TagMemory::make(options.memory);
+        if (!made) return failure("cannot get memory for the tags of the guest's: {}", made.error());
+        tags = std::move(*made);
+    }
+    std::unique_ptr<Machine> machine(
+        new Machine(options, loop, std::move(*ram), std::move(flash), std::move(tags)));
     if (auto built = machine->build(serial, exit_status); !built) return std::unexpected(built.error());
     return machine;
 }
@@ -149,6 +157,7 @@ Result<void> Machine::build(const BoardSerial& serial, ExitStatus* exit_status) 
     if (auto added = devices_->add_peripherals(serial, exit_status, flash_.get()); !added) return added;
     for (unsigned i = 0; i < cpus_->size(); ++i)
         devices_->stateful_parts().add(fmt::format("cpu{}", i), cpus_->cpu(i));
+    if (tags_ != nullptr) devices_->stateful_parts().add("tags", tag_state_.emplace(*tags_));
     return {};
 }
 

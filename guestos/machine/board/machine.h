@@ -28,6 +28,7 @@
 #include "guestos/machine/board/pause_control.h"
 #include "guestos/machine/board/ram_mapping.h"
 #include "guestos/machine/board/sampling_profiler.h"
+#include "guestos/machine/board/tag_state.h"
 #include "guestos/machine/cpu/contextidr_tracker.h"
 #include "guestos/machine/cpu/cpu_trace.h"
 #include "guestos/options.h"
@@ -174,7 +175,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     };
 
     Machine(const RunOptions& options, devices::EventLoop& loop, std::unique_ptr<RamMapping> ram,
-            std::shared_ptr<FlashMemory> flash);
+            std::shared_ptr<FlashMemory> flash, std::unique_ptr<mmu::TagMemory> tags);
     Result<void> build(const BoardSerial& serial, ExitStatus* exit_status);
     Result<void> open_trace();
     void make_engine();
@@ -194,6 +195,8 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::shared_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
     const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
+    const std::unique_ptr<mmu::TagMemory> tags_;  ///< null: the CPUs have no FEAT_MTE
+    std::optional<TagState> tag_state_;
     const mmu::GuestMemory memory_;
     std::unique_ptr<std::FILE, FileCloser> trace_file_;
     std::optional<CpuTrace> trace_;

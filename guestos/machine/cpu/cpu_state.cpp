@@ -47,6 +47,7 @@ void each_register(State& s, Cpu& cpu, Visit visit) {
         for (unsigned half = 0; half < 2; ++half) visit(s.pac_keys[i][half], g.pac_keys[i][half]);
     visit(s.dit, g.dit);
     visit(s.ssbs, g.ssbs);
+    visit(s.tco, g.tco);
 
     auto& t = cpu.translation;
     visit(s.translation[0], t.sctlr);
@@ -64,6 +65,8 @@ void each_register(State& s, Cpu& cpu, Visit visit) {
     for (auto* field :
          {&r.mdscr, &r.mdccint, &r.osdtrrx, &r.osdtrtx, &r.oseccr, &r.osdlr, &r.dbgclaim, &r.dbgprcr})
         visit(s.debug[n++], *field);
+    n = 0;
+    for (auto* field : {&r.gcr, &r.rgsr, &r.tfsr, &r.tfsre0}) visit(s.tags[n++], *field);
     visit(s.os_lock, r.os_lock);
     for (unsigned i = 0; i < s.breakpoints.size(); ++i) {
         visit(s.breakpoints[i][0], r.dbgbvr[i]);
@@ -126,8 +129,8 @@ void CpuState::check(devices::StateReader& in) const {
     constexpr uint64_t kDaif = 0xf << 6;
     in.require(el <= 1, "an exception level that is not there");
     in.require((daif & ~kDaif) == 0, "DAIF has other bits");
-    constexpr uint64_t kDit = 1 << 24, kSsbs = 1 << 12;
-    in.require((dit & ~kDit) == 0 && (ssbs & ~kSsbs) == 0, "PSTATE has other bits");
+    constexpr uint64_t kDit = 1 << 24, kSsbs = 1 << 12, kTco = 1 << 25;
+    in.require((dit & ~kDit) == 0 && (ssbs & ~kSsbs) == 0 && (tco & ~kTco) == 0, "PSTATE has other bits");
     in.require(btype <= a64::branch_type::kMask, "PSTATE.BTYPE has other bits");
     in.require((nzcv & 0x0fff'ffff) == 0, "NZCV has other bits");
     in.require((fpcr & ~a64::kFpcrMask) == 0, "FPCR has other bits");

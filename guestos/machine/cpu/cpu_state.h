@@ -13,7 +13,11 @@
 namespace arclight::guestos {
 
 struct CpuState {
+<<<<<<< HEAD
     static constexpr uint32_t kVersion = 5;
+=======
+    static constexpr uint32_t kVersion = 5;  // 5: FEAT_MTE
+>>>>>>> w2
 
     /// Of a CPU that is outside translated code, so that nothing of it is in host registers.
     static CpuState capture(const frontend::a64::Cpu& cpu);
@@ -31,6 +35,7 @@ struct CpuState {
         archive(self.translation, self.registers, self.debug, self.os_lock, self.breakpoints,
                 self.watchpoints);
         archive(self.pmu, self.pmu_sets, self.pmu_counters, self.event_register);
+        if (archive.version() >= 5) archive(self.tco, self.tags);
     }
 
     // General registers and PSTATE
@@ -41,7 +46,9 @@ struct CpuState {
     uint64_t daif = 0;
     uint8_t el = 1;
     bool sp_elx = true, pan = false, il = false, ss = false, uao = false;
-    uint64_t dit = 0, ssbs = 0;  ///< bit 24, bit 12
+    uint64_t dit = 0, ssbs = 0;      ///< bit 24, bit 12
+    uint64_t tco = 0;                ///< bit 25
+    std::array<uint64_t, 4> tags{};  ///< GCR_EL1, RGSR_EL1, TFSR_EL1, TFSRE0_EL1
     uint8_t btype = 0;
     std::array<std::array<uint64_t, 2>, 5> pac_keys{};  ///< as in GuestState
     // SIMD and floating point; FPSR with the flags that were the host's

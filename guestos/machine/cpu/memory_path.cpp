@@ -45,13 +45,17 @@ MemoryPath::Outcome MemoryPath::until_done(F&& act) {
 }
 
 template <typename F>
-MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2, F&& act) {
-    const unsigned bytes = 2u << unit_log2;
-    if ((va & (bytes - 1)) != 0 && !may_be_misaligned({.kind = MemoryKind::Cas, .aux = unit_log2 + 1}, va))
+MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, uint32_t aux, F&& act) {
+    const MemoryAccess access{.kind = MemoryKind::Cas,
+                              .aux = (jit::ir::mem_size_log2(aux) + 1) | (aux & jit::ir::kMemUnchecked)};
+    const unsigned bytes = access.bytes();
+    if ((va & (bytes - 1)) != 0 && !may_be_misaligned(access, va))
         return data_abort(va, mmu::kFscAlignment, false);
     Target target;
     uint8_t fsc = 0;
     if (!translate(va, true, false, target, fsc)) return data_abort(va, fsc, !read_faults(va, fsc));
+    if (target.tagged)
+        if (const auto wrong = check_tags(access, va, bytes, target.pa)) return *wrong;
     if (const auto hit = watchpoint({va, bytes, true, true, false})) return *hit;
     if (target.device_memory && (va & (bytes - 1)) != 0) return data_abort(va, mmu::kFscAlignment, false);
     if (target.host == nullptr) return data_abort(va, kFscUnsupportedExclusive, true);
@@ -68,7 +72,7 @@ MemoryPath::Outcome MemoryPath::carry_out_pair(uint64_t va, unsigned unit_log2, 
     return refused != 0 ? data_abort(va, refused, true) : touched(done, va, false);
 }
 
-void MemoryPath::compare_and_swap_pair(uint64_t va, unsigned unit_log2) {
+void MemoryPath::compare_and_swap_pair(uint64_t va, uint32_t aux) {
     uint64_t* values = state_.access_value;
     const auto doublewords = [values](uint8_t* host) {
         uint64_t expected[2] = {values[0], values[1]};
@@ -80,17 +84,19 @@ void MemoryPath::compare_and_swap_pair(uint64_t va, unsigned unit_log2) {
         const uint64_t old = compare_and_swap_8(host, join(values[0], values[1]), join(values[2], values[3]));
         values[0] = old & 0xffff'ffff, values[1] = old >> 32;
     };
-    const Outcome outcome = until_done(
-        [&] { return unit_log2 == 3 ? carry_out_pair(va, 3, doublewords) : carry_out_pair(va, 2, words); });
+    const Outcome outcome = until_done([&] {
+        return jit::ir::mem_size_log2(aux) == 3 ? carry_out_pair(va, aux, doublewords)
+                                                : carry_out_pair(va, aux, words);
+    });
     if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
 }
 
-void MemoryPath::atomic_pair(uint64_t va, jit::ir::AtomicKind kind) {
+void MemoryPath::atomic_pair(uint64_t va, jit::ir::AtomicKind kind, uint32_t aux) {
     const auto act = [&](uint8_t* host) {
         const uint64_t operand[2] = {state_.access_value[0], state_.access_value[1]};
         jit::atomic_rmw_16(host, kind, operand, state_.access_value);
     };
-    const Outcome outcome = until_done([&] { return carry_out_pair(va, 3, act); });
+    const Outcome outcome = until_done([&] { return carry_out_pair(va, aux | 3, act); });
     if (outcome.kind != Outcome::Kind::Done) raise(outcome, core_.helper_pc());
 }
 
@@ -180,6 +186,11 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     } else if (uint8_t* host = tlbs_.victim_hit(unprivileged ? state_.user_tlb : state_.tlb, va, write)) {
         ++stats_.tlb_recalls;
         return touched(host::touch([&] { access_host(state_, access, va, host); }), given, write && !rmw);
+    } else if (const TaggedPage* page = tagged_page(va, write, unprivileged); page != nullptr) {
+        if (const auto wrong = check_tags(access, va, bytes, page->pa + (va & ~kPageMask))) return *wrong;
+        note_checked(access, host_pc);
+        uint8_t* const host = page->host + (va & ~kPageMask);
+        return touched(host::touch([&] { access_host(state_, access, va, host); }), given, write && !rmw);
     }
     Target target;
     uint8_t fsc = 0;
@@ -194,6 +205,14 @@ MemoryPath::Outcome MemoryPath::carry_out(const MemoryAccess& access, const void
     if (split && !translate(next, write, unprivileged, second, fsc)) return data_abort(next, fsc, write);
     // The second walk let other CPUs change what the first one found: from the beginning.
     if (pager_.waits() != waits) return {.kind = Outcome::Kind::Retry};
+    if (target.tagged || second.tagged) {
+        const auto first_part = static_cast<unsigned>(split ? room : bytes);
+        if (target.tagged)
+            if (const auto wrong = check_tags(access, va, first_part, target.pa)) return *wrong;
+        if (second.tagged)
+            if (const auto wrong = check_tags(access, next, bytes - first_part, second.pa)) return *wrong;
+        note_checked(access, host_pc);
+    }
     if (const auto hit = watchpoint({va, bytes, access.reads(), access.writes(), unprivileged})) return *hit;
     if (target.host == nullptr) return access_device(access, va, target.pa, host_pc);
 
@@ -305,7 +324,9 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
     if (out.flags != 0 && !enter_intercepted(walk, write, out.flags, fsc)) [[unlikely]]
         return false;
     ++stats_.tlb_fills;
-    const bool large = large_page(walk, va);
+    const bool large = large_page(walk, va), checked = tags_are_checked(walk, privileged);
+    out.tagged = walk.tagged;
+    if (walk.tagged) remember_tagged(tlb, va, walk, out, privileged);
     if (!write || !pager_.is_table(walk.pa)) count_missing(tlb, va, write);
     // In the order of addresses, so that neighbours become one mapping.
     const bool direct = core_.has_fastmem() && tlbs_.has_fastmem_on_demand(), around = direct && !large;
@@ -322,7 +343,7 @@ bool MemoryPath::translate(uint64_t va, bool write, bool unprivileged, Target& o
                      mmu::may_cache_writable(out.flags, write),
          .non_global = walk.non_global,
          // Of memory that is gone, no region may get at it without a look here, where an abort is precise.
-         .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) &&
+         .may_cache = walk.may_cache() && mmu::may_cache(out.flags) && !core_.watches_page(va) && !checked &&
                       (!host::memory_was_lost() || is_there(out.host)),
          .intercepted = out.flags != 0,
          .large = large});
@@ -343,7 +364,8 @@ bool MemoryPath::known_mapping(uint64_t va, bool privileged, bool pan, mmu::Soft
     if (core_.watches_page(va)) return false;
     mmu::WalkResult walk;
     if (!pager_.walk_known(va, {.privileged = privileged, .pan = pan, .update = false}, walk)) return false;
-    if (!walk.accessed || !cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0)
+    if (!walk.accessed || !cpu_.memory.contains(walk.pa, 1) || cpu_.memory.page_flags(walk.pa) != 0 ||
+        tags_are_checked(walk, privileged))
         return false;
     mapping = {.va = va,
                .pa = walk.pa,

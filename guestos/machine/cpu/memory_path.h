@@ -2,6 +2,7 @@
 // devices, page crossings, intercepted pages; and the pages that fastmem lacks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "frontend/a64/scalable/memory.h"
 #include "frontend/a64/system/block_operation.h"
 #include "frontend/a64/system/hardware_debug.h"
+#include "frontend/a64/system/tags.h"
 #include "guestos/machine/cpu/device_path.h"
 #include "guestos/machine/cpu/shadow_pager.h"
 #include "guestos/machine/cpu/vcpu_core.h"
@@ -32,10 +34,18 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     /// RuntimeEntry kMemorySlow: the access that `descriptor` (jit::MemoryAccess) packs, at
     /// GuestState::access_addr. An exception makes translated code exit. `host_pc` is where it is to return.
     void slow_path(uint64_t descriptor, const void* host_pc);
-    /// CASP, which is a helper: a pair of units of 2^unit_log2 bytes, 2 or 3.
-    void compare_and_swap_pair(uint64_t va, unsigned unit_log2);
+    /// CASP, which is a helper: a pair of units of 4 or 8 bytes. `aux`: ir::MemAux of a unit.
+    void compare_and_swap_pair(uint64_t va, uint32_t aux);
     /// LDCLRP, LDSETP, SWPP, which are helpers.
-    void atomic_pair(uint64_t va, jit::ir::AtomicKind kind);
+    void atomic_pair(uint64_t va, jit::ir::AtomicKind kind, uint32_t aux);
+    // ---- Allocation tags: memory_path_tags.cpp
+    /// LDG: the tag.
+    uint64_t load_tag(uint64_t va);
+    /// STG and others, DC GVA, DC GZVA: the tag of the address `tag`.
+    void store_tags(uint64_t va, uint64_t tag, const frontend::a64::TagStore& what);
+    /// LDGM, STGM: tags of 256 bytes.
+    uint64_t load_tag_block(uint64_t va);
+    void store_tag_block(uint64_t va, uint64_t tags);
     /// CPY and SET, which are helpers.
     void block_operation(const frontend::a64::BlockOperation& op);
     // Scalable operations, which are helpers: elements.
@@ -56,7 +66,10 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     /// The access that follows has faulted in fastmem.
     void note_fastmem_fault() { faulted_ = true; }
     /// An address may have got another meaning in its soft TLB.
-    void translations_changed() { devices_.forget(); }
+    void translations_changed() {
+        devices_.forget();
+        ++translation_changes_;
+    }
 
   private:
     /// What became of an access. All but Done and Retry are exceptions, or a debugger's watchpoint.
@@ -91,15 +104,24 @@ class MemoryPath : public frontend::a64::scalable::Memory {
         uint64_t pa = 0;
         uint8_t flags = 0;  ///< mmu::page_flag
         bool device_memory = false;
+        bool tagged = false;  ///< it has allocation tags
+    };
+    /// A tagged page, so that the next access to it need not walk: soft TLBs have none that is checked.
+    struct TaggedPage {
+        uint64_t va = 1, pa = 0;
+        const mmu::SoftTlb* tlb = nullptr;
+        uint64_t changes = 0;
+        uint8_t* host = nullptr;
+        bool readable = false, writable = false;
     };
 
     template <typename F>
     Outcome until_done(F&& act);
     Outcome finish(const jit::MemoryAccess& access, const void* host_pc);
     Outcome carry_out(const jit::MemoryAccess& access, const void* host_pc);
-    /// `act` has the host address of two units of 2^unit_log2 bytes.
+    /// `act` has the host address of two units.
     template <typename F>
-    Outcome carry_out_pair(uint64_t va, unsigned unit_log2, F&& act);
+    Outcome carry_out_pair(uint64_t va, uint32_t aux, F&& act);
     Outcome access_device(const jit::MemoryAccess& access, uint64_t va, uint64_t pa, const void* host_pc);
     void note_tag(uint64_t va, const void* host_pc);
     void note_device(const jit::MemoryAccess& access, const void* host_pc);
@@ -125,6 +147,16 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     void add_range(mmu::SoftTlb* tlb, uint64_t from, uint64_t to, bool privileged);
     bool large_page(const mmu::WalkResult& walk, uint64_t va) const;
 
+    // ---- Allocation tags: memory_path_tags.cpp
+    bool tags_are_checked(const mmu::WalkResult& walk, bool privileged) const;
+    std::optional<Outcome> check_tags(const jit::MemoryAccess& access, uint64_t va, unsigned bytes,
+                                      uint64_t pa);
+    void note_checked(const jit::MemoryAccess& access, const void* host_pc);
+    const TaggedPage* tagged_page(uint64_t va, bool write, bool unprivileged) const;
+    void remember_tagged(const mmu::SoftTlb* tlb, uint64_t va, const mmu::WalkResult& walk,
+                         const Target& target, bool privileged);
+    bool translate_tags(uint64_t va, uint64_t given, unsigned bytes, bool write, Target& out);
+
     // ---- Pages that the page overlay intercepts: memory_path_intercepted.cpp
     Outcome access_intercepted(const jit::MemoryAccess& access, uint64_t va, Target first,
                                unsigned first_bytes, Target second);
@@ -141,6 +173,9 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     DevicePath devices_;
     std::pair<const void*, uint64_t> last_refill_{};
     std::optional<DebugPoints::Stop> debug_hit_;
+    static constexpr unsigned kTaggedPagesLog2 = 8;
+    std::array<TaggedPage, 1 << kTaggedPagesLog2> tagged_{};
+    uint64_t translation_changes_ = 0;
     uint64_t last_fault_ = 0;  ///< page; where fill_ahead() stopped
     bool faulted_ = false;     ///< in fastmem, by the access that is carried out
 };

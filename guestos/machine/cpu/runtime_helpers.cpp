@@ -9,6 +9,7 @@
 #include "frontend/a64/system/maintenance.h"
 #include "frontend/a64/system/pointer_auth.h"
 #include "frontend/a64/system/system_instructions.h"
+#include "frontend/a64/system/tags.h"
 #include "frontend/a64/translate/translator.h"
 #include "guestos/machine/cpu/vcpu.h"
 #include "jit/host_fp.h"
@@ -216,12 +217,38 @@ uint64_t data_barrier(GuestState& s, uint64_t, uint64_t, uint64_t) {
 uint64_t read_counter(GuestState& s, uint64_t, uint64_t, uint64_t) { return vcpu(s).environment().counter(); }
 
 uint64_t compare_and_swap_pair(GuestState& s, uint64_t address, uint64_t info, uint64_t) {
-    vcpu(s).memory().compare_and_swap_pair(address, static_cast<unsigned>(info & 15));
+    vcpu(s).memory().compare_and_swap_pair(address, static_cast<uint32_t>(info));
     return 0;
 }
 
-uint64_t atomic_pair(GuestState& s, uint64_t address, uint64_t kind, uint64_t) {
-    vcpu(s).memory().atomic_pair(address, static_cast<jit::ir::AtomicKind>(kind));
+uint64_t atomic_pair(GuestState& s, uint64_t address, uint64_t kind, uint64_t aux) {
+    vcpu(s).memory().atomic_pair(address, static_cast<jit::ir::AtomicKind>(kind), static_cast<uint32_t>(aux));
+    return 0;
+}
+
+uint64_t random_tag(GuestState& s, uint64_t address, uint64_t exclude, uint64_t) {
+    return a64::insert_random_tag(vcpu(s).cpu(), address, exclude);
+}
+
+uint64_t add_tag(GuestState& s, uint64_t address, uint64_t base, uint64_t offset) {
+    return a64::add_tag(vcpu(s).cpu(), address, base, static_cast<unsigned>(offset));
+}
+
+uint64_t load_tag(GuestState& s, uint64_t address, uint64_t, uint64_t) {
+    return vcpu(s).memory().load_tag(address);
+}
+
+uint64_t store_tags(GuestState& s, uint64_t address, uint64_t tag, uint64_t what) {
+    vcpu(s).memory().store_tags(address, tag, a64::TagStore::unpack(what));
+    return 0;
+}
+
+uint64_t load_tag_block(GuestState& s, uint64_t address, uint64_t, uint64_t) {
+    return vcpu(s).memory().load_tag_block(address);
+}
+
+uint64_t store_tag_block(GuestState& s, uint64_t address, uint64_t tags, uint64_t) {
+    vcpu(s).memory().store_tag_block(address, tags);
     return 0;
 }
 
@@ -295,6 +322,12 @@ void Vcpu::fill_runtime_table() {
     helper.operator()<Helper::DataBarrierIfAsked, &data_barrier>();
     helper.operator()<Helper::ReadCounter, &read_counter>();
     helper.operator()<Helper::ReadUserCounter, &read_sysreg>();
+    helper.operator()<Helper::RandomTag, &random_tag>();
+    helper.operator()<Helper::AddTag, &add_tag>();
+    helper.operator()<Helper::LoadTag, &load_tag>();
+    helper.operator()<Helper::StoreTags, &store_tags>();
+    helper.operator()<Helper::LoadTagBlock, &load_tag_block>();
+    helper.operator()<Helper::StoreTagBlock, &store_tag_block>();
     helper.operator()<Helper::BlockMemory, &block_memory>();
     helper.operator()<Helper::CompareAndSwapPair, &compare_and_swap_pair>();
     helper.operator()<Helper::AtomicPair, &atomic_pair>();

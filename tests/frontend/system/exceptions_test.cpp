@@ -125,7 +125,8 @@ TEST_F(Exceptions, IllegalReturns) {
 }
 
 TEST_F(Exceptions, PstateBitsOfFeatures) {
-    constexpr uint64_t kBtype = 3 << 10, kSsbs = 1 << 12, kUao = 1 << 23, kDit = 1 << 24;
+    constexpr uint64_t kBtype = 3 << 10, kSsbs = 1 << 12, kUao = 1 << 23, kDit = 1 << 24, kTco = 1 << 25;
+    EXPECT_EQ(state->tco, kTco) << "after a reset";
     state->spsr_el1 = 5 | kBtype | kSsbs | kUao | kDit;
     state->elr_el1 = 0x9000;
     eret(cpu);
@@ -134,12 +135,16 @@ TEST_F(Exceptions, PstateBitsOfFeatures) {
     EXPECT_TRUE(state->translation_flags & translation_flag::kUao);
     EXPECT_EQ(state->dit, kDit);
     EXPECT_EQ(state->ssbs, kSsbs);
+    EXPECT_EQ(state->tco, 0u);
     EXPECT_EQ(pstate_to_spsr(cpu) & (kBtype | kSsbs | kUao | kDit), kBtype | kSsbs | kUao | kDit);
     take_svc(cpu, 0, 0x9000);
     EXPECT_EQ(state->spsr_el1 & (kBtype | kSsbs | kUao | kDit), kBtype | kSsbs | kUao | kDit);
     EXPECT_EQ(cpu.btype, 0);
     EXPECT_FALSE(cpu.uao);
     EXPECT_EQ(state->dit, kDit) << "an exception leaves it alone";
+    EXPECT_EQ(state->spsr_el1 & kTco, 0u);
+    EXPECT_EQ(state->tco, kTco);
+    EXPECT_EQ(pstate_to_spsr(cpu) & kTco, kTco);
     EXPECT_EQ(state->ssbs, 0u) << "SCTLR_EL1.DSSBS is 0";
     write(reg::sctlr, read(reg::sctlr) | uint64_t{1} << 44);
     take_svc(cpu, 0, 0x9000);
@@ -148,12 +153,14 @@ TEST_F(Exceptions, PstateBitsOfFeatures) {
     const FeatureSet rest = kDefaultFeatures.without(Feature::Bti)
                                 .without(Feature::Ssbs)
                                 .without(Feature::Uao)
-                                .without(Feature::Dit);
+                                .without(Feature::Dit)
+                                .without(Feature::Mte);
     Cpu lesser(*state, environment, tables.memory(), {.features = rest});
     lesser.reset(0);
     state->spsr_el1 = 5 | kBtype | kSsbs | kUao | kDit;
     eret(lesser);
-    EXPECT_EQ(pstate_to_spsr(lesser) & (kBtype | kSsbs | kUao | kDit), 0u);
+    take_svc(lesser, 0, 0x9000);
+    EXPECT_EQ((pstate_to_spsr(lesser) | state->spsr_el1) & (kBtype | kSsbs | kUao | kDit | kTco), 0u);
 }
 
 TEST_F(Exceptions, SyndromesOfControlFlow) {

@@ -24,7 +24,7 @@ TEST(IdRegisters, Features) {
         {"EL3", 4, 0, 12, 0},     {"FP", 4, 0, 16, 1},        {"AdvSIMD", 4, 0, 20, 1},
         {"GIC", 4, 0, 24, 1},     {"RAS", 4, 0, 28, 1},       {"SVE", 4, 0, 32, 0},
         {"DIT", 4, 0, 48, 1},     {"CSV2", 4, 0, 56, 3},      {"CSV3", 4, 0, 60, 1},
-        {"BT", 4, 1, 0, 1},       {"SSBS", 4, 1, 4, 2},       {"MTE", 4, 1, 8, 0},
+        {"BT", 4, 1, 0, 1},       {"SSBS", 4, 1, 4, 2},       {"MTE", 4, 1, 8, 3},
         {"DebugVer", 5, 0, 0, 6}, {"PMUVer", 5, 0, 8, 6},     {"BRPs", 5, 0, 12, 5},
         {"WRPs", 5, 0, 20, 3},    {"CTX_CMPs", 5, 0, 28, 1},  {"AES", 6, 0, 4, 2},
         {"SHA1", 6, 0, 8, 1},     {"SHA2", 6, 0, 12, 2},      {"CRC32", 6, 0, 16, 1},
@@ -53,7 +53,7 @@ TEST(IdRegisters, DefaultModel) {
         IdRegister id;
         uint64_t value;
     } rows[] = {
-        {IdRegister::Pfr0, 0x1301'0000'1111'0011},  {IdRegister::Pfr1, 0x0000'0000'0000'0021},
+        {IdRegister::Pfr0, 0x1301'0000'1111'0011},  {IdRegister::Pfr1, 0x0000'0000'0000'0321},
         {IdRegister::Dfr0, 0x0000'0000'1030'5606},  {IdRegister::Isar0, 0x1221'1111'1031'2120},
         {IdRegister::Isar1, 0x0010'2111'1031'1502}, {IdRegister::Isar2, 0x0010'0000'0011'0012},
         {IdRegister::Mmfr0, 0x1000'0000'0010'0022}, {IdRegister::Mmfr1, 0x0000'1000'0020'2002},
