@@ -59,7 +59,7 @@ enum class DirectMemoryUse : uint8_t {
 /// Where LightV changes what lies behind a page: in the host's mapping of RAM, or where soft TLBs and fastmem are filled.
 enum class LightvStage : uint8_t { Auto, Host, Fill };
 /// `--jit`.
-enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered };
+enum class JitTier : uint8_t { Auto, Interpreter, Tier1, Tier2, Tiered, Superblocks };
 /// Where tier 1 has guest integer registers between its blocks: GuestState, or vector registers of the host.
 enum class RegisterHome : uint8_t { Memory, Simd };
 

@@ -23,6 +23,7 @@ Json describe(const ProfileMarks::Sample& before, const ProfileMarks::Sample& af
     };
     const Json registers{{"loads", sum(host.loads)},
                          {"stores", sum(host.stores)},
+                         {"in_superblocks", host.in_superblocks},
                          {"vector_reads", host.vector_reads},
                          {"vector_writes", host.vector_writes},
                          {"shared", host.shared},

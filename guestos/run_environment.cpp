@@ -28,7 +28,7 @@ constexpr std::chrono::milliseconds kLastWords{2000};
 /// Code that has taken over this process could file regions of its own if it could read the key's file.
 void open_cache_key(RunOptions& options) {
     if (options.jit_cache.empty() || options.jit == JitTier::Interpreter || options.jit == JitTier::Tier1 ||
-        options.jit == JitTier::Tier2)
+        options.jit == JitTier::Superblocks || options.jit == JitTier::Tier2)
         return;
     auto key = jit::CacheKey::open(options.jit_cache_key, options.jit_cache);
     if (key) {

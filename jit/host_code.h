@@ -138,6 +138,10 @@ struct LinkSlot {
     const uint8_t* stub = nullptr;   ///< where the jump leads while it is not linked
     int32_t target = 0;              ///< offset from the block's page; outside 0..4095 when cross_page
     bool cross_page = false;
+    uint8_t page = 0;  ///< number of its page in the superblock
+    /// The number of the page that the superblock goes on in by itself while the epoch is right: there is no jump to patch.
+    uint8_t next_page = 0;
+    bool goes_on() const { return jump == nullptr; }
 };
 
 /// Where the newest value of a guest register is at a point where its slot in GuestState is stale.
@@ -155,7 +159,8 @@ struct FaultPoint {
     uint32_t return_pc;  ///< of the slow path call's return address, from CompiledBlock::cold
     uint32_t first;      ///< its locations: FaultMap::locations[first .. first + count)
     uint16_t count;
-    uint16_t insn_offset;  ///< of the guest instruction in its page
+    uint16_t insn_offset : 12;  ///< of the guest instruction in its page
+    uint16_t page : 4;          ///< number of that page in the superblock
     uint32_t cold = 0;     ///< of the slow path, from CompiledBlock::cold
     /// With fastmem: from CompiledBlock::entry, the host instructions that may fault for this access. One
     /// that does goes on at the slow path, with all registers as they are.
@@ -235,6 +240,8 @@ const uint8_t* emit_sampler(CodeBuffer& buffer, const CompiledBlock& block, uint
 /// Makes the block's indirect branch, which it must have, go through the sampler, or through none (null).
 void sample(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* sampler);
 
+/// Lets a superblock go on in its next page while SoftTlb::epoch equals `epoch`.
+void go_on(CodeBuffer& buffer, const LinkSlot& slot, uint32_t epoch);
 /// Makes the exit go straight to `target`, a block's entry; cross-page, only while SoftTlb::epoch equals
 /// `epoch`. While other threads run the code, a linked cross-page exit may be linked again only to the same
 /// target (another epoch is fine): a thread may stand between the compare and the jump.
@@ -254,7 +261,11 @@ inline constexpr uint32_t kUnlinkedEpoch = ~uint32_t{0};
 std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc, GuestState& state);
 
 /// The same without touching any state.
-std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc);
+struct GuestPlace {
+    uint32_t offset;  ///< of the instruction in its page
+    unsigned page;    ///< number of that in the superblock
+};
+std::optional<GuestPlace> guest_place(const CompiledBlock& block, const void* host_pc);
 
 /// The slow path of the access whose host instruction at host_pc faulted; null if the block has no access
 /// there.

@@ -28,6 +28,7 @@ HostProfile::Totals HostProfile::Totals::operator-(const Totals& before) const {
     Totals difference = *this;
     for (size_t k = 0; k < kHostClasses; ++k) difference.host[k] -= before.host[k];
     difference.guest -= before.guest;
+    difference.in_superblocks -= before.in_superblocks;
     for (size_t k = 0; k < kIntegerRegisters; ++k) {
         difference.loads[k] -= before.loads[k];
         difference.stores[k] -= before.stores[k];
@@ -45,6 +46,7 @@ HostProfile::Totals HostProfile::totals() const {
         if (runs == 0) continue;
         for (size_t k = 0; k < kHostClasses; ++k) totals.host[k] += runs * s.host[k];
         totals.guest += runs * s.guest;
+        if (s.superblock) totals.in_superblocks += runs * s.guest;
         for (size_t k = 0; k < kIntegerRegisters; ++k) {
             totals.loads[k] += runs * s.loads[k];
             totals.stores[k] += runs * s.stores[k];

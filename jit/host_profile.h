@@ -52,6 +52,7 @@ class HostProfile {
         std::array<uint8_t, kIntegerRegisters> loads, stores;
         /// Those that move them from and to the vector registers of CodeOptions::vector_registers.
         uint16_t vector_reads, vector_writes;
+        bool superblock = false;  ///< of one (jit/engine/superblocks.h)
         bool shared;  ///< of a stub that blocks share: no more of it is counted than `loads` and `stores`
     };
     /// Of a new segment; stays where it is.
@@ -61,6 +62,7 @@ class HostProfile {
     struct Totals {
         std::array<uint64_t, kHostClasses> host{};
         uint64_t guest = 0;
+        uint64_t in_superblocks = 0;  ///< of these
         std::array<uint64_t, kIntegerRegisters> loads{}, stores{};
         uint64_t vector_reads = 0, vector_writes = 0;
         uint64_t shared = 0;  ///< of loads and stores, those by shared stubs

@@ -53,12 +53,17 @@ void BlockValues::group_accesses() {
     };
     std::array<Open, kMaxOpen> open;
     size_t open_count = 0, next = 0;
+    Ref entered = 0;  ///< the last EnterPage
     for (Ref r = 0; r < insts.size(); ++r) {
         const Inst& i = insts[r];
-        // What comes behind a conditional exit may never be done; what a helper does may change translations.
-        if (i.op == Op::ExitIf || i.op == Op::CallRuntime) open_count = 0;
+        // What comes behind a conditional exit may never be done, but in a superblock is likely to be; what a helper does may
+        // change translations.
+        if ((i.op == Op::ExitIf && !block_->superblock) || i.op == Op::CallRuntime) open_count = 0;
+        if (i.op == Op::EnterPage) entered = r;
         if (!ir::is_plain_access(i.op) || (i.aux & kAlone) != 0) continue;
         const auto [root, at] = ir::displaced(*block_, i.args[0]);
+        // Made again where it is used, and that would be of another page.
+        if (inst(root).op == Op::PcRel && root < entered) continue;
         const jit::MemoryAccess access = describe_access(i);
         const int64_t end = at + access.bytes();
         const bool sp_base = (i.aux & ir::kMemSpBase) != 0;

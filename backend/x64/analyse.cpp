@@ -49,6 +49,8 @@ bool BlockValues::fold_shift(uint32_t index, const Inst& i) {
     const Inst& shift = inst(shifted);
     if (shift.op != Op::Shl || !is_const(shift.args[1]) || is_const(base)) return false;
     const uint64_t count = inst(shift.args[1]).imm;
+    // An address relative to the page, made again where it is used: the page may be another one by now.
+    if (inst(shift.args[0]).op == Op::PcRel) return false;
     // A 32-bit shift drops bits that a 64-bit lea would keep.
     if (count == 0 || count > 3 || (i.type == Type::I64 && shift.type == Type::I32)) return false;
     values_[index].folded = true;

@@ -34,7 +34,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         recorder_ = std::make_unique<ClassRecorder>(*buffer.profile());
         as.recorder = recorder_.get();
     }
-    if (as.recorder != nullptr) as.recorder->start_block();
+    if (as.recorder != nullptr) as.recorder->start_block(block.superblock);
     try {
         as.setSize(cursor.hot);
         as.align(16);

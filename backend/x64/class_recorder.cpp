@@ -5,7 +5,8 @@
 
 namespace arclight::backend {
 
-void ClassRecorder::start_block() {
+void ClassRecorder::start_block(bool superblock) {
+    superblock_ = superblock;
     marks_.clear();
     segments_.clear();
 }
@@ -19,6 +20,7 @@ uint64_t* ClassRecorder::start_segment() {
                          .stores = {},
                          .vector_reads = 0,
                          .vector_writes = 0,
+                         .superblock = superblock_,
                          .shared = false});
     return counter;
 }

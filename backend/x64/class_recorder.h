@@ -13,7 +13,7 @@ namespace arclight::backend {
 class ClassRecorder {
   public:
     explicit ClassRecorder(jit::HostProfile& profile) : profile_(profile) {}
-    void start_block();
+    void start_block(bool superblock);
     /// The instructions from `offset` on, an offset in the code buffer. Offsets grow in a block.
     void mark(size_t offset, jit::HostClass c) { marks_.push_back({offset, c, segment()}); }
     /// What is emitted from now on is executed by itself: the counter that it must count in.
@@ -41,6 +41,7 @@ class ClassRecorder {
     static void count_registers(const jit::HostInstruction& insn, jit::HostProfile::Segment& segment);
 
     jit::HostProfile& profile_;
+    bool superblock_ = false;
     std::vector<Mark> marks_;
     std::vector<jit::HostProfile::Segment> segments_;
 };

@@ -124,6 +124,8 @@ void unpatch_entry(CodeBuffer& buffer, const CompiledBlock& block, uint32_t coun
     write_quadword(buffer, block.entry, bytes);
 }
 
+void go_on(CodeBuffer& buffer, const LinkSlot& slot, uint32_t epoch) { patch(buffer, slot.epoch, epoch); }
+
 void link(CodeBuffer& buffer, const LinkSlot& slot, const void* target, uint32_t epoch) {
     patch(buffer, slot.jump, relative(slot.jump, target));
     if (slot.epoch != nullptr) patch(buffer, slot.epoch, epoch);

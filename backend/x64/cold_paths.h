@@ -24,7 +24,8 @@ using ColdFn = void (*)(EmitContext&, const ColdArgs&);
 class ColdPaths {
   public:
     explicit ColdPaths(Assembler& as) : as_(as) {}
-    void start_block() { paths_.clear(); }
+    void start_block() { paths_.clear(), page = 0; }
+    uint8_t page = 0;  ///< EmitContext::page of those that are requested from now on
     /// jcc to a cold path; returns its index.
     size_t jump(Cc cc, ColdFn fn, const ColdArgs& args = {}) { return add(as_.jump_if(cc, false), fn, args); }
     /// A cold path that `jump` leads to. No jump: only a fault does.
@@ -40,6 +41,7 @@ class ColdPaths {
         Jump jump;
         ColdFn fn;
         ColdArgs args;
+        uint8_t page;
     };
     Assembler& as_;
     std::vector<Cold> paths_;

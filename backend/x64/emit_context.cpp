@@ -15,7 +15,9 @@ EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
 
 void EmitContext::start_block(const ir::Block& block, uint32_t first_link) {
     first_link_slot = first_link;
-    block_offset = insn_offset = static_cast<uint32_t>(block.pa & (mmu::kPageSize - 1));
+    insn_offset = static_cast<uint32_t>(block.pa & (mmu::kPageSize - 1));
+    start_offset.fill(insn_offset);
+    page = 0;
     translation_flags = block.translation_flags;
     serial = (translation_flags & jit::translation_flag::kSerial) != 0;
     fastmem = (translation_flags & jit::translation_flag::kFastmem) != 0;

@@ -1,6 +1,7 @@
 // All that emitters work with: one object a code buffer.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "backend/x64/assembler.h"
@@ -34,7 +35,9 @@ struct EmitContext {
 
     // ---- The block
     uint32_t first_link_slot = 0;  ///< number of its first direct exit's link slot
-    uint32_t block_offset = 0;     ///< of the first instruction in its page
+    /// Of the block's first instruction, from the page that code is being emitted of: a superblock has several. Index: `page`.
+    std::array<int64_t, ir::kMaxPages> start_offset{};
+    uint8_t page = 0;
     uint32_t insn_offset = 0;      ///< of the current one
     uint32_t translation_flags = 0;
     bool serial = false;   ///< one CPU: atomics need no lock

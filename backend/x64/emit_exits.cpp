@@ -19,9 +19,7 @@ using namespace Xbyak::util;
 // ---- Direct exits
 
 /// Of the direct exits that a loop passes one is backward, so that the others need not look for interrupts.
-bool ExitEmitter::is_backward(int64_t target) const {
-    return target <= static_cast<int64_t>(ctx_.block_offset);
-}
+bool ExitEmitter::is_backward(int64_t target) const { return target <= ctx_.start_offset[ctx_.page]; }
 
 /// Whether nothing but the final Exit follows: then both ways write the same registers back.
 bool ExitEmitter::only_exit_follows() const {
@@ -38,15 +36,20 @@ void ExitEmitter::emit_exit(const Inst& i) {
     emit_direct_exit(static_cast<int64_t>(i.imm));
 }
 
+/// Where the test of `f` overwrites NZCV.
+void ExitEmitter::write_flags_before_test(Ref f) {
+    if (ctx_.slots.flags_dirty() && (flags_.value() != f || ctx_.slots.flags_value() != f ||
+                                     flags_.sense() == Sense::FCmp || flags_.sense() == Sense::FCmpRev))
+        ctx_.slots.write_back_flags();
+}
+
 void ExitEmitter::emit_exit_if(const Inst& i) {
     const int64_t target = static_cast<int64_t>(i.imm);
     const Ref f = values_.leaf(i.args[0]);
     if (only_exit_follows()) {
         ctx_.slots.write_back();
-    } else if (ctx_.slots.flags_dirty() &&
-               (flags_.value() != f || ctx_.slots.flags_value() != f || flags_.sense() == Sense::FCmp ||
-                flags_.sense() == Sense::FCmpRev)) {
-        ctx_.slots.write_back_flags();  // the test overwrites them
+    } else {
+        write_flags_before_test(f);
     }
     const ClassScope scope(as_, jit::HostClass::Branch);
     const Cc cc = flags_.test_condition(i.args[0]);
@@ -89,7 +92,8 @@ void ExitEmitter::cold_side_exit(const ColdArgs& args) {
 }
 
 uint32_t ExitEmitter::new_link_slot(int64_t target, bool cross_page) {
-    ctx_.exits.push_back({nullptr, nullptr, nullptr, static_cast<int32_t>(target), cross_page});
+    ctx_.exits.push_back(
+        {.target = static_cast<int32_t>(target), .cross_page = cross_page, .page = ctx_.page});
     return static_cast<uint32_t>(ctx_.exits.size() - 1);
 }
 
@@ -155,10 +159,14 @@ void ExitEmitter::cold_interrupted(const ColdArgs& args) {
 
 void ExitEmitter::emit_indirect_exit(const Inst& i) {
     ctx_.slots.write_back();
-    const Reg64 pc = regs_.use(i.args[0]);
+    jump_by_cache(regs_.use(i.args[0]), i.aux, true);
+}
+
+/// `sampled`: it is the branch that sample() is for.
+void ExitEmitter::jump_by_cache(const Reg64& pc, uint32_t kind, bool sampled) {
     ColdArgs args;
     args.reg[0] = static_cast<uint8_t>(pc.getIdx());
-    args.imm = jit::kIndirectExit | i.aux;
+    args.imm = jit::kIndirectExit | kind;
     const ClassScope scope(as_, jit::HostClass::Poll);
     as_.cmp(dword[at(kInterrupt)], 0);
     args.flag = 1;
@@ -168,15 +176,18 @@ void ExitEmitter::emit_indirect_exit(const Inst& i) {
     as_.rorx(eax, pc.cvt32(), mmu::kPageBits - 4);
     as_.lea(eax, ptr[rax + pc * 4]);
     // sample() replaces this instruction, within an aligned quadword.
-    if (const size_t at = reinterpret_cast<uintptr_t>(as_.here()) & 7; at + kIndirectBytes > 8) {
+    if (const size_t at = !sampled ? 0 : reinterpret_cast<uintptr_t>(as_.here()) & 7;
+        at + kIndirectBytes > 8) {
         const ClassScope padding(as_, jit::HostClass::Padding);
         as_.nop(8 - at);
     }
-    ctx_.indirect = as_.here();
-    ctx_.indirect_register = static_cast<uint8_t>(pc.getIdx());
-    ctx_.indirect_kind = static_cast<uint8_t>(i.aux);
+    if (sampled) {
+        ctx_.indirect = as_.here();
+        ctx_.indirect_register = static_cast<uint8_t>(pc.getIdx());
+        ctx_.indirect_kind = static_cast<uint8_t>(kind);
+    }
     as_.and_(eax, kJumpCacheMask);
-    assert(as_.here() == ctx_.indirect + kIndirectBytes);
+    assert(!sampled || as_.here() == ctx_.indirect + kIndirectBytes);
     as_.cmp(pc, qword[r14 + rax + kCache + offsetof(mmu::JumpCacheEntry, pc)]);
     args.flag = 0;
     cold_.jump(kNe, cold_fn<&ExitEmitter::cold_indirect>, args);
@@ -190,6 +201,69 @@ void ExitEmitter::cold_indirect(const ColdArgs& args) {
     if (args.reg[0] != Operand::RCX) as_.mov(rcx, Reg64(args.reg[0]));
     as_.mov(eax, static_cast<uint32_t>(args.imm));
     as_.jump_to(args.flag != 0 ? ctx_.stubs->interrupted_at : ctx_.stubs->lookup_indirect);
+}
+
+void ExitEmitter::emit_indirect_exit_if(const Inst& i) {
+    const Ref f = values_.leaf(i.args[0]);
+    const Reg64 pc = regs_.use(i.args[1]);
+    write_flags_before_test(f);
+    const ClassScope scope(as_, jit::HostClass::Indirect);
+    const Cc cc = flags_.test_condition(i.args[0]);
+    ColdArgs args;
+    args.inst = cur();
+    args.reg[0] = static_cast<uint8_t>(pc.getIdx());
+    ctx_.slots.snapshot(args.first, args.count);
+    args.flag = static_cast<uint16_t>(ctx_.slots.flags_pending() ? 1 + static_cast<int>(flags_.sense()) : 0);
+    args.imm = i.aux;
+    cold_.jump(cc, cold_fn<&ExitEmitter::cold_indirect_side_exit>, args);
+    as_.start_segment();
+}
+
+void ExitEmitter::cold_indirect_side_exit(const ColdArgs& args) {
+    if (args.flag != 0) flags_.store(ARCLIGHT_STATE_DISP(flags), static_cast<Sense>(args.flag - 1));
+    ctx_.slots.write_back_snapshot(args.first, args.count);
+    jump_by_cache(Reg64(args.reg[0]), static_cast<uint32_t>(args.imm), false);
+}
+
+// ---- Superblocks
+
+/// Known not to have moved:                      add qword [page_base], delta
+/// else, before it:                              cmp dword [r14 + epoch], imm ; jne stub
+void ExitEmitter::emit_enter_page(const Inst& i) {
+    const auto target = static_cast<int64_t>(i.imm);
+    const auto delta = static_cast<int32_t>(target & static_cast<int64_t>(mmu::kPageMask));
+    if ((i.aux & ir::kEnterKnown) == 0) ctx_.slots.write_back_flags();
+    flags_.clobber();
+    const ClassScope scope(as_, jit::HostClass::PageCheck);
+    const auto next = static_cast<uint8_t>(i.aux & (ir::kMaxPages - 1));
+    if ((i.aux & ir::kEnterKnown) == 0) {
+        ColdArgs args;
+        args.inst = cur();
+        ctx_.slots.snapshot(args.first, args.count);
+        const uint32_t slot = new_link_slot(target, true);
+        ctx_.exits[slot].next_page = next;
+        args.imm = slot;
+        as_.align_field(3);
+        as_.cmp(dword[r14], jit::kUnlinkedEpoch >> 1);  // any imm32 that does not fit 8 bits: patched at once
+        ctx_.exits[slot].epoch = as_.here() - 4;
+        const uint32_t never = jit::kUnlinkedEpoch;
+        std::memcpy(ctx_.buffer.writable(ctx_.exits[slot].epoch), &never, 4);
+        cold_.jump(kNe, cold_fn<&ExitEmitter::cold_enter_page>, args);
+        as_.start_segment();
+    }
+    as_.add(qword[at(kPageBase)], delta);
+    ctx_.start_offset[next] = ctx_.start_offset[ctx_.page] - delta;
+    ctx_.page = ctx_.cold.page = next;
+}
+
+void ExitEmitter::cold_enter_page(const ColdArgs& args) {
+    jit::LinkSlot& slot = ctx_.exits[static_cast<size_t>(args.imm)];
+    ctx_.slots.write_back_snapshot(args.first, args.count);
+    as_.add(qword[at(kPageBase)], slot.target & static_cast<int32_t>(mmu::kPageMask));
+    slot.stub = as_.here();
+    as_.mov(eax, ctx_.first_link_slot + static_cast<uint32_t>(args.imm));
+    load_target(slot.target & static_cast<int32_t>(mmu::kPageSize - 1));
+    as_.jump_to(ctx_.stubs->lookup_cross);
 }
 
 // ---- Tier 2

@@ -311,8 +311,8 @@ size_t MemoryEmitter::miss(Jump jump, const Reg64& addr, ColdArgs args, ColdFn f
     args.inst = cur();
     args.reg[0] = static_cast<uint8_t>(addr.getIdx());
     ctx_.slots.snapshot(args.first, args.count);
-    args.imm =
-        static_cast<int64_t>(ctx_.faults.add_point(as_.here(), args.first, args.count, ctx_.insn_offset));
+    args.imm = static_cast<int64_t>(
+        ctx_.faults.add_point(as_.here(), args.first, args.count, ctx_.insn_offset, ctx_.page));
     return cold_.add(jump, fn, args);
 }
 

@@ -27,6 +27,10 @@ class ExitEmitter : public Emitter {
     void cold_interrupted(const ColdArgs& args);
     void emit_indirect_exit(const Inst& i);
     void cold_indirect(const ColdArgs& args);
+    void emit_indirect_exit_if(const Inst& i);
+    void cold_indirect_side_exit(const ColdArgs& args);
+    void emit_enter_page(const Inst& i);
+    void cold_enter_page(const ColdArgs& args);
     /// The block's counter, before its first instruction: see compile().
     void emit_counter(uint32_t counter);
     void cold_promote(const ColdArgs& args);
@@ -41,6 +45,8 @@ class ExitEmitter : public Emitter {
     uint32_t new_link_slot(int64_t target, bool cross_page);
     void emit_direct_exit(int64_t target);
     void load_target(int64_t target);
+    void write_flags_before_test(Ref flags);
+    void jump_by_cache(const Reg64& pc, uint32_t kind, bool sampled);
     static bool is_cross_page(int64_t target) { return target < 0 || target >= 4096; }
 };
 

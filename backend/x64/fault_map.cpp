@@ -41,9 +41,10 @@ const FaultPoint* find_point(const CompiledBlock& block, const void* host_pc) {
 }
 }  // namespace
 
-std::optional<uint32_t> guest_offset(const CompiledBlock& block, const void* host_pc) {
+std::optional<GuestPlace> guest_place(const CompiledBlock& block, const void* host_pc) {
     const FaultPoint* point = find_point(block, host_pc);
-    return point != nullptr ? std::optional<uint32_t>(point->insn_offset) : std::nullopt;
+    if (point == nullptr) return std::nullopt;
+    return GuestPlace{point->insn_offset, point->page};
 }
 
 std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc, GuestState& state) {

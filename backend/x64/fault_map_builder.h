@@ -19,7 +19,8 @@ class FaultMapBuilder {
 
     /// A point at `here` with the locations [first, first + count); returns its index. The range of
     /// instructions that may fault in the fastmem is empty at first.
-    size_t add_point(const uint8_t* here, uint32_t first, uint16_t count, uint32_t insn_offset);
+    size_t add_point(const uint8_t* here, uint32_t first, uint16_t count, uint32_t insn_offset,
+                     unsigned page);
     /// The instruction at `here` is the access of the last point.
     void mark_access(const uint8_t* here) { points_.back().access = hot(here); }
     const uint8_t* access(size_t point) const { return entry_ + points_[point].access; }

@@ -179,6 +179,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.jit = words->jit == "tier2"         ? JitTier::Tier2
                       : words->jit == "tiered"      ? JitTier::Tiered
                       : words->jit == "tier1"       ? JitTier::Tier1
+                      : words->jit == "superblocks" ? JitTier::Superblocks
                       : words->jit == "interpreter" ? JitTier::Interpreter
                                                     : JitTier::Auto;
         options.registers = words->registers == "simd" ? RegisterHome::Simd : RegisterHome::Memory;

@@ -328,11 +328,12 @@ void add_run_words(CLI::App& command, RunWords& words) {
     command
         .add_option(
             "--jit", words.jit,
-            "the translator: tier1, tiered (hot code again by LLVM, on another thread), tier2 (all code by "
+            "the translator: tier1, superblocks (hot code again by tier 1's compiler, several blocks as "
+            "one), tiered (hot code again by LLVM, on another thread), tier2 (all code by "
             "LLVM at once; slow, for tests), interpreter (no translator; very slow, to find its errors) or "
             "auto: tiered, but tier1 in a program without LLVM [auto]")
         ->type_name("TIER")
-        ->check(one_of({"auto", "interpreter", "tier1", "tiered", "tier2"}))
+        ->check(one_of({"auto", "interpreter", "tier1", "superblocks", "tiered", "tier2"}))
         ->group(execution);
     command
         .add_option(
@@ -343,7 +344,8 @@ void add_run_words(CLI::App& command, RunWords& words) {
         ->check(one_of({"memory", "simd"}))
         ->group(execution);
     command
-        .add_option("--jit-threshold", o.jit_threshold, "runs of a block before it is hot [20000; tier2: 1]")
+        .add_option("--jit-threshold", o.jit_threshold,
+                    "runs of a block before it is hot [20000; superblocks: 4000; tier2: 1]")
         ->type_name("N")
         ->check(CLI::Range(1u, 1'000'000'000u).description(""))
         ->group(execution);

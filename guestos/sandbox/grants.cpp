@@ -149,7 +149,8 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     if (options.perf_map) out.push_back({"/tmp", FileGrant::kWrite | FileGrant::kMake | FileGrant::kRemove});
     if (!options.jit_dump.empty()) out.push_back({options.jit_dump, FileGrant::kWrite | FileGrant::kMake});
 
-    if (options.jit != JitTier::Tier1 && options.jit != JitTier::Interpreter) {
+    if (options.jit != JitTier::Tier1 && options.jit != JitTier::Superblocks &&
+        options.jit != JitTier::Interpreter) {
         add_libraries(out);
         if (!options.jit_cache.empty()) {
             std::error_code ignored;  // the region store says what is wrong with it

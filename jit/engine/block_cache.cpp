@@ -25,7 +25,8 @@ constexpr size_t kPerAllocation = 16;
 
 uint32_t bytes_to_describe(const TranslationBlock& block) {
     size_t bytes = sizeof block + bytes_of(block.guest_code) + bytes_of(block.slots) +
-                   bytes_of(block.linked) + bytes_of(block.code.exits) + bytes_of(block.code.faults.points) +
+                   bytes_of(block.linked) + bytes_of(block.members) + bytes_of(block.pages) +
+                   bytes_of(block.code.exits) + bytes_of(block.code.faults.points) +
                    bytes_of(block.code.faults.locations) + 7 * kPerAllocation;
     if (const ir::Block* ir = block.interpreted.get())
         bytes += sizeof *ir + bytes_of(ir->insts) + 2 * kPerAllocation;
@@ -68,16 +69,25 @@ TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     Entry& e = table_[slot_of(key(block->pa, block->translation_flags))];
     if (e.key == kEmpty) ++used_;
     e = {key(block->pa, block->translation_flags), block};
-    block->linked.resize(block->code.exits.size());
-    link_slot_owner_.insert(link_slot_owner_.end(), block->code.exits.size(), block);
     const size_t page = memory_.page_number(block->pa);
     block->next_in_page = page_head_[page];
     page_head_[page] = block;
     std::atomic_ref(lines_[page]).fetch_or(line_mask(block->pa & ~kPageMask, block->guest_bytes));
+    ++live_;
+    return adopt(std::move(owned));
+}
+
+TranslationBlock* BlockCache::insert_superblock(std::unique_ptr<TranslationBlock> block) {
+    return adopt(std::move(block));
+}
+
+TranslationBlock* BlockCache::adopt(std::unique_ptr<TranslationBlock> owned) {
+    TranslationBlock* block = owned.get();
+    block->linked.resize(block->code.exits.size());
+    link_slot_owner_.insert(link_slot_owner_.end(), block->code.exits.size(), block);
     block->described_bytes = bytes_to_describe(*block);
     described_bytes_ += block->described_bytes;
     blocks_.push_back(std::move(owned));
-    ++live_;
     return block;
 }
 

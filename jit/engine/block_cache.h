@@ -67,6 +67,14 @@ struct TranslationBlock {
     bool spins = false;     ///< see ir::spins(): of a guest with several CPUs; in no region
     bool indirect = false;  ///< was asked for by other means than a direct exit
 
+    // ---- Of superblocks (superblocks.h)
+    TranslationBlock* superblock = nullptr;      ///< that is executed in its place
+    std::vector<TranslationBlock*> superblocks;  ///< that hold a copy of it
+    std::vector<TranslationBlock*> members;      ///< of a superblock, the one it is entered at first
+    std::vector<uint64_t> pages;                 ///< likewise: physical addresses, by number
+    /// The physical address of the page with this number.
+    uint64_t page(unsigned number) const { return pages.empty() ? pa & kPageMask : pages[number]; }
+
     // ---- Of tier 2
     uint32_t counter = kNoCounter;  ///< of CodeBuffer::counters(): counts its runs down
     Promotion promotion;
@@ -95,6 +103,8 @@ class BlockCache {
     std::function<void(TranslationBlock&)> on_retire;
     /// The block's `code` must be filled in. Addresses of code must grow from one call to the next.
     TranslationBlock* insert(std::unique_ptr<TranslationBlock> block);
+    /// The same of a superblock, which find(), blocks_of() and invalidate() do not know: it goes with its members.
+    TranslationBlock* insert_superblock(std::unique_ptr<TranslationBlock> block);
     /// Notes that an exit of `from` leads to `to` now.
     void note_link(TranslationBlock& from, unsigned exit, TranslationBlock& to);
     /// Frees blocks that were taken out. Nobody executes them any more, or has a pointer to them.
@@ -140,6 +150,7 @@ class BlockCache {
         return std::atomic_ref(word).load(std::memory_order_relaxed);
     }
     size_t slot_of(uint64_t key) const;
+    TranslationBlock* adopt(std::unique_ptr<TranslationBlock> owned);
     void retire(TranslationBlock& block);
     void rehash();
 

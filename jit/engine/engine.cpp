@@ -41,11 +41,15 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
                                  .vector_registers = options.vector_registers,
                                  .profile = options.profile_host ? &profile_ : nullptr}),
       cache_(memory_, code_),
+      superblocks_(frontend, code_, cache_, options_.superblocks,
+                   [this](TranslationBlock& block) { retired_.add(block); }),
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     cache_.on_retire = [this](TranslationBlock& block) {
         retired_.add(block);
         if (tier2_.enabled()) tier2_.forget(block);
+        if (superblocks_.enabled()) superblocks_.forget(block);
     };
+    superblocks_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
     if (!tier2_.enabled()) return;
     tier2_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
 }
@@ -79,7 +83,8 @@ size_t Engine::retired_batch() const { return 256 + cache_.size() / 8; }
 
 void Engine::reclaim() {
     const std::vector<TranslationBlock*> blocks = retired_.reclaim();
-    for (const TranslationBlock* block : blocks) tier2_.free(*block);
+    for (const TranslationBlock* block : blocks)
+        superblocks_.enabled() ? superblocks_.free(*block) : tier2_.free(*block);
     cache_.free(blocks);
     if (!blocks.empty()) next_leave_ = 0;
 }
@@ -97,6 +102,11 @@ bool Engine::should_leave() {
     if (retired_.size() < std::max(next_leave_, 2 * retired_batch())) return false;
     next_leave_ = retired_.size() + retired_batch();
     return true;
+}
+
+uint32_t Engine::new_counter(uint32_t translation_flags) {
+    return superblocks_.enabled() ? superblocks_.new_counter(translation_flags)
+                                  : tier2_.new_counter(translation_flags);
 }
 
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
@@ -120,7 +130,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
             frontend_.translate(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
                                 limit);
         block->spins = options_.concurrent && ir::spins(ir_);
-        if (counter == kNoCounter && !stop && !block->spins) counter = tier2_.new_counter(translation_flags);
+        if (counter == kNoCounter && !stop && !block->spins) counter = new_counter(translation_flags);
         if (!sites_.empty()) mark_sites(ir_);
         if (!expected_devices_.empty()) count_expected_devices(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
@@ -143,7 +153,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     block->counter = counter;
     block->stop = stop;
     TranslationBlock* inserted = cache_.insert(std::move(block));
-    tier2_.attach(*inserted);
+    superblocks_.enabled() ? superblocks_.attach(*inserted) : tier2_.attach(*inserted);
     if (record_.covers(pa)) {
         SiteRecord::Block& recorded = record_.blocks[pa];
         recorded.bytes = inserted->guest_bytes;
@@ -222,7 +232,11 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
         return target->code.entry;
     const LinkSlot& exit = s.block->code.exits[s.exit];
     // The guest may have moved the page under the running block and not yet synchronised.
-    if (!exit.cross_page && ((s.block->pa ^ pa) & kPageMask) != 0) return target->code.entry;
+    if (!exit.cross_page && s.block->page(exit.page) != (pa & kPageMask)) return target->code.entry;
+    if (exit.goes_on()) {
+        if (s.block->page(exit.next_page) == (pa & kPageMask)) go_on(code_, exit, epoch);
+        return target->code.entry;
+    }
     if (s.block->spins && target == s.block) {
         *spins = true;
         return target->code.entry;
@@ -231,7 +245,10 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot link a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    link(code_, exit, tier2_.link_target(*s.block, s.exit, *target), epoch);
+    link(code_, exit,
+         superblocks_.enabled() ? superblocks_.link_target(*s.block, s.exit, *target)
+                                : tier2_.link_target(*s.block, s.exit, *target),
+         epoch);
     cache_.note_link(*s.block, s.exit, *target);
     ++stats_.links;
     return target->code.entry;
@@ -240,6 +257,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
 void Engine::flush() {
     const std::lock_guard guard(lock_);
     tier2_.flush();
+    superblocks_.flush();
     retired_.clear();
     next_leave_ = 0;
     cache_.clear();
@@ -318,7 +336,7 @@ bool Engine::invalidate_all() {
 
 const void* Engine::promote(uint32_t counter, const GuestState* state) {
     const std::lock_guard guard(lock_);
-    return tier2_.promote(counter, state);
+    return superblocks_.enabled() ? superblocks_.promote(counter) : tier2_.promote(counter, state);
 }
 
 RegionEntryCheck Engine::entry_check(uint32_t guard) {
@@ -349,6 +367,11 @@ HostProfile::Totals Engine::host_profile() {
     return profile_.totals();
 }
 
+SuperblockStats Engine::superblock_stats() {
+    const std::lock_guard guard(lock_);
+    return superblocks_.stats();
+}
+
 Tier2Stats Engine::tier2_stats() {
     const std::lock_guard guard(lock_);
     return tier2_.stats();
@@ -377,9 +400,9 @@ const void* Engine::fastmem_fault(const void* host_pc) {
 std::optional<uint64_t> Engine::site_of(const void* return_pc) const {
     const TranslationBlock* block = cache_.owner_of(return_pc, true);
     if (block == nullptr) return std::nullopt;
-    const auto offset = jit::guest_offset(block->code, return_pc);
-    if (!offset) return std::nullopt;
-    return (block->pa & kPageMask) | *offset;
+    const auto place = jit::guest_place(block->code, return_pc);
+    if (!place) return std::nullopt;
+    return block->page(place->page) | place->offset;
 }
 
 bool Engine::mark_site(const void* return_pc, uint32_t mark) {

@@ -17,6 +17,7 @@
 #include "jit/engine/patched_lines.h"
 #include "jit/engine/retired_blocks.h"
 #include "jit/engine/site_record.h"
+#include "jit/engine/superblocks.h"
 #include "jit/engine/tier2.h"
 #include "jit/frontend.h"
 #include "jit/host_code.h"
@@ -33,6 +34,7 @@ struct EngineOptions {
     bool profile_host = false;      ///< counts the host instructions that blocks execute (host_profile.h)
     bool interpret = false;         ///< every block by ir::Interpreter; not with tier 2 or fastmem
     Tier2Options tier2;
+    SuperblockOptions superblocks;  ///< not with tier 2, the interpreter or vector_registers
     bool trace_blocks = false, trace_ir = false, trace_host = false;
     std::FILE* trace_file = nullptr;
 };
@@ -127,6 +129,7 @@ class Engine {
     void add_cpu(const Tier2::CpuLink& cpu);
     void stop_compiling() { tier2_.stop(); }
     Tier2Stats tier2_stats();
+    SuperblockStats superblock_stats();
 
     /// Where to go on after the host instruction at host_pc faulted: the slow path of its access, or the side
     /// exit of its region. Null: it is none's.
@@ -186,6 +189,7 @@ class Engine {
     void mark_sites(ir::Block& block) const;
     void count_expected_devices(const ir::Block& block);
     void translate_ahead(uint64_t pa, uint32_t translation_flags);
+    uint32_t new_counter(uint32_t translation_flags);
     std::optional<uint64_t> site_of(const void* return_pc) const;
     bool stops_at(uint64_t pa, uint32_t translation_flags) const;
     void cut_at_stop(uint64_t pa);
@@ -218,6 +222,7 @@ class Engine {
     SiteRecord record_;
     std::set<uint64_t> stops_;  // instructions (physical addresses) that stop_at() names
     EngineStats stats_;
+    Superblocks superblocks_;
     uint64_t timed_ns_ = 0, timed_insns_ = 0;  // of the translations that are timed
     Tier2 tier2_;                              // the last: its thread uses the others
 };

@@ -257,6 +257,12 @@ bool Interpreter::step(const Inst& i) {
         case Op::InsnStart: state_.insn_offset = static_cast<uint32_t>(i.imm); return false;
         case Op::ExitIf: return arg(0) != 0 && exit_to(i.imm);
         case Op::Exit: return exit_to(i.imm);
+        case Op::EnterPage: state_.page_base += i.imm & kPageMask; return false;
+        case Op::ExitIndirectIf:
+            if (arg(0) == 0) return false;
+            leave(state_.interrupt.load() != 0 ? ExitReason::Interrupt : ExitReason::Lookup, arg(1));
+            state_.exit_info = kIndirectExit | i.aux;
+            return true;
         case Op::ExitIndirect:
             leave(state_.interrupt.load() != 0 ? ExitReason::Interrupt : ExitReason::Lookup, arg(0));
             state_.exit_info = kIndirectExit | i.aux;

@@ -140,6 +140,12 @@ void Builder::insn_start(uint32_t offset, uint32_t encoding) {
     emit(Op::InsnStart, Type::Void, {}, offset, encoding);
 }
 
+void Builder::rebase_addresses(int64_t delta) {
+    for (unsigned k = 0; k < 32; ++k)
+        if (x_[k] != kNoRef && block_[x_[k]].op == Op::PcRel)
+            set_x(k, emit(Op::PcRel, Type::I64, {}, block_[x_[k]].imm - static_cast<uint64_t>(delta)));
+}
+
 Ref Builder::call(Type result, uint64_t id, std::initializer_list<Ref> args, uint32_t aux) {
     const Ref r = emit(Op::CallRuntime, result, args, id, aux);
     if (aux & kCallWritesState) reset();

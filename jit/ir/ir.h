@@ -82,6 +82,10 @@ enum class AtomicKind : uint64_t { Add, Clear, Xor, Set, MaxS, MinS, MaxU, MinU,
 enum class FenceKind : uint64_t { Load, Store, Full, Instruction };
 /// Barrier: what follows is fetched anew, so interrupts are looked for before it (ISB).
 enum class BranchKind : uint32_t { Jump, Call, Return, Barrier };
+/// EnterPage's aux: the superblock has been in the page before.
+inline constexpr uint32_t kEnterKnown = 16;
+/// Pages of a superblock.
+inline constexpr unsigned kMaxPages = 16;
 /// FRINT and FCVT rounding. Current is FPCR.RMode; Exact also signals inexact (FRINTX).
 enum class RoundMode : uint32_t { TieEven, Up, Down, Zero, TieAway, Current, Exact, Odd };
 
@@ -122,8 +126,9 @@ struct Block {
     uint32_t translation_flags = 0;  ///< translation flags (part of the key)
     uint32_t guest_bytes = 0;        ///< length of the guest code covered
     uint32_t guest_insns = 0;
+    bool superblock = false;  ///< of several blocks, one behind the other (jit/engine/superblocks.h)
 
-    void clear() { insts.clear(), guest_bytes = guest_insns = 0; }
+    void clear() { insts.clear(), guest_bytes = guest_insns = 0, superblock = false; }
     const Inst& operator[](Ref r) const { return insts[r]; }
 };
 
@@ -182,6 +187,10 @@ class Builder {
     void insn_start(uint32_t offset, uint32_t encoding);
     /// A C++ helper; forgets cached registers when aux says that it writes state.
     Ref call(Type result, uint64_t id, std::initializer_list<Ref> args, uint32_t aux);
+
+    /// Guest registers that are known to hold addresses relative to the block's page are written once more, relative to the
+    /// page that is `delta` bytes further on, which an EnterPage has just made the block's.
+    void rebase_addresses(int64_t delta);
 
     Block& block() { return block_; }
 

@@ -180,7 +180,7 @@ void Machine::make_engine() {
                          : options_.jit != JitTier::Auto ? options_.jit
                          : jit::have_region_compiler()   ? JitTier::Tiered
                                                          : JitTier::Tier1;
-    jit::Tier2Options tier2{.enabled = tier != JitTier::Tier1,
+    jit::Tier2Options tier2{.enabled = tier == JitTier::Tier2 || tier == JitTier::Tiered,
                             .synchronous = tier == JitTier::Tier2,
                             .max_insns = options_.jit_region,
                             .code_bytes = options_.jit_code_bytes,
@@ -199,6 +199,8 @@ void Machine::make_engine() {
         tier2.heat = tier2.heat / tier2.threshold * *options_.jit_threshold;
         tier2.threshold = *options_.jit_threshold;
     }
+    jit::SuperblockOptions superblocks{.enabled = tier == JitTier::Superblocks};
+    if (options_.jit_threshold) superblocks.threshold = *options_.jit_threshold;
     if (tier2.enabled && (options_.stats || !options_.stats_file.empty()))
         profiler_ = std::make_unique<SamplingProfiler>();
     tier2.make_compiler = [this] {
@@ -218,6 +220,7 @@ void Machine::make_engine() {
                            .profile_host = !options_.profile_host.empty(),
                            .interpret = interpret,
                            .tier2 = tier2,
+                           .superblocks = superblocks,
                            .trace_blocks = options_.trace.blocks,
                            .trace_ir = options_.trace.ir,
                            .trace_host = options_.trace.host,

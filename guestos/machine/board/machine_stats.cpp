@@ -242,6 +242,10 @@ std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     j.update(counters);
     if (bound_sites != nullptr) j["prepared"] = prepared_json(*bound_sites, e, has_fastmem(cpus));
     j["translation"]["nanoseconds"] = e.translate_ns;
+    if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
+        j["superblocks"] = {{"made", s.made},         {"blocks", s.blocks},
+                            {"dropped", s.dropped},   {"guest_instructions", s.guest_insns},
+                            {"rejected", s.rejected}, {"host_bytes", s.host_bytes}};
     if (profiler != nullptr) {
         j["tier2"] = tier2_json(engine.tier2_stats(), cpu_seconds(usage));
         j["tier2"]["steady_speed"] = steady_json(steady_speed(*profiler));
@@ -279,6 +283,11 @@ void MachineStats::print(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
+    if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
+        fmt::print(out,
+                   "superblocks: {} made of {} blocks ({} guest instructions, {} host bytes), {} rejected, "
+                   "{} dropped\n",
+                   s.made, s.blocks, s.guest_insns, s.host_bytes, s.rejected, s.dropped);
     if (profiler != nullptr) {
         print_tier2(out, engine.tier2_stats(), cpu_seconds(usage));
         print_steady(out, steady_speed(*profiler));

@@ -13,11 +13,7 @@
 namespace arclight::guestos {
 
 struct CpuState {
-<<<<<<< HEAD
     static constexpr uint32_t kVersion = 5;
-=======
-    static constexpr uint32_t kVersion = 5;  // 5: FEAT_MTE
->>>>>>> w2
 
     /// Of a CPU that is outside translated code, so that nothing of it is in host registers.
     static CpuState capture(const frontend::a64::Cpu& cpu);

@@ -15,6 +15,7 @@ RAM = ["-m", "128"]
 WAYS = {
     "interpreter": ["--accel", "process", "--jit", "interpreter"],
     "tier1": ["--accel", "process", "--jit", "tier1"],
+    "superblocks": ["--accel", "process", "--jit", "superblocks", "--jit-threshold", "8"],
     "tier2": ["--accel", "process", "--jit", "tier2", "--jit-cache", "off"],
     "tiered": ["--accel", "process", "--jit", "tiered", "--jit-threshold", "20", "--jit-cache", "off"],
     "tsp": ["--accel", "process", "--jit", "tier1", "--mmu", "tsp"],

@@ -1,0 +1,257 @@
+#include "jit/engine/superblock_builder.h"
+
+#include <algorithm>
+
+#include "jit/engine/edge_profile.h"
+
+namespace arclight::jit {
+
+namespace {
+/// Calls within calls that are followed.
+constexpr size_t kMaxDepth = 12;
+/// Of an indirect branch's samples, those that must have gone to one target.
+constexpr double kDominant = 0.8;
+constexpr uint32_t kMinSamples = 8;
+constexpr int64_t kMaxDistance = int64_t{1} << 30;
+constexpr unsigned kNotEqual = 1;
+constexpr auto kPageOffset = static_cast<int64_t>(kPageMask);
+
+/// Where execution goes on behind a conditional exit that is not taken, if that is an instruction's start.
+std::optional<int64_t> behind(const ir::Block& block, ir::Ref exit) {
+    for (ir::Ref k = exit + 1; k < block.insts.size(); ++k) {
+        const ir::Inst& i = block[k];
+        if (i.op == ir::Op::InsnStart || i.op == ir::Op::Exit) return static_cast<int64_t>(i.imm);
+        if (i.op != ir::Op::Const) break;
+    }
+    return std::nullopt;
+}
+
+bool usable(const TranslationBlock* block, const TranslationBlock& from) {
+    return block != nullptr && block->valid && !block->stop && !block->spins &&
+           block->translation_flags == from.translation_flags;
+}
+}  // namespace
+
+bool SuperblockBuilder::follow_direct(const TranslationBlock& block, int64_t target, Next& next) const {
+    for (size_t e = 0; e < block.code.exits.size(); ++e) {
+        const TranslationBlock* to = block.linked[e];
+        if (block.code.exits[e].target != target || !usable(to, block)) continue;
+        next.block = cache_.find(to->pa, to->translation_flags);
+        next.at = page_ + target;
+        return next.block != nullptr;
+    }
+    return false;
+}
+
+bool SuperblockBuilder::follow_indirect(const TranslationBlock& block, const ir::Inst& exit, Next& next) {
+    const auto kind = static_cast<ir::BranchKind>(exit.aux);
+    uint64_t pa = 0;
+    if (kind == ir::BranchKind::Barrier) return false;
+    if (kind == ir::BranchKind::Return && !frames_.empty()) {
+        next.at = frames_.back().return_at;
+        const auto page = std::ranges::find(page_offsets_, next.at & kPageOffset);
+        if (page == page_offsets_.end()) return false;
+        pa = built_->pages[static_cast<size_t>(page - page_offsets_.begin())] |
+             (static_cast<uint64_t>(next.at) & ~kPageMask);
+    } else {
+        const EdgeProfile* profile = block.profile.get();
+        if (profile == nullptr || profile->counting || profile->targets.empty() ||
+            profile->samples < kMinSamples)
+            return false;
+        const EdgeProfile::Target& target = profile->targets.front();
+        if (target.count < kDominant * profile->samples) return false;
+        next.at = page_ + target.offset;
+        next.share *= double(target.count) / profile->samples;
+        pa = target.pa;
+    }
+    next.indirect = true;
+    next.block = cache_.find(pa, block.translation_flags);
+    return usable(next.block, block);
+}
+
+SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block) {
+    const EdgeProfile* profile = block.profile.get();
+    const bool known = profile != nullptr && !profile->counting && profile->runs != 0;
+    const auto taken = [&](int64_t target) {
+        double sum = 0;
+        for (size_t e = 0; e < block.code.exits.size(); ++e)
+            if (block.code.exits[e].target == target) sum += profile->taken[e];
+        return sum;
+    };
+    Next next;
+    double left = known ? profile->runs : 0;
+    std::set<int64_t> counted;
+    for (ir::Ref k = 0; k + 1 < piece_.insts.size(); ++k) {
+        const ir::Inst& i = piece_[k];
+        if (i.op != ir::Op::ExitIf) continue;
+        if (!known) return {};
+        const auto target = static_cast<int64_t>(i.imm);
+        if (!counted.insert(target).second) continue;
+        const double leaves = std::min(left, taken(target));
+        if (leaves * 2 > left) {
+            const auto otherwise = behind(piece_, k);
+            next.share = leaves / profile->runs;
+            if (!otherwise || !follow_direct(block, target, next)) return {};
+            next.end = k;
+            next.conditional = true;
+            next.otherwise = *otherwise;
+            return next;
+        }
+        left -= leaves;
+    }
+    next.end = static_cast<ir::Ref>(piece_.insts.size() - 1);
+    if (known) next.share = left / profile->runs;
+    const ir::Inst& last = piece_.insts.back();
+    const bool follows = last.op == ir::Op::Exit ? follow_direct(block, static_cast<int64_t>(last.imm), next)
+                         : last.op == ir::Op::ExitIndirect ? follow_indirect(block, last, next)
+                                                           : false;
+    if (!follows) return {};
+    const auto kind = static_cast<ir::BranchKind>(last.aux);
+    if (kind == ir::BranchKind::Call) {
+        if (frames_.size() == kMaxDepth) return {};
+        frames_.push_back({page_ + static_cast<int64_t>(block.pa & ~kPageMask) + block.guest_bytes, frame_});
+        frame_ = ++frames_made_;
+    } else if (last.op == ir::Op::ExitIndirect && kind == ir::BranchKind::Return) {
+        frame_ = frames_.empty() ? ++frames_made_ : frames_.back().number;
+        if (!frames_.empty()) frames_.pop_back();
+    }
+    return next;
+}
+
+std::optional<unsigned> SuperblockBuilder::page_number(const Next& next) {
+    const int64_t offset = next.at & kPageOffset;
+    const uint64_t pa = next.block->pa & kPageMask;
+    if (next.at < -kMaxDistance || next.at > kMaxDistance) return std::nullopt;
+    const auto found = std::ranges::find(page_offsets_, offset);
+    const auto number = static_cast<unsigned>(found - page_offsets_.begin());
+    if (found != page_offsets_.end())
+        return built_->pages[number] == pa ? std::optional(number) : std::nullopt;
+    if (number == ir::kMaxPages) return std::nullopt;
+    page_offsets_.push_back(offset);
+    built_->pages.push_back(pa);
+    return number;
+}
+
+/// Copies the instructions of piece_ before `end`. Guest registers that an earlier block has written or read are not read again.
+void SuperblockBuilder::append(ir::Builder& builder, ir::Ref end) {
+    ir::Block& out = builder.block();
+    refs_.assign(piece_.insts.size(), ir::kNoRef);
+    for (ir::Ref k = 0; k < end; ++k) {
+        ir::Inst i = piece_[k];
+        for (unsigned a = 0; a < i.nargs; ++a) i.args[a] = refs_[i.args[a]];
+        const auto index = static_cast<unsigned>(i.imm);
+        switch (i.op) {
+            case ir::Op::GetX: refs_[k] = builder.get_x(index); break;
+            case ir::Op::GetV: refs_[k] = builder.get_v(i.type, index); break;
+            case ir::Op::GetFlags: refs_[k] = builder.get_flags(); break;
+            case ir::Op::SetX: builder.set_x(index, i.args[0]); break;
+            case ir::Op::SetFlags: builder.set_flags(i.args[0]); break;
+            case ir::Op::SetV: {
+                // A narrow register may have been replaced by a wider value, and SetV goes by the value's type.
+                const ir::Type meant = piece_[piece_[k].args[0]].type;
+                if (meant == ir::Type::V128 || out[i.args[0]].type == meant) {
+                    builder.set_v(index, i.args[0]);
+                } else {
+                    const ir::Op narrow = meant == ir::Type::F64 ? ir::Op::VZext64 : ir::Op::VZext32;
+                    builder.set_v(index, builder.emit(narrow, ir::Type::V128, {i.args[0]}));
+                }
+                break;
+            }
+            case ir::Op::InsnStart: ++out.guest_insns; [[fallthrough]];
+            default:
+                out.insts.push_back(i);
+                refs_[k] = static_cast<ir::Ref>(out.insts.size() - 1);
+                if (i.op == ir::Op::CallRuntime && (i.aux & ir::kCallWritesState) != 0) builder.reset();
+        }
+    }
+}
+
+/// The exit that is not left by, but where it leads elsewhere.
+void SuperblockBuilder::append_exit(ir::Builder& builder, const Next& next) {
+    const ir::Inst& exit = piece_[next.end];
+    if (next.conditional) {
+        const ir::Ref c = refs_[exit.args[0]];
+        const ir::Ref inverse = builder.emit(ir::Op::Not1, ir::Type::I1, {c});
+        builder.emit(ir::Op::ExitIf, ir::Type::Void, {inverse}, static_cast<uint64_t>(next.otherwise));
+        return;
+    }
+    if (!next.indirect) return;
+    const ir::Ref pc = refs_[exit.args[0]];
+    const auto expected = static_cast<uint64_t>(next.at - page_);
+    const ir::Inst& known = builder.block()[pc];
+    if (known.op == ir::Op::PcRel && known.imm == expected) return;
+    const ir::Ref target = builder.emit(ir::Op::PcRel, ir::Type::I64, {}, expected);
+    const ir::Ref difference = builder.bin_raw(ir::Op::Sub, ir::Type::I64, pc, target);
+    const ir::Ref flags = builder.flags_of(difference);
+    const ir::Ref other = builder.emit(ir::Op::Cond, ir::Type::I1, {flags}, kNotEqual);
+    builder.emit(ir::Op::ExitIndirectIf, ir::Type::Void, {other, pc}, 0, exit.aux);
+}
+
+void SuperblockBuilder::enter_page(ir::Builder& builder, const Next& next, unsigned number) {
+    const int64_t page = next.at & kPageOffset;
+    if (page == page_) return;
+    const bool known = number < entered_;
+    builder.emit(ir::Op::EnterPage, ir::Type::Void, {}, static_cast<uint64_t>(next.at - page_),
+                 number | (known ? ir::kEnterKnown : 0));
+    builder.rebase_addresses(page - page_);
+    entered_ = std::max<size_t>(entered_, number + 1);
+    page_ = page;
+}
+
+SuperblockBuilder::Built SuperblockBuilder::build(TranslationBlock& head, const Limits& limits) {
+    Built built;
+    built_ = &built;
+    built.ir.pa = head.pa;
+    built.ir.translation_flags = head.translation_flags;
+    built.ir.superblock = true;
+    built.pages = {head.pa & kPageMask};
+    page_offsets_ = {0};
+    entered_ = 1;
+    page_ = 0;
+    frames_.clear();
+    frame_ = frames_made_ = 0;
+    std::set<std::pair<uint32_t, int64_t>> seen;
+    double reach = 1;
+    ir::Builder builder(built.ir);
+    TranslationBlock* block = &head;
+    int64_t at = static_cast<int64_t>(head.pa & ~kPageMask);
+    for (;;) {
+        ++built.blocks;
+        if (std::ranges::find(built.members, block) == built.members.end()) built.members.push_back(block);
+        seen.insert({frame_, at});
+        piece_.clear();
+        piece_.pa = block->pa;
+        piece_.translation_flags = block->translation_flags;
+        frontend_.translate(piece_, block->guest_code, static_cast<uint32_t>(block->pa & ~kPageMask),
+                            block->translation_flags, block->guest_insns);
+        mark_sites(piece_);
+        const uint32_t frame = frame_;
+        Next next;
+        if (built.ir.guest_insns + block->guest_insns < limits.insns) next = next_of(*block);
+        if (next.block != nullptr) {
+            reach *= next.share;
+            const bool loop =
+                next.block == &head && frame_ == 0 && next.at == static_cast<int64_t>(head.pa & ~kPageMask);
+            const unsigned insns = built.ir.guest_insns + block->guest_insns;
+            if (loop && frame == 0 && 2 * insns <= limits.unroll) {
+                seen.clear();
+            } else if (reach < limits.min_reach || seen.contains({frame_, next.at})) {
+                next.block = nullptr;
+            }
+        }
+        const auto number = next.block != nullptr ? page_number(next) : std::nullopt;
+        if (!number) {
+            append(builder, static_cast<ir::Ref>(piece_.insts.size()));
+            break;
+        }
+        append(builder, next.end);
+        append_exit(builder, next);
+        enter_page(builder, next, *number);
+        block = next.block;
+        at = next.at;
+    }
+    built.ir.guest_bytes = head.guest_bytes;
+    return built;
+}
+
+}  // namespace arclight::jit

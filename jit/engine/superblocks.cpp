@@ -1,0 +1,156 @@
+#include "jit/engine/superblocks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "jit/engine/counters.h"
+#include "jit/translation_flags.h"
+
+namespace arclight::jit {
+
+using Stage = Promotion::Stage;
+
+namespace {
+constexpr uint32_t kNever = ~uint32_t{0} >> 1;
+/// Runs for which a block's exits are counted, at most.
+constexpr uint32_t kMaxProfile = 512;
+/// Superblocks that were dropped with changed code after which none is made of a block any more.
+constexpr unsigned kMaxFailures = 4;
+/// Too few guest instructions to be worth trying.
+constexpr unsigned kMinInsns = 16;
+}  // namespace
+
+Superblocks::Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache& cache,
+                         const SuperblockOptions& options, std::function<void(TranslationBlock&)> retired)
+    : frontend_(frontend),
+      code_(code),
+      cache_(cache),
+      options_(options),
+      retired_(std::move(retired)),
+      edges_(code, cache, kEntryCounters + kSideExitCounters),
+      builder_(frontend, cache) {}
+
+uint32_t Superblocks::new_counter(uint32_t translation_flags) {
+    if (!frontend_.may_promote(translation_flags) || (translation_flags & translation_flag::kFastmem) != 0 ||
+        by_counter_.size() >= kBlockCounters)
+        return kNoCounter;
+    by_counter_.push_back(nullptr);
+    return static_cast<uint32_t>(by_counter_.size() - 1);
+}
+
+void Superblocks::attach(TranslationBlock& block) {
+    if (block.counter == kNoCounter) return;
+    by_counter_[block.counter] = &block;
+    count_from(block, options_.threshold);
+}
+
+void Superblocks::count_from(TranslationBlock& block, uint32_t n) {
+    if (block.promotion.counted_from != 0) block.promotion.counted_before = runs(block);
+    block.promotion.counted_from = n;
+    counter_at(code_, block.counter) = n - 1;
+}
+
+uint64_t Superblocks::runs(const TranslationBlock& block) const {
+    const uint32_t left = counter_at(code_, block.counter), from = block.promotion.counted_from;
+    return block.promotion.counted_before + (left < from ? from - 1 - left : from);
+}
+
+const void* Superblocks::promote(uint32_t counter) {
+    TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
+    if (block == nullptr) return nullptr;
+    if (!block->valid) block->promotion.stage = Stage::Done;
+    switch (block->promotion.stage) {
+        case Stage::Cold:
+            block->promotion.stage = Stage::Profiled;
+            edges_.start(*block, runs(*block));
+            count_from(*block, std::clamp(options_.threshold / 4, uint32_t{4}, kMaxProfile));
+            break;
+        case Stage::Profiled:
+            edges_.finish(*block, runs(*block));
+            block->promotion.stage = Stage::Waiting;
+            count_from(*block, options_.threshold);
+            break;
+        case Stage::Waiting:
+            block->promotion.stage = Stage::Done;
+            count_from(*block, kNever);
+            if (make(*block)) return block->superblock->code.entry;
+            break;
+        case Stage::Queued:
+        case Stage::Done: count_from(*block, kNever); break;
+    }
+    return block->code.body;
+}
+
+bool Superblocks::make(TranslationBlock& head) {
+    SuperblockBuilder::Limits limits = options_.limits;
+    auto superblock = std::make_unique<TranslationBlock>();
+    SuperblockBuilder::Built built;
+    for (;;) {
+        built = builder_.build(head, limits);
+        if (built.blocks < 2) {
+            ++stats_.rejected;
+            return false;
+        }
+        superblock->first_link_slot = cache_.next_link_slot();
+        superblock->code = compile(built.ir, code_, superblock->first_link_slot);
+        if (superblock->code.status != CompileStatus::TooComplex || limits.insns <= kMinInsns) break;
+        limits.insns /= 2;
+    }
+    if (!superblock->code) {
+        ++stats_.rejected;
+        return false;
+    }
+    superblock->pa = head.pa;
+    superblock->translation_flags = head.translation_flags;
+    superblock->guest_insns = built.ir.guest_insns;
+    superblock->pages = std::move(built.pages);
+    superblock->members = std::move(built.members);
+    ++stats_.made;
+    ++stats_.live;
+    stats_.blocks += built.blocks;
+    stats_.guest_insns += built.ir.guest_insns;
+    stats_.host_bytes += superblock->code.hot_bytes + superblock->code.cold_bytes;
+    TranslationBlock* inserted = cache_.insert_superblock(std::move(superblock));
+    for (TranslationBlock* member : inserted->members) {
+        member->superblocks.push_back(inserted);
+        // It may be that it is executed here alone from now on.
+        if (member != &head && member->promotion.stage == Stage::Waiting)
+            count_from(*member, options_.threshold);
+    }
+    head.superblock = inserted;
+    patch_entry(code_, head.code, inserted->code.entry);
+    return true;
+}
+
+void Superblocks::drop(TranslationBlock& superblock) {
+    TranslationBlock& head = *superblock.members.front();
+    for (TranslationBlock* member : superblock.members) std::erase(member->superblocks, &superblock);
+    head.superblock = nullptr;
+    unpatch_entry(code_, head.code, head.counter);
+    if (++head.promotion.failures < kMaxFailures) {
+        head.promotion.stage = Stage::Waiting;
+        count_from(head, options_.threshold);
+    }
+    superblock.valid = false;
+    superblock.members.clear();
+    ++stats_.dropped;
+    --stats_.live;
+    retired_(superblock);
+}
+
+void Superblocks::forget(TranslationBlock& block) {
+    edges_.finish(block, 0);
+    while (!block.superblocks.empty()) drop(*block.superblocks.back());
+}
+
+void Superblocks::free(const TranslationBlock& block) {
+    if (block.counter != kNoCounter) by_counter_[block.counter] = nullptr;
+}
+
+void Superblocks::flush() {
+    by_counter_.clear();
+    edges_.reset();
+    stats_.live = 0;
+}
+
+}  // namespace arclight::jit

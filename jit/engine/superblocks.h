@@ -1,0 +1,75 @@
+// Superblocks (Hwu et al., "The Superblock", 1993): hot blocks and those that mostly follow them, over jumps, calls and returns and
+// several pages, compiled as one block with exits on its sides. Guest registers stay where they are from one block to the next,
+// what the next one overwrites is never stored, and accesses share look-ups of the soft TLB.
+//
+// They are made by tier 1's compiler on the CPU that finds the block hot, in tens of microseconds: a block counts its runs; after
+// `threshold` of them its exits are counted for a while; after as many runs again it gets its superblock, if it is the start of one.
+// The block's entry then leads there. All happens under the engine's lock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "jit/engine/block_cache.h"
+#include "jit/engine/edge_profile.h"
+#include "jit/engine/superblock_builder.h"
+#include "jit/frontend.h"
+
+namespace arclight::jit {
+
+struct SuperblockOptions {
+    bool enabled = false;  ///< not with tier 2
+    uint32_t threshold = 4000;
+    SuperblockBuilder::Limits limits{};
+};
+
+/// Counted since start, but for `live`.
+struct SuperblockStats {
+    uint64_t made = 0, dropped = 0, rejected = 0, live = 0;
+    uint64_t blocks = 0, guest_insns = 0, host_bytes = 0;  ///< of those made
+};
+
+class Superblocks {
+  public:
+    /// `retired` is called for each one that is taken out; a CPU may still be in it.
+    Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache& cache,
+                const SuperblockOptions& options, std::function<void(TranslationBlock&)> retired);
+
+    bool enabled() const { return options_.enabled; }
+    void set_mark_sites(std::function<void(ir::Block&)> mark) { builder_.mark_sites = std::move(mark); }
+    /// As PromotionPolicy's.
+    uint32_t new_counter(uint32_t translation_flags);
+    void attach(TranslationBlock& block);
+    const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
+        return edges_.link_target(from, exit, to);
+    }
+    /// A counter ran out: where to go on.
+    const void* promote(uint32_t counter);
+    /// The block is being invalidated.
+    void forget(TranslationBlock& block);
+    /// It is about to be freed.
+    void free(const TranslationBlock& block);
+    /// The code cache is about to be emptied.
+    void flush();
+    SuperblockStats stats() const { return stats_; }
+
+  private:
+    void count_from(TranslationBlock& block, uint32_t n);
+    uint64_t runs(const TranslationBlock& block) const;
+    bool make(TranslationBlock& head);
+    void drop(TranslationBlock& superblock);
+
+    const Frontend& frontend_;
+    CodeBuffer& code_;
+    BlockCache& cache_;
+    const SuperblockOptions options_;
+    const std::function<void(TranslationBlock&)> retired_;
+    EdgeProfiler edges_;
+    SuperblockBuilder builder_;
+    std::vector<TranslationBlock*> by_counter_;
+    SuperblockStats stats_;
+};
+
+}  // namespace arclight::jit
