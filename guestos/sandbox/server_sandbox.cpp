@@ -82,6 +82,8 @@ std::vector<Rule> server_rules(ThreadRole role, uint32_t process_id) {
         {SYS_newfstatat},
         {SYS_fstatfs},
         {SYS_close},
+        {SYS_memfd_create},  // what stands in for memory that a front end takes away
+        {SYS_ftruncate},
         {SYS_munmap},
         {SYS_madvise},
         {SYS_mremap},

@@ -1,5 +1,5 @@
 // A network adapter whose frames the host's kernel moves (vhost.py), behind virtio-mmio: 10.9.0.2 first pings the host, 10.9.0.1, and then
-// answers its pings and questions for names; one that begins with r makes it reset the machine, one with o end it. It takes checksums
+// answers its pings and questions for names; one that begins with r makes it reset the machine, one with q end it. It takes checksums
 // that the host has not finished, and leaves some to it. Each frame is waited for by its interrupt.
 #include "runtime/gic.h"
 
@@ -192,7 +192,7 @@ static void take_question(u8* frame, u64 bytes) {
     frame[6] = ETHERNET + IP;
     frame[8] = 6;
     send(frame, bytes);
-    if (first != 'r' && first != 'o') return;
+    if (first != 'r' && first != 'q') return;
     if (!in_time(all_sent)) say("the answer is not sent\n");
     say("pings %s, names %s, unfinished checksums %s, bad ones %d\n", pings != 0 ? "came" : "did not come",
         names != 0 ? "came" : "did not come", unfinished == names ? "came" : "did not come", bad);
