@@ -2,7 +2,7 @@
 # One bare-metal program under Arclight and under QEMU: the same log, after normalise.sed.
 #   run.sh NAME ELF GIC CPUS [--update]
 # The environment names the programs: ARCLIGHT, ARCLIGHT_SOURCE, and QEMU (empty: not there, so that the log is compared
-# with expected/, which --update writes from QEMU's); QEMU_CPU, unless the default will do; QEMU_MACHINE, further properties of its machine; JUDGED, if only the program's own
+# with expected/, which --update writes from QEMU's); QEMU_CPU, unless the default will do; JUDGED, if only the program's own
 # judgements count, since QEMU has not what it is about.
 set -u
 name=$1 elf=$2 gic=$3 cpus=$4 update=${5:-}
@@ -27,7 +27,7 @@ if [ -n "${JUDGED:-}" ]; then
 fi
 if [ -n "${QEMU:-}" ]; then
     # cortex-a76 has what Arclight announces (LSE, PAN, HAFDBS, RCPC) and little that it does not.
-    if ! timeout 120 "$QEMU" -M "virt,gic-version=$gic${QEMU_MACHINE:-}" -cpu "${QEMU_CPU:-cortex-a76}" -m 128 -smp "$cpus" -display none -monitor none \
+    if ! timeout 120 "$QEMU" -M "virt,gic-version=$gic" -cpu "${QEMU_CPU:-cortex-a76}" -m 128 -smp "$cpus" -display none -monitor none \
         -serial stdio -kernel "$elf" < /dev/null > "$work/qemu" 2> "$work/qemu.err"; then
         echo "QEMU did not get through $name:"
         tail -5 "$work/qemu" "$work/qemu.err"

@@ -157,7 +157,7 @@ static void accesses(u64 va) {
     faults_so_far();
 }
 
-// QEMU 7.2 finds wrong tags where there are more than two granules, and has WnR otherwise (D19.2.37).
+// Judged here: WnR of atomics, which QEMU 7.2 has otherwise (D19.2.37), and accesses of several granules.
 static void more_accesses(u64 va, u64 tag, unsigned mode, int right) {
     const u64 here = tagged(va, tag);
     const u64 read = !right && (mode == 1 || mode == 3) ? 0x96000011 : 0;

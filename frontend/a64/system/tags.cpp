@@ -15,7 +15,7 @@ unsigned choose_tag(unsigned tag, unsigned offset, uint64_t exclude) {
     const auto skip = [&] {
         while ((exclude >> tag & 1) != 0) tag = (tag + 1) & 15;
     };
-    skip();
+    if (offset == 0) skip();
     for (; offset != 0; --offset) {
         tag = (tag + 1) & 15;
         skip();
