@@ -141,6 +141,28 @@ TEST(CpuState, PerformanceMonitorsGoOn) {
     EXPECT_EQ(read(kPmcr) & 1, 1u);
 }
 
+TEST(CpuState, ScalableVectors) {
+    M m;
+    a64::QuietEnvironment environment;
+    const auto states = std::make_unique<std::array<jit::GuestState, 2>>();
+    const a64::CpuConfig config{.features = a64::kUsualFeatures.with(a64::Feature::Sve512)};
+    a64::Cpu from((*states)[0], environment, m.memory, config),
+        to((*states)[1], environment, m.memory, config);
+    from.reset(0);
+    to.reset(0);
+    from.registers.zcr = 1;
+    for (unsigned i = 0; i < jit::kScalableRegisters; ++i)
+        for (unsigned n = sizeof(jit::V128); n < sizeof(jit::ScalableUpper); ++n)
+            from.state.z_upper[i].b[n] = static_cast<uint8_t>(i * 7 + n);
+    for (unsigned i = 0; i < jit::kPredicateRegisters; ++i) from.state.p[i] = ~uint64_t{i};
+    CpuState::capture(from).apply(to);
+    EXPECT_EQ(to.state.vector_bytes, 32u);
+    for (unsigned i = 0; i < jit::kScalableRegisters; ++i)
+        EXPECT_EQ(std::memcmp(to.state.z_upper[i].b, from.state.z_upper[i].b, sizeof(jit::ScalableUpper)), 0)
+            << i;
+    for (unsigned i = 0; i < jit::kPredicateRegisters; ++i) EXPECT_EQ(to.state.p[i], ~uint64_t{i});
+}
+
 TEST(CpuState, CpusThatWaitOrAreOffStaySo) {
     constexpr uint64_t kCount = M::kRam, kWait = M::kRam + 0x1000;
     const auto prepare = [&](M& m) {
@@ -222,6 +244,7 @@ TEST(CpuState, WhatNoCpuCanBeInIsRefusedAndChangesNothing) {
     EXPECT_TRUE(refused(0, {.el = 2}));
     EXPECT_TRUE(refused(0, {.fpcr = 1u << 3}));
     EXPECT_TRUE(refused(0, {.fpsr = 1u << 31}));
+    EXPECT_TRUE(refused(0, {.zcr = 16}));
     EXPECT_TRUE(refused(0, {.pmu_sets = {1u << 6}}));
     for (size_t length = 0; length < before.size(); length += 17)
         EXPECT_FALSE(load(m, Stream(before.begin(), before.begin() + static_cast<ptrdiff_t>(length))));
