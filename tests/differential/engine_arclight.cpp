@@ -530,6 +530,14 @@ class ArclightEngine final : public Engine {
             {Helper::CleanLine, system_insn},
             {Helper::ForgetCodeLine, system_insn},
             {Helper::DataBarrierIfAsked, nothing},
+            {Helper::RandomTag, unexpected},
+            {Helper::AddTag, unexpected},
+            {Helper::LoadTag, unexpected},
+            {Helper::StoreTags, unexpected},
+            {Helper::LoadTagBlock, unexpected},
+            {Helper::StoreTagBlock, unexpected},
+            {Helper::Scalable, unexpected},
+            {Helper::ScalableMemory, unexpected},
         };
         static_assert(std::size(helpers) == static_cast<size_t>(Helper::Count));
         for (const auto& [id, fn] : helpers) set(jit::kFirstHelper + static_cast<unsigned>(id), fn);

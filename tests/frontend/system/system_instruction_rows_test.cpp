@@ -40,6 +40,8 @@ std::optional<Helper> helper_of(SystemInline inlined) {
         case SystemInline::None: return Helper::SystemInsn;
         case SystemInline::CleanLine: return Helper::CleanLine;
         case SystemInline::CodeLine: return Helper::ForgetCodeLine;
+        case SystemInline::TagBlock:
+        case SystemInline::ZeroTagBlock: return Helper::StoreTags;
         case SystemInline::ZeroBlock: break;
     }
     return std::nullopt;

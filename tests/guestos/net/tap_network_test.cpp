@@ -23,6 +23,13 @@ NetOptions tap(const std::string& interface) {
     return options;
 }
 
+/// A tap device whose frames pass through this process.
+Result<std::shared_ptr<devices::NetBackend>> frames_of(const NetOptions& options) {
+    auto ends = open_tap_network(options, "");
+    if (!ends) return std::unexpected(ends.error());
+    return ends->frames;
+}
+
 void bring_up(const std::string& interface) {
     const SocketFd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ifreq request{};
@@ -36,7 +43,7 @@ TEST(TapNetwork, FramesOfTheKernel) {
     for (const bool header : {false, true}) {
         NetOptions options = tap(interface);
         options.vnet_header = header;
-        const auto network = open_tap_network(options);
+        const auto network = frames_of(options);
         if (!network) GTEST_SKIP() << network.error();
         EXPECT_EQ((*network)->takes_headers(), header);
         FakeGuest guest(**network);
@@ -54,7 +61,7 @@ TEST(TapNetwork, SeveralQueues) {
     const std::string interface = "arcq" + std::to_string(getpid());
     NetOptions options = tap(interface);
     options.queue_pairs = 3;
-    const auto network = open_tap_network(options);
+    const auto network = frames_of(options);
     if (!network) GTEST_SKIP() << network.error();
     const auto lanes = (*network)->lanes();
     ASSERT_EQ(lanes.size(), 3u);
@@ -68,26 +75,26 @@ TEST(TapNetwork, SeveralQueues) {
         for (FakeGuest* guest : {&first, &second, &third}) guest->send(Bytes(100, 0xff));
     }
     // It is there already, with as many queues as are opened.
-    EXPECT_EQ(open_tap_network(tap(interface)).error(), "interface '" + interface + "': Invalid argument");
+    EXPECT_EQ(frames_of(tap(interface)).error(), "interface '" + interface + "': Invalid argument");
 }
 
 TEST(TapNetwork, ScriptIsRun) {
     NetOptions options = tap("");
     options.script = "/bin/false";
-    const auto network = open_tap_network(options);
+    const auto network = frames_of(options);
     ASSERT_FALSE(network);
     if (network.error().contains("not permitted") || network.error().contains("cannot open"))
         GTEST_SKIP() << network.error();
     EXPECT_EQ(network.error(), "script '/bin/false' has failed");
     options.script = "/nowhere/script";
-    EXPECT_EQ(open_tap_network(options).error(), "script '/nowhere/script' cannot be run");
+    EXPECT_EQ(frames_of(options).error(), "script '/nowhere/script' cannot be run");
 }
 
 TEST(TapNetwork, Errors) {
     NetOptions options = tap("");
     options.tap_descriptors = {STDIN_FILENO};
-    EXPECT_EQ(open_tap_network(options).error(), "fd 0 is no tap device");
-    const auto long_name = open_tap_network(tap("a-name-of-sixteen"));
+    EXPECT_EQ(frames_of(options).error(), "fd 0 is no tap device");
+    const auto long_name = frames_of(tap("a-name-of-sixteen"));
     ASSERT_FALSE(long_name);
     if (!long_name.error().contains("cannot open")) {
         EXPECT_EQ(long_name.error(), "'a-name-of-sixteen' is longer than an interface's name may be");
