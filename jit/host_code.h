@@ -161,7 +161,7 @@ struct FaultPoint {
     uint16_t count;
     uint16_t insn_offset : 12;  ///< of the guest instruction in its page
     uint16_t page : 4;          ///< number of that page in the superblock
-    uint32_t cold = 0;     ///< of the slow path, from CompiledBlock::cold
+    uint32_t cold = 0;          ///< of the slow path, from CompiledBlock::cold
     /// With fastmem: from CompiledBlock::entry, the host instructions that may fault for this access. One
     /// that does goes on at the slow path, with all registers as they are.
     uint32_t fastmem_start = 0, fastmem_end = 0;

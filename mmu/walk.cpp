@@ -11,7 +11,8 @@ namespace {
 // TCR_EL1 (D19.2.139)
 constexpr unsigned kTcrEpd0 = 7, kTcrTg0 = 14, kTcrTg1 = 30, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36,
                    kTcrTbi0 = 37, kTcrTbi1 = 38, kTcrHa = 39, kTcrHd = 40, kTcrHpd0 = 41, kTcrHpd1 = 42,
-                   kTcrTbid0 = 51, kTcrTbid1 = 52, kTcrE0pd0 = 55, kTcrE0pd1 = 56, kTcrTcma0 = 57, kTcrTcma1 = 58;
+                   kTcrTbid0 = 51, kTcrTbid1 = 52, kTcrE0pd0 = 55, kTcrE0pd1 = 56, kTcrTcma0 = 57,
+                   kTcrTcma1 = 58;
 constexpr uint64_t kSctlrM = bit(0), kSctlrI = bit(12), kSctlrWxn = bit(19);
 
 // Descriptors (D8.3)

@@ -38,7 +38,7 @@ struct EmitContext {
     /// Of the block's first instruction, from the page that code is being emitted of: a superblock has several. Index: `page`.
     std::array<int64_t, ir::kMaxPages> start_offset{};
     uint8_t page = 0;
-    uint32_t insn_offset = 0;      ///< of the current one
+    uint32_t insn_offset = 0;  ///< of the current one
     uint32_t translation_flags = 0;
     bool serial = false;   ///< one CPU: atomics need no lock
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB

@@ -58,8 +58,8 @@ struct Translation {
     RunOptions out;
     Notes notes;
 
-    bool el2 = false;  ///< -M virtualization=on
-    bool mte = false;  ///< -M mte=on
+    bool el2 = false;           ///< -M virtualization=on
+    bool mte = false;           ///< -M mte=on
     bool gic_given = false;     ///< -M gic-version
     std::vector<Drive> drives;  ///< by -drive, in their order
     std::vector<Drive> nodes;   ///< by -blockdev

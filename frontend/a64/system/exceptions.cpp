@@ -203,7 +203,8 @@ void set_uao(Cpu& cpu, bool uao) {
 
 uint64_t spsr_of(FeatureSet features) {
     return (features.has(Feature::Uao) ? kSpsrUao : 0) | (features.has(Feature::Ssbs) ? kSpsrSsbs : 0) |
-           (features.has(Feature::Dit) ? kSpsrDit : 0) | (features.has(Feature::Mte) ? kSpsrTco : 0) | (features.has(Feature::Bti) ? kSpsrBtype : 0);
+           (features.has(Feature::Dit) ? kSpsrDit : 0) | (features.has(Feature::Mte) ? kSpsrTco : 0) |
+           (features.has(Feature::Bti) ? kSpsrBtype : 0);
 }
 
 void sync_stack_pointers(Cpu& cpu) { stack_bank(cpu) = cpu.state.sp; }

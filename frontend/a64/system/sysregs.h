@@ -39,7 +39,7 @@ struct SystemRegisters {
     uint64_t actlr = 0, cpacr = 0, amair = 0, vbar = 0, esr = 0, far = 0, afsr0 = 0, afsr1 = 0, par = 0;
     uint64_t csselr = 0, cntkctl = 0, scxtnum_el0 = 0, scxtnum_el1 = 0, cntfrq = 0, rvbar = 0;
     uint64_t disr = 0;
-    uint64_t zcr = 0;  ///< after a change: update_vector_length()
+    uint64_t zcr = 0;                                  ///< after a change: update_vector_length()
     uint64_t gcr = 0, rgsr = 0, tfsr = 0, tfsre0 = 0;  ///< tags (D19.2.47)
 
     // Debug (D19.3)

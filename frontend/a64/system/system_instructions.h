@@ -11,10 +11,10 @@ namespace arclight::frontend::a64 {
 
 /// How SYS is translated, where it does not trap (translate/system.cpp).
 enum class SystemInline : uint8_t {
-    None,       ///< Helper::SystemInsn
-    CleanLine,  ///< Helper::CleanLine
-    CodeLine,   ///< Helper::ForgetCodeLine
-    ZeroBlock,  ///< Op::ZeroBlock
+    None,          ///< Helper::SystemInsn
+    CleanLine,     ///< Helper::CleanLine
+    CodeLine,      ///< Helper::ForgetCodeLine
+    ZeroBlock,     ///< Op::ZeroBlock
     TagBlock,      ///< Helper::StoreTags
     ZeroTagBlock,  ///< the same, and memory becomes zero
 };

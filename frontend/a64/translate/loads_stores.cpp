@@ -61,7 +61,8 @@ bool LDR_lit(TranslationContext& t, bool sf, Imm<19> offset, Reg r) {
 }
 
 bool LDRSW_lit(TranslationContext& t, Imm<19> offset, Reg r) {
-    set_x(t, r, load(t, Type::I64, literal(t, offset), mem_aux(t, 2, ir::kMemSigned | unchecked_if(t, true))));
+    set_x(t, r,
+          load(t, Type::I64, literal(t, offset), mem_aux(t, 2, ir::kMemSigned | unchecked_if(t, true))));
     return true;
 }
 

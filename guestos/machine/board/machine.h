@@ -195,7 +195,7 @@ class Machine final : public MachineAccess, public devices::CpuInterruptSink, pu
     std::shared_ptr<FlashMemory> flash_;  ///< null: none
     mmu::PageOverlay overlay_;
     const std::unique_ptr<mmu::TablePages> table_pages_;  ///< null: another policy
-    const std::unique_ptr<mmu::TagMemory> tags_;  ///< null: the CPUs have no FEAT_MTE
+    const std::unique_ptr<mmu::TagMemory> tags_;          ///< null: the CPUs have no FEAT_MTE
     std::optional<TagState> tag_state_;
     const mmu::GuestMemory memory_;
     std::unique_ptr<std::FILE, FileCloser> trace_file_;

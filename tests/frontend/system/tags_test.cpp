@@ -87,7 +87,8 @@ TEST_F(Tags, Choice) {
     write(kGcr, 0x8003);
     EXPECT_EQ(add_tag(cpu, 0x10, with_tag(0, 14), 1), with_tag(0x10, 2));
     EXPECT_EQ(add_tag(cpu, 0x10, with_tag(0, 15), 0), with_tag(0x10, 2)) << "an excluded one to begin with";
-    EXPECT_EQ(add_tag(cpu, 0x10, with_tag(0, 0), 1), with_tag(0x10, 2)) << "an excluded one is where it begins";
+    EXPECT_EQ(add_tag(cpu, 0x10, with_tag(0, 0), 1), with_tag(0x10, 2))
+        << "an excluded one is where it begins";
     write(kGcr, 0xffff);
     EXPECT_EQ(add_tag(cpu, kLow, kLow, 5), with_tag(kLow, 0));
     write(kGcr, 0);
