@@ -114,6 +114,10 @@ inline void fill(State& s, uint8_t* memory, const Case& c) {
         x = kMemory + (at_end ? kMemoryBytes - (r >> 8 & 255) : middle + (r >> 8 & 127));
         if ((r & 0x30) == 0x30) x = r >> 8 & 31;
     }
+    if (c.memory == 5) {
+        for (uint64_t& x : s.x) x &= 15;
+        s.x[c.insn >> 5 & 31] = kMemory + kMemoryBytes / 2 + (random() & 127);
+    }
     for (auto& z : s.z)
         for (unsigned i = 0; i < 8; ++i) {
             const uint64_t r = random();

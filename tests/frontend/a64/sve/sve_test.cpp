@@ -180,7 +180,7 @@ class SveQemu : public ::testing::Test {
 };
 
 TEST_F(SveQemu, EveryRowAtEachLength) {
-    constexpr unsigned kCases = 48;
+    constexpr unsigned kCases = 23;
     sve_test::Random random(1);
     std::vector<Case> cases;
     std::vector<const Encoding*> rows;
@@ -198,6 +198,9 @@ TEST_F(SveQemu, EveryRowAtEachLength) {
                 if (std::string(row.title).starts_with("ADDVL") ||
                     std::string(row.title).starts_with("ADDPL"))
                     c.insn &= ~(1u << 16 | 1u);
+                // A base that is the offset too.
+                if (c.memory == 5 && (c.insn >> 5 & 31) == (c.insn >> 16 & 31))
+                    c.insn ^= 1u << 16 & ~row.mask;
                 if (decoder.find(c.insn) != &row - encodings().data()) continue;
                 cases.push_back(c);
                 rows.push_back(&row);
