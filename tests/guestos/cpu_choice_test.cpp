@@ -53,10 +53,11 @@ TEST(CpuChoice, TextIsReadBack) {
     EXPECT_EQ(CpuChoice::parse("max,crc32=off")->text(), "max,crc32=off");
     EXPECT_EQ(CpuChoice::parse("max,lse=off")->text(), "max,lse128=off,lse=off") << "with what needs it";
     EXPECT_EQ(CpuChoice::parse("max,lse=on")->text(), "max");
-    EXPECT_EQ(CpuChoice::parse("max,pauth=on,bti=on")->features, frontend::a64::kDefaultFeatures);
+    EXPECT_EQ(CpuChoice::parse("max,pauth=on,bti=on,mte=on")->features, frontend::a64::kDefaultFeatures);
     EXPECT_EQ(CpuChoice::parse("max,pauth=on,pauth=off")->text(), "max");
     for (const std::string& word : feature_words()) {
-        if (word == "pauth" || word == "bti" || word.starts_with("pac") || word.starts_with("sve"))
+        if (word == "pauth" || word == "bti" || word == "mte" || word.starts_with("pac") ||
+            word.starts_with("sve"))
             continue;  // not there until asked for
         const auto without = CpuChoice::parse("max," + word + "=off");
         ASSERT_TRUE(without) << word;

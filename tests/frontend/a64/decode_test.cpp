@@ -70,6 +70,10 @@ const std::set<std::pair<std::string, std::string>> kMeantOverlaps = {
     {"AUTIBSP", "HINT"},
     {"STL1_single", "ST1_single"},
     {"LDAP1_single", "LD1_single"},
+    {"STZGM", "STG"},
+    {"LDG", "STZG"},
+    {"STGM", "ST2G"},
+    {"LDGM", "STZ2G"},
 };
 
 TEST(Decode, BaseRowsOverlapOnlyWhereMeant) {

@@ -42,7 +42,7 @@ const std::set<std::string> kSkipped = {"CASP", "LDAPUR", "LDAPURSB", "LDAPURSH"
 // CSSC, MOPS, LRCPC3 and LSE128 are younger than VIXL 5.1; its codes in pointers are its own.
 constexpr bool vixl_has(Feature feature) {
     return feature != Feature::Cssc && feature != Feature::Mops && feature != Feature::PAuth &&
-           feature != Feature::Lrcpc3 && feature != Feature::Lse128;
+           feature != Feature::Lrcpc3 && feature != Feature::Lse128 && feature != Feature::Mte;
 }
 
 constexpr size_t kMemory = size_t{4} << 20;

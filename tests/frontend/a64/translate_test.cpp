@@ -213,17 +213,19 @@ TEST(Memory, AuxSaysWhatTheModeAsks) {
     };
     constexpr uint32_t kCheck = translation_flag::kSpAlignCheck;
     const auto sp_base = [](uint32_t offset) { return ir::kMemSpBase | offset << ir::kMemSpOffsetShift; };
-    EXPECT_EQ(aux(0xf94003e0, Op::Load, kCheck), 3 | sp_base(0));  // ldr x0, [sp]
-    EXPECT_EQ(aux(0xf94007e0, Op::Load, kCheck), 3 | sp_base(8));  // ldr x0, [sp, #8]
-    EXPECT_EQ(aux(0x39408fe0, Op::Load, kCheck), sp_base(3));      // ldrb w0, [sp, #35]
-    EXPECT_EQ(aux(0xf85f83e0, Op::Load, kCheck), 3 | sp_base(8));  // ldur x0, [sp, #-8]
-    EXPECT_EQ(aux(0xf84087e0, Op::Load, kCheck), 3 | sp_base(0));  // ldr x0, [sp], #8
-    EXPECT_EQ(aux(0xf8408fe0, Op::Load, kCheck), 3 | sp_base(8));  // ldr x0, [sp, #8]!
-    EXPECT_EQ(aux(0xa9be7bfd, Op::StorePair, kCheck),              // stp x29, x30, [sp, #-32]!
+    // Without writeback the tag of memory does not matter.
+    const auto sp_fixed = [&](uint32_t offset) { return sp_base(offset) | ir::kMemUnchecked; };
+    EXPECT_EQ(aux(0xf94003e0, Op::Load, kCheck), 3 | sp_fixed(0));  // ldr x0, [sp]
+    EXPECT_EQ(aux(0xf94007e0, Op::Load, kCheck), 3 | sp_fixed(8));  // ldr x0, [sp, #8]
+    EXPECT_EQ(aux(0x39408fe0, Op::Load, kCheck), sp_fixed(3));      // ldrb w0, [sp, #35]
+    EXPECT_EQ(aux(0xf85f83e0, Op::Load, kCheck), 3 | sp_fixed(8));  // ldur x0, [sp, #-8]
+    EXPECT_EQ(aux(0xf84087e0, Op::Load, kCheck), 3 | sp_base(0));   // ldr x0, [sp], #8
+    EXPECT_EQ(aux(0xf8408fe0, Op::Load, kCheck), 3 | sp_base(8));   // ldr x0, [sp, #8]!
+    EXPECT_EQ(aux(0xa9be7bfd, Op::StorePair, kCheck),               // stp x29, x30, [sp, #-32]!
               3 | sp_base(0) | ir::kMemWhole);
-    EXPECT_EQ(aux(0xad4087e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ldp q0, q1, [sp, #16]
-    EXPECT_EQ(aux(0x4c40a3e0, Op::LoadPairV, kCheck), 4 | sp_base(0));  // ld1 {v0.16b, v1.16b}, [sp]
-    EXPECT_EQ(aux(0xf94003e0, Op::Load, 0), 3u);
+    EXPECT_EQ(aux(0xad4087e0, Op::LoadPairV, kCheck), 4 | sp_fixed(0));  // ldp q0, q1, [sp, #16]
+    EXPECT_EQ(aux(0x4c40a3e0, Op::LoadPairV, kCheck), 4 | sp_fixed(0));  // ld1 {v0.16b, v1.16b}, [sp]
+    EXPECT_EQ(aux(0xf94003e0, Op::Load, 0), 3 | ir::kMemUnchecked);
     const auto checks = [](uint32_t insn, uint32_t translation_flags) {
         return all_of(translate({insn}, translation_flags), Op::CheckStack).size();
     };

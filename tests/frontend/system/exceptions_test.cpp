@@ -17,7 +17,7 @@ class Exceptions : public SystemTest {
 };
 
 TEST_F(Exceptions, ResetState) {
-    EXPECT_EQ(pstate_to_spsr(cpu), 0x3c5u);  // EL1h, DAIF
+    EXPECT_EQ(pstate_to_spsr(cpu), 0x200'03c5u);  // EL1h, DAIF, TCO
     EXPECT_EQ(state->pc, 0x4000'0000u);
     // MMU off: every access must be aligned, and DC ZVA faults; FP trapped; SP checked.
     EXPECT_EQ(state->translation_flags, translation_flag::kEl1 | translation_flag::kSpElx |

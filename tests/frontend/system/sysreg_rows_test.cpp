@@ -60,6 +60,7 @@ TEST_F(SysregRows, ResetValues) {
         {"SCTLR_EL1", 0x30c5'0998}, {"DAIF", 0x3c0},    {"SPSel", 1},
         {"CurrentEL", 4},           {"DCZID_EL0", 4},   {"PMCR_EL0", 0x3040},
         {"PMCEID0_EL0", 0x2'0101},  {"OSLSR_EL1", 0xa}, {"DBGCLAIMSET_EL1", 0xff},
+        {"TCO", 1 << 25},
     };
     for (const SysregRow& row : sysreg_rows()) {
         if (!row.reset) continue;

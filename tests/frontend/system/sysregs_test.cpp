@@ -179,7 +179,7 @@ TEST_F(Sysregs, TimersAndGicGoOutside) {
 TEST_F(Sysregs, SctlrKeepsItsFixedBits) {
     write(reg::sctlr, ~uint64_t{0});
     EXPECT_EQ(read(reg::sctlr) >> 24 & 3, 0u) << "no big-endian data";
-    EXPECT_EQ(read(reg::sctlr) >> 32, 0x101au) << "DSSBS, BT1, BT0, MSCEn";
+    EXPECT_EQ(read(reg::sctlr) >> 32, 0x1ffau) << "DSSBS, ATA, ATA0, TCF, TCF0, ITFSB, BT1, BT0, MSCEn";
     write(reg::sctlr, 0);
     EXPECT_EQ(read(reg::sctlr), 0x3040'0980u);
 }
@@ -193,7 +193,7 @@ TEST_F(Sysregs, TranslationControls) {
     EXPECT_EQ(environment.translation_changes, flushes + 1) << "nothing changed";
     EXPECT_TRUE(cpu.translation.half[0].tbi);
     write(reg::tcr, ~uint64_t{0});
-    EXPECT_EQ(read(reg::tcr), 0x019f'fff7'ffff'ffbfu);
+    EXPECT_EQ(read(reg::tcr), 0x079f'fff7'ffff'ffbfu);
     write(reg::tcr, tcr);
 
     const unsigned contexts = environment.context_changes;

@@ -95,7 +95,7 @@ TEST_F(GdbRegisters, GeneralAndVectorRegistersAreThemselves) {
 TEST_F(GdbRegisters, TheStatusChangesLevelAndStack) {
     CpuState state = CpuState::capture(cpu);
     state.sp = {0x1000, 0x2000, 0};  // in use: SP_EL1
-    EXPECT_EQ(read(state, "cpsr"), 0x3c5u);
+    EXPECT_EQ(read(state, "cpsr"), 0x200'03c5u);
     EXPECT_TRUE(write(state, "cpsr", 0x8000'0000));
     EXPECT_EQ(state.el, 0);
     EXPECT_EQ(state.nzcv, 0x8000'0000u);

@@ -105,7 +105,7 @@ TEST(MachineDebugger, HeldAtTheStartItHasItsRegistersOfReset) {
     ASSERT_TRUE(m.d.stop());
     EXPECT_EQ(m.d.pc(0), kLoop);
     EXPECT_EQ(m.x(0), cell_of(0));
-    EXPECT_EQ(m.x(33), 0x3c5u);
+    EXPECT_EQ(m.x(33), 0x200'03c5u);
     std::this_thread::sleep_for(5ms);
     EXPECT_EQ(m.cell(cell_of(0)), 0u);
     m.go(Action::Continue);
