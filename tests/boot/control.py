@@ -393,8 +393,10 @@ while :; do
     esac
 done
 exec 3>&-
-echo hello-from-hvc0 > /dev/hvc0
-read -r typed < /dev/hvc0; echo "typed $typed"
+exec 5<> /dev/hvc0
+echo hello-from-hvc0 >&5
+read -r typed <&5; echo "typed $typed"
+exec 5<&-
 echo second > /dev/ttyAMA1 && echo "second written"
 exec 4< /dev/ttyAMA1
 until [ "$typed" = "to the second" ]; do read -r typed <&4; done
