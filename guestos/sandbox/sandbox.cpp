@@ -3,10 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <initializer_list>
 #include <string_view>
+#include <vector>
 
 #include "devices/vhost_user/device_types.h"
 #include "guestos/sandbox/grants.h"
@@ -23,18 +22,7 @@ namespace {
 
 Needs needs;
 
-Result<void> install_list(ThreadRole role, Threads threads) {
-    return install_filter(make_filter(rules_for(role, needs), role), threads);
-}
-
-/// The process has its list already, so that a failure here is nothing that a kernel lacks.
-void narrow_thread(ThreadRole role) {
-    if (const auto installed = install_list(role, Threads::Calling); !installed) {
-        std::fprintf(stderr, "arclight: sandbox: a thread cannot have its list: %s\n",
-                     installed.error().c_str());
-        std::_Exit(EXIT_FAILURE);
-    }
-}
+std::vector<sock_filter> filter_for(ThreadRole role) { return make_filter(rules_for(role, needs), role); }
 
 }  // namespace
 
@@ -117,7 +105,8 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .compiles_on_vcpus = options.jit == JitTier::Tier2,
         .process = static_cast<uint32_t>(getpid())};
     report_violations();
-    if (build(install_list(ThreadRole::Main, Threads::All))) set_thread_role_hook(narrow_thread);
+    if (build(install_filter(filter_for(ThreadRole::Main), Threads::All)))
+        set_thread_role_hook([](ThreadRole role) { narrow_thread(filter_for(role)); });
     return options.sandbox == SandboxMode::Require ? missing : Result<void>();
 }
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace arclight::guestos::sandbox {
@@ -116,6 +118,14 @@ Result<void> install_filter(std::span<const sock_filter> filter, Threads threads
     if (result > 0) return failure("seccomp: thread {} has other filters", result);
     if (result < 0) return failure("seccomp: {}", std::strerror(errno));
     return {};
+}
+
+void narrow_thread(std::span<const sock_filter> filter) {
+    if (const auto installed = install_filter(filter, Threads::Calling); !installed) {
+        std::fprintf(stderr, "arclight: sandbox: a thread cannot have its list: %s\n",
+                     installed.error().c_str());
+        std::_Exit(EXIT_FAILURE);
+    }
 }
 
 bool seccomp_available() {

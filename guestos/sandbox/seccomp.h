@@ -18,6 +18,9 @@ std::vector<sock_filter> make_filter(std::span<const Rule> rules, ThreadRole rol
 enum class Threads : uint8_t { Calling, All };
 /// For good: filters stack, and a call must pass all of them. The thread has PR_SET_NO_NEW_PRIVS. An error is one line.
 Result<void> install_filter(std::span<const sock_filter> filter, Threads threads);
+/// The same for the calling thread of a process that has a filter already, so that a failure is nothing that a kernel lacks: it ends
+/// the process with a line.
+void narrow_thread(std::span<const sock_filter> filter);
 
 bool seccomp_available();
 

@@ -10,8 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
+#include <vector>
 
 #include "guestos/sandbox/landlock.h"
 #include "guestos/sandbox/privileges.h"
@@ -34,16 +33,8 @@ constexpr uint32_t kNamespaces =
 
 uint32_t process = 0;
 
-Result<void> install_list(ThreadRole role, Threads threads) {
-    return install_filter(make_filter(server_rules(role, process), role), threads);
-}
-
-void narrow_thread(ThreadRole role) {
-    if (const auto installed = install_list(role, Threads::Calling); !installed) {
-        std::fprintf(stderr, "arclight: sandbox: a thread cannot have its list: %s\n",
-                     installed.error().c_str());
-        std::_Exit(EXIT_FAILURE);
-    }
+std::vector<sock_filter> filter_for(ThreadRole role) {
+    return make_filter(server_rules(role, process), role);
 }
 
 }  // namespace
@@ -145,7 +136,8 @@ Result<void> enter_server(SandboxMode mode, const std::vector<std::string>& sock
     build(restrict_files(grants, {}));
     process = static_cast<uint32_t>(getpid());
     report_violations();
-    if (build(install_list(ThreadRole::Main, Threads::All))) set_thread_role_hook(narrow_thread);
+    if (build(install_filter(filter_for(ThreadRole::Main), Threads::All)))
+        set_thread_role_hook([](ThreadRole role) { narrow_thread(filter_for(role)); });
     return mode == SandboxMode::Require ? missing : Result<void>();
 }
 
