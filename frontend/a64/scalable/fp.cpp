@@ -98,12 +98,7 @@ void FpScale(Machine& m) {
         using T = typename F::Uint;
         Scope env(m.state);
         const Vector a = m.z(m.d), by = m.z(m.m);
-        const uint64_t g = m.governing();
-        Vector r = a;
-        for (unsigned i = 0; i < m.elements(); ++i)
-            if (Machine::active(g, m.size, i))
-                r.put<T>(i, scaled<F>(env, a.at<T>(i), by.get_signed(m.size, i)));
-        m.set_z(m.d, r);
+        merge(m, [&](unsigned i) { return scaled<F>(env, a.at<T>(i), by.get_signed(m.size, i)); });
     });
 }
 void FpReciprocalExponent(Machine& m) {
@@ -111,11 +106,7 @@ void FpReciprocalExponent(Machine& m) {
         using T = typename F::Uint;
         Scope env(m.state);
         const Vector n = m.z(m.n);
-        const uint64_t g = m.governing();
-        Vector r = m.z(m.d);
-        for (unsigned i = 0; i < m.elements(); ++i)
-            if (Machine::active(g, m.size, i)) r.put<T>(i, sf::recip_exponent<F>(env, n.at<T>(i)));
-        m.set_z(m.d, r);
+        merge(m, [&](unsigned i) { return sf::recip_exponent<F>(env, n.at<T>(i)); });
     });
 }
 
@@ -125,11 +116,7 @@ namespace {
 template <typename F>
 void convert_each(Machine& m, F f) {
     const Vector n = m.z(m.n);
-    const uint64_t g = m.governing();
-    Vector r = m.z(m.d);
-    for (unsigned i = 0; i < m.elements(); ++i)
-        if (Machine::active(g, m.size, i)) r.set(m.size, i, f(n.get(m.size, i)));
-    m.set_z(m.d, r);
+    merge(m, [&](unsigned i) { return f(n.get(m.size, i)); });
 }
 }  // namespace
 
@@ -191,15 +178,11 @@ void FpComplexAdd(Machine& m) {
         using T = typename F::Uint;
         Scope env(m.state);
         const Vector a = m.z(m.d), b = m.z(m.m);
-        const uint64_t g = m.governing();
-        Vector r = a;
-        for (unsigned i = 0; i < m.elements(); ++i) {
-            if (!Machine::active(g, m.size, i)) continue;
+        merge(m, [&](unsigned i) {
             const T other = b.at<T>(i ^ 1);
             const bool negative = (i % 2 == 0) == (m.k == 0);
-            r.put<T>(i, sf::add<F>(env, a.at<T>(i), negative ? sf::negated<F>(env, other) : other));
-        }
-        m.set_z(m.d, r);
+            return sf::add<F>(env, a.at<T>(i), negative ? sf::negated<F>(env, other) : other);
+        });
     });
 }
 namespace {
@@ -210,18 +193,15 @@ void complex_multiply_add(Machine& m, uint64_t g) {
         Scope env(m.state);
         const Vector acc = m.z(m.d), n = m.z(m.n), v = m.z(m.m);
         const unsigned in_segment = 16u >> m.size;
-        Vector r = acc;
-        for (unsigned i = 0; i < m.elements(); ++i) {
-            if (!Machine::active(g, m.size, i)) continue;
+        merge(m, g, [&](unsigned i) {
             const unsigned pair = i & ~1u, odd = i & 1;
             const unsigned from = m.x != 0 ? i / in_segment * in_segment + 2 * m.imm : pair;
             const unsigned swaps = m.k & 1;
             const T a = n.at<T>(pair + swaps);
             const T b = v.at<T>(from + (odd ^ swaps));
             const bool negative = odd != 0 ? m.k >= 2 : (m.k == 1 || m.k == 2);
-            r.put<T>(i, sf::mul_add<F>(env, acc.at<T>(i), a, negative ? sf::negated<F>(env, b) : b));
-        }
-        m.set_z(m.d, r);
+            return sf::mul_add<F>(env, acc.at<T>(i), a, negative ? sf::negated<F>(env, b) : b);
+        });
     });
 }
 }  // namespace
@@ -234,28 +214,22 @@ void FpTrigSelect(Machine& m) {
     const Vector n = m.z(m.n), quadrant = m.z(m.m);
     const unsigned sign = (8u << m.size) - 1;
     const Vector minus = negated(m, n);
-    Vector r;
-    for (unsigned i = 0; i < m.elements(); ++i) {
+    each(m, [&](unsigned i) {
         const uint64_t q = quadrant.get(m.size, i);
-        uint64_t e = fp_one(m.size) | (q >> 1 & 1) << sign;
-        if ((q & 1) == 0) e = (q & 2) != 0 ? minus.get(m.size, i) : n.get(m.size, i);
-        r.set(m.size, i, e);
-    }
-    m.set_z(m.d, r);
+        if ((q & 1) == 0) return (q & 2) != 0 ? minus.get(m.size, i) : n.get(m.size, i);
+        return fp_one(m.size) | (q >> 1 & 1) << sign;
+    });
 }
 void FpTrigSquare(Machine& m) {
     by_format(m.size, [&]<typename F>(F) {
         using T = typename F::Uint;
         Scope env(m.state);
         const Vector n = m.z(m.n), quadrant = m.z(m.m);
-        Vector r;
-        for (unsigned i = 0; i < m.elements(); ++i) {
-            T e = sf::mul<F>(env, n.at<T>(i), n.at<T>(i));
-            if (!F::is_nan(e))
-                e = static_cast<T>((e & ~F::kSignBit) | ((quadrant.at<T>(i) & 1) != 0 ? F::kSignBit : 0));
-            r.put<T>(i, e);
-        }
-        m.set_z(m.d, r);
+        each(m, [&](unsigned i) {
+            const T e = sf::mul<F>(env, n.at<T>(i), n.at<T>(i));
+            if (F::is_nan(e)) return e;
+            return static_cast<T>((e & ~F::kSignBit) | ((quadrant.at<T>(i) & 1) != 0 ? F::kSignBit : 0));
+        });
     });
 }
 namespace {
@@ -279,14 +253,12 @@ void FpTrigMultiplyAdd(Machine& m) {
                                 : m.size == 2 ? kSingleCoefficients
                                               : kDoubleCoefficients;
         const Vector a = m.z(m.d), b = m.z(m.m);
-        Vector r;
-        for (unsigned i = 0; i < m.elements(); ++i) {
+        each(m, [&](unsigned i) {
             const T x = b.at<T>(i);
             const auto coefficient = static_cast<T>(table[m.imm + (F::sign(x) ? 8 : 0)]);
             const T magnitude = F::sign(x) ? sf::negated<F>(env, x) : x;
-            r.put<T>(i, sf::mul_add<F>(env, coefficient, a.at<T>(i), magnitude));
-        }
-        m.set_z(m.d, r);
+            return sf::mul_add<F>(env, coefficient, a.at<T>(i), magnitude);
+        });
     });
 }
 /// FPExpCoefficient: the fraction of 2^(i / count).
@@ -294,16 +266,14 @@ void FpExponential(Machine& m) {
     const unsigned fraction_bits = m.size == 1 ? 10 : m.size == 2 ? 23 : 52;
     const unsigned index_bits = m.size == 1 ? 5 : 6, exponent_bits = m.size == 1 ? 5 : m.size == 2 ? 8 : 11;
     const Vector n = m.z(m.n);
-    Vector r;
-    for (unsigned i = 0; i < m.elements(); ++i) {
+    each(m, [&](unsigned i) {
         const uint64_t e = n.get(m.size, i);
         const auto at = static_cast<long double>(e & ((1u << index_bits) - 1)) / (1u << index_bits);
         const long double fraction =
             (std::exp2(at) - 1) * static_cast<long double>(uint64_t{1} << fraction_bits);
         const uint64_t exponent = e >> index_bits & ((uint64_t{1} << exponent_bits) - 1);
-        r.set(m.size, i, exponent << fraction_bits | static_cast<uint64_t>(std::llrint(fraction)));
-    }
-    m.set_z(m.d, r);
+        return exponent << fraction_bits | static_cast<uint64_t>(std::llrint(fraction));
+    });
 }
 
 }  // namespace arclight::frontend::a64::scalable

@@ -60,20 +60,6 @@ uint64_t element(unsigned op, unsigned size, uint64_t a, uint64_t b) {
     }
 }
 
-template <typename F>
-void merge(Machine& m, F f) {
-    const uint64_t g = m.governing();
-    Vector r = m.z(m.d);
-    for (unsigned i = 0; i < m.elements(); ++i)
-        if (Machine::active(g, m.size, i)) r.set(m.size, i, f(i));
-    m.set_z(m.d, r);
-}
-template <typename F>
-void each(Machine& m, F f) {
-    Vector r;
-    for (unsigned i = 0; i < m.elements(); ++i) r.set(m.size, i, f(i));
-    m.set_z(m.d, r);
-}
 /// The doubleword that lies over element i.
 uint64_t wide(const Machine& m, const Vector& v, unsigned i) { return v.get(3, i >> (3 - m.size)); }
 }  // namespace

@@ -170,4 +170,24 @@ inline Vector select(const Machine& m, uint64_t predicate, const Vector& chosen,
     return r;
 }
 
+/// Z of the destination: f(i) in the elements for which `predicate` is true, the others as they were.
+template <typename F>
+void merge(Machine& m, uint64_t predicate, F f) {
+    Vector r = m.z(m.d);
+    for (unsigned i = 0; i < m.elements(); ++i)
+        if (Machine::active(predicate, m.size, i)) r.set(m.size, i, f(i));
+    m.set_z(m.d, r);
+}
+template <typename F>
+void merge(Machine& m, F f) {
+    merge(m, m.governing(), f);
+}
+/// f(i) in all elements of it.
+template <typename F>
+void each(Machine& m, F f) {
+    Vector r;
+    for (unsigned i = 0; i < m.elements(); ++i) r.set(m.size, i, f(i));
+    m.set_z(m.d, r);
+}
+
 }  // namespace arclight::frontend::a64::scalable

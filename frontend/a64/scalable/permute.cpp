@@ -5,12 +5,6 @@
 namespace arclight::frontend::a64::scalable {
 
 namespace {
-template <typename F>
-void each(Machine& m, F f) {
-    Vector r;
-    for (unsigned i = 0; i < m.elements(); ++i) r.set(m.size, i, f(i));
-    m.set_z(m.d, r);
-}
 /// The index of the last active element, or -1.
 int last_active(const Machine& m, uint64_t g) { return g == 0 ? -1 : (63 - std::countl_zero(g)) >> m.size; }
 }  // namespace
