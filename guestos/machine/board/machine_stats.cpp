@@ -283,6 +283,10 @@ void MachineStats::print(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
+    if (const jit::BlockStore::Stats s = engine.store_stats(); s.found + s.kept + s.rejected != 0)
+        fmt::print(out,
+                   "             {} blocks from {} files ({} guest instructions), {} kept, {} rejected\n",
+                   s.found, s.files, s.found_insns, s.kept, s.rejected);
     if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
         fmt::print(out,
                    "superblocks: {} made of {} blocks ({} guest instructions, {} host bytes), {} rejected, "
