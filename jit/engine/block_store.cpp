@@ -49,7 +49,7 @@ constexpr size_t kCachedChunks = 64;
 /// More files of one identity than this are made one.
 constexpr size_t kMostSegments = 4;
 /// A run that had to translate fewer guest instructions writes no file.
-constexpr uint64_t kLeastInsns = 2000;
+constexpr uint64_t kLeastInsns = 500;
 /// Likewise fewer than this share of those that are in files.
 constexpr uint64_t kLeastShare = 100;
 

@@ -13,7 +13,10 @@ namespace arclight::jit {
 
 void Engine::open_store() {
     const uint64_t program = host::program_hash();
-    if (program == 0) return;
+    if (program == 0) {
+        fmt::print(stderr, "arclight: no translations are kept: the program's file cannot be read\n");
+        return;
+    }
     const std::array<uint64_t, 6> parts{
         program,
         host_cpu_identity(),
