@@ -242,6 +242,12 @@ std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     j.update(counters);
     if (bound_sites != nullptr) j["prepared"] = prepared_json(*bound_sites, e, has_fastmem(cpus));
     j["translation"]["nanoseconds"] = e.translate_ns;
+    const jit::BlockStore::Stats kept = engine.store_stats();
+    j["translation"]["disk"] = {{"blocks", kept.found},
+                                {"guest_instructions", kept.found_insns},
+                                {"files", kept.files},
+                                {"rejected", kept.rejected},
+                                {"kept", kept.kept}};
     if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
         j["superblocks"] = {{"made", s.made},         {"blocks", s.blocks},
                             {"dropped", s.dropped},   {"guest_instructions", s.guest_insns},
