@@ -48,6 +48,8 @@ constexpr uint32_t kMostChunk = 16 << 20;
 constexpr size_t kCachedChunks = 64;
 /// More files of one identity than this are made one.
 constexpr size_t kMostSegments = 4;
+/// No run keeps more than this part of the room: a guest that makes code as it goes (a JVM) would keep all of it in memory.
+constexpr uint64_t kMostKept = 4;
 /// A run that had to translate fewer guest instructions writes no file.
 constexpr uint64_t kLeastInsns = 500;
 /// Likewise fewer than this share of those that are in files.
@@ -218,6 +220,7 @@ std::optional<StoredBlock> BlockStore::find(uint32_t translation_flags, uint32_t
 }
 
 void BlockStore::keep(const StoredBlock& block) {
+    if (kept_bytes_ > options_.max_bytes / kMostKept) return;
     if (kept_ == nullptr) kept_ = std::make_unique<Segment>();
     const Place place{.hash = hash_of(block.guest_code),
                       .guest_bytes = static_cast<uint32_t>(block.guest_code.size()),
@@ -242,6 +245,7 @@ void BlockStore::end_chunk() {
                              .bytes = static_cast<uint32_t>(bytes),
                              .raw_bytes = static_cast<uint32_t>(chunk_.size()),
                              .tag = {}});
+    kept_bytes_ += compressed.size();
     kept_chunks_.push_back(std::move(compressed));
     chunk_.clear();
 }
@@ -329,6 +333,7 @@ void BlockStore::forget_kept() {
     kept_places_.clear();
     kept_chunks_.clear();
     chunk_.clear();
+    kept_bytes_ = 0;
 }
 
 }  // namespace arclight::jit

@@ -82,6 +82,7 @@ class BlockStore {
     std::unique_ptr<Segment> kept_;
     std::vector<std::string> kept_chunks_;  ///< compressed
     std::string chunk_;                     ///< the one that is being filled
+    uint64_t kept_bytes_ = 0;               ///< of kept_chunks_
     std::unordered_multimap<uint64_t, Place> kept_places_;
     Stats stats_;
 };

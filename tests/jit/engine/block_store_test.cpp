@@ -236,10 +236,19 @@ TEST_F(BlockStoreTest, ManyFilesBecomeOne) {
 TEST_F(BlockStoreTest, TheOldestFilesGoWhenThereIsNoRoom) {
     fill(0, kMany, 1);
     const auto bytes = fs::file_size(files().at(0));
-    fill(0, kMany, 2, bytes + bytes / 2);
+    fill(0, kMany / 8, 2, bytes + bytes / 20);
     EXPECT_EQ(files().size(), 1u);
     EXPECT_EQ(found(0, kMany, 1), 0u);
-    EXPECT_EQ(found(0, kMany, 2), kMany);
+    EXPECT_EQ(found(0, kMany, 2), kMany / 8);
+}
+
+TEST_F(BlockStoreTest, ARunKeepsNoMoreThanItsPart) {
+    const auto store = open(1, 200'000);
+    for (uint32_t n = 0; n < 10 * kMany; ++n) store->keep(Sample(n).block());
+    EXPECT_LT(store->stats().kept, 10 * kMany);
+    store->save();
+    ASSERT_EQ(files().size(), 1u);
+    EXPECT_LT(fs::file_size(files()[0]), 200'000u);
 }
 
 TEST_F(BlockStoreTest, RunsMayShareTheDirectory) {
