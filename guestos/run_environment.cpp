@@ -15,6 +15,7 @@
 #include "guestos/sandbox/sandbox.h"
 #include "guestos/sandbox/speculation.h"
 #include "host/cores.h"
+#include "host/file_hash.h"
 #include "jit/engine/cache_key.h"
 #include "mmu/host_stage.h"
 
@@ -27,14 +28,17 @@ constexpr std::chrono::milliseconds kLastWords{2000};
 
 /// Code that has taken over this process could file regions of its own if it could read the key's file.
 void open_cache_key(RunOptions& options) {
-    if (options.jit_cache.empty() || options.jit == JitTier::Interpreter || options.jit == JitTier::Tier1 ||
-        options.jit == JitTier::Superblocks || options.jit == JitTier::Tier2)
+    const bool regions = options.jit == JitTier::Auto || options.jit == JitTier::Tiered;
+    if (options.jit_cache.empty() || options.jit == JitTier::Interpreter ||
+        (!regions && !options.jit_cache_blocks))
         return;
+    // Nor is the program's own file for a jail to read.
+    if (options.jit_cache_blocks) host::program_hash();
     auto key = jit::CacheKey::open(options.jit_cache_key, options.jit_cache);
     if (key) {
         options.opened_cache_key = std::move(*key);
     } else {
-        fmt::print(stderr, "arclight: no compiled regions are kept: {}\n", key.error());
+        fmt::print(stderr, "arclight: no compiled code is kept: {}\n", key.error());
         options.jit_cache.clear();
     }
 }

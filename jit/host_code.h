@@ -60,6 +60,8 @@ struct CodeOptions {
     /// Guest integer registers live in vector registers while translated code runs, not in GuestState: the host must have
     /// host_has_vector_registers(), and code of other tiers must not run.
     bool vector_registers = false;
+    /// Blocks can be taken to other code caches (block_image.h).
+    bool images = false;
     /// Where code counts what it executes; null: nowhere. It must stay as long as the code.
     HostProfile* profile = nullptr;
 };
@@ -104,6 +106,7 @@ class CodeBuffer {
     bool grouping() const { return grouping_ && !spectre_; }
     bool spectre() const { return spectre_; }
     bool vector_registers() const { return vector_registers_; }
+    bool images() const { return images_; }
     HostProfile* profile() const { return profile_; }
     size_t hot_used() const;
     size_t cold_used() const;
@@ -116,6 +119,7 @@ class CodeBuffer {
     /// Where the next code goes, and what writes it: the backend's own.
     struct Assembler;
     Assembler& assembler() { return *assembler_; }
+    const Assembler& assembler() const { return *assembler_; }
 
   private:
     static constexpr size_t kCounterBytes = size_t{kCounters} * sizeof(uint32_t);
@@ -126,7 +130,7 @@ class CodeBuffer {
     unsigned range_log2_ = 0;
     bool grouping_ = true;
     HostProfile* const profile_;
-    const bool spectre_, vector_registers_;
+    const bool spectre_, vector_registers_, images_;
     SharedStubs stubs_{};
     std::unique_ptr<Assembler> assembler_;
 };

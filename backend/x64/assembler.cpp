@@ -40,6 +40,7 @@ void Assembler::point(Jump j, const uint8_t* target) const {
     } else {
         const int32_t rel = static_cast<int32_t>(delta);
         std::memcpy(end - 4, &rel, 4);
+        if (relocations != nullptr) relocations->jump(j.end - 4, target);
     }
 }
 

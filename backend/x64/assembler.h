@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backend/x64/class_recorder.h"
+#include "backend/x64/relocation_recorder.h"
 #include "backend/x64/types.h"
 #include "jit/host_code.h"
 
@@ -49,6 +50,7 @@ class Assembler : public Xbyak::CodeGenerator {
     /// Likewise that they are executed by themselves: they are preceded by what counts them, and keep all registers.
     void start_segment();
     ClassRecorder* recorder = nullptr;
+    RelocationRecorder* relocations = nullptr;  ///< null: nobody asks
     /// SharedStubs::indirect_thunk.
     const uint8_t* emit_indirect_thunk();
     /// nops such that a 4-byte field `offset` bytes ahead lies within an aligned quadword.

@@ -10,6 +10,11 @@ namespace arclight::backend {
 using jit::CompiledBlock;
 using jit::CompileStatus;
 
+BlockCompiler::BlockCompiler(jit::CodeBuffer& buffer, size_t size) : ctx_(buffer, size) {
+    if (buffer.images())
+        ctx_.as.relocations = (relocations_ = std::make_unique<RelocationRecorder>(buffer)).get();
+}
+
 jit::SharedStubs BlockCompiler::emit_stubs(CodeCursor& cursor) {
     const jit::SharedStubs stubs = StubEmitter(ctx_).emit_stubs();
     cursor.first_hot = ctx_.as.getSize();
@@ -35,9 +40,13 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         as.recorder = recorder_.get();
     }
     if (as.recorder != nullptr) as.recorder->start_block(block.superblock);
+    if (relocations_ != nullptr) {
+        cursor.cold = aligned(cursor.cold, kColdAlignment);
+        relocations_->start_block();
+    }
     try {
         as.setSize(cursor.hot);
-        as.align(16);
+        as.align(kEntryAlignment);
         out.entry = as.here();
         out.cold = buffer.base() + cursor.cold;
         ctx_.faults.start_block(out.entry, out.cold);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "backend/x64/emit_context.h"
 
@@ -13,22 +14,35 @@ struct CodeCursor {
     size_t first_hot = 0;      ///< behind the shared stubs
 };
 
+constexpr size_t aligned(size_t offset, size_t alignment) {
+    return (offset + alignment - 1) & ~(alignment - 1);
+}
+
 class BlockCompiler {
   public:
-    BlockCompiler(jit::CodeBuffer& buffer, size_t size) : ctx_(buffer, size) {}
+    BlockCompiler(jit::CodeBuffer& buffer, size_t size);
     /// The stubs that all blocks share, at the start of the buffer; `cursor.first_hot` is set behind them.
     jit::SharedStubs emit_stubs(CodeCursor& cursor);
     jit::CompiledBlock compile(const ir::Block& block, CodeCursor& cursor, uint32_t first_link_slot,
                                uint32_t counter);
+    /// As jit::place().
+    jit::CompiledBlock place(const jit::BlockImage& image, CodeCursor& cursor, uint32_t first_link_slot,
+                             uint32_t counter);
     EmitContext& context() { return ctx_; }
+    /// Null: not with CodeOptions::images.
+    RelocationRecorder* relocations() { return relocations_.get(); }
     /// Whether blocks may keep the offset of a fastmem slot (mmu/fastmem.h) from one access to the next ones. Not where a slow path
     /// may take a slot from the soft TLB that runs. At first they may not.
     void set_fastmem_grouping(bool on) { fastmem_grouping_ = on; }
 
   private:
+    /// Fields that are patched while the code runs are aligned (Assembler::align_field()): they stay so where an image is placed.
+    static constexpr size_t kEntryAlignment = 16, kColdAlignment = 8;
+
     EmitContext ctx_;
     bool fastmem_grouping_ = false;
     std::unique_ptr<ClassRecorder> recorder_;  ///< null: nobody asks
+    std::unique_ptr<RelocationRecorder> relocations_;
 };
 
 }  // namespace arclight::backend

@@ -18,7 +18,8 @@ CodeBuffer::CodeBuffer(size_t size, const CodeOptions& options)
     : size_(size),
       profile_(options.profile),
       spectre_(options.spectre),
-      vector_registers_(options.vector_registers) {
+      vector_registers_(options.vector_registers),
+      images_(options.images) {
     constexpr size_t kMinForRegions = size_t{96} << 20;
     range_log2_ = static_cast<unsigned>(std::bit_width(size + kCounterBytes + kMinForRegions - 1));
     const backend::CodeViews views =
@@ -63,6 +64,12 @@ CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first
     CodeBuffer::Assembler& a = buffer.assembler();
     populate_ahead(buffer);
     return a.compiler.compile(block, a.cursor, first_link_slot, counter);
+}
+
+CompiledBlock place(const BlockImage& image, CodeBuffer& buffer, uint32_t first_link_slot, uint32_t counter) {
+    CodeBuffer::Assembler& a = buffer.assembler();
+    populate_ahead(buffer);
+    return a.compiler.place(image, a.cursor, first_link_slot, counter);
 }
 
 const uint8_t* emit_region_stub(CodeBuffer& buffer, const RegionStub& stub, const uint8_t* reuse) {

@@ -7,7 +7,7 @@ namespace arclight::backend {
 EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
     : buffer(code_buffer),
       as(code_buffer, size),
-      constants(code_buffer),
+      constants(code_buffer, as),
       regs(as, values, slots, flags),
       slots(as, values, regs, flags, faults, code_buffer.vector_registers()),
       flags(as, values, regs, slots, constants),

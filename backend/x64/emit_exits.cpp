@@ -139,13 +139,19 @@ void ExitEmitter::load_target(int64_t target) {
     }
 }
 
+void ExitEmitter::load_link_number(uint32_t exit) {
+    as_.mov(eax, ctx_.first_link_slot + exit);
+    if (as_.relocations != nullptr)
+        as_.relocations->number(as_.here() - 4, jit::Relocation::Kind::LinkNumber, exit);
+}
+
 /// imm = index of the link slot; flag 1: the epoch did not match, the jump's own stub follows and does the
 /// same.
 void ExitEmitter::cold_link_stub(const ColdArgs& args) {
     jit::LinkSlot& slot = ctx_.exits[static_cast<size_t>(args.imm)];
     slot.stub = as_.here();
     if (args.flag == 1) return;
-    as_.mov(eax, ctx_.first_link_slot + static_cast<uint32_t>(args.imm));
+    load_link_number(static_cast<uint32_t>(args.imm));
     load_target(slot.cross_page ? slot.target & static_cast<int32_t>(mmu::kPageSize - 1) : slot.target);
     as_.jump_to(slot.cross_page ? ctx_.stubs->lookup_cross : ctx_.stubs->lookup_direct);
 }
@@ -261,7 +267,7 @@ void ExitEmitter::cold_enter_page(const ColdArgs& args) {
     ctx_.slots.write_back_snapshot(args.first, args.count);
     as_.add(qword[at(kPageBase)], slot.target & static_cast<int32_t>(mmu::kPageMask));
     slot.stub = as_.here();
-    as_.mov(eax, ctx_.first_link_slot + static_cast<uint32_t>(args.imm));
+    load_link_number(static_cast<uint32_t>(args.imm));
     load_target(slot.target & static_cast<int32_t>(mmu::kPageSize - 1));
     as_.jump_to(ctx_.stubs->lookup_cross);
 }
@@ -270,6 +276,7 @@ void ExitEmitter::cold_enter_page(const ColdArgs& args) {
 
 void ExitEmitter::emit_counter(uint32_t counter) {
     as_.sub(dword[as_.at_address(ctx_.buffer.counters() + counter)], 1);
+    if (as_.relocations != nullptr) as_.relocations->counter(as_.here() - 5, 1);
     ColdArgs args;
     args.imm = counter;
     cold_.jump(kS, cold_fn<&ExitEmitter::cold_promote>, args);
@@ -277,6 +284,8 @@ void ExitEmitter::emit_counter(uint32_t counter) {
 
 void ExitEmitter::cold_promote(const ColdArgs& args) {
     as_.mov(eax, static_cast<uint32_t>(args.imm));
+    if (as_.relocations != nullptr)
+        as_.relocations->number(as_.here() - 4, jit::Relocation::Kind::CounterNumber, 0);
     as_.jump_to(ctx_.stubs->promote);
 }
 

@@ -44,6 +44,8 @@ class ExitEmitter : public Emitter {
     bool only_exit_follows() const;
     uint32_t new_link_slot(int64_t target, bool cross_page);
     void emit_direct_exit(int64_t target);
+    /// Into eax.
+    void load_link_number(uint32_t exit);
     void load_target(int64_t target);
     void write_flags_before_test(Ref flags);
     void jump_by_cache(const Reg64& pc, uint32_t kind, bool sampled);

@@ -357,6 +357,12 @@ void add_run_words(CLI::App& command, RunWords& words) {
                     "are not used [~/.cache/arclight/regions]")
         ->type_name("DIR|off")
         ->group(execution);
+    command
+        .add_option("--jit-cache-blocks", words.jit_cache_blocks,
+                    "keep tier 1's translations there too: a next run copies what this one had to translate [off]")
+        ->type_name("on|off")
+        ->check(one_of({"on", "off"}))
+        ->group(execution);
     command.add_option("--jit-cache-size", words.jit_cache_size, "room in there [256M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_jit_room), ""))

@@ -23,7 +23,7 @@ struct RunWords {
     std::string mmu = "ssp", spin = "hand-over";
     std::string jit = "auto";
     std::string registers = "memory";
-    std::string jit_cache, jit_cache_size, jit_code;
+    std::string jit_cache, jit_cache_blocks, jit_cache_size, jit_code;
     std::vector<std::string> place;
     std::string trace;
     std::string virtio;

@@ -149,15 +149,14 @@ std::vector<FileGrant> grants_for(const RunOptions& options) {
     if (options.perf_map) out.push_back({"/tmp", FileGrant::kWrite | FileGrant::kMake | FileGrant::kRemove});
     if (!options.jit_dump.empty()) out.push_back({options.jit_dump, FileGrant::kWrite | FileGrant::kMake});
 
-    if (options.jit != JitTier::Tier1 && options.jit != JitTier::Superblocks &&
-        options.jit != JitTier::Interpreter) {
-        add_libraries(out);
-        if (!options.jit_cache.empty()) {
-            std::error_code ignored;  // the region store says what is wrong with it
-            fs::create_directories(fs::path(options.jit_cache).parent_path(), ignored);
-            mkdir(options.jit_cache.c_str(), 0700);
-            out.push_back({options.jit_cache, kWholeDirectory | FileGrant::kRemove});
-        }
+    const bool regions = options.jit != JitTier::Tier1 && options.jit != JitTier::Superblocks &&
+                         options.jit != JitTier::Interpreter;
+    if (regions) add_libraries(out);
+    if (!options.jit_cache.empty() && (regions || options.jit_cache_blocks)) {
+        std::error_code ignored;  // what opens it says what is wrong with it
+        fs::create_directories(fs::path(options.jit_cache).parent_path(), ignored);
+        mkdir(options.jit_cache.c_str(), 0700);
+        out.push_back({options.jit_cache, kWholeDirectory | FileGrant::kRemove});
     }
 
     if (std::ranges::count(options.networks, NetOptions::Kind::User, &NetOptions::kind) != 0) {

@@ -102,6 +102,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
             std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),
         .char_clients = std::ranges::any_of(options.chardevs,
                                             [](const ChardevOptions& one) { return one.reconnect != 0; }),
+        .kept_blocks = options.jit_cache_blocks,
         .compiles_on_vcpus = options.jit == JitTier::Tier2,
         .process = static_cast<uint32_t>(getpid())};
     report_violations();

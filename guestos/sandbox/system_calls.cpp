@@ -44,6 +44,7 @@ enum class When : uint8_t {
     NetClients,
     Tap,
     FlashFile,
+    KeptBlocks,
     Shares,
     Daemons,
     DaemonClients,
@@ -308,6 +309,7 @@ constexpr Row kRows[] = {
     {.number = SYS_io_uring_enter, .roles = kDevice, .when = When::IoUring},
     {.number = SYS_io_uring_setup, .roles = 0, .when = When::IoUring},
     {.number = SYS_io_uring_register, .roles = 0, .when = When::IoUring},
+    {.number = SYS_pread64, .roles = kVcpus, .when = When::KeptBlocks},
     {.number = SYS_fdatasync, .roles = kVcpus, .when = When::FlashFile},
     // ---- Shared directories: beneath them
     {.number = SYS_prlimit64, .roles = 0, .first = equals(0, 0), .when = When::Shares},
@@ -450,6 +452,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::NetClients: return needs.net_clients;
         case When::Tap: return needs.tap;
         case When::FlashFile: return needs.flash_file;
+        case When::KeptBlocks: return needs.kept_blocks;
         case When::Shares: return needs.shares;
         case When::Daemons: return needs.daemons;
         case When::DaemonClients: return needs.daemon_clients;

@@ -62,6 +62,7 @@ struct Needs {
     bool snapshots = false;           ///< a directory has them by name
     bool char_servers = false;        ///< chardevs take clients
     bool char_clients = false;        ///< chardevs connect again
+    bool kept_blocks = false;         ///< `--jit-cache-blocks`: the CPU that wants a block reads it
     bool compiles_on_vcpus = false;   ///< `--jit tier2`: regions are compiled by the CPU that wants them
     uint32_t process = 0;             ///< getpid()
 };

@@ -123,6 +123,36 @@ CacheKey::Code CacheKey::authenticate(std::string_view purpose,
     return code;
 }
 
+namespace {
+template <typename T>
+std::span<const char> bytes_of(const T& value) {
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+const unsigned char* bytes_of(std::string_view text) {
+    return reinterpret_cast<const unsigned char*>(text.data());
+}
+}  // namespace
+
+CacheKey::Tag CacheKey::tag(std::string_view purpose, const Code& nonce, uint64_t number,
+                            std::string_view message) const {
+    static_assert(sizeof(Code) == crypto_onetimeauth_KEYBYTES && sizeof(Tag) == crypto_onetimeauth_BYTES);
+    const Code once = authenticate(purpose, {bytes_of(nonce), bytes_of(number)});
+    Tag tag;
+    crypto_onetimeauth(tag.data(), bytes_of(message), message.size(), once.data());
+    return tag;
+}
+
+bool CacheKey::has_tag(std::string_view purpose, const Code& nonce, uint64_t number, std::string_view message,
+                       const Tag& tag) const {
+    const Code once = authenticate(purpose, {bytes_of(nonce), bytes_of(number)});
+    return crypto_onetimeauth_verify(tag.data(), bytes_of(message), message.size(), once.data()) == 0;
+}
+
+std::optional<CacheKey::Code> CacheKey::nonce() {
+    Code code;
+    return fill_random(code) ? std::optional(code) : std::nullopt;
+}
+
 bool CacheKey::same(const Code& a, const Code& b) { return sodium_memcmp(a.data(), b.data(), a.size()) == 0; }
 
 }  // namespace arclight::jit

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,14 @@ class CacheKey {
 
     /// Of the parts one behind the other. `purpose`: at most 16 bytes, another one for each kind of file.
     Code authenticate(std::string_view purpose, std::initializer_list<std::span<const char>> parts) const;
+    /// Of one message of many that share a nonce, which no other messages have: Poly1305 with a key that authenticate() makes
+    /// of the nonce and the message's number. An order of magnitude faster.
+    using Tag = std::array<uint8_t, 16>;
+    Tag tag(std::string_view purpose, const Code& nonce, uint64_t number, std::string_view message) const;
+    bool has_tag(std::string_view purpose, const Code& nonce, uint64_t number, std::string_view message,
+                 const Tag& tag) const;
+    /// Random. Nothing: the host gives no random numbers.
+    static std::optional<Code> nonce();
     /// In time that does not depend on where the two differ.
     static bool same(const Code& a, const Code& b);
 

@@ -39,6 +39,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       options_(options),
       code_(options.code_bytes, {.spectre = options.spectre,
                                  .vector_registers = options.vector_registers,
+                                 .images = !options.store_directory.empty(),
                                  .profile = options.profile_host ? &profile_ : nullptr}),
       cache_(memory_, code_),
       superblocks_(frontend, code_, cache_, options_.superblocks,
@@ -50,6 +51,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
         if (superblocks_.enabled()) superblocks_.forget(block);
     };
     superblocks_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
+    if (!options_.store_directory.empty()) open_store();
     if (!tier2_.enabled()) return;
     tier2_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
 }
@@ -109,17 +111,13 @@ uint32_t Engine::new_counter(uint32_t translation_flags) {
                                   : tier2_.new_counter(translation_flags);
 }
 
-TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
-    if (!has_room_to_describe()) return nullptr;
-    const bool timed = stats_.blocks % kTimedEvery == 0;
-    const auto start = timed ? host::thread_cpu_time() : std::chrono::nanoseconds{};
-    read_code(pa);
-    const bool stop = stops_at(pa, translation_flags);
-    if (!stops_.empty() && !stop) cut_at_stop(pa);
+/// Compiles what code_read_ begins with. `counter` is kNoCounter, or one that the block is to have.
+std::unique_ptr<TranslationBlock> Engine::compile_block(uint64_t pa, uint32_t translation_flags,
+                                                        const GuestState* state, bool stop,
+                                                        uint32_t& counter) {
     unsigned limit = options_.max_block_insns != 0 ? options_.max_block_insns : limits_.max_block_insns;
     if ((translation_flags & translation_flag::kSingleStep) != 0) limit = 1;
     auto block = std::make_unique<TranslationBlock>();
-    uint32_t counter = kNoCounter;
     for (;;) {
         ir_.clear();
         ir_.pa = pa;
@@ -145,11 +143,32 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
         limit /= 2;
     }
     if (!block->code) return nullptr;
-    block->pa = pa;
-    block->translation_flags = translation_flags;
     block->guest_bytes = ir_.guest_bytes;
     block->guest_insns = ir_.guest_insns;
     block->guest_code.assign(code_read_.begin(), code_read_.begin() + block->guest_bytes);
+    return block;
+}
+
+TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
+    if (!has_room_to_describe()) return nullptr;
+    const bool timed = stats_.blocks % kTimedEvery == 0;
+    const auto start = timed ? host::thread_cpu_time() : std::chrono::nanoseconds{};
+    read_code(pa);
+    const bool stop = stops_at(pa, translation_flags);
+    if (!stops_.empty() && !stop) cut_at_stop(pa);
+    // What is known of this run alone makes other code.
+    const bool storable = store_ != nullptr && stops_.empty() && expected_devices_.empty() &&
+                          (translation_flags & translation_flag::kFastmem) == 0;
+    uint32_t counter = kNoCounter;
+    std::unique_ptr<TranslationBlock> block;
+    if (storable) block = take_stored(pa, translation_flags, counter);
+    if (block == nullptr) {
+        block = compile_block(pa, translation_flags, state, stop, counter);
+        if (block == nullptr) return nullptr;
+        if (storable && !has_site(pa, block->guest_bytes)) keep(*block, pa, translation_flags);
+    }
+    block->pa = pa;
+    block->translation_flags = translation_flags;
     block->counter = counter;
     block->stop = stop;
     TranslationBlock* inserted = cache_.insert(std::move(block));
@@ -370,6 +389,11 @@ HostProfile::Totals Engine::host_profile() {
 SuperblockStats Engine::superblock_stats() {
     const std::lock_guard guard(lock_);
     return superblocks_.stats();
+}
+
+BlockStore::Stats Engine::store_stats() {
+    const std::lock_guard guard(lock_);
+    return store_ != nullptr ? store_->stats() : BlockStore::Stats{};
 }
 
 Tier2Stats Engine::tier2_stats() {

@@ -5,14 +5,17 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "jit/engine/block_cache.h"
+#include "jit/engine/block_store.h"
 #include "jit/engine/interpreter_stubs.h"
 #include "jit/engine/patched_lines.h"
 #include "jit/engine/retired_blocks.h"
@@ -33,6 +36,11 @@ struct EngineOptions {
     bool vector_registers = false;  ///< CodeOptions::vector_registers; not with tier 2 or the interpreter
     bool profile_host = false;      ///< counts the host instructions that blocks execute (host_profile.h)
     bool interpret = false;         ///< every block by ir::Interpreter; not with tier 2 or fastmem
+    /// Where tier 1's blocks are kept for the next run (block_store.h); empty: nowhere. Not with the interpreter or profile_host.
+    std::string store_directory;
+    std::string store_key_file;                 ///< BlockStore::Options
+    std::shared_ptr<const CacheKey> store_key;  ///< likewise
+    uint64_t store_bytes = uint64_t{256} << 20;
     Tier2Options tier2;
     SuperblockOptions superblocks;  ///< not with tier 2, the interpreter or vector_registers
     bool trace_blocks = false, trace_ir = false, trace_host = false;
@@ -55,6 +63,11 @@ class Engine {
   public:
     /// `frontend` must stay as long as the engine.
     Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const EngineOptions& options);
+
+    /// Keeps what this run had to translate for the next one (EngineOptions::store_directory).
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
 
     CodeBuffer& code() { return code_; }
 
@@ -128,6 +141,7 @@ class Engine {
     /// What is given must stay until stop_compiling() has returned.
     void add_cpu(const Tier2::CpuLink& cpu);
     void stop_compiling() { tier2_.stop(); }
+    BlockStore::Stats store_stats();
     Tier2Stats tier2_stats();
     SuperblockStats superblock_stats();
 
@@ -195,6 +209,13 @@ class Engine {
     void cut_at_stop(uint64_t pa);
     void make_stop(uint64_t pa);
 
+    void open_store();
+    bool has_site(uint64_t pa, uint64_t bytes) const;
+    std::unique_ptr<TranslationBlock> take_stored(uint64_t pa, uint32_t translation_flags, uint32_t& counter);
+    void keep(const TranslationBlock& block, uint64_t pa, uint32_t translation_flags);
+    std::unique_ptr<TranslationBlock> compile_block(uint64_t pa, uint32_t translation_flags,
+                                                    const GuestState* state, bool stop, uint32_t& counter);
+
     std::mutex lock_;
     std::atomic<uint64_t> translating_page_{kNoPage};
     const Frontend& frontend_;
@@ -211,6 +232,7 @@ class Engine {
     size_t next_leave_ = 0;  // retired blocks for which should_leave()
     PatchedLines patched_lines_;
     /// Instructions (physical addresses) and what they met: kMemDevice, kMemTagged.
+    std::unique_ptr<BlockStore> store_;  ///< null: no blocks are kept
     std::map<uint64_t, uint32_t> sites_;
     std::set<uint64_t> expected_devices_;  // of expect_device(), not translated yet
     struct ExpectedBlock {

@@ -1,18 +1,12 @@
 #include "jit/engine/region_store.h"
 
 #define XXH_INLINE_ALL
-#include <cpuid.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <type_traits>
 #include <utility>
 
@@ -30,17 +24,6 @@ constexpr std::array<char, 8> kMagic{'A', 'R', 'C', 'R', 'E', 'G', 'N', '\n'};
 constexpr uint32_t kVersion = 3, kMaxPart = 16u << 20;
 constexpr std::string_view kPurpose = "arclight regions";
 constexpr const char* kEnding = ".region";
-constexpr const char* kTemporary = ".new";
-/// Of a run that ended in the middle of writing.
-constexpr time_t kAbandonedSeconds = 3600;
-
-struct File {
-    int fd = -1;
-    ~File() {
-        if (fd >= 0) close(fd);
-    }
-};
-
 std::string file_of(const RegionStore::Key& entry, const RegionStore::Key& whole) {
     return fmt::format("{:016x}{:016x}-{:016x}{:016x}{}", entry[1], entry[0], whole[1], whole[0], kEnding);
 }
@@ -64,35 +47,6 @@ CacheKey::Code code_of(const CacheKey& key, Header header, std::string_view cont
     return key.authenticate(kPurpose, {{reinterpret_cast<const char*>(&header), sizeof header}, content});
 }
 
-/// What LLVM looks at to know the host, without LLVM.
-uint64_t host_cpu() {
-    std::array<uint32_t, 16> words{};
-    __get_cpuid(0, &words[0], &words[1], &words[2], &words[3]);
-    __get_cpuid(1, &words[4], &words[5], &words[6], &words[7]);
-    words[5] &= 0x00ff'ffff;  // the number of the CPU that this runs on
-    __get_cpuid_count(7, 0, &words[8], &words[9], &words[10], &words[11]);
-    __get_cpuid(0x8000'0001, &words[12], &words[13], &words[14], &words[15]);
-    return XXH3_64bits(words.data(), sizeof words);
-}
-
-bool read_all(int fd, char* to, size_t bytes) {
-    while (bytes != 0) {
-        const ssize_t n = ::read(fd, to, bytes);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        to += n, bytes -= static_cast<size_t>(n);
-    }
-    return true;
-}
-bool write_all(int fd, std::string_view what) {
-    while (!what.empty()) {
-        const ssize_t n = ::write(fd, what.data(), what.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        what.remove_prefix(static_cast<size_t>(n));
-    }
-    return true;
-}
 }  // namespace
 
 RegionStore::Key RegionStore::hash(std::span<const char> bytes, uint64_t seed) {
@@ -100,46 +54,27 @@ RegionStore::Key RegionStore::hash(std::span<const char> bytes, uint64_t seed) {
     return {h.low64, h.high64};
 }
 
-RegionStore::RegionStore(const Options& options, int directory, std::shared_ptr<const CacheKey> key)
-    : options_(options), directory_(directory), key_(std::move(key)) {
-    const std::array<uint64_t, 3> parts{options.build, host_cpu(), kVersion};
+RegionStore::RegionStore(const Options& options, std::unique_ptr<CacheDirectory> directory,
+                         std::shared_ptr<const CacheKey> key)
+    : options_(options), directory_(std::move(directory)), key_(std::move(key)) {
+    const std::array<uint64_t, 3> parts{options.build, host_cpu_identity(), kVersion};
     seed_ = XXH3_64bits(parts.data(), sizeof parts);
-    list();
+    directory_->each_name([&](const std::string& name) {
+        Key entry, whole;
+        if (parse_name(name, entry, whole)) entries_[entry].push_back(whole);
+    });
 }
-RegionStore::~RegionStore() { close(directory_); }
 
 Result<std::unique_ptr<RegionStore>> RegionStore::open(const Options& options) {
-    namespace fs = std::filesystem;
-    const fs::path path = options.directory;
-    std::error_code error;
-    if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
-    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-        return failure("cannot make '{}': {}", options.directory, std::strerror(errno));
-    File directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    struct stat about {};
-    if (directory.fd < 0 || fstat(directory.fd, &about) != 0)
-        return failure("cannot open '{}': {}", options.directory, std::strerror(errno));
-    if (about.st_uid != geteuid() || (about.st_mode & 022) != 0)
-        return failure("others than this user may write to '{}'", options.directory);
+    auto directory = CacheDirectory::open(options.directory);
+    if (!directory) return std::unexpected(directory.error());
     auto key = options.key;
     if (key == nullptr) {
         auto opened = CacheKey::open(options.key_file, options.directory);
         if (!opened) return std::unexpected(opened.error());
         key = std::move(*opened);
     }
-    const int fd = std::exchange(directory.fd, -1);
-    return std::unique_ptr<RegionStore>(new RegionStore(options, fd, std::move(key)));
-}
-
-void RegionStore::list() {
-    DIR* dir = fdopendir(dup(directory_));
-    if (dir == nullptr) return;
-    rewinddir(dir);
-    while (const dirent* file = readdir(dir)) {
-        Key entry, whole;
-        if (parse_name(file->d_name, entry, whole)) entries_[entry].push_back(whole);
-    }
-    closedir(dir);
+    return std::unique_ptr<RegionStore>(new RegionStore(options, std::move(*directory), std::move(key)));
 }
 
 void RegionStore::set_fingerprint(const std::string& fingerprint) {
@@ -159,18 +94,13 @@ bool RegionStore::knows(const Key& entry) const {
 
 std::optional<RegionStore::Stored> RegionStore::read(const std::string& name, const Key& entry,
                                                      const Key& whole, bool& gone) const {
-    const File file{openat(directory_, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
-    gone = file.fd < 0 && errno == ENOENT;
-    struct stat about {};
-    if (file.fd < 0 || fstat(file.fd, &about) != 0) return std::nullopt;
-    if (!S_ISREG(about.st_mode) || about.st_uid != geteuid() || (about.st_mode & 022) != 0)
-        return std::nullopt;
+    const CacheDirectory::Found found = directory_->open_file(name);
+    gone = found.gone;
     constexpr uint64_t kMost = sizeof(Header) + 3ull * kMaxPart;
-    const auto size = static_cast<uint64_t>(about.st_size);
-    if (size < sizeof(Header) || size > kMost) return std::nullopt;
+    if (!found.file || found.bytes < sizeof(Header) || found.bytes > kMost) return std::nullopt;
     // Read once: whoever may still write to the file changes nothing of what has been found good.
-    std::string bytes(size, '\0');
-    if (!read_all(file.fd, bytes.data(), bytes.size())) return std::nullopt;
+    std::string bytes(found.bytes, '\0');
+    if (!found.file.read_at(0, bytes.data(), bytes.size())) return std::nullopt;
     Header header;
     std::memcpy(&header, bytes.data(), sizeof header);
     const std::string_view content = std::string_view(bytes).substr(sizeof header);
@@ -183,7 +113,7 @@ std::optional<RegionStore::Stored> RegionStore::read(const std::string& name, co
     Stored stored{std::string(content.substr(header.identity_bytes, header.shape_bytes)),
                   std::string(content.substr(size_t{header.identity_bytes} + header.shape_bytes))};
     if (hash(stored.shape, seed_) != whole) return std::nullopt;
-    futimens(file.fd, nullptr);  // used now: evict() takes the oldest
+    futimens(found.file.fd(), nullptr);  // used now: evict() takes the oldest
     return stored;
 }
 
@@ -215,7 +145,7 @@ std::vector<RegionStore::Stored> RegionStore::load(const Key& entry) {
         forget(entry, whole);
         if (gone) continue;  // evicted by another run, which may have made it again by now
         ++stats_.rejected;
-        unlinkat(directory_, name.c_str(), 0);
+        directory_->remove(name);
     }
     return found;
 }
@@ -234,18 +164,12 @@ RegionStore::Key RegionStore::save(const Key& entry, const Stored& stored) {
                   .code = {}};
     const std::string content = identity_ + stored.shape + stored.object;
     header.code = code_of(*key_, header, content);
-    const std::string temporary = fmt::format("{}-{}{}", getpid(), next_temporary_++, kTemporary);
-    bool written = false;
-    {
-        const File file{openat(directory_, temporary.c_str(),
-                               O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
-        if (file.fd < 0) return whole;
-        written = write_all(file.fd, {reinterpret_cast<const char*>(&header), sizeof header}) &&
-                  write_all(file.fd, content);
-    }
-    const std::string name = file_of(entry, whole);
-    if (!written || renameat(directory_, temporary.c_str(), directory_, name.c_str()) != 0) {
-        unlinkat(directory_, temporary.c_str(), 0);
+    const CacheDirectory::Draft draft = directory_->make_draft();
+    if (!draft.file) return whole;
+    const std::string_view head(reinterpret_cast<const char*>(&header), sizeof header);
+    if (!draft.file.append(head) || !draft.file.append(content) ||
+        !directory_->publish(draft, file_of(entry, whole))) {
+        directory_->discard(draft);
         return whole;
     }
     ++stats_.saved;
@@ -254,7 +178,7 @@ RegionStore::Key RegionStore::save(const Key& entry, const Stored& stored) {
         std::vector<Key>& variants = entries_[entry];
         if (std::find(variants.begin(), variants.end(), whole) == variants.end()) variants.push_back(whole);
         if (variants.size() > kVariants) {
-            unlinkat(directory_, file_of(entry, variants.front()).c_str(), 0);
+            directory_->remove(file_of(entry, variants.front()));
             variants.erase(variants.begin());
         }
     }
@@ -267,57 +191,25 @@ void RegionStore::remove(const Key& entry, const Stored& stored) {
     const std::lock_guard guard(lock_);
     const Key whole = name_of(stored);
     forget(entry, whole);
-    unlinkat(directory_, file_of(entry, whole).c_str(), 0);
+    directory_->remove(file_of(entry, whole));
     ++stats_.rejected;
 }
 
 void RegionStore::discard(const Key& entry, const Key& whole) {
     const std::lock_guard guard(lock_);
     forget(entry, whole);
-    if (unlinkat(directory_, file_of(entry, whole).c_str(), 0) == 0) ++stats_.discarded;
+    if (directory_->remove(file_of(entry, whole))) ++stats_.discarded;
 }
 
-/// Down to nine tenths, the files used least recently first. Other runs may do the same at once.
 void RegionStore::evict() {
-    struct Found {
-        timespec used;
-        uint64_t bytes;
-        std::string name;
-    };
-    std::vector<Found> files;
-    DIR* dir = fdopendir(dup(directory_));
-    if (dir == nullptr) return;
-    rewinddir(dir);
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    bytes_ = 0;
-    while (const dirent* file = readdir(dir)) {
-        const std::string_view name = file->d_name;
-        struct stat about {};
-        if (!name.ends_with(kEnding) && !name.ends_with(kTemporary)) continue;
-        if (fstatat(directory_, file->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0) continue;
-        if (name.ends_with(kTemporary)) {
-            if (now.tv_sec - about.st_mtim.tv_sec > kAbandonedSeconds) unlinkat(directory_, file->d_name, 0);
-            continue;
-        }
-        bytes_ += static_cast<uint64_t>(about.st_size);
-        files.push_back({about.st_mtim, static_cast<uint64_t>(about.st_size), std::string(name)});
-    }
-    closedir(dir);
+    const CacheDirectory::Eviction result =
+        directory_->evict(kEnding, options_.max_bytes, [&](const std::string& name) {
+            Key entry, whole;
+            if (parse_name(name, entry, whole)) forget(entry, whole);
+        });
+    bytes_ = result.bytes;
+    stats_.evicted += result.removed;
     sized_ = true;
-    if (bytes_ <= options_.max_bytes) return;
-    std::sort(files.begin(), files.end(), [](const Found& a, const Found& b) {
-        return a.used.tv_sec != b.used.tv_sec ? a.used.tv_sec < b.used.tv_sec
-                                              : a.used.tv_nsec < b.used.tv_nsec;
-    });
-    for (const Found& f : files) {
-        if (bytes_ <= options_.max_bytes / 10 * 9) break;
-        unlinkat(directory_, f.name.c_str(), 0);
-        bytes_ -= std::min(bytes_, f.bytes);
-        ++stats_.evicted;
-        Key entry, whole;
-        if (parse_name(f.name, entry, whole)) forget(entry, whole);
-    }
 }
 
 RegionStore::Stats RegionStore::stats() const {

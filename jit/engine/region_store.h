@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "jit/engine/cache_directory.h"
 #include "jit/engine/cache_key.h"
 #include "mmu/result.h"
 
@@ -36,7 +37,6 @@ class RegionStore {
     /// An error: the directory or the key cannot be made, or others may write to them. Both are opened here only.
     static Result<std::unique_ptr<RegionStore>> open(const Options& options);
 
-    ~RegionStore();
     RegionStore(const RegionStore&) = delete;
     RegionStore& operator=(const RegionStore&) = delete;
 
@@ -71,14 +71,14 @@ class RegionStore {
     };
     static constexpr size_t kVariants = 4;  ///< regions entered at one block
 
-    RegionStore(const Options& options, int directory, std::shared_ptr<const CacheKey> key);
-    void list();
+    RegionStore(const Options& options, std::unique_ptr<CacheDirectory> directory,
+                std::shared_ptr<const CacheKey> key);
     void forget(const Key& entry, const Key& whole);
     std::optional<Stored> read(const std::string& name, const Key& entry, const Key& whole, bool& gone) const;
     void evict();
 
     const Options options_;
-    const int directory_;
+    const std::unique_ptr<CacheDirectory> directory_;
     const std::shared_ptr<const CacheKey> key_;
     uint64_t seed_ = 0;
     std::string identity_;           ///< empty: not known yet
@@ -87,7 +87,6 @@ class RegionStore {
     std::unordered_map<Key, std::vector<Key>, HashOfKey> entries_;
     uint64_t bytes_ = 0;
     bool sized_ = false;  ///< bytes_ is known
-    unsigned next_temporary_ = 0;
     Stats stats_;
 };
 

@@ -3,9 +3,6 @@
 
 #define XXH_INLINE_ALL
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -14,6 +11,8 @@
 #include <climits>
 #include <mutex>
 #include <stdexcept>
+
+#include "host/file_hash.h"
 
 namespace arclight::jit {
 
@@ -47,22 +46,6 @@ CreateRegionCompiler open_module() {
     }
     return reinterpret_cast<CreateRegionCompiler>(create);
 }
-
-/// Of a file's content; 0: it cannot be read.
-uint64_t hash_of(const char* path) {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    struct stat about {};
-    void* text = MAP_FAILED;
-    if (fstat(fd, &about) == 0 && about.st_size > 0)
-        text =
-            mmap(nullptr, static_cast<size_t>(about.st_size), PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-    close(fd);
-    if (text == MAP_FAILED) return 0;
-    const uint64_t hash = XXH3_64bits(text, static_cast<size_t>(about.st_size));
-    munmap(text, static_cast<size_t>(about.st_size));
-    return hash;
-}
 }  // namespace
 
 const void* RegionCode::side_exit(const void* pc) const {
@@ -75,7 +58,7 @@ const void* RegionCode::side_exit(const void* pc) const {
 uint64_t region_build() {
     const std::string module = module_of_program();
     if (module.empty()) return 0;
-    const std::array<uint64_t, 2> parts{hash_of("/proc/self/exe"), hash_of(module.c_str())};
+    const std::array<uint64_t, 2> parts{host::program_hash(), host::file_hash(module.c_str())};
     return parts[0] == 0 || parts[1] == 0 ? 0 : XXH3_64bits(parts.data(), sizeof parts);
 }
 

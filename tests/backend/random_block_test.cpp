@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "jit/block_image.h"
 #include "tests/backend/comparison.h"
 
 namespace arclight::backend::testing {
@@ -16,7 +17,7 @@ class RandomBlock {
     std::string run(uint64_t seed) {
         BlockGenerator g(seed);
         ir::Block block = g.make();
-        const CompiledBlock compiled = compile(block, h_.code, 0);
+        const CompiledBlock compiled = compile_here(block);
         if (compiled.status == CompileStatus::BufferFull) {
             h_.code.reset();
             return run(seed);
@@ -55,6 +56,16 @@ class RandomBlock {
     unsigned too_complex = 0, faults = 0;
 
   private:
+    /// With CodeOptions::images in another code cache first, to be placed here.
+    CompiledBlock compile_here(const ir::Block& block) {
+        if (!h_.code.images()) return compile(block, h_.code, 0);
+        const CompiledBlock there = compile(block, *origin_, 700);
+        if (there.status == CompileStatus::BufferFull) origin_->reset();
+        if (!there) return there;
+        const auto image = image_of_last(*origin_, there);
+        EXPECT_TRUE(image.has_value()) << ir::print(block);
+        return image ? place(*image, h_.code, 0, kNoCounter) : there;
+    }
     static uint64_t vector_half(BlockGenerator& g) {
         static constexpr uint64_t kNumbers[] = {
             0x7ff0'0000'0000'0000, 0x7ff8'0000'0000'0001, 0x7ff4'0000'0000'0001, 0x3ff0'0000'3f80'0000,
@@ -62,6 +73,9 @@ class RandomBlock {
         return g.pick(2) == 0 ? g.bits() : kNumbers[g.pick(std::size(kNumbers))];
     }
     Harness h_;
+    const std::unique_ptr<CodeBuffer> origin_ =
+        h_.code.images() ? std::make_unique<CodeBuffer>(size_t{8} << 20, CodeOptions{.images = true})
+                         : nullptr;
 };
 
 uint64_t setting(const char* name, uint64_t otherwise) {
@@ -96,6 +110,8 @@ void expect_all_right(const CodeOptions& options, uint64_t part) {
 }
 
 TEST(RandomBlockTest, SoDoesCodeThatMasksItsAddresses) { expect_all_right({.spectre = true}, 4); }
+
+TEST(RandomBlockTest, SoDoesCodeThatComesFromAnotherCodeCache) { expect_all_right({.images = true}, 2); }
 
 TEST(RandomBlockTest, SoDoesCodeThatHasRegistersInVectors) {
     if (!host_has_vector_registers()) GTEST_SKIP() << "no AVX-512";

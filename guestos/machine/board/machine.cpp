@@ -211,6 +211,8 @@ void Machine::make_engine() {
     features_ = options_.cpu.value_or(CpuChoice{}).features;
     if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
     frontend_ = frontend::a64::make_frontend(features_);
+    // What counts or shows translations wants to see them made.
+    const bool store = options_.jit_cache_blocks && !interpret && options_.profile_host.empty() && !options_.trace.any();
     engine_ = std::make_unique<jit::Engine>(
         *frontend_, memory_,
         jit::EngineOptions{.code_bytes = options_.code_cache,
@@ -219,6 +221,10 @@ void Machine::make_engine() {
                            .vector_registers = options_.registers == RegisterHome::Simd,
                            .profile_host = !options_.profile_host.empty(),
                            .interpret = interpret,
+                           .store_directory = store ? options_.jit_cache : "",
+                           .store_key_file = options_.jit_cache_key,
+                           .store_key = options_.opened_cache_key,
+                           .store_bytes = options_.jit_cache_bytes,
                            .tier2 = tier2,
                            .superblocks = superblocks,
                            .trace_blocks = options_.trace.blocks,

@@ -242,6 +242,12 @@ std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     j.update(counters);
     if (bound_sites != nullptr) j["prepared"] = prepared_json(*bound_sites, e, has_fastmem(cpus));
     j["translation"]["nanoseconds"] = e.translate_ns;
+    const jit::BlockStore::Stats kept = engine.store_stats();
+    j["translation"]["disk"] = {{"blocks", kept.found},
+                                {"guest_instructions", kept.found_insns},
+                                {"files", kept.files},
+                                {"rejected", kept.rejected},
+                                {"kept", kept.kept}};
     if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
         j["superblocks"] = {{"made", s.made},         {"blocks", s.blocks},
                             {"dropped", s.dropped},   {"guest_instructions", s.guest_insns},
@@ -283,6 +289,10 @@ void MachineStats::print(std::FILE* out) const {
                double(e.host_bytes) / double(std::max<uint64_t>(e.guest_insns, 1)),
                double(e.translate_ns) / 1e9,
                double(e.translate_ns) / 1e3 / double(std::max<uint64_t>(e.guest_insns, 1)));
+    if (const jit::BlockStore::Stats s = engine.store_stats(); s.found + s.kept + s.rejected != 0)
+        fmt::print(out,
+                   "             {} blocks from {} files ({} guest instructions), {} kept, {} rejected\n",
+                   s.found, s.files, s.found_insns, s.kept, s.rejected);
     if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
         fmt::print(out,
                    "superblocks: {} made of {} blocks ({} guest instructions, {} host bytes), {} rejected, "

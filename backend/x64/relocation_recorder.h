@@ -1,0 +1,57 @@
+// Notes, while a block is compiled, which of its bytes depend on where it lies: see jit/block_image.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "jit/block_image.h"
+
+namespace arclight::backend {
+
+/// All addresses are of the view that code is executed at.
+class RelocationRecorder {
+  public:
+    explicit RelocationRecorder(const jit::CodeBuffer& buffer) : buffer_(buffer) {}
+    void start_block();
+    /// The rel32 at `field` ends its instruction, and leads to `target`. The last one said of a field counts.
+    void jump(const uint8_t* field, const uint8_t* target) { jumps_.push_back({field, target}); }
+    void number(const uint8_t* field, jit::Relocation::Kind kind, uint32_t value) {
+        numbers_.push_back({field, kind, 0, value});
+    }
+    void counter(const uint8_t* field, uint8_t behind) {
+        numbers_.push_back({field, jit::Relocation::Kind::Counter, behind, 0});
+    }
+    /// An instruction from `from` on has the constant at `where` for an operand. `from` is where an instruction begins.
+    void constant(const uint8_t* from, const uint8_t* where);
+
+    /// The image of the block, which is complete and is not linked yet.
+    std::optional<jit::BlockImage> image(const jit::CompiledBlock& block, size_t shared_bytes);
+
+  private:
+    struct Jump {
+        const uint8_t *field, *target;
+    };
+    struct Number {
+        const uint8_t* field;
+        jit::Relocation::Kind kind;
+        uint8_t behind;
+        uint32_t value;
+    };
+    bool add_jumps(const jit::CompiledBlock& block, size_t shared_bytes);
+    bool add_constants(const jit::CompiledBlock& block, std::span<const uint8_t> half);
+    uint32_t constant_number(const uint8_t* where);
+
+    const jit::CodeBuffer& buffer_;
+    std::vector<Jump> jumps_;
+    std::vector<Number> numbers_;
+    std::vector<Jump> uses_;  ///< of constants: where from, and the constant
+
+    // ---- Of the image
+    std::vector<jit::Relocation> relocations_;
+    std::vector<std::array<uint64_t, 2>> constants_;
+    std::vector<const uint8_t*> constant_places_;
+    std::vector<jit::ImageExit> exits_;
+};
+
+}  // namespace arclight::backend
