@@ -57,6 +57,10 @@ std::vector<Feature> features_named(std::string_view word) {
     return found;
 }
 
+/// What ID_AA64ZFR0_EL1 announces.
+bool is_scalable(Feature f) { return a64::kFeatures[static_cast<size_t>(f)].id == a64::IdRegister::Zfr0; }
+bool is_vector_length(Feature f) { return f >= Feature::Sve128 && f <= Feature::Sve512; }
+
 std::optional<uint64_t> number_of(std::string_view text) {
     const bool hexadecimal = text.starts_with("0x");
     if (hexadecimal) text.remove_prefix(2);
@@ -99,8 +103,16 @@ Result<void> CpuChoice::switch_feature(std::string_view word, bool on) {
         return {};
     }
     for (const Feature feature : named) features = on ? features.with(feature) : features.without(feature);
-    // SVE is of all lengths, unless one is named: with it come the shorter ones, and without any of them there is no SVE.
-    if (word == "sve" && on) features = features.with(Feature::Sve512);
+    // SVE is of all the model's lengths, unless one is named: with it come the shorter ones, and without any of them there is no
+    // SVE. With it comes what the model has beside base SVE.
+    const bool length = is_vector_length(named.front());
+    if (on && (word == "sve" || length)) {
+        const a64::FeatureSet scalable = a64::find_cpu_model(model)->scalable_features();
+        for (size_t i = 0; i < a64::kFeatureCount; ++i)
+            if (const auto f = static_cast<Feature>(i); scalable.has(f) && features.has_needs_of(f) &&
+                                                        (is_vector_length(f) ? !length : is_scalable(f)))
+                features = features.with(f);
+    }
     if (!features.has(Feature::Sve128)) features = features.without(Feature::Sve);
     // Pointer authentication needs an algorithm: the fast one, unless one is named.
     if (features.has(Feature::PAuth) && !features.has(Feature::PacQarma5) &&
@@ -137,16 +149,16 @@ Result<CpuChoice> CpuChoice::parse(std::string_view text) {
 
 std::string CpuChoice::text() const {
     const a64::CpuModel& plain = *a64::find_cpu_model(model);
-    const a64::FeatureSet usual = plain.features();
-    std::string text = model;
+    const bool scalable = features.has(Feature::Sve);
+    const a64::FeatureSet usual = scalable ? plain.scalable_features() : plain.features();
+    std::string text = scalable ? model + ",sve=on" : model;
     // What others need comes first in the table: switched on in this order, and off in the opposite one, nothing else changes.
+    for (size_t i = 1; i < a64::kFeatureCount; ++i)
+        if (const auto f = static_cast<Feature>(i); !is_second_field(i) && !usual.has(f) && features.has(f))
+            text += fmt::format(",{}=on", word_of(f));
     for (size_t i = a64::kFeatureCount; i-- > 1;)
         if (const auto f = static_cast<Feature>(i); !is_second_field(i) && usual.has(f) && !features.has(f))
             text += fmt::format(",{}=off", word_of(f));
-    for (size_t i = 1; i < a64::kFeatureCount; ++i)
-        if (const auto f = static_cast<Feature>(i);
-            !is_second_field(i) && !usual.has(f) && features.has(f) && f != Feature::Sve)
-            text += fmt::format(",{}=on", word_of(f));
     if (identity.midr != plain.identity.midr) text += fmt::format(",midr={:#x}", identity.midr);
     return text;
 }

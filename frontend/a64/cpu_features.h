@@ -45,6 +45,17 @@ inline constexpr FeatureInfo kFeatures[] = {
 };
 inline constexpr size_t kFeatureCount = std::size(kFeatures);
 
+/// What some features need beside that: a scalable instruction is there if the one of Advanced SIMD is.
+struct SecondNeed {
+    Feature feature, needs;
+};
+inline constexpr SecondNeed kSecondNeeds[] = {
+    {Feature::SveAes, Feature::Aes},   {Feature::SvePmull128, Feature::Pmull},
+    {Feature::SveBf16, Feature::Bf16}, {Feature::SveEbf16, Feature::Ebf16},
+    {Feature::SveSha3, Feature::Sha3}, {Feature::SveSm4, Feature::Sm4},
+    {Feature::SveI8mm, Feature::I8mm},
+};
+
 class FeatureSet {
   public:
     constexpr FeatureSet() = default;
@@ -58,20 +69,30 @@ class FeatureSet {
         if (f == Feature::Base) return rest;
         rest.word(f) &= ~mask(f);
         for (size_t i = 0; i < kFeatureCount; ++i)
-            if (rest.has(static_cast<Feature>(i)) && !rest.has(kFeatures[i].needs))
+            if (rest.has(static_cast<Feature>(i)) && !rest.has_needs_of(static_cast<Feature>(i)))
                 rest.word(static_cast<Feature>(i)) &= ~mask(static_cast<Feature>(i));
         return rest;
     }
     /// With `f` and what it needs.
     constexpr FeatureSet with(Feature f) const {
         FeatureSet more = *this;
-        for (; !more.has(f); f = kFeatures[static_cast<size_t>(f)].needs) more.word(f) |= mask(f);
+        for (; !more.has(f); f = kFeatures[static_cast<size_t>(f)].needs) {
+            more.word(f) |= mask(f);
+            for (const SecondNeed& second : kSecondNeeds)
+                if (second.feature == f) more = more.with(second.needs);
+        }
         return more;
+    }
+    constexpr bool has_needs_of(Feature f) const {
+        bool all = has(kFeatures[static_cast<size_t>(f)].needs);
+        for (const SecondNeed& second : kSecondNeeds)
+            if (second.feature == f) all = all && has(second.needs);
+        return all;
     }
     /// Each feature's needs are met.
     constexpr bool consistent() const {
         for (size_t i = 0; i < kFeatureCount; ++i)
-            if (has(static_cast<Feature>(i)) && !has(kFeatures[i].needs)) return false;
+            if (has(static_cast<Feature>(i)) && !has_needs_of(static_cast<Feature>(i))) return false;
         return has(Feature::Base);
     }
     constexpr bool operator==(const FeatureSet&) const = default;
@@ -179,8 +200,21 @@ static_assert(kUsualFeatures.consistent());
 static_assert([] {
     for (size_t i = 0; i < kFeatureCount; ++i)
         if (static_cast<size_t>(kFeatures[i].needs) > i) return false;
+    for (const SecondNeed& second : kSecondNeeds)
+        if (second.needs > second.feature) return false;
     return true;
 }());
+/// And with scalable vectors, of all lengths: what `sve=on` shows a guest.
+inline constexpr FeatureSet kScalableFeatures = kUsualFeatures.with(Feature::Sve512)
+                                                    .with(Feature::SvePmull128)
+                                                    .with(Feature::SveBitPerm)
+                                                    .with(Feature::SveEbf16)
+                                                    .with(Feature::SveSha3)
+                                                    .with(Feature::SveSm4)
+                                                    .with(Feature::SveI8mm)
+                                                    .with(Feature::SveF32mm)
+                                                    .with(Feature::SveF64mm);
+static_assert(kScalableFeatures.consistent());
 
 /// The fields of an ID register that `features` decide.
 constexpr uint64_t feature_fields(FeatureSet features, IdRegister id) {

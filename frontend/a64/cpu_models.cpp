@@ -20,7 +20,8 @@ constexpr CpuModel kModels[] = {
      .isar1 = 0x0001'0001,
      .mmfr0 = 0x0000'1122,
      .mmfr1 = 0x1121'2100,
-     .mmfr2 = 0x0000'1011},
+     .mmfr2 = 0x0000'1011,
+     .longest_vector = Feature::Sve512},
     {.name = "cortex-a35",
      .identity = {0x411f'd040, {32, 4}, {32, 4}, {512, 16}},
      .pfr0 = 0x0000'2222,
@@ -58,7 +59,9 @@ constexpr CpuModel kModels[] = {
      .isar1 = 0x0010'1111'0121'1052,
      .mmfr0 = 0x0000'0222'0010'1122,
      .mmfr1 = 0x1021'2122,
-     .mmfr2 = 0x1221'0111'1010'1011},
+     .mmfr2 = 0x1221'0111'1010'1011,
+     .zfr0 = 0x0000'1101'0011'0021,
+     .longest_vector = Feature::Sve128},
     {.name = "cortex-a72",
      .identity = {0x410f'd083, {32, 2}, {48, 3}, {1024, 16}},
      .pfr0 = 0x0000'2222,
@@ -106,7 +109,9 @@ constexpr CpuModel kModels[] = {
      .isar1 = 0x0011'1111'0121'1052,
      .mmfr0 = 0x0000'0222'0010'1125,
      .mmfr1 = 0x1021'2122,
-     .mmfr2 = 0x1221'0111'1210'1011},
+     .mmfr2 = 0x1221'0111'1210'1011,
+     .zfr0 = 0x0000'1101'0011'0021,
+     .longest_vector = Feature::Sve128},
     {.name = "neoverse-v1",
      .identity = {0x411f'd402, {64, 4}, {64, 4}, {1024, 8}},
      .pfr0 = 0x1101'1101'2011'1112,
@@ -116,7 +121,9 @@ constexpr CpuModel kModels[] = {
      .isar1 = 0x0011'0000'0121'1032,
      .mmfr0 = 0x0010'1125,
      .mmfr1 = 0x1021'2122,
-     .mmfr2 = 0x0220'0111'0210'1011},
+     .mmfr2 = 0x0220'0111'0210'1011,
+     .zfr0 = 0x0000'1000'0010'0000,
+     .longest_vector = Feature::Sve256},
 };
 static_assert(std::ranges::is_sorted(kModels, {}, &CpuModel::name));
 
@@ -125,6 +132,7 @@ uint64_t register_of(const CpuModel& model, IdRegister id) {
     switch (std::to_underlying(id)) {  // CRm << 4 | op2
         case 0x40: return model.pfr0;
         case 0x41: return model.pfr1;
+        case 0x44: return model.zfr0;
         case 0x50: return model.dfr0;
         case 0x60: return model.isar0;
         case 0x61: return model.isar1;
@@ -153,6 +161,18 @@ FeatureSet CpuModel::features() const {
     for (size_t i = 0; i < kFeatureCount; ++i) {
         const auto feature = static_cast<Feature>(i);
         if (kUsualFeatures.has(feature) && announces(*this, kFeatures[i]) && set.has(kFeatures[i].needs))
+            set = set.with(feature);
+    }
+    return set;
+}
+
+FeatureSet CpuModel::scalable_features() const {
+    if (pfr0 == 0) return kScalableFeatures;
+    FeatureSet set = features().with(longest_vector);
+    for (size_t i = 0; i < kFeatureCount; ++i) {
+        const auto feature = static_cast<Feature>(i);
+        if (kFeatures[i].id == IdRegister::Zfr0 && announces(*this, kFeatures[i]) &&
+            set.has_needs_of(feature))
             set = set.with(feature);
     }
     return set;

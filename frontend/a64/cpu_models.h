@@ -25,11 +25,15 @@ struct CpuIdentity {
 struct CpuModel {
     std::string_view name;
     CpuIdentity identity;
-    /// What its manual says of ID_AA64{PFR0,PFR1,DFR0,ISAR0,ISAR1,MMFR0,MMFR1,MMFR2}_EL1. All zero: Arclight's own CPU.
+    /// What its manual says of ID_AA64{PFR0,PFR1,ZFR0,DFR0,ISAR0,ISAR1,MMFR0,MMFR1,MMFR2}_EL1. All zero: Arclight's own CPU.
     uint64_t pfr0 = 0, pfr1 = 0, dfr0 = 0, isar0 = 0, isar1 = 0, mmfr0 = 0, mmfr1 = 0, mmfr2 = 0;
+    uint64_t zfr0 = 0;
+    Feature longest_vector = Feature::Sve512;  ///< with scalable vectors
 
     /// Those of the features in cpu_features.inc that it has; Arclight's own CPU has kUsualFeatures.
     FeatureSet features() const;
+    /// And with scalable vectors, as far as it has them; of a model without any, base SVE.
+    FeatureSet scalable_features() const;
 };
 
 /// Sorted by name.

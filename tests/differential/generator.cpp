@@ -90,9 +90,12 @@ const char* qemu_program() { return is_qemu_given() ? std::getenv("ARCLIGHT_QEMU
 const char* why_not_generated(const char* row_name) {
     if (const char* reason = reason_for(kNotGenerated, row_name)) return reason;
     for (const frontend::a64::Encoding& e : encodings())
-        if (std::strcmp(e.name, row_name) == 0)
-            return reason_for(kFeaturesNotGenerated,
-                              frontend::a64::kFeatures[static_cast<size_t>(e.feature)].title);
+        if (std::strcmp(e.name, row_name) == 0) {
+            const auto& feature = frontend::a64::kFeatures[static_cast<size_t>(e.feature)];
+            const bool scalable =
+                feature.id == frontend::a64::IdRegister::Zfr0;  // SVE2 and what comes with it
+            return reason_for(kFeaturesNotGenerated, scalable ? "FEAT_SVE" : feature.title);
+        }
     return nullptr;
 }
 const char* why_not_completed(const char* row_name) { return reason_for(kNotCompleted, row_name); }

@@ -2,15 +2,13 @@
 #include <array>
 #include <cmath>
 
+#include "frontend/a64/scalable/fp_format.h"
 #include "frontend/a64/scalable/lanes.h"
-#include "frontend/a64/scalable/variants.h"
 #include "jit/reference/fp_call.h"
-#include "jit/softfloat/add.h"
 #include "jit/softfloat/convert.h"
 #include "jit/softfloat/estimate.h"
 #include "jit/softfloat/fixed.h"
 #include "jit/softfloat/fused.h"
-#include "jit/softfloat/minmax.h"
 #include "jit/softfloat/multiply.h"
 
 namespace arclight::frontend::a64::scalable {
@@ -19,25 +17,6 @@ namespace sf = jit::softfloat;
 using jit::reference::Scope;
 
 namespace {
-template <typename F>
-void by_format(unsigned size, F f) {
-    switch (size) {
-        case 1: return f(sf::Half{});
-        case 2: return f(sf::Single{});
-        default: return f(sf::Double{});
-    }
-}
-
-template <typename F>
-typename F::Uint reduced(sf::Environment& env, unsigned op, typename F::Uint a, typename F::Uint b) {
-    switch (op) {
-        case kFpSum: return sf::add<F>(env, a, b);
-        case kFpMax: return sf::max<F>(env, a, b);
-        case kFpMin: return sf::min<F>(env, a, b);
-        case kFpMaxNum: return sf::max_num<F>(env, a, b);
-        default: return sf::min_num<F>(env, a, b);
-    }
-}
 template <typename F>
 typename F::Uint identity(unsigned op) {
     switch (op) {
@@ -120,16 +99,16 @@ void convert_each(Machine& m, F f) {
 }
 }  // namespace
 
-/// FPConvertSVE: FPCR.AHP does not apply.
+/// FPConvertSVE: FPCR.AHP does not apply. x: rounded to odd.
 void FpConvert(Machine& m) {
     Scope env(m.state);
     env.alternative_half = false;
+    const sf::Rounding mode = m.x != 0 ? sf::Rounding::Odd : env.rounding;
     by_format(m.variant & 15, [&]<typename From>(From) {
         by_format(m.variant >> 4 & 15, [&]<typename To>(To) {
             if constexpr (!std::is_same_v<From, To>)
                 convert_each(m, [&](uint64_t e) {
-                    return uint64_t{
-                        sf::convert<To, From>(env, static_cast<typename From::Uint>(e), env.rounding)};
+                    return uint64_t{sf::convert<To, From>(env, static_cast<typename From::Uint>(e), mode)};
                 });
         });
     });

@@ -1,5 +1,6 @@
 #include "frontend/a64/scalable/lanes.h"
 
+#include "frontend/a64/scalable/wide.h"
 #include "jit/reference/reference.h"
 
 namespace arclight::frontend::a64::scalable {
@@ -62,6 +63,9 @@ void binary_merging(Machine& m, const Vector& a, const Vector& b, const Vector& 
 void Binary(Machine& m) { m.set_z(m.d, map(m, lane_op(m), m.z(m.n), m.z(m.m))); }
 void BinaryMerging(Machine& m) { binary_merging(m, m.z(m.d), m.z(m.m), m.z(m.d)); }
 void BinaryMergingReversed(Machine& m) { binary_merging(m, m.z(m.m), m.z(m.d), m.z(m.d)); }
+/// Of the destination, and one source.
+void BinaryDestructive(Machine& m) { m.set_z(m.d, map(m, lane_op(m), m.z(m.d), m.z(m.m), m.imm)); }
+void UnaryDestructive(Machine& m) { m.set_z(m.d, map(m, lane_op(m), m.z(m.d))); }
 void UnaryOf(Machine& m) { m.set_z(m.d, map(m, lane_op(m), m.z(m.n), m.imm)); }
 void UnaryMerging(Machine& m) {
     const uint64_t g = m.governing();
@@ -153,14 +157,15 @@ void FpImmediate(Machine& m) {
 namespace {
 Vector indexed(const Machine& m) {
     const Vector v = m.z(m.m);
-    const unsigned in_segment = 16u >> m.size;
     Vector r;
     for (unsigned i = 0; i < m.elements(); ++i)
-        r.set(m.size, i, v.get(m.size, i / in_segment * in_segment + m.imm));
+        r.set(m.size, i, v.get(m.size, element_of_segment(m.size, i, m.imm)));
     return r;
 }
 }  // namespace
 void FpMultiplyIndexed(Machine& m) { m.set_z(m.d, map(m, Op::VFMul, m.z(m.n), indexed(m))); }
+/// d += n * (element imm of m), as Ternary.
+void TernaryIndexed(Machine& m) { m.set_z(m.d, map(m, lane_op(m), m.z(m.d), m.z(m.n), indexed(m))); }
 void FpMultiplyAddIndexed(Machine& m) {
     const Vector n = m.k != 0 ? negated(m, m.z(m.n)) : m.z(m.n);
     m.set_z(m.d, map(m, Op::VFMulAdd, m.z(m.d), n, indexed(m)));

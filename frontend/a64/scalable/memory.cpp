@@ -43,15 +43,16 @@ uint64_t contiguous_base(const Machine& m) {
     return base + static_cast<uint64_t>(offset * static_cast<int64_t>((m.elements() << m.k) * (m.a + 1u)));
 }
 
-/// Base register and offsets in a vector (x: 0 unsigned words, 1 signed words, 2 doublewords) shifted by imm, or (3) a vector of
-/// bases and an offset.
+/// Base register and offsets in a vector (x: 0 unsigned words, 1 signed words, 2 doublewords) shifted by imm, or a vector of bases
+/// and an offset (3) or register (4).
 uint64_t scattered(const Machine& m, const Vector& v, unsigned i) {
     const uint64_t e = v.get(m.size, i);
     switch (m.x) {
         case 0: return m.x_or_sp(m.n) + (zero_extend(2, e) << m.imm);
         case 1: return m.x_or_sp(m.n) + (static_cast<uint64_t>(sign_extend(2, e)) << m.imm);
         case 2: return m.x_or_sp(m.n) + (e << m.imm);
-        default: return e + m.imm;
+        case 3: return e + m.imm;
+        default: return e + m.x_or_zero(m.m);
     }
 }
 }  // namespace
@@ -99,28 +100,30 @@ void LoadReplicated(Machine& m) {
     }
     m.set_z(m.d, r);
 }
-/// 16 bytes for all segments.
+/// 16 << k bytes for all segments of so many. Vectors that are shorter do not have it.
 void LoadReplicatedSegment(Machine& m) {
+    const unsigned segment = 16u << m.k, count = segment >> m.size;
+    if (m.bytes < segment) return m.memory->undefined();
     const uint64_t g = m.governing();
+    const int64_t offset = (static_cast<int64_t>(m.imm ^ 8) - 8) * static_cast<int64_t>(segment);
     const uint64_t base =
-        m.x_or_sp(m.n) + (m.x != 0 ? m.x_or_zero(m.m) << m.size
-                                   : static_cast<uint64_t>((static_cast<int64_t>(m.imm ^ 8) - 8) * 16));
+        m.x_or_sp(m.n) + (m.x != 0 ? m.x_or_zero(m.m) << m.size : static_cast<uint64_t>(offset));
     Vector r;
-    for (unsigned i = 0; i < 16u >> m.size; ++i) {
+    for (unsigned i = 0; i < count; ++i) {
         if (!Machine::active(g, m.size, i)) continue;
         uint64_t value = 0;
         if (!m.memory->load(base + (uint64_t{i} << m.size), m.size, value)) return;
-        for (unsigned j = i; j < m.elements(); j += 16u >> m.size) r.set(m.size, j, value);
+        for (unsigned j = i; j < m.elements(); j += count) r.set(m.size, j, value);
     }
     m.set_z(m.d, r);
 }
 void Gather(Machine& m) {
-    const Vector v = m.z(m.x == 3 ? m.n : m.m);
+    const Vector v = m.z(m.x >= 3 ? m.n : m.m);
     Vector r;
     if (load_elements(m, r, m.governing(), [&](unsigned i) { return scattered(m, v, i); })) m.set_z(m.d, r);
 }
 void Scatter(Machine& m) {
-    const Vector v = m.z(m.x == 3 ? m.n : m.m);
+    const Vector v = m.z(m.x >= 3 ? m.n : m.m);
     store_elements(m, m.z(m.d), m.governing(), [&](unsigned i) { return scattered(m, v, i); });
 }
 

@@ -13,6 +13,8 @@ class Memory {
     virtual bool store(uint64_t address, unsigned size, uint64_t value) = 0;
     /// The same without exceptions: false where one would be taken, and for what is no normal memory.
     virtual bool try_load(uint64_t address, unsigned size, uint64_t& value) = 0;
+    /// The exception of an instruction that vectors of the present length do not have. Nothing more is to be done.
+    virtual void undefined() = 0;
 };
 
 }  // namespace arclight::frontend::a64::scalable

@@ -83,30 +83,41 @@ void Unpack(Machine& m) {
         return m.s != 0 ? n.get(narrow, base + i) : static_cast<uint64_t>(n.get_signed(narrow, base + i));
     });
 }
+/// x: of registers n and the next one; s: what is beyond the table stays.
 void Table(Machine& m) {
-    const Vector n = m.z(m.n), index = m.z(m.m);
+    const Vector n = m.z(m.n), next = m.z((m.n + 1) % 32), index = m.z(m.m), old = m.z(m.d);
+    const unsigned count = m.elements();
     each(m, [&](unsigned i) {
         const uint64_t at = index.get(m.size, i);
-        return at < m.elements() ? n.get(m.size, static_cast<unsigned>(at)) : 0;
+        if (at < count) return n.get(m.size, static_cast<unsigned>(at));
+        if (m.x != 0 && at < 2 * count) return next.get(m.size, static_cast<unsigned>(at) - count);
+        return m.s != 0 ? old.get(m.size, i) : 0;
     });
 }
+/// Of elements of up to 128 bits; vectors that hold no two of them do not have it.
 void Permute(Machine& m) {
+    const unsigned count = m.elements(), half = count / 2;
+    if (count < 2) return m.memory->undefined();
     const Vector a = m.z(m.n), b = m.z(m.m);
-    const unsigned half = m.elements() / 2;
-    each(m, [&](unsigned i) {
-        const Vector& one = i % 2 != 0 ? b : a;
+    Vector r;
+    for (unsigned i = 0; i < count; ++i) {
+        const bool second = m.variant == kUzp1 || m.variant == kUzp2 ? i >= half : i % 2 != 0;
+        unsigned from = 0;
         switch (m.variant) {
-            case kZip1: return one.get(m.size, i / 2);
-            case kZip2: return one.get(m.size, half + i / 2);
-            case kUzp1: return i < half ? a.get(m.size, 2 * i) : b.get(m.size, 2 * (i - half));
-            case kUzp2: return i < half ? a.get(m.size, 2 * i + 1) : b.get(m.size, 2 * (i - half) + 1);
-            case kTrn1: return one.get(m.size, i & ~1u);
-            default: return one.get(m.size, i | 1);
+            case kZip1: from = i / 2; break;
+            case kZip2: from = half + i / 2; break;
+            case kUzp1: from = 2 * i % count; break;
+            case kUzp2: from = 2 * i % count + 1; break;
+            case kTrn1: from = i & ~1u; break;
+            default: from = i | 1; break;
         }
-    });
+        std::memcpy(r.b + (i << m.size), (second ? b : a).b + (from << m.size), size_t{1} << m.size);
+    }
+    m.set_z(m.d, r);
 }
+/// x: of registers n and the next one, here and in Splice.
 void Extract(Machine& m) {
-    const Vector a = m.z(m.d), b = m.z(m.m);
+    const Vector a = m.z(m.x != 0 ? m.n : m.d), b = m.z(m.x != 0 ? (m.n + 1) % 32 : m.m);
     const unsigned at = m.imm >= m.bytes ? 0 : m.imm;
     Vector r;
     std::memcpy(r.b, a.b + at, m.bytes - at);
@@ -114,7 +125,7 @@ void Extract(Machine& m) {
     m.set_z(m.d, r);
 }
 void Splice(Machine& m) {
-    const Vector a = m.z(m.d), b = m.z(m.m);
+    const Vector a = m.z(m.x != 0 ? m.n : m.d), b = m.z(m.x != 0 ? (m.n + 1) % 32 : m.m);
     const uint64_t g = m.governing();
     Vector r;
     unsigned n = 0;

@@ -26,6 +26,12 @@ bool sve(TranslationContext& t, Scalable kind, unsigned sizes, unsigned with, Fi
 bool sve_lanes(TranslationContext& t, Scalable kind, Op op, unsigned sizes, unsigned with, Fields f);
 /// The same with a shift: t is tszh:tszl, i its lower bits. `left` shifts count from the other end.
 bool sve_shift(TranslationContext& t, Scalable kind, Op op, bool left, unsigned with, Fields f);
+/// Saturated to narrower elements, whose size is t; its bits are of different sizes.
+bool sve_narrow(TranslationContext& t, unsigned with, Fields f);
+/// With carries: z: words or doublewords.
+bool sve_add_carry(TranslationContext& t, unsigned with, Fields f);
+/// What is UNDEFINED where vectors are too short, which is known when it runs.
+bool sve_if_long(TranslationContext& t, Scalable kind, unsigned with, Fields f);
 /// With an immediate that may be shifted by 8 (s), but not for bytes.
 bool sve_immediate(TranslationContext& t, Scalable kind, Op op, unsigned with, Fields f);
 bool sve_bitwise_immediate(TranslationContext& t, Op op, Fields f);
@@ -41,7 +47,7 @@ bool sve_structures(TranslationContext& t, Scalable kind, unsigned with, Fields 
 bool sve_store(TranslationContext& t, unsigned with, Fields f);
 bool sve_load_segment(TranslationContext& t, unsigned with, Fields f);
 bool sve_prefetch_by_register(TranslationContext& t, Fields f);
-/// z: size in memory; u: unsigned; b: first fault; `size` of the elements; mode: what Gather has as x; scaled: offsets count elements.
+/// z: size in memory; u: unsigned; b: first fault; `size` of the elements; mode: 0 words, else what Gather has as x; scaled: offsets count elements.
 bool sve_gather(TranslationContext& t, unsigned size, unsigned mode, bool scaled, Fields f);
 bool sve_scatter(TranslationContext& t, unsigned size, unsigned mode, bool scaled, Fields f);
 bool sve_register_access(TranslationContext& t, Scalable kind, Fields f);

@@ -56,6 +56,20 @@ bool sve_shift(TranslationContext& t, Scalable kind, Op op, bool left, unsigned 
     return emit(t, o);
 }
 
+bool sve_narrow(TranslationContext& t, unsigned with, Fields f) {
+    if (!std::has_single_bit(f['t'])) return undefined(t);
+    return sve(t, Scalable::NarrowShift, kAnySize, with | with_size(std::bit_width(f['t']) - 1), f);
+}
+
+bool sve_add_carry(TranslationContext& t, unsigned with, Fields f) {
+    return sve(t, Scalable::AddCarry, kAnySize, with | with_size(2 + f['z']), f);
+}
+
+bool sve_if_long(TranslationContext& t, Scalable kind, unsigned with, Fields f) {
+    if (!check_sve_enabled(t)) return false;
+    return emit_access(t, operation_of(kind, with, f));
+}
+
 bool sve_immediate(TranslationContext& t, Scalable kind, Op op, unsigned with, Fields f) {
     if (f['z'] == 0 && f['s'] != 0) return undefined(t);
     if (!check_sve_enabled(t)) return false;

@@ -65,7 +65,7 @@ bool scattered(TranslationContext& t, Operation o, unsigned size, unsigned mode,
     o.x = static_cast<uint8_t>(mode == 0 ? f['x'] : mode);
     o.imm = mode == 3 ? f['i'] << o.k : scaled ? o.k : 0;
     if (!check_sve_enabled(t)) return false;
-    if (mode != 3) check_sp(t, static_cast<Reg>(o.n));
+    if (mode < 3) check_sp(t, static_cast<Reg>(o.n));
     return emit_access(t, o);
 }
 }  // namespace

@@ -1,6 +1,7 @@
 // Elements of scalable vectors: at the host's speed where the soft TLB knows the page, else on the slow path.
 #include <cstring>
 
+#include "frontend/a64/system/exceptions.h"
 #include "frontend/a64/translation_flags.h"
 #include "guestos/machine/cpu/memory_path.h"
 #include "host/memory_fault.h"
@@ -78,6 +79,11 @@ bool MemoryPath::try_load(uint64_t va, unsigned size, uint64_t& value) {
     if (outcome.kind != Outcome::Kind::Done) return false;
     value = state_.access_value[0];
     return true;
+}
+
+void MemoryPath::undefined() {
+    a64::take_undefined(cpu_, core_.helper_pc());
+    core_.exit_redirected();
 }
 
 }  // namespace arclight::guestos

@@ -52,6 +52,7 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     bool load(uint64_t va, unsigned size, uint64_t& value) override;
     bool store(uint64_t va, unsigned size, uint64_t value) override;
     bool try_load(uint64_t va, unsigned size, uint64_t& value) override;
+    void undefined() override;
     /// A region's access at host_pc to `address` in fastmem has faulted. True: the page is there now, try
     /// again.
     bool refill_fastmem(const void* host_pc, uint64_t address);

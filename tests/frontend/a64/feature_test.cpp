@@ -38,7 +38,7 @@ int64_t undefined_info(uint32_t insn, const Decoder& decoder) {
 TEST(Features, EveryRowHasOne) {
     for (const Encoding& e : encodings()) {
         ASSERT_LT(static_cast<size_t>(e.feature), kFeatureCount) << e.name;
-        EXPECT_TRUE(kDefaultFeatures.has(e.feature) || e.feature == Feature::Sve) << e.name;
+        EXPECT_TRUE(kDefaultFeatures.has(e.feature) || kScalableFeatures.has(e.feature)) << e.name;
     }
 }
 
@@ -148,6 +148,34 @@ TEST(Features, SveIsThereWhereItIsAskedFor) {
     EXPECT_EQ(translated(kAdd, kSveTrap), kUndefinedSveTrap);
     EXPECT_EQ(translated(kAdd, kSveTrap | kFpTrap), kUndefinedSveTrap) << "which comes first";
     EXPECT_EQ(translated(kAdd, kFpTrap), kUndefinedFpTrap);
+}
+
+/// What ID_AA64ZFR0_EL1 does not announce is UNDEFINED, and what comes with it goes with it.
+TEST(Features, ScalableExtensionsAreThereEachForItself) {
+    const struct {
+        Feature feature;
+        uint32_t insn;
+        const char* source;
+    } rows[] = {
+        {Feature::Sve2, 0x4542'7020, "smullb z0.h, z1.b, z2.b"},
+        {Feature::SveAes, 0x4522'e020, "aese z0.b, z0.b, z1.b"},
+        {Feature::SvePmull128, 0x4502'6820, "pmullb z0.q, z1.d, z2.d"},
+        {Feature::SveBitPerm, 0x4502'b020, "bext z0.b, z1.b, z2.b"},
+        {Feature::SveSha3, 0x4522'f420, "rax1 z0.d, z1.d, z2.d"},
+        {Feature::SveSm4, 0x4523'e020, "sm4e z0.s, z0.s, z1.s"},
+        {Feature::SveBf16, 0x6462'8020, "bfdot z0.s, z1.h, z2.h"},
+        {Feature::SveI8mm, 0x4502'9820, "smmla z0.s, z1.b, z2.b"},
+        {Feature::SveF32mm, 0x64a2'e420, "fmmla z0.s, z1.s, z2.s"},
+        {Feature::SveF64mm, 0x64e2'e420, "fmmla z0.d, z1.d, z2.d"},
+    };
+    for (const auto& row : rows) {
+        EXPECT_EQ(undefined_info(row.insn, Decoder(kScalableFeatures)), -1) << row.source;
+        EXPECT_EQ(undefined_info(row.insn, Decoder(kScalableFeatures.without(row.feature))), 0) << row.source;
+        EXPECT_EQ(undefined_info(row.insn, default_decoder()), 0) << row.source;
+    }
+    EXPECT_FALSE(kScalableFeatures.without(Feature::Bf16).has(Feature::SveBf16))
+        << "of both kinds of vectors";
+    EXPECT_TRUE(FeatureSet{Feature::Base}.with(Feature::SveSm4).has(Feature::Sm4));
 }
 
 /// What writes a V register clears what is above it, if there may be something.

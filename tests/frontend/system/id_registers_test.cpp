@@ -69,6 +69,12 @@ TEST(IdRegisters, DefaultModel) {
             EXPECT_EQ(id_register({}, crm, op2), expected(crm << 4 | op2)) << crm << ' ' << op2;
 }
 
+TEST(IdRegisters, ScalableVectors) {
+    const CpuConfig config{.features = kScalableFeatures};
+    EXPECT_EQ(id_register(config, 4, 4), 0x0110'1101'0021'0021u);
+    EXPECT_EQ(id_field(config, 4, 0, 32), 1u);
+}
+
 // Each feature has a field, which says so when the CPU does not have it: of several features in one the last that is there
 // counts.
 TEST(IdRegisters, AbsentFeaturesAreNotAnnounced) {

@@ -81,7 +81,9 @@ inline uint64_t element(Random& random, unsigned size) {
 inline void fill(State& s, uint8_t* memory, const Case& c) {
     Random random(c.seed);
     std::memset(&s, 0, sizeof s);
-    const unsigned size = c.insn >> 22 & 3;
+    // Mostly what the instruction says, where that says it.
+    const uint64_t other = random();
+    const unsigned size = (other & 7) != 0 ? c.insn >> 22 & 3 : other >> 3 & 3;
     for (auto& z : s.z)
         for (unsigned i = 0; i < 64u >> size; ++i) {
             const uint64_t e = element(random, size);
@@ -114,6 +116,8 @@ inline void fill(State& s, uint8_t* memory, const Case& c) {
         x = kMemory + (at_end ? kMemoryBytes - (r >> 8 & 255) : middle + (r >> 8 & 127));
         if ((r & 0x30) == 0x30) x = r >> 8 & 31;
     }
+    if (c.memory >= 7)
+        for (uint64_t& x : s.x) x &= x & 1 ? 127 : 0;
     if (c.memory == 5) {
         for (uint64_t& x : s.x) x &= 15;
         s.x[c.insn >> 5 & 31] = kMemory + kMemoryBytes / 2 + (random() & 127);
@@ -123,7 +127,7 @@ inline void fill(State& s, uint8_t* memory, const Case& c) {
             const uint64_t r = random();
             uint64_t e = kMemory + kMemoryBytes / 2 + (r >> 8 & 255);
             if (c.memory == 2) e = (r >> 8 & 127) | (r >> 40 & 127) << 32;
-            if (c.memory == 3)
+            if (c.memory == 3 || c.memory == 7)
                 e = (kMemory + kMemoryBytes / 2 + (r >> 8 & 255)) | (kMemory + (r >> 40 & 255)) << 32;
             std::memcpy(z + 8 * i, &e, 8);
         }

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -31,6 +32,7 @@ class TestMemory : public scalable::Memory, public ir::InterpreterMemory {
   public:
     std::array<uint8_t, sve_test::kMemoryBytes> bytes{};
     uint64_t fault = 0;
+    bool is_undefined = false;
 
     bool load(uint64_t va, unsigned size, uint64_t& value) override { return move(va, size, &value, false); }
     bool store(uint64_t va, unsigned size, uint64_t value) override { return move(va, size, &value, true); }
@@ -39,6 +41,7 @@ class TestMemory : public scalable::Memory, public ir::InterpreterMemory {
         fault = 0;
         return done;
     }
+    void undefined() override { is_undefined = true; }
     bool access(jit::GuestState&, const jit::MemoryAccess&) override { return false; }
 
   private:
@@ -54,17 +57,18 @@ class TestMemory : public scalable::Memory, public ir::InterpreterMemory {
 uint64_t run_operation(jit::GuestState& s, uint64_t first, uint64_t second, uint64_t) {
     auto& memory = *static_cast<TestMemory*>(s.cpu);
     scalable::execute(s, &memory, scalable::Operation::unpack(first, second));
-    if (memory.fault != 0) s.exit_request = 1;
+    if (memory.fault != 0 || memory.is_undefined) s.exit_request = 1;
     return 0;
 }
 
-const FeatureSet kSve = kUsualFeatures.with(Feature::Sve512);
+const FeatureSet kSve = kScalableFeatures;
 
 Result run_here(const Case& c, State& s) {
     static const Decoder decoder(kSve);
     static TestMemory memory;
     sve_test::fill(s, memory.bytes.data(), c);
     memory.fault = 0;
+    memory.is_undefined = false;
     const auto guest = std::make_unique<jit::GuestState>();
     guest->cpu = &memory;
     guest->vector_bytes = c.vector_bytes;
@@ -82,7 +86,7 @@ Result run_here(const Case& c, State& s) {
     ir::Block block;
     translate_block(block, std::span(&c.insn, 1), 0x40, 0, 1, decoder);
     ir::Interpreter(*guest, memory).run(block);
-    if (guest->exit_reason == jit::ExitReason::Undefined) return {1, 0};
+    if (guest->exit_reason == jit::ExitReason::Undefined || memory.is_undefined) return {1, 0};
     if (memory.fault != 0) return {2, memory.fault / sve_test::kPage};
     std::memcpy(s.x, guest->x, sizeof s.x);
     s.nzcv = jit::nzcv_from_flags(guest->flags);
@@ -152,14 +156,16 @@ std::string differences(const State& mine, const State& other, const Case& c) {
     return text.empty() ? "  memory\n" : text;
 }
 
-bool is_sve(const Encoding& row) { return row.feature == Feature::Sve; }
+bool is_sve(const Encoding& row) { return !kUsualFeatures.has(row.feature) && kSve.has(row.feature); }
 
 /// What addresses a row's instructions need: 0 none, 1 in registers, 2 offsets in vectors, 3 addresses of words, 4 of doublewords; 5 and
-/// 6 as 1, with less that may go wrong.
+/// 6 as 1, with less that may go wrong; 7 and 8 as 3 and 4, with offsets in registers.
 unsigned addresses_of(const Encoding& row) {
     const std::string name = row.name;
 
     if (row.value >> 29 < 4) return 0;  // of registers alone
+    if (name.ends_with("NT1_s_sve")) return 7;
+    if (name.ends_with("NT1_d_sve")) return 8;
     if (name.ends_with("_s_imm_sve")) return 3;
     if (name.ends_with("_d_imm_sve")) return 4;
     if (std::string(row.title).find("plus vector") != std::string::npos) return 2;
@@ -172,6 +178,77 @@ unsigned addresses_of(const Encoding& row) {
     return 1;
 }
 
+/// Where QEMU 7.2 errs.
+bool is_wrong_in_qemu(const Encoding& row, const Case& c) {
+    const std::string name = row.name;
+    // It is UNDEFINED where vectors are shorter than a matrix.
+    if (name == "FMMLA_d_sve") return c.vector_bytes == 16;
+    // Addresses less than an element apart do not conflict.
+    if (!name.starts_with("WHILERW") && !name.starts_with("WHILEWR")) return false;
+    State s;
+    std::array<uint8_t, sve_test::kMemoryBytes> memory;
+    sve_test::fill(s, memory.data(), c);
+    const auto x = [&](unsigned lsb) { return (c.insn >> lsb & 31) == 31 ? 0 : s.x[c.insn >> lsb & 31]; };
+    return x(5) - x(16) + 8 <= 16;
+}
+
+/// Those of one row, which are the same whatever other rows there are.
+std::vector<Case> cases_of(const Encoding& row, const Decoder& decoder) {
+    constexpr unsigned kCases = 23;
+    uint64_t seed = 1;
+    for (const char letter : std::string_view(row.name))
+        seed = sve_test::mix(seed, static_cast<uint8_t>(letter));
+    sve_test::Random random(seed);
+    std::vector<Case> cases;
+    for (const uint32_t bytes : {16u, 32u, 64u})
+        for (unsigned i = 0; i < kCases; ++i) {
+            Case c{.insn = (static_cast<uint32_t>(random()) & ~row.mask) | row.value,
+                   .vector_bytes = bytes,
+                   .seed = random(),
+                   .memory = addresses_of(row)};
+            // The stack pointer is the runner's.
+            if ((c.insn >> 5 & 31) == 31) c.insn &= row.mask | ~(1u << 9);
+            if (std::string(row.title).starts_with("ADDVL") || std::string(row.title).starts_with("ADDPL"))
+                c.insn &= ~(1u << 16 | 1u);
+            // A base that is the offset too.
+            if (c.memory == 5 && (c.insn >> 5 & 31) == (c.insn >> 16 & 31)) c.insn ^= 1u << 16 & ~row.mask;
+            if (decoder.find(c.insn) == &row - encodings().data() && !is_wrong_in_qemu(row, c))
+                cases.push_back(c);
+        }
+    return cases;
+}
+
+struct Sum {
+    const char* row;
+    uint64_t sum;
+};
+/// Of the results of each row's cases, as QEMU had them.
+constexpr Sum kSums[] = {
+#include "tests/frontend/a64/sve/sums.inc"
+};
+
+TEST(Sve, EveryRowHasTheResultsThatWereKept) {
+    const Decoder decoder(kSve);
+    std::string lines;
+    for (const Encoding& row : encodings()) {
+        if (!is_sve(row)) continue;
+        uint64_t sum = 0;
+        for (const Case& c : cases_of(row, decoder)) {
+            State state;
+            const Result r = run_here(c, state);
+            sum = sve_test::mix(sve_test::mix(sum, r.status), r.sum);
+        }
+        const auto* kept =
+            std::ranges::find_if(kSums, [&](const Sum& s) { return std::string_view(s.row) == row.name; });
+        if (kept != std::end(kSums) && kept->sum == sum) continue;
+        char line[80];
+        std::snprintf(line, sizeof line, "{\"%s\", 0x%016lx},\n", row.name, sum);
+        lines += line;
+    }
+    EXPECT_EQ(lines, "")
+        << "sums.inc has others. If the rows are right (SveQemu says so), it gets these lines";
+}
+
 class SveQemu : public ::testing::Test {
   protected:
     void SetUp() override {
@@ -180,32 +257,13 @@ class SveQemu : public ::testing::Test {
 };
 
 TEST_F(SveQemu, EveryRowAtEachLength) {
-    constexpr unsigned kCases = 23;
-    sve_test::Random random(1);
     std::vector<Case> cases;
     std::vector<const Encoding*> rows;
     const Decoder decoder(kSve);
-    for (const uint32_t bytes : {16u, 32u, 64u})
-        for (const Encoding& row : encodings()) {
-            if (!is_sve(row)) continue;
-            for (unsigned i = 0; i < kCases; ++i) {
-                Case c{.insn = (static_cast<uint32_t>(random()) & ~row.mask) | row.value,
-                       .vector_bytes = bytes,
-                       .seed = random(),
-                       .memory = addresses_of(row)};
-                // The stack pointer is the runner's.
-                if ((c.insn >> 5 & 31) == 31) c.insn &= row.mask | ~(1u << 9);
-                if (std::string(row.title).starts_with("ADDVL") ||
-                    std::string(row.title).starts_with("ADDPL"))
-                    c.insn &= ~(1u << 16 | 1u);
-                // A base that is the offset too.
-                if (c.memory == 5 && (c.insn >> 5 & 31) == (c.insn >> 16 & 31))
-                    c.insn ^= 1u << 16 & ~row.mask;
-                if (decoder.find(c.insn) != &row - encodings().data()) continue;
-                cases.push_back(c);
-                rows.push_back(&row);
-            }
-        }
+    for (const Encoding& row : encodings()) {
+        if (!is_sve(row)) continue;
+        for (const Case& c : cases_of(row, decoder)) cases.push_back(c), rows.push_back(&row);
+    }
     const std::vector<Result> results = run_qemu(cases);
     if (HasFailure()) return;
     std::vector<unsigned> wrong(encodings().size());
