@@ -2,9 +2,9 @@
 """The kernel's own unit tests by the kernel's own runner, kunit.py, which finds Arclight as qemu-system-aarch64 in PATH: the same
 results, test by test, as under QEMU, and how long both take. The kernel is built from Debian's source, which takes a quarter of an
 hour once; KUNIT_SOURCE and KUNIT_BUILD name a tree and a build directory that are there already."""
-import glob, json, os, re, resource, subprocess, sys, time
+import json, os, re, resource, subprocess, sys, time
 from guest import ARCLIGHT, CROSS_CC, Failures, OPTIONS, QEMU, skip, work
-from packages import CACHE, unpacked
+from packages import CACHE, kernel_source
 
 # What gives many tests for little to build.
 CONFIG = "".join(f"CONFIG_{name}=y\n" for name in (
@@ -14,24 +14,9 @@ ROUNDS = 3
 if CROSS_CC is None or QEMU is None or OPTIONS:
     skip("no cross compiler, no QEMU, or further options, for which kunit.py has no place")
 
-
-def source():
-    if "KUNIT_SOURCE" in os.environ:
-        return os.environ["KUNIT_SOURCE"]
-    package = unpacked("linux-source-6.1")
-    if package is None:
-        skip("the package linux-source-6.1 is not to be had")
-    tree = os.path.join(package, "linux")
-    if not os.path.isdir(tree):
-        partial = f"{tree}.{os.getpid()}"
-        os.mkdir(partial)
-        archive = glob.glob(os.path.join(package, "usr/src/*.tar.xz"))[0]
-        subprocess.run(["tar", "-C", partial, "--strip-components=1", "-xf", archive], check=True)
-        os.rename(partial, tree)
-    return tree
-
-
-SOURCE = source()
+SOURCE = os.environ.get("KUNIT_SOURCE") or kernel_source()
+if SOURCE is None:
+    skip("the package linux-source-6.1 is not to be had")
 BUILD = os.environ.get("KUNIT_BUILD") or os.path.join(CACHE, "kunit-build")
 os.makedirs(BUILD, exist_ok=True)
 config = os.path.join(work, "kunitconfig")

@@ -29,6 +29,21 @@ def unpacked(package):
     return directory
 
 
+def kernel_source():
+    """The tree of Debian's kernel source, or None: apt does not have the package."""
+    package = unpacked("linux-source-6.1")
+    if package is None:
+        return None
+    tree = os.path.join(package, "linux")
+    if not os.path.isdir(tree):
+        partial = f"{tree}.{os.getpid()}"
+        os.mkdir(partial)
+        archive = glob.glob(os.path.join(package, "usr/src/*.tar.xz"))[0]
+        subprocess.run(["tar", "-C", partial, "--strip-components=1", "-xf", archive], check=True)
+        os.rename(partial, tree)
+    return tree
+
+
 def program_files(directory, program, packages, libraries):
     """A program of usr/bin and what it needs, for the guest: {path here: path in the guest}; empty: it is not in the cache and cannot be
     fetched. Libraries are named as usr/lib or lib has them."""
