@@ -46,7 +46,8 @@ Result<void> MachineRun::make() {
     if (auto claimed = claim_serial_ports(); !claimed) return claimed;
     if (!options_.profile_host.empty()) {
         profile_.emplace(*lines_[0], [this]() -> ProfileMarks::Sample {
-            return {machine_->stats().engine.host_profile(), machine_->stats().engine.tier2_stats()};
+            const MachineStats stats = machine_->stats();
+            return {stats.engine.host_profile(), stats.engine.tier2_stats(), stats.counters()};
         });
         lines_[0] = &*profile_;
     }

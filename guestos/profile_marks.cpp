@@ -12,6 +12,19 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kLongest = 256;
 constexpr std::string_view kStart = "@@START ", kEnd = "@@END ";
 
+/// What has been counted since. Counters that are in one of both alone count from nothing.
+Json difference(const Json& before, const Json& after) {
+    Json out = Json::object();
+    for (const auto& [name, value] : after.items()) {
+        const auto earlier = before.find(name);
+        if (value.is_object())
+            out[name] = difference(earlier == before.end() ? Json::object() : *earlier, value);
+        else
+            out[name] = value.get<uint64_t>() - (earlier == before.end() ? 0 : earlier->get<uint64_t>());
+    }
+    return out;
+}
+
 Json describe(const ProfileMarks::Sample& before, const ProfileMarks::Sample& after) {
     const jit::HostProfile::Totals host = after.host - before.host;
     Json classes;
@@ -39,7 +52,8 @@ Json describe(const ProfileMarks::Sample& before, const ProfileMarks::Sample& af
               {"rejected", to.rejected - from.rejected},
               {"discarded", to.deoptimised - from.deoptimised},
               {"entered", to.entered - from.entered},
-              {"side_exits", to.side_exits - from.side_exits}}}};
+              {"side_exits", to.side_exits - from.side_exits}}},
+            {"counters", difference(before.counters, after.counters)}};
 }
 }  // namespace
 

@@ -1,8 +1,9 @@
 // The profile of host instructions (jit/host_profile.h) by program of the guest: what is executed between two lines that it
-// prints on its first serial port, "@@START NAME" and "@@END NAME".
+// prints on its first serial port, "@@START NAME" and "@@END NAME"; and the machine's other counters meanwhile.
 #pragma once
 
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ class ProfileMarks final : public devices::CharBackend {
     struct Sample {
         jit::HostProfile::Totals host;
         jit::Tier2Stats tier2;
+        nlohmann::ordered_json counters;  ///< numbers, and objects of the same (MachineStats::counters())
     };
     /// `sample` is called on the thread that writes.
     ProfileMarks(devices::CharBackend& below, std::function<Sample()> sample)

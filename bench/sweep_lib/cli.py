@@ -128,7 +128,7 @@ def warm_up(all_variants, guest, settings, spec_disk, state):
 
 
 def beside(out, what):
-    """What bench/shadow or bench/overhead left beside the sweep's directories, or None."""
+    """What bench/shadow, bench/overhead or bench/windows left beside the sweep's directories, or None."""
     try:
         with open(os.path.join(os.path.dirname(out), what + ".json")) as f:
             found = json.load(f)
@@ -242,7 +242,7 @@ def sweep(o):
         say(f"stopped; nothing is lost: the same command goes on from {len(state.samples())} measurements")
         return 130
     info["stopped"] = stopped
-    info["shadow"], info["overhead"] = beside(out, "shadow"), beside(out, "overhead")
+    info["shadow"], info["overhead"], info["windows"] = (beside(out, kind) for kind in ("shadow", "overhead", "windows"))
     state.append({"type": "finished"})
     result = current()
     progress.clear()

@@ -94,6 +94,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .vhost_vsock = has_device(devices::vhost_user::kKernelVsock),
         .vhost_net = !options.kernel_networks.empty(),
         .host_devices = !options.host_devices.empty(),
+        .profile = !options.profile_host.empty(),
         .vsock = has_device("virtio-vsock"),
         .io_uring = std::ranges::any_of(options.devices, uses_ring),
         .placement = options.placed(),

@@ -52,6 +52,7 @@ enum class When : uint8_t {
     VhostVsock,
     VhostNet,
     HostDevices,
+    Profile,
     Vsock,
     IoUring,
     Placement,
@@ -305,6 +306,8 @@ constexpr Row kRows[] = {
     // ---- Devices of the host's: their configuration space and ports
     {.number = SYS_pread64, .roles = kVcpus | kDebugger, .when = When::HostDevices},
     {.number = SYS_pwrite64, .roles = kVcpus | kDebugger, .when = When::HostDevices},
+    // KVM's counters, at a mark of the guest's.
+    {.number = SYS_pread64, .roles = kKvmVcpu, .when = When::Profile},
     // ---- Disks' rings: made by Main, each for reads and writes of one file; a device uses the one that it has
     {.number = SYS_io_uring_enter, .roles = kDevice, .when = When::IoUring},
     {.number = SYS_io_uring_setup, .roles = 0, .when = When::IoUring},
@@ -460,6 +463,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::VhostVsock: return needs.vhost_vsock;
         case When::VhostNet: return needs.vhost_net;
         case When::HostDevices: return needs.host_devices;
+        case When::Profile: return needs.profile;
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
         case When::Placement: return needs.placement;

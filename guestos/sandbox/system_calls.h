@@ -56,6 +56,7 @@ struct Needs {
     bool vhost_vsock = false;         ///< the host's kernel serves a guest's sockets
     bool vhost_net = false;           ///< or moves frames between guest memory and a tap device
     bool host_devices = false;        ///< PCI devices of the host's are the guest's (VFIO)
+    bool profile = false;             ///< a CPU reads counters where the guest says (ProfileMarks)
     bool vsock = false;               ///< Unix sockets are made for the guest's connections
     bool io_uring = false;            ///< disks make rings (devices/virtio/io_ring.h)
     bool placement = false;           ///< threads are moved between the host's cores

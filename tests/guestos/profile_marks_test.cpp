@@ -53,6 +53,18 @@ TEST_F(ProfileMarksTest, WhatIsBetweenItsMarksIsTheProgram) {
     EXPECT_EQ(nlohmann::json::parse(marks_.json())["all"]["guest_instructions"], 1117);
 }
 
+TEST_F(ProfileMarksTest, CountersOfTheMachineAreOfTheProgramToo) {
+    now_.counters = {{"cpu", {{"tlbi", 40}}}};
+    print("@@START one\n");
+    now_.counters = {{"cpu", {{"tlbi", 47}, {"halts", 2}}}, {"kvm", {{"exits", 5}}}};
+    print("@@END one\n");
+    const auto found = programs();
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0]["counters"]["cpu"]["tlbi"], 7);
+    EXPECT_EQ(found[0]["counters"]["cpu"]["halts"], 2);
+    EXPECT_EQ(found[0]["counters"]["kvm"]["exits"], 5) << "what was not there before counts from nothing";
+}
+
 TEST_F(ProfileMarksTest, MarksWithoutTheirOthersAreNoPrograms) {
     print("@@END zero\n@@START one\n@@START two\n@@END one\n");
     EXPECT_TRUE(programs().empty());

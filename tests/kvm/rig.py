@@ -33,13 +33,18 @@ def with_tier2():
     module = os.path.join(os.path.dirname(ARCLIGHT), "libarclight_tier2.so")
     if not os.path.exists(module):
         skip("built without tier 2")
+    return with_libraries(ARCLIGHT, module)
+
+
+def with_libraries(*paths):
+    """Files for the rig: these, and all their libraries."""
     files = []
-    for path in (ARCLIGHT, module):
+    for path in paths:
         stripped = os.path.join(work, os.path.basename(path))
         if not os.path.exists(stripped):
             subprocess.run(["strip", "-o", stripped, path], check=True)
         files.append(f"{stripped}:/t/{os.path.basename(path)}")
-    needed = subprocess.run(["ldd", ARCLIGHT, module], stdout=subprocess.PIPE, text=True, check=True).stdout
+    needed = subprocess.run(["ldd", *paths], stdout=subprocess.PIPE, text=True, check=True).stdout
     for library in sorted(set(re.findall(r"=> (/\S+)", needed))):
         files.append(f"{library}:/t/lib/{os.path.basename(library)}")
     for loader in sorted(set(re.findall(r"^\s*(/\S*ld-linux\S*)", needed, re.M))):
@@ -67,37 +72,51 @@ class Result:
         return f"status {self.status} after {self.seconds:.1f} s: {self.output[-3000:]}"
 
 
-def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1, processor="amd", disk=None):
+def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1, processor="amd", disk=None, own_time=False, told=None):
+    """`own_time`: rig -i. `told`: called with each line as it comes."""
     words = [os.path.join(SOURCE, "tests/kvm/rig"), "-p", processor, "-t", str(limit), "-m", str(memory), "-n", str(nested), "-e", "ARCLIGHT_RIG=1"]
     if disk:
         words += ["-d", disk]
+    if own_time:
+        words += ["-i"]
     for f in files:
         words += ["-f", f]
     start = time.monotonic()
-    done = subprocess.run(words + [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace")
-    if done.returncode == SKIPPED:
-        print(done.stdout)
+    said = []
+    with subprocess.Popen(words + [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace") as running:
+        for line in running.stdout:
+            said.append(line)
+            if told:
+                told(line.strip())
+    output = "".join(said)
+    if running.returncode == SKIPPED:
+        print(output)
         sys.exit(SKIPPED)
-    return Result(done.returncode, done.stdout, time.monotonic() - start)
+    return Result(running.returncode, output, time.monotonic() - start)
 
 
 def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true", tier2=False, processor="amd", typed=None,
-             disk=None):
+             disk=None, profile=False, **how):
     """`arclight run` with each of these lists of arguments, and then the `last`, in one boot of the rig: its Results, with the
     whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each. `typed`: what is
-    on the standard input of each. `disk`: an image for a machine with an IOMMU and an NVMe disk (rig -d)."""
+    on the standard input of each. `disk`: an image for a machine with an IOMMU and an NVMe disk (rig -d). `profile`: the Results have
+    `profile`, what --profile-host wrote. `how`: as run() takes it."""
     script = ["#!/bin/busybox sh", "export LD_LIBRARY_PATH=/t/lib"]
     for n, arguments in enumerate(arclight_arguments):
-        words = " ".join(shlex.quote(a) for a in [*arguments, "--stats-json", "/tmp/stats", *last])
+        profiled = ["--profile-host", "/tmp/profile"] if profile else []
+        words = " ".join(shlex.quote(a) for a in [*arguments, "--stats-json", "/tmp/stats", *profiled, *last])
         source = f"/bin/busybox printf %s {shlex.quote(typed[n])} | " if typed else ""
-        script.append(f"{before}; /bin/busybox rm -f /tmp/stats; {source}/t/arclight run {words} 2>&1; r=$?")
-        script.append(f"echo; echo '=== counters'; /bin/busybox cat /tmp/stats 2> /dev/null; echo; echo \"=== {n} ended with $r\"")
+        script.append(f"{before}; /bin/busybox rm -f /tmp/stats /tmp/profile; {source}/t/arclight run {words} 2>&1; r=$?")
+        for kind, file in (("counters", "stats"), ("profile", "profile")):
+            script.append(f"echo; echo '=== {kind}'; /bin/busybox cat /tmp/{file} 2> /dev/null")
+        script.append(f"echo; echo \"=== {n} ended with $r\"")
     path = os.path.join(work, "each")
     with open(path, "w") as f:
         f.write("\n".join(script) + "\n")
-    program = with_tier2() if tier2 else [static("arclight_static") + ":/t/arclight"]
-    whole = run(path, files=[*program, *files], limit=limit, memory=memory, nested=nested, processor=processor, disk=disk)
+    # The static program has no decoder of host instructions, which profiles need.
+    program = with_tier2() if tier2 else with_libraries(ARCLIGHT) if profile else [static("arclight_static") + ":/t/arclight"]
+    whole = run(path, files=[*program, *files], limit=limit, memory=memory, nested=nested, processor=processor, disk=disk, **how)
     if whole.status != 0:
         print("the rig:", whole)
         sys.exit(1)
@@ -108,7 +127,9 @@ def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, las
             print(f"the rig lost run {n}: {output[-2000:]}")
             sys.exit(1)
         status, _, rest = rest.partition("\n")
+        output, _, profiled = output.partition("\n=== profile\n")
         output, _, counters = output.partition("\n=== counters\n")
         results.append(Result(int(status), output.replace("\r", ""), whole.seconds))
         results[-1].counters = json.loads(counters) if counters.strip() else None
+        results[-1].profile = json.loads(profiled) if profiled.strip() else None
     return results

@@ -261,6 +261,12 @@ std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     return j.dump(2);
 }
 
+mmu::lightv::Json MachineStats::counters() const {
+    Json each;
+    for (const Vcpu* v : cpus.cpus()) each.push_back(cpu_counters(*v));
+    return counters_of(accelerator, engine.stats(), each, bus);
+}
+
 uint64_t MachineStats::instructions() const {
     uint64_t sum = 0;
     for (const Vcpu* v : cpus.cpus()) sum += v->cpu().state.instructions;

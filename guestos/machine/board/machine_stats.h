@@ -29,6 +29,8 @@ struct MachineStats {
 
     /// Guest instructions of all CPUs, if they are counted.
     uint64_t instructions() const;
+    /// All that is counted, by name: numbers, and objects of the same.
+    mmu::lightv::Json counters() const;
     /// A table for people.
     void print(std::FILE* out) const;
     /// JSON. `lightv`: what its modules say, or null.

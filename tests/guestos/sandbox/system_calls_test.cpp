@@ -266,6 +266,18 @@ TEST(SandboxSystemCalls, DevicesOfTheHostsAreForVirtualCpus) {
         EXPECT_EQ(may(role, true, VFIO_IOMMU_MAP_DMA), role == ThreadRole::Main) << role_name(role);
 }
 
+// Where a profile is taken, the CPU that writes a mark reads KVM's counters there.
+TEST(SandboxSystemCalls, CountersOfKvmAreReadWhereThereIsAProfile) {
+    const auto may = [](ThreadRole role, bool profile) {
+        return std::ranges::any_of(rules_for(role, {.kvm = true, .profile = profile}),
+                                   [](const Rule& rule) { return rule.number == SYS_pread64; });
+    };
+    EXPECT_TRUE(may(ThreadRole::KvmVcpu, true));
+    EXPECT_FALSE(may(ThreadRole::KvmVcpu, false));
+    EXPECT_FALSE(may(ThreadRole::Vcpu, true));
+    EXPECT_FALSE(may(ThreadRole::Network, true));
+}
+
 // The device's thread tells the kernel of rings, and only of what the run has.
 TEST(SandboxSystemCalls, TheKernelsRingsAreForTheirDevice) {
     namespace vhost = devices::vhost_user::kernel;
