@@ -1,9 +1,9 @@
 #include "backend/x64/relocation_recorder.h"
 
-#include <Zydis/Zydis.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include "jit/host_instruction.h"
 
 namespace arclight::backend {
 
@@ -70,28 +70,21 @@ uint32_t RelocationRecorder::constant_number(const uint8_t* where) {
 
 /// The emitters say which constants they are about to use, not by which bytes; the instructions tell.
 bool RelocationRecorder::add_constants(const CompiledBlock& block) {
-    ZydisDecoder decoder;
-    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
-        return false;
     const uint8_t* from = nullptr;
     for (const Use& use : uses_) {
         // Uses come as code does, so one emission's are behind one another.
         if (from != use.to) from = use.from;
         while (from < use.to) {
-            ZydisDecodedInstruction insn;
-            if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, nullptr, from,
-                                                            static_cast<size_t>(use.to - from), &insn)))
-                return false;
-            const bool by_rip = (insn.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && insn.raw.modrm.mod == 0 &&
-                                insn.raw.modrm.rm == 5 && insn.raw.disp.size == 32;
-            if (by_rip) {
-                const uint8_t* field = from + insn.raw.disp.offset;
-                const uint8_t* target = from + insn.length + insn.raw.disp.value;
+            const jit::RelativeOperand insn = jit::relative_operand({from, use.to});
+            if (insn.bytes == 0) return false;
+            if (insn.field != 0) {
+                const uint8_t *field = from + insn.field, *end = from + insn.bytes;
+                const uint8_t* target = end + field_at(field);
                 if (std::ranges::find(uses_, target, &Use::constant) == uses_.end()) return false;
                 relocations_.push_back({offset_in(block, field), constant_number(target), Kind::Constant,
-                                        static_cast<uint8_t>(from + insn.length - (field + 4))});
+                                        static_cast<uint8_t>(end - (field + 4))});
             }
-            from += insn.length;
+            from += insn.bytes;
         }
     }
     return true;
