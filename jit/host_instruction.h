@@ -22,4 +22,12 @@ struct HostInstruction {
 /// The first instruction of `code`.
 HostInstruction host_instruction(std::span<const uint8_t> code);
 
+/// What an instruction refers to by the address of the next one.
+struct RelativeOperand {
+    uint8_t bytes = 0;  ///< of the instruction; 0: it is not known
+    uint8_t field = 0;  ///< where its displacement's four bytes begin; 0: it has no such operand
+};
+/// Of the instruction that `code` begins with. Nothing is known without a disassembler.
+RelativeOperand relative_operand(std::span<const uint8_t> code);
+
 }  // namespace arclight::jit

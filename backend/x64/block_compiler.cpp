@@ -67,6 +67,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
             ctx_.values.set_cur(index);
             emit(ctx_, block.insts[index]);
             ctx_.finish_instruction();
+            if (relocations_ != nullptr) relocations_->end_emission(as.here());
         }
         ctx_.values.set_cur(count);
         const size_t hot_end = as.getSize();

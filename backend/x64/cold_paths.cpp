@@ -17,6 +17,7 @@ void ColdPaths::emit_all(EmitContext& context) {
         as_.set_class(jit::HostClass::SlowPath);
         as_.start_segment();
         cold.fn(context, cold.args);
+        if (as_.relocations != nullptr) as_.relocations->end_emission(as_.here());
     }
 }
 

@@ -93,6 +93,17 @@ HostInstruction host_instruction(std::span<const uint8_t> code) {
     return found;
 }
 
+RelativeOperand relative_operand(std::span<const uint8_t> code) {
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction insn;
+    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
+        !ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, nullptr, code.data(), code.size(), &insn)))
+        return {};
+    const bool by_rip = (insn.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && insn.raw.modrm.mod == 0 &&
+                        insn.raw.modrm.rm == 5 && insn.raw.disp.size == 32;
+    return {insn.length, by_rip ? insn.raw.disp.offset : uint8_t{0}};
+}
+
 bool have_disassembler() { return true; }
 
 }  // namespace arclight::jit

@@ -15,6 +15,8 @@ std::string disassemble(std::span<const uint8_t> code) {
 }
 
 HostInstruction host_instruction(std::span<const uint8_t>) { return {}; }
+RelativeOperand relative_operand(std::span<const uint8_t>) { return {}; }
+
 bool have_disassembler() { return false; }
 
 }  // namespace arclight::jit

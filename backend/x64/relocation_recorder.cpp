@@ -1,9 +1,9 @@
 #include "backend/x64/relocation_recorder.h"
 
-#include <Zydis/Zydis.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include "jit/host_instruction.h"
 
 namespace arclight::backend {
 
@@ -37,10 +37,7 @@ void RelocationRecorder::start_block() {
     jumps_.clear();
     numbers_.clear();
     uses_.clear();
-}
-
-void RelocationRecorder::constant(const uint8_t* from, const uint8_t* where) {
-    uses_.push_back({from, where});
+    ended_ = 0;
 }
 
 bool RelocationRecorder::add_jumps(const CompiledBlock& block, size_t shared_bytes) {
@@ -72,29 +69,23 @@ uint32_t RelocationRecorder::constant_number(const uint8_t* where) {
 }
 
 /// The emitters say which constants they are about to use, not by which bytes; the instructions tell.
-bool RelocationRecorder::add_constants(const CompiledBlock& block, std::span<const uint8_t> half) {
-    const uint8_t* from = half.data() + half.size();
-    for (const Jump& use : uses_)
-        if (contains(half, use.field)) from = std::min(from, use.field);
-    ZydisDecoder decoder;
-    if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
-        return false;
-    for (const uint8_t* end = half.data() + half.size(); from < end;) {
-        ZydisDecodedInstruction insn;
-        if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, nullptr, from,
-                                                        static_cast<size_t>(end - from), &insn)))
-            return false;
-        const bool by_rip = (insn.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && insn.raw.modrm.mod == 0 &&
-                            insn.raw.modrm.rm == 5 && insn.raw.disp.size == 32;
-        if (by_rip) {
-            const uint8_t* field = from + insn.raw.disp.offset;
-            const uint8_t* target = from + insn.length + insn.raw.disp.value;
-            const auto use = std::ranges::find(uses_, target, &Jump::target);
-            if (use == uses_.end()) return false;
-            relocations_.push_back({offset_in(block, field), constant_number(target), Kind::Constant,
-                                    static_cast<uint8_t>(from + insn.length - (field + 4))});
+bool RelocationRecorder::add_constants(const CompiledBlock& block) {
+    const uint8_t* from = nullptr;
+    for (const Use& use : uses_) {
+        // Uses come as code does, so one emission's are behind one another.
+        if (from != use.to) from = use.from;
+        while (from < use.to) {
+            const jit::RelativeOperand insn = jit::relative_operand({from, use.to});
+            if (insn.bytes == 0) return false;
+            if (insn.field != 0) {
+                const uint8_t *field = from + insn.field, *end = from + insn.bytes;
+                const uint8_t* target = end + field_at(field);
+                if (std::ranges::find(uses_, target, &Use::constant) == uses_.end()) return false;
+                relocations_.push_back({offset_in(block, field), constant_number(target), Kind::Constant,
+                                        static_cast<uint8_t>(end - (field + 4))});
+            }
+            from += insn.bytes;
         }
-        from += insn.length;
     }
     return true;
 }
@@ -107,8 +98,7 @@ std::optional<jit::BlockImage> RelocationRecorder::image(const CompiledBlock& bl
     if (!add_jumps(block, shared_bytes)) return std::nullopt;
     for (const Number& n : numbers_)
         relocations_.push_back({offset_in(block, n.field), n.value, n.kind, n.behind});
-    if (!uses_.empty() && (!add_constants(block, hot_of(block)) || !add_constants(block, cold_of(block))))
-        return std::nullopt;
+    if (ended_ != uses_.size() || !add_constants(block)) return std::nullopt;
     for (const jit::LinkSlot& slot : block.exits)
         exits_.push_back({offset_in(block, slot.jump), offset_in(block, slot.epoch),
                           offset_in(block, slot.stub), slot.target, slot.cross_page, slot.page,

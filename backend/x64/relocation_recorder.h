@@ -22,8 +22,12 @@ class RelocationRecorder {
     void counter(const uint8_t* field, uint8_t behind) {
         numbers_.push_back({field, jit::Relocation::Kind::Counter, behind, 0});
     }
-    /// An instruction from `from` on has the constant at `where` for an operand. `from` is where an instruction begins.
-    void constant(const uint8_t* from, const uint8_t* where);
+    /// Instructions between `from`, where one begins, and the next end_emission() have the constant at `where` for an operand.
+    void constant(const uint8_t* from, const uint8_t* where) { uses_.push_back({from, nullptr, where}); }
+    /// What was emitted for one instruction of the IR, or one cold path, ends at `here`.
+    void end_emission(const uint8_t* here) {
+        for (; ended_ < uses_.size(); ++ended_) uses_[ended_].to = here;
+    }
 
     /// The image of the block, which is complete and is not linked yet.
     std::optional<jit::BlockImage> image(const jit::CompiledBlock& block, size_t shared_bytes);
@@ -39,13 +43,17 @@ class RelocationRecorder {
         uint32_t value;
     };
     bool add_jumps(const jit::CompiledBlock& block, size_t shared_bytes);
-    bool add_constants(const jit::CompiledBlock& block, std::span<const uint8_t> half);
+    bool add_constants(const jit::CompiledBlock& block);
     uint32_t constant_number(const uint8_t* where);
 
     const jit::CodeBuffer& buffer_;
     std::vector<Jump> jumps_;
     std::vector<Number> numbers_;
-    std::vector<Jump> uses_;  ///< of constants: where from, and the constant
+    struct Use {
+        const uint8_t *from, *to, *constant;
+    };
+    std::vector<Use> uses_;
+    size_t ended_ = 0;  ///< uses whose `to` is known
 
     // ---- Of the image
     std::vector<jit::Relocation> relocations_;
