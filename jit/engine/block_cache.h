@@ -42,7 +42,8 @@ struct Promotion {
     uint8_t disk_tries = 0;     ///< since then, without all of a region's blocks being there
     uint32_t counted_from = 0;  ///< what the counter was started at
     uint64_t counted_before = 0;  ///< runs until then
-    uint64_t promoted_at = 0;     ///< runs when it was promoted
+    uint64_t promoted_at = 0;     ///< runs when it was promoted, and the process' CPU time then
+    std::chrono::nanoseconds promoted_cpu{};
     uint64_t queued_at = 0;       ///< runs when it was put into the compiler's queue, and when that was
     std::chrono::steady_clock::time_point queued_when{};
     std::vector<RegisterSnapshot> snapshots;  ///< at its entry, when its counter ran out; the oldest first

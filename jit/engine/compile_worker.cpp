@@ -76,6 +76,7 @@ bool CompileWorker::have_compiler(Lock* lock) {
     if (lock != nullptr) lock->unlock();
     std::unique_ptr<RegionCompiler> compiler;
     std::string why;
+    const auto start = host::thread_cpu_time();
     try {
         compiler = options_.make_compiler();
         on_compiler(*compiler);
@@ -83,7 +84,9 @@ bool CompileWorker::have_compiler(Lock* lock) {
         compiler.reset();
         why = e.what();
     }
+    const auto took = static_cast<uint64_t>((host::thread_cpu_time() - start).count());
     if (lock != nullptr) lock->lock();
+    load_ns_ += took;
     if (compiler == nullptr)
         disable(why);
     else

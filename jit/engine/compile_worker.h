@@ -72,6 +72,8 @@ class CompileWorker {
     void unload(uint64_t handle);
     bool disabled() const { return disabled_; }
     uint64_t failed() const { return failed_; }
+    /// CPU time that making the compiler took.
+    uint64_t load_ns() const { return load_ns_; }
 
   private:
     template <typename Work>
@@ -86,7 +88,7 @@ class CompileWorker {
     std::unique_ptr<RegionCompiler> compiler_;
     unsigned failures_in_a_row_ = 0;
     unsigned attempts_ = 0;  ///< for Tier2Options::faults
-    uint64_t failed_ = 0;
+    uint64_t failed_ = 0, load_ns_ = 0;
     bool disabled_ = false;
     bool stopping_ = false;
     std::condition_variable wake_;

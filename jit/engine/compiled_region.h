@@ -44,6 +44,8 @@ struct CompiledRegion {
     uint32_t cycles() const { return entries == kNoCounter ? entries : entries + 1; }
     /// Counts how often it was left because it could not go on, not because the guest went elsewhere.
     uint32_t side_exits() const { return entries == kNoCounter ? entries : entries - kEntryCounters; }
+    /// Of the guest's CPU time, that tier 1 needed for the same code before (0 to 1).
+    double share = 0;
     uint32_t last_entries = 0;  ///< `entries` when it was last found to be in use
     uint64_t last_used = 0;     ///< when that was, in regions published
     QuiescentEpochs::Snapshot retire_epochs;
@@ -55,6 +57,7 @@ struct CompiledRegion {
         uint32_t side_exits = 0;  ///< at the last look
         unsigned looks_while_timed = 0;
         unsigned rest = 0;  ///< looks until it may be timed again
+        double rate = 0;    ///< the most entries in a second of the guest's CPU time between two looks
     } watch;
 };
 

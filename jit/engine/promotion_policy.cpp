@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "host/process_time.h"
 #include "jit/engine/compiled_region.h"
 #include "jit/engine/predict.h"
 #include "mmu/bits.h"
@@ -160,6 +161,7 @@ PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
         enqueue(block);
         return Next::WakeWorker;
     }
+    block.promotion.promoted_cpu = host::process_time().cpu;
     block.promotion.stage = Stage::Profiled;
     edges_.start(block, block.promotion.promoted_at);
     count_from(block, std::clamp(options_.threshold / 4, kMinProfile, kMaxProfile));

@@ -1,5 +1,6 @@
 #include "jit/engine/region_monitor.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace arclight::jit {
@@ -16,14 +17,16 @@ constexpr unsigned kRest = 20;
 }  // namespace
 
 RegionMonitor::RegionMonitor(CodeBuffer& code, RegionTable& table, PromotionPolicy& policy, RegionCache& disk,
-                             const Tier2Options& options)
-    : code_(code), table_(table), policy_(policy), disk_(disk), options_(options) {}
+                             CompileBudget& budget, const Tier2Options& options)
+    : code_(code), table_(table), policy_(policy), disk_(disk), budget_(budget), options_(options) {}
 
-void RegionMonitor::look() {
+void RegionMonitor::look(double guest_ns) {
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - last_look_).count();
     if (now - last_look_ < kPeriod) return;
     last_look_ = now;
+    estimate_savings((guest_ns - guest_ns_at_last_look_) / 1e9);
+    guest_ns_at_last_look_ = guest_ns;
     const FailedAssumptions failed = collect_failed_assumptions();
     const bool often = failed.count - failed_at_last_look_ > kOften * seconds;
     failed_at_last_look_ = failed.count;
@@ -42,6 +45,22 @@ FailedAssumptions RegionMonitor::collect_failed_assumptions() const {
         all.which |= __atomic_exchange_n(&cpu->which, 0, __ATOMIC_RELAXED);
     }
     return all;
+}
+
+/// A region that is entered as often as ever saves of the share that its code had, which may have been another's too. Nothing is known
+/// of one until the second look.
+void RegionMonitor::estimate_savings(double seconds) {
+    if (seconds <= 0) return;
+    double shares = 0;
+    for (const auto& region : table_.regions()) {
+        if (!region->life.live() || region->entries == kNoCounter) continue;
+        CompiledRegion::Watch& watch = region->watch;
+        const uint32_t entered = counter_at(code_, region->entries) - watch.entries_at_last_look;
+        const double rate = entered / seconds;
+        if (watch.rate > 0) shares += region->share * std::min(rate / watch.rate, 1.0);
+        watch.rate = std::max(watch.rate, rate);
+    }
+    budget_.saved(std::min(shares, 1.0) * CompileBudget::kSavedShare * seconds * 1e9);
 }
 
 void RegionMonitor::look_at(CompiledRegion& region, double seconds, Assumptions failed) {

@@ -10,14 +10,18 @@
 #include <cstring>
 #include <utility>
 
+#include "host/process_time.h"
+
 namespace arclight::jit {
 
 namespace {
-/// Guest instructions of a region for which Tier2Options::heat is right.
-constexpr unsigned kUsualRegion = 30;
 constexpr size_t kMaxTimes = 65536;
-/// Compile time that is free of Tier2Options::budget.
-constexpr double kFreeSeconds = 0.05;
+
+/// Accesses of which nothing may be assumed are done in parts: they cost as much as twice the instructions.
+CompileBudget::Work work_of(const Region& region, bool loads_compiler = false) {
+    return {.guest_insns = region.guest_insns() * (region.disabled_assumptions != 0 ? 2u : 1u),
+            .loads_compiler = loads_compiler};
+}
 
 /// Where perf looks for it. Everybody may write to that directory, so the file must be a new one.
 std::FILE* open_perf_map() {
@@ -40,11 +44,12 @@ Tier2::Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, Block
       policy_(frontend, code, edges_, options_),
       builder_(frontend, blocks, policy_, edges_, options_),
       disk_(frontend, options_),
+      budget_(options_),
       worker_(lock, options_),
       table_(code, options_.code_bytes,
              {.unload = [this](uint64_t handle) { worker_.unload(handle); },
               .on_unpatched = [this](TranslationBlock& block) { policy_.restart(block); }}),
-      monitor_(code, table_, policy_, disk_, options_) {
+      monitor_(code, table_, policy_, disk_, budget_, options_) {
     worker_.on_compiler = [this](RegionCompiler& compiler) {
         compiler.place_code(code_.regions());
         disk_.set_fingerprint(compiler.fingerprint());
@@ -55,7 +60,6 @@ Tier2::Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, Block
     };
     if (options_.enabled && options_.perf_map) perf_map_.reset(open_perf_map());
     if (!options_.enabled || options_.synchronous) return;
-    started_ = std::chrono::steady_clock::now();
     worker_.start([this](Lock& l) { return step(l); });
 }
 
@@ -106,14 +110,14 @@ void Tier2::flush() {
 
 Tier2::Pause Tier2::step(Lock& lock) {
     // It will be needed soon. Loading it sooner would delay the guest's first instruction: it takes longer than all else before that.
-    if (guest_runs_ && !disk_.empty() && !worker_.have_compiler(&lock)) return CompileWorker::kUntilWoken;
+    if (guest_runs_ && !disk_.empty() && !have_compiler(&lock)) return CompileWorker::kUntilWoken;
     table_.reclaim();
     policy_.confirm_counters();
     if (const auto counter = policy_.take_warm()) {
         warm_start(lock, *counter, false);
         return CompileWorker::kGoOn;
     }
-    monitor_.look();
+    monitor_.look(guest_ns());
     if (disk_.has_evictions()) {
         disk_.evict(lock);
         return CompileWorker::kGoOn;
@@ -123,21 +127,28 @@ Tier2::Pause Tier2::step(Lock& lock) {
         // Regions are watched; where there are none, nothing is to be done.
         return table_.any_live() ? Pause{RegionMonitor::kPeriod} : CompileWorker::kUntilWoken;
     }
-    if (over_budget()) return {std::chrono::milliseconds(2)};
     TranslationBlock* block = policy_.take_hottest();
     if (block == nullptr || policy_.postpone_covered(*block)) return CompileWorker::kGoOn;
     const uint32_t counter = block->counter;
     if (block->disabled_assumptions == 0 && disk_.knows(*block) && warm_start(lock, counter, true))
         return CompileWorker::kGoOn;
     block = policy_.block_of(counter);
-    if (block != nullptr && !worker_.disabled()) compile(&lock, *block);
+    if (block == nullptr || worker_.disabled()) return CompileWorker::kGoOn;
+    if (budget_.exhausted(guest_ns()))
+        policy_.wait(*block, budget_.pause() / block->guest_insns);
+    else
+        compile(&lock, *block);
     return CompileWorker::kGoOn;
 }
 
-bool Tier2::over_budget() const {
-    const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-    return double(stats_.compile_ns) / 1e9 > options_.budget * elapsed + kFreeSeconds;
+bool Tier2::have_compiler(Lock* lock) {
+    const uint64_t before = worker_.load_ns();
+    const bool have = worker_.have_compiler(lock);
+    budget_.loaded(double(worker_.load_ns() - before));
+    return have;
 }
+
+double Tier2::guest_ns() const { return double(host::process_time().cpu.count()) - budget_.spent(); }
 
 // ---- Compiling a region
 
@@ -151,17 +162,18 @@ bool Tier2::compile(Lock* lock, TranslationBlock& block) {
             policy_.discard(block);
             return false;
         }
-        // The longer it takes to compile, the more it must have been executed.
-        const double needed = double(options_.heat) / kUsualRegion * built.region.guest_insns();
+        const CompileBudget::Work work = work_of(built.region, !worker_.has_compiler());
         const double done = double(policy_.runs_since_promotion(block)) * built.insns_per_run;
-        if (!options_.synchronous && done < needed) {
-            policy_.wait(block, (needed - done) / built.insns_per_run);
+        if (!options_.synchronous && done < budget_.needed(work)) {
+            policy_.wait(block, budget_.next_look(work, done) / built.insns_per_run);
             return false;
         }
+        const auto since = host::process_time().cpu - block.promotion.promoted_cpu;
+        built.compiled->share = CompileBudget::share_of_time(done, double(since.count()));
         if (worker_.has_compiler()) return compile_built(lock, std::move(built));
         // A program without a region worth compiling never pays for loading LLVM. That is done without the lock, so all is looked at
         // again after it.
-        if (!worker_.have_compiler(lock) || policy_.block_of(counter) != &block) return false;
+        if (!have_compiler(lock) || policy_.block_of(counter) != &block) return false;
     }
 }
 
@@ -200,6 +212,7 @@ bool Tier2::compile_built(Lock* lock, RegionBuilder::Built built) {
 
 void Tier2::count_compiled(const Region& region, const CompileResult& result, bool again) {
     stats_.compile_ns += result.ns;
+    budget_.compiled(work_of(region), double(result.ns));
     if (!result.code) {
         if (result.failure.empty()) ++stats_.rejected;
         return;
@@ -238,7 +251,7 @@ bool Tier2::finish(CompiledRegion& region, const CompileResult& result, uint64_t
 /// came of it.
 bool Tier2::warm_start(Lock& lock, uint32_t counter, bool last) {
     TranslationBlock* block = policy_.block_of(counter);
-    if (block == nullptr || is_entry_of_region(*block) || !worker_.have_compiler(&lock)) return false;
+    if (block == nullptr || is_entry_of_region(*block) || !have_compiler(&lock)) return false;
     if (policy_.block_of(counter) != block) return false;
     const RegionCache::Key key = disk_.entry_key(*block);
     disk_.read_candidates(lock, key);
@@ -303,6 +316,7 @@ Tier2Stats Tier2::stats() const {
     }
     s.promoted = policy_.promoted();
     s.failed = worker_.failed();
+    s.compile_ns += worker_.load_ns();
     s.stopped = worker_.disabled();
     s.deoptimised = monitor_.deoptimised();
     const RegionTable::Stats regions = table_.stats();

@@ -12,7 +12,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include "jit/engine/block_cache.h"
+#include "jit/engine/compile_budget.h"
 #include "jit/engine/compile_worker.h"
 #include "jit/engine/edge_profile.h"
 #include "jit/engine/promotion_policy.h"
@@ -79,7 +79,10 @@ class Tier2 {
     using Lock = CompileWorker::Lock;
     using Pause = CompileWorker::Pause;
     Pause step(Lock& lock);
-    bool over_budget() const;
+    /// As CompileWorker's.
+    bool have_compiler(Lock* lock);
+    /// CPU time of the process without compilations, in nanoseconds.
+    double guest_ns() const;
     bool compile(Lock* lock, TranslationBlock& block);
     bool compile_built(Lock* lock, RegionBuilder::Built built);
     bool warm_start(Lock& lock, uint32_t counter, bool last);
@@ -94,10 +97,10 @@ class Tier2 {
     PromotionPolicy policy_;
     RegionBuilder builder_;
     RegionCache disk_;
+    CompileBudget budget_;
     CompileWorker worker_;
     RegionTable table_;
     RegionMonitor monitor_;
-    std::chrono::steady_clock::time_point started_{};
     bool guest_runs_ = false;  ///< a block was translated
     struct CloseFile {
         void operator()(std::FILE* file) const { std::fclose(file); }

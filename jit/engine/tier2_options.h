@@ -20,11 +20,13 @@ struct Tier2Options {
     /// Guest instructions that a promoted block must have executed since before its region is compiled: about
     /// as long in tier 1 as the compilation takes, so that at worst the time is spent twice.
     uint64_t heat = 80'000'000;
+    /// So many times as long it waits where no earlier region has saved what the compilation costs (compile_budget.h).
+    double patience = 6;
     /// Guest instructions that a region is expected to execute each time it is entered; with fewer, entering
     /// and leaving it costs more than it gains.
     double min_expected_insns = 1000;
     unsigned max_insns = 200;       ///< guest instructions of a region
-    double budget = 0.5;            ///< compile time as a share of run time
+    double budget = 0.25;           ///< compile time as a share of the guest's CPU time
     size_t code_bytes = 64u << 20;  ///< of live regions
     bool spectre = false;           ///< as EngineOptions::spectre
     std::string dump_directory;     ///< empty: none
@@ -52,7 +54,8 @@ struct Tier2Options {
 /// Counted since start.
 struct Tier2Stats {
     uint64_t promoted = 0, compiled = 0, rejected = 0, dropped = 0, guest_insns = 0, code_bytes = 0;
-    uint64_t live = 0, live_bytes = 0, compile_ns = 0, compile_p50_ns = 0, compile_p99_ns = 0;
+    uint64_t live = 0, live_bytes = 0, compile_p50_ns = 0, compile_p99_ns = 0;
+    uint64_t compile_ns = 0;   ///< CPU time, with what loading the compiler took
     uint64_t failed = 0;       ///< compilations that threw, or whose result did not load
     uint64_t deoptimised = 0;  ///< discarded since they were left too soon, or assumed something wrong
     uint64_t recompiled = 0;   ///< compiled where one was discarded, or not profitable, before

@@ -198,6 +198,7 @@ void Machine::make_engine() {
     if (options_.jit_threshold) {
         tier2.heat = tier2.heat / tier2.threshold * *options_.jit_threshold;
         tier2.threshold = *options_.jit_threshold;
+        tier2.patience = 1;
     }
     jit::SuperblockOptions superblocks{.enabled = tier == JitTier::Superblocks};
     if (options_.jit_threshold) superblocks.threshold = *options_.jit_threshold;

@@ -61,8 +61,11 @@ class Tier2Test : public testing::Test {
     }
 
     Engine& start(Tier2Options options, double min_expected_insns = 0) {
-        options.enabled = true;
         options.heat = 0;
+        return start_as_it_is(options, min_expected_insns);
+    }
+    Engine& start_as_it_is(Tier2Options options, double min_expected_insns = 0) {
+        options.enabled = true;
         options.min_expected_insns = min_expected_insns;
         if (!options.make_compiler || made_by_us_)
             options.make_compiler = [this] { return std::make_unique<FakeCompiler>(is_); };
@@ -404,6 +407,44 @@ TEST_F(Tier2Test, ACounterThatTheWorkerSetsIsSet) {
             200))
             << "block " << k;
     }
+}
+
+/// Instructions that the first loop has executed when it is compiled.
+class Patience : public Tier2Test {
+  protected:
+    double executed(const Tier2Options& options) {
+        constexpr uint32_t kQueued = 0x7fff'fffe;
+        constexpr unsigned kInsns = 3;  // of the loop's block
+        start_as_it_is(options);
+        EXPECT_NE(engine_->entry(kBase, a64_mode()), nullptr);
+        uint64_t runs = 0;
+        for (unsigned round = 0; round < 1000 && engine_->tier2_stats().compiled == 0; ++round) {
+            const std::atomic_ref counter(engine_->code().counters()[0]);
+            runs += counter + 1;
+            counter = ~0u;
+            EXPECT_NE(engine_->promote(0), nullptr);
+            EXPECT_TRUE(
+                eventually([&](const Tier2Stats& s) { return s.compiled == 1 || counter != kQueued; }));
+        }
+        EXPECT_EQ(engine_->tier2_stats().compiled, 1u);
+        return double(runs * kInsns);
+    }
+    static constexpr double kHeat = 3e6;
+    static Tier2Options options(double patience) {
+        return {.threshold = 1000, .heat = static_cast<uint64_t>(kHeat), .patience = patience, .budget = 1e9};
+    }
+};
+
+TEST_F(Patience, TheFirstRegionWaitsForWhatLoadingCosts) {
+    const double n = executed(options(1));
+    EXPECT_GE(n, kHeat);
+    EXPECT_LT(n, 2 * kHeat);
+}
+
+TEST_F(Patience, AndLongerBeforeAnythingWasSaved) {
+    const double n = executed(options(6));
+    EXPECT_GE(n, 6 * kHeat);
+    EXPECT_LT(n, 12 * kHeat);
 }
 
 }  // namespace
