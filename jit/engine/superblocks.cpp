@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "jit/engine/counters.h"
-#include "jit/translation_flags.h"
 
 namespace arclight::jit {
 
