@@ -27,16 +27,18 @@ Json difference(const Json& before, const Json& after) {
 
 Json describe(const ProfileMarks::Sample& before, const ProfileMarks::Sample& after) {
     const jit::HostProfile::Totals host = after.host - before.host;
-    Json classes;
-    for (size_t k = 0; k < jit::kHostClasses; ++k)
-        classes[jit::name_of(static_cast<jit::HostClass>(k))] = host.host[k];
+    const auto by_class = [](const auto& counts) {
+        Json classes;
+        for (size_t k = 0; k < jit::kHostClasses; ++k)
+            classes[jit::name_of(static_cast<jit::HostClass>(k))] = counts[k];
+        return classes;
+    };
     // Of x0 to x30 and sp in GuestState, by blocks and by what they share.
     const auto sum = [](const auto& counts) {
         return std::accumulate(counts.begin(), counts.end(), uint64_t{0});
     };
     const Json registers{{"loads", sum(host.loads)},
                          {"stores", sum(host.stores)},
-                         {"in_superblocks", host.in_superblocks},
                          {"vector_reads", host.vector_reads},
                          {"vector_writes", host.vector_writes},
                          {"shared", host.shared},
@@ -44,8 +46,13 @@ Json describe(const ProfileMarks::Sample& before, const ProfileMarks::Sample& af
     const jit::Tier2Stats &from = before.tier2, &to = after.tier2;
     return {{"guest_instructions", host.guest},
             {"host_instructions", host.all()},
-            {"classes", classes},
+            {"classes", by_class(host.host)},
             {"registers", registers},
+            {"superblocks",
+             {{"runs", host.superblock_runs},
+              {"guest_instructions", host.in_superblocks},
+              {"classes", by_class(host.superblock)},
+              {"out_of_line", by_class(host.superblock_exits)}}},
             {"regions",
              {{"compiled", to.compiled - from.compiled},
               {"compile_nanoseconds", to.compile_ns - from.compile_ns},

@@ -26,9 +26,14 @@ uint64_t HostProfile::Totals::all() const { return std::accumulate(host.begin(),
 
 HostProfile::Totals HostProfile::Totals::operator-(const Totals& before) const {
     Totals difference = *this;
-    for (size_t k = 0; k < kHostClasses; ++k) difference.host[k] -= before.host[k];
+    for (size_t k = 0; k < kHostClasses; ++k) {
+        difference.host[k] -= before.host[k];
+        difference.superblock[k] -= before.superblock[k];
+        difference.superblock_exits[k] -= before.superblock_exits[k];
+    }
     difference.guest -= before.guest;
     difference.in_superblocks -= before.in_superblocks;
+    difference.superblock_runs -= before.superblock_runs;
     for (size_t k = 0; k < kIntegerRegisters; ++k) {
         difference.loads[k] -= before.loads[k];
         difference.stores[k] -= before.stores[k];
@@ -44,9 +49,17 @@ HostProfile::Totals HostProfile::totals() const {
     for (const Segment& s : segments_) {
         const uint64_t runs = __atomic_load_n(s.runs, __ATOMIC_RELAXED);
         if (runs == 0) continue;
-        for (size_t k = 0; k < kHostClasses; ++k) totals.host[k] += runs * s.host[k];
+        using enum Segment::Place;
+        for (size_t k = 0; k < kHostClasses; ++k) {
+            totals.host[k] += runs * s.host[k];
+            if (s.place == SuperblockExit)
+                totals.superblock_exits[k] += runs * s.host[k];
+            else if (s.place != Block)
+                totals.superblock[k] += runs * s.host[k];
+        }
         totals.guest += runs * s.guest;
-        if (s.superblock) totals.in_superblocks += runs * s.guest;
+        if (s.place != Block) totals.in_superblocks += runs * s.guest;
+        if (s.place == SuperblockEntry) totals.superblock_runs += runs;
         for (size_t k = 0; k < kIntegerRegisters; ++k) {
             totals.loads[k] += runs * s.loads[k];
             totals.stores[k] += runs * s.stores[k];

@@ -52,7 +52,8 @@ class HostProfile {
         std::array<uint8_t, kIntegerRegisters> loads, stores;
         /// Those that move them from and to the vector registers of CodeOptions::vector_registers.
         uint16_t vector_reads, vector_writes;
-        bool superblock = false;  ///< of one (jit/engine/superblocks.h)
+        enum class Place : uint8_t { Block, SuperblockEntry, Superblock, SuperblockExit };
+        Place place = Place::Block;  ///< SuperblockExit: out of line, the way out of one and slow paths
         bool shared;  ///< of a stub that blocks share: no more of it is counted than `loads` and `stores`
     };
     /// Of a new segment; stays where it is.
@@ -63,6 +64,9 @@ class HostProfile {
         std::array<uint64_t, kHostClasses> host{};
         uint64_t guest = 0;
         uint64_t in_superblocks = 0;  ///< of these
+        uint64_t superblock_runs = 0;
+        /// Of `host`: in superblocks (jit/engine/superblocks.h), and out of their line.
+        std::array<uint64_t, kHostClasses> superblock{}, superblock_exits{};
         std::array<uint64_t, kIntegerRegisters> loads{}, stores{};
         uint64_t vector_reads = 0, vector_writes = 0;
         uint64_t shared = 0;  ///< of loads and stores, those by shared stubs

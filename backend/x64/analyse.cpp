@@ -67,7 +67,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
     grouped_.assign(insts.size(), GroupedAccess{});
     if (with_groups) group_accesses();
     values_.assign(count + groups_.size(),
-                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false});
+                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false, false});
     uses_.resize(count);
 
     // For the nearest write of each slot above the current point: the last instruction below it that may see

@@ -73,6 +73,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         const size_t hot_end = as.getSize();
         if (hot_end > buffer.size() / 2) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
         as.setSize(cursor.cold);
+        if (as.recorder != nullptr) as.recorder->start_cold();
         ctx_.cold.emit_all(ctx_);
         out.hot_bytes = static_cast<uint32_t>(buffer.base() + hot_end - out.entry);
         out.cold_bytes = static_cast<uint32_t>(as.here() - out.cold);

@@ -7,8 +7,14 @@ namespace arclight::backend {
 
 void ClassRecorder::start_block(bool superblock) {
     superblock_ = superblock;
+    cold_ = false;
     marks_.clear();
     segments_.clear();
+}
+
+jit::HostProfile::Segment::Place ClassRecorder::place() const {
+    using enum jit::HostProfile::Segment::Place;
+    return !superblock_ ? Block : cold_ ? SuperblockExit : segments_.empty() ? SuperblockEntry : Superblock;
 }
 
 uint64_t* ClassRecorder::start_segment() {
@@ -20,7 +26,7 @@ uint64_t* ClassRecorder::start_segment() {
                          .stores = {},
                          .vector_reads = 0,
                          .vector_writes = 0,
-                         .superblock = superblock_,
+                         .place = place(),
                          .shared = false});
     return counter;
 }

@@ -14,6 +14,8 @@ class ClassRecorder {
   public:
     explicit ClassRecorder(jit::HostProfile& profile) : profile_(profile) {}
     void start_block(bool superblock);
+    /// What is emitted from now on is out of line.
+    void start_cold() { cold_ = true; }
     /// The instructions from `offset` on, an offset in the code buffer. Offsets grow in a block.
     void mark(size_t offset, jit::HostClass c) { marks_.push_back({offset, c, segment()}); }
     /// What is emitted from now on is executed by itself: the counter that it must count in.
@@ -38,10 +40,11 @@ class ClassRecorder {
     /// What comes before the first segment's counter belongs to it.
     uint16_t segment() const { return static_cast<uint16_t>(segments_.empty() ? 0 : segments_.size() - 1); }
     void count(const Code& code);
+    jit::HostProfile::Segment::Place place() const;
     static void count_registers(const jit::HostInstruction& insn, jit::HostProfile::Segment& segment);
 
     jit::HostProfile& profile_;
-    bool superblock_ = false;
+    bool superblock_ = false, cold_ = false;
     std::vector<Mark> marks_;
     std::vector<jit::HostProfile::Segment> segments_;
 };

@@ -91,6 +91,11 @@ void ExitEmitter::cold_side_exit(const ColdArgs& args) {
     emit_direct_exit(args.imm);
 }
 
+void ExitEmitter::leave_before(uint32_t offset, const ColdArgs& args) {
+    ctx_.slots.write_back_snapshot(args.first, args.count);
+    emit_direct_exit(offset);
+}
+
 uint32_t ExitEmitter::new_link_slot(int64_t target, bool cross_page) {
     ctx_.exits.push_back(
         {.target = static_cast<int32_t>(target), .cross_page = cross_page, .page = ctx_.page});

@@ -23,6 +23,8 @@ class ExitEmitter : public Emitter {
     void emit_exit(const Inst& i);
     void emit_exit_if(const Inst& i);
     void cold_side_exit(const ColdArgs& args);
+    /// Out of line: leaves before the guest instruction at this offset in its page, whose registers the snapshot has.
+    void leave_before(uint32_t offset, const ColdArgs& args);
     void cold_link_stub(const ColdArgs& args);
     void cold_interrupted(const ColdArgs& args);
     void emit_indirect_exit(const Inst& i);

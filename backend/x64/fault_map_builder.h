@@ -23,6 +23,7 @@ class FaultMapBuilder {
                      unsigned page);
     /// The instruction at `here` is the access of the last point.
     void mark_access(const uint8_t* here) { points_.back().access = hot(here); }
+    uint32_t insn_offset(size_t point) const { return points_[point].insn_offset; }
     const uint8_t* access(size_t point) const { return entry_ + points_[point].access; }
     void start_fastmem(const uint8_t* here) { points_.back().fastmem_start = hot(here); }
     void end_fastmem(size_t point, const uint8_t* here) { points_[point].fastmem_end = hot(here); }

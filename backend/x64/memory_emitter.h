@@ -17,6 +17,10 @@ class MemoryEmitter : public Emitter {
     void emit_cas(const Inst& i);
     void emit_zero_block(const Inst& i);
 
+    // ---- emit_grouped.cpp
+    void cold_grouped(const ColdArgs& args);
+    void cold_group_leaves(const ColdArgs& args);
+
     // ---- emit_memory.cpp
     void take_off_tag(const Reg64& addr);
     void cold_fastmem(const ColdArgs& args);
@@ -24,7 +28,6 @@ class MemoryEmitter : public Emitter {
     void emit_check_pointer(const Inst& i);
     void emit_sign_pointer(const Inst& i);
     void emit_auth_pointer(const Inst& i);
-    void cold_grouped(const ColdArgs& args);
     void cold_memory(const ColdArgs& args);
     void emit_load(const Inst& i);
     void emit_load_vector(const Inst& i);
@@ -61,6 +64,7 @@ class MemoryEmitter : public Emitter {
     /// The same as check_access for an access that may be of a group.
     Checked check_grouped(const jit::MemoryAccess& access, const Place& addr, ColdArgs args);
     Checked check_grouped_fastmem(const jit::MemoryAccess& access, const Place& addr, ColdArgs args);
+    bool leaves_where_check_fails() const;
     void test_stack(const Place& addr, int back);
     Place use_address(const Inst& i);
     Place place_of(const ColdArgs& args) const;

@@ -63,6 +63,8 @@ struct Value {
     uint8_t spill;        ///< spill slot that holds it, kNone
     bool live : 1;        ///< must be emitted
     bool flags_live : 1;  ///< a FlagsOf of it is used
+    /// An addend: where its group's check failed, the superblock was left.
+    bool sure : 1;
     bool folded : 1;      ///< its shift operand became part of it (see analyse.cpp)
 };
 

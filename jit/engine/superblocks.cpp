@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "jit/engine/counters.h"
-#include "jit/translation_flags.h"
 
 namespace arclight::jit {
 
@@ -31,9 +30,7 @@ Superblocks::Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache&
       builder_(frontend, cache) {}
 
 uint32_t Superblocks::new_counter(uint32_t translation_flags) {
-    if (!frontend_.may_promote(translation_flags) || (translation_flags & translation_flag::kFastmem) != 0 ||
-        by_counter_.size() >= kBlockCounters)
-        return kNoCounter;
+    if (!frontend_.may_promote(translation_flags) || by_counter_.size() >= kBlockCounters) return kNoCounter;
     by_counter_.push_back(nullptr);
     return static_cast<uint32_t>(by_counter_.size() - 1);
 }

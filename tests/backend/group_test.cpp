@@ -18,6 +18,7 @@ class GroupTest : public ::testing::Test {
     template <typename F>
     CompiledBlock make(F build) {
         block_ = block_at();
+        block_.superblock = superblock_;
         ir::Builder b(block_);
         build(b);
         b.emit(Op::Exit, Type::Void, {}, 64);
@@ -47,8 +48,24 @@ class GroupTest : public ::testing::Test {
         return v;
     }
 
+    /// The same behind an instruction that moves x6 to x5.
+    CompiledBlock loads_behind_move(std::initializer_list<int64_t> displacements) {
+        return make([&](ir::Builder& b) {
+            b.insn_start(0, 0);
+            b.set_x(5, b.get_x(6));
+            const Ref x1 = b.get_x(1);
+            unsigned n = 0;
+            for (const int64_t d : displacements) {
+                b.insn_start(4 + 4 * n, 0);
+                const Ref at = b.emit(Op::Add, Type::I64, {x1, b.i64(static_cast<uint64_t>(d))});
+                b.set_x(2 + n++, b.emit(Op::Load, Type::I64, {at}, 0, 3));
+            }
+        });
+    }
+
     Harness h_;
     ir::Block block_;
+    bool superblock_ = false;
 };
 
 TEST_F(GroupTest, OneCheckIsEnough) {
@@ -98,6 +115,40 @@ TEST_F(GroupTest, AFurtherAccessIsThreeInstructions) {
     const auto two = count(loads({16, 0})), three = count(loads({16, 0, 40}));
     if (two == 0) GTEST_SKIP() << "built without a disassembler";
     EXPECT_EQ(three - two, 4) << "test, jz, load, and the store of the guest register";
+}
+
+TEST_F(GroupTest, ASuperblockIsLeftWhereTheCheckFails) {
+    const uint32_t tested = loads_behind_move({0, 8}).hot_bytes;
+    superblock_ = true;
+    const CompiledBlock two = loads_behind_move({0, 8});
+    EXPECT_LT(two.hot_bytes, tested) << "the second access is not tested";
+    auto& x = h_.state().x;
+    x[2] = x[3] = 0xdead;
+    x[6] = 0xbeef;
+    run(two, kBase + 100);
+    EXPECT_EQ(x[2], word(kBase + 100));
+    EXPECT_EQ(x[3], word(kBase + 108));
+    EXPECT_EQ(h_.state().pc, Harness::kPage + 64);
+    // The first access is in one page, the second in the next one.
+    x[2] = x[3] = 0xdead;
+    x[5] = 0;
+    run(two, kBase + 4096 - 8);
+    EXPECT_EQ(h_.slow_calls, 0u);
+    EXPECT_EQ(h_.state().pc, Harness::kPage + 4) << "before the instruction whose check failed";
+    EXPECT_EQ(x[5], 0xbeefu);
+    EXPECT_EQ(x[2], 0xdeadu);
+    EXPECT_EQ(x[3], 0xdeadu);
+}
+
+// It would be left for itself.
+TEST_F(GroupTest, ASuperblockIsNotLeftBeforeItsFirstInstruction) {
+    superblock_ = true;
+    const CompiledBlock two = loads({0, 8});
+    run(two, kBase + 4096 - 8);
+    EXPECT_EQ(h_.slow_calls, 0u);
+    EXPECT_EQ(h_.state().pc, Harness::kPage + 64);
+    EXPECT_EQ(h_.state().x[2], word(kBase + 4096 - 8));
+    EXPECT_EQ(h_.state().x[3], word(kBase + 4096));
 }
 
 TEST_F(GroupTest, AGroupMayBeInTheVictimTlb) {

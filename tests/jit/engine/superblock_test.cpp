@@ -156,7 +156,7 @@ class Machine {
         for (unsigned k = 0; k < 8; ++k) s.v[k] = V128{.d = {random_(), random_()}};
         s.x[24] = kEnd;
         s.x[26] = kData;
-        s.x[27] = kData + kPageSize;
+        s.x[27] = kData + kPageSize - 128;  // near it are accesses in the page, across its end, and behind it
         s.x[28] = 400;
         s.pc = kVirtual + kFunctions * kPageSize;
         const auto put = [&](unsigned entry, auto fn) {
