@@ -19,11 +19,14 @@ namespace {
 
 constexpr const char* kHead = "<?xml version=\"1.0\"?>\n<!DOCTYPE feature SYSTEM \"gdb-target.dtd\">\n";
 
-constexpr const char* kTarget =
-    "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
-    "<target>\n<architecture>aarch64</architecture>\n"
-    "<xi:include href=\"aarch64-core.xml\"/>\n<xi:include href=\"aarch64-fpu.xml\"/>\n"
-    "<xi:include href=\"system-registers.xml\"/>\n</target>\n";
+std::string target_document(std::string_view vectors) {
+    return fmt::format(
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
+        "<target>\n<architecture>aarch64</architecture>\n"
+        "<xi:include href=\"aarch64-core.xml\"/>\n<xi:include href=\"{}\"/>\n"
+        "<xi:include href=\"system-registers.xml\"/>\n</target>\n",
+        vectors);
+}
 
 struct Bits {
     const char* name;
@@ -91,6 +94,46 @@ std::string fpu_document() {
     return text + "<reg name=\"fpcr\" bitsize=\"32\" type=\"fpcr_flags\"/>\n</feature>\n";
 }
 
+/// With scalable vectors, instead of fpu_document(); gdb makes V registers of the Z registers' lower ends.
+std::string sve_document(unsigned bytes) {
+    std::string text = std::string(kHead) + "<feature name=\"org.gnu.gdb.aarch64.sve\">\n";
+    struct Lanes {
+        const char *name, *type;
+        unsigned bytes;
+    };
+    constexpr Lanes kVectors[] = {
+        {"svevdf", "ieee_double", 8}, {"svevdu", "uint64", 8}, {"svevds", "int64", 8},
+        {"svevsf", "ieee_single", 4}, {"svevsu", "uint32", 4}, {"svevss", "int32", 4},
+        {"svevhf", "ieee_half", 2},   {"svevhu", "uint16", 2}, {"svevhs", "int16", 2},
+        {"svevbu", "uint8", 1},       {"svevbs", "int8", 1},   {"svevqu", "uint128", 16},
+        {"svevqs", "int128", 16}};
+    for (const Lanes& v : kVectors)
+        text +=
+            fmt::format("<vector id=\"{}\" type=\"{}\" count=\"{}\"/>\n", v.name, v.type, bytes / v.bytes);
+    for (const char element : std::string_view("dshbq")) {
+        text += fmt::format("<union id=\"svevn{}\">\n", element);
+        for (const char kind : std::string_view("fus"))
+            if (kind != 'f' || std::string_view("dsh").contains(element))
+                text += fmt::format("<field name=\"{}\" type=\"svev{}{}\"/>\n", kind, element, kind);
+        text += "</union>\n";
+    }
+    text += "<union id=\"svev\">\n";
+    for (const char element : std::string_view("qdshb"))
+        text += fmt::format("<field name=\"{}\" type=\"svevn{}\"/>\n", element, element);
+    text += "</union>\n";
+    text += fmt::format("<vector id=\"svep\" type=\"uint8\" count=\"{}\"/>\n", bytes / 8);
+    text += flags("fpsr_flags", kFpsrBits) + flags("fpcr_flags", kFpcrBits);
+    for (unsigned i = 0; i < 32; ++i)
+        text += fmt::format("<reg name=\"z{}\" bitsize=\"{}\" type=\"svev\"{}/>\n", i, 8 * bytes,
+                            i == 0 ? fmt::format(" regnum=\"{}\"", Registers::kGeneral) : "");
+    text += "<reg name=\"fpsr\" bitsize=\"32\" type=\"fpsr_flags\"/>\n";
+    text += "<reg name=\"fpcr\" bitsize=\"32\" type=\"fpcr_flags\"/>\n";
+    for (unsigned i = 0; i < 16; ++i)
+        text += fmt::format("<reg name=\"p{}\" bitsize=\"{}\" type=\"svep\"/>\n", i, bytes);
+    text += fmt::format("<reg name=\"ffr\" bitsize=\"{}\" type=\"svep\" group=\"vector\"/>\n", bytes);
+    return text + "<reg name=\"vg\" bitsize=\"64\" type=\"uint64\"/>\n</feature>\n";
+}
+
 /// The registers of the ID space whose rows have no name of their own (ARM ARM D19.2).
 struct IdName {
     unsigned crm, op2;
@@ -124,6 +167,18 @@ constexpr uint32_t kSpEl0 = a64::sysreg_encoding(3, 0, 4, 1, 0);
 void append(std::vector<uint8_t>& out, const void* bytes, size_t n) {
     const auto* from = static_cast<const uint8_t*>(bytes);
     out.insert(out.end(), from, from + n);
+}
+
+/// Registers z0 to z31, as long as the longest vectors are; bits 128 and up are in words of their own.
+void append_vector(std::vector<uint8_t>& out, const CpuState& s, unsigned number, unsigned bytes) {
+    append(out, s.v[number].data(), sizeof s.v[0]);
+    append(out, s.z_upper[number].data(), bytes - sizeof s.v[0]);
+}
+size_t take_vector(std::span<const uint8_t> in, CpuState& s, unsigned number, unsigned bytes) {
+    if (in.size() < bytes) return 0;
+    std::memcpy(s.v[number].data(), in.data(), sizeof s.v[0]);
+    std::memcpy(s.z_upper[number].data(), in.data() + sizeof s.v[0], bytes - sizeof s.v[0]);
+    return bytes;
 }
 
 template <typename T>
@@ -187,7 +242,12 @@ bool set_pstate(CpuState& s, uint32_t v) {
     return true;
 }
 
-Registers::Registers(a64::FeatureSet features) {
+Registers::Registers(a64::FeatureSet features)
+    : vector_bytes_(features.has(a64::Feature::Sve512)   ? 64
+                    : features.has(a64::Feature::Sve256) ? 32
+                                                         : 16),
+      scalable_(features.has(a64::Feature::Sve)),
+      system_first_(scalable_ ? kVg + 1 : kFpcr + 1) {
     for (const a64::SysregRow& row : a64::sysreg_rows()) {
         const bool readable = (row.access & (a64::sysreg_access::kRead0 | a64::sysreg_access::kRead1)) != 0;
         if (!readable || row.gic || row.read == nullptr || is_elsewhere(row) || !features.has(row.feature))
@@ -200,10 +260,11 @@ Registers::Registers(a64::FeatureSet features) {
     std::string system = std::string(kHead) + "<feature name=\"org.qemu.gdb.arm.sys.regs\">\n";
     for (size_t i = 0; i < system_.size(); ++i)
         system += fmt::format("<reg name=\"{}\" bitsize=\"64\" group=\"cp_regs\"{}/>\n", system_[i].name,
-                              i == 0 ? fmt::format(" regnum=\"{}\"", kSystem) : "");
-    documents_ = {{"target.xml", kTarget},
+                              i == 0 ? fmt::format(" regnum=\"{}\"", system_first_) : "");
+    const char* const vectors = scalable_ ? "aarch64-sve.xml" : "aarch64-fpu.xml";
+    documents_ = {{"target.xml", target_document(vectors)},
                   {"aarch64-core.xml", core_document()},
-                  {"aarch64-fpu.xml", fpu_document()},
+                  {vectors, scalable_ ? sve_document(vector_bytes_) : fpu_document()},
                   {"system-registers.xml", system + "</feature>\n"}};
 }
 
@@ -226,13 +287,18 @@ bool Registers::read(const CpuState& s, a64::Cpu& cpu, unsigned number, std::vec
     if (number == kPc) return value64(s.pc);
     if (number == kCpsr) return value32(pstate_of(s));
     if (number < kFpsr) {
-        append(out, s.v[number - kV].data(), sizeof s.v[0]);
+        append_vector(out, s, number - kV, vector_bytes_);
         return true;
     }
     if (number == kFpsr) return value32(s.fpsr);
     if (number == kFpcr) return value32(s.fpcr);
-    if (number - kSystem >= system_.size()) return false;
-    const System& system = system_[number - kSystem];
+    if (scalable_ && number < kVg) {
+        append(out, &s.p[number - kP], vector_bytes_ / 8);
+        return true;
+    }
+    if (scalable_ && number == kVg) return value64(Copy(s, cpu).cpu().state.vector_bytes / 8);
+    if (number - system_first_ >= system_.size()) return false;
+    const System& system = system_[number - system_first_];
     if (system.outside) return value64(system.row->read(cpu, *system.row));
     Copy copy(s, cpu);
     return value64(system.row->read(copy.cpu(), *system.row));
@@ -248,7 +314,7 @@ size_t Registers::write(CpuState& s, const a64::Cpu& cpu, unsigned number,
         const size_t taken = take(in, value);
         return taken != 0 && set_pstate(s, value) ? taken : 0;
     }
-    if (number < kFpsr) return take(in, s.v[number - kV]);
+    if (number < kFpsr) return take_vector(in, s, number - kV, vector_bytes_);
     if (number == kFpsr || number == kFpcr) {
         uint32_t value = 0;
         const size_t taken = take(in, value);
@@ -259,9 +325,17 @@ size_t Registers::write(CpuState& s, const a64::Cpu& cpu, unsigned number,
             s.fpcr = value & static_cast<uint32_t>(a64::kFpcrMask);
         return taken;
     }
+    if (scalable_ && number < kVg) {
+        const size_t bytes = vector_bytes_ / 8;
+        if (in.size() < bytes) return 0;
+        std::memcpy(&s.p[number - kP], in.data(), bytes);
+        return bytes;
+    }
+    // The length is what ZCR_EL1 says.
+    if (scalable_ && number == kVg) return 0;
     uint64_t value = 0;
-    if (number - kSystem >= system_.size() || take(in, value) == 0) return 0;
-    const System& system = system_[number - kSystem];
+    if (number - system_first_ >= system_.size() || take(in, value) == 0) return 0;
+    const System& system = system_[number - system_first_];
     if (system.outside || system.row->write == nullptr) return 0;
     Copy copy(s, cpu);
     system.row->write(copy.cpu(), *system.row, value);

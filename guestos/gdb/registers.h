@@ -1,5 +1,5 @@
-// A virtual CPU's registers by the numbers of the target description: general registers, floating point and SIMD, and system
-// registers as a feature of their own, as QEMU has them.
+// A virtual CPU's registers by the numbers of the target description: general registers, floating point and SIMD or scalable
+// vectors, and system registers as a feature of their own, as QEMU has them.
 #pragma once
 
 #include <cstdint>
@@ -32,12 +32,17 @@ class Registers {
                  std::span<const uint8_t> in) const;
 
   private:
-    static constexpr unsigned kV = kGeneral, kFpsr = kV + 32, kFpcr = kFpsr + 1, kSystem = kFpcr + 1;
+    static constexpr unsigned kV = kGeneral, kFpsr = kV + 32, kFpcr = kFpsr + 1;
+    // With scalable vectors, whose Z registers are where the V registers are without: p0 to p15, ffr, vg.
+    static constexpr unsigned kP = kFpcr + 1, kVg = kP + 17;
     struct System {
         std::string name;
         const frontend::a64::SysregRow* row;
         bool outside;  ///< read from the CPU itself
     };
+    unsigned vector_bytes_;  ///< of the longest vectors
+    bool scalable_;
+    unsigned system_first_;  ///< number of the first system register
     std::vector<System> system_;
     std::map<std::string, std::string, std::less<>> documents_;
 };

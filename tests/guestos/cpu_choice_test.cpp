@@ -6,6 +6,7 @@ namespace arclight::guestos {
 namespace {
 
 using frontend::a64::Feature;
+using frontend::a64::kScalableFeatures;
 using frontend::a64::kUsualFeatures;
 
 TEST(CpuChoice, ModelsAndFeatures) {

@@ -1,4 +1,4 @@
-/* SVE under Linux: loops that the compiler has made vectors of, against the same loops without; faults of vector accesses; signal
+/* SVE and SVE2 under Linux: loops that the compiler has made vectors of, against the same loops without; faults of vector accesses; signal
    frames and thread switches keep the registers; prctl() changes the length. Usage: sve BYTES, the length that there is. */
 #include <arm_sve.h>
 #include <asm/sigcontext.h>
@@ -41,6 +41,19 @@
     }                                                                                               \
     attribute static void pairs_##name(short* to, const short* from) {                              \
         for (int i = 0; i < COUNT / 2; ++i) to[i] = (short)(from[2 * i] * 3 - from[2 * i + 1] / 2); \
+    }                                                                                               \
+    /* Some of which SVE2 has instructions for: URHADD, EOR3. */                                     \
+    attribute static void halves_##name(uint8_t* to, const uint8_t* a, const uint8_t* b) {          \
+        for (int i = 0; i < COUNT; ++i) to[i] = (uint8_t)((a[i] + b[i] + 1) >> 1);                  \
+    }                                                                                               \
+    attribute static void high_##name(uint8_t* to, const uint8_t* a, const uint8_t* b) {            \
+        for (int i = 0; i < COUNT; ++i) to[i] = (uint8_t)(((uint16_t)(a[i] * b[i]) + 128) >> 8);    \
+    }                                                                                               \
+    attribute static void bits_##name(uint8_t* to, const uint8_t* a, const uint8_t* b) {            \
+        for (int i = 0; i < COUNT; ++i) {                                                           \
+            const uint8_t old = to[i];                                                              \
+            to[i] = (uint8_t)(((old & a[i]) | (~old & b[i])) ^ a[i] ^ b[i]);                        \
+        }                                                                                           \
     }
 LOOPS(scalar, SCALAR)
 LOOPS(vector, VECTOR)
@@ -63,6 +76,13 @@ static void check_loops(void) {
     CHECK(memcmp(to, other, sizeof to) == 0);
     pairs_scalar(t, s), pairs_vector(u, s);
     CHECK(memcmp(t, u, sizeof t) == 0);
+    static uint8_t c[COUNT], d[COUNT];
+    halves_scalar(c, a, b), halves_vector(d, a, b);
+    CHECK(memcmp(c, d, sizeof c) == 0);
+    bits_scalar(c, a, b), bits_vector(d, a, b);
+    CHECK(memcmp(c, d, sizeof c) == 0);
+    high_scalar(c, a, b), high_vector(d, a, b);
+    CHECK(memcmp(c, d, sizeof c) == 0);
 }
 
 static sigjmp_buf out;

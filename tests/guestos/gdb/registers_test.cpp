@@ -16,15 +16,16 @@ namespace {
 namespace a64 = frontend::a64;
 
 struct GdbRegisters : testing::Test {
-    GdbRegisters()
+    explicit GdbRegisters(a64::FeatureSet features = a64::kDefaultFeatures)
         : memory(ram, 0x4000'0000, sizeof ram),
           guest(std::make_unique<jit::GuestState>()),
-          cpu(*guest, environment, memory, {}),
-          registers(a64::kDefaultFeatures) {
+          cpu(*guest, environment, memory, {.features = features}),
+          registers(features) {
         cpu.reset(0x4000'0000);
         // Numbers as a debugger counts them: those of all documents, in order.
         const std::regex row(R"re(<reg name="([^"]+)" bitsize="(\d+)"[^>]*>)re");
-        for (const char* annex : {"aarch64-core.xml", "aarch64-fpu.xml", "system-registers.xml"}) {
+        for (const char* annex :
+             {"aarch64-core.xml", "aarch64-fpu.xml", "aarch64-sve.xml", "system-registers.xml"}) {
             const std::string document(registers.description(annex));
             for (std::sregex_iterator it(document.begin(), document.end(), row), end; it != end; ++it)
                 described.emplace_back((*it)[1], std::stoul((*it)[2]));
@@ -125,6 +126,42 @@ TEST_F(GdbRegisters, SystemRegistersAreReadAndWritten) {
     EXPECT_FALSE(write(state, "CNTV_CTL_EL0", 1)) << "a timer's, outside of the CPU";
     EXPECT_FALSE(write(state, "ID_AA64MMFR0_EL1", 1));
     EXPECT_EQ(cpu.registers.vbar, 0u) << "the CPU itself has not changed";
+}
+
+struct ScalableGdbRegisters : GdbRegisters {
+    ScalableGdbRegisters() : GdbRegisters(a64::kScalableFeatures.without(a64::Feature::Sve512)) {}
+};
+
+TEST_F(ScalableGdbRegisters, VectorsAndPredicatesAreAsLongAsTheyGet) {
+    CpuState state = CpuState::capture(cpu);
+    for (unsigned n = 0; n < described.size(); ++n) {
+        std::vector<uint8_t> bytes;
+        EXPECT_TRUE(registers.read(state, cpu, n, bytes)) << described[n].first;
+        EXPECT_EQ(bytes.size() * 8, described[n].second) << described[n].first;
+    }
+    EXPECT_NE(registers.description("target.xml").find("aarch64-sve.xml"), std::string_view::npos);
+    EXPECT_EQ(registers.description("aarch64-fpu.xml"), "") << "gdb makes the V registers itself";
+    EXPECT_EQ(described[number("z0")].second, 256u);
+    EXPECT_EQ(described[number("ffr")].second, 32u);
+    EXPECT_EQ(number("z0"), Registers::kGeneral);
+    std::vector<uint8_t> z(32);
+    for (unsigned i = 0; i < 32; ++i) z[i] = static_cast<uint8_t>(i + 1);
+    EXPECT_EQ(registers.write(state, cpu, number("z31"), z), 32u);
+    EXPECT_EQ(state.v[31][1], 0x100f'0e0d'0c0b'0a09u);
+    EXPECT_EQ(state.z_upper[31][1], 0x201f'1e1d'1c1b'1a19u);
+    std::vector<uint8_t> bytes;
+    EXPECT_TRUE(registers.read(state, cpu, number("z31"), bytes));
+    EXPECT_EQ(bytes, z);
+    EXPECT_TRUE(write(state, "p3", 0x1234'5678));
+    EXPECT_TRUE(write(state, "ffr", 0x9abc'def0));
+    EXPECT_EQ(read(state, "p3"), 0x1234'5678u);
+    EXPECT_EQ(state.p[16], 0x9abc'def0u);
+    EXPECT_TRUE(write(state, "ZCR_EL1", 0));
+    EXPECT_EQ(read(state, "vg"), 2u);
+    EXPECT_TRUE(write(state, "ZCR_EL1", 15));
+    EXPECT_EQ(read(state, "vg"), 4u);
+    EXPECT_FALSE(write(state, "vg", 2));
+    EXPECT_EQ(registers.write(state, cpu, number("z0"), std::span(z).first(16)), 0u) << "too few bytes";
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,14 +32,14 @@ using sve_test::State;
 class TestMemory : public scalable::Memory, public ir::InterpreterMemory {
   public:
     std::array<uint8_t, sve_test::kMemoryBytes> bytes{};
-    uint64_t fault = 0;
+    std::optional<uint64_t> fault;
     bool is_undefined = false;
 
     bool load(uint64_t va, unsigned size, uint64_t& value) override { return move(va, size, &value, false); }
     bool store(uint64_t va, unsigned size, uint64_t value) override { return move(va, size, &value, true); }
     bool try_load(uint64_t va, unsigned size, uint64_t& value) override {
         const bool done = move(va, size, &value, false);
-        fault = 0;
+        fault.reset();
         return done;
     }
     void undefined() override { is_undefined = true; }
@@ -57,7 +58,7 @@ class TestMemory : public scalable::Memory, public ir::InterpreterMemory {
 uint64_t run_operation(jit::GuestState& s, uint64_t first, uint64_t second, uint64_t) {
     auto& memory = *static_cast<TestMemory*>(s.cpu);
     scalable::execute(s, &memory, scalable::Operation::unpack(first, second));
-    if (memory.fault != 0 || memory.is_undefined) s.exit_request = 1;
+    if (memory.fault || memory.is_undefined) s.exit_request = 1;
     return 0;
 }
 
@@ -67,7 +68,7 @@ Result run_here(const Case& c, State& s) {
     static const Decoder decoder(kSve);
     static TestMemory memory;
     sve_test::fill(s, memory.bytes.data(), c);
-    memory.fault = 0;
+    memory.fault.reset();
     memory.is_undefined = false;
     const auto guest = std::make_unique<jit::GuestState>();
     guest->cpu = &memory;
@@ -87,7 +88,7 @@ Result run_here(const Case& c, State& s) {
     translate_block(block, std::span(&c.insn, 1), 0x40, 0, 1, decoder);
     ir::Interpreter(*guest, memory).run(block);
     if (guest->exit_reason == jit::ExitReason::Undefined || memory.is_undefined) return {1, 0};
-    if (memory.fault != 0) return {2, memory.fault / sve_test::kPage};
+    if (memory.fault) return {2, *memory.fault / sve_test::kPage};
     std::memcpy(s.x, guest->x, sizeof s.x);
     s.nzcv = jit::nzcv_from_flags(guest->flags);
     s.fpsr = guest->fpsr;
