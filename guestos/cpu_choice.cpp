@@ -102,6 +102,7 @@ Result<void> CpuChoice::switch_feature(std::string_view word, bool on) {
     // SVE is of all lengths, unless one is named: with it come the shorter ones, and without any of them there is no SVE.
     if (word == "sve" && on) features = features.with(Feature::Sve512);
     if (!features.has(Feature::Sve128)) features = features.without(Feature::Sve);
+    if (!features.has(Feature::Granule16)) features = features.without(Feature::Lpa2Granule16);
     // Pointer authentication needs an algorithm: the fast one, unless one is named.
     if (features.has(Feature::PAuth) && !features.has(Feature::PacQarma5) &&
         !features.has(Feature::PacQarma3))
