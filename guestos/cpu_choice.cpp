@@ -114,6 +114,7 @@ Result<void> CpuChoice::switch_feature(std::string_view word, bool on) {
                 features = features.with(f);
     }
     if (!features.has(Feature::Sve128)) features = features.without(Feature::Sve);
+    if (!features.has(Feature::Granule16)) features = features.without(Feature::Lpa2Granule16);
     // Pointer authentication needs an algorithm: the fast one, unless one is named.
     if (features.has(Feature::PAuth) && !features.has(Feature::PacQarma5) &&
         !features.has(Feature::PacQarma3))

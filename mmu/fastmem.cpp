@@ -17,6 +17,10 @@ constexpr uint64_t canonical(uint64_t va) {
     constexpr uint64_t kBits = (uint64_t{1} << 49) - 1;
     return (va >> 55 & 1) != 0 ? va | ~kBits : va & kBits;
 }
+/// Slots are of addresses of 48 bits and a sign; of others, which a guest has with FEAT_LVA or FEAT_LPA2, none is ever mapped.
+constexpr bool has_slot(uint64_t va) {
+    return ((va ^ canonical(va)) & ((uint64_t{1} << 56) - 1)) == 0 && (va >> 48 & 1) == (va >> 55 & 1);
+}
 constexpr uint64_t slot_base(unsigned guest) {
     const uint64_t base = uint64_t{guest} << kFastmemSlotBits;
     return guest >= kFastmemSlots / 2 ? base | ~((uint64_t{1} << 49) - 1) : base;
@@ -48,7 +52,7 @@ static bool at_end_of_slot(uint64_t va, unsigned bits) {
 bool FastmemSet::fill(unsigned number, const Page& page) {
     Fastmem& w = tlbs_[number];
     w.last_used = ++clock_;
-    if (at_end_of_slot(page.va, 12)) return false;
+    if (!has_slot(page.va) || at_end_of_slot(page.va, 12)) return false;
     const std::optional<uint64_t> physical = host_.physical_of_page(page.host);
     if (!physical) return false;
     while (!try_fill(w, page, *physical, Change::Anything)) {
@@ -65,7 +69,7 @@ bool FastmemSet::fill(unsigned number, const Page& page) {
 }
 
 bool FastmemSet::add(unsigned number, const Page& page) {
-    if (at_end_of_slot(page.va, 12) || !host_.knows_page(page.host)) return false;
+    if (!has_slot(page.va) || at_end_of_slot(page.va, 12) || !host_.knows_page(page.host)) return false;
     const std::optional<uint64_t> physical = host_.physical_of_page(page.host);
     return physical && try_fill(tlbs_[number], page, *physical, Change::OnlyAdd);
 }
@@ -233,6 +237,7 @@ void FastmemSet::drop_entry(uint64_t& entry, unsigned level, uint64_t host_addre
 
 void FastmemSet::drop_address(unsigned number, uint64_t any_va, bool globals, bool non_globals,
                               unsigned page_bits) {
+    if (!has_slot(any_va)) return;
     Fastmem& w = tlbs_[number];
     const uint64_t va = canonical(any_va);
     Slot* slot = find_slot(w, guest_slot(va));
@@ -353,7 +358,7 @@ void FastmemSet::clear_pages(uint64_t& entry, unsigned level, uint64_t host_addr
 void FastmemSet::write_protect(unsigned number, uint64_t va) {
     unsigned level;
     uint64_t host_va;
-    uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
+    uint64_t* entry = has_slot(va) ? leaf(tlbs_[number], canonical(va), level, host_va) : nullptr;
     if (entry == nullptr || (*entry & format_.writable) == 0) return;
     *entry = level == 0 ? *entry & ~(format_.writable | format_.dirty) : 0;
     pend(host_va);
@@ -362,7 +367,7 @@ void FastmemSet::write_protect(unsigned number, uint64_t va) {
 bool FastmemSet::is_writable(unsigned number, uint64_t va, const uint8_t* host) {
     unsigned level;
     uint64_t host_va;
-    const uint64_t* entry = leaf(tlbs_[number], canonical(va), level, host_va);
+    const uint64_t* entry = has_slot(va) ? leaf(tlbs_[number], canonical(va), level, host_va) : nullptr;
     if (entry == nullptr || (*entry & format_.writable) == 0) return false;
     const std::optional<uint64_t> physical = host_.physical_of_page(host);
     return physical && ((*entry ^ *physical) & format_.address_mask) >> (12 + 9 * level) == 0;

@@ -29,8 +29,8 @@ template <typename Fn>
 void for_each_bit(uint64_t bits, Fn fn) {
     for (; bits != 0; bits &= bits - 1) fn(static_cast<unsigned>(std::countr_zero(bits)));
 }
-/// Sign-extends an address of a WriterMap, which keeps bits 48:12.
-inline uint64_t extended(uint64_t va) { return static_cast<uint64_t>(static_cast<int64_t>(va << 15) >> 15); }
+/// Sign-extends an address of a WriterMap, which keeps bits 55:12.
+inline uint64_t extended(uint64_t va) { return static_cast<uint64_t>(static_cast<int64_t>(va << 8) >> 8); }
 inline bool is_lower_half(uint64_t va) { return (va >> 55 & 1) == 0; }
 
 /// The page of an entry that is valid for reads or writes.

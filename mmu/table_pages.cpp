@@ -9,7 +9,7 @@ constexpr uint64_t kPageMask = ~uint64_t{0xfff};
 constexpr unsigned kEntriesBits = 9;  // of 4 KiB of a table
 /// log2 of the bytes that an entry of this table maps.
 uint8_t entry_bits(const WalkPath& path, unsigned step) {
-    return static_cast<uint8_t>(level_shift(path.granule_bits, path.first_level + step));
+    return static_cast<uint8_t>(level_shift(path.granule_bits, path.first_level + static_cast<int>(step)));
 }
 constexpr uint64_t without_low(uint64_t va, unsigned bits) { return va >> bits << bits; }
 /// The address without its tag.

@@ -9,10 +9,10 @@ namespace arclight::mmu {
 namespace {
 
 // TCR_EL1 (D19.2.139)
-constexpr unsigned kTcrEpd0 = 7, kTcrTg0 = 14, kTcrTg1 = 30, kTcrA1 = 22, kTcrEpd1 = 23, kTcrAs = 36,
-                   kTcrTbi0 = 37, kTcrTbi1 = 38, kTcrHa = 39, kTcrHd = 40, kTcrHpd0 = 41, kTcrHpd1 = 42,
-                   kTcrTbid0 = 51, kTcrTbid1 = 52, kTcrE0pd0 = 55, kTcrE0pd1 = 56, kTcrTcma0 = 57,
-                   kTcrTcma1 = 58;
+constexpr unsigned kTcrEpd0 = 7, kTcrSh0 = 12, kTcrSh1 = 28, kTcrTg0 = 14, kTcrTg1 = 30, kTcrA1 = 22,
+                   kTcrEpd1 = 23, kTcrAs = 36, kTcrTbi0 = 37, kTcrTbi1 = 38, kTcrHa = 39, kTcrHd = 40,
+                   kTcrHpd0 = 41, kTcrHpd1 = 42, kTcrTbid0 = 51, kTcrTbid1 = 52, kTcrE0pd0 = 55,
+                   kTcrE0pd1 = 56, kTcrTcma0 = 57, kTcrTcma1 = 58, kTcrDs = 59;
 constexpr uint64_t kSctlrM = bit(0), kSctlrI = bit(12), kSctlrWxn = bit(19);
 
 // Descriptors (D8.3)
@@ -36,9 +36,26 @@ uint64_t largest_size_field(uint8_t granule_bits, const TranslationOptions& opti
     if (!options.small_tables) return 39;
     return granule_bits == granule::k64K ? 47 : 48;
 }
-/// Whether a descriptor of this level may be a block's (D8.3.1, output addresses of 48 bits).
-constexpr bool has_blocks(unsigned granule_bits, unsigned level) {
-    return level == 2 || (level == 1 && granule_bits == granule::k4K);
+/// Whether a descriptor of this level may be a block's (D8.3.1).
+constexpr bool has_blocks(const TranslationRegs::Half& half, bool lpa, int level) {
+    if (level == 2) return true;
+    switch (half.granule_bits) {
+        case granule::k4K: return level == 1 || (level == 0 && half.large_descriptors);
+        case granule::k16K: return level == 1 && half.large_descriptors;
+        default: return level == 1 && lpa;
+    }
+}
+
+/// The address in a descriptor, without what is below `low` (D8.3.1). Bits 51:48 are elsewhere: with TCR.DS in 9:8 and 49:48, with
+/// a granule of 64 KiB and addresses of 52 bits in 15:12.
+constexpr uint64_t address_in(uint64_t descriptor, const TranslationRegs::Half& half, unsigned low) {
+    uint64_t address = descriptor & low_bits(half.large_descriptors ? 50 : 48) & ~low_bits(low);
+    if (half.large_descriptors) {
+        address |= (descriptor >> 8 & 3) << 50;
+    } else if (half.output_bits > 48) {
+        address |= (descriptor >> 12 & 15) << 48;
+    }
+    return address;
 }
 
 // MAIR attributes: 0b0000dd00 is Device. (0b0000ddxx with xx != 0 is UNPREDICTABLE without FEAT_XS; treated
@@ -47,10 +64,10 @@ constexpr bool is_device_attribute(uint8_t attribute) { return (attribute & 0xf0
 
 constexpr uint8_t kTaggedAttribute = 0xf0;
 
-WalkResult fault(FaultKind kind, unsigned level) {
+WalkResult fault(FaultKind kind, int level) {
     WalkResult r;
     r.fault = kind;
-    r.level = static_cast<uint8_t>(level);
+    r.level = static_cast<int8_t>(level);
     return r;
 }
 
@@ -112,10 +129,14 @@ Replaced replace(const GuestMemory& memory, uint64_t pa, uint64_t expected, uint
     return exchange();
 }
 
+constexpr uint8_t physical_bits(const TranslationOptions& options) {
+    return options.lpa ? kLargePhysicalAddressBits : kPhysicalAddressBits;
+}
+
 // Stage 1 off (D8.2.12): flat, data is Device-nGnRnE, fetches are Normal.
 WalkResult flat(const TranslationRegs& regs, uint64_t va, const Access& access) {
     const uint64_t pa = regs.without_tag(va);
-    if (pa >> kPhysicalAddressBits != 0) return fault(FaultKind::AddressSize, 0);
+    if (pa >> physical_bits(regs.options) != 0) return fault(FaultKind::AddressSize, 0);
     WalkResult r;
     r.pa = pa;
     r.stage1_off = true;
@@ -137,8 +158,8 @@ void TranslationRegs::update() {
     hardware_af = (tcr & bit(kTcrHa)) != 0;
     hardware_dirty = hardware_af && (tcr & bit(kTcrHd)) != 0;
 
-    static constexpr uint8_t kOutputBits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
-    output_bits = std::min<uint8_t>(kOutputBits[tcr >> 32 & 7], kPhysicalAddressBits);
+    static constexpr uint8_t kOutputBits[8] = {32, 36, 40, 42, 44, 48, 52, 52};
+    const uint8_t output_bits = std::min(kOutputBits[tcr >> 32 & 7], physical_bits(options));
 
     device_mask = 0;
     for (unsigned i = 0; i < 8; ++i)
@@ -148,11 +169,16 @@ void TranslationRegs::update() {
     for (unsigned i = 0; i < 2; ++i) {
         Half& h = half[i];
         h.granule_bits = granule_of(tcr, i != 0, options);
+        const bool is_64k = h.granule_bits == granule::k64K;
+        h.large_descriptors = options.lpa2 && !is_64k && (tcr & bit(kTcrDs)) != 0;
+        h.output_bits = is_64k || h.large_descriptors ? output_bits : std::min<uint8_t>(output_bits, 48);
+        h.shareability = static_cast<uint8_t>(tcr >> (i == 0 ? kTcrSh0 : kTcrSh1) & 3);
+        const uint64_t smallest = h.large_descriptors || (is_64k && options.lva) ? 12 : 16;
         // Other values of TxSZ are CONSTRAINED UNPREDICTABLE: they behave as the nearest legal one (D8.2.1).
         const uint64_t size =
-            std::clamp<uint64_t>(tcr >> (16 * i) & 63, 16, largest_size_field(h.granule_bits, options));
+            std::clamp<uint64_t>(tcr >> (16 * i) & 63, smallest, largest_size_field(h.granule_bits, options));
         h.va_bits = static_cast<uint8_t>(64 - size);
-        h.start_level = static_cast<uint8_t>(3 - (h.va_bits - h.granule_bits - 1) / (h.granule_bits - 3));
+        h.start_level = static_cast<int8_t>(3 - (h.va_bits - h.granule_bits - 1) / (h.granule_bits - 3));
         h.disabled = (tcr & bit(i == 0 ? kTcrEpd0 : kTcrEpd1)) != 0;
         h.tbi = (tcr & bit(i == 0 ? kTcrTbi0 : kTcrTbi1)) != 0;
         h.tbid = (tcr & bit(i == 0 ? kTcrTbid0 : kTcrTbid1)) != 0;
@@ -170,8 +196,12 @@ void TranslationRegs::update_tables() {
         Half& h = half[i];
         // Bits below the first table's size are RES0, CnP included (D19.2.147).
         const unsigned entries_bits = h.va_bits - level_shift(h.granule_bits, h.start_level);
-        h.table = (i == 0 ? ttbr0 : ttbr1) & low_bits(48) & ~low_bits(entries_bits + 3);
-        h.bad_base = h.table >> output_bits != 0;
+        const uint64_t ttbr = i == 0 ? ttbr0 : ttbr1;
+        h.table = ttbr & low_bits(48) & ~low_bits(entries_bits + 3);
+        // Bits 51:48 are in 5:2, of which such a table's address has none (D19.2.147).
+        if (h.large_descriptors || h.output_bits > 48)
+            h.table = (h.table & ~low_bits(6)) | (ttbr >> 2 & 15) << 48;
+        h.bad_base = h.table >> h.output_bits != 0;
     }
     const uint64_t selected = (tcr & bit(kTcrA1)) != 0 ? ttbr1 : ttbr0;
     asid = static_cast<uint16_t>(selected >> 48);
@@ -191,7 +221,8 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
     if (half.bad_base) return fault(FaultKind::AddressSize, 0);
 
     const unsigned granule_bits = half.granule_bits, level_bits = granule_bits - 3;
-    unsigned level = half.start_level, shift = level_shift(granule_bits, level);
+    int level = half.start_level;
+    unsigned shift = level_shift(granule_bits, level);
     uint64_t table = half.table;
     uint64_t tables = 0;  // bits 62:59 of the table descriptors passed, combined
     uint64_t offset = (va & low_bits(half.va_bits)) >> shift;
@@ -221,8 +252,8 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
 
         if ((descriptor & kValid) == 0) return fault(FaultKind::Translation, level);
         if (level < 3 && (descriptor & kTableOrPage) != 0) {
-            table = descriptor & low_bits(48) & ~low_bits(granule_bits);
-            if (table >> regs.output_bits != 0) return fault(FaultKind::AddressSize, level);
+            table = address_in(descriptor, half, granule_bits);
+            if (table >> half.output_bits != 0) return fault(FaultKind::AddressSize, level);
             tables |= descriptor;
             ++level;
             shift -= level_bits;
@@ -231,15 +262,15 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
             continue;
         }
         // 0b01 at level 3 is reserved, and so are blocks that are too large.
-        if (level == 3 ? (descriptor & kTableOrPage) == 0 : !has_blocks(granule_bits, level))
+        if (level == 3 ? (descriptor & kTableOrPage) == 0 : !has_blocks(half, regs.options.lpa, level))
             return fault(FaultKind::Translation, level);
 
-        const uint64_t base = descriptor & low_bits(48) & ~low_bits(shift);
-        if (base >> regs.output_bits != 0) return fault(FaultKind::AddressSize, level);
+        const uint64_t base = address_in(descriptor, half, shift);
+        if (base >> half.output_bits != 0) return fault(FaultKind::AddressSize, level);
         if ((descriptor & kAf) == 0 && !regs.hardware_af) return fault(FaultKind::AccessFlag, level);
 
         WalkResult r;
-        r.level = static_cast<uint8_t>(level);
+        r.level = static_cast<int8_t>(level);
         r.permissions = permissions_of(descriptor, half.hierarchy_disabled ? 0 : tables, regs);
         if (!permitted(r.permissions, access)) return fault(FaultKind::Permission, level);
 
@@ -264,7 +295,8 @@ WalkResult walk(const TranslationRegs& regs, const GuestMemory& memory, uint64_t
         r.non_global = (descriptor & kNotGlobal) != 0;
         r.guarded = (descriptor & kGuarded) != 0;
         r.contiguous = (descriptor & kContiguous) != 0;
-        r.shareability = static_cast<uint8_t>(descriptor >> 8 & 3);
+        r.shareability =
+            half.large_descriptors ? half.shareability : static_cast<uint8_t>(descriptor >> 8 & 3);
         const unsigned attribute = descriptor >> 2 & 7;
         r.attributes = static_cast<uint8_t>(regs.mair >> (8 * attribute));
         r.tagged = regs.options.tags && r.attributes == kTaggedAttribute;

@@ -12,7 +12,9 @@
 namespace arclight::mmu {
 
 /// ID_AA64MMFR0_EL1.PARange of 0b0010: 1 TiB, above the end of the largest RAM of the machine.
-inline constexpr unsigned kPhysicalAddressBits = 40;
+inline constexpr uint8_t kPhysicalAddressBits = 40;
+/// With FEAT_LPA, PARange of 0b0110. There is nothing above those 40 bits.
+inline constexpr uint8_t kLargePhysicalAddressBits = 52;
 
 /// log2 of the sizes of pages and tables.
 namespace granule {
@@ -20,9 +22,9 @@ inline constexpr uint8_t k4K = 12, k16K = 14, k64K = 16;
 }
 /// Of mappings (WalkResult::page_bits).
 constexpr bool is_block(unsigned page_bits) { return page_bits > granule::k64K; }
-/// The lowest bit of the address that chooses an entry in a table of this level, 0 to 3; an entry maps 2 to the power of it bytes.
-constexpr unsigned level_shift(unsigned granule_bits, unsigned level) {
-    return granule_bits + (granule_bits - 3) * (3 - level);
+/// The lowest bit of the address that chooses an entry in a table of this level, -1 to 3; an entry maps 2 to the power of it bytes.
+constexpr unsigned level_shift(unsigned granule_bits, int level) {
+    return granule_bits + (granule_bits - 3) * static_cast<unsigned>(3 - level);
 }
 
 /// What a CPU's tables may be like.
@@ -31,6 +33,9 @@ struct TranslationOptions {
     bool granule_64k = true;
     bool small_tables = true;  ///< FEAT_TTST: address spaces of less than 25 bits
     bool tags = false;         ///< FEAT_MTE2: MAIR attribute 0xf0 is Tagged Normal memory
+    bool lva = false;          ///< FEAT_LVA: address spaces of up to 52 bits with a granule of 64 KiB
+    bool lpa = false;          ///< FEAT_LPA: physical addresses of 52 bits
+    bool lpa2 = false;         ///< FEAT_LPA2: TCR_EL1.DS, with which the other granules have both
 };
 
 /// SCTLR_EL1, TCR_EL1, TTBR0/1_EL1 and MAIR_EL1 with their fields decoded (ARM ARM D8.2). Write the raw
@@ -44,8 +49,12 @@ struct TranslationRegs {
         uint64_t table = 0;      ///< physical address of the first table
         uint64_t sign_mask = 0;  ///< address bits that must all equal bit 55
         uint8_t granule_bits = granule::k4K;
-        uint8_t start_level = 0;
+        int8_t start_level = 0;
         uint8_t va_bits = 48;
+        uint8_t output_bits = 32;  ///< physical address size: TCR.IPS, at most what the CPU has
+        bool large_descriptors =
+            false;  ///< TCR.DS, of granules of 4 and 16 KiB: descriptors have addresses of 52 bits
+        uint8_t shareability = 0;            ///< TCR.SHn, which counts with large_descriptors
         bool disabled = false;               ///< EPDn: every miss is a level 0 translation fault
         bool unprivileged_disabled = false;  ///< E0PDn
         bool tbi = false;
@@ -55,7 +64,6 @@ struct TranslationRegs {
         bool bad_base = false;            ///< the TTBR's address exceeds the output size
     };
     Half half[2];
-    uint8_t output_bits = 32;  ///< physical address size: TCR.IPS, at most kPhysicalAddressBits
     bool enabled = false;      ///< SCTLR.M
     bool wxn = false;
     bool hardware_af = false;     ///< TCR.HA
@@ -95,7 +103,19 @@ enum class FaultKind : uint8_t {
 };
 
 /// The fault status code as in ESR_ELx.{I,D}FSC and PAR_EL1.FST.
-constexpr uint8_t fault_status_code(FaultKind kind, unsigned level) {
+constexpr uint8_t fault_status_code(FaultKind kind, int level) {
+    // Level -1 has codes of its own (D17.2.37), and no leaves, of which the others are.
+    if (level < 0) {
+        switch (kind) {
+            case FaultKind::AddressSize: return 0b101001;
+            case FaultKind::Translation: return 0b101011;
+            case FaultKind::ExternalOnWalk: return 0b010011;
+            case FaultKind::None:
+            case FaultKind::AccessFlag:
+            case FaultKind::Permission: break;
+        }
+        return 0;
+    }
     switch (kind) {
         case FaultKind::None: break;
         case FaultKind::AddressSize: return static_cast<uint8_t>(0b000000 | level);
@@ -120,8 +140,9 @@ enum class MemoryType : uint8_t { Normal, Device };
 struct WalkResult {
     uint64_t pa = 0;  ///< of the address asked for, not of its page
     FaultKind fault = FaultKind::None;
-    uint8_t level = 0;  ///< of the fault, or of the leaf descriptor
-    /// log2 of the mapping's bytes: a page's 12, 14 or 16, a block's 21 and 30 (granules of 4 KiB), 25 (16 KiB), 29 (64 KiB)
+    int8_t level = 0;  ///< of the fault, or of the leaf descriptor: -1 to 3
+    /// log2 of the mapping's bytes: a page's 12, 14 or 16, a block's 21 and 30 (granules of 4 KiB), 25 (16 KiB), 29 (64 KiB), and
+    /// where descriptors have addresses of 52 bits 39, 36, 42
     uint8_t page_bits = 12;
     uint8_t permissions = 0;  ///< before PAN; a clean page that hardware may make dirty counts as writable
     MemoryType memory = MemoryType::Normal;
@@ -166,9 +187,9 @@ struct WalkResult {
 /// The translation tables that a walk read.
 struct WalkPath {
     /// Physical addresses; of a table of more than 4 KiB, that of the 4 KiB which have the entry.
-    uint64_t table[4] = {};
+    uint64_t table[5] = {};
     uint8_t count = 0;
-    uint8_t first_level = 0;
+    int8_t first_level = 0;
     uint8_t va_bits = 48;  ///< log2 of the bytes that the first table maps
     uint8_t granule_bits = granule::k4K;
 };

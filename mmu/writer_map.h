@@ -15,7 +15,7 @@ class WriterMap {
   public:
     struct Place {
         unsigned tlb = 0;
-        uint64_t va = 0;  ///< bits 48:12
+        uint64_t va = 0;  ///< bits 55:12
     };
 
     /// Throws std::bad_alloc.
@@ -63,10 +63,15 @@ class WriterMap {
         void operator()(void* p) const { std::free(p); }
     };
     static constexpr uint64_t kUsed = uint64_t{1} << 62, kMore = uint64_t{1} << 63;
-    static constexpr uint64_t kPageNumber = (uint64_t{1} << 37) - 1;
+    static constexpr unsigned kPageNumberBits = 44;
+    static constexpr uint64_t kPageNumber = (uint64_t{1} << kPageNumberBits) - 1;
 
-    static uint64_t pack(Place p) { return kUsed | uint64_t{p.tlb} << 40 | (p.va >> 12 & kPageNumber); }
-    static Place unpack(uint64_t v) { return {static_cast<unsigned>(v >> 40 & 31), (v & kPageNumber) << 12}; }
+    static uint64_t pack(Place p) {
+        return kUsed | uint64_t{p.tlb} << kPageNumberBits | (p.va >> 12 & kPageNumber);
+    }
+    static Place unpack(uint64_t v) {
+        return {static_cast<unsigned>(v >> kPageNumberBits & 31), (v & kPageNumber) << 12};
+    }
 
     std::unique_ptr<Cell[], Free> cells_;  // the host allocates pages on first use
     uint64_t pieces_;

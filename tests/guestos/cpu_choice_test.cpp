@@ -58,7 +58,8 @@ TEST(CpuChoice, TextIsReadBack) {
     EXPECT_EQ(CpuChoice::parse("max,pauth=on,pauth=off")->text(), "max");
     for (const std::string& word : feature_words()) {
         if (word == "pauth" || word == "bti" || word == "mte" || word.starts_with("pac") ||
-            word.starts_with("sve") || word == "f32mm" || word == "f64mm")
+            word.starts_with("sve") || word == "f32mm" || word == "f64mm" || word == "lva" ||
+            word.starts_with("lpa"))
             continue;  // not there until asked for
         const auto without = CpuChoice::parse("max," + word + "=off");
         ASSERT_TRUE(without) << word;
@@ -84,6 +85,21 @@ TEST(CpuChoice, LengthsOfVectors) {
     for (const char* text :
          {"max,sve=on", "max,sve256=on", "max,sve128=on", "a64fx,sve=on", "max,sve=on,sve2=off",
           "max,sve=on,bf16=off", "neoverse-n2,sve=on,sve2=off,sve512=on"})
+        EXPECT_EQ(features(CpuChoice::parse(text)->text()), features(text)) << text;
+}
+
+// Not before they are asked for, and of 16 KiB only where there is that granule.
+TEST(CpuChoice, AddressesOf52Bits) {
+    const auto features = [](std::string_view text) { return CpuChoice::parse(text)->features; };
+    EXPECT_EQ(features("max,lpa2=on"), kUsualFeatures.with(Feature::Lpa2Granule16));
+    EXPECT_TRUE(features("max,lpa2=on").has(Feature::Lpa));
+    EXPECT_EQ(features("max,lpa2=on,lpa2=off"), features("max,lpa=on"));
+    EXPECT_EQ(features("max,lpa2=on,lpa=off"), kUsualFeatures);
+    EXPECT_EQ(features("max,lva=on"), kUsualFeatures.with(Feature::Lva));
+    EXPECT_FALSE(features("max,lva=on,tgran64=off").has(Feature::Lva));
+    EXPECT_TRUE(features("cortex-a53,lpa2=on").has(Feature::Lpa2));
+    EXPECT_FALSE(features("cortex-a53,lpa2=on").has(Feature::Lpa2Granule16));
+    for (const char* text : {"max,lpa2=on,lva=on", "max,lpa=on", "cortex-a53,lpa2=on"})
         EXPECT_EQ(features(CpuChoice::parse(text)->text()), features(text)) << text;
 }
 

@@ -66,12 +66,12 @@ class PageTables {
     void write(uint64_t pa, uint64_t v) { std::memcpy(memory_.host(pa, 8), &v, 8); }
 
     /// Writes `entry` for va at `level`, with tables above it as needed, and returns its address.
-    uint64_t map(uint64_t va, unsigned level, uint64_t entry, uint64_t table_attributes = 0) {
+    uint64_t map(uint64_t va, int level, uint64_t entry, uint64_t table_attributes = 0) {
         const TranslationRegs::Half& half = regs.half[va >> 55 & 1];
         const unsigned granule = half.granule_bits;
         uint64_t table = half.table;
-        for (unsigned l = half.start_level;; ++l) {
-            const unsigned shift = granule + (granule - 3) * (3 - l);
+        for (int l = half.start_level;; ++l) {
+            const unsigned shift = granule + (granule - 3) * static_cast<unsigned>(3 - l);
             const unsigned bits = l == half.start_level ? half.va_bits - shift : granule - 3;
             const uint64_t at = table + (va >> shift & ((1u << bits) - 1)) * 8;
             if (l == level) {

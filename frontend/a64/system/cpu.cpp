@@ -19,7 +19,10 @@ Cpu::Cpu(jit::GuestState& state, Environment& environment, const mmu::GuestMemor
     translation.options = {.granule_16k = config.features.has(Feature::Granule16),
                            .granule_64k = config.features.has(Feature::Granule64),
                            .small_tables = config.features.has(Feature::Ttst),
-                           .tags = config.features.has(Feature::Mte)};
+                           .tags = config.features.has(Feature::Mte),
+                           .lva = config.features.has(Feature::Lva),
+                           .lpa = config.features.has(Feature::Lpa),
+                           .lpa2 = config.features.has(Feature::Lpa2)};
 }
 
 void Cpu::reset(uint64_t pc) {

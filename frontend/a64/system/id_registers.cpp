@@ -16,9 +16,7 @@ constexpr uint64_t fixed_fields(IdRegister id) {
                    field(12, SystemRegisters::kBreakpoints - 1) |
                    field(20, SystemRegisters::kWatchpoints - 1) |
                    field(28, SystemRegisters::kContextBreakpoints - 1);
-        case IdRegister::Mmfr0:
-            return field(0, 2) |  // 40-bit physical addresses: mmu::kPhysicalAddressBits
-                   field(4, 2);   // 16-bit ASIDs; granule of 4 KiB: 0 is yes
+        case IdRegister::Mmfr0: return field(4, 2);  // 16-bit ASIDs; granule of 4 KiB: 0 is yes
         default: return 0;
     }
 }

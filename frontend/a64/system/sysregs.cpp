@@ -127,7 +127,8 @@ void write_tcr(Cpu& cpu, const SysregRow&, uint64_t value) {
     constexpr uint64_t kHwu = low_bits(51) & ~low_bits(43), kTbid = bit(51) | bit(52);
     value &= kAlways | (cpu.config.features.has(Feature::Hpds2) ? kHwu : 0) |
              (cpu.config.features.has(Feature::PAuth) ? kTbid : 0) |
-             (cpu.config.features.has(Feature::Mte) ? bit(57) | bit(58) : 0);  // TCMA0, TCMA1
+             (cpu.config.features.has(Feature::Mte) ? bit(57) | bit(58) : 0) |  // TCMA0, TCMA1
+             (cpu.config.features.has(Feature::Lpa2) ? bit(59) : 0);            // DS
     if (value == cpu.translation.tcr) return;
     cpu.translation.tcr = value;
     cpu.translation.update();

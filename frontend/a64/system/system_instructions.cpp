@@ -75,7 +75,7 @@ SystemResult at(Cpu& cpu, uint64_t va) {
         cpu.registers.par = kRes1 | kFault | uint64_t{walk.fsc()} << 1;
         return {};
     }
-    cpu.registers.par = uint64_t{walk.attributes} << 56 | (walk.pa & ((bit(48) - 1) & ~uint64_t{0xfff})) |
+    cpu.registers.par = uint64_t{walk.attributes} << 56 | (walk.pa & ((bit(52) - 1) & ~uint64_t{0xfff})) |
                         kRes1 | kNonSecure | uint64_t{walk.shareability} << 7;
     return {};
 }
@@ -97,7 +97,7 @@ SystemResult tlbi(Cpu& cpu, uint64_t xt) {
     return {};
 }
 
-/// Xt: ASID, the granule, SCALE, NUM, TTL (a hint), and the address in pages of the granule (C5.5.37).
+/// Xt: ASID, the granule, SCALE, NUM, TTL (a hint), and the address in pages of the granule, or with TCR_EL1.DS in 64 KiB (C5.5.37).
 template <TlbiKind Kind, bool Broadcast>
 SystemResult tlbi_range(Cpu& cpu, uint64_t xt) {
     constexpr uint8_t kGranules[] = {0, mmu::granule::k4K, mmu::granule::k16K, mmu::granule::k64K};
@@ -105,7 +105,9 @@ SystemResult tlbi_range(Cpu& cpu, uint64_t xt) {
     if (granule_bits == 0) return {};  // reserved: nothing need be invalidated
     const uint64_t scale = xt >> 44 & 3, number = xt >> 39 & 31;
     const uint64_t bytes = (number + 1) << (5 * scale + 1) << granule_bits;
-    const auto va = static_cast<uint64_t>(static_cast<int64_t>(xt << 27) >> 27) << granule_bits;
+    const bool large = cpu.translation.options.lpa2 && (cpu.translation.tcr & bit(59)) != 0;
+    const auto va = static_cast<uint64_t>(static_cast<int64_t>(xt << 27) >> 27)
+                    << (large ? mmu::granule::k64K : granule_bits);
     // No further than to the end of the half.
     const uint64_t room = ((va | low_bits(55)) - va) + 1;
     mmu::TlbiRequest request;

@@ -253,10 +253,12 @@ Result<void> Machine::choose_accelerator() {
                                                         : probe.reason();
     if (options_.accel == Accel::Kvm || (options_.accel == Accel::Auto && probe.preferred())) {
         // A fault costs a microsecond or two where ring 0 is native, and as much as hundreds of soft TLB
-        // fills elsewhere.
+        // fills elsewhere. Addresses of more than 48 bits are never in fastmem.
+        const bool wide =
+            features_.has(frontend::a64::Feature::Lva) || features_.has(frontend::a64::Feature::Lpa2);
         const bool fastmem =
-            options_.fastmem == Fastmem::On ||
-            (options_.fastmem == Fastmem::Auto && probe.native_ring0 && options_.jit != JitTier::Interpreter);
+            options_.fastmem == Fastmem::On || (options_.fastmem == Fastmem::Auto && probe.native_ring0 &&
+                                                !wide && options_.jit != JitTier::Interpreter);
         auto accelerator =
             backend::KvmAccelerator::create(engine_->code(), {.cpus = options_.cpus,
                                                               .native_ring0 = probe.native_ring0,

@@ -10,7 +10,7 @@ namespace arclight::guestos {
 
 /// The fault status code of an access that a page with these flags refuses; 0: it does not.
 /// `level` is the walk's, for permission faults.
-inline uint8_t overlay_fault(uint8_t flags, mmu::AccessEvent::Kind kind, unsigned level) {
+inline uint8_t overlay_fault(uint8_t flags, mmu::AccessEvent::Kind kind, int level) {
     using Kind = mmu::AccessEvent::Kind;
     uint8_t refused = mmu::page_flag::kNoRead;
     if (kind == Kind::Write) refused |= mmu::page_flag::kNoWrite;

@@ -98,6 +98,20 @@ TEST(IdRegisters, AbsentFeaturesAreNotAnnounced) {
     }
 }
 
+TEST(IdRegisters, AddressesOf52Bits) {
+    const FeatureSet lpa2 = kDefaultFeatures.with(Feature::Lpa2Granule16),
+                     lva = kDefaultFeatures.with(Feature::Lva);
+    const auto field = [](FeatureSet features, unsigned op2, unsigned lsb) {
+        return id_field({.features = features}, 7, op2, lsb);
+    };
+    EXPECT_EQ(field(lpa2, 0, 0), 6u) << "PARange";
+    EXPECT_EQ(field(lpa2, 0, 20), 2u) << "TGran16";
+    EXPECT_EQ(field(lpa2, 0, 28), 1u) << "TGran4";
+    EXPECT_EQ(field(lpa2, 2, 16), 0u) << "VARange";
+    EXPECT_EQ(field(lva, 2, 16), 1u) << "VARange";
+    EXPECT_EQ(field(lva, 0, 0), 2u) << "PARange";
+}
+
 // The level is in the field of the algorithm: API, APA or APA3, with GPI, GPA or GPA3.
 TEST(IdRegisters, PointerAuthentication) {
     const FeatureSet none = kDefaultFeatures.without(Feature::PAuth);

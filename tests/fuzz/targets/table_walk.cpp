@@ -27,10 +27,13 @@ void run(std::span<const uint8_t> bytes) {
     regs.mair = in.u64();
     regs.ttbr0 = in.flag() ? kBase | in.below(kPages) * 4096u : in.u64();
     regs.ttbr1 = in.flag() ? kBase | in.below(kPages) * 4096u : in.u64();
-    regs.update();
     const uint64_t va = in.u64();
-    const unsigned granule_bits = regs.granule_bits(va);
     const uint8_t how = in.u8();
+    regs.options.lva = (how & 32) != 0;
+    regs.options.lpa = (how & (64 | 128)) != 0;
+    regs.options.lpa2 = (how & 128) != 0;
+    regs.update();
+    const unsigned granule_bits = regs.granule_bits(va);
     const Access access{.kind = static_cast<AccessKind>(how % 3),
                         .privileged = (how & 4) != 0,
                         .pan = (how & 8) != 0,
@@ -52,13 +55,14 @@ void run(std::span<const uint8_t> bytes) {
     if (!access.update)
         require(std::memcmp(before.data(), ram.get(), kSize) == 0,
                 "a walk that may not update changes nothing");
-    require(result.level <= 3, "a level is 0 to 3");
+    require(result.level >= -1 && result.level <= 3, "a level is -1 to 3");
     if (!result.ok()) return;
     require(result.page_bits == (result.stage1_off ? 12 : level_shift(granule_bits, result.level)),
             "a mapping has the size of its level");
     require(((result.pa ^ va) & ((uint64_t{1} << result.page_bits) - 1)) == 0, "a mapping keeps the offset");
-    require(result.pa >> kPhysicalAddressBits == 0, "an output address has 40 bits");
-    require(path.count <= 4, "there are four levels");
+    require(result.pa >> (regs.options.lpa ? kLargePhysicalAddressBits : kPhysicalAddressBits) == 0,
+            "an output address is the CPU's");
+    require(path.count <= 5, "there are five levels");
     for (unsigned i = 0; i < path.count; i++) require(memory.contains(path.table[i], 8), "tables lie in RAM");
     const bool allowed = access.kind == AccessKind::Read ? result.readable(access.privileged, access.pan)
                          : access.kind == AccessKind::Write
