@@ -118,7 +118,7 @@ def registers(result):
 MEASUREMENTS = {
     "sweep": Measurement(["bench/sweep", "--quick", "--no-native", "--variants", "process", "--count", "--out", "OUT"], "result.json", sweep, 15),
     "shadow": Measurement(["bench/shadow", "--reps", "1", "--out", "OUT"], "shadow.json", shadow, 6),
-    "shadow-svm": Measurement(["bench/shadow", "--worlds", "svm", "--scale", "0.1", "--out", "OUT"], "shadow.json", shadow, 15),
+    "shadow-svm": Measurement(["bench/shadow", "--worlds", "svm", "--scale", "0.1", "--out", "OUT"], "shadow.json", shadow, 20),
     "following": Measurement(["bench/overhead", "--share", "--out", "OUT"], "overhead-share.json", share, 8),
     "lightv": Measurement(["bench/lightv", "--stages", "host", "--only", "instructions,latency,migration", "--json", "OUT/lightv.json"], "lightv.json", lightv, 25,
                           ("--only", "instructions", "--programs", "sort")),
