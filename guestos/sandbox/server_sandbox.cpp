@@ -54,6 +54,7 @@ std::vector<Rule> server_rules(ThreadRole role, uint32_t process_id) {
         // ---- The device's thread: front ends and what they give, the resource
         {SYS_epoll_wait},
         {SYS_poll},
+        {SYS_ppoll},  // until an interface has some of its rate again
         {SYS_read},
         {SYS_write},
         {SYS_readv},

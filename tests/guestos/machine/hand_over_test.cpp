@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "guestos/machine/cpu/cross_cpu_work.h"
+#include "guestos/machine/cpu/nap_length.h"
 
 namespace arclight::guestos {
 namespace {
@@ -47,6 +48,16 @@ TEST(HandOver, WaitersAreTakenOnce) {
     EXPECT_EQ(target.take_waiters(), uint64_t{1} << 63 | 4);
     EXPECT_FALSE(target.awaited());
     EXPECT_EQ(target.take_waiters(), 0u);
+}
+
+// Where leaving is emulated and dear, CPUs that wait do not spend the host's cores on it.
+TEST(HandOver, NapsAreLongerWhereLeavingIsDear) {
+    EXPECT_EQ(nap_length(50us, 300ns, 16), 50us);
+    EXPECT_EQ(nap_length(50us, 120us, 8), 50us);
+    EXPECT_EQ(nap_length(400us, 2us, 64), 400us);
+    EXPECT_EQ(nap_length(400us, 120us, 64), 15'360us);
+    EXPECT_EQ(nap_length(50us, 10ms, 64), 20ms);
+    EXPECT_EQ(nap_length(1h, 1ms, 64), 1h);
 }
 
 // As VcpuCore::spin() and Vcpu::look_up() do it: a wake-up that is lost leaves a CPU asleep for an hour.

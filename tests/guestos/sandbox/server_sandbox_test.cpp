@@ -89,6 +89,16 @@ TEST_F(ServerSandbox, TheDevicesThreadMakesNoSockets) {
     EXPECT_EQ(attempt(ThreadRole::Device, [] { return call(SYS_accept4, -1); }).result, EBADF);
 }
 
+// An interface with a rate is waited for until it may send again, to the nanosecond.
+TEST_F(ServerSandbox, TheDevicesThreadWaitsForARate) {
+    const timespec limit{.tv_sec = 0, .tv_nsec = 1};
+    const auto outcome = attempt(ThreadRole::Device, [&] {
+        return call(SYS_ppoll, 0, 0, reinterpret_cast<long>(&limit), 0);
+    });
+    EXPECT_FALSE(outcome.violated);
+    EXPECT_EQ(outcome.result, 0);
+}
+
 TEST_F(ServerSandbox, SocketsAreMadeInTheirDirectoriesOnly) {
     if (landlock_abi() == 0) GTEST_SKIP() << "this kernel has no Landlock";
     EXPECT_EQ(attempt(ThreadRole::Main, [&] { return bind_at(granted / "s"); }).result, 0);
