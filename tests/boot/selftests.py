@@ -17,7 +17,7 @@ PASSED = {
     "fp/sve-probe-vls": 2, "fp/sve-ptrace": 525, "fp/vec-syscfg": 10, "mte/check_buffer_fill": 20, "mte/check_child_memory": 12,
     "mte/check_gcr_el1_cswitch": 1, "mte/check_ksm_options": 4, "mte/check_mmap_options": 22, "mte/check_prctl": 5,
     "mte/check_tags_inclusion": 4, "mte/check_user_mem": 64, "pauth/pac": 7, "signal/sve_regs": 1, "signal/sve_vl": 1, "tags/tags_test": 1}
-SKIPPED = 4  # of kselftest.h
+SKIPPED = 4  # KSFT_SKIP
 RUNNER = """#!/bin/sh
 mkdir -p /dev/shm /tmp
 mount -t tmpfs none /dev/shm
