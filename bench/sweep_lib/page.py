@@ -218,12 +218,12 @@ def overhead_section(result):
 
 
 def windows_section(result):
-    """What bench/windows counted: guest memory by the host's page tables on hardware-like KVM, beside the soft TLB."""
+    """What bench/windows counted: guest memory by the host's page tables, beside the soft TLB."""
     rows = result["programs"]
     lines = "".join(f"<tr><td>{esc(name)}</td><td>{r['soft TLB']:.2f}</td><td>{r['windows']:.2f}</td><td>{100 * r['windows'] / r['soft TLB'] - 100:+.0f} %</td>"
                     f"<td>{r['soft TLB, of it accesses']:.2f}</td><td>{r['windows, of it accesses']:.2f}</td><td>{r['faults per million']:.1f}</td></tr>" for name, r in rows.items())
-    return ("<h2>Windows on hardware-like KVM</h2><p class='soft'>Host instructions of tier 1's blocks for each guest instruction, counted exactly (bench/windows): soft TLB in the process "
-            "world, and guest memory by page tables in the KVM world, on SVM with nested paging that QEMU emulates, so there is no time to compare. "
+    return ("<h2>Windows in the KVM world</h2><p class='soft'>Host instructions of tier 1's blocks for each guest instruction, counted exactly (bench/windows): soft TLB in the process "
+            "world, and guest memory by page tables in the KVM world. The code is the same under any KVM: on SVM with nested paging, emulated, programs cost the same to the instruction. "
             "Faults are those on pages that were not mapped yet.</p><div class='box'><table><thead><tr><th>program</th><th>soft TLB</th><th>windows</th><th>change</th>"
             f"<th>accesses, soft TLB</th><th>windows</th><th>faults a million</th></tr></thead><tbody>{lines}</tbody></table></div>")
 
