@@ -120,10 +120,8 @@ int serve(const Words& words) {
     if (!owned) return complain(owned.error());
     const auto quit = watch_signals();
     if (!quit) return complain(quit.error());
-    for (const auto& done :
-         {place(words.core),
-          sandbox::enter_server(sandbox_mode(words.sandbox.empty() ? "off" : words.sandbox),
-                                socket_directories(words, interfaces))})
+    for (const auto& done : {place(words.core), sandbox::enter_server(sandbox_mode(words.sandbox),
+                                                                      socket_directories(words, interfaces))})
         if (!done) return complain(done.error());
     auto device = DeviceThread::start(std::move(owned->resource),
                                       {.poll = std::chrono::microseconds(words.poll_us.value_or(
@@ -199,7 +197,7 @@ std::function<int()> add_serve(CLI::App& app) {
     command
         ->add_option("--sandbox", words->sandbox,
                      "what this process may do on the host: on (as little as the kernel can hold it to), "
-                     "require (the same, or an error where the kernel cannot) or off [off]")
+                     "require (the same, or an error where the kernel cannot) or off [on]")
         ->type_name("MODE")
         ->check(one_of({"on", "off", "require"}));
     command

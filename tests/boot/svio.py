@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Self-virtualized I/O: machines, in the long form one of QEMU's, that talk through one 'arclight serve'; an interface made while they
-run; a greedy machine beside a light one; parts of a disk; what is refused."""
-import hashlib, json, os, shutil, subprocess, threading, time
+run; a greedy machine beside a light one; parts of a disk; a network of the host's (tap); the servers' jail; what is refused."""
+import hashlib, json, os, shutil, subprocess, tempfile, threading, time
 import guest
 from guest import ARCLIGHT, Failures, Guest, build_program, run, work
 
@@ -13,9 +13,9 @@ def path(name):
     return os.path.join(work, name)
 
 
-def serve(control, *words):
+def serve(control, *words, prefix=()):
     """Returns once the control socket is there."""
-    process = subprocess.Popen([ARCLIGHT, "serve", *words, "--control", path(control)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*prefix, ARCLIGHT, "serve", *words, "--control", path(control)], stderr=subprocess.PIPE, text=True)
     servers.append(process)
     end = time.monotonic() + 60
     while not os.path.exists(path(control)) and process.poll() is None and time.monotonic() < end:
@@ -72,12 +72,36 @@ fetch 1
 light=$(find_nic 12); [ -z "$light" ] || { ifconfig $light up; svio round $light 200 64; echo "light=$?"; }
 DISK
 echo yes > /tmp/www/over
-n=0; until [ -n "$(get 1 over)" ] || [ $n -ge 20 ]; do n=$((n + 1)); sleep 0.2; done
+n=0; until [ -n "$(get 1 over)" ] || [ $n -ge 400 ]; do n=$((n + 1)); sleep 0.2; done
 """
 DISK = r"""
 dd if=/dev/vda bs=64k 2> /dev/null | md5sum | { read s x; echo "disk=$s"; }
 dd if=/dev/zero of=/dev/vda bs=64k count=2 conv=fsync 2> /dev/null; echo "written=$?"
 """
+# The host's side of the tap interface is the kernel, in a name space of its own.
+TAP = r"""
+tap=$(find_nic 21); [ -z "$tap" ] || { ifconfig $tap 10.9.0.2 netmask 255.255.255.0 up; ping -c 10 -W 3 10.9.0.1 > /dev/null; echo "tap=$?"; }
+"""
+
+
+def tap_prefix():
+    """Words before a server's in which it can make a tap interface; nothing: there are none."""
+    words = ["unshare", "--user", "--map-root-user", "--net"]
+    probe = "import fcntl, os, struct; fcntl.ioctl(os.open('/dev/net/tun', os.O_RDWR), 0x400454ca, struct.pack('16sH22x', b'tap0', 0x1002))"
+    if not shutil.which("ip") or run([*words, "python3", "-c", probe], 60).status != 0:
+        print("tap: no interface can be made here")
+        return None
+    return words
+
+
+def jail_of(process):
+    """What each of its threads is held to: (a list of system calls, no new privileges, no capability but to read and write others' files)."""
+    seen = set()
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        with open(f"/proc/{process.pid}/task/{thread}/status") as f:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+        seen.add((status["Seccomp"] == "2", status["NoNewPrivs"] == "1", int(status["CapEff"], 16) & ~0x6 == 0))
+    return seen
 
 
 def script(text, own, side):
@@ -96,9 +120,16 @@ image = path("image")
 content = os.urandom(1 << 20)
 with open(image, "wb") as f:
     f.write(content)
-switch = serve("switch", "switch", "--interface", f"name=a,socket={path('a')},mac={mac(1)}", "--interface", f"name=b,socket={path('b')},weight=2")
+os.mkdir(path("more"))
+switch = serve("switch", "switch", "--sockets", path("more"), "--interface", f"name=a,socket={path('a')},mac={mac(1)}", "--interface", f"name=b,socket={path('b')},weight=2")
 echo = serve("echo", "echo", "--interface", f"name=greedy,socket={path('greedy')},rate=20M", "--interface", f"name=light,socket={path('light')}")
 disk = serve("disk", f"disk,file={image},format=raw", "--interface", f"name=d,socket={path('d')},offset=256K,size=512K")
+prefix = tap_prefix()
+if prefix is not None:
+    with open(path("up"), "w") as f:
+        f.write("#!/bin/sh\nip addr add 10.9.0.1/24 dev $1 && ip link set $1 up\n")
+    os.chmod(path("up"), 0o755)
+    serve("tap", f"tap,ifname=arc0,script={path('up')}", "--interface", f"name=t,socket={path('t')}", prefix=prefix)
 
 results, started = {}, time.monotonic()
 OTHERS = OTHER.replace("DISK", DISK)
@@ -121,14 +152,14 @@ for thread in threads:
     thread.start()
 # The third joins when the first is there and its interface has been made.
 failures.check(until("switch", lambda all: all["a"]["sent"] > 0), "the first machine has sent nothing")
-added = interface("add", "switch", f"name=c,socket={path('c')},weight=3,mac={mac(3)}")
+added = interface("add", "switch", f"name=c,socket={path('more/c')},weight=3,mac={mac(3)}")
 failures.check(added.returncode == 0 and added.stdout == "", f"add: {added}")
-results["third"] = machine.run(script(OTHER.replace("DISK", ""), 3, 3), 330, options=nic("c", 3))
+results["third"] = machine.run(script(OTHER.replace("DISK", TAP), 3, 3), 330, options=[*nic("more/c", 3), *(nic("t", 33) if prefix else [])])
 for thread in threads:
     thread.join()
 expect("first", results["first"], ["served"])
 expect("second", results["second"], ["from1=good", "light=0", f"disk={hashlib.md5(content[256 << 10:768 << 10]).hexdigest()}", "written=0"])
-expect("third", results["third"], ["from1=good"])
+expect("third", results["third"], ["from1=good", *(["tap=0"] if prefix else [])])
 with open(image, "rb") as f:
     failures.check(f.read() == content[:256 << 10] + bytes(128 << 10) + content[384 << 10:], "the disk has other content")
 
@@ -139,13 +170,26 @@ failures.check(seen["greedy"]["sent"] > 0 and seen["greedy"]["sent_bytes"] <= (2
 seen = counts("switch")
 failures.check(seen["c"]["weight"] == 3 and seen["c"]["mac"] == mac(3) and seen["c"]["received_bytes"] > len(CONTENT), f"the third: {seen['c']}")
 failures.check(until("switch", lambda all: not any(one["connected"] for one in all.values())), "machines that are gone are still connected")
+# All of them have served from within their jails.
+with open(ARCLIGHT, "rb") as f:
+    program = f.read()
+sanitized = b"__asan_init" in program or b"__tsan_init" in program  # such a program is in no jail unless told to be
+probed = run([ARCLIGHT, "probe"], 60).output.decode()
+if "system calls by seccomp" in probed and not sanitized:
+    for process in servers:
+        failures.check(jail_of(process) == {(True, True, True)}, f"{process.args}: {jail_of(process)}")
+if "files by Landlock" in probed and not sanitized:
+    with tempfile.TemporaryDirectory() as other:
+        refused = interface("add", "switch", f"name=x,socket={other}/x")
+        failures.check(refused.returncode == 1 and refused.stderr == f"arclight: interface 'x': cannot listen at '{other}/x': Permission denied\n",
+                       f"another directory: {refused}")
 print(f"three machines: {elapsed:.1f} s, {'with' if with_qemu else 'without'} QEMU")
 
 # ---- management, and what is wrong
 changed = interface("change", "switch", "name=c,rate=1M")
 failures.check(changed.returncode == 0 and counts("switch")["c"]["rate"] == 1 << 20 and counts("switch")["c"]["weight"] == 3, f"change: {changed}")
 removed = interface("remove", "switch", "c")
-failures.check(removed.returncode == 0 and "c" not in counts("switch") and not os.path.exists(path("c")), f"remove: {removed}")
+failures.check(removed.returncode == 0 and "c" not in counts("switch") and not os.path.exists(path("more/c")), f"remove: {removed}")
 nowhere = path("no/where")
 for words, text in ((("remove", "switch", "c"), "there is no interface 'c'"),
                     (("change", "switch", "name=c"), "there is no interface 'c'"),
