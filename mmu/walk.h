@@ -64,7 +64,7 @@ struct TranslationRegs {
         bool bad_base = false;            ///< the TTBR's address exceeds the output size
     };
     Half half[2];
-    bool enabled = false;      ///< SCTLR.M
+    bool enabled = false;  ///< SCTLR.M
     bool wxn = false;
     bool hardware_af = false;     ///< TCR.HA
     bool hardware_dirty = false;  ///< TCR.HA and TCR.HD

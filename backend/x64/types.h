@@ -65,7 +65,7 @@ struct Value {
     bool flags_live : 1;  ///< a FlagsOf of it is used
     /// An addend: where its group's check failed, the superblock was left.
     bool sure : 1;
-    bool folded : 1;      ///< its shift operand became part of it (see analyse.cpp)
+    bool folded : 1;  ///< its shift operand became part of it (see analyse.cpp)
 };
 
 constexpr bool is_vec(Type t) { return t == Type::F32 || t == Type::F64 || t == Type::V128; }

@@ -358,8 +358,9 @@ void add_run_words(CLI::App& command, RunWords& words) {
         ->type_name("DIR|off")
         ->group(execution);
     command
-        .add_option("--jit-cache-blocks", words.jit_cache_blocks,
-                    "keep tier 1's translations there too: a next run copies what this one had to translate [off]")
+        .add_option(
+            "--jit-cache-blocks", words.jit_cache_blocks,
+            "keep tier 1's translations there too: a next run copies what this one had to translate [off]")
         ->type_name("on|off")
         ->check(one_of({"on", "off"}))
         ->group(execution);

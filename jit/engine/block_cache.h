@@ -44,7 +44,7 @@ struct Promotion {
     uint64_t counted_before = 0;  ///< runs until then
     uint64_t promoted_at = 0;     ///< runs when it was promoted, and the process' CPU time then
     std::chrono::nanoseconds promoted_cpu{};
-    uint64_t queued_at = 0;       ///< runs when it was put into the compiler's queue, and when that was
+    uint64_t queued_at = 0;  ///< runs when it was put into the compiler's queue, and when that was
     std::chrono::steady_clock::time_point queued_when{};
     std::vector<RegisterSnapshot> snapshots;  ///< at its entry, when its counter ran out; the oldest first
 };

@@ -213,7 +213,8 @@ void Machine::make_engine() {
     if (options_.gic != 3) features_ = features_.without(frontend::a64::Feature::Gic);
     frontend_ = frontend::a64::make_frontend(features_);
     // What counts or shows translations wants to see them made.
-    const bool store = options_.jit_cache_blocks && !interpret && options_.profile_host.empty() && !options_.trace.any();
+    const bool store =
+        options_.jit_cache_blocks && !interpret && options_.profile_host.empty() && !options_.trace.any();
     engine_ = std::make_unique<jit::Engine>(
         *frontend_, memory_,
         jit::EngineOptions{.code_bytes = options_.code_cache,

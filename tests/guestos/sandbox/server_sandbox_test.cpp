@@ -92,9 +92,8 @@ TEST_F(ServerSandbox, TheDevicesThreadMakesNoSockets) {
 // An interface with a rate is waited for until it may send again, to the nanosecond.
 TEST_F(ServerSandbox, TheDevicesThreadWaitsForARate) {
     const timespec limit{.tv_sec = 0, .tv_nsec = 1};
-    const auto outcome = attempt(ThreadRole::Device, [&] {
-        return call(SYS_ppoll, 0, 0, reinterpret_cast<long>(&limit), 0);
-    });
+    const auto outcome =
+        attempt(ThreadRole::Device, [&] { return call(SYS_ppoll, 0, 0, reinterpret_cast<long>(&limit), 0); });
     EXPECT_FALSE(outcome.violated);
     EXPECT_EQ(outcome.result, 0);
 }
