@@ -42,7 +42,7 @@
     attribute static void pairs_##name(short* to, const short* from) {                              \
         for (int i = 0; i < COUNT / 2; ++i) to[i] = (short)(from[2 * i] * 3 - from[2 * i + 1] / 2); \
     }                                                                                               \
-    /* Some of which SVE2 has instructions for: URHADD, EOR3. */                                     \
+    /* Some of which SVE2 has instructions for: URHADD, EOR3. */                                    \
     attribute static void halves_##name(uint8_t* to, const uint8_t* a, const uint8_t* b) {          \
         for (int i = 0; i < COUNT; ++i) to[i] = (uint8_t)((a[i] + b[i] + 1) >> 1);                  \
     }                                                                                               \
