@@ -244,37 +244,29 @@ uint64_t true_elements(const Machine& m) {
 uint64_t moved(const Machine& m, uint64_t value, uint64_t count) {
     return (m.variant & kDown) != 0 ? value - count : value + count;
 }
+void move_each(Machine& m, uint64_t count) {
+    const Vector v = m.z(m.d);
+    each(m, [&](unsigned i) { return moved(m, v.get(m.size, i), count); });
+}
+void saturate_each(Machine& m, uint64_t count) {
+    const Vector v = m.z(m.d);
+    each(m, [&](unsigned i) { return saturating(m.size, v.get(m.size, i), count, m.variant); });
+}
 }  // namespace
 
 /// An immediate that is not negative, shifted by 8 (s).
-void SaturateImmediate(Machine& m) {
-    const Vector v = m.z(m.d);
-    const uint64_t by = uint64_t{m.imm} << (m.s != 0 ? 8 : 0);
-    each(m, [&](unsigned i) { return saturating(m.size, v.get(m.size, i), by, m.variant); });
-}
+void SaturateImmediate(Machine& m) { saturate_each(m, uint64_t{m.imm} << (m.s != 0 ? 8 : 0)); }
 void CountElements(Machine& m) { m.set_x(m.d, pattern_elements(m)); }
 void CountScalar(Machine& m) { m.set_x(m.d, moved(m, m.x_or_zero(m.d), pattern_elements(m))); }
 void CountScalarSaturating(Machine& m) { saturate_x(m, pattern_elements(m)); }
-void CountVector(Machine& m) {
-    const Vector v = m.z(m.d);
-    each(m, [&](unsigned i) { return moved(m, v.get(m.size, i), pattern_elements(m)); });
-}
-void CountVectorSaturating(Machine& m) {
-    const Vector v = m.z(m.d);
-    each(m, [&](unsigned i) { return saturating(m.size, v.get(m.size, i), pattern_elements(m), m.variant); });
-}
+void CountVector(Machine& m) { move_each(m, pattern_elements(m)); }
+void CountVectorSaturating(Machine& m) { saturate_each(m, pattern_elements(m)); }
 void CountTrue(Machine& m) {
     m.set_x(m.d, static_cast<uint64_t>(std::popcount(m.p(m.n) & m.p(m.g) & m.element_bits(m.size))));
 }
 void TrueScalar(Machine& m) { m.set_x(m.d, moved(m, m.x_or_zero(m.d), true_elements(m))); }
 void TrueScalarSaturating(Machine& m) { saturate_x(m, true_elements(m)); }
-void TrueVector(Machine& m) {
-    const Vector v = m.z(m.d);
-    each(m, [&](unsigned i) { return moved(m, v.get(m.size, i), true_elements(m)); });
-}
-void TrueVectorSaturating(Machine& m) {
-    const Vector v = m.z(m.d);
-    each(m, [&](unsigned i) { return saturating(m.size, v.get(m.size, i), true_elements(m), m.variant); });
-}
+void TrueVector(Machine& m) { move_each(m, true_elements(m)); }
+void TrueVectorSaturating(Machine& m) { saturate_each(m, true_elements(m)); }
 
 }  // namespace arclight::frontend::a64::scalable

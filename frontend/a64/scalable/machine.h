@@ -154,12 +154,7 @@ void by_unsigned(unsigned size, F f) {
 }
 template <typename F>
 void by_signed(unsigned size, F f) {
-    switch (size) {
-        case 0: return f(int8_t{});
-        case 1: return f(int16_t{});
-        case 2: return f(int32_t{});
-        default: return f(int64_t{});
-    }
+    by_unsigned(size, [&]<typename T>(T) { f(std::make_signed_t<T>{}); });
 }
 
 /// `merged` where the predicate is true, else `otherwise`.
