@@ -29,13 +29,8 @@ struct ChunkEntry {
     uint32_t bytes, raw_bytes;  ///< compressed by LZ4, and before
     CacheKey::Tag tag;
 };
-struct PlaceEntry {
-    uint64_t key, hash;  ///< key_of() and hash_of()
-    uint32_t guest_bytes, chunk, at, unused;
-};
 static_assert(std::has_unique_object_representations_v<Header>);
 static_assert(std::has_unique_object_representations_v<ChunkEntry>);
-static_assert(std::has_unique_object_representations_v<PlaceEntry>);
 
 constexpr std::array<char, 8> kMagic{'A', 'R', 'C', 'B', 'L', 'K', 'S', '\n'};
 constexpr uint32_t kVersion = 1;
@@ -73,6 +68,12 @@ std::string_view bytes_of(const std::vector<T>& v) {
 }
 }  // namespace
 
+/// Where a block is.
+struct BlockStore::Place {
+    uint64_t key, hash;  ///< key_of() and hash_of()
+    uint32_t guest_bytes, chunk, at, unused;
+};
+
 struct BlockStore::Segment {
     OpenFile file;
     std::string name;
@@ -80,7 +81,7 @@ struct BlockStore::Segment {
     uint64_t guest_insns = 0;
     uint64_t used = 0;  ///< blocks that were found here
     std::vector<ChunkEntry> chunks;
-    std::vector<PlaceEntry> places;  ///< of a published one: sorted by key
+    std::vector<Place> places;  ///< of a published one: sorted by key
 };
 
 struct BlockStore::Cached {
@@ -100,15 +101,10 @@ BlockStore::BlockStore(const Options& options, std::unique_ptr<CacheDirectory> d
 BlockStore::~BlockStore() = default;
 
 Result<std::unique_ptr<BlockStore>> BlockStore::open(const Options& options) {
-    auto directory = CacheDirectory::open(options.directory);
-    if (!directory) return std::unexpected(directory.error());
-    auto key = options.key;
-    if (key == nullptr) {
-        auto opened = CacheKey::open(options.key_file, options.directory);
-        if (!opened) return std::unexpected(opened.error());
-        key = std::move(*opened);
-    }
-    return std::unique_ptr<BlockStore>(new BlockStore(options, std::move(*directory), std::move(key)));
+    auto cache = OwnCache::open(options.directory, options.key_file, options.key);
+    if (!cache) return std::unexpected(cache.error());
+    return std::unique_ptr<BlockStore>(
+        new BlockStore(options, std::move(cache->directory), std::move(cache->key)));
 }
 
 void BlockStore::open_segments() {
@@ -129,13 +125,14 @@ void BlockStore::open_segments() {
 
 /// Null: it is not as this user's Arclight has written it.
 std::unique_ptr<BlockStore::Segment> BlockStore::open_segment(const std::string& name) const {
+    static_assert(std::has_unique_object_representations_v<Place>);
     CacheDirectory::Found found = directory_->open_file(name);
     Header header;
     if (!found.file || found.bytes < sizeof header ||
         !found.file.read_at(0, reinterpret_cast<char*>(&header), sizeof header))
         return nullptr;
     const uint64_t tables =
-        uint64_t{header.chunks} * sizeof(ChunkEntry) + uint64_t{header.places} * sizeof(PlaceEntry);
+        uint64_t{header.chunks} * sizeof(ChunkEntry) + uint64_t{header.places} * sizeof(Place);
     if (header.magic != kMagic || header.version != kVersion || header.identity != options_.identity ||
         tables > kMostTables || header.tables_at > found.bytes || found.bytes - header.tables_at != tables)
         return nullptr;
@@ -188,7 +185,6 @@ std::span<const char> BlockStore::chunk_of(const Segment& segment, uint32_t numb
         ++stats_.rejected;
         return {};
     }
-    ++stats_.chunks;
     c.segment = &segment, c.number = number;
     next_cached_ = (next_cached_ + 1) % cache_.size();
     return c.content();
@@ -208,27 +204,28 @@ std::optional<StoredBlock> BlockStore::find(uint32_t translation_flags, uint32_t
         return block;
     };
     for (const auto& segment : segments_) {
-        auto entry = std::ranges::lower_bound(segment->places, key, {}, &PlaceEntry::key);
-        for (; entry != segment->places.end() && entry->key == key; ++entry)
-            if (auto block = look(*segment, {entry->hash, entry->guest_bytes, entry->chunk, entry->at}))
-                return block;
+        auto place = std::ranges::lower_bound(segment->places, key, {}, &Place::key);
+        for (; place != segment->places.end() && place->key == key; ++place)
+            if (auto block = look(*segment, *place)) return block;
     }
     const auto [first, last] = kept_places_.equal_range(key);
     for (auto kept = first; kept != last; ++kept)
-        if (auto block = look(*kept_, kept->second)) return block;
+        if (auto block = look(*kept_, kept_->places[kept->second])) return block;
     return std::nullopt;
 }
 
 void BlockStore::keep(const StoredBlock& block) {
     if (kept_bytes_ > options_.max_bytes / kMostKept) return;
     if (kept_ == nullptr) kept_ = std::make_unique<Segment>();
-    const Place place{.hash = hash_of(block.guest_code),
-                      .guest_bytes = static_cast<uint32_t>(block.guest_code.size()),
-                      .chunk = static_cast<uint32_t>(kept_chunks_.size()),
-                      .at = static_cast<uint32_t>(chunk_.size())};
+    const uint64_t key = key_of(block.translation_flags, block.page_offset, block.grouping, block.guest_code);
+    kept_places_.emplace(key, static_cast<uint32_t>(kept_->places.size()));
+    kept_->places.push_back({.key = key,
+                             .hash = hash_of(block.guest_code),
+                             .guest_bytes = static_cast<uint32_t>(block.guest_code.size()),
+                             .chunk = static_cast<uint32_t>(kept_chunks_.size()),
+                             .at = static_cast<uint32_t>(chunk_.size()),
+                             .unused = 0});
     append_stored(block, chunk_);
-    kept_places_.emplace(key_of(block.translation_flags, block.page_offset, block.grouping, block.guest_code),
-                         place);
     kept_->guest_insns += block.guest_insns;
     ++stats_.kept;
     if (chunk_.size() >= kChunkBytes) end_chunk();
@@ -259,7 +256,7 @@ bool BlockStore::merge(Segment& from) {
         kept_->chunks.push_back(from.chunks[number]);
         kept_chunks_.push_back(std::move(content));
     }
-    for (const PlaceEntry& place : from.places) {
+    for (const Place& place : from.places) {
         kept_->places.push_back(place);
         kept_->places.back().chunk += first;
     }
@@ -268,7 +265,7 @@ bool BlockStore::merge(Segment& from) {
 }
 
 bool BlockStore::publish() {
-    std::ranges::sort(kept_->places, {}, &PlaceEntry::key);
+    std::ranges::sort(kept_->places, {}, &Place::key);
     uint64_t end = sizeof(Header);
     const auto nonce = CacheKey::nonce();
     if (!nonce) return false;
@@ -310,8 +307,6 @@ void BlockStore::save() {
     if (kept_ == nullptr || kept_->guest_insns < std::max(kLeastInsns, known / kLeastShare))
         return forget_kept();
     end_chunk();
-    for (const auto& [key, place] : kept_places_)
-        kept_->places.push_back({key, place.hash, place.guest_bytes, place.chunk, place.at, 0});
     // Those of which this run needed nothing are left to age.
     const bool together = segments_.size() >= kMostSegments;
     bool good = true;

@@ -48,17 +48,13 @@ class BlockStore {
         uint64_t found = 0, kept = 0;      ///< blocks
         uint64_t found_insns = 0;          ///< guest instructions
         uint64_t files = 0, rejected = 0;  ///< read; and those that were not as they must be
-        uint64_t chunks = 0;               ///< read
     };
     const Stats& stats() const { return stats_; }
 
   private:
     struct Segment;
     struct Cached;
-    struct Place {
-        uint64_t hash;
-        uint32_t guest_bytes, chunk, at;
-    };
+    struct Place;
     BlockStore(const Options& options, std::unique_ptr<CacheDirectory> directory,
                std::shared_ptr<const CacheKey> key);
     void open_segments();
@@ -80,10 +76,10 @@ class BlockStore {
 
     // ---- What this run keeps
     std::unique_ptr<Segment> kept_;
-    std::vector<std::string> kept_chunks_;  ///< compressed
-    std::string chunk_;                     ///< the one that is being filled
-    uint64_t kept_bytes_ = 0;               ///< of kept_chunks_
-    std::unordered_multimap<uint64_t, Place> kept_places_;
+    std::vector<std::string> kept_chunks_;                     ///< compressed
+    std::string chunk_;                                        ///< the one that is being filled
+    uint64_t kept_bytes_ = 0;                                  ///< of kept_chunks_
+    std::unordered_multimap<uint64_t, uint32_t> kept_places_;  ///< index in kept_->places, by key
     Stats stats_;
 };
 

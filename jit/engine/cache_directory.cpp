@@ -24,8 +24,12 @@ constexpr std::string_view kTemporary = ".new";
 /// Of a run that ended in the middle of writing.
 constexpr time_t kAbandonedSeconds = 3600;
 
-bool is_own(const struct stat& about) { return about.st_uid == geteuid() && (about.st_mode & 022) == 0; }
+constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
 }  // namespace
+
+bool is_own(const struct stat& about, mode_t forbidden) {
+    return about.st_uid == geteuid() && (about.st_mode & forbidden) == 0;
+}
 
 OpenFile::~OpenFile() {
     if (fd_ >= 0) close(fd_);
@@ -70,7 +74,7 @@ Result<std::unique_ptr<CacheDirectory>> CacheDirectory::open(const std::string& 
     std::unique_ptr<CacheDirectory> directory(new CacheDirectory(fd));
     struct stat about {};
     if (fstat(fd, &about) != 0) return failure("cannot open '{}': {}", where, std::strerror(errno));
-    if (!is_own(about)) return failure("others than this user may write to '{}'", where);
+    if (!is_own(about, kOthersWrite)) return failure("others than this user may write to '{}'", where);
     return directory;
 }
 
@@ -78,7 +82,7 @@ CacheDirectory::Found CacheDirectory::open_file(const std::string& name) const {
     OpenFile file(openat(fd_, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file) return {.file = {}, .bytes = 0, .gone = errno == ENOENT};
     struct stat about {};
-    if (fstat(file.fd(), &about) != 0 || !S_ISREG(about.st_mode) || !is_own(about)) return {};
+    if (fstat(file.fd(), &about) != 0 || !S_ISREG(about.st_mode) || !is_own(about, kOthersWrite)) return {};
     return {.file = std::move(file), .bytes = static_cast<uint64_t>(about.st_size)};
 }
 
@@ -145,6 +149,18 @@ CacheDirectory::Eviction CacheDirectory::evict(
         if (on_removed) on_removed(file.name);
     }
     return result;
+}
+
+Result<OwnCache> OwnCache::open(const std::string& directory, const std::string& key_file,
+                                std::shared_ptr<const CacheKey> key) {
+    auto opened = CacheDirectory::open(directory);
+    if (!opened) return std::unexpected(opened.error());
+    if (key == nullptr) {
+        auto read = CacheKey::open(key_file, directory);
+        if (!read) return std::unexpected(read.error());
+        key = std::move(*read);
+    }
+    return OwnCache{std::move(*opened), std::move(key)};
 }
 
 uint64_t host_cpu_identity() {

@@ -3,6 +3,8 @@
 // It is opened once, so that a jail may close every other way to it afterwards. Several runs may share it.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -10,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "jit/engine/cache_key.h"
 #include "mmu/result.h"
 
 namespace arclight::jit {
@@ -31,6 +34,9 @@ class OpenFile {
   private:
     int fd_ = -1;
 };
+
+/// Whether it is this user's, with none of these rights for others.
+bool is_own(const struct stat& about, mode_t forbidden);
 
 class CacheDirectory {
   public:
@@ -73,6 +79,15 @@ class CacheDirectory {
     explicit CacheDirectory(int fd) : fd_(fd) {}
     const int fd_;
     unsigned next_draft_ = 0;
+};
+
+/// The directory and what authenticates its files: what a store of code begins with.
+struct OwnCache {
+    std::unique_ptr<CacheDirectory> directory;
+    std::shared_ptr<const CacheKey> key;
+    /// With `key`, key_file is not looked at.
+    static Result<OwnCache> open(const std::string& directory, const std::string& key_file,
+                                 std::shared_ptr<const CacheKey> key);
 };
 
 /// Says which host CPU this is, by what code generators look at.

@@ -11,17 +11,12 @@
 #include <cstring>
 #include <filesystem>
 
+#include "jit/engine/cache_directory.h"
+
 namespace arclight::jit {
 
 namespace {
 namespace fs = std::filesystem;
-
-struct File {
-    int fd = -1;
-    ~File() {
-        if (fd >= 0) close(fd);
-    }
-};
 
 /// Whether `path` is `directory` or below, both with their symbolic links resolved.
 bool lies_in(const fs::path& path, const fs::path& directory) {
@@ -29,10 +24,6 @@ bool lies_in(const fs::path& path, const fs::path& directory) {
     const fs::path inner = fs::weakly_canonical(path, error), outer = fs::weakly_canonical(directory, error);
     const auto [in, out] = std::ranges::mismatch(inner, outer);
     return out == outer.end() || (std::next(out) == outer.end() && out->empty());
-}
-
-bool is_own(const struct stat& about, mode_t forbidden) {
-    return about.st_uid == geteuid() && (about.st_mode & forbidden) == 0;
 }
 
 bool fill_random(std::span<uint8_t> bytes) {
@@ -51,14 +42,14 @@ bool make_file(int directory, const char* name, std::span<const uint8_t> secret)
     uint64_t random = 0;
     if (!fill_random({reinterpret_cast<uint8_t*>(&random), sizeof random})) return false;
     const std::string temporary = fmt::format("{}.{:016x}.new", name, random);
-    const File file{
-        openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
-    if (file.fd < 0) return false;
+    const OpenFile file(
+        openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file) return false;
     // The mode does not depend on the user's umask.
-    bool made = fchmod(file.fd, 0600) == 0;
-    if (made && write(file.fd, secret.data(), secret.size()) != static_cast<ssize_t>(secret.size()))
+    bool made = fchmod(file.fd(), 0600) == 0;
+    if (made && write(file.fd(), secret.data(), secret.size()) != static_cast<ssize_t>(secret.size()))
         made = false, errno = ENOSPC;
-    made = made && fsync(file.fd) == 0;
+    made = made && fsync(file.fd()) == 0;
     made = made && (linkat(directory, temporary.c_str(), directory, name, 0) == 0 || errno == EEXIST);
     const int error = errno;
     unlinkat(directory, temporary.c_str(), 0);
@@ -78,29 +69,29 @@ Result<std::unique_ptr<CacheKey>> CacheKey::open(const std::string& path, const 
     fs::create_directories(directory_path.parent_path(), error);
     if (mkdir(directory_path.c_str(), 0700) != 0 && errno != EEXIST)
         return failure("cannot make '{}': {}", directory_path.native(), std::strerror(errno));
-    const File directory{::open(directory_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const OpenFile directory(::open(directory_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct stat about {};
-    if (directory.fd < 0 || fstat(directory.fd, &about) != 0)
+    if (!directory || fstat(directory.fd(), &about) != 0)
         return failure("cannot open '{}': {}", directory_path.native(), std::strerror(errno));
     if (!is_own(about, S_IWGRP | S_IWOTH))
         return failure("others than this user may write to '{}'", directory_path.native());
 
     const auto open_file = [&] {
-        return openat(directory.fd, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        return openat(directory.fd(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     };
     Secret secret;
-    File file{open_file()};
-    if (file.fd < 0 && errno == ENOENT) {
+    OpenFile file(open_file());
+    if (!file && errno == ENOENT) {
         if (!fill_random(secret)) return failure("no random numbers for a key: {}", std::strerror(errno));
-        if (!make_file(directory.fd, name.c_str(), secret))
+        if (!make_file(directory.fd(), name.c_str(), secret))
             return failure("cannot make '{}': {}", path, std::strerror(errno));
-        file.fd = open_file();
+        file = OpenFile(open_file());
     }
-    if (file.fd < 0 || fstat(file.fd, &about) != 0)
+    if (!file || fstat(file.fd(), &about) != 0)
         return failure("cannot open '{}': {}", path, std::strerror(errno));
     if (!S_ISREG(about.st_mode) || !is_own(about, S_IRWXG | S_IRWXO))
         return failure("'{}' is not a file of this user's alone", path);
-    if (about.st_size != kBytes || read(file.fd, secret.data(), kBytes) != kBytes)
+    if (about.st_size != kBytes || read(file.fd(), secret.data(), kBytes) != kBytes)
         return failure("'{}' is damaged: remove it to have a new one made", path);
     std::unique_ptr<CacheKey> key(new CacheKey(secret));
     sodium_memzero(secret.data(), secret.size());

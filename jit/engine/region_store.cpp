@@ -66,15 +66,10 @@ RegionStore::RegionStore(const Options& options, std::unique_ptr<CacheDirectory>
 }
 
 Result<std::unique_ptr<RegionStore>> RegionStore::open(const Options& options) {
-    auto directory = CacheDirectory::open(options.directory);
-    if (!directory) return std::unexpected(directory.error());
-    auto key = options.key;
-    if (key == nullptr) {
-        auto opened = CacheKey::open(options.key_file, options.directory);
-        if (!opened) return std::unexpected(opened.error());
-        key = std::move(*opened);
-    }
-    return std::unique_ptr<RegionStore>(new RegionStore(options, std::move(*directory), std::move(key)));
+    auto cache = OwnCache::open(options.directory, options.key_file, options.key);
+    if (!cache) return std::unexpected(cache.error());
+    return std::unique_ptr<RegionStore>(
+        new RegionStore(options, std::move(cache->directory), std::move(cache->key)));
 }
 
 void RegionStore::set_fingerprint(const std::string& fingerprint) {
