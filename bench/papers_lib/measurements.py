@@ -124,7 +124,7 @@ MEASUREMENTS = {
                           ("--only", "instructions", "--programs", "sort")),
     "prepare": Measurement(["bench/prepare", "--rounds", "3", "--json", "OUT/prepare.json"], "prepare.json", prepare, 6),
     "svio": Measurement(["bench/svio", "--rounds", "4", "--json", "OUT/svio.json"], "svio.json", svio, 15),
-    "spinning": Measurement(["bench/spinning", "--json", "OUT/spinning.json"], "spinning.json", spinning, 40),
+    "spinning": Measurement(["bench/spinning", "--rounds", "2", "--seconds", "0.4", "--json", "OUT/spinning.json"], "spinning.json", spinning, 8),
     "isolation": Measurement(["bench/isolation", "--json", "OUT/isolation.json"], "isolation.json", isolation, 3),
-    "registers": Measurement(["bench/registers", "--json", "OUT/registers.json"], "registers.json", registers, 40, ("--rounds", "0")),
+    "registers": Measurement(["bench/registers", "--rounds", "2", "--json", "OUT/registers.json"], "registers.json", registers, 20, ("--rounds", "0")),
 }
