@@ -60,12 +60,14 @@ def hammer(name, options, what, extra=""):
 
 
 for policy in POLICIES:
-    hammer(policy, ["--accel", "process"], "one CPU")
+    if guest.NIGHTLY or policy in ("ssp", "tsp"):
+        hammer(policy, ["--accel", "process"], "one CPU")
     threads = "".join(f"; threads {t} {seconds / 3}" for t in ("map", "protect", "fork"))
     hammer(policy, ["--accel", "process", "--smp", "3"], "3 CPUs", threads)
     if policy == "tsp-unsync" and not guest.NIGHTLY:
         continue
-    hammer(policy, ["--accel", "process", *MOVED], "one CPU, under moves")
+    if guest.NIGHTLY or policy in ("ssp-nocache", "tsp"):
+        hammer(policy, ["--accel", "process", *MOVED], "one CPU, under moves")
     hammer(policy, ["--accel", "process", "--smp", "3", *MOVED], "3 CPUs, under moves")
     # A window fault can take a fifth of a millisecond on a paravirtual /dev/kvm.
     if kvm and guest.NIGHTLY:

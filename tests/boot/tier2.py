@@ -12,7 +12,7 @@ SHARE = 20 if guest.NIGHTLY else 100  # one block of this number
 WORLDS = [["--accel", "process"], ["--accel", "process", "--smp", "2"]]
 if os.access("/dev/kvm", os.W_OK):
     WORLDS += [["--accel", "kvm"], ["--accel", "kvm", "--windows", "off"]]
-BOOTS = 3 * SHARE if guest.NIGHTLY else len(WORLDS)
+BOOTS = 3 * SHARE if guest.NIGHTLY else len(WORLDS) - 1
 COMMAND = ["sh", "-c", "uname -r; seq 1 4000 | sort -n | md5sum; seq 1 9 | awk '{ s += $1 / 7 } END { print s }'; "
            "dd if=/bin/busybox bs=64k 2> /dev/null | gzip -c | gunzip -c | sha256sum"]
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Programs that compute while their code is invalidated and rewritten, with too little room for translated code and a
-compiler that fails or hardly ever gets the CPU: no wrong result, and bounded memory. Half a minute; an hour with
+compiler that fails or hardly ever gets the CPU: no wrong result, and bounded memory. A third of a minute; an hour with
 ARCLIGHT_NIGHTLY."""
 import json, os, re, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.environ["ARCLIGHT_SOURCE"], "tests/boot"))
 import guest
 from guest import Failures, Guest, skip
 
-SECONDS = int(os.environ.get("ARCLIGHT_SOAK_SECONDS", 3450 if guest.NIGHTLY else 30))  # with the boots, an hour
+SECONDS = int(os.environ.get("ARCLIGHT_SOAK_SECONDS", 3450 if guest.NIGHTLY else 20))  # with the boots, an hour
 MIB = 1 << 20
 RAM = 512 * MIB
 # What tier 2 may need beside what tier 1 needs: LLVM itself, and the code that it makes.
