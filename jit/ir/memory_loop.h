@@ -44,7 +44,7 @@ struct MemoryLoop {
     struct Induction {
         uint8_t reg;
         int64_t step;
-        bool word;  ///< its upper half becomes zero
+        bool word;  ///< modulo 2^32; a turn makes its upper half zero
     };
     /// What the exit compares after a turn: registers plus constants. One moves with the turns, towards the other.
     struct Count {

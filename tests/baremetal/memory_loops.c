@@ -242,7 +242,7 @@ static void trial(const struct form* f) {
     r.x[0] = to + shift;
     r.x[1] = from + shift;
     r.x[2] = bytes;
-    r.x[3] = aligned;
+    r.x[3] = f->run == lines_of_zeros ? to : aligned;
     r.x[4] = from + bytes;
     r.x[5] = turns;
     r.x[6] = f->run == the_kernel_s_copy_to_programs ? to : r.x[6];

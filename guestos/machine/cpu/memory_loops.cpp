@@ -213,10 +213,8 @@ void MemoryPath::run_loop(const MemoryLoop& loop) {
             else
                 x[u.reg] = value.d[0];
         }
-    for (const MemoryLoop::Induction& i : loop.inductions) {
-        x[i.reg] += turns * static_cast<uint64_t>(i.step);
-        if (i.word) x[i.reg] = static_cast<uint32_t>(x[i.reg]);
-    }
+    // The upper half of a 32-bit one becomes zero in the turn that follows.
+    for (const MemoryLoop::Induction& i : loop.inductions) x[i.reg] += turns * static_cast<uint64_t>(i.step);
     ++stats_.memory_loop_runs;
     stats_.memory_loop_bytes += bytes;
 }
