@@ -37,6 +37,7 @@ class Finder {
         loop_ = std::make_unique<MemoryLoop>();
         if (!find_inductions() || !find_count(block_[back_edge_].args[0])) return nullptr;
         if (!place(stores_, loop_->to) || !describe_values()) return nullptr;
+        if (is_zeroed_ != loop_->is_zeroed) return nullptr;
         loop_->least = std::bit_ceil(std::max(4u, kCallInsns / turn_insns_));
         return std::move(loop_);
     }
@@ -106,6 +107,21 @@ class Finder {
                     if (info(i.op).effects != 'P') return false;
             }
         }
+        return find_block_size();
+    }
+
+    /// A register may have the size of the blocks that are zeroed.
+    bool find_block_size() {
+        for (unsigned x = 0; x < kX; ++x) {
+            if (x_set_[x] == kNoRef) continue;
+            const Inst& i = at(x_set_[x]);
+            if ((i.op != Op::Add && i.op != Op::Sub) || i.type != Type::I64 || at(i.args[1]).op != Op::GetX)
+                continue;
+            const auto size = static_cast<uint8_t>(at(i.args[1]).imm);
+            if (x_set_[size] != kNoRef || (is_zeroed_ != MemoryLoop::kNoRegister && is_zeroed_ != size))
+                return false;
+            is_zeroed_ = size;
+        }
         return true;
     }
 
@@ -116,8 +132,10 @@ class Finder {
         a.word = (at(r).op == Op::Add || at(r).op == Op::Sub) && at(r).type == Type::I32;
         while (at(r).op == Op::Add || at(r).op == Op::Sub) {
             const Inst& sum = at(r);
-            if ((sum.type == Type::I32) != a.word || at(sum.args[1]).op != Op::Const) return {};
-            const auto by = static_cast<int64_t>(at(sum.args[1]).imm);
+            const Inst& term = at(sum.args[1]);
+            const bool size = term.op == Op::GetX && term.imm == is_zeroed_;
+            if ((sum.type == Type::I32) != a.word || (term.op != Op::Const && !size)) return {};
+            const auto by = size ? int64_t{MemoryLoop::kZeroed} : static_cast<int64_t>(term.imm);
             a.plus += sum.op == Op::Add ? by : -by;
             if (a.word) a.plus = static_cast<int32_t>(a.plus);
             r = sum.args[0];
@@ -298,6 +316,7 @@ class Finder {
         loop_->kind = MemoryLoop::Kind::Fill;
         if (stores_[0].value == kNoRef) {
             loop_->kind = MemoryLoop::Kind::Zero;
+            loop_->is_zeroed = is_zeroed_;
             return std::ranges::all_of(stores_, [](const Access& s) { return s.value == kNoRef; });
         }
         for (const Access& store : stores_) {
@@ -321,6 +340,7 @@ class Finder {
     std::unique_ptr<MemoryLoop> loop_;
     Ref back_edge_ = kNoRef;
     unsigned turn_insns_ = 0;
+    uint8_t is_zeroed_ = MemoryLoop::kNoRegister;
     size_t carried_ = 0;  ///< registers that have for the next turn what this one loads
     std::array<Ref, kX> x_set_, x_read_;
     std::array<Ref, kV> v_set_, v_read_;

@@ -17,6 +17,7 @@ struct MemoryLoop {
     /// GuestState's: 0 to 30, 31 is SP.
     static constexpr uint8_t kNoRegister = 32;
     static constexpr unsigned kMaxBytes = 256;  ///< of a turn
+    static constexpr unsigned kZeroed = 64;     ///< by Op::ZeroBlock
 
     enum class Kind : uint8_t {
         Copy,
@@ -76,6 +77,8 @@ struct MemoryLoop {
     std::vector<Unit> units;  ///< of Fill, and the registers of DelayedCopy
     std::vector<Induction> inductions;
     Count count;
+    uint8_t is_zeroed =
+        kNoRegister;  ///< of Zero: a register with kZeroed in it, else it is another loop; the kernel reads it from DCZID_EL0
     uint32_t least = 0;  ///< turns for which a call of C++ is worth its price; a power of two
 
     /// How many turns at least are followed by another one, if the registers are x[0..31] (SP is x[31]) now.

@@ -142,6 +142,11 @@ FORM(lines_of_zeros,
      "add x3,x3,#64\n"
      "subs x2,x2,#64\n"
      "b.hi 1b")
+FORM(lines_by_their_size,
+     "dc zva,x3\n"
+     "add x3,x3,x4\n"
+     "subs x2,x2,x4\n"
+     "b.gt 1b")
 FORM(a_page,
      "dc zva,x3\n"
      "add x3,x3,#64\n"
@@ -185,6 +190,7 @@ static const struct form {
     {"a pattern downwards", a_pattern_downwards, -16},
     {"three bytes", three_bytes, 3},
     {"lines of zeros", lines_of_zeros, 64},
+    {"lines by their size", lines_by_their_size, 64},
     {"a page", a_page, 64},
     {"pages", pages, 32},
     {"to a signed limit", to_a_signed_limit, 8},
@@ -247,6 +253,7 @@ static void trial(const struct form* f) {
     r.x[5] = turns;
     r.x[6] = f->run == the_kernel_s_copy_to_programs ? to : r.x[6];
     if (f->run == by_an_index) r.x[7] = 0;
+    if (f->run == lines_by_their_size) r.x[4] = pick(4) == 0 ? 128 : 64;
     r.x[8] = to + bytes;
     f->run(&r);
     for (unsigned i = 0; i < 16; ++i) add(r.x[i]);

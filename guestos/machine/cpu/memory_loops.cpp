@@ -22,7 +22,6 @@ using mmu::kPageSize;
 
 namespace {
 constexpr uint64_t kMost = 64 << 10;
-constexpr uint64_t kZeroed = 64;  ///< by DC ZVA
 
 /// The host's memory behind guest addresses that follow one another.
 struct Run {
@@ -137,10 +136,11 @@ void MemoryPath::find_runs(uint64_t va, uint64_t turn, uint64_t bytes, bool down
 void MemoryPath::run_loop(const MemoryLoop& loop) {
     if (state_.interrupt.load(std::memory_order_relaxed) != 0) return;
     uint64_t* const x = state_.x;
+    if (loop.is_zeroed != MemoryLoop::kNoRegister && x[loop.is_zeroed] != MemoryLoop::kZeroed) return;
     uint64_t turns = std::min<uint64_t>(loop.turns(x), kMost / loop.bytes - 1);
     if (turns == 0) return;
     const uint64_t to_va = loop.to.address(x);
-    if (loop.kind == MemoryLoop::Kind::Zero && to_va % kZeroed != 0) return;
+    if (loop.kind == MemoryLoop::Kind::Zero && to_va % MemoryLoop::kZeroed != 0) return;
     const bool copies = loop.kind == MemoryLoop::Kind::Copy || loop.kind == MemoryLoop::Kind::DelayedCopy;
     const bool delayed = loop.kind == MemoryLoop::Kind::DelayedCopy;
     Runs to(loop.down), from(loop.down);

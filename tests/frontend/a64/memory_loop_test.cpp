@@ -65,6 +65,8 @@ TEST(MemoryLoop, IsFound) {
         {"a pattern", Kind::Fill, 16, {0xa8811404, 0xf1000442, 0x54ffffc1}},
         {"lines of zeros", Kind::Zero, 64, {0xd50b7423, 0x91010063, 0xf1010042, 0x54ffffa8}},
         {"a page", Kind::Zero, 64, {0xd50b7420, 0x91010000, 0xf2402c1f, 0x54ffffa1}},
+        {"a page by the size of a line", Kind::Zero, 64, {0xd50b7420, 0x8b010000, 0xf2402c1f, 0x54ffffa1}},
+        {"lines by their size", Kind::Zero, 64, {0xd50b7423, 0x8b040063, 0xeb040042, 0x54ffffaa}},
         {"pages",
          Kind::Copy,
          32,
@@ -88,6 +90,8 @@ TEST(MemoryLoop, IsNothingElse) {
         std::vector<uint32_t> code;
     };
     const Case cases[] = {
+        {"a register's step: str x3, [x0]; add x0, x0, x1; subs x2, x2, #8",
+         {0xf9000003, 0x8b010000, 0xf1002042, 0x54ffffa1}},
         {"a sum", {0xf8408423, 0xf8008403, 0x8b030084, 0xf1002042, 0x54ffff81}},
         {"a gap", {0xf8410423, 0xf8010403, 0xf1002042, 0x54ffffa1}},
         {"another order", {0xa8c11c26, 0xa8811807, 0xf1004042, 0x54ffffa1}},
