@@ -359,6 +359,7 @@ struct RunOptions {
     std::string gdb;                        ///< where a debugger connects (gdb/address.h); empty: nowhere
     std::vector<std::string> lightv_files;  ///< directories of files that `control` may name
     SandboxMode sandbox = kDefaultSandbox;
+    bool memory_loops = true;  ///< jit/ir/memory_loop.h
     bool spectre =
         false;         ///< guest code must not learn of this process by what the host executes speculatively
     std::string user;  ///< NAME, UID or either with :GID; empty: the one that started it

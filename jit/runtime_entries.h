@@ -34,6 +34,8 @@ enum RuntimeEntry : unsigned {
     /// HelperFn, with the address of an ir::Block: interprets the block (EngineOptions::interpret). Leaves as
     /// the block does.
     kInterpret,
+    /// HelperFn, with the address of an ir::MemoryLoop: runs as many turns of it at once as it can; perhaps none.
+    kMemoryLoop,
     /// uint64_t fn(GuestState&, uint64_t a, uint64_t b, uint64_t c): IR CallRuntime with id 0; others follow.
     kFirstHelper = 8,
 };

@@ -315,6 +315,25 @@ void ExitEmitter::cold_call(const ColdArgs& args) {
     jump_back(args);
 }
 
+/// At a block's start nothing is in registers that C++ wants, or that it may change.
+void ExitEmitter::emit_memory_loop(const Inst& i) {
+    flags_.clobber();
+    const ClassScope scope(as_, jit::HostClass::Call);
+    const Reg64 many = regs_.use(i.args[0]);
+    ctx_.slots.drop_all_homes();
+    regs_.evict_caller_saved();
+    as_.test(many, many);
+    const ColdArgs args{.imm = static_cast<int64_t>(i.imm)};
+    cold_.resume_here(cold_.jump(kNe, cold_fn<&ExitEmitter::cold_memory_loop>, args));
+    as_.start_segment();
+}
+
+void ExitEmitter::cold_memory_loop(const ColdArgs& args) {
+    as_.mov(rsi, static_cast<uint64_t>(args.imm));
+    call_helper(ir::kCallInteger, uint64_t{jit::kMemoryLoop} << 16 | ctx_.insn_offset);
+    jump_back(args);
+}
+
 void ExitEmitter::emit_call(const Inst& i) {
     const bool raises = (i.aux & ir::kCallMayRaise) != 0, ends = (i.aux & ir::kCallEndsBlock) != 0;
     const bool writes = (i.aux & ir::kCallWritesState) != 0;

@@ -38,6 +38,8 @@ class ExitEmitter : public Emitter {
     void cold_promote(const ColdArgs& args);
     void emit_runtime_exit(const Inst& i);
     void emit_call(const Inst& i);
+    void emit_memory_loop(const Inst& i);
+    void cold_memory_loop(const ColdArgs& args);
     void cold_call(const ColdArgs& args);
 
   private:

@@ -121,6 +121,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         else
             return complain("--place: " + ways.error(), kExitUsage);
         options.sandbox = sandbox_mode(words->sandbox);
+        options.memory_loops = words->memory_loops == "on";
         options.spectre = words->spectre == "on";
         options.host_suspend =
             words->host_suspend == "pass" ? devices::HostSuspend::Pass : devices::HostSuspend::Pause;

@@ -368,6 +368,13 @@ void add_run_words(CLI::App& command, RunWords& words) {
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_jit_room), ""))
         ->group(execution);
+    command
+        .add_option(
+            "--memory-loops", words.memory_loops,
+            "on: loops that copy or fill memory run many turns at once; off: one after the other [on]")
+        ->type_name("on|off")
+        ->check(one_of({"on", "off"}))
+        ->group(execution);
     command.add_option("--jit-code", words.jit_code, "room for code that LLVM compiled [64M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_jit_room), ""))

@@ -22,7 +22,7 @@ struct RunWords {
     std::string fastmem = "auto", direct_memory = "off", lightv_stage = "auto";
     std::string mmu = "ssp", spin = "hand-over";
     std::string jit = "auto";
-    std::string registers = "memory";
+    std::string registers = "memory", memory_loops = "on";
     std::string jit_cache, jit_cache_blocks, jit_cache_size, jit_code;
     std::vector<std::string> place;
     std::string trace;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "jit/host_code.h"
+#include "jit/ir/memory_loop.h"
 #include "mmu/guest_memory.h"
 
 namespace arclight::jit {
@@ -85,6 +86,7 @@ struct TranslationBlock {
     std::vector<uint32_t> slots;           ///< what predict_slots() said of each plain access; empty: nothing
 
     CompiledBlock code;
+    std::unique_ptr<const ir::MemoryLoop> memory_loop;  ///< that `code` has run at once, if it is one
     std::unique_ptr<ir::Block> interpreted;  ///< what `code` has the interpreter execute, if it does
     std::vector<uint32_t> incoming;          ///< link slots of other blocks that may be linked to this one
     std::vector<const TranslationBlock*> linked;  ///< by exit: the block it was last linked to

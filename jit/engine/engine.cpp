@@ -128,6 +128,8 @@ std::unique_ptr<TranslationBlock> Engine::compile_block(uint64_t pa, uint32_t tr
             frontend_.translate(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
                                 limit);
         block->spins = options_.concurrent && ir::spins(ir_);
+        block->memory_loop = options_.memory_loops && !stop ? find_memory_loop(translation_flags) : nullptr;
+        if (block->memory_loop != nullptr) ir::run_memory_loop(ir_, *block->memory_loop);
         if (counter == kNoCounter && !stop && !block->spins) counter = new_counter(translation_flags);
         if (!sites_.empty()) mark_sites(ir_);
         if (!expected_devices_.empty()) count_expected_devices(ir_);
@@ -149,6 +151,13 @@ std::unique_ptr<TranslationBlock> Engine::compile_block(uint64_t pa, uint32_t tr
     return block;
 }
 
+/// Memory that is reached through page tables is not in the soft TLB, and what looks at each instruction must see it.
+std::unique_ptr<const ir::MemoryLoop> Engine::find_memory_loop(uint32_t translation_flags) const {
+    if ((translation_flags & translation_flag::kFastmem) != 0 || !frontend_.may_promote(translation_flags))
+        return nullptr;
+    return ir::find_memory_loop(ir_);
+}
+
 TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, const GuestState* state) {
     if (!has_room_to_describe()) return nullptr;
     const bool timed = stats_.blocks % kTimedEvery == 0;
@@ -165,7 +174,9 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     if (block == nullptr) {
         block = compile_block(pa, translation_flags, state, stop, counter);
         if (block == nullptr) return nullptr;
-        if (storable && !has_site(pa, block->guest_bytes)) keep(*block, pa, translation_flags);
+        // That code has the loop's address in it.
+        if (storable && block->memory_loop == nullptr && !has_site(pa, block->guest_bytes))
+            keep(*block, pa, translation_flags);
     }
     block->pa = pa;
     block->translation_flags = translation_flags;

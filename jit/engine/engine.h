@@ -35,6 +35,7 @@ struct EngineOptions {
     bool spectre = false;           ///< CodeOptions::spectre, and regions likewise
     bool vector_registers = false;  ///< CodeOptions::vector_registers; not with tier 2 or the interpreter
     bool profile_host = false;      ///< counts the host instructions that blocks execute (host_profile.h)
+    bool memory_loops = false;  ///< loops that copy or fill memory run many turns at once (ir/memory_loop.h)
     bool interpret = false;         ///< every block by ir::Interpreter; not with tier 2 or fastmem
     /// Where tier 1's blocks are kept for the next run (block_store.h); empty: nowhere. Not with the interpreter or profile_host.
     std::string store_directory;
@@ -213,6 +214,7 @@ class Engine {
     bool has_site(uint64_t pa, uint64_t bytes) const;
     std::unique_ptr<TranslationBlock> take_stored(uint64_t pa, uint32_t translation_flags, uint32_t& counter);
     void keep(const TranslationBlock& block, uint64_t pa, uint32_t translation_flags);
+    std::unique_ptr<const ir::MemoryLoop> find_memory_loop(uint32_t translation_flags) const;
     std::unique_ptr<TranslationBlock> compile_block(uint64_t pa, uint32_t translation_flags,
                                                     const GuestState* state, bool stop, uint32_t& counter);
 

@@ -284,6 +284,11 @@ bool Interpreter::step(const Inst& i) {
             set(fn(state_, p[0], p[1], p[2]));
             return state_.exit_request != 0 || (i.aux & kCallEndsBlock) != 0;
         }
+        case Op::MemoryLoop:
+            if (arg(0) != 0)
+                reinterpret_cast<HelperFn>(const_cast<void*>(state_.runtime.entry[kMemoryLoop]))(state_,
+                                                                                                 i.imm, 0, 0);
+            return false;
         case Op::IntToF: return out(w || i.type == Type::F32 ? static_cast<uint32_t>(arg(0)) : arg(0));
         case Op::FToInt: return out(arg(0));
         default: return reference(i);

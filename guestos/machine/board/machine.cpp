@@ -222,6 +222,7 @@ void Machine::make_engine() {
                            .spectre = options_.spectre,
                            .vector_registers = options_.registers == RegisterHome::Simd,
                            .profile_host = !options_.profile_host.empty(),
+                           .memory_loops = options_.memory_loops,
                            .interpret = interpret,
                            .store_directory = store ? options_.jit_cache : "",
                            .store_key_file = options_.jit_cache_key,

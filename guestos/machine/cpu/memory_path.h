@@ -15,6 +15,7 @@
 #include "guestos/machine/cpu/shadow_pager.h"
 #include "guestos/machine/cpu/vcpu_core.h"
 #include "host/memory_fault.h"
+#include "jit/ir/memory_loop.h"
 #include "jit/memory_access.h"
 
 namespace arclight::guestos {
@@ -48,6 +49,8 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     void store_tag_block(uint64_t va, uint64_t tags);
     /// CPY and SET, which are helpers.
     void block_operation(const frontend::a64::BlockOperation& op);
+    /// RuntimeEntry kMemoryLoop: memory_loops.cpp.
+    void run_loop(const jit::ir::MemoryLoop& loop);
     // Scalable operations, which are helpers: elements.
     bool load(uint64_t va, unsigned size, uint64_t& value) override;
     bool store(uint64_t va, unsigned size, uint64_t value) override;
@@ -130,6 +133,9 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     uint8_t* cached_element(uint64_t va, unsigned size, bool write) const;
     Outcome element(jit::MemoryKind kind, uint64_t va, unsigned size);
+    template <typename Found>
+    void find_runs(uint64_t va, uint64_t turn, uint64_t bytes, bool down, bool write, bool unprivileged,
+                   Found& found) const;
     uint8_t* cached(uint64_t va, bool write, bool unprivileged) const;
     bool block_step(const frontend::a64::BlockOperation& op, uint64_t from, uint64_t to, unsigned log2,
                     uint64_t value);

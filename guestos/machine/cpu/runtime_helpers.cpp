@@ -262,6 +262,11 @@ uint64_t block_memory(GuestState& s, uint64_t packed, uint64_t, uint64_t) {
     return 0;
 }
 
+uint64_t memory_loop(GuestState& s, uint64_t loop, uint64_t, uint64_t) {
+    vcpu(s).memory().run_loop(*reinterpret_cast<const jit::ir::MemoryLoop*>(loop));
+    return 0;
+}
+
 uint64_t scalable(GuestState& s, uint64_t first, uint64_t second, uint64_t) {
     a64::scalable::execute(s, nullptr, a64::scalable::Operation::unpack(first, second));
     return 0;
@@ -296,6 +301,7 @@ void Vcpu::fill_runtime_table() {
     set(jit::kVectorCall, &backend::vector_call);
     set(jit::kPromote, &promote);
     set_integer.operator()<&region_guard>(jit::kRegionGuard);
+    set_integer.operator()<&memory_loop>(jit::kMemoryLoop);
     set(jit::kInterpret, &jit::ir::interpret_block);
     const auto helper = [&]<Helper id, jit::HelperFn function> {
         constexpr unsigned kEntry = jit::kFirstHelper + static_cast<unsigned>(id);
