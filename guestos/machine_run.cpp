@@ -124,6 +124,8 @@ Result<void> MachineRun::load() {
     if (placed && !given_.profile_sites.empty())
         machine_->stats().engine.record_sites(boot_->kernel.low, boot_->kernel.low + kernel_->bytes.size());
     if (placed && sites_) machine_->bind_sites(*sites_, kernel_->bytes, boot_->kernel.low);
+    // The guest has it. What the translator allocates takes the file's pages, which have been touched already.
+    if (kernel_ && given_.profile_sites.empty()) Bytes().swap(kernel_->bytes);
     const auto start = load_more(options_.loads, ram);
     if (!start) return std::unexpected(start.error());
     if (*start) boot_->entry = **start;
