@@ -29,7 +29,8 @@ void set_up_heap() {
     mallopt(M_TOP_PAD, kFirstPart);
     mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most there is
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    void* volatile grown = std::malloc(kHugePage);  // volatile: the compiler must not know that it is of no use
+    void* volatile grown =
+        std::malloc(kHugePage);  // volatile: the compiler must not know that it is of no use
     std::free(grown);
     const auto end = reinterpret_cast<uintptr_t>(sbrk(0)) / kHugePage * kHugePage;
     if (end <= kFirstPart) return;
