@@ -1,6 +1,9 @@
 #include "guestos/placement.h"
 
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <charconv>
 #include <optional>
 #include <string_view>
 
@@ -11,7 +14,7 @@ namespace {
 constexpr std::array<std::string_view, static_cast<size_t>(host::ThreadGroup::Count)> kGroups{
     "vcpus", "compiler", "devices"};
 
-constexpr std::string_view kCacheWays = "l3=";
+constexpr std::string_view kCacheWays = "l3=", kColours = "colours=";
 
 Result<host::CoreSet> parse_cores(const std::string& text, const host::CoreSet& permitted) {
     constexpr std::string_view kCache = "cache";
@@ -45,7 +48,7 @@ Result<host::CoreSet> parse_cores(const std::string& text, const host::CoreSet& 
 Result<host::Placement> parse_placement(std::span<const std::string> words, const host::CoreSet& permitted) {
     host::Placement placement;
     for (const std::string& word : words) {
-        if (word.starts_with(kCacheWays)) continue;
+        if (word.starts_with(kCacheWays) || word.starts_with(kColours)) continue;
         const size_t equals = word.find('=');
         const auto cores =
             parse_cores(equals == std::string::npos ? word : word.substr(equals + 1), permitted);
@@ -78,6 +81,40 @@ Result<uint64_t> parse_cache_ways(std::span<const std::string> words) {
         if (ways == 0) return failure("'{}' is no list of ways of a cache: write one such as 0-3", text);
     }
     return ways;
+}
+
+Result<host::PageColours> parse_colours(std::span<const std::string> words, unsigned usual) {
+    host::PageColours colours;
+    for (const std::string& word : words) {
+        if (!word.starts_with(kColours)) continue;
+        const std::string_view text = std::string_view(word).substr(kColours.size());
+        const size_t slash = text.find('/');
+        const auto list = host::CoreSet::parse(text.substr(0, slash));  // of numbers, whatever they count
+        if (!list) return failure("'{}' is no list of colours: write one such as 0-15/32", text);
+        unsigned of = usual;
+        if (slash != std::string_view::npos) {
+            const std::string_view number = text.substr(slash + 1);
+            const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), of);
+            if (error != std::errc{} || end != number.data() + number.size() || of < 2 || of > CPU_SETSIZE ||
+                !std::has_single_bit(of))
+                return failure("'{}' is no number of colours: a power of two from 2 to {}", number,
+                               CPU_SETSIZE);
+        } else if (usual < 2) {
+            return failure(
+                "this host does not say how many colours its second level of cache has: write them, "
+                "as in 0-15/32");
+        }
+        for (unsigned colour = of; colour < CPU_SETSIZE; ++colour)
+            if (list->contains(colour)) return failure("of {} colours none is number {}", of, colour);
+        colours = {.of = of, .chosen = *list};
+    }
+    return colours;
+}
+
+bool places_threads(std::span<const std::string> words) {
+    return std::ranges::any_of(words, [](const std::string& word) {
+        return !word.starts_with(kCacheWays) && !word.starts_with(kColours);
+    });
 }
 
 std::string placement_text(const host::Placement& placement) {

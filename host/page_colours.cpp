@@ -9,11 +9,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -108,6 +111,8 @@ class KernelsMover final : public PageMover {
     }
     std::expected<void, std::string> move(uint8_t* to, uint8_t* from, size_t bytes) override {
         if (faults_ < 0) return remap(to, from, bytes);
+        // Pages move to where there are none.
+        if (madvise(to, bytes, MADV_DONTNEED) != 0) return failed("the host does not move pages");
         for (size_t done = 0; done < bytes;) {
             MoveRequest request{reinterpret_cast<uint64_t>(to) + done,
                                 reinterpret_cast<uint64_t>(from) + done, bytes - done, 0, 0};
@@ -133,6 +138,62 @@ class KernelsMover final : public PageMover {
     const int pagemap_, faults_;
     unsigned mappings_ = 0;
 };
+
+/// Pages of chosen colours, out of memory that is kept until the end of this object.
+class Supply {
+  public:
+    Supply(const PageColours& colours, PageMover& mover, size_t most)
+        : colours_(colours), mover_(mover), most_(most), frames_(kChunk / kPage) {}
+
+    /// The next ones that follow each other, `most` at most, one at least.
+    std::expected<std::span<uint8_t>, std::string> next(size_t most) {
+        for (;; ++page_) {
+            if (page_ == frames_.size() || chunks_.empty())
+                if (auto more = look_at_more(); !more) return std::unexpected(more.error());
+            if (!good(page_)) continue;
+            const size_t first = page_;
+            while (page_ < frames_.size() && page_ - first < most && good(page_)) ++page_;
+            return std::span(chunks_.back().data() + first * kPage, (page_ - first) * kPage);
+        }
+    }
+    size_t looked_at() const { return chunks_.size() * kChunk; }
+
+  private:
+    bool good(size_t page) const {
+        return page < frames_.size() && frames_[page] != 0 && colours_.has(frames_[page]);
+    }
+    std::expected<void, std::string> look_at_more() {
+        if (looked_at() + kChunk > most_) return std::unexpected(std::string());
+        if (chunks_.emplace_back(kChunk).data() == nullptr) return failed("no memory to choose pages from");
+        page_ = 0;
+        return mover_.frames(chunks_.back().data(), frames_);
+    }
+
+    const PageColours& colours_;
+    PageMover& mover_;
+    const size_t most_;
+    std::vector<Chunk> chunks_;
+    std::vector<uint64_t> frames_;  ///< of the last chunk
+    size_t page_ = 0;               ///< the next one of it
+};
+
+/// An error that says nothing yet: the supply is at its end.
+std::string why_no_more(const std::string& error, const Supply& supply, size_t done, size_t bytes) {
+    if (!error.empty()) return error;
+    return std::to_string(done >> 20) + " of " + std::to_string(bytes >> 20) +
+           " MiB have these colours among the " + std::to_string(supply.looked_at() >> 20) +
+           " MiB that the host has to choose from";
+}
+
+/// What is likely to be looked at for so much memory.
+std::expected<void, std::string> check_room(size_t bytes, const PageColours& colours, size_t spare) {
+    const uint64_t wanted = uint64_t{bytes} / colours.chosen.count() * colours.of;
+    if (wanted <= spare) return {};
+    return std::unexpected(std::to_string(bytes >> 20) + " MiB in " + std::to_string(colours.chosen.count()) +
+                           " of " + std::to_string(colours.of) + " colours are chosen from " +
+                           std::to_string(wanted >> 20) + " MiB, and the host has " +
+                           std::to_string(spare >> 20) + " MiB to spare");
+}
 
 }  // namespace
 
@@ -160,41 +221,55 @@ bool in_virtual_machine() {
 std::expected<void, std::string> colour_memory(uint8_t* to, size_t bytes, const PageColours& colours,
                                                PageMover& mover, size_t most) {
     if (auto begun = mover.begin(to, bytes); !begun) return begun;
-    std::vector<Chunk> looked_at;
-    std::vector<uint64_t> frames(kChunk / kPage);
-    const auto fill = [&]() -> std::expected<void, std::string> {
-        for (size_t done = 0; done < bytes;) {
-            if ((looked_at.size() + 1) * kChunk > most)
-                return std::unexpected(std::to_string(done >> 20) + " of " + std::to_string(bytes >> 20) +
-                                       " MiB have these colours among the " +
-                                       std::to_string(looked_at.size() * (kChunk >> 20)) +
-                                       " MiB that the host has to choose from");
-            const Chunk& chunk = looked_at.emplace_back(kChunk);
-            if (chunk.data() == nullptr) return failed("no memory to choose pages from");
-            if (auto known = mover.frames(chunk.data(), frames); !known) return known;
-            for (size_t page = 0, next = 0; page < frames.size() && done < bytes; page = next) {
-                next = page + 1;
-                const auto good = [&](size_t k) { return frames[k] != 0 && colours.has(frames[k]); };
-                if (!good(page)) continue;
-                const size_t left = (bytes - done) / kPage;
-                while (next < frames.size() && next - page < left && good(next)) ++next;
-                const size_t run = (next - page) * kPage;
-                if (auto moved = mover.move(to + done, chunk.data() + page * kPage, run); !moved)
-                    return moved;
-                done += run;
-            }
-        }
-        return {};
-    };
-    const auto filled = fill();
+    Supply supply(colours, mover, most);
+    std::expected<void, std::string> filled;
+    for (size_t done = 0; done < bytes;) {
+        const auto pages = supply.next((bytes - done) / kPage);
+        filled = pages ? mover.move(to + done, pages->data(), pages->size())
+                       : std::unexpected(why_no_more(pages.error(), supply, done, bytes));
+        if (!filled) break;
+        done += pages->size();
+    }
     mover.end(to, bytes);
     return filled;
 }
 
-PageColourer::PageColourer(const PageColours& colours, int pagemap) : colours_(colours), pagemap_(pagemap) {}
+std::expected<void, std::string> recolour_memory(uint8_t* to, size_t bytes, const PageColours& colours,
+                                                 PageMover& mover, size_t most) {
+    if (auto begun = mover.begin(to, bytes); !begun) return begun;
+    Supply supply(colours, mover, most);
+    std::vector<uint64_t> frames;
+    std::array<uint8_t, kPage> content;
+    std::expected<void, std::string> changed;
+    size_t lost = bytes;  // where a page was when it could not be moved
+    for (size_t block = 0; block < bytes && changed; block += kChunk) {
+        frames.resize(std::min(kChunk, bytes - block) / kPage);
+        changed = mover.frames(to + block, frames);
+        for (size_t k = 0; k < frames.size() && changed; ++k) {
+            if (frames[k] != 0 && colours.has(frames[k])) continue;
+            const size_t at = block + k * kPage;
+            const auto page = supply.next(1);
+            if (!page) {
+                changed = std::unexpected(why_no_more(page.error(), supply, at, bytes));
+                break;
+            }
+            std::memcpy(content.data(), to + at, kPage);
+            std::memcpy(page->data(), content.data(), kPage);
+            changed = mover.move(to + at, page->data(), kPage);
+            if (!changed) lost = at;
+        }
+    }
+    mover.end(to, bytes);
+    if (lost < bytes) std::memcpy(to + lost, content.data(), kPage);
+    return changed;
+}
+
+PageColourer::PageColourer(const PageColours& colours, int pagemap, int meminfo)
+    : colours_(colours), pagemap_(pagemap), meminfo_(meminfo) {}
 
 PageColourer::~PageColourer() {
     close(pagemap_);
+    if (meminfo_ >= 0) close(meminfo_);
     if (faults_ >= 0) close(faults_);
 }
 
@@ -207,7 +282,8 @@ std::expected<std::shared_ptr<PageColourer>, std::string> PageColourer::open(con
                                                                              const std::string& pagemap) {
     const int file = ::open(pagemap.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) return failed("cannot open " + pagemap);
-    std::shared_ptr<PageColourer> opened(new PageColourer(colours, file));
+    const int meminfo = ::open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    std::shared_ptr<PageColourer> opened(new PageColourer(colours, file, meminfo));
     // Without the right every page has the number 0.
     const Chunk sample(kPage);
     uint64_t frame = 0;
@@ -218,18 +294,64 @@ std::expected<std::shared_ptr<PageColourer>, std::string> PageColourer::open(con
         return std::unexpected(
             "which pages of the host's memory a process has is told to root on it alone (CAP_SYS_ADMIN)");
     opened->faults_ = open_mover();
-    std::ifstream in("/proc/meminfo");
-    for (std::string name; in >> name && name != "MemAvailable:";) in.ignore(256, '\n');
-    size_t kib = 0;
-    in >> kib;
-    constexpr size_t kLeft = 8;  // of which one part stays for others
-    opened->spare_ = (kib << 10) / kLeft * (kLeft - 1);
     return opened;
 }
 
-std::expected<void, std::string> PageColourer::colour(uint8_t* to, size_t bytes) const {
-    KernelsMover mover(pagemap_, faults_);
-    return colour_memory(to, bytes, colours_, mover, spare_);
+/// Of what is available one part stays for others.
+size_t PageColourer::spare() const {
+    constexpr size_t kParts = 8;
+    constexpr std::string_view kName = "MemAvailable:";
+    std::array<char, 4096> text;
+    const ssize_t got = pread(meminfo_, text.data(), text.size(), 0);
+    const std::string_view all(text.data(), static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    size_t at = all.find(kName);
+    if (at == std::string_view::npos) return 0;
+    at = std::min(all.find_first_not_of(' ', at + kName.size()), all.size());
+    size_t kib = 0;
+    std::from_chars(all.data() + at, all.data() + all.size(), kib);
+    return (kib << 10) / kParts * (kParts - 1);
 }
+
+PageColours PageColourer::colours() const {
+    const std::lock_guard guard(lock_);
+    return colours_;
+}
+
+std::expected<void, std::string> PageColourer::colour(uint8_t* to, size_t bytes) const {
+    const std::lock_guard guard(lock_);
+    KernelsMover mover(pagemap_, faults_);
+    const size_t most = spare();
+    if (auto room = check_room(bytes, colours_, most); !room) return room;
+    return colour_memory(to, bytes, colours_, mover, most);
+}
+
+std::expected<void, std::string> PageColourer::recolour(uint8_t* to, size_t bytes,
+                                                        const PageColours& colours) {
+    const std::lock_guard guard(lock_);
+    if (faults_ < 0)
+        return std::unexpected("this kernel does not move pages of memory that is in use (Linux 6.8)");
+    KernelsMover mover(pagemap_, faults_);
+    const size_t most = spare();
+    if (auto room = check_room(bytes, colours, most); !room) return room;
+    auto done = recolour_memory(to, bytes, colours, mover, most);
+    if (done) colours_ = colours;
+    return done;
+}
+
+namespace {
+std::shared_ptr<PageColourer>& chosen_colourer() {
+    static std::shared_ptr<PageColourer> chosen;
+    return chosen;
+}
+}  // namespace
+
+std::expected<void, std::string> choose_page_colours(const PageColours& colours) {
+    auto opened = PageColourer::open(colours);
+    if (!opened) return std::unexpected(opened.error());
+    chosen_colourer() = std::move(*opened);
+    return {};
+}
+
+std::shared_ptr<PageColourer> page_colourer() { return chosen_colourer(); }
 
 }  // namespace arclight::host

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 
@@ -36,10 +37,11 @@ class PageMover {
     virtual ~PageMover() = default;
     /// The numbers of the pages from `first` on; 0: not told.
     virtual std::expected<void, std::string> frames(const uint8_t* first, std::span<uint64_t> to) = 0;
-    /// Before the first move() to [to, to + bytes), where nothing has been written, and after the last one.
+    /// Before the first move() to [to, to + bytes), and after the last one.
     virtual std::expected<void, std::string> begin(uint8_t* to, size_t bytes) = 0;
     virtual void end(uint8_t* to, size_t bytes) = 0;
-    /// The pages at `from` are those at `to` from now on.
+    /// The pages at `from` are those at `to` from now on, in the place of what was there. After an error nothing may be at `to`, and the
+    /// thread that touches it before end() would wait for ever.
     virtual std::expected<void, std::string> move(uint8_t* to, uint8_t* from, size_t bytes) = 0;
 };
 
@@ -48,6 +50,10 @@ class PageMover {
 /// line, without a name in front; then some of the pages are there.
 std::expected<void, std::string> colour_memory(uint8_t* to, size_t bytes, const PageColours& colours,
                                                PageMover& mover, size_t most);
+/// The same for memory that has content, which stays; pages that have these colours already stay, too. Nobody else writes there meanwhile, and no
+/// device has the pages' own addresses.
+std::expected<void, std::string> recolour_memory(uint8_t* to, size_t bytes, const PageColours& colours,
+                                                 PageMover& mover, size_t most);
 
 /// The files that choosing wants, opened before rights are given up, and the kernel's side of it.
 class PageColourer {
@@ -59,20 +65,28 @@ class PageColourer {
     PageColourer(const PageColourer&) = delete;
     PageColourer& operator=(const PageColourer&) = delete;
 
-    /// As colour_memory(), without more memory than the host had to spare when this was opened. From now on the kernel makes no
-    /// large pages of it.
+    /// As colour_memory(), without more memory than the host has to spare. From now on the kernel makes no large pages of it. Any thread.
     std::expected<void, std::string> colour(uint8_t* to, size_t bytes) const;
-    const PageColours& colours() const { return colours_; }
+    /// As recolour_memory(), likewise; then these are the colours of what is coloured from now on. After an error memory has pages of both.
+    std::expected<void, std::string> recolour(uint8_t* to, size_t bytes, const PageColours& colours);
+    PageColours colours() const;
     /// By mappings, of which a process has a limited number, even where the kernel moves pages (Linux 6.8). For tests.
     void do_without_moves();
 
   private:
-    PageColourer(const PageColours& colours, int pagemap);
+    PageColourer(const PageColours& colours, int pagemap, int meminfo);
+    size_t spare() const;
 
-    const PageColours colours_;
-    const int pagemap_;
+    mutable std::mutex lock_;
+    PageColours colours_;  // under lock_
+    const int pagemap_, meminfo_;
     int faults_ = -1;  ///< userfaultfd, by which pages move; negative: this kernel has no such thing
-    size_t spare_ = 0;
 };
+
+/// Of this process, as where its threads run (host/cores.h): guest memory that it makes from now on has these colours. Before rights are given
+/// up and before there are other threads. The error is that of PageColourer::open().
+std::expected<void, std::string> choose_page_colours(const PageColours& colours);
+/// Null: none were chosen. Any thread.
+std::shared_ptr<PageColourer> page_colourer();
 
 }  // namespace arclight::host

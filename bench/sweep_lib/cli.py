@@ -242,7 +242,7 @@ def sweep(o):
         say(f"stopped; nothing is lost: the same command goes on from {len(state.samples())} measurements")
         return 130
     info["stopped"] = stopped
-    info["shadow"], info["overhead"], info["windows"] = (beside(out, kind) for kind in ("shadow", "overhead", "windows"))
+    info.update((kind, beside(out, kind)) for kind in ("shadow", "overhead", "windows", "windows-svm"))
     state.append({"type": "finished"})
     result = current()
     progress.clear()

@@ -120,6 +120,16 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.cache_ways = *ways;
         else
             return complain("--place: " + ways.error(), kExitUsage);
+        if (const auto colours = parse_colours(words->place, host::colours_of_second_level()); !colours) {
+            return complain("--place: " + colours.error(), kExitUsage);
+        } else if (colours->of != 0) {
+            if (const auto chosen = host::choose_page_colours(*colours); !chosen)
+                return complain("--place colours: " + chosen.error());
+            if (host::in_virtual_machine())
+                complain(
+                    "--place colours: this host is a virtual machine, whose pages may have other colours in "
+                    "the machine below");
+        }
         options.sandbox = sandbox_mode(words->sandbox);
         options.memory_loops = words->memory_loops == "on";
         options.spectre = words->spectre == "on";

@@ -405,8 +405,9 @@ void add_run_words(CLI::App& command, RunWords& words) {
             "--place", words.place,
             "cores of the host for this guest's threads: a list (0-3,8) or cache (those that share the last "
             "level of cache with the first permitted one); with vcpus=, compiler= or devices= before it, for "
-            "these threads only; or l3= and a list of ways of that cache (resctrl); may be given several "
-            "times, "
+            "these threads only; or l3= and a list of ways of that cache (resctrl); or colours= and a list "
+            "of "
+            "colours that the pages of guest memory are to have (as root); may be given several times, "
             "and changed by the monitor's place (docs/placement.md)")
         ->type_name("[GROUP=]CORES")
         ->group(execution);

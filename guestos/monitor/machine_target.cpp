@@ -451,19 +451,32 @@ bool MachineTarget::dismiss_job(const std::string& id) {
 Result<void> MachineTarget::place(const std::vector<std::string>& words) {
     const auto ways = parse_cache_ways(words);
     if (!ways) return std::unexpected(ways.error());
-    if (*ways != 0) {
-        if (options_.opened_cache_part == nullptr)
-            return failure("only a run with --place l3=WAYS can be given other ways");
-        if (const auto used = options_.opened_cache_part->use(*ways); !used)
-            return std::unexpected(used.error());
-    }
-    if (std::ranges::all_of(words, [](const std::string& word) { return word.starts_with("l3="); }))
-        return {};
-    // The sandbox was told so at the start.
-    if (!options_.placed()) return failure("only threads of a run with --place can be moved");
+    const auto colourer = host::page_colourer();
+    const auto colours = parse_colours(words, colourer != nullptr ? colourer->colours().of : CPU_SETSIZE);
+    if (!colours) return std::unexpected(colours.error());
     const auto placement = parse_placement(words, options_.host_cores);
     if (!placement) return std::unexpected(placement.error());
-    if (!host::place_threads(*placement)) return failure("{}", std::strerror(errno));
+    // The sandbox was told so at the start.
+    if (*ways != 0 && options_.opened_cache_part == nullptr)
+        return failure("only a run with --place l3=WAYS can be given other ways");
+    if (colours->of != 0 && colourer == nullptr)
+        return failure("only a run with --place colours=COLOURS can be given other colours");
+    if (places_threads(words) && !options_.placed())
+        return failure("only threads of a run with --place can be moved");
+    if (*ways != 0)
+        if (const auto used = options_.opened_cache_part->use(*ways); !used)
+            return std::unexpected(used.error());
+    if (colours->of != 0) {
+        Result<void> done = failure("the machine ends");
+        with_machine([&](Machine& machine) {
+            // Nobody has or reaches guest memory meanwhile that a snapshot could not be told of.
+            done = machine.save(Machine::AfterSave::GoOn, [&](std::span<const uint8_t>) {
+                return Result<void>(colourer->recolour(machine.ram().host(), machine.ram().size(), *colours));
+            });
+        });
+        if (!done) return done;
+    }
+    if (places_threads(words) && !host::place_threads(*placement)) return failure("{}", std::strerror(errno));
     return {};
 }
 
@@ -471,6 +484,10 @@ std::string MachineTarget::placement() {
     std::string text = placement_text(host::placement());
     if (options_.opened_cache_part != nullptr)
         text += fmt::format("l3: {}\n", host::way_list(options_.opened_cache_part->ways()));
+    if (const auto colourer = host::page_colourer()) {
+        const host::PageColours colours = colourer->colours();
+        text += fmt::format("colours: {}/{}\n", colours.chosen.text(), colours.of);
+    }
     return text;
 }
 

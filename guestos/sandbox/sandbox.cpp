@@ -14,6 +14,7 @@
 #include "guestos/sandbox/seccomp.h"
 #include "guestos/sandbox/system_calls.h"
 #include "guestos/sandbox/violation.h"
+#include "host/page_colours.h"
 #include "host/thread_role.h"
 
 namespace arclight::guestos::sandbox {
@@ -98,6 +99,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .vsock = has_device("virtio-vsock"),
         .io_uring = std::ranges::any_of(options.devices, uses_ring),
         .placement = options.placed(),
+        .colours = host::page_colourer() != nullptr,
         .snapshots = !options.snapshots.empty(),
         .char_servers =
             std::ranges::any_of(options.chardevs, [](const ChardevOptions& one) { return one.server; }),

@@ -56,6 +56,7 @@ enum class When : uint8_t {
     Vsock,
     IoUring,
     Placement,
+    Colours,
     Snapshots,
     CharServers,
     CharClients,
@@ -88,6 +89,9 @@ constexpr uint64_t kNamespaces =
 /// In C++ the flexible array of <linux/kvm.h> changes a structure's size, and with it those of three requests.
 constexpr uint64_t kGetSupportedCpuid = _IOWR(KVMIO, 0x05, uint64_t), kSetMsrs = _IOW(KVMIO, 0x89, uint64_t),
                    kSetCpuid2 = _IOW(KVMIO, 0x90, uint64_t);
+
+/// UFFDIO_MOVE, which <linux/userfaultfd.h> has since Linux 6.8: five words.
+constexpr uint64_t kMovePages = _IOC(_IOC_READ | _IOC_WRITE, UFFDIO, 0x05, 5 * sizeof(uint64_t));
 
 namespace vhost = devices::vhost_user::kernel;
 
@@ -172,6 +176,10 @@ constexpr Row kRows[] = {
     ioctl_row(kControl, UFFDIO_UNREGISTER, When::Lightv),
     ioctl_row(kControl, UFFDIO_WRITEPROTECT, When::Lightv),
     ioctl_row(kControl, UFFDIO_WAKE, When::Lightv),
+    // And of one by which pages of chosen colours become a machine's memory.
+    ioctl_row(kControl, UFFDIO_REGISTER, When::Colours),
+    ioctl_row(kControl, UFFDIO_UNREGISTER, When::Colours),
+    ioctl_row(kControl, kMovePages, When::Colours),
     {.number = SYS_mprotect, .roles = kAll & ~kCompiler, .first = kNotExecutable},
     {.number = SYS_mprotect, .roles = kCompiler, .first = kNotWritableAndExecutable},
     {.number = SYS_mmap, .roles = kAll & ~kCompiler & ~kMain, .first = kNotExecutable},
@@ -467,6 +475,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
         case When::Placement: return needs.placement;
+        case When::Colours: return needs.colours;
         case When::Snapshots: return needs.snapshots;
         case When::CharServers: return needs.char_servers;
         case When::CharClients: return needs.char_clients;

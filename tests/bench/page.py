@@ -20,6 +20,8 @@ assert {"30", "500\u2191", "100", "fork"} <= shown[0] == shown[1], shown[0]
 assert {"1 hot page", "+0.8", "0 %"} <= shown[2], shown[2]
 assert {"1 hot page", "-12.5", "-20 %"} <= shown[3], shown[3]
 assert "<td>per&lt;l</td><td>5.00</td><td>4.00</td><td>-20 %</td><td>2.50</td><td>1.25</td><td>31.4</td>" in text
+on_rig = page.windows_section(windows, rig=True)
+assert "SVM with nested paging, emulated (tests/kvm/rig)" in on_rig and "<td>31.4</td>" in on_rig and "tests/kvm/rig" not in text, on_rig
 # A rig has no seconds, and not all policies.
 for row in shadow["worlds"]["svm"].values():
     del row["ssp-nocache"]

@@ -209,6 +209,51 @@ def pause_and_reset():
     failures.check(not os.path.exists(path("q1")), "the socket is left behind")
 
 
+HELD = 128 << 20  # bytes of the guest's memory
+
+
+def share_of(process, colours):
+    """How much of guest memory has pages of these colours, out of 32."""
+    for line in open(f"/proc/{process.pid}/maps"):
+        first, last = (int(at, 16) for at in line.split()[0].split("-"))
+        if last - first == HELD and " rw-p " in line:
+            with open(f"/proc/{process.pid}/pagemap", "rb") as pagemap:
+                pagemap.seek(first // 4096 * 8)
+                frames = struct.unpack(f"<{HELD // 4096}Q", pagemap.read(HELD // 512))
+            return sum(frame >> 63 and (frame & ((1 << 55) - 1)) % 32 in colours for frame in frames) / len(frames)
+    return 0
+
+
+def colours():
+    """Guest memory has pages of the colours that were asked for, and gets others while the guest works in it."""
+    script = "head -c 16M /dev/urandom > r; md5sum < r > m; while md5sum < r | cmp -s - m; do echo whole; done; echo damaged"
+    process = start(["--qmp", server("colours"), "-m", str(HELD >> 20), "--place", "colours=0-15/32"], ["sh", "-c", script], stdout=open(path("whole"), "w+b"))
+    if os.geteuid() != 0:
+        refused = end(process, 1, "colours without the right to see pages")
+        failures.check("arclight: --place colours: which pages of the host's memory a process has is told to root" in refused, refused)
+        return
+    said = lambda: open(path("whole")).read()
+    qmp = Qmp(path("colours"))
+    for chosen, asked in (("0-15", None), ("16-31", "place colours=16-31"), ("4-7", "place colours=4-7/32")):
+        first, last = (int(number) for number in chosen.split("-"))
+        failures.check(not asked or qmp.human(asked) == "", f"{asked}: it is not done")
+        failures.check(qmp.human("place") == f"colours: {chosen}/32\r\n", f"place after {asked}")
+        # The host may have moved some since.
+        failures.check(share_of(process, range(first, last + 1)) > 0.9, f"{asked}: pages of other colours")
+        seen = said().count("whole")
+        failures.check(until(lambda: said().count("whole") > seen + 2 or "damaged" in said()), f"{asked}: the guest does not go on")
+    failures.check("damaged" not in said(), "the guest finds its memory changed")
+    for line, error in (("place colours=32", "of 32 colours none is number 32"), ("place 0", "only threads of a run with --place can be moved")):
+        failures.check(qmp.human(line) == f"Error: {error}\r\n", f"{line}: {qmp.human(line)}")
+    qmp.ask("quit")
+    end(process, 1, "quit")
+    # Other processes are to reach memory, or it is too much.
+    for words, error in ((["--place", "colours=0/4", "--lightv-stage", "host"], "--lightv-stage host has a file's pages in their place"),
+                         (["--place", "colours=0/1024", "-m", "64G"], "65536 MiB in 1 of 1024 colours are chosen from 67108864 MiB, and the host has")):
+        refused = end(start(words, ["true"]), 1, error)
+        failures.check(f"arclight: --place colours: {error}" in refused, f"{words}: {refused}")
+
+
 def guest_events():
     """A guest that resets and powers off by itself."""
     process = start(["--qmp", server("q2"), "--paused", "--append", "sysrq_always_enabled"],
@@ -544,6 +589,7 @@ def watchdog():
 
 
 pause_and_reset()
+colours()
 guest_events()
 beside_qemu()
 garbage()

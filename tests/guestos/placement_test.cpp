@@ -48,6 +48,26 @@ TEST(Placement, WaysOfACache) {
     EXPECT_EQ(placed({"vcpus=1", "l3=0-3"}), "vcpus: 1\n") << "no cores";
 }
 
+TEST(Placement, ColoursOfPages) {
+    const auto text = [](std::vector<std::string> words, unsigned usual = 0) -> std::string {
+        const auto colours = parse_colours(words, usual);
+        return colours ? fmt::format("{}/{}", colours->chosen.text(), colours->of) : colours.error();
+    };
+    EXPECT_EQ(text({"0-3", "l3=1"}), "/0");
+    EXPECT_EQ(text({"colours=0-15"}, 32), "0-15/32");
+    EXPECT_EQ(text({"colours=0-15", "vcpus=1", "colours=1,3/4"}, 32), "1,3/4");
+    EXPECT_EQ(
+        text({"colours=0-15"}),
+        "this host does not say how many colours its second level of cache has: write them, as in 0-15/32");
+    EXPECT_EQ(text({"colours="}, 32), "'' is no list of colours: write one such as 0-15/32");
+    EXPECT_EQ(text({"colours=half"}, 32), "'half' is no list of colours: write one such as 0-15/32");
+    EXPECT_EQ(text({"colours=30-40"}, 32), "of 32 colours none is number 32");
+    EXPECT_EQ(text({"colours=0/48"}), "'48' is no number of colours: a power of two from 2 to 1024");
+    EXPECT_EQ(text({"colours=0/"}), "'' is no number of colours: a power of two from 2 to 1024");
+    EXPECT_EQ(text({"colours=0/1"}), "'1' is no number of colours: a power of two from 2 to 1024");
+    EXPECT_EQ(placed({"vcpus=1", "colours=0/2"}), "vcpus: 1\n") << "no cores";
+}
+
 TEST(Placement, ACacheIsThatOfAPermittedCore) {
     const CoreSet permitted = CoreSet::permitted();
     const auto placement = parse_placement(std::vector<std::string>{"vcpus=cache"}, permitted);

@@ -80,6 +80,64 @@ TEST(PageColours, WhatTheHostHasMayNotDo) {
     EXPECT_EQ(kernel.ended, 1);
 }
 
+/// Moves content, too, and says for what is nowhere yet that its page is the one at this distance.
+struct CopyingKernel final : PageMover {
+    std::expected<void, std::string> frames(const uint8_t* first, std::span<uint64_t> to) override {
+        for (size_t k = 0; k < to.size(); ++k)
+            to[k] = known.try_emplace(first + k * kPage, ++next).first->second;
+        return {};
+    }
+    std::expected<void, std::string> begin(uint8_t*, size_t) override { return {}; }
+    void end(uint8_t*, size_t) override { ended = true; }
+    std::expected<void, std::string> move(uint8_t* to, uint8_t* from, size_t bytes) override {
+        EXPECT_EQ(bytes, kPage);
+        std::memset(to, 0, kPage);
+        if (moves == refused_from) return std::unexpected("no");
+        ++moves;
+        std::memcpy(to, from, kPage);
+        known[to] = known[from];
+        return {};
+    }
+    std::map<const uint8_t*, uint64_t> known;
+    uint64_t next = 0;
+    unsigned moves = 0, refused_from = ~0u;
+    bool ended = false;
+};
+
+TEST(PageColours, ContentStaysInPagesOfOtherColours) {
+    constexpr size_t kPages = 5000;  // more than are looked at at once
+    std::vector<uint8_t> memory((kPages + 1) * kPage);
+    uint8_t* const to = memory.data() + (kPage - reinterpret_cast<uint64_t>(memory.data()) % kPage);
+    const auto content = [](size_t page) { return static_cast<uint8_t>(page * 7 + page / 256); };
+    const auto kept = [&] {
+        for (size_t page = 0; page < kPages; ++page)
+            if (to[page * kPage] != content(page) || to[page * kPage + kPage - 1] != content(page))
+                return page;
+        return kPages;
+    };
+    for (size_t page = 0; page < kPages; ++page) std::memset(to + page * kPage, content(page), kPage);
+    CopyingKernel kernel;
+    const auto wanted = colours("16-31", 32);
+    const auto done = recolour_memory(to, kPages * kPage, wanted, kernel, size_t{1} << 30);
+    ASSERT_TRUE(done) << done.error();
+    EXPECT_EQ(kept(), kPages);
+    for (size_t page = 0; page < kPages; ++page)
+        EXPECT_TRUE(wanted.has(kernel.known[to + page * kPage])) << page;
+    EXPECT_NEAR(kernel.moves, kPages / 2, 32) << "half of them had these colours";
+    EXPECT_TRUE(kernel.ended);
+
+    // The page that is not moved is as it was.
+    CopyingKernel refusing;
+    refusing.refused_from = 100;
+    EXPECT_EQ(recolour_memory(to, kPages * kPage, wanted, refusing, size_t{1} << 30).error(), "no");
+    EXPECT_TRUE(refusing.ended);
+    EXPECT_EQ(kept(), kPages);
+    CopyingKernel poor;
+    EXPECT_EQ(recolour_memory(to, kPages * kPage, colours("0", 32), poor, size_t{16} << 20).error(),
+              "0 of 19 MiB have these colours among the 16 MiB that the host has to choose from");
+    EXPECT_EQ(kept(), kPages);
+}
+
 TEST(PageColours, TheCacheSaysHowManyThereAre) {
     std::string name = testing::TempDir() + "sysXXXXXX";
     const std::string root = mkdtemp(name.data());
@@ -160,6 +218,26 @@ TEST(PageColours, OfTheHostsMemory) {
         for (size_t at = 0; at < kBytes; at += kPage) EXPECT_EQ(to[at], static_cast<uint8_t>(at / kPage));
         const size_t added = mappings() - before;
         std::printf("%s: %zu mappings for %zu pages\n", moves ? "moved" : "mapped", added, kBytes / kPage);
+        // And in others, while there is something in them.
+        const auto others = colours("20-27", 32);
+        const auto changed = (*opened)->recolour(to, kBytes, others);
+        if (!changed) {
+            EXPECT_EQ(changed.error(),
+                      "this kernel does not move pages of memory that is in use (Linux 6.8)");
+            EXPECT_EQ((*opened)->colours().chosen.text(), "8-15");
+        } else {
+            EXPECT_EQ((*opened)->colours().chosen.text(), "20-27");
+            wrong = 0;
+            for (size_t at = 0; at < kBytes; at += kPage) {
+                EXPECT_EQ(to[at], static_cast<uint8_t>(at / kPage));
+                wrong += others.has(frame_of(to + at)) ? 0 : 1;
+            }
+            EXPECT_LT(wrong, kBytes / kPage / 8);
+        }
+        const std::string room = (*opened)->colour(to, size_t{1} << 44).error();
+        EXPECT_TRUE(room.starts_with(
+            "16777216 MiB in 8 of 32 colours are chosen from 67108864 MiB, and the host has "))
+            << room;
         munmap(map, kBytes);
     }
 }

@@ -13,7 +13,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from mutations import MUTATIONS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TEST_LIMIT = 120  # seconds; a test that hangs has noticed
 
 
 class Saved:
@@ -48,13 +47,13 @@ def build(directory, targets):
     return done.returncode == 0, [line for line in done.stdout.splitlines() if "error" in line][:3]
 
 
-def passes(directory, pattern):
-    """Whether the tests pass, and the names of those that do not."""
+def passes(directory, pattern, limit):
+    """Whether the tests pass within `limit` seconds, and the names of those that do not."""
     command = ["ctest", "--test-dir", str(directory), "-R", pattern, "--no-tests=error"]
     # The tests' own limits are for a busy host and for programs that end.
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as running:
         try:
-            output, _ = running.communicate(timeout=TEST_LIMIT)
+            output, _ = running.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             return False, [f"{pattern}, which does not end"]
         finally:
@@ -92,13 +91,13 @@ def main():
             began = time.monotonic()
             # The mutation before may still be in the program.
             good, errors = build(directory, m.targets)
-            right, failed = passes(directory, m.test) if good else (False, errors)
+            right, failed = passes(directory, m.test, m.limit) if good else (False, errors)
             if not right:
                 sys.exit(f"{m.name}: {m.test} fails without the mutation: {failed}")
             saved.change(m.file, mutated(m))
             good, errors = build(directory, m.targets)
             if good:
-                right, failed = passes(directory, m.test)
+                right, failed = passes(directory, m.test, m.limit)
             saved.restore()
             if not good:
                 unnoticed += 1

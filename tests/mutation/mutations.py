@@ -15,6 +15,7 @@ class Mutation:
     broken: str
     targets: tuple  # of the build
     test: str  # of ctest, a regular expression
+    limit: int = 120  # seconds, on a busy host; a test that hangs has noticed
 
 
 MUTATIONS = (
@@ -115,4 +116,28 @@ MUTATIONS = (
         "if (named(slot.tlb->entries[i].pa)) drop_entry(slot, i);",
         "drop_entry(slot, i);",
         ("mmu_test",), r"^Views\.PagesAreForgotten"),
+    Mutation(
+        "auto-chooses-kvm", "hardware virtualization is there, and nobody uses it",
+        "guestos/machine/board/machine.cpp",
+        "(options_.accel == Accel::Auto && probe.preferred())",
+        "(options_.accel == Accel::Auto && !probe.usable)",
+        ("arclight", "arclight_static", "baremetal_guests"), r"^kvm\.baremetal$", limit=900),
+    Mutation(
+        "auto-weighs-exits", "a host whose hypervisor carries out each exit runs guests in a virtual machine of its own",
+        "backend/kvm/probe.h",
+        "return usable && native_ring0 && cheap_exit();",
+        "return usable && native_ring0;",
+        ("kvm_tests",), r"^Probe\.AnExitThatCosts"),
+    Mutation(
+        "ssp-rewrites-in-place", "after mprotect() each page that a TLBI named faults anew",
+        "guestos/machine/cpu/memory_path.cpp",
+        "if (known_mapping(leaf.va, leaf.el != 0, leaf.pan, mapping)) tlbs_.rewrite(leaf, mapping);",
+        "(void)known_mapping(leaf.va, leaf.el != 0, leaf.pan, mapping);",
+        ("machine_test",), r"^Vcpu\.TlbiOfAnAddressRewritesItsLeaf"),
+    Mutation(
+        "interrupt-without-exit", "an interrupt for a CPU that runs leaves the virtual machine",
+        "guestos/machine/cpu/cross_cpu_work.cpp",
+        "if (napping_.load() == 0) return;",
+        "",
+        ("arclight", "arclight_static", "kvm_guests"), r"^kvm\.exit_budget$", limit=400),
 )

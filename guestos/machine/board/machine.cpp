@@ -19,6 +19,7 @@
 #include "guestos/machine/board/register_home.h"
 #include "guestos/prepare/engine_modules.h"
 #include "host/memory_fault.h"
+#include "host/page_colours.h"
 
 namespace arclight::guestos {
 
@@ -32,11 +33,11 @@ void print_message(const std::string& line) {
     fmt::print(stderr, "{}arclight: {}{}", terminal ? "\r\n" : "", line, terminal ? "\r\n" : "\n");
 }
 
-/// A snapshot's RAM stays lazy, and traditional shadow paging must hear of each change, unless somebody insists.
+/// A snapshot's RAM stays lazy, chosen pages are no file's, and traditional shadow paging must hear of each change, unless somebody insists.
 bool wants_host_stage(const RunOptions& options) {
     if (options.lightv_stage != LightvStage::Auto) return options.lightv_stage == LightvStage::Host;
     return (!options.lightv.empty() || !options.control.empty()) && options.restore.empty() &&
-           !mmu::protects_tables(options.shadow.policy);
+           host::page_colourer() == nullptr && !mmu::protects_tables(options.shadow.policy);
 }
 
 /// Why there is no direct memory though it was asked for; empty: there is. The accelerator is not chosen yet.
@@ -44,6 +45,7 @@ std::string why_not_direct(const RunOptions& options) {
     if (options.jit == JitTier::Interpreter) return "--jit interpreter does without";
     if (!options.lightv.empty() || !options.control.empty() || wants_host_stage(options))
         return "LightV moves pages";
+    if (host::page_colourer() != nullptr) return "its pages are chosen";
     if (!options.restore.empty()) return "a snapshot's memory is read as the guest comes to it";
     if (mmu::protects_tables(options.shadow.policy))
         return "traditional shadow paging protects pages in the soft TLB alone";
@@ -61,6 +63,12 @@ Result<std::unique_ptr<RamMapping>> make_ram(const RunOptions& options) {
     if (asked && mmu::protects_tables(options.shadow.policy))
         return failure("--lightv-stage host: traditional shadow paging must hear of each change: say fill");
     const bool shared = stage || wants_shared_ram(options) || wants_direct_memory(options);
+    if (shared && host::page_colourer() != nullptr)
+        return failure("--place colours: {}",
+                       stage
+                           ? "--lightv-stage host has a file's pages in their place"
+                           : "a device of another process wants memory that is a file's, whose pages are not "
+                             "chosen");
     auto ram = RamMapping::allocate(options.memory, shared ? Sharing::Shared : Sharing::Private);
     if (!ram && stage && !asked && !wants_shared_ram(options))
         return RamMapping::allocate(options.memory, Sharing::Private);

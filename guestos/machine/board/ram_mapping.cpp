@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "host/page_colours.h"
+
 namespace arclight::guestos {
 
 namespace {
@@ -32,6 +34,7 @@ int make_file(uint64_t bytes) {
 
 }  // namespace
 
+/// In a process that has chosen colours (`--place colours=`) all pages are there at once, in them, and none is given back.
 Result<std::unique_ptr<RamMapping>> RamMapping::allocate(uint64_t bytes, Sharing sharing) {
     const auto failed = [&](std::string_view why) {
         return failure("cannot get {} MiB of memory for the guest: {}", bytes >> 20, why);
@@ -43,7 +46,11 @@ Result<std::unique_ptr<RamMapping>> RamMapping::allocate(uint64_t bytes, Sharing
         if (file >= 0) close(file);
         return failed(memory.error());
     }
-    madvise(memory->data(), bytes, MADV_HUGEPAGE);
+    if (const auto colourer = host::page_colourer(); colourer == nullptr) {
+        madvise(memory->data(), bytes, MADV_HUGEPAGE);
+    } else if (auto coloured = colourer->colour(memory->data(), bytes); !coloured) {
+        return failure("--place colours: {}", coloured.error());
+    }
     return std::unique_ptr<RamMapping>(new RamMapping(std::move(*memory), bytes, file));
 }
 
@@ -58,10 +65,13 @@ Result<void> RamMapping::make_host_stage(std::shared_ptr<const mmu::FaultFile> f
     return {};
 }
 
-/// Holes stay holes.
+/// Holes stay holes, or zeros in memory that is always there.
 Result<void> RamMapping::copy_file(int file, uint64_t offset) {
-    uint8_t* const to = stage_->alias(0);
-    madvise(to, size_, MADV_REMOVE);
+    uint8_t* const to = stage_ != nullptr ? stage_->alias(0) : memory_.data();
+    if (stage_ != nullptr)
+        madvise(to, size_, MADV_REMOVE);
+    else
+        std::memset(to, 0, size_);
     const auto end = static_cast<off_t>(offset + size_);
     for (auto at = static_cast<off_t>(offset); at < end;) {
         const off_t data = lseek(file, at, SEEK_DATA);
@@ -80,7 +90,7 @@ Result<void> RamMapping::copy_file(int file, uint64_t offset) {
 }
 
 Result<void> RamMapping::map_file(int file, uint64_t offset) {
-    if (stage_ != nullptr) return copy_file(file, offset);
+    if (stage_ != nullptr || host::page_colourer() != nullptr) return copy_file(file, offset);
     void* const mapped = mmap(memory_.data(), size_, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file, static_cast<off_t>(offset));
     if (mapped == MAP_FAILED) return failure("{}", std::strerror(errno));
@@ -92,6 +102,7 @@ Result<void> RamMapping::map_file(int file, uint64_t offset) {
 }
 
 void RamMapping::give_back(std::span<uint8_t> pages) {
+    if (host::page_colourer() != nullptr) return;
     if (pages.data() < memory_.data() || pages.data() + pages.size() > memory_.data() + size_) return;
     if (stage_ != nullptr && !stage_->is_own(pages.data(), pages.size())) return;
     if (of_file_.empty()) {

@@ -18,8 +18,10 @@ void LastCore::release() {
     core_ = nullptr;
 }
 
+// Many CPUs that wait ask at once: none of them may wait for this, which leaves the core (and the virtual machine).
 int LastCore::get() const {
-    const std::lock_guard guard(lock_);
+    const std::unique_lock guard(lock_, std::try_to_lock);
+    if (!guard.owns_lock()) return -1;
     // Negative values are the kernel's for "not registered".
     return core_ == nullptr ? -1 : static_cast<int>(__atomic_load_n(core_, __ATOMIC_RELAXED));
 }

@@ -56,11 +56,17 @@ void VcpuCore::spin(SpinCause cause) {
         return;
     }
     wake_waiters();  // two CPUs that wait for each other do not sleep both
-    const auto limit = nap_length(limit_of(to.cause, options.cpus), cost_of_leaving(), options.cpus);
+    const auto cpus = context.peers.cpus();
+    const auto awake = static_cast<unsigned>(
+        std::ranges::count_if(cpus, [](const Vcpu* other) { return !other->halted(); }));
+    const auto enough = limit_of(to.cause, options.cpus);
+    const auto limit = nap_length(enough, cost_of_leaving(), awake);
     const auto start = std::chrono::steady_clock::now();
     work.nap(limit, [&] {
         if (cause == SpinCause::Event && cpu.event_register) return false;
-        if (to.cpu == nullptr) return true;
+        // Where leaving is dear, one that gets on wakes those alone that wait for its answer: of many that wait for a lock most would
+        // find that it is another's.
+        if (to.cpu == nullptr || (limit > enough && to.cause != HandOverCause::Receiver)) return true;
         to.cpu->hand_over().add_waiter(options.index);
         return to.cause != HandOverCause::Receiver || to.cpu->hand_over().has_sgi_of(options.index);
     });

@@ -54,9 +54,10 @@ TEST(HandOver, WaitersAreTakenOnce) {
 TEST(HandOver, NapsAreLongerWhereLeavingIsDear) {
     EXPECT_EQ(nap_length(50us, 300ns, 16), 50us);
     EXPECT_EQ(nap_length(50us, 120us, 8), 50us);
-    EXPECT_EQ(nap_length(400us, 2us, 64), 400us);
-    EXPECT_EQ(nap_length(400us, 120us, 64), 15'360us);
-    EXPECT_EQ(nap_length(50us, 10ms, 64), 20ms);
+    EXPECT_EQ(nap_length(400us, 500ns, 64), 400us);
+    EXPECT_EQ(nap_length(400us, 120us, 9), 8'640us);
+    EXPECT_EQ(nap_length(400us, 120us, 64), 61'440us);
+    EXPECT_EQ(nap_length(50us, 10ms, 64), 100ms);
     EXPECT_EQ(nap_length(1h, 1ms, 64), 1h);
 }
 
