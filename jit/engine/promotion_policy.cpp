@@ -6,8 +6,8 @@
 #include "host/process_time.h"
 #include "jit/engine/compile_budget.h"
 #include "jit/engine/compiled_region.h"
-#include "jit/entry_counter.h"
 #include "jit/engine/predict.h"
+#include "jit/entry_counter.h"
 #include "mmu/bits.h"
 
 namespace arclight::jit {
