@@ -7,6 +7,7 @@
 #include "backend/x64/code_views.h"
 #include "backend/x64/exit_emitter.h"
 #include "backend/x64/stub_emitter.h"
+#include "jit/entry_counter.h"
 
 namespace arclight::jit {
 
@@ -108,6 +109,8 @@ void write_quadword(CodeBuffer& buffer, const uint8_t* code, const uint8_t (&byt
 /// The counter's instruction is seven bytes at an aligned address, so that a thread is before it or behind
 /// it.
 constexpr size_t kCounterBytes = 7, kJumpBytes = 5;
+/// What follows it: where it has run out.
+constexpr size_t kConditionalJumpBytes = 6;
 }  // namespace
 
 void patch_entry(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* stub) {
@@ -128,6 +131,19 @@ void unpatch_entry(CodeBuffer& buffer, const CompiledBlock& block, uint32_t coun
     const auto* where = reinterpret_cast<const uint8_t*>(buffer.counters() + counter);
     const uint32_t to = static_cast<uint32_t>(where - (block.entry + kCounterBytes));
     std::memcpy(bytes + 2, &to, sizeof to);
+    write_quadword(buffer, block.entry, bytes);
+}
+
+/// A thread may stand between the counter's two instructions: the second one stays as it is.
+void skip_counter(CodeBuffer& buffer, const CompiledBlock& block) {
+    const size_t skipped = static_cast<size_t>(block.body - block.entry);
+    if (skipped != kCounterBytes + kConditionalJumpBytes) return patch_entry(buffer, block, block.body);
+    uint8_t bytes[8];
+    std::memcpy(bytes, block.entry, sizeof bytes);
+    // mov rax, imm64 with prefixes that mean nothing: both instructions end as its immediate, and rax is free at an entry.
+    constexpr uint8_t kNothing[] = {0x2e, 0x2e, 0x2e, 0x48, 0xb8};
+    static_assert(sizeof kNothing + 8 == kCounterBytes + kConditionalJumpBytes);
+    std::memcpy(bytes, kNothing, sizeof kNothing);
     write_quadword(buffer, block.entry, bytes);
 }
 

@@ -345,7 +345,7 @@ void add_run_words(CLI::App& command, RunWords& words) {
         ->group(execution);
     command
         .add_option("--jit-threshold", o.jit_threshold,
-                    "runs of a block before it is hot [20000; superblocks: 4000; tier2: 1]")
+                    "count runs of blocks: so many make one hot [by samples; superblocks: 4000; tier2: 1]")
         ->type_name("N")
         ->check(CLI::Range(1u, 1'000'000'000u).description(""))
         ->group(execution);

@@ -47,6 +47,14 @@ struct Promotion {
     std::chrono::nanoseconds promoted_cpu{};
     uint64_t queued_at = 0;  ///< runs when it was put into the compiler's queue, and when that was
     std::chrono::steady_clock::time_point queued_when{};
+    // By samples (Tier2Options::sampled)
+    std::chrono::nanoseconds sampled{};   ///< CPU time in it
+    std::chrono::nanoseconds ask_at{};    ///< it asks when it has been sampled for so long
+    std::chrono::nanoseconds sampling{};  ///< CPU time of all samples before its first one
+    float visits =
+        1;  ///< for each run of the block that had this one profiled, and how many blocks that is away
+    uint8_t distance = 0;
+    uint16_t profile_runs = 0;                ///< that it is profiled for
     std::vector<RegisterSnapshot> snapshots;  ///< at its entry, when its counter ran out; the oldest first
 };
 

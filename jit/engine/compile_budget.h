@@ -48,12 +48,12 @@ class CompileBudget {
     static constexpr double kSavedShare = 0.5;
     /// Guest instructions of a region for which Tier2Options::heat is right.
     static constexpr double kUsualRegion = 30;
+    /// A guest instruction in tier 1, about.
+    static constexpr double kTier1Ns = 0.7;
 
   private:
     /// Of compilations that Tier2Options::budget does not limit.
     static constexpr double kFree = 50e6;
-    /// A guest instruction in tier 1, about.
-    static constexpr double kTier1Ns = 0.7;
     /// Of a usual region's compilation, until some have been measured. To load LLVM takes as long.
     static constexpr double kUsualCost = 22e6;
 

@@ -65,6 +65,23 @@ void EdgeProfiler::finish(TranslationBlock& block, uint64_t runs) {
     p.ring = kNoCounter;
 }
 
+std::vector<EdgeProfiler::Successor> EdgeProfiler::successors(const TranslationBlock& block) const {
+    std::vector<Successor> found;
+    const EdgeProfile* p = block.profile.get();
+    if (p == nullptr || p->counting || p->runs == 0) return found;
+    uint64_t direct = 0;
+    for (size_t k = 0; k < p->taken.size(); ++k) {
+        direct += p->taken[k];
+        if (block.linked[k] != nullptr && p->taken[k] != 0)
+            found.push_back({const_cast<TranslationBlock*>(block.linked[k]), double(p->taken[k]) / p->runs});
+    }
+    const double rest = direct < p->runs ? double(p->runs - direct) / p->runs : 0;
+    for (const EdgeProfile::Target& t : p->targets)
+        if (TranslationBlock* to = cache_.find(t.pa, block.translation_flags); to != nullptr)
+            found.push_back({to, rest * t.count / p->samples});
+    return found;
+}
+
 void EdgeProfiler::read_ring(EdgeProfile& p) {
     const uint32_t* words = code_.counters() + p.ring;
     const uint32_t used = std::min(words[0], kRingEntries);

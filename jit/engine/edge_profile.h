@@ -42,6 +42,12 @@ class EdgeProfiler {
     void start(TranslationBlock& block, uint64_t runs);
     /// Ends it: block.profile says what was found.
     void finish(TranslationBlock& block, uint64_t runs);
+    /// After finish(): the blocks that it went on to, each with its share (of 1) of the runs.
+    struct Successor {
+        TranslationBlock* block;
+        double share;
+    };
+    std::vector<Successor> successors(const TranslationBlock& block) const;
     /// Where a block's exit is to lead that is linked to `to`.
     const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to);
     /// The code cache was emptied.

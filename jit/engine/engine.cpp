@@ -369,6 +369,13 @@ const void* Engine::promote(uint32_t counter, const GuestState* state) {
     return superblocks_.enabled() ? superblocks_.promote(counter) : tier2_.promote(counter, state);
 }
 
+void Engine::sample(const void* host_pc, std::chrono::nanoseconds cpu) {
+    const std::lock_guard guard(lock_);
+    const bool cold = static_cast<const uint8_t*>(host_pc) >= code_.base() + code_.size() / 2;
+    const TranslationBlock* block = in_region(host_pc) ? nullptr : cache_.owner_of(host_pc, cold);
+    tier2_.sample(const_cast<TranslationBlock*>(block), cpu);
+}
+
 RegionEntryCheck Engine::entry_check(uint32_t guard) {
     const std::lock_guard lock(lock_);
     return tier2_.entry_check(guard);

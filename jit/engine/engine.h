@@ -137,6 +137,8 @@ class Engine {
 
     /// A block's counter ran out: where to go on.
     const void* promote(uint32_t counter, const GuestState* state = nullptr);
+    /// A virtual CPU's thread was found at host_pc, for so much more CPU time (Tier2Options::sampled).
+    void sample(const void* host_pc, std::chrono::nanoseconds cpu);
     /// What must be mapped where for the region behind `guard` to be entered.
     RegionEntryCheck entry_check(uint32_t guard);
     /// What is given must stay until stop_compiling() has returned.

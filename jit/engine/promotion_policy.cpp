@@ -1,10 +1,13 @@
 #include "jit/engine/promotion_policy.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "host/process_time.h"
+#include "jit/engine/compile_budget.h"
 #include "jit/engine/compiled_region.h"
 #include "jit/engine/predict.h"
+#include "jit/entry_counter.h"
 #include "mmu/bits.h"
 
 namespace arclight::jit {
@@ -31,9 +34,20 @@ constexpr unsigned kMaxDiskTries = 5;
 constexpr unsigned kMaxFailures = 3;
 /// Thresholds that a block runs before it may be tried again.
 constexpr double kAgain = 1000;
+/// By samples: CPU time in a block before it is profiled.
+constexpr std::chrono::milliseconds kBeforeProfile{16};
+/// What is gone to less often in a run of the block that was sampled is not profiled along with it, nor what is farther from it.
+constexpr double kLeastVisits = 1.0 / 256;
+constexpr unsigned kFarthest = 64;
 
 bool in_live_region(const TranslationBlock& block) {
     return std::ranges::any_of(block.regions, [](const CompiledRegion* r) { return r->life.live(); });
+}
+
+/// Its entry leads into the region.
+bool enters_live_region(const TranslationBlock& block) {
+    return std::ranges::any_of(block.regions,
+                               [&](const CompiledRegion* r) { return r->entry == &block && r->life.live(); });
 }
 }  // namespace
 
@@ -57,6 +71,8 @@ void PromotionPolicy::attach(TranslationBlock& block, bool stored) {
         return;
     }
     block.promotion.warm = stored;
+    block.promotion.ask_at = kBeforeProfile;
+    if (options_.sampled && !stored) return stop_counting(block);
     count_from(block, block.promotion.warm ? options_.warm_threshold : options_.threshold);
 }
 
@@ -74,8 +90,25 @@ void PromotionPolicy::count_from(TranslationBlock& block, uint32_t n) {
 /// before all others. So the worker looks again later.
 void PromotionPolicy::count_runs(TranslationBlock& block, double n) {
     const auto from = static_cast<uint32_t>(std::clamp(n, 1.0, double(kNever)));
-    count_from(block, from);
+    start_counting(block, from);
     if (!options_.synchronous) unconfirmed_.push_back({block.counter, from, Clock::now()});
+}
+
+void PromotionPolicy::start_counting(TranslationBlock& block, uint32_t n) {
+    count_from(block, n);
+    if (options_.sampled && !enters_live_region(block)) unpatch_entry(code_, block.code, block.counter);
+}
+
+void PromotionPolicy::stop_counting(TranslationBlock& block) {
+    if (!enters_live_region(block)) skip_counter(code_, block.code);
+}
+
+/// It asks again when it has run so often.
+void PromotionPolicy::ask_after(TranslationBlock& block, double runs) {
+    if (!options_.sampled) return count_runs(block, runs);
+    const double ns = runs * block.guest_insns * CompileBudget::kTier1Ns;
+    block.promotion.ask_at =
+        block.promotion.sampled + std::chrono::nanoseconds(static_cast<int64_t>(std::clamp(ns, 1.0, 1e15)));
 }
 
 void PromotionPolicy::confirm_counters() {
@@ -124,30 +157,70 @@ PromotionPolicy::Decision PromotionPolicy::on_counter(uint32_t counter, const Gu
             if (block->promotion.warm) {
                 block->promotion.warm = false;
                 count_from(*block, options_.threshold);
+                if (options_.sampled) stop_counting(*block);
                 warm_queue_.push_back(counter);
                 return {block, Next::WakeWorker};
             }
             [[fallthrough]];
         case Stage::Waiting:
-            if (!options_.synchronous && !block->promotion.covered && in_live_region(*block)) {
-                block->promotion.covered = true;
-                block->promotion.stage = Stage::Cold;
-                count_from(*block, kCovered * options_.threshold);
-                return {block, Next::Run};
-            }
-            if (block->promotion.stage == Stage::Cold) return {block, promote(*block)};
-            enqueue(*block);
-            return {block, Next::WakeWorker};
+            if (!options_.sampled) return {block, advance(*block)};
+            break;
         case Stage::Profiled:
-            edges_.finish(*block, runs(*block));
-            wait(*block, double(options_.heat / kFirstLook) / block->guest_insns);
+            if (options_.sampled &&
+                runs(*block) - block->promotion.promoted_at < block->promotion.profile_runs)
+                count_from(*block, block->promotion.profile_runs / 2);
+            else
+                end_profile(*block);
             return {block, Next::Run};
         case Stage::Queued:
         case Stage::Done: break;
     }
     edges_.finish(*block, runs(*block));
     count_from(*block, kNever);
+    if (options_.sampled) stop_counting(*block);
     return {block, Next::Run};
+}
+
+PromotionPolicy::Next PromotionPolicy::on_sample(TranslationBlock* block, std::chrono::nanoseconds cpu) {
+    const auto before = std::exchange(sampled_, sampled_ + cpu);
+    if (block == nullptr || !block->valid || block->counter == kNoCounter) return Next::Run;
+    Promotion& p = block->promotion;
+    if (p.sampled.count() == 0) p.sampling = before;
+    p.sampled += cpu;
+    // A CPU may have overwritten the counter when it was set.
+    if (p.stage == Stage::Profiled && runs(*block) - p.promoted_at >= p.profile_runs) end_profile(*block);
+    if ((p.stage != Stage::Cold && p.stage != Stage::Waiting) || p.sampled < p.ask_at ||
+        enters_live_region(*block))
+        return Next::Run;
+    return advance(*block);
+}
+
+PromotionPolicy::Sampled PromotionPolicy::sampled_in(std::span<TranslationBlock* const> blocks) const {
+    Sampled sum;
+    auto first = sampled_;
+    for (const TranslationBlock* block : blocks) {
+        if (block->promotion.sampled.count() == 0) continue;
+        sum.inside += block->promotion.sampled;
+        first = std::min(first, block->promotion.sampling);
+    }
+    sum.all = sampled_ - first;
+    return sum;
+}
+
+/// What is cold or waits has executed enough.
+PromotionPolicy::Next PromotionPolicy::advance(TranslationBlock& block) {
+    if (!options_.synchronous && !block.promotion.covered && in_live_region(block)) {
+        block.promotion.covered = true;
+        block.promotion.stage = Stage::Cold;
+        if (options_.sampled)
+            ask_after(block, double(kCovered) * options_.threshold);
+        else
+            count_from(block, kCovered * options_.threshold);
+        return Next::Run;
+    }
+    if (block.promotion.stage == Stage::Cold) return promote(block);
+    enqueue(block);
+    return Next::WakeWorker;
 }
 
 PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
@@ -161,6 +234,10 @@ PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
         enqueue(block);
         return Next::WakeWorker;
     }
+    if (options_.sampled) {
+        start_profile(block, 1, 0);
+        return Next::Run;
+    }
     block.promotion.promoted_cpu = host::process_time().cpu;
     block.promotion.stage = Stage::Profiled;
     edges_.start(block, block.promotion.promoted_at);
@@ -168,9 +245,45 @@ PromotionPolicy::Next PromotionPolicy::promote(TranslationBlock& block) {
     return Next::Run;
 }
 
+/// By samples: of a block that is executed so often for each run of the one that was sampled, which is so many blocks away.
+void PromotionPolicy::start_profile(TranslationBlock& block, double visits, unsigned distance) {
+    Promotion& p = block.promotion;
+    p.visits = static_cast<float>(visits);
+    p.distance = static_cast<uint8_t>(distance);
+    // The counter runs out twice, for the registers to be seen twice.
+    const auto half = std::clamp(static_cast<uint32_t>(visits * kMaxProfile), kMinProfile, kMaxProfile) / 2;
+    p.profile_runs = static_cast<uint16_t>(2 * half);
+    p.promoted_at = runs(block);
+    p.stage = Stage::Profiled;
+    edges_.start(block, p.promoted_at);
+    start_counting(block, half);
+}
+
+void PromotionPolicy::end_profile(TranslationBlock& block) {
+    edges_.finish(block, runs(block));
+    if (options_.sampled) {
+        count_from(block, kNever);
+        stop_counting(block);
+        profile_successors(block);
+    }
+    wait(block, double(options_.heat / kFirstLook) / block.guest_insns);
+}
+
+void PromotionPolicy::profile_successors(const TranslationBlock& block) {
+    const Promotion& p = block.promotion;
+    if (p.distance == kFarthest) return;
+    for (const auto& [to, share] : edges_.successors(block)) {
+        const double visits = p.visits * std::min(share, 1.0);
+        if (visits < kLeastVisits || !to->valid || to->counter == kNoCounter ||
+            to->promotion.stage != Stage::Cold || enters_live_region(*to))
+            continue;
+        start_profile(*to, visits, p.distance + 1u);
+    }
+}
+
 void PromotionPolicy::wait(TranslationBlock& block, double n) {
     block.promotion.stage = Stage::Waiting;
-    count_runs(block, n);
+    ask_after(block, n);
 }
 
 bool PromotionPolicy::postpone_covered(TranslationBlock& block) {
@@ -196,18 +309,22 @@ void PromotionPolicy::restart(TranslationBlock& block) {
     block.promotion.covered = false;
     block.promotion.stage = Stage::Cold;
     std::erase(queue_, block.counter);
-    count_runs(block, options_.threshold);
+    if (!options_.sampled) return count_runs(block, options_.threshold);
+    block.promotion.sampled = {};
+    block.promotion.ask_at = kBeforeProfile;
+    stop_counting(block);
 }
 
 void PromotionPolicy::disable(TranslationBlock& block) {
     block.promotion.stage = Stage::Done;
     count_from(block, kNever);
+    if (options_.sampled) stop_counting(block);
 }
 
 void PromotionPolicy::discard(TranslationBlock& block) {
     restart(block);
     count_failure(block);
-    if (block.promotion.failures < kMaxFailures) count_runs(block, kAgain * options_.threshold);
+    if (block.promotion.failures < kMaxFailures) ask_after(block, kAgain * options_.threshold);
 }
 
 void PromotionPolicy::count_failure(TranslationBlock& block) {
@@ -218,10 +335,16 @@ void PromotionPolicy::count_failure(TranslationBlock& block) {
 
 void PromotionPolicy::enqueue(TranslationBlock& block) {
     block.promotion.stage = Stage::Queued;
-    block.promotion.queued_at = runs(block);
+    block.promotion.queued_at = heat_of(block);
     block.promotion.queued_when = Clock::now();
-    count_from(block, kNever);
+    if (!options_.sampled) count_from(block, kNever);
     queue_.push_back(block.counter);
+}
+
+/// What it has executed since it was promoted, in a unit that is the same for all blocks.
+uint64_t PromotionPolicy::heat_of(const TranslationBlock& block) const {
+    return options_.sampled ? static_cast<uint64_t>(block.promotion.sampled.count())
+                            : runs_since_promotion(block) * block.guest_insns;
 }
 
 /// What has not run while it had to wait asks again when it does: the guest may be doing something else, or
@@ -234,11 +357,11 @@ TranslationBlock* PromotionPolicy::take_hottest() {
         TranslationBlock* block = block_of(counter);
         if (block == nullptr) return true;
         if (options_.heat != 0 && now - block->promotion.queued_when > kStale &&
-            runs(*block) == block->promotion.queued_at) {
+            heat_of(*block) == block->promotion.queued_at) {
             wait(*block, kAskAgain);
             return true;
         }
-        const uint64_t heat = runs_since_promotion(*block) * block->guest_insns;
+        const uint64_t heat = heat_of(*block);
         if (best == nullptr || heat > most) best = block, most = heat;
         return false;
     });

@@ -2,7 +2,11 @@
 //
 //   Cold --threshold--> Profiled --profile--> Waiting --heat--> Queued --compiled--> Done
 //
-// A block's counter begins at `threshold`. The first time that it runs out, what its exits lead to is counted
+// Counters cost as much as they are executed, so usually it is a sampling profile that says when (Tier2Options::sampled): time in a
+// block stands for its runs. A block executes its counter then only in Profiled, and for its first runs where there are regions on
+// disk. What a profiled block mostly goes on to is profiled after it, since a region is built from profiles.
+//
+// With counters alone, a block's counter begins at `threshold`. The first time that it runs out, what its exits lead to is counted
 // for a short while; then the block waits until it has executed enough instructions to pay for a compilation,
 // and is queued. A block with regions on disk asks for them sooner. Not synchronised: the engine's lock is
 // held.
@@ -12,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "jit/engine/block_cache.h"
@@ -48,6 +53,8 @@ class PromotionPolicy {
     /// A counter ran out. `state`, if given, is of the CPU that is about to run the block. `stopped`: nothing
     /// is compiled any more.
     Decision on_counter(uint32_t counter, const GuestState* state, bool stopped);
+    /// Tier2Options::sampled: so much more CPU time was spent, in this block's code; null: elsewhere.
+    Next on_sample(TranslationBlock* block, std::chrono::nanoseconds cpu);
 
     // ---- Queues
     /// The block that executed most since it was promoted, out of the queue; null: none.
@@ -88,6 +95,11 @@ class PromotionPolicy {
     uint64_t runs_since_promotion(const TranslationBlock& block) const {
         return runs(block) - block.promotion.promoted_at;
     }
+    /// The CPU time that was sampled in these blocks, and in all since the first of them was first sampled.
+    struct Sampled {
+        std::chrono::nanoseconds inside{}, all{};
+    };
+    Sampled sampled_in(std::span<TranslationBlock* const> blocks) const;
     uint64_t promoted() const { return promoted_; }
 
     // ---- Counters that were set while CPUs ran
@@ -99,8 +111,16 @@ class PromotionPolicy {
     using Clock = std::chrono::steady_clock;
     void count_from(TranslationBlock& block, uint32_t n);
     void count_runs(TranslationBlock& block, double n);
+    void ask_after(TranslationBlock& block, double runs);
+    void start_counting(TranslationBlock& block, uint32_t n);
+    void stop_counting(TranslationBlock& block);
     void enqueue(TranslationBlock& block);
+    Next advance(TranslationBlock& block);
     Next promote(TranslationBlock& block);
+    void start_profile(TranslationBlock& block, double visits, unsigned distance);
+    void end_profile(TranslationBlock& block);
+    void profile_successors(const TranslationBlock& block);
+    uint64_t heat_of(const TranslationBlock& block) const;
 
     const Frontend& frontend_;
     CodeBuffer& code_;
@@ -114,6 +134,7 @@ class PromotionPolicy {
     };
     std::vector<Unconfirmed> unconfirmed_;
     uint64_t promoted_ = 0;
+    std::chrono::nanoseconds sampled_{};  ///< of all samples
 };
 
 }  // namespace arclight::jit

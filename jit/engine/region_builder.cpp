@@ -200,8 +200,9 @@ RegionBuilder::Built RegionBuilder::build(TranslationBlock& entry) {
     Region& region = built.region;
     CompiledRegion& compiled = *built.compiled;
     Draft draft{.translation_flags = entry.translation_flags,
-                .min_runs = options_.synchronous
-                                ? 1
+                .min_runs = options_.synchronous ? 1
+                            : options_.sampled
+                                ? kMinProfiledRuns
                                 : std::max({uint64_t{options_.threshold} / 32,
                                             policy_.runs(entry) / kMaxRunsBetween, uint64_t{1}})};
     compiled.entry = &entry;

@@ -93,6 +93,11 @@ const void* Tier2::promote(uint32_t counter, const GuestState* state) {
     return block->code.body;
 }
 
+void Tier2::sample(TranslationBlock* block, std::chrono::nanoseconds cpu) {
+    if (!options_.sampled || worker_.disabled()) return;
+    if (policy_.on_sample(block, cpu) == PromotionPolicy::Next::WakeWorker) worker_.wake();
+}
+
 void Tier2::forget(TranslationBlock& block) {
     edges_.finish(block, 0);
     while (!block.regions.empty()) table_.retire(*block.regions.back());
@@ -152,6 +157,18 @@ double Tier2::guest_ns() const { return double(host::process_time().cpu.count())
 
 // ---- Compiling a region
 
+Tier2::Executed Tier2::executed(const RegionBuilder::Built& built) const {
+    const TranslationBlock& entry = *built.compiled->entry;
+    if (options_.sampled) {
+        const auto [inside, all] = policy_.sampled_in(built.compiled->members);
+        const double ns = double(inside.count());
+        return {ns / CompileBudget::kTier1Ns, ns / std::max(double(all.count()), 1.0)};
+    }
+    const double insns = double(policy_.runs_since_promotion(entry)) * built.insns_per_run;
+    const auto since = host::process_time().cpu - entry.promotion.promoted_cpu;
+    return {insns, CompileBudget::share_of_time(insns, double(since.count()))};
+}
+
 /// `lock` is null where the caller keeps it. Whether the block is now the entry of a live region.
 bool Tier2::compile(Lock* lock, TranslationBlock& block) {
     const uint32_t counter = block.counter;
@@ -163,13 +180,12 @@ bool Tier2::compile(Lock* lock, TranslationBlock& block) {
             return false;
         }
         const CompileBudget::Work work = work_of(built.region, !worker_.has_compiler());
-        const double done = double(policy_.runs_since_promotion(block)) * built.insns_per_run;
-        if (!options_.synchronous && done < budget_.needed(work)) {
-            policy_.wait(block, budget_.next_look(work, done) / built.insns_per_run);
+        const Executed done = executed(built);
+        if (!options_.synchronous && done.insns < budget_.needed(work)) {
+            policy_.wait(block, budget_.next_look(work, done.insns) / built.insns_per_run);
             return false;
         }
-        const auto since = host::process_time().cpu - block.promotion.promoted_cpu;
-        built.compiled->share = CompileBudget::share_of_time(done, double(since.count()));
+        built.compiled->share = done.share;
         if (worker_.has_compiler()) return compile_built(lock, std::move(built));
         // A program without a region worth compiling never pays for loading LLVM. That is done without the lock, so all is looked at
         // again after it.

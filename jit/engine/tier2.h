@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
@@ -55,6 +56,8 @@ class Tier2 {
     }
     /// A counter ran out: where to go on. `state`, if given, is of the CPU that is about to run the block.
     const void* promote(uint32_t counter, const GuestState* state);
+    /// See Engine::sample(). The block whose code that is; null: it is none's.
+    void sample(TranslationBlock* block, std::chrono::nanoseconds cpu);
     /// The block is being invalidated.
     void forget(TranslationBlock& block);
     /// It is about to be freed.
@@ -83,6 +86,11 @@ class Tier2 {
     bool have_compiler(Lock* lock);
     /// CPU time of the process without compilations, in nanoseconds.
     double guest_ns() const;
+    /// What tier 1 has executed of a region's code: guest instructions, and the share (of 1) of the guest's CPU time.
+    struct Executed {
+        double insns, share;
+    };
+    Executed executed(const RegionBuilder::Built& built) const;
     bool compile(Lock* lock, TranslationBlock& block);
     bool compile_built(Lock* lock, RegionBuilder::Built built);
     bool warm_start(Lock& lock, uint32_t counter, bool last);

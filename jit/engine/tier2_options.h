@@ -17,6 +17,9 @@ struct Tier2Options {
     bool enabled = false;
     bool synchronous = false;     ///< compile where the counter runs out, and take every region
     uint32_t threshold = 20'000;  ///< runs of a block before it is promoted
+    /// Blocks are promoted by a sampling profile (Engine::sample()), and count only while they are profiled: times in
+    /// guest instructions and runs are converted by what tier 1 needs for them. Not with `synchronous`.
+    bool sampled = false;
     /// Guest instructions that a promoted block must have executed since before its region is compiled: about
     /// as long in tier 1 as the compilation takes, so that at worst the time is spent twice.
     uint64_t heat = 80'000'000;

@@ -44,7 +44,7 @@ void CpuGroup::run(backend::Accelerator& accelerator, const std::function<void(c
     for (Vcpu* cpu : cpus_)
         threads.push_back(host::start_thread(fmt::format("cpu {}", cpu->index()), role, [&, cpu] {
             std::optional<SamplingProfiler::Thread> samples;
-            if (profiler != nullptr) samples.emplace(*profiler, cpu->halted_flag(), elsewhere);
+            if (profiler != nullptr) samples.emplace(*profiler, *cpu, elsewhere);
             const auto ran = accelerator.run_thread(cpu->index(), [cpu] { cpu->thread_main(); });
             cpu->work().abandon();
             if (!ran) failed(ran.error());

@@ -210,8 +210,10 @@ void Machine::make_engine() {
     }
     jit::SuperblockOptions superblocks{.enabled = tier == JitTier::Superblocks};
     if (options_.jit_threshold) superblocks.threshold = *options_.jit_threshold;
-    if (tier2.enabled && (options_.stats || !options_.stats_file.empty()))
-        profiler_ = std::make_unique<SamplingProfiler>();
+    tier2.sampled =
+        tier2.enabled && !tier2.synchronous && !options_.jit_threshold && SamplingProfiler::available();
+    const bool statistics = tier2.enabled && (options_.stats || !options_.stats_file.empty());
+    if (statistics || tier2.sampled) profiler_ = std::make_unique<SamplingProfiler>(statistics);
     tier2.make_compiler = [this] {
         auto compiler = jit::make_region_compiler();
         if (profiler_ != nullptr) profiler_->note_libraries();
@@ -541,7 +543,7 @@ MachineStats Machine::stats() const {
             .accelerator_reason = accelerator_reason_,
             .cpus = *cpus_,
             .bus = devices_->bus(),
-            .profiler = profiler_.get(),
+            .profiler = profiler_ != nullptr && profiler_->for_statistics() ? profiler_.get() : nullptr,
             .bound_sites = bound_sites_ ? &*bound_sites_ : nullptr,
             .started = started_,
             .instructions_counted = options_.count_instructions};

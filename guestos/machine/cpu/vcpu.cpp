@@ -346,6 +346,9 @@ void Vcpu::look_up() {
         // Cleared before the causes are looked at: one that comes later, or at the safepoint, sets it again.
         state_.interrupt.store(0);
         core_.work.carry_out();
+        if (const std::chrono::nanoseconds cpu(sampled_ns_.exchange(0)); cpu.count() != 0)
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): a register is a number
+            core_.context.engine.sample(reinterpret_cast<const void*>(sampled_pc_.load()), cpu);
         if (pmu_due_.exchange(false)) a64::pmu_update(core_.cpu);
         core_.work.hand_over_if_asked();
         // Not before it has taken the interrupt that they may wait for.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -36,11 +37,17 @@ class Vcpu final : public devices::Stateful {
     void kick();
     /// SEV
     void signal_event();
+    /// On its thread, in a signal's handler or outside of the virtual machine: it was interrupted at host_pc, after so much more
+    /// CPU time. The engine is told when the CPU looks up, which is soon.
+    void note_sample(uint64_t host_pc, std::chrono::nanoseconds cpu) {
+        sampled_pc_.store(host_pc, std::memory_order_relaxed);
+        sampled_ns_.store(cpu.count(), std::memory_order_relaxed);
+        state_.interrupt = 1;
+    }
     /// Wakes it, halted or powered off, to see that the machine stops.
     void stop_waiting();
     /// It is not in guest code, and looks up before it is again.
     bool halted() const { return halted_; }
-    const std::atomic<bool>& halted_flag() const { return halted_; }
     /// It stands at the safepoint, or is off: while the world is stopped its state does not change.
     bool at_rest() const { return at_rest_; }
     CrossCpuWork& work() { return core_.work; }
@@ -168,6 +175,8 @@ class Vcpu final : public devices::Stateful {
     std::atomic<uint64_t> passes_{0};    ///< odd while in translated code, and from before it is looked up
     static thread_local Vcpu* running_;  ///< on this thread
 
+    std::atomic<uint64_t> sampled_pc_{0};
+    std::atomic<int64_t> sampled_ns_{0};  ///< 0: the engine knows
     std::atomic<bool> pmu_due_{false};  ///< the performance monitors are to be looked at
 
     std::mutex wait_lock_;
