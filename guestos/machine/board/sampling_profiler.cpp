@@ -15,7 +15,7 @@ namespace {
 /// Not a multiple or a part of any tick's. To interrupt a virtual machine takes much longer.
 constexpr std::chrono::nanoseconds kStatistics{1'970'000}, kStatisticsElsewhere{9'930'000};
 /// Of CPU time: what tier 2 decides by is many times as long.
-constexpr std::chrono::nanoseconds kPeriod{4'000'000}, kPeriodElsewhere{10'000'000};
+constexpr std::chrono::nanoseconds kPeriod{4'000'000}, kPeriodElsewhere{40'000'000};
 /// Of samples that come late because there was no tick: more were spent waiting.
 constexpr int kMostAtOnce = 8;
 
