@@ -1,5 +1,6 @@
 #include "guestos/machine/cpu/cpu_environment.h"
 
+#include "guestos/machine/cpu/late_wakes.h"
 #include "guestos/machine/cpu/vcpu.h"
 
 namespace arclight::guestos {
@@ -124,6 +125,8 @@ bool CpuEnvironment::icc_read(uint32_t encoding, uint64_t& value) {
 
 bool CpuEnvironment::icc_write(uint32_t encoding, uint64_t value) {
     devices::GicV3* gic = core_.context.gic;
+    // Of an SGI's receivers each takes the controller's lock as soon as it wakes.
+    const LateWakes late;
     return gic != nullptr && gic->write_sysreg(core_.options.index, encoding, value);
 }
 

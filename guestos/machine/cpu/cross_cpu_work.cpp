@@ -11,6 +11,8 @@
 #include <climits>
 #include <utility>
 
+#include "guestos/machine/cpu/late_wakes.h"
+
 namespace arclight::guestos {
 
 namespace {
@@ -24,6 +26,13 @@ void futex(std::atomic<uint32_t>& word, int operation, uint32_t value, const tim
     syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, limit, nullptr, 0);
 }
 }  // namespace
+
+thread_local LateWakes* LateWakes::current_ = nullptr;
+
+LateWakes::~LateWakes() {
+    current_ = nullptr;
+    for (size_t k = 0; k < count_; ++k) futex(*words_[k], FUTEX_WAKE, 1);
+}
 
 CrossCpuWork::CrossCpuWork(std::atomic<uint32_t>& interrupt, Performer& performer)
     : interrupt_(interrupt), performer_(performer) {}
@@ -164,7 +173,7 @@ void CrossCpuWork::interrupt() {
 void CrossCpuWork::end_nap() {
     if (napping_.load() == 0) return;
     napping_.store(0);
-    futex(napping_, FUTEX_WAKE, 1);
+    if (!LateWakes::hold(napping_)) futex(napping_, FUTEX_WAKE, 1);
 }
 
 void CrossCpuWork::sleep_in_nap(std::chrono::nanoseconds limit) {

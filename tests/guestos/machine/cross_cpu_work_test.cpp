@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "guestos/machine/cpu/held_translations.h"
+#include "guestos/machine/cpu/late_wakes.h"
 
 namespace arclight::guestos {
 namespace {
@@ -172,6 +173,30 @@ TEST(CrossCpuWork, ANapEndsEarly) {
     }
     stop = true;
     other.join();
+}
+
+TEST(CrossCpuWork, LateWakesComeInTheEnd) {
+    Target targets[3];
+    std::atomic<unsigned> napping{0};
+    std::vector<std::thread> threads;
+    for (Target& target : targets)
+        threads.emplace_back([&] {
+            target.work.enter();
+            target.work.nap(1h, [&] {
+                ++napping;
+                return true;
+            });
+        });
+    while (napping != 3) std::this_thread::yield();
+    {
+        LateWakes late;
+        targets[0].work.interrupt();
+        targets[1].work.end_nap();
+        targets[1].work.end_nap();
+        EXPECT_EQ(late.held(), 2u);
+    }
+    targets[2].work.interrupt();
+    for (std::thread& thread : threads) thread.join();
 }
 
 // ---- No stale translation after a wait: CPUs that keep translations, halt, change them and wait for each
