@@ -51,11 +51,20 @@ void BlockValues::group_accesses() {
         bool sp_base;
         uint16_t group;
     };
-    std::array<Open, kMaxOpen> open;
-    size_t open_count = 0, next = 0;
+    struct OpenGroups {
+        std::array<Open, kMaxOpen> group;
+        size_t count = 0, next = 0;
+    };
+    OpenGroups now;
+    std::vector<OpenGroups> at_exit(block_->sides.size());
+    auto& [open, open_count, next] = now;
     Ref entered = 0;  ///< the last EnterPage
+    size_t side = 0;
     for (Ref r = 0; r < insts.size(); ++r) {
         const Inst& i = insts[r];
+        if (side < block_->sides.size() && r == block_->sides[side].begin) now = at_exit[side++];
+        if (i.op == Op::ExitIf)
+            if (const auto begins = side_of(r)) at_exit[*begins] = now;
         // What comes behind a conditional exit may never be done, but in a superblock is likely to be; what a helper does may
         // change translations.
         if ((i.op == Op::ExitIf && !block_->superblock) || i.op == Op::CallRuntime) open_count = 0;
@@ -89,7 +98,7 @@ void BlockValues::group_accesses() {
         if (groups_.size() == kNoGroup) return;
         *found = {root, sp_base, static_cast<uint16_t>(groups_.size())};
         grouped_[r] = {.group = found->group, .at = static_cast<int32_t>(at)};
-        groups_.push_back({.root = root, .lo = at, .hi = end, .write = access.writes(), .accesses = 1});
+        groups_.push_back({.first = r, .root = root, .lo = at, .hi = end, .write = access.writes(), .accesses = 1});
     }
 }
 

@@ -46,13 +46,19 @@ void ExitEmitter::write_flags_before_test(Ref f) {
 void ExitEmitter::emit_exit_if(const Inst& i) {
     const int64_t target = static_cast<int64_t>(i.imm);
     const Ref f = values_.leaf(i.args[0]);
-    if (only_exit_follows()) {
+    const auto side = values_.side_of(cur());
+    if (!side && only_exit_follows()) {
         ctx_.slots.write_back();
     } else {
         write_flags_before_test(f);
     }
     const ClassScope scope(as_, jit::HostClass::Branch);
     const Cc cc = flags_.test_condition(i.args[0]);
+    if (side) {
+        ctx_.keep_for_side(*side, as_.jump_if(cc, false));
+        as_.start_segment();
+        return;
+    }
     ColdArgs args;
     args.inst = cur();
     ctx_.slots.snapshot(args.first, args.count);

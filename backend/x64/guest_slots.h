@@ -22,6 +22,18 @@ class GuestSlots {
                FaultMapBuilder& faults, bool in_vectors);
     void start_block();
 
+    /// What guest registers' memory holds, and what is newer.
+    struct Newest {
+        std::array<Ref, kSlots> slot;           ///< value of a dirty slot
+        std::array<Ref, kSlots> home_head;      ///< values that the slot's memory holds
+        std::array<uint32_t, kSlots> observed;  ///< last instruction that may need a dirty slot in memory
+        uint64_t dirty = 0;
+        bool flags_dirty = false;
+    };
+    const Newest& newest() const { return newest_; }
+    /// Of a side path: at the exit where it begins. `observed` is what it says of that. The values must be as they were then.
+    void begin_side(const Newest& newest, const std::array<uint32_t, kSlots>& observed);
+
     void get_slot(unsigned slot, Ref result);
     void set_slot(unsigned slot, Ref value);
     /// Writes all guest registers back that this instruction or a later one needs in memory. Keeps EFLAGS'
@@ -43,16 +55,16 @@ class GuestSlots {
     std::optional<Xmm> vector_home(unsigned slot) const;
 
     /// Whether NZCV in memory is stale.
-    bool flags_dirty() const { return flags_dirty_; }
+    bool flags_dirty() const { return newest_.flags_dirty; }
     /// Whether it is and this instruction or a later one needs it there.
-    bool flags_pending() const { return flags_dirty_ && observed_[kFlagsSlot] >= values_.cur(); }
+    bool flags_pending() const { return newest_.flags_dirty && newest_.observed[kFlagsSlot] >= values_.cur(); }
     /// The newest NZCV, while dirty.
-    Ref flags_value() const { return slot_[kFlagsSlot]; }
+    Ref flags_value() const { return newest_.slot[kFlagsSlot]; }
     /// NZCV has been stored in its slot.
     void flags_stored();
 
   private:
-    bool slot_dirty(unsigned s) const { return s == kFlagsSlot ? flags_dirty_ : (dirty_ >> s & 1) != 0; }
+    bool slot_dirty(unsigned s) const { return s == kFlagsSlot ? newest_.flags_dirty : (newest_.dirty >> s & 1) != 0; }
     void add_home(Ref r, unsigned slot);
     /// The slot's memory is about to change: values that live there alone move elsewhere.
     void drop_home(unsigned slot);
@@ -65,11 +77,7 @@ class GuestSlots {
     RegisterAllocator& regs_;
     HostFlags& flags_;
     FaultMapBuilder& faults_;
-    std::array<Ref, kSlots> slot_;           ///< value of a dirty slot
-    std::array<Ref, kSlots> home_head_;      ///< values that the slot's memory holds
-    std::array<uint32_t, kSlots> observed_;  ///< last instruction that may need a dirty slot in memory
-    uint64_t dirty_ = 0;
-    bool flags_dirty_ = false;
+    Newest newest_;
     const bool in_vectors_;
 };
 

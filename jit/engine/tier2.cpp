@@ -94,6 +94,7 @@ const void* Tier2::promote(uint32_t counter, const GuestState* state) {
 }
 
 void Tier2::forget(TranslationBlock& block) {
+    if (!options_.enabled) return;
     edges_.finish(block, 0);
     while (!block.regions.empty()) table_.retire(*block.regions.back());
     table_.reclaim();

@@ -267,10 +267,12 @@ TEST(Superblocks, RandomProgramsFaultAndEndAsWithout) {
         sum.made += stats.made;
         sum.dropped += stats.dropped;
         sum.blocks += stats.blocks;
+        sum.sides += stats.sides;
     }
     EXPECT_GT(sum.made, 200u);
     EXPECT_GT(sum.dropped, 20u);
     EXPECT_GT(sum.blocks, 3 * sum.made) << "they are of several blocks";
+    EXPECT_GT(sum.sides, sum.made / 4);
 }
 
 }  // namespace
