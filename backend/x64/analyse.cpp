@@ -137,6 +137,16 @@ bool BlockValues::fold_shift(uint32_t index, const Inst& i) {
     return true;
 }
 
+/// NZCV of a comparison may be made again from its operands for whoever looks at guest registers
+/// (GuestSlots::defer_or_write_flags()).
+void BlockValues::keep_compared(uint32_t index, const Inst& i) {
+    if (i.op != Op::Sub && i.op != Op::Add && i.op != Op::And) return;
+    for (unsigned k = 0; k < 2; ++k) {
+        Value& operand = values_[i.args[k]];
+        operand.last_need = std::max(operand.last_need, values_[index + 1].last_need);
+    }
+}
+
 void BlockValues::analyse(const ir::Block& block, bool with_groups) {
     block_ = &block;
     const auto& insts = block.insts;
@@ -145,7 +155,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
     grouped_.assign(insts.size(), GroupedAccess{});
     if (with_groups) group_accesses();
     values_.assign(count + groups_.size(),
-                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false, false});
+                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false, false, false});
     uses_.resize(count);
 
     size_t side = block.sides.size();
@@ -201,6 +211,7 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
             mark_use(index, fold && k == 0 ? groups_[g].root : leaf(i.args[k]));
         if (in_group) mark_use(index, addend_of(g));
         if (i.op == Op::ExitIf && !block.sides.empty()) mark_kept(index);
+        if (block.superblock && v.flags_live && v.next_use == kNever) keep_compared(index, i);
     }
 }
 

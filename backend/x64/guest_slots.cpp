@@ -24,7 +24,7 @@ GuestSlots::GuestSlots(Assembler& as, BlockValues& values, RegisterAllocator& re
 void GuestSlots::start_block() {
     newest_.home_head.fill(kNoRef);
     newest_.dirty = 0;
-    newest_.flags_dirty = false;
+    newest_.flags_dirty = newest_.deferred = false;
 }
 
 void GuestSlots::begin_side(const Newest& newest, const std::array<uint32_t, kSlots>& observed) {
@@ -40,6 +40,12 @@ void GuestSlots::begin_side(const Newest& newest, const std::array<uint32_t, kSl
         if (!needed(s)) newest_.dirty &= ~(uint64_t{1} << s);
     }
     if (newest_.flags_dirty) newest_.flags_dirty = needed(kFlagsSlot);
+    newest_.deferred &= newest_.flags_dirty;
+    if (!newest_.deferred) return;
+    for (const Ref operand : compared()) {
+        uint32_t& last = values_[operand].last_need;
+        last = std::max(last, observed[kFlagsSlot]);
+    }
 }
 
 void GuestSlots::add_home(Ref r, unsigned slot) {
@@ -94,6 +100,7 @@ void GuestSlots::set_slot(unsigned slot, Ref value) {
     drop_home(slot);
     if (slot == kFlagsSlot) {
         newest_.flags_dirty = true;
+        newest_.deferred = false;
     } else {
         if (!values_.rematerialisable(value)) {
             if (is_vec(values_.inst(value).type)) {
@@ -194,7 +201,12 @@ void GuestSlots::write_back() {
 }
 
 void GuestSlots::write_back_flags() {
-    if (flags_pending()) {
+    if (flags_deferred()) {
+        flags_.clobber();
+        const auto recipe = flags_recipe();
+        make_flags(recipe[0], recipe[1], recipe[2].value);
+        add_home(newest_.slot[kFlagsSlot], kFlagsSlot);
+    } else if (flags_pending()) {
         const ClassScope scope(as_, jit::HostClass::Flags);
         const Ref f = newest_.slot[kFlagsSlot];
         if (flags_.value() == f) {
@@ -205,11 +217,11 @@ void GuestSlots::write_back_flags() {
         }
         add_home(f, kFlagsSlot);
     }
-    newest_.flags_dirty = false;
+    newest_.flags_dirty = newest_.deferred = false;
 }
 
 void GuestSlots::flags_stored() {
-    newest_.flags_dirty = false;
+    newest_.flags_dirty = newest_.deferred = false;
     add_home(newest_.slot[kFlagsSlot], kFlagsSlot);
 }
 
@@ -238,6 +250,9 @@ void GuestSlots::drop_all_homes() {
 
 void GuestSlots::snapshot(uint32_t& first, uint16_t& count) {
     first = faults_.next_location();
+    // First: its operands may be in the memory of guest registers.
+    if (flags_deferred())
+        for (const SavedLocation& where : flags_recipe()) faults_.add_location(where);
     for (uint64_t m = newest_.dirty; m != 0; m &= m - 1) {
         const unsigned s = static_cast<unsigned>(std::countr_zero(m));
         if (newest_.observed[s] >= values_.cur()) faults_.add_location(location_of(s));
@@ -248,7 +263,12 @@ void GuestSlots::snapshot(uint32_t& first, uint16_t& count) {
 void GuestSlots::write_back_snapshot(uint32_t first, unsigned count) {
     for (unsigned k = 0; k < count; ++k) {
         const SavedLocation& where = faults_.location(first + k);
-        store_slot(where.slot, where);
+        if (where.slot < kFlagsSlot) {
+            store_slot(where.slot, where);
+        } else {
+            make_flags(where, faults_.location(first + k + 1), faults_.location(first + k + 2).value);
+            k += 2;
+        }
     }
 }
 

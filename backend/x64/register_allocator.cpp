@@ -75,7 +75,7 @@ void RegisterAllocator::evict(unsigned reg) {
     Value& v = values_[r];
     if (v.last_need >= values_.cur() && !values_.rematerialisable(r)) {
         slots_.write_back_value(r);
-        if (!values_.in_memory(r) && v.next_use != kNever) spill(r);
+        if (!values_.in_memory(r) && (v.next_use != kNever || v.kept)) spill(r);
     }
     release(reg);
 }
