@@ -98,7 +98,8 @@ void BlockValues::group_accesses() {
         if (groups_.size() == kNoGroup) return;
         *found = {root, sp_base, static_cast<uint16_t>(groups_.size())};
         grouped_[r] = {.group = found->group, .at = static_cast<int32_t>(at)};
-        groups_.push_back({.first = r, .root = root, .lo = at, .hi = end, .write = access.writes(), .accesses = 1});
+        groups_.push_back(
+            {.first = r, .root = root, .lo = at, .hi = end, .write = access.writes(), .accesses = 1});
     }
 }
 

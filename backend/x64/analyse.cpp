@@ -200,7 +200,8 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
         const bool wanted = v.next_use != kNever || v.flags_live;
         if ((effects == 'P' || is_read(i.op)) && !wanted) continue;
         v.live = true;
-        if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags) observers.observe(slot_of(i), index);
+        if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags)
+            observers.observe(slot_of(i), index);
         if (effects == 'M' || effects == 'X') observers.observe_all(index);
         if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
         const uint16_t g = grouped_[index].group;

@@ -21,8 +21,7 @@ bool GuestSlots::can_be_found(Ref operand) const {
 
 bool GuestSlots::can_defer(Ref flags) const {
     if (!values_.block().superblock || !flags_pending() || newest_.slot[kFlagsSlot] != flags ||
-        flags_.value() != flags || values_[flags].next_use != kNever ||
-        values_.inst(flags).op != Op::FlagsOf)
+        flags_.value() != flags || values_[flags].next_use != kNever || values_.inst(flags).op != Op::FlagsOf)
         return false;
     const Inst& i = values_.inst(values_.inst(flags).args[0]);
     if (i.op != Op::Sub && i.op != Op::Add && i.op != Op::And) return false;
@@ -58,11 +57,9 @@ std::array<SavedLocation, 3> GuestSlots::flags_recipe() const {
     const Inst& i = values_.inst(values_.inst(newest_.slot[kFlagsSlot]).args[0]);
     const int64_t op = i.op == Op::Sub ? kFlagsOfSub : i.op == Op::Add ? kFlagsOfAdd : kFlagsOfAnd;
     const int64_t wide = i.type == Type::I64 ? int64_t{kFlagsWide} : 0;
-    return {operand_location(i.args[0], false), operand_location(i.args[1], true),
-            SavedLocation{.slot = kFlagsSlot,
-                          .kind = SavedLocation::Constant,
-                          .reg = kNone,
-                          .value = op + wide}};
+    return {
+        operand_location(i.args[0], false), operand_location(i.args[1], true),
+        SavedLocation{.slot = kFlagsSlot, .kind = SavedLocation::Constant, .reg = kNone, .value = op + wide}};
 }
 
 /// NZCV in its slot. Clobbers EFLAGS.

@@ -27,8 +27,9 @@ uint64_t flags_again(const SavedLocation* from, const GuestState& state) {
     const bool sub = op == backend::kFlagsOfSub, add = op == backend::kFlagsOfAdd;
     const bool carry = sub ? a >= b : add && result < a;
     const uint64_t overflow = sub ? (a ^ b) & (a ^ result) : add ? ~(a ^ b) & (a ^ result) : 0;
-    return flags_from_nzcv(static_cast<uint32_t>(result >> 63) << 31 | static_cast<uint32_t>(result == 0) << 30 |
-                           static_cast<uint32_t>(carry) << 29 | static_cast<uint32_t>(overflow >> 63) << 28);
+    return flags_from_nzcv(static_cast<uint32_t>(result >> 63) << 31 |
+                           static_cast<uint32_t>(result == 0) << 30 | static_cast<uint32_t>(carry) << 29 |
+                           static_cast<uint32_t>(overflow >> 63) << 28);
 }
 
 void restore(const SavedLocation& from, GuestState& state) {

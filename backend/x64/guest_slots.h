@@ -72,9 +72,7 @@ class GuestSlots {
     void flags_stored();
 
   private:
-    bool flags_needed() const {
-        return newest_.flags_dirty && newest_.observed[kFlagsSlot] >= values_.cur();
-    }
+    bool flags_needed() const { return newest_.flags_dirty && newest_.observed[kFlagsSlot] >= values_.cur(); }
     bool can_be_found(Ref operand) const;
     SavedLocation operand_location(Ref operand, bool second) const;
     std::array<SavedLocation, 3> flags_recipe() const;

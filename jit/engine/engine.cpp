@@ -121,7 +121,8 @@ std::unique_ptr<TranslationBlock> Engine::compile_block(uint64_t pa, uint32_t tr
             frontend_.translate(ir_, code_read_, static_cast<uint32_t>(pa & ~kPageMask), translation_flags,
                                 limit);
         block->spins = options_.concurrent && ir::spins(ir_);
-        if (counter == kNoCounter && !stop && !block->spins) counter = hot_tier().new_counter(translation_flags);
+        if (counter == kNoCounter && !stop && !block->spins)
+            counter = hot_tier().new_counter(translation_flags);
         if (!sites_.empty()) mark_sites(ir_);
         if (!expected_devices_.empty()) count_expected_devices(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {

@@ -46,9 +46,9 @@ class SuperblockBuilder {
         TranslationBlock* block = nullptr;
         ir::Ref end = 0;  ///< the exit that is gone on behind, and what it is
         bool conditional = false, indirect = false;
-        int64_t otherwise = 0;  ///< conditional: where it does not lead, as Inst::imm
-        int64_t at = 0;         ///< of `block`, from the start of the first block's page
-        double share = 1;       ///< of the executions of this block
+        int64_t otherwise = 0;   ///< conditional: where it does not lead, as Inst::imm
+        int64_t at = 0;          ///< of `block`, from the start of the first block's page
+        double share = 1;        ///< of the executions of this block
         double other_share = 0;  ///< and those that go to `otherwise`
     };
     struct Frame {

@@ -30,7 +30,7 @@ struct SuperblockOptions {
 struct SuperblockStats {
     uint64_t made = 0, dropped = 0, rejected = 0, live = 0;
     uint64_t blocks = 0, sides = 0, guest_insns = 0, host_bytes = 0;  ///< of those made
-    uint64_t make_ns = 0;  ///< CPU time
+    uint64_t make_ns = 0;                                             ///< CPU time
 };
 
 class Superblocks final : public HotTier {

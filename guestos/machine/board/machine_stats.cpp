@@ -301,11 +301,12 @@ void MachineStats::print(std::FILE* out) const {
                    "             {} blocks from {} files ({} guest instructions), {} kept, {} rejected\n",
                    s.found, s.files, s.found_insns, s.kept, s.rejected);
     if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
-        fmt::print(out,
-                   "superblocks: {} made of {} blocks ({} guest instructions, {} host bytes) with {} side paths "
-                   "in {:.3f} s, {} rejected, {} dropped\n",
-                   s.made, s.blocks, s.guest_insns, s.host_bytes, s.sides, double(s.make_ns) / 1e9,
-                   s.rejected, s.dropped);
+        fmt::print(
+            out,
+            "superblocks: {} made of {} blocks ({} guest instructions, {} host bytes) with {} side paths "
+            "in {:.3f} s, {} rejected, {} dropped\n",
+            s.made, s.blocks, s.guest_insns, s.host_bytes, s.sides, double(s.make_ns) / 1e9, s.rejected,
+            s.dropped);
     if (profiler != nullptr) {
         print_tier2(out, engine.tier2_stats(), cpu_seconds(usage));
         print_steady(out, steady_speed(*profiler));

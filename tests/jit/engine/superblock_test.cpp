@@ -80,8 +80,10 @@ class Program {
                                             0xca00'0000, 0xea00'0000, 0x9a00'0000, 0xba00'0000};
         const uint32_t operands = reg() << 16 | reg() << 5 | reg();
         switch (pick(11)) {
-            case 9: return put((0x6a00'0000 | pick(2) << 31 | pick(2) << 24) | (operands & ~31u) | 31);  // tst, cmp
-            case 10:  // cmp, cmn, imm
+            case 9:
+                return put((0x6a00'0000 | pick(2) << 31 | pick(2) << 24) | (operands & ~31u) |
+                           31);  // tst, cmp
+            case 10:             // cmp, cmn, imm
                 return put(0x3100'001f | pick(2) << 31 | pick(2) << 30 | pick(8) << 10 | reg() << 5);
             case 0: return put(0x9100'0000 | pick(4096) << 10 | reg() << 5 | reg());    // add, imm
             case 1: return put(0x9a80'0400 | operands | pick(14) << 12);                // csinc
