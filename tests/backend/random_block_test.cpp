@@ -124,7 +124,9 @@ TEST(RandomBlockTest, SoDoSuperblocksWithSidePaths) {
         const std::string wrong = blocks.run(seed);
         ASSERT_TRUE(wrong.empty()) << wrong;
     }
-    if (only == 0) EXPECT_GT(blocks.faults, count / 20);
+    if (only == 0) {
+        EXPECT_GT(blocks.faults, count / 20);
+    }
 }
 
 TEST(RandomBlockTest, SoDoesCodeThatMasksItsAddresses) { expect_all_right({.spectre = true}, 4); }
