@@ -1,6 +1,7 @@
 #include "jit/engine/superblock_builder.h"
 
 #include <algorithm>
+#include <span>
 
 #include "jit/engine/edge_profile.h"
 
@@ -14,6 +15,10 @@ constexpr double kDominant = 0.8;
 constexpr uint32_t kMinSamples = 8;
 constexpr int64_t kMaxDistance = int64_t{1} << 30;
 constexpr unsigned kNotEqual = 1;
+constexpr unsigned kMaxSides = 16;
+/// As Limits::min_reach, of side paths.
+constexpr double kMinSideReach = 0.05;
+constexpr unsigned with_sides(unsigned insns) { return insns + insns / 2; }
 constexpr auto kPageOffset = static_cast<int64_t>(kPageMask);
 
 /// Where execution goes on behind a conditional exit that is not taken, if that is an instruction's start.
@@ -71,7 +76,7 @@ bool SuperblockBuilder::follow_indirect(const TranslationBlock& block, const ir:
 
 SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block) {
     const EdgeProfile* profile = block.profile.get();
-    const bool known = profile != nullptr && !profile->counting && profile->runs != 0;
+    const bool known = profile != nullptr && !profile->counting && profile->runs != 0 && left_ > 0;
     const auto taken = [&](int64_t target) {
         double sum = 0;
         for (size_t e = 0; e < block.code.exits.size(); ++e)
@@ -79,7 +84,8 @@ SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block
         return sum;
     };
     Next next;
-    double left = known ? profile->runs : 0;
+    const double runs = known ? profile->runs * left_ : 0;
+    double left = runs;
     std::set<int64_t> counted;
     for (ir::Ref k = 0; k + 1 < piece_.insts.size(); ++k) {
         const ir::Inst& i = piece_[k];
@@ -90,19 +96,19 @@ SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block
         const double leaves = std::min(left, taken(target));
         if (leaves * 2 > left) {
             const auto otherwise = behind(piece_, k);
-            next.share = leaves / profile->runs;
+            next.share = leaves / runs;
             if (!otherwise || !follow_direct(block, target, next)) return {};
-            next.other_share = (left - leaves) / profile->runs;
+            next.other_share = (left - leaves) / runs;
             next.end = k;
             next.conditional = true;
             next.otherwise = *otherwise;
             return next;
         }
-        ways_.push_back({k, leaves / profile->runs});
+        ways_.push_back({k, leaves / runs});
         left -= leaves;
     }
     next.end = static_cast<ir::Ref>(piece_.insts.size() - 1);
-    if (known) next.share = left / profile->runs;
+    if (known) next.share = left / runs;
     const ir::Inst& last = piece_.insts.back();
     const bool follows = last.op == ir::Op::Exit ? follow_direct(block, static_cast<int64_t>(last.imm), next)
                          : last.op == ir::Op::ExitIndirect ? follow_indirect(block, last, next)
@@ -207,25 +213,37 @@ void SuperblockBuilder::enter_page(ir::Builder& builder, const Next& next, unsig
 // ---- The tree
 
 void SuperblockBuilder::offer_side(const ir::Builder& builder, int64_t target, double reach) {
-    if (reach < limits_->min_side_reach) return;
+    if (reach < kMinSideReach) return;
     Side side{.exit = static_cast<ir::Ref>(built_->ir.insts.size() - 1),
               .reach = reach,
               .next = {},
+              .start = 0,
+              .left = 1,
               .path = before_,
               .seen = {},
               .registers = builder.registers()};
-    if (!follow_direct(*block_, target, side.next) || side.next.block == head_ ||
-        seen_.contains({before_.frame, side.next.at}))
+    if (!follow_direct(*block_, target, side.next)) {
+        // The block goes on there.
+        const int64_t start = target - static_cast<int64_t>(block_->pa & ~kPageMask);
+        if (start <= 0 || start >= int64_t{block_->guest_bytes}) return;
+        side.next.block = block_;
+        side.next.at = path_.page + target;
+        side.start = static_cast<uint32_t>(start);
+        side.left = left_ * reach / reach_;
+    } else if (side.next.block == head_) {
         return;
+    }
+    if (seen_.contains({before_.frame, side.next.at})) return;
     side.seen = seen_;
     sides_.push_back(std::move(side));
 }
 
 /// Appends the block and those that mostly follow it.
-void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int64_t at, double reach) {
+void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int64_t at, double reach,
+                             uint32_t start, double left) {
     ir::Block& out = built_->ir;
     const bool is_side = !out.sides.empty();
-    const unsigned limit = is_side ? limits_->all_insns : limits_->insns;
+    const unsigned limit = is_side ? with_sides(limits_->insns) : limits_->insns;
     const auto head_at = static_cast<int64_t>(head_->pa & ~kPageMask);
     for (;;) {
         ++built_->blocks;
@@ -233,14 +251,16 @@ void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int6
             built_->members.push_back(block);
         seen_.insert({path_.frame, at});
         piece_.clear();
-        piece_.pa = block->pa;
+        piece_.pa = block->pa + start;
         piece_.translation_flags = block->translation_flags;
-        frontend_.translate(piece_, block->guest_code, static_cast<uint32_t>(block->pa & ~kPageMask),
-                            block->translation_flags, block->guest_insns);
+        frontend_.translate(piece_, std::span(block->guest_code).subspan(start),
+                            static_cast<uint32_t>(piece_.pa & ~kPageMask), block->translation_flags,
+                            block->guest_insns);
         mark_sites(piece_);
         block_ = block;
         before_ = path_;
         reach_ = reach;
+        left_ = left;
         ways_.clear();
         Next next;
         if (out.guest_insns + block->guest_insns < limit) next = next_of(*block);
@@ -250,7 +270,7 @@ void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int6
             const unsigned insns = out.guest_insns + block->guest_insns;
             if (loop && before_.frame == 0 && !is_side && 2 * insns <= limits_->unroll) {
                 seen_.clear();
-            } else if (reach < (is_side ? limits_->min_side_reach : limits_->min_reach) ||
+            } else if (reach < (is_side ? kMinSideReach : limits_->min_reach) ||
                        seen_.contains({path_.frame, next.at})) {
                 next.block = nullptr;
             }
@@ -262,13 +282,15 @@ void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int6
         enter_page(builder, next, *number);
         block = next.block;
         at = next.at;
+        start = 0;
+        left = 1;
     }
 }
 
 /// Goes on where the exits lead that are taken most.
 void SuperblockBuilder::grow_sides(ir::Builder& builder) {
     ir::Block& out = built_->ir;
-    while (!sides_.empty() && out.sides.size() < limits_->sides && out.guest_insns < limits_->all_insns) {
+    while (!sides_.empty() && out.sides.size() < kMaxSides && out.guest_insns < with_sides(limits_->insns)) {
         const auto best = std::ranges::max_element(sides_, {}, &Side::reach);
         Side side = std::move(*best);
         sides_.erase(best);
@@ -279,7 +301,7 @@ void SuperblockBuilder::grow_sides(ir::Builder& builder) {
         builder.set_registers(side.registers);
         out.sides.push_back({side.exit, static_cast<ir::Ref>(out.insts.size())});
         enter_page(builder, side.next, *number);
-        grow(builder, side.next.block, side.next.at, side.reach);
+        grow(builder, side.next.block, side.next.at, side.reach, side.start, side.left);
     }
 }
 
@@ -298,7 +320,7 @@ SuperblockBuilder::Built SuperblockBuilder::build(TranslationBlock& head, const 
     sides_.clear();
     frames_made_ = 0;
     ir::Builder builder(built.ir);
-    grow(builder, &head, static_cast<int64_t>(head.pa & ~kPageMask), 1);
+    grow(builder, &head, static_cast<int64_t>(head.pa & ~kPageMask), 1, 0, 1);
     grow_sides(builder);
     built.ir.guest_bytes = head.guest_bytes;
     return built;

@@ -18,12 +18,10 @@ namespace arclight::jit {
 class SuperblockBuilder {
   public:
     struct Limits {
-        unsigned insns = 256;      ///< guest instructions of its line
-        unsigned all_insns = 384;  ///< and of its side paths, too
-        unsigned unroll = 96;      ///< a loop back to the start is gone on with up to so many
-        /// Executions of a block for each one of the superblock, by the edge profiles: of its line, and of side paths.
-        double min_reach = 0.2, min_side_reach = 0.05;
-        unsigned sides = 16;  ///< side paths
+        unsigned insns = 256;  ///< guest instructions; with its side paths half as many more
+        unsigned unroll = 96;  ///< a loop back to the start is gone on with up to so many
+        double min_reach =
+            0.2;  ///< executions of a block for each one of the superblock, by the edge profiles
     };
     struct Built {
         ir::Block ir;
@@ -73,6 +71,9 @@ class SuperblockBuilder {
         ir::Ref exit;
         double reach;
         Next next;
+        uint32_t
+            start;  ///< of next.block's bytes the one where it leads, and the share of the block's executions that get there
+        double left;
         Path path;
         Seen seen;
         ir::Builder::Registers registers;
@@ -87,7 +88,8 @@ class SuperblockBuilder {
     void enter_page(ir::Builder& builder, const Next& next, unsigned number);
     /// The last instruction is an exit to `target` that is taken with this reach.
     void offer_side(const ir::Builder& builder, int64_t target, double reach);
-    void grow(ir::Builder& builder, TranslationBlock* block, int64_t at, double reach);
+    void grow(ir::Builder& builder, TranslationBlock* block, int64_t at, double reach, uint32_t start,
+              double left);
     void grow_sides(ir::Builder& builder);
 
     const Frontend& frontend_;
@@ -101,9 +103,10 @@ class SuperblockBuilder {
     uint32_t frames_made_ = 0;
     std::vector<Side> sides_;
     // Of the block that is being appended
-    const TranslationBlock* block_ = nullptr;
+    TranslationBlock* block_ = nullptr;
     Path before_;       ///< at its start
     double reach_ = 0;  ///< of its start
+    double left_ = 1;   ///< Side::left
     const Limits* limits_ = nullptr;
     TranslationBlock* head_ = nullptr;
     Built* built_ = nullptr;
