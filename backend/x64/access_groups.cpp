@@ -51,11 +51,22 @@ void BlockValues::group_accesses() {
         bool sp_base;
         uint16_t group;
     };
-    std::array<Open, kMaxOpen> open;
-    size_t open_count = 0, next = 0;
+    struct OpenGroups {
+        std::array<Open, kMaxOpen> group;
+        size_t count = 0, next = 0;
+    };
+    OpenGroups now;
+    std::vector<OpenGroups> at_exit(block_->sides.size());
+    auto& [open, open_count, next] = now;
     Ref entered = 0;  ///< the last EnterPage
+    Ref passed = 0;   ///< the last conditional exit
+    size_t side = 0;
     for (Ref r = 0; r < insts.size(); ++r) {
         const Inst& i = insts[r];
+        if (side < block_->sides.size() && r == block_->sides[side].begin) now = at_exit[side++];
+        if (i.op == Op::ExitIf || i.op == Op::ExitIndirectIf) passed = r;
+        if (i.op == Op::ExitIf)
+            if (const auto begins = side_of(r)) at_exit[*begins] = now;
         // What comes behind a conditional exit may never be done, but in a superblock is likely to be; what a helper does may
         // change translations.
         if ((i.op == Op::ExitIf && !block_->superblock) || i.op == Op::CallRuntime) open_count = 0;
@@ -70,7 +81,10 @@ void BlockValues::group_accesses() {
         Open* found = nullptr;
         for (size_t k = 0; k < open_count; ++k)
             if (open[k].root == root && open[k].sp_base == sp_base) found = &open[k];
-        if (found != nullptr) {
+        // A store that may never be done joins no loads: the page may be one that is only read, and their check would fail each time.
+        const bool joins = found != nullptr && (!access.writes() || groups_[found->group].write ||
+                                                passed < groups_[found->group].first);
+        if (joins) {
             AccessGroup& g = groups_[found->group];
             const int64_t lo = std::min(g.lo, at), hi = std::max(g.hi, end);
             if (hi - lo <= kMaxSpan) {
@@ -81,6 +95,8 @@ void BlockValues::group_accesses() {
                 grouped_[r] = {.group = found->group, .at = static_cast<int32_t>(at)};
                 continue;
             }
+        } else if (found != nullptr) {
+            // Replaced by the group that it begins.
         } else if (open_count < kMaxOpen) {
             found = &open[open_count++];
         } else {
@@ -89,7 +105,8 @@ void BlockValues::group_accesses() {
         if (groups_.size() == kNoGroup) return;
         *found = {root, sp_base, static_cast<uint16_t>(groups_.size())};
         grouped_[r] = {.group = found->group, .at = static_cast<int32_t>(at)};
-        groups_.push_back({.root = root, .lo = at, .hi = end, .write = access.writes(), .accesses = 1});
+        groups_.push_back(
+            {.first = r, .root = root, .lo = at, .hi = end, .write = access.writes(), .accesses = 1});
     }
 }
 

@@ -31,6 +31,7 @@ Ref BlockValues::leaf(Ref r) const {
 void BlockValues::mark_use(uint32_t index, Ref ref) {
     Uses& uses = uses_[index];
     Value& v = values_[ref];
+    note_outer(ref);
     uint32_t after = v.next_use;
     if (after == index) {  // used twice by this instruction
         for (unsigned k = 0; k < uses.count; ++k)
@@ -39,6 +40,83 @@ void BlockValues::mark_use(uint32_t index, Ref ref) {
     uses.use[uses.count++] = {ref, after};
     v.next_use = index;
     v.last_need = std::max(v.last_need, index);
+}
+
+// ---- Side paths
+
+/// Before a use of it is noted.
+void BlockValues::note_outer(Ref ref) {
+    const Ref made = is_addend(ref) ? groups_[ref - block_->insts.size()].first : ref;
+    if (made < path_begin_ && values_[ref].next_use == kNever) outer_.push_back(ref);
+}
+
+/// The backward pass has come to where it begins, and goes on at the end of the path before it.
+void BlockValues::begin_side(size_t side, const Observers& observers) {
+    SideNeeds& needs = needs_[side];
+    needs.values.clear();
+    for (const Ref r : outer_) {
+        Value& v = values_[r];
+        needs.values.push_back({r, v.next_use, v.last_need});
+        v.next_use = kNever;
+        v.last_need = 0;
+    }
+    outer_.clear();
+    needs.observed = observers.seen;
+    for (unsigned s = 0; s < kFlagsSlot; ++s)
+        if (observers.unseen >> s & 1) needs.observed[s] = 0;
+    if (observers.flags_unseen) needs.observed[kFlagsSlot] = 0;
+    path_begin_ = side == 0 ? 0 : block_->sides[side - 1].begin;
+}
+
+std::optional<size_t> BlockValues::side_of(Ref exit) const {
+    const auto it = std::ranges::find(block_->sides, exit, &ir::SidePath::exit);
+    if (it == block_->sides.end()) return std::nullopt;
+    return static_cast<size_t>(it - block_->sides.begin());
+}
+
+/// The exit uses what the side path that begins at it needs, up to its end.
+void BlockValues::mark_kept(uint32_t exit) {
+    const auto side = side_of(exit);
+    if (!side) return;
+    kept_[*side].clear();
+    for (const SideNeeds::Need& need : needs_[*side].values) {
+        if (rematerialisable(need.value)) continue;
+        note_outer(need.value);
+        Value& v = values_[need.value];
+        v.last_need = std::max(v.last_need, exit + 1);
+        if (v.next_use == exit) continue;  // its condition uses it, too
+        kept_[*side].push_back({need.value, v.next_use});
+        v.next_use = exit;
+    }
+}
+
+// ---- The backward pass
+
+void BlockValues::Observers::observe_all(uint32_t index) {
+    for (uint64_t m = unseen; m != 0; m &= m - 1) seen[static_cast<unsigned>(__builtin_ctzll(m))] = index;
+    if (flags_unseen) seen[kFlagsSlot] = index;
+    unseen = 0, flags_unseen = false;
+}
+
+void BlockValues::Observers::observe(unsigned slot, uint32_t index) {
+    const bool first = slot == kFlagsSlot ? flags_unseen : (unseen >> slot & 1) != 0;
+    if (!first) return;
+    seen[slot] = index;
+    if (slot == kFlagsSlot) {
+        flags_unseen = false;
+    } else {
+        unseen &= ~(uint64_t{1} << slot);
+    }
+}
+
+bool BlockValues::Observers::write(unsigned slot) {
+    const bool dead = slot == kFlagsSlot ? flags_unseen : (unseen >> slot & 1) != 0;
+    if (slot == kFlagsSlot) {
+        flags_unseen = true;
+    } else {
+        unseen |= uint64_t{1} << slot;
+    }
+    return !dead;
 }
 
 /// a + (b << 1..3) is one lea. The shift stays a value of its own if somebody else uses it.
@@ -59,6 +137,16 @@ bool BlockValues::fold_shift(uint32_t index, const Inst& i) {
     return true;
 }
 
+/// NZCV of a comparison may be made again from its operands for whoever looks at guest registers
+/// (GuestSlots::defer_or_write_flags()).
+void BlockValues::keep_compared(uint32_t index, const Inst& i) {
+    if (i.op != Op::Sub && i.op != Op::Add && i.op != Op::And) return;
+    for (unsigned k = 0; k < 2; ++k) {
+        Value& operand = values_[i.args[k]];
+        operand.last_need = std::max(operand.last_need, values_[index + 1].last_need);
+    }
+}
+
 void BlockValues::analyse(const ir::Block& block, bool with_groups) {
     block_ = &block;
     const auto& insts = block.insts;
@@ -67,30 +155,20 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
     grouped_.assign(insts.size(), GroupedAccess{});
     if (with_groups) group_accesses();
     values_.assign(count + groups_.size(),
-                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false, false});
+                   Value{kNever, 0, kNoRef, kNone, kNone, kNone, false, false, false, false, false});
     uses_.resize(count);
 
-    // For the nearest write of each slot above the current point: the last instruction below it that may see
-    // it.
-    std::array<uint32_t, kSlots> seen{};
-    uint64_t unseen = ~uint64_t{0};
-    bool flags_unseen = true;
-    const auto observe = [&](uint32_t index) {
-        for (uint64_t m = unseen; m != 0; m &= m - 1) seen[static_cast<unsigned>(__builtin_ctzll(m))] = index;
-        if (flags_unseen) seen[kFlagsSlot] = index;
-        unseen = 0, flags_unseen = false;
-    };
-    const auto observe_slot = [&](unsigned slot, uint32_t index) {
-        if (slot == kFlagsSlot) {
-            if (flags_unseen) seen[slot] = index;
-            flags_unseen = false;
-        } else {
-            if (unseen >> slot & 1) seen[slot] = index;
-            unseen &= ~(uint64_t{1} << slot);
-        }
-    };
-
+    size_t side = block.sides.size();
+    needs_.resize(side);
+    kept_.resize(side);
+    outer_.clear();
+    path_begin_ = side == 0 ? 0 : block.sides.back().begin;
+    Observers observers;
     for (uint32_t index = count; index-- > 0;) {
+        if (side != 0 && index + 1 == path_begin_) {
+            begin_side(--side, observers);
+            observers = {};
+        }
         const Inst& i = insts[index];
         uses_[index].count = 0;
         Value& v = values_[index];
@@ -101,18 +179,12 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
             case Op::SetV:
             case Op::SetFlags: {
                 const unsigned slot = slot_of(i);
-                const bool dead = slot == kFlagsSlot ? flags_unseen : (unseen >> slot & 1) != 0;
-                if (dead) continue;
+                if (!observers.write(slot)) continue;
                 v.live = true;
                 mark_use(index, i.args[0]);
-                v.last_need = seen[slot];
+                v.last_need = observers.seen[slot];
                 Value& source = values_[i.args[0]];
-                source.last_need = std::max(source.last_need, seen[slot]);
-                if (slot == kFlagsSlot) {
-                    flags_unseen = true;
-                } else {
-                    unseen |= uint64_t{1} << slot;
-                }
+                source.last_need = std::max(source.last_need, observers.seen[slot]);
                 continue;
             }
             case Op::FlagsOf:
@@ -128,8 +200,9 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
         const bool wanted = v.next_use != kNever || v.flags_live;
         if ((effects == 'P' || is_read(i.op)) && !wanted) continue;
         v.live = true;
-        if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags) observe_slot(slot_of(i), index);
-        if (effects == 'M' || effects == 'X') observe(index);
+        if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags)
+            observers.observe(slot_of(i), index);
+        if (effects == 'M' || effects == 'X') observers.observe_all(index);
         if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
         const uint16_t g = grouped_[index].group;
         const bool in_group = g != kNoGroup && groups_[g].accesses > 1;
@@ -138,6 +211,8 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
         for (unsigned k = 0; k < i.nargs; ++k)
             mark_use(index, fold && k == 0 ? groups_[g].root : leaf(i.args[k]));
         if (in_group) mark_use(index, addend_of(g));
+        if (i.op == Op::ExitIf && !block.sides.empty()) mark_kept(index);
+        if (block.superblock && v.flags_live && v.next_use == kNever) keep_compared(index, i);
     }
 }
 
@@ -161,6 +236,9 @@ bool BlockValues::has_second() const {
 void BlockValues::finish_instruction() {
     const Uses& uses = uses_[cur_];
     for (uint32_t k = 0; k < uses.count; ++k) values_[uses.use[k].ref].next_use = uses.use[k].after;
+    if (inst(cur_).op != Op::ExitIf || block_->sides.empty()) return;
+    if (const auto side = side_of(cur_))
+        for (const Use& use : kept_[*side]) values_[use.ref].next_use = use.after;
 }
 
 }  // namespace arclight::backend

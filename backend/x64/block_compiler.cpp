@@ -60,7 +60,9 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         as.start_segment();
         ctx_.values.analyse(block, buffer.grouping() && (!ctx_.fastmem || fastmem_grouping_));
         const uint32_t count = static_cast<uint32_t>(block.insts.size());
+        size_t side = 0;
         for (uint32_t index = 0; index < count; ++index) {
+            if (side < block.sides.size() && index == block.sides[side].begin) ctx_.begin_side(side++);
             if (as.recorder != nullptr && block.insts[index].op == Op::InsnStart)
                 as.recorder->guest_instruction();
             if (!ctx_.values[index].live) continue;

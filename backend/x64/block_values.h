@@ -2,6 +2,8 @@
 // look-ups.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <vector>
 
 #include "backend/x64/types.h"
@@ -13,6 +15,7 @@ jit::MemoryAccess describe_access(const Inst& i);
 
 /// Accesses that share one look-up of the soft TLB.
 struct AccessGroup {
+    Ref first;       ///< the first access
     Ref root;        ///< the value that the addresses are made from
     int64_t lo, hi;  ///< bytes accessed, relative to it
     bool write;      ///< one of them is a store
@@ -25,10 +28,22 @@ struct GroupedAccess {
     bool folded = false;  ///< its address is not computed: the instructions that use it add `at` to the root
 };
 
+/// What a side path (ir::SidePath) wants of where it begins.
+struct SideNeeds {
+    struct Need {
+        Ref value;
+        uint32_t next_use, last_need;  ///< as Value's, in the side path
+    };
+    std::vector<Need> values;  ///< of the paths before it
+    /// By slot: the last instruction of it that may see what the guest register has then; 0: none does.
+    std::array<uint32_t, kSlots> observed;
+};
+
 class BlockValues {
   public:
     /// One backward pass over the block: which instructions are live, where each value is used next, and how
-    /// long each write of a guest register may be seen by somebody.
+    /// long each write of a guest register may be seen by somebody. `next_use` and `last_need` are those of the path that is
+    /// being emitted: what its side paths need is needed up to the exits that they begin at.
     void analyse(const ir::Block& block, bool group_accesses);
 
     const ir::Block& block() const { return *block_; }
@@ -62,6 +77,10 @@ class BlockValues {
     Ref addend_of(uint16_t group) const { return static_cast<Ref>(block_->insts.size() + group); }
     bool is_addend(Ref r) const { return r != kNoRef && r >= block_->insts.size(); }
 
+    /// The side path that begins at this exit, if one does: an index of ir::Block::sides.
+    std::optional<size_t> side_of(Ref exit) const;
+    const SideNeeds& needs(size_t side) const { return needs_[side]; }
+
   private:
     struct Use {
         Ref ref;
@@ -71,10 +90,24 @@ class BlockValues {
         Use use[4];
         uint32_t count = 0;
     };
+    /// For each write of a guest register above the current point of the backward pass: what may see it.
+    struct Observers {
+        std::array<uint32_t, kSlots> seen{};  ///< the last instruction that may
+        uint64_t unseen = ~uint64_t{0};       ///< slots of which there is none, but for NZCV
+        bool flags_unseen = true;
+        void observe_all(uint32_t index);
+        void observe(unsigned slot, uint32_t index);
+        /// The slot is written here. False: for nothing.
+        bool write(unsigned slot);
+    };
     inline static const Inst kGroupInst{.op = Op::Add, .type = Type::I64};
 
     void mark_use(uint32_t index, Ref ref);
+    void note_outer(Ref ref);
+    void begin_side(size_t side, const Observers& observers);
+    void mark_kept(uint32_t exit);
     bool fold_shift(uint32_t index, const Inst& inst);
+    void keep_compared(uint32_t index, const Inst& inst);
     void group_accesses();
 
     const ir::Block* block_ = nullptr;
@@ -83,6 +116,13 @@ class BlockValues {
     std::vector<GroupedAccess> grouped_;  ///< by instruction
     std::vector<Value> values_;           ///< by instruction, then by group
     std::vector<Uses> uses_;              ///< by instruction
+
+    // ---- By side path
+    std::vector<SideNeeds> needs_;
+    std::vector<std::vector<Use>> kept_;  ///< what is used by being needed there, at the exit where it begins
+    // In the backward pass
+    Ref path_begin_ = 0;      ///< of the path that the pass is in
+    std::vector<Ref> outer_;  ///< of the paths before it, what it uses
 };
 
 }  // namespace arclight::backend

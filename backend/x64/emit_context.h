@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "backend/x64/assembler.h"
@@ -21,6 +22,10 @@ struct EmitContext {
     EmitContext& operator=(const EmitContext&) = delete;
     void start_block(const ir::Block& block, uint32_t first_link);
     void finish_instruction();
+    /// `jump` leads to where the side path of the current instruction, an exit, will be emitted.
+    void keep_for_side(size_t side, Jump jump);
+    /// It is emitted here: everything is as it was at the exit.
+    void begin_side(size_t side);
 
     jit::CodeBuffer& buffer;
     Assembler as;
@@ -45,6 +50,20 @@ struct EmitContext {
     std::vector<jit::LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< as in CompiledBlock
     uint8_t indirect_register = 0, indirect_kind = 0;
+
+  private:
+    /// Where a side path begins.
+    struct SideStart {
+        Jump jump;
+        RegisterAllocator::Places places;
+        GuestSlots::Newest newest;
+        Ref flags;
+        Sense sense;
+        uint8_t page;
+        uint32_t insn_offset;
+        std::vector<std::pair<Ref, Value>> values;  ///< those that are somewhere
+    };
+    std::vector<SideStart> sides_;
 };
 
 }  // namespace arclight::backend

@@ -40,19 +40,25 @@ void ExitEmitter::emit_exit(const Inst& i) {
 void ExitEmitter::write_flags_before_test(Ref f) {
     if (ctx_.slots.flags_dirty() && (flags_.value() != f || ctx_.slots.flags_value() != f ||
                                      flags_.sense() == Sense::FCmp || flags_.sense() == Sense::FCmpRev))
-        ctx_.slots.write_back_flags();
+        ctx_.slots.defer_or_write_flags();
 }
 
 void ExitEmitter::emit_exit_if(const Inst& i) {
     const int64_t target = static_cast<int64_t>(i.imm);
     const Ref f = values_.leaf(i.args[0]);
-    if (only_exit_follows()) {
+    const auto side = values_.side_of(cur());
+    if (!side && only_exit_follows() && !ctx_.slots.flags_deferred()) {
         ctx_.slots.write_back();
     } else {
         write_flags_before_test(f);
     }
     const ClassScope scope(as_, jit::HostClass::Branch);
     const Cc cc = flags_.test_condition(i.args[0]);
+    if (side) {
+        ctx_.keep_for_side(*side, as_.jump_if(cc, false));
+        as_.start_segment();
+        return;
+    }
     ColdArgs args;
     args.inst = cur();
     ctx_.slots.snapshot(args.first, args.count);
@@ -243,7 +249,7 @@ void ExitEmitter::cold_indirect_side_exit(const ColdArgs& args) {
 void ExitEmitter::emit_enter_page(const Inst& i) {
     const auto target = static_cast<int64_t>(i.imm);
     const auto delta = static_cast<int32_t>(target & static_cast<int64_t>(mmu::kPageMask));
-    if ((i.aux & ir::kEnterKnown) == 0) ctx_.slots.write_back_flags();
+    if ((i.aux & ir::kEnterKnown) == 0) ctx_.slots.defer_or_write_flags();
     flags_.clobber();
     const ClassScope scope(as_, jit::HostClass::PageCheck);
     const auto next = static_cast<uint8_t>(i.aux & (ir::kMaxPages - 1));

@@ -49,7 +49,7 @@ void MemoryEmitter::resume_here(size_t cold) {
 }
 
 void MemoryEmitter::prepare_access() {
-    ctx_.slots.write_back_flags();
+    ctx_.slots.defer_or_write_flags();
     flags_.clobber();
 }
 

@@ -1,11 +1,37 @@
 // From a host PC back to precise guest state.
 #include <algorithm>
+#include <cstring>
 
-#include "jit/host_code.h"
+#include "backend/x64/types.h"
 
 namespace arclight::jit {
 
 namespace {
+/// The operand of a comparison, by where it is.
+uint64_t operand(const SavedLocation& from, const GuestState& state) {
+    if (from.kind == SavedLocation::Gpr) return state.saved_gpr[from.reg];
+    if (from.slot != backend::kFirstInMemory && from.slot != backend::kSecondInMemory)
+        return static_cast<uint64_t>(from.value);
+    uint64_t value;
+    std::memcpy(&value, reinterpret_cast<const uint8_t*>(&state) + kStateBias + from.value, sizeof value);
+    return value;
+}
+
+/// See backend::kFirstOperand.
+uint64_t flags_again(const SavedLocation* from, const GuestState& state) {
+    const int64_t op = from[2].value % backend::kFlagsWide;
+    const unsigned shift = from[2].value >= backend::kFlagsWide ? 0 : 32;
+    // N and V are those of the upper half where it holds the operands.
+    const uint64_t a = operand(from[0], state) << shift, b = operand(from[1], state) << shift;
+    const uint64_t result = op == backend::kFlagsOfSub ? a - b : op == backend::kFlagsOfAdd ? a + b : a & b;
+    const bool sub = op == backend::kFlagsOfSub, add = op == backend::kFlagsOfAdd;
+    const bool carry = sub ? a >= b : add && result < a;
+    const uint64_t overflow = sub ? (a ^ b) & (a ^ result) : add ? ~(a ^ b) & (a ^ result) : 0;
+    return flags_from_nzcv(static_cast<uint32_t>(result >> 63) << 31 |
+                           static_cast<uint32_t>(result == 0) << 30 | static_cast<uint32_t>(carry) << 29 |
+                           static_cast<uint32_t>(overflow >> 63) << 28);
+}
+
 void restore(const SavedLocation& from, GuestState& state) {
     V128 value{};
     switch (from.kind) {
@@ -50,7 +76,15 @@ std::optional<GuestPlace> guest_place(const CompiledBlock& block, const void* ho
 std::optional<uint32_t> recover_state(const CompiledBlock& block, const void* host_pc, GuestState& state) {
     const FaultPoint* point = find_point(block, host_pc);
     if (point == nullptr) return std::nullopt;
-    for (uint32_t k = 0; k < point->count; ++k) restore(block.faults.locations[point->first + k], state);
+    for (uint32_t k = 0; k < point->count; ++k) {
+        const SavedLocation* from = &block.faults.locations[point->first + k];
+        if (from->slot < ir::kFlagsSlot) {
+            restore(*from, state);
+        } else {
+            state.flags = flags_again(from, state);
+            k += 2;
+        }
+    }
     return point->insn_offset;
 }
 

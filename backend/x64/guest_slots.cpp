@@ -1,6 +1,7 @@
 // Guest slots: reading, writing, writing back.
 #include "backend/x64/guest_slots.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "backend/x64/fault_map_builder.h"
@@ -15,28 +16,49 @@ using namespace Xbyak::util;
 GuestSlots::GuestSlots(Assembler& as, BlockValues& values, RegisterAllocator& regs, HostFlags& flags,
                        FaultMapBuilder& faults, bool in_vectors)
     : as_(as), values_(values), regs_(regs), flags_(flags), faults_(faults), in_vectors_(in_vectors) {
-    slot_.fill(kNoRef);
-    home_head_.fill(kNoRef);
-    observed_.fill(0);
+    newest_.slot.fill(kNoRef);
+    newest_.home_head.fill(kNoRef);
+    newest_.observed.fill(0);
 }
 
 void GuestSlots::start_block() {
-    home_head_.fill(kNoRef);
-    dirty_ = 0;
-    flags_dirty_ = false;
+    newest_.home_head.fill(kNoRef);
+    newest_.dirty = 0;
+    newest_.flags_dirty = newest_.deferred = false;
+}
+
+void GuestSlots::begin_side(const Newest& newest, const std::array<uint32_t, kSlots>& observed) {
+    newest_ = newest;
+    const auto needed = [&](unsigned s) {
+        newest_.observed[s] = observed[s];
+        uint32_t& last = values_[newest_.slot[s]].last_need;
+        last = std::max(last, observed[s]);
+        return observed[s] != 0;
+    };
+    for (uint64_t m = newest_.dirty; m != 0; m &= m - 1) {
+        const auto s = static_cast<unsigned>(std::countr_zero(m));
+        if (!needed(s)) newest_.dirty &= ~(uint64_t{1} << s);
+    }
+    if (newest_.flags_dirty) newest_.flags_dirty = needed(kFlagsSlot);
+    newest_.deferred &= newest_.flags_dirty;
+    if (!newest_.deferred) return;
+    for (const Ref operand : compared()) {
+        uint32_t& last = values_[operand].last_need;
+        last = std::max(last, observed[kFlagsSlot]);
+    }
 }
 
 void GuestSlots::add_home(Ref r, unsigned slot) {
     Value& v = values_[r];
     if (v.home != kNone) return;
     v.home = static_cast<uint8_t>(slot);
-    v.home_next = home_head_[slot];
-    home_head_[slot] = r;
+    v.home_next = newest_.home_head[slot];
+    newest_.home_head[slot] = r;
 }
 
 void GuestSlots::drop_home(unsigned slot) {
-    Ref r = home_head_[slot];
-    home_head_[slot] = kNoRef;
+    Ref r = newest_.home_head[slot];
+    newest_.home_head[slot] = kNoRef;
     while (r != kNoRef) {
         Value& v = values_[r];
         const Ref next = v.home_next;
@@ -59,11 +81,11 @@ void GuestSlots::drop_home(unsigned slot) {
 void GuestSlots::get_slot(unsigned slot, Ref result) {
     // Only IR that does not forward guest registers reads one that it wrote.
     if (slot == kFlagsSlot) {
-        if (flags_dirty_) write_back_flags();
+        if (newest_.flags_dirty) write_back_flags();
     } else if (slot_dirty(slot)) {
         store_slot(slot, location_of(slot));
-        dirty_ &= ~(uint64_t{1} << slot);
-        add_home(slot_[slot], slot);
+        newest_.dirty &= ~(uint64_t{1} << slot);
+        add_home(newest_.slot[slot], slot);
     }
     add_home(result, slot);
 }
@@ -71,13 +93,14 @@ void GuestSlots::get_slot(unsigned slot, Ref result) {
 void GuestSlots::set_slot(unsigned slot, Ref value) {
     if (values_[value].home == slot) return;  // what the memory holds already
     if (slot == kFlagsSlot) {
-        flags_dirty_ = false;
+        newest_.flags_dirty = false;
     } else {
-        dirty_ &= ~(uint64_t{1} << slot);
+        newest_.dirty &= ~(uint64_t{1} << slot);
     }
     drop_home(slot);
     if (slot == kFlagsSlot) {
-        flags_dirty_ = true;
+        newest_.flags_dirty = true;
+        newest_.deferred = false;
     } else {
         if (!values_.rematerialisable(value)) {
             if (is_vec(values_.inst(value).type)) {
@@ -86,14 +109,14 @@ void GuestSlots::set_slot(unsigned slot, Ref value) {
                 regs_.use(value);
             }
         }
-        dirty_ |= uint64_t{1} << slot;
+        newest_.dirty |= uint64_t{1} << slot;
     }
-    slot_[slot] = value;
-    observed_[slot] = values_[values_.cur()].last_need;
+    newest_.slot[slot] = value;
+    newest_.observed[slot] = values_[values_.cur()].last_need;
 }
 
 SavedLocation GuestSlots::location_of(unsigned slot) const {
-    const Ref r = slot_[slot];
+    const Ref r = newest_.slot[slot];
     const Inst& i = values_.inst(r);
     SavedLocation where{
         .slot = static_cast<uint8_t>(slot), .kind = SavedLocation::Gpr, .reg = values_[r].reg};
@@ -166,21 +189,26 @@ void GuestSlots::store_slot(unsigned slot, const SavedLocation& from) {
 }
 
 void GuestSlots::write_back() {
-    for (uint64_t m = dirty_; m != 0; m &= m - 1) {
+    for (uint64_t m = newest_.dirty; m != 0; m &= m - 1) {
         const unsigned s = static_cast<unsigned>(std::countr_zero(m));
-        if (observed_[s] >= values_.cur()) {
+        if (newest_.observed[s] >= values_.cur()) {
             store_slot(s, location_of(s));
-            add_home(slot_[s], s);
+            add_home(newest_.slot[s], s);
         }
     }
-    dirty_ = 0;
+    newest_.dirty = 0;
     write_back_flags();
 }
 
 void GuestSlots::write_back_flags() {
-    if (flags_pending()) {
+    if (flags_deferred()) {
+        flags_.clobber();
+        const auto recipe = flags_recipe();
+        make_flags(recipe[0], recipe[1], recipe[2].value);
+        add_home(newest_.slot[kFlagsSlot], kFlagsSlot);
+    } else if (flags_pending()) {
         const ClassScope scope(as_, jit::HostClass::Flags);
-        const Ref f = slot_[kFlagsSlot];
+        const Ref f = newest_.slot[kFlagsSlot];
         if (flags_.value() == f) {
             flags_.store(slot_disp(kFlagsSlot));
         } else {
@@ -189,20 +217,20 @@ void GuestSlots::write_back_flags() {
         }
         add_home(f, kFlagsSlot);
     }
-    flags_dirty_ = false;
+    newest_.flags_dirty = newest_.deferred = false;
 }
 
 void GuestSlots::flags_stored() {
-    flags_dirty_ = false;
-    add_home(slot_[kFlagsSlot], kFlagsSlot);
+    newest_.flags_dirty = newest_.deferred = false;
+    add_home(newest_.slot[kFlagsSlot], kFlagsSlot);
 }
 
 void GuestSlots::write_back_value(Ref r) {
-    for (uint64_t m = dirty_; m != 0; m &= m - 1) {
+    for (uint64_t m = newest_.dirty; m != 0; m &= m - 1) {
         const unsigned s = static_cast<unsigned>(std::countr_zero(m));
-        if (slot_[s] != r) continue;
-        dirty_ &= ~(uint64_t{1} << s);
-        if (observed_[s] < values_.cur()) continue;
+        if (newest_.slot[s] != r) continue;
+        newest_.dirty &= ~(uint64_t{1} << s);
+        if (newest_.observed[s] < values_.cur()) continue;
         store_slot(s, location_of(s));
         add_home(r, s);
     }
@@ -210,21 +238,24 @@ void GuestSlots::write_back_value(Ref r) {
 
 void GuestSlots::drop_all_homes() {
     for (unsigned s = 0; s < kSlots; ++s) {
-        for (Ref r = home_head_[s]; r != kNoRef; r = values_[r].home_next) {
+        for (Ref r = newest_.home_head[s]; r != kNoRef; r = values_[r].home_next) {
             Value& v = values_[r];
             if (v.last_need > values_.cur() && v.spill == kNone && !values_.rematerialisable(r))
                 regs_.move_home_to_spill(r);
             v.home = kNone;
         }
-        home_head_[s] = kNoRef;
+        newest_.home_head[s] = kNoRef;
     }
 }
 
 void GuestSlots::snapshot(uint32_t& first, uint16_t& count) {
     first = faults_.next_location();
-    for (uint64_t m = dirty_; m != 0; m &= m - 1) {
+    // First: its operands may be in the memory of guest registers.
+    if (flags_deferred())
+        for (const SavedLocation& where : flags_recipe()) faults_.add_location(where);
+    for (uint64_t m = newest_.dirty; m != 0; m &= m - 1) {
         const unsigned s = static_cast<unsigned>(std::countr_zero(m));
-        if (observed_[s] >= values_.cur()) faults_.add_location(location_of(s));
+        if (newest_.observed[s] >= values_.cur()) faults_.add_location(location_of(s));
     }
     count = static_cast<uint16_t>(faults_.next_location() - first);
 }
@@ -232,7 +263,12 @@ void GuestSlots::snapshot(uint32_t& first, uint16_t& count) {
 void GuestSlots::write_back_snapshot(uint32_t first, unsigned count) {
     for (unsigned k = 0; k < count; ++k) {
         const SavedLocation& where = faults_.location(first + k);
-        store_slot(where.slot, where);
+        if (where.slot < kFlagsSlot) {
+            store_slot(where.slot, where);
+        } else {
+            make_flags(where, faults_.location(first + k + 1), faults_.location(first + k + 2).value);
+            k += 2;
+        }
     }
 }
 

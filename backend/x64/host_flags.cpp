@@ -20,7 +20,9 @@ uint32_t stored_flags(uint32_t nzcv) { return static_cast<uint32_t>(jit::flags_f
 
 // ---- Keeping
 
-bool HostFlags::busy() const { return needed_after() && !values_.in_memory(value_); }
+bool HostFlags::busy() const {
+    return needed_after() && !values_.in_memory(value_) && !slots_.can_defer(value_);
+}
 
 void HostFlags::save() {
     const Ref f = value_;
@@ -34,7 +36,11 @@ void HostFlags::save() {
 }
 
 void HostFlags::clobber() {
-    if (busy()) save();
+    if (busy()) {
+        save();
+    } else if (value_ != kNoRef && slots_.can_defer(value_)) {
+        slots_.defer_or_write_flags();
+    }
     value_ = kNoRef;
 }
 

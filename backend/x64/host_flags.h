@@ -25,6 +25,8 @@ class HostFlags {
         : as_(as), values_(values), regs_(regs), slots_(slots), constants_(constants) {}
     void start_block() { raw_ = false, value_ = kNoRef; }
     void finish_instruction() { raw_ = false; }
+    /// Of a side path: what they were at the exit where it begins.
+    void begin_side(Ref value, Sense sense) { raw_ = false, value_ = value, sense_ = sense; }
 
     /// The flags value that EFLAGS hold, or kNoRef.
     Ref value() const { return value_; }

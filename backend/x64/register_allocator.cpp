@@ -23,13 +23,13 @@ RegisterAllocator::RegisterAllocator(Assembler& as, BlockValues& values, GuestSl
       slots_(slots),
       flags_(flags),
       mem_operand_{qword[rax], qword[rax], qword[rax]} {
-    owner_.fill(kNoRef);
+    places_.owner.fill(kNoRef);
 }
 
 void RegisterAllocator::start_block() {
-    owner_.fill(kNoRef);
+    places_.owner.fill(kNoRef);
     pinned_ = 0;
-    spills_used_ = spills_v_used_ = 0;
+    places_.spills_used = places_.spills_v_used = 0;
 }
 
 // ---- Allocation
@@ -42,7 +42,7 @@ unsigned RegisterAllocator::allocate(bool xmm, uint32_t avoid) {
     for (unsigned k = 0; k < count; ++k) {
         const unsigned reg = xmm ? 16 + k : kGprOrder[k];
         if (taken >> reg & 1) continue;
-        const Ref r = owner_[reg];
+        const Ref r = places_.owner[reg];
         if (r == kNoRef || values_[r].last_need < values_.cur()) {
             best = reg;
             break;
@@ -57,31 +57,31 @@ unsigned RegisterAllocator::allocate(bool xmm, uint32_t avoid) {
 }
 
 void RegisterAllocator::assign(unsigned reg, Ref r) {
-    owner_[reg] = r;
+    places_.owner[reg] = r;
     values_[r].reg = static_cast<uint8_t>(reg);
     pinned_ |= 1u << reg;
 }
 
 void RegisterAllocator::release(unsigned reg) {
-    const Ref r = owner_[reg];
+    const Ref r = places_.owner[reg];
     if (r != kNoRef && values_[r].reg == reg) values_[r].reg = kNone;
-    owner_[reg] = kNoRef;
+    places_.owner[reg] = kNoRef;
 }
 
 void RegisterAllocator::evict(unsigned reg) {
-    const Ref r = owner_[reg];
+    const Ref r = places_.owner[reg];
     if (r == kNoRef) return;
     if (values_.is_addend(r)) return release(reg);
     Value& v = values_[r];
     if (v.last_need >= values_.cur() && !values_.rematerialisable(r)) {
         slots_.write_back_value(r);
-        if (!values_.in_memory(r) && v.next_use != kNever) spill(r);
+        if (!values_.in_memory(r) && (v.next_use != kNever || v.kept)) spill(r);
     }
     release(reg);
 }
 
 void RegisterAllocator::reserve(unsigned reg) {
-    const Ref r = owner_[reg];
+    const Ref r = places_.owner[reg];
     if (r != kNoRef && (pinned_ >> reg & 1) != 0) {
         // An operand already fetched: the caller holds the register's number, so it must not be here.
         throw TooComplex{};
@@ -105,10 +105,10 @@ void RegisterAllocator::reserve(unsigned reg) {
 
 uint8_t RegisterAllocator::new_spill(Ref r) {
     const bool vec = is_vec(values_.inst(r).type);
-    uint64_t& used = vec ? spills_v_used_ : spills_used_;
+    uint64_t& used = vec ? places_.spills_v_used : places_.spills_used;
     const unsigned count = vec ? jit::kSpillVSlots : jit::kSpillSlots;
     for (unsigned s = 0; s < count; ++s) {
-        Ref& owner = vec ? spill_v_owner_[s] : spill_owner_[s];
+        Ref& owner = vec ? places_.spill_v_owner[s] : places_.spill_owner[s];
         if ((used >> s & 1) != 0 && values_[owner].last_need >= values_.cur()) continue;
         used |= uint64_t{1} << s;
         owner = r;
@@ -228,7 +228,7 @@ Xmm RegisterAllocator::def_xmm(Ref result) {
 bool RegisterAllocator::try_take_over(Ref result, Ref from) {
     const unsigned reg = values_[from].reg;
     if (reg == kNone || !values_.dies(from)) return false;
-    owner_[reg] = kNoRef;
+    places_.owner[reg] = kNoRef;
     values_[from].reg = kNone;
     assign(reg, result);
     return true;
@@ -294,8 +294,8 @@ void RegisterAllocator::evict_caller_saved() {
     for (unsigned reg = 0; reg < 32; ++reg) {
         const bool survives =
             reg == Operand::RBX || reg == Operand::R12 || reg == Operand::R13 || reg == Operand::R15;
-        if (survives || owner_[reg] == kNoRef) continue;
-        if (values_[owner_[reg]].last_need > values_.cur()) {
+        if (survives || places_.owner[reg] == kNoRef) continue;
+        if (values_[places_.owner[reg]].last_need > values_.cur()) {
             evict(reg);
         } else {
             release(reg);

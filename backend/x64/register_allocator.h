@@ -18,6 +18,17 @@ class RegisterAllocator {
     void start_block();
     void finish_instruction() { pinned_ = 0; }
 
+    /// Which values registers and spill slots hold.
+    struct Places {
+        std::array<Ref, 32> owner;  ///< by register number
+        uint64_t spills_used = 0, spills_v_used = 0;
+        std::array<Ref, jit::kSpillSlots> spill_owner;
+        std::array<Ref, jit::kSpillVSlots> spill_v_owner;
+    };
+    /// Of a side path: at the exit where it begins.
+    const Places& places() const { return places_; }
+    void begin_side(const Places& places) { places_ = places, pinned_ = 0; }
+
     // ---- Operands and results; see emitter.h
     Reg64 use(Ref r);
     Reg use(Ref r, Type t) { return sized(use(r), t); }
@@ -70,11 +81,8 @@ class RegisterAllocator {
     BlockValues& values_;
     GuestSlots& slots_;
     HostFlags& flags_;
-    std::array<Ref, 32> owner_;  ///< by register number
-    uint32_t pinned_ = 0;        ///< registers not to be taken within this instruction
-    uint64_t spills_used_ = 0, spills_v_used_ = 0;
-    std::array<Ref, jit::kSpillSlots> spill_owner_;
-    std::array<Ref, jit::kSpillVSlots> spill_v_owner_;
+    Places places_;
+    uint32_t pinned_ = 0;  ///< registers not to be taken within this instruction
     // What use_rm() and use_xmm_rm() return references to.
     std::array<Address, 3> mem_operand_;
     std::array<Reg, 3> reg_operand_;

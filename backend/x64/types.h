@@ -45,6 +45,16 @@ using jit::ir::kSlots;
 using jit::ir::kVSlot;
 using jit::ir::slot_of;
 
+/// Instead of a slot, in the three SavedLocations of NZCV that is made again from what was compared: where the
+/// operands are, as values, or as displacements from rbp in `value`; then kFlagsSlot, with a FlagsRecipe.
+inline constexpr uint8_t kFirstOperand = 65, kSecondOperand = 66, kFirstInMemory = 67, kSecondInMemory = 68;
+enum FlagsRecipe : int64_t {
+    kFlagsOfSub,
+    kFlagsOfAdd,
+    kFlagsOfAnd,
+    kFlagsWide,  ///< added where they are of 64 bits
+};
+
 /// Thrown when a block needs more registers or spill slots than there are: CompileStatus::TooComplex.
 struct TooComplex {};
 
@@ -63,9 +73,9 @@ struct Value {
     uint8_t spill;        ///< spill slot that holds it, kNone
     bool live : 1;        ///< must be emitted
     bool flags_live : 1;  ///< a FlagsOf of it is used
-    /// An addend: where its group's check failed, the superblock was left.
-    bool sure : 1;
-    bool folded : 1;  ///< its shift operand became part of it (see analyse.cpp)
+    bool kept : 1;        ///< an operand of flags that are made again: it stays somewhere until last_need
+    bool sure : 1;        ///< an addend: where its group's check failed the superblock was left
+    bool folded : 1;      ///< its shift operand became part of it (see analyse.cpp)
 };
 
 constexpr bool is_vec(Type t) { return t == Type::F32 || t == Type::F64 || t == Type::V128; }

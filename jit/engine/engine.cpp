@@ -47,8 +47,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     cache_.on_retire = [this](TranslationBlock& block) {
         retired_.add(block);
-        if (tier2_.enabled()) tier2_.forget(block);
-        if (superblocks_.enabled()) superblocks_.forget(block);
+        hot_tier().forget(block);
     };
     superblocks_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
     if (!options_.store_directory.empty()) open_store();
@@ -85,8 +84,7 @@ size_t Engine::retired_batch() const { return 256 + cache_.size() / 8; }
 
 void Engine::reclaim() {
     const std::vector<TranslationBlock*> blocks = retired_.reclaim();
-    for (const TranslationBlock* block : blocks)
-        superblocks_.enabled() ? superblocks_.free(*block) : tier2_.free(*block);
+    for (const TranslationBlock* block : blocks) hot_tier().free(*block);
     cache_.free(blocks);
     if (!blocks.empty()) next_leave_ = 0;
 }
@@ -104,11 +102,6 @@ bool Engine::should_leave() {
     if (retired_.size() < std::max(next_leave_, 2 * retired_batch())) return false;
     next_leave_ = retired_.size() + retired_batch();
     return true;
-}
-
-uint32_t Engine::new_counter(uint32_t translation_flags) {
-    return superblocks_.enabled() ? superblocks_.new_counter(translation_flags)
-                                  : tier2_.new_counter(translation_flags);
 }
 
 /// Compiles what code_read_ begins with. `counter` is kNoCounter, or one that the block is to have.
@@ -130,7 +123,8 @@ std::unique_ptr<TranslationBlock> Engine::compile_block(uint64_t pa, uint32_t tr
         block->spins = options_.concurrent && ir::spins(ir_);
         block->memory_loop = options_.memory_loops && !stop ? find_memory_loop(translation_flags) : nullptr;
         if (block->memory_loop != nullptr) ir::run_memory_loop(ir_, *block->memory_loop);
-        if (counter == kNoCounter && !stop && !block->spins) counter = new_counter(translation_flags);
+        if (counter == kNoCounter && !stop && !block->spins)
+            counter = hot_tier().new_counter(translation_flags);
         if (!sites_.empty()) mark_sites(ir_);
         if (!expected_devices_.empty()) count_expected_devices(ir_);
         if (state != nullptr && (translation_flags & translation_flag::kFastmem) != 0) {
@@ -183,7 +177,7 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     block->counter = counter;
     block->stop = stop;
     TranslationBlock* inserted = cache_.insert(std::move(block));
-    superblocks_.enabled() ? superblocks_.attach(*inserted) : tier2_.attach(*inserted);
+    hot_tier().attach(*inserted);
     if (record_.covers(pa)) {
         SiteRecord::Block& recorded = record_.blocks[pa];
         recorded.bytes = inserted->guest_bytes;
@@ -275,10 +269,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot link a cross-page exit to another block; that exit then asks each time.
     if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
-    link(code_, exit,
-         superblocks_.enabled() ? superblocks_.link_target(*s.block, s.exit, *target)
-                                : tier2_.link_target(*s.block, s.exit, *target),
-         epoch);
+    link(code_, exit, hot_tier().link_target(*s.block, s.exit, *target), epoch);
     cache_.note_link(*s.block, s.exit, *target);
     ++stats_.links;
     return target->code.entry;
@@ -286,8 +277,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
 
 void Engine::flush() {
     const std::lock_guard guard(lock_);
-    tier2_.flush();
-    superblocks_.flush();
+    hot_tier().flush();
     retired_.clear();
     next_leave_ = 0;
     cache_.clear();
@@ -366,7 +356,7 @@ bool Engine::invalidate_all() {
 
 const void* Engine::promote(uint32_t counter, const GuestState* state) {
     const std::lock_guard guard(lock_);
-    return superblocks_.enabled() ? superblocks_.promote(counter) : tier2_.promote(counter, state);
+    return hot_tier().promote(counter, state);
 }
 
 void Engine::sample(const void* host_pc, std::chrono::nanoseconds cpu) {

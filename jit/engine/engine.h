@@ -206,7 +206,7 @@ class Engine {
     void mark_sites(ir::Block& block) const;
     void count_expected_devices(const ir::Block& block);
     void translate_ahead(uint64_t pa, uint32_t translation_flags);
-    uint32_t new_counter(uint32_t translation_flags);
+    HotTier& hot_tier() { return superblocks_.enabled() ? static_cast<HotTier&>(superblocks_) : tier2_; }
     std::optional<uint64_t> site_of(const void* return_pc) const;
     bool stops_at(uint64_t pa, uint32_t translation_flags) const;
     void cut_at_stop(uint64_t pa);

@@ -50,7 +50,7 @@ std::unique_ptr<TranslationBlock> Engine::take_stored(uint64_t pa, uint32_t tran
     const auto stored =
         store_->find(translation_flags, static_cast<uint32_t>(pa & ~kPageMask), code_.grouping(), code_read_);
     if (!stored || has_site(pa, stored->guest_code.size())) return nullptr;
-    if (!stored->spins) counter = new_counter(translation_flags);
+    if (!stored->spins) counter = hot_tier().new_counter(translation_flags);
     auto block = std::make_unique<TranslationBlock>();
     block->first_link_slot = cache_.next_link_slot();
     block->code = place(stored->image, code_, block->first_link_slot, counter);

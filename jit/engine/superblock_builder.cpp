@@ -1,6 +1,7 @@
 #include "jit/engine/superblock_builder.h"
 
 #include <algorithm>
+#include <span>
 
 #include "jit/engine/edge_profile.h"
 
@@ -14,6 +15,10 @@ constexpr double kDominant = 0.8;
 constexpr uint32_t kMinSamples = 8;
 constexpr int64_t kMaxDistance = int64_t{1} << 30;
 constexpr unsigned kNotEqual = 1;
+constexpr unsigned kMaxSides = 16;
+/// As Limits::min_reach, of side paths.
+constexpr double kMinSideReach = 0.05;
+constexpr unsigned with_sides(unsigned insns) { return insns + insns / 2; }
 constexpr auto kPageOffset = static_cast<int64_t>(kPageMask);
 
 /// Where execution goes on behind a conditional exit that is not taken, if that is an instruction's start.
@@ -37,7 +42,7 @@ bool SuperblockBuilder::follow_direct(const TranslationBlock& block, int64_t tar
         const TranslationBlock* to = block.linked[e];
         if (block.code.exits[e].target != target || !usable(to, block)) continue;
         next.block = cache_.find(to->pa, to->translation_flags);
-        next.at = page_ + target;
+        next.at = path_.page + target;
         return next.block != nullptr;
     }
     return false;
@@ -47,8 +52,8 @@ bool SuperblockBuilder::follow_indirect(const TranslationBlock& block, const ir:
     const auto kind = static_cast<ir::BranchKind>(exit.aux);
     uint64_t pa = 0;
     if (kind == ir::BranchKind::Barrier) return false;
-    if (kind == ir::BranchKind::Return && !frames_.empty()) {
-        next.at = frames_.back().return_at;
+    if (kind == ir::BranchKind::Return && !path_.frames.empty()) {
+        next.at = path_.frames.back().return_at;
         const auto page = std::ranges::find(page_offsets_, next.at & kPageOffset);
         if (page == page_offsets_.end()) return false;
         pa = built_->pages[static_cast<size_t>(page - page_offsets_.begin())] |
@@ -60,7 +65,7 @@ bool SuperblockBuilder::follow_indirect(const TranslationBlock& block, const ir:
             return false;
         const EdgeProfile::Target& target = profile->targets.front();
         if (target.count < kDominant * profile->samples) return false;
-        next.at = page_ + target.offset;
+        next.at = path_.page + target.offset;
         next.share *= double(target.count) / profile->samples;
         pa = target.pa;
     }
@@ -71,7 +76,7 @@ bool SuperblockBuilder::follow_indirect(const TranslationBlock& block, const ir:
 
 SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block) {
     const EdgeProfile* profile = block.profile.get();
-    const bool known = profile != nullptr && !profile->counting && profile->runs != 0;
+    const bool known = profile != nullptr && !profile->counting && profile->runs != 0 && left_ > 0;
     const auto taken = [&](int64_t target) {
         double sum = 0;
         for (size_t e = 0; e < block.code.exits.size(); ++e)
@@ -79,7 +84,8 @@ SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block
         return sum;
     };
     Next next;
-    double left = known ? profile->runs : 0;
+    const double runs = known ? profile->runs * left_ : 0;
+    double left = runs;
     std::set<int64_t> counted;
     for (ir::Ref k = 0; k + 1 < piece_.insts.size(); ++k) {
         const ir::Inst& i = piece_[k];
@@ -90,17 +96,19 @@ SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block
         const double leaves = std::min(left, taken(target));
         if (leaves * 2 > left) {
             const auto otherwise = behind(piece_, k);
-            next.share = leaves / profile->runs;
+            next.share = leaves / runs;
             if (!otherwise || !follow_direct(block, target, next)) return {};
+            next.other_share = (left - leaves) / runs;
             next.end = k;
             next.conditional = true;
             next.otherwise = *otherwise;
             return next;
         }
+        ways_.push_back({k, leaves / runs});
         left -= leaves;
     }
     next.end = static_cast<ir::Ref>(piece_.insts.size() - 1);
-    if (known) next.share = left / profile->runs;
+    if (known) next.share = left / runs;
     const ir::Inst& last = piece_.insts.back();
     const bool follows = last.op == ir::Op::Exit ? follow_direct(block, static_cast<int64_t>(last.imm), next)
                          : last.op == ir::Op::ExitIndirect ? follow_indirect(block, last, next)
@@ -108,12 +116,13 @@ SuperblockBuilder::Next SuperblockBuilder::next_of(const TranslationBlock& block
     if (!follows) return {};
     const auto kind = static_cast<ir::BranchKind>(last.aux);
     if (kind == ir::BranchKind::Call) {
-        if (frames_.size() == kMaxDepth) return {};
-        frames_.push_back({page_ + static_cast<int64_t>(block.pa & ~kPageMask) + block.guest_bytes, frame_});
-        frame_ = ++frames_made_;
+        if (path_.frames.size() == kMaxDepth) return {};
+        path_.frames.push_back(
+            {path_.page + static_cast<int64_t>(block.pa & ~kPageMask) + block.guest_bytes, path_.frame});
+        path_.frame = ++frames_made_;
     } else if (last.op == ir::Op::ExitIndirect && kind == ir::BranchKind::Return) {
-        frame_ = frames_.empty() ? ++frames_made_ : frames_.back().number;
-        if (!frames_.empty()) frames_.pop_back();
+        path_.frame = path_.frames.empty() ? ++frames_made_ : path_.frames.back().number;
+        if (!path_.frames.empty()) path_.frames.pop_back();
     }
     return next;
 }
@@ -162,6 +171,8 @@ void SuperblockBuilder::append(ir::Builder& builder, ir::Ref end) {
                 out.insts.push_back(i);
                 refs_[k] = static_cast<ir::Ref>(out.insts.size() - 1);
                 if (i.op == ir::Op::CallRuntime && (i.aux & ir::kCallWritesState) != 0) builder.reset();
+                if (const auto way = std::ranges::find(ways_, k, &Way::exit); way != ways_.end())
+                    offer_side(builder, static_cast<int64_t>(i.imm), reach_ * way->share);
         }
     }
 }
@@ -173,11 +184,12 @@ void SuperblockBuilder::append_exit(ir::Builder& builder, const Next& next) {
         const ir::Ref c = refs_[exit.args[0]];
         const ir::Ref inverse = builder.emit(ir::Op::Not1, ir::Type::I1, {c});
         builder.emit(ir::Op::ExitIf, ir::Type::Void, {inverse}, static_cast<uint64_t>(next.otherwise));
+        offer_side(builder, next.otherwise, reach_ * next.other_share);
         return;
     }
     if (!next.indirect) return;
     const ir::Ref pc = refs_[exit.args[0]];
-    const auto expected = static_cast<uint64_t>(next.at - page_);
+    const auto expected = static_cast<uint64_t>(next.at - path_.page);
     const ir::Inst& known = builder.block()[pc];
     if (known.op == ir::Op::PcRel && known.imm == expected) return;
     const ir::Ref target = builder.emit(ir::Op::PcRel, ir::Type::I64, {}, expected);
@@ -189,67 +201,127 @@ void SuperblockBuilder::append_exit(ir::Builder& builder, const Next& next) {
 
 void SuperblockBuilder::enter_page(ir::Builder& builder, const Next& next, unsigned number) {
     const int64_t page = next.at & kPageOffset;
-    if (page == page_) return;
-    const bool known = number < entered_;
-    builder.emit(ir::Op::EnterPage, ir::Type::Void, {}, static_cast<uint64_t>(next.at - page_),
+    if (page == path_.page) return;
+    const bool known = (path_.entered >> number & 1) != 0;
+    builder.emit(ir::Op::EnterPage, ir::Type::Void, {}, static_cast<uint64_t>(next.at - path_.page),
                  number | (known ? ir::kEnterKnown : 0));
-    builder.rebase_addresses(page - page_);
-    entered_ = std::max<size_t>(entered_, number + 1);
-    page_ = page;
+    builder.rebase_addresses(page - path_.page);
+    path_.entered |= 1u << number;
+    path_.page = page;
 }
 
-SuperblockBuilder::Built SuperblockBuilder::build(TranslationBlock& head, const Limits& limits) {
-    Built built;
-    built_ = &built;
-    built.ir.pa = head.pa;
-    built.ir.translation_flags = head.translation_flags;
-    built.ir.superblock = true;
-    built.pages = {head.pa & kPageMask};
-    page_offsets_ = {0};
-    entered_ = 1;
-    page_ = 0;
-    frames_.clear();
-    frame_ = frames_made_ = 0;
-    std::set<std::pair<uint32_t, int64_t>> seen;
-    double reach = 1;
-    ir::Builder builder(built.ir);
-    TranslationBlock* block = &head;
-    int64_t at = static_cast<int64_t>(head.pa & ~kPageMask);
+// ---- The tree
+
+void SuperblockBuilder::offer_side(const ir::Builder& builder, int64_t target, double reach) {
+    if (reach < kMinSideReach) return;
+    Side side{.exit = static_cast<ir::Ref>(built_->ir.insts.size() - 1),
+              .reach = reach,
+              .next = {},
+              .start = 0,
+              .left = 1,
+              .path = before_,
+              .seen = {},
+              .registers = builder.registers()};
+    if (!follow_direct(*block_, target, side.next)) {
+        // The block goes on there.
+        const int64_t start = target - static_cast<int64_t>(block_->pa & ~kPageMask);
+        if (start <= 0 || start >= int64_t{block_->guest_bytes}) return;
+        side.next.block = block_;
+        side.next.at = path_.page + target;
+        side.start = static_cast<uint32_t>(start);
+        side.left = left_ * reach / reach_;
+    } else if (side.next.block == head_) {
+        return;
+    }
+    if (seen_.contains({before_.frame, side.next.at})) return;
+    side.seen = seen_;
+    sides_.push_back(std::move(side));
+}
+
+/// Appends the block and those that mostly follow it.
+void SuperblockBuilder::grow(ir::Builder& builder, TranslationBlock* block, int64_t at, double reach,
+                             uint32_t start, double left) {
+    ir::Block& out = built_->ir;
+    const bool is_side = !out.sides.empty();
+    const unsigned limit = is_side ? with_sides(limits_->insns) : limits_->insns;
+    const auto head_at = static_cast<int64_t>(head_->pa & ~kPageMask);
     for (;;) {
-        ++built.blocks;
-        if (std::ranges::find(built.members, block) == built.members.end()) built.members.push_back(block);
-        seen.insert({frame_, at});
+        ++built_->blocks;
+        if (std::ranges::find(built_->members, block) == built_->members.end())
+            built_->members.push_back(block);
+        seen_.insert({path_.frame, at});
         piece_.clear();
-        piece_.pa = block->pa;
+        piece_.pa = block->pa + start;
         piece_.translation_flags = block->translation_flags;
-        frontend_.translate(piece_, block->guest_code, static_cast<uint32_t>(block->pa & ~kPageMask),
-                            block->translation_flags, block->guest_insns);
+        frontend_.translate(piece_, std::span(block->guest_code).subspan(start),
+                            static_cast<uint32_t>(piece_.pa & ~kPageMask), block->translation_flags,
+                            block->guest_insns);
         mark_sites(piece_);
-        const uint32_t frame = frame_;
+        block_ = block;
+        before_ = path_;
+        reach_ = reach;
+        left_ = left;
+        ways_.clear();
         Next next;
-        if (built.ir.guest_insns + block->guest_insns < limits.insns) next = next_of(*block);
+        if (out.guest_insns + block->guest_insns < limit) next = next_of(*block);
         if (next.block != nullptr) {
             reach *= next.share;
-            const bool loop =
-                next.block == &head && frame_ == 0 && next.at == static_cast<int64_t>(head.pa & ~kPageMask);
-            const unsigned insns = built.ir.guest_insns + block->guest_insns;
-            if (loop && frame == 0 && 2 * insns <= limits.unroll) {
-                seen.clear();
-            } else if (reach < limits.min_reach || seen.contains({frame_, next.at})) {
+            const bool loop = next.block == head_ && path_.frame == 0 && next.at == head_at;
+            const unsigned insns = out.guest_insns + block->guest_insns;
+            if (loop && before_.frame == 0 && !is_side && 2 * insns <= limits_->unroll) {
+                seen_.clear();
+            } else if (reach < (is_side ? kMinSideReach : limits_->min_reach) ||
+                       seen_.contains({path_.frame, next.at})) {
                 next.block = nullptr;
             }
         }
         const auto number = next.block != nullptr ? page_number(next) : std::nullopt;
-        if (!number) {
-            append(builder, static_cast<ir::Ref>(piece_.insts.size()));
-            break;
-        }
+        if (!number) return append(builder, static_cast<ir::Ref>(piece_.insts.size()));
         append(builder, next.end);
         append_exit(builder, next);
         enter_page(builder, next, *number);
         block = next.block;
         at = next.at;
+        start = 0;
+        left = 1;
     }
+}
+
+/// Goes on where the exits lead that are taken most.
+void SuperblockBuilder::grow_sides(ir::Builder& builder) {
+    ir::Block& out = built_->ir;
+    while (!sides_.empty() && out.sides.size() < kMaxSides && out.guest_insns < with_sides(limits_->insns)) {
+        const auto best = std::ranges::max_element(sides_, {}, &Side::reach);
+        Side side = std::move(*best);
+        sides_.erase(best);
+        path_ = std::move(side.path);
+        const auto number = page_number(side.next);
+        if (!number) continue;
+        seen_ = std::move(side.seen);
+        builder.set_registers(side.registers);
+        out.sides.push_back({side.exit, static_cast<ir::Ref>(out.insts.size())});
+        enter_page(builder, side.next, *number);
+        grow(builder, side.next.block, side.next.at, side.reach, side.start, side.left);
+    }
+}
+
+SuperblockBuilder::Built SuperblockBuilder::build(TranslationBlock& head, const Limits& limits) {
+    Built built;
+    built_ = &built;
+    limits_ = &limits;
+    head_ = &head;
+    built.ir.pa = head.pa;
+    built.ir.translation_flags = head.translation_flags;
+    built.ir.superblock = true;
+    built.pages = {head.pa & kPageMask};
+    page_offsets_ = {0};
+    path_ = {};
+    seen_.clear();
+    sides_.clear();
+    frames_made_ = 0;
+    ir::Builder builder(built.ir);
+    grow(builder, &head, static_cast<int64_t>(head.pa & ~kPageMask), 1, 0, 1);
+    grow_sides(builder);
     built.ir.guest_bytes = head.guest_bytes;
     return built;
 }

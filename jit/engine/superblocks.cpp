@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "host/process_time.h"
 #include "jit/engine/counters.h"
 
 namespace arclight::jit {
@@ -52,7 +53,7 @@ uint64_t Superblocks::runs(const TranslationBlock& block) const {
     return block.promotion.counted_before + (left < from ? from - 1 - left : from);
 }
 
-const void* Superblocks::promote(uint32_t counter) {
+const void* Superblocks::promote(uint32_t counter, const GuestState*) {
     TranslationBlock* block = counter < by_counter_.size() ? by_counter_[counter] : nullptr;
     if (block == nullptr) return nullptr;
     if (!block->valid) block->promotion.stage = Stage::Done;
@@ -79,6 +80,13 @@ const void* Superblocks::promote(uint32_t counter) {
 }
 
 bool Superblocks::make(TranslationBlock& head) {
+    const auto start = host::thread_cpu_time();
+    const bool made = make_untimed(head);
+    stats_.make_ns += static_cast<uint64_t>((host::thread_cpu_time() - start).count());
+    return made;
+}
+
+bool Superblocks::make_untimed(TranslationBlock& head) {
     SuperblockBuilder::Limits limits = options_.limits;
     auto superblock = std::make_unique<TranslationBlock>();
     SuperblockBuilder::Built built;
@@ -105,6 +113,7 @@ bool Superblocks::make(TranslationBlock& head) {
     ++stats_.made;
     ++stats_.live;
     stats_.blocks += built.blocks;
+    stats_.sides += built.ir.sides.size();
     stats_.guest_insns += built.ir.guest_insns;
     stats_.host_bytes += superblock->code.hot_bytes + superblock->code.cold_bytes;
     TranslationBlock* inserted = cache_.insert_superblock(std::move(superblock));

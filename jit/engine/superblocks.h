@@ -14,6 +14,7 @@
 
 #include "jit/engine/block_cache.h"
 #include "jit/engine/edge_profile.h"
+#include "jit/engine/hot_tier.h"
 #include "jit/engine/superblock_builder.h"
 #include "jit/frontend.h"
 
@@ -28,10 +29,11 @@ struct SuperblockOptions {
 /// Counted since start, but for `live`.
 struct SuperblockStats {
     uint64_t made = 0, dropped = 0, rejected = 0, live = 0;
-    uint64_t blocks = 0, guest_insns = 0, host_bytes = 0;  ///< of those made
+    uint64_t blocks = 0, sides = 0, guest_insns = 0, host_bytes = 0;  ///< of those made
+    uint64_t make_ns = 0;                                             ///< CPU time
 };
 
-class Superblocks {
+class Superblocks final : public HotTier {
   public:
     /// `retired` is called for each one that is taken out; a CPU may still be in it.
     Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache& cache,
@@ -39,26 +41,22 @@ class Superblocks {
 
     bool enabled() const { return options_.enabled; }
     void set_mark_sites(std::function<void(ir::Block&)> mark) { builder_.mark_sites = std::move(mark); }
-    /// As PromotionPolicy's.
-    uint32_t new_counter(uint32_t translation_flags);
-    void attach(TranslationBlock& block);
-    const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
+    uint32_t new_counter(uint32_t translation_flags) override;
+    void attach(TranslationBlock& block) override;
+    const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) override {
         return edges_.link_target(from, exit, to);
     }
-    /// A counter ran out: where to go on.
-    const void* promote(uint32_t counter);
-    /// The block is being invalidated.
-    void forget(TranslationBlock& block);
-    /// It is about to be freed.
-    void free(const TranslationBlock& block);
-    /// The code cache is about to be emptied.
-    void flush();
+    const void* promote(uint32_t counter, const GuestState* state) override;
+    void forget(TranslationBlock& block) override;
+    void free(const TranslationBlock& block) override;
+    void flush() override;
     SuperblockStats stats() const { return stats_; }
 
   private:
     void count_from(TranslationBlock& block, uint32_t n);
     uint64_t runs(const TranslationBlock& block) const;
     bool make(TranslationBlock& head);
+    bool make_untimed(TranslationBlock& head);
     void drop(TranslationBlock& superblock);
 
     const Frontend& frontend_;

@@ -99,6 +99,7 @@ void Tier2::sample(TranslationBlock* block, std::chrono::nanoseconds cpu) {
 }
 
 void Tier2::forget(TranslationBlock& block) {
+    if (!options_.enabled) return;
     edges_.finish(block, 0);
     while (!block.regions.empty()) table_.retire(*block.regions.back());
     table_.reclaim();

@@ -24,6 +24,7 @@
 #include "jit/engine/compile_budget.h"
 #include "jit/engine/compile_worker.h"
 #include "jit/engine/edge_profile.h"
+#include "jit/engine/hot_tier.h"
 #include "jit/engine/promotion_policy.h"
 #include "jit/engine/region_builder.h"
 #include "jit/engine/region_cache.h"
@@ -34,36 +35,32 @@
 
 namespace arclight::jit {
 
-class Tier2 {
+class Tier2 final : public HotTier {
   public:
     Tier2(const Frontend& frontend, std::mutex& lock, CodeBuffer& code, BlockCache& blocks,
           const Tier2Options& options);
-    ~Tier2();
+    ~Tier2() override;
 
     bool enabled() const { return options_.enabled; }
     /// The worker has ended when it returns: the virtual CPUs may go. Without the lock.
     void stop();
-    /// The counter for a new block; kNoCounter: it has none.
-    uint32_t new_counter(uint32_t translation_flags) { return policy_.new_counter(translation_flags); }
-    void attach(TranslationBlock& block);
     /// Marks the accesses of a block that met a device. With the lock held.
     void set_mark_sites(std::function<void(ir::Block&)> mark) { builder_.mark_sites = std::move(mark); }
 
     // ---- With the lock held
-    /// Where an exit is to lead that is being linked.
-    const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) {
+    uint32_t new_counter(uint32_t translation_flags) override {
+        return policy_.new_counter(translation_flags);
+    }
+    void attach(TranslationBlock& block) override;
+    const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) override {
         return edges_.link_target(from, exit, to);
     }
-    /// A counter ran out: where to go on. `state`, if given, is of the CPU that is about to run the block.
-    const void* promote(uint32_t counter, const GuestState* state);
+    const void* promote(uint32_t counter, const GuestState* state) override;
     /// See Engine::sample(). The block whose code that is; null: it is none's.
     void sample(TranslationBlock* block, std::chrono::nanoseconds cpu);
-    /// The block is being invalidated.
-    void forget(TranslationBlock& block);
-    /// It is about to be freed.
-    void free(const TranslationBlock& block) { policy_.free(block); }
-    /// The code cache is about to be emptied: no virtual CPU is inside.
-    void flush();
+    void forget(TranslationBlock& block) override;
+    void free(const TranslationBlock& block) override { policy_.free(block); }
+    void flush() override;
     /// See RegionTable.
     RegionEntryCheck entry_check(uint32_t guard) const { return table_.entry_check(guard); }
     const void* side_exit(const void* pc) const { return table_.side_exit(pc); }

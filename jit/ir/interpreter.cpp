@@ -1,5 +1,6 @@
 #include "jit/ir/interpreter.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -56,6 +57,14 @@ bool Interpreter::exit_to(uint64_t offset) {
     const uint64_t pc = state_.page_base + offset;
     if (test && state_.interrupt.load() != 0) return leave(ExitReason::Interrupt, pc);
     return leave(ExitReason::Lookup, pc);
+}
+
+/// False: no side path begins at this exit.
+bool Interpreter::enter_side() {
+    const auto side = std::ranges::find(block_->sides, ref_, &SidePath::exit);
+    if (side == block_->sides.end()) return false;
+    ref_ = side->begin - 1;
+    return true;
 }
 
 bool Interpreter::access(const Inst& i, MemoryKind kind) {
@@ -255,7 +264,7 @@ bool Interpreter::step(const Inst& i) {
         case Op::CheckPointer: return arg(0) != 0 && access(i, MemoryKind::CheckPointer);
         case Op::Fence: return false;
         case Op::InsnStart: state_.insn_offset = static_cast<uint32_t>(i.imm); return false;
-        case Op::ExitIf: return arg(0) != 0 && exit_to(i.imm);
+        case Op::ExitIf: return arg(0) != 0 && !enter_side() && exit_to(i.imm);
         case Op::Exit: return exit_to(i.imm);
         case Op::EnterPage: state_.page_base += i.imm & kPageMask; return false;
         case Op::ExitIndirectIf:

@@ -54,6 +54,7 @@ class Interpreter {
     PointerCode pointer_code(uint64_t pointer, uint64_t modifier, uint32_t key) const;
     bool leave(ExitReason reason, uint64_t pc);
     bool exit_to(uint64_t offset);
+    bool enter_side();
 
     uint64_t arg(unsigned k) const { return values_[block_->insts[ref_].args[k]].d[0]; }
     V128 vector_arg(unsigned k) const { return values_[block_->insts[ref_].args[k]]; }

@@ -33,9 +33,9 @@ Displaced displaced(const Block& block, Ref r) {
 }
 
 void Builder::reset() {
-    std::fill(std::begin(x_), std::end(x_), kNoRef);
-    std::fill(std::begin(v_), std::end(v_), kNoRef);
-    flags_ = kNoRef;
+    std::fill(std::begin(known_.x), std::end(known_.x), kNoRef);
+    std::fill(std::begin(known_.v), std::end(known_.v), kNoRef);
+    known_.flags = kNoRef;
 }
 
 Ref Builder::emit(Op op, Type type, std::initializer_list<Ref> args, uint64_t imm, uint32_t aux) {
@@ -96,44 +96,44 @@ Ref Builder::bin(Op op, Type t, Ref a, Ref b) {
 }
 
 Ref Builder::get_x(unsigned index) {
-    if (x_[index] == kNoRef) x_[index] = emit(Op::GetX, Type::I64, {}, index);
-    return x_[index];
+    if (known_.x[index] == kNoRef) known_.x[index] = emit(Op::GetX, Type::I64, {}, index);
+    return known_.x[index];
 }
 
 void Builder::set_x(unsigned index, Ref value) {
     emit(Op::SetX, Type::Void, {value}, index);
-    x_[index] = value;
+    known_.x[index] = value;
 }
 
 Ref Builder::get_flags() {
-    if (flags_ == kNoRef) flags_ = emit(Op::GetFlags, Type::Flags);
-    return flags_;
+    if (known_.flags == kNoRef) known_.flags = emit(Op::GetFlags, Type::Flags);
+    return known_.flags;
 }
 
 void Builder::set_flags(Ref flags) {
     emit(Op::SetFlags, Type::Void, {flags});
-    flags_ = flags;
+    known_.flags = flags;
 }
 
 Ref Builder::get_v(Type t, unsigned index) {
-    const Ref known = v_[index];
+    const Ref known = known_.v[index];
     if (known != kNoRef) {
         const Type have = block_[known].type;
         if (have == t || have == Type::V128 || (have == Type::F64 && t == Type::F32)) return known;
         if (t == Type::V128)
-            return v_[index] = emit(have == Type::F64 ? Op::VZext64 : Op::VZext32, Type::V128, {known});
+            return known_.v[index] = emit(have == Type::F64 ? Op::VZext64 : Op::VZext32, Type::V128, {known});
         // F64 of a register that holds a single: its upper half is zero.
         return emit(Op::VZext32, Type::V128, {known});
     }
     const Ref value = emit(Op::GetV, t, {}, index);
     // A narrow read says nothing of the upper bits, so only a full read may be forwarded.
-    if (t == Type::V128) v_[index] = value;
+    if (t == Type::V128) known_.v[index] = value;
     return value;
 }
 
 void Builder::set_v(unsigned index, Ref value) {
     emit(Op::SetV, Type::Void, {value}, index);
-    v_[index] = value;
+    known_.v[index] = value;
 }
 
 void Builder::insn_start(uint32_t offset, uint32_t encoding) {
@@ -142,8 +142,8 @@ void Builder::insn_start(uint32_t offset, uint32_t encoding) {
 
 void Builder::rebase_addresses(int64_t delta) {
     for (unsigned k = 0; k < 32; ++k)
-        if (x_[k] != kNoRef && block_[x_[k]].op == Op::PcRel)
-            set_x(k, emit(Op::PcRel, Type::I64, {}, block_[x_[k]].imm - static_cast<uint64_t>(delta)));
+        if (known_.x[k] != kNoRef && block_[known_.x[k]].op == Op::PcRel)
+            set_x(k, emit(Op::PcRel, Type::I64, {}, block_[known_.x[k]].imm - static_cast<uint64_t>(delta)));
 }
 
 Ref Builder::call(Type result, uint64_t id, std::initializer_list<Ref> args, uint32_t aux) {

@@ -1,7 +1,8 @@
 // Arclight's intermediate representation: typed SSA for one translation block.
 //
 // A block is a straight line with one entry and several exits (ExitIf leaves in the middle), so SSA needs no
-// phis. An instruction is its own result; operands are indices of earlier instructions.
+// phis. A superblock is a tree of such lines (SidePath), and needs none either. An instruction is its own result;
+// operands are indices of earlier instructions.
 //
 // Integer typing rule. Every integer value is 64 bits wide. An I32 operation reads the low 32 bits of its
 // integer operands and its result is zero-extended. So an I64 value may stand as an operand of an I32
@@ -120,15 +121,23 @@ struct OpInfo {
 };
 const OpInfo& info(Op op);
 
+/// Of a superblock: instructions that are executed where a conditional exit is taken, which does not leave then. Their operands are
+/// their own or those of the instructions before the exit.
+struct SidePath {
+    Ref exit;   ///< the ExitIf, on a path that begins before this one
+    Ref begin;  ///< up to where the next one begins, or the end
+};
+
 struct Block {
     std::vector<Inst> insts;
+    std::vector<SidePath> sides;     ///< behind the line that is entered, by `begin`
     uint64_t pa = 0;                 ///< physical address of the first instruction
     uint32_t translation_flags = 0;  ///< translation flags (part of the key)
     uint32_t guest_bytes = 0;        ///< length of the guest code covered
     uint32_t guest_insns = 0;
     bool superblock = false;  ///< of several blocks, one behind the other (jit/engine/superblocks.h)
 
-    void clear() { insts.clear(), guest_bytes = guest_insns = 0, superblock = false; }
+    void clear() { insts.clear(), sides.clear(), guest_bytes = guest_insns = 0, superblock = false; }
     const Inst& operator[](Ref r) const { return insts[r]; }
 };
 
@@ -192,14 +201,20 @@ class Builder {
     /// page that is `delta` bytes further on, which an EnterPage has just made the block's.
     void rebase_addresses(int64_t delta);
 
+    /// The values that guest registers are known to have; kNoRef: not known.
+    struct Registers {
+        Ref x[32], v[32], flags;
+    };
+    const Registers& registers() const { return known_; }
+    /// What follows is executed where they have these.
+    void set_registers(const Registers& known) { known_ = known; }
+
     Block& block() { return block_; }
 
   private:
     Ref fold(Op op, Type t, Ref a, Ref b);
     Block& block_;
-    Ref x_[32];
-    Ref v_[32];
-    Ref flags_;
+    Registers known_;
 };
 
 }  // namespace arclight::jit::ir

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "jit/guest_state.h"
@@ -144,8 +145,16 @@ const char* check(const Block& block, Ref index) {
             break;
         default: break;
     }
-    const bool last = index + 1 == block.insts.size();
+    const bool last = index + 1 == block.insts.size() ||
+                      std::ranges::find(block.sides, index + 1, &SidePath::begin) != block.sides.end();
     if (last != is_terminator(i)) return last ? "block does not end" : "instruction after the end";
+    return nullptr;
+}
+
+/// What is wrong with a side path, or nullptr.
+const char* check(const Block& block, const SidePath& side, Ref after) {
+    if (side.begin <= after || side.begin >= block.insts.size()) return "side path out of order";
+    if (side.exit >= side.begin || block[side.exit].op != Op::ExitIf) return "side path without an exit";
     return nullptr;
 }
 
@@ -153,6 +162,11 @@ const char* check(const Block& block, Ref index) {
 
 std::string verify(const Block& block) {
     if (block.insts.empty()) return "empty block";
+    Ref after = 0;
+    for (const SidePath& side : block.sides) {
+        if (const char* wrong = check(block, side, after)) return fmt::format("%{}: {}", side.begin, wrong);
+        after = side.begin;
+    }
     for (Ref k = 0; k < block.insts.size(); ++k) {
         if (const char* wrong = check(block, k))
             return fmt::format("%{} {}: {}", k, info(block[k].op).name, wrong);

@@ -11,22 +11,26 @@ class BlockGenerator {
   public:
     explicit BlockGenerator(uint64_t seed) : random_(seed) {}
 
-    ir::Block make() {
+    /// With up to so many side paths.
+    ir::Block make(unsigned sides = 0) {
         const uint32_t offset = pick(4) == 0 ? 4 * pick(1024) : 0;
         ir::Block block = block_at(offset, pick(2) == 0 ? 1u << 8 : 0);
         ir::Builder b(block);
         b_ = &b;
-        ints_.clear(), vecs_.clear(), flags_.clear();
+        ints_.clear(), vecs_.clear(), flags_.clear(), exits_.clear();
         forward_ = pick(8) != 0;
         registers_ = 2 + pick(30);
         memory_ = pick(3) != 0;
-        const unsigned count = 1 + pick(1u << (1 + pick(6)));
-        for (unsigned k = 0; k < count; ++k) {
-            b.insn_start((offset + 4 * k) & 0xffc, 0);
-            const unsigned parts = 1 + pick(4);
-            for (unsigned p = 0; p < parts; ++p) statement();
+        statements(offset, 1 + pick(1u << (1 + pick(6))));
+        for (unsigned side = 1; side <= sides && !exits_.empty(); ++side) {
+            const uint32_t from = pick(static_cast<uint32_t>(exits_.size()));
+            const Known known = exits_[from];
+            exits_.erase(exits_.begin() + from);
+            block.sides.push_back({known.exit, static_cast<Ref>(block.insts.size())});
+            ints_ = known.ints, vecs_ = known.vecs, flags_ = known.flags;
+            b.set_registers(known.registers);
+            statements(offset + 0x400 * side, 1 + pick(1u << (1 + pick(4))));
         }
-        finish();
         return block;
     }
 
@@ -45,6 +49,21 @@ class BlockGenerator {
     uint32_t pick(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
 
   private:
+    /// A path to its end.
+    void statements(uint32_t offset, unsigned count) {
+        for (unsigned k = 0; k < count; ++k) {
+            b_->insn_start((offset + 4 * k) & 0xffc, 0);
+            const unsigned parts = 1 + pick(4);
+            for (unsigned p = 0; p < parts; ++p) statement();
+        }
+        finish();
+    }
+    /// A side path may begin there.
+    void exit_if() {
+        const Ref exit = b_->emit(Op::ExitIf, Type::Void, {condition()}, target());
+        exits_.push_back({exit, ints_, vecs_, flags_, b_->registers()});
+    }
+
     Type int_type() { return pick(2) == 0 ? Type::I32 : Type::I64; }
 
     Ref integer() {
@@ -167,7 +186,7 @@ class BlockGenerator {
             case 18: set_x(integer()); break;
             case 19: vector_statement(); break;
             case 20: rare_statement(); break;
-            case 21: b.emit(Op::ExitIf, Type::Void, {condition()}, target()); break;
+            case 21: exit_if(); break;
             default: access(); break;
         }
     }
@@ -370,7 +389,7 @@ class BlockGenerator {
             case 2: b.call(Type::I64, kEnd, {integer()}, ir::kCallSystem | ir::kCallEndsBlock); break;
             case 3:
             case 4:
-            case 5: b.emit(Op::ExitIf, Type::Void, {condition()}, target()); [[fallthrough]];
+            case 5: exit_if(); [[fallthrough]];
             default: b.emit(Op::Exit, Type::Void, {}, target()); break;
         }
     }
@@ -378,6 +397,13 @@ class BlockGenerator {
     std::mt19937_64 random_;
     ir::Builder* b_ = nullptr;
     std::vector<Ref> ints_, vecs_, flags_;
+    /// What may be used behind an exit.
+    struct Known {
+        Ref exit;
+        std::vector<Ref> ints, vecs, flags;
+        ir::Builder::Registers registers;
+    };
+    std::vector<Known> exits_;
     bool forward_ = true, memory_ = true;
     uint32_t registers_ = 32;
 };

@@ -252,7 +252,8 @@ std::string MachineStats::json(const mmu::lightv::Json& lightv) const {
     if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
         j["superblocks"] = {{"made", s.made},         {"blocks", s.blocks},
                             {"dropped", s.dropped},   {"guest_instructions", s.guest_insns},
-                            {"rejected", s.rejected}, {"host_bytes", s.host_bytes}};
+                            {"rejected", s.rejected}, {"host_bytes", s.host_bytes},
+                            {"sides", s.sides},       {"nanoseconds", s.make_ns}};
     if (profiler != nullptr) {
         j["tier2"] = tier2_json(engine.tier2_stats(), cpu_seconds(usage));
         j["tier2"]["steady_speed"] = steady_json(steady_speed(*profiler));
@@ -301,10 +302,12 @@ void MachineStats::print(std::FILE* out) const {
                    "             {} blocks from {} files ({} guest instructions), {} kept, {} rejected\n",
                    s.found, s.files, s.found_insns, s.kept, s.rejected);
     if (const jit::SuperblockStats s = engine.superblock_stats(); s.made != 0)
-        fmt::print(out,
-                   "superblocks: {} made of {} blocks ({} guest instructions, {} host bytes), {} rejected, "
-                   "{} dropped\n",
-                   s.made, s.blocks, s.guest_insns, s.host_bytes, s.rejected, s.dropped);
+        fmt::print(
+            out,
+            "superblocks: {} made of {} blocks ({} guest instructions, {} host bytes) with {} side paths "
+            "in {:.3f} s, {} rejected, {} dropped\n",
+            s.made, s.blocks, s.guest_insns, s.host_bytes, s.sides, double(s.make_ns) / 1e9, s.rejected,
+            s.dropped);
     if (profiler != nullptr) {
         print_tier2(out, engine.tier2_stats(), cpu_seconds(usage));
         print_steady(out, steady_speed(*profiler));

@@ -79,7 +79,12 @@ class Program {
                                             0x0b00'0000, 0x6b00'0000, 0x8a00'0000, 0xaa00'0000,
                                             0xca00'0000, 0xea00'0000, 0x9a00'0000, 0xba00'0000};
         const uint32_t operands = reg() << 16 | reg() << 5 | reg();
-        switch (pick(9)) {
+        switch (pick(11)) {
+            case 9:
+                return put((0x6a00'0000 | pick(2) << 31 | pick(2) << 24) | (operands & ~31u) |
+                           31);  // tst, cmp
+            case 10:             // cmp, cmn, imm
+                return put(0x3100'001f | pick(2) << 31 | pick(2) << 30 | pick(8) << 10 | reg() << 5);
             case 0: return put(0x9100'0000 | pick(4096) << 10 | reg() << 5 | reg());    // add, imm
             case 1: return put(0x9a80'0400 | operands | pick(14) << 12);                // csinc
             case 2: return put(0x1000'0000 | pick(4) << 29 | pick(1000) << 5 | reg());  // adr
@@ -267,10 +272,12 @@ TEST(Superblocks, RandomProgramsFaultAndEndAsWithout) {
         sum.made += stats.made;
         sum.dropped += stats.dropped;
         sum.blocks += stats.blocks;
+        sum.sides += stats.sides;
     }
     EXPECT_GT(sum.made, 200u);
     EXPECT_GT(sum.dropped, 20u);
     EXPECT_GT(sum.blocks, 3 * sum.made) << "they are of several blocks";
+    EXPECT_GT(sum.sides, sum.made / 4);
 }
 
 }  // namespace
