@@ -145,6 +145,7 @@ struct LinkSlot {
     uint8_t page = 0;  ///< number of its page in the superblock
     /// The number of the page that the superblock goes on in by itself while the epoch is right: there is no jump to patch.
     uint8_t next_page = 0;
+    bool split = false;  ///< the way out before accesses that share a look-up and are not in one page
     bool goes_on() const { return jump == nullptr; }
 };
 

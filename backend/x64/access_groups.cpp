@@ -3,6 +3,8 @@
 // a guest address in a register; where that fails the register is zero, and each access of the group looks
 // for itself.
 #include <algorithm>
+#include <cstdlib>
+#include <utility>
 
 #include "backend/x64/block_values.h"
 
@@ -58,8 +60,9 @@ void BlockValues::group_accesses() {
     OpenGroups now;
     std::vector<OpenGroups> at_exit(block_->sides.size());
     auto& [open, open_count, next] = now;
-    Ref entered = 0;  ///< the last EnterPage
-    Ref passed = 0;   ///< the last conditional exit
+    std::vector<std::pair<Ref, int64_t>> alone;  ///< roots of accesses with kMemAlone, and where these are
+    Ref entered = 0;                             ///< the last EnterPage
+    Ref passed = 0;                              ///< the last conditional exit
     size_t side = 0;
     for (Ref r = 0; r < insts.size(); ++r) {
         const Inst& i = insts[r];
@@ -77,6 +80,11 @@ void BlockValues::group_accesses() {
         if (inst(root).op == Op::PcRel && root < entered) continue;
         const jit::MemoryAccess access = describe_access(i);
         const int64_t end = at + access.bytes();
+        if ((i.aux & ir::kMemAlone) != 0) alone.emplace_back(root, at);
+        if (std::ranges::any_of(alone, [&, from = root, to = at](const auto& a) {
+                return a.first == from && std::abs(a.second - to) < kMaxSpan;
+            }))
+            continue;
         const bool sp_base = (i.aux & ir::kMemSpBase) != 0;
         Open* found = nullptr;
         for (size_t k = 0; k < open_count; ++k)

@@ -100,6 +100,7 @@ void ExitEmitter::cold_side_exit(const ColdArgs& args) {
 void ExitEmitter::leave_before(uint32_t offset, const ColdArgs& args) {
     ctx_.slots.write_back_snapshot(args.first, args.count);
     emit_direct_exit(offset);
+    ctx_.exits.back().split = true;
 }
 
 uint32_t ExitEmitter::new_link_slot(int64_t target, bool cross_page) {

@@ -265,6 +265,7 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
         *spins = true;
         return target->code.entry;
     }
+    if (exit.split && superblocks_.is_split_often(*s.block, s.exit)) return target->code.entry;
     const TranslationBlock* linked = s.block->linked[s.exit];
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
     // cannot link a cross-page exit to another block; that exit then asks each time.

@@ -5,6 +5,7 @@
 
 #include "host/process_time.h"
 #include "jit/engine/counters.h"
+#include "jit/host_fp.h"
 
 namespace arclight::jit {
 
@@ -18,6 +19,8 @@ constexpr uint32_t kMaxProfile = 512;
 constexpr unsigned kMaxFailures = 4;
 /// Too few guest instructions to be worth trying.
 constexpr unsigned kMinInsns = 16;
+/// Times that accesses of a superblock are not in one page after which they look up alone.
+constexpr unsigned kMaxSplits = 64;
 }  // namespace
 
 Superblocks::Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache& cache,
@@ -29,6 +32,39 @@ Superblocks::Superblocks(const Frontend& frontend, CodeBuffer& code, BlockCache&
       retired_(std::move(retired)),
       edges_(code, cache, kEntryCounters + kSideExitCounters),
       builder_(frontend, cache) {}
+
+void Superblocks::set_mark_sites(std::function<void(ir::Block&)> mark) {
+    builder_.mark_sites = [this, mark = std::move(mark)](ir::Block& block) {
+        mark(block);
+        if (!alone_.empty()) mark_alone(block);
+    };
+}
+
+void Superblocks::mark_alone(ir::Block& block) const {
+    uint64_t pa = block.pa;
+    for (ir::Inst& i : block.insts) {
+        if (i.op == ir::Op::InsnStart)
+            pa = (block.pa & kPageMask) | i.imm;
+        else if (ir::is_plain_access(i.op) && alone_.contains(pa))
+            i.aux |= ir::kMemAlone;
+    }
+}
+
+bool Superblocks::is_split_often(TranslationBlock& superblock, size_t exit) {
+    const LinkSlot& slot = superblock.code.exits[exit];
+    const uint64_t pa = superblock.page(slot.page) | static_cast<uint64_t>(slot.target);
+    if (alone_.contains(pa)) return false;  // once is enough
+    if (++splits_[superblock.first_link_slot + static_cast<uint32_t>(exit)] < kMaxSplits) return true;
+    alone_.insert(pa);
+    TranslationBlock& head = *superblock.members.front();
+    drop(superblock);
+    --head.promotion.failures;  // it is no fault of its code's
+    head.promotion.stage = Stage::Done;
+    count_from(head, kNever);
+    const host_fp::HostArithmetic arithmetic;
+    make(head);
+    return true;
+}
 
 uint32_t Superblocks::new_counter(uint32_t translation_flags) {
     if (!frontend_.may_promote(translation_flags) || by_counter_.size() >= kBlockCounters) return kNoCounter;
@@ -155,6 +191,8 @@ void Superblocks::free(const TranslationBlock& block) {
 
 void Superblocks::flush() {
     by_counter_.clear();
+    splits_.clear();
+    alone_.clear();
     edges_.reset();
     stats_.live = 0;
 }

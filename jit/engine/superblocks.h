@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "jit/engine/block_cache.h"
@@ -40,7 +42,7 @@ class Superblocks final : public HotTier {
                 const SuperblockOptions& options, std::function<void(TranslationBlock&)> retired);
 
     bool enabled() const { return options_.enabled; }
-    void set_mark_sites(std::function<void(ir::Block&)> mark) { builder_.mark_sites = std::move(mark); }
+    void set_mark_sites(std::function<void(ir::Block&)> mark);
     uint32_t new_counter(uint32_t translation_flags) override;
     void attach(TranslationBlock& block) override;
     const void* link_target(TranslationBlock& from, size_t exit, const TranslationBlock& to) override {
@@ -50,6 +52,9 @@ class Superblocks final : public HotTier {
     void forget(TranslationBlock& block) override;
     void free(const TranslationBlock& block) override;
     void flush() override;
+    /// One of its exits that are LinkSlot::split is being taken. True: it has been often, and is not to be linked, since the superblock is
+    /// made again without that look-up for several accesses; or that may still be.
+    bool is_split_often(TranslationBlock& superblock, size_t exit);
     SuperblockStats stats() const { return stats_; }
 
   private:
@@ -58,6 +63,7 @@ class Superblocks final : public HotTier {
     bool make(TranslationBlock& head);
     bool make_untimed(TranslationBlock& head);
     void drop(TranslationBlock& superblock);
+    void mark_alone(ir::Block& block) const;
 
     const Frontend& frontend_;
     CodeBuffer& code_;
@@ -67,6 +73,8 @@ class Superblocks final : public HotTier {
     EdgeProfiler edges_;
     SuperblockBuilder builder_;
     std::vector<TranslationBlock*> by_counter_;
+    std::unordered_map<uint32_t, unsigned> splits_;  ///< by link slot: how often it was asked for
+    std::unordered_set<uint64_t> alone_;  ///< instructions (physical addresses) whose accesses look up alone
     SuperblockStats stats_;
 };
 

@@ -62,6 +62,8 @@ inline constexpr uint32_t kMemTagged =
 inline constexpr uint32_t kMemWhole = 1u << 16;
 /// The address's tag is not compared with that of memory (MTE). For slow paths: emitted code compares none.
 inline constexpr uint32_t kMemUnchecked = 1u << 17;
+/// In a superblock: neither it nor what is near it shares a look-up of the soft TLB with others. Not for slow paths.
+inline constexpr uint32_t kMemAlone = 1u << 18;
 constexpr unsigned mem_size_log2(uint32_t aux) { return aux & kMemSizeMask; }
 /// Loads and stores that are neither exclusive nor atomic. Inst::imm of one may predict where its address
 /// falls (jit/engine/predict.h).
