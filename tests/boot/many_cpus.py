@@ -19,7 +19,8 @@ wait
 grep -m 1 arch_timer /proc/interrupts
 """
 for cpus in (16, 64) if guest.NIGHTLY else (16,):
-    # The kernel looks for stalls, which a busy host causes without anybody's fault, and says so with a trace: neither is looked at.
+    # The kernel looks for stalls, which a busy host causes without anybody's fault, and says so with a trace: neither is looked at. What they are:
+    # docs/time.md, "Many CPUs on few cores, while Linux starts".
     result = debian.run(["sh", "-c", SCRIPT % (cpus - 1)], limit=300 if cpus == 16 else 1200, append="loglevel=5 rcupdate.rcu_cpu_stall_suppress=1",
                         options=["--smp", str(cpus)])
     print(f"{cpus} CPUs: {result.seconds:.1f} s, {result.cpu_seconds:.1f} CPU s")
