@@ -106,9 +106,8 @@ void write_quadword(CodeBuffer& buffer, const uint8_t* code, const uint8_t (&byt
     std::atomic_ref(*reinterpret_cast<uint64_t*>(buffer.writable(code))).store(word);
 }
 
-/// The counter's instruction is seven bytes at an aligned address, so that a thread is before it or behind
-/// it.
-constexpr size_t kCounterBytes = 7, kJumpBytes = 5;
+/// The counter's instruction is at an aligned address, so that a thread is before it or behind it.
+constexpr size_t kCounterBytes = backend::kCountDown.size(), kJumpBytes = 5;
 /// What follows it: where it has run out.
 constexpr size_t kConditionalJumpBytes = 6;
 }  // namespace
@@ -125,11 +124,9 @@ void patch_entry(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* 
 void unpatch_entry(CodeBuffer& buffer, const CompiledBlock& block, uint32_t counter) {
     uint8_t bytes[8];
     std::memcpy(bytes, block.entry, sizeof bytes);
-    constexpr uint8_t kCount[] = {0x83, 0x2d, 0, 0, 0, 0, 1};  // sub dword [rip + to], 1
-    static_assert(sizeof kCount == kCounterBytes);
-    std::memcpy(bytes, kCount, sizeof kCount);
+    std::ranges::copy(backend::kCountDown, bytes);
     const auto* where = reinterpret_cast<const uint8_t*>(buffer.counters() + counter);
-    const uint32_t to = static_cast<uint32_t>(where - (block.entry + kCounterBytes));
+    const uint32_t to = static_cast<uint32_t>(where - (block.entry + backend::kCountDown.size()));
     std::memcpy(bytes + 2, &to, sizeof to);
     write_quadword(buffer, block.entry, bytes);
 }
@@ -164,13 +161,12 @@ void sample(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* sampl
     const uint8_t* start = block.indirect - offset;
     uint8_t bytes[8];
     std::memcpy(bytes, start, sizeof bytes);
-    constexpr uint8_t kAndEax = 0x25, kJump = 0xe9;
+    constexpr uint8_t kJump = 0xe9;
     uint8_t* at = bytes + offset;
-    at[0] = sampler != nullptr ? kJump : kAndEax;
-    const uint32_t field =
-        sampler != nullptr
-            ? static_cast<uint32_t>(sampler - (block.indirect + backend::kIndirectBytes))
-            : static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
+    at[0] = sampler != nullptr ? kJump : backend::kIndirectOpcode;
+    const uint32_t field = sampler != nullptr
+                               ? static_cast<uint32_t>(sampler - (block.indirect + backend::kIndirectBytes))
+                               : backend::kJumpCacheMask;
     std::memcpy(at + 1, &field, sizeof field);
     write_quadword(buffer, start, bytes);
 }

@@ -154,7 +154,7 @@ void ExitEmitter::load_target(int64_t target) {
 void ExitEmitter::load_link_number(uint32_t exit) {
     as_.mov(eax, ctx_.first_link_slot + exit);
     if (as_.relocations != nullptr)
-        as_.relocations->number(as_.here() - 4, jit::Relocation::Kind::LinkNumber, exit);
+        as_.relocations->number(as_.here() - 4, jit::Relocation::Kind::LinkNumber);
 }
 
 /// imm = index of the link slot; flag 1: the epoch did not match, the jump's own stub follows and does the
@@ -288,7 +288,7 @@ void ExitEmitter::cold_enter_page(const ColdArgs& args) {
 
 void ExitEmitter::emit_counter(uint32_t counter) {
     as_.sub(dword[as_.at_address(ctx_.buffer.counters() + counter)], 1);
-    if (as_.relocations != nullptr) as_.relocations->counter(as_.here() - 5, 1);
+    if (as_.relocations != nullptr) as_.relocations->number(as_.here() - 5, jit::Relocation::Kind::Counter);
     ColdArgs args;
     args.imm = counter;
     cold_.jump(kS, cold_fn<&ExitEmitter::cold_promote>, args);
@@ -297,7 +297,7 @@ void ExitEmitter::emit_counter(uint32_t counter) {
 void ExitEmitter::cold_promote(const ColdArgs& args) {
     as_.mov(eax, static_cast<uint32_t>(args.imm));
     if (as_.relocations != nullptr)
-        as_.relocations->number(as_.here() - 4, jit::Relocation::Kind::CounterNumber, 0);
+        as_.relocations->number(as_.here() - 4, jit::Relocation::Kind::CounterNumber);
     as_.jump_to(ctx_.stubs->promote);
 }
 

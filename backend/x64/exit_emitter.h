@@ -12,8 +12,11 @@ inline constexpr int kCache = static_cast<int>(offsetof(mmu::SoftTlb, jump_cache
 inline constexpr uint32_t kJumpCacheMask =
     static_cast<uint32_t>((mmu::kJumpCacheEntries - 1) * sizeof(mmu::JumpCacheEntry));
 
-/// Of the instruction of an indirect branch that sample() replaces by a jump.
+/// Of the instruction of an indirect branch that sample() replaces by a jump: `and eax, kJumpCacheMask`.
 inline constexpr size_t kIndirectBytes = 5;
+inline constexpr uint8_t kIndirectOpcode = 0x25;
+/// The instruction of a counter, which patch_entry() writes a jump over: `sub dword [rip + field], 1`, without the field.
+inline constexpr std::array<uint8_t, 7> kCountDown{0x83, 0x2d, 0, 0, 0, 0, 1};
 
 class ExitEmitter : public Emitter {
   public:

@@ -21,7 +21,6 @@ bool contains(std::span<const uint8_t> half, const uint8_t* p) {
 }
 
 ImageOffset offset_in(const CompiledBlock& block, const uint8_t* p) {
-    if (p == nullptr) return jit::kNoOffset;
     if (contains(hot_of(block), p)) return static_cast<ImageOffset>(p - block.entry);
     return block.hot_bytes + static_cast<ImageOffset>(p - block.cold);
 }
@@ -40,6 +39,11 @@ void RelocationRecorder::start_block() {
     ended_ = 0;
 }
 
+void RelocationRecorder::add(ImageOffset at, Kind kind) {
+    jit::Relocation{.at = at, .kind = kind}.append_to(packed_, last_);
+    last_ = at;
+}
+
 bool RelocationRecorder::add_jumps(const CompiledBlock& block, size_t shared_bytes) {
     for (const Jump& j : jumps_) {
         if (field_at(j.field) != j.target - (j.field + 4)) continue;  // was pointed elsewhere later
@@ -47,25 +51,11 @@ bool RelocationRecorder::add_jumps(const CompiledBlock& block, size_t shared_byt
         const bool to_cold = contains(cold_of(block), j.target);
         if (!from_hot && !contains(cold_of(block), j.field)) return false;
         if (from_hot ? to_hot : to_cold) continue;
-        const ImageOffset at = offset_in(block, j.field);
-        if (to_hot || to_cold)
-            relocations_.push_back({at, offset_in(block, j.target), Kind::Block, 0});
-        else if (j.target >= buffer_.base() && j.target < buffer_.base() + shared_bytes)
-            relocations_.push_back({at, static_cast<uint32_t>(j.target - buffer_.base()), Kind::Shared, 0});
-        else
-            return false;
+        const bool shared = j.target >= buffer_.base() && j.target < buffer_.base() + shared_bytes;
+        if (!to_hot && !to_cold && !shared) return false;
+        add(offset_in(block, j.field), to_hot || to_cold ? Kind::Block : Kind::Shared);
     }
     return true;
-}
-
-uint32_t RelocationRecorder::constant_number(const uint8_t* where) {
-    const auto known = std::ranges::find(constant_places_, where);
-    if (known != constant_places_.end()) return static_cast<uint32_t>(known - constant_places_.begin());
-    std::array<uint64_t, 2> value;
-    std::memcpy(value.data(), where, sizeof value);
-    constants_.push_back(value);
-    constant_places_.push_back(where);
-    return static_cast<uint32_t>(constants_.size() - 1);
 }
 
 /// The emitters say which constants they are about to use, not by which bytes; the instructions tell.
@@ -80,9 +70,10 @@ bool RelocationRecorder::add_constants(const CompiledBlock& block) {
             if (insn.field != 0) {
                 const uint8_t *field = from + insn.field, *end = from + insn.bytes;
                 const uint8_t* target = end + field_at(field);
-                if (std::ranges::find(uses_, target, &Use::constant) == uses_.end()) return false;
-                relocations_.push_back({offset_in(block, field), constant_number(target), Kind::Constant,
-                                        static_cast<uint8_t>(end - (field + 4))});
+                const auto behind = end - (field + 4);
+                if (behind > 1 || std::ranges::find(uses_, target, &Use::constant) == uses_.end())
+                    return false;
+                add(offset_in(block, field), behind == 0 ? Kind::Constant : Kind::ConstantBefore);
             }
             from += insn.bytes;
         }
@@ -90,32 +81,14 @@ bool RelocationRecorder::add_constants(const CompiledBlock& block) {
     return true;
 }
 
-std::optional<jit::BlockImage> RelocationRecorder::image(const CompiledBlock& block, size_t shared_bytes) {
-    relocations_.clear();
-    constants_.clear();
-    constant_places_.clear();
-    exits_.clear();
-    if (!add_jumps(block, shared_bytes)) return std::nullopt;
-    for (const Number& n : numbers_)
-        relocations_.push_back({offset_in(block, n.field), n.value, n.kind, n.behind});
-    if (ended_ != uses_.size() || !add_constants(block)) return std::nullopt;
-    for (const jit::LinkSlot& slot : block.exits)
-        exits_.push_back({offset_in(block, slot.jump), offset_in(block, slot.epoch),
-                          offset_in(block, slot.stub), slot.target, slot.cross_page, slot.page,
-                          slot.next_page});
-    return jit::BlockImage{
-        .body = static_cast<ImageOffset>(block.body - block.entry),
-        .indirect = offset_in(block, block.indirect),
-        .indirect_register = block.indirect_register,
-        .indirect_kind = block.indirect_kind,
-        .counted = std::ranges::any_of(numbers_, [](const Number& n) { return n.kind == Kind::Counter; }),
-        .hot = hot_of(block),
-        .cold = cold_of(block),
-        .relocations = relocations_,
-        .constants = constants_,
-        .exits = exits_,
-        .points = block.faults.points,
-        .locations = block.faults.locations};
+std::vector<jit::PackedRelocation> RelocationRecorder::relocations(const CompiledBlock& block,
+                                                                   size_t shared_bytes) {
+    packed_.clear();
+    last_ = 0;
+    if (ended_ != uses_.size() || !add_jumps(block, shared_bytes)) return {};
+    for (const Number& n : numbers_) add(offset_in(block, n.field), n.kind);
+    if (!add_constants(block)) return {};
+    return {packed_.begin(), packed_.end()};
 }
 
 }  // namespace arclight::backend

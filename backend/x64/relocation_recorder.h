@@ -1,7 +1,6 @@
 // Notes, while a block is compiled, which of its bytes depend on where it lies: see jit/block_image.h.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -16,12 +15,8 @@ class RelocationRecorder {
     void start_block();
     /// The rel32 at `field` ends its instruction, and leads to `target`. The last one said of a field counts.
     void jump(const uint8_t* field, const uint8_t* target) { jumps_.push_back({field, target}); }
-    void number(const uint8_t* field, jit::Relocation::Kind kind, uint32_t value) {
-        numbers_.push_back({field, kind, 0, value});
-    }
-    void counter(const uint8_t* field, uint8_t behind) {
-        numbers_.push_back({field, jit::Relocation::Kind::Counter, behind, 0});
-    }
+    /// The field at `field` is of this kind, which is none of a place in code or of a constant.
+    void number(const uint8_t* field, jit::Relocation::Kind kind) { numbers_.push_back({field, kind}); }
     /// Instructions between `from`, where one begins, and the next end_emission() have the constant at `where` for an operand.
     void constant(const uint8_t* from, const uint8_t* where) { uses_.push_back({from, nullptr, where}); }
     /// What was emitted for one instruction of the IR, or one cold path, ends at `here`.
@@ -29,8 +24,8 @@ class RelocationRecorder {
         for (; ended_ < uses_.size(); ++ended_) uses_[ended_].to = here;
     }
 
-    /// The image of the block, which is complete and is not linked yet.
-    std::optional<jit::BlockImage> image(const jit::CompiledBlock& block, size_t shared_bytes);
+    /// Of the block, which is complete and is not linked yet. None: it has something that no relocation describes.
+    std::vector<jit::PackedRelocation> relocations(const jit::CompiledBlock& block, size_t shared_bytes);
 
   private:
     struct Jump {
@@ -39,12 +34,10 @@ class RelocationRecorder {
     struct Number {
         const uint8_t* field;
         jit::Relocation::Kind kind;
-        uint8_t behind;
-        uint32_t value;
     };
+    void add(jit::ImageOffset at, jit::Relocation::Kind kind);
     bool add_jumps(const jit::CompiledBlock& block, size_t shared_bytes);
     bool add_constants(const jit::CompiledBlock& block);
-    uint32_t constant_number(const uint8_t* where);
 
     const jit::CodeBuffer& buffer_;
     std::vector<Jump> jumps_;
@@ -55,11 +48,8 @@ class RelocationRecorder {
     std::vector<Use> uses_;
     size_t ended_ = 0;  ///< uses whose `to` is known
 
-    // ---- Of the image
-    std::vector<jit::Relocation> relocations_;
-    std::vector<std::array<uint64_t, 2>> constants_;
-    std::vector<const uint8_t*> constant_places_;
-    std::vector<jit::ImageExit> exits_;
+    std::vector<jit::PackedRelocation> packed_;
+    jit::ImageOffset last_ = 0;  ///< where the last of them is
 };
 
 }  // namespace arclight::backend

@@ -27,7 +27,7 @@ uint32_t bytes_to_describe(const TranslationBlock& block) {
     size_t bytes = sizeof block + bytes_of(block.guest_code) + bytes_of(block.slots) +
                    bytes_of(block.linked) + bytes_of(block.members) + bytes_of(block.pages) +
                    bytes_of(block.code.exits) + bytes_of(block.code.faults.points) +
-                   bytes_of(block.code.faults.locations) + 7 * kPerAllocation;
+                   bytes_of(block.code.faults.locations) + bytes_of(block.relocations) + 8 * kPerAllocation;
     if (const ir::Block* ir = block.interpreted.get())
         bytes += sizeof *ir + bytes_of(ir->insts) + 2 * kPerAllocation;
     return static_cast<uint32_t>(bytes);

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "jit/block_image.h"
 #include "jit/host_code.h"
 #include "jit/ir/memory_loop.h"
 #include "mmu/guest_memory.h"
@@ -77,6 +78,10 @@ struct TranslationBlock {
     bool spins = false;     ///< see ir::spins(): of a guest with several CPUs; in no region
     bool indirect = false;  ///< was asked for by other means than a direct exit
 
+    // ---- Of one that BlockStore is to keep; others have no relocations
+    std::vector<PackedRelocation> relocations;
+    bool grouping = false;  ///< StoredBlock::grouping
+
     // ---- Of superblocks (superblocks.h)
     TranslationBlock* superblock = nullptr;      ///< that is executed in its place
     std::vector<TranslationBlock*> superblocks;  ///< that hold a copy of it
@@ -137,6 +142,11 @@ class BlockCache {
     unsigned invalidate(uint64_t pa, uint64_t bytes);
     unsigned invalidate_all();
     void clear();
+    /// The valid ones, the oldest first, until `f` returns false.
+    void each_block(const std::function<bool(TranslationBlock&)>& f) const {
+        for (const auto& block : blocks_)
+            if (block->valid && !f(*block)) return;
+    }
 
     /// Whether the 64-byte line at pa may have been translated; any thread, no lock.
     bool line_has_code(uint64_t pa) const { return (lines_of_page(pa) >> (pa >> kLineBits & 63) & 1) != 0; }

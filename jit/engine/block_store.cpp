@@ -2,61 +2,63 @@
 
 #define XXH_INLINE_ALL
 #include <fmt/format.h>
-#include <lz4.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace arclight::jit {
 
 namespace {
-struct Header {
-    std::array<char, 8> magic;
+/// A file is chunks, the chunks' and the places' entries, and this: it is written from its start to its end.
+struct Footer {
     uint64_t identity;
     uint32_t version, chunks, places, unused;
     CacheKey::Code nonce;  ///< of this file alone: see CacheKey::tag()
-    uint64_t tables_at;    ///< where the chunks' and the places' entries are, one behind the other
-    uint64_t guest_insns;  ///< of all blocks
-    CacheKey::Code code;   ///< of the header with this field zero, and of the tables
+    CacheKey::Code code;   ///< of the footer with this field zero, and of the entries
+    std::array<char, 8> magic;
 };
 struct ChunkEntry {
     uint64_t offset;
-    uint32_t bytes, raw_bytes;  ///< compressed by LZ4, and before
+    uint32_t bytes, unused;
     CacheKey::Tag tag;
 };
-static_assert(std::has_unique_object_representations_v<Header>);
+static_assert(std::has_unique_object_representations_v<Footer>);
 static_assert(std::has_unique_object_representations_v<ChunkEntry>);
 
 constexpr std::array<char, 8> kMagic{'A', 'R', 'C', 'B', 'L', 'K', 'S', '\n'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr std::string_view kPurpose = "arclight blocks", kChunkPurpose = "arclight chunk";
-constexpr const char* kEnding = ".blocks";
 constexpr size_t kChunkBytes = 128 << 10;
 constexpr uint64_t kMostTables = 256 << 20;
 constexpr uint32_t kMostChunk = 16 << 20;
 /// Chunks in memory: a boot goes through them about in their order.
 constexpr size_t kCachedChunks = 64;
-/// More files of one identity than this are made one.
-constexpr size_t kMostSegments = 4;
-/// No run keeps more than this part of the room: a guest that makes code as it goes (a JVM) would keep all of it in memory.
+/// From so many files of one identity on, those are made one that are not much bigger than what is new; from more on, all.
+constexpr size_t kManySegments = 4, kMostSegments = 8;
+/// No file is made bigger than this part of the room.
+constexpr uint64_t kMostMerged = 2;
+/// No run writes more than this part of the room.
 constexpr uint64_t kMostKept = 4;
-/// A run that had to translate fewer guest instructions writes no file.
-constexpr uint64_t kLeastInsns = 500;
+/// Of blocks that were taken out, in memory: a guest that makes code as it goes (a JVM) has ever more of them.
+constexpr size_t kMostHeldChunks = 128;
+/// A run that had to translate fewer bytes of guest code writes no file.
+constexpr uint64_t kLeastBytes = 2000;
 /// Likewise fewer than this share of those that are in files.
 constexpr uint64_t kLeastShare = 100;
 
-/// By its first instruction's bytes alone, since how long the block is, only the store knows.
+/// By the first bytes alone, since how long the block is, only the store knows: those of a block that is not as long are these.
+constexpr size_t kLongKey = 16, kShortKey = 4;
 uint64_t key_of(uint32_t translation_flags, uint32_t page_offset, bool grouping,
-                std::span<const std::byte> code) {
-    uint64_t first = 0;
-    std::memcpy(&first, code.data(), std::min<size_t>(code.size(), 4));
-    const std::array<uint64_t, 2> words{
-        uint64_t{translation_flags} << 32 | uint64_t{grouping} << 16 | page_offset, first};
+                std::span<const std::byte> code, size_t bytes) {
+    std::array<uint64_t, 3> words{uint64_t{translation_flags} << 32 | uint64_t{grouping} << 16 | page_offset};
+    std::memcpy(&words[1], code.data(), std::min(code.size(), bytes));
     return XXH3_64bits(words.data(), sizeof words);
 }
 /// Of all of its code: another block's chunk need not be read to see that it is another one.
@@ -72,25 +74,56 @@ std::string_view bytes_of(const std::vector<T>& v) {
 struct BlockStore::Place {
     uint64_t key, hash;  ///< key_of() and hash_of()
     uint32_t guest_bytes, chunk, at, unused;
+    auto order() const { return std::tuple(key, hash, guest_bytes); }
+    /// Whether the block may be what `code` begins with.
+    bool may_be(uint64_t wanted, std::span<const std::byte> code) const {
+        return key == wanted && guest_bytes <= code.size() && hash_of(code.first(guest_bytes)) == hash;
+    }
 };
 
 struct BlockStore::Segment {
     OpenFile file;
     std::string name;
     CacheKey::Code nonce{};
-    uint64_t guest_insns = 0;
+    uint64_t guest_bytes = 0;
     uint64_t used = 0;  ///< blocks that were found here
     std::vector<ChunkEntry> chunks;
-    std::vector<Place> places;  ///< of a published one: sorted by key
+    std::vector<uint32_t> cached;  ///< by chunk: where in the cache it was last
+    std::vector<Place> places;     ///< sorted by key
+    std::vector<uint32_t>
+        buckets;  ///< by the upper bits of a key: the first place that has these or higher ones
+    unsigned bucket_shift = 0;
+
+    uint64_t bytes() const { return chunks.empty() ? 0 : chunks.back().offset + chunks.back().bytes; }
+    void make_buckets() {
+        const auto bits = std::max<unsigned>(1, static_cast<unsigned>(std::bit_width(places.size())));
+        bucket_shift = 64 - bits;
+        buckets.resize((size_t{1} << bits) + 1);
+        size_t next = 0;
+        for (uint32_t k = 0; k < places.size(); ++k)
+            for (const size_t bucket = places[k].key >> bucket_shift; next <= bucket;) buckets[next++] = k;
+        for (; next < buckets.size(); ++next) buckets[next] = static_cast<uint32_t>(places.size());
+    }
+    /// Those that may have this key.
+    std::span<const Place> places_of(uint64_t key) const {
+        const size_t bucket = key >> bucket_shift;
+        return std::span(places).subspan(buckets[bucket], buckets[bucket + 1] - buckets[bucket]);
+    }
+};
+
+/// A file that is being written.
+struct BlockStore::Draft {
+    CacheDirectory::Draft file;
+    CacheKey::Code nonce{};
+    std::vector<ChunkEntry> chunks;
+    uint64_t end = 0;
+    bool good = true;
 };
 
 struct BlockStore::Cached {
     const Segment* segment = nullptr;
     uint32_t number = 0;
-    std::vector<std::array<uint64_t, 2>> memory;  ///< aligned as stored blocks must be
-    size_t bytes = 0;
-    char* data() { return reinterpret_cast<char*>(memory.data()); }
-    std::span<const char> content() const { return {reinterpret_cast<const char*>(memory.data()), bytes}; }
+    std::string content;
 };
 
 BlockStore::BlockStore(const Options& options, std::unique_ptr<CacheDirectory> directory,
@@ -111,7 +144,7 @@ void BlockStore::open_segments() {
     const std::string mine = fmt::format("{:016x}-", options_.identity);
     std::vector<std::string> names;
     directory_->each_name([&](const std::string& name) {
-        if (name.starts_with(mine) && name.ends_with(kEnding)) names.push_back(name);
+        if (name.starts_with(mine) && name.ends_with(kBlocksEnding)) names.push_back(name);
     });
     std::ranges::sort(names);
     for (const std::string& name : names) {
@@ -127,208 +160,248 @@ void BlockStore::open_segments() {
 std::unique_ptr<BlockStore::Segment> BlockStore::open_segment(const std::string& name) const {
     static_assert(std::has_unique_object_representations_v<Place>);
     CacheDirectory::Found found = directory_->open_file(name);
-    Header header;
-    if (!found.file || found.bytes < sizeof header ||
-        !found.file.read_at(0, reinterpret_cast<char*>(&header), sizeof header))
+    Footer footer;
+    if (!found.file || found.bytes < sizeof footer ||
+        !found.file.read_at(found.bytes - sizeof footer, reinterpret_cast<char*>(&footer), sizeof footer))
         return nullptr;
     const uint64_t tables =
-        uint64_t{header.chunks} * sizeof(ChunkEntry) + uint64_t{header.places} * sizeof(Place);
-    if (header.magic != kMagic || header.version != kVersion || header.identity != options_.identity ||
-        tables > kMostTables || header.tables_at > found.bytes || found.bytes - header.tables_at != tables)
+        uint64_t{footer.chunks} * sizeof(ChunkEntry) + uint64_t{footer.places} * sizeof(Place);
+    if (footer.magic != kMagic || footer.version != kVersion || footer.identity != options_.identity ||
+        tables > kMostTables || tables > found.bytes - sizeof footer)
         return nullptr;
     auto segment = std::make_unique<Segment>();
-    segment->chunks.resize(header.chunks);
-    segment->places.resize(header.places);
+    segment->chunks.resize(footer.chunks);
+    segment->places.resize(footer.places);
     const auto chunks = bytes_of(segment->chunks), places = bytes_of(segment->places);
-    if (!found.file.read_at(header.tables_at, const_cast<char*>(chunks.data()), chunks.size()) ||
-        !found.file.read_at(header.tables_at + chunks.size(), const_cast<char*>(places.data()),
-                            places.size()))
+    const uint64_t at = found.bytes - sizeof footer - tables;
+    if (!found.file.read_at(at, const_cast<char*>(chunks.data()), chunks.size()) ||
+        !found.file.read_at(at + chunks.size(), const_cast<char*>(places.data()), places.size()))
         return nullptr;
-    const CacheKey::Code code = std::exchange(header.code, {});
-    const std::span<const char> head(reinterpret_cast<const char*>(&header), sizeof header);
-    if (!CacheKey::same(key_->authenticate(kPurpose, {head, chunks, places}), code)) return nullptr;
+    const CacheKey::Code code = std::exchange(footer.code, {});
+    const std::span<const char> foot(reinterpret_cast<const char*>(&footer), sizeof footer);
+    if (!CacheKey::same(key_->authenticate(kPurpose, {foot, chunks, places}), code)) return nullptr;
     futimens(found.file.fd(), nullptr);  // used now: evict() takes the oldest
     segment->file = std::move(found.file);
     segment->name = name;
-    segment->nonce = header.nonce;
-    segment->guest_insns = header.guest_insns;
+    segment->nonce = footer.nonce;
+    segment->cached.resize(segment->chunks.size());
+    for (const Place& place : segment->places) segment->guest_bytes += place.guest_bytes;
+    if (!std::ranges::is_sorted(segment->places, {}, &Place::key)) return nullptr;
+    segment->make_buckets();
     return segment;
 }
 
 /// As it was written, into memory that nobody else writes to. False: it is not there, or not what was written.
 bool BlockStore::read_chunk(const Segment& segment, uint32_t number, std::string& out) const {
     const ChunkEntry& entry = segment.chunks[number];
-    if (&segment == kept_.get()) {
-        out = kept_chunks_[number];
-        return true;
-    }
+    if (entry.bytes > kMostChunk) return false;
     out.resize(entry.bytes);
     return segment.file.read_at(entry.offset, out.data(), out.size()) &&
            key_->has_tag(kChunkPurpose, segment.nonce, number, out, entry.tag);
 }
 
 /// Empty: it is not there, or not what was written.
-std::span<const char> BlockStore::chunk_of(const Segment& segment, uint32_t number) {
-    if (&segment == kept_.get() && number == kept_chunks_.size()) return chunk_;
+std::span<const char> BlockStore::chunk_of(Segment& segment, uint32_t number) {
     if (number >= segment.chunks.size()) return {};
-    for (const Cached& c : cache_)
-        if (c.segment == &segment && c.number == number) return c.content();
-    const ChunkEntry& entry = segment.chunks[number];
-    if (entry.bytes > kMostChunk || entry.raw_bytes > kMostChunk) return {};
+    if (const Cached& c = cache_[segment.cached[number]]; c.segment == &segment && c.number == number)
+        return c.content;
     Cached& c = cache_[next_cached_];
     c.segment = nullptr;
-    c.memory.resize((entry.raw_bytes + sizeof c.memory[0] - 1) / sizeof c.memory[0]);
-    c.bytes = entry.raw_bytes;
-    if (!read_chunk(segment, number, compressed_) ||
-        LZ4_decompress_safe(compressed_.data(), c.data(), static_cast<int>(compressed_.size()),
-                            static_cast<int>(c.bytes)) != static_cast<int>(c.bytes)) {
+    if (!read_chunk(segment, number, c.content)) {
         ++stats_.rejected;
         return {};
     }
     c.segment = &segment, c.number = number;
+    segment.cached[number] = static_cast<uint32_t>(next_cached_);
     next_cached_ = (next_cached_ + 1) % cache_.size();
-    return c.content();
+    return c.content;
 }
 
 std::optional<StoredBlock> BlockStore::find(uint32_t translation_flags, uint32_t page_offset, bool grouping,
                                             std::span<const std::byte> code) {
-    const uint64_t key = key_of(translation_flags, page_offset, grouping, code);
-    const auto look = [&](Segment& segment, const Place& place) -> std::optional<StoredBlock> {
-        if (place.guest_bytes > code.size() || hash_of(code.first(place.guest_bytes)) != place.hash)
-            return std::nullopt;
-        auto block = read_stored(chunk_of(segment, place.chunk), place.at);
-        if (!block || !block->is_of(translation_flags, page_offset, grouping, code)) return std::nullopt;
-        ++segment.used;
-        ++stats_.found;
-        stats_.found_insns += block->guest_insns;
+    if (segments_.empty() && places_.empty()) return std::nullopt;
+    const auto take = [&](std::span<const char> chunk, const Place& place) {
+        auto block = read_stored(chunk, place.at, memory_);
+        if (block && !block->is_of(translation_flags, page_offset, grouping, code)) block.reset();
+        if (block) ++stats_.found, stats_.found_insns += block->guest_insns;
         return block;
     };
-    for (const auto& segment : segments_) {
-        auto place = std::ranges::lower_bound(segment->places, key, {}, &Place::key);
-        for (; place != segment->places.end() && place->key == key; ++place)
-            if (auto block = look(*segment, *place)) return block;
+    for (const size_t bytes : {kLongKey, kShortKey}) {
+        if (code.size() < bytes) continue;
+        const uint64_t key = key_of(translation_flags, page_offset, grouping, code, bytes);
+        for (const auto& segment : segments_)
+            for (const Place& place : segment->places_of(key)) {
+                if (!place.may_be(key, code)) continue;
+                auto block = take(chunk_of(*segment, place.chunk), place);
+                if (!block) continue;
+                ++segment->used;
+                return block;
+            }
+        if (const Place* const kept = find_kept(key, code))
+            if (auto block = take(kept_chunk(kept->chunk), *kept)) return block;
     }
-    const auto [first, last] = kept_places_.equal_range(key);
-    for (auto kept = first; kept != last; ++kept)
-        if (auto block = look(*kept_, kept_->places[kept->second])) return block;
     return std::nullopt;
 }
 
-void BlockStore::keep(const StoredBlock& block) {
-    if (kept_bytes_ > options_.max_bytes / kMostKept) return;
-    if (kept_ == nullptr) kept_ = std::make_unique<Segment>();
-    const uint64_t key = key_of(block.translation_flags, block.page_offset, block.grouping, block.guest_code);
-    kept_places_.emplace(key, static_cast<uint32_t>(kept_->places.size()));
-    kept_->places.push_back({.key = key,
-                             .hash = hash_of(block.guest_code),
-                             .guest_bytes = static_cast<uint32_t>(block.guest_code.size()),
-                             .chunk = static_cast<uint32_t>(kept_chunks_.size()),
-                             .at = static_cast<uint32_t>(chunk_.size()),
-                             .unused = 0});
-    append_stored(block, chunk_);
-    kept_->guest_insns += block.guest_insns;
-    ++stats_.kept;
+/// Of one that is held.
+std::span<const char> BlockStore::kept_chunk(uint32_t number) const {
+    if (number < held_.size()) return held_[number];
+    return chunk_;
+}
+
+/// Null: there is none.
+const BlockStore::Place* BlockStore::find_kept(uint64_t key, std::span<const std::byte> code) const {
+    const auto [first, last] = kept_.equal_range(key);
+    for (auto it = first; it != last; ++it)
+        if (const Place& place = places_[it->second]; place.may_be(key, code)) return &place;
+    return nullptr;
+}
+
+// ---- Keeping
+
+bool BlockStore::keep(const StoredBlock& block) {
+    if (kept_bytes_ > options_.max_bytes / kMostKept || held_.size() >= kMostHeldChunks) return false;
+    const uint64_t key = key_of(block.translation_flags, block.page_offset, block.grouping, block.guest_code,
+                                block.guest_code.size() < kLongKey ? kShortKey : kLongKey);
+    if (const Place* known = find_kept(key, block.guest_code);
+        known != nullptr && known->guest_bytes == block.guest_code.size())
+        return true;
+    const auto at = static_cast<uint32_t>(chunk_.size());
+    if (!append_stored(block, chunk_)) return true;
+    kept_.emplace(key, static_cast<uint32_t>(places_.size()));
+    places_.push_back({.key = key,
+                       .hash = hash_of(block.guest_code),
+                       .guest_bytes = static_cast<uint32_t>(block.guest_code.size()),
+                       .chunk = chunks_,
+                       .at = at,
+                       .unused = 0});
     if (chunk_.size() >= kChunkBytes) end_chunk();
+    return true;
 }
 
 void BlockStore::end_chunk() {
     if (chunk_.empty()) return;
-    std::string compressed(static_cast<size_t>(LZ4_compressBound(static_cast<int>(chunk_.size()))), '\0');
-    const int bytes = LZ4_compress_default(chunk_.data(), compressed.data(), static_cast<int>(chunk_.size()),
-                                           static_cast<int>(compressed.size()));
-    compressed.resize(static_cast<size_t>(bytes));
-    compressed.shrink_to_fit();
-    kept_->chunks.push_back({.offset = 0,
-                             .bytes = static_cast<uint32_t>(bytes),
-                             .raw_bytes = static_cast<uint32_t>(chunk_.size()),
-                             .tag = {}});
-    kept_bytes_ += compressed.size();
-    kept_chunks_.push_back(std::move(compressed));
+    ++chunks_;
+    if (draft_ == nullptr) {
+        kept_bytes_ += chunk_.size();
+        held_.push_back(std::exchange(chunk_, {}));
+        return;
+    }
+    write_chunk(chunk_);
     chunk_.clear();
 }
 
-/// Makes the blocks of a file part of what is about to be published.
-bool BlockStore::merge(Segment& from) {
-    const auto first = static_cast<uint32_t>(kept_chunks_.size());
-    for (uint32_t number = 0; number < from.chunks.size(); ++number) {
-        std::string content;
-        if (from.chunks[number].bytes > kMostChunk || !read_chunk(from, number, content)) return false;
-        kept_->chunks.push_back(from.chunks[number]);
-        kept_chunks_.push_back(std::move(content));
+void BlockStore::write_chunk(std::string_view chunk) {
+    const auto number = static_cast<uint32_t>(draft_->chunks.size());
+    draft_->chunks.push_back({.offset = draft_->end,
+                              .bytes = static_cast<uint32_t>(chunk.size()),
+                              .unused = 0,
+                              .tag = key_->tag(kChunkPurpose, draft_->nonce, number, chunk)});
+    draft_->good = draft_->good && draft_->file.file.append(chunk);
+    draft_->end += chunk.size();
+    kept_bytes_ += chunk.size();
+}
+
+/// Makes the blocks of files part of the one that is being written: of those that this run has used, others are left to age.
+/// Returns their names.
+std::vector<std::string> BlockStore::merge() {
+    std::vector<std::string> names;
+    struct Chunk {
+        const Segment* segment;
+        uint32_t number;
+    };
+    std::vector<Chunk> chunks;
+    std::vector<const Segment*> by_size;
+    for (const auto& segment : segments_) by_size.push_back(segment.get());
+    std::ranges::sort(by_size, {}, &Segment::bytes);
+    uint64_t bytes = draft_->end;
+    for (const Segment* segment : by_size) {
+        if (segment->used == 0) continue;
+        if (segments_.size() < kMostSegments && segment->bytes() > 2 * bytes) break;
+        if (bytes + segment->bytes() > options_.max_bytes / kMostMerged) break;
+        bytes += segment->bytes();
+        const auto first = chunks_ + static_cast<uint32_t>(chunks.size());
+        for (const Place& place : segment->places) {
+            places_.push_back(place);
+            places_.back().chunk += first;
+        }
+        for (uint32_t number = 0; number < segment->chunks.size(); ++number)
+            chunks.push_back({segment, number});
+        names.push_back(segment->name);
     }
-    for (const Place& place : from.places) {
-        kept_->places.push_back(place);
-        kept_->places.back().chunk += first;
+    // Runs at the same time may have kept the same blocks: what nothing of is wanted is not copied.
+    std::ranges::stable_sort(places_, {}, &Place::order);
+    const auto same = std::ranges::unique(places_, {}, &Place::order);
+    places_.erase(same.begin(), same.end());
+    std::vector<bool> wanted(chunks_ + chunks.size());
+    for (const Place& place : places_)
+        if (place.chunk < wanted.size()) wanted[place.chunk] = true;
+    std::vector<uint32_t> number_of(wanted.size(), ~uint32_t{0});
+    for (uint32_t k = 0; k < chunks_; ++k) number_of[k] = k;
+    std::string content;
+    for (size_t k = 0; k < chunks.size(); ++k) {
+        const auto& [segment, number] = chunks[k];
+        if (!wanted[chunks_ + k] || !read_chunk(*segment, number, content)) continue;
+        number_of[chunks_ + k] = static_cast<uint32_t>(draft_->chunks.size());
+        write_chunk(content);
     }
-    kept_->guest_insns += from.guest_insns;
-    return true;
+    for (Place& place : places_)
+        place.chunk = place.chunk < number_of.size() ? number_of[place.chunk] : ~uint32_t{0};
+    std::erase_if(places_, [](const Place& place) { return place.chunk == ~uint32_t{0}; });
+    return names;
 }
 
 bool BlockStore::publish() {
-    std::ranges::sort(kept_->places, {}, &Place::key);
-    uint64_t end = sizeof(Header);
-    const auto nonce = CacheKey::nonce();
-    if (!nonce) return false;
-    kept_->nonce = *nonce;
-    for (uint32_t number = 0; number < kept_chunks_.size(); ++number) {
-        const std::string& chunk = kept_chunks_[number];
-        kept_->chunks[number].offset = end;
-        kept_->chunks[number].tag = key_->tag(kChunkPurpose, kept_->nonce, number, chunk);
-        end += chunk.size();
-    }
-    Header header{.magic = kMagic,
-                  .identity = options_.identity,
+    std::ranges::sort(places_, {}, &Place::key);
+    Footer footer{.identity = options_.identity,
                   .version = kVersion,
-                  .chunks = static_cast<uint32_t>(kept_->chunks.size()),
-                  .places = static_cast<uint32_t>(kept_->places.size()),
+                  .chunks = static_cast<uint32_t>(draft_->chunks.size()),
+                  .places = static_cast<uint32_t>(places_.size()),
                   .unused = 0,
-                  .nonce = kept_->nonce,
-                  .tables_at = end,
-                  .guest_insns = kept_->guest_insns,
-                  .code = {}};
-    const std::string_view head(reinterpret_cast<const char*>(&header), sizeof header);
-    const auto chunks = bytes_of(kept_->chunks), places = bytes_of(kept_->places);
-    header.code = key_->authenticate(kPurpose, {head, chunks, places});
-    const CacheDirectory::Draft draft = directory_->make_draft();
-    if (!draft.file) return false;
-    bool good = draft.file.append(head);
-    for (const std::string& chunk : kept_chunks_) good = good && draft.file.append(chunk);
+                  .nonce = draft_->nonce,
+                  .code = {},
+                  .magic = kMagic};
+    const std::string_view foot(reinterpret_cast<const char*>(&footer), sizeof footer);
+    const auto chunks = bytes_of(draft_->chunks), places = bytes_of(places_);
+    footer.code = key_->authenticate(kPurpose, {foot, chunks, places});
     uint64_t part = 0;
-    std::memcpy(&part, header.code.data(), sizeof part);
-    good = good && draft.file.append(chunks) && draft.file.append(places) &&
-           directory_->publish(draft, fmt::format("{:016x}-{:016x}{}", options_.identity, part, kEnding));
-    if (!good) directory_->discard(draft);
-    return good;
+    std::memcpy(&part, footer.code.data(), sizeof part);
+    const OpenFile& file = draft_->file.file;
+    return draft_->good && file.append(chunks) && file.append(places) && file.append(foot) &&
+           directory_->publish(draft_->file,
+                               fmt::format("{:016x}-{:016x}{}", options_.identity, part, kBlocksEnding));
 }
 
-void BlockStore::save() {
+void BlockStore::save(const std::function<void()>& rest) {
     uint64_t known = 0;
-    for (const auto& segment : segments_) known += segment->guest_insns;
-    if (kept_ == nullptr || kept_->guest_insns < std::max(kLeastInsns, known / kLeastShare))
-        return forget_kept();
+    for (const auto& segment : segments_) known += segment->guest_bytes;
+    const auto nonce = CacheKey::nonce();
+    if (noted_bytes_ < std::max(kLeastBytes, known / kLeastShare) || !nonce) return forget_kept();
+    draft_ = std::make_unique<Draft>(Draft{.file = directory_->make_draft(), .nonce = *nonce, .chunks = {}});
+    if (!draft_->file.file) return forget_kept();
+    kept_bytes_ = 0;
+    for (const std::string& chunk : std::exchange(held_, {})) write_chunk(chunk);
+    if (rest) rest();
     end_chunk();
-    // Those of which this run needed nothing are left to age.
-    const bool together = segments_.size() >= kMostSegments;
-    bool good = true;
     std::vector<std::string> merged;
-    for (const auto& segment : segments_) {
-        if (!good || !together || segment->used == 0) continue;
-        good = merge(*segment);
-        merged.push_back(segment->name);
-    }
-    if (good && publish()) {
+    if (segments_.size() >= kManySegments) merged = merge();
+    if (publish()) {
         for (const std::string& name : merged) directory_->remove(name);
-        directory_->evict(kEnding, options_.max_bytes);
+        directory_->evict(options_.max_bytes);
+    } else {
+        directory_->discard(draft_->file);
     }
     forget_kept();
 }
 
 void BlockStore::forget_kept() {
-    kept_.reset();
-    kept_places_.clear();
-    kept_chunks_.clear();
+    draft_.reset();
+    places_.clear();
+    kept_.clear();
+    held_.clear();
     chunk_.clear();
-    kept_bytes_ = 0;
+    chunks_ = 0;
+    kept_bytes_ = noted_bytes_ = 0;
 }
 
 }  // namespace arclight::jit

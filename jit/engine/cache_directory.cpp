@@ -112,8 +112,7 @@ void CacheDirectory::each_name(const std::function<void(const std::string&)>& f)
 }
 
 CacheDirectory::Eviction CacheDirectory::evict(
-    std::string_view ending, uint64_t max_bytes,
-    const std::function<void(const std::string&)>& on_removed) const {
+    uint64_t max_bytes, const std::function<void(const std::string&)>& on_removed) const {
     struct File {
         timespec used;
         uint64_t bytes;
@@ -126,7 +125,7 @@ CacheDirectory::Eviction CacheDirectory::evict(
     each_name([&](const std::string& name) {
         struct stat about {};
         const bool temporary = name.ends_with(kTemporary);
-        if ((!temporary && !name.ends_with(ending)) ||
+        if ((!temporary && !name.ends_with(kRegionEnding) && !name.ends_with(kBlocksEnding)) ||
             fstatat(fd_, name.c_str(), &about, AT_SYMLINK_NOFOLLOW) != 0)
             return;
         if (!temporary) {

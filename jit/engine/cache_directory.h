@@ -17,6 +17,9 @@
 
 namespace arclight::jit {
 
+/// How names of files with code end: LLVM's regions, tier 1's blocks.
+inline constexpr std::string_view kRegionEnding = ".region", kBlocksEnding = ".blocks";
+
 /// Owns a file descriptor; -1: none.
 class OpenFile {
   public:
@@ -67,13 +70,12 @@ class CacheDirectory {
     void each_name(const std::function<void(const std::string&)>& f) const;
 
     struct Eviction {
-        uint64_t bytes = 0;  ///< of the files with this ending that are left
+        uint64_t bytes = 0;  ///< of the files that are left
         uint64_t removed = 0;
     };
-    /// With more than max_bytes of files with this ending: down to nine tenths, the ones used least recently first. Drafts of
-    /// runs that have ended go too.
-    Eviction evict(std::string_view ending, uint64_t max_bytes,
-                   const std::function<void(const std::string&)>& on_removed = {}) const;
+    /// With more than max_bytes of files with code, of whichever store: down to nine tenths, the ones used least recently first.
+    /// Drafts of runs that have ended go too.
+    Eviction evict(uint64_t max_bytes, const std::function<void(const std::string&)>& on_removed = {}) const;
 
   private:
     explicit CacheDirectory(int fd) : fd_(fd) {}

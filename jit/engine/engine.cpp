@@ -47,6 +47,7 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       tier2_(frontend, lock_, code_, cache_, options_.tier2) {
     cache_.on_retire = [this](TranslationBlock& block) {
         retired_.add(block);
+        if (!block.relocations.empty()) keep(block);
         hot_tier().forget(block);
     };
     superblocks_.set_mark_sites([this](ir::Block& block) { mark_sites(block); });
@@ -168,12 +169,16 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     if (block == nullptr) {
         block = compile_block(pa, translation_flags, state, stop, counter);
         if (block == nullptr) return nullptr;
-        // That code has the loop's address in it.
+        // The code of a loop that copies memory has an address of this process in it.
         if (storable && block->memory_loop == nullptr && !has_site(pa, block->guest_bytes))
-            keep(*block, pa, translation_flags);
+            block->relocations = relocations_of_last(code_, block->code);
     }
     block->pa = pa;
     block->translation_flags = translation_flags;
+    if (!block->relocations.empty()) {
+        block->grouping = code_.grouping();
+        store_->note(block->guest_bytes);
+    }
     block->counter = counter;
     block->stop = stop;
     TranslationBlock* inserted = cache_.insert(std::move(block));
@@ -278,6 +283,8 @@ const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint
 
 void Engine::flush() {
     const std::lock_guard guard(lock_);
+    if (store_ != nullptr)
+        cache_.each_block([this](TranslationBlock& b) { return b.relocations.empty() || keep(b); });
     hot_tier().flush();
     retired_.clear();
     next_leave_ = 0;

@@ -23,13 +23,14 @@ static_assert(std::has_unique_object_representations_v<Header>);
 constexpr std::array<char, 8> kMagic{'A', 'R', 'C', 'R', 'E', 'G', 'N', '\n'};
 constexpr uint32_t kVersion = 3, kMaxPart = 16u << 20;
 constexpr std::string_view kPurpose = "arclight regions";
-constexpr const char* kEnding = ".region";
 std::string file_of(const RegionStore::Key& entry, const RegionStore::Key& whole) {
-    return fmt::format("{:016x}{:016x}-{:016x}{:016x}{}", entry[1], entry[0], whole[1], whole[0], kEnding);
+    return fmt::format("{:016x}{:016x}-{:016x}{:016x}{}", entry[1], entry[0], whole[1], whole[0],
+                       kRegionEnding);
 }
 
 bool parse_name(std::string_view name, RegionStore::Key& entry, RegionStore::Key& whole) {
-    if (name.size() != 65 + std::strlen(kEnding) || !name.ends_with(kEnding) || name[32] != '-') return false;
+    if (name.size() != 65 + kRegionEnding.size() || !name.ends_with(kRegionEnding) || name[32] != '-')
+        return false;
     const auto number = [&](size_t at, uint64_t& out) {
         out = 0;
         for (const char c : name.substr(at, 16)) {
@@ -198,7 +199,7 @@ void RegionStore::discard(const Key& entry, const Key& whole) {
 
 void RegionStore::evict() {
     const CacheDirectory::Eviction result =
-        directory_->evict(kEnding, options_.max_bytes, [&](const std::string& name) {
+        directory_->evict(options_.max_bytes, [&](const std::string& name) {
             Key entry, whole;
             if (parse_name(name, entry, whole)) forget(entry, whole);
         });

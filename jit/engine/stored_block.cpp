@@ -2,53 +2,149 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 namespace arclight::jit {
 
 namespace {
-struct Head {
-    uint32_t bytes;  ///< of all, this included
-    uint32_t translation_flags, page_offset, guest_insns;
-    uint32_t body, indirect;
-    uint8_t indirect_register, indirect_kind, counted, spins, grouping;
-    uint8_t unused[3];
-    // How many of each follow, in this order; each begins at an aligned place.
-    uint32_t guest_code, hot, cold, relocations, constants, exits, points, locations;
+// A record is its size (4 bytes), numbers, and then the guest's code, both halves of the host's, relocations and constants as they
+// are in memory. Numbers are LEB128, as DWARF has them (version 5, 7.6); those that may be negative have the sign in bit 0.
+
+constexpr size_t kMostNumber = 10;  ///< bytes of a number
+constexpr size_t kHeadNumbers = 16, kExitNumbers = 5, kPointNumbers = 8, kLocationNumbers = 2;
+/// More than any block has.
+constexpr uint64_t kMostParts = 1 << 16;
+
+class NumberWriter {
+  public:
+    explicit NumberWriter(char* to) : at_(to) {}
+    void add(uint64_t value) {
+        for (; value >= 0x80; value >>= 7) *at_++ = static_cast<char>(value | 0x80);
+        *at_++ = static_cast<char>(value);
+    }
+    void add_signed(int64_t value) {
+        add(static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63));
+    }
+    template <typename T>
+    void add_bytes(std::span<const T> what) {
+        if (!what.empty()) std::memcpy(at_, what.data(), what.size_bytes());
+        at_ += what.size_bytes();
+    }
+    char* end() const { return at_; }
+
+  private:
+    char* at_;
 };
 
-constexpr size_t aligned(size_t bytes) { return (bytes + kStoredAlignment - 1) & ~(kStoredAlignment - 1); }
-
-template <typename T>
-void append(std::string& out, std::span<const T> what) {
-    static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= kStoredAlignment);
-    out.append(reinterpret_cast<const char*>(what.data()), what.size_bytes());
-    out.resize(aligned(out.size()));
-}
-
-/// Takes spans off the front of what follows a Head.
-class Reader {
+class NumberReader {
   public:
-    explicit Reader(std::span<const char> rest) : rest_(rest) {}
+    explicit NumberReader(std::span<const char> from) : at_(from.data()), end_(from.data() + from.size()) {}
+    uint64_t number() {
+        uint64_t value = 0;
+        for (unsigned shift = 0; shift < 7 * kMostNumber && at_ != end_; shift += 7) {
+            const auto byte = static_cast<uint8_t>(*at_++);
+            value |= uint64_t{byte & 0x7fu} << shift;
+            if (byte < 0x80) return value;
+        }
+        good_ = false;
+        return 0;
+    }
+    int64_t signed_number() {
+        const uint64_t value = number();
+        return static_cast<int64_t>(value >> 1 ^ (0 - (value & 1)));
+    }
+    template <typename T = uint32_t>
+    T narrow() {
+        const uint64_t value = number();
+        good_ = good_ && static_cast<T>(value) == value;
+        return static_cast<T>(value);
+    }
+    /// How many of something follow.
+    uint32_t count() {
+        const uint64_t value = number();
+        good_ = good_ && value <= kMostParts;
+        return good_ ? static_cast<uint32_t>(value) : 0;
+    }
     template <typename T>
-    std::span<const T> take(uint32_t count) {
-        const size_t bytes = aligned(size_t{count} * sizeof(T));
-        if (bytes > rest_.size()) {
+    std::span<const T> bytes(uint32_t count) {
+        static_assert(alignof(T) == 1);
+        if (size_t{count} * sizeof(T) > static_cast<size_t>(end_ - at_)) {
             good_ = false;
             return {};
         }
-        const auto* first = reinterpret_cast<const T*>(rest_.data());
-        rest_ = rest_.subspan(bytes);
+        const auto* first = reinterpret_cast<const T*>(at_);
+        at_ += size_t{count} * sizeof(T);
         return {first, count};
     }
-    bool complete() const { return good_ && rest_.empty(); }
+    bool good() const { return good_; }
+    bool complete() const { return good_ && at_ == end_; }
 
   private:
-    std::span<const char> rest_;
+    const char *at_, *end_;
     bool good_ = true;
 };
 
-uint32_t size_of(const auto& span) { return static_cast<uint32_t>(span.size()); }
+uint64_t size_of(const auto& span) { return span.size(); }
+/// kNoOffset is 0.
+uint64_t packed_offset(ImageOffset offset) { return ImageOffset{offset + 1}; }
+
+bool storable(const BlockImage& image) {
+    return std::ranges::none_of(image.points, [](const FaultPoint& p) { return p.page != 0; }) &&
+           std::max({image.hot.size(), image.cold.size(), image.points.size(), image.locations.size()}) <=
+               kMostParts;
+}
+
+/// Each by its distance from the one before it.
+void add_points(NumberWriter& to, std::span<const FaultPoint> points) {
+    FaultPoint last{};
+    for (const FaultPoint& p : points) {
+        to.add_signed(int64_t{p.access} - last.access);
+        to.add_signed(int64_t{p.return_pc} - last.return_pc);
+        to.add_signed(int64_t{p.first} - (int64_t{last.first} + last.count));
+        to.add(p.count);
+        to.add_signed(int64_t{p.insn_offset} - last.insn_offset);
+        to.add_signed(int64_t{p.cold} - p.return_pc);
+        to.add_signed(int64_t{p.fastmem_start} - p.access);
+        to.add_signed(int64_t{p.fastmem_end} - p.fastmem_start);
+        last = p;
+    }
+}
+
+void read_points(NumberReader& from, std::vector<FaultPoint>& points) {
+    FaultPoint last{};
+    for (FaultPoint& p : points) {
+        p = {};
+        p.access = static_cast<uint32_t>(last.access + from.signed_number());
+        p.return_pc = static_cast<uint32_t>(last.return_pc + from.signed_number());
+        p.first = static_cast<uint32_t>(int64_t{last.first} + last.count + from.signed_number());
+        p.count = from.narrow<uint16_t>();
+        p.insn_offset = static_cast<uint16_t>((last.insn_offset + from.signed_number()) & 0xfff);
+        p.cold = static_cast<uint32_t>(p.return_pc + from.signed_number());
+        p.fastmem_start = static_cast<uint32_t>(p.access + from.signed_number());
+        p.fastmem_end = static_cast<uint32_t>(p.fastmem_start + from.signed_number());
+        last = p;
+    }
+}
+
+bool has_value(const SavedLocation& l) {
+    return l.kind == SavedLocation::Constant || l.kind == SavedLocation::PageRelative;
+}
+
+void add_locations(NumberWriter& to, std::span<const SavedLocation> locations) {
+    for (const SavedLocation& l : locations) {
+        to.add(uint64_t{l.slot} | uint64_t{l.kind} << 6 | uint64_t{l.reg} << 9);
+        if (has_value(l)) to.add_signed(l.value);
+    }
+}
+
+void read_locations(NumberReader& from, std::vector<SavedLocation>& locations) {
+    for (SavedLocation& l : locations) {
+        const uint64_t word = from.number();
+        l = {.slot = static_cast<uint8_t>(word & 63),
+             .kind = static_cast<SavedLocation::Kind>(word >> 6 & 7),
+             .reg = static_cast<uint8_t>(word >> 9)};
+        if (has_value(l)) l.value = from.signed_number();
+    }
+}
 }  // namespace
 
 bool StoredBlock::is_of(uint32_t flags, uint32_t offset, bool grouped,
@@ -58,71 +154,90 @@ bool StoredBlock::is_of(uint32_t flags, uint32_t offset, bool grouped,
            std::memcmp(guest_code.data(), code.data(), guest_code.size()) == 0;
 }
 
-void append_stored(const StoredBlock& block, std::string& out) {
+bool append_stored(const StoredBlock& block, std::string& out) {
     const BlockImage& image = block.image;
+    if (!storable(image)) return false;
     const size_t start = out.size();
-    Head head{.bytes = 0,
-              .translation_flags = block.translation_flags,
-              .page_offset = block.page_offset,
-              .guest_insns = block.guest_insns,
-              .body = image.body,
-              .indirect = image.indirect,
-              .indirect_register = image.indirect_register,
-              .indirect_kind = image.indirect_kind,
-              .counted = image.counted,
-              .spins = block.spins,
-              .grouping = block.grouping,
-              .unused = {},
-              .guest_code = size_of(block.guest_code),
-              .hot = size_of(image.hot),
-              .cold = size_of(image.cold),
-              .relocations = size_of(image.relocations),
-              .constants = size_of(image.constants),
-              .exits = size_of(image.exits),
-              .points = size_of(image.points),
-              .locations = size_of(image.locations)};
-    append(out, std::span<const Head>(&head, 1));
-    append(out, block.guest_code);
-    append(out, image.hot);
-    append(out, image.cold);
-    append(out, image.relocations);
-    append(out, image.constants);
-    append(out, image.exits);
-    append(out, image.points);
-    append(out, image.locations);
-    head.bytes = static_cast<uint32_t>(out.size() - start);
-    std::memcpy(out.data() + start, &head, sizeof head);
+    const size_t numbers = kHeadNumbers + image.exits.size() * kExitNumbers +
+                           image.points.size() * kPointNumbers + image.locations.size() * kLocationNumbers;
+    const size_t most = sizeof(uint32_t) + numbers * kMostNumber + block.guest_code.size() +
+                        image.hot.size() + image.cold.size() + image.relocations.size_bytes() +
+                        image.constants.size_bytes();
+    out.resize_and_overwrite(start + most, [&](char* p, size_t) {
+        NumberWriter to(p + start + sizeof(uint32_t));
+        to.add(block.translation_flags);
+        to.add(block.page_offset);
+        to.add(block.guest_insns);
+        to.add(image.body);
+        to.add(packed_offset(image.indirect));
+        to.add(image.indirect_register);
+        to.add(image.indirect_kind);
+        to.add(uint64_t{image.counted} | uint64_t{block.spins} << 1 | uint64_t{block.grouping} << 2);
+        for (const size_t count : {size_of(block.guest_code), size_of(image.hot), size_of(image.cold),
+                                   size_of(image.relocations), size_of(image.constants), size_of(image.exits),
+                                   size_of(image.points), size_of(image.locations)})
+            to.add(count);
+        for (const ImageExit& e : image.exits) {
+            for (const ImageOffset offset : {e.jump, e.epoch, e.stub}) to.add(packed_offset(offset));
+            to.add_signed(e.target);
+            to.add(e.cross_page);
+        }
+        add_points(to, image.points);
+        add_locations(to, image.locations);
+        to.add_bytes(block.guest_code);
+        to.add_bytes(image.hot);
+        to.add_bytes(image.cold);
+        to.add_bytes(image.relocations);
+        to.add_bytes(image.constants);
+        const auto bytes = static_cast<uint32_t>(to.end() - (p + start));
+        std::memcpy(p + start, &bytes, sizeof bytes);
+        return start + bytes;
+    });
+    return true;
 }
 
-std::optional<StoredBlock> read_stored(std::span<const char> bytes, size_t at) {
-    if (at % kStoredAlignment != 0 || at > bytes.size() || bytes.size() - at < aligned(sizeof(Head)))
-        return std::nullopt;
-    Head head;
-    std::memcpy(&head, bytes.data() + at, sizeof head);
-    if (head.bytes < aligned(sizeof head) || head.bytes > bytes.size() - at) return std::nullopt;
-    Reader reader(bytes.subspan(at, head.bytes).subspan(aligned(sizeof head)));
-    StoredBlock block{.translation_flags = head.translation_flags,
-                      .page_offset = head.page_offset,
-                      .guest_insns = head.guest_insns,
-                      .spins = head.spins != 0,
-                      .grouping = head.grouping != 0,
-                      .guest_code = {},
-                      .image = {}};
-    block.guest_code = reader.take<std::byte>(head.guest_code);
+std::optional<StoredBlock> read_stored(std::span<const char> bytes, size_t at, ImageMemory& memory) {
+    uint32_t size = 0;
+    if (at > bytes.size() || bytes.size() - at < sizeof size) return std::nullopt;
+    std::memcpy(&size, bytes.data() + at, sizeof size);
+    if (size < sizeof size || size > bytes.size() - at) return std::nullopt;
+    NumberReader from(bytes.subspan(at, size).subspan(sizeof size));
+    StoredBlock block;
     BlockImage& image = block.image;
-    image.body = head.body;
-    image.indirect = head.indirect;
-    image.indirect_register = head.indirect_register;
-    image.indirect_kind = head.indirect_kind;
-    image.counted = head.counted != 0;
-    image.hot = reader.take<uint8_t>(head.hot);
-    image.cold = reader.take<uint8_t>(head.cold);
-    image.relocations = reader.take<Relocation>(head.relocations);
-    image.constants = reader.take<std::array<uint64_t, 2>>(head.constants);
-    image.exits = reader.take<ImageExit>(head.exits);
-    image.points = reader.take<FaultPoint>(head.points);
-    image.locations = reader.take<SavedLocation>(head.locations);
-    return reader.complete() && !block.guest_code.empty() ? std::optional(block) : std::nullopt;
+    block.translation_flags = from.narrow();
+    block.page_offset = from.narrow();
+    block.guest_insns = from.narrow();
+    image.body = from.narrow();
+    image.indirect = from.narrow() - 1;
+    image.indirect_register = from.narrow<uint8_t>();
+    image.indirect_kind = from.narrow<uint8_t>();
+    const uint64_t is = from.number();
+    image.counted = (is & 1) != 0, block.spins = (is & 2) != 0, block.grouping = (is & 4) != 0;
+    const uint32_t guest_code = from.count(), hot = from.count(), cold = from.count();
+    const uint32_t relocations = from.count(), constants = from.count();
+    memory.exits.resize(from.count());
+    memory.faults.points.resize(from.count());
+    memory.faults.locations.resize(from.count());
+    for (ImageExit& e : memory.exits) {
+        for (ImageOffset* offset : {&e.jump, &e.epoch, &e.stub}) *offset = from.narrow() - 1;
+        e.target = static_cast<int32_t>(from.signed_number());
+        e.cross_page = from.number() != 0;
+    }
+    read_points(from, memory.faults.points);
+    read_locations(from, memory.faults.locations);
+    block.guest_code = from.bytes<std::byte>(guest_code);
+    image.hot = from.bytes<uint8_t>(hot);
+    image.cold = from.bytes<uint8_t>(cold);
+    image.relocations = from.bytes<PackedRelocation>(relocations);
+    using ConstantBytes = std::array<uint8_t, sizeof memory.constants[0]>;
+    const std::span<const ConstantBytes> values = from.bytes<ConstantBytes>(constants);
+    memory.constants.resize(values.size());
+    if (!values.empty()) std::memcpy(memory.constants.data(), values.data(), values.size_bytes());
+    image.constants = memory.constants;
+    image.exits = memory.exits;
+    image.points = memory.faults.points;
+    image.locations = memory.faults.locations;
+    return from.complete() && !block.guest_code.empty() ? std::optional(block) : std::nullopt;
 }
 
 }  // namespace arclight::jit

@@ -25,10 +25,9 @@ struct StoredBlock {
     bool is_of(uint32_t flags, uint32_t offset, bool grouped, std::span<const std::byte> code) const;
 };
 
-/// Appends it to `out`, of which the size is a multiple of kStoredAlignment and stays one.
-inline constexpr size_t kStoredAlignment = 16;
-void append_stored(const StoredBlock& block, std::string& out);
-/// What was appended at `at`; nothing: it is not one, or not all of it is there. `bytes` must be aligned.
-std::optional<StoredBlock> read_stored(std::span<const char> bytes, size_t at);
+/// Appends it to `out`. False, and nothing is: it has something that no block of tier 1 has that may be stored.
+bool append_stored(const StoredBlock& block, std::string& out);
+/// What was appended at `at`: it points there and to `memory`. Nothing: it is not one, or not all of it is there.
+std::optional<StoredBlock> read_stored(std::span<const char> bytes, size_t at, ImageMemory& memory);
 
 }  // namespace arclight::jit

@@ -1,7 +1,9 @@
 // Blocks that are taken from one code cache to another (jit/block_image.h).
 #include "jit/block_image.h"
 
+#include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "tests/backend/harness.h"
 
@@ -24,7 +26,8 @@ class BlockImageTest : public ::testing::Test {
         return compile(block, there_, kThereSlot, counter);
     }
     CompiledBlock take(const CompiledBlock& block, uint32_t counter = kNoCounter) {
-        const auto image = image_of_last(there_, block);
+        const auto relocations = relocations_of_last(there_, block);
+        const auto image = image_of(there_, block, relocations, kThereSlot, memory_);
         EXPECT_TRUE(image.has_value());
         return place(*image, h_.code, kHereSlot, counter);
     }
@@ -37,6 +40,7 @@ class BlockImageTest : public ::testing::Test {
         b.emit(Op::Exit, Type::Void, {}, static_cast<uint64_t>(target));
     }
 
+    jit::ImageMemory memory_;
     CodeBuffer there_{size_t{8} << 20, {.images = true}};
     Harness h_{size_t{8} << 20, {.images = true}};
 };
@@ -110,34 +114,104 @@ TEST_F(BlockImageTest, ItsConstantsComeWithIt) {
     EXPECT_EQ(h_.state().v[1].d[0], 0x0123'4567'89ab'cdefu);
 }
 
+/// Whatever has been written into its code since it was compiled.
+TEST_F(BlockImageTest, ABlockThatIsInUseHasTheSameImage) {
+    const CompiledBlock next = make(0x40, [](ir::Builder& b) { add_one_and_leave(b, 0x44); });
+    for (const int64_t target : {int64_t{0x40}, int64_t{0x3040}, int64_t{-1}}) {
+        const CompiledBlock block = make(
+            0,
+            [&](ir::Builder& b) {
+                if (target >= 0) return add_one_and_leave(b, target);
+                b.emit(Op::ExitIndirect, Type::Void, {b.get_x(3)}, 0);
+            },
+            kThereCounter);
+        jit::ImageMemory before, after;
+        const auto relocations = relocations_of_last(there_, block);
+        const auto fresh = image_of(there_, block, relocations, kThereSlot, before);
+        ASSERT_TRUE(fresh.has_value());
+        const std::vector<uint8_t> code(block.entry, block.entry + block.hot_bytes);
+        for (const jit::LinkSlot& exit : block.exits) link(there_, exit, next.entry, 5);
+        patch_entry(there_, block, next.entry);
+        if (block.indirect != nullptr) sample(there_, block, next.entry);
+        EXPECT_FALSE(std::ranges::equal(code, std::span(block.entry, block.hot_bytes)));
+        const auto used = image_of(there_, block, relocations, kThereSlot, after);
+        ASSERT_TRUE(used.has_value());
+        EXPECT_TRUE(std::ranges::equal(fresh->hot, used->hot)) << target;
+        EXPECT_TRUE(std::ranges::equal(fresh->cold, used->cold)) << target;
+        EXPECT_TRUE(used->counted);
+    }
+}
+
+TEST_F(BlockImageTest, ItDependsOnNothingOfItsCodeCache) {
+    const auto build = [](ir::Builder& b) {
+        b.set_x(1, b.emit(Op::Load, Type::I64, {b.get_x(2)}, 0, 3));
+        b.set_v(1, b.emit(Op::VConst, Type::V128, {}, 0x0123'4567'89ab'cdef));
+        add_one_and_leave(b, 0x3040);
+    };
+    jit::ImageMemory one, other;
+    const CompiledBlock block = make(0, build, 3);
+    const auto relocations = relocations_of_last(there_, block);
+    const auto first = image_of(there_, block, relocations, kThereSlot, one);
+    make(0x80, build);
+    const CompiledBlock again = make(0, build, 9);
+    const auto relocations_again = relocations_of_last(there_, again);
+    const auto second = image_of(there_, again, relocations_again, kThereSlot, other);
+    ASSERT_TRUE(first && second);
+    EXPECT_TRUE(std::ranges::equal(first->hot, second->hot));
+    EXPECT_TRUE(std::ranges::equal(first->cold, second->cold));
+    EXPECT_TRUE(std::ranges::equal(first->relocations, second->relocations));
+    EXPECT_TRUE(std::ranges::equal(first->constants, second->constants));
+}
+
 TEST_F(BlockImageTest, AnImageThatLeadsOutOfItselfIsRefused) {
     const CompiledBlock block = make(0, [](ir::Builder& b) {
         b.set_x(1, b.emit(Op::Load, Type::I64, {b.get_x(2)}, 0, 3));
+        b.set_v(1, b.emit(Op::VConst, Type::V128, {}, 0x0123'4567'89ab'cdef));
         add_one_and_leave(b, 0x3040);
     });
-    const auto image = image_of_last(there_, block);
+    const auto relocations = relocations_of_last(there_, block);
+    const auto image = image_of(there_, block, relocations, kThereSlot, memory_);
     ASSERT_TRUE(image.has_value());
-    ASSERT_FALSE(image->relocations.empty());
-    for (size_t k = 0; k < image->relocations.size(); ++k)
-        for (const bool field : {true, false}) {
-            std::vector<jit::Relocation> changed(image->relocations.begin(), image->relocations.end());
-            if (!field && changed[k].kind == jit::Relocation::Kind::Counter) continue;
-            (field ? changed[k].at : changed[k].value) = 1u << 30;
+    const auto placed = [&](const jit::BlockImage& bad) {
+        return place(bad, h_.code, kHereSlot, kNoCounter).status;
+    };
+    ASSERT_GT(image->relocations.size(), 5u);
+    jit::ImageOffset before = 0;
+    for (size_t k = 0; k < image->relocations.size(); ++k) {
+        const jit::Relocation right = jit::Relocation::unpack(image->relocations[k], before);
+        // What its field says leads elsewhere.
+        for (const uint32_t value : {1u << 30, std::numeric_limits<uint32_t>::max()}) {
+            std::vector<uint8_t> hot(image->hot.begin(), image->hot.end());
+            std::vector<uint8_t> cold(image->cold.begin(), image->cold.end());
+            uint8_t* const field = right.at < hot.size() ? &hot[right.at] : &cold[right.at - hot.size()];
+            std::memcpy(field, &value, sizeof value);
+            jit::BlockImage bad = *image;
+            bad.hot = hot, bad.cold = cold;
+            EXPECT_EQ(placed(bad), CompileStatus::TooComplex) << k;
+        }
+        // The field is outside of it, or between its halves.
+        const auto end = static_cast<jit::ImageOffset>(image->hot.size() + image->cold.size());
+        for (const jit::ImageOffset at :
+             {end - 3, end, static_cast<jit::ImageOffset>(image->hot.size() - 2), 0u - 4}) {
+            std::vector<jit::PackedRelocation> changed(image->relocations.begin(), image->relocations.end());
+            changed.resize(k);
+            jit::Relocation{.at = at, .kind = right.kind}.append_to(changed, before);
             jit::BlockImage bad = *image;
             bad.relocations = changed;
-            EXPECT_EQ(place(bad, h_.code, kHereSlot, kNoCounter).status, CompileStatus::TooComplex)
-                << k << field;
+            EXPECT_EQ(placed(bad), CompileStatus::TooComplex) << k << " " << at;
         }
-    std::vector<jit::ImageExit> exits(image->exits.begin(), image->exits.end());
+        before = right.at;
+    }
+    const std::vector<jit::ImageExit> exits(image->exits.begin(), image->exits.end());
     for (jit::ImageOffset jit::ImageExit::*part :
          {&jit::ImageExit::jump, &jit::ImageExit::epoch, &jit::ImageExit::stub}) {
         auto changed = exits;
         changed[0].*part = 1u << 30;
         jit::BlockImage bad = *image;
         bad.exits = changed;
-        EXPECT_EQ(place(bad, h_.code, kHereSlot, kNoCounter).status, CompileStatus::TooComplex);
+        EXPECT_EQ(placed(bad), CompileStatus::TooComplex);
     }
-    EXPECT_TRUE(place(*image, h_.code, kHereSlot, kNoCounter));
+    EXPECT_EQ(placed(*image), CompileStatus::Ok);
 }
 
 TEST_F(BlockImageTest, WithoutTheOptionThereIsNone) {
@@ -146,7 +220,9 @@ TEST_F(BlockImageTest, WithoutTheOptionThereIsNone) {
     ir::Builder b(block);
     b.insn_start(0, 0);
     add_one_and_leave(b, 0x40);
-    EXPECT_FALSE(image_of_last(plain, compile(block, plain, 0)).has_value());
+    const CompiledBlock compiled = compile(block, plain, 0);
+    EXPECT_TRUE(relocations_of_last(plain, compiled).empty());
+    EXPECT_FALSE(image_of(plain, compiled, {}, 0, memory_).has_value());
 }
 
 }  // namespace

@@ -68,7 +68,9 @@ class RandomBlock {
         const CompiledBlock there = compile(block, *origin_, 700);
         if (there.status == CompileStatus::BufferFull) origin_->reset();
         if (!there) return there;
-        const auto image = image_of_last(*origin_, there);
+        jit::ImageMemory memory;
+        const auto relocations = relocations_of_last(*origin_, there);
+        const auto image = image_of(*origin_, there, relocations, 700, memory);
         EXPECT_TRUE(image.has_value()) << ir::print(block);
         return image ? place(*image, h_.code, 0, kNoCounter) : there;
     }

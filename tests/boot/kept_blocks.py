@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Blocks of tier 1 that an earlier run has left (--jit-cache-blocks on): Linux and its programs print what they print without, and
-most of what they execute comes from the disk; what is damaged there is translated instead."""
+"""Blocks of tier 1 that an earlier run has left (--jit-cache-blocks): Linux and its programs print what they print without, and
+most of what they execute comes from the disk, also for runs at the same time; what is damaged there is translated instead, and where
+nothing can be kept one line says so."""
 import json
 import os
+import threading
 
 import guest
 from guest import Failures, Guest
@@ -19,18 +21,20 @@ exit 42
 KEPT = ["--jit-cache-blocks", "on"]
 failures = Failures()
 debian = Guest()
-stats = os.path.join(guest.work, "stats.json")
 
 
-def run(options):
+def run(options, name="stats"):
+    stats = os.path.join(guest.work, f"{name}.json")
     result = debian.run(["sh", "-c", SCRIPT], limit=200, options=[*options, "--stats-json", stats])
     with open(stats) as f:
         return result, json.load(f)["translation"]
 
 
-expected, made = run(["--jit", "tier1", "--jit-cache", "off"])
-failures.check(expected.status == 42 and "same" in expected.text, f"without: {expected}")
-failures.check(made["disk"]["blocks"] == made["disk"]["kept"] == 0, f"without: {made}")
+expected = None
+for off in (["--jit-cache", "off"], ["--jit-cache", os.path.join(guest.work, "none"), "--jit-cache-blocks", "off"]):
+    expected, made = run(["--jit", "tier1", *off])
+    failures.check(expected.status == 42 and "same" in expected.text, f"without: {expected}")
+    failures.check(made["disk"]["blocks"] == made["disk"]["kept"] == 0, f"without: {made}")
 worlds = [["--accel", "process", "--jit", "tier1"], ["--accel", "process", "--jit", "tiered", "--smp", "4"]]
 if os.access("/dev/kvm", os.R_OK | os.W_OK):
     worlds.append(["--accel", "kvm", "--windows", "off", "--jit", "tier1"])
@@ -64,6 +68,27 @@ result, translation = run([*worlds[0], *KEPT, "--jit-cache", cache])
 failures.check(result.status == 42 and result.output == expected.output, f"damaged: {result}\nnot {expected.text}")
 failures.check(translation["disk"]["rejected"] > 0, f"damaged: {translation}")
 
+# Two at once find nothing, each writes what it had to translate, and the next one has a choice.
+cache = os.path.join(guest.work, "shared")
+together = [None, None]
+
+
+def run_beside(number):
+    together[number] = run([*worlds[0], *KEPT, "--jit-cache", cache], f"stats{number}")
+
+
+threads = [threading.Thread(target=run_beside, args=(k,)) for k in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+for result, translation in together:
+    failures.check(result.status == 42 and result.output == expected.output, f"two at once: {result}\nnot {expected.text}")
+result, translation = run([*worlds[0], *KEPT, "--jit-cache", cache])
+failures.check(result.status == 42 and result.output == expected.output, f"after two: {result}\nnot {expected.text}")
+share = translation["disk"]["guest_instructions"] / translation["guest_instructions"]
+failures.check(translation["disk"]["files"] >= 1 and translation["disk"]["rejected"] == 0 and share > 0.9, f"after two: {share:.3f} {translation}")
+
 # No place for them is no reason not to run.
 unfit = os.path.join(guest.work, "open")
 os.mkdir(unfit)
@@ -71,4 +96,11 @@ os.chmod(unfit, 0o777)
 result, translation = run([*worlds[0], *KEPT, "--jit-cache", unfit])
 failures.check(result.status == 42 and b"others than this user may write" in result.error and len(result.error.splitlines()) == 1,
                f"a directory of others: {result}")
+# A home that cannot be written to.
+os.environ["XDG_STATE_HOME"] = os.path.join(cache, "nothing")
+open(os.environ["XDG_STATE_HOME"], "w").close()
+result, translation = run([*worlds[0], *KEPT, "--jit-cache", cache])
+failures.check(result.status == 42 and result.output == expected.output, f"no place for a key: {result}")
+failures.check(b"no compiled code is kept: cannot" in result.error and len(result.error.splitlines()) == 1, f"no place for a key: {result}")
+failures.check(translation["disk"]["blocks"] == translation["disk"]["kept"] == 0, f"no place for a key: {translation}")
 failures.end()
