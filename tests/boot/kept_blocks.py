@@ -97,7 +97,7 @@ result, translation = run([*worlds[0], *KEPT, "--jit-cache", unfit])
 failures.check(result.status == 42 and b"others than this user may write" in result.error and len(result.error.splitlines()) == 1,
                f"a directory of others: {result}")
 # A home that cannot be written to.
-os.environ["XDG_STATE_HOME"] = os.path.join(cache, "nothing")
+os.environ["XDG_STATE_HOME"] = os.path.join(guest.work, "nothing")
 open(os.environ["XDG_STATE_HOME"], "w").close()
 result, translation = run([*worlds[0], *KEPT, "--jit-cache", cache])
 failures.check(result.status == 42 and result.output == expected.output, f"no place for a key: {result}")
