@@ -36,7 +36,7 @@ struct EngineOptions {
     bool vector_registers = false;  ///< CodeOptions::vector_registers; not with tier 2 or the interpreter
     bool profile_host = false;      ///< counts the host instructions that blocks execute (host_profile.h)
     bool memory_loops = false;  ///< loops that copy or fill memory run many turns at once (ir/memory_loop.h)
-    bool interpret = false;         ///< every block by ir::Interpreter; not with tier 2 or fastmem
+    bool interpret = false;     ///< every block by ir::Interpreter; not with tier 2 or fastmem
     /// Where tier 1's blocks are kept for the next run (block_store.h); empty: nowhere. Not with the interpreter or profile_host.
     std::string store_directory;
     std::string store_key_file;                 ///< BlockStore::Options
