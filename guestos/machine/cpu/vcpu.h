@@ -177,7 +177,7 @@ class Vcpu final : public devices::Stateful {
 
     std::atomic<uint64_t> sampled_pc_{0};
     std::atomic<int64_t> sampled_ns_{0};  ///< 0: the engine knows
-    std::atomic<bool> pmu_due_{false};  ///< the performance monitors are to be looked at
+    std::atomic<bool> pmu_due_{false};    ///< the performance monitors are to be looked at
 
     std::mutex wait_lock_;
     std::condition_variable wait_;

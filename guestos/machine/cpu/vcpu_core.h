@@ -36,7 +36,7 @@ struct VcpuStats {
     uint64_t spins[static_cast<size_t>(SpinCause::Count)] = {};
     uint64_t naps = 0, nap_ns = 0;
     uint64_t memory_loop_runs = 0, memory_loop_bytes = 0;  ///< of MemoryPath::run_loop()
-    uint64_t direct_spaces = 0, direct_spaces_left = 0;  ///< given direct memory, and taken from again
+    uint64_t direct_spaces = 0, direct_spaces_left = 0;    ///< given direct memory, and taken from again
     uint64_t hand_overs[static_cast<size_t>(HandOverCause::Count)] = {};  ///< naps, by why and to whom
     uint64_t waiters_woken = 0;
 };
