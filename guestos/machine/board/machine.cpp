@@ -15,11 +15,10 @@
 #include "backend/process_accelerator.h"
 #include "devices/host_time_watch.h"
 #include "frontend/a64/frontend.h"
-#include "guestos/daemons.h"
+#include "guestos/machine/board/ram_choice.h"
 #include "guestos/machine/board/register_home.h"
 #include "guestos/prepare/engine_modules.h"
 #include "host/memory_fault.h"
-#include "host/page_colours.h"
 
 namespace arclight::guestos {
 
@@ -31,51 +30,6 @@ namespace {
 void print_message(const std::string& line) {
     const bool terminal = isatty(STDERR_FILENO) != 0;
     fmt::print(stderr, "{}arclight: {}{}", terminal ? "\r\n" : "", line, terminal ? "\r\n" : "\n");
-}
-
-/// A snapshot's RAM stays lazy, chosen pages are no file's, and traditional shadow paging must hear of each change, unless somebody insists.
-bool wants_host_stage(const RunOptions& options) {
-    if (options.lightv_stage != LightvStage::Auto) return options.lightv_stage == LightvStage::Host;
-    return (!options.lightv.empty() || !options.control.empty()) && options.restore.empty() &&
-           host::page_colourer() == nullptr && !mmu::protects_tables(options.shadow.policy);
-}
-
-/// Why there is no direct memory though it was asked for; empty: there is. The accelerator is not chosen yet.
-std::string why_not_direct(const RunOptions& options) {
-    if (options.jit == JitTier::Interpreter) return "--jit interpreter does without";
-    if (!options.lightv.empty() || !options.control.empty() || wants_host_stage(options))
-        return "LightV moves pages";
-    if (host::page_colourer() != nullptr) return "its pages are chosen";
-    if (!options.restore.empty()) return "a snapshot's memory is read as the guest comes to it";
-    if (mmu::protects_tables(options.shadow.policy))
-        return "traditional shadow paging protects pages in the soft TLB alone";
-    return {};
-}
-
-bool wants_direct_memory(const RunOptions& options) {
-    return options.direct_memory != DirectMemoryUse::Off && options.accel != Accel::Kvm &&
-           why_not_direct(options).empty();
-}
-
-Result<std::unique_ptr<RamMapping>> make_ram(const RunOptions& options) {
-    using Sharing = RamMapping::Sharing;
-    const bool stage = wants_host_stage(options), asked = options.lightv_stage == LightvStage::Host;
-    if (asked && mmu::protects_tables(options.shadow.policy))
-        return failure("--lightv-stage host: traditional shadow paging must hear of each change: say fill");
-    const bool shared = stage || wants_shared_ram(options) || wants_direct_memory(options);
-    if (shared && host::page_colourer() != nullptr)
-        return failure("--place colours: {}",
-                       stage
-                           ? "--lightv-stage host has a file's pages in their place"
-                           : "a device of another process wants memory that is a file's, whose pages are not "
-                             "chosen");
-    auto ram = RamMapping::allocate(options.memory, shared ? Sharing::Shared : Sharing::Private);
-    if (!ram && stage && !asked && !wants_shared_ram(options))
-        return RamMapping::allocate(options.memory, Sharing::Private);
-    if (!ram || !stage) return ram;
-    if (auto made = (*ram)->make_host_stage(options.opened_fault_file); !made && asked)
-        return failure("--lightv-stage host: {}", made.error());
-    return ram;
 }
 
 }  // namespace
