@@ -330,7 +330,8 @@ std::vector<std::string> BlockStore::merge() {
         names.push_back(segment->name);
     }
     // Runs at the same time may have kept the same blocks: what nothing of is wanted is not copied.
-    std::ranges::stable_sort(places_, {}, &Place::order);
+    // Of the same ones the first stays, which this run may have in memory.
+    std::ranges::sort(places_, {}, [](const Place& place) { return std::pair(place.order(), place.chunk); });
     const auto same = std::ranges::unique(places_, {}, &Place::order);
     places_.erase(same.begin(), same.end());
     std::vector<bool> wanted(chunks_ + chunks.size());

@@ -216,7 +216,7 @@ def share_of(process, colours):
     """How much of guest memory has pages of these colours, out of 32."""
     for line in open(f"/proc/{process.pid}/maps"):
         first, last = (int(at, 16) for at in line.split()[0].split("-"))
-        if last - first == HELD and " rw-p " in line:
+        if last - first == HELD and " rw-p " in line and "[heap]" not in line:
             with open(f"/proc/{process.pid}/pagemap", "rb") as pagemap:
                 pagemap.seek(first // 4096 * 8)
                 frames = struct.unpack(f"<{HELD // 4096}Q", pagemap.read(HELD // 512))
