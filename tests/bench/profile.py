@@ -75,7 +75,9 @@ if {"avx512f", "avx512vl"} <= flags:
         check(abs(found["vector_writes"] - old["stores"]) < MOST, f"{program['name']}: as often as they stored them: {found}, {old}")
         check(0 < found["shared"] < found["vector_reads"], f"{program['name']}: seldom all at once: {found}")
 
-# With tier 2 the block counts its runs, until a region executes the loop.
+# With tier 2 the block counts its runs where that is asked for, until a region executes the loop; else it is looked at by samples.
 profile, _ = run(guests[-1], "--jit", "tiered", "--jit-cache", "off")
+check(each(profile["programs"][0], "counter") < MOST, "a block that is sampled counts nothing")
+profile, _ = run(guests[-1], "--jit", "tiered", "--jit-threshold", "20000", "--jit-cache", "off")
 check(0 < each(profile["programs"][0], "counter") <= 2 + MOST, "a counter is two instructions a run")
 harness.end()
