@@ -1,6 +1,6 @@
 """Which runs make up a sweep, in which order.
 
-A cell is what one job does: a few programs, under each variant in turn on the same machine (A B A B over the repetitions),
+A cell is what one job does: a few programs, under each variant in turn on the same machine (A B B A over cells and repetitions),
 so cells may run anywhere and in any order and every comparison is still between neighbours.
 """
 from .results import kind_of
@@ -32,7 +32,8 @@ def cells(programs, variants, rep, batch, quick, samples, metric):
                 mine = [n for n in names if is_near(first, n, v.name)]
             if mine:
                 runs.append((v.name, mine))
-        result.append({"rep": rep, "runs": runs})
+        # Who runs first pays for memory that the host has taken back meanwhile, so that falls to the others in the next cell.
+        result.append({"rep": rep, "runs": runs[::-1] if (rep + len(result)) % 2 else runs})
     return result
 
 
