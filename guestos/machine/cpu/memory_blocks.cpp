@@ -7,6 +7,7 @@
 
 #include "frontend/a64/system/exceptions.h"
 #include "guestos/machine/cpu/memory_path.h"
+#include "guestos/machine/cpu/page_room.h"
 #include "host/memory_fault.h"
 
 namespace arclight::guestos {
@@ -17,10 +18,8 @@ using a64::BlockOperation;
 using a64::BlockStage;
 using jit::MemoryAccess;
 using jit::MemoryKind;
-using mmu::kPageSize;
 
 namespace {
-constexpr uint64_t kPageOffset = kPageSize - 1;
 /// The most that the prologues leave of a size.
 constexpr uint64_t kMaxSet = ~uint64_t{0} >> 1, kMaxCopied = 0x007f'ffff'ffff'ffff;
 
@@ -31,10 +30,7 @@ bool goes_forward(uint64_t from, uint64_t to, uint64_t size) {
 }
 
 /// How many of `left` bytes from `va` on, or in front of it, are in one page.
-uint64_t in_page(uint64_t va, uint64_t left, bool forward) {
-    const uint64_t room = forward ? kPageSize - (va & kPageOffset) : ((va - 1) & kPageOffset) + 1;
-    return std::min(left, room);
-}
+uint64_t in_page(uint64_t va, uint64_t left, bool forward) { return std::min(left, page_room(va, forward)); }
 
 /// The largest power of two up to 16 that divides all three.
 unsigned step_log2(uint64_t a, uint64_t b, uint64_t left) {

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "guestos/machine/cpu/memory_path.h"
+#include "guestos/machine/cpu/page_room.h"
 #include "host/memory_fault.h"
 #include "jit/ir/memory_loop.h"
 
@@ -122,8 +123,7 @@ void MemoryPath::find_runs(uint64_t va, uint64_t turn, uint64_t bytes, bool down
     // Falling addresses begin behind the first turn's last byte.
     uint64_t at = down ? va + turn : va;
     while (bytes != 0 && !found.full()) {
-        const uint64_t room = down ? ((at - 1) & ~mmu::kPageMask) + 1 : kPageSize - (at & ~mmu::kPageMask);
-        const uint64_t n = std::min(room, bytes);
+        const uint64_t n = std::min(page_room(at, !down), bytes);
         const uint64_t start = down ? at - n : at;
         uint8_t* const host = cached(start, write, as_el0);
         if (host == nullptr) return;
