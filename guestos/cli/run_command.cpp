@@ -120,7 +120,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             options.cache_ways = *ways;
         else
             return complain("--place: " + ways.error(), kExitUsage);
-        if (const auto colours = parse_colours(words->place, host::colours_of_second_level()); !colours) {
+        const unsigned usual_colours = words->place.empty() ? 0 : host::colours_of_second_level();
+        if (const auto colours = parse_colours(words->place, usual_colours); !colours) {
             return complain("--place: " + colours.error(), kExitUsage);
         } else if (colours->of != 0) {
             if (const auto chosen = host::choose_page_colours(*colours); !chosen)
