@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backend/x64/types.h"
+#include "jit/ir/interpreter.h"
 
 namespace arclight::jit {
 
@@ -20,16 +21,15 @@ uint64_t operand(const SavedLocation& from, const GuestState& state) {
 /// See backend::kFirstOperand.
 uint64_t flags_again(const SavedLocation* from, const GuestState& state) {
     const int64_t op = from[2].value % backend::kFlagsWide;
-    const unsigned shift = from[2].value >= backend::kFlagsWide ? 0 : 32;
-    // N and V are those of the upper half where it holds the operands.
-    const uint64_t a = operand(from[0], state) << shift, b = operand(from[1], state) << shift;
-    const uint64_t result = op == backend::kFlagsOfSub ? a - b : op == backend::kFlagsOfAdd ? a + b : a & b;
-    const bool sub = op == backend::kFlagsOfSub, add = op == backend::kFlagsOfAdd;
-    const bool carry = sub ? a >= b : add && result < a;
-    const uint64_t overflow = sub ? (a ^ b) & (a ^ result) : add ? ~(a ^ b) & (a ^ result) : 0;
-    return flags_from_nzcv(static_cast<uint32_t>(result >> 63) << 31 |
-                           static_cast<uint32_t>(result == 0) << 30 | static_cast<uint32_t>(carry) << 29 |
-                           static_cast<uint32_t>(overflow >> 63) << 28);
+    const unsigned width = from[2].value >= backend::kFlagsWide ? 64 : 32;
+    const uint64_t a = operand(from[0], state), b = operand(from[1], state);
+    const auto sum = [width](uint64_t x, uint64_t y, unsigned carry) {
+        return ir::Interpreter::nzcv_of_sum(x, y, carry, width);
+    };
+    const uint32_t nzcv = op == backend::kFlagsOfSub   ? sum(a, ~b, 1)
+                          : op == backend::kFlagsOfAdd ? sum(a, b, 0)
+                                                       : sum(a & b, 0, 0);
+    return flags_from_nzcv(nzcv << 28);
 }
 
 void restore(const SavedLocation& from, GuestState& state) {

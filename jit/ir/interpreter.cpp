@@ -26,16 +26,6 @@ void Interpreter::run(const Block& block) {
         if (step(block[ref_])) return;
 }
 
-uint32_t Interpreter::nzcv_of_sum(uint64_t a, uint64_t b, unsigned carry, unsigned width) {
-    const uint64_t mask = width == 32 ? 0xffff'ffff : ~uint64_t{0};
-    a &= mask, b &= mask;
-    const unsigned __int128 wide = static_cast<unsigned __int128>(a) + b + carry;
-    const uint64_t r = static_cast<uint64_t>(wide) & mask;
-    const bool n = (r >> (width - 1)) != 0, c = wide >> width != 0;
-    const bool v = (~(a ^ b) & (a ^ r)) >> (width - 1) & 1;
-    return n << 3 | (r == 0) << 2 | c << 1 | static_cast<unsigned>(v);
-}
-
 Interpreter::PointerCode Interpreter::pointer_code(uint64_t pointer, uint64_t modifier, uint32_t key) const {
     const auto& masks = state_.pac_key_masks[key];
     const uint64_t mask = masks[0] ^ ((pointer >> 55 & 1) != 0 ? masks[1] : 0);

@@ -41,7 +41,15 @@ class Interpreter {
     void run(const Block& block);
 
     /// NZCV, in bits 3:0, of a + b + carry of 32 or 64 bits.
-    static uint32_t nzcv_of_sum(uint64_t a, uint64_t b, unsigned carry, unsigned width);
+    static constexpr uint32_t nzcv_of_sum(uint64_t a, uint64_t b, unsigned carry, unsigned width) {
+        const uint64_t mask = width == 32 ? 0xffff'ffff : ~uint64_t{0};
+        a &= mask, b &= mask;
+        const unsigned __int128 wide = static_cast<unsigned __int128>(a) + b + carry;
+        const uint64_t r = static_cast<uint64_t>(wide) & mask;
+        const bool n = (r >> (width - 1)) != 0, c = wide >> width != 0;
+        const bool v = (~(a ^ b) & (a ^ r)) >> (width - 1) & 1;
+        return n << 3 | (r == 0) << 2 | c << 1 | static_cast<unsigned>(v);
+    }
 
   private:
     // True: the block was left.
