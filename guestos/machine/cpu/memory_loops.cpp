@@ -115,42 +115,35 @@ void fill(uint8_t* to, uint64_t bytes, const uint8_t* pattern, uint64_t period) 
 }
 }  // namespace
 
-/// What the soft TLB has of `bytes` from the loop's first turn on.
-template <typename Found>
-void MemoryPath::find_runs(uint64_t va, uint64_t turn, uint64_t bytes, bool down, bool write,
-                           bool unprivileged, Found& found) const {
-    const bool as_el0 = unprivileged && cpu_.el != 0;
-    // Falling addresses begin behind the first turn's last byte.
-    uint64_t at = down ? va + turn : va;
-    while (bytes != 0 && !found.full()) {
-        const uint64_t n = std::min(page_room(at, !down), bytes);
-        const uint64_t start = down ? at - n : at;
-        uint8_t* const host = cached(start, write, as_el0);
-        if (host == nullptr) return;
-        found.add(host, n);
-        at = down ? start : at + n;
-        bytes -= n;
-    }
-}
-
 void MemoryPath::run_loop(const MemoryLoop& loop) {
     if (state_.interrupt.load(std::memory_order_relaxed) != 0) return;
     uint64_t* const x = state_.x;
     if (loop.is_zeroed != MemoryLoop::kNoRegister && x[loop.is_zeroed] != MemoryLoop::kZeroed) return;
     uint64_t turns = std::min<uint64_t>(loop.turns(x), kMost / loop.bytes - 1);
     if (turns == 0) return;
-    const uint64_t to_va = loop.to.address(x);
-    if (loop.kind == MemoryLoop::Kind::Zero && to_va % MemoryLoop::kZeroed != 0) return;
+    if (loop.kind == MemoryLoop::Kind::Zero && loop.to.address(x) % MemoryLoop::kZeroed != 0) return;
     const bool copies = loop.kind == MemoryLoop::Kind::Copy || loop.kind == MemoryLoop::Kind::DelayedCopy;
     const bool delayed = loop.kind == MemoryLoop::Kind::DelayedCopy;
-    Runs to(loop.down), from(loop.down);
-    find_runs(to_va, loop.bytes, (turns + 1) * loop.bytes, loop.down, true, loop.to.unprivileged, to);
-    uint64_t there = to.bytes();
-    if (copies) {
-        find_runs(loop.from.address(x), loop.bytes, std::min(there, (turns + 1) * loop.bytes), loop.down,
-                  false, loop.from.unprivileged, from);
-        there = std::min(there, from.bytes());
-    }
+    // What the soft TLB has of so many bytes from the first turn on.
+    const auto find = [&](const MemoryLoop::Place& place, uint64_t bytes, bool write) {
+        Runs found(loop.down);
+        const bool as_el0 = place.unprivileged && cpu_.el != 0;
+        // Falling addresses begin behind the first turn's last byte.
+        uint64_t at = place.address(x) + (loop.down ? loop.bytes : 0);
+        while (bytes != 0 && !found.full()) {
+            const uint64_t n = std::min(page_room(at, !loop.down), bytes);
+            const uint64_t start = loop.down ? at - n : at;
+            uint8_t* const host = cached(start, write, as_el0);
+            if (host == nullptr) break;
+            found.add(host, n);
+            at = loop.down ? start : at + n;
+            bytes -= n;
+        }
+        return found;
+    };
+    const Runs to = find(loop.to, (turns + 1) * loop.bytes, true);
+    const Runs from = copies ? find(loop.from, to.bytes(), false) : Runs(loop.down);
+    const uint64_t there = copies ? std::min(to.bytes(), from.bytes()) : to.bytes();
     if (there / loop.bytes < 2 || (copies && overlap(to, from))) return;
     turns = std::min(turns, there / loop.bytes - 1);
     const uint64_t bytes = turns * loop.bytes;

@@ -133,9 +133,6 @@ class MemoryPath : public frontend::a64::scalable::Memory {
     bool access_across(const jit::MemoryAccess& access, uint64_t va);
     uint8_t* cached_element(uint64_t va, unsigned size, bool write) const;
     Outcome element(jit::MemoryKind kind, uint64_t va, unsigned size);
-    template <typename Found>
-    void find_runs(uint64_t va, uint64_t turn, uint64_t bytes, bool down, bool write, bool unprivileged,
-                   Found& found) const;
     uint8_t* cached(uint64_t va, bool write, bool unprivileged) const;
     bool block_step(const frontend::a64::BlockOperation& op, uint64_t from, uint64_t to, unsigned log2,
                     uint64_t value);
