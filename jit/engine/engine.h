@@ -215,7 +215,6 @@ class Engine {
     void open_store();
     bool has_site(uint64_t pa, uint64_t bytes) const;
     std::unique_ptr<TranslationBlock> take_stored(uint64_t pa, uint32_t translation_flags, uint32_t& counter);
-    StoredBlock as_stored(const TranslationBlock& block) const;
     bool keep(const TranslationBlock& block);
     std::unique_ptr<const ir::MemoryLoop> find_memory_loop(uint32_t translation_flags) const;
     std::unique_ptr<TranslationBlock> compile_block(uint64_t pa, uint32_t translation_flags,
@@ -236,9 +235,9 @@ class Engine {
     RetiredBlocks retired_;
     size_t next_leave_ = 0;  // retired blocks for which should_leave()
     PatchedLines patched_lines_;
-    /// Instructions (physical addresses) and what they met: kMemDevice, kMemTagged.
     std::unique_ptr<BlockStore> store_;  ///< null: no blocks are kept
     ImageMemory image_memory_;           // reused
+    /// Instructions (physical addresses) and what they met: kMemDevice, kMemTagged.
     std::map<uint64_t, uint32_t> sites_;
     std::set<uint64_t> expected_devices_;  // of expect_device(), not translated yet
     struct ExpectedBlock {

@@ -62,23 +62,17 @@ std::unique_ptr<TranslationBlock> Engine::take_stored(uint64_t pa, uint32_t tran
     return block;
 }
 
-StoredBlock Engine::as_stored(const TranslationBlock& block) const {
-    return {.translation_flags = block.translation_flags,
-            .page_offset = static_cast<uint32_t>(block.pa & ~kPageMask),
-            .guest_insns = block.guest_insns,
-            .spins = block.spins,
-            .grouping = block.grouping,
-            .guest_code = block.guest_code,
-            .image = {}};
-}
-
 /// A block to keep, which may be about to be taken out. False: there is no room for it.
 bool Engine::keep(const TranslationBlock& block) {
     const auto image = image_of(code_, block.code, block.relocations, block.first_link_slot, image_memory_);
     if (!image) return true;
-    StoredBlock stored = as_stored(block);
-    stored.image = *image;
-    return store_->keep(stored);
+    return store_->keep({.translation_flags = block.translation_flags,
+                         .page_offset = static_cast<uint32_t>(block.pa & ~kPageMask),
+                         .guest_insns = block.guest_insns,
+                         .spins = block.spins,
+                         .grouping = block.grouping,
+                         .guest_code = block.guest_code,
+                         .image = *image});
 }
 
 Engine::~Engine() {
