@@ -62,6 +62,8 @@ struct CodeOptions {
     bool vector_registers = false;
     /// Blocks can be taken to other code caches (block_image.h).
     bool images = false;
+    /// Blocks count their runs out of line (compile()): for counters that are seldom wanted.
+    bool counters_aside = false;
     /// Where code counts what it executes; null: nowhere. It must stay as long as the code.
     HostProfile* profile = nullptr;
 };
@@ -107,6 +109,7 @@ class CodeBuffer {
     bool spectre() const { return spectre_; }
     bool vector_registers() const { return vector_registers_; }
     bool images() const { return images_; }
+    bool counters_aside() const { return counters_aside_; }
     HostProfile* profile() const { return profile_; }
     size_t hot_used() const;
     size_t cold_used() const;
@@ -130,7 +133,7 @@ class CodeBuffer {
     unsigned range_log2_ = 0;
     bool grouping_ = true;
     HostProfile* const profile_;
-    const bool spectre_, vector_registers_, images_;
+    const bool spectre_, vector_registers_, images_, counters_aside_;
     SharedStubs stubs_{};
     std::unique_ptr<Assembler> assembler_;
 };
@@ -205,7 +208,8 @@ struct CompiledBlock {
 
 inline constexpr uint32_t kNoCounter = ~uint32_t{0};
 /// With a counter, every run of the block takes one from it; the run that finds it at zero calls kPromote
-/// first.
+/// first. With CodeOptions::counters_aside none does before unpatch_entry(): the block begins with a nop, in whose place a
+/// jump leads to what counts.
 CompiledBlock compile(const ir::Block& block, CodeBuffer& buffer, uint32_t first_link_slot,
                       uint32_t counter = kNoCounter);
 

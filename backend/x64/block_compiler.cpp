@@ -52,8 +52,12 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         ctx_.faults.start_block(out.entry, out.cold);
         if (counter != jit::kNoCounter) {
             as.set_class(jit::HostClass::Counter);
-            ExitEmitter(ctx_).emit_counter(counter);
-            as.start_segment();
+            if (buffer.counters_aside()) {
+                ExitEmitter(ctx_).emit_counter_aside(counter);
+            } else {
+                ExitEmitter(ctx_).emit_counter(counter);
+                as.start_segment();
+            }
         }
         out.body = as.here();
         as.set_class(jit::HostClass::Work);

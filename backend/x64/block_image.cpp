@@ -50,7 +50,10 @@ struct Taking {
             *at = kIndirectOpcode;
             write_word(at + 1, kJumpCacheMask);
         }
-        if (block.body != block.entry) std::ranges::copy(kCountDown, memory.code.data());
+        if (counts_aside(block))
+            std::ranges::copy(kEntryNop, memory.code.data());
+        else if (block.body != block.entry)
+            std::ranges::copy(kCountDown, memory.code.data());
     }
     bool add_constant(uint8_t* field, const uint8_t* where) const {
         if (where < buffer.base() || where + 16 > buffer.base() + buffer.size()) return false;

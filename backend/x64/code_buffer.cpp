@@ -20,7 +20,8 @@ CodeBuffer::CodeBuffer(size_t size, const CodeOptions& options)
       profile_(options.profile),
       spectre_(options.spectre),
       vector_registers_(options.vector_registers),
-      images_(options.images) {
+      images_(options.images),
+      counters_aside_(options.counters_aside) {
     constexpr size_t kMinForRegions = size_t{96} << 20;
     range_log2_ = static_cast<unsigned>(std::bit_width(size + kCounterBytes + kMinForRegions - 1));
     const backend::CodeViews views =
@@ -106,10 +107,8 @@ void write_quadword(CodeBuffer& buffer, const uint8_t* code, const uint8_t (&byt
     std::atomic_ref(*reinterpret_cast<uint64_t*>(buffer.writable(code))).store(word);
 }
 
-/// The counter's instruction is at an aligned address, so that a thread is before it or behind it.
-constexpr size_t kCounterBytes = backend::kCountDown.size(), kJumpBytes = 5;
-/// What follows it: where it has run out.
-constexpr size_t kConditionalJumpBytes = 6;
+/// What it replaces, a counter's instruction or a nop, is as long or longer, so that a thread is before it or behind it.
+constexpr size_t kJumpBytes = 5;
 }  // namespace
 
 void patch_entry(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* stub) {
@@ -122,6 +121,7 @@ void patch_entry(CodeBuffer& buffer, const CompiledBlock& block, const uint8_t* 
 }
 
 void unpatch_entry(CodeBuffer& buffer, const CompiledBlock& block, uint32_t counter) {
+    if (backend::counts_aside(block)) return patch_entry(buffer, block, block.cold);
     uint8_t bytes[8];
     std::memcpy(bytes, block.entry, sizeof bytes);
     std::ranges::copy(backend::kCountDown, bytes);
@@ -131,16 +131,11 @@ void unpatch_entry(CodeBuffer& buffer, const CompiledBlock& block, uint32_t coun
     write_quadword(buffer, block.entry, bytes);
 }
 
-/// A thread may stand between the counter's two instructions: the second one stays as it is.
 void skip_counter(CodeBuffer& buffer, const CompiledBlock& block) {
-    const size_t skipped = static_cast<size_t>(block.body - block.entry);
-    if (skipped != kCounterBytes + kConditionalJumpBytes) return patch_entry(buffer, block, block.body);
+    if (!backend::counts_aside(block)) return patch_entry(buffer, block, block.body);
     uint8_t bytes[8];
     std::memcpy(bytes, block.entry, sizeof bytes);
-    // mov rax, imm64 with prefixes that mean nothing: both instructions end as its immediate, and rax is free at an entry.
-    constexpr uint8_t kNothing[] = {0x2e, 0x2e, 0x2e, 0x48, 0xb8};
-    static_assert(sizeof kNothing + 8 == kCounterBytes + kConditionalJumpBytes);
-    std::memcpy(bytes, kNothing, sizeof kNothing);
+    std::ranges::copy(backend::kEntryNop, bytes);
     write_quadword(buffer, block.entry, bytes);
 }
 

@@ -286,9 +286,27 @@ void ExitEmitter::cold_enter_page(const ColdArgs& args) {
 
 // ---- Tier 2
 
-void ExitEmitter::emit_counter(uint32_t counter) {
+void ExitEmitter::count_down(uint32_t counter) {
     as_.sub(dword[as_.at_address(ctx_.buffer.counters() + counter)], 1);
     if (as_.relocations != nullptr) as_.relocations->number(as_.here() - 5, jit::Relocation::Kind::Counter);
+}
+
+void ExitEmitter::emit_counter_aside(uint32_t counter) {
+    for (const uint8_t byte : kEntryNop) as_.db(byte);
+    ColdArgs args;
+    args.imm = counter;
+    args.resume = as_.here();
+    cold_.add({}, cold_fn<&ExitEmitter::cold_counter>, args);
+}
+
+void ExitEmitter::cold_counter(const ColdArgs& args) {
+    count_down(static_cast<uint32_t>(args.imm));
+    as_.jump_to_if(kNs, args.resume);
+    cold_promote(args);
+}
+
+void ExitEmitter::emit_counter(uint32_t counter) {
+    count_down(counter);
     ColdArgs args;
     args.imm = counter;
     cold_.jump(kS, cold_fn<&ExitEmitter::cold_promote>, args);

@@ -17,6 +17,12 @@ inline constexpr size_t kIndirectBytes = 5;
 inline constexpr uint8_t kIndirectOpcode = 0x25;
 /// The instruction of a counter, which patch_entry() writes a jump over: `sub dword [rip + field], 1`, without the field.
 inline constexpr std::array<uint8_t, 7> kCountDown{0x83, 0x2d, 0, 0, 0, 0, 1};
+/// What is there with CodeOptions::counters_aside: `nop dword [rax + rax]`, as long as the jump.
+inline constexpr std::array<uint8_t, 5> kEntryNop{0x0f, 0x1f, 0x44, 0x00, 0x00};
+/// What counts is the block's first cold path then.
+inline bool counts_aside(const jit::CompiledBlock& block) {
+    return static_cast<size_t>(block.body - block.entry) == kEntryNop.size();
+}
 
 class ExitEmitter : public Emitter {
   public:
@@ -38,7 +44,10 @@ class ExitEmitter : public Emitter {
     void cold_enter_page(const ColdArgs& args);
     /// The block's counter, before its first instruction: see compile().
     void emit_counter(uint32_t counter);
+    void emit_counter_aside(uint32_t counter);
+    void count_down(uint32_t counter);
     void cold_promote(const ColdArgs& args);
+    void cold_counter(const ColdArgs& args);
     void emit_runtime_exit(const Inst& i);
     void emit_call(const Inst& i);
     void emit_memory_loop(const Inst& i);

@@ -40,6 +40,8 @@ Engine::Engine(const Frontend& frontend, const mmu::GuestMemory& memory, const E
       code_(options.code_bytes, {.spectre = options.spectre,
                                  .vector_registers = options.vector_registers,
                                  .images = !options.store_directory.empty(),
+                                 // A profile counts what is executed, so it is to be in a segment.
+                                 .counters_aside = options.tier2.sampled && !options.profile_host,
                                  .profile = options.profile_host ? &profile_ : nullptr}),
       cache_(memory_, code_),
       superblocks_(frontend, code_, cache_, options_.superblocks,

@@ -24,7 +24,8 @@ void Engine::open_store() {
         frontend_.variant(),
         uint64_t{options_.max_block_insns} << 8 | uint64_t{options_.concurrent} << 0 |
             uint64_t{options_.spectre} << 1 | uint64_t{options_.vector_registers} << 2 |
-            uint64_t{tier2_.enabled()} << 3 | uint64_t{superblocks_.enabled()} << 4,
+            uint64_t{tier2_.enabled()} << 3 | uint64_t{superblocks_.enabled()} << 4 |
+            uint64_t{code_.counters_aside()} << 5,
         uint64_t{limits_.max_block_insns} << 32 | limits_.max_block_bytes};
     auto store = BlockStore::open({.directory = options_.store_directory,
                                    .max_bytes = options_.store_bytes,

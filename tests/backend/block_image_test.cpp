@@ -14,7 +14,8 @@ using jit::ExitReason;
 constexpr uint64_t kPage = Harness::kPage;
 constexpr uint32_t kThereCounter = 5, kHereCounter = 7, kThereSlot = 900, kHereSlot = 40;
 
-class BlockImageTest : public ::testing::Test {
+/// With counters in line, and out of it.
+class BlockImageTest : public ::testing::TestWithParam<bool> {
   protected:
     /// A block at `offset`, in the other code cache.
     CompiledBlock make(uint32_t offset, const std::function<void(ir::Builder&)>& build,
@@ -41,11 +42,11 @@ class BlockImageTest : public ::testing::Test {
     }
 
     jit::ImageMemory memory_;
-    CodeBuffer there_{size_t{8} << 20, {.images = true}};
-    Harness h_{size_t{8} << 20, {.images = true}};
+    CodeBuffer there_{size_t{8} << 20, {.images = true, .counters_aside = GetParam()}};
+    Harness h_{size_t{8} << 20, {.images = true, .counters_aside = GetParam()}};
 };
 
-TEST_F(BlockImageTest, AnExitHasItsNewNumberAndCanBeLinkedAndUnlinked) {
+TEST_P(BlockImageTest, AnExitHasItsNewNumberAndCanBeLinkedAndUnlinked) {
     for (const int64_t target : {int64_t{0x40}, int64_t{0x3040}}) {
         h_.reset();
         const CompiledBlock a = take(make(0, [&](ir::Builder& b) { add_one_and_leave(b, target); }));
@@ -68,12 +69,13 @@ TEST_F(BlockImageTest, AnExitHasItsNewNumberAndCanBeLinkedAndUnlinked) {
     }
 }
 
-TEST_F(BlockImageTest, ItCountsInItsNewCounter) {
+TEST_P(BlockImageTest, ItCountsInItsNewCounter) {
     const auto block = take(make(
                                 0, [](ir::Builder& b) { add_one_and_leave(b, 0x40); }, kThereCounter),
                             kHereCounter);
     ASSERT_TRUE(block);
     for (uint32_t k = 0; k < 10; ++k) h_.code.counters()[k] = 100;
+    unpatch_entry(h_.code, block, kHereCounter);
     run(block);
     for (uint32_t k = 0; k < 10; ++k) EXPECT_EQ(h_.code.counters()[k], k == kHereCounter ? 99u : 100u) << k;
     // It runs out: the engine is asked, by the new number, where to go on.
@@ -92,7 +94,7 @@ TEST_F(BlockImageTest, ItCountsInItsNewCounter) {
     EXPECT_EQ(h_.state().x[0], 2u);
 }
 
-TEST_F(BlockImageTest, ACounterIsNeitherLeftOutNorMadeUp) {
+TEST_P(BlockImageTest, ACounterIsNeitherLeftOutNorMadeUp) {
     const auto build = [](ir::Builder& b) { add_one_and_leave(b, 0x40); };
     const CompiledBlock counted = make(0, build, kThereCounter);
     EXPECT_EQ(take(counted).status, CompileStatus::TooComplex);
@@ -100,7 +102,7 @@ TEST_F(BlockImageTest, ACounterIsNeitherLeftOutNorMadeUp) {
     EXPECT_EQ(take(plain, kHereCounter).status, CompileStatus::TooComplex);
 }
 
-TEST_F(BlockImageTest, ItsConstantsComeWithIt) {
+TEST_P(BlockImageTest, ItsConstantsComeWithIt) {
     // The pools of the two code caches are not alike.
     make(0, [](ir::Builder& b) {
         b.set_v(3, b.emit(Op::VConst, Type::V128, {}, 0x1111'2222'3333'4444));
@@ -115,7 +117,7 @@ TEST_F(BlockImageTest, ItsConstantsComeWithIt) {
 }
 
 /// Whatever has been written into its code since it was compiled.
-TEST_F(BlockImageTest, ABlockThatIsInUseHasTheSameImage) {
+TEST_P(BlockImageTest, ABlockThatIsInUseHasTheSameImage) {
     const CompiledBlock next = make(0x40, [](ir::Builder& b) { add_one_and_leave(b, 0x44); });
     for (const int64_t target : {int64_t{0x40}, int64_t{0x3040}, int64_t{-1}}) {
         const CompiledBlock block = make(
@@ -142,7 +144,7 @@ TEST_F(BlockImageTest, ABlockThatIsInUseHasTheSameImage) {
     }
 }
 
-TEST_F(BlockImageTest, ItDependsOnNothingOfItsCodeCache) {
+TEST_P(BlockImageTest, ItDependsOnNothingOfItsCodeCache) {
     const auto build = [](ir::Builder& b) {
         b.set_x(1, b.emit(Op::Load, Type::I64, {b.get_x(2)}, 0, 3));
         b.set_v(1, b.emit(Op::VConst, Type::V128, {}, 0x0123'4567'89ab'cdef));
@@ -163,7 +165,7 @@ TEST_F(BlockImageTest, ItDependsOnNothingOfItsCodeCache) {
     EXPECT_TRUE(std::ranges::equal(first->constants, second->constants));
 }
 
-TEST_F(BlockImageTest, AnImageThatLeadsOutOfItselfIsRefused) {
+TEST_P(BlockImageTest, AnImageThatLeadsOutOfItselfIsRefused) {
     const CompiledBlock block = make(0, [](ir::Builder& b) {
         b.set_x(1, b.emit(Op::Load, Type::I64, {b.get_x(2)}, 0, 3));
         b.set_v(1, b.emit(Op::VConst, Type::V128, {}, 0x0123'4567'89ab'cdef));
@@ -214,7 +216,7 @@ TEST_F(BlockImageTest, AnImageThatLeadsOutOfItselfIsRefused) {
     EXPECT_EQ(placed(*image), CompileStatus::Ok);
 }
 
-TEST_F(BlockImageTest, WithoutTheOptionThereIsNone) {
+TEST_P(BlockImageTest, WithoutTheOptionThereIsNone) {
     CodeBuffer plain(size_t{8} << 20);
     ir::Block block = block_at(0);
     ir::Builder b(block);
@@ -224,6 +226,9 @@ TEST_F(BlockImageTest, WithoutTheOptionThereIsNone) {
     EXPECT_TRUE(relocations_of_last(plain, compiled).empty());
     EXPECT_FALSE(image_of(plain, compiled, {}, 0, memory_).has_value());
 }
+
+INSTANTIATE_TEST_SUITE_P(Counters, BlockImageTest, ::testing::Values(false, true),
+                         [](const auto& info) { return info.param ? "Aside" : "InLine"; });
 
 }  // namespace
 }  // namespace arclight::backend::testing
