@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -145,6 +146,23 @@ bool place_threads(const Placement& placement) {
     for (const Placed& one : all.placed) note(place(one.thread, one.group));
     errno = error;
     return placed;
+}
+
+bool go_to_core_outside(const CoreSet& taken) {
+    // place_threads() must not come in between.
+    const std::unique_lock guard(threads().lock, std::try_to_lock);
+    if (!guard.owns_lock()) return false;
+    const CoreSet cores = CoreSet::permitted();
+    // Neighbours come first: they are likely to share caches with the core that is left.
+    const int here = sched_getcpu();
+    for (unsigned i = 1; i <= CPU_SETSIZE; ++i) {
+        const unsigned core = (static_cast<unsigned>(std::max(here, 0)) + i) % CPU_SETSIZE;
+        if (!cores.contains(core) || taken.contains(core)) continue;
+        CoreSet one;
+        one.add(core);
+        return put_on(0, one) && put_on(0, cores);
+    }
+    return false;
 }
 
 PlacedThread::PlacedThread(ThreadRole role) {

@@ -55,6 +55,11 @@ Placement placement();
 /// How many cores the virtual CPUs were given; 0: they were not placed. Any thread, no lock.
 unsigned cores_of_vcpus();
 
+/// The calling thread, one of Vcpus, goes on on a core that it may run on and that is not one of `taken`; which ones it may run on
+/// stays as it is. The kernel offers no word for that but two changes of the set: what another process changes between
+/// them, some microseconds, is lost. False: there is no such core, or threads are placed just now (nobody waits for that).
+bool go_to_core_outside(const CoreSet& taken);
+
 /// For start_thread(), at the beginning and the end of each thread.
 class PlacedThread {
   public:

@@ -99,6 +99,7 @@ Result<void> enter(const RunOptions& options, const std::function<void()>& open_
         .vsock = has_device("virtio-vsock"),
         .io_uring = std::ranges::any_of(options.devices, uses_ring),
         .placement = options.placed(),
+        .hand_over = options.spin == SpinPolicy::HandOver,
         .colours = host::page_colourer() != nullptr,
         .snapshots = !options.snapshots.empty(),
         .char_servers =

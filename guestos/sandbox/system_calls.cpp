@@ -56,6 +56,7 @@ enum class When : uint8_t {
     Vsock,
     IoUring,
     Placement,
+    HandOver,
     Colours,
     Snapshots,
     CharServers,
@@ -279,7 +280,7 @@ constexpr Row kRows[] = {
     {SYS_timer_settime, kVcpus},
     {SYS_timer_delete, kVcpus},
     {SYS_epoll_ctl, kEvents},
-    {SYS_sched_getaffinity, kCompiler | kControl},
+    {SYS_sched_getaffinity, kVcpus | kCompiler | kControl},
 
     // ---- Files: of those that Landlock grants
     {SYS_close, kAll},
@@ -363,6 +364,7 @@ constexpr Row kRows[] = {
     {.number = SYS_fchmod, .roles = 0, .when = When::Vsock},
     {.number = SYS_recvmsg, .roles = 0, .when = When::Snapshots},  // a connection to an image's next server
     {.number = SYS_sched_setaffinity, .roles = kControl, .when = When::Placement},
+    {.number = SYS_sched_setaffinity, .roles = kVcpus, .first = equals(0, 0), .when = When::HandOver},
     // ---- Snapshots by name: in their directory
     snapshot_row(SYS_access),
     snapshot_row(SYS_copy_file_range),
@@ -475,6 +477,7 @@ bool is_needed(When when, const Needs& needs) {
         case When::Vsock: return needs.vsock;
         case When::IoUring: return needs.io_uring;
         case When::Placement: return needs.placement;
+        case When::HandOver: return needs.hand_over;
         case When::Colours: return needs.colours;
         case When::Snapshots: return needs.snapshots;
         case When::CharServers: return needs.char_servers;

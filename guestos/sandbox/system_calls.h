@@ -60,6 +60,7 @@ struct Needs {
     bool vsock = false;               ///< Unix sockets are made for the guest's connections
     bool io_uring = false;            ///< disks make rings (devices/virtio/io_ring.h)
     bool placement = false;           ///< threads are moved between the host's cores
+    bool hand_over = false;           ///< virtual CPUs go to other cores by themselves
     bool colours = false;             ///< guest memory has pages that were chosen
     bool snapshots = false;           ///< a directory has them by name
     bool char_servers = false;        ///< chardevs take clients

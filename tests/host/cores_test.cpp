@@ -103,5 +103,25 @@ TEST(Placement, ThreadsThatRunAndThreadsThatCome) {
     EXPECT_TRUE(place_threads(placement));
 }
 
+// The scheduler may move a thread at any time, but hardly between two lines.
+TEST(Cores, AThreadGoesToACoreOutside) {
+    std::thread([] {
+        const CoreSet permitted = CoreSet::permitted();
+        EXPECT_FALSE(go_to_core_outside(permitted)) << "there is no other";
+        unsigned tries = 0, there = 0;
+        for (unsigned core = 0; core < CPU_SETSIZE && tries < 32; core = (core + 1) % CPU_SETSIZE) {
+            if (!permitted.contains(core)) continue;
+            CoreSet taken;
+            for (unsigned other = 0; other < CPU_SETSIZE; ++other)
+                if (other != core) taken.add(other);
+            ++tries;
+            ASSERT_TRUE(go_to_core_outside(taken));
+            there += sched_getcpu() == static_cast<int>(core);
+            ASSERT_EQ(CoreSet::permitted(), permitted);
+        }
+        EXPECT_GT(there, 16u);
+    }).join();
+}
+
 }  // namespace
 }  // namespace arclight::host

@@ -135,6 +135,12 @@ MUTATIONS = (
         "(void)known_mapping(leaf.va, leaf.el != 0, leaf.pan, mapping);",
         ("machine_test",), r"^Vcpu\.TlbiOfAnAddressRewritesItsLeaf"),
     Mutation(
+        "siblings-on-one-core", "a CPU that waits for another one of its machine shares a core with it while another core has none",
+        "guestos/machine/cpu/vcpu_core.cpp",
+        "if (to.preempted && go_apart()) return;",
+        "",
+        ("machine_test",), r"^CpuGroup\.ACpuThatWaitsGoesToACoreOfItsOwn"),
+    Mutation(
         "interrupt-without-exit", "an interrupt for a CPU that runs leaves the virtual machine",
         "guestos/machine/cpu/cross_cpu_work.cpp",
         "if (napping_.load() == 0) return;",

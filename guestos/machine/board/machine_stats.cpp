@@ -102,6 +102,7 @@ static Json cpu_counters(const Vcpu& v) {
     for (unsigned i = 0; i < std::size(kHandOverCauses); ++i)
         c["hand_overs"][kHandOverCauses[i]] = s.hand_overs[i];
     c["waiters_woken"] = s.waiters_woken;
+    c["went_apart"] = s.went_apart;
     c["memory_loops"] = {{"runs", s.memory_loop_runs}, {"bytes", s.memory_loop_bytes}};
     c["naps"] = s.naps;
     c["nap_ns"] = s.nap_ns;

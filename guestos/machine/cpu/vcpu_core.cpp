@@ -11,6 +11,7 @@
 #include "guestos/machine/cpu/cpu_peers.h"
 #include "guestos/machine/cpu/nap_length.h"
 #include "guestos/machine/cpu/vcpu.h"
+#include "host/cores.h"
 
 namespace arclight::guestos {
 
@@ -56,6 +57,7 @@ void VcpuCore::spin(SpinCause cause) {
         return;
     }
     wake_waiters();  // two CPUs that wait for each other do not sleep both
+    if (to.preempted && go_apart()) return;
     const auto cpus = context.peers.cpus();
     const auto awake = static_cast<unsigned>(
         std::ranges::count_if(cpus, [](const Vcpu* other) { return !other->halted(); }));
@@ -99,6 +101,24 @@ VcpuCore::Target VcpuCore::hand_over_target() const {
             best = {&other, HandOverCause::User, true};
     }
     return best;
+}
+
+/// The host has put two CPUs of this machine on one core, where what one waits for comes only when that one sleeps, and leaves
+/// them there, since CPUs that sleep look like little load. So this one goes to a core that runs no other CPU of this
+/// machine. After Sukwong and Kim, "Is Co-scheduling Too Expensive for SMP VMs?" (EuroSys 2011), where the host's
+/// scheduler does so ("balance scheduling"). False: there is no such core, or it did not help just now.
+bool VcpuCore::go_apart() {
+    constexpr auto kHelps = 1ms;  // many times what it costs
+    const auto now = std::chrono::steady_clock::now();
+    if (now - went_apart_ < kHelps) return false;
+    host::CoreSet taken;
+    for (Vcpu* other : context.peers.cpus())
+        if (const int core = other->last_core().get(); core >= 0 && !other->work().outside())
+            taken.add(static_cast<unsigned>(core));
+    if (!host::go_to_core_outside(taken)) return false;
+    went_apart_ = now;
+    ++stats.went_apart;
+    return true;
 }
 
 void VcpuCore::end_naps(uint64_t cpus) {

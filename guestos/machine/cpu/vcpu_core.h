@@ -1,6 +1,7 @@
 // What the parts of one virtual CPU (Vcpu, FetchUnit, MemoryPath, ShadowPager) share.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "frontend/a64/system/cpu.h"
@@ -38,7 +39,7 @@ struct VcpuStats {
     uint64_t memory_loop_runs = 0, memory_loop_bytes = 0;  ///< of MemoryPath::run_loop()
     uint64_t direct_spaces = 0, direct_spaces_left = 0;    ///< given direct memory, and taken from again
     uint64_t hand_overs[static_cast<size_t>(HandOverCause::Count)] = {};  ///< naps, by why and to whom
-    uint64_t waiters_woken = 0;
+    uint64_t waiters_woken = 0, went_apart = 0;
 };
 
 /// For the owning thread, except `held`, `hand_over`, `last_core`, `work`, `lines` and `stats`, which say for themselves.
@@ -146,9 +147,11 @@ struct VcpuCore {
         bool preempted = false;  ///< by this thread
     };
     Target hand_over_target() const;
+    bool go_apart();
     void end_naps(uint64_t cpus);
 
     GuestSpin spin_;
+    std::chrono::steady_clock::time_point went_apart_;
 };
 
 }  // namespace arclight::guestos

@@ -2,7 +2,9 @@
 #include "guestos/machine/board/cpu_group.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include "host/cores.h"
 #include "tests/guestos/machine/test_machine.h"
 
 namespace arclight::guestos {
@@ -269,6 +271,32 @@ TEST(CpuGroup, ACpuThatGetsOnWakesThoseThatWaitForIt) {
     EXPECT_TRUE(M::wait_until([&] {
         m.group.cpu(1).hand_over().add_waiter(0);
         return stats.waiters_woken > 10;
+    }));
+    m.cell(counter(0)) = 1;
+    EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));
+}
+
+// Two on one core: what one waits for comes only while it sleeps itself.
+TEST(CpuGroup, ACpuThatWaitsGoesToACoreOfItsOwn) {
+    const host::CoreSet permitted = host::CoreSet::permitted();
+    if (permitted.count() < 2) GTEST_SKIP() << "one core";
+    host::CoreSet one;
+    for (unsigned core = 0; one.count() == 0; ++core)
+        if (permitted.contains(core)) one.add(core);
+    Waiting m(2);
+    write_counting_loop(m, M::kRam + 0x4000);
+    m.group.cpu(1).power_on(M::kRam + 0x4000, counter(1));
+    m.start();
+    const auto put = [&](unsigned cpu, const host::CoreSet& cores) {
+        ASSERT_EQ(sched_setaffinity(m.group.cpu(cpu).host_thread(), sizeof cores.set(), &cores.set()), 0);
+    };
+    ASSERT_TRUE(M::wait_until([&] { return m.turns() != 0 && m.cell(counter(1)) != 0; }));
+    put(1, one);
+    // The host's scheduler moves it, too, but may leave it for once.
+    EXPECT_TRUE(M::wait_until([&] {
+        put(0, one);
+        put(0, permitted);
+        return m.group.cpu(0).stats().went_apart != 0;
     }));
     m.cell(counter(0)) = 1;
     EXPECT_TRUE(M::wait_until([&] { return m.group.stopping(); }));

@@ -191,6 +191,7 @@ TEST(SandboxSystemCalls, RolesMayMakeTheirOwnOnly) {
         {{"a connection", SYS_connect, {kNone}}, {}},
         {{"more filters", SYS_seccomp, {SECCOMP_SET_MODE_FILTER, 0, 0}}, {}},
         {{"memory files", SYS_memfd_create, {0}}, {Control}},
+        {{"another core for itself", SYS_sched_setaffinity, {0}}, {Vcpu, KvmVcpu}},
     };
     for (const Case& c : cases)
         for (const ThreadRole role : kEveryRole) {
@@ -226,6 +227,14 @@ TEST(SandboxSystemCalls, WhatARunDoesNotNeedIsNotThere) {
         for (const Attempt& attempt : {opening, removing})
             expect_violation(in_jail(options, ThreadRole::Vcpu, [&] { return make(attempt); }), attempt,
                              ThreadRole::Vcpu);
+    const Attempt core{"another core", SYS_sched_setaffinity, {0}};
+    const Attempt others{"another thread's core", SYS_sched_setaffinity, {1}};
+    RunOptions naps = plain_options();
+    naps.spin = SpinPolicy::Nap;
+    EXPECT_FALSE(in_jail(plain_options(), ThreadRole::Vcpu, [&] { return make(core); }).violated);
+    expect_violation(in_jail(naps, ThreadRole::Vcpu, [&] { return make(core); }), core, ThreadRole::Vcpu);
+    expect_violation(in_jail(plain_options(), ThreadRole::Vcpu, [&] { return make(others); }), others,
+                     ThreadRole::Vcpu);
     RunOptions compiling = plain_options();
     compiling.jit = JitTier::Tier2;
     EXPECT_FALSE(in_jail(compiling, ThreadRole::Vcpu, [&] { return make(code); }).violated);
