@@ -16,7 +16,7 @@
 #include "guestos/sandbox/speculation.h"
 #include "host/cores.h"
 #include "host/file_hash.h"
-#include "jit/engine/cache_key.h"
+#include "jit/engine/cache_directory.h"
 #include "mmu/host_stage.h"
 
 namespace arclight::guestos {
@@ -34,11 +34,12 @@ void open_cache_key(RunOptions& options) {
         return;
     // Nor is the program's own file for a jail to read.
     if (options.jit_cache_blocks) host::program_hash();
-    auto key = jit::CacheKey::open(options.jit_cache_key, options.jit_cache);
-    if (key) {
-        options.opened_cache_key = std::move(*key);
+    // The directory is looked at here, too: both stores would complain of it.
+    auto cache = jit::OwnCache::open(options.jit_cache, options.jit_cache_key, nullptr);
+    if (cache) {
+        options.opened_cache_key = std::move(cache->key);
     } else {
-        fmt::print(stderr, "arclight: no compiled code is kept: {}\n", key.error());
+        fmt::print(stderr, "arclight: no compiled code is kept: {}\n", cache.error());
         options.jit_cache.clear();
     }
 }

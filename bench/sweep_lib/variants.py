@@ -79,8 +79,8 @@ def discover_arclight(settings):
     for accel in accels:
         for tier in tiers:
             options = (["--accel", accel] if accel else []) + (["--jit", tier] if tier else [])
-            if tier and tier != "tier1" and "--jit-cache" in out.stdout:
-                options += ["--jit-cache", "off"]  # every sample pays for its compilations
+            if "--jit-cache" in out.stdout:
+                options += ["--jit-cache", "off"]  # every sample pays for its translations
             name = "arclight " + ("/".join(w for w in (accel, tier) if w) or "default")
             variants.append(Variant(name, "arclight", options, labels={"accel": accel, "jit": tier}))
             if accel == "kvm" and getattr(settings, "fastmem", False):

@@ -39,12 +39,14 @@ int print_cpu_help() {
     return 0;
 }
 
-// As the guest's files (guestos/fetch/fetch-guest). `home`: another user's; empty: this one's. Empty: there is no home.
+// Its own variable, which may be "off"; else as the guest's files (guestos/fetch/fetch-guest). `home`: another user's; empty: this
+// one's. Empty: there is no home.
 std::string default_jit_cache(const std::string& home) {
     const auto variable = [](const char* name) {
         const char* value = std::getenv(name);
         return std::string(value != nullptr ? value : "");
     };
+    if (std::string own = variable("ARCLIGHT_JIT_CACHE"); !own.empty()) return own;
     for (const auto& [directory, below] :
          {std::pair(variable("ARCLIGHT_CACHE"), "/regions"),
           std::pair(variable("XDG_CACHE_HOME"), "/arclight/regions"),
@@ -107,8 +109,8 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
             if (!user) return complain("--user: " + user.error(), kExitUsage);
             home = user->home;
         }
-        if (words->jit_cache != "off")
-            options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
+        options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
+        if (options.jit_cache == "off") options.jit_cache.clear();
         options.jit_cache_key = jit_cache_key(home);
         options.jit_cache_blocks = words->jit_cache_blocks == "on" && !options.jit_cache.empty();
         options.host_cores = host::CoreSet::permitted();

@@ -352,15 +352,13 @@ void add_run_words(CLI::App& command, RunWords& words) {
 
     command
         .add_option("--jit-cache", words.jit_cache,
-                    "keep what LLVM compiled in DIR for the next run, or off; files without the code of "
-                    "this user's key "
-                    "are not used [~/.cache/arclight/regions]")
+                    "keep translated code in DIR for the next run, or off; files without the code of this "
+                    "user's key are not used [$ARCLIGHT_JIT_CACHE, ~/.cache/arclight/regions]")
         ->type_name("DIR|off")
         ->group(execution);
     command
-        .add_option(
-            "--jit-cache-blocks", words.jit_cache_blocks,
-            "keep tier 1's translations there too: a next run copies what this one had to translate [off]")
+        .add_option("--jit-cache-blocks", words.jit_cache_blocks,
+                    "keep tier 1's translations there, too, not only what LLVM compiled [off]")
         ->type_name("on|off")
         ->check(one_of({"on", "off"}))
         ->group(execution);

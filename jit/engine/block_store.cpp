@@ -45,7 +45,7 @@ constexpr size_t kManySegments = 4, kMostSegments = 8;
 /// No file is made bigger than this part of the room.
 constexpr uint64_t kMostMerged = 2;
 /// No run writes more than this part of the room.
-constexpr uint64_t kMostKept = 4;
+constexpr uint64_t kMostKept = 2;
 /// Of blocks that were taken out, in memory: a guest that makes code as it goes (a JVM) has ever more of them.
 constexpr size_t kMostHeldChunks = 128;
 /// A run that had to translate fewer bytes of guest code writes no file.
@@ -251,10 +251,10 @@ std::span<const char> BlockStore::kept_chunk(uint32_t number) const {
 
 /// Null: there is none.
 const BlockStore::Place* BlockStore::find_kept(uint64_t key, std::span<const std::byte> code) const {
-    const auto [first, last] = kept_.equal_range(key);
-    for (auto it = first; it != last; ++it)
-        if (const Place& place = places_[it->second]; place.may_be(key, code)) return &place;
-    return nullptr;
+    uint32_t number = 0;
+    return kept_.find(key, number, [&](uint32_t n) { return places_[n].may_be(key, code); })
+               ? &places_[number]
+               : nullptr;
 }
 
 // ---- Keeping
@@ -263,12 +263,15 @@ bool BlockStore::keep(const StoredBlock& block) {
     if (kept_bytes_ > options_.max_bytes / kMostKept || held_.size() >= kMostHeldChunks) return false;
     const uint64_t key = key_of(block.translation_flags, block.page_offset, block.grouping, block.guest_code,
                                 block.guest_code.size() < kLongKey ? kShortKey : kLongKey);
-    if (const Place* known = find_kept(key, block.guest_code);
+    // Within save() nobody looks for what was kept, and looking whether a block is there already, as one in twenty is, takes
+    // longer than keeping it twice.
+    const bool saving = draft_ != nullptr;
+    if (const Place* known = saving ? nullptr : find_kept(key, block.guest_code);
         known != nullptr && known->guest_bytes == block.guest_code.size())
         return true;
     const auto at = static_cast<uint32_t>(chunk_.size());
     if (!append_stored(block, chunk_)) return true;
-    kept_.emplace(key, static_cast<uint32_t>(places_.size()));
+    if (!saving) kept_.add(key, static_cast<uint32_t>(places_.size()));
     places_.push_back({.key = key,
                        .hash = hash_of(block.guest_code),
                        .guest_bytes = static_cast<uint32_t>(block.guest_code.size()),

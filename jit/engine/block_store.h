@@ -13,11 +13,11 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "jit/engine/cache_directory.h"
 #include "jit/engine/cache_key.h"
+#include "jit/engine/key_index.h"
 #include "jit/engine/stored_block.h"
 
 namespace arclight::jit {
@@ -92,8 +92,8 @@ class BlockStore {
     uint32_t chunks_ = 0;  ///< before it
     uint64_t kept_bytes_ = 0;
     std::vector<Place> places_;
-    std::unordered_multimap<uint64_t, uint32_t> kept_;  ///< in places_, by key
-    std::unique_ptr<Draft> draft_;                      ///< within save()
+    KeyIndex kept_;                 ///< in places_
+    std::unique_ptr<Draft> draft_;  ///< within save()
     Stats stats_;
 };
 

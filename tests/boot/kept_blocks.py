@@ -41,12 +41,15 @@ if os.access("/dev/kvm", os.R_OK | os.W_OK):
 for number, options in enumerate(worlds):
     name = " ".join(options)
     cache = os.path.join(guest.work, f"cache{number}")
-    options = [*options, *KEPT, "--jit-cache", cache]
+    # Where they are by default, which ctest has switched off for other tests.
+    os.environ["ARCLIGHT_JIT_CACHE"] = cache
+    options = [*options, *KEPT]
     runs = []
     for _ in range(2):
         result, translation = run(options)
         failures.check(result.status == 42 and result.output == expected.output, f"{name}: {result}\nnot {expected.text}")
         runs.append(translation)
+    os.environ["ARCLIGHT_JIT_CACHE"] = "off"
     first, second = runs
     failures.check(first["disk"]["files"] == 0 and second["disk"]["files"] == 1, f"{name}: {runs}")
     share = second["disk"]["guest_instructions"] / second["guest_instructions"]
@@ -89,11 +92,18 @@ failures.check(result.status == 42 and result.output == expected.output, f"after
 share = translation["disk"]["guest_instructions"] / translation["guest_instructions"]
 failures.check(translation["disk"]["files"] >= 1 and translation["disk"]["rejected"] == 0 and share > 0.9, f"after two: {share:.3f} {translation}")
 
+# Little room.
+small = os.path.join(guest.work, "small")
+result, translation = run([*worlds[0], *KEPT, "--jit-cache", small, "--jit-cache-size", "2M"])
+bytes_there = sum(os.path.getsize(os.path.join(small, file)) for file in os.listdir(small))
+failures.check(result.status == 42 and result.output == expected.output, f"little room: {result}\nnot {expected.text}")
+failures.check(0 < bytes_there < 2 << 20, f"little room: {bytes_there} bytes: {translation}")
+
 # No place for them is no reason not to run.
 unfit = os.path.join(guest.work, "open")
 os.mkdir(unfit)
 os.chmod(unfit, 0o777)
-result, translation = run([*worlds[0], *KEPT, "--jit-cache", unfit])
+result, translation = run(["--accel", "process", "--jit", "tiered", *KEPT, "--jit-cache", unfit])
 failures.check(result.status == 42 and b"others than this user may write" in result.error and len(result.error.splitlines()) == 1,
                f"a directory of others: {result}")
 # A home that cannot be written to.
