@@ -40,6 +40,8 @@ struct SharedStubs {
     const uint8_t* exit_runtime;
     const uint8_t* call_helper;
     const uint8_t* call_integer;  ///< of helpers with kCallInteger
+    const uint8_t*
+        call_scalable;  ///< as call_helper, with the arguments in access_value; keeps all registers
     const uint8_t* vector_call;
     const uint8_t* promote;
     const uint8_t* region_guard;

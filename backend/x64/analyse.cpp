@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backend/x64/block_values.h"
+#include "backend/x64/scalable_emitter.h"
 
 namespace arclight::backend {
 
@@ -147,7 +148,7 @@ void BlockValues::keep_compared(uint32_t index, const Inst& i) {
     }
 }
 
-void BlockValues::analyse(const ir::Block& block, bool with_groups) {
+void BlockValues::analyse(const ir::Block& block, bool with_groups, bool scalable_vectors) {
     block_ = &block;
     const auto& insts = block.insts;
     const uint32_t count = static_cast<uint32_t>(insts.size());
@@ -202,6 +203,12 @@ void BlockValues::analyse(const ir::Block& block, bool with_groups) {
         v.live = true;
         if (i.op == Op::GetX || i.op == Op::GetV || i.op == Op::GetFlags)
             observers.observe(slot_of(i), index);
+        if (i.op == Op::Scalable) {
+            const auto scalable = ir::Scalable::unpack(i.imm);
+            if (!scalable_vectors || !is_emitted(scalable)) observers.observe_all(index);
+            for (uint32_t left = vector_registers_of(scalable); left != 0; left &= left - 1)
+                observers.observe(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)), index);
+        }
         if (effects == 'M' || effects == 'X') observers.observe_all(index);
         if (i.op == Op::PairSecond || fold_shift(index, i)) continue;
         const uint16_t g = grouped_[index].group;

@@ -62,7 +62,8 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         out.body = as.here();
         as.set_class(jit::HostClass::Work);
         as.start_segment();
-        ctx_.values.analyse(block, buffer.grouping() && (!ctx_.fastmem || fastmem_grouping_));
+        ctx_.values.analyse(block, buffer.grouping() && (!ctx_.fastmem || fastmem_grouping_),
+                            ctx_.scalable_vectors);
         const uint32_t count = static_cast<uint32_t>(block.insts.size());
         size_t side = 0;
         for (uint32_t index = 0; index < count; ++index) {

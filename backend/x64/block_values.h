@@ -44,7 +44,8 @@ class BlockValues {
     /// One backward pass over the block: which instructions are live, where each value is used next, and how
     /// long each write of a guest register may be seen by somebody. `next_use` and `last_need` are those of the path that is
     /// being emitted: what its side paths need is needed up to the exits that they begin at.
-    void analyse(const ir::Block& block, bool group_accesses);
+    /// `scalable_vectors`: EmitContext's.
+    void analyse(const ir::Block& block, bool group_accesses, bool scalable_vectors);
 
     const ir::Block& block() const { return *block_; }
     /// The instruction that is being emitted, which is also its result.

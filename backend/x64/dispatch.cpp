@@ -7,6 +7,7 @@
 #include "backend/x64/fp_emitter.h"
 #include "backend/x64/integer_emitter.h"
 #include "backend/x64/memory_emitter.h"
+#include "backend/x64/scalable_emitter.h"
 #include "backend/x64/state_emitter.h"
 #include "backend/x64/vector_fp_emitter.h"
 #include "backend/x64/vector_integer_emitter.h"

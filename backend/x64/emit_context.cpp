@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "backend/x64/scalable_emitter.h"
 #include "jit/translation_flags.h"
 
 namespace arclight::backend {
@@ -13,7 +14,8 @@ EmitContext::EmitContext(jit::CodeBuffer& code_buffer, size_t size)
       regs(as, values, slots, flags),
       slots(as, values, regs, flags, faults, code_buffer.vector_registers()),
       flags(as, values, regs, slots, constants),
-      cold(as) {}
+      cold(as),
+      scalable_vectors(host_has_scalable_vectors() && !code_buffer.vector_registers()) {}
 
 void EmitContext::start_block(const ir::Block& block, uint32_t first_link) {
     first_link_slot = first_link;

@@ -47,6 +47,8 @@ struct EmitContext {
     uint32_t translation_flags = 0;
     bool serial = false;   ///< one CPU: atomics need no lock
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB
+    const bool
+        scalable_vectors;  ///< operations on them are emitted where is_emitted(), not done by the runtime
     std::vector<jit::LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< as in CompiledBlock
     uint8_t indirect_register = 0, indirect_kind = 0;

@@ -234,6 +234,21 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     t.call_helper = helper(call_host);
     t.call_integer = helper(call_integer);
 
+    // The same of a cold path: registers are kept, and the two arguments are in memory.
+    as_.align(16);
+    t.call_scalable = as_.here();
+    save(false);
+    as_.mov(rsi, qword[at(ARCLIGHT_STATE_DISP(access_value))]);
+    as_.mov(rdx, qword[at(ARCLIGHT_STATE_DISP(access_value) + 8)]);
+    as_.movzx(edi, ax);
+    as_.mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
+    as_.shr(eax, 16);
+    call_host(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
+    reload_tlb();
+    leave_if_requested();
+    restore();
+    as_.ret();
+
     // eax = exit_info of a region's exit to rcx: an indirect one has stored both (IrLowering::lower_indirect_exit).
     const auto load_region_exit = [&] {
         as_.mov(eax, dword[at(ARCLIGHT_STATE_DISP(exit_info))]);

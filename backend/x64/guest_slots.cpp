@@ -82,12 +82,17 @@ void GuestSlots::get_slot(unsigned slot, Ref result) {
     // Only IR that does not forward guest registers reads one that it wrote.
     if (slot == kFlagsSlot) {
         if (newest_.flags_dirty) write_back_flags();
-    } else if (slot_dirty(slot)) {
-        store_slot(slot, location_of(slot));
-        newest_.dirty &= ~(uint64_t{1} << slot);
-        add_home(newest_.slot[slot], slot);
+    } else {
+        store(slot);
     }
     add_home(result, slot);
+}
+
+void GuestSlots::store(unsigned slot) {
+    if (!slot_dirty(slot)) return;
+    store_slot(slot, location_of(slot));
+    newest_.dirty &= ~(uint64_t{1} << slot);
+    add_home(newest_.slot[slot], slot);
 }
 
 void GuestSlots::set_slot(unsigned slot, Ref value) {

@@ -56,6 +56,10 @@ class GuestSlots {
     void write_back_value(Ref r);
     /// A helper is about to write guest state: values that live in slots' memory move elsewhere.
     void drop_all_homes();
+    /// The slot's memory is about to change: values that live there alone move elsewhere.
+    void drop_home(unsigned slot);
+    /// Writes a slot back, but NZCV's, that this instruction needs in memory.
+    void store(unsigned slot);
 
     /// The vector register that the slot lives in, if it does in one; kNone is no slot.
     std::optional<Xmm> vector_home(unsigned slot) const;
@@ -83,8 +87,6 @@ class GuestSlots {
         return s == kFlagsSlot ? newest_.flags_dirty : (newest_.dirty >> s & 1) != 0;
     }
     void add_home(Ref r, unsigned slot);
-    /// The slot's memory is about to change: values that live there alone move elsewhere.
-    void drop_home(unsigned slot);
     void store_slot(unsigned slot, const SavedLocation& from);
     void store_in_vector(const Xmm& home, const SavedLocation& from);
     SavedLocation location_of(unsigned slot) const;

@@ -34,7 +34,7 @@ class MemoryEmitter : public Emitter {
     void emit_store(const Inst& i);
     void emit_store_vector(const Inst& i);
 
-  private:
+  protected:
     /// Where an access is, as a guest address.
     struct Place {
         Reg64 base;

@@ -1,6 +1,8 @@
 // A64's own translation flags, beside those of jit/translation_flags.h.
 #pragma once
 
+#include <bit>
+
 #include "jit/translation_flags.h"
 
 namespace arclight::frontend::a64::translation_flag {
@@ -24,20 +26,31 @@ inline constexpr uint32_t kPacUsed = 1u << 14;
 inline constexpr uint32_t kFpAlternative =
     1u << 15;  ///< FPCR.AH, with kFpSlow: NaNs keep their signs in FNEG and FABS
 inline constexpr uint32_t kFpMerges = 1u << 16;  ///< FPCR.NEP: scalar results leave the elements above them
-/// The CPU has vectors of more than 128 bits: what writes a V register clears what is above it.
-inline constexpr uint32_t kClearsUpper = 1u << 17;
+/// With kBranchTypes, SCTLR_EL1.BT0 or BT1 of this EL. No code differs: jump caches do (FetchUnit).
+inline constexpr uint32_t kStrictLandings = 1u << 17;
 inline constexpr uint32_t kPacCodeUntagged = 1u << 18;  ///< no half of the address space has tags on fetches
 inline constexpr uint32_t kPacDataUntagged = 1u << 19;  ///< nor on data
 inline constexpr uint32_t kBranchTypes = 1u << 20;      ///< a guarded page has been met: system/branch_type.h
 inline constexpr uint32_t kGuarded = 1u << 21;          ///< of the block's page, not of the CPU
-/// With kBranchTypes, SCTLR_EL1.BT0 or BT1 of this EL. No code differs: jump caches do (FetchUnit).
-inline constexpr uint32_t kStrictLandings = 1u << 22;
-inline constexpr uint32_t kSveTrap = 1u
-                                     << 23;  ///< CPACR_EL1.ZEN traps SVE at this EL. Not of CPUs without SVE
+/// Of CPUs with SVE, a field: the length of vectors (ZCR_EL1.LEN), from 0 for 128 bits on, or that CPACR_EL1.ZEN traps SVE at
+/// this EL, where it has no length. Of others it is 0.
+inline constexpr unsigned kVectorLengthShift = 22;
+inline constexpr uint32_t kVectorLength = 3u << kVectorLengthShift, kSveTrap = kVectorLength;
+constexpr bool traps_sve(uint32_t translation_flags) {
+    return (translation_flags & kVectorLength) == kSveTrap;
+}
+/// The field for vectors of so many bytes: 16, 32 or 64.
+constexpr uint32_t vector_length_flags(uint32_t bytes) {
+    return static_cast<uint32_t>(std::countr_zero(bytes) - 4) << kVectorLengthShift;
+}
+/// Bytes of a vector register where SVE is not trapped.
+constexpr unsigned vector_bytes(uint32_t translation_flags) {
+    return 16u << ((translation_flags & kVectorLength) >> kVectorLengthShift);
+}
 
 static_assert(((kEl1 | kSpElx | kFpTrap | kAlignCheck | kSpAlignCheck | kIllegal | kZeroTrap | kBreakpoints |
                 kUao | kPacUsed | kFpAlternative | kFpMerges | kPacCodeUntagged | kPacDataUntagged |
-                kBranchTypes | kGuarded | kStrictLandings | kClearsUpper | kSveTrap) &
+                kBranchTypes | kGuarded | kStrictLandings | kVectorLength) &
                ~kFrontendMask) == 0);
 
 }  // namespace arclight::frontend::a64::translation_flag

@@ -171,6 +171,7 @@ void SuperblockBuilder::append(ir::Builder& builder, ir::Ref end) {
                 out.insts.push_back(i);
                 refs_[k] = static_cast<ir::Ref>(out.insts.size() - 1);
                 if (i.op == ir::Op::CallRuntime && (i.aux & ir::kCallWritesState) != 0) builder.reset();
+                if (i.op == ir::Op::Scalable || i.op == ir::Op::ScalableAccess) builder.forget_vectors();
                 if (const auto way = std::ranges::find(ways_, k, &Way::exit); way != ways_.end())
                     offer_side(builder, static_cast<int64_t>(i.imm), reach_ * way->share);
         }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "jit/ir/condition.h"
+#include "jit/ir/scalable.h"
 #include "jit/reference/reference.h"
 #include "jit/runtime_entries.h"
 
@@ -282,6 +283,13 @@ bool Interpreter::step(const Inst& i) {
                 reinterpret_cast<HelperFn>(const_cast<void*>(state_.runtime.entry[kFirstHelper + i.imm]));
             set(fn(state_, p[0], p[1], p[2]));
             return state_.exit_request != 0 || (i.aux & kCallEndsBlock) != 0;
+        }
+        case Op::Scalable:
+        case Op::ScalableAccess: {
+            const auto fn = reinterpret_cast<HelperFn>(
+                const_cast<void*>(state_.runtime.entry[kFirstHelper + scalable_id(i.aux)]));
+            fn(state_, arg(0), arg(1), 0);
+            return state_.exit_request != 0;
         }
         case Op::MemoryLoop:
             if (arg(0) != 0)

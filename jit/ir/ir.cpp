@@ -152,4 +152,11 @@ Ref Builder::call(Type result, uint64_t id, std::initializer_list<Ref> args, uin
     return r;
 }
 
+void Builder::scalable(Op op, uint64_t operation, Ref first, Ref second, Ref scalar, uint32_t aux) {
+    emit(op, Type::Void, {first, second, scalar}, operation, aux);
+    forget_vectors();
+}
+
+void Builder::forget_vectors() { std::ranges::fill(known_.v, kNoRef); }
+
 }  // namespace arclight::jit::ir

@@ -199,6 +199,12 @@ class Builder {
     /// A C++ helper; forgets cached registers when aux says that it writes state.
     Ref call(Type result, uint64_t id, std::initializer_list<Ref> args, uint32_t aux);
 
+    /// Scalable or ScalableAccess (scalable.h): `first` and `second` are the call's arguments, `scalar` is what the operation has of
+    /// its own.
+    void scalable(Op op, uint64_t operation, Ref first, Ref second, Ref scalar, uint32_t aux);
+    /// Vector registers have changed without SetV.
+    void forget_vectors();
+
     /// Guest registers that are known to hold addresses relative to the block's page are written once more, relative to the
     /// page that is `delta` bytes further on, which an EnterPage has just made the block's.
     void rebase_addresses(int64_t delta);

@@ -79,6 +79,7 @@ TEST(CpuChoice, LengthsOfVectors) {
     EXPECT_EQ(features("a64fx,sve=on"), features("a64fx").with(Feature::Sve512));
     EXPECT_FALSE(features("neoverse-v1,sve=on").has(Feature::Sve2));
     EXPECT_TRUE(features("neoverse-v1,sve=on").has(Feature::SveI8mm));
+    EXPECT_TRUE(features("neoverse-v1,sve=on").has(Feature::SveBf16));
     EXPECT_TRUE(features("neoverse-n2,sve=on").has(Feature::SveBitPerm));
     EXPECT_FALSE(features("neoverse-n2,sve=on").has(Feature::Sve256)) << "it has vectors of 128 bits";
     EXPECT_FALSE(features("max,sve=on,sm4=off").has(Feature::SveSm4));

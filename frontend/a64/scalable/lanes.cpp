@@ -149,8 +149,7 @@ void FpNegate(Machine& m) { m.set_z(m.d, select(m, m.governing(), negated(m, m.z
 void FpMagnitude(Machine& m) { m.set_z(m.d, select(m, m.governing(), magnitude(m, m.z(m.n)), m.z(m.d))); }
 /// With 0.5 or 1 (k = 0), 0.5 or 2 (1), 0 or 1 (2); x: as the first operand.
 void FpImmediate(Machine& m) {
-    const uint64_t low = m.k == 2 ? 0 : fp_half(m.size), high = m.k == 1 ? fp_two(m.size) : fp_one(m.size);
-    const Vector imm = repeated(m, m.size, m.imm != 0 ? high : low);
+    const Vector imm = repeated(m, m.size, fp_operand(m.size, m.k, m.imm != 0));
     m.x != 0 ? binary_merging(m, imm, m.z(m.d), m.z(m.d)) : binary_merging(m, m.z(m.d), imm, m.z(m.d));
 }
 /// d = n * (element imm of each 128 bits of m); and d += or -= (k) that.
@@ -172,15 +171,7 @@ void FpMultiplyAddIndexed(Machine& m) {
 }
 /// Bits of all of the vector: as the table's rows of AND and others without a predicate.
 void BitwiseImmediate(Machine& m) {
-    // DecodeBitMasks (ARM ARM J1); the handler has refused what is reserved.
-    const unsigned n = m.imm >> 12, r = m.imm >> 6 & 63, s = m.imm & 63;
-    const unsigned log2 = 31 - static_cast<unsigned>(std::countl_zero(n << 6 | (~s & 63)));
-    const unsigned width = 1u << log2, ones = (s & (width - 1)) + 1, rotation = r & (width - 1);
-    const uint64_t element_mask = width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1;
-    uint64_t mask = ones == 64 ? ~uint64_t{0} : (uint64_t{1} << ones) - 1;
-    if (rotation != 0) mask = (mask >> rotation | mask << (width - rotation)) & element_mask;
-    for (unsigned w = width; w < 64; w *= 2) mask |= mask << w;
-    const Vector imm = repeated(m, 3, mask);
+    const Vector imm = repeated(m, 3, bitwise_immediate(m.imm));  // the handler has refused what is reserved
     m.set_z(m.d, m.variant == 0 ? imm : map(m, lane_op(m), m.z(m.d), imm));
 }
 

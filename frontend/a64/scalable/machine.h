@@ -59,6 +59,18 @@ constexpr uint64_t zero_extend(unsigned size, uint64_t value) {
     return value << unused >> unused;
 }
 
+/// The number of elements of a vector that a pattern of PTRUE and CNT names (DecodePredCount).
+constexpr unsigned pattern_count(unsigned vector_bytes, unsigned pattern, unsigned element_size) {
+    const unsigned count = vector_bytes >> element_size;
+    const auto if_enough = [&](unsigned wanted) { return wanted <= count ? wanted : 0; };
+    if (pattern == 0) return std::bit_floor(count);
+    if (pattern <= 8) return if_enough(pattern);
+    if (pattern <= 13) return if_enough(16u << (pattern - 9));
+    if (pattern == 29) return count - count % 4;
+    if (pattern == 30) return count - count % 3;
+    return pattern == 31 ? count : 0;
+}
+
 struct Machine : Operation {
     Machine(jit::GuestState& guest, Memory* accesses, const Operation& operation)
         : Operation(operation), state(guest), memory(accesses), bytes(guest.vector_bytes) {}
@@ -124,16 +136,8 @@ struct Machine : Operation {
         set_nzcv((result >> first & 1) != 0, (result & mask) == 0, (result >> last & 1) == 0, false);
     }
 
-    /// The number of elements that a pattern of PTRUE and CNT names (DecodePredCount).
     unsigned pattern_count(unsigned pattern, unsigned element_size) const {
-        const unsigned count = bytes >> element_size;
-        const auto if_enough = [&](unsigned wanted) { return wanted <= count ? wanted : 0; };
-        if (pattern == 0) return std::bit_floor(count);
-        if (pattern <= 8) return if_enough(pattern);
-        if (pattern <= 13) return if_enough(16u << (pattern - 9));
-        if (pattern == 29) return count - count % 4;
-        if (pattern == 30) return count - count % 3;
-        return pattern == 31 ? count : 0;
+        return scalable::pattern_count(bytes, pattern, element_size);
     }
     /// A predicate of which the first `count` elements are true.
     uint64_t first_elements(unsigned count, unsigned element_size) const {

@@ -1,4 +1,5 @@
 // Elements moved between and within vectors, and to and from scalars.
+#include "frontend/a64/scalable/immediates.h"
 #include "frontend/a64/scalable/machine.h"
 #include "frontend/a64/scalable/variants.h"
 
@@ -26,15 +27,6 @@ void DuplicateImmediate(Machine& m) {
     const auto value = static_cast<uint64_t>(sign_extend(0, m.imm)) << (m.s != 0 ? 8 : 0);
     each(m, [&](unsigned) { return value; });
 }
-namespace {
-/// VFPExpandImm.
-uint64_t fp_immediate(unsigned size, uint32_t imm) {
-    const uint64_t sign = imm >> 7 & 1, b = imm >> 6 & 1, low = imm & 0x3f;
-    if (size == 3) return sign << 63 | (b ^ 1) << 62 | (b != 0 ? uint64_t{0xff} : 0) << 54 | low << 48;
-    if (size == 2) return sign << 31 | (b ^ 1) << 30 | (b != 0 ? uint64_t{0x1f} : 0) << 25 | low << 19;
-    return sign << 15 | (b ^ 1) << 14 | (b != 0 ? uint64_t{3} : 0) << 12 | low << 6;
-}
-}  // namespace
 void CopyFpImmediate(Machine& m) {
     const uint64_t g = m.governing(), value = fp_immediate(m.size, m.imm);
     const Vector old = m.z(m.d);

@@ -107,6 +107,7 @@ void write_cpacr(Cpu& cpu, const SysregRow&, uint64_t value) {
 void write_zcr(Cpu& cpu, const SysregRow&, uint64_t value) {
     cpu.registers.zcr = value & 15;
     update_vector_length(cpu);
+    update_translation_flags(cpu);
 }
 
 // A new table flushes nothing: software changes the ASID or invalidates, as it must on any CPU with a TLB.
@@ -178,7 +179,7 @@ SystemResult trap_fp(const Cpu& cpu, const SysregRow&, bool) {
     return {SystemResult::Kind::Trap, syndrome::fp_trap()};
 }
 SystemResult trap_sve(const Cpu& cpu, const SysregRow& row, bool write) {
-    if ((cpu.state.translation_flags & translation_flag::kSveTrap) != 0)
+    if (translation_flag::traps_sve(cpu.state.translation_flags))
         return {SystemResult::Kind::Trap, syndrome::sve_trap()};
     return trap_fp(cpu, row, write);
 }

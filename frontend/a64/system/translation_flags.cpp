@@ -27,12 +27,11 @@ uint32_t pac_flags(const Cpu& cpu) {
     return m;
 }
 
-/// CPACR_EL1.ZEN is as FPEN. The length of vectors is no flag: what depends on it reads GuestState::vector_bytes.
+/// CPACR_EL1.ZEN is as FPEN.
 uint32_t scalable_flags(const Cpu& cpu) {
-    uint32_t m = cpu.config.features.has(Feature::Sve256) ? translation_flag::kClearsUpper : 0;
     const unsigned zen = cpu.registers.cpacr >> 16 & 3;
-    if (cpu.el == 1 ? (zen & 1) == 0 : zen != 3) m |= translation_flag::kSveTrap;
-    return m;
+    if (cpu.el == 1 ? (zen & 1) == 0 : zen != 3) return translation_flag::kSveTrap;
+    return translation_flag::vector_length_flags(cpu.state.vector_bytes);
 }
 
 }  // namespace

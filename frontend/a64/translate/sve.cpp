@@ -8,7 +8,7 @@ namespace arclight::frontend::a64::translate {
 
 /// CheckSVEEnabled: the trap of SVE comes before that of floating point.
 bool check_sve_enabled(TranslationContext& t) {
-    if ((t.translation_flags & translation_flag::kSveTrap) == 0) return check_fp_enabled(t);
+    if (!translation_flag::traps_sve(t.translation_flags)) return check_fp_enabled(t);
     return raise(t, jit::ExitReason::Undefined, kUndefinedSveTrap);
 }
 
@@ -27,11 +27,13 @@ Operation operation_of(Scalable kind, unsigned with, const Fields& f) {
 }
 
 bool emit(TranslationContext& t, const Operation& o) {
+    if (emit_scalar(t, o) || emit_lanes(t, o)) return true;
     call(t, Helper::Scalable, {t.ir.i64(o.first()), t.ir.i64(o.second())});
     return true;
 }
 
 bool emit_access(TranslationContext& t, const Operation& o) {
+    if (emit_predicate_access(t, o) || emit_contiguous(t, o)) return true;
     call(t, Helper::ScalableMemory, {t.ir.i64(o.first()), t.ir.i64(o.second())});
     return true;
 }

@@ -18,6 +18,8 @@ void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t 
     TranslationContext t{
         .ir = builder, .translation_flags = translation_flags, .decoder = decoder, .offset = offset};
 
+    // A V register that is written is zero above its 128 bits, where a CPU has vectors of more.
+    const bool clears_upper = decoder.features().has(Feature::Sve256);
     size_t limit = std::clamp(max_insns, 1u, kMaxBlockInsns);
     if (translation_flags & translation_flag::kSingleStep) limit = 1;
     limit = std::min(limit, code.size());
@@ -39,7 +41,7 @@ void translate_block(ir::Block& block, std::span<const uint32_t> code, uint32_t 
         }
         const size_t first = block.insts.size();
         if (!dispatch(t)) return;
-        if (translation_flags & translation_flag::kClearsUpper) translate::clear_upper(t, first);
+        if (clears_upper) translate::clear_upper(t, first);
         if (t.side_exits >= kMaxSideExits) break;
     }
     translate::exit_to_next(t);

@@ -181,16 +181,17 @@ TEST(Features, ScalableExtensionsAreThereEachForItself) {
 /// What writes a V register clears what is above it, if there may be something.
 TEST(Features, VectorWritesClearWhatIsAbove) {
     static constexpr uint32_t kLoad = 0xad40'0440;  // ldp q0, q1, [x2]
-    const auto clears = [](uint32_t flags) {
+    const auto clears = [](FeatureSet features) {
         ir::Block block;
-        translate_block(block, std::span(&kLoad, 1), 0x40, flags, 1);
+        translate_block(block, std::span(&kLoad, 1), 0x40, 0, 1, Decoder(features));
         return std::ranges::count_if(block.insts, [](const ir::Inst& i) {
             return i.op == ir::Op::StoreField && i.imm >= offsetof(jit::GuestState, z_upper) &&
                    i.imm < offsetof(jit::GuestState, p);
         });
     };
-    EXPECT_EQ(clears(0), 0);
-    EXPECT_EQ(clears(translation_flag::kClearsUpper), 2 * 3);
+    EXPECT_EQ(clears(kUsualFeatures), 0);
+    EXPECT_EQ(clears(kUsualFeatures.with(Feature::Sve128)), 0);
+    EXPECT_EQ(clears(kUsualFeatures.with(Feature::Sve256)), 2 * 3);
 }
 
 TEST(Features, AFrontendTranslatesForItsCpus) {

@@ -203,6 +203,8 @@ TEST(CpuModels, SomeByHand) {
     EXPECT_FALSE(has("cortex-a76", Feature::TlbiOs));
     EXPECT_TRUE(has("cortex-a710", Feature::TlbiRange));
     EXPECT_FALSE(has("neoverse-v1", Feature::E0pd));
+    EXPECT_TRUE(has("neoverse-v1", Feature::Bf16));
+    EXPECT_FALSE(has("neoverse-v1", Feature::Ebf16));
     EXPECT_TRUE(has("neoverse-n2", Feature::E0pd));
     EXPECT_FALSE(has("a64fx", Feature::Ras));
     EXPECT_FALSE(has("a64fx", Feature::Granule16));

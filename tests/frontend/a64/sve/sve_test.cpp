@@ -9,95 +9,28 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "frontend/a64/decode/encoding.h"
-#include "frontend/a64/scalable/execute.h"
-#include "frontend/a64/translate/translator.h"
-#include "jit/ir/interpreter.h"
-#include "jit/runtime_entries.h"
 #include "tests/frontend/a64/sve/case.h"
+#include "tests/frontend/a64/sve/engine.h"
 
 namespace arclight::frontend::a64 {
 namespace {
 
+using sve_engine::Engine;
+using sve_engine::Way;
 using sve_test::Case;
+using sve_test::kQuiet;
 using sve_test::Result;
 using sve_test::State;
 
-/// Two pages between others that are not there.
-class TestMemory : public scalable::Memory, public ir::InterpreterMemory {
-  public:
-    std::array<uint8_t, sve_test::kMemoryBytes> bytes{};
-    std::optional<uint64_t> fault;
-    bool is_undefined = false;
-
-    bool load(uint64_t va, unsigned size, uint64_t& value) override { return move(va, size, &value, false); }
-    bool store(uint64_t va, unsigned size, uint64_t value) override { return move(va, size, &value, true); }
-    bool try_load(uint64_t va, unsigned size, uint64_t& value) override {
-        const bool done = move(va, size, &value, false);
-        fault.reset();
-        return done;
-    }
-    void undefined() override { is_undefined = true; }
-    bool access(jit::GuestState&, const jit::MemoryAccess&) override { return false; }
-
-  private:
-    bool move(uint64_t va, unsigned size, void* value, bool write) {
-        for (unsigned i = 0; i < 1u << size; ++i)
-            if (va + i - sve_test::kMemory >= bytes.size()) return fault = va + i, false;
-        uint8_t* host = bytes.data() + (va - sve_test::kMemory);
-        write ? std::memcpy(host, value, size_t{1} << size) : std::memcpy(value, host, size_t{1} << size);
-        return true;
-    }
-};
-
-uint64_t run_operation(jit::GuestState& s, uint64_t first, uint64_t second, uint64_t) {
-    auto& memory = *static_cast<TestMemory*>(s.cpu);
-    scalable::execute(s, &memory, scalable::Operation::unpack(first, second));
-    if (memory.fault || memory.is_undefined) s.exit_request = 1;
-    return 0;
-}
-
 const FeatureSet kSve = kScalableFeatures;
 
-Result run_here(const Case& c, State& s) {
-    static const Decoder decoder(kSve);
-    static TestMemory memory;
-    sve_test::fill(s, memory.bytes.data(), c);
-    memory.fault.reset();
-    memory.is_undefined = false;
-    const auto guest = std::make_unique<jit::GuestState>();
-    guest->cpu = &memory;
-    guest->vector_bytes = c.vector_bytes;
-    for (const Helper helper : {Helper::Scalable, Helper::ScalableMemory})
-        guest->runtime.entry[jit::kFirstHelper + static_cast<unsigned>(helper)] =
-            reinterpret_cast<const void*>(&run_operation);
-    std::memcpy(guest->x, s.x, sizeof s.x);
-    guest->flags = jit::flags_from_nzcv(static_cast<uint32_t>(s.nzcv));
-    guest->fpcr = static_cast<uint32_t>(s.fpcr);
-    std::memcpy(guest->p, s.p, sizeof s.p);
-    for (unsigned i = 0; i < 32; ++i) {
-        std::memcpy(&guest->v[i], s.z[i], 16);
-        std::memcpy(guest->z_upper[i].b + 16, s.z[i] + 16, 48);
-    }
-    ir::Block block;
-    translate_block(block, std::span(&c.insn, 1), 0x40, 0, 1, decoder);
-    ir::Interpreter(*guest, memory).run(block);
-    if (guest->exit_reason == jit::ExitReason::Undefined || memory.is_undefined) return {1, 0};
-    if (memory.fault) return {2, *memory.fault / sve_test::kPage};
-    std::memcpy(s.x, guest->x, sizeof s.x);
-    s.nzcv = jit::nzcv_from_flags(guest->flags);
-    s.fpsr = guest->fpsr;
-    std::memcpy(s.p, guest->p, sizeof s.p);
-    for (unsigned i = 0; i < 32; ++i) {
-        std::memcpy(s.z[i], &guest->v[i], 16);
-        std::memcpy(s.z[i] + 16, guest->z_upper[i].b + 16, 48);
-    }
-    return {0, sve_test::sum_of(s, memory.bytes.data(), c)};
+Result run_here(const Case& c, State& s, Way way) {
+    static Engine engine(kSve);
+    return engine.run(c, s, way);
 }
 
 std::string temporary(const char* what) {
@@ -236,7 +169,7 @@ TEST(Sve, EveryRowHasTheResultsThatWereKept) {
         uint64_t sum = 0;
         for (const Case& c : cases_of(row, decoder)) {
             State state;
-            const Result r = run_here(c, state);
+            const Result r = run_here(c, state, Way::Interpreted);
             sum = sve_test::mix(sve_test::mix(sum, r.status), r.sum);
         }
         const auto* kept =
@@ -248,6 +181,75 @@ TEST(Sve, EveryRowHasTheResultsThatWereKept) {
     }
     EXPECT_EQ(lines, "")
         << "sums.inc has others. If the rows are right (SveQemu says so), it gets these lines";
+}
+
+/// What the back end does itself has the results that the runtime has.
+TEST(Sve, CompiledCodeHasTheSameResults) {
+    const Decoder decoder(kSve);
+    for (const Encoding& row : encodings()) {
+        if (!is_sve(row)) continue;
+        for (const Case& c : cases_of(row, decoder)) {
+            State state, compiled;
+            const Result wanted = run_here(c, state, Way::Interpreted);
+            for (const Way way : {Way::Compiled, Way::CompiledReadOnly, Way::CompiledWithoutTlb}) {
+                if (c.memory == 0 && way != Way::Compiled) continue;
+                const Result r = run_here(c, compiled, way);
+                ASSERT_TRUE(r.status == wanted.status && r.sum == wanted.sum)
+                    << row.name << ' ' << std::hex << c.insn << std::dec << ", vectors of " << c.vector_bytes
+                    << ", way " << static_cast<int>(way) << ": status " << r.status << ", not "
+                    << wanted.status << '\n'
+                    << (r.status == 0 && wanted.status == 0 ? differences(compiled, state, c) : "");
+            }
+        }
+    }
+}
+
+/// Of instructions that compilers make loops of.
+TEST(Sve, LoopsCallNothing) {
+    if (__builtin_cpu_supports("avx512bw") == 0 || __builtin_cpu_supports("avx512dq") == 0)
+        GTEST_SKIP() << "no AVX-512";
+    constexpr uint32_t kLoop[] = {
+        0x2598'e3e1,  // ptrue p1.s
+        0x25a6'1ca2,  // whilelo p2.s, x5, x6
+        0x04a0'e3e7,  // cntw x7
+        0xa545'4800,  // ld1w {z0.s}, p2/z, [x0, x5, lsl #2]
+        0xa540'a801,  // ld1w {z1.s}, p2/z, [x0]
+        0xa445'4804,  // ld1b {z4.s}, p2/z, [x0, x5]
+        0x6581'0822,  // fmul z2.s, z1.s, z1.s
+        0x65a1'0402,  // fmla z2.s, p1/m, z0.s, z1.s
+        0x6580'8402,  // fadd z2.s, p1/m, z2.s, z0.s
+        0x25b8'c0e3,  // mov z3.s, #7
+        0x04a3'0084,  // add z4.s, z4.s, z3.s
+        0x0483'c464,  // mad z4.s, p1/m, z3.s, z3.s
+        0x0463'9c84,  // lsl z4.s, z4.s, #3
+        0x0491'2885,  // movprfx z5.s, p2/m, z4.s
+        0x0488'0865,  // smax z5.s, p2/m, z5.s, z3.s
+        0x2583'0893,  // cmpgt p3.s, p2/z, z4.s, #3
+        0x6590'2854,  // fcmgt p4.s, p2/z, z2.s, #0.0
+        0x05a5'cc86,  // sel z6.s, p3, z4.s, z5.s
+        0x0530'4065,  // punpklo p5.h, p3.b
+        0x05f3'38c7,  // uunpkhi z7.d, z6.s
+        0x2550'c460,  // ptest p1, p3.b
+        0x04a1'4008,  // index z8.s, #0, #1
+        0x05a0'38a9,  // mov z9.s, w5
+        0xe545'4802,  // st1w {z2.s}, p2, [x0, x5, lsl #2]
+        0xe4c0'e806,  // st1h {z6.s}, p2, [x0]
+        0xe580'4000,  // str z0, [x0]
+        0x8580'4401,  // ldr z1, [x0, #1, mul vl]
+        0xe580'0001,  // str p1, [x0]
+        0x8580'0006,  // ldr p6, [x0]
+        0x04b0'e3e5,  // incw x5
+        0x0426'5026,  // addvl x6, x6, #1
+    };
+    Engine engine(kSve);
+    for (const uint32_t bytes : {16u, 32u, 64u})
+        for (const uint32_t insn : kLoop) {
+            // Nothing that ends up in the reference functions: numbers that are neither NaNs nor small.
+            Case c{.insn = insn, .vector_bytes = bytes, .seed = 3, .memory = kQuiet};
+            State state;
+            EXPECT_EQ(engine.run(c, state, Way::Compiled).status, 0u) << std::hex << insn;
+            EXPECT_EQ(engine.calls(), 0u) << std::hex << insn << ", vectors of " << std::dec << bytes;
+        }
 }
 
 class SveQemu : public ::testing::Test {
@@ -271,7 +273,7 @@ TEST_F(SveQemu, EveryRowAtEachLength) {
     std::vector<Case> again;
     for (size_t i = 0; i < cases.size(); ++i) {
         State state;
-        const Result mine = run_here(cases[i], state);
+        const Result mine = run_here(cases[i], state, Way::Interpreted);
         const Result& other = results[i];
         if (mine.status == other.status && mine.sum == other.sum) continue;
         if (wrong[static_cast<size_t>(rows[i] - encodings().data())]++ == 0) again.push_back(cases[i]);
@@ -281,7 +283,7 @@ TEST_F(SveQemu, EveryRowAtEachLength) {
     const std::vector<Result> more = run_qemu(again, &states);
     for (size_t i = 0; i < again.size(); ++i) {
         State state;
-        const Result mine = run_here(again[i], state);
+        const Result mine = run_here(again[i], state, Way::Interpreted);
         const Encoding& row = encodings()[static_cast<size_t>(decoder.find(again[i].insn))];
         const bool done = mine.status == 0 && more[i].status == 0;
         ADD_FAILURE() << wrong[static_cast<size_t>(&row - encodings().data())] << " cases of " << row.name

@@ -1,0 +1,510 @@
+// Operations on scalable vectors, with AVX-512.
+//
+//     mov   rax, [predicate]         bits of elements of one byte are a mask as they are
+//     pext  rax, rax, bits of elements
+//     kmovd k1, eax
+//     vmovdqa64   zmm16, [z_upper of n]          a register's upper part, which has its place in 64 bytes,
+//     vinserti32x4 zmm16, zmm16, [v of n], 0     and the low 128 bits
+//     ...
+//     vaddpd zmm19 {k1}{z}, zmm16, zmm17         inactive elements raise nothing
+//     vcmppd k2 {k1}, zmm19, zmm19, unordered    as check_vector() in emit_simd.cpp
+//     ktest, jne the runtime
+//     vmovapd zmm20 {k1}, zmm19                  zmm20: the destination as it was
+//     vmovdqa64 [z_upper of d], zmm20
+//     vmovdqa   [v of d], xmm20
+//
+// An access looks the page of its first and last byte up in the soft TLB, as others do (emit_memory.cpp); what misses, is in two
+// pages or, through the fastmem, faults is done by the runtime, element by element. Nothing has been written then.
+//
+// xmm16 to xmm31 and the masks are free in all blocks, but for those of CodeOptions::vector_registers.
+#include "backend/x64/exit_emitter.h"
+#include "backend/x64/scalable_emitter.h"
+#include "backend/x64/simd.h"
+#include "jit/runtime_entries.h"
+
+namespace arclight::backend {
+
+using namespace Xbyak::util;
+using namespace simd;
+using ir::Inactive;
+using ir::Lanes;
+using Xbyak::Ymm;
+using Xbyak::Zmm;
+
+namespace {
+using VexUnary = void (Cg::*)(const Xmm&, const Operand&);
+
+constexpr Vex3ByWidth kMaxSigned = {&Cg::vpmaxsb, &Cg::vpmaxsw, &Cg::vpmaxsd, &Cg::vpmaxsq};
+constexpr Vex3ByWidth kMaxUnsigned = {&Cg::vpmaxub, &Cg::vpmaxuw, &Cg::vpmaxud, &Cg::vpmaxuq};
+constexpr Vex3ByWidth kMinSigned = {&Cg::vpminsb, &Cg::vpminsw, &Cg::vpminsd, &Cg::vpminsq};
+constexpr Vex3ByWidth kMinUnsigned = {&Cg::vpminub, &Cg::vpminuw, &Cg::vpminud, &Cg::vpminuq};
+constexpr Vex3ByWidth kShiftLeft = {nullptr, &Cg::vpsllvw, &Cg::vpsllvd, &Cg::vpsllvq};
+constexpr Vex3ByWidth kShiftRight = {nullptr, &Cg::vpsrlvw, &Cg::vpsrlvd, &Cg::vpsrlvq};
+constexpr Vex3ByWidth kShiftSigned = {nullptr, &Cg::vpsravw, &Cg::vpsravd, &Cg::vpsravq};
+constexpr VexUnary kAbs[] = {&Cg::vpabsb, &Cg::vpabsw, &Cg::vpabsd, &Cg::vpabsq};
+
+// What an operation works with.
+constexpr int kN = 16, kM = 17, kAddend = 18, kResult = 19, kOther = 20, kSpare = 21;
+constexpr int place(unsigned z) { return ARCLIGHT_STATE_DISP(v) + 16 * static_cast<int>(z); }
+constexpr int upper_place(unsigned z) {
+    return ARCLIGHT_STATE_DISP(z_upper) + static_cast<int>(sizeof(jit::ScalableUpper) * z);
+}
+constexpr int predicate_place(unsigned p) { return ARCLIGHT_STATE_DISP(p) + 8 * static_cast<int>(p); }
+constexpr int call_argument(int k) { return ARCLIGHT_STATE_DISP(access_value) + 8 * k; }
+
+bool is_shift(Lanes op) { return op == Lanes::Shl || op == Lanes::ShrU || op == Lanes::ShrS; }
+bool is_product(Lanes op) { return op == Lanes::Mul || op == Lanes::MulAdd || op == Lanes::MulSub; }
+bool is_fp_arithmetic(Lanes op) {
+    return op >= Lanes::FAdd && op <= Lanes::FNegMulSub && op != Lanes::FNeg && op != Lanes::FAbs;
+}
+bool is_fp_compare(Lanes op) { return op >= Lanes::FCmpEq && op <= Lanes::FCmpLe; }
+bool uses_n(Lanes op) {
+    switch (op) {
+        case Lanes::Move:
+        case Lanes::Abs:
+        case Lanes::Neg:
+        case Lanes::Not:
+        case Lanes::SExt8:
+        case Lanes::ZExt8:
+        case Lanes::SExt16:
+        case Lanes::ZExt16:
+        case Lanes::SExt32:
+        case Lanes::ZExt32:
+        case Lanes::Index:
+        case Lanes::UnpackS:
+        case Lanes::UnpackU:
+        case Lanes::FSqrt:
+        case Lanes::FNeg:
+        case Lanes::FAbs:
+        case Lanes::Load:
+        case Lanes::LoadSigned:
+        case Lanes::Store: return false;
+        default: return true;
+    }
+}
+bool uses_a(const ir::Scalable& s) {
+    return s.op == Lanes::MulAdd || s.op == Lanes::MulSub ||
+           (s.op >= Lanes::FMulAdd && s.op <= Lanes::FNegMulSub) || s.inactive == Inactive::Other;
+}
+}  // namespace
+
+bool host_has_scalable_vectors() {
+    return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+           __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+           __builtin_cpu_supports("bmi2") != 0;
+}
+
+bool is_emitted(const ir::Scalable& s) {
+    if (is_shift(s.op) || is_product(s.op)) return s.size != 0;
+    return s.op != Lanes::Index || s.size >= 2;
+}
+
+uint32_t vector_registers_of(const ir::Scalable& s) {
+    uint32_t registers = ir::is_compare(s.op) ? 0 : 1u << s.d;
+    if (uses_n(s.op)) registers |= 1u << s.n;
+    if (!s.scalar && !ir::is_access(s.op)) registers |= 1u << s.m;
+    if (uses_a(s)) registers |= 1u << s.a;
+    return registers;
+}
+
+// ---- The runtime
+
+void ScalableEmitter::emit_runtime_call(const Inst& i) {
+    Inst call = i;
+    call.op = Op::CallRuntime;
+    call.nargs = 2;
+    call.imm = ir::scalable_id(i.aux);
+    call.aux = ir::scalable_call_aux(i.aux);
+    ExitEmitter(ctx_).emit_call(call);
+}
+
+void ScalableEmitter::call_runtime(const Inst& i, uint32_t insn_offset) {
+    for (int k = 0; k < 2; ++k) {
+        as_.mov(rax, values_.inst(i.args[k]).imm);
+        as_.mov(qword[at(call_argument(k))], rax);
+    }
+    as_.mov(eax, (jit::kFirstHelper + ir::scalable_id(i.aux)) << 16 | insn_offset);
+    as_.call_stub(ctx_.stubs->call_scalable);
+}
+
+void ScalableEmitter::cold_operation(const ColdArgs& args) {
+    call_runtime(values_.inst(args.inst), static_cast<uint32_t>(args.imm));
+    jump_back(args);
+}
+
+// ---- Registers
+
+Xmm ScalableEmitter::vector(int index) const {
+    return Xmm(s_.length == 2 ? Operand::ZMM : s_.length == 1 ? Operand::YMM : Operand::XMM, index);
+}
+
+void ScalableEmitter::give_up_registers(const ir::Scalable& s) {
+    for (uint32_t left = vector_registers_of(s); left != 0; left &= left - 1)
+        ctx_.slots.store(ir::kVSlot + static_cast<unsigned>(__builtin_ctz(left)));
+    if (!ir::is_compare(s.op) && s.op != Lanes::Store) ctx_.slots.drop_home(ir::kVSlot + s.d);
+}
+
+void ScalableEmitter::load_register(const Xmm& to, unsigned z) {
+    const Xmm low(to.getIdx());
+    if (s_.length == 2) {
+        as_.vmovdqa64(to, ptr[at(upper_place(z))]);
+        as_.vinserti32x4(Zmm(to.getIdx()), Zmm(to.getIdx()), ptr[at(place(z))], 0);
+        return;
+    }
+    as_.vmovdqa64(low, ptr[at(place(z))]);
+    if (s_.length == 1) as_.vinserti32x4(Ymm(to.getIdx()), Ymm(to.getIdx()), ptr[at(upper_place(z) + 16)], 1);
+}
+
+void ScalableEmitter::store_register(unsigned z, const Xmm& from) {
+    if (s_.length == 2) as_.vmovdqa64(ptr[at(upper_place(z))], from);
+    if (s_.length == 1) as_.vextracti32x4(ptr[at(upper_place(z) + 16)], Ymm(from.getIdx()), 1);
+    as_.vmovdqa64(ptr[at(place(z))], Xmm(from.getIdx()));
+}
+
+void ScalableEmitter::load_mask(const Reg64& bits) {
+    const int from = predicate_place(s_.g);
+    if (s_.size == 0) {
+        if (s_.length == 2) return as_.kmovq(k1, qword[at(from)]);
+        return s_.length == 1 ? as_.kmovd(k1, dword[at(from)]) : as_.kmovw(k1, word[at(from)]);
+    }
+    constexpr uint64_t kLowest[] = {0, 0x5555'5555'5555'5555, 0x1111'1111'1111'1111, 0x0101'0101'0101'0101};
+    as_.mov(bits, kLowest[s_.size] >> (64 - s_.bytes()));
+    as_.mov(rax, qword[at(from)]);
+    as_.pext(rax, rax, bits);
+    as_.kmovd(k1, eax);
+}
+
+void ScalableEmitter::broadcast(const Xmm& to, Ref scalar) {
+    Reg64 from = rax;
+    if (values_.is_const(scalar)) {
+        const uint64_t value = values_.inst(scalar).imm;
+        if (value == 0) return as_.vpxorq(to, to, to);
+        if (s_.size == 3)
+            as_.mov(rax, value);
+        else
+            as_.mov(eax, static_cast<uint32_t>(value));
+    } else {
+        from = regs_.use(scalar);
+    }
+    switch (s_.size) {
+        case 0: return as_.vpbroadcastb(to, from.cvt8());
+        case 1: return as_.vpbroadcastw(to, from.cvt16());
+        case 2: return as_.vpbroadcastd(to, from.cvt32());
+        default: return as_.vpbroadcastq(to, from);
+    }
+}
+
+/// The result and the destination as it was, or what stands in for that, by the mask; and to the destination.
+void ScalableEmitter::merge() {
+    Xmm result = vector(kResult);
+    const auto move = [&](const Xmm& to) {
+        switch (s_.size) {
+            case 0: return as_.vmovdqu8(to, vector(kResult));
+            case 1: return as_.vmovdqu16(to, vector(kResult));
+            case 2: return as_.vmovdqa32(to, vector(kResult));
+            default: return as_.vmovdqa64(to, vector(kResult));
+        }
+    };
+    if (s_.inactive == Inactive::Zero) {
+        move(result | k1 | T_z);
+    } else if (s_.inactive != Inactive::None) {
+        result = vector(kOther);
+        load_register(result, s_.inactive == Inactive::Keep ? s_.d : s_.a);
+        move(result | k1);
+    }
+    store_register(s_.d, result);
+}
+
+// ---- Operations
+
+void ScalableEmitter::emit_scalable(const Inst& i) {
+    s_ = ir::Scalable::unpack(i.imm);
+    if (!ctx_.scalable_vectors || !is_emitted(s_)) return emit_runtime_call(i);
+    give_up_registers(s_);
+    const bool checks = is_fp_arithmetic(s_.op);
+    if (s_.scalar && !values_.is_const(i.args[2])) regs_.use(i.args[2]);
+    if (checks) flags_.clobber();
+    const ScratchGpr bits(regs_);
+    if (s_.inactive != Inactive::None) load_mask(bits);
+    if (uses_n(s_.op)) load_register(vector(kN), s_.n);
+    if (s_.scalar)
+        broadcast(vector(kM), i.args[2]);
+    else
+        load_register(vector(kM), s_.m);
+    if (uses_a(s_) && s_.inactive != Inactive::Other) load_register(vector(kAddend), s_.a);
+    if (ir::is_compare(s_.op)) return compare(bits);
+    if (!checks) {
+        compute();
+        return merge();
+    }
+    compute_fp();
+    const size_t cold = check_result(s_.op == Lanes::FMul || s_.op >= Lanes::FMulAdd);
+    merge();
+    cold_.resume_here(cold);
+}
+
+void ScalableEmitter::compute() {
+    const Xmm n = vector(kN), m = vector(kM), r = vector(kResult), t = vector(kOther);
+    const auto by_width = [&](const Vex3ByWidth& op, const Xmm& to) { (as_.*op[s_.size])(to, n, m); };
+    switch (s_.op) {
+        case Lanes::Move: return as_.vmovdqa64(r, m);
+        case Lanes::Add: return by_width(kPackedAdd, r);
+        case Lanes::Sub: return by_width(kPackedSub, r);
+        case Lanes::SubReversed: return (as_.*kPackedSub[s_.size])(r, m, n);
+        case Lanes::Mul: return multiply(r, n, m);
+        case Lanes::MulAdd: multiply(r, n, m); return (as_.*kPackedAdd[s_.size])(r, vector(kAddend), r);
+        case Lanes::MulSub: multiply(r, n, m); return (as_.*kPackedSub[s_.size])(r, vector(kAddend), r);
+        case Lanes::And: return as_.vpandq(r, n, m);
+        case Lanes::Or: return as_.vporq(r, n, m);
+        case Lanes::Xor: return as_.vpxorq(r, n, m);
+        case Lanes::AndNot: return as_.vpandnq(r, m, n);
+        case Lanes::MaxS: return by_width(kMaxSigned, r);
+        case Lanes::MaxU: return by_width(kMaxUnsigned, r);
+        case Lanes::MinS: return by_width(kMinSigned, r);
+        case Lanes::MinU: return by_width(kMinUnsigned, r);
+        case Lanes::AbsDiffS:
+        case Lanes::AbsDiffU:
+            by_width(s_.op == Lanes::AbsDiffS ? kMaxSigned : kMaxUnsigned, r);
+            by_width(s_.op == Lanes::AbsDiffS ? kMinSigned : kMinUnsigned, t);
+            return (as_.*kPackedSub[s_.size])(r, r, t);
+        case Lanes::Abs: return (as_.*kAbs[s_.size])(r, m);
+        case Lanes::Neg: as_.vpxorq(t, t, t); return (as_.*kPackedSub[s_.size])(r, t, m);
+        case Lanes::Not: return as_.vpternlogq(r, m, m, 0x55);
+        case Lanes::SExt8: return extend(8, true);
+        case Lanes::ZExt8: return extend(8, false);
+        case Lanes::SExt16: return extend(16, true);
+        case Lanes::ZExt16: return extend(16, false);
+        case Lanes::SExt32: return extend(32, true);
+        case Lanes::ZExt32: return extend(32, false);
+        case Lanes::Shl: return by_width(kShiftLeft, r);
+        case Lanes::ShrU: return by_width(kShiftRight, r);
+        case Lanes::ShrS: return by_width(kShiftSigned, r);
+        case Lanes::Index: return make_index();
+        case Lanes::UnpackS: return unpack(true);
+        case Lanes::UnpackU: return unpack(false);
+        default: {  // FNeg and FAbs
+            as_.mov(rax, sign_bits(s_.size));
+            as_.vpbroadcastq(t, rax);
+            return s_.op == Lanes::FNeg ? as_.vpxorq(r, m, t) : as_.vpandnq(r, t, m);
+        }
+    }
+}
+
+void ScalableEmitter::multiply(const Xmm& to, const Xmm& a, const Xmm& b) {
+    constexpr Vex3ByWidth kMultiply = {nullptr, &Cg::vpmullw, &Cg::vpmulld, &Cg::vpmullq};
+    (as_.*kMultiply[s_.size])(to, a, b);
+}
+
+/// Of the second operand, to elements of at most 64 bits.
+void ScalableEmitter::extend(unsigned from_bits, bool is_signed) {
+    const Xmm m = vector(kM), r = vector(kResult);
+    const auto by = static_cast<uint8_t>(bits_of(s_.size) - from_bits);
+    switch (s_.size) {
+        case 1: as_.vpsllw(r, m, by); return is_signed ? as_.vpsraw(r, r, by) : as_.vpsrlw(r, r, by);
+        case 2: as_.vpslld(r, m, by); return is_signed ? as_.vpsrad(r, r, by) : as_.vpsrld(r, r, by);
+        default: as_.vpsllq(r, m, by); return is_signed ? as_.vpsraq(r, r, by) : as_.vpsrlq(r, r, by);
+    }
+}
+
+void ScalableEmitter::make_index() {
+    const Xmm m = vector(kM), r = vector(kResult), t = vector(kOther);
+    const Xmm numbers(kResult);
+    as_.mov(rax, uint64_t{0x0706'0504'0302'0100});
+    as_.vmovq(numbers, rax);
+    if (s_.size == 2) {
+        as_.mov(rax, uint64_t{0x0f0e'0d0c'0b0a'0908});
+        as_.vpinsrq(numbers, numbers, rax, 1);
+        as_.vpmovzxbd(r, numbers);
+    } else {
+        as_.vpmovzxbq(r, numbers);
+    }
+    as_.mov(rax, static_cast<int64_t>(s_.imm));
+    s_.size == 2 ? as_.vpbroadcastd(t, eax) : as_.vpbroadcastq(t, rax);
+    multiply(r, r, t);
+    (as_.*kPackedAdd[s_.size])(r, r, m);
+}
+
+void ScalableEmitter::unpack(bool is_signed) {
+    const Xmm r = vector(kResult);
+    int half = kM;
+    if (s_.imm != 0) {
+        half = kResult;
+        if (s_.length == 2)
+            as_.vextracti32x8(Ymm(half), Zmm(kM), 1);
+        else if (s_.length == 1)
+            as_.vextracti32x4(Xmm(half), Ymm(kM), 1);
+        else
+            as_.vpunpckhqdq(Xmm(half), Xmm(kM), Xmm(kM));
+    }
+    const Xmm from = s_.length == 2 ? Ymm(half) : Xmm(half);
+    switch (s_.size) {
+        case 1: return is_signed ? as_.vpmovsxbw(r, from) : as_.vpmovzxbw(r, from);
+        case 2: return is_signed ? as_.vpmovsxwd(r, from) : as_.vpmovzxwd(r, from);
+        default: return is_signed ? as_.vpmovsxdq(r, from) : as_.vpmovzxdq(r, from);
+    }
+}
+
+void ScalableEmitter::compute_fp() {
+    const bool dbl = s_.size == 3;
+    const Xmm n = vector(kN), m = vector(kM);
+    const bool masked = s_.inactive != Inactive::None;
+    const Xmm r = masked ? vector(kResult) | k1 | T_z : vector(kResult);
+    const auto two = [&](VexFp3 single, VexFp3 of_doubles, const Xmm& a, const Xmm& b) {
+        (as_.*(dbl ? of_doubles : single))(r, a, b);
+    };
+    const auto fused = [&](Vex3 single, Vex3 of_doubles) {
+        as_.vmovdqa64(vector(kResult), vector(kAddend));
+        (as_.*(dbl ? of_doubles : single))(masked ? vector(kResult) | k1 : vector(kResult), n, m);
+    };
+    switch (s_.op) {
+        case Lanes::FAdd: return two(&Cg::vaddps, &Cg::vaddpd, n, m);
+        case Lanes::FSub: return two(&Cg::vsubps, &Cg::vsubpd, n, m);
+        case Lanes::FSubReversed: return two(&Cg::vsubps, &Cg::vsubpd, m, n);
+        case Lanes::FMul: return two(&Cg::vmulps, &Cg::vmulpd, n, m);
+        case Lanes::FDiv: return two(&Cg::vdivps, &Cg::vdivpd, n, m);
+        case Lanes::FDivReversed: return two(&Cg::vdivps, &Cg::vdivpd, m, n);
+        case Lanes::FSqrt: return dbl ? as_.vsqrtpd(r, m) : as_.vsqrtps(r, m);
+        case Lanes::FMulAdd: return fused(&Cg::vfmadd231ps, &Cg::vfmadd231pd);
+        case Lanes::FMulSub: return fused(&Cg::vfnmadd231ps, &Cg::vfnmadd231pd);
+        case Lanes::FNegMulAdd: return fused(&Cg::vfnmsub231ps, &Cg::vfnmsub231pd);
+        default: return fused(&Cg::vfmsub231ps, &Cg::vfmsub231pd);
+    }
+}
+
+size_t ScalableEmitter::check_result(bool tiny) {
+    const ClassScope scope(as_, jit::HostClass::FpCheck);
+    const bool dbl = s_.size == 3;
+    const Xmm r = vector(kResult), t = vector(kOther), edge = vector(kSpare);
+    const auto active = [&](const Xbyak::Opmask& k) { return s_.inactive != Inactive::None ? k | k1 : k; };
+    dbl ? as_.vcmppd(active(k2), r, r, 3) : as_.vcmpps(active(k2), r, r, 3);
+    if (tiny) {
+        // The smallest normal number of either sign.
+        as_.mov(rax, dbl ? 0x0020'0000'0000'0000 : words(0x0100'0000));
+        as_.vpbroadcastq(edge, rax);
+        (as_.*kPackedAdd[s_.size])(t, r, r);
+        dbl ? as_.vpcmpeqq(active(k3), t, edge) : as_.vpcmpeqd(active(k3), t, edge);
+        as_.kortestw(k2, k3);
+    } else {
+        as_.kortestw(k2, k2);
+    }
+    ColdArgs args;
+    args.inst = cur();
+    args.imm = ctx_.insn_offset;
+    return cold_.jump(kNe, cold_fn<&ScalableEmitter::cold_operation>, args);
+}
+
+void ScalableEmitter::compare(const Reg64& bits) {
+    const Xmm n = vector(kN), m = vector(kM);
+    const auto to = k2 | k1;
+    if (is_fp_compare(s_.op)) {
+        // As those of vectors (simd.h): what is equal is compared quietly.
+        constexpr uint8_t kPredicates[] = {kEqQuiet, 0x04, kGtSignals, kGeSignals, 0x01, 0x02};
+        const uint8_t predicate =
+            kPredicates[static_cast<unsigned>(s_.op) - static_cast<unsigned>(Lanes::FCmpEq)];
+        s_.size == 3 ? as_.vcmppd(to, n, m, predicate) : as_.vcmpps(to, n, m, predicate);
+    } else {
+        constexpr uint8_t kEqual = 0, kLess = 1, kLessOrEqual = 2, kNotEqual = 4, kNotLess = 5,
+                          kNotLessOrEqual = 6;
+        constexpr uint8_t kPredicates[] = {kEqual, kNotEqual,    kNotLessOrEqual, kNotLess,
+                                           kLess,  kLessOrEqual, kNotLessOrEqual, kNotLess,
+                                           kLess,  kLessOrEqual};
+        const uint8_t predicate =
+            kPredicates[static_cast<unsigned>(s_.op) - static_cast<unsigned>(Lanes::CmpEq)];
+        const bool is_unsigned = s_.op >= Lanes::CmpGtU && s_.op <= Lanes::CmpLeU;
+        switch (s_.size) {
+            case 0: is_unsigned ? as_.vpcmpub(to, n, m, predicate) : as_.vpcmpb(to, n, m, predicate); break;
+            case 1: is_unsigned ? as_.vpcmpuw(to, n, m, predicate) : as_.vpcmpw(to, n, m, predicate); break;
+            case 2: is_unsigned ? as_.vpcmpud(to, n, m, predicate) : as_.vpcmpd(to, n, m, predicate); break;
+            default: is_unsigned ? as_.vpcmpuq(to, n, m, predicate) : as_.vpcmpq(to, n, m, predicate); break;
+        }
+    }
+    as_.kmovq(rax, k2);
+    if (s_.size != 0) as_.pdep(rax, rax, bits);
+    as_.mov(qword[at(predicate_place(s_.d))], rax);
+}
+
+// ---- Accesses
+
+void ScalableEmitter::emit_access(const Inst& i) {
+    s_ = ir::Scalable::unpack(i.imm);
+    if (!ctx_.scalable_vectors || ctx_.buffer.spectre()) return emit_runtime_call(i);
+    const bool writes = s_.op == Lanes::Store;
+    prepare_access();
+    give_up_registers(s_);
+    const Reg64 addr = regs_.use(i.args[2]);
+    const ScratchGpr temp(regs_);
+    if (s_.inactive != Inactive::None) load_mask(temp);
+    if (writes) load_register(vector(kResult), s_.d);
+    size_t cold = 0;
+    {
+        const ClassScope scope(as_, jit::HostClass::SoftTlb);
+        ColdArgs args;
+        if (ctx_.fastmem) {
+            cold = miss(Jump{}, addr, args, cold_fn<&ScalableEmitter::cold_access>);
+            look_up_fastmem(addr, false);
+        } else {
+            const jit::MemoryAccess plain{writes ? jit::MemoryKind::StoreV : jit::MemoryKind::LoadV, 0};
+            compare_tag(plain, {addr}, temp, 0, static_cast<int>(s_.memory_bytes()) - 1, writes);
+            args.flag = with_victim(temp);
+            cold = miss(as_.jump_if(kNe, false), addr, args, cold_fn<&ScalableEmitter::cold_access>);
+            load_addend(rax, false);
+        }
+        ctx_.faults.start_fastmem(as_.here());
+    }
+    ctx_.faults.mark_access(as_.here());
+    {
+        const ClassScope scope(as_, jit::HostClass::Access);
+        access(rax + addr);
+    }
+    if (!writes) store_register(s_.d, vector(kResult));
+    resume_here(cold);
+}
+
+/// Of elements that memory and the register have in the same size, or not.
+void ScalableEmitter::access(const Xbyak::RegExp& where) {
+    const bool masked = s_.inactive != Inactive::None;
+    const Xmm v = vector(kResult);
+    if (s_.op == Lanes::Store) {
+        const Address to = masked ? ptr[where] | k1 : ptr[where];
+        switch (s_.size << 2 | s_.memory_size) {
+            case 0 << 2 | 0: return as_.vmovdqu8(to, v);
+            case 1 << 2 | 1: return as_.vmovdqu16(to, v);
+            case 2 << 2 | 2: return as_.vmovdqu32(to, v);
+            case 3 << 2 | 3: return as_.vmovdqu64(to, v);
+            case 1 << 2 | 0: return as_.vpmovwb(to, v);
+            case 2 << 2 | 0: return as_.vpmovdb(to, v);
+            case 2 << 2 | 1: return as_.vpmovdw(to, v);
+            case 3 << 2 | 0: return as_.vpmovqb(to, v);
+            case 3 << 2 | 1: return as_.vpmovqw(to, v);
+            default: return as_.vpmovqd(to, v);
+        }
+    }
+    const Xmm to = masked ? v | k1 | T_z : v;
+    const Address from = ptr[where];
+    const bool is_signed = s_.op == Lanes::LoadSigned;
+    switch (s_.size << 2 | s_.memory_size) {
+        case 0 << 2 | 0: return as_.vmovdqu8(to, from);
+        case 1 << 2 | 1: return as_.vmovdqu16(to, from);
+        case 2 << 2 | 2: return as_.vmovdqu32(to, from);
+        case 3 << 2 | 3: return as_.vmovdqu64(to, from);
+        case 1 << 2 | 0: return is_signed ? as_.vpmovsxbw(to, from) : as_.vpmovzxbw(to, from);
+        case 2 << 2 | 0: return is_signed ? as_.vpmovsxbd(to, from) : as_.vpmovzxbd(to, from);
+        case 2 << 2 | 1: return is_signed ? as_.vpmovsxwd(to, from) : as_.vpmovzxwd(to, from);
+        case 3 << 2 | 0: return is_signed ? as_.vpmovsxbq(to, from) : as_.vpmovzxbq(to, from);
+        case 3 << 2 | 1: return is_signed ? as_.vpmovsxwq(to, from) : as_.vpmovzxwq(to, from);
+        default: return is_signed ? as_.vpmovsxdq(to, from) : as_.vpmovzxdq(to, from);
+    }
+}
+
+void ScalableEmitter::cold_access(const ColdArgs& args) {
+    const Inst& i = values_.inst(args.inst);
+    const auto point = static_cast<size_t>(args.imm);
+    try_victim(args, rax, ir::Scalable::unpack(i.imm).op == Lanes::Store);
+    ctx_.faults.mark_slow_path(point, as_.here());
+    ctx_.slots.write_back_snapshot(args.first, args.count);
+    call_runtime(i, ctx_.faults.insn_offset(point));
+    ctx_.faults.mark_return(point, as_.here());
+    jump_back(args);
+}
+
+}  // namespace arclight::backend

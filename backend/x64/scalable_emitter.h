@@ -1,0 +1,52 @@
+// Emitters of operations on scalable vectors (jit/ir/scalable.h), from GuestState to GuestState.
+#pragma once
+
+#include "backend/x64/memory_emitter.h"
+#include "jit/ir/scalable.h"
+
+namespace arclight::backend {
+
+/// Whether the host has what they are emitted with: AVX-512 (F, BW, DQ, VL) and BMI2.
+bool host_has_scalable_vectors();
+/// Whether there is host code for it: such an operation looks at vector and predicate registers in GuestState and at no other guest
+/// register. All others call the runtime, which looks at all.
+bool is_emitted(const ir::Scalable& s);
+/// The V registers that it looks at or changes, a bit each.
+uint32_t vector_registers_of(const ir::Scalable& s);
+
+class ScalableEmitter : public MemoryEmitter {
+  public:
+    using MemoryEmitter::MemoryEmitter;
+    void emit_scalable(const Inst& i);
+    void emit_access(const Inst& i);
+    /// The runtime does it; imm: offset of the guest instruction in its page.
+    void cold_operation(const ColdArgs& args);
+    void cold_access(const ColdArgs& args);
+
+  private:
+    void emit_runtime_call(const Inst& i);
+    void call_runtime(const Inst& i, uint32_t insn_offset);
+    /// GuestState's registers have the newest V registers that `s` names; the one that it writes has no copies elsewhere.
+    void give_up_registers(const ir::Scalable& s);
+    Xmm vector(int index) const;
+    void load_register(const Xmm& to, unsigned z);
+    void store_register(unsigned z, const Xmm& from);
+    /// k1 = the governing predicate, a bit an element; `bits` = those of a predicate that speak for elements.
+    void load_mask(const Reg64& bits);
+    void broadcast(const Xmm& to, Ref scalar);
+    void compute();
+    void compute_fp();
+    void multiply(const Xmm& to, const Xmm& a, const Xmm& b);
+    void extend(unsigned from_bits, bool is_signed);
+    void make_index();
+    void unpack(bool is_signed);
+    void compare(const Reg64& bits);
+    /// The runtime does it where a result is a NaN or, with `tiny`, at the edge of underflow. Returns the cold path.
+    size_t check_result(bool tiny);
+    void merge();
+    void access(const Xbyak::RegExp& where);
+
+    ir::Scalable s_;
+};
+
+}  // namespace arclight::backend

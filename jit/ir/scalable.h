@@ -1,0 +1,146 @@
+// What the IR says of an operation on scalable vectors: on GuestState's vector and predicate registers, not on values, since a
+// vector has as many bytes as the operation says (jit/guest_state.h, z_upper, v and p).
+//
+// Inst::imm of Scalable and ScalableAccess is one of these. Beside it the instruction has a call of the runtime that does the same
+// (ScalableCall), which is what it means: a back end does the operation itself where it can and makes the call where it cannot.
+#pragma once
+
+#include <cstdint>
+
+#include "jit/ir/ir.h"
+
+namespace arclight::jit::ir {
+
+/// What is done with elements of 8 << Scalable::size bits. n, m, a: the operands; s: Inst::args[2], which stands in each element of
+/// the second operand where Scalable::scalar says so.
+enum class Lanes : uint8_t {
+    Move,  ///< the second operand
+    Add,
+    Sub,
+    SubReversed,  ///< m - n
+    Mul,
+    And,
+    Or,
+    Xor,
+    AndNot,  ///< n & ~m
+    MaxS,
+    MaxU,
+    MinS,
+    MinU,
+    AbsDiffS,
+    AbsDiffU,
+    Abs,  ///< of m, as Neg, Not and those that extend
+    Neg,
+    Not,
+    SExt8,
+    ZExt8,
+    SExt16,
+    ZExt16,
+    SExt32,
+    ZExt32,
+    Shl,  ///< by m, unsigned; 0 from the width on
+    ShrU,
+    ShrS,    ///< copies of the sign from the width on
+    MulAdd,  ///< a + n * m
+    MulSub,  ///< a - n * m
+    Index,   ///< s + i * Scalable::imm, in element i
+    // Of the second operand's elements of half the size, those in its lower or (Scalable::imm not 0) upper half.
+    UnpackS,
+    UnpackU,
+    // Floating point, with the rules of VFAdd and others (opcodes.inc), of elements of 32 and 64 bits; only active elements raise
+    // flags.
+    FAdd,
+    FSub,
+    FSubReversed,
+    FMul,
+    FDiv,
+    FDivReversed,
+    FSqrt,  ///< of m, as FNeg and FAbs
+    FNeg,
+    FAbs,
+    FMulAdd,     ///< a + n * m, fused
+    FMulSub,     ///< a - n * m
+    FNegMulAdd,  ///< -a - n * m
+    FNegMulSub,  ///< -a + n * m
+    // To predicate d: the active elements for which it holds.
+    CmpEq,
+    CmpNe,
+    CmpGtS,
+    CmpGeS,
+    CmpLtS,
+    CmpLeS,
+    CmpGtU,
+    CmpGeU,
+    CmpLtU,
+    CmpLeU,
+    FCmpEq,
+    FCmpNe,
+    FCmpGt,
+    FCmpGe,
+    FCmpLt,
+    FCmpLe,
+    // ScalableAccess: elements one behind the other from s on, of 8 << Scalable::memory_size bits in memory. Inactive ones are not
+    // accessed, and are 0 when loaded. They do not cross the end of the address space in one piece.
+    Load,
+    LoadSigned,  ///< extended to the element
+    Store,
+    Count,
+};
+constexpr bool is_compare(Lanes op) { return op >= Lanes::CmpEq && op <= Lanes::FCmpLe; }
+constexpr bool is_access(Lanes op) { return op >= Lanes::Load && op < Lanes::Count; }
+
+/// Elements that the predicate does not name.
+enum class Inactive : uint8_t {
+    None,   ///< there is no predicate: all elements are active
+    Keep,   ///< the destination's stay as they are
+    Zero,   ///< become 0; also of comparisons and accesses
+    Other,  ///< become those of register a
+};
+
+struct Scalable {
+    Lanes op{};
+    Inactive inactive{};
+    uint8_t d = 0, n = 0, m = 0, a = 0;  ///< vector registers 0 to 31; d of comparisons: a predicate
+    uint8_t g = 0;     ///< governing predicate: bit i << size of GuestState::p speaks for element i
+    uint8_t size = 0;  ///< elements of 8 << size bits
+    uint8_t memory_size = 0;
+    uint8_t length = 0;   ///< vectors of 16 << length bytes
+    bool scalar = false;  ///< the second operand is s, not m
+    int8_t imm = 0;
+
+    constexpr unsigned bytes() const { return 16u << length; }
+    constexpr unsigned elements() const { return bytes() >> size; }
+    /// Bytes that an access spans.
+    constexpr unsigned memory_bytes() const { return elements() << memory_size; }
+
+    constexpr uint64_t pack() const {
+        return uint64_t{static_cast<uint8_t>(op)} | uint64_t{static_cast<uint8_t>(inactive)} << 8 |
+               uint64_t{d} << 10 | uint64_t{n} << 15 | uint64_t{m} << 20 | uint64_t{a} << 25 |
+               uint64_t{g} << 30 | uint64_t{size} << 34 | uint64_t{memory_size} << 36 |
+               uint64_t{length} << 38 | uint64_t{scalar} << 40 | uint64_t{static_cast<uint8_t>(imm)} << 41;
+    }
+    static constexpr Scalable unpack(uint64_t word) {
+        const auto field = [word](unsigned lsb, unsigned bits) {
+            return static_cast<uint8_t>(word >> lsb & ((1u << bits) - 1));
+        };
+        return {.op = static_cast<Lanes>(field(0, 8)),
+                .inactive = static_cast<Inactive>(field(8, 2)),
+                .d = field(10, 5),
+                .n = field(15, 5),
+                .m = field(20, 5),
+                .a = field(25, 5),
+                .g = field(30, 4),
+                .size = field(34, 2),
+                .memory_size = field(36, 2),
+                .length = field(38, 2),
+                .scalar = field(40, 1) != 0,
+                .imm = static_cast<int8_t>(field(41, 8))};
+    }
+};
+
+/// Inst::aux of both: a runtime id (as CallRuntime's imm) whose arguments are args[0] and args[1], and CallAux.
+constexpr uint32_t scalable_call(uint32_t id, uint32_t call_aux) { return id << 8 | call_aux; }
+constexpr uint32_t scalable_id(uint32_t aux) { return aux >> 8; }
+constexpr uint32_t scalable_call_aux(uint32_t aux) { return aux & 0xff; }
+
+}  // namespace arclight::jit::ir
