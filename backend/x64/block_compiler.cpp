@@ -72,6 +72,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
                 as.recorder->guest_instruction();
             if (!ctx_.values[index].live) continue;
             ctx_.values.set_cur(index);
+            ctx_.copies.before(block.insts[index]);
             emit(ctx_, block.insts[index]);
             ctx_.finish_instruction();
             if (relocations_ != nullptr) relocations_->end_emission(as.here());

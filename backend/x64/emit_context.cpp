@@ -28,6 +28,8 @@ void EmitContext::start_block(const ir::Block& block, uint32_t first_link) {
     exits.clear();
     sides_.clear();
     sides_.resize(block.sides.size());
+    copies.clear();
+    copies_behind.clear();
     indirect = nullptr;
     regs.start_block();
     slots.start_block();
@@ -84,6 +86,7 @@ void EmitContext::begin_side(size_t side) {
     regs.begin_side(start.places);
     slots.begin_side(start.newest, needs.observed);
     flags.begin_side(start.flags, start.sense);
+    copies.clear();
     page = cold.page = start.page;
     insn_offset = start.insn_offset;
     as.land(start.jump);

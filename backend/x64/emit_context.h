@@ -13,6 +13,7 @@
 #include "backend/x64/guest_slots.h"
 #include "backend/x64/host_flags.h"
 #include "backend/x64/register_allocator.h"
+#include "backend/x64/scalable_copies.h"
 
 namespace arclight::backend {
 
@@ -47,8 +48,10 @@ struct EmitContext {
     uint32_t translation_flags = 0;
     bool serial = false;   ///< one CPU: atomics need no lock
     bool fastmem = false;  ///< accesses go through the fastmem, not the soft TLB
-    const bool
-        scalable_vectors;  ///< operations on them are emitted where is_emitted(), not done by the runtime
+    /// Operations on scalable vectors are emitted where is_emitted(), not done by the runtime.
+    const bool scalable_vectors;
+    ScalableCopies copies;
+    std::vector<ScalableCopies> copies_behind;  ///< what cold paths find behind such operations
     std::vector<jit::LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< as in CompiledBlock
     uint8_t indirect_register = 0, indirect_kind = 0;

@@ -2,21 +2,22 @@
 //
 //     mov   rax, [predicate]         bits of elements of one byte are a mask as they are
 //     pext  rax, rax, bits of elements
-//     kmovd k1, eax
-//     vmovdqa64   zmm16, [z_upper of n]          a register's upper part, which has its place in 64 bytes,
-//     vinserti32x4 zmm16, zmm16, [v of n], 0     and the low 128 bits
+//     kmovd k4, eax
+//     vmovdqa64   zmm22, [z_upper of n]          a register's upper part, which has its place in 64 bytes,
+//     vinserti32x4 zmm22, zmm22, [v of n], 0     and the low 128 bits
 //     ...
-//     vaddpd zmm19 {k1}{z}, zmm16, zmm17         inactive elements raise nothing
-//     vcmppd k2 {k1}, zmm19, zmm19, unordered    as check_vector() in emit_simd.cpp
+//     vaddpd zmm24 {k4}{z}, zmm22, zmm23         inactive elements raise nothing
+//     vcmppd k2 {k4}, zmm24, zmm24, unordered    as check_vector() in emit_simd.cpp
 //     ktest, jne the runtime
-//     vmovapd zmm20 {k1}, zmm19                  zmm20: the destination as it was
-//     vmovdqa64 [z_upper of d], zmm20
-//     vmovdqa   [v of d], xmm20
+//     vpblendmq zmm24 {k4}, zmm25, zmm24         zmm25: the destination as it was
+//     vmovdqa64 [z_upper of d], zmm24
+//     vmovdqa   [v of d], xmm24
 //
 // An access looks the page of its first and last byte up in the soft TLB, as others do (emit_memory.cpp); what misses, is in two
 // pages or, through the fastmem, faults is done by the runtime, element by element. Nothing has been written then.
 //
-// xmm16 to xmm31 and the masks are free in all blocks, but for those of CodeOptions::vector_registers.
+// What an operation has loaded or made stays where it is for the next ones of the block (scalable_copies.h). xmm16 to xmm31 and the
+// masks are free in all blocks, but for those of CodeOptions::vector_registers.
 #include "backend/x64/exit_emitter.h"
 #include "backend/x64/scalable_emitter.h"
 #include "backend/x64/simd.h"
@@ -44,7 +45,7 @@ constexpr Vex3ByWidth kShiftSigned = {nullptr, &Cg::vpsravw, &Cg::vpsravd, &Cg::
 constexpr VexUnary kAbs[] = {&Cg::vpabsb, &Cg::vpabsw, &Cg::vpabsd, &Cg::vpabsq};
 
 // What an operation works with.
-constexpr int kN = 16, kM = 17, kAddend = 18, kResult = 19, kOther = 20, kSpare = 21;
+constexpr int kBroadcast = 16, kTemporary = 17, kSpare = 18;
 constexpr int place(unsigned z) { return ARCLIGHT_STATE_DISP(v) + 16 * static_cast<int>(z); }
 constexpr int upper_place(unsigned z) {
     return ARCLIGHT_STATE_DISP(z_upper) + static_cast<int>(sizeof(jit::ScalableUpper) * z);
@@ -116,6 +117,7 @@ void ScalableEmitter::emit_runtime_call(const Inst& i) {
     call.imm = ir::scalable_id(i.aux);
     call.aux = ir::scalable_call_aux(i.aux);
     ExitEmitter(ctx_).emit_call(call);
+    ctx_.copies.clear();
 }
 
 void ScalableEmitter::call_runtime(const Inst& i, uint32_t insn_offset) {
@@ -129,7 +131,51 @@ void ScalableEmitter::call_runtime(const Inst& i, uint32_t insn_offset) {
 
 void ScalableEmitter::cold_operation(const ColdArgs& args) {
     call_runtime(values_.inst(args.inst), static_cast<uint32_t>(args.imm));
+    load_copies(args);
     jump_back(args);
+}
+
+// ---- Copies
+
+/// What they are where the operation is done: `args` will know it.
+size_t ScalableEmitter::reserve_copies(ColdArgs& args) {
+    const size_t number = ctx_.copies_behind.size();
+    ctx_.copies_behind.emplace_back();
+    args.reg[1] = static_cast<uint8_t>(number), args.reg[2] = static_cast<uint8_t>(number >> 8);
+    if (number >> 16 != 0) throw TooComplex{};
+    return number;
+}
+
+void ScalableEmitter::load_copies(const ColdArgs& args) {
+    s_ = ir::Scalable::unpack(values_.inst(args.inst).imm);
+    const ScalableCopies& copies = ctx_.copies_behind[args.reg[1] | static_cast<size_t>(args.reg[2]) << 8];
+    for (size_t k = 0; k < copies.vectors().size(); ++k)
+        if (copies.vectors()[k] != kNone)
+            load_register(vector(static_cast<int>(ScalableCopies::kFirst + k)), copies.vectors()[k]);
+    as_.push(rcx);
+    for (size_t k = 0; k < copies.masks().size(); ++k)
+        if (const auto [predicate, size] = copies.masks()[k]; predicate != kNone)
+            load_mask(Xbyak::Opmask(static_cast<int>(ScalableCopies::kFirstMask + k)), predicate, size, rcx);
+    as_.pop(rcx);
+}
+
+Xmm ScalableEmitter::copy_of(unsigned z) {
+    uint8_t reg = ctx_.copies.vector(z);
+    if (reg == kNone) {
+        reg = ctx_.copies.take();
+        load_register(vector(reg), z);
+        ctx_.copies.set_vector(z, reg);
+    }
+    return vector(reg);
+}
+
+Xbyak::Opmask ScalableEmitter::governing(const Reg64& bits) {
+    uint8_t reg = ctx_.copies.mask(s_.g, s_.size);
+    if (reg == kNone) {
+        reg = ctx_.copies.take_mask(s_.g, s_.size);
+        load_mask(Xbyak::Opmask(reg), s_.g, s_.size, bits);
+    }
+    return Xbyak::Opmask(reg);
 }
 
 // ---- Registers
@@ -161,17 +207,25 @@ void ScalableEmitter::store_register(unsigned z, const Xmm& from) {
     as_.vmovdqa64(ptr[at(place(z))], Xmm(from.getIdx()));
 }
 
-void ScalableEmitter::load_mask(const Reg64& bits) {
-    const int from = predicate_place(s_.g);
-    if (s_.size == 0) {
-        if (s_.length == 2) return as_.kmovq(k1, qword[at(from)]);
-        return s_.length == 1 ? as_.kmovd(k1, dword[at(from)]) : as_.kmovw(k1, word[at(from)]);
+/// The bits of a predicate that speak for elements.
+void ScalableEmitter::load_bits(const Reg64& bits, unsigned size) {
+    constexpr uint64_t kLowest[] = {~uint64_t{0}, 0x5555'5555'5555'5555, 0x1111'1111'1111'1111,
+                                    0x0101'0101'0101'0101};
+    as_.mov(bits, kLowest[size] & ~uint64_t{0} >> (64 - s_.bytes()));
+}
+
+/// A bit an element. Clobbers `bits`.
+void ScalableEmitter::load_mask(const Xbyak::Opmask& to, unsigned predicate, unsigned size,
+                                const Reg64& bits) {
+    const int from = predicate_place(predicate);
+    if (size == 0) {
+        if (s_.length == 2) return as_.kmovq(to, qword[at(from)]);
+        return s_.length == 1 ? as_.kmovd(to, dword[at(from)]) : as_.kmovw(to, word[at(from)]);
     }
-    constexpr uint64_t kLowest[] = {0, 0x5555'5555'5555'5555, 0x1111'1111'1111'1111, 0x0101'0101'0101'0101};
-    as_.mov(bits, kLowest[s_.size] >> (64 - s_.bytes()));
+    load_bits(bits, size);
     as_.mov(rax, qword[at(from)]);
     as_.pext(rax, rax, bits);
-    as_.kmovd(k1, eax);
+    as_.kmovd(to, eax);
 }
 
 void ScalableEmitter::broadcast(const Xmm& to, Ref scalar) {
@@ -194,25 +248,37 @@ void ScalableEmitter::broadcast(const Xmm& to, Ref scalar) {
     }
 }
 
-/// The result and the destination as it was, or what stands in for that, by the mask; and to the destination.
-void ScalableEmitter::merge() {
-    Xmm result = vector(kResult);
+/// The result from `value`, what it is where elements are not active, and to the destination.
+void ScalableEmitter::finish(const Xmm& value) {
     const auto move = [&](const Xmm& to) {
         switch (s_.size) {
-            case 0: return as_.vmovdqu8(to, vector(kResult));
-            case 1: return as_.vmovdqu16(to, vector(kResult));
-            case 2: return as_.vmovdqa32(to, vector(kResult));
-            default: return as_.vmovdqa64(to, vector(kResult));
+            case 0: return as_.vmovdqu8(to, value);
+            case 1: return as_.vmovdqu16(to, value);
+            case 2: return as_.vmovdqa32(to, value);
+            default: return as_.vmovdqa64(to, value);
         }
     };
-    if (s_.inactive == Inactive::Zero) {
-        move(result | k1 | T_z);
-    } else if (s_.inactive != Inactive::None) {
-        result = vector(kOther);
-        load_register(result, s_.inactive == Inactive::Keep ? s_.d : s_.a);
-        move(result | k1);
+    const auto blend = [&](const Xmm& to) {
+        switch (s_.size) {
+            case 0: return as_.vpblendmb(to, other_, value);
+            case 1: return as_.vpblendmw(to, other_, value);
+            case 2: return as_.vpblendmd(to, other_, value);
+            default: return as_.vpblendmq(to, other_, value);
+        }
+    };
+    switch (s_.inactive) {
+        case Inactive::None:
+            if (value.getIdx() != result_.getIdx()) move(result_);
+            break;
+        case Inactive::Zero: move(result_ | mask_ | T_z); break;
+        default: blend(result_ | mask_);
     }
-    store_register(s_.d, result);
+    store_result();
+}
+
+void ScalableEmitter::store_result() {
+    store_register(s_.d, result_);
+    ctx_.copies.set_vector(s_.d, static_cast<uint8_t>(result_.getIdx()));
 }
 
 // ---- Operations
@@ -220,40 +286,53 @@ void ScalableEmitter::merge() {
 void ScalableEmitter::emit_scalable(const Inst& i) {
     s_ = ir::Scalable::unpack(i.imm);
     if (!ctx_.scalable_vectors || !is_emitted(s_)) return emit_runtime_call(i);
+    ctx_.copies.begin();
     give_up_registers(s_);
     const bool checks = is_fp_arithmetic(s_.op);
     if (s_.scalar && !values_.is_const(i.args[2])) regs_.use(i.args[2]);
     if (checks) flags_.clobber();
     const ScratchGpr bits(regs_);
-    if (s_.inactive != Inactive::None) load_mask(bits);
-    if (uses_n(s_.op)) load_register(vector(kN), s_.n);
-    if (s_.scalar)
-        broadcast(vector(kM), i.args[2]);
-    else
-        load_register(vector(kM), s_.m);
-    if (uses_a(s_) && s_.inactive != Inactive::Other) load_register(vector(kAddend), s_.a);
+    if (s_.inactive != Inactive::None) mask_ = governing(bits);
+    if (uses_n(s_.op)) n_ = copy_of(s_.n);
+    if (s_.scalar) {
+        m_ = vector(kBroadcast);
+        broadcast(m_, i.args[2]);
+    } else {
+        m_ = copy_of(s_.m);
+    }
     if (ir::is_compare(s_.op)) return compare(bits);
+    if (uses_a(s_)) a_ = copy_of(s_.a);
+    if (s_.inactive == Inactive::Keep) other_ = copy_of(s_.d);
+    if (s_.inactive == Inactive::Other) other_ = a_;
+    result_ = vector(ctx_.copies.take());
+    if (s_.op == Lanes::Move) return finish(m_);
     if (!checks) {
         compute();
-        return merge();
+        return finish(result_);
     }
     compute_fp();
-    const size_t cold = check_result(s_.op == Lanes::FMul || s_.op >= Lanes::FMulAdd);
-    merge();
+    ColdArgs args;
+    const size_t behind = reserve_copies(args);
+    const size_t cold = check_result(s_.op == Lanes::FMul || s_.op >= Lanes::FMulAdd, args);
+    // What a fused operation has added to is in the inactive elements.
+    if (s_.op >= Lanes::FMulAdd && s_.inactive == Inactive::Keep && s_.a == s_.d)
+        store_result();
+    else
+        finish(result_);
+    ctx_.copies_behind[behind] = ctx_.copies;
     cold_.resume_here(cold);
 }
 
 void ScalableEmitter::compute() {
-    const Xmm n = vector(kN), m = vector(kM), r = vector(kResult), t = vector(kOther);
+    const Xmm &n = n_, &m = m_, &r = result_, t = vector(kTemporary);
     const auto by_width = [&](const Vex3ByWidth& op, const Xmm& to) { (as_.*op[s_.size])(to, n, m); };
     switch (s_.op) {
-        case Lanes::Move: return as_.vmovdqa64(r, m);
         case Lanes::Add: return by_width(kPackedAdd, r);
         case Lanes::Sub: return by_width(kPackedSub, r);
         case Lanes::SubReversed: return (as_.*kPackedSub[s_.size])(r, m, n);
         case Lanes::Mul: return multiply(r, n, m);
-        case Lanes::MulAdd: multiply(r, n, m); return (as_.*kPackedAdd[s_.size])(r, vector(kAddend), r);
-        case Lanes::MulSub: multiply(r, n, m); return (as_.*kPackedSub[s_.size])(r, vector(kAddend), r);
+        case Lanes::MulAdd: multiply(r, n, m); return (as_.*kPackedAdd[s_.size])(r, a_, r);
+        case Lanes::MulSub: multiply(r, n, m); return (as_.*kPackedSub[s_.size])(r, a_, r);
         case Lanes::And: return as_.vpandq(r, n, m);
         case Lanes::Or: return as_.vporq(r, n, m);
         case Lanes::Xor: return as_.vpxorq(r, n, m);
@@ -297,7 +376,7 @@ void ScalableEmitter::multiply(const Xmm& to, const Xmm& a, const Xmm& b) {
 
 /// Of the second operand, to elements of at most 64 bits.
 void ScalableEmitter::extend(unsigned from_bits, bool is_signed) {
-    const Xmm m = vector(kM), r = vector(kResult);
+    const Xmm &m = m_, &r = result_;
     const auto by = static_cast<uint8_t>(bits_of(s_.size) - from_bits);
     switch (s_.size) {
         case 1: as_.vpsllw(r, m, by); return is_signed ? as_.vpsraw(r, r, by) : as_.vpsrlw(r, r, by);
@@ -307,8 +386,8 @@ void ScalableEmitter::extend(unsigned from_bits, bool is_signed) {
 }
 
 void ScalableEmitter::make_index() {
-    const Xmm m = vector(kM), r = vector(kResult), t = vector(kOther);
-    const Xmm numbers(kResult);
+    const Xmm &r = result_, t = vector(kTemporary);
+    const Xmm numbers(result_.getIdx());
     as_.mov(rax, uint64_t{0x0706'0504'0302'0100});
     as_.vmovq(numbers, rax);
     if (s_.size == 2) {
@@ -321,20 +400,21 @@ void ScalableEmitter::make_index() {
     as_.mov(rax, static_cast<int64_t>(s_.imm));
     s_.size == 2 ? as_.vpbroadcastd(t, eax) : as_.vpbroadcastq(t, rax);
     multiply(r, r, t);
-    (as_.*kPackedAdd[s_.size])(r, r, m);
+    (as_.*kPackedAdd[s_.size])(r, r, m_);
 }
 
 void ScalableEmitter::unpack(bool is_signed) {
-    const Xmm r = vector(kResult);
-    int half = kM;
+    const Xmm& r = result_;
+    const int all = m_.getIdx();
+    int half = all;
     if (s_.imm != 0) {
-        half = kResult;
+        half = kTemporary;
         if (s_.length == 2)
-            as_.vextracti32x8(Ymm(half), Zmm(kM), 1);
+            as_.vextracti32x8(Ymm(half), Zmm(all), 1);
         else if (s_.length == 1)
-            as_.vextracti32x4(Xmm(half), Ymm(kM), 1);
+            as_.vextracti32x4(Xmm(half), Ymm(all), 1);
         else
-            as_.vpunpckhqdq(Xmm(half), Xmm(kM), Xmm(kM));
+            as_.vpunpckhqdq(Xmm(half), Xmm(all), Xmm(all));
     }
     const Xmm from = s_.length == 2 ? Ymm(half) : Xmm(half);
     switch (s_.size) {
@@ -346,15 +426,15 @@ void ScalableEmitter::unpack(bool is_signed) {
 
 void ScalableEmitter::compute_fp() {
     const bool dbl = s_.size == 3;
-    const Xmm n = vector(kN), m = vector(kM);
+    const Xmm &n = n_, &m = m_;
     const bool masked = s_.inactive != Inactive::None;
-    const Xmm r = masked ? vector(kResult) | k1 | T_z : vector(kResult);
+    const Xmm r = masked ? result_ | mask_ | T_z : result_;
     const auto two = [&](VexFp3 single, VexFp3 of_doubles, const Xmm& a, const Xmm& b) {
         (as_.*(dbl ? of_doubles : single))(r, a, b);
     };
     const auto fused = [&](Vex3 single, Vex3 of_doubles) {
-        as_.vmovdqa64(vector(kResult), vector(kAddend));
-        (as_.*(dbl ? of_doubles : single))(masked ? vector(kResult) | k1 : vector(kResult), n, m);
+        as_.vmovdqa64(result_, a_);
+        (as_.*(dbl ? of_doubles : single))(masked ? result_ | mask_ : result_, n, m);
     };
     switch (s_.op) {
         case Lanes::FAdd: return two(&Cg::vaddps, &Cg::vaddpd, n, m);
@@ -362,7 +442,6 @@ void ScalableEmitter::compute_fp() {
         case Lanes::FSubReversed: return two(&Cg::vsubps, &Cg::vsubpd, m, n);
         case Lanes::FMul: return two(&Cg::vmulps, &Cg::vmulpd, n, m);
         case Lanes::FDiv: return two(&Cg::vdivps, &Cg::vdivpd, n, m);
-        case Lanes::FDivReversed: return two(&Cg::vdivps, &Cg::vdivpd, m, n);
         case Lanes::FSqrt: return dbl ? as_.vsqrtpd(r, m) : as_.vsqrtps(r, m);
         case Lanes::FMulAdd: return fused(&Cg::vfmadd231ps, &Cg::vfmadd231pd);
         case Lanes::FMulSub: return fused(&Cg::vfnmadd231ps, &Cg::vfnmadd231pd);
@@ -371,11 +450,11 @@ void ScalableEmitter::compute_fp() {
     }
 }
 
-size_t ScalableEmitter::check_result(bool tiny) {
+size_t ScalableEmitter::check_result(bool tiny, ColdArgs args) {
     const ClassScope scope(as_, jit::HostClass::FpCheck);
     const bool dbl = s_.size == 3;
-    const Xmm r = vector(kResult), t = vector(kOther), edge = vector(kSpare);
-    const auto active = [&](const Xbyak::Opmask& k) { return s_.inactive != Inactive::None ? k | k1 : k; };
+    const Xmm &r = result_, t = vector(kTemporary), edge = vector(kSpare);
+    const auto active = [&](const Xbyak::Opmask& k) { return s_.inactive != Inactive::None ? k | mask_ : k; };
     dbl ? as_.vcmppd(active(k2), r, r, 3) : as_.vcmpps(active(k2), r, r, 3);
     if (tiny) {
         // The smallest normal number of either sign.
@@ -387,15 +466,14 @@ size_t ScalableEmitter::check_result(bool tiny) {
     } else {
         as_.kortestw(k2, k2);
     }
-    ColdArgs args;
     args.inst = cur();
     args.imm = ctx_.insn_offset;
     return cold_.jump(kNe, cold_fn<&ScalableEmitter::cold_operation>, args);
 }
 
 void ScalableEmitter::compare(const Reg64& bits) {
-    const Xmm n = vector(kN), m = vector(kM);
-    const auto to = k2 | k1;
+    const Xmm &n = n_, &m = m_;
+    const auto to = k2 | mask_;
     if (is_fp_compare(s_.op)) {
         // As those of vectors (simd.h): what is equal is compared quietly.
         constexpr uint8_t kPredicates[] = {kEqQuiet, 0x04, kGtSignals, kGeSignals, 0x01, 0x02};
@@ -419,7 +497,11 @@ void ScalableEmitter::compare(const Reg64& bits) {
         }
     }
     as_.kmovq(rax, k2);
-    if (s_.size != 0) as_.pdep(rax, rax, bits);
+    if (s_.size != 0) {
+        load_bits(bits, s_.size);
+        as_.pdep(rax, rax, bits);
+    }
+    ctx_.copies.forget_predicate(s_.d);
     as_.mov(qword[at(predicate_place(s_.d))], rax);
 }
 
@@ -429,16 +511,18 @@ void ScalableEmitter::emit_access(const Inst& i) {
     s_ = ir::Scalable::unpack(i.imm);
     if (!ctx_.scalable_vectors || ctx_.buffer.spectre()) return emit_runtime_call(i);
     const bool writes = s_.op == Lanes::Store;
+    ctx_.copies.begin();
     prepare_access();
     give_up_registers(s_);
     const Reg64 addr = regs_.use(i.args[2]);
     const ScratchGpr temp(regs_);
-    if (s_.inactive != Inactive::None) load_mask(temp);
-    if (writes) load_register(vector(kResult), s_.d);
+    if (s_.inactive != Inactive::None) mask_ = governing(temp);
+    result_ = writes ? copy_of(s_.d) : vector(ctx_.copies.take());
+    ColdArgs args;
+    const size_t behind = reserve_copies(args);
     size_t cold = 0;
     {
         const ClassScope scope(as_, jit::HostClass::SoftTlb);
-        ColdArgs args;
         if (ctx_.fastmem) {
             cold = miss(Jump{}, addr, args, cold_fn<&ScalableEmitter::cold_access>);
             look_up_fastmem(addr, false);
@@ -456,16 +540,17 @@ void ScalableEmitter::emit_access(const Inst& i) {
         const ClassScope scope(as_, jit::HostClass::Access);
         access(rax + addr);
     }
-    if (!writes) store_register(s_.d, vector(kResult));
+    if (!writes) store_result();
+    ctx_.copies_behind[behind] = ctx_.copies;
     resume_here(cold);
 }
 
 /// Of elements that memory and the register have in the same size, or not.
 void ScalableEmitter::access(const Xbyak::RegExp& where) {
     const bool masked = s_.inactive != Inactive::None;
-    const Xmm v = vector(kResult);
+    const Xmm& v = result_;
     if (s_.op == Lanes::Store) {
-        const Address to = masked ? ptr[where] | k1 : ptr[where];
+        const Address to = masked ? ptr[where] | mask_ : ptr[where];
         switch (s_.size << 2 | s_.memory_size) {
             case 0 << 2 | 0: return as_.vmovdqu8(to, v);
             case 1 << 2 | 1: return as_.vmovdqu16(to, v);
@@ -479,7 +564,7 @@ void ScalableEmitter::access(const Xbyak::RegExp& where) {
             default: return as_.vpmovqd(to, v);
         }
     }
-    const Xmm to = masked ? v | k1 | T_z : v;
+    const Xmm to = masked ? v | mask_ | T_z : v;
     const Address from = ptr[where];
     const bool is_signed = s_.op == Lanes::LoadSigned;
     switch (s_.size << 2 | s_.memory_size) {
@@ -504,6 +589,7 @@ void ScalableEmitter::cold_access(const ColdArgs& args) {
     ctx_.slots.write_back_snapshot(args.first, args.count);
     call_runtime(i, ctx_.faults.insn_offset(point));
     ctx_.faults.mark_return(point, as_.here());
+    load_copies(args);
     jump_back(args);
 }
 

@@ -31,9 +31,13 @@ class ScalableEmitter : public MemoryEmitter {
     Xmm vector(int index) const;
     void load_register(const Xmm& to, unsigned z);
     void store_register(unsigned z, const Xmm& from);
-    /// k1 = the governing predicate, a bit an element; `bits` = those of a predicate that speak for elements.
-    void load_mask(const Reg64& bits);
+    void load_bits(const Reg64& bits, unsigned size);
+    void load_mask(const Xbyak::Opmask& to, unsigned predicate, unsigned size, const Reg64& bits);
     void broadcast(const Xmm& to, Ref scalar);
+    size_t reserve_copies(ColdArgs& args);
+    void load_copies(const ColdArgs& args);
+    Xmm copy_of(unsigned z);
+    Xbyak::Opmask governing(const Reg64& bits);
     void compute();
     void compute_fp();
     void multiply(const Xmm& to, const Xmm& a, const Xmm& b);
@@ -42,11 +46,15 @@ class ScalableEmitter : public MemoryEmitter {
     void unpack(bool is_signed);
     void compare(const Reg64& bits);
     /// The runtime does it where a result is a NaN or, with `tiny`, at the edge of underflow. Returns the cold path.
-    size_t check_result(bool tiny);
-    void merge();
+    size_t check_result(bool tiny, ColdArgs args);
+    void finish(const Xmm& value);
+    void store_result();
     void access(const Xbyak::RegExp& where);
 
     ir::Scalable s_;
+    // Host registers of the operation: its operands, what inactive elements are, the result, and which are active.
+    Xmm n_, m_, a_, other_, result_;
+    Xbyak::Opmask mask_;
 };
 
 }  // namespace arclight::backend

@@ -58,7 +58,10 @@ void test_main(void) {
         s[i] = (u8)(i * 7), t[i] = (u8)(i * 13), r[i] = (u8)i;
     }
     u64 sum = 0;
-    for (u64 k = 0; k < REPEATS; ++k) sum += run(COUNT);
+    for (u64 k = 0; k < REPEATS; ++k) {
+        sum += run(COUNT);
+        __asm__ volatile("" ::: "memory");
+    }
     for (unsigned i = 0; i < COUNT; ++i) sum = sum * 31 + (u64)y[i] + (u64)c[i] + r[i];
     say("sum %x\n", sum);
 }

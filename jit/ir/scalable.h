@@ -54,7 +54,6 @@ enum class Lanes : uint8_t {
     FSubReversed,
     FMul,
     FDiv,
-    FDivReversed,
     FSqrt,  ///< of m, as FNeg and FAbs
     FNeg,
     FAbs,
@@ -80,7 +79,7 @@ enum class Lanes : uint8_t {
     FCmpLt,
     FCmpLe,
     // ScalableAccess: elements one behind the other from s on, of 8 << Scalable::memory_size bits in memory. Inactive ones are not
-    // accessed, and are 0 when loaded. They do not cross the end of the address space in one piece.
+    // accessed, and are 0 when loaded.
     Load,
     LoadSigned,  ///< extended to the element
     Store,

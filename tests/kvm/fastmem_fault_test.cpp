@@ -15,8 +15,13 @@ using namespace Xbyak::util;
 
 bool has_avx512() { return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"); }
 
+Xbyak::Xmm vector(int i) {
+    if (has_avx512()) return Xbyak::Zmm(i);
+    return Xbyak::Ymm(i);
+}
+
 struct Seen {
-    uint64_t ymm[32][4];
+    uint64_t vectors[32][8];
     uint64_t masks[8];
     uint64_t gprs[16];
 };
@@ -60,14 +65,14 @@ TEST(FastmemFaultWay, LeavesAllRegistersAsTheyWere) {
     Xbyak::CodeGenerator c(8192, memory + 8192);
     for (const Xbyak::Reg64& r : kept) c.push(r);
     c.mov(rbx, reinterpret_cast<uint64_t>(numbers.data()));
-    for (int i = 0; i < vectors; ++i) c.vpbroadcastq(Xbyak::Ymm(i), qword[rbx + 8 * i]);
+    for (int i = 0; i < vectors; ++i) c.vpbroadcastq(vector(i), qword[rbx + 8 * i]);
     for (int i = 0; i < masks; ++i) c.kmovq(Xbyak::Opmask(i), qword[rbx + 8 * (32 + i)]);
     for (const int r : changed) c.mov(Xbyak::Reg64(r), qword[rbx + 8 * r]);
     c.mov(rbp, reinterpret_cast<uint64_t>(start));
     c.jmp(rbp);
     go_on_at = c.getCurr();
     c.mov(rbx, reinterpret_cast<uint64_t>(&seen));
-    for (int i = 0; i < vectors; ++i) c.vmovups(ptr[rbx + 32 * i], Xbyak::Ymm(i));
+    for (int i = 0; i < vectors; ++i) c.vmovups(ptr[rbx + 64 * i], vector(i));
     for (int i = 0; i < masks; ++i)
         c.kmovq(ptr[rbx + static_cast<int>(offsetof(Seen, masks)) + 8 * i], Xbyak::Opmask(i));
     for (const int r : changed)
@@ -80,8 +85,9 @@ TEST(FastmemFaultWay, LeavesAllRegistersAsTheyWere) {
 
     EXPECT_EQ(calls, 1u);
     for (int i = 0; i < vectors; ++i)
-        for (const uint64_t lane : seen.ymm[i])
-            EXPECT_EQ(lane, numbers[static_cast<size_t>(i)]) << "ymm" << i;
+        for (int lane = 0; lane < (has_avx512() ? 8 : 4); ++lane)
+            EXPECT_EQ(seen.vectors[i][lane], numbers[static_cast<size_t>(i)])
+                << "vector " << i << ", " << lane;
     for (int i = 0; i < masks; ++i)
         EXPECT_EQ(seen.masks[i], numbers[static_cast<size_t>(32 + i)]) << "k" << i;
     for (const int r : changed) EXPECT_EQ(seen.gprs[r], numbers[static_cast<size_t>(r)]) << "register " << r;

@@ -94,15 +94,15 @@ Ref count_true(TranslationContext& t, const Operation& o, bool governed) {
 /// A predicate of which as many elements are true as `count` says.
 Ref first_elements(TranslationContext& t, Ref count, unsigned size) {
     const auto shift = [&](Ref v, Ref by) { return logic(t, Op::Shl, v, by); };
+    const auto times = [&](unsigned log2) { return log2 == 0 ? count : shift(count, t.ir.i64(log2)); };
     const Ref one = t.ir.i64(1);
-    const Ref bits = size == 0 ? count : shift(count, t.ir.i64(size));
     Ref end;
     if (vector_bytes(t) == 64) {
         // In two steps, as it may be bit 64.
-        const Ref half = logic(t, Op::Shr, bits, one);
-        end = shift(shift(one, half), size == 0 ? logic(t, Op::Sub, bits, half) : half);
+        const Ref half = size == 0 ? logic(t, Op::Shr, count, one) : times(size - 1);
+        end = shift(shift(one, half), size == 0 ? logic(t, Op::Sub, count, half) : half);
     } else {
-        end = shift(one, bits);
+        end = shift(one, times(size));
     }
     return logic(t, Op::And, logic(t, Op::Sub, end, one), t.ir.i64(element_bits(t, size)));
 }

@@ -32,6 +32,8 @@ struct Result {
 
 inline constexpr uint64_t kMemory = 0x2000'0000, kMemoryBytes = 8192, kPage = 4096;
 
+/// Case::memory of one without addresses whose FPCR may have FEAT_AFP's bits, AH, FIZ and NEP.
+inline constexpr uint64_t kAlternative = 10;
 /// Case::memory of one that needs no reference function: floating point is of ordinary numbers, FPCR is 0, and addresses are far from
 /// the end of a page.
 inline constexpr uint64_t kQuiet = 9;
@@ -109,6 +111,11 @@ inline void fill(State& s, uint8_t* memory, const Case& c) {
     s.nzcv = random() & 0xf000'0000;
     s.fpcr = random() & 3 ? 0 : random() & 0x07c8'0000;
     if (c.memory == 0) return;
+    if (c.memory == kAlternative) {
+        s.fpcr = random() & 0x07c8'0007;
+        std::memset(memory, 0, kMemoryBytes);
+        return;
+    }
     if (c.memory == kQuiet) {
         s.fpcr = 0;
         for (auto& z : s.z)

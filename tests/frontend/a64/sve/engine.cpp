@@ -118,7 +118,7 @@ void Engine::run_compiled(const jit::ir::Block& block, Way way) {
     accelerator_.run(*guest_, compiled.entry);
 }
 
-Result Engine::run(const Case& c, State& s, Way way) {
+Result Engine::run(const Case& c, std::span<const uint32_t> code, State& s, Way way) {
     std::array<uint8_t, sve_test::kMemoryBytes> bytes;
     sve_test::fill(s, bytes.data(), c);
     memory_.fill(bytes.data());
@@ -150,8 +150,9 @@ Result Engine::run(const Case& c, State& s, Way way) {
 
     uint32_t flags = translation_flag::vector_length_flags(c.vector_bytes);
     if ((s.fpcr & (kFpcrMask & ~(kFpcrRMode | kFpcrNep))) != 0) flags |= translation_flag::kFpSlow;
+    if ((s.fpcr & kFpcrAh) != 0) flags |= translation_flag::kFpAlternative;
     jit::ir::Block block;
-    translate_block(block, std::span(&c.insn, 1), 0x40, flags, 1, decoder_);
+    translate_block(block, code, 0x40, flags, static_cast<unsigned>(code.size()), decoder_);
     if (way == Way::Interpreted)
         jit::ir::Interpreter(guest, memory_).run(block);
     else

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "backend/process_accelerator.h"
 #include "frontend/a64/cpu_features.h"
@@ -51,8 +52,10 @@ enum class Way {
 class Engine {
   public:
     explicit Engine(FeatureSet features);
-    /// From the state that the case begins with, which `state` is too, to the one that it ends with.
-    Result run(const Case& c, State& state, Way way);
+    /// The case's instruction, in the state that it begins with; `state` is then what it ends with.
+    Result run(const Case& c, State& state, Way way) { return run(c, std::span(&c.insn, 1), state, way); }
+    /// The same of these instructions, as one block.
+    Result run(const Case& c, std::span<const uint32_t> code, State& state, Way way);
     /// Calls of scalable operations in C++ so far.
     uint64_t calls() const { return calls_; }
 
