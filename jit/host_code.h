@@ -195,6 +195,8 @@ struct CompiledBlock {
     const uint8_t* body = nullptr;  ///< entry, but for the counter
     uint32_t hot_bytes = 0;         ///< from entry
     const uint8_t* cold = nullptr;
+    /// Grows with the blocks that are compiled, as `entry` does: `cold`, but for superblocks, whose cold code is behind their own hot code.
+    const uint8_t* cold_order = nullptr;
     uint32_t cold_bytes = 0;  ///< from cold
     std::vector<LinkSlot> exits;
     const uint8_t* indirect = nullptr;  ///< its indirect branch, where sample() has it go another way

@@ -48,7 +48,7 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         as.setSize(cursor.hot);
         as.align(kEntryAlignment);
         out.entry = as.here();
-        out.cold = buffer.base() + cursor.cold;
+        out.cold = out.cold_order = buffer.base() + cursor.cold;
         ctx_.faults.start_block(out.entry, out.cold);
         if (counter != jit::kNoCounter) {
             as.set_class(jit::HostClass::Counter);
@@ -80,16 +80,23 @@ CompiledBlock BlockCompiler::compile(const ir::Block& block, CodeCursor& cursor,
         ctx_.values.set_cur(count);
         const size_t hot_end = as.getSize();
         if (hot_end > buffer.size() / 2) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
-        as.setSize(cursor.cold);
+        // A superblock is left in the middle by half of its executions: what they go through shares its pages.
+        const bool beside = block.superblock;
+        const size_t cold_from = beside ? hot_end : cursor.cold;
+        if (beside) {
+            out.cold = buffer.base() + hot_end;
+            ctx_.faults.start_cold(out.cold);
+        }
+        as.setSize(cold_from);
         if (as.recorder != nullptr) as.recorder->start_cold();
         ctx_.cold.emit_all(ctx_);
         out.hot_bytes = static_cast<uint32_t>(buffer.base() + hot_end - out.entry);
         out.cold_bytes = static_cast<uint32_t>(as.here() - out.cold);
         if (as.recorder != nullptr)
             as.recorder->finish({static_cast<size_t>(out.entry - buffer.base()), {out.entry, out.hot_bytes}},
-                                {cursor.cold, {out.cold, out.cold_bytes}});
-        cursor.hot = hot_end;
-        cursor.cold = as.getSize();
+                                {cold_from, {out.cold, out.cold_bytes}});
+        cursor.hot = beside ? as.getSize() : hot_end;
+        if (!beside) cursor.cold = as.getSize();
     } catch (const TooComplex&) {
         CompiledBlock failed;
         failed.status = CompileStatus::TooComplex;

@@ -158,7 +158,7 @@ CompiledBlock BlockCompiler::place(const BlockImage& image, CodeCursor& cursor, 
     out.entry = buffer.base() + hot;
     out.body = out.entry + image.body;
     out.hot_bytes = static_cast<uint32_t>(image.hot.size());
-    out.cold = buffer.base() + cold;
+    out.cold = out.cold_order = buffer.base() + cold;
     out.cold_bytes = static_cast<uint32_t>(image.cold.size());
     std::memcpy(buffer.writable(out.entry), image.hot.data(), image.hot.size());
     std::memcpy(buffer.writable(out.cold), image.cold.data(), image.cold.size());

@@ -10,6 +10,8 @@ namespace arclight::backend {
 
 class FaultMapBuilder {
   public:
+    /// It turned out to be elsewhere. Nothing of it is known yet.
+    void start_cold(const uint8_t* cold_start) { cold_start_ = cold_start; }
     void start_block(const uint8_t* entry, const uint8_t* cold_start);
 
     /// Locations are added in runs: see SavedLocation.

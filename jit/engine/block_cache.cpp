@@ -129,7 +129,7 @@ bool BlockCache::find_link_slot(uint32_t number, BlockExit& out) const {
 const TranslationBlock* BlockCache::owner_of(const void* host_pc, bool cold) const {
     const auto* pc = static_cast<const uint8_t*>(host_pc);
     auto it = std::upper_bound(blocks_.begin(), blocks_.end(), pc, [cold](const uint8_t* p, const auto& b) {
-        return p < (cold ? b->code.cold : b->code.entry);
+        return p < (cold ? b->code.cold_order : b->code.entry);
     });
     // A return address may be one past the end of a block's cold part, that is, where the next one begins.
     for (int tries = 0; tries < 2 && it != blocks_.begin(); ++tries) {

@@ -32,8 +32,9 @@ std::optional<int64_t> behind(const ir::Block& block, ir::Ref exit) {
 }
 
 bool usable(const TranslationBlock* block, const TranslationBlock& from) {
+    // A loop that copies memory is faster in its own block.
     return block != nullptr && block->valid && !block->stop && !block->spins &&
-           block->translation_flags == from.translation_flags;
+           block->memory_loop == nullptr && block->translation_flags == from.translation_flags;
 }
 }  // namespace
 

@@ -127,7 +127,7 @@ bool Superblocks::make_untimed(TranslationBlock& head) {
     auto superblock = std::make_unique<TranslationBlock>();
     SuperblockBuilder::Built built;
     for (;;) {
-        built = builder_.build(head, limits);
+        if (head.memory_loop == nullptr) built = builder_.build(head, limits);
         if (built.blocks < 2) {
             ++stats_.rejected;
             return false;
