@@ -7,7 +7,7 @@ import os, re, sys
 TOP = os.environ.get("ARCLIGHT_SOURCE") or sys.argv[1]
 SKIPPED = re.compile(r"^(\.git|build.*|\.cache|__pycache__)$")
 SOURCES = (".cpp", ".h", ".inc", ".c", ".S", ".cmake", ".py", ".sh", ".sed", ".ld")
-NAME = re.compile(r"(?<![\w./$<{}*-])((?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.(?:cpp|h|inc|md|py|sh|cmake|S|ld|sed))(?![\w/(])")
+NAME = re.compile(r"(?<![\w./$<{}*-])(?![vzp]\d+\.h\b)((?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.(?:cpp|h|inc|md|py|sh|cmake|S|ld|sed))(?![\w/(])")
 
 
 def tree():
