@@ -5,7 +5,7 @@
 
 namespace arclight::backend {
 
-void ScalableCopies::before(const Inst& i) {
+void ScalableCopies::forget_changed(const Inst& i) {
     constexpr uint64_t kUpper = offsetof(jit::GuestState, z_upper),
                        kPredicates = offsetof(jit::GuestState, p);
     switch (i.op) {
@@ -52,6 +52,7 @@ uint8_t ScalableCopies::take() {
         next_ = static_cast<uint8_t>((next_ + 1u) % kCount);
     }
     vectors_[taken] = kNone;
+    used_ = true;
     pinned_ |= 1u << (kFirst + taken);
     return static_cast<uint8_t>(kFirst + taken);
 }
@@ -74,6 +75,7 @@ uint8_t ScalableCopies::mask(unsigned predicate, unsigned size) const {
 
 uint8_t ScalableCopies::take_mask(unsigned predicate, unsigned size) {
     const uint8_t k = next_mask_;
+    used_ = true;
     next_mask_ = (next_mask_ + 1) % kMasks;
     masks_[k] = {static_cast<uint8_t>(predicate), static_cast<uint8_t>(size)};
     return static_cast<uint8_t>(kFirstMask + k);

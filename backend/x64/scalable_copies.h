@@ -20,7 +20,9 @@ class ScalableCopies {
 
     void clear() { *this = {}; }
     /// Before the instruction is emitted, which is no scalable operation: forgets what it changes.
-    void before(const Inst& i);
+    void before(const Inst& i) {
+        if (used_) forget_changed(i);
+    }
     /// In a new instruction any register may be taken that it has not asked for.
     void begin() { pinned_ = 0; }
     /// The host register that has the vector, or kNone.
@@ -39,6 +41,9 @@ class ScalableCopies {
     const std::array<uint8_t, kEnd - kFirst>& vectors() const { return vectors_; }
 
   private:
+    void forget_changed(const Inst& i);
+
+    bool used_ = false;
     std::array<uint8_t, kEnd - kFirst> vectors_ = no_vectors();
     std::array<Mask, kMasks> masks_{};
     uint32_t pinned_ = 0;
