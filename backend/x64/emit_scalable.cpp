@@ -207,11 +207,8 @@ void ScalableEmitter::store_register(unsigned z, const Xmm& from) {
     as_.vmovdqa64(ptr[at(place(z))], Xmm(from.getIdx()));
 }
 
-/// The bits of a predicate that speak for elements.
 void ScalableEmitter::load_bits(const Reg64& bits, unsigned size) {
-    constexpr uint64_t kLowest[] = {~uint64_t{0}, 0x5555'5555'5555'5555, 0x1111'1111'1111'1111,
-                                    0x0101'0101'0101'0101};
-    as_.mov(bits, kLowest[size] & ~uint64_t{0} >> (64 - s_.bytes()));
+    as_.mov(bits, ir::element_bits(size, s_.bytes()));
 }
 
 /// A bit an element. Clobbers `bits`.

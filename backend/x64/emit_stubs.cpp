@@ -219,15 +219,18 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     as_.ret();
 
     // eax = entry << 16 | page offset of the instruction; rsi, rdx, rcx = arguments. Result in rax.
-    const auto helper = [&](const auto& call) {
-        as_.align(16);
-        const uint8_t* start = as_.here();
+    const auto call_entry = [&](const auto& call) {
         as_.movzx(edi, ax);
         as_.mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
         as_.shr(eax, 16);
         call(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
         reload_tlb();
         leave_if_requested();
+    };
+    const auto helper = [&](const auto& call) {
+        as_.align(16);
+        const uint8_t* start = as_.here();
+        call_entry(call);
         as_.ret();
         return start;
     };
@@ -240,12 +243,7 @@ jit::SharedStubs StubEmitter::emit_stubs() {
     save(false);
     as_.mov(rsi, qword[at(ARCLIGHT_STATE_DISP(access_value))]);
     as_.mov(rdx, qword[at(ARCLIGHT_STATE_DISP(access_value) + 8)]);
-    as_.movzx(edi, ax);
-    as_.mov(dword[at(ARCLIGHT_STATE_DISP(insn_offset))], edi);
-    as_.shr(eax, 16);
-    call_host(qword[rbp + rax * 8 + ARCLIGHT_STATE_DISP(runtime)], 8);
-    reload_tlb();
-    leave_if_requested();
+    call_entry(call_host);
     restore();
     as_.ret();
 

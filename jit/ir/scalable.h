@@ -137,6 +137,13 @@ struct Scalable {
     }
 };
 
+/// Of a predicate of so many bits, one a byte of the vector, those that speak for elements of 8 << size bits: the lowest of each.
+constexpr uint64_t element_bits(unsigned size, unsigned vector_bytes) {
+    constexpr uint64_t kLowest[] = {~uint64_t{0}, 0x5555'5555'5555'5555, 0x1111'1111'1111'1111,
+                                    0x0101'0101'0101'0101, 0x0001'0001'0001'0001};
+    return kLowest[size] & ~uint64_t{0} >> (64 - vector_bytes);
+}
+
 /// Inst::aux of both: a runtime id (as CallRuntime's imm) whose arguments are args[0] and args[1], and CallAux.
 constexpr uint32_t scalable_call(uint32_t id, uint32_t call_aux) { return id << 8 | call_aux; }
 constexpr uint32_t scalable_id(uint32_t aux) { return aux >> 8; }

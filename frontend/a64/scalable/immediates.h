@@ -1,8 +1,10 @@
 // Immediates of scalable instructions as elements.
 #pragma once
 
-#include <bit>
 #include <cstdint>
+#include <optional>
+
+#include "frontend/a64/logical_mask.h"
 
 namespace arclight::frontend::a64::scalable {
 
@@ -14,16 +16,9 @@ constexpr uint64_t fp_immediate(unsigned size, uint32_t imm) {
     return sign << 15 | (b ^ 1) << 14 | (b != 0 ? uint64_t{3} : 0) << 12 | low << 6;
 }
 
-/// DecodeBitMasks (ARM ARM J1) of N:immr:imms, none of those that are reserved.
-constexpr uint64_t bitwise_immediate(uint32_t imm) {
-    const unsigned n = imm >> 12, r = imm >> 6 & 63, s = imm & 63;
-    const unsigned log2 = 31 - static_cast<unsigned>(std::countl_zero(n << 6 | (~s & 63)));
-    const unsigned width = 1u << log2, ones = (s & (width - 1)) + 1, rotation = r & (width - 1);
-    const uint64_t element_mask = width == 64 ? ~uint64_t{0} : (uint64_t{1} << width) - 1;
-    uint64_t mask = ones == 64 ? ~uint64_t{0} : (uint64_t{1} << ones) - 1;
-    if (rotation != 0) mask = (mask >> rotation | mask << (width - rotation)) & element_mask;
-    for (unsigned w = width; w < 64; w *= 2) mask |= mask << w;
-    return mask;
+/// logical_mask() of N:immr:imms, which a 64-bit element has.
+constexpr std::optional<uint64_t> bitwise_immediate(uint32_t imm) {
+    return logical_mask(true, imm >> 12 != 0, imm >> 6 & 63, imm & 63);
 }
 
 /// One, a half, and two, of elements of 8 << size bits.

@@ -171,7 +171,7 @@ void FpMultiplyAddIndexed(Machine& m) {
 }
 /// Bits of all of the vector: as the table's rows of AND and others without a predicate.
 void BitwiseImmediate(Machine& m) {
-    const Vector imm = repeated(m, 3, bitwise_immediate(m.imm));  // the handler has refused what is reserved
+    const Vector imm = repeated(m, 3, *bitwise_immediate(m.imm));  // the handler has refused what is reserved
     m.set_z(m.d, m.variant == 0 ? imm : map(m, lane_op(m), m.z(m.d), imm));
 }
 

@@ -10,6 +10,7 @@
 #include "frontend/a64/scalable/operation.h"
 #include "jit/guest_state.h"
 #include "jit/ir/ir.h"
+#include "jit/ir/scalable.h"
 
 namespace arclight::frontend::a64::scalable {
 
@@ -103,11 +104,7 @@ struct Machine : Operation {
     uint64_t p(unsigned r) const { return state.p[r] & all(); }
     void set_p(unsigned r, uint64_t value) { state.p[r] = value & all(); }
     /// The bits that speak for elements: the lowest ones of each.
-    uint64_t element_bits(unsigned element_size) const {
-        constexpr uint64_t kLowest[] = {~uint64_t{0}, 0x5555'5555'5555'5555, 0x1111'1111'1111'1111,
-                                        0x0101'0101'0101'0101, 0x0001'0001'0001'0001};
-        return kLowest[element_size] & all();
-    }
+    uint64_t element_bits(unsigned element_size) const { return jit::ir::element_bits(element_size, bytes); }
     uint64_t governing() const { return p(g) & element_bits(size); }
     static bool active(uint64_t predicate, unsigned element_size, unsigned i) {
         return (predicate >> (i << element_size) & 1) != 0;

@@ -1,7 +1,5 @@
 // Data processing, immediate (ARM ARM C4.1.92).
-#include <bit>
-#include <optional>
-
+#include "frontend/a64/logical_mask.h"
 #include "frontend/a64/translate/common.h"
 #include "frontend/a64/translate/handlers_integer.h"
 
@@ -10,21 +8,6 @@ namespace arclight::frontend::a64::translate {
 namespace {
 
 uint64_t add_sub_operand(bool shift, Imm<12> imm12) { return uint64_t{imm12} << (shift ? 12 : 0); }
-
-/// DecodeBitMasks (ARM ARM J1), the mask of a logical immediate; nothing when reserved.
-std::optional<uint64_t> logical_mask(bool sf, bool n, unsigned immr, unsigned imms) {
-    if (!sf && n) return std::nullopt;
-    const unsigned selector = unsigned{n} << 6 | (~imms & 0x3f);
-    if (selector < 2) return std::nullopt;
-    const unsigned esize = std::bit_floor(selector);
-    const unsigned s = imms & (esize - 1), r = immr & (esize - 1);
-    if (s == esize - 1) return std::nullopt;
-    const uint64_t element_mask = ~uint64_t{0} >> (64 - esize);
-    const uint64_t ones = ~uint64_t{0} >> (63 - s);
-    uint64_t mask = r == 0 ? ones : (ones >> r | ones << (esize - r)) & element_mask;
-    for (unsigned width = esize; width < 64; width *= 2) mask |= mask << width;
-    return sf ? mask : mask & 0xffffffff;
-}
 
 /// The fields of SBFM, BFM and UBFM, or of EXTR, ask for nothing reserved.
 bool bitfield_valid(bool sf, bool N, unsigned immr, unsigned imms) {

@@ -1,6 +1,7 @@
 // SVE: operations of registers (scalable/operation.h), which the runtime carries out.
 #include <bit>
 
+#include "frontend/a64/scalable/immediates.h"
 #include "frontend/a64/translate/simd_common.h"
 #include "frontend/a64/translate/sve_common.h"
 
@@ -79,12 +80,7 @@ bool sve_immediate(TranslationContext& t, Scalable kind, Op op, unsigned with, F
 }
 
 bool sve_bitwise_immediate(TranslationContext& t, Op op, Fields f) {
-    // DecodeBitMasks: elements of at least two bits, which are not all ones.
-    const uint32_t n = f['i'] >> 12, s = f['i'] & 63;
-    const uint32_t length = n << 6 | (~s & 63);
-    if (length < 2) return undefined(t);
-    const uint32_t levels = (1u << (std::bit_width(length) - 1)) - 1;
-    if ((s & levels) == levels) return undefined(t);
+    if (!scalable::bitwise_immediate(f['i'])) return undefined(t);
     if (!check_sve_enabled(t)) return false;
     return emit(t, operation_of(Scalable::BitwiseImmediate, static_cast<unsigned>(op) | with_size(3), f));
 }

@@ -113,7 +113,7 @@ std::optional<Lanes> lanes_of(const Operation& o, Form& form) {
             if (o.x != 0) return op == Op::VSub ? std::optional(Lanes::SubReversed) : std::nullopt;
             return binary(op);
         case Scalable::BitwiseImmediate:
-            constant(scalable::bitwise_immediate(o.imm));
+            constant(*scalable::bitwise_immediate(o.imm));
             s.n = o.d;
             return o.variant == 0 ? Lanes::Move : binary(op);
         case Scalable::ElementMerging: destructive(); return element(o.variant);

@@ -157,9 +157,7 @@ bool while_loop(TranslationContext& t, const Operation& o) {
 }  // namespace
 
 uint64_t element_bits(const TranslationContext& t, unsigned size) {
-    constexpr uint64_t kLowest[] = {~uint64_t{0}, 0x5555'5555'5555'5555, 0x1111'1111'1111'1111,
-                                    0x0101'0101'0101'0101};
-    return kLowest[size] & ~uint64_t{0} >> (64 - vector_bytes(t));
+    return ir::element_bits(size, vector_bytes(t));
 }
 
 Ref predicate(TranslationContext& t, unsigned i) {
