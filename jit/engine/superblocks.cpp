@@ -123,11 +123,15 @@ bool Superblocks::make(TranslationBlock& head) {
 }
 
 bool Superblocks::make_untimed(TranslationBlock& head) {
+    if (head.memory_loop != nullptr) {
+        ++stats_.rejected;
+        return false;
+    }
     SuperblockBuilder::Limits limits = options_.limits;
     auto superblock = std::make_unique<TranslationBlock>();
     SuperblockBuilder::Built built;
     for (;;) {
-        if (head.memory_loop == nullptr) built = builder_.build(head, limits);
+        built = builder_.build(head, limits);
         if (built.blocks < 2) {
             ++stats_.rejected;
             return false;

@@ -6,6 +6,7 @@
 
 #include <bit>
 
+#include "frontend/a64/scalable/immediates.h"
 #include "frontend/a64/translate/handlers_simd.h"
 
 namespace arclight::frontend::a64::translate {
@@ -166,11 +167,8 @@ inline Ref all_lanes(const Lanes& o, Element e) { return o.full()(Op::VDupLane, 
 constexpr uint32_t to_int_aux(RoundMode mode, bool dbl) {
     return static_cast<uint32_t>(mode) | (dbl ? 3u : 2u) << 4;
 }
-/// VFPExpandImm
 constexpr uint64_t expand_fp_imm(bool dbl, uint32_t imm8) {
-    const uint64_t sign = imm8 >> 7 & 1, b = imm8 >> 6 & 1, low = imm8 & 0x3f;
-    if (dbl) return sign << 63 | (b ^ 1) << 62 | (b ? uint64_t{0xff} : 0) << 54 | low << 48;
-    return sign << 31 | (b ^ 1) << 30 | (b ? uint64_t{0x1f} : 0) << 25 | low << 19;
+    return scalable::fp_immediate(dbl ? 3 : 2, imm8);
 }
 
 }  // namespace arclight::frontend::a64::translate
