@@ -325,7 +325,7 @@ struct RunOptions {
     std::string jit_cache_key;                              ///< a file with the key that authenticates them
     std::shared_ptr<const jit::CacheKey> opened_cache_key;  ///< its key; null: not opened yet
     bool jit_cache_blocks = false;                          ///< tier 1's blocks are kept there too
-    uint64_t jit_cache_bytes = uint64_t(256) << 20;
+    uint64_t jit_cache_bytes = uint64_t(512) << 20;
     uint64_t jit_code_bytes = uint64_t(64) << 20;  ///< code memory of tier 2
     unsigned jit_sample = 1;                       ///< for tests: one block in n may become a region
     unsigned jit_sample_seed = 0;                  ///< for tests: selects which of them

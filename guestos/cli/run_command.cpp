@@ -112,7 +112,7 @@ std::function<int()> add_run(CLI::App& app, const GuestCommand& guest, RunFuncti
         options.jit_cache = words->jit_cache.empty() ? default_jit_cache(home) : words->jit_cache;
         if (options.jit_cache == "off") options.jit_cache.clear();
         options.jit_cache_key = jit_cache_key(home);
-        options.jit_cache_blocks = words->jit_cache_blocks == "on" && !options.jit_cache.empty();
+        options.jit_cache_blocks = words->jit_cache_blocks != "off" && !options.jit_cache.empty();
         options.host_cores = host::CoreSet::permitted();
         if (auto placement = parse_placement(words->place, options.host_cores))
             options.placement = *placement;

@@ -358,11 +358,11 @@ void add_run_words(CLI::App& command, RunWords& words) {
         ->group(execution);
     command
         .add_option("--jit-cache-blocks", words.jit_cache_blocks,
-                    "keep tier 1's translations there, too, not only what LLVM compiled [off]")
+                    "keep tier 1's translations there, too, not only what LLVM compiled [on]")
         ->type_name("on|off")
         ->check(one_of({"on", "off"}))
         ->group(execution);
-    command.add_option("--jit-cache-size", words.jit_cache_size, "room in there [256M]")
+    command.add_option("--jit-cache-size", words.jit_cache_size, "room in there [512M]")
         ->type_name("SIZE")
         ->check(CLI::Validator(checker(parse_jit_room), ""))
         ->group(execution);

@@ -18,7 +18,6 @@ awk 'BEGIN { for (x = 0.1; x < 20; x += 0.37) printf "%.12g %e\n", x * x, 1 / x 
 (seq 1 3 9000 | md5sum) > one & (seq 1 7 9000 | md5sum) > two & wait; cat one two
 exit 42
 """
-KEPT = ["--jit-cache-blocks", "on"]
 failures = Failures()
 debian = Guest()
 
@@ -43,7 +42,6 @@ for number, options in enumerate(worlds):
     cache = os.path.join(guest.work, f"cache{number}")
     # Where they are by default, which ctest has switched off for other tests.
     os.environ["ARCLIGHT_JIT_CACHE"] = cache
-    options = [*options, *KEPT]
     runs = []
     for _ in range(2):
         result, translation = run(options)
@@ -67,7 +65,7 @@ for file in os.listdir(cache):
             byte = f.read(1)
             f.seek(size // 100 * k)
             f.write(bytes([byte[0] ^ 1]))
-result, translation = run([*worlds[0], *KEPT, "--jit-cache", cache])
+result, translation = run([*worlds[0], "--jit-cache", cache])
 failures.check(result.status == 42 and result.output == expected.output, f"damaged: {result}\nnot {expected.text}")
 failures.check(translation["disk"]["rejected"] > 0, f"damaged: {translation}")
 
@@ -77,7 +75,7 @@ together = [None, None]
 
 
 def run_beside(number):
-    together[number] = run([*worlds[0], *KEPT, "--jit-cache", cache], f"stats{number}")
+    together[number] = run([*worlds[0], "--jit-cache", cache], f"stats{number}")
 
 
 threads = [threading.Thread(target=run_beside, args=(k,)) for k in range(2)]
@@ -87,14 +85,14 @@ for thread in threads:
     thread.join()
 for result, translation in together:
     failures.check(result.status == 42 and result.output == expected.output, f"two at once: {result}\nnot {expected.text}")
-result, translation = run([*worlds[0], *KEPT, "--jit-cache", cache])
+result, translation = run([*worlds[0], "--jit-cache", cache])
 failures.check(result.status == 42 and result.output == expected.output, f"after two: {result}\nnot {expected.text}")
 share = translation["disk"]["guest_instructions"] / translation["guest_instructions"]
 failures.check(translation["disk"]["files"] >= 1 and translation["disk"]["rejected"] == 0 and share > 0.9, f"after two: {share:.3f} {translation}")
 
 # Little room.
 small = os.path.join(guest.work, "small")
-result, translation = run([*worlds[0], *KEPT, "--jit-cache", small, "--jit-cache-size", "2M"])
+result, translation = run([*worlds[0], "--jit-cache", small, "--jit-cache-size", "2M"])
 bytes_there = sum(os.path.getsize(os.path.join(small, file)) for file in os.listdir(small))
 failures.check(result.status == 42 and result.output == expected.output, f"little room: {result}\nnot {expected.text}")
 failures.check(0 < bytes_there < 2 << 20, f"little room: {bytes_there} bytes: {translation}")
@@ -103,13 +101,13 @@ failures.check(0 < bytes_there < 2 << 20, f"little room: {bytes_there} bytes: {t
 unfit = os.path.join(guest.work, "open")
 os.mkdir(unfit)
 os.chmod(unfit, 0o777)
-result, translation = run(["--accel", "process", "--jit", "tiered", *KEPT, "--jit-cache", unfit])
+result, translation = run(["--accel", "process", "--jit", "tiered", "--jit-cache", unfit])
 failures.check(result.status == 42 and b"others than this user may write" in result.error and len(result.error.splitlines()) == 1,
                f"a directory of others: {result}")
 # A home that cannot be written to.
 os.environ["XDG_STATE_HOME"] = os.path.join(guest.work, "nothing")
 open(os.environ["XDG_STATE_HOME"], "w").close()
-result, translation = run([*worlds[0], *KEPT, "--jit-cache", cache])
+result, translation = run([*worlds[0], "--jit-cache", cache])
 failures.check(result.status == 42 and result.output == expected.output, f"no place for a key: {result}")
 failures.check(b"no compiled code is kept: cannot" in result.error and len(result.error.splitlines()) == 1, f"no place for a key: {result}")
 failures.check(translation["disk"]["blocks"] == translation["disk"]["kept"] == 0, f"no place for a key: {translation}")
