@@ -251,36 +251,38 @@ const void* Engine::entry(uint64_t pa, uint32_t translation_flags, const GuestSt
     return block->code.entry;
 }
 
-const void* Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot,
-                                   uint32_t epoch, bool* spins, const GuestState* state) {
+Engine::Linked Engine::entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot,
+                                      uint32_t epoch, const GuestState* state) {
     std::unique_lock guard(lock_);
     wait_for_rest(guard, pa, translation_flags, state);
     TranslationBlock* target = find_or_translate(pa, translation_flags, state);
-    if (target == nullptr || should_leave()) return nullptr;
+    if (target == nullptr || should_leave()) return {};
+    Linked result{.code = target->code.entry};
     BlockCache::BlockExit s;
     if (!cache_.find_link_slot(link_slot, s) || !s.block->valid ||
         s.block->translation_flags != translation_flags)
-        return target->code.entry;
+        return result;
     const LinkSlot& exit = s.block->code.exits[s.exit];
     // The guest may have moved the page under the running block and not yet synchronised.
-    if (!exit.cross_page && s.block->page(exit.page) != (pa & kPageMask)) return target->code.entry;
+    if (!exit.cross_page && s.block->page(exit.page) != (pa & kPageMask)) return result;
     if (exit.goes_on()) {
         if (s.block->page(exit.next_page) == (pa & kPageMask)) go_on(code_, exit, epoch);
-        return target->code.entry;
+        return result;
     }
     if (s.block->spins && target == s.block) {
-        *spins = true;
-        return target->code.entry;
+        result.spins = true;
+        return result;
     }
-    if (exit.split && superblocks_.is_split_often(*s.block, s.exit)) return target->code.entry;
+    if (exit.split && superblocks_.is_split_often(*s.block, s.exit)) return result;
     const TranslationBlock* linked = s.block->linked[s.exit];
+    result.shared = linked != nullptr && exit.cross_page && options_.concurrent;
     // Another CPU may stand between the compare of the epoch and the jump, so that a concurrent machine
-    // cannot link a cross-page exit to another block; that exit then asks each time.
-    if (linked != nullptr && linked != target && options_.concurrent) return target->code.entry;
+    // cannot link a cross-page exit to another block.
+    if (linked != nullptr && linked != target && options_.concurrent) return result;
     link(code_, exit, hot_tier().link_target(*s.block, s.exit, *target), epoch);
     cache_.note_link(*s.block, s.exit, *target);
     ++stats_.links;
-    return target->code.entry;
+    return result;
 }
 
 void Engine::flush() {

@@ -76,11 +76,16 @@ class Engine {
     /// instructions are. Null: the code cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
-    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's. Null also
-    /// where the CPU is to leave translated code: ask entry() then.
-    /// `*spins` is set, and nothing linked, where the exit leads a loop back that waits for another CPU.
-    const void* entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
-                               bool* spins, const GuestState* state = nullptr);
+    struct Linked {
+        const void* code =
+            nullptr;  ///< as of entry(); null also where the CPU is to leave translated code: ask entry() then
+        bool spins = false;  ///< nothing was linked: the exit leads a loop back that waits for another CPU
+        /// Another CPU's soft TLB has the exit too, which only one can be linked for: the caller's jump cache should have the code.
+        bool shared = false;
+    };
+    /// The same, and links the exit with this number (see LinkSlot) to it; `epoch` is the running soft TLB's.
+    Linked entry_and_link(uint64_t pa, uint32_t translation_flags, uint32_t link_slot, uint32_t epoch,
+                          const GuestState* state = nullptr);
 
     /// Forgets everything. No virtual CPU may be in translated code; all jump caches must be cleared after
     /// it.

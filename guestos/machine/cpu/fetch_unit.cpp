@@ -165,12 +165,11 @@ const void* FetchUnit::linked_code_at(uint64_t pc, uint32_t link_slot) {
     }
     uint64_t pa;
     if (steps_through(pc) || !find(pc, pa) || (entry_of(pc).guarded && !cpu_.guarded_pages)) return nullptr;
-    bool spins = false;
-    const void* code =
-        core_.context.engine.entry_and_link(pa, flags_at(pc), link_slot, state_.tlb->epoch, &spins, &state_);
-    spinning_ = spins ? link_slot : kNoSlot;
-    if (spins) core_.tlbs.fill_jump(state_.tlb, pc, code);
-    return code;
+    const jit::Engine::Linked linked =
+        core_.context.engine.entry_and_link(pa, flags_at(pc), link_slot, state_.tlb->epoch, &state_);
+    spinning_ = linked.spins ? link_slot : kNoSlot;
+    if (linked.spins || (linked.shared && remembers(pa))) core_.tlbs.fill_jump(state_.tlb, pc, linked.code);
+    return linked.code;
 }
 
 const void* FetchUnit::jump_target_at(uint64_t pc) {

@@ -77,10 +77,10 @@ class Sampled : public testing::Test {
         s.cpu = this;
         s.runtime.entry[kLookupDirect] =
             reinterpret_cast<const void*>(LookupFn{[](GuestState& t, uint64_t slot) {
-                bool spins = false;
                 auto& self = *static_cast<Sampled*>(t.cpu);
-                return self.engine_->entry_and_link(t.pc, kFlags, static_cast<uint32_t>(slot), t.tlb->epoch,
-                                                    &spins, &t);
+                return self.engine_
+                    ->entry_and_link(t.pc, kFlags, static_cast<uint32_t>(slot), t.tlb->epoch, &t)
+                    .code;
             }});
         s.runtime.entry[kPromote] =
             reinterpret_cast<const void*>(LookupFn{[](GuestState& t, uint64_t counter) {

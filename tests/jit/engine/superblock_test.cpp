@@ -200,8 +200,7 @@ class Machine {
             tlb_->jump_cache[k] = mmu::JumpCacheEntry::empty(k);
     }
     const void* look_up(uint32_t slot) {
-        bool spins = false;
-        return engine_.entry_and_link(pa_of(state_->pc), kFlags, slot, tlb_->epoch, &spins, state_.get());
+        return engine_.entry_and_link(pa_of(state_->pc), kFlags, slot, tlb_->epoch, state_.get()).code;
     }
     const void* look_up_indirect(uint64_t pc) {
         const void* code = engine_.entry(pa_of(pc), kFlags, state_.get());

@@ -138,9 +138,9 @@ class ToyFrontendTest : public testing::Test {
             ToyFrontendTest& t = *static_cast<ToyFrontendTest*>(s.cpu);
             ++t.lookups_;
             if (t.alone_) return static_cast<const void*>(nullptr);
-            bool spins = false;
-            return t.engine_->entry_and_link(pa_of(s.pc), 0, static_cast<uint32_t>(link_slot), s.tlb->epoch,
-                                             &spins, &s);
+            return t.engine_
+                ->entry_and_link(pa_of(s.pc), 0, static_cast<uint32_t>(link_slot), s.tlb->epoch, &s)
+                .code;
         });
         set(kLookupIndirect, [](GuestState& s, uint64_t pc) {
             return static_cast<ToyFrontendTest*>(s.cpu)->engine_->entry(pa_of(pc), 0, &s);
