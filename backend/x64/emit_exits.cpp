@@ -278,6 +278,12 @@ void ExitEmitter::cold_enter_page(const ColdArgs& args) {
     jit::LinkSlot& slot = ctx_.exits[static_cast<size_t>(args.imm)];
     ctx_.slots.write_back_snapshot(args.first, args.count);
     as_.add(qword[at(kPageBase)], slot.target & static_cast<int32_t>(mmu::kPageMask));
+    // The page may be one before the superblock's entry, to which what is there leads forward.
+    as_.cmp(dword[at(kInterrupt)], 0);
+    const Jump goes_on = as_.jump_if(kE, false);
+    load_target(slot.target & static_cast<int32_t>(mmu::kPageSize - 1));
+    as_.jump_to(ctx_.stubs->interrupted);
+    as_.land(goes_on);
     slot.stub = as_.here();
     load_link_number(static_cast<uint32_t>(args.imm));
     load_target(slot.target & static_cast<int32_t>(mmu::kPageSize - 1));
