@@ -38,43 +38,18 @@ TranslationBlock::TranslationBlock() = default;
 TranslationBlock::~TranslationBlock() = default;
 
 BlockCache::BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code)
-    : code_(code), memory_(memory), table_(1u << 14), page_head_(memory.pages()), lines_(memory.pages()) {}
-
-size_t BlockCache::slot_of(uint64_t key) const {
-    const size_t mask = table_.size() - 1;
-    size_t i = hash_bits(key, 32) & mask;
-    while (table_[i].key != key && table_[i].key != kEmpty) i = (i + 1) & mask;
-    return i;
-}
-
-TranslationBlock* BlockCache::find(uint64_t pa, uint32_t translation_flags) const {
-    return table_[slot_of(key(pa, translation_flags))].block;
-}
-
-/// Into twice the room, or into as much if most of it is keys of blocks that were taken out.
-void BlockCache::rehash() {
-    std::vector<Entry> old(live_ * 4 < table_.size() ? table_.size() : table_.size() * 2);
-    old.swap(table_);
-    used_ = 0;
-    for (const Entry& e : old) {
-        if (e.block == nullptr) continue;
-        table_[slot_of(e.key)] = e;
-        ++used_;
-    }
-}
+    : code_(code), memory_(memory), page_head_(memory.pages()), lines_(memory.pages()) {}
 
 TranslationBlock* BlockCache::insert(std::unique_ptr<TranslationBlock> owned) {
     TranslationBlock* block = owned.get();
-    if (used_ * 2 >= table_.size()) rehash();
-    Entry& e = table_[slot_of(key(block->pa, block->translation_flags))];
-    if (e.key == kEmpty) ++used_;
-    e = {key(block->pa, block->translation_flags), block};
     const size_t page = memory_.page_number(block->pa);
     block->next_in_page = page_head_[page];
     page_head_[page] = block;
     std::atomic_ref(lines_[page]).fetch_or(line_mask(block->pa & ~kPageMask, block->guest_bytes));
-    ++live_;
-    return adopt(std::move(owned));
+    adopt(std::move(owned));
+    // The last: from now on other CPUs may execute it.
+    table_.insert(block->pa, block->translation_flags, *block);
+    return block;
 }
 
 TranslationBlock* BlockCache::insert_superblock(std::unique_ptr<TranslationBlock> block) {
@@ -141,8 +116,7 @@ const TranslationBlock* BlockCache::owner_of(const void* host_pc, bool cold) con
 
 void BlockCache::retire(TranslationBlock& block) {
     block.valid = false;
-    table_[slot_of(key(block.pa, block.translation_flags))].block = nullptr;
-    --live_;
+    table_.remove(block.pa, block.translation_flags);
     for (const uint32_t number : block.incoming) {
         BlockExit s;
         if (!find_link_slot(number, s) || s.block->linked[s.exit] != &block) continue;
@@ -182,12 +156,11 @@ unsigned BlockCache::invalidate_all() {
 }
 
 void BlockCache::clear() {
-    std::fill(table_.begin(), table_.end(), Entry{});
+    table_.clear();
     std::fill(page_head_.begin(), page_head_.end(), nullptr);
     for (uint64_t& l : lines_) std::atomic_ref(l).store(0);
     link_slot_owner_.clear();
     blocks_.clear();
-    used_ = live_ = 0;
     described_bytes_ = 0;
 }
 

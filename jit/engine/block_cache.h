@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "jit/block_image.h"
+#include "jit/engine/block_table.h"
 #include "jit/host_code.h"
 #include "jit/ir/memory_loop.h"
 #include "mmu/guest_memory.h"
@@ -72,11 +73,11 @@ struct TranslationBlock {
     std::vector<std::byte> guest_code;
     uint32_t first_link_slot = 0;  ///< number of code.exits[0]
     uint32_t described_bytes =
-        0;                  ///< memory of this description when it was inserted, for the engine's limit
-    bool valid = true;      ///< still findable; an invalid block may be running until it leaves
-    bool stop = false;      ///< leaves before its instruction (Engine::stop_at()); in no region
-    bool spins = false;     ///< see ir::spins(): of a guest with several CPUs; in no region
-    bool indirect = false;  ///< was asked for by other means than a direct exit
+        0;               ///< memory of this description when it was inserted, for the engine's limit
+    bool valid = true;   ///< still findable; an invalid block may be running until it leaves
+    bool stop = false;   ///< leaves before its instruction (Engine::stop_at()); in no region
+    bool spins = false;  ///< see ir::spins(): of a guest with several CPUs; in no region
+    std::atomic<bool> indirect{false};  ///< was asked for by other means than a direct exit
 
     // ---- Of one that BlockStore is to keep; others have no relocations
     std::vector<PackedRelocation> relocations;
@@ -106,13 +107,16 @@ struct TranslationBlock {
     TranslationBlock* next_in_page = nullptr;
 };
 
-/// Not synchronised: the engine's lock is held.
+/// Not synchronised, unless it says so: the engine's lock is held.
 class BlockCache {
   public:
     static constexpr unsigned kLineBits = 6;  ///< of line_has_code()
     BlockCache(const mmu::GuestMemory& memory, CodeBuffer& code);
 
-    TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const;
+    /// Any thread, as BlockTable::find().
+    TranslationBlock* find(uint64_t pa, uint32_t translation_flags) const {
+        return table_.find(pa, translation_flags);
+    }
     /// The first block of the page at pa, which is guest memory; the others by next_in_page.
     const TranslationBlock* blocks_of(uint64_t pa) const { return page_head_[memory_.page_number(pa)]; }
     /// Called for each block that is taken out, but for clear().
@@ -152,17 +156,12 @@ class BlockCache {
     bool line_has_code(uint64_t pa) const { return (lines_of_page(pa) >> (pa >> kLineBits & 63) & 1) != 0; }
     /// The same of the whole page.
     bool page_has_code(uint64_t pa) const { return lines_of_page(pa) != 0; }
-    size_t size() const { return live_; }
+    size_t size() const { return table_.size(); }
     /// Blocks that were taken out and not freed yet count too.
     size_t described_blocks() const { return blocks_.size(); }
     uint64_t described_bytes() const { return described_bytes_; }
 
   private:
-    static constexpr unsigned kFlagsShift = 40;  ///< of a key's translation flags; the address is below
-    static uint64_t key(uint64_t pa, uint32_t translation_flags) {
-        assert(pa >> kFlagsShift == 0 && translation_flags < 1u << (64 - kFlagsShift));
-        return pa | uint64_t{translation_flags} << kFlagsShift;
-    }
     /// A bit for each line; 0 outside of memory.
     uint64_t lines_of_page(uint64_t pa) const {
         const uint64_t page = memory_.page_number(pa);
@@ -170,21 +169,12 @@ class BlockCache {
         auto& word = const_cast<uint64_t&>(lines_[page]);
         return std::atomic_ref(word).load(std::memory_order_relaxed);
     }
-    size_t slot_of(uint64_t key) const;
     TranslationBlock* adopt(std::unique_ptr<TranslationBlock> owned);
     void retire(TranslationBlock& block);
-    void rehash();
-
-    struct Entry {
-        uint64_t key = kEmpty;
-        TranslationBlock* block = nullptr;
-    };
-    static constexpr uint64_t kEmpty = ~uint64_t{0};
 
     CodeBuffer& code_;
     const mmu::GuestMemory memory_;
-    std::vector<Entry> table_;  // open addressing, power of two; removed entries keep their key, block null
-    size_t used_ = 0, live_ = 0;
+    BlockTable table_;
     uint64_t described_bytes_ = 0;
     std::vector<std::unique_ptr<TranslationBlock>> blocks_;  // in order of code address
     std::vector<TranslationBlock*> link_slot_owner_;         // null: freed

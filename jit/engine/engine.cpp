@@ -183,8 +183,8 @@ TranslationBlock* Engine::translate(uint64_t pa, uint32_t translation_flags, con
     }
     block->counter = counter;
     block->stop = stop;
+    hot_tier().attach(*block);  // before other CPUs find it
     TranslationBlock* inserted = cache_.insert(std::move(block));
-    hot_tier().attach(*inserted);
     if (record_.covers(pa)) {
         SiteRecord::Block& recorded = record_.blocks[pa];
         recorded.bytes = inserted->guest_bytes;

@@ -48,7 +48,7 @@ struct EngineOptions {
     std::FILE* trace_file = nullptr;
 };
 
-/// Counted since start, but for the last ones.
+/// Counted since start, but for the last ones. `lookups` are those that took the lock.
 struct EngineStats {
     uint64_t blocks = 0, guest_insns = 0, host_bytes = 0, lookups = 0, links = 0;
     /// CPU time of translation, from a sixteenth of the translations.
@@ -76,6 +76,15 @@ class Engine {
     /// instructions are. Null: the code cache is full; stop all virtual CPUs and call flush().
     /// `state`, if given, is of the CPU that is about to run the block: see predict_slots().
     const void* entry(uint64_t pa, uint32_t translation_flags, const GuestState* state = nullptr);
+    /// The same, for a virtual CPU whose epoch (add_cpu()) is odd, without the lock, which others hold while they translate. Null: it
+    /// must ask entry().
+    const void* known_entry(uint64_t pa, uint32_t translation_flags) const {
+        TranslationBlock* const block = cache_.find(pa, translation_flags);
+        if (block == nullptr) return nullptr;
+        if (!block->indirect.load(std::memory_order_relaxed))
+            block->indirect.store(true, std::memory_order_relaxed);
+        return block->code.entry;
+    }
     struct Linked {
         const void* code =
             nullptr;  ///< as of entry(); null also where the CPU is to leave translated code: ask entry() then

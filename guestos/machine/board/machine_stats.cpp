@@ -60,14 +60,15 @@ static Json counters_of(const backend::Accelerator& accelerator, const jit::Engi
     Json j;
     for (const auto& [name, count] : accelerator.counts()) j["world_exits"][name] = count;
     for (const auto& [name, count] : accelerator.hypervisor_counts()) j["kvm"][name] = count;
-    j["translation"] = {{"blocks", e.blocks},         {"guest_instructions", e.guest_insns},
-                        {"host_bytes", e.host_bytes}, {"lookups", e.lookups},
-                        {"links", e.links},           {"invalidated_blocks", e.invalidated},
-                        {"flushes", e.flushes}};
+    j["translation"] = {
+        {"blocks", e.blocks}, {"guest_instructions", e.guest_insns}, {"host_bytes", e.host_bytes},
+        {"links", e.links},   {"invalidated_blocks", e.invalidated}, {"flushes", e.flushes}};
     j["translation"]["described_blocks"] = e.described_blocks;
     j["translation"]["described_bytes"] = e.described_bytes;
     j["translation"]["retired_blocks"] = e.retired_blocks;
     for (const Json& cpu : cpus) add_to(j["cpu"], cpu);
+    j["translation"]["locked_lookups"] = e.lookups;
+    j["translation"]["lookups"] = e.lookups + j["cpu"].value("lookups_unlocked", uint64_t{0});
     for (const auto& d : bus.stats())
         if (d.reads + d.writes != 0) j["mmio"][d.name] = {{"reads", d.reads}, {"writes", d.writes}};
     return j;
@@ -89,6 +90,7 @@ static Json cpu_counters(const Vcpu& v) {
     c["interrupts"] = s.interrupts;
     c["lookups_direct"] = s.lookups_direct;
     c["lookups_indirect"] = s.lookups_indirect;
+    c["lookups_unlocked"] = s.lookups_unlocked;
     c["tlbi"] = s.tlbi;
     constexpr const char* kTlbiKinds[] = {"all", "asid", "address", "address_of_all_asids"};
     for (unsigned i = 0; i < std::size(kTlbiKinds); ++i) c["tlbi_kinds"][kTlbiKinds[i]] = s.tlbi_kinds[i];

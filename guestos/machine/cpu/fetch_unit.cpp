@@ -113,6 +113,16 @@ bool FetchUnit::steps_through(uint64_t pc) const {
            a64::breakpoint_in_page(cpu_, pc);
 }
 
+/// Null: the code cache is full.
+const void* FetchUnit::entry_of_code(uint64_t pa, uint32_t translation_flags) {
+    jit::Engine& engine = core_.context.engine;
+    if (const void* code = engine.known_entry(pa, translation_flags)) {
+        ++core_.stats.lookups_unlocked;
+        return code;
+    }
+    return engine.entry(pa, translation_flags, &state_);
+}
+
 std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
     const mmu::JumpCacheEntry& cached = state_.tlb->jump_cache[mmu::jump_cache_index(pc)];
     if (cached.pc == pc && !alone_ && cpu_.btype == 0) return cached.code;
@@ -150,8 +160,7 @@ std::expected<const void*, FetchUnit::NoCode> FetchUnit::code_at(uint64_t pc) {
         }
         if (!a64::saves_branch_type(word)) cpu_.btype = 0;
     }
-    const void* code = core_.context.engine.entry(
-        pa, flags_at(pc) | (stepping ? a64::translation_flag::kSingleStep : 0), &state_);
+    const void* code = entry_of_code(pa, flags_at(pc) | (stepping ? a64::translation_flag::kSingleStep : 0));
     if (code == nullptr) return std::unexpected(NoCode::CacheFull);
     if (!stepping && remembers(pa)) core_.tlbs.fill_jump(state_.tlb, pc, code);
     return code;
@@ -183,7 +192,7 @@ const void* FetchUnit::jump_target_at(uint64_t pc) {
     if (entry_of(target).guarded &&
         (!cpu_.guarded_pages || (marked && !a64::accepts_branch_type(cpu_, word_at(pa), type))))
         return nullptr;
-    const void* code = core_.context.engine.entry(pa, flags_at(target), &state_);
+    const void* code = entry_of_code(pa, flags_at(target));
     if (code != nullptr) core_.tlbs.fill_jump(state_.tlb, pc, code);
     return code;
 }

@@ -31,7 +31,8 @@ struct VcpuStats {
     uint64_t tlbi_ignored = 0;
     uint64_t shadow_exits[mmu::kShadowExits] = {};
     uint64_t last_level_faults = 0;  ///< ShadowPolicy::Asp: resolved inside
-    uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, tlbi = 0, ic = 0, halts = 0;
+    uint64_t interrupts = 0, lookups_direct = 0, lookups_indirect = 0, lookups_unlocked = 0, tlbi = 0, ic = 0,
+             halts = 0;
     uint64_t tlbi_kinds[4] = {};  ///< by mmu::TlbiRequest::Kind
     /// Turns of loops that wait for another CPU, by SpinCause, and how often and how long the core was left to others for it.
     uint64_t spins[static_cast<size_t>(SpinCause::Count)] = {};
