@@ -96,7 +96,7 @@ MUTATIONS = (
         "daif-check", "an interrupt is taken while it is masked",
         "guestos/machine/cpu/interrupt_lines.h",
         "return irq_.load(std::memory_order_relaxed) && (daif & kMaskI) == 0;",
-        "return irq_.load(std::memory_order_relaxed);",
+        "(void)daif;\n        return irq_.load(std::memory_order_relaxed);",
         ("machine_test",), r"^Vcpu\.AnInterruptEndsALoop"),
     Mutation(
         "lightv-asks-nobody", "a page that is put elsewhere on the host stage interrupts all CPUs and empties their soft TLBs",
