@@ -101,6 +101,12 @@ def spinning(result):
     return figures | ({"times faster than QEMU, mean": mean(qemu)} if qemu else {})
 
 
+def windows(result):
+    """Host instructions in blocks, of page tables over those of the soft TLB."""
+    over = [r["windows"] / r["soft TLB"] for r in result["programs"].values()]
+    return {"programs": len(over), **{f"instructions, {what} %": 100 * value - 100 for what, value in (("mean", mean(over)), ("least", min(over)), ("most", max(over)))}}
+
+
 def isolation(result):
     return {f"{row}: {name}": values[name] / values["alone"] for row, values in result.items() for name in values if name != "alone"}
 
@@ -119,6 +125,7 @@ def registers(result):
 
 MEASUREMENTS = {
     "sweep": Measurement(["bench/sweep", "--quick", "--no-native", "--variants", "process", "--count", "--out", "OUT"], "result.json", sweep, 15),
+    "windows-svm": Measurement(["bench/windows", "--on", "svm", "--json", "OUT/windows.json"], "windows.json", windows, 20),
     "shadow": Measurement(["bench/shadow", "--reps", "1", "--out", "OUT"], "shadow.json", shadow, 6),
     "shadow-svm": Measurement(["bench/shadow", "--worlds", "svm", "--scale", "0.1", "--out", "OUT"], "shadow.json", shadow, 20),
     "following": Measurement(["bench/overhead", "--share", "--out", "OUT"], "overhead-share.json", share, 8),
