@@ -136,12 +136,6 @@ MUTATIONS = (
         "(void)ioctl(device, _IOWR(KVMIO, 0x05, uint64_t), cpuid.get());",
         ("kvm_tests",), r"^Exits\.AMachineWhoseFeatures"),
     Mutation(
-        "xcr0-of-avx-alone", "AVX-512 code of the process faults inside",
-        "backend/kvm/kvm_device.cpp",
-        "xcrs.xcrs[0].value = _xgetbv(0) & xcr0_features_;",
-        "xcrs.xcrs[0].value = 7;",
-        ("kvm_tests",), r"^Exits\.ExtendedState"),
-    Mutation(
         "ssp-rewrites-in-place", "after mprotect() each page that a TLBI named faults anew",
         "guestos/machine/cpu/memory_path.cpp",
         "if (known_mapping(leaf.va, leaf.el != 0, leaf.pan, mapping)) tlbs_.rewrite(leaf, mapping);",
