@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Disks: fio in a guest, under Arclight and under QEMU in turn, on the same raw image with the same cache mode, as virtio-blk on PCI.
 Prints a table of IOPS, MiB/s and the CPU seconds that the emulator takes in the same time. Arguments: seconds of each row, rounds, and words
-for both --drive, such as cache=none,aio=io_uring. The table comes at the end, after 12 rows of both in each round; meanwhile stderr names each row
-as it is done. A guest that says nothing for five minutes more than a row takes is ended."""
+for both --drive, such as cache=none,aio=io_uring; with several of these, each has a table, and all are measured in turn. The tables come at the
+end, after 12 rows of both in each round; meanwhile stderr names each row as it is done. A guest that says nothing for five minutes more than a row takes is ended."""
 import os, re, shutil, subprocess, sys, threading
 
 here = os.path.dirname(os.path.abspath(__file__))
@@ -14,7 +14,7 @@ import guest
 
 SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-WORDS = "," + sys.argv[3] if len(sys.argv) > 3 else ""
+WORDS = sys.argv[3:] or [""]
 IMAGE_BYTES = 512 << 20
 ROWS = [(rw, size, sync) for size in ("4k", "1M") for rw in ("randread", "randwrite", "read", "write")
         for sync in (0, 1) if not (sync and "read" in rw)]
@@ -113,22 +113,37 @@ with open(image, "wb") as f:
     for _ in range(IMAGE_BYTES >> 20):
         f.write(noise)
 run = ["sh", "-c", script()]
-ours = machine.arclight(run, options=["--virtio", "pci", "--drive", f"file={tools},format=raw,readonly=on", "--drive",
-                                      f"file={image},format=raw,discard=unmap{WORDS}"])
-theirs = [guest.QEMU, "-M", "virt,gic-version=3", "-cpu", guest.QEMU_CPU, "-accel", "tcg,thread=single", "-m", "512M", "-nodefaults",
-          "-display", "none", "-chardev", "stdio,id=c,signal=off", "-serial", "chardev:c", "-no-reboot", "-kernel", machine.kernel,
-          "-initrd", machine.initramfs(run), "-append", "console=ttyAMA0 panic=-1 quiet loglevel=0",
-          "-drive", f"file={tools},format=raw,readonly=on,if=virtio", "-drive", f"file={image},format=raw,if=virtio,discard=unmap{WORDS}"]
-collected = {"arclight": [], "qemu": []}
+
+
+def commands(words):
+    """Arclight's and QEMU's."""
+    words = "," + words if words else ""
+    ours = machine.arclight(run, options=["--virtio", "pci", "--drive", f"file={tools},format=raw,readonly=on", "--drive",
+                                          f"file={image},format=raw,discard=unmap{words}"])
+    theirs = [guest.QEMU, "-M", "virt,gic-version=3", "-cpu", guest.QEMU_CPU, "-accel", "tcg,thread=single", "-m", "512M", "-nodefaults",
+              "-display", "none", "-chardev", "stdio,id=c,signal=off", "-serial", "chardev:c", "-no-reboot", "-kernel", machine.kernel,
+              "-initrd", machine.initramfs(run), "-append", "console=ttyAMA0 panic=-1 quiet loglevel=0",
+              "-drive", f"file={tools},format=raw,readonly=on,if=virtio", "-drive", f"file={image},format=raw,if=virtio,discard=unmap{words}"]
+    return {"arclight": ours, "qemu": theirs}
+
+
+def table(words, collected):
+    print(f"\n{SECONDS} s a row, the best of {ROUNDS} rounds; words of the drive: {words or 'none'}\n")
+    print("| | Arclight IOPS | MiB/s | CPU s | QEMU IOPS | MiB/s | CPU s | times as many | CPU of one request, QEMU/Arclight |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in collected["qemu"][0]:
+        a, q = (max((r[row] for r in collected[which]), key=lambda r: r[0]) for which in ("arclight", "qemu"))
+        rw, size, sync = row.split()
+        name = f"{rw} {size}" + (", fsync" if sync == "1" else "")
+        per_request = (q[2] / max(q[0], 1)) / max(a[2] / max(a[0], 1), 1e-9)
+        print(f"| {name} | {a[0]:.0f} | {a[1]:.1f} | {a[2]:.1f} | {q[0]:.0f} | {q[1]:.1f} | {q[2]:.1f} | {a[0] / max(q[0], 1):.2f} | {per_request:.2f} |")
+
+
+collected = {words: {"arclight": [], "qemu": []} for words in WORDS}
 for _ in range(ROUNDS):
-    for which, command in ("arclight", ours), ("qemu", theirs):
-        collected[which].append(measure(which, command))
-print(f"{SECONDS} s a row, the best of {ROUNDS} rounds; words of the drive: {WORDS[1:] or 'none'}\n")
-print("| | Arclight IOPS | MiB/s | CPU s | QEMU IOPS | MiB/s | CPU s | times as many | CPU of one request, QEMU/Arclight |")
-print("|---|---|---|---|---|---|---|---|---|")
-for row in collected["qemu"][0]:
-    a, q = (max((r[row] for r in collected[which]), key=lambda r: r[0]) for which in ("arclight", "qemu"))
-    rw, size, sync = row.split()
-    name = f"{rw} {size}" + (", fsync" if sync == "1" else "")
-    per_request = (q[2] / max(q[0], 1)) / max(a[2] / max(a[0], 1), 1e-9)
-    print(f"| {name} | {a[0]:.0f} | {a[1]:.1f} | {a[2]:.1f} | {q[0]:.0f} | {q[1]:.1f} | {q[2]:.1f} | {a[0] / max(q[0], 1):.2f} | {per_request:.2f} |")
+    for words in WORDS:
+        for which, command in commands(words).items():
+            print(f"{which}: {words}", file=sys.stderr, flush=True)
+            collected[words][which].append(measure(which, command))
+for words in WORDS:
+    table(words, collected[words])

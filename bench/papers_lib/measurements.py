@@ -11,6 +11,7 @@ class Measurement:
     figures: Callable  # of that file's contents: {name: number}
     minutes: float     # about, on two cores
     counted: tuple = ()  # words behind the command, with which it leaves its exact counts alone, which no other load of the host changes
+    kept: str = ""  # instead of `result`: a file of this tree with all rows, to which the command adds; so it can be repeated for some of them
 
 
 def sweep(result):
@@ -92,11 +93,18 @@ def spinning(result):
     turns = {p: sum(sum(n for name, n in v.items() if name.startswith("spins ")) for k, v in result["figures"].items() if k.endswith(f": {p}") and "ns" in v)
              for p in ("off", "hand-over")}
     figures = {"times faster, mean": mean([v["off"] / v["hand-over"] for v in over.values()]), "times faster, least": min(v["off"] / v["hand-over"] for v in over.values()),
-               "times faster, most": max(v["off"] / v["hand-over"] for v in over.values())}
+               "times faster, most": max(v["off"] / v["hand-over"] for v in over.values()),
+               "rows": len(over), "rows that lose a tenth": sum(v["off"] / v["hand-over"] < 0.9 for v in over.values())}
     if turns["off"]:
         figures["turns of waiting loops, %"] = 100 * turns["hand-over"] / turns["off"] - 100
     qemu = [v["qemu"] / v["hand-over"] for v in over.values() if "qemu" in v]
     return figures | ({"times faster than QEMU, mean": mean(qemu)} if qemu else {})
+
+
+def windows(result):
+    """Host instructions in blocks, of page tables over those of the soft TLB."""
+    over = [r["windows"] / r["soft TLB"] for r in result["programs"].values()]
+    return {"programs": len(over), **{f"instructions, {what} %": 100 * value - 100 for what, value in (("mean", mean(over)), ("least", min(over)), ("most", max(over)))}}
 
 
 def isolation(result):
@@ -117,6 +125,7 @@ def registers(result):
 
 MEASUREMENTS = {
     "sweep": Measurement(["bench/sweep", "--quick", "--no-native", "--variants", "process", "--count", "--out", "OUT"], "result.json", sweep, 15),
+    "windows-svm": Measurement(["bench/windows", "--on", "svm", "--json", "OUT/windows.json"], "windows.json", windows, 20),
     "shadow": Measurement(["bench/shadow", "--reps", "1", "--out", "OUT"], "shadow.json", shadow, 6),
     "shadow-svm": Measurement(["bench/shadow", "--worlds", "svm", "--scale", "0.1", "--out", "OUT"], "shadow.json", shadow, 20),
     "following": Measurement(["bench/overhead", "--share", "--out", "OUT"], "overhead-share.json", share, 8),
@@ -124,7 +133,7 @@ MEASUREMENTS = {
                           ("--only", "instructions", "--programs", "sort")),
     "prepare": Measurement(["bench/prepare", "--rounds", "3", "--json", "OUT/prepare.json"], "prepare.json", prepare, 6),
     "svio": Measurement(["bench/svio", "--rounds", "4", "--json", "OUT/svio.json"], "svio.json", svio, 15),
-    "spinning": Measurement(["bench/spinning", "--rounds", "2", "--seconds", "0.4", "--json", "OUT/spinning.json"], "spinning.json", spinning, 8),
+    "spinning": Measurement(["bench/spinning", "--rounds", "2", "--seconds", "0.4", "--into", "bench/results/spinning.json"], "", spinning, 8, kept="bench/results/spinning.json"),
     "isolation": Measurement(["bench/isolation", "--json", "OUT/isolation.json"], "isolation.json", isolation, 3),
     "registers": Measurement(["bench/registers", "--rounds", "2", "--json", "OUT/registers.json"], "registers.json", registers, 20, ("--rounds", "0")),
 }

@@ -24,10 +24,13 @@ PAPERS = [
     Paper("CAPTIVE", "Spink, Wagstaff, Franke: Hardware-Accelerated Cross-Architecture Full-System Virtualization, TACO 13(4), 2016",
           [Row("times faster than QEMU, mean; most", "2.5; 5.88", "sweep", ["times faster, all", "times faster, most"]),
            Row("integer programs alone", "2.5", "sweep", ["times faster, int"]),
-           Row("million guest instructions a second, mean; most", "915.52; 1280", "sweep", ["MIPS, mean", "MIPS, most"], "{:.0f}")],
+           Row("million guest instructions a second, mean; most", "915.52; 1280", "sweep", ["MIPS, mean", "MIPS, most"], "{:.0f}"),
+           Row("guest memory by the host's page tables on SVM, instructions in blocks against a soft TLB, mean; least; most", "", "windows-svm",
+               ["instructions, mean %", "instructions, least %", "instructions, most %"], "{:+.0f} %")],
           "Theirs is SPEC CPU2006's integer programs in an ARMv7 guest on the hardware and the QEMU of 2016, in a virtual machine on bare metal; ours is "
           "the quick set of `bench/sweep`, a Debian arm64 guest, the default configuration, beside QEMU 7.2 or newer, which has become some 1.8 times as fast. MIPS here "
-          "are exact counts, with the kernel's instructions."),
+          "are exact counts, with the kernel's instructions. Theirs reaches guest memory by the host's page tables alone, which this host's /dev/kvm makes dear; so what they save is counted on an emulated "
+          "machine, in instructions (bench/results/windows-svm.txt)."),
     Paper("Swift and accelerated shadow paging", "Swift Shadow Paging (VEE'21) and Accelerated Shadow Paging (IEEE TC, 2022); abstracts",
           [Row("exits against traditional shadow paging, fork-and-exit", "-23 to -56 %", "shadow", ["process: fork: ssp against tsp, %"], "{:+.0f} %"),
            Row("... mprotect", "", "shadow", ["process: protect: ssp against tsp, %"], "{:+.0f} %"),
@@ -73,10 +76,13 @@ PAPERS = [
           "device with a socket in each guest's process. docs/self-virtualized-io.md has all rows."),
     Paper("Spinning virtual CPUs", "VEE'21 (and TPDS 2023); abstract, code",
           [Row("time of programs, more virtual CPUs than cores, times faster: mean; least; most", "up to 1.8 (TPDS: 2.6)", "spinning", ["times faster, mean", "times faster, least", "times faster, most"]),
+           Row("... of so many rows; of them more than a tenth slower", "", "spinning", ["rows", "rows that lose a tenth"], "{:.0f}"),
            Row("turns of loops that wait", "-87.6 % pause-loop exits (TPDS: -96 %)", "spinning", ["turns of waiting loops, %"], "{:+.0f} %"),
            Row("beside QEMU, times faster, mean", "", "spinning", ["times faster than QEMU, mean"])],
           "Theirs changes the host's scheduler and KVM, which sees a spinning CPU by the processor's pause-loop exits; ours sees the loop in translated code, from a process without rights over "
-          "the scheduler. Compared are `--spin off` and `hand-over` of this program, on two cores with four and eight virtual CPUs in one guest and two to eight in two."),
+          "the scheduler. Compared are `--spin off` and `hand-over` of this program, on two cores with four and eight virtual CPUs in one guest and two to eight in two; the mean is the geometric one. Rows lose, and one wins a "
+          "thousandfold, by where the host puts the two CPUs of a guest: `off` has the better of the placements that it met, row by row; on the same cores handing over loses none of those that were looked at "
+          "(bench/README.md, \"Waiting for other CPUs\"). Rows can be measured again one by one (`bench/papers --measure spinning --part WORDS`); each has its date in bench/results/spinning.json."),
     Paper("Guest registers in SIMD registers", "Wu and others: Effective Exploitation of SIMD Resources in Cross-ISA Virtualization, VEE'21; abstract",
           [Row("times as long as without, mean; least; most", "2.2 times faster than QEMU, in all", "registers", ["time, mean", "time, least", "time, most"]),
            Row("loads and stores of guest registers a guest instruction: without; with", "", "registers", ["state traffic, memory", "state traffic, simd"]),

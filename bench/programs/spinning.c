@@ -1,5 +1,5 @@
 // What waiting for another CPU costs when that has no core of the host: microseconds an operation.
-// Usage: spinning THREADS [SECONDS]
+// Usage: spinning THREADS [SECONDS [ROW...]]
 //   barrier    all threads wait for all by loads in a loop
 //   ticket     a ticket lock, taken for some 100 instructions
 //   exchange   a lock by exchanges
@@ -118,13 +118,22 @@ static void* thread(void* arg) {
     return NULL;
 }
 
+/// Without names, all rows.
+static int wanted(const char* name, int count, char** names) {
+    for (int i = 0; i < count; ++i)
+        if (strcmp(name, names[i]) == 0) return 1;
+    return count == 0;
+}
+
 int main(int argc, char** argv) {
     threads = argc > 1 ? atoi(argv[1]) : 2;
     if (argc > 2) seconds = atof(argv[2]);
     if (threads < 1 || threads > kMaxThreads) return 2;
     for (int i = 0; i < threads; ++i)
         if (pipe(pipes[i]) != 0) return 1;
+    const int names = argc > 3 ? argc - 3 : 0;
     for (kind = 0; kind < 6; ++kind) {
+        if (!wanted(kNames[kind], names, argv + argc - names)) continue;
         pthread_t ids[kMaxThreads];
         memset(done, 0, sizeof done);
         stop = arrived = phase = now_serving = next_ticket = lock = 0;

@@ -5,7 +5,10 @@ import os, re, subprocess, sys
 import rig
 
 PROGRAMS = [(n, 1) for n in ("mmu", "mmio", "exceptions", "tlbi", "gic", "timer", "debug")] + [(n, 4) for n in ("smp", "psci")]
+CPUS = dict(PROGRAMS)
 ONE_CPU = [name for name, cpus in PROGRAMS if cpus == 1]
+# Four virtual CPUs on the rig's one core.
+FOUR_CPUS = [name for name, cpus in PROGRAMS if cpus == 4 and (rig.NIGHTLY or name == "psci")]
 failures = 0
 
 if not os.path.isdir(rig.guests()):
@@ -60,10 +63,10 @@ else:
 POLICIES = [(name, policy) for name in ("mmu", "tlbi") for policy in ("tsp", "ssp-nocache")]
 
 for nested in (1, 0) if rig.NIGHTLY else (1,):
-    runs = [(name, fastmem) for name in ONE_CPU for fastmem in ("on", "off")]
-    results = rig.run_each([arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--fastmem", fastmem) for name, fastmem in runs] +
+    runs = [(name, fastmem) for name in ONE_CPU for fastmem in ("on", "off")] + [(name, "on") for name in FOUR_CPUS]
+    results = rig.run_each([arguments(f"/t/{name}.elf", CPUS[name], "--accel", "kvm", "--fastmem", fastmem) for name, fastmem in runs] +
                            [arguments(f"/t/{name}.elf", 1, "--accel", "kvm", "--fastmem", "on", "--mmu", policy) for name, policy in POLICIES],
-                           [elf(name) for name in ONE_CPU], limit=250, nested=nested)
+                           [elf(name) for name in ONE_CPU + FOUR_CPUS], limit=600 if rig.NIGHTLY else 500, nested=nested)
     for (name, fastmem), got in zip(runs, results):
         compare(f"on the rig, npt={nested}, --fastmem {fastmem}", name, got, right[name])
     for (name, policy), got in zip(POLICIES, results[len(runs):]):
@@ -71,8 +74,8 @@ for nested in (1, 0) if rig.NIGHTLY else (1,):
     print(f"on the rig, npt={nested}: {len(results)} runs in {results[0].seconds:.1f} s")
 
 # On VT-x, as `auto` chooses: the KVM accelerator, with fastmem.
-names = ONE_CPU if rig.NIGHTLY else ["mmu"]
-results = rig.run_each([arguments(f"/t/{name}.elf", 1) for name in names], [elf(name) for name in names], limit=900, processor="intel")
+names = ONE_CPU + FOUR_CPUS if rig.NIGHTLY else ["mmu"]
+results = rig.run_each([arguments(f"/t/{name}.elf", CPUS[name]) for name in names], [elf(name) for name in names], limit=900, processor="intel")
 for name, got in zip(names, results):
     chosen, _, got.output = got.output.lstrip().partition("\n")
     compare("on VT-x", name, got, right[name])

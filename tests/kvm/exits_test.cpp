@@ -1,11 +1,19 @@
 // What a program's exits cost, and what of the process's environment is the same inside.
+#include <cpuid.h>
 #include <immintrin.h>
+#include <linux/filter.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <iterator>
 
 #include "tests/kvm/machine.h"
 
@@ -106,6 +114,58 @@ TEST_F(Exits, TheSegmentBasesAreReadAsOutside) {
     uint64_t outside = 0;
     asm volatile("rdfsbase %0" : "=r"(outside));
     EXPECT_EQ(inside, outside);
+}
+
+// The host's C library looks at XCR0 and at CR4's bits by CPUID, once, and runs inside with what it has chosen.
+TEST_F(Exits, ExtendedStateAndProtectionKeysAreAsOutside) {
+    constexpr uint64_t kX87ToAvx512 = 0xe7;
+    uint64_t inside = 0;
+    EXPECT_EQ(run([&] { inside = _xgetbv(0); }), "");
+    const uint64_t outside = _xgetbv(0);
+    EXPECT_EQ(inside & kX87ToAvx512, outside & kX87ToAvx512);
+    EXPECT_EQ(inside & ~outside, 0u);
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    const bool keys = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c >> 4 & 1) != 0;  // OSPKE
+    if (!keys || (vm_->cr4_features() >> 22 & 1) == 0) return;
+    const auto rights = [] {
+        unsigned value = 0, high = 0;
+        asm volatile("rdpkru" : "=a"(value), "=d"(high) : "c"(0));
+        return value;
+    };
+    unsigned pkru = 0;
+    EXPECT_EQ(run([&] { pkru = rights(); }), "");
+}
+
+/// In this process, which is to end soon.
+void refuse_ioctl(uint32_t request) {
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),  // its lower half
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, request, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{.len = std::size(filter), .filter = filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(3);
+}
+
+// Else the virtual processors would have no features at all, and the machine would not say why it fails.
+TEST_F(Exits, AMachineWhoseFeaturesAreUnknownIsNotMade) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        // KVM_GET_SUPPORTED_CPUID, whose structure has another size in C++ than in C.
+        refuse_ioctl(_IOWR(KVMIO, 0x05, uint64_t));
+        const auto made = VirtualMachine::create();
+        _exit(made ? 1 : made.error().contains("KVM_GET_SUPPORTED_CPUID") ? 0 : 2);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -97,11 +97,12 @@ def run(program, arguments=(), files=(), limit=120, memory=1024, nested=1, proce
 
 
 def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, last=(), before="true", tier2=False, processor="amd", typed=None,
-             disk=None, profile=False, **how):
+             disk=None, profile=False, one_ended=None, told=None, **how):
     """`arclight run` with each of these lists of arguments, and then the `last`, in one boot of the rig: its Results, with the
     whole boot's time and `counters`, what --stats-json wrote. `before`: a shell command before each. `typed`: what is
     on the standard input of each. `disk`: an image for a machine with an IOMMU and an NVMe disk (rig -d). `profile`: the Results have
-    `profile`, what --profile-host wrote. `how`: as run() takes it."""
+    `profile`, what --profile-host wrote. `one_ended`: called with the number of each run and its Result once it has ended. `how`: as run()
+    takes it."""
     script = ["#!/bin/busybox sh", "export LD_LIBRARY_PATH=/t/lib"]
     for n, arguments in enumerate(arclight_arguments):
         profiled = ["--profile-host", "/tmp/profile"] if profile else []
@@ -116,7 +117,17 @@ def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, las
         f.write("\n".join(script) + "\n")
     # The static program has no decoder of host instructions, which profiles need.
     program = with_tier2() if tier2 else with_libraries(ARCLIGHT) if profile else [static("arclight_static") + ":/t/arclight"]
-    whole = run(path, files=[*program, *files], limit=limit, memory=memory, nested=nested, processor=processor, disk=disk, **how)
+    began, lines = time.monotonic(), []
+
+    def heard(line):
+        if told:
+            told(line)
+        lines.append(line)
+        if one_ended and (end := re.fullmatch(r"=== (\d+) ended with (\d+)", line)):
+            one_ended(int(end[1]), ended("\n".join(lines[:-1]), int(end[2]), time.monotonic() - began))
+            lines.clear()
+
+    whole = run(path, files=[*program, *files], limit=limit, memory=memory, nested=nested, processor=processor, disk=disk, told=heard, **how)
     if whole.status != 0:
         print("the rig:", whole)
         sys.exit(1)
@@ -127,9 +138,15 @@ def run_each(arclight_arguments, files=(), limit=120, memory=1024, nested=1, las
             print(f"the rig lost run {n}: {output[-2000:]}")
             sys.exit(1)
         status, _, rest = rest.partition("\n")
-        output, _, profiled = output.partition("\n=== profile\n")
-        output, _, counters = output.partition("\n=== counters\n")
-        results.append(Result(int(status), output.replace("\r", ""), whole.seconds))
-        results[-1].counters = json.loads(counters) if counters.strip() else None
-        results[-1].profile = json.loads(profiled) if profiled.strip() else None
+        results.append(ended(output, int(status), whole.seconds))
     return results
+
+
+def ended(output, status, seconds):
+    """One run's Result, of what is written until its end is."""
+    output, _, profiled = output.partition("\n=== profile\n")
+    output, _, counters = output.partition("\n=== counters\n")
+    result = Result(status, output.replace("\r", ""), seconds)
+    result.counters = json.loads(counters) if counters.strip() else None
+    result.profile = json.loads(profiled) if profiled.strip() else None
+    return result
