@@ -45,22 +45,27 @@ void FpEmitter::emit_fcvt64_to32(const Inst& i) {
 
 void FpEmitter::emit_fcvt_from_half(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
-    const Xmm d = regs_.def_xmm_over(cur(), {i.args[0]});
+    const bool guarded = keeps_no_payloads();
+    if (guarded) flags_.clobber();
+    const Xmm d = guarded ? regs_.def_xmm(cur()) : regs_.def_xmm_over(cur(), {i.args[0]});
     as_.vpand(d, x, constant(0xffff, 0));  // its neighbours may be signalling NaNs
     as_.vcvtph2ps(d, d);
     if (i.op == Op::FCvt16To64) as_.vcvtss2sd(d, d, d);
+    if (guarded) check_nan(d, {.is_double = i.op == Op::FCvt16To64, .mask = 1, .scalar = true});
 }
 
 void FpEmitter::emit_fcvt32_to16(const Inst& i) {
     const Xmm x = regs_.use_xmm(i.args[0]);
     flags_.clobber();
     const Xmm d = regs_.def_xmm(cur());
+    const size_t guard = guard_operands(i, true);
     as_.vinsertps(d, x, x, 0x0e);
     as_.vcvtps2ph(d, d, 4);
     as_.vmovd(eax, d);
     as_.and_(eax, 0x7fff);
     as_.cmp(eax, 0x0400);
     cold_if(kE);
+    resume_guard(guard);
 }
 
 bool FpEmitter::emit_fto_s_int(const Inst& i) {

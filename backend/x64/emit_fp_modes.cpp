@@ -34,7 +34,8 @@ constexpr uint8_t kNan = 0x81, kZero = 0x06, kInfinity = 0x18, kSubnormal = 0x20
 const Xmm kTrial = xmm16;
 
 bool host_has_classes() {
-    static const bool has = __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+    static const bool has = __builtin_cpu_supports("avx512f") != 0 &&
+                            __builtin_cpu_supports("avx512dq") != 0 &&
                             __builtin_cpu_supports("avx512vl") != 0;
     return has;
 }
@@ -62,13 +63,10 @@ bool SimdEmitter::obeys_fpcr(const Inst& i) const {
     if (!none_of(flag::kFpFlush) && !host_has_classes()) return false;
     switch (i.op) {
         case Op::FCvt16To32:
-        case Op::FCvt16To64: return none_of(flag::kFpWideHalf | flag::kFpDefaultNan);
-        case Op::FCvt32To16: return none_of(flag::kFpWideHalf | flag::kFpDefaultNan | flag::kFpFlush);
+        case Op::FCvt16To64:
+        case Op::FCvt32To16: return none_of(flag::kFpWideHalf);
         case Op::VFCvtL:
-        case Op::VFCvtN:
-            if (ir::vec_esize(i.aux) != 1) break;
-            return none_of(flag::kFpWideHalf | flag::kFpDefaultNan |
-                           (i.op == Op::VFCvtN ? flag::kFpFlush : 0));
+        case Op::VFCvtN: return ir::vec_esize(i.aux) != 1 || none_of(flag::kFpWideHalf);
         case Op::VFMulAddH:
         case Op::FCondCompare:
             if (!none_of(flag::kFpFlush)) return false;
@@ -85,11 +83,15 @@ bool SimdEmitter::keeps_no_payloads() const { return (ctx_.translation_flags & f
 
 SimdEmitter::Lanes SimdEmitter::operand_lanes(const Inst& i) const {
     const Type t = values_.inst(i.args[i.nargs - 1]).type;
-    if (!is_vec(t) || t == Type::F32 || t == Type::F64) return {.is_double = t == Type::F64, .mask = 1, .scalar = true};
+    if (!is_vec(t) || t == Type::F32 || t == Type::F64)
+        return {.is_double = t == Type::F64, .mask = 1, .scalar = true};
+    if (i.op == Op::VFCvtN && ir::vec_esize(i.aux) == 1)
+        return {.is_double = false, .mask = 15, .scalar = false};
     const bool is_double = ir::vec_esize(i.aux) == 3 || i.op == Op::VFCvtN;
     if (i.op == Op::VFCvtL) return {.is_double = false, .mask = 3, .scalar = false};
     const bool all = ir::vec_q(i.aux) || is_double;
-    return {.is_double = is_double, .mask = static_cast<uint8_t>(is_double || !all ? 3 : 15), .scalar = false};
+    return {
+        .is_double = is_double, .mask = static_cast<uint8_t>(is_double || !all ? 3 : 15), .scalar = false};
 }
 
 void SimdEmitter::classify(const Xbyak::Opmask& k, const Xmm& x, const Lanes& lanes, uint8_t classes) {
@@ -155,6 +157,16 @@ void SimdEmitter::check_sum(const Xmm& d, const Inst& i) {
     classify(k1, d, operand_lanes(i), kNan | kSubnormal);
     as_.kortestb(k1, k1);
     cold_if(kNe);
+}
+
+void SimdEmitter::check_nan(const Xmm& d, const Lanes& lanes) {
+    const ClassScope scope(as_, jit::HostClass::FpCheck);
+    if (lanes.scalar) {
+        lanes.is_double ? as_.vucomisd(d, d) : as_.vucomiss(d, d);
+        cold_if(kP);
+    } else {
+        check_vector(d, lanes.is_double, FpRisk::Nan, d);
+    }
 }
 
 void SimdEmitter::resume_guard(size_t guard) {

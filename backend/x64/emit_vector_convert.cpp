@@ -10,10 +10,15 @@ using Xbyak::Ymm;
 
 void VectorFpEmitter::emit_vfcvt_l(const Inst& i) {
     const unsigned esize = ir::vec_esize(i.aux);
-    if (esize != 1 && (flushes() || keeps_no_payloads())) {
+    if (keeps_no_payloads() || (esize != 1 && flushes())) {
         const Xmm x = regs_.use_xmm(i.args[0]);
         flags_.clobber();
         const Xmm d = regs_.def_xmm(cur());
+        if (esize == 1) {
+            as_.vcvtph2ps(d, x);
+            check_nan(d, {.is_double = false, .mask = 15, .scalar = false});
+            return;
+        }
         const size_t guard = guard_operands(i, true);
         as_.vcvtps2pd(d, x);
         resume_guard(guard);
@@ -36,7 +41,7 @@ void VectorFpEmitter::emit_vfcvt_n(const Inst& i) {
         resume_guard(guard);
         return;
     }
-    const size_t guard = esize != 1 ? guard_operands(i, true) : kNoGuard;
+    const size_t guard = guard_operands(i, true);
     // Perhaps tiny: see check_scalar().
     if (esize == 1) {
         as_.vcvtps2ph(d, x, 4);

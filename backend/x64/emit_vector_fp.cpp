@@ -251,8 +251,9 @@ void VectorFpEmitter::emit_vfp_binary(const Inst& i, VexFp3 single, VexFp3 dbl, 
 /// vfmadd231ps or vfmadd231pd zmm16, zmm<n>, zmm<m> {rz-sae}: Xbyak 6 knows no rounding of packed ones (Intel SDM volume 2, 2.7.1).
 void VectorFpEmitter::fused_trial(unsigned n, unsigned m, bool is_double) {
     constexpr unsigned kNoX = 0xc0, kMap0f38 = 2, kPrefix66 = 5, kTowardsZero = 0x78, kOpcode = 0xb8;
-    for (const unsigned byte : {0x62u, kNoX | (m < 8 ? 0x20u : 0u) | kMap0f38,
-                                (is_double ? 0x80u : 0u) | (~n & 15) << 3 | kPrefix66, kTowardsZero, kOpcode, 0xc0 | (m & 7)})
+    for (const unsigned byte :
+         {0x62u, kNoX | (m < 8 ? 0x20u : 0u) | kMap0f38,
+          (is_double ? 0x80u : 0u) | (~n & 15) << 3 | kPrefix66, kTowardsZero, kOpcode, 0xc0 | (m & 7)})
         as_.db(byte);
 }
 

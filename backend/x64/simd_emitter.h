@@ -55,6 +55,8 @@ class SimdEmitter : public Emitter {
     void resume_guard(size_t guard);
     /// With FPCR.FZ, of a sum or difference of guarded operands: the reference function if it is tiny or a NaN.
     void check_sum(const Xmm& d, const Inst& i);
+    /// The reference function if a lane is a NaN.
+    void check_nan(const Xmm& d, const Lanes& lanes);
     /// Two numbers as they compare with FPCR.FZ, in xmm16 and xmm17.
     void flush_compared(const Xmm& a, const Xmm& b, bool is_double);
     using Vex3 = simd::Vex3;
@@ -68,7 +70,8 @@ class SimdEmitter : public Emitter {
     /// Whether the upper half of a vector is known to be zero.
     bool upper_is_zero(Ref r) const;
     void check_scalar(const Xmm& d, bool is_double, FpRisk risk);
-    void check_vector(const Xmm& d, bool is_double, FpRisk risk, const Xmm& t);
+    void check_vector(const Xmm& d, bool is_double, FpRisk risk,
+                      const Xmm& t);  ///< `t`: clobbered if NanOrTiny
     size_t check_infinite(const Xmm& a, const Xmm& b, bool is_double, const Xmm& t);
     /// The operand, its upper half cleared into `t` if it must not raise flags.
     Xmm quiet_upper(const Inst& i, unsigned arg, const Xmm& t);

@@ -28,7 +28,7 @@ __attribute__((noinline)) static void run(void) {
         z2 = 0.2 * x - 0.3 * y;
         out[i] = (float)y;
     }
-#elif LOOP == GAIN  // two channels mixed
+#elif LOOP == GAIN        // two channels mixed
     for (int i = 0; i < COUNT; ++i) out[i] = in[i] * 0.7f + in[COUNT - 1 - i] * 0.3f;
 #elif LOOP == POLYNOMIAL  // as a vector's exp()
     for (int i = 0; i < COUNT; i += 4) {
@@ -36,7 +36,7 @@ __attribute__((noinline)) static void run(void) {
         y = y * x + 0.0416f, y = y * x + 0.1666f, y = y * x + 0.5f, y = y * x + 1.0f;
         *(floats*)&out[i] = y * x + 1.0f;
     }
-#elif LOOP == CONVERT  // samples to integers and back
+#elif LOOP == CONVERT     // samples to integers and back
     for (int i = 0; i < COUNT; ++i) out[i] = (float)(int)(in[i] * 32767.0f) * (1 / 32768.0f);
 #elif LOOP == CLIP
     for (int i = 0; i < COUNT; ++i) out[i] = in[i] > 0.5f ? 0.5f : in[i] < -0.5f ? -0.5f : in[i];
