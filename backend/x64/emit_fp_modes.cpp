@@ -16,7 +16,8 @@
 // Sums that are tiny are exact and raise nothing: they are looked at afterwards. A NaN that results is the reference function's anyway,
 // so that DN concerns only what lets NaNs through.
 //
-// Only on hosts with AVX-512 (F, DQ, VL); others call the reference functions for everything.
+// Only where EmitContext::scalable_vectors says that AVX-512 is there, and nothing in xmm16, xmm17 and k1 to k3; else the reference functions
+// do everything under FZ.
 #include "backend/x64/simd.h"
 #include "backend/x64/simd_emitter.h"
 #include "jit/softfloat/environment.h"
@@ -32,13 +33,6 @@ namespace {
 // Of vfpclass.
 constexpr uint8_t kNan = 0x81, kZero = 0x06, kInfinity = 0x18, kSubnormal = 0x20;
 const Xmm kTrial = xmm16;
-
-bool host_has_classes() {
-    static const bool has = __builtin_cpu_supports("avx512f") != 0 &&
-                            __builtin_cpu_supports("avx512dq") != 0 &&
-                            __builtin_cpu_supports("avx512vl") != 0;
-    return has;
-}
 
 /// Whether the operation computes with halves, not only converts from or to them.
 bool computes_halves(const Inst& i) {
@@ -60,7 +54,7 @@ bool SimdEmitter::obeys_fpcr(const Inst& i) const {
     if (special == 0) return true;
     if ((special & flag::kFpSlow) != 0) return false;
     const auto none_of = [&](uint32_t modes) { return (special & modes) == 0; };
-    if (!none_of(flag::kFpFlush) && !host_has_classes()) return false;
+    if (!none_of(flag::kFpFlush) && !ctx_.scalable_vectors) return false;
     switch (i.op) {
         case Op::FCvt16To32:
         case Op::FCvt16To64:
