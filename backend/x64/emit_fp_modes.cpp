@@ -75,10 +75,23 @@ bool SimdEmitter::flushes() const { return (ctx_.translation_flags & flag::kFpFl
 
 bool SimdEmitter::keeps_no_payloads() const { return (ctx_.translation_flags & flag::kFpDefaultNan) != 0; }
 
+namespace {
+/// Of scalar operations. Their operands may be whole vectors (scalars by element), so that it is the operation that tells.
+bool computes_doubles(const Inst& i) {
+    switch (i.op) {
+        case Op::FCvt32To64:
+        case Op::FCvt32To16: return false;
+        case Op::FCvt64To32:
+        case Op::FToJavaScript: return true;
+        case Op::FToSInt:
+        case Op::FToUInt: return (i.aux >> 4 & 3) == 3;
+        default: return i.type == Type::F64;
+    }
+}
+}  // namespace
+
 SimdEmitter::Lanes SimdEmitter::operand_lanes(const Inst& i) const {
-    const Type t = values_.inst(i.args[i.nargs - 1]).type;
-    if (!is_vec(t) || t == Type::F32 || t == Type::F64)
-        return {.is_double = t == Type::F64, .mask = 1, .scalar = true};
+    if (i.op < Op::VConst) return {.is_double = computes_doubles(i), .mask = 1, .scalar = true};
     if (i.op == Op::VFCvtN && ir::vec_esize(i.aux) == 1)
         return {.is_double = false, .mask = 15, .scalar = false};
     const bool is_double = ir::vec_esize(i.aux) == 3 || i.op == Op::VFCvtN;

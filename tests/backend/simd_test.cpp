@@ -243,6 +243,12 @@ TEST_P(Simd, ObeysFpcr) {
                 const unsigned share = shape == Shape::Pressure ? 8 : flushes ? 1 : 4;
                 if (!runner.check(c, shape, flags, sets / share, next, with_rounding)) return;
             }
+            // Scalars by element have whole vectors as operands.
+            SimdCase by_element = c;
+            by_element.scalar = Type::V128;
+            if (c.scalar != Type::V128 &&
+                !runner.check(by_element, Shape::Alone, flags, sets / 4, next, with_rounding))
+                return;
         }
     }
 }
