@@ -25,6 +25,9 @@ check(all(re.fullmatch(r"\d+\.\d+", cell) for row in rows[2:] for cell in row[1:
 status, out, errors = run("--without", "sve,q-narrow,q-wide,q-sve", "--config", "v1=--cpu neoverse-v1", "x265")
 check(status == 0 and out.splitlines()[0] == "| workload | narrow, s | wide | v1 |", f"other configurations: {status} {out} {errors}")
 
+status, out, errors = run("--together", str(min(os.sched_getaffinity(0))), "x265")
+check(status == 0 and out.splitlines()[2].startswith("| x265 |") and "failed" not in out, f"at the same time: {status} {out} {errors}")
+
 status, out, _ = run("x265", "dav1d", fake="fail=dav1d")
 check(status == 1 and re.search("^failed: dav1d: narrow: .*exit status", out, re.M) and "| x265 |" in out, f"a failure: {status} {out}")
 
@@ -32,7 +35,7 @@ status, out, _ = run("x265", "dav1d", fake="wrong=x265")
 check(status == 1 and "x265: DIFFERENT ANSWERS" in out and "dav1d: DIFF" not in out, f"other answers: {status} {out}")
 
 for words, text in [(["nosuch"], "no workload or library named 'nosuch'"), (["--rounds", "0"], "--rounds must be"), (["--config", "wide=--smp 2"], "a new name"),
-                    (["--without", "x"], "no configuration 'x'"), (["--without", "narrow,wide,sve,q-narrow,q-wide,q-sve"], "leaves no configuration"),
+                    (["--together", "100000"], "there is no CPU 100000"), (["--without", "x"], "no configuration 'x'"), (["--without", "narrow,wide,sve,q-narrow,q-wide,q-sve"], "leaves no configuration"),
                     (["--arclight", "/nowhere/arclight", "x265"], "no program /nowhere/arclight")]:
     status, _, errors = run(*words)
     check(status == 2 and text in errors, f"{words}: {status} {errors}")
